@@ -1,0 +1,230 @@
+//! The command line. Its help texts are the manual.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use fm_app::couplings::CouplingKind;
+use fm_app::sampler::SolverName;
+use fm_train::flat::Precision;
+use std::path::PathBuf;
+
+/// Train and sample flow-matching models of images.
+///
+/// A model learns a velocity that carries noise to images; sampling integrates it. Start with
+/// `cifar-train train --preset quickstart --out runs/digits`, which needs no download.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a model; write its run directory.
+    Train(Box<TrainArgs>),
+    /// Draw images from a checkpoint.
+    Sample(Box<SampleArgs>),
+    /// Measure samples against the training data: class agreement and copies, by nearest neighbours.
+    Evaluate(EvaluateArgs),
+    /// Say what a checkpoint holds.
+    Inspect(InspectArgs),
+}
+
+/// A run is described by a preset, a TOML file over it, and flags over both. `--dry-run` shows the result without training.
+#[derive(Debug, Default, Args)]
+pub(crate) struct TrainArgs {
+    /// Where to start from: quickstart (digits, minutes on a CPU), cifar10-tiny (CPU-sized), cifar10-unet (35.7M
+    /// parameters, exact OT) or cifar10-dit (129.5M parameters, class-conditional). Without a preset or a config: quickstart.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// A TOML file with any keys of a run's config.toml, laid over the preset it names.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// What to learn: digits (embedded), cifar10 or cifar10:DIR (binary batches), folder:DIR (PNG or JPEG, a sub-folder a class).
+    #[arg(long)]
+    pub(crate) data: Option<String>,
+    /// Side to which folder:DIR images are resized and cropped.
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) image_size: Option<u32>,
+    /// The network. Another kind than the preset's comes in that kind's size for the preset.
+    #[arg(long)]
+    pub(crate) model: Option<ModelKind>,
+    /// Learn classes too, so that one can be asked for. Without the flag: as the preset says.
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) conditional: Option<bool>,
+    /// How noise and images are paired within a batch.
+    #[arg(long)]
+    pub(crate) coupling: Option<CouplingKind>,
+    /// Which times to train on.
+    #[arg(long)]
+    pub(crate) time: Option<TimeKind>,
+    /// Steps of the whole run.
+    #[arg(long, conflicts_with = "epochs")]
+    pub(crate) steps: Option<u64>,
+    /// Passes over the data instead of steps.
+    #[arg(long)]
+    pub(crate) epochs: Option<u64>,
+    /// Steps over which the learning rate rises linearly.
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) warmup_steps: Option<u64>,
+    /// Images a step.
+    #[arg(long)]
+    pub(crate) batch_size: Option<usize>,
+    /// Peak learning rate.
+    #[arg(long)]
+    pub(crate) lr: Option<f64>,
+    /// Mirror images left to right at random.
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) horizontal_flip: Option<bool>,
+    /// Share of labels dropped, row by row, so that guidance has an unconditional model to lean on.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) label_drop: Option<f64>,
+    /// Threads that make batches and solve the pairing ahead of time; 0 does it in the loop. The result is the same.
+    #[arg(long, value_name = "N")]
+    pub(crate) num_workers: Option<usize>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// Precision of the network; weights, averages and norms are f32 in any case.
+    #[arg(long)]
+    pub(crate) precision: Option<PrecisionArg>,
+    /// Fixes everything random.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Steps between checkpoints.
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) save_every: Option<u64>,
+    /// Steps between sample grids; 0 draws none.
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) sample_every: Option<u64>,
+    /// Steps between lines of metrics.jsonl.
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) log_every: Option<u64>,
+    /// Checkpoints to keep, newest first; 0 keeps all.
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_checkpoints: Option<usize>,
+    /// The run directory. Without it: runs/PRESET.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Go on from the newest good checkpoint of --out, with its configuration.
+    #[arg(long, conflicts_with_all = ["preset", "config"])]
+    pub(crate) resume: bool,
+    /// Print the plan and exit.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModelKind {
+    /// Convolutional U-Net.
+    Unet,
+    /// Diffusion transformer.
+    Dit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TimeKind {
+    /// Uniform on [0, 1].
+    Uniform,
+    /// sigmoid of a standard normal: more weight on the middle.
+    LogitNormal,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionArg {
+    /// 32-bit floats.
+    F32,
+    /// Brain floats.
+    Bf16,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(arg: PrecisionArg) -> Self {
+        match arg {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::Bf16 => Precision::Bf16,
+        }
+    }
+}
+
+/// How to integrate, shared by `sample` and `evaluate`.
+#[derive(Debug, Args)]
+pub(crate) struct SolverArgs {
+    /// The checkpoint, or a run directory for its newest good one.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) checkpoint: PathBuf,
+    /// Guidance scale: 1 is the plain conditional model, more exaggerates the class. Without it: as the run's configuration says.
+    #[arg(long, value_name = "S")]
+    pub(crate) cfg_scale: Option<f64>,
+    /// The ODE solver.
+    #[arg(long, default_value = "euler")]
+    pub(crate) solver: SolverName,
+    /// Fixed steps (50 but for dopri5, which chooses its own when this is not given).
+    #[arg(long, value_name = "N")]
+    pub(crate) num_steps: Option<usize>,
+    /// Relative tolerance of adaptive steps.
+    #[arg(long, default_value_t = 1e-5)]
+    pub(crate) rtol: f64,
+    /// Absolute tolerance of adaptive steps.
+    #[arg(long, default_value_t = 1e-5)]
+    pub(crate) atol: f64,
+    /// Fixes the noise; sample i is the same whatever the number of samples.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Use the weights as trained instead of their average.
+    #[arg(long)]
+    pub(crate) raw_weights: bool,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Images integrated together; changes memory, not the samples (but for adaptive steps, which a batch shares).
+    #[arg(long, default_value_t = 250, value_name = "N")]
+    pub(crate) batch_size: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SampleArgs {
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
+    /// How many images.
+    #[arg(long, default_value_t = 64, value_name = "N", conflicts_with = "class_grid")]
+    pub(crate) num_samples: usize,
+    /// Ask for one class. Without it a conditional model goes through its classes in turn.
+    #[arg(long, value_name = "K", conflicts_with = "class_grid")]
+    pub(crate) class_label: Option<usize>,
+    /// One labelled row a class.
+    #[arg(long)]
+    pub(crate) class_grid: bool,
+    /// Images a class in the class grid.
+    #[arg(long, default_value_t = 10, value_name = "M")]
+    pub(crate) samples_per_class: usize,
+    /// The picture.
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) out: PathBuf,
+    /// Also write the raw values, f32 in [-1, 1], as a NumPy array (N, C, H, W).
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) npy: Option<PathBuf>,
+    /// Also write an animation from noise to images.
+    #[arg(long, value_name = "FILE.gif")]
+    pub(crate) gif: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
+    /// How many images to draw, over all classes in turn.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub(crate) num_samples: usize,
+    /// Also write the result as JSON.
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A checkpoint or a run directory.
+    pub(crate) path: PathBuf,
+    /// List every tensor.
+    #[arg(long)]
+    pub(crate) tensors: bool,
+}

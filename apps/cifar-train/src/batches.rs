@@ -1,0 +1,115 @@
+//! Training batches of images: a pure function of the step, made on worker threads.
+
+use crate::config::Config;
+use fm_core::coupling::Coupling;
+use fm_core::rng::{self, Stream};
+use fm_core::time::TimeLaw;
+use fm_data::{ImageSet, order::Order};
+use fm_train::batch::{Batch, BatchSource};
+use ndarray::ArrayView2;
+use rand::Rng;
+
+/// Draws rows, noise, times and dropped labels, and pairs noise with images.
+pub(crate) struct ImageBatches<'a> {
+    set: &'a ImageSet,
+    order: Order,
+    coupling: Box<dyn Coupling>,
+    seed: u64,
+    rows: usize,
+    flip: bool,
+    time: TimeLaw,
+    conditional: bool,
+    label_drop: f64,
+    null_class: Option<i64>,
+}
+
+impl<'a> ImageBatches<'a> {
+    pub(crate) fn new(set: &'a ImageSet, config: &Config) -> Self {
+        Self {
+            set,
+            order: Order::new(config.seed, set.len()),
+            coupling: config.coupling.build(),
+            seed: config.seed,
+            rows: config.batch_size,
+            flip: config.horizontal_flip,
+            time: config.time,
+            conditional: config.model.classes() > 0,
+            label_drop: config.label_drop,
+            null_class: config.model.null_class(),
+        }
+    }
+
+    fn images(&self, step: u64, rows: &[usize]) -> Vec<f32> {
+        let dim = self.set.dim();
+        let mut x1 = vec![0.0; rows.len() * dim];
+        for (i, (row, out)) in rows.iter().zip(x1.chunks_exact_mut(dim)).enumerate() {
+            let flip = self.flip && rng::stream(self.seed, step, Stream::Augment, i as u64).random();
+            self.set.write_normalised(*row, flip, out);
+        }
+        x1
+    }
+
+    fn classes(&self, step: u64, rows: &[usize]) -> Vec<i64> {
+        let class = |(i, row): (usize, &usize)| {
+            let drop = |_: &i64| rng::stream(self.seed, step, Stream::LabelDrop, i as u64).random_bool(self.label_drop);
+            self.null_class.filter(drop).unwrap_or_else(|| i64::from(self.set.labels[*row]))
+        };
+        if self.conditional { rows.iter().enumerate().map(class).collect() } else { Vec::new() }
+    }
+}
+
+impl BatchSource for ImageBatches<'_> {
+    fn batch(&self, step: u64) -> Result<Batch, String> {
+        let (n, dim) = (self.rows, self.set.dim());
+        let rows = self.order.batch(step, n);
+        let x1 = self.images(step, &rows);
+        let x0 = rng::normal_rows(self.seed, step, Stream::Noise, 0, n, dim);
+        let view = |x| ArrayView2::from_shape((n, dim), x).map_err(|e| e.to_string());
+        let mut draws = rng::stream(self.seed, step, Stream::Coupling, 0);
+        let pairing = self.coupling.couple(view(&x0)?, view(&x1)?, &mut draws).map_err(|e| e.to_string())?;
+        let time = |i| self.time.sample(&mut rng::stream(self.seed, step, Stream::Time, i as u64));
+        Ok(Batch { x0: pairing.gather(&x0, dim), x1, classes: self.classes(step, &rows), times: (0..n).map(time).collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::presets;
+    use fm_app::couplings::CouplingKind;
+
+    fn batches<'a>(set: &'a ImageSet, config: &mut Config) -> ImageBatches<'a> {
+        config.model.fit_to_images(set.shape, set.classes.len(), true);
+        ImageBatches::new(set, config)
+    }
+
+    #[test]
+    fn labels_are_dropped_row_by_row_at_the_asked_rate() {
+        let set = fm_data::digits::load();
+        let mut config = presets::preset("quickstart").unwrap();
+        (config.batch_size, config.label_drop) = (1000, 0.1);
+        let source = batches(&set, &mut config);
+        let dropped = (0..20).map(|s| source.batch(s).unwrap().classes.iter().filter(|c| **c == 10).count()).collect::<Vec<_>>();
+        let total: usize = dropped.iter().sum();
+        assert!((total as f64 - 2000.0).abs() < 4.0 * 1800f64.sqrt(), "{total}");
+        assert!(dropped.iter().all(|d| (50..150).contains(d)), "whole batches were dropped: {dropped:?}");
+    }
+
+    #[test]
+    fn exact_coupling_moves_noise_only_and_lowers_the_cost() {
+        let set = fm_data::digits::load();
+        let mut config = presets::preset("quickstart").unwrap();
+        let independent = batches(&set, &mut config).batch(3).unwrap();
+        config.coupling = CouplingKind::Exact;
+        let exact = batches(&set, &mut config).batch(3).unwrap();
+        assert_eq!((&independent.x1, &independent.classes, &independent.times), (&exact.x1, &exact.classes, &exact.times));
+        let cost = |b: &Batch| b.x0.iter().zip(&b.x1).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+        assert!(cost(&exact) < 0.97 * cost(&independent), "{} against {}", cost(&exact), cost(&independent));
+        let sorted = |b: &Batch| {
+            let mut bits: Vec<u32> = b.x0.iter().map(|v| v.to_bits()).collect();
+            bits.sort_unstable();
+            bits
+        };
+        assert_eq!(sorted(&independent), sorted(&exact), "noise was duplicated or dropped");
+    }
+}

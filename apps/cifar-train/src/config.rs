@@ -1,0 +1,173 @@
+//! A run's configuration: a plain value, resolved from a preset, a file and flags, and written into the run.
+
+use crate::args::{ModelKind, TimeKind, TrainArgs};
+use crate::presets;
+use anyhow::{Context, bail, ensure};
+use fm_app::couplings::CouplingKind;
+use fm_app::sampler::SolverName;
+use fm_app::settings;
+use fm_core::time::TimeLaw;
+use fm_models::ModelConfig;
+use fm_train::adamw::AdamWConfig;
+use fm_train::flat::Precision;
+use fm_train::schedule::Decay;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// Everything that decides what a run computes. The presets hold the defaults and their reasons.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) preset: String,
+    pub(crate) data: String,
+    pub(crate) image_size: u32,
+    pub(crate) conditional: bool,
+    pub(crate) seed: u64,
+    pub(crate) steps: u64,
+    pub(crate) batch_size: usize,
+    pub(crate) num_workers: usize,
+    pub(crate) device: String,
+    pub(crate) precision: Precision,
+    pub(crate) horizontal_flip: bool,
+    pub(crate) label_drop: f64,
+    pub(crate) coupling: CouplingKind,
+    pub(crate) lr: f64,
+    pub(crate) warmup_steps: u64,
+    pub(crate) decay: Decay,
+    pub(crate) clip: f64,
+    pub(crate) ema_decay: f64,
+    pub(crate) save_every: u64,
+    pub(crate) sample_every: u64,
+    pub(crate) log_every: u64,
+    pub(crate) keep_checkpoints: usize,
+    pub(crate) time: TimeLaw,
+    pub(crate) optimizer: AdamWConfig,
+    pub(crate) sampling: Sampling,
+    pub(crate) model: ModelConfig,
+}
+
+/// How this model is sampled unless one says otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sampling {
+    pub(crate) solver: SolverName,
+    pub(crate) num_steps: usize,
+    pub(crate) cfg_scale: f64,
+}
+
+/// What may change when a run is resumed; anything else would make it another run.
+const MAY_CHANGE: [&str; 8] =
+    ["steps", "num_workers", "device", "save_every", "sample_every", "log_every", "keep_checkpoints", "sampling"];
+
+impl Config {
+    /// Preset, then file, then flags.
+    pub(crate) fn resolve(args: &TrainArgs) -> anyhow::Result<Self> {
+        let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
+        let named = match (&args.preset, file.get("preset")) {
+            (Some(name), _) => name.clone(),
+            (None, Some(Value::String(name))) => name.clone(),
+            (None, Some(other)) => bail!("preset must be a name in quotes, not {other}"),
+            (None, None) => "quickstart".into(),
+        };
+        let mut config = Self::lay_over(presets::preset(&named)?, file)?;
+        config.preset = named;
+        config.apply(args);
+        Ok(config)
+    }
+
+    /// The configuration of a run that is resumed, with the flags that may still change.
+    pub(crate) fn resume(saved: Self, args: &TrainArgs) -> anyhow::Result<Self> {
+        let mut config = saved.clone();
+        config.apply(args);
+        let table = |c: &Self| Table::try_from(c).context("cannot write the configuration as TOML");
+        let changed = settings::differences(&table(&saved)?, &table(&config)?, "");
+        let fixed = |key: &&String| !MAY_CHANGE.iter().any(|may| key.split('.').next() == Some(may));
+        if let Some(key) = changed.iter().find(fixed) {
+            bail!("'{key}' cannot change when a run is resumed; drop the flag, or start a new run with another --out");
+        }
+        Ok(config)
+    }
+
+    fn lay_over(base: Self, mut file: Table) -> anyhow::Result<Self> {
+        file.remove("preset");
+        let mut base = base;
+        // A file that chooses another kind of network or law starts from that kind's defaults.
+        if let Some(kind) = file.get("model").and_then(|m| m.get("kind")).and_then(Value::as_str) {
+            let kind = match kind {
+                "unet" => ModelKind::Unet,
+                "dit" => ModelKind::Dit,
+                other => bail!("model.kind '{other}' is unknown; choose unet or dit"),
+            };
+            base.set_model(kind);
+        }
+        match file.get("time").and_then(|t| t.get("law")).and_then(Value::as_str) {
+            Some("uniform") => base.time = TimeLaw::Uniform,
+            Some("logit-normal") => base.time = LOGIT_NORMAL,
+            Some(other) => bail!("time.law '{other}' is unknown; choose uniform or logit-normal"),
+            None => {}
+        }
+        let mut table = Table::try_from(&base).context("cannot write the preset as TOML")?;
+        settings::overlay(&mut table, file, "")?;
+        table.try_into().context("the configuration does not read")
+    }
+
+    fn apply(&mut self, args: &TrainArgs) {
+        fn set<T: Clone>(slot: &mut T, flag: &Option<T>) {
+            if let Some(value) = flag {
+                *slot = value.clone();
+            }
+        }
+        set(&mut self.data, &args.data);
+        set(&mut self.image_size, &args.image_size);
+        set(&mut self.conditional, &args.conditional);
+        set(&mut self.coupling, &args.coupling);
+        set(&mut self.steps, &args.steps);
+        set(&mut self.warmup_steps, &args.warmup_steps);
+        set(&mut self.batch_size, &args.batch_size);
+        set(&mut self.lr, &args.lr);
+        set(&mut self.horizontal_flip, &args.horizontal_flip);
+        set(&mut self.label_drop, &args.label_drop);
+        set(&mut self.num_workers, &args.num_workers);
+        set(&mut self.device, &args.device);
+        set(&mut self.precision, &args.precision.map(Precision::from));
+        set(&mut self.seed, &args.seed);
+        set(&mut self.save_every, &args.save_every);
+        set(&mut self.sample_every, &args.sample_every);
+        set(&mut self.log_every, &args.log_every);
+        set(&mut self.keep_checkpoints, &args.keep_checkpoints);
+        match args.time {
+            Some(TimeKind::Uniform) => self.time = TimeLaw::Uniform,
+            Some(TimeKind::LogitNormal) if self.time == TimeLaw::Uniform => self.time = LOGIT_NORMAL,
+            _ => {}
+        }
+        if let Some(kind) = args.model {
+            self.set_model(kind);
+        }
+    }
+
+    /// Switches the network's kind, to the size that suits the preset.
+    fn set_model(&mut self, kind: ModelKind) {
+        let now = if self.model.kind() == "dit" { ModelKind::Dit } else { ModelKind::Unet };
+        if kind != now {
+            self.model = presets::other_model(&self.preset, kind);
+        }
+    }
+
+    /// Checks what no type checks.
+    pub(crate) fn validate(&self) -> anyhow::Result<()> {
+        ensure!(self.steps > 0, "steps is 0: give at least one (--steps)");
+        ensure!(self.batch_size > 0, "batch_size is 0: give at least one image a step (--batch-size)");
+        ensure!(self.log_every > 0, "log_every is 0: give at least 1 (--log-every)");
+        ensure!((1..=4096).contains(&self.image_size), "image_size is {}: choose 1 to 4096 (--image-size)", self.image_size);
+        ensure!(self.num_workers <= 64, "num_workers is {}: choose at most 64 (--num-workers)", self.num_workers);
+        ensure!(self.lr > 0.0 && self.lr.is_finite(), "lr is {}: choose a learning rate above 0 (--lr)", self.lr);
+        ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}: choose a share in [0, 1]", self.label_drop);
+        ensure!((0.0..1.0).contains(&self.ema_decay), "ema_decay is {}: choose it in [0, 1)", self.ema_decay);
+        ensure!(self.clip > 0.0, "clip is {}: choose a norm above 0 (inf for none)", self.clip);
+        ensure!(self.sampling.num_steps > 0, "sampling.num_steps is 0: give at least one");
+        self.time.validate()?;
+        Ok(())
+    }
+}
+
+const LOGIT_NORMAL: TimeLaw = TimeLaw::LogitNormal { loc: 0.0, scale: 1.0 };

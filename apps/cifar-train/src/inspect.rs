@@ -1,0 +1,32 @@
+//! `cifar-train inspect`: what a checkpoint holds.
+
+use crate::args::InspectArgs;
+use fm_train::checkpoint::{Weights, read_weights};
+use fm_train::run_dir::latest_checkpoint;
+use std::process::ExitCode;
+
+pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
+    let (path, meta, damaged) = latest_checkpoint(&args.path)?;
+    damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
+    let weights = read_weights(&path, Weights::Ema)?;
+    println!("{}", path.display());
+    println!("  written by       {} (format {})", meta.program, meta.format);
+    println!("  step             {}", meta.step);
+    println!("  parameters       {} in {} tensors", meta.parameters, weights.len());
+    println!("  predicts         {} on the {} path, {}", meta.prediction, meta.path, meta.time_direction);
+    println!("  data             {:?}, {}", meta.data.shape, meta.data.normalisation);
+    match meta.data.classes.as_slice() {
+        [] => println!("  classes          none"),
+        classes => println!("  classes          {}: {}", classes.len(), classes.join(", ")),
+    }
+    println!("  EMA              decay {} after {} updates", meta.ema_decay, meta.ema_updates);
+    println!("  trained with     {} threads", meta.threads);
+    for (name, file) in &meta.files {
+        println!("  {name:<24} {:>12} bytes, sha256 {} (verified)", file.bytes, file.sha256);
+    }
+    println!("  configuration    {}", meta.config);
+    if args.tensors {
+        weights.iter().for_each(|(name, tensor)| println!("  {name:<56} {:?}", tensor.size()));
+    }
+    Ok(ExitCode::SUCCESS)
+}

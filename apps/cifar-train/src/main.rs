@@ -1,0 +1,27 @@
+//! `cifar-train`: train and sample flow-matching models of images. `cifar-train --help` is the manual.
+
+mod args;
+mod batches;
+mod config;
+mod data;
+mod evaluate;
+mod generate;
+mod inspect;
+mod model;
+mod plan;
+mod presets;
+mod sample;
+mod train;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fm_app::cli::run(|| match Cli::parse().command {
+        Command::Train(args) => train::run(&args),
+        Command::Sample(args) => sample::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+    })
+}

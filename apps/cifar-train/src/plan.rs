@@ -1,0 +1,38 @@
+//! What a run is going to do: `--dry-run`, and the first lines of every run.
+
+use crate::config::Config;
+use fm_data::ImageSet;
+use fm_train::flat::Precision;
+use std::path::Path;
+use tch::Device;
+
+const GIB: f64 = (1u64 << 30) as f64;
+
+pub(crate) fn describe(config: &Config, set: &ImageSet, parameters: usize, device: Device, out: &Path) -> String {
+    let classes = if config.model.classes() > 0 {
+        format!("{} classes, {:.0} % of labels dropped", config.model.classes(), 100.0 * config.label_drop)
+    } else {
+        "unconditional".into()
+    };
+    let epochs = config.steps as f64 * config.batch_size as f64 / set.len() as f64;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let lines = [
+        ("data", format!("{}: {} images {:?}, {classes}", config.data, set.len(), set.shape)),
+        ("model", format!("{}, {parameters} parameters, {:?} on {device:?} ({cores} cores)", config.model.kind(), config.precision)),
+        ("memory", format!("about {:.2} GiB: weights, gradients, moments and average, and a batch's activations", memory(config, parameters) / GIB)),
+        ("training", format!("{} steps of {} images ({epochs:.1} epochs), lr {} after {} warm-up steps, {:?} decay", config.steps, config.batch_size, config.lr, config.warmup_steps, config.decay)),
+        ("pairing", format!("{:?} coupling, {:?} time", config.coupling, config.time)),
+        ("saving", format!("checkpoint every {} steps, samples every {}, log every {}", config.save_every, config.sample_every, config.log_every)),
+        ("where", out.display().to_string()),
+    ];
+    lines.map(|(name, text)| format!("{name:<10}{text}")).join("\n")
+}
+
+/// Bytes: six f32 vectors (weights, gradient and its clipped copy, two moments, average), the bf16 copies, and activations.
+fn memory(config: &Config, parameters: usize) -> f64 {
+    let (vectors, width) = match config.precision {
+        Precision::F32 => (24.0, 4.0),
+        Precision::Bf16 => (28.0, 2.0),
+    };
+    vectors * parameters as f64 + width * config.model.activations_per_sample() as f64 * config.batch_size as f64
+}

@@ -1,0 +1,139 @@
+//! `cifar-train sample`.
+
+use crate::args::SampleArgs;
+use crate::generate::{Generated, Request, generate};
+use crate::model::{Loaded, load};
+use anyhow::{Context, bail, ensure};
+use fm_app::pictures::{Grid, save_gif, save_png};
+use fm_data::ImageSet;
+use ndarray::Array4;
+use ndarray_npy::WriteNpyExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
+    let loaded = load(&args.solver)?;
+    let request = request(args, &loaded)?;
+    [Some(&args.out), args.npy.as_ref(), args.gif.as_ref()].into_iter().flatten().try_for_each(|p| make_parent(p))?;
+    let drawn = generate(loaded.model.as_ref(), loaded.device, &request, args.gif.is_some())?;
+    let grid = grid(args, &loaded);
+    let scale = image_scale(&loaded);
+    save_png(&args.out, &grid.draw(&scale.denormalise(&drawn.values))?)?;
+    println!("wrote {}", args.out.display());
+    if let Some(path) = &args.npy {
+        write_npy(path, &request.shape, &drawn)?;
+        println!("wrote {}", path.display());
+    }
+    if let Some(path) = &args.gif {
+        // 100 images show what there is to see; more would only make the file large.
+        let shown = grid.columns * (100 / grid.columns).max(1) * scale.dim();
+        let frames: anyhow::Result<Vec<_>> =
+            drawn.frames.iter().map(|f| grid.draw(&scale.denormalise(&f[..f.len().min(shown)]))).collect();
+        save_gif(path, frames?)?;
+        println!("wrote {}", path.display());
+    }
+    println!("{}", summary(&request, &drawn, &loaded, args.solver.raw_weights));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was done, with every number counted or timed.
+pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded, raw: bool) -> String {
+    let nfe = match drawn.evaluations.as_slice() {
+        [] => "none".into(),
+        [first, rest @ ..] if rest.iter().all(|n| n == first) => first.to_string(),
+        all => format!("{:.1} (mean over {} batches)", all.iter().sum::<usize>() as f64 / all.len() as f64, all.len()),
+    };
+    let guidance = match request.classes.is_empty() {
+        true => "unconditional".into(),
+        false if request.cfg_scale == 1.0 => "class-conditional".into(),
+        false => format!("guidance {} (two network passes an evaluation)", request.cfg_scale),
+    };
+    format!(
+        "{} samples in {:.1} s: {:.1} samples/s, NFE {nfe}; {}, {guidance}; {} weights of step {}; seed {}",
+        request.count,
+        drawn.seconds,
+        request.count as f64 / drawn.seconds,
+        request.sampler.describe(),
+        if raw { "raw" } else { "EMA" },
+        loaded.meta.step,
+        request.seed,
+    )
+}
+
+fn request(args: &SampleArgs, loaded: &Loaded) -> anyhow::Result<Request> {
+    let names = &loaded.meta.data.classes;
+    let classes = match (args.class_grid, args.class_label) {
+        (true, _) | (_, Some(_)) if names.is_empty() => bail!("this model was trained without classes; drop --class-grid and --class-label"),
+        (true, _) => {
+            ensure!(args.samples_per_class > 0, "--samples-per-class is 0: give at least one");
+            (0..names.len()).flat_map(|k| std::iter::repeat_n(k as i64, args.samples_per_class)).collect()
+        }
+        (false, Some(k)) => {
+            ensure!(k < names.len(), "there is no class {k}: this model has classes 0 to {} ({})", names.len() - 1, names.join(", "));
+            vec![k as i64; args.num_samples]
+        }
+        (false, None) => in_turn(names.len(), args.num_samples),
+    };
+    let count = if args.class_grid { classes.len() } else { args.num_samples };
+    with_classes(&args.solver, loaded, count, classes)
+}
+
+/// Classes 0, 1, 2, ... and again from 0; none for an unconditional model.
+pub(crate) fn in_turn(classes: usize, count: usize) -> Vec<i64> {
+    if classes == 0 { Vec::new() } else { (0..count).map(|i| (i % classes) as i64).collect() }
+}
+
+pub(crate) fn with_classes(args: &crate::args::SolverArgs, loaded: &Loaded, count: usize, classes: Vec<i64>) -> anyhow::Result<Request> {
+    let null_class = loaded.config.model.null_class();
+    let cfg_scale = match (args.cfg_scale, null_class) {
+        (Some(s), _) if !s.is_finite() => bail!("--cfg-scale must be finite"),
+        (Some(s), None) if s != 1.0 => bail!("this model has no class to guide away from (it was trained without dropped labels); drop --cfg-scale"),
+        (_, None) => 1.0,
+        (given, Some(_)) => given.unwrap_or(loaded.config.sampling.cfg_scale),
+    };
+    Ok(Request {
+        sampler: Request::sampler(args)?,
+        cfg_scale,
+        seed: args.seed,
+        shape: loaded.meta.data.shape.clone(),
+        count,
+        classes,
+        null_class,
+        batch_size: args.batch_size,
+    })
+}
+
+fn grid(args: &SampleArgs, loaded: &Loaded) -> Grid {
+    let data = &loaded.meta.data;
+    let shape = image_scale(loaded).shape;
+    if args.class_grid {
+        return Grid { shape, levels: data.levels, columns: args.samples_per_class, row_names: data.classes.clone() };
+    }
+    let columns = if args.num_samples >= 10 && args.class_label.is_none() && data.classes.len() == 10 {
+        10
+    } else {
+        (args.num_samples as f64).sqrt().ceil() as usize
+    };
+    Grid { shape, levels: data.levels, columns: columns.max(1), row_names: Vec::new() }
+}
+
+/// An empty set with the model's image shape and pixel range.
+pub(crate) fn image_scale(loaded: &Loaded) -> ImageSet {
+    let data = &loaded.meta.data;
+    let side = |i: usize| data.shape.get(i).copied().unwrap_or(1) as usize;
+    ImageSet { shape: [side(0), side(1), side(2)], levels: data.levels, pixels: vec![], labels: vec![], classes: vec![] }
+}
+
+fn make_parent(path: &Path) -> anyhow::Result<()> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}; choose a place that is writable", parent.display()))
+}
+
+fn write_npy(path: &Path, shape: &[i64], drawn: &Generated) -> anyhow::Result<()> {
+    let side = |i: usize| shape[i] as usize;
+    let dims = (drawn.values.len() / shape.iter().product::<i64>() as usize, side(0), side(1), side(2));
+    let array = Array4::from_shape_vec(dims, drawn.values.clone())?;
+    let mut bytes = Vec::new();
+    array.write_npy(&mut bytes)?;
+    Ok(fm_train::files::write(path, &bytes)?)
+}

@@ -1,0 +1,57 @@
+//! Devices. A binary linked against the CPU libtorch sees the GPU once `libtorch_cuda.so` is loaded, so one binary serves both.
+
+use anyhow::{Context, bail};
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use std::path::PathBuf;
+use tch::{Cuda, Device};
+
+/// Turns `auto`, `cpu`, `cuda` or `cuda:N` into a device. Must run before the first tensor.
+///
+/// # Errors
+/// An unknown name, or CUDA asked for where there is none; the message says why.
+pub fn select(name: &str) -> anyhow::Result<Device> {
+    let index = match name {
+        "cpu" => return Ok(Device::Cpu),
+        "auto" => return Ok(if load_cuda().is_ok() && Cuda::is_available() { Device::Cuda(0) } else { Device::Cpu }),
+        "cuda" => 0,
+        other => match other.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()) {
+            Some(index) => index,
+            None => bail!("no device is called '{other}'; choose auto, cpu, cuda or cuda:N"),
+        },
+    };
+    load_cuda().with_context(|| format!("--device {name} is not possible here; use --device cpu"))?;
+    let count = Cuda::device_count().max(0) as usize;
+    if index >= count {
+        bail!("--device {name} is not possible here: libtorch sees {count} CUDA device(s); see `cargo xtask doctor`, or use --device cpu");
+    }
+    Ok(Device::Cuda(index))
+}
+
+/// Loads `libtorch_cuda.so` from LD_LIBRARY_PATH or from the libtorch that this program was built with.
+fn load_cuda() -> anyhow::Result<()> {
+    const NAME: &str = "libtorch_cuda.so";
+    if Cuda::is_available() {
+        return Ok(());
+    }
+    let built_with = PathBuf::from(env!("LIBTORCH_LIB_DIR")).join(NAME);
+    let mut reasons = Vec::new();
+    for candidate in [PathBuf::from(NAME), built_with] {
+        // SAFETY: libtorch's own initialisers run here, before any tensor exists; the library stays loaded for good.
+        #[allow(unsafe_code)]
+        match unsafe { Library::open(Some(&candidate), RTLD_NOW | RTLD_GLOBAL) } {
+            Ok(library) => {
+                std::mem::forget(library);
+                return Ok(());
+            }
+            Err(error) => reasons.push(error.to_string()),
+        }
+    }
+    bail!("{NAME} does not load ({}); `cargo xtask fetch-libtorch --variant cu130` brings one", reasons.join("; "))
+}
+
+/// Peak resident memory of this process in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}

@@ -1,0 +1,18 @@
+//! What the apps share, so that they can be thin.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`cli`] | one clear line for an error, exit code 2; Ctrl-C once to save and stop, twice to abort |
+//! | [`device`] | one binary for CPU and CUDA |
+//! | [`settings`] | a TOML file over defaults, with the nearest name for a key that does not exist |
+//! | [`couplings`], [`sampler`] | the couplings and solvers that users can name |
+//! | [`watch`] | progress, metrics, checkpoints and pictures of a run that trains |
+//! | [`pictures`] | image grids, animations and curves |
+
+pub mod cli;
+pub mod couplings;
+pub mod device;
+pub mod pictures;
+pub mod sampler;
+pub mod settings;
+pub mod watch;

@@ -1,0 +1,76 @@
+//! Settings as tables: defaults below, a TOML file over them, flags on top.
+
+use crate::cli::nearest;
+use anyhow::{Context, bail};
+use std::path::Path;
+use toml::{Table, Value};
+
+/// Reads a TOML file as a table.
+///
+/// # Errors
+/// A file that cannot be read or is not TOML.
+pub fn read(path: &Path) -> anyhow::Result<Table> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration {}; check the path", path.display()))?;
+    text.parse().with_context(|| format!("{} is not valid TOML", path.display()))
+}
+
+/// Lays `top` over `base`. Every key of `top` must exist in `base`.
+///
+/// # Errors
+/// An unknown key, with the nearest valid name.
+pub fn overlay(base: &mut Table, top: Table, place: &str) -> anyhow::Result<()> {
+    for (key, value) in top {
+        let Some(slot) = base.get_mut(&key) else {
+            let hint = nearest(&key, base.keys().map(String::as_str)).unwrap_or("nothing");
+            bail!("unknown key '{place}{key}' in the configuration; did you mean '{place}{hint}'?");
+        };
+        match (slot, value) {
+            (Value::Table(inner), Value::Table(over)) => overlay(inner, over, &format!("{place}{key}."))?,
+            // A whole number is a fine float.
+            (slot @ Value::Float(_), Value::Integer(i)) => *slot = Value::Float(i as f64),
+            (slot, value) => *slot = value,
+        }
+    }
+    Ok(())
+}
+
+/// The keys in which two tables differ, with dots between levels.
+pub fn differences(a: &Table, b: &Table, place: &str) -> Vec<String> {
+    let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    let mut out = Vec::new();
+    for key in keys {
+        match (a.get(key), b.get(key)) {
+            (Some(Value::Table(x)), Some(Value::Table(y))) => out.extend(differences(x, y, &format!("{place}{key}."))),
+            (x, y) if x == y => {}
+            _ => out.push(format!("{place}{key}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Table {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn overlays_reach_inner_tables_and_name_the_nearest_key() {
+        let mut base = table("steps = 5\nlr = 0.1\n[model]\nwidth = 3");
+        overlay(&mut base, table("lr = 1\n[model]\nwidth = 4"), "").unwrap();
+        assert_eq!(base, table("steps = 5\nlr = 1.0\n[model]\nwidth = 4"));
+        let error = overlay(&mut base, table("[model]\nwidht = 4"), "").unwrap_err().to_string();
+        assert_eq!(error, "unknown key 'model.widht' in the configuration; did you mean 'model.width'?");
+    }
+
+    #[test]
+    fn differences_are_named_in_full() {
+        let (a, b) = (table("x = 1\n[m]\na = 1\nb = 2"), table("x = 1\n[m]\na = 2\nc = 2"));
+        assert_eq!(differences(&a, &b, ""), ["m.a", "m.b", "m.c"]);
+    }
+}

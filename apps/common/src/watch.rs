@@ -1,0 +1,114 @@
+//! What looks on while a run trains: a progress bar, logs, checkpoints and pictures.
+
+use crate::device::peak_memory;
+use fm_train::checkpoint::{self, RunInfo};
+use fm_train::run_dir::RunDir;
+use fm_train::train::{Flow, Observer, Record, TrainState};
+use fm_train::{TrainError, error::Outside};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// How often to do what.
+#[derive(Debug, Clone, Copy)]
+pub struct Cadence {
+    /// Steps between checkpoints; 0 saves only at the end.
+    pub save_every: u64,
+    /// Checkpoints to keep; 0 keeps all.
+    pub keep: usize,
+    /// Steps between pictures; 0 draws none.
+    pub sample_every: u64,
+}
+
+/// Draws a picture of the current model.
+pub type Draw<'a> = Box<dyn FnMut(&mut TrainState) -> anyhow::Result<()> + 'a>;
+
+/// The observer of the apps.
+pub struct Watch<'a> {
+    run: &'a RunDir,
+    info: RunInfo,
+    cadence: Cadence,
+    total: u64,
+    rows_per_step: usize,
+    draw: Draw<'a>,
+    interrupted: Arc<AtomicBool>,
+    bar: ProgressBar,
+    last: (Instant, u64),
+}
+
+impl std::fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("cadence", &self.cadence).field("total", &self.total).finish_non_exhaustive()
+    }
+}
+
+/// A line of `timing.jsonl`.
+#[derive(Serialize)]
+struct Timing {
+    step: u64,
+    steps_per_second: f64,
+    rows_per_second: f64,
+    peak_memory_bytes: Option<u64>,
+}
+
+impl<'a> Watch<'a> {
+    /// Watches a run that goes from step `first` to `total`. The bar is drawn only on a terminal.
+    pub fn new(
+        run: &'a RunDir,
+        info: RunInfo,
+        cadence: Cadence,
+        (first, total): (u64, u64),
+        rows_per_step: usize,
+        interrupted: Arc<AtomicBool>,
+        draw: Draw<'a>,
+    ) -> Self {
+        let bar = ProgressBar::new(total).with_position(first);
+        let template = "{bar:28} step {pos}/{len}  {per_sec}  ETA {eta}  {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.with_key("per_sec", |s: &indicatif::ProgressState, w: &mut dyn std::fmt::Write| {
+                let _ = write!(w, "{:.1} steps/s", s.per_sec());
+            }));
+        }
+        bar.reset_eta();
+        Self { run, info, cadence, total, rows_per_step, draw, interrupted, bar, last: (Instant::now(), first) }
+    }
+
+    fn log(&mut self, record: &Record) -> Result<(), TrainError> {
+        let seconds = self.last.0.elapsed().as_secs_f64().max(1e-9);
+        let steps_per_second = (record.step - self.last.1) as f64 / seconds;
+        let rows_per_second = steps_per_second * self.rows_per_step as f64;
+        self.last = (Instant::now(), record.step);
+        self.bar.set_message(format!(
+            "loss {:.4}  grad {:.2}  lr {:.1e}  {rows_per_second:.0} rows/s",
+            record.loss, record.grad_norm, record.lr
+        ));
+        self.run.append("metrics.jsonl", record)?;
+        let timing = Timing { step: record.step, steps_per_second, rows_per_second, peak_memory_bytes: peak_memory() };
+        self.run.append("timing.jsonl", &timing)
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn after_step(&mut self, state: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
+        self.bar.set_position(state.step);
+        if let Some(record) = record {
+            self.log(record)?;
+        }
+        let due = |every: u64| every > 0 && state.step.is_multiple_of(every);
+        let (ending, stopping) = (state.step == self.total, self.interrupted.load(Ordering::SeqCst));
+        let (save, picture) = (due(self.cadence.save_every) || ending || stopping, due(self.cadence.sample_every) || ending);
+        if save {
+            checkpoint::save(&self.run.checkpoints(), state, &self.info)?;
+            self.run.prune(self.cadence.keep)?;
+        }
+        if picture && self.cadence.sample_every > 0 {
+            (self.draw)(state).map_err(|e| TrainError::Observer(Outside::from(e)))?;
+        }
+        if ending || stopping {
+            self.bar.finish_and_clear();
+        }
+        Ok(if stopping { Flow::Stop } else { Flow::Continue })
+    }
+}

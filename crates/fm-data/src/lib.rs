@@ -1,0 +1,27 @@
+//! Data sets, without libtorch.
+//!
+//! | module | data |
+//! |---|---|
+//! | [`digits`] | 1797 real handwritten 8x8 digits, embedded |
+//! | [`cifar10`] | CIFAR-10 in its binary layout |
+//! | [`folder`] | a folder of images, one sub-folder a class |
+//! | [`images`] | what the three above are read into |
+//! | [`points`] | two-dimensional toy distributions, and tables from CSV |
+//! | [`order`] | which rows make up a training batch |
+//!
+//! ```
+//! let digits = fm_data::digits::load();
+//! assert_eq!((digits.len(), digits.shape()), (1797, [1, 8, 8]));
+//! assert_eq!(digits.labels[..4], [0, 1, 2, 3]);
+//! ```
+
+pub mod cifar10;
+pub mod digits;
+pub mod error;
+pub mod folder;
+pub mod images;
+pub mod order;
+pub mod points;
+
+pub use error::DataError;
+pub use images::ImageSet;

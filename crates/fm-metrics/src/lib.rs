@@ -1,0 +1,39 @@
+//! Numbers about samples, without libtorch.
+//!
+//! | module | question |
+//! |---|---|
+//! | [`nearest`] | do samples belong to the class that was asked for, and are they copies of training data? |
+//!
+//! ```
+//! use fm_metrics::nearest::nearest;
+//! use ndarray::array;
+//! let hits = nearest(array![[0.9f32, 0.0]].view(), array![[0.0f32, 0.0], [1.0, 0.0]].view())?;
+//! assert_eq!(hits[0].index, 1);
+//! assert!((hits[0].distance - 0.1).abs() < 1e-6);
+//! # Ok::<(), fm_metrics::MetricError>(())
+//! ```
+
+pub mod nearest;
+
+/// Sample sets that cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MetricError {
+    /// The sets live in different spaces.
+    #[error("samples have {left} dimensions and the reference {right}; compare like with like")]
+    Dimension {
+        /// Dimensions of the samples.
+        left: usize,
+        /// Dimensions of the reference.
+        right: usize,
+    },
+    /// Too few points to say anything.
+    #[error("{what} needs at least {least} points, got {got}; draw more")]
+    TooFew {
+        /// The quantity asked for.
+        what: &'static str,
+        /// Points it needs.
+        least: usize,
+        /// Points given.
+        got: usize,
+    },
+}

@@ -1,0 +1,104 @@
+//! One value that describes any network and builds it.
+//!
+//! ```
+//! use fm_models::{ModelConfig, unet::UNetConfig};
+//! let text = serde_json::to_string(&ModelConfig::Unet(UNetConfig::default())).unwrap();
+//! assert!(text.starts_with(r#"{"kind":"unet""#));
+//! ```
+
+use crate::{dit::DitConfig, mlp::MlpConfig, unet::UNetConfig};
+use fm_core::tensor::VelocityModel;
+use serde::{Deserialize, Serialize};
+use tch::nn::Path;
+
+/// Any network of this crate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ModelConfig {
+    /// Convolutional, for images.
+    Unet(UNetConfig),
+    /// Transformer over patches, for images.
+    Dit(DitConfig),
+    /// Fully connected, for points and tables.
+    Mlp(MlpConfig),
+}
+
+/// A network that cannot be built.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("the {model} cannot be built: {problem}; {remedy}")]
+pub struct ModelError {
+    /// Which network.
+    pub model: &'static str,
+    /// What does not fit.
+    pub problem: String,
+    /// What to change.
+    pub remedy: &'static str,
+}
+
+impl ModelConfig {
+    /// The name that users type.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            ModelConfig::Unet(_) => "unet",
+            ModelConfig::Dit(_) => "dit",
+            ModelConfig::Mlp(_) => "mlp",
+        }
+    }
+
+    /// Sets image size and classes to those of a data set. `null_class` adds the row that stands for "no class".
+    pub fn fit_to_images(&mut self, shape: [usize; 3], classes: usize, null_class: bool) {
+        let [image_channels, image_size] = [shape[0] as i64, shape[1] as i64];
+        let classes = classes as i64;
+        match self {
+            ModelConfig::Unet(c) => *c = UNetConfig { image_channels, image_size, classes, null_class, ..c.clone() },
+            ModelConfig::Dit(c) => *c = DitConfig { image_channels, image_size, classes, null_class, ..c.clone() },
+            ModelConfig::Mlp(_) => {}
+        }
+    }
+
+    /// The number of classes that conditions may name; 0 for an unconditional network.
+    pub fn classes(&self) -> i64 {
+        match self {
+            ModelConfig::Unet(c) => c.classes,
+            ModelConfig::Dit(c) => c.classes,
+            ModelConfig::Mlp(_) => 0,
+        }
+    }
+
+    /// The index of the class that stands for "no class", if there is one.
+    pub fn null_class(&self) -> Option<i64> {
+        let has = match self {
+            ModelConfig::Unet(c) => c.null_class,
+            ModelConfig::Dit(c) => c.null_class,
+            ModelConfig::Mlp(_) => false,
+        };
+        (has && self.classes() > 0).then(|| self.classes())
+    }
+
+    /// f32 values that a training step keeps for the backward pass, per sample: an estimate, for planning.
+    pub fn activations_per_sample(&self) -> i64 {
+        match self {
+            ModelConfig::Unet(c) => c.activations_per_sample(),
+            ModelConfig::Dit(c) => c.activations_per_sample(),
+            ModelConfig::Mlp(c) => c.activations_per_sample(),
+        }
+    }
+
+    /// Checks the configuration and creates the network's variables below `path`, freshly initialised from libtorch's
+    /// generator (seed it first).
+    ///
+    /// # Errors
+    /// [`ModelError`] names what does not fit and what to change.
+    pub fn build(&self, path: &Path<'_>) -> Result<Box<dyn VelocityModel>, ModelError> {
+        Ok(match self {
+            ModelConfig::Unet(c) => Box::new(crate::unet::unet(path, c)?),
+            ModelConfig::Dit(c) => Box::new(crate::dit::dit(path, c)?),
+            ModelConfig::Mlp(c) => Box::new(crate::mlp::mlp(path, c)?),
+        })
+    }
+}
+
+/// Fails with a [`ModelError`] unless `good`.
+pub(crate) fn require(good: bool, model: &'static str, problem: impl Into<String>, remedy: &'static str) -> Result<(), ModelError> {
+    if good { Ok(()) } else { Err(ModelError { model, problem: problem.into(), remedy }) }
+}

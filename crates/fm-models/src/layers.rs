@@ -1,0 +1,82 @@
+//! tch layers with PyTorch's initialisation, which tch's own defaults are not: weights and biases uniform on
+//! +-1/sqrt(fan in). Normalisations compute in f32 whatever the compute precision.
+
+use tch::nn::{self, Init, Module, Path};
+use tch::{Kind, Tensor};
+
+fn uniform(fan_in: i64) -> Init {
+    let bound = 1.0 / (fan_in as f64).sqrt();
+    Init::Uniform { lo: -bound, up: bound }
+}
+
+pub(crate) const ZERO: Init = Init::Const(0.0);
+
+/// A linear layer initialised as `torch.nn.Linear`.
+pub(crate) fn linear(p: Path<'_>, fan_in: i64, out: i64) -> nn::Linear {
+    linear_init(p, fan_in, out, uniform(fan_in), uniform(fan_in))
+}
+
+pub(crate) fn linear_init(p: Path<'_>, fan_in: i64, out: i64, ws_init: Init, bs_init: Init) -> nn::Linear {
+    nn::linear(p, fan_in, out, nn::LinearConfig { ws_init, bs_init: Some(bs_init), bias: true })
+}
+
+/// What the weights of a convolution start as.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Start {
+    /// As `torch.nn.Conv2d`.
+    Default,
+    /// All zero, so that the block starts as the identity.
+    Zero,
+}
+
+/// A square convolution that keeps the size at stride 1.
+pub(crate) fn conv(p: Path<'_>, fan_in: i64, out: i64, kernel: i64, stride: i64, start: Start) -> nn::Conv2D {
+    let init = if start == Start::Zero { ZERO } else { uniform(fan_in * kernel * kernel) };
+    let config = nn::ConvConfig { stride, padding: kernel / 2, ws_init: init, bs_init: init, ..Default::default() };
+    nn::conv2d(p, fan_in, out, kernel, config)
+}
+
+/// A pointwise convolution over positions, (c, T) to (out, T).
+pub(crate) fn conv1d(p: Path<'_>, fan_in: i64, out: i64, start: Start) -> nn::Conv1D {
+    let init = if start == Start::Zero { ZERO } else { uniform(fan_in) };
+    nn::conv1d(p, fan_in, out, 1, nn::ConvConfig { ws_init: init, bs_init: init, ..Default::default() })
+}
+
+/// GroupNorm with 32 groups and eps 1e-5, computed in f32.
+#[derive(Debug)]
+pub(crate) struct GroupNorm(nn::GroupNorm);
+
+pub(crate) const GROUPS: i64 = 32;
+const EPS: f64 = 1e-5;
+
+pub(crate) fn group_norm(p: Path<'_>, channels: i64) -> GroupNorm {
+    GroupNorm(nn::group_norm(p, GROUPS, channels, nn::GroupNormConfig { eps: EPS, ..Default::default() }))
+}
+
+impl Module for GroupNorm {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        if x.kind() == Kind::Float {
+            return self.0.forward(x);
+        }
+        let affine = |t: &Option<Tensor>| t.as_ref().map(|t| t.to_kind(Kind::Float));
+        let (w, b) = (affine(&self.0.ws), affine(&self.0.bs));
+        x.to_kind(Kind::Float).group_norm(GROUPS, w, b, EPS, true).to_kind(x.kind())
+    }
+}
+
+/// softmax(q k' / sqrt(d)) v over (B, heads, T, d).
+pub(crate) fn attend(q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
+    Tensor::scaled_dot_product_attention::<Tensor>(q, k, v, None, 0.0, false, None, false)
+}
+
+/// An embedding table for classes, with a last row for "no class" where asked for.
+pub(crate) fn class_table(p: Path<'_>, classes: i64, null_class: bool, width: i64, stdev: f64) -> nn::Embedding {
+    let config = nn::EmbeddingConfig { ws_init: Init::Randn { mean: 0.0, stdev }, ..Default::default() };
+    nn::embedding(p, classes + i64::from(null_class), width, config)
+}
+
+/// The rows of a class table for a batch; where no class is given, the null row if the table has one.
+pub(crate) fn look_up(table: &nn::Embedding, condition: Option<&Tensor>, null_class: Option<i64>, like: &Tensor) -> Option<Tensor> {
+    let null = || null_class.map(|class| Tensor::full([like.size()[0]], class, (Kind::Int64, like.device())));
+    condition.map(Tensor::shallow_clone).or_else(null).map(|classes| table.forward(&classes))
+}

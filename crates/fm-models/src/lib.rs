@@ -1,0 +1,38 @@
+//! Velocity networks on libtorch, with the parameter names that the field's checkpoints use.
+//!
+//! | module | network |
+//! |---|---|
+//! | [`unet`] | the U-Net of the guided-diffusion family, as torchcfm's `UNetModelWrapper` |
+//! | [`dit`] | the diffusion transformer with adaLN-Zero |
+//! | [`mlp`] | a GELU MLP for points and tables |
+//! | [`embedding`] | sinusoidal time embedding and two-dimensional positions |
+//! | [`config`] | one value that describes any of them and builds it |
+//!
+//! Every network implements [`VelocityModel`](fm_core::tensor::VelocityModel): v(x, t | condition) with t in [0, 1].
+//!
+//! ```
+//! use fm_core::tensor::VelocityModel;
+//! use fm_models::{ModelConfig, mlp::MlpConfig};
+//! use tch::{Device, Kind, Tensor, nn};
+//! let store = nn::VarStore::new(Device::Cpu);
+//! let model = ModelConfig::Mlp(MlpConfig { dim: 2, hidden: 64, layers: 3 }).build(&store.root())?;
+//! let v = model.forward_t(&Tensor::zeros([5, 2], (Kind::Float, Device::Cpu)), &Tensor::zeros([5], (Kind::Float, Device::Cpu)), None, false);
+//! assert_eq!(v.size(), [5, 2]);
+//! assert_eq!(fm_models::parameter_count(&store), (3 * 64 + 64) + 2 * (64 * 64 + 64) + (64 * 2 + 2));
+//! # Ok::<(), fm_models::ModelError>(())
+//! ```
+
+pub mod config;
+pub mod dit;
+pub mod embedding;
+mod layers;
+pub mod mlp;
+mod resblock;
+pub mod unet;
+
+pub use config::{ModelConfig, ModelError};
+
+/// Number of trainable values.
+pub fn parameter_count(store: &tch::nn::VarStore) -> usize {
+    store.trainable_variables().iter().map(tch::Tensor::numel).sum()
+}

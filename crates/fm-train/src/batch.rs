@@ -1,0 +1,92 @@
+//! Batches: what a step consumes, made ahead of time.
+//!
+//! A batch is a pure function of its step, so worker threads need no coordination: worker w of n makes steps w, w + n, ... and
+//! the loop takes them in turn. The result is the same with any number of workers, and a resumed run starts where it likes.
+//!
+//! ```
+//! use fm_train::batch::{Batch, BatchSource, Prefetch};
+//! struct Steps;
+//! impl BatchSource for Steps {
+//!     fn batch(&self, step: u64) -> Result<Batch, String> {
+//!         Ok(Batch { times: vec![step as f64], ..Batch::default() })
+//!     }
+//! }
+//! std::thread::scope(|scope| {
+//!     let mut batches = Prefetch::start(scope, &Steps, 5..9, 2);
+//!     let times: Vec<f64> = (5..9).map(|step| batches.take(step).unwrap().times[0]).collect();
+//!     assert_eq!(times, [5.0, 6.0, 7.0, 8.0]);
+//! });
+//! ```
+
+use crate::TrainError;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
+
+/// One training batch on the host: B rows of source and data, already paired.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// Source rows x0, B x dim.
+    pub x0: Vec<f32>,
+    /// Data rows x1, B x dim, normalised.
+    pub x1: Vec<f32>,
+    /// The class of each row, dropped ones as the null class; empty when unconditional.
+    pub classes: Vec<i64>,
+    /// The training time of each row.
+    pub times: Vec<f64>,
+}
+
+/// Where batches come from.
+pub trait BatchSource: Sync {
+    /// The batch of one step, the same whenever it is asked for.
+    ///
+    /// # Errors
+    /// A text that names the cause and the remedy.
+    fn batch(&self, step: u64) -> Result<Batch, String>;
+}
+
+/// Batches of consecutive steps, made by worker threads.
+pub struct Prefetch<'a> {
+    source: &'a dyn BatchSource,
+    queues: Vec<Receiver<Result<Batch, String>>>,
+    first: u64,
+}
+
+impl std::fmt::Debug for Prefetch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prefetch").field("workers", &self.queues.len()).field("first", &self.first).finish()
+    }
+}
+
+impl<'a> Prefetch<'a> {
+    /// Starts `workers` threads on these steps; 0 makes each batch when it is taken. A thread keeps at most two batches ready.
+    pub fn start<'scope>(
+        scope: &'scope Scope<'scope, 'a>,
+        source: &'a dyn BatchSource,
+        steps: Range<u64>,
+        workers: usize,
+    ) -> Self {
+        let start = |worker: usize| {
+            let (sender, receiver) = sync_channel(1);
+            let steps = steps.clone().skip(worker).step_by(workers);
+            // Sending fails when the loop has gone, which is this thread's sign to go too.
+            scope.spawn(move || steps.map(|s| source.batch(s)).try_for_each(|b| sender.send(b)));
+            receiver
+        };
+        Self { source, queues: (0..workers).map(start).collect(), first: steps.start }
+    }
+
+    /// The batch of `step`; steps must be taken in order.
+    ///
+    /// # Errors
+    /// [`TrainError::Batch`] with the source's reason.
+    pub fn take(&mut self, step: u64) -> Result<Batch, TrainError> {
+        let failed = |problem| TrainError::Batch { step, problem };
+        if self.queues.is_empty() {
+            return self.source.batch(step).map_err(failed);
+        }
+        let worker = ((step - self.first) % self.queues.len() as u64) as usize;
+        let received = self.queues[worker].recv();
+        received.map_err(|_| failed("its worker thread stopped; run with --num-workers 0 to see why".into()))?.map_err(failed)
+    }
+}

@@ -1,0 +1,281 @@
+//! Checkpoints: a directory per step, complete or absent.
+//!
+//! | file | content |
+//! |---|---|
+//! | `model.safetensors` | the weights, f32, by parameter name |
+//! | `ema.safetensors` | their moving average, which sampling uses |
+//! | `optimizer.safetensors` | `exp_avg.NAME` and `exp_avg_sq.NAME` |
+//! | `meta.json` | step, configuration, conventions, and size and SHA-256 of the other three |
+//!
+//! There is no generator state: randomness is a function of the seed and the step (see `fm_core::rng`).
+
+use crate::train::TrainState;
+use crate::{TrainError, files};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Tensor};
+
+/// What a checkpoint says about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Version of this layout.
+    pub format: u32,
+    /// The program that wrote it.
+    pub program: String,
+    /// Steps done.
+    pub step: u64,
+    /// Trainable values.
+    pub parameters: i64,
+    /// The probability path's name.
+    pub path: String,
+    /// What the network predicts.
+    pub prediction: String,
+    /// Which end of time is which.
+    pub time_direction: String,
+    /// Values of one data row, and what they mean.
+    pub data: DataMeta,
+    /// Decay of the moving average.
+    pub ema_decay: f64,
+    /// Updates that the average has seen.
+    pub ema_updates: u64,
+    /// Updates that the optimizer has made.
+    pub optimizer_updates: u64,
+    /// Sum of losses since the last logged step.
+    pub loss_sum: f64,
+    /// Steps in that sum.
+    pub loss_steps: u64,
+    /// libtorch's threads, on which the last bits of CPU results depend.
+    pub threads: i32,
+    /// The run's whole configuration, model included.
+    pub config: serde_json::Value,
+    /// Size and hash of each file.
+    pub files: BTreeMap<String, FileMeta>,
+}
+
+/// The data that a model was trained on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DataMeta {
+    /// Shape of one row.
+    pub shape: Vec<i64>,
+    /// How raw values became what the network sees.
+    pub normalisation: String,
+    /// The largest raw pixel value; 0 where there are no pixels.
+    pub levels: u8,
+    /// Names of the classes; empty for an unconditional model.
+    pub classes: Vec<String>,
+}
+
+/// A file's size and hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileMeta {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+/// What the caller knows of a run beyond its state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunInfo {
+    /// The program's name and version.
+    pub program: String,
+    /// The probability path's name.
+    pub path: String,
+    /// The data.
+    pub data: DataMeta,
+    /// The resolved configuration.
+    pub config: serde_json::Value,
+}
+
+/// Which weights to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weights {
+    /// The moving average.
+    Ema,
+    /// The weights as trained.
+    Raw,
+}
+
+impl Weights {
+    fn file(self) -> &'static str {
+        match self {
+            Weights::Ema => "ema.safetensors",
+            Weights::Raw => "model.safetensors",
+        }
+    }
+}
+
+const FORMAT: u32 = 1;
+const META: &str = "meta.json";
+const OPTIMIZER: &str = "optimizer.safetensors";
+
+/// Saves the state as `step-N` below `directory`, durably, and returns its path. A checkpoint of that step that is there already
+/// is kept, since it holds the same.
+///
+/// # Errors
+/// [`TrainError::Io`]; whatever was saved before is untouched.
+pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<PathBuf, TrainError> {
+    let path = directory.join(format!("step-{}", state.step));
+    if path.join(META).exists() && verify(&path).is_ok() {
+        return Ok(path);
+    }
+    if path.exists() {
+        fs::remove_dir_all(&path).map_err(TrainError::io("replace the damaged", &path))?;
+    }
+    files::publish(&path, |partial| {
+        if partial.exists() {
+            fs::remove_dir_all(partial).map_err(TrainError::io("clear", partial))?;
+        }
+        fs::create_dir_all(partial).map_err(TrainError::io("create", partial))?;
+        let mut listing = BTreeMap::new();
+        let (m, o) = (&state.params, &state.optimizer);
+        let contents: [(&str, Vec<(&str, &Tensor)>); 3] = [
+            (Weights::Raw.file(), vec![("", &m.master)]),
+            (Weights::Ema.file(), vec![("", &state.ema.weights)]),
+            (OPTIMIZER, vec![("exp_avg.", &o.mean), ("exp_avg_sq.", &o.square)]),
+        ];
+        for (name, parts) in contents {
+            let bytes = serialize(state, &parts, info).map_err(|problem| broken(&path, problem))?;
+            files::write_plain(&partial.join(name), &bytes)?;
+            listing.insert(name.to_owned(), FileMeta { bytes: bytes.len() as u64, sha256: files::sha256(&bytes) });
+        }
+        let text = serde_json::to_string_pretty(&describe(state, info, listing)).map_err(|e| broken(&path, e))?;
+        files::write_plain(&partial.join(META), text.as_bytes())?;
+        files::sync(partial)
+    })?;
+    Ok(path)
+}
+
+fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, FileMeta>) -> Meta {
+    Meta {
+        format: FORMAT,
+        program: info.program.clone(),
+        step: state.step,
+        parameters: state.params.master.numel() as i64,
+        path: info.path.clone(),
+        prediction: "velocity".into(),
+        time_direction: "source at t = 0, data at t = 1".into(),
+        data: info.data.clone(),
+        ema_decay: state.ema.decay,
+        ema_updates: state.ema.updates,
+        optimizer_updates: state.optimizer.updates,
+        loss_sum: state.loss_sum.double_value(&[]),
+        loss_steps: state.loss_steps,
+        threads: tch::get_num_threads(),
+        config: info.config.clone(),
+        files,
+    }
+}
+
+/// One safetensors file of flat vectors, each split by parameter and prefixed.
+fn serialize(state: &TrainState, parts: &[(&str, &Tensor)], info: &RunInfo) -> Result<Vec<u8>, String> {
+    let bytes: Result<Vec<Vec<u8>>, String> = parts.iter().map(|(_, flat)| little_endian(flat)).collect();
+    let bytes = bytes?;
+    let mut views = Vec::new();
+    for ((prefix, _), bytes) in parts.iter().zip(&bytes) {
+        for slot in &state.params.slots {
+            let shape: Vec<usize> = slot.shape.iter().map(|&s| s as usize).collect();
+            let (start, len) = (slot.offset as usize * 4, shape.iter().product::<usize>() * 4);
+            let view = TensorView::new(Dtype::F32, shape, &bytes[start..start + len]).map_err(|e| e.to_string())?;
+            views.push((format!("{prefix}{}", slot.name), view));
+        }
+    }
+    let metadata = HashMap::from([
+        ("program".to_owned(), info.program.clone()),
+        ("step".to_owned(), state.step.to_string()),
+        ("path".to_owned(), info.path.clone()),
+        ("config".to_owned(), info.config.to_string()),
+    ]);
+    safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())
+}
+
+fn little_endian(flat: &Tensor) -> Result<Vec<u8>, String> {
+    let values = Vec::<f32>::try_from(flat.to_device(Device::Cpu)).map_err(|e| e.to_string())?;
+    Ok(values.iter().flat_map(|v| v.to_le_bytes()).collect())
+}
+
+/// Reads what a checkpoint says about itself, without its weights.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] when it is missing, foreign or from a newer version.
+pub fn read_meta(path: &Path) -> Result<Meta, TrainError> {
+    let text = fs::read_to_string(path.join(META)).map_err(|e| broken(path, format!("{META} cannot be read ({e})")))?;
+    let meta: Meta = serde_json::from_str(&text).map_err(|e| broken(path, format!("{META} is not ours ({e})")))?;
+    if meta.format != FORMAT {
+        return Err(broken(path, format!("its format is {}, this program knows {FORMAT}", meta.format)));
+    }
+    Ok(meta)
+}
+
+/// Checks every file of a checkpoint against its recorded size and hash.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] names the file.
+pub fn verify(path: &Path) -> Result<Meta, TrainError> {
+    let meta = read_meta(path)?;
+    meta.files.keys().try_for_each(|name| read_file(path, &meta, name).map(|_| ()))?;
+    Ok(meta)
+}
+
+/// Reads the averaged or raw weights, checked against their hash.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] names the file.
+pub fn read_weights(path: &Path, which: Weights) -> Result<BTreeMap<String, Tensor>, TrainError> {
+    read_tensors(path, &read_meta(path)?, which.file())
+}
+
+/// Puts a checkpoint into a fresh state of the same network.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] and [`TrainError::Weights`].
+pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> {
+    let meta = read_meta(path)?;
+    let weights = state.params.join(read_tensors(path, &meta, Weights::Raw.file())?)?;
+    let average = state.params.join(read_tensors(path, &meta, Weights::Ema.file())?)?;
+    let moments = read_tensors(path, &meta, OPTIMIZER)?;
+    let moment = |prefix: &str| {
+        let named = moments.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.shallow_clone())));
+        state.params.join(named.collect())
+    };
+    let (mean, square) = (moment("exp_avg.")?, moment("exp_avg_sq.")?);
+    state.params.set_master(&weights);
+    (state.optimizer.mean, state.optimizer.square, state.optimizer.updates) = (mean, square, meta.optimizer_updates);
+    (state.ema.weights, state.ema.updates) = (average, meta.ema_updates);
+    state.loss_sum = Tensor::from(meta.loss_sum).to_device(state.params.device());
+    (state.step, state.loss_steps) = (meta.step, meta.loss_steps);
+    Ok(meta)
+}
+
+fn read_file(path: &Path, meta: &Meta, name: &str) -> Result<Vec<u8>, TrainError> {
+    let expected = meta.files.get(name).ok_or_else(|| broken(path, format!("{META} does not list {name}")))?;
+    let bytes = fs::read(path.join(name)).map_err(|e| broken(path, format!("{name} cannot be read ({e})")))?;
+    if bytes.len() as u64 != expected.bytes {
+        return Err(broken(path, format!("{name} has {} bytes instead of {}", bytes.len(), expected.bytes)));
+    }
+    if files::sha256(&bytes) != expected.sha256 {
+        return Err(broken(path, format!("{name} does not match its recorded hash")));
+    }
+    Ok(bytes)
+}
+
+fn read_tensors(path: &Path, meta: &Meta, name: &str) -> Result<BTreeMap<String, Tensor>, TrainError> {
+    let bytes = read_file(path, meta, name)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, format!("{name}: {e}")))?;
+    let mut named = BTreeMap::new();
+    for (key, view) in tensors.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(broken(path, format!("{name}: {key} is {:?}, not F32", view.dtype())));
+        }
+        let shape: Vec<i64> = view.shape().iter().map(|&s| s as i64).collect();
+        named.insert(key.to_owned(), Tensor::from_data_size(view.data(), &shape, Kind::Float));
+    }
+    Ok(named)
+}
+
+fn broken(path: &Path, problem: impl ToString) -> TrainError {
+    TrainError::Checkpoint { path: path.into(), problem: problem.to_string() }
+}

@@ -1,0 +1,74 @@
+//! What can go wrong in a run, with the remedy.
+
+use std::path::{Path, PathBuf};
+
+/// An error of somebody else's.
+pub type Outside = Box<dyn std::error::Error + Send + Sync>;
+
+/// A run that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The system refused a file operation.
+    #[error("cannot {action} {}: {source}; check permissions and free space", path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A checkpoint that fails its checks.
+    #[error("{} is not a usable checkpoint: {problem}; use another one, or train it again", path.display())]
+    Checkpoint {
+        /// The checkpoint's directory.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Nothing to load.
+    #[error("no checkpoint found in {}; give a run directory or a checkpoints/step-N directory", path.display())]
+    NoCheckpoint {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Weights that do not fit the network.
+    #[error("the weights do not fit the network: {problems}; load them with the configuration they were trained with")]
+    Weights {
+        /// Missing, surplus and mis-shaped tensors by name.
+        problems: String,
+    },
+    /// Another process works in the run directory.
+    #[error("{} is in use by another run; wait for it to end, or choose another directory", path.display())]
+    Locked {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// The loss left the real numbers.
+    #[error("the loss is {loss} at step {step}; lower the learning rate, or raise the warm-up, and resume from the last checkpoint")]
+    NonFinite {
+        /// The step at which it was noticed.
+        step: u64,
+        /// The value.
+        loss: f64,
+    },
+    /// What an observer ran into.
+    #[error(transparent)]
+    Observer(Outside),
+    /// A batch could not be made.
+    #[error("cannot make the batch of step {step}: {problem}")]
+    Batch {
+        /// The step.
+        step: u64,
+        /// The reason and its remedy.
+        problem: String,
+    },
+}
+
+impl TrainError {
+    /// Attaches an action and a path to a system error.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
+        let path = path.to_path_buf();
+        move |source| TrainError::Io { action, path, source }
+    }
+}
