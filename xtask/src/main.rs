@@ -1,1 +1,58 @@
-fn main(){}
+//! The project's own commands: `cargo xtask --help`.
+
+mod bench;
+mod cifar10;
+mod doctor;
+mod download;
+mod libtorch;
+mod quickstart;
+mod shell;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Sets up, tests and measures this workspace.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring libtorch 2.11.0 into the tree (libtorch/); nothing to do when it is there.
+    FetchLibtorch(libtorch::FetchArgs),
+    /// Bring CIFAR-10 into data/, verified by hash.
+    FetchCifar10(cifar10::FetchArgs),
+    /// Report on libtorch, CUDA, driver and threads, with the fix for each problem.
+    Doctor,
+    /// Fetch libtorch if missing, train on the embedded digits for about five minutes, and draw pictures.
+    Quickstart(quickstart::QuickstartArgs),
+    /// All tests of the workspace; libtorch is fetched if missing.
+    Test(test::TestArgs),
+    /// Measure our code, and with --peers the Python libraries beside it.
+    Bench(bench::BenchArgs),
+    /// Check the invariants that the compiler does not.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::FetchLibtorch(args) => libtorch::fetch(&args),
+        Command::FetchCifar10(args) => cifar10::fetch(&args),
+        Command::Doctor => doctor::run(),
+        Command::Quickstart(args) => quickstart::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Tidy => tidy::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

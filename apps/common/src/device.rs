@@ -33,9 +33,9 @@ fn load_cuda() -> anyhow::Result<()> {
     if Cuda::is_available() {
         return Ok(());
     }
-    let built_with = PathBuf::from(env!("LIBTORCH_LIB_DIR")).join(NAME);
+    let built_with = PathBuf::from(env!("LIBTORCH_LIB_DIR"));
     let mut reasons = Vec::new();
-    for candidate in [PathBuf::from(NAME), built_with] {
+    for candidate in [PathBuf::from(NAME), built_with.join("cuda").join(NAME), built_with.join(NAME)] {
         // SAFETY: libtorch's own initialisers run here, before any tensor exists; the library stays loaded for good.
         #[allow(unsafe_code)]
         match unsafe { Library::open(Some(&candidate), RTLD_NOW | RTLD_GLOBAL) } {

@@ -1,0 +1,16 @@
+//! Inputs that the benches and the comparison with peers share.
+
+use fm_core::rng::{Stream, normal_rows};
+use ndarray::Array2;
+
+/// `n` standard normal points of dimension `dim`.
+pub fn points(n: usize, dim: usize, seed: u64) -> Array2<f32> {
+    let values = normal_rows(seed, 0, Stream::Data, 0, n, dim);
+    Array2::from_shape_vec((n, dim), values).unwrap_or_else(|_| Array2::zeros((n, dim)))
+}
+
+/// Squared Euclidean costs between two independent normal point sets.
+pub fn cost_matrix(n: usize, dim: usize, seed: u64) -> Array2<f64> {
+    let (x, y) = (points(n, dim, 2 * seed), points(n, dim, 2 * seed + 1));
+    fm_ot::cost::squared_euclidean(x.view(), y.view()).unwrap_or_default()
+}

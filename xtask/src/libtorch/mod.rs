@@ -1,0 +1,94 @@
+//! `cargo xtask fetch-libtorch`: libtorch 2.11.0 in one place of the tree, from wherever it can be had.
+//!
+//! | module | thought |
+//! |---|---|
+//! | [`plan`] | which sources to try, in which order, for a platform and a variant |
+//! | [`sources`] | finding or downloading one of them |
+//! | [`tree`] | making `libtorch/` from it, whole or not at all, and checking it |
+
+mod plan;
+mod sources;
+mod tree;
+
+use crate::shell::root;
+use anyhow::{anyhow, ensure};
+use clap::Args;
+use plan::{Platform, Source, Variant};
+use std::path::PathBuf;
+pub(crate) use tree::{Manifest, installed, verify};
+
+/// The version that tch 0.24.0 binds.
+pub(crate) const VERSION: &str = "2.11.0";
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// cpu, or a CUDA build as published for PyTorch 2.11: cu126, cu128, cu130.
+    #[arg(long, default_value = "cpu")]
+    variant: Variant,
+    /// auto, env (LIBTORCH), python (an installed PyTorch), official (the project's archive), index (the Python package index,
+    /// through pip), or a PATH to an unpacked libtorch, a .zip or a .whl.
+    #[arg(long, default_value = "auto")]
+    from: String,
+    /// Print the plan and exit.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Where libtorch lives in this tree.
+pub(crate) fn home() -> PathBuf {
+    root().join("libtorch")
+}
+
+/// Brings libtorch if it is not there.
+pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
+    let platform = Platform::current();
+    let sources = plan::sources(&args.from, args.variant, platform)?;
+    if args.dry_run {
+        println!("libtorch {VERSION} {} for {platform} into {}; tried in this order:", args.variant, home().display());
+        sources.iter().enumerate().for_each(|(i, s)| println!("  {}. {s}: {}", i + 1, s.detail()));
+        return Ok(());
+    }
+    let explicit = args.from != "auto";
+    match installed(&home()) {
+        Ok(manifest) if manifest.variant == args.variant.to_string() && !explicit => {
+            println!("libtorch {} {} is there already, from {}", manifest.version, manifest.variant, manifest.source);
+            return Ok(());
+        }
+        Ok(manifest) => println!("replacing libtorch {} {} from {}", manifest.version, manifest.variant, manifest.source),
+        Err(_) => {}
+    }
+    let mut tried = Vec::new();
+    for source in &sources {
+        match try_source(source, args.variant) {
+            Ok(manifest) => {
+                println!("libtorch {} {} from {}: {} files, verified, in {}", manifest.version, manifest.variant, manifest.source, manifest.files.len(), home().display());
+                return Ok(());
+            }
+            Err(error) => {
+                println!("  not from {source}: {error:#}");
+                tried.push(source.to_string());
+            }
+        }
+    }
+    Err(anyhow!(
+        "libtorch {VERSION} {} could not be had from: {}. Connect to the network, install PyTorch {VERSION} (pip install torch=={VERSION}), \
+         or download an archive elsewhere and pass --from PATH",
+        args.variant,
+        tried.join("; ")
+    ))
+}
+
+fn try_source(source: &Source, variant: Variant) -> anyhow::Result<Manifest> {
+    let parts = sources::obtain(source, variant)?;
+    ensure!(parts.version == VERSION, "its version is {}, this project needs {VERSION}", parts.version);
+    tree::install(&home(), &parts, variant, &source.to_string())
+}
+
+/// Brings the CPU libtorch unless something usable is there; what `quickstart` and `test` begin with.
+pub(crate) fn ensure_present() -> anyhow::Result<()> {
+    if std::env::var_os("LIBTORCH").is_some_and(|dir| PathBuf::from(dir) != home()) || installed(&home()).is_ok() {
+        return Ok(());
+    }
+    println!("libtorch is missing: fetching it");
+    fetch(&FetchArgs { variant: Variant::Cpu, from: "auto".into(), dry_run: false })
+}

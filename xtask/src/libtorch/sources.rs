@@ -1,0 +1,240 @@
+//! Obtaining one source: what comes back is a set of files on this machine, not yet in their place.
+
+use super::plan::{Source, Variant};
+use super::tree::wanted;
+use crate::download::download;
+use crate::shell::{execute, output, python, root};
+use anyhow::{Context, bail, ensure};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use zip::ZipArchive;
+
+/// The files of a libtorch, wherever they lie.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) version: String,
+    /// The directory of headers.
+    pub(crate) include: PathBuf,
+    /// Directories of shared libraries.
+    pub(crate) libs: Vec<PathBuf>,
+    /// Whether the files belong to somebody else, so that they are linked to rather than moved.
+    pub(crate) borrowed: bool,
+}
+
+/// Where downloads and unpacked files wait; removed after use.
+pub(crate) fn scratch() -> PathBuf {
+    root().join("target").join("fetch-libtorch")
+}
+
+pub(crate) fn obtain(source: &Source, variant: Variant) -> anyhow::Result<Parts> {
+    match source {
+        Source::Env => {
+            let path = std::env::var_os("LIBTORCH").map(PathBuf::from).filter(|p| *p != super::home());
+            directory(&path.context("LIBTORCH is not set")?)
+        }
+        Source::Python => installed_pytorch(variant),
+        Source::Archive(url) => {
+            let name = url.rsplit('/').next().unwrap_or("libtorch.zip");
+            let file = scratch().join(name);
+            download(url, &file)?;
+            unpack_all(&[file], variant)
+        }
+        Source::Index { requirements, tag } => from_index(requirements, tag, variant),
+        Source::Path(path) if path.is_dir() => directory(path),
+        Source::Path(path) => unpack_all(std::slice::from_ref(path), variant),
+    }
+}
+
+/// A directory laid out as libtorch's archives are: include/, lib/ and build-version.
+fn directory(path: &Path) -> anyhow::Result<Parts> {
+    let path = path.canonicalize().with_context(|| format!("{} is not there", path.display()))?;
+    let version = read_version(&path).with_context(|| format!("{} is not a libtorch", path.display()))?;
+    Ok(Parts { version, include: path.join("include"), libs: vec![path.join("lib")], borrowed: true })
+}
+
+/// The version in `build-version`, or in the headers, where every PyTorch has it.
+fn read_version(path: &Path) -> anyhow::Result<String> {
+    if let Ok(text) = fs::read_to_string(path.join("build-version")) {
+        return Ok(text.trim().split('+').next().unwrap_or_default().to_owned());
+    }
+    let header = path.join("include/torch/headeronly/version.h");
+    let text = fs::read_to_string(&header).with_context(|| format!("it has neither build-version nor {}", header.display()))?;
+    let number = |name: &str| {
+        let line = text.lines().find_map(|l| l.strip_prefix(&format!("#define TORCH_VERSION_{name} ")));
+        line.map(|v| v.trim().to_owned()).with_context(|| format!("{} lacks TORCH_VERSION_{name}", header.display()))
+    };
+    Ok(format!("{}.{}.{}", number("MAJOR")?, number("MINOR")?, number("PATCH")?))
+}
+
+fn installed_pytorch(variant: Variant) -> anyhow::Result<Parts> {
+    let script = "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')";
+    let found = output(Command::new(python()?).args(["-c", script]))?;
+    ensure!(!found.trim().is_empty(), "python3 has no PyTorch");
+    let torch = PathBuf::from(found.trim());
+    let version = read_version(&torch)?;
+    let mut libs = vec![torch.join("lib")];
+    // PyTorch's own CUDA wheels keep NVIDIA's libraries beside it.
+    libs.extend(library_folders(&torch.with_file_name("nvidia")));
+    if let Variant::Cuda(_) = variant {
+        ensure!(libs[0].join("libtorch_cuda.so").exists(), "the installed PyTorch is a CPU build");
+    }
+    Ok(Parts { version, include: torch.join("include"), libs, borrowed: true })
+}
+
+/// Every folder called lib below `root`, two levels deep.
+fn library_folders(root: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|e| e.path().join("lib")).filter(|p| p.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+fn from_index(requirements: &[String], tag: &str, variant: Variant) -> anyhow::Result<Parts> {
+    let wheels = scratch().join("wheels");
+    fs::create_dir_all(&wheels)?;
+    let mut pip = Command::new(python()?);
+    pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]);
+    // One Python version for everybody, so that everybody gets the same file.
+    pip.args(["--python-version", "3.12", "--implementation", "cp", "--dest"]).arg(&wheels);
+    for tag in tags(tag) {
+        pip.args(["--platform", &tag]);
+    }
+    if !std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+        pip.args(["--quiet", "--progress-bar", "off"]);
+    }
+    println!("  downloading with pip: {}", requirements.join(" "));
+    execute(pip.args(requirements)).context("pip could not download the wheels")?;
+    let mut files: Vec<PathBuf> = fs::read_dir(&wheels)?.map(|e| Ok(e?.path())).collect::<std::io::Result<_>>()?;
+    files.retain(|f| f.extension().is_some_and(|e| e == "whl"));
+    files.sort();
+    unpack_all(&files, variant)
+}
+
+/// The tags under which wheels for one platform are published; pip takes each literally.
+fn tags(tag: &str) -> Vec<String> {
+    let Some(machine) = tag.strip_prefix("manylinux_2_28_") else { return vec![tag.into()] };
+    let older = ["_2_28", "_2_27", "_2_26", "_2_25", "_2_24", "_2_18", "_2_17", "2014"];
+    older.iter().map(|v| format!("manylinux{v}_{machine}")).collect()
+}
+
+/// Unpacks archives and wheels, only what is wanted, each wheel's files checked against its own record of hashes.
+fn unpack_all(files: &[PathBuf], variant: Variant) -> anyhow::Result<Parts> {
+    let into = scratch().join("unpacked");
+    if into.exists() {
+        fs::remove_dir_all(&into)?;
+    }
+    fs::create_dir_all(&into)?;
+    for file in files {
+        unpack(file, &into, variant).with_context(|| format!("cannot unpack {}", file.display()))?;
+    }
+    let base = ["torch", "libtorch"].map(|n| into.join(n)).into_iter().find(|p| p.join("lib").is_dir());
+    let base = base.context("there is no torch/lib or libtorch/lib in it")?;
+    let mut libs = vec![base.join("lib")];
+    libs.extend(library_folders(&into.join("nvidia")));
+    Ok(Parts { version: read_version(&base)?, include: base.join("include"), libs, borrowed: false })
+}
+
+fn unpack(file: &Path, into: &Path, variant: Variant) -> anyhow::Result<()> {
+    let mut archive = ZipArchive::new(BufReader::new(File::open(file)?))?;
+    let record = read_record(&mut archive)?;
+    println!("  unpacking {}", file.file_name().unwrap_or_default().to_string_lossy());
+    for i in 0..archive.len() {
+        let mut entry = archive.by_index(i)?;
+        let Some(name) = entry.enclosed_name() else { bail!("it holds a path that leaves the archive: {}", entry.name()) };
+        if entry.is_dir() || !keep(&name, variant) {
+            continue;
+        }
+        let target = into.join(&name);
+        fs::create_dir_all(target.parent().unwrap_or(into))?;
+        let digest = copy_hashed(&mut entry, &mut File::create(&target)?)?;
+        if let Some(expected) = record.get(&name.to_string_lossy().into_owned()) {
+            ensure!(*expected == digest, "{} does not match the hash in the wheel's record", name.display());
+        }
+    }
+    Ok(())
+}
+
+fn keep(name: &Path, variant: Variant) -> bool {
+    let text = name.to_string_lossy();
+    let file = name.file_name().unwrap_or_default().to_string_lossy();
+    let inside = |folder: &str| text.starts_with(&format!("torch/{folder}")) || text.starts_with(&format!("libtorch/{folder}"));
+    inside("include/") || inside("build-version") || (text.contains("/lib/") && wanted(&file, variant).is_some())
+}
+
+fn copy_hashed(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<String> {
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 18]);
+    loop {
+        let n = from.read(&mut buffer)?;
+        if n == 0 {
+            return Ok(URL_SAFE_NO_PAD.encode(hasher.finalize()));
+        }
+        hasher.update(&buffer[..n]);
+        to.write_all(&buffer[..n])?;
+    }
+}
+
+/// A wheel's RECORD: path,sha256=DIGEST,size. Empty for an archive that has none.
+fn read_record(archive: &mut ZipArchive<BufReader<File>>) -> anyhow::Result<HashMap<String, String>> {
+    let Some(name) = archive.file_names().find(|n| n.ends_with(".dist-info/RECORD")).map(str::to_owned) else {
+        return Ok(HashMap::new());
+    };
+    let mut text = String::new();
+    archive.by_name(&name)?.read_to_string(&mut text)?;
+    let entry = |line: &str| {
+        let (rest, _size) = line.rsplit_once(',')?;
+        let (path, digest) = rest.rsplit_once(",sha256=")?;
+        Some((path.trim_matches('"').to_owned(), digest.to_owned()))
+    };
+    Ok(text.lines().filter_map(entry).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::VERSION;
+    use super::*;
+    use zip::write::SimpleFileOptions;
+
+    fn wheel(path: &Path, content: &[u8], recorded: &[u8]) {
+        let mut zip = zip::ZipWriter::new(File::create(path).unwrap());
+        let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(recorded));
+        for (name, bytes) in [
+            ("torch/lib/libtorch_cpu.so", content),
+            ("torch/include/torch/headeronly/version.h", b"#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 11\n#define TORCH_VERSION_PATCH 0\n".as_slice()),
+            ("torch/nn/modules.py", b"unwanted"),
+            ("torch-2.11.0.dist-info/RECORD", format!("torch/lib/libtorch_cpu.so,sha256={digest},{}\n", content.len()).as_bytes()),
+        ] {
+            zip.start_file(name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap();
+    }
+
+    #[test]
+    fn a_wheel_is_unpacked_as_far_as_wanted_and_checked_against_its_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let (good, bad) = (dir.path().join("good.whl"), dir.path().join("bad.whl"));
+        wheel(&good, b"library", b"library");
+        wheel(&bad, b"library", b"something else");
+        let into = dir.path().join("out");
+        unpack(&good, &into, Variant::Cpu).unwrap();
+        assert!(into.join("torch/lib/libtorch_cpu.so").exists() && !into.join("torch/nn").exists());
+        assert_eq!(read_version(&into.join("torch")).unwrap(), VERSION);
+        let error = unpack(&bad, &into, Variant::Cpu).unwrap_err().to_string();
+        assert!(error.contains("libtorch_cpu.so does not match"), "{error}");
+        fs::write(&bad, &fs::read(&good).unwrap()[..200]).unwrap();
+        assert!(unpack(&bad, &into, Variant::Cpu).is_err(), "a truncated wheel must not unpack");
+    }
+
+    #[test]
+    fn a_foreign_directory_is_refused_with_its_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(format!("{:#}", directory(dir.path()).unwrap_err()).contains("is not a libtorch"));
+        fs::write(dir.path().join("build-version"), "2.9.1+cpu\n").unwrap();
+        assert_eq!(directory(dir.path()).unwrap().version, "2.9.1");
+    }
+}

@@ -1,0 +1,189 @@
+//! The `libtorch/` directory: made whole or not at all, with a manifest of what is in it.
+//!
+//! `lib/` holds the CPU half, which programs link against. The CUDA half lies in `lib/cuda/`, where the linker does not see it and
+//! a program loads it when a GPU is asked for: so one binary serves both.
+
+use super::VERSION;
+use super::plan::Variant;
+use super::sources::{Parts, scratch};
+use crate::download::sha256;
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// What a `libtorch/` directory holds and where it came from.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) version: String,
+    pub(crate) variant: String,
+    pub(crate) source: String,
+    /// Size and SHA-256 of each library.
+    pub(crate) files: BTreeMap<String, (u64, String)>,
+}
+
+const MANIFEST: &str = "manifest.json";
+
+/// Where a library belongs, if it is wanted.
+pub(crate) fn wanted(name: &str, variant: Variant) -> Option<&'static str> {
+    // libcudart and libcupti belong to the CPU half because PyTorch's Linux wheels link libtorch_cpu against them.
+    const CPU: [&str; 8] = ["libtorch_cpu.", "libc10.", "libgomp", "libtorch_global_deps.", "libcudart", "libcupti.so", "libcupti-", "libomp"];
+    let library = name.contains(".so") || name.ends_with(".dylib");
+    let unneeded = name.starts_with("libtorch_python") || name.starts_with("libshm") || name.starts_with("libtorch.so") || name.contains("lib_alias");
+    let mac = name.ends_with(".dylib");
+    match variant {
+        _ if !library || unneeded => None,
+        _ if mac || CPU.iter().any(|p| name.starts_with(p)) => Some("lib"),
+        Variant::Cpu => None,
+        Variant::Cuda(_) => Some("lib/cuda"),
+    }
+}
+
+/// Makes `home` from the parts, beside it first and then in its place.
+pub(crate) fn install(home: &Path, parts: &Parts, variant: Variant, source: &str) -> anyhow::Result<Manifest> {
+    if home.exists() && !home.join(MANIFEST).exists() {
+        bail!("{} exists and was not made by this command; move it away first", home.display());
+    }
+    let partial = home.with_extension("partial");
+    clear(&partial)?;
+    let made = build(&partial, parts, variant, source);
+    if made.is_err() {
+        clear(&partial)?;
+    }
+    let manifest = made?;
+    let old = home.with_extension("old");
+    clear(&old)?;
+    if home.exists() {
+        fs::rename(home, &old)?;
+    }
+    fs::rename(&partial, home).with_context(|| format!("cannot move libtorch to {}", home.display()))?;
+    clear(&old)?;
+    clear(&scratch())?;
+    Ok(manifest)
+}
+
+fn build(into: &Path, parts: &Parts, variant: Variant, source: &str) -> anyhow::Result<Manifest> {
+    fs::create_dir_all(into.join("lib"))?;
+    place(&parts.include, &into.join("include"), parts.borrowed)?;
+    let mut files = BTreeMap::new();
+    for folder in &parts.libs {
+        for path in libraries(folder)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let Some(part) = wanted(&name, variant) else { continue };
+            let key = format!("{part}/{name}");
+            let target = into.join(&key);
+            fs::create_dir_all(target.parent().unwrap_or(into))?;
+            place(&path, &target, parts.borrowed)?;
+            files.insert(key, (fs::metadata(&target)?.len(), sha256(&target)?));
+        }
+    }
+    for needed in ["libtorch_cpu", "libc10"] {
+        ensure!(files.keys().any(|k| k.starts_with(&format!("lib/{needed}."))), "it has no {needed}");
+    }
+    if let Variant::Cuda(_) = variant {
+        ensure!(files.contains_key("lib/cuda/libtorch_cuda.so"), "it has no libtorch_cuda.so");
+    }
+    if cfg!(target_os = "linux") {
+        // What `-ltorch` finds: the CPU half alone, whatever else lies about.
+        fs::write(into.join("lib/libtorch.so"), "INPUT(-ltorch_cpu)\n")?;
+    }
+    fs::write(into.join("build-version"), format!("{VERSION}\n"))?;
+    let manifest = Manifest { version: VERSION.into(), variant: variant.to_string(), source: source.into(), files };
+    fs::write(into.join(MANIFEST), serde_json::to_string_pretty(&manifest)?)?;
+    Ok(manifest)
+}
+
+fn libraries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.map(|e| Ok(e?.path())).collect::<std::io::Result<_>>()?;
+    paths.retain(|p| p.is_file());
+    paths.sort();
+    Ok(paths)
+}
+
+fn place(from: &Path, to: &Path, borrowed: bool) -> anyhow::Result<()> {
+    let done = if borrowed { symlink(from, to) } else { fs::rename(from, to) };
+    done.with_context(|| format!("cannot bring {} to {}", from.display(), to.display()))
+}
+
+fn clear(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+        _ => Ok(()),
+    }
+}
+
+/// The manifest of a complete installation: right version, every file there with its size.
+pub(crate) fn installed(home: &Path) -> anyhow::Result<Manifest> {
+    let text = fs::read_to_string(home.join(MANIFEST)).with_context(|| format!("no libtorch in {}", home.display()))?;
+    let manifest: Manifest = serde_json::from_str(&text).context("its manifest does not read")?;
+    ensure!(manifest.version == VERSION, "it is {}, this project needs {VERSION}", manifest.version);
+    for (name, (bytes, _)) in &manifest.files {
+        let size = fs::metadata(home.join(name)).with_context(|| format!("{name} is missing"))?.len();
+        ensure!(size == *bytes, "{name} has {size} bytes instead of {bytes}");
+    }
+    Ok(manifest)
+}
+
+/// Compares every library with its recorded hash.
+pub(crate) fn verify(home: &Path) -> anyhow::Result<Manifest> {
+    let manifest = installed(home)?;
+    for (name, (_, hash)) in &manifest.files {
+        ensure!(sha256(&home.join(name))? == *hash, "{name} has changed since it was fetched");
+    }
+    Ok(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(dir: &Path, names: &[&str]) -> Parts {
+        fs::create_dir_all(dir.join("include")).unwrap();
+        fs::create_dir_all(dir.join("lib")).unwrap();
+        names.iter().for_each(|n| fs::write(dir.join("lib").join(n), n).unwrap());
+        Parts { version: VERSION.into(), include: dir.join("include"), libs: vec![dir.join("lib")], borrowed: true }
+    }
+
+    #[test]
+    fn the_cpu_half_is_linked_and_the_cuda_half_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["libtorch_cpu.so", "libc10.so", "libtorch.so", "libtorch_cuda.so", "libc10_cuda.so", "libcudart.so.13", "libcublas.so.13", "libtorch_python.so", "notes.txt"];
+        let parts = parts(&dir.path().join("src"), &names);
+        let home = dir.path().join("libtorch");
+        let cpu = install(&home, &parts, Variant::Cpu, "a test").unwrap();
+        assert_eq!(cpu.files.keys().collect::<Vec<_>>(), ["lib/libc10.so", "lib/libcudart.so.13", "lib/libtorch_cpu.so"]);
+        assert_eq!(fs::read_to_string(home.join("lib/libtorch.so")).unwrap(), "INPUT(-ltorch_cpu)\n");
+        let cuda = install(&home, &parts, Variant::Cuda(130), "a test").unwrap();
+        for name in ["lib/cuda/libtorch_cuda.so", "lib/cuda/libc10_cuda.so", "lib/cuda/libcublas.so.13"] {
+            assert!(cuda.files.contains_key(name), "{name}");
+        }
+        assert!(!home.join("lib/libtorch_cuda.so").exists() && verify(&home).is_ok());
+    }
+
+    #[test]
+    fn damage_is_noticed_and_a_failed_install_leaves_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("libtorch");
+        let good = parts(&dir.path().join("good"), &["libtorch_cpu.so", "libc10.so"]);
+        install(&home, &good, Variant::Cpu, "a test").unwrap();
+        let poor = parts(&dir.path().join("poor"), &["libc10.so"]);
+        assert!(install(&home, &poor, Variant::Cpu, "a test").unwrap_err().to_string().contains("libtorch_cpu"));
+        assert!(installed(&home).is_ok() && !home.with_extension("partial").exists());
+        fs::write(dir.path().join("good/lib/libc10.so"), "tampered!").unwrap();
+        assert!(verify(&home).is_err());
+        fs::remove_file(dir.path().join("good/lib/libc10.so")).unwrap();
+        assert!(installed(&home).unwrap_err().to_string().contains("libc10.so is missing"));
+    }
+
+    #[test]
+    fn somebody_elses_directory_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("libtorch");
+        fs::create_dir(&home).unwrap();
+        let good = parts(&dir.path().join("good"), &["libtorch_cpu.so", "libc10.so"]);
+        assert!(install(&home, &good, Variant::Cpu, "a test").unwrap_err().to_string().contains("move it away"));
+    }
+}

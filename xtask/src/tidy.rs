@@ -1,0 +1,86 @@
+//! `cargo xtask tidy`: the invariants of docs/architecture.md that the compiler does not check.
+
+use crate::shell::{cargo, output, root};
+use anyhow::{Context, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Usable without libtorch.
+const TORCH_FREE: [&str; 5] = ["fm-core", "fm-ot", "fm-solvers", "fm-data", "fm-metrics"];
+/// Ignorant of each other.
+const SIBLINGS: [&str; 5] = ["fm-ot", "fm-solvers", "fm-models", "fm-data", "fm-metrics"];
+const LONGEST_FILE: usize = 400;
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let checks: [(&str, fn() -> anyhow::Result<Vec<String>>); 4] = [
+        ("torch-free crates stay torch-free", torch_free),
+        ("sibling crates do not depend on each other", siblings),
+        ("no file is too long", long_files),
+        ("modules open with documentation", undocumented),
+    ];
+    let mut problems = 0;
+    for (name, check) in checks {
+        let found = check()?;
+        println!("{} {name}", if found.is_empty() { "ok  " } else { "FAIL" });
+        found.iter().for_each(|problem| println!("       {problem}"));
+        problems += found.len();
+    }
+    ensure!(problems == 0, "{problems} violation(s) of docs/architecture.md");
+    Ok(())
+}
+
+/// `cargo tree -p X -e normal -i torch-sys` must find nothing.
+fn torch_free() -> anyhow::Result<Vec<String>> {
+    let depends = |name: &&str| {
+        let tree = output(&mut cargo(&["tree", "-p", name, "-e", "normal", "-i", "torch-sys"]));
+        tree.is_ok_and(|text| text.contains("torch-sys"))
+    };
+    Ok(TORCH_FREE.into_iter().filter(depends).map(|name| format!("{name} depends on torch-sys")).collect())
+}
+
+fn siblings() -> anyhow::Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for name in SIBLINGS.into_iter().chain(["fm-train"]) {
+        let tree = output(&mut cargo(&["tree", "-p", name, "-e", "normal", "--all-features", "--prefix", "none"]))?;
+        let others = SIBLINGS.into_iter().filter(|other| *other != name);
+        let uses = others.filter(|other| tree.lines().any(|l| l.split(' ').next() == Some(other)));
+        problems.extend(uses.map(|other| format!("{name} depends on {other}")));
+    }
+    Ok(problems)
+}
+
+fn long_files() -> anyhow::Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for path in sources()? {
+        let lines = read(&path)?.lines().count();
+        if lines > LONGEST_FILE {
+            problems.push(format!("{} has {lines} lines, more than {LONGEST_FILE}", path.display()));
+        }
+    }
+    Ok(problems)
+}
+
+fn undocumented() -> anyhow::Result<Vec<String>> {
+    let library = |p: &PathBuf| p.starts_with("crates") && p.components().any(|c| c.as_os_str() == "src");
+    let tests = |p: &PathBuf| p.to_string_lossy().ends_with("tests.rs");
+    let mut problems = Vec::new();
+    for path in sources()?.into_iter().filter(|p| library(p) && !tests(p)) {
+        if !read(&path)?.starts_with("//! ") {
+            problems.push(format!("{} does not open with //!", path.display()));
+        }
+    }
+    Ok(problems)
+}
+
+/// Rust files under version control, and new ones that are not ignored.
+fn sources() -> anyhow::Result<Vec<PathBuf>> {
+    let mut git = Command::new("git");
+    git.current_dir(root()).args(["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"]);
+    let listed = output(&mut git).context("tidy needs git")?;
+    Ok(listed.lines().map(PathBuf::from).filter(|p| root().join(p).exists()).collect())
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(root().join(path)).with_context(|| format!("cannot read {}", path.display()))
+}
