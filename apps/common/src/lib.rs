@@ -6,12 +6,14 @@
 //! | [`device`] | one binary for CPU and CUDA |
 //! | [`settings`] | a TOML file over defaults, with the nearest name for a key that does not exist |
 //! | [`couplings`], [`sampler`] | the couplings and solvers that users can name |
+//! | [`job`] | a training run from its directory to its last line of output |
 //! | [`watch`] | progress, metrics, checkpoints and pictures of a run that trains |
 //! | [`pictures`] | image grids, animations and curves |
 
 pub mod cli;
 pub mod couplings;
 pub mod device;
+pub mod job;
 pub mod pictures;
 pub mod sampler;
 pub mod settings;

@@ -1,1 +1,17 @@
-fn main(){}
+//! `tabular-train`: train and sample flow-matching models of point clouds and tables.
+
+mod args;
+mod sample;
+mod table;
+mod train;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fm_app::cli::run(|| match Cli::parse().command {
+        Command::Train(args) => train::run(&args),
+        Command::Sample(args) => sample::run(&args),
+    })
+}

@@ -86,7 +86,9 @@ pub struct RunInfo {
     pub path: String,
     /// The data.
     pub data: DataMeta,
-    /// The resolved configuration.
+    /// The network's configuration, which travels with the weights.
+    pub model: serde_json::Value,
+    /// The run's resolved configuration.
     pub config: serde_json::Value,
 }
 
@@ -110,6 +112,8 @@ impl Weights {
 
 const FORMAT: u32 = 1;
 const META: &str = "meta.json";
+const PREDICTION: &str = "velocity";
+const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
 const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// Saves the state as `step-N` below `directory`, durably, and returns its path. A checkpoint of that step that is there already
@@ -156,8 +160,8 @@ fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, FileMeta
         step: state.step,
         parameters: state.params.master.numel() as i64,
         path: info.path.clone(),
-        prediction: "velocity".into(),
-        time_direction: "source at t = 0, data at t = 1".into(),
+        prediction: PREDICTION.into(),
+        time_direction: TIME_DIRECTION.into(),
         data: info.data.clone(),
         ema_decay: state.ema.decay,
         ema_updates: state.ema.updates,
@@ -183,12 +187,12 @@ fn serialize(state: &TrainState, parts: &[(&str, &Tensor)], info: &RunInfo) -> R
             views.push((format!("{prefix}{}", slot.name), view));
         }
     }
-    let metadata = HashMap::from([
-        ("program".to_owned(), info.program.clone()),
-        ("step".to_owned(), state.step.to_string()),
-        ("path".to_owned(), info.path.clone()),
-        ("config".to_owned(), info.config.to_string()),
-    ]);
+    // One entry, because the order of several would differ from run to run.
+    let about = serde_json::json!({
+        "program": info.program, "step": state.step, "path": info.path, "prediction": PREDICTION,
+        "time_direction": TIME_DIRECTION, "data": info.data, "model": info.model,
+    });
+    let metadata = HashMap::from([("flow_matching".to_owned(), about.to_string())]);
     safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 /// base + sin(0.7 i + len(name)) sqrt(0.8 / fan in), in f64, then f32.
-pub fn fill(name: &str, shape: &[i64]) -> Tensor {
+pub(crate) fn fill(name: &str, shape: &[i64]) -> Tensor {
     let n: i64 = shape.iter().product();
     let fan_in = if shape.len() > 1 { shape[1..].iter().product::<i64>() as f64 } else { 16.0 };
     let base = if name.ends_with("weight") && shape.len() == 1 { 1.0 } else { 0.0 };
@@ -15,21 +15,21 @@ pub fn fill(name: &str, shape: &[i64]) -> Tensor {
     values.to_kind(Kind::Float).view(shape)
 }
 
-pub fn sine_input(shape: &[i64]) -> Tensor {
+pub(crate) fn sine_input(shape: &[i64]) -> Tensor {
     let n: i64 = shape.iter().product();
     (Tensor::arange(n, (Kind::Double, Device::Cpu)) * 0.3).sin().to_kind(Kind::Float).view(shape)
 }
 
-pub fn field<'a>(case: &'a Value, key: &str) -> &'a Value {
+pub(crate) fn field<'a>(case: &'a Value, key: &str) -> &'a Value {
     case.get(key).unwrap_or_else(|| panic!("the reference lacks {key}"))
 }
 
-pub fn numbers(value: &Value) -> Vec<f64> {
+pub(crate) fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
 }
 
 /// ||a - b|| / ||b|| at most `tolerance`.
-pub fn assert_close(got: &Tensor, want: &[f64], tolerance: f64, what: &str) {
+pub(crate) fn assert_close(got: &Tensor, want: &[f64], tolerance: f64, what: &str) {
     let got = Vec::<f32>::try_from(got.reshape([-1])).unwrap();
     assert_eq!(got.len(), want.len(), "{what}");
     let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();

@@ -1,0 +1,119 @@
+//! Bad input: one clear line that names cause and remedy, exit code 2, nothing left behind.
+
+mod common;
+
+use common::{fail, succeed, tiny_config};
+use std::fs;
+
+#[test]
+fn data_that_is_not_there_or_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let train = |data: &str| fail(&format!("train --preset cifar10-tiny --data {data} --out {}", out.display()));
+    let d = dir.path().display();
+    let missing = train(&format!("cifar10:{d}/nowhere"));
+    assert!(missing.contains("nowhere") && missing.contains("fetch-cifar10"), "{missing}");
+    fs::write(dir.path().join("data_batch_1.bin"), vec![0; 3073 * 2 - 100]).unwrap();
+    let truncated = train(&format!("cifar10:{d}"));
+    assert!(truncated.contains("data_batch_1.bin") && truncated.contains("truncated"), "{truncated}");
+    assert!(train("cifar100").contains("did you mean 'cifar10'"));
+    assert!(train("folder").contains("folder:DIR"));
+    assert!(train(&format!("folder:{d}/no")).contains("not found"));
+    assert!(!out.exists(), "a refused run must leave no directory");
+}
+
+#[test]
+fn names_and_numbers_that_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = format!("--out {}/run", dir.path().display());
+    for (flags, says) in [
+        ("--preset quickstrat", "did you mean 'quickstart'"),
+        ("--batch-size 0", "--batch-size"),
+        ("--steps 0", "--steps"),
+        ("--epochs 0", "--steps"),
+        ("--lr -1", "learning rate above 0"),
+        ("--lr nan", "learning rate above 0"),
+        ("--label-drop 2", "[0, 1]"),
+        ("--device tpu", "choose auto, cpu, cuda"),
+        ("--device cuda:9", "--device cpu"),
+        ("--config nowhere.toml", "nowhere.toml"),
+        ("--resume", "nothing to resume"),
+    ] {
+        let error = fail(&format!("train {flags} {out}").replace("--lr -1", "--lr=-1"));
+        assert!(error.contains(says), "{flags}: {error}");
+    }
+}
+
+#[test]
+fn configurations_with_mistakes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    let train = |text: &str| {
+        fs::write(&path, text).unwrap();
+        fail(&format!("train --config {} --out {}/run", path.display(), dir.path().display()))
+    };
+    for (text, says) in [
+        ("batchsize = 3", "unknown key 'batchsize' in the configuration; did you mean 'batch_size'"),
+        ("[model]\nchanels = 3", "did you mean 'model.channels'"),
+        ("steps = \"many\"", "steps"),
+        ("[model]\nkind = \"gan\"", "choose unet or dit"),
+        ("[model]\nchannels = 33", "multiple of 32"),
+        ("[time]\nlaw = \"logit-normal\"\nscale = 0", "scale above 0"),
+        ("steps = = 3", "not valid TOML"),
+    ] {
+        let error = train(text);
+        assert!(error.contains(says), "{text}: {error}");
+    }
+}
+
+#[test]
+fn an_output_directory_that_cannot_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    let error = fail(&format!("train --steps 1 --out {}/file/run", dir.path().display()));
+    assert!(error.contains("cannot create") && error.contains("permissions"), "{error}");
+}
+
+#[test]
+fn checkpoints_that_are_corrupt_foreign_or_absent() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    succeed(&format!("train --config {} --steps 2 --save-every 1 --out {}", tiny_config(dir.path()), run.display()));
+    let sample = |place: &str| fail(&format!("sample --checkpoint {place} --out {}/x.png --num-steps 1", dir.path().display()));
+    assert!(sample(&format!("{}/nowhere", dir.path().display())).contains("no checkpoint found"));
+
+    let newest = run.join("checkpoints/step-2");
+    let mut weights = common::read(newest.join("ema.safetensors"));
+    let middle = weights.len() / 2;
+    weights[middle] ^= 1;
+    fs::write(newest.join("ema.safetensors"), &weights).unwrap();
+    let flipped = sample(&newest.display().to_string());
+    assert!(flipped.contains("ema.safetensors does not match its recorded hash"), "{flipped}");
+    fs::write(newest.join("ema.safetensors"), &weights[..100]).unwrap();
+    assert!(sample(&newest.display().to_string()).contains("100 bytes instead of"));
+    fs::write(newest.join("meta.json"), "{\"model\": \"someone else's\"}").unwrap();
+    assert!(sample(&newest.display().to_string()).contains("not ours"));
+    // A run directory falls back to the last good one, and says so.
+    let output = common::run(&format!("sample --checkpoint {} --num-samples 4 --num-steps 1 --out {}/y.png", run.display(), dir.path().display()));
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("warning: "), "the damage must be reported");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("of step 1"));
+}
+
+#[test]
+fn sampling_requests_that_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let config = tiny_config(dir.path());
+    succeed(&format!("train --config {config} --steps 1 --conditional false --out {}", run.display()));
+    let sample = |flags: &str| fail(&format!("sample --checkpoint {} --out {}/x.png {flags}", run.display(), dir.path().display()));
+    assert!(sample("--class-label 3").contains("trained without classes"));
+    assert!(sample("--cfg-scale 2").contains("no class to guide away from"));
+    assert!(sample("--num-samples 0").contains("at least one sample"));
+    assert!(sample("--num-steps 0").contains("--num-steps"));
+    assert!(sample("--solver dopri5 --rtol 0 --atol 0").contains("tolerances"));
+    let busy = fail(&format!("train --config {config} --out {}", run.display()));
+    assert!(busy.contains("already holds a run") && busy.contains("--resume"), "{busy}");
+    let changed = fail(&format!("train --resume --batch-size 4 --out {}", run.display()));
+    assert!(changed.contains("'batch_size' cannot change"), "{changed}");
+}

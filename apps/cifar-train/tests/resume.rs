@@ -1,0 +1,109 @@
+//! A run that is killed loses nothing that was saved, and goes on to the very same bytes.
+
+mod common;
+
+use common::{program, read, succeed, tiny_config};
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+const FILES: [&str; 3] = ["model.safetensors", "ema.safetensors", "optimizer.safetensors"];
+
+fn train(dir: &Path, run: &str, flags: &str) {
+    let out = dir.join(run);
+    succeed(&format!("train --config {} {flags} --out {}", tiny_config(dir), out.display()));
+}
+
+fn assert_same(dir: &Path, a: &str, b: &str, step: u64) {
+    for file in FILES {
+        let path = |run: &str| dir.join(run).join(format!("checkpoints/step-{step}")).join(file);
+        assert!(read(path(a)) == read(path(b)), "{file} of step {step} differs");
+    }
+    let log = |run: &str| String::from_utf8(read(dir.join(run).join("metrics.jsonl"))).unwrap();
+    assert_eq!(log(a), log(b), "metrics.jsonl");
+}
+
+#[test]
+fn stopping_and_resuming_gives_the_same_bytes_with_any_number_of_workers() {
+    let dir = tempfile::tempdir().unwrap();
+    train(dir.path(), "whole", "");
+    // Step 8 lies between two lines of the log, so that the running sum has to survive too.
+    train(dir.path(), "parts", "--num-workers 0 --save-every 8");
+    let parts = dir.path().join("parts");
+    fs::remove_dir_all(parts.join("checkpoints/step-12")).unwrap();
+    succeed(&format!("train --resume --num-workers 3 --out {}", parts.display()));
+    assert_same(dir.path(), "whole", "parts", 12);
+    let steps: Vec<u64> = String::from_utf8(read(parts.join("metrics.jsonl"))).unwrap().lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, [5, 10, 12]);
+}
+
+#[test]
+fn kill_9_at_any_moment_leaves_a_loadable_checkpoint_and_the_same_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = "--steps 60 --save-every 1";
+    train(dir.path(), "whole", flags);
+    let out = dir.path().join("killed");
+    let config = tiny_config(dir.path());
+    let mut kills = 0;
+    for attempt in 0u64.. {
+        let mut command = program();
+        command.args(["train", "--out"]).arg(&out);
+        match attempt {
+            0 => command.args(["--config", &config]).args(flags.split(' ')),
+            _ => command.arg("--resume"),
+        };
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Wait for progress, then kill after a delay that walks through the save of a checkpoint.
+        let before = newest(&out);
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while newest(&out) <= before && child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "no progress in two minutes");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(attempt * 37 % 60));
+        if child.try_wait().unwrap().is_some_and(|status| status.success()) {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+        let text = succeed(&format!("inspect {}", out.display()));
+        assert!(text.contains("(verified)"), "{text}");
+        assert!(attempt < 100, "the run does not come to its end");
+    }
+    assert!(kills >= 8, "killed only {kills} times");
+    assert_same(dir.path(), "whole", "killed", 60);
+    let leftovers = fs::read_dir(out.join("checkpoints")).unwrap().flatten();
+    assert!(leftovers.into_iter().all(|e| e.file_name().to_string_lossy().starts_with("step-")), "a half-written checkpoint stayed");
+}
+
+fn newest(out: &Path) -> Option<u64> {
+    let entries = fs::read_dir(out.join("checkpoints")).ok()?.flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.strip_prefix("step-")?.parse().ok()).max()
+}
+
+#[test]
+fn one_interrupt_saves_and_two_processes_do_not_share_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut child = program()
+        .args(["train", "--config", &tiny_config(dir.path()), "--steps", "100000", "--save-every", "0", "--log-every", "1", "--out"])
+        .arg(&out)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !out.join("metrics.jsonl").exists() || read(out.join("metrics.jsonl")).is_empty() {
+        assert!(Instant::now() < deadline, "no progress in two minutes");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let second = common::fail(&format!("train --config {} --out {}", tiny_config(dir.path()), out.display()));
+    assert!(second.contains("in use by another run"), "{second}");
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let step = newest(&out).expect("a checkpoint after the interrupt");
+    assert!(succeed(&format!("inspect {}", out.display())).contains(&format!("step             {step}")));
+}

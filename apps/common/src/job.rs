@@ -1,0 +1,99 @@
+//! A training run from its directory to its last line of output, the same for every app.
+
+use crate::cli::interrupt_flag;
+use crate::device::peak_memory;
+use crate::pictures::curve;
+use crate::watch::{Cadence, Draw, Watch};
+use anyhow::bail;
+use fm_core::path::Linear;
+use fm_core::tensor::VelocityModel;
+use fm_train::batch::BatchSource;
+use fm_train::checkpoint::{self, RunInfo};
+use fm_train::run_dir::{RunDir, latest_checkpoint};
+use fm_train::train::{Record, TrainOptions, TrainState, train};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// A run whose parts are all there.
+#[derive(Debug)]
+pub struct Job {
+    /// The run directory.
+    pub out: PathBuf,
+    /// Whether to go on with the run that is there.
+    pub resume: bool,
+    /// The resolved configuration, as `config.toml` shows it.
+    pub config_toml: String,
+    /// What checkpoints say about the run.
+    pub info: RunInfo,
+    /// The fixed part of the loop.
+    pub options: TrainOptions,
+    /// How often to save and draw.
+    pub cadence: Cadence,
+    /// Rows a step.
+    pub batch_size: usize,
+}
+
+impl Job {
+    /// Trains to the end or until interrupted; `draw` makes a picture of the current model.
+    ///
+    /// # Errors
+    /// Everything that a run can meet, with its remedy.
+    pub fn run(&self, model: &dyn VelocityModel, source: &dyn BatchSource, mut state: TrainState, draw: Draw<'_>) -> anyhow::Result<ExitCode> {
+        let run = RunDir::open(&self.out)?;
+        if self.resume {
+            self.restore(&mut state)?;
+        } else if latest_checkpoint(&self.out).is_ok() {
+            bail!("{} already holds a run; pass --resume to go on with it, or another --out", self.out.display());
+        }
+        for log in ["metrics.jsonl", "timing.jsonl"] {
+            run.rewind(log, state.step)?;
+        }
+        fm_train::files::write(&run.join("config.toml"), self.config_toml.as_bytes())?;
+
+        let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
+        let interrupted = interrupt_flag()?;
+        let span = (first, steps);
+        let mut watch = Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw);
+        train(model, &Linear, source, &mut state, &self.options, &mut watch)?;
+        drop(watch);
+
+        report(&run, &self.out, state.step - first, started.elapsed().as_secs_f64())?;
+        if interrupted.load(Ordering::SeqCst) && state.step < steps {
+            println!("stopped   at step {}; go on with --resume --out {}", state.step, self.out.display());
+            return Ok(ExitCode::from(130));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn restore(&self, state: &mut TrainState) -> anyhow::Result<()> {
+        let (path, meta, damaged) = latest_checkpoint(&self.out)?;
+        damaged.iter().for_each(|problem| eprintln!("warning: {problem}; going on from the one before"));
+        checkpoint::restore(&path, state)?;
+        println!("resumed   {} at step {}", path.display(), state.step);
+        let threads = tch::get_num_threads();
+        if meta.threads != threads {
+            eprintln!("warning: {threads} threads now, {} before: the last bits of the results may differ", meta.threads);
+        }
+        if state.step >= self.options.steps {
+            println!("done      all {} steps; ask for more with --steps", self.options.steps);
+        }
+        Ok(())
+    }
+}
+
+/// The last lines of a run, and its loss curve.
+fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    let records: Vec<Record> = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+    if let Some(last) = records.last() {
+        let points: Vec<(f64, f64)> = records.iter().map(|r| (r.step as f64, r.loss)).collect();
+        curve(&run.join("loss.png"), "training loss", ("step", "mean (v - u)²"), &points)?;
+        let memory = peak_memory().map_or("unknown".into(), |b| format!("{:.2} GiB", b as f64 / (1u64 << 30) as f64));
+        let speed = steps as f64 / seconds;
+        println!("trained   {steps} steps in {seconds:.1} s: {speed:.2} steps/s; loss {:.4}; peak memory {memory}", last.loss);
+    }
+    println!("wrote     {}: loss.png, metrics.jsonl, samples/, checkpoints/", out.display());
+    Ok(())
+}
