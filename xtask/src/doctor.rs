@@ -29,10 +29,16 @@ fn finding(subject: &'static str, text: impl Into<String>, fix: Option<&str>) ->
 
 fn libtorch() -> Finding {
     if let Some(other) = std::env::var_os("LIBTORCH").filter(|dir| Path::new(dir) != home()) {
-        return finding("libtorch", format!("LIBTORCH points to {}; cargo uses that one", Path::new(&other).display()), None);
+        return finding(
+            "libtorch",
+            format!("LIBTORCH points to {}; cargo uses that one", Path::new(&other).display()),
+            None,
+        );
     }
     match verify(&home()) {
-        Ok(m) => finding("libtorch", format!("{} {} from {}; every hash matches", m.version, m.variant, m.source), None),
+        Ok(m) => {
+            finding("libtorch", format!("{} {} from {}; every hash matches", m.version, m.variant, m.source), None)
+        }
         Err(error) => finding("libtorch", format!("{error:#}"), Some("fix: cargo xtask fetch-libtorch")),
     }
 }
@@ -49,26 +55,45 @@ fn cuda() -> Finding {
     let driver = driver_version();
     match (half.exists(), driver) {
         (true, Some(_)) => finding("CUDA", "libtorch's CUDA half and a driver are there; use --device cuda", None),
-        (true, None) => finding("CUDA", "libtorch's CUDA half is there, but no driver", Some("fix: install NVIDIA's driver, or use --device cpu")),
-        (false, Some(_)) => finding("CUDA", "there is a driver, but libtorch is a CPU build", Some("fix: cargo xtask fetch-libtorch --variant cu130 --from auto")),
-        (false, None) => finding("CUDA", "not visible: no driver, and libtorch is a CPU build; programs run on the CPU", None),
+        (true, None) => finding(
+            "CUDA",
+            "libtorch's CUDA half is there, but no driver",
+            Some("fix: install NVIDIA's driver, or use --device cpu"),
+        ),
+        (false, Some(_)) => finding(
+            "CUDA",
+            "there is a driver, but libtorch is a CPU build",
+            Some("fix: cargo xtask fetch-libtorch --variant cu130 --from auto"),
+        ),
+        (false, None) => {
+            finding("CUDA", "not visible: no driver, and libtorch is a CPU build; programs run on the CPU", None)
+        }
     }
 }
 
 fn driver_version() -> Option<String> {
     let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
-    let asked = || output(Command::new("nvidia-smi").args(["--query-gpu=name,driver_version", "--format=csv,noheader"])).ok();
+    let asked =
+        || output(Command::new("nvidia-smi").args(["--query-gpu=name,driver_version", "--format=csv,noheader"])).ok();
     asked().or(text).and_then(|t| t.lines().next().map(str::to_owned))
 }
 
 fn driver() -> Finding {
-    finding("driver", driver_version().unwrap_or_else(|| "no NVIDIA driver (fine on a machine without their GPU)".into()), None)
+    finding(
+        "driver",
+        driver_version().unwrap_or_else(|| "no NVIDIA driver (fine on a machine without their GPU)".into()),
+        None,
+    )
 }
 
 fn threads() -> Finding {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     match std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse::<usize>().ok()) {
-        Some(n) if n > cores => finding("threads", format!("OMP_NUM_THREADS is {n} on {cores} cores"), Some("fix: unset OMP_NUM_THREADS; more threads than cores is slower")),
+        Some(n) if n > cores => finding(
+            "threads",
+            format!("OMP_NUM_THREADS is {n} on {cores} cores"),
+            Some("fix: unset OMP_NUM_THREADS; more threads than cores is slower"),
+        ),
         Some(n) => finding("threads", format!("{n} of {cores} cores, by OMP_NUM_THREADS"), None),
         None => finding("threads", format!("{cores} cores, all used"), None),
     }
@@ -78,6 +103,10 @@ fn pip() -> Finding {
     let version = python().and_then(|p| output(Command::new(p).args(["-m", "pip", "--version"])));
     match version {
         Ok(text) => finding("pip", text.trim(), None),
-        Err(_) => finding("pip", "no pip: libtorch cannot come from the Python package index", Some("fix: install python3-pip, if the official archive cannot be reached either")),
+        Err(_) => finding(
+            "pip",
+            "no pip: libtorch cannot come from the Python package index",
+            Some("fix: install python3-pip, if the official archive cannot be reached either"),
+        ),
     }
 }

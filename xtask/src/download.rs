@@ -33,14 +33,19 @@ pub(crate) fn download(url: &str, path: &Path) -> anyhow::Result<()> {
         other => bail!("{url} answered {other}"),
     };
     let start = if resumed { have } else { 0 };
-    let total = response.headers().get("Content-Length").and_then(|v| v.to_str().ok()?.parse::<u64>().ok()).map(|n| n + start);
+    let total =
+        response.headers().get("Content-Length").and_then(|v| v.to_str().ok()?.parse::<u64>().ok()).map(|n| n + start);
     let mut file = OpenOptions::new().create(true).append(resumed).write(true).truncate(!resumed).open(&part)?;
     let bar = progress(total, start);
-    copy(&mut response.body_mut().with_config().limit(u64::MAX).reader(), &mut file, &bar)
-        .with_context(|| format!("the download of {url} broke off; run the command again to go on from {}", part.display()))?;
+    copy(&mut response.body_mut().with_config().limit(u64::MAX).reader(), &mut file, &bar).with_context(|| {
+        format!("the download of {url} broke off; run the command again to go on from {}", part.display())
+    })?;
     bar.finish_and_clear();
     let got = fs::metadata(&part)?.len();
-    ensure!(total.is_none_or(|t| t == got), "the download of {url} broke off at {got} bytes; run the command again to go on");
+    ensure!(
+        total.is_none_or(|t| t == got),
+        "the download of {url} broke off at {got} bytes; run the command again to go on"
+    );
     finish(&part, path)
 }
 
@@ -104,7 +109,8 @@ mod tests {
                 let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
                 let rest = &body[from..];
                 let sent = if turn == 0 { &rest[..rest.len() / 2] } else { rest };
-                let header = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len());
+                let header =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len());
                 stream.write_all(header.as_bytes()).unwrap();
                 stream.write_all(sent).unwrap();
                 ranges.push(range.unwrap_or_default());

@@ -1,5 +1,7 @@
 //! The project's own commands: `cargo xtask --help`.
 
+#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
+
 mod bench;
 mod cifar10;
 mod doctor;

@@ -27,11 +27,27 @@ pub(crate) fn run(args: &QuickstartArgs) -> anyhow::Result<()> {
     train(&out, args.steps)?;
     let drawn = |name: &str| out.join(name);
     let (samples, gif) = (drawn("samples.png"), drawn("trajectory.gif"));
-    let sample = ["sample", "--checkpoint", text(&out)?, "--class-grid", "--samples-per-class", "10", "--out", text(&samples)?, "--gif", text(&gif)?];
+    let sample = [
+        "sample",
+        "--checkpoint",
+        text(&out)?,
+        "--class-grid",
+        "--samples-per-class",
+        "10",
+        "--out",
+        text(&samples)?,
+        "--gif",
+        text(&gif)?,
+    ];
     execute(program().args(sample))?;
     let json = drawn("evaluation.json");
     execute(program().args(["evaluate", "--checkpoint", text(&out)?, "--json", text(&json)?]))?;
-    println!("\nDone in {:.0} s without the build. Look at {} and {}, then try:\n{NEXT}", started.elapsed().as_secs_f64(), samples.display(), gif.display());
+    println!(
+        "\nDone in {:.0} s without the build. Look at {} and {}, then try:\n{NEXT}",
+        started.elapsed().as_secs_f64(),
+        samples.display(),
+        gif.display()
+    );
     Ok(())
 }
 

@@ -27,7 +27,8 @@ pub(crate) fn execute(command: &mut Command) -> anyhow::Result<()> {
 /// Runs a program and returns what it printed.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     let name = describe(command);
-    let Output { status, stdout, stderr } = command.output().with_context(|| format!("cannot start `{name}`; is it installed?"))?;
+    let Output { status, stdout, stderr } =
+        command.output().with_context(|| format!("cannot start `{name}`; is it installed?"))?;
     ensure!(status.success(), "`{name}` failed ({status}): {}", String::from_utf8_lossy(&stderr).trim());
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }

@@ -12,8 +12,11 @@ const TORCH_FREE: [&str; 5] = ["fm-core", "fm-ot", "fm-solvers", "fm-data", "fm-
 const SIBLINGS: [&str; 5] = ["fm-ot", "fm-solvers", "fm-models", "fm-data", "fm-metrics"];
 const LONGEST_FILE: usize = 400;
 
+/// Looks for violations of one invariant; each comes back as a line.
+type Check = fn() -> anyhow::Result<Vec<String>>;
+
 pub(crate) fn run() -> anyhow::Result<()> {
-    let checks: [(&str, fn() -> anyhow::Result<Vec<String>>); 4] = [
+    let checks: [(&str, Check); 4] = [
         ("torch-free crates stay torch-free", torch_free),
         ("sibling crates do not depend on each other", siblings),
         ("no file is too long", long_files),

@@ -68,7 +68,12 @@ impl BatchSource for ImageBatches<'_> {
         let mut draws = rng::stream(self.seed, step, Stream::Coupling, 0);
         let pairing = self.coupling.couple(view(&x0)?, view(&x1)?, &mut draws).map_err(|e| e.to_string())?;
         let time = |i| self.time.sample(&mut rng::stream(self.seed, step, Stream::Time, i as u64));
-        Ok(Batch { x0: pairing.gather(&x0, dim), x1, classes: self.classes(step, &rows), times: (0..n).map(time).collect() })
+        Ok(Batch {
+            x0: pairing.gather(&x0, dim),
+            x1,
+            classes: self.classes(step, &rows),
+            times: (0..n).map(time).collect(),
+        })
     }
 }
 
@@ -89,7 +94,8 @@ mod tests {
         let mut config = presets::preset("quickstart").unwrap();
         (config.batch_size, config.label_drop) = (1000, 0.1);
         let source = batches(&set, &mut config);
-        let dropped = (0..20).map(|s| source.batch(s).unwrap().classes.iter().filter(|c| **c == 10).count()).collect::<Vec<_>>();
+        let dropped =
+            (0..20).map(|s| source.batch(s).unwrap().classes.iter().filter(|c| **c == 10).count()).collect::<Vec<_>>();
         let total: usize = dropped.iter().sum();
         assert!((total as f64 - 2000.0).abs() < 4.0 * 1800f64.sqrt(), "{total}");
         assert!(dropped.iter().all(|d| (50..150).contains(d)), "whole batches were dropped: {dropped:?}");
@@ -102,7 +108,10 @@ mod tests {
         let independent = batches(&set, &mut config).batch(3).unwrap();
         config.coupling = CouplingKind::Exact;
         let exact = batches(&set, &mut config).batch(3).unwrap();
-        assert_eq!((&independent.x1, &independent.classes, &independent.times), (&exact.x1, &exact.classes, &exact.times));
+        assert_eq!(
+            (&independent.x1, &independent.classes, &independent.times),
+            (&exact.x1, &exact.classes, &exact.times)
+        );
         let cost = |b: &Batch| b.x0.iter().zip(&b.x1).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
         assert!(cost(&exact) < 0.97 * cost(&independent), "{} against {}", cost(&exact), cost(&independent));
         let sorted = |b: &Batch| {

@@ -158,7 +158,11 @@ impl Config {
         ensure!(self.steps > 0, "steps is 0: give at least one (--steps)");
         ensure!(self.batch_size > 0, "batch_size is 0: give at least one image a step (--batch-size)");
         ensure!(self.log_every > 0, "log_every is 0: give at least 1 (--log-every)");
-        ensure!((1..=4096).contains(&self.image_size), "image_size is {}: choose 1 to 4096 (--image-size)", self.image_size);
+        ensure!(
+            (1..=4096).contains(&self.image_size),
+            "image_size is {}: choose 1 to 4096 (--image-size)",
+            self.image_size
+        );
         ensure!(self.num_workers <= 64, "num_workers is {}: choose at most 64 (--num-workers)", self.num_workers);
         ensure!(self.lr > 0.0 && self.lr.is_finite(), "lr is {}: choose a learning rate above 0 (--lr)", self.lr);
         ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}: choose a share in [0, 1]", self.label_drop);

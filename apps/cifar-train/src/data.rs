@@ -17,7 +17,9 @@ pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
         ("folder", None) => bail!("--data folder needs a place: folder:DIR"),
         _ => {
             let hint = nearest(kind, ["digits", "cifar10", "folder"]).unwrap_or_default();
-            bail!("no data set is called '{name}'; did you mean '{hint}'? There are digits, cifar10, cifar10:DIR and folder:DIR")
+            bail!(
+                "no data set is called '{name}'; did you mean '{hint}'? There are digits, cifar10, cifar10:DIR and folder:DIR"
+            )
         }
     })
 }

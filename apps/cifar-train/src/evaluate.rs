@@ -1,10 +1,10 @@
 //! `cifar-train evaluate`: do samples show the class that was asked for, and are they copies of training images?
 
 use crate::args::EvaluateArgs;
+use crate::data;
 use crate::generate::generate;
 use crate::model::load;
 use crate::sample::{image_scale, in_turn, summary, with_classes};
-use crate::data;
 use anyhow::ensure;
 use fm_metrics::nearest::{class_agreement, copy_rate};
 use ndarray::Array2;
@@ -14,7 +14,10 @@ use std::process::ExitCode;
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.solver)?;
     let training = data::open(&loaded.config.data, loaded.config.image_size)?;
-    ensure!(training.shape.iter().map(|&s| s as i64).eq(loaded.meta.data.shape.iter().copied()), "the data set has another image size than the model");
+    ensure!(
+        training.shape.iter().map(|&s| s as i64).eq(loaded.meta.data.shape.iter().copied()),
+        "the data set has another image size than the model"
+    );
     let classes = in_turn(loaded.meta.data.classes.len(), args.num_samples);
     let request = with_classes(&args.solver, &loaded, args.num_samples, classes)?;
     let drawn = generate(loaded.model.as_ref(), loaded.device, &request, false)?;
@@ -37,12 +40,17 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     if !request.classes.is_empty() {
         let asked: Vec<u16> = request.classes.iter().map(|&c| c as u16).collect();
         let agreement = class_agreement(samples.view(), &asked, real.view(), &training.labels)?;
-        println!("class agreement {:.1} %: the nearest of {} training images has the class that was asked for", 100.0 * agreement, training.len());
+        println!(
+            "class agreement {:.1} %: the nearest of {} training images has the class that was asked for",
+            100.0 * agreement,
+            training.len()
+        );
         result["class_agreement"] = agreement.into();
     }
     println!(
         "copies {:.1} %: closer to a training image than {:.3} pixel levels, the 1st percentile among training images themselves",
-        100.0 * copies.rate, copies.threshold
+        100.0 * copies.rate,
+        copies.threshold
     );
     if let Some(path) = &args.json {
         fm_train::files::write(path, format!("{result:#}\n").as_bytes())?;

@@ -54,7 +54,12 @@ impl Request {
     }
 }
 
-pub(crate) fn generate(model: &dyn VelocityModel, device: Device, r: &Request, frames: bool) -> anyhow::Result<Generated> {
+pub(crate) fn generate(
+    model: &dyn VelocityModel,
+    device: Device,
+    r: &Request,
+    frames: bool,
+) -> anyhow::Result<Generated> {
     ensure!(r.count > 0, "there is nothing to draw: ask for at least one sample");
     ensure!(r.batch_size > 0, "--batch-size is 0: give at least one");
     let started = Instant::now();
@@ -66,7 +71,10 @@ pub(crate) fn generate(model: &dyn VelocityModel, device: Device, r: &Request, f
         out.evaluations.push(evaluations);
     }
     out.seconds = started.elapsed().as_secs_f64();
-    ensure!(out.values.iter().all(|v| v.is_finite()), "the model drew values that are not finite: its weights are broken");
+    ensure!(
+        out.values.iter().all(|v| v.is_finite()),
+        "the model drew values that are not finite: its weights are broken"
+    );
     Ok(out)
 }
 

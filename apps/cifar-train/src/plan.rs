@@ -18,11 +18,36 @@ pub(crate) fn describe(config: &Config, set: &ImageSet, parameters: usize, devic
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let lines = [
         ("data", format!("{}: {} images {:?}, {classes}", config.data, set.len(), set.shape)),
-        ("model", format!("{}, {parameters} parameters, {:?} on {device:?} ({cores} cores)", config.model.kind(), config.precision)),
-        ("memory", format!("about {:.2} GiB: libtorch, the data, six vectors of parameters and a batch's activations", memory(config, set, parameters) / GIB)),
-        ("training", format!("{} steps of {} images ({epochs:.1} epochs), lr {} after {} warm-up steps, {:?} decay", config.steps, config.batch_size, config.lr, config.warmup_steps, config.decay)),
+        (
+            "model",
+            format!(
+                "{}, {parameters} parameters, {:?} on {device:?} ({cores} cores)",
+                config.model.kind(),
+                config.precision
+            ),
+        ),
+        (
+            "memory",
+            format!(
+                "about {:.2} GiB: libtorch, the data, six vectors of parameters and a batch's activations",
+                memory(config, set, parameters) / GIB
+            ),
+        ),
+        (
+            "training",
+            format!(
+                "{} steps of {} images ({epochs:.1} epochs), lr {} after {} warm-up steps, {:?} decay",
+                config.steps, config.batch_size, config.lr, config.warmup_steps, config.decay
+            ),
+        ),
         ("pairing", format!("{:?} coupling, {:?} time", config.coupling, config.time)),
-        ("saving", format!("checkpoint every {} steps, samples every {}, log every {}", config.save_every, config.sample_every, config.log_every)),
+        (
+            "saving",
+            format!(
+                "checkpoint every {} steps, samples every {}, log every {}",
+                config.save_every, config.sample_every, config.log_every
+            ),
+        ),
         ("where", out.display().to_string()),
     ];
     lines.map(|(name, text)| format!("{name:<10}{text}")).join("\n")
@@ -36,5 +61,7 @@ fn memory(config: &Config, set: &ImageSet, parameters: usize) -> f64 {
         Precision::F32 => (24.0, 4.0),
         Precision::Bf16 => (28.0, 2.0),
     };
-    program + vectors * parameters as f64 + width * config.model.activations_per_sample() as f64 * config.batch_size as f64
+    program
+        + vectors * parameters as f64
+        + width * config.model.activations_per_sample() as f64 * config.batch_size as f64
 }

@@ -145,6 +145,8 @@ pub(crate) fn other_model(preset: &str, kind: ModelKind) -> ModelConfig {
         (ModelKind::Unet, true) => ModelConfig::Unet(UNetConfig::default()),
         (ModelKind::Dit, true) => ModelConfig::Dit(DitConfig::default()),
         (ModelKind::Unet, false) => cifar10_tiny().model,
-        (ModelKind::Dit, false) => ModelConfig::Dit(DitConfig { width: 128, depth: 4, heads: 4, ..DitConfig::default() }),
+        (ModelKind::Dit, false) => {
+            ModelConfig::Dit(DitConfig { width: 128, depth: 4, heads: 4, ..DitConfig::default() })
+        }
     }
 }

@@ -63,13 +63,20 @@ pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded, raw
 fn request(args: &SampleArgs, loaded: &Loaded) -> anyhow::Result<Request> {
     let names = &loaded.meta.data.classes;
     let classes = match (args.class_grid, args.class_label) {
-        (true, _) | (_, Some(_)) if names.is_empty() => bail!("this model was trained without classes; drop --class-grid and --class-label"),
+        (true, _) | (_, Some(_)) if names.is_empty() => {
+            bail!("this model was trained without classes; drop --class-grid and --class-label")
+        }
         (true, _) => {
             ensure!(args.samples_per_class > 0, "--samples-per-class is 0: give at least one");
             (0..names.len()).flat_map(|k| std::iter::repeat_n(k as i64, args.samples_per_class)).collect()
         }
         (false, Some(k)) => {
-            ensure!(k < names.len(), "there is no class {k}: this model has classes 0 to {} ({})", names.len() - 1, names.join(", "));
+            ensure!(
+                k < names.len(),
+                "there is no class {k}: this model has classes 0 to {} ({})",
+                names.len() - 1,
+                names.join(", ")
+            );
             vec![k as i64; args.num_samples]
         }
         (false, None) => in_turn(names.len(), args.num_samples),
@@ -83,11 +90,18 @@ pub(crate) fn in_turn(classes: usize, count: usize) -> Vec<i64> {
     if classes == 0 { Vec::new() } else { (0..count).map(|i| (i % classes) as i64).collect() }
 }
 
-pub(crate) fn with_classes(args: &crate::args::SolverArgs, loaded: &Loaded, count: usize, classes: Vec<i64>) -> anyhow::Result<Request> {
+pub(crate) fn with_classes(
+    args: &crate::args::SolverArgs,
+    loaded: &Loaded,
+    count: usize,
+    classes: Vec<i64>,
+) -> anyhow::Result<Request> {
     let null_class = loaded.config.model.null_class();
     let cfg_scale = match (args.cfg_scale, null_class) {
         (Some(s), _) if !s.is_finite() => bail!("--cfg-scale must be finite"),
-        (Some(s), None) if s != 1.0 => bail!("this model has no class to guide away from (it was trained without dropped labels); drop --cfg-scale"),
+        (Some(s), None) if s != 1.0 => bail!(
+            "this model has no class to guide away from (it was trained without dropped labels); drop --cfg-scale"
+        ),
         (_, None) => 1.0,
         (given, Some(_)) => given.unwrap_or(loaded.config.sampling.cfg_scale),
     };
@@ -121,12 +135,19 @@ fn grid(args: &SampleArgs, loaded: &Loaded) -> Grid {
 pub(crate) fn image_scale(loaded: &Loaded) -> ImageSet {
     let data = &loaded.meta.data;
     let side = |i: usize| data.shape.get(i).copied().unwrap_or(1) as usize;
-    ImageSet { shape: [side(0), side(1), side(2)], levels: data.levels, pixels: vec![], labels: vec![], classes: vec![] }
+    ImageSet {
+        shape: [side(0), side(1), side(2)],
+        levels: data.levels,
+        pixels: vec![],
+        labels: vec![],
+        classes: vec![],
+    }
 }
 
 fn make_parent(path: &Path) -> anyhow::Result<()> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}; choose a place that is writable", parent.display()))
+    std::fs::create_dir_all(parent)
+        .with_context(|| format!("cannot create {}; choose a place that is writable", parent.display()))
 }
 
 fn write_npy(path: &Path, shape: &[i64], drawn: &Generated) -> anyhow::Result<()> {

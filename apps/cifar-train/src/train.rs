@@ -49,7 +49,11 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
         info: info(&config, &set)?,
         options: options(&config, &set),
-        cadence: Cadence { save_every: config.save_every, keep: config.keep_checkpoints, sample_every: config.sample_every },
+        cadence: Cadence {
+            save_every: config.save_every,
+            keep: config.keep_checkpoints,
+            sample_every: config.sample_every,
+        },
         batch_size: config.batch_size,
         out: out.clone(),
     };
@@ -66,7 +70,8 @@ fn configure(args: &TrainArgs) -> anyhow::Result<(Config, PathBuf)> {
     }
     let Some(out) = args.out.clone() else { bail!("--resume needs the run to go on with: --out DIR") };
     let (path, meta, _) = latest_checkpoint(&out).context("there is nothing to resume")?;
-    let saved = serde_json::from_value(meta.config).with_context(|| format!("{} was not written by cifar-train", path.display()))?;
+    let saved = serde_json::from_value(meta.config)
+        .with_context(|| format!("{} was not written by cifar-train", path.display()))?;
     Ok((Config::resume(saved, args)?, out))
 }
 

@@ -1,5 +1,7 @@
 //! Bad input: one clear line that names cause and remedy, exit code 2, nothing left behind.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
 mod common;
 
 use common::{fail, succeed, tiny_config};
@@ -79,7 +81,8 @@ fn checkpoints_that_are_corrupt_foreign_or_absent() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     succeed(&format!("train --config {} --steps 2 --save-every 1 --out {}", tiny_config(dir.path()), run.display()));
-    let sample = |place: &str| fail(&format!("sample --checkpoint {place} --out {}/x.png --num-steps 1", dir.path().display()));
+    let sample =
+        |place: &str| fail(&format!("sample --checkpoint {place} --out {}/x.png --num-steps 1", dir.path().display()));
     assert!(sample(&format!("{}/nowhere", dir.path().display())).contains("no checkpoint found"));
 
     let newest = run.join("checkpoints/step-2");
@@ -94,7 +97,11 @@ fn checkpoints_that_are_corrupt_foreign_or_absent() {
     fs::write(newest.join("meta.json"), "{\"model\": \"someone else's\"}").unwrap();
     assert!(sample(&newest.display().to_string()).contains("not ours"));
     // A run directory falls back to the last good one, and says so.
-    let output = common::run(&format!("sample --checkpoint {} --num-samples 4 --num-steps 1 --out {}/y.png", run.display(), dir.path().display()));
+    let output = common::run(&format!(
+        "sample --checkpoint {} --num-samples 4 --num-steps 1 --out {}/y.png",
+        run.display(),
+        dir.path().display()
+    ));
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("warning: "), "the damage must be reported");
     assert!(String::from_utf8_lossy(&output.stdout).contains("of step 1"));
@@ -106,7 +113,9 @@ fn sampling_requests_that_cannot_be() {
     let run = dir.path().join("run");
     let config = tiny_config(dir.path());
     succeed(&format!("train --config {config} --steps 1 --conditional false --out {}", run.display()));
-    let sample = |flags: &str| fail(&format!("sample --checkpoint {} --out {}/x.png {flags}", run.display(), dir.path().display()));
+    let sample = |flags: &str| {
+        fail(&format!("sample --checkpoint {} --out {}/x.png {flags}", run.display(), dir.path().display()))
+    };
     assert!(sample("--class-label 3").contains("trained without classes"));
     assert!(sample("--cfg-scale 2").contains("no class to guide away from"));
     assert!(sample("--num-samples 0").contains("at least one sample"));

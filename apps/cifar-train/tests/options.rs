@@ -1,5 +1,7 @@
 //! Every named option, run through the real binary; and what the outputs hold.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
 mod common;
 
 use common::{cifar_mini, read, succeed, tiny_config};
@@ -46,10 +48,17 @@ fn every_training_option_runs_and_is_recorded() {
 fn every_solver_counts_what_it_evaluates_and_they_agree() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    succeed(&format!("train --config {} --steps 30 --lr 0.003 --save-every 0 --out {}", tiny_config(dir.path()), run.display()));
+    succeed(&format!(
+        "train --config {} --steps 30 --lr 0.003 --save-every 0 --out {}",
+        tiny_config(dir.path()),
+        run.display()
+    ));
     let sample = |flags: &str, npy: &str| {
         let d = dir.path().display();
-        let text = succeed(&format!("sample --checkpoint {} --num-samples 6 {flags} --out {d}/a.png --npy {d}/{npy}.npy", run.display()));
+        let text = succeed(&format!(
+            "sample --checkpoint {} --num-samples 6 {flags} --out {d}/a.png --npy {d}/{npy}.npy",
+            run.display()
+        ));
         let array: ndarray::Array4<f32> = ndarray_npy::read_npy(dir.path().join(format!("{npy}.npy"))).unwrap();
         assert_eq!(array.dim(), (6, 1, 8, 8));
         (text, array)
@@ -83,7 +92,9 @@ fn pictures_and_class_requests() {
         assert!(run.join(file).exists(), "{file}");
     }
     let checkpoint = format!("--checkpoint {} --num-steps 3", run.display());
-    let text = succeed(&format!("sample {checkpoint} --class-grid --samples-per-class 2 --cfg-scale 2 --out {d}/g.png --gif {d}/g.gif"));
+    let text = succeed(&format!(
+        "sample {checkpoint} --class-grid --samples-per-class 2 --cfg-scale 2 --out {d}/g.png --gif {d}/g.gif"
+    ));
     assert!(text.contains("20 samples") && text.contains("guidance 2") && text.contains("EMA weights"), "{text}");
     assert_eq!(&read(dir.path().join("g.gif"))[..6], b"GIF89a");
     let raw = succeed(&format!("sample {checkpoint} --class-label 7 --num-samples 3 --raw-weights --out {d}/r.png"));
@@ -91,7 +102,10 @@ fn pictures_and_class_requests() {
     let result = dir.path().join("e.json");
     succeed(&format!("evaluate {checkpoint} --num-samples 20 --json {}", result.display()));
     let json: serde_json::Value = serde_json::from_slice(&read(result)).unwrap();
-    assert!(json["class_agreement"].as_f64().is_some() && json["copies"].as_f64().is_some() && json["nfe"] == 3, "{json}");
+    assert!(
+        json["class_agreement"].as_f64().is_some() && json["copies"].as_f64().is_some() && json["nfe"] == 3,
+        "{json}"
+    );
     assert!(succeed(&format!("inspect {} --tensors", run.display())).contains("time_embed.0.weight"));
 }
 
@@ -107,7 +121,13 @@ fn checkpoints_use_the_fields_names_and_a_dry_run_writes_nothing() {
     succeed(&format!("train --config {} --steps 1 --out {}", tiny_config(dir.path()), run.display()));
     let bytes = read(run.join("checkpoints/step-1/ema.safetensors"));
     let names: Vec<String> = SafeTensors::deserialize(&bytes).unwrap().names().into_iter().map(String::from).collect();
-    for name in ["time_embed.0.weight", "input_blocks.1.0.in_layers.2.bias", "middle_block.1.qkv.weight", "label_emb.weight", "out.2.weight"] {
+    for name in [
+        "time_embed.0.weight",
+        "input_blocks.1.0.in_layers.2.bias",
+        "middle_block.1.qkv.weight",
+        "label_emb.weight",
+        "out.2.weight",
+    ] {
         assert!(names.iter().any(|n| n == name), "{name} is not among {names:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! A run that is killed loses nothing that was saved, and goes on to the very same bytes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
 mod common;
 
 use common::{program, read, succeed, tiny_config};
@@ -34,8 +36,11 @@ fn stopping_and_resuming_gives_the_same_bytes_with_any_number_of_workers() {
     fs::remove_dir_all(parts.join("checkpoints/step-12")).unwrap();
     succeed(&format!("train --resume --num-workers 3 --out {}", parts.display()));
     assert_same(dir.path(), "whole", "parts", 12);
-    let steps: Vec<u64> = String::from_utf8(read(parts.join("metrics.jsonl"))).unwrap().lines()
-        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["step"].as_u64().unwrap()).collect();
+    let steps: Vec<u64> = String::from_utf8(read(parts.join("metrics.jsonl")))
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["step"].as_u64().unwrap())
+        .collect();
     assert_eq!(steps, [5, 10, 12]);
 }
 
@@ -76,7 +81,10 @@ fn kill_9_at_any_moment_leaves_a_loadable_checkpoint_and_the_same_end() {
     assert!(kills >= 8, "killed only {kills} times");
     assert_same(dir.path(), "whole", "killed", 60);
     let leftovers = fs::read_dir(out.join("checkpoints")).unwrap().flatten();
-    assert!(leftovers.into_iter().all(|e| e.file_name().to_string_lossy().starts_with("step-")), "a half-written checkpoint stayed");
+    assert!(
+        leftovers.into_iter().all(|e| e.file_name().to_string_lossy().starts_with("step-")),
+        "a half-written checkpoint stayed"
+    );
 }
 
 fn newest(out: &Path) -> Option<u64> {
@@ -89,7 +97,18 @@ fn one_interrupt_saves_and_two_processes_do_not_share_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let mut child = program()
-        .args(["train", "--config", &tiny_config(dir.path()), "--steps", "100000", "--save-every", "0", "--log-every", "1", "--out"])
+        .args([
+            "train",
+            "--config",
+            &tiny_config(dir.path()),
+            "--steps",
+            "100000",
+            "--save-every",
+            "0",
+            "--log-every",
+            "1",
+            "--out",
+        ])
         .arg(&out)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -22,7 +22,9 @@ pub fn select(name: &str) -> anyhow::Result<Device> {
     load_cuda().with_context(|| format!("--device {name} is not possible here; use --device cpu"))?;
     let count = Cuda::device_count().max(0) as usize;
     if index >= count {
-        bail!("--device {name} is not possible here: libtorch sees {count} CUDA device(s); see `cargo xtask doctor`, or use --device cpu");
+        bail!(
+            "--device {name} is not possible here: libtorch sees {count} CUDA device(s); see `cargo xtask doctor`, or use --device cpu"
+        );
     }
     Ok(Device::Cuda(index))
 }

@@ -1,5 +1,7 @@
 //! A training run from its directory to its last line of output, the same for every app.
 
+#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
+
 use crate::cli::interrupt_flag;
 use crate::device::peak_memory;
 use crate::pictures::curve;
@@ -40,7 +42,13 @@ impl Job {
     ///
     /// # Errors
     /// Everything that a run can meet, with its remedy.
-    pub fn run(&self, model: &dyn VelocityModel, source: &dyn BatchSource, mut state: TrainState, draw: Draw<'_>) -> anyhow::Result<ExitCode> {
+    pub fn run(
+        &self,
+        model: &dyn VelocityModel,
+        source: &dyn BatchSource,
+        mut state: TrainState,
+        draw: Draw<'_>,
+    ) -> anyhow::Result<ExitCode> {
         let run = RunDir::open(&self.out)?;
         if self.resume {
             self.restore(&mut state)?;
@@ -55,7 +63,8 @@ impl Job {
         let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
         let interrupted = interrupt_flag()?;
         let span = (first, steps);
-        let mut watch = Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw);
+        let mut watch =
+            Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw);
         train(model, &Linear, source, &mut state, &self.options, &mut watch)?;
         drop(watch);
 
@@ -74,7 +83,10 @@ impl Job {
         println!("resumed   {} at step {}", path.display(), state.step);
         let threads = tch::get_num_threads();
         if meta.threads != threads {
-            eprintln!("warning: {threads} threads now, {} before: the last bits of the results may differ", meta.threads);
+            eprintln!(
+                "warning: {threads} threads now, {} before: the last bits of the results may differ",
+                meta.threads
+            );
         }
         if state.step >= self.options.steps {
             println!("done      all {} steps; ask for more with --steps", self.options.steps);
@@ -92,7 +104,10 @@ fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64) -> anyhow::Result<
         curve(&run.join("loss.png"), "training loss", ("step", "mean (v - u)²"), &points)?;
         let memory = peak_memory().map_or("unknown".into(), |b| format!("{:.2} GiB", b as f64 / (1u64 << 30) as f64));
         let speed = steps as f64 / seconds;
-        println!("trained   {steps} steps in {seconds:.1} s: {speed:.2} steps/s; loss {:.4}; peak memory {memory}", last.loss);
+        println!(
+            "trained   {steps} steps in {seconds:.1} s: {speed:.2} steps/s; loss {:.4}; peak memory {memory}",
+            last.loss
+        );
     }
     println!("wrote     {}: loss.png, metrics.jsonl, samples/, checkpoints/", out.display());
     Ok(())

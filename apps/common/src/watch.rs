@@ -98,7 +98,8 @@ impl Observer for Watch<'_> {
         }
         let due = |every: u64| every > 0 && state.step.is_multiple_of(every);
         let (ending, stopping) = (state.step == self.total, self.interrupted.load(Ordering::SeqCst));
-        let (save, picture) = (due(self.cadence.save_every) || ending || stopping, due(self.cadence.sample_every) || ending);
+        let (save, picture) =
+            (due(self.cadence.save_every) || ending || stopping, due(self.cadence.sample_every) || ending);
         if save {
             checkpoint::save(&self.run.checkpoints(), state, &self.info)?;
             self.run.prune(self.cadence.keep)?;

@@ -22,7 +22,8 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let device = fm_app::device::select(&args.device)?;
     let (path, meta, damaged) = latest_checkpoint(&args.checkpoint)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
-    let saved: Saved = serde_json::from_value(meta.config).with_context(|| format!("{} was not written by tabular-train", path.display()))?;
+    let saved: Saved = serde_json::from_value(meta.config)
+        .with_context(|| format!("{} was not written by tabular-train", path.display()))?;
     let dim = saved.columns.mean.len();
     let store = nn::VarStore::new(device);
     let model = ModelConfig::Mlp(saved.run.model(dim)).build(&store.root())?;
@@ -33,11 +34,18 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let adaptive = args.solver == SolverName::Dopri5 && args.num_steps.is_none();
     let steps = (!adaptive).then(|| args.num_steps.unwrap_or(100));
     let sampler = Sampler { solver: args.solver, steps, tolerance: Tolerance { rtol: args.rtol, atol: args.atol } };
-    let (values, evaluations) = draw(model.as_ref(), device, &sampler, (args.num_samples, dim), args.seed, &saved.columns)?;
+    let (values, evaluations) =
+        draw(model.as_ref(), device, &sampler, (args.num_samples, dim), args.seed, &saved.columns)?;
     let line = |row: &[f32]| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
     let text: String = values.chunks_exact(dim).map(line).collect();
     fm_train::files::write(&args.out, text.as_bytes())?;
-    println!("{} rows, NFE {evaluations}; {}; EMA weights of step {}; seed {}", args.num_samples, sampler.describe(), meta.step, args.seed);
+    println!(
+        "{} rows, NFE {evaluations}; {}; EMA weights of step {}; seed {}",
+        args.num_samples,
+        sampler.describe(),
+        meta.step,
+        args.seed
+    );
     println!("wrote {}", args.out.display());
     Ok(ExitCode::SUCCESS)
 }

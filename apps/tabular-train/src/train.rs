@@ -41,7 +41,13 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let model = network.build(&store.root())?;
     println!("data      {}: {} rows of {dim} columns, standardised", config.data, table.nrows());
     println!("model     MLP, {} parameters, on {device:?}", fm_models::parameter_count(&store));
-    println!("training  {} steps of {} rows, {:?} coupling, into {}", config.steps, config.batch_size, config.coupling, args.out.display());
+    println!(
+        "training  {} steps of {} rows, {:?} coupling, into {}",
+        config.steps,
+        config.batch_size,
+        config.coupling,
+        args.out.display()
+    );
 
     let state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.999);
     let saved = Saved { run: config.clone(), columns: columns.clone() };
@@ -69,7 +75,11 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             schedule: Schedule { lr: config.lr, warmup_steps: 100, decay: Decay::Cosine, total_steps: config.steps },
             seed: config.seed,
         },
-        cadence: Cadence { save_every: args.save_every, keep: 3, sample_every: if dim == 2 { args.sample_every } else { 0 } },
+        cadence: Cadence {
+            save_every: args.save_every,
+            keep: 3,
+            sample_every: if dim == 2 { args.sample_every } else { 0 },
+        },
         batch_size: config.batch_size,
     };
     let shown = pairs(table.as_slice().unwrap_or_default());

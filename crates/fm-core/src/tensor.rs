@@ -62,11 +62,7 @@ pub fn interpolate(path: &dyn ProbPath, x0: &Tensor, x1: &Tensor, times: &[f64])
     let mut per_row = vec![b as i64];
     per_row.resize(x1.dim(), 1);
     let row = |i: i64| block.get(i).view(per_row.as_slice());
-    PathSample {
-        x_t: x1 * row(0) + x0 * row(1),
-        velocity: x1 * row(2) + x0 * row(3),
-        t: block.get(4),
-    }
+    PathSample { x_t: x1 * row(0) + x0 * row(1), velocity: x1 * row(2) + x0 * row(3), t: block.get(4) }
 }
 
 /// The flow-matching loss mean((v - u)^2) over all elements: a 0-d tensor, in the squared unit of the velocity.

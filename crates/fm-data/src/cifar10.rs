@@ -91,9 +91,14 @@ mod tests {
             std::fs::write(dir.path().join("data_batch_1.bin"), bytes).unwrap();
             load(dir.path(), Split::Train).unwrap_err().to_string()
         };
-        for (bytes, what) in [(record(1)[..3000].to_vec(), "truncated"), (vec![], "truncated"), (record(10), "label 10")] {
+        for (bytes, what) in
+            [(record(1)[..3000].to_vec(), "truncated"), (vec![], "truncated"), (record(10), "label 10")]
+        {
             let text = message(&bytes);
-            assert!(text.contains("data_batch_1.bin") && text.contains(what) && text.contains("fetch-cifar10"), "{text}");
+            assert!(
+                text.contains("data_batch_1.bin") && text.contains(what) && text.contains("fetch-cifar10"),
+                "{text}"
+            );
         }
         let text = load(&dir.path().join("nowhere"), Split::Test).unwrap_err().to_string();
         assert!(text.contains("nowhere") && text.contains("not found"), "{text}");

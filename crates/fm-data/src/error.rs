@@ -34,6 +34,8 @@ pub enum DataError {
         remedy: String,
     },
     /// A toy distribution that does not exist.
-    #[error("no point distribution is called '{0}'; choose one of spiral, moons, 8gaussians, checkerboard, or a .csv file")]
+    #[error(
+        "no point distribution is called '{0}'; choose one of spiral, moons, 8gaussians, checkerboard, or a .csv file"
+    )]
     UnknownPoints(String),
 }

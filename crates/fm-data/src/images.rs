@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn flipping_mirrors_each_row_of_each_channel() {
-        let set = ImageSet { shape: [2, 1, 3], levels: 2, pixels: vec![0, 1, 2, 2, 2, 0], labels: vec![0], classes: vec![] };
+        let set =
+            ImageSet { shape: [2, 1, 3], levels: 2, pixels: vec![0, 1, 2, 2, 2, 0], labels: vec![0], classes: vec![] };
         let mut out = [9.0; 6];
         set.write_normalised(0, true, &mut out);
         assert_eq!(out, [1.0, 0.0, -1.0, -1.0, 1.0, 1.0]);
@@ -86,7 +87,8 @@ mod tests {
     #[test]
     fn every_byte_survives_the_round_trip() {
         let pixels: Vec<u8> = (0..=255).collect();
-        let set = ImageSet { shape: [1, 16, 16], levels: 255, pixels: pixels.clone(), labels: vec![0], classes: vec![] };
+        let set =
+            ImageSet { shape: [1, 16, 16], levels: 255, pixels: pixels.clone(), labels: vec![0], classes: vec![] };
         let mut out = vec![0.0; 256];
         set.write_normalised(0, false, &mut out);
         assert_eq!(set.denormalise(&out), pixels);

@@ -26,12 +26,15 @@ use std::path::Path;
 /// The names that [`toy`] knows.
 pub const TOYS: [&str; 4] = ["spiral", "moons", "8gaussians", "checkerboard"];
 
+/// One point from a source of uniform and a source of normal draws.
+type Draw = fn(&mut dyn FnMut() -> f64, &mut dyn FnMut() -> f64) -> [f64; 2];
+
 /// `rows` points of a toy distribution.
 ///
 /// # Errors
 /// [`DataError::UnknownPoints`] for a name that is not in the table above.
 pub fn toy(name: &str, rows: usize, seed: u64) -> Result<Array2<f32>, DataError> {
-    let draw: fn(&mut dyn FnMut() -> f64, &mut dyn FnMut() -> f64) -> [f64; 2] = match name {
+    let draw: Draw = match name {
         "spiral" => |u, z| {
             let theta = 6.0 * PI * u();
             let radius = theta / (2.0 * PI);
@@ -88,7 +91,11 @@ pub fn csv(path: &Path) -> Result<Array2<f32>, DataError> {
         for (column, field) in fields.iter().enumerate() {
             let value: f32 = field.parse().unwrap_or(f32::NAN);
             if !value.is_finite() {
-                return Err(malformed(format!("line {}, column {}: '{field}' is not a finite number", number + 1, column + 1)));
+                return Err(malformed(format!(
+                    "line {}, column {}: '{field}' is not a finite number",
+                    number + 1,
+                    column + 1
+                )));
             }
             values.push(value);
         }
@@ -123,8 +130,12 @@ mod tests {
             csv(&path)
         };
         assert_eq!(read("a,b\n1,2\n3, 4.5\n").unwrap(), ndarray::array![[1.0, 2.0], [3.0, 4.5]]);
-        for (text, place) in [("1,2\n3\n", "line 2 has 1"), ("1,2\n3,x\n", "line 2, column 2"), ("a,b\n", "no rows"), ("1\nNaN\n", "line 2")]
-        {
+        for (text, place) in [
+            ("1,2\n3\n", "line 2 has 1"),
+            ("1,2\n3,x\n", "line 2, column 2"),
+            ("a,b\n", "no rows"),
+            ("1\nNaN\n", "line 2"),
+        ] {
             let message = read(text).unwrap_err().to_string();
             assert!(message.contains(place) && message.contains("t.csv"), "{message}");
         }

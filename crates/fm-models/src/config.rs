@@ -99,6 +99,11 @@ impl ModelConfig {
 }
 
 /// Fails with a [`ModelError`] unless `good`.
-pub(crate) fn require(good: bool, model: &'static str, problem: impl Into<String>, remedy: &'static str) -> Result<(), ModelError> {
+pub(crate) fn require(
+    good: bool,
+    model: &'static str,
+    problem: impl Into<String>,
+    remedy: &'static str,
+) -> Result<(), ModelError> {
     if good { Ok(()) } else { Err(ModelError { model, problem: problem.into(), remedy }) }
 }

@@ -71,10 +71,22 @@ impl DitConfig {
         let sizes = [self.image_channels, self.image_size, self.patch, self.width, self.depth, self.heads];
         check(sizes.iter().all(|s| *s > 0) && self.classes >= 0, format!("sizes {sizes:?}"), "give sizes above 0")?;
         let whole = self.image_size % self.patch == 0;
-        check(whole, format!("patch {} does not divide image size {}", self.patch, self.image_size), "choose a divisor")?;
+        check(
+            whole,
+            format!("patch {} does not divide image size {}", self.patch, self.image_size),
+            "choose a divisor",
+        )?;
         let divides = self.width % 4 == 0 && self.width % self.heads == 0;
-        check(divides, format!("width {} with {} heads", self.width, self.heads), "make the width a multiple of 4 and of the heads")?;
-        check(self.time_scale.is_finite() && self.time_scale != 0.0, format!("time_scale {}", self.time_scale), "use 1 or 1000")
+        check(
+            divides,
+            format!("width {} with {} heads", self.width, self.heads),
+            "make the width a multiple of 4 and of the heads",
+        )?;
+        check(
+            self.time_scale.is_finite() && self.time_scale != 0.0,
+            format!("time_scale {}", self.time_scale),
+            "use 1 or 1000",
+        )
     }
 
     fn side(&self) -> i64 {
@@ -127,12 +139,8 @@ pub(crate) fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + us
     let w = c.width;
     let small = Init::Randn { mean: 0.0, stdev: 0.02 };
     let patch_dim = c.image_channels * c.patch * c.patch;
-    let patch_config = nn::ConvConfig {
-        stride: c.patch,
-        ws_init: xavier_bound(patch_dim, w),
-        bs_init: ZERO,
-        ..Default::default()
-    };
+    let patch_config =
+        nn::ConvConfig { stride: c.patch, ws_init: xavier_bound(patch_dim, w), bs_init: ZERO, ..Default::default() };
     let time = p / "t_embedder" / "mlp";
     let block = |i: i64| {
         let p = p / "blocks" / i;
@@ -190,7 +198,7 @@ impl Dit {
         let mut c = second.forward(&first.forward(&e).silu());
         let null = self.config.null_class.then_some(self.config.classes);
         if let Some(rows) = self.classes.as_ref().and_then(|table| look_up(table, condition, null, t)) {
-            c = c + rows;
+            c += rows;
         }
         c.silu()
     }

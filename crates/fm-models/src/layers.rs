@@ -76,7 +76,12 @@ pub(crate) fn class_table(p: Path<'_>, classes: i64, null_class: bool, width: i6
 }
 
 /// The rows of a class table for a batch; where no class is given, the null row if the table has one.
-pub(crate) fn look_up(table: &nn::Embedding, condition: Option<&Tensor>, null_class: Option<i64>, like: &Tensor) -> Option<Tensor> {
+pub(crate) fn look_up(
+    table: &nn::Embedding,
+    condition: Option<&Tensor>,
+    null_class: Option<i64>,
+    like: &Tensor,
+) -> Option<Tensor> {
     let null = || null_class.map(|class| Tensor::full([like.size()[0]], class, (Kind::Int64, like.device())));
     condition.map(Tensor::shallow_clone).or_else(null).map(|classes| table.forward(&classes))
 }

@@ -43,7 +43,12 @@ struct Mlp(Vec<nn::Linear>);
 
 pub(crate) fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelError> {
     let positive = c.dim > 0 && c.hidden > 0 && c.layers > 0;
-    require(positive, "MLP", format!("dim {}, hidden {} and layers {}", c.dim, c.hidden, c.layers), "give sizes above 0")?;
+    require(
+        positive,
+        "MLP",
+        format!("dim {}, hidden {} and layers {}", c.dim, c.hidden, c.layers),
+        "give sizes above 0",
+    )?;
     let mut widths = vec![c.dim + 1];
     widths.resize(c.layers as usize + 1, c.hidden);
     widths.push(c.dim);

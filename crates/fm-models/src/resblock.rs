@@ -80,7 +80,7 @@ impl Attention {
 pub(crate) enum Block {
     Conv(nn::Conv2D),
     Res(Box<ResBlock>),
-    Attention(Attention),
+    Attention(Box<Attention>),
     /// Halves the size by a strided convolution.
     Down(nn::Conv2D),
     /// Doubles the size by repetition, then convolves.

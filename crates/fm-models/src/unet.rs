@@ -14,9 +14,9 @@
 //! ```
 
 use crate::config::{ModelError, require};
+use crate::embedding;
 use crate::layers::{GROUPS, GroupNorm, Start, class_table, conv, group_norm, linear, look_up};
 use crate::resblock::{Block, attention, res_block};
-use crate::embedding;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Module, Path};
@@ -76,14 +76,30 @@ impl UNetConfig {
         check(positive && self.classes >= 0, "a size is not positive".into(), "give sizes above 0")?;
         check((1..=8).contains(&stages), format!("channel_mult has {stages} entries"), "give between 1 and 8 stages")?;
         let widths = || self.channel_mult.iter().map(|m| m * self.channels);
-        check(widths().all(|w| w > 0 && w % GROUPS == 0), format!("widths {:?}", widths().collect::<Vec<_>>()), "make channels a multiple of 32")?;
+        check(
+            widths().all(|w| w > 0 && w % GROUPS == 0),
+            format!("widths {:?}", widths().collect::<Vec<_>>()),
+            "make channels a multiple of 32",
+        )?;
         let factor = 1 << (stages - 1);
         let divides = self.image_size > 0 && self.image_size % factor == 0;
-        check(divides, format!("image size {} is not divisible by {factor}", self.image_size), "use fewer stages in channel_mult")?;
+        check(
+            divides,
+            format!("image size {} is not divisible by {factor}", self.image_size),
+            "use fewer stages in channel_mult",
+        )?;
         let heads = widths().all(|w| w % self.head_channels == 0);
-        check(heads, format!("head_channels {} does not divide every width", self.head_channels), "choose a divisor of channels")?;
+        check(
+            heads,
+            format!("head_channels {} does not divide every width", self.head_channels),
+            "choose a divisor of channels",
+        )?;
         check((0.0..1.0).contains(&self.dropout), format!("dropout {}", self.dropout), "choose it in [0, 1)")?;
-        check(self.time_scale.is_finite() && self.time_scale != 0.0, format!("time_scale {}", self.time_scale), "use 1 or 1000")
+        check(
+            self.time_scale.is_finite() && self.time_scale != 0.0,
+            format!("time_scale {}", self.time_scale),
+            "use 1 or 1000",
+        )
     }
 
     /// Kept for the backward pass: about sixteen maps a residual block, seven an attention block and its weights (calibrated on
@@ -128,7 +144,7 @@ impl<'p> Builder<'_, 'p> {
     }
 
     fn attention(&self, p: Path<'p>, channels: i64) -> Block {
-        Block::Attention(attention(p, channels, channels / self.c.head_channels))
+        Block::Attention(Box::new(attention(p, channels, channels / self.c.head_channels)))
     }
 
     /// The way down, and the width that each of its blocks hands to the way up.
@@ -214,7 +230,7 @@ impl UNet {
         let mut e = second.forward(&first.forward(&e).silu());
         let null = self.config.null_class.then_some(self.config.classes);
         if let Some(rows) = self.label_emb.as_ref().and_then(|table| look_up(table, condition, null, t)) {
-            e = e + rows;
+            e += rows;
         }
         e.silu()
     }

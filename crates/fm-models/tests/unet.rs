@@ -1,9 +1,10 @@
 //! The U-Net against torchcfm's: `python3 crates/fm-models/tests/unet.py` makes the reference.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
 mod common;
 
 use common::{assert_close, field, fill, numbers, sine_input};
-use fm_core::tensor::VelocityModel;
 use fm_models::{ModelConfig, parameter_count, unet::UNetConfig};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, nn};
@@ -45,12 +46,16 @@ fn outputs_and_gradients_equal_torchcfms() {
         let out = model.forward_t(&x, &Tensor::from_slice(&[0.15f32, 0.8]), classes.as_ref(), false);
         assert_close(&out, &numbers(&case["output"]), 1e-5, "output");
 
-        let weights = (Tensor::arange(out.numel() as i64, (Kind::Double, Device::Cpu)) * 0.11).cos().to_kind(Kind::Float);
+        let weights =
+            (Tensor::arange(out.numel() as i64, (Kind::Double, Device::Cpu)) * 0.11).cos().to_kind(Kind::Float);
         (&out * weights.view_as(&out)).sum(Kind::Float).backward();
-        for (name, norm) in case["gradient_norms"].as_object().unwrap() {
+        let norms = case["gradient_norms"].as_object().unwrap();
+        // A bias before a normalisation of its own channel has gradient 0, so rounding is measured against the largest.
+        let largest = norms.values().map(|n| n.as_f64().unwrap()).fold(0.0, f64::max);
+        for (name, norm) in norms {
             let got = variables[name].grad().to_kind(Kind::Double).norm().double_value(&[]);
             let want = norm.as_f64().unwrap();
-            assert!((got - want).abs() <= 1e-4 * want.max(1e-3), "gradient of {name}: {got} against {want}");
+            assert!((got - want).abs() <= 1e-4 * want + 1e-7 * largest, "gradient of {name}: {got} against {want}");
         }
     }
 }
@@ -66,7 +71,16 @@ fn parameter_counts_are_the_published_ones() {
     assert_eq!(count(cifar.clone()), (304, 35_746_307));
     assert_eq!(count(UNetConfig { classes: 10, ..cifar.clone() }).1, 35_751_427);
     assert_eq!(count(UNetConfig { classes: 10, null_class: true, ..cifar.clone() }).1, 35_751_939);
-    let mnist = UNetConfig { image_channels: 1, image_size: 28, channels: 32, channel_mult: vec![1, 2, 2], res_blocks: 1, attention_at: vec![1], head_channels: 32, ..cifar };
+    let mnist = UNetConfig {
+        image_channels: 1,
+        image_size: 28,
+        channels: 32,
+        channel_mult: vec![1, 2, 2],
+        res_blocks: 1,
+        attention_at: vec![1],
+        head_channels: 32,
+        ..cifar
+    };
     // One head at every width: 32 channels a head needs 64 at the wider stages, so the count alone is compared.
     assert_eq!(count(mnist).1, 1_075_361);
 }
@@ -81,7 +95,9 @@ fn a_fresh_network_predicts_zero_and_starts_as_pytorch_does() {
     let v = model.forward_t(&x, &Tensor::from_slice(&[0.1f32, 0.9]), None, false);
     assert_eq!(v.abs().max().double_value(&[]), 0.0);
     // torch.nn.Conv2d: uniform on +-1/sqrt(fan in), so a standard deviation of that over sqrt(3).
-    for (name, fan_in) in [("input_blocks.1.0.in_layers.2.weight", 576.0), ("time_embed.2.weight", 256.0), ("time_embed.2.bias", 256.0)] {
+    for (name, fan_in) in
+        [("input_blocks.1.0.in_layers.2.weight", 576.0), ("time_embed.2.weight", 256.0), ("time_embed.2.bias", 256.0)]
+    {
         let w = &store.variables()[name];
         let bound = 1.0 / f64::sqrt(fan_in);
         assert!(w.abs().max().double_value(&[]) <= bound);

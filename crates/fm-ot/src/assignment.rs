@@ -208,7 +208,8 @@ impl<'a> Search<'a> {
             let i = self.row_of[through];
             let row = self.row(i);
             let base = row[through] - self.v[through] - shortest;
-            for k in frontier..self.n {
+            let beyond = frontier;
+            for k in beyond..self.n {
                 let j = columns[k];
                 let candidate = row[j] - self.v[j] - base;
                 if candidate < distance[j] {

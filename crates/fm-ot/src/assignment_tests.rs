@@ -26,7 +26,10 @@ fn brute_force(cost: &Array2<f64>, row: usize, used: u32) -> f64 {
     free.map(|j| cost[(row, j)] + brute_force(cost, row + 1, used | 1 << j)).fold(f64::INFINITY, f64::min)
 }
 
-fn matrices(n: impl Strategy<Value = usize>, entry: impl Strategy<Value = f64> + Clone) -> impl Strategy<Value = Array2<f64>> {
+fn matrices(
+    n: impl Strategy<Value = usize>,
+    entry: impl Strategy<Value = f64> + Clone,
+) -> impl Strategy<Value = Array2<f64>> {
     n.prop_flat_map(move |n| {
         prop::collection::vec(entry.clone(), n * n).prop_map(move |v| Array2::from_shape_vec((n, n), v).unwrap())
     })
@@ -78,7 +81,8 @@ fn equals_scipy() {
     for line in reference.lines().filter(|l| !l.starts_with('#')) {
         let mut fields = line.split_whitespace();
         let mut next = || fields.next().unwrap();
-        let (kind, n, optimum): (String, usize, f64) = (next().into(), next().parse().unwrap(), next().parse().unwrap());
+        let (kind, n, optimum): (String, usize, f64) =
+            (next().into(), next().parse().unwrap(), next().parse().unwrap());
         let got = check_optimal(&hashed_matrix(&kind, n)).cost;
         assert!((got - optimum).abs() <= 1e-12 * optimum.abs().max(1.0), "{kind} {n}: {got} against {optimum}");
         cases += 1;

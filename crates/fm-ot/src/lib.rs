@@ -44,7 +44,9 @@ pub enum OtError {
         columns: usize,
     },
     /// NaN or infinity in the cost.
-    #[error("the transport cost is not finite at row {row}, column {column}; look for NaN, infinite or huge values in the data")]
+    #[error(
+        "the transport cost is not finite at row {row}, column {column}; look for NaN, infinite or huge values in the data"
+    )]
     NotFinite {
         /// Row of the first offending entry.
         row: usize,

@@ -76,7 +76,8 @@ pub fn solve<S: OdeState>(
         let first = S::linear_combination(&[(1.0, &k0)]);
         let step = runge_kutta(field, &x, t, step_size, first, tableau);
         stats.evaluations += tableau.stages() - 1;
-        let terms: Vec<_> = weights.iter().zip(&step.k).filter(|(w, _)| **w != 0.0).map(|(w, k)| (step_size * w, k)).collect();
+        let terms: Vec<_> =
+            weights.iter().zip(&step.k).filter(|(w, _)| **w != 0.0).map(|(w, k)| (step_size * w, k)).collect();
         let error = S::error_norm(&S::linear_combination(&terms), &x, &step.x, options.tolerance);
         if error <= 1.0 {
             stats.accepted += 1;
@@ -142,11 +143,7 @@ fn first_step<S: OdeState>(
     let k1 = field.velocity(&euler, span.0 + h0);
     let d2 = norm(&S::linear_combination(&[(1.0, &k1), (-1.0, k0)])) / h0.abs();
     let steepest = d1.max(d2);
-    let h1 = if steepest <= 1e-15 {
-        (1e-3 * h0.abs()).max(1e-6)
-    } else {
-        (0.01 / steepest).powf(1.0 / order as f64)
-    };
+    let h1 = if steepest <= 1e-15 { (1e-3 * h0.abs()).max(1e-6) } else { (0.01 / steepest).powf(1.0 / order as f64) };
     let h = h1.min(100.0 * h0.abs()).min(length.abs());
     // A velocity that is not finite says nothing about step sizes; the main loop will meet it and name it.
     if h.is_finite() && h > 0.0 { h * length.signum() } else { h0 }

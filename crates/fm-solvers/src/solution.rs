@@ -38,7 +38,9 @@ impl std::fmt::Display for Reason {
                 write!(f, "used up the allowed evaluations at t = {t:.6}; allow more, or loosen the tolerance")
             }
             Reason::StepUnderflow { t } => write!(f, "step size underflow at t = {t:.6}; loosen the tolerance"),
-            Reason::NonFinite { t } => write!(f, "velocity not finite after t = {t:.6}; the model or its input is broken"),
+            Reason::NonFinite { t } => {
+                write!(f, "velocity not finite after t = {t:.6}; the model or its input is broken")
+            }
         }
     }
 }
@@ -80,7 +82,9 @@ pub enum SolveError {
         atol: f64,
     },
     /// A tableau without an error estimate was asked to choose its own steps.
-    #[error("{method} has no embedded error estimate, so it cannot choose its steps; give a number of steps or use dopri5")]
+    #[error(
+        "{method} has no embedded error estimate, so it cannot choose its steps; give a number of steps or use dopri5"
+    )]
     NoErrorEstimate {
         /// Name of the method.
         method: &'static str,

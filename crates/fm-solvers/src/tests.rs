@@ -6,6 +6,7 @@ use crate::{Reason, SolveError, fixed, uniform_grid};
 use fm_core::state::Tolerance;
 
 /// x' = -2 t x, so x(t) = x(0) exp(-t^2): time-dependent, with a known answer.
+#[allow(clippy::ptr_arg, reason = "the state of the field is a Vec")]
 fn bell(x: &Vec<f64>, t: f64) -> Vec<f64> {
     x.iter().map(|v| -2.0 * t * v).collect()
 }
@@ -76,7 +77,8 @@ fn adaptive_error_follows_the_tolerance_and_the_count_is_honest() {
             calls.set(calls.get() + 1);
             bell(x, t)
         };
-        let solution = adaptive::solve(&counting, vec![1.0, 5.0], (0.0, 2.0), &DOPRI5, &options(tolerance), |_, _| ()).unwrap();
+        let solution =
+            adaptive::solve(&counting, vec![1.0, 5.0], (0.0, 2.0), &DOPRI5, &options(tolerance), |_, _| ()).unwrap();
         assert!((solution.x[1] - 5.0 * (-4.0f64).exp()).abs() < 20.0 * tolerance);
         assert_eq!(solution.stats.evaluations, calls.get());
         assert!(calls.get() < last, "a looser tolerance must be cheaper");
@@ -114,7 +116,8 @@ fn impossible_requests_are_errors() {
     for grid in [vec![], vec![0.0], vec![0.0, 0.0], vec![0.0, 1.0, 0.5], vec![0.0, f64::NAN]] {
         assert_eq!(fixed::solve(&bell, vec![1.0], &grid, &RK4, |_, _| ()).unwrap_err(), SolveError::Grid);
     }
-    let solve = |o: Options, tableau| adaptive::solve(&bell, vec![1.0], (0.0, 1.0), tableau, &o, |_, _| ()).unwrap_err();
+    let solve =
+        |o: Options, tableau| adaptive::solve(&bell, vec![1.0], (0.0, 1.0), tableau, &o, |_, _| ()).unwrap_err();
     assert!(matches!(solve(options(0.0), &DOPRI5), SolveError::Tolerance { .. }));
     assert!(matches!(solve(options(f64::NAN), &DOPRI5), SolveError::Tolerance { .. }));
     assert_eq!(solve(options(1e-3), &RK4), SolveError::NoErrorEstimate { method: "rk4" });

@@ -86,8 +86,15 @@ mod tests {
         let reference: serde_json::Value = serde_json::from_str(include_str!("../tests/adamw.json")).unwrap();
         for case in reference.as_array().unwrap() {
             let number = |key: &str| case[key].as_f64().unwrap();
-            let vector = |key: &str| -> Vec<f32> { case[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect() };
-            let config = AdamWConfig { weight_decay: number("weight_decay"), beta1: number("beta1"), beta2: number("beta2"), eps: 1e-8 };
+            let vector = |key: &str| -> Vec<f32> {
+                case[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+            };
+            let config = AdamWConfig {
+                weight_decay: number("weight_decay"),
+                beta1: number("beta1"),
+                beta2: number("beta2"),
+                eps: 1e-8,
+            };
             let start = vector("start");
             let mut p = Tensor::from_slice(&start);
             let centre = Tensor::from_slice(&vector("centre"));

@@ -87,6 +87,8 @@ impl<'a> Prefetch<'a> {
         }
         let worker = ((step - self.first) % self.queues.len() as u64) as usize;
         let received = self.queues[worker].recv();
-        received.map_err(|_| failed("its worker thread stopped; run with --num-workers 0 to see why".into()))?.map_err(failed)
+        received
+            .map_err(|_| failed("its worker thread stopped; run with --num-workers 0 to see why".into()))?
+            .map_err(failed)
     }
 }

@@ -242,7 +242,8 @@ pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> 
     let average = state.params.join(read_tensors(path, &meta, Weights::Ema.file())?)?;
     let moments = read_tensors(path, &meta, OPTIMIZER)?;
     let moment = |prefix: &str| {
-        let named = moments.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.shallow_clone())));
+        let named =
+            moments.iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.shallow_clone())));
         state.params.join(named.collect())
     };
     let (mean, square) = (moment("exp_avg.")?, moment("exp_avg_sq.")?);

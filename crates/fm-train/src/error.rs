@@ -45,7 +45,9 @@ pub enum TrainError {
         path: PathBuf,
     },
     /// The loss left the real numbers.
-    #[error("the loss is {loss} at step {step}; lower the learning rate, or raise the warm-up, and resume from the last checkpoint")]
+    #[error(
+        "the loss is {loss} at step {step}; lower the learning rate, or raise the warm-up, and resume from the last checkpoint"
+    )]
     NonFinite {
         /// The step at which it was noticed.
         step: u64,

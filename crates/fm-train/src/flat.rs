@@ -67,7 +67,8 @@ impl FlatParams {
         }
         let variables: Vec<Tensor> = sorted.into_values().collect();
         let flat: Vec<Tensor> = variables.iter().map(|v| v.detach().reshape([-1])).collect();
-        let master = if flat.is_empty() { Tensor::zeros([0], (Kind::Float, store.device())) } else { Tensor::cat(&flat, 0) };
+        let master =
+            if flat.is_empty() { Tensor::zeros([0], (Kind::Float, store.device())) } else { Tensor::cat(&flat, 0) };
         let compute = match precision {
             Precision::F32 => master.shallow_clone(),
             Precision::Bf16 => master.to_kind(Kind::BFloat16),
@@ -141,7 +142,11 @@ impl FlatParams {
         }
         problems.extend(named.into_keys().map(|name| format!("{name} is surplus")));
         if problems.is_empty() {
-            return Ok(if parts.is_empty() { self.master.copy() } else { Tensor::cat(&parts, 0).to_device(self.device()) });
+            return Ok(if parts.is_empty() {
+                self.master.copy()
+            } else {
+                Tensor::cat(&parts, 0).to_device(self.device())
+            });
         }
         let more = problems.len().saturating_sub(8);
         problems.truncate(8);
@@ -177,7 +182,10 @@ mod tests {
         let before = run();
         let mut params = FlatParams::new(&store, Precision::F32);
         assert!(run().equal(&before));
-        assert_eq!(params.slots.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["a.bias", "a.weight", "b.bias", "b.weight"]);
+        assert_eq!(
+            params.slots.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(),
+            ["a.bias", "a.weight", "b.bias", "b.weight"]
+        );
         for round in 0..3 {
             // The gradient of sum(out) with respect to b.bias is the batch size, whatever was there before.
             let g = params.backward(&run().sum(Kind::Float));

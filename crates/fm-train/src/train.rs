@@ -4,12 +4,12 @@
 //! norm, updates the weights and their average. Nothing is read back from the device but on logging steps; the loss is summed
 //! on the device in between.
 
+use crate::TrainError;
 use crate::adamw::{AdamW, AdamWConfig};
 use crate::batch::{Batch, BatchSource, Prefetch};
 use crate::ema::Ema;
 use crate::flat::FlatParams;
 use crate::schedule::Schedule;
-use crate::TrainError;
 use fm_core::path::ProbPath;
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::tensor::{VelocityModel, interpolate, upload, velocity_loss};

@@ -54,14 +54,23 @@ pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
             println!("libtorch {} {} is there already, from {}", manifest.version, manifest.variant, manifest.source);
             return Ok(());
         }
-        Ok(manifest) => println!("replacing libtorch {} {} from {}", manifest.version, manifest.variant, manifest.source),
+        Ok(manifest) => {
+            println!("replacing libtorch {} {} from {}", manifest.version, manifest.variant, manifest.source)
+        }
         Err(_) => {}
     }
     let mut tried = Vec::new();
     for source in &sources {
         match try_source(source, args.variant) {
             Ok(manifest) => {
-                println!("libtorch {} {} from {}: {} files, verified, in {}", manifest.version, manifest.variant, manifest.source, manifest.files.len(), home().display());
+                println!(
+                    "libtorch {} {} from {}: {} files, verified, in {}",
+                    manifest.version,
+                    manifest.variant,
+                    manifest.source,
+                    manifest.files.len(),
+                    home().display()
+                );
                 return Ok(());
             }
             Err(error) => {
@@ -86,7 +95,7 @@ fn try_source(source: &Source, variant: Variant) -> anyhow::Result<Manifest> {
 
 /// Brings the CPU libtorch unless something usable is there; what `quickstart` and `test` begin with.
 pub(crate) fn ensure_present() -> anyhow::Result<()> {
-    if std::env::var_os("LIBTORCH").is_some_and(|dir| PathBuf::from(dir) != home()) || installed(&home()).is_ok() {
+    if std::env::var_os("LIBTORCH").is_some_and(|dir| dir != home()) || installed(&home()).is_ok() {
         return Ok(());
     }
     println!("libtorch is missing: fetching it");

@@ -171,7 +171,11 @@ fn index(variant: Variant, platform: Platform) -> Option<Source> {
 
 /// The sources that `--from` names, in the order to try them.
 pub(crate) fn sources(from: &str, variant: Variant, platform: Platform) -> anyhow::Result<Vec<Source>> {
-    let missing = |what: &str| format!("there is no {what} of libtorch {VERSION} {variant} for {platform}; try --from auto, or another --variant");
+    let missing = |what: &str| {
+        format!(
+            "there is no {what} of libtorch {VERSION} {variant} for {platform}; try --from auto, or another --variant"
+        )
+    };
     let sources: Vec<Source> = match from {
         "auto" => {
             let local = [Some(Source::Env), Some(Source::Python)];
@@ -194,7 +198,11 @@ mod tests {
     use super::*;
 
     fn plan(variant: &str, platform: Platform) -> Vec<String> {
-        sources("auto", variant.parse().unwrap(), platform).unwrap().iter().map(|s| format!("{s}: {}", s.detail())).collect()
+        sources("auto", variant.parse().unwrap(), platform)
+            .unwrap()
+            .iter()
+            .map(|s| format!("{s}: {}", s.detail()))
+            .collect()
     }
 
     #[test]

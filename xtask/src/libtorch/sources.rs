@@ -63,7 +63,8 @@ fn read_version(path: &Path) -> anyhow::Result<String> {
         return Ok(text.trim().split('+').next().unwrap_or_default().to_owned());
     }
     let header = path.join("include/torch/headeronly/version.h");
-    let text = fs::read_to_string(&header).with_context(|| format!("it has neither build-version nor {}", header.display()))?;
+    let text = fs::read_to_string(&header)
+        .with_context(|| format!("it has neither build-version nor {}", header.display()))?;
     let number = |name: &str| {
         let line = text.lines().find_map(|l| l.strip_prefix(&format!("#define TORCH_VERSION_{name} ")));
         line.map(|v| v.trim().to_owned()).with_context(|| format!("{} lacks TORCH_VERSION_{name}", header.display()))
@@ -72,7 +73,8 @@ fn read_version(path: &Path) -> anyhow::Result<String> {
 }
 
 fn installed_pytorch(variant: Variant) -> anyhow::Result<Parts> {
-    let script = "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')";
+    let script =
+        "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')";
     let found = output(Command::new(python()?).args(["-c", script]))?;
     ensure!(!found.trim().is_empty(), "python3 has no PyTorch");
     let torch = PathBuf::from(found.trim());
@@ -145,7 +147,9 @@ fn unpack(file: &Path, into: &Path, variant: Variant) -> anyhow::Result<()> {
     println!("  unpacking {}", file.file_name().unwrap_or_default().to_string_lossy());
     for i in 0..archive.len() {
         let mut entry = archive.by_index(i)?;
-        let Some(name) = entry.enclosed_name() else { bail!("it holds a path that leaves the archive: {}", entry.name()) };
+        let Some(name) = entry.enclosed_name() else {
+            bail!("it holds a path that leaves the archive: {}", entry.name())
+        };
         if entry.is_dir() || !keep(&name, variant) {
             continue;
         }
@@ -162,7 +166,8 @@ fn unpack(file: &Path, into: &Path, variant: Variant) -> anyhow::Result<()> {
 fn keep(name: &Path, variant: Variant) -> bool {
     let text = name.to_string_lossy();
     let file = name.file_name().unwrap_or_default().to_string_lossy();
-    let inside = |folder: &str| text.starts_with(&format!("torch/{folder}")) || text.starts_with(&format!("libtorch/{folder}"));
+    let inside =
+        |folder: &str| text.starts_with(&format!("torch/{folder}")) || text.starts_with(&format!("libtorch/{folder}"));
     inside("include/") || inside("build-version") || (text.contains("/lib/") && wanted(&file, variant).is_some())
 }
 
@@ -204,9 +209,16 @@ mod tests {
         let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(recorded));
         for (name, bytes) in [
             ("torch/lib/libtorch_cpu.so", content),
-            ("torch/include/torch/headeronly/version.h", b"#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 11\n#define TORCH_VERSION_PATCH 0\n".as_slice()),
+            (
+                "torch/include/torch/headeronly/version.h",
+                b"#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 11\n#define TORCH_VERSION_PATCH 0\n"
+                    .as_slice(),
+            ),
             ("torch/nn/modules.py", b"unwanted"),
-            ("torch-2.11.0.dist-info/RECORD", format!("torch/lib/libtorch_cpu.so,sha256={digest},{}\n", content.len()).as_bytes()),
+            (
+                "torch-2.11.0.dist-info/RECORD",
+                format!("torch/lib/libtorch_cpu.so,sha256={digest},{}\n", content.len()).as_bytes(),
+            ),
         ] {
             zip.start_file(name, SimpleFileOptions::default()).unwrap();
             zip.write_all(bytes).unwrap();

@@ -29,9 +29,21 @@ const MANIFEST: &str = "manifest.json";
 /// Where a library belongs, if it is wanted.
 pub(crate) fn wanted(name: &str, variant: Variant) -> Option<&'static str> {
     // libcudart and libcupti belong to the CPU half because PyTorch's Linux wheels link libtorch_cpu against them.
-    const CPU: [&str; 8] = ["libtorch_cpu.", "libc10.", "libgomp", "libtorch_global_deps.", "libcudart", "libcupti.so", "libcupti-", "libomp"];
+    const CPU: [&str; 8] = [
+        "libtorch_cpu.",
+        "libc10.",
+        "libgomp",
+        "libtorch_global_deps.",
+        "libcudart",
+        "libcupti.so",
+        "libcupti-",
+        "libomp",
+    ];
     let library = name.contains(".so") || name.ends_with(".dylib");
-    let unneeded = name.starts_with("libtorch_python") || name.starts_with("libshm") || name.starts_with("libtorch.so") || name.contains("lib_alias");
+    let unneeded = name.starts_with("libtorch_python")
+        || name.starts_with("libshm")
+        || name.starts_with("libtorch.so")
+        || name.contains("lib_alias");
     let mac = name.ends_with(".dylib");
     match variant {
         _ if !library || unneeded => None,
@@ -110,7 +122,9 @@ fn place(from: &Path, to: &Path, borrowed: bool) -> anyhow::Result<()> {
 
 fn clear(path: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
         _ => Ok(()),
     }
 }
@@ -150,11 +164,24 @@ mod tests {
     #[test]
     fn the_cpu_half_is_linked_and_the_cuda_half_put_aside() {
         let dir = tempfile::tempdir().unwrap();
-        let names = ["libtorch_cpu.so", "libc10.so", "libtorch.so", "libtorch_cuda.so", "libc10_cuda.so", "libcudart.so.13", "libcublas.so.13", "libtorch_python.so", "notes.txt"];
+        let names = [
+            "libtorch_cpu.so",
+            "libc10.so",
+            "libtorch.so",
+            "libtorch_cuda.so",
+            "libc10_cuda.so",
+            "libcudart.so.13",
+            "libcublas.so.13",
+            "libtorch_python.so",
+            "notes.txt",
+        ];
         let parts = parts(&dir.path().join("src"), &names);
         let home = dir.path().join("libtorch");
         let cpu = install(&home, &parts, Variant::Cpu, "a test").unwrap();
-        assert_eq!(cpu.files.keys().collect::<Vec<_>>(), ["lib/libc10.so", "lib/libcudart.so.13", "lib/libtorch_cpu.so"]);
+        assert_eq!(
+            cpu.files.keys().collect::<Vec<_>>(),
+            ["lib/libc10.so", "lib/libcudart.so.13", "lib/libtorch_cpu.so"]
+        );
         assert_eq!(fs::read_to_string(home.join("lib/libtorch.so")).unwrap(), "INPUT(-ltorch_cpu)\n");
         let cuda = install(&home, &parts, Variant::Cuda(130), "a test").unwrap();
         for name in ["lib/cuda/libtorch_cuda.so", "lib/cuda/libc10_cuda.so", "lib/cuda/libcublas.so.13"] {

@@ -42,7 +42,8 @@ impl Grid {
         let mut canvas = RgbImage::from_pixel(size.0, size.1, image::Rgb(BACKGROUND));
         for (i, image) in pixels.chunks_exact(channels * height * width).enumerate() {
             let (column, row) = ((i % self.columns) as u32, (i / self.columns) as u32);
-            let big = imageops::resize(&self.to_rgb(image), width as u32 * factor, height as u32 * factor, imageops::Nearest);
+            let big =
+                imageops::resize(&self.to_rgb(image), width as u32 * factor, height as u32 * factor, imageops::Nearest);
             let (x, y) = (margin + column * cell_width + GAP, row * cell_height + GAP);
             imageops::replace(&mut canvas, &big, i64::from(x), i64::from(y));
         }
@@ -119,7 +120,8 @@ mod tests {
     fn row_names_are_drawn_in_a_margin() {
         let grid = Grid { shape: [1, 2, 2], levels: 1, columns: 1, row_names: vec!["cat".into()] };
         let picture = grid.draw(&[1, 1, 1, 1]).unwrap();
-        let lit = (0..39).flat_map(|x| (0..42).map(move |y| (x, y))).filter(|&(x, y)| picture.get_pixel(x, y).0[0] > 200);
+        let lit =
+            (0..39).flat_map(|x| (0..42).map(move |y| (x, y))).filter(|&(x, y)| picture.get_pixel(x, y).0[0] > 200);
         assert!(lit.count() > 20, "no text in the margin");
     }
 }
