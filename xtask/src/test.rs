@@ -13,5 +13,10 @@ pub(crate) struct TestArgs {
 
 pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
     ensure_present()?;
-    execute(cargo(&["test", "--workspace"]).args(&args.rest))
+    let mut command = cargo(&["test", "--workspace"]);
+    // Tests run side by side already; libtorch's own threads on top would have them wait for each other.
+    if std::env::var_os("OMP_NUM_THREADS").is_none() {
+        command.env("OMP_NUM_THREADS", "1");
+    }
+    execute(command.args(&args.rest))
 }
