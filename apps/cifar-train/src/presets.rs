@@ -58,7 +58,7 @@ fn cifar10_unet() -> Config {
         keep_checkpoints: 3,
         time: TimeLaw::Uniform,
         optimizer: AdamWConfig::default(),
-        sampling: Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 1.0 },
+        sampling: Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 3.0 },
         model: ModelConfig::Unet(UNetConfig::default()),
     }
 }

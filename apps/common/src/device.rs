@@ -29,7 +29,7 @@ pub fn select(name: &str) -> anyhow::Result<Device> {
     Ok(Device::Cuda(index))
 }
 
-/// Loads `libtorch_cuda.so` from LD_LIBRARY_PATH or from the libtorch that this program was built with.
+/// Loads `libtorch_cuda.so` from the libtorch that this program was built with, or from LD_LIBRARY_PATH where that one is not.
 fn load_cuda() -> anyhow::Result<()> {
     const NAME: &str = "libtorch_cuda.so";
     if Cuda::is_available() {
@@ -37,7 +37,7 @@ fn load_cuda() -> anyhow::Result<()> {
     }
     let built_with = PathBuf::from(env!("LIBTORCH_LIB_DIR"));
     let mut reasons = Vec::new();
-    for candidate in [PathBuf::from(NAME), built_with.join("cuda").join(NAME), built_with.join(NAME)] {
+    for candidate in [built_with.join("cuda").join(NAME), built_with.join(NAME), PathBuf::from(NAME)] {
         // SAFETY: libtorch's own initialisers run here, before any tensor exists; the library stays loaded for good.
         #[allow(unsafe_code)]
         match unsafe { Library::open(Some(&candidate), RTLD_NOW | RTLD_GLOBAL) } {

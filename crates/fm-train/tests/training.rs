@@ -77,7 +77,8 @@ fn an_observer_stops_the_loop_and_a_nonsensical_rate_is_reported() {
     assert_eq!((state.step, state.optimizer.updates, state.ema.updates), (7, 7, 7));
 
     let (model, mut state, options) = setup(1e30, 100);
-    let error = train(model.as_ref(), &Linear, &fixed_batch(), &mut state, &options, &mut Collect::default()).unwrap_err();
+    let error =
+        train(model.as_ref(), &Linear, &fixed_batch(), &mut state, &options, &mut Collect::default()).unwrap_err();
     assert!(matches!(error, TrainError::NonFinite { step: 50, .. }), "{error}");
     assert!(error.to_string().contains("lower the learning rate"));
 }
