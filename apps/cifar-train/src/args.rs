@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fm_app::couplings::CouplingKind;
-use fm_app::sampler::SolverName;
+use fm_app::sampler::SolveArgs;
 use fm_train::flat::Precision;
 use std::path::PathBuf;
 
@@ -155,18 +155,8 @@ pub(crate) struct SolverArgs {
     /// Guidance scale: 1 is the plain conditional model, more exaggerates the class. Without it: as the run's configuration says.
     #[arg(long, value_name = "S")]
     pub(crate) cfg_scale: Option<f64>,
-    /// The ODE solver.
-    #[arg(long, default_value = "euler")]
-    pub(crate) solver: SolverName,
-    /// Fixed steps (50 but for dopri5, which chooses its own when this is not given).
-    #[arg(long, value_name = "N")]
-    pub(crate) num_steps: Option<usize>,
-    /// Relative tolerance of adaptive steps.
-    #[arg(long, default_value_t = 1e-5)]
-    pub(crate) rtol: f64,
-    /// Absolute tolerance of adaptive steps.
-    #[arg(long, default_value_t = 1e-5)]
-    pub(crate) atol: f64,
+    #[command(flatten)]
+    pub(crate) solve: SolveArgs,
     /// Fixes the noise; sample i is the same whatever the number of samples.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

@@ -1,11 +1,8 @@
 //! From noise to images, in batches.
 
-use crate::args::SolverArgs;
-use crate::config::Sampling;
 use anyhow::ensure;
-use fm_app::sampler::{Sampler, SolverName};
+use fm_app::sampler::Sampler;
 use fm_core::rng::{Stream, normal_rows};
-use fm_core::state::Tolerance;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_solvers::guidance::{Guided, Unconditional};
 use std::time::Instant;
@@ -36,22 +33,6 @@ pub(crate) struct Generated {
     /// Evaluations of the field, one entry a batch.
     pub(crate) evaluations: Vec<usize>,
     pub(crate) seconds: f64,
-}
-
-impl Request {
-    /// The flags over the run's own defaults.
-    pub(crate) fn sampler(args: &SolverArgs) -> anyhow::Result<Sampler> {
-        ensure!(args.num_steps != Some(0), "--num-steps is 0: give at least one");
-        let adaptive = args.solver == SolverName::Dopri5 && args.num_steps.is_none();
-        let steps = (!adaptive).then(|| args.num_steps.unwrap_or(50));
-        Ok(Sampler { solver: args.solver, steps, tolerance: Tolerance { rtol: args.rtol, atol: args.atol } })
-    }
-
-    /// A few images of a model in training, as its configuration says to sample it.
-    pub(crate) fn preview(sampling: &Sampling) -> Sampler {
-        let tolerance = Tolerance { rtol: 1e-5, atol: 1e-5 };
-        Sampler { solver: sampling.solver, steps: Some(sampling.num_steps), tolerance }
-    }
 }
 
 pub(crate) fn generate(

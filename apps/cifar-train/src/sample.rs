@@ -106,7 +106,7 @@ pub(crate) fn with_classes(
         (given, Some(_)) => given.unwrap_or(loaded.config.sampling.cfg_scale),
     };
     Ok(Request {
-        sampler: Request::sampler(args)?,
+        sampler: args.solve.sampler()?,
         cfg_scale,
         seed: args.seed,
         shape: loaded.meta.data.shape.clone(),

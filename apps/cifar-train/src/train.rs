@@ -8,6 +8,7 @@ use crate::{data, plan};
 use anyhow::{Context, bail, ensure};
 use fm_app::job::Job;
 use fm_app::pictures::{Grid, save_png};
+use fm_app::sampler::Sampler;
 use fm_app::watch::Cadence;
 use fm_core::path::{Linear, ProbPath};
 use fm_core::rng::{Stream, torch_seed};
@@ -91,7 +92,7 @@ impl Preview<'_> {
         let (columns, rows) = (8, if names.is_empty() { 8 } else { names.len().min(16) });
         let count = rows * columns;
         let request = Request {
-            sampler: Request::preview(&self.config.sampling),
+            sampler: Sampler::fixed(self.config.sampling.solver, self.config.sampling.num_steps),
             cfg_scale: if self.config.model.null_class().is_some() { self.config.sampling.cfg_scale } else { 1.0 },
             seed: self.config.seed,
             shape: row_shape(self.set),

@@ -1,6 +1,6 @@
 //! The solvers that users can name, as one choice.
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use fm_core::{field::VelocityField, state::Tolerance};
 use fm_solvers::adaptive::{self, Options};
 use fm_solvers::{Reason, Solution, fixed, tableau, uniform_grid};
@@ -24,6 +24,36 @@ pub enum SolverName {
     Dopri5,
 }
 
+/// The flags that choose a solver, the same in every app.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SolveArgs {
+    /// The ODE solver.
+    #[arg(long, default_value = "euler")]
+    pub solver: SolverName,
+    /// Fixed steps (50 but for dopri5, which chooses its own when this is not given).
+    #[arg(long, value_name = "N")]
+    pub num_steps: Option<usize>,
+    /// Relative tolerance of adaptive steps.
+    #[arg(long, default_value_t = 1e-5)]
+    pub rtol: f64,
+    /// Absolute tolerance of adaptive steps.
+    #[arg(long, default_value_t = 1e-5)]
+    pub atol: f64,
+}
+
+impl SolveArgs {
+    /// The sampler that the flags describe.
+    ///
+    /// # Errors
+    /// When they ask for no steps at all.
+    pub fn sampler(&self) -> anyhow::Result<Sampler> {
+        ensure!(self.num_steps != Some(0), "--num-steps is 0: give at least one");
+        let adaptive = self.solver == SolverName::Dopri5 && self.num_steps.is_none();
+        let steps = (!adaptive).then(|| self.num_steps.unwrap_or(50));
+        Ok(Sampler { solver: self.solver, steps, tolerance: Tolerance { rtol: self.rtol, atol: self.atol } })
+    }
+}
+
 /// A solver with its accuracy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampler {
@@ -36,6 +66,11 @@ pub struct Sampler {
 }
 
 impl Sampler {
+    /// A solver with a fixed number of steps.
+    pub fn fixed(solver: SolverName, steps: usize) -> Self {
+        Self { solver, steps: Some(steps), tolerance: Options::default().tolerance }
+    }
+
     /// Carries noise (t = 0) to data (t = 1). `observe` sees the times and states along the way.
     ///
     /// # Errors

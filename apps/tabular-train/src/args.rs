@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use clap::{Args, Parser, Subcommand};
 use fm_app::couplings::CouplingKind;
-use fm_app::sampler::SolverName;
+use fm_app::sampler::SolveArgs;
 use fm_models::mlp::MlpConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -102,18 +102,8 @@ pub(crate) struct SampleArgs {
     /// How many rows.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(crate) num_samples: usize,
-    /// The ODE solver.
-    #[arg(long, default_value = "euler")]
-    pub(crate) solver: SolverName,
-    /// Fixed steps (100 but for dopri5, which chooses its own when this is not given).
-    #[arg(long, value_name = "N")]
-    pub(crate) num_steps: Option<usize>,
-    /// Relative tolerance of adaptive steps.
-    #[arg(long, default_value_t = 1e-5)]
-    pub(crate) rtol: f64,
-    /// Absolute tolerance of adaptive steps.
-    #[arg(long, default_value_t = 1e-5)]
-    pub(crate) atol: f64,
+    #[command(flatten)]
+    pub(crate) solve: SolveArgs,
     /// Fixes the noise.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

@@ -4,9 +4,8 @@ use crate::args::SampleArgs;
 use crate::table::Columns;
 use crate::train::Saved;
 use anyhow::{Context, ensure};
-use fm_app::sampler::{Sampler, SolverName};
+use fm_app::sampler::Sampler;
 use fm_core::rng::{Stream, normal_rows};
-use fm_core::state::Tolerance;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_models::ModelConfig;
 use fm_solvers::guidance::Unconditional;
@@ -18,7 +17,6 @@ use tch::{Device, Kind, nn};
 
 pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.num_samples > 0, "--num-samples is 0: ask for at least one row");
-    ensure!(args.num_steps != Some(0), "--num-steps is 0: give at least one");
     let device = fm_app::device::select(&args.device)?;
     let (path, meta, damaged) = latest_checkpoint(&args.checkpoint)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
@@ -31,9 +29,7 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let weights = params.join(read_weights(&path, Weights::Ema)?)?;
     params.set_master(&weights);
 
-    let adaptive = args.solver == SolverName::Dopri5 && args.num_steps.is_none();
-    let steps = (!adaptive).then(|| args.num_steps.unwrap_or(100));
-    let sampler = Sampler { solver: args.solver, steps, tolerance: Tolerance { rtol: args.rtol, atol: args.atol } };
+    let sampler = args.solve.sampler()?;
     let (values, evaluations) =
         draw(model.as_ref(), device, &sampler, (args.num_samples, dim), args.seed, &saved.columns)?;
     let line = |row: &[f32]| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";

@@ -10,7 +10,6 @@ use fm_app::sampler::{Sampler, SolverName};
 use fm_app::watch::Cadence;
 use fm_core::path::{Linear, ProbPath};
 use fm_core::rng::{Stream, torch_seed};
-use fm_core::state::Tolerance;
 use fm_models::ModelConfig;
 use fm_train::adamw::AdamWConfig;
 use fm_train::checkpoint::{DataMeta, RunInfo};
@@ -85,8 +84,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let shown = pairs(table.as_slice().unwrap_or_default());
     let source = TableBatches::new(table, &columns, &config);
     let picture = Box::new(|state: &mut TrainState| {
-        let tolerance = Tolerance { rtol: 1e-5, atol: 1e-5 };
-        let sampler = Sampler { solver: SolverName::Euler, steps: Some(100), tolerance };
+        let sampler = Sampler::fixed(SolverName::Euler, 50);
         state.params.bind(Some(&state.ema.weights));
         let drawn = draw(model.as_ref(), device, &sampler, (2000, dim), config.seed, &columns);
         state.params.bind(None);

@@ -63,6 +63,14 @@ pub enum CouplingError {
     NotFinite,
 }
 
+/// Whether two batches have equal rows and dimensions.
+///
+/// # Errors
+/// [`CouplingError::Shape`] when they have not.
+pub fn check_shapes(x0: ArrayView2<'_, f32>, x1: ArrayView2<'_, f32>) -> Result<(), CouplingError> {
+    if x0.dim() == x1.dim() { Ok(()) } else { Err(CouplingError::Shape { x0: x0.dim(), x1: x1.dim() }) }
+}
+
 /// The product coupling: whatever was drawn together stays together.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Independent;
@@ -74,9 +82,7 @@ impl Coupling for Independent {
         x1: ArrayView2<'_, f32>,
         _rng: &mut dyn RngCore,
     ) -> Result<Pairing, CouplingError> {
-        if x0.dim() != x1.dim() {
-            return Err(CouplingError::Shape { x0: x0.dim(), x1: x1.dim() });
-        }
+        check_shapes(x0, x1)?;
         Ok(Pairing::Identity)
     }
 }

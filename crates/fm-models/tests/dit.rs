@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{assert_close, fill, numbers, sine_input};
+use common::{assert_close, numbers, reference_model, sine_input};
 use fm_models::{ModelConfig, dit::DitConfig, parameter_count};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, nn};
@@ -21,17 +21,7 @@ fn outputs_equal_diffusers() {
         null_class: true,
         ..DitConfig::default()
     };
-    let store = nn::VarStore::new(Device::Cpu);
-    let model = ModelConfig::Dit(config).build(&store.root()).unwrap();
-    let shapes = reference["parameters"].as_object().unwrap();
-    let variables = store.variables();
-    assert_eq!(variables.len(), shapes.len(), "tensor count");
-    for (name, shape) in shapes {
-        let mut variable = variables.get(name).unwrap_or_else(|| panic!("{name} is missing")).shallow_clone();
-        let shape: Vec<i64> = shape.as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
-        assert_eq!(variable.size(), shape, "{name}");
-        tch::no_grad(|| variable.copy_(&fill(name, &shape)));
-    }
+    let (_store, model) = reference_model(ModelConfig::Dit(config), &reference["parameters"]);
     let (x, t) = (sine_input(&[2, 3, 8, 8]), Tensor::from_slice(&[0.15f32, 0.8]));
     let out = model.forward_t(&x, &t, Some(&Tensor::from_slice(&[1i64, 6])), false);
     assert_close(&out, &numbers(&reference["output"]), 1e-5, "output");

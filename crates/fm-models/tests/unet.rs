@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{assert_close, field, fill, numbers, sine_input};
+use common::{assert_close, field, numbers, reference_model, sine_input};
 use fm_models::{ModelConfig, parameter_count, unet::UNetConfig};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, nn};
@@ -30,17 +30,8 @@ fn outputs_and_gradients_equal_torchcfms() {
     let reference: Value = serde_json::from_str(include_str!("unet.json")).unwrap();
     for case in reference.as_array().unwrap() {
         let config = config(&case["config"]);
-        let store = nn::VarStore::new(Device::Cpu);
-        let model = ModelConfig::Unet(config.clone()).build(&store.root()).unwrap();
-        let shapes = case["parameters"].as_object().unwrap();
+        let (store, model) = reference_model(ModelConfig::Unet(config.clone()), &case["parameters"]);
         let variables = store.variables();
-        assert_eq!(variables.len(), shapes.len(), "tensor count");
-        for (name, shape) in shapes {
-            let mut variable = variables.get(name).unwrap_or_else(|| panic!("{name} is missing")).shallow_clone();
-            let shape: Vec<i64> = shape.as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
-            assert_eq!(variable.size(), shape, "{name}");
-            tch::no_grad(|| variable.copy_(&fill(name, &shape)));
-        }
         let x = sine_input(&[2, config.image_channels, config.image_size, config.image_size]);
         let classes = (config.classes > 0).then(|| Tensor::from_slice(&[1i64, 4]));
         let out = model.forward_t(&x, &Tensor::from_slice(&[0.15f32, 0.8]), classes.as_ref(), false);

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::{assignment::assign, cost::squared_euclidean};
-use fm_core::coupling::{Coupling, CouplingError, Pairing};
+use fm_core::coupling::{Coupling, CouplingError, Pairing, check_shapes};
 use ndarray::ArrayView2;
 use rand::RngCore;
 
@@ -27,9 +27,7 @@ impl Coupling for ExactOt {
         x1: ArrayView2<'_, f32>,
         _rng: &mut dyn RngCore,
     ) -> Result<Pairing, CouplingError> {
-        if x0.dim() != x1.dim() {
-            return Err(CouplingError::Shape { x0: x0.dim(), x1: x1.dim() });
-        }
+        check_shapes(x0, x1)?;
         let plan = squared_euclidean(x1, x0).and_then(|cost| assign(cost.view()));
         Ok(Pairing::Permutation(plan.map_err(|_| CouplingError::NotFinite)?.columns))
     }
