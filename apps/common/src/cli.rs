@@ -1,15 +1,39 @@
 //! How a program of ours ends.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Runs a program: an error becomes one line on stderr and exit code 2.
+/// Runs a program: an error becomes one line on stderr and exit code 2. What libtorch throws (out of memory, say) reaches us as a
+/// panic; it becomes one line too, and exit code 101. RUST_BACKTRACE brings the whole story back.
 pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
-    main().unwrap_or_else(|error| {
+    if std::env::var_os("RUST_BACKTRACE").is_none() {
+        std::panic::set_hook(Box::new(|info| {
+            let text = info.payload_as_str().unwrap_or("unknown");
+            // A reader that has seen enough and closed the pipe is no failure.
+            if !text.contains("Broken pipe") {
+                eprintln!("error: {}", thrown(text));
+            }
+        }));
+    }
+    let result = catch_unwind(AssertUnwindSafe(main)).unwrap_or(Ok(ExitCode::from(101)));
+    result.unwrap_or_else(|error| {
         eprintln!("error: {}", one_line(&error));
         ExitCode::from(2)
     })
+}
+
+/// The first line of what libtorch said, or of the panic.
+fn thrown(text: &str) -> String {
+    match text.split_once("Torch(\"") {
+        Some((_, said)) => {
+            let first = said.split("\\n").next().unwrap_or(said);
+            let hint = if first.contains("out of memory") { "; use a smaller --batch-size" } else { "" };
+            format!("libtorch: {first}{hint}")
+        }
+        None => format!("a defect of this program: {text}; run it with RUST_BACKTRACE=1 and report what it prints"),
+    }
 }
 
 fn one_line(error: &anyhow::Error) -> String {
@@ -43,4 +67,24 @@ pub fn interrupt_flag() -> anyhow::Result<Arc<AtomicBool>> {
 /// The nearest of some names, for a hint.
 pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names.into_iter().min_by_key(|name| strsim::osa_distance(given, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_libtorch_throws_is_told_in_one_line() {
+        let text = r#"called `Result::unwrap()` on an `Err` value: Torch("CUDA out of memory. Tried to allocate 2 GiB\nException raised from")"#;
+        assert_eq!(thrown(text), "libtorch: CUDA out of memory. Tried to allocate 2 GiB; use a smaller --batch-size");
+        assert!(thrown("index out of bounds").contains("RUST_BACKTRACE=1"));
+    }
+
+    #[test]
+    fn a_chain_of_causes_is_one_line_without_repetition() {
+        let error = anyhow::anyhow!("the disk is full")
+            .context("cannot write a.txt: the disk is full")
+            .context("no\ncheckpoint");
+        assert_eq!(one_line(&error), "no checkpoint: cannot write a.txt: the disk is full");
+    }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use std::error::Error;
 use std::path::PathBuf;
 use tch::{Cuda, Device};
 
@@ -45,7 +46,7 @@ fn load_cuda() -> anyhow::Result<()> {
                 std::mem::forget(library);
                 return Ok(());
             }
-            Err(error) => reasons.push(error.to_string()),
+            Err(error) => reasons.push(error.source().map_or_else(|| error.to_string(), ToString::to_string)),
         }
     }
     bail!("{NAME} does not load ({}); `cargo xtask fetch-libtorch --variant cu130` brings one", reasons.join("; "))
