@@ -23,7 +23,7 @@ use ndarray::ArrayView2;
 pub struct Assignment {
     /// The column of each row.
     pub columns: Vec<usize>,
-    /// sum_i C[i, columns[i]].
+    /// The sum over rows i of `C[i, columns[i]]`.
     pub cost: f64,
     /// Row potentials u.
     pub u: Vec<f64>,
