@@ -47,7 +47,7 @@ fn stopping_and_resuming_gives_the_same_bytes_with_any_number_of_workers() {
 #[test]
 fn kill_9_at_any_moment_leaves_a_loadable_checkpoint_and_the_same_end() {
     let dir = tempfile::tempdir().unwrap();
-    let flags = "--steps 60 --save-every 1";
+    let flags = "--steps 80 --save-every 1";
     train(dir.path(), "whole", flags);
     let out = dir.path().join("killed");
     let config = tiny_config(dir.path());
@@ -67,7 +67,7 @@ fn kill_9_at_any_moment_leaves_a_loadable_checkpoint_and_the_same_end() {
             assert!(Instant::now() < deadline, "no progress in two minutes");
             std::thread::sleep(Duration::from_millis(2));
         }
-        std::thread::sleep(Duration::from_millis(attempt * 37 % 60));
+        std::thread::sleep(Duration::from_millis(attempt * 37 % 40));
         if child.try_wait().unwrap().is_some_and(|status| status.success()) {
             break;
         }
@@ -76,10 +76,10 @@ fn kill_9_at_any_moment_leaves_a_loadable_checkpoint_and_the_same_end() {
         kills += 1;
         let text = succeed(&format!("inspect {}", out.display()));
         assert!(text.contains("(verified)"), "{text}");
-        assert!(attempt < 100, "the run does not come to its end");
+        assert!(attempt < 200, "the run does not come to its end");
     }
     assert!(kills >= 8, "killed only {kills} times");
-    assert_same(dir.path(), "whole", "killed", 60);
+    assert_same(dir.path(), "whole", "killed", 80);
     let leftovers = fs::read_dir(out.join("checkpoints")).unwrap().flatten();
     assert!(
         leftovers.into_iter().all(|e| e.file_name().to_string_lossy().starts_with("step-")),
