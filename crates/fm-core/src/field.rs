@@ -1,11 +1,29 @@
-//! Velocity fields: what a solver integrates.
+//! Velocity fields: what a solver integrates, and wrappers that make one from another.
+//!
+//! | wrapper | the field it makes |
+//! |---|---|
+//! | [`Converted`] | the velocity of a network that predicts data, noise or score |
+//! | [`Rescheduled`](crate::schedule::Rescheduled) | the velocity along another path than the network was trained on |
+//! | [`ExactField`](crate::exact::ExactField) | the velocity that a perfect network would predict |
 //!
 //! ```
-//! use fm_core::field::VelocityField;
-//! // A closure is a field: dx/dt = -x.
-//! let decay = |x: &Vec<f64>, _t: f64| x.iter().map(|v| -v).collect::<Vec<_>>();
-//! assert_eq!(decay.velocity(&vec![2.0], 0.0), [-2.0]);
+//! use fm_core::field::{Converted, VelocityField};
+//! use fm_core::path::PathKind;
+//! use fm_core::prediction::Prediction;
+//! // A closure is a field. This one says that the data point is 3, wherever x is.
+//! let data = |x: &Vec<f64>, _t: f64| vec![3.0; x.len()];
+//! let field = Converted::new(data, PathKind::Linear, Prediction::Data, (0.0, 0.5))?;
+//! // v = (x1 - x) / (1 - t)
+//! assert_eq!(field.velocity(&vec![1.0], 0.5), [4.0]);
+//! // At t = 1 the data says nothing about the noise.
+//! assert!(Converted::new(data, PathKind::Linear, Prediction::Data, (0.0, 1.0)).is_err());
+//! # Ok::<(), fm_core::Error>(())
 //! ```
+
+use crate::Error;
+use crate::path::ProbPath;
+use crate::prediction::{Conversion, Prediction};
+use crate::state::OdeState;
 
 /// A velocity dx/dt = v(x, t) over states `S`; t runs from 0 (source) to 1 (data).
 pub trait VelocityField<S> {
@@ -16,5 +34,39 @@ pub trait VelocityField<S> {
 impl<S, F: Fn(&S, f64) -> S> VelocityField<S> for F {
     fn velocity(&self, x: &S, t: f64) -> S {
         self(x, t)
+    }
+}
+
+/// The velocity of something that predicts data, noise or score.
+#[derive(Debug, Clone)]
+pub struct Converted<F, P> {
+    field: F,
+    path: P,
+    prediction: Prediction,
+}
+
+impl<F, P: ProbPath> Converted<F, P> {
+    /// Reads `field` as `prediction` on `path`, to be asked for times in `span` only.
+    ///
+    /// # Errors
+    /// When an end of the span is singular for the path or the prediction, or the path has noise of its own.
+    pub fn new(field: F, path: P, prediction: Prediction, span: (f64, f64)) -> Result<Self, Error> {
+        for t in [span.0, span.1] {
+            prediction.to(Prediction::Velocity, &path.at(t)?)?;
+        }
+        Ok(Self { field, path, prediction })
+    }
+}
+
+impl<S: OdeState, F: VelocityField<S>, P: ProbPath> VelocityField<S> for Converted<F, P> {
+    /// NaN outside the span where the conversion fails; a solver reports it.
+    fn velocity(&self, x: &S, t: f64) -> S {
+        let predicted = self.field.velocity(x, t);
+        if self.prediction == Prediction::Velocity {
+            return predicted;
+        }
+        let conversion = self.path.at(t).and_then(|c| self.prediction.to(Prediction::Velocity, &c));
+        let Conversion { x: a, prediction: b } = conversion.unwrap_or(Conversion { x: f64::NAN, prediction: f64::NAN });
+        S::linear_combination(&[(a, x), (b, &predicted)])
     }
 }

@@ -1,32 +1,64 @@
 //! The heart of flow matching, without libtorch.
 //!
-//! Flow matching learns a velocity field v(x, t) that carries a source distribution at **t = 0** to the data at **t = 1**.
-//! This crate holds what every part of such a system agrees on:
+//! Flow matching learns a velocity field v(x, t) that carries a source distribution at **t = 0** to the data at **t = 1**. This crate is
+//! the algebra of that: every part of an objective is a small value, and all of them are checked together. Read it in this order.
 //!
 //! | module | idea |
 //! |---|---|
 //! | [`path`] | where x is at time t and how fast it moves: x_t = alpha(t) x1 + sigma(t) x0 |
+//! | [`prediction`] | velocity, data, noise and score: what a network may say, and how one becomes another |
 //! | [`time`] | which times to train on: a distribution is its quantile function |
-//! | [`coupling`] | which source point goes with which data point |
-//! | [`field`] | what a solver integrates: a velocity as a function of state and time |
-//! | [`state`] | the two operations a solver needs of a state |
+//! | [`weighting`], [`loss`] | how much a time counts, and what an error costs |
+//! | [`source`], [`coupling`] | what x0 is drawn from, and which x0 goes with which x1 |
+//! | [`objective`] | all of it as one value, which refuses what has no meaning |
+//! | [`interpolate`] | the same algebra on batches, one linear combination a result |
+//! | [`exact`] | the field that a perfect network would learn, and the loss that it would still have |
+//! | [`field`], [`schedule`] | what a solver integrates, and how to sample along another path |
+//! | [`state`] | the few operations that solvers and paths need of arrays and tensors |
 //! | [`rng`] | randomness as a pure function of (seed, step, stream, row) |
+//! | [`choice`](mod@choice) | the one text form of everything that is chosen by name |
 //!
-//! With the feature `tch`, `tensor` adds the same over libtorch tensors.
+//! With the feature `tch`, `tensor` adds libtorch tensors as states, and the loss on them.
+//!
+//! A whole training step without a network, for a field that is off by a constant:
 //!
 //! ```
-//! use fm_core::path::{Linear, ProbPath};
-//! // Halfway along the straight path from x0 = 2 to x1 = 6 the point is at 4 and moves at 6 - 2 = 4 per unit time.
-//! let c = Linear.coefficients(0.5);
-//! assert_eq!(c.alpha * 6.0 + c.sigma * 2.0, 4.0);
-//! assert_eq!(c.d_alpha * 6.0 + c.d_sigma * 2.0, 4.0);
+//! use fm_core::interpolate::{coefficients, interpolate};
+//! use fm_core::objective::Objective;
+//! use fm_core::rng::Stream;
+//! use fm_core::source::Source;
+//! use ndarray::Array2;
+//!
+//! let objective: Objective = Objective::default(); // linear path, velocity, uniform times, mean squared error
+//! objective.validate(&Source::default())?;
+//! let x1 = Array2::from_elem((4, 2), 1.0);
+//! let x0 = Source::default().sample(0, 0, Stream::Noise, 0, 4, 2);
+//! let x0 = Array2::from_shape_fn((4, 2), |(i, j)| f64::from(x0[2 * i + j]));
+//! let drawn = objective.draw(0, 0, 4, None)?;
+//! let sample = interpolate(&coefficients(&objective.path, &drawn.times)?, objective.prediction, &x0, &x1, None)?;
+//! let predicted = &sample.target + 0.5;
+//! let errors = (predicted - &sample.target).into_raw_vec_and_offset().0;
+//! assert!((objective.loss.value(objective.reduction.reduce(&errors)) - 0.25).abs() < 1e-12);
+//! # Ok::<(), fm_core::Error>(())
 //! ```
 
+pub mod choice;
 pub mod coupling;
+pub mod error;
+pub mod exact;
 pub mod field;
+pub mod interpolate;
+pub mod loss;
+pub mod objective;
 pub mod path;
+pub mod prediction;
 pub mod rng;
+pub mod schedule;
+pub mod source;
 pub mod state;
 #[cfg(feature = "tch")]
 pub mod tensor;
 pub mod time;
+pub mod weighting;
+
+pub use error::Error;

@@ -43,6 +43,10 @@ pub enum Stream {
     Sample = 9,
     /// Synthetic data sets.
     Data = 10,
+    /// A path's own noise eps.
+    PathNoise = 11,
+    /// Monte Carlo estimates.
+    Estimate = 12,
 }
 
 /// The generator of one row in one stream of one step of a run.

@@ -1,14 +1,14 @@
 //! The same algebra over libtorch tensors (feature `tch`).
 //!
-//! A path's coefficients are evaluated on the host for the B times of a batch and uploaded as one (3, B) block; the
-//! tensors then see three broadcast multiplications and no device-to-host read.
+//! A tensor is a state like any other: [`interpolate`](crate::interpolate::interpolate) and the solvers see its linear combinations. The
+//! coefficients of a batch go to the device as one small block a combination, and nothing is read back.
 
-use crate::path::ProbPath;
-use crate::state::{OdeState, Tolerance};
+use crate::loss::{Loss, Reduction};
+use crate::state::{OdeState, RowState, Tolerance};
 use std::fmt::Debug;
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// A network that predicts a velocity.
+/// A network that predicts a velocity, or another [`Prediction`](crate::prediction::Prediction).
 pub trait VelocityModel: Debug + Send {
     /// v(x, t | condition): x is (B, ...), t is (B) in [0, 1], the condition one class index (int64) per row, if any.
     /// `train` switches dropout on.
@@ -37,37 +37,38 @@ impl OdeState for Tensor {
     }
 }
 
-/// A batch on its path: what the model sees and what it should say.
-#[derive(Debug)]
-pub struct PathSample {
-    /// x_t, shaped as the data.
-    pub x_t: Tensor,
-    /// The velocity at x_t, shaped as the data.
-    pub velocity: Tensor,
-    /// The times, (B), f32.
-    pub t: Tensor,
-}
-
-/// Puts a batch on its path at `times`: x_t = alpha x1 + sigma x0 and u = alpha' x1 + sigma' x0, with x0 and x1 (B, ...).
-pub fn interpolate(path: &dyn ProbPath, x0: &Tensor, x1: &Tensor, times: &[f64]) -> PathSample {
-    let b = times.len();
-    let mut block = vec![0f32; 5 * b];
-    for (i, &t) in times.iter().enumerate() {
-        let c = path.coefficients(t);
-        for (row, value) in [c.alpha, c.sigma, c.d_alpha, c.d_sigma, t].into_iter().enumerate() {
-            block[row * b + i] = value as f32;
-        }
+impl RowState for Tensor {
+    fn rows(&self) -> usize {
+        self.size().first().map_or(0, |rows| *rows as usize)
     }
-    let block = Tensor::from_slice(&block).view([5, b as i64]).to_device(x1.device());
-    let mut per_row = vec![b as i64];
-    per_row.resize(x1.dim(), 1);
-    let row = |i: i64| block.get(i).view(per_row.as_slice());
-    PathSample { x_t: x1 * row(0) + x0 * row(1), velocity: x1 * row(2) + x0 * row(3), t: block.get(4) }
+
+    fn row_combination(terms: &[(&[f64], &Self)]) -> Self {
+        let Some((_, first)) = terms.first() else { return Tensor::new() };
+        let rows = first.rows() as i64;
+        let values: Vec<f64> = terms.iter().flat_map(|(c, _)| c.iter().copied()).collect();
+        // Narrowed on the host, so that the block crosses at its final size.
+        let block = Tensor::from_slice(&values).to_kind(first.kind()).to_device(first.device());
+        let shape: Vec<i64> =
+            std::iter::once(rows).chain(std::iter::repeat_n(1, first.dim().saturating_sub(1))).collect();
+        let column = |k: usize| block.narrow(0, k as i64 * rows, rows).view(shape.as_slice());
+        let (_, rest) = terms.split_at(1);
+        rest.iter().enumerate().fold(*first * column(0), |sum, (k, (_, s))| sum.addcmul(s, &column(k + 1)))
+    }
 }
 
-/// The flow-matching loss mean((v - u)^2) over all elements: a 0-d tensor, in the squared unit of the velocity.
-pub fn velocity_loss(prediction: &Tensor, velocity: &Tensor) -> Tensor {
-    prediction.to_kind(Kind::Float).mse_loss(velocity, tch::Reduction::Mean)
+/// The loss of each row, (B) in f32: [`Loss::value`] of [`Reduction`] over all dimensions but the first.
+pub fn row_losses(prediction: &Tensor, target: &Tensor, loss: Loss, reduction: Reduction) -> Tensor {
+    let squares = (prediction.to_kind(Kind::Float) - target).square().flatten(1, -1);
+    let squared = squares.sum_dim_intlist(1, false, Kind::Float) * reduction.scale(squares.size()[1] as usize);
+    match loss {
+        Loss::Mse => squared,
+        Loss::PseudoHuber { c } => &squared / ((&squared + c * c).sqrt() + c),
+    }
+}
+
+/// Uploads one value a row as an f32 tensor (B).
+pub fn upload_rows(values: &[f64], device: Device) -> Tensor {
+    Tensor::from_slice(values).to_kind(Kind::Float).to_device(device)
 }
 
 /// Uploads host rows as a tensor of `shape`.
@@ -78,16 +79,60 @@ pub fn upload(values: &[f32], shape: &[i64], device: Device) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::path::Linear;
+    use crate::interpolate::{coefficients, convert, interpolate};
+    use crate::path::PathKind;
+    use crate::prediction::Prediction;
+    use ndarray::Array2;
+
+    fn tensor(x: &Array2<f32>) -> Tensor {
+        Tensor::from_slice(x.as_slice().unwrap()).view([x.nrows() as i64, x.ncols() as i64])
+    }
+
+    fn flat(x: &Tensor) -> Vec<f32> {
+        Vec::try_from(x.reshape([-1])).unwrap()
+    }
 
     #[test]
-    fn interpolation_is_the_paths_formula() {
-        let x0 = Tensor::from_slice(&[1f32, 2., 3., 4.]).view([2, 2]);
-        let x1 = Tensor::from_slice(&[5f32, 6., 7., 8.]).view([2, 2]);
-        let s = interpolate(&Linear, &x0, &x1, &[0.0, 0.75]);
-        assert_eq!(Vec::<f32>::try_from(s.x_t.view(-1)).unwrap(), [1., 2., 6., 7.]);
-        assert_eq!(Vec::<f32>::try_from(s.velocity.view(-1)).unwrap(), [4.0; 4]);
-        assert_eq!(f64::try_from(velocity_loss(&s.velocity, &(&s.velocity + 2.0))).unwrap(), 4.0);
+    fn tensors_and_arrays_agree_on_every_path() {
+        let rows =
+            |seed| Array2::from_shape_vec((5, 3), crate::rng::normal_rows(seed, 0, crate::rng::Stream::Data, 0, 5, 3));
+        let (x0, x1, eps) = (rows(1).unwrap(), rows(2).unwrap(), rows(3).unwrap());
+        for path in ["linear", "constant-noise", "trigonometric", "vp", "polynomial:3", "bridge"] {
+            let c = coefficients(&path.parse::<PathKind>().unwrap(), &[0.1, 0.3, 0.5, 0.8, 0.9]).unwrap();
+            let host = interpolate(&c, Prediction::Velocity, &x0, &x1, Some(&eps)).unwrap();
+            let device =
+                interpolate(&c, Prediction::Velocity, &tensor(&x0), &tensor(&x1), Some(&tensor(&eps))).unwrap();
+            let close = |t: &Tensor, a: &Array2<f32>| {
+                flat(t).iter().zip(a).all(|(t, a)| (t - a).abs() <= 1e-6 * (1.0 + a.abs()))
+            };
+            assert!(close(&device.x_t, &host.x_t) && close(&device.target, &host.target), "{path}");
+            if c[0].gamma == 0.0 {
+                let host = convert(&c, Prediction::Velocity, Prediction::Data, &host.x_t, &host.target).unwrap();
+                let device = convert(&c, Prediction::Velocity, Prediction::Data, &device.x_t, &device.target).unwrap();
+                assert!(
+                    flat(&device).iter().zip(&host).all(|(t, a)| (t - a).abs() <= 2e-5 * (1.0 + a.abs())),
+                    "{path}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn losses_on_tensors_are_the_scalar_formulas() {
+        let (p, q) = (
+            Tensor::from_slice(&[1f32, 2., 3., -4.]).view([2, 2]),
+            Tensor::from_slice(&[0f32, 2.5, 3., 1.]).view([2, 2]),
+        );
+        for loss in ["mse", "pseudo-huber:c=0.3"].map(|l| l.parse::<Loss>().unwrap()) {
+            for reduction in [Reduction::Mean, Reduction::Sum] {
+                let got = flat(&row_losses(&p, &q, loss, reduction));
+                let want = [[1.0, -0.5], [0.0, -5.0]].map(|e| loss.value(reduction.reduce(&e)) as f32);
+                assert!(
+                    got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6 * (1.0 + w)),
+                    "{loss} {reduction}: {got:?}"
+                );
+            }
+        }
     }
 
     #[test]

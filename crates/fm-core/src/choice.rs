@@ -1,0 +1,324 @@
+//! Choices: a name with numbers, such as `polynomial:n=3`.
+//!
+//! Paths, times, weightings, losses and sources are all chosen by name, some with parameters. A choice has one text form, which
+//! flags, configuration files and checkpoints share: the name, then its parameters as `key=value`, or as bare values in order.
+//! Parameters that are not given take their defaults. A choice that reads is legal: every parameter lies in its domain.
+//!
+//! ```
+//! use fm_core::path::PathKind;
+//! let path: PathKind = "polynomial:n=3".parse()?;
+//! assert_eq!(path, PathKind::Polynomial { n: 3.0 });
+//! assert_eq!("polynomial:3".parse::<PathKind>()?, path);
+//! assert_eq!(path.to_string(), "polynomial:n=3");
+//! let error = "polynomial:n=-1".parse::<PathKind>().unwrap_err();
+//! assert_eq!(error.to_string(), "path polynomial needs n above 0 and at most 100, got -1");
+//! # Ok::<(), fm_core::choice::ChoiceError>(())
+//! ```
+
+#[doc(hidden)]
+pub use serde;
+use std::fmt;
+
+/// An enum whose variants are chosen by name; [`choice!`](crate::choice!) writes the implementation.
+pub trait Choice: Sized + Copy + fmt::Display + 'static {
+    /// What is being chosen: "path", "time", ...
+    const WHAT: &'static str;
+    /// Everything that can be chosen, the one list that tests, help texts and tables are made from.
+    const TABLE: &'static [Entry];
+
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// Unknown names and parameters, and values outside their domain.
+    fn parse(text: &str) -> Result<Self, ChoiceError>;
+
+    /// The values of the parameters, in the order of the table.
+    fn parameters(&self) -> Vec<f64>;
+
+    /// The row of the table that this is.
+    fn entry(&self) -> &'static Entry;
+
+    /// Checks a value that was built in code rather than read.
+    ///
+    /// # Errors
+    /// [`ChoiceError::Domain`].
+    fn validate(&self) -> Result<(), ChoiceError> {
+        let entry = self.entry();
+        entry.parameters.iter().zip(self.parameters()).try_for_each(|(p, v)| p.check(Self::WHAT, entry.name(), v))
+    }
+}
+
+/// One name that can be chosen.
+#[derive(Debug)]
+pub struct Entry {
+    /// The name, then others that are accepted for it.
+    pub names: &'static [&'static str],
+    /// Its numbers.
+    pub parameters: &'static [Parameter],
+}
+
+impl Entry {
+    /// The name that is written.
+    pub fn name(&self) -> &'static str {
+        self.names[0]
+    }
+}
+
+/// A number of a choice.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// The value when none is given.
+    pub default: f64,
+    /// The legal values.
+    pub domain: Domain,
+}
+
+impl Parameter {
+    fn check(&self, what: &'static str, name: &'static str, value: f64) -> Result<(), ChoiceError> {
+        let Self { name: parameter, domain, .. } = self;
+        if domain.contains(value) {
+            return Ok(());
+        }
+        Err(ChoiceError::Domain { what, name, parameter, domain: domain.to_string(), value })
+    }
+}
+
+/// The legal values of a parameter: an interval, or its whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Domain {
+    /// The lower end.
+    pub low: f64,
+    /// Whether the lower end itself is legal.
+    pub low_included: bool,
+    /// The upper end, which is legal.
+    pub high: f64,
+    /// Whether only whole numbers are.
+    pub whole: bool,
+}
+
+impl Domain {
+    /// low <= x <= high.
+    pub const fn within(low: f64, high: f64) -> Self {
+        Self { low, low_included: true, high, whole: false }
+    }
+
+    /// low < x <= high.
+    pub const fn above(low: f64, high: f64) -> Self {
+        Self { low, low_included: false, high, whole: false }
+    }
+
+    /// low, low + 1, ..., high.
+    pub const fn whole(low: f64, high: f64) -> Self {
+        Self { low, low_included: true, high, whole: true }
+    }
+
+    /// Whether a value is legal; NaN never is.
+    pub fn contains(&self, x: f64) -> bool {
+        let above = if self.low_included { x >= self.low } else { x > self.low };
+        above && x <= self.high && (!self.whole || x.fract() == 0.0)
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lower = if self.low_included { "from" } else { "above" };
+        let (joint, kind) = if self.low_included { ("to", "") } else { ("and at most", "") };
+        let kind = if self.whole { " in whole numbers" } else { kind };
+        write!(f, "{lower} {} {joint} {}{kind}", self.low, self.high)
+    }
+}
+
+/// A text that chooses nothing legal.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ChoiceError {
+    /// No such name.
+    #[error("no {what} is called '{given}'; choose one of {known}")]
+    Name {
+        /// What was being chosen.
+        what: &'static str,
+        /// The name given.
+        given: String,
+        /// The names there are.
+        known: String,
+    },
+    /// No such parameter.
+    #[error("{what} {name} has no parameter '{given}'; {known}")]
+    Parameter {
+        /// What was being chosen.
+        what: &'static str,
+        /// The name chosen.
+        name: &'static str,
+        /// The parameter given.
+        given: String,
+        /// The parameters there are.
+        known: String,
+    },
+    /// Not a number.
+    #[error("{what} {name} needs a number for {parameter}, got '{given}'")]
+    Number {
+        /// What was being chosen.
+        what: &'static str,
+        /// The name chosen.
+        name: &'static str,
+        /// The parameter.
+        parameter: &'static str,
+        /// The text given.
+        given: String,
+    },
+    /// A number that is not legal.
+    #[error("{what} {name} needs {parameter} {domain}, got {value}")]
+    Domain {
+        /// What was being chosen.
+        what: &'static str,
+        /// The name chosen.
+        name: &'static str,
+        /// The parameter.
+        parameter: &'static str,
+        /// Its legal values.
+        domain: String,
+        /// The value given.
+        value: f64,
+    },
+}
+
+/// Finds the entry that a text names and the values of its parameters.
+///
+/// # Errors
+/// [`ChoiceError`].
+#[doc(hidden)]
+pub fn read(
+    what: &'static str,
+    table: &'static [Entry],
+    text: &str,
+) -> Result<(&'static Entry, Vec<f64>), ChoiceError> {
+    let (name, rest) = text.split_once(':').unwrap_or((text, ""));
+    let Some(entry) = table.iter().find(|e| e.names.contains(&name.trim())) else {
+        let known = table.iter().map(Entry::name).collect::<Vec<_>>().join(", ");
+        return Err(ChoiceError::Name { what, given: name.into(), known });
+    };
+    let mut values: Vec<f64> = entry.parameters.iter().map(|p| p.default).collect();
+    for (position, part) in rest.split(',').filter(|p| !p.trim().is_empty()).enumerate() {
+        let (index, value) = match part.split_once('=') {
+            Some((key, value)) => (entry.parameters.iter().position(|p| p.name == key.trim()), value),
+            None => ((position < values.len()).then_some(position), part),
+        };
+        let Some(index) = index else {
+            let known = entry.parameters.iter().map(|p| p.name).collect::<Vec<_>>().join(", ");
+            let known = if known.is_empty() { "it has none".into() } else { format!("it has {known}") };
+            return Err(ChoiceError::Parameter { what, name: entry.name(), given: part.trim().into(), known });
+        };
+        let parameter = entry.parameters[index].name;
+        let given = value.trim();
+        values[index] = given.parse().map_err(|_| ChoiceError::Number {
+            what,
+            name: entry.name(),
+            parameter,
+            given: given.into(),
+        })?;
+    }
+    entry.parameters.iter().zip(&values).try_for_each(|(p, v)| p.check(what, entry.name(), *v))?;
+    Ok((entry, values))
+}
+
+/// Writes the text form.
+#[doc(hidden)]
+pub fn write(f: &mut fmt::Formatter<'_>, entry: &Entry, values: &[f64]) -> fmt::Result {
+    write!(f, "{}", entry.name())?;
+    for (i, (parameter, value)) in entry.parameters.iter().zip(values).enumerate() {
+        write!(f, "{}{}={value}", if i == 0 { ':' } else { ',' }, parameter.name)?;
+    }
+    Ok(())
+}
+
+/// Declares an enum as a [`Choice`](crate::choice::Choice): `Variant = "name" | "other name" { parameter = default, domain }`.
+///
+/// ```
+/// use fm_core::choice::{Choice, Domain};
+/// fm_core::choice! {
+///     /// A shape.
+///     pub enum Shape("shape") {
+///         /// Round.
+///         Circle = "circle" | "disc" {
+///             /// Its radius.
+///             radius = 1.0, Domain::above(0.0, 10.0)
+///         },
+///         /// Nothing.
+///         Point = "point",
+///     }
+/// }
+/// assert_eq!(Shape::parse("disc:2").unwrap().to_string(), "circle:radius=2");
+/// assert_eq!(Shape::TABLE.len(), 2);
+/// ```
+#[macro_export]
+macro_rules! choice {
+    ($(#[$meta:meta])* $vis:vis enum $Name:ident($what:literal) {
+        $($(#[$variant_meta:meta])* $Variant:ident = $text:literal $(| $alias:literal)* $({
+            $($(#[$field_meta:meta])* $field:ident = $default:literal, $domain:expr);+ $(;)?
+        })?),+ $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        $vis enum $Name {
+            $($(#[$variant_meta])* $Variant $({ $($(#[$field_meta])* $field: f64),+ })?),+
+        }
+
+        impl $crate::choice::Choice for $Name {
+            const WHAT: &'static str = $what;
+            const TABLE: &'static [$crate::choice::Entry] = &[$($crate::choice::Entry {
+                names: &[$text $(, $alias)*],
+                parameters: &[$($($crate::choice::Parameter {
+                    name: stringify!($field), default: $default, domain: $domain,
+                }),+)?],
+            }),+];
+
+            fn parse(text: &str) -> Result<Self, $crate::choice::ChoiceError> {
+                let (entry, values) = $crate::choice::read(Self::WHAT, Self::TABLE, text)?;
+                let mut values = values.into_iter();
+                #[allow(unused_mut, unused_variables, reason = "a choice without parameters takes none")]
+                let mut next = || values.next().unwrap_or(f64::NAN);
+                $(if entry.names[0] == $text {
+                    return Ok(Self::$Variant $({ $($field: next()),+ })?);
+                })+
+                Err($crate::choice::ChoiceError::Name { what: $what, given: text.into(), known: String::new() })
+            }
+
+            fn parameters(&self) -> Vec<f64> {
+                match *self { $(Self::$Variant $({ $($field),+ })? => vec![$($($field),+)?]),+ }
+            }
+
+            fn entry(&self) -> &'static $crate::choice::Entry {
+                let name = match self { $(Self::$Variant { .. } => $text),+ };
+                Self::TABLE.iter().find(|e| e.names[0] == name).unwrap_or(&Self::TABLE[0])
+            }
+        }
+
+        impl std::fmt::Display for $Name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                use $crate::choice::Choice;
+                $crate::choice::write(f, self.entry(), &self.parameters())
+            }
+        }
+
+        impl std::str::FromStr for $Name {
+            type Err = $crate::choice::ChoiceError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                <Self as $crate::choice::Choice>::parse(text)
+            }
+        }
+
+        impl $crate::choice::serde::Serialize for $Name {
+            fn serialize<S: $crate::choice::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> $crate::choice::serde::Deserialize<'de> for $Name {
+            fn deserialize<D: $crate::choice::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as $crate::choice::serde::Deserialize>::deserialize(deserializer)?;
+                <Self as $crate::choice::Choice>::parse(&text).map_err($crate::choice::serde::de::Error::custom)
+            }
+        }
+    };
+}

@@ -1,0 +1,58 @@
+//! The exact velocity as a field for solvers.
+
+use super::Mixture;
+use crate::Error;
+use crate::field::VelocityField;
+use crate::path::ProbPath;
+use crate::prediction::Prediction;
+use ndarray::{Array2, Axis};
+
+/// The marginal velocity of a mixture along a path: what a perfect network would predict. States are (rows, dimensions).
+///
+/// ```
+/// use fm_core::exact::{ExactField, Mixture};
+/// use fm_core::field::VelocityField;
+/// use fm_core::path::PathKind;
+/// // To a single point: straight at it, from wherever one is.
+/// let point = Mixture::empirical(ndarray::array![[3.0, 1.0]].view())?;
+/// let field = ExactField::new(&point, PathKind::Linear, (0.0, 0.5))?;
+/// let v = field.velocity(&ndarray::array![[1.0, 0.0]], 0.5);
+/// assert_eq!(v, ndarray::array![[4.0, 2.0]]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ExactField<'a, P> {
+    mixture: &'a Mixture,
+    path: P,
+}
+
+impl<'a, P: ProbPath> ExactField<'a, P> {
+    /// The field, to be asked for times in `span` only.
+    ///
+    /// # Errors
+    /// A singular end of the path, and a path that ends without noise in a mixture with points: there the velocity has no limit.
+    pub fn new(mixture: &'a Mixture, path: P, span: (f64, f64)) -> Result<Self, Error> {
+        for t in [span.0, span.1] {
+            let c = path.at(t)?;
+            if mixture.has_points() && c.noise_variance() == 0.0 {
+                return Err(Error::SingularPrediction { what: "the exact velocity to single points".into(), t });
+            }
+        }
+        Ok(Self { mixture, path })
+    }
+}
+
+impl<P: ProbPath> VelocityField<Array2<f64>> for ExactField<'_, P> {
+    /// NaN where the path is singular; a solver reports it.
+    fn velocity(&self, x: &Array2<f64>, t: f64) -> Array2<f64> {
+        let mut out = Array2::from_elem(x.dim(), f64::NAN);
+        let Ok((c, target)) = self.path.at(t).and_then(|c| Ok((c, Prediction::Velocity.target(&c)?))) else {
+            return out;
+        };
+        for (mut out, row) in out.axis_iter_mut(Axis(0)).zip(x.axis_iter(Axis(0))) {
+            let mean = self.mixture.posterior(&row.to_vec(), &c, &target).mean;
+            out.iter_mut().zip(mean).for_each(|(out, v)| *out = v);
+        }
+        out
+    }
+}

@@ -1,0 +1,89 @@
+//! Batches on their path: where x_t is, what a network should say there, and how one prediction becomes another.
+//!
+//! Each function is scalar maths on the host, one set of coefficients a row, and then one [`RowState::row_combination`] a result. So the
+//! formulas are written once for arrays and tensors, and nothing is read back from a device.
+//!
+//! ```
+//! use fm_core::interpolate::{coefficients, convert, interpolate};
+//! use fm_core::path::PathKind;
+//! use fm_core::prediction::Prediction::{Data, Velocity};
+//! use ndarray::array;
+//! let (x0, x1) = (array![[1.0, 2.0], [3.0, 4.0]], array![[5.0, 6.0], [7.0, 8.0]]);
+//! let c = coefficients(&PathKind::Linear, &[0.0, 0.75])?;
+//! let sample = interpolate(&c, Velocity, &x0, &x1, None)?;
+//! assert_eq!(sample.x_t, array![[1.0, 2.0], [6.0, 7.0]]);
+//! assert_eq!(sample.target, array![[4.0, 4.0], [4.0, 4.0]]);
+//! // From the velocity back to the data.
+//! assert_eq!(convert(&c, Velocity, Data, &sample.x_t, &sample.target)?, x1);
+//! # Ok::<(), fm_core::Error>(())
+//! ```
+
+use crate::Error;
+use crate::path::{Coefficients, ProbPath};
+use crate::prediction::Prediction;
+use crate::state::RowState;
+
+/// A batch on its path.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PathSample<S> {
+    /// x_t, shaped as the data.
+    pub x_t: S,
+    /// What the network should say at x_t, shaped as the data.
+    pub target: S,
+}
+
+/// The coefficients of a path at the times of a batch.
+///
+/// # Errors
+/// See [`ProbPath::at`].
+pub fn coefficients(path: &(impl ProbPath + ?Sized), times: &[f64]) -> Result<Vec<Coefficients>, Error> {
+    times.iter().map(|t| path.at(*t)).collect()
+}
+
+/// Puts rows x0 and x1 on their path, with the target of `prediction`. `eps` is needed where the path has noise of its own.
+///
+/// # Errors
+/// A singular target, missing noise, and batches of different numbers of rows.
+pub fn interpolate<S: RowState>(
+    c: &[Coefficients],
+    prediction: Prediction,
+    x0: &S,
+    x1: &S,
+    eps: Option<&S>,
+) -> Result<PathSample<S>, Error> {
+    same_rows("source rows", c.len(), x0)?;
+    same_rows("data rows", c.len(), x1)?;
+    let targets: Vec<_> = c.iter().map(|c| prediction.target(c)).collect::<Result<_, _>>()?;
+    let column = |f: fn(&Coefficients) -> f64| c.iter().map(f).collect::<Vec<_>>();
+    let position = [column(|c| c.alpha), column(|c| c.sigma), column(|c| c.gamma)];
+    let target = [0, 1, 2].map(|i| targets.iter().map(|t| [t.x1, t.x0, t.eps][i]).collect::<Vec<_>>());
+    let extra = position[2].iter().chain(&target[2]).any(|g| *g != 0.0);
+    let eps = match eps {
+        Some(eps) => same_rows("rows of noise", c.len(), eps).map(|()| Some(eps))?,
+        None if extra => return Err(Error::MissingNoise { path: "of this batch".into() }),
+        None => None,
+    };
+    let combine = |weights: &[Vec<f64>; 3]| {
+        let states = [Some(x1), Some(x0), eps.filter(|_| extra)];
+        let terms = weights.iter().zip(states).filter_map(|(w, s)| Some((w.as_slice(), s?)));
+        S::row_combination(&terms.filter(|(w, _)| w.iter().any(|w| *w != 0.0)).collect::<Vec<_>>())
+    };
+    Ok(PathSample { x_t: combine(&position), target: combine(&target) })
+}
+
+/// Turns one prediction at x_t into another, row by row.
+///
+/// # Errors
+/// See [`Prediction::to`].
+pub fn convert<S: RowState>(c: &[Coefficients], from: Prediction, to: Prediction, x_t: &S, p: &S) -> Result<S, Error> {
+    same_rows("rows of x_t", c.len(), x_t)?;
+    same_rows("rows of the prediction", c.len(), p)?;
+    let conversions: Vec<_> = c.iter().map(|c| from.to(to, c)).collect::<Result<_, _>>()?;
+    let (on_x, on_p): (Vec<f64>, Vec<f64>) = conversions.iter().map(|k| (k.x, k.prediction)).unzip();
+    Ok(S::row_combination(&[(&on_x, x_t), (&on_p, p)]))
+}
+
+fn same_rows<S: RowState>(what: &'static str, expected: usize, state: &S) -> Result<(), Error> {
+    let got = state.rows();
+    if got == expected { Ok(()) } else { Err(Error::Rows { what, expected, got }) }
+}

@@ -1,0 +1,119 @@
+//! The training objective as one value: path, prediction, weighting, loss and times.
+//!
+//! L = E_{t, x0, x1} w(t) loss(||p(x_t, t) - target||^2), every part a choice of its own. [`Objective::validate`] refuses what has no
+//! meaning (a singular end that times can reach, an unbounded weight, the score of a source that is no standard normal), and says what to
+//! change. [`Objective::span`] is the time interval over which a network so trained can be sampled.
+//!
+//! ```
+//! use fm_core::objective::Objective;
+//! use fm_core::path::PathKind;
+//! use fm_core::prediction::Prediction;
+//! use fm_core::source::Source;
+//! let mut objective: Objective = Objective { path: PathKind::LinearVp, ..Objective::default() };
+//! // sigma' is infinite at the data.
+//! assert!(objective.validate(&Source::default()).is_err());
+//! objective.times.clip = 1e-3;
+//! assert_eq!(objective.validate(&Source::default()), Ok(()));
+//! assert_eq!(objective.span(), Ok((0.0, 0.999)));
+//! ```
+
+use crate::Error;
+use crate::choice::Choice;
+use crate::loss::{Loss, Reduction};
+use crate::path::{PathKind, ProbPath};
+use crate::prediction::Prediction;
+use crate::rng::Stream;
+use crate::source::Source;
+use crate::time::{Drawn, LossAware, Times};
+use crate::weighting::Weighting;
+use serde::{Deserialize, Serialize};
+
+/// What a network is trained to do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Objective<P = PathKind> {
+    /// Where x_t is.
+    pub path: P,
+    /// What the network says about it.
+    pub prediction: Prediction,
+    /// How much each time counts.
+    pub weighting: Weighting,
+    /// The loss of a row.
+    pub loss: Loss,
+    /// How dimensions add up.
+    pub reduction: Reduction,
+    /// Bins of the loss-aware density over times; 0 for none.
+    pub loss_aware_bins: usize,
+    /// Which times.
+    pub times: Times,
+}
+
+impl<P: ProbPath> Objective<P> {
+    /// Checks every part, and all parts together.
+    ///
+    /// # Errors
+    /// The first problem, with its remedy.
+    pub fn validate(&self, source: &Source) -> Result<(), Error> {
+        self.weighting.validate()?;
+        self.loss.validate()?;
+        self.times.validate()?;
+        if self.loss_aware_bins > 0 && self.times.law.is_discrete() {
+            let (what, with) = ("loss-aware times".into(), self.times.law.to_string());
+            return Err(Error::Combination { what, with, why: "a discrete law has no density to bend; use 0 bins" });
+        }
+        if self.prediction == Prediction::Score && !source.is_standard_normal() {
+            let (what, with) = ("score prediction".into(), "this source".into());
+            return Err(Error::Combination { what, with, why: "the score is known for the gaussian source only" });
+        }
+        let (first, last) = self.times.support();
+        [first, last].into_iter().try_for_each(|t| self.weight(t).map(|_| ()))
+    }
+
+    /// w(t) with the importance weight of t.
+    ///
+    /// # Errors
+    /// A singular path or target, and a weight that is not finite.
+    pub fn weight(&self, t: f64) -> Result<f64, Error> {
+        let c = self.path.at(t)?;
+        self.prediction.target(&c)?;
+        let parts = [
+            (self.weighting.to_string(), self.weighting.weight(self.prediction, &c)?),
+            (format!("1 / p(t) of {}", self.times.law), self.times.weight(t)),
+        ];
+        for (weighting, value) in &parts {
+            if !value.is_finite() {
+                return Err(Error::UnboundedWeight { weighting: weighting.clone(), t, value: *value });
+            }
+        }
+        Ok(parts[0].1 * parts[1].1)
+    }
+
+    /// The times and complete weights of one step's rows: weighting, importance and loss-awareness together.
+    ///
+    /// # Errors
+    /// See [`validate`](Self::validate).
+    pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<Drawn, Error> {
+        let mut drawn = self.times.draw(seed, step, rows, adaptive)?;
+        for (weight, t) in drawn.weights.iter_mut().zip(&drawn.times) {
+            *weight *= self.weighting.weight(self.prediction, &self.path.at(*t)?)?;
+        }
+        Ok(drawn)
+    }
+
+    /// The times over which a network so trained gives a velocity: [0, 1], but for the clip at an end that is singular.
+    ///
+    /// # Errors
+    /// A singular end without a clip, and a path with noise of its own for anything but velocity prediction.
+    pub fn span(&self) -> Result<(f64, f64), Error> {
+        let legal = |t: f64| self.path.at(t).and_then(|c| self.prediction.to(Prediction::Velocity, &c)).map(|_| t);
+        let end = |t: f64, clipped: f64| legal(t).or_else(|e| if t == clipped { Err(e) } else { legal(clipped) });
+        let (low, high) = self.times.range();
+        Ok((end(0.0, low)?, end(1.0, high)?))
+    }
+
+    /// The path's own noise for a batch of one step, where the path has any; row r is drawn from [`Stream::PathNoise`].
+    pub fn path_noise(&self, seed: u64, step: u64, rows: usize, dim: usize) -> Option<Vec<f32>> {
+        let draw = || crate::rng::normal_rows(seed, step, Stream::PathNoise, 0, rows, dim);
+        self.path.has_extra_noise().then(draw)
+    }
+}

@@ -1,0 +1,149 @@
+//! Probability paths: scalar functions of time that say where a point is and how fast it moves.
+//!
+//! A path puts x_t = alpha(t) x1 + sigma(t) x0 + gamma(t) eps between a source point x0 (t = 0) and a data point x1 (t = 1), with
+//! eps a standard normal of its own, so its velocity is u_t = alpha'(t) x1 + sigma'(t) x0 + gamma'(t) eps. gamma is zero but for
+//! [constant noise](PathKind::ConstantNoise) and the [bridge](PathKind::Bridge); where it is zero the path is *affine*. Time has no
+//! unit; u has the unit of x. [`PathKind`] lists the paths of the field, [`Custom`] makes one from four functions.
+//!
+//! Some derivatives grow without bound at one end. [`ProbPath::at`] answers there with an error that names the end and the remedy.
+//!
+//! Source: Lipman et al., "Flow Matching for Generative Modeling" (2023); Albergo et al., "Stochastic Interpolants" (2023).
+//!
+//! ```
+//! use fm_core::path::{PathKind, ProbPath};
+//! // Halfway along the straight path from x0 = 2 to x1 = 6 the point is at 4 and moves at 6 - 2 = 4 per unit time.
+//! let c = PathKind::Linear.at(0.5)?;
+//! assert_eq!(c.alpha * 6.0 + c.sigma * 2.0, 4.0);
+//! assert_eq!(c.d_alpha * 6.0 + c.d_sigma * 2.0, 4.0);
+//! let error = PathKind::LinearVp.at(1.0).unwrap_err();
+//! assert!(error.to_string().contains("the data end (t = 1)"));
+//! # Ok::<(), fm_core::Error>(())
+//! ```
+
+mod custom;
+mod kinds;
+
+pub use custom::Custom;
+pub use kinds::PathKind;
+
+use crate::Error;
+
+/// The values of a path and their time derivatives at one time.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Coefficients {
+    /// The time, from 0 (source) to 1 (data).
+    pub t: f64,
+    /// Weight of the data x1.
+    pub alpha: f64,
+    /// Weight of the source x0.
+    pub sigma: f64,
+    /// Standard deviation of the extra noise.
+    pub gamma: f64,
+    /// d alpha / dt.
+    pub d_alpha: f64,
+    /// d sigma / dt.
+    pub d_sigma: f64,
+    /// d gamma / dt.
+    pub d_gamma: f64,
+}
+
+impl Coefficients {
+    /// Variance of the noise in x_t when the source is a standard normal: sigma^2 + gamma^2.
+    pub fn noise_variance(&self) -> f64 {
+        self.sigma * self.sigma + self.gamma * self.gamma
+    }
+
+    /// Half the time derivative of [`noise_variance`](Self::noise_variance): sigma sigma' + gamma gamma'.
+    pub fn noise_covariance(&self) -> f64 {
+        self.sigma * self.d_sigma + self.gamma * self.d_gamma
+    }
+
+    /// Whether all six numbers are finite.
+    pub fn is_finite(&self) -> bool {
+        [self.alpha, self.sigma, self.gamma, self.d_alpha, self.d_sigma, self.d_gamma].iter().all(|v| v.is_finite())
+    }
+}
+
+/// One end of the time interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// t = 0.
+    Source,
+    /// t = 1.
+    Data,
+}
+
+impl End {
+    /// The end's time, 0 or 1.
+    pub fn time(self) -> f64 {
+        match self {
+            End::Source => 0.0,
+            End::Data => 1.0,
+        }
+    }
+
+    /// The end that a time is at, if it is at one.
+    pub fn of(t: f64) -> Option<Self> {
+        [End::Source, End::Data].into_iter().find(|end| end.time() == t)
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            End::Source => write!(f, "the source end (t = 0)"),
+            End::Data => write!(f, "the data end (t = 1)"),
+        }
+    }
+}
+
+/// A path between source and data, evaluated on the host in f64.
+pub trait ProbPath {
+    /// The formulas at time t, unchecked: at a singular end a derivative is infinite or NaN.
+    fn coefficients(&self, t: f64) -> Coefficients;
+
+    /// The ends at which a derivative is not finite.
+    fn singular_ends(&self) -> &[End];
+
+    /// The name that messages and checkpoints use.
+    fn name(&self) -> String;
+
+    /// Whether the path adds noise of its own (gamma is not zero).
+    fn has_extra_noise(&self) -> bool {
+        false
+    }
+
+    /// The coefficients at time t.
+    ///
+    /// # Errors
+    /// [`Error::TimeOutside`] unless 0 <= t <= 1, [`Error::SingularPath`] at a singular end, [`Error::PathNotFinite`] where the
+    /// formulas of a custom path fail.
+    fn at(&self, t: f64) -> Result<Coefficients, Error> {
+        if !(0.0..=1.0).contains(&t) {
+            return Err(Error::TimeOutside { t });
+        }
+        if let Some(end) = End::of(t).filter(|end| self.singular_ends().contains(end)) {
+            return Err(Error::SingularPath { path: self.name(), end });
+        }
+        let c = self.coefficients(t);
+        if c.is_finite() { Ok(c) } else { Err(Error::PathNotFinite { path: self.name(), t }) }
+    }
+}
+
+impl<P: ProbPath + ?Sized> ProbPath for &P {
+    fn coefficients(&self, t: f64) -> Coefficients {
+        (**self).coefficients(t)
+    }
+
+    fn singular_ends(&self) -> &[End] {
+        (**self).singular_ends()
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
+    }
+
+    fn has_extra_noise(&self) -> bool {
+        (**self).has_extra_noise()
+    }
+}

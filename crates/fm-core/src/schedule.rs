@@ -1,0 +1,124 @@
+//! Sampling a network along another path than it was trained on.
+//!
+//! Two affine paths pass through the same points up to scale wherever their signal-to-noise ratios agree. With a network trained on
+//! (alpha, sigma) and a wish to move along (alpha-bar, sigma-bar), time r of the new path corresponds to the time t of the old one at
+//! which alpha / sigma = alpha-bar / sigma-bar, and x-bar = s x with s = sigma-bar(r) / sigma(t). The velocity is
+//!
+//! u-bar(x, r) = (s' / s) x + s t' u(x / s, t), t' = (sigma alpha-bar' - alpha sigma-bar') / (alpha' sigma-bar - sigma' alpha-bar).
+//!
+//! The end points of trajectories do not change where both paths end at the data, but a solver's errors do.
+//!
+//! Source: Lipman et al., "Flow Matching Guide and Code" (2024), section 4.6.2; Pokle et al., "Training-free Linear Image Inverses via
+//! Flows" (2023).
+//!
+//! ```
+//! use fm_core::path::PathKind;
+//! use fm_core::schedule::change;
+//! // On the quarter circle tan(pi t / 2) = r / (1 - r); both paths cross their middle at once, at different scales.
+//! let c = change(&PathKind::Trigonometric, &PathKind::Linear, 0.5)?;
+//! assert!((c.t - 0.5).abs() < 1e-15);
+//! assert!((c.scale - 0.5f64.sqrt()).abs() < 1e-15); // (0.5, 0.5) is 0.707 (0.707, 0.707)
+//! # Ok::<(), fm_core::Error>(())
+//! ```
+
+use crate::Error;
+use crate::field::VelocityField;
+use crate::path::{Coefficients, ProbPath};
+use crate::state::OdeState;
+
+/// How a time on the new path relates to the old one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    /// The old path's time.
+    pub t: f64,
+    /// dt / dr.
+    pub d_t: f64,
+    /// s, the new path's point over the old one's.
+    pub scale: f64,
+    /// s' / s.
+    pub d_log_scale: f64,
+}
+
+/// The change from the `trained` path to the `sampled` one at time r of the latter.
+///
+/// # Errors
+/// A path with noise of its own, a singular end, and a ratio that the trained path never has.
+pub fn change(trained: &impl ProbPath, sampled: &impl ProbPath, r: f64) -> Result<Change, Error> {
+    for path in [trained.has_extra_noise().then(|| trained.name()), sampled.has_extra_noise().then(|| sampled.name())] {
+        if let Some(what) = path {
+            let why = "it has noise of its own; only affine paths can stand in for each other";
+            return Err(Error::Combination { what, with: "a change of schedule".into(), why });
+        }
+    }
+    let new = sampled.at(r)?;
+    let Some(t) = locate(trained, &new) else {
+        let end = |t: f64, otherwise: f64| locate(sampled, &trained.coefficients(t)).unwrap_or(otherwise);
+        let (path, name) = (trained.name(), sampled.name());
+        return Err(Error::UnreachableRatio { path, sampled: name, t: r, first: end(0.0, 0.0), last: end(1.0, 1.0) });
+    };
+    let old = trained.at(t)?;
+    let d_t = (old.sigma * new.d_alpha - old.alpha * new.d_sigma) / (old.d_alpha * new.sigma - old.d_sigma * new.alpha);
+    // By the larger of the two weights, since the other may be zero.
+    let (scale, d_log_scale) = if new.sigma >= new.alpha {
+        (new.sigma / old.sigma, new.d_sigma / new.sigma - old.d_sigma * d_t / old.sigma)
+    } else {
+        (new.alpha / old.alpha, new.d_alpha / new.alpha - old.d_alpha * d_t / old.alpha)
+    };
+    let change = Change { t, d_t, scale, d_log_scale };
+    let finite = [d_t, scale, d_log_scale].iter().all(|v| v.is_finite());
+    let what = || format!("sampling path {} along path {}", trained.name(), sampled.name());
+    if finite { Ok(change) } else { Err(Error::SingularPrediction { what: what(), t: r }) }
+}
+
+/// The time at which a path has the ratio alpha / sigma of `wanted`: the zero of alpha(t) sigma - sigma(t) alpha, which rises.
+fn locate(path: &impl ProbPath, wanted: &Coefficients) -> Option<f64> {
+    let excess = |t: f64| {
+        let c = path.coefficients(t);
+        c.alpha * wanted.sigma - c.sigma * wanted.alpha
+    };
+    let (mut low, mut high) = (0.0, 1.0);
+    match (excess(low), excess(high)) {
+        (at_low, at_high) if at_low > 0.0 || at_high < 0.0 => return None,
+        (0.0, _) => return Some(0.0),
+        (_, 0.0) => return Some(1.0),
+        _ => {}
+    }
+    loop {
+        let middle = 0.5 * (low + high);
+        if middle <= low || middle >= high {
+            return Some(middle);
+        }
+        *(if excess(middle) < 0.0 { &mut low } else { &mut high }) = middle;
+    }
+}
+
+/// The field along another path.
+#[derive(Debug, Clone)]
+pub struct Rescheduled<F, P, Q> {
+    field: F,
+    trained: P,
+    sampled: Q,
+}
+
+impl<F, P: ProbPath, Q: ProbPath> Rescheduled<F, P, Q> {
+    /// Reads `field`, a velocity on the `trained` path, along the `sampled` one, to be asked for times in `span` only.
+    ///
+    /// # Errors
+    /// See [`change`], at either end of the span.
+    pub fn new(field: F, trained: P, sampled: Q, span: (f64, f64)) -> Result<Self, Error> {
+        change(&trained, &sampled, span.0)?;
+        change(&trained, &sampled, span.1)?;
+        Ok(Self { field, trained, sampled })
+    }
+}
+
+impl<S: OdeState, F: VelocityField<S>, P: ProbPath, Q: ProbPath> VelocityField<S> for Rescheduled<F, P, Q> {
+    /// NaN outside the span where the change fails; a solver reports it.
+    fn velocity(&self, x: &S, r: f64) -> S {
+        let Ok(Change { t, d_t, scale, d_log_scale }) = change(&self.trained, &self.sampled, r) else {
+            return S::linear_combination(&[(f64::NAN, x)]);
+        };
+        let u = self.field.velocity(&S::linear_combination(&[(1.0 / scale, x)]), t);
+        S::linear_combination(&[(d_log_scale, x), (scale * d_t, &u)])
+    }
+}

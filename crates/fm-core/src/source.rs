@@ -1,0 +1,119 @@
+//! Source distributions: what x0 is drawn from.
+//!
+//! | name | x0 | score prediction |
+//! |---|---|---|
+//! | `gaussian` | N(0, 1) in every dimension | yes |
+//! | `matched` | N(0, d^2), d the standard deviation of the data | no |
+//! | `sparse` | N(0, 1) with probability 1 - rate, else 0: gene expression with drop-out | no |
+//!
+//! Any data set can be a source as well ([`Source::Rows`]): data to data. Row r of step n is a pure function of (seed, n, r).
+//!
+//! ```
+//! use fm_core::rng::Stream;
+//! use fm_core::source::{Source, SourceKind};
+//! let sparse: SourceKind = "sparse:rate=0.75".parse()?;
+//! let x0 = Source::from(sparse).sample(0, 0, Stream::Noise, 0, 1000, 10);
+//! let zeros = x0.iter().filter(|x| **x == 0.0).count();
+//! assert!((zeros as f64 - 7500.0).abs() < 4.0 * (10_000.0f64 * 0.75 * 0.25).sqrt());
+//! # Ok::<(), fm_core::choice::ChoiceError>(())
+//! ```
+
+use crate::choice;
+use crate::choice::Domain;
+use crate::rng::{Stream, fill_normal, stream};
+use ndarray::Array2;
+use rand::Rng;
+
+choice! {
+    /// A source distribution by its name.
+    #[derive(Default)]
+    pub enum SourceKind("source") {
+        /// A standard normal.
+        #[default]
+        Gaussian = "gaussian" | "normal",
+        /// A normal with the standard deviation of the data.
+        Matched = "matched" {
+            /// The standard deviation; 0 stands for the data's own, measured when training starts.
+            deviation = 0.0, Domain::within(0.0, 1e6)
+        },
+        /// A standard normal of which a share is zero.
+        Sparse = "sparse" {
+            /// The share of zeros.
+            rate = 0.5, Domain::within(0.0, 1.0)
+        },
+    }
+}
+
+impl SourceKind {
+    /// Puts the data's own standard deviation, over all its values, where the choice asks for it.
+    pub fn measured(self, data: &[f32]) -> Self {
+        match self {
+            SourceKind::Matched { deviation: 0.0 } => SourceKind::Matched { deviation: deviation(data) },
+            other => other,
+        }
+    }
+}
+
+fn deviation(data: &[f32]) -> f64 {
+    let n = data.len().max(1) as f64;
+    let mean = data.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
+    (data.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n).sqrt()
+}
+
+/// Where x0 comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// A named distribution.
+    Kind(SourceKind),
+    /// The rows of another data set, drawn with replacement.
+    Rows(Array2<f32>),
+}
+
+impl From<SourceKind> for Source {
+    fn from(kind: SourceKind) -> Self {
+        Source::Kind(kind)
+    }
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        SourceKind::default().into()
+    }
+}
+
+impl Source {
+    /// Whether this is the standard normal that score prediction and exact fields assume.
+    pub fn is_standard_normal(&self) -> bool {
+        matches!(self, Source::Kind(SourceKind::Gaussian))
+    }
+
+    /// `rows` x `dim` draws; row r comes from its own generator (seed, step, stream, first_row + r). Rows of another data set must
+    /// have `dim` columns; an empty one gives zeros.
+    pub fn sample(&self, seed: u64, step: u64, purpose: Stream, first_row: u64, rows: usize, dim: usize) -> Vec<f32> {
+        let mut out = vec![0.0; rows * dim];
+        for (r, row) in out.chunks_exact_mut(dim.max(1)).enumerate() {
+            let mut rng = stream(seed, step, purpose, first_row + r as u64);
+            match self {
+                Source::Rows(data) if data.nrows() == 0 => {}
+                Source::Rows(data) => {
+                    let chosen = data.row(rng.random_range(0..data.nrows()));
+                    row.iter_mut().zip(chosen).for_each(|(x, v)| *x = *v);
+                }
+                Source::Kind(kind) => {
+                    fill_normal(&mut rng, row);
+                    shape(*kind, row, &mut rng);
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Turns standard normals into draws of another kind.
+fn shape(kind: SourceKind, row: &mut [f32], rng: &mut impl Rng) {
+    match kind {
+        SourceKind::Gaussian => {}
+        SourceKind::Matched { deviation } => row.iter_mut().for_each(|x| *x *= deviation as f32),
+        SourceKind::Sparse { rate } => row.iter_mut().filter(|_| rng.random_bool(rate)).for_each(|x| *x = 0.0),
+    }
+}

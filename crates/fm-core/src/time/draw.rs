@@ -1,0 +1,149 @@
+//! How a batch draws its times.
+
+use super::{LossAware, TimeLaw};
+use crate::Error;
+use crate::choice;
+use crate::rng::{Stream, stream};
+use rand::Rng;
+use rand_distr::Open01;
+use serde::{Deserialize, Serialize};
+
+choice! {
+    /// How the rows of a batch share the unit interval of u.
+    #[derive(Default, Eq)]
+    pub enum Draw("draw") {
+        /// Every row for itself.
+        #[default]
+        Independent = "independent",
+        /// Row i of n in the i-th of n equal parts: the same distribution at less variance of the batch's mean.
+        Stratified = "stratified",
+        /// Rows in pairs u and 1 - u.
+        Antithetic = "antithetic",
+    }
+}
+
+/// A law of times, the range it is confined to, and how batches draw from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Times {
+    /// The law.
+    pub law: TimeLaw,
+    /// How rows share the unit interval.
+    pub draw: Draw,
+    /// eps: times keep to [eps, 1 - eps], distributed as the law given that they lie there (truncated, so nothing piles up at the
+    /// edges). 0 confines nothing.
+    pub clip: f64,
+    /// Weigh every draw by 1 / p(t), so that the law changes the variance of the loss and not its meaning.
+    pub importance: bool,
+}
+
+/// The times of a batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Drawn {
+    /// t of each row.
+    pub times: Vec<f64>,
+    /// Importance weight of each row.
+    pub weights: Vec<f64>,
+    /// u of each row, which says to which bin of a [`LossAware`] it belongs.
+    pub positions: Vec<f64>,
+}
+
+impl Times {
+    /// The interval that times are confined to, [eps, 1 - eps].
+    pub fn range(&self) -> (f64, f64) {
+        (self.clip, 1.0 - self.clip)
+    }
+
+    /// The first and the last time that can be drawn.
+    pub fn support(&self) -> (f64, f64) {
+        match self.law {
+            TimeLaw::Discrete { k } => (0.0, (k - 1.0) / k),
+            _ => self.range(),
+        }
+    }
+
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// A parameter outside its domain, a clip outside [0, 0.5), a discrete law with a clip or importance weights.
+    pub fn validate(&self) -> Result<(), Error> {
+        crate::choice::Choice::validate(&self.law)?;
+        if !(0.0..0.5).contains(&self.clip) {
+            return Err(Error::Value { name: "the time clip", domain: "at least 0 and below 0.5", value: self.clip });
+        }
+        let discrete = |what: &str, why| Err(Error::Combination { what: what.into(), with: self.law.to_string(), why });
+        if !(self.mass() > 1e-6) {
+            let why = "hardly any time of the law lies in the range; lower the clip";
+            return Err(Error::Combination { what: "this time clip".into(), with: self.law.to_string(), why });
+        }
+        match self.law.is_discrete() {
+            true if self.clip > 0.0 => discrete("a time clip", "a discrete law has its own times; drop the clip"),
+            true if self.importance => discrete("importance weights", "a discrete law has no density; drop them"),
+            _ => Ok(()),
+        }
+    }
+
+    /// The density of the truncated law at t in its range.
+    pub fn density(&self, t: f64) -> f64 {
+        let (low, high) = self.range();
+        if t < low || t > high { 0.0 } else { self.law.density(t) / self.mass() }
+    }
+
+    /// The cdf of the truncated law.
+    pub fn cdf(&self, t: f64) -> f64 {
+        let (low, high) = self.range();
+        if self.clip == 0.0 {
+            self.law.cdf(t)
+        } else {
+            (self.law.cdf(t.clamp(low, high)) - self.law.cdf(low)) / self.mass()
+        }
+    }
+
+    /// The quantile of the truncated law, within its range whatever the rounding.
+    pub fn quantile(&self, u: f64) -> f64 {
+        let (low, high) = self.range();
+        let inner = if self.clip == 0.0 { u } else { self.law.cdf(low) + u * self.mass() };
+        self.law.quantile(inner).clamp(low, high)
+    }
+
+    /// The weight of a draw at t: 1 / p(t) with importance correction, else 1.
+    pub fn weight(&self, t: f64) -> f64 {
+        if self.importance { 1.0 / self.density(t) } else { 1.0 }
+    }
+
+    /// The times of `rows` rows in one step of a run, from [`Stream::Time`]; `adaptive` bends u and corrects for it.
+    ///
+    /// # Errors
+    /// See [`validate`](Self::validate).
+    pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<Drawn, Error> {
+        self.validate()?;
+        let mut drawn = Drawn::default();
+        for row in 0..rows {
+            let unit = self.unit(seed, step, row, rows);
+            let (u, bend) = adaptive.map_or((unit, 1.0), |a| a.quantile(unit));
+            // Rounding must not close the interval: quantiles are finite inside it only.
+            let u = u.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
+            let t = self.quantile(u);
+            drawn.times.push(t);
+            drawn.weights.push(self.weight(t) * bend);
+            drawn.positions.push(u);
+        }
+        Ok(drawn)
+    }
+
+    /// A row's place in the unit interval.
+    fn unit(&self, seed: u64, step: u64, row: usize, rows: usize) -> f64 {
+        let uniform = |row: usize| stream(seed, step, Stream::Time, row as u64).sample::<f64, _>(Open01);
+        match self.draw {
+            Draw::Independent => uniform(row),
+            Draw::Stratified => (row as f64 + uniform(row)) / rows as f64,
+            Draw::Antithetic if row % 2 == 1 => 1.0 - uniform(row - 1),
+            Draw::Antithetic => uniform(row),
+        }
+    }
+
+    fn mass(&self) -> f64 {
+        let (low, high) = self.range();
+        if self.clip == 0.0 { 1.0 } else { self.law.cdf(high) - self.law.cdf(low) }
+    }
+}

@@ -1,0 +1,184 @@
+//! The distributions by name.
+
+use super::normal;
+use crate::choice;
+use crate::choice::Domain;
+use std::f64::consts::{FRAC_PI_2, PI};
+
+choice! {
+    /// A distribution of training times. With u in (0, 1) and z the standard normal quantile of u:
+    ///
+    /// | name | Q(u) | density p(t) | source |
+    /// |---|---|---|---|
+    /// | `uniform` | u | 1 | |
+    /// | `logit-normal` | sigmoid(loc + scale z) | phi((logit t - loc) / scale) / (scale t (1 - t)) | Esser et al. 2024 |
+    /// | `arcsine` | sin^2(pi u / 2) | 1 / (pi sqrt(t (1 - t))) | "u-shaped" of one library |
+    /// | `exp-u` | 1/2 + asinh((2u - 1) sinh(a/2)) / a | a cosh(a (t - 1/2)) / (2 sinh(a/2)) | Lee et al. 2024 |
+    /// | `power` | u^k | t^(1/k - 1) / k | toward the source for k > 1 |
+    /// | `power-data` | 1 - (1 - u)^k | (1 - t)^(1/k - 1) / k | toward the data for k > 1 |
+    /// | `mode` | u + s (u - sin^2(pi u / 2)) | 1 / Q'(u) | Esser et al. 2024 |
+    /// | `cosmap` | 1 - 1 / (tan(pi u / 2) + 1) | 2 / (pi (1 - 2t + 2t^2)) | Esser et al. 2024 |
+    /// | `warp` | 4 (1-s) u^3 + 6 (s-1) u^2 + (3-2s) u | 1 / Q'(u), Q' = 12 (1-s) u^2 + 12 (s-1) u + (3-2s) | |
+    /// | `edm-skew` | 1 / (1 + exp(1.2 z' - 1.2)), z' = -z | that of logit-normal(1.2, 1.2) | Karras et al. 2022 |
+    /// | `discrete` | (ceil(k u) - 1) / k | mass 1/k at 0, 1/k, ..., (k-1)/k | Liu et al. 2023, k-step distillation |
+    ///
+    /// Esser et al. count time from the data; their formulas are turned round here. Densities have unit 1 / time.
+    ///
+    /// ```
+    /// use fm_core::time::TimeLaw;
+    /// let law: TimeLaw = "u-shaped".parse()?;
+    /// assert_eq!(law, TimeLaw::Arcsine);
+    /// assert!((law.quantile(1.0 / 3.0) - 0.25).abs() < 1e-15);
+    /// assert!((law.cdf(0.25) - 1.0 / 3.0).abs() < 1e-15);
+    /// assert!((law.density(0.5) - 2.0 / std::f64::consts::PI).abs() < 1e-15);
+    /// # Ok::<(), fm_core::choice::ChoiceError>(())
+    /// ```
+    #[derive(Default)]
+    pub enum TimeLaw("time") {
+        /// Every time alike.
+        #[default]
+        Uniform = "uniform",
+        /// Mass in the middle of the path, where the regression is hardest.
+        LogitNormal = "logit-normal" | "logit_normal" {
+            /// Median of logit(t).
+            loc = 0.0, Domain::within(-30.0, 30.0);
+            /// Standard deviation of logit(t).
+            scale = 1.0, Domain::above(0.0, 30.0)
+        },
+        /// Mass at both ends.
+        Arcsine = "arcsine" | "u-shaped" | "u_shaped",
+        /// Mass at both ends, bounded: proportional to exp(a t) + exp(a (1 - t)).
+        ExpU = "exp-u" {
+            /// How steeply.
+            a = 4.0, Domain::above(0.0, 100.0)
+        },
+        /// Mass at the source end for k > 1.
+        Power = "power" {
+            /// The power.
+            k = 2.0, Domain::above(0.0, 100.0)
+        },
+        /// Mass at the data end for k > 1.
+        PowerData = "power-data" {
+            /// The power.
+            k = 2.0, Domain::above(0.0, 100.0)
+        },
+        /// Mass in the middle for s > 0, at the ends for s < 0; s = 0 is uniform.
+        Mode = "mode" {
+            /// How far; 2 / (pi - 2) at most, where Q stops rising.
+            s = 1.29, Domain::within(-1.0, 2.0 / (PI - 2.0))
+        },
+        /// Heavy middle: the law under which a linear path spends its log signal-to-noise ratio as the cosine schedule does.
+        Cosmap = "cosmap",
+        /// A cubic in u: mass in the middle for s < 1, at the ends for s > 1; s = 1 is uniform.
+        Warp = "warp" {
+            /// Slope of Q in the middle.
+            s = 0.5, Domain::within(0.0, 1.5)
+        },
+        /// EDM's log-normal noise levels on the linear path.
+        EdmSkew = "edm-skew",
+        /// k equal times from 0, for distillation to k Euler steps; k = 1 is t = 0 only.
+        Discrete = "discrete" {
+            /// How many.
+            k = 4.0, Domain::whole(1.0, 100_000.0)
+        },
+    }
+}
+
+impl TimeLaw {
+    /// Q(u), rising, for u in (0, 1).
+    pub fn quantile(&self, u: f64) -> f64 {
+        match *self {
+            TimeLaw::Uniform => u,
+            TimeLaw::LogitNormal { loc, scale } => sigmoid(loc + scale * normal::quantile(u)),
+            TimeLaw::Arcsine => (FRAC_PI_2 * u).sin().powi(2),
+            TimeLaw::ExpU { a } => (0.5 + ((2.0 * u - 1.0) * (0.5 * a).sinh()).asinh() / a).clamp(0.0, 1.0),
+            TimeLaw::Power { k } => u.powf(k),
+            TimeLaw::PowerData { k } => -(k * (-u).ln_1p()).exp_m1(),
+            TimeLaw::Mode { s } => u + s * (u - (FRAC_PI_2 * u).sin().powi(2)),
+            TimeLaw::Cosmap => {
+                let (sin, cos) = (FRAC_PI_2 * u).sin_cos();
+                sin / (sin + cos)
+            }
+            TimeLaw::Warp { s } => u * ((4.0 * (1.0 - s) * u + 6.0 * (s - 1.0)) * u + 3.0 - 2.0 * s),
+            TimeLaw::EdmSkew => EDM_SKEW.quantile(u),
+            TimeLaw::Discrete { k } => ((k * u).ceil() - 1.0).clamp(0.0, k - 1.0) / k,
+        }
+    }
+
+    /// F(t) for t in [0, 1]: the probability of a time of at most t.
+    pub fn cdf(&self, t: f64) -> f64 {
+        match *self {
+            TimeLaw::Uniform => t,
+            TimeLaw::LogitNormal { loc, scale } => normal::cdf((logit(t) - loc) / scale),
+            // Both halves through the square root that keeps their digits.
+            TimeLaw::Arcsine if t > 0.5 => 1.0 - self.cdf(1.0 - t),
+            TimeLaw::Arcsine => t.sqrt().asin() / FRAC_PI_2,
+            TimeLaw::ExpU { a } => 0.5 + (a * (t - 0.5)).sinh() / (2.0 * (0.5 * a).sinh()),
+            TimeLaw::Power { k } => t.powf(1.0 / k),
+            TimeLaw::PowerData { k } => -((-t).ln_1p() / k).exp_m1(),
+            TimeLaw::Mode { .. } | TimeLaw::Warp { .. } => self.invert(t),
+            TimeLaw::Cosmap => t.atan2(1.0 - t) / FRAC_PI_2,
+            TimeLaw::EdmSkew => EDM_SKEW.cdf(t),
+            TimeLaw::Discrete { k } => ((k * t).floor() + 1.0).min(k) / k,
+        }
+    }
+
+    /// p(t) for t in (0, 1); the probability of t itself where the law is [discrete](Self::is_discrete). Infinite where a density is.
+    pub fn density(&self, t: f64) -> f64 {
+        match *self {
+            TimeLaw::Uniform => 1.0,
+            TimeLaw::LogitNormal { .. } if t <= 0.0 || t >= 1.0 => 0.0,
+            TimeLaw::LogitNormal { loc, scale } => normal::density((logit(t) - loc) / scale) / (scale * t * (1.0 - t)),
+            TimeLaw::Arcsine => 1.0 / (PI * (t * (1.0 - t)).sqrt()),
+            TimeLaw::ExpU { a } => a * (a * (t - 0.5)).cosh() / (2.0 * (0.5 * a).sinh()),
+            TimeLaw::Power { k } => t.powf(1.0 / k - 1.0) / k,
+            TimeLaw::PowerData { k } => (1.0 - t).powf(1.0 / k - 1.0) / k,
+            TimeLaw::Mode { .. } | TimeLaw::Warp { .. } => 1.0 / self.slope(self.invert(t)),
+            TimeLaw::Cosmap => 2.0 / (PI * (1.0 - 2.0 * t + 2.0 * t * t)),
+            TimeLaw::EdmSkew => EDM_SKEW.density(t),
+            TimeLaw::Discrete { k } => f64::from((0.0..1.0).contains(&t) && (k * t - (k * t).round()).abs() < 1e-9) / k,
+        }
+    }
+
+    /// Whether the law has masses at points instead of a density.
+    pub fn is_discrete(&self) -> bool {
+        matches!(self, TimeLaw::Discrete { .. })
+    }
+
+    /// Q'(u) of the laws whose cdf has no closed form; never below 0.
+    fn slope(&self, u: f64) -> f64 {
+        let slope = match *self {
+            TimeLaw::Mode { s } => 1.0 + s * (1.0 - FRAC_PI_2 * (PI * u).sin()),
+            TimeLaw::Warp { s } => 12.0 * (1.0 - s) * u * (u - 1.0) + 3.0 - 2.0 * s,
+            _ => 1.0,
+        };
+        slope.max(0.0)
+    }
+
+    /// The u of Q(u) = t, by bisection: Q rises.
+    fn invert(&self, t: f64) -> f64 {
+        if t <= 0.0 || t >= 1.0 {
+            return t.clamp(0.0, 1.0);
+        }
+        let (mut low, mut high) = (0.0, 1.0);
+        // Half the interval each time, until the middle is one of its ends.
+        loop {
+            let middle = 0.5 * (low + high);
+            if middle <= low || middle >= high || high - low < 1e-17 {
+                return middle;
+            }
+            *(if self.quantile(middle) < t { &mut low } else { &mut high }) = middle;
+        }
+    }
+}
+
+/// t = 1 / (1 + sigma) with log sigma normal of mean -1.2 and deviation 1.2 is logistic in 1.2 + 1.2 z.
+const EDM_SKEW: TimeLaw = TimeLaw::LogitNormal { loc: 1.2, scale: 1.2 };
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+fn logit(t: f64) -> f64 {
+    (t / (1.0 - t)).ln()
+}

@@ -1,0 +1,29 @@
+//! Distributions of training times on [0, 1], and how a batch draws from them.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`TimeLaw`] | a distribution *is* its quantile function Q: a draw is t = Q(u) with u uniform on (0, 1) |
+//! | [`Times`] | a law clipped to a range, drawn row by row, stratified or antithetic, with importance weights |
+//! | [`LossAware`] | a density over u that follows the loss |
+//!
+//! Since a law is its quantile, how u is drawn and how t is distributed are independent choices.
+//!
+//! ```
+//! use fm_core::time::{Draw, TimeLaw, Times};
+//! let times = Times { law: TimeLaw::Arcsine, draw: Draw::Stratified, ..Times::default() };
+//! let drawn = times.draw(0, 0, 4, None)?;
+//! // One draw in each quarter of the distribution, every one with weight 1.
+//! let quarters: Vec<f64> = drawn.times.iter().map(|t| (4.0 * times.law.cdf(*t)).floor()).collect();
+//! assert_eq!(quarters, [0.0, 1.0, 2.0, 3.0]);
+//! assert_eq!(drawn.weights, [1.0; 4]);
+//! # Ok::<(), fm_core::Error>(())
+//! ```
+
+mod draw;
+mod law;
+mod loss_aware;
+mod normal;
+
+pub use draw::{Draw, Drawn, Times};
+pub use law::TimeLaw;
+pub use loss_aware::LossAware;

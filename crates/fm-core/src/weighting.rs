@@ -1,0 +1,107 @@
+//! Weights w(t) of the loss over time.
+//!
+//! The objective is E_t w(t) ||p - target||^2 for whatever prediction p is trained. With the noise level s^2 = sigma^2 + gamma^2 the
+//! signal-to-noise ratio is SNR = alpha^2 / s^2.
+//!
+//! Two weightings of the literature are stated for the error of the *data* prediction: min-SNR and EDM's. Since an error e of the
+//! prediction is an error b e of the data, b the coefficient of [`Prediction::to`], they multiply by b^2, in the form
+//! (b / s)^2 = 1 / D^2 that is finite wherever the weight is.
+//!
+//! ```
+//! use fm_core::path::{PathKind, ProbPath};
+//! use fm_core::prediction::Prediction;
+//! use fm_core::weighting::Weighting;
+//! let c = PathKind::Linear.at(0.75)?; // SNR = (0.75 / 0.25)^2 = 9
+//! assert_eq!(Weighting::Snr.weight(Prediction::Velocity, &c)?, 9.0);
+//! let min_snr = Weighting::MinSnr { gamma: 5.0 };
+//! assert_eq!(min_snr.weight(Prediction::Data, &c)?, 5.0);
+//! // A velocity error e is a data error (1 - t) e.
+//! assert_eq!(min_snr.weight(Prediction::Velocity, &c)?, 5.0 * 0.25 * 0.25);
+//! # Ok::<(), fm_core::Error>(())
+//! ```
+
+use crate::Error;
+use crate::choice;
+use crate::choice::Domain;
+use crate::path::Coefficients;
+use crate::prediction::Prediction;
+use std::f64::consts::PI;
+
+choice! {
+    /// A weighting by its name.
+    ///
+    /// | name | w | multiplies the error of | source |
+    /// |---|---|---|---|
+    /// | `uniform` | 1 | the prediction | |
+    /// | `snr` | alpha^2 / s^2 | the prediction | |
+    /// | `inverse-snr` | s^2 / alpha^2 | the prediction | |
+    /// | `min-snr` | min(SNR, gamma) | the data | Hang et al. 2023 |
+    /// | `data-end` | t^2 | the prediction | |
+    /// | `noise-end` | (1 - t)^2 | the prediction | |
+    /// | `sd3-sigma` | sigma^-2 | the prediction | Esser et al. 2024 |
+    /// | `sd3-cosmap` | 2 / (pi (1 - 2 sigma + 2 sigma^2)) | the prediction | Esser et al. 2024 |
+    /// | `edm` | (r^2 + d^2) / (r d)^2, r = s / alpha | the data | Karras et al. 2022 |
+    #[derive(Default)]
+    pub enum Weighting("weighting") {
+        /// Every time alike.
+        #[default]
+        Uniform = "uniform",
+        /// By the signal-to-noise ratio.
+        Snr = "snr",
+        /// By its inverse.
+        InverseSnr = "inverse-snr",
+        /// By the signal-to-noise ratio up to a bound.
+        MinSnr = "min-snr" {
+            /// The bound.
+            gamma = 5.0, Domain::above(0.0, 1e6)
+        },
+        /// More toward the data.
+        DataEnd = "data-end",
+        /// More toward the noise.
+        NoiseEnd = "noise-end",
+        /// Stable Diffusion 3's first.
+        Sd3Sigma = "sd3-sigma",
+        /// Stable Diffusion 3's second.
+        Sd3Cosmap = "sd3-cosmap",
+        /// Equal effective size of the error at every noise level.
+        Edm = "edm" {
+            /// Standard deviation of the data.
+            sigma_data = 0.5, Domain::above(0.0, 1e3)
+        },
+    }
+}
+
+impl Weighting {
+    /// w at one time; infinite where the weighting is.
+    ///
+    /// # Errors
+    /// [`Error::ExtraNoise`] for a weighting of the data's error on a path where the prediction does not determine the data.
+    pub fn weight(&self, prediction: Prediction, c: &Coefficients) -> Result<f64, Error> {
+        let (signal, noise) = (c.alpha * c.alpha, c.noise_variance());
+        Ok(match *self {
+            Weighting::Uniform => 1.0,
+            Weighting::Snr => signal / noise,
+            Weighting::InverseSnr => noise / signal,
+            Weighting::MinSnr { gamma } => signal.min(gamma * noise) * data_error(prediction, c)?,
+            Weighting::DataEnd => c.t * c.t,
+            Weighting::NoiseEnd => (1.0 - c.t) * (1.0 - c.t),
+            Weighting::Sd3Sigma => 1.0 / (c.sigma * c.sigma),
+            Weighting::Sd3Cosmap => 2.0 / (PI * (1.0 - 2.0 * c.sigma + 2.0 * c.sigma * c.sigma)),
+            Weighting::Edm { sigma_data } => {
+                let d = sigma_data * sigma_data;
+                (noise + d * signal) / d * data_error(prediction, c)?
+            }
+        })
+    }
+}
+
+/// (b / s)^2, where an error e of the prediction is an error b e of the data.
+fn data_error(prediction: Prediction, c: &Coefficients) -> Result<f64, Error> {
+    // On a path with its own noise only the data prediction knows the data, and b is 1.
+    if c.gamma != 0.0 || c.d_gamma != 0.0 {
+        let same = prediction == Prediction::Data;
+        let unknown = Error::ExtraNoise { from: prediction, to: Prediction::Data };
+        return if same { Ok(1.0 / c.noise_variance()) } else { Err(unknown) };
+    }
+    Ok(prediction.determinant(c).powi(-2))
+}
