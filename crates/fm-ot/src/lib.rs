@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`cost`] | the matrix of squared Euclidean distances |
 //! | [`assignment`] | the exact optimum for uniform marginals: a permutation |
-//! | [`coupling`] | the two together, as a training loop takes them |
+//! | [`mod@sinkhorn`] | the entropic optimum, a plan |
+//! | [`coupling`] | cost and plan together, as a training loop takes them |
 //!
 //! ```
 //! use fm_ot::{assignment::assign, cost::squared_euclidean};
@@ -23,10 +24,20 @@
 pub mod assignment;
 pub mod cost;
 pub mod coupling;
+pub mod sinkhorn;
 
 /// A transport problem that cannot be solved as posed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum OtError {
+    /// Nothing to transport.
+    #[error("the cost matrix is empty; give at least one row and one column")]
+    Empty,
+    /// A regularisation that is none.
+    #[error("the entropic regularisation must be a finite number above 0, got {epsilon}")]
+    Epsilon {
+        /// The value given.
+        epsilon: f64,
+    },
     /// The two point sets live in different spaces.
     #[error("points have {left} dimensions on one side and {right} on the other; give both the same dimension")]
     Dimension {
