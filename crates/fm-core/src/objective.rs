@@ -23,6 +23,7 @@ use crate::loss::{Loss, Reduction};
 use crate::path::{PathKind, ProbPath};
 use crate::prediction::Prediction;
 use crate::rng::Stream;
+use crate::schedule::change;
 use crate::source::Source;
 use crate::time::{Drawn, LossAware, Times};
 use crate::weighting::Weighting;
@@ -105,8 +106,28 @@ impl<P: ProbPath> Objective<P> {
     /// # Errors
     /// A singular end without a clip, and a path with noise of its own for anything but velocity prediction.
     pub fn span(&self) -> Result<(f64, f64), Error> {
-        let legal = |t: f64| self.path.at(t).and_then(|c| self.prediction.to(Prediction::Velocity, &c)).map(|_| t);
-        let end = |t: f64, clipped: f64| legal(t).or_else(|e| if t == clipped { Err(e) } else { legal(clipped) });
+        self.legal_span(|t| self.has_velocity(t))
+    }
+
+    /// The same over the time of another path, along which the network is to be [sampled](crate::schedule).
+    ///
+    /// # Errors
+    /// As [`span`](Self::span), and those of [`change`].
+    pub fn span_along(&self, path: &impl ProbPath) -> Result<(f64, f64), Error> {
+        self.legal_span(|r| self.has_velocity(change(&self.path, path, r)?.t))
+    }
+
+    fn has_velocity(&self, t: f64) -> Result<(), Error> {
+        self.prediction.to(Prediction::Velocity, &self.path.at(t)?).map(|_| ())
+    }
+
+    /// [0, 1], each end moved to the clip where it is not legal.
+    fn legal_span(&self, legal: impl Fn(f64) -> Result<(), Error>) -> Result<(f64, f64), Error> {
+        let end = |t: f64, clipped: f64| match legal(t) {
+            Ok(()) => Ok(t),
+            Err(error) if t == clipped => Err(error),
+            Err(_) => legal(clipped).map(|()| clipped),
+        };
         let (low, high) = self.times.range();
         Ok((end(0.0, low)?, end(1.0, high)?))
     }

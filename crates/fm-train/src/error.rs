@@ -54,6 +54,9 @@ pub enum TrainError {
         /// The value.
         loss: f64,
     },
+    /// An objective that cannot be trained.
+    #[error(transparent)]
+    Objective(#[from] fm_core::Error),
     /// What an observer ran into.
     #[error(transparent)]
     Observer(Outside),

@@ -5,6 +5,7 @@
 //! | [`batch`] | what a step consumes; worker threads make it ahead of time |
 //! | [`flat`] | all parameters in one vector, all gradients in another |
 //! | [`adamw`], [`ema`], [`schedule`] | a handful of kernels over those vectors, and a function of the step |
+//! | [`adaptive`] | times that follow the loss |
 //! | [`train`] | the loop, one readable function |
 //! | [`checkpoint`] | a directory per step, complete or absent |
 //! | [`files`] | writing that survives being killed |
@@ -13,6 +14,7 @@
 //! The crate knows paths and models from `fm-core` alone; data and couplings reach it through [`batch::BatchSource`].
 
 pub mod adamw;
+pub mod adaptive;
 pub mod batch;
 pub mod checkpoint;
 pub mod ema;

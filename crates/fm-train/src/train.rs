@@ -1,18 +1,22 @@
 //! The training loop.
 //!
-//! A step interpolates a batch on its path, regresses the network's velocity onto the path's, clips the gradient by its global
-//! norm, updates the weights and their average. Nothing is read back from the device but on logging steps; the loss is summed
-//! on the device in between.
+//! A step draws times, puts a batch on its path, regresses the network's prediction onto the objective's target, clips the gradient by
+//! its global norm, and updates the weights and their average. Nothing is read back from the device but on logging steps (and where
+//! loss-aware times move); the loss is summed on the device in between.
 
 use crate::TrainError;
 use crate::adamw::{AdamW, AdamWConfig};
+use crate::adaptive::{self, AdaptiveTimes};
 use crate::batch::{Batch, BatchSource, Prefetch};
 use crate::ema::Ema;
 use crate::flat::FlatParams;
 use crate::schedule::Schedule;
+use fm_core::interpolate::{coefficients, interpolate};
+use fm_core::objective::Objective;
 use fm_core::path::ProbPath;
 use fm_core::rng::{Stream, torch_seed};
-use fm_core::tensor::{VelocityModel, interpolate, upload, velocity_loss};
+use fm_core::tensor::{VelocityModel, row_losses, upload, upload_rows};
+use fm_core::time::Drawn;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -31,6 +35,8 @@ pub struct TrainState {
     pub loss_sum: Tensor,
     /// Steps in that sum.
     pub loss_steps: u64,
+    /// Where the loss is large, if times follow it.
+    pub adaptive: Option<AdaptiveTimes>,
 }
 
 /// A line of the log.
@@ -40,6 +46,9 @@ pub struct Record {
     pub step: u64,
     /// Mean loss since the line before.
     pub loss: f64,
+    /// The loss less what no network can avoid, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excess: Option<f64>,
     /// Gradient norm of this step, before clipping.
     pub grad_norm: f64,
     /// Learning rate of this step.
@@ -61,8 +70,10 @@ pub struct TrainOptions {
     pub clip: f64,
     /// The learning rate.
     pub schedule: Schedule,
-    /// Seeds what libtorch draws (dropout).
+    /// Seeds times and what libtorch draws (dropout).
     pub seed: u64,
+    /// The loss that no network can avoid, where it is known; the log then shows the excess over it.
+    pub irreducible: Option<f64>,
 }
 
 /// Whether to go on.
@@ -84,21 +95,22 @@ pub trait Observer {
 }
 
 impl TrainState {
-    /// The state before the first step.
-    pub fn new(params: FlatParams, adamw: AdamWConfig, ema_decay: f64) -> Self {
+    /// The state before the first step. `loss_aware_bins` is the objective's; 0 for times that do not follow the loss.
+    pub fn new(params: FlatParams, adamw: AdamWConfig, ema_decay: f64, loss_aware_bins: usize) -> Self {
         let (optimizer, ema) = (AdamW::new(&params.master, adamw), Ema::new(&params.master, ema_decay));
         let loss_sum = Tensor::zeros([], (Kind::Double, params.device()));
-        Self { params, optimizer, ema, step: 0, loss_sum, loss_steps: 0 }
+        let adaptive = (loss_aware_bins > 0).then(|| AdaptiveTimes::new(loss_aware_bins, params.device()));
+        Self { params, optimizer, ema, step: 0, loss_sum, loss_steps: 0, adaptive }
     }
 
     /// Closes a line of the log. Device-to-host reads: two numbers.
-    fn take_record(&mut self, grad_norm: &Tensor, lr: f64) -> Result<Record, TrainError> {
+    fn take_record(&mut self, grad_norm: &Tensor, lr: f64, irreducible: Option<f64>) -> Result<Record, TrainError> {
         let loss = self.loss_sum.double_value(&[]) / self.loss_steps as f64;
         let grad_norm = grad_norm.double_value(&[]);
         let _ = self.loss_sum.zero_();
         self.loss_steps = 0;
         if loss.is_finite() && grad_norm.is_finite() {
-            Ok(Record { step: self.step, loss, grad_norm, lr })
+            Ok(Record { step: self.step, loss, excess: irreducible.map(|least| loss - least), grad_norm, lr })
         } else {
             Err(TrainError::NonFinite { step: self.step, loss })
         }
@@ -108,10 +120,11 @@ impl TrainState {
 /// Trains from `state.step` to `options.steps`, or until an observer stops it.
 ///
 /// # Errors
-/// A batch that cannot be made, a loss that is not finite on a logging step, and what the observer returns.
-pub fn train(
+/// A batch that cannot be made, a time that the objective cannot use, a loss that is not finite on a logging step, and what the observer
+/// returns.
+pub fn train<P: ProbPath>(
     model: &dyn VelocityModel,
-    path: &dyn ProbPath,
+    objective: &Objective<P>,
     source: &dyn BatchSource,
     state: &mut TrainState,
     options: &TrainOptions,
@@ -122,12 +135,12 @@ pub fn train(
         while state.step < options.steps {
             let batch = batches.take(state.step)?;
             let lr = options.schedule.at(state.step);
-            let (loss, grad_norm) = step(model, path, &batch, state, options, lr);
+            let (loss, grad_norm) = step(model, objective, &batch, state, options, lr)?;
             state.loss_sum += loss;
             state.loss_steps += 1;
             state.step += 1;
             let logging = state.step.is_multiple_of(options.log_every) || state.step == options.steps;
-            let record = if logging { Some(state.take_record(&grad_norm, lr)?) } else { None };
+            let record = if logging { Some(state.take_record(&grad_norm, lr, options.irreducible)?) } else { None };
             if observer.after_step(state, record.as_ref())? == Flow::Stop {
                 break;
             }
@@ -137,16 +150,19 @@ pub fn train(
 }
 
 /// Forward, backward, update. Returns the loss and the gradient norm, both still on the device.
-fn step(
+fn step<P: ProbPath>(
     model: &dyn VelocityModel,
-    path: &dyn ProbPath,
+    objective: &Objective<P>,
     batch: &Batch,
     state: &mut TrainState,
     options: &TrainOptions,
     lr: f64,
-) -> (Tensor, Tensor) {
+) -> Result<(Tensor, Tensor), TrainError> {
     tch::manual_seed(torch_seed(options.seed, state.step, Stream::Torch));
-    let loss = batch_loss(model, path, batch, &options.shape, state.params.device(), true);
+    let rows = batch.rows(&options.shape);
+    let drawn = objective.draw(options.seed, state.step, rows, state.adaptive.as_ref().map(|a| &a.law))?;
+    let losses = batch_losses(model, objective, batch, &drawn, &options.shape, state.params.device(), true)?;
+    let loss = weighted_mean(&losses, &drawn.weights);
     let mut gradient = state.params.backward(&loss);
     let norm = gradient.norm();
     // min(1, clip / (norm + 1e-6)), as PyTorch's clip_grad_norm_, without reading the norm back.
@@ -155,22 +171,39 @@ fn step(
     state.optimizer.step(&mut state.params.master, &gradient, lr);
     state.params.refresh();
     state.ema.update(&state.params.master);
-    (loss.detach().to_kind(Kind::Double), norm)
+    if let Some(adaptive) = &mut state.adaptive {
+        adaptive.see(&drawn.positions, &losses);
+        if (state.step + 1).is_multiple_of(adaptive::EVERY) {
+            adaptive.adopt();
+        }
+    }
+    Ok((loss.detach().to_kind(Kind::Double), norm))
 }
 
-/// The flow-matching loss of a batch: mean over rows and dimensions of (v - u)^2, a 0-d tensor.
-pub fn batch_loss(
+/// The loss of each row of a batch at its times, (B), not yet weighted.
+///
+/// # Errors
+/// A time that is singular for the objective, and a path whose own noise the batch lacks.
+pub fn batch_losses<P: ProbPath>(
     model: &dyn VelocityModel,
-    path: &dyn ProbPath,
+    objective: &Objective<P>,
     batch: &Batch,
+    drawn: &Drawn,
     shape: &[i64],
     device: tch::Device,
     train: bool,
-) -> Tensor {
-    let shape = [&[batch.times.len() as i64], shape].concat();
+) -> Result<Tensor, TrainError> {
+    let shape = [&[drawn.times.len() as i64], shape].concat();
     let (x0, x1) = (upload(&batch.x0, &shape, device), upload(&batch.x1, &shape, device));
+    let noise = batch.noise.as_ref().map(|noise| upload(noise, &shape, device));
     let classes = (!batch.classes.is_empty()).then(|| Tensor::from_slice(&batch.classes).to_device(device));
-    let sample = interpolate(path, &x0, &x1, &batch.times);
-    let prediction = model.forward_t(&sample.x_t, &sample.t, classes.as_ref(), train);
-    velocity_loss(&prediction, &sample.velocity)
+    let c = coefficients(&objective.path, &drawn.times)?;
+    let sample = interpolate(&c, objective.prediction, &x0, &x1, noise.as_ref())?;
+    let prediction = model.forward_t(&sample.x_t, &upload_rows(&drawn.times, device), classes.as_ref(), train);
+    Ok(row_losses(&prediction, &sample.target, objective.loss, objective.reduction))
+}
+
+/// The mean over rows of weight times loss, a 0-d tensor.
+pub fn weighted_mean(losses: &Tensor, weights: &[f64]) -> Tensor {
+    (losses * upload_rows(weights, losses.device())).mean(Kind::Float)
 }

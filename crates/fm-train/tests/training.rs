@@ -2,16 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
-use fm_core::path::Linear;
+use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::tensor::VelocityModel;
+use fm_core::time::{Draw, Drawn, Times};
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::TrainError;
 use fm_train::adamw::AdamWConfig;
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::schedule::{Decay, Schedule};
-use fm_train::train::{Flow, Observer, Record, TrainOptions, TrainState, batch_loss, train};
+use fm_train::train::{Flow, Observer, Record, TrainOptions, TrainState, batch_losses, train, weighted_mean};
 use tch::{Device, nn};
 
 /// One batch for ever.
@@ -25,8 +26,12 @@ impl BatchSource for Fixed {
 
 fn fixed_batch() -> Fixed {
     let rows = |step| normal_rows(1, step, Stream::Data, 0, 64, 2);
-    let times = (0..64).map(|i| (f64::from(i) + 0.5) / 64.0).collect();
-    Fixed(Batch { x0: rows(0), x1: rows(1), classes: Vec::new(), times })
+    Fixed(Batch { x0: rows(0), x1: rows(1), ..Batch::default() })
+}
+
+/// A row in every 64th of the time, so that the curve is smooth.
+fn objective() -> Objective {
+    Objective { times: Times { draw: Draw::Stratified, ..Times::default() }, ..Objective::default() }
 }
 
 #[derive(Default)]
@@ -46,9 +51,18 @@ fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptio
     tch::manual_seed(0);
     let store = nn::VarStore::new(Device::Cpu);
     let model = ModelConfig::Mlp(MlpConfig { dim: 2, hidden: 64, layers: 2 }).build(&store.root()).unwrap();
-    let state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.9);
+    let state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.9, 0);
     let schedule = Schedule { lr, warmup_steps: 0, decay: Decay::Constant, total_steps: steps };
-    let options = TrainOptions { shape: vec![2], steps, workers: 2, log_every: 50, clip: 1.0, schedule, seed: 0 };
+    let options = TrainOptions {
+        shape: vec![2],
+        steps,
+        workers: 2,
+        log_every: 50,
+        clip: 1.0,
+        schedule,
+        seed: 0,
+        irreducible: None,
+    };
     (model, state, options)
 }
 
@@ -56,10 +70,13 @@ fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptio
 fn the_loss_on_one_fixed_batch_falls() {
     let (model, mut state, options) = setup(1e-3, 400);
     let source = fixed_batch();
-    let loss = || batch_loss(model.as_ref(), &Linear, &source.0, &[2], Device::Cpu, false).double_value(&[]);
+    let times = (0..64).map(|i| (f64::from(i) + 0.5) / 64.0).collect();
+    let drawn = Drawn { times, ..Drawn::default() };
+    let losses = || batch_losses(model.as_ref(), &objective(), &source.0, &drawn, &[2], Device::Cpu, false).unwrap();
+    let loss = || weighted_mean(&losses(), &[1.0; 64]).double_value(&[]);
     let before = loss();
     let mut log = Collect::default();
-    train(model.as_ref(), &Linear, &source, &mut state, &options, &mut log).unwrap();
+    train(model.as_ref(), &objective(), &source, &mut state, &options, &mut log).unwrap();
     let after = loss();
     assert!(after < 0.5 * before, "{before} to {after}");
     assert_eq!(log.records.iter().map(|r| r.step).collect::<Vec<_>>(), [50, 100, 150, 200, 250, 300, 350, 400]);
@@ -73,12 +90,12 @@ fn the_loss_on_one_fixed_batch_falls() {
 fn an_observer_stops_the_loop_and_a_nonsensical_rate_is_reported() {
     let (model, mut state, options) = setup(1e-3, 100);
     let mut log = Collect { stop_at: Some(7), ..Collect::default() };
-    train(model.as_ref(), &Linear, &fixed_batch(), &mut state, &options, &mut log).unwrap();
+    train(model.as_ref(), &objective(), &fixed_batch(), &mut state, &options, &mut log).unwrap();
     assert_eq!((state.step, state.optimizer.updates, state.ema.updates), (7, 7, 7));
 
     let (model, mut state, options) = setup(1e30, 100);
     let error =
-        train(model.as_ref(), &Linear, &fixed_batch(), &mut state, &options, &mut Collect::default()).unwrap_err();
+        train(model.as_ref(), &objective(), &fixed_batch(), &mut state, &options, &mut Collect::default()).unwrap_err();
     assert!(matches!(error, TrainError::NonFinite { step: 50, .. }), "{error}");
     assert!(error.to_string().contains("lower the learning rate"));
 }
@@ -95,7 +112,8 @@ fn a_failing_source_ends_the_run_with_its_reason() {
     for workers in [0, 1, 3] {
         let (model, mut state, options) = setup(1e-3, 100);
         let options = TrainOptions { workers, ..options };
-        let error = train(model.as_ref(), &Linear, &Broken, &mut state, &options, &mut Collect::default()).unwrap_err();
+        let error =
+            train(model.as_ref(), &objective(), &Broken, &mut state, &options, &mut Collect::default()).unwrap_err();
         assert_eq!(error.to_string(), "cannot make the batch of step 3: the disk is gone; plug it in");
     }
 }

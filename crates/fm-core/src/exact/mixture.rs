@@ -4,7 +4,7 @@ use crate::Error;
 use crate::path::Coefficients;
 use crate::prediction::Target;
 use nalgebra::{DMatrix, SymmetricEigen};
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2};
 
 /// A mixture of Gaussians in d dimensions.
 #[derive(Debug, Clone)]
@@ -15,12 +15,46 @@ pub struct Mixture {
     shapes: Vec<Shape>,
 }
 
-/// A covariance by its eigenvalues; without a basis it is diagonal.
 #[derive(Debug, Clone)]
-struct Shape {
-    /// Eigenvectors as rows.
-    basis: Option<Array2<f64>>,
-    eigenvalues: Vec<f64>,
+enum Shape {
+    /// This variance in every direction.
+    Isotropic(f64),
+    /// Eigenvectors as rows, and their variances.
+    Full { basis: Array2<f64>, eigenvalues: Vec<f64> },
+}
+
+impl Shape {
+    /// The variance along eigenvector i.
+    fn eigenvalue(&self, i: usize) -> f64 {
+        match self {
+            Shape::Isotropic(v) => *v,
+            Shape::Full { eigenvalues, .. } => eigenvalues[i],
+        }
+    }
+
+    fn is_legal(&self) -> bool {
+        let legal = |v: &f64| *v >= 0.0 && v.is_finite();
+        match self {
+            Shape::Isotropic(v) => legal(v),
+            Shape::Full { eigenvalues, .. } => eigenvalues.iter().all(legal),
+        }
+    }
+
+    /// Into the eigenbasis.
+    fn turn(&self, x: Vec<f64>) -> Vec<f64> {
+        match self {
+            Shape::Isotropic(_) => x,
+            Shape::Full { basis, .. } => basis.dot(&Array1::from(x)).to_vec(),
+        }
+    }
+
+    /// Out of it.
+    fn turn_back(&self, y: Vec<f64>) -> Vec<f64> {
+        match self {
+            Shape::Isotropic(_) => y,
+            Shape::Full { basis, .. } => basis.t().dot(&Array1::from(y)).to_vec(),
+        }
+    }
 }
 
 /// A target given a point on the path.
@@ -68,7 +102,7 @@ impl Mixture {
     /// # Errors
     /// Counts that differ; weights that are not above 0; means that are not finite; variances below 0.
     pub fn isotropic(weights: &[f64], means: ArrayView2<'_, f64>, variances: &[f64]) -> Result<Self, MixtureError> {
-        let shapes = variances.iter().map(|v| Shape { basis: None, eigenvalues: vec![*v; means.ncols()] }).collect();
+        let shapes = variances.iter().map(|v| Shape::Isotropic(*v)).collect();
         Self::checked(weights, means, shapes)
     }
 
@@ -92,7 +126,7 @@ impl Mixture {
             // A zero eigenvalue may come out as a rounding error below zero.
             let tiny = 1e-12 * eigen.eigenvalues.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
             let eigenvalues = eigen.eigenvalues.iter().map(|v| if v.abs() <= tiny { 0.0 } else { *v }).collect();
-            Ok(Shape { basis: Some(basis), eigenvalues })
+            Ok(Shape::Full { basis, eigenvalues })
         };
         let shapes = covariances.iter().enumerate().map(decompose).collect::<Result<_, _>>()?;
         Self::checked(weights, means, shapes)
@@ -103,12 +137,9 @@ impl Mixture {
     /// # Errors
     /// No points, or values that are not finite.
     pub fn empirical(points: ArrayView2<'_, f64>) -> Result<Self, MixtureError> {
-        let (n, d) = points.dim();
-        let mut mixture = Self::checked(
-            &[1.0],
-            points.slice(ndarray::s![..n.min(1), ..]),
-            vec![Shape { basis: None, eigenvalues: vec![0.0; d] }],
-        )?;
+        let n = points.nrows();
+        let first = points.slice(ndarray::s![..n.min(1), ..]);
+        let mut mixture = Self::checked(&vec![1.0; n.min(1)], first, vec![Shape::Isotropic(0.0); n.min(1)])?;
         if let Some(component) = points.outer_iter().position(|row| row.iter().any(|v| !v.is_finite())) {
             return Err(MixtureError::Component { component, problem: "its mean is not finite" });
         }
@@ -131,7 +162,7 @@ impl Mixture {
             if means.row(component).iter().any(|v| !v.is_finite()) {
                 return problem("its mean is not finite");
             }
-            if shapes[component].eigenvalues.iter().any(|v| !(*v >= 0.0 && v.is_finite())) {
+            if !shapes[component].is_legal() {
                 return problem("its covariance has a negative or infinite eigenvalue");
             }
         }
@@ -152,24 +183,23 @@ impl Mixture {
 
     /// Whether some component is a point, whose posterior has no limit where the path has no noise.
     pub fn has_points(&self) -> bool {
-        self.shapes.iter().any(|s| s.eigenvalues.contains(&0.0))
+        self.shapes.iter().any(|s| (0..self.dim()).any(|i| s.eigenvalue(i) == 0.0))
     }
 
     /// What the point x (d values) at a time of the path says about a target. Not finite where a component and the path have no
     /// variance at all.
     pub fn posterior(&self, x: &[f64], c: &Coefficients, target: &Target) -> Posterior {
-        let given = self.log_joint(x, c);
-        let top = given.iter().map(|g| g.0).fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = given.iter().map(|g| (g.0 - top).exp()).sum();
-        let d = self.dim();
-        let (mut mean, mut square, mut variance) = (vec![0.0; d], 0.0, 0.0);
-        for (k, (log, y)) in given.iter().enumerate() {
+        let logs: Vec<f64> = (0..self.components()).map(|k| self.log_joint(k, x, c)).collect();
+        let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = logs.iter().map(|log| (log - top).exp()).sum();
+        let (mut mean, mut square, mut variance) = (vec![0.0; self.dim()], 0.0, 0.0);
+        for (k, log) in logs.iter().enumerate() {
             let r = (log - top).exp() / total;
-            // What has no weight at all may be skipped; a NaN may not.
-            if r == 0.0 {
+            // What cannot be seen beside the others may be skipped; a NaN may not.
+            if r < 1e-20 {
                 continue;
             }
-            let (m, own) = self.given_component(k, y, c, target);
+            let (m, own) = self.given_component(k, x, c, target);
             mean.iter_mut().zip(&m).for_each(|(sum, m)| *sum += r * m);
             square += r * m.iter().map(|m| m * m).sum::<f64>();
             variance += r * own;
@@ -178,49 +208,53 @@ impl Mixture {
         Posterior { mean, variance: variance + between.max(0.0), log_density: top + total.ln() }
     }
 
-    /// For each component the log of w_k N(x; alpha mu_k, V_k), and x - alpha mu_k in the eigenbasis.
-    fn log_joint(&self, x: &[f64], c: &Coefficients) -> Vec<(f64, Vec<f64>)> {
-        let x = Array1::from(x.to_vec());
-        let joint = |(k, mu): (usize, ndarray::ArrayView1<'_, f64>)| {
-            let shape = self.shape(k);
-            let difference = &x - &(&mu * c.alpha);
-            let y = shape.basis.as_ref().map_or_else(|| difference.to_vec(), |q| q.dot(&difference).to_vec());
-            let terms = y.iter().zip(&shape.eigenvalues).map(|(y, s)| {
+    /// ln w_k N(x; alpha mu_k, V_k).
+    fn log_joint(&self, k: usize, x: &[f64], c: &Coefficients) -> f64 {
+        let (mu, log_of) = (self.means.row(k), |v: f64| (std::f64::consts::TAU * v).ln());
+        let energy = match self.shape(k) {
+            // Without a single allocation: this is the inner loop over the points of a data set.
+            Shape::Isotropic(s) => {
                 let v = variance(*s, c);
-                y * y / v + (std::f64::consts::TAU * v).ln()
-            });
-            (self.log_weights[k] - 0.5 * terms.sum::<f64>(), y)
+                let square: f64 = x.iter().zip(mu).map(|(x, m)| (x - c.alpha * m).powi(2)).sum();
+                square / v + x.len() as f64 * log_of(v)
+            }
+            shape @ Shape::Full { .. } => {
+                let y = shape.turn(self.difference(k, x, c));
+                let v = |i| variance(shape.eigenvalue(i), c);
+                y.iter().enumerate().map(|(i, y)| y * y / v(i) + log_of(v(i))).sum()
+            }
         };
-        self.means.axis_iter(Axis(0)).enumerate().map(joint).collect()
+        self.log_weights[k] - 0.5 * energy
     }
 
-    /// Mean and summed variance of the target given the component, from y = Q (x - alpha mu).
-    fn given_component(&self, k: usize, y: &[f64], c: &Coefficients, target: &Target) -> (Vec<f64>, f64) {
-        let (shape, mu) = (self.shape(k), self.means.row(k));
+    /// x - alpha mu_k.
+    fn difference(&self, k: usize, x: &[f64], c: &Coefficients) -> Vec<f64> {
+        x.iter().zip(self.means.row(k)).map(|(x, m)| x - c.alpha * m).collect()
+    }
+
+    /// Mean and summed variance of the target given the component.
+    fn given_component(&self, k: usize, x: &[f64], c: &Coefficients, target: &Target) -> (Vec<f64>, f64) {
+        let shape = self.shape(k);
         let kappa = target.x0 * c.sigma + target.eps * c.gamma;
-        // The velocity's kappa is half the slope of the noise variance, finite even where sigma' is not.
-        let kappa = if kappa.is_finite() { kappa } else { c.noise_covariance() };
         let own_noise = target.x0 * target.x0 + target.eps * target.eps;
+        let mut pulled = shape.turn(self.difference(k, x, c));
         let mut variance_sum = 0.0;
-        let pulled: Array1<f64> = y
-            .iter()
-            .zip(&shape.eigenvalues)
-            .map(|(y, s)| {
-                let (v, covariance) = (variance(*s, c), target.x1 * c.alpha * s + kappa);
-                variance_sum += target.x1 * target.x1 * s + own_noise - covariance * covariance / v;
-                covariance / v * y
-            })
-            .collect();
-        let back = shape.basis.as_ref().map_or_else(|| pulled.clone(), |q| q.t().dot(&pulled));
-        ((&mu * target.x1 + back).to_vec(), variance_sum.max(0.0))
+        for (i, y) in pulled.iter_mut().enumerate() {
+            let s = shape.eigenvalue(i);
+            let (v, covariance) = (variance(s, c), target.x1 * c.alpha * s + kappa);
+            variance_sum += target.x1 * target.x1 * s + own_noise - covariance * covariance / v;
+            *y *= covariance / v;
+        }
+        let mut mean = shape.turn_back(pulled);
+        mean.iter_mut().zip(self.means.row(k)).for_each(|(m, mu)| *m += target.x1 * mu);
+        (mean, variance_sum.max(0.0))
     }
 
     /// The point alpha mu_k + Q sqrt(V_k) z of the path.
     pub(super) fn place(&self, k: usize, z: &[f64], c: &Coefficients) -> Vec<f64> {
         let shape = self.shape(k);
-        let scaled: Array1<f64> = z.iter().zip(&shape.eigenvalues).map(|(z, s)| variance(*s, c).sqrt() * z).collect();
-        let spread = shape.basis.as_ref().map_or_else(|| scaled.clone(), |q| q.t().dot(&scaled));
-        (&self.means.row(k) * c.alpha + spread).to_vec()
+        let scaled = z.iter().enumerate().map(|(i, z)| variance(shape.eigenvalue(i), c).sqrt() * z).collect();
+        shape.turn_back(scaled).iter().zip(self.means.row(k)).map(|(x, mu)| x + c.alpha * mu).collect()
     }
 
     /// The probability of a component.

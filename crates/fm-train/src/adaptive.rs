@@ -1,0 +1,80 @@
+//! Loss-aware times in a training loop.
+//!
+//! Squared losses are summed by bin on the device at every step; every [`EVERY`] steps the sums are read back and the density over times
+//! moves. Density and open sums are part of the training state, so a resumed run draws what the uninterrupted one would have drawn.
+//!
+//! ```
+//! use fm_train::adaptive::AdaptiveTimes;
+//! use tch::{Device, Tensor};
+//! let mut times = AdaptiveTimes::new(2, Device::Cpu);
+//! times.see(&[0.1, 0.9, 0.8], &Tensor::from_slice(&[1f32, 3.0, 3.0]));
+//! times.adopt();
+//! let q = times.law.probabilities();
+//! assert!((q[1] - (0.99 * 0.75 + 0.005)).abs() < 1e-9); // losses 1 and 3
+//! ```
+
+use fm_core::time::LossAware;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// Steps between two moves of the density.
+pub const EVERY: u64 = 100;
+
+/// A density over times and what was seen since it last moved.
+#[derive(Debug)]
+pub struct AdaptiveTimes {
+    /// The density.
+    pub law: LossAware,
+    /// Sum of squared losses and number of rows by bin, (2, bins) f64 on the device.
+    sums: Tensor,
+}
+
+/// [`AdaptiveTimes`] in a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Saved {
+    law: LossAware,
+    sums: Vec<f64>,
+}
+
+impl AdaptiveTimes {
+    /// The uniform density.
+    pub fn new(bins: usize, device: Device) -> Self {
+        let law = LossAware::new(bins);
+        Self { sums: Tensor::zeros([2, law.bins() as i64], (Kind::Double, device)), law }
+    }
+
+    /// Adds the losses of a batch, (B), at these positions of u. Nothing is read back.
+    pub fn see(&mut self, positions: &[f64], losses: &Tensor) {
+        no_grad(|| {
+            let bins: Vec<i64> = positions.iter().map(|u| self.law.bin(*u) as i64).collect();
+            let bins = Tensor::from_slice(&bins).to_device(self.sums.device());
+            let squares = losses.detach().to_kind(Kind::Double).square();
+            let _ = self.sums.index_add_(1, &bins, &Tensor::stack(&[&squares, &squares.ones_like()], 0));
+        });
+    }
+
+    /// Moves the density to what was seen. One device-to-host read.
+    pub fn adopt(&mut self) {
+        let (sums, rows) = self.read();
+        self.law.update(&sums, &rows);
+        let _ = self.sums.zero_();
+    }
+
+    fn read(&self) -> (Vec<f64>, Vec<f64>) {
+        let flat = Vec::<f64>::try_from(self.sums.to_device(Device::Cpu).reshape([-1])).unwrap_or_default();
+        let (sums, rows) = flat.split_at(flat.len() / 2);
+        (sums.to_vec(), rows.to_vec())
+    }
+
+    /// What a checkpoint keeps.
+    pub fn save(&self) -> Saved {
+        let (sums, rows) = self.read();
+        Saved { law: self.law.clone(), sums: [sums, rows].concat() }
+    }
+
+    /// Goes on from a checkpoint.
+    pub fn restore(&mut self, saved: &Saved) {
+        self.law = saved.law.clone();
+        self.sums = Tensor::from_slice(&saved.sums).view([2, -1]).to_device(self.sums.device());
+    }
+}
