@@ -1,8 +1,9 @@
 //! The command line. Its help texts are the manual.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use fm_app::couplings::CouplingKind;
+use fm_app::flow::FlowArgs;
 use fm_app::sampler::SolveArgs;
+use fm_app::show::ShowArgs;
 use fm_train::flat::Precision;
 use std::path::PathBuf;
 
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Say what a checkpoint holds.
     Inspect(InspectArgs),
+    /// Show what an objective does over time, without training anything.
+    Objective(Box<ShowArgs>),
 }
 
 /// A run is described by a preset, a TOML file over it, and flags over both. `--dry-run` shows the result without training.
@@ -51,12 +54,6 @@ pub(crate) struct TrainArgs {
     /// Learn classes too, so that one can be asked for. Without the flag: as the preset says.
     #[arg(long, value_name = "BOOL")]
     pub(crate) conditional: Option<bool>,
-    /// How noise and images are paired within a batch.
-    #[arg(long)]
-    pub(crate) coupling: Option<CouplingKind>,
-    /// Which times to train on.
-    #[arg(long)]
-    pub(crate) time: Option<TimeKind>,
     /// Steps of the whole run.
     #[arg(long, conflicts_with = "epochs")]
     pub(crate) steps: Option<u64>,
@@ -102,6 +99,8 @@ pub(crate) struct TrainArgs {
     /// Checkpoints to keep, newest first; 0 keeps all.
     #[arg(long, value_name = "N")]
     pub(crate) keep_checkpoints: Option<usize>,
+    #[command(flatten)]
+    pub(crate) flow: FlowArgs,
     /// The run directory. Without it: runs/PRESET.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
@@ -119,14 +118,6 @@ pub(crate) enum ModelKind {
     Unet,
     /// Diffusion transformer.
     Dit,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TimeKind {
-    /// Uniform on [0, 1].
-    Uniform,
-    /// sigmoid of a standard normal: more weight on the middle.
-    LogitNormal,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

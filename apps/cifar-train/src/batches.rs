@@ -1,38 +1,35 @@
 //! Training batches of images: a pure function of the step, made on worker threads.
 
 use crate::config::Config;
-use fm_core::coupling::Coupling;
+use fm_app::flow::Pairing;
 use fm_core::rng::{self, Stream};
-use fm_core::time::TimeLaw;
+use fm_core::source::Source;
 use fm_data::{ImageSet, order::Order};
 use fm_train::batch::{Batch, BatchSource};
-use ndarray::ArrayView2;
 use rand::Rng;
 
-/// Draws rows, noise, times and dropped labels, and pairs noise with images.
+/// Draws rows and dropped labels, and has them paired with the source.
 pub(crate) struct ImageBatches<'a> {
     set: &'a ImageSet,
     order: Order,
-    coupling: Box<dyn Coupling>,
+    pairing: Pairing,
     seed: u64,
     rows: usize,
     flip: bool,
-    time: TimeLaw,
     conditional: bool,
     label_drop: f64,
     null_class: Option<i64>,
 }
 
 impl<'a> ImageBatches<'a> {
-    pub(crate) fn new(set: &'a ImageSet, config: &Config) -> Self {
+    pub(crate) fn new(set: &'a ImageSet, source: Source, config: &Config) -> Self {
         Self {
             set,
             order: Order::new(config.seed, set.len()),
-            coupling: config.coupling.build(),
+            pairing: Pairing::new(&config.flow, source, config.seed),
             seed: config.seed,
             rows: config.batch_size,
             flip: config.horizontal_flip,
-            time: config.time,
             conditional: config.model.classes() > 0,
             label_drop: config.label_drop,
             null_class: config.model.null_class(),
@@ -60,20 +57,8 @@ impl<'a> ImageBatches<'a> {
 
 impl BatchSource for ImageBatches<'_> {
     fn batch(&self, step: u64) -> Result<Batch, String> {
-        let (n, dim) = (self.rows, self.set.dim());
-        let rows = self.order.batch(step, n);
-        let x1 = self.images(step, &rows);
-        let x0 = rng::normal_rows(self.seed, step, Stream::Noise, 0, n, dim);
-        let view = |x| ArrayView2::from_shape((n, dim), x).map_err(|e| e.to_string());
-        let mut draws = rng::stream(self.seed, step, Stream::Coupling, 0);
-        let pairing = self.coupling.couple(view(&x0)?, view(&x1)?, &mut draws).map_err(|e| e.to_string())?;
-        let time = |i| self.time.sample(&mut rng::stream(self.seed, step, Stream::Time, i as u64));
-        Ok(Batch {
-            x0: pairing.gather(&x0, dim),
-            x1,
-            classes: self.classes(step, &rows),
-            times: (0..n).map(time).collect(),
-        })
+        let rows = self.order.batch(step, self.rows);
+        self.pairing.batch(step, self.images(step, &rows), self.classes(step, &rows), self.set.dim())
     }
 }
 
@@ -85,7 +70,7 @@ mod tests {
 
     fn batches<'a>(set: &'a ImageSet, config: &mut Config) -> ImageBatches<'a> {
         config.model.fit_to_images(set.shape, set.classes.len(), true);
-        ImageBatches::new(set, config)
+        ImageBatches::new(set, Source::default(), config)
     }
 
     #[test]
@@ -106,12 +91,9 @@ mod tests {
         let set = fm_data::digits::load();
         let mut config = presets::preset("quickstart").unwrap();
         let independent = batches(&set, &mut config).batch(3).unwrap();
-        config.coupling = CouplingKind::Exact;
+        config.flow.coupling = CouplingKind::Exact;
         let exact = batches(&set, &mut config).batch(3).unwrap();
-        assert_eq!(
-            (&independent.x1, &independent.classes, &independent.times),
-            (&exact.x1, &exact.classes, &exact.times)
-        );
+        assert_eq!((&independent.x1, &independent.classes), (&exact.x1, &exact.classes));
         let cost = |b: &Batch| b.x0.iter().zip(&b.x1).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
         assert!(cost(&exact) < 0.97 * cost(&independent), "{} against {}", cost(&exact), cost(&independent));
         let sorted = |b: &Batch| {

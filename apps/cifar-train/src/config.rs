@@ -1,12 +1,11 @@
 //! A run's configuration: a plain value, resolved from a preset, a file and flags, and written into the run.
 
-use crate::args::{ModelKind, TimeKind, TrainArgs};
+use crate::args::{ModelKind, TrainArgs};
 use crate::presets;
-use anyhow::{Context, bail, ensure};
-use fm_app::couplings::CouplingKind;
+use anyhow::{bail, ensure};
+use fm_app::flow::{FlowConfig, set};
 use fm_app::sampler::SolverName;
 use fm_app::settings;
-use fm_core::time::TimeLaw;
 use fm_models::ModelConfig;
 use fm_train::adamw::AdamWConfig;
 use fm_train::flat::Precision;
@@ -16,7 +15,6 @@ use toml::{Table, Value};
 
 /// Everything that decides what a run computes. The presets hold the defaults and their reasons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) preset: String,
     pub(crate) data: String,
@@ -30,7 +28,6 @@ pub(crate) struct Config {
     pub(crate) precision: Precision,
     pub(crate) horizontal_flip: bool,
     pub(crate) label_drop: f64,
-    pub(crate) coupling: CouplingKind,
     pub(crate) lr: f64,
     pub(crate) warmup_steps: u64,
     pub(crate) decay: Decay,
@@ -40,7 +37,8 @@ pub(crate) struct Config {
     pub(crate) sample_every: u64,
     pub(crate) log_every: u64,
     pub(crate) keep_checkpoints: usize,
-    pub(crate) time: TimeLaw,
+    #[serde(flatten)]
+    pub(crate) flow: FlowConfig,
     pub(crate) optimizer: AdamWConfig,
     pub(crate) sampling: Sampling,
     pub(crate) model: ModelConfig,
@@ -79,19 +77,14 @@ impl Config {
     pub(crate) fn resume(saved: Self, args: &TrainArgs) -> anyhow::Result<Self> {
         let mut config = saved.clone();
         config.apply(args);
-        let table = |c: &Self| Table::try_from(c).context("cannot write the configuration as TOML");
-        let changed = settings::differences(&table(&saved)?, &table(&config)?, "");
-        let fixed = |key: &&String| !MAY_CHANGE.iter().any(|may| key.split('.').next() == Some(may));
-        if let Some(key) = changed.iter().find(fixed) {
-            bail!("'{key}' cannot change when a run is resumed; drop the flag, or start a new run with another --out");
-        }
+        settings::check_resumed(&saved, &config, &MAY_CHANGE)?;
         Ok(config)
     }
 
     fn lay_over(base: Self, mut file: Table) -> anyhow::Result<Self> {
         file.remove("preset");
         let mut base = base;
-        // A file that chooses another kind of network or law starts from that kind's defaults.
+        // A file that chooses another kind of network starts from that kind's defaults.
         if let Some(kind) = file.get("model").and_then(|m| m.get("kind")).and_then(Value::as_str) {
             let kind = match kind {
                 "unet" => ModelKind::Unet,
@@ -100,27 +93,14 @@ impl Config {
             };
             base.set_model(kind);
         }
-        match file.get("time").and_then(|t| t.get("law")).and_then(Value::as_str) {
-            Some("uniform") => base.time = TimeLaw::Uniform,
-            Some("logit-normal") => base.time = LOGIT_NORMAL,
-            Some(other) => bail!("time.law '{other}' is unknown; choose uniform or logit-normal"),
-            None => {}
-        }
-        let mut table = Table::try_from(&base).context("cannot write the preset as TOML")?;
-        settings::overlay(&mut table, file, "")?;
-        table.try_into().context("the configuration does not read")
+        settings::lay_over(&base, file)
     }
 
     fn apply(&mut self, args: &TrainArgs) {
-        fn set<T: Clone>(slot: &mut T, flag: &Option<T>) {
-            if let Some(value) = flag {
-                *slot = value.clone();
-            }
-        }
         set(&mut self.data, &args.data);
         set(&mut self.image_size, &args.image_size);
         set(&mut self.conditional, &args.conditional);
-        set(&mut self.coupling, &args.coupling);
+        args.flow.apply(&mut self.flow);
         set(&mut self.steps, &args.steps);
         set(&mut self.warmup_steps, &args.warmup_steps);
         set(&mut self.batch_size, &args.batch_size);
@@ -135,11 +115,6 @@ impl Config {
         set(&mut self.sample_every, &args.sample_every);
         set(&mut self.log_every, &args.log_every);
         set(&mut self.keep_checkpoints, &args.keep_checkpoints);
-        match args.time {
-            Some(TimeKind::Uniform) => self.time = TimeLaw::Uniform,
-            Some(TimeKind::LogitNormal) if self.time == TimeLaw::Uniform => self.time = LOGIT_NORMAL,
-            _ => {}
-        }
         if let Some(kind) = args.model {
             self.set_model(kind);
         }
@@ -169,9 +144,6 @@ impl Config {
         ensure!((0.0..1.0).contains(&self.ema_decay), "ema_decay is {}: choose it in [0, 1)", self.ema_decay);
         ensure!(self.clip > 0.0, "clip is {}: choose a norm above 0 (inf for none)", self.clip);
         ensure!(self.sampling.num_steps > 0, "sampling.num_steps is 0: give at least one");
-        self.time.validate()?;
         Ok(())
     }
 }
-
-const LOGIT_NORMAL: TimeLaw = TimeLaw::LogitNormal { loc: 0.0, scale: 1.0 };

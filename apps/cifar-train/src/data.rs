@@ -1,8 +1,12 @@
 //! Opens the data set that `--data` names.
 
+use crate::config::Config;
 use anyhow::bail;
 use fm_app::cli::nearest;
+use fm_app::sources;
+use fm_core::source::Source;
 use fm_data::{ImageSet, cifar10, digits, folder};
+use ndarray::Array2;
 use std::path::Path;
 
 /// Where `cargo xtask fetch-cifar10` puts the batches.
@@ -22,4 +26,27 @@ pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
             )
         }
     })
+}
+
+/// The source that a configuration names, for images of `dim` values; another data set of images will do.
+pub(crate) fn open_source(config: &mut Config, dim: usize, deviation: impl FnOnce() -> f64) -> anyhow::Result<Source> {
+    let size = config.image_size;
+    sources::open(&mut config.flow.source, dim, deviation, |name| Ok(matrix(&open(name, size)?)))
+}
+
+/// Every image as a row of normalised values.
+pub(crate) fn matrix(set: &ImageSet) -> Array2<f32> {
+    let mut rows = Array2::zeros((set.len(), set.dim()));
+    for (i, mut row) in rows.outer_iter_mut().enumerate() {
+        if let Some(row) = row.as_slice_mut() {
+            set.write_normalised(i, false, row);
+        }
+    }
+    rows
+}
+
+/// The standard deviation of all normalised values, without a copy of them.
+pub(crate) fn deviation(set: &ImageSet) -> f64 {
+    let scale = 2.0 / f64::from(set.levels.max(1));
+    scale * fm_core::source::deviation(set.pixels.iter().map(|p| f64::from(*p)))
 }

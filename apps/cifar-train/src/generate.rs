@@ -2,7 +2,9 @@
 
 use anyhow::ensure;
 use fm_app::sampler::Sampler;
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::objective::Objective;
+use fm_core::rng::Stream;
+use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_solvers::guidance::{Guided, Unconditional};
 use std::time::Instant;
@@ -12,6 +14,9 @@ use tch::{Device, Kind, Tensor};
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) sampler: Sampler,
+    /// What the network was trained for.
+    pub(crate) objective: Objective,
+    pub(crate) source: Source,
     pub(crate) cfg_scale: f64,
     pub(crate) seed: u64,
     pub(crate) shape: Vec<i64>,
@@ -68,7 +73,7 @@ fn batch(
     mut frames: Option<&mut Vec<Vec<f32>>>,
 ) -> anyhow::Result<(Tensor, usize)> {
     let dim: i64 = r.shape.iter().product();
-    let noise = normal_rows(r.seed, 0, Stream::Sample, first as u64, rows, dim as usize);
+    let noise = r.source.sample(r.seed, 0, Stream::Sample, first as u64, rows, dim as usize);
     let x0 = upload(&noise, &[&[rows as i64], r.shape.as_slice()].concat(), device);
     let observe = |_: f64, x: &Tensor| {
         if let Some(frames) = &mut frames {
@@ -80,9 +85,9 @@ fn batch(
             let classes = Tensor::from_slice(classes).to_device(device);
             // Without a null class there is nothing to guide away from; the caller allows only scale 1 then.
             let field = Guided { model, classes, null_class: null.unwrap_or(0), scale: r.cfg_scale };
-            r.sampler.run(&field, x0, observe)?
+            r.sampler.run(&field, &r.objective, x0, observe)?
         }
-        _ => r.sampler.run(&Unconditional(model), x0, observe)?,
+        _ => r.sampler.run(&Unconditional(model), &r.objective, x0, observe)?,
     };
     Ok((solution.x, solution.stats.evaluations))
 }

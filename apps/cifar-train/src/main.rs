@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Objective(args) => fm_app::show::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     })
 }

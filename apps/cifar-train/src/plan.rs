@@ -40,7 +40,7 @@ pub(crate) fn describe(config: &Config, set: &ImageSet, parameters: usize, devic
                 config.steps, config.batch_size, config.lr, config.warmup_steps, config.decay
             ),
         ),
-        ("pairing", format!("{:?} coupling, {:?} time", config.coupling, config.time)),
+        ("learning", config.flow.describe()),
         (
             "saving",
             format!(

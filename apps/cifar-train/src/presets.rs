@@ -5,8 +5,8 @@ use crate::config::{Config, Sampling};
 use anyhow::bail;
 use fm_app::cli::nearest;
 use fm_app::couplings::CouplingKind;
+use fm_app::flow::FlowConfig;
 use fm_app::sampler::SolverName;
-use fm_core::time::TimeLaw;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use fm_models::unet::UNetConfig;
@@ -46,7 +46,7 @@ fn cifar10_unet() -> Config {
         precision: Precision::F32,
         horizontal_flip: true,
         label_drop: 0.1,
-        coupling: CouplingKind::Exact,
+        flow: FlowConfig { coupling: CouplingKind::Exact, ..FlowConfig::default() },
         lr: 2e-4,
         warmup_steps: 5000,
         decay: Decay::Constant,
@@ -56,7 +56,6 @@ fn cifar10_unet() -> Config {
         sample_every: 1000,
         log_every: 100,
         keep_checkpoints: 3,
-        time: TimeLaw::Uniform,
         optimizer: AdamWConfig::default(),
         sampling: Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 3.0 },
         model: ModelConfig::Unet(UNetConfig::default()),
@@ -69,7 +68,7 @@ fn cifar10_dit() -> Config {
         preset: "cifar10-dit".into(),
         conditional: true,
         steps: 100_000,
-        coupling: CouplingKind::Independent,
+        flow: FlowConfig::default(),
         lr: 1e-4,
         warmup_steps: 1000,
         sampling: Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 3.0 },
@@ -86,7 +85,7 @@ fn cifar10_tiny() -> Config {
         conditional: true,
         steps: 5000,
         batch_size: 64,
-        coupling: CouplingKind::Independent,
+        flow: FlowConfig::default(),
         warmup_steps: 500,
         ema_decay: 0.999,
         lr: 5e-4,

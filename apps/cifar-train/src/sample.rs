@@ -107,6 +107,8 @@ pub(crate) fn with_classes(
     };
     Ok(Request {
         sampler: args.solve.sampler()?,
+        objective: loaded.config.flow.objective.clone(),
+        source: loaded.source.clone(),
         cfg_scale,
         seed: args.seed,
         shape: loaded.meta.data.shape.clone(),

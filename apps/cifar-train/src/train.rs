@@ -9,9 +9,10 @@ use anyhow::{Context, bail, ensure};
 use fm_app::job::Job;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::sampler::Sampler;
+use fm_app::sources::irreducible;
 use fm_app::watch::Cadence;
-use fm_core::path::{Linear, ProbPath};
 use fm_core::rng::{Stream, torch_seed};
+use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
 use fm_train::checkpoint::{DataMeta, RunInfo};
@@ -34,6 +35,11 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     }
     let classes = if config.conditional { set.classes.len() } else { 0 };
     config.model.fit_to_images(set.shape, classes, config.label_drop > 0.0);
+    let source = data::open_source(&mut config, set.dim(), || data::deviation(&set))?;
+    let objective = config.flow.objective.clone();
+    objective.validate(&source)?;
+    // Better now than after the training.
+    objective.span().context("a network trained so could not be sampled")?;
 
     let device = fm_app::device::select(&config.device)?;
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
@@ -43,13 +49,21 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
+    let least = irreducible(&config.flow, &source, || data::matrix(&set), config.conditional, config.seed)?;
+    if let Some(least) = least {
+        println!(
+            "least     loss {:.5} +- {:.5}: what the field that knows every image would have",
+            least.value, least.standard_error
+        );
+    }
     let params = FlatParams::new(&store, config.precision);
-    let state = TrainState::new(params, config.optimizer, config.ema_decay);
+    let state = TrainState::new(params, config.optimizer, config.ema_decay, objective.loss_aware_bins);
     let job = Job {
         resume: args.resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
         info: info(&config, &set)?,
-        options: options(&config, &set),
+        objective,
+        options: TrainOptions { irreducible: least.map(|l| l.value), ..options(&config, &set) },
         cadence: Cadence {
             save_every: config.save_every,
             keep: config.keep_checkpoints,
@@ -58,9 +72,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         batch_size: config.batch_size,
         out: out.clone(),
     };
-    let preview = Preview { config: &config, set: &set, model: model.as_ref(), device, out: &out };
-    let source = ImageBatches::new(&set, &config);
-    job.run(model.as_ref(), &source, state, Box::new(|state| preview.draw(state)))
+    let preview = Preview { config: &config, set: &set, model: model.as_ref(), source: &source, device, out: &out };
+    let batches = ImageBatches::new(&set, source.clone(), &config);
+    job.run(model.as_ref(), &batches, state, Box::new(|state| preview.draw(state)))
 }
 
 fn configure(args: &TrainArgs) -> anyhow::Result<(Config, PathBuf)> {
@@ -81,6 +95,7 @@ struct Preview<'a> {
     config: &'a Config,
     set: &'a ImageSet,
     model: &'a dyn VelocityModel,
+    source: &'a Source,
     device: Device,
     out: &'a Path,
 }
@@ -93,6 +108,8 @@ impl Preview<'_> {
         let count = rows * columns;
         let request = Request {
             sampler: Sampler::fixed(self.config.sampling.solver, self.config.sampling.num_steps),
+            objective: self.config.flow.objective.clone(),
+            source: self.source.clone(),
             cfg_scale: if self.config.model.null_class().is_some() { self.config.sampling.cfg_scale } else { 1.0 },
             seed: self.config.seed,
             shape: row_shape(self.set),
@@ -124,6 +141,7 @@ fn options(c: &Config, set: &ImageSet) -> TrainOptions {
         clip: c.clip,
         schedule: Schedule { lr: c.lr, warmup_steps: c.warmup_steps, decay: c.decay, total_steps: c.steps },
         seed: c.seed,
+        irreducible: None,
     }
 }
 
@@ -131,7 +149,8 @@ fn info(config: &Config, set: &ImageSet) -> anyhow::Result<RunInfo> {
     let levels = set.levels;
     Ok(RunInfo {
         program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
-        path: Linear.name().into(),
+        path: config.flow.objective.path.to_string(),
+        prediction: config.flow.objective.prediction.to_string(),
         data: DataMeta {
             shape: row_shape(set),
             normalisation: format!("pixel values 0..={levels} as 2 p / {levels} - 1"),

@@ -1,18 +1,25 @@
 //! The couplings that users can name.
 
+use fm_core::choice::Domain;
 use fm_core::coupling::{Coupling, Independent};
-use fm_ot::coupling::ExactOt;
-use serde::{Deserialize, Serialize};
+use fm_ot::coupling::{ExactOt, SinkhornOt};
+use fm_ot::sinkhorn::Options;
 
-/// How noise and data are paired in training.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum CouplingKind {
-    /// As drawn.
-    #[default]
-    Independent,
-    /// Exact minibatch optimal transport.
-    Exact,
+fm_core::choice! {
+    /// How noise and data are paired in training.
+    #[derive(Default)]
+    pub enum CouplingKind("coupling") {
+        /// As drawn.
+        #[default]
+        Independent = "independent",
+        /// Exact minibatch optimal transport.
+        Exact = "exact" | "ot",
+        /// A permutation drawn from the entropic plan of the minibatch.
+        Sinkhorn = "sinkhorn" {
+            /// The regularisation, in the unit of the cost, squared distance.
+            epsilon = 0.05, Domain::above(0.0, 1e9)
+        },
+    }
 }
 
 impl CouplingKind {
@@ -21,6 +28,9 @@ impl CouplingKind {
         match self {
             CouplingKind::Independent => Box::new(Independent),
             CouplingKind::Exact => Box::new(ExactOt),
+            CouplingKind::Sinkhorn { epsilon } => {
+                Box::new(SinkhornOt { options: Options { epsilon, ..Options::default() } })
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::device::peak_memory;
 use crate::pictures::curve;
 use crate::watch::{Cadence, Draw, Watch};
 use anyhow::bail;
-use fm_core::path::Linear;
+use fm_core::objective::Objective;
 use fm_core::tensor::VelocityModel;
 use fm_train::batch::BatchSource;
 use fm_train::checkpoint::{self, RunInfo};
@@ -29,6 +29,8 @@ pub struct Job {
     pub config_toml: String,
     /// What checkpoints say about the run.
     pub info: RunInfo,
+    /// What is learned.
+    pub objective: Objective,
     /// The fixed part of the loop.
     pub options: TrainOptions,
     /// How often to save and draw.
@@ -65,7 +67,7 @@ impl Job {
         let span = (first, steps);
         let mut watch =
             Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw);
-        train(model, &Linear, source, &mut state, &self.options, &mut watch)?;
+        train(model, &self.objective, source, &mut state, &self.options, &mut watch)?;
         drop(watch);
 
         report(&run, &self.out, state.step - first, started.elapsed().as_secs_f64())?;
@@ -101,7 +103,7 @@ fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64) -> anyhow::Result<
     let records: Vec<Record> = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
     if let Some(last) = records.last() {
         let points: Vec<(f64, f64)> = records.iter().map(|r| (r.step as f64, r.loss)).collect();
-        curve(&run.join("loss.png"), "training loss", ("step", "mean (v - u)²"), &points)?;
+        curve(&run.join("loss.png"), "training loss", ("step", "loss"), &points)?;
         let memory = peak_memory().map_or("unknown".into(), |b| format!("{:.2} GiB", b as f64 / (1u64 << 30) as f64));
         let speed = steps as f64 / seconds;
         println!(

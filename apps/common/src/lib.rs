@@ -5,16 +5,23 @@
 //! | [`cli`] | one clear line for an error, exit code 2; Ctrl-C once to save and stop, twice to abort |
 //! | [`device`] | one binary for CPU and CUDA |
 //! | [`settings`] | a TOML file over defaults, with the nearest name for a key that does not exist |
-//! | [`couplings`], [`sampler`] | the couplings and solvers that users can name |
+//! | [`flow`], [`sources`], [`couplings`] | what is learned: objective, source and coupling, as flags and as configuration |
+//! | [`aliases`] | the names that users of other trainers type from memory |
+//! | [`show`] | what an objective does, as a table and a picture |
+//! | [`sampler`] | the solvers that users can name |
 //! | [`job`] | a training run from its directory to its last line of output |
 //! | [`watch`] | progress, metrics, checkpoints and pictures of a run that trains |
 //! | [`pictures`] | image grids, animations and curves |
 
+pub mod aliases;
 pub mod cli;
 pub mod couplings;
 pub mod device;
+pub mod flow;
 pub mod job;
 pub mod pictures;
 pub mod sampler;
 pub mod settings;
+pub mod show;
+pub mod sources;
 pub mod watch;

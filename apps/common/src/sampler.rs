@@ -1,7 +1,11 @@
 //! The solvers that users can name, as one choice.
 
 use anyhow::{bail, ensure};
-use fm_core::{field::VelocityField, state::Tolerance};
+use fm_core::field::{Converted, VelocityField};
+use fm_core::objective::Objective;
+use fm_core::path::PathKind;
+use fm_core::schedule::Rescheduled;
+use fm_core::state::Tolerance;
 use fm_solvers::adaptive::{self, Options};
 use fm_solvers::{Reason, Solution, fixed, tableau, uniform_grid};
 use serde::{Deserialize, Serialize};
@@ -39,6 +43,9 @@ pub struct SolveArgs {
     /// Absolute tolerance of adaptive steps.
     #[arg(long, default_value_t = 1e-5)]
     pub atol: f64,
+    /// Sample along this path instead of the one that was trained on: the same samples but for the solver's error.
+    #[arg(long, value_name = "PATH")]
+    pub schedule: Option<PathKind>,
 }
 
 impl SolveArgs {
@@ -50,7 +57,8 @@ impl SolveArgs {
         ensure!(self.num_steps != Some(0), "--num-steps is 0: give at least one");
         let adaptive = self.solver == SolverName::Dopri5 && self.num_steps.is_none();
         let steps = (!adaptive).then(|| self.num_steps.unwrap_or(50));
-        Ok(Sampler { solver: self.solver, steps, tolerance: Tolerance { rtol: self.rtol, atol: self.atol } })
+        let tolerance = Tolerance { rtol: self.rtol, atol: self.atol };
+        Ok(Sampler { solver: self.solver, steps, tolerance, schedule: self.schedule })
     }
 }
 
@@ -63,21 +71,41 @@ pub struct Sampler {
     pub steps: Option<usize>,
     /// Tolerance of adaptive steps.
     pub tolerance: Tolerance,
+    /// The path to sample along, if not the one that was trained on.
+    pub schedule: Option<PathKind>,
 }
 
 impl Sampler {
     /// A solver with a fixed number of steps.
     pub fn fixed(solver: SolverName, steps: usize) -> Self {
-        Self { solver, steps: Some(steps), tolerance: Options::default().tolerance }
+        Self { solver, steps: Some(steps), tolerance: Options::default().tolerance, schedule: None }
     }
 
-    /// Carries noise (t = 0) to data (t = 1). `observe` sees the times and states along the way.
+    /// Carries the source to the data with a network trained for `objective`. `observe` sees the times and states along the way.
     ///
     /// # Errors
-    /// A request that cannot be carried out, and a solve that did not reach the end.
+    /// A singular end that the times of training did not keep away from, a request that cannot be carried out, and a solve that did not
+    /// reach the end.
     pub fn run(
         &self,
+        network: &impl VelocityField<Tensor>,
+        objective: &Objective,
+        x0: Tensor,
+        observe: impl FnMut(f64, &Tensor),
+    ) -> anyhow::Result<Solution<Tensor>> {
+        let predicted = |x: &Tensor, t: f64| network.velocity(x, t);
+        let velocity = Converted::new(predicted, &objective.path, objective.prediction, objective.span()?)?;
+        let Some(path) = self.schedule else {
+            return self.solve(&velocity, objective.span()?, x0, observe);
+        };
+        let span = objective.span_along(&path)?;
+        self.solve(&Rescheduled::new(velocity, &objective.path, path, span)?, span, x0, observe)
+    }
+
+    fn solve(
+        &self,
         field: &impl VelocityField<Tensor>,
+        (low, high): (f64, f64),
         x0: Tensor,
         observe: impl FnMut(f64, &Tensor),
     ) -> anyhow::Result<Solution<Tensor>> {
@@ -89,10 +117,13 @@ impl Sampler {
             SolverName::Dopri5 => &tableau::DOPRI5,
         };
         let solution = match self.steps {
-            Some(steps) => fixed::solve(field, x0, &uniform_grid(steps), tableau, observe)?,
+            Some(steps) => {
+                let grid: Vec<f64> = uniform_grid(steps).iter().map(|u| low * (1.0 - u) + high * u).collect();
+                fixed::solve(field, x0, &grid, tableau, observe)?
+            }
             None => {
                 let options = Options { tolerance: self.tolerance, ..Options::default() };
-                adaptive::solve(field, x0, (0.0, 1.0), tableau, &options, observe)?
+                adaptive::solve(field, x0, (low, high), tableau, &options, observe)?
             }
         };
         match solution.stats.reason {
@@ -104,9 +135,11 @@ impl Sampler {
     /// The method and its accuracy in words.
     pub fn describe(&self) -> String {
         let name = format!("{:?}", self.solver).to_lowercase();
-        match self.steps {
-            Some(steps) => format!("{name}, {steps} steps"),
-            None => format!("{name}, rtol {} atol {}", self.tolerance.rtol, self.tolerance.atol),
-        }
+        let accuracy = match self.steps {
+            Some(steps) => format!("{steps} steps"),
+            None => format!("rtol {} atol {}", self.tolerance.rtol, self.tolerance.atol),
+        };
+        let along = self.schedule.map_or(String::new(), |path| format!(" along the {path} path"));
+        format!("{name}, {accuracy}{along}")
     }
 }

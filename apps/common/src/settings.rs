@@ -1,7 +1,10 @@
 //! Settings as tables: defaults below, a TOML file over them, flags on top.
 
+use crate::aliases;
 use crate::cli::nearest;
 use anyhow::{Context, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -13,6 +16,30 @@ pub fn read(path: &Path) -> anyhow::Result<Table> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration {}; check the path", path.display()))?;
     text.parse().with_context(|| format!("{} is not valid TOML", path.display()))
+}
+
+/// Lays a file over a configuration; other trainers' names are read too.
+///
+/// # Errors
+/// Unknown keys, with the nearest valid name, and values that do not fit.
+pub fn lay_over<C: Serialize + DeserializeOwned>(base: &C, file: Table) -> anyhow::Result<C> {
+    let mut table = Table::try_from(base).context("cannot write the configuration as TOML")?;
+    overlay(&mut table, aliases::translate(file)?, "")?;
+    table.try_into().context("the configuration does not read")
+}
+
+/// Refuses to resume a run with a configuration that differs from its own in more than the keys that `may_change`.
+///
+/// # Errors
+/// The first key that cannot change.
+pub fn check_resumed<C: Serialize>(saved: &C, config: &C, may_change: &[&str]) -> anyhow::Result<()> {
+    let table = |c: &C| Table::try_from(c).context("cannot write the configuration as TOML");
+    let changed = differences(&table(saved)?, &table(config)?, "");
+    let fixed = |key: &&String| !may_change.iter().any(|may| key.split('.').next() == Some(may));
+    if let Some(key) = changed.iter().find(fixed) {
+        bail!("'{key}' cannot change when a run is resumed; drop the flag, or start a new run with another --out");
+    }
+    Ok(())
 }
 
 /// Lays `top` over `base`. Every key of `top` must exist in `base`.

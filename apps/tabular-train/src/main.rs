@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
 mod args;
+mod config;
 mod sample;
 mod table;
 mod train;
@@ -15,5 +16,6 @@ fn main() -> ExitCode {
     fm_app::cli::run(|| match Cli::parse().command {
         Command::Train(args) => train::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Objective(args) => fm_app::show::run(&args),
     })
 }

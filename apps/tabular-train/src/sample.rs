@@ -1,11 +1,13 @@
 //! `tabular-train sample`.
 
 use crate::args::SampleArgs;
-use crate::table::Columns;
+use crate::table::{Columns, open_source};
 use crate::train::Saved;
 use anyhow::{Context, ensure};
 use fm_app::sampler::Sampler;
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::objective::Objective;
+use fm_core::rng::Stream;
+use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_models::ModelConfig;
 use fm_solvers::guidance::Unconditional;
@@ -20,9 +22,11 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let device = fm_app::device::select(&args.device)?;
     let (path, meta, damaged) = latest_checkpoint(&args.checkpoint)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
-    let saved: Saved = serde_json::from_value(meta.config)
+    let mut saved: Saved = serde_json::from_value(meta.config)
         .with_context(|| format!("{} was not written by tabular-train", path.display()))?;
     let dim = saved.columns.mean.len();
+    // The name in a checkpoint is measured already.
+    let source = open_source(&mut saved.run, &saved.columns, || 0.0)?;
     let store = nn::VarStore::new(device);
     let model = ModelConfig::Mlp(saved.run.model(dim)).build(&store.root())?;
     let mut params = FlatParams::new(&store, Precision::F32);
@@ -30,8 +34,9 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     params.set_master(&weights);
 
     let sampler = args.solve.sampler()?;
-    let (values, evaluations) =
-        draw(model.as_ref(), device, &sampler, (args.num_samples, dim), args.seed, &saved.columns)?;
+    let objective = &saved.run.flow.objective;
+    let drawer = Drawer { model: model.as_ref(), device, objective, source: &source, columns: &saved.columns };
+    let (values, evaluations) = drawer.draw(&sampler, args.num_samples, args.seed)?;
     let line = |row: &[f32]| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
     let text: String = values.chunks_exact(dim).map(line).collect();
     fm_train::files::write(&args.out, text.as_bytes())?;
@@ -46,21 +51,26 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Rows in the table's own units, and the evaluations they cost.
-pub(crate) fn draw(
-    model: &dyn VelocityModel,
-    device: Device,
-    sampler: &Sampler,
-    (rows, dim): (usize, usize),
-    seed: u64,
-    columns: &Columns,
-) -> anyhow::Result<(Vec<f32>, usize)> {
-    let noise = normal_rows(seed, 0, Stream::Sample, 0, rows, dim);
-    let x0 = upload(&noise, &[rows as i64, dim as i64], device);
-    let solution = sampler.run(&Unconditional(model), x0, |_, _| ())?;
-    let mut values = Vec::<f32>::try_from(solution.x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;
-    columns.restore(&mut values);
-    Ok((values, solution.stats.evaluations))
+/// Everything that drawing needs beside the request.
+pub(crate) struct Drawer<'a> {
+    pub(crate) model: &'a dyn VelocityModel,
+    pub(crate) device: Device,
+    pub(crate) objective: &'a Objective,
+    pub(crate) source: &'a Source,
+    pub(crate) columns: &'a Columns,
+}
+
+impl Drawer<'_> {
+    /// Rows in the table's own units, and the evaluations they cost.
+    pub(crate) fn draw(&self, sampler: &Sampler, rows: usize, seed: u64) -> anyhow::Result<(Vec<f32>, usize)> {
+        let dim = self.columns.mean.len();
+        let x0 = self.source.sample(seed, 0, Stream::Sample, 0, rows, dim);
+        let x0 = upload(&x0, &[rows as i64, dim as i64], self.device);
+        let solution = sampler.run(&Unconditional(self.model), self.objective, x0, |_, _| ())?;
+        let mut values = Vec::<f32>::try_from(solution.x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;
+        self.columns.restore(&mut values);
+        Ok((values, solution.stats.evaluations))
+    }
 }
 
 /// Values of two columns as points.

@@ -1,13 +1,13 @@
 //! Tables: read, standardised column by column, and cut into training batches.
 
-use crate::args::Config;
-use fm_core::coupling::Coupling;
-use fm_core::rng::{self, Stream, normal_rows};
-use fm_core::time::TimeLaw;
+use crate::config::Config;
+use fm_app::flow::Pairing;
+use fm_app::sources;
+use fm_core::source::Source;
 use fm_data::order::Order;
 use fm_data::points;
 use fm_train::batch::{Batch, BatchSource};
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub(crate) struct Columns {
 
 impl Columns {
     /// A constant column gets deviation 1: it stays constant.
-    fn of(table: &Array2<f32>) -> Self {
+    pub(crate) fn of(table: &Array2<f32>) -> Self {
         let mean = table.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(table.ncols()));
         let deviation = table.std_axis(Axis(0), 0.0).mapv(|s| if s > 0.0 { s } else { 1.0 });
         Self { mean: mean.to_vec(), deviation: deviation.to_vec() }
@@ -39,43 +39,46 @@ impl Columns {
     }
 }
 
-/// Reads the data that `--data` names, in its own units, with its column statistics.
-pub(crate) fn open(config: &Config) -> anyhow::Result<(Array2<f32>, Columns)> {
-    let table = match config.data.strip_suffix(".csv") {
-        Some(_) => points::csv(Path::new(&config.data))?,
-        None => points::toy(&config.data, config.rows, config.seed)?,
-    };
-    let columns = Columns::of(&table);
-    Ok((table, columns))
+/// Reads a toy distribution or a file, in its own units.
+pub(crate) fn read(name: &str, rows: usize, seed: u64) -> anyhow::Result<Array2<f32>> {
+    Ok(match name.strip_suffix(".csv") {
+        Some(_) => points::csv(Path::new(name))?,
+        None => points::toy(name, rows, seed)?,
+    })
+}
+
+/// The source that a configuration names; a data set of its own is put into the units of the data.
+pub(crate) fn open_source(
+    config: &mut Config,
+    columns: &Columns,
+    deviation: impl FnOnce() -> f64,
+) -> anyhow::Result<Source> {
+    let (rows, seed) = (config.rows, config.seed);
+    sources::open(&mut config.flow.source, columns.mean.len(), deviation, |name| {
+        let mut table = read(name, rows, seed)?;
+        columns.standardise(&mut table);
+        Ok(table)
+    })
 }
 
 /// Training batches of standardised rows.
 pub(crate) struct TableBatches {
     table: Array2<f32>,
     order: Order,
-    coupling: Box<dyn Coupling>,
-    seed: u64,
+    pairing: Pairing,
     rows: usize,
 }
 
 impl TableBatches {
-    pub(crate) fn new(mut table: Array2<f32>, columns: &Columns, config: &Config) -> Self {
-        columns.standardise(&mut table);
+    pub(crate) fn new(table: Array2<f32>, source: Source, config: &Config) -> Self {
         let order = Order::new(config.seed, table.nrows());
-        Self { table, order, coupling: config.coupling.build(), seed: config.seed, rows: config.batch_size }
+        Self { table, order, pairing: Pairing::new(&config.flow, source, config.seed), rows: config.batch_size }
     }
 }
 
 impl BatchSource for TableBatches {
     fn batch(&self, step: u64) -> Result<Batch, String> {
-        let (n, dim) = (self.rows, self.table.ncols());
-        let x1 = self.table.select(Axis(0), &self.order.batch(step, n));
-        let x0 = normal_rows(self.seed, step, Stream::Noise, 0, n, dim);
-        let view = ArrayView2::from_shape((n, dim), &x0).map_err(|e| e.to_string())?;
-        let mut draws = rng::stream(self.seed, step, Stream::Coupling, 0);
-        let pairing = self.coupling.couple(view, x1.view(), &mut draws).map_err(|e| e.to_string())?;
-        let time = |i| TimeLaw::Uniform.sample(&mut rng::stream(self.seed, step, Stream::Time, i as u64));
-        let (x0, times) = (pairing.gather(&x0, dim), (0..n).map(time).collect());
-        Ok(Batch { x0, x1: x1.iter().copied().collect(), classes: Vec::new(), times })
+        let x1 = self.table.select(Axis(0), &self.order.batch(step, self.rows));
+        self.pairing.batch(step, x1.iter().copied().collect(), Vec::new(), self.table.ncols())
     }
 }

@@ -1,20 +1,21 @@
 //! `tabular-train train`.
 
-use crate::args::{Config, TrainArgs};
-use crate::sample::{draw, pairs};
-use crate::table::{Columns, TableBatches, open};
+use crate::args::TrainArgs;
+use crate::config::Config;
+use crate::sample::{Drawer, pairs};
+use crate::table::{Columns, TableBatches, open_source, read};
 use anyhow::Context;
 use fm_app::job::Job;
 use fm_app::pictures::scatter;
 use fm_app::sampler::{Sampler, SolverName};
+use fm_app::sources::irreducible;
 use fm_app::watch::Cadence;
-use fm_core::path::{Linear, ProbPath};
 use fm_core::rng::{Stream, torch_seed};
+use fm_core::source::deviation;
 use fm_models::ModelConfig;
 use fm_train::adamw::AdamWConfig;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::run_dir::latest_checkpoint;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::train::{TrainOptions, TrainState};
 use serde::{Deserialize, Serialize};
@@ -29,34 +30,45 @@ pub(crate) struct Saved {
 }
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let config = configure(args)?;
+    let mut config = Config::resolve(args)?;
     config.validate()?;
     let device = fm_app::device::select(&args.device)?;
-    let (table, columns) = open(&config)?;
-    let dim = table.ncols();
+    let table = read(&config.data, config.rows, config.seed)?;
+    let (dim, columns) = (table.ncols(), Columns::of(&table));
+    let mut standardised = table.clone();
+    columns.standardise(&mut standardised);
+    let source = open_source(&mut config, &columns, || deviation(standardised.iter().map(|x| f64::from(*x))))?;
+    let objective = config.flow.objective.clone();
+    objective.validate(&source)?;
+    // Better now than after the training.
+    objective.span().context("a network trained so could not be sampled")?;
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
     let network = ModelConfig::Mlp(config.model(dim));
     let model = network.build(&store.root())?;
     println!("data      {}: {} rows of {dim} columns, standardised", config.data, table.nrows());
     println!("model     MLP, {} parameters, on {device:?}", fm_models::parameter_count(&store));
-    println!(
-        "training  {} steps of {} rows, {:?} coupling, into {}",
-        config.steps,
-        config.batch_size,
-        config.coupling,
-        args.out.display()
-    );
+    println!("learning  {}", config.flow.describe());
+    println!("training  {} steps of {} rows, into {}", config.steps, config.batch_size, args.out.display());
+    let least = irreducible(&config.flow, &source, || standardised.clone(), false, config.seed)?;
+    if let Some(least) = least {
+        println!(
+            "least     loss {:.5} +- {:.5}: what the field that knows every row would have",
+            least.value, least.standard_error
+        );
+    }
 
-    let state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.999);
+    let bins = objective.loss_aware_bins;
+    let state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.999, bins);
     let saved = Saved { run: config.clone(), columns: columns.clone() };
     let job = Job {
         out: args.out.clone(),
         resume: args.resume,
-        config_toml: toml::to_string(&saved).context("cannot write the configuration as TOML")?,
+        config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
         info: RunInfo {
             program: format!("tabular-train {}", env!("CARGO_PKG_VERSION")),
-            path: Linear.name().into(),
+            path: objective.path.to_string(),
+            prediction: objective.prediction.to_string(),
             data: DataMeta {
                 shape: vec![dim as i64],
                 normalisation: "(x - mean) / deviation, column by column".into(),
@@ -65,6 +77,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             model: serde_json::to_value(&network)?,
             config: serde_json::to_value(&saved)?,
         },
+        objective: objective.clone(),
         options: TrainOptions {
             shape: vec![dim as i64],
             steps: config.steps,
@@ -73,6 +86,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             clip: 1.0,
             schedule: Schedule { lr: config.lr, warmup_steps: 100, decay: Decay::Cosine, total_steps: config.steps },
             seed: config.seed,
+            irreducible: least.map(|l| l.value),
         },
         cadence: Cadence {
             save_every: args.save_every,
@@ -82,28 +96,16 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         batch_size: config.batch_size,
     };
     let shown = pairs(table.as_slice().unwrap_or_default());
-    let source = TableBatches::new(table, &columns, &config);
+    let batches = TableBatches::new(standardised, source.clone(), &config);
+    let drawer = Drawer { model: model.as_ref(), device, objective: &objective, source: &source, columns: &columns };
     let picture = Box::new(|state: &mut TrainState| {
         let sampler = Sampler::fixed(SolverName::Euler, 50);
         state.params.bind(Some(&state.ema.weights));
-        let drawn = draw(model.as_ref(), device, &sampler, (2000, dim), config.seed, &columns);
+        let drawn = drawer.draw(&sampler, 2000, config.seed);
         state.params.bind(None);
         let path = args.out.join("samples").join(format!("step-{}.png", state.step));
         let sets = [("data", shown[..shown.len().min(2000)].to_vec()), ("samples", pairs(&drawn?.0))];
         scatter(&path, &format!("{} after {} steps", config.data, state.step), &sets)
     });
-    job.run(model.as_ref(), &source, state, picture)
-}
-
-/// The flags, or on --resume the configuration of the run; the number of steps may be given anew.
-fn configure(args: &TrainArgs) -> anyhow::Result<Config> {
-    let base = if args.resume {
-        let (path, meta, _) = latest_checkpoint(&args.out).context("there is nothing to resume")?;
-        let saved: Saved = serde_json::from_value(meta.config)
-            .with_context(|| format!("{} was not written by tabular-train", path.display()))?;
-        saved.run
-    } else {
-        args.config.clone()
-    };
-    Ok(Config { steps: args.steps.unwrap_or(base.steps), ..base })
+    job.run(model.as_ref(), &batches, state, picture)
 }

@@ -2,27 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod common;
+
+use common::{columns, run, succeed};
 use std::fs;
-use std::path::Path;
-use std::process::Command;
-
-fn run(words: &str) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tabular-train"));
-    let output = command.env("OMP_NUM_THREADS", "1").args(words.split_whitespace()).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-fn succeed(words: &str) -> String {
-    let (code, out, error) = run(words);
-    assert_eq!(code, Some(0), "{words}\n{out}{error}");
-    out
-}
-
-fn columns(path: &Path) -> Vec<Vec<f64>> {
-    let text = fs::read_to_string(path).unwrap();
-    text.lines().map(|l| l.split(',').map(|f| f.parse().unwrap()).collect()).collect()
-}
 
 #[test]
 fn a_table_is_learned_in_its_own_units() {
@@ -37,7 +20,7 @@ fn a_table_is_learned_in_its_own_units() {
     let text =
         succeed(&format!("sample --checkpoint {d}/run --num-samples 500 --solver heun --num-steps 20 --out {d}/s.csv"));
     assert!(text.contains("NFE 40") && text.contains("step 500"), "{text}");
-    let rows = columns(&dir.path().join("s.csv"));
+    let rows = columns(&dir.path().join("s.csv"), 0);
     assert_eq!(rows.len(), 500);
     let mean = |i: usize| rows.iter().map(|r| r[i]).sum::<f64>() / 500.0;
     assert!((mean(0) - 1001.0).abs() < 0.2 && (mean(1) - 1995.0).abs() < 1.0, "{} {}", mean(0), mean(1));

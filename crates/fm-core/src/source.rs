@@ -46,18 +46,19 @@ choice! {
 
 impl SourceKind {
     /// Puts the data's own standard deviation, over all its values, where the choice asks for it.
-    pub fn measured(self, data: &[f32]) -> Self {
+    pub fn measured(self, deviation: impl FnOnce() -> f64) -> Self {
         match self {
-            SourceKind::Matched { deviation: 0.0 } => SourceKind::Matched { deviation: deviation(data) },
+            SourceKind::Matched { deviation: 0.0 } => SourceKind::Matched { deviation: deviation() },
             other => other,
         }
     }
 }
 
-fn deviation(data: &[f32]) -> f64 {
-    let n = data.len().max(1) as f64;
-    let mean = data.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
-    (data.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n).sqrt()
+/// The standard deviation of some values about their mean, in their unit; 0 of none.
+pub fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let n = values.clone().count().max(1) as f64;
+    let mean = values.clone().sum::<f64>() / n;
+    (values.map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
 /// Where x0 comes from.

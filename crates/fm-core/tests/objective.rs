@@ -11,7 +11,7 @@ use fm_core::objective::Objective;
 use fm_core::path::{PathKind, ProbPath};
 use fm_core::prediction::{PREDICTIONS, Prediction};
 use fm_core::rng::Stream;
-use fm_core::source::{Source, SourceKind};
+use fm_core::source::{Source, SourceKind, deviation};
 use fm_core::time::{TimeLaw, Times};
 use fm_core::weighting::Weighting;
 use ndarray::Array2;
@@ -137,8 +137,8 @@ fn an_objective_survives_its_text_form() {
 
 #[test]
 fn sources_have_their_distributions_and_do_not_depend_on_batches() {
-    let data: Vec<f32> = (0..1000).map(|i| i as f32 / 100.0).collect();
-    let matched = SourceKind::Matched { deviation: 0.0 }.measured(&data);
+    let matched = SourceKind::Matched { deviation: 0.0 };
+    let matched = matched.measured(|| deviation((0..1000).map(|i| f64::from(i) / 100.0)));
     let SourceKind::Matched { deviation } = matched else { panic!("{matched}") };
     assert!((deviation - 10.0 / 12f64.sqrt()).abs() < 1e-3, "{deviation}");
     let moments = |source: &Source| {

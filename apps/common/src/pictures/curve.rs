@@ -42,6 +42,70 @@ pub fn curve(path: &Path, title: &str, labels: (&str, &str), points: &[(f64, f64
     save_png(path, &canvas)
 }
 
+/// One chart among several.
+#[derive(Debug, Clone)]
+pub struct Panel {
+    /// What it shows.
+    pub title: String,
+    /// Lines by name.
+    pub lines: Vec<(String, Vec<(f64, f64)>)>,
+}
+
+/// Draws panels side by side over t in [0, 1], each from 0 to the bulk of its values.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn panels(path: &Path, panels: &[Panel]) -> anyhow::Result<()> {
+    use_embedded_font();
+    let size = (420 * panels.len().max(1) as u32, 360);
+    let mut canvas = RgbImage::new(size.0, size.1);
+    {
+        let area = BitMapBackend::with_buffer(&mut canvas, size).into_drawing_area();
+        let draw = || -> Result<(), Box<dyn std::error::Error>> {
+            area.fill(&WHITE)?;
+            for (place, panel) in area.split_evenly((1, panels.len().max(1))).iter().zip(panels) {
+                draw_panel(place, panel)?;
+            }
+            Ok(area.present()?)
+        };
+        draw().map_err(|e| anyhow!("cannot draw {}: {e}", path.display()))?;
+    }
+    save_png(path, &canvas)
+}
+
+fn draw_panel<B: DrawingBackend>(
+    place: &DrawingArea<B, plotters::coord::Shift>,
+    panel: &Panel,
+) -> Result<(), Box<dyn std::error::Error>>
+where
+    B::ErrorType: 'static,
+{
+    const COLOURS: [RGBColor; 3] = [RGBColor(20, 90, 180), RGBColor(200, 60, 40), RGBColor(40, 140, 60)];
+    let mut ys: Vec<f64> =
+        panel.lines.iter().flat_map(|(_, line)| line).map(|p| p.1).filter(|y| y.is_finite()).collect();
+    ys.sort_by(f64::total_cmp);
+    let top = ys.get(ys.len().saturating_sub(1) * 97 / 100).copied().unwrap_or(1.0).max(1e-9) * 1.3;
+    let mut chart = ChartBuilder::on(place)
+        .caption(&panel.title, ("sans-serif", 17))
+        .margin(12)
+        .x_label_area_size(28)
+        .y_label_area_size(44)
+        .build_cartesian_2d(0.0..1.0, 0.0..top)?;
+    chart.configure_mesh().x_desc("t").x_labels(6).y_labels(6).light_line_style(WHITE).draw()?;
+    for ((name, line), colour) in panel.lines.iter().zip(COLOURS) {
+        let inside = line.iter().copied().filter(|p| p.1.is_finite()).map(|(t, y)| (t, y.min(top)));
+        let entry = chart.draw_series(LineSeries::new(inside, colour.stroke_width(2)))?.label(name);
+        entry.legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
+    }
+    let labels = &mut chart.configure_series_labels();
+    labels
+        .position(SeriesLabelPosition::UpperMiddle)
+        .border_style(BLACK.mix(0.3))
+        .background_style(WHITE.mix(0.8))
+        .draw()?;
+    Ok(())
+}
+
 /// Draws points in the plane, several sets in different colours, over one square of equal axes.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 mod curve;
 mod grid;
 
-pub use curve::{curve, scatter};
+pub use curve::{Panel, curve, panels, scatter};
 pub use grid::{Grid, save_gif, save_png};
 
 use plotters::style::{FontStyle, register_font};

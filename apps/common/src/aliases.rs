@@ -1,0 +1,145 @@
+//! The configuration names that users of other trainers type from memory.
+//!
+//! | key | means here |
+//! |---|---|
+//! | `flow_type = "cfm"` | path `linear-sigma-min` with `sigma_min` (0.001) |
+//! | `flow_type = "ot_cfm"` | the same, and `use_ot = true` |
+//! | `flow_type = "rectified_flow"` | path `linear`; reflow keeps to it |
+//! | `use_ot` | coupling `sinkhorn` with `ot_regularization` (0.01) as its epsilon, or `independent` |
+//! | `time_sampling` | times `uniform`, `logit-normal` with `logit_normal_loc` (0) and `logit_normal_scale` (1), or `arcsine` for `u_shaped` |
+
+use anyhow::{bail, ensure};
+use toml::{Table, Value};
+
+const KEYS: [&str; 7] = [
+    "flow_type",
+    "sigma_min",
+    "use_ot",
+    "ot_regularization",
+    "time_sampling",
+    "logit_normal_loc",
+    "logit_normal_scale",
+];
+
+/// Replaces the other trainers' names at the top level of a configuration by ours.
+///
+/// # Errors
+/// Values that they do not have, keys that contradict each other, and keys beside our own for the same thing.
+pub fn translate(mut file: Table) -> anyhow::Result<Table> {
+    let given: Table = KEYS.iter().filter_map(|k| Some(((*k).to_owned(), file.remove(*k)?))).collect();
+    if given.is_empty() {
+        return Ok(file);
+    }
+    let number = |key: &str, default: f64| match given.get(key) {
+        None => Ok(default),
+        Some(Value::Float(v)) => Ok(*v),
+        Some(Value::Integer(v)) => Ok(*v as f64),
+        Some(other) => bail!("{key} must be a number, not {other}"),
+    };
+    let has = |keys: &[&str]| keys.iter().any(|k| given.contains_key(*k));
+    let text = |key: &str| given.get(key).map(|v| v.as_str().unwrap_or("").to_owned());
+    let flow = text("flow_type");
+    if has(&["flow_type", "sigma_min"]) {
+        let path = match flow.as_deref() {
+            None | Some("cfm" | "ot_cfm") => {
+                format!("linear-sigma-min:sigma_min={}", number("sigma_min", 0.001)?)
+            }
+            Some("rectified_flow") => "linear".into(),
+            Some(other) => bail!("flow_type '{other}' is unknown; choose cfm, ot_cfm or rectified_flow"),
+        };
+        if flow.as_deref() == Some("rectified_flow") && has(&["sigma_min"]) {
+            eprintln!("warning: sigma_min has no part in rectified_flow, whose paths end at the data");
+        }
+        put(&mut file, &["objective", "path"], path)?;
+    }
+    let asked = given.get("use_ot").map(|v| v.as_bool());
+    ensure!(asked != Some(None), "use_ot must be true or false");
+    let implied = flow.as_deref() == Some("ot_cfm");
+    ensure!(
+        !(implied && asked == Some(Some(false))),
+        "flow_type = \"ot_cfm\" and use_ot = false contradict each other; drop one"
+    );
+    if implied || asked == Some(Some(true)) {
+        put(&mut file, &["coupling"], format!("sinkhorn:epsilon={}", number("ot_regularization", 0.01)?))?;
+    } else if asked.is_some() || flow.is_some() {
+        put(&mut file, &["coupling"], "independent".into())?;
+    }
+    if let Some(sampling) = text("time_sampling") {
+        let law = match sampling.as_str() {
+            "uniform" => "uniform".into(),
+            "logit_normal" => {
+                let (loc, scale) = (number("logit_normal_loc", 0.0)?, number("logit_normal_scale", 1.0)?);
+                format!("logit-normal:loc={loc},scale={scale}")
+            }
+            "u_shaped" => "arcsine".into(),
+            other => bail!("time_sampling '{other}' is unknown; choose uniform, logit_normal or u_shaped"),
+        };
+        put(&mut file, &["objective", "times", "law"], law)?;
+    }
+    Ok(file)
+}
+
+/// Writes a value at a path of tables, where nothing may be yet.
+fn put(table: &mut Table, place: &[&str], value: String) -> anyhow::Result<()> {
+    let Some((last, parents)) = place.split_last() else { return Ok(()) };
+    let mut inner = table;
+    for key in parents {
+        let next = inner.entry(*key).or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(next) = next else { bail!("{key} must be a table") };
+        inner = next;
+    }
+    ensure!(
+        inner.insert((*last).to_owned(), Value::String(value)).is_none(),
+        "{} is set twice, once by its own name and once by another trainer's (flow_type, use_ot, time_sampling, ...); drop one",
+        place.join(".")
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours(text: &str) -> anyhow::Result<String> {
+        Ok(toml::to_string(&translate(text.parse()?)?)?.trim().replace('\n', " "))
+    }
+
+    #[test]
+    fn other_trainers_names_become_ours() {
+        for (theirs, want) in [
+            (
+                "flow_type = 'cfm'",
+                "coupling = \"independent\"  [objective] path = \"linear-sigma-min:sigma_min=0.001\"",
+            ),
+            (
+                "flow_type = 'ot_cfm'\nsigma_min = 0.1\not_regularization = 0.5",
+                "coupling = \"sinkhorn:epsilon=0.5\"  [objective] path = \"linear-sigma-min:sigma_min=0.1\"",
+            ),
+            ("flow_type = 'rectified_flow'", "coupling = \"independent\"  [objective] path = \"linear\""),
+            ("use_ot = true", "coupling = \"sinkhorn:epsilon=0.01\""),
+            ("steps = 3\nuse_ot = false", "steps = 3 coupling = \"independent\""),
+            ("time_sampling = 'u_shaped'", "[objective.times] law = \"arcsine\""),
+            (
+                "time_sampling = 'logit_normal'\nlogit_normal_loc = 1\nlogit_normal_scale = 0.5",
+                "[objective.times] law = \"logit-normal:loc=1,scale=0.5\"",
+            ),
+        ] {
+            assert_eq!(ours(theirs).unwrap(), want, "{theirs}");
+        }
+    }
+
+    #[test]
+    fn mistakes_and_contradictions_are_told() {
+        for (theirs, says) in [
+            ("flow_type = 'reflow'", "choose cfm, ot_cfm or rectified_flow"),
+            ("time_sampling = 'normal'", "choose uniform, logit_normal or u_shaped"),
+            ("sigma_min = 'small'", "must be a number"),
+            ("use_ot = 1", "true or false"),
+            ("flow_type = 'ot_cfm'\nuse_ot = false", "contradict"),
+            ("flow_type = 'cfm'\n[objective]\npath = 'linear'", "objective.path is set twice"),
+        ] {
+            let error = ours(theirs).unwrap_err().to_string();
+            assert!(error.contains(says), "{theirs}: {error}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Sources by name, and the loss that no network can avoid.
+
+use crate::couplings::CouplingKind;
+use crate::flow::FlowConfig;
+use anyhow::{Context, bail, ensure};
+use fm_core::choice::Choice;
+use fm_core::exact::{Estimate, Mixture, estimate};
+use fm_core::source::{Source, SourceKind};
+use ndarray::Array2;
+
+/// The source that a configuration names: a distribution, or the rows of a data set that `load` brings, for data rows of `dim` values.
+/// The data's standard deviation is measured if the source asks for it, and written back into the name.
+///
+/// # Errors
+/// A name that is neither, or a data set of other dimensions than the data.
+pub fn open(
+    name: &mut String,
+    dim: usize,
+    deviation: impl FnOnce() -> f64,
+    load: impl FnOnce(&str) -> anyhow::Result<Array2<f32>>,
+) -> anyhow::Result<Source> {
+    let known = SourceKind::TABLE.iter().flat_map(|e| e.names).any(|n| name.split(':').next() == Some(n));
+    if known {
+        let kind = SourceKind::parse(name)?.measured(deviation);
+        *name = kind.to_string();
+        return Ok(kind.into());
+    }
+    let rows = load(name).with_context(|| {
+        format!("'{name}' is neither a source (gaussian, matched, sparse:rate=R) nor a data set that can be read")
+    })?;
+    ensure!(rows.nrows() > 0, "the source {name} has no rows");
+    ensure!(
+        rows.ncols() == dim,
+        "rows of the source {name} have {} values and those of the data {dim}; give both the same",
+        rows.ncols()
+    );
+    Ok(Source::Rows(rows))
+}
+
+/// The loss that even the field that knows all of `data` cannot avoid, if it was asked for.
+///
+/// # Errors
+/// A configuration for which it is not known.
+pub fn irreducible(
+    config: &FlowConfig,
+    source: &Source,
+    data: impl FnOnce() -> Array2<f32>,
+    conditional: bool,
+    seed: u64,
+) -> anyhow::Result<Option<Estimate>> {
+    if !config.excess_loss {
+        return Ok(None);
+    }
+    if config.coupling != CouplingKind::Independent || !source.is_standard_normal() || conditional {
+        bail!("excess_loss is known for independent coupling, the gaussian source and no classes; drop --excess-loss");
+    }
+    let data = data();
+    // A constant amount of work, within reason: a sample costs a pass over the data.
+    let samples = (1_000_000_000 / data.len().max(1)).clamp(64, 8192);
+    let mixture = Mixture::empirical(data.mapv(f64::from).view())?;
+    Ok(Some(estimate(&mixture, &config.objective, samples, seed)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn names_are_measured_loaded_or_refused() {
+        let data = array![[1.0f32, -1.0], [1.0, -1.0]];
+        let none = |_: &str| bail!("not found");
+        let mut name = "matched".to_owned();
+        assert_eq!(open(&mut name, 2, || 1.0, none).unwrap(), SourceKind::Matched { deviation: 1.0 }.into());
+        assert_eq!(name, "matched:deviation=1");
+        let error = format!("{:#}", open(&mut "gausian".to_owned(), 2, || 1.0, none).unwrap_err());
+        assert!(error.contains("neither a source") && error.contains("not found"), "{error}");
+        assert!(open(&mut "sparse:rate=2".to_owned(), 2, || 1.0, none).unwrap_err().to_string().contains("rate"));
+        assert!(open(&mut "x".to_owned(), 2, || 1.0, |_| Ok(Array2::zeros((3, 5)))).is_err());
+        assert_eq!(open(&mut "x".to_owned(), 2, || 1.0, |_| Ok(data.clone())).unwrap(), Source::Rows(data.clone()));
+    }
+}

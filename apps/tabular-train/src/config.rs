@@ -1,0 +1,83 @@
+//! A run's configuration: a plain value with defaults, laid over by a file and by flags, and written into the run.
+
+use crate::args::TrainArgs;
+use anyhow::{Context, ensure};
+use fm_app::flow::{FlowConfig, set};
+use fm_app::settings;
+use fm_models::mlp::MlpConfig;
+use fm_train::run_dir::latest_checkpoint;
+use serde::{Deserialize, Serialize};
+
+/// Everything that decides what a run computes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Config {
+    pub(crate) data: String,
+    pub(crate) rows: usize,
+    pub(crate) steps: u64,
+    pub(crate) batch_size: usize,
+    pub(crate) lr: f64,
+    pub(crate) hidden: i64,
+    pub(crate) layers: i64,
+    pub(crate) seed: u64,
+    #[serde(flatten)]
+    pub(crate) flow: FlowConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "moons".into(),
+            rows: 20_000,
+            steps: 5000,
+            batch_size: 256,
+            lr: 2e-3,
+            hidden: 64,
+            layers: 3,
+            seed: 0,
+            flow: FlowConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Defaults, then file, then flags; on --resume the run's own configuration, with more steps if asked.
+    pub(crate) fn resolve(args: &TrainArgs) -> anyhow::Result<Self> {
+        if !args.resume {
+            let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
+            let mut config = settings::lay_over(&Self::default(), file)?;
+            config.apply(args);
+            return Ok(config);
+        }
+        let (path, meta, _) = latest_checkpoint(&args.out).context("there is nothing to resume")?;
+        let saved: crate::train::Saved = serde_json::from_value(meta.config)
+            .with_context(|| format!("{} was not written by tabular-train", path.display()))?;
+        let mut config = saved.run.clone();
+        config.apply(args);
+        settings::check_resumed(&saved.run, &config, &["steps"])?;
+        Ok(config)
+    }
+
+    fn apply(&mut self, args: &TrainArgs) {
+        set(&mut self.data, &args.data);
+        set(&mut self.rows, &args.rows);
+        set(&mut self.steps, &args.steps);
+        set(&mut self.batch_size, &args.batch_size);
+        set(&mut self.lr, &args.lr);
+        set(&mut self.hidden, &args.hidden);
+        set(&mut self.layers, &args.layers);
+        set(&mut self.seed, &args.seed);
+        args.flow.apply(&mut self.flow);
+    }
+
+    pub(crate) fn validate(&self) -> anyhow::Result<()> {
+        ensure!(self.steps > 0, "steps is 0: give at least one (--steps)");
+        ensure!(self.batch_size > 0, "batch_size is 0: give at least one row a step (--batch-size)");
+        ensure!(self.rows > 0, "rows is 0: give at least one point (--rows)");
+        ensure!(self.lr > 0.0 && self.lr.is_finite(), "lr is {}: choose a learning rate above 0 (--lr)", self.lr);
+        Ok(())
+    }
+
+    pub(crate) fn model(&self, dim: usize) -> MlpConfig {
+        MlpConfig { dim: dim as i64, hidden: self.hidden, layers: self.layers }
+    }
+}
