@@ -60,7 +60,17 @@ fn configurations_with_mistakes() {
         ("steps = \"many\"", "steps"),
         ("[model]\nkind = \"gan\"", "choose unet or dit"),
         ("[model]\nchannels = 33", "multiple of 32"),
-        ("[time]\nlaw = \"logit-normal\"\nscale = 0", "scale above 0"),
+        ("time = \"logit-normal:scale=0\"", "time logit-normal needs scale above 0"),
+        ("path = \"vpp\"", "choose one of linear, linear-sigma-min"),
+        ("path = \"vp\"", "time_clip of 1e-3"),
+        ("prediction = \"score\"", "time_clip of 1e-3"),
+        ("prediction = \"score\"\nsource = \"sparse\"", "gaussian source only"),
+        ("weighting = \"snr\"", "time_clip of 1e-3"),
+        ("time_clip = 0.5", "at least 0 and below 0.5"),
+        ("path = \"bridge\"\ntime_clip = 0.01\nprediction = \"data\"", "choose a path without extra noise"),
+        ("source = \"nowhere\"", "neither a source"),
+        ("flow_type = \"reflow\"", "choose cfm, ot_cfm or rectified_flow"),
+        ("excess_loss = true", "drop --excess-loss"),
         ("steps = = 3", "not valid TOML"),
     ] {
         let error = train(text);

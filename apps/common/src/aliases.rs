@@ -50,7 +50,7 @@ pub fn translate(mut file: Table) -> anyhow::Result<Table> {
         if flow.as_deref() == Some("rectified_flow") && has(&["sigma_min"]) {
             eprintln!("warning: sigma_min has no part in rectified_flow, whose paths end at the data");
         }
-        put(&mut file, &["objective", "path"], path)?;
+        put(&mut file, "path", path)?;
     }
     let asked = given.get("use_ot").map(|v| v.as_bool());
     ensure!(asked != Some(None), "use_ot must be true or false");
@@ -60,9 +60,9 @@ pub fn translate(mut file: Table) -> anyhow::Result<Table> {
         "flow_type = \"ot_cfm\" and use_ot = false contradict each other; drop one"
     );
     if implied || asked == Some(Some(true)) {
-        put(&mut file, &["coupling"], format!("sinkhorn:epsilon={}", number("ot_regularization", 0.01)?))?;
+        put(&mut file, "coupling", format!("sinkhorn:epsilon={}", number("ot_regularization", 0.01)?))?;
     } else if asked.is_some() || flow.is_some() {
-        put(&mut file, &["coupling"], "independent".into())?;
+        put(&mut file, "coupling", "independent".into())?;
     }
     if let Some(sampling) = text("time_sampling") {
         let law = match sampling.as_str() {
@@ -74,24 +74,16 @@ pub fn translate(mut file: Table) -> anyhow::Result<Table> {
             "u_shaped" => "arcsine".into(),
             other => bail!("time_sampling '{other}' is unknown; choose uniform, logit_normal or u_shaped"),
         };
-        put(&mut file, &["objective", "times", "law"], law)?;
+        put(&mut file, "time", law)?;
     }
     Ok(file)
 }
 
-/// Writes a value at a path of tables, where nothing may be yet.
-fn put(table: &mut Table, place: &[&str], value: String) -> anyhow::Result<()> {
-    let Some((last, parents)) = place.split_last() else { return Ok(()) };
-    let mut inner = table;
-    for key in parents {
-        let next = inner.entry(*key).or_insert_with(|| Value::Table(Table::new()));
-        let Value::Table(next) = next else { bail!("{key} must be a table") };
-        inner = next;
-    }
+/// Writes a value where nothing may be yet.
+fn put(table: &mut Table, key: &str, value: String) -> anyhow::Result<()> {
     ensure!(
-        inner.insert((*last).to_owned(), Value::String(value)).is_none(),
-        "{} is set twice, once by its own name and once by another trainer's (flow_type, use_ot, time_sampling, ...); drop one",
-        place.join(".")
+        table.insert(key.to_owned(), Value::String(value)).is_none(),
+        "{key} is set twice, once by its own name and once by another trainer's (flow_type, use_ot, time_sampling, ...); drop one"
     );
     Ok(())
 }
@@ -107,21 +99,18 @@ mod tests {
     #[test]
     fn other_trainers_names_become_ours() {
         for (theirs, want) in [
-            (
-                "flow_type = 'cfm'",
-                "coupling = \"independent\"  [objective] path = \"linear-sigma-min:sigma_min=0.001\"",
-            ),
+            ("flow_type = 'cfm'", "coupling = \"independent\" path = \"linear-sigma-min:sigma_min=0.001\""),
             (
                 "flow_type = 'ot_cfm'\nsigma_min = 0.1\not_regularization = 0.5",
-                "coupling = \"sinkhorn:epsilon=0.5\"  [objective] path = \"linear-sigma-min:sigma_min=0.1\"",
+                "coupling = \"sinkhorn:epsilon=0.5\" path = \"linear-sigma-min:sigma_min=0.1\"",
             ),
-            ("flow_type = 'rectified_flow'", "coupling = \"independent\"  [objective] path = \"linear\""),
+            ("flow_type = 'rectified_flow'", "coupling = \"independent\" path = \"linear\""),
             ("use_ot = true", "coupling = \"sinkhorn:epsilon=0.01\""),
-            ("steps = 3\nuse_ot = false", "steps = 3 coupling = \"independent\""),
-            ("time_sampling = 'u_shaped'", "[objective.times] law = \"arcsine\""),
+            ("steps = 3\nuse_ot = false", "coupling = \"independent\" steps = 3"),
+            ("time_sampling = 'u_shaped'", "time = \"arcsine\""),
             (
                 "time_sampling = 'logit_normal'\nlogit_normal_loc = 1\nlogit_normal_scale = 0.5",
-                "[objective.times] law = \"logit-normal:loc=1,scale=0.5\"",
+                "time = \"logit-normal:loc=1,scale=0.5\"",
             ),
         ] {
             assert_eq!(ours(theirs).unwrap(), want, "{theirs}");
@@ -136,7 +125,7 @@ mod tests {
             ("sigma_min = 'small'", "must be a number"),
             ("use_ot = 1", "true or false"),
             ("flow_type = 'ot_cfm'\nuse_ot = false", "contradict"),
-            ("flow_type = 'cfm'\n[objective]\npath = 'linear'", "objective.path is set twice"),
+            ("flow_type = 'cfm'\npath = 'linear'", "path is set twice"),
         ] {
             let error = ours(theirs).unwrap_err().to_string();
             assert!(error.contains(says), "{theirs}: {error}");

@@ -26,6 +26,7 @@ pub struct FlowConfig {
     /// Log the loss less what no network can avoid.
     pub excess_loss: bool,
     /// Path, prediction, weighting, loss and times.
+    #[serde(flatten)]
     pub objective: Objective,
 }
 

@@ -52,3 +52,90 @@ fn every_toy_runs_and_bad_input_is_one_line() {
     }
     assert!(!dir.path().join("x").exists());
 }
+
+/// Loss-aware times are part of the state: stopped between two moves of their density, a run goes on to the same bytes.
+#[test]
+fn loss_aware_times_resume_to_the_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let flags = "--data spiral --rows 2000 --batch-size 64 --sample-every 0 --loss-aware 10 --time-draw antithetic";
+    succeed(&format!("train {flags} --steps 160 --out {d}/whole"));
+    // The schedule depends on the number of steps, so the run is cut by its checkpoint and not by its length.
+    succeed(&format!("train {flags} --steps 160 --save-every 80 --out {d}/parts"));
+    fs::remove_dir_all(dir.path().join("parts/checkpoints/step-160")).unwrap();
+    succeed(&format!("train --resume --out {d}/parts"));
+    let read = |run: &str, file: &str| fs::read(dir.path().join(run).join(file)).unwrap();
+    for file in ["checkpoints/step-160/model.safetensors", "checkpoints/step-160/ema.safetensors", "metrics.jsonl"] {
+        assert!(read("whole", file) == read("parts", file), "{file}");
+    }
+    let plain = flags.replace("--loss-aware 10", "");
+    succeed(&format!("train {plain} --steps 160 --out {d}/plain"));
+    let weights = "checkpoints/step-160/model.safetensors";
+    assert!(read("whole", weights) != read("plain", weights), "loss-aware times changed nothing");
+}
+
+#[test]
+fn other_trainers_names_data_to_data_and_the_excess_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let theirs =
+        "flow_type = \"ot_cfm\"\nsigma_min = 0.01\not_regularization = 0.5\ntime_sampling = \"u_shaped\"\nsteps = 3\n";
+    fs::write(dir.path().join("c.toml"), theirs).unwrap();
+    succeed(&format!("train --config {d}/c.toml --batch-size 32 --sample-every 0 --out {d}/theirs"));
+    let ours = fs::read_to_string(dir.path().join("theirs/config.toml")).unwrap();
+    for line in [
+        "path = \"linear-sigma-min:sigma_min=0.01\"",
+        "coupling = \"sinkhorn:epsilon=0.5\"",
+        "time = \"arcsine\"",
+        "steps = 3",
+    ] {
+        assert!(ours.lines().any(|l| l == line), "{line} is not in\n{ours}");
+    }
+    // A run's own config.toml starts the same run again.
+    succeed(&format!("train --config {d}/theirs/config.toml --sample-every 0 --out {d}/again"));
+    let weights = "checkpoints/step-3/model.safetensors";
+    assert!(
+        fs::read(dir.path().join("theirs").join(weights)).unwrap()
+            == fs::read(dir.path().join("again").join(weights)).unwrap()
+    );
+
+    // Eight Gaussians to moons: the source lies where its data set does.
+    let pair = "--data moons --source 8gaussians --rows 2000 --coupling exact --batch-size 64 --sample-every 0";
+    succeed(&format!("train {pair} --steps 200 --out {d}/pair"));
+    succeed(&format!("sample --checkpoint {d}/pair --num-samples 200 --num-steps 10 --out {d}/s.csv"));
+    let drawn = columns(&dir.path().join("s.csv"), 0);
+    let inside = drawn.iter().filter(|r| (-6.0..9.0).contains(&r[0]) && (-5.0..5.0).contains(&r[1])).count();
+    assert!(inside > 190, "{inside} of 200 near the moons");
+
+    let text = succeed(&format!(
+        "train --data 8gaussians --rows 2000 --steps 400 --excess-loss true --sample-every 0 --out {d}/x"
+    ));
+    assert!(text.contains("least     loss "), "{text}");
+    let last = fs::read_to_string(dir.path().join("x/metrics.jsonl")).unwrap().lines().last().unwrap().to_owned();
+    let record: serde_json::Value = serde_json::from_str(&last).unwrap();
+    let (loss, excess) = (record["loss"].as_f64().unwrap(), record["excess"].as_f64().unwrap());
+    assert!(excess > 0.0 && excess < 0.5 * loss, "{last}");
+    let (code, _, error) = run(&format!("train --coupling exact --excess-loss true --out {d}/y"));
+    assert_eq!((code, error.lines().count()), (Some(2), 1), "{error}");
+}
+
+/// One network, sampled along another path than it was trained on: the same rows, but for the solver.
+#[test]
+fn a_change_of_schedule_moves_no_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let flags = "--data moons --rows 2000 --batch-size 64 --steps 300 --sample-every 0 --path trigonometric";
+    succeed(&format!("train {flags} --out {d}/run"));
+    let draw = |flags: &str| {
+        succeed(&format!("sample --checkpoint {d}/run --num-samples 50 {flags} --out {d}/s.csv"));
+        columns(&dir.path().join("s.csv"), 0)
+    };
+    let off = |flags: &str| {
+        let (own, other) = (draw(flags), draw(&format!("{flags} --schedule linear")));
+        own.iter().flatten().zip(other.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    };
+    assert!(off("--solver dopri5 --rtol 1e-6 --atol 1e-6") < 1e-3);
+    assert!(off("--num-steps 4") > 1e-2, "a coarse solver must notice another path");
+    let (code, _, error) = run(&format!("sample --checkpoint {d}/run --schedule bridge --out {d}/s.csv"));
+    assert!(code == Some(2) && error.contains("noise of its own"), "{error}");
+}

@@ -18,7 +18,7 @@ pub enum Error {
     },
     /// A path at an end where it moves infinitely fast.
     #[error(
-        "path {path} is singular at {end}: its derivative is infinite there; keep away from it by clipping the times (times.clip or --time-clip of 1e-3, say)"
+        "path {path} is singular at {end}: its derivative is infinite there; keep away from it by clipping the times (time_clip of 1e-3, say)"
     )]
     SingularPath {
         /// The path.
@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// A conversion or target that divides by zero.
     #[error(
-        "{what} is singular at t = {t}: it divides by a weight that is zero there; clip the times (times.clip or --time-clip of 1e-3, say), or predict something else"
+        "{what} is singular at t = {t}: it divides by a weight that is zero there; clip the times (time_clip of 1e-3, say), or predict something else"
     )]
     SingularPrediction {
         /// What was asked for.
@@ -88,7 +88,7 @@ pub enum Error {
     },
     /// A weight that grows without bound.
     #[error(
-        "weighting {weighting} is {value} at t = {t}; clip the times (times.clip or --time-clip of 1e-3, say), or choose a bounded weighting"
+        "weighting {weighting} is {value} at t = {t}; clip the times (time_clip of 1e-3, say), or choose a bounded weighting"
     )]
     UnboundedWeight {
         /// The weighting, or what else makes the weight.

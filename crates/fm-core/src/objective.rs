@@ -30,8 +30,9 @@ use crate::weighting::Weighting;
 use serde::{Deserialize, Serialize};
 
 /// What a network is trained to do.
+///
+/// Its serde form is flat: `path`, `prediction`, `weighting`, `loss`, `reduction`, `loss_aware` and those of [`Times`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Objective<P = PathKind> {
     /// Where x_t is.
     pub path: P,
@@ -44,8 +45,10 @@ pub struct Objective<P = PathKind> {
     /// How dimensions add up.
     pub reduction: Reduction,
     /// Bins of the loss-aware density over times; 0 for none.
+    #[serde(rename = "loss_aware")]
     pub loss_aware_bins: usize,
     /// Which times.
+    #[serde(flatten)]
     pub times: Times,
 }
 

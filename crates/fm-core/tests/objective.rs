@@ -128,7 +128,7 @@ fn an_objective_survives_its_text_form() {
     let times = Times { law: "mode:s=0.5".parse().unwrap(), clip: 0.01, ..Times::default() };
     let objective = Objective { path: PathKind::Polynomial { n: 3.0 }, times, ..Objective::default() };
     let text = serde_json::to_string(&objective).unwrap();
-    assert!(text.contains("\"path\":\"polynomial:n=3\"") && text.contains("\"law\":\"mode:s=0.5\""), "{text}");
+    assert!(text.contains("\"path\":\"polynomial:n=3\"") && text.contains("\"time\":\"mode:s=0.5\""), "{text}");
     assert_eq!(serde_json::from_str::<Objective>(&text).unwrap(), objective);
     let broken = text.replace("n=3", "n=0");
     let error = serde_json::from_str::<Objective>(&broken).unwrap_err().to_string();

@@ -47,7 +47,7 @@ fn illegal_values_are_refused<C: Choice + std::fmt::Debug>(value: f64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn paths_are_finite_or_named_singular(path in legal::<PathKind>(), t in prop_oneof![0.0..=1.0f64, Just(0.0), Just(1.0), Just(1e-300), Just(1.0 - 1e-16)]) {
@@ -118,8 +118,10 @@ proptest! {
         if let Ok(c) = change(&a, &b, r) {
             prop_assert!((0.0..=1.0).contains(&c.t) && c.d_t.is_finite() && c.scale.is_finite() && c.d_log_scale.is_finite());
             let (old, new) = (a.coefficients(c.t), b.coefficients(r));
-            // The ratios agree: alpha sigma-bar = sigma alpha-bar.
-            prop_assert!((old.alpha * new.sigma - old.sigma * new.alpha).abs() < 1e-9, "{a} {b} {r} {c:?}");
+            // The ratios agree, alpha sigma-bar = sigma alpha-bar, as far as a time of 16 digits can tell.
+            let slope = (old.d_alpha * new.sigma - old.d_sigma * new.alpha).abs();
+            let off = (old.alpha * new.sigma - old.sigma * new.alpha).abs();
+            prop_assert!(off < 1e-9 + 1e-15 * slope, "{a} {b} {r} {c:?}: {off}");
         }
     }
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// Steps between two moves of the density.
-pub const EVERY: u64 = 100;
+pub const EVERY: u64 = 50;
 
 /// A density over times and what was seen since it last moved.
 #[derive(Debug)]

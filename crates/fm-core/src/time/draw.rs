@@ -22,16 +22,19 @@ choice! {
     }
 }
 
-/// A law of times, the range it is confined to, and how batches draw from it.
+/// A law of times, the range it is confined to, and how batches draw from it. Its serde form: `time`, `time_draw`, `time_clip` and
+/// `importance`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Times {
     /// The law.
+    #[serde(rename = "time")]
     pub law: TimeLaw,
     /// How rows share the unit interval.
+    #[serde(rename = "time_draw")]
     pub draw: Draw,
     /// eps: times keep to [eps, 1 - eps], distributed as the law given that they lie there (truncated, so nothing piles up at the
     /// edges). 0 confines nothing.
+    #[serde(rename = "time_clip")]
     pub clip: f64,
     /// Weigh every draw by 1 / p(t), so that the law changes the variance of the loss and not its meaning.
     pub importance: bool,
