@@ -44,11 +44,10 @@ pub struct Change {
 /// # Errors
 /// A path with noise of its own, a singular end, and a ratio that the trained path never has.
 pub fn change(trained: &impl ProbPath, sampled: &impl ProbPath, r: f64) -> Result<Change, Error> {
-    for path in [trained.has_extra_noise().then(|| trained.name()), sampled.has_extra_noise().then(|| sampled.name())] {
-        if let Some(what) = path {
-            let why = "it has noise of its own; only affine paths can stand in for each other";
-            return Err(Error::Combination { what, with: "a change of schedule".into(), why });
-        }
+    let noisy = [(trained.has_extra_noise(), trained.name()), (sampled.has_extra_noise(), sampled.name())];
+    if let Some((_, what)) = noisy.into_iter().find(|(noisy, _)| *noisy) {
+        let why = "it has noise of its own; only affine paths can stand in for each other";
+        return Err(Error::Combination { what, with: "a change of schedule".into(), why });
     }
     let new = sampled.at(r)?;
     let Some(t) = locate(trained, &new) else {

@@ -82,7 +82,7 @@ fn widen<A: NdFloat>(value: A) -> f64 {
 }
 
 /// Zeros shaped as the first of some terms.
-fn zeros_like<'a, A: NdFloat, D: Dimension>(first: Option<&'a Array<A, D>>) -> Array<A, D> {
+fn zeros_like<A: NdFloat, D: Dimension>(first: Option<&Array<A, D>>) -> Array<A, D> {
     Array::zeros(first.map_or_else(|| D::zeros(D::NDIM.unwrap_or(1)), Array::raw_dim))
 }
 

@@ -56,8 +56,8 @@ impl Custom {
             ("sigma", (after.sigma - before.sigma) / (2.0 * STEP), here.d_sigma),
         ];
         for (function, measured, given) in slopes {
-            // Written so that a NaN fails.
-            if !here.is_finite() || !((measured - given).abs() <= 1e-4 * (1.0 + given.abs())) {
+            let off = (measured - given).abs();
+            if !here.is_finite() || off.is_nan() || off > 1e-4 * (1.0 + given.abs()) {
                 return Err(Error::CustomPath { path: self.name.clone(), function, t, given, measured });
             }
         }

@@ -75,7 +75,8 @@ impl Times {
             return Err(Error::Value { name: "the time clip", domain: "at least 0 and below 0.5", value: self.clip });
         }
         let discrete = |what: &str, why| Err(Error::Combination { what: what.into(), with: self.law.to_string(), why });
-        if !(self.mass() > 1e-6) {
+        let mass = self.mass();
+        if mass.is_nan() || mass < 1e-6 {
             let why = "hardly any time of the law lies in the range; lower the clip";
             return Err(Error::Combination { what: "this time clip".into(), with: self.law.to_string(), why });
         }
