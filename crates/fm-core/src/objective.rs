@@ -53,6 +53,20 @@ pub struct Objective<P = PathKind> {
 }
 
 impl<P: ProbPath> Objective<P> {
+    /// Velocity prediction on a path, a user's own perhaps, with uniform times and the mean squared error.
+    ///
+    /// ```
+    /// use fm_core::{objective::Objective, path::Custom, source::Source};
+    /// let square = Custom::new("square", |t| t * t, |t| 2.0 * t, |t| 1.0 - t * t, |t| -2.0 * t)?;
+    /// assert_eq!(Objective::on(square).validate(&Source::default()), Ok(()));
+    /// # Ok::<(), fm_core::Error>(())
+    /// ```
+    pub fn on(path: P) -> Self {
+        let Objective { prediction, weighting, loss, reduction, loss_aware_bins, times, .. } =
+            Objective::<PathKind>::default();
+        Self { path, prediction, weighting, loss, reduction, loss_aware_bins, times }
+    }
+
     /// Checks every part, and all parts together.
     ///
     /// # Errors

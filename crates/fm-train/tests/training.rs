@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 use fm_core::objective::Objective;
+use fm_core::path::{Custom, PathKind};
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::tensor::VelocityModel;
 use fm_core::time::{Draw, Drawn, Times};
@@ -116,4 +117,24 @@ fn a_failing_source_ends_the_run_with_its_reason() {
             train(model.as_ref(), &objective(), &Broken, &mut state, &options, &mut Collect::default()).unwrap_err();
         assert_eq!(error.to_string(), "cannot make the batch of step 3: the disk is gone; plug it in");
     }
+}
+
+/// A path of a user's own trains like a named one: the same functions, the same bytes.
+#[test]
+fn a_custom_path_trains_as_the_named_one_that_it_equals() {
+    let weights = |named: bool| {
+        let (model, mut state, options) = setup(1e-3, 20);
+        let mut log = Collect::default();
+        let (model, source) = (model.as_ref(), fixed_batch());
+        if named {
+            let path = PathKind::Polynomial { n: 2.0 };
+            train(model, &Objective { path, ..objective() }, &source, &mut state, &options, &mut log).unwrap();
+        } else {
+            let path = Custom::new("square", |t| t * t, |t| 2.0 * t, |t| 1.0 - t * t, |t| -2.0 * t).unwrap();
+            let objective = Objective { times: objective().times, ..Objective::on(path) };
+            train(model, &objective, &source, &mut state, &options, &mut log).unwrap();
+        }
+        Vec::<f32>::try_from(&state.params.master).unwrap()
+    };
+    assert_eq!(weights(true), weights(false));
 }

@@ -18,7 +18,7 @@ choice! {
     /// | `linear-vp` | t, sqrt(1 - t^2) | sigma' singular at 1 | data schedule |
     /// | `linear-vp-noise` | sqrt(1 - (1-t)^2), 1 - t | alpha' singular at 0 | noise schedule |
     /// | `polynomial` | t^n, 1 - t^n | singular at 0 for n < 1 | Lipman et al. 2024, "Flow Matching Guide and Code" |
-    /// | `schroedinger-bridge` | t, 1 - t, gamma = s sqrt(t (1 - t)) | gamma' singular at both | Tong et al. 2024, "[SF]2M" |
+    /// | `schroedinger-bridge` | t, 1 - t, gamma = s sqrt(t (1 - t)) | gamma' singular at both | Tong et al. 2024, "Simulation-free Schroedinger Bridges" |
     ///
     /// Unless a row says otherwise alpha goes from 0 to 1 and sigma from 1 to 0.
     #[derive(Default)]
@@ -63,7 +63,7 @@ choice! {
 }
 
 impl PathKind {
-    /// The weight lambda(t) = 2 gamma(t) / sigma^2 of the score loss in [SF]2M: it turns the regression of the bridge's conditional
+    /// The weight lambda(t) = 2 gamma(t) / sigma^2 of the score loss beside a bridge: it turns the regression of the bridge's conditional
     /// score -eps / gamma into one of unit size. Zero for a path that is no bridge.
     pub fn score_weight(&self, t: f64) -> f64 {
         match *self {
