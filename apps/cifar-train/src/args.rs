@@ -99,8 +99,6 @@ pub(crate) struct TrainArgs {
     /// Checkpoints to keep, newest first; 0 keeps all.
     #[arg(long, value_name = "N")]
     pub(crate) keep_checkpoints: Option<usize>,
-    #[command(flatten)]
-    pub(crate) flow: FlowArgs,
     /// The run directory. Without it: runs/PRESET.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
@@ -110,6 +108,9 @@ pub(crate) struct TrainArgs {
     /// Print the plan and exit.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    // Last, because its heading covers all that follows.
+    #[command(flatten)]
+    pub(crate) flow: FlowArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -14,7 +14,7 @@ fm_core::choice! {
         Independent = "independent",
         /// Exact minibatch optimal transport.
         Exact = "exact" | "ot",
-        /// A permutation drawn from the entropic plan of the minibatch.
+        /// A permutation drawn from the entropic plan of the minibatch, found in at most 300 iterations.
         Sinkhorn = "sinkhorn" {
             /// The regularisation, in the unit of the cost, squared distance.
             epsilon = 0.05, Domain::above(0.0, 1e9)
@@ -29,7 +29,8 @@ impl CouplingKind {
             CouplingKind::Independent => Box::new(Independent),
             CouplingKind::Exact => Box::new(ExactOt),
             CouplingKind::Sinkhorn { epsilon } => {
-                Box::new(SinkhornOt { options: Options { epsilon, ..Options::default() } })
+                // A plan that is not quite there pairs almost as well, and a step must not wait for the last digit.
+                Box::new(SinkhornOt { options: Options { epsilon, max_iterations: 300, ..Options::default() } })
             }
         }
     }

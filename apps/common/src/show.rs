@@ -15,8 +15,6 @@ use std::process::ExitCode;
 /// Show what an objective does over time, without training anything.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    #[command(flatten)]
-    flow: FlowArgs,
     /// Write the numbers: one line a time.
     #[arg(long, value_name = "FILE.csv")]
     csv: Option<PathBuf>,
@@ -26,6 +24,9 @@ pub struct ShowArgs {
     /// The times (and, for the quantile, the probabilities) to show, instead of 200 evenly spread ones.
     #[arg(long, value_delimiter = ',', value_name = "T,...")]
     at: Vec<f64>,
+    // Last, because its heading covers all that follows.
+    #[command(flatten)]
+    flow: FlowArgs,
 }
 
 const COLUMNS: [&str; 14] = [

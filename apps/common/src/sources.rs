@@ -6,6 +6,7 @@ use anyhow::{Context, bail, ensure};
 use fm_core::choice::Choice;
 use fm_core::exact::{Estimate, Mixture, estimate};
 use fm_core::source::{Source, SourceKind};
+use fm_core::time::Draw;
 use ndarray::Array2;
 
 /// The source that a configuration names: a distribution, or the rows of a data set that `load` brings, for data rows of `dim` values.
@@ -58,7 +59,10 @@ pub fn irreducible(
     // A constant amount of work, within reason: a sample costs a pass over the data.
     let samples = (1_000_000_000 / data.len().max(1)).clamp(64, 8192);
     let mixture = Mixture::empirical(data.mapv(f64::from).view())?;
-    Ok(Some(estimate(&mixture, &config.objective, samples, seed)?))
+    // Strata cost nothing and take the times out of the error.
+    let mut objective = config.objective.clone();
+    objective.times.draw = Draw::Stratified;
+    Ok(Some(estimate(&mixture, &objective, samples, seed)?))
 }
 
 #[cfg(test)]

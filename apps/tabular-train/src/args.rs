@@ -54,8 +54,6 @@ pub(crate) struct TrainArgs {
     /// Fixes everything random (0).
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    #[command(flatten)]
-    pub(crate) flow: FlowArgs,
     /// The run directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -71,6 +69,9 @@ pub(crate) struct TrainArgs {
     /// Steps between pictures (tables of two columns only); 0 draws none.
     #[arg(long, default_value_t = 1000, value_name = "STEPS")]
     pub(crate) sample_every: u64,
+    // Last, because its heading covers all that follows.
+    #[command(flatten)]
+    pub(crate) flow: FlowArgs,
 }
 
 #[derive(Debug, Args)]

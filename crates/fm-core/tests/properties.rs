@@ -156,5 +156,7 @@ fn text_forms_round_trip_and_mistakes_are_explained() {
     assert_eq!(says("uniform:3"), "time uniform has no parameter '3'; it has none");
     assert_eq!(says("power:k=two"), "time power needs a number for k, got 'two'");
     assert_eq!(says("discrete:k=2.5"), "time discrete needs k from 1 to 100000 in whole numbers, got 2.5");
+    assert_eq!(says("warp:s=1.51"), "time warp needs s from 0 to 1.5, got 1.51");
+    assert_eq!(says("warp:s=-0.01"), "time warp needs s from 0 to 1.5, got -0.01");
     assert!(says("normal").starts_with("no time is called 'normal'; choose one of uniform, logit-normal, arcsine"));
 }
