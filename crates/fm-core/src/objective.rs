@@ -72,9 +72,13 @@ impl<P: ProbPath> Objective<P> {
     /// # Errors
     /// The first problem, with its remedy.
     pub fn validate(&self, source: &Source) -> Result<(), Error> {
+        self.path.check()?;
         self.weighting.validate()?;
         self.loss.validate()?;
         self.times.validate()?;
+        if let Source::Kind(kind) = source {
+            kind.validate()?;
+        }
         if self.loss_aware_bins > 0 && self.times.law.is_discrete() {
             let (what, with) = ("loss-aware times".into(), self.times.law.to_string());
             return Err(Error::Combination { what, with, why: "a discrete law has no density to bend; use 0 bins" });

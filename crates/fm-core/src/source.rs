@@ -115,6 +115,6 @@ fn shape(kind: SourceKind, row: &mut [f32], rng: &mut impl Rng) {
     match kind {
         SourceKind::Gaussian => {}
         SourceKind::Matched { deviation } => row.iter_mut().for_each(|x| *x *= deviation as f32),
-        SourceKind::Sparse { rate } => row.iter_mut().filter(|_| rng.random_bool(rate)).for_each(|x| *x = 0.0),
+        SourceKind::Sparse { rate } => row.iter_mut().filter(|_| rng.random::<f64>() < rate).for_each(|x| *x = 0.0),
     }
 }

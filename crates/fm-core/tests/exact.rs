@@ -210,6 +210,7 @@ fn mixtures_that_cannot_be() {
     assert!(component(Mixture::full(&[1.0, 1.0], means.view(), &[eye.clone(), array![[1.0, 2.0], [2.0, 1.0]]])));
     assert!(component(Mixture::full(&[1.0, 1.0], means.view(), &[eye.clone(), array![[1.0, 0.5], [0.0, 1.0]]])));
     assert!(component(Mixture::empirical(array![[1.0], [f64::INFINITY]].view())));
+    assert!(component(Mixture::full(&[1.0], Array2::zeros((1, 0)).view(), &[Array2::zeros((0, 0))])));
     assert!(shape(Mixture::empirical(Array2::zeros((0, 2)).view())));
     let many =
         Mixture::isotropic(&[1.0, 1.0], Array2::from_shape_fn((2, 5), |(i, _)| i as f64).view(), &[1.0; 2]).unwrap();

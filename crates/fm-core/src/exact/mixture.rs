@@ -117,7 +117,8 @@ impl Mixture {
     ) -> Result<Self, MixtureError> {
         let d = means.ncols();
         let decompose = |(component, s): (usize, &Array2<f64>)| {
-            let symmetric = s.dim() == (d, d) && (s - &s.t()).iter().all(|e| e.abs() < 1e-9 * (1.0 + s[[0, 0]].abs()));
+            let symmetric =
+                d > 0 && s.dim() == (d, d) && (s - &s.t()).iter().all(|e| e.abs() < 1e-9 * (1.0 + s[[0, 0]].abs()));
             if !symmetric || s.iter().any(|v| !v.is_finite()) {
                 return Err(MixtureError::Component { component, problem: "its covariance is not a symmetric matrix" });
             }

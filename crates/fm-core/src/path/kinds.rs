@@ -1,8 +1,9 @@
 //! The paths of the field, by name.
 
 use super::{Coefficients, End, ProbPath};
+use crate::Error;
 use crate::choice;
-use crate::choice::Domain;
+use crate::choice::{Choice, Domain};
 use std::f64::consts::FRAC_PI_2;
 
 choice! {
@@ -136,5 +137,9 @@ impl ProbPath for PathKind {
             PathKind::Bridge { .. } => true,
             _ => false,
         }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(self.validate()?)
     }
 }

@@ -113,6 +113,14 @@ pub trait ProbPath {
         false
     }
 
+    /// Checks parameters that were set in code rather than read.
+    ///
+    /// # Errors
+    /// A parameter outside its domain.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// The coefficients at time t.
     ///
     /// # Errors
@@ -145,5 +153,9 @@ impl<P: ProbPath + ?Sized> ProbPath for &P {
 
     fn has_extra_noise(&self) -> bool {
         (**self).has_extra_noise()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        (**self).check()
     }
 }
