@@ -14,7 +14,8 @@ use fm_train::batch::{Batch, BatchSource};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::train::{Flow, Observer, Record, TrainOptions, TrainState, batch_losses, train, weighted_mean};
-use tch::{Device, nn};
+use std::collections::BTreeMap;
+use tch::{Device, Tensor, nn};
 
 /// One batch for ever.
 struct Fixed(Batch);
@@ -49,9 +50,13 @@ impl Observer for Collect {
 }
 
 fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptions) {
-    tch::manual_seed(0);
     let store = nn::VarStore::new(Device::Cpu);
     let model = ModelConfig::Mlp(MlpConfig { dim: 2, hidden: 64, layers: 2 }).build(&store.root()).unwrap();
+    // libtorch has one generator for all threads, and the tests of a binary run beside each other.
+    for (at, (_, mut weight)) in BTreeMap::from_iter(store.variables()).into_iter().enumerate() {
+        let drawn = normal_rows(0, at as u64, Stream::Init, 0, 1, weight.numel());
+        tch::no_grad(|| weight.copy_(&(Tensor::from_slice(&drawn).reshape(weight.size()) * 0.1)));
+    }
     let state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.9, 0);
     let schedule = Schedule { lr, warmup_steps: 0, decay: Decay::Constant, total_steps: steps };
     let options = TrainOptions {
