@@ -1,31 +1,64 @@
 //! Couplings: which source point travels to which data point.
 //!
-//! A coupling sees a batch of source rows and a batch of target rows and answers with a [`Pairing`]. The usual answer is a
-//! permutation of the *source* rows, so that data and labels never move. Optimal couplings (Tong et al., "Improving and
+//! A coupling sees a batch of source rows and a batch of target rows, drawn independently, and answers with a [`Pairing`]. The usual
+//! answer is a permutation of the *source* rows, so that data and labels never move. Optimal couplings (Tong et al., "Improving and
 //! generalizing flow-based generative models with minibatch optimal transport", 2024) live in `fm-ot`.
 //!
 //! ```
 //! use fm_core::coupling::Pairing;
-//! let sources = [10, 20, 30];
+//! let (sources, labels) = ([10, 20, 30], [7, 8, 9]);
 //! let pairing = Pairing::Permutation(vec![2, 0, 1]);
-//! assert_eq!(pairing.gather(&sources, 1), [30, 10, 20]);
+//! assert_eq!(pairing.sources(&sources, 1), [30, 10, 20]);
+//! assert_eq!(pairing.targets(&labels, 1), labels);
+//! // Pairs drawn with replacement move both sides, and labels go with their data.
+//! let drawn = Pairing::Drawn { sources: vec![1, 1, 0], targets: vec![0, 2, 2] };
+//! assert_eq!((drawn.sources(&sources, 1), drawn.targets(&labels, 1)), (vec![20, 20, 10], vec![7, 9, 9]));
 //! ```
 
 use ndarray::ArrayView2;
 use rand::RngCore;
 
+/// A batch whose source and target rows were drawn independently of each other.
+#[derive(Debug, Clone, Copy)]
+pub struct Unpaired<'a> {
+    /// Source rows, (rows, dimensions).
+    pub x0: ArrayView2<'a, f32>,
+    /// Target rows, of the same shape.
+    pub x1: ArrayView2<'a, f32>,
+    /// What a conditional model is told about each target row.
+    pub conditions: Conditions<'a>,
+}
+
+/// What a conditional model is told about the rows of a batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Conditions<'a> {
+    /// Nothing.
+    #[default]
+    None,
+    /// A class each.
+    Classes(&'a [i64]),
+    /// A vector each, (rows, dimensions).
+    Values(ArrayView2<'a, f32>),
+}
+
+impl Conditions<'_> {
+    /// The same conditions, borrowed for less long.
+    pub fn view(&self) -> Conditions<'_> {
+        match self {
+            Conditions::None => Conditions::None,
+            Conditions::Classes(classes) => Conditions::Classes(classes),
+            Conditions::Values(values) => Conditions::Values(values.view()),
+        }
+    }
+}
+
 /// Pairs the rows of a source batch with the rows of a target batch.
 pub trait Coupling: Send + Sync {
-    /// Pairs `x0` with `x1`, both (rows, dimensions).
+    /// Pairs the rows of a batch.
     ///
     /// # Errors
-    /// When the batches cannot be paired: different shapes, or values that are not finite.
-    fn couple(
-        &self,
-        x0: ArrayView2<'_, f32>,
-        x1: ArrayView2<'_, f32>,
-        rng: &mut dyn RngCore,
-    ) -> Result<Pairing, CouplingError>;
+    /// When they cannot be paired: different shapes, values that are not finite, conditions that are needed and missing.
+    fn couple(&self, batch: &Unpaired<'_>, rng: &mut dyn RngCore) -> Result<Pairing, CouplingError>;
 }
 
 /// The answer of a coupling.
@@ -35,19 +68,38 @@ pub enum Pairing {
     Identity,
     /// Row `p[i]` of the source goes to row i of the target.
     Permutation(Vec<usize>),
+    /// Pairs drawn with replacement: row `sources[k]` of the source goes to row `targets[k]` of the target.
+    Drawn {
+        /// Source rows.
+        sources: Vec<usize>,
+        /// Target rows.
+        targets: Vec<usize>,
+    },
 }
 
 impl Pairing {
-    /// The source rows, `dim` values each, in the order of their targets.
-    pub fn gather<T: Copy>(&self, rows: &[T], dim: usize) -> Vec<T> {
+    /// Rows that belong to the sources, `dim` values each, in the order of the pairs.
+    pub fn sources<T: Copy>(&self, rows: &[T], dim: usize) -> Vec<T> {
         match self {
             Pairing::Identity => rows.to_vec(),
-            Pairing::Permutation(p) => p.iter().flat_map(|&i| &rows[i * dim..(i + 1) * dim]).copied().collect(),
+            Pairing::Permutation(sources) | Pairing::Drawn { sources, .. } => gather(rows, dim, sources),
+        }
+    }
+
+    /// Rows that belong to the targets (data, labels), `dim` values each, in the order of the pairs.
+    pub fn targets<T: Copy>(&self, rows: &[T], dim: usize) -> Vec<T> {
+        match self {
+            Pairing::Identity | Pairing::Permutation(_) => rows.to_vec(),
+            Pairing::Drawn { targets, .. } => gather(rows, dim, targets),
         }
     }
 }
 
-/// Two batches that cannot be paired.
+fn gather<T: Copy>(rows: &[T], dim: usize, order: &[usize]) -> Vec<T> {
+    order.iter().flat_map(|&i| &rows[i * dim..(i + 1) * dim]).copied().collect()
+}
+
+/// A batch that cannot be paired.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CouplingError {
     /// Row counts or dimensions differ.
@@ -58,17 +110,41 @@ pub enum CouplingError {
         /// Rows and dimensions of the target.
         x1: (usize, usize),
     },
-    /// Infinite or missing values among the rows.
-    #[error("the transport cost is not finite; look for NaN, infinite or huge values in the data")]
-    NotFinite,
+    /// There are not as many conditions as rows.
+    #[error("the batch has {rows} rows and {conditions} conditions; give one each")]
+    Conditions {
+        /// Rows of the batch.
+        rows: usize,
+        /// Conditions given.
+        conditions: usize,
+    },
+    /// A coupling that looks at conditions, and a model that has none.
+    #[error(
+        "this coupling weighs the conditions of the rows and there are none; give labels, or choose another coupling"
+    )]
+    Unconditional,
+    /// What the coupling's own problem was.
+    #[error("{0}")]
+    Unsolved(String),
 }
 
-/// Whether two batches have equal rows and dimensions.
-///
-/// # Errors
-/// [`CouplingError::Shape`] when they have not.
-pub fn check_shapes(x0: ArrayView2<'_, f32>, x1: ArrayView2<'_, f32>) -> Result<(), CouplingError> {
-    if x0.dim() == x1.dim() { Ok(()) } else { Err(CouplingError::Shape { x0: x0.dim(), x1: x1.dim() }) }
+impl Unpaired<'_> {
+    /// Whether sources, targets and conditions match.
+    ///
+    /// # Errors
+    /// [`CouplingError::Shape`] and [`CouplingError::Conditions`] when they do not.
+    pub fn check(&self) -> Result<(), CouplingError> {
+        if self.x0.dim() != self.x1.dim() {
+            return Err(CouplingError::Shape { x0: self.x0.dim(), x1: self.x1.dim() });
+        }
+        let rows = self.x1.nrows();
+        let conditions = match self.conditions {
+            Conditions::None => rows,
+            Conditions::Classes(classes) => classes.len(),
+            Conditions::Values(values) => values.nrows(),
+        };
+        if conditions == rows { Ok(()) } else { Err(CouplingError::Conditions { rows, conditions }) }
+    }
 }
 
 /// The product coupling: whatever was drawn together stays together.
@@ -76,13 +152,8 @@ pub fn check_shapes(x0: ArrayView2<'_, f32>, x1: ArrayView2<'_, f32>) -> Result<
 pub struct Independent;
 
 impl Coupling for Independent {
-    fn couple(
-        &self,
-        x0: ArrayView2<'_, f32>,
-        x1: ArrayView2<'_, f32>,
-        _rng: &mut dyn RngCore,
-    ) -> Result<Pairing, CouplingError> {
-        check_shapes(x0, x1)?;
+    fn couple(&self, batch: &Unpaired<'_>, _rng: &mut dyn RngCore) -> Result<Pairing, CouplingError> {
+        batch.check()?;
         Ok(Pairing::Identity)
     }
 }

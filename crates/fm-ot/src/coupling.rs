@@ -1,107 +1,143 @@
-//! Optimal transport as a coupling of training batches.
+//! Optimal transport as a coupling of training batches: a cost, a plan, and pairs from it.
 //!
 //! ```
-//! use fm_core::{coupling::{Coupling, Pairing}, rng};
-//! use fm_ot::coupling::ExactOt;
+//! use fm_core::{coupling::{Conditions, Coupling, Pairing, Unpaired}, rng};
+//! use fm_ot::coupling::OtCoupling;
 //! use ndarray::array;
 //! let (x0, x1) = (array![[5.0f32], [1.0]], array![[0.0f32], [6.0]]);
+//! let batch = Unpaired { x0: x0.view(), x1: x1.view(), conditions: Conditions::None };
 //! let mut rng = rng::stream(0, 0, rng::Stream::Coupling, 0);
 //! // Source row 1 goes to target 0, source row 0 to target 1.
-//! assert_eq!(ExactOt.couple(x0.view(), x1.view(), &mut rng)?, Pairing::Permutation(vec![1, 0]));
+//! assert_eq!(OtCoupling::default().couple(&batch, &mut rng)?, Pairing::Permutation(vec![1, 0]));
 //! # Ok::<(), fm_core::coupling::CouplingError>(())
 //! ```
 
-use crate::sinkhorn::{Options, sinkhorn};
-use crate::{assignment::assign, cost::squared_euclidean};
-use fm_core::coupling::{Coupling, CouplingError, Pairing, check_shapes};
+use crate::cost::{Metric, add_conditions};
+use crate::entropic::{self, EntropicPlan, Options, sinkhorn, unbalanced};
+use crate::marginals::Marginals;
+use crate::pairs::{self, Pairs};
+use crate::{OtError, assignment, transport};
+use fm_core::coupling::{Conditions, Coupling, CouplingError, Pairing, Unpaired};
 use ndarray::{Array2, ArrayView2};
 use rand::{Rng, RngCore};
 
-/// The permutation of least total squared distance: nothing is duplicated or dropped.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ExactOt;
+/// Which plan, between uniform masses.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Plan {
+    /// The optimum, a permutation.
+    #[default]
+    Exact,
+    /// The entropic plan.
+    Sinkhorn(Options),
+    /// The entropic plan whose marginals may deviate.
+    Unbalanced {
+        /// What a deviation costs, in units of the mean cost.
+        reg_m: f64,
+        /// How to iterate.
+        options: Options,
+    },
+    /// The optimum of this share of the mass.
+    Partial {
+        /// The share, in (0, 1].
+        mass: f64,
+    },
+    /// The entropic plan of this share of the mass.
+    EntropicPartial {
+        /// The share, in (0, 1].
+        mass: f64,
+        /// How to iterate.
+        options: Options,
+    },
+}
 
-impl Coupling for ExactOt {
-    fn couple(
-        &self,
-        x0: ArrayView2<'_, f32>,
-        x1: ArrayView2<'_, f32>,
-        _rng: &mut dyn RngCore,
-    ) -> Result<Pairing, CouplingError> {
-        check_shapes(x0, x1)?;
-        let plan = squared_euclidean(x1, x0).and_then(|cost| assign(cost.view()));
-        Ok(Pairing::Permutation(plan.map_err(|_| CouplingError::NotFinite)?.columns))
+/// A coupling by minibatch optimal transport. An entropic plan that has not converged is used as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct OtCoupling {
+    /// What it costs to go from a source to a target.
+    pub metric: Metric,
+    /// What it costs, in units of the mean cost, to give a target a source that was drawn with a target of another condition.
+    pub condition_weight: f64,
+    /// The plan.
+    pub plan: Plan,
+    /// Pairs from it.
+    pub pairs: Pairs,
+}
+
+/// A plan whose rows are targets and whose columns are sources.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Solved {
+    /// The source of each target.
+    Permutation(Vec<usize>),
+    /// The mass of each pair.
+    Masses(Array2<f64>),
+}
+
+impl OtCoupling {
+    /// The plan of a batch.
+    ///
+    /// # Errors
+    /// [`CouplingError::Unsolved`] with the solver's reason, and [`CouplingError::Unconditional`].
+    pub fn solve(&self, batch: &Unpaired<'_>) -> Result<Solved, CouplingError> {
+        batch.check()?;
+        if self.condition_weight > 0.0 && matches!(batch.conditions, Conditions::None) {
+            return Err(CouplingError::Unconditional);
+        }
+        let solved = self.metric.matrix(batch.x1, batch.x0).and_then(|mut cost| {
+            if self.condition_weight > 0.0 {
+                add_conditions(&mut cost, batch.conditions.view(), self.condition_weight)?;
+            }
+            self.plan.solve(cost.view())
+        });
+        solved.map_err(unsolved)
     }
 }
 
-/// A permutation drawn from the entropic plan: targets choose in random order, each among the sources that are left, with the plan's
-/// probabilities. Nothing is duplicated or dropped. As epsilon falls the plan, and so the permutation, becomes the exact one.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SinkhornOt {
-    /// How the plan is found. One that has not converged is used as it is.
-    pub options: Options,
+/// What a coupling says of a problem that its solver refuses.
+pub(crate) fn unsolved(problem: OtError) -> CouplingError {
+    CouplingError::Unsolved(problem.to_string())
 }
 
-impl Coupling for SinkhornOt {
-    fn couple(
-        &self,
-        x0: ArrayView2<'_, f32>,
-        x1: ArrayView2<'_, f32>,
-        rng: &mut dyn RngCore,
-    ) -> Result<Pairing, CouplingError> {
-        check_shapes(x0, x1)?;
-        if x0.nrows() == 0 {
+impl Plan {
+    /// The plan of a square cost matrix.
+    ///
+    /// # Errors
+    /// What the solver says.
+    pub fn solve(&self, cost: ArrayView2<'_, f64>) -> Result<Solved, OtError> {
+        let marginals = Marginals::uniform(cost.nrows(), cost.ncols());
+        let entropic = |found: Result<EntropicPlan, OtError>| found.map(|f| Solved::Masses(f.plan));
+        match self {
+            Plan::Exact => Ok(Solved::Permutation(assignment::assign(cost)?.columns)),
+            Plan::Sinkhorn(options) => entropic(sinkhorn(cost, &marginals, options)),
+            Plan::Unbalanced { reg_m, options } => {
+                let mean = cost.mean().unwrap_or(0.0).abs();
+                entropic(unbalanced(cost, &marginals, reg_m * if mean > 0.0 { mean } else { 1.0 }, options))
+            }
+            Plan::Partial { mass } => Ok(Solved::Masses(transport::partial(cost, &marginals, *mass)?.dense())),
+            Plan::EntropicPartial { mass, options } => entropic(entropic::partial(cost, &marginals, *mass, options)),
+        }
+    }
+}
+
+impl Coupling for OtCoupling {
+    fn couple(&self, batch: &Unpaired<'_>, rng: &mut dyn RngCore) -> Result<Pairing, CouplingError> {
+        let n = batch.x1.nrows();
+        if n == 0 {
+            batch.check()?;
             return Ok(Pairing::Identity);
         }
-        let plan = squared_euclidean(x1, x0).and_then(|cost| sinkhorn(cost.view(), &self.options));
-        Ok(Pairing::Permutation(draw_permutation(&plan.map_err(|_| CouplingError::NotFinite)?.plan, rng)))
-    }
-}
-
-/// `p[target] = source`, each row of the plan choosing among the columns that are left.
-fn draw_permutation(plan: &Array2<f64>, rng: &mut dyn RngCore) -> Vec<usize> {
-    let n = plan.nrows();
-    let (mut order, mut left): (Vec<usize>, Vec<usize>) = ((0..n).collect(), (0..n).collect());
-    let mut permutation = vec![0; n];
-    for i in 0..n {
-        order.swap(i, rng.random_range(i..n));
-        let row = plan.row(order[i]);
-        let total: f64 = left.iter().map(|&j| row[j]).sum();
-        let mut at = rng.random::<f64>() * total;
-        // Where nothing is left of the row's probability, the first source that is left will do as well as any.
-        let chosen = left.iter().position(|&j| {
-            at -= row[j];
-            at < 0.0
-        });
-        permutation[order[i]] = left.swap_remove(chosen.unwrap_or(0));
-    }
-    permutation
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use fm_core::rng::{Stream, normal_rows, stream};
-
-    #[test]
-    fn sinkhorn_permutes_and_lies_between_independent_and_exact() {
-        let rows = |seed| Array2::from_shape_vec((128, 2), normal_rows(seed, 0, Stream::Data, 0, 128, 2)).unwrap();
-        let (x0, x1) = (rows(1), rows(2));
-        let cost = |coupling: &dyn Coupling| {
-            let mut rng = stream(0, 0, Stream::Coupling, 0);
-            let Pairing::Permutation(p) = coupling.couple(x0.view(), x1.view(), &mut rng).unwrap() else {
-                unreachable!()
-            };
-            let mut seen = p.clone();
-            seen.sort_unstable();
-            assert!(seen.iter().copied().eq(0..128));
-            p.iter().enumerate().map(|(t, &s)| (&x0.row(s) - &x1.row(t)).mapv(|d| d * d).sum()).sum::<f32>() / 128.0
-        };
-        let sinkhorn = |epsilon| cost(&SinkhornOt { options: Options { epsilon, ..Options::default() } });
-        let exact = cost(&ExactOt);
-        let (cold, warm, hot) = (sinkhorn(0.01), sinkhorn(1.0), sinkhorn(1e4));
-        assert!(exact <= cold && cold < 1.3 * exact && cold < warm && warm < hot, "{exact} {cold} {warm} {hot}");
-        // Without any pull, E ||x0 - x1||^2 = 4.
-        assert!((hot - 4.0).abs() < 1.0, "{hot}");
+        Ok(match (self.solve(batch)?, self.pairs) {
+            (Solved::Permutation(p), Pairs::Permutation) => Pairing::Permutation(p),
+            (Solved::Permutation(p), Pairs::Drawn) => {
+                let targets: Vec<usize> = (0..n).map(|_| rng.random_range(0..n)).collect();
+                Pairing::Drawn { sources: targets.iter().map(|&t| p[t]).collect(), targets }
+            }
+            (Solved::Masses(plan), Pairs::Permutation) => {
+                Pairing::Permutation(pairs::permutation(plan.view(), rng).map_err(unsolved)?)
+            }
+            (Solved::Masses(plan), Pairs::Drawn) => {
+                let (targets, sources) = pairs::draw(plan.view(), n, rng).into_iter().unzip();
+                Pairing::Drawn { sources, targets }
+            }
+        })
     }
 }

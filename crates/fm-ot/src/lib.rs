@@ -5,17 +5,21 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`cost`] | the matrix of squared Euclidean distances |
-//! | [`assignment`] | the exact optimum for uniform marginals: a permutation |
-//! | [`mod@sinkhorn`] | the entropic optimum, a plan |
-//! | [`coupling`] | cost and plan together, as a training loop takes them |
+//! | [`cost`] | what it costs to send one point to another |
+//! | [`assignment`] | the exact optimum for uniform masses: a permutation |
+//! | [`mod@transport`] | the exact optimum for any masses, whole or partial |
+//! | [`entropic`] | Sinkhorn's plan, and its unbalanced and partial relatives |
+//! | [`pairs`] | from a plan to pairs of rows |
+//! | [`coupling`] | cost, plan and pairs together, as a training loop takes them |
+//! | [`mod@trajectory`] | paths through snapshots at several times |
+//! | `tensor` | the same for libtorch tensors (feature `tch`) |
 //!
 //! ```
-//! use fm_ot::{assignment::assign, cost::squared_euclidean};
+//! use fm_ot::{assignment::assign, cost::Metric};
 //! use ndarray::array;
 //! let targets = array![[0.0f32, 0.0], [10.0, 0.0]];
 //! let sources = array![[9.0f32, 1.0], [1.0, 0.0]];
-//! let plan = assign(squared_euclidean(targets.view(), sources.view())?.view())?;
+//! let plan = assign(Metric::SquaredEuclidean.matrix(targets.view(), sources.view())?.view())?;
 //! assert_eq!(plan.columns, [1, 0]); // target 0 takes source 1, target 1 takes source 0
 //! assert_eq!(plan.cost, 1.0 + 2.0);
 //! # Ok::<(), fm_ot::OtError>(())
@@ -24,44 +28,36 @@
 pub mod assignment;
 pub mod cost;
 pub mod coupling;
-pub mod sinkhorn;
+pub mod entropic;
+mod error;
+pub mod marginals;
+pub mod pairs;
+#[cfg(feature = "tch")]
+pub mod tensor;
+pub mod trajectory;
+pub mod transport;
 
-/// A transport problem that cannot be solved as posed.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum OtError {
-    /// Nothing to transport.
-    #[error("the cost matrix is empty; give at least one row and one column")]
-    Empty,
-    /// A regularisation that is none.
-    #[error("the entropic regularisation must be a finite number above 0, got {epsilon}")]
-    Epsilon {
-        /// The value given.
-        epsilon: f64,
-    },
-    /// The two point sets live in different spaces.
-    #[error("points have {left} dimensions on one side and {right} on the other; give both the same dimension")]
-    Dimension {
-        /// Dimensions of the first set.
-        left: usize,
-        /// Dimensions of the second set.
-        right: usize,
-    },
-    /// An assignment needs as many rows as columns.
-    #[error("the cost matrix is {rows} x {columns}; an assignment with uniform marginals needs a square one")]
-    NotSquare {
-        /// Rows of the matrix.
-        rows: usize,
-        /// Columns of the matrix.
-        columns: usize,
-    },
-    /// NaN or infinity in the cost.
-    #[error(
-        "the transport cost is not finite at row {row}, column {column}; look for NaN, infinite or huge values in the data"
-    )]
-    NotFinite {
-        /// Row of the first offending entry.
-        row: usize,
-        /// Its column.
-        column: usize,
-    },
+pub use error::OtError;
+
+/// The first entry that is not finite, if there is one.
+fn check_finite(cost: ndarray::ArrayView2<'_, f64>) -> Result<(), OtError> {
+    if cost.as_slice().is_some_and(all_finite) {
+        return Ok(());
+    }
+    let found = cost.indexed_iter().find(|(_, c)| !c.is_finite());
+    found.map_or(Ok(()), |((row, column), _)| Err(OtError::NotFinite { row, column }))
+}
+
+/// A sum of zeros times entries is NaN exactly when an entry is not finite, and needs no branch.
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
+fn all_finite(values: &[f64]) -> bool {
+    let mut sums = [0.0; 16];
+    for block in values.chunks(16) {
+        sums.iter_mut().zip(block).for_each(|(s, v)| *s += 0.0 * v);
+    }
+    sums.iter().all(|s| *s == 0.0)
+}
+
+fn check_mass(mass: f64) -> Result<(), OtError> {
+    if mass > 0.0 && mass <= 1.0 { Ok(()) } else { Err(OtError::Mass { mass }) }
 }

@@ -1,0 +1,48 @@
+//! Augmenting row reduction: rows take their cheapest columns and lower the prices to their second choices.
+
+use super::scan::{Cheapest, cheapest, position};
+use super::{Matching, NONE};
+
+/// Two rounds in which each free row takes its cheapest column, lowering its price to the second cheapest; a displaced row goes on at
+/// once if the price fell, and waits for the next round otherwise. Returns the rows that are still free.
+pub(super) fn reduce_rows(matching: &mut Matching<'_>) -> Vec<usize> {
+    let mut free: Vec<usize> = (0..matching.rows).collect();
+    for _ in 0..2 {
+        let mut waiting = Vec::new();
+        for start in free {
+            let mut i = start;
+            // Rounding could let two rows trade one column for ever; the searches finish what is cut short here.
+            for _ in 0..matching.rows {
+                let falls = take_cheapest(&mut i, matching);
+                if i == NONE || !falls {
+                    break;
+                }
+            }
+            if i != NONE {
+                waiting.push(i);
+            }
+        }
+        free = waiting;
+    }
+    free
+}
+
+/// Row i takes its cheapest column and i becomes the row that had it; whether the price fell.
+fn take_cheapest(i: &mut usize, matching: &mut Matching<'_>) -> bool {
+    let costs = matching.row(*i);
+    let Cheapest { column: mut j, first, second } = cheapest(costs, &matching.v);
+    let price = if second.is_finite() { matching.v[j] - (second - first) } else { matching.v[j] };
+    let falls = price < matching.v[j];
+    if falls {
+        matching.v[j] = price;
+    } else if matching.row_of[j] != NONE {
+        // A tie: the other column may be free.
+        j = position(costs, &matching.v, first, j + 1).unwrap_or(j);
+    }
+    matching.column_of[*i] = j;
+    *i = std::mem::replace(&mut matching.row_of[j], *i);
+    if *i != NONE {
+        matching.column_of[*i] = NONE;
+    }
+    falls
+}

@@ -1,0 +1,104 @@
+//! What the iteration found, and how good it is.
+
+use super::kernel::{Sums, finish};
+use super::scaling::{Side, State};
+use crate::OtError;
+use crate::marginals::Marginals;
+use ndarray::{Array2, ArrayView2, Axis, Zip};
+
+/// An entropic plan and how well it was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntropicPlan {
+    /// P, (rows, columns).
+    pub plan: Array2<f64>,
+    /// Row potentials, in the unit of the cost.
+    pub f: Vec<f64>,
+    /// Column potentials.
+    pub g: Vec<f64>,
+    /// The regularisation in the unit of the cost.
+    pub epsilon: f64,
+    /// sum P C.
+    pub cost: f64,
+    /// The L1 distance of the plan from its constraints: for `sinkhorn` sum_i |P_i - a_i| + sum_j |P_j - b_j|, for `partial` the mass above
+    /// a, above b, and beside the mass asked for. For `unbalanced`, which has none, the mass that a further fit of the rows would move.
+    pub error: f64,
+    /// Iterations made.
+    pub iterations: usize,
+    /// Whether the error came down to the tolerance.
+    pub converged: bool,
+}
+
+pub(super) fn assemble(mut state: State<'_>, iterations: usize, tolerance: f64) -> EntropicPlan {
+    let shape = (state.u.len(), state.v.len());
+    let scaled: Vec<f64> = state.u.iter().map(|u| u * state.factor).collect();
+    let mut kernel = std::mem::take(&mut state.kernel);
+    let Sums { rows, columns, cost } = finish(&mut kernel, &state.cost, &scaled, &state.v);
+    let plan = Array2::from_shape_vec(shape, kernel).unwrap_or_else(|_| Array2::zeros(shape));
+    state.absorb();
+    let Marginals { rows: a, columns: b } = state.problem.marginals;
+    let total = |sums: &[f64], masses: &[f64], distance: fn(f64) -> f64| -> f64 {
+        sums.iter().zip(masses).map(|(s, m)| distance(s - m)).sum()
+    };
+    let error = match (state.problem.side, state.problem.mass) {
+        (Side::Soft { reg_m }, _) => {
+            // A further fit of row i would multiply its mass s by (a / s)^(epsilon's share) exp(-f / (reg_m + epsilon)).
+            let moved = |((s, a), f): ((&f64, &f64), &f64)| {
+                let lambda = reg_m / (reg_m + state.epsilon);
+                let next = lambda * (f + state.epsilon * (a / s).ln());
+                s * (((next - f) / state.epsilon).exp() - 1.0).abs()
+            };
+            rows.iter().zip(a).zip(&state.f).map(moved).sum()
+        }
+        (Side::Exact, _) => total(&rows, a, f64::abs) + total(&columns, b, f64::abs),
+        (Side::AtMost, mass) => {
+            let above = |d: f64| d.max(0.0);
+            total(&rows, a, above) + total(&columns, b, above) + (rows.iter().sum::<f64>() - mass.unwrap_or(1.0)).abs()
+        }
+    };
+    state.f.iter_mut().for_each(|f| *f += state.shift);
+    let converged = error <= tolerance;
+    EntropicPlan { plan, f: state.f, g: state.g, epsilon: state.epsilon, cost, error, iterations, converged }
+}
+
+impl EntropicPlan {
+    /// For a plan of `sinkhorn`: how far its objective is above the optimum at most, in the unit of the cost. That is the objective of the
+    /// plan, rounded to exact marginals (Altschuler et al. 2017), less the dual objective of its potentials.
+    ///
+    /// # Errors
+    /// [`OtError::Masses`] when cost and marginals are not those that the plan was found for.
+    pub fn duality_gap(&self, cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<f64, OtError> {
+        marginals.check(self.plan.dim())?;
+        marginals.check(cost.dim())?;
+        let Marginals { rows: a, columns: b } = marginals;
+        let feasible = round(&self.plan, marginals);
+        let mut primal = 0.0;
+        Zip::indexed(&feasible).and(cost).for_each(|(i, j), p, c| {
+            let log = if *p > 0.0 { (p / (a[i] * b[j])).ln() } else { 0.0 };
+            primal += p * (c + self.epsilon * log);
+        });
+        let value = |masses: &[f64], p: &[f64]| masses.iter().zip(p).map(|(m, p)| m * p).sum::<f64>();
+        let dual = value(a, &self.f) + value(b, &self.g) - self.epsilon * (self.plan.sum() - 1.0);
+        Ok(primal - dual)
+    }
+}
+
+/// The plan, with rows and then columns scaled down to their masses, and what they then lack added as a product.
+fn round(plan: &Array2<f64>, marginals: &Marginals) -> Array2<f64> {
+    let Marginals { rows: a, columns: b } = marginals;
+    let mut rounded = plan.clone();
+    for (axis, masses) in [(Axis(0), a), (Axis(1), b)] {
+        for (mut line, mass) in rounded.axis_iter_mut(axis).zip(masses) {
+            let sum = line.sum();
+            line.mapv_inplace(|p| p * (mass / sum).min(1.0));
+        }
+    }
+    let lacks = |sums: ndarray::Array1<f64>, masses: &[f64]| -> Vec<f64> {
+        sums.iter().zip(masses).map(|(s, m)| (m - s).max(0.0)).collect()
+    };
+    let (rows, columns) = (lacks(rounded.sum_axis(Axis(1)), a), lacks(rounded.sum_axis(Axis(0)), b));
+    let missing: f64 = rows.iter().sum();
+    if missing > 0.0 {
+        Zip::indexed(&mut rounded).for_each(|(i, j), p| *p += rows[i] * columns[j] / missing);
+    }
+    rounded
+}
