@@ -3,6 +3,7 @@
 //! | module | question |
 //! |---|---|
 //! | [`nearest`] | do samples belong to the class that was asked for, and are they copies of training data? |
+//! | [`energy`] | how far apart are two distributions, from samples of both? |
 //!
 //! ```
 //! use fm_metrics::nearest::nearest;
@@ -13,6 +14,7 @@
 //! # Ok::<(), fm_metrics::MetricError>(())
 //! ```
 
+pub mod energy;
 pub mod nearest;
 
 /// Sample sets that cannot be compared.

@@ -106,7 +106,7 @@ fn search(
     Ok(samples.rows().into_iter().enumerate().map(|(i, x)| closest(i, x)).collect())
 }
 
-fn at_least(what: &'static str, least: usize, got: usize) -> Result<(), MetricError> {
+pub(crate) fn at_least(what: &'static str, least: usize, got: usize) -> Result<(), MetricError> {
     if got < least { Err(MetricError::TooFew { what, least, got }) } else { Ok(()) }
 }
 

@@ -1,0 +1,82 @@
+//! The energy distance between two samples.
+//!
+//! D^2(X, Y) = 2 E|X - Y| - E|X - X'| - E|Y - Y'| with Euclidean norms: 0 exactly when both follow one distribution. Estimated over all
+//! pairs of different points, without bias, so that an estimate near 0 may be negative. Unit: that of the data. Source: Szekely and Rizzo,
+//! "Energy statistics: a class of statistics based on distances" (2013).
+//!
+//! ```
+//! use fm_metrics::energy::energy_distance;
+//! use ndarray::array;
+//! let (x, y) = (array![[0.0f32], [2.0]], array![[10.0f32], [12.0]]);
+//! // 2 (10 + 12 + 8 + 10) / 4 - 2 - 2
+//! assert_eq!(energy_distance(x.view(), y.view())?, 16.0);
+//! # Ok::<(), fm_metrics::MetricError>(())
+//! ```
+
+use crate::MetricError;
+use ndarray::ArrayView2;
+
+/// D^2 of two samples, (n, d) and (m, d).
+///
+/// # Errors
+/// Different dimensions, or fewer than two points on a side.
+pub fn energy_distance(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<f64, MetricError> {
+    let (left, right) = (x.ncols(), y.ncols());
+    if left != right {
+        return Err(MetricError::Dimension { left, right });
+    }
+    let (n, m) = (x.nrows(), y.nrows());
+    crate::nearest::at_least("the energy distance", 2, n.min(m))?;
+    let (across, pairs) = (total(x, y), (n * m) as f64);
+    let within = |z: ArrayView2<'_, f32>| total(z, z) / (z.nrows() * (z.nrows() - 1)) as f64;
+    Ok(2.0 * across / pairs - within(x) - within(y))
+}
+
+/// The sum of all distances.
+fn total(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> f64 {
+    let squared = |a: f32, b: f32| (f64::from(a) - f64::from(b)).powi(2);
+    let distance = |(a, b): (ndarray::ArrayView1<'_, f32>, ndarray::ArrayView1<'_, f32>)| {
+        a.iter().zip(b).map(|(a, b)| squared(*a, *b)).sum::<f64>().sqrt()
+    };
+    x.rows().into_iter().map(|a| y.rows().into_iter().map(|b| distance((a, b))).sum::<f64>()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, array};
+    use rand::{Rng, SeedableRng};
+    use rand_distr::StandardNormal;
+
+    /// `scipy.stats.energy_distance([0, 2, 5], [1, 1.5, 7, 9]) ** 2` counts each point's pair with itself too.
+    #[test]
+    fn is_scipys_but_for_the_bias() {
+        let (x, y) = (array![[0.0f32], [2.0], [5.0]], array![[1.0f32], [1.5], [7.0], [9.0]]);
+        let within = |z: &Array2<f32>| {
+            let n = z.nrows() as f64;
+            total(z.view(), z.view()) / (n * (n - 1.0)) / n
+        };
+        let biased = energy_distance(x.view(), y.view()).unwrap() + within(&x) + within(&y);
+        assert!((biased - 1.673_611_111_111_111_2).abs() < 1e-12, "{biased}");
+    }
+
+    #[test]
+    fn shifted_normals_have_the_closed_form() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let mut normal = || Array2::from_shape_simple_fn((3000, 1), || rng.sample::<f32, _>(StandardNormal));
+        let (x, y) = (normal(), normal());
+        // X - Y ~ N(1, 2): E|X - Y| = 2 pi^-1/2 e^-1/4 + erf(1/2), and E|X - X'| = 2 pi^-1/2.
+        let root = 2.0 / std::f64::consts::PI.sqrt();
+        let want = 2.0 * (root * (-0.25f64).exp() + 0.520_499_877_813_046_5) - 2.0 * root;
+        let got = energy_distance(x.view(), (&y + 1.0).view()).unwrap();
+        assert!((got - want).abs() < 0.06, "{got} against {want}");
+        assert!(energy_distance(x.view(), y.view()).unwrap().abs() < 0.005);
+    }
+
+    #[test]
+    fn samples_that_cannot_be_compared() {
+        let (one, two) = (array![[0.0f32]], array![[0.0f32, 1.0], [1.0, 0.0]]);
+        assert!(matches!(energy_distance(one.view(), two.view()), Err(MetricError::Dimension { .. })));
+        assert!(matches!(energy_distance(one.view(), one.view()), Err(MetricError::TooFew { .. })));
+    }
+}
