@@ -1,7 +1,7 @@
 //! Training batches of images: a pure function of the step, made on worker threads.
 
 use crate::config::Config;
-use fm_app::flow::Pairing;
+use fm_app::batches::Pairing;
 use fm_core::rng::{self, Stream};
 use fm_core::source::Source;
 use fm_data::{ImageSet, order::Order};
@@ -22,18 +22,19 @@ pub(crate) struct ImageBatches<'a> {
 }
 
 impl<'a> ImageBatches<'a> {
-    pub(crate) fn new(set: &'a ImageSet, source: Source, config: &Config) -> Self {
-        Self {
+    pub(crate) fn new(set: &'a ImageSet, source: Source, config: &Config) -> anyhow::Result<Self> {
+        let conditional = config.model.classes() > 0;
+        Ok(Self {
             set,
             order: Order::new(config.seed, set.len()),
-            pairing: Pairing::new(&config.flow, source, config.seed),
+            pairing: Pairing::new(&config.flow, source, config.seed, conditional)?,
             seed: config.seed,
             rows: config.batch_size,
             flip: config.horizontal_flip,
-            conditional: config.model.classes() > 0,
+            conditional,
             label_drop: config.label_drop,
             null_class: config.model.null_class(),
-        }
+        })
     }
 
     fn images(&self, step: u64, rows: &[usize]) -> Vec<f32> {
@@ -57,8 +58,11 @@ impl<'a> ImageBatches<'a> {
 
 impl BatchSource for ImageBatches<'_> {
     fn batch(&self, step: u64) -> Result<Batch, String> {
-        let rows = self.order.batch(step, self.rows);
-        self.pairing.batch(step, self.images(step, &rows), self.classes(step, &rows), self.set.dim())
+        let rows = |step| {
+            let rows = self.order.batch(step, self.rows);
+            (self.images(step, &rows), self.classes(step, &rows))
+        };
+        self.pairing.batch(step, self.set.dim(), rows)
     }
 }
 
@@ -70,7 +74,7 @@ mod tests {
 
     fn batches<'a>(set: &'a ImageSet, config: &mut Config) -> ImageBatches<'a> {
         config.model.fit_to_images(set.shape, set.classes.len(), true);
-        ImageBatches::new(set, Source::default(), config)
+        ImageBatches::new(set, Source::default(), config).unwrap()
     }
 
     #[test]

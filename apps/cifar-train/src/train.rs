@@ -41,6 +41,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     // Better now than after the training.
     objective.span().context("a network trained so could not be sampled")?;
 
+    let batches = ImageBatches::new(&set, source.clone(), &config)?;
     let device = fm_app::device::select(&config.device)?;
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
@@ -73,7 +74,6 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         out: out.clone(),
     };
     let preview = Preview { config: &config, set: &set, model: model.as_ref(), source: &source, device, out: &out };
-    let batches = ImageBatches::new(&set, source.clone(), &config);
     job.run(model.as_ref(), &batches, state, Box::new(|state| preview.draw(state)))
 }
 

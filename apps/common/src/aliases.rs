@@ -60,7 +60,7 @@ pub fn translate(mut file: Table) -> anyhow::Result<Table> {
         "flow_type = \"ot_cfm\" and use_ot = false contradict each other; drop one"
     );
     if implied || asked == Some(Some(true)) {
-        put(&mut file, "coupling", format!("sinkhorn:epsilon={}", number("ot_regularization", 0.01)?))?;
+        put(&mut file, "coupling", format!("sinkhorn-absolute:epsilon={}", number("ot_regularization", 0.01)?))?;
     } else if asked.is_some() || flow.is_some() {
         put(&mut file, "coupling", "independent".into())?;
     }
@@ -102,10 +102,10 @@ mod tests {
             ("flow_type = 'cfm'", "coupling = \"independent\" path = \"linear-sigma-min:sigma_min=0.001\""),
             (
                 "flow_type = 'ot_cfm'\nsigma_min = 0.1\not_regularization = 0.5",
-                "coupling = \"sinkhorn:epsilon=0.5\" path = \"linear-sigma-min:sigma_min=0.1\"",
+                "coupling = \"sinkhorn-absolute:epsilon=0.5\" path = \"linear-sigma-min:sigma_min=0.1\"",
             ),
             ("flow_type = 'rectified_flow'", "coupling = \"independent\" path = \"linear\""),
-            ("use_ot = true", "coupling = \"sinkhorn:epsilon=0.01\""),
+            ("use_ot = true", "coupling = \"sinkhorn-absolute:epsilon=0.01\""),
             ("steps = 3\nuse_ot = false", "coupling = \"independent\" steps = 3"),
             ("time_sampling = 'u_shaped'", "time = \"arcsine\""),
             (

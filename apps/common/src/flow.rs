@@ -3,17 +3,14 @@
 use crate::couplings::CouplingKind;
 use clap::Args;
 use fm_core::choice::Choice;
-use fm_core::coupling::Coupling;
 use fm_core::loss::{Loss, Reduction};
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
-use fm_core::rng::{self, Stream};
-use fm_core::source::Source;
 use fm_core::time::{Draw, TimeLaw};
 use fm_core::weighting::Weighting;
-use fm_train::batch::Batch;
-use ndarray::ArrayView2;
+use fm_ot::cost::Metric;
+use fm_ot::pairs::Pairs;
 use serde::{Deserialize, Serialize};
 
 /// The part of a run's configuration that says what is learned, whatever the data and the network; apps flatten it into theirs.
@@ -23,11 +20,24 @@ pub struct FlowConfig {
     pub source: String,
     /// How source and data are paired.
     pub coupling: CouplingKind,
+    /// What optimal transport minimises.
+    #[serde(default)]
+    pub cost: Metric,
+    /// How pairs are taken from its plan.
+    #[serde(default)]
+    pub pairs: Pairs,
+    /// Steps whose rows are paired together.
+    #[serde(default = "one")]
+    pub ot_batch: usize,
     /// Log the loss less what no network can avoid.
     pub excess_loss: bool,
     /// Path, prediction, weighting, loss and times.
     #[serde(flatten)]
     pub objective: Objective,
+}
+
+fn one() -> usize {
+    1
 }
 
 impl Default for FlowConfig {
@@ -36,6 +46,9 @@ impl Default for FlowConfig {
         Self {
             source: "gaussian".into(),
             coupling: CouplingKind::Independent,
+            cost: Metric::default(),
+            pairs: Pairs::default(),
+            ot_batch: 1,
             excess_loss: false,
             objective: Objective::default(),
         }
@@ -69,8 +82,15 @@ pub struct FlowArgs {
     /// Draw more of the times where the loss is large, in this many bins; 0 does not.
     #[arg(long, value_name = "BINS")]
     loss_aware: Option<usize>,
-    #[arg(long, value_name = "HOW", help = help::<CouplingKind>("How noise and data are paired within a batch"))]
+    #[arg(long, value_name = "HOW", help = help::<CouplingKind>("How noise and data are paired"))]
     coupling: Option<CouplingKind>,
+    #[arg(long, value_name = "COST", help = help::<Metric>("What optimal transport minimises"))]
+    cost: Option<Metric>,
+    #[arg(long, value_name = "HOW", help = help::<Pairs>("How pairs are taken from its plan"))]
+    pairs: Option<Pairs>,
+    /// Pair the rows of so many steps together: plans of larger batches are nearer to the true one.
+    #[arg(long, value_name = "STEPS")]
+    ot_batch: Option<usize>,
     /// What flows to the data: gaussian, matched, sparse:rate=R, or a data set (whatever --data takes).
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
@@ -80,7 +100,7 @@ pub struct FlowArgs {
 }
 
 /// A help text that names every choice and its defaults.
-fn help<C: Choice>(what: &str) -> String {
+pub fn help<C: Choice>(what: &str) -> String {
     let written = |e: &'static fm_core::choice::Entry| C::parse(e.name()).map_or(e.name().into(), |c| c.to_string());
     format!("{what}: {}", C::TABLE.iter().map(written).collect::<Vec<_>>().join(", "))
 }
@@ -107,6 +127,9 @@ impl FlowArgs {
         set(&mut objective.times.importance, &self.importance);
         set(&mut objective.loss_aware_bins, &self.loss_aware);
         set(&mut config.coupling, &self.coupling);
+        set(&mut config.cost, &self.cost);
+        set(&mut config.pairs, &self.pairs);
+        set(&mut config.ot_batch, &self.ot_batch);
         set(&mut config.source, &self.source);
         set(&mut config.excess_loss, &self.excess_loss);
     }
@@ -117,44 +140,10 @@ impl FlowConfig {
     pub fn describe(&self) -> String {
         let o = &self.objective;
         let clip = if o.times.clip > 0.0 { format!(" clipped by {}", o.times.clip) } else { String::new() };
+        let together = if self.ot_batch > 1 { format!(" over {} batches", self.ot_batch) } else { String::new() };
         format!(
-            "{} on the {} path, {} times{clip}, {} weights; {} coupling from {}",
+            "{} on the {} path, {} times{clip}, {} weights; {} coupling{together} from {}",
             o.prediction, o.path, o.times.law, o.weighting, self.coupling, self.source
         )
-    }
-}
-
-/// Makes whole batches of data rows: draws the source and the path's noise, and pairs.
-pub struct Pairing {
-    source: Source,
-    coupling: Box<dyn Coupling>,
-    objective: Objective,
-    seed: u64,
-}
-
-impl std::fmt::Debug for Pairing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pairing").field("objective", &self.objective).field("seed", &self.seed).finish_non_exhaustive()
-    }
-}
-
-impl Pairing {
-    /// The pairing of a run.
-    pub fn new(config: &FlowConfig, source: Source, seed: u64) -> Self {
-        Self { source, coupling: config.coupling.build(), objective: config.objective.clone(), seed }
-    }
-
-    /// The batch of one step around its data rows, `dim` values each.
-    ///
-    /// # Errors
-    /// Rows that cannot be paired.
-    pub fn batch(&self, step: u64, x1: Vec<f32>, classes: Vec<i64>, dim: usize) -> Result<Batch, String> {
-        let n = x1.len() / dim.max(1);
-        let x0 = self.source.sample(self.seed, step, Stream::Noise, 0, n, dim);
-        let view = |x| ArrayView2::from_shape((n, dim), x).map_err(|e| e.to_string());
-        let mut draws = rng::stream(self.seed, step, Stream::Coupling, 0);
-        let pairing = self.coupling.couple(view(&x0)?, view(&x1)?, &mut draws).map_err(|e| e.to_string())?;
-        let noise = self.objective.path_noise(self.seed, step, n, dim);
-        Ok(Batch { x0: pairing.gather(&x0, dim), x1, classes, noise })
     }
 }

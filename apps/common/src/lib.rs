@@ -2,6 +2,7 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | [`batches`] | what training consumes, paired across one step or several |
 //! | [`cli`] | one clear line for an error, exit code 2; Ctrl-C once to save and stop, twice to abort |
 //! | [`device`] | one binary for CPU and CUDA |
 //! | [`settings`] | a TOML file over defaults, with the nearest name for a key that does not exist |
@@ -14,6 +15,7 @@
 //! | [`pictures`] | image grids, animations and curves |
 
 pub mod aliases;
+pub mod batches;
 pub mod cli;
 pub mod couplings;
 pub mod device;

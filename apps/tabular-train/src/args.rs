@@ -1,9 +1,13 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand};
-use fm_app::flow::FlowArgs;
+use fm_app::couplings::CouplingKind;
+use fm_app::flow::{FlowArgs, help};
 use fm_app::sampler::SolveArgs;
 use fm_app::show::ShowArgs;
+use fm_core::path::PathKind;
+use fm_ot::cost::Metric;
+use fm_ot::pairs::Pairs;
 use std::path::PathBuf;
 
 /// Train and sample flow-matching models of point clouds and tables.
@@ -22,6 +26,8 @@ pub(crate) enum Command {
     Sample(SampleArgs),
     /// Show what an objective does over time, without training anything.
     Objective(Box<ShowArgs>),
+    /// Pair the rows of tables by optimal transport, and say what it costs.
+    Couple(CoupleArgs),
 }
 
 /// A run is described by its defaults, a TOML file over them, and flags over both.
@@ -93,4 +99,29 @@ pub(crate) struct SampleArgs {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CoupleArgs {
+    /// Tables of numbers with equally many rows and columns, in the order of time.
+    #[arg(value_name = "FILE.csv", required = true)]
+    pub(crate) tables: Vec<PathBuf>,
+    #[arg(long, value_name = "HOW", default_value_t = CouplingKind::Exact, help = help::<CouplingKind>("How rows are paired"))]
+    pub(crate) coupling: CouplingKind,
+    #[arg(long, value_name = "COST", default_value_t, help = help::<Metric>("What optimal transport minimises"))]
+    pub(crate) cost: Metric,
+    #[arg(long, value_name = "HOW", default_value_t, help = help::<Pairs>("How pairs are taken from its plan"))]
+    pub(crate) pairs: Pairs,
+    /// Where the schroedinger-bridge coupling finds its sigma.
+    #[arg(long, value_name = "PATH", default_value_t)]
+    pub(crate) path: PathKind,
+    /// A class for each row of the second table, as whole numbers, one a line.
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) classes: Option<PathBuf>,
+    /// Fixes what is drawn.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Where the paths go, as row numbers.
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) out: Option<PathBuf>,
 }

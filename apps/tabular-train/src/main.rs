@@ -4,6 +4,7 @@
 
 mod args;
 mod config;
+mod couple;
 mod sample;
 mod table;
 mod train;
@@ -17,5 +18,6 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Objective(args) => fm_app::show::run(&args),
+        Command::Couple(args) => couple::run(&args),
     })
 }

@@ -1,7 +1,7 @@
 //! Tables: read, standardised column by column, and cut into training batches.
 
 use crate::config::Config;
-use fm_app::flow::Pairing;
+use fm_app::batches::Pairing;
 use fm_app::sources;
 use fm_core::source::Source;
 use fm_data::order::Order;
@@ -70,15 +70,16 @@ pub(crate) struct TableBatches {
 }
 
 impl TableBatches {
-    pub(crate) fn new(table: Array2<f32>, source: Source, config: &Config) -> Self {
+    pub(crate) fn new(table: Array2<f32>, source: Source, config: &Config) -> anyhow::Result<Self> {
         let order = Order::new(config.seed, table.nrows());
-        Self { table, order, pairing: Pairing::new(&config.flow, source, config.seed), rows: config.batch_size }
+        let pairing = Pairing::new(&config.flow, source, config.seed, false)?;
+        Ok(Self { table, order, pairing, rows: config.batch_size })
     }
 }
 
 impl BatchSource for TableBatches {
     fn batch(&self, step: u64) -> Result<Batch, String> {
-        let x1 = self.table.select(Axis(0), &self.order.batch(step, self.rows));
-        self.pairing.batch(step, x1.iter().copied().collect(), Vec::new(), self.table.ncols())
+        let rows = |step| self.table.select(Axis(0), &self.order.batch(step, self.rows)).into_iter().collect();
+        self.pairing.batch(step, self.table.ncols(), |step| (rows(step), Vec::new()))
     }
 }

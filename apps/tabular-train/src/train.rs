@@ -42,6 +42,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     objective.validate(&source)?;
     // Better now than after the training.
     objective.span().context("a network trained so could not be sampled")?;
+    let batches = TableBatches::new(standardised.clone(), source.clone(), &config)?;
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
     let network = ModelConfig::Mlp(config.model(dim));
@@ -96,7 +97,6 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         batch_size: config.batch_size,
     };
     let shown = pairs(table.as_slice().unwrap_or_default());
-    let batches = TableBatches::new(standardised, source.clone(), &config);
     let drawer = Drawer { model: model.as_ref(), device, objective: &objective, source: &source, columns: &columns };
     let picture = Box::new(|state: &mut TrainState| {
         let sampler = Sampler::fixed(SolverName::Euler, 50);

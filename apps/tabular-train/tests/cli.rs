@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{columns, run, succeed};
+use common::{columns, fail, run, succeed};
 use std::fs;
 
 #[test]
@@ -38,6 +38,9 @@ fn every_toy_runs_and_bad_input_is_one_line() {
         succeed(&format!("train --data {toy} --rows 500 --steps 3 --sample-every 0 --out {d}/{toy}"));
     }
     fs::write(dir.path().join("bad.csv"), "1,2\n3,x\n").unwrap();
+    fs::write(dir.path().join("one.csv"), "1,2\n").unwrap();
+    fs::write(dir.path().join("half.csv"), "0.5\n").unwrap();
+    fs::write(dir.path().join("three.csv"), "1,2\n3,4\n5,6\n").unwrap();
     for (words, says) in [
         (format!("train --data {d}/bad.csv --out {d}/x"), "line 2, column 2"),
         (format!("train --data {d}/none.csv --out {d}/x"), "none.csv"),
@@ -45,12 +48,36 @@ fn every_toy_runs_and_bad_input_is_one_line() {
         (format!("train --batch-size 0 --out {d}/x"), "--batch-size"),
         (format!("train --out {d}/moons"), "already holds a run"),
         (format!("sample --checkpoint {d}/none --out {d}/s.csv"), "no checkpoint found"),
+        (format!("train --coupling schroedinger-bridge --out {d}/x"), "--path schroedinger-bridge"),
+        (format!("train --ot-batch 0 --out {d}/x"), "ot_batch is 0"),
+        (format!("couple {d}/one.csv"), "at least two"),
+        (format!("couple {d}/one.csv {d}/three.csv"), "equal rows"),
+        (format!("couple {d}/one.csv {d}/one.csv --coupling independent"), "leaves rows as they are"),
+        (format!("couple {d}/one.csv {d}/one.csv --coupling c2ot"), "give labels"),
+        (format!("couple {d}/one.csv {d}/one.csv --coupling c2ot --classes {d}/one.csv"), "2 conditions"),
+        (format!("couple {d}/one.csv {d}/one.csv --coupling c2ot --classes {d}/half.csv"), "no class"),
     ] {
-        let (code, _, error) = run(&words);
-        assert_eq!((code, error.lines().count()), (Some(2), 1), "{words}\n{error}");
+        let error = fail(&words);
         assert!(error.contains(says), "{words}\n{error}");
     }
     assert!(!dir.path().join("x").exists());
+}
+
+/// Three days of three points on a line, in other orders: paths keep the order of the line.
+#[test]
+fn couple_joins_snapshots_into_paths() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    for (name, text) in [("a", "0\n10\n20\n"), ("b", "21\n1\n11\n"), ("c", "12\n22\n2\n")] {
+        fs::write(dir.path().join(format!("{name}.csv")), text).unwrap();
+    }
+    let said = succeed(&format!("couple {d}/a.csv {d}/b.csv {d}/c.csv --out {d}/paths.csv"));
+    assert!(said.contains("cost 1 of mass 1") && said.contains("pairs     cost 1, 1"), "{said}");
+    let text = fs::read_to_string(dir.path().join("paths.csv")).unwrap();
+    assert_eq!(text, "table_0,table_1,table_2\n0,1,2\n1,2,0\n2,0,1\n");
+    let drawn = "--coupling sinkhorn:0.001 --pairs drawn --seed 3";
+    succeed(&format!("couple {d}/a.csv {d}/b.csv {d}/c.csv {drawn} --out {d}/drawn.csv"));
+    assert_eq!(fs::read_to_string(dir.path().join("drawn.csv")).unwrap(), text);
 }
 
 /// Loss-aware times are part of the state: stopped between two moves of their density, a run goes on to the same bytes.
@@ -74,6 +101,22 @@ fn loss_aware_times_resume_to_the_byte() {
     assert!(read("whole", weights) != read("plain", weights), "loss-aware times changed nothing");
 }
 
+/// Batches that are paired in groups of steps, resumed within a group and in the middle of drawn pairs.
+#[test]
+fn rows_of_several_steps_are_paired_together_and_resume_to_the_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let flags =
+        "--data moons --rows 500 --batch-size 32 --sample-every 0 --coupling sinkhorn --pairs drawn --ot-batch 4";
+    succeed(&format!("train {flags} --steps 10 --out {d}/whole"));
+    succeed(&format!("train {flags} --steps 10 --save-every 6 --out {d}/parts"));
+    fs::remove_dir_all(dir.path().join("parts/checkpoints/step-10")).unwrap();
+    succeed(&format!("train --resume --out {d}/parts"));
+    succeed(&format!("train {} --steps 10 --out {d}/single", flags.replace("--ot-batch 4", "")));
+    let read = |run: &str| fs::read(dir.path().join(run).join("checkpoints/step-10/model.safetensors")).unwrap();
+    assert!(read("whole") == read("parts") && read("whole") != read("single"));
+}
+
 #[test]
 fn other_trainers_names_data_to_data_and_the_excess_loss() {
     let dir = tempfile::tempdir().unwrap();
@@ -85,7 +128,7 @@ fn other_trainers_names_data_to_data_and_the_excess_loss() {
     let ours = fs::read_to_string(dir.path().join("theirs/config.toml")).unwrap();
     for line in [
         "path = \"linear-sigma-min:sigma_min=0.01\"",
-        "coupling = \"sinkhorn:epsilon=0.5\"",
+        "coupling = \"sinkhorn-absolute:epsilon=0.5\"",
         "time = \"arcsine\"",
         "steps = 3",
     ] {

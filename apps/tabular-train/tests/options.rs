@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{columns, succeed};
+use common::{columns, fail, succeed};
 use fm_app::couplings::CouplingKind;
 use fm_core::choice::{Choice, Entry};
 use fm_core::loss::{Loss, Reduction};
@@ -15,6 +15,8 @@ use fm_core::prediction::Prediction;
 use fm_core::source::SourceKind;
 use fm_core::time::{Draw, TimeLaw};
 use fm_core::weighting::Weighting;
+use fm_ot::cost::Metric;
+use fm_ot::pairs::Pairs;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +25,11 @@ fn root() -> PathBuf {
 }
 
 fn reference(name: &str) -> Value {
-    let path = root().join(format!("crates/fm-core/tests/reference/{name}.json"));
+    reference_of("fm-core", name)
+}
+
+fn reference_of(library: &str, name: &str) -> Value {
+    let path = root().join(format!("crates/{library}/tests/reference/{name}.json"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -123,6 +129,48 @@ fn prediction_deviation(name: &str) -> f64 {
     deviation(&got, &want)
 }
 
+/// What the plan of the reference's two point sets costs, by the binary; relative to the reference.
+fn plan_deviation(flags: &str, want: &Value) -> f64 {
+    let reference = reference_of("fm-ot", "couplings");
+    let dir = tempfile::tempdir().unwrap();
+    let table = |key: &str| {
+        let line = |row: &Value| match row {
+            Value::Array(values) => values.iter().map(Value::to_string).collect::<Vec<_>>().join(","),
+            value => value.to_string(),
+        };
+        let rows = reference[key].as_array().unwrap();
+        let path = dir.path().join(format!("{key}.csv"));
+        std::fs::write(&path, rows.iter().map(|row| line(row) + "\n").collect::<String>()).unwrap();
+        path.display().to_string()
+    };
+    let [x0, x1, classes] = ["x0", "x1", "classes"].map(table);
+    let classes = if flags.contains("c2ot") { format!("--classes {classes}") } else { String::new() };
+    let said = succeed(&format!("couple {x0} {x1} {classes} {flags} --out {}/paths.csv", dir.path().display()));
+    let cost: f64 = said.split("cost ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let paths = columns(&dir.path().join("paths.csv"), 1);
+    assert_eq!(paths.iter().map(|p| p[0] as usize).collect::<Vec<_>>(), (0..32).collect::<Vec<_>>());
+    let mut reached: Vec<usize> = paths.iter().map(|p| p[1] as usize).collect();
+    reached.sort_unstable();
+    reached.dedup();
+    assert!(reached.len() == 32 || flags.contains("bridge") || flags.contains("drawn"), "{flags}: {reached:?}");
+    let want = want.as_f64().unwrap_or_else(|| panic!("{flags} has no reference"));
+    (cost / want - 1.0).abs()
+}
+
+fn coupling_row(name: &str) -> String {
+    let (by, bound) = match name {
+        "independent" => return "the definition".into(),
+        "exact" | "c2ot" => ("SciPy's `linear_sum_assignment`", 1e-9),
+        "partial" => ("POT's `partial_wasserstein`", 1e-9),
+        "unbalanced" => ("POT's `sinkhorn_unbalanced`", 1e-2),
+        _ => ("POT's `sinkhorn_log`", 1e-2),
+    };
+    let path = if name == "schroedinger-bridge" { "--path schroedinger-bridge" } else { "" };
+    let want = &reference_of("fm-ot", "couplings")["plans"][name];
+    let digits = if bound > 1e-6 { "; plans run to the end: to 1e-6 (`crates/fm-ot/tests/entropic.rs`)" } else { "" };
+    within(&format!("cost of {by}"), plan_deviation(&format!("--coupling {name} {path}"), want), bound) + digits
+}
+
 /// Trains some steps and samples, through the binary; the mean loss of the steps.
 fn trained(flags: &str, steps: usize) -> f64 {
     let dir = tempfile::tempdir().unwrap();
@@ -146,8 +194,14 @@ fn section<C: Choice>(
     check: &(dyn Fn(&str) -> String + Sync),
 ) -> String {
     let row = |entry: &'static Entry| {
-        let loss = trained(&format!("{flag} {} {}", entry.name(), extra(entry)), 3);
-        assert!(loss.is_finite() && loss > 0.0, "{flag} {}: {loss}", entry.name());
+        if entry.name() == "c2ot" {
+            // Points have no classes here; cifar-train's options test trains with it.
+            let refused = fail(&format!("train --data moons --coupling c2ot --out {}", root().join("none").display()));
+            assert!(refused.contains("not told any"), "{refused}");
+        } else {
+            let loss = trained(&format!("{flag} {} {}", entry.name(), extra(entry)), 3);
+            assert!(loss.is_finite() && loss > 0.0, "{flag} {}: {loss}", entry.name());
+        }
         let parameter = |p: &fm_core::choice::Parameter| format!("{} = {} ({})", p.name, p.default, p.domain);
         let parameters = entry.parameters.iter().map(parameter).collect::<Vec<_>>().join("; ");
         let aliases = entry.names[1..].iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
@@ -200,8 +254,8 @@ fn time_library(name: &str) -> &'static str {
 const INTRODUCTION: &str = "# Options\n\n\
     Every option that has a name. This table is written by a test (`cargo xtask test -- -p tabular-train --test options`, with\n\
     `UPDATE_DOCS=1` to rewrite it) that trains and samples with each option through the real program and compares the numbers that the\n\
-    program prints for it (`tabular-train objective`) with an outside reference; the scripts that made the references lie in\n\
-    `crates/fm-core/tests/reference`. An option is written `name`, `name:value` or `name:parameter=value,...`, the same on the command\n\
+    program prints for it (`tabular-train objective`, `tabular-train couple`) with an outside reference; the scripts that made the references lie in\n\
+    `crates/*/tests/reference`. An option is written `name`, `name:value` or `name:parameter=value,...`, the same on the command\n\
     line, in configuration files and in checkpoints.\n";
 
 #[test]
@@ -247,11 +301,27 @@ fn every_named_option_runs_agrees_and_stands_in_the_table() {
         "gaussian" | "matched" | "sparse" => "closed-form moments (`crates/fm-core/tests/objective.rs`)".into(),
         other => panic!("source {other} has no reference"),
     });
-    text += &section::<CouplingKind>("Couplings", "--coupling", &plain, &|name| match name {
-        "independent" => "the definition".into(),
-        "exact" => "SciPy's `linear_sum_assignment` (`crates/fm-ot/src/assignment_tests.rs`)".into(),
-        "sinkhorn" => "POT's log-domain plan, to 1e-9 (`crates/fm-ot/tests/sinkhorn.rs`)".into(),
-        other => panic!("coupling {other} has no reference"),
+    let bridge = |entry: &Entry| match entry.name() {
+        "schroedinger-bridge" => "--path schroedinger-bridge --time-clip 1e-3",
+        _ => "",
+    };
+    text += &section::<CouplingKind>("Couplings", "--coupling", &bridge, &coupling_row);
+    let exact = |_: &Entry| "--coupling exact";
+    text += &section::<Metric>("Costs of optimal transport", "--cost", &exact, &|name| {
+        let want = &reference_of("fm-ot", "couplings")["costs"][name];
+        within(
+            "optimum by SciPy's `cdist` and `linear_sum_assignment`",
+            plan_deviation(&format!("--cost {name}"), want),
+            1e-9,
+        )
+    });
+    text += &section::<Pairs>("Pairs from a plan", "--pairs", &exact, &|name| match name {
+        "permutation" => "a row of each side in each pair, checked on the program's output".into(),
+        "drawn" => {
+            "frequencies within 5 standard deviations of the plan at 2e5 draws (`crates/fm-ot/tests/coupling.rs`)"
+                .into()
+        }
+        other => panic!("pairs {other} have no reference"),
     });
     let path = root().join("docs/options.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {

@@ -18,6 +18,13 @@ pub(crate) fn succeed(words: &str) -> String {
     out
 }
 
+/// The one line of error of a command that must fail.
+pub(crate) fn fail(words: &str) -> String {
+    let (code, _, error) = run(words);
+    assert_eq!((code, error.lines().count()), (Some(2), 1), "{words}\n{error}");
+    error
+}
+
 /// The rows of a CSV file after `skip` lines.
 pub(crate) fn columns(path: &Path, skip: usize) -> Vec<Vec<f64>> {
     let text = std::fs::read_to_string(path).unwrap();

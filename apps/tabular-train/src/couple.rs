@@ -1,0 +1,74 @@
+//! `tabular-train couple`: what a coupling does to two tables, or to a series of them.
+
+use crate::args::CoupleArgs;
+use anyhow::{Context, bail, ensure};
+use fm_core::coupling::{Conditions, Unpaired};
+use fm_core::rng::{Stream, stream};
+use fm_data::points;
+use fm_ot::coupling::{OtCoupling, Solved};
+use fm_ot::trajectory::trajectory;
+use ndarray::{Array2, ArrayView2};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
+    ensure!(args.tables.len() >= 2, "there is one table; give at least two, in the order of time");
+    let coupling = args
+        .coupling
+        .transport(args.cost, args.pairs, args.path)?
+        .with_context(|| format!("the {} coupling leaves rows as they are; choose another", args.coupling))?;
+    let tables = args.tables.iter().map(|t| points::csv(t)).collect::<Result<Vec<_>, _>>()?;
+    let classes = args.classes.as_deref().map(points::csv).transpose()?;
+    if let Some(odd) = classes.iter().flatten().find(|v| v.fract() != 0.0) {
+        bail!("--classes holds {odd}, which is no class; give whole numbers");
+    }
+    let classes: Option<Vec<i64>> = classes.map(|c| c.iter().map(|v| *v as i64).collect());
+    ensure!(classes.is_none() || tables.len() == 2, "--classes belong to the second of two tables; give two");
+    let views: Vec<ArrayView2<'_, f32>> = tables.iter().map(Array2::view).collect();
+    let conditions = classes.as_deref().map_or(Conditions::None, Conditions::Classes);
+    for (k, leg) in tables.windows(2).enumerate() {
+        describe(&coupling, [&leg[0], &leg[1]], conditions, &args.tables[k..k + 2])?;
+    }
+    let paths = trajectory(&views, &coupling, conditions, &mut stream(args.seed, 0, Stream::Coupling, 0))?;
+    let legs = (1..views.len()).map(|k| leg_cost(&coupling, &tables, &paths, k)).collect::<anyhow::Result<Vec<_>>>()?;
+    println!("pairs     cost {}", legs.iter().map(f64::to_string).collect::<Vec<_>>().join(", "));
+    if let Some(out) = &args.out {
+        let names = (0..views.len()).map(|k| format!("table_{k}")).collect::<Vec<_>>().join(",");
+        let line = |r: usize| paths.iter().map(|p| p[r].to_string()).collect::<Vec<_>>().join(",") + "\n";
+        let text: String = (0..views[0].nrows()).map(line).collect();
+        fm_train::files::write(out, format!("{names}\n{text}").as_bytes())?;
+        println!("wrote {}: a path a line, as row numbers from 0", out.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what the plan between two tables costs, for each unit of its mass.
+fn describe(
+    coupling: &OtCoupling,
+    [from, to]: [&Array2<f32>; 2],
+    conditions: Conditions<'_>,
+    names: &[PathBuf],
+) -> anyhow::Result<()> {
+    let cost = coupling.metric.matrix(to.view(), from.view())?;
+    let n = cost.nrows().max(1) as f64;
+    let (mass, spent) =
+        match coupling.solve(&Unpaired { x0: from.view(), x1: to.view(), conditions: conditions.view() })? {
+            Solved::Permutation(p) => (1.0, p.iter().enumerate().map(|(t, &s)| cost[(t, s)] / n).sum::<f64>()),
+            Solved::Masses(plan) => (plan.sum(), (&plan * &cost).sum()),
+        };
+    println!(
+        "plan      {} rows of {} to {}: cost {spent} of mass {mass}; as they stand {}",
+        cost.nrows(),
+        names[0].display(),
+        names[1].display(),
+        cost.diag().sum() / n
+    );
+    Ok(())
+}
+
+/// The mean cost of the pairs between table k - 1 and table k.
+fn leg_cost(coupling: &OtCoupling, tables: &[Array2<f32>], paths: &[Vec<usize>], k: usize) -> anyhow::Result<f64> {
+    let cost = coupling.metric.matrix(tables[k - 1].view(), tables[k].view())?;
+    let pairs = paths[k - 1].iter().zip(&paths[k]);
+    Ok(pairs.map(|(&i, &j)| cost[(i, j)]).sum::<f64>() / paths[k].len().max(1) as f64)
+}
