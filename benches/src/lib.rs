@@ -12,5 +12,5 @@ pub fn points(n: usize, dim: usize, seed: u64) -> Array2<f32> {
 /// Squared Euclidean costs between two independent normal point sets.
 pub fn cost_matrix(n: usize, dim: usize, seed: u64) -> Array2<f64> {
     let (x, y) = (points(n, dim, 2 * seed), points(n, dim, 2 * seed + 1));
-    fm_ot::cost::squared_euclidean(x.view(), y.view()).unwrap_or_default()
+    fm_ot::cost::Metric::SquaredEuclidean.matrix(x.view(), y.view()).unwrap_or_default()
 }

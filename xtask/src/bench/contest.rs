@@ -1,0 +1,138 @@
+//! One case of a comparison: the same work by us and by peers, in turn.
+
+use super::worker::{Answer, Worker};
+use anyhow::ensure;
+use std::time::{Duration, Instant};
+
+/// What a peer must agree with before its time counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Agreement {
+    /// The value, to a relative 1e-9.
+    Optimum,
+    /// The value as far as single precision carries it.
+    Single,
+    /// Its own L1 error, to this.
+    Error(f64),
+}
+
+/// Times of all rounds: ours, then each peer's.
+pub(super) struct Times {
+    ours: Vec<f64>,
+    peers: Vec<Option<Vec<f64>>>,
+}
+
+/// After this a case is content with the fewest rounds.
+const PATIENCE: Duration = Duration::from_secs(60);
+const FEWEST: usize = 3;
+
+/// Runs a request of ours and one of each peer in turn; a peer that finds nothing has no times.
+pub(super) fn contest(
+    (ours, theirs): (&mut Worker, &mut Worker),
+    request: &str,
+    peers: &[String],
+    agreement: Agreement,
+    rounds: u32,
+) -> anyhow::Result<Times> {
+    let mut times = Times { ours: Vec::new(), peers: vec![Some(Vec::new()); peers.len()] };
+    let started = Instant::now();
+    for round in 0..=rounds as usize {
+        let own = ours.solve(request)?;
+        check(request, own, own, agreement)?;
+        // The first round warms caches, allocators and compilers.
+        if round > 0 {
+            times.ours.push(own.seconds);
+        }
+        for (peer, seconds) in peers.iter().zip(&mut times.peers) {
+            let Some(seen) = seconds else { continue };
+            let found = theirs.solve(peer)?;
+            if found.value.is_nan() {
+                *seconds = None;
+                continue;
+            }
+            check(peer, found, own, agreement)?;
+            if round > 0 {
+                seen.push(found.seconds);
+            }
+        }
+        if round >= FEWEST && started.elapsed() > PATIENCE {
+            break;
+        }
+    }
+    Ok(times)
+}
+
+fn check(who: &str, found: Answer, own: Answer, agreement: Agreement) -> anyhow::Result<()> {
+    let off = (found.value - own.value).abs() / own.value.abs();
+    let agrees = match agreement {
+        Agreement::Optimum => off <= 1e-9,
+        Agreement::Single => off <= 1e-4,
+        Agreement::Error(most) => found.error <= most,
+    };
+    ensure!(agrees, "`{who}` finds {found:?}, ours {own:?}: no times are compared ({agreement:?})");
+    Ok(())
+}
+
+impl Times {
+    pub(super) fn rounds(&self) -> usize {
+        self.ours.len()
+    }
+
+    /// Milliseconds, as a cell.
+    pub(super) fn ours(&self) -> String {
+        cell(1e3 * median(&self.ours))
+    }
+
+    /// A peer's milliseconds, as a cell.
+    pub(super) fn peer(&self, k: usize) -> String {
+        self.peers[k].as_ref().map_or("nothing".into(), |seconds| cell(1e3 * median(seconds)))
+    }
+
+    /// Time over ours within a round: of one peer, or of whichever is fastest in that round. Median and extremes.
+    pub(super) fn ratio(&self, peers: &[usize]) -> String {
+        let fastest = |round: usize| {
+            let each = peers.iter().filter_map(|k| self.peers[*k].as_ref().map(|seconds| seconds[round]));
+            each.fold(f64::INFINITY, f64::min)
+        };
+        let ratios: Vec<f64> = (0..self.rounds()).map(|r| fastest(r) / self.ours[r]).collect();
+        if ratios.iter().any(|r| r.is_infinite()) {
+            return "no peer".into();
+        }
+        let (low, high) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
+        format!("**{:.2}** ({low:.2} to {high:.2})", median(&ratios))
+    }
+}
+
+/// Three digits.
+fn cell(value: f64) -> String {
+    let places = (2 - value.abs().max(1e-9).log10().floor() as i32).clamp(0, 4) as usize;
+    format!("{value:.places$}")
+}
+
+pub(super) fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    if n == 0 { f64::NAN } else { 0.5 * (values[(n - 1) / 2] + values[n / 2]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Times, cell, median};
+
+    #[test]
+    fn the_median_of_even_and_odd_counts() {
+        assert_eq!((median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 2.0, 3.0])), (2.0, 2.5));
+        assert_eq!([0.01234, 1.234, 123.4, 1234.0].map(cell), ["0.0123", "1.23", "123", "1234"]);
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round_against_the_fastest() {
+        let times = Times {
+            ours: vec![1.0, 2.0, 1.0],
+            peers: vec![Some(vec![3.0, 4.0, 9.0]), Some(vec![5.0, 2.0, 8.0]), None],
+        };
+        assert_eq!(times.ratio(&[0]), "**3.00** (2.00 to 9.00)");
+        assert_eq!(times.ratio(&[0, 1]), "**3.00** (1.00 to 8.00)");
+        assert_eq!((times.ratio(&[2]), times.peer(2)), ("no peer".into(), "nothing".into()));
+    }
+}

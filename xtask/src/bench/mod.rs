@@ -1,0 +1,88 @@
+//! `cargo xtask bench`: our benches, and with --peers the same work done by Python libraries in alternation with ours.
+
+mod contest;
+mod ot;
+mod training;
+mod worker;
+
+use crate::shell::{cargo, execute, root};
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What to measure.
+    #[arg(value_enum)]
+    suite: Suite,
+    /// Compare with SciPy, POT and ott-jax, installed under target/peers, and print ratios.
+    #[arg(long)]
+    peers: bool,
+    /// Also write the tables to docs/benchmarks.md.
+    #[arg(long)]
+    write_docs: bool,
+    /// Alternated runs of each case; a case that takes longer than a minute is content with 3.
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(3..))]
+    rounds: u32,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Suite {
+    /// Optimal transport: costs, exact assignments and entropic plans.
+    Ot,
+    /// What a coupling adds to a training step.
+    Training,
+}
+
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
+    let (name, report) = match args.suite {
+        Suite::Ot if !args.peers => return execute(&mut cargo(&["bench", "-p", "fm-benches", "--bench", "ot"])),
+        Suite::Ot => ("ot", ot::report(args.rounds)?),
+        Suite::Training => ("training", training::report(args.rounds)?),
+    };
+    println!("{report}");
+    if args.write_docs {
+        let path = root().join("docs/benchmarks.md");
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::write(&path, replaced(&before, name, &report))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs` and `cargo xtask bench training \
+                    --write-docs`; no number here is typed by hand.\n";
+
+/// The document with a suite's part, between its marks, replaced or added.
+fn replaced(document: &str, suite: &str, report: &str) -> String {
+    let (from, to) = (format!("\n<!-- {suite} -->\n"), format!("<!-- end of {suite} -->\n"));
+    let part = format!("{from}{report}{to}");
+    match (document.find(&from), document.find(&to)) {
+        (Some(start), Some(end)) => document[..start].to_owned() + &part + &document[end + to.len()..],
+        _ if document.starts_with(HEAD) => document.to_owned() + &part,
+        _ => HEAD.to_owned() + &part,
+    }
+}
+
+fn machine() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|l| l.strip_prefix("model name"))
+        .map_or("unknown processor", |l| l.trim_start_matches([' ', '\t', ':']));
+    format!("{model}, {} cores", std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEAD, replaced};
+
+    #[test]
+    fn a_suite_replaces_its_own_part_only() {
+        let both = replaced(&replaced("old text", "ot", "one\n"), "training", "two\n");
+        assert!(both.starts_with(HEAD) && both.contains("one\n") && both.contains("two\n"));
+        let again = replaced(&both, "ot", "three\n");
+        assert!(!again.contains("one\n") && again.contains("two\n") && again.contains("three\n"));
+        assert_eq!(again.matches("<!-- ot -->").count(), 1);
+    }
+}

@@ -1,0 +1,124 @@
+//! Optimal transport against SciPy, POT and ott-jax.
+
+use super::contest::{Agreement, contest};
+use super::machine;
+use super::worker::{Worker, environment};
+use crate::shell::{cargo, execute, root};
+use anyhow::Context;
+use std::fmt::Write as _;
+use std::process::Command;
+
+const THREADS: [usize; 2] = [1, 2];
+/// Dimensions of the points: the plane, and an image of CIFAR-10.
+const DIMENSIONS: [usize; 2] = [2, 3072];
+const EXACT: [usize; 7] = [64, 128, 256, 512, 1024, 2048, 4096];
+const ENTROPIC: [usize; 3] = [128, 512, 1024];
+const TOLERANCE: f64 = 1e-3;
+/// As a share of the mean cost, and in the unit of the cost.
+const RELATIVE: f64 = 0.05;
+const ABSOLUTE: f64 = 0.01;
+
+#[derive(Default)]
+struct Tables {
+    cost: String,
+    exact: String,
+    relative: String,
+    absolute: String,
+}
+
+pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+    let python = environment()?;
+    execute(&mut cargo(&["build", "--release", "-p", "fm-benches"]))?;
+    let mut tables = Tables::default();
+    let mut versions = String::new();
+    for threads in THREADS {
+        let mut ours = Worker::start(&mut Command::new(root().join("target/release/bench-worker")), threads)?;
+        let mut theirs = Worker::start(Command::new(&python).arg(root().join("benches/peers/worker.py")), threads)?;
+        let known = theirs.ask("versions")?;
+        let name = |(k, v): (&String, &serde_json::Value)| format!("{k} {}", v.as_str().unwrap_or_default());
+        versions = known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
+        for dim in DIMENSIONS {
+            for n in EXACT {
+                eprintln!("threads {threads}, dimension {dim}, n {n}");
+                load(&mut ours, &mut theirs, n, dim)?;
+                case(&mut tables, (&mut ours, &mut theirs), (dim, n, threads), rounds)?;
+            }
+        }
+    }
+    Ok(document(&tables, &versions, rounds))
+}
+
+fn load(ours: &mut Worker, theirs: &mut Worker, n: usize, dim: usize) -> anyhow::Result<()> {
+    let dir = root().join("target/peers");
+    let dir = dir.to_str().context("the workspace's path is not UTF-8")?;
+    ours.ask(&format!("make {dir} {n} {dim} {n}"))?;
+    ours.ask(&format!("load {dir}"))?;
+    theirs.ask(&format!("load {dir}"))?;
+    Ok(())
+}
+
+/// All that is measured on one cost matrix.
+fn case(
+    tables: &mut Tables,
+    (ours, theirs): (&mut Worker, &mut Worker),
+    (dim, n, threads): (usize, usize, usize),
+    rounds: u32,
+) -> anyhow::Result<()> {
+    let place = format!("| {dim} | {n} | {threads} |");
+    let peers = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+    let t = contest((ours, theirs), "cost", &peers(&["cost_pot"]), Agreement::Single, rounds)?;
+    writeln!(tables.cost, "{place} {} | {} | {} |", t.ours(), t.peer(0), t.ratio(&[0]))?;
+    let t = contest((ours, theirs), "assign", &peers(&["scipy", "pot"]), Agreement::Optimum, rounds)?;
+    let (scipy, pot, ratio) = (t.peer(0), t.peer(1), t.ratio(&[0, 1]));
+    eprintln!("  exact {ratio}");
+    writeln!(tables.exact, "{place} {} | {scipy} | {pot} | {ratio} | {} |", t.ours(), t.rounds())?;
+    if !ENTROPIC.contains(&n) {
+        return Ok(());
+    }
+    let mean = theirs.solve("mean")?.value;
+    let mut entropic = |epsilon: f64, pot: &str| {
+        let ask = |who: &str| format!("{who} {epsilon} {TOLERANCE}");
+        let requests = [ask("ott"), ask(pot)];
+        // Single precision leaves ott-jax's sums a little above where it stops.
+        contest((ours, theirs), &ask("sinkhorn"), &requests, Agreement::Error(1.05 * TOLERANCE), rounds)
+    };
+    let t = entropic(RELATIVE * mean, "pot_log")?;
+    let (ott, pot, by_ott, by_pot) = (t.peer(0), t.peer(1), t.ratio(&[0]), t.ratio(&[1]));
+    eprintln!("  entropic {by_ott} and {by_pot}");
+    writeln!(tables.relative, "{place} {} | {ott} | {pot} | {by_ott} | {by_pot} | {} |", t.ours(), t.rounds())?;
+    if dim == 2 {
+        let t = entropic(ABSOLUTE, "pot_plain")?;
+        let (ott, pot, by_ott) = (t.peer(0), t.peer(1), t.ratio(&[0]));
+        writeln!(tables.absolute, "{place} {} | {ott} | {pot} | {by_ott} | {} |", t.ours(), t.rounds())?;
+    }
+    Ok(())
+}
+
+fn document(tables: &Tables, versions: &str, rounds: u32) -> String {
+    let Tables { cost, exact, relative, absolute } = tables;
+    format!(
+        "## Optimal transport\n\n\
+         *Work*: two sets of n standard normal points of d dimensions, their matrix of squared Euclidean distances, and plans between equal \
+         masses. *Protocol*: one warm-up, which includes JAX's compilation, then {rounds} rounds (fewer where a case takes a minute) in which \
+         ours and each peer do the same work in turn, in processes of as many threads as the table says; the peers are confined to as many \
+         cores. *Times* are medians, in milliseconds. *Ratio*: the peer's time over ours within a round (above 1, ours is faster), its \
+         median and its extremes. *Peers*: {versions}. *Machine*: {}.\n\n\
+         ### Exact assignment\n\n\
+         Of a given matrix. The optima must agree to 1e-9 before a time counts, for which POT's cap on iterations is raised; the ratio is \
+         against whichever peer is faster in a round. Ours runs on one thread.\n\n\
+         | d | n | threads | ours | SciPy `linear_sum_assignment` | POT `emd` | ratio to the faster | rounds |\n\
+         |---|---|---|---|---|---|---|---|\n{exact}\n\
+         ### Cost matrix\n\n\
+         From f32 points, as f64; POT computes f32 input in f32 and without a second look at small distances.\n\n\
+         | d | n | threads | ours | POT `dist` | ratio |\n|---|---|---|---|---|---|\n{cost}\n\
+         ### Entropic plan, epsilon {RELATIVE} of the mean cost\n\n\
+         To an L1 error of {TOLERANCE}, which every side's plan is checked for; ott-jax in f32, jitted.\n\n\
+         | d | n | threads | ours | ott-jax | POT `sinkhorn_log` | ratio to ott-jax | ratio to POT | rounds |\n\
+         |---|---|---|---|---|---|---|---|---|\n{relative}\n\
+         ### Entropic plan, epsilon {ABSOLUTE} in the unit of the cost\n\n\
+         The same, against POT's plain form, which scales a kernel that can underflow; where it does, it finds nothing.\n\n\
+         | d | n | threads | ours | ott-jax | POT `sinkhorn` | ratio to ott-jax | rounds |\n\
+         |---|---|---|---|---|---|---|---|\n{absolute}",
+        machine()
+    )
+}

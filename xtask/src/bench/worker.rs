@@ -1,0 +1,80 @@
+//! Processes that do one side of a comparison, and the Python environment of the peers.
+
+use crate::shell::{execute, output, python, root};
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// A process that answers one line of JSON for each request.
+pub(super) struct Worker {
+    child: Child,
+    input: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+/// What a request for work is answered with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) seconds: f64,
+    /// What was found; NaN if nothing was.
+    pub(super) value: f64,
+    /// The L1 error of its marginals.
+    pub(super) error: f64,
+}
+
+impl Worker {
+    pub(super) fn start(command: &mut Command, threads: usize) -> anyhow::Result<Self> {
+        for variable in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"] {
+            command.env(variable, threads.to_string());
+        }
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start a worker")?;
+        let (input, stdout) = (child.stdin.take(), child.stdout.take().context("a worker has no output")?);
+        Ok(Self { child, input, answers: BufReader::new(stdout) })
+    }
+
+    pub(super) fn ask(&mut self, request: &str) -> anyhow::Result<Value> {
+        writeln!(self.input.as_mut().context("the worker is closed")?, "{request}")?;
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        serde_json::from_str(&line).with_context(|| format!("a worker failed at `{request}`"))
+    }
+
+    /// Does a piece of work once.
+    pub(super) fn solve(&mut self, request: &str) -> anyhow::Result<Answer> {
+        let answer = self.ask(request)?;
+        let number = |key: &str| answer[key].as_f64().unwrap_or(f64::NAN);
+        let seconds = answer["seconds"].as_f64().with_context(|| format!("`{request}` was answered without a time"))?;
+        Ok(Answer { seconds, value: number("value"), error: number("error") })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Closing its input ends it.
+        drop(self.input.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The Python of a virtual environment with the pinned peers, made when it is missing or its requirements have changed.
+pub(super) fn environment() -> anyhow::Result<PathBuf> {
+    let (home, wanted) = (root().join("target/peers"), root().join("benches/peers/requirements.txt"));
+    let (python_there, stamp) = (home.join("bin/python"), home.join("requirements.txt"));
+    let requirements = std::fs::read_to_string(&wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
+    if python_there.exists() && std::fs::read_to_string(&stamp).is_ok_and(|s| s == requirements) {
+        return Ok(python_there);
+    }
+    println!("installing the peers into {}", home.display());
+    output(Command::new(python()?).args(["-m", "venv", "--clear"]).arg(&home))
+        .context("Python cannot make a virtual environment (Debian: apt-get install python3-venv)")?;
+    let mut pip = Command::new(&python_there);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&wanted);
+    if execute(&mut pip).is_err() {
+        bail!("pip could not install {}; check the network, and that Python is 3.11 or newer", wanted.display());
+    }
+    std::fs::write(&stamp, requirements)?;
+    Ok(python_there)
+}
