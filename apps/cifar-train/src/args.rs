@@ -2,8 +2,8 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fm_app::flow::FlowArgs;
-use fm_app::sampler::SolveArgs;
 use fm_app::show::ShowArgs;
+use fm_app::solvers::SolveArgs;
 use fm_train::flat::Precision;
 use std::path::PathBuf;
 
@@ -147,6 +147,9 @@ pub(crate) struct SolverArgs {
     /// Guidance scale: 1 is the plain conditional model, more exaggerates the class. Without it: as the run's configuration says.
     #[arg(long, value_name = "S")]
     pub(crate) cfg_scale: Option<f64>,
+    /// Guide at times from LOW to HIGH only (0 is noise, 1 data).
+    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',')]
+    pub(crate) cfg_interval: Vec<f64>,
     #[command(flatten)]
     pub(crate) solve: SolveArgs,
     /// Fixes the noise; sample i is the same whatever the number of samples.
@@ -158,7 +161,7 @@ pub(crate) struct SolverArgs {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
-    /// Images integrated together; changes memory, not the samples (but for adaptive steps, which a batch shares).
+    /// Images integrated together; changes memory, not the samples (but for --pace per-batch).
     #[arg(long, default_value_t = 250, value_name = "N")]
     pub(crate) batch_size: usize,
 }

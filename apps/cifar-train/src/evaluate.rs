@@ -33,7 +33,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let copies = copy_rate(samples.view(), real.view())?;
     let mut result = json!({
         "checkpoint": loaded.path, "step": loaded.meta.step, "data": loaded.config.data, "samples": request.count,
-        "solver": request.sampler.describe(), "nfe": drawn.evaluations[0], "cfg_scale": request.cfg_scale, "seed": request.seed,
+        "solver": request.sampler.describe(), "nfe": drawn.mean_nfe(request.count, request.batch_size),
+        "cfg_scale": request.cfg_scale, "cfg_interval": [request.cfg_interval.0, request.cfg_interval.1], "seed": request.seed,
         "weights": if args.solver.raw_weights { "raw" } else { "ema" },
         "copies": copies.rate, "copy_threshold": copies.threshold,
     });

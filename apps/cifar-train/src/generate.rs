@@ -1,9 +1,9 @@
 //! From noise to images, in batches.
 
 use anyhow::ensure;
-use fm_app::sampler::Sampler;
+use fm_app::sampler::{Drawn, Sampler};
 use fm_core::objective::Objective;
-use fm_core::rng::Stream;
+use fm_core::rng::{Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_solvers::guidance::{Guided, Unconditional};
@@ -18,6 +18,7 @@ pub(crate) struct Request {
     pub(crate) objective: Objective,
     pub(crate) source: Source,
     pub(crate) cfg_scale: f64,
+    pub(crate) cfg_interval: (f64, f64),
     pub(crate) seed: u64,
     pub(crate) shape: Vec<i64>,
     /// How many.
@@ -35,8 +36,10 @@ pub(crate) struct Generated {
     pub(crate) values: Vec<f32>,
     /// The same for each step of the first batch, if frames were asked for.
     pub(crate) frames: Vec<Vec<f32>>,
-    /// Evaluations of the field, one entry a batch.
-    pub(crate) evaluations: Vec<usize>,
+    /// Evaluations of a sample (their mean), one entry a batch.
+    pub(crate) nfe: Vec<f64>,
+    /// Calls of the network.
+    pub(crate) calls: usize,
     pub(crate) seconds: f64,
 }
 
@@ -52,9 +55,11 @@ pub(crate) fn generate(
     let mut out = Generated::default();
     for first in (0..r.count).step_by(r.batch_size) {
         let rows = r.batch_size.min(r.count - first);
-        let (x, evaluations) = batch(model, device, r, first, rows, (frames && first == 0).then_some(&mut out.frames))?;
-        out.values.extend(to_host(&x));
-        out.evaluations.push(evaluations);
+        let drawn = batch(model, device, r, first, rows, frames && first == 0)?;
+        out.values.extend(to_host(&drawn.x));
+        out.frames.extend(drawn.frames.iter().map(to_host));
+        out.nfe.push(drawn.nfe);
+        out.calls += drawn.calls;
     }
     out.seconds = started.elapsed().as_secs_f64();
     ensure!(
@@ -64,32 +69,38 @@ pub(crate) fn generate(
     Ok(out)
 }
 
+impl Generated {
+    /// Evaluations of a sample, over all batches.
+    pub(crate) fn mean_nfe(&self, count: usize, batch_size: usize) -> f64 {
+        let rows = |i: usize| batch_size.min(count - i * batch_size) as f64;
+        self.nfe.iter().enumerate().map(|(i, nfe)| nfe * rows(i)).sum::<f64>() / count as f64
+    }
+}
+
 fn batch(
     model: &dyn VelocityModel,
     device: Device,
     r: &Request,
     first: usize,
     rows: usize,
-    mut frames: Option<&mut Vec<Vec<f32>>>,
-) -> anyhow::Result<(Tensor, usize)> {
+    frames: bool,
+) -> anyhow::Result<Drawn<Tensor>> {
     let dim: i64 = r.shape.iter().product();
     let noise = r.source.sample(r.seed, 0, Stream::Sample, first as u64, rows, dim as usize);
-    let x0 = upload(&noise, &[&[rows as i64], r.shape.as_slice()].concat(), device);
-    let observe = |_: f64, x: &Tensor| {
-        if let Some(frames) = &mut frames {
-            frames.push(to_host(x));
-        }
-    };
-    let solution = match (r.classes.get(first..first + rows), r.null_class) {
+    let shape = [&[rows as i64], r.shape.as_slice()].concat();
+    let x0 = upload(&noise, &shape, device);
+    let increments =
+        |step| upload(&normal_rows(r.seed, step, Stream::Increment, first as u64, rows, dim as usize), &shape, device);
+    match (r.classes.get(first..first + rows), r.null_class) {
         (Some(classes), null) if !classes.is_empty() => {
             let classes = Tensor::from_slice(classes).to_device(device);
             // Without a null class there is nothing to guide away from; the caller allows only scale 1 then.
-            let field = Guided { model, classes, null_class: null.unwrap_or(0), scale: r.cfg_scale };
-            r.sampler.run(&field, &r.objective, x0, observe)?
+            let (null_class, scale, interval) = (null.unwrap_or(0), r.cfg_scale, r.cfg_interval);
+            let field = Guided { model, classes, null_class, scale, interval };
+            r.sampler.run(&field, &r.objective, x0, increments, frames)
         }
-        _ => r.sampler.run(&Unconditional(model), &r.objective, x0, observe)?,
-    };
-    Ok((solution.x, solution.stats.evaluations))
+        _ => r.sampler.run(&Unconditional(model), &r.objective, x0, increments, frames),
+    }
 }
 
 fn to_host(x: &Tensor) -> Vec<f32> {

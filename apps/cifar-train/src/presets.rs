@@ -6,7 +6,7 @@ use anyhow::bail;
 use fm_app::cli::nearest;
 use fm_app::couplings::CouplingKind;
 use fm_app::flow::FlowConfig;
-use fm_app::sampler::SolverName;
+use fm_app::solvers::SolverName;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use fm_models::unet::UNetConfig;

@@ -38,15 +38,16 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
 
 /// What was done, with every number counted or timed.
 pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded, raw: bool) -> String {
-    let nfe = match drawn.evaluations.as_slice() {
-        [] => "none".into(),
-        [first, rest @ ..] if rest.iter().all(|n| n == first) => first.to_string(),
-        all => format!("{:.1} (mean over {} batches)", all.iter().sum::<usize>() as f64 / all.len() as f64, all.len()),
+    let nfe = match drawn.nfe.as_slice() {
+        [first, rest @ ..] if first.fract() == 0.0 && rest.iter().all(|n| n == first) => first.to_string(),
+        _ => format!("{:.1} (mean; {} calls)", drawn.mean_nfe(request.count, request.batch_size), drawn.calls),
     };
+    let (low, high) = request.cfg_interval;
+    let when = if (low, high) == (0.0, 1.0) { String::new() } else { format!(" for t from {low} to {high}") };
     let guidance = match request.classes.is_empty() {
         true => "unconditional".into(),
         false if request.cfg_scale == 1.0 => "class-conditional".into(),
-        false => format!("guidance {} (two network passes an evaluation)", request.cfg_scale),
+        false => format!("guidance {}{when} (two network passes an evaluation)", request.cfg_scale),
     };
     format!(
         "{} samples in {:.1} s: {:.1} samples/s, NFE {nfe}; {}, {guidance}; {} weights of step {}; seed {}",
@@ -110,6 +111,7 @@ pub(crate) fn with_classes(
         objective: loaded.config.flow.objective.clone(),
         source: loaded.source.clone(),
         cfg_scale,
+        cfg_interval: interval(&args.cfg_interval)?,
         seed: args.seed,
         shape: loaded.meta.data.shape.clone(),
         count,
@@ -117,6 +119,14 @@ pub(crate) fn with_classes(
         null_class,
         batch_size: args.batch_size,
     })
+}
+
+fn interval(given: &[f64]) -> anyhow::Result<(f64, f64)> {
+    match given {
+        [] => Ok((0.0, 1.0)),
+        [low, high] if low < high => Ok((*low, *high)),
+        other => bail!("--cfg-interval takes two rising times; got {other:?}"),
+    }
 }
 
 fn grid(args: &SampleArgs, loaded: &Loaded) -> Grid {

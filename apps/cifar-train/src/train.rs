@@ -111,6 +111,7 @@ impl Preview<'_> {
             objective: self.config.flow.objective.clone(),
             source: self.source.clone(),
             cfg_scale: if self.config.model.null_class().is_some() { self.config.sampling.cfg_scale } else { 1.0 },
+            cfg_interval: (0.0, 1.0),
             seed: self.config.seed,
             shape: row_shape(self.set),
             count,

@@ -14,7 +14,8 @@ use anyhow::{Context, Result};
 use fm_app::batches::Pairing;
 use fm_app::couplings::CouplingKind;
 use fm_app::flow::FlowConfig;
-use fm_app::sampler::{Sampler, SolverName};
+use fm_app::sampler::Sampler;
+use fm_app::solvers::SolverName;
 use fm_core::choice::Choice;
 use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows, torch_seed};
@@ -173,8 +174,9 @@ fn sample(model: &ClassMlp, objective: &Objective, class: i64, steps: usize, see
     let noise = normal_rows(seed, class as u64, Stream::Sample, 0, EVALUATED, 2);
     let x0 = upload(&noise, &[EVALUATED as i64, 2], Device::Cpu);
     let asked = Tensor::full([EVALUATED as i64], class, (Kind::Int64, Device::Cpu));
-    let field = Guided { model, classes: asked, null_class: 0, scale: 1.0 };
-    let solution = Sampler::fixed(SolverName::Euler, steps).run(&field, objective, x0, |_, _| ())?;
-    let values = Vec::<f32>::try_from(solution.x.reshape([-1])).context("samples cannot be read")?;
+    let field = Guided { model, classes: asked, null_class: 0, scale: 1.0, interval: (0.0, 1.0) };
+    let noise = |_| x0.zeros_like();
+    let drawn = Sampler::fixed(SolverName::Euler, steps).run(&field, objective, x0.copy(), noise, false)?;
+    let values = Vec::<f32>::try_from(drawn.x.reshape([-1])).context("samples cannot be read")?;
     Ok(Array2::from_shape_vec((EVALUATED, 2), values)?)
 }

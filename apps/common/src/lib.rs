@@ -9,7 +9,8 @@
 //! | [`flow`], [`sources`], [`couplings`] | what is learned: objective, source and coupling, as flags and as configuration |
 //! | [`aliases`] | the names that users of other trainers type from memory |
 //! | [`show`] | what an objective does, as a table and a picture |
-//! | [`sampler`] | the solvers that users can name |
+//! | [`solvers`] | the solvers that users can name |
+//! | [`sampler`] | from the source to the data by one of them |
 //! | [`job`] | a training run from its directory to its last line of output |
 //! | [`watch`] | progress, metrics, checkpoints and pictures of a run that trains |
 //! | [`pictures`] | image grids, animations and curves |
@@ -25,5 +26,6 @@ pub mod pictures;
 pub mod sampler;
 pub mod settings;
 pub mod show;
+pub mod solvers;
 pub mod sources;
 pub mod watch;

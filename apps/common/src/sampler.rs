@@ -1,145 +1,193 @@
-//! The solvers that users can name, as one choice.
+//! Sampling as a value: the solver that was asked for, and how it carries the source to the data.
 
-use anyhow::{bail, ensure};
-use fm_core::field::{Converted, VelocityField};
+use crate::solvers::{Pace, SolverName};
+use anyhow::bail;
+use fm_core::field::{Converted, RowField, Together};
 use fm_core::objective::Objective;
-use fm_core::path::PathKind;
+use fm_core::path::{PathKind, ProbPath};
 use fm_core::schedule::Rescheduled;
-use fm_core::state::Tolerance;
-use fm_solvers::adaptive::{self, Options};
-use fm_solvers::{Reason, Solution, fixed, tableau, uniform_grid};
-use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use fm_core::state::{OdeState, RowState};
+use fm_solvers::sde::{self, Diffusion, Method};
+use fm_solvers::{Grid, Options, Output, Reason, SolveError, Stats, adaptive, fixed, per_sample};
 
-/// A solver's name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum SolverName {
-    /// Order 1, one evaluation a step.
-    #[default]
-    Euler,
-    /// Order 2, two evaluations a step.
-    Midpoint,
-    /// Order 2, two evaluations a step.
-    Heun,
-    /// Classic, order 4, four evaluations a step.
-    Rk4,
-    /// Dormand-Prince 5(4): adaptive, or fixed when a number of steps is given.
-    Dopri5,
-}
-
-/// The flags that choose a solver, the same in every app.
-#[derive(Debug, Clone, clap::Args)]
-pub struct SolveArgs {
-    /// The ODE solver.
-    #[arg(long, default_value = "euler")]
-    pub solver: SolverName,
-    /// Fixed steps (50 but for dopri5, which chooses its own when this is not given).
-    #[arg(long, value_name = "N")]
-    pub num_steps: Option<usize>,
-    /// Relative tolerance of adaptive steps.
-    #[arg(long, default_value_t = 1e-5)]
-    pub rtol: f64,
-    /// Absolute tolerance of adaptive steps.
-    #[arg(long, default_value_t = 1e-5)]
-    pub atol: f64,
-    /// Sample along this path instead of the one that was trained on: the same samples but for the solver's error.
-    #[arg(long, value_name = "PATH")]
-    pub schedule: Option<PathKind>,
-}
-
-impl SolveArgs {
-    /// The sampler that the flags describe.
-    ///
-    /// # Errors
-    /// When they ask for no steps at all.
-    pub fn sampler(&self) -> anyhow::Result<Sampler> {
-        ensure!(self.num_steps != Some(0), "--num-steps is 0: give at least one");
-        let adaptive = self.solver == SolverName::Dopri5 && self.num_steps.is_none();
-        let steps = (!adaptive).then(|| self.num_steps.unwrap_or(50));
-        let tolerance = Tolerance { rtol: self.rtol, atol: self.atol };
-        Ok(Sampler { solver: self.solver, steps, tolerance, schedule: self.schedule })
-    }
+/// How the time is divided.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Steps {
+    /// As a grid does.
+    Fixed(Grid, usize),
+    /// At these times, from 0 (source) to 1 (data).
+    Listed(Vec<f64>),
+    /// As an error estimate says.
+    Adaptive(Pace, Options),
 }
 
 /// A solver with its accuracy.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sampler {
     /// The method.
     pub solver: SolverName,
-    /// Fixed steps; none lets dopri5 choose its own.
-    pub steps: Option<usize>,
-    /// Tolerance of adaptive steps.
-    pub tolerance: Tolerance,
+    /// Its steps.
+    pub steps: Steps,
+    /// Noise added on the way, and how; the solver's method then does not count.
+    pub stochastic: Option<(Method, Diffusion)>,
     /// The path to sample along, if not the one that was trained on.
     pub schedule: Option<PathKind>,
 }
 
+/// What came out.
+#[derive(Debug)]
+pub struct Drawn<S> {
+    /// The samples.
+    pub x: S,
+    /// States from the source to the samples, if they were asked for.
+    pub frames: Vec<S>,
+    /// Evaluations of a sample, counted; the mean where samples differ.
+    pub nfe: f64,
+    /// Calls of the network.
+    pub calls: usize,
+    /// Steps, accepted and rejected, over all samples that had their own.
+    pub stats: Stats,
+}
+
+impl<S> Drawn<S> {
+    /// The cost in words.
+    pub fn describe_nfe(&self) -> String {
+        if self.nfe == self.calls as f64 {
+            return self.calls.to_string();
+        }
+        format!("{:.1} (mean of a sample; {} calls)", self.nfe, self.calls)
+    }
+}
+
+/// States kept of an adaptive solve, whose own steps differ between samples.
+const FRAMES: usize = 50;
+
 impl Sampler {
-    /// A solver with a fixed number of steps.
+    /// A solver with a fixed number of equal steps.
     pub fn fixed(solver: SolverName, steps: usize) -> Self {
-        Self { solver, steps: Some(steps), tolerance: Options::default().tolerance, schedule: None }
+        Self { solver, steps: Steps::Fixed(Grid::Uniform, steps), stochastic: None, schedule: None }
     }
 
-    /// Carries the source to the data with a network trained for `objective`. `observe` sees the times and states along the way.
+    /// Carries the source to the data with a network trained for `objective`. `noise(i)` is standard normal and shaped as the batch;
+    /// only stochastic sampling asks for it.
     ///
     /// # Errors
     /// A singular end that the times of training did not keep away from, a request that cannot be carried out, and a solve that did not
     /// reach the end.
-    pub fn run(
+    pub fn run<S: OdeState + RowState>(
         &self,
-        network: &impl VelocityField<Tensor>,
+        network: &impl RowField<S>,
         objective: &Objective,
-        x0: Tensor,
-        observe: impl FnMut(f64, &Tensor),
-    ) -> anyhow::Result<Solution<Tensor>> {
-        let predicted = |x: &Tensor, t: f64| network.velocity(x, t);
+        x0: S,
+        noise: impl Fn(u64) -> S,
+        frames: bool,
+    ) -> anyhow::Result<Drawn<S>> {
+        let predicted = |x: &S, t: &[f64], rows: &[usize]| network.velocities(x, t, rows);
         let velocity = Converted::new(predicted, &objective.path, objective.prediction, objective.span()?)?;
         let Some(path) = self.schedule else {
-            return self.solve(&velocity, objective.span()?, x0, observe);
+            return self.solve(velocity, &objective.path, objective.span()?, x0, noise, frames);
         };
         let span = objective.span_along(&path)?;
-        self.solve(&Rescheduled::new(velocity, &objective.path, path, span)?, span, x0, observe)
+        self.solve(Rescheduled::new(velocity, &objective.path, path, span)?, &path, span, x0, noise, frames)
     }
 
-    fn solve(
+    /// Carries `x0` through `span` by a velocity along `path`.
+    ///
+    /// # Errors
+    /// See [`run`](Self::run).
+    pub fn solve<S: OdeState + RowState>(
         &self,
-        field: &impl VelocityField<Tensor>,
-        (low, high): (f64, f64),
-        x0: Tensor,
-        observe: impl FnMut(f64, &Tensor),
-    ) -> anyhow::Result<Solution<Tensor>> {
-        let tableau = match self.solver {
-            SolverName::Euler => &tableau::EULER,
-            SolverName::Midpoint => &tableau::MIDPOINT,
-            SolverName::Heun => &tableau::HEUN,
-            SolverName::Rk4 => &tableau::RK4,
-            SolverName::Dopri5 => &tableau::DOPRI5,
-        };
-        let solution = match self.steps {
-            Some(steps) => {
-                let grid: Vec<f64> = uniform_grid(steps).iter().map(|u| low * (1.0 - u) + high * u).collect();
-                fixed::solve(field, x0, &grid, tableau, observe)?
+        field: impl RowField<S>,
+        path: &impl ProbPath,
+        span: (f64, f64),
+        x0: S,
+        noise: impl Fn(u64) -> S,
+        frames: bool,
+    ) -> anyhow::Result<Drawn<S>> {
+        let every = if frames { Output::Steps } else { Output::Final };
+        let solution = match (&self.steps, self.stochastic) {
+            (Steps::Adaptive(Pace::PerSample, options), None) => {
+                return finish_rows(self.own_pace(&field, span, x0, options, frames)?);
             }
-            None => {
-                let options = Options { tolerance: self.tolerance, ..Options::default() };
-                adaptive::solve(field, x0, (low, high), tableau, &options, observe)?
+            (Steps::Adaptive(Pace::PerBatch, options), None) => {
+                adaptive::solve(&Together(field), x0, span, self.solver.tableau(), options, every)?
             }
+            (Steps::Adaptive(..), Some(_)) => {
+                bail!("stochastic sampling takes fixed steps: give --num-steps or --times")
+            }
+            (steps, None) => fixed::solve(&Together(field), x0, &steps.grid(span)?, self.solver.tableau(), every)?,
+            (steps, Some(how)) => sde::solve(&Together(field), path, x0, &steps.grid(span)?, how, noise, every)?,
         };
-        match solution.stats.reason {
-            Reason::ReachedEnd => Ok(solution),
-            reason => bail!("sampling stopped early: it {reason}"),
-        }
+        let (nfe, calls) = (solution.stats.evaluations as f64, solution.stats.evaluations);
+        check(solution.stats.reason)?;
+        Ok(Drawn { x: solution.x, frames: solution.states, nfe, calls, stats: solution.stats })
+    }
+
+    fn own_pace<S: OdeState + RowState>(
+        &self,
+        field: &impl RowField<S>,
+        span: (f64, f64),
+        x0: S,
+        options: &Options,
+        frames: bool,
+    ) -> Result<per_sample::BatchSolution<S>, SolveError> {
+        let times = Steps::Fixed(Grid::Uniform, FRAMES).grid(span)?;
+        let output = if frames { Output::At(&times) } else { Output::Final };
+        per_sample::solve(field, x0, span, self.solver.tableau(), options, output)
     }
 
     /// The method and its accuracy in words.
     pub fn describe(&self) -> String {
-        let name = format!("{:?}", self.solver).to_lowercase();
-        let accuracy = match self.steps {
-            Some(steps) => format!("{steps} steps"),
-            None => format!("rtol {} atol {}", self.tolerance.rtol, self.tolerance.atol),
+        let method = match self.stochastic {
+            Some((method, diffusion)) => format!("stochastic {method}, diffusion {diffusion}"),
+            None => self.solver.to_string(),
+        };
+        let accuracy = match &self.steps {
+            Steps::Fixed(Grid::Uniform, steps) => format!("{steps} steps"),
+            Steps::Fixed(grid, steps) => format!("{steps} steps, grid {grid}"),
+            Steps::Listed(times) => format!("{} listed steps", times.len().saturating_sub(1)),
+            Steps::Adaptive(pace, Options { tolerance, .. }) => {
+                let list = |b: &[f64]| b.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+                format!("{pace} steps, rtol {} atol {}", list(tolerance.rtol.values()), list(tolerance.atol.values()))
+            }
         };
         let along = self.schedule.map_or(String::new(), |path| format!(" along the {path} path"));
-        format!("{name}, {accuracy}{along}")
+        format!("{method}, {accuracy}{along}")
+    }
+}
+
+impl Steps {
+    /// The times in a span.
+    fn grid(&self, (low, high): (f64, f64)) -> Result<Vec<f64>, SolveError> {
+        let units = match self {
+            Self::Fixed(grid, steps) => grid.times(*steps)?,
+            Self::Listed(times) => times.clone(),
+            Self::Adaptive(..) => return Err(SolveError::Grid),
+        };
+        Ok(units.iter().map(|u| low * (1.0 - u) + high * u).collect())
+    }
+}
+
+fn finish_rows<S>(solution: per_sample::BatchSolution<S>) -> anyhow::Result<Drawn<S>> {
+    if let Some((row, reason)) = solution.failure() {
+        bail!("sampling stopped early: in sample {row} of its batch it {reason}");
+    }
+    let rows = &solution.rows;
+    let sum = |of: fn(&Stats) -> usize| rows.iter().map(of).sum::<usize>();
+    let stats = Stats {
+        evaluations: solution.row_evaluations(),
+        accepted: sum(|r| r.accepted),
+        rejected: sum(|r| r.rejected),
+        smallest_step: rows.iter().map(|r| r.smallest_step).fold(f64::INFINITY, f64::min),
+        reason: Reason::ReachedEnd,
+    };
+    let nfe = stats.evaluations as f64 / rows.len().max(1) as f64;
+    Ok(Drawn { nfe, calls: solution.calls, frames: solution.states, x: solution.x, stats })
+}
+
+fn check(reason: Reason) -> anyhow::Result<()> {
+    match reason {
+        Reason::ReachedEnd => Ok(()),
+        reason => bail!("sampling stopped early: it {reason}"),
     }
 }

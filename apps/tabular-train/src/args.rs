@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 use fm_app::couplings::CouplingKind;
 use fm_app::flow::{FlowArgs, help};
-use fm_app::sampler::SolveArgs;
 use fm_app::show::ShowArgs;
+use fm_app::solvers::SolveArgs;
 use fm_core::path::PathKind;
 use fm_ot::cost::Metric;
 use fm_ot::pairs::Pairs;

@@ -6,7 +6,7 @@ use crate::train::Saved;
 use anyhow::{Context, ensure};
 use fm_app::sampler::Sampler;
 use fm_core::objective::Objective;
-use fm_core::rng::Stream;
+use fm_core::rng::{Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_models::ModelConfig;
@@ -36,12 +36,12 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let sampler = args.solve.sampler()?;
     let objective = &saved.run.flow.objective;
     let drawer = Drawer { model: model.as_ref(), device, objective, source: &source, columns: &saved.columns };
-    let (values, evaluations) = drawer.draw(&sampler, args.num_samples, args.seed)?;
+    let Rows { values, nfe } = drawer.draw(&sampler, args.num_samples, args.seed)?;
     let line = |row: &[f32]| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
     let text: String = values.chunks_exact(dim).map(line).collect();
     fm_train::files::write(&args.out, text.as_bytes())?;
     println!(
-        "{} rows, NFE {evaluations}; {}; EMA weights of step {}; seed {}",
+        "{} rows, NFE {nfe}; {}; EMA weights of step {}; seed {}",
         args.num_samples,
         sampler.describe(),
         meta.step,
@@ -61,16 +61,25 @@ pub(crate) struct Drawer<'a> {
 }
 
 impl Drawer<'_> {
-    /// Rows in the table's own units, and the evaluations they cost.
-    pub(crate) fn draw(&self, sampler: &Sampler, rows: usize, seed: u64) -> anyhow::Result<(Vec<f32>, usize)> {
+    /// Rows in the table's own units.
+    pub(crate) fn draw(&self, sampler: &Sampler, rows: usize, seed: u64) -> anyhow::Result<Rows> {
         let dim = self.columns.mean.len();
         let x0 = self.source.sample(seed, 0, Stream::Sample, 0, rows, dim);
-        let x0 = upload(&x0, &[rows as i64, dim as i64], self.device);
-        let solution = sampler.run(&Unconditional(self.model), self.objective, x0, |_, _| ())?;
-        let mut values = Vec::<f32>::try_from(solution.x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;
+        let shape = [rows as i64, dim as i64];
+        let noise = |step| upload(&normal_rows(seed, step, Stream::Increment, 0, rows, dim), &shape, self.device);
+        let x0 = upload(&x0, &shape, self.device);
+        let drawn = sampler.run(&Unconditional(self.model), self.objective, x0, noise, false)?;
+        let mut values = Vec::<f32>::try_from(drawn.x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;
         self.columns.restore(&mut values);
-        Ok((values, solution.stats.evaluations))
+        Ok(Rows { values, nfe: drawn.describe_nfe() })
     }
+}
+
+/// What was drawn.
+pub(crate) struct Rows {
+    pub(crate) values: Vec<f32>,
+    /// What it cost, in words.
+    pub(crate) nfe: String,
 }
 
 /// Values of two columns as points.

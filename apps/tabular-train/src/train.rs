@@ -7,7 +7,8 @@ use crate::table::{Columns, TableBatches, open_source, read};
 use anyhow::Context;
 use fm_app::job::Job;
 use fm_app::pictures::scatter;
-use fm_app::sampler::{Sampler, SolverName};
+use fm_app::sampler::Sampler;
+use fm_app::solvers::SolverName;
 use fm_app::sources::irreducible;
 use fm_app::watch::Cadence;
 use fm_core::rng::{Stream, torch_seed};
@@ -104,7 +105,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         let drawn = drawer.draw(&sampler, 2000, config.seed);
         state.params.bind(None);
         let path = args.out.join("samples").join(format!("step-{}.png", state.step));
-        let sets = [("data", shown[..shown.len().min(2000)].to_vec()), ("samples", pairs(&drawn?.0))];
+        let sets = [("data", shown[..shown.len().min(2000)].to_vec()), ("samples", pairs(&drawn?.values))];
         scatter(&path, &format!("{} after {} steps", config.data, state.step), &sets)
     });
     job.run(model.as_ref(), &batches, state, picture)

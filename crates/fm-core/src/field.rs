@@ -1,5 +1,8 @@
 //! Velocity fields: what a solver integrates, and wrappers that make one from another.
 //!
+//! A [`VelocityField`] moves a whole state at one time; a [`RowField`] moves the rows of a batch, each at a time of its own, as a network
+//! does. [`Together`] makes the first from the second.
+//!
 //! | wrapper | the field it makes |
 //! |---|---|
 //! | [`Converted`] | the velocity of a network that predicts data, noise or score |
@@ -23,7 +26,7 @@
 use crate::Error;
 use crate::path::ProbPath;
 use crate::prediction::{Conversion, Prediction};
-use crate::state::OdeState;
+use crate::state::{OdeState, RowState};
 
 /// A velocity dx/dt = v(x, t) over states `S`; t runs from 0 (source) to 1 (data).
 pub trait VelocityField<S> {
@@ -34,6 +37,38 @@ pub trait VelocityField<S> {
 impl<S, F: Fn(&S, f64) -> S> VelocityField<S> for F {
     fn velocity(&self, x: &S, t: f64) -> S {
         self(x, t)
+    }
+}
+
+/// A velocity over a batch whose rows are at times of their own.
+pub trait RowField<S> {
+    /// Row i of the result is v(x_i, t\[i\]). A solver drops rows that have arrived: `rows[i]` is the place that row i had in the batch
+    /// at the start, in rising order, so that a field can find its label.
+    fn velocities(&self, x: &S, t: &[f64], rows: &[usize]) -> S;
+}
+
+impl<S, F: Fn(&S, &[f64], &[usize]) -> S> RowField<S> for F {
+    fn velocities(&self, x: &S, t: &[f64], rows: &[usize]) -> S {
+        self(x, t, rows)
+    }
+}
+
+/// All rows of a batch at one time.
+///
+/// ```
+/// use fm_core::field::{Together, VelocityField};
+/// use fm_core::state::RowState;
+/// use ndarray::{Array2, array};
+/// let growth = |x: &Array2<f64>, t: &[f64], _: &[usize]| Array2::row_combination(&[(t, x)]);
+/// assert_eq!(Together(growth).velocity(&array![[1.0], [4.0]], 0.5), array![[0.5], [2.0]]);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Together<F>(pub F);
+
+impl<S: RowState, F: RowField<S>> VelocityField<S> for Together<F> {
+    fn velocity(&self, x: &S, t: f64) -> S {
+        let rows: Vec<usize> = (0..x.rows()).collect();
+        self.0.velocities(x, &vec![t; rows.len()], &rows)
     }
 }
 
@@ -58,15 +93,33 @@ impl<F, P: ProbPath> Converted<F, P> {
     }
 }
 
+impl<F, P: ProbPath> Converted<F, P> {
+    /// The coefficients at t; NaN where the conversion fails, which a solver reports.
+    fn conversion(&self, t: f64) -> Conversion {
+        let conversion = self.path.at(t).and_then(|c| self.prediction.to(Prediction::Velocity, &c));
+        conversion.unwrap_or(Conversion { x: f64::NAN, prediction: f64::NAN })
+    }
+}
+
 impl<S: OdeState, F: VelocityField<S>, P: ProbPath> VelocityField<S> for Converted<F, P> {
-    /// NaN outside the span where the conversion fails; a solver reports it.
     fn velocity(&self, x: &S, t: f64) -> S {
         let predicted = self.field.velocity(x, t);
         if self.prediction == Prediction::Velocity {
             return predicted;
         }
-        let conversion = self.path.at(t).and_then(|c| self.prediction.to(Prediction::Velocity, &c));
-        let Conversion { x: a, prediction: b } = conversion.unwrap_or(Conversion { x: f64::NAN, prediction: f64::NAN });
+        let Conversion { x: a, prediction: b } = self.conversion(t);
         S::linear_combination(&[(a, x), (b, &predicted)])
+    }
+}
+
+impl<S: RowState, F: RowField<S>, P: ProbPath> RowField<S> for Converted<F, P> {
+    fn velocities(&self, x: &S, t: &[f64], rows: &[usize]) -> S {
+        let predicted = self.field.velocities(x, t, rows);
+        if self.prediction == Prediction::Velocity {
+            return predicted;
+        }
+        let each: Vec<_> = t.iter().map(|t| self.conversion(*t)).collect();
+        let (a, b): (Vec<_>, Vec<_>) = each.iter().map(|c| (c.x, c.prediction)).unzip();
+        S::row_combination(&[(&a, x), (&b, &predicted)])
     }
 }

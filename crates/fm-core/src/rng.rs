@@ -47,6 +47,12 @@ pub enum Stream {
     PathNoise = 11,
     /// Monte Carlo estimates.
     Estimate = 12,
+    /// Increments of stochastic sampling.
+    Increment = 13,
+    /// Probes of a divergence.
+    Probe = 14,
+    /// Dequantisation of pixels.
+    Dequantise = 15,
 }
 
 /// The generator of one row in one stream of one step of a run.

@@ -22,9 +22,9 @@
 //! ```
 
 use crate::Error;
-use crate::field::VelocityField;
+use crate::field::{RowField, VelocityField};
 use crate::path::{Coefficients, ProbPath};
-use crate::state::OdeState;
+use crate::state::{OdeState, RowState};
 
 /// How a time on the new path relates to the old one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,5 +119,20 @@ impl<S: OdeState, F: VelocityField<S>, P: ProbPath, Q: ProbPath> VelocityField<S
         };
         let u = self.field.velocity(&S::linear_combination(&[(1.0 / scale, x)]), t);
         S::linear_combination(&[(d_log_scale, x), (scale * d_t, &u)])
+    }
+}
+
+impl<S: RowState, F: RowField<S>, P: ProbPath, Q: ProbPath> RowField<S> for Rescheduled<F, P, Q> {
+    fn velocities(&self, x: &S, r: &[f64], rows: &[usize]) -> S {
+        const NOWHERE: Change = Change { t: f64::NAN, d_t: f64::NAN, scale: f64::NAN, d_log_scale: f64::NAN };
+        let at = |r: f64| change(&self.trained, &self.sampled, r).unwrap_or(NOWHERE);
+        let mut known: Vec<Change> = Vec::with_capacity(r.len());
+        for (i, time) in r.iter().enumerate() {
+            // Rows of a common grid are all at one time, and finding t is the only costly thing here.
+            known.push(if i > 0 && r[i - 1] == *time { known[i - 1] } else { at(*time) });
+        }
+        let column = |of: fn(&Change) -> f64| known.iter().map(of).collect::<Vec<_>>();
+        let u = self.field.velocities(&S::row_combination(&[(&column(|c| 1.0 / c.scale), x)]), &column(|c| c.t), rows);
+        S::row_combination(&[(&column(|c| c.d_log_scale), x), (&column(|c| c.scale * c.d_t), &u)])
     }
 }

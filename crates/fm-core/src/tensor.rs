@@ -4,7 +4,7 @@
 //! coefficients of a batch go to the device as one small block a combination, and nothing is read back.
 
 use crate::loss::{Loss, Reduction};
-use crate::state::{OdeState, RowState, Tolerance};
+use crate::state::{Bound, OdeState, RowState, Tolerance};
 use std::fmt::Debug;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -17,24 +17,51 @@ pub trait VelocityModel: Debug + Send {
 
 impl OdeState for Tensor {
     fn linear_combination(terms: &[(f64, &Self)]) -> Self {
-        no_grad(|| {
-            let Some(((c, first), rest)) = terms.split_first() else { return Tensor::new() };
-            let mut out = if *c == 1.0 { first.copy() } else { *first * *c };
-            for (c, s) in rest.iter().filter(|(c, _)| *c != 0.0) {
-                // g_add has no scaled in-place form in tch; addcmul with a scalar tensor would upload one per term.
-                out += *s * *c;
-            }
-            out
-        })
+        let Some(((c, first), rest)) = terms.split_first() else { return Tensor::new() };
+        rest.iter().filter(|(c, _)| *c != 0.0).fold(*first * *c, |sum, (c, s)| sum + *s * *c)
     }
 
-    fn error_norm(error: &Self, before: &Self, after: &Self, tol: Tolerance) -> f64 {
-        no_grad(|| {
-            let scale = before.abs().maximum(&after.abs()) * tol.rtol + tol.atol;
-            // One device-to-host read per step: the accept/reject decision needs it.
-            (error / scale).to_kind(Kind::Double).square().mean(Kind::Double).sqrt().double_value(&[])
-        })
+    fn error_norm(error: &Self, before: &Self, after: &Self, tol: &Tolerance) -> f64 {
+        // One device-to-host read per step: the accept/reject decision needs it.
+        scaled_squares(error, before, after, tol).mean(Kind::Double).sqrt().double_value(&[])
     }
+
+    fn assign_combination(&mut self, terms: &[(f64, &Self)]) {
+        let Some(((c, first), rest)) = terms.split_first() else { return };
+        self.copy_(first);
+        if *c != 1.0 {
+            let _ = self.g_mul_scalar_(*c);
+        }
+        for (c, s) in rest.iter().filter(|(c, _)| *c != 0.0) {
+            *self += *s * *c;
+        }
+    }
+
+    fn dimension(&self) -> Option<usize> {
+        Some(self.size().iter().skip(1).product::<i64>() as usize)
+    }
+
+    fn untracked<R>(work: impl FnOnce() -> R) -> R {
+        no_grad(work)
+    }
+}
+
+/// (e / scale)^2, in f64.
+fn scaled_squares(error: &Tensor, before: &Tensor, after: &Tensor, tol: &Tolerance) -> Tensor {
+    let larger = before.abs().maximum(&after.abs());
+    let scale = match (&tol.rtol, &tol.atol) {
+        (Bound::All(rtol), Bound::All(atol)) => larger * *rtol + *atol,
+        (rtol, atol) => larger * spread(rtol, error) + spread(atol, error),
+    };
+    (error / scale).to_kind(Kind::Double).square()
+}
+
+/// A bound as a tensor that broadcasts against a batch.
+fn spread(bound: &Bound, like: &Tensor) -> Tensor {
+    let dim: i64 = like.size().iter().skip(1).product();
+    let values: Vec<f64> = (0..dim as usize).map(|i| bound.at(i)).collect();
+    let shape: Vec<i64> = std::iter::once(1).chain(like.size().into_iter().skip(1)).collect();
+    Tensor::from_slice(&values).to_kind(like.kind()).to_device(like.device()).view(shape.as_slice())
 }
 
 impl RowState for Tensor {
@@ -43,16 +70,61 @@ impl RowState for Tensor {
     }
 
     fn row_combination(terms: &[(&[f64], &Self)]) -> Self {
-        let Some((_, first)) = terms.first() else { return Tensor::new() };
-        let rows = first.rows() as i64;
+        let Some(((_, first), rest)) = terms.split_first() else { return Tensor::new() };
+        let columns = Columns::upload(terms, first);
+        rest.iter().enumerate().fold(*first * columns.get(0), |sum, (k, (_, s))| sum.addcmul(s, &columns.get(k + 1)))
+    }
+
+    fn assign_row_combination(&mut self, terms: &[(&[f64], &Self)]) {
+        let Some(((_, first), rest)) = terms.split_first() else { return };
+        let columns = Columns::upload(terms, first);
+        self.copy_(first);
+        let _ = self.g_mul_(&columns.get(0));
+        for (k, (_, s)) in rest.iter().enumerate() {
+            let _ = self.addcmul_(s, &columns.get(k + 1));
+        }
+    }
+
+    fn row_error_norms(error: &Self, before: &Self, after: &Self, tol: &Tolerance) -> Vec<f64> {
+        let squares = scaled_squares(error, before, after, tol).flatten(1, -1);
+        let norms = squares.mean_dim(1, false, Kind::Double).sqrt();
+        // The one read of a step. A device that cannot be read has no norms, and the solve ends for want of them.
+        Vec::try_from(norms.to_device(Device::Cpu)).unwrap_or_default()
+    }
+
+    fn select_rows(&self, rows: &[usize]) -> Self {
+        self.index_select(0, &indices(rows, self.device()))
+    }
+
+    fn put_rows(&mut self, rows: &[usize], from: &Self) {
+        let _ = self.index_copy_(0, &indices(rows, self.device()), from);
+    }
+}
+
+/// Row numbers as int64 on a device.
+pub fn indices(rows: &[usize], device: Device) -> Tensor {
+    Tensor::from_slice(&rows.iter().map(|r| *r as i64).collect::<Vec<_>>()).to_device(device)
+}
+
+/// The coefficients of all terms, uploaded as one block.
+struct Columns {
+    block: Tensor,
+    shape: Vec<i64>,
+}
+
+impl Columns {
+    fn upload(terms: &[(&[f64], &Tensor)], like: &Tensor) -> Self {
         let values: Vec<f64> = terms.iter().flat_map(|(c, _)| c.iter().copied()).collect();
         // Narrowed on the host, so that the block crosses at its final size.
-        let block = Tensor::from_slice(&values).to_kind(first.kind()).to_device(first.device());
-        let shape: Vec<i64> =
-            std::iter::once(rows).chain(std::iter::repeat_n(1, first.dim().saturating_sub(1))).collect();
-        let column = |k: usize| block.narrow(0, k as i64 * rows, rows).view(shape.as_slice());
-        let (_, rest) = terms.split_at(1);
-        rest.iter().enumerate().fold(*first * column(0), |sum, (k, (_, s))| sum.addcmul(s, &column(k + 1)))
+        let block = Tensor::from_slice(&values).to_kind(like.kind()).to_device(like.device());
+        let ones = std::iter::repeat_n(1, like.dim().saturating_sub(1));
+        Self { block, shape: std::iter::once(like.rows() as i64).chain(ones).collect() }
+    }
+
+    /// Column k, which broadcasts over the rows' values.
+    fn get(&self, k: usize) -> Tensor {
+        let rows = self.shape[0];
+        self.block.narrow(0, k as i64 * rows, rows).view(self.shape.as_slice())
     }
 }
 
@@ -142,8 +214,13 @@ mod tests {
         let want = Vec::linear_combination(&[(1.0, &a), (-0.5, &b), (3.0, &e)]);
         let got = Tensor::linear_combination(&[(1.0, &tensor(&a)), (-0.5, &tensor(&b)), (3.0, &tensor(&e))]);
         assert!(Vec::<f64>::try_from(&got).unwrap().iter().zip(&want).all(|(g, w)| (g - w).abs() < 1e-12));
-        let tol = Tolerance { rtol: 1e-2, atol: 1e-3 };
-        let norm = Tensor::error_norm(&tensor(&e), &tensor(&a), &tensor(&b), tol);
-        assert!((norm - Vec::error_norm(&e, &a, &b, tol)).abs() < 1e-12);
+        let mut held = tensor(&a);
+        held.assign_combination(&[(1.0, &tensor(&a)), (-0.5, &tensor(&b)), (3.0, &tensor(&e))]);
+        assert_eq!(held, got);
+        for tol in [Tolerance::new(1e-2, 1e-3), Tolerance::new(vec![1e-2, 1e-3, 0.5], 1e-3)] {
+            let batch = |v: &Vec<f64>| Tensor::from_slice(v).view([1, 3]);
+            let norm = Tensor::error_norm(&batch(&e), &batch(&a), &batch(&b), &tol);
+            assert!((norm - Vec::error_norm(&e, &a, &b, &tol)).abs() < 1e-12);
+        }
     }
 }

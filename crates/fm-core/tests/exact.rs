@@ -13,10 +13,9 @@ use fm_core::path::{PathKind, ProbPath};
 use fm_core::prediction::{PREDICTIONS, Prediction};
 use fm_core::rng::{Stream, normal_rows, stream};
 use fm_core::schedule::Rescheduled;
-use fm_core::state::Tolerance;
 use fm_core::time::Times;
-use fm_solvers::adaptive::{self, Options};
 use fm_solvers::tableau::DOPRI5;
+use fm_solvers::{Options, Output, adaptive};
 use ndarray::{Array2, array};
 use rand::Rng;
 
@@ -69,9 +68,7 @@ fn sliced(x: &Array2<f64>, y: &Array2<f64>) -> f64 {
 }
 
 fn solve(field: &impl VelocityField<Array2<f64>>, x0: Array2<f64>, span: (f64, f64), tolerance: f64) -> Array2<f64> {
-    let tolerance = Tolerance { rtol: tolerance, atol: tolerance };
-    let options = Options { tolerance, ..Options::default() };
-    adaptive::solve(field, x0, span, &DOPRI5, &options, |_, _| ()).unwrap().x
+    adaptive::solve(field, x0, span, &DOPRI5, &Options::with_tolerance(tolerance), Output::Final).unwrap().x
 }
 
 #[test]

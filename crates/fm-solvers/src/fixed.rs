@@ -1,85 +1,87 @@
 //! Stepping along a given grid of times, forwards or backwards.
 //!
-//! A grid of n + 1 times is n steps; the evaluations are counted as they are made: n s for a method of s stages, n (s - 1) + 1
-//! for one whose last stage is the next step's first.
+//! A grid of n + 1 times is n steps; the evaluations are counted as they are made: n s for a method of s stages. A last stage that only
+//! an error estimate needs is left out, so that Dopri5 and Tsit5 take 6 a step.
 //!
 //! ```
-//! use fm_solvers::{fixed, tableau::EULER, uniform_grid};
-//! let field = |_: &Vec<f64>, t: f64| vec![2.0 * t];
-//! let solution = fixed::solve(&field, vec![0.0], &uniform_grid(4), &EULER, |_, _| ())?;
-//! assert_eq!(solution.x, [0.75]); // sum over left ends: 2 (0 + .25 + .5 + .75) / 4
+//! use fm_solvers::{Grid, Output, fixed, tableau::EULER};
+//! let field = |_: &f64, t: f64| 2.0 * t;
+//! let solution = fixed::solve(&field, 0.0, &Grid::Uniform.times(4)?, &EULER, Output::Final)?;
+//! assert_eq!(solution.x, 0.75); // sum over left ends: 2 (0 + .25 + .5 + .75) / 4
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
-use crate::{Reason, Solution, SolveError, Stats, tableau::Tableau};
-use fm_core::{field::VelocityField, state::OdeState};
+use crate::step::{Record, stages};
+use crate::{Output, Reason, Solution, SolveError, Stats, tableau::Tableau};
+use fm_core::field::VelocityField;
+use fm_core::state::{OdeState, Tolerance};
 
-/// Carries `x` along `grid`. `observe` sees every time and state, the first and the last included.
+/// Carries `x` along `grid`. A state that is not finite at the end is looked for in a second pass, which stops before it.
 ///
 /// # Errors
-/// [`SolveError::Grid`] unless the grid has at least two finite, strictly monotonic times.
+/// [`SolveError::Grid`] unless the grid has at least two finite, strictly monotonic times; times of output outside it; a malformed
+/// tableau.
 pub fn solve<S: OdeState>(
     field: &impl VelocityField<S>,
-    mut x: S,
+    x: S,
     grid: &[f64],
     tableau: &Tableau,
-    mut observe: impl FnMut(f64, &S),
+    output: Output<'_>,
 ) -> Result<Solution<S>, SolveError> {
     check_grid(grid)?;
-    let mut stats = Stats { reason: Reason::ReachedEnd, ..Stats::default() };
-    let mut first = None;
-    observe(grid[0], &x);
-    for pair in grid.windows(2) {
-        let (t, h) = (pair[0], pair[1] - pair[0]);
-        let k0 = first.take().unwrap_or_else(|| {
-            stats.evaluations += 1;
-            field.velocity(&x, t)
-        });
-        let mut step = runge_kutta(field, &x, t, h, k0, tableau);
-        stats.evaluations += tableau.stages() - 1;
-        stats.accepted += 1;
-        x = step.x;
-        first = if tableau.fsal() { step.k.pop() } else { None };
-        observe(pair[1], &x);
-    }
-    Ok(Solution { x, stats })
+    tableau.check()?;
+    output.check((grid[0], grid[grid.len() - 1]))?;
+    Ok(S::untracked(|| {
+        let solution = pass(field, &x, grid, tableau, output, false);
+        if is_finite(&solution.x) {
+            return solution;
+        }
+        let mut careful = pass(field, &x, grid, tableau, output, true);
+        careful.stats.evaluations += solution.stats.evaluations;
+        careful
+    }))
 }
 
-/// One step and its stages.
-pub(crate) struct Step<S> {
-    pub(crate) x: S,
-    pub(crate) k: Vec<S>,
-}
-
-/// Takes one step whose first stage is already known.
-pub(crate) fn runge_kutta<S: OdeState>(
+/// All steps; or, when `careful`, those before the first that is not finite.
+fn pass<S: OdeState>(
     field: &impl VelocityField<S>,
     x: &S,
-    t: f64,
-    h: f64,
-    first: S,
+    grid: &[f64],
     tableau: &Tableau,
-) -> Step<S> {
-    let mut k = Vec::with_capacity(tableau.stages());
-    k.push(first);
-    let mut latest = None;
-    for (a, c) in tableau.a.iter().zip(tableau.c).skip(1) {
-        let state = advance(x, h, a, &k);
-        k.push(field.velocity(&state, t + c * h));
-        latest = Some(state);
+    output: Output<'_>,
+    careful: bool,
+) -> Solution<S> {
+    // Interpolants may need a stage that steps do not.
+    let interpolates = matches!(output, Output::At(_));
+    let count = if interpolates { tableau.stages() } else { tableau.stages_of_a_step() };
+    let keep = usize::from(tableau.fsal() && count == tableau.stages());
+    let mut record = Record::new(output, grid[0], x);
+    let mut stats = Stats { smallest_step: f64::INFINITY, ..Stats::default() };
+    let mut x = S::linear_combination(&[(1.0, x)]);
+    let mut next = S::linear_combination(&[(1.0, &x)]);
+    let mut k = Vec::with_capacity(count);
+    for pair in grid.windows(2) {
+        let (t, h) = (pair[0], pair[1] - pair[0]);
+        stats.evaluations += stages(field, &x, (t, h), tableau, count, &mut k, &mut next);
+        if careful && !is_finite(&next) {
+            stats.reason = Reason::NonFinite { t };
+            break;
+        }
+        stats.accepted += 1;
+        stats.smallest_step = stats.smallest_step.min(h.abs());
+        record.step((t, h, pair[1]), &x, &next, &k, tableau);
+        std::mem::swap(&mut x, &mut next);
+        k.swap(0, count - 1);
+        k.truncate(keep);
     }
-    // With FSAL the last stage was evaluated at the new state itself.
-    let x = latest.filter(|_| tableau.fsal()).unwrap_or_else(|| advance(x, h, tableau.b, &k));
-    Step { x, k }
+    record.finish(x, stats)
 }
 
-/// x + h sum_i w_i k_i.
-fn advance<S: OdeState>(x: &S, h: f64, weights: &[f64], k: &[S]) -> S {
-    let stages = weights.iter().zip(k).filter(|(w, _)| **w != 0.0).map(|(w, k)| (h * w, k));
-    S::linear_combination(&std::iter::once((1.0, x)).chain(stages).collect::<Vec<_>>())
+pub(crate) fn is_finite<S: OdeState>(x: &S) -> bool {
+    S::error_norm(x, x, x, &Tolerance::new(0.0, 1.0)).is_finite()
 }
 
-fn check_grid(grid: &[f64]) -> Result<(), SolveError> {
+pub(crate) fn check_grid(grid: &[f64]) -> Result<(), SolveError> {
     let rises = |p: &[f64]| p[1] > p[0];
     let good = grid.len() > 1
         && grid.iter().all(|t| t.is_finite())

@@ -1,19 +1,24 @@
-//! Classifier-free guidance: a class-conditional network as a velocity field over tensors.
+//! Networks as velocity fields over tensors, with and without classifier-free guidance.
 //!
 //! v(x, t) = v_u + s (v_c - v_u), with v_c the prediction for the asked classes and v_u the one for the null class. s = 1 is
 //! the conditional field, s = 0 the unconditional one, s > 1 exaggerates the class. Both come from one forward pass over a
-//! doubled batch. Source: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022).
+//! doubled batch. Outside the guidance interval s = 1, which keeps variety where the noise is large.
+//!
+//! Sources: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022); Kynkaanniemi et al., "Applying Guidance in a Limited Interval"
+//! (2024).
 
-use fm_core::{field::VelocityField, tensor::VelocityModel};
-use tch::{Kind, Tensor, no_grad};
+use fm_core::field::RowField;
+use fm_core::state::RowState;
+use fm_core::tensor::{VelocityModel, upload_rows};
+use tch::{Kind, Tensor};
 
 /// A network without conditions, as a field.
 #[derive(Debug)]
 pub struct Unconditional<'a>(pub &'a dyn VelocityModel);
 
-impl VelocityField<Tensor> for Unconditional<'_> {
-    fn velocity(&self, x: &Tensor, t: f64) -> Tensor {
-        no_grad(|| self.0.forward_t(x, &times(x, t), None, false).to_kind(Kind::Float))
+impl RowField<Tensor> for Unconditional<'_> {
+    fn velocities(&self, x: &Tensor, t: &[f64], _: &[usize]) -> Tensor {
+        in_kind_of(x, self.0.forward_t(x, &upload_rows(t, x.device()), None, false))
     }
 }
 
@@ -28,28 +33,40 @@ pub struct Guided<'a> {
     pub null_class: i64,
     /// Guidance scale s.
     pub scale: f64,
+    /// Times at which s counts, both included; elsewhere it is 1.
+    pub interval: (f64, f64),
 }
 
-impl VelocityField<Tensor> for Guided<'_> {
-    fn velocity(&self, x: &Tensor, t: f64) -> Tensor {
-        no_grad(|| {
-            if self.scale == 1.0 || self.scale == 0.0 {
-                let null = self.classes.full_like(self.null_class);
-                let classes = if self.scale == 1.0 { &self.classes } else { &null };
-                return self.model.forward_t(x, &times(x, t), Some(classes), false).to_kind(Kind::Float);
+impl RowField<Tensor> for Guided<'_> {
+    fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
+        let whole = rows.len() == self.classes.rows();
+        let classes = if whole { self.classes.shallow_clone() } else { self.classes.select_rows(rows) };
+        let null = classes.full_like(self.null_class);
+        let times = upload_rows(t, x.device());
+        let inside = |t: &f64| (self.interval.0..=self.interval.1).contains(t);
+        let scales: Vec<f64> = t.iter().map(|t| if inside(t) { self.scale } else { 1.0 }).collect();
+        for (scale, classes) in [(1.0, &classes), (0.0, &null)] {
+            if scales.iter().all(|s| *s == scale) {
+                return in_kind_of(x, self.model.forward_t(x, &times, Some(classes), false));
             }
-            let doubled = Tensor::cat(&[x, x], 0);
-            let classes = Tensor::cat(&[&self.classes, &self.classes.full_like(self.null_class)], 0);
-            let v = self.model.forward_t(&doubled, &times(&doubled, t), Some(&classes), false).to_kind(Kind::Float);
-            let halves = v.chunk(2, 0);
-            // lerp is u + s (c - u): the formula above in one kernel.
-            halves[1].lerp(&halves[0], self.scale)
-        })
+        }
+        let (doubled, times) = (Tensor::cat(&[x, x], 0), Tensor::cat(&[&times, &times], 0));
+        let v = self.model.forward_t(&doubled, &times, Some(&Tensor::cat(&[&classes, &null], 0)), false);
+        let halves = in_kind_of(x, v).chunk(2, 0);
+        // lerp is u + s (c - u): the formula above in one kernel, and exactly c where s = 1.
+        if scales.windows(2).all(|pair| pair[0] == pair[1]) {
+            return halves[1].lerp(&halves[0], scales[0]);
+        }
+        let ones = std::iter::repeat_n(1, x.dim().saturating_sub(1));
+        let shape: Vec<i64> = std::iter::once(x.rows() as i64).chain(ones).collect();
+        let column = upload_rows(&scales, x.device()).to_kind(x.kind()).view(shape.as_slice());
+        halves[1].lerp_tensor(&halves[0], &column)
     }
 }
 
-fn times(x: &Tensor, t: f64) -> Tensor {
-    Tensor::full([x.size()[0]], t, (Kind::Float, x.device()))
+/// A network that computes in half precision still moves a state in its own.
+fn in_kind_of(x: &Tensor, v: Tensor) -> Tensor {
+    if x.kind() == Kind::Double { v.to_kind(Kind::Double) } else { v.to_kind(Kind::Float) }
 }
 
 #[cfg(test)]
@@ -66,13 +83,26 @@ mod tests {
         }
     }
 
+    fn guided(scale: f64, interval: (f64, f64)) -> Guided<'static> {
+        Guided { model: &ClassIndex, classes: Tensor::from_slice(&[1i64, 4]), null_class: 10, scale, interval }
+    }
+
+    fn values(field: &Guided<'_>, t: &[f64], rows: &[usize]) -> Vec<f32> {
+        let x = Tensor::zeros([t.len() as i64, 1], (Kind::Float, tch::Device::Cpu));
+        Vec::try_from(field.velocities(&x, t, rows).view(-1)).unwrap()
+    }
+
     #[test]
     fn guidance_is_its_formula() {
-        let x = Tensor::zeros([2, 1], (Kind::Float, tch::Device::Cpu));
         for (scale, want) in [(0.0, [10., 10.]), (1.0, [1., 4.]), (3.0, [-17., -8.]), (0.5, [5.5, 7.])] {
-            let classes = Tensor::from_slice(&[1i64, 4]);
-            let field = Guided { model: &ClassIndex, classes, null_class: 10, scale };
-            assert_eq!(Vec::<f32>::try_from(field.velocity(&x, 0.5).view(-1)).unwrap(), want);
+            assert_eq!(values(&guided(scale, (0.0, 1.0)), &[0.5, 0.5], &[0, 1]), want);
         }
+    }
+
+    #[test]
+    fn rows_keep_their_classes_and_are_guided_in_the_interval_only() {
+        assert_eq!(values(&guided(3.0, (0.0, 1.0)), &[0.5], &[1]), [-8.0]);
+        assert_eq!(values(&guided(3.0, (0.2, 0.6)), &[0.6, 0.7], &[0, 1]), [-17.0, 4.0]);
+        assert_eq!(values(&guided(3.0, (0.2, 0.6)), &[0.1, 0.7], &[0, 1]), [1.0, 4.0]);
     }
 }

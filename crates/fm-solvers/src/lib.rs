@@ -3,34 +3,38 @@
 //! | module | idea |
 //! |---|---|
 //! | [`tableau`] | a Runge-Kutta method is a table of numbers |
-//! | [`fixed`] | stepping along a given time grid |
-//! | [`adaptive`] | step sizes chosen by an error estimate |
+//! | [`grid`], [`fixed`] | a time grid, and stepping along it |
+//! | [`control`] | what the error of a step says about the size of the next |
+//! | [`adaptive`] | steps of one size for the whole state |
+//! | [`per_sample`] | each row of a batch at its own pace |
 //! | [`solution`] | what came out, what it cost, and why it stopped |
+//! | [`sde`] | stochastic sampling of the same marginals |
 //!
-//! With the feature `tch`, `guidance` wraps a class-conditional network as a field over tensors.
+//! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows log-densities.
 //!
 //! ```
-//! use fm_solvers::{fixed, tableau::RK4, uniform_grid};
+//! use fm_solvers::{Grid, Output, fixed, tableau::RK4};
 //! let decay = |x: &Vec<f64>, _t: f64| x.iter().map(|v| -v).collect::<Vec<_>>();
-//! let solution = fixed::solve(&decay, vec![1.0], &uniform_grid(20), &RK4, |_, _| ())?;
+//! let solution = fixed::solve(&decay, vec![1.0], &Grid::Uniform.times(20)?, &RK4, Output::Final)?;
 //! assert!((solution.x[0] - (-1.0f64).exp()).abs() < 1e-7);
 //! assert_eq!(solution.stats.evaluations, 80); // counted: four a step
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
 pub mod adaptive;
+pub mod control;
 pub mod fixed;
+pub mod grid;
 #[cfg(feature = "tch")]
 pub mod guidance;
+#[cfg(feature = "tch")]
+pub mod likelihood;
+pub mod per_sample;
+pub mod sde;
 pub mod solution;
+mod step;
 pub mod tableau;
 
-pub use solution::{Reason, Solution, SolveError, Stats};
-
-/// The grid of n equal steps from 0 to 1: n + 1 times.
-pub fn uniform_grid(steps: usize) -> Vec<f64> {
-    (0..=steps).map(|i| i as f64 / steps.max(1) as f64).collect()
-}
-
-#[cfg(test)]
-mod tests;
+pub use control::{Control, Options};
+pub use grid::Grid;
+pub use solution::{Output, Reason, Solution, SolveError, Stats};

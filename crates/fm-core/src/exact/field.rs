@@ -2,7 +2,7 @@
 
 use super::Mixture;
 use crate::Error;
-use crate::field::VelocityField;
+use crate::field::{RowField, VelocityField};
 use crate::path::ProbPath;
 use crate::prediction::Prediction;
 use ndarray::{Array2, Axis};
@@ -43,13 +43,19 @@ impl<'a, P: ProbPath> ExactField<'a, P> {
 }
 
 impl<P: ProbPath> VelocityField<Array2<f64>> for ExactField<'_, P> {
-    /// NaN where the path is singular; a solver reports it.
     fn velocity(&self, x: &Array2<f64>, t: f64) -> Array2<f64> {
+        self.velocities(x, &vec![t; x.nrows()], &[])
+    }
+}
+
+impl<P: ProbPath> RowField<Array2<f64>> for ExactField<'_, P> {
+    /// NaN where the path is singular; a solver reports it.
+    fn velocities(&self, x: &Array2<f64>, t: &[f64], _: &[usize]) -> Array2<f64> {
         let mut out = Array2::from_elem(x.dim(), f64::NAN);
-        let Ok((c, target)) = self.path.at(t).and_then(|c| Ok((c, Prediction::Velocity.target(&c)?))) else {
-            return out;
-        };
-        for (mut out, row) in out.axis_iter_mut(Axis(0)).zip(x.axis_iter(Axis(0))) {
+        for ((mut out, row), t) in out.axis_iter_mut(Axis(0)).zip(x.axis_iter(Axis(0))).zip(t) {
+            let Ok((c, target)) = self.path.at(*t).and_then(|c| Ok((c, Prediction::Velocity.target(&c)?))) else {
+                continue;
+            };
             let mean = self.mixture.posterior(&row.to_vec(), &c, &target).mean;
             out.iter_mut().zip(mean).for_each(|(out, v)| *out = v);
         }

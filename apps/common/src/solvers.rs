@@ -1,0 +1,158 @@
+//! The solvers that users can name, and the flags that choose one.
+
+use crate::flow::help;
+use crate::sampler::{Sampler, Steps};
+use anyhow::{bail, ensure};
+use fm_core::path::PathKind;
+use fm_core::state::{Bound, Tolerance};
+use fm_solvers::sde::{Diffusion, Method};
+use fm_solvers::{Control, Grid, Options, tableau, tableau::Tableau};
+
+fm_core::choice! {
+    /// A solver's name.
+    #[derive(Default)]
+    pub enum SolverName("solver") {
+        /// Order 1, one evaluation a step.
+        #[default]
+        Euler = "euler",
+        /// Order 2, two evaluations a step.
+        Midpoint = "midpoint",
+        /// Order 2, two evaluations a step.
+        Heun = "heun",
+        /// Classic, order 4, four evaluations a step.
+        Rk4 = "rk4",
+        /// Kutta's 3/8 rule, order 4, four evaluations a step.
+        Rk438 = "rk4-38" | "3/8",
+        /// Heun with an error estimate, 2(1): adaptive unless a number of steps is given, as those below.
+        HeunEuler = "heun-euler",
+        /// Order 3(2).
+        BogackiShampine = "bogacki-shampine" | "bosh3",
+        /// Dormand-Prince 5(4).
+        Dopri5 = "dopri5",
+        /// Tsitouras 5(4).
+        Tsit5 = "tsit5",
+    }
+}
+
+impl SolverName {
+    /// Its numbers.
+    pub fn tableau(self) -> &'static Tableau {
+        match self {
+            Self::Euler => &tableau::EULER,
+            Self::Midpoint => &tableau::MIDPOINT,
+            Self::Heun => &tableau::HEUN,
+            Self::Rk4 => &tableau::RK4,
+            Self::Rk438 => &tableau::RK4_38,
+            Self::HeunEuler => &tableau::HEUN_EULER,
+            Self::BogackiShampine => &tableau::BOGACKI_SHAMPINE,
+            Self::Dopri5 => &tableau::DOPRI5,
+            Self::Tsit5 => &tableau::TSIT5,
+        }
+    }
+}
+
+fm_core::choice! {
+    /// Who shares a step size.
+    #[derive(Default)]
+    pub enum Pace("pace") {
+        /// Nobody: a sample does not depend on its batch.
+        #[default]
+        PerSample = "per-sample",
+        /// The whole batch, by its mean error.
+        PerBatch = "per-batch",
+    }
+}
+
+fm_core::choice! {
+    /// How errors become step sizes.
+    #[derive(Default)]
+    pub enum Controller("controller") {
+        /// By the last error.
+        #[default]
+        I = "i",
+        /// By the last two: steadier on stiff stretches.
+        Pi = "pi",
+        /// By the last three.
+        Pid = "pid",
+    }
+}
+
+/// The flags that choose a solver, the same in every program.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SolveArgs {
+    #[arg(long, default_value_t, help = help::<SolverName>("The ODE solver"))]
+    solver: SolverName,
+    /// Fixed steps (50 but for adaptive solvers, which choose their own when this is not given).
+    #[arg(long, value_name = "N")]
+    num_steps: Option<usize>,
+    #[arg(long, default_value_t, help = help::<Grid>("How fixed steps divide the time"))]
+    grid: Grid,
+    /// The times of fixed steps themselves, rising from 0 (source) to 1 (data).
+    #[arg(long, value_name = "T,...", value_delimiter = ',', conflicts_with_all = ["num_steps", "grid"])]
+    times: Vec<f64>,
+    /// Relative tolerance of adaptive steps: one number, or one a dimension.
+    #[arg(long, value_name = "RTOL,...", value_delimiter = ',', default_value = "1e-5")]
+    rtol: Vec<f64>,
+    /// Absolute tolerance of adaptive steps: one number, or one a dimension.
+    #[arg(long, value_name = "ATOL,...", value_delimiter = ',', default_value = "1e-5")]
+    atol: Vec<f64>,
+    #[arg(long, default_value_t, help = help::<Pace>("Who shares an adaptive step size"))]
+    pace: Pace,
+    #[arg(long, default_value_t, help = help::<Controller>("How errors become step sizes"))]
+    controller: Controller,
+    /// Evaluations after which an adaptive solve gives up.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    max_evaluations: usize,
+    /// Sample along this path instead of the one that was trained on: the same samples but for the solver's error.
+    #[arg(long, value_name = "PATH")]
+    schedule: Option<PathKind>,
+    #[arg(long, value_name = "DIFFUSION", help = help::<Diffusion>("Sample stochastically, with this variance of the noise per unit time"))]
+    sde: Option<Diffusion>,
+    #[arg(long, value_name = "METHOD", default_value_t, help = help::<Method>("How stochastic steps are taken"))]
+    sde_method: Method,
+}
+
+impl SolveArgs {
+    /// The sampler that the flags describe.
+    ///
+    /// # Errors
+    /// When they ask for no steps at all, or for a grid of steps that the solver chooses itself.
+    pub fn sampler(&self) -> anyhow::Result<Sampler> {
+        let sampler = |steps| Sampler {
+            solver: self.solver,
+            steps,
+            stochastic: self.sde.map(|diffusion| (self.sde_method, diffusion)),
+            schedule: self.schedule,
+        };
+        if !self.times.is_empty() {
+            let rise = self.times.windows(2).all(|p| p[0] < p[1]);
+            let ends = (self.times.first(), self.times.last()) == (Some(&0.0), Some(&1.0));
+            ensure!(rise && ends, "--times must rise from 0 to 1, both included; got {:?}", self.times);
+            return Ok(sampler(Steps::Listed(self.times.clone())));
+        }
+        ensure!(self.num_steps != Some(0), "--num-steps is 0: give at least one");
+        let chooses = self.solver.tableau().e.is_some() && self.sde.is_none();
+        match self.num_steps {
+            None if chooses && self.grid != Grid::Uniform => {
+                bail!("{} chooses its own steps; give --num-steps with --grid", self.solver)
+            }
+            None if chooses => Ok(sampler(Steps::Adaptive(self.pace, self.options()))),
+            steps => Ok(sampler(Steps::Fixed(self.grid, steps.unwrap_or(50)))),
+        }
+    }
+
+    /// What adaptive steps have to keep to.
+    pub fn options(&self) -> Options {
+        let bound = |values: &[f64]| match values {
+            [one] => Bound::All(*one),
+            each => Bound::Each(each.to_vec()),
+        };
+        let control = match self.controller {
+            Controller::I => Control::I,
+            Controller::Pi => Control::PI,
+            Controller::Pid => Control::PID,
+        };
+        let tolerance = Tolerance::new(bound(&self.rtol), bound(&self.atol));
+        Options { tolerance, control, max_evaluations: self.max_evaluations, ..Options::default() }
+    }
+}

@@ -1,0 +1,130 @@
+//! Time grids: where the steps of a fixed-step solve begin and end; and the same maps as a change of time in the field.
+//!
+//! | name | n + 1 times from 0 to 1 | source |
+//! |---|---|---|
+//! | `uniform` | u = i / n | |
+//! | `warp` | 4 (1 - s) u^3 + 6 (s - 1) u^2 + (3 - 2 s) u: for s < 1 dense in the middle, for s > 1 at the ends | |
+//! | `edm` | 1 / (1 + sigma_i) with sigma_i^(1/rho) equally spaced from sigma_max to sigma_min over n values, then 1 | Karras et al. (2022), eq. 5 |
+//! | `shift` | u / (s - (s - 1) u): for s > 1 more steps near the noise | Esser et al., "Scaling Rectified Flow Transformers" (2024), 5.3.2 |
+//!
+//! `shift` is the paper's formula turned round, since its time runs from data to noise. `edm` begins at 1 / (1 + sigma_max), 0.0123 by
+//! default: the noise is taken for the state there, as in flow_matching.
+//!
+//! ```
+//! use fm_solvers::Grid;
+//! assert_eq!("shift:s=3".parse::<Grid>().unwrap().times(2)?, [0.0, 0.25, 1.0]);
+//! let edm = Grid::Edm { rho: 7.0, sigma_min: 0.002, sigma_max: 80.0 }.times(3)?;
+//! assert!((edm[0] - 1.0 / 81.0).abs() < 1e-15 && (edm[2] - 1.0 / 1.002).abs() < 1e-15 && edm[3] == 1.0);
+//! # Ok::<(), fm_solvers::SolveError>(())
+//! ```
+
+use crate::SolveError;
+use fm_core::choice::Domain;
+use fm_core::field::{RowField, VelocityField};
+use fm_core::state::{OdeState, RowState};
+
+fm_core::choice! {
+    /// How n steps divide the time from 0 to 1.
+    #[derive(Default)]
+    pub enum Grid("time grid") {
+        /// Equal steps.
+        #[default]
+        Uniform = "uniform",
+        /// A cubic: equal steps at s = 1.
+        Warp = "warp" {
+            /// Below 1 dense in the middle, above 1 at the ends.
+            s = 0.5, Domain::within(0.0, 1.5)
+        },
+        /// Equal steps of sigma^(1/rho), sigma the ratio of noise to data.
+        Edm = "edm" | "karras" {
+            /// The power.
+            rho = 7.0, Domain::above(0.0, 100.0);
+            /// The last sigma before 0.
+            sigma_min = 0.002, Domain::above(0.0, 1e6);
+            /// The first sigma.
+            sigma_max = 80.0, Domain::above(0.0, 1e6)
+        },
+        /// Time shifted toward the noise, as for large images.
+        Shift = "shift" | "sd3" {
+            /// Above 1 more steps near the noise.
+            s = 3.0, Domain::above(0.0, 1e6)
+        },
+    }
+}
+
+impl Grid {
+    /// The n + 1 times of n steps, rising from 0 (`edm`: from a little later) to 1.
+    ///
+    /// # Errors
+    /// [`SolveError::Grid`] when `steps` is 0, or the times do not rise (`edm` with sigma_min >= sigma_max).
+    pub fn times(&self, steps: usize) -> Result<Vec<f64>, SolveError> {
+        let n = steps as f64;
+        let mut times: Vec<f64> = match *self {
+            Self::Edm { rho, sigma_min, sigma_max } => {
+                let (from, to) = (sigma_max.powf(1.0 / rho), sigma_min.powf(1.0 / rho));
+                let sigma = |i: usize| (from + i as f64 / (n - 1.0).max(1.0) * (to - from)).powf(rho);
+                (0..steps).map(|i| 1.0 / (1.0 + sigma(i))).collect()
+            }
+            _ => (0..steps).map(|i| self.map(i as f64 / n).0).collect(),
+        };
+        times.push(1.0);
+        crate::fixed::check_grid(&times)?;
+        Ok(times)
+    }
+
+    /// t(u) and its derivative. `edm` is a list rather than a map, and counts as uniform here.
+    fn map(&self, u: f64) -> (f64, f64) {
+        match *self {
+            Self::Uniform | Self::Edm { .. } => (u, 1.0),
+            Self::Warp { s } => {
+                let t = ((4.0 * (1.0 - s) * u + 6.0 * (s - 1.0)) * u + 3.0 - 2.0 * s) * u;
+                (t, 12.0 * (1.0 - s) * u * u + 12.0 * (s - 1.0) * u + 3.0 - 2.0 * s)
+            }
+            Self::Shift { s } => {
+                let below = s - (s - 1.0) * u;
+                (u / below, s / (below * below))
+            }
+        }
+    }
+}
+
+/// A field in another time: dx/du = t'(u) v(x, t(u)), for grids that are maps. Adaptive steps in u are the field's own, seen through
+/// the map; solutions pass through the same states.
+///
+/// ```
+/// use fm_core::field::VelocityField;
+/// use fm_solvers::{Grid, Output, fixed, grid::Shifted, tableau::RK4};
+/// let field = |x: &f64, t: f64| -2.0 * t * x;
+/// let shifted = Shifted::new(field, "shift:s=3".parse().unwrap())?;
+/// assert!((shifted.velocity(&1.0, 0.5) - 3.0 / 4.0 * -0.5).abs() < 1e-15); // t = 1/4, t' = 3 / 2^2
+/// let x = fixed::solve(&shifted, 1.0, &Grid::Uniform.times(40)?, &RK4, Output::Final)?.x;
+/// assert!((x - (-1.0f64).exp()).abs() < 1e-6);
+/// # Ok::<(), fm_solvers::SolveError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Shifted<F> {
+    field: F,
+    map: Grid,
+}
+
+impl<F> Shifted<F> {
+    /// # Errors
+    /// [`SolveError::Grid`] for `edm`, which is not a map from \[0, 1\].
+    pub fn new(field: F, map: Grid) -> Result<Self, SolveError> {
+        if matches!(map, Grid::Edm { .. }) { Err(SolveError::Grid) } else { Ok(Self { field, map }) }
+    }
+}
+
+impl<S: OdeState, F: VelocityField<S>> VelocityField<S> for Shifted<F> {
+    fn velocity(&self, x: &S, u: f64) -> S {
+        let (t, slope) = self.map.map(u);
+        S::linear_combination(&[(slope, &self.field.velocity(x, t))])
+    }
+}
+
+impl<S: RowState, F: RowField<S>> RowField<S> for Shifted<F> {
+    fn velocities(&self, x: &S, u: &[f64], rows: &[usize]) -> S {
+        let (t, slopes): (Vec<_>, Vec<_>) = u.iter().map(|u| self.map.map(*u)).unzip();
+        S::row_combination(&[(&slopes, &self.field.velocities(x, &t, rows))])
+    }
+}

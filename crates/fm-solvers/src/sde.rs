@@ -1,0 +1,199 @@
+//! Stochastic sampling: paths that wander, with the marginals of the flow.
+//!
+//! If x moves with velocity v and the density of x_t has score s, then for any g(t)
+//!
+//! dx = (v(x, t) + g(t)^2 / 2 s(x, t)) dt + g(t) dW
+//!
+//! has the same density at every t. The score comes from the velocity (or from whatever the network predicts) by the path, whose source
+//! must be Gaussian. The noise forgives errors of the velocity at the price of more steps.
+//!
+//! | method | order (weak, in the step) | evaluations of n steps |
+//! |---|---|---|
+//! | Euler-Maruyama | 1 | n |
+//! | stochastic Heun, noise of both ends averaged | 2 | 2 n - 1 |
+//!
+//! The last step goes to the expected data point E\[x1 | x_t\] (denoising), since the score is singular where the noise ends.
+//!
+//! Sources: Song et al., "Score-Based Generative Modeling through SDEs" (2021); Ma et al., "SiT" (2024), sections 2.4 and 3.4; Kloeden and
+//! Platen, "Numerical Solution of SDEs" (1992), ch. 15.
+//!
+//! ```
+//! use fm_core::path::PathKind;
+//! use fm_solvers::{Grid, Output, sde::{self, Diffusion, Method}};
+//! // Data N(0, 1/4) from N(0, 1): v = x (t / 4 - (1 - t)) / (t^2 / 4 + (1 - t)^2).
+//! let field = |x: &Vec<f64>, t: f64| {
+//!     let slope = (t / 4.0 - (1.0 - t)) / (t * t / 4.0 + (1.0 - t) * (1.0 - t));
+//!     x.iter().map(|x| slope * x).collect::<Vec<_>>()
+//! };
+//! let noise = |step| fm_core::rng::normal_rows(0, step, fm_core::rng::Stream::Increment, 0, 4000, 1).into_iter().map(f64::from).collect();
+//! let x0: Vec<f64> = noise(1000);
+//! let diffusion = Diffusion::Constant { scale: 1.0 };
+//! let solution =
+//!     sde::solve(&field, &PathKind::Linear, x0, &Grid::Uniform.times(50)?, (Method::Heun, diffusion), noise, Output::Final)?;
+//! let variance = solution.x.iter().map(|x| x * x).sum::<f64>() / 4000.0;
+//! assert!((variance - 0.25).abs() < 0.02, "{variance}"); // 4 standard errors are 0.022
+//! assert_eq!(solution.stats.evaluations, 99);
+//! # Ok::<(), fm_solvers::SolveError>(())
+//! ```
+
+use crate::fixed::{check_grid, is_finite};
+use crate::step::Record;
+use crate::{Output, Reason, Solution, SolveError, Stats};
+use fm_core::choice::Domain;
+use fm_core::field::VelocityField;
+use fm_core::path::{Coefficients, ProbPath};
+use fm_core::prediction::{Conversion, Prediction};
+use fm_core::state::OdeState;
+
+fm_core::choice! {
+    /// g(t)^2, the variance of the noise per unit time. sigma(t) is the path's weight of the source.
+    pub enum Diffusion("diffusion") {
+        /// g^2 = scale.
+        Constant = "constant" {
+            /// Noise per unit time.
+            scale = 1.0, Domain::within(0.0, 1e6)
+        },
+        /// g^2 = scale sigma(t).
+        Sigma = "sigma" {
+            /// Noise per unit time at the source.
+            scale = 1.0, Domain::within(0.0, 1e6)
+        },
+        /// g^2 = scale sigma(t)^2.
+        SigmaSquared = "sigma-squared" {
+            /// Noise per unit time at the source.
+            scale = 1.0, Domain::within(0.0, 1e6)
+        },
+    }
+}
+
+impl Diffusion {
+    /// g(t)^2 at a point of a path.
+    pub fn variance(&self, c: &Coefficients) -> f64 {
+        match *self {
+            Self::Constant { scale } => scale,
+            Self::Sigma { scale } => scale * c.sigma,
+            Self::SigmaSquared { scale } => scale * c.sigma * c.sigma,
+        }
+    }
+}
+
+fm_core::choice! {
+    /// How a stochastic step is taken.
+    #[derive(Default)]
+    pub enum Method("stochastic method") {
+        /// One evaluation a step.
+        EulerMaruyama = "euler-maruyama",
+        /// Two evaluations a step, second order in distribution.
+        #[default]
+        Heun = "heun",
+    }
+}
+
+/// Carries `x` along a rising `grid`. `noise(i)` is what step i adds, standard normal and shaped as the state.
+///
+/// # Errors
+/// [`SolveError::Grid`] unless the grid has at least two finite, rising times; [`SolveError::NoInterpolant`] for output at given times;
+/// [`SolveError::Path`] where the path has noise of its own, or is singular at a time of the grid but the last.
+pub fn solve<S: OdeState>(
+    field: &impl VelocityField<S>,
+    path: &impl ProbPath,
+    x: S,
+    grid: &[f64],
+    (method, diffusion): (Method, Diffusion),
+    noise: impl Fn(u64) -> S,
+    output: Output<'_>,
+) -> Result<Solution<S>, SolveError> {
+    check_grid(grid)?;
+    if grid[1] < grid[0] {
+        return Err(SolveError::Backwards);
+    }
+    if matches!(output, Output::At(_)) {
+        return Err(SolveError::NoInterpolant);
+    }
+    let plan = Plan::new(path, grid, diffusion)?;
+    Ok(S::untracked(|| {
+        let solution = plan.pass(field, &x, method, &noise, output, false);
+        if is_finite(&solution.x) {
+            return solution;
+        }
+        let mut careful = plan.pass(field, &x, method, &noise, output, true);
+        careful.stats.evaluations += solution.stats.evaluations;
+        careful
+    }))
+}
+
+/// Everything that the path says about the grid.
+struct Plan<'a> {
+    grid: &'a [f64],
+    /// For each time but the last: the drift as a combination of x and v, and g.
+    drifts: Vec<(Conversion, f64)>,
+    /// E\[x1 | x_t\] at the last time but one.
+    denoise: Conversion,
+}
+
+impl<'a> Plan<'a> {
+    fn new(path: &impl ProbPath, grid: &'a [f64], diffusion: Diffusion) -> Result<Self, SolveError> {
+        let before = &grid[..grid.len() - 1];
+        let drift = |t: &f64| {
+            let c = path.at(*t)?;
+            let (score, variance) = (Prediction::Velocity.to(Prediction::Score, &c)?, diffusion.variance(&c));
+            let half = 0.5 * variance;
+            Ok((Conversion { x: half * score.x, prediction: 1.0 + half * score.prediction }, variance.sqrt()))
+        };
+        let drifts = before.iter().map(drift).collect::<Result<_, fm_core::Error>>()?;
+        let denoise = Prediction::Velocity.to(Prediction::Data, &path.at(before[before.len() - 1])?)?;
+        Ok(Self { grid, drifts, denoise })
+    }
+
+    /// All steps; or, when `careful`, those before the first that is not finite.
+    fn pass<S: OdeState>(
+        &self,
+        field: &impl VelocityField<S>,
+        x: &S,
+        method: Method,
+        noise: &impl Fn(u64) -> S,
+        output: Output<'_>,
+        careful: bool,
+    ) -> Solution<S> {
+        let mut record = Record::new(output, self.grid[0], x);
+        let mut stats = Stats { smallest_step: f64::INFINITY, ..Stats::default() };
+        let mut x = S::linear_combination(&[(1.0, x)]);
+        for (i, pair) in self.grid.windows(2).enumerate() {
+            let (t, h) = (pair[0], pair[1] - pair[0]);
+            let (drift, g) = self.drifts[i];
+            let v = field.velocity(&x, t);
+            stats.evaluations += 1;
+            let next = if i + 1 == self.drifts.len() {
+                S::linear_combination(&[(self.denoise.x, &x), (self.denoise.prediction, &v)])
+            } else {
+                let dw = noise(i as u64);
+                let (a, b, root) = (h * drift.x, h * drift.prediction, h.sqrt());
+                let euler = S::linear_combination(&[(1.0 + a, &x), (b, &v), (g * root, &dw)]);
+                match method {
+                    Method::EulerMaruyama => euler,
+                    Method::Heun => {
+                        let (ahead, g_ahead) = self.drifts[i + 1];
+                        let v_ahead = field.velocity(&euler, pair[1]);
+                        stats.evaluations += 1;
+                        S::linear_combination(&[
+                            (1.0 + 0.5 * a, &x),
+                            (0.5 * b, &v),
+                            (0.5 * h * ahead.x, &euler),
+                            (0.5 * h * ahead.prediction, &v_ahead),
+                            (0.5 * (g + g_ahead) * root, &dw),
+                        ])
+                    }
+                }
+            };
+            if careful && !is_finite(&next) {
+                stats.reason = Reason::NonFinite { t };
+                break;
+            }
+            stats.accepted += 1;
+            stats.smallest_step = stats.smallest_step.min(h);
+            record.push_step(pair[1], &next);
+            x = next;
+        }
+        record.finish(x, stats)
+    }
+}

@@ -1,0 +1,119 @@
+//! One Runge-Kutta step of a whole state, and the record of states on the way.
+
+use crate::tableau::{MAX_STAGES, Tableau};
+use crate::{Output, Solution, Stats};
+use fm_core::field::VelocityField;
+use fm_core::state::OdeState;
+
+/// Terms of a linear combination, on the stack: a step makes many.
+pub(crate) struct Weights<'a, S> {
+    terms: [(f64, &'a S); MAX_STAGES + 1],
+    count: usize,
+}
+
+impl<'a, S> Weights<'a, S> {
+    /// h w_i k_i, without what is zero, unless all are.
+    pub(crate) fn new(h: f64, w: &[f64], k: &'a [S]) -> Self {
+        Self { terms: [(0.0, &k[0]); MAX_STAGES + 1], count: 0 }.and(h, w, k)
+    }
+
+    /// x + sum h w_i k_i.
+    pub(crate) fn from(x: &'a S, h: f64, w: &[f64], k: &'a [S]) -> Self {
+        Self { terms: [(1.0, x); MAX_STAGES + 1], count: 1 }.and(h, w, k)
+    }
+
+    fn and(mut self, h: f64, w: &[f64], k: &'a [S]) -> Self {
+        for (w, k) in w.iter().zip(k).filter(|(w, _)| **w != 0.0) {
+            self.terms[self.count] = (h * w, k);
+            self.count += 1;
+        }
+        self
+    }
+
+    pub(crate) fn terms(&self) -> &[(f64, &'a S)] {
+        &self.terms[..self.count.max(1)]
+    }
+}
+
+/// Evaluates the stages that `k` lacks, of the first `count`, and leaves the new state in `next`. Returns the evaluations.
+pub(crate) fn stages<S: OdeState>(
+    field: &impl VelocityField<S>,
+    x: &S,
+    (t, h): (f64, f64),
+    tableau: &Tableau,
+    count: usize,
+    k: &mut Vec<S>,
+    next: &mut S,
+) -> usize {
+    let had = k.len();
+    for i in had..count {
+        if i == 0 {
+            k.push(field.velocity(x, t));
+            continue;
+        }
+        next.assign_combination(Weights::from(x, h, tableau.a[i], k).terms());
+        k.push(field.velocity(next, t + tableau.c[i] * h));
+    }
+    // With FSAL the last stage was evaluated at the new state itself.
+    if !(tableau.fsal() && count == tableau.stages()) {
+        next.assign_combination(Weights::from(x, h, tableau.b, k).terms());
+    }
+    count - had
+}
+
+/// States as they are passed.
+pub(crate) struct Record<'a, S> {
+    output: Output<'a>,
+    times: Vec<f64>,
+    states: Vec<S>,
+}
+
+impl<'a, S: OdeState> Record<'a, S> {
+    pub(crate) fn new(output: Output<'a>, start: f64, x: &S) -> Self {
+        let mut record = Self { output, times: Vec::new(), states: Vec::new() };
+        let wanted = match output {
+            Output::Final => false,
+            Output::At(times) => times.first() == Some(&start),
+            Output::Steps => true,
+        };
+        if wanted {
+            record.push(start, x);
+        }
+        record
+    }
+
+    /// An accepted step from (t, x) of size h, which ends at (end, next).
+    pub(crate) fn step(&mut self, (t, h, end): (f64, f64, f64), x: &S, next: &S, k: &[S], tableau: &Tableau) {
+        match self.output {
+            Output::Final => {}
+            Output::Steps => self.push(end, next),
+            Output::At(times) => {
+                while let Some(&time) = times.get(self.times.len()).filter(|time| (end - **time) * h >= 0.0) {
+                    if time == end {
+                        self.push(time, next);
+                        continue;
+                    }
+                    let weights = tableau.interpolate((time - t) / h);
+                    self.times.push(time);
+                    self.states.push(S::linear_combination(Weights::from(x, h, &weights, k).terms()));
+                }
+            }
+        }
+    }
+
+    /// A step that has no interpolant.
+    pub(crate) fn push_step(&mut self, end: f64, next: &S) {
+        if self.output == Output::Steps {
+            self.push(end, next);
+        }
+    }
+
+    fn push(&mut self, t: f64, x: &S) {
+        self.times.push(t);
+        self.states.push(S::linear_combination(&[(1.0, x)]));
+    }
+
+    pub(crate) fn finish(self, x: S, stats: Stats) -> Solution<S> {
+        Solution { x, times: self.times, states: self.states, stats }
+    }
+}

@@ -1,0 +1,87 @@
+//! Butcher tableaux: explicit Runge-Kutta methods as constant data.
+//!
+//! A step from (x, t) of size h computes k_i = v(x + h sum_j a_ij k_j, t + c_i h) and x' = x + h sum_i b_i k_i; the embedded
+//! error estimate, where there is one, is h sum_i e_i k_i, and the state at t + theta h is x + h sum_i b_i(theta) k_i with polynomials
+//! b_i(theta) that the method brings along (its dense output).
+//!
+//! ```
+//! use fm_solvers::tableau::{DOPRI5, RK4};
+//! assert_eq!((RK4.stages(), RK4.order, RK4.fsal()), (4, 4, false));
+//! assert_eq!((DOPRI5.stages(), DOPRI5.order, DOPRI5.fsal()), (7, 5, true)); // 6 new evaluations a step
+//! // The interpolant ends where the step does.
+//! assert!(DOPRI5.interpolate(1.0).iter().zip(DOPRI5.b).all(|(at_1, b)| (at_1 - b).abs() < 1e-14));
+//! ```
+
+mod methods;
+
+pub use methods::{ALL, BOGACKI_SHAMPINE, DOPRI5, EULER, HEUN, HEUN_EULER, MIDPOINT, RK4, RK4_38, TSIT5};
+
+use crate::SolveError;
+
+/// The most stages that a method may have.
+pub const MAX_STAGES: usize = 16;
+
+/// An explicit Runge-Kutta method.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tableau {
+    /// The name that users type.
+    pub name: &'static str,
+    /// Order of the global error.
+    pub order: usize,
+    /// Nodes c.
+    pub c: &'static [f64],
+    /// The strictly lower triangle of A, row by row; row 0 is empty.
+    pub a: &'static [&'static [f64]],
+    /// Weights b.
+    pub b: &'static [f64],
+    /// Weights of the embedded error estimate.
+    pub e: Option<&'static [f64]>,
+    /// For each stage the coefficients of theta, theta^2, ... in b_i(theta).
+    pub dense: &'static [&'static [f64]],
+    /// Order q of the interpolant: within a step its error is O(h^(q + 1)).
+    pub dense_order: usize,
+}
+
+impl Tableau {
+    /// Number of stages.
+    pub fn stages(&self) -> usize {
+        self.b.len()
+    }
+
+    /// Whether the last stage is the first one of the next step ("first same as last"): its row of A is b and its node 1.
+    pub fn fsal(&self) -> bool {
+        let last = self.stages() - 1;
+        last > 0 && self.c[last] == 1.0 && self.b[last] == 0.0 && self.a[last] == &self.b[..last]
+    }
+
+    /// The stages that the new state depends on: without those that only the error estimate and the interpolant need.
+    pub fn stages_of_a_step(&self) -> usize {
+        self.b.iter().rposition(|b| *b != 0.0).map_or(1, |last| last + 1)
+    }
+
+    /// b_i(theta), zero beyond the last stage.
+    pub fn interpolate(&self, theta: f64) -> [f64; MAX_STAGES] {
+        let mut weights = [0.0; MAX_STAGES];
+        for (w, coefficients) in weights.iter_mut().zip(self.dense) {
+            *w = theta * coefficients.iter().rev().fold(0.0, |sum, c| sum * theta + c);
+        }
+        weights
+    }
+
+    /// # Errors
+    /// [`SolveError::Tableau`] when the numbers do not fit together.
+    pub fn check(&self) -> Result<(), SolveError> {
+        let n = self.stages();
+        let why = match () {
+            () if n == 0 || n > MAX_STAGES => "it must have between 1 and 16 stages",
+            () if self.c.len() != n || self.a.len() != n => "A, b and c must have a row a stage",
+            () if self.a.iter().enumerate().any(|(i, row)| row.len() != i) => "row i of A must have i entries",
+            () if self.c[0] != 0.0 => "the first node must be 0",
+            () if self.order == 0 => "its order must be at least 1",
+            () if self.e.is_some_and(|e| e.len() != n) => "the error estimate must have a weight a stage",
+            () if self.dense.len() != n => "the interpolant must have a polynomial a stage",
+            () => return Ok(()),
+        };
+        Err(SolveError::Tableau { method: self.name, why })
+    }
+}
