@@ -11,8 +11,8 @@ use crate::config::{ModelError, require};
 use crate::layers::linear;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use tch::nn::{self, Module, Path};
-use tch::{Kind, Tensor};
 
 /// Sizes of the MLP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,6 @@ impl VelocityModel for Mlp {
             }
             h = layer.forward(&h);
         }
-        h.to_kind(Kind::Float)
+        h.to_kind(x.kind())
     }
 }

@@ -9,7 +9,7 @@
 
 use fm_core::field::RowField;
 use fm_core::state::RowState;
-use fm_core::tensor::{VelocityModel, upload_rows};
+use fm_core::tensor::VelocityModel;
 use tch::{Kind, Tensor};
 
 /// A network without conditions, as a field.
@@ -18,7 +18,7 @@ pub struct Unconditional<'a>(pub &'a dyn VelocityModel);
 
 impl RowField<Tensor> for Unconditional<'_> {
     fn velocities(&self, x: &Tensor, t: &[f64], _: &[usize]) -> Tensor {
-        in_kind_of(x, self.0.forward_t(x, &upload_rows(t, x.device()), None, false))
+        in_kind_of(x, self.0.forward_t(x, &times(x, t), None, false))
     }
 }
 
@@ -42,16 +42,16 @@ impl RowField<Tensor> for Guided<'_> {
         let whole = rows.len() == self.classes.rows();
         let classes = if whole { self.classes.shallow_clone() } else { self.classes.select_rows(rows) };
         let null = classes.full_like(self.null_class);
-        let times = upload_rows(t, x.device());
+        let at = times(x, t);
         let inside = |t: &f64| (self.interval.0..=self.interval.1).contains(t);
         let scales: Vec<f64> = t.iter().map(|t| if inside(t) { self.scale } else { 1.0 }).collect();
         for (scale, classes) in [(1.0, &classes), (0.0, &null)] {
             if scales.iter().all(|s| *s == scale) {
-                return in_kind_of(x, self.model.forward_t(x, &times, Some(classes), false));
+                return in_kind_of(x, self.model.forward_t(x, &at, Some(classes), false));
             }
         }
-        let (doubled, times) = (Tensor::cat(&[x, x], 0), Tensor::cat(&[&times, &times], 0));
-        let v = self.model.forward_t(&doubled, &times, Some(&Tensor::cat(&[&classes, &null], 0)), false);
+        let (doubled, at) = (Tensor::cat(&[x, x], 0), Tensor::cat(&[&at, &at], 0));
+        let v = self.model.forward_t(&doubled, &at, Some(&Tensor::cat(&[&classes, &null], 0)), false);
         let halves = in_kind_of(x, v).chunk(2, 0);
         // lerp is u + s (c - u): the formula above in one kernel, and exactly c where s = 1.
         if scales.windows(2).all(|pair| pair[0] == pair[1]) {
@@ -59,9 +59,14 @@ impl RowField<Tensor> for Guided<'_> {
         }
         let ones = std::iter::repeat_n(1, x.dim().saturating_sub(1));
         let shape: Vec<i64> = std::iter::once(x.rows() as i64).chain(ones).collect();
-        let column = upload_rows(&scales, x.device()).to_kind(x.kind()).view(shape.as_slice());
+        let column = times(x, &scales).view(shape.as_slice());
         halves[1].lerp_tensor(&halves[0], &column)
     }
+}
+
+/// A value a row, in the precision of the state.
+fn times(x: &Tensor, t: &[f64]) -> Tensor {
+    Tensor::from_slice(t).to_kind(x.kind()).to_device(x.device())
 }
 
 /// A network that computes in half precision still moves a state in its own.

@@ -31,8 +31,7 @@ fn errors_follow_the_tolerance_and_counts_are_honest() {
                         calls.set(calls.get() + 1);
                         driven(x, t)
                     };
-                    let options =
-                        Options { control, max_evaluations: 100_000, ..Options::with_tolerance(tolerance) };
+                    let options = Options { control, max_evaluations: 100_000, ..Options::with_tolerance(tolerance) };
                     let solution =
                         adaptive::solve(&counting, driven_at(start), span, tableau, &options, Output::Final).unwrap();
                     let what = format!("{} {control:?} {span:?} {tolerance}: {:?}", tableau.name, solution.stats);
@@ -105,7 +104,8 @@ fn trouble_is_a_reason_and_never_a_hang() {
     for tableau in embedded() {
         let options = Options::with_tolerance(1e-6);
         let solution = adaptive::solve(&explode, vec![1.0], (0.0, 2.0), tableau, &options, Output::Final).unwrap();
-        let (Reason::StepUnderflow { t } | Reason::NonFinite { t } | Reason::MaxEvaluations { t }) = solution.stats.reason
+        let (Reason::StepUnderflow { t } | Reason::NonFinite { t } | Reason::MaxEvaluations { t }) =
+            solution.stats.reason
         else {
             panic!("{} {:?}", tableau.name, solution.stats)
         };
@@ -269,7 +269,8 @@ fn finished_rows_leave_the_batch() {
         let s = per_sample::solve(&counting, batch(12), (0.0, 3.0), tableau, &options, Output::Final).unwrap();
         assert_eq!((s.calls, s.row_evaluations()), (calls.get(), evaluated.get()), "{}", tableau.name);
         assert!(s.failure().is_none());
-        let (least, most) = s.rows.iter().fold((usize::MAX, 0), |(l, m), r| (l.min(r.evaluations), m.max(r.evaluations)));
+        let (least, most) =
+            s.rows.iter().fold((usize::MAX, 0), |(l, m), r| (l.min(r.evaluations), m.max(r.evaluations)));
         assert!(2 * least < most && evaluated.get() < 12 * most, "{}: {least} to {most}", tableau.name);
     }
     let r = reference("problems");
