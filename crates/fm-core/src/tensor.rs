@@ -81,7 +81,8 @@ impl RowState for Tensor {
         self.copy_(first);
         let _ = self.g_mul_(&columns.get(0));
         for (k, (_, s)) in rest.iter().enumerate() {
-            let _ = self.addcmul_(s, &columns.get(k + 1));
+            // Not addcmul_: fused or not, by vector or by scalar, its rounding depends on how many rows there are.
+            *self += *s * columns.get(k + 1);
         }
     }
 

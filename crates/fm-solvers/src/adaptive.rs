@@ -42,13 +42,15 @@ pub fn solve<S: OdeState>(
 
 fn integrate<S: OdeState>(
     field: &impl VelocityField<S>,
-    mut x: S,
+    x: S,
     span: (f64, f64),
     (tableau, error_weights): (&Tableau, &[f64]),
     options: &Options,
     output: Output<'_>,
 ) -> Solution<S> {
     let mut record = Record::new(output, span.0, &x);
+    // A tensor that was handed over may share its memory.
+    let mut x = S::linear_combination(&[(1.0, &x)]);
     let mut k = Vec::with_capacity(tableau.stages());
     k.push(field.velocity(&x, span.0));
     let (first, cost) = match options.first_step {

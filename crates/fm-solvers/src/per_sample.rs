@@ -123,7 +123,8 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         let trajectories = if output == Output::Steps { (0..count).map(trajectory).collect() } else { Vec::new() };
         let out =
             BatchSolution { x: copy(), calls: 0, rows: vec![Stats::default(); count], times, states, trajectories };
-        let (next, error) = (copy(), copy());
+        // A tensor that was handed over may share its memory, so that even x is a copy.
+        let (x, next, error) = (copy(), copy(), copy());
         let mut batch = Self { field, tableau, options, output, rows: Vec::new(), x, k: Vec::new(), next, error, out };
         if count > 0 {
             batch.rows = batch.first_rows(count, span, reached);

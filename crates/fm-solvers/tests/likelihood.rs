@@ -202,12 +202,17 @@ fn tensors_are_states_like_any_other() {
     let times = [0.3, 1.0];
     for kind in [Kind::Double, Kind::Float] {
         let options = Options::with_tolerance(1e-4);
-        let whole = per_sample::solve(&field, x.to_kind(kind), (0.0, 1.0), &DOPRI5, &options, Output::At(&times)).unwrap();
+        let whole =
+            per_sample::solve(&field, x.to_kind(kind), (0.0, 1.0), &DOPRI5, &options, Output::At(&times)).unwrap();
         assert!(whole.rows[8].evaluations > 2 * whole.rows[0].evaluations);
         for rows in [vec![8, 0, 3], vec![5], vec![2, 1, 0, 8, 7, 6]] {
-            let other = |x: &Tensor, t: &[f64], of: &[usize]| field(x, t, &of.iter().map(|r| rows[*r]).collect::<Vec<_>>());
+            let other =
+                |x: &Tensor, t: &[f64], of: &[usize]| field(x, t, &of.iter().map(|r| rows[*r]).collect::<Vec<_>>());
             let start = x.to_kind(kind).select_rows(&rows);
-            let part = per_sample::solve(&other, start, (0.0, 1.0), &DOPRI5, &options, Output::At(&times)).unwrap();
+            let before = start.copy();
+            let shared = start.shallow_clone();
+            let part = per_sample::solve(&other, shared, (0.0, 1.0), &DOPRI5, &options, Output::At(&times)).unwrap();
+            assert_eq!(start, before, "the caller's tensor is not written to");
             assert_eq!(part.x, whole.x.select_rows(&rows));
             assert_eq!(part.states[0], whole.states[0].select_rows(&rows));
         }
@@ -220,6 +225,24 @@ fn tensors_are_states_like_any_other() {
         let host = per_sample::solve(&on_host, host, (0.0, 1.0), &DOPRI5, &options, Output::Final).unwrap();
         let tolerance = if kind == Kind::Double { 1e-12 } else { 1e-4 };
         assert!(values(&whole.x).iter().zip(&host.x).all(|(a, b)| (a - b).abs() < tolerance));
+    }
+}
+
+/// The same at the size of images, where libtorch splits its work.
+#[test]
+fn large_rows_do_not_depend_on_their_batch() {
+    let x = points(6, 3072, 7).to_kind(Kind::Float);
+    let field = |x: &Tensor, t: &[f64], _: &[usize]| {
+        let t = Tensor::from_slice(t).to_kind(Kind::Float).view([-1, 1]);
+        x.square() * t - x
+    };
+    let options = Options::with_tolerance(1e-3);
+    let solve = |x: Tensor| per_sample::solve(&field, x, (0.0, 1.0), &TSIT5, &options, Output::Final).unwrap();
+    let whole = solve(x.copy());
+    for rows in [vec![3], vec![5, 0], vec![1, 2, 3, 4]] {
+        let part = solve(x.select_rows(&rows));
+        assert_eq!(part.x, whole.x.select_rows(&rows), "{rows:?}");
+        assert!(rows.iter().zip(&part.rows).all(|(r, stats)| *stats == whole.rows[*r]));
     }
 }
 

@@ -66,11 +66,9 @@ fn variance(method: Method, diffusion: Diffusion, steps: usize) -> f64 {
 #[test]
 fn marginals_are_the_flows_to_the_stated_weak_order() {
     let exact = 0.64 / 4.0 + 0.04; // at t = 0.8
-    for diffusion in [
-        Diffusion::Constant { scale: 0.2 },
-        Diffusion::Sigma { scale: 2.0 },
-        Diffusion::SigmaSquared { scale: 3.0 },
-    ] {
+    for diffusion in
+        [Diffusion::Constant { scale: 0.2 }, Diffusion::Sigma { scale: 2.0 }, Diffusion::SigmaSquared { scale: 3.0 }]
+    {
         for (method, order, counts) in
             [(Method::EulerMaruyama, 1.0, [200, 400, 800, 1600]), (Method::Heun, 2.0, [100, 200, 400, 800])]
         {
