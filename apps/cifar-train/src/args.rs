@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fm_app::flow::FlowArgs;
+use fm_app::likelihood::LikelihoodArgs;
 use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
 use fm_train::flat::Precision;
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Sample(Box<SampleArgs>),
     /// Measure samples against the training data: class agreement and copies, by nearest neighbours.
     Evaluate(EvaluateArgs),
+    /// Bits per dimension of images under a model.
+    Likelihood(LikelihoodOf),
     /// Say what a checkpoint holds.
     Inspect(InspectArgs),
     /// Show what an objective does over time, without training anything.
@@ -203,6 +206,33 @@ pub(crate) struct EvaluateArgs {
     /// Also write the result as JSON.
     #[arg(long, value_name = "FILE.json")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LikelihoodOf {
+    /// The checkpoint, or a run directory for its newest good one.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) checkpoint: PathBuf,
+    /// The images: a name as in training, or cifar10-test for the test split. Without it: the data of the run.
+    #[arg(long)]
+    pub(crate) data: Option<String>,
+    /// How many images, the first ones.
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    pub(crate) num_images: usize,
+    /// Images at a time.
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    pub(crate) batch_size: usize,
+    /// Use the last weights instead of their moving average.
+    #[arg(long)]
+    pub(crate) raw_weights: bool,
+    #[command(flatten)]
+    pub(crate) how: LikelihoodArgs,
+    /// Where the bits per dimension go, one image a line.
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) out: Option<PathBuf>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
 }
 
 #[derive(Debug, Args)]

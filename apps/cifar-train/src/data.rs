@@ -17,10 +17,11 @@ pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
     Ok(match (kind, place) {
         ("digits", None) => digits::load(),
         ("cifar10", place) => cifar10::load(Path::new(place.unwrap_or(CIFAR10)), cifar10::Split::Train)?,
+        ("cifar10-test", place) => cifar10::load(Path::new(place.unwrap_or(CIFAR10)), cifar10::Split::Test)?,
         ("folder", Some(place)) => folder::load(Path::new(place), image_size)?,
         ("folder", None) => bail!("--data folder needs a place: folder:DIR"),
         _ => {
-            let hint = nearest(kind, ["digits", "cifar10", "folder"]).unwrap_or_default();
+            let hint = nearest(kind, ["digits", "cifar10", "cifar10-test", "folder"]).unwrap_or_default();
             bail!(
                 "no data set is called '{name}'; did you mean '{hint}'? There are digits, cifar10, cifar10:DIR and folder:DIR"
             )

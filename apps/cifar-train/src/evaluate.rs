@@ -3,21 +3,17 @@
 use crate::args::EvaluateArgs;
 use crate::data;
 use crate::generate::generate;
-use crate::model::load;
+use crate::model::{check_shape, load};
 use crate::sample::{image_scale, in_turn, summary, with_classes};
-use anyhow::ensure;
 use fm_metrics::nearest::{class_agreement, copy_rate};
 use ndarray::Array2;
 use serde_json::json;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
-    let loaded = load(&args.solver)?;
+    let loaded = load(&args.solver.checkpoint, args.solver.raw_weights, &args.solver.device)?;
     let training = data::open(&loaded.config.data, loaded.config.image_size)?;
-    ensure!(
-        training.shape.iter().map(|&s| s as i64).eq(loaded.meta.data.shape.iter().copied()),
-        "the data set has another image size than the model"
-    );
+    check_shape(&training, &loaded)?;
     let classes = in_turn(loaded.meta.data.classes.len(), args.num_samples);
     let request = with_classes(&args.solver, &loaded, args.num_samples, classes)?;
     let drawn = generate(loaded.model.as_ref(), loaded.device, &request, false)?;

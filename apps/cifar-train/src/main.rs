@@ -9,6 +9,7 @@ mod data;
 mod evaluate;
 mod generate;
 mod inspect;
+mod likelihood;
 mod model;
 mod plan;
 mod presets;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Likelihood(args) => likelihood::run(&args),
         Command::Objective(args) => fm_app::show::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     })

@@ -1,15 +1,15 @@
 //! A model read back from a checkpoint.
 
-use crate::args::SolverArgs;
 use crate::config::Config;
 use crate::data;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
+use fm_data::ImageSet;
 use fm_train::checkpoint::{self, Meta, Weights};
 use fm_train::flat::FlatParams;
 use fm_train::run_dir::latest_checkpoint;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tch::{Device, nn};
 
 pub(crate) struct Loaded {
@@ -22,9 +22,9 @@ pub(crate) struct Loaded {
     _store: nn::VarStore,
 }
 
-pub(crate) fn load(args: &SolverArgs) -> anyhow::Result<Loaded> {
-    let device = fm_app::device::select(&args.device)?;
-    let (path, meta, damaged) = latest_checkpoint(&args.checkpoint)?;
+pub(crate) fn load(checkpoint: &Path, raw_weights: bool, device: &str) -> anyhow::Result<Loaded> {
+    let device = fm_app::device::select(device)?;
+    let (path, meta, damaged) = latest_checkpoint(checkpoint)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
     let mut config: Config = serde_json::from_value(meta.config.clone())
         .with_context(|| format!("{} was not written by cifar-train", path.display()))?;
@@ -33,8 +33,16 @@ pub(crate) fn load(args: &SolverArgs) -> anyhow::Result<Loaded> {
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
     let mut params = FlatParams::new(&store, config.precision);
-    let weights = checkpoint::read_weights(&path, if args.raw_weights { Weights::Raw } else { Weights::Ema })?;
+    let weights = checkpoint::read_weights(&path, if raw_weights { Weights::Raw } else { Weights::Ema })?;
     let weights = params.join(weights)?;
     params.set_master(&weights);
     Ok(Loaded { path, meta, config, source, model, device, _store: store })
+}
+
+/// # Errors
+/// When images are not of the size that the model was trained on.
+pub(crate) fn check_shape(set: &ImageSet, loaded: &Loaded) -> anyhow::Result<()> {
+    let same = set.shape.iter().map(|&s| s as i64).eq(loaded.meta.data.shape.iter().copied());
+    ensure!(same, "the data set has images of {:?}, the model of {:?}", set.shape, loaded.meta.data.shape);
+    Ok(())
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
-    let loaded = load(&args.solver)?;
+    let loaded = load(&args.solver.checkpoint, args.solver.raw_weights, &args.solver.device)?;
     let request = request(args, &loaded)?;
     [Some(&args.out), args.npy.as_ref(), args.gif.as_ref()].into_iter().flatten().try_for_each(|p| make_parent(p))?;
     let drawn = generate(loaded.model.as_ref(), loaded.device, &request, args.gif.is_some())?;

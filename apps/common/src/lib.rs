@@ -10,6 +10,7 @@
 //! | [`aliases`] | the names that users of other trainers type from memory |
 //! | [`show`] | what an objective does, as a table and a picture |
 //! | [`solvers`] | the solvers that users can name |
+//! | [`likelihood`] | log-densities of data under a network |
 //! | [`sampler`] | from the source to the data by one of them |
 //! | [`job`] | a training run from its directory to its last line of output |
 //! | [`watch`] | progress, metrics, checkpoints and pictures of a run that trains |
@@ -22,6 +23,7 @@ pub mod couplings;
 pub mod device;
 pub mod flow;
 pub mod job;
+pub mod likelihood;
 pub mod pictures;
 pub mod sampler;
 pub mod settings;

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use fm_app::couplings::CouplingKind;
 use fm_app::flow::{FlowArgs, help};
+use fm_app::likelihood::LikelihoodArgs;
 use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
 use fm_core::path::PathKind;
@@ -24,6 +25,10 @@ pub(crate) enum Command {
     Train(Box<TrainArgs>),
     /// Draw rows from a checkpoint, as CSV.
     Sample(SampleArgs),
+    /// The log-density of rows under a model.
+    Likelihood(LikelihoodOf),
+    /// Carry points by the exact velocity to a mixture of Gaussians: what a solver costs and where it leads, without a network.
+    Solve(SolveOf),
     /// Show what an objective does over time, without training anything.
     Objective(Box<ShowArgs>),
     /// Pair the rows of tables by optimal transport, and say what it costs.
@@ -99,6 +104,51 @@ pub(crate) struct SampleArgs {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LikelihoodOf {
+    /// The rows, in the units of the table that the model was trained on.
+    #[arg(value_name = "FILE.csv")]
+    pub(crate) rows: PathBuf,
+    /// The checkpoint, or a run directory for its newest good one.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) checkpoint: PathBuf,
+    #[command(flatten)]
+    pub(crate) how: LikelihoodArgs,
+    /// Where the log-densities go, one a line.
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) out: Option<PathBuf>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SolveOf {
+    /// The centres of the Gaussians, a row each.
+    #[arg(value_name = "MEANS.csv")]
+    pub(crate) means: PathBuf,
+    /// Their standard deviation.
+    #[arg(long, default_value_t = 0.1)]
+    pub(crate) deviation: f64,
+    /// Where the points start; without it they are drawn from the source.
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) start: Option<PathBuf>,
+    /// How many to draw.
+    #[arg(long, default_value_t = 1000, value_name = "N", conflicts_with = "start")]
+    pub(crate) num_samples: usize,
+    /// The path from noise to data.
+    #[arg(long, default_value_t)]
+    pub(crate) path: PathKind,
+    #[command(flatten)]
+    pub(crate) solve: SolveArgs,
+    /// Fixes what is drawn.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Where the points end.
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

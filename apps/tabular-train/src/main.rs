@@ -5,7 +5,10 @@
 mod args;
 mod config;
 mod couple;
+mod likelihood;
+mod model;
 mod sample;
+mod solve;
 mod table;
 mod train;
 
@@ -17,6 +20,8 @@ fn main() -> ExitCode {
     fm_app::cli::run(|| match Cli::parse().command {
         Command::Train(args) => train::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Likelihood(args) => likelihood::run(&args),
+        Command::Solve(args) => solve::run(&args),
         Command::Objective(args) => fm_app::show::run(&args),
         Command::Couple(args) => couple::run(&args),
     })

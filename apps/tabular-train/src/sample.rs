@@ -1,41 +1,26 @@
 //! `tabular-train sample`.
 
 use crate::args::SampleArgs;
-use crate::table::{Columns, open_source};
-use crate::train::Saved;
-use anyhow::{Context, ensure};
+use crate::model::{Loaded, load};
+use crate::table::Columns;
+use anyhow::ensure;
 use fm_app::sampler::Sampler;
 use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
-use fm_models::ModelConfig;
 use fm_solvers::guidance::Unconditional;
-use fm_train::checkpoint::{Weights, read_weights};
-use fm_train::flat::{FlatParams, Precision};
-use fm_train::run_dir::latest_checkpoint;
 use std::process::ExitCode;
-use tch::{Device, Kind, nn};
+use tch::{Device, Kind};
 
 pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.num_samples > 0, "--num-samples is 0: ask for at least one row");
-    let device = fm_app::device::select(&args.device)?;
-    let (path, meta, damaged) = latest_checkpoint(&args.checkpoint)?;
-    damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
-    let mut saved: Saved = serde_json::from_value(meta.config)
-        .with_context(|| format!("{} was not written by tabular-train", path.display()))?;
-    let dim = saved.columns.mean.len();
-    // The name in a checkpoint is measured already.
-    let source = open_source(&mut saved.run, &saved.columns, || 0.0)?;
-    let store = nn::VarStore::new(device);
-    let model = ModelConfig::Mlp(saved.run.model(dim)).build(&store.root())?;
-    let mut params = FlatParams::new(&store, Precision::F32);
-    let weights = params.join(read_weights(&path, Weights::Ema)?)?;
-    params.set_master(&weights);
-
+    let loaded = load(&args.checkpoint, &args.device)?;
+    let dim = loaded.dim();
     let sampler = args.solve.sampler()?;
-    let objective = &saved.run.flow.objective;
-    let drawer = Drawer { model: model.as_ref(), device, objective, source: &source, columns: &saved.columns };
+    let Loaded { model, device, source, columns, .. } = &loaded;
+    let objective = &loaded.config.flow.objective;
+    let drawer = Drawer { model: model.as_ref(), device: *device, objective, source, columns };
     let Rows { values, nfe } = drawer.draw(&sampler, args.num_samples, args.seed)?;
     let line = |row: &[f32]| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
     let text: String = values.chunks_exact(dim).map(line).collect();
@@ -44,7 +29,7 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         "{} rows, NFE {nfe}; {}; EMA weights of step {}; seed {}",
         args.num_samples,
         sampler.describe(),
-        meta.step,
+        loaded.step,
         args.seed
     );
     println!("wrote {}", args.out.display());

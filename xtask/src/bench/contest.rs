@@ -103,7 +103,7 @@ impl Times {
 }
 
 /// Three digits.
-fn cell(value: f64) -> String {
+pub(super) fn cell(value: f64) -> String {
     let places = (2 - value.abs().max(1e-9).log10().floor() as i32).clamp(0, 4) as usize;
     format!("{value:.places$}")
 }

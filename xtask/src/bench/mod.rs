@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: our benches, and with --peers the same work done by Python libraries in alternation with ours.
 
 mod contest;
+mod ode;
 mod ot;
 mod training;
 mod worker;
@@ -14,7 +15,7 @@ pub(crate) struct BenchArgs {
     /// What to measure.
     #[arg(value_enum)]
     suite: Suite,
-    /// Compare with SciPy, POT and ott-jax, installed under target/peers, and print ratios.
+    /// Compare with Python libraries, installed under target/peers, and print ratios.
     #[arg(long)]
     peers: bool,
     /// Also write the tables to docs/benchmarks.md.
@@ -29,6 +30,8 @@ pub(crate) struct BenchArgs {
 enum Suite {
     /// Optimal transport: costs, exact assignments and entropic plans.
     Ot,
+    /// Solvers of differential equations: evaluations at equal error, and time; always beside torchdiffeq, diffrax and SciPy.
+    Ode,
     /// What a coupling adds to a training step.
     Training,
 }
@@ -37,6 +40,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let (name, report) = match args.suite {
         Suite::Ot if !args.peers => return execute(&mut cargo(&["bench", "-p", "fm-benches", "--bench", "ot"])),
         Suite::Ot => ("ot", ot::report(args.rounds)?),
+        Suite::Ode => ("ode", ode::report(args.rounds)?),
         Suite::Training => ("training", training::report(args.rounds)?),
     };
     println!("{report}");
@@ -50,8 +54,8 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs` and `cargo xtask bench training \
-                    --write-docs`; no number here is typed by hand.\n";
+const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs`, `cargo xtask bench ode --write-docs` and `cargo \
+                    xtask bench training --write-docs`; no number here is typed by hand.\n";
 
 /// The document with a suite's part, between its marks, replaced or added.
 fn replaced(document: &str, suite: &str, report: &str) -> String {

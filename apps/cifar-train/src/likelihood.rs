@@ -1,0 +1,84 @@
+//! `cifar-train likelihood`: bits per dimension.
+//!
+//! Levels u = 0, 1, ... are dequantised as x = (u + U(-1/2, 1/2)) / scale - 1 with scale half the largest level, so that the mean stays what
+//! the model was trained on; see [`bits_per_dim`].
+
+use crate::args::LikelihoodOf;
+use crate::model::{Loaded, load};
+use crate::{data, model};
+use anyhow::ensure;
+use fm_app::likelihood::mean_and_error;
+use fm_core::rng::{Stream, stream};
+use fm_core::tensor::upload;
+use fm_data::ImageSet;
+use fm_solvers::guidance::{Guided, Unconditional};
+use fm_solvers::likelihood::bits_per_dim;
+use rand::Rng;
+use std::process::ExitCode;
+use tch::Tensor;
+
+pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
+    let loaded = load(&args.checkpoint, args.raw_weights, &args.device)?;
+    let name = args.data.as_deref().unwrap_or(&loaded.config.data);
+    let set = data::open(name, loaded.config.image_size)?;
+    model::check_shape(&set, &loaded)?;
+    ensure!(args.num_images > 0 && args.batch_size > 0, "--num-images and --batch-size must be at least 1");
+    let count = args.num_images.min(set.len());
+    let scale = f64::from(set.levels) / 2.0;
+    let (mut bits, mut evaluations) = (Vec::with_capacity(count), 0.0);
+    for first in (0..count).step_by(args.batch_size) {
+        let rows = args.batch_size.min(count - first);
+        let x = dequantised(&set, first, rows, args.how.seed, &loaded);
+        let found = densities(args, &loaded, &set, first, &x)?;
+        evaluations += found.nfe * rows as f64;
+        bits.extend(found.values.iter().map(|log_p| bits_per_dim(*log_p, set.dim(), scale)));
+    }
+    let (mean, error) = mean_and_error(&bits);
+    println!(
+        "{count} images of {name}: {mean:.4} +- {error:.4} bits per dimension (an upper bound, uniform dequantisation), NFE {:.1}; {}; {} \
+         weights of step {}",
+        evaluations / count as f64,
+        args.how.describe(),
+        if args.raw_weights { "raw" } else { "EMA" },
+        loaded.meta.step
+    );
+    if let Some(path) = &args.out {
+        let text: String = bits.iter().map(|b| format!("{b}\n")).collect();
+        fm_train::files::write(path, text.as_bytes())?;
+        println!("wrote {}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Images `first..first + rows` with noise of half a level either way, each from a generator of its own.
+fn dequantised(set: &ImageSet, first: usize, rows: usize, seed: u64, loaded: &Loaded) -> Tensor {
+    let scale = f32::from(set.levels) / 2.0;
+    let image = |i: usize| {
+        let mut rng = stream(seed, 0, Stream::Dequantise, i as u64);
+        set.image(i).iter().map(move |u| (f32::from(*u) + rng.random::<f32>() - 0.5) / scale - 1.0).collect::<Vec<_>>()
+    };
+    let values: Vec<f32> = (first..first + rows).flat_map(image).collect();
+    upload(&values, &[&[rows as i64], loaded.meta.data.shape.as_slice()].concat(), loaded.device)
+}
+
+/// Under the label of each image, where the model knows labels.
+fn densities(
+    args: &LikelihoodOf,
+    loaded: &Loaded,
+    set: &ImageSet,
+    first: usize,
+    x: &Tensor,
+) -> anyhow::Result<fm_app::likelihood::Densities> {
+    let (model, objective) = (loaded.model.as_ref(), &loaded.config.flow.objective);
+    if loaded.meta.data.classes.is_empty() {
+        return args.how.evaluate(&Unconditional(model), objective, &loaded.source, x);
+    }
+    let rows = x.size()[0] as usize;
+    let known = loaded.meta.data.classes == set.classes && set.labels.len() >= first + rows;
+    ensure!(known, "the model has classes that these images are not labelled with; give labelled images");
+    let labels: Vec<i64> = set.labels[first..first + rows].iter().map(|l| i64::from(*l)).collect();
+    let classes = Tensor::from_slice(&labels).to_device(loaded.device);
+    let null_class = loaded.config.model.null_class().unwrap_or(0);
+    let field = Guided { model, classes, null_class, scale: 1.0, interval: (0.0, 1.0) };
+    args.how.evaluate(&field, objective, &loaded.source, x)
+}

@@ -1,0 +1,55 @@
+//! `tabular-train solve`: what a solver costs and how far off it is, on a field that is known exactly.
+
+use crate::args::SolveOf;
+use anyhow::ensure;
+use fm_app::sampler::Sampler;
+use fm_core::exact::{ExactField, Mixture};
+use fm_core::objective::Objective;
+use fm_core::rng::{Stream, normal_rows};
+use fm_data::points;
+use ndarray::Array2;
+use std::process::ExitCode;
+
+pub(crate) fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
+    let means = points::csv(&args.means)?.mapv(f64::from);
+    ensure!(
+        args.deviation > 0.0 && args.deviation.is_finite(),
+        "--deviation is {}; give a width above 0",
+        args.deviation
+    );
+    let variance = args.deviation * args.deviation;
+    let count = means.nrows();
+    let mixture = Mixture::isotropic(&vec![1.0 / count as f64; count], means.view(), &vec![variance; count])?;
+    let start = match &args.start {
+        Some(path) => points::csv(path)?.mapv(f64::from),
+        None => noise(args.seed, 0, args.num_samples, means.ncols()),
+    };
+    ensure!(
+        start.ncols() == means.ncols() && start.nrows() > 0,
+        "the start has {} rows of {} values; give at least one, of {} as the means",
+        start.nrows(),
+        start.ncols(),
+        means.ncols()
+    );
+    let objective = Objective { path: args.path, ..Objective::default() };
+    let field = ExactField::new(&mixture, args.path, objective.span()?)?;
+    let (rows, dim) = start.dim();
+    let sampler: Sampler = args.solve.sampler()?;
+    let drawn = sampler.run(&field, &objective, start, |step| noise(args.seed, step + 1, rows, dim), false)?;
+    println!("{rows} rows, NFE {}; {}", drawn.describe_nfe(), sampler.describe());
+    let stats = drawn.stats;
+    println!(
+        "{} steps accepted, {} rejected, smallest {:.3e}; {} calls",
+        stats.accepted, stats.rejected, stats.smallest_step, drawn.calls
+    );
+    let line = |row: ndarray::ArrayView1<'_, f64>| row.iter().map(f64::to_string).collect::<Vec<_>>().join(",") + "\n";
+    let text: String = drawn.x.rows().into_iter().map(line).collect();
+    fm_train::files::write(&args.out, text.as_bytes())?;
+    println!("wrote {}", args.out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn noise(seed: u64, step: u64, rows: usize, dim: usize) -> Array2<f64> {
+    let values = normal_rows(seed, step, Stream::Increment, 0, rows, dim);
+    Array2::from_shape_fn((rows, dim), |(i, j)| f64::from(values[i * dim + j]))
+}

@@ -1,0 +1,192 @@
+//! Solvers against torchdiffeq, diffrax and SciPy: evaluations at equal error, and time.
+
+use super::contest::{cell, median};
+use super::machine;
+use super::worker::{Worker, environment};
+use crate::shell::{cargo, execute, root};
+use anyhow::{Context, ensure};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TOLERANCES: [&str; 8] = ["1e-2", "1e-3", "1e-4", "1e-5", "1e-6", "1e-7", "1e-8", "1e-9"];
+const PROBLEMS: [&str; 4] = ["harmonic", "van-der-pol", "mixture", "network"];
+const PEERS: [&str; 4] = ["scipy dopri5", "torchdiffeq dopri5", "diffrax dopri5", "diffrax tsit5"];
+/// Timed: the problem, its tolerances, our repeats and each peer's, so that every measurement lasts some milliseconds.
+const TIMED: [(&str, [u32; 4]); 3] =
+    [("harmonic", [2000, 10, 1, 100]), ("van-der-pol", [500, 5, 1, 50]), ("network-f32", [5, 0, 5, 3])];
+const TIMED_AT: [&str; 3] = ["1e-3", "1e-5", "1e-7"];
+
+/// Error and evaluations at each tolerance.
+type Curve = Vec<(f64, f64)>;
+
+pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+    let python = environment()?;
+    execute(&mut cargo(&["build", "--release", "-p", "tabular-train"]))?;
+    execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "ode-worker"]))?;
+    let home = root().join("target/bench-ode");
+    let checkpoint = trained(&home)?;
+    let dir = home.to_str().context("the workspace's path is not UTF-8")?;
+    let mut ours = Worker::start(&mut Command::new(root().join("target/release/ode-worker")), 1)?;
+    let mut theirs = Worker::start(Command::new(&python).arg(root().join("benches/peers/ode_worker.py")), 1)?;
+    let load = format!("load {dir} {}", checkpoint.display());
+    ours.ask(&format!("make {dir}"))?;
+    theirs.ask(&load)?;
+    theirs.ask("exact")?;
+    ours.ask(&load)?;
+    let known = theirs.ask("versions")?;
+    let name = |(k, v): (&String, &serde_json::Value)| format!("{k} {}", v.as_str().unwrap_or_default());
+    let versions = known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
+    let work = work_precision(&mut ours, &mut theirs)?;
+    let times = times(&mut ours, &mut theirs, rounds)?;
+    Ok(format!(
+        "## Solvers\n\n*Problems*: a harmonic oscillator and Van der Pol's with mu = 5, both over 10 units of time; the exact velocity from noise to \
+         three Gaussians in the plane, 256 rows; a trained network (`tabular-train train --data 8gaussians --steps 2000`: 3 hidden layers of \
+         64), 1024 rows. Relative and absolute tolerance are equal; everyone keeps their default controller. *Error*: root mean square at the \
+         end, against SciPy's DOP853 at 1e-13. *Peers*: {versions}. *Machine*: {}, one thread.\n\n\
+         ### Evaluations at equal error\n\n\
+         The ratio of our evaluations to a peer's at the same error (below 1, ours needs fewer): for each of our points on tolerances 1e-2 to \
+         1e-9 the peer's curve is read at our error, log against log; points beyond the peer's curve are left out. Geometric mean and extremes. \
+         Steps per batch are what the peers do; per-sample steps, our default, count the mean over samples.\n\n{}\n\
+         ### The curves\n\nError / evaluations by tolerance.\n\n{}\n\
+         ### Time\n\n{rounds} rounds in which everyone solves in turn, after a warm-up that includes JAX's compilation; medians, and the ratio of \
+         the peer's time to ours within a round with its extremes (above 1, ours is faster). Ours and the peers' Dopri5, steps per batch. For \
+         the network, in f32, times are those of one evaluation with its share of the solver; SciPy has no tensors.\n\n{times}",
+        machine(),
+        work.0,
+        work.1
+    ))
+}
+
+/// A network that velocities can be asked of, trained once.
+fn trained(home: &Path) -> anyhow::Result<PathBuf> {
+    let run = home.join("run");
+    let done = run.join("checkpoints/step-2000");
+    if !done.exists() {
+        if run.exists() {
+            std::fs::remove_dir_all(&run).with_context(|| format!("cannot remove {}", run.display()))?;
+        }
+        let mut train = Command::new(root().join("target/release/tabular-train"));
+        train.args(["train", "--data", "8gaussians", "--steps", "2000", "--sample-every", "0", "--out"]).arg(&run);
+        execute(&mut train)?;
+    }
+    ensure!(done.exists(), "training left no {}", done.display());
+    Ok(done)
+}
+
+fn point(worker: &mut Worker, request: &str) -> anyhow::Result<(f64, f64, f64)> {
+    let answer = worker.ask(request)?;
+    let number = |key: &str| answer[key].as_f64().with_context(|| format!("`{request}` was answered without {key}"));
+    Ok((number("value")?, number("evaluations")?, number("seconds")?))
+}
+
+fn curve(worker: &mut Worker, problem: &str, who: &str) -> anyhow::Result<Curve> {
+    let at = |tolerance: &&str| point(worker, &format!("{problem} {who} {tolerance} 1")).map(|p| (p.0, p.1));
+    TOLERANCES.iter().map(at).collect()
+}
+
+/// The tables of ratios and of points.
+fn work_precision(ours: &mut Worker, theirs: &mut Worker) -> anyhow::Result<(String, String)> {
+    let mut ratios = String::from("| problem | ours |");
+    PEERS.iter().for_each(|peer| ratios.push_str(&format!(" to {peer} |")));
+    ratios.push_str("\n|---|---|---|---|---|---|\n");
+    let mut points = String::from("| problem | solver |");
+    TOLERANCES.iter().for_each(|t| points.push_str(&format!(" {t} |")));
+    points.push_str("\n|---|---|---|---|---|---|---|---|---|---|\n");
+    let row = |curve: &Curve| curve.iter().map(|(e, n)| format!(" {e:.1e} / {n:.0} |")).collect::<String>();
+    for problem in PROBLEMS {
+        eprintln!("{problem}");
+        let peers = PEERS.map(|peer| curve(theirs, problem, peer));
+        let peers = peers.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+        let paces: &[&str] =
+            if problem == "mixture" || problem == "network" { &["per-batch", "per-sample"] } else { &["per-batch"] };
+        for (method, pace) in ["dopri5", "tsit5"].iter().flat_map(|m| paces.iter().map(move |p| (m, p))) {
+            let mine = curve(ours, problem, &format!("{method} {pace}"))?;
+            let cells: String = peers.iter().map(|peer| format!(" {} |", compare(&mine, peer))).collect();
+            writeln!(ratios, "| {problem} | {method}, {pace} |{cells}")?;
+            writeln!(points, "| {problem} | ours, {method}, {pace} |{}", row(&mine))?;
+        }
+        for (peer, curve) in PEERS.iter().zip(&peers) {
+            writeln!(points, "| {problem} | {peer} |{}", row(curve))?;
+        }
+    }
+    Ok((ratios, points))
+}
+
+/// Our evaluations over the peer's at our errors.
+fn compare(mine: &Curve, peer: &Curve) -> String {
+    let ratios: Vec<f64> = mine.iter().filter_map(|(e, n)| Some(n / evaluations_at(peer, *e)?)).collect();
+    if ratios.is_empty() {
+        return "no common errors".into();
+    }
+    let mean = (ratios.iter().map(|r| r.ln()).sum::<f64>() / ratios.len() as f64).exp();
+    let (low, high) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
+    format!("**{mean:.3}** ({low:.2} to {high:.2})")
+}
+
+/// A curve read at an error; none beyond its ends.
+fn evaluations_at(curve: &Curve, error: f64) -> Option<f64> {
+    let mut sorted = curve.clone();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    sorted.windows(2).find(|p| (p[0].0..=p[1].0).contains(&error)).map(|p| {
+        let span = (p[1].0 / p[0].0).ln();
+        let share = if span > 0.0 { (error / p[0].0).ln() / span } else { 0.0 };
+        (p[0].1.ln() * (1.0 - share) + p[1].1.ln() * share).exp()
+    })
+}
+
+fn times(ours: &mut Worker, theirs: &mut Worker, rounds: u32) -> anyhow::Result<String> {
+    let mut table = String::from(
+        "| problem | tolerance | ours | SciPy | torchdiffeq | diffrax | to SciPy | to torchdiffeq | to diffrax |\n|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for (problem, repeats) in TIMED {
+        // A network in f32 has no errors below 1e-6 to look for.
+        for tolerance in TIMED_AT.iter().filter(|t| !(problem == "network-f32" && **t == "1e-7")) {
+            eprintln!("time of {problem} at {tolerance}");
+            let each = |answer: (f64, f64, f64)| if problem == "network-f32" { answer.2 / answer.1 } else { answer.2 };
+            let mut seconds = vec![Vec::new(); 4];
+            for round in 0..=rounds {
+                let own = each(point(ours, &format!("{problem} dopri5 per-batch {tolerance} {}", repeats[0]))?);
+                let mut seen = vec![own];
+                for (peer, repeats) in ["scipy", "torchdiffeq", "diffrax"].iter().zip(&repeats[1..]) {
+                    let request = format!("{problem} {peer} dopri5 {tolerance} {repeats}");
+                    seen.push(if *repeats == 0 { f64::NAN } else { each(point(theirs, &request)?) });
+                }
+                if round > 0 {
+                    seconds.iter_mut().zip(seen).for_each(|(all, one)| all.push(one));
+                }
+            }
+            let shown =
+                |all: &[f64]| if all[0].is_nan() { "".into() } else { format!("{} us", cell(1e6 * median(all))) };
+            let columns: String = seconds.iter().map(|all| format!(" {} |", shown(all))).collect();
+            let ratios: String = seconds[1..].iter().map(|peer| format!(" {} |", ratio(peer, &seconds[0]))).collect();
+            writeln!(table, "| {problem} | {tolerance} |{columns}{ratios}")?;
+        }
+    }
+    Ok(table)
+}
+
+fn ratio(peer: &[f64], ours: &[f64]) -> String {
+    let ratios: Vec<f64> = peer.iter().zip(ours).map(|(p, o)| p / o).collect();
+    if ratios[0].is_nan() {
+        return String::new();
+    }
+    let (low, high) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
+    format!("**{}** ({} to {})", cell(median(&ratios)), cell(low), cell(high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{compare, evaluations_at};
+
+    #[test]
+    fn curves_are_read_between_their_points_and_not_beyond() {
+        let curve = vec![(1e-2, 10.0), (1e-4, 1000.0), (1e-3, 100.0)];
+        assert!((evaluations_at(&curve, 1e-3).unwrap_or(0.0) - 100.0).abs() < 1e-9);
+        assert!((evaluations_at(&curve, 10f64.powf(-2.5)).unwrap_or(0.0) - 10f64.powf(1.5)).abs() < 1e-9);
+        assert_eq!((evaluations_at(&curve, 1e-5), evaluations_at(&curve, 0.1)), (None, None));
+        let half = vec![(1e-3, 50.0), (1e-2, 20.0), (1e-7, 3.0)];
+        assert_eq!(compare(&half, &curve), "**1.000** (0.50 to 2.00)");
+        assert_eq!(compare(&vec![(1.0, 1.0)], &curve), "no common errors");
+    }
+}
