@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod solvers;
 
 use common::{columns, fail, succeed};
 use fm_app::couplings::CouplingKind;
@@ -186,35 +188,49 @@ fn trained(flags: &str, steps: usize) -> f64 {
     line["loss"].as_f64().unwrap()
 }
 
+/// What a table says of an option, once that has been checked.
+type Cells<'a> = dyn Fn(&str) -> String + Sync + 'a;
+
 /// One row an option: its name and defaults, the reference, and the bound within which it agrees.
-fn section<C: Choice>(
-    title: &str,
-    flag: &str,
-    extra: &(dyn Fn(&Entry) -> &'static str + Sync),
-    check: &(dyn Fn(&str) -> String + Sync),
-) -> String {
+fn rows_of<C: Choice>(tried: &(dyn Fn(&'static Entry) + Sync), check: &Cells<'_>) -> Vec<String> {
     let row = |entry: &'static Entry| {
-        if entry.name() == "c2ot" {
-            // Points have no classes here; cifar-train's options test trains with it.
-            let refused = fail(&format!("train --data moons --coupling c2ot --out {}", root().join("none").display()));
-            assert!(refused.contains("not told any"), "{refused}");
-        } else {
-            let loss = trained(&format!("{flag} {} {}", entry.name(), extra(entry)), 3);
-            assert!(loss.is_finite() && loss > 0.0, "{flag} {}: {loss}", entry.name());
-        }
+        tried(entry);
         let parameter = |p: &fm_core::choice::Parameter| format!("{} = {} ({})", p.name, p.default, p.domain);
         let parameters = entry.parameters.iter().map(parameter).collect::<Vec<_>>().join("; ");
         let aliases = entry.names[1..].iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
         format!("| `{}` | {aliases} | {parameters} | {} |\n", entry.name(), check(entry.name()))
     };
     // Most of the time goes into starting programs, so the rows are made side by side.
-    let rows: Vec<String> = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let started: Vec<_> = C::TABLE.iter().map(|entry| scope.spawn(move || row(entry))).collect();
         started.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
+    })
+}
+
+fn table(title: &str, flag: &str, rows: &[String]) -> String {
     let head =
         format!("\n## {title} (`{flag}`)\n\n| option | also | parameters | outside reference |\n|---|---|---|---|\n");
     head + &rows.concat()
+}
+
+/// A table whose options are tried by training.
+fn section<C: Choice>(
+    title: &str,
+    flag: &str,
+    extra: &(dyn Fn(&Entry) -> &'static str + Sync),
+    check: &Cells<'_>,
+) -> String {
+    let tried = |entry: &'static Entry| {
+        if entry.name() == "c2ot" {
+            // Points have no classes here; cifar-train's options test trains with it.
+            let refused = fail(&format!("train --data moons --coupling c2ot --out {}", root().join("none").display()));
+            assert!(refused.contains("not told any"), "{refused}");
+            return;
+        }
+        let loss = trained(&format!("{flag} {} {}", entry.name(), extra(entry)), 3);
+        assert!(loss.is_finite() && loss > 0.0, "{flag} {}: {loss}", entry.name());
+    };
+    table(title, flag, &rows_of::<C>(&tried, check))
 }
 
 fn within(what: &str, off: f64, bound: f64) -> String {
@@ -254,7 +270,7 @@ fn time_library(name: &str) -> &'static str {
 const INTRODUCTION: &str = "# Options\n\n\
     Every option that has a name. This table is written by a test (`cargo xtask test -- -p tabular-train --test options`, with\n\
     `UPDATE_DOCS=1` to rewrite it) that trains and samples with each option through the real program and compares the numbers that the\n\
-    program prints for it (`tabular-train objective`, `tabular-train couple`) with an outside reference; the scripts that made the references lie in\n\
+    program prints for it (`tabular-train objective`, `couple`, `solve`, `likelihood`) with an outside reference; the scripts that made the references lie in\n\
     `crates/*/tests/reference`. An option is written `name`, `name:value` or `name:parameter=value,...`, the same on the command\n\
     line, in configuration files and in checkpoints.\n";
 
@@ -323,6 +339,7 @@ fn every_named_option_runs_agrees_and_stands_in_the_table() {
         }
         other => panic!("pairs {other} have no reference"),
     });
+    text += &solvers::sections();
     let path = root().join("docs/options.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &text).unwrap();

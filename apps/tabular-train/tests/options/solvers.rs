@@ -1,0 +1,181 @@
+//! The options of sampling: each samples from one trained network, and carries known points by an exact velocity to where others carry
+//! them (`crates/fm-solvers/tests/reference/options.py`).
+
+use super::{Cells, columns, numbers, reference_of, rows_of, succeed, table, within};
+use fm_app::solvers::{Controller, Pace, SolverName};
+use fm_core::choice::{Choice, Entry};
+use fm_solvers::Grid;
+use fm_solvers::likelihood::Probe;
+use fm_solvers::sde::{Diffusion, Method};
+use serde_json::Value;
+use std::path::Path;
+
+/// A directory with a trained run, and the reference's points as tables.
+struct Bench {
+    dir: tempfile::TempDir,
+    reference: Value,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (dir, reference) = (tempfile::tempdir().unwrap(), reference_of("fm-solvers", "options"));
+        let d = dir.path().display();
+        succeed(&format!("train --data moons --rows 300 --batch-size 32 --steps 30 --sample-every 0 --out {d}/run"));
+        for key in ["means", "start"] {
+            let line = |row: &Value| row.as_array().unwrap().iter().map(Value::to_string).collect::<Vec<_>>().join(",");
+            let text: Vec<String> = reference[key].as_array().unwrap().iter().map(line).collect();
+            std::fs::write(dir.path().join(format!("{key}.csv")), text.join("\n") + "\n").unwrap();
+        }
+        Self { dir, reference }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Samples through the binary.
+    fn sample(&self, flags: &str) {
+        let (d, name) = (self.path().display(), flags.replace([' ', ':', '=', '/'], "_"));
+        succeed(&format!("sample --checkpoint {d}/run --num-samples 5 {flags} --out {d}/{name}.csv"));
+        let drawn = columns(&self.path().join(format!("{name}.csv")), 0);
+        assert!(drawn.len() == 5 && drawn.iter().flatten().all(|v| v.is_finite()), "{flags}: {drawn:?}");
+    }
+
+    /// Carries points by the exact velocity; what was said, and where they end.
+    fn solve(&self, start: &str, flags: &str) -> (String, Vec<f64>) {
+        let (d, name) = (self.path().display(), flags.replace([' ', ':', '=', '/'], "_"));
+        let deviation = &self.reference["deviation"];
+        let said = succeed(&format!(
+            "solve {d}/means.csv --deviation {deviation} {start} {flags} --out {d}/{name}-solved.csv"
+        ));
+        (said, columns(&self.path().join(format!("{name}-solved.csv")), 0).concat())
+    }
+
+    /// The largest distance of a coordinate from where the reference has it.
+    fn off(&self, flags: &str, want: &Value) -> f64 {
+        assert!(want.is_array(), "{flags} has no reference");
+        let want: Vec<f64> = want.as_array().unwrap().iter().flat_map(numbers).collect();
+        let (_, got) = self.solve(&format!("--start {}/start.csv", self.path().display()), flags);
+        assert_eq!(got.len(), want.len());
+        got.iter().zip(&want).map(|(g, w)| (g - w).abs()).fold(0.0, f64::max)
+    }
+
+    fn solver(&self, name: &str) -> String {
+        let known = &self.reference["solvers"][name];
+        let by = known["by"].as_str().unwrap_or_else(|| panic!("solver {name} has no reference"));
+        let off = self.off(&format!("--solver {name} --num-steps {}", self.reference["steps"]), &known["x"]);
+        let fixed = within(&format!("end points of {by}'s steps"), off, 1e-12);
+        let adaptive = ["heun-euler", "bogacki-shampine", "dopri5", "tsit5"].contains(&name);
+        if !adaptive {
+            return fixed;
+        }
+        let tolerance = if name == "heun-euler" { "1e-6" } else { "1e-8" };
+        let flags = format!("--solver {name} --rtol {tolerance} --atol {tolerance} --max-evaluations 100000");
+        let off = self.off(&flags, &self.reference["exact"]);
+        format!("{fixed}; adaptive: {}", within(&format!("SciPy's DOP853 at tolerance {tolerance}"), off, 2e-5))
+    }
+
+    fn grid(&self, name: &str) -> String {
+        let known = &self.reference["grids"][name];
+        let by = known["by"].as_str().unwrap_or_else(|| panic!("grid {name} has no reference"));
+        let off =
+            self.off(&format!("--solver heun --grid {name} --num-steps {}", self.reference["steps"]), &known["x"]);
+        let list = numbers(&known["times"]).iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+        if name != "edm" {
+            // The same times by hand; diffusers' are in single precision, and need not end in 0 and 1 to the last digit.
+            let listed = self.off(&format!("--solver heun --times {list}"), &known["x"]);
+            assert!(listed < 1e-6, "{name}: {listed}");
+        }
+        within(&format!("Heun's method at times by {by}"), off, 1e-6)
+    }
+
+    fn pace(&self, name: &str) -> String {
+        let flags = format!("--solver dopri5 --pace {name} --rtol 1e-9 --atol 1e-9");
+        within("SciPy's DOP853 at tolerance 1e-9", self.off(&flags, &self.reference["exact"]), 1e-7)
+    }
+
+    fn controller(&self, name: &str) -> String {
+        let flags = format!("--solver dopri5 --pace per-batch --controller {name} --rtol 1e-6 --atol 1e-6");
+        let (said, _) = self.solve(&format!("--start {}/start.csv", self.path().display()), &flags);
+        let ours: f64 = said.split("NFE ").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
+        let theirs = self.reference["controllers"][name].as_f64().unwrap_or_else(|| panic!("{name} has no reference"));
+        within("evaluations of diffrax's PIDController", (ours / theirs - 1.0).abs(), 0.1)
+    }
+
+    /// Mean and covariance of many stochastic samples of the reference's mixture, in standard errors.
+    fn moments(&self, flags: &str) -> String {
+        let (_, ends) = self.solve("--num-samples 4000", flags);
+        let means: Vec<Vec<f64>> = self.reference["means"].as_array().unwrap().iter().map(numbers).collect();
+        let variance = self.reference["deviation"].as_f64().unwrap().powi(2);
+        let n = ends.len() as f64 / 2.0;
+        let average = |of: &dyn Fn(&[f64]) -> f64| {
+            let values: Vec<f64> = ends.chunks_exact(2).map(of).collect();
+            let mean = values.iter().sum::<f64>() / n;
+            (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n / n).sqrt())
+        };
+        let truth = |of: &dyn Fn(&[f64]) -> f64| means.iter().map(|m| of(m)).sum::<f64>() / means.len() as f64;
+        let mut worst = 0f64;
+        for (of, extra) in [
+            (&(|x: &[f64]| x[0]) as &dyn Fn(&[f64]) -> f64, 0.0),
+            (&|x| x[1], 0.0),
+            (&|x| x[0] * x[0], variance),
+            (&|x| x[1] * x[1], variance),
+            (&|x| x[0] * x[1], 0.0),
+        ] {
+            let (mean, error) = average(of);
+            worst = worst.max((mean - truth(of) - extra).abs() / error);
+        }
+        assert!(worst < 5.0, "{flags}: {worst} standard errors");
+        "closed-form moments within 5 standard errors at 4000 samples; paths: torchsde's to 1e-11 (`crates/fm-solvers/tests/sde.rs`)".into()
+    }
+
+    /// The mean log-density by an estimate, against the exact divergence on the same rows.
+    fn probe(&self, name: &str) -> String {
+        let d = self.path().display();
+        let densities = |flags: &str, out: &str| {
+            let start = format!("{d}/start.csv");
+            succeed(&format!("likelihood {start} --checkpoint {d}/run {flags} --out {d}/{out}.csv"));
+            columns(&self.path().join(format!("{out}.csv")), 0).concat()
+        };
+        let exact = densities("", &format!("{name}-exact"));
+        let estimate = densities(&format!("--probe {name} --probes 8"), name);
+        let off: Vec<f64> = estimate.iter().zip(&exact).map(|(a, b)| a - b).collect();
+        let (n, mean) = (off.len() as f64, off.iter().sum::<f64>() / off.len() as f64);
+        let error = (off.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n / n).sqrt();
+        assert!(error > 0.0 && mean.abs() < 5.0 * error, "{name}: {mean} +- {error}");
+        "the exact divergence, within 5 standard errors; that: closed forms to 1e-6 (`crates/fm-solvers/tests/likelihood.rs`)".into()
+    }
+}
+
+/// A table whose options are tried by sampling.
+fn section<C: Choice>(title: &str, flag: &str, bench: &Bench, extra: &str, check: &Cells<'_>) -> String {
+    let tried = |entry: &'static Entry| {
+        if flag != "--probe" {
+            bench.sample(&format!("{flag} {} {extra}", entry.name()));
+        }
+    };
+    table(title, flag, &rows_of::<C>(&tried, check))
+}
+
+/// All tables of sampling.
+pub(super) fn sections() -> String {
+    let bench = Bench::new();
+    let b = &bench;
+    [
+        section::<SolverName>("Solvers", "--solver", b, "--num-steps 4", &|name| b.solver(name)),
+        section::<Grid>("Grids of fixed steps", "--grid", b, "--num-steps 4", &|name| b.grid(name)),
+        section::<Pace>("Who shares an adaptive step size", "--pace", b, "--solver dopri5", &|name| b.pace(name)),
+        section::<Controller>("Controllers of adaptive steps", "--controller", b, "--solver dopri5", &|name| {
+            b.controller(name)
+        }),
+        section::<Diffusion>("Diffusions of stochastic sampling", "--sde", b, "--num-steps 4", &|name| {
+            b.moments(&format!("--sde {name} --num-steps 100"))
+        }),
+        section::<Method>("Methods of stochastic sampling", "--sde-method", b, "--sde sigma --num-steps 4", &|name| {
+            let steps = if name == "heun" { 60 } else { 500 };
+            b.moments(&format!("--sde sigma --sde-method {name} --num-steps {steps}"))
+        }),
+        section::<Probe>("Probes of Hutchinson's estimate", "--probe", b, "", &|name| b.probe(name)),
+    ]
+    .concat()
+}
