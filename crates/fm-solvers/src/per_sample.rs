@@ -22,6 +22,7 @@
 //! ```
 
 use crate::control::{self, Lane, Options, Trial};
+use crate::step::Weights;
 use crate::{Output, Reason, SolveError, Stats, tableau::Tableau};
 use fm_core::field::RowField;
 use fm_core::state::{OdeState, RowState};
@@ -95,7 +96,10 @@ struct Batch<'a, S, F> {
     output: Output<'a>,
     rows: Vec<Row>,
     x: S,
-    k: Vec<S>,
+    /// The velocity at x; at the start of a batch without rows there is none.
+    k0: S,
+    /// Each stage of a step times the row's step size, so that sums of stages have the same weights in all rows.
+    moves: Vec<S>,
     next: S,
     error: S,
     out: BatchSolution<S>,
@@ -124,8 +128,9 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         let out =
             BatchSolution { x: copy(), calls: 0, rows: vec![Stats::default(); count], times, states, trajectories };
         // A tensor that was handed over may share its memory, so that even x is a copy.
-        let (x, next, error) = (copy(), copy(), copy());
-        let mut batch = Self { field, tableau, options, output, rows: Vec::new(), x, k: Vec::new(), next, error, out };
+        let (x, k0, next, error) = (copy(), copy(), copy(), copy());
+        let mut batch =
+            Self { field, tableau, options, output, rows: Vec::new(), x, k0, moves: Vec::new(), next, error, out };
         if count > 0 {
             batch.rows = batch.first_rows(count, span, reached);
         }
@@ -155,7 +160,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
             ((0..count).map(size).collect(), 2)
         };
         self.out.calls = cost;
-        self.k.push(k0);
+        self.k0 = k0;
         let row = |place: usize| {
             let mut lane = Lane::new(span, sizes[place]);
             lane.stats.evaluations = cost;
@@ -176,16 +181,21 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         self.refresh();
         let places: Vec<usize> = self.rows.iter().map(|r| r.place).collect();
         let h: Vec<f64> = trials.iter().map(|trial| trial.h).collect();
+        self.moves.clear();
+        self.moves.push(S::row_combination(&[(&h, &self.k0)]));
+        let mut last = None;
         for i in 1..self.tableau.stages() {
-            combine(&mut self.next, Some(&self.x), &h, self.tableau.a[i], &self.k);
+            self.next.assign_combination(Weights::from(&self.x, 1.0, self.tableau.a[i], &self.moves).terms());
             let t: Vec<f64> = trials.iter().map(|trial| trial.t + self.tableau.c[i] * trial.h).collect();
-            self.k.push(self.field.velocities(&self.next, &t, &places));
+            let k = self.field.velocities(&self.next, &t, &places);
+            self.moves.push(S::row_combination(&[(&h, &k)]));
+            last = Some(k);
         }
         if !self.tableau.fsal() {
-            combine(&mut self.next, Some(&self.x), &h, self.tableau.b, &self.k);
+            self.next.assign_combination(Weights::from(&self.x, 1.0, self.tableau.b, &self.moves).terms());
         }
         self.out.calls += self.tableau.stages() - 1;
-        combine(&mut self.error, None, &h, error_weights, &self.k);
+        self.error.assign_combination(Weights::new(1.0, error_weights, &self.moves).terms());
         let norms = S::row_error_norms(&self.error, &self.x, &self.next, &self.options.tolerance);
         let mut accepted = Vec::with_capacity(trials.len());
         for (i, (row, trial)) in self.rows.iter_mut().zip(&trials).enumerate() {
@@ -196,7 +206,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
             }
         }
         self.record(&accepted, &trials);
-        self.advance(&accepted);
+        self.advance(&accepted, last.filter(|_| self.tableau.fsal()));
         true
     }
 
@@ -213,7 +223,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
             self.rows.retain(|_| at.next().is_some_and(|i: usize| trials[i].is_some()));
             if !staying.is_empty() {
                 self.x = self.x.select_rows(&staying);
-                self.k = vec![self.k[0].select_rows(&staying)];
+                self.k0 = self.k0.select_rows(&staying);
                 self.next = S::linear_combination(&[(1.0, &self.x)]);
                 self.error = S::linear_combination(&[(1.0, &self.x)]);
             }
@@ -230,7 +240,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         let (t, places): (Vec<f64>, Vec<usize>) =
             stale.iter().map(|i| (self.rows[*i].lane.t(), self.rows[*i].place)).unzip();
         let fresh = self.field.velocities(&self.x.select_rows(&stale), &t, &places);
-        self.k[0].put_rows(&stale, &fresh);
+        self.k0.put_rows(&stale, &fresh);
         self.out.calls += 1;
         for i in stale {
             self.rows[i].stale = false;
@@ -238,21 +248,16 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         }
     }
 
-    /// Moves the accepted rows; the others keep their states and first stages.
-    fn advance(&mut self, accepted: &[usize]) {
-        let fsal = self.tableau.fsal();
-        accepted.iter().for_each(|i| self.rows[*i].stale = !fsal);
+    /// Moves the accepted rows, to where the velocity is `last` if a stage was there; the others keep state and velocity.
+    fn advance(&mut self, accepted: &[usize], last: Option<S>) {
+        accepted.iter().for_each(|i| self.rows[*i].stale = last.is_none());
         if accepted.len() == self.rows.len() {
             std::mem::swap(&mut self.x, &mut self.next);
-            let last = self.k.len() - 1;
-            self.k.swap(0, if fsal { last } else { 0 });
+            last.into_iter().for_each(|k| self.k0 = k);
         } else if !accepted.is_empty() {
             self.x.put_rows(accepted, &self.next.select_rows(accepted));
-            if let (true, Some(last)) = (fsal, self.k.pop()) {
-                self.k[0].put_rows(accepted, &last.select_rows(accepted));
-            }
+            last.iter().for_each(|k| self.k0.put_rows(accepted, &k.select_rows(accepted)));
         }
-        self.k.truncate(1);
     }
 
     /// Keeps what was asked for of the accepted steps.
@@ -286,25 +291,12 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         self.out.states[m].put_rows(&places(&there), &self.next.select_rows(&there));
         let weights: Vec<_> =
             between.iter().map(|i| self.tableau.interpolate((time - trials[*i].t) / trials[*i].h)).collect();
-        let column = |j: usize| between.iter().zip(&weights).map(|(i, w)| trials[*i].h * w[j]).collect::<Vec<_>>();
+        let ones = vec![1.0; between.len()];
         let mut state = self.x.select_rows(&between);
-        for (j, k) in self.k.iter().enumerate() {
-            let column = column(j);
-            if column.iter().any(|c| *c != 0.0) {
-                let ones = vec![1.0; column.len()];
-                state = S::row_combination(&[(&ones, &state), (&column, &k.select_rows(&between))]);
-            }
+        for (j, moved) in self.moves.iter().enumerate() {
+            let column: Vec<f64> = weights.iter().map(|w| w[j]).collect();
+            state = S::row_combination(&[(&ones, &state), (&column, &moved.select_rows(&between))]);
         }
         self.out.states[m].put_rows(&places(&between), &state);
     }
-}
-
-/// out = base + sum_j h w_j k_j, row by row, without what is zero.
-fn combine<S: RowState>(out: &mut S, base: Option<&S>, h: &[f64], w: &[f64], k: &[S]) {
-    let ones = vec![1.0; h.len()];
-    let used = || w.iter().zip(k).filter(|(w, _)| **w != 0.0);
-    let columns: Vec<Vec<f64>> = used().map(|(w, _)| h.iter().map(|h| h * w).collect()).collect();
-    let base = base.map(|x| (ones.as_slice(), x));
-    let stages = columns.iter().zip(used()).map(|(column, (_, k))| (column.as_slice(), k));
-    out.assign_row_combination(&base.into_iter().chain(stages).collect::<Vec<_>>());
 }
