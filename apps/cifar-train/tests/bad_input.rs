@@ -131,6 +131,10 @@ fn sampling_requests_that_cannot_be() {
     assert!(sample("--num-samples 0").contains("at least one sample"));
     assert!(sample("--num-steps 0").contains("--num-steps"));
     assert!(sample("--solver dopri5 --rtol 0 --atol 0").contains("tolerances"));
+    assert!(sample("--cfg-interval 0.8,0.2").contains("two rising times"));
+    let likelihood = |flags: &str| fail(&format!("likelihood --checkpoint {} {flags}", run.display()));
+    assert!(likelihood("--num-images 0").contains("at least 1"));
+    assert!(likelihood("--data cifar10-tset").contains("did you mean 'cifar10-test'"));
     let busy = fail(&format!("train --config {config} --out {}", run.display()));
     assert!(busy.contains("already holds a run") && busy.contains("--resume"), "{busy}");
     let changed = fail(&format!("train --resume --batch-size 4 --out {}", run.display()));

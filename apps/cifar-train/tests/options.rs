@@ -94,9 +94,9 @@ fn every_solver_counts_what_it_evaluates_and_they_agree() {
         ("--solver rk4-38 --num-steps 10", "NFE 40;", 2e-3),
         ("--solver dopri5 --num-steps 6", "NFE 36;", 2e-3),
         ("--solver tsit5 --num-steps 6", "NFE 36;", 2e-3),
-        ("--solver dopri5", "(mean; ", 1e-3),
+        ("--solver dopri5", "per-sample steps", 1e-3),
         ("--solver dopri5 --pace per-batch", "NFE ", 1e-3),
-        ("--solver bogacki-shampine --rtol 1e-4 --atol 1e-4", "(mean; ", 1e-2),
+        ("--solver bogacki-shampine --rtol 1e-4 --atol 1e-4", "per-sample steps", 1e-2),
     ] {
         let (text, array) = sample(flags, "other");
         assert!(text.contains(nfe), "{flags}: {text}");
@@ -125,6 +125,29 @@ fn pictures_and_class_requests() {
     assert_eq!(&read(dir.path().join("g.gif"))[..6], b"GIF89a");
     let raw = succeed(&format!("sample {checkpoint} --class-label 7 --num-samples 3 --raw-weights --out {d}/r.png"));
     assert!(raw.contains("raw weights"), "{raw}");
+    // Guidance at no time is none; adaptive steps of each image make an animation too; so does noise on the way.
+    let values = |flags: &str, name: &str| {
+        let said =
+            succeed(&format!("sample {checkpoint} --num-samples 4 {flags} --out {d}/v.png --npy {d}/{name}.npy"));
+        (said, ndarray_npy::read_npy::<_, ndarray::Array4<f32>>(dir.path().join(format!("{name}.npy"))).unwrap())
+    };
+    let ((_, plain), (_, guided)) = (values("--cfg-scale 1", "plain"), values("--cfg-scale 3", "guided"));
+    let (said, never) = values("--cfg-scale 3 --cfg-interval 1.5,2", "never");
+    assert!(plain == never && plain != guided && said.contains("for t from 1.5 to 2"), "{said}");
+    let run_only = format!("--checkpoint {} --num-samples 4", run.display());
+    let said =
+        succeed(&format!("sample {run_only} --solver tsit5 --rtol 1e-2 --atol 1e-2 --out {d}/a.png --gif {d}/a.gif"));
+    assert!(said.contains("per-sample steps") && read(dir.path().join("a.gif")).len() > 1000, "{said}");
+    let said = succeed(&format!("sample {run_only} --sde sigma --num-steps 3 --out {d}/n.png"));
+    assert!(said.contains("NFE 5;") && said.contains("stochastic heun"), "{said}");
+    // The likelihood of a network that has learned next to nothing: about what independent uniform pixels would have.
+    let said = succeed(&format!(
+        "likelihood --checkpoint {} --num-images 3 --batch-size 2 --probes 1 --out {d}/bits.csv",
+        run.display()
+    ));
+    let bits: f64 = said.split(": ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(bits > 0.0 && bits < 20.0 && said.contains("3 images of digits"), "{said}");
+    assert_eq!(String::from_utf8(read(dir.path().join("bits.csv"))).unwrap().lines().count(), 3);
     let result = dir.path().join("e.json");
     succeed(&format!("evaluate {checkpoint} --num-samples 20 --json {}", result.display()));
     let json: serde_json::Value = serde_json::from_slice(&read(result)).unwrap();

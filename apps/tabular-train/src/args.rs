@@ -141,6 +141,9 @@ pub(crate) struct SolveOf {
     /// The path from noise to data.
     #[arg(long, default_value_t)]
     pub(crate) path: PathKind,
+    /// How far to keep away from an end where the path is singular.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) time_clip: f64,
     #[command(flatten)]
     pub(crate) solve: SolveArgs,
     /// Fixes what is drawn.

@@ -6,6 +6,8 @@ use fm_app::sampler::Sampler;
 use fm_core::exact::{ExactField, Mixture};
 use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows};
+use fm_core::source::Source;
+use fm_core::time::Times;
 use fm_data::points;
 use ndarray::Array2;
 use std::process::ExitCode;
@@ -31,7 +33,9 @@ pub(crate) fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
         start.ncols(),
         means.ncols()
     );
-    let objective = Objective { path: args.path, ..Objective::default() };
+    let times = Times { clip: args.time_clip, ..Times::default() };
+    let objective = Objective { path: args.path, times, ..Objective::default() };
+    objective.validate(&Source::default())?;
     let field = ExactField::new(&mixture, args.path, objective.span()?)?;
     let (rows, dim) = start.dim();
     let sampler: Sampler = args.solve.sampler()?;

@@ -1,0 +1,113 @@
+//! Sampling and densities through the real binary.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod common;
+
+use common::{columns, fail, succeed};
+use std::fs;
+
+/// A trained model's density integrates to one over a grid, and the mass that it gives to parts of the plane is the share of its own samples
+/// that lie there: the likelihood and the sampler agree.
+#[test]
+fn the_density_is_that_of_the_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    succeed(&format!("train --data moons --rows 5000 --steps 600 --sample-every 0 --out {d}/run"));
+    let side = |i: usize, low: f64, high: f64, n: usize| low + (high - low) * (i as f64 + 0.5) / n as f64;
+    let (nx, ny, wide, tall) = (90, 70, (-6.5, 8.5), (-5.0, 6.0));
+    let cells: Vec<(f64, f64)> =
+        (0..nx * ny).map(|k| (side(k % nx, wide.0, wide.1, nx), side(k / nx, tall.0, tall.1, ny))).collect();
+    let text: String = cells.iter().map(|(x, y)| format!("{x},{y}\n")).collect();
+    fs::write(dir.path().join("grid.csv"), text).unwrap();
+    let said = succeed(&format!("likelihood {d}/grid.csv --checkpoint {d}/run --tolerance 1e-4 --out {d}/log.csv"));
+    assert!(said.contains("exact divergence") && said.contains("6300 rows"), "{said}");
+    let area = (wide.1 - wide.0) * (tall.1 - tall.0) / (nx * ny) as f64;
+    let mass: Vec<f64> = columns(&dir.path().join("log.csv"), 0).iter().map(|row| row[0].exp() * area).collect();
+    let total: f64 = mass.iter().sum();
+    assert!((total - 1.0).abs() < 0.01, "the density integrates to {total}");
+
+    let count = 20_000;
+    succeed(&format!(
+        "sample --checkpoint {d}/run --num-samples {count} --solver tsit5 --rtol 1e-4 --atol 1e-4 --out {d}/s.csv"
+    ));
+    let samples = columns(&dir.path().join("s.csv"), 0);
+    // Lines between cells, so that no cell is cut.
+    for (cut_x, cut_y) in [(30, 35), (45, 28), (60, 40)] {
+        let (x, y) = (wide.0 + 15.0 * cut_x as f64 / nx as f64, tall.0 + 11.0 * cut_y as f64 / ny as f64);
+        for right in [false, true] {
+            for above in [false, true] {
+                let inside = |px: f64, py: f64| (px > x) == right && (py > y) == above;
+                let density: f64 =
+                    cells.iter().zip(&mass).filter(|((px, py), _)| inside(*px, *py)).map(|(_, m)| m).sum();
+                let share = samples.iter().filter(|s| inside(s[0], s[1])).count() as f64 / f64::from(count);
+                let error = (density * (1.0 - density) / f64::from(count)).sqrt();
+                assert!((density - share).abs() < 5.0 * error + 0.003, "{density} and {share} beyond ({x}, {y})");
+            }
+        }
+    }
+}
+
+/// A sample is its own: alone, or in any company, it comes out the same to the rounding of matrix products.
+#[test]
+fn a_sample_does_not_depend_on_its_company() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    succeed(&format!("train --data 8gaussians --rows 2000 --steps 100 --sample-every 0 --out {d}/run"));
+    let sample = |flags: &str| {
+        succeed(&format!(
+            "sample --checkpoint {d}/run --solver dopri5 --rtol 1e-3 --atol 1e-3 {flags} --out {d}/s.csv"
+        ));
+        columns(&dir.path().join("s.csv"), 0)
+    };
+    let off = |flags: &str| {
+        let (few, many) = (sample(&format!("--num-samples 4 {flags}")), sample(&format!("--num-samples 200 {flags}")));
+        few.concat().iter().zip(many.concat()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    };
+    let (own, shared) = (off(""), off("--pace per-batch"));
+    assert!(own < 2e-4 && shared > 10.0 * own, "{own} {shared}");
+}
+
+#[test]
+fn sampling_requests_that_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    succeed(&format!("train --data moons --rows 100 --steps 2 --sample-every 0 --out {d}/run"));
+    fs::write(dir.path().join("one.csv"), "1,2\n").unwrap();
+    fs::write(dir.path().join("wide.csv"), "1,2,3\n").unwrap();
+    for (words, says) in [
+        ("sample --solver dopri5 --grid edm", "chooses its own steps"),
+        ("sample --times 0,0.5", "must rise from 0 to 1"),
+        ("sample --times 0,0.5,0.5,1", "must rise from 0 to 1"),
+        ("sample --num-steps 0", "--num-steps is 0"),
+        ("sample --grid edm:rho=7,sigma_min=3,sigma_max=2 --num-steps 5", "only rise or only fall"),
+        ("sample --solver dopri5 --rtol 0 --atol 0", "not both zero"),
+        ("sample --solver dopri5 --rtol 1e-3,1e-3,1e-3", "3 tolerances were given for rows of 2"),
+        ("sample --solver tsit5 --max-evaluations 10", "used up the allowed evaluations"),
+        ("sample --solver tsit5 --pace per-batch --max-evaluations 10", "used up the allowed evaluations"),
+        ("likelihood wide.csv", "3 columns; the model has 2"),
+        ("likelihood one.csv --solver rk4", "no embedded error estimate"),
+        ("likelihood one.csv --tolerance 0", "--tolerance is 0"),
+        ("likelihood none.csv", "none.csv"),
+        ("solve one.csv --deviation 0", "--deviation is 0"),
+        ("solve one.csv --start wide.csv", "of 2 as the means"),
+        ("solve one.csv --path schroedinger-bridge", "time_clip"),
+        ("solve one.csv --path constant-noise --sde sigma", "noise of its own"),
+    ] {
+        let words: Vec<String> = words
+            .split(' ')
+            .map(|word| if word.ends_with(".csv") { format!("{d}/{word}") } else { word.to_owned() })
+            .collect();
+        let run = if words[0] == "solve" { String::new() } else { format!("--checkpoint {d}/run") };
+        let error = fail(&format!("{} {run} --out {d}/x.csv", words.join(" ")));
+        assert!(error.contains(says), "{words:?}\n{error}");
+    }
+    for (flag, says) in [("--solver runge", "no solver is called 'runge'"), ("--sde constant:scale=-1", "scale")] {
+        let (code, _, error) = common::run(&format!("sample --checkpoint {d}/run {flag} --out {d}/x.csv"));
+        assert!(code == Some(2) && error.contains(says), "{flag}: {error}");
+    }
+    assert!(!dir.path().join("x.csv").exists());
+    succeed(&format!("train --data moons --rows 100 --steps 2 --sample-every 0 --source sparse --out {d}/sparse"));
+    let error = fail(&format!("likelihood {d}/one.csv --checkpoint {d}/sparse"));
+    assert!(error.contains("only Gaussian sources"), "{error}");
+}
