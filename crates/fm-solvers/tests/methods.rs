@@ -54,10 +54,12 @@ fn every_tableau_is_consistent() {
     }
 }
 
+type Field = Box<dyn Fn(&State, f64) -> State>;
+
 /// A problem with its states at the times that divide its span into eight.
 struct Problem {
     name: &'static str,
-    field: Box<dyn Fn(&State, f64) -> State>,
+    field: Field,
     span: (f64, f64),
     states: Vec<State>,
 }
