@@ -181,14 +181,13 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         self.refresh();
         let places: Vec<usize> = self.rows.iter().map(|r| r.place).collect();
         let h: Vec<f64> = trials.iter().map(|trial| trial.h).collect();
-        self.moves.clear();
-        self.moves.push(S::row_combination(&[(&h, &self.k0)]));
+        put_move(&mut self.moves, 0, &h, &self.k0);
         let mut last = None;
         for i in 1..self.tableau.stages() {
             self.next.assign_combination(Weights::from(&self.x, 1.0, self.tableau.a[i], &self.moves).terms());
             let t: Vec<f64> = trials.iter().map(|trial| trial.t + self.tableau.c[i] * trial.h).collect();
             let k = self.field.velocities(&self.next, &t, &places);
-            self.moves.push(S::row_combination(&[(&h, &k)]));
+            put_move(&mut self.moves, i, &h, &k);
             last = Some(k);
         }
         if !self.tableau.fsal() {
@@ -224,6 +223,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
             if !staying.is_empty() {
                 self.x = self.x.select_rows(&staying);
                 self.k0 = self.k0.select_rows(&staying);
+                self.moves.clear();
                 self.next = S::linear_combination(&[(1.0, &self.x)]);
                 self.error = S::linear_combination(&[(1.0, &self.x)]);
             }
@@ -298,5 +298,13 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
             state = S::row_combination(&[(&ones, &state), (&column, &moved.select_rows(&between))]);
         }
         self.out.states[m].put_rows(&places(&between), &state);
+    }
+}
+
+/// Stage i of a step times the rows' step sizes, in the memory of the last step where that has as many rows.
+fn put_move<S: RowState>(moves: &mut Vec<S>, i: usize, h: &[f64], k: &S) {
+    match moves.get_mut(i) {
+        Some(moved) => moved.assign_row_combination(&[(h, k)]),
+        None => moves.push(S::row_combination(&[(h, k)])),
     }
 }
