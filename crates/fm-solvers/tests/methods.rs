@@ -246,3 +246,24 @@ fn a_velocity_that_is_not_finite_is_named_with_its_time() {
     let solution = fixed::solve(&explode, vec![1.0], &grid((0.0, 40.0), 40), &RK4, Output::Final).unwrap();
     assert!(matches!(solution.stats.reason, fm_solvers::Reason::NonFinite { .. }) && solution.x[0].is_finite());
 }
+
+/// Another time, the same states: the end does not move, and rows at their own times are shifted each by its own.
+#[test]
+fn a_shifted_field_passes_through_the_same_states() {
+    use fm_core::field::{RowField, VelocityField};
+    use fm_solvers::{Options, adaptive, grid::Shifted};
+    for map in ["shift:s=3", "shift:s=0.5", "warp:s=0.3", "warp:s=1.4", "uniform"] {
+        let shifted = Shifted::new(driven, map.parse().unwrap()).unwrap();
+        let options = Options::with_tolerance(1e-9);
+        let x = adaptive::solve(&shifted, driven_at(0.0), (0.0, 1.0), &DOPRI5, &options, Output::Final).unwrap().x;
+        assert!(distance(&x, &driven_at(1.0)) < 1e-7, "{map}");
+        let rows = |x: &ndarray::Array2<f64>, t: &[f64], _: &[usize]| {
+            ndarray::Array2::from_shape_fn(x.dim(), |(i, j)| driven(&vec![x[[i, j]]], t[i])[0])
+        };
+        let rows = Shifted::new(rows, map.parse().unwrap()).unwrap();
+        let v = rows.velocities(&ndarray::array![[0.5], [2.0]], &[0.2, 0.7], &[0, 1]);
+        assert!((v[[0, 0]] - shifted.velocity(&vec![0.5], 0.2)[0]).abs() < 1e-14, "{map}");
+        assert!((v[[1, 0]] - shifted.velocity(&vec![2.0], 0.7)[0]).abs() < 1e-14, "{map}");
+    }
+    assert!(Shifted::new(driven, "edm".parse().unwrap()).is_err());
+}
