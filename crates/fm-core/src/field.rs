@@ -30,7 +30,8 @@ use crate::state::{OdeState, RowState};
 
 /// A velocity dx/dt = v(x, t) over states `S`; t runs from 0 (source) to 1 (data).
 pub trait VelocityField<S> {
-    /// v(x, t), of the shape and unit of x per unit time.
+    /// v(x, t), of the shape and unit of x per unit time, in memory of its own: a solver writes to x again (so a field over tensors
+    /// whose velocity is x itself returns a copy).
     fn velocity(&self, x: &S, t: f64) -> S;
 }
 
@@ -44,6 +45,7 @@ impl<S, F: Fn(&S, f64) -> S> VelocityField<S> for F {
 pub trait RowField<S> {
     /// Row i of the result is v(x_i, t\[i\]). A solver drops rows that have arrived: `rows[i]` is the place that row i had in the batch
     /// at the start, in rising order, so that a field can find its label.
+    /// The result has memory of its own.
     fn velocities(&self, x: &S, t: &[f64], rows: &[usize]) -> S;
 }
 

@@ -215,6 +215,13 @@ mod tests {
         let want = Vec::linear_combination(&[(1.0, &a), (-0.5, &b), (3.0, &e)]);
         let got = Tensor::linear_combination(&[(1.0, &tensor(&a)), (-0.5, &tensor(&b)), (3.0, &tensor(&e))]);
         assert!(Vec::<f64>::try_from(&got).unwrap().iter().zip(&want).all(|(g, w)| (g - w).abs() < 1e-12));
+        let (rows, weights) = (|v: &Vec<f64>| Tensor::from_slice(v).view([3, 1]), [[1.0, 2.0, 0.0], [-0.5, 1.0, 4.0]]);
+        let terms = [(&weights[0][..], &rows(&a)), (&weights[1][..], &rows(&b)), (&weights[0][..], &rows(&e))];
+        let mut held = rows(&e);
+        held.assign_row_combination(&terms);
+        assert!(held.allclose(&Tensor::row_combination(&terms), 1e-14, 1e-14, false));
+        let by_hand = [1.0 - 0.25 + 1e-3, -4.0 + 0.25 + 4e-3, -16.0];
+        assert!((held.view(-1) - Tensor::from_slice(&by_hand)).abs().max().double_value(&[]) < 1e-14);
         let mut held = tensor(&a);
         held.assign_combination(&[(1.0, &tensor(&a)), (-0.5, &tensor(&b)), (3.0, &tensor(&e))]);
         assert_eq!(held, got);

@@ -10,7 +10,7 @@ use fm_core::rng::{Stream, normal_rows};
 use fm_core::state::RowState;
 use fm_solvers::likelihood::{Divergence, Probe, bits_per_dim, carry, gaussian_log_density, log_density};
 use fm_solvers::tableau::{DOPRI5, TSIT5};
-use fm_solvers::{Options, Output, per_sample};
+use fm_solvers::{Options, Output, adaptive, fixed, per_sample};
 use tch::{Device, Kind, Tensor};
 
 fn points(rows: i64, dim: i64, seed: u64) -> Tensor {
@@ -159,6 +159,10 @@ fn hutchinsons_estimate_is_unbiased_with_either_probe() {
     // Many probes are the mean of single ones, and a row keeps its probe when others leave.
     let four = Divergence::hutchinson(Probe::Gaussian, 4, 7, &x);
     let Divergence::Hutchinson(probes) = &four else { return };
+    let rows_of_probes: Vec<Vec<f64>> = probes.iter().flat_map(|p| (0..5).map(|i| values(&p.get(i)))).collect();
+    for (i, row) in rows_of_probes.iter().enumerate() {
+        assert!(!rows_of_probes[..i].contains(row), "every row of every probe is a draw of its own");
+    }
     let alone = |p: &Tensor| divergence(&field, &Divergence::Hutchinson(vec![p.copy()]), &x, &TIMES, &rows);
     let singles: Vec<Vec<f64>> = probes.iter().map(alone).collect();
     let together = divergence(&field, &four, &x, &TIMES, &rows);
@@ -226,6 +230,25 @@ fn tensors_are_states_like_any_other() {
         let tolerance = if kind == Kind::Double { 1e-12 } else { 1e-4 };
         assert!(values(&whole.x).iter().zip(&host.x).all(|(a, b)| (a - b).abs() < tolerance));
     }
+}
+
+/// Networks have weights that want gradients; a solve records none, whoever drives it.
+#[test]
+fn solves_record_no_gradients() {
+    let weight = Tensor::from_slice(&[0.5f64]).set_requires_grad(true);
+    let rows = |x: &Tensor, _: &[f64], _: &[usize]| {
+        let v = x * &weight;
+        assert!(!v.requires_grad());
+        v
+    };
+    let whole = |x: &Tensor, _: f64| rows(x, &[], &[]);
+    let (x, span, options) = (points(3, 2, 8), (0.0, 1.0), Options::default());
+    let ends = [
+        per_sample::solve(&rows, x.copy(), span, &DOPRI5, &options, Output::Final).unwrap().x,
+        adaptive::solve(&whole, x.copy(), span, &DOPRI5, &options, Output::Final).unwrap().x,
+        fixed::solve(&whole, x.copy(), &[0.0, 0.5, 1.0], &TSIT5, Output::Final).unwrap().x,
+    ];
+    assert!(ends.iter().all(|end| !end.requires_grad() && end.allclose(&(&x * 0.5f64.exp()), 1e-4, 1e-4, false)));
 }
 
 /// The same at the size of images, where libtorch splits its work.
