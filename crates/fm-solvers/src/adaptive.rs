@@ -17,7 +17,8 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
-use crate::control::{self, Lane, Options};
+use crate::control::Options;
+use crate::lane::{self, Lane};
 use crate::step::{Record, Weights, stages};
 use crate::{Output, Reason, Solution, SolveError, tableau::Tableau};
 use fm_core::field::VelocityField;
@@ -57,7 +58,7 @@ fn integrate<S: OdeState>(
         Some(h) => (h, 1),
         None => (first_step(field, &x, &k[0], span, tableau.order, options), 2),
     };
-    let mut lane = Lane::new(span, first);
+    let mut lane = Lane::new(span, first, options);
     lane.stats.evaluations = cost;
     if !S::error_norm(&k[0], &x, &x, &options.tolerance).is_finite() {
         lane.stats.reason = Reason::NonFinite { t: span.0 };
@@ -68,7 +69,7 @@ fn integrate<S: OdeState>(
         lane.stats.evaluations += stages(field, &x, (trial.t, trial.h), tableau, tableau.stages(), &mut k, &mut next);
         error.assign_combination(Weights::new(trial.h, error_weights, &k).terms());
         let norm = S::error_norm(&error, &x, &next, &options.tolerance);
-        if lane.judge(trial, norm, tableau.order, &options.control) {
+        if lane.judge(trial, norm, tableau.order, options) {
             record.step((trial.t, trial.h, lane.t()), &x, &next, &k, tableau);
             std::mem::swap(&mut x, &mut next);
             let last = k.len() - 1;
@@ -93,9 +94,9 @@ fn first_step<S: OdeState>(
     let length = span.1 - span.0;
     let norm = |s: &S| S::error_norm(s, x, x, &options.tolerance);
     let d1 = norm(k0);
-    let guess = control::first_guess(norm(x), d1, length.abs());
+    let guess = lane::first_guess(norm(x), d1, length.abs());
     let h = guess.copysign(length);
     let k1 = field.velocity(&S::linear_combination(&[(1.0, x), (h, k0)]), span.0 + h);
     let d2 = norm(&S::linear_combination(&[(1.0, &k1), (-1.0, k0)])) / guess;
-    control::first_step(guess, d1, d2, order, length.abs())
+    lane::first_step(guess, d1, d2, order, length.abs())
 }

@@ -7,7 +7,7 @@
 //! | [`control`] | what the error of a step says about the size of the next |
 //! | [`adaptive`] | steps of one size for the whole state |
 //! | [`per_sample`] | each row of a batch at its own pace |
-//! | [`solution`] | what came out, what it cost, and why it stopped |
+//! | [`solution`], [`error`] | what came out, what it cost, and why it stopped; what cannot be solved |
 //! | [`sde`] | stochastic sampling of the same marginals |
 //!
 //! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows log-densities.
@@ -23,10 +23,12 @@
 
 pub mod adaptive;
 pub mod control;
+pub mod error;
 pub mod fixed;
 pub mod grid;
 #[cfg(feature = "tch")]
 pub mod guidance;
+mod lane;
 #[cfg(feature = "tch")]
 pub mod likelihood;
 pub mod per_sample;
@@ -36,5 +38,6 @@ mod step;
 pub mod tableau;
 
 pub use control::{Control, Options};
+pub use error::SolveError;
 pub use grid::Grid;
-pub use solution::{Output, Reason, Solution, SolveError, Stats};
+pub use solution::{Output, Reason, Solution, Stats};

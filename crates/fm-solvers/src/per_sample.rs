@@ -21,7 +21,8 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
-use crate::control::{self, Lane, Options, Trial};
+use crate::control::Options;
+use crate::lane::{self, Lane, Trial};
 use crate::step::Weights;
 use crate::{Output, Reason, SolveError, Stats, tableau::Tableau};
 use fm_core::field::RowField;
@@ -148,7 +149,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
             (vec![h; count], 1)
         } else {
             let guesses: Vec<f64> =
-                d0.iter().zip(&d1).map(|(d0, d1)| control::first_guess(*d0, *d1, length.abs())).collect();
+                d0.iter().zip(&d1).map(|(d0, d1)| lane::first_guess(*d0, *d1, length.abs())).collect();
             let h: Vec<f64> = guesses.iter().map(|g| g.copysign(length)).collect();
             let ones = vec![1.0; count];
             let euler = S::row_combination(&[(&ones, &self.x), (&h, &k0)]);
@@ -156,13 +157,13 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
             let k1 = self.field.velocities(&euler, &t, &places);
             let d2 = norms(&S::linear_combination(&[(1.0, &k1), (-1.0, &k0)]));
             let size =
-                |i: usize| control::first_step(guesses[i], d1[i], d2[i] / guesses[i], self.tableau.order, length.abs());
+                |i: usize| lane::first_step(guesses[i], d1[i], d2[i] / guesses[i], self.tableau.order, length.abs());
             ((0..count).map(size).collect(), 2)
         };
         self.out.calls = cost;
         self.k0 = k0;
         let row = |place: usize| {
-            let mut lane = Lane::new(span, sizes[place]);
+            let mut lane = Lane::new(span, sizes[place], self.options);
             lane.stats.evaluations = cost;
             if !d1[place].is_finite() {
                 lane.stats.reason = Reason::NonFinite { t: span.0 };
@@ -200,7 +201,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         for (i, (row, trial)) in self.rows.iter_mut().zip(&trials).enumerate() {
             row.lane.stats.evaluations += self.tableau.stages() - 1;
             let norm = norms.get(i).copied().unwrap_or(f64::NAN);
-            if row.lane.judge(*trial, norm, self.tableau.order, &self.options.control) {
+            if row.lane.judge(*trial, norm, self.tableau.order, self.options) {
                 accepted.push(i);
             }
         }

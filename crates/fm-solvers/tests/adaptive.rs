@@ -118,6 +118,11 @@ fn trouble_is_a_reason_and_never_a_hang() {
         assert!(solution.stats.evaluations < 500, "{:?}", solution.stats);
         assert_eq!(solution.times.last(), Some(&t));
 
+        let coarse = Options { min_step: 1e-3, ..options.clone() };
+        let solution = adaptive::solve(&nan, vec![1.0], (0.0, 1.0), tableau, &coarse, Output::Final).unwrap();
+        let Reason::NonFinite { t } = solution.stats.reason else { panic!("{} {:?}", tableau.name, solution.stats) };
+        assert!((t - 0.5).abs() < 2e-2, "it is the NaN that ends it, not the smallest step: {t}");
+
         let always = |_: &State, _: f64| vec![f64::NAN];
         let solution = adaptive::solve(&always, vec![1.0], (0.25, 1.0), tableau, &options, Output::Final).unwrap();
         assert_eq!((solution.stats.reason, solution.x[0]), (Reason::NonFinite { t: 0.25 }, 1.0));

@@ -1,0 +1,104 @@
+//! One system on its way: time, step size, errors and counts, in plain scalars. Solvers bring the states.
+
+use crate::control::Options;
+use crate::{Reason, Stats};
+
+/// A step to try.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trial {
+    pub(crate) t: f64,
+    pub(crate) h: f64,
+    last: bool,
+}
+
+/// One system on its way from t to the end: everything about it but its state.
+#[derive(Debug, Clone)]
+pub(crate) struct Lane {
+    t: f64,
+    end: f64,
+    length: f64,
+    h: f64,
+    errors: [f64; 3],
+    rejected: bool,
+    pub(crate) stats: Stats,
+}
+
+impl Lane {
+    pub(crate) fn new((start, end): (f64, f64), first_step: f64, options: &Options) -> Self {
+        let length = (end - start).abs();
+        let stats = Stats { smallest_step: f64::INFINITY, ..Stats::default() };
+        Self { t: start, end, length, h: first_step.max(options.min_step), errors: [1.0; 3], rejected: false, stats }
+    }
+
+    /// The time reached.
+    pub(crate) fn t(&self) -> f64 {
+        self.t
+    }
+
+    /// The next step to try, at a cost of so many evaluations; none when the lane has ended, with the reason in its stats.
+    pub(crate) fn propose(&mut self, cost: usize, options: &Options) -> Option<Trial> {
+        let remaining = (self.end - self.t).abs();
+        if remaining == 0.0 || self.stats.reason != Reason::ReachedEnd {
+            return None;
+        }
+        let size = self.h.min(options.max_step);
+        // A remainder of a rounding error must not become a step of its own.
+        let last = 1.000_000_1 * size >= remaining;
+        let h = if last { self.end - self.t } else { size.copysign(self.end - self.t) };
+        if self.t + h == self.t || (size < options.min_step && !last) {
+            self.stats.reason = Reason::StepUnderflow { t: self.t };
+            return None;
+        }
+        if self.stats.evaluations + cost > options.max_evaluations {
+            self.stats.reason = Reason::MaxEvaluations { t: self.t };
+            return None;
+        }
+        Some(Trial { t: self.t, h, last })
+    }
+
+    /// Whether a step of this error is accepted; also chooses the size of the next.
+    pub(crate) fn judge(&mut self, trial: Trial, error: f64, order: usize, options: &Options) -> bool {
+        let control = &options.control;
+        if !error.is_finite() {
+            // Nothing to estimate from: close in on the place, until it is known well enough to report.
+            self.stats.rejected += 1;
+            self.rejected = true;
+            self.h = 0.1 * trial.h.abs();
+            if self.h < options.min_step.max(1e-9 * self.length) {
+                self.stats.reason = Reason::NonFinite { t: self.t };
+            }
+            return false;
+        }
+        if error > 1.0 {
+            self.stats.rejected += 1;
+            self.rejected = true;
+            self.h = trial.h.abs() * (control.safety * error.powf(-1.0 / order as f64)).clamp(control.min_factor, 1.0);
+            return false;
+        }
+        self.stats.accepted += 1;
+        self.stats.smallest_step = self.stats.smallest_step.min(trial.h.abs());
+        self.t = if trial.last { self.end } else { trial.t + trial.h };
+        self.errors = [error, self.errors[0], self.errors[1]];
+        let factor = control.factor(order, self.errors);
+        let size = trial.h.abs() * if self.rejected { factor.min(1.0) } else { factor };
+        // Only a rejected step has to be smaller than the smallest.
+        self.h = size.max(options.min_step);
+        self.rejected = false;
+        true
+    }
+}
+
+/// Hairer's first step, in two halves around the evaluation that it costs. d0, d1 and d2 are scaled norms of the state, of its
+/// velocity, and of its second derivative.
+pub(crate) fn first_guess(d0: f64, d1: f64, length: f64) -> f64 {
+    let guess = if d0 < 1e-5 || d1 < 1e-5 { 1e-6 } else { 0.01 * d0 / d1 };
+    guess.min(length)
+}
+
+pub(crate) fn first_step(guess: f64, d1: f64, d2: f64, order: usize, length: f64) -> f64 {
+    let steepest = d1.max(d2);
+    let h = if steepest <= 1e-15 { (1e-3 * guess).max(1e-6) } else { (0.01 / steepest).powf(1.0 / order as f64) };
+    let h = h.min(100.0 * guess).min(length);
+    // A velocity that is not finite says nothing about step sizes; the first step will meet it and name it.
+    if h.is_finite() && h > 0.0 { h } else { guess }
+}
