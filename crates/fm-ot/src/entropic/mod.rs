@@ -59,7 +59,8 @@ pub struct Options {
     pub epsilon: Epsilon,
     /// The error at which to stop; see [`EntropicPlan::error`].
     pub tolerance: f64,
-    /// Iterations, over all levels of epsilon, after which the plan reached is returned.
+    /// Iterations, over all levels of epsilon, after which the plan reached is returned (with one more where the last level was not yet
+    /// begun).
     pub max_iterations: usize,
     /// Whether a plan that has not come down to the tolerance is an error.
     pub require_convergence: bool,

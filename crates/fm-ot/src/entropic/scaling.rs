@@ -86,11 +86,11 @@ fn descend(cost: ArrayView2<'_, f64>, problem: &Problem<'_>, options: &Options) 
         let mut target = 8.0 * tolerance;
         loop {
             iterations += 1;
-            let omega = relaxation.omega();
+            // The last two that are allowed are plain, so that the plan is fitted however it ends.
+            let omega = if iterations + 2 > options.max_iterations { 1.0 } else { relaxation.omega() };
             let (mut error, total) = state.iterate(omega);
             relaxation.observe(total);
-            let out_of_patience = iterations >= options.max_iterations;
-            if omega > 1.0 && last && (total <= target || out_of_patience) {
+            if omega > 1.0 && last && total <= target {
                 // Over-relaxation leaves neither side fitted; a plan is judged, and given away, with exact columns.
                 iterations += 2;
                 state.iterate(1.0);
@@ -99,7 +99,7 @@ fn descend(cost: ArrayView2<'_, f64>, problem: &Problem<'_>, options: &Options) 
             } else if omega > 1.0 {
                 error = total;
             }
-            if error <= tolerance || out_of_patience {
+            if error <= tolerance || iterations >= options.max_iterations {
                 break;
             }
         }
