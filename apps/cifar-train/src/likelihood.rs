@@ -71,7 +71,7 @@ fn densities(
 ) -> anyhow::Result<fm_app::likelihood::Densities> {
     let (model, objective) = (loaded.model.as_ref(), &loaded.config.flow.objective);
     if loaded.meta.data.classes.is_empty() {
-        return args.how.evaluate(&Unconditional(model), objective, &loaded.source, x);
+        return args.how.evaluate(&Unconditional(model), objective, &loaded.source, x, first);
     }
     let rows = x.size()[0] as usize;
     let known = loaded.meta.data.classes == set.classes && set.labels.len() >= first + rows;
@@ -80,5 +80,5 @@ fn densities(
     let classes = Tensor::from_slice(&labels).to_device(loaded.device);
     let null_class = loaded.config.model.null_class().unwrap_or(0);
     let field = Guided { model, classes, null_class, scale: 1.0, interval: (0.0, 1.0) };
-    args.how.evaluate(&field, objective, &loaded.source, x)
+    args.how.evaluate(&field, objective, &loaded.source, x, first)
 }

@@ -147,7 +147,16 @@ fn pictures_and_class_requests() {
     ));
     let bits: f64 = said.split(": ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!(bits > 0.0 && bits < 20.0 && said.contains("3 images of digits"), "{said}");
-    assert_eq!(String::from_utf8(read(dir.path().join("bits.csv"))).unwrap().lines().count(), 3);
+    let each = |name: &str| -> Vec<f64> {
+        String::from_utf8(read(dir.path().join(name))).unwrap().lines().map(|l| l.parse().unwrap()).collect()
+    };
+    // An image keeps its noise and its probes, whatever batch it comes in.
+    succeed(&format!(
+        "likelihood --checkpoint {} --num-images 3 --batch-size 3 --probes 1 --out {d}/once.csv",
+        run.display()
+    ));
+    let (parts, once) = (each("bits.csv"), each("once.csv"));
+    assert!(parts.len() == 3 && parts.iter().zip(&once).all(|(a, b)| (a - b).abs() < 1e-3), "{parts:?} {once:?}");
     let result = dir.path().join("e.json");
     succeed(&format!("evaluate {checkpoint} --num-samples 20 --json {}", result.display()));
     let json: serde_json::Value = serde_json::from_slice(&read(result)).unwrap();

@@ -47,7 +47,8 @@ impl LikelihoodArgs {
         }
     }
 
-    /// The log-densities of `x` under a network trained for `objective` with a Gaussian source.
+    /// The log-densities of `x`, the rows from `first_row` on of the data, under a network trained for `objective` with a Gaussian source:
+    /// those of what sampling draws, which starts from that source where the times of training begin.
     ///
     /// # Errors
     /// A source without a density, a solver that cannot choose its steps, and a row that did not reach the source.
@@ -57,6 +58,7 @@ impl LikelihoodArgs {
         objective: &Objective,
         source: &Source,
         x: &Tensor,
+        first_row: usize,
     ) -> anyhow::Result<Densities> {
         let deviation = match source {
             Source::Kind(SourceKind::Gaussian) => 1.0,
@@ -69,7 +71,7 @@ impl LikelihoodArgs {
         let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
         let divergence = match self.probes {
             0 => Divergence::Exact,
-            n => Divergence::hutchinson(self.probe, n, self.seed, x),
+            n => Divergence::hutchinson(self.probe, n, self.seed, first_row as u64, x),
         };
         let options = Options::with_tolerance(self.tolerance);
         let source = |x: &Tensor| gaussian_log_density(x, deviation);

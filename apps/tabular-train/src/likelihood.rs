@@ -17,7 +17,7 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     loaded.columns.standardise(&mut table);
     let x = upload(table.as_slice().unwrap_or_default(), &[rows as i64, dim as i64], loaded.device);
     let field = Unconditional(loaded.model.as_ref());
-    let found = args.how.evaluate(&field, &loaded.config.flow.objective, &loaded.source, &x)?;
+    let found = args.how.evaluate(&field, &loaded.config.flow.objective, &loaded.source, &x, 0)?;
     // A density in the table's units is thinner by the deviation of every column.
     let scale: f64 = loaded.columns.deviation.iter().map(|d| f64::from(*d).ln()).sum();
     let values: Vec<f64> = found.values.iter().map(|log_p| log_p - scale).collect();

@@ -69,6 +69,16 @@ pub enum SolveError {
     /// Output at given times of a stochastic solve.
     #[error("a stochastic path has no interpolant; ask for the states after every step")]
     NoInterpolant,
+    /// Points or probes that have no divergence.
+    #[error(
+        "a divergence needs points of shape (rows, ...) with values, and at least one probe of their shape; got points {points:?} and probes {probes:?}"
+    )]
+    Divergence {
+        /// Shape of the points.
+        points: Vec<i64>,
+        /// Shapes of the probes.
+        probes: Vec<Vec<i64>>,
+    },
     /// An answer that a probability path cannot give.
     #[error(transparent)]
     Path(#[from] fm_core::Error),

@@ -41,20 +41,34 @@ pub enum Divergence {
 }
 
 impl Divergence {
-    /// Hutchinson's estimate with `probes` draws for each row of a batch shaped as `like`, a function of (seed, row, probe).
-    pub fn hutchinson(kind: Probe, probes: usize, seed: u64, like: &Tensor) -> Self {
+    /// Hutchinson's estimate with `probes` draws for each row of a batch shaped as `like`, whose rows are `first_row` and those after it of
+    /// the whole data: a function of (seed, row, probe), however the data are cut into batches.
+    pub fn hutchinson(kind: Probe, probes: usize, seed: u64, first_row: u64, like: &Tensor) -> Self {
         let (rows, dim) = (like.rows(), like.size().iter().skip(1).product::<i64>() as usize);
         let draw = |probe: usize| {
             let mut values = vec![0f32; rows * dim];
             for (row, out) in values.chunks_exact_mut(dim.max(1)).enumerate() {
-                fill_normal(&mut stream(seed, probe as u64, Stream::Probe, row as u64), out);
+                fill_normal(&mut stream(seed, probe as u64, Stream::Probe, first_row + row as u64), out);
             }
             if kind == Probe::Rademacher {
                 values.iter_mut().for_each(|v| *v = v.signum());
             }
             Tensor::from_slice(&values).view(like.size().as_slice()).to_kind(like.kind()).to_device(like.device())
         };
-        Self::Hutchinson((0..probes.max(1)).map(draw).collect())
+        Self::Hutchinson((0..probes).map(draw).collect())
+    }
+
+    fn check(&self, x: &Tensor) -> Result<(), SolveError> {
+        let points = x.size();
+        let probes = match self {
+            Self::Exact => None,
+            Self::Hutchinson(probes) => Some(probes.iter().map(Tensor::size).collect::<Vec<_>>()),
+        };
+        let fit = probes.as_ref().is_none_or(|p| !p.is_empty() && p.iter().all(|shape| *shape == points));
+        if points.len() > 1 && points[1..].iter().product::<i64>() > 0 && fit {
+            return Ok(());
+        }
+        Err(SolveError::Divergence { points, probes: probes.unwrap_or_default() })
     }
 
     /// div v of each row, (B), and v itself.
@@ -79,8 +93,9 @@ impl Divergence {
                         let product = gradient((&v * &eps).sum(v.kind()), n + 1 < probes.len());
                         (product * eps).flatten(1, -1).sum_dim_intlist(1, false, v.kind())
                     };
-                    let sum = probes.iter().enumerate().map(estimate).reduce(|sum, e| sum + e);
-                    sum.unwrap_or_else(|| x.new_zeros([0], (x.kind(), x.device()))) / probes.len() as f64
+                    // No probes make NaN, which a solver reports.
+                    let zeros = x.new_zeros([x.rows() as i64], (x.kind(), x.device()));
+                    probes.iter().enumerate().map(estimate).fold(zeros, |sum, e| sum + e) / probes.len() as f64
                 }
             };
             (v.detach(), divergence.detach())
@@ -135,7 +150,7 @@ pub struct Carried {
 /// Carries points through `span` at their own pace, and integrates the divergence beside them.
 ///
 /// # Errors
-/// As [`per_sample::solve`]. Per-dimension tolerances are those of the points; the integral gets the loosest of them.
+/// As [`per_sample::solve`], and [`SolveError::Divergence`] for points or probes without the right shape. Per-dimension tolerances are those of the points; the integral gets the loosest of them.
 pub fn carry(
     field: &impl RowField<Tensor>,
     x: &Tensor,
@@ -145,6 +160,7 @@ pub fn carry(
     divergence: &Divergence,
     output: Output<'_>,
 ) -> Result<Carried, SolveError> {
+    divergence.check(x)?;
     let shape = x.size().split_off(1);
     let widened = |bound: &Bound| match bound {
         Bound::All(bound) => Bound::All(*bound),

@@ -10,7 +10,7 @@ use fm_core::rng::{Stream, normal_rows};
 use fm_core::state::RowState;
 use fm_solvers::likelihood::{Divergence, Probe, bits_per_dim, carry, gaussian_log_density, log_density};
 use fm_solvers::tableau::{DOPRI5, TSIT5};
-use fm_solvers::{Options, Output, adaptive, fixed, per_sample};
+use fm_solvers::{Options, Output, SolveError, adaptive, fixed, per_sample};
 use tch::{Device, Kind, Tensor};
 
 fn points(rows: i64, dim: i64, seed: u64) -> Tensor {
@@ -141,7 +141,7 @@ fn hutchinsons_estimate_is_unbiased_with_either_probe() {
     let (rows, truth) = ([0, 1, 2, 3, 4], by_hand());
     let spread = |kind: Probe| {
         let estimates: Vec<Vec<f64>> = (0..4000)
-            .map(|seed| divergence(&field, &Divergence::hutchinson(kind, 1, seed, &x), &x, &TIMES, &rows))
+            .map(|seed| divergence(&field, &Divergence::hutchinson(kind, 1, seed, 0, &x), &x, &TIMES, &rows))
             .collect();
         let n = estimates.len() as f64;
         let mut errors = Vec::new();
@@ -157,8 +157,11 @@ fn hutchinsons_estimate_is_unbiased_with_either_probe() {
     let (signs, normal) = (spread(Probe::Rademacher), spread(Probe::Gaussian));
     assert!(signs.iter().zip(&normal).all(|(s, n)| s < n), "signs have the least variance: {signs:?} {normal:?}");
     // Many probes are the mean of single ones, and a row keeps its probe when others leave.
-    let four = Divergence::hutchinson(Probe::Gaussian, 4, 7, &x);
+    let four = Divergence::hutchinson(Probe::Gaussian, 4, 7, 0, &x);
     let Divergence::Hutchinson(probes) = &four else { return };
+    let later = Divergence::hutchinson(Probe::Gaussian, 4, 7, 3, &x.narrow(0, 3, 2));
+    let Divergence::Hutchinson(of_the_end) = &later else { return };
+    assert!(probes.iter().zip(of_the_end).all(|(all, end)| all.narrow(0, 3, 2) == *end), "batches share one numbering");
     let rows_of_probes: Vec<Vec<f64>> = probes.iter().flat_map(|p| (0..5).map(|i| values(&p.get(i)))).collect();
     for (i, row) in rows_of_probes.iter().enumerate() {
         assert!(!rows_of_probes[..i].contains(row), "every row of every probe is a draw of its own");
@@ -183,7 +186,7 @@ fn a_solve_keeps_its_probes() {
         let (log_p, carried) = log_density(&Slanted, &x, (1.0, 0.0), &TSIT5, &options, how, source).unwrap();
         (values(&log_p), carried.solution.row_evaluations())
     };
-    let how = Divergence::hutchinson(Probe::Rademacher, 1, 0, &x);
+    let how = Divergence::hutchinson(Probe::Rademacher, 1, 0, 0, &x);
     let ((first, cost), (exact, least)) = (run(&how), run(&Divergence::Exact));
     assert_eq!(first, run(&how).0);
     assert!(cost < 2 * least, "fresh noise at every evaluation would make the solver crawl: {cost} against {least}");
@@ -267,6 +270,25 @@ fn large_rows_do_not_depend_on_their_batch() {
         assert_eq!(part.x, whole.x.select_rows(&rows), "{rows:?}");
         assert!(rows.iter().zip(&part.rows).all(|(r, stats)| *stats == whole.rows[*r]));
     }
+}
+
+#[test]
+fn points_and_probes_that_do_not_fit_are_errors() {
+    let still = |x: &Tensor, _: &[f64], _: &[usize]| x.copy();
+    let solve = |x: &Tensor, how: &Divergence| {
+        carry(&still, x, (0.0, 1.0), &DOPRI5, &Options::default(), how, Output::Final).map(|c| values(&c.divergence))
+    };
+    let x = points(3, 2, 1);
+    for (x, how) in [
+        (x.copy(), Divergence::Hutchinson(vec![])),
+        (x.copy(), Divergence::hutchinson(Probe::Gaussian, 1, 0, 0, &points(2, 2, 1))),
+        (x.select(1, 0), Divergence::Exact),
+        (x.narrow(1, 0, 0), Divergence::Exact),
+    ] {
+        assert!(matches!(solve(&x, &how), Err(SolveError::Divergence { .. })), "{how:?}");
+    }
+    assert_eq!(solve(&x.narrow(0, 0, 0), &Divergence::Exact).unwrap(), Vec::<f64>::new());
+    assert!(solve(&x, &Divergence::Exact).unwrap().iter().all(|d| (d - 2.0).abs() < 1e-12));
 }
 
 #[test]

@@ -224,6 +224,7 @@ fn impossible_requests_are_errors() {
     ];
     for tableau in &broken {
         assert!(matches!(solve(&[0.0, 1.0], tableau, Output::Final), SolveError::Tableau { .. }), "{tableau:?}");
+        assert!(!tableau.fsal(), "asking is safe");
     }
     assert_eq!(Grid::Uniform.times(0).unwrap_err(), SolveError::Grid);
     let turned = Grid::Edm { rho: 7.0, sigma_min: 2.0, sigma_max: 1.0 };

@@ -50,8 +50,10 @@ impl Tableau {
 
     /// Whether the last stage is the first one of the next step ("first same as last"): its row of A is b and its node 1.
     pub fn fsal(&self) -> bool {
-        let last = self.stages() - 1;
-        last > 0 && self.c[last] == 1.0 && self.b[last] == 0.0 && self.a[last] == &self.b[..last]
+        let (Some((b, before)), Some(a), Some(c)) = (self.b.split_last(), self.a.last(), self.c.last()) else {
+            return false;
+        };
+        !before.is_empty() && *c == 1.0 && *b == 0.0 && *a == before
     }
 
     /// The stages that the new state depends on: without those that only the error estimate and the interpolant need.

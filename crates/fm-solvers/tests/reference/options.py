@@ -24,7 +24,7 @@ DEVIATION, STEPS = 0.5, 12
 START = np.round(np.random.default_rng(0).standard_normal((32, 2)) * 64) / 64
 
 
-def velocity(t, x, lib=np, softmax=None):
+def velocity(t, x, lib=np):
     v = t * t * DEVIATION**2 + (1 - t) ** 2
     off = x[:, None, :] - t * (MEANS if lib is np else lib.asarray(MEANS))
     logits = -(off**2).sum(-1) / (2 * v)
