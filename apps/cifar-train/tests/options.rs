@@ -156,7 +156,7 @@ fn pictures_and_class_requests() {
         run.display()
     ));
     let (parts, once) = (each("bits.csv"), each("once.csv"));
-    assert!(parts.len() == 3 && parts.iter().zip(&once).all(|(a, b)| (a - b).abs() < 1e-3), "{parts:?} {once:?}");
+    assert!(parts.len() == 3 && parts.iter().zip(&once).all(|(a, b)| (a - b).abs() < 2e-4), "{parts:?} {once:?}");
     let result = dir.path().join("e.json");
     succeed(&format!("evaluate {checkpoint} --num-samples 20 --json {}", result.display()));
     let json: serde_json::Value = serde_json::from_slice(&read(result)).unwrap();
