@@ -5,6 +5,8 @@ use fm_app::flow::FlowArgs;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
+use fm_core::path::PathKind;
+use fm_core::prediction::Prediction;
 use fm_train::flat::Precision;
 use std::path::PathBuf;
 
@@ -27,6 +29,10 @@ pub(crate) enum Command {
     Sample(Box<SampleArgs>),
     /// Measure samples against the training data: class agreement and copies, by nearest neighbours.
     Evaluate(EvaluateArgs),
+    /// Read weights that others trained, write what others can load.
+    Convert(ConvertArgs),
+    /// What a network predicts at given images and times, to compare with another program's answer.
+    Velocity(VelocityArgs),
     /// Bits per dimension of images under a model.
     Likelihood(LikelihoodOf),
     /// Say what a checkpoint holds.
@@ -108,6 +114,12 @@ pub(crate) struct TrainArgs {
     /// Go on from the newest good checkpoint of --out, with its configuration.
     #[arg(long, conflicts_with_all = ["preset", "config"])]
     pub(crate) resume: bool,
+    /// Compute a block's activations again on the way back instead of keeping them: less memory, about a third more time.
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) checkpoint_activations: Option<bool>,
+    /// Lay the U-Net's activations out with their channels last, which suits convolutions on GPUs. The result is the same.
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) channels_last: Option<bool>,
     /// Print the plan and exit.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -132,7 +144,7 @@ pub(crate) enum PrecisionArg {
     Bf16,
 }
 
-impl From<PrecisionArg> for Precision {
+impl std::convert::From<PrecisionArg> for Precision {
     fn from(arg: PrecisionArg) -> Self {
         match arg {
             PrecisionArg::F32 => Precision::F32,
@@ -141,12 +153,72 @@ impl From<PrecisionArg> for Precision {
     }
 }
 
+/// Where a model comes from.
+#[derive(Debug, Args)]
+pub(crate) struct From {
+    /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
+    #[arg(long, value_name = "PATH")]
+    pub(crate) checkpoint: PathBuf,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+/// Which weights, and where they are used.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Use the weights as trained instead of their average.
+    #[arg(long)]
+    pub(crate) raw_weights: bool,
+    /// Which of a file's sets of weights to take: ema_model, say.
+    #[arg(long, value_name = "NAME", conflicts_with = "raw_weights")]
+    pub(crate) part: Option<String>,
+    /// A setting of the network that a file of weights does not tell: heads=4, say. May be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// A run, a checkpoint, or a file of weights (.safetensors, .pt, .pth).
+    pub(crate) input: PathBuf,
+    /// The new file: .safetensors, with all that is known of the network, or .pt, a state_dict. Both load with load_state_dict(strict=True).
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// The path that the network was trained on, if the file does not tell and it is not the linear one.
+    #[arg(long)]
+    pub(crate) path: Option<PathKind>,
+    /// What the network predicts, if the file does not tell and it is not the velocity.
+    #[arg(long)]
+    pub(crate) prediction: Option<Prediction>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VelocityArgs {
+    #[command(flatten)]
+    pub(crate) from: From,
+    /// The images, (N, C, H, W) in [-1, 1], f32.
+    #[arg(value_name = "FILE.npy")]
+    pub(crate) images: PathBuf,
+    /// The time of each, or one for all; 0 is noise, 1 data.
+    #[arg(long, value_name = "T,...", value_delimiter = ',', required = true)]
+    pub(crate) at: Vec<f64>,
+    /// The class of each, for a class-conditional network; without it the null class.
+    #[arg(long, value_name = "K,...", value_delimiter = ',')]
+    pub(crate) classes: Vec<i64>,
+    /// Where the velocities go, as a NumPy array like the images.
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) out: PathBuf,
+}
+
 /// How to integrate, shared by `sample` and `evaluate`.
 #[derive(Debug, Args)]
 pub(crate) struct SolverArgs {
-    /// The checkpoint, or a run directory for its newest good one.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) checkpoint: PathBuf,
+    #[command(flatten)]
+    pub(crate) from: From,
     /// Guidance scale: 1 is the plain conditional model, more exaggerates the class. Without it: as the run's configuration says.
     #[arg(long, value_name = "S")]
     pub(crate) cfg_scale: Option<f64>,
@@ -158,12 +230,6 @@ pub(crate) struct SolverArgs {
     /// Fixes the noise; sample i is the same whatever the number of samples.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Use the weights as trained instead of their average.
-    #[arg(long)]
-    pub(crate) raw_weights: bool,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
     /// Images integrated together; changes memory, not the samples (but for --pace per-batch).
     #[arg(long, default_value_t = 250, value_name = "N")]
     pub(crate) batch_size: usize,
@@ -210,9 +276,8 @@ pub(crate) struct EvaluateArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LikelihoodOf {
-    /// The checkpoint, or a run directory for its newest good one.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) checkpoint: PathBuf,
+    #[command(flatten)]
+    pub(crate) from: From,
     /// The images: a name as in training, or cifar10-test for the test split. Without it: the data of the run.
     #[arg(long)]
     pub(crate) data: Option<String>,
@@ -222,22 +287,16 @@ pub(crate) struct LikelihoodOf {
     /// Images at a time.
     #[arg(long, default_value_t = 16, value_name = "N")]
     pub(crate) batch_size: usize,
-    /// Use the last weights instead of their moving average.
-    #[arg(long)]
-    pub(crate) raw_weights: bool,
     #[command(flatten)]
     pub(crate) how: LikelihoodArgs,
     /// Where the bits per dimension go, one image a line.
     #[arg(long, value_name = "FILE.csv")]
     pub(crate) out: Option<PathBuf>,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A checkpoint or a run directory.
+    /// A checkpoint, a run directory, or a file of weights.
     pub(crate) path: PathBuf,
     /// List every tensor.
     #[arg(long)]

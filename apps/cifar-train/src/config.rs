@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) num_workers: usize,
     pub(crate) device: String,
     pub(crate) precision: Precision,
+    pub(crate) checkpoint_activations: bool,
     pub(crate) horizontal_flip: bool,
     pub(crate) label_drop: f64,
     pub(crate) lr: f64,
@@ -110,6 +111,7 @@ impl Config {
         set(&mut self.num_workers, &args.num_workers);
         set(&mut self.device, &args.device);
         set(&mut self.precision, &args.precision.map(Precision::from));
+        set(&mut self.checkpoint_activations, &args.checkpoint_activations);
         set(&mut self.seed, &args.seed);
         set(&mut self.save_every, &args.save_every);
         set(&mut self.sample_every, &args.sample_every);
@@ -117,6 +119,9 @@ impl Config {
         set(&mut self.keep_checkpoints, &args.keep_checkpoints);
         if let Some(kind) = args.model {
             self.set_model(kind);
+        }
+        if let (ModelConfig::Unet(unet), Some(last)) = (&mut self.model, args.channels_last) {
+            unet.channels_last = last;
         }
     }
 

@@ -11,13 +11,13 @@ use serde_json::json;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
-    let loaded = load(&args.solver.checkpoint, args.solver.raw_weights, &args.solver.device)?;
+    let loaded = load(&args.solver.from)?;
     let training = data::open(&loaded.config.data, loaded.config.image_size)?;
     check_shape(&training, &loaded)?;
-    let classes = in_turn(loaded.meta.data.classes.len(), args.num_samples);
+    let classes = in_turn(loaded.data.classes.len(), args.num_samples);
     let request = with_classes(&args.solver, &loaded, args.num_samples, classes)?;
     let drawn = generate(loaded.model.as_ref(), loaded.device, &request, false)?;
-    println!("{}", summary(&request, &drawn, &loaded, args.solver.raw_weights));
+    println!("{}", summary(&request, &drawn, &loaded));
 
     // Both sides as pixel values, since that is what a picture holds.
     let matrix = |pixels: Vec<u8>| {
@@ -28,10 +28,10 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let real = matrix(training.pixels.clone())?;
     let copies = copy_rate(samples.view(), real.view())?;
     let mut result = json!({
-        "checkpoint": loaded.path, "step": loaded.meta.step, "data": loaded.config.data, "samples": request.count,
+        "checkpoint": loaded.path, "step": loaded.step, "data": loaded.config.data, "samples": request.count,
         "solver": request.sampler.describe(), "nfe": drawn.mean_nfe(request.count, request.batch_size),
         "cfg_scale": request.cfg_scale, "cfg_interval": [request.cfg_interval.0, request.cfg_interval.1], "seed": request.seed,
-        "weights": if args.solver.raw_weights { "raw" } else { "ema" },
+        "weights": loaded.weights,
         "copies": copies.rate, "copy_threshold": copies.threshold,
     });
     if !request.classes.is_empty() {

@@ -1,11 +1,15 @@
 //! `cifar-train inspect`: what a checkpoint holds.
 
 use crate::args::InspectArgs;
+use fm_models::interchange;
 use fm_train::checkpoint::{Weights, read_weights};
 use fm_train::run_dir::latest_checkpoint;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
+    if fm_app::weights::is_file(&args.path) {
+        return file(args);
+    }
     let (path, meta, damaged) = latest_checkpoint(&args.path)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
     let weights = read_weights(&path, Weights::Ema)?;
@@ -27,6 +31,30 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     println!("  configuration    {}", meta.config);
     if args.tensors {
         weights.iter().for_each(|(name, tensor)| println!("  {name:<56} {:?}", tensor.size()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A file of weights: what it holds, what it says and what has to be assumed.
+fn file(args: &InspectArgs) -> anyhow::Result<ExitCode> {
+    let weights = interchange::read(&args.path, None)?;
+    let found = interchange::recognise(&weights)?;
+    println!("{}", args.path.display());
+    if !weights.part.is_empty() {
+        println!("  part             {}", weights.part);
+    }
+    println!("  parameters       {} in {} tensors", found.config.parameters()?, weights.tensors.len());
+    if let Some(about) = &weights.about {
+        println!("  written by       {}, step {}", about.program, about.step);
+        println!("  predicts         {} on the {} path, {}", about.prediction, about.path, about.time_direction);
+        println!("  data             {}", about.data);
+    }
+    println!("  network          {}", serde_json::to_string(&found.config)?);
+    if !found.assumed.is_empty() {
+        println!("  assumed          {}", found.assumed.join(", "));
+    }
+    if args.tensors {
+        weights.tensors.iter().for_each(|(name, t)| println!("  {name:<56} {:?} {:?}", t.size(), t.kind()));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use tch::Tensor;
 
 pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
-    let loaded = load(&args.checkpoint, args.raw_weights, &args.device)?;
+    let loaded = load(&args.from)?;
     let name = args.data.as_deref().unwrap_or(&loaded.config.data);
     let set = data::open(name, loaded.config.image_size)?;
     model::check_shape(&set, &loaded)?;
@@ -35,12 +35,10 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     }
     let (mean, error) = mean_and_error(&bits);
     println!(
-        "{count} images of {name}: {mean:.4} +- {error:.4} bits per dimension (an upper bound, uniform dequantisation), NFE {:.1}; {}; {} \
-         weights of step {}",
+        "{count} images of {name}: {mean:.4} +- {error:.4} bits per dimension (an upper bound, uniform dequantisation), NFE {:.1}; {}; {}",
         evaluations / count as f64,
         args.how.describe(),
-        if args.raw_weights { "raw" } else { "EMA" },
-        loaded.meta.step
+        loaded.weights
     );
     if let Some(path) = &args.out {
         let text: String = bits.iter().map(|b| format!("{b}\n")).collect();
@@ -58,7 +56,7 @@ fn dequantised(set: &ImageSet, first: usize, rows: usize, seed: u64, loaded: &Lo
         set.image(i).iter().map(move |u| (f32::from(*u) + rng.random::<f32>() - 0.5) / scale - 1.0).collect::<Vec<_>>()
     };
     let values: Vec<f32> = (first..first + rows).flat_map(image).collect();
-    upload(&values, &[&[rows as i64], loaded.meta.data.shape.as_slice()].concat(), loaded.device)
+    upload(&values, &[&[rows as i64], loaded.data.shape.as_slice()].concat(), loaded.device)
 }
 
 /// Under the label of each image, where the model knows labels.
@@ -70,11 +68,11 @@ fn densities(
     x: &Tensor,
 ) -> anyhow::Result<fm_app::likelihood::Densities> {
     let (model, objective) = (loaded.model.as_ref(), &loaded.config.flow.objective);
-    if loaded.meta.data.classes.is_empty() {
+    if loaded.data.classes.is_empty() {
         return args.how.evaluate(&Unconditional(model), objective, &loaded.source, x, first);
     }
     let rows = x.size()[0] as usize;
-    let known = loaded.meta.data.classes == set.classes && set.labels.len() >= first + rows;
+    let known = loaded.data.classes == set.classes && set.labels.len() >= first + rows;
     ensure!(known, "the model has classes that these images are not labelled with; give labelled images");
     let labels: Vec<i64> = set.labels[first..first + rows].iter().map(|l| i64::from(*l)).collect();
     let classes = Tensor::from_slice(&labels).to_device(loaded.device);

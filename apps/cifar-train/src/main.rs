@@ -5,6 +5,7 @@
 mod args;
 mod batches;
 mod config;
+mod convert;
 mod data;
 mod evaluate;
 mod generate;
@@ -15,6 +16,7 @@ mod plan;
 mod presets;
 mod sample;
 mod train;
+mod velocity;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -25,6 +27,8 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Velocity(args) => velocity::run(&args),
         Command::Likelihood(args) => likelihood::run(&args),
         Command::Objective(args) => fm_app::show::run(&args),
         Command::Inspect(args) => inspect::run(&args),

@@ -1,48 +1,95 @@
-//! A model read back from a checkpoint.
+//! A model read back from a run, or from a file of weights.
 
+use crate::args::{From, Which};
 use crate::config::Config;
-use crate::data;
+use crate::{data, presets};
 use anyhow::{Context, ensure};
+use fm_app::weights::{self, Opened};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
-use fm_train::checkpoint::{self, Meta, Weights};
-use fm_train::flat::FlatParams;
+use fm_models::interchange::About;
+use fm_train::checkpoint::{self, DataMeta, Weights};
+use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
 use std::path::{Path, PathBuf};
 use tch::{Device, nn};
 
 pub(crate) struct Loaded {
+    /// The checkpoint or the file.
     pub(crate) path: PathBuf,
-    pub(crate) meta: Meta,
     pub(crate) config: Config,
+    pub(crate) data: DataMeta,
     pub(crate) source: Source,
     pub(crate) model: Box<dyn VelocityModel>,
     pub(crate) device: Device,
-    _store: nn::VarStore,
+    pub(crate) store: nn::VarStore,
+    pub(crate) step: u64,
+    /// Decay of the average that the weights are, if they are one.
+    pub(crate) ema_decay: Option<f64>,
+    /// Which weights these are, in words.
+    pub(crate) weights: String,
 }
 
-pub(crate) fn load(checkpoint: &Path, raw_weights: bool, device: &str) -> anyhow::Result<Loaded> {
-    let device = fm_app::device::select(device)?;
-    let (path, meta, damaged) = latest_checkpoint(checkpoint)?;
+pub(crate) fn load(from: &From) -> anyhow::Result<Loaded> {
+    open(&from.checkpoint, &from.which, false)
+}
+
+/// `exact` reads the weights in f32, whatever precision the network was trained in.
+pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Loaded> {
+    let device = fm_app::device::select(&which.device)?;
+    if weights::is_file(path) {
+        return from_file(path, which, device);
+    }
+    ensure!(which.part.is_none() && which.set.is_empty(), "--part and --set are for files of weights; this is a run");
+    let (path, meta, damaged) = latest_checkpoint(path)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
-    let mut config: Config = serde_json::from_value(meta.config.clone())
+    let mut config: Config = serde_json::from_value(meta.config)
         .with_context(|| format!("{} was not written by cifar-train", path.display()))?;
     // The name in a checkpoint is measured already.
     let source = data::open_source(&mut config, meta.data.shape.iter().product::<i64>() as usize, || 0.0)?;
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
-    let mut params = FlatParams::new(&store, config.precision);
-    let weights = checkpoint::read_weights(&path, if raw_weights { Weights::Raw } else { Weights::Ema })?;
-    let weights = params.join(weights)?;
-    params.set_master(&weights);
-    Ok(Loaded { path, meta, config, source, model, device, _store: store })
+    let kind = if which.raw_weights { Weights::Raw } else { Weights::Ema };
+    let precision = if exact { Precision::F32 } else { config.precision };
+    FlatParams::new(&store, precision).adopt(checkpoint::read_weights(&path, kind)?)?;
+    let weights = format!("{} weights of step {}", if which.raw_weights { "raw" } else { "EMA" }, meta.step);
+    let ema_decay = (!which.raw_weights).then_some(meta.ema_decay);
+    Ok(Loaded { path, config, data: meta.data, source, model, device, store, step: meta.step, ema_decay, weights })
+}
+
+/// A file of ours says what it was trained for; another's network is taken for a velocity along the linear path, of images in [-1, 1].
+fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loaded> {
+    let part = if which.raw_weights { Some("net_model") } else { which.part.as_deref() };
+    let mut opened = weights::open(path, part, &which.set, device)?;
+    let shape = opened.config.data_shape();
+    ensure!(shape.len() == 3, "{} is a network for points; use tabular-train", path.display());
+    let About { config, data, step, ema_decay, .. } = opened.about.take().unwrap_or_default();
+    let mut config = serde_json::from_value(config).or_else(|_| presets::preset("cifar10-unet").map(plain))?;
+    config.model = opened.config.clone();
+    let data = serde_json::from_value(data).unwrap_or_else(|_| pixels(shape.clone(), config.model.classes()));
+    let source = data::open_source(&mut config, shape.iter().product::<i64>() as usize, || 0.0)?;
+    let part = if opened.part.is_empty() { String::new() } else { format!(" ({})", opened.part) };
+    let weights = format!("weights of {}{part}", path.display());
+    let (path, Opened { model, store, .. }) = (path.to_path_buf(), opened);
+    Ok(Loaded { path, config, data, source, model, device, store, step, ema_decay, weights })
+}
+
+/// A preset's sampling without its training.
+fn plain(preset: Config) -> Config {
+    Config { flow: fm_app::flow::FlowConfig::default(), ..preset }
+}
+
+/// 8-bit images as everyone scales them.
+fn pixels(shape: Vec<i64>, classes: i64) -> DataMeta {
+    let classes = (0..classes).map(|k| k.to_string()).collect();
+    DataMeta { shape, normalisation: "pixel values 0..=255 as 2 p / 255 - 1".into(), levels: 255, classes }
 }
 
 /// # Errors
 /// When images are not of the size that the model was trained on.
 pub(crate) fn check_shape(set: &ImageSet, loaded: &Loaded) -> anyhow::Result<()> {
-    let same = set.shape.iter().map(|&s| s as i64).eq(loaded.meta.data.shape.iter().copied());
-    ensure!(same, "the data set has images of {:?}, the model of {:?}", set.shape, loaded.meta.data.shape);
+    let same = set.shape.iter().map(|&s| s as i64).eq(loaded.data.shape.iter().copied());
+    ensure!(same, "the data set has images of {:?}, the model of {:?}", set.shape, loaded.data.shape);
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
-    let loaded = load(&args.solver.checkpoint, args.solver.raw_weights, &args.solver.device)?;
+    let loaded = load(&args.solver.from)?;
     let request = request(args, &loaded)?;
     [Some(&args.out), args.npy.as_ref(), args.gif.as_ref()].into_iter().flatten().try_for_each(|p| make_parent(p))?;
     let drawn = generate(loaded.model.as_ref(), loaded.device, &request, args.gif.is_some())?;
@@ -32,12 +32,12 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         save_gif(path, frames?)?;
         println!("wrote {}", path.display());
     }
-    println!("{}", summary(&request, &drawn, &loaded, args.solver.raw_weights));
+    println!("{}", summary(&request, &drawn, &loaded));
     Ok(ExitCode::SUCCESS)
 }
 
 /// What was done, with every number counted or timed.
-pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded, raw: bool) -> String {
+pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded) -> String {
     let nfe = match drawn.nfe.as_slice() {
         [first, rest @ ..] if first.fract() == 0.0 && rest.iter().all(|n| n == first) => first.to_string(),
         _ => format!("{:.1} (mean; {} calls)", drawn.mean_nfe(request.count, request.batch_size), drawn.calls),
@@ -50,19 +50,18 @@ pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded, raw
         false => format!("guidance {}{when} (two network passes an evaluation)", request.cfg_scale),
     };
     format!(
-        "{} samples in {:.1} s: {:.1} samples/s, NFE {nfe}; {}, {guidance}; {} weights of step {}; seed {}",
+        "{} samples in {:.1} s: {:.1} samples/s, NFE {nfe}; {}, {guidance}; {}; seed {}",
         request.count,
         drawn.seconds,
         request.count as f64 / drawn.seconds,
         request.sampler.describe(),
-        if raw { "raw" } else { "EMA" },
-        loaded.meta.step,
+        loaded.weights,
         request.seed,
     )
 }
 
 fn request(args: &SampleArgs, loaded: &Loaded) -> anyhow::Result<Request> {
-    let names = &loaded.meta.data.classes;
+    let names = &loaded.data.classes;
     let classes = match (args.class_grid, args.class_label) {
         (true, _) | (_, Some(_)) if names.is_empty() => {
             bail!("this model was trained without classes; drop --class-grid and --class-label")
@@ -113,7 +112,7 @@ pub(crate) fn with_classes(
         cfg_scale,
         cfg_interval: interval(&args.cfg_interval)?,
         seed: args.seed,
-        shape: loaded.meta.data.shape.clone(),
+        shape: loaded.data.shape.clone(),
         count,
         classes,
         null_class,
@@ -130,7 +129,7 @@ fn interval(given: &[f64]) -> anyhow::Result<(f64, f64)> {
 }
 
 fn grid(args: &SampleArgs, loaded: &Loaded) -> Grid {
-    let data = &loaded.meta.data;
+    let data = &loaded.data;
     let shape = image_scale(loaded).shape;
     if args.class_grid {
         return Grid { shape, levels: data.levels, columns: args.samples_per_class, row_names: data.classes.clone() };
@@ -145,7 +144,7 @@ fn grid(args: &SampleArgs, loaded: &Loaded) -> Grid {
 
 /// An empty set with the model's image shape and pixel range.
 pub(crate) fn image_scale(loaded: &Loaded) -> ImageSet {
-    let data = &loaded.meta.data;
+    let data = &loaded.data;
     let side = |i: usize| data.shape.get(i).copied().unwrap_or(1) as usize;
     ImageSet {
         shape: [side(0), side(1), side(2)],

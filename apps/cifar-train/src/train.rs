@@ -19,6 +19,7 @@ use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::flat::FlatParams;
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::schedule::Schedule;
+use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -63,8 +64,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         resume: args.resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
         info: info(&config, &set)?,
-        objective,
-        options: TrainOptions { irreducible: least.map(|l| l.value), ..options(&config, &set) },
+        options: TrainOptions { irreducible: least.map(|l| l.value), ..options(&config) },
         cadence: Cadence {
             save_every: config.save_every,
             keep: config.keep_checkpoints,
@@ -74,7 +74,8 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         out: out.clone(),
     };
     let preview = Preview { config: &config, set: &set, model: model.as_ref(), source: &source, device, out: &out };
-    job.run(model.as_ref(), &batches, state, Box::new(|state| preview.draw(state)))
+    let task = FlowMatching { model: model.as_ref(), objective, shape: row_shape(&set) };
+    job.run(&task, &batches, state, Box::new(|state| preview.draw(state)))
 }
 
 fn configure(args: &TrainArgs) -> anyhow::Result<(Config, PathBuf)> {
@@ -133,15 +134,15 @@ fn row_shape(set: &ImageSet) -> Vec<i64> {
     set.shape.map(|s| s as i64).to_vec()
 }
 
-fn options(c: &Config, set: &ImageSet) -> TrainOptions {
+fn options(c: &Config) -> TrainOptions {
     TrainOptions {
-        shape: row_shape(set),
         steps: c.steps,
         workers: c.num_workers,
         log_every: c.log_every,
         clip: c.clip,
         schedule: Schedule { lr: c.lr, warmup_steps: c.warmup_steps, decay: c.decay, total_steps: c.steps },
         seed: c.seed,
+        checkpoint_activations: c.checkpoint_activations,
         irreducible: None,
     }
 }

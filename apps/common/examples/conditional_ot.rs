@@ -31,6 +31,7 @@ use fm_train::adamw::AdamWConfig;
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::schedule::{Decay, Schedule};
+use fm_train::task::FlowMatching;
 use fm_train::train::{Flow, Observer, Record, TrainOptions, TrainState, train};
 use ndarray::{Array2, Axis};
 use std::f32::consts::PI;
@@ -143,20 +144,22 @@ fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]>
     };
     tch::manual_seed(torch_seed(seed, 0, Stream::Init));
     let store = nn::VarStore::new(Device::Cpu);
-    let net = ModelConfig::Mlp(MlpConfig { dim: 2 + classes, hidden: 128, layers: 3 }).build(&store.root())?;
+    let net = ModelConfig::Mlp(MlpConfig { dim: 2 + classes, widths: vec![128; 3], ..MlpConfig::default() })
+        .build(&store.root())?;
     let model = ClassMlp { net, classes };
     let mut state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.999, 0);
     let options = TrainOptions {
-        shape: vec![2],
         steps: STEPS,
         workers: 1,
         log_every: STEPS,
         clip: 1.0,
         schedule: Schedule { lr: 2e-3, warmup_steps: 100, decay: Decay::Cosine, total_steps: STEPS },
         seed,
+        checkpoint_activations: false,
         irreducible: None,
     };
-    train(&model, &config.objective, &batches, &mut state, &options, &mut Silent)?;
+    let task = FlowMatching { model: &model, objective: config.objective.clone(), shape: vec![2] };
+    train(&task, &batches, &mut state, &options, &mut Silent)?;
     state.params.bind(Some(&state.ema.weights));
     let fresh = Labelled::draw(data, EVALUATED * 2 * classes as usize, seed + 1000)?;
     let mut distances = [0.0; 2];

@@ -7,11 +7,10 @@ use crate::device::peak_memory;
 use crate::pictures::curve;
 use crate::watch::{Cadence, Draw, Watch};
 use anyhow::bail;
-use fm_core::objective::Objective;
-use fm_core::tensor::VelocityModel;
 use fm_train::batch::BatchSource;
 use fm_train::checkpoint::{self, RunInfo};
 use fm_train::run_dir::{RunDir, latest_checkpoint};
+use fm_train::task::Task;
 use fm_train::train::{Record, TrainOptions, TrainState, train};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,8 +28,6 @@ pub struct Job {
     pub config_toml: String,
     /// What checkpoints say about the run.
     pub info: RunInfo,
-    /// What is learned.
-    pub objective: Objective,
     /// The fixed part of the loop.
     pub options: TrainOptions,
     /// How often to save and draw.
@@ -46,7 +43,7 @@ impl Job {
     /// Everything that a run can meet, with its remedy.
     pub fn run(
         &self,
-        model: &dyn VelocityModel,
+        task: &dyn Task,
         source: &dyn BatchSource,
         mut state: TrainState,
         draw: Draw<'_>,
@@ -67,7 +64,7 @@ impl Job {
         let span = (first, steps);
         let mut watch =
             Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw);
-        train(model, &self.objective, source, &mut state, &self.options, &mut watch)?;
+        train(task, source, &mut state, &self.options, &mut watch)?;
         drop(watch);
 
         report(&run, &self.out, state.step - first, started.elapsed().as_secs_f64())?;

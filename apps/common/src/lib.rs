@@ -9,7 +9,8 @@
 //! | [`flow`], [`sources`], [`couplings`] | what is learned: objective, source and coupling, as flags and as configuration |
 //! | [`aliases`] | the names that users of other trainers type from memory |
 //! | [`show`] | what an objective does, as a table and a picture |
-//! | [`solvers`] | the solvers that users can name |
+//! | [`models`], [`solvers`] | the networks and solvers that users can name |
+//! | [`weights`] | networks out of files of weights, ours or anybody's |
 //! | [`likelihood`] | log-densities of data under a network |
 //! | [`sampler`] | from the source to the data by one of them |
 //! | [`job`] | a training run from its directory to its last line of output |
@@ -24,6 +25,7 @@ pub mod device;
 pub mod flow;
 pub mod job;
 pub mod likelihood;
+pub mod models;
 pub mod pictures;
 pub mod sampler;
 pub mod settings;
@@ -31,3 +33,4 @@ pub mod show;
 pub mod solvers;
 pub mod sources;
 pub mod watch;
+pub mod weights;

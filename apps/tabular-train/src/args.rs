@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use fm_app::couplings::CouplingKind;
 use fm_app::flow::{FlowArgs, help};
 use fm_app::likelihood::LikelihoodArgs;
+use fm_app::models::TableModel;
 use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
 use fm_core::path::PathKind;
@@ -21,12 +22,14 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train an MLP on a table; write its run directory.
+    /// Train a network on a table; write its run directory.
     Train(Box<TrainArgs>),
     /// Draw rows from a checkpoint, as CSV.
     Sample(SampleArgs),
     /// The log-density of rows under a model.
     Likelihood(LikelihoodOf),
+    /// What a network predicts at given points, to compare with another program's answer.
+    Velocity(VelocityArgs),
     /// Carry points by the exact velocity to a mixture of Gaussians: what a solver costs and where it leads, without a network.
     Solve(SolveOf),
     /// Show what an objective does over time, without training anything.
@@ -56,12 +59,11 @@ pub(crate) struct TrainArgs {
     /// Learning rate, after 100 steps of warm-up and falling along a cosine (0.002).
     #[arg(long)]
     pub(crate) lr: Option<f64>,
-    /// Width of the hidden layers (64).
-    #[arg(long)]
-    pub(crate) hidden: Option<i64>,
-    /// Hidden layers (3).
-    #[arg(long)]
-    pub(crate) layers: Option<i64>,
+    #[arg(long, help = help::<TableModel>("The network (mlp)"))]
+    pub(crate) model: Option<TableModel>,
+    /// Widths of the hidden layers (64,64,64).
+    #[arg(long, value_name = "WIDTH,...", value_delimiter = ',')]
+    pub(crate) widths: Option<Vec<i64>>,
     /// Fixes everything random (0).
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -87,9 +89,15 @@ pub(crate) struct TrainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SampleArgs {
-    /// The checkpoint, or a run directory for its newest good one.
+    /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: PathBuf,
+    /// Which of a file's sets of weights to take: ema_model, say.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) part: Option<String>,
+    /// A setting of the network that a file of weights does not tell; may be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     /// How many rows.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(crate) num_samples: usize,
@@ -111,7 +119,7 @@ pub(crate) struct LikelihoodOf {
     /// The rows, in the units of the table that the model was trained on.
     #[arg(value_name = "FILE.csv")]
     pub(crate) rows: PathBuf,
-    /// The checkpoint, or a run directory for its newest good one.
+    /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
@@ -119,6 +127,28 @@ pub(crate) struct LikelihoodOf {
     /// Where the log-densities go, one a line.
     #[arg(long, value_name = "FILE.csv")]
     pub(crate) out: Option<PathBuf>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VelocityArgs {
+    /// The points, a row each: the coordinates, then the time.
+    #[arg(value_name = "FILE.csv")]
+    pub(crate) rows: PathBuf,
+    /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
+    #[arg(long, value_name = "PATH")]
+    pub(crate) checkpoint: PathBuf,
+    /// Which of a file's sets of weights to take: ema_model, say.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) part: Option<String>,
+    /// A setting of the network that a file of weights does not tell; may be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Where the velocities go, a row each.
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) out: PathBuf,
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,

@@ -3,8 +3,9 @@
 use crate::args::TrainArgs;
 use anyhow::{Context, ensure};
 use fm_app::flow::{FlowConfig, set};
+use fm_app::models::TableModel;
 use fm_app::settings;
-use fm_models::mlp::MlpConfig;
+use fm_models::ModelConfig;
 use fm_train::run_dir::latest_checkpoint;
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +17,8 @@ pub(crate) struct Config {
     pub(crate) steps: u64,
     pub(crate) batch_size: usize,
     pub(crate) lr: f64,
-    pub(crate) hidden: i64,
-    pub(crate) layers: i64,
+    pub(crate) model: TableModel,
+    pub(crate) widths: Vec<i64>,
     pub(crate) seed: u64,
     #[serde(flatten)]
     pub(crate) flow: FlowConfig,
@@ -31,8 +32,8 @@ impl Default for Config {
             steps: 5000,
             batch_size: 256,
             lr: 2e-3,
-            hidden: 64,
-            layers: 3,
+            model: TableModel::default(),
+            widths: vec![64; 3],
             seed: 0,
             flow: FlowConfig::default(),
         }
@@ -63,8 +64,8 @@ impl Config {
         set(&mut self.steps, &args.steps);
         set(&mut self.batch_size, &args.batch_size);
         set(&mut self.lr, &args.lr);
-        set(&mut self.hidden, &args.hidden);
-        set(&mut self.layers, &args.layers);
+        set(&mut self.model, &args.model);
+        set(&mut self.widths, &args.widths);
         set(&mut self.seed, &args.seed);
         args.flow.apply(&mut self.flow);
     }
@@ -77,7 +78,7 @@ impl Config {
         Ok(())
     }
 
-    pub(crate) fn model(&self, dim: usize) -> MlpConfig {
-        MlpConfig { dim: dim as i64, hidden: self.hidden, layers: self.layers }
+    pub(crate) fn model(&self, dim: usize) -> ModelConfig {
+        self.model.config(dim, &self.widths)
     }
 }

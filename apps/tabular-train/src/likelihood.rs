@@ -10,7 +10,7 @@ use fm_solvers::guidance::Unconditional;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
-    let loaded = load(&args.checkpoint, &args.device)?;
+    let loaded = load(&args.checkpoint, None, &[], &args.device)?;
     let mut table = points::csv(&args.rows)?;
     let (rows, dim) = table.dim();
     ensure!(dim == loaded.dim(), "{} has {dim} columns; the model has {}", args.rows.display(), loaded.dim());
@@ -23,10 +23,10 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     let values: Vec<f64> = found.values.iter().map(|log_p| log_p - scale).collect();
     let (mean, error) = mean_and_error(&values);
     println!(
-        "{rows} rows: mean log-density {mean:.4} +- {error:.4} nats in the table's units, NFE {:.1}; {}; EMA weights of step {}",
+        "{rows} rows: mean log-density {mean:.4} +- {error:.4} nats in the table's units, NFE {:.1}; {}; {}",
         found.nfe,
         args.how.describe(),
-        loaded.step
+        loaded.weights
     );
     if let Some(path) = &args.out {
         let text: String = values.iter().map(|v| format!("{v}\n")).collect();

@@ -11,6 +11,7 @@ mod sample;
 mod solve;
 mod table;
 mod train;
+mod velocity;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Likelihood(args) => likelihood::run(&args),
+        Command::Velocity(args) => velocity::run(&args),
         Command::Solve(args) => solve::run(&args),
         Command::Objective(args) => fm_app::show::run(&args),
         Command::Couple(args) => couple::run(&args),

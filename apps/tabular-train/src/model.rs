@@ -1,12 +1,12 @@
-//! A model read back from a checkpoint.
+//! A model read back from a run, or from a file of weights.
 
 use crate::config::Config;
 use crate::table::{Columns, open_source};
 use crate::train::Saved;
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use fm_app::weights;
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
-use fm_models::ModelConfig;
 use fm_train::checkpoint::{Weights, read_weights};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
@@ -19,7 +19,8 @@ pub(crate) struct Loaded {
     pub(crate) source: Source,
     pub(crate) model: Box<dyn VelocityModel>,
     pub(crate) device: Device,
-    pub(crate) step: u64,
+    /// Which weights these are, in words.
+    pub(crate) weights: String,
     _store: nn::VarStore,
 }
 
@@ -29,9 +30,13 @@ impl Loaded {
     }
 }
 
-/// The averaged weights of a checkpoint, or of the newest good one of a run.
-pub(crate) fn load(checkpoint: &Path, device: &str) -> anyhow::Result<Loaded> {
+/// The averaged weights of a checkpoint, or of the newest good one of a run; or a file of weights.
+pub(crate) fn load(checkpoint: &Path, part: Option<&str>, set: &[String], device: &str) -> anyhow::Result<Loaded> {
     let device = fm_app::device::select(device)?;
+    if weights::is_file(checkpoint) {
+        return from_file(checkpoint, part, set, device);
+    }
+    ensure!(part.is_none() && set.is_empty(), "--part and --set are for files of weights; this is a run");
     let (path, meta, damaged) = latest_checkpoint(checkpoint)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
     let saved: Saved = serde_json::from_value(meta.config)
@@ -40,9 +45,22 @@ pub(crate) fn load(checkpoint: &Path, device: &str) -> anyhow::Result<Loaded> {
     // The name in a checkpoint is measured already.
     let source = open_source(&mut config, &columns, || 0.0)?;
     let store = nn::VarStore::new(device);
-    let model = ModelConfig::Mlp(config.model(columns.mean.len())).build(&store.root())?;
-    let mut params = FlatParams::new(&store, Precision::F32);
-    let weights = params.join(read_weights(&path, Weights::Ema)?)?;
-    params.set_master(&weights);
-    Ok(Loaded { config, columns, source, model, device, step: meta.step, _store: store })
+    let model = config.model(columns.mean.len()).build(&store.root())?;
+    FlatParams::new(&store, Precision::F32).adopt(read_weights(&path, Weights::Ema)?)?;
+    let weights = format!("EMA weights of step {}", meta.step);
+    Ok(Loaded { config, columns, source, model, device, weights, _store: store })
+}
+
+/// A file of ours says what it was trained for; another's network is taken for a velocity along the linear path, in the data's own units.
+fn from_file(path: &Path, part: Option<&str>, set: &[String], device: Device) -> anyhow::Result<Loaded> {
+    let opened = weights::open(path, part, set, device)?;
+    let shape = opened.config.data_shape();
+    ensure!(shape.len() == 1, "{} is a network for images; use cifar-train", path.display());
+    let saved = opened.about.and_then(|about| serde_json::from_value(about.config).ok());
+    let Saved { run: mut config, columns } =
+        saved.unwrap_or_else(|| Saved { run: Config::default(), columns: Columns::unchanged(shape[0] as usize) });
+    let source = open_source(&mut config, &columns, || 0.0)?;
+    let part = if opened.part.is_empty() { String::new() } else { format!(" ({})", opened.part) };
+    let weights = format!("weights of {}{part}", path.display());
+    Ok(Loaded { config, columns, source, model: opened.model, device, weights, _store: opened.store })
 }

@@ -15,7 +15,7 @@ use tch::{Device, Kind};
 
 pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.num_samples > 0, "--num-samples is 0: ask for at least one row");
-    let loaded = load(&args.checkpoint, &args.device)?;
+    let loaded = load(&args.checkpoint, args.part.as_deref(), &args.set, &args.device)?;
     let dim = loaded.dim();
     let sampler = args.solve.sampler()?;
     let Loaded { model, device, source, columns, .. } = &loaded;
@@ -25,13 +25,7 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let line = |row: &[f32]| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
     let text: String = values.chunks_exact(dim).map(line).collect();
     fm_train::files::write(&args.out, text.as_bytes())?;
-    println!(
-        "{} rows, NFE {nfe}; {}; EMA weights of step {}; seed {}",
-        args.num_samples,
-        sampler.describe(),
-        loaded.step,
-        args.seed
-    );
+    println!("{} rows, NFE {nfe}; {}; {}; seed {}", args.num_samples, sampler.describe(), loaded.weights, args.seed);
     println!("wrote {}", args.out.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -26,6 +26,11 @@ impl Columns {
         Self { mean: mean.to_vec(), deviation: deviation.to_vec() }
     }
 
+    /// Values that are left as they are.
+    pub(crate) fn unchanged(dim: usize) -> Self {
+        Self { mean: vec![0.0; dim], deviation: vec![1.0; dim] }
+    }
+
     pub(crate) fn standardise(&self, table: &mut Array2<f32>) {
         for mut row in table.rows_mut() {
             row.iter_mut().zip(&self.mean).zip(&self.deviation).for_each(|((x, m), s)| *x = (*x - m) / s);

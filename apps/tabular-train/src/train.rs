@@ -13,11 +13,11 @@ use fm_app::sources::irreducible;
 use fm_app::watch::Cadence;
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::source::deviation;
-use fm_models::ModelConfig;
 use fm_train::adamw::AdamWConfig;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::schedule::{Decay, Schedule};
+use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState};
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
@@ -46,10 +46,10 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let batches = TableBatches::new(standardised.clone(), source.clone(), &config)?;
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
-    let network = ModelConfig::Mlp(config.model(dim));
+    let network = config.model(dim);
     let model = network.build(&store.root())?;
     println!("data      {}: {} rows of {dim} columns, standardised", config.data, table.nrows());
-    println!("model     MLP, {} parameters, on {device:?}", fm_models::parameter_count(&store));
+    println!("model     {}, {} parameters, on {device:?}", config.model, fm_models::parameter_count(&store));
     println!("learning  {}", config.flow.describe());
     println!("training  {} steps of {} rows, into {}", config.steps, config.batch_size, args.out.display());
     let least = irreducible(&config.flow, &source, || standardised.clone(), false, config.seed)?;
@@ -79,15 +79,14 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             model: serde_json::to_value(&network)?,
             config: serde_json::to_value(&saved)?,
         },
-        objective: objective.clone(),
         options: TrainOptions {
-            shape: vec![dim as i64],
             steps: config.steps,
             workers: 1,
             log_every: 50,
             clip: 1.0,
             schedule: Schedule { lr: config.lr, warmup_steps: 100, decay: Decay::Cosine, total_steps: config.steps },
             seed: config.seed,
+            checkpoint_activations: false,
             irreducible: least.map(|l| l.value),
         },
         cadence: Cadence {
@@ -108,5 +107,6 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         let sets = [("data", shown[..shown.len().min(2000)].to_vec()), ("samples", pairs(&drawn?.values))];
         scatter(&path, &format!("{} after {} steps", config.data, state.step), &sets)
     });
-    job.run(model.as_ref(), &batches, state, picture)
+    let task = FlowMatching { model: model.as_ref(), objective: objective.clone(), shape: vec![dim as i64] };
+    job.run(&task, &batches, state, picture)
 }

@@ -18,7 +18,7 @@
 //! | [`rng`] | randomness as a pure function of (seed, step, stream, row) |
 //! | [`choice`](mod@choice) | the one text form of everything that is chosen by name |
 //!
-//! With the feature `tch`, `tensor` adds libtorch tensors as states, and the loss on them.
+//! With the feature `tch`, `tensor` adds libtorch tensors as states, and the loss on them; `tape` adds activation checkpointing.
 //!
 //! A whole training step without a network, for a field that is off by a constant:
 //!
@@ -56,6 +56,8 @@ pub mod rng;
 pub mod schedule;
 pub mod source;
 pub mod state;
+#[cfg(feature = "tch")]
+pub mod tape;
 #[cfg(feature = "tch")]
 pub mod tensor;
 pub mod time;

@@ -5,14 +5,22 @@
 
 use crate::loss::{Loss, Reduction};
 use crate::state::{Bound, OdeState, RowState, Tolerance};
+use crate::tape::Tape;
 use std::fmt::Debug;
 use tch::{Device, Kind, Tensor, no_grad};
 
 /// A network that predicts a velocity, or another [`Prediction`](crate::prediction::Prediction).
 pub trait VelocityModel: Debug + Send {
-    /// v(x, t | condition): x is (B, ...), t is (B) in [0, 1], the condition one class index (int64) per row, if any.
-    /// `train` switches dropout on.
+    /// v(x, t | condition): x is (B, ...), t is (B) in [0, 1], or (1) where all rows are at one time; the condition is one class index
+    /// (int64) per row, if any. `train` switches dropout on.
     fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor;
+
+    /// [`forward_t`](Self::forward_t) in training, with the network's blocks run through a tape. A network that has none keeps all its
+    /// activations.
+    fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        let _ = tape;
+        self.forward_t(x, t, condition, true)
+    }
 }
 
 impl OdeState for Tensor {

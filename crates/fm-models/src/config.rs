@@ -6,7 +6,7 @@
 //! assert!(text.starts_with(r#"{"kind":"unet""#));
 //! ```
 
-use crate::{dit::DitConfig, mlp::MlpConfig, unet::UNetConfig};
+use crate::{concat_squash::ConcatSquashConfig, dit::DitConfig, mlp::MlpConfig, unet::UNetConfig};
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
@@ -21,6 +21,8 @@ pub enum ModelConfig {
     Dit(DitConfig),
     /// Fully connected, for points and tables.
     Mlp(MlpConfig),
+    /// Fully connected, gated by time, for points and tables.
+    ConcatSquash(ConcatSquashConfig),
 }
 
 /// A network that cannot be built.
@@ -42,17 +44,28 @@ impl ModelConfig {
             ModelConfig::Unet(_) => "unet",
             ModelConfig::Dit(_) => "dit",
             ModelConfig::Mlp(_) => "mlp",
+            ModelConfig::ConcatSquash(_) => "concat-squash",
         }
     }
 
-    /// Sets image size and classes to those of a data set. `null_class` adds the row that stands for "no class".
+    /// Sets image size (channels, height, width) and classes to those of a data set. `null_class` adds the row that stands for "no class".
     pub fn fit_to_images(&mut self, shape: [usize; 3], classes: usize, null_class: bool) {
-        let [image_channels, image_size] = [shape[0] as i64, shape[1] as i64];
-        let classes = classes as i64;
+        let [image_channels, height, width] = shape.map(|n| n as i64);
+        let (image_size, classes) = ([height, width], classes as i64);
         match self {
             ModelConfig::Unet(c) => *c = UNetConfig { image_channels, image_size, classes, null_class, ..c.clone() },
             ModelConfig::Dit(c) => *c = DitConfig { image_channels, image_size, classes, null_class, ..c.clone() },
-            ModelConfig::Mlp(_) => {}
+            ModelConfig::Mlp(_) | ModelConfig::ConcatSquash(_) => {}
+        }
+    }
+
+    /// The shape of one row of data.
+    pub fn data_shape(&self) -> Vec<i64> {
+        match self {
+            ModelConfig::Unet(c) => vec![c.image_channels, c.image_size[0], c.image_size[1]],
+            ModelConfig::Dit(c) => vec![c.image_channels, c.image_size[0], c.image_size[1]],
+            ModelConfig::Mlp(c) => vec![c.dim],
+            ModelConfig::ConcatSquash(c) => vec![c.dim],
         }
     }
 
@@ -62,6 +75,7 @@ impl ModelConfig {
             ModelConfig::Unet(c) => c.classes,
             ModelConfig::Dit(c) => c.classes,
             ModelConfig::Mlp(_) => 0,
+            ModelConfig::ConcatSquash(c) => c.classes,
         }
     }
 
@@ -71,8 +85,22 @@ impl ModelConfig {
             ModelConfig::Unet(c) => c.null_class,
             ModelConfig::Dit(c) => c.null_class,
             ModelConfig::Mlp(_) => false,
+            ModelConfig::ConcatSquash(c) => c.null_class,
         };
         (has && self.classes() > 0).then(|| self.classes())
+    }
+
+    /// Trainable values, counted without building anything.
+    ///
+    /// # Errors
+    /// [`ModelError`] for a configuration that cannot be built.
+    pub fn parameters(&self) -> Result<i64, ModelError> {
+        Ok(match self {
+            ModelConfig::Unet(c) => c.validate().map(|()| c.parameters())?,
+            ModelConfig::Dit(c) => c.validate().map(|()| c.parameters())?,
+            ModelConfig::Mlp(c) => c.validate().map(|()| c.parameters())?,
+            ModelConfig::ConcatSquash(c) => c.validate().map(|()| c.parameters())?,
+        })
     }
 
     /// f32 values that a training step keeps for the backward pass, per sample: an estimate, for planning.
@@ -81,6 +109,7 @@ impl ModelConfig {
             ModelConfig::Unet(c) => c.activations_per_sample(),
             ModelConfig::Dit(c) => c.activations_per_sample(),
             ModelConfig::Mlp(c) => c.activations_per_sample(),
+            ModelConfig::ConcatSquash(c) => c.activations_per_sample(),
         }
     }
 
@@ -94,6 +123,7 @@ impl ModelConfig {
             ModelConfig::Unet(c) => Box::new(crate::unet::unet(path, c)?),
             ModelConfig::Dit(c) => Box::new(crate::dit::dit(path, c)?),
             ModelConfig::Mlp(c) => Box::new(crate::mlp::mlp(path, c)?),
+            ModelConfig::ConcatSquash(c) => Box::new(crate::concat_squash::concat_squash(path, c)?),
         })
     }
 }

@@ -15,8 +15,9 @@
 //! ```
 
 use crate::config::{ModelError, require};
-use crate::embedding;
-use crate::layers::{ZERO, attend, class_table, linear_init, look_up};
+use crate::embedding::{TimeEmbedding, positions_2d};
+use crate::layers::{ZERO, attend, buffer, class_table, linear_init, look_up};
+use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Init, Module, Path};
@@ -24,12 +25,12 @@ use tch::{Kind, Tensor};
 
 /// Sizes of the transformer. The default is 768 x 12 x 12 with 2x2 patches: B/2 on CIFAR-10.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct DitConfig {
     /// Channels of the image.
     pub image_channels: i64,
-    /// Height and width of the image, divisible by the patch.
-    pub image_size: i64,
+    /// Height and width of the image, each divisible by the patch.
+    pub image_size: [i64; 2],
     /// Side of a patch.
     pub patch: i64,
     /// Width of a token, divisible by 4 and by the heads.
@@ -42,22 +43,25 @@ pub struct DitConfig {
     pub classes: i64,
     /// Whether one more class stands for "no class".
     pub null_class: bool,
-    /// What t in [0, 1] is multiplied by before its embedding.
-    pub time_scale: f64,
+    /// Whether the network has a second set of outputs, a variance, which is not used.
+    pub learn_sigma: bool,
+    /// How t is embedded.
+    pub time: TimeEmbedding,
 }
 
 impl Default for DitConfig {
     fn default() -> Self {
         Self {
             image_channels: 3,
-            image_size: 32,
+            image_size: [32, 32],
             patch: 2,
             width: 768,
             depth: 12,
             heads: 12,
             classes: 0,
             null_class: false,
-            time_scale: 1000.0,
+            learn_sigma: false,
+            time: TimeEmbedding::default(),
         }
     }
 }
@@ -65,15 +69,28 @@ impl Default for DitConfig {
 /// Width of the sinusoidal time embedding.
 const FREQUENCIES: i64 = 256;
 
+/// The published sizes: name, width, depth, heads. A name is followed by the patch size, as in S/2.
+pub const SIZES: [(&str, i64, i64, i64); 4] =
+    [("S", 384, 12, 6), ("B", 768, 12, 12), ("L", 1024, 24, 16), ("XL", 1152, 28, 16)];
+
 impl DitConfig {
-    fn validate(&self) -> Result<(), ModelError> {
+    /// A published size, for example `S/2` or `XL/4`; nothing for another name.
+    pub fn named(name: &str) -> Option<Self> {
+        let (size, patch) = name.split_once('/')?;
+        let (_, width, depth, heads) = SIZES.into_iter().find(|(known, ..)| known.eq_ignore_ascii_case(size))?;
+        let patch = patch.parse().ok().filter(|patch| (1..=8).contains(patch))?;
+        Some(Self { width, depth, heads, patch, ..Self::default() })
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ModelError> {
         let check = |good, problem: String, remedy| require(good, "DiT", problem, remedy);
-        let sizes = [self.image_channels, self.image_size, self.patch, self.width, self.depth, self.heads];
-        check(sizes.iter().all(|s| *s > 0) && self.classes >= 0, format!("sizes {sizes:?}"), "give sizes above 0")?;
-        let whole = self.image_size % self.patch == 0;
+        let [height, width] = self.image_size;
+        let sizes = [self.image_channels, height, width, self.patch, self.width, self.depth, self.heads];
+        let bounded = sizes.iter().all(|s| (1..=1 << 16).contains(s)) && (0..1 << 31).contains(&self.classes);
+        check(bounded, format!("sizes {sizes:?}"), "give sizes above 0 and below 65536")?;
         check(
-            whole,
-            format!("patch {} does not divide image size {}", self.patch, self.image_size),
+            height % self.patch == 0 && width % self.patch == 0,
+            format!("patch {} does not divide image size {height} x {width}", self.patch),
             "choose a divisor",
         )?;
         let divides = self.width % 4 == 0 && self.width % self.heads == 0;
@@ -82,20 +99,31 @@ impl DitConfig {
             format!("width {} with {} heads", self.width, self.heads),
             "make the width a multiple of 4 and of the heads",
         )?;
-        check(
-            self.time_scale.is_finite() && self.time_scale != 0.0,
-            format!("time_scale {}", self.time_scale),
-            "use 1 or 1000",
-        )
+        self.time.validate("DiT")
     }
 
-    fn side(&self) -> i64 {
-        self.image_size / self.patch
+    /// Patches along the height and the width.
+    fn grid(&self) -> [i64; 2] {
+        self.image_size.map(|size| size / self.patch)
     }
 
     /// Kept for the backward pass: about 28 token maps a block (calibrated on measured peaks).
     pub(crate) fn activations_per_sample(&self) -> i64 {
-        28 * self.width * self.depth * self.side().pow(2)
+        28 * self.width * self.depth * self.grid().iter().product::<i64>()
+    }
+
+    /// Trainable values.
+    pub(crate) fn parameters(&self) -> i64 {
+        let linear = |cin: i64, cout: i64| cin * cout + cout;
+        let (w, pixels) = (self.width, self.patch * self.patch);
+        let block = linear(w, 3 * w) + linear(w, w) + linear(w, 4 * w) + linear(4 * w, w) + linear(w, 6 * w);
+        let ends = linear(self.image_channels * pixels, w) + linear(w, 2 * w) + linear(w, pixels * self.out_channels());
+        let classes = if self.classes > 0 { (self.classes + i64::from(self.null_class)) * w } else { 0 };
+        linear(FREQUENCIES, w) + linear(w, w) + classes + self.depth * block + ends
+    }
+
+    fn out_channels(&self) -> i64 {
+        self.image_channels * if self.learn_sigma { 2 } else { 1 }
     }
 }
 
@@ -157,12 +185,12 @@ pub(crate) fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + us
     Ok(Dit {
         config: c.clone(),
         patches: nn::conv2d(p / "x_embedder" / "proj", c.image_channels, w, c.patch, patch_config),
-        positions: embedding::positions_2d(c.side(), w, p.device()),
+        positions: buffer(p, "pos_embed", &positions_2d(c.grid(), w, p.device())),
         time: [linear_init(&time / 0, FREQUENCIES, w, small, ZERO), linear_init(&time / 2, w, w, small, ZERO)],
         classes: (c.classes > 0).then(|| class_table(table, c.classes, c.null_class, w, 0.02)),
         blocks: (0..c.depth).map(block).collect(),
         final_modulation: zero(p / "final_layer" / "adaLN_modulation" / 1, w, 2 * w),
-        final_linear: zero(p / "final_layer" / "linear", w, patch_dim),
+        final_linear: zero(p / "final_layer" / "linear", w, c.patch * c.patch * c.out_channels()),
     })
 }
 
@@ -194,32 +222,46 @@ impl DitBlock {
 impl Dit {
     fn embed(&self, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
         let [first, second] = &self.time;
-        let e = embedding::timestep(t, FREQUENCIES, self.config.time_scale).to_kind(first.ws.kind());
-        let mut c = second.forward(&first.forward(&e).silu());
+        let e = self.config.time.embed(t, FREQUENCIES).to_kind(first.ws.kind());
+        let c = second.forward(&first.forward(&e).silu());
         let null = self.config.null_class.then_some(self.config.classes);
-        if let Some(rows) = self.classes.as_ref().and_then(|table| look_up(table, condition, null, t)) {
-            c += rows;
+        match self.classes.as_ref().and_then(|table| look_up(table, condition, null, t)) {
+            Some(rows) => (c + rows).silu(),
+            None => c.silu(),
         }
-        c.silu()
     }
 
-    /// (B, T, p p C) tokens to (B, C, H, W) pixels; a token holds (p, q, c).
+    /// (B, T, p p O) tokens to (B, O, H, W) pixels; a token holds (p, q, c).
     fn unpatchify(&self, tokens: &Tensor) -> Tensor {
-        let (side, patch, channels) = (self.config.side(), self.config.patch, self.config.image_channels);
-        let size = side * patch;
-        let grid = tokens.view([-1, side, side, patch, patch, channels]);
-        grid.permute([0, 5, 1, 3, 2, 4]).reshape([-1, channels, size, size])
+        let ([rows, columns], patch, channels) = (self.config.grid(), self.config.patch, self.config.out_channels());
+        let grid = tokens.view([-1, rows, columns, patch, patch, channels]);
+        grid.permute([0, 5, 1, 3, 2, 4]).reshape([-1, channels, rows * patch, columns * patch])
+    }
+
+    fn run<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        let (t, condition) = (t.shallow_clone(), condition.map(Tensor::shallow_clone));
+        let c = tape.run(&[], move |_| self.embed(&t, condition.as_ref()));
+        let x = x.to_kind(c.kind());
+        let mut tokens = tape.run(&[], move |_| {
+            self.patches.forward(&x).flatten(2, 3).transpose(1, 2) + self.positions.to_kind(x.kind())
+        });
+        for block in &self.blocks {
+            tokens = tape.run(&[&tokens, &c], |inputs| block.forward(&inputs[0], &inputs[1]));
+        }
+        let out = tape.run(&[&tokens, &c], |inputs| {
+            let m = self.final_modulation.forward(&inputs[1]).chunk(2, 1);
+            self.final_linear.forward(&modulate(&inputs[0], &m[0], &m[1]))
+        });
+        self.unpatchify(&out).narrow(1, 0, self.config.image_channels).to_kind(Kind::Float)
     }
 }
 
 impl VelocityModel for Dit {
     fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, _train: bool) -> Tensor {
-        let c = self.embed(t, condition);
-        let patches = self.patches.forward(&x.to_kind(c.kind())).flatten(2, 3).transpose(1, 2);
-        let tokens = patches + self.positions.to_kind(c.kind());
-        let tokens = self.blocks.iter().fold(tokens, |x, block| block.forward(&x, &c));
-        let m = self.final_modulation.forward(&c).chunk(2, 1);
-        let out = self.final_linear.forward(&modulate(&tokens, &m[0], &m[1]));
-        self.unpatchify(&out).to_kind(Kind::Float)
+        self.run(&mut Tape::off(), x, t, condition)
+    }
+
+    fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        self.run(tape, x, t, condition)
     }
 }

@@ -1,36 +1,107 @@
 //! Sinusoidal embeddings of time and position.
 //!
-//! A time t becomes [cos(s t f_k), sin(s t f_k)] with f_k = exp(-ln(10000) k / half), k = 0..half. The scale s matters: with raw t
-//! in [0, 1] (s = 1) a 128-wide embedding has numerical rank 3, with s = 1000 it has rank 61. It is part of a network's
-//! configuration, because weights trained at one scale mean nothing at another.
+//! A time t becomes cosines and sines of s t f_k with f_k = exp(-ln(10000) k / d), k = 0..half, where d is half the width (or half - 1,
+//! which reaches 1/10000 exactly). The scale s matters: with raw t in [0, 1] (s = 1) a 128-wide embedding has numerical rank 3, with
+//! s = 1000 it has rank 61. Scale, order and divisor are part of a network's configuration, because weights trained with one of them
+//! mean nothing under another.
 //!
 //! ```
+//! use fm_models::embedding::{Order, TimeEmbedding};
 //! use tch::Tensor;
-//! let e = fm_models::embedding::timestep(&Tensor::from_slice(&[0.5f32]), 4, 1.0);
-//! let want = [0.5f64.cos(), 0.005f64.cos(), 0.5f64.sin(), 0.005f64.sin()]; // f = 1, 0.01
-//! for (i, w) in want.iter().enumerate() {
-//!     assert!((e.double_value(&[0, i as i64]) - w).abs() < 1e-6);
-//! }
+//! let (t, raw) = (Tensor::from_slice(&[0.5f32]), TimeEmbedding::raw());
+//! let close = |e: TimeEmbedding, want: [f64; 4]| {
+//!     let e = e.embed(&t, 4);
+//!     want.iter().enumerate().all(|(i, w)| (e.double_value(&[0, i as i64]) - w).abs() < 1e-6)
+//! };
+//! assert!(close(raw, [0.5f64.cos(), 0.005f64.cos(), 0.5f64.sin(), 0.005f64.sin()])); // f = 1, 0.01
+//! let swapped = TimeEmbedding { order: Order::SinCos, ..raw };
+//! assert!(close(swapped, [0.5f64.sin(), 0.005f64.sin(), 0.5f64.cos(), 0.005f64.cos()]));
 //! ```
 
+use crate::config::{ModelError, require};
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-/// The embedding of times t (B) as (B, width), f32; `width` is even.
-pub fn timestep(t: &Tensor, width: i64, scale: f64) -> Tensor {
-    let half = width / 2;
-    let k = Tensor::arange(half, (Kind::Float, t.device()));
-    let frequencies = (k * (-(10_000f64.ln()) / half as f64)).exp();
-    let angles = (t.to_kind(Kind::Float) * scale).unsqueeze(1) * frequencies.unsqueeze(0);
-    Tensor::cat(&[angles.cos(), angles.sin()], 1)
+/// Which half of the embedding comes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Cosines first: guided diffusion, DiT, torchcfm.
+    #[default]
+    CosSin,
+    /// Sines first: DDPM and tutorials after it.
+    SinCos,
 }
 
-/// Fixed positions of a `side` x `side` grid as (1, side^2, width), f32: [sin, cos] with frequencies 10000^(-k / (width / 4)),
-/// computed in f64; the first half of the width encodes the column, the second the row.
-pub fn positions_2d(side: i64, width: i64, device: Device) -> Tensor {
-    let quarter = (width / 4) as usize;
-    let mut table = Vec::with_capacity((side * side * width) as usize);
-    for row in 0..side {
-        for column in 0..side {
+/// What k is divided by in the exponent of the frequencies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Divisor {
+    /// Half the width: guided diffusion, DiT, torchcfm.
+    #[default]
+    Half,
+    /// Half the width less one: DDPM and tutorials after it.
+    HalfMinusOne,
+}
+
+/// How a time in [0, 1] becomes a vector.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeEmbedding {
+    /// What t is multiplied by.
+    pub scale: f64,
+    /// Whether the product is rounded to an integer, for networks that were trained on steps 0..=scale.
+    pub integer: bool,
+    /// Which half comes first.
+    pub order: Order,
+    /// What the frequencies' exponent is divided by.
+    pub divisor: Divisor,
+}
+
+impl Default for TimeEmbedding {
+    fn default() -> Self {
+        Self { scale: 1000.0, integer: false, order: Order::CosSin, divisor: Divisor::Half }
+    }
+}
+
+impl TimeEmbedding {
+    /// Unscaled time, as torchcfm and SiT embed it.
+    pub fn raw() -> Self {
+        Self { scale: 1.0, ..Self::default() }
+    }
+
+    /// The embedding of times t (B) as (B, width), f32; `width` is even.
+    pub fn embed(&self, t: &Tensor, width: i64) -> Tensor {
+        let half = width / 2;
+        let divisor = match self.divisor {
+            Divisor::Half => half,
+            Divisor::HalfMinusOne => (half - 1).max(1),
+        };
+        let k = Tensor::arange(half, (Kind::Float, t.device()));
+        let frequencies = (k * (-(10_000f64.ln()) / divisor as f64)).exp();
+        let scaled = t.to_kind(Kind::Float) * self.scale;
+        let scaled = if self.integer { scaled.round() } else { scaled };
+        let angles = scaled.unsqueeze(1) * frequencies.unsqueeze(0);
+        let halves = match self.order {
+            Order::CosSin => [angles.cos(), angles.sin()],
+            Order::SinCos => [angles.sin(), angles.cos()],
+        };
+        Tensor::cat(&halves, 1)
+    }
+
+    pub(crate) fn validate(&self, model: &'static str) -> Result<(), ModelError> {
+        let good = self.scale.is_finite() && self.scale != 0.0;
+        require(good, model, format!("time.scale {}", self.scale), "use 1 or 1000")
+    }
+}
+
+/// Fixed positions of a grid of `height` x `width` places as (1, height width, channels), f32: [sin, cos] with frequencies
+/// 10000^(-k / (channels / 4)), computed in f64; the first half of the channels encodes the column, the second the row.
+pub fn positions_2d([height, width]: [i64; 2], channels: i64, device: Device) -> Tensor {
+    let quarter = (channels / 4) as usize;
+    let mut table = Vec::with_capacity((height * width * channels) as usize);
+    for row in 0..height {
+        for column in 0..width {
             for position in [column as f64, row as f64] {
                 let angle = |k: usize| position * 10_000f64.powf(-(k as f64) / quarter as f64);
                 table.extend((0..quarter).map(|k| angle(k).sin() as f32));
@@ -38,5 +109,5 @@ pub fn positions_2d(side: i64, width: i64, device: Device) -> Tensor {
             }
         }
     }
-    Tensor::from_slice(&table).view([1, side * side, width]).to_device(device)
+    Tensor::from_slice(&table).view([1, height * width, channels]).to_device(device)
 }

@@ -1,6 +1,7 @@
 //! tch layers with PyTorch's initialisation, which tch's own defaults are not: weights and biases uniform on
 //! +-1/sqrt(fan in). Normalisations compute in f32 whatever the compute precision.
 
+use serde::{Deserialize, Serialize};
 use tch::nn::{self, Init, Module, Path};
 use tch::{Kind, Tensor};
 
@@ -16,8 +17,20 @@ pub(crate) fn linear(p: Path<'_>, fan_in: i64, out: i64) -> nn::Linear {
     linear_init(p, fan_in, out, uniform(fan_in), uniform(fan_in))
 }
 
+/// The same without a bias.
+pub(crate) fn linear_without_bias(p: Path<'_>, fan_in: i64, out: i64) -> nn::Linear {
+    nn::linear(p, fan_in, out, nn::LinearConfig { ws_init: uniform(fan_in), bs_init: None, bias: false })
+}
+
 pub(crate) fn linear_init(p: Path<'_>, fan_in: i64, out: i64, ws_init: Init, bs_init: Init) -> nn::Linear {
     nn::linear(p, fan_in, out, nn::LinearConfig { ws_init, bs_init: Some(bs_init), bias: true })
+}
+
+/// A value that is saved with the weights but not trained.
+pub(crate) fn buffer(p: &Path<'_>, name: &str, value: &Tensor) -> Tensor {
+    let mut kept = p.zeros_no_train(name, &value.size());
+    kept.copy_(value);
+    kept
 }
 
 /// What the weights of a convolution start as.
@@ -61,6 +74,36 @@ impl Module for GroupNorm {
         let affine = |t: &Option<Tensor>| t.as_ref().map(|t| t.to_kind(Kind::Float));
         let (w, b) = (affine(&self.0.ws), affine(&self.0.bs));
         x.to_kind(Kind::Float).group_norm(GROUPS, w, b, EPS, true).to_kind(x.kind())
+    }
+}
+
+/// The same values with the channels of (B, C, H, W) lying next to each other.
+pub(crate) fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+/// An activation function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// x Phi(x), with the exact error function.
+    Gelu,
+    /// lambda x for x > 0, lambda alpha (e^x - 1) below: torchcfm's two-dimensional networks.
+    Selu,
+    /// x sigmoid(x).
+    Silu,
+    /// tanh(x).
+    Tanh,
+}
+
+impl Activation {
+    pub(crate) fn forward(self, x: &Tensor) -> Tensor {
+        match self {
+            Activation::Gelu => x.gelu("none"),
+            Activation::Selu => x.selu(),
+            Activation::Silu => x.silu(),
+            Activation::Tanh => x.tanh(),
+        }
     }
 }
 

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`unet`] | the U-Net of the guided-diffusion family, as torchcfm's `UNetModelWrapper` |
 //! | [`dit`] | the diffusion transformer with adaLN-Zero |
-//! | [`mlp`] | a GELU MLP for points and tables |
+//! | [`mlp`] | a GELU or SELU MLP for points and tables |
+//! | [`concat_squash`] | the ConcatSquash network of continuous normalising flows, for the same |
 //! | [`embedding`] | sinusoidal time embedding and two-dimensional positions |
+//! | [`interchange`] | weights that travel: `.safetensors` and `.pt` in and out, networks recognised |
 //! | [`config`] | one value that describes any of them and builds it |
 //!
 //! Every network implements [`VelocityModel`](fm_core::tensor::VelocityModel): v(x, t | condition) with t in [0, 1].
@@ -15,22 +17,24 @@
 //! use fm_models::{ModelConfig, mlp::MlpConfig};
 //! use tch::{Device, Kind, Tensor, nn};
 //! let store = nn::VarStore::new(Device::Cpu);
-//! let model = ModelConfig::Mlp(MlpConfig { dim: 2, hidden: 64, layers: 3 }).build(&store.root())?;
+//! let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root())?;
 //! let v = model.forward_t(&Tensor::zeros([5, 2], (Kind::Float, Device::Cpu)), &Tensor::zeros([5], (Kind::Float, Device::Cpu)), None, false);
 //! assert_eq!(v.size(), [5, 2]);
 //! assert_eq!(fm_models::parameter_count(&store), (3 * 64 + 64) + 2 * (64 * 64 + 64) + (64 * 2 + 2));
 //! # Ok::<(), fm_models::ModelError>(())
 //! ```
 
+pub mod concat_squash;
 pub mod config;
 pub mod dit;
 pub mod embedding;
-mod layers;
+pub mod interchange;
+pub mod layers;
 pub mod mlp;
-mod resblock;
 pub mod unet;
 
 pub use config::{ModelConfig, ModelError};
+pub use interchange::InterchangeError;
 
 /// Number of trainable values.
 pub fn parameter_count(store: &tch::nn::VarStore) -> usize {

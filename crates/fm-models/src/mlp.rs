@@ -1,14 +1,30 @@
-//! A GELU MLP: input [x, t], equal hidden layers, linear output. For points and tables.
+//! A fully connected network: input [x, t], hidden layers, linear output. For points and tables.
 //!
-//! Parameters: `net.0`, `net.2`, ... as a `torch.nn.Sequential` of linear layers and activations numbers them.
+//! Parameters: `net.0`, `net.2`, ... as a `torch.nn.Sequential` of linear layers and activations numbers them. With SELU and three hidden
+//! layers of 64 it is torchcfm's two-dimensional network; new ones use GELU.
 //!
 //! ```
-//! use fm_models::mlp::MlpConfig;
-//! assert_eq!(MlpConfig::default(), MlpConfig { dim: 2, hidden: 64, layers: 3 });
+//! use fm_core::tensor::VelocityModel;
+//! use fm_models::{ModelConfig, layers::Activation, mlp::MlpConfig, parameter_count};
+//! use tch::{Device, Tensor, nn::VarStore};
+//! let store = VarStore::new(Device::Cpu);
+//! let config = MlpConfig { dim: 1, widths: vec![2], activation: Activation::Selu };
+//! let model = ModelConfig::Mlp(config).build(&store.root())?;
+//! assert_eq!(parameter_count(&store), (2 * 2 + 2) + (2 + 1));
+//! let weights = store.variables();
+//! let set = |name: &str, to: &[f32]| tch::no_grad(|| weights[name].shallow_clone().view(-1).copy_(&Tensor::from_slice(to)));
+//! set("net.0.weight", &[1.0, 0.0, 0.0, -1.0]); // h = (x, -t)
+//! set("net.0.bias", &[0.0, 0.0]);
+//! set("net.2.weight", &[1.0, 1.0]);
+//! set("net.2.bias", &[0.5]);
+//! let v = model.forward_t(&Tensor::from_slice2(&[[2f32]]), &Tensor::from_slice(&[0.5f32]), None, false).double_value(&[0, 0]);
+//! let (scale, alpha) = (1.0507009873554805, 1.6732632423543772);
+//! assert!((v - (scale * 2.0 + scale * alpha * ((-0.5f64).exp() - 1.0) + 0.5)).abs() < 1e-6);
+//! # Ok::<(), fm_models::ModelError>(())
 //! ```
 
 use crate::config::{ModelError, require};
-use crate::layers::linear;
+use crate::layers::{Activation, linear};
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -16,53 +32,71 @@ use tch::nn::{self, Module, Path};
 
 /// Sizes of the MLP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct MlpConfig {
     /// Dimensions of x.
     pub dim: i64,
     /// Width of each hidden layer.
-    pub hidden: i64,
-    /// Number of hidden layers.
-    pub layers: i64,
+    pub widths: Vec<i64>,
+    /// After each layer but the last.
+    pub activation: Activation,
 }
 
 impl Default for MlpConfig {
     fn default() -> Self {
-        Self { dim: 2, hidden: 64, layers: 3 }
+        Self { dim: 2, widths: vec![64; 3], activation: Activation::Gelu }
     }
 }
 
 impl MlpConfig {
     pub(crate) fn activations_per_sample(&self) -> i64 {
-        2 * self.layers * self.hidden + self.dim + 1
+        2 * self.widths.iter().sum::<i64>() + self.dim + 1
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ModelError> {
+        check_widths("MLP", self.dim, &self.widths)
+    }
+
+    /// Widths from the input, with the time, to the output.
+    fn all_widths(&self) -> Vec<i64> {
+        [&[self.dim + 1], self.widths.as_slice(), &[self.dim]].concat()
+    }
+
+    /// Trainable values.
+    pub(crate) fn parameters(&self) -> i64 {
+        self.all_widths().windows(2).map(|w| w[0] * w[1] + w[1]).sum()
     }
 }
 
+/// Sizes that a fully connected network can have.
+pub(crate) fn check_widths(model: &'static str, dim: i64, widths: &[i64]) -> Result<(), ModelError> {
+    let good = |n: &i64| (1..=1 << 20).contains(n);
+    let problem = format!("dim {dim} and widths {widths:?}");
+    require(good(&dim) && !widths.is_empty() && widths.iter().all(good), model, problem, "give sizes from 1 to 2^20")
+}
+
 #[derive(Debug)]
-struct Mlp(Vec<nn::Linear>);
+struct Mlp {
+    layers: Vec<nn::Linear>,
+    activation: Activation,
+}
 
 pub(crate) fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelError> {
-    let positive = c.dim > 0 && c.hidden > 0 && c.layers > 0;
-    require(
-        positive,
-        "MLP",
-        format!("dim {}, hidden {} and layers {}", c.dim, c.hidden, c.layers),
-        "give sizes above 0",
-    )?;
-    let mut widths = vec![c.dim + 1];
-    widths.resize(c.layers as usize + 1, c.hidden);
-    widths.push(c.dim);
+    c.validate()?;
+    let widths = c.all_widths();
     let net = p / "net";
-    Ok(Mlp(widths.windows(2).enumerate().map(|(i, w)| linear(&net / (2 * i), w[0], w[1])).collect()))
+    let layers = widths.windows(2).enumerate().map(|(i, w)| linear(&net / (2 * i), w[0], w[1])).collect();
+    Ok(Mlp { layers, activation: c.activation })
 }
 
 impl VelocityModel for Mlp {
     fn forward_t(&self, x: &Tensor, t: &Tensor, _condition: Option<&Tensor>, _train: bool) -> Tensor {
-        let kind = self.0[0].ws.kind();
-        let mut h = Tensor::cat(&[x.to_kind(kind), t.to_kind(kind).unsqueeze(1)], 1);
-        for (i, layer) in self.0.iter().enumerate() {
+        let kind = self.layers[0].ws.kind();
+        let t = t.to_kind(kind).unsqueeze(1).expand([x.size()[0], 1], false);
+        let mut h = Tensor::cat(&[x.to_kind(kind), t], 1);
+        for (i, layer) in self.layers.iter().enumerate() {
             if i > 0 {
-                h = h.gelu("none");
+                h = self.activation.forward(&h);
             }
             h = layer.forward(&h);
         }

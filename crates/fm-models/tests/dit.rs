@@ -1,63 +1,81 @@
-//! The transformer against diffusers': `python3 crates/fm-models/tests/dit.py` makes the reference.
+//! The transformer against diffusers': `python3 crates/fm-models/tests/reference/dit.py` makes the reference.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 mod common;
 
-use common::{assert_close, numbers, reference_model, sine_input};
+use common::{build, compare, reference_model, relative, tensor, values};
 use fm_models::{ModelConfig, dit::DitConfig, parameter_count};
 use serde_json::Value;
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Kind, Tensor};
+
+fn reference() -> Value {
+    serde_json::from_str(include_str!("reference/dit.json")).unwrap()
+}
 
 #[test]
-fn outputs_equal_diffusers() {
-    let reference: Value = serde_json::from_str(include_str!("dit.json")).unwrap();
-    let config = DitConfig {
-        image_size: 8,
-        width: 32,
-        depth: 2,
-        heads: 2,
-        classes: 6,
-        null_class: true,
-        ..DitConfig::default()
-    };
-    let (_store, model) = reference_model(ModelConfig::Dit(config), &reference["parameters"]);
-    let (x, t) = (sine_input(&[2, 3, 8, 8]), Tensor::from_slice(&[0.15f32, 0.8]));
-    let out = model.forward_t(&x, &t, Some(&Tensor::from_slice(&[1i64, 6])), false);
-    assert_close(&out, &numbers(&reference["output"]), 1e-5, "output");
-    // No class means the null class, which is the last row.
-    let unconditional = model.forward_t(&x, &t, None, false);
-    assert!(unconditional.get(1).allclose(&out.get(1), 1e-5, 1e-6, false));
-    assert!(!unconditional.get(0).allclose(&out.get(0), 1e-5, 1e-6, false));
+fn outputs_and_gradients_equal_diffusers() {
+    let reference = reference();
+    let cases = reference.as_object().unwrap();
+    assert_eq!(cases.len(), 3);
+    for (name, case) in cases {
+        compare(name, case, Some("dit"), 1e-5);
+    }
+}
+
+#[test]
+fn no_class_means_the_null_class_which_is_the_last_row() {
+    let reference = reference();
+    let (_, _store, model) = reference_model(Some("dit"), &reference["dit"]);
+    let (x, t) = (tensor("x", &[2, 3, 8, 8], 1.0, 0.0), Tensor::from_slice(&[0.15f32, 0.8]));
+    let v = |classes: Option<&[i64]>| values(&model.forward_t(&x, &t, classes.map(Tensor::from_slice).as_ref(), false));
+    assert!(relative(&v(None), &v(Some(&[6, 6]))) < 1e-6);
+    assert!(relative(&v(None), &v(Some(&[1, 6]))) > 1e-3);
 }
 
 #[test]
 fn parameter_counts_are_the_published_ones() {
     let count = |config: DitConfig| {
-        let store = nn::VarStore::new(Device::Cpu);
-        ModelConfig::Dit(config).build(&store.root()).unwrap();
+        let config = ModelConfig::Dit(config);
+        let (store, _) = build(&config);
+        assert_eq!(config.parameters().unwrap() as usize, parameter_count(&store));
         parameter_count(&store)
     };
-    let base = DitConfig { classes: 10, null_class: true, ..DitConfig::default() };
-    assert_eq!(count(base.clone()), 129_537_036);
-    assert_eq!(count(DitConfig { width: 384, heads: 6, ..base.clone() }), 32_475_660);
-    assert_eq!(count(DitConfig { width: 512, heads: 8, ..base }), 57_653_260);
+    let cifar = |name: &str| DitConfig { classes: 10, null_class: true, ..DitConfig::named(name).unwrap() };
+    assert_eq!(count(cifar("B/2")), 129_537_036);
+    assert_eq!(count(cifar("S/2")), 32_475_660);
+    assert_eq!(count(DitConfig { width: 512, heads: 8, ..cifar("B/2") }), 57_653_260);
+    let latent = DitConfig { image_channels: 4, classes: 1000, learn_sigma: true, ..cifar("S/2") };
+    assert_eq!(count(latent), 32_865_056);
+    // The paper's table, in millions, for 256 x 256 images in a latent space of 4 x 32 x 32.
+    for (name, millions) in [("S/2", 33), ("B/4", 130), ("L/4", 458), ("XL/2", 675)] {
+        let config = DitConfig {
+            image_channels: 4,
+            classes: 1000,
+            null_class: true,
+            learn_sigma: true,
+            ..DitConfig::named(name).unwrap()
+        };
+        let count = ModelConfig::Dit(config).parameters().unwrap();
+        assert_eq!((count as f64 / 1e6).round() as i64, millions, "{name}");
+    }
+    assert_eq!(["T/2", "S/9", "S", "S/x"].map(DitConfig::named), [None, None, None, None]);
 }
 
 #[test]
 fn a_fresh_network_predicts_zero_and_impossible_sizes_name_the_remedy() {
     let small = DitConfig { width: 32, depth: 1, heads: 2, ..DitConfig::default() };
-    let store = nn::VarStore::new(Device::Cpu);
-    let model = ModelConfig::Dit(small.clone()).build(&store.root()).unwrap();
-    let x = Tensor::randn([2, 3, 32, 32], (Kind::Float, Device::Cpu));
-    assert_eq!(model.forward_t(&x, &Tensor::from_slice(&[0.1f32, 0.9]), None, true).abs().max().double_value(&[]), 0.0);
+    let (_, model) = build(&ModelConfig::Dit(DitConfig { image_size: [32, 16], patch: 8, ..small.clone() }));
+    let x = Tensor::randn([2, 3, 32, 16], (Kind::Float, Device::Cpu));
+    let v = model.forward_t(&x, &Tensor::from_slice(&[0.1f32, 0.9]), None, true);
+    assert_eq!((v.abs().max().double_value(&[]), v.size()), (0.0, vec![2, 3, 32, 16]));
     for (config, says) in [
         (DitConfig { patch: 5, ..small.clone() }, "choose a divisor"),
         (DitConfig { heads: 5, ..small.clone() }, "multiple of 4 and of the heads"),
         (DitConfig { depth: 0, ..small.clone() }, "sizes above 0"),
+        (DitConfig { depth: 1 << 40, ..small.clone() }, "below 65536"),
     ] {
-        let store = nn::VarStore::new(Device::Cpu);
-        let error = ModelConfig::Dit(config).build(&store.root()).unwrap_err().to_string();
+        let error = ModelConfig::Dit(config).parameters().unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
 }

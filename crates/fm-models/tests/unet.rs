@@ -1,87 +1,60 @@
-//! The U-Net against torchcfm's: `python3 crates/fm-models/tests/unet.py` makes the reference.
+//! The U-Net against torchcfm's in all its variants: `python3 crates/fm-models/tests/reference/unet.py` makes the reference.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 mod common;
 
-use common::{assert_close, field, numbers, reference_model, sine_input};
+use common::{build, compare};
 use fm_models::{ModelConfig, parameter_count, unet::UNetConfig};
 use serde_json::Value;
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Kind, Tensor};
 
-fn config(case: &Value) -> UNetConfig {
-    let list = |key: &str| field(case, key).as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
-    let number = |key: &str| field(case, key).as_i64().unwrap();
-    UNetConfig {
-        image_channels: number("image_channels"),
-        image_size: number("image_size"),
-        channels: number("channels"),
-        channel_mult: list("channel_mult"),
-        res_blocks: number("res_blocks"),
-        attention_at: list("attention_at"),
-        head_channels: number("head_channels"),
-        classes: number("classes"),
-        ..UNetConfig::default()
+#[test]
+fn outputs_and_gradients_equal_torchcfms_in_every_variant() {
+    let reference: Value = serde_json::from_str(include_str!("reference/unet.json")).unwrap();
+    let cases = reference.as_object().unwrap();
+    assert_eq!(cases.len(), 9);
+    for (name, case) in cases {
+        compare(name, case, Some("unet"), 1e-5);
     }
 }
 
-#[test]
-fn outputs_and_gradients_equal_torchcfms() {
-    let reference: Value = serde_json::from_str(include_str!("unet.json")).unwrap();
-    for case in reference.as_array().unwrap() {
-        let config = config(&case["config"]);
-        let (store, model) = reference_model(ModelConfig::Unet(config.clone()), &case["parameters"]);
-        let variables = store.variables();
-        let x = sine_input(&[2, config.image_channels, config.image_size, config.image_size]);
-        let classes = (config.classes > 0).then(|| Tensor::from_slice(&[1i64, 4]));
-        let out = model.forward_t(&x, &Tensor::from_slice(&[0.15f32, 0.8]), classes.as_ref(), false);
-        assert_close(&out, &numbers(&case["output"]), 1e-5, "output");
-
-        let weights =
-            (Tensor::arange(out.numel() as i64, (Kind::Double, Device::Cpu)) * 0.11).cos().to_kind(Kind::Float);
-        (&out * weights.view_as(&out)).sum(Kind::Float).backward();
-        let norms = case["gradient_norms"].as_object().unwrap();
-        // A bias before a normalisation of its own channel has gradient 0, so rounding is measured against the largest.
-        let largest = norms.values().map(|n| n.as_f64().unwrap()).fold(0.0, f64::max);
-        for (name, norm) in norms {
-            let got = variables[name].grad().to_kind(Kind::Double).norm().double_value(&[]);
-            let want = norm.as_f64().unwrap();
-            assert!((got - want).abs() <= 1e-4 * want + 1e-7 * largest, "gradient of {name}: {got} against {want}");
-        }
-    }
+/// CIFAR-10's network, and MNIST's.
+fn published() -> [UNetConfig; 2] {
+    let cifar = UNetConfig::default();
+    let mnist = UNetConfig {
+        image_channels: 1,
+        image_size: [28, 28],
+        channels: 32,
+        channel_mult: vec![1, 2, 2],
+        res_blocks: 1,
+        attention_at: vec![1],
+        head_channels: 0,
+        heads: 1,
+        ..cifar.clone()
+    };
+    [cifar, mnist]
 }
 
 #[test]
 fn parameter_counts_are_the_published_ones() {
     let count = |config: UNetConfig| {
-        let store = nn::VarStore::new(Device::Cpu);
-        ModelConfig::Unet(config).build(&store.root()).unwrap();
+        let config = ModelConfig::Unet(config);
+        let (store, _) = build(&config);
+        assert_eq!(config.parameters().unwrap() as usize, parameter_count(&store));
         (store.len(), parameter_count(&store))
     };
-    let cifar = UNetConfig::default();
+    let [cifar, mnist] = published();
     assert_eq!(count(cifar.clone()), (304, 35_746_307));
     assert_eq!(count(UNetConfig { classes: 10, ..cifar.clone() }).1, 35_751_427);
-    assert_eq!(count(UNetConfig { classes: 10, null_class: true, ..cifar.clone() }).1, 35_751_939);
-    let mnist = UNetConfig {
-        image_channels: 1,
-        image_size: 28,
-        channels: 32,
-        channel_mult: vec![1, 2, 2],
-        res_blocks: 1,
-        attention_at: vec![1],
-        head_channels: 32,
-        ..cifar
-    };
-    // One head at every width: 32 channels a head needs 64 at the wider stages, so the count alone is compared.
+    assert_eq!(count(UNetConfig { classes: 10, null_class: true, ..cifar }).1, 35_751_939);
     assert_eq!(count(mnist).1, 1_075_361);
 }
 
 #[test]
 fn a_fresh_network_predicts_zero_and_starts_as_pytorch_does() {
     tch::manual_seed(1);
-    let store = nn::VarStore::new(Device::Cpu);
-    let config = UNetConfig { channels: 64, ..UNetConfig::default() };
-    let model = ModelConfig::Unet(config).build(&store.root()).unwrap();
+    let (store, model) = build(&ModelConfig::Unet(UNetConfig { channels: 64, ..UNetConfig::default() }));
     let x = Tensor::randn([2, 3, 32, 32], (Kind::Float, Device::Cpu));
     let v = model.forward_t(&x, &Tensor::from_slice(&[0.1f32, 0.9]), None, false);
     assert_eq!(v.abs().max().double_value(&[]), 0.0);
@@ -98,14 +71,30 @@ fn a_fresh_network_predicts_zero_and_starts_as_pytorch_does() {
 }
 
 #[test]
-fn impossible_sizes_name_the_remedy() {
-    let text = |config: UNetConfig| {
-        let store = nn::VarStore::new(Device::Cpu);
-        ModelConfig::Unet(config).build(&store.root()).unwrap_err().to_string()
+fn rectangles_pass_and_impossible_sizes_name_the_remedy() {
+    let small = UNetConfig {
+        channels: 32,
+        channel_mult: vec![1, 1],
+        res_blocks: 1,
+        head_channels: 32,
+        ..UNetConfig::default()
     };
-    assert!(text(UNetConfig { channels: 20, ..UNetConfig::default() }).contains("multiple of 32"));
-    assert!(text(UNetConfig { image_size: 20, ..UNetConfig::default() }).contains("fewer stages"));
-    assert!(text(UNetConfig { dropout: 1.0, ..UNetConfig::default() }).contains("[0, 1)"));
-    assert!(text(UNetConfig { channel_mult: vec![], ..UNetConfig::default() }).contains("between 1 and 8"));
-    assert!(text(UNetConfig { head_channels: 48, ..UNetConfig::default() }).contains("head_channels 48"));
+    let (_, model) = build(&ModelConfig::Unet(UNetConfig { image_size: [4, 6], ..small }));
+    let x = Tensor::zeros([1, 3, 4, 6], (Kind::Float, Device::Cpu));
+    assert_eq!(model.forward_t(&x, &Tensor::from_slice(&[0.5f32]), None, false).size(), [1, 3, 4, 6]);
+    let default = UNetConfig::default;
+    for (config, says) in [
+        (UNetConfig { channels: 20, ..default() }, "multiple of 32"),
+        (UNetConfig { image_size: [32, 20], ..default() }, "fewer stages"),
+        (UNetConfig { dropout: 1.0, ..default() }, "[0, 1)"),
+        (UNetConfig { channel_mult: vec![], ..default() }, "between 1 and 8"),
+        (UNetConfig { channel_mult: vec![i64::MAX; 2], ..default() }, "multiples from 1 to 64"),
+        (UNetConfig { head_channels: 48, ..default() }, "head_channels 48"),
+        (UNetConfig { head_channels: 0, heads: 0, ..default() }, "heads or head_channels above 0"),
+        (UNetConfig { head_channels: 0, heads: 3, ..default() }, "heads 3"),
+        (UNetConfig { res_blocks: 1 << 40, ..default() }, "at most 64"),
+    ] {
+        let error = ModelConfig::Unet(config).parameters().unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `model.safetensors` | the weights, f32, by parameter name |
-//! | `ema.safetensors` | their moving average, which sampling uses |
+//! | `model.safetensors` | the weights, f32, by parameter name, and what is saved with them (fixed positions, a codebook) |
+//! | `ema.safetensors` | their moving average, which sampling uses, and the same |
 //! | `optimizer.safetensors` | `exp_avg.NAME` and `exp_avg_sq.NAME` |
 //! | `meta.json` | step, configuration, conventions, and size and SHA-256 of the other three |
 //!
@@ -115,9 +115,10 @@ impl Weights {
     }
 }
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const META: &str = "meta.json";
-const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
+/// Which end of time is which, as checkpoints say it.
+pub const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
 const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// Saves the state as `step-N` below `directory`, durably, and returns its path. A checkpoint of that step that is there already
@@ -146,7 +147,8 @@ pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<Path
             (OPTIMIZER, vec![("exp_avg.", &o.mean), ("exp_avg_sq.", &o.square)]),
         ];
         for (name, parts) in contents {
-            let bytes = serialize(state, &parts, info).map_err(|problem| broken(&path, problem))?;
+            let buffers = name != OPTIMIZER;
+            let bytes = serialize(state, &parts, buffers, info).map_err(|problem| broken(&path, problem))?;
             files::write_plain(&partial.join(name), &bytes)?;
             listing.insert(name.to_owned(), FileMeta { bytes: bytes.len() as u64, sha256: files::sha256(&bytes) });
         }
@@ -179,10 +181,20 @@ fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, FileMeta
     }
 }
 
-/// One safetensors file of flat vectors, each split by parameter and prefixed.
-fn serialize(state: &TrainState, parts: &[(&str, &Tensor)], info: &RunInfo) -> Result<Vec<u8>, String> {
+/// One safetensors file of flat vectors, each split by parameter and prefixed, and of the buffers where they belong.
+fn serialize(state: &TrainState, parts: &[(&str, &Tensor)], buffers: bool, info: &RunInfo) -> Result<Vec<u8>, String> {
     let bytes: Result<Vec<Vec<u8>>, String> = parts.iter().map(|(_, flat)| little_endian(flat)).collect();
     let bytes = bytes?;
+    let kept: Vec<(&String, Vec<usize>, Vec<u8>)> = state
+        .params
+        .buffers
+        .iter()
+        .filter(|_| buffers)
+        .map(|(name, t)| {
+            let shape = t.size().iter().map(|&s| s as usize).collect();
+            Ok((name, shape, little_endian(&t.reshape([-1]))?))
+        })
+        .collect::<Result<_, String>>()?;
     let mut views = Vec::new();
     for ((prefix, _), bytes) in parts.iter().zip(&bytes) {
         for slot in &state.params.slots {
@@ -192,10 +204,14 @@ fn serialize(state: &TrainState, parts: &[(&str, &Tensor)], info: &RunInfo) -> R
             views.push((format!("{prefix}{}", slot.name), view));
         }
     }
+    for (name, shape, bytes) in &kept {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| e.to_string())?;
+        views.push(((*name).clone(), view));
+    }
     // One entry, because the order of several would differ from run to run.
     let about = serde_json::json!({
         "program": info.program, "step": state.step, "path": info.path, "prediction": info.prediction,
-        "time_direction": TIME_DIRECTION, "data": info.data, "model": info.model,
+        "time_direction": TIME_DIRECTION, "data": info.data, "model": info.model, "config": info.config, "ema_decay": state.ema.decay,
     });
     let metadata = HashMap::from([("flow_matching".to_owned(), about.to_string())]);
     safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())
@@ -243,7 +259,7 @@ pub fn read_weights(path: &Path, which: Weights) -> Result<BTreeMap<String, Tens
 /// [`TrainError::Checkpoint`] and [`TrainError::Weights`].
 pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> {
     let meta = read_meta(path)?;
-    let weights = state.params.join(read_tensors(path, &meta, Weights::Raw.file())?)?;
+    let weights = read_tensors(path, &meta, Weights::Raw.file())?;
     let average = state.params.join(read_tensors(path, &meta, Weights::Ema.file())?)?;
     let moments = read_tensors(path, &meta, OPTIMIZER)?;
     let moment = |prefix: &str| {
@@ -252,7 +268,7 @@ pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> 
         state.params.join(named.collect())
     };
     let (mean, square) = (moment("exp_avg.")?, moment("exp_avg_sq.")?);
-    state.params.set_master(&weights);
+    state.params.adopt(weights)?;
     (state.optimizer.mean, state.optimizer.square, state.optimizer.updates) = (mean, square, meta.optimizer_updates);
     (state.ema.weights, state.ema.updates) = (average, meta.ema_updates);
     state.loss_sum = Tensor::from(meta.loss_sum).to_device(state.params.device());

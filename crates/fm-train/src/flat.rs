@@ -5,6 +5,7 @@
 //! reads views of a second, bf16 copy, refreshed from the f32 master after every update.
 
 use crate::TrainError;
+use fm_core::tape::Tape;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
@@ -48,6 +49,8 @@ pub struct FlatParams {
     pub slots: Vec<Slot>,
     /// The f32 master weights.
     pub master: Tensor,
+    /// Values that are saved with the weights but not trained, by name: fixed positions, a codebook.
+    pub buffers: BTreeMap<String, Tensor>,
     variables: Vec<Tensor>,
     /// What the network reads: the master itself, or its bf16 copy.
     compute: Tensor,
@@ -57,8 +60,8 @@ pub struct FlatParams {
 impl FlatParams {
     /// Moves the trainable variables of `store` into flat vectors; the network then reads views of them.
     pub fn new(store: &nn::VarStore, precision: Precision) -> Self {
-        let trainable = store.variables().into_iter().filter(|(_, v)| v.requires_grad());
-        let sorted: BTreeMap<String, Tensor> = trainable.collect();
+        let all = store.variables().into_iter();
+        let (sorted, buffers): (BTreeMap<_, _>, BTreeMap<_, _>) = all.partition(|(_, v)| v.requires_grad());
         let (mut slots, mut offset) = (Vec::new(), 0);
         for (name, variable) in &sorted {
             let slot = Slot { name: name.clone(), shape: variable.size(), offset };
@@ -74,7 +77,7 @@ impl FlatParams {
             Precision::Bf16 => master.to_kind(Kind::BFloat16),
         };
         let gradient = compute.zeros_like();
-        let mut params = Self { slots, master, variables, compute, gradient };
+        let mut params = Self { slots, master, buffers, variables, compute, gradient };
         params.bind(None);
         params.gather_gradients();
         params
@@ -93,10 +96,11 @@ impl FlatParams {
         }
     }
 
-    /// Back-propagates a loss and returns the flat f32 gradient of all parameters.
-    pub fn backward(&mut self, loss: &Tensor) -> Tensor {
+    /// Back-propagates a loss, through what its forward pass left on a tape too, and returns the flat f32 gradient of all parameters.
+    pub fn backward(&mut self, loss: &Tensor, tape: Tape<'_>) -> Tensor {
         let _ = self.gradient.zero_();
         loss.backward();
+        tape.backward();
         self.gradient.to_kind(Kind::Float)
     }
 
@@ -127,12 +131,37 @@ impl FlatParams {
         self.slots.iter().map(|s| (s.name.clone(), s.view(&host))).collect()
     }
 
-    /// Joins named tensors into a flat vector on the device.
+    /// Takes over named weights and buffers.
+    ///
+    /// # Errors
+    /// [`TrainError::Weights`] lists everything missing, surplus or of another shape; nothing has changed then.
+    pub fn adopt(&mut self, named: BTreeMap<String, Tensor>) -> Result<(), TrainError> {
+        let values: Vec<_> =
+            self.buffers.keys().filter_map(|name| Some((name.clone(), named.get(name)?.copy()))).collect();
+        let weights = self.join(named)?;
+        for (name, value) in values {
+            if let Some(buffer) = self.buffers.get_mut(&name) {
+                buffer.copy_(&value);
+            }
+        }
+        self.set_master(&weights);
+        Ok(())
+    }
+
+    /// Joins named tensors into a flat vector on the device. Buffers may be among them and are left out.
     ///
     /// # Errors
     /// [`TrainError::Weights`] lists everything missing, surplus or of another shape.
     pub fn join(&self, mut named: BTreeMap<String, Tensor>) -> Result<Tensor, TrainError> {
         let (mut parts, mut problems) = (Vec::new(), Vec::new());
+        for (name, buffer) in &self.buffers {
+            match named.remove(name) {
+                Some(t) if t.size() != buffer.size() => {
+                    problems.push(format!("{name} is {:?}, not {:?}", t.size(), buffer.size()));
+                }
+                _ => {}
+            }
+        }
         for slot in &self.slots {
             match named.remove(&slot.name) {
                 Some(t) if t.size() == slot.shape => parts.push(t.to_kind(Kind::Float).reshape([-1])),
@@ -148,8 +177,8 @@ impl FlatParams {
                 Tensor::cat(&parts, 0).to_device(self.device())
             });
         }
-        let more = problems.len().saturating_sub(8);
-        problems.truncate(8);
+        let more = problems.len().saturating_sub(50);
+        problems.truncate(50);
         let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
         Err(TrainError::Weights { problems: problems.join(", ") + &rest })
     }
@@ -188,7 +217,7 @@ mod tests {
         );
         for round in 0..3 {
             // The gradient of sum(out) with respect to b.bias is the batch size, whatever was there before.
-            let g = params.backward(&run().sum(Kind::Float));
+            let g = params.backward(&run().sum(Kind::Float), Tape::off());
             assert_eq!(Vec::<f32>::try_from(params.slots[2].view(&g).view(-1)).unwrap(), [5.0, 5.0], "round {round}");
         }
         let doubled = &params.master * 2.0;
@@ -208,7 +237,7 @@ mod tests {
         assert!((a.ws.double_value(&[0, 0]) - 1.0 / 3.0).abs() < 2e-3);
         assert!((params.master.double_value(&[0]) - 1.0 / 3.0).abs() < 1e-7);
         let x = Tensor::ones([2, 3], (Kind::BFloat16, Device::Cpu));
-        assert_eq!(params.backward(&a.forward(&x).sum(Kind::Float)).kind(), Kind::Float);
+        assert_eq!(params.backward(&a.forward(&x).sum(Kind::Float), Tape::off()).kind(), Kind::Float);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | [`flat`] | all parameters in one vector, all gradients in another |
 //! | [`adamw`], [`ema`], [`schedule`] | a handful of kernels over those vectors, and a function of the step |
 //! | [`adaptive`] | times that follow the loss |
+//! | [`task`] | what is minimised: flow matching, or another loss |
 //! | [`train`] | the loop, one readable function |
 //! | [`checkpoint`] | a directory per step, complete or absent |
 //! | [`files`] | writing that survives being killed |
@@ -23,6 +24,7 @@ pub mod files;
 pub mod flat;
 pub mod run_dir;
 pub mod schedule;
+pub mod task;
 pub mod train;
 
 pub use error::TrainError;

@@ -1,7 +1,7 @@
 //! The training loop.
 //!
-//! A step draws times, puts a batch on its path, regresses the network's prediction onto the objective's target, clips the gradient by
-//! its global norm, and updates the weights and their average. Nothing is read back from the device but on logging steps (and where
+//! A step takes a batch's loss from its [`Task`], back-propagates it, clips the gradient by its global norm, and updates the weights and
+//! their average. Nothing is read back from the device but on logging steps (and where
 //! loss-aware times move); the loss is summed on the device in between.
 
 use crate::TrainError;
@@ -11,12 +11,9 @@ use crate::batch::{Batch, BatchSource, Prefetch};
 use crate::ema::Ema;
 use crate::flat::FlatParams;
 use crate::schedule::Schedule;
-use fm_core::interpolate::{coefficients, interpolate};
-use fm_core::objective::Objective;
-use fm_core::path::ProbPath;
+use crate::task::{At, Task};
 use fm_core::rng::{Stream, torch_seed};
-use fm_core::tensor::{VelocityModel, row_losses, upload, upload_rows};
-use fm_core::time::Drawn;
+use fm_core::tape::Tape;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
@@ -58,8 +55,6 @@ pub struct Record {
 /// The fixed part of a run.
 #[derive(Debug, Clone)]
 pub struct TrainOptions {
-    /// The shape of one data row.
-    pub shape: Vec<i64>,
     /// Steps of the whole run.
     pub steps: u64,
     /// Worker threads that make batches; 0 makes them in the loop.
@@ -72,6 +67,8 @@ pub struct TrainOptions {
     pub schedule: Schedule,
     /// Seeds times and what libtorch draws (dropout).
     pub seed: u64,
+    /// Whether blocks compute their activations again on the way back instead of keeping them: less memory, about a third more time.
+    pub checkpoint_activations: bool,
     /// The loss that no network can avoid, where it is known; the log then shows the excess over it.
     pub irreducible: Option<f64>,
 }
@@ -122,9 +119,8 @@ impl TrainState {
 /// # Errors
 /// A batch that cannot be made, a time that the objective cannot use, a loss that is not finite on a logging step, and what the observer
 /// returns.
-pub fn train<P: ProbPath>(
-    model: &dyn VelocityModel,
-    objective: &Objective<P>,
+pub fn train(
+    task: &dyn Task,
     source: &dyn BatchSource,
     state: &mut TrainState,
     options: &TrainOptions,
@@ -135,7 +131,7 @@ pub fn train<P: ProbPath>(
         while state.step < options.steps {
             let batch = batches.take(state.step)?;
             let lr = options.schedule.at(state.step);
-            let (loss, grad_norm) = step(model, objective, &batch, state, options, lr)?;
+            let (loss, grad_norm) = step(task, &batch, state, options, lr)?;
             state.loss_sum += loss;
             state.loss_steps += 1;
             state.step += 1;
@@ -150,20 +146,19 @@ pub fn train<P: ProbPath>(
 }
 
 /// Forward, backward, update. Returns the loss and the gradient norm, both still on the device.
-fn step<P: ProbPath>(
-    model: &dyn VelocityModel,
-    objective: &Objective<P>,
+fn step(
+    task: &dyn Task,
     batch: &Batch,
     state: &mut TrainState,
     options: &TrainOptions,
     lr: f64,
 ) -> Result<(Tensor, Tensor), TrainError> {
-    tch::manual_seed(torch_seed(options.seed, state.step, Stream::Torch));
-    let rows = batch.rows(&options.shape);
-    let drawn = objective.draw(options.seed, state.step, rows, state.adaptive.as_ref().map(|a| &a.law))?;
-    let losses = batch_losses(model, objective, batch, &drawn, &options.shape, state.params.device(), true)?;
-    let loss = weighted_mean(&losses, &drawn.weights);
-    let mut gradient = state.params.backward(&loss);
+    let seed = torch_seed(options.seed, state.step, Stream::Torch);
+    tch::manual_seed(seed);
+    let mut tape = if options.checkpoint_activations { Tape::on(seed) } else { Tape::off() };
+    let at = At { seed: options.seed, step: state.step, device: state.params.device() };
+    let loss = task.loss(batch, at, state.adaptive.as_mut(), &mut tape)?;
+    let mut gradient = state.params.backward(&loss, tape);
     let norm = gradient.norm();
     // min(1, clip / (norm + 1e-6)), as PyTorch's clip_grad_norm_, without reading the norm back.
     let scale = (options.clip / (&norm + 1e-6)).clamp_max(1.0);
@@ -171,39 +166,10 @@ fn step<P: ProbPath>(
     state.optimizer.step(&mut state.params.master, &gradient, lr);
     state.params.refresh();
     state.ema.update(&state.params.master);
-    if let Some(adaptive) = &mut state.adaptive {
-        adaptive.see(&drawn.positions, &losses);
-        if (state.step + 1).is_multiple_of(adaptive::EVERY) {
-            adaptive.adopt();
-        }
+    if let Some(adaptive) = &mut state.adaptive
+        && (state.step + 1).is_multiple_of(adaptive::EVERY)
+    {
+        adaptive.adopt();
     }
     Ok((loss.detach().to_kind(Kind::Double), norm))
-}
-
-/// The loss of each row of a batch at its times, (B), not yet weighted.
-///
-/// # Errors
-/// A time that is singular for the objective, and a path whose own noise the batch lacks.
-pub fn batch_losses<P: ProbPath>(
-    model: &dyn VelocityModel,
-    objective: &Objective<P>,
-    batch: &Batch,
-    drawn: &Drawn,
-    shape: &[i64],
-    device: tch::Device,
-    train: bool,
-) -> Result<Tensor, TrainError> {
-    let shape = [&[drawn.times.len() as i64], shape].concat();
-    let (x0, x1) = (upload(&batch.x0, &shape, device), upload(&batch.x1, &shape, device));
-    let noise = batch.noise.as_ref().map(|noise| upload(noise, &shape, device));
-    let classes = (!batch.classes.is_empty()).then(|| Tensor::from_slice(&batch.classes).to_device(device));
-    let c = coefficients(&objective.path, &drawn.times)?;
-    let sample = interpolate(&c, objective.prediction, &x0, &x1, noise.as_ref())?;
-    let prediction = model.forward_t(&sample.x_t, &upload_rows(&drawn.times, device), classes.as_ref(), train);
-    Ok(row_losses(&prediction, &sample.target, objective.loss, objective.reduction))
-}
-
-/// The mean over rows of weight times loss, a 0-d tensor.
-pub fn weighted_mean(losses: &Tensor, weights: &[f64]) -> Tensor {
-    (losses * upload_rows(weights, losses.device())).mean(Kind::Float)
 }

@@ -13,7 +13,8 @@ use fm_train::adamw::AdamWConfig;
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::schedule::{Decay, Schedule};
-use fm_train::train::{Flow, Observer, Record, TrainOptions, TrainState, batch_losses, train, weighted_mean};
+use fm_train::task::{FlowMatching, weighted_mean};
+use fm_train::train::{Flow, Observer, Record, TrainOptions, TrainState, train};
 use std::collections::BTreeMap;
 use tch::{Device, Tensor, nn};
 
@@ -49,9 +50,14 @@ impl Observer for Collect {
     }
 }
 
+fn task(model: &dyn VelocityModel) -> FlowMatching<'_, PathKind> {
+    FlowMatching { model, objective: objective(), shape: vec![2] }
+}
+
 fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptions) {
     let store = nn::VarStore::new(Device::Cpu);
-    let model = ModelConfig::Mlp(MlpConfig { dim: 2, hidden: 64, layers: 2 }).build(&store.root()).unwrap();
+    let model =
+        ModelConfig::Mlp(MlpConfig { widths: vec![64; 2], ..MlpConfig::default() }).build(&store.root()).unwrap();
     // libtorch has one generator for all threads, and the tests of a binary run beside each other.
     for (at, (_, mut weight)) in BTreeMap::from_iter(store.variables()).into_iter().enumerate() {
         let drawn = normal_rows(0, at as u64, Stream::Init, 0, 1, weight.numel());
@@ -60,13 +66,13 @@ fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptio
     let state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.9, 0);
     let schedule = Schedule { lr, warmup_steps: 0, decay: Decay::Constant, total_steps: steps };
     let options = TrainOptions {
-        shape: vec![2],
         steps,
         workers: 2,
         log_every: 50,
         clip: 1.0,
         schedule,
         seed: 0,
+        checkpoint_activations: false,
         irreducible: None,
     };
     (model, state, options)
@@ -78,11 +84,13 @@ fn the_loss_on_one_fixed_batch_falls() {
     let source = fixed_batch();
     let times = (0..64).map(|i| (f64::from(i) + 0.5) / 64.0).collect();
     let drawn = Drawn { times, ..Drawn::default() };
-    let losses = || batch_losses(model.as_ref(), &objective(), &source.0, &drawn, &[2], Device::Cpu, false).unwrap();
+    let task = task(model.as_ref());
+    let predict = |x: &Tensor, t: &Tensor, _: Option<&Tensor>| model.forward_t(x, t, None, false);
+    let losses = || task.losses(&source.0, &drawn, Device::Cpu, predict).unwrap();
     let loss = || weighted_mean(&losses(), &[1.0; 64]).double_value(&[]);
     let before = loss();
     let mut log = Collect::default();
-    train(model.as_ref(), &objective(), &source, &mut state, &options, &mut log).unwrap();
+    train(&task, &source, &mut state, &options, &mut log).unwrap();
     let after = loss();
     assert!(after < 0.5 * before, "{before} to {after}");
     assert_eq!(log.records.iter().map(|r| r.step).collect::<Vec<_>>(), [50, 100, 150, 200, 250, 300, 350, 400]);
@@ -96,12 +104,12 @@ fn the_loss_on_one_fixed_batch_falls() {
 fn an_observer_stops_the_loop_and_a_nonsensical_rate_is_reported() {
     let (model, mut state, options) = setup(1e-3, 100);
     let mut log = Collect { stop_at: Some(7), ..Collect::default() };
-    train(model.as_ref(), &objective(), &fixed_batch(), &mut state, &options, &mut log).unwrap();
+    train(&task(model.as_ref()), &fixed_batch(), &mut state, &options, &mut log).unwrap();
     assert_eq!((state.step, state.optimizer.updates, state.ema.updates), (7, 7, 7));
 
     let (model, mut state, options) = setup(1e30, 100);
     let error =
-        train(model.as_ref(), &objective(), &fixed_batch(), &mut state, &options, &mut Collect::default()).unwrap_err();
+        train(&task(model.as_ref()), &fixed_batch(), &mut state, &options, &mut Collect::default()).unwrap_err();
     assert!(matches!(error, TrainError::NonFinite { step: 50, .. }), "{error}");
     assert!(error.to_string().contains("lower the learning rate"));
 }
@@ -118,8 +126,7 @@ fn a_failing_source_ends_the_run_with_its_reason() {
     for workers in [0, 1, 3] {
         let (model, mut state, options) = setup(1e-3, 100);
         let options = TrainOptions { workers, ..options };
-        let error =
-            train(model.as_ref(), &objective(), &Broken, &mut state, &options, &mut Collect::default()).unwrap_err();
+        let error = train(&task(model.as_ref()), &Broken, &mut state, &options, &mut Collect::default()).unwrap_err();
         assert_eq!(error.to_string(), "cannot make the batch of step 3: the disk is gone; plug it in");
     }
 }
@@ -133,11 +140,12 @@ fn a_custom_path_trains_as_the_named_one_that_it_equals() {
         let (model, source) = (model.as_ref(), fixed_batch());
         if named {
             let path = PathKind::Polynomial { n: 2.0 };
-            train(model, &Objective { path, ..objective() }, &source, &mut state, &options, &mut log).unwrap();
+            let task = FlowMatching { objective: Objective { path, ..objective() }, ..task(model) };
+            train(&task, &source, &mut state, &options, &mut log).unwrap();
         } else {
             let path = Custom::new("square", |t| t * t, |t| 2.0 * t, |t| 1.0 - t * t, |t| -2.0 * t).unwrap();
             let objective = Objective { times: objective().times, ..Objective::on(path) };
-            train(model, &objective, &source, &mut state, &options, &mut log).unwrap();
+            train(&FlowMatching { model, objective, shape: vec![2] }, &source, &mut state, &options, &mut log).unwrap();
         }
         Vec::<f32>::try_from(&state.params.master).unwrap()
     };

@@ -1,4 +1,4 @@
-//! Weights and inputs that the Python scripts compute alike.
+//! Weights and inputs that the Python scripts in `reference/` compute alike, and the comparison with what they recorded.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -7,50 +7,117 @@ use fm_models::ModelConfig;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, nn};
 
-/// base + sin(0.7 i + len(name)) sqrt(0.8 / fan in), in f64, then f32.
-fn fill(name: &str, shape: &[i64]) -> Tensor {
-    let n: i64 = shape.iter().product();
+/// Uniform on [-1, 1): splitmix64 of the FNV-1a hash of a name plus an index.
+pub(crate) fn uniform(name: &str, n: usize) -> Vec<f64> {
+    let fnv = |key: u64, byte: u8| (key ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
+    let key = name.bytes().fold(0xCBF2_9CE4_8422_2325, fnv);
+    let value = |i: usize| {
+        let z = key.wrapping_add((i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / 2f64.powi(52) - 1.0
+    };
+    (0..n).map(value).collect()
+}
+
+pub(crate) fn tensor(name: &str, shape: &[i64], scale: f64, base: f64) -> Tensor {
+    let n = shape.iter().product::<i64>() as usize;
+    let values: Vec<f32> = uniform(name, n).iter().map(|u| (base + u * scale) as f32).collect();
+    Tensor::from_slice(&values).view(shape)
+}
+
+pub(crate) fn weight(name: &str, shape: &[i64]) -> Tensor {
     let fan_in = if shape.len() > 1 { shape[1..].iter().product::<i64>() as f64 } else { 16.0 };
     let base = if name.ends_with("weight") && shape.len() == 1 { 1.0 } else { 0.0 };
-    let index = Tensor::arange(n, (Kind::Double, Device::Cpu));
-    let values = (index * 0.7 + name.len() as f64).sin() * (0.8 / fan_in).sqrt() + base;
-    values.to_kind(Kind::Float).view(shape)
-}
-
-pub(crate) fn sine_input(shape: &[i64]) -> Tensor {
-    let n: i64 = shape.iter().product();
-    (Tensor::arange(n, (Kind::Double, Device::Cpu)) * 0.3).sin().to_kind(Kind::Float).view(shape)
-}
-
-pub(crate) fn field<'a>(case: &'a Value, key: &str) -> &'a Value {
-    case.get(key).unwrap_or_else(|| panic!("the reference lacks {key}"))
+    tensor(name, shape, (2.4 / fan_in).sqrt(), base)
 }
 
 pub(crate) fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
 }
 
-/// ||a - b|| / ||b|| at most `tolerance`.
-pub(crate) fn assert_close(got: &Tensor, want: &[f64], tolerance: f64, what: &str) {
-    let got = Vec::<f32>::try_from(got.reshape([-1])).unwrap();
-    assert_eq!(got.len(), want.len(), "{what}");
-    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
-    let difference = norm(&mut got.iter().zip(want).map(|(a, b)| f64::from(*a) - b));
-    let relative = difference / norm(&mut want.iter().copied());
-    assert!(relative <= tolerance, "{what}: relative difference {relative}");
+pub(crate) fn integers(value: &Value) -> Vec<i64> {
+    value.as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect()
 }
 
-/// A network whose parameters, by name and shape those of the reference, hold the computed weights.
-pub(crate) fn reference_model(config: ModelConfig, shapes: &Value) -> (nn::VarStore, Box<dyn VelocityModel>) {
+pub(crate) fn values(tensor: &Tensor) -> Vec<f64> {
+    Vec::try_from(tensor.detach().to_kind(Kind::Double).reshape([-1])).unwrap()
+}
+
+/// ||a - b|| / ||b||.
+pub(crate) fn relative(got: &[f64], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+    norm(&mut got.iter().zip(want).map(|(a, b)| a - b)) / norm(&mut want.iter().copied())
+}
+
+/// A fresh network.
+pub(crate) fn build(config: &ModelConfig) -> (nn::VarStore, Box<dyn VelocityModel>) {
     let store = nn::VarStore::new(Device::Cpu);
     let model = config.build(&store.root()).unwrap();
-    let (variables, shapes) = (store.variables(), shapes.as_object().unwrap());
-    assert_eq!(variables.len(), shapes.len(), "tensor count");
-    for (name, shape) in shapes {
-        let mut variable = variables.get(name).unwrap_or_else(|| panic!("{name} is missing")).shallow_clone();
-        let shape: Vec<i64> = shape.as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
-        assert_eq!(variable.size(), shape, "{name}");
-        tch::no_grad(|| variable.copy_(&fill(name, &shape)));
-    }
     (store, model)
+}
+
+/// A network of the reference's configuration, whose parameters, by name and shape those of the reference, hold the computed weights.
+pub(crate) fn reference_model(kind: Option<&str>, case: &Value) -> (ModelConfig, nn::VarStore, Box<dyn VelocityModel>) {
+    let mut config = case["config"].clone();
+    if let Some(kind) = kind {
+        config["kind"] = kind.into();
+    }
+    let config: ModelConfig = serde_json::from_value(config).unwrap();
+    let (store, model) = build(&config);
+    let shapes = case["parameters"].as_object().unwrap();
+    assert_eq!(store.trainable_variables().len(), shapes.len(), "tensor count");
+    for (name, shape) in shapes {
+        let variables = store.variables();
+        let mut variable = variables.get(name).unwrap_or_else(|| panic!("{name} is missing")).shallow_clone();
+        assert_eq!(variable.size(), integers(shape), "{name}");
+        tch::no_grad(|| variable.copy_(&weight(name, &integers(shape))));
+    }
+    (config, store, model)
+}
+
+/// The scalar loss whose gradients are recorded.
+pub(crate) fn loss(out: &Tensor) -> Tensor {
+    (out * tensor("loss", &out.size(), 1.0, 0.0)).sum(Kind::Float)
+}
+
+/// Outputs to `tolerance` at every recorded call; gradients of the last call's loss to ten times that, by norm and two projections.
+pub(crate) fn compare(name: &str, case: &Value, kind: Option<&str>, tolerance: f64) {
+    let (config, store, model) = reference_model(kind, case);
+    assert_eq!(config.parameters().unwrap() as usize, fm_models::parameter_count(&store), "{name}: counted parameters");
+    let calls = case["calls"].as_array().unwrap();
+    let mut last = Tensor::new();
+    for call in calls {
+        let t: Vec<f32> = numbers(&call["t"]).iter().map(|t| *t as f32).collect();
+        let shape = [&[t.len() as i64], integers(&case["shape"]).as_slice()].concat();
+        let x = tensor(&format!("x{}", t.len()), &shape, 1.7, 0.0);
+        let classes = call["classes"].is_array().then(|| Tensor::from_slice(&integers(&call["classes"])));
+        last = model.forward_t(&x, &Tensor::from_slice(&t), classes.as_ref(), false);
+        let off = relative(&values(&last), &numbers(&call["output"]));
+        assert!(off <= tolerance, "{name}: outputs at t = {t:?} are off by {off}");
+        // One time for all rows is the same as that time for each.
+        let each = model.forward_t(
+            &x,
+            &Tensor::full([t.len() as i64], 0.3, (Kind::Float, Device::Cpu)),
+            classes.as_ref(),
+            false,
+        );
+        let shared = model.forward_t(&x, &Tensor::from_slice(&[0.3f32]), classes.as_ref(), false);
+        assert!(relative(&values(&shared), &values(&each)) < 1e-6, "{name}: shared time");
+    }
+    loss(&last).backward();
+    let gradients = case["gradients"].as_object().unwrap();
+    // A bias before a normalisation of its own channel has gradient 0, so rounding is measured against the largest.
+    let largest = gradients.values().map(|g| numbers(g)[0]).fold(0.0, f64::max);
+    for (key, want) in gradients {
+        let g = values(&store.variables()[key].grad());
+        let dot = |i: usize| uniform(&format!("{key}#{i}"), g.len()).iter().zip(&g).map(|(a, b)| a * b).sum::<f64>();
+        let got = [g.iter().map(|v| v * v).sum::<f64>().sqrt(), dot(1), dot(2)];
+        let want = numbers(want);
+        for (got, want_value) in got.iter().zip(&want) {
+            let bound = 10.0 * tolerance * want[0] + 1e-7 * largest;
+            assert!((got - want_value).abs() <= bound, "{name}: gradient of {key}: {got} against {want_value}");
+        }
+    }
 }

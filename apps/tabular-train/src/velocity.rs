@@ -1,0 +1,32 @@
+//! `tabular-train velocity`: what a network predicts at given points, to compare with another program's answer.
+
+use crate::args::VelocityArgs;
+use crate::model::load;
+use anyhow::ensure;
+use fm_core::tensor::{upload, upload_rows};
+use fm_data::points;
+use std::process::ExitCode;
+use tch::{Device, Kind, no_grad};
+
+pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
+    let loaded = load(&args.checkpoint, args.part.as_deref(), &args.set, &args.device)?;
+    let table = points::csv(&args.rows)?;
+    let (rows, columns) = table.dim();
+    let dim = loaded.dim();
+    ensure!(
+        columns == dim + 1,
+        "{} has {columns} columns; {dim} of the point and one of the time",
+        args.rows.display()
+    );
+    let mut x = table.slice(ndarray::s![.., ..dim]).to_owned();
+    loaded.columns.standardise(&mut x);
+    let x: Vec<f32> = x.iter().copied().collect();
+    let t: Vec<f64> = table.column(dim).iter().map(|t| f64::from(*t)).collect();
+    let x = upload(&x, &[rows as i64, dim as i64], loaded.device);
+    let v = no_grad(|| loaded.model.forward_t(&x, &upload_rows(&t, loaded.device), None, false));
+    let v = Vec::<f32>::try_from(v.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;
+    let line = |row: &[f32]| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
+    fm_train::files::write(&args.out, v.chunks_exact(dim).map(line).collect::<String>().as_bytes())?;
+    println!("wrote {}: what the network predicts, in standardised units", args.out.display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,128 @@
+//! The ConcatSquash network of continuous normalising flows, with free widths and optional classes.
+//!
+//! Layer k maps h to lin1(h) sigmoid(lin2(c)) + lin3(c), lin3 without bias; tanh lies between layers, the last is not squashed. c is t, or
+//! t and a learned embedding of the class. Parameters: `layers.K.lin1`, `.lin2`, `.lin3`, and `label_emb.weight`. Source: Grathwohl et al.,
+//! "FFJORD" (2019).
+//!
+//! ```
+//! use fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, parameter_count};
+//! use tch::{Device, nn::VarStore};
+//! let store = VarStore::new(Device::Cpu);
+//! let config = ConcatSquashConfig { dim: 2, widths: vec![8], ..ConcatSquashConfig::default() };
+//! ModelConfig::ConcatSquash(config).build(&store.root())?;
+//! let layer = |fan_in: usize, out: usize| (fan_in * out + out) + (out + out) + out;
+//! assert_eq!(parameter_count(&store), layer(2, 8) + layer(8, 2));
+//! # Ok::<(), fm_models::ModelError>(())
+//! ```
+
+use crate::config::{ModelError, require};
+use crate::layers::{class_table, linear, linear_without_bias, look_up};
+use crate::mlp::check_widths;
+use fm_core::tensor::VelocityModel;
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use tch::nn::{self, Module, Path};
+
+/// Sizes of the ConcatSquash network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConcatSquashConfig {
+    /// Dimensions of x.
+    pub dim: i64,
+    /// Width of each hidden layer; there is one layer more.
+    pub widths: Vec<i64>,
+    /// Number of classes; 0 is unconditional.
+    pub classes: i64,
+    /// Whether one more class stands for "no class".
+    pub null_class: bool,
+    /// Width of the class embedding.
+    pub class_width: i64,
+}
+
+impl Default for ConcatSquashConfig {
+    fn default() -> Self {
+        Self { dim: 2, widths: vec![64; 3], classes: 0, null_class: false, class_width: 16 }
+    }
+}
+
+impl ConcatSquashConfig {
+    pub(crate) fn activations_per_sample(&self) -> i64 {
+        6 * self.widths.iter().sum::<i64>() + self.dim
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ModelError> {
+        check_widths("ConcatSquash network", self.dim, &self.widths)?;
+        let bounded = (0..1 << 31).contains(&self.classes) && (1..=1 << 20).contains(&self.class_width);
+        let problem = format!("classes {} and class_width {}", self.classes, self.class_width);
+        require(bounded, "ConcatSquash network", problem, "give classes from 0 and a width above 0")
+    }
+
+    /// Widths from the input to the output.
+    fn all_widths(&self) -> Vec<i64> {
+        [&[self.dim], self.widths.as_slice(), &[self.dim]].concat()
+    }
+
+    /// Values that a layer sees beside its input: the time, and the class.
+    fn context(&self) -> i64 {
+        1 + if self.classes > 0 { self.class_width } else { 0 }
+    }
+
+    /// Trainable values.
+    pub(crate) fn parameters(&self) -> i64 {
+        let layer = |w: &[i64]| w[0] * w[1] + w[1] + 2 * self.context() * w[1] + w[1];
+        let rows = if self.classes > 0 { self.classes + i64::from(self.null_class) } else { 0 };
+        self.all_widths().windows(2).map(layer).sum::<i64>() + rows * self.class_width
+    }
+}
+
+#[derive(Debug)]
+struct Layer {
+    lin1: nn::Linear,
+    lin2: nn::Linear,
+    lin3: nn::Linear,
+}
+
+#[derive(Debug)]
+struct ConcatSquash {
+    layers: Vec<Layer>,
+    label_emb: Option<nn::Embedding>,
+    null_class: Option<i64>,
+}
+
+pub(crate) fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl VelocityModel + use<>, ModelError> {
+    c.validate()?;
+    let (widths, context) = (c.all_widths(), c.context());
+    let layer = |(i, w): (usize, &[i64])| {
+        let p = p / "layers" / i;
+        Layer {
+            lin1: linear(&p / "lin1", w[0], w[1]),
+            lin2: linear(&p / "lin2", context, w[1]),
+            lin3: linear_without_bias(&p / "lin3", context, w[1]),
+        }
+    };
+    let table = || class_table(p / "label_emb", c.classes, c.null_class, c.class_width, 1.0);
+    Ok(ConcatSquash {
+        layers: widths.windows(2).enumerate().map(layer).collect(),
+        label_emb: (c.classes > 0).then(table),
+        null_class: (c.classes > 0 && c.null_class).then_some(c.classes),
+    })
+}
+
+impl VelocityModel for ConcatSquash {
+    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, _train: bool) -> Tensor {
+        let kind = self.layers[0].lin1.ws.kind();
+        let t = t.to_kind(kind);
+        let context = match self.label_emb.as_ref().and_then(|e| look_up(e, condition, self.null_class, &t)) {
+            Some(rows) => Tensor::cat(&[t.unsqueeze(1).expand([rows.size()[0], 1], false), rows], 1),
+            None => t.unsqueeze(1),
+        };
+        let mut h = x.to_kind(kind);
+        for (i, layer) in self.layers.iter().enumerate() {
+            if i > 0 {
+                h = h.tanh();
+            }
+            h = layer.lin1.forward(&h) * layer.lin2.forward(&context).sigmoid() + layer.lin3.forward(&context);
+        }
+        h.to_kind(x.kind())
+    }
+}

@@ -1,0 +1,151 @@
+//! The blocks of the U-Net: residual, attention, down and up.
+
+use super::config::UNetConfig;
+use crate::layers::{GroupNorm, Start, attend, channels_last, conv, conv1d, group_norm, linear};
+use tch::Tensor;
+use tch::nn::{self, Module, Path};
+
+/// A change of resolution by a factor of two.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Resample {
+    /// Average of each 2 x 2 block.
+    Down,
+    /// Each value four times.
+    Up,
+}
+
+impl Resample {
+    pub(crate) fn forward(self, x: &Tensor) -> Tensor {
+        match self {
+            Resample::Down => x.avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None),
+            Resample::Up => {
+                let size = x.size();
+                x.upsample_nearest2d([2 * size[2], 2 * size[3]], None, None)
+            }
+        }
+    }
+}
+
+/// GroupNorm, SiLU, (resampling,) conv; the embedded time, added or as scale and shift; GroupNorm, SiLU, dropout, zero conv; plus the
+/// (resampled, projected) input.
+#[derive(Debug)]
+pub(crate) struct ResBlock {
+    in_norm: GroupNorm,
+    in_conv: nn::Conv2D,
+    emb: nn::Linear,
+    out_norm: GroupNorm,
+    out_conv: nn::Conv2D,
+    skip: Option<nn::Conv2D>,
+    dropout: f64,
+    scale_shift: bool,
+    resample: Option<Resample>,
+}
+
+pub(crate) fn res_block(p: Path<'_>, cin: i64, cout: i64, c: &UNetConfig, resample: Option<Resample>) -> ResBlock {
+    let emb = if c.scale_shift_norm { 2 * cout } else { cout };
+    ResBlock {
+        in_norm: group_norm(&p / "in_layers" / 0, cin),
+        in_conv: conv(&p / "in_layers" / 2, cin, cout, 3, 1, Start::Default),
+        emb: linear(&p / "emb_layers" / 1, 4 * c.channels, emb),
+        out_norm: group_norm(&p / "out_layers" / 0, cout),
+        out_conv: conv(&p / "out_layers" / 3, cout, cout, 3, 1, Start::Zero),
+        skip: (cin != cout).then(|| conv(&p / "skip_connection", cin, cout, 1, 1, Start::Default)),
+        dropout: c.dropout,
+        scale_shift: c.scale_shift_norm,
+        resample,
+    }
+}
+
+impl ResBlock {
+    /// `emb` is already through SiLU, which every block would otherwise repeat.
+    pub(crate) fn forward(&self, x: &Tensor, emb: &Tensor, train: bool) -> Tensor {
+        let h = self.in_norm.forward(x).silu();
+        let resampled = self.resample.map(|r| (r.forward(x), r.forward(&h)));
+        let (x, h) = resampled.as_ref().map_or((x, &h), |(x, h)| (x, h));
+        let h = self.in_conv.forward(h);
+        let emb = self.emb.forward(emb).unsqueeze(-1).unsqueeze(-1);
+        let mut h = if self.scale_shift {
+            let halves = emb.chunk(2, 1);
+            (self.out_norm.forward(&h) * (&halves[0] + 1.0) + &halves[1]).silu()
+        } else {
+            // In place, because a convolution does not need its output on the way back.
+            self.out_norm.forward(&(h + emb)).silu()
+        };
+        if train && self.dropout > 0.0 {
+            h = h.dropout(self.dropout, true);
+        }
+        let h = self.out_conv.forward(&h);
+        match &self.skip {
+            Some(skip) => skip.forward(x) + h,
+            None => x + h,
+        }
+    }
+}
+
+/// Self-attention over positions.
+#[derive(Debug)]
+pub(crate) struct Attention {
+    norm: GroupNorm,
+    qkv: nn::Conv1D,
+    proj_out: nn::Conv1D,
+    heads: i64,
+    new_order: bool,
+    channels_last: bool,
+}
+
+pub(crate) fn attention(p: Path<'_>, channels: i64, heads: i64, c: &UNetConfig) -> Attention {
+    Attention {
+        norm: group_norm(&p / "norm", channels),
+        qkv: conv1d(&p / "qkv", channels, 3 * channels, Start::Default),
+        proj_out: conv1d(&p / "proj_out", channels, channels, Start::Zero),
+        heads,
+        new_order: c.new_attention_order,
+        channels_last: c.channels_last,
+    }
+}
+
+impl Attention {
+    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
+        let size = x.size();
+        let (batch, channels) = (size[0], size[1]);
+        let flat = x.reshape([batch, channels, -1]);
+        let qkv = self.qkv.forward(&self.norm.forward(&flat));
+        let width = channels / self.heads;
+        // The legacy order keeps q, k and v of a head together, the new one all heads of q, of k and of v.
+        let parts = if self.new_order {
+            let qkv = qkv.view([batch, 3, self.heads, width, -1]).transpose(3, 4);
+            (0..3).map(|i| qkv.select(1, i)).collect()
+        } else {
+            qkv.view([batch, self.heads, 3 * width, -1]).transpose(2, 3).chunk(3, 3)
+        };
+        let h = attend(&parts[0], &parts[1], &parts[2]).transpose(2, 3).reshape([batch, channels, -1]);
+        let out = (flat + self.proj_out.forward(&h)).view(size.as_slice());
+        if self.channels_last { channels_last(&out) } else { out }
+    }
+}
+
+/// One entry of a U-Net stage.
+#[derive(Debug)]
+pub(crate) enum Block {
+    Conv(nn::Conv2D),
+    Res(Box<ResBlock>),
+    Attention(Box<Attention>),
+    /// Halves the size by a strided convolution.
+    Down(nn::Conv2D),
+    /// Doubles the size by repetition, then convolves.
+    Up(nn::Conv2D),
+    /// Changes the size without parameters.
+    Plain(Resample),
+}
+
+impl Block {
+    pub(crate) fn forward(&self, x: &Tensor, emb: &Tensor, train: bool) -> Tensor {
+        match self {
+            Block::Conv(conv) | Block::Down(conv) => conv.forward(x),
+            Block::Res(block) => block.forward(x, emb, train),
+            Block::Attention(block) => block.forward(x),
+            Block::Up(conv) => conv.forward(&Resample::Up.forward(x)),
+            Block::Plain(resample) => resample.forward(x),
+        }
+    }
+}

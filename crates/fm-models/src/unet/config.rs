@@ -1,0 +1,201 @@
+//! Sizes and variants of the U-Net.
+
+use crate::config::{ModelError, require};
+use crate::embedding::TimeEmbedding;
+use crate::layers::{Activation, GROUPS};
+use serde::{Deserialize, Serialize};
+
+/// Sizes and variants of the U-Net. The default is the CIFAR-10 network of 35,746,307 parameters, on raw time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UNetConfig {
+    /// Channels of the image.
+    pub image_channels: i64,
+    /// Height and width of the image, each divisible by 2^(stages - 1).
+    pub image_size: [i64; 2],
+    /// Base width; widths are multiples of 32 for the group normalisation.
+    pub channels: i64,
+    /// Width multiple of each stage.
+    pub channel_mult: Vec<i64>,
+    /// Residual blocks per stage on the way down (one more on the way up).
+    pub res_blocks: i64,
+    /// Downsampling factors at which to attend: 2 is half resolution.
+    pub attention_at: Vec<i64>,
+    /// Channels of an attention head; 0 counts heads instead.
+    pub head_channels: i64,
+    /// Attention heads, where `head_channels` is 0.
+    pub heads: i64,
+    /// Attention heads on the way up, where `head_channels` is 0; 0 is as many as on the way down.
+    pub heads_up: i64,
+    /// Whether q, k and v are split before the heads (the family's "new" order) or within each head (its "legacy" order).
+    pub new_attention_order: bool,
+    /// Whether the embedding scales and shifts the normalised values (FiLM) instead of being added before the normalisation.
+    pub scale_shift_norm: bool,
+    /// Whether resolution changes inside a residual block of its own.
+    pub resblock_updown: bool,
+    /// Whether up- and downsampling convolve; without, they repeat and average.
+    pub conv_resample: bool,
+    /// Dropout in the residual blocks.
+    pub dropout: f64,
+    /// Number of classes; 0 is unconditional.
+    pub classes: i64,
+    /// Whether one more class stands for "no class".
+    pub null_class: bool,
+    /// Whether the network has a second set of outputs, a variance, which is not used.
+    pub learn_sigma: bool,
+    /// How t is embedded.
+    pub time: TimeEmbedding,
+    /// Between the two layers of the time embedding.
+    pub time_activation: Activation,
+    /// Whether activations lie in memory with their channels last. The result is the same.
+    pub channels_last: bool,
+}
+
+impl Default for UNetConfig {
+    fn default() -> Self {
+        Self {
+            image_channels: 3,
+            image_size: [32, 32],
+            channels: 128,
+            channel_mult: vec![1, 2, 2, 2],
+            res_blocks: 2,
+            attention_at: vec![2],
+            head_channels: 64,
+            heads: 1,
+            heads_up: 0,
+            new_attention_order: false,
+            scale_shift_norm: false,
+            resblock_updown: false,
+            conv_resample: true,
+            dropout: 0.1,
+            classes: 0,
+            null_class: false,
+            learn_sigma: false,
+            time: TimeEmbedding::raw(),
+            time_activation: Activation::Silu,
+            channels_last: false,
+        }
+    }
+}
+
+impl UNetConfig {
+    pub(crate) fn validate(&self) -> Result<(), ModelError> {
+        let check = |good, problem: String, remedy| require(good, "U-Net", problem, remedy);
+        let stages = self.channel_mult.len() as u32;
+        let positive = self.image_channels > 0 && self.channels > 0 && self.res_blocks > 0;
+        check(positive && self.classes >= 0, "a size is not positive".into(), "give sizes above 0")?;
+        check((1..=8).contains(&stages), format!("channel_mult has {stages} entries"), "give between 1 and 8 stages")?;
+        check(self.res_blocks <= 64, format!("res_blocks {}", self.res_blocks), "give at most 64")?;
+        let bounded = (1..=1 << 16).contains(&self.channels) && self.channel_mult.iter().all(|m| (1..=64).contains(m));
+        let size = format!("channels {} and channel_mult {:?}", self.channels, self.channel_mult);
+        check(bounded, size, "give at most 65536 channels and multiples from 1 to 64")?;
+        let widths: Vec<i64> = self.widths().collect();
+        check(widths.iter().all(|w| w % GROUPS == 0), format!("widths {widths:?}"), "make channels a multiple of 32")?;
+        let factor = 1 << (stages - 1);
+        check(
+            self.image_size.iter().all(|size| *size > 0 && size % factor == 0),
+            format!("image size {:?} is not divisible by {factor}", self.image_size),
+            "use fewer stages in channel_mult",
+        )?;
+        self.validate_heads(&widths)?;
+        check((0.0..1.0).contains(&self.dropout), format!("dropout {}", self.dropout), "choose it in [0, 1)")?;
+        self.time.validate("U-Net")
+    }
+
+    fn validate_heads(&self, widths: &[i64]) -> Result<(), ModelError> {
+        let counts = [self.heads, self.heads_up, self.head_channels];
+        let good = counts.iter().all(|n| *n >= 0) && (self.heads > 0 || self.head_channels > 0);
+        let given = format!("heads {}, heads_up {}, head_channels {}", self.heads, self.heads_up, self.head_channels);
+        require(good, "U-Net", given.clone(), "give heads or head_channels above 0")?;
+        let divides = |width: &i64| {
+            if self.head_channels > 0 {
+                width % self.head_channels == 0
+            } else {
+                width % self.heads == 0 && width % self.heads_going_up() == 0
+            }
+        };
+        let problem = format!("{given} do not divide every width");
+        require(widths.iter().all(divides), "U-Net", problem, "choose a divisor of channels")
+    }
+
+    fn heads_going_up(&self) -> i64 {
+        if self.heads_up > 0 { self.heads_up } else { self.heads }
+    }
+
+    /// Attention heads at a width, on the way down or up.
+    pub(crate) fn heads_at(&self, width: i64, up: bool) -> i64 {
+        match (self.head_channels, up) {
+            (0, true) => self.heads_going_up(),
+            (0, false) => self.heads,
+            (channels, _) => width / channels,
+        }
+    }
+
+    /// The width of each stage.
+    pub(crate) fn widths(&self) -> impl Iterator<Item = i64> {
+        self.channel_mult.iter().map(|m| m * self.channels)
+    }
+
+    /// Kept for the backward pass: about sixteen maps a residual block, seven an attention block and its weights (calibrated on
+    /// measured peaks).
+    pub(crate) fn activations_per_sample(&self) -> i64 {
+        let mut total = 0;
+        for (stage, width) in self.widths().enumerate() {
+            let factor = 1 << stage;
+            let area = self.image_size[0] * self.image_size[1] / (factor * factor);
+            let mut block = 16 * width * area;
+            if self.attention_at.contains(&factor) {
+                block += 7 * width * area + area * area * self.heads_at(width, false);
+            }
+            total += block * (2 * self.res_blocks + 1);
+        }
+        total
+    }
+
+    pub(crate) fn out_channels(&self) -> i64 {
+        self.image_channels * if self.learn_sigma { 2 } else { 1 }
+    }
+
+    /// Trainable values, counted along the way that the network is built.
+    pub(crate) fn parameters(&self) -> i64 {
+        let (emb, first) = (4 * self.channels, self.channels * self.channel_mult[0]);
+        let conv = |cin: i64, cout: i64| 9 * cin * cout + cout;
+        let linear = |cin: i64, cout: i64| cin * cout + cout;
+        let res = |cin: i64, cout: i64| {
+            let shifted = if self.scale_shift_norm { 2 * cout } else { cout };
+            let skip = if cin == cout { 0 } else { linear(cin, cout) };
+            2 * cin + conv(cin, cout) + linear(emb, shifted) + 2 * cout + conv(cout, cout) + skip
+        };
+        let attention = |w: i64| 2 * w + linear(w, 3 * w) + linear(w, w);
+        let attends = |stage: usize| self.attention_at.contains(&(1 << stage));
+        let resample = |w: i64| match (self.resblock_updown, self.conv_resample) {
+            (true, _) => res(w, w),
+            (false, true) => conv(w, w),
+            (false, false) => 0,
+        };
+        let (mut total, mut width, mut skips) = (conv(self.image_channels, first), first, vec![first]);
+        let stages: Vec<i64> = self.widths().collect();
+        for (stage, next) in stages.iter().enumerate() {
+            for _ in 0..self.res_blocks {
+                total += res(width, *next) + if attends(stage) { attention(*next) } else { 0 };
+                width = *next;
+                skips.push(width);
+            }
+            if stage + 1 < stages.len() {
+                total += resample(width);
+                skips.push(width);
+            }
+        }
+        total += 2 * res(width, width) + attention(width);
+        for (stage, next) in stages.iter().enumerate().rev() {
+            for i in 0..=self.res_blocks {
+                total +=
+                    res(width + skips.pop().unwrap_or(0), *next) + if attends(stage) { attention(*next) } else { 0 };
+                width = *next;
+                total += if stage > 0 && i == self.res_blocks { resample(width) } else { 0 };
+            }
+        }
+        let classes = if self.classes > 0 { (self.classes + i64::from(self.null_class)) * emb } else { 0 };
+        total + linear(self.channels, emb) + linear(emb, emb) + classes + 2 * first + conv(first, self.out_channels())
+    }
+}

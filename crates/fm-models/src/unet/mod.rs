@@ -1,0 +1,101 @@
+//! The U-Net of the guided-diffusion family, with the parameter names of torchcfm's `UNetModelWrapper`.
+//!
+//! Stages of residual blocks at falling resolution, with self-attention at chosen ones, mirrored with skip connections on the
+//! way up; the time embedding is added in every residual block (or scales and shifts there), the class embedding to the time
+//! embedding. Output convolutions start at zero, so a fresh network predicts v = 0. Sources: Ho et al. 2020; Dhariwal and Nichol 2021.
+//!
+//! ```
+//! use fm_models::{parameter_count, unet::UNetConfig, ModelConfig};
+//! use tch::{Device, nn::VarStore};
+//! let store = VarStore::new(Device::Cpu);
+//! ModelConfig::Unet(UNetConfig::default()).build(&store.root())?;
+//! assert_eq!(parameter_count(&store), 35_746_307); // the CIFAR-10 network of the flow-matching papers
+//! # Ok::<(), fm_models::ModelError>(())
+//! ```
+
+mod blocks;
+mod build;
+mod config;
+
+use crate::layers::{GroupNorm, channels_last, look_up};
+use blocks::Block;
+pub(crate) use build::unet;
+pub use config::UNetConfig;
+use fm_core::tape::Tape;
+use fm_core::tensor::VelocityModel;
+use tch::nn::{self, Module};
+use tch::{Kind, Tensor};
+
+#[derive(Debug)]
+pub(crate) struct UNet {
+    config: UNetConfig,
+    time: [nn::Linear; 2],
+    label_emb: Option<nn::Embedding>,
+    input_blocks: Vec<Vec<Block>>,
+    middle_block: Vec<Block>,
+    output_blocks: Vec<Vec<Block>>,
+    out_norm: GroupNorm,
+    out_conv: nn::Conv2D,
+}
+
+impl UNet {
+    /// The time and class embedding through SiLU, as every residual block takes it.
+    fn embed(&self, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        let [first, second] = &self.time;
+        let e = self.config.time.embed(t, self.config.channels).to_kind(first.ws.kind());
+        let e = second.forward(&self.config.time_activation.forward(&first.forward(&e)));
+        let null = self.config.null_class.then_some(self.config.classes);
+        match self.label_emb.as_ref().and_then(|table| look_up(table, condition, null, t)) {
+            Some(rows) => (e + rows).silu(),
+            None => e.silu(),
+        }
+    }
+
+    fn run<'a>(
+        &'a self,
+        tape: &mut Tape<'a>,
+        x: &Tensor,
+        t: &Tensor,
+        condition: Option<&Tensor>,
+        train: bool,
+    ) -> Tensor {
+        let emb = {
+            let (t, condition) = (t.shallow_clone(), condition.map(Tensor::shallow_clone));
+            tape.run(&[], move |_| self.embed(&t, condition.as_ref()))
+        };
+        // A stage takes what lies before it, joined along the channels, and the embedding.
+        let stage = |blocks: &'a [Block]| {
+            move |inputs: &[Tensor]| {
+                let (emb, before) = (&inputs[0], &inputs[1..]);
+                let h = if before.len() == 1 { before[0].shallow_clone() } else { Tensor::cat(before, 1) };
+                blocks.iter().fold(h, |h, block| block.forward(&h, emb, train))
+            }
+        };
+        let mut h = x.to_kind(emb.kind());
+        if self.config.channels_last {
+            h = channels_last(&h);
+        }
+        let mut skips = Vec::with_capacity(self.input_blocks.len());
+        for blocks in &self.input_blocks {
+            h = tape.run(&[&emb, &h], stage(blocks));
+            skips.push(h.shallow_clone());
+        }
+        h = tape.run(&[&emb, &h], stage(&self.middle_block));
+        for blocks in &self.output_blocks {
+            let skip = skips.pop().unwrap_or_default();
+            h = tape.run(&[&emb, &h, &skip], stage(blocks));
+        }
+        let out = tape.run(&[&h], |h| self.out_conv.forward(&self.out_norm.forward(&h[0]).silu()));
+        out.narrow(1, 0, self.config.image_channels).to_kind(Kind::Float)
+    }
+}
+
+impl VelocityModel for UNet {
+    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
+        self.run(&mut Tape::off(), x, t, condition, train)
+    }
+
+    fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        self.run(tape, x, t, condition, true)
+    }
+}
