@@ -4,6 +4,7 @@ use crate::args::{From, Which};
 use crate::config::Config;
 use crate::{data, presets};
 use anyhow::{Context, ensure};
+use fm_app::flow::FlowConfig;
 use fm_app::weights::{self, Opened};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
@@ -64,8 +65,11 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
     let mut opened = weights::open(path, part, &which.set, device)?;
     let shape = opened.config.data_shape();
     ensure!(shape.len() == 3, "{} is a network for points; use tabular-train", path.display());
-    let About { config, data, step, ema_decay, .. } = opened.about.take().unwrap_or_default();
-    let mut config = serde_json::from_value(config).or_else(|_| presets::preset("cifar10-unet").map(plain))?;
+    let About { config, data, step, ema_decay, path: along, prediction, .. } = opened.about.take().unwrap_or_default();
+    let mut config = match serde_json::from_value(config) {
+        Ok(config) => config,
+        Err(_) => trained_for(presets::preset("cifar10-unet")?, &along, &prediction)?,
+    };
     config.model = opened.config.clone();
     let data = serde_json::from_value(data).unwrap_or_else(|_| pixels(shape.clone(), config.model.classes()));
     let source = data::open_source(&mut config, shape.iter().product::<i64>() as usize, || 0.0)?;
@@ -75,9 +79,14 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
     Ok(Loaded { path, config, data, source, model, device, store, step, ema_decay, weights })
 }
 
-/// A preset's sampling without its training.
-fn plain(preset: Config) -> Config {
-    Config { flow: fm_app::flow::FlowConfig::default(), ..preset }
+/// A preset's sampling for what a file says that its network was trained for.
+fn trained_for(preset: Config, path: &str, prediction: &str) -> anyhow::Result<Config> {
+    let mut flow = FlowConfig::default();
+    if !path.is_empty() {
+        flow.objective.path = path.parse()?;
+        flow.objective.prediction = prediction.parse()?;
+    }
+    Ok(Config { flow, ..preset })
 }
 
 /// 8-bit images as everyone scales them.

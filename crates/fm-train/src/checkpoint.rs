@@ -211,7 +211,7 @@ fn serialize(state: &TrainState, parts: &[(&str, &Tensor)], buffers: bool, info:
     // One entry, because the order of several would differ from run to run.
     let about = serde_json::json!({
         "program": info.program, "step": state.step, "path": info.path, "prediction": info.prediction,
-        "time_direction": TIME_DIRECTION, "data": info.data, "model": info.model, "config": info.config, "ema_decay": state.ema.decay,
+        "time_direction": TIME_DIRECTION, "data": info.data, "model": info.model, "ema_decay": state.ema.decay,
     });
     let metadata = HashMap::from([("flow_matching".to_owned(), about.to_string())]);
     safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())
