@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Sample(Box<SampleArgs>),
     /// Measure samples against the training data: class agreement and copies, by nearest neighbours.
     Evaluate(EvaluateArgs),
+    /// Train a VQ-VAE, in whose latent space `train --latent` works.
+    Vqvae(Box<AutoencoderArgs>),
     /// Read weights that others trained, write what others can load.
     Convert(ConvertArgs),
     /// What a network predicts at given images and times, to compare with another program's answer.
@@ -57,6 +59,9 @@ pub(crate) struct TrainArgs {
     /// Side to which folder:DIR images are resized and cropped.
     #[arg(long, value_name = "PIXELS")]
     pub(crate) image_size: Option<u32>,
+    /// Learn in the latent space of this autoencoder, a run of `cifar-train vqvae`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) latent: Option<String>,
     /// The network. Another kind than the preset's comes in that kind's size for the preset.
     #[arg(long)]
     pub(crate) model: Option<ModelKind>,
@@ -178,6 +183,68 @@ pub(crate) struct Which {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
+}
+
+/// A run is described by its defaults, a TOML file over them, and flags over both.
+#[derive(Debug, Args)]
+pub(crate) struct AutoencoderArgs {
+    /// A TOML file with any keys of a run's config.toml.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// The images: digits, cifar10, cifar10:DIR or folder:DIR (digits).
+    #[arg(long)]
+    pub(crate) data: Option<String>,
+    /// Side to which folder:DIR images are resized and cropped.
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) image_size: Option<u32>,
+    /// Mirror images left to right at random (false).
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) horizontal_flip: Option<bool>,
+    /// Also measure the reconstruction of images that were not trained on: cifar10-test, say.
+    #[arg(long, value_name = "DATA")]
+    pub(crate) test: Option<String>,
+    /// Steps of the whole run (2000).
+    #[arg(long)]
+    pub(crate) steps: Option<u64>,
+    /// Images a step (64).
+    #[arg(long)]
+    pub(crate) batch_size: Option<usize>,
+    /// Learning rate, after 100 steps of warm-up and falling along a cosine (0.001).
+    #[arg(long)]
+    pub(crate) lr: Option<f64>,
+    /// Number of codes (256).
+    #[arg(long, value_name = "K")]
+    pub(crate) codes: Option<i64>,
+    /// Values of a code: the channels of the latent space (4).
+    #[arg(long, value_name = "N")]
+    pub(crate) code_dim: Option<i64>,
+    /// Weight of the commitment loss (0.25).
+    #[arg(long, value_name = "BETA")]
+    pub(crate) commitment: Option<f64>,
+    /// Base width, a multiple of 32 (32).
+    #[arg(long, value_name = "N")]
+    pub(crate) channels: Option<i64>,
+    /// Width multiple of each stage; each but the last halves the size (1,2).
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    pub(crate) channel_mult: Option<Vec<i64>>,
+    /// Fixes everything random (0).
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// Steps between checkpoints (500).
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) save_every: Option<u64>,
+    /// Steps between pictures of reconstructions; 0 draws none (500).
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) sample_every: Option<u64>,
+    /// The run directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Go on from the newest good checkpoint of --out, with its configuration.
+    #[arg(long, conflicts_with = "config")]
+    pub(crate) resume: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! Training batches of images: a pure function of the step, made on worker threads.
 
 use crate::config::Config;
+use crate::latent::Latents;
 use fm_app::batches::Pairing;
 use fm_core::rng::{self, Stream};
 use fm_core::source::Source;
@@ -11,6 +12,7 @@ use rand::Rng;
 /// Draws rows and dropped labels, and has them paired with the source.
 pub(crate) struct ImageBatches<'a> {
     set: &'a ImageSet,
+    latents: Option<&'a Latents>,
     order: Order,
     pairing: Pairing,
     seed: u64,
@@ -22,10 +24,16 @@ pub(crate) struct ImageBatches<'a> {
 }
 
 impl<'a> ImageBatches<'a> {
-    pub(crate) fn new(set: &'a ImageSet, source: Source, config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        set: &'a ImageSet,
+        latents: Option<&'a Latents>,
+        source: Source,
+        config: &Config,
+    ) -> anyhow::Result<Self> {
         let conditional = config.model.classes() > 0;
         Ok(Self {
             set,
+            latents,
             order: Order::new(config.seed, set.len()),
             pairing: Pairing::new(&config.flow, source, config.seed, conditional)?,
             seed: config.seed,
@@ -38,13 +46,21 @@ impl<'a> ImageBatches<'a> {
     }
 
     fn images(&self, step: u64, rows: &[usize]) -> Vec<f32> {
-        let dim = self.set.dim();
+        let dim = self.dim();
         let mut x1 = vec![0.0; rows.len() * dim];
         for (i, (row, out)) in rows.iter().zip(x1.chunks_exact_mut(dim)).enumerate() {
             let flip = self.flip && rng::stream(self.seed, step, Stream::Augment, i as u64).random();
-            self.set.write_normalised(*row, flip, out);
+            match self.latents {
+                Some(latents) => latents.write(*row, flip, out),
+                None => self.set.write_normalised(*row, flip, out),
+            }
         }
         x1
+    }
+
+    /// Values of a row.
+    fn dim(&self) -> usize {
+        self.latents.map_or_else(|| self.set.dim(), |latents| latents.plain.ncols())
     }
 
     fn classes(&self, step: u64, rows: &[usize]) -> Vec<i64> {
@@ -62,7 +78,7 @@ impl BatchSource for ImageBatches<'_> {
             let rows = self.order.batch(step, self.rows);
             (self.images(step, &rows), self.classes(step, &rows))
         };
-        self.pairing.batch(step, self.set.dim(), rows)
+        self.pairing.batch(step, self.dim(), rows)
     }
 }
 
@@ -74,7 +90,7 @@ mod tests {
 
     fn batches<'a>(set: &'a ImageSet, config: &mut Config) -> ImageBatches<'a> {
         config.model.fit_to_images(set.shape, set.classes.len(), true);
-        ImageBatches::new(set, Source::default(), config).unwrap()
+        ImageBatches::new(set, None, Source::default(), config).unwrap()
     }
 
     #[test]

@@ -19,6 +19,10 @@ pub(crate) struct Config {
     pub(crate) preset: String,
     pub(crate) data: String,
     pub(crate) image_size: u32,
+    /// The autoencoder in whose latent space the network works; empty for pixels.
+    pub(crate) latent: String,
+    /// What its vectors are multiplied by; 0 is replaced by one over their standard deviation when a run starts.
+    pub(crate) latent_scale: f64,
     pub(crate) conditional: bool,
     pub(crate) seed: u64,
     pub(crate) steps: u64,
@@ -100,6 +104,7 @@ impl Config {
     fn apply(&mut self, args: &TrainArgs) {
         set(&mut self.data, &args.data);
         set(&mut self.image_size, &args.image_size);
+        set(&mut self.latent, &args.latent);
         set(&mut self.conditional, &args.conditional);
         args.flow.apply(&mut self.flow);
         set(&mut self.steps, &args.steps);

@@ -4,7 +4,7 @@ use crate::args::EvaluateArgs;
 use crate::data;
 use crate::generate::generate;
 use crate::model::{check_shape, load};
-use crate::sample::{image_scale, in_turn, summary, with_classes};
+use crate::sample::{decode, image_scale, in_turn, summary, with_classes};
 use fm_metrics::nearest::{class_agreement, copy_rate};
 use ndarray::Array2;
 use serde_json::json;
@@ -16,7 +16,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     check_shape(&training, &loaded)?;
     let classes = in_turn(loaded.data.classes.len(), args.num_samples);
     let request = with_classes(&args.solver, &loaded, args.num_samples, classes)?;
-    let drawn = generate(loaded.model.as_ref(), loaded.device, &request, false)?;
+    let mut drawn = generate(loaded.model.as_ref(), loaded.device, &request, false)?;
+    decode(&mut drawn, &loaded)?;
     println!("{}", summary(&request, &drawn, &loaded));
 
     // Both sides as pixel values, since that is what a picture holds.

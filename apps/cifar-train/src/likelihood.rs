@@ -21,6 +21,10 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.from)?;
     let name = args.data.as_deref().unwrap_or(&loaded.config.data);
     let set = data::open(name, loaded.config.image_size)?;
+    ensure!(
+        loaded.autoencoder.is_none(),
+        "images have no density under a model of a latent space; ask for the likelihood of a model of pixels"
+    );
     model::check_shape(&set, &loaded)?;
     ensure!(args.num_images > 0 && args.batch_size > 0, "--num-images and --batch-size must be at least 1");
     let count = args.num_images.min(set.len());

@@ -10,6 +10,7 @@ mod data;
 mod evaluate;
 mod generate;
 mod inspect;
+mod latent;
 mod likelihood;
 mod model;
 mod plan;
@@ -17,6 +18,7 @@ mod presets;
 mod sample;
 mod train;
 mod velocity;
+mod vqvae;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Vqvae(args) => vqvae::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Velocity(args) => velocity::run(&args),
         Command::Likelihood(args) => likelihood::run(&args),

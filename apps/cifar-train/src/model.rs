@@ -2,6 +2,7 @@
 
 use crate::args::{From, Which};
 use crate::config::Config;
+use crate::latent::{self, Autoencoder};
 use crate::{data, presets};
 use anyhow::{Context, ensure};
 use fm_app::flow::FlowConfig;
@@ -22,6 +23,8 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) data: DataMeta,
     pub(crate) source: Source,
+    /// Of a network in a latent space.
+    pub(crate) autoencoder: Option<Autoencoder>,
     pub(crate) model: Box<dyn VelocityModel>,
     pub(crate) device: Device,
     pub(crate) store: nn::VarStore,
@@ -51,12 +54,25 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
     let source = data::open_source(&mut config, meta.data.shape.iter().product::<i64>() as usize, || 0.0)?;
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
+    let autoencoder = open_autoencoder(&config, &path, device)?;
     let kind = if which.raw_weights { Weights::Raw } else { Weights::Ema };
     let precision = if exact { Precision::F32 } else { config.precision };
     FlatParams::new(&store, precision).adopt(checkpoint::read_weights(&path, kind)?)?;
     let weights = format!("{} weights of step {}", if which.raw_weights { "raw" } else { "EMA" }, meta.step);
     let ema_decay = (!which.raw_weights).then_some(meta.ema_decay);
-    Ok(Loaded { path, config, data: meta.data, source, model, device, store, step: meta.step, ema_decay, weights })
+    Ok(Loaded {
+        path,
+        config,
+        data: meta.data,
+        source,
+        autoencoder,
+        model,
+        device,
+        store,
+        step: meta.step,
+        ema_decay,
+        weights,
+    })
 }
 
 /// A file of ours says what it was trained for; another's network is taken for a velocity along the linear path, of images in [-1, 1].
@@ -75,8 +91,25 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
     let source = data::open_source(&mut config, shape.iter().product::<i64>() as usize, || 0.0)?;
     let part = if opened.part.is_empty() { String::new() } else { format!(" ({})", opened.part) };
     let weights = format!("weights of {}{part}", path.display());
+    let autoencoder = open_autoencoder(&config, path, device)?;
     let (path, Opened { model, store, .. }) = (path.to_path_buf(), opened);
-    Ok(Loaded { path, config, data, source, model, device, store, step, ema_decay, weights })
+    Ok(Loaded { path, config, data, source, autoencoder, model, device, store, step, ema_decay, weights })
+}
+
+fn open_autoencoder(config: &Config, checkpoint: &Path, device: Device) -> anyhow::Result<Option<Autoencoder>> {
+    (!config.latent.is_empty()).then(|| Autoencoder::open(&latent::copy_of(checkpoint)?, device)).transpose()
+}
+
+impl Loaded {
+    /// The shape of an image.
+    pub(crate) fn image_shape(&self) -> Vec<i64> {
+        self.autoencoder.as_ref().map_or_else(|| self.data.shape.clone(), |a| a.config().image_shape().to_vec())
+    }
+
+    /// Images of what the network drew.
+    pub(crate) fn to_pixels(&self, values: Vec<f32>) -> anyhow::Result<Vec<f32>> {
+        latent::to_pixels(self.autoencoder.as_ref(), self.config.latent_scale, values)
+    }
 }
 
 /// A preset's sampling for what a file says that its network was trained for.
@@ -98,7 +131,8 @@ fn pixels(shape: Vec<i64>, classes: i64) -> DataMeta {
 /// # Errors
 /// When images are not of the size that the model was trained on.
 pub(crate) fn check_shape(set: &ImageSet, loaded: &Loaded) -> anyhow::Result<()> {
-    let same = set.shape.iter().map(|&s| s as i64).eq(loaded.data.shape.iter().copied());
-    ensure!(same, "the data set has images of {:?}, the model of {:?}", set.shape, loaded.data.shape);
+    let shape = loaded.image_shape();
+    let same = set.shape.iter().map(|&s| s as i64).eq(shape.iter().copied());
+    ensure!(same, "the data set has images of {:?}, the model of {shape:?}", set.shape);
     Ok(())
 }

@@ -40,6 +40,8 @@ fn cifar10_unet() -> Config {
         preset: "cifar10-unet".into(),
         data: "cifar10".into(),
         image_size: 32,
+        latent: String::new(),
+        latent_scale: 0.0,
         conditional: false,
         seed: 0,
         steps: 400_000,

@@ -15,13 +15,14 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.solver.from)?;
     let request = request(args, &loaded)?;
     [Some(&args.out), args.npy.as_ref(), args.gif.as_ref()].into_iter().flatten().try_for_each(|p| make_parent(p))?;
-    let drawn = generate(loaded.model.as_ref(), loaded.device, &request, args.gif.is_some())?;
+    let mut drawn = generate(loaded.model.as_ref(), loaded.device, &request, args.gif.is_some())?;
+    decode(&mut drawn, &loaded)?;
     let grid = grid(args, &loaded);
     let scale = image_scale(&loaded);
     save_png(&args.out, &grid.draw(&scale.denormalise(&drawn.values))?)?;
     println!("wrote {}", args.out.display());
     if let Some(path) = &args.npy {
-        write_npy(path, &request.shape, &drawn)?;
+        write_npy(path, &loaded.image_shape(), &drawn)?;
         println!("wrote {}", path.display());
     }
     if let Some(path) = &args.gif {
@@ -34,6 +35,13 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     }
     println!("{}", summary(&request, &drawn, &loaded));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Turns what was drawn in a latent space into images.
+pub(crate) fn decode(drawn: &mut Generated, loaded: &Loaded) -> anyhow::Result<()> {
+    drawn.values = loaded.to_pixels(std::mem::take(&mut drawn.values))?;
+    drawn.frames = drawn.frames.drain(..).map(|frame| loaded.to_pixels(frame)).collect::<anyhow::Result<_>>()?;
+    Ok(())
 }
 
 /// What was done, with every number counted or timed.
@@ -145,7 +153,8 @@ fn grid(args: &SampleArgs, loaded: &Loaded) -> Grid {
 /// An empty set with the model's image shape and pixel range.
 pub(crate) fn image_scale(loaded: &Loaded) -> ImageSet {
     let data = &loaded.data;
-    let side = |i: usize| data.shape.get(i).copied().unwrap_or(1) as usize;
+    let shape = loaded.image_shape();
+    let side = |i: usize| shape.get(i).copied().unwrap_or(1) as usize;
     ImageSet {
         shape: [side(0), side(1), side(2)],
         levels: data.levels,

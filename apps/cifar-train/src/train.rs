@@ -4,8 +4,9 @@ use crate::args::TrainArgs;
 use crate::batches::ImageBatches;
 use crate::config::Config;
 use crate::generate::{Request, generate};
+use crate::latent::{self, Autoencoder, Latents, to_pixels};
 use crate::{data, plan};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use fm_app::job::Job;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::sampler::Sampler;
@@ -29,21 +30,31 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let (mut config, out) = configure(args)?;
     config.validate()?;
     let set = data::open(&config.data, config.image_size)?;
-    ensure!(set.shape[1] == set.shape[2], "images must be square, these are {} x {}", set.shape[1], set.shape[2]);
     if let Some(epochs) = args.epochs {
         config.steps = (epochs * set.len() as u64).div_ceil(config.batch_size as u64);
         config.validate()?;
     }
+    let device = fm_app::device::select(&config.device)?;
+    let autoencoder = open_autoencoder(&config, args.resume.then_some(&out), device)?;
+    let mut scale = config.latent_scale;
+    let encode = |a: &Autoencoder| Latents::of(a, &set, config.horizontal_flip, &mut scale);
+    let latents = autoencoder.as_ref().map(encode).transpose()?;
+    config.latent_scale = scale;
+    let shape = autoencoder.as_ref().map_or(set.shape, |a| a.config().latent_shape().map(|n| n as usize));
     let classes = if config.conditional { set.classes.len() } else { 0 };
-    config.model.fit_to_images(set.shape, classes, config.label_drop > 0.0);
-    let source = data::open_source(&mut config, set.dim(), || data::deviation(&set))?;
+    config.model.fit_to_images(shape, classes, config.label_drop > 0.0);
+    let rows = || latents.as_ref().map_or_else(|| data::matrix(&set), |latents| latents.plain.clone());
+    let deviation = || match &latents {
+        Some(latents) => fm_core::source::deviation(latents.plain.iter().map(|v| f64::from(*v))),
+        None => data::deviation(&set),
+    };
+    let source = data::open_source(&mut config, shape.iter().product(), deviation)?;
     let objective = config.flow.objective.clone();
     objective.validate(&source)?;
     // Better now than after the training.
     objective.span().context("a network trained so could not be sampled")?;
 
-    let batches = ImageBatches::new(&set, source.clone(), &config)?;
-    let device = fm_app::device::select(&config.device)?;
+    let batches = ImageBatches::new(&set, latents.as_ref(), source.clone(), &config)?;
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
@@ -51,19 +62,24 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let least = irreducible(&config.flow, &source, || data::matrix(&set), config.conditional, config.seed)?;
+    let least = irreducible(&config.flow, &source, rows, config.conditional, config.seed)?;
     if let Some(least) = least {
         println!(
             "least     loss {:.5} +- {:.5}: what the field that knows every image would have",
             least.value, least.standard_error
         );
     }
+    if let Some(autoencoder) = &autoencoder {
+        std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+        autoencoder.save(&out.join(latent::FILE))?;
+    }
+    let row_shape: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
     let params = FlatParams::new(&store, config.precision);
     let state = TrainState::new(params, config.optimizer, config.ema_decay, objective.loss_aware_bins);
     let job = Job {
         resume: args.resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
-        info: info(&config, &set)?,
+        info: info(&config, &set, &row_shape)?,
         options: TrainOptions { irreducible: least.map(|l| l.value), ..options(&config) },
         cadence: Cadence {
             save_every: config.save_every,
@@ -73,8 +89,17 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         batch_size: config.batch_size,
         out: out.clone(),
     };
-    let preview = Preview { config: &config, set: &set, model: model.as_ref(), source: &source, device, out: &out };
-    let task = FlowMatching { model: model.as_ref(), objective, shape: row_shape(&set) };
+    let preview = Preview {
+        config: &config,
+        set: &set,
+        autoencoder: autoencoder.as_ref(),
+        shape: row_shape.clone(),
+        model: model.as_ref(),
+        source: &source,
+        device,
+        out: &out,
+    };
+    let task = FlowMatching { model: model.as_ref(), objective, shape: row_shape };
     job.run(&task, &batches, state, Box::new(|state| preview.draw(state)))
 }
 
@@ -95,6 +120,8 @@ fn configure(args: &TrainArgs) -> anyhow::Result<(Config, PathBuf)> {
 struct Preview<'a> {
     config: &'a Config,
     set: &'a ImageSet,
+    autoencoder: Option<&'a Autoencoder>,
+    shape: Vec<i64>,
     model: &'a dyn VelocityModel,
     source: &'a Source,
     device: Device,
@@ -114,7 +141,7 @@ impl Preview<'_> {
             cfg_scale: if self.config.model.null_class().is_some() { self.config.sampling.cfg_scale } else { 1.0 },
             cfg_interval: (0.0, 1.0),
             seed: self.config.seed,
-            shape: row_shape(self.set),
+            shape: self.shape.clone(),
             count,
             classes: if names.is_empty() { Vec::new() } else { (0..count).map(|i| (i / columns) as i64).collect() },
             null_class: self.config.model.null_class(),
@@ -126,12 +153,15 @@ impl Preview<'_> {
         let row_names = names.iter().take(rows).cloned().collect();
         let grid = Grid { shape: self.set.shape, levels: self.set.levels, columns, row_names };
         let path = self.out.join("samples").join(format!("step-{}.png", state.step));
-        save_png(&path, &grid.draw(&self.set.denormalise(&drawn?.values))?)
+        let images = to_pixels(self.autoencoder, self.config.latent_scale, drawn?.values)?;
+        save_png(&path, &grid.draw(&self.set.denormalise(&images))?)
     }
 }
 
-fn row_shape(set: &ImageSet) -> Vec<i64> {
-    set.shape.map(|s| s as i64).to_vec()
+/// The autoencoder that the configuration names; when a run is resumed, the one that it keeps.
+fn open_autoencoder(config: &Config, resumed: Option<&PathBuf>, device: Device) -> anyhow::Result<Option<Autoencoder>> {
+    let place = resumed.map_or_else(|| PathBuf::from(&config.latent), |run| run.join(latent::FILE));
+    (!config.latent.is_empty()).then(|| Autoencoder::open(&place, device)).transpose()
 }
 
 fn options(c: &Config) -> TrainOptions {
@@ -147,15 +177,20 @@ fn options(c: &Config) -> TrainOptions {
     }
 }
 
-fn info(config: &Config, set: &ImageSet) -> anyhow::Result<RunInfo> {
+fn info(config: &Config, set: &ImageSet, shape: &[i64]) -> anyhow::Result<RunInfo> {
     let levels = set.levels;
+    let pixels = format!("pixel values 0..={levels} as 2 p / {levels} - 1");
+    let normalisation = match config.latent.is_empty() {
+        true => pixels,
+        false => format!("{pixels}, encoded, times {}", config.latent_scale),
+    };
     Ok(RunInfo {
         program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
         path: config.flow.objective.path.to_string(),
         prediction: config.flow.objective.prediction.to_string(),
         data: DataMeta {
-            shape: row_shape(set),
-            normalisation: format!("pixel values 0..={levels} as 2 p / {levels} - 1"),
+            shape: shape.to_vec(),
+            normalisation,
             levels,
             classes: if config.conditional { set.classes.clone() } else { Vec::new() },
         },

@@ -3,6 +3,7 @@
 //! | module | question |
 //! |---|---|
 //! | [`nearest`] | do samples belong to the class that was asked for, and are they copies of training data? |
+//! | [`palette`] | what does a palette of a few colours lose? |
 //! | [`energy`] | how far apart are two distributions, from samples of both? |
 //!
 //! ```
@@ -16,6 +17,7 @@
 
 pub mod energy;
 pub mod nearest;
+pub mod palette;
 
 /// Sample sets that cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

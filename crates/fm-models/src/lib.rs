@@ -6,6 +6,7 @@
 //! | [`dit`] | the diffusion transformer with adaLN-Zero |
 //! | [`mlp`] | a GELU or SELU MLP for points and tables |
 //! | [`concat_squash`] | the ConcatSquash network of continuous normalising flows, for the same |
+//! | [`vqvae`] | the vector-quantised autoencoder, whose latent space the image networks can work in |
 //! | [`embedding`] | sinusoidal time embedding and two-dimensional positions |
 //! | [`interchange`] | weights that travel: `.safetensors` and `.pt` in and out, networks recognised |
 //! | [`config`] | one value that describes any of them and builds it |
@@ -32,6 +33,7 @@ pub mod interchange;
 pub mod layers;
 pub mod mlp;
 pub mod unet;
+pub mod vqvae;
 
 pub use config::{ModelConfig, ModelError};
 pub use interchange::InterchangeError;

@@ -33,6 +33,7 @@ fn of_name(name: &str) -> Option<&'static str> {
         "x_embedder.proj.weight" => Some("dit"),
         "net.0.weight" => Some("mlp"),
         "layers.0.lin1.weight" => Some("concat-squash"),
+        "codebook.embed" => Some("vq-vae"),
         _ => None,
     }
 }
@@ -54,7 +55,8 @@ pub fn recognise(weights: &Weights) -> Result<Recognised, InterchangeError> {
                 Some("dit") => seen.dit(),
                 Some("mlp") => seen.mlp(&weights.modules),
                 Some("concat-squash") => seen.concat_squash(),
-                _ => Err("their names are of no known network".into()),
+                Some(_) => Err("it is an autoencoder, which `--latent` takes".into()),
+                None => Err("their names are of no known network".into()),
             };
             config.map_err(unknown)?
         }

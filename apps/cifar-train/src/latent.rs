@@ -1,0 +1,162 @@
+//! An autoencoder at work: from images to the latent space that a network learns in, and back.
+//!
+//! Latents are the encoder's vectors times a scale that makes their standard deviation 1; the scale is part of the run's configuration. A
+//! run in a latent space keeps a copy of its autoencoder, so that the run's directory is all that sampling needs.
+
+use anyhow::{Context, ensure};
+use fm_data::ImageSet;
+use fm_models::interchange::{self, About};
+use fm_models::vqvae::{VqVae, VqVaeConfig};
+use fm_train::checkpoint::{Weights, read_weights};
+use fm_train::run_dir::latest_checkpoint;
+use ndarray::Array2;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Tensor, nn, no_grad};
+
+/// The copy's name in a run's directory.
+pub(crate) const FILE: &str = "autoencoder.safetensors";
+
+/// Images at a time.
+const BATCH: usize = 250;
+
+#[derive(Debug)]
+pub(crate) struct Autoencoder {
+    model: VqVae,
+    store: nn::VarStore,
+}
+
+impl Autoencoder {
+    /// From a run of `cifar-train vqvae`, or a run's copy.
+    pub(crate) fn open(path: &Path, device: Device) -> anyhow::Result<Self> {
+        let not_one = || format!("{} holds no autoencoder; train one with `cifar-train vqvae`", path.display());
+        let (config, tensors): (VqVaeConfig, BTreeMap<String, Tensor>) = if path.is_file() {
+            let weights = interchange::read(path, None)?;
+            let about = weights.about.with_context(not_one)?;
+            (serde_json::from_value(about.config).with_context(not_one)?, weights.tensors)
+        } else {
+            let (path, meta, _) = latest_checkpoint(path)?;
+            let config: crate::vqvae::Config = serde_json::from_value(meta.config).with_context(not_one)?;
+            (config.model, read_weights(&path, Weights::Raw)?)
+        };
+        let store = nn::VarStore::new(device);
+        let model = VqVae::new(&store.root(), &config)?;
+        interchange::load(&store, "VQ-VAE", &tensors)?;
+        Ok(Self { model, store })
+    }
+
+    /// The copy that a run keeps.
+    pub(crate) fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let about = About {
+            program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
+            config: serde_json::to_value(self.model.config())?,
+            ..About::default()
+        };
+        let bytes = interchange::safetensors(&interchange::named(&self.store), &about)?;
+        Ok(fm_train::files::write(path, &bytes)?)
+    }
+
+    pub(crate) fn config(&self) -> &VqVaeConfig {
+        self.model.config()
+    }
+
+    /// The latent vectors of all images, a row each, not yet scaled.
+    pub(crate) fn encode(&self, set: &ImageSet, flip: bool) -> anyhow::Result<Array2<f32>> {
+        let shape = self.config().image_shape();
+        ensure!(
+            set.shape.iter().map(|n| *n as i64).eq(shape),
+            "the autoencoder is for images of {shape:?}, the data set has {:?}",
+            set.shape
+        );
+        let dim = self.config().latent_shape().iter().product::<i64>() as usize;
+        let mut latents = Array2::zeros((set.len(), dim));
+        for first in (0..set.len()).step_by(BATCH) {
+            let rows = BATCH.min(set.len() - first);
+            let mut x = vec![0.0; rows * set.dim()];
+            for (i, row) in x.chunks_exact_mut(set.dim()).enumerate() {
+                set.write_normalised(first + i, flip, row);
+            }
+            let z = no_grad(|| self.model.encode(&self.upload(&x, &shape)));
+            let z = to_host(&z)?;
+            latents.slice_mut(ndarray::s![first..first + rows, ..]).iter_mut().zip(z).for_each(|(to, from)| *to = from);
+        }
+        Ok(latents)
+    }
+
+    /// Images, nominally in [-1, 1], of latent vectors, not scaled.
+    pub(crate) fn decode(&self, latents: &[f32]) -> anyhow::Result<Vec<f32>> {
+        let shape = self.config().latent_shape();
+        let dim = shape.iter().product::<i64>() as usize;
+        let mut images = Vec::new();
+        for part in latents.chunks(BATCH * dim) {
+            images.extend(to_host(&no_grad(|| self.model.decode(&self.upload(part, &shape))))?);
+        }
+        Ok(images)
+    }
+
+    /// Share of the codes that latents use, and their perplexity.
+    pub(crate) fn usage(&self, latents: &[f32]) -> (f64, f64) {
+        self.model.usage(&self.model.codes(&self.upload(latents, &self.config().latent_shape())))
+    }
+
+    fn upload(&self, values: &[f32], shape: &[i64; 3]) -> Tensor {
+        let rows = values.len() as i64 / shape.iter().product::<i64>();
+        fm_core::tensor::upload(values, &[&[rows], shape.as_slice()].concat(), self.store.device())
+    }
+}
+
+fn to_host(x: &Tensor) -> anyhow::Result<Vec<f32>> {
+    Ok(Vec::try_from(x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?)
+}
+
+/// Images of what a network drew: itself, or decoded.
+pub(crate) fn to_pixels(autoencoder: Option<&Autoencoder>, scale: f64, values: Vec<f32>) -> anyhow::Result<Vec<f32>> {
+    let Some(autoencoder) = autoencoder else { return Ok(values) };
+    autoencoder.decode(&values.iter().map(|v| v / scale as f32).collect::<Vec<_>>())
+}
+
+/// A data set as a network in a latent space sees it.
+#[derive(Debug)]
+pub(crate) struct Latents {
+    /// A row each.
+    pub(crate) plain: Array2<f32>,
+    /// Of the mirrored images, where a run mirrors.
+    pub(crate) mirrored: Option<Array2<f32>>,
+}
+
+impl Latents {
+    /// All latents of a data set, times `scale`; a scale of 0 is replaced by one over their standard deviation.
+    pub(crate) fn of(autoencoder: &Autoencoder, set: &ImageSet, flip: bool, scale: &mut f64) -> anyhow::Result<Self> {
+        let mut plain = autoencoder.encode(set, false)?;
+        if *scale == 0.0 {
+            let deviation = fm_core::source::deviation(plain.iter().map(|v| f64::from(*v)));
+            ensure!(
+                deviation > 0.0 && deviation.is_finite(),
+                "the autoencoder gives every image the same latents; train it longer"
+            );
+            *scale = 1.0 / deviation;
+        }
+        plain.mapv_inplace(|v| v * *scale as f32);
+        let mirrored = flip.then(|| autoencoder.encode(set, true)).transpose()?;
+        Ok(Self { plain, mirrored: mirrored.map(|z| z * *scale as f32) })
+    }
+}
+
+impl Latents {
+    /// The latents of image i, mirrored if `flip`. `out` holds a row.
+    pub(crate) fn write(&self, i: usize, flip: bool, out: &mut [f32]) {
+        let rows = self.mirrored.as_ref().filter(|_| flip).unwrap_or(&self.plain);
+        out.iter_mut().zip(rows.row(i)).for_each(|(to, from)| *to = *from);
+    }
+}
+
+/// Where the copy of a checkpoint's run lies.
+pub(crate) fn copy_of(checkpoint: &Path) -> anyhow::Result<PathBuf> {
+    let places = checkpoint.ancestors().take(3).map(|place| place.join(FILE));
+    places.into_iter().find(|place| place.is_file()).with_context(|| {
+        format!(
+            "{} was trained in a latent space, and its run's {FILE} is not there; put it beside",
+            checkpoint.display()
+        )
+    })
+}

@@ -1,0 +1,294 @@
+//! The vector-quantised autoencoder, for flow matching in its latent space.
+//!
+//! An encoder turns an image (C, H, W) into vectors (d, H/f, W/f), a codebook replaces each by its nearest code, a decoder turns codes back
+//! into an image. The loss is |x - decoded|^2 + beta |z - sg(code)|^2, means over all values, with the decoder's gradient handed straight
+//! through the codebook. Rate: (H/f) (W/f) log2 K bits an image. Source: van den Oord et al., "Neural Discrete Representation Learning" (2017).
+//!
+//! ```
+//! use fm_models::vqvae::{VqVae, VqVaeConfig};
+//! use tch::{Device, Kind, Tensor, nn::VarStore};
+//! let store = VarStore::new(Device::Cpu);
+//! let model = VqVae::new(&store.root(), &VqVaeConfig { image_channels: 1, image_size: [8, 8], ..VqVaeConfig::default() })?;
+//! let x = Tensor::zeros([3, 1, 8, 8], (Kind::Float, Device::Cpu));
+//! assert_eq!(model.encode(&x).size(), [3, 4, 4, 4]);
+//! assert_eq!(model.decode(&model.encode(&x)).size(), [3, 1, 8, 8]);
+//! assert_eq!(model.config().bits(), 4.0 * 4.0 * 8.0); // 256 codes: 8 bits at each of 4 x 4 places
+//! # Ok::<(), fm_models::ModelError>(())
+//! ```
+
+mod codebook;
+
+use crate::config::{ModelError, require};
+use crate::layers::{GROUPS, GroupNorm, Start, conv, group_norm};
+pub use codebook::{Codebook, CodebookConfig};
+use serde::{Deserialize, Serialize};
+use tch::nn::{self, Module, Path};
+use tch::{Kind, Tensor};
+
+/// Sizes of the autoencoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VqVaeConfig {
+    /// Channels of the image.
+    pub image_channels: i64,
+    /// Height and width of the image, each divisible by 2^(stages - 1).
+    pub image_size: [i64; 2],
+    /// Base width, a multiple of 32.
+    pub channels: i64,
+    /// Width multiple of each stage; each stage but the last halves the size.
+    pub channel_mult: Vec<i64>,
+    /// Residual blocks per stage.
+    pub res_blocks: i64,
+    /// Weight beta of the commitment loss.
+    pub commitment: f64,
+    /// The codes.
+    pub codebook: CodebookConfig,
+}
+
+impl Default for VqVaeConfig {
+    fn default() -> Self {
+        Self {
+            image_channels: 3,
+            image_size: [32, 32],
+            channels: 32,
+            channel_mult: vec![1, 2],
+            res_blocks: 1,
+            commitment: 0.25,
+            codebook: CodebookConfig::default(),
+        }
+    }
+}
+
+impl VqVaeConfig {
+    fn validate(&self) -> Result<(), ModelError> {
+        let check = |good, problem: String, remedy| require(good, "VQ-VAE", problem, remedy);
+        let book = &self.codebook;
+        let stages = self.channel_mult.len() as u32;
+        check((1..=8).contains(&stages), format!("channel_mult has {stages} entries"), "give between 1 and 8 stages")?;
+        let mult = self.channel_mult.iter().all(|m| (1..=64).contains(m));
+        let wide = (1..=1 << 14).contains(&self.channels) && self.channels % GROUPS == 0 && mult;
+        let widths = format!("channels {} and channel_mult {:?}", self.channels, self.channel_mult);
+        check(wide, widths, "make channels a multiple of 32, and multiples from 1 to 64")?;
+        let few = (1..=64).contains(&self.res_blocks) && (1..=1 << 12).contains(&self.image_channels);
+        check(
+            few,
+            format!("res_blocks {}, image_channels {}", self.res_blocks, self.image_channels),
+            "give sizes above 0",
+        )?;
+        let factor = self.factor();
+        let whole = self.image_size.iter().all(|n| (1..=1 << 16).contains(n) && n % factor == 0);
+        check(whole, format!("image size {:?} is not divisible by {factor}", self.image_size), "use fewer stages")?;
+        let codes = (2..=1 << 20).contains(&book.codes) && (1..=1 << 12).contains(&book.dim);
+        check(
+            codes,
+            format!("{} codes of {} values", book.codes, book.dim),
+            "give at least 2 codes of at least 1 value",
+        )?;
+        let rates = (0.0..1.0).contains(&book.decay) && book.dead_below >= 0.0 && self.commitment >= 0.0;
+        let given = format!("decay {}, dead_below {}, commitment {}", book.decay, book.dead_below, self.commitment);
+        check(rates, given, "choose the decay in [0, 1) and the others from 0")
+    }
+
+    /// The size is divided by this.
+    fn factor(&self) -> i64 {
+        1 << (self.channel_mult.len().max(1) - 1)
+    }
+
+    /// The shape of an image's latent vectors: values, height, width.
+    pub fn latent_shape(&self) -> [i64; 3] {
+        let [height, width] = self.image_size.map(|n| n / self.factor());
+        [self.codebook.dim, height, width]
+    }
+
+    /// The shape of an image.
+    pub fn image_shape(&self) -> [i64; 3] {
+        [self.image_channels, self.image_size[0], self.image_size[1]]
+    }
+
+    /// Bits that name an image's codes.
+    pub fn bits(&self) -> f64 {
+        let [_, height, width] = self.latent_shape();
+        (height * width) as f64 * (self.codebook.codes as f64).log2()
+    }
+}
+
+/// GroupNorm, SiLU, conv, twice; plus the input, projected where the width changes.
+#[derive(Debug)]
+struct Residual {
+    norms: [GroupNorm; 2],
+    convs: [nn::Conv2D; 2],
+    skip: Option<nn::Conv2D>,
+}
+
+fn residual(p: Path<'_>, cin: i64, cout: i64) -> Residual {
+    Residual {
+        norms: [group_norm(&p / "norm1", cin), group_norm(&p / "norm2", cout)],
+        convs: [
+            conv(&p / "conv1", cin, cout, 3, 1, Start::Default),
+            conv(&p / "conv2", cout, cout, 3, 1, Start::Default),
+        ],
+        skip: (cin != cout).then(|| conv(&p / "nin_shortcut", cin, cout, 1, 1, Start::Default)),
+    }
+}
+
+#[derive(Debug)]
+enum Stage {
+    Residual(Residual),
+    Down(nn::Conv2D),
+    Up(nn::Conv2D),
+}
+
+impl Stage {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        match self {
+            Stage::Residual(r) => {
+                let h = r.convs[0].forward(&r.norms[0].forward(x).silu());
+                let h = r.convs[1].forward(&r.norms[1].forward(&h).silu());
+                r.skip.as_ref().map_or_else(|| x + &h, |skip| skip.forward(x) + &h)
+            }
+            Stage::Down(conv) => conv.forward(x),
+            Stage::Up(conv) => {
+                let size = x.size();
+                conv.forward(&x.upsample_nearest2d([2 * size[2], 2 * size[3]], None, None))
+            }
+        }
+    }
+}
+
+/// Convolution, stages, and out through a normalisation.
+#[derive(Debug)]
+struct Half {
+    first: nn::Conv2D,
+    stages: Vec<Stage>,
+    norm: GroupNorm,
+    last: nn::Conv2D,
+}
+
+impl Half {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let h = self.stages.iter().fold(self.first.forward(x), |h, stage| stage.forward(&h));
+        self.last.forward(&self.norm.forward(&h).silu())
+    }
+}
+
+fn half(p: Path<'_>, c: &VqVaeConfig, down: bool) -> Half {
+    let mut widths: Vec<i64> = c.channel_mult.iter().map(|m| m * c.channels).collect();
+    let (mut ends, names) = ([c.image_channels, c.codebook.dim], ["conv_in", "conv_out"]);
+    if !down {
+        widths.reverse();
+        ends.reverse();
+    }
+    let (mut stages, mut width, inner) = (Vec::new(), widths[0], &p / "stages");
+    for (i, next) in widths.iter().enumerate() {
+        for _ in 0..c.res_blocks {
+            stages.push(Stage::Residual(residual(&inner / stages.len(), width, *next)));
+            width = *next;
+        }
+        if i + 1 < widths.len() {
+            let p = &inner / stages.len();
+            stages.push(match down {
+                true => Stage::Down(conv(p, width, width, 3, 2, Start::Default)),
+                false => Stage::Up(conv(p, width, width, 3, 1, Start::Default)),
+            });
+        }
+    }
+    Half {
+        first: conv(&p / names[0], ends[0], widths[0], 3, 1, Start::Default),
+        stages,
+        norm: group_norm(&p / "norm_out", width),
+        last: conv(&p / names[1], width, ends[1], 3, 1, Start::Default),
+    }
+}
+
+/// The autoencoder.
+#[derive(Debug)]
+pub struct VqVae {
+    config: VqVaeConfig,
+    encoder: Half,
+    decoder: Half,
+    codebook: Codebook,
+}
+
+/// What a batch gives in training.
+#[derive(Debug)]
+pub struct Reconstruction {
+    /// Decoded images.
+    pub images: Tensor,
+    /// The number of the code at each place of each image, (B H/f W/f).
+    pub codes: Tensor,
+    /// Mean squared distance of the vectors from their codes.
+    pub commitment: Tensor,
+}
+
+impl VqVae {
+    /// Creates the autoencoder below `path`, freshly initialised from libtorch's generator.
+    ///
+    /// # Errors
+    /// [`ModelError`] names what does not fit and what to change.
+    pub fn new(p: &Path<'_>, config: &VqVaeConfig) -> Result<Self, ModelError> {
+        config.validate()?;
+        Ok(Self {
+            config: config.clone(),
+            encoder: half(p / "encoder", config, true),
+            decoder: half(p / "decoder", config, false),
+            codebook: Codebook::new(&(p / "codebook"), &config.codebook),
+        })
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &VqVaeConfig {
+        &self.config
+    }
+
+    /// Images (B, C, H, W) to vectors (B, d, H/f, W/f), not yet replaced by codes.
+    pub fn encode(&self, x: &Tensor) -> Tensor {
+        self.encoder.forward(x)
+    }
+
+    /// Vectors to images, through their nearest codes.
+    pub fn decode(&self, z: &Tensor) -> Tensor {
+        let (_, codes) = self.quantise(z);
+        self.decoder.forward(&codes)
+    }
+
+    /// The number of the nearest code at each place of each image, (B H/f W/f).
+    pub fn codes(&self, z: &Tensor) -> Tensor {
+        self.codebook.nearest(&rows(z))
+    }
+
+    /// The numbers of the nearest codes, and the codes in the shape of the vectors.
+    fn quantise(&self, z: &Tensor) -> (Tensor, Tensor) {
+        let numbers = self.codebook.nearest(&rows(z));
+        let (size, codes) = (z.size(), self.codebook.look_up(&numbers));
+        let codes = codes.view([size[0], size[2], size[3], size[1]]).permute([0, 3, 1, 2]);
+        (numbers, codes)
+    }
+
+    /// There and back, with the gradient of the codes handed to the vectors. `train` lets the codebook follow, and revives dead codes.
+    pub fn reconstruct(&self, x: &Tensor, train: bool) -> Reconstruction {
+        let z = self.encode(x);
+        let (numbers, codes) = self.quantise(&z);
+        let commitment = (&z - &codes).square().mean(Kind::Float);
+        let images = self.decoder.forward(&(&z + (codes - &z).detach()));
+        if train {
+            self.codebook.update(&rows(&z), &numbers);
+        }
+        Reconstruction { images, codes: numbers, commitment }
+    }
+
+    /// The training loss of a batch.
+    pub fn loss(&self, x: &Tensor, train: bool) -> Tensor {
+        let r = self.reconstruct(x, train);
+        (r.images - x).square().mean(Kind::Float) + r.commitment * self.config.commitment
+    }
+
+    /// Share of the codes in use, and their perplexity.
+    pub fn usage(&self, codes: &Tensor) -> (f64, f64) {
+        self.codebook.usage(codes)
+    }
+}
+
+/// (B, d, H, W) as (B H W, d).
+fn rows(z: &Tensor) -> Tensor {
+    z.permute([0, 2, 3, 1]).reshape([-1, z.size()[1]])
+}
