@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: our benches, and with --peers the same work done by Python libraries in alternation with ours.
 
 mod contest;
+mod models;
 mod ode;
 mod ot;
 mod training;
@@ -32,6 +33,8 @@ enum Suite {
     Ot,
     /// Solvers of differential equations: evaluations at equal error, and time; always beside torchdiffeq, diffrax and SciPy.
     Ode,
+    /// Networks: a forward and backward pass, and a forward pass; always beside PyTorch, eager and compiled.
+    Models,
     /// What a coupling adds to a training step.
     Training,
 }
@@ -41,6 +44,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         Suite::Ot if !args.peers => return execute(&mut cargo(&["bench", "-p", "fm-benches", "--bench", "ot"])),
         Suite::Ot => ("ot", ot::report(args.rounds)?),
         Suite::Ode => ("ode", ode::report(args.rounds)?),
+        Suite::Models => ("models", models::report(args.rounds)?),
         Suite::Training => ("training", training::report(args.rounds)?),
     };
     println!("{report}");
@@ -54,8 +58,8 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs`, `cargo xtask bench ode --write-docs` and `cargo \
-                    xtask bench training --write-docs`; no number here is typed by hand.\n";
+const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs`, `cargo xtask bench ode --write-docs`, `cargo xtask bench models \
+                    --write-docs` and `cargo xtask bench training --write-docs`; no number here is typed by hand.\n";
 
 /// The document with a suite's part, between its marks, replaced or added.
 fn replaced(document: &str, suite: &str, report: &str) -> String {

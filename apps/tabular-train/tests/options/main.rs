@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod networks;
 mod solvers;
 
 use common::{columns, fail, succeed};
@@ -270,9 +271,9 @@ fn time_library(name: &str) -> &'static str {
 const INTRODUCTION: &str = "# Options\n\n\
     Every option that has a name. This table is written by a test (`cargo xtask test -- -p tabular-train --test options`, with\n\
     `UPDATE_DOCS=1` to rewrite it) that trains and samples with each option through the real program and compares the numbers that the\n\
-    program prints for it (`tabular-train objective`, `couple`, `solve`, `likelihood`) with an outside reference; the scripts that made the references lie in\n\
+    program prints for it (`tabular-train objective`, `couple`, `solve`, `velocity`, `likelihood`) with an outside reference; the scripts that made the references lie in\n\
     `crates/*/tests/reference`. An option is written `name`, `name:value` or `name:parameter=value,...`, the same on the command\n\
-    line, in configuration files and in checkpoints.\n";
+    line, in configuration files and in checkpoints. Networks for images have a page of their own, [networks.md](networks.md).\n";
 
 #[test]
 fn every_named_option_runs_agrees_and_stands_in_the_table() {
@@ -339,6 +340,7 @@ fn every_named_option_runs_agrees_and_stands_in_the_table() {
         }
         other => panic!("pairs {other} have no reference"),
     });
+    text += &networks::sections();
     text += &solvers::sections();
     let path = root().join("docs/options.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {

@@ -1,0 +1,48 @@
+//! The networks for points and tables: weights that Python computed alike go into a file, and the program's velocities are held against
+//! what Python recorded.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
+#[path = "../../../../crates/fm-models/tests/common/mod.rs"]
+mod weights;
+
+use crate::common::{columns, succeed};
+use crate::{numbers, reference_of, section, within};
+use fm_app::models::TableModel;
+use fm_models::interchange::{self, About};
+use weights::{reference_model, relative, tensor, values};
+
+pub(crate) fn sections() -> String {
+    let small = |_: &_| "--widths 8,16";
+    section::<TableModel>("Networks for tables", "--model", &small, &|name| {
+        let (case, by) = match name {
+            "mlp" => ("gelu", "`torch.nn`'s layers"),
+            "selu-mlp" => ("selu", "torchcfm's `MLP`"),
+            "concat-squash" => ("concat-squash", "the formula on equinox's layers"),
+            other => panic!("network {other} has no reference"),
+        };
+        let gradients = "; gradients: `crates/fm-models/tests/mlp.rs`";
+        within(&format!("velocities: {by}"), velocity_deviation(case), 1e-5) + gradients
+    })
+}
+
+fn velocity_deviation(case: &str) -> f64 {
+    let reference = reference_of("fm-models", "mlp");
+    let (config, store, _model) = reference_model(None, &reference[case]);
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let about = About { model: Some(config), ..About::default() };
+    let bytes = interchange::safetensors(&interchange::named(&store), &about).unwrap();
+    std::fs::write(dir.path().join("weights.safetensors"), bytes).unwrap();
+    let deviation = |call: &serde_json::Value| {
+        let t = numbers(&call["t"]);
+        let dim = reference[case]["shape"][0].as_i64().unwrap();
+        let x = values(&tensor(&format!("x{}", t.len()), &[t.len() as i64, dim], 1.7, 0.0));
+        let row = |(x, t): (&[f64], &f64)| x.iter().chain([t]).map(f64::to_string).collect::<Vec<_>>().join(",") + "\n";
+        let text: String = x.chunks_exact(dim as usize).zip(&t).map(row).collect();
+        std::fs::write(dir.path().join("points.csv"), text).unwrap();
+        succeed(&format!("velocity {d}/points.csv --checkpoint {d}/weights.safetensors --out {d}/v.csv"));
+        relative(&columns(&dir.path().join("v.csv"), 0).concat(), &numbers(&call["output"]))
+    };
+    reference[case]["calls"].as_array().unwrap().iter().map(deviation).fold(0.0, f64::max)
+}

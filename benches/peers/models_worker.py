@@ -1,0 +1,86 @@
+"""The peers' side of the comparison of networks. One request a line, one line of JSON as the answer.
+
+`load DIR NAME` reads weights, strictly, and inputs into torchcfm's U-Net or diffusers' DiT; `eager train`, `eager infer`, `compiled train`,
+`compiled infer` and `last train` (eager, channels last) do the same work as ours and answer {"seconds", "value"}; `versions` says what runs.
+"""
+import importlib.metadata
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+threads = int(os.environ["OMP_NUM_THREADS"])
+torch.set_num_threads(threads)
+sys.path.insert(0, str(Path(__file__).parents[2] / "crates/fm-models/tests/reference"))
+
+
+def build(name, weights):
+    if name == "dit":
+        import dit
+        sizes = (384, 6, 6, 2, 3, 32, 10, False)
+        model = dit.peer(*sizes)
+        model.load_state_dict(dit.theirs(weights, 6) | {"pos_embed.pos_embed": model.pos_embed.pos_embed}, strict=True)
+        return model, lambda m, x, t, y: m(x, timestep=t * 1000, class_labels=y).sample
+    from torchcfm.models.unet.unet import UNetModelWrapper
+    options = dict(dim=(3, 32, 32), dropout=0.0)
+    if name == "tiny":
+        options |= dict(num_channels=32, num_res_blocks=1, channel_mult=[1, 2, 2], num_head_channels=32, attention_resolutions="8")
+    else:
+        options |= dict(num_channels=128, num_res_blocks=2, channel_mult=[1, 2, 2, 2], num_head_channels=64, attention_resolutions="16")
+    model = UNetModelWrapper(**options)
+    model.load_state_dict(weights, strict=True)
+    return model, lambda m, x, t, y: m(t, x)
+
+
+class Loaded:
+    def __init__(self, folder, name):
+        weights = load_file(Path(folder) / f"{name}.safetensors")
+        self.model, self.call = build(name, weights)
+        self.x, self.w = (torch.from_numpy(np.load(Path(folder) / f"{name}-{key}.npy")) for key in ("x", "weights"))
+        rows = len(self.x)
+        self.t = (torch.arange(rows) + 0.5) / rows
+        self.y = torch.arange(rows) % 10
+        self.compiled = torch.compile(self.model)
+        self.last = None
+
+    def train(self, model, x):
+        # No dropout anywhere, and no labels dropped by the model itself.
+        model.eval()
+        model.zero_grad(set_to_none=True)
+        loss = (self.call(model, x, self.t, self.y) * self.w).sum()
+        loss.backward()
+        return loss.item()
+
+    def infer(self, model, x):
+        model.eval()
+        with torch.no_grad():
+            # One time for all, as in sampling; the peers take a time a sample.
+            return self.call(model, x, torch.full((len(x),), 0.3), self.y).abs().mean().item()
+
+    def channels_last(self):
+        if self.last is None:
+            import copy
+            self.last = copy.deepcopy(self.model).to(memory_format=torch.channels_last)
+        return self.last
+
+
+loaded = None
+for line in sys.stdin:
+    match line.split():
+        case ["load", folder, name]:
+            loaded, answer = Loaded(folder, name), {}
+        case ["versions"]:
+            answer = {"PyTorch": torch.__version__} | {n: importlib.metadata.version(n) for n in ("torchcfm", "diffusers")}
+        case [how, what]:
+            work = getattr(loaded, what)
+            model, x = {"eager": lambda: (loaded.model, loaded.x), "compiled": lambda: (loaded.compiled, loaded.x),
+                        "last": lambda: (loaded.channels_last(), loaded.x.to(memory_format=torch.channels_last))}[how]()
+            started = time.perf_counter()
+            value = work(model, x)
+            answer = {"seconds": time.perf_counter() - started, "value": value}
+    print(json.dumps(answer), flush=True)

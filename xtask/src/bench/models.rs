@@ -1,0 +1,90 @@
+//! Networks against PyTorch: a forward and backward pass, and a forward pass as sampling makes it.
+
+use super::contest::{cell, median};
+use super::machine;
+use super::worker::{Worker, environment};
+use crate::shell::{cargo, execute, root};
+use anyhow::{Context, ensure};
+use std::fmt::Write as _;
+use std::process::Command;
+
+const NETWORKS: [(&str, &str); 3] = [
+    ("tiny", "U-Net, 32 channels, (1, 2, 2), batch 16"),
+    ("cifar10", "U-Net of CIFAR-10, 35.7M parameters, batch 8"),
+    ("dit", "DiT 384 x 6 x 6, 2 x 2 patches, batch 16"),
+];
+const PEERS: [(&str, &str); 3] = [("eager", "eager"), ("compiled", "torch.compile"), ("last", "eager, channels last")];
+const THREADS: usize = 2;
+
+pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+    let python = environment()?;
+    execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "models-worker"]))?;
+    let home = root().join("target/bench-models");
+    std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    let dir = home.to_str().context("the workspace's path is not UTF-8")?;
+    let threads = THREADS.min(std::thread::available_parallelism().map_or(1, usize::from));
+    let mut ours = Worker::start(&mut Command::new(root().join("target/release/models-worker")), threads)?;
+    let mut theirs = Worker::start(Command::new(&python).arg(root().join("benches/peers/models_worker.py")), threads)?;
+    ours.ask(&format!("make {dir}"))?;
+    let known = theirs.ask("versions")?;
+    let name = |(k, v): (&String, &serde_json::Value)| format!("{k} {}", v.as_str().unwrap_or_default());
+    let versions = known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
+    let mut tables = String::new();
+    for (work, title) in [("train", "Forward and backward"), ("infer", "Forward, as sampling makes it")] {
+        writeln!(tables, "### {title}\n\n{}", header())?;
+        for (network, description) in NETWORKS {
+            eprintln!("{work} {network}");
+            ours.ask(&format!("load {dir} {network}"))?;
+            theirs.ask(&format!("load {dir} {network}"))?;
+            let row = rounds_of(&mut ours, &mut theirs, work, rounds)?;
+            writeln!(tables, "| {description} | {row} |")?;
+        }
+        tables.push('\n');
+    }
+    Ok(format!(
+        "## Networks\n\n*Work*: the same weights (read strictly by both sides) and the same batch. Forward and backward is what a training step does \
+         with the network, with zeroing or dropping gradients before; a forward pass is one evaluation of a sampler, at a time that all \
+         samples share, without gradients. Dropout is off. The loss, or the mean absolute output, must agree to a relative 1e-3 before a time \
+         counts. *Protocol*: after a warm-up that includes compilation, {rounds} rounds in which everyone does the work once, in turn, each in \
+         a process of {threads} threads. *Times* are medians, in milliseconds. *Ratio*: our time over the peer's within a round (below 1, ours is \
+         faster), median and extremes. *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: {}.\n\n{tables}",
+        machine()
+    ))
+}
+
+fn header() -> String {
+    let peers: String = PEERS.iter().map(|(_, title)| format!(" {title} | ratio |")).collect();
+    format!("| network | ours |{peers}\n|---|---|{}", "---|---|".repeat(PEERS.len()))
+}
+
+/// Alternated runs as the cells of a row.
+fn rounds_of(ours: &mut Worker, theirs: &mut Worker, work: &str, rounds: u32) -> anyhow::Result<String> {
+    // Channels last is a way to train; a forward pass is compared with the other two.
+    let peers: Vec<&str> = PEERS.iter().map(|(peer, _)| *peer).filter(|p| work == "train" || *p != "last").collect();
+    let (mut own, mut seen) = (Vec::new(), vec![Vec::new(); peers.len()]);
+    for round in 0..=rounds {
+        let mine = ours.solve(work)?;
+        for (peer, times) in peers.iter().zip(&mut seen) {
+            let found = theirs.solve(&format!("{peer} {work}"))?;
+            let off = (found.value - mine.value).abs() / mine.value.abs().max(1e-9);
+            ensure!(off <= 1e-3, "{peer} finds {} where ours finds {}: no times are compared", found.value, mine.value);
+            if round > 0 {
+                times.push(found.seconds);
+            }
+        }
+        if round > 0 {
+            own.push(mine.seconds);
+        }
+    }
+    let mut row = cell(1e3 * median(&own));
+    for (k, _) in PEERS.iter().enumerate() {
+        let Some(times) = seen.get(k) else {
+            row += " | | ";
+            continue;
+        };
+        let ratios: Vec<f64> = own.iter().zip(times).map(|(a, b)| a / b).collect();
+        let (low, high) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
+        write!(row, " | {} | **{:.3}** ({low:.2} to {high:.2})", cell(1e3 * median(times)), median(&ratios))?;
+    }
+    Ok(row)
+}
