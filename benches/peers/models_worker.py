@@ -24,7 +24,7 @@ def build(name, weights):
         import dit
         sizes = (384, 6, 6, 2, 3, 32, 10, False)
         model = dit.peer(*sizes)
-        model.load_state_dict(dit.theirs(weights, 6) | {"pos_embed.pos_embed": model.pos_embed.pos_embed}, strict=True)
+        model.load_state_dict(dit.theirs(weights, 6), strict=True)
         return model, lambda m, x, t, y: m(x, timestep=t * 1000, class_labels=y).sample
     from torchcfm.models.unet.unet import UNetModelWrapper
     options = dict(dim=(3, 32, 32), dropout=0.0)

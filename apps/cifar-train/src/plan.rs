@@ -54,7 +54,7 @@ pub(crate) fn describe(config: &Config, set: &ImageSet, parameters: usize, devic
 }
 
 /// Bytes: the program itself, the images, six f32 vectors (weights, gradient and a temporary, two moments, average), the bf16
-/// copies, and activations. Within about 10 % of the measured peaks of the presets on a CPU.
+/// copies, and activations. Within about 20 % of the measured peaks of the presets on a CPU.
 fn memory(config: &Config, set: &ImageSet, parameters: usize) -> f64 {
     let program = 0.3 * GIB + set.pixels.len() as f64;
     let (vectors, width) = match config.precision {

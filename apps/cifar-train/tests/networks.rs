@@ -40,7 +40,8 @@ fn deviation(case: &Value, source: &str, dir: &Path) -> f64 {
     let call = |call: &Value| {
         let t = numbers(&call["t"]);
         let size = [&[t.len() as i64], shape.as_slice()].concat();
-        let x: Vec<f32> = values(&tensor(&format!("x{}", t.len()), &size, 1.7, 0.0)).iter().map(|v| *v as f32).collect();
+        let x: Vec<f32> =
+            values(&tensor(&format!("x{}", t.len()), &size, 1.7, 0.0)).iter().map(|v| *v as f32).collect();
         let side = |i: usize| size[i] as usize;
         let x = Array4::from_shape_vec((side(0), side(1), side(2), side(3)), x).unwrap();
         write_npy(dir.join("x.npy"), &x).unwrap();
@@ -107,7 +108,8 @@ fn weights_are_converted_there_and_back() {
     assert!(wrong > 1e-3, "without its settings the network is another one");
     let said = succeed(&format!("inspect {d}/again.safetensors --tensors"));
     assert!(said.contains("trigonometric path") && said.contains("middle_block.1.qkv.weight"), "{said}");
-    let said = succeed(&format!("sample --checkpoint {d}/again.safetensors --num-samples 2 --num-steps 2 --out {d}/a.png"));
+    let said =
+        succeed(&format!("sample --checkpoint {d}/again.safetensors --num-samples 2 --num-steps 2 --out {d}/a.png"));
     assert!(said.contains("again.safetensors") && said.contains("NFE 2"), "{said}");
 
     for (words, says) in [
@@ -117,8 +119,14 @@ fn weights_are_converted_there_and_back() {
         (format!("convert {d}/theirs.pt {d}/x.pt --set channels=64"), "values, they have"),
         (format!("convert {d}/theirs.pt {d}/x.pt --set classes=3"), "label_emb.weight is missing"),
         (format!("convert {d}/theirs.pt {d}/x.pt --part ema"), "no part 'ema'"),
-        (format!("velocity {d}/x.npy --checkpoint {d}/again.safetensors --at 0.1,0.2 --out {d}/v.npy"), "one for each of the 3 images"),
-        (format!("velocity {d}/x.npy --checkpoint {d}/again.safetensors --at 0.1 --classes 0,0,0 --out {d}/v.npy"), "--classes"),
+        (
+            format!("velocity {d}/x.npy --checkpoint {d}/again.safetensors --at 0.1,0.2 --out {d}/v.npy"),
+            "one for each of the 3 images",
+        ),
+        (
+            format!("velocity {d}/x.npy --checkpoint {d}/again.safetensors --at 0.1 --classes 0,0,0 --out {d}/v.npy"),
+            "--classes",
+        ),
     ] {
         let error = fail(&words);
         assert!(error.contains(says), "{words}: {error}");
@@ -158,11 +166,15 @@ fn a_network_learns_in_the_latent_space_of_an_autoencoder() {
 
     let toml = "[model]\nchannels = 32\nchannel_mult = [1]\nres_blocks = 1\nattention_at = []\n";
     std::fs::write(dir.path().join("latent.toml"), toml).unwrap();
-    succeed(&format!("train --config {d}/latent.toml --latent {d}/vq --steps 3 --batch-size 8 --sample-every 3 --out {d}/run"));
+    succeed(&format!(
+        "train --config {d}/latent.toml --latent {d}/vq --steps 3 --batch-size 8 --sample-every 3 --out {d}/run"
+    ));
     // The run keeps what it needs.
     std::fs::remove_dir_all(dir.path().join("vq")).unwrap();
     succeed(&format!("train --resume --steps 4 --sample-every 0 --out {d}/run"));
-    succeed(&format!("sample --checkpoint {d}/run --num-samples 3 --num-steps 3 --out {d}/s.png --npy {d}/s.npy --gif {d}/s.gif"));
+    succeed(&format!(
+        "sample --checkpoint {d}/run --num-samples 3 --num-steps 3 --out {d}/s.png --npy {d}/s.npy --gif {d}/s.gif"
+    ));
     let drawn: Array4<f32> = read_npy(dir.path().join("s.npy")).unwrap();
     assert_eq!(drawn.dim(), (3, 1, 8, 8));
     let meta: Value = serde_json::from_slice(&read(dir.path().join("run/checkpoints/step-4/meta.json"))).unwrap();

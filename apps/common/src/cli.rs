@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Runs a program: an error becomes one line on stderr and exit code 2. What libtorch throws (out of memory, say) reaches us as a
 /// panic; it becomes one line too, and exit code 101. RUST_BACKTRACE brings the whole story back.
 pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
+    crate::memory::keep_freed();
     if std::env::var_os("RUST_BACKTRACE").is_none() {
         std::panic::set_hook(Box::new(|info| {
             let text = info.payload_as_str().unwrap_or("unknown");

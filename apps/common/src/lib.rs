@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`batches`] | what training consumes, paired across one step or several |
 //! | [`cli`] | one clear line for an error, exit code 2; Ctrl-C once to save and stop, twice to abort |
-//! | [`device`] | one binary for CPU and CUDA |
+//! | [`device`], [`memory`] | one binary for CPU and CUDA; freed memory is kept |
 //! | [`settings`] | a TOML file over defaults, with the nearest name for a key that does not exist |
 //! | [`flow`], [`sources`], [`couplings`] | what is learned: objective, source and coupling, as flags and as configuration |
 //! | [`aliases`] | the names that users of other trainers type from memory |
@@ -25,6 +25,7 @@ pub mod device;
 pub mod flow;
 pub mod job;
 pub mod likelihood;
+pub mod memory;
 pub mod models;
 pub mod pictures;
 pub mod sampler;

@@ -7,11 +7,11 @@
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::tape::Tape;
 use fm_core::tensor::{VelocityModel, upload};
+use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use fm_models::embedding::TimeEmbedding;
 use fm_models::interchange::{self, About};
 use fm_models::unet::UNetConfig;
-use fm_models::ModelConfig;
 use fm_train::flat::{FlatParams, Precision};
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -38,7 +38,8 @@ fn case(name: &str) -> Result<(ModelConfig, i64), Box<dyn Error>> {
         ),
         "cifar10" => (ModelConfig::Unet(cifar10), 8),
         "dit" => {
-            let sizes = DitConfig { width: 384, depth: 6, heads: 6, classes: 10, null_class: true, ..DitConfig::default() };
+            let sizes =
+                DitConfig { width: 384, depth: 6, heads: 6, classes: 10, null_class: true, ..DitConfig::default() };
             (ModelConfig::Dit(DitConfig { time: TimeEmbedding::default(), ..sizes }), 16)
         }
         other => return Err(format!("unknown network {other}").into()),
@@ -56,6 +57,8 @@ struct Loaded {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    // As the programs do.
+    fm_app::memory::keep_freed();
     let threads = std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     tch::set_num_threads(threads);
     let (stdin, mut stdout) = (std::io::stdin(), std::io::stdout());
@@ -98,7 +101,10 @@ fn make(dir: &Path, name: &str) -> Result<(), Box<dyn Error>> {
         no_grad(|| p += p.randn_like() * (0.3 / fan_in.sqrt()));
     }
     let about = About { model: Some(config), ..About::default() };
-    std::fs::write(dir.join(format!("{name}.safetensors")), interchange::safetensors(&interchange::named(&store), &about)?)?;
+    std::fs::write(
+        dir.join(format!("{name}.safetensors")),
+        interchange::safetensors(&interchange::named(&store), &about)?,
+    )?;
     Ok(())
 }
 

@@ -31,8 +31,10 @@ pub struct Tape<'a> {
     records: Vec<Record<'a>>,
 }
 
+type Block<'a> = Box<dyn Fn(&[Tensor]) -> Tensor + 'a>;
+
 struct Record<'a> {
-    block: Box<dyn Fn(&[Tensor]) -> Tensor + 'a>,
+    block: Block<'a>,
     inputs: Vec<Tensor>,
     output: Tensor,
     seed: i64,
@@ -53,6 +55,11 @@ impl<'a> Tape<'a> {
     /// Blocks are recorded. `seed` decides what they draw.
     pub fn on(seed: i64) -> Self {
         Self { seed: Some(seed), records: Vec::new() }
+    }
+
+    /// Whether blocks are recorded.
+    pub fn is_on(&self) -> bool {
+        self.seed.is_some()
     }
 
     /// The output of a block.

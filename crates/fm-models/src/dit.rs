@@ -16,7 +16,7 @@
 
 use crate::config::{ModelError, require};
 use crate::embedding::{TimeEmbedding, positions_2d};
-use crate::layers::{ZERO, attend, buffer, class_table, linear_init, look_up};
+use crate::layers::{ZERO, attend, buffer, class_table, gelu_tanh, linear_init, look_up};
 use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
@@ -198,16 +198,17 @@ pub(crate) fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + us
 fn modulate(x: &Tensor, shift: &Tensor, scale: &Tensor) -> Tensor {
     let width = x.size()[2];
     let normed = x.to_kind(Kind::Float).layer_norm::<Tensor>([width], None, None, 1e-6, true).to_kind(x.kind());
-    normed * (scale.unsqueeze(1) + 1.0) + shift.unsqueeze(1)
+    // One pass instead of two.
+    shift.unsqueeze(1).addcmul(&normed, &(scale.unsqueeze(1) + 1.0))
 }
 
 impl DitBlock {
     /// `c` is the conditioning through SiLU, which every block would otherwise repeat.
     fn forward(&self, x: &Tensor, c: &Tensor) -> Tensor {
         let m = self.modulation.forward(c).chunk(6, 1);
-        let x = x + m[2].unsqueeze(1) * self.attention(&modulate(x, &m[0], &m[1]));
-        let h = self.fc1.forward(&modulate(&x, &m[3], &m[4])).gelu("tanh");
-        &x + m[5].unsqueeze(1) * self.fc2.forward(&h)
+        let x = x.addcmul(&self.attention(&modulate(x, &m[0], &m[1])), &m[2].unsqueeze(1));
+        let h = gelu_tanh(self.fc1.forward(&modulate(&x, &m[3], &m[4])));
+        x.addcmul(&self.fc2.forward(&h), &m[5].unsqueeze(1))
     }
 
     fn attention(&self, x: &Tensor) -> Tensor {

@@ -82,6 +82,22 @@ pub(crate) fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
+/// SiLU of a value that nothing else holds: in its own memory where no gradient will ask for what it was.
+pub(crate) fn silu(mut x: Tensor) -> Tensor {
+    if x.requires_grad() {
+        return x.silu();
+    }
+    x.silu_()
+}
+
+/// GELU in its tanh form, likewise.
+pub(crate) fn gelu_tanh(mut x: Tensor) -> Tensor {
+    if x.requires_grad() {
+        return x.gelu("tanh");
+    }
+    x.gelu_("tanh")
+}
+
 /// An activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -26,7 +26,8 @@ fn every_order_divisor_and_scale_is_diffusers() {
 
 #[test]
 fn integer_steps_are_rounded_times() {
-    let (steps, raw) = (TimeEmbedding { scale: 999.0, integer: true, ..TimeEmbedding::default() }, TimeEmbedding::raw());
+    let (steps, raw) =
+        (TimeEmbedding { scale: 999.0, integer: true, ..TimeEmbedding::default() }, TimeEmbedding::raw());
     let of = |e: TimeEmbedding, t: f32| values(&e.embed(&Tensor::from_slice(&[t]), 8));
     assert_eq!(of(steps, 0.50049), of(TimeEmbedding { scale: 500.0, ..raw }, 1.0));
     assert_eq!(of(steps, 1.0), of(TimeEmbedding { scale: 999.0, ..raw }, 1.0));

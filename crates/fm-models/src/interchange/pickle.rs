@@ -154,7 +154,7 @@ impl Machine<'_> {
     }
 
     /// Everything above the last mark.
-    fn to_mark(&mut self) -> Result<Vec<Id>, String> {
+    fn above_mark(&mut self) -> Result<Vec<Id>, String> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len());
         Ok(self.stack.split_off(mark.ok_or("its pickle lacks a mark")?))
     }
@@ -233,7 +233,7 @@ impl Machine<'_> {
             }
             b'(' => self.marks.push(self.stack.len()),
             b'0' => drop(self.pop()?),
-            b'1' => drop(self.to_mark()?),
+            b'1' => drop(self.above_mark()?),
             b'2' => {
                 let top = self.top()?;
                 self.stack.push(top);
@@ -241,7 +241,7 @@ impl Machine<'_> {
             b')' | b']' | 0x8f => self.push(Value::Sequence(Vec::new()))?,
             b'}' => self.push(Value::Dict(Vec::new()))?,
             b't' | b'l' | 0x91 => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.push(Value::Sequence(items))?;
             }
             0x85 => self.sequence(1)?,
@@ -252,7 +252,7 @@ impl Machine<'_> {
                 self.extend(vec![item])?;
             }
             b'e' | 0x90 => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.extend(items)?;
             }
             b's' => {
@@ -260,7 +260,7 @@ impl Machine<'_> {
                 self.set_items(&[key, value])?;
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.above_mark()?;
                 self.set_items(&items)?;
             }
             b'N' => self.push(Value::Other)?,

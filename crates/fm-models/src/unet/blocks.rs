@@ -1,7 +1,7 @@
 //! The blocks of the U-Net: residual, attention, down and up.
 
 use super::config::UNetConfig;
-use crate::layers::{GroupNorm, Start, attend, channels_last, conv, conv1d, group_norm, linear};
+use crate::layers::{GroupNorm, Start, attend, channels_last, conv, conv1d, group_norm, linear, silu};
 use tch::Tensor;
 use tch::nn::{self, Module, Path};
 
@@ -59,26 +59,25 @@ pub(crate) fn res_block(p: Path<'_>, cin: i64, cout: i64, c: &UNetConfig, resamp
 impl ResBlock {
     /// `emb` is already through SiLU, which every block would otherwise repeat.
     pub(crate) fn forward(&self, x: &Tensor, emb: &Tensor, train: bool) -> Tensor {
-        let h = self.in_norm.forward(x).silu();
+        let h = silu(self.in_norm.forward(x));
         let resampled = self.resample.map(|r| (r.forward(x), r.forward(&h)));
         let (x, h) = resampled.as_ref().map_or((x, &h), |(x, h)| (x, h));
-        let h = self.in_conv.forward(h);
+        let mut h = self.in_conv.forward(h);
         let emb = self.emb.forward(emb).unsqueeze(-1).unsqueeze(-1);
         let mut h = if self.scale_shift {
             let halves = emb.chunk(2, 1);
-            (self.out_norm.forward(&h) * (&halves[0] + 1.0) + &halves[1]).silu()
+            silu(self.out_norm.forward(&h) * (&halves[0] + 1.0) + &halves[1])
         } else {
             // In place, because a convolution does not need its output on the way back.
-            self.out_norm.forward(&(h + emb)).silu()
+            let _ = h.g_add_(&emb);
+            silu(self.out_norm.forward(&h))
         };
         if train && self.dropout > 0.0 {
             h = h.dropout(self.dropout, true);
         }
-        let h = self.out_conv.forward(&h);
-        match &self.skip {
-            Some(skip) => skip.forward(x) + h,
-            None => x + h,
-        }
+        let mut h = self.out_conv.forward(&h);
+        let _ = h.g_add_(&self.skip.as_ref().map_or_else(|| x.shallow_clone(), |skip| skip.forward(x)));
+        h
     }
 }
 

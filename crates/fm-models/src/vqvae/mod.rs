@@ -133,7 +133,7 @@ fn residual(p: Path<'_>, cin: i64, cout: i64) -> Residual {
 
 #[derive(Debug)]
 enum Stage {
-    Residual(Residual),
+    Residual(Box<Residual>),
     Down(nn::Conv2D),
     Up(nn::Conv2D),
 }
@@ -181,7 +181,7 @@ fn half(p: Path<'_>, c: &VqVaeConfig, down: bool) -> Half {
     let (mut stages, mut width, inner) = (Vec::new(), widths[0], &p / "stages");
     for (i, next) in widths.iter().enumerate() {
         for _ in 0..c.res_blocks {
-            stages.push(Stage::Residual(residual(&inner / stages.len(), width, *next)));
+            stages.push(Stage::Residual(Box::new(residual(&inner / stages.len(), width, *next))));
             width = *next;
         }
         if i + 1 < widths.len() {
