@@ -93,6 +93,22 @@ fn the_codes_gradient_is_handed_to_the_encoder() {
 }
 
 #[test]
+fn the_loss_is_reconstruction_and_commitment() {
+    let store = nn::VarStore::new(Device::Cpu);
+    let config = VqVaeConfig { image_channels: 1, image_size: [8, 8], commitment: 0.7, ..VqVaeConfig::default() };
+    let model = VqVae::new(&store.root(), &config).unwrap();
+    let x = tensor("x", &[2, 1, 8, 8], 1.0, 0.0);
+    let z = model.encode(&x);
+    let codes = tensor("codes", &[256, 4], 0.5, 0.0);
+    store.variables()["codebook.embed"].shallow_clone().copy_(&codes);
+    let vectors = z.permute([0, 2, 3, 1]).reshape([-1, 1, 4]);
+    let nearest = (vectors - codes.unsqueeze(0)).square().mean_dim(2, false, Kind::Float).amin(1, false);
+    let squares = (model.decode(&z) - &x).square().mean(Kind::Float) + nearest.mean(Kind::Float) * 0.7;
+    let off = (model.loss(&x, false) - squares).abs().double_value(&[]);
+    assert!(off < 1e-6, "{off}");
+}
+
+#[test]
 fn impossible_sizes_name_the_remedy() {
     let default = VqVaeConfig::default;
     let book = CodebookConfig::default;

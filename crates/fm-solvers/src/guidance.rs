@@ -18,7 +18,7 @@ pub struct Unconditional<'a>(pub &'a dyn VelocityModel);
 
 impl RowField<Tensor> for Unconditional<'_> {
     fn velocities(&self, x: &Tensor, t: &[f64], _: &[usize]) -> Tensor {
-        in_kind_of(x, self.0.forward_t(x, &times(x, t), None, false))
+        in_kind_of(x, self.0.forward_t(x, &shared_times(x, t), None, false))
     }
 }
 
@@ -42,7 +42,7 @@ impl RowField<Tensor> for Guided<'_> {
         let whole = rows.len() == self.classes.rows();
         let classes = if whole { self.classes.shallow_clone() } else { self.classes.select_rows(rows) };
         let null = classes.full_like(self.null_class);
-        let at = times(x, t);
+        let at = shared_times(x, t);
         let inside = |t: &f64| (self.interval.0..=self.interval.1).contains(t);
         let scales: Vec<f64> = t.iter().map(|t| if inside(t) { self.scale } else { 1.0 }).collect();
         for (scale, classes) in [(1.0, &classes), (0.0, &null)] {
@@ -50,7 +50,8 @@ impl RowField<Tensor> for Guided<'_> {
                 return in_kind_of(x, self.model.forward_t(x, &at, Some(classes), false));
             }
         }
-        let (doubled, at) = (Tensor::cat(&[x, x], 0), Tensor::cat(&[&at, &at], 0));
+        let at = if at.rows() == 1 { at } else { Tensor::cat(&[&at, &at], 0) };
+        let doubled = Tensor::cat(&[x, x], 0);
         let v = self.model.forward_t(&doubled, &at, Some(&Tensor::cat(&[&classes, &null], 0)), false);
         let halves = in_kind_of(x, v).chunk(2, 0);
         // lerp is u + s (c - u): the formula above in one kernel, and exactly c where s = 1.
@@ -62,6 +63,12 @@ impl RowField<Tensor> for Guided<'_> {
         let column = times(x, &scales).view(shape.as_slice());
         halves[1].lerp_tensor(&halves[0], &column)
     }
+}
+
+/// The time of each row, or one for all where they share it: what a network makes of it is then made once.
+fn shared_times(x: &Tensor, t: &[f64]) -> Tensor {
+    let shared = t.windows(2).all(|pair| pair[0] == pair[1]);
+    times(x, if shared { &t[..t.len().min(1)] } else { t })
 }
 
 /// A value a row, in the precision of the state.
@@ -95,6 +102,33 @@ mod tests {
     fn values(field: &Guided<'_>, t: &[f64], rows: &[usize]) -> Vec<f32> {
         let x = Tensor::zeros([t.len() as i64, 1], (Kind::Float, tch::Device::Cpu));
         Vec::try_from(field.velocities(&x, t, rows).view(-1)).unwrap()
+    }
+
+    /// Predicts each row's time, and says how many times it was given by the sign.
+    #[derive(Debug)]
+    struct Clock;
+
+    impl VelocityModel for Clock {
+        fn forward_t(&self, x: &Tensor, t: &Tensor, _: Option<&Tensor>, _train: bool) -> Tensor {
+            let sign = if t.size() == [1] { -1.0 } else { 1.0 };
+            x.zeros_like() + t.view([-1, 1]) * sign
+        }
+    }
+
+    #[test]
+    fn a_time_that_all_rows_share_is_given_once() {
+        let x = Tensor::zeros([3, 1], (Kind::Float, tch::Device::Cpu));
+        let of =
+            |t: &[f64]| Vec::<f32>::try_from(Unconditional(&Clock).velocities(&x, t, &[0, 1, 2]).view(-1)).unwrap();
+        assert_eq!(of(&[0.25, 0.25, 0.25]), [-0.25, -0.25, -0.25]);
+        assert_eq!(of(&[0.25, 0.25, 0.5]), [0.25, 0.25, 0.5]);
+        let guided = |t: &[f64]| {
+            let classes = Tensor::from_slice(&[0i64, 0, 0]);
+            let field = Guided { model: &Clock, classes, null_class: 1, scale: 2.0, interval: (0.0, 1.0) };
+            Vec::<f32>::try_from(field.velocities(&x, t, &[0, 1, 2]).view(-1)).unwrap()
+        };
+        assert_eq!(guided(&[0.25, 0.25, 0.25]), [-0.25, -0.25, -0.25]);
+        assert_eq!(guided(&[0.25, 0.5, 0.75]), [0.25, 0.5, 0.75]);
     }
 
     #[test]
