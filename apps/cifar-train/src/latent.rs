@@ -39,6 +39,12 @@ impl Autoencoder {
             let config: crate::vqvae::Config = serde_json::from_value(meta.config).with_context(not_one)?;
             (config.model, read_weights(&path, Weights::Raw)?)
         };
+        let held: usize = tensors.values().map(Tensor::numel).sum();
+        ensure!(
+            config.parameters()? / 2 <= held as i64,
+            "{} describes a larger autoencoder than it holds",
+            path.display()
+        );
         let store = nn::VarStore::new(device);
         let model = VqVae::new(&store.root(), &config)?;
         interchange::load(&store, "VQ-VAE", &tensors)?;

@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use fm_app::weights;
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
+use fm_models::interchange::About;
 use fm_train::checkpoint::{Weights, read_weights};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
@@ -56,6 +57,12 @@ fn from_file(path: &Path, part: Option<&str>, set: &[String], device: Device) ->
     let opened = weights::open(path, part, set, device)?;
     let shape = opened.config.data_shape();
     ensure!(shape.len() == 1, "{} is a network for images; use cifar-train", path.display());
+    let whole = |about: &About| !about.program.starts_with("tabular-train") || !about.config.is_null();
+    ensure!(
+        opened.about.as_ref().is_none_or(whole),
+        "{} is a part of a checkpoint, which knows the columns' units; name the checkpoint's directory",
+        path.display()
+    );
     let saved = opened.about.and_then(|about| serde_json::from_value(about.config).ok());
     let Saved { run: mut config, columns } =
         saved.unwrap_or_else(|| Saved { run: Config::default(), columns: Columns::unchanged(shape[0] as usize) });

@@ -86,8 +86,9 @@ impl DitConfig {
         let check = |good, problem: String, remedy| require(good, "DiT", problem, remedy);
         let [height, width] = self.image_size;
         let sizes = [self.image_channels, height, width, self.patch, self.width, self.depth, self.heads];
-        let bounded = sizes.iter().all(|s| (1..=1 << 16).contains(s)) && (0..1 << 31).contains(&self.classes);
-        check(bounded, format!("sizes {sizes:?}"), "give sizes above 0 and below 65536")?;
+        let patch = (1..=64).contains(&self.patch) && self.image_channels <= 1 << 12;
+        let bounded = patch && sizes.iter().all(|s| (1..=1 << 16).contains(s)) && (0..1 << 31).contains(&self.classes);
+        check(bounded, format!("sizes {sizes:?}"), "give sizes above 0 and below 65536, and patches of at most 64")?;
         check(
             height % self.patch == 0 && width % self.patch == 0,
             format!("patch {} does not divide image size {height} x {width}", self.patch),

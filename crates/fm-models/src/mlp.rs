@@ -72,7 +72,8 @@ impl MlpConfig {
 pub(crate) fn check_widths(model: &'static str, dim: i64, widths: &[i64]) -> Result<(), ModelError> {
     let good = |n: &i64| (1..=1 << 20).contains(n);
     let problem = format!("dim {dim} and widths {widths:?}");
-    require(good(&dim) && !widths.is_empty() && widths.iter().all(good), model, problem, "give sizes from 1 to 2^20")
+    let layers = (1..=1024).contains(&widths.len());
+    require(good(&dim) && layers && widths.iter().all(good), model, problem, "give 1 to 1024 sizes from 1 to 2^20")
 }
 
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
-use fm_models::interchange::{self, recognise};
+use fm_models::interchange::{self, About, recognise};
+use fm_models::{ModelConfig, mlp::MlpConfig};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
@@ -67,7 +68,9 @@ fn valid() -> [Vec<u8>; 2] {
         ("net.0.weight".to_owned(), Tensor::ones([2, 2], (Kind::Float, Device::Cpu))),
         ("net.2.weight".to_owned(), Tensor::ones([1, 2], (Kind::Float, Device::Cpu))),
     ]);
-    [interchange::torch(&tensors).unwrap(), interchange::safetensors(&tensors, &Default::default()).unwrap()]
+    let config = MlpConfig { dim: 1, widths: vec![2], ..MlpConfig::default() };
+    let about = About { model: Some(ModelConfig::Mlp(config)), ..About::default() };
+    [interchange::torch(&tensors).unwrap(), interchange::safetensors(&tensors, &about).unwrap()]
 }
 
 #[test]
@@ -154,6 +157,24 @@ fn hostile_safetensors_are_refused_too() {
         format!("{{{},{}}}", entry("net.0.weight", "F32", "[4,4]", 64), entry("net.0.weight", "F32", "[16]", 64));
     assert!(said(&file(&twice, 64)).contains("twice"), "{}", said(&file(&twice, 64)));
     assert!(said(&[&u64::MAX.to_le_bytes()[..], b"{}"].concat()).contains("not valid safetensors"));
+    // Descriptions that do not read, or that name a network far larger than the file, or none.
+    let described = |about: &str| {
+        let about = about.replace('"', "\\\"");
+        said(&file(
+            &format!(
+                r#"{{"__metadata__":{{"flow_matching":"{about}"}},{}}}"#,
+                entry("net.0.weight", "F32", "[4,4]", 64)
+            ),
+            64,
+        ))
+    };
+    assert!(described("{").contains("not valid safetensors"));
+    assert!(described(r#"{"model":{"kind":"gpt"}}"#).contains("its description of itself does not read"));
+    assert!(described(r#"{"model":{"kind":"unet","classes":9223372036854775807}}"#).contains("classes from 0"));
+    assert!(described(r#"{"model":{"kind":"dit","patch":65536,"width":65536}}"#).contains("patches of at most 64"));
+    assert!(
+        described(r#"{"model":{"kind":"unet"}}"#).contains("a unet of these sizes has 35746307 values, they have 16")
+    );
     // Shapes that name a network far larger than the file.
     let tall = r#"{"x_embedder.proj.weight":{"dtype":"F32","shape":[4096,1,1,1],"data_offsets":[0,16384]},
         "final_layer.linear.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[16384,16388]},

@@ -32,7 +32,7 @@ fn no_class_means_the_null_class() {
 #[test]
 fn impossible_sizes_name_the_remedy() {
     for (config, says) in [
-        (ModelConfig::Mlp(MlpConfig { widths: vec![], ..MlpConfig::default() }), "from 1 to 2^20"),
+        (ModelConfig::Mlp(MlpConfig { widths: vec![], ..MlpConfig::default() }), "sizes from 1 to 2^20"),
         (ModelConfig::Mlp(MlpConfig { dim: 0, ..MlpConfig::default() }), "dim 0"),
         (
             ModelConfig::ConcatSquash(ConcatSquashConfig { widths: vec![3, -1], ..ConcatSquashConfig::default() }),

@@ -92,7 +92,8 @@ fn rectangles_pass_and_impossible_sizes_name_the_remedy() {
         (UNetConfig { head_channels: 48, ..default() }, "head_channels 48"),
         (UNetConfig { head_channels: 0, heads: 0, ..default() }, "heads or head_channels above 0"),
         (UNetConfig { head_channels: 0, heads: 3, ..default() }, "heads 3"),
-        (UNetConfig { res_blocks: 1 << 40, ..default() }, "at most 64"),
+        (UNetConfig { res_blocks: 1 << 40, ..default() }, "and at most 64"),
+        (UNetConfig { classes: i64::MAX, ..default() }, "classes from 0"),
     ] {
         let error = ModelConfig::Unet(config).parameters().unwrap_err().to_string();
         assert!(error.contains(says), "{error}");

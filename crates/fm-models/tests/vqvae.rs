@@ -93,6 +93,16 @@ fn the_codes_gradient_is_handed_to_the_encoder() {
 }
 
 #[test]
+fn parameters_are_counted_as_they_are_built() {
+    let default = VqVaeConfig::default;
+    for config in [default(), VqVaeConfig { channel_mult: vec![1, 2, 3], res_blocks: 2, ..default() }] {
+        let store = nn::VarStore::new(Device::Cpu);
+        VqVae::new(&store.root(), &config).unwrap();
+        assert_eq!(config.parameters().unwrap() as usize, fm_models::parameter_count(&store));
+    }
+}
+
+#[test]
 fn the_loss_is_reconstruction_and_commitment() {
     let store = nn::VarStore::new(Device::Cpu);
     let config = VqVaeConfig { image_channels: 1, image_size: [8, 8], commitment: 0.7, ..VqVaeConfig::default() };

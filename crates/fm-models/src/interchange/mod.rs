@@ -82,7 +82,10 @@ pub fn read(path: &Path, part: Option<&str>) -> Result<Weights, InterchangeError
     let file = safetensors::parse(&bytes).map_err(damaged)?;
     let chosen = names::choose(&file.shapes(), part)?;
     let tensors = chosen.tensors(|name| file.tensor(name)).map_err(damaged)?;
-    let about = file.about.and_then(|about| serde_json::from_value(about).ok());
+    let foreign = |e| {
+        damaged(format!("its description of itself does not read ({e}); convert it with the program that wrote it"))
+    };
+    let about = file.about.map(serde_json::from_value).transpose().map_err(foreign)?;
     Ok(Weights { tensors, part: chosen.part, about, modules: Vec::new() })
 }
 

@@ -140,11 +140,10 @@ impl Shapes<'_> {
         let widths: Vec<i64> = channel_mult.iter().map(|m| m * channels).collect();
         let head_channels = if widths.iter().all(|w| w % 64 == 0) { 64 } else { 0 };
         let side = if image_channels == 1 { 28 } else { 32 };
-        let mut assumed = vec![
-            if head_channels > 0 { "head_channels = 64".into() } else { "head_channels = 0, heads = 1".to_owned() },
-            format!("image_size = [{side}, {side}]"),
-            "new_attention_order = false, time.scale = 1, dropout = 0.1".into(),
-        ];
+        let mut assumed = vec![format!("head_channels = {head_channels}")];
+        assumed.extend((head_channels == 0).then(|| "heads = 1".to_owned()));
+        assumed.push(format!("image_size = [{side}, {side}]"));
+        assumed.extend(["new_attention_order = false".to_owned(), "time.scale = 1".to_owned()]);
         let (classes, null_class) = match self.shape::<2>("label_emb.weight") {
             Ok([rows, _]) => self.classes(rows, &mut assumed),
             Err(_) => (0, false),
@@ -182,6 +181,7 @@ impl Shapes<'_> {
         assumed.push(format!("image_size = [{side}, {side}]"));
         // The family always has a null class, unless it was trained without dropping labels.
         let null_class = classes > 1;
+        assumed.extend((classes > 0).then(|| format!("null_class = {null_class}")));
         let config = ModelConfig::Dit(DitConfig {
             image_channels,
             image_size: [side, side],

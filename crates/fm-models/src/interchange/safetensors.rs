@@ -22,7 +22,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, String> {
     if let Some(name) = serde_json::from_slice::<Repeated>(&bytes[8..8 + length]).map_err(|e| damaged(&e))?.0 {
         return Err(format!("it holds {name} twice"));
     }
-    let about = header.metadata().as_ref().and_then(|m| serde_json::from_str(m.get(ABOUT)?).ok());
+    let about = header.metadata().as_ref().and_then(|m| m.get(ABOUT));
+    let about = about.map(|text| serde_json::from_str(text)).transpose().map_err(|e| damaged(&e))?;
     Ok(Parsed { tensors, about })
 }
 

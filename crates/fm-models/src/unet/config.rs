@@ -82,10 +82,12 @@ impl UNetConfig {
     pub(crate) fn validate(&self) -> Result<(), ModelError> {
         let check = |good, problem: String, remedy| require(good, "U-Net", problem, remedy);
         let stages = self.channel_mult.len() as u32;
-        let positive = self.image_channels > 0 && self.channels > 0 && self.res_blocks > 0;
-        check(positive && self.classes >= 0, "a size is not positive".into(), "give sizes above 0")?;
+        let counted = (1..=1 << 16).contains(&self.image_channels) && (0..1 << 31).contains(&self.classes);
+        let given = format!("image_channels {} and classes {}", self.image_channels, self.classes);
+        check(counted, given, "give 1 to 65536 channels, and classes from 0")?;
         check((1..=8).contains(&stages), format!("channel_mult has {stages} entries"), "give between 1 and 8 stages")?;
-        check(self.res_blocks <= 64, format!("res_blocks {}", self.res_blocks), "give at most 64")?;
+        let few = (1..=64).contains(&self.res_blocks);
+        check(few, format!("res_blocks {}", self.res_blocks), "give at least 1 and at most 64")?;
         let bounded = (1..=1 << 16).contains(&self.channels) && self.channel_mult.iter().all(|m| (1..=64).contains(m));
         let size = format!("channels {} and channel_mult {:?}", self.channels, self.channel_mult);
         check(bounded, size, "give at most 65536 channels and multiples from 1 to 64")?;

@@ -89,6 +89,32 @@ impl VqVaeConfig {
         check(rates, given, "choose the decay in [0, 1) and the others from 0")
     }
 
+    /// Trainable values, counted without building anything.
+    ///
+    /// # Errors
+    /// [`ModelError`] for a configuration that cannot be built.
+    pub fn parameters(&self) -> Result<i64, ModelError> {
+        self.validate()?;
+        let conv = |cin: i64, cout: i64| 9 * cin * cout + cout;
+        let residual = |cin: i64, cout: i64| {
+            let skip = if cin == cout { 0 } else { cin * cout + cout };
+            2 * cin + conv(cin, cout) + 2 * cout + conv(cout, cout) + skip
+        };
+        let half = |widths: &[i64], [first, last]: [i64; 2]| {
+            let (mut total, mut width) = (conv(first, widths[0]), widths[0]);
+            for (i, next) in widths.iter().enumerate() {
+                total += residual(width, *next) + (self.res_blocks - 1) * residual(*next, *next);
+                width = *next;
+                total += if i + 1 < widths.len() { conv(width, width) } else { 0 };
+            }
+            total + 2 * width + conv(width, last)
+        };
+        let mut widths: Vec<i64> = self.channel_mult.iter().map(|m| m * self.channels).collect();
+        let down = half(&widths, [self.image_channels, self.codebook.dim]);
+        widths.reverse();
+        Ok(down + half(&widths, [self.codebook.dim, self.image_channels]))
+    }
+
     /// The size is divided by this.
     fn factor(&self) -> i64 {
         1 << (self.channel_mult.len().max(1) - 1)
