@@ -119,7 +119,7 @@ pub(crate) struct TrainArgs {
     /// Go on from the newest good checkpoint of --out, with its configuration.
     #[arg(long, conflicts_with_all = ["preset", "config"])]
     pub(crate) resume: bool,
-    /// Compute a block's activations again on the way back instead of keeping them: less memory, about a third more time.
+    /// Compute a block's activations again on the way back instead of keeping them: less memory, more time.
     #[arg(long, value_name = "BOOL")]
     pub(crate) checkpoint_activations: Option<bool>,
     /// Lay the U-Net's activations out with their channels last, which suits convolutions on GPUs. The result is the same.

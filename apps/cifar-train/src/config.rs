@@ -75,6 +75,10 @@ impl Config {
         let mut config = Self::lay_over(presets::preset(&named)?, file)?;
         config.preset = named;
         config.apply(args);
+        ensure!(
+            args.channels_last != Some(true) || matches!(config.model, ModelConfig::Unet(_)),
+            "--channels-last is for the U-Net; a transformer has no convolutions to speak of"
+        );
         Ok(config)
     }
 

@@ -14,10 +14,14 @@ pub(crate) fn describe(config: &Config, set: &ImageSet, parameters: usize, devic
     } else {
         "unconditional".into()
     };
+    let latent = match config.latent.as_str() {
+        "" => String::new(),
+        autoencoder => format!(", in the latent space of {autoencoder} (times {:.4})", config.latent_scale),
+    };
     let epochs = config.steps as f64 * config.batch_size as f64 / set.len() as f64;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let lines = [
-        ("data", format!("{}: {} images {:?}, {classes}", config.data, set.len(), set.shape)),
+        ("data", format!("{}: {} images {:?}, {classes}{latent}", config.data, set.len(), set.shape)),
         (
             "model",
             format!(

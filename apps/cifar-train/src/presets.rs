@@ -179,3 +179,22 @@ pub(crate) fn other_model(preset: &str, kind: ModelKind) -> ModelConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counted by torchcfm's `UNetModel` and published for the others; without classes.
+    #[test]
+    fn presets_have_the_sizes_that_they_name() {
+        for (name, count) in [("cifar10-unet", 35_746_307), ("guide", 59_721_283)] {
+            assert_eq!(preset(name).unwrap().model.parameters().unwrap(), count, "{name}");
+        }
+        for name in NAMES {
+            let config = preset(name).unwrap();
+            assert_eq!(config.preset, name);
+            config.validate().unwrap();
+            config.model.parameters().unwrap();
+        }
+    }
+}

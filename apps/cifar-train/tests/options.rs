@@ -66,6 +66,32 @@ fn every_training_option_runs_and_is_recorded() {
     }
 }
 
+/// Ways to compute the same: the losses of a few steps agree.
+#[test]
+fn memory_can_be_saved_and_laid_out_otherwise_with_the_same_losses() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = tiny_config(dir.path());
+    // Dropout draws otherwise when blocks are seeded one by one.
+    std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + "dropout = 0.0\n").unwrap();
+    let losses = |flags: &str, name: &str| {
+        let run = dir.path().join(name);
+        let plain = "--model unet --steps 4 --log-every 1 --lr 0.003 --warmup-steps 0";
+        succeed(&format!("train --config {config} {plain} {flags} --out {}", run.display()));
+        losses(&run)
+    };
+    let plain = losses("", "plain");
+    for flags in ["--checkpoint-activations true", "--channels-last true"] {
+        let other = losses(flags, flags.split(' ').next().unwrap());
+        assert!(plain.iter().zip(&other).all(|(a, b)| (a / b - 1.0).abs() < 1e-4), "{flags}: {plain:?} {other:?}");
+    }
+    let out = dir.path().join("dit").display().to_string();
+    assert!(
+        common::fail(&format!("train --preset cifar10-dit --channels-last true --out {out}")).contains("for the U-Net")
+    );
+    let plan = succeed(&format!("train --preset guide --data digits --image-size 8 --dry-run --out {out}"));
+    assert!(plan.contains("parameters"), "{plan}");
+}
+
 #[test]
 fn every_solver_counts_what_it_evaluates_and_they_agree() {
     let dir = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 fn outputs_and_gradients_equal_torchcfms_in_every_variant() {
     let reference: Value = serde_json::from_str(include_str!("reference/unet.json")).unwrap();
     let cases = reference.as_object().unwrap();
-    assert_eq!(cases.len(), 9);
+    assert_eq!(cases.len(), 10);
     for (name, case) in cases {
         compare(name, case, Some("unet"), 1e-5);
     }

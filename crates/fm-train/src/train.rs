@@ -67,7 +67,7 @@ pub struct TrainOptions {
     pub schedule: Schedule,
     /// Seeds times and what libtorch draws (dropout).
     pub seed: u64,
-    /// Whether blocks compute their activations again on the way back instead of keeping them: less memory, about a third more time.
+    /// Whether blocks compute their activations again on the way back instead of keeping them: less memory, more time.
     pub checkpoint_activations: bool,
     /// The loss that no network can avoid, where it is known; the log then shows the excess over it.
     pub irreducible: Option<f64>,
