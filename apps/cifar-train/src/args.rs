@@ -65,6 +65,9 @@ pub(crate) struct TrainArgs {
     /// The network. Another kind than the preset's comes in that kind's size for the preset.
     #[arg(long)]
     pub(crate) model: Option<ModelKind>,
+    /// A transformer of a published size and patch: S/2, B/4, L/2, XL/8, ...
+    #[arg(long, value_name = "SIZE/PATCH", conflicts_with = "model")]
+    pub(crate) dit: Option<String>,
     /// Learn classes too, so that one can be asked for. Without the flag: as the preset says.
     #[arg(long, value_name = "BOOL")]
     pub(crate) conditional: Option<bool>,

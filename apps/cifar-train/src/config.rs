@@ -2,11 +2,12 @@
 
 use crate::args::{ModelKind, TrainArgs};
 use crate::presets;
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use fm_app::flow::{FlowConfig, set};
 use fm_app::settings;
 use fm_app::solvers::SolverName;
 use fm_models::ModelConfig;
+use fm_models::dit::DitConfig;
 use fm_train::adamw::AdamWConfig;
 use fm_train::flat::Precision;
 use fm_train::schedule::Decay;
@@ -75,6 +76,11 @@ impl Config {
         let mut config = Self::lay_over(presets::preset(&named)?, file)?;
         config.preset = named;
         config.apply(args);
+        if let Some(name) = &args.dit {
+            let sizes = "S, B, L or XL with a patch from 1 to 8, as in S/2";
+            config.model =
+                ModelConfig::Dit(DitConfig::named(name).with_context(|| format!("--dit {name}: give {sizes}"))?);
+        }
         ensure!(
             args.channels_last != Some(true) || matches!(config.model, ModelConfig::Unet(_)),
             "--channels-last is for the U-Net; a transformer has no convolutions to speak of"

@@ -52,14 +52,13 @@ impl Autoencoder {
     }
 
     /// The copy that a run keeps.
-    pub(crate) fn save(&self, path: &Path) -> anyhow::Result<()> {
+    pub(crate) fn bytes(&self) -> anyhow::Result<Vec<u8>> {
         let about = About {
             program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
             config: serde_json::to_value(self.model.config())?,
             ..About::default()
         };
-        let bytes = interchange::safetensors(&interchange::named(&self.store), &about)?;
-        Ok(fm_train::files::write(path, &bytes)?)
+        Ok(interchange::safetensors(&interchange::named(&self.store), &about)?)
     }
 
     pub(crate) fn config(&self) -> &VqVaeConfig {

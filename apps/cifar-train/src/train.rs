@@ -69,10 +69,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             least.value, least.standard_error
         );
     }
-    if let Some(autoencoder) = &autoencoder {
-        std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-        autoencoder.save(&out.join(latent::FILE))?;
-    }
+    let copy = |a: &Autoencoder| Ok::<_, anyhow::Error>((latent::FILE, a.bytes()?));
     let row_shape: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
     let params = FlatParams::new(&store, config.precision);
     let state = TrainState::new(params, config.optimizer, config.ema_decay, objective.loss_aware_bins);
@@ -80,6 +77,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         resume: args.resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
         info: info(&config, &set, &row_shape)?,
+        files: autoencoder.iter().map(copy).collect::<Result<_, _>>()?,
         options: TrainOptions { irreducible: least.map(|l| l.value), ..options(&config) },
         cadence: Cadence {
             save_every: config.save_every,

@@ -214,6 +214,7 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
             model: serde_json::Value::Null,
             config: serde_json::to_value(config)?,
         },
+        files: Vec::new(),
         options: TrainOptions {
             steps: config.steps,
             workers: config.num_workers,

@@ -169,7 +169,15 @@ fn a_network_learns_in_the_latent_space_of_an_autoencoder() {
     succeed(&format!(
         "train --config {d}/latent.toml --latent {d}/vq --steps 3 --batch-size 8 --sample-every 3 --out {d}/run"
     ));
-    // The run keeps what it needs.
+    // The run keeps what it needs, and no other run that is begun there by mistake takes it away.
+    let kept = || read(dir.path().join("run/autoencoder.safetensors"));
+    let before = kept();
+    succeed(&format!("vqvae --steps 2 --batch-size 16 --codes 32 --seed 9 --sample-every 0 --out {d}/other"));
+    assert!(
+        fail(&format!("train --config {d}/latent.toml --latent {d}/other --steps 3 --out {d}/run"))
+            .contains("already holds a run")
+    );
+    assert!(kept() == before);
     std::fs::remove_dir_all(dir.path().join("vq")).unwrap();
     succeed(&format!("train --resume --steps 4 --sample-every 0 --out {d}/run"));
     succeed(&format!(

@@ -88,6 +88,9 @@ fn memory_can_be_saved_and_laid_out_otherwise_with_the_same_losses() {
     assert!(
         common::fail(&format!("train --preset cifar10-dit --channels-last true --out {out}")).contains("for the U-Net")
     );
+    let sized = succeed(&format!("train --dit S/4 --data digits --dry-run --out {out}"));
+    assert!(sized.contains("dit, 32"), "{sized}");
+    assert!(common::fail(&format!("train --dit M/2 --out {out}")).contains("S, B, L or XL"));
     let plan = succeed(&format!("train --preset guide --data digits --image-size 8 --dry-run --out {out}"));
     assert!(plan.contains("parameters"), "{plan}");
 }

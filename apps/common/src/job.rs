@@ -28,6 +28,8 @@ pub struct Job {
     pub config_toml: String,
     /// What checkpoints say about the run.
     pub info: RunInfo,
+    /// What else the run keeps, by name: the autoencoder of a latent space, say.
+    pub files: Vec<(&'static str, Vec<u8>)>,
     /// The fixed part of the loop.
     pub options: TrainOptions,
     /// How often to save and draw.
@@ -58,6 +60,7 @@ impl Job {
             run.rewind(log, state.step)?;
         }
         fm_train::files::write(&run.join("config.toml"), self.config_toml.as_bytes())?;
+        self.files.iter().try_for_each(|(name, bytes)| fm_train::files::write(&run.join(name), bytes))?;
 
         let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
         let interrupted = interrupt_flag()?;

@@ -79,6 +79,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             model: serde_json::to_value(&network)?,
             config: serde_json::to_value(&saved)?,
         },
+        files: Vec::new(),
         options: TrainOptions {
             steps: config.steps,
             workers: 1,

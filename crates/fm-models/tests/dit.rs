@@ -62,6 +62,31 @@ fn parameter_counts_are_the_published_ones() {
     assert_eq!(["T/2", "S/9", "S", "S/x"].map(DitConfig::named), [None, None, None, None]);
 }
 
+/// The published initialisation: Xavier for weights, N(0, .02) for the embeddings of time and class, zero for what modulates and puts out.
+#[test]
+fn weights_start_as_published() {
+    let config = DitConfig { depth: 1, width: 128, heads: 2, classes: 500, null_class: true, ..DitConfig::default() };
+    let (store, _) = build(&ModelConfig::Dit(config));
+    let variables = store.variables();
+    let deviation = |name: &str| variables[name].std(true).double_value(&[]);
+    let xavier = |fan_in: f64, out: f64| (2.0 / (fan_in + out)).sqrt();
+    for (name, want) in [
+        ("blocks.0.attn.qkv.weight", xavier(128.0, 384.0)),
+        ("blocks.0.mlp.fc1.weight", xavier(128.0, 512.0)),
+        ("x_embedder.proj.weight", xavier(12.0, 128.0)),
+        ("t_embedder.mlp.0.weight", 0.02),
+        ("t_embedder.mlp.2.weight", 0.02),
+        ("y_embedder.embedding_table.weight", 0.02),
+    ] {
+        assert!((deviation(name) / want - 1.0).abs() < 0.05, "{name}: {} against {want}", deviation(name));
+    }
+    for name in ["blocks.0.adaLN_modulation.1", "final_layer.adaLN_modulation.1", "final_layer.linear"] {
+        assert_eq!(variables[&format!("{name}.weight")].abs().max().double_value(&[]), 0.0);
+    }
+    let biases = variables.iter().filter(|(name, _)| name.ends_with("bias"));
+    assert!(biases.into_iter().all(|(_, bias)| bias.abs().max().double_value(&[]) == 0.0));
+}
+
 #[test]
 fn a_fresh_network_predicts_zero_and_impossible_sizes_name_the_remedy() {
     let small = DitConfig { width: 32, depth: 1, heads: 2, ..DitConfig::default() };
