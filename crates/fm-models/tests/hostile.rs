@@ -108,6 +108,10 @@ fn each_hostile_file_is_refused_in_words() {
     assert!(pickled(b"\x80\x02\xff").contains("unknown instruction 0xff at byte 2"));
     assert!(pickled(b"\x80\x02X\xff\xff\xff\x7fabc").contains("ends early"));
     assert!(pickled(b"\x80\x02t").contains("lacks a mark"));
+    assert!(
+        pickled(&[b"\x80\x02".as_slice(), &vec![b')'; 3_000_000], b"."].concat())
+            .contains("more values than weights need")
+    );
     // A dictionary that holds itself, and one that doubles at every level.
     assert!(pickled(b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.").contains("nested too deeply"));
     let mut doubling = b"\x80\x02}q\x00X\x01\x00\x00\x00aNs".to_vec();

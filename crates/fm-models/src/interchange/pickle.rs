@@ -87,6 +87,10 @@ fn is_harmless(global: &str) -> bool {
     NAMES.contains(&global) || MODULES.iter().any(|module| global.starts_with(module))
 }
 
+/// Values of a tree. A value can be one byte in a file and takes some fifty here, so their number is bounded too; a network of a thousand
+/// tensors has some ten thousand.
+const MOST: usize = 2_000_000;
+
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -140,6 +144,9 @@ impl Machine<'_> {
     }
 
     fn push(&mut self, value: Value) -> Result<(), String> {
+        if self.tree.values.len() >= MOST {
+            return Err("its pickle holds more values than weights need; save only the state_dict".into());
+        }
         self.tree.values.push(value);
         self.stack.push(self.tree.values.len() - 1);
         Ok(())
