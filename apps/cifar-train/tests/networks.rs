@@ -145,7 +145,10 @@ fn a_run_is_exported_whole_and_runs_from_the_file() {
         succeed(&format!("sample --checkpoint {from} --num-samples 3 --num-steps 4 --out {d}/s.png --npy {d}/s.npy"));
         read_npy::<_, Array4<f32>>(dir.path().join("s.npy")).unwrap()
     };
-    assert_eq!(pixels(&run.display().to_string()), pixels(&format!("{d}/run.safetensors")));
+    // The same weights lie elsewhere in memory, which kernels may round by.
+    let (here, there) = (pixels(&run.display().to_string()), pixels(&format!("{d}/run.safetensors")));
+    let off = (&here - &there).iter().fold(0f32, |most, d| most.max(d.abs()));
+    assert!(off < 1e-5, "{off}");
 }
 
 #[test]

@@ -347,3 +347,25 @@ impl Machine<'_> {
         self.push(if fits { Value::Int(value) } else { Value::Other })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_texts_are_pythons() {
+        // pickle.dumps(v, 2) for each v
+        for (bytes, want) in [
+            (b"\x80\x02K\x07.".as_slice(), Value::Int(7)),
+            (b"\x80\x02M\x00\x01.", Value::Int(256)),
+            (b"\x80\x02J\xff\xff\xff\xff.", Value::Int(-1)),
+            (b"\x80\x02\x8a\x05\x00\x00\x00\x00\x01.", Value::Int(1 << 32)),
+            (b"\x80\x02\x8a\x05\x00\x00\x00\x00\xff.", Value::Int(-(1 << 32))),
+            (b"\x80\x02X\x02\x00\x00\x00abq\x00.", Value::Text("ab".into())),
+            (b"\x80\x02G?\xf0\x00\x00\x00\x00\x00\x00.", Value::Other),
+        ] {
+            let tree = parse(bytes).unwrap();
+            assert_eq!(tree.get(tree.root), &want);
+        }
+    }
+}
