@@ -165,3 +165,35 @@ pub(crate) fn copy_of(checkpoint: &Path) -> anyhow::Result<PathBuf> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latents_have_deviation_one_and_decode_to_what_they_were() {
+        let mut set = fm_data::digits::load();
+        (set.pixels, set.labels) = (set.pixels[..40 * 64].to_vec(), set.labels[..40].to_vec());
+        let store = nn::VarStore::new(Device::Cpu);
+        let config = VqVaeConfig { image_channels: 1, image_size: [8, 8], ..VqVaeConfig::default() };
+        let model = VqVae::new(&store.root(), &config).unwrap();
+        let autoencoder = Autoencoder { model, store };
+        let raw = autoencoder.encode(&set, false).unwrap();
+        // Codes among the vectors, so that the scale decides which is nearest.
+        let vectors = Tensor::from_slice(raw.as_slice().unwrap()).view([40, 4, 16]).permute([0, 2, 1]).reshape([-1, 4]);
+        autoencoder.store.variables()["codebook.embed"].shallow_clone().copy_(&vectors.narrow(0, 0, 256));
+        let mut scale = 0.0;
+        let latents = Latents::of(&autoencoder, &set, true, &mut scale).unwrap();
+        let spread = fm_core::source::deviation(latents.plain.iter().map(|v| f64::from(*v)));
+        assert!((spread - 1.0).abs() < 1e-5 && (scale - 1.0).abs() > 0.1, "{spread} {scale}");
+        let there = autoencoder.decode(raw.as_slice().unwrap()).unwrap();
+        let back = to_pixels(Some(&autoencoder), scale, latents.plain.iter().copied().collect()).unwrap();
+        let same = there.iter().zip(&back).filter(|(a, b)| (*a - *b).abs() < 1e-4).count();
+        assert!(same as f64 > 0.98 * there.len() as f64, "{same} of {}", there.len());
+        let mut row = vec![0.0; 64];
+        latents.write(3, true, &mut row);
+        assert_eq!(row, latents.mirrored.as_ref().unwrap().row(3).to_vec());
+        latents.write(3, false, &mut row);
+        assert_eq!(row, latents.plain.row(3).to_vec());
+    }
+}

@@ -54,6 +54,16 @@ fn dead_codes_are_moved_to_vectors_of_the_batch_and_usage_counts() {
         book.update(&z, &book.nearest(&z));
     }
     assert!(!far(&book));
+    // A revived code is given time: it stays where it is put for a while, chosen or not.
+    let fresh =
+        Codebook::new(&(store.root() / "fresh"), &CodebookConfig { codes: 4, dim: 2, ..CodebookConfig::default() });
+    fresh.update(&z, &fresh.nearest(&z));
+    let numbers = Tensor::from_slice(&[0i64, 1, 2, 3]);
+    let placed = fresh.look_up(&numbers);
+    let nowhere = Tensor::from_slice2(&[[9f32, 9.0]]);
+    fresh.update(&nowhere, &Tensor::from_slice(&[0i64]));
+    let moved = (fresh.look_up(&numbers) - placed).abs().narrow(0, 1, 3).max().double_value(&[]);
+    assert!(moved < 1e-3, "moved by {moved}");
     let (share, perplexity) = book.usage(&Tensor::from_slice(&[0i64, 0, 2, 2]));
     assert!((share - 0.5).abs() < 1e-12 && (perplexity - 2.0).abs() < 1e-12);
 }
