@@ -112,8 +112,14 @@ fn weights_are_converted_there_and_back() {
         succeed(&format!("sample --checkpoint {d}/again.safetensors --num-samples 2 --num-steps 2 --out {d}/a.png"));
     assert!(said.contains("again.safetensors") && said.contains("NFE 2"), "{said}");
 
+    // Networks for points are converted too.
+    let moons = root().join("crates/fm-models/tests/reference/flow-weights/gaussian-moons__vp_flow_v1.pt");
+    let said = succeed(&format!("convert {} {d}/moons.safetensors", moons.display()));
+    assert!(said.contains("selu") && said.contains("8706 parameters"), "{said}");
+
     for (words, says) in [
         (format!("convert {d}/theirs.pt {d}/x.bin"), "names no format"),
+        (format!("convert {d}/again.safetensors {d}/x.pt --path linear"), "says trigonometric; drop --path linear"),
         (format!("convert {d}/theirs.pt {d}/x.pt --set heads=5"), "do not divide every width"),
         (format!("convert {d}/theirs.pt {d}/x.pt --set haeds=4"), "did you mean 'model.heads'"),
         (format!("convert {d}/theirs.pt {d}/x.pt --set channels=64"), "values, they have"),
