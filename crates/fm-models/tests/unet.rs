@@ -67,7 +67,7 @@ fn a_fresh_network_predicts_zero_and_starts_as_pytorch_does() {
         let bound = 1.0 / f64::sqrt(fan_in);
         assert!(w.abs().max().double_value(&[]) <= bound);
         let spread = &store.variables()["label_emb.weight"].std(true).double_value(&[]);
-        assert!((spread - 1.0).abs() < 0.05, "torch.nn.Embedding is standard normal, this is {spread}");
+        assert!((spread - 1.0).abs() < 0.1, "torch.nn.Embedding is standard normal, this is {spread}");
         let deviation = w.std(true).double_value(&[]) / (bound / f64::sqrt(3.0));
         assert!((deviation - 1.0).abs() < 0.1, "{name}: {deviation}");
     }
