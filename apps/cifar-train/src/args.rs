@@ -5,6 +5,7 @@ use fm_app::flow::FlowArgs;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
+use fm_app::weights::FileArgs;
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
 use fm_train::flat::Precision;
@@ -174,15 +175,11 @@ pub(crate) struct From {
 /// Which weights, and where they are used.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
-    /// Use the weights as trained instead of their average.
-    #[arg(long)]
+    /// Use the weights as trained instead of their average; of a file, choose them with --part.
+    #[arg(long, conflicts_with = "part")]
     pub(crate) raw_weights: bool,
-    /// Which of a file's sets of weights to take: ema_model, say.
-    #[arg(long, value_name = "NAME", conflicts_with = "raw_weights")]
-    pub(crate) part: Option<String>,
-    /// A setting of the network that a file of weights does not tell: heads=4, say. May be given again.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         bail!("{} names no format: end it in .safetensors or .pt", args.output.display());
     }
     let Found { tensors, model, mut about, name } =
-        if weights::is_file(&args.input) { from_file(&args.input, &args.which)? } else { from_run(args)? };
+        if args.input.is_file() { from_file(&args.input, &args.which)? } else { from_run(args)? };
     for (slot, given, what) in [
         (&mut about.path, args.path.map(|p| p.to_string()), "--path"),
         (&mut about.prediction, args.prediction.map(|p| p.to_string()), "--prediction"),
@@ -59,11 +59,9 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn from_file(path: &Path, which: &Which) -> anyhow::Result<Found> {
-    let part = if which.raw_weights { Some("net_model") } else { which.part.as_deref() };
+    ensure!(!which.raw_weights, "--raw-weights is for runs; choose a file's weights with --part NAME");
     let device = fm_app::device::select(&which.device)?;
-    let Opened { about, config, part, store, .. } = weights::open(path, part, &which.set, device)?;
-    let part = if part.is_empty() { String::new() } else { format!(" ({part})") };
-    let name = format!("weights of {}{part}", path.display());
+    let Opened { about, config, name, store, .. } = weights::open(path, &which.file, device)?;
     Ok(Found { tensors: interchange::named(&store), model: config, about: about.unwrap_or_default(), name })
 }
 

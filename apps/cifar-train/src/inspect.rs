@@ -7,7 +7,7 @@ use fm_train::run_dir::latest_checkpoint;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    if fm_app::weights::is_file(&args.path) {
+    if args.path.is_file() {
         return file(args);
     }
     let (path, meta, damaged) = latest_checkpoint(&args.path)?;

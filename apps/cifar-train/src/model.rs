@@ -14,6 +14,7 @@ use fm_models::interchange::About;
 use fm_train::checkpoint::{self, DataMeta, Weights};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tch::{Device, nn};
 
@@ -42,10 +43,10 @@ pub(crate) fn load(from: &From) -> anyhow::Result<Loaded> {
 /// `exact` reads the weights in f32, whatever precision the network was trained in.
 pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Loaded> {
     let device = fm_app::device::select(&which.device)?;
-    if weights::is_file(path) {
+    if path.is_file() {
         return from_file(path, which, device);
     }
-    ensure!(which.part.is_none() && which.set.is_empty(), "--part and --set are for files of weights; this is a run");
+    which.file.refuse()?;
     let (path, meta, damaged) = latest_checkpoint(path)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
     let mut config: Config = serde_json::from_value(meta.config)
@@ -77,22 +78,26 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
 
 /// A file of ours says what it was trained for; another's network is taken for a velocity along the linear path, of images in [-1, 1].
 fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loaded> {
-    let part = if which.raw_weights { Some("net_model") } else { which.part.as_deref() };
-    let mut opened = weights::open(path, part, &which.set, device)?;
+    ensure!(!which.raw_weights, "--raw-weights is for runs; choose a file's weights with --part NAME");
+    let mut opened = weights::open(path, &which.file, device)?;
     let shape = opened.config.data_shape();
     ensure!(shape.len() == 3, "{} is a network for points; use tabular-train", path.display());
     let About { config, data, step, ema_decay, path: along, prediction, .. } = opened.about.take().unwrap_or_default();
-    let mut config = match serde_json::from_value(config) {
-        Ok(config) => config,
-        Err(_) => trained_for(presets::preset("cifar10-unet")?, &along, &prediction)?,
+    let foreign = || format!("{} was not written by cifar-train", path.display());
+    let mut config = match config {
+        Value::Null => trained_for(presets::preset("cifar10-unet")?, &along, &prediction)?,
+        config => serde_json::from_value(config).with_context(foreign)?,
     };
     config.model = opened.config.clone();
-    let data = serde_json::from_value(data).unwrap_or_else(|_| pixels(shape.clone(), config.model.classes()));
+    let data = match data {
+        Value::Null => pixels(shape.clone(), config.model.classes()),
+        data => serde_json::from_value(data).with_context(foreign)?,
+    };
     let source = data::open_source(&mut config, shape.iter().product::<i64>() as usize, || 0.0)?;
-    let part = if opened.part.is_empty() { String::new() } else { format!(" ({})", opened.part) };
-    let weights = format!("weights of {}{part}", path.display());
+    // As a run's weights lie in memory, so that both round alike.
+    FlatParams::new(&opened.store, config.precision);
     let autoencoder = open_autoencoder(&config, path, device)?;
-    let (path, Opened { model, store, .. }) = (path.to_path_buf(), opened);
+    let (path, Opened { model, store, name: weights, .. }) = (path.to_path_buf(), opened);
     Ok(Loaded { path, config, data, source, autoencoder, model, device, store, step, ema_decay, weights })
 }
 

@@ -61,7 +61,7 @@ fn deviation(case: &Value, source: &str, dir: &Path) -> f64 {
 
 const INTRODUCTION: &str = "# Networks for images\n\n\
     Every variant, written by a test (`cargo xtask test -- -p cifar-train --test networks`, with `UPDATE_DOCS=1` to rewrite it): weights that\n\
-    Python computed too go into a file, and the velocities that `cifar-train velocity` prints for them are compared with the recorded\n\
+    Python computed too go into a file, and the velocities that `cifar-train velocity` writes for them are compared with the recorded\n\
     ones, at several times and batch sizes. Keys are those of `[model]` in a configuration file, and of `--set`. Gradients are compared in\n\
     `crates/fm-models/tests`, full-size networks and the way back (`load_state_dict(strict=True)`) in `crates/fm-models/tests/peers.rs`.\n\n\
     | network | keys | outside reference |\n|---|---|---|\n";
@@ -151,10 +151,13 @@ fn a_run_is_exported_whole_and_runs_from_the_file() {
         succeed(&format!("sample --checkpoint {from} --num-samples 3 --num-steps 4 --out {d}/s.png --npy {d}/s.npy"));
         read_npy::<_, Array4<f32>>(dir.path().join("s.npy")).unwrap()
     };
-    // The same weights lie elsewhere in memory, which kernels may round by.
-    let (here, there) = (pixels(&run.display().to_string()), pixels(&format!("{d}/run.safetensors")));
-    let off = (&here - &there).iter().fold(0f32, |most, d| most.max(d.abs()));
-    assert!(off < 1e-5, "{off}");
+    assert_eq!(pixels(&run.display().to_string()), pixels(&format!("{d}/run.safetensors")));
+    assert!(
+        fail(&format!("sample --checkpoint {d}/run.safetensors --raw-weights --out {d}/s.png")).contains("--part NAME")
+    );
+    assert!(
+        fail(&format!("sample --checkpoint {} --part ema --out {d}/s.png", run.display())).contains("this is a run")
+    );
 }
 
 #[test]

@@ -17,26 +17,40 @@ pub struct Opened {
     pub about: Option<About>,
     /// The network's configuration.
     pub config: ModelConfig,
-    /// Which part of the file the weights are; empty for the whole.
-    pub part: String,
+    /// Which weights these are, in words.
+    pub name: String,
     /// Holds the weights.
     pub store: VarStore,
     /// The network.
     pub model: Box<dyn VelocityModel>,
 }
 
-/// Whether a path is a file of weights rather than a run.
-pub fn is_file(path: &Path) -> bool {
-    path.is_file()
+/// What a file of weights does not tell by itself.
+#[derive(Debug, Default, clap::Args)]
+pub struct FileArgs {
+    /// Which of a file's sets of weights to take: ema_model, say.
+    #[arg(long, value_name = "NAME")]
+    pub part: Option<String>,
+    /// A setting of the network that a file of weights does not tell: heads=4, say. May be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
-/// Reads a file of weights and builds its network. `part` chooses one of several sets of weights; `settings` are `key=value` over what was
-/// recognised. What had to be assumed is said on standard error.
+impl FileArgs {
+    /// # Errors
+    /// When something is asked for that only files of weights have.
+    pub fn refuse(&self) -> anyhow::Result<()> {
+        ensure!(self.part.is_none() && self.set.is_empty(), "--part and --set are for files of weights; this is a run");
+        Ok(())
+    }
+}
+
+/// Reads a file of weights and builds its network. What had to be assumed is said on standard error.
 ///
 /// # Errors
 /// Everything that is wrong with the file, an unknown key, and weights that do not fit.
-pub fn open(path: &Path, part: Option<&str>, settings: &[String], device: Device) -> anyhow::Result<Opened> {
-    let weights = interchange::read(path, part)?;
+pub fn open(path: &Path, args: &FileArgs, device: Device) -> anyhow::Result<Opened> {
+    let (weights, settings) = (interchange::read(path, args.part.as_deref())?, &args.set);
     let Recognised { config, assumed } = interchange::recognise(&weights)?;
     let given = |assumption: &&String| !settings.iter().any(|s| s.split('=').next() == assumption.split(' ').next());
     let open: Vec<&str> = assumed.iter().filter(given).map(String::as_str).collect();
@@ -49,7 +63,9 @@ pub fn open(path: &Path, part: Option<&str>, settings: &[String], device: Device
     let model = config.build(&store.root())?;
     interchange::load(&store, config.kind(), &weights.tensors)
         .with_context(|| format!("{} does not fit", path.display()))?;
-    Ok(Opened { about: weights.about, config, part: weights.part, store, model })
+    let part = if weights.part.is_empty() { String::new() } else { format!(" ({})", weights.part) };
+    let name = format!("weights of {}{part}", path.display());
+    Ok(Opened { about: weights.about, config, name, store, model })
 }
 
 /// Lays `key=value` settings over a configuration; values are TOML.

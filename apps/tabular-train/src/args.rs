@@ -7,6 +7,7 @@ use fm_app::likelihood::LikelihoodArgs;
 use fm_app::models::TableModel;
 use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
+use fm_app::weights::FileArgs;
 use fm_core::path::PathKind;
 use fm_ot::cost::Metric;
 use fm_ot::pairs::Pairs;
@@ -92,12 +93,8 @@ pub(crate) struct SampleArgs {
     /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: PathBuf,
-    /// Which of a file's sets of weights to take: ema_model, say.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) part: Option<String>,
-    /// A setting of the network that a file of weights does not tell; may be given again.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
     /// How many rows.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     pub(crate) num_samples: usize,
@@ -123,6 +120,8 @@ pub(crate) struct LikelihoodOf {
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
+    pub(crate) file: FileArgs,
+    #[command(flatten)]
     pub(crate) how: LikelihoodArgs,
     /// Where the log-densities go, one a line.
     #[arg(long, value_name = "FILE.csv")]
@@ -140,12 +139,8 @@ pub(crate) struct VelocityArgs {
     /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: PathBuf,
-    /// Which of a file's sets of weights to take: ema_model, say.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) part: Option<String>,
-    /// A setting of the network that a file of weights does not tell; may be given again.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
     /// Where the velocities go, a row each.
     #[arg(long, value_name = "FILE.csv")]
     pub(crate) out: PathBuf,

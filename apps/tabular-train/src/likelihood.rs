@@ -10,7 +10,7 @@ use fm_solvers::guidance::Unconditional;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
-    let loaded = load(&args.checkpoint, None, &[], &args.device)?;
+    let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     let mut table = points::csv(&args.rows)?;
     let (rows, dim) = table.dim();
     ensure!(dim == loaded.dim(), "{} has {dim} columns; the model has {}", args.rows.display(), loaded.dim());

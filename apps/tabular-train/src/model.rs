@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::table::{Columns, open_source};
 use crate::train::Saved;
 use anyhow::{Context, ensure};
-use fm_app::weights;
+use fm_app::weights::{self, FileArgs};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_models::interchange::About;
@@ -32,12 +32,12 @@ impl Loaded {
 }
 
 /// The averaged weights of a checkpoint, or of the newest good one of a run; or a file of weights.
-pub(crate) fn load(checkpoint: &Path, part: Option<&str>, set: &[String], device: &str) -> anyhow::Result<Loaded> {
+pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::Result<Loaded> {
     let device = fm_app::device::select(device)?;
-    if weights::is_file(checkpoint) {
-        return from_file(checkpoint, part, set, device);
+    if checkpoint.is_file() {
+        return from_file(checkpoint, file, device);
     }
-    ensure!(part.is_none() && set.is_empty(), "--part and --set are for files of weights; this is a run");
+    file.refuse()?;
     let (path, meta, damaged) = latest_checkpoint(checkpoint)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
     let saved: Saved = serde_json::from_value(meta.config)
@@ -53,8 +53,8 @@ pub(crate) fn load(checkpoint: &Path, part: Option<&str>, set: &[String], device
 }
 
 /// A file of ours says what it was trained for; another's network is taken for a velocity along the linear path, in the data's own units.
-fn from_file(path: &Path, part: Option<&str>, set: &[String], device: Device) -> anyhow::Result<Loaded> {
-    let opened = weights::open(path, part, set, device)?;
+fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loaded> {
+    let opened = weights::open(path, file, device)?;
     let shape = opened.config.data_shape();
     ensure!(shape.len() == 1, "{} is a network for images; use cifar-train", path.display());
     let whole = |about: &About| !about.program.starts_with("tabular-train") || !about.config.is_null();
@@ -67,7 +67,5 @@ fn from_file(path: &Path, part: Option<&str>, set: &[String], device: Device) ->
     let Saved { run: mut config, columns } =
         saved.unwrap_or_else(|| Saved { run: Config::default(), columns: Columns::unchanged(shape[0] as usize) });
     let source = open_source(&mut config, &columns, || 0.0)?;
-    let part = if opened.part.is_empty() { String::new() } else { format!(" ({})", opened.part) };
-    let weights = format!("weights of {}{part}", path.display());
-    Ok(Loaded { config, columns, source, model: opened.model, device, weights, _store: opened.store })
+    Ok(Loaded { config, columns, source, model: opened.model, device, weights: opened.name, _store: opened.store })
 }

@@ -15,7 +15,7 @@ use tch::{Device, Kind};
 
 pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.num_samples > 0, "--num-samples is 0: ask for at least one row");
-    let loaded = load(&args.checkpoint, args.part.as_deref(), &args.set, &args.device)?;
+    let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     let dim = loaded.dim();
     let sampler = args.solve.sampler()?;
     let Loaded { model, device, source, columns, .. } = &loaded;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use tch::{Device, Kind, no_grad};
 
 pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
-    let loaded = load(&args.checkpoint, args.part.as_deref(), &args.set, &args.device)?;
+    let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     let table = points::csv(&args.rows)?;
     let (rows, columns) = table.dim();
     let dim = loaded.dim();

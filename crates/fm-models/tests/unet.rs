@@ -54,7 +54,7 @@ fn parameter_counts_are_the_published_ones() {
 #[test]
 fn a_fresh_network_predicts_zero_and_starts_as_pytorch_does() {
     tch::manual_seed(1);
-    let (store, model) = build(&ModelConfig::Unet(UNetConfig { channels: 64, classes: 10, ..UNetConfig::default() }));
+    let (store, model) = build(&ModelConfig::Unet(UNetConfig { channels: 64, classes: 1000, ..UNetConfig::default() }));
     let x = Tensor::randn([2, 3, 32, 32], (Kind::Float, Device::Cpu));
     let classes = Tensor::from_slice(&[0i64, 9]);
     let v = model.forward_t(&x, &Tensor::from_slice(&[0.1f32, 0.9]), Some(&classes), false);
@@ -67,7 +67,7 @@ fn a_fresh_network_predicts_zero_and_starts_as_pytorch_does() {
         let bound = 1.0 / f64::sqrt(fan_in);
         assert!(w.abs().max().double_value(&[]) <= bound);
         let spread = &store.variables()["label_emb.weight"].std(true).double_value(&[]);
-        assert!((spread - 1.0).abs() < 0.1, "torch.nn.Embedding is standard normal, this is {spread}");
+        assert!((spread - 1.0).abs() < 0.02, "torch.nn.Embedding is standard normal, this is {spread}");
         let deviation = w.std(true).double_value(&[]) / (bound / f64::sqrt(3.0));
         assert!((deviation - 1.0).abs() < 0.1, "{name}: {deviation}");
     }

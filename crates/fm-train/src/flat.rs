@@ -136,11 +136,15 @@ impl FlatParams {
     /// # Errors
     /// [`TrainError::Weights`] lists everything missing, surplus or of another shape; nothing has changed then.
     pub fn adopt(&mut self, named: BTreeMap<String, Tensor>) -> Result<(), TrainError> {
-        let values: Vec<_> =
-            self.buffers.keys().filter_map(|name| Some((name.clone(), named.get(name)?.copy()))).collect();
+        let kept: Vec<_> = self.buffers.keys().map(|name| (name.clone(), named.get(name).map(Tensor::copy))).collect();
+        let missing: Vec<_> =
+            kept.iter().filter(|(_, t)| t.is_none()).map(|(n, _)| format!("{n} is missing")).collect();
+        if !missing.is_empty() {
+            return Err(TrainError::Weights { problems: missing.join(", ") });
+        }
         let weights = self.join(named)?;
-        for (name, value) in values {
-            if let Some(buffer) = self.buffers.get_mut(&name) {
+        for (name, value) in kept {
+            if let (Some(buffer), Some(value)) = (self.buffers.get_mut(&name), value) {
                 buffer.copy_(&value);
             }
         }
@@ -238,6 +242,26 @@ mod tests {
         assert!((params.master.double_value(&[0]) - 1.0 / 3.0).abs() < 1e-7);
         let x = Tensor::ones([2, 3], (Kind::BFloat16, Device::Cpu));
         assert_eq!(params.backward(&a.forward(&x).sum(Kind::Float), Tape::off()).kind(), Kind::Float);
+    }
+
+    #[test]
+    fn buffers_are_taken_over_with_the_weights_or_missed_by_name() {
+        let (store, _, _) = two_layers();
+        let table = store.root().zeros_no_train("table", &[2]);
+        let mut params = FlatParams::new(&store, Precision::F32);
+        let mut named: BTreeMap<_, _> = params.split(&(&params.master * 2.0)).into_iter().collect();
+        let copy =
+            |named: &BTreeMap<String, Tensor>| named.iter().map(|(k, v)| (k.clone(), v.shallow_clone())).collect();
+        let before = params.master.copy();
+        let error = params.adopt(copy(&named)).unwrap_err().to_string();
+        assert!(error.contains("table is missing") && params.master.equal(&before), "{error}");
+        named.insert("table".into(), Tensor::from_slice(&[3f32]));
+        assert!(params.adopt(copy(&named)).unwrap_err().to_string().contains("table is [1], not [2]"));
+        assert!(params.master.equal(&before) && table.abs().max().double_value(&[]) == 0.0);
+        named.insert("table".into(), Tensor::from_slice(&[3f32, 4.0]));
+        params.adopt(named).unwrap();
+        assert!(params.master.equal(&(before * 2.0)));
+        assert_eq!(Vec::<f32>::try_from(&table).unwrap(), [3.0, 4.0]);
     }
 
     #[test]

@@ -1,0 +1,148 @@
+//! `cifar-train vqvae`: trains the autoencoder in whose latent space `train --latent` works.
+
+mod config;
+mod report;
+
+use crate::args::AutoencoderArgs;
+use crate::data;
+use anyhow::{Context, ensure};
+pub(crate) use config::Config;
+use fm_app::job::Job;
+use fm_app::pictures::{Grid, save_png};
+use fm_app::watch::Cadence;
+use fm_core::rng::{self, Stream, torch_seed};
+use fm_core::tape::Tape;
+use fm_core::tensor::upload;
+use fm_data::{ImageSet, order::Order};
+use fm_models::vqvae::VqVae;
+use fm_train::TrainError;
+use fm_train::adamw::AdamWConfig;
+use fm_train::adaptive::AdaptiveTimes;
+use fm_train::batch::{Batch, BatchSource};
+use fm_train::checkpoint::{DataMeta, RunInfo};
+use fm_train::flat::{FlatParams, Precision};
+use fm_train::schedule::{Decay, Schedule};
+use fm_train::task::{At, Task};
+use fm_train::train::{TrainOptions, TrainState};
+use rand::Rng;
+use report::{report, side_by_side};
+use std::process::ExitCode;
+use tch::{Tensor, nn};
+
+/// Reconstruction as a task for the training loop.
+struct Autoencoding<'m> {
+    model: &'m VqVae,
+}
+
+impl Task for Autoencoding<'_> {
+    fn loss<'a>(
+        &'a self,
+        batch: &Batch,
+        at: At,
+        _: Option<&mut AdaptiveTimes>,
+        _: &mut Tape<'a>,
+    ) -> Result<Tensor, TrainError> {
+        let shape = self.model.config().image_shape();
+        let rows = batch.x1.len() as i64 / shape.iter().product::<i64>();
+        let x = upload(&batch.x1, &[&[rows], shape.as_slice()].concat(), at.device);
+        Ok(self.model.loss(&x, true))
+    }
+}
+
+struct Images<'a> {
+    set: &'a ImageSet,
+    order: Order,
+    config: &'a Config,
+}
+
+impl BatchSource for Images<'_> {
+    fn batch(&self, step: u64) -> Result<Batch, String> {
+        let rows = self.order.batch(step, self.config.batch_size);
+        let mut x1 = vec![0.0; rows.len() * self.set.dim()];
+        for (i, (row, out)) in rows.iter().zip(x1.chunks_exact_mut(self.set.dim())).enumerate() {
+            let mirror = || rng::stream(self.config.seed, step, Stream::Augment, i as u64).random();
+            self.set.write_normalised(*row, self.config.horizontal_flip && mirror(), out);
+        }
+        Ok(Batch { x1, ..Batch::default() })
+    }
+}
+
+pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
+    let mut config = Config::resolve(args)?;
+    let set = data::open(&config.data, config.image_size)?;
+    // Better now than after the training.
+    let opened = |name| Ok::<_, anyhow::Error>((name, data::open(name, config.image_size)?));
+    let test: Option<(&str, ImageSet)> = args.test.as_deref().map(opened).transpose()?;
+    if let Some((name, test)) = &test {
+        ensure!(test.shape == set.shape, "{name} has images of {:?}, {} of {:?}", test.shape, config.data, set.shape);
+    }
+    let [channels, height, width] = set.shape.map(|n| n as i64);
+    (config.model.image_channels, config.model.image_size) = (channels, [height, width]);
+    let device = fm_app::device::select(&config.device)?;
+    tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
+    let store = nn::VarStore::new(device);
+    let model = VqVae::new(&store.root(), &config.model)?;
+    println!("data      {}: {} images {:?}", config.data, set.len(), set.shape);
+    println!(
+        "model     VQ-VAE, {} parameters, {} codes, latents {:?}, {:.0} bits an image, on {device:?}",
+        fm_models::parameter_count(&store),
+        config.model.codebook.codes,
+        config.model.latent_shape(),
+        config.model.bits()
+    );
+    println!("training  {} steps of {} images, into {}", config.steps, config.batch_size, args.out.display());
+    // The autoencoder is used as it is, not its average, because its codes are no average either.
+    let state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.0, 0);
+    let images = Images { set: &set, order: Order::new(config.seed, set.len()), config: &config };
+    let job = job(args, &config, &set)?;
+    let picture = |state: &mut TrainState| {
+        let path = args.out.join("samples").join(format!("step-{}.png", state.step));
+        let (pixels, columns) = side_by_side(&model, &set, device)?;
+        save_png(&path, &Grid { shape: set.shape, levels: set.levels, columns, row_names: vec![] }.draw(&pixels)?)
+    };
+    let code = job.run(&Autoencoding { model: &model }, &images, state, Box::new(picture))?;
+    if code == ExitCode::SUCCESS {
+        let measured = report(&args.out, &config, &set, test.as_ref().map(|(name, set)| (*name, set)))?;
+        fm_train::files::write(&args.out.join("autoencoder.json"), format!("{measured:#}\n").as_bytes())?;
+    }
+    Ok(code)
+}
+
+fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Result<Job> {
+    Ok(Job {
+        out: args.out.clone(),
+        resume: args.resume,
+        config_toml: toml::to_string(config).context("cannot write the configuration as TOML")?,
+        info: RunInfo {
+            program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
+            path: "none".into(),
+            prediction: "reconstruction".into(),
+            data: DataMeta {
+                shape: config.model.image_shape().to_vec(),
+                normalisation: format!("pixel values 0..={0} as 2 p / {0} - 1", set.levels),
+                levels: set.levels,
+                classes: Vec::new(),
+            },
+            model: serde_json::Value::Null,
+            config: serde_json::to_value(config)?,
+        },
+        files: Vec::new(),
+        options: TrainOptions {
+            steps: config.steps,
+            workers: config.num_workers,
+            log_every: config.log_every,
+            clip: 1.0,
+            schedule: Schedule {
+                lr: config.lr,
+                warmup_steps: config.warmup_steps,
+                decay: Decay::Cosine,
+                total_steps: config.steps,
+            },
+            seed: config.seed,
+            checkpoint_activations: false,
+            irreducible: None,
+        },
+        cadence: Cadence { save_every: config.save_every, keep: 3, sample_every: config.sample_every },
+        batch_size: config.batch_size,
+    })
+}
