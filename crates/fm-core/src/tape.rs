@@ -34,10 +34,16 @@ pub struct Tape<'a> {
 type Block<'a> = Box<dyn Fn(&[Tensor]) -> Tensor + 'a>;
 
 struct Record<'a> {
-    block: Block<'a>,
-    inputs: Vec<Tensor>,
     output: Tensor,
-    seed: i64,
+    way: Way<'a>,
+}
+
+/// How a gradient gets from a record's output to what it was computed from.
+enum Way<'a> {
+    /// The block is run again.
+    Again { block: Block<'a>, inputs: Vec<Tensor>, seed: i64 },
+    /// The caller's own.
+    Own(Box<dyn FnOnce(&Tensor) + 'a>),
 }
 
 impl std::fmt::Debug for Tape<'_> {
@@ -74,7 +80,26 @@ impl<'a> Tape<'a> {
         };
         let output = output.detach().set_requires_grad(true);
         let kept = output.shallow_clone();
-        self.records.push(Record { block: Box::new(block), inputs, output: kept, seed });
+        self.records.push(Record { output: kept, way: Way::Again { block: Box::new(block), inputs, seed } });
+        output
+    }
+
+    /// A value that was computed outside of the graph, by someone who also knows the way back: `backward` is given the gradient of the value and
+    /// adds to those of its parameters. Works whether or not the tape records blocks, and is what libtorch calls a custom function.
+    ///
+    /// ```
+    /// use fm_core::tape::Tape;
+    /// use tch::{Kind, Tensor};
+    /// let mut tape = Tape::off();
+    /// let mut arrived = 0.0;
+    /// let y = tape.take_over(Tensor::from_slice(&[3f64]), |gradient| arrived = gradient.double_value(&[0]));
+    /// y.square().sum(Kind::Double).backward();
+    /// tape.backward();
+    /// assert_eq!(arrived, 6.0);
+    /// ```
+    pub fn take_over(&mut self, value: Tensor, backward: impl FnOnce(&Tensor) + 'a) -> Tensor {
+        let output = value.detach().set_requires_grad(true);
+        self.records.push(Record { output: output.shallow_clone(), way: Way::Own(Box::new(backward)) });
         output
     }
 
@@ -82,10 +107,13 @@ impl<'a> Tape<'a> {
     pub fn backward(self) {
         for record in self.records.into_iter().rev() {
             let gradient = record.output.grad();
-            if gradient.defined() {
-                tch::manual_seed(record.seed);
-                let again = (record.block)(&record.inputs);
-                (again * gradient).sum(Kind::Float).backward();
+            match record.way {
+                _ if !gradient.defined() => {}
+                Way::Again { block, inputs, seed } => {
+                    tch::manual_seed(seed);
+                    (block(&inputs) * gradient).sum(Kind::Float).backward();
+                }
+                Way::Own(backward) => backward(&gradient),
             }
         }
     }

@@ -16,8 +16,10 @@
 //! ```
 
 use crate::config::{ModelError, require};
+use crate::fused::{self, gated::Gated};
 use crate::layers::{class_table, linear, linear_without_bias, look_up};
 use crate::mlp::check_widths;
+use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -124,5 +126,16 @@ impl VelocityModel for ConcatSquash {
             h = layer.lin1.forward(&h) * layer.lin2.forward(&context).sigmoid() + layer.lin3.forward(&context);
         }
         h.to_kind(x.kind())
+    }
+
+    fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        let of_layer = |l: &'a Layer| {
+            [Some(&l.lin1.ws), l.lin1.bs.as_ref(), Some(&l.lin2.ws), l.lin2.bs.as_ref(), Some(&l.lin3.ws)]
+        };
+        let parameters: Vec<&Tensor> = self.layers.iter().flat_map(of_layer).flatten().collect();
+        if self.label_emb.is_none() && fused::fits(&parameters, x) {
+            return fused::run(tape, &parameters, Gated::of, x, t);
+        }
+        self.forward_t(x, t, condition, true)
     }
 }

@@ -29,6 +29,7 @@ pub mod concat_squash;
 pub mod config;
 pub mod dit;
 pub mod embedding;
+mod fused;
 pub mod interchange;
 pub mod layers;
 pub mod mlp;

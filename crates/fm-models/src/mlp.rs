@@ -24,7 +24,9 @@
 //! ```
 
 use crate::config::{ModelError, require};
+use crate::fused::{self, plain};
 use crate::layers::{Activation, linear};
+use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -102,5 +104,16 @@ impl VelocityModel for Mlp {
             h = layer.forward(&h);
         }
         h.to_kind(x.kind())
+    }
+
+    fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        let parameters: Vec<&Tensor> =
+            self.layers.iter().flat_map(|l| [Some(&l.ws), l.bs.as_ref()]).flatten().collect();
+        match plain::activation(self.activation) {
+            Some(activation) if fused::fits(&parameters, x) => {
+                fused::run(tape, &parameters, |values| plain::Plain::of(values, activation), x, t)
+            }
+            _ => self.forward_t(x, t, condition, true),
+        }
     }
 }

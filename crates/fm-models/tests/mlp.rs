@@ -5,8 +5,12 @@
 mod common;
 
 use common::{build, compare, relative, values};
+use fm_core::rng::{Stream, normal_rows};
+use fm_core::tape::Tape;
+use fm_models::layers::Activation;
 use fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, mlp::MlpConfig};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
 #[test]
@@ -17,6 +21,82 @@ fn outputs_and_gradients_equal_torchs_and_equinoxes() {
     for (name, case) in cases {
         compare(name, case, None, 1e-5);
     }
+}
+
+/// In training the networks go through code of ours; libtorch's graph has to agree, whatever the number of rows and widths.
+#[test]
+fn a_training_pass_equals_libtorchs() {
+    let mlp = |dim, widths: &[i64], activation| ModelConfig::Mlp(MlpConfig { dim, widths: widths.into(), activation });
+    let squash = |dim, widths: &[i64]| {
+        ModelConfig::ConcatSquash(ConcatSquashConfig { dim, widths: widths.into(), ..ConcatSquashConfig::default() })
+    };
+    let networks = [
+        mlp(2, &[64; 3], Activation::Gelu),
+        mlp(3, &[7, 40], Activation::Selu),
+        mlp(20, &[5], Activation::Gelu),
+        squash(4, &[64; 3]),
+        squash(1, &[9, 33]),
+        squash(12, &[130]),
+    ];
+    for (config, rows) in networks.iter().flat_map(|c| [1, 300].map(|rows| (c, rows))) {
+        let (store, model) = build(config);
+        let weights: BTreeMap<_, _> = store.variables().into_iter().collect();
+        for (k, (_, weight)) in weights.iter().enumerate() {
+            let value = normal_rows(3, k as u64, Stream::Init, 0, 1, weight.numel());
+            tch::no_grad(|| weight.shallow_clone().copy_(&(Tensor::from_slice(&value).reshape(weight.size()) * 0.5)));
+        }
+        let dim = config.data_shape()[0];
+        let draw = |step, n| Tensor::from_slice(&normal_rows(5, step, Stream::Data, 0, rows, n));
+        let (x, t) = (draw(0, dim as usize).view([-1, dim]), draw(1, 1).sigmoid());
+        let pass = |ours: bool| {
+            let mut tape = Tape::off();
+            let y =
+                if ours { model.forward_taped(&mut tape, &x, &t, None) } else { model.forward_t(&x, &t, None, true) };
+            y.square().mean(Kind::Float).backward();
+            tape.backward();
+            let gradient = |w: &Tensor| {
+                let g = values(&w.grad());
+                let _ = w.grad().zero_();
+                g
+            };
+            (values(&y), weights.values().map(gradient).collect::<Vec<_>>())
+        };
+        let theirs = pass(false);
+        // The second time gradients are there to be added to, as in a training loop.
+        for _ in 0..2 {
+            let ours = pass(true);
+            assert!(relative(&ours.0, &theirs.0) < 2e-6, "{config:?}, {rows} rows");
+            for ((name, a), b) in weights.keys().zip(&ours.1).zip(&theirs.1) {
+                assert!(relative(a, b) < 2e-5, "{config:?}, {rows} rows: {name} {}", relative(a, b));
+            }
+        }
+    }
+}
+
+/// Blocks and sums do not depend on who computes them.
+#[test]
+fn a_training_pass_is_the_same_with_any_number_of_threads() {
+    let (store, model) = build(&ModelConfig::Mlp(MlpConfig::default()));
+    let (x, t) = (
+        Tensor::ones([1000, 2], (Kind::Float, Device::Cpu)).cumsum(0, Kind::Float) / 700.0,
+        Tensor::zeros([1000], (Kind::Float, Device::Cpu)),
+    );
+    let before = tch::get_num_threads();
+    let passes = [1, 2, 5].map(|threads| {
+        tch::set_num_threads(threads);
+        let mut tape = Tape::off();
+        let y = model.forward_taped(&mut tape, &x, &t, None);
+        y.square().mean(Kind::Float).backward();
+        tape.backward();
+        let mut all = values(&y);
+        for (_, w) in BTreeMap::from_iter(store.variables()) {
+            all.extend(values(&w.grad()));
+            let _ = w.grad().zero_();
+        }
+        all
+    });
+    tch::set_num_threads(before);
+    assert!(passes[0] == passes[1] && passes[0] == passes[2]);
 }
 
 #[test]

@@ -67,7 +67,9 @@ impl AdamW {
             }
             let _ = self.mean.lerp_(gradient, 1.0 - beta1);
             let _ = self.square.lerp_(&gradient.square(), 1.0 - beta2);
-            let mut root = self.square.sqrt();
+            // Not `sqrt`: libtorch splits that among threads from 2,048 values on, who then spin while they wait for the next.
+            let tiny = &self.square + 1e-38;
+            let mut root = tiny.rsqrt() * tiny;
             let _ = root.g_mul_scalar_(1.0 / correction2.sqrt()).g_add_scalar_(eps);
             let mut step = &self.mean / root;
             let _ = step.g_mul_scalar_(lr / correction1);

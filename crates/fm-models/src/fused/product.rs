@@ -1,0 +1,202 @@
+//! Products with small matrices that lie in the cache as they are, without the packing that general routines begin with.
+
+use multiversion::multiversion;
+
+/// A matrix by its values and the distances from row to row and from column to column.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    values: &'a [f32],
+    strides: [usize; 2],
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows of so many columns, one after the other.
+    pub(super) fn rows(values: &'a [f32], columns: usize) -> Self {
+        Self { values, strides: [columns, 1] }
+    }
+
+    /// The transpose of such rows.
+    pub(super) fn columns(values: &'a [f32], columns: usize) -> Self {
+        Self { values, strides: [1, columns] }
+    }
+}
+
+/// The rows of a x b + `start` (a row, or nothing), where b is rows of `width` values, one after the other.
+pub(super) fn product(a: Matrix<'_>, rows: usize, b: &[f32], width: usize, start: Option<&[f32]>) -> Vec<f32> {
+    let mut c = vec![0.0; rows * width];
+    let whole = Place { b, width, column: 0, start };
+    // A product fused with a sum is one instruction where the processor has it, and a slow function elsewhere.
+    match instructions() {
+        Instructions::Wide => wide(a, rows, whole, &mut c),
+        Instructions::Fused => fused(a, rows, whole, &mut c),
+        Instructions::Plain => strips::<16, false>(a, rows, whole, &mut c),
+    }
+    c
+}
+
+enum Instructions {
+    Wide,
+    Fused,
+    Plain,
+}
+
+#[cfg(target_arch = "x86_64")]
+fn instructions() -> Instructions {
+    match (std::is_x86_feature_detected!("avx512f"), std::is_x86_feature_detected!("fma")) {
+        (true, _) => Instructions::Wide,
+        (false, true) => Instructions::Fused,
+        (false, false) => Instructions::Plain,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn instructions() -> Instructions {
+    if cfg!(target_arch = "aarch64") { Instructions::Fused } else { Instructions::Plain }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq"))]
+fn wide(a: Matrix<'_>, rows: usize, whole: Place<'_>, c: &mut [f32]) {
+    strips::<32, true>(a, rows, whole, c);
+}
+
+#[multiversion(targets("x86_64+avx2+fma"))]
+fn fused(a: Matrix<'_>, rows: usize, whole: Place<'_>, c: &mut [f32]) {
+    strips::<16, true>(a, rows, whole, c);
+}
+
+/// All columns, W at a time as long as there are so many.
+#[inline(always)]
+fn strips<const W: usize, const FUSED: bool>(a: Matrix<'_>, rows: usize, whole: Place<'_>, c: &mut [f32]) {
+    let mut column = 0;
+    while column < whole.width {
+        let at = Place { column, ..whole };
+        column += match whole.width - column {
+            left if left >= W => strip::<W, FUSED>(a, rows, at, c),
+            8.. => strip::<8, FUSED>(a, rows, at, c),
+            4.. => strip::<4, FUSED>(a, rows, at, c),
+            2.. => strip::<2, FUSED>(a, rows, at, c),
+            _ => strip::<1, FUSED>(a, rows, at, c),
+        };
+    }
+}
+
+/// Which columns are computed, and what from.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    b: &'a [f32],
+    width: usize,
+    column: usize,
+    start: Option<&'a [f32]>,
+}
+
+/// W columns of all rows. Returns W.
+#[inline(always)]
+fn strip<const W: usize, const FUSED: bool>(a: Matrix<'_>, rows: usize, at: Place<'_>, c: &mut [f32]) -> usize {
+    let mut row = 0;
+    while row + 8 <= rows {
+        tile::<8, W, FUSED>(a, row, at, c);
+        row += 8;
+    }
+    while row < rows {
+        tile::<1, W, FUSED>(a, row, at, c);
+        row += 1;
+    }
+    W
+}
+
+/// R rows of W columns, whose sums stay in registers.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "a counted loop over the array itself keeps its sums in registers")]
+fn tile<const R: usize, const W: usize, const FUSED: bool>(a: Matrix<'_>, row: usize, at: Place<'_>, c: &mut [f32]) {
+    let start: [f32; W] = at.start.and_then(|s| s[at.column..].first_chunk::<W>()).copied().unwrap_or([0.0; W]);
+    let mut sums = [start; R];
+    let [down, along] = a.strides;
+    for (k, b) in at.b.chunks_exact(at.width).enumerate() {
+        let Some(b) = b[at.column..].first_chunk::<W>() else { break };
+        for r in 0..R {
+            sums[r] = add::<W, FUSED>(sums[r], a.values[(row + r) * down + k * along], b);
+        }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        let first = (row + r) * at.width + at.column;
+        c[first..first + W].copy_from_slice(sums);
+    }
+}
+
+/// sums + factor b. A function of arrays, because compilers make vector code of those and not of loops over their places.
+#[inline(always)]
+fn add<const W: usize, const FUSED: bool>(sums: [f32; W], factor: f32, b: &[f32; W]) -> [f32; W] {
+    std::array::from_fn(|j| if FUSED { factor.mul_add(b[j], sums[j]) } else { factor * b[j] + sums[j] })
+}
+
+/// h w' + bias for weights of so many columns.
+pub(super) fn linear(h: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    let fan_in = weight.len() / bias.len();
+    if bias.len() >= NARROW {
+        return product(Matrix::rows(h, fan_in), h.len() / fan_in, &transposed(weight, fan_in), bias.len(), Some(bias));
+    }
+    let mut out = Vec::with_capacity(h.len() / fan_in * bias.len());
+    for row in h.chunks_exact(fan_in) {
+        out.extend(weight.chunks_exact(fan_in).zip(bias).map(|(w, b)| dot(row, w) + b));
+    }
+    out
+}
+
+/// The gradient of the weights of a linear layer, a' b for its outputs' gradients a and inputs b.
+pub(super) fn outer(a: &[f32], out: usize, b: &[f32], fan_in: usize) -> Vec<f32> {
+    if fan_in >= NARROW || out < NARROW {
+        return product(Matrix::columns(a, out), out, b, fan_in, None);
+    }
+    transposed(&product(Matrix::columns(b, fan_in), fan_in, a, out, None), out)
+}
+
+/// Below so many columns a product's strips are too narrow for vectors.
+const NARROW: usize = 8;
+
+/// A product of two rows, in eight sums side by side.
+#[inline]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (a, b) in a.0.iter().zip(b.0) {
+        sums = std::array::from_fn(|j| sums[j] + a[j] * b[j]);
+    }
+    let rest: f32 = a.1.iter().zip(b.1).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+/// The rows of the transpose.
+pub(super) fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
+    let rows = values.len() / columns.max(1);
+    let mut out = vec![0.0; values.len()];
+    for (r, row) in values.chunks_exact(columns.max(1)).enumerate() {
+        row.iter().enumerate().for_each(|(c, v)| out[c * rows + r] = *v);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_of_all_shapes_are_sums_of_products() {
+        let value = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 64.0;
+        for (m, k, n) in [(1, 1, 1), (4, 3, 2), (5, 7, 67), (130, 64, 63), (3, 128, 33), (64, 9, 31)] {
+            let (a, b): (Vec<f32>, Vec<f32>) =
+                ((0..m * k).map(value).collect(), (0..k * n).map(|i| value(i + 7)).collect());
+            let start: Vec<f32> = (0..n).map(|i| value(i + 3)).collect();
+            let plain = product(Matrix::rows(&a, k), m, &b, n, Some(&start));
+            let turned = transposed(&a, k);
+            assert_eq!(plain, product(Matrix::columns(&turned, m), m, &b, n, Some(&start)));
+            let close = |x: &[f32], y: &[f32]| x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-5) && x.len() == y.len();
+            assert!(close(&outer(&turned, m, &b, n), &product(Matrix::rows(&a, k), m, &b, n, None)), "{m} {k} {n}");
+            assert!(close(&linear(&a, &transposed(&b, n), &start), &plain), "{m} {k} {n}");
+            for (i, got) in plain.iter().enumerate() {
+                let exact: f64 = (0..k).map(|j| f64::from(a[i / n * k + j]) * f64::from(b[j * n + i % n])).sum();
+                let want = exact + f64::from(start[i % n]);
+                assert!((f64::from(*got) - want).abs() < 1e-5, "{m} {k} {n}: {got} {want}");
+            }
+        }
+    }
+}
