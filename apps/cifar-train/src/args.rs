@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fm_app::flow::FlowArgs;
+use fm_app::learning::LearningArgs;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
@@ -78,15 +79,9 @@ pub(crate) struct TrainArgs {
     /// Passes over the data instead of steps.
     #[arg(long)]
     pub(crate) epochs: Option<u64>,
-    /// Steps over which the learning rate rises linearly.
-    #[arg(long, value_name = "STEPS")]
-    pub(crate) warmup_steps: Option<u64>,
     /// Images a step.
     #[arg(long)]
     pub(crate) batch_size: Option<usize>,
-    /// Peak learning rate.
-    #[arg(long)]
-    pub(crate) lr: Option<f64>,
     /// Mirror images left to right at random.
     #[arg(long, value_name = "BOOL")]
     pub(crate) horizontal_flip: Option<bool>,
@@ -132,7 +127,9 @@ pub(crate) struct TrainArgs {
     /// Print the plan and exit.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    // Last, because its heading covers all that follows.
+    // Last, because their headings cover all that follows.
+    #[command(flatten)]
+    pub(crate) learning: LearningArgs,
     #[command(flatten)]
     pub(crate) flow: FlowArgs,
 }
@@ -178,6 +175,9 @@ pub(crate) struct Which {
     /// Use the weights as trained instead of their average; of a file, choose them with --part.
     #[arg(long, conflicts_with = "part")]
     pub(crate) raw_weights: bool,
+    /// Use the average of this decay, of a run that keeps several.
+    #[arg(long, value_name = "D", conflicts_with_all = ["raw_weights", "part"])]
+    pub(crate) ema_decay: Option<f64>,
     #[command(flatten)]
     pub(crate) file: FileArgs,
     /// auto, cpu, cuda or cuda:N.

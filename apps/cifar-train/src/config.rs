@@ -4,13 +4,12 @@ use crate::args::{ModelKind, TrainArgs};
 use crate::presets;
 use anyhow::{Context, bail, ensure};
 use fm_app::flow::{FlowConfig, set};
+use fm_app::learning::LearningConfig;
 use fm_app::settings;
 use fm_app::solvers::SolverName;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
-use fm_train::adamw::AdamWConfig;
 use fm_train::flat::Precision;
-use fm_train::schedule::Decay;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -34,18 +33,14 @@ pub(crate) struct Config {
     pub(crate) checkpoint_activations: bool,
     pub(crate) horizontal_flip: bool,
     pub(crate) label_drop: f64,
-    pub(crate) lr: f64,
-    pub(crate) warmup_steps: u64,
-    pub(crate) decay: Decay,
-    pub(crate) clip: f64,
-    pub(crate) ema_decay: f64,
     pub(crate) save_every: u64,
     pub(crate) sample_every: u64,
     pub(crate) log_every: u64,
     pub(crate) keep_checkpoints: usize,
     #[serde(flatten)]
     pub(crate) flow: FlowConfig,
-    pub(crate) optimizer: AdamWConfig,
+    #[serde(flatten)]
+    pub(crate) learning: LearningConfig,
     pub(crate) sampling: Sampling,
     pub(crate) model: ModelConfig,
 }
@@ -118,9 +113,8 @@ impl Config {
         set(&mut self.conditional, &args.conditional);
         args.flow.apply(&mut self.flow);
         set(&mut self.steps, &args.steps);
-        set(&mut self.warmup_steps, &args.warmup_steps);
         set(&mut self.batch_size, &args.batch_size);
-        set(&mut self.lr, &args.lr);
+        args.learning.apply(&mut self.learning);
         set(&mut self.horizontal_flip, &args.horizontal_flip);
         set(&mut self.label_drop, &args.label_drop);
         set(&mut self.num_workers, &args.num_workers);
@@ -159,10 +153,8 @@ impl Config {
             self.image_size
         );
         ensure!(self.num_workers <= 64, "num_workers is {}: choose at most 64 (--num-workers)", self.num_workers);
-        ensure!(self.lr > 0.0 && self.lr.is_finite(), "lr is {}: choose a learning rate above 0 (--lr)", self.lr);
+        self.learning.validate()?;
         ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}: choose a share in [0, 1]", self.label_drop);
-        ensure!((0.0..1.0).contains(&self.ema_decay), "ema_decay is {}: choose it in [0, 1)", self.ema_decay);
-        ensure!(self.clip > 0.0, "clip is {}: choose a norm above 0 (inf for none)", self.clip);
         ensure!(self.sampling.num_steps > 0, "sampling.num_steps is 0: give at least one");
         Ok(())
     }

@@ -23,7 +23,8 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         [] => println!("  classes          none"),
         classes => println!("  classes          {}: {}", classes.len(), classes.join(", ")),
     }
-    println!("  EMA              decay {} after {} updates", meta.ema_decay, meta.ema_updates);
+    let decays = meta.ema.decays.iter().map(f64::to_string).collect::<Vec<_>>().join(", ");
+    println!("  EMA              decay {decays} after {} updates", meta.ema_updates);
     println!("  trained with     {} threads", meta.threads);
     for (name, file) in &meta.files {
         println!("  {name:<24} {:>12} bytes, sha256 {} (verified)", file.bytes, file.sha256);

@@ -56,11 +56,15 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
     let autoencoder = open_autoencoder(&config, &path, device)?;
-    let kind = if which.raw_weights { Weights::Raw } else { Weights::Ema };
+    let kind = match (which.raw_weights, which.ema_decay) {
+        (true, _) => Weights::Raw,
+        (false, None) => Weights::Ema,
+        (false, Some(decay)) => Weights::EmaOf(decay),
+    };
     let precision = if exact { Precision::F32 } else { config.precision };
     FlatParams::new(&store, precision).adopt(checkpoint::read_weights(&path, kind)?)?;
     let weights = format!("{} weights of step {}", if which.raw_weights { "raw" } else { "EMA" }, meta.step);
-    let ema_decay = (!which.raw_weights).then_some(meta.ema_decay);
+    let ema_decay = if which.raw_weights { None } else { which.ema_decay.or(meta.ema.decays.first().copied()) };
     Ok(Loaded {
         path,
         config,
@@ -78,7 +82,10 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
 
 /// A file of ours says what it was trained for; another's network is taken for a velocity along the linear path, of images in [-1, 1].
 fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loaded> {
-    ensure!(!which.raw_weights, "--raw-weights is for runs; choose a file's weights with --part NAME");
+    ensure!(
+        !which.raw_weights && which.ema_decay.is_none(),
+        "--raw-weights and --ema-decay are for runs; choose a file's weights with --part NAME"
+    );
     let mut opened = weights::open(path, &which.file, device)?;
     let shape = opened.config.data_shape();
     ensure!(shape.len() == 3, "{} is a network for points; use tabular-train", path.display());

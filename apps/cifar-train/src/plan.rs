@@ -40,8 +40,12 @@ pub(crate) fn describe(config: &Config, set: &ImageSet, parameters: usize, devic
         (
             "training",
             format!(
-                "{} steps of {} images ({epochs:.1} epochs), lr {} after {} warm-up steps, {:?} decay",
-                config.steps, config.batch_size, config.lr, config.warmup_steps, config.decay
+                "{} steps of {} images ({epochs:.1} epochs), lr {} after {} warm-up steps, {} decay",
+                config.steps,
+                config.batch_size,
+                config.learning.lr,
+                config.learning.warmup_steps,
+                config.learning.decay
             ),
         ),
         ("learning", config.flow.describe()),

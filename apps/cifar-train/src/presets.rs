@@ -6,14 +6,15 @@ use anyhow::bail;
 use fm_app::cli::nearest;
 use fm_app::couplings::CouplingKind;
 use fm_app::flow::FlowConfig;
+use fm_app::learning::LearningConfig;
 use fm_app::solvers::SolverName;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use fm_models::embedding::{Divisor, Order, TimeEmbedding};
 use fm_models::layers::Activation;
 use fm_models::unet::UNetConfig;
-use fm_train::adamw::AdamWConfig;
 use fm_train::flat::Precision;
+use fm_train::optimizer::OptimizerConfig;
 use fm_train::schedule::Decay;
 
 pub(crate) const NAMES: [&str; 5] = ["quickstart", "cifar10-tiny", "cifar10-unet", "cifar10-dit", "guide"];
@@ -53,16 +54,17 @@ fn cifar10_unet() -> Config {
         horizontal_flip: true,
         label_drop: 0.1,
         flow: FlowConfig { coupling: CouplingKind::Exact, ..FlowConfig::default() },
-        lr: 2e-4,
-        warmup_steps: 5000,
-        decay: Decay::Constant,
-        clip: 1.0,
-        ema_decay: 0.9999,
+        learning: LearningConfig {
+            lr: 2e-4,
+            warmup_steps: 5000,
+            decay: Decay::Constant,
+            ema_decay: vec![0.9999],
+            ..LearningConfig::default()
+        },
         save_every: 5000,
         sample_every: 1000,
         log_every: 100,
         keep_checkpoints: 3,
-        optimizer: AdamWConfig::default(),
         sampling: Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 3.0 },
         model: ModelConfig::Unet(UNetConfig::default()),
     }
@@ -75,8 +77,7 @@ fn cifar10_dit() -> Config {
         conditional: true,
         steps: 100_000,
         flow: FlowConfig::default(),
-        lr: 1e-4,
-        warmup_steps: 1000,
+        learning: LearningConfig { lr: 1e-4, warmup_steps: 1000, ..cifar10_unet().learning },
         sampling: Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 3.0 },
         model: ModelConfig::Dit(DitConfig::default()),
         ..cifar10_unet()
@@ -91,9 +92,12 @@ fn guide() -> Config {
         conditional: true,
         steps: 100_000,
         flow: FlowConfig::default(),
-        warmup_steps: 1000,
-        decay: Decay::Cosine,
-        optimizer: AdamWConfig { weight_decay: 0.01, ..AdamWConfig::default() },
+        learning: LearningConfig {
+            warmup_steps: 1000,
+            decay: Decay::Cosine,
+            optimizer: OptimizerConfig { weight_decay: 0.01, ..OptimizerConfig::default() },
+            ..cifar10_unet().learning
+        },
         model: ModelConfig::Unet(UNetConfig {
             channels: 64,
             channel_mult: vec![1, 2, 4, 8],
@@ -116,9 +120,7 @@ fn cifar10_tiny() -> Config {
         steps: 5000,
         batch_size: 64,
         flow: FlowConfig::default(),
-        warmup_steps: 500,
-        ema_decay: 0.999,
-        lr: 5e-4,
+        learning: LearningConfig { lr: 5e-4, warmup_steps: 500, ema_decay: vec![0.999], ..cifar10_unet().learning },
         log_every: 20,
         sampling: Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 3.0 },
         model: ModelConfig::Unet(UNetConfig {
@@ -146,9 +148,7 @@ fn quickstart() -> Config {
         // A mirrored digit is not a digit.
         horizontal_flip: false,
         num_workers: 1,
-        lr: 1e-3,
-        decay: Decay::Cosine,
-        warmup_steps: 200,
+        learning: LearningConfig { lr: 1e-3, decay: Decay::Cosine, warmup_steps: 200, ..cifar10_tiny().learning },
         log_every: 25,
         save_every: 500,
         sample_every: 500,

@@ -17,9 +17,7 @@ use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
 use fm_train::checkpoint::{DataMeta, RunInfo};
-use fm_train::flat::FlatParams;
 use fm_train::run_dir::latest_checkpoint;
-use fm_train::schedule::Schedule;
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState};
 use std::path::{Path, PathBuf};
@@ -71,8 +69,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     }
     let copy = |a: &Autoencoder| Ok::<_, anyhow::Error>((latent::FILE, a.bytes()?));
     let row_shape: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
-    let params = FlatParams::new(&store, config.precision);
-    let state = TrainState::new(params, config.optimizer, config.ema_decay, objective.loss_aware_bins);
+    let state = config.learning.state(&store, &config.model, config.precision, objective.loss_aware_bins);
     let job = Job {
         resume: args.resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
@@ -85,6 +82,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             sample_every: config.sample_every,
         },
         batch_size: config.batch_size,
+        learning: config.learning.clone(),
         out: out.clone(),
     };
     let preview = Preview {
@@ -145,7 +143,7 @@ impl Preview<'_> {
             null_class: self.config.model.null_class(),
             batch_size: count,
         };
-        state.params.bind(Some(&state.ema.weights));
+        state.params.bind(Some(state.ema.weights()));
         let drawn = generate(self.model, self.device, &request, false);
         state.params.bind(None);
         let row_names = names.iter().take(rows).cloned().collect();
@@ -167,9 +165,11 @@ fn options(c: &Config) -> TrainOptions {
         steps: c.steps,
         workers: c.num_workers,
         log_every: c.log_every,
-        clip: c.clip,
-        schedule: Schedule { lr: c.lr, warmup_steps: c.warmup_steps, decay: c.decay, total_steps: c.steps },
+        clip: c.learning.clip,
+        schedule: c.learning.schedule(c.steps),
         seed: c.seed,
+        micro_batch: c.learning.micro_batch_size,
+        patience: c.learning.non_finite_patience,
         checkpoint_activations: c.checkpoint_activations,
         irreducible: None,
     }

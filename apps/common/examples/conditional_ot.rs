@@ -20,19 +20,22 @@ use fm_core::choice::Choice;
 use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows, torch_seed};
 use fm_core::source::Source;
-use fm_core::tensor::{VelocityModel, upload};
+use fm_core::tensor::{Role, VelocityModel, upload};
 use fm_data::order::Order;
 use fm_data::points::toy;
 use fm_metrics::energy::energy_distance;
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_solvers::guidance::Guided;
 use fm_train::TrainError;
-use fm_train::adamw::AdamWConfig;
 use fm_train::batch::{Batch, BatchSource};
+use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
+use fm_train::observe::{Flow, Observer};
+use fm_train::optimizer::{Optimizer, OptimizerConfig};
+use fm_train::record::Record;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::FlowMatching;
-use fm_train::train::{Flow, Observer, Record, TrainOptions, TrainState, train};
+use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::{Array2, Axis};
 use std::f32::consts::PI;
 use tch::{Device, Kind, Tensor, nn};
@@ -147,7 +150,9 @@ fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]>
     let net = ModelConfig::Mlp(MlpConfig { dim: 2 + classes, widths: vec![128; 3], ..MlpConfig::default() })
         .build(&store.root())?;
     let model = ClassMlp { net, classes };
-    let mut state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.999, 0);
+    let params = FlatParams::new(&store, Precision::F32);
+    let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
+    let mut state = TrainState::new(params, optimizer, &EmaConfig::of(0.999), 0);
     let options = TrainOptions {
         steps: STEPS,
         workers: 1,
@@ -155,12 +160,14 @@ fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]>
         clip: 1.0,
         schedule: Schedule { lr: 2e-3, warmup_steps: 100, decay: Decay::Cosine, total_steps: STEPS },
         seed,
+        micro_batch: 0,
+        patience: 10,
         checkpoint_activations: false,
         irreducible: None,
     };
     let task = FlowMatching { model: &model, objective: config.objective.clone(), shape: vec![2] };
     train(&task, &batches, &mut state, &options, &mut Silent)?;
-    state.params.bind(Some(&state.ema.weights));
+    state.params.bind(Some(state.ema.weights()));
     let fresh = Labelled::draw(data, EVALUATED * 2 * classes as usize, seed + 1000)?;
     let mut distances = [0.0; 2];
     for (k, steps) in EULER.into_iter().enumerate() {

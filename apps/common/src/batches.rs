@@ -95,7 +95,9 @@ impl Pairing {
         let mut draws = rng::stream(self.seed, first, Stream::Coupling, 0);
         let unpaired = Unpaired { x0: view(&x0)?, x1: view(&x1)?, conditions };
         let pairing = self.coupling.couple(&unpaired, &mut draws).map_err(|e| e.to_string())?;
+        let drawn = cost(&x0, &x1);
         let (x0, x1) = (pairing.sources(&x0, dim), pairing.targets(&x1, dim));
+        let gain = (pairing != fm_core::coupling::Pairing::Identity && drawn > 0.0).then(|| cost(&x0, &x1) / drawn);
         let classes = if classes.is_empty() { classes } else { pairing.targets(&classes, 1) };
         let each = n / self.steps as usize;
         let part = |k: usize| Batch {
@@ -103,9 +105,15 @@ impl Pairing {
             x1: x1[k * each * dim..(k + 1) * each * dim].to_vec(),
             classes: if classes.is_empty() { Vec::new() } else { classes[k * each..(k + 1) * each].to_vec() },
             noise: None,
+            coupling_gain: gain,
         };
         Ok((0..self.steps as usize).map(part).collect())
     }
+}
+
+/// The mean squared distance of rows paired as they lie, up to a factor.
+fn cost(x0: &[f32], x1: &[f32]) -> f64 {
+    x0.iter().zip(x1).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / x1.len().max(1) as f64
 }
 
 #[cfg(test)]
@@ -132,6 +140,18 @@ mod tests {
     fn cost(batches: &[Batch]) -> f64 {
         let each = |b: &Batch| b.x0.iter().zip(&b.x1).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
         batches.iter().map(each).sum()
+    }
+
+    #[test]
+    fn the_gain_is_the_cost_over_that_of_the_rows_as_drawn() {
+        let take = |coupling| -> Vec<Batch> {
+            let p = pairing(coupling, Pairs::Permutation, 2);
+            (0..2).map(|s| p.batch(s, DIM, rows).unwrap()).collect()
+        };
+        let (drawn, paired) = (take(CouplingKind::Independent), take(CouplingKind::Exact));
+        assert!(drawn.iter().all(|b| b.coupling_gain.is_none()));
+        let want = cost(&paired) / cost(&drawn);
+        assert!(want < 0.9 && paired.iter().all(|b| (b.coupling_gain.unwrap() / want - 1.0).abs() < 1e-9));
     }
 
     fn sorted(batches: &[Batch], part: fn(&Batch) -> &[f32]) -> Vec<u32> {

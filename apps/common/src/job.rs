@@ -4,14 +4,17 @@
 
 use crate::cli::interrupt_flag;
 use crate::device::peak_memory;
+use crate::learning::LearningConfig;
 use crate::pictures::curve;
 use crate::watch::{Cadence, Draw, Watch};
-use anyhow::bail;
+use anyhow::{Context, bail};
 use fm_train::batch::BatchSource;
 use fm_train::checkpoint::{self, RunInfo};
+use fm_train::observe::Observer;
+use fm_train::record::Record;
 use fm_train::run_dir::{RunDir, latest_checkpoint};
 use fm_train::task::Task;
-use fm_train::train::{Record, TrainOptions, TrainState, train};
+use fm_train::train::{TrainOptions, TrainState, train};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -36,6 +39,8 @@ pub struct Job {
     pub cadence: Cadence,
     /// Rows a step.
     pub batch_size: usize,
+    /// What else looks on.
+    pub learning: LearningConfig,
 }
 
 impl Job {
@@ -65,10 +70,16 @@ impl Job {
         let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
         let interrupted = interrupt_flag()?;
         let span = (first, steps);
-        let mut watch =
-            Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw);
-        train(task, source, &mut state, &self.options, &mut watch)?;
-        drop(watch);
+        let watch = Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw);
+        let mut observers: Vec<Box<dyn Observer + '_>> = Vec::new();
+        for observer in self.learning.observers(&self.out, &self.info) {
+            observers.push(observer);
+        }
+        // Last, so that it knows when another has had enough, and saves.
+        observers.push(Box::new(watch));
+        log(&run).iter().for_each(|record| observers.replay(record));
+        train(task, source, &mut state, &self.options, &mut observers).with_context(|| self.last_good())?;
+        drop(observers);
 
         report(&run, &self.out, state.step - first, started.elapsed().as_secs_f64())?;
         if interrupted.load(Ordering::SeqCst) && state.step < steps {
@@ -76,6 +87,14 @@ impl Job {
             return Ok(ExitCode::from(130));
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Where a run that failed can be taken up again.
+    fn last_good(&self) -> String {
+        match latest_checkpoint(&self.out) {
+            Ok((path, _, _)) => format!("the run ended; the last good checkpoint is {}", path.display()),
+            Err(_) => "the run ended before its first checkpoint".into(),
+        }
     }
 
     fn restore(&self, state: &mut TrainState) -> anyhow::Result<()> {
@@ -97,10 +116,15 @@ impl Job {
     }
 }
 
+/// The lines of the log so far.
+fn log(run: &RunDir) -> Vec<Record> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+}
+
 /// The last lines of a run, and its loss curve.
 fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
-    let records: Vec<Record> = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+    let records = log(run);
     if let Some(last) = records.last() {
         let points: Vec<(f64, f64)> = records.iter().map(|r| (r.step as f64, r.loss)).collect();
         curve(&run.join("loss.png"), "training loss", ("step", "loss"), &points)?;

@@ -7,6 +7,7 @@
 //! | [`device`], [`memory`] | one binary for CPU and CUDA; freed memory is kept |
 //! | [`settings`] | a TOML file over defaults, with the nearest name for a key that does not exist |
 //! | [`flow`], [`sources`], [`couplings`] | what is learned: objective, source and coupling, as flags and as configuration |
+//! | [`learning`] | how it is learned: optimizer, learning rate, averages, when to stop |
 //! | [`aliases`] | the names that users of other trainers type from memory |
 //! | [`show`] | what an objective does, as a table and a picture |
 //! | [`models`], [`solvers`] | the networks and solvers that users can name |
@@ -24,6 +25,7 @@ pub mod couplings;
 pub mod device;
 pub mod flow;
 pub mod job;
+pub mod learning;
 pub mod likelihood;
 pub mod memory;
 pub mod models;

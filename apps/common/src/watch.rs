@@ -2,8 +2,10 @@
 
 use crate::device::peak_memory;
 use fm_train::checkpoint::{self, RunInfo};
+use fm_train::observe::{Flow, Observer};
+use fm_train::record::Record;
 use fm_train::run_dir::RunDir;
-use fm_train::train::{Flow, Observer, Record, TrainState};
+use fm_train::train::TrainState;
 use fm_train::{TrainError, error::Outside};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -75,6 +77,15 @@ impl<'a> Watch<'a> {
         Self { run, info, cadence, total, rows_per_step, draw, interrupted, bar, last: (Instant::now(), first) }
     }
 
+    fn save(&self, state: &TrainState) -> Result<(), TrainError> {
+        checkpoint::save(&self.run.checkpoints(), state, &self.info)?;
+        self.run.prune(self.cadence.keep)
+    }
+
+    fn picture(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
+        (self.draw)(state).map_err(|e| TrainError::Observer(Outside::from(e)))
+    }
+
     fn log(&mut self, record: &Record) -> Result<(), TrainError> {
         let seconds = self.last.0.elapsed().as_secs_f64().max(1e-9);
         let steps_per_second = (record.step - self.last.1) as f64 / seconds;
@@ -97,19 +108,22 @@ impl Observer for Watch<'_> {
             self.log(record)?;
         }
         let due = |every: u64| every > 0 && state.step.is_multiple_of(every);
-        let (ending, stopping) = (state.step == self.total, self.interrupted.load(Ordering::SeqCst));
-        let (save, picture) =
-            (due(self.cadence.save_every) || ending || stopping, due(self.cadence.sample_every) || ending);
-        if save {
-            checkpoint::save(&self.run.checkpoints(), state, &self.info)?;
-            self.run.prune(self.cadence.keep)?;
+        if due(self.cadence.save_every) {
+            self.save(state)?;
         }
-        if picture && self.cadence.sample_every > 0 {
-            (self.draw)(state).map_err(|e| TrainError::Observer(Outside::from(e)))?;
+        if due(self.cadence.sample_every) {
+            self.picture(state)?;
         }
-        if ending || stopping {
-            self.bar.finish_and_clear();
+        Ok(if self.interrupted.load(Ordering::SeqCst) { Flow::Stop } else { Flow::Continue })
+    }
+
+    fn at_end(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
+        self.save(state)?;
+        let interrupted = self.interrupted.load(Ordering::SeqCst) && state.step < self.total;
+        if self.cadence.sample_every > 0 && !interrupted && !state.step.is_multiple_of(self.cadence.sample_every) {
+            self.picture(state)?;
         }
-        Ok(if stopping { Flow::Stop } else { Flow::Continue })
+        self.bar.finish_and_clear();
+        Ok(())
     }
 }

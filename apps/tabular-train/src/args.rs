@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use fm_app::couplings::CouplingKind;
 use fm_app::flow::{FlowArgs, help};
+use fm_app::learning::LearningArgs;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::models::TableModel;
 use fm_app::show::ShowArgs;
@@ -57,9 +58,6 @@ pub(crate) struct TrainArgs {
     /// Rows a step (256).
     #[arg(long)]
     pub(crate) batch_size: Option<usize>,
-    /// Learning rate, after 100 steps of warm-up and falling along a cosine (0.002).
-    #[arg(long)]
-    pub(crate) lr: Option<f64>,
     #[arg(long, help = help::<TableModel>("The network (mlp)"))]
     pub(crate) model: Option<TableModel>,
     /// Widths of the hidden layers (64,64,64).
@@ -83,7 +81,12 @@ pub(crate) struct TrainArgs {
     /// Steps between pictures (tables of two columns only); 0 draws none.
     #[arg(long, default_value_t = 1000, value_name = "STEPS")]
     pub(crate) sample_every: u64,
-    // Last, because its heading covers all that follows.
+    /// Steps between lines of metrics.jsonl.
+    #[arg(long, default_value_t = 50, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) log_every: u64,
+    // Last, because their headings cover all that follows.
+    #[command(flatten)]
+    pub(crate) learning: LearningArgs,
     #[command(flatten)]
     pub(crate) flow: FlowArgs,
 }

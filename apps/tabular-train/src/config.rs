@@ -3,6 +3,7 @@
 use crate::args::TrainArgs;
 use anyhow::{Context, ensure};
 use fm_app::flow::{FlowConfig, set};
+use fm_app::learning::LearningConfig;
 use fm_app::models::TableModel;
 use fm_app::settings;
 use fm_models::ModelConfig;
@@ -16,12 +17,13 @@ pub(crate) struct Config {
     pub(crate) rows: usize,
     pub(crate) steps: u64,
     pub(crate) batch_size: usize,
-    pub(crate) lr: f64,
     pub(crate) model: TableModel,
     pub(crate) widths: Vec<i64>,
     pub(crate) seed: u64,
     #[serde(flatten)]
     pub(crate) flow: FlowConfig,
+    #[serde(flatten)]
+    pub(crate) learning: LearningConfig,
 }
 
 impl Default for Config {
@@ -31,11 +33,11 @@ impl Default for Config {
             rows: 20_000,
             steps: 5000,
             batch_size: 256,
-            lr: 2e-3,
             model: TableModel::default(),
             widths: vec![64; 3],
             seed: 0,
             flow: FlowConfig::default(),
+            learning: LearningConfig { lr: 2e-3, ..LearningConfig::default() },
         }
     }
 }
@@ -63,7 +65,7 @@ impl Config {
         set(&mut self.rows, &args.rows);
         set(&mut self.steps, &args.steps);
         set(&mut self.batch_size, &args.batch_size);
-        set(&mut self.lr, &args.lr);
+        args.learning.apply(&mut self.learning);
         set(&mut self.model, &args.model);
         set(&mut self.widths, &args.widths);
         set(&mut self.seed, &args.seed);
@@ -74,8 +76,7 @@ impl Config {
         ensure!(self.steps > 0, "steps is 0: give at least one (--steps)");
         ensure!(self.batch_size > 0, "batch_size is 0: give at least one row a step (--batch-size)");
         ensure!(self.rows > 0, "rows is 0: give at least one point (--rows)");
-        ensure!(self.lr > 0.0 && self.lr.is_finite(), "lr is {}: choose a learning rate above 0 (--lr)", self.lr);
-        Ok(())
+        self.learning.validate()
     }
 
     pub(crate) fn model(&self, dim: usize) -> ModelConfig {

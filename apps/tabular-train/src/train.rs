@@ -13,10 +13,8 @@ use fm_app::sources::irreducible;
 use fm_app::watch::Cadence;
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::source::deviation;
-use fm_train::adamw::AdamWConfig;
 use fm_train::checkpoint::{DataMeta, RunInfo};
-use fm_train::flat::{FlatParams, Precision};
-use fm_train::schedule::{Decay, Schedule};
+use fm_train::flat::Precision;
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState};
 use serde::{Deserialize, Serialize};
@@ -61,7 +59,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     }
 
     let bins = objective.loss_aware_bins;
-    let state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.999, bins);
+    let state = config.learning.state(&store, &network, Precision::F32, bins);
     let saved = Saved { run: config.clone(), columns: columns.clone() };
     let job = Job {
         out: args.out.clone(),
@@ -83,10 +81,12 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         options: TrainOptions {
             steps: config.steps,
             workers: 1,
-            log_every: 50,
-            clip: 1.0,
-            schedule: Schedule { lr: config.lr, warmup_steps: 100, decay: Decay::Cosine, total_steps: config.steps },
+            log_every: args.log_every,
+            clip: config.learning.clip,
+            schedule: config.learning.schedule(config.steps),
             seed: config.seed,
+            micro_batch: config.learning.micro_batch_size,
+            patience: config.learning.non_finite_patience,
             checkpoint_activations: false,
             irreducible: least.map(|l| l.value),
         },
@@ -96,12 +96,13 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             sample_every: if dim == 2 { args.sample_every } else { 0 },
         },
         batch_size: config.batch_size,
+        learning: config.learning.clone(),
     };
     let shown = pairs(table.as_slice().unwrap_or_default());
     let drawer = Drawer { model: model.as_ref(), device, objective: &objective, source: &source, columns: &columns };
     let picture = Box::new(|state: &mut TrainState| {
         let sampler = Sampler::fixed(SolverName::Euler, 50);
-        state.params.bind(Some(&state.ema.weights));
+        state.params.bind(Some(state.ema.weights()));
         let drawn = drawer.draw(&sampler, 2000, config.seed);
         state.params.bind(None);
         let path = args.out.join("samples").join(format!("step-{}.png", state.step));

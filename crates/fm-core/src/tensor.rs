@@ -23,6 +23,19 @@ pub trait VelocityModel: Debug + Send {
     }
 }
 
+/// What a parameter does in its network, as far as optimizers care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// A weight matrix or a kernel between hidden layers.
+    Hidden,
+    /// The matrix or kernel of a first or a last layer.
+    Edge,
+    /// A row for each class.
+    Table,
+    /// Biases, and scales of normalisations.
+    Vector,
+}
+
 impl OdeState for Tensor {
     fn linear_combination(terms: &[(f64, &Self)]) -> Self {
         let Some(((c, first), rest)) = terms.split_first() else { return Tensor::new() };

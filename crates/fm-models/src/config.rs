@@ -7,7 +7,7 @@
 //! ```
 
 use crate::{concat_squash::ConcatSquashConfig, dit::DitConfig, mlp::MlpConfig, unet::UNetConfig};
-use fm_core::tensor::VelocityModel;
+use fm_core::tensor::{Role, VelocityModel};
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 
@@ -101,6 +101,24 @@ impl ModelConfig {
             ModelConfig::Mlp(c) => c.validate().map(|()| c.parameters())?,
             ModelConfig::ConcatSquash(c) => c.validate().map(|()| c.parameters())?,
         })
+    }
+
+    /// What a parameter of this network does, as far as optimizers care.
+    pub fn role(&self, name: &str, shape: &[i64]) -> Role {
+        let (first, last) = match self {
+            ModelConfig::Unet(_) => ("input_blocks.0.0.", "out.2.".into()),
+            ModelConfig::Dit(_) => ("x_embedder.", "final_layer.linear.".into()),
+            ModelConfig::Mlp(c) => ("net.0.", format!("net.{}.", 2 * c.widths.len())),
+            ModelConfig::ConcatSquash(c) => ("layers.0.", format!("layers.{}.", c.widths.len())),
+        };
+        // A matrix of one column, which a time is multiplied by, has no directions to tell apart.
+        let matrix = shape.len() > 1 && shape[0] > 1 && shape[1..].iter().product::<i64>() > 1;
+        match name {
+            _ if name.starts_with("label_emb.") || name.starts_with("y_embedder.") => Role::Table,
+            _ if shape.len() < 2 => Role::Vector,
+            _ if !matrix || name.starts_with(first) || name.starts_with(&last) => Role::Edge,
+            _ => Role::Hidden,
+        }
     }
 
     /// f32 values that a training step keeps for the backward pass, per sample: an estimate, for planning.

@@ -34,12 +34,27 @@ pub struct Batch {
     pub classes: Vec<i64>,
     /// Standard normal draws for a path with noise of its own, B x dim.
     pub noise: Option<Vec<f32>>,
+    /// What pairing gained: the cost of these pairs over that of the pairs as drawn.
+    pub coupling_gain: Option<f64>,
 }
 
 impl Batch {
     /// B, for rows of this shape.
     pub fn rows(&self, shape: &[i64]) -> usize {
         self.x1.len() / shape.iter().product::<i64>().max(1) as usize
+    }
+
+    /// Some of its `whole` rows.
+    pub fn part(&self, rows: Range<usize>, whole: usize) -> Self {
+        let dim = self.x1.len() / whole.max(1);
+        let of = |values: &[f32]| values.get(rows.start * dim..rows.end * dim).unwrap_or_default().to_vec();
+        Self {
+            x0: of(&self.x0),
+            x1: of(&self.x1),
+            classes: self.classes.get(rows.clone()).unwrap_or_default().to_vec(),
+            noise: self.noise.as_deref().map(of),
+            coupling_gain: None,
+        }
     }
 }
 

@@ -3,13 +3,16 @@
 //! | file | content |
 //! |---|---|
 //! | `model.safetensors` | the weights, f32, by parameter name, and what is saved with them (fixed positions, a codebook) |
-//! | `ema.safetensors` | their moving average, which sampling uses, and the same |
+//! | `ema.safetensors` | their first moving average, which sampling uses, and the same |
+//! | `ema-D.safetensors` | the average of decay D, where there are several |
 //! | `optimizer.safetensors` | `exp_avg.NAME` and `exp_avg_sq.NAME` |
-//! | `meta.json` | step, configuration, conventions, and size and SHA-256 of the other three |
+//! | `meta.json` | step, configuration, conventions, and size and SHA-256 of the others |
 //!
 //! There is no generator state: randomness is a function of the seed and the step (see `fm_core::rng`).
 
 use crate::adaptive::{self, AdaptiveTimes};
+use crate::ema::EmaConfig;
+use crate::tally;
 use crate::train::TrainState;
 use crate::{TrainError, files};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -38,16 +41,14 @@ pub struct Meta {
     pub time_direction: String,
     /// Values of one data row, and what they mean.
     pub data: DataMeta,
-    /// Decay of the moving average.
-    pub ema_decay: f64,
-    /// Updates that the average has seen.
+    /// The moving averages.
+    pub ema: EmaConfig,
+    /// Updates that they have seen.
     pub ema_updates: u64,
     /// Updates that the optimizer has made.
     pub optimizer_updates: u64,
-    /// Sum of losses since the last logged step.
-    pub loss_sum: f64,
-    /// Steps in that sum.
-    pub loss_steps: u64,
+    /// What was seen since the last line of the log.
+    pub tally: tally::Saved,
     /// The state of loss-aware times, where there are any.
     pub adaptive: Option<adaptive::Saved>,
     /// libtorch's threads, on which the last bits of CPU results depend.
@@ -98,24 +99,27 @@ pub struct RunInfo {
 }
 
 /// Which weights to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Weights {
-    /// The moving average.
+    /// The first moving average.
     Ema,
+    /// The moving average of this decay.
+    EmaOf(f64),
     /// The weights as trained.
     Raw,
 }
 
 impl Weights {
-    fn file(self) -> &'static str {
+    fn file(self, averages: &EmaConfig) -> String {
         match self {
-            Weights::Ema => "ema.safetensors",
-            Weights::Raw => "model.safetensors",
+            Weights::EmaOf(decay) if averages.decays.first() != Some(&decay) => format!("ema-{decay}.safetensors"),
+            Weights::Ema | Weights::EmaOf(_) => "ema.safetensors".into(),
+            Weights::Raw => "model.safetensors".into(),
         }
     }
 }
 
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 const META: &str = "meta.json";
 /// Which end of time is which, as checkpoints say it.
 pub const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
@@ -140,17 +144,19 @@ pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<Path
         }
         fs::create_dir_all(partial).map_err(TrainError::io("create", partial))?;
         let mut listing = BTreeMap::new();
-        let (m, o) = (&state.params, &state.optimizer);
-        let contents: [(&str, Vec<(&str, &Tensor)>); 3] = [
-            (Weights::Raw.file(), vec![("", &m.master)]),
-            (Weights::Ema.file(), vec![("", &state.ema.weights)]),
-            (OPTIMIZER, vec![("exp_avg.", &o.mean), ("exp_avg_sq.", &o.square)]),
+        let (m, o, averages) = (&state.params, &state.optimizer, &state.ema.config);
+        let mut contents: Vec<(String, f64, Vec<(&str, &Tensor)>)> = vec![
+            (Weights::Raw.file(averages), 0.0, vec![("", &m.master)]),
+            (OPTIMIZER.into(), 0.0, vec![("exp_avg.", &o.mean), ("exp_avg_sq.", &o.square)]),
         ];
-        for (name, parts) in contents {
+        for (decay, average) in averages.decays.iter().zip(&state.ema.averages) {
+            contents.push((Weights::EmaOf(*decay).file(averages), *decay, vec![("", average)]));
+        }
+        for (name, decay, parts) in contents {
             let buffers = name != OPTIMIZER;
-            let bytes = serialize(state, &parts, buffers, info).map_err(|problem| broken(&path, problem))?;
-            files::write_plain(&partial.join(name), &bytes)?;
-            listing.insert(name.to_owned(), FileMeta { bytes: bytes.len() as u64, sha256: files::sha256(&bytes) });
+            let bytes = serialize(state, &parts, buffers, (info, decay)).map_err(|problem| broken(&path, problem))?;
+            files::write_plain(&partial.join(&name), &bytes)?;
+            listing.insert(name, FileMeta { bytes: bytes.len() as u64, sha256: files::sha256(&bytes) });
         }
         let text = serde_json::to_string_pretty(&describe(state, info, listing)).map_err(|e| broken(&path, e))?;
         files::write_plain(&partial.join(META), text.as_bytes())?;
@@ -169,11 +175,10 @@ fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, FileMeta
         prediction: info.prediction.clone(),
         time_direction: TIME_DIRECTION.into(),
         data: info.data.clone(),
-        ema_decay: state.ema.decay,
+        ema: state.ema.config.clone(),
         ema_updates: state.ema.updates,
-        optimizer_updates: state.optimizer.updates,
-        loss_sum: state.loss_sum.double_value(&[]),
-        loss_steps: state.loss_steps,
+        optimizer_updates: state.optimizer.updates.double_value(&[]) as u64,
+        tally: state.tally.save(),
         adaptive: state.adaptive.as_ref().map(AdaptiveTimes::save),
         threads: tch::get_num_threads(),
         config: info.config.clone(),
@@ -182,7 +187,12 @@ fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, FileMeta
 }
 
 /// One safetensors file of flat vectors, each split by parameter and prefixed, and of the buffers where they belong.
-fn serialize(state: &TrainState, parts: &[(&str, &Tensor)], buffers: bool, info: &RunInfo) -> Result<Vec<u8>, String> {
+fn serialize(
+    state: &TrainState,
+    parts: &[(&str, &Tensor)],
+    buffers: bool,
+    (info, decay): (&RunInfo, f64),
+) -> Result<Vec<u8>, String> {
     let bytes: Result<Vec<Vec<u8>>, String> = parts.iter().map(|(_, flat)| little_endian(flat)).collect();
     let bytes = bytes?;
     let kept: Vec<(&String, Vec<usize>, Vec<u8>)> = state
@@ -211,7 +221,7 @@ fn serialize(state: &TrainState, parts: &[(&str, &Tensor)], buffers: bool, info:
     // One entry, because the order of several would differ from run to run.
     let about = serde_json::json!({
         "program": info.program, "step": state.step, "path": info.path, "prediction": info.prediction,
-        "time_direction": TIME_DIRECTION, "data": info.data, "model": info.model, "ema_decay": state.ema.decay,
+        "time_direction": TIME_DIRECTION, "data": info.data, "model": info.model, "ema_decay": decay,
     });
     let metadata = HashMap::from([("flow_matching".to_owned(), about.to_string())]);
     safetensors::serialize(views, Some(metadata)).map_err(|e| e.to_string())
@@ -250,7 +260,13 @@ pub fn verify(path: &Path) -> Result<Meta, TrainError> {
 /// # Errors
 /// [`TrainError::Checkpoint`] names the file.
 pub fn read_weights(path: &Path, which: Weights) -> Result<BTreeMap<String, Tensor>, TrainError> {
-    read_tensors(path, &read_meta(path)?, which.file())
+    let meta = read_meta(path)?;
+    if let Weights::EmaOf(decay) = which
+        && !meta.ema.decays.contains(&decay)
+    {
+        return Err(broken(path, format!("it has no average of decay {decay}, but of {:?}", meta.ema.decays)));
+    }
+    read_tensors(path, &meta, &which.file(&meta.ema))
 }
 
 /// Puts a checkpoint into a fresh state of the same network.
@@ -259,8 +275,12 @@ pub fn read_weights(path: &Path, which: Weights) -> Result<BTreeMap<String, Tens
 /// [`TrainError::Checkpoint`] and [`TrainError::Weights`].
 pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> {
     let meta = read_meta(path)?;
-    let weights = read_tensors(path, &meta, Weights::Raw.file())?;
-    let average = state.params.join(read_tensors(path, &meta, Weights::Ema.file())?)?;
+    let weights = read_tensors(path, &meta, &Weights::Raw.file(&meta.ema))?;
+    if meta.ema != state.ema.config {
+        return Err(broken(path, format!("its averages are {:?}, the run's {:?}", meta.ema, state.ema.config)));
+    }
+    let average = |decay: &f64| state.params.join(read_tensors(path, &meta, &Weights::EmaOf(*decay).file(&meta.ema))?);
+    let averages = meta.ema.decays.iter().map(average).collect::<Result<Vec<_>, _>>()?;
     let moments = read_tensors(path, &meta, OPTIMIZER)?;
     let moment = |prefix: &str| {
         let named =
@@ -269,10 +289,10 @@ pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> 
     };
     let (mean, square) = (moment("exp_avg.")?, moment("exp_avg_sq.")?);
     state.params.adopt(weights)?;
-    (state.optimizer.mean, state.optimizer.square, state.optimizer.updates) = (mean, square, meta.optimizer_updates);
-    (state.ema.weights, state.ema.updates) = (average, meta.ema_updates);
-    state.loss_sum = Tensor::from(meta.loss_sum).to_device(state.params.device());
-    (state.step, state.loss_steps) = (meta.step, meta.loss_steps);
+    (state.optimizer.mean, state.optimizer.square) = (mean, square);
+    state.optimizer.updates = Tensor::from(meta.optimizer_updates as f64).to_device(state.params.device());
+    (state.ema.averages, state.ema.updates, state.step) = (averages, meta.ema_updates, meta.step);
+    state.tally.restore(&meta.tally);
     if let (Some(adaptive), Some(saved)) = (&mut state.adaptive, &meta.adaptive) {
         adaptive.restore(saved);
     }

@@ -1,42 +1,71 @@
-//! Exponential moving average of the weights: e <- d e + (1 - d) p after every update.
+//! Exponential moving averages of the weights: e <- d e + (1 - d) p after every step, for one decay d or several.
 //!
-//! While young the average would remember the random start for 1/(1 - d) steps, so the decay is warmed: at update n it is
-//! min(d, (1 + n) / (10 + n)).
+//! While young an average would remember the random start for 1/(1 - d) steps. Warmed, its decay at update n is min(d, (1 + n) / (10 + n)).
 //!
 //! ```
-//! use fm_train::ema::Ema;
+//! use fm_train::ema::{Ema, EmaConfig};
 //! use tch::Tensor;
-//! let mut ema = Ema::new(&Tensor::from_slice(&[0f32]), 0.9999);
-//! ema.update(&Tensor::from_slice(&[1f32])); // decay 2 / 11
-//! assert!((ema.weights.double_value(&[0]) - 9.0 / 11.0).abs() < 1e-6);
+//! let config = EmaConfig { decays: vec![0.9999, 0.1], warmup: true };
+//! let mut ema = Ema::new(&Tensor::from_slice(&[0f32]), &config);
+//! ema.update(&Tensor::from_slice(&[1f32])); // decays 2 / 11 and 0.1
+//! assert!((ema.weights().double_value(&[0]) - 9.0 / 11.0).abs() < 1e-6);
+//! assert!((ema.averages[1].double_value(&[0]) - 0.9).abs() < 1e-6);
 //! ```
 
+use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
-/// The average and its age.
+/// Which averages are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmaConfig {
+    /// A decay for each average, in [0, 1). The first average is the one that sampling uses unless told otherwise.
+    pub decays: Vec<f64>,
+    /// Whether decays are smaller at first.
+    pub warmup: bool,
+}
+
+impl EmaConfig {
+    /// One warmed average.
+    pub fn of(decay: f64) -> Self {
+        Self { decays: vec![decay], warmup: true }
+    }
+}
+
+/// The averages and their age.
 #[derive(Debug)]
 pub struct Ema {
-    /// The averaged weights, flat.
-    pub weights: Tensor,
-    /// The decay that it settles to.
-    pub decay: f64,
+    /// The averaged weights, flat, one vector a decay.
+    pub averages: Vec<Tensor>,
+    /// What they are.
+    pub config: EmaConfig,
     /// Updates made.
     pub updates: u64,
 }
 
 impl Ema {
-    /// Starts at the given weights.
-    pub fn new(weights: &Tensor, decay: f64) -> Self {
-        Self { weights: weights.copy(), decay, updates: 0 }
+    /// Starts at the given weights. Without any decay there is one average all the same, of decay 0: the weights themselves.
+    pub fn new(weights: &Tensor, config: &EmaConfig) -> Self {
+        let mut config = config.clone();
+        if config.decays.is_empty() {
+            config.decays.push(0.0);
+        }
+        Self { averages: config.decays.iter().map(|_| weights.copy()).collect(), config, updates: 0 }
+    }
+
+    /// The first average.
+    pub fn weights(&self) -> &Tensor {
+        &self.averages[0]
     }
 
     /// Takes in new weights.
     pub fn update(&mut self, weights: &Tensor) {
         self.updates += 1;
         let n = self.updates as f64;
-        let decay = self.decay.min((1.0 + n) / (10.0 + n));
+        let most = if self.config.warmup { (1.0 + n) / (10.0 + n) } else { 1.0 };
         no_grad(|| {
-            let _ = self.weights.lerp_(weights, 1.0 - decay);
+            for (average, decay) in self.averages.iter_mut().zip(&self.config.decays) {
+                let _ = average.lerp_(weights, 1.0 - decay.min(most));
+            }
         });
     }
 }

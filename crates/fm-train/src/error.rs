@@ -44,15 +44,17 @@ pub enum TrainError {
         /// The run directory.
         path: PathBuf,
     },
-    /// The loss left the real numbers.
+    /// The loss left the real numbers and did not come back.
     #[error(
-        "the loss is {loss} at step {step}; lower the learning rate, or raise the warm-up, and resume from the last checkpoint"
+        "loss or gradient was not finite in {in_a_row} steps in a row before step {step} (batches of seed {seed}), and none of them changed the weights; lower the learning rate, raise the warm-up, or look at those batches, and resume"
     )]
     NonFinite {
         /// The step at which it was noticed.
         step: u64,
-        /// The value.
-        loss: f64,
+        /// How many.
+        in_a_row: u64,
+        /// What the batches were drawn with.
+        seed: u64,
     },
     /// An objective that cannot be trained.
     #[error(transparent)]

@@ -32,7 +32,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    fn len(&self) -> i64 {
+    pub(crate) fn len(&self) -> i64 {
         self.shape.iter().product()
     }
 
@@ -45,7 +45,7 @@ impl Slot {
 /// All trainable parameters of a network.
 #[derive(Debug)]
 pub struct FlatParams {
-    /// Names, shapes and places, in alphabetical order of the names.
+    /// Names, shapes and places, in alphabetical order of the names, or of a key and then the names.
     pub slots: Vec<Slot>,
     /// The f32 master weights.
     pub master: Tensor,
@@ -60,15 +60,22 @@ pub struct FlatParams {
 impl FlatParams {
     /// Moves the trainable variables of `store` into flat vectors; the network then reads views of them.
     pub fn new(store: &nn::VarStore, precision: Precision) -> Self {
+        Self::sorted(store, precision, |_, _| 0)
+    }
+
+    /// The same with parameters of one key, of name and shape, next to each other.
+    pub fn sorted<K: Ord>(store: &nn::VarStore, precision: Precision, key: impl Fn(&str, &[i64]) -> K) -> Self {
         let all = store.variables().into_iter();
-        let (sorted, buffers): (BTreeMap<_, _>, BTreeMap<_, _>) = all.partition(|(_, v)| v.requires_grad());
+        let (named, buffers): (BTreeMap<_, _>, BTreeMap<_, _>) = all.partition(|(_, v)| v.requires_grad());
+        let mut sorted: Vec<(String, Tensor)> = named.into_iter().collect();
+        sorted.sort_by_cached_key(|(name, v)| key(name, &v.size()));
         let (mut slots, mut offset) = (Vec::new(), 0);
         for (name, variable) in &sorted {
             let slot = Slot { name: name.clone(), shape: variable.size(), offset };
             offset += slot.len();
             slots.push(slot);
         }
-        let variables: Vec<Tensor> = sorted.into_values().collect();
+        let variables: Vec<Tensor> = sorted.into_iter().map(|(_, v)| v).collect();
         let flat: Vec<Tensor> = variables.iter().map(|v| v.detach().reshape([-1])).collect();
         let master =
             if flat.is_empty() { Tensor::zeros([0], (Kind::Float, store.device())) } else { Tensor::cat(&flat, 0) };

@@ -83,13 +83,16 @@ impl RunDir {
     /// # Errors
     /// [`TrainError::Io`].
     pub fn prune(&self, keep: usize) -> Result<(), TrainError> {
-        let steps = checkpoint_steps(&self.checkpoints());
-        let surplus = if keep == 0 { 0 } else { steps.len().saturating_sub(keep) };
-        for (_, path) in steps.into_iter().rev().take(surplus) {
-            fs::remove_dir_all(&path).map_err(TrainError::io("remove the old", &path))?;
-        }
-        Ok(())
+        if keep == 0 { Ok(()) } else { prune(&self.checkpoints(), keep) }
     }
+}
+
+/// Removes all checkpoints in a directory but the newest `keep`.
+pub(crate) fn prune(directory: &Path, keep: usize) -> Result<(), TrainError> {
+    for (_, path) in checkpoint_steps(directory).into_iter().skip(keep) {
+        fs::remove_dir_all(&path).map_err(TrainError::io("remove the old", &path))?;
+    }
+    Ok(())
 }
 
 /// The newest good checkpoint at `path`, which is a checkpoint itself, a directory of them, or a run directory. Damaged newer

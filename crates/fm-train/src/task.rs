@@ -4,41 +4,61 @@
 //! loop by giving its own loss.
 
 use crate::TrainError;
-use crate::adaptive::AdaptiveTimes;
 use crate::batch::Batch;
 use fm_core::interpolate::{coefficients, interpolate};
 use fm_core::objective::Objective;
 use fm_core::path::ProbPath;
 use fm_core::tape::Tape;
 use fm_core::tensor::{VelocityModel, row_losses, upload, upload_rows};
-use fm_core::time::Drawn;
+use fm_core::time::{Drawn, LossAware};
+use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// Something to minimise.
 pub trait Task {
-    /// The loss of a batch, 0-d, on the device; blocks whose activations need not be kept run through the tape. `adaptive` is there if
-    /// times follow the loss.
+    /// The share of some rows in the mean loss of a batch; blocks whose activations need not be kept run through the tape.
     ///
     /// # Errors
     /// A batch that the task cannot use.
-    fn loss<'a>(
-        &'a self,
-        batch: &Batch,
-        at: At,
-        adaptive: Option<&mut AdaptiveTimes>,
-        tape: &mut Tape<'a>,
-    ) -> Result<Tensor, TrainError>;
+    fn loss<'a>(&'a self, batch: &Batch, at: &At<'_>, tape: &mut Tape<'a>) -> Result<Losses, TrainError>;
+
+    /// How many rows a batch has.
+    fn rows(&self, batch: &Batch) -> usize;
 }
 
 /// Where in a run a loss is asked for.
-#[derive(Debug, Clone, Copy)]
-pub struct At {
+#[derive(Debug, Clone)]
+pub struct At<'s> {
     /// The run's seed.
     pub seed: u64,
     /// Steps done.
     pub step: u64,
     /// Where the parameters live.
     pub device: Device,
+    /// The rows that are asked for.
+    pub rows: Range<usize>,
+    /// The density of times that follow the loss, if they do.
+    pub density: Option<&'s LossAware>,
+}
+
+/// What a task says of some rows.
+#[derive(Debug)]
+pub struct Losses {
+    /// The sum of their weighted losses over the number of rows of the whole batch, 0-d, on the device.
+    pub loss: Tensor,
+    /// Each row's loss and when it was, where there are times.
+    pub rows: Option<Rows>,
+}
+
+/// Rows by themselves.
+#[derive(Debug)]
+pub struct Rows {
+    /// Their times.
+    pub times: Vec<f64>,
+    /// Where they lie in the law of times, in [0, 1].
+    pub positions: Vec<f64>,
+    /// Their losses, not weighted, (B) on the device.
+    pub losses: Tensor,
 }
 
 /// Flow matching: draws times, puts a batch on its path and compares the prediction with the target.
@@ -53,21 +73,24 @@ pub struct FlowMatching<'m, P> {
 }
 
 impl<P: ProbPath> Task for FlowMatching<'_, P> {
-    fn loss<'a>(
-        &'a self,
-        batch: &Batch,
-        at: At,
-        adaptive: Option<&mut AdaptiveTimes>,
-        tape: &mut Tape<'a>,
-    ) -> Result<Tensor, TrainError> {
-        let rows = batch.rows(&self.shape);
-        let drawn = self.objective.draw(at.seed, at.step, rows, adaptive.as_ref().map(|a| &a.law))?;
-        let losses =
-            self.losses(batch, &drawn, at.device, |x, t, classes| self.model.forward_taped(tape, x, t, classes))?;
-        if let Some(adaptive) = adaptive {
-            adaptive.see(&drawn.positions, &losses);
-        }
-        Ok(weighted_mean(&losses, &drawn.weights))
+    fn loss<'a>(&'a self, batch: &Batch, at: &At<'_>, tape: &mut Tape<'a>) -> Result<Losses, TrainError> {
+        let whole = self.rows(batch);
+        // Drawn for the whole batch, because its rows may share the times out among them.
+        let drawn = self.objective.draw(at.seed, at.step, whole, at.density)?;
+        let part = |values: &[f64]| values.get(at.rows.clone()).unwrap_or_default().to_vec();
+        let drawn =
+            Drawn { times: part(&drawn.times), weights: part(&drawn.weights), positions: part(&drawn.positions) };
+        let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_taped(tape, x, t, classes);
+        let losses = match at.rows.len() == whole {
+            true => self.losses(batch, &drawn, at.device, predict)?,
+            false => self.losses(&batch.part(at.rows.clone(), whole), &drawn, at.device, predict)?,
+        };
+        let loss = weighted_mean(&losses, &drawn.weights) * (at.rows.len() as f64 / whole as f64);
+        Ok(Losses { loss, rows: Some(Rows { times: drawn.times, positions: drawn.positions, losses }) })
+    }
+
+    fn rows(&self, batch: &Batch) -> usize {
+        batch.rows(&self.shape)
     }
 }
 

@@ -1,20 +1,22 @@
 //! The training loop.
 //!
-//! A step takes a batch's loss from its [`Task`], back-propagates it, clips the gradient by its global norm, and updates the weights and
-//! their average. Nothing is read back from the device but on logging steps (and where
-//! loss-aware times move); the loss is summed on the device in between.
+//! A step takes a batch's loss from its [`Task`], back-propagates it, clips the gradient by its global norm, and updates the weights and their
+//! averages. A step whose loss or gradient is not finite changes nothing but the averages' age, and is counted. Nothing is read back from the
+//! device but on logging steps (and where loss-aware times move).
 
 use crate::TrainError;
-use crate::adamw::{AdamW, AdamWConfig};
 use crate::adaptive::{self, AdaptiveTimes};
 use crate::batch::{Batch, BatchSource, Prefetch};
-use crate::ema::Ema;
+use crate::ema::{Ema, EmaConfig};
 use crate::flat::FlatParams;
+use crate::observe::{Flow, Observer};
+use crate::optimizer::Optimizer;
+use crate::record::Record;
 use crate::schedule::Schedule;
+use crate::tally::Tally;
 use crate::task::{At, Task};
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::tape::Tape;
-use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 /// Everything that changes while training, and therefore everything that a checkpoint holds.
@@ -23,33 +25,15 @@ pub struct TrainState {
     /// The weights.
     pub params: FlatParams,
     /// The optimizer.
-    pub optimizer: AdamW,
+    pub optimizer: Optimizer,
     /// The averaged weights, which sampling uses.
     pub ema: Ema,
     /// Steps done.
     pub step: u64,
-    /// Sum of losses since the last line of the log, f64, on the device.
-    pub loss_sum: Tensor,
-    /// Steps in that sum.
-    pub loss_steps: u64,
+    /// What was seen since the last line of the log.
+    pub tally: Tally,
     /// Where the loss is large, if times follow it.
     pub adaptive: Option<AdaptiveTimes>,
-}
-
-/// A line of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// Steps done.
-    pub step: u64,
-    /// Mean loss since the line before.
-    pub loss: f64,
-    /// The loss less what no network can avoid, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub excess: Option<f64>,
-    /// Gradient norm of this step, before clipping.
-    pub grad_norm: f64,
-    /// Learning rate of this step.
-    pub lr: f64,
 }
 
 /// The fixed part of a run.
@@ -67,58 +51,55 @@ pub struct TrainOptions {
     pub schedule: Schedule,
     /// Seeds times and what libtorch draws (dropout).
     pub seed: u64,
+    /// Rows that go through the network at once, their gradients added up; 0 for the whole batch.
+    pub micro_batch: usize,
+    /// Steps in a row without a finite loss and gradient after which the run ends.
+    pub patience: u64,
     /// Whether blocks compute their activations again on the way back instead of keeping them: less memory, more time.
     pub checkpoint_activations: bool,
     /// The loss that no network can avoid, where it is known; the log then shows the excess over it.
     pub irreducible: Option<f64>,
 }
 
-/// Whether to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// Train on.
-    Continue,
-    /// Stop after this step.
-    Stop,
-}
-
-/// Looks on while a run trains: progress, logs, checkpoints, pictures.
-pub trait Observer {
-    /// Called after every step, with a record on logging steps.
-    ///
-    /// # Errors
-    /// Whatever the observer's files do; the run ends with it.
-    fn after_step(&mut self, state: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError>;
-}
-
 impl TrainState {
     /// The state before the first step. `loss_aware_bins` is the objective's; 0 for times that do not follow the loss.
-    pub fn new(params: FlatParams, adamw: AdamWConfig, ema_decay: f64, loss_aware_bins: usize) -> Self {
-        let (optimizer, ema) = (AdamW::new(&params.master, adamw), Ema::new(&params.master, ema_decay));
-        let loss_sum = Tensor::zeros([], (Kind::Double, params.device()));
+    pub fn new(params: FlatParams, optimizer: Optimizer, ema: &EmaConfig, loss_aware_bins: usize) -> Self {
+        let (ema, tally) = (Ema::new(&params.master, ema), Tally::new(params.device()));
         let adaptive = (loss_aware_bins > 0).then(|| AdaptiveTimes::new(loss_aware_bins, params.device()));
-        Self { params, optimizer, ema, step: 0, loss_sum, loss_steps: 0, adaptive }
+        Self { params, optimizer, ema, step: 0, tally, adaptive }
     }
 
-    /// Closes a line of the log. Device-to-host reads: two numbers.
-    fn take_record(&mut self, grad_norm: &Tensor, lr: f64, irreducible: Option<f64>) -> Result<Record, TrainError> {
-        let loss = self.loss_sum.double_value(&[]) / self.loss_steps as f64;
-        let grad_norm = grad_norm.double_value(&[]);
-        let _ = self.loss_sum.zero_();
-        self.loss_steps = 0;
-        if loss.is_finite() && grad_norm.is_finite() {
-            Ok(Record { step: self.step, loss, excess: irreducible.map(|least| loss - least), grad_norm, lr })
-        } else {
-            Err(TrainError::NonFinite { step: self.step, loss })
+    /// Closes a line of the log. Device-to-host reads: the tally and two norms.
+    fn take_record(&mut self, done: &Done, options: &TrainOptions) -> Result<Record, TrainError> {
+        let seen = self.tally.take();
+        if seen.worst >= options.patience {
+            return Err(TrainError::NonFinite { step: self.step, in_a_row: seen.worst, seed: options.seed });
         }
+        let change = done.before.as_ref().map(|before| (&self.params.master - before).norm() / before.norm());
+        let finite = |x: f64| x.is_finite().then_some(x);
+        Ok(Record {
+            step: self.step,
+            loss: seen.loss,
+            excess: options.irreducible.map(|least| seen.loss - least),
+            loss_by_time: if seen.bins.iter().all(|b| b.is_nan()) {
+                Vec::new()
+            } else {
+                seen.bins.iter().copied().map(finite).collect()
+            },
+            grad_norm: done.norm.double_value(&[]),
+            update_ratio: change.map_or(f64::NAN, |c| c.double_value(&[])),
+            lr: done.lr,
+            coupling_gain: seen.gain,
+            skipped: seen.skipped,
+        })
     }
 }
 
 /// Trains from `state.step` to `options.steps`, or until an observer stops it.
 ///
 /// # Errors
-/// A batch that cannot be made, a time that the objective cannot use, a loss that is not finite on a logging step, and what the observer
-/// returns.
+/// A batch that cannot be made, a time that the objective cannot use, too many steps in a row without a finite loss (noticed on logging
+/// steps), and what the observer returns.
 pub fn train(
     task: &dyn Task,
     source: &dyn BatchSource,
@@ -130,46 +111,91 @@ pub fn train(
         let mut batches = Prefetch::start(scope, source, state.step..options.steps, options.workers);
         while state.step < options.steps {
             let batch = batches.take(state.step)?;
-            let lr = options.schedule.at(state.step);
-            let (loss, grad_norm) = step(task, &batch, state, options, lr)?;
-            state.loss_sum += loss;
-            state.loss_steps += 1;
-            state.step += 1;
-            let logging = state.step.is_multiple_of(options.log_every) || state.step == options.steps;
-            let record = if logging { Some(state.take_record(&grad_norm, lr, options.irreducible)?) } else { None };
+            let logging = (state.step + 1).is_multiple_of(options.log_every) || state.step + 1 == options.steps;
+            let done = step(task, &batch, state, options, logging)?;
+            let record = logging.then(|| state.take_record(&done, options)).transpose()?;
             if observer.after_step(state, record.as_ref())? == Flow::Stop {
                 break;
             }
         }
-        Ok(())
+        observer.at_end(state)
     })
 }
 
-/// Forward, backward, update. Returns the loss and the gradient norm, both still on the device.
+/// What a line of the log wants of its step.
+struct Done {
+    lr: f64,
+    /// The gradient's norm before clipping, on the device.
+    norm: Tensor,
+    /// The weights before the update, on logging steps.
+    before: Option<Tensor>,
+}
+
+/// Forward, backward, update; nothing is read back.
 fn step(
     task: &dyn Task,
     batch: &Batch,
     state: &mut TrainState,
     options: &TrainOptions,
-    lr: f64,
-) -> Result<(Tensor, Tensor), TrainError> {
-    let seed = torch_seed(options.seed, state.step, Stream::Torch);
-    tch::manual_seed(seed);
-    let mut tape = if options.checkpoint_activations { Tape::on(seed) } else { Tape::off() };
-    let at = At { seed: options.seed, step: state.step, device: state.params.device() };
-    let loss = task.loss(batch, at, state.adaptive.as_mut(), &mut tape)?;
-    let mut gradient = state.params.backward(&loss, tape);
+    logging: bool,
+) -> Result<Done, TrainError> {
+    let (loss, mut gradient) = gradient(task, batch, state, options)?;
     let norm = gradient.norm();
-    // min(1, clip / (norm + 1e-6)), as PyTorch's clip_grad_norm_, without reading the norm back.
-    let scale = (options.clip / (&norm + 1e-6)).clamp_max(1.0);
-    let _ = gradient.g_mul_(&scale);
-    state.optimizer.step(&mut state.params.master, &gradient, lr);
+    let allowed = state.tally.step(&loss, &norm, batch.coupling_gain);
+    clip(&mut gradient, &norm, options.clip);
+    let lr = options.schedule.at(state.step);
+    let before = logging.then(|| state.params.master.copy());
+    state.optimizer.step(&mut state.params.master, &gradient, lr, &allowed);
     state.params.refresh();
     state.ema.update(&state.params.master);
+    state.step += 1;
     if let Some(adaptive) = &mut state.adaptive
-        && (state.step + 1).is_multiple_of(adaptive::EVERY)
+        && state.step.is_multiple_of(adaptive::EVERY)
     {
         adaptive.adopt();
     }
-    Ok((loss.detach().to_kind(Kind::Double), norm))
+    Ok(Done { lr, norm, before })
+}
+
+/// The loss of a batch and the gradient of all parameters, in one go or added up over parts of the batch.
+fn gradient(
+    task: &dyn Task,
+    batch: &Batch,
+    state: &mut TrainState,
+    options: &TrainOptions,
+) -> Result<(Tensor, Tensor), TrainError> {
+    let seed = torch_seed(options.seed, state.step, Stream::Torch);
+    tch::manual_seed(seed);
+    let rows = task.rows(batch);
+    let size = if options.micro_batch == 0 { rows } else { options.micro_batch }.max(1);
+    let mut sum: Option<(Tensor, Tensor)> = None;
+    for first in (0..rows.max(1)).step_by(size) {
+        let mut tape =
+            if options.checkpoint_activations { Tape::on(seed.wrapping_add(first as i64)) } else { Tape::off() };
+        let density = state.adaptive.as_ref().map(|a| &a.law);
+        let part = first..rows.min(first + size);
+        let at = At { seed: options.seed, step: state.step, device: state.params.device(), rows: part, density };
+        let found = task.loss(batch, &at, &mut tape)?;
+        let gradient = state.params.backward(&found.loss, tape);
+        if let Some(rows) = &found.rows {
+            state.tally.rows(&rows.times, &rows.losses);
+            state.adaptive.iter_mut().for_each(|a| a.see(&rows.positions, &rows.losses));
+        }
+        let loss = found.loss.detach().to_kind(Kind::Double);
+        sum = Some(match sum {
+            None if size >= rows => (loss, gradient),
+            // A copy, because the next part's gradient arrives in the same memory.
+            None => (loss, gradient.copy()),
+            Some((total, summed)) => (total + loss, summed + gradient),
+        });
+    }
+    sum.ok_or_else(|| TrainError::Batch { step: state.step, problem: "it has no rows; check the data".into() })
+}
+
+/// Scales a gradient by min(1, most / (norm + 1e-6)), as PyTorch's clip_grad_norm_, without reading the norm back. One that is not finite
+/// becomes finite, so that a factor of 0 can undo it.
+fn clip(gradient: &mut Tensor, norm: &Tensor, most: f64) {
+    let scale = (most / (norm + 1e-6)).clamp_max(1.0);
+    let _ = gradient.g_mul_(&scale);
+    let _ = gradient.nan_to_num_(0.0, 0.0, 0.0);
 }

@@ -8,26 +8,27 @@ use crate::data;
 use anyhow::{Context, ensure};
 pub(crate) use config::Config;
 use fm_app::job::Job;
+use fm_app::learning::LearningConfig;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::watch::Cadence;
 use fm_core::rng::{self, Stream, torch_seed};
 use fm_core::tape::Tape;
-use fm_core::tensor::upload;
+use fm_core::tensor::{Role, upload};
 use fm_data::{ImageSet, order::Order};
 use fm_models::vqvae::VqVae;
 use fm_train::TrainError;
-use fm_train::adamw::AdamWConfig;
-use fm_train::adaptive::AdaptiveTimes;
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::checkpoint::{DataMeta, RunInfo};
+use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
+use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::schedule::{Decay, Schedule};
-use fm_train::task::{At, Task};
+use fm_train::task::{At, Losses, Task};
 use fm_train::train::{TrainOptions, TrainState};
 use rand::Rng;
 use report::{report, side_by_side};
 use std::process::ExitCode;
-use tch::{Tensor, nn};
+use tch::nn;
 
 /// Reconstruction as a task for the training loop.
 struct Autoencoding<'m> {
@@ -35,17 +36,14 @@ struct Autoencoding<'m> {
 }
 
 impl Task for Autoencoding<'_> {
-    fn loss<'a>(
-        &'a self,
-        batch: &Batch,
-        at: At,
-        _: Option<&mut AdaptiveTimes>,
-        _: &mut Tape<'a>,
-    ) -> Result<Tensor, TrainError> {
-        let shape = self.model.config().image_shape();
-        let rows = batch.x1.len() as i64 / shape.iter().product::<i64>();
-        let x = upload(&batch.x1, &[&[rows], shape.as_slice()].concat(), at.device);
-        Ok(self.model.loss(&x, true))
+    /// Of all rows at once, because the codebook moves by what it sees of a batch.
+    fn loss<'a>(&'a self, batch: &Batch, at: &At<'_>, _: &mut Tape<'a>) -> Result<Losses, TrainError> {
+        let shape = [&[self.rows(batch) as i64], self.model.config().image_shape().as_slice()].concat();
+        Ok(Losses { loss: self.model.loss(&upload(&batch.x1, &shape, at.device), true), rows: None })
+    }
+
+    fn rows(&self, batch: &Batch) -> usize {
+        batch.rows(&self.model.config().image_shape())
     }
 }
 
@@ -92,7 +90,9 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     );
     println!("training  {} steps of {} images, into {}", config.steps, config.batch_size, args.out.display());
     // The autoencoder is used as it is, not its average, because its codes are no average either.
-    let state = TrainState::new(FlatParams::new(&store, Precision::F32), AdamWConfig::default(), 0.0, 0);
+    let params = FlatParams::new(&store, Precision::F32);
+    let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
+    let state = TrainState::new(params, optimizer, &EmaConfig::of(0.0), 0);
     let images = Images { set: &set, order: Order::new(config.seed, set.len()), config: &config };
     let job = job(args, &config, &set)?;
     let picture = |state: &mut TrainState| {
@@ -139,10 +139,13 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
                 total_steps: config.steps,
             },
             seed: config.seed,
+            micro_batch: 0,
+            patience: 10,
             checkpoint_activations: false,
             irreducible: None,
         },
         cadence: Cadence { save_every: config.save_every, keep: 3, sample_every: config.sample_every },
         batch_size: config.batch_size,
+        learning: LearningConfig::default(),
     })
 }

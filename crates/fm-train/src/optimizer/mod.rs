@@ -1,0 +1,305 @@
+//! Optimizers over flat vectors.
+//!
+//! | name | update |
+//! |---|---|
+//! | `adamw` | Adam with decoupled weight decay (Loshchilov and Hutter 2019) |
+//! | `adam` | Adam (Kingma and Ba 2015); weight decay is added to the gradient |
+//! | `muon` | orthogonalised momentum for hidden weight matrices (Jordan et al. 2024), AdamW for the rest |
+//!
+//! Parameters that are treated alike and lie next to each other are a segment, which a handful of kernels updates at once;
+//! [`OptimizerConfig::key`] sorts parameters so that there are few. An update that must not happen, because the gradient is not finite, is told
+//! by a factor of 0 instead of 1, so that no device has to be asked.
+//!
+//! ```
+//! use fm_train::optimizer::{Optimizer, OptimizerConfig};
+//! use tch::Tensor;
+//! let mut p = Tensor::from_slice(&[1f32]);
+//! let mut adam = Optimizer::of_one(&p, &OptimizerConfig::default());
+//! adam.step(&mut p, &Tensor::from_slice(&[0.3f32]), 0.1, &Tensor::from(1.0));
+//! assert!((p.double_value(&[0]) - 0.9).abs() < 1e-6); // the first step of Adam has length lr
+//! adam.step(&mut p, &Tensor::from_slice(&[0f32]), 0.1, &Tensor::from(0.0));
+//! assert!((p.double_value(&[0]) - 0.9).abs() < 1e-6); // skipped
+//! ```
+
+mod adam;
+mod muon;
+
+use crate::flat::Slot;
+use fm_core::choice;
+use fm_core::choice::Domain;
+use fm_core::tensor::Role;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor, no_grad};
+
+choice! {
+    /// An update rule; the defaults are PyTorch's.
+    pub enum Rule("optimizer") {
+        /// Adam with decoupled weight decay.
+        AdamW = "adamw" {
+            /// Decay of the mean of gradients.
+            beta1 = 0.9, Domain::within(0.0, 0.999_999);
+            /// Decay of the mean of squared gradients.
+            beta2 = 0.999, Domain::within(0.0, 0.999_999_9);
+            /// Added to the root of the second moment.
+            eps = 1e-8, Domain::above(0.0, 1.0)
+        },
+        /// Adam, with weight decay as a part of the gradient.
+        Adam = "adam" {
+            /// Decay of the mean of gradients.
+            beta1 = 0.9, Domain::within(0.0, 0.999_999);
+            /// Decay of the mean of squared gradients.
+            beta2 = 0.999, Domain::within(0.0, 0.999_999_9);
+            /// Added to the root of the second moment.
+            eps = 1e-8, Domain::above(0.0, 1.0)
+        },
+        /// Muon for hidden weight matrices, AdamW for the rest.
+        Muon = "muon" {
+            /// Decay of the mean of gradients of matrices.
+            momentum = 0.95, Domain::within(0.0, 0.999_999);
+            /// Newton-Schulz iterations.
+            iterations = 5.0, Domain::whole(1.0, 100.0);
+            /// AdamW's.
+            beta1 = 0.9, Domain::within(0.0, 0.999_999);
+            /// AdamW's.
+            beta2 = 0.999, Domain::within(0.0, 0.999_999_9);
+            /// AdamW's.
+            eps = 1e-8, Domain::above(0.0, 1.0)
+        },
+    }
+}
+
+choice! {
+    /// Which parameters weight decay shrinks.
+    #[derive(Default, Eq)]
+    pub enum DecayOn("choice of decayed parameters") {
+        /// All of them.
+        #[default]
+        All = "all",
+        /// Weight matrices and kernels; not biases, normalisations and embeddings.
+        Matrices = "matrices",
+    }
+}
+
+/// An optimizer by its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// The update rule.
+    pub rule: Rule,
+    /// Weight decay, per unit of learning rate; flow-matching recipes leave it at 0.
+    pub weight_decay: f64,
+    /// What it shrinks.
+    pub decay_on: DecayOn,
+    /// Parameters that are treated differently; the first group that matches counts.
+    pub groups: Vec<Group>,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        let rule = Rule::AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+        Self { rule, weight_decay: 0.0, decay_on: DecayOn::All, groups: Vec::new() }
+    }
+}
+
+/// A group of parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Their names; `*` stands for any text.
+    pub names: String,
+    /// Multiplies the learning rate.
+    #[serde(default = "one")]
+    pub lr_scale: f64,
+    /// Replaces the weight decay.
+    #[serde(default)]
+    pub weight_decay: Option<f64>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// How a parameter is updated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Treatment {
+    /// By Muon rather than Adam.
+    orthogonal: bool,
+    decay: f64,
+    lr_scale: f64,
+}
+
+impl OptimizerConfig {
+    fn treatment(&self, name: &str, role: Role) -> Treatment {
+        let group = self.groups.iter().find(|g| matches(&g.names, name));
+        let decayed = self.decay_on == DecayOn::All || matches!(role, Role::Hidden | Role::Edge);
+        let decay = if decayed { self.weight_decay } else { 0.0 };
+        Treatment {
+            orthogonal: matches!(self.rule, Rule::Muon { .. }) && role == Role::Hidden,
+            decay: group.and_then(|g| g.weight_decay).unwrap_or(decay),
+            lr_scale: group.map_or(1.0, |g| g.lr_scale),
+        }
+    }
+
+    /// Sorts parameters by their treatment.
+    pub fn key(&self, name: &str, role: Role) -> [u64; 3] {
+        let t = self.treatment(name, role);
+        [u64::from(t.orthogonal), t.decay.to_bits(), t.lr_scale.to_bits()]
+    }
+
+    /// # Errors
+    /// A text that names the number that cannot be, and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        choice::Choice::validate(&self.rule).map_err(|e| e.to_string())?;
+        let decays = self.groups.iter().filter_map(|g| g.weight_decay).chain([self.weight_decay]);
+        if let Some(bad) = decays.into_iter().find(|d| !(0.0..=1e6).contains(d)) {
+            return Err(format!("the weight decay is {bad}: choose it from 0 (--weight-decay)"));
+        }
+        match self.groups.iter().find(|g| !(0.0..=1e6).contains(&g.lr_scale)) {
+            Some(bad) => Err(format!("lr_scale of {} is {}: choose it from 0", bad.names, bad.lr_scale)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a name fits a pattern in which `*` stands for any text.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name
+            .strip_prefix(start)
+            .is_some_and(|left| (0..=left.len()).any(|k| left.is_char_boundary(k) && matches(rest, &left[k..]))),
+    }
+}
+
+/// Parameters next to each other that are treated alike.
+#[derive(Debug)]
+struct Segment {
+    first: i64,
+    length: i64,
+    treatment: Treatment,
+    slots: Vec<Slot>,
+}
+
+/// An optimizer and its state.
+#[derive(Debug)]
+pub struct Optimizer {
+    rule: Rule,
+    segments: Vec<Segment>,
+    /// Mean of gradients, flat: Adam's first moment, Muon's momentum.
+    pub mean: Tensor,
+    /// Mean of squared gradients, flat; unused where Muon is at work.
+    pub square: Tensor,
+    /// Updates made, a number on the device.
+    pub updates: Tensor,
+}
+
+impl Optimizer {
+    /// A fresh optimizer for a flat vector of parameters at these places.
+    pub fn new(parameters: &Tensor, config: &OptimizerConfig, slots: &[Slot], role: impl Fn(&Slot) -> Role) -> Self {
+        let mut segments: Vec<Segment> = Vec::new();
+        for slot in slots {
+            let treatment = config.treatment(&slot.name, role(slot));
+            match segments.last_mut() {
+                Some(last) if last.treatment == treatment => {
+                    last.length += slot.len();
+                    last.slots.push(slot.clone());
+                }
+                _ => {
+                    let slots = vec![slot.clone()];
+                    segments.push(Segment { first: slot.offset, length: slot.len(), treatment, slots });
+                }
+            }
+        }
+        let zero = Tensor::zeros([], (Kind::Double, parameters.device()));
+        Self {
+            rule: config.rule,
+            segments,
+            mean: parameters.zeros_like(),
+            square: parameters.zeros_like(),
+            updates: zero,
+        }
+    }
+
+    /// The same for one parameter that is no matrix.
+    pub fn of_one(parameter: &Tensor, config: &OptimizerConfig) -> Self {
+        let slot = Slot { name: String::new(), shape: vec![parameter.numel() as i64], offset: 0 };
+        Self::new(parameter, config, &[slot], |_| Role::Vector)
+    }
+
+    /// One update of `parameters` by `gradient`, which is finite, at learning rate `lr`; `allowed`, a number on the device, is 1, or 0 for
+    /// an update that must not happen.
+    pub fn step(&mut self, parameters: &mut Tensor, gradient: &Tensor, lr: f64, allowed: &Tensor) {
+        no_grad(|| {
+            self.updates += allowed;
+            for segment in &self.segments {
+                let part = |flat: &Tensor| flat.narrow(0, segment.first, segment.length);
+                let state = State {
+                    parameters: part(parameters),
+                    gradient: part(gradient),
+                    mean: part(&self.mean),
+                    square: part(&self.square),
+                    lr: lr * segment.treatment.lr_scale,
+                    decay: segment.treatment.decay,
+                    allowed,
+                };
+                match self.rule {
+                    Rule::Muon { momentum, iterations, .. } if segment.treatment.orthogonal => {
+                        muon::step(state, momentum, iterations as usize, &segment.slots);
+                    }
+                    Rule::AdamW { beta1, beta2, eps } | Rule::Muon { beta1, beta2, eps, .. } => {
+                        adam::step(state, &self.updates, (beta1, beta2, eps), true);
+                    }
+                    Rule::Adam { beta1, beta2, eps } => adam::step(state, &self.updates, (beta1, beta2, eps), false),
+                }
+            }
+        });
+    }
+}
+
+/// A segment's parts of the vectors.
+struct State<'a> {
+    parameters: Tensor,
+    gradient: Tensor,
+    mean: Tensor,
+    square: Tensor,
+    lr: f64,
+    decay: f64,
+    allowed: &'a Tensor,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        for (pattern, name, fits) in [
+            ("*.bias", "a.0.bias", true),
+            ("*.bias", "a.bias.x", false),
+            ("a*c*", "abcd", true),
+            ("a", "ab", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn groups_and_roles_decide_decay_and_rate() {
+        let config = OptimizerConfig {
+            weight_decay: 0.5,
+            decay_on: DecayOn::Matrices,
+            groups: vec![Group { names: "slow.*".into(), lr_scale: 0.1, weight_decay: None }],
+            ..OptimizerConfig::default()
+        };
+        let slot = |name: &str, offset| Slot { name: name.into(), shape: vec![1], offset };
+        let slots = [slot("w", 0), slot("b", 1), slot("slow.w", 2)];
+        let role = |s: &Slot| if s.name == "b" { Role::Vector } else { Role::Hidden };
+        let mut p = Tensor::from_slice(&[1f32, 1.0, 1.0]);
+        let mut optimizer = Optimizer::new(&p, &config, &slots, role);
+        optimizer.step(&mut p, &Tensor::from_slice(&[0f32; 3]), 0.1, &Tensor::from(1.0));
+        let got = Vec::<f32>::try_from(&p).unwrap();
+        // No gradient: only decay moves anything.
+        assert!(got.iter().zip([0.95, 1.0, 0.995]).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?}");
+    }
+}

@@ -1,0 +1,54 @@
+//! Muon: momentum whose matrices are made orthogonal.
+//!
+//! m <- mu m + (1 - mu) g; u = mu m + (1 - mu) g (Nesterov); p <- p (1 - lr decay) - 0.2 sqrt(max(rows, columns)) lr O, with O the
+//! orthogonal factor of u, nearly: the singular values of u / |u| are brought near 1 by a few iterations of X <- a X + (b A + c A A) X, A = X X'.
+//! A convolution's kernel is a matrix of its output channels by everything else. The factor 0.2 sqrt(max) gives updates the size of AdamW's
+//! (Liu et al. 2025), so that both share a learning rate. Computed in f32. Source: Jordan et al. (2024); compared with `torch.optim.Muon`.
+
+use super::State;
+use crate::flat::Slot;
+use std::collections::BTreeMap;
+use tch::{Kind, Tensor};
+
+const A: f64 = 3.4445;
+const B: f64 = -4.7750;
+const C: f64 = 2.0315;
+
+pub(super) fn step(s: State<'_>, momentum: f64, iterations: usize, slots: &[Slot]) {
+    let State { mut parameters, gradient, mut mean, lr, decay, allowed, .. } = s;
+    if decay > 0.0 {
+        let _ = parameters.g_mul_(&(allowed * (-lr * decay) + 1.0));
+    }
+    let _ = mean.lerp_tensor_(&gradient, &(allowed * (1.0 - momentum)).to_kind(gradient.kind()));
+    let update = gradient.lerp(&mean, momentum);
+    let start = slots.first().map_or(0, |slot| slot.offset);
+    let place = |flat: &Tensor, slot: &Slot| flat.narrow(0, slot.offset - start, slot.len());
+    // Matrices of one shape go through the iterations together.
+    let mut by_shape: BTreeMap<[i64; 2], Vec<&Slot>> = BTreeMap::new();
+    for slot in slots {
+        by_shape.entry([slot.shape[0], slot.len() / slot.shape[0].max(1)]).or_default().push(slot);
+    }
+    for (shape, alike) in by_shape {
+        let stacked = Tensor::stack(&alike.iter().map(|slot| place(&update, slot).view(shape)).collect::<Vec<_>>(), 0);
+        let size = 0.2 * (shape[0].max(shape[1]) as f64).sqrt();
+        let steps = orthogonal(&stacked, iterations) * (allowed * (lr * size)).to_kind(Kind::Float);
+        for (slot, step) in alike.iter().zip(steps.unbind(0)) {
+            let _ = place(&parameters, slot).g_sub_(&step.reshape([-1]));
+        }
+    }
+}
+
+/// Nearly orthogonal factors of a stack of matrices.
+fn orthogonal(stack: &Tensor, iterations: usize) -> Tensor {
+    let size = stack.size();
+    let tall = size[1] > size[2];
+    let mut x = if tall { stack.transpose(1, 2) } else { stack.shallow_clone() };
+    let norm = x.square().sum_dim_intlist([1, 2].as_slice(), true, Kind::Float).sqrt();
+    x = x / norm.clamp_min(1e-7);
+    for _ in 0..iterations {
+        let gram = x.bmm(&x.transpose(1, 2));
+        let polynomial = &gram * B + gram.bmm(&gram) * C;
+        x = &x * A + polynomial.bmm(&x);
+    }
+    if tall { x.transpose(1, 2) } else { x }
+}

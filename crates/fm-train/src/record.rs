@@ -1,0 +1,58 @@
+//! A line of the log.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What a line of `metrics.jsonl` says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Steps done.
+    pub step: u64,
+    /// Mean loss since the line before; NaN (null) if no step was finite.
+    #[serde(deserialize_with = "or_nan")]
+    pub loss: f64,
+    /// The loss less what no network can avoid, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excess: Option<f64>,
+    /// Mean loss, before weighting, of the rows in each tenth of the time; null where there were none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loss_by_time: Vec<Option<f64>>,
+    /// Gradient norm of this step, before clipping.
+    #[serde(deserialize_with = "or_nan")]
+    pub grad_norm: f64,
+    /// |change of the weights| / |weights| of this step.
+    #[serde(default, deserialize_with = "or_nan")]
+    pub update_ratio: f64,
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Mean cost of the pairs trained on over that of independent ones, since the line before, where rows are coupled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupling_gain: Option<f64>,
+    /// Steps of the run that were skipped because loss or gradient was not finite.
+    #[serde(default, skip_serializing_if = "none")]
+    pub skipped: u64,
+}
+
+impl Record {
+    /// A value by its name: what can be monitored.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        match name {
+            "loss" => Some(self.loss),
+            "excess" => self.excess,
+            "grad_norm" => Some(self.grad_norm),
+            "update_ratio" => Some(self.update_ratio),
+            _ => None,
+        }
+    }
+
+    /// The names that can be monitored.
+    pub const NAMES: [&str; 4] = ["loss", "excess", "grad_norm", "update_ratio"];
+}
+
+fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn none(count: &u64) -> bool {
+    *count == 0
+}
