@@ -54,7 +54,16 @@ fn load_cuda() -> anyhow::Result<()> {
 
 /// Peak resident memory of this process in bytes, where the system tells.
 pub fn peak_memory() -> Option<u64> {
+    status("VmHWM:")
+}
+
+/// Resident memory of this process in bytes, where the system tells.
+pub fn resident_memory() -> Option<u64> {
+    status("VmRSS:")
+}
+
+fn status(key: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|l| l.starts_with(key))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }

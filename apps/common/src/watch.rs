@@ -1,6 +1,6 @@
 //! What looks on while a run trains: a progress bar, logs, checkpoints and pictures.
 
-use crate::device::peak_memory;
+use crate::device::{peak_memory, resident_memory};
 use fm_train::checkpoint::{self, RunInfo};
 use fm_train::observe::{Flow, Observer};
 use fm_train::record::Record;
@@ -52,6 +52,7 @@ struct Timing {
     step: u64,
     steps_per_second: f64,
     rows_per_second: f64,
+    resident_memory_bytes: Option<u64>,
     peak_memory_bytes: Option<u64>,
 }
 
@@ -96,7 +97,13 @@ impl<'a> Watch<'a> {
             record.loss, record.grad_norm, record.lr
         ));
         self.run.append("metrics.jsonl", record)?;
-        let timing = Timing { step: record.step, steps_per_second, rows_per_second, peak_memory_bytes: peak_memory() };
+        let timing = Timing {
+            step: record.step,
+            steps_per_second,
+            rows_per_second,
+            resident_memory_bytes: resident_memory(),
+            peak_memory_bytes: peak_memory(),
+        };
         self.run.append("timing.jsonl", &timing)
     }
 }

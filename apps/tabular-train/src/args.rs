@@ -81,9 +81,9 @@ pub(crate) struct TrainArgs {
     /// Steps between pictures (tables of two columns only); 0 draws none.
     #[arg(long, default_value_t = 1000, value_name = "STEPS")]
     pub(crate) sample_every: u64,
-    /// Steps between lines of metrics.jsonl.
-    #[arg(long, default_value_t = 50, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) log_every: u64,
+    /// Steps between lines of metrics.jsonl (50).
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) log_every: Option<u64>,
     // Last, because their headings cover all that follows.
     #[command(flatten)]
     pub(crate) learning: LearningArgs,

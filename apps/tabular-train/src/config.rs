@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) model: TableModel,
     pub(crate) widths: Vec<i64>,
     pub(crate) seed: u64,
+    pub(crate) log_every: u64,
     #[serde(flatten)]
     pub(crate) flow: FlowConfig,
     #[serde(flatten)]
@@ -36,6 +37,7 @@ impl Default for Config {
             model: TableModel::default(),
             widths: vec![64; 3],
             seed: 0,
+            log_every: 50,
             flow: FlowConfig::default(),
             learning: LearningConfig { lr: 2e-3, ..LearningConfig::default() },
         }
@@ -56,7 +58,7 @@ impl Config {
             .with_context(|| format!("{} was not written by tabular-train", path.display()))?;
         let mut config = saved.run.clone();
         config.apply(args);
-        settings::check_resumed(&saved.run, &config, &["steps"])?;
+        settings::check_resumed(&saved.run, &config, &["steps", "log_every"])?;
         Ok(config)
     }
 
@@ -69,6 +71,7 @@ impl Config {
         set(&mut self.model, &args.model);
         set(&mut self.widths, &args.widths);
         set(&mut self.seed, &args.seed);
+        set(&mut self.log_every, &args.log_every);
         args.flow.apply(&mut self.flow);
     }
 
@@ -76,6 +79,7 @@ impl Config {
         ensure!(self.steps > 0, "steps is 0: give at least one (--steps)");
         ensure!(self.batch_size > 0, "batch_size is 0: give at least one row a step (--batch-size)");
         ensure!(self.rows > 0, "rows is 0: give at least one point (--rows)");
+        ensure!(self.log_every > 0, "log_every is 0: give at least 1 (--log-every)");
         self.learning.validate()
     }
 

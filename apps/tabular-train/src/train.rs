@@ -81,7 +81,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         options: TrainOptions {
             steps: config.steps,
             workers: 1,
-            log_every: args.log_every,
+            log_every: config.log_every,
             clip: config.learning.clip,
             schedule: config.learning.schedule(config.steps),
             seed: config.seed,

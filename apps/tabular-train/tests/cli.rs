@@ -182,3 +182,49 @@ fn a_change_of_schedule_moves_no_sample() {
     let (code, _, error) = run(&format!("sample --checkpoint {d}/run --schedule bridge --out {d}/s.csv"));
     assert!(code == Some(2) && error.contains("noise of its own"), "{error}");
 }
+
+/// Ten thousand steps, averages, coupling and worker thread included, need no more memory than two thousand.
+#[test]
+#[cfg(target_os = "linux")]
+fn memory_stays_flat_over_ten_thousand_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    succeed(&format!(
+        "train --data moons --rows 500 --batch-size 16 --widths 8 --steps 10000 --coupling exact --log-every 500 --sample-every 0 \
+         --ema-decay 0.9,0.99 --out {d}/run"
+    ));
+    let text = std::fs::read_to_string(dir.path().join("run/timing.jsonl")).unwrap();
+    let resident = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        (line["step"].as_u64().unwrap(), line["resident_memory_bytes"].as_f64().unwrap())
+    };
+    let seen: Vec<(u64, f64)> = text.lines().map(resident).collect();
+    let (early, late) = (seen.iter().find(|s| s.0 == 2000).unwrap().1, seen.last().unwrap().1);
+    assert!(late < 1.01 * early, "{early} bytes after 2,000 steps, {late} after 10,000");
+}
+
+/// A run that goes nowhere stops by itself, the same after a resume; its best checkpoint is kept.
+#[test]
+fn early_stopping_and_the_best_checkpoint_survive_a_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let flags = "--data moons --rows 200 --batch-size 16 --widths 8 --log-every 10 --sample-every 0 --early-stopping 6 --keep-best true --lr 1e-5";
+    succeed(&format!("train {flags} --steps 400 --decay constant --out {d}/whole"));
+    let log = |run: &str| std::fs::read_to_string(dir.path().join(run).join("metrics.jsonl")).unwrap();
+    let losses: Vec<f64> = log("whole")
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["loss"].as_f64().unwrap())
+        .collect();
+    let best = (0..losses.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b])).unwrap();
+    assert_eq!(losses.len(), best + 7, "{losses:?}");
+    assert!(losses.len() < 40, "it never stopped");
+    assert!(dir.path().join(format!("whole/best/step-{}/meta.json", 10 * (best + 1))).exists());
+    assert_eq!(std::fs::read_dir(dir.path().join("whole/best")).unwrap().count(), 1);
+    // The same in two sittings: stopped in the middle, resumed with all steps.
+    let middle = 10 * (losses.len() - 3);
+    succeed(&format!("train {flags} --steps {middle} --decay constant --out {d}/parts"));
+    std::fs::remove_dir_all(dir.path().join("parts/best")).unwrap();
+    succeed(&format!("train --resume --steps 400 --out {d}/parts"));
+    let lines = |text: &str| text.lines().last().unwrap().to_owned();
+    assert_eq!(lines(&log("whole")), lines(&log("parts")));
+}

@@ -119,6 +119,9 @@ impl Weights {
     }
 }
 
+/// Flat vectors, and what is put before their parameters' names.
+type Prefixed<'a> = Vec<(&'static str, &'a Tensor)>;
+
 const FORMAT: u32 = 4;
 const META: &str = "meta.json";
 /// Which end of time is which, as checkpoints say it.
@@ -145,7 +148,7 @@ pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<Path
         fs::create_dir_all(partial).map_err(TrainError::io("create", partial))?;
         let mut listing = BTreeMap::new();
         let (m, o, averages) = (&state.params, &state.optimizer, &state.ema.config);
-        let mut contents: Vec<(String, f64, Vec<(&str, &Tensor)>)> = vec![
+        let mut contents: Vec<(String, f64, Prefixed<'_>)> = vec![
             (Weights::Raw.file(averages), 0.0, vec![("", &m.master)]),
             (OPTIMIZER.into(), 0.0, vec![("exp_avg.", &o.mean), ("exp_avg_sq.", &o.square)]),
         ];

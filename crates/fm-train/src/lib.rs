@@ -16,6 +16,41 @@
 //!
 //! The crate knows paths and models from `fm-core` alone; data and couplings reach it through [`batch::BatchSource`].
 
+//!
+//! A loop of one's own takes the parts it wants:
+//!
+//! ```
+//! use fm_core::{objective::Objective, path::PathKind, rng::{Stream, normal_rows}, tape::Tape, tensor::Role};
+//! use fm_models::{ModelConfig, mlp::MlpConfig};
+//! use fm_train::batch::Batch;
+//! use fm_train::flat::{FlatParams, Precision};
+//! use fm_train::optimizer::{Optimizer, OptimizerConfig};
+//! use fm_train::task::{At, FlowMatching, Task};
+//! use tch::{Device, Tensor, nn};
+//!
+//! tch::manual_seed(0);
+//! let store = nn::VarStore::new(Device::Cpu);
+//! let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root())?;
+//! let mut params = FlatParams::new(&store, Precision::F32);
+//! let mut adamw = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
+//! let task = FlowMatching { model: model.as_ref(), objective: Objective::on(PathKind::Linear), shape: vec![2] };
+//! let mut losses = Vec::new();
+//! for step in 0..150 {
+//!     // Noise to points on a line.
+//!     let x1 = normal_rows(0, step, Stream::Data, 0, 64, 1).into_iter().flat_map(|x| [x, -x]).collect();
+//!     let batch = Batch { x0: normal_rows(0, step, Stream::Noise, 0, 64, 2), x1, ..Batch::default() };
+//!     let mut tape = Tape::off();
+//!     let at = At { seed: 0, step, device: Device::Cpu, rows: 0..64, density: None };
+//!     let found = task.loss(&batch, &at, &mut tape)?;
+//!     let gradient = params.backward(&found.loss, tape);
+//!     adamw.step(&mut params.master, &gradient, 3e-3, &Tensor::from(1.0));
+//!     losses.push(found.loss.double_value(&[]));
+//! }
+//! let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+//! assert!(mean(&losses[100..]) < 0.75 * mean(&losses[..10]), "{losses:?}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 pub mod adaptive;
 pub mod batch;
 pub mod checkpoint;

@@ -244,7 +244,7 @@ fn averages_follow_their_formulas() {
         let mut ema = fm_train::ema::Ema::new(&weights, &EmaConfig { decays: decays.clone(), warmup });
         let mut want = [1f64, 1.0];
         for n in 1..=30 {
-            weights = weights * 0.9;
+            weights *= 0.9;
             ema.update(&weights);
             for (e, d) in want.iter_mut().zip(&decays) {
                 let d = if warmup { d.min((1.0 + f64::from(n)) / (10.0 + f64::from(n))) } else { *d };

@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod learning;
 mod networks;
 mod solvers;
 
@@ -340,6 +341,7 @@ fn every_named_option_runs_agrees_and_stands_in_the_table() {
         }
         other => panic!("pairs {other} have no reference"),
     });
+    text += &learning::sections();
     text += &networks::sections();
     text += &solvers::sections();
     let path = root().join("docs/options.md");

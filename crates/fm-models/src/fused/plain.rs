@@ -6,23 +6,26 @@ use super::product::{Matrix, linear, outer, product};
 use crate::layers::Activation;
 use multiversion::multiversion;
 
+/// Replaces values by an activation of theirs and fills in its derivative.
+pub(crate) type Activate = fn(&mut [f32], &mut [f32]);
+
 /// Weights and biases in turn.
 pub(crate) struct Plain {
     pub(crate) layers: Vec<(Vec<f32>, Vec<f32>)>,
-    pub(crate) activation: fn(&mut [f32], &mut [f32]),
+    pub(crate) activation: Activate,
 }
 
 impl Plain {
-    /// Of parameters weight, bias, weight, bias, ...; nothing for an activation that is not written out here.
-    pub(crate) fn of(parameters: Vec<Vec<f32>>, activation: fn(&mut [f32], &mut [f32])) -> Self {
+    /// Of parameters weight, bias, weight, bias, ....
+    pub(crate) fn of(parameters: Vec<Vec<f32>>, activation: Activate) -> Self {
         let mut parameters = parameters.into_iter();
         let layers = std::iter::from_fn(|| parameters.next().zip(parameters.next())).collect();
         Self { layers, activation }
     }
 }
 
-/// Replaces values by the activation and fills in its derivative, where it is written out here.
-pub(crate) fn activation(kind: Activation) -> Option<fn(&mut [f32], &mut [f32])> {
+/// An activation, where it is written out here.
+pub(crate) fn activation(kind: Activation) -> Option<Activate> {
     match kind {
         Activation::Gelu => Some(all_gelu),
         Activation::Selu => Some(all_selu),

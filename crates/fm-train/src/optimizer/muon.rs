@@ -44,7 +44,7 @@ fn orthogonal(stack: &Tensor, iterations: usize) -> Tensor {
     let tall = size[1] > size[2];
     let mut x = if tall { stack.transpose(1, 2) } else { stack.shallow_clone() };
     let norm = x.square().sum_dim_intlist([1, 2].as_slice(), true, Kind::Float).sqrt();
-    x = x / norm.clamp_min(1e-7);
+    x /= norm.clamp_min(1e-7);
     for _ in 0..iterations {
         let gram = x.bmm(&x.transpose(1, 2));
         let polynomial = &gram * B + gram.bmm(&gram) * C;
