@@ -1,6 +1,6 @@
 """100 steps of PyTorch's optimizers on a network, for tests/optimizers.rs: `python3 optimizers.py > optimizers.json`. Needs torch 2.11.
 
-The network is 3-16-16-2 with tanh between its layers; weights and batch are sines, which both sides can write down. Muon iterates in bfloat16 in
+The network is 3-16-12-16-12-2 with tanh between its layers; weights and batch are sines, which both sides can write down. Muon iterates in bfloat16 in
 PyTorch; here that rounding is switched off, so that its formula is what is compared.
 """
 import json
@@ -9,7 +9,7 @@ import math
 import torch
 
 torch.Tensor.bfloat16 = lambda self: self
-SIZES = [3, 16, 16, 16, 2]
+SIZES = [3, 16, 12, 16, 12, 2]
 
 
 def wave(shape, phase, scale):
@@ -46,7 +46,7 @@ def run(make):
 
 
 def muon(p):
-    hidden = [p["net.2.weight"], p["net.4.weight"]]
+    hidden = [p[f"net.{k}.weight"] for k in (2, 4, 6)]
     rest = [v for v in p.values() if not any(v is h for h in hidden)]
     muon = torch.optim.Muon(hidden, lr=1e-3, weight_decay=0.1, momentum=0.95, nesterov=True, adjust_lr_fn="match_rms_adamw")
     return [muon, torch.optim.AdamW(rest, lr=1e-3, weight_decay=0.1)]
