@@ -18,7 +18,7 @@ pub(super) fn step(s: State<'_>, updates: &Tensor, (beta1, beta2, eps): (f64, f6
     let correction = |beta: f64| (Tensor::pow_scalar(beta, updates) * -1.0 + 1.0).clamp_min(1e-30);
     let _ = mean.lerp_tensor_(&gradient, &(allowed * (1.0 - beta1)).to_kind(gradient.kind()));
     let _ = square.lerp_tensor_(&gradient.square(), &(allowed * (1.0 - beta2)).to_kind(gradient.kind()));
-    // Not `sqrt`: libtorch splits that among threads from 2,048 values on, who then spin while they wait for the next.
+    // Not `sqrt`: libtorch shares that out among threads even for few values, who then spin while they wait for the next.
     let mut root = &square + 1e-38;
     root = root.rsqrt() * root;
     let _ = root.g_div_(&correction(beta2).sqrt()).g_add_scalar_(eps);
