@@ -71,10 +71,7 @@ impl Job {
         let interrupted = interrupt_flag()?;
         let span = (first, steps);
         let watch = Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw);
-        let mut observers: Vec<Box<dyn Observer + '_>> = Vec::new();
-        for observer in self.learning.observers(&self.out, &self.info) {
-            observers.push(observer);
-        }
+        let mut observers: Vec<Box<dyn Observer + '_>> = self.learning.observers(&self.out, &self.info);
         // Last, so that it knows when another has had enough, and saves.
         observers.push(Box::new(watch));
         log(&run).iter().for_each(|record| observers.replay(record));
@@ -85,6 +82,13 @@ impl Job {
         if interrupted.load(Ordering::SeqCst) && state.step < steps {
             println!("stopped   at step {}; go on with --resume --out {}", state.step, self.out.display());
             return Ok(ExitCode::from(130));
+        }
+        if state.step < steps {
+            let LearningConfig { monitor, early_stopping, .. } = &self.learning;
+            println!(
+                "stopped   at step {}: {monitor} has not fallen for {early_stopping} lines of the log",
+                state.step
+            );
         }
         Ok(ExitCode::SUCCESS)
     }

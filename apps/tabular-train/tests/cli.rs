@@ -209,7 +209,8 @@ fn early_stopping_and_the_best_checkpoint_survive_a_resume() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
     let flags = "--data moons --rows 200 --batch-size 16 --widths 8 --log-every 10 --sample-every 0 --early-stopping 6 --keep-best true --lr 1e-5";
-    succeed(&format!("train {flags} --steps 400 --decay constant --out {d}/whole"));
+    let said = succeed(&format!("train {flags} --steps 400 --decay constant --out {d}/whole"));
+    assert!(said.contains("loss has not fallen for 6 lines"), "{said}");
     let log = |run: &str| std::fs::read_to_string(dir.path().join(run).join("metrics.jsonl")).unwrap();
     let losses: Vec<f64> = log("whole")
         .lines()

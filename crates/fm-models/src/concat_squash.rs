@@ -133,7 +133,7 @@ impl VelocityModel for ConcatSquash {
             [Some(&l.lin1.ws), l.lin1.bs.as_ref(), Some(&l.lin2.ws), l.lin2.bs.as_ref(), Some(&l.lin3.ws)]
         };
         let parameters: Vec<&Tensor> = self.layers.iter().flat_map(of_layer).flatten().collect();
-        if self.label_emb.is_none() && fused::fits(&parameters, x) {
+        if self.label_emb.is_none() && fused::fits(&parameters, x, self.layers[0].lin1.ws.size()[1]) {
             return fused::run(tape, &parameters, Gated::of, x, t);
         }
         self.forward_t(x, t, condition, true)

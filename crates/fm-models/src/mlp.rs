@@ -110,7 +110,7 @@ impl VelocityModel for Mlp {
         let parameters: Vec<&Tensor> =
             self.layers.iter().flat_map(|l| [Some(&l.ws), l.bs.as_ref()]).flatten().collect();
         match plain::activation(self.activation) {
-            Some(activation) if fused::fits(&parameters, x) => {
+            Some(activation) if fused::fits(&parameters, x, self.layers[0].ws.size()[1] - 1) => {
                 fused::run(tape, &parameters, |values| plain::Plain::of(values, activation), x, t)
             }
             _ => self.forward_t(x, t, condition, true),

@@ -137,8 +137,9 @@ impl Observer for KeepBest {
     fn after_step(&mut self, state: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
         if record.is_some_and(|r| self.is_best(r)) {
             std::fs::create_dir_all(&self.directory).map_err(TrainError::io("create", &self.directory))?;
-            checkpoint::save(&self.directory, state, &self.info)?;
-            crate::run_dir::prune(&self.directory, 1)?;
+            let best = checkpoint::save(&self.directory, state, &self.info)?;
+            // Not the newest: a run that goes on from before a crash finds later ones there.
+            crate::run_dir::keep_only(&self.directory, &best)?;
         }
         Ok(Flow::Continue)
     }

@@ -35,7 +35,7 @@ impl RunDir {
         let path = root.join("run.lock");
         let lock = File::create(&path).map_err(TrainError::io("create", &path))?;
         lock.try_lock().map_err(|_| TrainError::Locked { path: root.into() })?;
-        for directory in [root.to_path_buf(), root.join("checkpoints"), root.join("samples")] {
+        for directory in [root.to_path_buf(), root.join("checkpoints"), root.join("samples"), root.join("best")] {
             files::clean(&directory);
         }
         Ok(Self { root: root.into(), _lock: lock })
@@ -83,13 +83,17 @@ impl RunDir {
     /// # Errors
     /// [`TrainError::Io`].
     pub fn prune(&self, keep: usize) -> Result<(), TrainError> {
-        if keep == 0 { Ok(()) } else { prune(&self.checkpoints(), keep) }
+        let surplus = if keep == 0 { usize::MAX } else { keep };
+        for (_, path) in checkpoint_steps(&self.checkpoints()).into_iter().skip(surplus) {
+            fs::remove_dir_all(&path).map_err(TrainError::io("remove the old", &path))?;
+        }
+        Ok(())
     }
 }
 
-/// Removes all checkpoints in a directory but the newest `keep`.
-pub(crate) fn prune(directory: &Path, keep: usize) -> Result<(), TrainError> {
-    for (_, path) in checkpoint_steps(directory).into_iter().skip(keep) {
+/// Removes all checkpoints in a directory but this one.
+pub(crate) fn keep_only(directory: &Path, kept: &Path) -> Result<(), TrainError> {
+    for (_, path) in checkpoint_steps(directory).into_iter().filter(|(_, path)| path != kept) {
         fs::remove_dir_all(&path).map_err(TrainError::io("remove the old", &path))?;
     }
     Ok(())

@@ -170,8 +170,11 @@ fn gradient(
     let size = if options.micro_batch == 0 { rows } else { options.micro_batch }.max(1);
     let mut sum: Option<(Tensor, Tensor)> = None;
     for first in (0..rows.max(1)).step_by(size) {
-        let mut tape =
-            if options.checkpoint_activations { Tape::on(seed.wrapping_add(first as i64)) } else { Tape::off() };
+        let mut tape = if options.checkpoint_activations {
+            Tape::on(seed.wrapping_add((first as i64) << 20))
+        } else {
+            Tape::off()
+        };
         let density = state.adaptive.as_ref().map(|a| &a.law);
         let part = first..rows.min(first + size);
         let at = At { seed: options.seed, step: state.step, device: state.params.device(), rows: part, density };

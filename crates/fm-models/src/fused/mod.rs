@@ -32,10 +32,10 @@ pub(crate) trait Layered: Send + Sync {
     fn backward(&self, kept: &Self::Kept, t: &[f32], gradient: &[f32]) -> Vec<Vec<f32>>;
 }
 
-/// Whether a training pass may go this way: single precision on the host, and nobody asks for derivatives by x.
-pub(crate) fn fits(parameters: &[&Tensor], x: &Tensor) -> bool {
+/// Whether a training pass may go this way: single precision on the host, rows of `dim` values, and nobody asks for derivatives by x.
+pub(crate) fn fits(parameters: &[&Tensor], x: &Tensor, dim: i64) -> bool {
     let here = |t: &&Tensor| t.kind() == Kind::Float && t.device() == Device::Cpu && t.requires_grad();
-    parameters.iter().all(here) && x.kind() == Kind::Float && !x.requires_grad() && x.dim() == 2
+    parameters.iter().all(here) && x.kind() == Kind::Float && !x.requires_grad() && x.dim() == 2 && x.size()[1] == dim
 }
 
 /// The output rows, with the way back on the tape. `network` makes the network of the parameters' values.

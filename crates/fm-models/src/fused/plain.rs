@@ -11,12 +11,12 @@ pub(crate) type Activate = fn(&mut [f32], &mut [f32]);
 
 /// Weights and biases in turn.
 pub(crate) struct Plain {
-    pub(crate) layers: Vec<(Vec<f32>, Vec<f32>)>,
-    pub(crate) activation: Activate,
+    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    activation: Activate,
 }
 
 impl Plain {
-    /// Of parameters weight, bias, weight, bias, ....
+    /// Of the parameters weight, bias, weight, bias and so on.
     pub(crate) fn of(parameters: Vec<Vec<f32>>, activation: Activate) -> Self {
         let mut parameters = parameters.into_iter();
         let layers = std::iter::from_fn(|| parameters.next().zip(parameters.next())).collect();
