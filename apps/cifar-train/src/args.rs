@@ -1,9 +1,11 @@
 //! The command line. Its help texts are the manual.
 
+use crate::config::Keep;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fm_app::flow::FlowArgs;
 use fm_app::learning::LearningArgs;
 use fm_app::likelihood::LikelihoodArgs;
+use fm_app::report::ReportArgs;
 use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
 use fm_app::weights::FileArgs;
@@ -31,6 +33,13 @@ pub(crate) enum Command {
     Sample(Box<SampleArgs>),
     /// Measure samples against the training data: class agreement and copies, by nearest neighbours.
     Evaluate(EvaluateArgs),
+    /// Make a teacher's pairs of noise and samples, and measure what training on them brought.
+    #[command(subcommand)]
+    Reflow(ReflowCommand),
+    /// Train a model that samples in so many Euler steps, from a teacher's pairs: `train --pairs` at the times of those steps only.
+    Distill(Box<DistillArgs>),
+    /// A run as one page: curves, samples over time, configuration.
+    Report(ReportArgs),
     /// Train a VQ-VAE, in whose latent space `train --latent` works.
     Vqvae(Box<AutoencoderArgs>),
     /// Read weights that others trained, write what others can load.
@@ -55,12 +64,22 @@ pub(crate) struct TrainArgs {
     /// A TOML file with any keys of a run's config.toml, laid over the preset it names.
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) config: Option<PathBuf>,
-    /// What to learn: digits (embedded), cifar10 or cifar10:DIR (binary batches), folder:DIR (PNG or JPEG, a sub-folder a class).
+    /// What to learn: digits (embedded), cifar10 or cifar10:DIR (binary batches), folder:DIR (PNG or JPEG, a sub-folder a class),
+    /// IMAGES.npy or IMAGES.npy,LABELS.npy (uint8).
     #[arg(long)]
     pub(crate) data: Option<String>,
     /// Side to which folder:DIR images are resized and cropped.
     #[arg(long, value_name = "PIXELS")]
     pub(crate) image_size: Option<u32>,
+    /// Keep images on the device as bytes: auto does on GPUs where the set has at most 2 GiB. The result is the same.
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) data_on_device: Option<Keep>,
+    /// Learn a teacher's pairs (`cifar-train reflow pairs`) instead of data. Without a preset or a config the rest is as its teacher's.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pairs: Option<String>,
+    /// The weights to start from: a checkpoint, a run, a file, or fresh. Without it: fresh, or with --pairs their teacher's.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) init: Option<String>,
     /// Learn in the latent space of this autoencoder, a run of `cifar-train vqvae`.
     #[arg(long, value_name = "DIR")]
     pub(crate) latent: Option<String>,
@@ -170,7 +189,7 @@ pub(crate) struct From {
 }
 
 /// Which weights, and where they are used.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Which {
     /// Use the weights as trained instead of their average; of a file, choose them with --part.
     #[arg(long, conflicts_with = "part")]
@@ -245,6 +264,66 @@ pub(crate) struct AutoencoderArgs {
     /// Go on from the newest good checkpoint of --out, with its configuration.
     #[arg(long, conflicts_with = "config")]
     pub(crate) resume: bool,
+}
+
+/// Retraining on a teacher's own pairs, whose paths are straighter.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReflowCommand {
+    /// Draw noise, carry it to samples by the teacher's ODE, and write both; what is there already is not made again.
+    Pairs(PairsArgs),
+    /// Straightness and quality in few steps of several models, on the same noise.
+    Compare(CompareArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PairsArgs {
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
+    /// Pairs in all, over all classes in turn.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub(crate) num_pairs: usize,
+    /// Pairs a file; a run that is killed loses at most the file that it was making.
+    #[arg(long, default_value_t = 2000, value_name = "N")]
+    pub(crate) shard_size: usize,
+    /// Where they go.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Runs, checkpoints or files of weights.
+    #[arg(required = true)]
+    pub(crate) models: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Numbers of Euler steps.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2,4,8")]
+    pub(crate) nfe: Vec<usize>,
+    /// Samples of each, over all classes in turn.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub(crate) num_samples: usize,
+    /// Trajectories over which straightness is averaged.
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    pub(crate) trajectories: usize,
+    /// Fixes the noise.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The table as JSON.
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) json: Option<PathBuf>,
+    /// Samples of each model and number of steps, from the same noise.
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) picture: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DistillArgs {
+    /// Euler steps that the model is to sample in.
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub(crate) num_steps: usize,
+    #[command(flatten)]
+    pub(crate) train: TrainArgs,
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,9 @@
 //! A run's configuration: a plain value, resolved from a preset, a file and flags, and written into the run.
 
 use crate::args::{ModelKind, TrainArgs};
-use crate::presets;
+use crate::{presets, reflow};
 use anyhow::{Context, bail, ensure};
+use clap::ValueEnum;
 use fm_app::flow::{FlowConfig, set};
 use fm_app::learning::LearningConfig;
 use fm_app::settings;
@@ -19,6 +20,15 @@ pub(crate) struct Config {
     pub(crate) preset: String,
     pub(crate) data: String,
     pub(crate) image_size: u32,
+    /// Whether images are kept on the device.
+    #[serde(default)]
+    pub(crate) data_on_device: Keep,
+    /// A teacher's pairs to learn instead of data; empty for data.
+    #[serde(default)]
+    pub(crate) pairs: String,
+    /// The weights to start from; empty for fresh ones.
+    #[serde(default)]
+    pub(crate) init: String,
     /// The autoencoder in whose latent space the network works; empty for pixels.
     pub(crate) latent: String,
     /// What its vectors are multiplied by; 0 is replaced by one over their standard deviation when a run starts.
@@ -54,23 +64,52 @@ pub(crate) struct Sampling {
     pub(crate) cfg_scale: f64,
 }
 
+/// When images are kept on the device as bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Keep {
+    /// On a GPU, where they fit.
+    #[default]
+    Auto,
+    /// On any device.
+    Always,
+    /// Batches bring them.
+    Never,
+}
+
 /// What may change when a run is resumed; anything else would make it another run.
-const MAY_CHANGE: [&str; 8] =
-    ["steps", "num_workers", "device", "save_every", "sample_every", "log_every", "keep_checkpoints", "sampling"];
+const MAY_CHANGE: [&str; 9] = [
+    "steps",
+    "num_workers",
+    "device",
+    "data_on_device",
+    "save_every",
+    "sample_every",
+    "log_every",
+    "keep_checkpoints",
+    "sampling",
+];
 
 impl Config {
     /// Preset, then file, then flags.
     pub(crate) fn resolve(args: &TrainArgs) -> anyhow::Result<Self> {
         let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
         let named = match (&args.preset, file.get("preset")) {
-            (Some(name), _) => name.clone(),
-            (None, Some(Value::String(name))) => name.clone(),
+            (Some(name), _) => Some(name.as_str()),
+            (None, Some(Value::String(name))) => Some(name.as_str()),
             (None, Some(other)) => bail!("preset must be a name in quotes, not {other}"),
-            (None, None) => "quickstart".into(),
+            (None, None) => None,
         };
-        let mut config = Self::lay_over(presets::preset(&named)?, file)?;
-        config.preset = named;
+        let base = match (&args.pairs, file.get("pairs").and_then(Value::as_str)) {
+            (Some(pairs), _) => reflow::student(pairs, named)?,
+            (None, Some(pairs)) if !pairs.is_empty() => reflow::student(pairs, named)?,
+            _ => presets::preset(named.unwrap_or("quickstart"))?,
+        };
+        let mut config = Self::lay_over(base, file)?;
         config.apply(args);
+        if config.init == "fresh" {
+            config.init.clear();
+        }
         if let Some(name) = &args.dit {
             let sizes = "S, B, L or XL with a patch from 1 to 8, as in S/2";
             config.model =
@@ -109,6 +148,9 @@ impl Config {
     fn apply(&mut self, args: &TrainArgs) {
         set(&mut self.data, &args.data);
         set(&mut self.image_size, &args.image_size);
+        set(&mut self.data_on_device, &args.data_on_device);
+        set(&mut self.pairs, &args.pairs);
+        set(&mut self.init, &args.init);
         set(&mut self.latent, &args.latent);
         set(&mut self.conditional, &args.conditional);
         args.flow.apply(&mut self.flow);
@@ -154,6 +196,9 @@ impl Config {
         );
         ensure!(self.num_workers <= 64, "num_workers is {}: choose at most 64 (--num-workers)", self.num_workers);
         self.learning.validate()?;
+        if !self.pairs.is_empty() {
+            reflow::check(self)?;
+        }
         ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}: choose a share in [0, 1]", self.label_drop);
         ensure!(self.sampling.num_steps > 0, "sampling.num_steps is 0: give at least one");
         Ok(())

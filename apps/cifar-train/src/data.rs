@@ -5,7 +5,8 @@ use anyhow::bail;
 use fm_app::cli::nearest;
 use fm_app::sources;
 use fm_core::source::Source;
-use fm_data::{ImageSet, cifar10, digits, folder};
+use fm_data::{ImageSet, cifar10, digits, folder, npy};
+use fm_train::checkpoint::DataMeta;
 use ndarray::Array2;
 use std::path::Path;
 
@@ -20,10 +21,14 @@ pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
         ("cifar10-test", place) => cifar10::load(Path::new(place.unwrap_or(CIFAR10)), cifar10::Split::Test)?,
         ("folder", Some(place)) => folder::load(Path::new(place), image_size)?,
         ("folder", None) => bail!("--data folder needs a place: folder:DIR"),
+        _ if name.split(',').all(|file| file.ends_with(".npy")) => match name.split_once(',') {
+            Some((images, labels)) => npy::images(Path::new(images), Some(Path::new(labels)))?,
+            None => npy::images(Path::new(name), None)?,
+        },
         _ => {
             let hint = nearest(kind, ["digits", "cifar10", "cifar10-test", "folder"]).unwrap_or_default();
             bail!(
-                "no data set is called '{name}'; did you mean '{hint}'? There are digits, cifar10, cifar10:DIR and folder:DIR"
+                "no data set is called '{name}'; did you mean '{hint}'? There are digits, cifar10, cifar10:DIR, folder:DIR, IMAGES.npy and IMAGES.npy,LABELS.npy"
             )
         }
     })
@@ -33,6 +38,18 @@ pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
 pub(crate) fn open_source(config: &mut Config, dim: usize, deviation: impl FnOnce() -> f64) -> anyhow::Result<Source> {
     let size = config.image_size;
     sources::open(&mut config.flow.source, dim, deviation, |name| Ok(matrix(&open(name, size)?)))
+}
+
+/// A set without images, for the shape, range and classes of a model's.
+pub(crate) fn without_images(data: &DataMeta, shape: &[i64]) -> ImageSet {
+    let side = |i: usize| shape.get(i).copied().unwrap_or(1) as usize;
+    ImageSet {
+        shape: [side(0), side(1), side(2)],
+        levels: data.levels,
+        pixels: Vec::new(),
+        labels: Vec::new(),
+        classes: data.classes.clone(),
+    }
 }
 
 /// Every image as a row of normalised values.

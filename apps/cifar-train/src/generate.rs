@@ -1,7 +1,9 @@
 //! From noise to images, in batches.
 
+use crate::config::Config;
 use anyhow::ensure;
 use fm_app::sampler::{Drawn, Sampler};
+use fm_core::field::RowField;
 use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::source::Source;
@@ -9,6 +11,9 @@ use fm_core::tensor::{VelocityModel, upload};
 use fm_solvers::guidance::{Guided, Unconditional};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
+
+/// Images integrated together unless one says otherwise.
+const BATCH: usize = 250;
 
 /// What to draw.
 #[derive(Debug, Clone)]
@@ -27,6 +32,69 @@ pub(crate) struct Request {
     pub(crate) classes: Vec<i64>,
     pub(crate) null_class: Option<i64>,
     pub(crate) batch_size: usize,
+}
+
+impl Request {
+    /// Samples of a network as its configuration says, class `i % classes` for sample i.
+    pub(crate) fn of(config: &Config, source: &Source, shape: &[i64], count: usize, seed: u64) -> Self {
+        let (classes, null_class) = (config.model.classes(), config.model.null_class());
+        Self {
+            sampler: Sampler::fixed(config.sampling.solver, config.sampling.num_steps),
+            objective: config.flow.objective.clone(),
+            source: source.clone(),
+            cfg_scale: if null_class.is_some() { config.sampling.cfg_scale } else { 1.0 },
+            cfg_interval: (0.0, 1.0),
+            seed,
+            shape: shape.to_vec(),
+            count,
+            classes: if classes > 0 { (0..count).map(|i| i as i64 % classes).collect() } else { Vec::new() },
+            null_class,
+            batch_size: BATCH,
+        }
+    }
+
+    /// Source rows `first..first + rows`.
+    pub(crate) fn noise(&self, first: usize, rows: usize) -> Vec<f32> {
+        let dim = self.shape.iter().product::<i64>() as usize;
+        self.source.sample(self.seed, 0, Stream::Sample, first as u64, rows, dim)
+    }
+
+    /// What the network makes of rows `first..first + rows`.
+    pub(crate) fn field<'m>(
+        &self,
+        model: &'m dyn VelocityModel,
+        device: Device,
+        first: usize,
+        rows: usize,
+    ) -> Field<'m> {
+        match self.classes.get(first..first + rows) {
+            Some(classes) if !classes.is_empty() => Field::Conditional(Guided {
+                model,
+                classes: Tensor::from_slice(classes).to_device(device),
+                // Without a null class there is nothing to guide away from; the scale is 1 then.
+                null_class: self.null_class.unwrap_or(0),
+                scale: self.cfg_scale,
+                interval: self.cfg_interval,
+            }),
+            _ => Field::Unconditional(Unconditional(model)),
+        }
+    }
+}
+
+/// A network as a field, under guidance where it knows classes.
+#[derive(Debug)]
+pub(crate) enum Field<'m> {
+    Conditional(Guided<'m>),
+    Unconditional(Unconditional<'m>),
+}
+
+impl RowField<Tensor> for Field<'_> {
+    fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
+        match self {
+            Field::Conditional(field) => field.velocities(x, t, rows),
+            Field::Unconditional(field) => field.velocities(x, t, rows),
+        }
+    }
 }
 
 /// What was drawn and what it cost.
@@ -55,7 +123,7 @@ pub(crate) fn generate(
     let mut out = Generated::default();
     for first in (0..r.count).step_by(r.batch_size) {
         let rows = r.batch_size.min(r.count - first);
-        let drawn = batch(model, device, r, first, rows, frames && first == 0)?;
+        let drawn = batch(model, device, r, first, &r.noise(first, rows), frames && first == 0)?;
         out.values.extend(to_host(&drawn.x));
         out.frames.extend(drawn.frames.iter().map(to_host));
         out.nfe.push(drawn.nfe);
@@ -77,32 +145,24 @@ impl Generated {
     }
 }
 
-fn batch(
+/// Carries rows of noise, sample `first` and those after it, to samples.
+pub(crate) fn batch(
     model: &dyn VelocityModel,
     device: Device,
     r: &Request,
     first: usize,
-    rows: usize,
+    noise: &[f32],
     frames: bool,
 ) -> anyhow::Result<Drawn<Tensor>> {
-    let dim: i64 = r.shape.iter().product();
-    let noise = r.source.sample(r.seed, 0, Stream::Sample, first as u64, rows, dim as usize);
+    let dim = r.shape.iter().product::<i64>() as usize;
+    let rows = noise.len() / dim.max(1);
     let shape = [&[rows as i64], r.shape.as_slice()].concat();
-    let x0 = upload(&noise, &shape, device);
     let increments =
-        |step| upload(&normal_rows(r.seed, step, Stream::Increment, first as u64, rows, dim as usize), &shape, device);
-    match (r.classes.get(first..first + rows), r.null_class) {
-        (Some(classes), null) if !classes.is_empty() => {
-            let classes = Tensor::from_slice(classes).to_device(device);
-            // Without a null class there is nothing to guide away from; the caller allows only scale 1 then.
-            let (null_class, scale, interval) = (null.unwrap_or(0), r.cfg_scale, r.cfg_interval);
-            let field = Guided { model, classes, null_class, scale, interval };
-            r.sampler.run(&field, &r.objective, x0, increments, frames)
-        }
-        _ => r.sampler.run(&Unconditional(model), &r.objective, x0, increments, frames),
-    }
+        |step| upload(&normal_rows(r.seed, step, Stream::Increment, first as u64, rows, dim), &shape, device);
+    let field = r.field(model, device, first, rows);
+    r.sampler.run(&field, &r.objective, upload(noise, &shape, device), increments, frames)
 }
 
-fn to_host(x: &Tensor) -> Vec<f32> {
+pub(crate) fn to_host(x: &Tensor) -> Vec<f32> {
     Vec::try_from(x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1])).unwrap_or_default()
 }

@@ -4,6 +4,7 @@
 //! run in a latent space keeps a copy of its autoencoder, so that the run's directory is all that sampling needs.
 
 use anyhow::{Context, ensure};
+use fm_core::data::{Dataset, Pick};
 use fm_data::ImageSet;
 use fm_models::interchange::{self, About};
 use fm_models::vqvae::{VqVae, VqVaeConfig};
@@ -127,6 +128,8 @@ pub(crate) struct Latents {
     pub(crate) plain: Array2<f32>,
     /// Of the mirrored images, where a run mirrors.
     pub(crate) mirrored: Option<Array2<f32>>,
+    /// The class of each image; empty for none.
+    classes: Vec<i64>,
 }
 
 impl Latents {
@@ -143,15 +146,26 @@ impl Latents {
         }
         plain.mapv_inplace(|v| v * *scale as f32);
         let mirrored = flip.then(|| autoencoder.encode(set, true)).transpose()?;
-        Ok(Self { plain, mirrored: mirrored.map(|z| z * *scale as f32) })
+        let classes = (0..set.len()).filter_map(|i| set.class(i)).collect();
+        Ok(Self { plain, mirrored: mirrored.map(|z| z * *scale as f32), classes })
     }
 }
 
-impl Latents {
-    /// The latents of image i, mirrored if `flip`. `out` holds a row.
-    pub(crate) fn write(&self, i: usize, flip: bool, out: &mut [f32]) {
-        let rows = self.mirrored.as_ref().filter(|_| flip).unwrap_or(&self.plain);
-        out.iter_mut().zip(rows.row(i)).for_each(|(to, from)| *to = *from);
+impl Dataset for Latents {
+    fn len(&self) -> usize {
+        self.plain.nrows()
+    }
+
+    fn dim(&self) -> usize {
+        self.plain.ncols()
+    }
+
+    fn write(&self, pick: Pick, out: &mut [f32]) {
+        self.mirrored.as_ref().filter(|_| pick.mirrored).unwrap_or(&self.plain).write(pick, out);
+    }
+
+    fn class(&self, row: usize) -> Option<i64> {
+        self.classes.get(row).copied()
     }
 }
 
@@ -191,9 +205,9 @@ mod tests {
         let same = there.iter().zip(&back).filter(|(a, b)| (*a - *b).abs() < 1e-4).count();
         assert!(same as f64 > 0.98 * there.len() as f64, "{same} of {}", there.len());
         let mut row = vec![0.0; 64];
-        latents.write(3, true, &mut row);
+        latents.write(Pick { row: 3, mirrored: true }, &mut row);
         assert_eq!(row, latents.mirrored.as_ref().unwrap().row(3).to_vec());
-        latents.write(3, false, &mut row);
+        latents.write(Pick { row: 3, mirrored: false }, &mut row);
         assert_eq!(row, latents.plain.row(3).to_vec());
     }
 }

@@ -3,7 +3,6 @@
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
 mod args;
-mod batches;
 mod config;
 mod convert;
 mod data;
@@ -12,21 +11,27 @@ mod generate;
 mod inspect;
 mod latent;
 mod likelihood;
+mod material;
 mod model;
 mod plan;
 mod presets;
+mod reflow;
 mod sample;
 mod train;
 mod velocity;
 mod vqvae;
 
-use args::{Cli, Command};
+use args::{Cli, Command, ReflowCommand};
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     fm_app::cli::run(|| match Cli::parse().command {
-        Command::Train(args) => train::run(&args),
+        Command::Train(args) => train::run(&args, None),
+        Command::Distill(args) => train::run(&args.train, Some(args.num_steps)),
+        Command::Reflow(ReflowCommand::Pairs(args)) => reflow::pairs::run(&args),
+        Command::Reflow(ReflowCommand::Compare(args)) => reflow::compare::run(&args),
+        Command::Report(args) => fm_app::report::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Vqvae(args) => vqvae::run(&args),

@@ -10,13 +10,14 @@ use fm_app::weights::{self, Opened};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
-use fm_models::interchange::About;
+use fm_models::interchange::{self, About};
 use fm_train::checkpoint::{self, DataMeta, Weights};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tch::{Device, nn};
+use tch::{Device, Tensor, nn};
 
 pub(crate) struct Loaded {
     /// The checkpoint or the file.
@@ -122,6 +123,16 @@ impl Loaded {
     pub(crate) fn to_pixels(&self, values: Vec<f32>) -> anyhow::Result<Vec<f32>> {
         latent::to_pixels(self.autoencoder.as_ref(), self.config.latent_scale, values)
     }
+}
+
+/// The weights of a run's or a checkpoint's first average, or of a file, by name.
+pub(crate) fn weights_of(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
+    if path.is_file() {
+        return Ok(interchange::read(path, None)?.tensors);
+    }
+    let (path, _, damaged) = latest_checkpoint(path)?;
+    damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
+    Ok(checkpoint::read_weights(&path, Weights::Ema)?)
 }
 
 /// A preset's sampling for what a file says that its network was trained for.

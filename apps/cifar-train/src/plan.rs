@@ -1,6 +1,7 @@
 //! What a run is going to do: `--dry-run`, and the first lines of every run.
 
 use crate::config::Config;
+use crate::material::Material;
 use fm_data::ImageSet;
 use fm_train::flat::Precision;
 use std::path::Path;
@@ -8,7 +9,7 @@ use tch::Device;
 
 const GIB: f64 = (1u64 << 30) as f64;
 
-pub(crate) fn describe(config: &Config, set: &ImageSet, parameters: usize, device: Device, out: &Path) -> String {
+pub(crate) fn describe(config: &Config, material: &Material, parameters: usize, device: Device, out: &Path) -> String {
     let classes = if config.model.classes() > 0 {
         format!("{} classes, {:.0} % of labels dropped", config.model.classes(), 100.0 * config.label_drop)
     } else {
@@ -18,14 +19,20 @@ pub(crate) fn describe(config: &Config, set: &ImageSet, parameters: usize, devic
         "" => String::new(),
         autoencoder => format!(", in the latent space of {autoencoder} (times {:.4})", config.latent_scale),
     };
-    let epochs = config.steps as f64 * config.batch_size as f64 / set.len() as f64;
+    let set = &material.set;
+    let data = match config.pairs.as_str() {
+        "" => format!("{}: {} images", config.data, set.len()),
+        pairs => format!("{pairs}: {} pairs of noise and samples,", material.len()),
+    };
+    let init = if config.init.is_empty() { String::new() } else { format!(", from {}", config.init) };
+    let epochs = config.steps as f64 * config.batch_size as f64 / material.len() as f64;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let lines = [
-        ("data", format!("{}: {} images {:?}, {classes}{latent}", config.data, set.len(), set.shape)),
+        ("data", format!("{data} {:?}, {classes}{latent}", set.shape)),
         (
             "model",
             format!(
-                "{}, {parameters} parameters, {:?} on {device:?} ({cores} cores)",
+                "{}, {parameters} parameters, {:?} on {device:?} ({cores} cores){init}",
                 config.model.kind(),
                 config.precision
             ),

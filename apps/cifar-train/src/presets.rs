@@ -1,7 +1,7 @@
 //! The named starting points, each value with its reason.
 
 use crate::args::ModelKind;
-use crate::config::{Config, Sampling};
+use crate::config::{Config, Keep, Sampling};
 use anyhow::bail;
 use fm_app::cli::nearest;
 use fm_app::couplings::CouplingKind;
@@ -41,6 +41,9 @@ fn cifar10_unet() -> Config {
         preset: "cifar10-unet".into(),
         data: "cifar10".into(),
         image_size: 32,
+        data_on_device: Keep::Auto,
+        pairs: String::new(),
+        init: String::new(),
         latent: String::new(),
         latent_scale: 0.0,
         conditional: false,

@@ -1,6 +1,7 @@
 //! `cifar-train sample`.
 
 use crate::args::SampleArgs;
+use crate::data;
 use crate::generate::{Generated, Request, generate};
 use crate::model::{Loaded, load};
 use anyhow::{Context, bail, ensure};
@@ -115,16 +116,11 @@ pub(crate) fn with_classes(
     };
     Ok(Request {
         sampler: args.solve.sampler()?,
-        objective: loaded.config.flow.objective.clone(),
-        source: loaded.source.clone(),
         cfg_scale,
         cfg_interval: interval(&args.cfg_interval)?,
-        seed: args.seed,
-        shape: loaded.data.shape.clone(),
-        count,
         classes,
-        null_class,
         batch_size: args.batch_size,
+        ..Request::of(&loaded.config, &loaded.source, &loaded.data.shape, count, args.seed)
     })
 }
 
@@ -152,16 +148,7 @@ fn grid(args: &SampleArgs, loaded: &Loaded) -> Grid {
 
 /// An empty set with the model's image shape and pixel range.
 pub(crate) fn image_scale(loaded: &Loaded) -> ImageSet {
-    let data = &loaded.data;
-    let shape = loaded.image_shape();
-    let side = |i: usize| shape.get(i).copied().unwrap_or(1) as usize;
-    ImageSet {
-        shape: [side(0), side(1), side(2)],
-        levels: data.levels,
-        pixels: vec![],
-        labels: vec![],
-        classes: vec![],
-    }
+    data::without_images(&loaded.data, &loaded.image_shape())
 }
 
 fn make_parent(path: &Path) -> anyhow::Result<()> {

@@ -1,21 +1,23 @@
 //! `cifar-train train`.
 
-use crate::args::TrainArgs;
-use crate::batches::ImageBatches;
+use crate::args::{TrainArgs, Which};
 use crate::config::Config;
 use crate::generate::{Request, generate};
-use crate::latent::{self, Autoencoder, Latents, to_pixels};
+use crate::latent::to_pixels;
+use crate::material::Material;
+use crate::model::{open, weights_of};
+use crate::reflow::{self, compare};
 use crate::{data, plan};
 use anyhow::{Context, bail};
 use fm_app::job::Job;
 use fm_app::pictures::{Grid, save_png};
-use fm_app::sampler::Sampler;
 use fm_app::sources::irreducible;
 use fm_app::watch::Cadence;
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
+use fm_models::interchange;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowMatching;
@@ -24,57 +26,53 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tch::{Device, nn};
 
-pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let (mut config, out) = configure(args)?;
+/// Trains; `distilled` is the number of Euler steps that `distill` asks for.
+pub(crate) fn run(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<ExitCode> {
+    let (mut config, out) = configure(args, distilled)?;
     config.validate()?;
-    let set = data::open(&config.data, config.image_size)?;
+    let device = fm_app::device::select(&config.device)?;
+    let material = Material::open(&mut config, args.resume.then_some(&out), device)?;
+    let set = &material.set;
     if let Some(epochs) = args.epochs {
-        config.steps = (epochs * set.len() as u64).div_ceil(config.batch_size as u64);
+        config.steps = (epochs * material.len() as u64).div_ceil(config.batch_size as u64);
         config.validate()?;
     }
-    let device = fm_app::device::select(&config.device)?;
-    let autoencoder = open_autoencoder(&config, args.resume.then_some(&out), device)?;
-    let mut scale = config.latent_scale;
-    let encode = |a: &Autoencoder| Latents::of(a, &set, config.horizontal_flip, &mut scale);
-    let latents = autoencoder.as_ref().map(encode).transpose()?;
-    config.latent_scale = scale;
-    let shape = autoencoder.as_ref().map_or(set.shape, |a| a.config().latent_shape().map(|n| n as usize));
     let classes = if config.conditional { set.classes.len() } else { 0 };
-    config.model.fit_to_images(shape, classes, config.label_drop > 0.0);
-    let rows = || latents.as_ref().map_or_else(|| data::matrix(&set), |latents| latents.plain.clone());
-    let deviation = || match &latents {
-        Some(latents) => fm_core::source::deviation(latents.plain.iter().map(|v| f64::from(*v))),
-        None => data::deviation(&set),
-    };
-    let source = data::open_source(&mut config, shape.iter().product(), deviation)?;
+    let null_class = config.label_drop > 0.0 || config.model.null_class().is_some();
+    config.model.fit_to_images(material.shape, classes, null_class);
+    let dim = material.shape.iter().product();
+    let source = data::open_source(&mut config, dim, || material.deviation())?;
     let objective = config.flow.objective.clone();
     objective.validate(&source)?;
     // Better now than after the training.
     objective.span().context("a network trained so could not be sampled")?;
 
-    let batches = ImageBatches::new(&set, latents.as_ref(), source.clone(), &config)?;
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
-    println!("{}", plan::describe(&config, &set, fm_models::parameter_count(&store), device, &out));
+    if !args.resume && !config.init.is_empty() {
+        initialise(&store, &config)?;
+    }
+    println!("{}", plan::describe(&config, &material, fm_models::parameter_count(&store), device, &out));
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let least = irreducible(&config.flow, &source, rows, config.conditional, config.seed)?;
+    let resident = material.resident(config.data_on_device, device);
+    let batches = material.batches(&config, source.clone(), resident.is_some())?;
+    let least = irreducible(&config.flow, &source, || material.rows(), config.conditional, config.seed)?;
     if let Some(least) = least {
         println!(
             "least     loss {:.5} +- {:.5}: what the field that knows every image would have",
             least.value, least.standard_error
         );
     }
-    let copy = |a: &Autoencoder| Ok::<_, anyhow::Error>((latent::FILE, a.bytes()?));
-    let row_shape: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
+    let row_shape: Vec<i64> = material.shape.iter().map(|n| *n as i64).collect();
     let state = config.learning.state(&store, &config.model, config.precision, objective.loss_aware_bins);
     let job = Job {
         resume: args.resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
-        info: info(&config, &set, &row_shape)?,
-        files: autoencoder.iter().map(copy).collect::<Result<_, _>>()?,
+        info: info(&config, set, &row_shape)?,
+        files: material.files()?,
         options: TrainOptions { irreducible: least.map(|l| l.value), ..options(&config) },
         cadence: Cadence {
             save_every: config.save_every,
@@ -85,25 +83,27 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         learning: config.learning.clone(),
         out: out.clone(),
     };
-    let preview = Preview {
-        config: &config,
-        set: &set,
-        autoencoder: autoencoder.as_ref(),
-        shape: row_shape.clone(),
-        model: model.as_ref(),
-        source: &source,
-        device,
-        out: &out,
-    };
-    let task = FlowMatching { model: model.as_ref(), objective, shape: row_shape };
-    job.run(&task, &batches, state, Box::new(|state| preview.draw(state)))
+    let preview = Preview { config: &config, material: &material, model: model.as_ref(), source: &source, device, out: &out };
+    let task = FlowMatching { resident, ..FlowMatching::new(model.as_ref(), objective, row_shape) };
+    let code = job.run(&task, batches.as_ref(), state, Box::new(|state| preview.draw(state)))?;
+    if code == ExitCode::SUCCESS && !config.pairs.is_empty() {
+        measure(&out, &config.device)?;
+    }
+    Ok(code)
 }
 
-fn configure(args: &TrainArgs) -> anyhow::Result<(Config, PathBuf)> {
+fn configure(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<(Config, PathBuf)> {
     if !args.resume {
-        let config = Config::resolve(args)?;
-        let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(&config.preset));
-        return Ok((config, out));
+        let mut config = Config::resolve(args)?;
+        let mut place = config.preset.clone();
+        if !config.pairs.is_empty() {
+            place += "-reflow";
+        }
+        if let Some(steps) = distilled {
+            reflow::distil(&mut config, steps)?;
+            place = format!("{}-distilled", config.preset);
+        }
+        return Ok((config, args.out.clone().unwrap_or_else(|| Path::new("runs").join(place))));
     }
     let Some(out) = args.out.clone() else { bail!("--resume needs the run to go on with: --out DIR") };
     let (path, meta, _) = latest_checkpoint(&out).context("there is nothing to resume")?;
@@ -112,12 +112,31 @@ fn configure(args: &TrainArgs) -> anyhow::Result<(Config, PathBuf)> {
     Ok((Config::resume(saved, args)?, out))
 }
 
+/// Puts the weights that a run starts from into its network.
+fn initialise(store: &nn::VarStore, config: &Config) -> anyhow::Result<()> {
+    let init = Path::new(&config.init);
+    let other = "give another --init, or --init fresh";
+    let weights = weights_of(init).with_context(|| format!("cannot start from {}; {other}", init.display()))?;
+    interchange::load(store, config.model.kind(), &weights)
+        .with_context(|| format!("{} has another network; {other}", init.display()))?;
+    Ok(())
+}
+
+/// What a run on pairs has brought, printed and kept beside it.
+fn measure(out: &Path, device: &str) -> anyhow::Result<()> {
+    let which = Which { device: device.into(), ..Which::default() };
+    let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (found, _) = compare::measure(&open(out, &which, false)?, &name, &compare::Plan::default())?;
+    println!("{}", compare::table(std::slice::from_ref(&found)));
+    let text = serde_json::to_string_pretty(&[found])?;
+    fm_train::files::write(&out.join("reflow.json"), format!("{text}\n").as_bytes())?;
+    Ok(())
+}
+
 /// What a picture of the model in training needs.
 struct Preview<'a> {
     config: &'a Config,
-    set: &'a ImageSet,
-    autoencoder: Option<&'a Autoencoder>,
-    shape: Vec<i64>,
+    material: &'a Material,
     model: &'a dyn VelocityModel,
     source: &'a Source,
     device: Device,
@@ -127,37 +146,25 @@ struct Preview<'a> {
 impl Preview<'_> {
     /// A grid of EMA samples, `samples/step-N.png`.
     fn draw(&self, state: &mut TrainState) -> anyhow::Result<()> {
-        let names = if self.config.conditional { self.set.classes.as_slice() } else { &[] };
+        let (config, set) = (self.config, &self.material.set);
+        let names = if config.conditional { set.classes.as_slice() } else { &[] };
         let (columns, rows) = (8, if names.is_empty() { 8 } else { names.len().min(16) });
         let count = rows * columns;
+        let shape = self.material.shape.map(|n| n as i64);
         let request = Request {
-            sampler: Sampler::fixed(self.config.sampling.solver, self.config.sampling.num_steps),
-            objective: self.config.flow.objective.clone(),
-            source: self.source.clone(),
-            cfg_scale: if self.config.model.null_class().is_some() { self.config.sampling.cfg_scale } else { 1.0 },
-            cfg_interval: (0.0, 1.0),
-            seed: self.config.seed,
-            shape: self.shape.clone(),
-            count,
             classes: if names.is_empty() { Vec::new() } else { (0..count).map(|i| (i / columns) as i64).collect() },
-            null_class: self.config.model.null_class(),
             batch_size: count,
+            ..Request::of(config, self.source, &shape, count, config.seed)
         };
         state.params.bind(Some(state.ema.weights()));
         let drawn = generate(self.model, self.device, &request, false);
         state.params.bind(None);
         let row_names = names.iter().take(rows).cloned().collect();
-        let grid = Grid { shape: self.set.shape, levels: self.set.levels, columns, row_names };
+        let grid = Grid { shape: set.shape, levels: set.levels, columns, row_names };
         let path = self.out.join("samples").join(format!("step-{}.png", state.step));
-        let images = to_pixels(self.autoencoder, self.config.latent_scale, drawn?.values)?;
-        save_png(&path, &grid.draw(&self.set.denormalise(&images))?)
+        let images = to_pixels(self.material.autoencoder.as_ref(), config.latent_scale, drawn?.values)?;
+        save_png(&path, &grid.draw(&set.denormalise(&images))?)
     }
-}
-
-/// The autoencoder that the configuration names; when a run is resumed, the one that it keeps.
-fn open_autoencoder(config: &Config, resumed: Option<&PathBuf>, device: Device) -> anyhow::Result<Option<Autoencoder>> {
-    let place = resumed.map_or_else(|| PathBuf::from(&config.latent), |run| run.join(latent::FILE));
-    (!config.latent.is_empty()).then(|| Autoencoder::open(&place, device)).transpose()
 }
 
 fn options(c: &Config) -> TrainOptions {

@@ -22,7 +22,7 @@ fn every_training_option_runs_and_is_recorded() {
         ("--model dit", "kind", "dit"),
         ("--coupling independent", "coupling", "independent"),
         ("--coupling exact", "coupling", "exact"),
-        ("--coupling sinkhorn:epsilon=0.1 --pairs drawn", "pairs", "drawn"),
+        ("--coupling sinkhorn:epsilon=0.1 --pairing drawn", "pairing", "drawn"),
         ("--coupling partial:mass=0.5 --cost cosine", "coupling", "partial:mass=0.5,epsilon=0"),
         ("--coupling unbalanced:reg_m=2 --cost euclidean", "cost", "euclidean"),
         ("--coupling c2ot:weight=3", "coupling", "c2ot:weight=3"),

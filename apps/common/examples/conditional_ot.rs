@@ -11,17 +11,16 @@
 #![allow(clippy::print_stdout, reason = "an example speaks on standard output")]
 
 use anyhow::{Context, Result};
-use fm_app::batches::Pairing;
 use fm_app::couplings::CouplingKind;
 use fm_app::flow::FlowConfig;
 use fm_app::sampler::Sampler;
 use fm_app::solvers::SolverName;
 use fm_core::choice::Choice;
+use fm_core::data::Order;
 use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows, torch_seed};
 use fm_core::source::Source;
 use fm_core::tensor::{Role, VelocityModel, upload};
-use fm_data::order::Order;
 use fm_data::points::toy;
 use fm_metrics::energy::energy_distance;
 use fm_models::{ModelConfig, mlp::MlpConfig};
@@ -32,6 +31,7 @@ use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::observe::{Flow, Observer};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
+use fm_train::pairing::{Pairing, Rows};
 use fm_train::record::Record;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::FlowMatching;
@@ -105,8 +105,8 @@ impl BatchSource for Batches {
     fn batch(&self, step: u64) -> Result<Batch, String> {
         self.pairing.batch(step, 2, |step| {
             let rows = self.order.batch(step, BATCH);
-            let points = self.data.points.select(Axis(0), &rows).into_iter().collect();
-            (points, rows.iter().map(|&i| self.data.classes[i]).collect())
+            let x1 = self.data.points.select(Axis(0), &rows).into_iter().collect();
+            Rows { x1, classes: rows.iter().map(|&i| self.data.classes[i]).collect(), ..Rows::default() }
         })
     }
 }
@@ -143,7 +143,7 @@ fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]>
     let batches = Batches {
         data: Labelled::draw(data, POINTS, seed)?,
         order: Order::new(seed, POINTS),
-        pairing: Pairing::new(&config, Source::default(), seed, true)?,
+        pairing: config.pairing(Source::default(), seed, true)?,
     };
     tch::manual_seed(torch_seed(seed, 0, Stream::Init));
     let store = nn::VarStore::new(Device::Cpu);
@@ -165,7 +165,7 @@ fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]>
         checkpoint_activations: false,
         irreducible: None,
     };
-    let task = FlowMatching { model: &model, objective: config.objective.clone(), shape: vec![2] };
+    let task = FlowMatching::new(&model, config.objective.clone(), vec![2]);
     train(&task, &batches, &mut state, &options, &mut Silent)?;
     state.params.bind(Some(state.ema.weights()));
     let fresh = Labelled::draw(data, EVALUATED * 2 * classes as usize, seed + 1000)?;

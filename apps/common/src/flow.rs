@@ -25,7 +25,7 @@ pub struct FlowConfig {
     pub cost: Metric,
     /// How pairs are taken from its plan.
     #[serde(default)]
-    pub pairs: Pairs,
+    pub pairing: Pairs,
     /// Steps whose rows are paired together.
     #[serde(default = "one")]
     pub ot_batch: usize,
@@ -47,7 +47,7 @@ impl Default for FlowConfig {
             source: "gaussian".into(),
             coupling: CouplingKind::Independent,
             cost: Metric::default(),
-            pairs: Pairs::default(),
+            pairing: Pairs::default(),
             ot_batch: 1,
             excess_loss: false,
             objective: Objective::default(),
@@ -87,7 +87,7 @@ pub struct FlowArgs {
     #[arg(long, value_name = "COST", help = help::<Metric>("What optimal transport minimises"))]
     cost: Option<Metric>,
     #[arg(long, value_name = "HOW", help = help::<Pairs>("How pairs are taken from its plan"))]
-    pairs: Option<Pairs>,
+    pairing: Option<Pairs>,
     /// Pair the rows of so many steps together: plans of larger batches are nearer to the true one.
     #[arg(long, value_name = "STEPS")]
     ot_batch: Option<usize>,
@@ -128,7 +128,7 @@ impl FlowArgs {
         set(&mut objective.loss_aware_bins, &self.loss_aware);
         set(&mut config.coupling, &self.coupling);
         set(&mut config.cost, &self.cost);
-        set(&mut config.pairs, &self.pairs);
+        set(&mut config.pairing, &self.pairing);
         set(&mut config.ot_batch, &self.ot_batch);
         set(&mut config.source, &self.source);
         set(&mut config.excess_loss, &self.excess_loss);

@@ -5,7 +5,7 @@
 use crate::cli::interrupt_flag;
 use crate::device::peak_memory;
 use crate::learning::LearningConfig;
-use crate::pictures::curve;
+use crate::pictures::Curves;
 use crate::watch::{Cadence, Draw, Watch};
 use anyhow::{Context, bail};
 use fm_train::batch::BatchSource;
@@ -70,11 +70,11 @@ impl Job {
         let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
         let interrupted = interrupt_flag()?;
         let span = (first, steps);
-        let watch = Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw);
+        let watch = Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw)?;
         let mut observers: Vec<Box<dyn Observer + '_>> = self.learning.observers(&self.out, &self.info);
         // Last, so that it knows when another has had enough, and saves.
         observers.push(Box::new(watch));
-        log(&run).iter().for_each(|record| observers.replay(record));
+        records(&run.join("metrics.jsonl")).iter().for_each(|record| observers.replay(record));
         train(task, source, &mut state, &self.options, &mut observers).with_context(|| self.last_good())?;
         drop(observers);
 
@@ -121,17 +121,17 @@ impl Job {
 }
 
 /// The lines of the log so far.
-fn log(run: &RunDir) -> Vec<Record> {
-    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+pub(crate) fn records(log: &Path) -> Vec<Record> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
     text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
 }
 
 /// The last lines of a run, and its loss curve.
 fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64) -> anyhow::Result<()> {
-    let records = log(run);
+    let records = records(&run.join("metrics.jsonl"));
     if let Some(last) = records.last() {
         let points: Vec<(f64, f64)> = records.iter().map(|r| (r.step as f64, r.loss)).collect();
-        curve(&run.join("loss.png"), "training loss", ("step", "loss"), &points)?;
+        Curves::one("training loss", ("step", "loss"), points).save(&run.join("loss.png"))?;
         let memory = peak_memory().map_or("unknown".into(), |b| format!("{:.2} GiB", b as f64 / (1u64 << 30) as f64));
         let speed = steps as f64 / seconds;
         println!(

@@ -2,7 +2,6 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`batches`] | what training consumes, paired across one step or several |
 //! | [`cli`] | one clear line for an error, exit code 2; Ctrl-C once to save and stop, twice to abort |
 //! | [`device`], [`memory`] | one binary for CPU and CUDA; freed memory is kept |
 //! | [`settings`] | a TOML file over defaults, with the nearest name for a key that does not exist |
@@ -17,9 +16,9 @@
 //! | [`job`] | a training run from its directory to its last line of output |
 //! | [`watch`] | progress, metrics, checkpoints and pictures of a run that trains |
 //! | [`pictures`] | image grids, animations and curves |
+//! | [`report`] | a run as one page |
 
 pub mod aliases;
-pub mod batches;
 pub mod cli;
 pub mod couplings;
 pub mod device;
@@ -29,7 +28,9 @@ pub mod learning;
 pub mod likelihood;
 pub mod memory;
 pub mod models;
+mod pairing;
 pub mod pictures;
+pub mod report;
 pub mod sampler;
 pub mod settings;
 pub mod show;

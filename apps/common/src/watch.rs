@@ -8,10 +8,11 @@ use fm_train::run_dir::RunDir;
 use fm_train::train::TrainState;
 use fm_train::{TrainError, error::Outside};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
+use fm_train::tensorboard::EventWriter;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// How often to do what.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,7 @@ pub struct Watch<'a> {
     draw: Draw<'a>,
     interrupted: Arc<AtomicBool>,
     bar: ProgressBar,
+    events: EventWriter,
     last: (Instant, u64),
 }
 
@@ -46,18 +48,33 @@ impl std::fmt::Debug for Watch<'_> {
     }
 }
 
-/// A line of `timing.jsonl`.
-#[derive(Serialize)]
-struct Timing {
-    step: u64,
-    steps_per_second: f64,
-    rows_per_second: f64,
-    resident_memory_bytes: Option<u64>,
-    peak_memory_bytes: Option<u64>,
+/// A line of `timing.jsonl`: what depends on the clock and the machine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Timing {
+    /// Steps done.
+    pub step: u64,
+    /// When, in seconds since 1970.
+    pub time: f64,
+    /// Since the line before.
+    pub steps_per_second: f64,
+    /// Since the line before.
+    pub rows_per_second: f64,
+    /// Memory in use.
+    pub resident_memory_bytes: Option<u64>,
+    /// The most so far.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
 impl<'a> Watch<'a> {
     /// Watches a run that goes from step `first` to `total`. The bar is drawn only on a terminal.
+    ///
+    /// # Errors
+    /// When TensorBoard's file cannot be created.
     pub fn new(
         run: &'a RunDir,
         info: RunInfo,
@@ -66,7 +83,7 @@ impl<'a> Watch<'a> {
         rows_per_step: usize,
         interrupted: Arc<AtomicBool>,
         draw: Draw<'a>,
-    ) -> Self {
+    ) -> Result<Self, TrainError> {
         let bar = ProgressBar::new(total).with_position(first);
         let template = "{bar:28} step {pos}/{len}  {per_sec}  ETA {eta}  {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -75,7 +92,9 @@ impl<'a> Watch<'a> {
             }));
         }
         bar.reset_eta();
-        Self { run, info, cadence, total, rows_per_step, draw, interrupted, bar, last: (Instant::now(), first) }
+        let events = EventWriter::create(&run.join("tensorboard"), now(), first)?;
+        let last = (Instant::now(), first);
+        Ok(Self { run, info, cadence, total, rows_per_step, draw, interrupted, bar, events, last })
     }
 
     fn save(&self, state: &TrainState) -> Result<(), TrainError> {
@@ -84,7 +103,10 @@ impl<'a> Watch<'a> {
     }
 
     fn picture(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
-        (self.draw)(state).map_err(|e| TrainError::Observer(Outside::from(e)))
+        (self.draw)(state).map_err(|e| TrainError::Observer(Outside::from(e)))?;
+        let Ok(png) = std::fs::read(self.run.join(format!("samples/step-{}.png", state.step))) else { return Ok(()) };
+        let size = image::load_from_memory(&png).map_or((0, 0), |image| (image.width(), image.height()));
+        self.events.image(now(), state.step, "samples", size, png)
     }
 
     fn log(&mut self, record: &Record) -> Result<(), TrainError> {
@@ -99,13 +121,40 @@ impl<'a> Watch<'a> {
         self.run.append("metrics.jsonl", record)?;
         let timing = Timing {
             step: record.step,
+            time: now(),
             steps_per_second,
             rows_per_second,
             resident_memory_bytes: resident_memory(),
             peak_memory_bytes: peak_memory(),
         };
-        self.run.append("timing.jsonl", &timing)
+        self.run.append("timing.jsonl", &timing)?;
+        let values = scalars(record, &timing);
+        let values: Vec<(&str, f64)> = values.iter().map(|(tag, value)| (tag.as_str(), *value)).collect();
+        self.events.scalars(timing.time, record.step, &values)
     }
+}
+
+/// A line of both logs by TensorBoard's tags.
+fn scalars(record: &Record, timing: &Timing) -> Vec<(String, f64)> {
+    let mut values = vec![
+        ("train/loss".to_owned(), record.loss),
+        ("train/grad_norm".to_owned(), record.grad_norm),
+        ("train/update_ratio".to_owned(), record.update_ratio),
+        ("train/lr".to_owned(), record.lr),
+        ("train/skipped".to_owned(), record.skipped as f64),
+        ("speed/rows_per_second".to_owned(), timing.rows_per_second),
+    ];
+    let known = [
+        ("train/excess", record.excess),
+        ("train/coupling_gain", record.coupling_gain),
+        ("memory/resident_bytes", timing.resident_memory_bytes.map(|b| b as f64)),
+    ];
+    values.extend(known.into_iter().filter_map(|(tag, value)| Some((tag.to_owned(), value?))));
+    for (k, loss) in record.loss_by_time.iter().enumerate() {
+        let (from, to) = (k as f64 / 10.0, (k + 1) as f64 / 10.0);
+        values.extend(loss.map(|loss| (format!("loss_by_time/{from:.1}-{to:.1}"), loss)));
+    }
+    values
 }
 
 impl Observer for Watch<'_> {

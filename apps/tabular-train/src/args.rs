@@ -192,7 +192,7 @@ pub(crate) struct CoupleArgs {
     #[arg(long, value_name = "COST", default_value_t, help = help::<Metric>("What optimal transport minimises"))]
     pub(crate) cost: Metric,
     #[arg(long, value_name = "HOW", default_value_t, help = help::<Pairs>("How pairs are taken from its plan"))]
-    pub(crate) pairs: Pairs,
+    pub(crate) pairing: Pairs,
     /// Where the schroedinger-bridge coupling finds its sigma.
     #[arg(long, value_name = "PATH", default_value_t)]
     pub(crate) path: PathKind,

@@ -15,7 +15,7 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.tables.len() >= 2, "there is one table; give at least two, in the order of time");
     let coupling = args
         .coupling
-        .transport(args.cost, args.pairs, args.path)?
+        .transport(args.cost, args.pairing, args.path)?
         .with_context(|| format!("the {} coupling leaves rows as they are; choose another", args.coupling))?;
     let tables = args.tables.iter().map(|t| points::csv(t)).collect::<Result<Vec<_>, _>>()?;
     let classes = args.classes.as_deref().map(points::csv).transpose()?;

@@ -1,12 +1,9 @@
 //! Tables: read, standardised column by column, and cut into training batches.
 
 use crate::config::Config;
-use fm_app::batches::Pairing;
 use fm_app::sources;
 use fm_core::source::Source;
-use fm_data::order::Order;
-use fm_data::points;
-use fm_train::batch::{Batch, BatchSource};
+use fm_data::{npy, points};
 use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -46,9 +43,10 @@ impl Columns {
 
 /// Reads a toy distribution or a file, in its own units.
 pub(crate) fn read(name: &str, rows: usize, seed: u64) -> anyhow::Result<Array2<f32>> {
-    Ok(match name.strip_suffix(".csv") {
-        Some(_) => points::csv(Path::new(name))?,
-        None => points::toy(name, rows, seed)?,
+    Ok(match Path::new(name).extension().and_then(|e| e.to_str()) {
+        Some("csv") => points::csv(Path::new(name))?,
+        Some("npy") => npy::table(Path::new(name))?,
+        _ => points::toy(name, rows, seed)?,
     })
 }
 
@@ -64,27 +62,4 @@ pub(crate) fn open_source(
         columns.standardise(&mut table);
         Ok(table)
     })
-}
-
-/// Training batches of standardised rows.
-pub(crate) struct TableBatches {
-    table: Array2<f32>,
-    order: Order,
-    pairing: Pairing,
-    rows: usize,
-}
-
-impl TableBatches {
-    pub(crate) fn new(table: Array2<f32>, source: Source, config: &Config) -> anyhow::Result<Self> {
-        let order = Order::new(config.seed, table.nrows());
-        let pairing = Pairing::new(&config.flow, source, config.seed, false)?;
-        Ok(Self { table, order, pairing, rows: config.batch_size })
-    }
-}
-
-impl BatchSource for TableBatches {
-    fn batch(&self, step: u64) -> Result<Batch, String> {
-        let rows = |step| self.table.select(Axis(0), &self.order.batch(step, self.rows)).into_iter().collect();
-        self.pairing.batch(step, self.table.ncols(), |step| (rows(step), Vec::new()))
-    }
 }

@@ -3,7 +3,7 @@
 use crate::args::TrainArgs;
 use crate::config::Config;
 use crate::sample::{Drawer, pairs};
-use crate::table::{Columns, TableBatches, open_source, read};
+use crate::table::{Columns, open_source, read};
 use anyhow::Context;
 use fm_app::job::Job;
 use fm_app::pictures::scatter;
@@ -14,6 +14,7 @@ use fm_app::watch::Cadence;
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::source::deviation;
 use fm_train::checkpoint::{DataMeta, RunInfo};
+use fm_train::data::{BatchOptions, Batches};
 use fm_train::flat::Precision;
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState};
@@ -41,7 +42,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     objective.validate(&source)?;
     // Better now than after the training.
     objective.span().context("a network trained so could not be sampled")?;
-    let batches = TableBatches::new(standardised.clone(), source.clone(), &config)?;
+    let pairing = config.flow.pairing(source.clone(), config.seed, false)?;
+    let how = BatchOptions { seed: config.seed, rows: config.batch_size, ..BatchOptions::default() };
+    let batches = Batches::new(&standardised, pairing, how);
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
     let network = config.model(dim);
@@ -109,6 +112,6 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         let sets = [("data", shown[..shown.len().min(2000)].to_vec()), ("samples", pairs(&drawn?.values))];
         scatter(&path, &format!("{} after {} steps", config.data, state.step), &sets)
     });
-    let task = FlowMatching { model: model.as_ref(), objective: objective.clone(), shape: vec![dim as i64] };
+    let task = FlowMatching::new(model.as_ref(), objective.clone(), vec![dim as i64]);
     job.run(&task, &batches, state, picture)
 }

@@ -75,7 +75,7 @@ fn couple_joins_snapshots_into_paths() {
     assert!(said.contains("cost 1 of mass 1") && said.contains("pairs     cost 1, 1"), "{said}");
     let text = fs::read_to_string(dir.path().join("paths.csv")).unwrap();
     assert_eq!(text, "table_0,table_1,table_2\n0,1,2\n1,2,0\n2,0,1\n");
-    let drawn = "--coupling sinkhorn:0.001 --pairs drawn --seed 3";
+    let drawn = "--coupling sinkhorn:0.001 --pairing drawn --seed 3";
     succeed(&format!("couple {d}/a.csv {d}/b.csv {d}/c.csv {drawn} --out {d}/drawn.csv"));
     assert_eq!(fs::read_to_string(dir.path().join("drawn.csv")).unwrap(), text);
 }
@@ -107,7 +107,7 @@ fn rows_of_several_steps_are_paired_together_and_resume_to_the_byte() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
     let flags =
-        "--data moons --rows 500 --batch-size 32 --sample-every 0 --coupling sinkhorn --pairs drawn --ot-batch 4";
+        "--data moons --rows 500 --batch-size 32 --sample-every 0 --coupling sinkhorn --pairing drawn --ot-batch 4";
     succeed(&format!("train {flags} --steps 10 --out {d}/whole"));
     succeed(&format!("train {flags} --steps 10 --save-every 6 --out {d}/parts"));
     fs::remove_dir_all(dir.path().join("parts/checkpoints/step-10")).unwrap();

@@ -15,6 +15,7 @@
 //! | [`exact`] | the field that a perfect network would learn, and the loss that it would still have |
 //! | [`field`], [`schedule`] | what a solver integrates, and how to sample along another path |
 //! | [`state`] | the few operations that solvers and paths need of arrays and tensors |
+//! | [`data`] | what training asks of a data set, and the order of its rows |
 //! | [`rng`] | randomness as a pure function of (seed, step, stream, row) |
 //! | [`choice`](mod@choice) | the one text form of everything that is chosen by name |
 //!
@@ -44,6 +45,7 @@
 
 pub mod choice;
 pub mod coupling;
+pub mod data;
 pub mod error;
 pub mod exact;
 pub mod field;

@@ -10,6 +10,8 @@
 //! assert_eq!(digits.denormalise(&row)[2], 5);
 //! ```
 
+use fm_core::data::{Dataset, Pick};
+
 /// Labelled images of one size.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageSet {
@@ -68,6 +70,24 @@ impl ImageSet {
     pub fn denormalise(&self, values: &[f32]) -> Vec<u8> {
         let levels = f32::from(self.levels);
         values.iter().map(|v| ((v + 1.0) * 0.5 * levels).round().clamp(0.0, levels) as u8).collect()
+    }
+}
+
+impl Dataset for ImageSet {
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn dim(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    fn write(&self, pick: Pick, out: &mut [f32]) {
+        self.write_normalised(pick.row, pick.mirrored, out);
+    }
+
+    fn class(&self, row: usize) -> Option<i64> {
+        (!self.classes.is_empty()).then(|| i64::from(self.labels[row]))
     }
 }
 

@@ -7,7 +7,9 @@
 //! | [`folder`] | a folder of images, one sub-folder a class |
 //! | [`images`] | what the three above are read into |
 //! | [`points`] | two-dimensional toy distributions, and tables from CSV |
-//! | [`order`] | which rows make up a training batch |
+//! | [`npy`] | images and tables from NumPy's files |
+//!
+//! Sets of images are [`Dataset`](fm_core::data::Dataset)s, which is all that training asks of data.
 //!
 //! ```
 //! let digits = fm_data::digits::load();
@@ -20,7 +22,7 @@ pub mod digits;
 pub mod error;
 pub mod folder;
 pub mod images;
-pub mod order;
+pub mod npy;
 pub mod points;
 
 pub use error::DataError;

@@ -9,6 +9,7 @@
 //! | [`per_sample`] | each row of a batch at its own pace |
 //! | [`solution`], [`error`] | what came out, what it cost, and why it stopped; what cannot be solved |
 //! | [`sde`] | stochastic sampling of the same marginals |
+//! | [`straightness`] | what few steps can reach |
 //!
 //! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows log-densities.
 //!
@@ -35,6 +36,7 @@ pub mod per_sample;
 pub mod sde;
 pub mod solution;
 mod step;
+pub mod straightness;
 pub mod tableau;
 
 pub use control::{Control, Options};

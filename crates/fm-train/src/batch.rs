@@ -19,6 +19,7 @@
 //! ```
 
 use crate::TrainError;
+use fm_core::data::Pick;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
@@ -28,8 +29,10 @@ use std::thread::Scope;
 pub struct Batch {
     /// Source rows x0, B x dim.
     pub x0: Vec<f32>,
-    /// Data rows x1, B x dim, normalised.
+    /// Data rows x1, B x dim, normalised; empty where the device holds them.
     pub x1: Vec<f32>,
+    /// Which rows of the data set these are, where the device holds it ([`crate::resident`]).
+    pub picks: Vec<Pick>,
     /// The class of each row, dropped ones as the null class; empty when unconditional.
     pub classes: Vec<i64>,
     /// Standard normal draws for a path with noise of its own, B x dim.
@@ -41,18 +44,21 @@ pub struct Batch {
 impl Batch {
     /// B, for rows of this shape.
     pub fn rows(&self, shape: &[i64]) -> usize {
-        self.x1.len() / shape.iter().product::<i64>().max(1) as usize
+        self.picks.len().max(self.x1.len() / shape.iter().product::<i64>().max(1) as usize)
     }
 
     /// Some of its `whole` rows.
     pub fn part(&self, rows: Range<usize>, whole: usize) -> Self {
-        let dim = self.x1.len() / whole.max(1);
-        let of = |values: &[f32]| values.get(rows.start * dim..rows.end * dim).unwrap_or_default().to_vec();
+        fn of<T: Clone>(values: &[T], rows: &Range<usize>, whole: usize) -> Vec<T> {
+            let each = values.len() / whole.max(1);
+            values.get(rows.start * each..rows.end * each).unwrap_or_default().to_vec()
+        }
         Self {
-            x0: of(&self.x0),
-            x1: of(&self.x1),
-            classes: self.classes.get(rows.clone()).unwrap_or_default().to_vec(),
-            noise: self.noise.as_deref().map(of),
+            x0: of(&self.x0, &rows, whole),
+            x1: of(&self.x1, &rows, whole),
+            picks: of(&self.picks, &rows, whole),
+            classes: of(&self.classes, &rows, whole),
+            noise: self.noise.as_deref().map(|noise| of(noise, &rows, whole)),
             coupling_gain: None,
         }
     }

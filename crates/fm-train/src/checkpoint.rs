@@ -122,7 +122,7 @@ impl Weights {
 /// Flat vectors, and what is put before their parameters' names.
 type Prefixed<'a> = Vec<(&'static str, &'a Tensor)>;
 
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 const META: &str = "meta.json";
 /// Which end of time is which, as checkpoints say it.
 pub const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";

@@ -38,6 +38,14 @@ pub enum TrainError {
         /// Missing, surplus and mis-shaped tensors by name.
         problems: String,
     },
+    /// Pairs that cannot be used.
+    #[error("{} is not a usable set of pairs: {problem}", path.display())]
+    Pairs {
+        /// Their directory.
+        path: PathBuf,
+        /// What is wrong, with the remedy.
+        problem: String,
+    },
     /// Another process works in the run directory.
     #[error("{} is in use by another run; wait for it to end, or choose another directory", path.display())]
     Locked {

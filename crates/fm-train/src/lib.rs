@@ -3,6 +3,8 @@
 //! | module | idea |
 //! |---|---|
 //! | [`batch`] | what a step consumes; worker threads make it ahead of time |
+//! | [`data`], [`pairing`] | batches of a data set: order, mirroring, dropped labels, source rows |
+//! | [`resident`], [`pairs`] | images that stay on the device; a teacher's noise and samples, in files |
 //! | [`flat`] | all parameters in one vector, all gradients in another |
 //! | [`optimizer`], [`ema`], [`schedule`] | a handful of kernels over those vectors, and a function of the step |
 //! | [`adaptive`] | times that follow the loss |
@@ -11,11 +13,11 @@
 //! | [`tally`], [`record`] | what is seen of a run, and a line of its log |
 //! | [`observe`] | what looks on: early stopping, the best checkpoint, and whatever else |
 //! | [`checkpoint`] | a directory per step, complete or absent |
+//! | [`tensorboard`] | the log as TensorBoard reads it |
 //! | [`files`] | writing that survives being killed |
 //! | [`run_dir`] | the directory of a run: lock, configuration, metrics |
 //!
-//! The crate knows paths and models from `fm-core` alone; data and couplings reach it through [`batch::BatchSource`].
-
+//! The crate knows paths, data sets and couplings from `fm-core` alone; whoever makes batches is a [`batch::BatchSource`].
 //!
 //! A loop of one's own takes the parts it wants:
 //!
@@ -33,7 +35,7 @@
 //! let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root())?;
 //! let mut params = FlatParams::new(&store, Precision::F32);
 //! let mut adamw = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
-//! let task = FlowMatching { model: model.as_ref(), objective: Objective::on(PathKind::Linear), shape: vec![2] };
+//! let task = FlowMatching::new(model.as_ref(), Objective::on(PathKind::Linear), vec![2]);
 //! let mut losses = Vec::new();
 //! for step in 0..150 {
 //!     // Noise to points on a line.
@@ -54,17 +56,22 @@
 pub mod adaptive;
 pub mod batch;
 pub mod checkpoint;
+pub mod data;
 pub mod ema;
 pub mod error;
 pub mod files;
 pub mod flat;
 pub mod observe;
 pub mod optimizer;
+pub mod pairing;
+pub mod pairs;
 pub mod record;
+pub mod resident;
 pub mod run_dir;
 pub mod schedule;
 pub mod tally;
 pub mod task;
+pub mod tensorboard;
 pub mod train;
 
 pub use error::TrainError;

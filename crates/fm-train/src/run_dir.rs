@@ -32,9 +32,7 @@ impl RunDir {
         for directory in [root.to_path_buf(), root.join("checkpoints"), root.join("samples")] {
             fs::create_dir_all(&directory).map_err(TrainError::io("create", &directory))?;
         }
-        let path = root.join("run.lock");
-        let lock = File::create(&path).map_err(TrainError::io("create", &path))?;
-        lock.try_lock().map_err(|_| TrainError::Locked { path: root.into() })?;
+        let lock = lock(root, "run.lock")?;
         for directory in [root.to_path_buf(), root.join("checkpoints"), root.join("samples"), root.join("best")] {
             files::clean(&directory);
         }
@@ -89,6 +87,14 @@ impl RunDir {
         }
         Ok(())
     }
+}
+
+/// Takes a directory's lock, which lasts as long as the file that is returned.
+pub(crate) fn lock(directory: &Path, name: &str) -> Result<File, TrainError> {
+    let path = directory.join(name);
+    let lock = File::create(&path).map_err(TrainError::io("create", &path))?;
+    lock.try_lock().map_err(|_| TrainError::Locked { path: directory.into() })?;
+    Ok(lock)
 }
 
 /// Removes all checkpoints in a directory but this one.

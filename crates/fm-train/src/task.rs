@@ -5,6 +5,7 @@
 
 use crate::TrainError;
 use crate::batch::Batch;
+use crate::resident::Resident;
 use fm_core::interpolate::{coefficients, interpolate};
 use fm_core::objective::Objective;
 use fm_core::path::ProbPath;
@@ -70,6 +71,15 @@ pub struct FlowMatching<'m, P> {
     pub objective: Objective<P>,
     /// The shape of one data row.
     pub shape: Vec<i64>,
+    /// The data, where the device holds them.
+    pub resident: Option<Resident>,
+}
+
+impl<'m, P> FlowMatching<'m, P> {
+    /// On batches that bring their data along.
+    pub fn new(model: &'m dyn VelocityModel, objective: Objective<P>, shape: Vec<i64>) -> Self {
+        Self { model, objective, shape, resident: None }
+    }
 }
 
 impl<P: ProbPath> Task for FlowMatching<'_, P> {
@@ -108,7 +118,11 @@ impl<P: ProbPath> FlowMatching<'_, P> {
     ) -> Result<Tensor, TrainError> {
         let objective = &self.objective;
         let shape = [&[drawn.times.len() as i64], self.shape.as_slice()].concat();
-        let (x0, x1) = (upload(&batch.x0, &shape, device), upload(&batch.x1, &shape, device));
+        let x0 = upload(&batch.x0, &shape, device);
+        let x1 = match &self.resident {
+            Some(images) if !batch.picks.is_empty() => images.rows(&batch.picks),
+            _ => upload(&batch.x1, &shape, device),
+        };
         let noise = batch.noise.as_ref().map(|noise| upload(noise, &shape, device));
         let classes = (!batch.classes.is_empty()).then(|| Tensor::from_slice(&batch.classes).to_device(device));
         let c = coefficients(&objective.path, &drawn.times)?;

@@ -54,7 +54,7 @@ impl Observer for Collect {
 }
 
 fn task(model: &dyn VelocityModel) -> FlowMatching<'_, PathKind> {
-    FlowMatching { model, objective: objective(), shape: vec![2] }
+    FlowMatching::new(model, objective(), vec![2])
 }
 
 fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptions) {
@@ -152,7 +152,7 @@ fn a_custom_path_trains_as_the_named_one_that_it_equals() {
         } else {
             let path = Custom::new("square", |t| t * t, |t| 2.0 * t, |t| 1.0 - t * t, |t| -2.0 * t).unwrap();
             let objective = Objective { times: objective().times, ..Objective::on(path) };
-            train(&FlowMatching { model, objective, shape: vec![2] }, &source, &mut state, &options, &mut log).unwrap();
+            train(&FlowMatching::new(model, objective, vec![2]), &source, &mut state, &options, &mut log).unwrap();
         }
         Vec::<f32>::try_from(&state.params.master).unwrap()
     };

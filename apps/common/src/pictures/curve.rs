@@ -1,45 +1,108 @@
 //! Line charts and scatter plots.
 
-use super::{save_png, use_embedded_font};
-use anyhow::anyhow;
+use super::{Chart, save_png, use_embedded_font};
+use anyhow::{anyhow, ensure};
 use image::RgbImage;
+use plotters::coord::Shift;
 use plotters::prelude::*;
+use std::error::Error;
 use std::path::Path;
 
-const SIZE: (u32, u32) = (900, 480);
+/// Lines over a common axis. The y axis is fitted to the bulk of the points, so that a steep start does not flatten the rest.
+#[derive(Debug, Clone)]
+pub struct Curves {
+    /// What they show.
+    pub title: String,
+    /// Names of the axes.
+    pub labels: (String, String),
+    /// Lines by name; a single one needs none.
+    pub lines: Vec<(String, Vec<(f64, f64)>)>,
+}
 
-/// Draws y over x as a line. The y axis is fitted to the bulk of the points, so that a steep start does not flatten the rest.
-///
-/// # Errors
-/// When there are no finite points, or the file cannot be written.
-pub fn curve(path: &Path, title: &str, labels: (&str, &str), points: &[(f64, f64)]) -> anyhow::Result<()> {
-    use_embedded_font();
-    let finite: Vec<(f64, f64)> = points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
-    let mut ys: Vec<f64> = finite.iter().map(|p| p.1).collect();
-    ys.sort_by(f64::total_cmp);
-    let (Some(low), Some(high)) = (ys.first(), ys.get((ys.len().max(1) - 1) * 98 / 100)) else {
-        return Err(anyhow!("there is nothing to draw: no finite points"));
-    };
-    let pad = 0.05 * (high - low).max(1e-9);
-    let last = finite.iter().map(|p| p.0).fold(f64::MIN_POSITIVE, f64::max);
-    let mut canvas = RgbImage::new(SIZE.0, SIZE.1);
-    {
-        let area = BitMapBackend::with_buffer(&mut canvas, SIZE).into_drawing_area();
-        let draw = || -> Result<(), Box<dyn std::error::Error>> {
-            area.fill(&WHITE)?;
-            let mut chart = ChartBuilder::on(&area)
-                .caption(title, ("sans-serif", 20))
-                .margin(14)
-                .x_label_area_size(40)
-                .y_label_area_size(64)
-                .build_cartesian_2d(0.0..last, low - pad..high + pad)?;
-            chart.configure_mesh().x_desc(labels.0).y_desc(labels.1).light_line_style(WHITE).draw()?;
-            chart.draw_series(LineSeries::new(finite.iter().copied(), RGBColor(20, 90, 180).stroke_width(2)))?;
-            Ok(area.present()?)
-        };
-        draw().map_err(|e| anyhow!("cannot draw {title}: {e}"))?;
+impl Curves {
+    /// A single line.
+    pub fn one(title: &str, labels: (&str, &str), points: Vec<(f64, f64)>) -> Self {
+        let labels = (labels.0.into(), labels.1.into());
+        Self { title: title.into(), labels, lines: vec![(String::new(), points)] }
     }
-    save_png(path, &canvas)
+
+    fn finite(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.lines.iter().flat_map(|(_, line)| line.iter().copied()).filter(|(x, y)| x.is_finite() && y.is_finite())
+    }
+
+    /// Writes them as PNG or SVG, as the file's name says.
+    ///
+    /// # Errors
+    /// When there are no finite points, or the file cannot be written.
+    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+        ensure!(self.finite().next().is_some(), "there is nothing to draw in {}: no finite points", self.title);
+        super::save_chart(path, self)
+    }
+
+    /// The lowest and highest values shown, and the last x.
+    fn range(&self) -> (f64, f64, f64) {
+        let mut ys: Vec<f64> = self.finite().map(|p| p.1).collect();
+        ys.sort_by(f64::total_cmp);
+        let low = ys.first().copied().unwrap_or(0.0);
+        let high = ys.get((ys.len().max(1) - 1) * 98 / 100).copied().unwrap_or(1.0);
+        let pad = 0.05 * (high - low).max(1e-3 * high.abs()).max(1e-9);
+        (low - pad, high + pad, self.finite().map(|p| p.0).fold(f64::MIN_POSITIVE, f64::max))
+    }
+}
+
+impl Chart for Curves {
+    fn size(&self) -> (u32, u32) {
+        (900, 480)
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Result<(), Box<dyn Error>>
+    where
+        B::ErrorType: 'static,
+    {
+        area.fill(&WHITE)?;
+        let (low, high, last) = self.range();
+        let mut chart = ChartBuilder::on(area)
+            .caption(&self.title, ("sans-serif", 20))
+            .margin(14)
+            .x_label_area_size(40)
+            .y_label_area_size(72)
+            .build_cartesian_2d(0.0..last, low..high)?;
+        let label = |y: &f64| if y.abs() >= 1e-2 && y.abs() < 1e5 || *y == 0.0 { format!("{y:.4}") } else { format!("{y:.1e}") };
+        let short = |y: &f64| label(y).trim_end_matches('0').trim_end_matches('.').to_owned();
+        chart
+            .configure_mesh()
+            .x_desc(&self.labels.0)
+            .y_desc(&self.labels.1)
+            .y_label_formatter(&|y| if y.abs() >= 1e-2 { short(y) } else { label(y) })
+            .light_line_style(WHITE)
+            .draw()?;
+        let count = self.lines.len();
+        for (k, (name, line)) in self.lines.iter().enumerate() {
+            let colour = colour(k, count);
+            let inside = line.iter().copied().filter(|p| p.1.is_finite()).map(|(x, y)| (x, y.clamp(low, high)));
+            let entry = chart.draw_series(LineSeries::new(inside, colour.stroke_width(2)))?;
+            if count > 1 {
+                let swatch = move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(3));
+                entry.label(name).legend(swatch);
+            }
+        }
+        if count > 1 {
+            let labels = &mut chart.configure_series_labels();
+            labels.border_style(BLACK.mix(0.3)).background_style(WHITE.mix(0.85)).draw()?;
+        }
+        Ok(area.present()?)
+    }
+}
+
+/// Few lines are told apart by hue, many run from blue to red.
+fn colour(k: usize, count: usize) -> RGBColor {
+    const FEW: [RGBColor; 3] = [RGBColor(20, 90, 180), RGBColor(200, 60, 40), RGBColor(40, 140, 60)];
+    if count <= FEW.len() {
+        return FEW[k];
+    }
+    let along = k as f64 / (count - 1) as f64;
+    let mix = |a: f64, b: f64| (a + along * (b - a)) as u8;
+    RGBColor(mix(20.0, 215.0), mix(90.0, 70.0), mix(190.0, 40.0))
 }
 
 /// One chart among several.
@@ -61,7 +124,7 @@ pub fn panels(path: &Path, panels: &[Panel]) -> anyhow::Result<()> {
     let mut canvas = RgbImage::new(size.0, size.1);
     {
         let area = BitMapBackend::with_buffer(&mut canvas, size).into_drawing_area();
-        let draw = || -> Result<(), Box<dyn std::error::Error>> {
+        let draw = || -> Result<(), Box<dyn Error>> {
             area.fill(&WHITE)?;
             for (place, panel) in area.split_evenly((1, panels.len().max(1))).iter().zip(panels) {
                 draw_panel(place, panel)?;
@@ -73,14 +136,10 @@ pub fn panels(path: &Path, panels: &[Panel]) -> anyhow::Result<()> {
     save_png(path, &canvas)
 }
 
-fn draw_panel<B: DrawingBackend>(
-    place: &DrawingArea<B, plotters::coord::Shift>,
-    panel: &Panel,
-) -> Result<(), Box<dyn std::error::Error>>
+fn draw_panel<B: DrawingBackend>(place: &DrawingArea<B, Shift>, panel: &Panel) -> Result<(), Box<dyn Error>>
 where
     B::ErrorType: 'static,
 {
-    const COLOURS: [RGBColor; 3] = [RGBColor(20, 90, 180), RGBColor(200, 60, 40), RGBColor(40, 140, 60)];
     let mut ys: Vec<f64> =
         panel.lines.iter().flat_map(|(_, line)| line).map(|p| p.1).filter(|y| y.is_finite()).collect();
     ys.sort_by(f64::total_cmp);
@@ -92,7 +151,8 @@ where
         .y_label_area_size(44)
         .build_cartesian_2d(0.0..1.0, 0.0..top)?;
     chart.configure_mesh().x_desc("t").x_labels(6).y_labels(6).light_line_style(WHITE).draw()?;
-    for ((name, line), colour) in panel.lines.iter().zip(COLOURS) {
+    for (k, (name, line)) in panel.lines.iter().enumerate() {
+        let colour = colour(k, panel.lines.len());
         let inside = line.iter().copied().filter(|p| p.1.is_finite()).map(|(t, y)| (t, y.min(top)));
         let entry = chart.draw_series(LineSeries::new(inside, colour.stroke_width(2)))?.label(name);
         entry.legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
@@ -118,7 +178,7 @@ pub fn scatter(path: &Path, title: &str, sets: &[(&str, Vec<(f32, f32)>)]) -> an
     let mut canvas = RgbImage::new(size.0, size.1);
     {
         let area = BitMapBackend::with_buffer(&mut canvas, size).into_drawing_area();
-        let draw = || -> Result<(), Box<dyn std::error::Error>> {
+        let draw = || -> Result<(), Box<dyn Error>> {
             area.fill(&WHITE)?;
             let mut chart = ChartBuilder::on(&area)
                 .caption(title, ("sans-serif", 20))

@@ -333,7 +333,7 @@ fn every_named_option_runs_agrees_and_stands_in_the_table() {
             1e-9,
         )
     });
-    text += &section::<Pairs>("Pairs from a plan", "--pairs", &exact, &|name| match name {
+    text += &section::<Pairs>("Pairs from a plan", "--pairing", &exact, &|name| match name {
         "permutation" => "a row of each side in each pair, checked on the program's output".into(),
         "drawn" => {
             "frequencies within 5 standard deviations of the plan at 2e5 draws (`crates/fm-ot/tests/coupling.rs`)"

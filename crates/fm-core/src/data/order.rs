@@ -4,14 +4,14 @@
 //! epochs, so that every row is seen exactly once an epoch and none is dropped.
 //!
 //! ```
-//! use fm_data::order::Order;
+//! use fm_core::data::Order;
 //! let order = Order::new(7, 10);
 //! let mut epoch: Vec<usize> = (0..5).flat_map(|step| order.batch(step, 2)).collect();
 //! epoch.sort();
 //! assert_eq!(epoch, (0..10).collect::<Vec<_>>());
 //! ```
 
-use fm_core::rng::{self, Stream};
+use crate::rng::{self, Stream};
 use rand::seq::SliceRandom;
 use std::sync::{Arc, Mutex, PoisonError};
 

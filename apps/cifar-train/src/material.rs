@@ -1,0 +1,178 @@
+//! What a run learns from: images, their latents, or a teacher's pairs.
+
+use crate::config::{Config, Keep};
+use crate::data;
+use crate::latent::{self, Autoencoder, Latents};
+use anyhow::Context;
+use fm_core::data::Dataset;
+use fm_core::source::Source;
+use fm_data::ImageSet;
+use fm_train::batch::BatchSource;
+use fm_train::data::{BatchOptions, Batches};
+use fm_train::pairs::{PairBatches, PairSet};
+use fm_train::resident::Resident;
+use ndarray::Array2;
+use std::path::{Path, PathBuf};
+use tch::Device;
+
+/// The largest data set that is kept on a GPU unless one says otherwise.
+const FITS: usize = 2 << 30;
+
+#[derive(Debug)]
+pub(crate) struct Material {
+    /// The images; of pairs, their shape, range and classes alone.
+    pub(crate) set: ImageSet,
+    pub(crate) autoencoder: Option<Autoencoder>,
+    latents: Option<Latents>,
+    pairs: Option<PairSet>,
+    /// The shape of a row as the network sees it.
+    pub(crate) shape: [usize; 3],
+}
+
+impl Material {
+    /// Opens what the configuration names, and measures what it leaves open. A run that is resumed has an autoencoder of its own.
+    pub(crate) fn open(config: &mut Config, resumed: Option<&Path>, device: Device) -> anyhow::Result<Self> {
+        let place = resumed.map_or_else(|| PathBuf::from(&config.latent), |run| run.join(latent::FILE));
+        let autoencoder =
+            (!config.latent.is_empty()).then(|| Autoencoder::open(&place, device)).transpose()?;
+        let pairs = (!config.pairs.is_empty()).then(|| PairSet::open(Path::new(&config.pairs))).transpose()?;
+        let set = match &pairs {
+            Some(pairs) => {
+                let shape = autoencoder.as_ref().map_or_else(|| pairs.about.data.shape.clone(), |a| a.config().image_shape().to_vec());
+                data::without_images(&pairs.about.data, &shape)
+            }
+            None => data::open(&config.data, config.image_size)?,
+        };
+        let mut scale = config.latent_scale;
+        let encode = |a: &Autoencoder| Latents::of(a, &set, config.horizontal_flip, &mut scale);
+        let latents = autoencoder.as_ref().filter(|_| pairs.is_none()).map(encode).transpose()?;
+        config.latent_scale = scale;
+        let shape = autoencoder.as_ref().map_or(set.shape, |a| a.config().latent_shape().map(|n| n as usize));
+        Ok(Self { set, autoencoder, latents, pairs, shape })
+    }
+
+    /// Rows of an epoch.
+    pub(crate) fn len(&self) -> usize {
+        self.pairs.as_ref().map_or(self.set.len(), PairSet::len)
+    }
+
+    fn dataset(&self) -> &dyn Dataset {
+        self.latents.as_ref().map_or(&self.set, |latents| latents)
+    }
+
+    /// Every row of the data, as the network sees it.
+    pub(crate) fn rows(&self) -> Array2<f32> {
+        self.latents.as_ref().map_or_else(|| data::matrix(&self.set), |latents| latents.plain.clone())
+    }
+
+    /// The standard deviation of all values.
+    pub(crate) fn deviation(&self) -> f64 {
+        match &self.latents {
+            Some(latents) => fm_core::source::deviation(latents.plain.iter().map(|v| f64::from(*v))),
+            None => data::deviation(&self.set),
+        }
+    }
+
+    /// The images, if the device is to hold them.
+    pub(crate) fn resident(&self, keep: Keep, device: Device) -> Option<Resident> {
+        let wanted = match keep {
+            Keep::Never => false,
+            Keep::Always => true,
+            Keep::Auto => device.is_cuda() && self.set.pixels.len() <= FITS,
+        };
+        let set = Some(&self.set).filter(|_| wanted && self.latents.is_none() && self.pairs.is_none())?;
+        Some(Resident::new(&set.pixels, set.shape, set.levels, device))
+    }
+
+    /// The batches of a run.
+    pub(crate) fn batches(
+        &self,
+        config: &Config,
+        source: Source,
+        resident: bool,
+    ) -> anyhow::Result<Box<dyn BatchSource + '_>> {
+        if let Some(pairs) = &self.pairs {
+            return Ok(Box::new(PairBatches::new(pairs, config.seed, config.batch_size)));
+        }
+        let conditional = config.model.classes() > 0;
+        let pairing = config.flow.pairing(source, config.seed, conditional)?;
+        let options = BatchOptions {
+            seed: config.seed,
+            rows: config.batch_size,
+            mirror: config.horizontal_flip,
+            conditional,
+            dropped: config.model.null_class().map(|null| (null, config.label_drop)),
+            resident,
+        };
+        Ok(Box::new(Batches::new(self.dataset(), pairing, options)))
+    }
+
+    /// What else the run keeps, by name.
+    pub(crate) fn files(&self) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
+        let copy = |a: &Autoencoder| Ok((latent::FILE, a.bytes().context("cannot copy the autoencoder")?));
+        self.autoencoder.iter().map(copy).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::presets;
+    use fm_app::couplings::CouplingKind;
+    use fm_train::batch::Batch;
+
+    fn batch(step: u64, change: impl FnOnce(&mut Config)) -> Batch {
+        let mut config = presets::preset("quickstart").unwrap();
+        change(&mut config);
+        let material = Material::open(&mut config, None, Device::Cpu).unwrap();
+        config.model.fit_to_images(material.shape, 10, true);
+        let resident = config.data_on_device == Keep::Always;
+        material.batches(&config, Source::default(), resident).unwrap().batch(step).unwrap()
+    }
+
+    #[test]
+    fn labels_are_dropped_row_by_row_at_the_asked_rate() {
+        let dropped = |step| {
+            let batch = batch(step, |c| (c.batch_size, c.label_drop) = (1000, 0.1));
+            batch.classes.iter().filter(|c| **c == 10).count()
+        };
+        let dropped: Vec<usize> = (0..20).map(dropped).collect();
+        let total: usize = dropped.iter().sum();
+        assert!((total as f64 - 2000.0).abs() < 4.0 * 1800f64.sqrt(), "{total}");
+        assert!(dropped.iter().all(|d| (50..150).contains(d)), "whole batches were dropped: {dropped:?}");
+    }
+
+    #[test]
+    fn exact_coupling_moves_noise_only_and_lowers_the_cost() {
+        let independent = batch(3, |_| {});
+        let exact = batch(3, |c| c.flow.coupling = CouplingKind::Exact);
+        assert_eq!((&independent.x1, &independent.classes), (&exact.x1, &exact.classes));
+        let cost = |b: &Batch| b.x0.iter().zip(&b.x1).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+        assert!(cost(&exact) < 0.97 * cost(&independent), "{} against {}", cost(&exact), cost(&independent));
+        let sorted = |b: &Batch| {
+            let mut bits: Vec<u32> = b.x0.iter().map(|v| v.to_bits()).collect();
+            bits.sort_unstable();
+            bits
+        };
+        assert_eq!(sorted(&independent), sorted(&exact), "noise was duplicated or dropped");
+    }
+
+    #[test]
+    fn a_resident_batch_names_the_rows_that_another_brings_to_the_bit() {
+        for (coupling, pairs) in [("independent", "permutation"), ("exact", "permutation"), ("sinkhorn", "drawn")] {
+            let change = |keep| {
+                move |c: &mut Config| {
+                    (c.flow.coupling, c.flow.pairing) = (coupling.parse().unwrap(), pairs.parse().unwrap());
+                    (c.horizontal_flip, c.data_on_device) = (true, keep);
+                }
+            };
+            let (brought, named) = (batch(5, change(Keep::Never)), batch(5, change(Keep::Always)));
+            assert!(named.x1.is_empty() && named.picks.iter().any(|p| p.mirrored));
+            assert_eq!((&brought.x0, &brought.classes), (&named.x0, &named.classes));
+            let set = fm_data::digits::load();
+            let images = Resident::new(&set.pixels, set.shape, set.levels, Device::Cpu);
+            let rows: Vec<f32> = images.rows(&named.picks).view(-1).try_into().unwrap();
+            assert_eq!(rows, brought.x1, "{coupling}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! `cifar-train reflow compare`: straightness and quality in few steps, model beside model on the same noise.
+
+use crate::args::CompareArgs;
+use crate::data;
+use crate::generate::{Request, generate};
+use crate::model::{Loaded, check_shape, open};
+use crate::sample::image_scale;
+use anyhow::{Context, ensure};
+use fm_app::pictures::{Grid, save_png};
+use fm_app::sampler::Sampler;
+use fm_app::solvers::SolverName;
+use fm_core::field::{Converted, RowField};
+use fm_core::tensor::upload;
+use fm_data::ImageSet;
+use fm_metrics::energy::energy_distance;
+use fm_metrics::nearest::class_agreement;
+use fm_solvers::{Grid as Times, straightness::straightness, tableau};
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use tch::Tensor;
+
+/// RK4 steps of a trajectory whose straightness is measured.
+const STEPS: usize = 32;
+/// Images of the data set that samples are compared with.
+const REAL: usize = 5000;
+/// Columns of the picture.
+const COLUMNS: usize = 10;
+
+/// What is measured, and on how much.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) nfe: Vec<usize>,
+    pub(crate) num_samples: usize,
+    pub(crate) trajectories: usize,
+    pub(crate) seed: u64,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { nfe: vec![1, 2, 4, 8], num_samples: 1000, trajectories: 256, seed: 0 }
+    }
+}
+
+/// What was found, with its protocol.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    pub(crate) model: String,
+    pub(crate) weights: String,
+    pub(crate) cfg_scale: f64,
+    /// Mean over trajectories of the squared norm, and its standard error.
+    pub(crate) straightness: f64,
+    pub(crate) straightness_error: f64,
+    pub(crate) trajectories: usize,
+    pub(crate) data: String,
+    pub(crate) real_images: usize,
+    pub(crate) num_samples: usize,
+    pub(crate) seed: u64,
+    pub(crate) euler: Vec<FewSteps>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct FewSteps {
+    /// Evaluations, counted.
+    pub(crate) nfe: f64,
+    /// Between samples and data, squared, of values in [-1, 1].
+    pub(crate) energy_distance: f64,
+    /// Share of samples whose nearest image has the class that was asked for.
+    pub(crate) class_agreement: Option<f64>,
+}
+
+pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
+    let (nfe, num_samples) = (args.nfe.clone(), args.num_samples);
+    let plan = Plan { nfe, num_samples, trajectories: args.trajectories, seed: args.seed };
+    let mut measured = Vec::new();
+    let mut picture: Option<(Grid, Vec<u8>)> = None;
+    for path in &args.models {
+        let loaded = open(path, &args.which, false)?;
+        let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
+        let (found, rows) = measure(&loaded, &name, &plan)?;
+        println!("{}", table(std::slice::from_ref(&found)));
+        measured.push(found);
+        let scale = image_scale(&loaded);
+        let names = plan.nfe.iter().map(|n| format!("{name}, {n}"));
+        let grid = picture.get_or_insert_with(|| {
+            let (shape, levels) = (scale.shape, scale.levels);
+            (Grid { shape, levels, columns: COLUMNS, row_names: Vec::new() }, Vec::new())
+        });
+        ensure!(grid.0.shape == scale.shape, "{} has images of another size than the first model", path.display());
+        grid.0.row_names.extend(names);
+        grid.1.extend(scale.denormalise(&rows));
+    }
+    if measured.len() > 1 {
+        println!("{}", table(&measured));
+    }
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&measured)?;
+        fm_train::files::write(path, format!("{text}\n").as_bytes())?;
+        println!("wrote {}", path.display());
+    }
+    if let (Some(path), Some((grid, pixels))) = (&args.picture, picture) {
+        save_png(path, &grid.draw(&pixels)?)?;
+        println!("wrote {}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures a model, and draws a row of samples for each number of steps.
+pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Result<(Measured, Vec<f32>)> {
+    ensure!(plan.num_samples > 1 && plan.trajectories > 1, "--num-samples and --trajectories must be at least 2");
+    ensure!(!plan.nfe.contains(&0) && !plan.nfe.is_empty(), "--nfe takes numbers of steps from 1");
+    let config = &loaded.config;
+    let real = data::open(&config.data, config.image_size)
+        .with_context(|| format!("samples are compared with the data of {name}, {}", config.data))?;
+    check_shape(&real, loaded)?;
+    let count = REAL.min(real.len());
+    let images = data::matrix(&ImageSet { pixels: real.pixels[..count * real.dim()].to_vec(), labels: real.labels[..count].to_vec(), ..real.clone() });
+    let request = Request::of(config, &loaded.source, &loaded.data.shape, plan.num_samples.max(COLUMNS), plan.seed);
+    let bends = bends(loaded, &request, plan.trajectories)?;
+    let (mut euler, mut shown) = (Vec::new(), Vec::new());
+    for steps in &plan.nfe {
+        let request = Request { sampler: Sampler::fixed(SolverName::Euler, *steps), ..request.clone() };
+        let drawn = generate(loaded.model.as_ref(), loaded.device, &request, false)?;
+        let nfe = drawn.mean_nfe(request.count, request.batch_size);
+        let pixels = loaded.to_pixels(drawn.values)?;
+        shown.extend_from_slice(&pixels[..COLUMNS * real.dim()]);
+        let samples = Array2::from_shape_vec((request.count, real.dim()), pixels)?;
+        let asked: Vec<u16> = request.classes.iter().map(|c| *c as u16).collect();
+        let agreement = (!asked.is_empty())
+            .then(|| class_agreement(samples.view(), &asked, images.view(), &real.labels[..count]))
+            .transpose()?;
+        let energy_distance = energy_distance(samples.view(), images.view())?;
+        euler.push(FewSteps { nfe, energy_distance, class_agreement: agreement });
+    }
+    let n = bends.len() as f64;
+    let mean = bends.iter().sum::<f64>() / n;
+    let variance = bends.iter().map(|b| (b - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let measured = Measured {
+        model: name.into(),
+        weights: loaded.weights.clone(),
+        cfg_scale: request.cfg_scale,
+        straightness: mean,
+        straightness_error: (variance / n).sqrt(),
+        trajectories: bends.len(),
+        data: config.data.clone(),
+        real_images: count,
+        num_samples: request.count,
+        seed: plan.seed,
+        euler,
+    };
+    Ok((measured, shown))
+}
+
+/// The straightness of some trajectories: squared norms, in the space that the network works in.
+fn bends(loaded: &Loaded, request: &Request, trajectories: usize) -> anyhow::Result<Vec<f64>> {
+    let objective = &request.objective;
+    let request = Request {
+        count: trajectories,
+        ..Request::of(&loaded.config, &loaded.source, &request.shape, trajectories, request.seed)
+    };
+    let (grid, dim) = (Times::Uniform.times(STEPS)?, request.shape.iter().product::<i64>() as usize);
+    let mut bends = Vec::with_capacity(trajectories);
+    for first in (0..trajectories).step_by(request.batch_size) {
+        let rows = request.batch_size.min(trajectories - first);
+        let field = request.field(loaded.model.as_ref(), loaded.device, first, rows);
+        let predicted = |x: &Tensor, t: &[f64], rows: &[usize]| field.velocities(x, t, rows);
+        let span = objective.span()?;
+        let velocity = Converted::new(predicted, &objective.path, objective.prediction, span)?;
+        let shape = [&[rows as i64], request.shape.as_slice()].concat();
+        let x0 = upload(&request.noise(first, rows), &shape, loaded.device);
+        let times: Vec<f64> = grid.iter().map(|t| span.0 + t * (span.1 - span.0)).collect();
+        bends.extend(straightness(&velocity, x0, &times, &tableau::RK4)?.iter().map(|s| s * dim as f64));
+    }
+    Ok(bends)
+}
+
+/// A line a model.
+pub(crate) fn table(measured: &[Measured]) -> String {
+    let mut text = String::from("model                 straightness       ");
+    for few in measured.iter().flat_map(|m| &m.euler).take(measured.first().map_or(0, |m| m.euler.len())) {
+        let _ = write!(text, " NFE {:<16}", few.nfe);
+    }
+    for m in measured {
+        let _ = write!(text, "\n{:<20} {:>9.4} +- {:<7.4}", m.model, m.straightness, m.straightness_error);
+        for few in &m.euler {
+            let agreement = few.class_agreement.map_or(String::new(), |a| format!(" {:5.1} %", 100.0 * a));
+            let _ = write!(text, " D2 {:.4}{agreement:<10}", few.energy_distance);
+        }
+    }
+    let (samples, real, data) = measured.first().map_or((0, 0, ""), |m| (m.num_samples, m.real_images, &m.data));
+    let _ = write!(
+        text,
+        "\nstraightness: squared norm, 0 is straight; D2: energy distance of {samples} Euler samples to {real} images of {data}; %: class agreement"
+    );
+    text
+}

@@ -1,0 +1,78 @@
+//! Reflow and distillation: a model learns the pairs that another one's ODE makes, so that fewer steps will do.
+
+pub(crate) mod compare;
+pub(crate) mod pairs;
+
+use crate::config::{Config, Sampling};
+use crate::{latent, presets};
+use anyhow::{Context, ensure};
+use fm_app::couplings::CouplingKind;
+use fm_app::flow::FlowConfig;
+use fm_app::solvers::SolverName;
+use fm_core::objective::Objective;
+use fm_core::path::PathKind;
+use fm_core::time::TimeLaw;
+use fm_train::pairs::PairsAbout;
+use std::path::Path;
+
+/// The defaults of a run on pairs: its teacher's configuration, or a preset's, with what pairs decide. Guidance is part of the pairs, so
+/// their model is sampled without.
+pub(crate) fn student(pairs: &str, preset: Option<&str>) -> anyhow::Result<Config> {
+    let about = PairsAbout::read(Path::new(pairs))?;
+    let teacher: Config = serde_json::from_value(about.config)
+        .with_context(|| format!("{pairs} was not made by cifar-train; make pairs with `cifar-train reflow pairs`"))?;
+    let mut base = preset.map_or_else(|| Ok(teacher.clone()), presets::preset)?;
+    base.model.fit_to_images(shape(&about.data.shape), about.data.classes.len(), teacher.model.null_class().is_some());
+    let latent = match teacher.latent.as_str() {
+        "" => String::new(),
+        _ => latent::copy_of(Path::new(&about.teacher))?.display().to_string(),
+    };
+    Ok(Config {
+        data: teacher.data,
+        image_size: teacher.image_size,
+        latent,
+        latent_scale: teacher.latent_scale,
+        conditional: about.conditional,
+        pairs: pairs.into(),
+        init: about.teacher,
+        horizontal_flip: false,
+        label_drop: 0.0,
+        flow: FlowConfig {
+            source: teacher.flow.source,
+            coupling: CouplingKind::Independent,
+            excess_loss: false,
+            objective: Objective { path: PathKind::Linear, ..base.flow.objective },
+            ..base.flow
+        },
+        sampling: Sampling { cfg_scale: 1.0, ..base.sampling },
+        ..base
+    })
+}
+
+/// Makes a run on pairs learn what so many Euler steps need: the velocity at their times alone.
+pub(crate) fn distil(config: &mut Config, steps: usize) -> anyhow::Result<()> {
+    ensure!(!config.pairs.is_empty(), "distillation needs a teacher's pairs: --pairs DIR");
+    ensure!((1..=1000).contains(&steps), "--num-steps is {steps}: choose 1 to 1000 Euler steps");
+    config.flow.objective.times.law = TimeLaw::Discrete { k: steps as f64 };
+    (config.sampling.solver, config.sampling.num_steps) = (SolverName::Euler, steps);
+    Ok(())
+}
+
+fn shape(of: &[i64]) -> [usize; 3] {
+    [0, 1, 2].map(|i| of.get(i).copied().unwrap_or(1) as usize)
+}
+
+/// What pairs leave no room for.
+pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
+    let (flow, path) = (&config.flow, config.flow.objective.path);
+    ensure!(path == PathKind::Linear, "pairs are joined by lines, and the path is {path}; choose --path linear");
+    ensure!(
+        flow.coupling == CouplingKind::Independent,
+        "noise and samples of pairs belong together, and the coupling is {}; choose --coupling independent",
+        flow.coupling
+    );
+    ensure!(!config.horizontal_flip, "pairs cannot be mirrored; drop --horizontal-flip");
+    ensure!(config.label_drop == 0.0, "labels of pairs are not dropped; leave --label-drop at 0");
+    ensure!(!flow.excess_loss, "the least loss on pairs is not known; drop --excess-loss");
+    Ok(())
+}

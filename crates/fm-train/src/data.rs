@@ -1,0 +1,103 @@
+//! Batches of a data set: which rows, mirrored or not, which labels are dropped, and the source rows beside them.
+//!
+//! Everything about a batch is a function of (seed, step, row), whoever makes it: rows in the order of [`Order`], every one once an epoch;
+//! labels dropped row by row; noise and pairing by [`Pairing`].
+//!
+//! ```
+//! use fm_core::{objective::Objective, source::Source};
+//! use fm_train::batch::BatchSource;
+//! use fm_train::data::{BatchOptions, Batches};
+//! use fm_train::pairing::Pairing;
+//! let table = ndarray::array![[0.0f32], [1.0], [2.0], [3.0]];
+//! let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+//! let batches = Batches::new(&table, pairing, BatchOptions { rows: 2, ..BatchOptions::default() });
+//! let mut epoch = [batches.batch(0).unwrap().x1, batches.batch(1).unwrap().x1].concat();
+//! epoch.sort_by(f32::total_cmp);
+//! assert_eq!(epoch, [0.0, 1.0, 2.0, 3.0]);
+//! ```
+
+use crate::batch::{Batch, BatchSource};
+use crate::pairing::{Pairing, Rows};
+use fm_core::data::{Dataset, Order, Pick};
+use fm_core::rng::{self, Stream};
+use rand::Rng;
+
+/// How batches are made of a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchOptions {
+    /// Fixes the order and everything drawn.
+    pub seed: u64,
+    /// Rows of a batch.
+    pub rows: usize,
+    /// Mirror rows at random.
+    pub mirror: bool,
+    /// Tell the model the rows' classes.
+    pub conditional: bool,
+    /// The class that stands for none, and the share of rows that get it.
+    pub dropped: Option<(i64, f64)>,
+    /// Only name the rows, because the device holds them ([`crate::resident`]).
+    pub resident: bool,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self { seed: 0, rows: 64, mirror: false, conditional: false, dropped: None, resident: false }
+    }
+}
+
+/// Batches of a data set.
+pub struct Batches<'a> {
+    data: &'a dyn Dataset,
+    order: Order,
+    pairing: Pairing,
+    options: BatchOptions,
+}
+
+impl std::fmt::Debug for Batches<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batches").field("options", &self.options).field("pairing", &self.pairing).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Batches<'a> {
+    /// Batches of `data`; the pairing should have the same seed.
+    pub fn new(data: &'a dyn Dataset, pairing: Pairing, options: BatchOptions) -> Self {
+        Self { data, order: Order::new(options.seed, data.len()), pairing, options }
+    }
+
+    fn rows(&self, step: u64) -> Rows {
+        let o = &self.options;
+        let mirrored = |i| o.mirror && rng::stream(o.seed, step, Stream::Augment, i).random();
+        let picks: Vec<Pick> = (0..)
+            .zip(self.order.batch(step, o.rows))
+            .map(|(i, row)| Pick { row, mirrored: mirrored(i) })
+            .collect();
+        let classes = if o.conditional { self.classes(step, &picks) } else { Vec::new() };
+        let mut x1 = Vec::new();
+        if !o.resident || self.pairing.looks_at_rows() {
+            x1.resize(picks.len() * self.data.dim(), 0.0);
+            let rows = x1.chunks_exact_mut(self.data.dim().max(1));
+            picks.iter().zip(rows).for_each(|(pick, out)| self.data.write(*pick, out));
+        }
+        Rows { x1, classes, picks: if o.resident { picks } else { Vec::new() } }
+    }
+
+    fn classes(&self, step: u64, picks: &[Pick]) -> Vec<i64> {
+        let dropped = |i| {
+            let (null, share) = self.options.dropped?;
+            rng::stream(self.options.seed, step, Stream::LabelDrop, i).random_bool(share).then_some(null)
+        };
+        let class = |(i, pick): (u64, &Pick)| dropped(i).unwrap_or_else(|| self.data.class(pick.row).unwrap_or(0));
+        (0..).zip(picks).map(class).collect()
+    }
+}
+
+impl BatchSource for Batches<'_> {
+    fn batch(&self, step: u64) -> Result<Batch, String> {
+        let mut batch = self.pairing.batch(step, self.data.dim(), |step| self.rows(step))?;
+        if self.options.resident {
+            batch.x1 = Vec::new();
+        }
+        Ok(batch)
+    }
+}

@@ -1,0 +1,175 @@
+//! Source rows, drawn and paired with the data rows of a step or of several steps together.
+//!
+//! A coupling sees `ot_batch` consecutive steps' rows at once, because plans of larger batches are nearer to the true one; each step then takes
+//! its share. Which rows come to lie together is a function of the step, so that a resumed run, or one with more workers, sees the same.
+//!
+//! ```
+//! use fm_core::{objective::Objective, source::Source};
+//! use fm_train::pairing::{Pairing, Rows};
+//! let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+//! let data = |_step| Rows { x1: vec![1.0, 2.0, 3.0, 4.0], ..Rows::default() };
+//! let batch = pairing.batch(7, 2, data).unwrap();
+//! assert_eq!((batch.x0.len(), &batch.x1[..]), (4, &[1.0, 2.0, 3.0, 4.0][..]));
+//! assert_eq!(batch, pairing.batch(7, 2, data).unwrap());
+//! ```
+
+use crate::batch::Batch;
+use fm_core::coupling::{Conditions, Coupling, Unpaired};
+use fm_core::data::Pick;
+use fm_core::objective::Objective;
+use fm_core::rng::{self, Stream};
+use fm_core::source::Source;
+use ndarray::ArrayView2;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The data of one step.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rows {
+    /// The rows, one after the other; empty where they are only named.
+    pub x1: Vec<f32>,
+    /// Their classes, if the model is told them.
+    pub classes: Vec<i64>,
+    /// Which rows these are, where the device holds them.
+    pub picks: Vec<Pick>,
+}
+
+/// Batches that were paired together, or why they could not be.
+type Group = Arc<OnceLock<Result<Vec<Batch>, String>>>;
+
+/// Groups that are kept: one that some worker still reads, one that it makes, and one ahead.
+const KEPT: usize = 3;
+
+/// Makes whole batches of data rows.
+pub struct Pairing {
+    source: Source,
+    coupling: Option<Box<dyn Coupling>>,
+    objective: Objective,
+    seed: u64,
+    /// Steps that are paired together.
+    steps: u64,
+    recent: Mutex<VecDeque<(u64, Group)>>,
+}
+
+impl std::fmt::Debug for Pairing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pairing").field("objective", &self.objective).field("seed", &self.seed).finish_non_exhaustive()
+    }
+}
+
+impl Pairing {
+    /// The pairing of a run, over `steps` (at least 1) steps at a time. Without a coupling rows stay as they are drawn.
+    pub fn new(
+        source: Source,
+        coupling: Option<Box<dyn Coupling>>,
+        objective: Objective,
+        seed: u64,
+        steps: usize,
+    ) -> Self {
+        Self { source, coupling, objective, seed, steps: steps.max(1) as u64, recent: Mutex::default() }
+    }
+
+    /// Whether a coupling looks at the rows' values.
+    pub fn looks_at_rows(&self) -> bool {
+        self.coupling.is_some()
+    }
+
+    /// The batch of one step; `rows` gives the data of any step, in rows of `dim` values.
+    ///
+    /// # Errors
+    /// Rows that cannot be paired.
+    pub fn batch(&self, step: u64, dim: usize, rows: impl Fn(u64) -> Rows) -> Result<Batch, String> {
+        let first = step - step % self.steps;
+        let place = (step - first) as usize;
+        let mut batch = if self.steps == 1 {
+            self.pair(first, dim, rows)?.swap_remove(place)
+        } else {
+            // Another worker that is at it already is waited for; none holds the list while it works.
+            let group = self.group(first);
+            let made = group.get_or_init(|| self.pair(first, dim, rows));
+            made.as_ref().map_err(Clone::clone)?[place].clone()
+        };
+        batch.noise = self.objective.path_noise(self.seed, step, batch.x0.len() / dim.max(1), dim);
+        Ok(batch)
+    }
+
+    fn group(&self, first: u64) -> Group {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, group)) = recent.iter().find(|(at, _)| *at == first) {
+            return group.clone();
+        }
+        let group = Group::default();
+        recent.push_back((first, group.clone()));
+        if recent.len() > KEPT {
+            recent.pop_front();
+        }
+        group
+    }
+
+    /// The batches of all steps that are paired with `first`, without the path's noise.
+    fn pair(&self, first: u64, dim: usize, rows: impl Fn(u64) -> Rows) -> Result<Vec<Batch>, String> {
+        let (mut x0, mut all) = (Vec::new(), Rows::default());
+        for step in first..first + self.steps {
+            let Rows { x1, classes, picks } = rows(step);
+            let count = picks.len().max(x1.len() / dim.max(1));
+            x0.extend(self.source.sample(self.seed, step, Stream::Noise, 0, count, dim));
+            all.x1.extend(x1);
+            all.classes.extend(classes);
+            all.picks.extend(picks);
+        }
+        let gain = match &self.coupling {
+            Some(coupling) => self.couple(coupling.as_ref(), first, dim, &mut x0, &mut all)?,
+            None => None,
+        };
+        let part = |k: usize| Batch {
+            x0: share(&x0, k, self.steps),
+            x1: share(&all.x1, k, self.steps),
+            classes: share(&all.classes, k, self.steps),
+            picks: share(&all.picks, k, self.steps),
+            noise: None,
+            coupling_gain: gain,
+        };
+        Ok((0..self.steps as usize).map(part).collect())
+    }
+
+    /// Lays rows beside each other as the coupling says; what that gains.
+    fn couple(
+        &self,
+        coupling: &dyn Coupling,
+        first: u64,
+        dim: usize,
+        x0: &mut Vec<f32>,
+        all: &mut Rows,
+    ) -> Result<Option<f64>, String> {
+        let n = x0.len() / dim.max(1);
+        let mut draws = rng::stream(self.seed, first, Stream::Coupling, 0);
+        let pairing = {
+            let view = |x| ArrayView2::from_shape((n, dim), x).map_err(|e| e.to_string());
+            let conditions =
+                if all.classes.is_empty() { Conditions::None } else { Conditions::Classes(&all.classes) };
+            let unpaired = Unpaired { x0: view(x0)?, x1: view(&all.x1)?, conditions };
+            coupling.couple(&unpaired, &mut draws).map_err(|e| e.to_string())?
+        };
+        let drawn = cost(x0, &all.x1);
+        (*x0, all.x1) = (pairing.sources(x0, dim), pairing.targets(&all.x1, dim));
+        if !all.classes.is_empty() {
+            all.classes = pairing.targets(&all.classes, 1);
+        }
+        if !all.picks.is_empty() {
+            all.picks = pairing.targets(&all.picks, 1);
+        }
+        let moved = pairing != fm_core::coupling::Pairing::Identity && drawn > 0.0;
+        Ok(moved.then(|| cost(x0, &all.x1) / drawn))
+    }
+}
+
+/// The k-th of so many equal parts.
+fn share<T: Clone>(values: &[T], k: usize, parts: u64) -> Vec<T> {
+    let each = values.len() / parts.max(1) as usize;
+    values[k * each..(k + 1) * each].to_vec()
+}
+
+/// The mean squared distance of rows paired as they lie, up to a factor.
+fn cost(x0: &[f32], x1: &[f32]) -> f64 {
+    x0.iter().zip(x1).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / x1.len().max(1) as f64
+}

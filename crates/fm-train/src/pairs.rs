@@ -1,0 +1,312 @@
+//! A teacher's pairs: noise x0 and what its ODE makes of it, x1. Reflow and distillation train on them.
+//!
+//! | file | content |
+//! |---|---|
+//! | `pairs.json` | the teacher, how its ODE was solved, and size and SHA-256 of each shard |
+//! | `shard-00000.safetensors`, ... | `x0` and `x1`, (n, shape), f32, and `classes`, (n), int64, of a conditional teacher |
+//!
+//! Shards appear whole or not at all, so that a run that was killed goes on with the first one that is missing. A [`PairSet`] reads rows where
+//! they lie: the memory that it takes does not grow with the number of pairs.
+
+use crate::batch::{Batch, BatchSource};
+use crate::checkpoint::DataMeta;
+use crate::{TrainError, files, run_dir};
+use fm_core::data::Order;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// What pairs say about themselves; two sets with equal descriptions are equal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PairsAbout {
+    /// The program that made them.
+    pub program: String,
+    /// The teacher's checkpoint or file.
+    pub teacher: String,
+    /// SHA-256 of its weights.
+    pub teacher_sha256: String,
+    /// Pairs in all.
+    pub count: usize,
+    /// Pairs in a shard; the last may have fewer.
+    pub shard_size: usize,
+    /// Pair i is a function of the seed and i.
+    pub seed: u64,
+    /// How the teacher's ODE is solved, in words.
+    pub solver: String,
+    /// Classifier-free guidance.
+    pub cfg_scale: f64,
+    /// Whether pairs have classes.
+    pub conditional: bool,
+    /// The data that the teacher was trained on; its shape is that of x0 and x1.
+    pub data: DataMeta,
+    /// The teacher's configuration.
+    pub config: serde_json::Value,
+}
+
+impl PairsAbout {
+    /// What the pairs in a directory say about themselves, complete or not.
+    ///
+    /// # Errors
+    /// [`TrainError::Pairs`].
+    pub fn read(directory: &Path) -> Result<Self, TrainError> {
+        Ok(Index::read(directory)?.about)
+    }
+}
+
+/// One shard's file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShardMeta {
+    /// Its name.
+    pub name: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+    /// Evaluations of a pair, counted; their mean.
+    pub nfe: f64,
+}
+
+/// Pairs in memory.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Pairs {
+    /// Noise, row after row.
+    pub x0: Vec<f32>,
+    /// What becomes of it.
+    pub x1: Vec<f32>,
+    /// The class of each, of a conditional teacher.
+    pub classes: Vec<i64>,
+    /// Evaluations of a pair, counted; their mean.
+    pub nfe: f64,
+}
+
+/// Version of this layout.
+const FORMAT: u32 = 1;
+const INDEX: &str = "pairs.json";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Index {
+    format: u32,
+    #[serde(flatten)]
+    about: PairsAbout,
+    shards: Vec<ShardMeta>,
+}
+
+impl Index {
+    fn read(directory: &Path) -> Result<Self, TrainError> {
+        let path = directory.join(INDEX);
+        let text = fs::read_to_string(&path)
+            .map_err(|e| broken(directory, format!("{INDEX} cannot be read ({e}); give a directory of pairs")))?;
+        let index: Self = serde_json::from_str(&text)
+            .map_err(|e| broken(directory, format!("{INDEX} is not ours ({e}); make the pairs again")))?;
+        if index.format != FORMAT {
+            return Err(broken(directory, format!("its format is {}, this program knows {FORMAT}", index.format)));
+        }
+        Ok(index)
+    }
+}
+
+/// Writes pairs, a shard at a time.
+#[derive(Debug)]
+pub struct PairWriter {
+    directory: PathBuf,
+    index: Index,
+    _lock: File,
+}
+
+impl PairWriter {
+    /// Starts a set, or goes on with the one that is there. Shards that do not match their hash are dropped and come back as errors.
+    ///
+    /// # Errors
+    /// [`TrainError::Pairs`] where pairs of another description lie, [`TrainError::Locked`] while another process writes there.
+    pub fn open(directory: &Path, about: PairsAbout) -> Result<(Self, Vec<TrainError>), TrainError> {
+        fs::create_dir_all(directory).map_err(TrainError::io("create", directory))?;
+        let lock = run_dir::lock(directory, "pairs.lock")?;
+        files::clean(directory);
+        let mut index = Index { format: FORMAT, about, shards: Vec::new() };
+        let mut damaged = Vec::new();
+        if directory.join(INDEX).exists() {
+            let found = Index::read(directory)?;
+            if found.about != index.about {
+                let problem = "it holds pairs of another teacher or made otherwise; choose another directory";
+                return Err(broken(directory, problem.into()));
+            }
+            for shard in found.shards {
+                match read_shard(directory, &shard) {
+                    Ok(_) => index.shards.push(shard),
+                    Err(error) => damaged.push(error),
+                }
+            }
+        }
+        let writer = Self { directory: directory.into(), index, _lock: lock };
+        writer.publish()?;
+        Ok((writer, damaged))
+    }
+
+    /// Shards that are still to be made, by number, with their pairs.
+    pub fn missing(&self) -> Vec<(usize, Range<usize>)> {
+        let (count, size) = (self.index.about.count, self.index.about.shard_size.max(1));
+        let there = |k: &usize| self.index.shards.iter().any(|s| s.name == name(*k));
+        let all = (0..count.div_ceil(size)).filter(|k| !there(k));
+        all.map(|k| (k, k * size..count.min((k + 1) * size))).collect()
+    }
+
+    /// Adds a shard.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`]; what was written before is untouched.
+    pub fn write(&mut self, shard: usize, pairs: &Pairs) -> Result<(), TrainError> {
+        let (name, about) = (name(shard), &self.index.about);
+        let dim = about.data.shape.iter().product::<i64>().max(1) as usize;
+        let shape: Vec<usize> = [pairs.x0.len() / dim]
+            .into_iter()
+            .chain(about.data.shape.iter().map(|n| *n as usize))
+            .collect();
+        let floats = |x: &[f32]| x.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        let (x0, x1) = (floats(&pairs.x0), floats(&pairs.x1));
+        let classes: Vec<u8> = pairs.classes.iter().flat_map(|c| c.to_le_bytes()).collect();
+        let view = |dtype, shape: &[usize], bytes| {
+            TensorView::new(dtype, shape.to_vec(), bytes).map_err(|e| broken(&self.directory, e.to_string()))
+        };
+        let mut views = vec![("x0", view(Dtype::F32, &shape, &x0)?), ("x1", view(Dtype::F32, &shape, &x1)?)];
+        if about.conditional {
+            views.push(("classes", view(Dtype::I64, &shape[..1], &classes)?));
+        }
+        let bytes =
+            safetensors::serialize(views, None).map_err(|e| broken(&self.directory, format!("{name}: {e}")))?;
+        files::write(&self.directory.join(&name), &bytes)?;
+        let meta = ShardMeta { name, bytes: bytes.len() as u64, sha256: files::sha256(&bytes), nfe: pairs.nfe };
+        self.index.shards.push(meta);
+        self.index.shards.sort_by(|a, b| a.name.cmp(&b.name));
+        self.publish()
+    }
+
+    /// Evaluations of a pair, over all shards.
+    pub fn mean_nfe(&self) -> f64 {
+        self.index.shards.iter().map(|s| s.nfe).sum::<f64>() / self.index.shards.len().max(1) as f64
+    }
+
+    fn publish(&self) -> Result<(), TrainError> {
+        let text = serde_json::to_string_pretty(&self.index).map_err(|e| broken(&self.directory, e.to_string()))?;
+        files::write(&self.directory.join(INDEX), text.as_bytes())
+    }
+}
+
+fn name(shard: usize) -> String {
+    format!("shard-{shard:05}.safetensors")
+}
+
+/// Reads a shard's bytes, checked against size and hash, and where its tensors begin.
+fn read_shard(directory: &Path, shard: &ShardMeta) -> Result<[usize; 3], TrainError> {
+    let path = directory.join(&shard.name);
+    let problem = |what: &str| broken(directory, format!("{} {what}; make the pairs again", shard.name));
+    let bytes = fs::read(&path).map_err(|e| problem(&format!("cannot be read ({e})")))?;
+    if bytes.len() as u64 != shard.bytes || files::sha256(&bytes) != shard.sha256 {
+        return Err(problem("does not match its recorded size and hash"));
+    }
+    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| problem(&e.to_string()))?;
+    let start = |name: &str| metadata.info(name).map(|info| 8 + header + info.data_offsets.0);
+    let missing = || problem("lacks a tensor");
+    Ok([start("x0").ok_or_else(missing)?, start("x1").ok_or_else(missing)?, start("classes").unwrap_or(0)])
+}
+
+/// Pairs on disk, complete and checked.
+#[derive(Debug)]
+pub struct PairSet {
+    /// What they say about themselves.
+    pub about: PairsAbout,
+    directory: PathBuf,
+    shards: Vec<(File, [usize; 3])>,
+}
+
+impl PairSet {
+    /// Opens a set and checks every shard.
+    ///
+    /// # Errors
+    /// [`TrainError::Pairs`] when it is missing, incomplete or damaged.
+    pub fn open(directory: &Path) -> Result<Self, TrainError> {
+        let Index { about, shards, .. } = Index::read(directory)?;
+        let wanted = about.count.div_ceil(about.shard_size.max(1));
+        if shards.len() != wanted || wanted == 0 {
+            let problem = format!("it has {} of {wanted} shards; run the command that makes them again", shards.len());
+            return Err(broken(directory, problem));
+        }
+        let open = |shard: &ShardMeta| {
+            let places = read_shard(directory, shard)?;
+            let path = directory.join(&shard.name);
+            Ok((File::open(&path).map_err(TrainError::io("open", &path))?, places))
+        };
+        let shards = shards.iter().map(open).collect::<Result<_, TrainError>>()?;
+        Ok(Self { about, directory: directory.into(), shards })
+    }
+
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.about.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Values of x0, and of x1.
+    pub fn dim(&self) -> usize {
+        self.about.data.shape.iter().product::<i64>() as usize
+    }
+
+    /// Adds pair i to the end of `pairs`.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn read(&self, i: usize, pairs: &mut Pairs) -> Result<(), TrainError> {
+        let (shard, place) = (i / self.about.shard_size, i % self.about.shard_size);
+        let (file, starts) = &self.shards[shard];
+        let read = |start: usize, length: usize| {
+            let mut bytes = vec![0; length];
+            let at = (start + place * length) as u64;
+            file.read_exact_at(&mut bytes, at).map_err(TrainError::io("read", &self.directory))?;
+            Ok::<_, TrainError>(bytes)
+        };
+        for (to, start) in [(&mut pairs.x0, starts[0]), (&mut pairs.x1, starts[1])] {
+            let bytes = read(start, 4 * self.dim())?;
+            to.extend(bytes.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)));
+        }
+        if self.about.conditional {
+            let bytes = read(starts[2], 8)?;
+            pairs.classes.extend(bytes.as_chunks::<8>().0.iter().map(|v| i64::from_le_bytes(*v)));
+        }
+        Ok(())
+    }
+}
+
+/// Batches of pairs: every pair once an epoch, noise and sample together.
+#[derive(Debug)]
+pub struct PairBatches<'a> {
+    pairs: &'a PairSet,
+    order: Order,
+    rows: usize,
+}
+
+impl<'a> PairBatches<'a> {
+    /// Batches of so many rows, in the order of this seed.
+    pub fn new(pairs: &'a PairSet, seed: u64, rows: usize) -> Self {
+        Self { pairs, order: Order::new(seed, pairs.len()), rows }
+    }
+}
+
+impl BatchSource for PairBatches<'_> {
+    fn batch(&self, step: u64) -> Result<Batch, String> {
+        let mut drawn = Pairs::default();
+        for row in self.order.batch(step, self.rows) {
+            self.pairs.read(row, &mut drawn).map_err(|e| e.to_string())?;
+        }
+        Ok(Batch { x0: drawn.x0, x1: drawn.x1, classes: drawn.classes, ..Batch::default() })
+    }
+}
+
+fn broken(directory: &Path, problem: String) -> TrainError {
+    TrainError::Pairs { path: directory.into(), problem }
+}
