@@ -33,12 +33,13 @@ impl Material {
     /// Opens what the configuration names, and measures what it leaves open. A run that is resumed has an autoencoder of its own.
     pub(crate) fn open(config: &mut Config, resumed: Option<&Path>, device: Device) -> anyhow::Result<Self> {
         let place = resumed.map_or_else(|| PathBuf::from(&config.latent), |run| run.join(latent::FILE));
-        let autoencoder =
-            (!config.latent.is_empty()).then(|| Autoencoder::open(&place, device)).transpose()?;
+        let autoencoder = (!config.latent.is_empty()).then(|| Autoencoder::open(&place, device)).transpose()?;
         let pairs = (!config.pairs.is_empty()).then(|| PairSet::open(Path::new(&config.pairs))).transpose()?;
         let set = match &pairs {
             Some(pairs) => {
-                let shape = autoencoder.as_ref().map_or_else(|| pairs.about.data.shape.clone(), |a| a.config().image_shape().to_vec());
+                let shape = autoencoder
+                    .as_ref()
+                    .map_or_else(|| pairs.about.data.shape.clone(), |a| a.config().image_shape().to_vec());
                 data::without_images(&pairs.about.data, &shape)
             }
             None => data::open(&config.data, config.image_size)?,

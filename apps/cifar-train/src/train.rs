@@ -83,7 +83,8 @@ pub(crate) fn run(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<
         learning: config.learning.clone(),
         out: out.clone(),
     };
-    let preview = Preview { config: &config, material: &material, model: model.as_ref(), source: &source, device, out: &out };
+    let preview =
+        Preview { config: &config, material: &material, model: model.as_ref(), source: &source, device, out: &out };
     let task = FlowMatching { resident, ..FlowMatching::new(model.as_ref(), objective, row_shape) };
     let code = job.run(&task, batches.as_ref(), state, Box::new(|state| preview.draw(state)))?;
     if code == ExitCode::SUCCESS && !config.pairs.is_empty() {

@@ -139,3 +139,28 @@ fn one_interrupt_saves_and_two_processes_do_not_share_a_directory() {
     let step = newest(&out).expect("a checkpoint after the interrupt");
     assert!(succeed(&format!("inspect {}", out.display())).contains(&format!("step             {step}")));
 }
+
+/// A limit on the size of files refuses writes as a full disk does.
+#[test]
+fn a_full_disk_is_told_and_loses_nothing_that_was_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    train(dir.path(), "whole", "");
+    train(dir.path(), "full", "");
+    let out = dir.path().join("full");
+    for step in [8, 12] {
+        fs::remove_dir_all(out.join(format!("checkpoints/step-{step}"))).unwrap();
+    }
+    let (words, binary) = (["train", "--resume", "--out"], env!("CARGO_BIN_EXE_cifar-train"));
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", r#"ulimit -f 128; trap "" XFSZ; exec "$0" "$@""#, binary]).args(words).arg(&out);
+    let output = limited.env("OMP_NUM_THREADS", "1").output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    let told = ["cannot write", "safetensors", "free space", "last good checkpoint", "step-4"];
+    assert!(told.iter().all(|part| error.contains(part)), "{error}");
+    assert!(succeed(&format!("inspect {}", out.display())).contains("step             4"));
+    let left: Vec<_> = fs::read_dir(out.join("checkpoints")).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert_eq!(left, ["step-4"], "nothing half-written stays");
+    succeed(&format!("train --resume --out {}", out.display()));
+    assert_same(dir.path(), "whole", "full", 12);
+}

@@ -70,7 +70,8 @@ impl Job {
         let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
         let interrupted = interrupt_flag()?;
         let span = (first, steps);
-        let watch = Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw)?;
+        let watch =
+            Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw)?;
         let mut observers: Vec<Box<dyn Observer + '_>> = self.learning.observers(&self.out, &self.info);
         // Last, so that it knows when another has had enough, and saves.
         observers.push(Box::new(watch));

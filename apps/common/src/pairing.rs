@@ -24,10 +24,10 @@ impl FlowConfig {
 mod tests {
     use super::*;
     use fm_core::rng::{Stream, normal_rows};
-    use ndarray::ArrayView2;
     use fm_ot::pairs::Pairs;
     use fm_train::batch::Batch;
     use fm_train::pairing::Rows;
+    use ndarray::ArrayView2;
 
     const DIM: usize = 2;
 

@@ -110,7 +110,10 @@ impl Seen {
             ("excess", one("Loss less what no network can avoid", "excess", line(&|r| r.excess))),
             ("loss-by-time", by_time),
             ("grad-norm", one("Gradient norm, before clipping", "norm", line(&|r| Some(r.grad_norm)))),
-            ("update-ratio", one("Length of a step over that of the weights", "ratio", line(&|r| Some(r.update_ratio)))),
+            (
+                "update-ratio",
+                one("Length of a step over that of the weights", "ratio", line(&|r| Some(r.update_ratio))),
+            ),
             ("lr", one("Learning rate", "rate", line(&|r| Some(r.lr)))),
             ("coupling-gain", one("Cost of the pairs over that of rows as drawn", "ratio", line(&|r| r.coupling_gain))),
             ("rows-per-second", one("Rows a second", "rows/s", timed(&|t| Some(t.rows_per_second)))),
@@ -165,7 +168,10 @@ impl Seen {
             facts.push(("threads", meta.threads.to_string()));
         }
         if let Some(last) = last {
-            facts.push(("last line", format!("step {}, loss {:.5}, {} steps skipped", last.step, last.loss, last.skipped)));
+            facts.push((
+                "last line",
+                format!("step {}, loss {:.5}, {} steps skipped", last.step, last.loss, last.skipped),
+            ));
         }
         facts.push(("speed", format!("{speed:.1} rows/s, the mean of {} lines", self.timings.len())));
         facts.extend(peak.map(|b| ("peak memory", format!("{:.2} GiB", b as f64 / (1u64 << 30) as f64))));

@@ -33,7 +33,8 @@ pub fn images(path: &Path, labels: Option<&Path>) -> Result<ImageSet, DataError>
         }
         other => unreadable(path, &other),
     })?;
-    let wrong = || broken(path, format!("its shape is {:?}", array.shape()), "give (N, H, W), (N, C, H, W) or (N, H, W, C)");
+    let wrong =
+        || broken(path, format!("its shape is {:?}", array.shape()), "give (N, H, W), (N, C, H, W) or (N, H, W, C)");
     let array = match array.shape().to_vec()[..] {
         [_, _, _] => array.clone().insert_axis(Axis(1)),
         [_, 1 | 3, _, _] => array.clone(),

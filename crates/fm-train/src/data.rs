@@ -55,7 +55,10 @@ pub struct Batches<'a> {
 
 impl std::fmt::Debug for Batches<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Batches").field("options", &self.options).field("pairing", &self.pairing).finish_non_exhaustive()
+        f.debug_struct("Batches")
+            .field("options", &self.options)
+            .field("pairing", &self.pairing)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,10 +71,8 @@ impl<'a> Batches<'a> {
     fn rows(&self, step: u64) -> Rows {
         let o = &self.options;
         let mirrored = |i| o.mirror && rng::stream(o.seed, step, Stream::Augment, i).random();
-        let picks: Vec<Pick> = (0..)
-            .zip(self.order.batch(step, o.rows))
-            .map(|(i, row)| Pick { row, mirrored: mirrored(i) })
-            .collect();
+        let picks: Vec<Pick> =
+            (0..).zip(self.order.batch(step, o.rows)).map(|(i, row)| Pick { row, mirrored: mirrored(i) }).collect();
         let classes = if o.conditional { self.classes(step, &picks) } else { Vec::new() };
         let mut x1 = Vec::new();
         if !o.resident || self.pairing.looks_at_rows() {

@@ -145,8 +145,7 @@ impl Pairing {
         let mut draws = rng::stream(self.seed, first, Stream::Coupling, 0);
         let pairing = {
             let view = |x| ArrayView2::from_shape((n, dim), x).map_err(|e| e.to_string());
-            let conditions =
-                if all.classes.is_empty() { Conditions::None } else { Conditions::Classes(&all.classes) };
+            let conditions = if all.classes.is_empty() { Conditions::None } else { Conditions::Classes(&all.classes) };
             let unpaired = Unpaired { x0: view(x0)?, x1: view(&all.x1)?, conditions };
             coupling.couple(&unpaired, &mut draws).map_err(|e| e.to_string())?
         };

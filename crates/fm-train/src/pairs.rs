@@ -160,10 +160,8 @@ impl PairWriter {
     pub fn write(&mut self, shard: usize, pairs: &Pairs) -> Result<(), TrainError> {
         let (name, about) = (name(shard), &self.index.about);
         let dim = about.data.shape.iter().product::<i64>().max(1) as usize;
-        let shape: Vec<usize> = [pairs.x0.len() / dim]
-            .into_iter()
-            .chain(about.data.shape.iter().map(|n| *n as usize))
-            .collect();
+        let shape: Vec<usize> =
+            [pairs.x0.len() / dim].into_iter().chain(about.data.shape.iter().map(|n| *n as usize)).collect();
         let floats = |x: &[f32]| x.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
         let (x0, x1) = (floats(&pairs.x0), floats(&pairs.x1));
         let classes: Vec<u8> = pairs.classes.iter().flat_map(|c| c.to_le_bytes()).collect();
@@ -174,8 +172,7 @@ impl PairWriter {
         if about.conditional {
             views.push(("classes", view(Dtype::I64, &shape[..1], &classes)?));
         }
-        let bytes =
-            safetensors::serialize(views, None).map_err(|e| broken(&self.directory, format!("{name}: {e}")))?;
+        let bytes = safetensors::serialize(views, None).map_err(|e| broken(&self.directory, format!("{name}: {e}")))?;
         files::write(&self.directory.join(&name), &bytes)?;
         let meta = ShardMeta { name, bytes: bytes.len() as u64, sha256: files::sha256(&bytes), nfe: pairs.nfe };
         self.index.shards.push(meta);

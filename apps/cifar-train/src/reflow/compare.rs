@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use tch::Tensor;
 
 /// RK4 steps of a trajectory whose straightness is measured.
-const STEPS: usize = 32;
+const STEPS: usize = 24;
 /// Images of the data set that samples are compared with.
 const REAL: usize = 5000;
 /// Columns of the picture.
@@ -39,7 +39,7 @@ pub(crate) struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { nfe: vec![1, 2, 4, 8], num_samples: 1000, trajectories: 256, seed: 0 }
+        Self { nfe: vec![1, 2, 4, 8], num_samples: 1000, trajectories: 128, seed: 0 }
     }
 }
 
@@ -115,7 +115,11 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
         .with_context(|| format!("samples are compared with the data of {name}, {}", config.data))?;
     check_shape(&real, loaded)?;
     let count = REAL.min(real.len());
-    let images = data::matrix(&ImageSet { pixels: real.pixels[..count * real.dim()].to_vec(), labels: real.labels[..count].to_vec(), ..real.clone() });
+    let images = data::matrix(&ImageSet {
+        pixels: real.pixels[..count * real.dim()].to_vec(),
+        labels: real.labels[..count].to_vec(),
+        ..real.clone()
+    });
     let request = Request::of(config, &loaded.source, &loaded.data.shape, plan.num_samples.max(COLUMNS), plan.seed);
     let bends = bends(loaded, &request, plan.trajectories)?;
     let (mut euler, mut shown) = (Vec::new(), Vec::new());

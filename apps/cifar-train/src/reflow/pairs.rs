@@ -46,7 +46,10 @@ pub(crate) fn run(args: &PairsArgs) -> anyhow::Result<ExitCode> {
         started.elapsed().as_secs_f64(),
         loaded.weights
     );
-    println!("next      cifar-train train --pairs {0} --out RUN, or distill --pairs {0} --num-steps 1", args.out.display());
+    println!(
+        "next      cifar-train train --pairs {0} --out RUN, or distill --pairs {0} --num-steps 1",
+        args.out.display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,6 +84,9 @@ fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBa
         made.nfe += drawn.nfe * count as f64 / all as f64;
         bar.inc(count as u64);
     }
-    ensure!(made.x1.iter().all(|v| v.is_finite()), "the teacher drew values that are not finite: its weights are broken");
+    ensure!(
+        made.x1.iter().all(|v| v.is_finite()),
+        "the teacher drew values that are not finite: its weights are broken"
+    );
     Ok(made)
 }

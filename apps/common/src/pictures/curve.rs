@@ -67,7 +67,9 @@ impl Chart for Curves {
             .x_label_area_size(40)
             .y_label_area_size(72)
             .build_cartesian_2d(0.0..last, low..high)?;
-        let label = |y: &f64| if y.abs() >= 1e-2 && y.abs() < 1e5 || *y == 0.0 { format!("{y:.4}") } else { format!("{y:.1e}") };
+        let label = |y: &f64| {
+            if y.abs() >= 1e-2 && y.abs() < 1e5 || *y == 0.0 { format!("{y:.4}") } else { format!("{y:.1e}") }
+        };
         let short = |y: &f64| label(y).trim_end_matches('0').trim_end_matches('.').to_owned();
         chart
             .configure_mesh()
