@@ -1,4 +1,4 @@
-//! Event files: the same bytes as TensorBoard's own writer, and read by its own reader. `reference/tensorboard.py` is both.
+//! Event files: the same bytes as TensorBoard's own writer, and read by its own reader. `reference/events.py` is both.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -24,7 +24,7 @@ fn the_bytes_are_those_of_tensorboards_own_writer() {
     events.scalars(1.8e9 + 0.25, 50, &[("train/loss", 0.75), ("train/lr", 1e-3)]).unwrap();
     events.image(1.8e9 + 0.5, 50, "samples", (1, 1), png()).unwrap();
     let path = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
-    assert!(fs::read(path).unwrap() == fs::read(reference("tensorboard.tfevents")).unwrap());
+    assert!(fs::read(path).unwrap() == fs::read(reference("events.tfevents")).unwrap());
 }
 
 /// Needs a Python with tensorboard: `FM_PYTHON=path/to/python`, or `python3`. Without one it says so and passes.
@@ -44,7 +44,7 @@ fn tensorboard_reads_a_resumed_run_as_one() {
     let mut second = EventWriter::create(dir.path(), 1.8e9 + 40.0, 20).unwrap();
     second.scalars(1.8e9 + 41.0, 30, &[("loss", 300.0)]).unwrap();
     second.image(1.8e9 + 42.0, 30, "samples", (1, 1), png()).unwrap();
-    let script = reference("tensorboard.py");
+    let script = reference("events.py");
     let output =
         Command::new(python).env_remove("LD_LIBRARY_PATH").arg(script).arg("read").arg(dir.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

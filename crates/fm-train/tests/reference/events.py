@@ -1,8 +1,8 @@
 """Event files by TensorBoard itself.
 
-`tensorboard.py make` writes tensorboard.tfevents beside this file: what TensorBoard's own writer makes of the events of tests/tensorboard.rs.
-`tensorboard.py read FOLDER` prints, as JSON, what TensorBoard's own reader finds in a folder of event files.
-Made with tensorboard 2.20.0.
+`events.py make` writes events.tfevents beside this file: what TensorBoard's own writer makes of the events of tests/tensorboard.rs.
+`events.py read FOLDER` prints, as JSON, what TensorBoard's own reader finds in a folder of event files.
+Made with tensorboard 2.21.0.
 """
 import base64
 import json
@@ -26,7 +26,7 @@ match sys.argv[1:]:
                 Summary.Value(tag="train/loss", simple_value=0.75), Summary.Value(tag="train/lr", simple_value=1e-3)])),
             Event(wall_time=1.8e9 + 0.5, step=50, summary=Summary(value=[Summary.Value(tag="samples", image=image)])),
         ]
-        with open(pathlib.Path(__file__).with_name("tensorboard.tfevents"), "wb") as file:
+        with open(pathlib.Path(__file__).with_name("events.tfevents"), "wb") as file:
             writer = RecordWriter(file)
             for event in events:
                 writer.write(event.SerializeToString(deterministic=True))
