@@ -46,7 +46,7 @@ impl Bench {
         )
     }
 
-    fn weights(&self, run: &str, step: u64, file: &str) -> Vec<(String, Vec<f32>)> {
+    fn weights(&self, run: &str, step: u64, file: &str) -> Tensors {
         tensors(&self.path(run).join(format!("checkpoints/step-{step}/{file}")))
     }
 
@@ -55,7 +55,10 @@ impl Bench {
     }
 }
 
-fn tensors(path: &Path) -> Vec<(String, Vec<f32>)> {
+/// Tensors by name, in the order of their names.
+type Tensors = Vec<(String, Vec<f32>)>;
+
+fn tensors(path: &Path) -> Tensors {
     let bytes = read(path.into());
     let parsed = SafeTensors::deserialize(&bytes).unwrap();
     let floats = |data: &[u8]| data.chunks_exact(4).map(|v| f32::from_le_bytes(v.try_into().unwrap())).collect();
@@ -68,13 +71,10 @@ fn tensors(path: &Path) -> Vec<(String, Vec<f32>)> {
     named
 }
 
-fn distance(a: &[(String, Vec<f32>)], b: &[(String, Vec<f32>)]) -> f32 {
-    let each = |(a, b): (&(String, Vec<f32>), &(String, Vec<f32>))| {
-        assert_eq!(a.0, b.0);
-        a.1.iter().zip(&b.1).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
-    };
-    assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(each).fold(0.0, f32::max)
+fn distance(a: &Tensors, b: &Tensors) -> f32 {
+    let flat = |t: &Tensors| t.iter().flat_map(|(_, values)| values.clone()).collect::<Vec<f32>>();
+    assert!(a.iter().map(|t| &t.0).eq(b.iter().map(|t| &t.0)));
+    flat(a).iter().zip(flat(b)).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
 }
 
 #[test]

@@ -6,6 +6,7 @@ use fm_app::flow::{FlowArgs, help};
 use fm_app::learning::LearningArgs;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::models::TableModel;
+use fm_app::report::ReportArgs;
 use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
 use fm_app::weights::FileArgs;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Velocity(VelocityArgs),
     /// Carry points by the exact velocity to a mixture of Gaussians: what a solver costs and where it leads, without a network.
     Solve(SolveOf),
+    /// A run as one page: curves, samples over time, configuration.
+    Report(ReportArgs),
     /// Show what an objective does over time, without training anything.
     Objective(Box<ShowArgs>),
     /// Pair the rows of tables by optimal transport, and say what it costs.
@@ -46,7 +49,7 @@ pub(crate) struct TrainArgs {
     /// A TOML file with any keys of a run's config.toml.
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) config: Option<PathBuf>,
-    /// spiral, moons, 8gaussians, checkerboard, or a file of numbers FILE.csv (moons).
+    /// spiral, moons, 8gaussians, checkerboard, or a file of numbers FILE.csv or FILE.npy (moons).
     #[arg(long)]
     pub(crate) data: Option<String>,
     /// Points to draw of a toy distribution (20000).

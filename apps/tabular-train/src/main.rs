@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Likelihood(args) => likelihood::run(&args),
         Command::Velocity(args) => velocity::run(&args),
         Command::Solve(args) => solve::run(&args),
+        Command::Report(args) => fm_app::report::run(&args),
         Command::Objective(args) => fm_app::show::run(&args),
         Command::Couple(args) => couple::run(&args),
     })

@@ -28,6 +28,22 @@ fn a_table_is_learned_in_its_own_units() {
     let spread = rows.iter().map(|r| (r[1] - mean(1)).powi(2)).sum::<f64>() / 500.0;
     assert!(residual < 0.15 * spread, "the correlation is lost: {residual} against {spread}");
     assert!(dir.path().join("run/samples/step-500.png").exists());
+    succeed(&format!("report {d}/run --plots {d}/plots"));
+    let page = fs::read_to_string(dir.path().join("run/report.html")).unwrap();
+    assert!(
+        page.contains("Cost of the pairs")
+            && page.contains("step 500")
+            && page.contains("coupling = &quot;exact&quot;")
+    );
+    // The same numbers from NumPy's file train to the same weights.
+    let table = columns(&dir.path().join("t.csv"), 1);
+    let array = ndarray::Array2::from_shape_fn((400, 2), |(i, j)| table[i][j]);
+    ndarray_npy::write_npy(dir.path().join("t.npy"), &array).unwrap();
+    for kind in ["csv", "npy"] {
+        succeed(&format!("train --data {d}/t.{kind} --batch-size 64 --steps 20 --sample-every 0 --out {d}/{kind}"));
+    }
+    let weights = |kind: &str| fs::read(dir.path().join(kind).join("checkpoints/step-20/model.safetensors")).unwrap();
+    assert!(weights("csv") == weights("npy"));
 }
 
 #[test]

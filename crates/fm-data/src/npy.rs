@@ -17,10 +17,11 @@
 use crate::{DataError, ImageSet};
 use ndarray::{Array1, Array2, ArrayD, Axis, Ix4};
 use ndarray_npy::{ReadNpyError, ReadableElement, read_npy};
+use num_traits::AsPrimitive;
 use std::path::Path;
 
 /// Most classes that a file of labels may name.
-const CLASSES: i64 = 10_000;
+const CLASSES: f64 = 10_000.0;
 
 /// Images, and their classes where there is a file of them.
 ///
@@ -59,7 +60,7 @@ pub fn images(path: &Path, labels: Option<&Path>) -> Result<ImageSet, DataError>
 /// # Errors
 /// A file that is missing, not `.npy`, not two-dimensional, without rows, or with values that are not finite.
 pub fn table(path: &Path) -> Result<Array2<f32>, DataError> {
-    let table = numbers(path, |x: f32| x, |x: f64| x as f32, |x: i64| x as f32, |x: i32| x as f32, f32::from)?;
+    let table = numbers::<f32>(path)?;
     let shape = table.shape().to_vec();
     let table: Array2<f32> = table
         .into_dimensionality()
@@ -76,48 +77,50 @@ pub fn table(path: &Path) -> Result<Array2<f32>, DataError> {
 }
 
 fn classes(path: &Path, count: usize) -> Result<(Vec<u16>, Vec<String>), DataError> {
-    let labels = numbers(path, |x: f32| x as i64, |x: f64| x as i64, |x: i64| x, i64::from, i64::from)?;
+    let labels = numbers::<f64>(path)?;
     let one_each = "give one number an image, of shape (N)";
-    let labels: Array1<i64> =
+    let labels: Array1<f64> =
         labels.into_dimensionality().map_err(|_| broken(path, "its labels are not a list".into(), one_each))?;
     if labels.len() != count {
         return Err(broken(path, format!("it has {} labels for {count} images", labels.len()), one_each));
     }
-    if let Some((row, label)) = labels.iter().enumerate().find(|(_, l)| !(0..CLASSES).contains(*l)) {
-        return Err(broken(path, format!("label {row} is {label}"), "count classes from 0, 10,000 at most"));
+    let is_class = |l: f64| l.fract() == 0.0 && (0.0..CLASSES).contains(&l);
+    if let Some((row, label)) = labels.iter().enumerate().find(|(_, l)| !is_class(**l)) {
+        return Err(broken(
+            path,
+            format!("label {row} is {label}"),
+            "count classes from 0 in whole numbers, 10,000 at most",
+        ));
     }
+    let labels: Vec<u16> = labels.iter().map(|l| *l as u16).collect();
     let most = labels.iter().max().copied().unwrap_or(0);
-    Ok((labels.iter().map(|l| *l as u16).collect(), (0..=most).map(|k| k.to_string()).collect()))
+    Ok((labels, (0..=most).map(|k| k.to_string()).collect()))
 }
 
 /// Reads whichever of the usual number types the file has.
-fn numbers<T>(
-    path: &Path,
-    from_f32: impl Fn(f32) -> T,
-    from_f64: impl Fn(f64) -> T,
-    from_i64: impl Fn(i64) -> T,
-    from_i32: impl Fn(i32) -> T,
-    from_u8: impl Fn(u8) -> T,
-) -> Result<ArrayD<T>, DataError> {
-    fn read<A: ReadableElement, T>(path: &Path, map: impl Fn(A) -> T) -> Option<Result<ArrayD<T>, DataError>>
-    where
-        A: Clone,
-    {
+fn numbers<T: Copy + 'static>(path: &Path) -> Result<ArrayD<T>, DataError>
+where
+    f32: AsPrimitive<T>,
+    f64: AsPrimitive<T>,
+    i64: AsPrimitive<T>,
+    i32: AsPrimitive<T>,
+    u8: AsPrimitive<T>,
+{
+    /// None if the file has another type.
+    fn read<A: ReadableElement + AsPrimitive<T>, T: Copy + 'static>(
+        path: &Path,
+    ) -> Option<Result<ArrayD<T>, DataError>> {
         match read_npy::<_, ArrayD<A>>(path) {
-            Ok(array) => Some(Ok(array.mapv(map))),
+            Ok(array) => Some(Ok(array.mapv(AsPrimitive::as_))),
             Err(ReadNpyError::WrongDescriptor(_)) => None,
             Err(other) => Some(Err(unreadable(path, &other))),
         }
     }
-    read(path, from_f32)
-        .or_else(|| read(path, from_f64))
-        .or_else(|| read(path, from_i64))
-        .or_else(|| read(path, from_i32))
-        .or_else(|| read(path, from_u8))
-        .unwrap_or_else(|| {
-            let known = "convert them to float32, float64, int64, int32 or uint8";
-            Err(broken(path, "its values are of another type than is read".into(), known))
-        })
+    let found = read::<f32, T>(path).or_else(|| read::<f64, T>(path)).or_else(|| read::<i64, T>(path));
+    found.or_else(|| read::<i32, T>(path)).or_else(|| read::<u8, T>(path)).unwrap_or_else(|| {
+        let known = "convert them to float32, float64, int64, int32 or uint8";
+        Err(broken(path, "its values are of another type than is read".into(), known))
+    })
 }
 
 fn unreadable(path: &Path, error: &ReadNpyError) -> DataError {
@@ -170,6 +173,8 @@ mod tests {
         told(images(&pictures, Some(&labels)).unwrap_err(), "1 labels for 2 images");
         write_npy(&labels, &array![1i64, -1]).unwrap();
         told(images(&pictures, Some(&labels)).unwrap_err(), "label 1 is -1");
+        write_npy(&labels, &array![0.5f32, 1.0]).unwrap();
+        told(images(&pictures, Some(&labels)).unwrap_err(), "label 0 is 0.5");
     }
 
     #[test]

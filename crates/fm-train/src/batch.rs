@@ -98,7 +98,7 @@ impl<'a> Prefetch<'a> {
             let (sender, receiver) = sync_channel(1);
             let steps = steps.clone().skip(worker).step_by(workers);
             // Sending fails when the loop has gone, which is this thread's sign to go too.
-            scope.spawn(move || steps.map(|s| source.batch(s)).try_for_each(|b| sender.send(b)));
+            scope.spawn(move || steps.map(|s| source.batch(s)).all(|batch| sender.send(batch).is_ok()));
             receiver
         };
         Self { source, queues: (0..workers).map(start).collect(), first: steps.start }

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: our benches, and with --peers the same work done by Python libraries in alternation with ours.
 
 mod contest;
+mod coupling;
 mod models;
 mod ode;
 mod ot;
@@ -36,6 +37,8 @@ enum Suite {
     /// Networks: a forward and backward pass, and a forward pass; always beside PyTorch, eager and compiled.
     Models,
     /// What a coupling adds to a training step.
+    Coupling,
+    /// Training steps, beside PyTorch and jax; what the loop adds to its network; memory.
     Training,
 }
 
@@ -45,6 +48,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         Suite::Ot => ("ot", ot::report(args.rounds)?),
         Suite::Ode => ("ode", ode::report(args.rounds)?),
         Suite::Models => ("models", models::report(args.rounds)?),
+        Suite::Coupling => ("coupling", coupling::report(args.rounds)?),
         Suite::Training => ("training", training::report(args.rounds)?),
     };
     println!("{report}");
@@ -59,7 +63,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
 }
 
 const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs`, `cargo xtask bench ode --write-docs`, `cargo xtask bench models \
-                    --write-docs` and `cargo xtask bench training --write-docs`; no number here is typed by hand.\n";
+                    --write-docs`, `cargo xtask bench coupling --write-docs` and `cargo xtask bench training --write-docs`; no number here is typed by hand.\n";
 
 /// The document with a suite's part, between its marks, replaced or added.
 fn replaced(document: &str, suite: &str, report: &str) -> String {

@@ -1,86 +1,150 @@
-//! What a coupling adds to a training step.
+//! Training steps against PyTorch and jax, the loop against the bare network, and memory.
 
-use super::contest::median;
+use super::contest::{cell, median};
 use super::machine;
-use super::worker::Worker;
-use crate::shell::{cargo, execute, output, root};
+use super::worker::{Worker, environment};
+use crate::shell::{cargo, execute, root};
 use anyhow::{Context, ensure};
-use serde_json::Value;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const COUPLINGS: [&str; 2] = ["exact", "sinkhorn"];
-/// Rows of a batch, and values of an image of CIFAR-10.
-const SHAPE: [usize; 2] = [128, 3072];
-/// The first of three lines of the log is warm-up.
-const STEPS: u32 = 9;
-const LOG_EVERY: u32 = 3;
-/// Batches that are coupled between two runs.
-const BATCHES: usize = 20;
+/// Network, description, steps of a round, and how far mean losses may be apart.
+const NETWORKS: [(&str, &str, u64); 2] =
+    [("mlp", "MLP 64 x 3, 2-D, batch 2048", 300), ("concat-squash", "ConcatSquash 64 x 3, 4-D, batch 1000", 500)];
+const PEERS: [(&str, &str); 3] =
+    [("eager", "PyTorch eager"), ("jax", "jax.jit, a step at a time"), ("scan", "jax.jit over all steps")];
+/// Everyone starts elsewhere and draws otherwise.
+const TOLERANCE: f64 = 0.05;
+const THREADS: usize = 2;
+/// Steps of the small U-Net: in a round, and for memory.
+const UNET_STEPS: u64 = 3;
+const MEMORY_STEPS: u64 = 6;
 
 pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
-    // One after the other: built together, the torch-free worker would be linked with libtorch.
-    execute(&mut cargo(&["build", "--release", "-p", "cifar-train"]))?;
-    execute(&mut cargo(&["build", "--release", "-p", "fm-benches"]))?;
+    let python = environment()?;
+    execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "training-worker"]))?;
     let home = root().join("target/bench-training");
     std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
     let dir = home.to_str().context("the workspace's path is not UTF-8")?;
-    let mut ours = Worker::start(&mut Command::new(root().join("target/release/bench-worker")), 1)?;
-    ours.ask(&format!("make {dir} {} {} 1", SHAPE[0], SHAPE[1]))?;
-    ours.ask(&format!("load {dir}"))?;
-    let mut steps = Vec::new();
-    let mut couplings = vec![Vec::new(); COUPLINGS.len()];
-    for round in 0..rounds {
-        eprintln!("round {round}");
-        steps.push(seconds_per_step(&home)?);
-        for (coupling, seen) in COUPLINGS.iter().zip(&mut couplings) {
-            let once = |_| Ok(ours.solve(&format!("couple {coupling}"))?.seconds);
-            seen.push(median(&(0..BATCHES).map(once).collect::<anyhow::Result<Vec<_>>>()?));
-        }
+    let threads = THREADS.min(std::thread::available_parallelism().map_or(1, usize::from));
+    let start = || Worker::start(&mut Command::new(root().join("target/release/training-worker")), threads);
+    let mut ours = start()?;
+    let mut theirs = Worker::start(&mut peer(&python, "training_worker.py"), threads)?;
+    ours.ask(&format!("make {dir}"))?;
+    let known = theirs.ask("versions")?;
+    let name = |(k, v): (&String, &serde_json::Value)| format!("{k} {}", v.as_str().unwrap_or_default());
+    let versions = known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
+    let peers: String = PEERS.iter().map(|(_, title)| format!(" {title} | ratio |")).collect();
+    let mut table = format!("| network | ours |{peers}\n|---|---|{}\n", "---|---|".repeat(PEERS.len()));
+    for (network, description, steps) in NETWORKS {
+        eprintln!("{network}");
+        ours.ask(&format!("load {dir} {network}"))?;
+        theirs.ask(&format!("load {dir} {network}"))?;
+        writeln!(table, "| {description} | {} |", steps_of(&mut ours, &mut theirs, steps, rounds)?)?;
     }
-    let mut table =
-        String::from("| coupling | milliseconds a batch | share of a step, median and extremes |\n|---|---|---|\n");
-    for (coupling, seen) in COUPLINGS.iter().zip(&couplings) {
-        let shares: Vec<f64> = seen.iter().zip(&steps).map(|(s, step)| 100.0 * s / step).collect();
-        let (low, high) = shares.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
-        writeln!(
-            table,
-            "| {coupling} | {:.2} | {:.2} % ({low:.2} to {high:.2}) |",
-            1e3 * median(seen),
-            median(&shares)
-        )?;
-    }
+    drop(theirs);
+    let overhead = overhead(&mut ours, dir, rounds)?;
+    drop(ours);
+    let memory = [
+        ("ours", memory(&mut start()?, &format!("memory {MEMORY_STEPS}"))?),
+        (
+            "PyTorch eager",
+            memory(
+                &mut Worker::start(&mut peer(&python, "memory_worker.py"), threads)?,
+                &format!("run {MEMORY_STEPS}"),
+            )?,
+        ),
+    ];
+    let mib = |bytes: f64| format!("{:.0}", bytes / f64::from(1 << 20));
+    let rows: String = memory
+        .iter()
+        .map(|(who, [before, peak])| {
+            format!("| {who} | {} | {} | {} |\n", mib(*before), mib(*peak), mib(peak - before))
+        })
+        .collect();
     Ok(format!(
-        "## What a coupling adds to a training step\n\n\
-         *Work*: a step is one of `cifar-train train --preset cifar10-tiny --model unet --batch-size 128 --coupling independent` on CIFAR-10 \
-         (`cargo xtask fetch-cifar10` first); a coupling pairs {} rows of {} values, cost matrix included, on one thread. *Protocol*: {rounds} \
-         rounds of a run of {STEPS} steps, of which the last two thirds count, and {BATCHES} batches coupled, of which the median counts. The share \
-         is what a step would take longer if it waited; it does not, because batches are paired one ahead on worker threads. A step takes \
-         {:.2} s. *Machine*: {}.\n\n{table}",
-        SHAPE[0],
-        SHAPE[1],
-        median(&steps),
+        "## Training steps\n\n*Work*: a step of a plain training loop, data, noise, times and AdamW included; ours also clips, keeps a moving average and the \
+         log's sums, and makes batches on a worker thread. PyTorch's loop is eager; jax either calls one jitted step at a time, or runs all steps \
+         inside one jitted scan, which a loop that must look at anything between steps cannot do. After a first, uncounted round, which everyone \
+         trains alike, mean losses must agree within {:.0} % before a time counts. *Protocol*: {rounds} rounds in which everyone does the steps once, \
+         in turn, each in a process of {threads} threads. *Times* are medians, in milliseconds a step. *Ratio*: the peer's time over ours within a round \
+         (above 1, ours is faster), median and extremes. *Peers*: {versions}. *Machine*: {}.\n\n{table}\n\
+         ### The loop over the bare network\n\n{overhead}\n\
+         ### Peak memory\n\n*Work*: {MEMORY_STEPS} steps of the small U-Net at batch 64, with AdamW and a moving average, in fresh processes; PyTorch's network is \
+         torchcfm's, in eager mode. MiB resident before the network is built, at most, and the difference.\n\n\
+         | who | before | peak | difference |\n|---|---|---|---|\n{rows}",
+        100.0 * TOLERANCE,
         machine()
     ))
 }
 
-fn seconds_per_step(home: &Path) -> anyhow::Result<f64> {
-    let out = home.join("run");
-    if out.exists() {
-        std::fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
+fn peer(python: &Path, script: &str) -> Command {
+    let mut command = Command::new(PathBuf::from(python));
+    command.arg(root().join("benches/peers").join(script));
+    command
+}
+
+/// Alternated runs as the cells of a row.
+fn steps_of(ours: &mut Worker, theirs: &mut Worker, steps: u64, rounds: u32) -> anyhow::Result<String> {
+    let (mut own, mut seen) = (Vec::new(), vec![Vec::new(); PEERS.len()]);
+    for round in 0..=rounds {
+        let mine = ours.solve(&format!("loop {steps}"))?;
+        for ((peer, _), times) in PEERS.iter().zip(&mut seen) {
+            let found = theirs.solve(&format!("{peer} {steps}"))?;
+            if round > 0 {
+                let off = (found.value - mine.value).abs() / mine.value;
+                ensure!(
+                    off <= TOLERANCE,
+                    "{peer} is at a loss of {}, ours at {}: no times are compared",
+                    found.value,
+                    mine.value
+                );
+                times.push(found.seconds);
+            }
+        }
+        if round > 0 {
+            own.push(mine.seconds);
+        }
     }
-    let mut command = Command::new(root().join("target/release/cifar-train"));
-    command.args(["train", "--preset", "cifar10-tiny", "--model", "unet", "--batch-size", "128"]);
-    command.args(["--coupling", "independent", "--save-every", "0", "--sample-every", "0"]);
-    command.args(["--steps", &STEPS.to_string(), "--log-every", &LOG_EVERY.to_string(), "--out"]).arg(&out);
-    output(&mut command)?;
-    let text = std::fs::read_to_string(out.join("timing.jsonl")).context("the run wrote no timing.jsonl")?;
-    let rates: Vec<f64> = text
-        .lines()
-        .skip(1)
-        .filter_map(|l| serde_json::from_str::<Value>(l).ok()?["steps_per_second"].as_f64())
-        .collect();
-    ensure!(!rates.is_empty(), "timing.jsonl has no line beside the first");
-    Ok(rates.iter().map(|r| 1.0 / r).sum::<f64>() / rates.len() as f64)
+    let mut row = cell(1e3 * median(&own));
+    for times in &seen {
+        let ratios: Vec<f64> = own.iter().zip(times).map(|(a, b)| b / a).collect();
+        let (low, high) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
+        write!(row, " | {} | **{:.2}** ({low:.2} to {high:.2})", cell(1e3 * median(times)), median(&ratios))?;
+    }
+    Ok(row)
+}
+
+/// What a step of the small U-Net takes beyond its network, forwards and back.
+fn overhead(ours: &mut Worker, dir: &str, rounds: u32) -> anyhow::Result<String> {
+    ours.ask(&format!("load {dir} unet"))?;
+    let (mut shares, mut bare, mut whole) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=rounds {
+        eprintln!("overhead {round}");
+        // The bare network before and after, so that a machine that slows down or recovers is not taken for the loop.
+        let before = ours.solve(&format!("bare {UNET_STEPS}"))?.seconds;
+        let step = ours.solve(&format!("loop {UNET_STEPS}"))?.seconds;
+        let after = ours.solve(&format!("bare {UNET_STEPS}"))?.seconds;
+        if round > 0 {
+            let alone = 0.5 * (before + after);
+            shares.push(100.0 * (step / alone - 1.0));
+            bare.push(alone);
+            whole.push(step);
+        }
+    }
+    let (low, high) = shares.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), r| (l.min(*r), h.max(*r)));
+    Ok(format!(
+        "*Work*: the U-Net of `cifar10-tiny` at batch 64. A step of the loop takes {:.0} ms, its network and loss alone, forwards and back, {:.0} ms: \
+         **{:.1} %** more ({low:.1} to {high:.1}; medians and extremes over {rounds} rounds of {UNET_STEPS} steps each, the bare network before and after).\n",
+        1e3 * median(&whole),
+        1e3 * median(&bare),
+        median(&shares)
+    ))
+}
+
+fn memory(worker: &mut Worker, request: &str) -> anyhow::Result<[f64; 2]> {
+    let answer = worker.ask(request)?;
+    let bytes = |key: &str| answer[key].as_f64().context("a worker does not know its memory");
+    Ok([bytes("before")?, bytes("peak")?])
 }

@@ -1,0 +1,249 @@
+//! `training-worker`: our side of the comparison of training steps. Reads one request a line on standard input and answers with one line of JSON.
+//!
+//! `make DIR` writes the data of each network, DIR/NAME.npy; `load DIR NAME` takes a network (`mlp`, `concat-squash`, `unet`) and its data; `loop STEPS` goes
+//! on training through [`fm_train::train::train`] with everything that a run does but files: batches from a worker thread, clipping, AdamW, the
+//! moving average, the log's sums. `bare STEPS` only puts one batch through the network, forwards and back. Both answer {"seconds", "value"},
+//! seconds a step and the mean loss. `memory STEPS` trains and answers {"before", "peak"}, bytes resident before the network was built and at most.
+
+use fm_app::device::{peak_memory, resident_memory};
+use fm_core::data::{Dataset, Pick};
+use fm_core::objective::Objective;
+use fm_core::path::PathKind;
+use fm_core::rng::{Stream, normal_rows};
+use fm_core::source::Source;
+use fm_core::tape::Tape;
+use fm_core::tensor::VelocityModel;
+use fm_models::ModelConfig;
+use fm_models::concat_squash::ConcatSquashConfig;
+use fm_models::mlp::MlpConfig;
+use fm_models::unet::UNetConfig;
+use fm_train::TrainError;
+use fm_train::batch::BatchSource;
+use fm_train::data::{BatchOptions, Batches};
+use fm_train::ema::EmaConfig;
+use fm_train::flat::{FlatParams, Precision};
+use fm_train::observe::{Flow, Observer};
+use fm_train::optimizer::{Optimizer, OptimizerConfig};
+use fm_train::pairing::Pairing;
+use fm_train::record::Record;
+use fm_train::schedule::{Decay, Schedule};
+use fm_train::task::FlowMatching;
+use fm_train::train::{TrainOptions, TrainState, train};
+use ndarray::Array2;
+use ndarray_npy::{read_npy, write_npy};
+use std::error::Error;
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::time::Instant;
+use tch::{Device, nn};
+
+/// Network, batch, and the shape of a row by name.
+fn case(name: &str) -> Result<(ModelConfig, usize, Vec<i64>), Box<dyn Error>> {
+    let unet = UNetConfig {
+        channels: 32,
+        channel_mult: vec![1, 2, 2],
+        res_blocks: 1,
+        attention_at: vec![4],
+        head_channels: 32,
+        dropout: 0.0,
+        classes: 10,
+        ..UNetConfig::default()
+    };
+    Ok(match name {
+        "mlp" => (ModelConfig::Mlp(MlpConfig { dim: 2, ..MlpConfig::default() }), 2048, vec![2]),
+        "concat-squash" => {
+            (ModelConfig::ConcatSquash(ConcatSquashConfig { dim: 4, ..ConcatSquashConfig::default() }), 1000, vec![4])
+        }
+        "unet" => (ModelConfig::Unet(unet), 64, vec![3, 32, 32]),
+        other => return Err(format!("unknown network {other}").into()),
+    })
+}
+
+/// Rows, or random images of ten classes as bytes.
+enum Rows {
+    Table(Array2<f32>),
+    Images(Vec<u8>),
+}
+
+const IMAGES: usize = 2048;
+const PIXELS: usize = 3072;
+
+impl Dataset for Rows {
+    fn len(&self) -> usize {
+        match self {
+            Rows::Table(table) => table.nrows(),
+            Rows::Images(_) => IMAGES,
+        }
+    }
+
+    fn dim(&self) -> usize {
+        match self {
+            Rows::Table(table) => table.ncols(),
+            Rows::Images(_) => PIXELS,
+        }
+    }
+
+    fn write(&self, pick: Pick, out: &mut [f32]) {
+        match self {
+            Rows::Table(table) => table.write(pick, out),
+            Rows::Images(bytes) => {
+                let image = &bytes[pick.row * PIXELS..(pick.row + 1) * PIXELS];
+                out.iter_mut().zip(image).for_each(|(to, from)| *to = f32::from(*from) * (2.0 / 255.0) - 1.0);
+            }
+        }
+    }
+
+    fn class(&self, row: usize) -> Option<i64> {
+        matches!(self, Rows::Images(_)).then_some(row as i64 % 10)
+    }
+}
+
+struct Loaded {
+    rows: Rows,
+    model: Box<dyn VelocityModel>,
+    state: TrainState,
+    batch: usize,
+    shape: Vec<i64>,
+    _store: nn::VarStore,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // As the programs do.
+    fm_app::memory::keep_freed();
+    let threads = std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    tch::set_num_threads(threads);
+    let (stdin, mut stdout) = (std::io::stdin(), std::io::stdout());
+    let mut loaded: Option<Loaded> = None;
+    for line in stdin.lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let answer = match (words.as_slice(), &mut loaded) {
+            (["make", dir], _) => {
+                make(Path::new(dir))?;
+                "{}".into()
+            }
+            (["load", dir, name], slot) => {
+                *slot = Some(load(Path::new(dir), name)?);
+                "{}".into()
+            }
+            (["loop", steps], Some(loaded)) => loaded.timed(steps.parse()?, Loaded::train)?,
+            (["bare", steps], Some(loaded)) => loaded.timed(steps.parse()?, Loaded::bare)?,
+            (["memory", steps], _) => {
+                let before = resident_memory().unwrap_or(0);
+                load(Path::new("."), "unet")?.train(steps.parse()?)?;
+                format!(r#"{{"before": {before}, "peak": {}}}"#, peak_memory().unwrap_or(0))
+            }
+            (other, _) => return Err(format!("unknown request {other:?}, or nothing is loaded").into()),
+        };
+        writeln!(stdout, "{answer}")?;
+        stdout.flush()?;
+    }
+    Ok(())
+}
+
+/// A ring in the plane, and four correlated columns.
+fn make(dir: &Path) -> Result<(), Box<dyn Error>> {
+    let z = |dim| Array2::from_shape_vec((10_000, dim), normal_rows(0, 0, Stream::Data, 0, 10_000, dim));
+    let mut ring = z(2)?;
+    for mut row in ring.rows_mut() {
+        let length = row.dot(&row).sqrt();
+        row /= length;
+    }
+    let mut mixed = z(4)?;
+    for mut row in mixed.rows_mut() {
+        for k in 1..4 {
+            row[k] = 0.6 * row[k] + 0.8 * row[k - 1];
+        }
+    }
+    write_npy(dir.join("mlp.npy"), &ring)?;
+    write_npy(dir.join("concat-squash.npy"), &mixed)?;
+    Ok(())
+}
+
+fn load(dir: &Path, name: &str) -> Result<Loaded, Box<dyn Error>> {
+    let (config, batch, shape) = case(name)?;
+    let rows = if name == "unet" {
+        let noise = normal_rows(0, 0, Stream::Data, 0, IMAGES, PIXELS);
+        Rows::Images(noise.iter().map(|x| (127.5 + 60.0 * x) as u8).collect())
+    } else {
+        Rows::Table(read_npy(dir.join(format!("{name}.npy")))?)
+    };
+    tch::manual_seed(0);
+    let store = nn::VarStore::new(Device::Cpu);
+    let model = config.build(&store.root())?;
+    let params = FlatParams::new(&store, Precision::F32);
+    let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |slot| {
+        config.role(&slot.name, &slot.shape)
+    });
+    let state = TrainState::new(params, optimizer, &EmaConfig::of(0.999), 0);
+    Ok(Loaded { rows, model, state, batch, shape, _store: store })
+}
+
+/// Keeps the log.
+#[derive(Default)]
+struct Log(Vec<Record>);
+
+impl Observer for Log {
+    fn after_step(&mut self, _: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
+        self.0.extend(record.cloned());
+        Ok(Flow::Continue)
+    }
+}
+
+impl Loaded {
+    fn timed(
+        &mut self,
+        steps: u64,
+        work: fn(&mut Self, u64) -> Result<f64, Box<dyn Error>>,
+    ) -> Result<String, Box<dyn Error>> {
+        let started = Instant::now();
+        let value = work(self, steps)?;
+        Ok(format!(r#"{{"seconds": {:e}, "value": {value:e}}}"#, started.elapsed().as_secs_f64() / steps as f64))
+    }
+
+    /// So many steps of a run, logged once.
+    fn train(&mut self, steps: u64) -> Result<f64, Box<dyn Error>> {
+        let total = self.state.step + steps;
+        let schedule = Schedule { lr: 1e-3, warmup_steps: 0, decay: Decay::Constant, total_steps: total };
+        let options = TrainOptions {
+            steps: total,
+            workers: 1,
+            log_every: u64::MAX,
+            clip: 1.0,
+            schedule,
+            seed: 0,
+            micro_batch: 0,
+            patience: 10,
+            checkpoint_activations: false,
+            irreducible: None,
+        };
+        let mut log = Log::default();
+        let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+        let conditional = self.shape.len() > 1;
+        let how = BatchOptions { rows: self.batch, conditional, ..BatchOptions::default() };
+        let batches = Batches::new(&self.rows, pairing, how);
+        let task = FlowMatching::new(self.model.as_ref(), Objective::on(PathKind::Linear), self.shape.clone());
+        train(&task, &batches, &mut self.state, &options, &mut log)?;
+        Ok(log.0.last().map_or(f64::NAN, |record| record.loss))
+    }
+
+    /// One batch, again and again: the network and its loss, forwards and back, and nothing else.
+    fn bare(&mut self, steps: u64) -> Result<f64, Box<dyn Error>> {
+        let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+        let conditional = self.shape.len() > 1;
+        let how = BatchOptions { rows: self.batch, conditional, ..BatchOptions::default() };
+        let batch = Batches::new(&self.rows, pairing, how).batch(0)?;
+        let x1 =
+            fm_core::tensor::upload(&batch.x1, &[&[self.batch as i64], self.shape.as_slice()].concat(), Device::Cpu);
+        let t = fm_core::tensor::upload(&vec![0.5; self.batch], &[self.batch as i64], Device::Cpu);
+        let classes = conditional.then(|| tch::Tensor::from_slice(&batch.classes));
+        let mut value = 0.0;
+        for _ in 0..steps {
+            let v = self.model.forward_t(&x1, &t, classes.as_ref(), true);
+            let loss = (v - &x1).square().mean(tch::Kind::Float);
+            let _gradient = self.state.params.backward(&loss, Tape::off());
+            value = loss.double_value(&[]);
+        }
+        Ok(value)
+    }
+}

@@ -1,0 +1,86 @@
+//! What a coupling adds to a training step.
+
+use super::contest::median;
+use super::machine;
+use super::worker::Worker;
+use crate::shell::{cargo, execute, output, root};
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+const COUPLINGS: [&str; 2] = ["exact", "sinkhorn"];
+/// Rows of a batch, and values of an image of CIFAR-10.
+const SHAPE: [usize; 2] = [128, 3072];
+/// The first of three lines of the log is warm-up.
+const STEPS: u32 = 9;
+const LOG_EVERY: u32 = 3;
+/// Batches that are coupled between two runs.
+const BATCHES: usize = 20;
+
+pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+    // One after the other: built together, the torch-free worker would be linked with libtorch.
+    execute(&mut cargo(&["build", "--release", "-p", "cifar-train"]))?;
+    execute(&mut cargo(&["build", "--release", "-p", "fm-benches"]))?;
+    let home = root().join("target/bench-coupling");
+    std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    let dir = home.to_str().context("the workspace's path is not UTF-8")?;
+    let mut ours = Worker::start(&mut Command::new(root().join("target/release/bench-worker")), 1)?;
+    ours.ask(&format!("make {dir} {} {} 1", SHAPE[0], SHAPE[1]))?;
+    ours.ask(&format!("load {dir}"))?;
+    let mut steps = Vec::new();
+    let mut couplings = vec![Vec::new(); COUPLINGS.len()];
+    for round in 0..rounds {
+        eprintln!("round {round}");
+        steps.push(seconds_per_step(&home)?);
+        for (coupling, seen) in COUPLINGS.iter().zip(&mut couplings) {
+            let once = |_| Ok(ours.solve(&format!("couple {coupling}"))?.seconds);
+            seen.push(median(&(0..BATCHES).map(once).collect::<anyhow::Result<Vec<_>>>()?));
+        }
+    }
+    let mut table =
+        String::from("| coupling | milliseconds a batch | share of a step, median and extremes |\n|---|---|---|\n");
+    for (coupling, seen) in COUPLINGS.iter().zip(&couplings) {
+        let shares: Vec<f64> = seen.iter().zip(&steps).map(|(s, step)| 100.0 * s / step).collect();
+        let (low, high) = shares.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
+        writeln!(
+            table,
+            "| {coupling} | {:.2} | {:.2} % ({low:.2} to {high:.2}) |",
+            1e3 * median(seen),
+            median(&shares)
+        )?;
+    }
+    Ok(format!(
+        "## What a coupling adds to a training step\n\n\
+         *Work*: a step is one of `cifar-train train --preset cifar10-tiny --model unet --batch-size 128 --coupling independent` on CIFAR-10 \
+         (`cargo xtask fetch-cifar10` first); a coupling pairs {} rows of {} values, cost matrix included, on one thread. *Protocol*: {rounds} \
+         rounds of a run of {STEPS} steps, of which the last two thirds count, and {BATCHES} batches coupled, of which the median counts. The share \
+         is what a step would take longer if it waited; it does not, because batches are paired one ahead on worker threads. A step takes \
+         {:.2} s. *Machine*: {}.\n\n{table}",
+        SHAPE[0],
+        SHAPE[1],
+        median(&steps),
+        machine()
+    ))
+}
+
+fn seconds_per_step(home: &Path) -> anyhow::Result<f64> {
+    let out = home.join("run");
+    if out.exists() {
+        std::fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
+    }
+    let mut command = Command::new(root().join("target/release/cifar-train"));
+    command.args(["train", "--preset", "cifar10-tiny", "--model", "unet", "--batch-size", "128"]);
+    command.args(["--coupling", "independent", "--save-every", "0", "--sample-every", "0"]);
+    command.args(["--steps", &STEPS.to_string(), "--log-every", &LOG_EVERY.to_string(), "--out"]).arg(&out);
+    output(&mut command)?;
+    let text = std::fs::read_to_string(out.join("timing.jsonl")).context("the run wrote no timing.jsonl")?;
+    let rates: Vec<f64> = text
+        .lines()
+        .skip(1)
+        .filter_map(|l| serde_json::from_str::<Value>(l).ok()?["steps_per_second"].as_f64())
+        .collect();
+    ensure!(!rates.is_empty(), "timing.jsonl has no line beside the first");
+    Ok(rates.iter().map(|r| 1.0 / r).sum::<f64>() / rates.len() as f64)
+}
