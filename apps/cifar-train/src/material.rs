@@ -92,10 +92,10 @@ impl Material {
         source: Source,
         resident: bool,
     ) -> anyhow::Result<Box<dyn BatchSource + '_>> {
-        if let Some(pairs) = &self.pairs {
-            return Ok(Box::new(PairBatches::new(pairs, config.seed, config.batch_size)));
-        }
         let conditional = config.model.classes() > 0;
+        if let Some(pairs) = &self.pairs {
+            return Ok(Box::new(PairBatches::new(pairs, config.seed, config.batch_size, conditional)));
+        }
         let pairing = config.flow.pairing(source, config.seed, conditional)?;
         let options = BatchOptions {
             seed: config.seed,

@@ -137,6 +137,9 @@ fn a_student_starts_from_its_teacher_and_goes_on_without_it() {
     assert_eq!(nfe, [1.0, 2.0, 4.0, 8.0]);
     assert!(found["straightness"].as_f64().unwrap() > 0.0 && found["cfg_scale"] == 1.0);
 
+    // A model that is not told the classes is another network.
+    train("untold", "--steps 1 --conditional false --init fresh");
+
     train("parts", "--steps 6");
     fs::remove_dir_all(bench.path("parts/checkpoints/step-6")).unwrap();
     fs::remove_dir_all(bench.path("teacher")).unwrap();

@@ -285,12 +285,13 @@ pub struct PairBatches<'a> {
     pairs: &'a PairSet,
     order: Order,
     rows: usize,
+    conditional: bool,
 }
 
 impl<'a> PairBatches<'a> {
-    /// Batches of so many rows, in the order of this seed.
-    pub fn new(pairs: &'a PairSet, seed: u64, rows: usize) -> Self {
-        Self { pairs, order: Order::new(seed, pairs.len()), rows }
+    /// Batches of so many rows, in the order of this seed, for a model that is or is not told their classes.
+    pub fn new(pairs: &'a PairSet, seed: u64, rows: usize, conditional: bool) -> Self {
+        Self { pairs, order: Order::new(seed, pairs.len()), rows, conditional }
     }
 }
 
@@ -300,7 +301,8 @@ impl BatchSource for PairBatches<'_> {
         for row in self.order.batch(step, self.rows) {
             self.pairs.read(row, &mut drawn).map_err(|e| e.to_string())?;
         }
-        Ok(Batch { x0: drawn.x0, x1: drawn.x1, classes: drawn.classes, ..Batch::default() })
+        let classes = if self.conditional { drawn.classes } else { Vec::new() };
+        Ok(Batch { x0: drawn.x0, x1: drawn.x1, classes, ..Batch::default() })
     }
 }
 

@@ -68,7 +68,7 @@ fn a_batch_keeps_pairs_together_and_an_epoch_has_each_once() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path(), true, 9);
     let set = PairSet::open(dir.path()).unwrap();
-    let batches = PairBatches::new(&set, 5, 23);
+    let batches = PairBatches::new(&set, 5, 23, true);
     let batch = batches.batch(3).unwrap();
     assert!(batch.x0.iter().zip(&batch.x1).all(|(a, b)| *a == -b));
     let rows: Vec<usize> = batch.x0.chunks(DIM).map(|row| row[0] as usize).collect();
@@ -77,7 +77,8 @@ fn a_batch_keeps_pairs_together_and_an_epoch_has_each_once() {
     sorted.sort_unstable();
     assert_eq!(sorted, (0..23).collect::<Vec<_>>());
     assert_ne!(rows, sorted);
-    assert_eq!(PairBatches::new(&set, 5, 23).batch(3).unwrap(), batch);
+    assert_eq!(PairBatches::new(&set, 5, 23, true).batch(3).unwrap(), batch);
+    assert!(PairBatches::new(&set, 5, 23, false).batch(3).unwrap().classes.is_empty());
 }
 
 #[test]

@@ -64,20 +64,13 @@ impl Chart for Curves {
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, ("sans-serif", 20))
             .margin(14)
+            .margin_right(34)
             .x_label_area_size(40)
             .y_label_area_size(72)
             .build_cartesian_2d(0.0..last, low..high)?;
-        let label = |y: &f64| {
-            if y.abs() >= 1e-2 && y.abs() < 1e5 || *y == 0.0 { format!("{y:.4}") } else { format!("{y:.1e}") }
-        };
-        let short = |y: &f64| label(y).trim_end_matches('0').trim_end_matches('.').to_owned();
-        chart
-            .configure_mesh()
-            .x_desc(&self.labels.0)
-            .y_desc(&self.labels.1)
-            .y_label_formatter(&|y| if y.abs() >= 1e-2 { short(y) } else { label(y) })
-            .light_line_style(WHITE)
-            .draw()?;
+        let mesh = &mut chart.configure_mesh();
+        mesh.x_desc(&self.labels.0).y_desc(&self.labels.1).light_line_style(WHITE);
+        mesh.x_label_formatter(&short).y_label_formatter(&short).draw()?;
         let count = self.lines.len();
         for (k, (name, line)) in self.lines.iter().enumerate() {
             let colour = colour(k, count);
@@ -90,21 +83,31 @@ impl Chart for Curves {
         }
         if count > 1 {
             let labels = &mut chart.configure_series_labels();
+            labels.position(SeriesLabelPosition::UpperRight);
             labels.border_style(BLACK.mix(0.3)).background_style(WHITE.mix(0.85)).draw()?;
         }
         Ok(area.present()?)
     }
 }
 
-/// Few lines are told apart by hue, many run from blue to red.
-fn colour(k: usize, count: usize) -> RGBColor {
+/// Few lines are told apart by colours that differ as far as can be, many by hue from blue to red.
+fn colour(k: usize, count: usize) -> RGBAColor {
     const FEW: [RGBColor; 3] = [RGBColor(20, 90, 180), RGBColor(200, 60, 40), RGBColor(40, 140, 60)];
-    if count <= FEW.len() {
-        return FEW[k];
+    match FEW.get(k) {
+        Some(colour) if count <= FEW.len() => colour.mix(1.0),
+        _ => HSLColor(0.64 * (1.0 - k as f64 / (count - 1).max(1) as f64), 0.8, 0.42).mix(1.0),
     }
-    let along = k as f64 / (count - 1) as f64;
-    let mix = |a: f64, b: f64| (a + along * (b - a)) as u8;
-    RGBColor(mix(20.0, 215.0), mix(90.0, 70.0), mix(190.0, 40.0))
+}
+
+/// A number on an axis, as short as it may be.
+fn short(value: &f64) -> String {
+    let size = value.abs();
+    match size {
+        0.0 => "0".into(),
+        _ if (1e-2..1e5).contains(&size) => format!("{value:.4}").trim_end_matches('0').trim_end_matches('.').into(),
+        _ if size < 1e-12 => "0".into(),
+        _ => format!("{value:.1e}"),
+    }
 }
 
 /// One chart among several.
