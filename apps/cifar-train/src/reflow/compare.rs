@@ -79,7 +79,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         let loaded = open(path, &args.which, false)?;
         let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
         let (found, rows) = measure(&loaded, &name, &plan)?;
-        println!("{}", table(std::slice::from_ref(&found)));
+        eprintln!("measured  {name}");
         measured.push(found);
         let scale = image_scale(&loaded);
         let names = plan.nfe.iter().map(|n| format!("{name}, {n}"));
@@ -91,9 +91,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         grid.0.row_names.extend(names);
         grid.1.extend(scale.denormalise(&rows));
     }
-    if measured.len() > 1 {
-        println!("{}", table(&measured));
-    }
+    println!("{}", table(&measured));
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&measured)?;
         fm_train::files::write(path, format!("{text}\n").as_bytes())?;
