@@ -20,11 +20,12 @@
 
 use crate::TrainError;
 use fm_core::data::Pick;
+use fm_core::time::Drawn;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
-/// One training batch on the host: B rows of source and data, already paired. The loop draws the times.
+/// One training batch on the host: B rows of source and data, already paired.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
     /// Source rows x0, B x dim.
@@ -37,6 +38,8 @@ pub struct Batch {
     pub classes: Vec<i64>,
     /// Standard normal draws for a path with noise of its own, B x dim.
     pub noise: Option<Vec<f32>>,
+    /// The times of the rows, where whoever made the batch has drawn them; the loop does otherwise.
+    pub drawn: Option<Drawn>,
     /// What pairing gained: the cost of these pairs over that of the pairs as drawn.
     pub coupling_gain: Option<f64>,
 }
@@ -59,6 +62,7 @@ impl Batch {
             picks: of(&self.picks, &rows, whole),
             classes: of(&self.classes, &rows, whole),
             noise: self.noise.as_deref().map(|noise| of(noise, &rows, whole)),
+            drawn: None,
             coupling_gain: None,
         }
     }

@@ -1,7 +1,7 @@
 //! Source rows, drawn and paired with the data rows of a step or of several steps together.
 //!
 //! A coupling sees `ot_batch` consecutive steps' rows at once, because plans of larger batches are nearer to the true one; each step then takes
-//! its share. Which rows come to lie together is a function of the step, so that a resumed run, or one with more workers, sees the same.
+//! its share. Times are drawn here too, unless they follow the loss. Which rows come to lie together is a function of the step, so that a resumed run, or one with more workers, sees the same.
 //!
 //! ```
 //! use fm_core::{objective::Objective, source::Source};
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Pairing {
 }
 
 impl Pairing {
-    /// The pairing of a run, over `steps` (at least 1) steps at a time. Without a coupling rows stay as they are drawn.
+    /// The pairing of a run, with the run's objective and seed, over `steps` (at least 1) steps at a time. Without a coupling rows stay as they are drawn.
     pub fn new(
         source: Source,
         coupling: Option<Box<dyn Coupling>>,
@@ -89,7 +89,12 @@ impl Pairing {
             let made = group.get_or_init(|| self.pair(first, dim, rows));
             made.as_ref().map_err(Clone::clone)?[place].clone()
         };
-        batch.noise = self.objective.path_noise(self.seed, step, batch.x0.len() / dim.max(1), dim);
+        let rows = batch.x0.len() / dim.max(1);
+        batch.noise = self.objective.path_noise(self.seed, step, rows, dim);
+        if self.objective.loss_aware_bins == 0 {
+            // One that cannot be drawn is told by the loop, with its type.
+            batch.drawn = self.objective.draw(self.seed, step, rows, None).ok();
+        }
         Ok(batch)
     }
 
@@ -127,6 +132,7 @@ impl Pairing {
             classes: share(&all.classes, k, self.steps),
             picks: share(&all.picks, k, self.steps),
             noise: None,
+            drawn: None,
             coupling_gain: gain,
         };
         Ok((0..self.steps as usize).map(part).collect())

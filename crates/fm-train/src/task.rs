@@ -12,6 +12,7 @@ use fm_core::path::ProbPath;
 use fm_core::tape::Tape;
 use fm_core::tensor::{VelocityModel, row_losses, upload, upload_rows};
 use fm_core::time::{Drawn, LossAware};
+use std::borrow::Cow;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
@@ -86,7 +87,10 @@ impl<P: ProbPath> Task for FlowMatching<'_, P> {
     fn loss<'a>(&'a self, batch: &Batch, at: &At<'_>, tape: &mut Tape<'a>) -> Result<Losses, TrainError> {
         let whole = self.rows(batch);
         // Drawn for the whole batch, because its rows may share the times out among them.
-        let drawn = self.objective.draw(at.seed, at.step, whole, at.density)?;
+        let drawn = match (&batch.drawn, at.density) {
+            (Some(drawn), None) => Cow::Borrowed(drawn),
+            _ => Cow::Owned(self.objective.draw(at.seed, at.step, whole, at.density)?),
+        };
         let part = |values: &[f64]| values.get(at.rows.clone()).unwrap_or_default().to_vec();
         let drawn =
             Drawn { times: part(&drawn.times), weights: part(&drawn.weights), positions: part(&drawn.positions) };

@@ -32,13 +32,16 @@ impl Order {
 
     /// The rows of one step.
     pub fn batch(&self, step: u64, batch: usize) -> Vec<usize> {
-        let first = step * batch as u64;
-        (first..first + batch as u64).map(|g| self.row(g)).collect()
-    }
-
-    fn row(&self, global: u64) -> usize {
-        let n = self.rows as u64;
-        self.epoch(global / n)[(global % n) as usize] as usize
+        let (n, mut rows) = (self.rows as u64, Vec::with_capacity(batch));
+        let (mut next, end) = (step * batch as u64, (step + 1) * batch as u64);
+        while next < end {
+            let epoch = next / n;
+            let last = end.min((epoch + 1) * n);
+            let part = (next - epoch * n) as usize..(last - epoch * n) as usize;
+            rows.extend(self.epoch(epoch)[part].iter().map(|row| *row as usize));
+            next = last;
+        }
+        rows
     }
 
     fn epoch(&self, epoch: u64) -> Arc<Vec<u32>> {

@@ -1,14 +1,12 @@
 //! A chain of layers (h W1' + b1) sigmoid(t w2 + b2) + t w3 with tanh between them.
 
 use super::Layered;
-use super::functions::{sigmoid, tanh};
-use super::product::{Matrix, linear, outer, product};
-use multiversion::multiversion;
+use super::functions::{fma, for_every_processor, sigmoid, tanh};
+use super::product::{Linear, Matrix, outer, product};
 
 /// The parameters of one layer.
 pub(crate) struct Layer {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
+    linear: Linear,
     gate_weight: Vec<f32>,
     gate_bias: Vec<f32>,
     shift: Vec<f32>,
@@ -25,7 +23,7 @@ impl Gated {
         let layer = || {
             let mut next = || parameters.next();
             let (weight, bias, gate_weight, gate_bias, shift) = (next()?, next()?, next()?, next()?, next()?);
-            Some(Layer { weight, bias, gate_weight, gate_bias, shift })
+            Some(Layer { linear: Linear::new(weight, bias), gate_weight, gate_bias, shift })
         };
         Self { layers: std::iter::from_fn(layer).collect() }
     }
@@ -38,19 +36,36 @@ pub(crate) struct Seen {
     gate: Vec<f32>,
 }
 
-/// One row: the gate, and the gated and shifted output.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn open(layer: &Layer, t: f32, linear: &[f32], gate: &mut [f32], out: &mut [f32]) {
-    let constants = layer.gate_weight.iter().zip(&layer.gate_bias).zip(&layer.shift);
-    for ((((w, b), s), a), (g, z)) in constants.zip(linear).zip(gate.iter_mut().zip(out)) {
-        *g = sigmoid(t * w + b);
-        *z = a * *g + t * s;
+for_every_processor! {
+    fn open(layer: &Layer, t: &[f32], linear: &[f32], gate: &mut [f32], out: &mut [f32]) = open_rows;
+    fn close(t: &[f32], gradient: &mut [f32], linear: &[f32], gate: &[f32], sums: &mut Sums) = close_rows;
+    fn all_tanh(values: &mut [f32]) = each_tanh;
+    fn undo_tanh(gradient: &mut [f32], values: &[f32]) = undo_each;
+}
+
+/// The gates, and the gated and shifted outputs.
+#[inline(always)]
+fn open_rows<const FUSED: bool>(layer: &Layer, t: &[f32], linear: &[f32], gate: &mut [f32], out: &mut [f32]) {
+    let width = layer.shift.len();
+    let rows = linear.chunks_exact(width).zip(gate.chunks_exact_mut(width)).zip(out.chunks_exact_mut(width));
+    for (((linear, gate), out), t) in rows.zip(t) {
+        let constants = layer.gate_weight.iter().zip(&layer.gate_bias).zip(&layer.shift);
+        for ((((w, b), s), a), (g, z)) in constants.zip(linear).zip(gate.iter_mut().zip(out)) {
+            *g = sigmoid::<FUSED>(fma::<FUSED>(*t, *w, *b));
+            *z = fma::<FUSED>(*a, *g, t * s);
+        }
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn all_tanh(values: &mut [f32]) {
-    values.iter_mut().for_each(|v| *v = tanh(*v));
+#[inline(always)]
+fn each_tanh<const FUSED: bool>(values: &mut [f32]) {
+    values.iter_mut().for_each(|v| *v = tanh::<FUSED>(*v));
+}
+
+/// Turns gradients of values of tanh into those of what went in.
+#[inline(always)]
+fn undo_each<const FUSED: bool>(gradient: &mut [f32], values: &[f32]) {
+    gradient.iter_mut().zip(values).for_each(|(g, h)| *g *= fma::<FUSED>(-h, *h, 1.0));
 }
 
 /// Sums over rows of the gradients of everything but the weight.
@@ -61,17 +76,23 @@ struct Sums {
     shift: Vec<f32>,
 }
 
-/// One row: turns the gradient of the output into that of the linear part and adds to the sums.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn close(t: f32, gradient: &mut [f32], linear: &[f32], gate: &[f32], sums: &mut Sums) {
-    let to = sums.bias.iter_mut().zip(&mut sums.gate_weight).zip(&mut sums.gate_bias).zip(&mut sums.shift);
-    for (((dz, a), g), (((bias, gate_weight), gate_bias), shift)) in gradient.iter_mut().zip(linear).zip(gate).zip(to) {
-        let d_gate = *dz * a * g * (1.0 - g);
-        *shift += *dz * t;
-        *gate_weight += d_gate * t;
-        *gate_bias += d_gate;
-        *dz *= g;
-        *bias += *dz;
+/// Turns gradients of outputs into those of the linear part and adds to the sums.
+#[inline(always)]
+fn close_rows<const FUSED: bool>(t: &[f32], gradient: &mut [f32], linear: &[f32], gate: &[f32], sums: &mut Sums) {
+    let width = sums.bias.len();
+    let rows = gradient.chunks_exact_mut(width).zip(linear.chunks_exact(width)).zip(gate.chunks_exact(width));
+    for (((gradient, linear), gate), t) in rows.zip(t) {
+        let to = sums.bias.iter_mut().zip(&mut sums.gate_weight).zip(&mut sums.gate_bias).zip(&mut sums.shift);
+        for (((dz, a), g), (((bias, gate_weight), gate_bias), shift)) in
+            gradient.iter_mut().zip(linear).zip(gate).zip(to)
+        {
+            let d_gate = *dz * a * g * (1.0 - g);
+            *shift = fma::<FUSED>(*dz, *t, *shift);
+            *gate_weight = fma::<FUSED>(d_gate, *t, *gate_weight);
+            *gate_bias += d_gate;
+            *dz *= g;
+            *bias += *dz;
+        }
     }
 }
 
@@ -85,11 +106,9 @@ impl Layered for Gated {
             if k > 0 {
                 all_tanh(&mut h);
             }
-            let out = layer.bias.len();
-            let linear = linear(&h, &layer.weight, &layer.bias);
+            let linear = layer.linear.apply(&h);
             let (mut gate, mut z) = (vec![0.0; linear.len()], vec![0.0; linear.len()]);
-            let rows = linear.chunks_exact(out).zip(gate.chunks_exact_mut(out)).zip(z.chunks_exact_mut(out));
-            rows.zip(t).for_each(|(((a, g), z), t)| open(layer, *t, a, g, z));
+            open(layer, t, &linear, &mut gate, &mut z);
             kept.push(Seen { input: h, linear, gate });
             h = z;
         }
@@ -100,18 +119,15 @@ impl Layered for Gated {
         let mut dz = gradient.to_vec();
         let mut found = Vec::with_capacity(5 * self.layers.len());
         for (k, (layer, seen)) in self.layers.iter().zip(kept).enumerate().rev() {
-            let out = layer.bias.len();
-            let fan_in = layer.weight.len() / out;
+            let (out, fan_in) = (layer.linear.bias.len(), layer.linear.fan_in());
             let zeros = || vec![0.0; out];
             let mut sums = Sums { bias: zeros(), gate_weight: zeros(), gate_bias: zeros(), shift: zeros() };
-            let rows = dz.chunks_exact_mut(out).zip(seen.linear.chunks_exact(out)).zip(seen.gate.chunks_exact(out));
-            rows.zip(t).for_each(|(((dz, a), g), t)| close(*t, dz, a, g, &mut sums));
+            close(t, &mut dz, &seen.linear, &seen.gate, &mut sums);
             let weight = outer(&dz, out, &seen.input, fan_in);
             found.extend([sums.shift, sums.gate_bias, sums.gate_weight, sums.bias, weight]);
             if k > 0 {
-                let mut dh = product(Matrix::rows(&dz, out), t.len(), &layer.weight, fan_in, None);
-                dh.iter_mut().zip(&seen.input).for_each(|(g, h)| *g *= 1.0 - h * h);
-                dz = dh;
+                dz = product(Matrix::rows(&dz, out), t.len(), &layer.linear.weight, fan_in, None);
+                undo_tanh(&mut dz, &seen.input);
             }
         }
         found.reverse();

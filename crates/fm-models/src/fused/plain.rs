@@ -1,17 +1,16 @@
 //! A chain of linear layers with an activation between them, over [x, t].
 
 use super::Layered;
-use super::functions::{gelu, selu};
-use super::product::{Matrix, linear, outer, product};
+use super::functions::{for_every_processor, gelu, selu};
+use super::product::{Linear, Matrix, outer, product};
 use crate::layers::Activation;
-use multiversion::multiversion;
 
 /// Replaces values by an activation of theirs and fills in its derivative.
 pub(crate) type Activate = fn(&mut [f32], &mut [f32]);
 
 /// Weights and biases in turn.
 pub(crate) struct Plain {
-    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    layers: Vec<Linear>,
     activation: Activate,
 }
 
@@ -19,7 +18,7 @@ impl Plain {
     /// Of the parameters weight, bias, weight, bias and so on.
     pub(crate) fn of(parameters: Vec<Vec<f32>>, activation: Activate) -> Self {
         let mut parameters = parameters.into_iter();
-        let layers = std::iter::from_fn(|| parameters.next().zip(parameters.next())).collect();
+        let layers = std::iter::from_fn(|| Some(Linear::new(parameters.next()?, parameters.next()?))).collect();
         Self { layers, activation }
     }
 }
@@ -33,14 +32,32 @@ pub(crate) fn activation(kind: Activation) -> Option<Activate> {
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn all_gelu(values: &mut [f32], slopes: &mut [f32]) {
-    values.iter_mut().zip(slopes).for_each(|(v, s)| (*v, *s) = gelu(*v));
+for_every_processor! {
+    fn all_gelu(values: &mut [f32], slopes: &mut [f32]) = each_gelu;
+    fn all_selu(values: &mut [f32], slopes: &mut [f32]) = each_selu;
+    fn undo(gradient: &mut [f32], slopes: &[f32], sums: &mut [f32]) = undo_rows;
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn all_selu(values: &mut [f32], slopes: &mut [f32]) {
-    values.iter_mut().zip(slopes).for_each(|(v, s)| (*v, *s) = selu(*v));
+/// Turns gradients of activations into those of what went in, and adds these to the sums of their columns.
+#[inline(always)]
+fn undo_rows<const FUSED: bool>(gradient: &mut [f32], slopes: &[f32], sums: &mut [f32]) {
+    let width = sums.len();
+    for (row, slopes) in gradient.chunks_exact_mut(width).zip(slopes.chunks_exact(width)) {
+        for ((g, slope), sum) in row.iter_mut().zip(slopes).zip(sums.iter_mut()) {
+            *g *= slope;
+            *sum += *g;
+        }
+    }
+}
+
+#[inline(always)]
+fn each_gelu<const FUSED: bool>(values: &mut [f32], slopes: &mut [f32]) {
+    values.iter_mut().zip(slopes).for_each(|(v, s)| (*v, *s) = gelu::<FUSED>(*v));
+}
+
+#[inline(always)]
+fn each_selu<const FUSED: bool>(values: &mut [f32], slopes: &mut [f32]) {
+    values.iter_mut().zip(slopes).for_each(|(v, s)| (*v, *s) = selu::<FUSED>(*v));
 }
 
 /// What a layer was given, and the slopes of the activation before it.
@@ -60,13 +77,13 @@ impl Layered for Plain {
             h.push(*t);
         }
         let mut kept = Vec::with_capacity(self.layers.len());
-        for (k, (weight, bias)) in self.layers.iter().enumerate() {
+        for (k, layer) in self.layers.iter().enumerate() {
             let mut slopes = Vec::new();
             if k > 0 {
                 slopes.resize(h.len(), 0.0);
                 (self.activation)(&mut h, &mut slopes);
             }
-            let z = linear(&h, weight, bias);
+            let z = layer.apply(&h);
             kept.push(Seen { input: h, slopes });
             h = z;
         }
@@ -75,18 +92,18 @@ impl Layered for Plain {
 
     fn backward(&self, kept: &Vec<Seen>, t: &[f32], gradient: &[f32]) -> Vec<Vec<f32>> {
         let mut dz = gradient.to_vec();
+        let mut d_bias = vec![0.0; gradient.len() / t.len().max(1)];
+        dz.chunks_exact(d_bias.len()).for_each(|row| d_bias.iter_mut().zip(row).for_each(|(s, g)| *s += g));
         let mut found = Vec::with_capacity(2 * self.layers.len());
-        for (k, ((weight, bias), seen)) in self.layers.iter().zip(kept).enumerate().rev() {
-            let (out, fan_in) = (bias.len(), weight.len() / bias.len());
+        for (k, (layer, seen)) in self.layers.iter().zip(kept).enumerate().rev() {
+            let (out, fan_in) = (layer.bias.len(), layer.fan_in());
             let d_weight = outer(&dz, out, &seen.input, fan_in);
-            let mut d_bias = vec![0.0; out];
-            dz.chunks_exact(out).for_each(|row| d_bias.iter_mut().zip(row).for_each(|(s, g)| *s += g));
             found.push(d_bias);
             found.push(d_weight);
+            d_bias = vec![0.0; fan_in];
             if k > 0 {
-                let mut dh = product(Matrix::rows(&dz, out), t.len(), weight, fan_in, None);
-                dh.iter_mut().zip(&seen.slopes).for_each(|(g, s)| *g *= s);
-                dz = dh;
+                dz = product(Matrix::rows(&dz, out), t.len(), &layer.weight, fan_in, None);
+                undo(&mut dz, &seen.slopes, &mut d_bias);
             }
         }
         found.reverse();

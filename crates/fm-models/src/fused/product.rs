@@ -34,6 +34,11 @@ pub(super) fn product(a: Matrix<'_>, rows: usize, b: &[f32], width: usize, start
     c
 }
 
+/// Whether the processor multiplies and adds in one instruction.
+pub(super) fn fuses() -> bool {
+    !matches!(instructions(), Instructions::Plain)
+}
+
 enum Instructions {
     Wide,
     Fused,
@@ -129,17 +134,36 @@ fn add<const W: usize, const FUSED: bool>(sums: [f32; W], factor: f32, b: &[f32;
     std::array::from_fn(|j| if FUSED { factor.mul_add(b[j], sums[j]) } else { factor * b[j] + sums[j] })
 }
 
-/// h w' + bias for weights of so many columns.
-pub(super) fn linear(h: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    let fan_in = weight.len() / bias.len();
-    if bias.len() >= NARROW {
-        return product(Matrix::rows(h, fan_in), h.len() / fan_in, &transposed(weight, fan_in), bias.len(), Some(bias));
+/// A linear layer: weight and bias, and the weight turned, once for all rows.
+pub(super) struct Linear {
+    pub(super) weight: Vec<f32>,
+    turned: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+}
+
+impl Linear {
+    pub(super) fn new(weight: Vec<f32>, bias: Vec<f32>) -> Self {
+        let turned = if bias.len() >= NARROW { transposed(&weight, weight.len() / bias.len()) } else { Vec::new() };
+        Self { weight, turned, bias }
     }
-    let mut out = Vec::with_capacity(h.len() / fan_in * bias.len());
-    for row in h.chunks_exact(fan_in) {
-        out.extend(weight.chunks_exact(fan_in).zip(bias).map(|(w, b)| dot(row, w) + b));
+
+    /// Columns that go in.
+    pub(super) fn fan_in(&self) -> usize {
+        self.weight.len() / self.bias.len()
     }
-    out
+
+    /// h w' + bias.
+    pub(super) fn apply(&self, h: &[f32]) -> Vec<f32> {
+        let (fan_in, width) = (self.fan_in(), self.bias.len());
+        if width >= NARROW {
+            return product(Matrix::rows(h, fan_in), h.len() / fan_in, &self.turned, width, Some(&self.bias));
+        }
+        let mut out = Vec::with_capacity(h.len() / fan_in * width);
+        for row in h.chunks_exact(fan_in) {
+            out.extend(self.weight.chunks_exact(fan_in).zip(&self.bias).map(|(w, b)| dot(row, w) + b));
+        }
+        out
+    }
 }
 
 /// The gradient of the weights of a linear layer, a' b for its outputs' gradients a and inputs b.
@@ -191,7 +215,7 @@ mod tests {
             assert_eq!(plain, product(Matrix::columns(&turned, m), m, &b, n, Some(&start)));
             let close = |x: &[f32], y: &[f32]| x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-5) && x.len() == y.len();
             assert!(close(&outer(&turned, m, &b, n), &product(Matrix::rows(&a, k), m, &b, n, None)), "{m} {k} {n}");
-            assert!(close(&linear(&a, &transposed(&b, n), &start), &plain), "{m} {k} {n}");
+            assert!(close(&Linear::new(transposed(&b, n), start.clone()).apply(&a), &plain), "{m} {k} {n}");
             for (i, got) in plain.iter().enumerate() {
                 let exact: f64 = (0..k).map(|j| f64::from(a[i / n * k + j]) * f64::from(b[j * n + i % n])).sum();
                 let want = exact + f64::from(start[i % n]);

@@ -19,7 +19,8 @@ pub(super) fn step(s: State<'_>, updates: &Tensor, (beta1, beta2, eps): (f64, f6
     let _ = mean.lerp_tensor_(&gradient, &(allowed * (1.0 - beta1)).to_kind(gradient.kind()));
     let _ = square.lerp_tensor_(&gradient.square(), &(allowed * (1.0 - beta2)).to_kind(gradient.kind()));
     // Not `sqrt`: libtorch shares that out among threads even for few values, who then spin while they wait for the next.
-    let mut root = &square + 1e-38;
+    // The smallest normal number and no less: sums with one below it take a hundred times as long.
+    let mut root = &square + f64::from(f32::MIN_POSITIVE);
     root = root.rsqrt() * root;
     let _ = root.g_div_(&correction(beta2).sqrt()).g_add_scalar_(eps);
     let mut step = mean / root;
