@@ -17,8 +17,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tch::{Device, Kind, Tensor};
 
-/// Rows that go through the network together.
-const BLOCK: usize = 128;
+/// Rows that go through the network together: few, so that nobody waits long for one that was interrupted.
+const BLOCK: usize = 64;
 
 /// A network that knows its own derivative. Rows are B x dim, times B.
 pub(crate) trait Layered: Send + Sync {
