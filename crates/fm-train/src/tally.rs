@@ -1,4 +1,4 @@
-//! What has been seen since the last line of the log, kept on the device and read back once a line.
+//! What has been seen since the last line of the log, kept on the device, read back and summed up once a line.
 //!
 //! | number | meaning |
 //! |---|---|
@@ -21,14 +21,23 @@ const IN_A_ROW: usize = 3;
 const WORST: usize = 4;
 const NUMBERS: usize = 5;
 
-/// Sums on the device.
+/// What was seen, on the device.
 #[derive(Debug)]
 pub struct Tally {
-    /// [`NUMBERS`] numbers, then the loss and the rows of each bin, f64.
-    sums: Tensor,
+    /// [`NUMBERS`] numbers as they were when last read, f64.
+    numbers: Vec<f64>,
+    /// The loss and the rows of each bin, f64.
+    bins: Tensor,
+    /// Steps since the numbers were read: the loss, and 1 or 0 for one that was finite or not, f64, in rows of 2.
+    steps: Vec<Tensor>,
+    /// The same, several steps in one.
+    packed: Vec<Tensor>,
     /// Gains of optimal transport, and how many; these come with the batches, from the host.
     gain: (f64, u64),
 }
+
+/// Steps that are packed into one tensor.
+const PACKED: usize = 256;
 
 /// [`Tally`] in a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,18 +64,19 @@ pub struct Seen {
 impl Tally {
     /// Nothing seen.
     pub fn new(device: Device) -> Self {
-        Self { sums: Tensor::zeros([(NUMBERS + 2 * BINS) as i64], (Kind::Double, device)), gain: (0.0, 0) }
+        let bins = Tensor::zeros([2 * BINS as i64], (Kind::Double, device));
+        Self { numbers: vec![0.0; NUMBERS], bins, steps: Vec::new(), packed: Vec::new(), gain: (0.0, 0) }
     }
 
     /// Adds rows' losses, (B), at their times. Rows that are not finite are left out.
     pub(crate) fn rows(&mut self, times: &[f64], losses: &Tensor) {
         no_grad(|| {
-            let bin = |t: &f64| NUMBERS as i64 + ((t * BINS as f64) as i64).clamp(0, BINS as i64 - 1);
-            let bins = Tensor::from_slice(&times.iter().map(bin).collect::<Vec<_>>()).to_device(self.sums.device());
+            let bin = |t: &f64| ((t * BINS as f64) as i64).clamp(0, BINS as i64 - 1);
+            let bins = Tensor::from_slice(&times.iter().map(bin).collect::<Vec<_>>()).to_device(self.bins.device());
             let losses = losses.detach().to_kind(Kind::Double);
             let finite = losses.isfinite().to_kind(Kind::Double);
-            let _ = self.sums.index_add_(0, &bins, &losses.nan_to_num(0.0, 0.0, 0.0));
-            let _ = self.sums.index_add_(0, &(bins + BINS as i64), &finite);
+            let _ = self.bins.index_add_(0, &bins, &losses.nan_to_num(0.0, 0.0, 0.0));
+            let _ = self.bins.index_add_(0, &(bins + BINS as i64), &finite);
         });
     }
 
@@ -75,50 +85,68 @@ impl Tally {
         self.gain = gain.map_or(self.gain, |g| (self.gain.0 + g, self.gain.1 + 1));
         no_grad(|| {
             let loss = loss.detach().to_kind(Kind::Double);
-            let good = loss.isfinite().logical_and(&norm.isfinite()).to_kind(Kind::Double);
-            let bad = 1.0 - &good;
-            let number = |k: usize| self.sums.get(k as i64);
-            let in_a_row = (number(IN_A_ROW) + 1.0) * &bad;
-            let loss = loss.nan_to_num(0.0, 0.0, 0.0) * &good + number(LOSS);
-            let worst = number(WORST).maximum(&in_a_row);
-            let now = [loss, number(COUNTED) + &good, number(SKIPPED) + bad, in_a_row, worst];
-            self.sums.narrow(0, 0, NUMBERS as i64).copy_(&Tensor::stack(&now, 0));
+            // Not finite where either is not.
+            let good = (&loss + norm).isfinite().to_kind(Kind::Double);
+            self.steps.push(Tensor::stack(&[&loss, &good], 0));
+            if self.steps.len() == PACKED {
+                self.packed.push(Tensor::stack(&self.steps, 0).view(-1));
+                self.steps.clear();
+            }
             good
         })
     }
 
-    /// Reads everything back and begins the next line. One device-to-host read.
+    /// Reads everything back and begins the next line.
     pub(crate) fn take(&mut self) -> Seen {
-        let sums = self.read();
-        let mut keep = vec![0.0; sums.len()];
+        let (numbers, bins) = self.read();
+        let mut next = Self::new(self.bins.device());
         for k in [SKIPPED, IN_A_ROW] {
-            keep[k] = sums[k];
+            next.numbers[k] = numbers[k];
         }
-        self.sums = Tensor::from_slice(&keep).to_device(self.sums.device());
-        let gain = std::mem::take(&mut self.gain);
-        let bin = |k: usize| sums[NUMBERS + k] / sums[NUMBERS + BINS + k];
+        let gain = std::mem::replace(self, next).gain;
         Seen {
-            loss: sums[LOSS] / sums[COUNTED],
-            bins: (0..BINS).map(bin).collect(),
+            loss: numbers[LOSS] / numbers[COUNTED],
+            bins: (0..BINS).map(|k| bins[k] / bins[BINS + k]).collect(),
             gain: (gain.1 > 0).then(|| gain.0 / gain.1 as f64),
-            skipped: sums[SKIPPED] as u64,
-            worst: sums[WORST] as u64,
+            skipped: numbers[SKIPPED] as u64,
+            worst: numbers[WORST] as u64,
         }
     }
 
-    fn read(&self) -> Vec<f64> {
-        Vec::try_from(self.sums.to_device(Device::Cpu)).unwrap_or_else(|_| vec![f64::NAN; NUMBERS + 2 * BINS])
+    /// The numbers and bins of now. One device-to-host read.
+    fn read(&self) -> (Vec<f64>, Vec<f64>) {
+        let parts: Vec<&Tensor> = [&self.bins].into_iter().chain(&self.packed).chain(&self.steps).collect();
+        let read = Vec::try_from(Tensor::cat(&parts, 0).to_device(Device::Cpu));
+        let read: Vec<f64> = read.unwrap_or_else(|_| vec![f64::NAN; 2 * BINS]);
+        let (bins, steps) = read.split_at(2 * BINS);
+        let mut numbers = self.numbers.clone();
+        for step in steps.as_chunks::<2>().0 {
+            if step[1] == 1.0 {
+                numbers[LOSS] += step[0];
+                numbers[COUNTED] += 1.0;
+                numbers[IN_A_ROW] = 0.0;
+            } else {
+                numbers[SKIPPED] += 1.0;
+                numbers[IN_A_ROW] += 1.0;
+            }
+            numbers[WORST] = numbers[WORST].max(numbers[IN_A_ROW]);
+        }
+        (numbers, bins.to_vec())
     }
 
     /// What a checkpoint keeps.
     pub fn save(&self) -> Saved {
-        Saved { sums: self.read(), gain: self.gain }
+        let (numbers, bins) = self.read();
+        Saved { sums: [numbers, bins].concat(), gain: self.gain }
     }
 
     /// Goes on from a checkpoint.
     pub fn restore(&mut self, saved: &Saved) {
         if saved.sums.len() == NUMBERS + 2 * BINS {
-            *self = Self { sums: Tensor::from_slice(&saved.sums).to_device(self.sums.device()), gain: saved.gain };
+            let (numbers, bins) = saved.sums.split_at(NUMBERS);
+            let device = self.bins.device();
+            let bins = Tensor::from_slice(bins).to_device(device);
+            *self = Self { numbers: numbers.to_vec(), bins, gain: saved.gain, ..Self::new(device) };
         }
     }
 }
@@ -147,5 +175,12 @@ mod tests {
         let seen = again.take();
         assert!(seen.loss.is_nan() && seen.gain.is_none());
         assert_eq!((seen.skipped, seen.worst), (4, 2));
+        // More steps than are packed, and some beside.
+        for k in 0..PACKED + 3 {
+            let loss = if k == PACKED - 1 || k == PACKED { f64::NAN } else { 2.0 };
+            let _ = again.step(&Tensor::from(loss), &Tensor::from(1.0), None);
+        }
+        let seen = again.take();
+        assert_eq!((seen.loss, seen.skipped, seen.worst), (2.0, 6, 2));
     }
 }
