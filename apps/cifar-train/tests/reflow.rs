@@ -97,11 +97,13 @@ fn pairs_are_the_samples_of_their_noise_whether_or_not_they_were_interrupted() {
     let again = succeed(&bench.pairs("pairs"));
     assert!(again.contains("24 of 24 pairs are there") && again.contains("0 made now"), "{again}");
 
-    // Killed once there is a shard, and gone on with.
-    let words = bench.pairs_command("killed", 200);
+    // Killed once a shard is listed, and gone on with.
+    let words = bench.pairs_command("killed", 400);
     let mut child = program().args(words.split(' ')).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(120);
-    while !shard("killed", 0).exists() {
+    let listed =
+        || fs::read_to_string(bench.path("killed/pairs.json")).is_ok_and(|index| index.contains("shard-00000"));
+    while !listed() {
         assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "no shard in two minutes");
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -109,7 +111,7 @@ fn pairs_are_the_samples_of_their_noise_whether_or_not_they_were_interrupted() {
     child.wait().unwrap();
     let said = succeed(&words);
     assert!(said.contains("resumed"), "{said}");
-    succeed(&bench.pairs_command("whole", 200));
+    succeed(&bench.pairs_command("whole", 400));
     for file in fs::read_dir(bench.path("whole")).unwrap().flatten() {
         let name = file.file_name();
         assert!(read(file.path()) == read(bench.path("killed").join(&name)), "{name:?} differs");

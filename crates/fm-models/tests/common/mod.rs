@@ -108,7 +108,8 @@ pub(crate) fn compare(name: &str, case: &Value, kind: Option<&str>, tolerance: f
     }
     loss(&last).backward();
     let gradients = case["gradients"].as_object().unwrap();
-    // A bias before a normalisation of its own channel has gradient 0, so rounding is measured against the largest.
+    // A bias before a normalisation of its own channel has gradient 0, so rounding is measured against the largest:
+    // a few units in its last place, which depend on the processor.
     let largest = gradients.values().map(|g| numbers(g)[0]).fold(0.0, f64::max);
     for (key, want) in gradients {
         let g = values(&store.variables()[key].grad());
@@ -116,7 +117,7 @@ pub(crate) fn compare(name: &str, case: &Value, kind: Option<&str>, tolerance: f
         let got = [g.iter().map(|v| v * v).sum::<f64>().sqrt(), dot(1), dot(2)];
         let want = numbers(want);
         for (got, want_value) in got.iter().zip(&want) {
-            let bound = 10.0 * tolerance * want[0] + 1e-7 * largest;
+            let bound = 10.0 * tolerance * want[0] + 3e-7 * largest;
             assert!((got - want_value).abs() <= bound, "{name}: gradient of {key}: {got} against {want_value}");
         }
     }
