@@ -102,3 +102,29 @@ impl BatchSource for Batches<'_> {
         Ok(batch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fm_core::objective::Objective;
+    use fm_core::source::Source;
+    use ndarray::Array2;
+
+    fn picks(mirror: bool) -> Vec<Pick> {
+        let table = Array2::zeros((50, 3));
+        let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+        let options = BatchOptions { rows: 200, mirror, resident: true, ..BatchOptions::default() };
+        Batches::new(&table, pairing, options).batch(0).unwrap().picks
+    }
+
+    #[test]
+    fn rows_are_mirrored_half_the_time_or_never_and_each_by_its_own_chance() {
+        assert!(picks(false).iter().all(|pick| !pick.mirrored));
+        let mirrored = picks(true);
+        let count = mirrored.iter().filter(|pick| pick.mirrored).count();
+        assert!((60..140).contains(&count), "{count} of 200");
+        // The same row, met again in the batch, is not always turned the same way.
+        let both = |row| [true, false].iter().all(|m| mirrored.iter().any(|p| p.row == row && p.mirrored == *m));
+        assert!((0..50).any(both));
+    }
+}
