@@ -15,7 +15,6 @@ use fm_ot::marginals::Marginals;
 use ndarray::Array2;
 use ndarray_npy::{read_npy, write_npy};
 use std::error::Error;
-use std::io::{BufRead, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -27,12 +26,9 @@ struct Loaded {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (stdin, mut stdout) = (std::io::stdin(), std::io::stdout());
     let mut loaded = Loaded::default();
-    for line in stdin.lock().lines() {
-        let line = line?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let answer = match words.as_slice() {
+    fm_benches::serve(|words| {
+        Ok(match words {
             ["make", dir, n, dim, seed] => {
                 make(Path::new(dir), n.parse()?, dim.parse()?, seed.parse()?)?;
                 "{}".into()
@@ -72,11 +68,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 })?
             }
             other => return Err(format!("unknown request {other:?}").into()),
-        };
-        writeln!(stdout, "{answer}")?;
-        stdout.flush()?;
-    }
-    Ok(())
+        })
+    })
 }
 
 fn make(dir: &Path, n: usize, dim: usize, seed: u64) -> Result<(), Box<dyn Error>> {

@@ -14,7 +14,6 @@ use fm_models::interchange::{self, About};
 use fm_models::unet::UNetConfig;
 use fm_train::flat::{FlatParams, Precision};
 use std::error::Error;
-use std::io::{BufRead, Write};
 use std::path::Path;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor, nn, no_grad};
@@ -61,12 +60,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     fm_app::memory::keep_freed();
     let threads = std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     tch::set_num_threads(threads);
-    let (stdin, mut stdout) = (std::io::stdin(), std::io::stdout());
     let mut loaded: Option<Loaded> = None;
-    for line in stdin.lock().lines() {
-        let line = line?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let answer = match (words.as_slice(), &mut loaded) {
+    fm_benches::serve(|words| {
+        Ok(match (words, &mut loaded) {
             (["make", dir], _) => {
                 NAMES.iter().try_for_each(|name| make(Path::new(dir), name))?;
                 "{}".into()
@@ -78,11 +74,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             (["train"], Some(loaded)) => timed(|| loaded.train()),
             (["infer"], Some(loaded)) => timed(|| loaded.infer()),
             (other, _) => return Err(format!("unknown request {other:?}, or nothing is loaded").into()),
-        };
-        writeln!(stdout, "{answer}")?;
-        stdout.flush()?;
-    }
-    Ok(())
+        })
+    })
 }
 
 fn timed(work: impl FnOnce() -> f64) -> String {

@@ -16,7 +16,6 @@ use ndarray_npy::{read_npy, write_npy};
 use network::{Network, flat};
 use problems::{FLOW, HARMONIC, MIXTURE_ROWS, NETWORK_ROWS, VAN_DER_POL, mixture, mixture_field, noise};
 use std::error::Error;
-use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tch::Kind;
@@ -24,12 +23,9 @@ use tch::Kind;
 type Answer = Result<String, Box<dyn Error>>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (stdin, mut stdout) = (std::io::stdin(), std::io::stdout());
     let (mut home, mut network) = (PathBuf::new(), None);
-    for line in stdin.lock().lines() {
-        let line = line?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let answer = match words.as_slice() {
+    fm_benches::serve(|words| {
+        Ok(match words {
             ["make", dir] => {
                 write_npy(Path::new(dir).join("mixture-x0.npy"), &noise(MIXTURE_ROWS))?;
                 write_npy(Path::new(dir).join("network-x0.npy"), &noise(NETWORK_ROWS))?;
@@ -63,11 +59,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
             }
             other => return Err(format!("unknown request {other:?}").into()),
-        };
-        writeln!(stdout, "{answer}")?;
-        stdout.flush()?;
-    }
-    Ok(())
+        })
+    })
 }
 
 struct Job {

@@ -32,7 +32,6 @@ use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::Array2;
 use ndarray_npy::{read_npy, write_npy};
 use std::error::Error;
-use std::io::{BufRead, Write};
 use std::path::Path;
 use std::time::Instant;
 use tch::{Device, nn};
@@ -112,12 +111,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     fm_app::memory::keep_freed();
     let threads = std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     tch::set_num_threads(threads);
-    let (stdin, mut stdout) = (std::io::stdin(), std::io::stdout());
     let mut loaded: Option<Loaded> = None;
-    for line in stdin.lock().lines() {
-        let line = line?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let answer = match (words.as_slice(), &mut loaded) {
+    fm_benches::serve(|words| {
+        Ok(match (words, &mut loaded) {
             (["make", dir], _) => {
                 make(Path::new(dir))?;
                 "{}".into()
@@ -134,11 +130,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 format!(r#"{{"before": {before}, "peak": {}}}"#, peak_memory().unwrap_or(0))
             }
             (other, _) => return Err(format!("unknown request {other:?}, or nothing is loaded").into()),
-        };
-        writeln!(stdout, "{answer}")?;
-        stdout.flush()?;
-    }
-    Ok(())
+        })
+    })
 }
 
 /// A ring in the plane, and four correlated columns.
@@ -190,11 +183,18 @@ impl Observer for Log {
     }
 }
 
+/// Shuffled batches of so many rows, with their classes where there are any.
+fn batches(data: &Rows, rows: usize) -> Batches<'_> {
+    let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+    let conditional = data.class(0).is_some();
+    Batches::new(data, pairing, BatchOptions { rows, conditional, ..BatchOptions::default() })
+}
+
 impl Loaded {
     fn timed(
         &mut self,
         steps: u64,
-        work: fn(&mut Self, u64) -> Result<f64, Box<dyn Error>>,
+        work: impl FnOnce(&mut Self, u64) -> Result<f64, Box<dyn Error>>,
     ) -> Result<String, Box<dyn Error>> {
         let started = Instant::now();
         let value = work(self, steps)?;
@@ -218,10 +218,7 @@ impl Loaded {
             irreducible: None,
         };
         let mut log = Log::default();
-        let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
-        let conditional = self.shape.len() > 1;
-        let how = BatchOptions { rows: self.batch, conditional, ..BatchOptions::default() };
-        let batches = Batches::new(&self.rows, pairing, how);
+        let batches = batches(&self.rows, self.batch);
         let task = FlowMatching::new(self.model.as_ref(), Objective::on(PathKind::Linear), self.shape.clone());
         train(&task, &batches, &mut self.state, &options, &mut log)?;
         Ok(log.0.last().map_or(f64::NAN, |record| record.loss))
@@ -229,14 +226,11 @@ impl Loaded {
 
     /// One batch, again and again: the network and its loss, forwards and back, and nothing else.
     fn bare(&mut self, steps: u64) -> Result<f64, Box<dyn Error>> {
-        let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
-        let conditional = self.shape.len() > 1;
-        let how = BatchOptions { rows: self.batch, conditional, ..BatchOptions::default() };
-        let batch = Batches::new(&self.rows, pairing, how).batch(0)?;
+        let batch = batches(&self.rows, self.batch).batch(0)?;
         let x1 =
             fm_core::tensor::upload(&batch.x1, &[&[self.batch as i64], self.shape.as_slice()].concat(), Device::Cpu);
         let t = fm_core::tensor::upload(&vec![0.5; self.batch], &[self.batch as i64], Device::Cpu);
-        let classes = conditional.then(|| tch::Tensor::from_slice(&batch.classes));
+        let classes = (!batch.classes.is_empty()).then(|| tch::Tensor::from_slice(&batch.classes));
         let mut value = 0.0;
         for _ in 0..steps {
             let v = self.model.forward_t(&x1, &t, classes.as_ref(), true);
