@@ -56,6 +56,7 @@ const NEXT: &str = "
   cargo run --release -p cifar-train -- train --preset cifar10-tiny
   cargo run -p cifar-train -- sample --checkpoint runs/quickstart --class-label 3 --cfg-scale 4 --out threes.png
   cargo run -p cifar-train -- inspect runs/quickstart
+  cargo run -p cifar-train -- report runs/quickstart
   cargo xtask test                                           # every test of the workspace
   cargo xtask doctor                                         # is a GPU visible, and if not, why";
 
