@@ -9,7 +9,7 @@ use std::process::Command;
 /// Usable without libtorch.
 const TORCH_FREE: [&str; 5] = ["fm-core", "fm-ot", "fm-solvers", "fm-data", "fm-metrics"];
 /// Ignorant of each other.
-const SIBLINGS: [&str; 5] = ["fm-ot", "fm-solvers", "fm-models", "fm-data", "fm-metrics"];
+const SIBLINGS: [&str; 6] = ["fm-ot", "fm-solvers", "fm-models", "fm-data", "fm-metrics", "fm-dist"];
 const LONGEST_FILE: usize = 400;
 
 /// Looks for violations of one invariant; each comes back as a line.

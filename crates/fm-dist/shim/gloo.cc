@@ -1,0 +1,122 @@
+// c10d's TCPStore and Gloo, as C functions. Each returns null, or a text to be freed that says what went wrong.
+
+#include "shim.h"
+
+#include <chrono>
+#include <string>
+
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+using std::chrono::milliseconds;
+
+namespace {
+
+std::vector<uint8_t> bytes_of(const uint8_t* data, size_t length) {
+  return std::vector<uint8_t>(data, data + length);
+}
+
+}  // namespace
+
+extern "C" {
+
+char* fm_store_open(const char* host, uint16_t port, bool server, size_t world, int64_t timeout, const char* prefix, FmStore** out) {
+  return fm_guarded([&] {
+    c10d::TCPStoreOptions options;
+    options.port = port;
+    options.isServer = server;
+    options.numWorkers = world;
+    // Whoever is missing is found out by the groups that are opened next.
+    options.waitWorkers = false;
+    options.timeout = milliseconds(timeout);
+    auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
+    *out = new FmStore{c10::make_intrusive<c10d::PrefixStore>(prefix, store)};
+  });
+}
+
+void fm_store_close(FmStore* store) {
+  delete store;
+}
+
+char* fm_store_set(FmStore* store, const char* key, const uint8_t* data, size_t length) {
+  return fm_guarded([&] { store->store->set(key, bytes_of(data, length)); });
+}
+
+// Whether a key is there; if so, *data is its value, for the caller to free.
+char* fm_store_peek(FmStore* store, const char* key, bool* found, uint8_t** data, size_t* length) {
+  return fm_guarded([&] {
+    *found = store->store->check({key});
+    if (*found) {
+      const auto value = store->store->get(key);
+      *length = value.size();
+      *data = static_cast<uint8_t*>(std::malloc(value.size() + 1));
+      std::memcpy(*data, value.data(), value.size());
+    }
+  });
+}
+
+char* fm_gloo_open(FmStore* store, int rank, int size, int64_t timeout, const char* interface, const char* host, FmGroup** out) {
+  return fm_guarded([&] {
+    auto options = c10d::ProcessGroupGloo::Options::create(milliseconds(timeout));
+    using Group = c10d::ProcessGroupGloo;
+    if (interface != nullptr) {
+      options->devices.push_back(Group::createDeviceForInterface(interface));
+    } else if (host != nullptr) {
+      options->devices.push_back(Group::createDeviceForHostname(host));
+    } else {
+      options->devices.push_back(Group::createDefaultDevice());
+    }
+    auto prefixed = c10::make_intrusive<c10d::PrefixStore>("gloo", store->store);
+    *out = new FmGroup{c10::make_intrusive<Group>(prefixed, rank, size, options)};
+  });
+}
+
+void fm_group_close(FmGroup* group) {
+  delete group;
+}
+
+// The tensor becomes the sum, or the largest, over all ranks.
+char* fm_all_reduce(FmGroup* group, at::Tensor* tensor, bool largest, FmWork** out) {
+  return fm_guarded([&] {
+    std::vector<at::Tensor> tensors{*tensor};
+    c10d::AllreduceOptions options;
+    options.reduceOp = largest ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM;
+    auto work = group->backend->allreduce(tensors, options);
+    *out = new FmWork{work, tensors};
+  });
+}
+
+char* fm_broadcast(FmGroup* group, at::Tensor* tensor, int root, FmWork** out) {
+  return fm_guarded([&] {
+    std::vector<at::Tensor> tensors{*tensor};
+    c10d::BroadcastOptions options;
+    options.rootRank = root;
+    auto work = group->backend->broadcast(tensors, options);
+    *out = new FmWork{work, tensors};
+  });
+}
+
+// `gathered` has a leading dimension of one row a rank.
+char* fm_all_gather(FmGroup* group, at::Tensor* tensor, at::Tensor* gathered, FmWork** out) {
+  return fm_guarded([&] {
+    std::vector<at::Tensor> tensors{*tensor};
+    std::vector<std::vector<at::Tensor>> rows{gathered->unbind(0)};
+    auto work = group->backend->allgather(rows, tensors);
+    tensors.push_back(*gathered);
+    *out = new FmWork{work, tensors};
+  });
+}
+
+char* fm_barrier(FmGroup* group, FmWork** out) {
+  return fm_guarded([&] { *out = new FmWork{group->backend->barrier(), {}}; });
+}
+
+// Waits for work to be done and frees it. Work on a GPU is then in its current stream's order.
+char* fm_wait(FmWork* work) {
+  char* problem = fm_guarded([&] { work->work->wait(); });
+  delete work;
+  return problem;
+}
+
+}  // extern "C"

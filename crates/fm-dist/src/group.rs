@@ -1,0 +1,276 @@
+//! A group of processes and its collectives.
+//!
+//! Host tensors always travel by Gloo, so that a rank that is lost is noticed even where the large tensors travel by NCCL. After a failure the
+//! group is closed: the call that met it, and every later one, returns the same error, which names the rank and the cause.
+
+use crate::DistError;
+use crate::ffi::{Group, Store, Thrown, Work};
+use crate::place::Place;
+use crate::roll_call::RollCall;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Duration;
+use tch::{Device, Kind, Tensor, no_grad};
+
+/// How values of several ranks become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduce {
+    /// Their sum.
+    Sum,
+    /// Their mean.
+    Mean,
+    /// The largest.
+    Max,
+}
+
+/// Processes that work together, seen from one of them.
+pub struct ProcessGroup {
+    rank: usize,
+    world_size: usize,
+    local_rank: usize,
+    links: Option<Links>,
+}
+
+/// What a group of several holds. Fields are dropped in this order: connections before the store.
+struct Links {
+    open: RefCell<Result<Wires, DistError>>,
+    roll_call: RollCall,
+}
+
+struct Wires {
+    host: Group,
+    cuda: Option<Group>,
+}
+
+impl std::fmt::Debug for ProcessGroup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProcessGroup").field("rank", &self.rank).field("world_size", &self.world_size).finish()
+    }
+}
+
+impl ProcessGroup {
+    /// The group of a process that works by itself: every collective is the identity.
+    pub fn alone() -> Self {
+        Self { rank: 0, world_size: 1, local_rank: 0, links: None }
+    }
+
+    /// The group that the launcher's variables describe (see [`Place`]), for tensors on `device` and on the host. Without them, or where there
+    /// is only one process, [`alone`](Self::alone).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`DistError::Variable`].
+    pub fn from_env(device: Device, timeout: Duration) -> Result<Self, DistError> {
+        match Place::read(|name| std::env::var(name).ok())? {
+            Some(place) if place.world_size > 1 => Self::open(&place, device, timeout),
+            Some(place) => Ok(Self { local_rank: place.local_rank, ..Self::alone() }),
+            None => Ok(Self::alone()),
+        }
+    }
+
+    /// Meets the others, within `timeout`; no later call takes longer than that either. On a CUDA device libtorch's CUDA half must have been loaded.
+    ///
+    /// # Errors
+    /// [`DistError::Port`] and [`DistError::Unreachable`] where there is no meeting place, [`DistError::Lost`] where somebody does not come.
+    pub fn open(place: &Place, device: Device, timeout: Duration) -> Result<Self, DistError> {
+        let grace = (timeout / 4).min(Duration::from_secs(10));
+        let patience = timeout.saturating_sub(2 * grace).as_millis().min(i64::MAX as u128) as i64;
+        let server = place.rank == 0 && !place.served;
+        let prefix = format!("fm-dist/{}", place.restarts);
+        let met = Store::open((&place.master, place.port), server, place.world_size, patience, &prefix);
+        let store = Arc::new(met.map_err(|reason| not_met(place, server, &reason))?);
+        let joined = RollCall::join(store.clone(), place, grace);
+        let roll_call = joined.map_err(|reason| not_met(place, false, &reason))?;
+        let wires = Wires::open(&store, place, device, patience).map_err(|reason| match reason {
+            Refused::Others(reason) => roll_call.call(&brief(&reason)),
+            Refused::Nccl(reason) => DistError::Nccl { reason: brief(&reason) },
+        })?;
+        let links = Links { open: RefCell::new(Ok(wires)), roll_call };
+        Ok(Self { rank: place.rank, world_size: place.world_size, local_rank: place.local_rank, links: Some(links) })
+    }
+
+    /// Which process this is, 0 to `world_size() - 1`.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// How many there are.
+    pub fn world_size(&self) -> usize {
+        self.world_size
+    }
+
+    /// Which of those on this machine this is: the index of its GPU.
+    pub fn local_rank(&self) -> usize {
+        self.local_rank
+    }
+
+    /// Combines each tensor, in place, with those of the other ranks; all of them are under way at the same time.
+    ///
+    /// # Errors
+    /// Those of a lost group, see the [module](self).
+    pub fn all_reduce(&self, tensors: &mut [Tensor], how: Reduce) -> Result<(), DistError> {
+        self.exchange(tensors, |group, tensor| group.all_reduce(tensor, how == Reduce::Max))?;
+        if how == Reduce::Mean && self.world_size > 1 {
+            let share = 1.0 / self.world_size as f64;
+            no_grad(|| tensors.iter_mut().for_each(|tensor| drop(tensor.g_mul_scalar_(share))));
+        }
+        Ok(())
+    }
+
+    /// Overwrites a tensor with that of rank `root`.
+    ///
+    /// # Errors
+    /// Those of a lost group.
+    pub fn broadcast(&self, tensor: &mut Tensor, root: usize) -> Result<(), DistError> {
+        self.exchange(std::slice::from_mut(tensor), |group, tensor| group.broadcast(tensor, root))
+    }
+
+    /// Bytes of rank `root`, of any length; what the others give is not looked at.
+    ///
+    /// # Errors
+    /// Those of a lost group.
+    pub fn broadcast_bytes(&self, bytes: &[u8], root: usize) -> Result<Vec<u8>, DistError> {
+        if self.links.is_none() {
+            return Ok(bytes.to_vec());
+        }
+        let mut length = Tensor::from(bytes.len() as i64);
+        self.broadcast(&mut length, root)?;
+        let mut sent = match self.rank == root {
+            true => Tensor::from_slice(bytes),
+            false => Tensor::zeros([length.int64_value(&[])], (Kind::Uint8, Device::Cpu)),
+        };
+        self.broadcast(&mut sent, root)?;
+        Ok(Vec::try_from(sent).unwrap_or_default())
+    }
+
+    /// The tensors of all ranks, which have one shape, as the rows of one tensor.
+    ///
+    /// # Errors
+    /// Those of a lost group.
+    pub fn all_gather(&self, tensor: &Tensor) -> Result<Tensor, DistError> {
+        let rows = tensor.contiguous().unsqueeze(0);
+        if self.links.is_none() || tensor.numel() == 0 {
+            return Ok(rows.repeat([vec![self.world_size as i64], vec![1; tensor.dim()]].concat()));
+        }
+        let mut shape = rows.size();
+        shape[0] = self.world_size as i64;
+        let mut gathered = [Tensor::zeros(shape, (tensor.kind(), tensor.device()))];
+        self.exchange(&mut gathered, |group, gathered| {
+            let own = tensor.to_device(gathered.device()).contiguous();
+            group.all_gather(&own, gathered)
+        })?;
+        let [gathered] = gathered;
+        Ok(gathered)
+    }
+
+    /// Waits until every rank has come here.
+    ///
+    /// # Errors
+    /// Those of a lost group.
+    pub fn barrier(&self) -> Result<(), DistError> {
+        self.with(|wires| wires.host.barrier()?.wait())
+    }
+
+    /// Tells the others why this rank ends, so that they can say it; to be called once, before ending by an error of its own.
+    pub fn leave(&self, cause: &str) {
+        if let Some(links) = &self.links {
+            let gone = DistError::Failed { rank: self.rank, cause: cause.into() };
+            let was_open = links.open.replace(Err(gone)).is_ok();
+            if was_open {
+                links.roll_call.leave(cause);
+            }
+        }
+    }
+
+    /// Starts a collective on every tensor, then waits for all. Tensors that cannot travel as they are go as copies.
+    fn exchange(
+        &self,
+        tensors: &mut [Tensor],
+        start: impl Fn(&Group, &Tensor) -> Result<Work, Thrown>,
+    ) -> Result<(), DistError> {
+        self.with(|wires| {
+            let mut under_way = Vec::new();
+            for tensor in tensors.iter_mut().filter(|t| t.numel() > 0) {
+                let cuda = wires.cuda.as_ref().filter(|_| tensor.device().is_cuda());
+                let direct = tensor.is_contiguous() && (cuda.is_some() || tensor.device() == Device::Cpu);
+                let group = cuda.unwrap_or(&wires.host);
+                let sent = match (direct, cuda) {
+                    (true, _) => tensor.shallow_clone(),
+                    (false, Some(_)) => tensor.contiguous(),
+                    (false, None) => tensor.to_device(Device::Cpu).contiguous(),
+                };
+                let work = start(group, &sent)?;
+                under_way.push((work, tensor, (!direct).then_some(sent)));
+            }
+            for (work, tensor, copy) in under_way {
+                work.wait()?;
+                if let Some(copy) = copy {
+                    no_grad(|| tensor.copy_(&copy));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs something on the group; a failure closes it, so that the others notice, and is looked into.
+    fn with(&self, run: impl FnOnce(&Wires) -> Result<(), Thrown>) -> Result<(), DistError> {
+        let Some(links) = &self.links else { return Ok(()) };
+        let outcome = match &*links.open.borrow() {
+            Ok(wires) => run(wires),
+            Err(error) => return Err(error.clone()),
+        };
+        outcome.map_err(|reason| {
+            // Connections end here, and with them what the others wait for. NCCL's may hang, and are left to the end of the process.
+            let mut open = links.open.borrow_mut();
+            if let Ok(Wires { cuda, .. }) = &mut *open {
+                std::mem::forget(cuda.take());
+            }
+            *open = Err(DistError::Exchange { world_size: self.world_size, reason: String::new() });
+            let error = links.roll_call.call(&brief(&reason));
+            *open = Err(error.clone());
+            error
+        })
+    }
+}
+
+enum Refused {
+    Others(Thrown),
+    Nccl(Thrown),
+}
+
+impl Wires {
+    fn open(store: &Store, place: &Place, device: Device, timeout_ms: i64) -> Result<Self, Refused> {
+        let member = (place.rank, place.world_size);
+        let local = place.master == "localhost" || place.master.starts_with("127.");
+        let host = local.then_some("127.0.0.1");
+        let host = Group::gloo(store, member, timeout_ms, place.interface.as_deref(), host).map_err(Refused::Others)?;
+        let cuda = match device {
+            Device::Cuda(_) if cfg!(feature = "nccl") => Some(nccl(store, member, timeout_ms).map_err(Refused::Nccl)?),
+            _ => None,
+        };
+        Ok(Self { host, cuda })
+    }
+}
+
+/// NCCL, from the object that was built with this crate or lies beside the program.
+fn nccl(store: &Store, member: (usize, usize), timeout_ms: i64) -> Result<Group, Thrown> {
+    const NAME: &str = "libfm_nccl.so";
+    let built = std::path::PathBuf::from(option_env!("FM_NCCL").unwrap_or(NAME));
+    let beside = std::env::current_exe().ok().map(|program| program.with_file_name(NAME));
+    let library = beside.filter(|path| path.exists()).unwrap_or(built);
+    Group::nccl(&library, store, member, timeout_ms)
+}
+
+fn not_met(place: &Place, server: bool, reason: &str) -> DistError {
+    let (address, reason) = (place.address(), brief(reason));
+    match server {
+        true => DistError::Port { address, reason },
+        false => DistError::Unreachable { rank: place.rank, address, reason },
+    }
+}
+
+/// The first line of what C++ said, without where in its sources it said so.
+fn brief(reason: &str) -> String {
+    let line = reason.lines().next().unwrap_or_default().trim();
+    let line = line.strip_prefix('[').and_then(|l| l.split_once("] ")).map_or(line, |(_, rest)| rest);
+    line.trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,61 @@
+//! Process groups for data-parallel training, on libtorch's own c10d.
+//!
+//! N processes of ranks 0..N run the same program. What they know together they agree on by collectives, which every rank calls in the same
+//! order; tensors on CPUs travel by Gloo, those on GPUs by NCCL (feature `nccl`) or, without it, through the host.
+//!
+//! | call | what every rank has afterwards |
+//! |---|---|
+//! | [`all_reduce`](ProcessGroup::all_reduce) | the sum, mean or maximum over ranks r of x_r, element by element |
+//! | [`broadcast`](ProcessGroup::broadcast) | x of one rank |
+//! | [`all_gather`](ProcessGroup::all_gather) | (N, ...), row r being x_r |
+//! | [`barrier`](ProcessGroup::barrier) | the knowledge that all others have come here |
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`place`] | where a process stands: what torchrun, Slurm and `cargo xtask launch` put into the environment |
+//! | [`group`] | the group and its collectives |
+//! | `roll_call` | after a failure: which rank is missing, and why |
+//!
+//! A process that no launcher has started is a group of one, in which every call is the identity and no network is touched:
+//!
+//! ```
+//! use fm_dist::{ProcessGroup, group::Reduce};
+//! use tch::Tensor;
+//! let alone = ProcessGroup::alone();
+//! let mut x = [Tensor::from_slice(&[1.0, 2.0])];
+//! alone.all_reduce(&mut x, Reduce::Sum)?;
+//! assert_eq!((alone.rank(), alone.world_size()), (0, 1));
+//! assert_eq!(Vec::<f64>::try_from(&x[0]).unwrap(), [1.0, 2.0]);
+//! # Ok::<(), fm_dist::DistError>(())
+//! ```
+//!
+//! Two ranks, here as threads of one process:
+//!
+//! ```
+//! use fm_dist::{ProcessGroup, group::Reduce, place::Place};
+//! use std::{thread, time::Duration};
+//! use tch::{Device, Tensor};
+//! let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+//! let run = move |rank: usize| {
+//!     let (master, world_size) = ("127.0.0.1".to_owned(), 2);
+//!     let place = Place { rank, world_size, local_rank: rank, master, port, restarts: 0, served: false, interface: None };
+//!     let group = ProcessGroup::open(&place, Device::Cpu, Duration::from_secs(20)).unwrap();
+//!     let mut x = [Tensor::from_slice(&[1.0 + rank as f64, 10.0])];
+//!     group.all_reduce(&mut x, Reduce::Mean).unwrap();
+//!     let rows = group.all_gather(&Tensor::from(rank as f64)).unwrap();
+//!     group.barrier().unwrap();
+//!     (Vec::<f64>::try_from(&x[0]).unwrap(), Vec::<f64>::try_from(&rows).unwrap())
+//! };
+//! let other = thread::spawn(move || run(1));
+//! assert_eq!(run(0), (vec![1.5, 10.0], vec![0.0, 1.0]));
+//! assert_eq!(other.join().unwrap(), (vec![1.5, 10.0], vec![0.0, 1.0]));
+//! ```
+
+pub mod error;
+mod ffi;
+pub mod group;
+pub mod place;
+mod roll_call;
+
+pub use error::DistError;
+pub use group::ProcessGroup;

@@ -1,0 +1,183 @@
+//! Who is still there, and why somebody is not.
+//!
+//! | key | set by | says |
+//! |---|---|---|
+//! | `came/R` | rank R | has found the store |
+//! | `left/R` | rank R | ends, for the reason that it gives |
+//! | `alarm` | whoever fails first | everyone is to answer |
+//! | `here/R` | a thread of rank R | the process is alive, whatever it is doing |
+//! | `fell/R` | rank R | has met the failure too, and is not stuck elsewhere |
+//! | `seen/R` | rank R | knows the outcome, so the rank that serves the store may go |
+//!
+//! Collectives only say that a connection broke or a time was up. The store knows more, and answers within a second or two.
+
+use crate::DistError;
+use crate::ffi::Store;
+use crate::place::Place;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Between two looks at the store: of the thread that answers, and of a rank that waits for answers.
+const LISTEN: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A rank's part in roll calls.
+pub(crate) struct RollCall {
+    store: Arc<Store>,
+    place: Place,
+    /// How long to wait for answers.
+    grace: Duration,
+    /// Ends the answering thread when dropped.
+    listener: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl RollCall {
+    /// Takes part from now on.
+    pub(crate) fn join(store: Arc<Store>, place: &Place, grace: Duration) -> Result<Self, String> {
+        store.set(&format!("came/{}", place.rank), "")?;
+        let (stop, stopped) = channel::<()>();
+        let (answering, rank) = (store.clone(), place.rank);
+        let listener = std::thread::spawn(move || {
+            while stopped.recv_timeout(LISTEN) == Err(RecvTimeoutError::Timeout) {
+                match answering.peek("alarm") {
+                    Ok(None) => {}
+                    Ok(Some(_)) => return drop(answering.set(&format!("here/{rank}"), "")),
+                    Err(_) => return,
+                }
+            }
+        });
+        Ok(Self { store, place: place.clone(), grace, listener: Some((stop, listener)) })
+    }
+
+    /// Finds out what lies behind a failure; `reason` is what the collective said.
+    pub(crate) fn call(&self, reason: &str) -> DistError {
+        let said = reason.to_owned();
+        // On a thread, because a store whose server has been stopped does not answer at all.
+        let asked = self.within(self.grace * 3 / 2, move |call, grace| call.ask(&said, grace));
+        let Some(outcome) = asked else { return no_store(&self.place, "does not answer") };
+        let Ok(outcome) = outcome else { return no_store(&self.place, "is gone") };
+        self.within(self.grace / 2, |call, grace| {
+            let _ = call.store.set(&format!("seen/{}", call.place.rank), "");
+            let gone = call.without("here").unwrap_or_default();
+            call.linger(grace, |waiting| waiting.iter().all(|rank| gone.contains(rank)));
+        });
+        outcome
+    }
+
+    /// Says why this rank ends, and gives the others time to read it.
+    pub(crate) fn leave(&self, cause: &str) {
+        let cause = cause.to_owned();
+        self.within(self.grace, move |call, grace| {
+            let said = call.store.set(&format!("left/{}", call.place.rank), &cause);
+            if said.and_then(|()| call.store.set("alarm", "")).is_ok() {
+                call.linger(grace, <[usize]>::is_empty);
+            }
+        });
+    }
+
+    /// Runs something on the store for at most so long.
+    fn within<T: Send + 'static>(
+        &self,
+        time: Duration,
+        run: impl FnOnce(&Call, Duration) -> T + Send + 'static,
+    ) -> Option<T> {
+        let call = Call { store: self.store.clone(), place: self.place.clone() };
+        let (grace, (sender, receiver)) = (self.grace, channel());
+        std::thread::spawn(move || sender.send(run(&call, grace)));
+        receiver.recv_timeout(time).ok()
+    }
+}
+
+impl Drop for RollCall {
+    fn drop(&mut self) {
+        if let Some((stop, listener)) = self.listener.take() {
+            drop(stop);
+            // One that the store keeps waiting is left behind.
+            let until = Instant::now() + 2 * LISTEN;
+            while !listener.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+fn no_store(place: &Place, what: &str) -> DistError {
+    let reason = format!("the store at {} {what}", place.address());
+    DistError::Lost { ranks: if place.served { "the launcher".into() } else { "rank 0".into() }, reason }
+}
+
+struct Call {
+    store: Arc<Store>,
+    place: Place,
+}
+
+impl Call {
+    fn ask(&self, reason: &str, grace: Duration) -> Result<DistError, String> {
+        let rank = self.place.rank;
+        self.store.set("alarm", "")?;
+        for key in ["here", "fell"] {
+            self.store.set(&format!("{key}/{rank}"), "")?;
+        }
+        let until = Instant::now() + grace;
+        loop {
+            for other in self.others() {
+                if let Some(cause) = self.store.peek(&format!("left/{other}"))? {
+                    return Ok(DistError::Failed { rank: other, cause });
+                }
+            }
+            let silent = self.without("here")?;
+            let busy = self.without("fell")?;
+            if busy.is_empty() || Instant::now() >= until {
+                return self.verdict(&silent, &busy, reason);
+            }
+            // When somebody is missing, that is the cause, whatever the others are at; but give everyone time to answer.
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn verdict(&self, silent: &[usize], busy: &[usize], reason: &str) -> Result<DistError, String> {
+        let never = self.without("came")?;
+        let lost = |ranks: &[usize], what: &str| {
+            let reason = format!("{what} ({reason})");
+            Ok(DistError::Lost { ranks: names(ranks), reason })
+        };
+        match () {
+            () if !never.is_empty() => lost(&never, "never came"),
+            () if !silent.is_empty() => lost(silent, "ended without a word, or does not answer any more"),
+            () if !busy.is_empty() => lost(busy, "is alive, but did not come to exchange data"),
+            () => Ok(DistError::Exchange { world_size: self.place.world_size, reason: reason.into() }),
+        }
+    }
+
+    /// Whoever serves the store stays until the others know, or the time is up; `enough` judges the ranks that do not.
+    fn linger(&self, time: Duration, enough: impl Fn(&[usize]) -> bool) {
+        let until = Instant::now() + time;
+        let serves = self.place.rank == 0 && !self.place.served;
+        while serves && Instant::now() < until && !self.without("seen").is_ok_and(|waiting| enough(&waiting)) {
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn others(&self) -> impl Iterator<Item = usize> + use<> {
+        let rank = self.place.rank;
+        (0..self.place.world_size).filter(move |other| *other != rank)
+    }
+
+    /// The other ranks that have not set a key.
+    fn without(&self, key: &str) -> Result<Vec<usize>, String> {
+        let mut ranks = Vec::new();
+        for other in self.others() {
+            if self.store.peek(&format!("{key}/{other}"))?.is_none() {
+                ranks.push(other);
+            }
+        }
+        Ok(ranks)
+    }
+}
+
+fn names(ranks: &[usize]) -> String {
+    let list = ranks.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    format!("rank{} {list}", if ranks.len() == 1 { "" } else { "s" })
+}
