@@ -180,6 +180,7 @@ fn options(c: &Config) -> TrainOptions {
         patience: c.learning.non_finite_patience,
         checkpoint_activations: c.checkpoint_activations,
         irreducible: None,
+        ..TrainOptions::default()
     }
 }
 

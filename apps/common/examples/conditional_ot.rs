@@ -103,7 +103,7 @@ struct Batches {
 
 impl BatchSource for Batches {
     fn batch(&self, step: u64) -> Result<Batch, String> {
-        self.pairing.batch(step, 2, |step| {
+        self.pairing.batch(step, 2, |step, _| {
             let rows = self.order.batch(step, BATCH);
             let x1 = self.data.points.select(Axis(0), &rows).into_iter().collect();
             Rows { x1, classes: rows.iter().map(|&i| self.data.classes[i]).collect(), ..Rows::default() }
@@ -164,6 +164,7 @@ fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]>
         patience: 10,
         checkpoint_activations: false,
         irreducible: None,
+        ..TrainOptions::default()
     };
     let task = FlowMatching::new(&model, config.objective.clone(), vec![2]);
     train(&task, &batches, &mut state, &options, &mut Silent)?;

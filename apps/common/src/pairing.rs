@@ -27,11 +27,12 @@ mod tests {
     use fm_ot::pairs::Pairs;
     use fm_train::batch::Batch;
     use fm_train::pairing::Rows;
+    use fm_train::peers::Shard;
     use ndarray::ArrayView2;
 
     const DIM: usize = 2;
 
-    fn rows(step: u64) -> Rows {
+    fn rows(step: u64, _: Shard) -> Rows {
         let x1 = normal_rows(9, step, Stream::Data, 0, 16, DIM);
         // The class is where the row is, so that it can be checked afterwards.
         let classes = x1.chunks(DIM).map(|x| i64::from(x[0] > 0.0)).collect();
@@ -117,7 +118,10 @@ mod tests {
         for batch in &batches {
             assert!(batch.x1.chunks(DIM).zip(&batch.classes).all(|(x, class)| i64::from(x[0] > 0.0) == *class));
         }
-        let drawn: Vec<Batch> = (0..4).map(rows).map(|Rows { x1, .. }| Batch { x1, ..Batch::default() }).collect();
+        let drawn: Vec<Batch> = (0..4)
+            .map(|step| rows(step, Shard::default()))
+            .map(|Rows { x1, .. }| Batch { x1, ..Batch::default() })
+            .collect();
         assert_ne!(sorted(&batches, |b| &b.x1), sorted(&drawn, |b| &b.x1), "nothing was drawn twice or dropped");
     }
 

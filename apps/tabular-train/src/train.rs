@@ -92,6 +92,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             patience: config.learning.non_finite_patience,
             checkpoint_activations: false,
             irreducible: least.map(|l| l.value),
+            ..TrainOptions::default()
         },
         cadence: Cadence {
             save_every: args.save_every,

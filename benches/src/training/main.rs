@@ -216,6 +216,7 @@ impl Loaded {
             patience: 10,
             checkpoint_activations: false,
             irreducible: None,
+            ..TrainOptions::default()
         };
         let mut log = Log::default();
         let batches = batches(&self.rows, self.batch);

@@ -153,9 +153,9 @@ impl<P: ProbPath> Objective<P> {
         Ok((end(0.0, low)?, end(1.0, high)?))
     }
 
-    /// The path's own noise for a batch of one step, where the path has any; row r is drawn from [`Stream::PathNoise`].
-    pub fn path_noise(&self, seed: u64, step: u64, rows: usize, dim: usize) -> Option<Vec<f32>> {
-        let draw = || crate::rng::normal_rows(seed, step, Stream::PathNoise, 0, rows, dim);
+    /// The path's own noise for rows `first..first + rows` of a step, where the path has any; row r is drawn from [`Stream::PathNoise`].
+    pub fn path_noise(&self, seed: u64, step: u64, first: u64, rows: usize, dim: usize) -> Option<Vec<f32>> {
+        let draw = || crate::rng::normal_rows(seed, step, Stream::PathNoise, first, rows, dim);
         self.path.has_extra_noise().then(draw)
     }
 }

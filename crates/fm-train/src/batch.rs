@@ -25,7 +25,7 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
-/// One training batch on the host: B rows of source and data, already paired.
+/// One training batch on the host, or some rows of it: source and data, already paired.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
     /// Source rows x0, B x dim.
@@ -38,19 +38,29 @@ pub struct Batch {
     pub classes: Vec<i64>,
     /// Standard normal draws for a path with noise of its own, B x dim.
     pub noise: Option<Vec<f32>>,
-    /// The times of the rows, where whoever made the batch has drawn them; the loop does otherwise.
+    /// The times of all rows of the whole batch, where whoever made it has drawn them; the loop does otherwise.
     pub drawn: Option<Drawn>,
     /// What pairing gained: the cost of these pairs over that of the pairs as drawn.
     pub coupling_gain: Option<f64>,
+    /// Where these rows begin in the batch that other processes have other rows of.
+    pub first: usize,
+    /// How many rows that one has; 0 where these are all.
+    pub whole: usize,
 }
 
 impl Batch {
-    /// B, for rows of this shape.
+    /// How many rows of this shape there are here.
     pub fn rows(&self, shape: &[i64]) -> usize {
         self.picks.len().max(self.x1.len() / shape.iter().product::<i64>().max(1) as usize)
     }
 
-    /// Some of its `whole` rows.
+    /// Which rows of the whole batch these are, and how many that one has.
+    pub fn span(&self, shape: &[i64]) -> (Range<usize>, usize) {
+        let rows = self.rows(shape);
+        (self.first..self.first + rows, self.whole.max(rows))
+    }
+
+    /// Some of the `whole` rows that are here.
     pub fn part(&self, rows: Range<usize>, whole: usize) -> Self {
         fn of<T: Clone>(values: &[T], rows: &Range<usize>, whole: usize) -> Vec<T> {
             let each = values.len() / whole.max(1);
@@ -63,7 +73,9 @@ impl Batch {
             classes: of(&self.classes, &rows, whole),
             noise: self.noise.as_deref().map(|noise| of(noise, &rows, whole)),
             drawn: None,
-            coupling_gain: None,
+            coupling_gain: self.coupling_gain,
+            first: self.first + rows.start,
+            whole: self.whole.max(whole),
         }
     }
 }

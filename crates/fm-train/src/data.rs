@@ -18,9 +18,11 @@
 
 use crate::batch::{Batch, BatchSource};
 use crate::pairing::{Pairing, Rows};
+use crate::peers::Shard;
 use fm_core::data::{Dataset, Order, Pick};
 use fm_core::rng::{self, Stream};
 use rand::Rng;
+use std::ops::Range;
 
 /// How batches are made of a data set.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,34 +70,35 @@ impl<'a> Batches<'a> {
         Self { data, order: Order::new(options.seed, data.len()), pairing, options }
     }
 
-    fn rows(&self, step: u64) -> Rows {
+    /// A process's rows of a step's batch.
+    fn rows(&self, step: u64, shard: Shard) -> Rows {
         let o = &self.options;
-        let mirrored = |i| o.mirror && rng::stream(o.seed, step, Stream::Augment, i).random();
-        let picks: Vec<Pick> =
-            (0..).zip(self.order.batch(step, o.rows)).map(|(i, row)| Pick { row, mirrored: mirrored(i) }).collect();
-        let classes = if o.conditional { self.classes(step, &picks) } else { Vec::new() };
+        let mirrored = |i: usize| o.mirror && rng::stream(o.seed, step, Stream::Augment, i as u64).random();
+        let (wanted, order) = (shard.rows(o.rows), self.order.batch(step, o.rows));
+        let picks: Vec<Pick> = wanted.clone().map(|i| Pick { row: order[i], mirrored: mirrored(i) }).collect();
+        let classes = if o.conditional { self.classes(step, wanted, &picks) } else { Vec::new() };
         let mut x1 = Vec::new();
         if !o.resident || self.pairing.looks_at_rows() {
             x1.resize(picks.len() * self.data.dim(), 0.0);
             let rows = x1.chunks_exact_mut(self.data.dim().max(1));
             picks.iter().zip(rows).for_each(|(pick, out)| self.data.write(*pick, out));
         }
-        Rows { x1, classes, picks: if o.resident { picks } else { Vec::new() } }
+        Rows { x1, classes, picks: if o.resident { picks } else { Vec::new() }, whole: o.rows }
     }
 
-    fn classes(&self, step: u64, picks: &[Pick]) -> Vec<i64> {
-        let dropped = |i| {
+    fn classes(&self, step: u64, rows: Range<usize>, picks: &[Pick]) -> Vec<i64> {
+        let dropped = |i: usize| {
             let (null, share) = self.options.dropped?;
-            rng::stream(self.options.seed, step, Stream::LabelDrop, i).random_bool(share).then_some(null)
+            rng::stream(self.options.seed, step, Stream::LabelDrop, i as u64).random_bool(share).then_some(null)
         };
-        let class = |(i, pick): (u64, &Pick)| dropped(i).unwrap_or_else(|| self.data.class(pick.row).unwrap_or(0));
-        (0..).zip(picks).map(class).collect()
+        let class = |(i, pick): (usize, &Pick)| dropped(i).unwrap_or_else(|| self.data.class(pick.row).unwrap_or(0));
+        rows.zip(picks).map(class).collect()
     }
 }
 
 impl BatchSource for Batches<'_> {
     fn batch(&self, step: u64) -> Result<Batch, String> {
-        let mut batch = self.pairing.batch(step, self.data.dim(), |step| self.rows(step))?;
+        let mut batch = self.pairing.batch(step, self.data.dim(), |step, shard| self.rows(step, shard))?;
         if self.options.resident {
             batch.x1 = Vec::new();
         }

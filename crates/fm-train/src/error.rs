@@ -67,6 +67,9 @@ pub enum TrainError {
     /// An objective that cannot be trained.
     #[error(transparent)]
     Objective(#[from] fm_core::Error),
+    /// Another process that trains the same model.
+    #[error(transparent)]
+    Peers(Outside),
     /// What an observer ran into.
     #[error(transparent)]
     Observer(Outside),

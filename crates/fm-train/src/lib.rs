@@ -8,6 +8,7 @@
 //! | [`flat`] | all parameters in one vector, all gradients in another |
 //! | [`optimizer`], [`ema`], [`schedule`] | a handful of kernels over those vectors, and a function of the step |
 //! | [`adaptive`] | times that follow the loss |
+//! | [`peers`] | the processes that train one model together |
 //! | [`task`] | what is minimised: flow matching, or another loss |
 //! | [`train`](mod@train) | the loop, one readable function |
 //! | [`tally`], [`record`] | what is seen of a run, and a line of its log |
@@ -65,6 +66,7 @@ pub mod observe;
 pub mod optimizer;
 pub mod pairing;
 pub mod pairs;
+pub mod peers;
 pub mod record;
 pub mod resident;
 pub mod run_dir;

@@ -7,13 +7,14 @@
 //! use fm_core::{objective::Objective, source::Source};
 //! use fm_train::pairing::{Pairing, Rows};
 //! let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
-//! let data = |_step| Rows { x1: vec![1.0, 2.0, 3.0, 4.0], ..Rows::default() };
+//! let data = |_step, _shard| Rows { x1: vec![1.0, 2.0, 3.0, 4.0], ..Rows::default() };
 //! let batch = pairing.batch(7, 2, data).unwrap();
 //! assert_eq!((batch.x0.len(), &batch.x1[..]), (4, &[1.0, 2.0, 3.0, 4.0][..]));
 //! assert_eq!(batch, pairing.batch(7, 2, data).unwrap());
 //! ```
 
 use crate::batch::Batch;
+use crate::peers::Shard;
 use fm_core::coupling::{Conditions, Coupling, Unpaired};
 use fm_core::data::Pick;
 use fm_core::objective::Objective;
@@ -32,6 +33,8 @@ pub struct Rows {
     pub classes: Vec<i64>,
     /// Which rows these are, where the device holds them.
     pub picks: Vec<Pick>,
+    /// Rows of the batch that these are a process's share of; 0 where they are all.
+    pub whole: usize,
 }
 
 /// Batches that were paired together, or why they could not be.
@@ -48,6 +51,7 @@ pub struct Pairing {
     seed: u64,
     /// Steps that are paired together.
     steps: u64,
+    shard: Shard,
     recent: Mutex<VecDeque<(u64, Group)>>,
 }
 
@@ -66,7 +70,20 @@ impl Pairing {
         seed: u64,
         steps: usize,
     ) -> Self {
-        Self { source, coupling, objective, seed, steps: steps.max(1) as u64, recent: Mutex::default() }
+        Self {
+            source,
+            coupling,
+            objective,
+            seed,
+            steps: steps.max(1) as u64,
+            shard: Shard::default(),
+            recent: Mutex::default(),
+        }
+    }
+
+    /// Those rows of each batch that are a process's. Rows that are coupled are paired as one batch by everyone, in the same result.
+    pub fn shared(self, shard: Shard) -> Self {
+        Self { shard, ..self }
     }
 
     /// Whether a coupling looks at the rows' values.
@@ -74,11 +91,11 @@ impl Pairing {
         self.coupling.is_some()
     }
 
-    /// The batch of one step; `rows` gives the data of any step, in rows of `dim` values.
+    /// The batch of one step; `rows` gives a process's share of the data of any step, in rows of `dim` values.
     ///
     /// # Errors
     /// Rows that cannot be paired.
-    pub fn batch(&self, step: u64, dim: usize, rows: impl Fn(u64) -> Rows) -> Result<Batch, String> {
+    pub fn batch(&self, step: u64, dim: usize, rows: impl Fn(u64, Shard) -> Rows) -> Result<Batch, String> {
         let first = step - step % self.steps;
         let place = (step - first) as usize;
         let mut batch = if self.steps == 1 {
@@ -90,10 +107,14 @@ impl Pairing {
             made.as_ref().map_err(Clone::clone)?[place].clone()
         };
         let rows = batch.x0.len() / dim.max(1);
-        batch.noise = self.objective.path_noise(self.seed, step, rows, dim);
+        if self.looks_at_rows() && !self.shard.is_whole() {
+            batch = batch.part(self.shard.rows(rows), rows);
+        }
+        let (first, rows, whole) = (batch.first, batch.x0.len() / dim.max(1), batch.whole.max(rows));
+        batch.noise = self.objective.path_noise(self.seed, step, first as u64, rows, dim);
         if self.objective.loss_aware_bins == 0 {
             // One that cannot be drawn is told by the loop, with its type.
-            batch.drawn = self.objective.draw(self.seed, step, rows, None).ok();
+            batch.drawn = self.objective.draw(self.seed, step, whole, None).ok();
         }
         Ok(batch)
     }
@@ -112,12 +133,16 @@ impl Pairing {
     }
 
     /// The batches of all steps that are paired with `first`, without the path's noise.
-    fn pair(&self, first: u64, dim: usize, rows: impl Fn(u64) -> Rows) -> Result<Vec<Batch>, String> {
+    fn pair(&self, first: u64, dim: usize, rows: impl Fn(u64, Shard) -> Rows) -> Result<Vec<Batch>, String> {
         let (mut x0, mut all) = (Vec::new(), Rows::default());
+        let shard = if self.looks_at_rows() { Shard::default() } else { self.shard };
+        let mut start = 0;
         for step in first..first + self.steps {
-            let Rows { x1, classes, picks } = rows(step);
+            let Rows { x1, classes, picks, whole } = rows(step, shard);
             let count = picks.len().max(x1.len() / dim.max(1));
-            x0.extend(self.source.sample(self.seed, step, Stream::Noise, 0, count, dim));
+            start = shard.rows(whole).start;
+            x0.extend(self.source.sample(self.seed, step, Stream::Noise, start as u64, count, dim));
+            all.whole = whole;
             all.x1.extend(x1);
             all.classes.extend(classes);
             all.picks.extend(picks);
@@ -134,6 +159,8 @@ impl Pairing {
             noise: None,
             drawn: None,
             coupling_gain: gain,
+            first: start,
+            whole: all.whole,
         };
         Ok((0..self.steps as usize).map(part).collect())
     }

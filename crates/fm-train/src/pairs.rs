@@ -10,6 +10,7 @@
 
 use crate::batch::{Batch, BatchSource};
 use crate::checkpoint::DataMeta;
+use crate::peers::Shard;
 use crate::{TrainError, files, run_dir};
 use fm_core::data::Order;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -286,23 +287,31 @@ pub struct PairBatches<'a> {
     order: Order,
     rows: usize,
     conditional: bool,
+    shard: Shard,
 }
 
 impl<'a> PairBatches<'a> {
     /// Batches of so many rows, in the order of this seed, for a model that is or is not told their classes.
     pub fn new(pairs: &'a PairSet, seed: u64, rows: usize, conditional: bool) -> Self {
-        Self { pairs, order: Order::new(seed, pairs.len()), rows, conditional }
+        Self { pairs, order: Order::new(seed, pairs.len()), rows, conditional, shard: Shard::default() }
+    }
+
+    /// Those rows of each batch that are a process's.
+    pub fn shared(self, shard: Shard) -> Self {
+        Self { shard, ..self }
     }
 }
 
 impl BatchSource for PairBatches<'_> {
     fn batch(&self, step: u64) -> Result<Batch, String> {
         let mut drawn = Pairs::default();
-        for row in self.order.batch(step, self.rows) {
-            self.pairs.read(row, &mut drawn).map_err(|e| e.to_string())?;
+        let (order, wanted) = (self.order.batch(step, self.rows), self.shard.rows(self.rows));
+        for row in &order[wanted.clone()] {
+            self.pairs.read(*row, &mut drawn).map_err(|e| e.to_string())?;
         }
         let classes = if self.conditional { drawn.classes } else { Vec::new() };
-        Ok(Batch { x0: drawn.x0, x1: drawn.x1, classes, ..Batch::default() })
+        let (first, whole) = (wanted.start, self.rows);
+        Ok(Batch { x0: drawn.x0, x1: drawn.x1, classes, first, whole, ..Batch::default() })
     }
 }
 

@@ -24,8 +24,8 @@ pub trait Task {
     /// A batch that the task cannot use.
     fn loss<'a>(&'a self, batch: &Batch, at: &At<'_>, tape: &mut Tape<'a>) -> Result<Losses, TrainError>;
 
-    /// How many rows a batch has.
-    fn rows(&self, batch: &Batch) -> usize;
+    /// Which rows of the whole batch are here.
+    fn rows(&self, batch: &Batch) -> Range<usize>;
 }
 
 /// Where in a run a loss is asked for.
@@ -37,7 +37,7 @@ pub struct At<'s> {
     pub step: u64,
     /// Where the parameters live.
     pub device: Device,
-    /// The rows that are asked for.
+    /// The rows of the whole batch that are asked for.
     pub rows: Range<usize>,
     /// The density of times that follow the loss, if they do.
     pub density: Option<&'s LossAware>,
@@ -55,11 +55,11 @@ pub struct Losses {
 /// Rows by themselves.
 #[derive(Debug)]
 pub struct Rows {
-    /// Their times.
+    /// The times of all rows of the whole batch.
     pub times: Vec<f64>,
     /// Where they lie in the law of times, in [0, 1].
     pub positions: Vec<f64>,
-    /// Their losses, not weighted, (B) on the device.
+    /// The losses of the rows that were asked for, not weighted, on the device.
     pub losses: Tensor,
 }
 
@@ -85,26 +85,29 @@ impl<'m, P> FlowMatching<'m, P> {
 
 impl<P: ProbPath> Task for FlowMatching<'_, P> {
     fn loss<'a>(&'a self, batch: &Batch, at: &At<'_>, tape: &mut Tape<'a>) -> Result<Losses, TrainError> {
-        let whole = self.rows(batch);
+        let (here, whole) = batch.span(&self.shape);
         // Drawn for the whole batch, because its rows may share the times out among them.
         let drawn = match (&batch.drawn, at.density) {
             (Some(drawn), None) => Cow::Borrowed(drawn),
             _ => Cow::Owned(self.objective.draw(at.seed, at.step, whole, at.density)?),
         };
         let part = |values: &[f64]| values.get(at.rows.clone()).unwrap_or_default().to_vec();
-        let drawn =
-            Drawn { times: part(&drawn.times), weights: part(&drawn.weights), positions: part(&drawn.positions) };
+        let asked = Drawn { times: part(&drawn.times), weights: part(&drawn.weights), positions: Vec::new() };
         let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_taped(tape, x, t, classes);
-        let losses = match at.rows.len() == whole {
-            true => self.losses(batch, &drawn, at.device, predict)?,
-            false => self.losses(&batch.part(at.rows.clone(), whole), &drawn, at.device, predict)?,
+        let losses = match at.rows.len() == here.len() {
+            true => self.losses(batch, &asked, at.device, predict)?,
+            false => {
+                let rows = at.rows.start - here.start..at.rows.end - here.start;
+                self.losses(&batch.part(rows, here.len()), &asked, at.device, predict)?
+            }
         };
-        let loss = weighted_mean(&losses, &drawn.weights) * (at.rows.len() as f64 / whole as f64);
-        Ok(Losses { loss, rows: Some(Rows { times: drawn.times, positions: drawn.positions, losses }) })
+        let loss = weighted_mean(&losses, &asked.weights) * (at.rows.len() as f64 / whole as f64);
+        let Drawn { times, positions, .. } = drawn.into_owned();
+        Ok(Losses { loss, rows: Some(Rows { times, positions, losses }) })
     }
 
-    fn rows(&self, batch: &Batch) -> usize {
-        batch.rows(&self.shape)
+    fn rows(&self, batch: &Batch) -> Range<usize> {
+        batch.span(&self.shape).0
     }
 }
 

@@ -1,7 +1,7 @@
 //! The training loop.
 //!
-//! A step takes a batch's loss from its [`Task`], back-propagates it, clips the gradient by its global norm, and updates the weights and their
-//! averages. A step whose loss or gradient is not finite changes nothing but the averages' age, and is counted. Nothing is read back from the
+//! A step takes a batch's loss from its [`Task`], back-propagates it, adds the gradient up over all [`peers`](crate::peers), clips it by its
+//! global norm, and updates the weights and their averages. A step whose loss or gradient is not finite changes nothing but the averages' age, and is counted. Nothing is read back from the
 //! device but on logging steps (and where loss-aware times move).
 
 use crate::TrainError;
@@ -11,12 +11,16 @@ use crate::ema::{Ema, EmaConfig};
 use crate::flat::FlatParams;
 use crate::observe::{Flow, Observer};
 use crate::optimizer::Optimizer;
+use crate::peers::{Alone, Peers};
 use crate::record::Record;
-use crate::schedule::Schedule;
+use crate::schedule::{Decay, Schedule};
 use crate::tally::Tally;
-use crate::task::{At, Task};
+use crate::task::{At, Losses, Rows, Task};
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::tape::Tape;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tch::{Kind, Tensor};
 
 /// Everything that changes while training, and therefore everything that a checkpoint holds.
@@ -59,6 +63,31 @@ pub struct TrainOptions {
     pub checkpoint_activations: bool,
     /// The loss that no network can avoid, where it is known; the log then shows the excess over it.
     pub irreducible: Option<f64>,
+    /// The processes that train the same model.
+    pub peers: Rc<dyn Peers>,
+    /// Raised, in any process, when the run is to stop after a step.
+    pub interrupted: Arc<AtomicBool>,
+}
+
+impl Default for TrainOptions {
+    /// 1000 steps at a constant rate of 1e-3, by one process.
+    fn default() -> Self {
+        let (steps, lr) = (1000, 1e-3);
+        Self {
+            steps,
+            workers: 1,
+            log_every: 100,
+            clip: 1.0,
+            schedule: Schedule { lr, warmup_steps: 0, decay: Decay::Constant, total_steps: steps },
+            seed: 0,
+            micro_batch: 0,
+            patience: 10,
+            checkpoint_activations: false,
+            irreducible: None,
+            peers: Rc::new(Alone),
+            interrupted: Arc::default(),
+        }
+    }
 }
 
 impl TrainState {
@@ -95,11 +124,11 @@ impl TrainState {
     }
 }
 
-/// Trains from `state.step` to `options.steps`, or until an observer stops it.
+/// Trains from `state.step` to `options.steps`, or until an observer or an interruption stops it.
 ///
 /// # Errors
 /// A batch that cannot be made, a time that the objective cannot use, too many steps in a row without a finite loss (noticed on logging
-/// steps), and what the observer returns.
+/// steps), a process that is lost, and what the observer returns.
 pub fn train(
     task: &dyn Task,
     source: &dyn BatchSource,
@@ -114,7 +143,7 @@ pub fn train(
             let logging = (state.step + 1).is_multiple_of(options.log_every) || state.step + 1 == options.steps;
             let done = step(task, &batch, state, options, logging)?;
             let record = logging.then(|| state.take_record(&done, options)).transpose()?;
-            if observer.after_step(state, record.as_ref())? == Flow::Stop {
+            if observer.after_step(state, record.as_ref())? == Flow::Stop || done.interrupted {
                 break;
             }
         }
@@ -129,6 +158,8 @@ struct Done {
     norm: Tensor,
     /// The weights before the update, on logging steps.
     before: Option<Tensor>,
+    /// Whether some process was asked to stop.
+    interrupted: bool,
 }
 
 /// Forward, backward, update; nothing is read back.
@@ -139,7 +170,13 @@ fn step(
     options: &TrainOptions,
     logging: bool,
 ) -> Result<Done, TrainError> {
-    let (loss, mut gradient) = gradient(task, batch, state, options)?;
+    let mut found = gradient(task, batch, state, options)?;
+    let interrupted = found.add_up(task.rows(batch).start, options)?;
+    let Found { loss, mut gradient, rows } = found;
+    if let Some(Rows { times, positions, losses }) = &rows {
+        state.tally.rows(times, losses);
+        state.adaptive.iter_mut().for_each(|a| a.see(positions, losses));
+    }
     let norm = gradient.norm();
     let allowed = state.tally.step(&loss, &norm, batch.coupling_gain);
     clip(&mut gradient, &norm, options.clip);
@@ -154,45 +191,78 @@ fn step(
     {
         adaptive.adopt();
     }
-    Ok(Done { lr, norm, before })
+    Ok(Done { lr, norm, before, interrupted })
 }
 
-/// The loss of a batch and the gradient of all parameters, in one go or added up over parts of the batch.
+/// What a batch gives, or the rows of it that are here.
+struct Found {
+    /// Their share of the mean loss, f64.
+    loss: Tensor,
+    gradient: Tensor,
+    /// Times of the whole batch, losses of the rows that are here.
+    rows: Option<Rows>,
+}
+
+impl Found {
+    /// Makes it that of all processes; `first` is this one's first row. Returns whether some process was asked to stop.
+    fn add_up(&mut self, first: usize, options: &TrainOptions) -> Result<bool, TrainError> {
+        let raised = options.interrupted.load(Ordering::SeqCst);
+        if options.peers.shard().is_whole() {
+            return Ok(raised);
+        }
+        // The loss, and that of each row at its place.
+        let whole = self.rows.as_ref().map_or(0, |rows| rows.times.len());
+        let shared = Tensor::zeros([1 + whole as i64], (Kind::Double, self.loss.device()));
+        let _ = shared.get(0).copy_(&self.loss);
+        if let Some(rows) = &self.rows {
+            shared.narrow(0, 1 + first as i64, rows.losses.numel() as i64).copy_(&rows.losses.detach());
+        }
+        // On the host, where reading it waits for no device.
+        let mut exact = [shared, Tensor::from(f64::from(raised))];
+        options.peers.add_up(&mut self.gradient, &mut exact).map_err(TrainError::Peers)?;
+        self.loss = exact[0].get(0);
+        if let Some(rows) = &mut self.rows {
+            rows.losses = exact[0].narrow(0, 1, whole as i64);
+        }
+        Ok(exact[1].double_value(&[]) > 0.0)
+    }
+}
+
+/// The loss of the rows of a batch that are here, and the gradient of all parameters, in one go or added up over parts of the batch.
 fn gradient(
     task: &dyn Task,
     batch: &Batch,
     state: &mut TrainState,
     options: &TrainOptions,
-) -> Result<(Tensor, Tensor), TrainError> {
-    let seed = torch_seed(options.seed, state.step, Stream::Torch);
-    tch::manual_seed(seed);
-    let rows = task.rows(batch);
-    let size = if options.micro_batch == 0 { rows } else { options.micro_batch }.max(1);
-    let mut sum: Option<(Tensor, Tensor)> = None;
-    for first in (0..rows.max(1)).step_by(size) {
-        let mut tape = if options.checkpoint_activations {
-            Tape::on(seed.wrapping_add((first as i64) << 20))
-        } else {
-            Tape::off()
-        };
+) -> Result<Found, TrainError> {
+    let here = task.rows(batch);
+    // Processes draw other masks than each other: their rows are others.
+    let seed = |first: usize| torch_seed(options.seed, state.step, Stream::Torch).wrapping_add((first as i64) << 20);
+    tch::manual_seed(seed(here.start));
+    let size = if options.micro_batch == 0 { here.len() } else { options.micro_batch }.max(1);
+    let (mut sum, mut losses): (Option<Found>, Vec<Tensor>) = (None, Vec::new());
+    for first in here.clone().step_by(size) {
+        let mut tape = if options.checkpoint_activations { Tape::on(seed(first)) } else { Tape::off() };
         let density = state.adaptive.as_ref().map(|a| &a.law);
-        let part = first..rows.min(first + size);
+        let part = first..here.end.min(first + size);
         let at = At { seed: options.seed, step: state.step, device: state.params.device(), rows: part, density };
-        let found = task.loss(batch, &at, &mut tape)?;
-        let gradient = state.params.backward(&found.loss, tape);
-        if let Some(rows) = &found.rows {
-            state.tally.rows(&rows.times, &rows.losses);
-            state.adaptive.iter_mut().for_each(|a| a.see(&rows.positions, &rows.losses));
-        }
-        let loss = found.loss.detach().to_kind(Kind::Double);
+        let Losses { loss, rows } = task.loss(batch, &at, &mut tape)?;
+        let gradient = state.params.backward(&loss, tape);
+        let loss = loss.detach().to_kind(Kind::Double);
+        losses.extend(rows.as_ref().map(|rows| rows.losses.detach()));
         sum = Some(match sum {
-            None if size >= rows => (loss, gradient),
+            None if size >= here.len() => Found { loss, gradient, rows },
             // A copy, because the next part's gradient arrives in the same memory.
-            None => (loss, gradient.copy()),
-            Some((total, summed)) => (total + loss, summed + gradient),
+            None => Found { loss, gradient: gradient.copy(), rows },
+            Some(sum) => Found { loss: sum.loss + loss, gradient: sum.gradient + gradient, rows: sum.rows },
         });
     }
-    sum.ok_or_else(|| TrainError::Batch { step: state.step, problem: "it has no rows; check the data".into() })
+    let mut found =
+        sum.ok_or_else(|| TrainError::Batch { step: state.step, problem: "it has no rows; check the data".into() })?;
+    if let Some(rows) = found.rows.as_mut().filter(|_| losses.len() > 1) {
+        rows.losses = Tensor::cat(&losses, 0);
+    }
+    Ok(found)
 }
 
 /// Scales a gradient by min(1, most / (norm + 1e-6)), as PyTorch's clip_grad_norm_, without reading the norm back. One that is not finite

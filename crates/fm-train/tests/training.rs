@@ -81,6 +81,7 @@ fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptio
         patience: 10,
         checkpoint_activations: false,
         irreducible: None,
+        ..TrainOptions::default()
     };
     (model, state, options)
 }

@@ -28,6 +28,7 @@ use fm_train::task::{At, Losses, Task};
 use fm_train::train::{TrainOptions, TrainState};
 use rand::Rng;
 use report::{report, side_by_side};
+use std::ops::Range;
 use std::process::ExitCode;
 use tch::nn;
 
@@ -39,12 +40,12 @@ struct Autoencoding<'m> {
 impl Task for Autoencoding<'_> {
     /// Of all rows at once, because the codebook moves by what it sees of a batch.
     fn loss<'a>(&'a self, batch: &Batch, at: &At<'_>, _: &mut Tape<'a>) -> Result<Losses, TrainError> {
-        let shape = [&[self.rows(batch) as i64], self.model.config().image_shape().as_slice()].concat();
+        let shape = [&[self.rows(batch).len() as i64], self.model.config().image_shape().as_slice()].concat();
         Ok(Losses { loss: self.model.loss(&upload(&batch.x1, &shape, at.device), true), rows: None })
     }
 
-    fn rows(&self, batch: &Batch) -> usize {
-        batch.rows(&self.model.config().image_shape())
+    fn rows(&self, batch: &Batch) -> Range<usize> {
+        batch.span(&self.model.config().image_shape()).0
     }
 }
 
@@ -144,6 +145,7 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
             patience: 10,
             checkpoint_activations: false,
             irreducible: None,
+            ..TrainOptions::default()
         },
         cadence: Cadence { save_every: config.save_every, keep: 3, sample_every: config.sample_every },
         batch_size: config.batch_size,

@@ -1,0 +1,74 @@
+//! The processes that train one model together, each on its rows of every batch.
+//!
+//! A batch is a function of its step, so each process can make its own rows of it; losses are shares of the whole batch's mean. What is added
+//! up over all processes, once a step, is the gradient, the rows' losses, and whether somebody has been asked to stop. From there on everyone
+//! computes the same: norm, clipping, update, averages, log. So N processes do what one does, up to the order of sums (and dropout masks, which
+//! libtorch draws), any of them could write the checkpoint, and a run may go on with another number of them.
+//!
+//! ```
+//! use fm_train::peers::Shard;
+//! let rows: Vec<_> = (0..3).map(|rank| Shard { rank, count: 3 }.rows(8)).collect();
+//! assert_eq!(rows, [0..3, 3..6, 6..8]);
+//! assert_eq!(Shard::default().rows(8), 0..8);
+//! ```
+
+use crate::error::Outside;
+use std::fmt::Debug;
+use std::ops::Range;
+use tch::Tensor;
+
+/// The others, as seen from one of them.
+pub trait Peers: Debug {
+    /// Which process this is, and of how many.
+    fn shard(&self) -> Shard;
+
+    /// Adds tensors up over all processes, in place. All have to call it alike; the gradient may travel in less precision than the others.
+    ///
+    /// # Errors
+    /// Which process is lost, and why.
+    fn add_up(&self, gradient: &mut Tensor, exact: &mut [Tensor]) -> Result<(), Outside>;
+}
+
+/// A process by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Alone;
+
+impl Peers for Alone {
+    fn shard(&self) -> Shard {
+        Shard::default()
+    }
+
+    fn add_up(&self, _: &mut Tensor, _: &mut [Tensor]) -> Result<(), Outside> {
+        Ok(())
+    }
+}
+
+/// One of several equal parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// Which.
+    pub rank: usize,
+    /// Of how many.
+    pub count: usize,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self { rank: 0, count: 1 }
+    }
+}
+
+impl Shard {
+    /// Its share of `whole` rows; shares differ by one row at most, and the first are the larger ones.
+    pub fn rows(self, whole: usize) -> Range<usize> {
+        let count = self.count.max(1);
+        let (each, more) = (whole / count, whole % count);
+        let start = |rank: usize| rank * each + rank.min(more);
+        start(self.rank)..start(self.rank + 1)
+    }
+
+    /// Whether this is all there is.
+    pub fn is_whole(self) -> bool {
+        self.count <= 1
+    }
+}
