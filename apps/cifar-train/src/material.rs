@@ -10,6 +10,7 @@ use fm_data::ImageSet;
 use fm_train::batch::BatchSource;
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::pairs::{PairBatches, PairSet};
+use fm_train::peers::Shard;
 use fm_train::resident::Resident;
 use ndarray::Array2;
 use std::path::{Path, PathBuf};
@@ -85,18 +86,19 @@ impl Material {
         Some(Resident::new(&set.pixels, set.shape, set.levels, device))
     }
 
-    /// The batches of a run.
+    /// The batches of a run, or a process's share of each.
     pub(crate) fn batches(
         &self,
         config: &Config,
         source: Source,
         resident: bool,
+        shard: Shard,
     ) -> anyhow::Result<Box<dyn BatchSource + '_>> {
         let conditional = config.model.classes() > 0;
         if let Some(pairs) = &self.pairs {
-            return Ok(Box::new(PairBatches::new(pairs, config.seed, config.batch_size, conditional)));
+            return Ok(Box::new(PairBatches::new(pairs, config.seed, config.batch_size, conditional).shared(shard)));
         }
-        let pairing = config.flow.pairing(source, config.seed, conditional)?;
+        let pairing = config.flow.pairing(source, config.seed, conditional)?.shared(shard);
         let options = BatchOptions {
             seed: config.seed,
             rows: config.batch_size,
@@ -128,7 +130,7 @@ mod tests {
         let material = Material::open(&mut config, None, Device::Cpu).unwrap();
         config.model.fit_to_images(material.shape, 10, true);
         let resident = config.data_on_device == Keep::Always;
-        material.batches(&config, Source::default(), resident).unwrap().batch(step).unwrap()
+        material.batches(&config, Source::default(), resident, Shard::default()).unwrap().batch(step).unwrap()
     }
 
     #[test]

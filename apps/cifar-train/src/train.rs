@@ -9,6 +9,7 @@ use crate::model::{open, weights_of};
 use crate::reflow::{self, compare};
 use crate::{data, plan};
 use anyhow::{Context, bail};
+use fm_app::group::Group;
 use fm_app::job::Job;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::sources::irreducible;
@@ -22,16 +23,41 @@ use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 use tch::{Device, nn};
+
+/// What is to be trained, and where.
+#[derive(Debug, Serialize, Deserialize)]
+struct Plan {
+    out: PathBuf,
+    resume: bool,
+    config: Config,
+}
 
 /// Trains; `distilled` is the number of Euler steps that `distill` asks for.
 pub(crate) fn run(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<ExitCode> {
-    let (mut config, out) = configure(args, distilled)?;
+    let mut on_pairs = None;
+    let code = Group::run(&args.group, |group| {
+        let plan = group.agree(|| configure(args, distilled, group.restarted()))?;
+        on_pairs = (group.is_first() && !args.dry_run && !plan.config.pairs.is_empty())
+            .then(|| (plan.out.clone(), plan.config.device.clone()));
+        train(group, plan, args)
+    })?;
+    if let Some((out, device)) = on_pairs.filter(|_| code == ExitCode::SUCCESS) {
+        measure(&out, &device)?;
+    }
+    Ok(code)
+}
+
+fn train(group: &Rc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    let Plan { mut config, out, resume } = plan;
     config.validate()?;
     let device = fm_app::device::select(&config.device)?;
-    let material = Material::open(&mut config, args.resume.then_some(&out), device)?;
+    group.use_device(device)?;
+    let material = Material::open(&mut config, resume.then_some(&out), device)?;
     let set = &material.set;
     if let Some(epochs) = args.epochs {
         config.steps = (epochs * material.len() as u64).div_ceil(config.batch_size as u64);
@@ -50,30 +76,37 @@ pub(crate) fn run(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
-    if !args.resume && !config.init.is_empty() {
+    if group.is_first() && !resume && !config.init.is_empty() {
         initialise(&store, &config)?;
     }
-    println!("{}", plan::describe(&config, &material, fm_models::parameter_count(&store), device, &out));
+    let processes = group.describe(config.batch_size)?;
+    if group.is_first() {
+        println!("{}", plan::describe(&config, &material, fm_models::parameter_count(&store), device, &out));
+        processes.iter().for_each(|line| println!("{line}"));
+    }
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
     let resident = material.resident(config.data_on_device, device);
-    let batches = material.batches(&config, source.clone(), resident.is_some())?;
-    let least = irreducible(&config.flow, &source, || material.rows(), config.conditional, config.seed)?;
-    if let Some(least) = least {
-        println!(
-            "least     loss {:.5} +- {:.5}: what the field that knows every image would have",
-            least.value, least.standard_error
-        );
-    }
+    let batches = material.batches(&config, source.clone(), resident.is_some(), group.shard())?;
+    let least = group.agree(|| {
+        let least = irreducible(&config.flow, &source, || material.rows(), config.conditional, config.seed)?;
+        if let Some(least) = &least {
+            println!(
+                "least     loss {:.5} +- {:.5}: what the field that knows every image would have",
+                least.value, least.standard_error
+            );
+        }
+        Ok(least.map(|least| least.value))
+    })?;
     let row_shape: Vec<i64> = material.shape.iter().map(|n| *n as i64).collect();
     let state = config.learning.state(&store, &config.model, config.precision, objective.loss_aware_bins);
     let job = Job {
-        resume: args.resume,
+        resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
         info: info(&config, set, &row_shape)?,
         files: material.files()?,
-        options: TrainOptions { irreducible: least.map(|l| l.value), ..options(&config) },
+        options: TrainOptions { irreducible: least, peers: group.peers(config.learning.reduce_in), ..options(&config) },
         cadence: Cadence {
             save_every: config.save_every,
             keep: config.keep_checkpoints,
@@ -86,15 +119,13 @@ pub(crate) fn run(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<
     let preview =
         Preview { config: &config, material: &material, model: model.as_ref(), source: &source, device, out: &out };
     let task = FlowMatching { resident, ..FlowMatching::new(model.as_ref(), objective, row_shape) };
-    let code = job.run(&task, batches.as_ref(), state, Box::new(|state| preview.draw(state)))?;
-    if code == ExitCode::SUCCESS && !config.pairs.is_empty() {
-        measure(&out, &config.device)?;
-    }
-    Ok(code)
+    job.run(group, &task, batches.as_ref(), state, Box::new(|state| preview.draw(state)))
 }
 
-fn configure(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<(Config, PathBuf)> {
-    if !args.resume {
+/// What the flags ask for. A program that was started anew goes on with what it has left behind.
+fn configure(args: &TrainArgs, distilled: Option<usize>, restarted: bool) -> anyhow::Result<Plan> {
+    let left = args.out.as_ref().filter(|out| restarted && latest_checkpoint(out).is_ok());
+    if !args.resume && left.is_none() {
         let mut config = Config::resolve(args)?;
         let mut place = config.preset.clone();
         if !config.pairs.is_empty() {
@@ -104,13 +135,14 @@ fn configure(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<(Conf
             reflow::distil(&mut config, steps)?;
             place = format!("{}-distilled", config.preset);
         }
-        return Ok((config, args.out.clone().unwrap_or_else(|| Path::new("runs").join(place))));
+        let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(place));
+        return Ok(Plan { out, resume: false, config });
     }
     let Some(out) = args.out.clone() else { bail!("--resume needs the run to go on with: --out DIR") };
     let (path, meta, _) = latest_checkpoint(&out).context("there is nothing to resume")?;
     let saved = serde_json::from_value(meta.config)
         .with_context(|| format!("{} was not written by cifar-train", path.display()))?;
-    Ok((Config::resume(saved, args)?, out))
+    Ok(Plan { config: Config::resume(saved, args)?, out, resume: true })
 }
 
 /// Puts the weights that a run starts from into its network.

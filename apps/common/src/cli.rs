@@ -37,7 +37,7 @@ fn thrown(text: &str) -> String {
     }
 }
 
-fn one_line(error: &anyhow::Error) -> String {
+pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let chain: Vec<String> = error.chain().map(|e| e.to_string()).collect();
     // A cause that its parent already quotes is not said twice.
     let mut said: Vec<&str> = Vec::new();

@@ -1,20 +1,23 @@
 //! Devices. A binary linked against the CPU libtorch sees the GPU once `libtorch_cuda.so` is loaded, so one binary serves both.
 
 use anyhow::{Context, bail};
+use fm_dist::place::Place;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use std::error::Error;
 use std::path::PathBuf;
 use tch::{Cuda, Device};
 
-/// Turns `auto`, `cpu`, `cuda` or `cuda:N` into a device. Must run before the first tensor.
+/// Turns `auto`, `cpu`, `cuda` or `cuda:N` into a device. Of several processes on a machine, each takes a GPU of its own where no N is given.
+/// Must run before the first tensor.
 ///
 /// # Errors
 /// An unknown name, or CUDA asked for where there is none; the message says why.
 pub fn select(name: &str) -> anyhow::Result<Device> {
+    let own = Place::from_env()?.map_or(0, |place| place.local_rank);
     let index = match name {
         "cpu" => return Ok(Device::Cpu),
-        "auto" => return Ok(if load_cuda().is_ok() && Cuda::is_available() { Device::Cuda(0) } else { Device::Cpu }),
-        "cuda" => 0,
+        "auto" if load_cuda().is_err() || !Cuda::is_available() => return Ok(Device::Cpu),
+        "auto" | "cuda" => own,
         other => match other.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()) {
             Some(index) => index,
             None => bail!("no device is called '{other}'; choose auto, cpu, cuda or cuda:N"),

@@ -4,6 +4,7 @@
 
 use crate::cli::interrupt_flag;
 use crate::device::peak_memory;
+use crate::group::Group;
 use crate::learning::LearningConfig;
 use crate::pictures::Curves;
 use crate::watch::{Cadence, Draw, Watch};
@@ -44,20 +45,60 @@ pub struct Job {
 }
 
 impl Job {
-    /// Trains to the end or until interrupted; `draw` makes a picture of the current model.
+    /// Trains to the end or until interrupted; `draw` makes a picture of the current model. Of several processes only the first writes.
     ///
     /// # Errors
     /// Everything that a run can meet, with its remedy.
     pub fn run(
         &self,
+        group: &Group,
         task: &dyn Task,
         source: &dyn BatchSource,
         mut state: TrainState,
         draw: Draw<'_>,
     ) -> anyhow::Result<ExitCode> {
+        let run = group.is_first().then(|| self.open(&mut state)).transpose()?;
+        group.share(&mut state, &self.info)?;
+        let interrupted = interrupt_flag()?;
+        let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
+        let options = TrainOptions { interrupted: interrupted.clone(), ..self.options.clone() };
+        let mut observers: Vec<Box<dyn Observer + '_>> = Vec::new();
+        observers
+            .extend(self.learning.observers(&self.out, &self.info, run.is_some()).into_iter().map(|o| o as Box<_>));
+        if let Some(run) = &run {
+            let (span, flag) = ((first, steps), interrupted.clone());
+            let watch = Watch::new(run, self.info.clone(), self.cadence, span, self.batch_size, flag, draw)?;
+            // Last, so that it knows when another has had enough, and saves.
+            observers.push(Box::new(watch));
+        }
+        let log = group.agree(|| Ok(read_log(&self.out)))?;
+        records(&log).iter().for_each(|record| observers.replay(record));
+        train(task, source, &mut state, &options, &mut observers).with_context(|| self.last_good())?;
+        drop(observers);
+
+        let stopped = interrupted.load(Ordering::SeqCst) && state.step < steps;
+        if let Some(run) = &run {
+            report(run, &self.out, state.step - first, started.elapsed().as_secs_f64())?;
+            let LearningConfig { monitor, early_stopping, .. } = &self.learning;
+            match state.step < steps {
+                true if stopped => {
+                    println!("stopped   at step {}; go on with --resume --out {}", state.step, self.out.display());
+                }
+                true => println!(
+                    "stopped   at step {}: {monitor} has not fallen for {early_stopping} lines of the log",
+                    state.step
+                ),
+                false => {}
+            }
+        }
+        Ok(if stopped { ExitCode::from(130) } else { ExitCode::SUCCESS })
+    }
+
+    /// The run directory, with the state that it holds where the run is resumed.
+    fn open(&self, state: &mut TrainState) -> anyhow::Result<RunDir> {
         let run = RunDir::open(&self.out)?;
         if self.resume {
-            self.restore(&mut state)?;
+            self.restore(state)?;
         } else if latest_checkpoint(&self.out).is_ok() {
             bail!("{} already holds a run; pass --resume to go on with it, or another --out", self.out.display());
         }
@@ -66,32 +107,7 @@ impl Job {
         }
         fm_train::files::write(&run.join("config.toml"), self.config_toml.as_bytes())?;
         self.files.iter().try_for_each(|(name, bytes)| fm_train::files::write(&run.join(name), bytes))?;
-
-        let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
-        let interrupted = interrupt_flag()?;
-        let span = (first, steps);
-        let watch =
-            Watch::new(&run, self.info.clone(), self.cadence, span, self.batch_size, interrupted.clone(), draw)?;
-        let mut observers: Vec<Box<dyn Observer + '_>> = self.learning.observers(&self.out, &self.info);
-        // Last, so that it knows when another has had enough, and saves.
-        observers.push(Box::new(watch));
-        records(&run.join("metrics.jsonl")).iter().for_each(|record| observers.replay(record));
-        train(task, source, &mut state, &self.options, &mut observers).with_context(|| self.last_good())?;
-        drop(observers);
-
-        report(&run, &self.out, state.step - first, started.elapsed().as_secs_f64())?;
-        if interrupted.load(Ordering::SeqCst) && state.step < steps {
-            println!("stopped   at step {}; go on with --resume --out {}", state.step, self.out.display());
-            return Ok(ExitCode::from(130));
-        }
-        if state.step < steps {
-            let LearningConfig { monitor, early_stopping, .. } = &self.learning;
-            println!(
-                "stopped   at step {}: {monitor} has not fallen for {early_stopping} lines of the log",
-                state.step
-            );
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok(run)
     }
 
     /// Where a run that failed can be taken up again.
@@ -121,15 +137,19 @@ impl Job {
     }
 }
 
-/// The lines of the log so far.
-pub(crate) fn records(log: &Path) -> Vec<Record> {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+/// The log of a run so far.
+pub(crate) fn read_log(out: &Path) -> String {
+    std::fs::read_to_string(out.join("metrics.jsonl")).unwrap_or_default()
+}
+
+/// Its lines.
+pub(crate) fn records(log: &str) -> Vec<Record> {
+    log.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
 }
 
 /// The last lines of a run, and its loss curve.
 fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64) -> anyhow::Result<()> {
-    let records = records(&run.join("metrics.jsonl"));
+    let records = records(&read_log(out));
     if let Some(last) = records.last() {
         let points: Vec<(f64, f64)> = records.iter().map(|r| (r.step as f64, r.loss)).collect();
         Curves::one("training loss", ("step", "loss"), points).save(&run.join("loss.png"))?;

@@ -1,6 +1,7 @@
 //! How a network is trained, whatever is learned: optimizer, learning rate, averages, and when to stop; as flags and as configuration.
 
 use crate::flow::{help, set};
+use crate::group::ReduceIn;
 use anyhow::{anyhow, ensure};
 use clap::Args;
 use fm_core::tensor::Role;
@@ -43,6 +44,9 @@ pub struct LearningConfig {
     pub early_stopping: u64,
     /// Keep the checkpoint with the lowest value, in `best/`.
     pub keep_best: bool,
+    /// The precision in which processes add up their gradients.
+    #[serde(default)]
+    pub reduce_in: ReduceIn,
     /// The optimizer.
     pub optimizer: OptimizerConfig,
 }
@@ -61,6 +65,7 @@ impl Default for LearningConfig {
             monitor: "loss".into(),
             early_stopping: 0,
             keep_best: false,
+            reduce_in: ReduceIn::default(),
             optimizer: OptimizerConfig::default(),
         }
     }
@@ -123,6 +128,8 @@ pub struct LearningArgs {
     /// Keep the checkpoint with the lowest value too, in best/.
     #[arg(long, value_name = "BOOL")]
     keep_best: Option<bool>,
+    #[arg(long, value_name = "KIND", help = help::<ReduceIn>("What gradients are added up in between processes"))]
+    reduce_in: Option<ReduceIn>,
 }
 
 impl LearningArgs {
@@ -142,6 +149,7 @@ impl LearningArgs {
         set(&mut config.monitor, &self.monitor);
         set(&mut config.early_stopping, &self.early_stopping);
         set(&mut config.keep_best, &self.keep_best);
+        set(&mut config.reduce_in, &self.reduce_in);
     }
 }
 
@@ -189,10 +197,10 @@ impl LearningConfig {
         TrainState::new(params, optimizer, &ema, loss_aware_bins)
     }
 
-    /// What looks on besides the apps' own observer.
-    pub fn observers(&self, out: &Path, info: &RunInfo) -> Vec<Box<dyn Observer>> {
+    /// What looks on besides the apps' own observer; only the process that writes keeps checkpoints.
+    pub fn observers(&self, out: &Path, info: &RunInfo, writes: bool) -> Vec<Box<dyn Observer>> {
         let mut observers: Vec<Box<dyn Observer>> = Vec::new();
-        if self.keep_best {
+        if self.keep_best && writes {
             observers.push(Box::new(KeepBest::new(out.join("best"), info.clone(), &self.monitor)));
         }
         if self.early_stopping > 0 {

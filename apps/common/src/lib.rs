@@ -13,6 +13,7 @@
 //! | [`weights`] | networks out of files of weights, ours or anybody's |
 //! | [`likelihood`] | log-densities of data under a network |
 //! | [`sampler`] | from the source to the data by one of them |
+//! | [`group`] | a program run by several processes |
 //! | [`job`] | a training run from its directory to its last line of output |
 //! | [`watch`] | progress, metrics, checkpoints and pictures of a run that trains |
 //! | [`pictures`] | image grids, animations and curves |
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod couplings;
 pub mod device;
 pub mod flow;
+pub mod group;
 pub mod job;
 pub mod learning;
 pub mod likelihood;

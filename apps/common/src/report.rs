@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
-use crate::job::records;
+use crate::job::{read_log, records};
 use crate::pictures::{Curves, svg};
 use crate::watch::Timing;
 use anyhow::{Context, ensure};
@@ -67,7 +67,7 @@ struct Seen {
 
 impl Seen {
     fn read(run: &Path) -> anyhow::Result<Self> {
-        let records = records(&run.join("metrics.jsonl"));
+        let records = records(&read_log(run));
         ensure!(
             !records.is_empty(),
             "{} holds no run with a line in metrics.jsonl; give the directory that --out named",

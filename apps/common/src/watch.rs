@@ -170,7 +170,7 @@ impl Observer for Watch<'_> {
         if due(self.cadence.sample_every) {
             self.picture(state)?;
         }
-        Ok(if self.interrupted.load(Ordering::SeqCst) { Flow::Stop } else { Flow::Continue })
+        Ok(Flow::Continue)
     }
 
     fn at_end(&mut self, state: &mut TrainState) -> Result<(), TrainError> {

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use fm_app::couplings::CouplingKind;
 use fm_app::flow::{FlowArgs, help};
+use fm_app::group::GroupArgs;
 use fm_app::learning::LearningArgs;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::models::TableModel;
@@ -88,6 +89,8 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "STEPS")]
     pub(crate) log_every: Option<u64>,
     // Last, because their headings cover all that follows.
+    #[command(flatten)]
+    pub(crate) group: GroupArgs,
     #[command(flatten)]
     pub(crate) learning: LearningArgs,
     #[command(flatten)]

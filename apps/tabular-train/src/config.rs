@@ -46,8 +46,8 @@ impl Default for Config {
 
 impl Config {
     /// Defaults, then file, then flags; on --resume the run's own configuration, with more steps if asked.
-    pub(crate) fn resolve(args: &TrainArgs) -> anyhow::Result<Self> {
-        if !args.resume {
+    pub(crate) fn resolve(args: &TrainArgs, resume: bool) -> anyhow::Result<Self> {
+        if !resume {
             let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
             let mut config = settings::lay_over(&Self::default(), file)?;
             config.apply(args);

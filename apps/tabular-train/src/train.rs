@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::sample::{Drawer, pairs};
 use crate::table::{Columns, open_source, read};
 use anyhow::Context;
+use fm_app::group::Group;
 use fm_app::job::Job;
 use fm_app::pictures::scatter;
 use fm_app::sampler::Sampler;
@@ -16,10 +17,12 @@ use fm_core::source::deviation;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::flat::Precision;
+use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState};
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
+use std::rc::Rc;
 use tch::nn;
 
 /// What a checkpoint of this app remembers.
@@ -30,9 +33,18 @@ pub(crate) struct Saved {
 }
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let mut config = Config::resolve(args)?;
+    Group::run(&args.group, |group| {
+        // A program that was started anew goes on with what it has left behind.
+        let resume = args.resume || group.restarted() && latest_checkpoint(&args.out).is_ok();
+        let (config, resume) = group.agree(|| Ok((Config::resolve(args, resume)?, resume)))?;
+        train(group, config, resume, args)
+    })
+}
+
+fn train(group: &Rc<Group>, mut config: Config, resume: bool, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     config.validate()?;
     let device = fm_app::device::select(&args.device)?;
+    group.use_device(device)?;
     let table = read(&config.data, config.rows, config.seed)?;
     let (dim, columns) = (table.ncols(), Columns::of(&table));
     let mut standardised = table.clone();
@@ -42,31 +54,38 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     objective.validate(&source)?;
     // Better now than after the training.
     objective.span().context("a network trained so could not be sampled")?;
-    let pairing = config.flow.pairing(source.clone(), config.seed, false)?;
+    let pairing = config.flow.pairing(source.clone(), config.seed, false)?.shared(group.shard());
     let how = BatchOptions { seed: config.seed, rows: config.batch_size, ..BatchOptions::default() };
     let batches = Batches::new(&standardised, pairing, how);
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
     let network = config.model(dim);
     let model = network.build(&store.root())?;
-    println!("data      {}: {} rows of {dim} columns, standardised", config.data, table.nrows());
-    println!("model     {}, {} parameters, on {device:?}", config.model, fm_models::parameter_count(&store));
-    println!("learning  {}", config.flow.describe());
-    println!("training  {} steps of {} rows, into {}", config.steps, config.batch_size, args.out.display());
-    let least = irreducible(&config.flow, &source, || standardised.clone(), false, config.seed)?;
-    if let Some(least) = least {
-        println!(
-            "least     loss {:.5} +- {:.5}: what the field that knows every row would have",
-            least.value, least.standard_error
-        );
+    let processes = group.describe(config.batch_size)?;
+    if group.is_first() {
+        println!("data      {}: {} rows of {dim} columns, standardised", config.data, table.nrows());
+        println!("model     {}, {} parameters, on {device:?}", config.model, fm_models::parameter_count(&store));
+        println!("learning  {}", config.flow.describe());
+        println!("training  {} steps of {} rows, into {}", config.steps, config.batch_size, args.out.display());
+        processes.iter().for_each(|line| println!("{line}"));
     }
+    let least = group.agree(|| {
+        let least = irreducible(&config.flow, &source, || standardised.clone(), false, config.seed)?;
+        if let Some(least) = &least {
+            println!(
+                "least     loss {:.5} +- {:.5}: what the field that knows every row would have",
+                least.value, least.standard_error
+            );
+        }
+        Ok(least.map(|least| least.value))
+    })?;
 
     let bins = objective.loss_aware_bins;
     let state = config.learning.state(&store, &network, Precision::F32, bins);
     let saved = Saved { run: config.clone(), columns: columns.clone() };
     let job = Job {
         out: args.out.clone(),
-        resume: args.resume,
+        resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
         info: RunInfo {
             program: format!("tabular-train {}", env!("CARGO_PKG_VERSION")),
@@ -91,7 +110,8 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             micro_batch: config.learning.micro_batch_size,
             patience: config.learning.non_finite_patience,
             checkpoint_activations: false,
-            irreducible: least.map(|l| l.value),
+            irreducible: least,
+            peers: group.peers(config.learning.reduce_in),
             ..TrainOptions::default()
         },
         cadence: Cadence {
@@ -114,5 +134,5 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         scatter(&path, &format!("{} after {} steps", config.data, state.step), &sets)
     });
     let task = FlowMatching::new(model.as_ref(), objective.clone(), vec![dim as i64]);
-    job.run(&task, &batches, state, picture)
+    job.run(group, &task, &batches, state, picture)
 }

@@ -31,10 +31,13 @@ pub struct ProcessGroup {
     links: Option<Links>,
 }
 
-/// What a group of several holds. Fields are dropped in this order: connections before the store.
+/// What a group of several holds. Fields are dropped in this order: connections before the store that they were made by.
 struct Links {
     open: RefCell<Result<Wires, DistError>>,
     roll_call: RollCall,
+    store: Arc<Store>,
+    /// How long a collective may take, in milliseconds.
+    patience: i64,
 }
 
 struct Wires {
@@ -54,24 +57,24 @@ impl ProcessGroup {
         Self { rank: 0, world_size: 1, local_rank: 0, links: None }
     }
 
-    /// The group that the launcher's variables describe (see [`Place`]), for tensors on `device` and on the host. Without them, or where there
-    /// is only one process, [`alone`](Self::alone).
+    /// The group that the launcher's variables describe (see [`Place`]). Without them, or where there is only one process,
+    /// [`alone`](Self::alone).
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`DistError::Variable`].
-    pub fn from_env(device: Device, timeout: Duration) -> Result<Self, DistError> {
-        match Place::read(|name| std::env::var(name).ok())? {
-            Some(place) if place.world_size > 1 => Self::open(&place, device, timeout),
+    pub fn from_env(timeout: Duration) -> Result<Self, DistError> {
+        match Place::from_env()? {
+            Some(place) if place.world_size > 1 => Self::open(&place, timeout),
             Some(place) => Ok(Self { local_rank: place.local_rank, ..Self::alone() }),
             None => Ok(Self::alone()),
         }
     }
 
-    /// Meets the others, within `timeout`; no later call takes longer than that either. On a CUDA device libtorch's CUDA half must have been loaded.
+    /// Meets the others, within `timeout`; no later call takes longer than that either.
     ///
     /// # Errors
     /// [`DistError::Port`] and [`DistError::Unreachable`] where there is no meeting place, [`DistError::Lost`] where somebody does not come.
-    pub fn open(place: &Place, device: Device, timeout: Duration) -> Result<Self, DistError> {
+    pub fn open(place: &Place, timeout: Duration) -> Result<Self, DistError> {
         let grace = (timeout / 4).min(Duration::from_secs(10));
         let patience = timeout.saturating_sub(2 * grace).as_millis().min(i64::MAX as u128) as i64;
         let server = place.rank == 0 && !place.served;
@@ -80,12 +83,29 @@ impl ProcessGroup {
         let store = Arc::new(met.map_err(|reason| not_met(place, server, &reason))?);
         let joined = RollCall::join(store.clone(), place, grace);
         let roll_call = joined.map_err(|reason| not_met(place, false, &reason))?;
-        let wires = Wires::open(&store, place, device, patience).map_err(|reason| match reason {
-            Refused::Others(reason) => roll_call.call(&brief(&reason)),
-            Refused::Nccl(reason) => DistError::Nccl { reason: brief(&reason) },
-        })?;
-        let links = Links { open: RefCell::new(Ok(wires)), roll_call };
+        let local = place.master == "localhost" || place.master.starts_with("127.");
+        let (interface, host) = (place.interface.as_deref(), local.then_some("127.0.0.1"));
+        let opened = Group::gloo(&store, (place.rank, place.world_size), patience, interface, host);
+        let host = opened.map_err(|reason| roll_call.call(&brief(&reason)))?;
+        let links = Links { open: RefCell::new(Ok(Wires { host, cuda: None })), roll_call, store, patience };
         Ok(Self { rank: place.rank, world_size: place.world_size, local_rank: place.local_rank, links: Some(links) })
+    }
+
+    /// Lets tensors on a CUDA device travel by NCCL from now on, where this crate was built for it; libtorch's CUDA half must have been loaded.
+    /// All ranks have to call it. Does nothing for other devices.
+    ///
+    /// # Errors
+    /// [`DistError::Nccl`].
+    pub fn use_device(&self, device: Device) -> Result<(), DistError> {
+        let Some(links) = self.links.as_ref().filter(|_| device.is_cuda() && cfg!(feature = "nccl")) else {
+            return Ok(());
+        };
+        let opened = nccl(&links.store, (self.rank, self.world_size), links.patience);
+        let cuda = opened.map_err(|reason| DistError::Nccl { reason: brief(&reason) })?;
+        if let Ok(wires) = &mut *links.open.borrow_mut() {
+            wires.cuda = Some(cuda);
+        }
+        Ok(())
     }
 
     /// Which process this is, 0 to `world_size() - 1`.
@@ -229,25 +249,6 @@ impl ProcessGroup {
             *open = Err(error.clone());
             error
         })
-    }
-}
-
-enum Refused {
-    Others(Thrown),
-    Nccl(Thrown),
-}
-
-impl Wires {
-    fn open(store: &Store, place: &Place, device: Device, timeout_ms: i64) -> Result<Self, Refused> {
-        let member = (place.rank, place.world_size);
-        let local = place.master == "localhost" || place.master.starts_with("127.");
-        let host = local.then_some("127.0.0.1");
-        let host = Group::gloo(store, member, timeout_ms, place.interface.as_deref(), host).map_err(Refused::Others)?;
-        let cuda = match device {
-            Device::Cuda(_) if cfg!(feature = "nccl") => Some(nccl(store, member, timeout_ms).map_err(Refused::Nccl)?),
-            _ => None,
-        };
-        Ok(Self { host, cuda })
     }
 }
 

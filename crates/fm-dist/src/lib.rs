@@ -34,12 +34,12 @@
 //! ```
 //! use fm_dist::{ProcessGroup, group::Reduce, place::Place};
 //! use std::{thread, time::Duration};
-//! use tch::{Device, Tensor};
+//! use tch::Tensor;
 //! let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
 //! let run = move |rank: usize| {
 //!     let (master, world_size) = ("127.0.0.1".to_owned(), 2);
 //!     let place = Place { rank, world_size, local_rank: rank, master, port, restarts: 0, served: false, interface: None };
-//!     let group = ProcessGroup::open(&place, Device::Cpu, Duration::from_secs(20)).unwrap();
+//!     let group = ProcessGroup::open(&place, Duration::from_secs(20)).unwrap();
 //!     let mut x = [Tensor::from_slice(&[1.0 + rank as f64, 10.0])];
 //!     group.all_reduce(&mut x, Reduce::Mean).unwrap();
 //!     let rows = group.all_gather(&Tensor::from(rank as f64)).unwrap();

@@ -83,6 +83,14 @@ impl Place {
         }))
     }
 
+    /// Reads this process's environment.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_env() -> Result<Option<Self>, DistError> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
     /// Host and port of rank 0.
     pub fn address(&self) -> String {
         format!("{}:{}", self.master, self.port)

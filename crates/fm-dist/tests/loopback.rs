@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 #[test]
 #[ignore = "a part of the other tests"]
 fn member() {
-    let group = ProcessGroup::from_env(Device::Cpu, TIMEOUT);
+    let group = ProcessGroup::from_env(TIMEOUT);
     let said = match group.and_then(|group| act(&group, &std::env::var("ACT").unwrap())) {
         Ok(()) => "good".into(),
         Err(error) => error.to_string(),

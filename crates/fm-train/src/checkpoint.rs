@@ -168,7 +168,8 @@ pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<Path
     Ok(path)
 }
 
-fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, FileMeta>) -> Meta {
+/// What a checkpoint of this state says about itself, with these files.
+pub fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, FileMeta>) -> Meta {
     Meta {
         format: FORMAT,
         program: info.program.clone(),
@@ -293,13 +294,19 @@ pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> 
     let (mean, square) = (moment("exp_avg.")?, moment("exp_avg_sq.")?);
     state.params.adopt(weights)?;
     (state.optimizer.mean, state.optimizer.square) = (mean, square);
+    state.ema.averages = averages;
+    adopt(&meta, state);
+    Ok(meta)
+}
+
+/// Takes over what a checkpoint says beside its tensors.
+pub fn adopt(meta: &Meta, state: &mut TrainState) {
     state.optimizer.updates = Tensor::from(meta.optimizer_updates as f64).to_device(state.params.device());
-    (state.ema.averages, state.ema.updates, state.step) = (averages, meta.ema_updates, meta.step);
+    (state.ema.updates, state.step) = (meta.ema_updates, meta.step);
     state.tally.restore(&meta.tally);
     if let (Some(adaptive), Some(saved)) = (&mut state.adaptive, &meta.adaptive) {
         adaptive.restore(saved);
     }
-    Ok(meta)
 }
 
 fn read_file(path: &Path, meta: &Meta, name: &str) -> Result<Vec<u8>, TrainError> {

@@ -98,6 +98,15 @@ impl TrainState {
         Self { params, optimizer, ema, step: 0, tally, adaptive }
     }
 
+    /// The tensors of a checkpoint, for processes to hand to each other; [`FlatParams::refresh`] follows.
+    pub fn tensors(&mut self) -> Vec<&mut Tensor> {
+        let FlatParams { master, buffers, .. } = &mut self.params;
+        let mut tensors = vec![master, &mut self.optimizer.mean, &mut self.optimizer.square];
+        tensors.extend(buffers.values_mut());
+        tensors.extend(&mut self.ema.averages);
+        tensors
+    }
+
     /// Closes a line of the log. Device-to-host reads: the tally and two norms.
     fn take_record(&mut self, done: &Done, options: &TrainOptions) -> Result<Record, TrainError> {
         let seen = self.tally.take();
@@ -143,6 +152,8 @@ pub fn train(
             let logging = (state.step + 1).is_multiple_of(options.log_every) || state.step + 1 == options.steps;
             let done = step(task, &batch, state, options, logging)?;
             let record = logging.then(|| state.take_record(&done, options)).transpose()?;
+            // Known to all processes, whichever of them was told.
+            options.interrupted.fetch_or(done.interrupted, Ordering::SeqCst);
             if observer.after_step(state, record.as_ref())? == Flow::Stop || done.interrupted {
                 break;
             }
@@ -213,7 +224,7 @@ impl Found {
         // The loss, and that of each row at its place.
         let whole = self.rows.as_ref().map_or(0, |rows| rows.times.len());
         let shared = Tensor::zeros([1 + whole as i64], (Kind::Double, self.loss.device()));
-        let _ = shared.get(0).copy_(&self.loss);
+        shared.get(0).copy_(&self.loss);
         if let Some(rows) = &self.rows {
             shared.narrow(0, 1 + first as i64, rows.losses.numel() as i64).copy_(&rows.losses.detach());
         }

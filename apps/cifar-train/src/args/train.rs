@@ -3,6 +3,7 @@
 use crate::config::Keep;
 use clap::{Args, ValueEnum};
 use fm_app::flow::FlowArgs;
+use fm_app::group::GroupArgs;
 use fm_app::learning::LearningArgs;
 use fm_train::flat::Precision;
 use std::path::PathBuf;
@@ -100,6 +101,8 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     // Last, because their headings cover all that follows.
+    #[command(flatten)]
+    pub(crate) group: GroupArgs,
     #[command(flatten)]
     pub(crate) learning: LearningArgs,
     #[command(flatten)]

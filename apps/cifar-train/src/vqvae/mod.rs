@@ -7,6 +7,7 @@ use crate::args::AutoencoderArgs;
 use crate::data;
 use anyhow::{Context, ensure};
 pub(crate) use config::Config;
+use fm_app::group::Group;
 use fm_app::job::Job;
 use fm_app::learning::LearningConfig;
 use fm_app::pictures::{Grid, save_png};
@@ -68,6 +69,7 @@ impl BatchSource for Images<'_> {
 }
 
 pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
+    Group::refuse("vqvae")?;
     let mut config = Config::resolve(args)?;
     let set = data::open(&config.data, config.image_size)?;
     // Better now than after the training.
@@ -102,7 +104,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
         let (pixels, columns) = side_by_side(&model, &set, device)?;
         save_png(&path, &Grid { shape: set.shape, levels: set.levels, columns, row_names: vec![] }.draw(&pixels)?)
     };
-    let code = job.run(&Autoencoding { model: &model }, &images, state, Box::new(picture))?;
+    let code = job.run(&Group::alone(), &Autoencoding { model: &model }, &images, state, Box::new(picture))?;
     if code == ExitCode::SUCCESS {
         let measured = report(&args.out, &config, &set, test.as_ref().map(|(name, set)| (*name, set)))?;
         fm_train::files::write(&args.out.join("autoencoder.json"), format!("{measured:#}\n").as_bytes())?;
