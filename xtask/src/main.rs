@@ -6,6 +6,7 @@ mod bench;
 mod cifar10;
 mod doctor;
 mod download;
+mod launch;
 mod libtorch;
 mod quickstart;
 mod shell;
@@ -32,6 +33,8 @@ enum Command {
     Doctor,
     /// Fetch libtorch if missing, train on the embedded digits for about five minutes, and draw pictures.
     Quickstart(quickstart::QuickstartArgs),
+    /// Run a program of this workspace (or any other) as several processes, on one machine or several.
+    Launch(launch::LaunchArgs),
     /// All tests of the workspace; libtorch is fetched if missing.
     Test(test::TestArgs),
     /// Measure our code, and with --peers the Python libraries beside it.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::FetchCifar10(args) => cifar10::fetch(&args),
         Command::Doctor => doctor::run(),
         Command::Quickstart(args) => quickstart::run(&args),
+        Command::Launch(args) => return launch::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Tidy => tidy::run(),

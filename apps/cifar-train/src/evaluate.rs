@@ -5,18 +5,26 @@ use crate::data;
 use crate::generate::generate;
 use crate::model::{check_shape, load};
 use crate::sample::{decode, image_scale, in_turn, summary, with_classes};
+use fm_app::group::Group;
 use fm_metrics::nearest::{class_agreement, copy_rate};
 use ndarray::Array2;
 use serde_json::json;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
+    Group::run(&args.solver.group, |group| evaluate(group, args))
+}
+
+fn evaluate(group: &Group, args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.solver.from)?;
     let training = data::open(&loaded.config.data, loaded.config.image_size)?;
     check_shape(&training, &loaded)?;
     let classes = in_turn(loaded.data.classes.len(), args.num_samples);
     let request = with_classes(&args.solver, &loaded, args.num_samples, classes)?;
-    let mut drawn = generate(loaded.model.as_ref(), loaded.device, &request, false)?;
+    let mut drawn = generate(loaded.model.as_ref(), loaded.device, &request, false, group)?;
+    if !group.is_first() {
+        return Ok(ExitCode::SUCCESS);
+    }
     decode(&mut drawn, &loaded)?;
     println!("{}", summary(&request, &drawn, &loaded));
 

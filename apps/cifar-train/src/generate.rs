@@ -1,7 +1,8 @@
-//! From noise to images, in batches.
+//! From noise to images, in batches; several processes take turns at them.
 
 use crate::config::Config;
 use anyhow::ensure;
+use fm_app::group::{Group, Made};
 use fm_app::sampler::{Drawn, Sampler};
 use fm_core::field::RowField;
 use fm_core::objective::Objective;
@@ -111,23 +112,35 @@ pub(crate) struct Generated {
     pub(crate) seconds: f64,
 }
 
+/// Draws what is asked for. Every process of the group has the samples afterwards; frames are the first one's.
 pub(crate) fn generate(
     model: &dyn VelocityModel,
     device: Device,
     r: &Request,
     frames: bool,
+    group: &Group,
 ) -> anyhow::Result<Generated> {
     ensure!(r.count > 0, "there is nothing to draw: ask for at least one sample");
     ensure!(r.batch_size > 0, "--batch-size is 0: give at least one");
     let started = Instant::now();
     let mut out = Generated::default();
-    for first in (0..r.count).step_by(r.batch_size) {
-        let rows = r.batch_size.min(r.count - first);
-        let drawn = batch(model, device, r, first, &r.noise(first, rows), frames && first == 0)?;
-        out.values.extend(to_host(&drawn.x));
-        out.frames.extend(drawn.frames.iter().map(to_host));
-        out.nfe.push(drawn.nfe);
-        out.calls += drawn.calls;
+    let (dim, shard) = (r.shape.iter().product::<i64>() as usize, group.shard());
+    for turn in (0..r.count).step_by(r.batch_size * shard.count) {
+        let first = turn + shard.rank * r.batch_size;
+        let mut made = Made::default();
+        if first < r.count {
+            let rows = r.batch_size.min(r.count - first);
+            let drawn = batch(model, device, r, first, &r.noise(first, rows), frames && first == 0)?;
+            out.frames.extend(drawn.frames.iter().map(to_host));
+            made = Made { values: to_host(&drawn.x), about: [drawn.nfe, drawn.calls as f64] };
+        }
+        for Made { values, about: [nfe, calls] } in group.gather(made, r.batch_size * dim)? {
+            if !values.is_empty() {
+                out.values.extend(values);
+                out.nfe.push(nfe);
+                out.calls += calls as usize;
+            }
+        }
     }
     out.seconds = started.elapsed().as_secs_f64();
     ensure!(

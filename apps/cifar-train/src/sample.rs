@@ -5,6 +5,7 @@ use crate::data;
 use crate::generate::{Generated, Request, generate};
 use crate::model::{Loaded, load};
 use anyhow::{Context, bail, ensure};
+use fm_app::group::Group;
 use fm_app::pictures::{Grid, save_gif, save_png};
 use fm_data::ImageSet;
 use ndarray::Array4;
@@ -13,10 +14,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
+    Group::run(&args.solver.group, |group| sample(group, args))
+}
+
+fn sample(group: &Group, args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.solver.from)?;
     let request = request(args, &loaded)?;
     [Some(&args.out), args.npy.as_ref(), args.gif.as_ref()].into_iter().flatten().try_for_each(|p| make_parent(p))?;
-    let mut drawn = generate(loaded.model.as_ref(), loaded.device, &request, args.gif.is_some())?;
+    let mut drawn = generate(loaded.model.as_ref(), loaded.device, &request, args.gif.is_some(), group)?;
+    if !group.is_first() {
+        return Ok(ExitCode::SUCCESS);
+    }
     decode(&mut drawn, &loaded)?;
     let grid = grid(args, &loaded);
     let scale = image_scale(&loaded);

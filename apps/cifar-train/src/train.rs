@@ -190,7 +190,7 @@ impl Preview<'_> {
             ..Request::of(config, self.source, &shape, count, config.seed)
         };
         state.params.bind(Some(state.ema.weights()));
-        let drawn = generate(self.model, self.device, &request, false);
+        let drawn = generate(self.model, self.device, &request, false, &Group::alone());
         state.params.bind(None);
         let row_names = names.iter().take(rows).cloned().collect();
         let grid = Grid { shape: set.shape, levels: set.levels, columns, row_names };

@@ -87,7 +87,12 @@ impl Group {
 
     /// A program that one process runs.
     pub fn alone() -> Self {
-        Self { processes: ProcessGroup::alone(), restarted: false }
+        Self::of(ProcessGroup::alone())
+    }
+
+    /// A program that these processes run.
+    pub fn of(processes: ProcessGroup) -> Self {
+        Self { processes, restarted: false }
     }
 
     /// Refuses to be one of several, for programs that would only do the same work again.
@@ -121,7 +126,8 @@ impl Group {
             "batch_size is {batch_size}, and there are {count} processes: give each at least one row (--batch-size)"
         );
         let rows = Shard { rank, count }.rows(batch_size).len();
-        Ok((count > 1).then(|| format!("processes {count}, each with {rows} rows or one less of every {batch_size}")))
+        let more = if batch_size.is_multiple_of(count) { "" } else { " or one less" };
+        Ok((count > 1).then(|| format!("processes {count}, each with {rows} rows{more} of every {batch_size}")))
     }
 
     /// The share of this process.

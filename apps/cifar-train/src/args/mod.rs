@@ -7,6 +7,7 @@ pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowCommand};
 pub(crate) use train::{ModelKind, TrainArgs};
 
 use clap::{Args, Parser, Subcommand};
+use fm_app::group::GroupArgs;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::report::ReportArgs;
 use fm_app::show::ShowArgs;
@@ -197,6 +198,8 @@ pub(crate) struct SolverArgs {
     /// Images integrated together; changes memory, not the samples (but for --pace per-batch).
     #[arg(long, default_value_t = 250, value_name = "N")]
     pub(crate) batch_size: usize,
+    #[command(flatten)]
+    pub(crate) group: GroupArgs,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use crate::generate::{Request, generate};
 use crate::model::{Loaded, check_shape, open};
 use crate::sample::image_scale;
 use anyhow::{Context, ensure};
+use fm_app::group::Group;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::sampler::Sampler;
 use fm_app::solvers::SolverName;
@@ -123,7 +124,7 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
     let (mut euler, mut shown) = (Vec::new(), Vec::new());
     for steps in &plan.nfe {
         let request = Request { sampler: Sampler::fixed(SolverName::Euler, *steps), ..request.clone() };
-        let drawn = generate(loaded.model.as_ref(), loaded.device, &request, false)?;
+        let drawn = generate(loaded.model.as_ref(), loaded.device, &request, false, &Group::alone())?;
         let nfe = drawn.mean_nfe(request.count, request.batch_size);
         let pixels = loaded.to_pixels(drawn.values)?;
         shown.extend_from_slice(&pixels[..COLUMNS * real.dim()]);

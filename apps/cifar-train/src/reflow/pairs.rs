@@ -5,6 +5,7 @@ use crate::generate::{Request, batch, to_host};
 use crate::model::{Loaded, load};
 use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
+use fm_app::group::{Group, Made};
 use fm_models::interchange::{self, About};
 use fm_train::pairs::{PairWriter, Pairs, PairsAbout};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,6 +14,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 pub(crate) fn run(args: &PairsArgs) -> anyhow::Result<ExitCode> {
+    Group::run(&args.solver.group, |group| pairs(group, args))
+}
+
+/// Of several processes each makes every so many-th shard, and the first one writes them.
+fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.num_pairs > 0 && args.shard_size > 0, "--num-pairs and --shard-size must be at least 1");
     ensure!(args.solver.batch_size > 0, "--batch-size is 0: give at least one");
     let loaded = load(&args.solver.from)?;
@@ -22,21 +28,35 @@ pub(crate) fn run(args: &PairsArgs) -> anyhow::Result<ExitCode> {
         request.sampler.stochastic.is_none(),
         "stochastic sampling does not lead each noise to a sample of its own; drop --sde"
     );
-    let (mut writer, damaged) = PairWriter::open(&args.out, about(args, &request, &loaded)?)?;
-    damaged.iter().for_each(|problem| eprintln!("warning: {problem}; making it again"));
-    let missing = writer.missing();
+    let mut writer = None;
+    let missing = group.agree(|| {
+        let (opened, damaged) = PairWriter::open(&args.out, about(args, &request, &loaded)?)?;
+        damaged.iter().for_each(|problem| eprintln!("warning: {problem}; making it again"));
+        Ok(writer.insert(opened).missing())
+    })?;
     let pairs: usize = missing.iter().map(|(_, rows)| rows.len()).sum();
-    if pairs < args.num_pairs {
+    if pairs < args.num_pairs && group.is_first() {
         println!("resumed   {}: {} of {} pairs are there", args.out.display(), args.num_pairs - pairs, args.num_pairs);
     }
-    let bar = ProgressBar::new(pairs as u64)
-        .with_style(ProgressStyle::with_template("{bar:28} pair {pos}/{len}  {per_sec}  ETA {eta}")?);
+    let bar = if group.is_first() { ProgressBar::new(pairs as u64) } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template("{bar:28} pair {pos}/{len}  {per_sec}  ETA {eta}")?);
     let started = Instant::now();
-    for (shard, rows) in missing {
-        let made = make(&loaded, &request, rows, &bar)?;
-        writer.write(shard, &made)?;
+    let (dim, own) = (request.shape.iter().product::<i64>() as usize, group.shard());
+    for turn in missing.chunks(own.count) {
+        let mine = turn.get(own.rank).map(|(_, rows)| make(&loaded, &request, rows.clone(), &bar)).transpose()?;
+        let all = group.gather(mine.unwrap_or_default(), 2 * args.shard_size * dim)?;
+        let Some(writer) = &mut writer else { continue };
+        for (rank, ((shard, rows), made)) in turn.iter().zip(all).enumerate() {
+            let (x0, x1) = made.values.split_at(rows.len() * dim);
+            let classes = request.classes.get(rows.clone()).unwrap_or_default().to_vec();
+            writer.write(*shard, &Pairs { x0: x0.to_vec(), x1: x1.to_vec(), classes, nfe: made.about[0] })?;
+            if rank != own.rank {
+                bar.inc(rows.len() as u64);
+            }
+        }
     }
     bar.finish_and_clear();
+    let Some(writer) = writer else { return Ok(ExitCode::SUCCESS) };
     println!(
         "{} pairs in {}: NFE {:.1}, {}, {pairs} made now in {:.1} s; {}",
         args.num_pairs,
@@ -70,23 +90,22 @@ fn about(args: &PairsArgs, request: &Request, loaded: &Loaded) -> anyhow::Result
     })
 }
 
-/// Pairs of some rows; pair i is the noise of sample i and sample i.
-fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBar) -> anyhow::Result<Pairs> {
-    let mut made = Pairs::default();
-    let all = rows.len();
+/// Noise and samples of some rows, and the evaluations of one; pair i is the noise of sample i and sample i.
+fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBar) -> anyhow::Result<Made> {
+    let (mut noise, mut samples, mut nfe) = (Vec::new(), Vec::new(), 0.0);
     for first in rows.clone().step_by(request.batch_size) {
         let count = request.batch_size.min(rows.end - first);
         let x0 = request.noise(first, count);
         let drawn = batch(loaded.model.as_ref(), loaded.device, request, first, &x0, false)?;
-        made.x0.extend(x0);
-        made.x1.extend(to_host(&drawn.x));
-        made.classes.extend(request.classes.get(first..first + count).unwrap_or_default());
-        made.nfe += drawn.nfe * count as f64 / all as f64;
+        noise.extend(x0);
+        samples.extend(to_host(&drawn.x));
+        nfe += drawn.nfe * count as f64 / rows.len() as f64;
         bar.inc(count as u64);
     }
     ensure!(
-        made.x1.iter().all(|v| v.is_finite()),
+        samples.iter().all(|v: &f32| v.is_finite()),
         "the teacher drew values that are not finite: its weights are broken"
     );
-    Ok(made)
+    noise.extend(samples);
+    Ok(Made { values: noise, about: [nfe, 0.0] })
 }

@@ -1,0 +1,173 @@
+//! `cargo xtask launch`: several processes of one program, told of each other as torchrun tells them.
+
+use crate::shell::{cargo, execute, root};
+use anyhow::{Context, ensure};
+use clap::Args;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+#[derive(Debug, Args)]
+pub(crate) struct LaunchArgs {
+    /// Processes on this machine.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    nproc: u32,
+    /// Machines; run this command on each of them.
+    #[arg(long, default_value_t = 1, value_name = "M", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    nnodes: u32,
+    /// Which of them this is, 0 to M - 1.
+    #[arg(long, default_value_t = 0, value_name = "R")]
+    node_rank: u32,
+    /// The machine of rank 0, as the others reach it.
+    #[arg(long, default_value = "127.0.0.1", value_name = "HOST")]
+    master_addr: String,
+    /// Its port. Without it: a free one, or 29500 where there are several machines.
+    #[arg(long, value_name = "PORT")]
+    master_port: Option<u16>,
+    /// Start all processes anew when one has failed, up to so many times; training goes on from its last checkpoint.
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    max_restarts: u32,
+    /// Programs of this workspace are built optimised.
+    #[arg(long)]
+    release: bool,
+    /// What to build them with: nccl, where several GPUs are to exchange gradients directly.
+    #[arg(long, value_name = "NAME,...")]
+    features: Option<String>,
+    /// The program and its arguments; cifar-train and tabular-train are built first.
+    #[arg(last = true, required = true)]
+    command: Vec<String>,
+}
+
+/// How long processes may take to end by themselves when one has failed, before they are killed.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(crate) fn run(args: &LaunchArgs) -> ExitCode {
+    launch(args).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+fn launch(args: &LaunchArgs) -> anyhow::Result<ExitCode> {
+    ensure!(args.node_rank < args.nnodes, "--node-rank is {}: choose 0 to {}", args.node_rank, args.nnodes - 1);
+    let alone = args.nnodes == 1;
+    ensure!(alone || args.master_addr != "127.0.0.1", "several machines need --master-addr, the host of rank 0");
+    let program = program(args)?;
+    let interrupts = Arc::new(AtomicUsize::new(0));
+    let raised = interrupts.clone();
+    ctrlc::set_handler(move || {
+        raised.fetch_add(1, Ordering::SeqCst);
+    })?;
+    for restart in 0..=args.max_restarts {
+        let port = match args.master_port {
+            Some(port) => port,
+            None if alone => free_port()?,
+            None => 29500,
+        };
+        let started = (0..args.nproc).map(|local| start(args, &program, local, port, restart));
+        let group = Group(started.collect::<anyhow::Result<_>>()?);
+        let Some((rank, status)) = group.wait(&interrupts) else { return Ok(ExitCode::SUCCESS) };
+        let interrupted = interrupts.load(Ordering::SeqCst) > 0;
+        if !interrupted {
+            eprintln!("launch: rank {rank} ended first, by {status}");
+        }
+        if interrupted || restart == args.max_restarts {
+            return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+        }
+        eprintln!("launch: starting all processes anew, {} of {}", restart + 1, args.max_restarts);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The program to run, built if it is ours.
+fn program(args: &LaunchArgs) -> anyhow::Result<PathBuf> {
+    let name = &args.command[0];
+    if !["cifar-train", "tabular-train"].contains(&name.as_str()) {
+        return Ok(name.into());
+    }
+    let mut build = cargo(&["build", "--quiet", "-p", name]);
+    build.args(args.release.then_some("--release"));
+    build.args(args.features.iter().flat_map(|features| ["--features", features]));
+    execute(&mut build)?;
+    Ok(root().join("target").join(if args.release { "release" } else { "debug" }).join(name))
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("there is no free port")?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn start(args: &LaunchArgs, program: &PathBuf, local: u32, port: u16, restart: u32) -> anyhow::Result<(u32, Child)> {
+    let rank = args.node_rank * args.nproc + local;
+    let mut command = Command::new(program);
+    command.args(&args.command[1..]);
+    let numbers = [
+        ("RANK", rank),
+        ("LOCAL_RANK", local),
+        ("WORLD_SIZE", args.nproc * args.nnodes),
+        ("MASTER_PORT", port.into()),
+        ("TORCHELASTIC_RESTART_COUNT", restart),
+    ];
+    command.envs(numbers.map(|(name, value)| (name, value.to_string()))).env("MASTER_ADDR", &args.master_addr);
+    if std::env::var_os("OMP_NUM_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        command.env("OMP_NUM_THREADS", (cores / args.nproc as usize).max(1).to_string());
+    }
+    // Of their own, so that Ctrl-C reaches them once: through us.
+    command.process_group(0);
+    let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+    Ok((rank, child))
+}
+
+/// Processes that have been started, killed when they are forgotten.
+struct Group(Vec<(u32, Child)>);
+
+impl Group {
+    /// Waits for all to end, and hands Ctrl-C on. The first that failed, if any did.
+    fn wait(mut self, interrupts: &AtomicUsize) -> Option<(u32, ExitStatus)> {
+        let (mut first, mut sent, mut patience): (Option<(u32, ExitStatus)>, _, Option<Instant>) =
+            (None, interrupts.load(Ordering::SeqCst), None);
+        while !self.0.is_empty() {
+            self.0.retain_mut(|(rank, child)| match child.try_wait() {
+                Ok(Some(status)) => {
+                    if !status.success() && first.is_none() {
+                        first = Some((*rank, status));
+                        patience = Some(Instant::now() + PATIENCE);
+                    }
+                    false
+                }
+                Ok(None) => true,
+                Err(_) => false,
+            });
+            if interrupts.load(Ordering::SeqCst) > sent {
+                sent += 1;
+                self.signal("-INT");
+            }
+            if patience.is_some_and(|until| Instant::now() > until) {
+                self.signal("-KILL");
+            }
+            std::thread::sleep(LOOK);
+        }
+        first
+    }
+
+    fn signal(&self, which: &str) {
+        for (_, child) in &self.0 {
+            let _ = Command::new("kill").args([which, &child.id().to_string()]).status();
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(|(_, child)| {
+            let _ = child.kill();
+            let _ = child.wait();
+        });
+    }
+}
