@@ -24,8 +24,10 @@ fn member() {
 
 fn act(group: &ProcessGroup, what: &str) -> Result<(), DistError> {
     let rank = group.rank();
-    if what == "collectives" {
-        return collectives(group);
+    match what {
+        "collectives" => return collectives(group),
+        "reference" => return reference(group),
+        _ => {}
     }
     for round in 0..1000 {
         if round == 5 && rank == 1 {
@@ -79,6 +81,25 @@ fn collectives(group: &ProcessGroup) -> Result<(), DistError> {
     group.barrier()
 }
 
+/// The numbers of torch.distributed, to the bit.
+fn reference(group: &ProcessGroup) -> Result<(), DistError> {
+    let text = include_str!("reference/all_reduce.json");
+    let found: serde_json::Value = serde_json::from_str(text).unwrap();
+    let numbers = |value: &serde_json::Value| -> Vec<f32> {
+        value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+    };
+    let own = numbers(&found["values"][group.rank()]);
+    for (name, kind) in [("f32", Kind::Float), ("bf16", Kind::BFloat16)] {
+        for (operation, how) in [("sum", Reduce::Sum), ("max", Reduce::Max)] {
+            let mut tensor = [Tensor::from_slice(&own).to_kind(kind)];
+            group.all_reduce(&mut tensor, how)?;
+            let got = Vec::<f32>::try_from(tensor[0].to_kind(Kind::Float)).unwrap();
+            assert_eq!(got, numbers(&found[group.world_size().to_string()][format!("{name} {operation}")]), "{name}");
+        }
+    }
+    Ok(())
+}
+
 /// Runs the started ranks of a world; what each said at its end.
 fn world(act: &str, size: usize, started: &[usize], address: (&str, u16)) -> Vec<String> {
     let begun = Instant::now();
@@ -127,6 +148,8 @@ fn assert_told(said: &[String], wanted: &str) {
 fn collectives_of_two_and_three_give_everyone_the_same() {
     assert_told(&local("collectives", 2, &[0, 1]), "good");
     assert_told(&local("collectives", 3, &[0, 1, 2]), "good");
+    assert_told(&local("reference", 2, &[0, 1]), "good");
+    assert_told(&local("reference", 3, &[0, 1, 2]), "good");
 }
 
 #[test]

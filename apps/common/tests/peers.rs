@@ -1,0 +1,155 @@
+//! What several processes must agree on, here as threads of one: a step that one of them cannot use, and the state that rank 0 hands out.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
+use fm_app::group::{Group, Made, ReduceIn};
+use fm_core::tape::Tape;
+use fm_core::tensor::Role;
+use fm_dist::ProcessGroup;
+use fm_dist::place::Place;
+use fm_train::TrainError;
+use fm_train::batch::{Batch, BatchSource};
+use fm_train::checkpoint::{DataMeta, RunInfo};
+use fm_train::ema::EmaConfig;
+use fm_train::flat::{FlatParams, Precision};
+use fm_train::observe::{Flow, Observer};
+use fm_train::optimizer::{Optimizer, OptimizerConfig};
+use fm_train::record::Record;
+use fm_train::task::{At, Losses, Task};
+use fm_train::train::{TrainOptions, TrainState, train};
+use std::ops::Range;
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+use tch::{Device, Kind, Tensor, nn};
+
+const RANKS: usize = 2;
+
+/// Runs something as each rank, and returns what it gives, by rank.
+fn as_ranks<T: Send + 'static>(run: fn(&Rc<Group>) -> T) -> Vec<T> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let start = |rank: usize| {
+        thread::spawn(move || {
+            let place = Place {
+                rank,
+                world_size: RANKS,
+                local_rank: rank,
+                master: "127.0.0.1".into(),
+                port,
+                restarts: 0,
+                served: false,
+                interface: None,
+            };
+            let group = ProcessGroup::open(&place, Duration::from_secs(60)).unwrap();
+            run(&Rc::new(Group::of(group)))
+        })
+    };
+    let threads: Vec<_> = (0..RANKS).map(start).collect();
+    threads.into_iter().map(|t| t.join().unwrap()).collect()
+}
+
+/// |w - 1|^2, which one rank cannot compute at some steps.
+struct Fragile {
+    weights: Tensor,
+    rank: usize,
+}
+
+impl Task for Fragile {
+    fn loss<'a>(&'a self, _: &Batch, at: &At<'_>, _: &mut Tape<'a>) -> Result<Losses, TrainError> {
+        let loss = (&self.weights - 1.0).square().sum(Kind::Float) / RANKS as f64;
+        let broken = match (self.rank, at.step) {
+            // Not a number on rank 1; a gradient without end on rank 0, whose loss is finite.
+            (1, 3) => loss * f64::NAN,
+            (0, 5) => loss + (&self.weights * 0.0).sqrt().sum(Kind::Float),
+            _ => loss,
+        };
+        Ok(Losses { loss: broken, rows: None })
+    }
+
+    fn rows(&self, _: &Batch) -> Range<usize> {
+        self.rank..self.rank + 1
+    }
+}
+
+struct Nothing;
+
+impl BatchSource for Nothing {
+    fn batch(&self, _: u64) -> Result<Batch, String> {
+        Ok(Batch::default())
+    }
+}
+
+#[derive(Default)]
+struct Log(Vec<Record>);
+
+impl Observer for Log {
+    fn after_step(&mut self, _: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
+        self.0.extend(record.cloned());
+        Ok(Flow::Continue)
+    }
+}
+
+fn state(start: f64) -> (TrainState, Tensor) {
+    let store = nn::VarStore::new(Device::Cpu);
+    let weights = store.root().var("w", &[3], nn::Init::Const(start));
+    let params = FlatParams::new(&store, Precision::F32);
+    let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
+    (TrainState::new(params, optimizer, &EmaConfig::of(0.9), 0), weights)
+}
+
+#[test]
+fn a_step_that_one_rank_cannot_use_is_skipped_by_all() {
+    let found = as_ranks(|group| {
+        let (mut state, weights) = state(0.25);
+        let task = Fragile { weights, rank: group.shard().rank };
+        let options = TrainOptions {
+            steps: 8,
+            log_every: 1,
+            workers: 0,
+            peers: group.peers(ReduceIn::F32),
+            ..TrainOptions::default()
+        };
+        let mut log = Log::default();
+        train(&task, &Nothing, &mut state, &options, &mut log).unwrap();
+        (Vec::<f32>::try_from(&state.params.master).unwrap(), log.0)
+    });
+    assert_eq!(found[0].0, found[1].0);
+    for (_, records) in &found {
+        let skipped: Vec<u64> = records.iter().map(|r| r.skipped).collect();
+        assert_eq!(skipped, [0, 0, 0, 1, 1, 2, 2, 2]);
+        // Both ranks' shares: 3 (1 - w)^2 at first.
+        assert!((records[0].loss - 3.0 * 0.75f64.powi(2)).abs() < 1e-6, "{}", records[0].loss);
+    }
+    assert!(found[0].0[0] > 0.25);
+}
+
+#[test]
+fn everyone_goes_on_from_the_state_of_rank_0_and_hears_what_it_has_made() {
+    let found = as_ranks(|group| {
+        let rank = group.shard().rank;
+        let (mut state, _) = state(rank as f64);
+        (state.step, state.ema.updates) = (7 + rank as u64, 5 + rank as u64);
+        state.optimizer.mean = Tensor::from_slice(&[1.0f32, 2.0, 3.0]) * (1.0 + rank as f64);
+        let info = RunInfo {
+            program: String::new(),
+            path: String::new(),
+            prediction: String::new(),
+            data: DataMeta::default(),
+            model: serde_json::Value::Null,
+            config: serde_json::Value::Null,
+        };
+        group.share(&mut state, &info).unwrap();
+        let told: (f64, Option<String>) = group.agree(|| Ok((f64::INFINITY, Some(format!("of rank {rank}"))))).unwrap();
+        let made = Made { values: vec![rank as f32; rank + 1], about: [rank as f64, 0.5] };
+        let made = group.gather(made, 2).unwrap();
+        let weights = Vec::<f32>::try_from(&state.params.master).unwrap();
+        let mean = Vec::<f32>::try_from(&state.optimizer.mean).unwrap();
+        (state.step, state.ema.updates, weights, mean, told, made)
+    });
+    for (step, updates, weights, mean, told, made) in found {
+        assert_eq!((step, updates, weights, mean), (7, 5, vec![0.0; 3], vec![1.0, 2.0, 3.0]));
+        assert_eq!(told, (f64::INFINITY, Some("of rank 0".into())));
+        let of = |rank: usize| Made { values: vec![rank as f32; rank + 1], about: [rank as f64, 0.5] };
+        assert_eq!(made, [of(0), of(1)]);
+    }
+}
