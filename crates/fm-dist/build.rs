@@ -21,7 +21,7 @@ fn main() {
 
 /// A shared object, because libtorch_cuda, where its symbols lie, is loaded only when a GPU is asked for.
 fn nccl(mut build: cc::Build, libtorch: &Path) {
-    let mut places = vec![libtorch.join("include/cuda")];
+    let mut places = vec![libtorch.join("cuda-include")];
     for variable in ["CUDA_HOME", "CUDA_PATH", "NCCL_HOME"] {
         println!("cargo::rerun-if-env-changed={variable}");
         places.extend(env::var_os(variable).map(|home| PathBuf::from(home).join("include")));
@@ -30,8 +30,8 @@ fn nccl(mut build: cc::Build, libtorch: &Path) {
     for place in places.iter().filter(|p| p.is_dir()) {
         build.include(place).include(place.join("cccl"));
     }
-    let found = |header: &str| places.iter().any(|p| p.join(header).exists());
-    for header in ["cuda_runtime_api.h", "nccl.h"] {
+    let found = |header: &str| places.iter().flat_map(|p| [p.clone(), p.join("cccl")]).any(|p| p.join(header).exists());
+    for header in ["cuda_runtime_api.h", "nccl.h", "crt/host_config.h", "nv/target"] {
         assert!(
             found(header),
             "the feature nccl needs {header}: run `cargo xtask fetch-libtorch --variant cu130`, or set CUDA_HOME and NCCL_HOME"

@@ -161,6 +161,9 @@ fn index(variant: Variant, platform: Platform) -> Option<Source> {
                 "nvidia-cusparselt-cu13==0.8.0",
                 "nvidia-nccl-cu13==2.28.9",
                 "nvidia-nvshmem-cu13==3.4.5",
+                // Headers alone, for what is compiled against NCCL.
+                "nvidia-cuda-crt==13.0.88",
+                "nvidia-cuda-cccl==13.0.85",
             ];
             std::iter::once(torch).chain(nvidia.map(String::from)).collect()
         }

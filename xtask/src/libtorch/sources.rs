@@ -22,6 +22,8 @@ pub(crate) struct Parts {
     pub(crate) include: PathBuf,
     /// Directories of shared libraries.
     pub(crate) libs: Vec<PathBuf>,
+    /// Directories of CUDA's and NCCL's headers, where they come along.
+    pub(crate) cuda_headers: Vec<PathBuf>,
     /// Whether the files belong to somebody else, so that they are linked to rather than moved.
     pub(crate) borrowed: bool,
 }
@@ -54,7 +56,8 @@ pub(crate) fn obtain(source: &Source, variant: Variant) -> anyhow::Result<Parts>
 fn directory(path: &Path) -> anyhow::Result<Parts> {
     let path = path.canonicalize().with_context(|| format!("{} is not there", path.display()))?;
     let version = read_version(&path).with_context(|| format!("{} is not a libtorch", path.display()))?;
-    Ok(Parts { version, include: path.join("include"), libs: vec![path.join("lib")], borrowed: true })
+    let (include, libs) = (path.join("include"), vec![path.join("lib")]);
+    Ok(Parts { version, include, libs, cuda_headers: Vec::new(), borrowed: true })
 }
 
 /// The version in `build-version`, or in the headers, where every PyTorch has it.
@@ -81,17 +84,19 @@ fn installed_pytorch(variant: Variant) -> anyhow::Result<Parts> {
     let version = read_version(&torch)?;
     let mut libs = vec![torch.join("lib")];
     // PyTorch's own CUDA wheels keep NVIDIA's libraries beside it.
-    libs.extend(library_folders(&torch.with_file_name("nvidia")));
+    let nvidia = torch.with_file_name("nvidia");
+    libs.extend(folders(&nvidia, "lib"));
     if let Variant::Cuda(_) = variant {
         ensure!(libs[0].join("libtorch_cuda.so").exists(), "the installed PyTorch is a CPU build");
     }
-    Ok(Parts { version, include: torch.join("include"), libs, borrowed: true })
+    let cuda_headers = folders(&nvidia, "include");
+    Ok(Parts { version, include: torch.join("include"), libs, cuda_headers, borrowed: true })
 }
 
-/// Every folder called lib below `root`, two levels deep.
-fn library_folders(root: &Path) -> Vec<PathBuf> {
+/// Every folder of a name below `root`, two levels deep.
+fn folders(root: &Path, name: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> = entries.map(|e| e.path().join("lib")).filter(|p| p.is_dir()).collect();
+    let mut folders: Vec<PathBuf> = entries.map(|e| e.path().join(name)).filter(|p| p.is_dir()).collect();
     folders.sort();
     folders
 }
@@ -137,8 +142,9 @@ fn unpack_all(files: &[PathBuf], variant: Variant) -> anyhow::Result<Parts> {
     let base = ["torch", "libtorch"].map(|n| into.join(n)).into_iter().find(|p| p.join("lib").is_dir());
     let base = base.context("there is no torch/lib or libtorch/lib in it")?;
     let mut libs = vec![base.join("lib")];
-    libs.extend(library_folders(&into.join("nvidia")));
-    Ok(Parts { version: read_version(&base)?, include: base.join("include"), libs, borrowed: false })
+    libs.extend(folders(&into.join("nvidia"), "lib"));
+    let cuda_headers = folders(&into.join("nvidia"), "include");
+    Ok(Parts { version: read_version(&base)?, include: base.join("include"), libs, cuda_headers, borrowed: false })
 }
 
 fn unpack(file: &Path, into: &Path, variant: Variant) -> anyhow::Result<()> {
@@ -168,7 +174,18 @@ fn keep(name: &Path, variant: Variant) -> bool {
     let file = name.file_name().unwrap_or_default().to_string_lossy();
     let inside =
         |folder: &str| text.starts_with(&format!("torch/{folder}")) || text.starts_with(&format!("libtorch/{folder}"));
-    inside("include/") || inside("build-version") || (text.contains("/lib/") && wanted(&file, variant).is_some())
+    inside("include/")
+        || inside("build-version")
+        || (text.contains("/lib/") && wanted(&file, variant).is_some())
+        || (variant != Variant::Cpu && cuda_header(&text))
+}
+
+/// Of CUDA's headers those of the C interfaces, and what they include.
+fn cuda_header(path: &str) -> bool {
+    let Some((_, inside)) = path.strip_prefix("nvidia/").and_then(|rest| rest.split_once("/include/")) else {
+        return false;
+    };
+    !inside.contains('/') || inside.starts_with("crt/") || inside.starts_with("nv/")
 }
 
 fn copy_hashed(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<String> {
@@ -240,6 +257,16 @@ mod tests {
         assert!(error.contains("libtorch_cpu.so does not match"), "{error}");
         fs::write(&bad, &fs::read(&good).unwrap()[..200]).unwrap();
         assert!(unpack(&bad, &into, Variant::Cpu).is_err(), "a truncated wheel must not unpack");
+    }
+
+    #[test]
+    fn headers_of_cuda_come_along_with_its_libraries_only() {
+        let kept = |variant| {
+            ["cu13/include/cuda.h", "nccl/include/nccl.h", "cu13/include/crt/a.h", "cu13/include/cub/b.h"]
+                .map(|name| keep(&Path::new("nvidia").join(name), variant))
+        };
+        assert_eq!(kept(Variant::Cuda(130)), [true, true, true, false]);
+        assert_eq!(kept(Variant::Cpu), [false; 4]);
     }
 
     #[test]

@@ -95,6 +95,7 @@ fn build(into: &Path, parts: &Parts, variant: Variant, source: &str) -> anyhow::
         ensure!(files.keys().any(|k| k.starts_with(&format!("lib/{needed}."))), "it has no {needed}");
     }
     if let Variant::Cuda(_) = variant {
+        headers(&parts.cuda_headers, &into.join("cuda-include"), parts.borrowed)?;
         ensure!(files.contains_key("lib/cuda/libtorch_cuda.so"), "it has no libtorch_cuda.so");
     }
     if cfg!(target_os = "linux") {
@@ -105,6 +106,21 @@ fn build(into: &Path, parts: &Parts, variant: Variant, source: &str) -> anyhow::
     let manifest = Manifest { version: VERSION.into(), variant: variant.to_string(), source: source.into(), files };
     fs::write(into.join(MANIFEST), serde_json::to_string_pretty(&manifest)?)?;
     Ok(manifest)
+}
+
+/// Several folders of headers as one.
+fn headers(folders: &[PathBuf], into: &Path, borrowed: bool) -> anyhow::Result<()> {
+    fs::create_dir_all(into)?;
+    for folder in folders {
+        for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+            let entry = entry?;
+            let target = into.join(entry.file_name());
+            if !target.exists() {
+                place(&entry.path(), &target, borrowed)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn libraries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
@@ -157,8 +173,15 @@ mod tests {
     fn parts(dir: &Path, names: &[&str]) -> Parts {
         fs::create_dir_all(dir.join("include")).unwrap();
         fs::create_dir_all(dir.join("lib")).unwrap();
+        fs::write(dir.join("include/nccl.h"), "").unwrap();
         names.iter().for_each(|n| fs::write(dir.join("lib").join(n), n).unwrap());
-        Parts { version: VERSION.into(), include: dir.join("include"), libs: vec![dir.join("lib")], borrowed: true }
+        Parts {
+            version: VERSION.into(),
+            include: dir.join("include"),
+            libs: vec![dir.join("lib")],
+            cuda_headers: vec![dir.join("include")],
+            borrowed: true,
+        }
     }
 
     #[test]
@@ -187,6 +210,7 @@ mod tests {
         for name in ["lib/cuda/libtorch_cuda.so", "lib/cuda/libc10_cuda.so", "lib/cuda/libcublas.so.13"] {
             assert!(cuda.files.contains_key(name), "{name}");
         }
+        assert!(home.join("cuda-include/nccl.h").exists());
         assert!(!home.join("lib/libtorch_cuda.so").exists() && verify(&home).is_ok());
     }
 
