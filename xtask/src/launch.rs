@@ -47,22 +47,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(args: &LaunchArgs) -> ExitCode {
-    launch(args).unwrap_or_else(|error| {
+    let interrupts = Arc::new(AtomicUsize::new(0));
+    let raised = interrupts.clone();
+    let handled = ctrlc::set_handler(move || {
+        raised.fetch_add(1, Ordering::SeqCst);
+    });
+    handled.map_err(anyhow::Error::from).and_then(|()| launch(args, &interrupts)).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::from(2)
     })
 }
 
-fn launch(args: &LaunchArgs) -> anyhow::Result<ExitCode> {
+fn launch(args: &LaunchArgs, interrupts: &AtomicUsize) -> anyhow::Result<ExitCode> {
     ensure!(args.node_rank < args.nnodes, "--node-rank is {}: choose 0 to {}", args.node_rank, args.nnodes - 1);
     let alone = args.nnodes == 1;
     ensure!(alone || args.master_addr != "127.0.0.1", "several machines need --master-addr, the host of rank 0");
     let program = program(args)?;
-    let interrupts = Arc::new(AtomicUsize::new(0));
-    let raised = interrupts.clone();
-    ctrlc::set_handler(move || {
-        raised.fetch_add(1, Ordering::SeqCst);
-    })?;
     for restart in 0..=args.max_restarts {
         let port = match args.master_port {
             Some(port) => port,
@@ -71,7 +71,7 @@ fn launch(args: &LaunchArgs) -> anyhow::Result<ExitCode> {
         };
         let started = (0..args.nproc).map(|local| start(args, &program, local, port, restart));
         let group = Group(started.collect::<anyhow::Result<_>>()?);
-        let Some((rank, status)) = group.wait(&interrupts) else { return Ok(ExitCode::SUCCESS) };
+        let Some((rank, status)) = group.wait(interrupts) else { return Ok(ExitCode::SUCCESS) };
         let interrupted = interrupts.load(Ordering::SeqCst) > 0;
         if !interrupted {
             eprintln!("launch: rank {rank} ended first, by {status}");
@@ -169,5 +169,54 @@ impl Drop for Group {
             let _ = child.kill();
             let _ = child.wait();
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cli;
+    use clap::Parser;
+
+    fn launched(flags: &str, command: &[&str]) -> Result<ExitCode, String> {
+        let words = ["xtask", "launch"].into_iter().chain(flags.split_whitespace()).chain(["--"]);
+        let words = words.chain(command.iter().copied());
+        let crate::Command::Launch(args) = Cli::try_parse_from(words).unwrap().command else { panic!("not launch") };
+        launch(&args, &AtomicUsize::new(0)).map_err(|error| error.to_string())
+    }
+
+    /// The exit code of a shell's script.
+    fn shell(flags: &str, script: &str) -> String {
+        format!("{:?}", launched(flags, &["sh", "-c", script]).unwrap())
+    }
+
+    fn code(code: u8) -> String {
+        format!("{:?}", ExitCode::from(code))
+    }
+
+    #[test]
+    fn processes_know_their_place_and_are_started_anew_when_one_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let d = dir.path().display();
+        let say = format!(
+            "echo $RANK of $WORLD_SIZE, $LOCAL_RANK here, $MASTER_ADDR > {d}/$RANK.$TORCHELASTIC_RESTART_COUNT"
+        );
+        let flags = "--nproc 2 --nnodes 2 --node-rank 1 --master-addr node0";
+        assert_eq!(shell(flags, &say), code(0));
+        let said = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!((said("2.0").trim(), said("3.0").trim()), ("2 of 4, 0 here, node0", "3 of 4, 1 here, node0"));
+        // Rank 1 fails the first time.
+        let fragile = format!("{say}; test $RANK.$TORCHELASTIC_RESTART_COUNT != 1.0 || exit 3");
+        assert_eq!(shell("--nproc 2", &fragile), code(3));
+        assert_eq!(shell("--nproc 2 --max-restarts 2", &fragile), code(0));
+        assert_eq!((said("0.1").trim(), dir.path().join("0.2").exists()), ("0 of 2, 0 here, 127.0.0.1", false));
+    }
+
+    #[test]
+    fn what_cannot_be_launched_is_told() {
+        let told = |flags, program| launched(flags, &[program]).unwrap_err();
+        assert!(told("--nproc 1 --nnodes 2", "true").contains("several machines need --master-addr"));
+        assert!(told("--nproc 1 --node-rank 1", "true").contains("choose 0 to 0"));
+        assert!(told("--nproc 1", "no-such-program").contains("cannot start no-such-program"));
     }
 }

@@ -227,6 +227,10 @@ impl Peers for Trainers {
         self.group.shard()
     }
 
+    fn is_alone(&self) -> bool {
+        self.group.processes.is_alone()
+    }
+
     fn add_up(&self, gradient: &mut Tensor, exact: &mut [Tensor]) -> Result<(), Outside> {
         let sent = match self.reduce_in {
             ReduceIn::F32 => gradient.shallow_clone(),

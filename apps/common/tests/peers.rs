@@ -3,20 +3,29 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 use fm_app::group::{Group, Made, ReduceIn};
+use fm_core::objective::Objective;
+use fm_core::rng::{Stream, normal_rows};
+use fm_core::source::Source;
 use fm_core::tape::Tape;
 use fm_core::tensor::Role;
 use fm_dist::ProcessGroup;
 use fm_dist::place::Place;
+use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::checkpoint::{DataMeta, RunInfo};
+use fm_train::data::{BatchOptions, Batches};
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::observe::{Flow, Observer};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
+use fm_train::pairing::Pairing;
+use fm_train::peers::{Alone, Peers};
 use fm_train::record::Record;
-use fm_train::task::{At, Losses, Task};
+use fm_train::task::{At, FlowMatching, Losses, Task};
 use fm_train::train::{TrainOptions, TrainState, train};
+use ndarray::Array2;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 use std::thread;
@@ -25,25 +34,20 @@ use tch::{Device, Kind, Tensor, nn};
 
 const RANKS: usize = 2;
 
+fn open(rank: usize, world_size: usize, port: u16) -> Rc<Group> {
+    let (local_rank, master) = (rank, "127.0.0.1".into());
+    let place = Place { rank, world_size, local_rank, master, port, restarts: 0, served: false, interface: None };
+    Rc::new(Group::of(ProcessGroup::open(&place, Duration::from_secs(60)).unwrap()))
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// Runs something as each rank, and returns what it gives, by rank.
 fn as_ranks<T: Send + 'static>(run: fn(&Rc<Group>) -> T) -> Vec<T> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let start = |rank: usize| {
-        thread::spawn(move || {
-            let place = Place {
-                rank,
-                world_size: RANKS,
-                local_rank: rank,
-                master: "127.0.0.1".into(),
-                port,
-                restarts: 0,
-                served: false,
-                interface: None,
-            };
-            let group = ProcessGroup::open(&place, Duration::from_secs(60)).unwrap();
-            run(&Rc::new(Group::of(group)))
-        })
-    };
+    let port = free_port();
+    let start = |rank: usize| thread::spawn(move || run(&open(rank, RANKS, port)));
     let threads: Vec<_> = (0..RANKS).map(start).collect();
     threads.into_iter().map(|t| t.join().unwrap()).collect()
 }
@@ -152,4 +156,36 @@ fn everyone_goes_on_from_the_state_of_rank_0_and_hears_what_it_has_made() {
         let of = |rank: usize| Made { values: vec![rank as f32; rank + 1], about: [rank as f64, 0.5] };
         assert_eq!(made, [of(0), of(1)]);
     }
+}
+
+/// On a GPU, where there is one and this was built with the feature `nccl`, the sums of the group go through NCCL.
+#[test]
+fn a_group_of_one_trains_to_the_bits_of_the_plain_run() {
+    let device = fm_app::device::select("auto").unwrap();
+    let weights = |peers: Rc<dyn Peers>| {
+        let store = nn::VarStore::new(device);
+        let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root()).unwrap();
+        for (at, (_, mut weight)) in BTreeMap::from_iter(store.variables()).into_iter().enumerate() {
+            let drawn = normal_rows(0, at as u64, Stream::Init, 0, 1, weight.numel());
+            tch::no_grad(|| weight.copy_(&(Tensor::from_slice(&drawn).reshape(weight.size()) * 0.1)));
+        }
+        let params = FlatParams::new(&store, Precision::F32);
+        let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
+        let mut state = TrainState::new(params, optimizer, &EmaConfig::of(0.9), 4);
+        let table = Array2::from_shape_vec((100, 2), normal_rows(0, 0, Stream::Data, 0, 100, 2)).unwrap();
+        let objective = Objective { loss_aware_bins: 4, ..Objective::default() };
+        let pairing = Pairing::new(Source::default(), None, objective.clone(), 0, 1);
+        let batches = Batches::new(&table, pairing, BatchOptions { rows: 32, ..BatchOptions::default() });
+        let options = TrainOptions { steps: 60, log_every: 20, micro_batch: 20, peers, ..TrainOptions::default() };
+        let mut log = Log::default();
+        let task = FlowMatching::new(model.as_ref(), objective, vec![2]);
+        train(&task, &batches, &mut state, &options, &mut log).unwrap();
+        (Vec::<f32>::try_from(state.params.master.to_device(Device::Cpu)).unwrap(), log.0)
+    };
+    let group = open(0, 1, free_port());
+    group.use_device(device).unwrap();
+    let through = group.peers(ReduceIn::F32);
+    assert!(through.shard().is_whole() && !through.is_alone());
+    let (plain, group) = (weights(Rc::new(Alone)), weights(through));
+    assert_eq!(plain, group);
 }

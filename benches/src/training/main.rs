@@ -4,8 +4,14 @@
 //! on training through [`fm_train::train::train`] with everything that a run does but files: batches from a worker thread, clipping, AdamW, the
 //! moving average, the log's sums. `bare STEPS` only puts one batch through the network, forwards and back. Both answer {"seconds", "value"},
 //! seconds a step and the mean loss. `memory STEPS` trains and answers {"before", "peak"}, bytes resident before the network was built and at most.
+//!
+//! Started as one of several ranks it does so with them: `loop` then answers {"exchange"} too, the seconds of a step spent in adding up, and
+//! `reduce COUNT KIND TIMES` adds up a vector of f32 or bf16.
+
+mod shared;
 
 use fm_app::device::{peak_memory, resident_memory};
+use fm_app::group::Group;
 use fm_core::data::{Dataset, Pick};
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
@@ -13,6 +19,7 @@ use fm_core::rng::{Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
+use fm_dist::ProcessGroup;
 use fm_models::ModelConfig;
 use fm_models::concat_squash::ConcatSquashConfig;
 use fm_models::mlp::MlpConfig;
@@ -25,15 +32,18 @@ use fm_train::flat::{FlatParams, Precision};
 use fm_train::observe::{Flow, Observer};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::pairing::Pairing;
+use fm_train::peers::{Peers, Shard};
 use fm_train::record::Record;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::Array2;
 use ndarray_npy::{read_npy, write_npy};
+use shared::Timed;
 use std::error::Error;
 use std::path::Path;
-use std::time::Instant;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 use tch::{Device, nn};
 
 /// Network, batch, and the shape of a row by name.
@@ -54,6 +64,19 @@ fn case(name: &str) -> Result<(ModelConfig, usize, Vec<i64>), Box<dyn Error>> {
             (ModelConfig::ConcatSquash(ConcatSquashConfig { dim: 4, ..ConcatSquashConfig::default() }), 1000, vec![4])
         }
         "unet" => (ModelConfig::Unet(unet), 64, vec![3, 32, 32]),
+        // The size that the field trains CIFAR-10 with, on a batch that a CPU can do.
+        "unet-large" => (
+            ModelConfig::Unet(UNetConfig {
+                channels: 128,
+                channel_mult: vec![1, 2, 2, 2],
+                res_blocks: 2,
+                attention_at: vec![2],
+                head_channels: 64,
+                ..unet
+            }),
+            8,
+            vec![3, 32, 32],
+        ),
         other => return Err(format!("unknown network {other}").into()),
     })
 }
@@ -103,6 +126,7 @@ struct Loaded {
     state: TrainState,
     batch: usize,
     shape: Vec<i64>,
+    peers: Rc<Timed>,
     _store: nn::VarStore,
 }
 
@@ -111,6 +135,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fm_app::memory::keep_freed();
     let threads = std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     tch::set_num_threads(threads);
+    let group = Rc::new(Group::of(ProcessGroup::from_env(Duration::from_secs(300))?));
     let mut loaded: Option<Loaded> = None;
     fm_benches::serve(|words| {
         Ok(match (words, &mut loaded) {
@@ -119,14 +144,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 "{}".into()
             }
             (["load", dir, name], slot) => {
-                *slot = Some(load(Path::new(dir), name)?);
+                *slot = Some(load(Path::new(dir), name, &group)?);
                 "{}".into()
             }
             (["loop", steps], Some(loaded)) => loaded.timed(steps.parse()?, Loaded::train)?,
+            (["reduce", count, kind, times], _) => shared::reduce(&group, count.parse()?, kind, times.parse()?)?,
             (["bare", steps], Some(loaded)) => loaded.timed(steps.parse()?, Loaded::bare)?,
             (["memory", steps], _) => {
                 let before = resident_memory().unwrap_or(0);
-                load(Path::new("."), "unet")?.train(steps.parse()?)?;
+                load(Path::new("."), "unet", &group)?.train(steps.parse()?)?;
                 format!(r#"{{"before": {before}, "peak": {}}}"#, peak_memory().unwrap_or(0))
             }
             (other, _) => return Err(format!("unknown request {other:?}, or nothing is loaded").into()),
@@ -153,9 +179,9 @@ fn make(dir: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn load(dir: &Path, name: &str) -> Result<Loaded, Box<dyn Error>> {
+fn load(dir: &Path, name: &str, group: &Rc<Group>) -> Result<Loaded, Box<dyn Error>> {
     let (config, batch, shape) = case(name)?;
-    let rows = if name == "unet" {
+    let rows = if name.starts_with("unet") {
         let noise = normal_rows(0, 0, Stream::Data, 0, IMAGES, PIXELS);
         Rows::Images(noise.iter().map(|x| (127.5 + 60.0 * x) as u8).collect())
     } else {
@@ -169,7 +195,8 @@ fn load(dir: &Path, name: &str) -> Result<Loaded, Box<dyn Error>> {
         config.role(&slot.name, &slot.shape)
     });
     let state = TrainState::new(params, optimizer, &EmaConfig::of(0.999), 0);
-    Ok(Loaded { rows, model, state, batch, shape, _store: store })
+    let peers = Rc::new(Timed::new(group));
+    Ok(Loaded { rows, model, state, batch, shape, peers, _store: store })
 }
 
 /// Keeps the log.
@@ -184,8 +211,8 @@ impl Observer for Log {
 }
 
 /// Shuffled batches of so many rows, with their classes where there are any.
-fn batches(data: &Rows, rows: usize) -> Batches<'_> {
-    let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+fn batches(data: &Rows, rows: usize, shard: Shard) -> Batches<'_> {
+    let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1).shared(shard);
     let conditional = data.class(0).is_some();
     Batches::new(data, pairing, BatchOptions { rows, conditional, ..BatchOptions::default() })
 }
@@ -197,8 +224,10 @@ impl Loaded {
         work: impl FnOnce(&mut Self, u64) -> Result<f64, Box<dyn Error>>,
     ) -> Result<String, Box<dyn Error>> {
         let started = Instant::now();
+        self.peers.spent.take();
         let value = work(self, steps)?;
-        Ok(format!(r#"{{"seconds": {:e}, "value": {value:e}}}"#, started.elapsed().as_secs_f64() / steps as f64))
+        let [seconds, exchange] = [started.elapsed(), self.peers.spent.take()].map(|d| d.as_secs_f64() / steps as f64);
+        Ok(format!(r#"{{"seconds": {seconds:e}, "exchange": {exchange:e}, "value": {value:e}}}"#))
     }
 
     /// So many steps of a run, logged once.
@@ -216,10 +245,11 @@ impl Loaded {
             patience: 10,
             checkpoint_activations: false,
             irreducible: None,
+            peers: self.peers.clone(),
             ..TrainOptions::default()
         };
         let mut log = Log::default();
-        let batches = batches(&self.rows, self.batch);
+        let batches = batches(&self.rows, self.batch, self.peers.shard());
         let task = FlowMatching::new(self.model.as_ref(), Objective::on(PathKind::Linear), self.shape.clone());
         train(&task, &batches, &mut self.state, &options, &mut log)?;
         Ok(log.0.last().map_or(f64::NAN, |record| record.loss))
@@ -227,7 +257,7 @@ impl Loaded {
 
     /// One batch, again and again: the network and its loss, forwards and back, and nothing else.
     fn bare(&mut self, steps: u64) -> Result<f64, Box<dyn Error>> {
-        let batch = batches(&self.rows, self.batch).batch(0)?;
+        let batch = batches(&self.rows, self.batch, Shard::default()).batch(0)?;
         let x1 =
             fm_core::tensor::upload(&batch.x1, &[&[self.batch as i64], self.shape.as_slice()].concat(), Device::Cpu);
         let t = fm_core::tensor::upload(&vec![0.5; self.batch], &[self.batch as i64], Device::Cpu);

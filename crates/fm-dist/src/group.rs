@@ -113,6 +113,11 @@ impl ProcessGroup {
         self.rank
     }
 
+    /// Whether this is the group of a process by itself, which has no connections. A group of one that was [opened](Self::open) does.
+    pub fn is_alone(&self) -> bool {
+        self.links.is_none()
+    }
+
     /// How many there are.
     pub fn world_size(&self) -> usize {
         self.world_size

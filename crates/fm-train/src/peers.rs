@@ -22,6 +22,11 @@ pub trait Peers: Debug {
     /// Which process this is, and of how many.
     fn shard(&self) -> Shard;
 
+    /// Whether there is nobody to exchange anything with.
+    fn is_alone(&self) -> bool {
+        self.shard().is_whole()
+    }
+
     /// Adds tensors up over all processes, in place. All have to call it alike; the gradient may travel in less precision than the others.
     ///
     /// # Errors

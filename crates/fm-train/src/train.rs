@@ -218,7 +218,7 @@ impl Found {
     /// Makes it that of all processes; `first` is this one's first row. Returns whether some process was asked to stop.
     fn add_up(&mut self, first: usize, options: &TrainOptions) -> Result<bool, TrainError> {
         let raised = options.interrupted.load(Ordering::SeqCst);
-        if options.peers.shard().is_whole() {
+        if options.peers.is_alone() {
             return Ok(raised);
         }
         // The loss, and that of each row at its place.

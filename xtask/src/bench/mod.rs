@@ -2,6 +2,7 @@
 
 mod contest;
 mod coupling;
+mod distributed;
 mod models;
 mod ode;
 mod ot;
@@ -40,6 +41,8 @@ enum Suite {
     Coupling,
     /// Training steps, beside PyTorch and jax; what the loop adds to its network; memory.
     Training,
+    /// Two processes of one thread beside one of two, and beside PyTorch's DDP; what adding up gradients takes.
+    Distributed,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
@@ -50,6 +53,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         Suite::Models => ("models", models::report(args.rounds)?),
         Suite::Coupling => ("coupling", coupling::report(args.rounds)?),
         Suite::Training => ("training", training::report(args.rounds)?),
+        Suite::Distributed => ("distributed", distributed::report(args.rounds)?),
     };
     println!("{report}");
     if args.write_docs {
@@ -63,7 +67,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
 }
 
 const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs`, `cargo xtask bench ode --write-docs`, `cargo xtask bench models \
-                    --write-docs`, `cargo xtask bench coupling --write-docs` and `cargo xtask bench training --write-docs`; no number here is typed by hand.\n";
+                    --write-docs`, `cargo xtask bench coupling --write-docs`, `cargo xtask bench training --write-docs` and `cargo xtask bench distributed --write-docs`; no number here is typed by hand.\n";
 
 /// The document with a suite's part, between its marks, replaced or added.
 fn replaced(document: &str, suite: &str, report: &str) -> String {

@@ -36,7 +36,16 @@ impl Worker {
     }
 
     pub(super) fn ask(&mut self, request: &str) -> anyhow::Result<Value> {
-        writeln!(self.input.as_mut().context("the worker is closed")?, "{request}")?;
+        self.send(request)?;
+        self.receive(request)
+    }
+
+    pub(super) fn send(&mut self, request: &str) -> anyhow::Result<()> {
+        Ok(writeln!(self.input.as_mut().context("the worker is closed")?, "{request}")?)
+    }
+
+    /// The answer to what was sent.
+    pub(super) fn receive(&mut self, request: &str) -> anyhow::Result<Value> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         serde_json::from_str(&line).with_context(|| format!("a worker failed at `{request}`"))

@@ -1,0 +1,59 @@
+//! What several ranks add up, and how long it takes them.
+
+use fm_app::group::{Group, ReduceIn};
+use fm_train::error::Outside;
+use fm_train::peers::{Peers, Shard};
+use std::cell::Cell;
+use std::error::Error;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tch::{Device, Kind, Tensor};
+
+/// The ranks that train together, with a clock.
+#[derive(Debug)]
+pub(crate) struct Timed {
+    inner: Rc<dyn Peers>,
+    /// What adding up has taken so far, waiting for others included.
+    pub(crate) spent: Cell<Duration>,
+}
+
+impl Timed {
+    pub(crate) fn new(group: &Rc<Group>) -> Self {
+        Self { inner: group.peers(ReduceIn::F32), spent: Cell::default() }
+    }
+}
+
+impl Peers for Timed {
+    fn shard(&self) -> Shard {
+        self.inner.shard()
+    }
+
+    fn is_alone(&self) -> bool {
+        self.inner.is_alone()
+    }
+
+    fn add_up(&self, gradient: &mut Tensor, exact: &mut [Tensor]) -> Result<(), Outside> {
+        let started = Instant::now();
+        let added = self.inner.add_up(gradient, exact);
+        self.spent.set(self.spent.get() + started.elapsed());
+        added
+    }
+}
+
+/// Adds up vectors of so many values, as a step does; seconds of the fastest half.
+pub(crate) fn reduce(group: &Rc<Group>, count: i64, kind: &str, times: usize) -> Result<String, Box<dyn Error>> {
+    let peers = group.peers(if kind == "bf16" { ReduceIn::Bf16 } else { ReduceIn::F32 });
+    let mut vector = Tensor::ones([count], (Kind::Float, Device::Cpu));
+    let mut seconds = Vec::new();
+    for _ in 0..times {
+        let _ = vector.fill_(1.0);
+        peers.add_up(&mut vector, &mut []).map_err(|e| e.to_string())?;
+        let started = Instant::now();
+        peers.add_up(&mut vector, &mut []).map_err(|e| e.to_string())?;
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    seconds.sort_by(f64::total_cmp);
+    let half = &seconds[..times.div_ceil(2)];
+    let mean = half.iter().sum::<f64>() / half.len() as f64;
+    Ok(format!(r#"{{"seconds": {mean:e}, "value": {:e}}}"#, vector.double_value(&[0])))
+}

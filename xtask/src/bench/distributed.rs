@@ -1,0 +1,154 @@
+//! Two processes of one thread against one process of two, beside PyTorch's DDP; what a step spends in exchanging gradients.
+
+use super::contest::{cell, median};
+use super::machine;
+use super::worker::{Worker, environment};
+use crate::shell::{cargo, execute, root};
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::process::Command;
+
+/// Network, description, parameters, steps of a round, and rounds at most.
+const NETWORKS: [(&str, &str, u64, u64, u32); 2] = [
+    ("unet", "U-Net, 32 channels, batch 64", 2_200_000, 2, 11),
+    ("unet-large", "U-Net, 128 channels, batch 8", 35_700_000, 1, 5),
+];
+const RANKS: usize = 2;
+/// One process and several see the same rows: their losses are the same up to the order of sums.
+const SAME: f64 = 1e-3;
+/// PyTorch starts elsewhere and draws otherwise.
+const LIKE: f64 = 0.1;
+const SENT: [&str; 2] = ["f32", "bf16"];
+const TIMES: u32 = 20;
+
+/// The processes of one group, each told the same.
+struct Team(Vec<Worker>);
+
+impl Team {
+    fn start(ranks: usize, threads: usize, command: impl Fn() -> Command) -> anyhow::Result<Self> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let start = |rank: usize| {
+            let mut command = command();
+            command
+                .env("RANK", rank.to_string())
+                .env("LOCAL_RANK", rank.to_string())
+                .env("WORLD_SIZE", ranks.to_string());
+            command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
+            Worker::start(&mut command, threads)
+        };
+        Ok(Self((0..ranks).map(start).collect::<anyhow::Result<_>>()?))
+    }
+
+    /// The answers, by rank.
+    fn ask(&mut self, request: &str) -> anyhow::Result<Vec<Value>> {
+        self.0.iter_mut().try_for_each(|worker| worker.send(request))?;
+        self.0.iter_mut().map(|worker| worker.receive(request)).collect()
+    }
+}
+
+/// Seconds, the loss, and seconds spent in exchange.
+#[derive(Clone, Copy)]
+struct Step([f64; 3]);
+
+fn step(team: &mut Team, steps: u64) -> anyhow::Result<Step> {
+    let answers = team.ask(&format!("loop {steps}"))?;
+    let number = |key: &str| answers[0][key].as_f64().unwrap_or(f64::NAN);
+    // The rank that waits least is the one whose exchange is only that.
+    let exchange = answers.iter().filter_map(|a| a["exchange"].as_f64()).fold(f64::INFINITY, f64::min);
+    ensure!(number("seconds") > 0.0, "a worker did not say how long it took");
+    Ok(Step([number("seconds"), number("value"), exchange]))
+}
+
+pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+    let python = environment()?;
+    execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "training-worker"]))?;
+    let ours = || Command::new(root().join("target/release/training-worker"));
+    let theirs = || {
+        let mut command = Command::new(&python);
+        command.arg(root().join("benches/peers/distributed_worker.py"));
+        command
+    };
+    let mut table = String::from(
+        "| network | parameters | 1 process, 2 threads | 2 processes, 1 thread | ratio | exchange, share of a step | DDP, 2 processes | ratio |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for (network, description, parameters, steps, most) in NETWORKS {
+        eprintln!("{network}");
+        let (mut one, mut two) = (Team::start(1, RANKS, ours)?, Team::start(RANKS, 1, ours)?);
+        let mut ddp = Team::start(RANKS, 1, theirs)?;
+        for team in [&mut one, &mut two] {
+            team.ask(&format!("load . {network}"))?;
+        }
+        let known = ddp.ask(&format!("load {network}"))?[0]["parameters"].as_f64().unwrap_or(f64::NAN);
+        ensure!((known / parameters as f64 - 1.0).abs() < 0.03, "{network} has {known} parameters in PyTorch");
+        let (mut times, mut shares) = ([const { Vec::new() }; 3], Vec::new());
+        for round in 0..=rounds.min(most) {
+            let seen = [step(&mut one, steps)?, step(&mut two, steps)?, step(&mut ddp, steps)?];
+            let [alone, shared, peer] = seen.map(|s| s.0[1]);
+            ensure!((shared / alone - 1.0).abs() < SAME, "two processes are at {shared}, one is at {alone}");
+            ensure!(round > 0 || (peer / alone - 1.0).abs() < LIKE, "PyTorch is at {peer}, ours at {alone}");
+            // The first round warms caches and allocators.
+            if round > 0 {
+                times.iter_mut().zip(seen).for_each(|(times, s)| times.push(s.0[0]));
+                shares.push(100.0 * seen[1].0[2] / seen[1].0[0]);
+            }
+        }
+        let [alone, shared, peer] = &times;
+        writeln!(
+            table,
+            "| {description} | {known:.3e} | {} | {} | {} | {} % | {} | {} |",
+            cell(1e3 * median(alone)),
+            cell(1e3 * median(shared)),
+            ratio(alone, shared),
+            spread(&shares, 1),
+            cell(1e3 * median(peer)),
+            ratio(peer, shared),
+        )?;
+    }
+    let mut sums = String::from("| values | as | ours | PyTorch | ratio |\n|---|---|---|---|---|\n");
+    let (mut own, mut peer) = (Team::start(RANKS, 1, ours)?, Team::start(RANKS, 1, theirs)?);
+    let versions = peer.ask("versions")?[0]["PyTorch"].as_str().context("PyTorch has no version")?.to_owned();
+    for (_, _, count, _, _) in NETWORKS {
+        for kind in SENT {
+            let (mut mine, mut others) = (Vec::new(), Vec::new());
+            for round in 0..=rounds.min(5) {
+                let mut seconds = [0.0; 2];
+                for (seconds, team) in seconds.iter_mut().zip([&mut own, &mut peer]) {
+                    let answers = team.ask(&format!("reduce {count} {kind} {TIMES}"))?;
+                    ensure!(answers.iter().all(|a| a["value"] == 4.0), "1 + 1, and that twice, is not 4: {answers:?}");
+                    *seconds = answers[0]["seconds"].as_f64().context("no time")?;
+                }
+                if round > 0 {
+                    mine.push(seconds[0]);
+                    others.push(seconds[1]);
+                }
+            }
+            let (a, b) = (cell(1e3 * median(&mine)), cell(1e3 * median(&others)));
+            writeln!(sums, "| {count} | {kind} | {a} | {b} | {} |", ratio(&others, &mine))?;
+        }
+    }
+    Ok(format!(
+        "## Several processes\n\n*Work*: a training step on random images of 3 x 32 x 32, as under *Training steps*, by one process on {RANKS} threads, and by \
+         {RANKS} processes of one thread each on halves of the same batches, on one machine over loopback; and by PyTorch's \
+         `DistributedDataParallel` over Gloo around torchcfm's network of the same size, which sums gradients while the backward pass goes on. One process \
+         and two must agree in their mean losses within {SAME:e}, before a time counts; PyTorch, which draws otherwise, within {LIKE} at the start. *Exchange* is \
+         the time that the rank which waits less spends in adding up. *Protocol*: up to {rounds} rounds in turn, after one that is not \
+         counted. *Times* are medians, in milliseconds a step. *Ratio*: above 1, two processes of ours are faster; median and extremes. *Peer*: PyTorch {versions}. \
+         *Machine*: {}.\n\n{table}\n### Adding up alone\n\n*Work*: a vector of so many values, summed over {RANKS} processes; as bf16 it is cast, summed and cast back. The fastest half \
+         of {TIMES} times, in milliseconds.\n\n{sums}",
+        machine()
+    ))
+}
+
+/// How much faster `other` is than `base`, round by round.
+fn ratio(base: &[f64], other: &[f64]) -> String {
+    let ratios: Vec<f64> = base.iter().zip(other).map(|(a, b)| a / b).collect();
+    spread(&ratios, 2)
+}
+
+fn spread(values: &[f64], digits: usize) -> String {
+    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    format!("**{:.digits$}** ({low:.digits$} to {high:.digits$})", median(values))
+}
