@@ -194,3 +194,25 @@ fn a_port_in_use_and_a_place_where_nobody_serves_are_told() {
     let said = world("collectives", 2, &[1], ("no-such-host.invalid", 29500));
     assert_told(&said, "rank 1 cannot reach rank 0 at no-such-host.invalid:29500");
 }
+
+/// Where there is no GPU, NCCL is an error and not the end of the process.
+#[cfg(feature = "nccl")]
+#[test]
+fn nccl_without_a_gpu_is_told() {
+    let (master, port) = ("127.0.0.1".to_owned(), free_port());
+    let place = fm_dist::place::Place {
+        rank: 0,
+        world_size: 1,
+        local_rank: 0,
+        master,
+        port,
+        restarts: 0,
+        served: false,
+        interface: None,
+    };
+    let group = ProcessGroup::open(&place, TIMEOUT).unwrap();
+    match group.use_device(Device::Cuda(0)) {
+        Ok(()) => assert!(tch::Cuda::is_available()),
+        Err(error) => assert!(error.to_string().starts_with("NCCL cannot be used ("), "{error}"),
+    }
+}
