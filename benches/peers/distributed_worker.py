@@ -1,6 +1,6 @@
 """PyTorch's side of the comparison of data-parallel training: DistributedDataParallel over Gloo, a process for each rank.
 
-`load NAME` builds torchcfm's U-Net of a name (`unet`: 32 channels, multiples 1, 2, 2, one block, batch 64; `unet-large`: 128 channels, multiples
+`load NAME` builds torchcfm's U-Net of a name (`unet-2m`: 32 channels, multiples 1, 2, 2, 2, two blocks, batch 64; `unet-35m`: 128 channels, multiples
 1, 2, 2, 2, two blocks, batch 8) with dropout 0 and a moving average of its weights, as torchcfm's own CIFAR-10 script keeps it. `loop STEPS` trains in
 eager mode on this rank's share of the batch: noise, times, mean squared error, gradients clipped at 1, AdamW. DDP is as it comes: buckets of 25 MiB,
 summed while the backward pass goes on. Answers {"seconds", "value"}: seconds a step, and the mean loss of rank 0's rows. `reduce COUNT KIND TIMES` adds up
@@ -22,8 +22,8 @@ torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 dist.init_process_group("gloo")
 RANK, SIZE = dist.get_rank(), dist.get_world_size()
 NETWORKS = {
-    "unet": (dict(num_channels=32, num_res_blocks=1, channel_mult=[1, 2, 2], num_head_channels=32, attention_resolutions="8"), 64),
-    "unet-large": (dict(num_channels=128, num_res_blocks=2, channel_mult=[1, 2, 2, 2], num_head_channels=64, attention_resolutions="16"), 8),
+    "unet-2m": (dict(num_channels=32, num_res_blocks=2, channel_mult=[1, 2, 2, 2], num_head_channels=32, attention_resolutions="8"), 64),
+    "unet-35m": (dict(num_channels=128, num_res_blocks=2, channel_mult=[1, 2, 2, 2], num_head_channels=64, attention_resolutions="16"), 8),
 }
 
 

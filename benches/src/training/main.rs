@@ -64,8 +64,13 @@ fn case(name: &str) -> Result<(ModelConfig, usize, Vec<i64>), Box<dyn Error>> {
             (ModelConfig::ConcatSquash(ConcatSquashConfig { dim: 4, ..ConcatSquashConfig::default() }), 1000, vec![4])
         }
         "unet" => (ModelConfig::Unet(unet), 64, vec![3, 32, 32]),
+        "unet-2m" => (
+            ModelConfig::Unet(UNetConfig { channel_mult: vec![1, 2, 2, 2], res_blocks: 2, ..unet }),
+            64,
+            vec![3, 32, 32],
+        ),
         // The size that the field trains CIFAR-10 with, on a batch that a CPU can do.
-        "unet-large" => (
+        "unet-35m" => (
             ModelConfig::Unet(UNetConfig {
                 channels: 128,
                 channel_mult: vec![1, 2, 2, 2],

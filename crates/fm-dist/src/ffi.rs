@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code, reason = "the one module that speaks to C++")]
 
+use libloading::os::unix::{Library, RTLD_NOW};
+use std::error::Error;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr::{NonNull, null_mut};
@@ -77,6 +79,11 @@ fn made<T>(call: impl FnOnce(*mut *mut T) -> *mut c_char) -> Result<NonNull<T>, 
     let mut out = null_mut();
     checked(call(&raw mut out))?;
     NonNull::new(out).ok_or_else(|| "nothing was made".into())
+}
+
+/// What the loader says, which its error keeps below.
+fn said(error: &libloading::Error) -> Thrown {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn c_text(text: &str) -> Result<CString, Thrown> {
@@ -172,10 +179,11 @@ impl Group {
         timeout_ms: i64,
     ) -> Result<Self, Thrown> {
         type Open = unsafe extern "C" fn(*mut RawStore, c_int, c_int, i64, *mut *mut RawGroup) -> *mut c_char;
-        // SAFETY: the object is ours, and its function has this type. It stays loaded for good, as the group's code lies in it.
+        // SAFETY: the object is ours, and its function has this type. It stays loaded for good, as the group's code lies in it. All of its symbols
+        // are looked up now: one that is found missing later would end the process.
         let open: Open = unsafe {
-            let library = libloading::Library::new(library).map_err(|e| e.to_string())?;
-            let open = *library.get::<Open>(b"fm_nccl_open\0").map_err(|e| e.to_string())?;
+            let library = Library::open(Some(library), RTLD_NOW).map_err(|e| said(&e))?;
+            let open = *library.get::<Open>(b"fm_nccl_open\0").map_err(|e| said(&e))?;
             std::mem::forget(library);
             open
         };

@@ -12,8 +12,8 @@ use std::process::Command;
 
 /// Network, description, parameters, steps of a round, and rounds at most.
 const NETWORKS: [(&str, &str, u64, u64, u32); 2] = [
-    ("unet", "U-Net, 32 channels, batch 64", 2_200_000, 2, 11),
-    ("unet-large", "U-Net, 128 channels, batch 8", 35_700_000, 1, 5),
+    ("unet-2m", "U-Net, 32 channels, batch 64", 2_247_043, 2, 11),
+    ("unet-35m", "U-Net, 128 channels, batch 8", 35_751_427, 1, 5),
 ];
 const RANKS: usize = 2;
 /// One process and several see the same rows: their losses are the same up to the order of sums.
