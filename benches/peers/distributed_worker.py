@@ -36,7 +36,8 @@ class Training:
         self.parallel = DistributedDataParallel(self.network)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-3, weight_decay=0.0)
         self.rows = batch // SIZE
-        self.data = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2048, 3, 32, 32), dtype=np.uint8))
+        noise = np.random.default_rng(0).standard_normal((2048, 3, 32, 32))
+        self.data = torch.from_numpy((127.5 + 60 * noise).clip(0, 255).astype(np.uint8))
         self.labels = torch.arange(2048) % 10
         torch.manual_seed(1 + RANK)
 
@@ -53,7 +54,7 @@ class Training:
         with torch.no_grad():
             for kept, now in zip(self.average.parameters(), self.network.parameters()):
                 kept.lerp_(now, 1e-3)
-        return float(loss)
+        return loss.item()
 
 
 def reduce(count, kind, times):

@@ -119,7 +119,7 @@ fn two_and_three_processes_end_where_one_does() {
 fn what_depends_on_a_whole_batch_is_the_same_for_its_parts() {
     let dir = tempfile::tempdir().unwrap();
     let flags =
-        "--steps 60 --loss-aware 8 --time-draw stratified --horizontal-flip true --source sparse --keep-best true";
+        "--steps 60 --loss-aware 8 --time-draw stratified --horizontal-flip true --source sparse --path constant-noise --keep-best true";
     succeed(&train(dir.path(), "one", flags));
     succeed_as(2, &train(dir.path(), "two", flags));
     let off = distance(dir.path(), "one", "two", 60);
@@ -133,6 +133,26 @@ fn what_depends_on_a_whole_batch_is_the_same_for_its_parts() {
     for (a, b) in bins(&one).iter().zip(bins(&two)) {
         assert!((a.as_f64().unwrap() / b.as_f64().unwrap() - 1.0).abs() < 1e-4, "{one} {two}");
     }
+}
+
+/// The log decides, and the log is the same; a run that is resumed has its lines again, on every rank.
+#[test]
+fn early_stopping_is_everyones_at_the_same_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = "--steps 400 --early-stopping 3";
+    let words = |run: &str| train(dir.path(), run, flags).replace("--log-every 10", "--log-every 2");
+    assert!(succeed(&words("one")).contains("has not fallen for 3 lines"));
+    assert!(succeed_as(2, &words("two")).contains("has not fallen for 3 lines"));
+    let [one, two] = ["one", "two"].map(|run| losses(&dir.path().join(run)));
+    assert!(one.len() == two.len() && one.len() < 200, "{} and {} lines", one.len(), two.len());
+    // Two of the three lines without a lower value lie before the checkpoint that the run is taken up from.
+    let last = 2 * one.len();
+    let resumed = dir.path().join("two");
+    for step in (0..=last).filter(|step| *step > last - 2) {
+        let _ = std::fs::remove_dir_all(resumed.join(format!("checkpoints/step-{step}")));
+    }
+    succeed_as(2, &format!("train --resume --save-every 10 --dist-timeout 40 --out {}", resumed.display()));
+    assert_eq!(losses(&resumed).len(), one.len());
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <string>
 
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -12,6 +13,8 @@
 using std::chrono::milliseconds;
 
 namespace {
+
+constexpr int kFatal = 3;
 
 std::vector<uint8_t> bytes_of(const uint8_t* data, size_t length) {
   return std::vector<uint8_t>(data, data + length);
@@ -23,6 +26,12 @@ extern "C" {
 
 char* fm_store_open(const char* host, uint16_t port, bool server, size_t world, int64_t timeout, const char* prefix, FmStore** out) {
   return fm_guarded([&] {
+    // What goes wrong comes back as a value; libtorch's own account of it, stack frames and all, is for those who ask.
+    if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {
+      FLAGS_caffe2_log_level = kFatal;
+    } else {
+      c10::initLogging();
+    }
     c10d::TCPStoreOptions options;
     options.port = port;
     options.isServer = server;

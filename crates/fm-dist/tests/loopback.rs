@@ -115,6 +115,8 @@ fn world(act: &str, size: usize, started: &[usize], address: (&str, u16)) -> Vec
     let end = |(k, member): (usize, std::process::Child)| {
         let output = member.wait_with_output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let noise = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(noise, "", "errors are values, not output");
         let said = text.lines().find_map(|l| l.split_once("said: ")).map(|(_, said)| said.to_owned());
         if Some(k) != hung {
             let within = begun.elapsed();
