@@ -118,8 +118,7 @@ fn two_and_three_processes_end_where_one_does() {
 #[test]
 fn what_depends_on_a_whole_batch_is_the_same_for_its_parts() {
     let dir = tempfile::tempdir().unwrap();
-    let flags =
-        "--steps 60 --loss-aware 8 --time-draw stratified --horizontal-flip true --source sparse --path constant-noise --keep-best true";
+    let flags = "--steps 60 --loss-aware 8 --time-draw stratified --horizontal-flip true --source sparse --path constant-noise --keep-best true";
     succeed(&train(dir.path(), "one", flags));
     succeed_as(2, &train(dir.path(), "two", flags));
     let off = distance(dir.path(), "one", "two", 60);
@@ -202,6 +201,9 @@ fn a_rank_that_fails_is_quoted_by_the_others_and_a_signal_to_one_stops_all_at_th
     let few = finish(start(2, &train(dir.path(), "few", "--steps 1").replace("--batch-size 12", "--batch-size 1")));
     let said = String::from_utf8_lossy(&few[1].stderr);
     assert!(said.contains("batch_size is 1, and there are 2 processes"), "{said}");
+    let refused = finish(start(2, &format!("vqvae --out {}", dir.path().join("vqvae").display())));
+    let said = String::from_utf8_lossy(&refused[1].stderr);
+    assert!(said.contains("vqvae is run by one process"), "{said}");
 }
 
 #[test]

@@ -42,8 +42,15 @@ fn act(group: &ProcessGroup, what: &str) -> Result<(), DistError> {
                 _ => {}
             }
         }
-        if round == 5 && rank == 0 && what == "die first" {
-            std::process::abort();
+        match (what, rank) {
+            ("die first", 0) if round == 5 => std::process::abort(),
+            // Rank 0 serves the store, and the others come to hear of it late.
+            ("leave first", 0) if round == 5 => {
+                group.leave("the disk is full");
+                return Ok(());
+            }
+            ("leave first", _) if round == 5 => std::thread::sleep(Duration::from_secs(1)),
+            _ => {}
         }
         group.all_reduce(&mut [Tensor::ones([1000], (Kind::Float, Device::Cpu))], Reduce::Sum)?;
     }
@@ -177,6 +184,7 @@ fn a_rank_that_is_stopped_or_busy_elsewhere_is_named_in_time() {
 fn a_rank_that_ends_by_an_error_is_quoted() {
     let said = local("leave", 3, &[0, 1, 2]);
     assert_told(&[said[0].clone(), said[2].clone()], "rank 1 failed: the disk is full");
+    assert_told(&local("leave first", 3, &[0, 1, 2])[1..], "rank 0 failed: the disk is full");
 }
 
 #[test]
