@@ -266,7 +266,7 @@ fn torchrun_starts_and_restarts_it() {
         .output()
         .unwrap();
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let worker = listed.lines().filter(|pid| **pid != torchrun.id().to_string()).last().unwrap();
+    let worker = listed.lines().rfind(|pid| **pid != torchrun.id().to_string()).unwrap();
     Command::new("kill").args(["-KILL", worker]).status().unwrap();
     let output = torchrun.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
