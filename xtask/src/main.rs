@@ -6,6 +6,7 @@ mod bench;
 mod cifar10;
 mod doctor;
 mod download;
+mod experiments;
 mod launch;
 mod libtorch;
 mod quickstart;
@@ -39,6 +40,8 @@ enum Command {
     Test(test::TestArgs),
     /// Measure our code, and with --peers the Python libraries beside it.
     Bench(bench::BenchArgs),
+    /// Run the named experiments of tabular-train over several seeds, and write the page of their results.
+    Experiments(experiments::ExperimentsArgs),
     /// Check the invariants that the compiler does not.
     Tidy,
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Launch(args) => return launch::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Experiments(args) => experiments::run(&args),
         Command::Tidy => tidy::run(),
     };
     match result {

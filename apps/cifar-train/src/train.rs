@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use fm_app::group::Group;
 use fm_app::job::Job;
 use fm_app::pictures::{Grid, save_png};
-use fm_app::sources::irreducible;
+use fm_app::sources::least;
 use fm_app::watch::Cadence;
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::source::Source;
@@ -89,16 +89,8 @@ fn train(group: &Rc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exit
     }
     let resident = material.resident(config.data_on_device, device);
     let batches = material.batches(&config, source.clone(), resident.is_some(), group.shard())?;
-    let least = group.agree(|| {
-        let least = irreducible(&config.flow, &source, || material.rows(), config.conditional, config.seed)?;
-        if let Some(least) = &least {
-            println!(
-                "least     loss {:.5} +- {:.5}: what the field that knows every image would have",
-                least.value, least.standard_error
-            );
-        }
-        Ok(least.map(|least| least.value))
-    })?;
+    let known =
+        group.agree(|| least(&config.flow, &source, || material.rows(), config.conditional, config.seed, "image"))?;
     let row_shape: Vec<i64> = material.shape.iter().map(|n| *n as i64).collect();
     let state = config.learning.state(&store, &config.model, config.precision, objective.loss_aware_bins);
     let job = Job {
@@ -106,7 +98,7 @@ fn train(group: &Rc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exit
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
         info: info(&config, set, &row_shape)?,
         files: material.files()?,
-        options: TrainOptions { irreducible: least, peers: group.peers(config.learning.reduce_in), ..options(&config) },
+        options: TrainOptions { irreducible: known, peers: group.peers(config.learning.reduce_in), ..options(&config) },
         cadence: Cadence {
             save_every: config.save_every,
             keep: config.keep_checkpoints,

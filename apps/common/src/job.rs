@@ -102,7 +102,7 @@ impl Job {
         } else if latest_checkpoint(&self.out).is_ok() {
             bail!("{} already holds a run; pass --resume to go on with it, or another --out", self.out.display());
         }
-        for log in ["metrics.jsonl", "timing.jsonl"] {
+        for log in ["metrics.jsonl", "timing.jsonl", "moments.jsonl"] {
             run.rewind(log, state.step)?;
         }
         fm_train::files::write(&run.join("config.toml"), self.config_toml.as_bytes())?;

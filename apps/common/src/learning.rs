@@ -28,6 +28,7 @@ pub struct LearningConfig {
     /// What follows.
     pub decay: Decay,
     /// Gradient norm to clip at.
+    #[serde(deserialize_with = "or_infinite")]
     pub clip: f64,
     /// A moving average of the weights for each of these decays; sampling takes the first.
     #[serde(deserialize_with = "one_or_many")]
@@ -69,6 +70,11 @@ impl Default for LearningConfig {
             optimizer: OptimizerConfig::default(),
         }
     }
+}
+
+/// JSON has no infinity: a checkpoint says null.
+fn or_infinite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
 }
 
 /// A list, or its only element.

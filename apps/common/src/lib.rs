@@ -9,7 +9,7 @@
 //! | [`learning`] | how it is learned: optimizer, learning rate, averages, when to stop |
 //! | [`aliases`] | the names that users of other trainers type from memory |
 //! | [`show`] | what an objective does, as a table and a picture |
-//! | [`models`], [`solvers`] | the networks and solvers that users can name |
+//! | [`models`], [`solvers`], [`preprocess`] | the networks, solvers and treatments of columns that users can name |
 //! | [`weights`] | networks out of files of weights, ours or anybody's |
 //! | [`likelihood`] | log-densities of data under a network |
 //! | [`sampler`] | from the source to the data by one of them |
@@ -32,6 +32,7 @@ pub mod memory;
 pub mod models;
 mod pairing;
 pub mod pictures;
+pub mod preprocess;
 pub mod report;
 pub mod sampler;
 pub mod settings;

@@ -20,14 +20,18 @@ fm_core::choice! {
 }
 
 impl TableModel {
-    /// The network for `dim` columns, with hidden layers of these widths.
-    pub fn config(self, dim: usize, widths: &[i64]) -> ModelConfig {
-        let (dim, widths) = (dim as i64, widths.to_vec());
+    /// The network for `dim` columns, with hidden layers of these widths, that is told one of so many classes (0 for none), and perhaps that a
+    /// class is not known.
+    pub fn config(self, dim: usize, widths: &[i64], classes: usize, null_class: bool) -> ModelConfig {
+        let (dim, widths, classes) = (dim as i64, widths.to_vec(), classes as i64);
         match self {
-            Self::Mlp => ModelConfig::Mlp(MlpConfig { dim, widths, activation: Activation::Gelu }),
-            Self::SeluMlp => ModelConfig::Mlp(MlpConfig { dim, widths, activation: Activation::Selu }),
+            Self::Mlp | Self::SeluMlp => {
+                let activation = if self == Self::Mlp { Activation::Gelu } else { Activation::Selu };
+                ModelConfig::Mlp(MlpConfig { dim, widths, activation, classes, null_class })
+            }
             Self::ConcatSquash => {
-                ModelConfig::ConcatSquash(ConcatSquashConfig { dim, widths, ..ConcatSquashConfig::default() })
+                let config = ConcatSquashConfig { dim, widths, classes, null_class, ..ConcatSquashConfig::default() };
+                ModelConfig::ConcatSquash(config)
             }
         }
     }

@@ -65,6 +65,26 @@ pub fn irreducible(
     Ok(Some(estimate(&mixture, &objective, samples, seed)?))
 }
 
+/// The same as a number, told on standard output; `what` is a row of the data, in one word.
+///
+/// # Errors
+/// As [`irreducible`].
+#[allow(clippy::print_stdout, reason = "a program speaks on standard output")]
+pub fn least(
+    config: &FlowConfig,
+    source: &Source,
+    data: impl FnOnce() -> Array2<f32>,
+    conditional: bool,
+    seed: u64,
+    what: &str,
+) -> anyhow::Result<Option<f64>> {
+    let found = irreducible(config, source, data, conditional, seed)?;
+    if let Some(Estimate { value, standard_error, .. }) = &found {
+        println!("least     loss {value:.5} +- {standard_error:.5}: what the field that knows every {what} would have");
+    }
+    Ok(found.map(|least| least.value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,7 +26,7 @@ pub struct Opened {
 }
 
 /// What a file of weights does not tell by itself.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct FileArgs {
     /// Which of a file's sets of weights to take: ema_model, say.
     #[arg(long, value_name = "NAME")]

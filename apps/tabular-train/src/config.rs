@@ -1,24 +1,45 @@
-//! A run's configuration: a plain value with defaults, laid over by a file and by flags, and written into the run.
+//! A run's configuration: a plain value with defaults, laid over by a preset, a file and flags, and written into the run.
 
 use crate::args::TrainArgs;
-use anyhow::{Context, ensure};
+use crate::presets;
+use anyhow::{Context, bail, ensure};
 use fm_app::flow::{FlowConfig, set};
 use fm_app::learning::LearningConfig;
 use fm_app::models::TableModel;
+use fm_app::preprocess::Preprocess;
 use fm_app::settings;
+use fm_core::source::SourceKind;
+use fm_data::points;
 use fm_models::ModelConfig;
 use fm_train::run_dir::latest_checkpoint;
 use serde::{Deserialize, Serialize};
 
 /// Everything that decides what a run computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Config {
     pub(crate) data: String,
+    /// The column of classes that the network is told; empty for none.
+    pub(crate) labels: String,
+    /// Columns that are left out.
+    pub(crate) ignore: Vec<String>,
+    pub(crate) preprocess: Preprocess,
+    /// Share of a file's rows that are not trained on; below 0 for the usual one.
+    pub(crate) hold_out: f64,
     pub(crate) rows: usize,
     pub(crate) steps: u64,
     pub(crate) batch_size: usize,
     pub(crate) model: TableModel,
     pub(crate) widths: Vec<i64>,
+    pub(crate) label_drop: f64,
+    /// Whether the source has a deviation of its own for each column, learned with the network.
+    pub(crate) trainable_source: bool,
+    /// The run whose ODE makes the pairs that are learned; empty where data are.
+    pub(crate) teacher: String,
+    /// Steps of RK4 by which it does.
+    pub(crate) teacher_steps: usize,
+    /// Whether its student starts from fresh weights.
+    pub(crate) fresh: bool,
     pub(crate) seed: u64,
     pub(crate) log_every: u64,
     #[serde(flatten)]
@@ -31,11 +52,20 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: "moons".into(),
+            labels: String::new(),
+            ignore: Vec::new(),
+            preprocess: Preprocess::default(),
+            hold_out: -1.0,
             rows: 20_000,
             steps: 5000,
             batch_size: 256,
             model: TableModel::default(),
             widths: vec![64; 3],
+            label_drop: 0.0,
+            trainable_source: false,
+            teacher: String::new(),
+            teacher_steps: 20,
+            fresh: false,
             seed: 0,
             log_every: 50,
             flow: FlowConfig::default(),
@@ -45,11 +75,16 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Defaults, then file, then flags; on --resume the run's own configuration, with more steps if asked.
-    pub(crate) fn resolve(args: &TrainArgs, resume: bool) -> anyhow::Result<Self> {
+    /// Preset, or a teacher's own configuration, then file, then flags; on --resume the run's own, with more steps if asked.
+    pub(crate) fn resolve(args: &TrainArgs, resume: bool, student: Option<Self>) -> anyhow::Result<Self> {
         if !resume {
             let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
-            let mut config = settings::lay_over(&Self::default(), file)?;
+            let base = match (&args.preset, student) {
+                (Some(_), Some(_)) => bail!("a student learns what its teacher does; drop --preset"),
+                (Some(name), None) => presets::preset(name)?,
+                (None, student) => student.unwrap_or_default(),
+            };
+            let mut config = settings::lay_over(&base, file)?;
             config.apply(args);
             return Ok(config);
         }
@@ -64,12 +99,18 @@ impl Config {
 
     fn apply(&mut self, args: &TrainArgs) {
         set(&mut self.data, &args.data);
+        set(&mut self.labels, &args.labels);
+        set(&mut self.ignore, &args.ignore);
+        set(&mut self.preprocess, &args.preprocess);
+        set(&mut self.hold_out, &args.hold_out);
         set(&mut self.rows, &args.rows);
         set(&mut self.steps, &args.steps);
         set(&mut self.batch_size, &args.batch_size);
         args.learning.apply(&mut self.learning);
         set(&mut self.model, &args.model);
         set(&mut self.widths, &args.widths);
+        set(&mut self.label_drop, &args.label_drop);
+        set(&mut self.trainable_source, &args.trainable_source);
         set(&mut self.seed, &args.seed);
         set(&mut self.log_every, &args.log_every);
         args.flow.apply(&mut self.flow);
@@ -80,10 +121,39 @@ impl Config {
         ensure!(self.batch_size > 0, "batch_size is 0: give at least one row a step (--batch-size)");
         ensure!(self.rows > 0, "rows is 0: give at least one point (--rows)");
         ensure!(self.log_every > 0, "log_every is 0: give at least 1 (--log-every)");
+        ensure!(self.hold_out < 1.0, "hold_out is {}: choose a share below 1 (--hold-out)", self.hold_out);
+        ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}: choose a share in [0, 1]", self.label_drop);
+        ensure!(
+            self.label_drop == 0.0 || !self.labels.is_empty(),
+            "label_drop drops labels, and there are none; give --labels"
+        );
+        if self.trainable_source {
+            let gaussian = SourceKind::Gaussian.to_string();
+            ensure!(self.flow.source == gaussian, "trainable_source scales the {gaussian} source; drop --source");
+            let independent = self.flow.coupling == fm_app::couplings::CouplingKind::Independent;
+            ensure!(
+                independent,
+                "rows of a source that is trained cannot be paired before it is known; drop --coupling"
+            );
+            ensure!(!self.flow.excess_loss, "the least loss is known for a fixed source; drop --excess-loss");
+        }
         self.learning.validate()
     }
 
-    pub(crate) fn model(&self, dim: usize) -> ModelConfig {
-        self.model.config(dim, &self.widths)
+    /// The share of rows that is not trained on: a tenth of a file's, unless said otherwise.
+    pub(crate) fn held_out(&self) -> f64 {
+        let drawn = points::TOYS.contains(&self.data.as_str()) || self.data == "gaussian4";
+        if self.hold_out >= 0.0 {
+            self.hold_out
+        } else if drawn {
+            0.0
+        } else {
+            0.1
+        }
+    }
+
+    /// The network for a table of `dim` columns and so many classes.
+    pub(crate) fn model(&self, dim: usize, classes: usize) -> ModelConfig {
+        self.model.config(dim, &self.widths, classes, self.label_drop > 0.0)
     }
 }

@@ -4,11 +4,11 @@ use crate::args::CoupleArgs;
 use anyhow::{Context, bail, ensure};
 use fm_core::coupling::{Conditions, Unpaired};
 use fm_core::rng::{Stream, stream};
-use fm_data::points;
+use fm_data::table::{CsvOptions, csv};
 use fm_ot::coupling::{OtCoupling, Solved};
 use fm_ot::trajectory::trajectory;
 use ndarray::{Array2, ArrayView2};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
@@ -17,8 +17,9 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
         .coupling
         .transport(args.cost, args.pairing, args.path)?
         .with_context(|| format!("the {} coupling leaves rows as they are; choose another", args.coupling))?;
-    let tables = args.tables.iter().map(|t| points::csv(t)).collect::<Result<Vec<_>, _>>()?;
-    let classes = args.classes.as_deref().map(points::csv).transpose()?;
+    let read = |path: &Path| csv(path, &CsvOptions::default()).map(|table| table.values);
+    let tables = args.tables.iter().map(|t| read(t)).collect::<Result<Vec<_>, _>>()?;
+    let classes = args.classes.as_deref().map(read).transpose()?;
     if let Some(odd) = classes.iter().flatten().find(|v| v.fract() != 0.0) {
         bail!("--classes holds {odd}, which is no class; give whole numbers");
     }

@@ -1,26 +1,46 @@
-//! `tabular-train likelihood`: the log-density of rows under a trained model.
+//! `tabular-train likelihood`: the log-density of rows under a trained model, and a picture of the density in the plane.
 
 use crate::args::LikelihoodOf;
-use crate::model::load;
-use anyhow::ensure;
-use fm_app::likelihood::mean_and_error;
+use crate::draw::Drawer;
+use crate::material::Material;
+use crate::model::{Loaded, load};
+use anyhow::{bail, ensure};
+use fm_app::likelihood::{Densities, mean_and_error};
+use fm_app::pictures::{Layer, Plane, ink, reach, save_png, side_by_side};
 use fm_core::tensor::upload;
-use fm_data::points;
-use fm_solvers::guidance::Unconditional;
+use fm_data::table::{CsvOptions, csv};
+use ndarray::Array2;
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
-    let mut table = points::csv(&args.rows)?;
+    if loaded.columns.log1p || !loaded.columns.classes.is_empty() || loaded.log_scale.is_some() {
+        bail!(
+            "densities are known for models without classes, of tables that are standardised or left as they are, and with a fixed source"
+        );
+    }
+    if let Some(rows) = &args.rows {
+        of_rows(args, &loaded, rows)?;
+    }
+    if let Some(path) = &args.picture {
+        ensure!(
+            loaded.dim() == 2,
+            "a picture shows the density in the plane, and this model has {} columns",
+            loaded.dim()
+        );
+        ensure!((2..=1000).contains(&args.resolution), "--resolution is {}: choose 2 to 1000", args.resolution);
+        picture(args, &loaded, path)?;
+        println!("wrote {}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn of_rows(args: &LikelihoodOf, loaded: &Loaded, file: &Path) -> anyhow::Result<()> {
+    let table = csv(file, &CsvOptions::default())?.values;
     let (rows, dim) = table.dim();
-    ensure!(dim == loaded.dim(), "{} has {dim} columns; the model has {}", args.rows.display(), loaded.dim());
-    loaded.columns.standardise(&mut table);
-    let x = upload(table.as_slice().unwrap_or_default(), &[rows as i64, dim as i64], loaded.device);
-    let field = Unconditional(loaded.model.as_ref());
-    let found = args.how.evaluate(&field, &loaded.config.flow.objective, &loaded.source, &x, 0)?;
-    // A density in the table's units is thinner by the deviation of every column.
-    let scale: f64 = loaded.columns.deviation.iter().map(|d| f64::from(*d).ln()).sum();
-    let values: Vec<f64> = found.values.iter().map(|log_p| log_p - scale).collect();
+    ensure!(dim == loaded.dim(), "{} has {dim} columns; the model has {}", file.display(), loaded.dim());
+    let (values, found) = densities(args, loaded, table)?;
     let (mean, error) = mean_and_error(&values);
     println!(
         "{rows} rows: mean log-density {mean:.4} +- {error:.4} nats in the table's units, NFE {:.1}; {}; {}",
@@ -33,5 +53,34 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
         fm_train::files::write(path, text.as_bytes())?;
         println!("wrote {}", path.display());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// Log-densities of rows in the table's own units.
+fn densities(args: &LikelihoodOf, loaded: &Loaded, mut table: Array2<f32>) -> anyhow::Result<(Vec<f64>, Densities)> {
+    let (rows, dim) = table.dim();
+    loaded.columns.apply(&mut table);
+    let x = upload(table.as_slice().unwrap_or_default(), &[rows as i64, dim as i64], loaded.device);
+    let field = Drawer::of(loaded, 1.0)?.field(&[]);
+    let found = args.how.evaluate(&field, &loaded.config.flow.objective, &loaded.source, &x, 0)?;
+    // A density in the table's units is thinner by the deviation of every column.
+    let scale: f64 = loaded.columns.deviation.iter().filter(|d| **d > 0.0).map(|d| f64::from(*d).ln()).sum();
+    Ok((found.values.iter().map(|log_p| log_p - scale).collect(), found))
+}
+
+fn picture(args: &LikelihoodOf, loaded: &Loaded, path: &Path) -> anyhow::Result<()> {
+    let material = Material::open(&loaded.config)?;
+    let data = crate::draw::points(material.table.values.as_slice().unwrap_or_default());
+    let (reach, side) = (reach(&data), args.resolution);
+    let centre = |k: usize| reach * ((2 * k + 1) as f32 / side as f32 - 1.0);
+    let grid = Array2::from_shape_fn((side * side, 2), |(i, j)| centre(if j == 0 { i % side } else { i / side }));
+    let (values, _) = densities(args, loaded, grid)?;
+    let heat = values.iter().map(|log_p| log_p.exp() as f32).collect();
+    let plane = |title: &str, layers| Plane { title: title.into(), reach, layers };
+    let shown = data.into_iter().take(3000).collect();
+    let planes = [
+        plane("data", vec![Layer::Points(String::new(), shown, ink::DATA)]),
+        plane("density of the model", vec![Layer::Heat(heat, side)]),
+    ];
+    save_png(path, &side_by_side(&planes)?)
 }

@@ -5,8 +5,15 @@
 mod args;
 mod config;
 mod couple;
+mod draw;
+mod evaluate;
 mod likelihood;
+mod material;
 mod model;
+mod moments;
+mod picture;
+mod presets;
+mod reflow;
 mod sample;
 mod solve;
 mod table;
@@ -20,8 +27,13 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     fm_app::cli::run(|| match Cli::parse().command {
         Command::Train(args) => train::run(&args),
+        Command::Reflow(args) => reflow::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Trajectory(args) => sample::trajectory(&args),
         Command::Likelihood(args) => likelihood::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Picture(args) => picture::run(&args),
+        Command::Animate(args) => picture::animate(&args),
         Command::Velocity(args) => velocity::run(&args),
         Command::Solve(args) => solve::run(&args),
         Command::Report(args) => fm_app::report::run(&args),

@@ -1,7 +1,8 @@
 //! A model read back from a run, or from a file of weights.
 
 use crate::config::Config;
-use crate::table::{Columns, open_source};
+use crate::material::open_source;
+use crate::table::Columns;
 use crate::train::Saved;
 use anyhow::{Context, ensure};
 use fm_app::weights::{self, FileArgs};
@@ -12,22 +13,24 @@ use fm_train::checkpoint::{Weights, read_weights};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
 use std::path::Path;
-use tch::{Device, nn};
+use tch::{Device, Tensor, nn};
 
 pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) columns: Columns,
     pub(crate) source: Source,
     pub(crate) model: Box<dyn VelocityModel>,
+    /// Logarithms of the source's deviations, where they were learned.
+    pub(crate) log_scale: Option<Tensor>,
     pub(crate) device: Device,
     /// Which weights these are, in words.
     pub(crate) weights: String,
-    _store: nn::VarStore,
+    pub(crate) store: nn::VarStore,
 }
 
 impl Loaded {
     pub(crate) fn dim(&self) -> usize {
-        self.columns.mean.len()
+        self.columns.dim()
     }
 }
 
@@ -46,10 +49,17 @@ pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::
     // The name in a checkpoint is measured already.
     let source = open_source(&mut config, &columns, || 0.0)?;
     let store = nn::VarStore::new(device);
-    let model = config.model(columns.mean.len()).build(&store.root())?;
+    let model = config.model(columns.dim(), columns.classes.len()).build(&store.root())?;
+    let log_scale = log_scale(&config, &store, columns.dim());
     FlatParams::new(&store, Precision::F32).adopt(read_weights(&path, Weights::Ema)?)?;
     let weights = format!("EMA weights of step {}", meta.step);
-    Ok(Loaded { config, columns, source, model, device, weights, _store: store })
+    Ok(Loaded { config, columns, source, model, log_scale, device, weights, store })
+}
+
+/// The parameter of a source that is trained.
+pub(crate) fn log_scale(config: &Config, store: &nn::VarStore, dim: usize) -> Option<Tensor> {
+    let parameter = || (store.root() / "source").var("log_scale", &[dim as i64], nn::Init::Const(0.0));
+    config.trainable_source.then(parameter)
 }
 
 /// A file of ours says what it was trained for; another's network is taken for a velocity along the linear path, in the data's own units.
@@ -67,5 +77,6 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
     let Saved { run: mut config, columns } =
         saved.unwrap_or_else(|| Saved { run: Config::default(), columns: Columns::unchanged(shape[0] as usize) });
     let source = open_source(&mut config, &columns, || 0.0)?;
-    Ok(Loaded { config, columns, source, model: opened.model, device, weights: opened.name, _store: opened.store })
+    let (model, store, weights) = (opened.model, opened.store, opened.name);
+    Ok(Loaded { config, columns, source, model, log_scale: None, device, weights, store })
 }

@@ -1,67 +1,85 @@
-//! `tabular-train sample`.
+//! `tabular-train sample` and `trajectory`.
 
-use crate::args::SampleArgs;
-use crate::model::{Loaded, load};
-use crate::table::Columns;
-use anyhow::ensure;
-use fm_app::sampler::Sampler;
-use fm_core::objective::Objective;
-use fm_core::rng::{Stream, normal_rows};
-use fm_core::source::Source;
-use fm_core::tensor::{VelocityModel, upload};
-use fm_solvers::guidance::Unconditional;
+use crate::args::{SampleArgs, TrajectoryArgs};
+use crate::draw::drawn;
+use crate::table::{Columns, quoted};
+use anyhow::{Context, bail, ensure};
+use ndarray::{Array2, Array3};
+use ndarray_npy::{WritableElement, WriteNpyExt};
+use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
-use tch::{Device, Kind};
 
 pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
-    ensure!(args.num_samples > 0, "--num-samples is 0: ask for at least one row");
-    let loaded = load(&args.checkpoint, &args.file, &args.device)?;
+    let (loaded, sampler, rows) = drawn(&args.draw, args.num_samples, false)?;
     let dim = loaded.dim();
-    let sampler = args.solve.sampler()?;
-    let Loaded { model, device, source, columns, .. } = &loaded;
-    let objective = &loaded.config.flow.objective;
-    let drawer = Drawer { model: model.as_ref(), device: *device, objective, source, columns };
-    let Rows { values, nfe } = drawer.draw(&sampler, args.num_samples, args.seed)?;
-    let line = |row: &[f32]| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
-    let text: String = values.chunks_exact(dim).map(line).collect();
-    fm_train::files::write(&args.out, text.as_bytes())?;
-    println!("{} rows, NFE {nfe}; {}; {}; seed {}", args.num_samples, sampler.describe(), loaded.weights, args.seed);
+    match extension(&args.out) {
+        "csv" => {
+            let text = csv(&rows.values, &rows.classes, &loaded.columns);
+            fm_train::files::write(&args.out, text.as_bytes())?;
+        }
+        "npy" => npy(&args.out, &Array2::from_shape_vec((args.num_samples, dim), rows.values)?)?,
+        _ => bail!("{} names no format: end it in .csv or .npy", args.out.display()),
+    }
+    let (nfe, weights, seed) = (rows.nfe, &loaded.weights, args.draw.seed);
+    println!("{} rows, NFE {nfe}; {}; {weights}; seed {seed}", args.num_samples, sampler.describe());
     println!("wrote {}", args.out.display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Everything that drawing needs beside the request.
-pub(crate) struct Drawer<'a> {
-    pub(crate) model: &'a dyn VelocityModel,
-    pub(crate) device: Device,
-    pub(crate) objective: &'a Objective,
-    pub(crate) source: &'a Source,
-    pub(crate) columns: &'a Columns,
-}
-
-impl Drawer<'_> {
-    /// Rows in the table's own units.
-    pub(crate) fn draw(&self, sampler: &Sampler, rows: usize, seed: u64) -> anyhow::Result<Rows> {
-        let dim = self.columns.mean.len();
-        let x0 = self.source.sample(seed, 0, Stream::Sample, 0, rows, dim);
-        let shape = [rows as i64, dim as i64];
-        let noise = |step| upload(&normal_rows(seed, step, Stream::Increment, 0, rows, dim), &shape, self.device);
-        let x0 = upload(&x0, &shape, self.device);
-        let drawn = sampler.run(&Unconditional(self.model), self.objective, x0, noise, false)?;
-        let mut values = Vec::<f32>::try_from(drawn.x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;
-        self.columns.restore(&mut values);
-        Ok(Rows { values, nfe: drawn.describe_nfe() })
+pub(crate) fn trajectory(args: &TrajectoryArgs) -> anyhow::Result<ExitCode> {
+    let (loaded, sampler, rows) = drawn(&args.draw, args.num_samples, true)?;
+    let (dim, times) = (loaded.dim(), rows.frames.len());
+    ensure!(times > 0, "this solver keeps no states on its way; give --num-steps");
+    match extension(&args.out) {
+        "csv" => {
+            let mut text = String::new();
+            for (time, frame) in rows.frames.iter().enumerate() {
+                for (row, values) in frame.chunks_exact(dim).enumerate() {
+                    writeln!(text, "{time},{row},{}", line(values))?;
+                }
+            }
+            fm_train::files::write(&args.out, text.as_bytes())?;
+        }
+        "npy" => npy(&args.out, &Array3::from_shape_vec((times, args.num_samples, dim), rows.frames.concat())?)?,
+        _ => bail!("{} names no format: end it in .npy or .csv", args.out.display()),
     }
+    let (nfe, weights) = (rows.nfe, &loaded.weights);
+    println!(
+        "{} rows at {times} times, NFE {nfe}; {}; {weights}; seed {}",
+        args.num_samples,
+        sampler.describe(),
+        args.draw.seed
+    );
+    println!("wrote {}", args.out.display());
+    Ok(ExitCode::SUCCESS)
 }
 
-/// What was drawn.
-pub(crate) struct Rows {
-    pub(crate) values: Vec<f32>,
-    /// What it cost, in words.
-    pub(crate) nfe: String,
+fn extension(path: &Path) -> &str {
+    path.extension().and_then(|e| e.to_str()).unwrap_or_default()
 }
 
-/// Values of two columns as points.
-pub(crate) fn pairs(values: &[f32]) -> Vec<(f32, f32)> {
-    values.chunks_exact(2).map(|p| (p[0], p[1])).collect()
+fn line(row: &[f32]) -> String {
+    row.iter().map(f32::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Rows as text, with a header where columns or classes have names.
+fn csv(values: &[f32], classes: &[i64], columns: &Columns) -> String {
+    let mut text: String =
+        columns.header(!classes.is_empty()).into_iter().flat_map(|header| [header, "\n".into()]).collect();
+    for (i, row) in values.chunks_exact(columns.dim()).enumerate() {
+        text += &line(row);
+        if let Some((name, _)) = classes.get(i).and_then(|class| columns.classes.get(*class as usize)) {
+            text += ",";
+            text += &quoted(name);
+        }
+        text += "\n";
+    }
+    text
+}
+
+fn npy<T: WritableElement, D: ndarray::Dimension>(path: &Path, array: &ndarray::Array<T, D>) -> anyhow::Result<()> {
+    let mut bytes = Vec::new();
+    array.write_npy(&mut bytes).context("cannot encode the array")?;
+    Ok(fm_train::files::write(path, &bytes)?)
 }

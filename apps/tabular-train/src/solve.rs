@@ -8,12 +8,12 @@ use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::time::Times;
-use fm_data::points;
+use fm_data::table::{CsvOptions, csv};
 use ndarray::Array2;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
-    let means = points::csv(&args.means)?.mapv(f64::from);
+    let means = csv(&args.means, &CsvOptions::default())?.values.mapv(f64::from);
     ensure!(
         args.deviation > 0.0 && args.deviation.is_finite(),
         "--deviation is {}; give a width above 0",
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
     let count = means.nrows();
     let mixture = Mixture::isotropic(&vec![1.0 / count as f64; count], means.view(), &vec![variance; count])?;
     let start = match &args.start {
-        Some(path) => points::csv(path)?.mapv(f64::from),
+        Some(path) => csv(path, &CsvOptions::default())?.values.mapv(f64::from),
         None => noise(args.seed, 0, args.num_samples, means.ncols()),
     };
     ensure!(

@@ -2,18 +2,23 @@
 
 use crate::args::TrainArgs;
 use crate::config::Config;
-use crate::sample::{Drawer, pairs};
-use crate::table::{Columns, open_source, read};
+use crate::draw::{Drawer, points};
+use crate::material::{Material, open_source};
+use crate::model::log_scale;
+use crate::moments::Moments;
+use crate::reflow::{self, Lessons};
+use crate::table::Columns;
 use anyhow::Context;
 use fm_app::group::Group;
 use fm_app::job::Job;
 use fm_app::pictures::scatter;
 use fm_app::sampler::Sampler;
 use fm_app::solvers::SolverName;
-use fm_app::sources::irreducible;
+use fm_app::sources::least;
 use fm_app::watch::Cadence;
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::source::deviation;
+use fm_train::batch::BatchSource;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::flat::Precision;
@@ -21,6 +26,7 @@ use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use tch::nn;
@@ -32,11 +38,25 @@ pub(crate) struct Saved {
     pub(crate) columns: Columns,
 }
 
+/// Samples that a look at them takes.
+const LOOKED_AT: usize = 1000;
+
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    start(args, |_| Ok(None))
+}
+
+/// Trains; `student` is the configuration that a teacher gives.
+pub(crate) fn start(
+    args: &TrainArgs,
+    student: impl FnOnce(&TrainArgs) -> anyhow::Result<Option<Config>>,
+) -> anyhow::Result<ExitCode> {
     Group::run(&args.group, |group| {
         // A program that was started anew goes on with what it has left behind.
         let resume = args.resume || group.restarted() && latest_checkpoint(&args.out).is_ok();
-        let (config, resume) = group.agree(|| Ok((Config::resolve(args, resume)?, resume)))?;
+        let (config, resume) = group.agree(|| {
+            let student = if resume { None } else { student(args)? };
+            Ok((Config::resolve(args, resume, student)?, resume))
+        })?;
         train(group, config, resume, args)
     })
 }
@@ -45,40 +65,45 @@ fn train(group: &Rc<Group>, mut config: Config, resume: bool, args: &TrainArgs) 
     config.validate()?;
     let device = fm_app::device::select(&args.device)?;
     group.use_device(device)?;
-    let table = read(&config.data, config.rows, config.seed)?;
-    let (dim, columns) = (table.ncols(), Columns::of(&table));
-    let mut standardised = table.clone();
-    columns.standardise(&mut standardised);
-    let source = open_source(&mut config, &columns, || deviation(standardised.iter().map(|x| f64::from(*x))))?;
+    let material = Material::open(&config)?;
+    let Material { table, columns, seen, .. } = &material;
+    let (dim, classes) = (columns.dim(), columns.classes.len());
+    let source = open_source(&mut config, columns, || deviation(seen.values.iter().map(|x| f64::from(*x))))?;
     let objective = config.flow.objective.clone();
     objective.validate(&source)?;
     // Better now than after the training.
     objective.span().context("a network trained so could not be sampled")?;
-    let pairing = config.flow.pairing(source.clone(), config.seed, false)?.shared(group.shard());
-    let how = BatchOptions { seed: config.seed, rows: config.batch_size, ..BatchOptions::default() };
-    let batches = Batches::new(&standardised, pairing, how);
+    let pairing = config.flow.pairing(source.clone(), config.seed, classes > 0)?.shared(group.shard());
+    let network = config.model(dim, classes);
+    let how = BatchOptions {
+        seed: config.seed,
+        rows: config.batch_size,
+        conditional: classes > 0,
+        dropped: network.null_class().map(|null| (null, config.label_drop)),
+        ..BatchOptions::default()
+    };
+    let batches = Batches::new(seen, pairing, how);
+    let batches: Box<dyn BatchSource> = match config.teacher.as_str() {
+        "" => Box::new(batches),
+        _ => Box::new(Lessons::new(batches, &config, group.shard())?),
+    };
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
-    let network = config.model(dim);
     let model = network.build(&store.root())?;
+    let log_scale = log_scale(&config, &store, dim);
+    if !config.teacher.is_empty() && !config.fresh && !resume {
+        warm_start(&store, &config)?;
+    }
     let processes = group.describe(config.batch_size)?;
     if group.is_first() {
-        println!("data      {}: {} rows of {dim} columns, standardised", config.data, table.nrows());
+        println!("{}", describe(&config, &material));
         println!("model     {}, {} parameters, on {device:?}", config.model, fm_models::parameter_count(&store));
         println!("learning  {}", config.flow.describe());
         println!("training  {} steps of {} rows, into {}", config.steps, config.batch_size, args.out.display());
         processes.iter().for_each(|line| println!("{line}"));
     }
-    let least = group.agree(|| {
-        let least = irreducible(&config.flow, &source, || standardised.clone(), false, config.seed)?;
-        if let Some(least) = &least {
-            println!(
-                "least     loss {:.5} +- {:.5}: what the field that knows every row would have",
-                least.value, least.standard_error
-            );
-        }
-        Ok(least.map(|least| least.value))
-    })?;
+    let known =
+        group.agree(|| least(&config.flow, &source, || seen.values.clone(), classes > 0, config.seed, "row"))?;
 
     let bins = objective.loss_aware_bins;
     let state = config.learning.state(&store, &network, Precision::F32, bins);
@@ -93,7 +118,8 @@ fn train(group: &Rc<Group>, mut config: Config, resume: bool, args: &TrainArgs) 
             prediction: objective.prediction.to_string(),
             data: DataMeta {
                 shape: vec![dim as i64],
-                normalisation: "(x - mean) / deviation, column by column".into(),
+                normalisation: columns.describe(),
+                classes: columns.classes.iter().map(|(name, _)| name.clone()).collect(),
                 ..DataMeta::default()
             },
             model: serde_json::to_value(&network)?,
@@ -109,30 +135,75 @@ fn train(group: &Rc<Group>, mut config: Config, resume: bool, args: &TrainArgs) 
             seed: config.seed,
             micro_batch: config.learning.micro_batch_size,
             patience: config.learning.non_finite_patience,
-            checkpoint_activations: false,
-            irreducible: least,
+            irreducible: known,
             peers: group.peers(config.learning.reduce_in),
             ..TrainOptions::default()
         },
-        cadence: Cadence {
-            save_every: args.save_every,
-            keep: 3,
-            sample_every: if dim == 2 { args.sample_every } else { 0 },
-        },
+        cadence: Cadence { save_every: args.save_every, keep: 3, sample_every: args.sample_every },
         batch_size: config.batch_size,
         learning: config.learning.clone(),
     };
-    let shown = pairs(table.as_slice().unwrap_or_default());
-    let drawer = Drawer { model: model.as_ref(), device, objective: &objective, source: &source, columns: &columns };
-    let picture = Box::new(|state: &mut TrainState| {
-        let sampler = Sampler::fixed(SolverName::Euler, 50);
+    let drawer = Drawer {
+        model: model.as_ref(),
+        device,
+        objective: &objective,
+        source: &source,
+        log_scale: log_scale.as_ref(),
+        columns,
+        guidance: (1.0, classes as i64),
+    };
+    let shown = points(table.values.as_slice().unwrap_or_default());
+    let moments = Moments::wanted(&config.data, &table.values);
+    let look = Box::new(|state: &mut TrainState| {
+        let solver =
+            if dim == 2 { Sampler::fixed(SolverName::Euler, 50) } else { Sampler::fixed(SolverName::Tsit5, 20) };
+        let rows = if dim == 2 { 2 * LOOKED_AT } else { LOOKED_AT };
         state.params.bind(Some(state.ema.weights()));
-        let drawn = drawer.draw(&sampler, 2000, config.seed);
+        // Another draw at every look, so that their mean says more than one.
+        let drawn = drawer.draw(&solver, rows, state.step, columns.asked(None, rows)?, false);
         state.params.bind(None);
+        let drawn = drawn?;
+        if dim != 2 {
+            return moments.look(&args.out, state.step, &drawn.values);
+        }
         let path = args.out.join("samples").join(format!("step-{}.png", state.step));
-        let sets = [("data", shown[..shown.len().min(2000)].to_vec()), ("samples", pairs(&drawn?.values))];
+        let sets = [("data", shown[..shown.len().min(2000)].to_vec()), ("samples", points(&drawn.values))];
         scatter(&path, &format!("{} after {} steps", config.data, state.step), &sets)
     });
-    let task = FlowMatching::new(model.as_ref(), objective.clone(), vec![dim as i64]);
-    job.run(group, &task, &batches, state, picture)
+    let task = FlowMatching {
+        log_scale: log_scale.as_ref().map(tch::Tensor::shallow_clone),
+        ..FlowMatching::new(model.as_ref(), objective.clone(), vec![dim as i64])
+    };
+    job.run(group, &task, batches.as_ref(), state, look)
+}
+
+/// The weights that a student starts from.
+fn warm_start(store: &nn::VarStore, config: &Config) -> anyhow::Result<()> {
+    let teacher = reflow::open(Path::new(&config.teacher))?;
+    let known = teacher.store.variables();
+    for (name, mut variable) in store.variables() {
+        let from = known.get(&name).filter(|from| from.size() == variable.size());
+        let from = from.with_context(|| {
+            format!("{} has another network: it lacks {name}; drop what changes it, or pass --fresh", config.teacher)
+        })?;
+        tch::no_grad(|| variable.copy_(from));
+    }
+    Ok(())
+}
+
+fn describe(config: &Config, material: &Material) -> String {
+    let Material { table, held, columns, .. } = material;
+    let (rows, dim) = table.values.dim();
+    let kept = if held.values.is_empty() { String::new() } else { format!(", {} more held out", held.values.nrows()) };
+    let classes =
+        if columns.classes.is_empty() { String::new() } else { format!(", {} classes", columns.classes.len()) };
+    let teacher = match config.teacher.as_str() {
+        "" => String::new(),
+        teacher => format!("; learned are the pairs of {teacher} by {} steps of rk4", config.teacher_steps),
+    };
+    format!(
+        "data      {}: {rows} rows of {dim} columns{kept}{classes}; preprocessing {}{teacher}",
+        config.data,
+        columns.describe()
+    )
 }

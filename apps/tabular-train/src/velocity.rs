@@ -4,13 +4,13 @@ use crate::args::VelocityArgs;
 use crate::model::load;
 use anyhow::ensure;
 use fm_core::tensor::{upload, upload_rows};
-use fm_data::points;
+use fm_data::table::{CsvOptions, csv};
 use std::process::ExitCode;
 use tch::{Device, Kind, no_grad};
 
 pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
-    let table = points::csv(&args.rows)?;
+    let table = csv(&args.rows, &CsvOptions::default())?.values;
     let (rows, columns) = table.dim();
     let dim = loaded.dim();
     ensure!(
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
         args.rows.display()
     );
     let mut x = table.slice(ndarray::s![.., ..dim]).to_owned();
-    loaded.columns.standardise(&mut x);
+    loaded.columns.apply(&mut x);
     let x: Vec<f32> = x.iter().copied().collect();
     let t: Vec<f64> = table.column(dim).iter().map(|t| f64::from(*t)).collect();
     let x = upload(&x, &[rows as i64, dim as i64], loaded.device);

@@ -35,7 +35,7 @@ pub enum DataError {
     },
     /// A toy distribution that does not exist.
     #[error(
-        "no point distribution is called '{0}'; choose one of spiral, moons, 8gaussians, checkerboard, or a .csv file"
+        "no data are called '{0}'; choose one of spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a .csv or .npy file"
     )]
     UnknownPoints(String),
 }

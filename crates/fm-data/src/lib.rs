@@ -6,7 +6,8 @@
 //! | [`cifar10`] | CIFAR-10 in its binary layout |
 //! | [`folder`] | a folder of images, one sub-folder a class |
 //! | [`images`] | what the three above are read into |
-//! | [`points`] | two-dimensional toy distributions, and tables from CSV |
+//! | [`points`] | two-dimensional toy distributions |
+//! | [`table`] | tables with named columns and classes: embedded ones, and CSV files |
 //! | [`npy`] | images and tables from NumPy's files |
 //!
 //! Sets of images are [`Dataset`](fm_core::data::Dataset)s, which is all that training asks of data.
@@ -24,6 +25,8 @@ pub mod folder;
 pub mod images;
 pub mod npy;
 pub mod points;
+pub mod table;
 
 pub use error::DataError;
 pub use images::ImageSet;
+pub use table::Table;

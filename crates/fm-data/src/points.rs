@@ -1,4 +1,4 @@
-//! Two-dimensional toy distributions, and tables read from CSV.
+//! Two-dimensional toy distributions.
 //!
 //! | name | distribution |
 //! |---|---|
@@ -21,7 +21,6 @@ use ndarray::Array2;
 use rand::Rng;
 use rand_distr::StandardNormal;
 use std::f64::consts::PI;
-use std::path::Path;
 
 /// The names that [`toy`] knows.
 pub const TOYS: [&str; 4] = ["spiral", "moons", "8gaussians", "checkerboard"];
@@ -67,43 +66,6 @@ pub fn toy(name: &str, rows: usize, seed: u64) -> Result<Array2<f32>, DataError>
     Ok(points)
 }
 
-/// Reads a table of numbers separated by commas; a first line that holds no number is a header.
-///
-/// # Errors
-/// A missing file, no rows, rows of different lengths, and anything that is not a finite number, with line and column.
-pub fn csv(path: &Path) -> Result<Array2<f32>, DataError> {
-    let text = std::fs::read_to_string(path).map_err(|source| DataError::Io { path: path.into(), source })?;
-    let malformed = |problem: String| DataError::Malformed {
-        path: path.into(),
-        problem,
-        remedy: "give rows of equal length with finite numbers separated by commas".into(),
-    };
-    let (mut values, mut width) = (Vec::new(), None);
-    for (number, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        if number == 0 && fields.iter().all(|f| f.parse::<f32>().is_err()) {
-            continue;
-        }
-        let expected = *width.get_or_insert(fields.len());
-        if fields.len() != expected {
-            return Err(malformed(format!("line {} has {} columns, not {expected}", number + 1, fields.len())));
-        }
-        for (column, field) in fields.iter().enumerate() {
-            let value: f32 = field.parse().unwrap_or(f32::NAN);
-            if !value.is_finite() {
-                return Err(malformed(format!(
-                    "line {}, column {}: '{field}' is not a finite number",
-                    number + 1,
-                    column + 1
-                )));
-            }
-            values.push(value);
-        }
-    }
-    let width = width.ok_or_else(|| malformed("no rows of numbers".into()))?;
-    Array2::from_shape_vec((values.len() / width, width), values).map_err(|e| malformed(e.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,25 +81,5 @@ mod tests {
         let board = toy("checkerboard", 4000, 0).unwrap();
         assert!(board.rows().into_iter().all(|p| ((p[0] / 2.0).floor() + (p[1] / 2.0).floor()) as i64 % 2 == 0));
         assert!(toy("cube", 1, 0).is_err());
-    }
-
-    #[test]
-    fn csv_reads_numbers_and_names_the_place_of_trouble() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("t.csv");
-        let read = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            csv(&path)
-        };
-        assert_eq!(read("a,b\n1,2\n3, 4.5\n").unwrap(), ndarray::array![[1.0, 2.0], [3.0, 4.5]]);
-        for (text, place) in [
-            ("1,2\n3\n", "line 2 has 1"),
-            ("1,2\n3,x\n", "line 2, column 2"),
-            ("a,b\n", "no rows"),
-            ("1\nNaN\n", "line 2"),
-        ] {
-            let message = read(text).unwrap_err().to_string();
-            assert!(message.contains(place) && message.contains("t.csv"), "{message}");
-        }
     }
 }

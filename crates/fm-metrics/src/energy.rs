@@ -14,6 +14,7 @@
 //! ```
 
 use crate::MetricError;
+use crate::pairs::{mean_within, same_space, sum_over};
 use ndarray::ArrayView2;
 
 /// D^2 of two samples, (n, d) and (m, d).
@@ -21,24 +22,11 @@ use ndarray::ArrayView2;
 /// # Errors
 /// Different dimensions, or fewer than two points on a side.
 pub fn energy_distance(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<f64, MetricError> {
-    let (left, right) = (x.ncols(), y.ncols());
-    if left != right {
-        return Err(MetricError::Dimension { left, right });
-    }
+    same_space(x, y)?;
     let (n, m) = (x.nrows(), y.nrows());
     crate::nearest::at_least("the energy distance", 2, n.min(m))?;
-    let (across, pairs) = (total(x, y), (n * m) as f64);
-    let within = |z: ArrayView2<'_, f32>| total(z, z) / (z.nrows() * (z.nrows() - 1)) as f64;
-    Ok(2.0 * across / pairs - within(x) - within(y))
-}
-
-/// The sum of all distances.
-fn total(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> f64 {
-    let squared = |a: f32, b: f32| (f64::from(a) - f64::from(b)).powi(2);
-    let distance = |(a, b): (ndarray::ArrayView1<'_, f32>, ndarray::ArrayView1<'_, f32>)| {
-        a.iter().zip(b).map(|(a, b)| squared(*a, *b)).sum::<f64>().sqrt()
-    };
-    x.rows().into_iter().map(|a| y.rows().into_iter().map(|b| distance((a, b))).sum::<f64>()).sum()
+    let across = sum_over(x, y, f64::sqrt) / (n * m) as f64;
+    Ok(2.0 * across - mean_within(x, f64::sqrt) - mean_within(y, f64::sqrt))
 }
 
 #[cfg(test)]
@@ -54,7 +42,7 @@ mod tests {
         let (x, y) = (array![[0.0f32], [2.0], [5.0]], array![[1.0f32], [1.5], [7.0], [9.0]]);
         let within = |z: &Array2<f32>| {
             let n = z.nrows() as f64;
-            total(z.view(), z.view()) / (n * (n - 1.0)) / n
+            mean_within(z.view(), f64::sqrt) / n
         };
         let biased = energy_distance(x.view(), y.view()).unwrap() + within(&x) + within(&y);
         assert!((biased - 1.673_611_111_111_111_2).abs() < 1e-12, "{biased}");

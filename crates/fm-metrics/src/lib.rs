@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`nearest`] | do samples belong to the class that was asked for, and are they copies of training data? |
 //! | [`palette`] | what does a palette of a few colours lose? |
-//! | [`energy`] | how far apart are two distributions, from samples of both? |
+//! | [`energy`], [`sliced`], [`mmd`] | how far apart are two distributions, from samples of both? |
+//! | [`columns`] | do the columns of a table have the means and variances that they should? |
+//! | [`two_sample`] | can a classifier tell samples from real rows? |
 //!
 //! ```
 //! use fm_metrics::nearest::nearest;
@@ -15,9 +17,14 @@
 //! # Ok::<(), fm_metrics::MetricError>(())
 //! ```
 
+pub mod columns;
 pub mod energy;
+pub mod mmd;
 pub mod nearest;
+mod pairs;
 pub mod palette;
+pub mod sliced;
+pub mod two_sample;
 
 /// Sample sets that cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,5 +46,11 @@ pub enum MetricError {
         least: usize,
         /// Points given.
         got: usize,
+    },
+    /// A kernel without a width.
+    #[error("a kernel's bandwidth is {value}; give one above 0, since points that all coincide have none of their own")]
+    Bandwidth {
+        /// What it is.
+        value: String,
     },
 }

@@ -74,7 +74,7 @@ impl ModelConfig {
         match self {
             ModelConfig::Unet(c) => c.classes,
             ModelConfig::Dit(c) => c.classes,
-            ModelConfig::Mlp(_) => 0,
+            ModelConfig::Mlp(c) => c.classes,
             ModelConfig::ConcatSquash(c) => c.classes,
         }
     }
@@ -84,7 +84,7 @@ impl ModelConfig {
         let has = match self {
             ModelConfig::Unet(c) => c.null_class,
             ModelConfig::Dit(c) => c.null_class,
-            ModelConfig::Mlp(_) => false,
+            ModelConfig::Mlp(c) => c.null_class,
             ModelConfig::ConcatSquash(c) => c.null_class,
         };
         (has && self.classes() > 0).then(|| self.classes())

@@ -1,4 +1,4 @@
-//! A fully connected network: input [x, t], hidden layers, linear output. For points and tables.
+//! A fully connected network: input [x, t], or [x, t, class as one-hot], hidden layers, linear output. For points and tables.
 //!
 //! Parameters: `net.0`, `net.2`, ... as a `torch.nn.Sequential` of linear layers and activations numbers them. With SELU and three hidden
 //! layers of 64 it is torchcfm's two-dimensional network; new ones use GELU.
@@ -8,7 +8,7 @@
 //! use fm_models::{ModelConfig, layers::Activation, mlp::MlpConfig, parameter_count};
 //! use tch::{Device, Tensor, nn::VarStore};
 //! let store = VarStore::new(Device::Cpu);
-//! let config = MlpConfig { dim: 1, widths: vec![2], activation: Activation::Selu };
+//! let config = MlpConfig { dim: 1, widths: vec![2], activation: Activation::Selu, ..MlpConfig::default() };
 //! let model = ModelConfig::Mlp(config).build(&store.root())?;
 //! assert_eq!(parameter_count(&store), (2 * 2 + 2) + (2 + 1));
 //! let weights = store.variables();
@@ -29,8 +29,8 @@ use crate::layers::{Activation, linear};
 use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::{self, Module, Path};
+use tch::{Kind, Tensor};
 
 /// Sizes of the MLP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,11 +42,15 @@ pub struct MlpConfig {
     pub widths: Vec<i64>,
     /// After each layer but the last.
     pub activation: Activation,
+    /// Classes that conditions may name; 0 for an unconditional network.
+    pub classes: i64,
+    /// Whether one more class stands for "no class".
+    pub null_class: bool,
 }
 
 impl Default for MlpConfig {
     fn default() -> Self {
-        Self { dim: 2, widths: vec![64; 3], activation: Activation::Gelu }
+        Self { dim: 2, widths: vec![64; 3], activation: Activation::Gelu, classes: 0, null_class: false }
     }
 }
 
@@ -56,12 +60,19 @@ impl MlpConfig {
     }
 
     pub(crate) fn validate(&self) -> Result<(), ModelError> {
+        let problem = format!("it has {} classes", self.classes);
+        require((0..1 << 20).contains(&self.classes), "MLP", problem, "give 0 to 2^20")?;
         check_widths("MLP", self.dim, &self.widths)
+    }
+
+    /// Values that tell the class.
+    fn told(&self) -> i64 {
+        if self.classes > 0 { self.classes + i64::from(self.null_class) } else { 0 }
     }
 
     /// Widths from the input, with the time, to the output.
     fn all_widths(&self) -> Vec<i64> {
-        [&[self.dim + 1], self.widths.as_slice(), &[self.dim]].concat()
+        [&[self.dim + 1 + self.told()], self.widths.as_slice(), &[self.dim]].concat()
     }
 
     /// Trainable values.
@@ -82,6 +93,8 @@ pub(crate) fn check_widths(model: &'static str, dim: i64, widths: &[i64]) -> Res
 struct Mlp {
     layers: Vec<nn::Linear>,
     activation: Activation,
+    /// Values that tell the class; 0 for an unconditional network.
+    told: i64,
 }
 
 pub(crate) fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelError> {
@@ -89,14 +102,21 @@ pub(crate) fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + us
     let widths = c.all_widths();
     let net = p / "net";
     let layers = widths.windows(2).enumerate().map(|(i, w)| linear(&net / (2 * i), w[0], w[1])).collect();
-    Ok(Mlp { layers, activation: c.activation })
+    Ok(Mlp { layers, activation: c.activation, told: c.told() })
 }
 
 impl VelocityModel for Mlp {
-    fn forward_t(&self, x: &Tensor, t: &Tensor, _condition: Option<&Tensor>, _train: bool) -> Tensor {
+    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, _train: bool) -> Tensor {
         let kind = self.layers[0].ws.kind();
         let t = t.to_kind(kind).unsqueeze(1).expand([x.size()[0], 1], false);
-        let mut h = Tensor::cat(&[x.to_kind(kind), t], 1);
+        let mut input = vec![x.to_kind(kind), t];
+        if self.told > 0 {
+            // Without a condition every row is of the last class, which is the null class where there is one.
+            let last = self.told - 1;
+            let null = || Tensor::full([x.size()[0]], last, (Kind::Int64, x.device()));
+            input.push(condition.map_or_else(null, Tensor::shallow_clone).one_hot(self.told).to_kind(kind));
+        }
+        let mut h = Tensor::cat(&input, 1);
         for (i, layer) in self.layers.iter().enumerate() {
             if i > 0 {
                 h = self.activation.forward(&h);
@@ -110,7 +130,7 @@ impl VelocityModel for Mlp {
         let parameters: Vec<&Tensor> =
             self.layers.iter().flat_map(|l| [Some(&l.ws), l.bs.as_ref()]).flatten().collect();
         match plain::activation(self.activation) {
-            Some(activation) if fused::fits(&parameters, x, self.layers[0].ws.size()[1] - 1) => {
+            Some(activation) if self.told == 0 && fused::fits(&parameters, x, self.layers[0].ws.size()[1] - 1) => {
                 fused::run(tape, &parameters, |values| plain::Plain::of(values, activation), x, t)
             }
             _ => self.forward_t(x, t, condition, true),

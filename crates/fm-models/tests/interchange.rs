@@ -48,7 +48,7 @@ fn the_published_networks_load_from_both_formats_and_give_pytorchs_velocities() 
         for (extension, told) in [("pt", true), ("safetensors", false)] {
             let weights = interchange::read(&published(&format!("{name}.{extension}")), None).unwrap();
             let found = recognise(&weights).unwrap();
-            let selu = MlpConfig { dim: 2, widths: vec![64; 3], activation: Activation::Selu };
+            let selu = MlpConfig { dim: 2, widths: vec![64; 3], activation: Activation::Selu, ..MlpConfig::default() };
             assert_eq!(found.config, ModelConfig::Mlp(selu));
             // A pickled module names its activation; names and shapes do not.
             assert_eq!(found.assumed.is_empty(), told);
@@ -152,7 +152,8 @@ fn every_network_survives_both_formats_and_is_recognised() {
 #[test]
 fn a_part_can_be_chosen_and_what_does_not_fit_is_listed_by_name() {
     let dir = tempfile::tempdir().unwrap();
-    let config = ModelConfig::Mlp(MlpConfig { dim: 1, widths: vec![2], activation: Activation::Selu });
+    let config =
+        ModelConfig::Mlp(MlpConfig { dim: 1, widths: vec![2], activation: Activation::Selu, ..MlpConfig::default() });
     let (store, _) = build(&config);
     let tensors = interchange::named(&store);
     let nested = ["ema_model", "net_model"].into_iter().enumerate().flat_map(|(i, part)| {

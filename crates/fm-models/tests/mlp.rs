@@ -27,7 +27,9 @@ fn outputs_and_gradients_equal_torchs_and_equinoxes() {
 /// and widths.
 #[test]
 fn a_training_pass_equals_libtorchs() {
-    let mlp = |dim, widths: &[i64], activation| ModelConfig::Mlp(MlpConfig { dim, widths: widths.into(), activation });
+    let mlp = |dim, widths: &[i64], activation| {
+        ModelConfig::Mlp(MlpConfig { dim, widths: widths.into(), activation, ..MlpConfig::default() })
+    };
     let squash = |dim, widths: &[i64]| {
         ModelConfig::ConcatSquash(ConcatSquashConfig { dim, widths: widths.into(), ..ConcatSquashConfig::default() })
     };

@@ -74,12 +74,14 @@ pub struct FlowMatching<'m, P> {
     pub shape: Vec<i64>,
     /// The data, where the device holds them.
     pub resident: Option<Resident>,
+    /// Logarithms of a deviation for each value of a source row, a parameter that is trained with the network; x0 is multiplied by the deviations.
+    pub log_scale: Option<Tensor>,
 }
 
 impl<'m, P> FlowMatching<'m, P> {
     /// On batches that bring their data along.
     pub fn new(model: &'m dyn VelocityModel, objective: Objective<P>, shape: Vec<i64>) -> Self {
-        Self { model, objective, shape, resident: None }
+        Self { model, objective, shape, resident: None, log_scale: None }
     }
 }
 
@@ -126,6 +128,7 @@ impl<P: ProbPath> FlowMatching<'_, P> {
         let objective = &self.objective;
         let shape = [&[drawn.times.len() as i64], self.shape.as_slice()].concat();
         let x0 = upload(&batch.x0, &shape, device);
+        let x0 = self.log_scale.as_ref().map_or_else(|| x0.shallow_clone(), |s| &x0 * s.exp());
         let x1 = match &self.resident {
             Some(images) if !batch.picks.is_empty() => images.rows(&batch.picks),
             _ => upload(&batch.x1, &shape, device),

@@ -28,7 +28,12 @@ fn config(case: &str) -> OptimizerConfig {
 
 /// The largest deviation from the reference, relative to 1 + |reference|.
 fn deviation(case: &str, want: &Value) -> f64 {
-    let model = ModelConfig::Mlp(MlpConfig { dim: 2, widths: vec![16, 12, 16, 12], activation: Activation::Tanh });
+    let model = ModelConfig::Mlp(MlpConfig {
+        dim: 2,
+        widths: vec![16, 12, 16, 12],
+        activation: Activation::Tanh,
+        ..MlpConfig::default()
+    });
     let store = nn::VarStore::new(Device::Cpu);
     let network = model.build(&store.root()).unwrap();
     for (name, weight) in store.variables() {

@@ -69,18 +69,23 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
 const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs`, `cargo xtask bench ode --write-docs`, `cargo xtask bench models \
                     --write-docs`, `cargo xtask bench coupling --write-docs`, `cargo xtask bench training --write-docs` and `cargo xtask bench distributed --write-docs`; no number here is typed by hand.\n";
 
-/// The document with a suite's part, between its marks, replaced or added.
 fn replaced(document: &str, suite: &str, report: &str) -> String {
+    replaced_part(HEAD, document, suite, report)
+}
+
+/// A document of this head with one part, between its marks, replaced or added.
+pub(crate) fn replaced_part(head: &str, document: &str, part: &str, report: &str) -> String {
+    let suite = part;
     let (from, to) = (format!("\n<!-- {suite} -->\n"), format!("<!-- end of {suite} -->\n"));
     let part = format!("{from}{report}{to}");
     match (document.find(&from), document.find(&to)) {
         (Some(start), Some(end)) => document[..start].to_owned() + &part + &document[end + to.len()..],
-        _ if document.starts_with(HEAD) => document.to_owned() + &part,
-        _ => HEAD.to_owned() + &part,
+        _ if document.starts_with(head) => document.to_owned() + &part,
+        _ => head.to_owned() + &part,
     }
 }
 
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info
         .lines()

@@ -1,4 +1,4 @@
-//! Line charts and scatter plots.
+//! Line charts.
 
 use super::{Chart, save_png, use_embedded_font};
 use anyhow::{anyhow, ensure};
@@ -169,38 +169,4 @@ where
         .background_style(WHITE.mix(0.8))
         .draw()?;
     Ok(())
-}
-
-/// Draws points in the plane, several sets in different colours, over one square of equal axes.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn scatter(path: &Path, title: &str, sets: &[(&str, Vec<(f32, f32)>)]) -> anyhow::Result<()> {
-    use_embedded_font();
-    let all = sets.iter().flat_map(|(_, points)| points);
-    let reach = all.fold(1e-6f32, |m, p| m.max(p.0.abs()).max(p.1.abs())) * 1.05;
-    let size = (640, 680);
-    let mut canvas = RgbImage::new(size.0, size.1);
-    {
-        let area = BitMapBackend::with_buffer(&mut canvas, size).into_drawing_area();
-        let draw = || -> Result<(), Box<dyn Error>> {
-            area.fill(&WHITE)?;
-            let mut chart = ChartBuilder::on(&area)
-                .caption(title, ("sans-serif", 20))
-                .margin(10)
-                .x_label_area_size(24)
-                .y_label_area_size(36)
-                .build_cartesian_2d(-reach..reach, -reach..reach)?;
-            chart.configure_mesh().disable_mesh().draw()?;
-            for ((name, points), colour) in sets.iter().zip([RGBColor(150, 150, 150), RGBColor(200, 60, 40)]) {
-                let dots = points.iter().map(|p| Circle::new(*p, 2, colour.mix(0.6).filled()));
-                let entry = chart.draw_series(dots)?.label(*name);
-                entry.legend(move |(x, y)| Circle::new((x + 8, y), 4, colour.filled()));
-            }
-            chart.configure_series_labels().border_style(BLACK.mix(0.3)).background_style(WHITE).draw()?;
-            Ok(area.present()?)
-        };
-        draw().map_err(|e| anyhow!("cannot draw {title}: {e}"))?;
-    }
-    save_png(path, &canvas)
 }

@@ -1,10 +1,12 @@
-//! Pictures: grids of images, animations and curves. Text in bitmaps is drawn in an embedded font, so no system font is needed.
+//! Pictures: grids of images, animations, curves, and the plane. Text in bitmaps is drawn in an embedded font, so no system font is needed.
 
 mod curve;
 mod grid;
+mod plane;
 
-pub use curve::{Curves, Panel, panels, scatter};
+pub use curve::{Curves, Panel, panels};
 pub use grid::{Grid, save_gif, save_png};
+pub use plane::{Layer, Plane, Point, ink, reach, scatter, side_by_side};
 
 use anyhow::anyhow;
 use image::RgbImage;

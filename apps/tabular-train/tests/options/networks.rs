@@ -9,12 +9,45 @@ mod weights;
 use crate::common::{columns, succeed};
 use crate::{numbers, reference_of, section, within};
 use fm_app::models::TableModel;
+use fm_app::preprocess::Preprocess;
 use fm_models::interchange::{self, About};
+use serde_json::Value;
 use weights::{reference_model, relative, tensor, values};
+
+/// Means and deviations that a run keeps, against NumPy's; and its samples come out in the table's own units.
+fn columns_deviation(name: &str) -> f64 {
+    let reference: Value = serde_json::from_str(include_str!("../reference/preprocess.json")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let rows = reference["x"].as_array().unwrap().iter().map(numbers);
+    let text: String = rows.map(|r| format!("{},{},{}\n", r[0], r[1], r[2])).collect();
+    std::fs::write(dir.path().join("x.csv"), text).unwrap();
+    succeed(&format!(
+        "train --data {d}/x.csv --preprocess {name} --hold-out 0 --steps 1 --batch-size 4 --sample-every 0 --out {d}/run"
+    ));
+    succeed(&format!("sample --checkpoint {d}/run --num-samples 50 --solver euler --num-steps 2 --out {d}/s.csv"));
+    let samples = crate::common::columns(&dir.path().join("s.csv"), 0).concat();
+    let (least, whole) = (samples.iter().all(|x| *x >= 0.0), samples.iter().all(|x| x.fract() == 0.0));
+    assert_eq!(
+        (least, whole),
+        (name.starts_with("log1p") || name == "counts", name == "counts"),
+        "{name}: {samples:?}"
+    );
+    let meta: Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("run/checkpoints/step-1/meta.json")).unwrap()).unwrap();
+    let kept = &meta["config"]["columns"];
+    let of = |key: &str| crate::deviation(&numbers(&kept[key]), &numbers(&reference[name][key]));
+    of("mean").max(of("deviation"))
+}
 
 pub(crate) fn sections() -> String {
     let small = |_: &_| "--widths 8,16";
-    section::<TableModel>("Networks for tables", "--model", &small, &|name| {
+    let none = |_: &_| "";
+    let text = section::<Preprocess>("What is done to columns (`tabular-train`)", "--preprocess", &none, &|name| {
+        within("means and deviations of columns: NumPy's", columns_deviation(name), 1e-5)
+            + "; samples are of their kind"
+    });
+    text + &section::<TableModel>("Networks for tables", "--model", &small, &|name| {
         let (case, by) = match name {
             "mlp" => ("gelu", "`torch.nn`'s layers"),
             "selu-mlp" => ("selu", "torchcfm's `MLP`"),

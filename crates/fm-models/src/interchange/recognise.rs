@@ -217,7 +217,10 @@ impl Shapes<'_> {
             _ => (Activation::Selu, false),
         };
         let assumed = if told { Vec::new() } else { vec!["activation = \"selu\"".into()] };
-        Ok(Recognised { config: ModelConfig::Mlp(MlpConfig { dim, widths, activation }), assumed })
+        Ok(Recognised {
+            config: ModelConfig::Mlp(MlpConfig { dim, widths, activation, ..MlpConfig::default() }),
+            assumed,
+        })
     }
 
     fn concat_squash(&self) -> Result<Recognised, String> {

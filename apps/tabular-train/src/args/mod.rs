@@ -1,12 +1,13 @@
 //! The command line.
 
+mod train;
+
+pub(crate) use train::{ReflowArgs, TrainArgs};
+
 use clap::{Args, Parser, Subcommand};
 use fm_app::couplings::CouplingKind;
-use fm_app::flow::{FlowArgs, help};
-use fm_app::group::GroupArgs;
-use fm_app::learning::LearningArgs;
+use fm_app::flow::help;
 use fm_app::likelihood::LikelihoodArgs;
-use fm_app::models::TableModel;
 use fm_app::report::ReportArgs;
 use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
@@ -28,10 +29,20 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Train a network on a table; write its run directory.
     Train(Box<TrainArgs>),
-    /// Draw rows from a checkpoint, as CSV.
+    /// Train a student whose paths are straight: few steps, or one, will do to sample it.
+    Reflow(Box<ReflowArgs>),
+    /// Draw rows from a checkpoint, as CSV or NumPy's array.
     Sample(SampleArgs),
-    /// The log-density of rows under a model.
+    /// The paths of rows from the source to the data.
+    Trajectory(TrajectoryArgs),
+    /// The log-density of rows under a model, and a picture of the density in the plane.
     Likelihood(LikelihoodOf),
+    /// How far samples are from real rows that were not trained on.
+    Evaluate(EvaluateArgs),
+    /// Pictures of a model of the plane: source, data and samples; its field; its paths.
+    Picture(PictureArgs),
+    /// An animation of particles on their way from the source to the data.
+    Animate(AnimateArgs),
     /// What a network predicts at given points, to compare with another program's answer.
     Velocity(VelocityArgs),
     /// Carry points by the exact velocity to a mixture of Gaussians: what a solver costs and where it leads, without a network.
@@ -44,87 +55,107 @@ pub(crate) enum Command {
     Couple(CoupleArgs),
 }
 
-/// A run is described by its defaults, a TOML file over them, and flags over both.
-#[derive(Debug, Args)]
-pub(crate) struct TrainArgs {
-    /// A TOML file with any keys of a run's config.toml.
-    #[arg(long, value_name = "FILE.toml")]
-    pub(crate) config: Option<PathBuf>,
-    /// spiral, moons, 8gaussians, checkerboard, or a file of numbers FILE.csv or FILE.npy (moons).
-    #[arg(long)]
-    pub(crate) data: Option<String>,
-    /// Points to draw of a toy distribution (20000).
-    #[arg(long, value_name = "N")]
-    pub(crate) rows: Option<usize>,
-    /// Steps of the whole run (5000).
-    #[arg(long)]
-    pub(crate) steps: Option<u64>,
-    /// Rows a step (256).
-    #[arg(long)]
-    pub(crate) batch_size: Option<usize>,
-    #[arg(long, help = help::<TableModel>("The network (mlp)"))]
-    pub(crate) model: Option<TableModel>,
-    /// Widths of the hidden layers (64,64,64).
-    #[arg(long, value_name = "WIDTH,...", value_delimiter = ',')]
-    pub(crate) widths: Option<Vec<i64>>,
-    /// Fixes everything random (0).
-    #[arg(long)]
-    pub(crate) seed: Option<u64>,
-    /// The run directory.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Go on from the newest good checkpoint of --out, with its configuration (only --steps may change).
-    #[arg(long, conflicts_with = "config")]
-    pub(crate) resume: bool,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
-    /// Steps between checkpoints.
-    #[arg(long, default_value_t = 5000, value_name = "STEPS")]
-    pub(crate) save_every: u64,
-    /// Steps between pictures (tables of two columns only); 0 draws none.
-    #[arg(long, default_value_t = 1000, value_name = "STEPS")]
-    pub(crate) sample_every: u64,
-    /// Steps between lines of metrics.jsonl (50).
-    #[arg(long, value_name = "STEPS")]
-    pub(crate) log_every: Option<u64>,
-    // Last, because their headings cover all that follows.
-    #[command(flatten)]
-    pub(crate) group: GroupArgs,
-    #[command(flatten)]
-    pub(crate) learning: LearningArgs,
-    #[command(flatten)]
-    pub(crate) flow: FlowArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SampleArgs {
+/// Which model, and how it is sampled.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DrawArgs {
     /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
     pub(crate) file: FileArgs,
-    /// How many rows.
-    #[arg(long, default_value_t = 1000, value_name = "N")]
-    pub(crate) num_samples: usize,
+    /// Ask for one class, by its name or number. Without it a model that is told classes draws each as often as the data have it.
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) class: Option<String>,
+    /// Guidance scale of a model that was trained with --label-drop: 1 is the plain conditional model.
+    #[arg(long, default_value_t = 1.0, value_name = "S")]
+    pub(crate) cfg_scale: f64,
     #[command(flatten)]
     pub(crate) solve: SolveArgs,
     /// Fixes the noise.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Where the rows go.
-    #[arg(long, value_name = "FILE.csv")]
-    pub(crate) out: PathBuf,
     /// auto, cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SampleArgs {
+    #[command(flatten)]
+    pub(crate) draw: DrawArgs,
+    /// How many rows.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub(crate) num_samples: usize,
+    /// Where the rows go: FILE.csv or FILE.npy.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrajectoryArgs {
+    #[command(flatten)]
+    pub(crate) draw: DrawArgs,
+    /// How many rows.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) num_samples: usize,
+    /// Where they go: FILE.npy of shape (times, rows, columns), or FILE.csv with the number of the time and of the row before each row.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    #[command(flatten)]
+    pub(crate) draw: DrawArgs,
+    /// How many rows to draw.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub(crate) num_samples: usize,
+    /// Directions of the sliced Wasserstein distance.
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub(crate) directions: usize,
+    /// Principal components on which the two-sample test is done, where there are more columns.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) components: usize,
+    /// Also write the result, with each column's statistics, as JSON.
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PictureArgs {
+    #[command(flatten)]
+    pub(crate) draw: DrawArgs,
+    /// Points in each picture.
+    #[arg(long, default_value_t = 3000, value_name = "N")]
+    pub(crate) num_samples: usize,
+    /// Times at which the field is drawn.
+    #[arg(long, value_name = "T,...", value_delimiter = ',', default_value = "0,0.33,0.67,1")]
+    pub(crate) at: Vec<f64>,
+    /// The directory that samples.png, field.png and paths.png go to.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnimateArgs {
+    #[command(flatten)]
+    pub(crate) draw: DrawArgs,
+    /// Another model of the same data, shown beside it: what reflow made of it, say.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) beside: Option<PathBuf>,
+    /// How many particles.
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub(crate) num_samples: usize,
+    /// The animation.
+    #[arg(long, value_name = "FILE.gif")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct LikelihoodOf {
-    /// The rows, in the units of the table that the model was trained on.
-    #[arg(value_name = "FILE.csv")]
-    pub(crate) rows: PathBuf,
+    /// The rows, in the units of the table that the model was trained on; not needed for a picture.
+    #[arg(value_name = "FILE.csv", required_unless_present = "picture")]
+    pub(crate) rows: Option<PathBuf>,
     /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: PathBuf,
@@ -132,6 +163,12 @@ pub(crate) struct LikelihoodOf {
     pub(crate) file: FileArgs,
     #[command(flatten)]
     pub(crate) how: LikelihoodArgs,
+    /// A picture of the density, of a model of the plane.
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) picture: Option<PathBuf>,
+    /// Squares along a side of it.
+    #[arg(long, default_value_t = 120, value_name = "N")]
+    pub(crate) resolution: usize,
     /// Where the log-densities go, one a line.
     #[arg(long, value_name = "FILE.csv")]
     pub(crate) out: Option<PathBuf>,

@@ -1,0 +1,197 @@
+//! From the source to rows of a table.
+
+use crate::args::DrawArgs;
+use crate::model::{Loaded, load};
+use crate::table::Columns;
+use anyhow::{Context, bail, ensure};
+use fm_app::pictures::Point;
+use fm_app::sampler::Sampler;
+use fm_core::field::RowField;
+use fm_core::objective::Objective;
+use fm_core::rng::{Stream, normal_rows};
+use fm_core::source::Source;
+use fm_core::tensor::{VelocityModel, upload};
+use fm_solvers::guidance::{Guided, Unconditional};
+use tch::{Device, Kind, Tensor};
+
+/// Everything that drawing needs beside the request.
+pub(crate) struct Drawer<'a> {
+    pub(crate) model: &'a dyn VelocityModel,
+    pub(crate) device: Device,
+    pub(crate) objective: &'a Objective,
+    pub(crate) source: &'a Source,
+    /// Deviations of the source that were learned with the network, as logarithms.
+    pub(crate) log_scale: Option<&'a Tensor>,
+    pub(crate) columns: &'a Columns,
+    /// Guidance, and the class that stands for none.
+    pub(crate) guidance: (f64, i64),
+}
+
+/// What was drawn.
+pub(crate) struct Rows {
+    pub(crate) values: Vec<f32>,
+    /// Their classes, where there are any.
+    pub(crate) classes: Vec<i64>,
+    /// States from the source on, if they were asked for.
+    pub(crate) frames: Vec<Vec<f32>>,
+    /// What it cost, in words.
+    pub(crate) nfe: String,
+}
+
+/// A network as a field, under guidance where it is told classes.
+#[derive(Debug)]
+pub(crate) enum Field<'m> {
+    Conditional(Guided<'m>),
+    Unconditional(Unconditional<'m>),
+}
+
+impl RowField<Tensor> for Field<'_> {
+    fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
+        match self {
+            Field::Conditional(field) => field.velocities(x, t, rows),
+            Field::Unconditional(field) => field.velocities(x, t, rows),
+        }
+    }
+}
+
+impl<'a> Drawer<'a> {
+    pub(crate) fn of(loaded: &'a Loaded, cfg_scale: f64) -> anyhow::Result<Self> {
+        let classes = loaded.columns.classes.len() as i64;
+        ensure!(
+            cfg_scale == 1.0 || loaded.config.label_drop > 0.0,
+            "only a model that was trained with --label-drop can be guided; drop --cfg-scale"
+        );
+        Ok(Self {
+            model: loaded.model.as_ref(),
+            device: loaded.device,
+            objective: &loaded.config.flow.objective,
+            source: &loaded.source,
+            log_scale: loaded.log_scale.as_ref(),
+            columns: &loaded.columns,
+            guidance: (cfg_scale, classes),
+        })
+    }
+
+    /// Source rows, as the network sees them.
+    pub(crate) fn start(&self, rows: usize, seed: u64) -> Tensor {
+        let dim = self.columns.dim();
+        let x0 = self.source.sample(seed, 0, Stream::Sample, 0, rows, dim);
+        self.scaled(&upload(&x0, &[rows as i64, dim as i64], self.device))
+    }
+
+    /// Rows of the source with the deviations that were learned.
+    pub(crate) fn scaled(&self, x0: &Tensor) -> Tensor {
+        self.log_scale.map_or_else(|| x0.shallow_clone(), |s| x0 * s.detach().exp())
+    }
+
+    /// What the network makes of rows of these classes.
+    pub(crate) fn field(&self, classes: &[i64]) -> Field<'a> {
+        let (scale, null_class) = self.guidance;
+        match classes {
+            [] => Field::Unconditional(Unconditional(self.model)),
+            classes => Field::Conditional(Guided {
+                model: self.model,
+                classes: Tensor::from_slice(classes).to_device(self.device),
+                null_class,
+                scale,
+                interval: (0.0, 1.0),
+            }),
+        }
+    }
+
+    /// Rows in the table's own units, of these classes if the model is told any; the states on the way, if they are asked for.
+    pub(crate) fn draw(
+        &self,
+        sampler: &Sampler,
+        rows: usize,
+        seed: u64,
+        classes: Vec<i64>,
+        frames: bool,
+    ) -> anyhow::Result<Rows> {
+        ensure!(rows > 0, "--num-samples is 0: ask for at least one row");
+        let dim = self.columns.dim();
+        let shape = [rows as i64, dim as i64];
+        let noise = |step| upload(&normal_rows(seed, step, Stream::Increment, 0, rows, dim), &shape, self.device);
+        let drawn = sampler.run(&self.field(&classes), self.objective, self.start(rows, seed), noise, frames)?;
+        let host = |x: &Tensor| -> anyhow::Result<Vec<f32>> {
+            let mut values = values(x)?;
+            self.columns.restore(&mut values);
+            Ok(values)
+        };
+        let frames = drawn.frames.iter().map(host).collect::<anyhow::Result<_>>()?;
+        let values = host(&drawn.x)?;
+        ensure!(
+            values.iter().all(|v| v.is_finite()),
+            "the model drew values that are not finite: its weights are broken"
+        );
+        Ok(Rows { values, classes, frames, nfe: drawn.describe_nfe() })
+    }
+}
+
+impl Columns {
+    /// The classes of so many samples: all of one, or each as often as the data have it.
+    pub(crate) fn asked(&self, class: Option<&str>, rows: usize) -> anyhow::Result<Vec<i64>> {
+        let names = self.classes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+        let whole: usize = self.classes.iter().map(|(_, count)| count).sum();
+        match class {
+            None if names.is_empty() => Ok(Vec::new()),
+            Some(_) if names.is_empty() => bail!("this model was trained without classes; drop --class"),
+            Some(class) => {
+                let number = class.parse::<usize>().ok().filter(|k| *k < names.len());
+                let place = names.iter().position(|name| *name == class).or(number);
+                let place = place
+                    .with_context(|| format!("there is no class '{class}'; choose one of {}", names.join(", ")))?;
+                Ok(vec![place as i64; rows])
+            }
+            None => {
+                // Sample i lies at (i + 1/2) / n of the data, class after class.
+                let (mut classes, mut class, mut before) = (Vec::with_capacity(rows), 0, 0);
+                for i in 0..rows {
+                    let at = (2 * i + 1) as f64 / (2 * rows) as f64 * whole as f64;
+                    while class + 1 < names.len() && (before + self.classes[class].1) as f64 <= at {
+                        before += self.classes[class].1;
+                        class += 1;
+                    }
+                    classes.push(class as i64);
+                }
+                Ok(classes)
+            }
+        }
+    }
+}
+
+/// A model and what it drew.
+pub(crate) fn drawn(args: &DrawArgs, rows: usize, frames: bool) -> anyhow::Result<(Loaded, Sampler, Rows)> {
+    let loaded = load(&args.checkpoint, &args.file, &args.device)?;
+    let sampler = args.solve.sampler()?;
+    let classes = loaded.columns.asked(args.class.as_deref(), rows)?;
+    let drawn = Drawer::of(&loaded, args.cfg_scale)?.draw(&sampler, rows, args.seed, classes, frames)?;
+    Ok((loaded, sampler, drawn))
+}
+
+/// Values on the host, row after row.
+pub(crate) fn values(x: &Tensor) -> anyhow::Result<Vec<f32>> {
+    Ok(Vec::<f32>::try_from(x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?)
+}
+
+/// Values of two columns as points.
+pub(crate) fn points(values: &[f32]) -> Vec<Point> {
+    values.chunks_exact(2).map(|p| (p[0], p[1])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_drawn_as_often_as_the_data_have_them() {
+        let named = [("a", 5), ("b", 0), ("c", 15)].map(|(name, count)| (name.to_owned(), count));
+        let columns = Columns { classes: named.to_vec(), ..Columns::unchanged(1) };
+        let drawn = columns.asked(None, 8).unwrap();
+        assert_eq!(drawn, [0, 0, 2, 2, 2, 2, 2, 2]);
+        assert_eq!(columns.asked(Some("c"), 2).unwrap(), [2, 2]);
+        assert_eq!(columns.asked(Some("1"), 1).unwrap(), [1]);
+        assert!(columns.asked(Some("d"), 1).unwrap_err().to_string().contains("choose one of a, b, c"));
+        assert!(Columns::unchanged(1).asked(Some("a"), 1).is_err());
+    }
+}

@@ -1,0 +1,182 @@
+//! `tabular-train evaluate`: how far samples are from real rows that were not trained on.
+//!
+//! Every distance is also given between those rows and as many that were trained on: what a perfect sampler would have, more or less. Distances and the
+//! two-sample test are taken in the units that the network sees; each column's mean and variance in the table's own. Of the flow itself there is the
+//! straightness S = E int |(x1 - x0) - v|^2 dt along its own trajectories (0 where every path is a line run through at constant speed), and the path
+//! energy E int |v|^2 dt = S + E |x1 - x0|^2, which optimal transport makes least.
+
+use crate::args::EvaluateArgs;
+use crate::draw::{Drawer, drawn};
+use crate::material::Material;
+use crate::model::Loaded;
+use crate::table::Columns;
+use anyhow::ensure;
+use fm_core::field::{Converted, RowField, Together};
+use fm_metrics::columns::{Column, Compared, compare};
+use fm_metrics::energy::energy_distance;
+use fm_metrics::mmd::{median_distance, mmd};
+use fm_metrics::nearest::copy_rate;
+use fm_metrics::sliced::sliced_wasserstein;
+use fm_metrics::two_sample::{Components, nearest_neighbour_accuracy};
+use fm_solvers::straightness::straightness;
+use fm_solvers::tableau::RK4;
+use fm_solvers::{Grid, Output, fixed};
+use ndarray::{Array2, ArrayView2, s};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use tch::{Kind, Tensor};
+
+/// Distances of two tables.
+#[derive(Debug, Clone, Copy)]
+struct Distances {
+    energy: f64,
+    sliced_1: f64,
+    sliced_2: f64,
+    mmd: f64,
+    /// Leave-one-out accuracy of the nearest neighbour.
+    accuracy: f64,
+}
+
+/// How distances are taken.
+struct How<'a> {
+    directions: usize,
+    bandwidth: f64,
+    components: Option<&'a Components>,
+}
+
+/// Trajectories that straightness is measured on, and the steps of RK4 along them.
+const TRAJECTORIES: usize = 1000;
+const STEPS: usize = 100;
+
+pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
+    ensure!(args.directions > 0 && args.components > 0, "--directions and --components must be at least 1");
+    let (loaded, sampler, rows) = drawn(&args.draw, args.num_samples, false)?;
+    let (config, columns, dim) = (&loaded.config, &loaded.columns, loaded.dim());
+    let material = Material::open(config)?;
+    ensure!(
+        material.columns.dim() == dim,
+        "{} has {} columns now; the model has {dim}",
+        config.data,
+        material.columns.dim()
+    );
+    let (real, whence) = material.fresh(config, args.num_samples)?;
+    let samples = Array2::from_shape_vec((args.num_samples, dim), rows.values)?;
+
+    let own = compare(samples.view(), real.values.view())?;
+    let seen = |table: &Array2<f32>| {
+        let mut table = table.clone();
+        columns.apply(&mut table);
+        table
+    };
+    let (samples, real, trained) = (seen(&samples), seen(&real.values), seen(&material.table.values));
+    let components = (dim > args.components).then(|| Components::of(trained.view(), args.components)).transpose()?;
+    let bandwidth = median_distance(real.view(), trained.view())?;
+    let how = How { directions: args.directions, bandwidth, components: components.as_ref() };
+    let found = how.between(samples.view(), real.view())?;
+    let few = trained.nrows().min(args.num_samples);
+    let floor = how.between(trained.slice(s![..few, ..]), real.view())?;
+
+    println!(
+        "{} samples against {} {whence} of {}; NFE {}; {}; {}; seed {}",
+        args.num_samples,
+        real.nrows(),
+        config.data,
+        rows.nfe,
+        sampler.describe(),
+        loaded.weights,
+        args.draw.seed
+    );
+    println!("{}", table(&found, &floor, few));
+    let copies = copy_rate(samples.view(), trained.view())?.rate;
+    println!(
+        "copies    {:.1} %: nearer to a row that was trained on than the 1st percentile among those rows themselves",
+        100.0 * copies
+    );
+    let [straight, energy] = paths(args, &loaded)?;
+    println!("paths     straightness {straight:.4}, energy {energy:.4}");
+    let Compared { mean_correlation, variance_correlation, .. } = own;
+    if dim > 2 {
+        println!(
+            "columns   correlation of their means {mean_correlation:.4}, of their variances {variance_correlation:.4}"
+        );
+    }
+    if let Some(path) = &args.json {
+        let result = json!({
+            "checkpoint": args.draw.checkpoint, "data": config.data, "weights": loaded.weights, "against": whence,
+            "samples": args.num_samples, "real": real.nrows(), "solver": sampler.describe(), "nfe": rows.nfe,
+            "seed": args.draw.seed, "directions": args.directions, "bandwidth": bandwidth,
+            "components": components.as_ref().map(|_| args.components),
+            "found": found.json(), "floor": floor.json(), "copies": copies, "straightness": straight, "path_energy": energy,
+            "mean_correlation": mean_correlation, "variance_correlation": variance_correlation,
+            "columns": statistics(columns, &own),
+        });
+        fm_train::files::write(path, format!("{result:#}\n").as_bytes())?;
+        println!("wrote {}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl How<'_> {
+    fn between(&self, x: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>) -> anyhow::Result<Distances> {
+        let sliced = |p| sliced_wasserstein(x, real, p, self.directions, 0);
+        let accuracy = match self.components {
+            None => nearest_neighbour_accuracy(x, real)?,
+            Some(c) => nearest_neighbour_accuracy(c.coordinates(x)?.view(), c.coordinates(real)?.view())?,
+        };
+        Ok(Distances {
+            energy: energy_distance(x, real)?,
+            sliced_1: sliced(1)?,
+            sliced_2: sliced(2)?,
+            mmd: mmd(x, real, Some(self.bandwidth))?,
+            accuracy,
+        })
+    }
+}
+
+impl Distances {
+    fn named(&self) -> [(&'static str, &'static str, f64); 5] {
+        [
+            ("energy distance", "energy_distance", self.energy),
+            ("sliced Wasserstein-1", "sliced_wasserstein_1", self.sliced_1),
+            ("sliced Wasserstein-2", "sliced_wasserstein_2", self.sliced_2),
+            ("MMD^2", "mmd", self.mmd),
+            ("1-NN accuracy (.5 is best)", "nearest_neighbour_accuracy", self.accuracy),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        Value::Object(self.named().into_iter().map(|(_, key, value)| (key.to_owned(), value.into())).collect())
+    }
+}
+
+/// Straightness and energy of the flow's own paths, as squared norms.
+fn paths(args: &EvaluateArgs, loaded: &Loaded) -> anyhow::Result<[f64; 2]> {
+    let drawer = Drawer::of(loaded, args.draw.cfg_scale)?;
+    let classes = loaded.columns.asked(args.draw.class.as_deref(), TRAJECTORIES)?;
+    let (field, objective) = (drawer.field(&classes), drawer.objective);
+    let (low, high) = objective.span()?;
+    let predicted = |x: &Tensor, t: &[f64], rows: &[usize]| field.velocities(x, t, rows);
+    let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
+    let times: Vec<f64> = Grid::Uniform.times(STEPS)?.iter().map(|t| low + t * (high - low)).collect();
+    let start = drawer.start(TRAJECTORIES, args.draw.seed);
+    let bends = straightness(&velocity, start.shallow_clone(), &times, &RK4)?;
+    let together = Together(|x: &Tensor, t: &[f64], rows: &[usize]| velocity.velocities(x, t, rows));
+    let end = fixed::solve(&together, start.shallow_clone(), &times, &RK4, Output::Final)?.x;
+    let moved = (end - start).square().sum(Kind::Double).double_value(&[]) / TRAJECTORIES as f64;
+    let straight = bends.iter().sum::<f64>() / bends.len() as f64 * loaded.dim() as f64;
+    Ok([straight, straight + moved])
+}
+
+fn table(found: &Distances, floor: &Distances, trained: usize) -> String {
+    let line = |((name, _, a), (_, _, b)): (_, (_, _, f64))| format!("{name:28}{a:>12.5}{b:>16.5}");
+    let lines = found.named().into_iter().zip(floor.named()).map(line);
+    let head = format!("{:28}{:>12}{:>16}", "", "samples", format!("{trained} trained on"));
+    [head].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+fn statistics(columns: &Columns, compared: &Compared) -> Vec<Value> {
+    let name = |k: usize| columns.names.get(k).cloned().unwrap_or_else(|| (k + 1).to_string());
+    let of = |c: &Column| json!({ "mean": c.mean, "variance": c.variance });
+    let both = compared.samples.iter().zip(&compared.real).enumerate();
+    both.map(|(k, (a, b))| json!({ "column": name(k), "samples": of(a), "real": of(b) })).collect()
+}

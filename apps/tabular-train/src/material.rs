@@ -1,0 +1,102 @@
+//! What a run learns from: a table by name, rows held out of it, and what the network sees.
+
+use crate::config::Config;
+use crate::table::Columns;
+use anyhow::{Context, bail, ensure};
+use fm_app::sources;
+use fm_core::rng::{self, Stream};
+use fm_core::source::Source;
+use fm_data::table::{CsvOptions, csv, gaussian4, genes};
+use fm_data::{Table, npy, points};
+use ndarray::Array2;
+use rand::seq::SliceRandom;
+use std::path::Path;
+
+/// The rows of a run.
+#[derive(Debug)]
+pub(crate) struct Material {
+    /// Rows that are trained on, in their own units.
+    pub(crate) table: Table,
+    /// Rows that are not.
+    pub(crate) held: Table,
+    pub(crate) columns: Columns,
+    /// Rows as the network sees them.
+    pub(crate) seen: Table,
+}
+
+impl Material {
+    /// Reads the data that a configuration names. Which rows are held out is a function of its seed.
+    pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
+        let all = read(&config.data, config)?;
+        let (rows, share) = (all.values.nrows(), config.held_out());
+        let held = (rows as f64 * share).round() as usize;
+        ensure!(held < rows, "hold_out is {share}: of {rows} rows none would be left to train on");
+        let mut order: Vec<usize> = (0..rows).collect();
+        if held > 0 {
+            order.shuffle(&mut rng::stream(config.seed, u64::MAX, Stream::Order, 0));
+        }
+        let (held, kept) = order.split_at(held);
+        let (held, table) = (all.select(held), if held.is_empty() { all } else { all.select(kept) });
+        let columns = Columns::of(&table, config.preprocess);
+        if columns.log1p {
+            let least = table.values.iter().chain(&held.values).copied().fold(f32::INFINITY, f32::min);
+            ensure!(
+                least > -1.0,
+                "{} has the value {least}, which has no ln(1 + x); choose --preprocess standardize",
+                config.data
+            );
+        }
+        let mut seen = table.clone();
+        columns.apply(&mut seen.values);
+        Ok(Self { table, held, columns, seen })
+    }
+
+    /// Real rows that were not trained on: those held out, or new ones of a distribution that can be drawn from; or all, where there is nothing else.
+    pub(crate) fn fresh(&self, config: &Config, rows: usize) -> anyhow::Result<(Table, &'static str)> {
+        if !self.held.values.is_empty() {
+            return Ok((self.held.clone(), "rows held out"));
+        }
+        if points::TOYS.contains(&config.data.as_str()) {
+            let drawn = points::toy(&config.data, rows, config.seed.wrapping_add(1 << 32))?;
+            return Ok((Table::of(drawn), "rows drawn anew"));
+        }
+        Ok((self.table.clone(), "the rows that were trained on"))
+    }
+}
+
+/// A toy distribution, an embedded table, or a file, in its own units.
+pub(crate) fn read(name: &str, config: &Config) -> anyhow::Result<Table> {
+    let options = CsvOptions {
+        labels: (!config.labels.is_empty()).then(|| config.labels.clone()),
+        ignore: config.ignore.clone(),
+    };
+    let mut table = match Path::new(name).extension().and_then(|e| e.to_str()) {
+        Some("csv") => return Ok(csv(Path::new(name), &options)?),
+        _ if !options.ignore.is_empty() => bail!("--ignore names columns of a CSV file, and {name} is none"),
+        _ if name == "genes" => genes()?,
+        _ if options.labels.is_some() => bail!("--labels names a column of a CSV file, and {name} is none"),
+        Some("npy") => Table::of(npy::table(Path::new(name))?),
+        _ if name == "gaussian4" => gaussian4()?,
+        _ => Table::of(points::toy(name, config.rows, config.seed)?),
+    };
+    match config.labels.as_str() {
+        "" => (table.labels, table.classes) = (Vec::new(), Vec::new()),
+        "cell_type" => {}
+        other => bail!("the rows of genes have a cell_type, and no '{other}'; give --labels cell_type or none"),
+    }
+    Ok(table)
+}
+
+/// The source that a configuration names; a data set of its own is put into the units of the data.
+pub(crate) fn open_source(
+    config: &mut Config,
+    columns: &Columns,
+    deviation: impl FnOnce() -> f64,
+) -> anyhow::Result<Source> {
+    let plain = Config { labels: String::new(), ignore: Vec::new(), ..config.clone() };
+    sources::open(&mut config.flow.source, columns.dim(), deviation, |name| {
+        let mut table: Array2<f32> = read(name, &plain).with_context(|| format!("the source is {name}"))?.values;
+        columns.apply(&mut table);
+        Ok(table)
+    })
+}

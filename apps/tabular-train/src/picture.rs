@@ -1,0 +1,148 @@
+//! `tabular-train picture` and `animate`: models of the plane to look at.
+
+use crate::args::{AnimateArgs, DrawArgs, PictureArgs};
+use crate::draw::{Drawer, points};
+use crate::material::Material;
+use crate::model::{Loaded, load};
+use anyhow::ensure;
+use fm_app::pictures::{Layer, Plane, Point, ink, reach, save_gif, save_png, side_by_side};
+use fm_app::sampler::{Sampler, Steps};
+use fm_app::weights::FileArgs;
+use fm_core::field::{Converted, RowField};
+use fm_core::tensor::upload;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Arrows along a side, and paths that are drawn.
+const ARROWS: usize = 22;
+const PATHS: usize = 150;
+
+/// A model of the plane with its data.
+struct Scene {
+    loaded: Loaded,
+    sampler: Sampler,
+    data: Vec<Point>,
+    title: String,
+}
+
+impl Scene {
+    fn open(path: &Path, args: &DrawArgs, shown: usize) -> anyhow::Result<Self> {
+        let loaded = load(path, &args.file, &args.device)?;
+        ensure!(loaded.dim() == 2, "pictures are of the plane, and {} has {} columns", path.display(), loaded.dim());
+        let material = Material::open(&loaded.config)?;
+        let data = points(material.table.values.as_slice().unwrap_or_default());
+        let title = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { sampler: args.solve.sampler()?, data: data.into_iter().take(shown).collect(), title, loaded })
+    }
+
+    fn drawer(&self, args: &DrawArgs) -> anyhow::Result<Drawer<'_>> {
+        Drawer::of(&self.loaded, args.cfg_scale)
+    }
+
+    /// States from the source to the samples, as points.
+    fn frames(&self, args: &DrawArgs, rows: usize) -> anyhow::Result<Vec<Vec<Point>>> {
+        let classes = self.loaded.columns.asked(args.class.as_deref(), rows)?;
+        let drawn = self.drawer(args)?.draw(&self.sampler, rows, args.seed, classes, true)?;
+        ensure!(drawn.frames.len() > 1, "this solver keeps no states on its way; give --num-steps");
+        Ok(drawn.frames.iter().map(|frame| points(frame)).collect())
+    }
+}
+
+pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
+    let scene = Scene::open(&args.draw.checkpoint, &args.draw, args.num_samples)?;
+    ensure!(args.at.iter().all(|t| (0.0..=1.0).contains(t)), "--at takes times from 0 (noise) to 1 (data)");
+    std::fs::create_dir_all(&args.out)?;
+    let frames = scene.frames(&args.draw, args.num_samples)?;
+    let (source, samples) = (&frames[0], &frames[frames.len() - 1]);
+    let reach = reach(scene.data.iter().chain(source));
+    let plane = |title: &str, layers| Plane { title: title.into(), reach, layers };
+    let cloud = |points: &[Point], colour| Layer::Points(String::new(), points.to_vec(), colour);
+    let three = [
+        plane("source", vec![cloud(source, ink::SOURCE)]),
+        plane("data", vec![cloud(&scene.data, ink::DATA)]),
+        plane("samples", vec![cloud(samples, ink::SAMPLES)]),
+    ];
+    let shown = (0..PATHS.min(args.num_samples)).map(|i| frames.iter().map(|frame| frame[i]).collect()).collect();
+    let few = |points: &[Point]| points[..PATHS.min(points.len())].to_vec();
+    let paths = vec![
+        Layer::Paths(shown, ink::FIELD),
+        Layer::Points("source".into(), few(source), ink::SOURCE),
+        Layer::Points("samples".into(), few(samples), ink::SAMPLES),
+    ];
+    let mut fields = Vec::new();
+    for t in &args.at {
+        let at = frames[((t * (frames.len() - 1) as f64).round() as usize).min(frames.len() - 1)].clone();
+        let layers = vec![cloud(&at, ink::SAMPLES), Layer::Arrows(arrows(&scene, &args.draw, *t, reach)?, ink::FIELD)];
+        fields.push(plane(&format!("velocity at t = {t}"), layers));
+    }
+    for (name, planes) in
+        [("samples", three.as_slice()), ("paths", &[plane("paths", paths)]), ("field", fields.as_slice())]
+    {
+        let path = args.out.join(format!("{name}.png"));
+        save_png(&path, &side_by_side(planes)?)?;
+        println!("wrote {}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The velocity on a grid, in the table's own units, the longest arrow as long as the grid is wide.
+fn arrows(scene: &Scene, args: &DrawArgs, t: f64, reach: f32) -> anyhow::Result<Vec<(Point, Point)>> {
+    let (loaded, columns) = (&scene.loaded, &scene.loaded.columns);
+    let side = |k: usize| reach * (0.96 * (2 * k + 1) as f32 / ARROWS as f32 - 0.96);
+    let grid: Vec<Point> = (0..ARROWS * ARROWS).map(|k| (side(k % ARROWS), side(k / ARROWS))).collect();
+    let mut table =
+        ndarray::Array2::from_shape_fn((grid.len(), 2), |(i, j)| if j == 0 { grid[i].0 } else { grid[i].1 });
+    columns.apply(&mut table);
+    let x = upload(table.as_slice().unwrap_or_default(), &[grid.len() as i64, 2], loaded.device);
+    let classes = columns.asked(args.class.as_deref(), grid.len())?;
+    let field = scene.drawer(args)?.field(&classes);
+    let objective = &loaded.config.flow.objective;
+    let (low, high) = objective.span()?;
+    let predicted = |x: &tch::Tensor, t: &[f64], rows: &[usize]| field.velocities(x, t, rows);
+    let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
+    let rows: Vec<usize> = (0..grid.len()).collect();
+    let v = tch::no_grad(|| velocity.velocities(&x, &vec![t.clamp(low, high); grid.len()], &rows));
+    let deviation = |k: usize| columns.deviation[k];
+    let v: Vec<Point> =
+        crate::draw::values(&v)?.chunks_exact(2).map(|v| (v[0] * deviation(0), v[1] * deviation(1))).collect();
+    let longest = v.iter().map(|v| v.0.hypot(v.1)).fold(f32::MIN_POSITIVE, f32::max);
+    let scale = 1.9 * reach / ARROWS as f32 / longest;
+    Ok(grid.iter().zip(v).map(|(p, v)| (*p, (p.0 + scale * v.0, p.1 + scale * v.1))).collect())
+}
+
+pub(crate) fn animate(args: &AnimateArgs) -> anyhow::Result<ExitCode> {
+    let first = Scene::open(&args.draw.checkpoint, &args.draw, args.num_samples)?;
+    let file = FileArgs::default();
+    let beside = args.beside.as_ref().map(|path| {
+        let draw = DrawArgs { checkpoint: path.clone(), file, ..args.draw.clone() };
+        Scene::open(path, &draw, args.num_samples)
+    });
+    let scenes: Vec<Scene> = [first].into_iter().chain(beside.transpose()?).collect();
+    let all = scenes.iter().map(|s| s.frames(&args.draw, args.num_samples)).collect::<anyhow::Result<Vec<_>>>()?;
+    let count = all.iter().map(Vec::len).min().unwrap_or(0);
+    let reach = reach(scenes.iter().flat_map(|s| &s.data).chain(all.iter().flat_map(|frames| &frames[0])));
+    let mut pictures = Vec::new();
+    for k in 0..count {
+        let t = k as f64 / (count - 1) as f64;
+        let plane = |(scene, frames): (&Scene, &Vec<Vec<Point>>)| {
+            let tail = |i: usize| (k.saturating_sub(6)..=k).map(|at| frames[at][i]).collect::<Vec<_>>();
+            let steps = match &scene.sampler.steps {
+                Steps::Fixed(_, steps) => format!(", {} {steps}", scene.sampler.solver),
+                _ => String::new(),
+            };
+            Plane {
+                title: format!("{}{steps}, t = {t:.2}", scene.title),
+                reach,
+                layers: vec![
+                    Layer::Points(String::new(), scene.data.clone(), ink::DATA),
+                    Layer::Paths((0..PATHS.min(args.num_samples)).map(tail).collect(), ink::FIELD),
+                    Layer::Points(String::new(), frames[k].clone(), ink::SAMPLES),
+                ],
+            }
+        };
+        pictures.push(side_by_side(&scenes.iter().zip(&all).map(plane).collect::<Vec<_>>())?);
+    }
+    save_gif(&args.out, pictures)?;
+    println!("wrote {}: {count} frames of {} particles", args.out.display(), args.num_samples);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,91 @@
+//! `tabular-train reflow`: a student learns the pairs of noise and sample that its teacher's ODE makes. The straight lines between them hardly cross,
+//! so that the student's paths are nearly straight, and one or two Euler steps will do.
+
+use crate::args::{ReflowArgs, TrainArgs};
+use crate::config::Config;
+use crate::draw::{Drawer, values};
+use crate::model::{Loaded, load};
+use anyhow::{Context, ensure};
+use fm_app::couplings::CouplingKind;
+use fm_app::flow::FlowConfig;
+use fm_app::sampler::Sampler;
+use fm_app::solvers::SolverName;
+use fm_app::weights::FileArgs;
+use fm_core::objective::Objective;
+use fm_core::path::PathKind;
+use fm_core::rng::Stream;
+use fm_core::tensor::upload;
+use fm_core::time::{TimeLaw, Times};
+use fm_train::batch::{Batch, BatchSource};
+use fm_train::data::Batches;
+use fm_train::peers::Shard;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
+    ensure!(args.teacher_steps > 0, "--teacher-steps is 0: give at least one");
+    crate::train::start(&args.train, |train| student(args, train).map(Some))
+}
+
+/// The teacher's configuration with what pairs decide.
+fn student(args: &ReflowArgs, _: &TrainArgs) -> anyhow::Result<Config> {
+    let teacher = open(&args.teacher)?.config;
+    let times = Times { law: TimeLaw::Warp { s: 0.5 }, ..Times::default() };
+    let objective = Objective { path: PathKind::Linear, times, loss_aware_bins: 0, ..teacher.flow.objective };
+    let flow = FlowConfig { coupling: CouplingKind::Independent, excess_loss: false, objective, ..teacher.flow };
+    Ok(Config {
+        teacher: args.teacher.display().to_string(),
+        teacher_steps: args.teacher_steps,
+        fresh: args.fresh,
+        steps: 1000,
+        trainable_source: false,
+        flow,
+        ..teacher
+    })
+}
+
+/// A teacher is a run of this program, on the CPU or wherever the student is.
+pub(crate) fn open(path: &Path) -> anyhow::Result<Loaded> {
+    let opened = load(path, &FileArgs::default(), "auto");
+    opened.with_context(|| format!("{} cannot teach", path.display()))
+}
+
+/// Batches of a teacher's pairs: rows of the source and what its ODE makes of them. Classes are those of the data's own batches.
+pub(crate) struct Lessons<'a> {
+    pub(crate) batches: Batches<'a>,
+    /// Behind a lock, because networks do not work for several threads at once.
+    pub(crate) teacher: Mutex<Loaded>,
+    pub(crate) sampler: Sampler,
+    pub(crate) config: &'a Config,
+    pub(crate) shard: Shard,
+}
+
+impl<'a> Lessons<'a> {
+    pub(crate) fn new(batches: Batches<'a>, config: &'a Config, shard: Shard) -> anyhow::Result<Self> {
+        let teacher = Mutex::new(open(Path::new(&config.teacher))?);
+        let sampler = Sampler::fixed(SolverName::Rk4, config.teacher_steps);
+        Ok(Self { batches, teacher, sampler, config, shard })
+    }
+}
+
+impl BatchSource for Lessons<'_> {
+    fn batch(&self, step: u64) -> Result<Batch, String> {
+        let Batch { classes, .. } = self.batches.batch(step)?;
+        let teacher = self.teacher.lock().unwrap_or_else(PoisonError::into_inner);
+        let (dim, whole) = (teacher.dim(), self.config.batch_size);
+        let wanted = self.shard.rows(whole);
+        let (first, rows) = (wanted.start, wanted.len());
+        let x0 = teacher.source.sample(self.config.seed, step, Stream::Noise, first as u64, rows, dim);
+        let carried = || -> anyhow::Result<Vec<f32>> {
+            let drawer = Drawer::of(&teacher, 1.0)?;
+            let start = drawer.scaled(&upload(&x0, &[rows as i64, dim as i64], teacher.device));
+            let none = |_| start.shallow_clone();
+            let drawn =
+                self.sampler.run(&drawer.field(&classes), drawer.objective, start.shallow_clone(), none, false)?;
+            values(&drawn.x)
+        };
+        let x1 = tch::no_grad(carried).map_err(|error| format!("{error:#}"))?;
+        Ok(Batch { x0, x1, classes, first, whole, ..Batch::default() })
+    }
+}

@@ -1,0 +1,195 @@
+//! Tables with names and classes, pictures, reflow and evaluation through the real binary.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod common;
+
+use common::{columns, fail, succeed};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// Counts of two genes in two kinds of cells that differ tenfold, with a name in front.
+fn counts(path: &Path) {
+    let row = |i: usize| {
+        let (kind, a, b) =
+            if i.is_multiple_of(4) { ("rare, red", 3 + i % 5, 90 + i % 30) } else { ("common", 40 + i % 20, i % 3) };
+        format!("cell{i},{a},{b},\"{kind}\"\n")
+    };
+    fs::write(path, "id,first,second,kind\n".to_owned() + &(0..400).map(row).collect::<String>()).unwrap();
+}
+
+#[test]
+fn counts_with_classes_come_out_as_they_went_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    counts(&dir.path().join("c.csv"));
+    let data = format!("--data {d}/c.csv --labels kind --ignore id --preprocess counts");
+    let said =
+        succeed(&format!("train {data} --label-drop 0.1 --steps 600 --sample-every 300 --batch-size 64 --out {d}/run"));
+    assert!(
+        said.contains("360 rows of 2 columns, 40 more held out, 2 classes; preprocessing ln(1 + x) of counts"),
+        "{said}"
+    );
+    let from = format!("--checkpoint {d}/run --num-steps 20 --solver heun");
+    succeed(&format!("sample {from} --num-samples 200 --out {d}/s.csv"));
+    let text = fs::read_to_string(dir.path().join("s.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("first,second,class", 201));
+    let rare = lines.iter().filter(|l| l.ends_with(",\"rare, red\"")).count();
+    assert!((40..=60).contains(&rare), "{rare} of 200");
+    for line in &lines[1..] {
+        let values: Vec<f64> = line.split(',').take(2).map(|v| v.parse().unwrap()).collect();
+        assert!(values.iter().all(|v| *v >= 0.0 && v.fract() == 0.0), "{line}");
+    }
+    // Asked for one class, that class has more of the second gene.
+    let mean = |class: &str, scale: &str| {
+        succeed(&format!("sample {from} --num-samples 100 --class {class} {scale} --out {d}/one.npy"));
+        let drawn: ndarray::Array2<f32> = ndarray_npy::read_npy(dir.path().join("one.npy")).unwrap();
+        drawn.column(1).sum() / 100.0
+    };
+    assert!(mean("1", "--cfg-scale 1.5") > 60.0 && mean("common", "") < 20.0);
+    succeed(&format!("evaluate {from} --num-samples 200 --json {d}/e.json"));
+    let found = json(&dir.path().join("e.json"));
+    assert_eq!((found["real"].as_u64(), found["against"].as_str()), (Some(40), Some("rows held out")));
+    assert_eq!(found["columns"][1]["column"], "second");
+    let [accuracy, w2] =
+        ["nearest_neighbour_accuracy", "sliced_wasserstein_2"].map(|key| found["found"][key].as_f64().unwrap());
+    assert!(accuracy < 0.9 && w2 < 0.5, "{found}");
+    succeed(&format!("trajectory {from} --num-samples 7 --out {d}/t.npy"));
+    let paths: ndarray::Array3<f32> = ndarray_npy::read_npy(dir.path().join("t.npy")).unwrap();
+    assert_eq!(paths.dim(), (21, 7, 2));
+    for (words, says) in [
+        (format!("train --data {d}/c.csv --out {d}/x"), "line 2, column 1 (id): 'cell0' is not a finite number"),
+        (
+            format!("train --data {d}/c.csv --labels sort --out {d}/x"),
+            "no column 'sort'; name one of id, first, second, kind",
+        ),
+        (format!("train --data moons --labels kind --out {d}/x"), "--labels names a column of a CSV file"),
+        (format!("train --data moons --label-drop 0.1 --out {d}/x"), "give --labels"),
+        (format!("sample {from} --class blue --out {d}/x.csv"), "choose one of common, rare, red"),
+        (format!("sample {from} --out {d}/x.txt"), "end it in .csv or .npy"),
+        (format!("picture --checkpoint {d}/none --out {d}/x"), "no checkpoint found"),
+        (
+            format!("likelihood --checkpoint {d}/run --picture {d}/x.png"),
+            "densities are known for models without classes",
+        ),
+        (format!("train --preset genes2 --out {d}/x"), "did you mean genes?"),
+        (
+            format!("train --data {d}/c.csv --labels kind --ignore id --hold-out 1 --out {d}/x"),
+            "choose a share below 1",
+        ),
+    ] {
+        let error = fail(&words);
+        assert!(error.contains(says), "{words}\n{error}");
+    }
+}
+
+#[test]
+fn tables_of_any_shape_are_read_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write("empty.csv", "");
+    write("header.csv", "a,b\n");
+    write("ragged.csv", "1,2\n3,4,5\n");
+    write("nan.csv", "a,b\n1,2\n3,nan\n");
+    write("one.csv", "1,2,3\n");
+    write("constant.csv", &(0..60).map(|i| format!("{i},7\n")).collect::<String>());
+    for (name, says) in [
+        ("empty", "it is empty"),
+        ("header", "it has a header, but no rows"),
+        ("ragged", "line 2 has 3 columns, not 2"),
+        ("nan", "line 3, column 2 (b): 'nan' is not a finite number"),
+    ] {
+        let error = fail(&format!("train --data {d}/{name}.csv --out {d}/x"));
+        assert!(error.contains(says) && error.contains(&format!("{name}.csv")), "{error}");
+    }
+    for name in ["one", "constant"] {
+        succeed(&format!("train --data {d}/{name}.csv --steps 5 --sample-every 0 --out {d}/{name}"));
+        succeed(&format!("sample --checkpoint {d}/{name} --num-samples 20 --num-steps 3 --out {d}/s.csv"));
+        let rows = columns(&dir.path().join("s.csv"), 0);
+        // What never changes does not change in samples.
+        assert!(rows.iter().all(|row| if name == "one" { row == &[1.0, 2.0, 3.0] } else { row[1] == 7.0 }), "{rows:?}");
+    }
+    // A million rows.
+    write("large.csv", &(0..1_000_000).map(|i| format!("{},{}\n", i % 977, i % 13)).collect::<String>());
+    let said = succeed(&format!("train --data {d}/large.csv --steps 2 --sample-every 0 --out {d}/large"));
+    assert!(said.contains("900000 rows of 2 columns, 100000 more held out"), "{said}");
+}
+
+#[test]
+fn a_student_has_straighter_paths_and_is_resumed_to_the_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    succeed(&format!("train --data 8gaussians --rows 4000 --steps 800 --sample-every 0 --out {d}/teacher"));
+    let reflow =
+        format!("reflow --teacher {d}/teacher --teacher-steps 8 --batch-size 128 --sample-every 0 --save-every 100");
+    let said = succeed(&format!("{reflow} --steps 300 --out {d}/student"));
+    assert!(said.contains("learned are the pairs of") && said.contains("warp:s=0.5"), "{said}");
+    let measured = |run: &str, steps: usize| {
+        succeed(&format!(
+            "evaluate --checkpoint {d}/{run} --num-samples 2000 --solver euler --num-steps {steps} --json {d}/e.json"
+        ));
+        let found = json(&dir.path().join("e.json"));
+        [&found["straightness"], &found["found"]["sliced_wasserstein_2"]].map(|v| v.as_f64().unwrap())
+    };
+    let ([bent, one_before], [straight, one_after]) = (measured("teacher", 1), measured("student", 1));
+    assert!(straight < 0.25 * bent, "{bent} before and {straight} after");
+    assert!(one_after < 0.4 * one_before, "{one_before} before and {one_after} after");
+    succeed(&format!("{reflow} --steps 300 --out {d}/parts"));
+    fs::remove_dir_all(dir.path().join("parts/checkpoints/step-300")).unwrap();
+    succeed(&format!("train --resume --sample-every 0 --out {d}/parts"));
+    let weights = |run: &str| fs::read(dir.path().join(run).join("checkpoints/step-300/model.safetensors")).unwrap();
+    assert!(weights("student") == weights("parts"));
+    let error = fail(&format!("{reflow} --widths 32,32 --out {d}/x"));
+    assert!(error.contains("has another network") && error.contains("--fresh"), "{error}");
+    // Pictures of both.
+    succeed(&format!("picture --checkpoint {d}/teacher --num-samples 300 --num-steps 10 --out {d}/pictures"));
+    for name in ["samples", "paths", "field"] {
+        let picture = image::open(dir.path().join(format!("pictures/{name}.png"))).unwrap().to_rgb8();
+        let coloured = picture.pixels().filter(|p| p.0.iter().max().unwrap() - p.0.iter().min().unwrap() > 60).count();
+        assert!(coloured > 300, "{name}: {coloured}");
+    }
+    succeed(&format!(
+        "animate --checkpoint {d}/teacher --beside {d}/student --num-samples 100 --num-steps 6 --out {d}/a.gif"
+    ));
+    let gif = fs::read(dir.path().join("a.gif")).unwrap();
+    assert!(gif.starts_with(b"GIF89a") && gif.windows(3).filter(|w| *w == [0x21, 0xf9, 0x04]).count() == 7);
+    succeed(&format!("likelihood --checkpoint {d}/teacher --resolution 20 --tolerance 1e-2 --picture {d}/density.png"));
+    assert!(image::open(dir.path().join("density.png")).is_ok());
+}
+
+#[test]
+fn moments_are_looked_at_on_the_way_and_a_source_can_be_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let flags = "train --preset gaussian4 --steps 300 --sample-every 100 --save-every 100";
+    let said = succeed(&format!("{flags} --trainable-source true --out {d}/run"));
+    assert!(said.matches("relative error of the mean").count() == 3, "{said}");
+    fs::remove_dir_all(dir.path().join("run/checkpoints/step-300")).unwrap();
+    succeed(&format!("train --resume --sample-every 100 --out {d}/run"));
+    let log = fs::read_to_string(dir.path().join("run/moments.jsonl")).unwrap();
+    let steps: Vec<u64> =
+        log.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, [100, 200, 300]);
+    // The source has become narrower, and sampling starts from it.
+    succeed(&format!(
+        "trajectory --checkpoint {d}/run --num-samples 2000 --solver euler --num-steps 1 --out {d}/t.npy"
+    ));
+    let paths: ndarray::Array3<f32> = ndarray_npy::read_npy(dir.path().join("t.npy")).unwrap();
+    let start = paths.index_axis(ndarray::Axis(0), 0);
+    let bytes = fs::read(dir.path().join("run/checkpoints/step-300/ema.safetensors")).unwrap();
+    let learned = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let learned = learned.tensor("source.log_scale").unwrap();
+    for (k, value) in learned.data().as_chunks::<4>().0.iter().enumerate() {
+        let (found, wanted) = (start.column(k).std(1.0), f32::from_le_bytes(*value).exp());
+        assert!(wanted < 0.9 && (found / wanted - 1.0).abs() < 0.06, "column {k}: {found} instead of {wanted}");
+    }
+    let error = fail(&format!("{flags} --trainable-source true --coupling exact --out {d}/x"));
+    assert!(error.contains("drop --coupling"), "{error}");
+}

@@ -1,0 +1,70 @@
+//! Statistics of a table, column by column: do samples have the means and variances of real rows?
+//!
+//! Variances are those of the sample (divided by n - 1). Correlations are Pearson's over the columns: 1 where every column of the samples has
+//! the statistic of the real one up to a line. Constant statistics have no correlation (NaN).
+//!
+//! ```
+//! use fm_metrics::columns::compare;
+//! use ndarray::array;
+//! let real = array![[0.0f32, 10.0, 4.0], [2.0, 14.0, 4.0]];
+//! let found = compare(array![[1.0f32, 11.0, 5.0], [3.0, 15.0, 5.0]].view(), real.view())?;
+//! assert_eq!(found.real[1].mean, 12.0);
+//! assert_eq!((found.samples[0].variance, found.mean_correlation), (2.0, 1.0));
+//! # Ok::<(), fm_metrics::MetricError>(())
+//! ```
+
+use crate::MetricError;
+use crate::pairs::same_space;
+use ndarray::ArrayView2;
+
+/// One column's statistics.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Column {
+    /// Mean.
+    pub mean: f64,
+    /// Variance, divided by n - 1.
+    pub variance: f64,
+}
+
+/// The columns of samples beside those of real rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compared {
+    /// Of the samples.
+    pub samples: Vec<Column>,
+    /// Of the real rows.
+    pub real: Vec<Column>,
+    /// Correlation of the columns' means.
+    pub mean_correlation: f64,
+    /// Correlation of their variances.
+    pub variance_correlation: f64,
+}
+
+/// Compares two tables, (n, d) and (m, d).
+///
+/// # Errors
+/// Different dimensions, fewer than two rows on a side.
+pub fn compare(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>) -> Result<Compared, MetricError> {
+    same_space(samples, real)?;
+    crate::nearest::at_least("a variance", 2, samples.nrows().min(real.nrows()))?;
+    let (samples, real) = (columns(samples), columns(real));
+    let over = |of: fn(&Column) -> f64| correlation(samples.iter().map(of), real.iter().map(of));
+    let (mean_correlation, variance_correlation) = (over(|c| c.mean), over(|c| c.variance));
+    Ok(Compared { samples, real, mean_correlation, variance_correlation })
+}
+
+fn columns(table: ArrayView2<'_, f32>) -> Vec<Column> {
+    let n = table.nrows() as f64;
+    let column = |c: ndarray::ArrayView1<'_, f32>| {
+        let mean = c.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
+        let variance = c.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        Column { mean, variance }
+    };
+    table.columns().into_iter().map(column).collect()
+}
+
+fn correlation(a: impl Iterator<Item = f64> + Clone, b: impl Iterator<Item = f64> + Clone) -> f64 {
+    let n = a.clone().count() as f64;
+    let (ma, mb) = (a.clone().sum::<f64>() / n, b.clone().sum::<f64>() / n);
+    let sum = |f: fn(f64, f64) -> f64| a.clone().zip(b.clone()).map(|(a, b)| f(a - ma, b - mb)).sum::<f64>();
+    sum(|a, b| a * b) / (sum(|a, _| a * a) * sum(|_, b| b * b)).sqrt()
+}

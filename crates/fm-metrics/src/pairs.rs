@@ -1,0 +1,67 @@
+//! Sums over all pairs of points of a function of their distance, in parallel and in bounded memory.
+//!
+//! One side lies column by column, so that the squared distances of a row to a block of points are a few vectorised passes; nothing larger than a
+//! block is kept. Rows are shared out to threads in fixed chunks whose sums are added in order: the same bits with any number of threads.
+
+use crate::MetricError;
+use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
+
+/// Points that a row is compared with at a time, and rows that a thread takes at a time.
+const BLOCK: usize = 256;
+const ROWS: usize = 64;
+
+/// Fails unless both have the same number of columns.
+pub(crate) fn same_space(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<(), MetricError> {
+    let (left, right) = (x.ncols(), y.ncols());
+    if left == right { Ok(()) } else { Err(MetricError::Dimension { left, right }) }
+}
+
+/// `n` of the rows, evenly spaced: rows may lie in an order that means something.
+pub(crate) fn spaced(table: ArrayView2<'_, f32>, n: usize) -> Array2<f32> {
+    let rows: Vec<usize> = (0..n).map(|i| i * table.nrows() / n.max(1)).collect();
+    table.select(Axis(0), &rows)
+}
+
+/// The sum of f(|a - b|^2) over all rows a of x and b of y.
+pub(crate) fn sum_over(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, f: impl Fn(f64) -> f64 + Sync) -> f64 {
+    sums(x, y, |_| 0, f)
+}
+
+/// The mean of f(|a - b|^2) over all pairs of different rows of x.
+pub(crate) fn mean_within(x: ArrayView2<'_, f32>, f: impl Fn(f64) -> f64 + Sync) -> f64 {
+    let pairs = x.nrows() * (x.nrows() - 1) / 2;
+    sums(x, x, |row| row + 1, f) / pairs as f64
+}
+
+/// Over the rows of y from `first(row of x)` on.
+fn sums(
+    x: ArrayView2<'_, f32>,
+    y: ArrayView2<'_, f32>,
+    first: impl Fn(usize) -> usize + Sync,
+    f: impl Fn(f64) -> f64 + Sync,
+) -> f64 {
+    let columns: Vec<Vec<f64>> = y.columns().into_iter().map(|c| c.iter().map(|v| f64::from(*v)).collect()).collect();
+    let row_sum = |i: usize| {
+        let row: Vec<f64> = x.row(i).iter().map(|v| f64::from(*v)).collect();
+        let mut sum = 0.0;
+        for start in (first(i)..y.nrows()).step_by(BLOCK) {
+            let end = y.nrows().min(start + BLOCK);
+            let mut squared = [0.0; BLOCK];
+            for (a, column) in row.iter().zip(&columns) {
+                for (to, b) in squared.iter_mut().zip(&column[start..end]) {
+                    *to += (a - b) * (a - b);
+                }
+            }
+            let mut lanes = [0.0; 8];
+            for (k, s) in squared[..end - start].iter().enumerate() {
+                lanes[k % 8] += f(*s);
+            }
+            sum += lanes.iter().sum::<f64>();
+        }
+        sum
+    };
+    let chunk = |c: usize| (c * ROWS..x.nrows().min((c + 1) * ROWS)).map(row_sum).sum::<f64>();
+    let chunks: Vec<f64> = (0..x.nrows().div_ceil(ROWS)).into_par_iter().map(chunk).collect();
+    chunks.iter().sum()
+}

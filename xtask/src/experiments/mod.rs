@@ -1,0 +1,68 @@
+//! `cargo xtask experiments`: the named experiments of tabular-train, run over several seeds, and the page of their results.
+
+mod clouds;
+mod gaussian4;
+mod genes;
+mod tool;
+
+use crate::bench::{machine, replaced_part};
+use crate::libtorch::ensure_present;
+use crate::shell::{cargo, execute, root};
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use tool::Tool;
+
+#[derive(Debug, Args)]
+pub(crate) struct ExperimentsArgs {
+    /// Which.
+    #[arg(value_enum, required = true)]
+    which: Vec<Which>,
+    /// Seeds of each.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
+    /// Also write docs/experiments.md and its pictures.
+    #[arg(long)]
+    write_docs: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Which {
+    /// A normal distribution of four correlated columns.
+    Gaussian4,
+    /// A spiral, and what reflow makes of its model.
+    Spiral,
+    /// From eight Gaussians to two moons, under four couplings.
+    Transport,
+    /// Counts of genes in cells of ten types.
+    Genes,
+}
+
+const HEAD: &str = "# Experiments\n\nWritten by `cargo xtask experiments gaussian4 spiral transport genes --write-docs`, pictures included; no number here is typed by hand. \
+                    Means are followed by the standard deviation over seeds.\n";
+
+pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
+    ensure_present()?;
+    execute(&mut cargo(&["build", "--release", "-p", "tabular-train"]))?;
+    for which in &args.which {
+        let tool = Tool::new(which.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()))?;
+        let (name, report) = match which {
+            Which::Gaussian4 => ("gaussian4", gaussian4::report(&tool, args.seeds)?),
+            Which::Spiral => ("spiral", clouds::spiral(&tool, args.seeds)?),
+            Which::Transport => ("transport", clouds::transport(&tool, args.seeds)?),
+            Which::Genes => ("genes", genes::report(&tool, args.seeds)?),
+        };
+        let threads = std::env::var("OMP_NUM_THREADS").unwrap_or_else(|_| "all".into());
+        let took = format!("Took {:.0} s in all, on {threads} threads", tool.seconds());
+        let report = format!("{report}\n{took}. *Machine*: {}.\n", machine());
+        println!("{report}");
+        if args.write_docs {
+            let path = root().join("docs/experiments.md");
+            let before = std::fs::read_to_string(&path).unwrap_or_default();
+            std::fs::write(&path, replaced_part(HEAD, &before, name, &report))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            tool.keep_pictures()?;
+            println!("wrote {}", path.display());
+        }
+    }
+    Ok(())
+}
