@@ -179,11 +179,10 @@ fn coupling_row(name: &str) -> String {
 fn trained(flags: &str, steps: usize) -> f64 {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
-    succeed(&format!(
-        "train --data moons --rows 300 --batch-size 32 --steps {steps} --sample-every 0 {flags} --out {d}/run"
-    ));
+    let data = if flags.contains("--data") { "" } else { "--data moons --rows 300" };
+    succeed(&format!("train {data} --batch-size 32 --steps {steps} --sample-every 0 {flags} --out {d}/run"));
     succeed(&format!("sample --checkpoint {d}/run --num-samples 5 --num-steps 4 --out {d}/s.csv"));
-    let drawn = columns(&dir.path().join("s.csv"), 0);
+    let drawn = columns(&dir.path().join("s.csv"), usize::from(flags.contains("--data")));
     assert!(drawn.len() == 5 && drawn.iter().flatten().all(|v| v.is_finite()), "{flags}: {drawn:?}");
     let text = std::fs::read_to_string(dir.path().join("run/metrics.jsonl")).unwrap();
     let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
