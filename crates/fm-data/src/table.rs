@@ -255,6 +255,7 @@ mod tests {
         let named = |name: &str| CsvOptions { labels: Some(name.into()), ignore: vec![] };
         for (text, options, place) in [
             ("1,2\n3\n", CsvOptions::default(), "line 2 has 1 columns, not 2"),
+            ("1,2\n3,4,5\n", CsvOptions::default(), "line 2 has 3 columns, not 2"),
             ("a,b\n1,2\n3,x\n", CsvOptions::default(), "line 3, column 2 (b): 'x' is not"),
             ("a,b\n1,\n", CsvOptions::default(), "line 2, column 2 (b): nothing is not"),
             ("1\nNaN\n", CsvOptions::default(), "line 2, column 1 (1): 'NaN'"),

@@ -65,3 +65,22 @@ fn sums(
     let chunks: Vec<f64> = (0..x.nrows().div_ceil(ROWS)).into_par_iter().map(chunk).collect();
     chunks.iter().sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Around the sizes of blocks and chunks, whole numbers add up exactly.
+    #[test]
+    fn every_pair_counts_once() {
+        for n in [2, 63, 64, 65, 255, 256, 257, 700] {
+            let table = Array2::from_shape_fn((n, 2), |(i, j)| ((7 * i + 3 * j) % 11) as f32);
+            let squared =
+                |i: usize, j: usize| (0..2).map(|k| f64::from(table[[i, k]] - table[[j, k]]).powi(2)).sum::<f64>();
+            let all: f64 = (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).map(|(i, j)| squared(i, j)).sum();
+            assert_eq!(sum_over(table.view(), table.view(), |s| s), all);
+            let within = all / (n * (n - 1)) as f64;
+            assert!((mean_within(table.view(), |s| s) / within - 1.0).abs() < 1e-14);
+        }
+    }
+}
