@@ -66,7 +66,7 @@ pub(super) fn spiral(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
         "## spiral\n\n`cargo run --release -p tabular-train -- train --preset spiral --out runs/spiral`, then `... reflow --teacher runs/spiral --out runs/spiral-reflow`\n\n\
          (theta / 2 pi) (cos theta, sin theta), theta up to 6 pi, with noise of .1; a GELU MLP of 3 x 64, batches of 2048, 10,000 steps. Reflow: its student learns, from the teacher's weights on, \
          1000 batches of pairs that RK4 with 20 steps makes, at times warped by s = .5. 10,000 samples against as many new points over 500 directions, {seeds} seeds. \
-         The model's own training points are at {floor}. *PyTorch's*: the same experiment there, 3 seeds. Training takes {} s, reflow {} s.\n\n{table}\n{pictures}",
+         The model's own training points are at {floor}. *PyTorch's*: the same experiment there, 3 seeds, against fewer points: perfect samples are at .036 there. Training takes {} s, reflow {} s.\n\n{table}\n{pictures}",
         seconds[0], seconds[1]
     ))
 }
