@@ -11,6 +11,7 @@ use crate::material::Material;
 use crate::model::Loaded;
 use crate::table::Columns;
 use anyhow::ensure;
+use fm_app::pictures::{Layer, Plane, Point, ink, save_png, side_by_side};
 use fm_core::field::{Converted, RowField, Together};
 use fm_data::points;
 use fm_metrics::columns::{Column, Compared, compare};
@@ -24,6 +25,7 @@ use fm_solvers::tableau::RK4;
 use fm_solvers::{Grid, Output, fixed};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::ExitCode;
 use tch::{Kind, Tensor};
 
@@ -101,11 +103,15 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     }
     let [straight, energy] = paths(args, &loaded)?;
     println!("paths     straightness {straight:.4}, energy {energy:.4}");
-    let Compared { mean_correlation, variance_correlation, .. } = own;
+    let Compared { mean_correlation, variance_correlation, .. } = &own;
     if dim > 2 {
         println!(
             "columns   correlation of their means {mean_correlation:.4}, of their variances {variance_correlation:.4}"
         );
+    }
+    if let Some(path) = &args.picture {
+        picture(path, &own)?;
+        println!("wrote {}", path.display());
     }
     if let Some(path) = &args.json {
         let result = json!({
@@ -184,6 +190,19 @@ fn table(found: &Distances, floor: &Distances, trained: usize) -> String {
     let lines = found.named().into_iter().zip(floor.named()).map(line);
     let head = format!("{:28}{:>12}{:>16}", "", "samples", format!("{trained} trained on"));
     [head].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+/// Columns as points: on the diagonal where samples are as real rows are.
+fn picture(path: &Path, compared: &Compared) -> anyhow::Result<()> {
+    let plane = |title: &str, of: fn(&Column) -> f64| {
+        let log = |column: &Column| of(column).abs().ln_1p() as f32;
+        let dots: Vec<Point> = compared.real.iter().map(log).zip(compared.samples.iter().map(log)).collect();
+        let reach = dots.iter().fold(1e-3f32, |most, p| most.max(p.0).max(p.1)) * 1.05;
+        let diagonal = Layer::Paths(vec![vec![(0.0, 0.0), (reach, reach)]], ink::FIELD);
+        Plane { title: title.into(), reach, layers: vec![diagonal, Layer::Points(String::new(), dots, ink::SAMPLES)] }
+    };
+    let planes = [plane("means: real, samples", |c| c.mean), plane("variances: real, samples", |c| c.variance)];
+    save_png(path, &side_by_side(&planes)?)
 }
 
 fn statistics(columns: &Columns, compared: &Compared) -> Vec<Value> {

@@ -53,7 +53,8 @@ fn counts_with_classes_come_out_as_they_went_in() {
         drawn.column(1).sum() / 100.0
     };
     assert!(mean("1", "--cfg-scale 1.5") > 60.0 && mean("common", "") < 20.0);
-    succeed(&format!("evaluate {from} --num-samples 200 --json {d}/e.json"));
+    succeed(&format!("evaluate {from} --num-samples 200 --json {d}/e.json --picture {d}/e.png"));
+    assert!(image::open(dir.path().join("e.png")).is_ok());
     let found = json(&dir.path().join("e.json"));
     assert_eq!((found["real"].as_u64(), found["against"].as_str()), (Some(40), Some("rows held out")));
     assert_eq!(found["columns"][1]["column"], "second");

@@ -1,6 +1,6 @@
 //! A normal distribution of four correlated columns.
 
-use super::tool::{Tool, mean, median, number};
+use super::tool::{Tool, mean, median, number, spread};
 use fm_data::table::{GAUSSIAN4, gaussian4};
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ const VARIANTS: [(&str, &str, u64); 3] = [
 
 pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
     let mut table = String::from(
-        "| network | seeds | mean error, median (mean) | covariance error, median (mean) | seconds a run |\n|---|---|---|---|---|\n",
+        "| network | seeds | mean error, median (mean ± deviation) | covariance error, median (mean ± deviation) | seconds a run |\n|---|---|---|---|---|\n",
     );
     for (k, (name, flags, times)) in VARIANTS.iter().enumerate() {
         let (mut means, mut covariances, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
@@ -36,7 +36,7 @@ pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
             means.push(mean(&of("mean_error")?));
             covariances.push(mean(&of("covariance_error")?));
         }
-        let both = |v: &[f64]| format!("**{:.4}** ({:.4})", median(v), mean(v));
+        let both = |v: &[f64]| format!("**{:.4}** ({})", median(v), spread(v, 4));
         writeln!(
             table,
             "| {name} | {} | {} | {} | {:.0} |",

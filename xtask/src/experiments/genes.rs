@@ -32,6 +32,9 @@ pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
         };
         columns.push(MEASURED.map(|(_, path, _, digits)| measured(path).map(|numbers| spread(&numbers, digits))));
     }
+    let flags = "--num-samples 630 --solver euler --num-steps 50";
+    tool.run(&format!("evaluate --checkpoint {} {flags} --picture {}", tool.at("gaussian-0"), tool.at("columns.png")))?;
+    let picture = tool.picture("columns.png", "experiment-genes-columns.png");
     let mut table = String::from("| | gaussian source | sparse source | asked for |\n|---|---|---|---|\n");
     let mut columns = columns.into_iter().map(|c| c.into_iter().collect::<anyhow::Result<Vec<_>>>());
     let (gaussian, sparse) =
@@ -43,7 +46,7 @@ pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
         "## genes\n\n`cargo run --release -p tabular-train -- train --preset genes --out runs/genes`, then `... evaluate --checkpoint runs/genes --num-samples 630`\n\n\
          765 genes in 700 blood cells of ten types (embedded: `--data genes`), ln(1 + count) and standardised gene by gene, the type as condition; a tenth of the cells is held out, other ones for each \
          seed. 630 generated cells, by Euler with 50 steps, rounded to counts (never below 0), against the held-out ones; types as often as in the data; {seeds} seeds, {} s a run. Means and variances are those of counts. \
-         630 cells are few for a network of this size: copies are generated cells that are nearer to a training cell than all but 1 % of training cells are to each other.\n\n{table}",
+         630 cells are few for a network of this size: copies are generated cells that are nearer to a training cell than all but 1 % of training cells are to each other.\n\n{table}\nGenes of generated cells and of real ones, as ln(1 + x):\n\n![Means and variances of genes]({picture})\n",
         spread(&seconds, 0)
     ))
 }

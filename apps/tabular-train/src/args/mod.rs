@@ -116,6 +116,9 @@ pub(crate) struct EvaluateArgs {
     /// Principal components on which the two-sample test is done, where there are more columns.
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub(crate) components: usize,
+    /// A picture of the columns' means and variances, real ones across and samples' upwards, as ln(1 + x).
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) picture: Option<PathBuf>,
     /// Also write the result, with each column's statistics, as JSON.
     #[arg(long, value_name = "FILE.json")]
     pub(crate) json: Option<PathBuf>,
