@@ -4,12 +4,11 @@ use crate::config::Config;
 use anyhow::ensure;
 use fm_app::group::{Group, Made};
 use fm_app::sampler::{Drawn, Sampler};
-use fm_core::field::RowField;
 use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
-use fm_solvers::guidance::{Guided, Unconditional};
+use fm_solvers::guidance::{Field, Guided, Unconditional};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
@@ -78,22 +77,6 @@ impl Request {
                 interval: self.cfg_interval,
             }),
             _ => Field::Unconditional(Unconditional(model)),
-        }
-    }
-}
-
-/// A network as a field, under guidance where it knows classes.
-#[derive(Debug)]
-pub(crate) enum Field<'m> {
-    Conditional(Guided<'m>),
-    Unconditional(Unconditional<'m>),
-}
-
-impl RowField<Tensor> for Field<'_> {
-    fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
-        match self {
-            Field::Conditional(field) => field.velocities(x, t, rows),
-            Field::Unconditional(field) => field.velocities(x, t, rows),
         }
     }
 }

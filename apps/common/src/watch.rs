@@ -103,7 +103,9 @@ impl<'a> Watch<'a> {
     }
 
     fn picture(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
-        (self.draw)(state).map_err(|e| TrainError::Observer(Outside::from(e)))?;
+        // What it prints goes above the bar.
+        let draw = &mut self.draw;
+        self.bar.suspend(|| draw(state)).map_err(|e| TrainError::Observer(Outside::from(e)))?;
         let Ok(png) = std::fs::read(self.run.join(format!("samples/step-{}.png", state.step))) else { return Ok(()) };
         let size = image::load_from_memory(&png).map_or((0, 0), |image| (image.width(), image.height()));
         self.events.image(now(), state.step, "samples", size, png)

@@ -6,12 +6,11 @@ use crate::table::Columns;
 use anyhow::{Context, bail, ensure};
 use fm_app::pictures::Point;
 use fm_app::sampler::Sampler;
-use fm_core::field::RowField;
 use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
-use fm_solvers::guidance::{Guided, Unconditional};
+use fm_solvers::guidance::{Field, Guided, Unconditional};
 use tch::{Device, Kind, Tensor};
 
 /// Everything that drawing needs beside the request.
@@ -36,22 +35,6 @@ pub(crate) struct Rows {
     pub(crate) frames: Vec<Vec<f32>>,
     /// What it cost, in words.
     pub(crate) nfe: String,
-}
-
-/// A network as a field, under guidance where it is told classes.
-#[derive(Debug)]
-pub(crate) enum Field<'m> {
-    Conditional(Guided<'m>),
-    Unconditional(Unconditional<'m>),
-}
-
-impl RowField<Tensor> for Field<'_> {
-    fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
-        match self {
-            Field::Conditional(field) => field.velocities(x, t, rows),
-            Field::Unconditional(field) => field.velocities(x, t, rows),
-        }
-    }
 }
 
 impl<'a> Drawer<'a> {

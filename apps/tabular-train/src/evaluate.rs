@@ -199,7 +199,11 @@ fn picture(path: &Path, compared: &Compared) -> anyhow::Result<()> {
         let dots: Vec<Point> = compared.real.iter().map(log).zip(compared.samples.iter().map(log)).collect();
         let reach = dots.iter().fold(1e-3f32, |most, p| most.max(p.0).max(p.1)) * 1.05;
         let diagonal = Layer::Paths(vec![vec![(0.0, 0.0), (reach, reach)]], ink::FIELD);
-        Plane { title: title.into(), reach, layers: vec![diagonal, Layer::Points(String::new(), dots, ink::SAMPLES)] }
+        Plane {
+            title: title.into(),
+            span: (0.0, reach),
+            layers: vec![diagonal, Layer::Points(String::new(), dots, ink::SAMPLES)],
+        }
     };
     let planes = [plane("means: real, samples", |c| c.mean), plane("variances: real, samples", |c| c.variance)];
     save_png(path, &side_by_side(&planes)?)

@@ -6,7 +6,7 @@ use crate::material::Material;
 use crate::model::{Loaded, load};
 use anyhow::{bail, ensure};
 use fm_app::likelihood::{Densities, mean_and_error};
-use fm_app::pictures::{Layer, Plane, ink, reach, save_png, side_by_side};
+use fm_app::pictures::{Layer, Plane, around, ink, reach, save_png, side_by_side};
 use fm_core::tensor::upload;
 use fm_data::table::{CsvOptions, csv};
 use ndarray::Array2;
@@ -76,7 +76,7 @@ fn picture(args: &LikelihoodOf, loaded: &Loaded, path: &Path) -> anyhow::Result<
     let grid = Array2::from_shape_fn((side * side, 2), |(i, j)| centre(if j == 0 { i % side } else { i / side }));
     let (values, _) = densities(args, loaded, grid)?;
     let heat = values.iter().map(|log_p| log_p.exp() as f32).collect();
-    let plane = |title: &str, layers| Plane { title: title.into(), reach, layers };
+    let plane = |title: &str, layers| Plane { title: title.into(), span: around(reach), layers };
     let shown = data.into_iter().take(3000).collect();
     let planes = [
         plane("data", vec![Layer::Points(String::new(), shown, ink::DATA)]),

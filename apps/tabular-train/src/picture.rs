@@ -5,7 +5,7 @@ use crate::draw::{Drawer, points};
 use crate::material::Material;
 use crate::model::{Loaded, load};
 use anyhow::ensure;
-use fm_app::pictures::{Layer, Plane, Point, ink, reach, save_gif, save_png, side_by_side};
+use fm_app::pictures::{Layer, Plane, Point, around, ink, reach, save_gif, save_png, side_by_side};
 use fm_app::sampler::{Sampler, Steps};
 use fm_app::weights::FileArgs;
 use fm_core::field::{Converted, RowField};
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
     let frames = scene.frames(&args.draw, args.num_samples)?;
     let (source, samples) = (&frames[0], &frames[frames.len() - 1]);
     let reach = reach(scene.data.iter().chain(source));
-    let plane = |title: &str, layers| Plane { title: title.into(), reach, layers };
+    let plane = |title: &str, layers| Plane { title: title.into(), span: around(reach), layers };
     let cloud = |points: &[Point], colour| Layer::Points(String::new(), points.to_vec(), colour);
     let three = [
         plane("source", vec![cloud(source, ink::SOURCE)]),
@@ -132,7 +132,7 @@ pub(crate) fn animate(args: &AnimateArgs) -> anyhow::Result<ExitCode> {
             };
             Plane {
                 title: format!("{}{steps}, t = {t:.2}", scene.title),
-                reach,
+                span: around(reach),
                 layers: vec![
                     Layer::Points(String::new(), scene.data.clone(), ink::DATA),
                     Layer::Paths((0..PATHS.min(args.num_samples)).map(tail).collect(), ink::FIELD),

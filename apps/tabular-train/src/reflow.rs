@@ -1,7 +1,7 @@
 //! `tabular-train reflow`: a student learns the pairs of noise and sample that its teacher's ODE makes. The straight lines between them hardly cross,
 //! so that the student's paths are nearly straight, and one or two Euler steps will do.
 
-use crate::args::{ReflowArgs, TrainArgs};
+use crate::args::ReflowArgs;
 use crate::config::Config;
 use crate::draw::{Drawer, values};
 use crate::model::{Loaded, load};
@@ -25,11 +25,11 @@ use std::sync::{Mutex, PoisonError};
 
 pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.teacher_steps > 0, "--teacher-steps is 0: give at least one");
-    crate::train::start(&args.train, |train| student(args, train).map(Some))
+    crate::train::start(&args.train, || student(args).map(Some))
 }
 
 /// The teacher's configuration with what pairs decide.
-fn student(args: &ReflowArgs, _: &TrainArgs) -> anyhow::Result<Config> {
+fn student(args: &ReflowArgs) -> anyhow::Result<Config> {
     let teacher = open(&args.teacher)?.config;
     let times = Times { law: TimeLaw::Warp { s: 0.5 }, ..Times::default() };
     let objective = Objective { path: PathKind::Linear, times, loss_aware_bins: 0, ..teacher.flow.objective };
@@ -71,8 +71,9 @@ impl<'a> Lessons<'a> {
 
 impl BatchSource for Lessons<'_> {
     fn batch(&self, step: u64) -> Result<Batch, String> {
-        let Batch { classes, .. } = self.batches.batch(step)?;
         let teacher = self.teacher.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = !teacher.columns.classes.is_empty();
+        let classes = if told { self.batches.batch(step)?.classes } else { Vec::new() };
         let (dim, whole) = (teacher.dim(), self.config.batch_size);
         let wanted = self.shard.rows(whole);
         let (first, rows) = (wanted.start, wanted.len());

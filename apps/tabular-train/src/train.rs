@@ -42,19 +42,19 @@ pub(crate) struct Saved {
 const LOOKED_AT: usize = 1000;
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    start(args, |_| Ok(None))
+    start(args, || Ok(None))
 }
 
 /// Trains; `student` is the configuration that a teacher gives.
 pub(crate) fn start(
     args: &TrainArgs,
-    student: impl FnOnce(&TrainArgs) -> anyhow::Result<Option<Config>>,
+    student: impl FnOnce() -> anyhow::Result<Option<Config>>,
 ) -> anyhow::Result<ExitCode> {
     Group::run(&args.group, |group| {
         // A program that was started anew goes on with what it has left behind.
         let resume = args.resume || group.restarted() && latest_checkpoint(&args.out).is_ok();
         let (config, resume) = group.agree(|| {
-            let student = if resume { None } else { student(args)? };
+            let student = if resume { None } else { student()? };
             Ok((Config::resolve(args, resume, student)?, resume))
         })?;
         train(group, config, resume, args)

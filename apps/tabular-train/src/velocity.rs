@@ -10,6 +10,10 @@ use tch::{Device, Kind, no_grad};
 
 pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
+    ensure!(
+        loaded.columns.classes.is_empty(),
+        "this model is told classes, and points have none; draw from it with sample --class"
+    );
     let table = csv(&args.rows, &CsvOptions::default())?.values;
     let (rows, columns) = table.dim();
     let dim = loaded.dim();

@@ -146,7 +146,7 @@ impl Call {
         match () {
             () if !never.is_empty() => lost(&never, "never came"),
             () if !silent.is_empty() => lost(silent, "ended without a word, or does not answer any more"),
-            () if !busy.is_empty() => lost(busy, "is alive, but did not come to exchange data"),
+            () if !busy.is_empty() => lost(busy, "alive, but did not come to exchange data"),
             () => Ok(DistError::Exchange { world_size: self.place.world_size, reason: reason.into() }),
         }
     }

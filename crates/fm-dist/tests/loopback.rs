@@ -177,7 +177,7 @@ fn rank_0_killed_takes_the_store_along_and_is_named() {
 #[test]
 fn a_rank_that_is_stopped_or_busy_elsewhere_is_named_in_time() {
     assert_told(&local("stop", 3, &[0, 1, 2]), "lost rank 1: ended without a word, or does not answer any more");
-    assert_told(&local("sleep", 3, &[0, 1, 2]), "lost rank 1: is alive, but did not come to exchange data");
+    assert_told(&local("sleep", 3, &[0, 1, 2]), "lost rank 1: alive, but did not come to exchange data");
 }
 
 #[test]

@@ -29,8 +29,8 @@ use crate::layers::{Activation, linear};
 use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use tch::nn::{self, Module, Path};
-use tch::{Kind, Tensor};
 
 /// Sizes of the MLP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +95,7 @@ struct Mlp {
     activation: Activation,
     /// Values that tell the class; 0 for an unconditional network.
     told: i64,
+    null_class: bool,
 }
 
 pub(crate) fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelError> {
@@ -102,7 +103,7 @@ pub(crate) fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + us
     let widths = c.all_widths();
     let net = p / "net";
     let layers = widths.windows(2).enumerate().map(|(i, w)| linear(&net / (2 * i), w[0], w[1])).collect();
-    Ok(Mlp { layers, activation: c.activation, told: c.told() })
+    Ok(Mlp { layers, activation: c.activation, told: c.told(), null_class: c.null_class })
 }
 
 impl VelocityModel for Mlp {
@@ -111,10 +112,13 @@ impl VelocityModel for Mlp {
         let t = t.to_kind(kind).unsqueeze(1).expand([x.size()[0], 1], false);
         let mut input = vec![x.to_kind(kind), t];
         if self.told > 0 {
-            // Without a condition every row is of the last class, which is the null class where there is one.
-            let last = self.told - 1;
-            let null = || Tensor::full([x.size()[0]], last, (Kind::Int64, x.device()));
-            input.push(condition.map_or_else(null, Tensor::shallow_clone).one_hot(self.told).to_kind(kind));
+            // Without a condition every row is of the null class, or of none where there is no such class.
+            let none = || {
+                let rows = Tensor::zeros([x.size()[0], self.told], (kind, x.device()));
+                let _ = rows.narrow(1, self.told - 1, 1).fill_(f64::from(u8::from(self.null_class)));
+                rows
+            };
+            input.push(condition.map_or_else(none, |classes| classes.one_hot(self.told).to_kind(kind)));
         }
         let mut h = Tensor::cat(&input, 1);
         for (i, layer) in self.layers.iter().enumerate() {

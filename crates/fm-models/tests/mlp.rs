@@ -11,7 +11,7 @@ use fm_models::layers::Activation;
 use fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, mlp::MlpConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, nn};
 
 #[test]
 fn outputs_and_gradients_equal_torchs_and_equinoxes() {
@@ -133,5 +133,43 @@ fn impossible_sizes_name_the_remedy() {
     ] {
         let error = config.parameters().unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
+    }
+}
+
+/// A class adds its column of the first matrix to the first bias; no condition is the null class, or no column at all.
+#[test]
+fn an_mlp_is_told_classes_one_hot() {
+    for null_class in [false, true] {
+        let store = nn::VarStore::new(Device::Cpu);
+        let config = MlpConfig { dim: 2, widths: vec![5], classes: 3, null_class, ..MlpConfig::default() };
+        let told = ModelConfig::Mlp(config.clone()).build(&store.root()).unwrap();
+        let plain_store = nn::VarStore::new(Device::Cpu);
+        let plain = ModelConfig::Mlp(MlpConfig { classes: 0, null_class: false, ..config });
+        assert_eq!(
+            ModelConfig::Mlp(MlpConfig { dim: 2, widths: vec![5], classes: 3, null_class, ..MlpConfig::default() })
+                .parameters()
+                .unwrap(),
+            fm_models::parameter_count(&store) as i64
+        );
+        let plain = plain.build(&plain_store.root()).unwrap();
+        let (from, to) = (store.variables(), plain_store.variables());
+        let (x, t) = (Tensor::from_slice2(&[[0.3f32, -1.0], [2.0, 0.5]]), Tensor::from_slice(&[0.2f32, 0.7]));
+        for class in [Some(0), Some(2), None] {
+            tch::no_grad(|| {
+                for name in ["net.2.weight", "net.2.bias"] {
+                    to[name].shallow_clone().copy_(&from[name]);
+                }
+                let matrix = &from["net.0.weight"];
+                to["net.0.weight"].shallow_clone().copy_(&matrix.narrow(1, 0, 3));
+                let column = class.or(null_class.then_some(3));
+                let bias =
+                    column.map_or_else(|| from["net.0.bias"].copy(), |k| &from["net.0.bias"] + matrix.select(1, 3 + k));
+                to["net.0.bias"].shallow_clone().copy_(&bias);
+            });
+            let classes = class.map(|k: i64| Tensor::from_slice(&[k, k]));
+            let off =
+                (told.forward_t(&x, &t, classes.as_ref(), false) - plain.forward_t(&x, &t, None, false)).abs().max();
+            assert!(off.double_value(&[]) < 1e-6, "{class:?}, null class {null_class}");
+        }
     }
 }

@@ -65,6 +65,24 @@ impl RowField<Tensor> for Guided<'_> {
     }
 }
 
+/// A network as a field: under guidance where it is told classes.
+#[derive(Debug)]
+pub enum Field<'m> {
+    /// Of rows that have classes.
+    Conditional(Guided<'m>),
+    /// Of rows that have none.
+    Unconditional(Unconditional<'m>),
+}
+
+impl RowField<Tensor> for Field<'_> {
+    fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
+        match self {
+            Field::Conditional(field) => field.velocities(x, t, rows),
+            Field::Unconditional(field) => field.velocities(x, t, rows),
+        }
+    }
+}
+
 /// The time of each row, or one for all where they share it: what a network makes of it is then made once.
 fn shared_times(x: &Tensor, t: &[f64]) -> Tensor {
     let shared = t.windows(2).all(|pair| pair[0] == pair[1]);

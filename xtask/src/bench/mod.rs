@@ -69,14 +69,14 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
 const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs`, `cargo xtask bench ode --write-docs`, `cargo xtask bench models \
                     --write-docs`, `cargo xtask bench coupling --write-docs`, `cargo xtask bench training --write-docs` and `cargo xtask bench distributed --write-docs`; no number here is typed by hand.\n";
 
+/// The document with a suite's part replaced or added.
 fn replaced(document: &str, suite: &str, report: &str) -> String {
     replaced_part(HEAD, document, suite, report)
 }
 
 /// A document of this head with one part, between its marks, replaced or added.
-pub(crate) fn replaced_part(head: &str, document: &str, part: &str, report: &str) -> String {
-    let suite = part;
-    let (from, to) = (format!("\n<!-- {suite} -->\n"), format!("<!-- end of {suite} -->\n"));
+pub(crate) fn replaced_part(head: &str, document: &str, name: &str, report: &str) -> String {
+    let (from, to) = (format!("\n<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
     let part = format!("{from}{report}{to}");
     match (document.find(&from), document.find(&to)) {
         (Some(start), Some(end)) => document[..start].to_owned() + &part + &document[end + to.len()..],

@@ -38,7 +38,7 @@ enum Which {
 }
 
 const HEAD: &str = "# Experiments\n\nWritten by `cargo xtask experiments gaussian4 spiral transport genes --write-docs`, pictures included; no number here is typed by hand. \
-                    Means are followed by the standard deviation over seeds.\n";
+                    Means are followed by the standard deviation over seeds. Figures of other libraries were measured with them beforehand, and are not remade by this command.\n";
 
 pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
     ensure_present()?;
@@ -51,8 +51,9 @@ pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
             Which::Transport => ("transport", clouds::transport(&tool, args.seeds)?),
             Which::Genes => ("genes", genes::report(&tool, args.seeds)?),
         };
-        let threads = std::env::var("OMP_NUM_THREADS").unwrap_or_else(|_| "all".into());
-        let took = format!("Took {:.0} s in all, on {threads} threads", tool.seconds());
+        let threads =
+            std::env::var("OMP_NUM_THREADS").map_or_else(|_| String::new(), |n| format!(" with OMP_NUM_THREADS={n}"));
+        let took = format!("Took {:.0} s in all{threads}", tool.seconds());
         let report = format!("{report}\n{took}. *Machine*: {}.\n", machine());
         println!("{report}");
         if args.write_docs {

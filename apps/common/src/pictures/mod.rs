@@ -6,7 +6,7 @@ mod plane;
 
 pub use curve::{Curves, Panel, panels};
 pub use grid::{Grid, save_gif, save_png};
-pub use plane::{Layer, Plane, Point, ink, reach, scatter, side_by_side};
+pub use plane::{Layer, Plane, Point, around, ink, reach, scatter, side_by_side};
 
 use anyhow::anyhow;
 use image::RgbImage;

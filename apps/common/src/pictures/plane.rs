@@ -44,8 +44,8 @@ pub enum Layer {
 pub struct Plane {
     /// What it shows.
     pub title: String,
-    /// The axes go from minus this to this.
-    pub reach: f32,
+    /// Both axes go from this to this.
+    pub span: (f32, f32),
     /// What is on it.
     pub layers: Vec<Layer>,
 }
@@ -59,6 +59,11 @@ pub fn reach<'p>(points: impl IntoIterator<Item = &'p Point>) -> f32 {
     let mut sizes: Vec<f32> = points.into_iter().map(|p| p.0.abs().max(p.1.abs())).filter(|r| r.is_finite()).collect();
     sizes.sort_by(f32::total_cmp);
     sizes.get(sizes.len().saturating_sub(1) * 995 / 1000).copied().unwrap_or(1.0).max(1e-6) * 1.12
+}
+
+/// The span of a reach in both directions.
+pub fn around(reach: f32) -> (f32, f32) {
+    (-reach, reach)
 }
 
 /// Planes beside each other.
@@ -93,8 +98,8 @@ pub fn scatter(path: &Path, title: &str, sets: &[(&str, Vec<Point>)]) -> anyhow:
         Layer::Points((*name).into(), points.clone(), colour)
     };
     let layers = sets.iter().zip(colours).map(layer).collect();
-    let reach = reach(sets.iter().flat_map(|(_, points)| points));
-    save_png(path, &side_by_side(&[Plane { title: title.into(), reach, layers }])?)
+    let span = around(reach(sets.iter().flat_map(|(_, points)| points)));
+    save_png(path, &side_by_side(&[Plane { title: title.into(), span, layers }])?)
 }
 
 type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf32, RangedCoordf32>>;
@@ -103,13 +108,13 @@ fn draw<B: DrawingBackend>(place: &DrawingArea<B, Shift>, plane: &Plane) -> Resu
 where
     B::ErrorType: 'static,
 {
-    let reach = plane.reach;
+    let (low, high) = plane.span;
     let mut chart = ChartBuilder::on(place)
         .caption(&plane.title, ("sans-serif", 17))
         .margin(10)
         .x_label_area_size(22)
         .y_label_area_size(30)
-        .build_cartesian_2d(-reach..reach, -reach..reach)?;
+        .build_cartesian_2d(low..high, low..high)?;
     let axes = &mut chart.configure_mesh();
     axes.disable_mesh().x_labels(5).y_labels(5).axis_style(BLACK.mix(0.35)).label_style(("sans-serif", 11)).draw()?;
     let mut named = 0;
@@ -129,7 +134,7 @@ where
                     let _ = chart.draw_series(arrow(*from, *to, *colour))?;
                 }
             }
-            Layer::Heat(values, side) => heat(&mut chart, values, *side, reach)?,
+            Layer::Heat(values, side) => heat(&mut chart, values, *side, plane.span)?,
         }
     }
     if named > 1 {
@@ -176,15 +181,15 @@ fn heat<B: DrawingBackend>(
     chart: &mut Chart<'_, B>,
     values: &[f32],
     side: usize,
-    reach: f32,
+    (low, high): (f32, f32),
 ) -> Result<(), Box<dyn Error>>
 where
     B::ErrorType: 'static,
 {
     let most = values.iter().copied().filter(|v| v.is_finite()).fold(f32::MIN_POSITIVE, f32::max);
-    let cell = 2.0 * reach / side.max(1) as f32;
+    let cell = (high - low) / side.max(1) as f32;
     let square = |(k, value): (usize, &f32)| {
-        let (x, y) = (-reach + (k % side) as f32 * cell, -reach + (k / side) as f32 * cell);
+        let (x, y) = (low + (k % side) as f32 * cell, low + (k / side) as f32 * cell);
         Rectangle::new([(x, y), (x + cell, y + cell)], shade(value / most).filled())
     };
     let _ = chart.draw_series(values.iter().enumerate().filter(|(_, v)| v.is_finite()).map(square))?;
@@ -215,7 +220,7 @@ mod tests {
     fn layers_land_where_they_belong() {
         let points = Layer::Points(String::new(), vec![(0.5, 0.5)], ink::SAMPLES);
         let heat = Layer::Heat(vec![0.0, 0.0, 0.0, 1.0], 2);
-        let plane = |layers| Plane { title: "x".into(), reach: 1.0, layers };
+        let plane = |layers| Plane { title: "x".into(), span: around(1.0), layers };
         let picture = side_by_side(&[plane(vec![points]), plane(vec![heat])]).unwrap();
         assert_eq!(picture.dimensions(), (2 * SIDE, SIDE + TITLE));
         let coloured = |from: u32, test: fn(&[u8; 3]) -> bool| -> Vec<(u32, u32)> {
