@@ -50,7 +50,7 @@ pub(super) fn spiral(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
     tool.run(&format!("picture --checkpoint {base} --num-steps 50 --out {}", tool.at("pictures")))?;
     tool.run(&format!("likelihood --checkpoint {base} --picture {}", tool.at("density.png")))?;
     tool.run(&format!(
-        "animate --checkpoint {base} --beside {reflow} --num-steps 30 --num-samples 800 --out {}",
+        "animate --checkpoint {base} --beside {reflow} --num-steps 24 --num-samples 500 --out {}",
         tool.at("reflow.gif")
     ))?;
     let shown = [
