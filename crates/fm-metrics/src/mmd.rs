@@ -48,7 +48,7 @@ pub fn mmd(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, bandwidth: Option<f64
 /// Different dimensions, fewer than two points.
 pub fn median_distance(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<f64, MetricError> {
     same_space(x, y)?;
-    let some = |z: ArrayView2<'_, f32>| spaced(z, z.nrows().min(MEDIAN_ROWS));
+    let some = |z: ArrayView2<'_, f32>| z.select(Axis(0), &spaced(z.nrows(), z.nrows().min(MEDIAN_ROWS)));
     let both = concatenate(Axis(0), &[some(x).view(), some(y).view()]).unwrap_or_default();
     crate::nearest::at_least("a median of distances", 2, both.nrows())?;
     let mut distances = Vec::with_capacity(both.nrows() * (both.nrows() - 1) / 2);

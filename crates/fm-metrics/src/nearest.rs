@@ -2,7 +2,7 @@
 //!
 //! *Class agreement* is the share of samples whose nearest real point (Euclidean, in data space) has the class that was asked
 //! for. *Copies* are samples that lie closer to a training point than the 1st percentile of the distances from each training
-//! point to its nearest other one; about 1 % of fresh real data would be called copies too.
+//! point to its nearest other one (of at most [`PROBED`] training points); about 1 % of fresh real data would be called copies too.
 //!
 //! ```
 //! use fm_metrics::nearest::{class_agreement, copy_rate};
@@ -17,7 +17,15 @@
 //! ```
 
 use crate::MetricError;
-use ndarray::{ArrayView1, ArrayView2};
+use crate::blocks::{self, Block, Value};
+use crate::manifold::ranges;
+use crate::pairs::spaced;
+use ndarray::{ArrayView1, ArrayView2, s};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Training points whose nearest other one is looked for, at most, to tell what a copy is.
+pub const PROBED: usize = 2000;
 
 /// The nearest point of a reference set.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,22 +45,25 @@ pub struct CopyReport {
     pub rate: f64,
 }
 
-/// The nearest row of `reference` for each row of `samples`; the first of equals.
+/// The nearest row of `reference` for each row of `samples`; the first of equals. References may be bytes: pixels are compared exactly.
 ///
 /// # Errors
 /// Different dimensions, or an empty reference.
-pub fn nearest(samples: ArrayView2<'_, f32>, reference: ArrayView2<'_, f32>) -> Result<Vec<Neighbour>, MetricError> {
-    search(samples, reference, |_, _| true)
+pub fn nearest<T: Value>(
+    samples: ArrayView2<'_, f32>,
+    reference: ArrayView2<'_, T>,
+) -> Result<Vec<Neighbour>, MetricError> {
+    search(samples, reference, None)
 }
 
 /// The share of samples whose nearest reference row has the class that was asked for.
 ///
 /// # Errors
 /// As [`nearest`]; also without samples.
-pub fn class_agreement(
+pub fn class_agreement<T: Value>(
     samples: ArrayView2<'_, f32>,
     asked: &[u16],
-    reference: ArrayView2<'_, f32>,
+    reference: ArrayView2<'_, T>,
     classes: &[u16],
 ) -> Result<f64, MetricError> {
     let hits = nearest(samples, reference)?;
@@ -66,13 +77,23 @@ pub fn class_agreement(
 /// # Errors
 /// As [`nearest`]; also with fewer than two training points or no samples.
 pub fn copy_rate(samples: ArrayView2<'_, f32>, training: ArrayView2<'_, f32>) -> Result<CopyReport, MetricError> {
-    at_least("the copy rate", 2, training.nrows())?;
     at_least("the copy rate", 1, samples.nrows())?;
-    let mut real: Vec<f64> = search(training, training, |i, j| i != j)?.iter().map(|n| n.distance).collect();
-    real.sort_by(f64::total_cmp);
-    let threshold = percentile(&real, 0.01);
+    let threshold = copy_threshold(training)?;
     let copies = nearest(samples, training)?.iter().filter(|n| n.distance < threshold).count();
     Ok(CopyReport { threshold, rate: copies as f64 / samples.nrows() as f64 })
+}
+
+/// The 1st percentile of the distances from training points to their nearest other ones; of more than [`PROBED`] points, from so many, evenly spaced.
+///
+/// # Errors
+/// Fewer than two training points.
+pub fn copy_threshold<T: Value>(training: ArrayView2<'_, T>) -> Result<f64, MetricError> {
+    at_least("the copy rate", 2, training.nrows())?;
+    let probed: Vec<usize> = spaced(training.nrows(), training.nrows().min(PROBED));
+    let rows = training.select(ndarray::Axis(0), &probed).mapv(|v| v.into() as f32);
+    let mut distances: Vec<f64> = search(rows.view(), training, Some(&probed))?.iter().map(|n| n.distance).collect();
+    distances.sort_by(f64::total_cmp);
+    Ok(percentile(&distances, 0.01))
 }
 
 /// Linear interpolation between order statistics, as NumPy's default percentile.
@@ -83,27 +104,40 @@ fn percentile(sorted: &[f64], q: f64) -> f64 {
     sorted[low] + fraction * (sorted[high] - sorted[low])
 }
 
-fn search(
+/// Sample i is not compared with row `own[i]`.
+fn search<T: Value>(
     samples: ArrayView2<'_, f32>,
-    reference: ArrayView2<'_, f32>,
-    admit: impl Fn(usize, usize) -> bool,
+    reference: ArrayView2<'_, T>,
+    own: Option<&[usize]>,
 ) -> Result<Vec<Neighbour>, MetricError> {
     let (left, right) = (samples.ncols(), reference.ncols());
     if left != right {
         return Err(MetricError::Dimension { left, right });
     }
     at_least("a nearest neighbour", 1, reference.nrows())?;
-    let closest = |i: usize, x: ArrayView1<'_, f32>| {
-        let mut best = Neighbour { index: 0, distance: f64::INFINITY };
-        for (index, y) in reference.rows().into_iter().enumerate().filter(|(j, _)| admit(i, *j)) {
-            let squared = x.iter().zip(&y).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-            if f64::from(squared) < best.distance {
-                best = Neighbour { index, distance: f64::from(squared) };
+    let about = blocks::amid(reference);
+    let block = |rows: Range<usize>| {
+        let mut best = vec![(f64::INFINITY, 0); rows.len()];
+        let some = Block::new(samples.slice(s![rows.clone(), ..]), &about);
+        blocks::for_each(&some, reference, &about, |first, squared| {
+            for ((i, j), d) in squared.indexed_iter() {
+                if *d < best[i].0 && own.is_none_or(|own| own[rows.start + i] != first + j) {
+                    best[i] = (*d, first + j);
+                }
             }
-        }
-        Neighbour { distance: best.distance.sqrt(), ..best }
+        });
+        // The distance itself from the differences, which costs nothing and loses no digits.
+        let exact = |(i, (_, index)): (usize, (f64, usize))| Neighbour {
+            index,
+            distance: distance(samples.row(rows.start + i), reference.row(index)),
+        };
+        best.into_iter().enumerate().map(exact).collect::<Vec<_>>()
     };
-    Ok(samples.rows().into_iter().enumerate().map(|(i, x)| closest(i, x)).collect())
+    Ok(ranges(samples.nrows()).into_par_iter().flat_map_iter(block).collect())
+}
+
+fn distance<T: Value>(x: ArrayView1<'_, f32>, y: ArrayView1<'_, T>) -> f64 {
+    x.iter().zip(y).map(|(a, b)| (f64::from(*a) - (*b).into()).powi(2)).sum::<f64>().sqrt()
 }
 
 pub(crate) fn at_least(what: &'static str, least: usize, got: usize) -> Result<(), MetricError> {
@@ -130,11 +164,27 @@ mod tests {
         }
     }
 
+    /// Across the sizes of blocks, against a plain search; whole numbers tie, and the first of equals counts.
+    #[test]
+    fn blocks_find_what_a_plain_search_finds() {
+        let value = |i: usize, j: usize| ((i * 7919 + j * 104_729 + i * j * 31) % 17) as u8;
+        for (n, m) in [(3, 700), (300, 255), (513, 257)] {
+            let samples = Array2::from_shape_fn((n, 4), |(i, j)| f32::from(value(i + 5, j)));
+            let pixels = Array2::from_shape_fn((m, 4), |(i, j)| value(2 * i, j));
+            let hits = nearest(samples.view(), pixels.view()).unwrap();
+            for (row, hit) in samples.rows().into_iter().zip(&hits) {
+                let each = pixels.rows().into_iter().map(|other| distance(row, other)).collect::<Vec<_>>();
+                let least = each.iter().copied().fold(f64::INFINITY, f64::min);
+                assert_eq!((hit.index, hit.distance), (each.iter().position(|d| *d == least).unwrap(), least));
+            }
+        }
+    }
+
     #[test]
     fn misuse_is_an_error() {
         let (one, two) = (array![[0f32]], array![[0f32, 0.0]]);
-        assert_eq!(nearest(one.view(), two.view()), Err(MetricError::Dimension { left: 1, right: 2 }));
+        assert!(matches!(nearest(one.view(), two.view()), Err(MetricError::Dimension { left: 1, right: 2 })));
         assert!(matches!(copy_rate(one.view(), one.view()), Err(MetricError::TooFew { least: 2, .. })));
-        assert!(matches!(nearest(one.view(), Array2::zeros((0, 1)).view()), Err(MetricError::TooFew { .. })));
+        assert!(matches!(nearest(one.view(), Array2::<f32>::zeros((0, 1)).view()), Err(MetricError::TooFew { .. })));
     }
 }

@@ -16,7 +16,7 @@
 
 use crate::MetricError;
 use crate::pairs::{same_space, spaced};
-use nalgebra::{DMatrix, SymmetricEigen};
+use faer::{Mat, Side};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
 
@@ -28,7 +28,8 @@ pub fn nearest_neighbour_accuracy(samples: ArrayView2<'_, f32>, real: ArrayView2
     same_space(samples, real)?;
     let n = samples.nrows().min(real.nrows());
     crate::nearest::at_least("the two-sample test", 2, n)?;
-    let both = concatenate(Axis(0), &[spaced(samples, n).view(), spaced(real, n).view()]).unwrap_or_default();
+    let some = |z: ArrayView2<'_, f32>| z.select(Axis(0), &spaced(z.nrows(), n));
+    let both = concatenate(Axis(0), &[some(samples).view(), some(real).view()]).unwrap_or_default();
     let right = |i: usize| {
         let (row, mut best) = (both.row(i), (f64::INFINITY, i));
         for (j, other) in both.rows().into_iter().enumerate().filter(|(j, _)| *j != i) {
@@ -55,7 +56,7 @@ impl Components {
     /// The first `k` principal components of a table; fewer where it has fewer columns.
     ///
     /// # Errors
-    /// Fewer than two rows.
+    /// Fewer than two rows, eigenvalues that are not found.
     pub fn of(table: ArrayView2<'_, f32>, k: usize) -> Result<Self, MetricError> {
         crate::nearest::at_least("principal components", 2, table.nrows())?;
         let table = table.mapv(f64::from);
@@ -63,11 +64,10 @@ impl Components {
         let centred = &table - &mean;
         let covariance = centred.t().dot(&centred);
         let d = covariance.nrows();
-        let eigen = SymmetricEigen::new(DMatrix::from_fn(d, d, |i, j| covariance[[i, j]]));
-        let mut order: Vec<usize> = (0..d).collect();
-        order.sort_by(|a, b| eigen.eigenvalues[*b].total_cmp(&eigen.eigenvalues[*a]));
-        order.truncate(k);
-        let directions = Array2::from_shape_fn((d, order.len()), |(i, j)| eigen.eigenvectors[(i, order[j])]);
+        let eigen = Mat::from_fn(d, d, |i, j| covariance[[i, j]]).self_adjoint_eigen(Side::Lower);
+        let eigen = eigen.map_err(|_| MetricError::Eigenvalues { dimensions: d })?;
+        // They come in rising order.
+        let directions = Array2::from_shape_fn((d, k.min(d)), |(i, j)| eigen.U()[(i, d - 1 - j)]);
         Ok(Self { mean, directions })
     }
 

@@ -1,0 +1,56 @@
+//! Squared distances of many rows to many, a block at a time.
+//!
+//! |x - y|^2 = |x|^2 + |y|^2 - 2 x . y about a point amid the rows, in f64: a matrix product, exact for whole numbers (pixels) and good to 1e-15 of the
+//! rows' spread otherwise. Nothing larger than a block is kept.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+
+/// Rows of a block on either side.
+pub(crate) const BLOCK: usize = 256;
+
+/// Rows about a point, with their squared norms.
+pub(crate) struct Block {
+    values: Array2<f64>,
+    norms: Vec<f64>,
+}
+
+/// Numbers that rows are made of: pixels or features.
+pub trait Value: Copy + Into<f64> + Send + Sync {}
+impl<T: Copy + Into<f64> + Send + Sync> Value for T {}
+
+impl Block {
+    pub(crate) fn new<T: Value>(rows: ArrayView2<'_, T>, about: &Array1<f64>) -> Self {
+        let values = rows.mapv(Into::into) - about;
+        let norms = values.rows().into_iter().map(|row| row.dot(&row)).collect();
+        Self { values, norms }
+    }
+
+    /// To each row of another block.
+    pub(crate) fn squared(&self, other: &Self) -> Array2<f64> {
+        let mut squared = self.values.dot(&other.values.t());
+        for (mut row, norm) in squared.rows_mut().into_iter().zip(&self.norms) {
+            row.iter_mut().zip(&other.norms).for_each(|(v, other)| *v = (norm + other - 2.0 * *v).max(0.0));
+        }
+        squared
+    }
+}
+
+/// A point amid the rows: their mean, rounded, so that whole numbers stay whole.
+pub(crate) fn amid<T: Value>(rows: ArrayView2<'_, T>) -> Array1<f64> {
+    let some = rows.slice(s![..rows.nrows().min(BLOCK), ..]).mapv(Into::into);
+    let mean = some.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(rows.ncols()));
+    // Rounding is harmless where features are small: the mean is only there to save digits.
+    mean.mapv(f64::round)
+}
+
+/// Calls `see(first row of the block, squared distances)` for the distances of a block to all rows of a table, in their order.
+pub(crate) fn for_each<T: Value>(
+    block: &Block,
+    table: ArrayView2<'_, T>,
+    about: &Array1<f64>,
+    mut see: impl FnMut(usize, &Array2<f64>),
+) {
+    for (k, rows) in table.axis_chunks_iter(Axis(0), BLOCK).enumerate() {
+        see(k * BLOCK, &block.squared(&Block::new(rows, about)));
+    }
+}

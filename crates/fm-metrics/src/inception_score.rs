@@ -1,0 +1,58 @@
+//! The inception score.
+//!
+//! IS = exp(E_x KL(p(y | x) || p(y))) with a classifier's p(y | x) = softmax(logits): at most the number of classes, 1 when all samples look alike. It knows
+//! nothing of real images. Samples are split and the mean over splits is reported with their standard deviation, as the field does; fewer samples a
+//! split score less. Source: Salimans et al., "Improved techniques for training GANs" (2016).
+//!
+//! ```
+//! use fm_metrics::inception_score::inception_score;
+//! use ndarray::Array2;
+//! // Sure of one of two classes, each as often: 2. Unsure: 1.
+//! let sure = Array2::from_shape_fn((10, 2), |(i, j)| if i % 2 == j { 50.0f32 } else { 0.0 });
+//! assert!((inception_score(sure.view(), 1)?.mean - 2.0).abs() < 1e-9);
+//! assert!((inception_score(Array2::zeros((10, 2)).view(), 1)?.mean - 1.0).abs() < 1e-12);
+//! # Ok::<(), fm_metrics::MetricError>(())
+//! ```
+
+use crate::MetricError;
+use crate::estimate::group;
+use crate::moments::finite;
+use ndarray::{Array2, ArrayView2, Axis, s};
+
+/// Scores over splits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation (n - 1); NaN of a single one.
+    pub deviation: f64,
+}
+
+/// The score of logits, (n, classes), in so many splits of neighbouring rows.
+///
+/// # Errors
+/// Fewer rows than splits, no splits, values that are not finite.
+pub fn inception_score(logits: ArrayView2<'_, f32>, splits: usize) -> Result<Score, MetricError> {
+    crate::nearest::at_least("an inception score, in splits,", 1, splits)?;
+    crate::nearest::at_least("an inception score in that many splits", splits, logits.nrows())?;
+    finite(logits)?;
+    let scores: Vec<f64> = (0..splits).map(|k| one(logits.slice(s![group(logits.nrows(), splits, k), ..]))).collect();
+    let mean = scores.iter().sum::<f64>() / splits as f64;
+    let squares: f64 = scores.iter().map(|v| (v - mean).powi(2)).sum();
+    Ok(Score { mean, deviation: if splits > 1 { (squares / (splits as f64 - 1.0)).sqrt() } else { f64::NAN } })
+}
+
+fn one(logits: ArrayView2<'_, f32>) -> f64 {
+    let mut log_p: Array2<f64> = logits.mapv(f64::from);
+    for mut row in log_p.rows_mut() {
+        let most = row.fold(f64::NEG_INFINITY, |a, b| a.max(*b));
+        let norm = most + row.mapv(|v| (v - most).exp()).sum().ln();
+        row -= norm;
+    }
+    let log_q = log_p.mapv(f64::exp).mean_axis(Axis(0)).unwrap_or_default().mapv(f64::ln);
+    // Where p is 0 its logarithm may be so low that it is no longer finite times 0; the limit is 0.
+    let term = |p: f64, q: f64| if p.exp() == 0.0 { 0.0 } else { p.exp() * (p - q) };
+    let sum: f64 =
+        log_p.rows().into_iter().map(|row| row.iter().zip(&log_q).map(|(p, q)| term(*p, *q)).sum::<f64>()).sum();
+    (sum / log_p.nrows() as f64).exp()
+}

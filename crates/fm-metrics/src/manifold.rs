@@ -1,0 +1,112 @@
+//! Precision and recall, density and coverage of samples, by neighbourhoods of features.
+//!
+//! Each point has a ball that reaches to its k-th nearest neighbour on its own side. *Precision*: the share of samples in some real point's ball.
+//! *Recall*: the share of real points in some sample's ball. *Density*: of how many real points' balls a sample is in, over k, on average; may exceed 1.
+//! *Coverage*: the share of real points whose nearest sample is in their ball. Each is a mean over points; its standard error takes the balls as given.
+//! Source: Kynkaanniemi et al., "Improved precision and recall metric for assessing generative models" (2019), k = 3; Naeem et al., "Reliable
+//! fidelity and diversity metrics for generative models" (2020), k = 5.
+//!
+//! ```
+//! use fm_metrics::manifold::manifold;
+//! use ndarray::array;
+//! let real = array![[0.0f32], [1.0], [2.0], [10.0]];
+//! let samples = array![[0.5f32], [0.6], [20.0], [30.0]];
+//! let m = manifold(samples.view(), real.view(), 1)?;
+//! // Balls of 1, 1, 1 and 8 about real points; of .1, .1, 10 and 10 about samples, which are open.
+//! assert_eq!((m.precision.value, m.recall.value), (0.5, 0.0));
+//! // .5 and .6 are in the balls of 0 and 1; 10's nearest sample is 9.4 away.
+//! assert_eq!((m.density.value, m.coverage.value), (1.0, 0.5));
+//! # Ok::<(), fm_metrics::MetricError>(())
+//! ```
+
+use crate::MetricError;
+use crate::blocks::{self, BLOCK, Block};
+use crate::estimate::{Estimate, mean};
+use crate::moments::finite;
+use crate::pairs::same_space;
+use ndarray::{ArrayView2, s};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// How samples lie among real points.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Manifold {
+    /// Samples that look real.
+    pub precision: Estimate,
+    /// Real points that samples could be.
+    pub recall: Estimate,
+    /// How real samples look.
+    pub density: Estimate,
+    /// Real points that samples reach.
+    pub coverage: Estimate,
+}
+
+/// All four, of samples (n, d) and real points (m, d), with balls to the k-th neighbour.
+///
+/// # Errors
+/// Different dimensions, not more than k rows on a side, k of 0, values that are not finite.
+pub fn manifold(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>, k: usize) -> Result<Manifold, MetricError> {
+    same_space(samples, real)?;
+    crate::nearest::at_least("a neighbourhood", 1, k)?;
+    crate::nearest::at_least("precision and recall of that many neighbours", k + 1, samples.nrows().min(real.nrows()))?;
+    finite(samples)?;
+    finite(real)?;
+    let (balls, reach) = (kth_neighbour(real, k), kth_neighbour(samples, k));
+    let about = blocks::amid(real);
+    // Of a block of real points: the balls that each sample is in, and of each point whether a sample's ball and its own meet a sample.
+    let block = |rows: Range<usize>| {
+        let (mut within, mut recalled, mut covered) =
+            (vec![0u32; samples.nrows()], vec![0.0; rows.len()], vec![0.0; rows.len()]);
+        blocks::for_each(&Block::new(real.slice(s![rows.clone(), ..]), &about), samples, &about, |first, squared| {
+            for ((i, j), d) in squared.indexed_iter() {
+                if *d < balls[rows.start + i] {
+                    within[first + j] += 1;
+                    covered[i] = 1.0;
+                }
+                if *d < reach[first + j] {
+                    recalled[i] = 1.0;
+                }
+            }
+        });
+        (within, recalled, covered)
+    };
+    let parts: Vec<_> = ranges(real.nrows()).into_par_iter().map(block).collect();
+    let (mut within, mut recalled, mut covered) = (vec![0u32; samples.nrows()], Vec::new(), Vec::new());
+    for (part, recall, cover) in parts {
+        within.iter_mut().zip(part).for_each(|(sum, n)| *sum += n);
+        recalled.extend(recall);
+        covered.extend(cover);
+    }
+    let of = |f: &dyn Fn(u32) -> f64| mean(&within.iter().map(|n| f(*n)).collect::<Vec<_>>());
+    Ok(Manifold {
+        precision: of(&|n| f64::from(u8::from(n > 0))),
+        recall: mean(&recalled),
+        density: of(&|n| f64::from(n) / k as f64),
+        coverage: mean(&covered),
+    })
+}
+
+/// The squared distance of each row to its k-th nearest other row.
+fn kth_neighbour(rows: ArrayView2<'_, f32>, k: usize) -> Vec<f64> {
+    let about = blocks::amid(rows);
+    let block = |range: Range<usize>| {
+        let mut nearest = vec![vec![f64::INFINITY; k]; range.len()];
+        blocks::for_each(&Block::new(rows.slice(s![range.clone(), ..]), &about), rows, &about, |first, squared| {
+            for ((i, j), d) in squared.indexed_iter() {
+                let kept = &mut nearest[i];
+                if *d < kept[k - 1] && range.start + i != first + j {
+                    let place = kept.partition_point(|other| other <= d);
+                    kept.pop();
+                    kept.insert(place, *d);
+                }
+            }
+        });
+        nearest.into_iter().map(|kept| kept[k - 1]).collect::<Vec<_>>()
+    };
+    ranges(rows.nrows()).into_par_iter().flat_map_iter(block).collect()
+}
+
+/// The rows in blocks.
+pub(crate) fn ranges(rows: usize) -> Vec<Range<usize>> {
+    (0..rows).step_by(BLOCK).map(|start| start..rows.min(start + BLOCK)).collect()
+}
