@@ -4,6 +4,7 @@
 //! block is kept. Rows are shared out to threads in fixed chunks whose sums are added in order: the same bits with any number of threads.
 
 use crate::MetricError;
+use multiversion::multiversion;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
@@ -41,28 +42,48 @@ fn sums(
     f: impl Fn(f64) -> f64 + Sync,
 ) -> f64 {
     let columns: Vec<Vec<f64>> = y.columns().into_iter().map(|c| c.iter().map(|v| f64::from(*v)).collect()).collect();
-    let row_sum = |i: usize| {
-        let row: Vec<f64> = x.row(i).iter().map(|v| f64::from(*v)).collect();
+    let chunk = |c: usize| {
+        let rows = c * ROWS..x.nrows().min((c + 1) * ROWS);
+        let values: Vec<Vec<f64>> = rows.clone().map(|i| x.row(i).iter().map(|v| f64::from(*v)).collect()).collect();
         let mut sum = 0.0;
-        for start in (first(i)..y.nrows()).step_by(BLOCK) {
+        // A block of points stays in the cache while all rows meet it.
+        for start in (first(rows.start)..y.nrows()).step_by(BLOCK) {
             let end = y.nrows().min(start + BLOCK);
-            let mut squared = [0.0; BLOCK];
-            for (a, column) in row.iter().zip(&columns) {
-                for (to, b) in squared.iter_mut().zip(&column[start..end]) {
-                    *to += (a - b) * (a - b);
+            for (i, row) in rows.clone().zip(&values) {
+                let from = start.max(first(i)).min(end);
+                let mut squared = [0.0; BLOCK];
+                add_squares(row, &columns, from, &mut squared[..end - from]);
+                let mut lanes = [0.0; 8];
+                for (k, s) in squared[..end - from].iter().enumerate() {
+                    lanes[k % 8] += f(*s);
                 }
+                sum += lanes.iter().sum::<f64>();
             }
-            let mut lanes = [0.0; 8];
-            for (k, s) in squared[..end - start].iter().enumerate() {
-                lanes[k % 8] += f(*s);
-            }
-            sum += lanes.iter().sum::<f64>();
         }
         sum
     };
-    let chunk = |c: usize| (c * ROWS..x.nrows().min((c + 1) * ROWS)).map(row_sum).sum::<f64>();
     let chunks: Vec<f64> = (0..x.nrows().div_ceil(ROWS)).into_par_iter().map(chunk).collect();
     chunks.iter().sum()
+}
+
+/// Adds the squared distances of a row to the points from `start` on, four dimensions a pass.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
+fn add_squares(row: &[f64], columns: &[Vec<f64>], start: usize, squared: &mut [f64]) {
+    let end = start + squared.len();
+    let (fours, fours_of) = (row.chunks_exact(4), columns.chunks_exact(4));
+    for (a, column) in fours.remainder().iter().zip(fours_of.remainder()) {
+        for (to, b) in squared.iter_mut().zip(&column[start..end]) {
+            *to += (a - b) * (a - b);
+        }
+    }
+    for (a, column) in fours.zip(fours_of) {
+        let [p, q, r, s] = [0, 1, 2, 3].map(|k| &column[k][start..end]);
+        let points = p.iter().zip(q).zip(r.iter().zip(s));
+        for (to, ((p, q), (r, s))) in squared.iter_mut().zip(points) {
+            let d = [a[0] - p, a[1] - q, a[2] - r, a[3] - s];
+            *to += (d[0] * d[0] + d[1] * d[1]) + (d[2] * d[2] + d[3] * d[3]);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,11 +7,12 @@
 //! | [`mlp`] | a GELU or SELU MLP for points and tables |
 //! | [`concat_squash`] | the ConcatSquash network of continuous normalising flows, for the same |
 //! | [`vqvae`] | the vector-quantised autoencoder, whose latent space the image networks can work in |
+//! | [`features`] | not velocities: networks whose features say how good samples are |
 //! | [`embedding`] | sinusoidal time embedding and two-dimensional positions |
 //! | [`interchange`] | weights that travel: `.safetensors` and `.pt` in and out, networks recognised |
 //! | [`config`] | one value that describes any of them and builds it |
 //!
-//! Every network implements [`VelocityModel`](fm_core::tensor::VelocityModel): v(x, t | condition) with t in [0, 1].
+//! Every velocity network implements [`VelocityModel`](fm_core::tensor::VelocityModel): v(x, t | condition) with t in [0, 1].
 //!
 //! ```
 //! use fm_core::tensor::VelocityModel;
@@ -29,6 +30,7 @@ pub mod concat_squash;
 pub mod config;
 pub mod dit;
 pub mod embedding;
+pub mod features;
 mod fused;
 pub mod interchange;
 pub mod layers;

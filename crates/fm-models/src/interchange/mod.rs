@@ -65,10 +65,17 @@ pub fn read(path: &Path, part: Option<&str>) -> Result<Weights, InterchangeError
     if !kind.is_file() {
         return Err(InterchangeError::file(path, "it is a directory; name a .safetensors, .pt or .pth file in it"));
     }
-    let bytes = std::fs::read(path).map_err(InterchangeError::io(path))?;
+    parse(&std::fs::read(path).map_err(InterchangeError::io(path))?, path, part)
+}
+
+/// The same of a file's bytes; `path` is what errors call it.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(bytes: &[u8], path: &Path, part: Option<&str>) -> Result<Weights, InterchangeError> {
     let damaged = |problem| InterchangeError::file(path, problem);
     if bytes.starts_with(b"PK\x03\x04") {
-        let mut file = torch::TorchFile::open(&bytes).map_err(damaged)?;
+        let mut file = torch::TorchFile::open(bytes).map_err(damaged)?;
         let shapes = file.places.iter().map(|(name, place)| (name.clone(), place.shape.clone())).collect();
         let chosen = names::choose(&shapes, part)?;
         let tensors = chosen.tensors(|name| file.tensor(name)).map_err(damaged)?;
@@ -79,7 +86,7 @@ pub fn read(path: &Path, part: Option<&str>) -> Result<Weights, InterchangeError
         let remedy = "save it with safetensors, or with torch.save of PyTorch 1.6 or later";
         return Err(InterchangeError::file(path, format!("{problem}; {remedy}")));
     }
-    let file = safetensors::parse(&bytes).map_err(damaged)?;
+    let file = safetensors::parse(bytes).map_err(damaged)?;
     let chosen = names::choose(&file.shapes(), part)?;
     let tensors = chosen.tensors(|name| file.tensor(name)).map_err(damaged)?;
     let foreign = |e| {
