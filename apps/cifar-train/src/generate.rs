@@ -95,6 +95,18 @@ pub(crate) struct Generated {
     pub(crate) seconds: f64,
 }
 
+/// What one turn of all processes has drawn.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// The first sample.
+    pub(crate) first: usize,
+    /// As of [`Generated`].
+    pub(crate) values: Vec<f32>,
+    pub(crate) frames: Vec<Vec<f32>>,
+    pub(crate) nfe: Vec<f64>,
+    pub(crate) calls: usize,
+}
+
 /// Draws what is asked for. Every process of the group has the samples afterwards; frames are the first one's.
 pub(crate) fn generate(
     model: &dyn VelocityModel,
@@ -103,13 +115,35 @@ pub(crate) fn generate(
     frames: bool,
     group: &Group,
 ) -> anyhow::Result<Generated> {
-    ensure!(r.count > 0, "there is nothing to draw: ask for at least one sample");
-    ensure!(r.batch_size > 0, "--batch-size is 0: give at least one");
     let started = Instant::now();
     let mut out = Generated::default();
+    turns(model, device, r, 0, frames, group, |turn| {
+        out.values.extend(turn.values);
+        out.frames.extend(turn.frames);
+        out.nfe.extend(turn.nfe);
+        out.calls += turn.calls;
+        Ok(())
+    })?;
+    out.seconds = started.elapsed().as_secs_f64();
+    Ok(out)
+}
+
+/// Draws the samples from `start` on, and hands them over as they come, so that no more than a batch of each process is held.
+pub(crate) fn turns(
+    model: &dyn VelocityModel,
+    device: Device,
+    r: &Request,
+    start: usize,
+    frames: bool,
+    group: &Group,
+    mut take: impl FnMut(Turn) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    ensure!(r.count > 0, "there is nothing to draw: ask for at least one sample");
+    ensure!(r.batch_size > 0, "--batch-size is 0: give at least one");
     let (dim, shard) = (r.shape.iter().product::<i64>() as usize, group.shard());
-    for turn in (0..r.count).step_by(r.batch_size * shard.count) {
+    for turn in (start..r.count).step_by(r.batch_size * shard.count) {
         let first = turn + shard.rank * r.batch_size;
+        let mut out = Turn { first: turn, ..Turn::default() };
         let mut made = Made::default();
         if first < r.count {
             let rows = r.batch_size.min(r.count - first);
@@ -124,13 +158,13 @@ pub(crate) fn generate(
                 out.calls += calls as usize;
             }
         }
+        ensure!(
+            out.values.iter().all(|v| v.is_finite()),
+            "the model drew values that are not finite: its weights are broken"
+        );
+        take(out)?;
     }
-    out.seconds = started.elapsed().as_secs_f64();
-    ensure!(
-        out.values.iter().all(|v| v.is_finite()),
-        "the model drew values that are not finite: its weights are broken"
-    );
-    Ok(out)
+    Ok(())
 }
 
 impl Generated {

@@ -7,7 +7,7 @@ use crate::args::LikelihoodOf;
 use crate::model::{Loaded, load};
 use crate::{data, model};
 use anyhow::ensure;
-use fm_app::likelihood::mean_and_error;
+use fm_app::likelihood::{LikelihoodArgs, mean_and_error};
 use fm_core::rng::{Stream, stream};
 use fm_core::tensor::upload;
 use fm_data::ImageSet;
@@ -21,21 +21,15 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.from)?;
     let name = args.data.as_deref().unwrap_or(&loaded.config.data);
     let set = data::open(name, loaded.config.image_size)?;
-    ensure!(
-        loaded.autoencoder.is_none(),
-        "images have no density under a model of a latent space; ask for the likelihood of a model of pixels"
-    );
-    model::check_shape(&set, &loaded)?;
+    check(&loaded, &set)?;
     ensure!(args.num_images > 0 && args.batch_size > 0, "--num-images and --batch-size must be at least 1");
     let count = args.num_images.min(set.len());
-    let scale = f64::from(set.levels) / 2.0;
     let (mut bits, mut evaluations) = (Vec::with_capacity(count), 0.0);
     for first in (0..count).step_by(args.batch_size) {
         let rows = args.batch_size.min(count - first);
-        let x = dequantised(&set, first, rows, args.how.seed, &loaded);
-        let found = densities(args, &loaded, &set, first, &x)?;
-        evaluations += found.nfe * rows as f64;
-        bits.extend(found.values.iter().map(|log_p| bits_per_dim(*log_p, set.dim(), scale)));
+        let (found, nfe) = bits_of(&loaded, &set, &args.how, first, rows)?;
+        evaluations += nfe * rows as f64;
+        bits.extend(found);
     }
     let (mean, error) = mean_and_error(&bits);
     println!(
@@ -52,6 +46,29 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Bits per dimension of images `first..first + rows`, and the evaluations of one. They do not depend on the batch that an image comes in.
+pub(crate) fn bits_of(
+    loaded: &Loaded,
+    set: &ImageSet,
+    how: &LikelihoodArgs,
+    first: usize,
+    rows: usize,
+) -> anyhow::Result<(Vec<f64>, f64)> {
+    let x = dequantised(set, first, rows, how.seed, loaded);
+    let found = densities(how, loaded, set, first, &x)?;
+    let scale = f64::from(set.levels) / 2.0;
+    Ok((found.values.iter().map(|log_p| bits_per_dim(*log_p, set.dim(), scale)).collect(), found.nfe))
+}
+
+/// Fails for models that give no density to these images.
+pub(crate) fn check(loaded: &Loaded, set: &ImageSet) -> anyhow::Result<()> {
+    ensure!(
+        loaded.autoencoder.is_none(),
+        "images have no density under a model of a latent space; ask for the likelihood of a model of pixels"
+    );
+    model::check_shape(set, loaded)
+}
+
 /// Images `first..first + rows` with noise of half a level either way, each from a generator of its own.
 fn dequantised(set: &ImageSet, first: usize, rows: usize, seed: u64, loaded: &Loaded) -> Tensor {
     let scale = f32::from(set.levels) / 2.0;
@@ -65,7 +82,7 @@ fn dequantised(set: &ImageSet, first: usize, rows: usize, seed: u64, loaded: &Lo
 
 /// Under the label of each image, where the model knows labels.
 fn densities(
-    args: &LikelihoodOf,
+    how: &LikelihoodArgs,
     loaded: &Loaded,
     set: &ImageSet,
     first: usize,
@@ -73,7 +90,7 @@ fn densities(
 ) -> anyhow::Result<fm_app::likelihood::Densities> {
     let (model, objective) = (loaded.model.as_ref(), &loaded.config.flow.objective);
     if loaded.data.classes.is_empty() {
-        return args.how.evaluate(&Unconditional(model), objective, &loaded.source, x, first);
+        return how.evaluate(&Unconditional(model), objective, &loaded.source, x, first);
     }
     let rows = x.size()[0] as usize;
     let known = loaded.data.classes == set.classes && set.labels.len() >= first + rows;
@@ -82,5 +99,5 @@ fn densities(
     let classes = Tensor::from_slice(&labels).to_device(loaded.device);
     let null_class = loaded.config.model.null_class().unwrap_or(0);
     let field = Guided { model, classes, null_class, scale: 1.0, interval: (0.0, 1.0) };
-    args.how.evaluate(&field, objective, &loaded.source, x, first)
+    how.evaluate(&field, objective, &loaded.source, x, first)
 }

@@ -119,6 +119,12 @@ impl Loaded {
         self.autoencoder.as_ref().map_or_else(|| self.data.shape.clone(), |a| a.config().image_shape().to_vec())
     }
 
+    /// The SHA-256 of the weights as they are used.
+    pub(crate) fn sha256(&self) -> anyhow::Result<String> {
+        let bytes = interchange::safetensors(&interchange::named(&self.store), &About::default())?;
+        Ok(fm_train::files::sha256(&bytes))
+    }
+
     /// Images of what the network drew.
     pub(crate) fn to_pixels(&self, values: Vec<f32>) -> anyhow::Result<Vec<f32>> {
         latent::to_pixels(self.autoencoder.as_ref(), self.config.latent_scale, values)

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn sample(group: &Group, args: &SampleArgs) -> anyhow::Result<ExitCode> {
-    let loaded = load(&args.solver.from)?;
+    let loaded = load(&args.from)?;
     let request = request(args, &loaded)?;
     [Some(&args.out), args.npy.as_ref(), args.gif.as_ref()].into_iter().flatten().try_for_each(|p| make_parent(p))?;
     let mut drawn = generate(loaded.model.as_ref(), loaded.device, &request, args.gif.is_some(), group)?;

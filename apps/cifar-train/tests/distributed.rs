@@ -213,7 +213,10 @@ fn samples_and_pairs_do_not_depend_on_how_many_make_them() {
     succeed(&train(dir.path(), "run", "--steps 2"));
     for ranks in [1, 3] {
         let from = format!("--checkpoint {d}/run --num-steps 2 --batch-size 7");
-        succeed_as(ranks, &format!("evaluate {from} --num-samples 50 --json {d}/{ranks}.json"));
+        succeed_as(
+            ranks,
+            &format!("evaluate {from} --num-samples 70 --cache {d}/cache-{ranks} --json {d}/{ranks}.json"),
+        );
         succeed_as(ranks, &format!("sample {from} --num-samples 25 --out {d}/{ranks}.png --npy {d}/{ranks}.npy"));
         succeed_as(ranks, &format!("reflow pairs {from} --num-pairs 50 --shard-size 9 --out {d}/pairs-{ranks}"));
     }

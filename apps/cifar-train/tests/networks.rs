@@ -200,7 +200,9 @@ fn a_network_learns_in_the_latent_space_of_an_autoencoder() {
     let meta: Value = serde_json::from_slice(&read(dir.path().join("run/checkpoints/step-4/meta.json"))).unwrap();
     let scale = meta["config"]["latent_scale"].as_f64().unwrap();
     assert!(scale > 0.0 && meta["data"]["shape"] == serde_json::json!([4, 4, 4]), "{meta}");
-    succeed(&format!("evaluate --checkpoint {d}/run --num-samples 20 --num-steps 2"));
+    succeed(&format!(
+        "evaluate --checkpoint {d}/run --num-samples 20 --num-steps 2 --metrics kid,nn --cache {d}/cache"
+    ));
     assert!(fail(&format!("likelihood --checkpoint {d}/run")).contains("latent space"));
     assert!(fail(&format!("train --latent {d}/nowhere --out {d}/r")).contains("nowhere"));
     assert!(fail(&format!("train --latent {d}/run --out {d}/r")).contains("no autoencoder"));

@@ -186,13 +186,6 @@ fn pictures_and_class_requests() {
     ));
     let (parts, once) = (each("bits.csv"), each("once.csv"));
     assert!(parts.len() == 3 && parts.iter().zip(&once).all(|(a, b)| (a - b).abs() < 2e-4), "{parts:?} {once:?}");
-    let result = dir.path().join("e.json");
-    succeed(&format!("evaluate {checkpoint} --num-samples 20 --json {}", result.display()));
-    let json: serde_json::Value = serde_json::from_slice(&read(result)).unwrap();
-    assert!(
-        json["class_agreement"].as_f64().is_some() && json["copies"].as_f64().is_some() && json["nfe"] == 3.0,
-        "{json}"
-    );
     assert!(succeed(&format!("inspect {} --tensors", run.display())).contains("time_embed.0.weight"));
 }
 

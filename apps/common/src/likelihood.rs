@@ -11,13 +11,15 @@ use fm_solvers::Options;
 use fm_solvers::likelihood::{Divergence, Probe, gaussian_log_density, log_density};
 use tch::{Kind, Tensor};
 
+const TOLERANCE: f64 = 1e-5;
+
 /// The flags that say how densities are found.
 #[derive(Debug, Clone, clap::Args)]
 pub struct LikelihoodArgs {
     #[arg(long, default_value_t = SolverName::Tsit5, help = help::<SolverName>("The ODE solver, one that chooses its steps"))]
     solver: SolverName,
     /// Relative and absolute tolerance.
-    #[arg(long, default_value_t = 1e-5)]
+    #[arg(long, default_value_t = TOLERANCE)]
     tolerance: f64,
     /// Probes of Hutchinson's estimate of the divergence; 0 computes it exactly, by a backward pass a dimension.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -39,6 +41,11 @@ pub struct Densities {
 }
 
 impl LikelihoodArgs {
+    /// Hutchinson's estimate by so many probes, at the tolerance that is the flags' default.
+    pub fn estimated(probes: usize, seed: u64) -> Self {
+        Self { solver: SolverName::Tsit5, tolerance: TOLERANCE, probes, probe: Probe::default(), seed }
+    }
+
     /// How the divergence is found, in words.
     pub fn describe(&self) -> String {
         match self.probes {

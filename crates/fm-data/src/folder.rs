@@ -8,6 +8,7 @@
 
 use crate::{DataError, ImageSet};
 use image::imageops::FilterType;
+use image::{DynamicImage, RgbImage};
 use std::path::{Path, PathBuf};
 
 /// Reads every image below `folder` as RGB of `size` x `size`. Sub-folders, in alphabetical order, are the classes; images that
@@ -43,6 +44,38 @@ pub fn load(folder: &Path, size: u32) -> Result<ImageSet, DataError> {
     Ok(set)
 }
 
+/// The image files of a folder and of its sub-folders, in the order of [`load`] and after it those of deeper folders.
+///
+/// # Errors
+/// A missing folder, or one without images.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if !folder.is_dir() {
+        return Err(DataError::Missing { what: "image folder", path: folder.into(), remedy: "check the path".into() });
+    }
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        let (deeper, here): (Vec<_>, Vec<_>) = entries(&next)?.into_iter().partition(|p| p.is_dir());
+        found.extend(here.into_iter().filter(|p| is_image(p)));
+        folders.extend(deeper.into_iter().rev());
+    }
+    if found.is_empty() {
+        let remedy = "put .png or .jpg files into it".into();
+        return Err(DataError::Missing { what: "images", path: folder.into(), remedy });
+    }
+    Ok(found)
+}
+
+/// One image as it is: bytes of red, green and blue planes, and (3, height, width).
+///
+/// # Errors
+/// A file that does not decode.
+pub fn read(path: &Path) -> Result<(Vec<u8>, [usize; 3]), DataError> {
+    let image = decode(path)?.to_rgb8();
+    let (width, height) = image.dimensions();
+    Ok((planes(&image), [3, height as usize, width as usize]))
+}
+
 /// The entries of a folder in the order of their names, so that an image's index does not depend on the file system.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let io = |source| DataError::Io { path: folder.into(), source };
@@ -58,19 +91,25 @@ fn is_image(path: &Path) -> bool {
 }
 
 fn read_planes(path: &Path, size: u32) -> Result<Vec<u8>, DataError> {
-    let image = image::open(path).map_err(|e| DataError::Malformed {
+    Ok(planes(&decode(path)?.resize_to_fill(size, size, FilterType::Lanczos3).to_rgb8()))
+}
+
+fn decode(path: &Path) -> Result<DynamicImage, DataError> {
+    image::open(path).map_err(|e| DataError::Malformed {
         path: path.into(),
         problem: format!("does not decode as an image ({e})"),
         remedy: "remove or replace the file".into(),
-    })?;
-    let square = image.resize_to_fill(size, size, FilterType::Lanczos3).to_rgb8();
-    Ok((0..3).flat_map(|c| square.pixels().map(move |p| p[c])).collect())
+    })
+}
+
+fn planes(image: &RgbImage) -> Vec<u8> {
+    (0..3).flat_map(|c| image.pixels().map(move |p| p[c])).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{Rgb, RgbImage};
+    use image::Rgb;
 
     #[test]
     fn sub_folders_are_classes_and_images_are_cropped_square() {
@@ -84,6 +123,11 @@ mod tests {
         let set = load(dir.path(), 4).unwrap();
         assert_eq!((set.classes, set.labels), (vec!["a-red".to_string(), "b-blue".into()], vec![0, 1]));
         assert_eq!(set.pixels, [[255; 16], [0; 16], [0; 16], [0; 16], [0; 16], [255; 16]].concat());
+        let files = files(dir.path()).unwrap();
+        let names: Vec<_> = files.iter().map(|f| f.strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["a-red/x.png", "b-blue/x.png"]);
+        let (pixels, shape) = read(&files[1]).unwrap();
+        assert_eq!((pixels.len(), shape, pixels[0], pixels[599]), (600, [3, 10, 20], 0, 255));
     }
 
     #[test]

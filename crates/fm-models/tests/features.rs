@@ -4,14 +4,13 @@
 
 mod common;
 
-use common::{integers, numbers, relative, tensor, uniform, values, weight};
+use common::{inception_weights, numbers, relative, uniform, values};
 use fm_data::ImageSet;
 use fm_data::cifar10::{self, Split};
 use fm_models::features::inception::{self, Inception, prepare_pytorch_fid};
 use fm_models::features::resnet20::{self, Resnet20};
 use fm_models::interchange::{self, About};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
@@ -84,20 +83,11 @@ fn resnet20_knows_cifar10() {
     }
 }
 
-fn inception_weights() -> BTreeMap<String, Tensor> {
-    let value = |name: &str, shape: &[i64]| match name.ends_with("running_var") {
-        true => tensor(name, shape, 0.5, 1.0),
-        false => weight(name, shape),
-    };
-    let shapes = reference()["inception"]["shapes"].clone();
-    shapes.as_object().unwrap().iter().map(|(name, s)| (name.clone(), value(name, &integers(s)))).collect()
-}
-
 #[test]
 fn inception_is_pytorch_fids() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("inception.safetensors");
-    let mut weights = inception_weights();
+    let mut weights = inception_weights(&reference()["inception"]["shapes"]);
     std::fs::write(&path, interchange::safetensors(&weights, &About::default()).unwrap()).unwrap();
     let network = Inception::open(&path, Device::Cpu).unwrap();
     let found = network.extract(&prepare_pytorch_fid(&images(2, 32)));

@@ -1,8 +1,10 @@
 //! The command line. Its help texts are the manual.
 
+mod evaluate;
 mod reflow;
 mod train;
 
+pub(crate) use evaluate::EvaluateArgs;
 pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowCommand};
 pub(crate) use train::{ModelKind, TrainArgs};
 
@@ -34,8 +36,8 @@ pub(crate) enum Command {
     Train(Box<TrainArgs>),
     /// Draw images from a checkpoint.
     Sample(Box<SampleArgs>),
-    /// Measure samples against the training data: class agreement and copies, by nearest neighbours.
-    Evaluate(EvaluateArgs),
+    /// Measure samples, or any images, against real ones: Frechet distances, KID, precision and recall, copies, likelihood.
+    Evaluate(Box<EvaluateArgs>),
     /// Make a teacher's pairs of noise and samples, and measure what training on them brought.
     #[command(subcommand)]
     Reflow(ReflowCommand),
@@ -179,11 +181,9 @@ pub(crate) struct VelocityArgs {
     pub(crate) out: PathBuf,
 }
 
-/// How to integrate, shared by `sample` and `evaluate`.
+/// How to integrate, shared by all that draw.
 #[derive(Debug, Args)]
 pub(crate) struct SolverArgs {
-    #[command(flatten)]
-    pub(crate) from: From,
     /// Guidance scale: 1 is the plain conditional model, more exaggerates the class. Without it: as the run's configuration says.
     #[arg(long, value_name = "S")]
     pub(crate) cfg_scale: Option<f64>,
@@ -204,6 +204,8 @@ pub(crate) struct SolverArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SampleArgs {
+    #[command(flatten)]
+    pub(crate) from: From,
     #[command(flatten)]
     pub(crate) solver: SolverArgs,
     /// How many images.
@@ -227,18 +229,6 @@ pub(crate) struct SampleArgs {
     /// Also write an animation from noise to images.
     #[arg(long, value_name = "FILE.gif")]
     pub(crate) gif: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EvaluateArgs {
-    #[command(flatten)]
-    pub(crate) solver: SolverArgs,
-    /// How many images to draw, over all classes in turn.
-    #[arg(long, default_value_t = 1000, value_name = "N")]
-    pub(crate) num_samples: usize,
-    /// Also write the result as JSON.
-    #[arg(long, value_name = "FILE.json")]
-    pub(crate) json: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,6 @@ use crate::model::{Loaded, load};
 use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
 use fm_app::group::{Group, Made};
-use fm_models::interchange::{self, About};
 use fm_train::pairs::{PairWriter, Pairs, PairsAbout};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::Range;
@@ -21,7 +20,7 @@ pub(crate) fn run(args: &PairsArgs) -> anyhow::Result<ExitCode> {
 fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.num_pairs > 0 && args.shard_size > 0, "--num-pairs and --shard-size must be at least 1");
     ensure!(args.solver.batch_size > 0, "--batch-size is 0: give at least one");
-    let loaded = load(&args.solver.from)?;
+    let loaded = load(&args.from)?;
     let classes = in_turn(loaded.data.classes.len(), args.num_pairs);
     let request = with_classes(&args.solver, &loaded, args.num_pairs, classes)?;
     ensure!(
@@ -74,11 +73,10 @@ fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn about(args: &PairsArgs, request: &Request, loaded: &Loaded) -> anyhow::Result<PairsAbout> {
-    let weights = interchange::safetensors(&interchange::named(&loaded.store), &About::default())?;
     Ok(PairsAbout {
         program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
         teacher: loaded.path.display().to_string(),
-        teacher_sha256: fm_train::files::sha256(&weights),
+        teacher_sha256: loaded.sha256()?,
         count: args.num_pairs,
         shard_size: args.shard_size,
         seed: request.seed,

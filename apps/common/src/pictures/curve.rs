@@ -17,17 +17,32 @@ pub struct Curves {
     pub labels: (String, String),
     /// Lines by name; a single one needs none.
     pub lines: Vec<(String, Vec<(f64, f64)>)>,
+    /// Logarithmic axes (y only if all of it is above 0), with a dot at each point: for lines of few points whose x doubles.
+    pub doubling: bool,
 }
 
 impl Curves {
     /// A single line.
     pub fn one(title: &str, labels: (&str, &str), points: Vec<(f64, f64)>) -> Self {
         let labels = (labels.0.into(), labels.1.into());
-        Self { title: title.into(), labels, lines: vec![(String::new(), points)] }
+        Self { title: title.into(), labels, lines: vec![(String::new(), points)], doubling: false }
     }
 
     fn finite(&self) -> impl Iterator<Item = (f64, f64)> {
         self.lines.iter().flat_map(|(_, line)| line.iter().copied()).filter(|(x, y)| x.is_finite() && y.is_finite())
+    }
+
+    /// Whether x and y are shown by their logarithms.
+    fn logarithmic(&self) -> (bool, bool) {
+        (self.doubling, self.doubling && self.finite().all(|(_, y)| y > 0.0))
+    }
+
+    /// Where points are drawn.
+    fn placed(&self) -> Self {
+        let (by_x, by_y) = self.logarithmic();
+        let place = |v: f64, by: bool| if by { v.log2() } else { v };
+        let moved = |line: &[(f64, f64)]| line.iter().map(|(x, y)| (place(*x, by_x), place(*y, by_y))).collect();
+        Self { lines: self.lines.iter().map(|(name, line)| (name.clone(), moved(line))).collect(), ..self.clone() }
     }
 
     /// Writes them as PNG or SVG, as the file's name says.
@@ -39,12 +54,13 @@ impl Curves {
         super::save_chart(path, self)
     }
 
-    /// The lowest and highest values shown, and the last x.
+    /// The lowest and highest values shown, and the last x; of lines of few points all are shown.
     fn range(&self) -> (f64, f64, f64) {
         let mut ys: Vec<f64> = self.finite().map(|p| p.1).collect();
         ys.sort_by(f64::total_cmp);
         let low = ys.first().copied().unwrap_or(0.0);
-        let high = ys.get((ys.len().max(1) - 1) * 98 / 100).copied().unwrap_or(1.0);
+        let bulk = if self.doubling { 100 } else { 98 };
+        let high = ys.get((ys.len().max(1) - 1) * bulk / 100).copied().unwrap_or(1.0);
         let pad = 0.05 * (high - low).max(1e-3 * high.abs()).max(1e-9);
         (low - pad, high + pad, self.finite().map(|p| p.0).fold(f64::MIN_POSITIVE, f64::max))
     }
@@ -60,7 +76,8 @@ impl Chart for Curves {
         B::ErrorType: 'static,
     {
         area.fill(&WHITE)?;
-        let (low, high, last) = self.range();
+        let (shown, (by_x, by_y)) = (self.placed(), self.logarithmic());
+        let (low, high, last) = shown.range();
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, ("sans-serif", 20))
             .margin(14)
@@ -70,12 +87,20 @@ impl Chart for Curves {
             .build_cartesian_2d(0.0..last, low..high)?;
         let mesh = &mut chart.configure_mesh();
         mesh.x_desc(&self.labels.0).y_desc(&self.labels.1).light_line_style(WHITE);
-        mesh.x_label_formatter(&short).y_label_formatter(&short).draw()?;
-        let count = self.lines.len();
-        for (k, (name, line)) in self.lines.iter().enumerate() {
+        let value = |v: &f64, by: bool| if by { short(&v.exp2()) } else { short(v) };
+        let (x_label, y_label) = (|v: &f64| value(v, by_x), |v: &f64| value(v, by_y));
+        // Doublings, one a label.
+        mesh.x_labels(if by_x { last as usize + 1 } else { 10 });
+        mesh.x_label_formatter(&x_label).y_label_formatter(&y_label).draw()?;
+        let count = shown.lines.len();
+        for (k, (name, line)) in shown.lines.iter().enumerate() {
             let colour = colour(k, count);
             let inside = line.iter().copied().filter(|p| p.1.is_finite()).map(|(x, y)| (x, y.clamp(low, high)));
-            let entry = chart.draw_series(LineSeries::new(inside, colour.stroke_width(2)))?;
+            let points: Vec<(f64, f64)> = inside.collect();
+            if self.doubling {
+                chart.draw_series(points.iter().map(|p| Circle::new(*p, 4, colour.filled())))?;
+            }
+            let entry = chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?;
             if count > 1 {
                 let swatch = move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(3));
                 entry.label(name).legend(swatch);

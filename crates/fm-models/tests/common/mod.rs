@@ -5,6 +5,7 @@
 use fm_core::tensor::VelocityModel;
 use fm_models::ModelConfig;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor, nn};
 
 /// Uniform on [-1, 1): splitmix64 of the FNV-1a hash of a name plus an index.
@@ -30,6 +31,16 @@ pub(crate) fn weight(name: &str, shape: &[i64]) -> Tensor {
     let fan_in = if shape.len() > 1 { shape[1..].iter().product::<i64>() as f64 } else { 16.0 };
     let base = if name.ends_with("weight") && shape.len() == 1 { 1.0 } else { 0.0 };
     tensor(name, shape, (2.4 / fan_in).sqrt(), base)
+}
+
+/// Of the Inception network: variances are above 0, and images stay apart through a hundred layers.
+pub(crate) fn inception_weights(shapes: &Value) -> BTreeMap<String, Tensor> {
+    let value = |name: &str, shape: &[i64]| match shape {
+        _ if name.ends_with("running_var") => tensor(name, shape, 0.5, 1.0),
+        [_, a, b, c] => tensor(name, shape, (6.0 / (a * b * c) as f64).sqrt(), 0.0),
+        _ => weight(name, shape),
+    };
+    shapes.as_object().unwrap().iter().map(|(name, s)| (name.clone(), value(name, &integers(s)))).collect()
 }
 
 pub(crate) fn numbers(value: &Value) -> Vec<f64> {

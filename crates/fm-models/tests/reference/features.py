@@ -17,8 +17,12 @@ torch.set_grad_enabled(False)
 
 
 def value(name, shape):
-    """Variances are above 0."""
-    return tensor(name, shape, 0.5, 1.0) if name.endswith("running_var") else weight(name, shape)
+    """Variances are above 0, and images stay apart through a hundred layers."""
+    if name.endswith("running_var"):
+        return tensor(name, shape, 0.5, 1.0)
+    if len(shape) == 4:
+        return tensor(name, shape, (6.0 / (shape[1] * shape[2] * shape[3])) ** 0.5)
+    return weight(name, shape)
 
 
 def images(n, side):

@@ -1,0 +1,170 @@
+//! What is asked for: metrics, and the features that they are taken on.
+
+use super::extract::Extractor;
+use anyhow::{Context, bail, ensure};
+use fm_app::cli::nearest;
+use fm_core::choice::Choice;
+use fm_models::features::inception;
+use std::path::Path;
+use tch::Device;
+
+fm_core::choice! {
+    /// What is measured.
+    #[derive(Eq)]
+    pub(crate) enum MetricName("metric") {
+        /// The Frechet distance of features as Gaussians.
+        Fd = "fd",
+        /// The same on Inception features, by the FID protocol with its own weights.
+        Fid = "fid",
+        /// The kernel inception distance: unbiased MMD with a cubic kernel.
+        Kid = "kid",
+        /// Improved precision and recall, to the 3rd neighbour.
+        Pr = "pr",
+        /// Density and coverage, to the 5th neighbour.
+        Dc = "dc",
+        /// The inception score: exp of the mean KL of a classifier's answers to their mean.
+        Is = "is",
+        /// Nearest training images: class agreement, and copies.
+        Nn = "nn",
+        /// Bits per dimension of images under the model.
+        Nll = "nll",
+    }
+}
+
+fm_core::choice! {
+    /// Where features come from.
+    #[derive(Eq)]
+    pub(crate) enum ExtractorName("extractor") {
+        /// A ResNet-20 trained on CIFAR-10: 64 features of 32 x 32 colour images.
+        Resnet20 = "resnet20",
+        /// The FID protocol's Inception-v3: 2048 features of any images.
+        Inception = "inception",
+        /// The pixels themselves.
+        Pixels = "pixels",
+    }
+}
+
+fm_core::choice! {
+    /// Whose preparation of images for Inception.
+    #[derive(Default, Eq)]
+    pub(crate) enum Protocol("protocol") {
+        /// Bilinear, without smoothing: pytorch-fid, and what most papers report.
+        #[default]
+        PytorchFid = "pytorch-fid",
+        /// Pillow's bicubic filter, which smooths what it shrinks: clean-fid.
+        CleanFid = "clean-fid",
+    }
+}
+
+/// A metric, and an extractor if one was named with it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Asked {
+    pub(crate) metric: MetricName,
+    pub(crate) extractor: Option<ExtractorName>,
+}
+
+impl MetricName {
+    /// Whether it looks at features of samples and real images.
+    pub(crate) fn on_features(self) -> bool {
+        !matches!(self, Self::Nn | Self::Nll)
+    }
+}
+
+impl Asked {
+    /// `kid`, or `kid-pixels`.
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+        let (name, on) = text.split_once('-').map_or((text, None), |(name, on)| (name, Some(on)));
+        let metric = MetricName::parse(name).with_context(|| {
+            let near = nearest(name, MetricName::TABLE.iter().map(|e| e.name())).unwrap_or_default();
+            format!("--metrics has '{text}'; did you mean '{near}'? A metric may name its features: kid-pixels")
+        })?;
+        let extractor = on.map(ExtractorName::parse).transpose()?;
+        if let Some(on) = extractor {
+            ensure!(metric.on_features(), "{metric} looks at no features; drop -{on}");
+            ensure!(
+                metric != MetricName::Fid || on == ExtractorName::Inception,
+                "FID is a distance of Inception features; that of {on} is called fd-{on}"
+            );
+            ensure!(
+                (metric, on) != (MetricName::Is, ExtractorName::Pixels),
+                "the inception score needs a classifier; pixels have none"
+            );
+        }
+        Ok(Self { metric, extractor: extractor.or((metric == MetricName::Fid).then_some(ExtractorName::Inception)) })
+    }
+}
+
+/// Networks that were asked for, loaded once.
+#[derive(Debug, Default)]
+pub(crate) struct Extractors {
+    /// In the order that metrics were asked in.
+    pub(crate) all: Vec<Extractor>,
+}
+
+/// How extractors are found.
+#[derive(Debug)]
+pub(crate) struct Sources<'a> {
+    pub(crate) default: Option<ExtractorName>,
+    pub(crate) weights: Option<&'a Path>,
+    pub(crate) protocol: Protocol,
+    pub(crate) device: Device,
+}
+
+impl Extractors {
+    /// The place of the extractor that a metric is taken on, images being of this shape.
+    pub(crate) fn place(&mut self, asked: Asked, shape: [usize; 3], from: &Sources<'_>) -> anyhow::Result<usize> {
+        let natural = match (from.weights, shape) {
+            (Some(_), _) => ExtractorName::Inception,
+            (None, [3, 32, 32]) => ExtractorName::Resnet20,
+            _ => ExtractorName::Pixels,
+        };
+        let name = asked.extractor.or(from.default).unwrap_or(natural);
+        let name = if asked.metric == MetricName::Is && name == ExtractorName::Pixels {
+            bail!("the inception score needs a classifier: is-resnet20 for 32 x 32 colour images, or is-inception")
+        } else {
+            name
+        };
+        if let Some(k) = self.all.iter().position(|e| e.name() == name) {
+            return Ok(k);
+        }
+        if name == ExtractorName::Resnet20 {
+            ensure!(
+                shape == [3, 32, 32],
+                "resnet20 takes colour images of 32 x 32, these are {shape:?}; take -pixels or -inception"
+            );
+        }
+        self.all.push(match (name, from.weights) {
+            (ExtractorName::Resnet20, _) => Extractor::resnet20(from.device)?,
+            (ExtractorName::Pixels, _) => Extractor::Pixels { dim: shape.iter().product() },
+            (ExtractorName::Inception, Some(file)) => Extractor::inception(file, from.protocol, from.device)?,
+            (ExtractorName::Inception, None) => bail!(
+                "Inception needs weights, which are not part of this project: give --inception-weights FILE, the file \
+                 pt_inception-2015-12-05-{}.pth of pytorch-fid's releases; or take fd-resnet20 (32 x 32 colour images) or fd-pixels",
+                inception::HASH
+            ),
+        });
+        Ok(self.all.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_read_with_their_features() {
+        let read = |text: &str| Asked::parse(text).unwrap();
+        assert_eq!(read("kid"), Asked { metric: MetricName::Kid, extractor: None });
+        assert_eq!(read("fd-pixels"), Asked { metric: MetricName::Fd, extractor: Some(ExtractorName::Pixels) });
+        assert_eq!(read("fid").extractor, Some(ExtractorName::Inception));
+        let says = |text: &str, what: &str| {
+            let error = format!("{:#}", Asked::parse(text).unwrap_err());
+            assert!(error.contains(what), "{error}");
+        };
+        says("fidd", "did you mean 'fid'");
+        says("fid-resnet20", "is called fd-resnet20");
+        says("nn-pixels", "drop -pixels");
+        says("is-pixels", "needs a classifier");
+        says("kid-vgg", "no extractor is called 'vgg'");
+    }
+}

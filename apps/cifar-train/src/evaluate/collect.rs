@@ -1,0 +1,204 @@
+//! Images, a batch at a time, to rows in a store.
+
+use super::ask::Extractors;
+use super::images::{Batch, Images};
+use super::store::{Rows, Store, doubles, floats};
+use crate::generate::{Request, turns};
+use crate::model::Loaded;
+use crate::sample::image_scale;
+use anyhow::ensure;
+use fm_app::group::Group;
+use fm_data::ImageSet;
+use fm_metrics::nearest::{Neighbour, nearest};
+use indicatif::{ProgressBar, ProgressStyle};
+use ndarray::{Array2, ArrayView2};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Images read at a time.
+const BATCH: usize = 250;
+
+/// What is wanted of images.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) extractors: &'a Extractors,
+    /// Of each extractor: features, logits.
+    pub(crate) parts: &'a [(bool, bool)],
+    /// Training images to find the nearest of, and what tells them from others.
+    pub(crate) training: Option<(&'a ImageSet, &'a str)>,
+}
+
+/// What was found of images: features of each extractor, and so on; empty where it was not wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) count: usize,
+    pub(crate) features: Vec<Array2<f32>>,
+    pub(crate) logits: Vec<Array2<f32>>,
+    pub(crate) nearest: Vec<Neighbour>,
+    /// Evaluations that each sample took.
+    pub(crate) nfe: Vec<f64>,
+}
+
+/// The files that rows go to.
+struct Sink<'a> {
+    wanted: Wanted<'a>,
+    parts: Vec<[Option<Rows>; 2]>,
+    nearest: Option<Rows>,
+    nfe: Option<Rows>,
+}
+
+/// What is wanted of the first images of a set.
+pub(crate) fn of_images(images: &Images, count: usize, wanted: Wanted<'_>, cache: &Path) -> anyhow::Result<Found> {
+    let store = Store::open(cache, &images.describe())?;
+    let mut sink = Sink::open(&store, wanted, false)?;
+    let start = sink.start().min(count);
+    let bar = progress(&images.name, start, count)?;
+    for first in (start..count).step_by(BATCH) {
+        let mut row = first;
+        for batch in images.read(first..count.min(first + BATCH))? {
+            sink.take(row, &batch, &[])?;
+            row += batch.rows();
+        }
+        bar.inc((row - first) as u64);
+    }
+    bar.finish_and_clear();
+    sink.found(count)
+}
+
+/// What is wanted of a model's samples, which several processes may draw; only the first one looks at them.
+pub(crate) fn of_samples(
+    loaded: &Loaded,
+    request: &Request,
+    wanted: Wanted<'_>,
+    cache: &Path,
+    group: &Group,
+) -> anyhow::Result<Option<Found>> {
+    let mut sink = None;
+    let start = group.agree(|| {
+        let store = Store::open(cache, &about(loaded, request)?)?;
+        let opened = Sink::open(&store, wanted, true)?;
+        let start = opened.start().min(request.count);
+        sink = Some((opened, store));
+        Ok(start)
+    })?;
+    let bar = if group.is_first() { progress("samples", start, request.count)? } else { ProgressBar::hidden() };
+    let scale = image_scale(loaded);
+    turns(loaded.model.as_ref(), loaded.device, request, start, false, group, |turn| {
+        let Some((sink, _)) = &mut sink else { return Ok(()) };
+        let pixels = scale.denormalise(&loaded.to_pixels(turn.values)?);
+        let batch = Batch { shape: scale.shape, levels: scale.levels, pixels };
+        let nfe: Vec<f64> = turn.nfe.iter().flat_map(|n| std::iter::repeat_n(*n, request.batch_size)).collect();
+        sink.take(turn.first, &batch, &nfe[..batch.rows()])?;
+        bar.inc(batch.rows() as u64);
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    sink.map(|(sink, _)| sink.found(request.count)).transpose()
+}
+
+/// What the samples depend on. Their number is no part of it, since sample i is the same whatever it is: more of them go on from fewer.
+fn about(loaded: &Loaded, request: &Request) -> anyhow::Result<Value> {
+    let shared = request.sampler.describe().contains("per-batch").then_some(request.count);
+    Ok(json!({
+        "weights": loaded.sha256()?, "solver": request.sampler.describe(), "seed": request.seed,
+        "source": serde_json::to_value(&loaded.config.flow)?, "classes": !request.classes.is_empty(),
+        "cfg_scale": request.cfg_scale, "cfg_interval": [request.cfg_interval.0, request.cfg_interval.1],
+        "batch_size": request.batch_size, "levels": loaded.data.levels, "one_step_size": shared,
+    }))
+}
+
+impl<'a> Sink<'a> {
+    fn open(store: &Store, wanted: Wanted<'a>, model: bool) -> anyhow::Result<Self> {
+        let mut parts = Vec::new();
+        for (extractor, (features, logits)) in wanted.extractors.all.iter().zip(wanted.parts) {
+            let (d, classes) = extractor.widths();
+            let rows = |name: String, width: usize| store.rows(&name, 4 * width);
+            parts.push([
+                features.then(|| rows(format!("{}.f32", extractor.key()), d)).transpose()?,
+                logits.then(|| rows(format!("{}-logits.f32", extractor.key()), classes)).transpose()?,
+            ]);
+        }
+        let near = |(_, name): (_, &str)| store.rows(&format!("nearest-{}.f64", &name[..16.min(name.len())]), 16);
+        let nearest = wanted.training.map(near).transpose()?;
+        let nfe = model.then(|| store.rows("nfe.f64", 8)).transpose()?;
+        Ok(Self { wanted, parts, nearest, nfe })
+    }
+
+    /// Rows that every file has.
+    fn start(&self) -> usize {
+        let all = self.parts.iter().flatten().flatten().chain(&self.nearest).chain(&self.nfe);
+        all.map(Rows::count).min().unwrap_or(0)
+    }
+
+    fn take(&mut self, first: usize, batch: &Batch, nfe: &[f64]) -> anyhow::Result<()> {
+        let end = first + batch.rows();
+        for (extractor, files) in self.wanted.extractors.all.iter().zip(&mut self.parts) {
+            if files.iter().flatten().all(|rows| rows.count() >= end) {
+                continue;
+            }
+            let (d, _) = extractor.widths();
+            let (features, logits) = extractor.extract(batch)?;
+            ensure!(
+                features.len() == d * batch.rows(),
+                "these images are {:?}, and {} takes {d} values of each; take an extractor that resizes (inception)",
+                batch.shape,
+                extractor.name()
+            );
+            for (rows, values) in files.iter_mut().zip([features, logits]) {
+                rows.as_mut().map(|rows| rows.append(first, &floats(&values))).transpose()?;
+            }
+        }
+        if let (Some(rows), Some((training, _))) = (&mut self.nearest, self.wanted.training) {
+            if rows.count() < end {
+                rows.append(first, &doubles(&neighbours(batch, training)?))?;
+            }
+        }
+        self.nfe.as_mut().map(|rows| rows.append(first, &doubles(nfe))).transpose()?;
+        Ok(())
+    }
+
+    /// The first rows of everything.
+    fn found(self, count: usize) -> anyhow::Result<Found> {
+        let mut found = Found { count, ..Found::default() };
+        for files in self.parts {
+            let [features, logits] =
+                files.map(|rows| rows.map_or_else(|| Ok(Array2::zeros((0, 0))), |mut rows| rows.floats(0, count)));
+            found.features.push(features?);
+            found.logits.push(logits?);
+        }
+        if let Some(mut rows) = self.nearest {
+            let known = rows.doubles(count)?;
+            found.nearest =
+                known.rows().into_iter().map(|r| Neighbour { index: r[0] as usize, distance: r[1] }).collect();
+        }
+        if let Some(mut rows) = self.nfe {
+            found.nfe = rows.doubles(count)?.into_iter().collect();
+        }
+        Ok(found)
+    }
+}
+
+/// Index and distance of the nearest training image to each.
+fn neighbours(batch: &Batch, training: &ImageSet) -> anyhow::Result<Vec<f64>> {
+    ensure!(
+        (batch.shape, batch.levels) == (training.shape, training.levels),
+        "these images are {:?} with {} levels, the training images {:?} with {}; copies are looked for among images of one form (--image-size)",
+        batch.shape,
+        batch.levels,
+        training.shape,
+        training.levels
+    );
+    let values = batch.pixels.iter().map(|p| f32::from(*p)).collect();
+    let samples = Array2::from_shape_vec((batch.rows(), training.dim()), values)?;
+    let reference = ArrayView2::from_shape((training.len(), training.dim()), &training.pixels)?;
+    Ok(nearest(samples.view(), reference)?.into_iter().flat_map(|n| [n.index as f64, n.distance]).collect())
+}
+
+/// A bar over the images of a set; nothing when there is nothing to do, and indicatif is quiet when not on a terminal.
+fn progress(name: &str, start: usize, count: usize) -> anyhow::Result<ProgressBar> {
+    let bar = if start < count { ProgressBar::new(count as u64) } else { ProgressBar::hidden() };
+    bar.set_style(ProgressStyle::with_template("{bar:28} {msg} {pos}/{len}  {per_sec}  ETA {eta}")?);
+    bar.set_message(name.to_owned());
+    bar.set_position(start as u64);
+    Ok(bar)
+}

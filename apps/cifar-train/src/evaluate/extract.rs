@@ -1,0 +1,134 @@
+//! Images to features.
+
+use super::ask::{ExtractorName, Protocol};
+use super::images::Batch;
+use anyhow::Context;
+use fm_metrics::resize::bicubic;
+use fm_models::features::Extracted;
+use fm_models::features::inception::{self, Inception};
+use fm_models::features::resnet20::{self, Resnet20};
+use serde_json::{Value, json};
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+
+/// Images that Inception takes at a time.
+const AT_ONCE: i64 = 50;
+
+/// Something that makes features of images.
+#[derive(Debug)]
+pub(crate) enum Extractor {
+    Resnet20 { network: Resnet20, device: Device },
+    Inception { network: Box<Inception>, protocol: Protocol, sha256: String, device: Device },
+    Pixels { dim: usize },
+}
+
+impl Extractor {
+    pub(crate) fn resnet20(device: Device) -> anyhow::Result<Self> {
+        Ok(Self::Resnet20 { network: Resnet20::new(device)?, device })
+    }
+
+    pub(crate) fn inception(weights: &Path, protocol: Protocol, device: Device) -> anyhow::Result<Self> {
+        let bytes =
+            std::fs::read(weights).with_context(|| format!("cannot read --inception-weights {}", weights.display()))?;
+        let network = Box::new(Inception::open(weights, device)?);
+        Ok(Self::Inception { network, protocol, sha256: fm_train::files::sha256(&bytes), device })
+    }
+
+    pub(crate) fn name(&self) -> ExtractorName {
+        match self {
+            Self::Resnet20 { .. } => ExtractorName::Resnet20,
+            Self::Inception { .. } => ExtractorName::Inception,
+            Self::Pixels { .. } => ExtractorName::Pixels,
+        }
+    }
+
+    /// Features, and classes.
+    pub(crate) fn widths(&self) -> (usize, usize) {
+        match self {
+            Self::Resnet20 { .. } => (resnet20::FEATURES, resnet20::CLASSES),
+            Self::Inception { .. } => (inception::FEATURES, inception::CLASSES),
+            Self::Pixels { dim } => (*dim, 0),
+        }
+    }
+
+    /// Whether this is the network that FID is defined by.
+    pub(crate) fn is_fids(&self) -> bool {
+        matches!(self, Self::Inception { sha256, .. } if sha256.starts_with(inception::HASH))
+    }
+
+    /// What tells it from every other one.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Resnet20 { .. } | Self::Pixels { .. } => self.name().to_string(),
+            Self::Inception { protocol, sha256, .. } => format!("inception-{protocol}-{}", &sha256[..8]),
+        }
+    }
+
+    /// The same in words and for readers of results.
+    pub(crate) fn describe(&self) -> Value {
+        match self {
+            Self::Resnet20 { .. } => json!({
+                "name": "resnet20", "sha256": fm_train::files::sha256(resnet20::WEIGHTS), "features": resnet20::FEATURES,
+                "preparation": "(x / 255 - mean) / deviation of ImageNet",
+            }),
+            Self::Inception { protocol, sha256, .. } => json!({
+                "name": "inception", "sha256": sha256, "features": inception::FEATURES, "protocol": protocol.to_string(),
+                "preparation": match protocol {
+                    Protocol::PytorchFid => "bytes to [0, 1], bilinear to 299 x 299 without smoothing, to [-1, 1]",
+                    Protocol::CleanFid => "bytes, Pillow's bicubic to 299 x 299 as floats, clipped, (x - 128) / 128",
+                },
+            }),
+            Self::Pixels { dim } => json!({ "name": "pixels", "features": dim, "preparation": "pixel values" }),
+        }
+    }
+
+    /// Features and logits of a batch, row after row.
+    pub(crate) fn extract(&self, batch: &Batch) -> anyhow::Result<(Vec<f32>, Vec<f32>)> {
+        let (network, protocol, device) = match self {
+            Self::Pixels { .. } => return Ok((batch.pixels.iter().map(|p| f32::from(*p)).collect(), Vec::new())),
+            Self::Resnet20 { network, device } => {
+                return rows(&network.extract(&resnet20::prepare(&bytes(batch).to_device(*device))));
+            }
+            Self::Inception { network, protocol, device, .. } => (network, protocol, *device),
+        };
+        let all = match protocol {
+            Protocol::PytorchFid => bytes(batch),
+            Protocol::CleanFid => smoothed(batch),
+        };
+        let (mut features, mut logits) = (Vec::new(), Vec::new());
+        for first in (0..batch.rows() as i64).step_by(AT_ONCE as usize) {
+            let some = all.narrow(0, first, AT_ONCE.min(batch.rows() as i64 - first)).to_device(device);
+            let prepared = match protocol {
+                Protocol::PytorchFid => inception::prepare_pytorch_fid(&some),
+                Protocol::CleanFid => inception::prepare_clean_fid(&some),
+            };
+            let (f, l) = rows(&network.extract(&prepared))?;
+            features.extend(f);
+            logits.extend(l);
+        }
+        Ok((features, logits))
+    }
+}
+
+fn rows(found: &Extracted) -> anyhow::Result<(Vec<f32>, Vec<f32>)> {
+    let host = |t: &Tensor| Vec::try_from(t.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]));
+    Ok((host(&found.features)?, host(&found.logits)?))
+}
+
+/// Colour images of 0 to 255, (N, 3, H, W).
+fn bytes(batch: &Batch) -> Tensor {
+    let [_, height, width] = batch.shape;
+    Tensor::from_slice(&batch.colours()).view([batch.rows() as i64, 3, height as i64, width as i64])
+}
+
+/// Resized as clean-fid does, (N, 3, 299, 299), in 0 to 255.
+fn smoothed(batch: &Batch) -> Tensor {
+    let [_, height, width] = batch.shape;
+    let side = inception::SIDE as usize;
+    let plane = |p: &[u8]| {
+        let values: Vec<f32> = p.iter().map(|v| f32::from(*v)).collect();
+        bicubic(&values, (height, width), (side, side)).into_iter().map(|v| v.clamp(0.0, 255.0)).collect::<Vec<_>>()
+    };
+    let values: Vec<f32> = batch.colours().chunks_exact(height * width).flat_map(plane).collect();
+    Tensor::from_slice(&values).view([batch.rows() as i64, 3, side as i64, side as i64])
+}

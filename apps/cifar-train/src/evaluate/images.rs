@@ -1,0 +1,169 @@
+//! Images to be looked at: a set in memory, or a folder read file by file.
+
+use crate::data;
+use anyhow::{bail, ensure};
+use fm_core::rng::{Stream, fill_normal, stream};
+use fm_data::{ImageSet, folder};
+use fm_train::files::sha256;
+use serde_json::{Value, json};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// Images of one shape.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Batch {
+    /// Channels, height, width.
+    pub(crate) shape: [usize; 3],
+    /// The largest value.
+    pub(crate) levels: u8,
+    pub(crate) pixels: Vec<u8>,
+}
+
+impl Batch {
+    pub(crate) fn rows(&self) -> usize {
+        self.pixels.len() / self.shape.iter().product::<usize>().max(1)
+    }
+
+    /// Red, green and blue planes of 0 to 255; grey images have three alike.
+    pub(crate) fn colours(&self) -> Vec<u8> {
+        let full = |p: &u8| (f32::from(*p) * 255.0 / f32::from(self.levels.max(1))).round() as u8;
+        let plane = self.shape[1] * self.shape[2];
+        if self.shape[0] == 3 {
+            return self.pixels.iter().map(full).collect();
+        }
+        let thrice = |image: &[u8]| std::iter::repeat_n(image.iter().map(full).collect::<Vec<_>>(), 3).flatten();
+        self.pixels.chunks_exact(plane.max(1)).flat_map(thrice).collect()
+    }
+}
+
+/// Where images come from.
+#[derive(Debug, Clone)]
+enum Origin {
+    Set(ImageSet),
+    Files(Vec<PathBuf>),
+}
+
+/// Images, perhaps mirrored too, perhaps with noise.
+#[derive(Debug, Clone)]
+pub(crate) struct Images {
+    /// As the user names them.
+    pub(crate) name: String,
+    origin: Origin,
+    fingerprint: String,
+    mirrored: bool,
+    /// Standard deviation of the noise, as a share of the range of values.
+    noise: f64,
+}
+
+impl Images {
+    /// What `--data` or `--samples` names. A folder's images keep their size unless one is given.
+    pub(crate) fn open(name: &str, image_size: Option<u32>) -> anyhow::Result<Self> {
+        let origin = match (name.strip_prefix("folder:"), image_size) {
+            (Some(place), None) => Origin::Files(folder::files(Path::new(place))?),
+            (_, size) => Origin::Set(data::open(name, size.unwrap_or(0))?),
+        };
+        let fingerprint = match &origin {
+            Origin::Set(set) => sha256(&[&[set.levels], format!("{:?}", set.shape).as_bytes(), &set.pixels].concat()),
+            Origin::Files(files) => sha256(files.iter().map(|f| stamp(f)).collect::<String>().as_bytes()),
+        };
+        Ok(Self { name: name.into(), origin, fingerprint, mirrored: false, noise: 0.0 })
+    }
+
+    /// Each image, and then each again mirrored left to right.
+    pub(crate) fn with_mirrored(self) -> Self {
+        Self { mirrored: true, ..self }
+    }
+
+    /// Each image with Gaussian noise of this deviation, a share of the range of values, rounded to pixel values.
+    pub(crate) fn with_noise(self, noise: f64) -> Self {
+        Self { name: format!("{} + {}% noise", self.name, 100.0 * noise), noise, ..self }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        let once = match &self.origin {
+            Origin::Set(set) => set.len(),
+            Origin::Files(files) => files.len(),
+        };
+        if self.mirrored { 2 * once } else { once }
+    }
+
+    /// The shape of the first image.
+    pub(crate) fn shape(&self) -> anyhow::Result<[usize; 3]> {
+        match &self.origin {
+            Origin::Set(set) => Ok(set.shape),
+            Origin::Files(files) => match files.first() {
+                Some(file) => Ok(folder::read(file)?.1),
+                None => bail!("{} has no images", self.name),
+            },
+        }
+    }
+
+    /// What tells these images from all others.
+    pub(crate) fn describe(&self) -> Value {
+        json!({ "images": self.fingerprint, "mirrored": self.mirrored, "noise": self.noise })
+    }
+
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Rows in batches of one shape each.
+    pub(crate) fn read(&self, rows: Range<usize>) -> anyhow::Result<Vec<Batch>> {
+        let mut batches: Vec<Batch> = Vec::new();
+        for row in rows {
+            let image = self.image(row)?;
+            match batches.last_mut() {
+                Some(last) if last.shape == image.shape => last.pixels.extend(image.pixels),
+                _ => batches.push(image),
+            }
+        }
+        Ok(batches)
+    }
+
+    fn image(&self, row: usize) -> anyhow::Result<Batch> {
+        let once = if self.mirrored { self.len() / 2 } else { self.len() };
+        let mut image = match &self.origin {
+            Origin::Set(set) => Batch { shape: set.shape, levels: set.levels, pixels: set.image(row % once).to_vec() },
+            Origin::Files(files) => {
+                let (pixels, shape) = folder::read(&files[row % once])?;
+                Batch { shape, levels: 255, pixels }
+            }
+        };
+        if row >= once {
+            image.pixels.chunks_exact_mut(image.shape[2]).for_each(<[u8]>::reverse);
+        }
+        if self.noise > 0.0 {
+            let mut noise = vec![0f32; image.pixels.len()];
+            fill_normal(&mut stream(0, 0, Stream::Data, row as u64), &mut noise);
+            let top = f32::from(image.levels);
+            for (p, e) in image.pixels.iter_mut().zip(noise) {
+                *p = (f32::from(*p) + self.noise as f32 * top * e).round().clamp(0.0, top) as u8;
+            }
+        }
+        Ok(image)
+    }
+
+    /// All of them in memory, for who has to compare with each.
+    pub(crate) fn whole(&self) -> anyhow::Result<ImageSet> {
+        if let Origin::Set(set) = &self.origin {
+            return Ok(set.clone());
+        }
+        let batches = self.read(0..self.len())?;
+        let [Batch { shape, levels, pixels }] = &batches[..] else {
+            bail!("the images of {} differ in size; give --image-size", self.name)
+        };
+        ensure!(!pixels.is_empty(), "{} has no images", self.name);
+        let labels = vec![0; self.len()];
+        Ok(ImageSet { shape: *shape, levels: *levels, pixels: pixels.clone(), labels, classes: Vec::new() })
+    }
+}
+
+/// A file's name, size and time of change.
+fn stamp(file: &Path) -> String {
+    let known = std::fs::metadata(file).ok().map(|m| (m.len(), m.modified().ok()));
+    let (size, changed) = known.unwrap_or_default();
+    let since = changed.and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let place = file.canonicalize().unwrap_or_else(|_| file.into());
+    format!("{}\t{size}\t{}\n", place.display(), since.as_nanos())
+}

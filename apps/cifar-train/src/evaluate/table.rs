@@ -1,0 +1,78 @@
+//! Numbers for people and for programs.
+
+use super::collect::Found;
+use super::measure::Measured;
+use crate::generate::Request;
+use crate::model::Loaded;
+use serde_json::{Map, Value, json};
+
+/// What was measured of one kind of images.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) measured: Vec<Measured>,
+}
+
+/// A row a metric, a column a kind of images; a number and its standard error.
+pub(super) fn show(columns: &[Column]) -> String {
+    let Some(first) = columns.first() else { return String::new() };
+    let width = |column: &Column| column.name.len().max(20) + 2;
+    let label = first.measured.iter().map(|m| m.label.len()).max().unwrap_or(0).max(10) + 2;
+    let head: String = columns.iter().map(|c| format!("{:>1$}", c.name, width(c))).collect();
+    let mut lines = vec![format!("{:label$}{head}", "")];
+    for measured in &first.measured {
+        let cell = |c: &Column| match c.measured.iter().find(|m| m.key == measured.key) {
+            Some(m) => format!("{:>1$}", number(m), width(c)),
+            None => format!("{:>1$}", "", width(c)),
+        };
+        lines.push(format!("{:label$}{}", measured.label, columns.iter().map(cell).collect::<String>()));
+    }
+    lines.join("\n")
+}
+
+/// A number to the digits that its error leaves.
+pub(super) fn number(measured: &Measured) -> String {
+    let (value, error) = (measured.value.value, measured.value.error);
+    let places = |x: f64| (1 - x.abs().max(1e-9).log10().floor() as i32).clamp(0, 6) as usize;
+    if error.is_finite() && error > 0.0 {
+        return format!("{value:.0$} +- {error:.0$}", places(error));
+    }
+    if value == 0.0 { "0".into() } else { format!("{value:.*}", places(value) + 2) }
+}
+
+/// What the samples are.
+pub(super) fn samples(loaded: &Loaded, request: &Request, found: &Found) -> Value {
+    let nfe = found.nfe.iter().sum::<f64>() / found.nfe.len().max(1) as f64;
+    println!(
+        "{} samples: NFE {nfe}; {}; {}; seed {}",
+        found.count,
+        request.sampler.describe(),
+        loaded.weights,
+        request.seed
+    );
+    json!({
+        "checkpoint": loaded.path, "step": loaded.step, "weights": loaded.weights, "ema_decay": loaded.ema_decay,
+        "count": found.count, "solver": request.sampler.describe(), "nfe": nfe, "seed": request.seed,
+        "cfg_scale": request.cfg_scale, "cfg_interval": [request.cfg_interval.0, request.cfg_interval.1],
+        "classes": if request.classes.is_empty() { "unconditional" } else { "in turn" },
+        "quantised": format!("round((x + 1) {} / 2)", loaded.data.levels),
+    })
+}
+
+/// Everything, each number with what it rests on.
+pub(super) fn json(columns: &[Column], samples: &Value, reference: &Value) -> Value {
+    let metrics = |measured: &[Measured]| {
+        let one = |m: &Measured| {
+            let value =
+                json!({ "label": m.label, "value": m.value.value, "error": m.value.error, "protocol": m.protocol });
+            (m.key.clone(), value)
+        };
+        Value::Object(measured.iter().map(one).collect::<Map<_, _>>())
+    };
+    let (first, others) = columns.split_at(columns.len().min(1));
+    let calibration: Map<_, _> = others.iter().map(|c| (c.name.clone(), metrics(&c.measured))).collect();
+    json!({
+        "program": format!("cifar-train {}", env!("CARGO_PKG_VERSION")), "samples": samples, "reference": reference,
+        "metrics": first.first().map(|c| metrics(&c.measured)), "calibration": calibration,
+    })
+}
