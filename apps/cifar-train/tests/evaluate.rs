@@ -204,6 +204,16 @@ fn every_metric_on_every_extractor_is_what_others_say() {
         };
         writeln!(lines, "| `{flags}` | {} | {via}{by} | {tolerance:e} |", keys.join(", ")).unwrap();
     }
+    let few = "--metrics pr-pixels,dc-pixels --num-samples 300";
+    succeed(&format!(
+        "evaluate --samples {d}/grey-fake.npy --data {d}/grey-real.npy {few} --cache {d}/cache --json {d}/r.json"
+    ));
+    let found = json(dir.path().join("r.json"));
+    for key in ["precision", "recall", "density", "coverage"] {
+        let (got, want) = (&found["metrics"][format!("{key}-pixels")]["value"], &recorded["pixels, 300 samples"][key]);
+        let (got, want) = (got.as_f64().unwrap(), want.as_f64().unwrap());
+        assert!((got - want).abs() < 1e-12, "{key} of 300 samples is {got}, prdc says {want}");
+    }
     named(&lines);
     let text = format!("{HEAD}{lines}{TAIL}");
     let path = root().join("docs/metrics.md");

@@ -3,6 +3,7 @@
 //! |x - y|^2 = |x|^2 + |y|^2 - 2 x . y about a point amid the rows, in f64: a matrix product, exact for whole numbers (pixels) and good to 1e-15 of the
 //! rows' spread otherwise. Nothing larger than a block is kept.
 
+use crate::product::with_transposed;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 /// Rows of a block on either side.
@@ -27,7 +28,7 @@ impl Block {
 
     /// To each row of another block.
     pub(crate) fn squared(&self, other: &Self) -> Array2<f64> {
-        let mut squared = self.values.dot(&other.values.t());
+        let mut squared = with_transposed(self.values.view(), other.values.view());
         for (mut row, norm) in squared.rows_mut().into_iter().zip(&self.norms) {
             row.iter_mut().zip(&other.norms).for_each(|(v, other)| *v = (norm + other - 2.0 * *v).max(0.0));
         }

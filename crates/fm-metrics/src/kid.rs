@@ -17,6 +17,7 @@ use crate::MetricError;
 use crate::estimate::{Estimate, mean};
 use crate::moments::finite;
 use crate::pairs::same_space;
+use crate::product::with_transposed;
 use fm_core::rng::{Stream, stream};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::seq::index::sample;
@@ -40,7 +41,8 @@ impl Default for Subsets {
     }
 }
 
-/// KID of features, (n, d) and (m, d). The error is that of the mean over as many subsets as could be disjoint, since more of them see the same rows again.
+/// KID of features, (n, d) and (m, d). The error is that of the mean over as many subsets as could be disjoint, since more of them see the same rows again; if anything it is
+/// too large.
 ///
 /// # Errors
 /// Different dimensions, fewer than two rows on a side or in a subset, no subsets, values that are not finite.
@@ -79,7 +81,7 @@ pub fn polynomial_mmd(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<
 
 fn kernel(x: &Array2<f64>, y: &Array2<f64>) -> Array2<f64> {
     let d = x.ncols() as f64;
-    let mut k = x.dot(&y.t());
+    let mut k = with_transposed(x.view(), y.view());
     k.mapv_inplace(|dot| (dot / d + 1.0).powi(3));
     k
 }

@@ -38,6 +38,7 @@ pub mod moments;
 pub mod nearest;
 mod pairs;
 pub mod palette;
+mod product;
 pub mod resize;
 pub mod sliced;
 pub mod statistics;

@@ -16,12 +16,12 @@
 //! ```
 
 use crate::MetricError;
-use ndarray::linalg::general_mat_mul;
+use crate::product;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
 /// Rows of the product that a thread makes at a time.
-const ROWS: usize = 64;
+const ROWS: usize = 256;
 
 /// Sums over rows, about a point.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ impl Moments {
         let parts: Vec<_> = self.products.axis_chunks_iter_mut(Axis(0), ROWS).enumerate().collect();
         parts.into_par_iter().for_each(|(k, mut part)| {
             let some = centred.slice(ndarray::s![.., k * ROWS..k * ROWS + part.nrows()]);
-            general_mat_mul(1.0, &some.t(), &centred, 1.0, &mut part);
+            product::add(part.view_mut(), some.t(), centred.view());
         });
         Ok(())
     }

@@ -91,13 +91,13 @@ mod tests {
     use super::*;
     use ndarray::Array2;
 
-    /// Around the sizes of blocks and chunks, whole numbers add up exactly.
+    /// Around the sizes of blocks and chunks, and of dimensions that are no multiple of four, whole numbers add up exactly.
     #[test]
     fn every_pair_counts_once() {
-        for n in [2, 63, 64, 65, 255, 256, 257, 700] {
-            let table = Array2::from_shape_fn((n, 2), |(i, j)| ((7 * i + 3 * j) % 11) as f32);
+        for (n, dim) in [(2, 1), (63, 2), (64, 3), (65, 4), (255, 5), (256, 7), (257, 8), (700, 2)] {
+            let table = Array2::from_shape_fn((n, dim), |(i, j)| ((7 * i + 3 * j + i * j) % 11) as f32);
             let squared =
-                |i: usize, j: usize| (0..2).map(|k| f64::from(table[[i, k]] - table[[j, k]]).powi(2)).sum::<f64>();
+                |i: usize, j: usize| (0..dim).map(|k| f64::from(table[[i, k]] - table[[j, k]]).powi(2)).sum::<f64>();
             let all: f64 = (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).map(|(i, j)| squared(i, j)).sum();
             assert_eq!(sum_over(table.view(), table.view(), |s| s), all);
             let within = all / (n * (n - 1)) as f64;

@@ -148,7 +148,7 @@ fn errors_are_what_fresh_samples_scatter_by() {
         |seed: u64, n: usize| Array2::from_shape_vec((n, dim), normal_rows(seed, 0, Stream::Data, 0, n, dim)).unwrap();
     let real = normal(1000, 4000);
     let reference = gaussian(real.view());
-    let (mut distances, mut kernels) = (Vec::new(), Vec::new());
+    let (mut distances, mut apart, mut over) = (Vec::new(), Vec::new(), Vec::new());
     for seed in 0..60 {
         let x = normal(seed, rows) * 1.3;
         let part = |k: usize| {
@@ -157,15 +157,18 @@ fn errors_are_what_fresh_samples_scatter_by() {
             moments
         };
         distances.push(estimate(&reference, &(0..groups).map(part).collect::<Vec<_>>()).unwrap());
-        kernels.push(kid(x.view(), real.view(), &Subsets { count: 8, size: 50, seed }).unwrap());
+        let kid = |count| kid(x.view(), real.view(), &Subsets { count, size: 50, seed }).unwrap();
+        apart.push(kid(8));
+        over.push(kid(40));
     }
-    for all in [distances, kernels] {
+    // More subsets than could be disjoint say a little more than is told.
+    for (all, above) in [(distances, 1.3), (apart, 1.3), (over, 1.7)] {
         let mean = |f: &dyn Fn(usize) -> f64| (0..all.len()).map(f).sum::<f64>() / all.len() as f64;
         let centre = mean(&|i| all[i].value);
         let scatter = mean(&|i| (all[i].value - centre).powi(2)).sqrt();
         let told = mean(&|i| all[i].error);
         // 60 of them tell their scatter to a tenth.
-        assert!((told / scatter - 1.0).abs() < 0.3, "told {told}, scatter {scatter}");
+        assert!((0.75..above).contains(&(told / scatter)), "told {told}, scatter {scatter}");
     }
 }
 

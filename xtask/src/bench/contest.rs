@@ -11,6 +11,8 @@ pub(super) enum Agreement {
     Optimum,
     /// The value as far as single precision carries it.
     Single,
+    /// The value, to this, relative.
+    Within(f64),
     /// Its own L1 error, to this.
     Error(f64),
 }
@@ -66,6 +68,7 @@ fn check(who: &str, found: Answer, own: Answer, agreement: Agreement) -> anyhow:
     let agrees = match agreement {
         Agreement::Optimum => off <= 1e-9,
         Agreement::Single => off <= 1e-4,
+        Agreement::Within(most) => off <= most,
         Agreement::Error(most) => found.error <= most,
     };
     ensure!(agrees, "`{who}` finds {found:?}, ours {own:?}: no times are compared ({agreement:?})");

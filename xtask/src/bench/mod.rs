@@ -3,6 +3,7 @@
 mod contest;
 mod coupling;
 mod distributed;
+mod metrics;
 mod models;
 mod ode;
 mod ot;
@@ -35,6 +36,8 @@ enum Suite {
     Ot,
     /// Solvers of differential equations: evaluations at equal error, and time; always beside torchdiffeq, diffrax and SciPy.
     Ode,
+    /// Distances between samples and between features; always beside SciPy, pytorch-fid, clean-fid and prdc.
+    Metrics,
     /// Networks: a forward and backward pass, and a forward pass; always beside PyTorch, eager and compiled.
     Models,
     /// What a coupling adds to a training step.
@@ -50,6 +53,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         Suite::Ot if !args.peers => return execute(&mut cargo(&["bench", "-p", "fm-benches", "--bench", "ot"])),
         Suite::Ot => ("ot", ot::report(args.rounds)?),
         Suite::Ode => ("ode", ode::report(args.rounds)?),
+        Suite::Metrics => ("metrics", metrics::report(args.rounds)?),
         Suite::Models => ("models", models::report(args.rounds)?),
         Suite::Coupling => ("coupling", coupling::report(args.rounds)?),
         Suite::Training => ("training", training::report(args.rounds)?),
@@ -67,7 +71,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
 }
 
 const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs`, `cargo xtask bench ode --write-docs`, `cargo xtask bench models \
-                    --write-docs`, `cargo xtask bench coupling --write-docs`, `cargo xtask bench training --write-docs` and `cargo xtask bench distributed --write-docs`; no number here is typed by hand.\n";
+                    --write-docs`, `cargo xtask bench coupling --write-docs`, `cargo xtask bench training --write-docs`, `cargo xtask bench distributed --write-docs` and `cargo xtask bench metrics --write-docs`; no number here is typed by hand.\n";
 
 /// The document with a suite's part replaced or added.
 fn replaced(document: &str, suite: &str, report: &str) -> String {

@@ -167,3 +167,48 @@ fn stamp(file: &Path) -> String {
     let place = file.canonicalize().unwrap_or_else(|_| file.into());
     format!("{}\t{size}\t{}\n", place.display(), since.as_nanos())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_images_of_few_levels_become_colours_of_all() {
+        let batch = Batch { shape: [1, 1, 2], levels: 16, pixels: vec![0, 16, 5, 8] };
+        assert_eq!((batch.rows(), batch.colours()), (2, [[0, 255].repeat(3), [80, 128].repeat(3)].concat()));
+        let colour = Batch { shape: [3, 1, 1], levels: 255, pixels: vec![1, 2, 3] };
+        assert_eq!(colour.colours(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn mirrored_images_come_after_all_and_noise_belongs_to_a_row() {
+        let digits = Images::open("digits", None).unwrap();
+        let (n, both) = (digits.len(), digits.clone().with_mirrored());
+        assert_eq!(both.len(), 2 * n);
+        let pixels = |images: &Images, row: usize| images.read(row..row + 1).unwrap().remove(0).pixels;
+        let mut again = pixels(&both, n + 7);
+        assert_eq!((&pixels(&both, 7), pixels(&both, 7) == again), (&pixels(&digits, 7), false));
+        again.chunks_exact_mut(8).for_each(<[u8]>::reverse);
+        assert_eq!(again, pixels(&digits, 7));
+        // 1600 pixels in the middle of the range: their deviation is told to 2 %.
+        let noisy = digits.clone().with_noise(0.1);
+        let rows = noisy.read(0..200).unwrap().remove(0);
+        assert_eq!(pixels(&noisy, 150), rows.pixels[150 * 64..151 * 64]);
+        let plain = digits.read(0..200).unwrap().remove(0);
+        let moved: Vec<f64> = plain
+            .pixels
+            .iter()
+            .zip(&rows.pixels)
+            .filter(|(p, _)| (6..=10).contains(*p))
+            .map(|(p, q)| (f64::from(*q) - f64::from(*p)).powi(2))
+            .collect();
+        let deviation = (moved.iter().sum::<f64>() / moved.len() as f64).sqrt();
+        // Rounding adds a variance of 1/12.
+        assert!(moved.len() > 1000 && (deviation - (1.6f64.powi(2) + 1.0 / 12.0).sqrt()).abs() < 0.1, "{deviation}");
+        assert_ne!(digits.describe(), noisy.describe());
+        let grey =
+            ImageSet { shape: [1, 4, 4], levels: 255, pixels: vec![100; 32], labels: vec![0, 0], classes: vec![] };
+        let grey = Images { origin: Origin::Set(grey), ..noisy };
+        assert_ne!(pixels(&grey, 0), pixels(&grey, 1));
+    }
+}

@@ -1,0 +1,128 @@
+//! Distances between samples and between features, against SciPy, pytorch-fid, clean-fid and prdc; and FID from folders to the number.
+
+use super::contest::{Agreement, cell, contest};
+use super::machine;
+use super::worker::{Worker, environment};
+use crate::shell::{cargo, execute, output, root};
+use anyhow::{Context, ensure};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+/// What is measured: our request, the peer's, its name, rows, dimensions, and what must agree.
+struct Case {
+    title: &'static str,
+    request: &'static str,
+    peer: &'static str,
+    rows: usize,
+    dim: usize,
+    agreement: Agreement,
+}
+
+const fn case(
+    title: &'static str,
+    request: &'static str,
+    peer: &'static str,
+    (rows, dim): (usize, usize),
+    agreement: Agreement,
+) -> Case {
+    Case { title, request, peer, rows, dim, agreement }
+}
+
+const CASES: [Case; 9] = [
+    case("energy distance", "energy", "SciPy `cdist`", (10_000, 2), Agreement::Optimum),
+    case("energy distance", "energy", "SciPy `cdist`", (10_000, 64), Agreement::Optimum),
+    case("energy distance", "energy", "SciPy `cdist`", (50_000, 2), Agreement::Optimum),
+    case("Frechet distance", "frechet", "pytorch-fid", (10_000, 64), Agreement::Within(1e-6)),
+    case("Frechet distance", "frechet", "pytorch-fid", (10_000, 2048), Agreement::Within(1e-6)),
+    case("KID, 100 subsets", "kid 100", "clean-fid", (10_000, 64), Agreement::Within(0.05)),
+    case("KID, 10 subsets", "kid 10", "clean-fid", (10_000, 2048), Agreement::Within(0.05)),
+    case("precision to coverage", "prdc", "prdc", (10_000, 64), Agreement::Optimum),
+    case("precision to coverage", "prdc", "prdc", (10_000, 2048), Agreement::Optimum),
+];
+/// Images a folder of the whole command, so that a covariance of 2048 features has full rank.
+const IMAGES: usize = 2100;
+
+pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+    let python = environment()?;
+    execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--bin", "metrics-worker"]))?;
+    execute(&mut cargo(&["build", "--release", "-p", "cifar-train"]))?;
+    let home = root().join("target/bench-metrics");
+    std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    let dir = home.to_str().context("the workspace's path is not UTF-8")?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(2);
+    let (mut table, mut versions) = (String::new(), String::new());
+    for Case { title, request, peer, rows, dim, agreement } in &CASES {
+        eprintln!("{title}, {rows} rows of {dim}");
+        // Fresh ones, whose most memory is this case's.
+        let mut ours = Worker::start(&mut Command::new(root().join("target/release/metrics-worker")), threads)?;
+        let mut theirs =
+            Worker::start(Command::new(&python).arg(root().join("benches/peers/metrics_worker.py")), threads)?;
+        let known = theirs.ask("versions")?;
+        let name = |(k, v): (&String, &serde_json::Value)| format!("{k} {}", v.as_str().unwrap_or_default());
+        versions = known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
+        ours.ask(&format!("make {dir} {rows} {dim}"))?;
+        ours.ask(&format!("load {dir}"))?;
+        theirs.ask(&format!("load {dir}"))?;
+        let t = contest((&mut ours, &mut theirs), request, &[(*request).to_owned()], *agreement, rounds)?;
+        let [mine, its] = [&mut ours, &mut theirs]
+            .map(|worker| worker.ask("memory").map(|m| cell(m["peak"].as_f64().unwrap_or(f64::NAN))));
+        writeln!(
+            table,
+            "| {title} | {rows} x {dim} | {} | {} {peer} | {} | {} / {} | {} |",
+            t.ours(),
+            t.peer(0),
+            t.ratio(&[0]),
+            mine?,
+            its?,
+            t.rounds()
+        )?;
+    }
+    let whole = whole(&python, dir, threads)?;
+    Ok(format!(
+        "## Metrics\n\n*Work*: two sets of rows, standard normal and the same moved by a quarter along each axis, in files that both sides read. The numbers must \
+         agree before a time counts: to 1e-9 (energy distance; precision, recall, density and coverage together), to 1e-6 (Frechet distance), and KID, whose \
+         subsets each side draws itself, to 5 %. *Protocol*: one warm-up, then {rounds} rounds (fewer where a case takes a minute) in turn, in processes of {threads} \
+         threads. *Times* are medians, in milliseconds. *Ratio*: the peer's time over ours within a round (above 1, ours is faster), its median and its extremes. \
+         *Memory*: the most that each process had, in MiB. SciPy's `cdist` is given 1000 rows at a time and each pair of a set once. *Peers*: {versions}. \
+         *Machine*: {}.\n\n\
+         | work | rows | ours | peer | ratio | memory, ours / peer | rounds |\n|---|---|---|---|---|---|---|\n{table}\n{whole}",
+        machine()
+    ))
+}
+
+/// The whole command on two folders of images, once: it is minutes of Inception on both sides.
+fn whole(python: &Path, dir: &str, threads: usize) -> anyhow::Result<String> {
+    eprintln!("FD-inception of folders");
+    let mut theirs = Worker::start(Command::new(python).arg(root().join("benches/peers/metrics_worker.py")), threads)?;
+    theirs.ask(&format!("folders {dir} {IMAGES}"))?;
+    let cache = format!("{dir}/cache");
+    if Path::new(&cache).exists() {
+        std::fs::remove_dir_all(&cache)?;
+    }
+    let words = format!(
+        "evaluate --samples folder:{dir}/a --data folder:{dir}/b --metrics fd-inception --inception-weights {dir}/weights.pth --device cpu \
+         --cache {cache} --json {dir}/fd.json"
+    );
+    let mut command = Command::new(root().join("target/release/cifar-train"));
+    command
+        .args(words.split_whitespace())
+        .env("OMP_NUM_THREADS", threads.to_string())
+        .env("RAYON_NUM_THREADS", threads.to_string());
+    let started = Instant::now();
+    output(&mut command)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let result: serde_json::Value = serde_json::from_slice(&std::fs::read(format!("{dir}/fd.json"))?)?;
+    let own = result["metrics"]["fd-inception"]["value"].as_f64().context("evaluate found no fd-inception")?;
+    let peer = theirs.solve(&format!("fid {dir}"))?;
+    let off = (own / peer.value - 1.0).abs();
+    ensure!(off < 1e-4, "fd-inception is {own}, pytorch-fid says {}: no times are compared", peer.value);
+    Ok(format!(
+        "Whole commands, once: `evaluate --metrics fd-inception` and pytorch-fid on two folders of {IMAGES} PNG images of 32 x 32, with the same random weights, from \
+         start to number: {seconds:.0} s and {:.0} s (ratio **{:.2}**); {own:.6} and {:.6}, {off:.0e} apart.\n",
+        peer.seconds,
+        peer.seconds / seconds,
+        peer.value
+    ))
+}
