@@ -1,7 +1,8 @@
 """The peers' side of the comparison of networks. One request a line, one line of JSON as the answer.
 
 `load DIR NAME` reads weights, strictly, and inputs into torchcfm's U-Net or diffusers' DiT; `eager train`, `eager infer`, `compiled train`,
-`compiled infer` and `last train` (eager, channels last) do the same work as ours and answer {"seconds", "value"}; `versions` says what runs.
+`compiled infer`, `last train` (eager, channels last), `eager sample STEPS` and `compiled sample STEPS` (torchdiffeq's Euler) do the same work as ours and
+answer {"seconds", "value"}; `versions` says what runs.
 """
 import importlib.metadata
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from torchdiffeq import odeint
 
 threads = int(os.environ["OMP_NUM_THREADS"])
 torch.set_num_threads(threads)
@@ -62,6 +64,12 @@ class Loaded:
             # One time for all, as in sampling; the peers take a time a sample.
             return self.call(model, x, torch.full((len(x),), 0.3), self.y).abs().mean().item()
 
+    def sample(self, model, x, steps):
+        model.eval()
+        velocity = lambda t, x: self.call(model, x, t.expand(len(x)), self.y)
+        with torch.no_grad():
+            return odeint(velocity, x, torch.linspace(0, 1, int(steps) + 1), method="euler")[-1].abs().mean().item()
+
     def channels_last(self):
         if self.last is None:
             import copy
@@ -75,12 +83,12 @@ for line in sys.stdin:
         case ["load", folder, name]:
             loaded, answer = Loaded(folder, name), {}
         case ["versions"]:
-            answer = {"PyTorch": torch.__version__} | {n: importlib.metadata.version(n) for n in ("torchcfm", "diffusers")}
-        case [how, what]:
+            answer = {"PyTorch": torch.__version__} | {n: importlib.metadata.version(n) for n in ("torchcfm", "diffusers", "torchdiffeq")}
+        case [how, what, *more]:
             work = getattr(loaded, what)
             model, x = {"eager": lambda: (loaded.model, loaded.x), "compiled": lambda: (loaded.compiled, loaded.x),
                         "last": lambda: (loaded.channels_last(), loaded.x.to(memory_format=torch.channels_last))}[how]()
             started = time.perf_counter()
-            value = work(model, x)
+            value = work(model, x, *more)
             answer = {"seconds": time.perf_counter() - started, "value": value}
     print(json.dumps(answer), flush=True)

@@ -4,6 +4,8 @@
 
 mod bench;
 mod cifar10;
+mod counts;
+mod dist;
 mod doctor;
 mod download;
 mod experiments;
@@ -42,6 +44,10 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Run the named experiments of tabular-train over several seeds, and write the page of their results.
     Experiments(experiments::ExperimentsArgs),
+    /// Compare what the hot paths execute and allocate with what they did: a guard against slowness without a clock.
+    Counts(counts::CountsArgs),
+    /// Make an archive of the programs for machines that have libtorch, and try it out.
+    Dist(dist::DistArgs),
     /// Check the invariants that the compiler does not.
     Tidy,
 }
@@ -56,6 +62,8 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Experiments(args) => experiments::run(&args),
+        Command::Counts(args) => counts::run(&args),
+        Command::Dist(args) => dist::run(&args),
         Command::Tidy => tidy::run(),
     };
     match result {

@@ -1,9 +1,12 @@
 //! `models-worker`: our side of the comparison of networks. Reads one request a line on standard input and answers with one line of JSON.
 //!
 //! `make DIR` writes each network's weights, random, zero-initialised ones too; `load DIR NAME` reads one; `train` does one forward and
-//! backward pass on its batch, as a training step does it; `infer` one forward pass at a time that all samples share. Both answer
-//! {"seconds", "value"}, the value being the loss, or the mean absolute output, that the peers must find too.
+//! backward pass on its batch, as a training step does it; `infer` one forward pass at a time that all samples share; `sample STEPS` carries the batch to
+//! samples by as many Euler steps. All answer {"seconds", "value"}, the value being the loss, or the mean absolute output, that the peers must find too.
 
+use fm_app::sampler::Sampler;
+use fm_app::solvers::SolverName;
+use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::tape::Tape;
 use fm_core::tensor::{VelocityModel, upload};
@@ -12,6 +15,7 @@ use fm_models::dit::DitConfig;
 use fm_models::embedding::TimeEmbedding;
 use fm_models::interchange::{self, About};
 use fm_models::unet::UNetConfig;
+use fm_solvers::guidance::{Field, Guided, Unconditional};
 use fm_train::flat::{FlatParams, Precision};
 use std::error::Error;
 use std::path::Path;
@@ -73,6 +77,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             (["train"], Some(loaded)) => timed(|| loaded.train()),
             (["infer"], Some(loaded)) => timed(|| loaded.infer()),
+            (["sample", steps], Some(loaded)) => {
+                let (steps, mut failure) = (steps.parse()?, None);
+                let answer = timed(|| {
+                    loaded.sample(steps).unwrap_or_else(|e| {
+                        failure = Some(e);
+                        f64::NAN
+                    })
+                });
+                failure.map_or(Ok(answer), Err)?
+            }
             (other, _) => return Err(format!("unknown request {other:?}, or nothing is loaded").into()),
         })
     })
@@ -127,6 +141,21 @@ impl Loaded {
         let loss = (v * &self.weights).sum(Kind::Float);
         let _gradient = self.params.backward(&loss, Tape::off());
         loss.double_value(&[])
+    }
+
+    /// As `cifar-train sample` does it.
+    fn sample(&self, steps: usize) -> anyhow::Result<f64> {
+        let model = self.model.as_ref();
+        let field = match &self.classes {
+            None => Field::Unconditional(Unconditional(model)),
+            Some(classes) => {
+                let classes = classes.shallow_clone();
+                Field::Conditional(Guided { model, classes, null_class: 0, scale: 1.0, interval: (0.0, 1.0) })
+            }
+        };
+        let (sampler, no_noise) = (Sampler::fixed(SolverName::Euler, steps), |_| self.x.zeros_like());
+        let drawn = sampler.run(&field, &Objective::default(), self.x.copy(), no_noise, false)?;
+        Ok(drawn.x.abs().mean(Kind::Float).double_value(&[]))
     }
 
     fn infer(&self) -> f64 {

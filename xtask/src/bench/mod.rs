@@ -40,6 +40,8 @@ enum Suite {
     Metrics,
     /// Networks: a forward and backward pass, and a forward pass; always beside PyTorch, eager and compiled.
     Models,
+    /// Sampling, from noise to samples; always beside torchdiffeq on PyTorch, eager and compiled.
+    Sample,
     /// What a coupling adds to a training step.
     Coupling,
     /// Training steps, beside PyTorch and jax; what the loop adds to its network; memory.
@@ -55,6 +57,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         Suite::Ode => ("ode", ode::report(args.rounds)?),
         Suite::Metrics => ("metrics", metrics::report(args.rounds)?),
         Suite::Models => ("models", models::report(args.rounds)?),
+        Suite::Sample => ("sample", models::sampling(args.rounds)?),
         Suite::Coupling => ("coupling", coupling::report(args.rounds)?),
         Suite::Training => ("training", training::report(args.rounds)?),
         Suite::Distributed => ("distributed", distributed::report(args.rounds)?),
@@ -71,22 +74,23 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
 }
 
 const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs`, `cargo xtask bench ode --write-docs`, `cargo xtask bench models \
-                    --write-docs`, `cargo xtask bench coupling --write-docs`, `cargo xtask bench training --write-docs`, `cargo xtask bench distributed --write-docs` and `cargo xtask bench metrics --write-docs`; no number here is typed by hand.\n";
+                    --write-docs`, `cargo xtask bench sample --write-docs`, `cargo xtask bench coupling --write-docs`, `cargo xtask bench training --write-docs`, `cargo xtask bench distributed --write-docs` and `cargo xtask bench metrics --write-docs`; no number here is typed by hand.\n";
 
 /// The document with a suite's part replaced or added.
 fn replaced(document: &str, suite: &str, report: &str) -> String {
     replaced_part(HEAD, document, suite, report)
 }
 
-/// A document of this head with one part, between its marks, replaced or added.
+/// A document of this head with one part, between its marks, replaced or added; what stood before the first part gives way to the head.
 pub(crate) fn replaced_part(head: &str, document: &str, name: &str, report: &str) -> String {
     let (from, to) = (format!("\n<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
     let part = format!("{from}{report}{to}");
-    match (document.find(&from), document.find(&to)) {
-        (Some(start), Some(end)) => document[..start].to_owned() + &part + &document[end + to.len()..],
-        _ if document.starts_with(head) => document.to_owned() + &part,
-        _ => head.to_owned() + &part,
-    }
+    let parts = document.find("\n<!-- ").map_or("", |first| &document[first..]);
+    let parts = match (parts.find(&from), parts.find(&to)) {
+        (Some(start), Some(end)) => parts[..start].to_owned() + &part + &parts[end + to.len()..],
+        _ => parts.to_owned() + &part,
+    };
+    head.to_owned() + &parts
 }
 
 pub(crate) fn machine() -> String {
@@ -109,5 +113,8 @@ mod tests {
         let again = replaced(&both, "ot", "three\n");
         assert!(!again.contains("one\n") && again.contains("two\n") && again.contains("three\n"));
         assert_eq!(again.matches("<!-- ot -->").count(), 1);
+        // A head that has changed costs no part.
+        let renamed = super::replaced_part("# Other\n", &again, "ot", "four\n");
+        assert!(renamed.starts_with("# Other\n\n<!--") && renamed.contains("two\n") && renamed.contains("four\n"));
     }
 }

@@ -16,7 +16,52 @@ const NETWORKS: [(&str, &str); 3] = [
 const PEERS: [(&str, &str); 3] = [("eager", "eager"), ("compiled", "torch.compile"), ("last", "eager, channels last")];
 const THREADS: usize = 2;
 
+/// Steps of a sampler.
+const STEPS: usize = 10;
+
+/// What is measured, and what heads its table.
+type Work<'a> = (&'a str, &'a str);
+
 pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+    let works = [("train", "Forward and backward"), ("infer", "Forward, as sampling makes it")];
+    let Compared { tables, versions, threads } = compared(&works, rounds)?;
+    Ok(format!(
+        "## Networks\n\n*Work*: the same weights (read strictly by both sides) and the same batch. Forward and backward is what a training step does \
+         with the network, with zeroing or dropping gradients before; a forward pass is one evaluation of a sampler, at a time that all \
+         samples share, without gradients. Dropout is off. The loss, or the mean absolute output, must agree to a relative 1e-3 before a time \
+         counts. {} *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: {}.\n\n{tables}",
+        protocol(rounds, threads),
+        machine()
+    ))
+}
+
+/// Sampling, from noise to samples.
+pub(super) fn sampling(rounds: u32) -> anyhow::Result<String> {
+    let work = format!("sample {STEPS}");
+    let Compared { tables, versions, threads } = compared(&[(&work, "Euler steps from noise to samples")], rounds)?;
+    Ok(format!(
+        "## Sampling\n\n*Work*: {STEPS} Euler steps of the same networks from the same noise, as `cifar-train sample` takes them; the peers take them by torchdiffeq. The \
+         samples' mean absolute value must agree to a relative 1e-3 before a time counts. {} *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: \
+         {}.\n\n{tables}",
+        protocol(rounds, threads),
+        machine()
+    ))
+}
+
+fn protocol(rounds: u32, threads: usize) -> String {
+    format!(
+        "*Protocol*: after a warm-up that includes compilation, {rounds} rounds in which everyone does the work once, in turn, each in a process of {threads} \
+         threads. *Times* are medians, in milliseconds. *Ratio*: our time over the peer's within a round (below 1, ours is faster), median and extremes."
+    )
+}
+
+struct Compared {
+    tables: String,
+    versions: String,
+    threads: usize,
+}
+
+fn compared(works: &[Work<'_>], rounds: u32) -> anyhow::Result<Compared> {
     let python = environment()?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "models-worker"]))?;
     let home = root().join("target/bench-models");
@@ -30,7 +75,7 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
     let name = |(k, v): (&String, &serde_json::Value)| format!("{k} {}", v.as_str().unwrap_or_default());
     let versions = known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
     let mut tables = String::new();
-    for (work, title) in [("train", "Forward and backward"), ("infer", "Forward, as sampling makes it")] {
+    for (work, title) in works {
         writeln!(tables, "### {title}\n\n{}", header())?;
         for (network, description) in NETWORKS {
             eprintln!("{work} {network}");
@@ -41,15 +86,7 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
         }
         tables.push('\n');
     }
-    Ok(format!(
-        "## Networks\n\n*Work*: the same weights (read strictly by both sides) and the same batch. Forward and backward is what a training step does \
-         with the network, with zeroing or dropping gradients before; a forward pass is one evaluation of a sampler, at a time that all \
-         samples share, without gradients. Dropout is off. The loss, or the mean absolute output, must agree to a relative 1e-3 before a time \
-         counts. *Protocol*: after a warm-up that includes compilation, {rounds} rounds in which everyone does the work once, in turn, each in \
-         a process of {threads} threads. *Times* are medians, in milliseconds. *Ratio*: our time over the peer's within a round (below 1, ours is \
-         faster), median and extremes. *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: {}.\n\n{tables}",
-        machine()
-    ))
+    Ok(Compared { tables, versions, threads })
 }
 
 fn header() -> String {

@@ -87,7 +87,7 @@ impl Chart for Curves {
             .build_cartesian_2d(0.0..last, low..high)?;
         let mesh = &mut chart.configure_mesh();
         mesh.x_desc(&self.labels.0).y_desc(&self.labels.1).light_line_style(WHITE);
-        let value = |v: &f64, by: bool| if by { short(&v.exp2()) } else { short(v) };
+        let value = |v: &f64, by: bool| if by { short(&three_digits(v.exp2())) } else { short(v) };
         let (x_label, y_label) = (|v: &f64| value(v, by_x), |v: &f64| value(v, by_y));
         // Doublings, one a label.
         mesh.x_labels(if by_x { last as usize + 1 } else { 10 });
@@ -122,6 +122,11 @@ fn colour(k: usize, count: usize) -> RGBAColor {
         Some(colour) if count <= FEW.len() => colour.mix(1.0),
         _ => HSLColor(0.64 * (1.0 - k as f64 / (count - 1).max(1) as f64), 0.8, 0.42).mix(1.0),
     }
+}
+
+fn three_digits(value: f64) -> f64 {
+    let unit = 10f64.powi(value.abs().max(f64::MIN_POSITIVE).log10().floor() as i32 - 2);
+    (value / unit).round() * unit
 }
 
 /// A number on an axis, as short as it may be.

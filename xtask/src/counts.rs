@@ -1,0 +1,148 @@
+//! `cargo xtask counts`: have the hot paths become more work? Instructions by callgrind and allocations by a counting allocator, compared with those in
+//! benches/counts.json. No clock: the numbers are the same on a busy machine.
+
+use crate::shell::{cargo, execute, output, root};
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What counts may grow by before it is an error: compilers differ a little, and so do processors' instruction sets.
+const TOLERANCE: f64 = 0.05;
+/// Allocations that do not count: a thread's first use of something.
+const SLACK: u64 = 4;
+
+#[derive(Debug, Args)]
+pub(crate) struct CountsArgs {
+    /// Take the counts as they are now for those to compare with.
+    #[arg(long)]
+    update: bool,
+}
+
+/// What a piece of work takes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Counts {
+    instructions: u64,
+    allocations: u64,
+    bytes: u64,
+}
+
+pub(crate) fn run(args: &CountsArgs) -> anyhow::Result<()> {
+    execute(&mut cargo(&["build", "--quiet", "-p", "fm-benches", "--bin", "counts"]))?;
+    let valgrind = Command::new("valgrind").arg("--version").output().is_ok_and(|o| o.status.success());
+    ensure!(
+        valgrind || !args.update,
+        "counts are updated with valgrind; install it (Debian: apt-get install valgrind)"
+    );
+    if !valgrind {
+        println!("no valgrind here (Debian: apt-get install valgrind): only allocations are compared");
+    }
+    let path = root().join("benches/counts.json");
+    let known: BTreeMap<String, Counts> = match std::fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{} does not read", path.display()))?,
+        Err(_) => BTreeMap::new(),
+    };
+    let mut found = BTreeMap::new();
+    let names = output(Command::new(program()).arg("list"))?;
+    println!("{:18}{:>14}{:>9}{:>13}{:>9}{:>13}{:>9}", "", "instructions", "", "allocations", "", "bytes", "");
+    for name in names.lines() {
+        let counts = counts(name, valgrind)?;
+        let before = known.get(name);
+        let change = |now: u64, then: Option<u64>| match then {
+            Some(then) if then > 0 && now > 0 => format!("{:+.1} %", 100.0 * (now as f64 / then as f64 - 1.0)),
+            _ => String::new(),
+        };
+        println!(
+            "{name:18}{:>14}{:>9}{:>13}{:>9}{:>13}{:>9}",
+            counts.instructions,
+            change(counts.instructions, before.map(|b| b.instructions)),
+            counts.allocations,
+            change(counts.allocations, before.map(|b| b.allocations)),
+            counts.bytes,
+            change(counts.bytes, before.map(|b| b.bytes))
+        );
+        found.insert(name.to_owned(), counts);
+    }
+    if args.update {
+        std::fs::write(&path, serde_json::to_string_pretty(&found)? + "\n")?;
+        println!("wrote {}", path.display());
+        return Ok(());
+    }
+    let problems = problems(&known, &found);
+    if !problems.is_empty() {
+        bail!("{}; if that is meant, `cargo xtask counts --update` and say why in the commit", problems.join("; "));
+    }
+    Ok(())
+}
+
+/// What has grown, and what is not known.
+fn problems(known: &BTreeMap<String, Counts>, found: &BTreeMap<String, Counts>) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (name, now) in found {
+        let Some(then) = known.get(name) else {
+            problems.push(format!("{name} is not in benches/counts.json"));
+            continue;
+        };
+        for (what, now, then, slack) in [
+            ("instructions", now.instructions, then.instructions, 0),
+            ("allocations", now.allocations, then.allocations, SLACK),
+            ("bytes", now.bytes, then.bytes, 1024 * SLACK),
+        ] {
+            if now as f64 > (then + slack) as f64 * (1.0 + TOLERANCE) {
+                problems.push(format!("{name} takes {now} {what}, it took {then}"));
+            }
+        }
+    }
+    problems.extend(known.keys().filter(|k| !found.contains_key(*k)).map(|k| format!("{k} is no longer measured")));
+    problems
+}
+
+fn program() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join("debug/counts")
+}
+
+/// Instructions are 0 where there is no valgrind.
+fn counts(name: &str, valgrind: bool) -> anyhow::Result<Counts> {
+    let plain: serde_json::Value = serde_json::from_str(&output(Command::new(program()).arg(name))?)?;
+    let number = |key: &str| plain[key].as_u64().with_context(|| format!("`counts {name}` said no {key}"));
+    let mut counts = Counts { instructions: 0, allocations: number("allocations")?, bytes: number("bytes")? };
+    if valgrind {
+        let mut command = Command::new("valgrind");
+        command.args([
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            "--collect-atstart=no",
+            "--toggle-collect=*counts::perform*",
+        ]);
+        let said = command.arg(program()).arg(name).output().context("cannot start valgrind")?;
+        let text = String::from_utf8_lossy(&said.stderr).into_owned();
+        let line = text.lines().find_map(|l| l.split("Collected :").nth(1));
+        let read = line.and_then(|l| l.trim().parse().ok()).filter(|n| *n > 0);
+        counts.instructions = read.with_context(|| format!("callgrind counted nothing of {name}: {text}"))?;
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_beyond_the_tolerance_is_a_problem_and_shrinking_is_not() {
+        let of = |instructions, allocations, bytes| Counts { instructions, allocations, bytes };
+        let one = |counts| BTreeMap::from([("work".to_owned(), counts)]);
+        let known = one(of(1000, 100, 100_000));
+        let told = |now| problems(&known, &one(now)).join("; ");
+        assert_eq!(told(of(1050, 105, 105_000)), "");
+        assert_eq!(told(of(10, 1, 1)), "");
+        assert_eq!(told(of(1051, 100, 100_000)), "work takes 1051 instructions, it took 1000");
+        assert!(
+            told(of(1000, 110, 110_000)).contains("110 allocations") && told(of(1000, 110, 110_000)).contains("bytes")
+        );
+        assert_eq!(problems(&known, &BTreeMap::new()), ["work is no longer measured"]);
+        assert!(problems(&BTreeMap::new(), &known)[0].contains("not in benches/counts.json"));
+    }
+}
