@@ -2,6 +2,7 @@
 //! `perform`. `cargo xtask counts` compares both with what they were: a guard against slowness that needs no clock.
 
 #![allow(unsafe_code, reason = "an allocator that counts")]
+#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
 use fm_benches::{cost_matrix, points};
 use fm_core::coupling::{Conditions, Coupling, Unpaired};

@@ -140,3 +140,53 @@ fn sampling_requests_that_cannot_be() {
     let changed = fail(&format!("train --resume --batch-size 4 --out {}", run.display()));
     assert!(changed.contains("'batch_size' cannot change"), "{changed}");
 }
+
+#[test]
+fn what_cannot_be_evaluated_is_told_in_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    fs::write(dir.path().join("w.pth"), "no weights").unwrap();
+    let tiny = fm_models::interchange::safetensors(&Default::default(), &Default::default()).unwrap();
+    fs::write(dir.path().join("tiny.safetensors"), tiny).unwrap();
+    ndarray_npy::write_npy(dir.path().join("colour.npy"), &ndarray::Array4::<u8>::zeros((40, 3, 32, 32))).unwrap();
+    let both = format!("evaluate --samples digits --data digits --cache {d}/cache");
+    for (words, says) in [
+        (format!("{both} --metrics fid"), "pt_inception-2015-12-05-6726825d.pth"),
+        (format!("{both} --metrics fid --inception-weights {d}/none.pth"), "none.pth"),
+        (format!("{both} --metrics fid --inception-weights {d}/w.pth"), "w.pth cannot be read as weights"),
+        (format!("{both} --metrics fid --inception-weights {d}/tiny.safetensors"), "holds no tensors"),
+        (format!("{both} --metrics fd-resnet20"), "resnet20 takes colour images of 32 x 32, these are [1, 8, 8]"),
+        (format!("{both} --metrics is"), "needs a classifier"),
+        (format!("{both} --metrics nll"), "give --checkpoint"),
+        (format!("{both} --metrics fd,fidd"), "did you mean 'fid'"),
+        (format!("{both} --metrics fd --num-samples 64"), "64 features needs more than 64 samples, got 64"),
+        (format!("{both} --metrics kid --num-samples 1"), "at least 2 points"),
+        (format!("{both} --metrics kid --num-samples 0"), "--num-samples is 0"),
+        (
+            format!("evaluate --samples {d}/colour.npy --data digits --metrics kid --cache {d}/cache"),
+            "these images are [3, 32, 32]",
+        ),
+        (format!("{both} --metrics fd --statistics {d}/w.pth"), "is no zip"),
+        (format!("{both} --metrics kid --save-statistics {d}/s.npz"), "ask for fd or fid too"),
+        (format!("{both} --metrics nn --cache {d}/w.pth"), "choose another place with --cache"),
+    ] {
+        let words = if words.matches("--cache").count() > 1 {
+            words.replacen(&format!("--cache {d}/cache "), "", 1)
+        } else {
+            words
+        };
+        let error = fail(&words);
+        assert!(error.contains(says), "{words}: {error}");
+    }
+    let run = format!("{d}/run");
+    succeed(&format!("train --config {} --steps 2 --save-every 0 --out {run}", tiny_config(dir.path())));
+    for (flags, says) in [
+        ("--sweep 1,2", "give whole numbers of evaluations"),
+        ("--sweep nfe=0", "give whole numbers of evaluations"),
+        ("--sweep nfe=1 --sweep-solvers rk4", "makes whole steps of [1]"),
+    ] {
+        let error =
+            fail(&format!("evaluate --checkpoint {run} --num-samples 10 --metrics kid --cache {d}/cache {flags}"));
+        assert!(error.contains(says), "{flags}: {error}");
+    }
+}

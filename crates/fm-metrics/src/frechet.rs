@@ -111,7 +111,7 @@ mod tests {
                 .dot(&axes),
             count: None,
         };
-        let flat = |i: usize, s: f64| if i % 2 == 0 { s * (1.0 + i as f64) } else { 0.0 };
+        let flat = |i: usize, s: f64| if i.is_multiple_of(2) { s * (1.0 + i as f64) } else { 0.0 };
         let (a, b) = (of(&|i| flat(i, 1.0)), of(&|i| flat(i, 1.5)));
         let want: f64 = (0..d).map(|i| flat(i, 0.5).powi(2)).sum();
         let off = frechet(&a, &b).unwrap() / want - 1.0;

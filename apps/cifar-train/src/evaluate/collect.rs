@@ -148,10 +148,10 @@ impl<'a> Sink<'a> {
                 rows.as_mut().map(|rows| rows.append(first, &floats(&values))).transpose()?;
             }
         }
-        if let (Some(rows), Some((training, _))) = (&mut self.nearest, self.wanted.training) {
-            if rows.count() < end {
-                rows.append(first, &doubles(&neighbours(batch, training)?))?;
-            }
+        if let (Some(rows), Some((training, _))) = (&mut self.nearest, self.wanted.training)
+            && rows.count() < end
+        {
+            rows.append(first, &doubles(&neighbours(batch, training)?))?;
         }
         self.nfe.as_mut().map(|rows| rows.append(first, &doubles(nfe))).transpose()?;
         Ok(())

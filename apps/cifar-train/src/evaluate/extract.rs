@@ -17,14 +17,14 @@ const AT_ONCE: i64 = 50;
 /// Something that makes features of images.
 #[derive(Debug)]
 pub(crate) enum Extractor {
-    Resnet20 { network: Resnet20, device: Device },
+    Resnet20 { network: Box<Resnet20>, device: Device },
     Inception { network: Box<Inception>, protocol: Protocol, sha256: String, device: Device },
     Pixels { dim: usize },
 }
 
 impl Extractor {
     pub(crate) fn resnet20(device: Device) -> anyhow::Result<Self> {
-        Ok(Self::Resnet20 { network: Resnet20::new(device)?, device })
+        Ok(Self::Resnet20 { network: Box::new(Resnet20::new(device)?), device })
     }
 
     pub(crate) fn inception(weights: &Path, protocol: Protocol, device: Device) -> anyhow::Result<Self> {
