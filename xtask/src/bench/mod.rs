@@ -35,6 +35,7 @@ enum Suite {
     /// Optimal transport: costs, exact assignments and entropic plans.
     Ot,
     /// Solvers of differential equations: evaluations at equal error, and time; always beside torchdiffeq, diffrax and SciPy.
+    #[value(alias = "solvers")]
     Ode,
     /// Distances between samples and between features; always beside SciPy, pytorch-fid, clean-fid and prdc.
     Metrics,
@@ -45,6 +46,7 @@ enum Suite {
     /// What a coupling adds to a training step.
     Coupling,
     /// Training steps, beside PyTorch and jax; what the loop adds to its network; memory.
+    #[value(alias = "train")]
     Training,
     /// Two processes of one thread beside one of two, and beside PyTorch's DDP; what adding up gradients takes.
     Distributed,

@@ -76,12 +76,13 @@ fn compared(works: &[Work<'_>], rounds: u32) -> anyhow::Result<Compared> {
     let versions = known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
     let mut tables = String::new();
     for (work, title) in works {
-        writeln!(tables, "### {title}\n\n{}", header())?;
+        let peers = peers_of(work);
+        writeln!(tables, "### {title}\n\n{}", header(&peers))?;
         for (network, description) in NETWORKS {
             eprintln!("{work} {network}");
             ours.ask(&format!("load {dir} {network}"))?;
             theirs.ask(&format!("load {dir} {network}"))?;
-            let row = rounds_of(&mut ours, &mut theirs, work, rounds)?;
+            let row = rounds_of((&mut ours, &mut theirs), work, &peers, rounds)?;
             writeln!(tables, "| {description} | {row} |")?;
         }
         tables.push('\n');
@@ -89,19 +90,27 @@ fn compared(works: &[Work<'_>], rounds: u32) -> anyhow::Result<Compared> {
     Ok(Compared { tables, versions, threads })
 }
 
-fn header() -> String {
-    let peers: String = PEERS.iter().map(|(_, title)| format!(" {title} | ratio |")).collect();
-    format!("| network | ours |{peers}\n|---|---|{}", "---|---|".repeat(PEERS.len()))
+/// Channels last is a way to train; forward passes are compared with the other two.
+fn peers_of(work: &str) -> Vec<(&'static str, &'static str)> {
+    PEERS.into_iter().filter(|(peer, _)| work == "train" || *peer != "last").collect()
+}
+
+fn header(peers: &[(&str, &str)]) -> String {
+    let titles: String = peers.iter().map(|(_, title)| format!(" {title} | ratio |")).collect();
+    format!("| network | ours |{titles}\n|---|---|{}", "---|---|".repeat(peers.len()))
 }
 
 /// Alternated runs as the cells of a row.
-fn rounds_of(ours: &mut Worker, theirs: &mut Worker, work: &str, rounds: u32) -> anyhow::Result<String> {
-    // Channels last is a way to train; a forward pass is compared with the other two.
-    let peers: Vec<&str> = PEERS.iter().map(|(peer, _)| *peer).filter(|p| work == "train" || *p != "last").collect();
+fn rounds_of(
+    (ours, theirs): (&mut Worker, &mut Worker),
+    work: &str,
+    peers: &[(&str, &str)],
+    rounds: u32,
+) -> anyhow::Result<String> {
     let (mut own, mut seen) = (Vec::new(), vec![Vec::new(); peers.len()]);
     for round in 0..=rounds {
         let mine = ours.solve(work)?;
-        for (peer, times) in peers.iter().zip(&mut seen) {
+        for ((peer, _), times) in peers.iter().zip(&mut seen) {
             let found = theirs.solve(&format!("{peer} {work}"))?;
             let off = (found.value - mine.value).abs() / mine.value.abs().max(1e-9);
             ensure!(off <= 1e-3, "{peer} finds {} where ours finds {}: no times are compared", found.value, mine.value);
@@ -114,11 +123,7 @@ fn rounds_of(ours: &mut Worker, theirs: &mut Worker, work: &str, rounds: u32) ->
         }
     }
     let mut row = cell(1e3 * median(&own));
-    for (k, _) in PEERS.iter().enumerate() {
-        let Some(times) = seen.get(k) else {
-            row += " | | ";
-            continue;
-        };
+    for times in &seen {
         let ratios: Vec<f64> = own.iter().zip(times).map(|(a, b)| a / b).collect();
         let (low, high) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
         write!(row, " | {} | **{:.3}** ({low:.2} to {high:.2})", cell(1e3 * median(times)), median(&ratios))?;
