@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What counts may grow by before it is an error: compilers differ a little, and so do processors' instruction sets.
-const TOLERANCE: f64 = 0.05;
+/// What counts may grow by before it is an error: compilers differ a little, and so do processors' instruction sets and caches, by which products are blocked.
+const TOLERANCE: f64 = 0.10;
 /// Allocations that do not count: a thread's first use of something.
 const SLACK: u64 = 4;
 
@@ -136,11 +136,11 @@ mod tests {
         let one = |counts| BTreeMap::from([("work".to_owned(), counts)]);
         let known = one(of(1000, 100, 100_000));
         let told = |now| problems(&known, &one(now)).join("; ");
-        assert_eq!(told(of(1050, 105, 105_000)), "");
+        assert_eq!(told(of(1100, 110, 110_000)), "");
         assert_eq!(told(of(10, 1, 1)), "");
-        assert_eq!(told(of(1051, 100, 100_000)), "work takes 1051 instructions, it took 1000");
+        assert_eq!(told(of(1101, 100, 100_000)), "work takes 1101 instructions, it took 1000");
         assert!(
-            told(of(1000, 110, 110_000)).contains("110 allocations") && told(of(1000, 110, 110_000)).contains("bytes")
+            told(of(1000, 120, 120_000)).contains("120 allocations") && told(of(1000, 120, 120_000)).contains("bytes")
         );
         assert_eq!(problems(&known, &BTreeMap::new()), ["work is no longer measured"]);
         assert!(problems(&BTreeMap::new(), &known)[0].contains("not in benches/counts.json"));
