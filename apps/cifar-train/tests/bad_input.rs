@@ -183,10 +183,11 @@ fn what_cannot_be_evaluated_is_told_in_a_line() {
     for (flags, says) in [
         ("--sweep 1,2", "give whole numbers of evaluations"),
         ("--sweep nfe=0", "give whole numbers of evaluations"),
+        ("--sweep nfe=2 --sde sigma", "drop --sde"),
+        ("--sweep nfe=2 --metrics nll", "ask for it without --sweep"),
         ("--sweep nfe=1 --sweep-solvers rk4", "makes whole steps of [1]"),
     ] {
-        let error =
-            fail(&format!("evaluate --checkpoint {run} --num-samples 10 --metrics kid --cache {d}/cache {flags}"));
+        let error = fail(&format!("evaluate --checkpoint {run} --num-samples 10 --cache {d}/cache {flags}"));
         assert!(error.contains(says), "{flags}: {error}");
     }
 }

@@ -336,10 +336,22 @@ fn sweeps_calibration_and_statistics() {
     let own = json(dir.path().join("own.json"))["metrics"]["fd-pixels"]["value"].as_f64().unwrap();
     let far = result["metrics"]["fd-pixels"]["value"].as_f64().unwrap();
     assert!(own.abs() < 1e-5 * far, "{own} beside {far}");
+    // Without more samples than features there is no Frechet distance, and nobody had asked for one.
+    let said = succeed(&format!("evaluate --checkpoint {run} --num-samples 50 --num-steps 2 --cache {d}/cache"));
+    assert!(said.contains("KID-pixels") && said.contains("class agreement") && !said.contains("FD-"), "{said}");
+    // Images of another range are not compared.
+    write_npy(dir.path().join("bare.npy"), &digits().mapv(|p| 15 * p)).unwrap();
+    let error = fail(&format!("{from} --metrics nn --num-steps 2 --data {d}/bare.npy"));
+    assert!(error.contains("of one form"), "{error}");
     // Mirrored real images are other images.
     succeed(&format!("{from} --metrics fd --num-steps 2 --reference-flips --json {d}/flips.json"));
     let flipped = json(dir.path().join("flips.json"));
-    assert!(flipped["reference"]["flips"] == true && flipped["metrics"]["fd-pixels"]["value"] != far, "{flipped}");
+    assert!(
+        flipped["reference"]["count"] == 2 * 1797
+            && flipped["reference"]["flips"] == true
+            && flipped["metrics"]["fd-pixels"]["value"] != far,
+        "{flipped}"
+    );
 }
 
 /// Folders of images of many sizes: pixels cannot be compared, and are when they are resized.

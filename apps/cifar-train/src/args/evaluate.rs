@@ -29,8 +29,8 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "N")]
     pub(crate) num_samples: Option<usize>,
     /// What to measure: fd, fid, kid, pr (precision and recall), dc (density and coverage), is (inception score), nn (nearest neighbours), nll
-    /// (bits per dimension); fd-pixels, kid-inception, ... name the features.
-    #[arg(long, value_name = "METRIC,...", value_delimiter = ',', default_value = "fd,kid,pr,nn")]
+    /// (bits per dimension); fd-pixels, kid-inception, ... name the features (fd,kid,pr,nn; without fd where there are not more images than features).
+    #[arg(long, value_name = "METRIC,...", value_delimiter = ',')]
     pub(crate) metrics: Vec<String>,
     #[arg(long, help = help::<ExtractorName>("Features of metrics that name none (inception if its weights are given, resnet20 for 32 x 32 colour images, else pixels)"))]
     pub(crate) extractor: Option<ExtractorName>,
@@ -61,7 +61,7 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) nll_probes: usize,
     /// Measure samples of each of these numbers of evaluations, with each of --sweep-solvers.
-    #[arg(long, value_name = "nfe=N,...", conflicts_with = "samples")]
+    #[arg(long, value_name = "nfe=N,...", conflicts_with_all = ["samples", "calibrate", "save_statistics", "num_steps", "times", "grid"])]
     pub(crate) sweep: Option<String>,
     /// Solvers of the sweep; a number of evaluations that a solver's steps do not divide is left out for it.
     #[arg(long, value_name = "SOLVER,...", value_delimiter = ',', default_value = "euler,midpoint,rk4")]

@@ -64,6 +64,11 @@ pub(crate) struct Asked {
 }
 
 impl MetricName {
+    /// Whether it needs a covariance, and with it more images than features.
+    pub(crate) fn is_frechet(self) -> bool {
+        matches!(self, Self::Fd | Self::Fid)
+    }
+
     /// Whether it looks at features of samples and real images.
     pub(crate) fn on_features(self) -> bool {
         !matches!(self, Self::Nn | Self::Nll)

@@ -1,7 +1,8 @@
 //! Features to numbers.
 
-use super::ask::{Asked, Extractors, MetricName};
+use super::ask::{Asked, Extractors, MetricName, Protocol};
 use super::collect::{Found, Wanted, of_images};
+use super::extract::Extractor;
 use super::images::Images;
 use super::store::{Store, doubles};
 use anyhow::ensure;
@@ -159,7 +160,7 @@ pub(crate) fn measure(
             let value = frechet::estimate(gaussian, &grouped(features())?)?;
             let how = json!({ "covariance": "n - 1", "error": format!("jackknife over {GROUPS} groups of samples") });
             if extractor.is_fids() {
-                vec![Measured { key: "fid".into(), ..one("fd", "FID".into(), value, how) }]
+                vec![Measured { key: "fid".into(), ..one("fd", fids_name(extractor), value, how) }]
             } else {
                 vec![one("fd", format!("FD-{suffix}"), value, how)]
             }
@@ -191,6 +192,14 @@ pub(crate) fn measure(
         }
         MetricName::Nn | MetricName::Nll => Vec::new(),
     })
+}
+
+/// What is said where nothing is added is pytorch-fid's.
+fn fids_name(extractor: &Extractor) -> String {
+    match extractor {
+        Extractor::Inception { protocol: Protocol::CleanFid, .. } => format!("FID ({})", Protocol::CleanFid),
+        _ => "FID".into(),
+    }
 }
 
 /// As many rows as there are samples, evenly spaced, since neighbourhoods shrink with their number.

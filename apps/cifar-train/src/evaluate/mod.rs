@@ -21,6 +21,7 @@ use ask::{Asked, Extractors, MetricName, Sources};
 use collect::{Found, Wanted, of_images, of_samples};
 use fm_app::group::Group;
 use fm_data::ImageSet;
+use fm_metrics::MetricError;
 use images::Images;
 use measure::{Measured, Placed, Reference, measure, neighbours};
 use serde_json::{Value, json};
@@ -30,8 +31,9 @@ use table::{Column, show};
 
 /// Noise, as a share of the range of values, that training images are measured with to tell what numbers mean.
 const NOISES: [f64; 3] = [0.01, 0.03, 0.1];
-/// Samples unless one says otherwise.
+/// Samples and metrics unless one says otherwise.
 const SAMPLES: usize = 1000;
+const DEFAULT: [&str; 4] = ["fd", "kid", "pr", "nn"];
 
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     Group::run(&args.solver.group, |group| evaluate(group, args))
@@ -41,6 +43,9 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
 struct Plan<'a> {
     args: &'a EvaluateArgs,
     loaded: Option<Loaded>,
+    /// Images that are evaluated in the place of a model's samples.
+    samples: Option<Images>,
+    count: usize,
     asked: Vec<Asked>,
     placed: Vec<Placed>,
     extractors: Extractors,
@@ -76,7 +81,8 @@ fn evaluate(group: &Group, args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
 
 impl<'a> Plan<'a> {
     fn of(args: &'a EvaluateArgs) -> anyhow::Result<Self> {
-        let asked = args.metrics.iter().map(|m| Asked::parse(m)).collect::<anyhow::Result<Vec<_>>>()?;
+        let names = if args.metrics.is_empty() { DEFAULT.map(String::from).to_vec() } else { args.metrics.clone() };
+        let mut asked = names.iter().map(|m| Asked::parse(m)).collect::<anyhow::Result<Vec<_>>>()?;
         ensure!(args.num_samples != Some(0), "--num-samples is 0: ask for at least one sample");
         let loaded = args.checkpoint.as_ref().map(|path| open(path, &args.which, false)).transpose()?;
         let (name, size) = match &loaded {
@@ -97,10 +103,23 @@ impl<'a> Plan<'a> {
                 None => fm_app::device::select(&args.which.device)?,
             },
         };
-        let (mut extractors, mut placed) = (Extractors::default(), Vec::new());
+        let samples = args.samples.as_deref().map(|name| Images::open(name, args.image_size)).transpose()?;
+        let count = match &samples {
+            Some(images) => args.num_samples.unwrap_or(images.len()).min(images.len()),
+            None => args.num_samples.unwrap_or(SAMPLES),
+        };
+        let fewest = if args.statistics.is_some() { count } else { count.min(real.len()) };
+        let (mut extractors, mut placed, mut dropped) = (Extractors::default(), Vec::new(), false);
         for asked in asked.iter().filter(|a| a.metric.on_features()) {
             let place = extractors.place(*asked, shape, &sources)?;
             let extractor = &extractors.all[place];
+            // Known before the first image is drawn.
+            let (dimensions, _) = extractor.widths();
+            if asked.metric.is_frechet() && fewest <= dimensions {
+                ensure!(args.metrics.is_empty(), MetricError::Rank { dimensions, got: fewest });
+                dropped = true;
+                continue;
+            }
             ensure!(
                 asked.metric != MetricName::Fid || extractor.is_fids(),
                 "{} is not the file that FID is defined by (its sha256 does not begin with {}); the distance by it is called fd-inception",
@@ -109,6 +128,7 @@ impl<'a> Plan<'a> {
             );
             placed.push((*asked, place));
         }
+        asked.retain(|a| !(dropped && a.metric.is_frechet()));
         let parts = (0..extractors.all.len())
             .map(|k| {
                 let mut metrics = placed.iter().filter(|(_, at)| *at == k).map(|(a, _)| a.metric);
@@ -130,7 +150,7 @@ impl<'a> Plan<'a> {
             _ => None,
         };
         let cache = args.cache.clone().map_or_else(default_cache, Ok)?;
-        Ok(Self { args, loaded, asked, placed, extractors, parts, real, training, held_out, cache })
+        Ok(Self { args, loaded, samples, count, asked, placed, extractors, parts, real, training, held_out, cache })
     }
 
     fn wanted(&self, neighbours: bool) -> Wanted<'_> {
@@ -141,9 +161,8 @@ impl<'a> Plan<'a> {
     /// What is evaluated: what was found of it, what it is, and the classes that were asked for. None for all processes but the first.
     fn subject(&self, group: &Group) -> anyhow::Result<Option<(Found, Value, Vec<i64>)>> {
         if let Some(loaded) = &self.loaded {
-            let count = self.args.num_samples.unwrap_or(SAMPLES);
-            let classes = in_turn(loaded.data.classes.len(), count);
-            let request = with_classes(&self.args.solver, loaded, count, classes.clone())?;
+            let classes = in_turn(loaded.data.classes.len(), self.count);
+            let request = with_classes(&self.args.solver, loaded, self.count, classes.clone())?;
             let Some(found) = of_samples(loaded, &request, self.wanted(true), &self.cache, group)? else {
                 return Ok(None);
             };
@@ -153,10 +172,9 @@ impl<'a> Plan<'a> {
         if !group.is_first() {
             return Ok(None);
         }
-        let name = self.args.samples.as_deref().context("--samples names the images to evaluate")?;
-        let images = Images::open(name, self.args.image_size)?;
-        let count = self.args.num_samples.unwrap_or(images.len()).min(images.len());
-        let found = of_images(&images, count, self.wanted(true), &self.cache)?;
+        let images = self.samples.as_ref().context("--samples names the images to evaluate")?;
+        let (name, count) = (&images.name, self.count);
+        let found = of_images(images, count, self.wanted(true), &self.cache)?;
         println!("{count} images of {name} against {} of {}", self.real.len(), self.real.name);
         Ok(Some((found, json!({ "images": name, "count": count, "fingerprint": images.fingerprint() }), Vec::new())))
     }
@@ -169,6 +187,9 @@ impl<'a> Plan<'a> {
     fn measured(&self, found: &Found, reference: &Reference, classes: &[i64]) -> anyhow::Result<Vec<Measured>> {
         let mut out = self.on_features(found, reference)?;
         if let Some(training) = &self.training {
+            // Classes are those of the model only where the images have them too.
+            let known = self.loaded.as_ref().is_some_and(|loaded| loaded.data.classes == training.classes);
+            let classes = if known { classes } else { &[] };
             out.extend(neighbours(found, classes, &self.real, training, &self.cache)?);
         }
         Ok(out)
@@ -196,7 +217,7 @@ impl<'a> Plan<'a> {
     }
 
     fn save_statistics(&self, path: &std::path::Path, found: &Found) -> anyhow::Result<()> {
-        let of = |(asked, _): &&Placed| matches!(asked.metric, MetricName::Fd | MetricName::Fid);
+        let of = |(asked, _): &&Placed| asked.metric.is_frechet();
         let Some((_, place)) = self.placed.iter().find(of) else {
             bail!("--save-statistics writes what fd is made of; ask for fd or fid too")
         };
@@ -216,7 +237,7 @@ impl<'a> Plan<'a> {
 
     fn about_reference(&self) -> Value {
         json!({
-            "images": self.real.name, "count": self.real.len(), "fingerprint": self.real.fingerprint(),
+            "images": self.real.name, "count": self.real.len() * (1 + usize::from(self.args.reference_flips)), "fingerprint": self.real.fingerprint(),
             "flips": self.args.reference_flips, "statistics": self.args.statistics,
         })
     }

@@ -5,7 +5,7 @@
 
 use anyhow::{Context, bail, ensure};
 use ndarray::Array2;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,8 @@ pub(crate) struct Rows {
 impl Store {
     /// The store of what is described so; only one program uses it at a time.
     pub(crate) fn open(cache: &Path, about: &Value) -> anyhow::Result<Self> {
-        let text = format!("{about:#}\n");
+        // Another version may find something else of the same images.
+        let text = format!("{:#}\n", json!({ "of": about, "program": env!("CARGO_PKG_VERSION") }));
         let folder = cache.join(&fm_train::files::sha256(text.as_bytes())[..16]);
         let place = || format!("cannot keep what is found in {}; choose another place with --cache", folder.display());
         std::fs::create_dir_all(&folder).with_context(place)?;
@@ -119,7 +120,6 @@ pub(crate) fn doubles(values: &[f64]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn rows_survive_and_half_a_row_does_not() {

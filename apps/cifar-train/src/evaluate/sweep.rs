@@ -1,6 +1,7 @@
 //! Quality over evaluations, for several solvers.
 
 use super::Plan;
+use super::ask::MetricName;
 use super::collect::of_samples;
 use super::measure::Measured;
 use super::table::{Column, json, number, samples};
@@ -22,8 +23,14 @@ struct Case {
 pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result<ExitCode> {
     let budgets = budgets(sweep)?;
     let loaded = plan.loaded.as_ref().context("a sweep is over samples of a --checkpoint")?;
-    let count = plan.args.num_samples.unwrap_or(super::SAMPLES);
+    let count = plan.count;
     let classes = in_turn(loaded.data.classes.len(), count);
+    let asked = with_classes(&plan.args.solver, loaded, count, classes.clone())?.sampler;
+    ensure!(asked.stochastic.is_none(), "a sweep is over solvers of the ODE; drop --sde");
+    ensure!(
+        plan.asked.iter().all(|a| a.metric != MetricName::Nll),
+        "nll does not depend on how samples are drawn; ask for it without --sweep"
+    );
     let (mut found, mut about) = (Vec::new(), Vec::new());
     for solver in &plan.args.sweep_solvers {
         for steps in budgets.iter().filter_map(|nfe| steps_of(*solver, *nfe)) {

@@ -13,11 +13,11 @@
 //! assert!(error.to_string().contains("no-weights.pth"));
 //! ```
 
-use super::{Extracted, adopt, conv, norm, quietly};
+use super::{Extracted, adopt, conv, norm};
 use crate::{InterchangeError, interchange};
 use std::path::Path;
 use tch::nn::{self, Module, ModuleT, VarStore};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 /// Features of an image: the last mean over positions.
 pub const FEATURES: usize = 2048;
@@ -104,7 +104,7 @@ impl Inception {
 
     /// Features, and logits without their bias (as the inception score has them), of prepared images, (N, 3, 299, 299).
     pub fn extract(&self, x: &Tensor) -> Extracted {
-        quietly(|| {
+        no_grad(|| {
             let mut x = x.to_device(self.store.device());
             for (k, layer) in self.stem.iter().enumerate() {
                 x = layer.forward(&x);

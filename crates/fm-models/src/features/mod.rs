@@ -12,8 +12,8 @@ pub mod resnet20;
 
 use crate::InterchangeError;
 use std::collections::BTreeMap;
+use tch::Tensor;
 use tch::nn::{self, VarStore};
-use tch::{Tensor, no_grad};
 
 /// What a network finds in images.
 #[derive(Debug)]
@@ -46,9 +46,4 @@ fn conv(p: nn::Path<'_>, from: i64, to: i64, kernel: [i64; 2], stride: i64, padd
 /// A normalisation by what training has seen.
 fn norm(p: nn::Path<'_>, channels: i64, eps: f64) -> nn::BatchNorm {
     nn::batch_norm2d(p, channels, nn::BatchNormConfig { eps, ..Default::default() })
-}
-
-/// Runs a network without gradients.
-fn quietly(forward: impl FnOnce() -> Extracted) -> Extracted {
-    no_grad(forward)
 }

@@ -13,12 +13,12 @@
 //! # Ok::<(), fm_models::InterchangeError>(())
 //! ```
 
-use super::{Extracted, adopt, conv, norm, quietly};
+use super::{Extracted, adopt, conv, norm};
 use crate::InterchangeError;
 use crate::interchange;
 use std::path::Path;
 use tch::nn::{self, Module, ModuleT, VarStore};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 /// The file of its weights, as it is part of this crate.
 pub const WEIGHTS: &[u8] = include_bytes!("../../assets/resnet20-12fca82f.safetensors");
@@ -79,7 +79,7 @@ impl Resnet20 {
 
     /// Features and logits of prepared images, (N, 3, 32, 32).
     pub fn extract(&self, x: &Tensor) -> Extracted {
-        quietly(|| {
+        no_grad(|| {
             let x = x.to_device(self.store.device());
             let x = self.first.1.forward_t(&self.first.0.forward(&x), false).relu();
             let x = self.blocks.iter().fold(x, |x, block| block.forward(&x));
