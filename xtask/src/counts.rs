@@ -1,7 +1,7 @@
 //! `cargo xtask counts`: have the hot paths become more work? Instructions by callgrind and allocations by a counting allocator, compared with those in
 //! benches/counts.json. No clock: the numbers are the same on a busy machine.
 
-use crate::shell::{cargo, execute, output, root};
+use crate::shell::{cargo, execute, output, root, target};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -100,8 +100,7 @@ fn problems(known: &BTreeMap<String, Counts>, found: &BTreeMap<String, Counts>) 
 }
 
 fn program() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("debug/counts")
+    target().join("debug/counts")
 }
 
 /// Instructions are 0 where there is no valgrind.

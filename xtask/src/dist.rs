@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: an archive of the programs for machines that have libtorch and nothing else of this workspace.
 
 use crate::libtorch::{ensure_present, home};
-use crate::shell::{cargo, execute, output, root};
+use crate::shell::{cargo, execute, output, root, target};
 use anyhow::{Context, ensure};
 use clap::Args;
 use flate2::Compression;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &DistArgs) -> anyhow::Result<()> {
         // Their build scripts take the place of libtorch from here, instead of this machine's.
         execute(cargo(&["build", "--profile", &args.profile, "-p", program]).env("FM_RPATH", RPATH))?;
     }
-    let built = root().join("target").join(if args.profile == "dev" { "debug" } else { &args.profile });
+    let built = target().join(if args.profile == "dev" { "debug" } else { &args.profile });
     let name =
         format!("flow-matching-{}-{}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
     let out = root().join(&args.out);

@@ -1,7 +1,7 @@
 //! `cargo xtask quickstart`: from a fresh clone to a picture of digits, by running the very commands that it prints.
 
 use crate::libtorch::ensure_present;
-use crate::shell::{cargo, execute, root};
+use crate::shell::{cargo, execute, root, target};
 use anyhow::Context;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -62,8 +62,7 @@ const NEXT: &str = "
 
 /// The program itself rather than `cargo run`, so that Ctrl-C reaches it alone.
 fn program() -> Command {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let mut command = Command::new(target.join("debug").join("cifar-train"));
+    let mut command = Command::new(target().join("debug").join("cifar-train"));
     command.current_dir(root());
     command
 }

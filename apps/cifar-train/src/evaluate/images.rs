@@ -1,14 +1,13 @@
 //! Images to be looked at: a set in memory, or a folder read file by file.
 
 use crate::data;
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use fm_core::rng::{Stream, fill_normal, stream};
 use fm_data::{ImageSet, folder};
 use fm_train::files::sha256;
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 /// Images of one shape.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +64,12 @@ impl Images {
         };
         let fingerprint = match &origin {
             Origin::Set(set) => sha256(&[&[set.levels], format!("{:?}", set.shape).as_bytes(), &set.pixels].concat()),
-            Origin::Files(files) => sha256(files.iter().map(|f| stamp(f)).collect::<String>().as_bytes()),
+            Origin::Files(files) => {
+                // Of what the files hold, one after the other.
+                let each =
+                    files.iter().map(|f| Ok(sha256(&std::fs::read(f).with_context(|| f.display().to_string())?)));
+                sha256(each.collect::<anyhow::Result<String>>()?.as_bytes())
+            }
         };
         Ok(Self { name: name.into(), origin, fingerprint, mirrored: false, noise: 0.0 })
     }
@@ -157,15 +161,6 @@ impl Images {
         let labels = vec![0; self.len()];
         Ok(ImageSet { shape: *shape, levels: *levels, pixels: pixels.clone(), labels, classes: Vec::new() })
     }
-}
-
-/// A file's name, size and time of change.
-fn stamp(file: &Path) -> String {
-    let known = std::fs::metadata(file).ok().map(|m| (m.len(), m.modified().ok()));
-    let (size, changed) = known.unwrap_or_default();
-    let since = changed.and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let place = file.canonicalize().unwrap_or_else(|_| file.into());
-    format!("{}\t{size}\t{}\n", place.display(), since.as_nanos())
 }
 
 #[cfg(test)]
