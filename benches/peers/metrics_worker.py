@@ -1,7 +1,7 @@
 """The peers' side of `cargo xtask bench metrics`. One request a line, one line of JSON as the answer.
 
 `load DIR` reads two sets of rows; `energy` (SciPy's cdist, 1000 rows at a time), `frechet` (pytorch-fid's function with NumPy's covariance), `kid N`
-(clean-fid's, N subsets) and `prdc` do the work and answer {"seconds", "value", "error"}. `folders DIR N` makes two folders of images and weights for
+(clean-fid's, N subsets; `kid64 N` of features as f64) and `prdc` do the work and answer {"seconds", "value", "error"}. `folders DIR N` makes two folders of images and weights for
 Inception; `fid DIR` is pytorch-fid on them; `memory` the most memory so far, `versions` what runs.
 """
 import json
@@ -48,11 +48,11 @@ def frechet():
     return float(calculate_frechet_distance(*of(a), *of(b)))
 
 
-def kid(subsets):
+def kid(subsets, a, b):
     from cleanfid.fid import kernel_distance
 
     np.random.seed(0)
-    return kernel_distance(x, y, num_subsets=subsets)
+    return kernel_distance(a, b, num_subsets=subsets)
 
 
 def prdc():
@@ -119,7 +119,10 @@ for line in sys.stdin:
         case ["frechet"]:
             answer = timed(frechet)
         case ["kid", subsets]:
-            answer = timed(lambda: kid(int(subsets)))
+            answer = timed(lambda: kid(int(subsets), x, y))
+        case ["kid64", subsets]:
+            wide = (x.astype(np.float64), y.astype(np.float64))
+            answer = timed(lambda: kid(int(subsets), *wide))
         case ["prdc"]:
             answer = timed(prdc)
         case ["folders", path, count]:

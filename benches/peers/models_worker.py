@@ -1,4 +1,4 @@
-"""The peers' side of the comparison of networks. One request a line, one line of JSON as the answer.
+"""The peers' side of the comparison of networks, on the device that the first argument names. One request a line, one line of JSON as the answer.
 
 `load DIR NAME` reads weights, strictly, and inputs into torchcfm's U-Net or diffusers' DiT; `eager train`, `eager infer`, `compiled train`,
 `compiled infer`, `last train` (eager, channels last), `eager sample STEPS` and `compiled sample STEPS` (torchdiffeq's Euler) do the same work as ours and
@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torchdiffeq import odeint
 
+device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
 threads = int(os.environ["OMP_NUM_THREADS"])
 torch.set_num_threads(threads)
 sys.path.insert(0, str(Path(__file__).parents[2] / "crates/fm-models/tests/reference"))
@@ -43,10 +44,11 @@ class Loaded:
     def __init__(self, folder, name):
         weights = load_file(Path(folder) / f"{name}.safetensors")
         self.model, self.call = build(name, weights)
-        self.x, self.w = (torch.from_numpy(np.load(Path(folder) / f"{name}-{key}.npy")) for key in ("x", "weights"))
+        self.model.to(device)
+        self.x, self.w = (torch.from_numpy(np.load(Path(folder) / f"{name}-{key}.npy")).to(device) for key in ("x", "weights"))
         rows = len(self.x)
-        self.t = (torch.arange(rows) + 0.5) / rows
-        self.y = torch.arange(rows) % 10
+        self.t = (torch.arange(rows, device=device) + 0.5) / rows
+        self.y = torch.arange(rows, device=device) % 10
         self.compiled = torch.compile(self.model)
         self.last = None
 
@@ -62,13 +64,13 @@ class Loaded:
         model.eval()
         with torch.no_grad():
             # One time for all, as in sampling; the peers take a time a sample.
-            return self.call(model, x, torch.full((len(x),), 0.3), self.y).abs().mean().item()
+            return self.call(model, x, torch.full((len(x),), 0.3, device=device), self.y).abs().mean().item()
 
     def sample(self, model, x, steps):
         model.eval()
         velocity = lambda t, x: self.call(model, x, t.expand(len(x)), self.y)
         with torch.no_grad():
-            return odeint(velocity, x, torch.linspace(0, 1, int(steps) + 1), method="euler")[-1].abs().mean().item()
+            return odeint(velocity, x, torch.linspace(0, 1, int(steps) + 1, device=device), method="euler")[-1].abs().mean().item()
 
     def channels_last(self):
         if self.last is None:

@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 
+device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
 threads = int(os.environ["OMP_NUM_THREADS"])
 os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'} intra_op_parallelism_threads={threads}"
 import jax
@@ -50,17 +51,18 @@ def mlp(dim):
 
 class Eager:
     def __init__(self, name, data):
-        self.data, self.batch = torch.from_numpy(data), BATCH[name]
+        self.data, self.batch = torch.from_numpy(data).to(device), BATCH[name]
         network = mlp(data.shape[1]) if name == "mlp" else ConcatSquash(data.shape[1])
+        network.to(device)
         self.parameters = list(network.parameters())
         self.call = (lambda x, t: network(torch.cat([x, t], 1))) if name == "mlp" else network
         self.optimizer = torch.optim.AdamW(self.parameters, lr=RATE, weight_decay=0.0)
 
     def run(self, steps):
-        total = torch.zeros(())
+        total = torch.zeros((), device=device)
         for _ in range(steps):
-            x1 = self.data[torch.randint(0, len(self.data), (self.batch,))]
-            x0, t = torch.randn_like(x1), torch.rand(self.batch, 1)
+            x1 = self.data[torch.randint(0, len(self.data), (self.batch,), device=device)]
+            x0, t = torch.randn_like(x1), torch.rand(self.batch, 1, device=device)
             loss = (self.call(t * x1 + (1 - t) * x0, t) - (x1 - x0)).square().mean()
             self.optimizer.zero_grad()
             loss.backward()

@@ -1,15 +1,27 @@
-//! What the benches and the comparison with peers share: inputs, and how a worker speaks.
+//! What the benches and the comparison with peers share: inputs, networks, and how a worker speaks.
+
+#[cfg(feature = "tch")]
+pub mod networks;
+#[cfg(feature = "tch")]
+pub mod operators;
+#[cfg(feature = "tch")]
+pub mod ranks;
+#[cfg(feature = "tch")]
+pub mod steps;
 
 use fm_core::rng::{Stream, normal_rows};
 use ndarray::Array2;
 use std::error::Error;
 use std::io::{BufRead, Write};
 
+/// Whatever went wrong; a worker that fails says it and ends.
+pub type Failure = Box<dyn Error>;
+
 /// Reads one request a line on standard input, as words, and writes one line of JSON for each.
 ///
 /// # Errors
 /// The first request that fails.
-pub fn serve(mut answer: impl FnMut(&[&str]) -> Result<String, Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+pub fn serve(mut answer: impl FnMut(&[&str]) -> Result<String, Failure>) -> Result<(), Failure> {
     let (stdin, mut stdout) = (std::io::stdin(), std::io::stdout());
     for line in stdin.lock().lines() {
         let line = line?;
@@ -17,6 +29,19 @@ pub fn serve(mut answer: impl FnMut(&[&str]) -> Result<String, Box<dyn Error>>) 
         stdout.flush()?;
     }
     Ok(())
+}
+
+/// A worker of networks begins: the device is its first argument, the CPU without one; memory and threads are as in the programs.
+///
+/// # Errors
+/// A device that is not there.
+#[cfg(feature = "tch")]
+pub fn start() -> Result<tch::Device, Failure> {
+    fm_app::memory::keep_freed();
+    let device = fm_app::device::select(std::env::args().nth(1).as_deref().unwrap_or("cpu"))?;
+    let threads = std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    tch::set_num_threads(threads);
+    Ok(device)
 }
 
 /// `n` standard normal points of dimension `dim`.
@@ -29,4 +54,14 @@ pub fn points(n: usize, dim: usize, seed: u64) -> Array2<f32> {
 pub fn cost_matrix(n: usize, dim: usize, seed: u64) -> Array2<f64> {
     let (x, y) = (points(n, dim, 2 * seed), points(n, dim, 2 * seed + 1));
     fm_ot::cost::Metric::SquaredEuclidean.matrix(x.view(), y.view()).unwrap_or_default()
+}
+
+/// The most memory that this process has had, in MiB.
+///
+/// # Errors
+/// A system that does not tell.
+pub fn peak() -> Result<f64, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).ok_or("no VmHWM in /proc/self/status")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
 }

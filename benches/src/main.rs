@@ -2,7 +2,7 @@
 //! JSON, so that the driver can alternate it with the peers.
 //!
 //! `make DIR N DIM SEED` writes two point sets and their cost matrix; `load DIR` reads them; `cost`, `assign`,
-//! `sinkhorn EPSILON TOLERANCE` and `couple exact|sinkhorn` do the work and answer {"seconds", "value", "error"}.
+//! `sinkhorn EPSILON TOLERANCE` and `couple exact|sinkhorn` do the work and answer {"seconds", "value", "error"}; `memory` answers {"peak"}.
 
 use fm_benches::points;
 use fm_core::coupling::{Conditions, Coupling, Unpaired};
@@ -39,6 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 loaded = Loaded { x: x?, y: y?, cost: read_npy(dir.join("cost.npy"))? };
                 "{}".into()
             }
+            ["memory"] => format!(r#"{{"peak": {}}}"#, fm_benches::peak()?),
             ["cost"] => timed(|| {
                 let cost = Metric::SquaredEuclidean.matrix(loaded.x.view(), loaded.y.view())?;
                 Ok((cost[(0, 0)], 0.0))

@@ -1,6 +1,6 @@
 //! Our side of `cargo xtask bench metrics`: distances between samples and between features. One request a line, one line of JSON as the answer.
 
-use fm_benches::{points, serve};
+use fm_benches::{peak, points, serve};
 use fm_metrics::energy::energy_distance;
 use fm_metrics::frechet::frechet;
 use fm_metrics::kid::{Subsets, kid};
@@ -51,11 +51,4 @@ fn gaussian(rows: ArrayView2<'_, f32>) -> Result<Gaussian, Box<dyn Error>> {
         moments.add(part)?;
     }
     Ok(moments.gaussian()?)
-}
-
-/// The most memory that this process has had, in MiB.
-fn peak() -> Result<f64, Box<dyn Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).ok_or("no VmHWM in /proc/self/status")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
 }

@@ -1,6 +1,7 @@
-//! `cargo xtask counts`: have the hot paths become more work? Instructions by callgrind and allocations by a counting allocator, compared with those in
-//! benches/counts.json. No clock: the numbers are the same on a busy machine.
+//! `cargo xtask counts`: have the hot paths become more work? Instructions by callgrind and allocations by a counting allocator, and for networks libtorch's
+//! operators and the memory of its tensors, compared with those in benches/counts.json. No clock: the numbers are the same on a busy machine.
 
+use crate::libtorch::ensure_present;
 use crate::shell::{cargo, execute, output, root, target};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -24,20 +25,37 @@ pub(crate) struct CountsArgs {
 /// What a piece of work takes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Counts {
+    /// By callgrind; 0 where they are not counted.
+    #[serde(default, skip_serializing_if = "zero")]
     instructions: u64,
+    /// Of libtorch; 0 where there are none.
+    #[serde(default, skip_serializing_if = "zero")]
+    operators: u64,
     allocations: u64,
     bytes: u64,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// The programs that count: without libtorch, and with it.
+const PROGRAMS: [&str; 2] = ["counts", "network-counts"];
+
 pub(crate) fn run(args: &CountsArgs) -> anyhow::Result<()> {
-    execute(&mut cargo(&["build", "--quiet", "-p", "fm-benches", "--bin", "counts"]))?;
+    ensure_present()?;
+    // One after the other: built together, both would be linked with libtorch.
+    let build = ["build", "--quiet", "-p", "fm-benches", "--bin"];
+    execute(&mut cargo(&[&build[..], &[PROGRAMS[0]]].concat()))?;
+    execute(&mut cargo(&[&build[..], &[PROGRAMS[1], "--features", "tch"]].concat()))?;
     let valgrind = Command::new("valgrind").arg("--version").output().is_ok_and(|o| o.status.success());
     ensure!(
         valgrind || !args.update,
         "counts are updated with valgrind; install it (Debian: apt-get install valgrind)"
     );
     if !valgrind {
-        println!("no valgrind here (Debian: apt-get install valgrind): only allocations are compared");
+        println!("no valgrind here (Debian: apt-get install valgrind): instructions are not compared");
     }
     let path = root().join("benches/counts.json");
     let known: BTreeMap<String, Counts> = match std::fs::read_to_string(&path) {
@@ -45,25 +63,28 @@ pub(crate) fn run(args: &CountsArgs) -> anyhow::Result<()> {
         Err(_) => BTreeMap::new(),
     };
     let mut found = BTreeMap::new();
-    let names = output(Command::new(program()).arg("list"))?;
-    println!("{:18}{:>14}{:>9}{:>13}{:>9}{:>13}{:>9}", "", "instructions", "", "allocations", "", "bytes", "");
-    for name in names.lines() {
-        let counts = counts(name, valgrind)?;
+    let mut names = Vec::new();
+    for program in PROGRAMS {
+        let list = output(Command::new(path_of(program)).arg("list"))?;
+        names.extend(list.lines().map(|name| (program, name.to_owned())));
+    }
+    let titles = ["instructions", "operators", "allocations", "bytes"];
+    println!("{:18}{}", "", titles.map(|title| format!("{title:>14}{:>9}", "")).concat());
+    for (program, name) in &names {
+        let counts = counts(program, name, valgrind)?;
         let before = known.get(name);
         let change = |now: u64, then: Option<u64>| match then {
             Some(then) if then > 0 && now > 0 => format!("{:+.1} %", 100.0 * (now as f64 / then as f64 - 1.0)),
             _ => String::new(),
         };
-        println!(
-            "{name:18}{:>14}{:>9}{:>13}{:>9}{:>13}{:>9}",
-            counts.instructions,
-            change(counts.instructions, before.map(|b| b.instructions)),
-            counts.allocations,
-            change(counts.allocations, before.map(|b| b.allocations)),
-            counts.bytes,
-            change(counts.bytes, before.map(|b| b.bytes))
-        );
-        found.insert(name.to_owned(), counts);
+        let cell = |of: fn(&Counts) -> u64| {
+            let now = of(&counts);
+            let shown = if now == 0 { String::new() } else { now.to_string() };
+            format!("{shown:>14}{:>9}", change(now, before.map(of)))
+        };
+        let cells = [cell(|c| c.instructions), cell(|c| c.operators), cell(|c| c.allocations), cell(|c| c.bytes)];
+        println!("{name:18}{}", cells.concat());
+        found.insert(name.clone(), counts);
     }
     if args.update {
         std::fs::write(&path, serde_json::to_string_pretty(&found)? + "\n")?;
@@ -87,6 +108,7 @@ fn problems(known: &BTreeMap<String, Counts>, found: &BTreeMap<String, Counts>) 
         };
         for (what, now, then, slack) in [
             ("instructions", now.instructions, then.instructions, 0),
+            ("operators", now.operators, then.operators, 0),
             ("allocations", now.allocations, then.allocations, SLACK),
             ("bytes", now.bytes, then.bytes, 1024 * SLACK),
         ] {
@@ -99,16 +121,19 @@ fn problems(known: &BTreeMap<String, Counts>, found: &BTreeMap<String, Counts>) 
     problems
 }
 
-fn program() -> PathBuf {
-    target().join("debug/counts")
+fn path_of(program: &str) -> PathBuf {
+    target().join("debug").join(program)
 }
 
-/// Instructions are 0 where there is no valgrind.
-fn counts(name: &str, valgrind: bool) -> anyhow::Result<Counts> {
-    let plain: serde_json::Value = serde_json::from_str(&output(Command::new(program()).arg(name))?)?;
-    let number = |key: &str| plain[key].as_u64().with_context(|| format!("`counts {name}` said no {key}"));
-    let mut counts = Counts { instructions: 0, allocations: number("allocations")?, bytes: number("bytes")? };
-    if valgrind {
+/// Instructions are 0 where there is no valgrind, and where libtorch does the work, whose instructions depend on the processor.
+fn counts(program: &str, name: &str, valgrind: bool) -> anyhow::Result<Counts> {
+    let path = path_of(program);
+    let plain: serde_json::Value = serde_json::from_str(&output(Command::new(&path).arg(name))?)?;
+    let number = |key: &str| plain[key].as_u64().with_context(|| format!("`{program} {name}` said no {key}"));
+    let operators = plain["operators"].as_u64().unwrap_or(0);
+    let mut counts =
+        Counts { instructions: 0, operators, allocations: number("allocations")?, bytes: number("bytes")? };
+    if valgrind && program == PROGRAMS[0] {
         let mut command = Command::new("valgrind");
         command.args([
             "--tool=callgrind",
@@ -116,7 +141,7 @@ fn counts(name: &str, valgrind: bool) -> anyhow::Result<Counts> {
             "--collect-atstart=no",
             "--toggle-collect=*counts::perform*",
         ]);
-        let said = command.arg(program()).arg(name).output().context("cannot start valgrind")?;
+        let said = command.arg(&path).arg(name).output().context("cannot start valgrind")?;
         let text = String::from_utf8_lossy(&said.stderr).into_owned();
         let line = text.lines().find_map(|l| l.split("Collected :").nth(1));
         let read = line.and_then(|l| l.trim().parse().ok()).filter(|n| *n > 0);
@@ -131,7 +156,7 @@ mod tests {
 
     #[test]
     fn growth_beyond_the_tolerance_is_a_problem_and_shrinking_is_not() {
-        let of = |instructions, allocations, bytes| Counts { instructions, allocations, bytes };
+        let of = |instructions, allocations, bytes| Counts { instructions, operators: 50, allocations, bytes };
         let one = |counts| BTreeMap::from([("work".to_owned(), counts)]);
         let known = one(of(1000, 100, 100_000));
         let told = |now| problems(&known, &one(now)).join("; ");
@@ -141,6 +166,7 @@ mod tests {
         assert!(
             told(of(1000, 120, 120_000)).contains("120 allocations") && told(of(1000, 120, 120_000)).contains("bytes")
         );
+        assert!(told(Counts { operators: 56, ..of(1000, 100, 100_000) }).contains("56 operators"));
         assert_eq!(problems(&known, &BTreeMap::new()), ["work is no longer measured"]);
         assert!(problems(&BTreeMap::new(), &known)[0].contains("not in benches/counts.json"));
     }

@@ -19,7 +19,7 @@
 //! | [`rng`] | randomness as a pure function of (seed, step, stream, row) |
 //! | [`choice`](mod@choice) | the one text form of everything that is chosen by name |
 //!
-//! With the feature `tch`, `tensor` adds libtorch tensors as states, and the loss on them; `tape` adds activation checkpointing.
+//! With the feature `product`, `product` multiplies matrices for crates that need it. With the feature `tch`, `tensor` adds libtorch tensors as states, and the loss on them; `tape` adds activation checkpointing.
 //!
 //! A whole training step without a network, for a field that is off by a constant:
 //!
@@ -54,6 +54,8 @@ pub mod loss;
 pub mod objective;
 pub mod path;
 pub mod prediction;
+#[cfg(feature = "product")]
+pub mod product;
 pub mod rng;
 pub mod schedule;
 pub mod source;

@@ -3,7 +3,7 @@
 //! |x - y|^2 = |x|^2 + |y|^2 - 2 x . y about a point amid the rows, in f64: a matrix product, exact for whole numbers (pixels) and good to 1e-15 of the
 //! rows' spread otherwise. Nothing larger than a block is kept.
 
-use crate::product::with_transposed;
+use fm_core::product::with_transposed;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 /// Rows of a block on either side.

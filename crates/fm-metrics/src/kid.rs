@@ -17,7 +17,7 @@ use crate::MetricError;
 use crate::estimate::{Estimate, mean};
 use crate::moments::finite;
 use crate::pairs::same_space;
-use crate::product::with_transposed;
+use fm_core::product::{with_itself, with_transposed};
 use fm_core::rng::{Stream, stream};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::seq::index::sample;
@@ -74,14 +74,18 @@ pub fn polynomial_mmd(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<
     let (n, m) = (x.nrows(), y.nrows());
     crate::nearest::at_least("the polynomial MMD", 2, n.min(m))?;
     let (x, y) = (x.mapv(f64::from), y.mapv(f64::from));
-    let (xx, yy, xy) = (kernel(&x, &x), kernel(&y, &y), kernel(&x, &y));
-    let within = |k: &Array2<f64>| (k.sum() - k.diag().sum()) / (k.nrows() * (k.nrows() - 1)) as f64;
-    Ok(within(&xx) + within(&yy) - 2.0 * xy.sum() / (n * m) as f64)
-}
-
-fn kernel(x: &Array2<f64>, y: &Array2<f64>) -> Array2<f64> {
     let d = x.ncols() as f64;
-    let mut k = with_transposed(x.view(), y.view());
-    k.mapv_inplace(|dot| (dot / d + 1.0).powi(3));
-    k
+    let kernel = |dot: &f64| (dot / d + 1.0).powi(3);
+    // Each pair of a side once.
+    let within = |z: &Array2<f64>| {
+        let dots = with_itself(z.view());
+        let below = dots.rows().into_iter().enumerate().map(|(i, row)| row.iter().take(i).map(kernel).sum::<f64>());
+        below.sum::<f64>() / (z.nrows() * (z.nrows() - 1) / 2) as f64
+    };
+    let across = with_transposed(x.view(), y.view())
+        .rows()
+        .into_iter()
+        .map(|row| row.iter().map(kernel).sum::<f64>())
+        .sum::<f64>();
+    Ok(within(&x) + within(&y) - 2.0 * across / (n * m) as f64)
 }

@@ -38,7 +38,6 @@ pub mod moments;
 pub mod nearest;
 mod pairs;
 pub mod palette;
-mod product;
 pub mod resize;
 pub mod sliced;
 pub mod statistics;

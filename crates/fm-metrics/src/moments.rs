@@ -16,7 +16,7 @@
 //! ```
 
 use crate::MetricError;
-use crate::product;
+use fm_core::product;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
@@ -86,7 +86,7 @@ impl Moments {
         let parts: Vec<_> = self.products.axis_chunks_iter_mut(Axis(0), ROWS).enumerate().collect();
         parts.into_par_iter().for_each(|(k, mut part)| {
             let some = centred.slice(ndarray::s![.., k * ROWS..k * ROWS + part.nrows()]);
-            product::add(part.view_mut(), some.t(), centred.view());
+            product::add(part.view_mut(), 1.0, some.t(), centred.view());
         });
         Ok(())
     }

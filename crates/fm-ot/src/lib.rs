@@ -31,6 +31,7 @@ pub mod coupling;
 pub mod entropic;
 mod error;
 pub mod marginals;
+mod pages;
 pub mod pairs;
 #[cfg(feature = "tch")]
 pub mod tensor;

@@ -92,17 +92,36 @@ impl Times {
 
     /// Time over ours within a round: of one peer, or of whichever is fastest in that round. Median and extremes.
     pub(super) fn ratio(&self, peers: &[usize]) -> String {
+        let ratios = self.ratios(peers);
+        if ratios.iter().any(|r| r.is_infinite()) {
+            return "no peer".into();
+        }
+        spread(&ratios, 2)
+    }
+
+    fn ratios(&self, peers: &[usize]) -> Vec<f64> {
         let fastest = |round: usize| {
             let each = peers.iter().filter_map(|k| self.peers[*k].as_ref().map(|seconds| seconds[round]));
             each.fold(f64::INFINITY, f64::min)
         };
-        let ratios: Vec<f64> = (0..self.rounds()).map(|r| fastest(r) / self.ours[r]).collect();
-        if ratios.iter().any(|r| r.is_infinite()) {
-            return "no peer".into();
-        }
-        let (low, high) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
-        format!("**{:.2}** ({low:.2} to {high:.2})", median(&ratios))
+        (0..self.rounds()).map(|r| fastest(r) / self.ours[r]).collect()
     }
+
+    /// The median of those.
+    pub(super) fn median_ratio(&self, peers: &[usize]) -> f64 {
+        median(&self.ratios(peers))
+    }
+}
+
+/// The median and the extremes, as a cell.
+pub(super) fn spread(values: &[f64], places: usize) -> String {
+    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    format!("**{:.places$}** ({low:.places$} to {high:.places$})", median(values))
+}
+
+/// Each of some over each of others, round by round.
+pub(super) fn over(above: &[f64], below: &[f64]) -> Vec<f64> {
+    above.iter().zip(below).map(|(a, b)| a / b).collect()
 }
 
 /// Three digits.

@@ -1,14 +1,14 @@
 //! What a coupling adds to a training step.
 
-use super::contest::median;
+use super::contest::{median, over};
 use super::machine;
-use super::worker::Worker;
-use crate::shell::{cargo, execute, output, root};
+use super::target::{Report, Target};
+use super::worker::{self, Worker, folder};
+use crate::shell::{cargo, execute, output};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 const COUPLINGS: [&str; 2] = ["exact", "sinkhorn"];
 /// Rows of a batch, and values of an image of CIFAR-10.
@@ -19,21 +19,19 @@ const LOG_EVERY: u32 = 3;
 /// Batches that are coupled between two runs.
 const BATCHES: usize = 20;
 
-pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     // One after the other: built together, the torch-free worker would be linked with libtorch.
     execute(&mut cargo(&["build", "--release", "-p", "cifar-train"]))?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches"]))?;
-    let home = root().join("target/bench-coupling");
-    std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
-    let dir = home.to_str().context("the workspace's path is not UTF-8")?;
-    let mut ours = Worker::start(&mut Command::new(root().join("target/release/bench-worker")), 1)?;
+    let dir = folder("coupling")?;
+    let mut ours = Worker::start(&mut worker::ours("bench-worker"), 1)?;
     ours.ask(&format!("make {dir} {} {} 1", SHAPE[0], SHAPE[1]))?;
     ours.ask(&format!("load {dir}"))?;
     let mut steps = Vec::new();
     let mut couplings = vec![Vec::new(); COUPLINGS.len()];
     for round in 0..rounds {
         eprintln!("round {round}");
-        steps.push(seconds_per_step(&home)?);
+        steps.push(seconds_per_step(Path::new(&dir))?);
         for (coupling, seen) in COUPLINGS.iter().zip(&mut couplings) {
             let once = |_| Ok(ours.solve(&format!("couple {coupling}"))?.seconds);
             seen.push(median(&(0..BATCHES).map(once).collect::<anyhow::Result<Vec<_>>>()?));
@@ -41,8 +39,10 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
     }
     let mut table =
         String::from("| coupling | milliseconds a batch | share of a step, median and extremes |\n|---|---|---|\n");
+    let mut most = Vec::new();
     for (coupling, seen) in COUPLINGS.iter().zip(&couplings) {
-        let shares: Vec<f64> = seen.iter().zip(&steps).map(|(s, step)| 100.0 * s / step).collect();
+        let shares: Vec<f64> = over(seen, &steps).iter().map(|share| 100.0 * share).collect();
+        most.push(median(&shares));
         let (low, high) = shares.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
         writeln!(
             table,
@@ -51,7 +51,7 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
             median(&shares)
         )?;
     }
-    Ok(format!(
+    let text = format!(
         "## What a coupling adds to a training step\n\n\
          *Work*: a step is one of `cifar-train train --preset cifar10-tiny --model unet --batch-size 128 --coupling independent` on CIFAR-10 \
          (`cargo xtask fetch-cifar10` first); a coupling pairs {} rows of {} values, cost matrix included, on one thread. *Protocol*: {rounds} \
@@ -62,7 +62,9 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
         SHAPE[1],
         median(&steps),
         machine()
-    ))
+    );
+    let what = "the exact coupling's share of a step, in %";
+    Ok(Report { text, targets: vec![Target::at_most(3.0, what, [most[0]])] })
 }
 
 fn seconds_per_step(home: &Path) -> anyhow::Result<f64> {
@@ -70,7 +72,7 @@ fn seconds_per_step(home: &Path) -> anyhow::Result<f64> {
     if out.exists() {
         std::fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
     }
-    let mut command = Command::new(root().join("target/release/cifar-train"));
+    let mut command = worker::ours("cifar-train");
     command.args(["train", "--preset", "cifar10-tiny", "--model", "unet", "--batch-size", "128"]);
     command.args(["--coupling", "independent", "--save-every", "0", "--sample-every", "0"]);
     command.args(["--steps", &STEPS.to_string(), "--log-every", &LOG_EVERY.to_string(), "--out"]).arg(&out);

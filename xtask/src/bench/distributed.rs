@@ -1,9 +1,10 @@
 //! Two processes of one thread against one process of two, beside PyTorch's DDP; what a step spends in exchanging gradients.
 
-use super::contest::{cell, median};
+use super::contest::{cell, median, over, spread};
 use super::machine;
-use super::worker::{Worker, environment};
-use crate::shell::{cargo, execute, root};
+use super::target::Report;
+use super::worker::{self, Worker, environment, script};
+use crate::shell::{cargo, execute};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -61,15 +62,11 @@ fn step(team: &mut Team, steps: u64) -> anyhow::Result<Step> {
     Ok(Step([number("seconds"), number("value"), exchange]))
 }
 
-pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     let python = environment()?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "training-worker"]))?;
-    let ours = || Command::new(root().join("target/release/training-worker"));
-    let theirs = || {
-        let mut command = Command::new(&python);
-        command.arg(root().join("benches/peers/distributed_worker.py"));
-        command
-    };
+    let ours = || worker::ours("training-worker");
+    let theirs = || script(&python, "distributed_worker.py");
     let mut table = String::from(
         "| network | parameters | 1 process, 2 threads | 2 processes, 1 thread | ratio | exchange, share of a step | DDP, 2 processes | ratio |\n\
          |---|---|---|---|---|---|---|---|\n",
@@ -129,7 +126,7 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
             writeln!(sums, "| {count} | {kind} | {a} | {b} | {} |", ratio(&others, &mine))?;
         }
     }
-    Ok(format!(
+    let text = format!(
         "## Several processes\n\n*Work*: a training step on random images of 3 x 32 x 32, as under *Training steps*, by one process on {RANKS} threads, and by \
          {RANKS} processes of one thread each on halves of the same batches, on one machine over loopback; and by PyTorch's \
          `DistributedDataParallel` over Gloo around torchcfm's network of the same size, which sums gradients while the backward pass goes on. One process \
@@ -139,16 +136,11 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
          *Machine*: {}.\n\n{table}\n### Adding up alone\n\n*Work*: a vector of so many values, summed over {RANKS} processes; as bf16 it is cast, summed and cast back. The fastest half \
          of {TIMES} times, in milliseconds.\n\n{sums}",
         machine()
-    ))
+    );
+    Ok(Report { text, targets: Vec::new() })
 }
 
 /// How much faster `other` is than `base`, round by round.
 fn ratio(base: &[f64], other: &[f64]) -> String {
-    let ratios: Vec<f64> = base.iter().zip(other).map(|(a, b)| a / b).collect();
-    spread(&ratios, 2)
-}
-
-fn spread(values: &[f64], digits: usize) -> String {
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-    format!("**{:.digits$}** ({low:.digits$} to {high:.digits$})", median(values))
+    spread(&over(base, other), 2)
 }

@@ -1,25 +1,30 @@
-//! `cargo xtask bench`: our benches, and with --peers the same work done by Python libraries in alternation with ours.
+//! `cargo xtask bench`: criterion benches of ours, and with --peers the same work done by Python libraries in alternation with ours.
 
 mod contest;
 mod coupling;
 mod distributed;
 mod metrics;
 mod models;
-mod ode;
 mod ot;
-mod training;
+mod plot;
+mod scaling;
+mod solvers;
+mod target;
+mod train;
 mod worker;
 
+use crate::libtorch::ensure_present;
 use crate::shell::{cargo, execute, root};
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
+use target::Report;
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
     /// What to measure.
     #[arg(value_enum)]
     suite: Suite,
-    /// Compare with Python libraries, installed under target/peers, and print ratios.
+    /// Compare with Python libraries, installed under target/peers, and print ratios; criterion measures ours alone otherwise.
     #[arg(long)]
     peers: bool,
     /// Also write the tables to docs/benchmarks.md.
@@ -28,60 +33,170 @@ pub(crate) struct BenchArgs {
     /// Alternated runs of each case; a case that takes longer than a minute is content with 3.
     #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(3..))]
     rounds: u32,
+    /// Where networks run: cpu, or cuda (models, sample and train, beside PyTorch).
+    #[arg(long, default_value = "cpu")]
+    device: String,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Suite {
-    /// Optimal transport: costs, exact assignments and entropic plans.
+    /// Optimal transport beside SciPy, POT and ott-jax: costs, exact assignments and entropic plans.
     Ot,
-    /// Solvers of differential equations: evaluations at equal error, and time; always beside torchdiffeq, diffrax and SciPy.
-    #[value(alias = "solvers")]
-    Ode,
-    /// Distances between samples and between features; always beside SciPy, pytorch-fid, clean-fid and prdc.
-    Metrics,
-    /// Networks: a forward and backward pass, and a forward pass; always beside PyTorch, eager and compiled.
+    /// Solvers of differential equations beside torchdiffeq, diffrax and SciPy: evaluations at equal error, and time.
+    #[value(alias = "ode")]
+    Solvers,
+    /// Networks beside PyTorch, eager and compiled: a forward and backward pass, and a forward pass.
     Models,
-    /// Sampling, from noise to samples; always beside torchdiffeq on PyTorch, eager and compiled.
+    /// Training steps beside PyTorch and jax; what the loop adds to its network; memory.
+    #[value(alias = "training")]
+    Train,
+    /// Sampling, from noise to samples, beside torchdiffeq on PyTorch, eager and compiled.
     Sample,
-    /// What a coupling adds to a training step.
+    /// What a coupling adds to a training step; of ours alone.
     Coupling,
-    /// Training steps, beside PyTorch and jax; what the loop adds to its network; memory.
-    #[value(alias = "train")]
-    Training,
+    /// Distances between samples and between features beside SciPy, pytorch-fid, clean-fid and prdc.
+    Metrics,
     /// Two processes of one thread beside one of two, and beside PyTorch's DDP; what adding up gradients takes.
     Distributed,
+    /// How time and memory grow with sizes and threads, with fitted exponents; of ours alone.
+    Scaling,
+    /// One after the other.
+    All,
+}
+
+impl Suite {
+    const EACH: [Self; 9] = [
+        Self::Ot,
+        Self::Solvers,
+        Self::Models,
+        Self::Train,
+        Self::Sample,
+        Self::Coupling,
+        Self::Metrics,
+        Self::Distributed,
+        Self::Scaling,
+    ];
+
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Its criterion bench, and which part of it.
+    fn criterion(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Ot => Some(("ot", "")),
+            Self::Solvers => Some(("solvers", "")),
+            Self::Models => Some(("models", "(train|infer)")),
+            Self::Sample => Some(("models", "sample")),
+            Self::Train => Some(("train", "")),
+            Self::Metrics => Some(("metrics", "")),
+            Self::Coupling | Self::Distributed | Self::Scaling | Self::All => None,
+        }
+    }
+
+    /// Measures ours alone, in a table of its own.
+    fn alone(self) -> bool {
+        matches!(self, Self::Coupling | Self::Scaling)
+    }
+
+    /// Does its work on a GPU too.
+    fn on_devices(self) -> bool {
+        matches!(self, Self::Models | Self::Train | Self::Sample)
+    }
+
+    fn needs_libtorch(self, peers: bool) -> bool {
+        match self {
+            Self::Ot => false,
+            Self::Solvers | Self::Metrics => peers,
+            _ => true,
+        }
+    }
+
+    fn report(self, args: &BenchArgs) -> anyhow::Result<Report> {
+        let (rounds, device) = (args.rounds, args.device.as_str());
+        match self {
+            Self::Ot => ot::report(rounds),
+            Self::Solvers => solvers::report(rounds),
+            Self::Models => models::report(rounds, device),
+            Self::Train => train::report(rounds, device),
+            Self::Sample => models::sampling(rounds, device),
+            Self::Coupling => coupling::report(rounds),
+            Self::Metrics => metrics::report(rounds),
+            Self::Distributed => distributed::report(rounds),
+            Self::Scaling => scaling::report(args.write_docs),
+            Self::All => bail!("`all` is not measured at once"),
+        }
+    }
 }
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
-    let (name, report) = match args.suite {
-        Suite::Ot if !args.peers => return execute(&mut cargo(&["bench", "-p", "fm-benches", "--bench", "ot"])),
-        Suite::Ot => ("ot", ot::report(args.rounds)?),
-        Suite::Ode => ("ode", ode::report(args.rounds)?),
-        Suite::Metrics => ("metrics", metrics::report(args.rounds)?),
-        Suite::Models => ("models", models::report(args.rounds)?),
-        Suite::Sample => ("sample", models::sampling(args.rounds)?),
-        Suite::Coupling => ("coupling", coupling::report(args.rounds)?),
-        Suite::Training => ("training", training::report(args.rounds)?),
-        Suite::Distributed => ("distributed", distributed::report(args.rounds)?),
-    };
-    println!("{report}");
+    let suites = chosen(args)?;
+    if suites.iter().any(|suite| suite.needs_libtorch(args.peers)) {
+        ensure_present()?;
+    }
+    let mut failures = Vec::new();
+    for suite in &suites {
+        if suites.len() > 1 {
+            eprintln!("== {}", suite.name());
+        }
+        // One that fails takes no other with it.
+        if let Err(error) = measure(*suite, args) {
+            if suites.len() == 1 {
+                return Err(error);
+            }
+            eprintln!("{}: {error:#}", suite.name());
+            failures.push(suite.name());
+        }
+    }
+    ensure!(failures.is_empty(), "{} failed; its reasons are above", failures.join(", "));
+    Ok(())
+}
+
+/// What is to be measured, one after the other.
+fn chosen(args: &BenchArgs) -> anyhow::Result<Vec<Suite>> {
+    let elsewhere = args.device != "cpu";
+    ensure!(!elsewhere || args.peers, "--device compares with PyTorch there: add --peers");
+    ensure!(!args.write_docs || args.peers || args.suite.alone(), "the document holds comparisons: add --peers");
+    if args.suite == Suite::All {
+        let fits = |suite: &Suite| (!elsewhere || suite.on_devices()) && (args.peers || *suite != Suite::Distributed);
+        return Ok(Suite::EACH.into_iter().filter(fits).collect());
+    }
+    ensure!(
+        !elsewhere || args.suite.on_devices(),
+        "{} runs on the CPU; --device is for models, sample and train",
+        args.suite.name()
+    );
+    ensure!(args.peers || args.suite != Suite::Distributed, "distributed compares with PyTorch's DDP: add --peers");
+    Ok(vec![args.suite])
+}
+
+fn measure(suite: Suite, args: &BenchArgs) -> anyhow::Result<()> {
+    if let (false, Some((bench, filter))) = (args.peers, suite.criterion()) {
+        let mut command = cargo(&["bench", "-p", "fm-benches", "--bench", bench]);
+        if suite.needs_libtorch(false) {
+            command.args(["--features", "tch"]);
+        }
+        if !filter.is_empty() {
+            command.args(["--", filter]);
+        }
+        return execute(&mut command);
+    }
+    let report = suite.report(args)?;
+    println!("{}", report.document());
+    report.missed().iter().for_each(|line| eprintln!("missed: {line}"));
     if args.write_docs {
         let path = root().join("docs/benchmarks.md");
         let before = std::fs::read_to_string(&path).unwrap_or_default();
-        std::fs::write(&path, replaced(&before, name, &report))
+        let name = if args.device == "cpu" { suite.name() } else { format!("{}-{}", suite.name(), args.device) };
+        std::fs::write(&path, replaced_part(HEAD, &before, &name, &report.document()))
             .with_context(|| format!("cannot write {}", path.display()))?;
         println!("wrote {}", path.display());
     }
     Ok(())
 }
 
-const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench ot --peers --write-docs`, `cargo xtask bench ode --write-docs`, `cargo xtask bench models \
-                    --write-docs`, `cargo xtask bench sample --write-docs`, `cargo xtask bench coupling --write-docs`, `cargo xtask bench training --write-docs`, `cargo xtask bench distributed --write-docs` and `cargo xtask bench metrics --write-docs`; no number here is typed by hand.\n";
-
-/// The document with a suite's part replaced or added.
-fn replaced(document: &str, suite: &str, report: &str) -> String {
-    replaced_part(HEAD, document, suite, report)
-}
+const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench all --peers --write-docs`, or part by part (`cargo xtask bench ot --peers --write-docs`); no number here is \
+     typed by hand.\n";
 
 /// A document of this head with one part, between its marks, replaced or added; what stood before the first part gives way to the head.
 pub(crate) fn replaced_part(head: &str, document: &str, name: &str, report: &str) -> String {
@@ -106,17 +221,38 @@ pub(crate) fn machine() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{HEAD, replaced};
+    use super::*;
 
     #[test]
     fn a_suite_replaces_its_own_part_only() {
+        let replaced = |before: &str, name, part| replaced_part(HEAD, before, name, part);
         let both = replaced(&replaced("old text", "ot", "one\n"), "training", "two\n");
         assert!(both.starts_with(HEAD) && both.contains("one\n") && both.contains("two\n"));
         let again = replaced(&both, "ot", "three\n");
         assert!(!again.contains("one\n") && again.contains("two\n") && again.contains("three\n"));
         assert_eq!(again.matches("<!-- ot -->").count(), 1);
         // A head that has changed costs no part.
-        let renamed = super::replaced_part("# Other\n", &again, "ot", "four\n");
+        let renamed = replaced_part("# Other\n", &again, "ot", "four\n");
         assert!(renamed.starts_with("# Other\n\n<!--") && renamed.contains("two\n") && renamed.contains("four\n"));
+    }
+
+    #[test]
+    fn what_cannot_be_measured_so_is_refused_with_the_flag_that_is_missing() {
+        let ask = |suite, peers, write_docs, device: &str| {
+            chosen(&BenchArgs { suite, peers, write_docs, rounds: 3, device: device.into() }).map_err(|e| e.to_string())
+        };
+        assert_eq!(ask(Suite::Ot, false, false, "cpu"), Ok(vec![Suite::Ot]));
+        assert_eq!(ask(Suite::All, true, true, "cpu"), Ok(Suite::EACH.to_vec()));
+        assert_eq!(ask(Suite::All, true, false, "cuda").map(|s| s.len()), Ok(3));
+        assert_eq!(ask(Suite::All, false, false, "cpu").map(|s| s.contains(&Suite::Distributed)), Ok(false));
+        assert_eq!(ask(Suite::Scaling, false, true, "cpu"), Ok(vec![Suite::Scaling]));
+        for (suite, peers, write, device) in [
+            (Suite::Ot, false, true, "cpu"),
+            (Suite::Distributed, false, false, "cpu"),
+            (Suite::Models, false, false, "cuda"),
+        ] {
+            assert!(ask(suite, peers, write, device).is_err_and(|e| e.contains("add --peers")));
+        }
+        assert!(ask(Suite::Ot, true, false, "cuda").is_err_and(|e| e.contains("models, sample and train")));
     }
 }

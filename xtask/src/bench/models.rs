@@ -1,12 +1,12 @@
 //! Networks against PyTorch: a forward and backward pass, and a forward pass as sampling makes it.
 
-use super::contest::{cell, median};
+use super::contest::{cell, median, over};
 use super::machine;
-use super::worker::{Worker, environment};
-use crate::shell::{cargo, execute, root};
-use anyhow::{Context, ensure};
+use super::target::{Report, Target};
+use super::worker::{self, Worker, environment, folder, script, threads};
+use crate::shell::{cargo, execute};
+use anyhow::ensure;
 use std::fmt::Write as _;
-use std::process::Command;
 
 const NETWORKS: [(&str, &str); 3] = [
     ("tiny", "U-Net, 32 channels, (1, 2, 2), batch 16"),
@@ -22,33 +22,44 @@ const STEPS: usize = 10;
 /// What is measured, and what heads its table.
 type Work<'a> = (&'a str, &'a str);
 
-pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
     let works = [("train", "Forward and backward"), ("infer", "Forward, as sampling makes it")];
-    let Compared { tables, versions, threads } = compared(&works, rounds)?;
-    Ok(format!(
-        "## Networks\n\n*Work*: the same weights (read strictly by both sides) and the same batch. Forward and backward is what a training step does \
+    let Compared { tables, versions, targets } = compared(&works, rounds, device)?;
+    let text = format!(
+        "## Networks{}\n\n*Work*: the same weights (read strictly by both sides) and the same batch. Forward and backward is what a training step does \
          with the network, with zeroing or dropping gradients before; a forward pass is one evaluation of a sampler, at a time that all \
          samples share, without gradients. Dropout is off. The loss, or the mean absolute output, must agree to a relative 1e-3 before a time \
          counts. {} *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: {}.\n\n{tables}",
-        protocol(rounds, threads),
+        on(device),
+        protocol(rounds),
         machine()
-    ))
+    );
+    Ok(Report { text, targets })
 }
 
 /// Sampling, from noise to samples.
-pub(super) fn sampling(rounds: u32) -> anyhow::Result<String> {
+pub(super) fn sampling(rounds: u32, device: &str) -> anyhow::Result<Report> {
     let work = format!("sample {STEPS}");
-    let Compared { tables, versions, threads } = compared(&[(&work, "Euler steps from noise to samples")], rounds)?;
-    Ok(format!(
-        "## Sampling\n\n*Work*: {STEPS} Euler steps of the same networks from the same noise, as `cifar-train sample` takes them; the peers take them by torchdiffeq. The \
+    let works = [(work.as_str(), "Euler steps from noise to samples")];
+    let Compared { tables, versions, targets } = compared(&works, rounds, device)?;
+    let text = format!(
+        "## Sampling{}\n\n*Work*: {STEPS} Euler steps of the same networks from the same noise, as `cifar-train sample` takes them; the peers take them by torchdiffeq. The \
          samples' mean absolute value must agree to a relative 1e-3 before a time counts. {} *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: \
          {}.\n\n{tables}",
-        protocol(rounds, threads),
+        on(device),
+        protocol(rounds),
         machine()
-    ))
+    );
+    Ok(Report { text, targets })
 }
 
-fn protocol(rounds: u32, threads: usize) -> String {
+/// What a heading adds for a device.
+pub(super) fn on(device: &str) -> String {
+    if device == "cpu" { String::new() } else { format!(" on {device}") }
+}
+
+fn protocol(rounds: u32) -> String {
+    let threads = threads(THREADS);
     format!(
         "*Protocol*: after a warm-up that includes compilation, {rounds} rounds in which everyone does the work once, in turn, each in a process of {threads} \
          threads. *Times* are medians, in milliseconds. *Ratio*: our time over the peer's within a round (below 1, ours is faster), median and extremes."
@@ -58,36 +69,34 @@ fn protocol(rounds: u32, threads: usize) -> String {
 struct Compared {
     tables: String,
     versions: String,
-    threads: usize,
+    targets: Vec<Target>,
 }
 
-fn compared(works: &[Work<'_>], rounds: u32) -> anyhow::Result<Compared> {
+fn compared(works: &[Work<'_>], rounds: u32, device: &str) -> anyhow::Result<Compared> {
     let python = environment()?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "models-worker"]))?;
-    let home = root().join("target/bench-models");
-    std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
-    let dir = home.to_str().context("the workspace's path is not UTF-8")?;
-    let threads = THREADS.min(std::thread::available_parallelism().map_or(1, usize::from));
-    let mut ours = Worker::start(&mut Command::new(root().join("target/release/models-worker")), threads)?;
-    let mut theirs = Worker::start(Command::new(&python).arg(root().join("benches/peers/models_worker.py")), threads)?;
+    let (dir, threads) = (folder("models")?, threads(THREADS));
+    let mut ours = Worker::start(worker::ours("models-worker").arg(device), threads)?;
+    let mut theirs = Worker::start(script(&python, "models_worker.py").arg(device), threads)?;
     ours.ask(&format!("make {dir}"))?;
-    let known = theirs.ask("versions")?;
-    let name = |(k, v): (&String, &serde_json::Value)| format!("{k} {}", v.as_str().unwrap_or_default());
-    let versions = known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
-    let mut tables = String::new();
+    let versions = theirs.versions()?;
+    let (mut tables, mut targets) = (String::new(), Vec::new());
     for (work, title) in works {
         let peers = peers_of(work);
         writeln!(tables, "### {title}\n\n{}", header(&peers))?;
+        let mut eager = Vec::new();
         for (network, description) in NETWORKS {
             eprintln!("{work} {network}");
             ours.ask(&format!("load {dir} {network}"))?;
             theirs.ask(&format!("load {dir} {network}"))?;
-            let row = rounds_of((&mut ours, &mut theirs), work, &peers, rounds)?;
+            let (row, to_eager) = rounds_of((&mut ours, &mut theirs), work, &peers, rounds)?;
             writeln!(tables, "| {description} | {row} |")?;
+            eager.push(to_eager);
         }
         tables.push('\n');
+        targets.push(Target::at_most(1.03, format!("{}: ours over eager PyTorch", title.to_lowercase()), eager));
     }
-    Ok(Compared { tables, versions, threads })
+    Ok(Compared { tables, versions, targets })
 }
 
 /// Channels last is a way to train; forward passes are compared with the other two.
@@ -100,13 +109,13 @@ fn header(peers: &[(&str, &str)]) -> String {
     format!("| network | ours |{titles}\n|---|---|{}", "---|---|".repeat(peers.len()))
 }
 
-/// Alternated runs as the cells of a row.
+/// Alternated runs as the cells of a row, and the ratio to the first peer.
 fn rounds_of(
     (ours, theirs): (&mut Worker, &mut Worker),
     work: &str,
     peers: &[(&str, &str)],
     rounds: u32,
-) -> anyhow::Result<String> {
+) -> anyhow::Result<(String, f64)> {
     let (mut own, mut seen) = (Vec::new(), vec![Vec::new(); peers.len()]);
     for round in 0..=rounds {
         let mine = ours.solve(work)?;
@@ -124,9 +133,9 @@ fn rounds_of(
     }
     let mut row = cell(1e3 * median(&own));
     for times in &seen {
-        let ratios: Vec<f64> = own.iter().zip(times).map(|(a, b)| a / b).collect();
+        let ratios = over(&own, times);
         let (low, high) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
         write!(row, " | {} | **{:.3}** ({low:.2} to {high:.2})", cell(1e3 * median(times)), median(&ratios))?;
     }
-    Ok(row)
+    Ok((row, median(&over(&own, &seen[0]))))
 }

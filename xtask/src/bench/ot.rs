@@ -2,11 +2,10 @@
 
 use super::contest::{Agreement, contest};
 use super::machine;
-use super::worker::{Worker, environment};
-use crate::shell::{cargo, execute, root};
-use anyhow::Context;
+use super::target::{Report, Target};
+use super::worker::{self, Worker, environment, folder, script};
+use crate::shell::{cargo, execute};
 use std::fmt::Write as _;
-use std::process::Command;
 
 const THREADS: [usize; 2] = [1, 2];
 /// Dimensions of the points: the plane, and an image of CIFAR-10.
@@ -24,19 +23,41 @@ struct Tables {
     exact: String,
     relative: String,
     absolute: String,
+    ratios: Ratios,
 }
 
-pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+/// Medians of the ratios that are held to something.
+#[derive(Default)]
+struct Ratios {
+    /// Up to 2048 points, and of 4096.
+    exact: [Vec<f64>; 2],
+    /// To ott-jax and to POT.
+    relative: [Vec<f64>; 2],
+    absolute: Vec<f64>,
+}
+
+impl Ratios {
+    fn targets(self) -> Vec<Target> {
+        let ([exact, large], [ott, pot]) = (self.exact, self.relative);
+        vec![
+            Target::at_least(3.0, "exact assignment, 128 to 2048 points: the faster of SciPy and POT over ours", exact),
+            Target::at_least(1.5, "exact assignment, 4096 points: the same", large),
+            Target::at_least(2.0, format!("entropic plan at {RELATIVE} of the mean: ott-jax over ours"), ott),
+            Target::at_least(10.0, format!("entropic plan at {RELATIVE} of the mean: POT's log form over ours"), pot),
+            Target::at_least(1.0, format!("entropic plan at {ABSOLUTE}: ott-jax over ours"), self.absolute),
+        ]
+    }
+}
+
+pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     let python = environment()?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches"]))?;
     let mut tables = Tables::default();
     let mut versions = String::new();
     for threads in THREADS {
-        let mut ours = Worker::start(&mut Command::new(root().join("target/release/bench-worker")), threads)?;
-        let mut theirs = Worker::start(Command::new(&python).arg(root().join("benches/peers/worker.py")), threads)?;
-        let known = theirs.ask("versions")?;
-        let name = |(k, v): (&String, &serde_json::Value)| format!("{k} {}", v.as_str().unwrap_or_default());
-        versions = known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
+        let mut ours = Worker::start(&mut worker::ours("bench-worker"), threads)?;
+        let mut theirs = Worker::start(&mut script(&python, "worker.py"), threads)?;
+        versions = theirs.versions()?;
         for dim in DIMENSIONS {
             for n in EXACT {
                 eprintln!("threads {threads}, dimension {dim}, n {n}");
@@ -45,12 +66,11 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
             }
         }
     }
-    Ok(document(&tables, &versions, rounds))
+    Ok(Report { text: document(&tables, &versions, rounds), targets: tables.ratios.targets() })
 }
 
 fn load(ours: &mut Worker, theirs: &mut Worker, n: usize, dim: usize) -> anyhow::Result<()> {
-    let dir = root().join("target/peers");
-    let dir = dir.to_str().context("the workspace's path is not UTF-8")?;
+    let dir = folder("ot")?;
     ours.ask(&format!("make {dir} {n} {dim} {n}"))?;
     ours.ask(&format!("load {dir}"))?;
     theirs.ask(&format!("load {dir}"))?;
@@ -66,11 +86,15 @@ fn case(
 ) -> anyhow::Result<()> {
     let place = format!("| {dim} | {n} | {threads} |");
     let peers = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-    let t = contest((ours, theirs), "cost", &peers(&["cost_pot"]), Agreement::Single, rounds)?;
-    writeln!(tables.cost, "{place} {} | {} | {} |", t.ours(), t.peer(0), t.ratio(&[0]))?;
+    let t = contest((ours, theirs), "cost", &peers(&["cost_pot", "cost_pot_single"]), Agreement::Single, rounds)?;
+    let (double, single) = (t.peer(0), t.peer(1));
+    writeln!(tables.cost, "{place} {} | {double} | {} | {single} | {} |", t.ours(), t.ratio(&[0]), t.ratio(&[1]))?;
     let t = contest((ours, theirs), "assign", &peers(&["scipy", "pot"]), Agreement::Optimum, rounds)?;
     let (scipy, pot, ratio) = (t.peer(0), t.peer(1), t.ratio(&[0, 1]));
     eprintln!("  exact {ratio}");
+    if n >= 128 {
+        tables.ratios.exact[usize::from(n > 2048)].push(t.median_ratio(&[0, 1]));
+    }
     writeln!(tables.exact, "{place} {} | {scipy} | {pot} | {ratio} | {} |", t.ours(), t.rounds())?;
     if !ENTROPIC.contains(&n) {
         return Ok(());
@@ -85,17 +109,19 @@ fn case(
     let t = entropic(RELATIVE * mean, "pot_log")?;
     let (ott, pot, by_ott, by_pot) = (t.peer(0), t.peer(1), t.ratio(&[0]), t.ratio(&[1]));
     eprintln!("  entropic {by_ott} and {by_pot}");
+    (0..2).for_each(|k| tables.ratios.relative[k].push(t.median_ratio(&[k])));
     writeln!(tables.relative, "{place} {} | {ott} | {pot} | {by_ott} | {by_pot} | {} |", t.ours(), t.rounds())?;
     if dim == 2 {
         let t = entropic(ABSOLUTE, "pot_plain")?;
         let (ott, pot, by_ott) = (t.peer(0), t.peer(1), t.ratio(&[0]));
+        tables.ratios.absolute.push(t.median_ratio(&[0]));
         writeln!(tables.absolute, "{place} {} | {ott} | {pot} | {by_ott} | {} |", t.ours(), t.rounds())?;
     }
     Ok(())
 }
 
 fn document(tables: &Tables, versions: &str, rounds: u32) -> String {
-    let Tables { cost, exact, relative, absolute } = tables;
+    let Tables { cost, exact, relative, absolute, .. } = tables;
     format!(
         "## Optimal transport\n\n\
          *Work*: two sets of n standard normal points of d dimensions, their matrix of squared Euclidean distances, and plans between equal \
@@ -109,8 +135,9 @@ fn document(tables: &Tables, versions: &str, rounds: u32) -> String {
          | d | n | threads | ours | SciPy `linear_sum_assignment` | POT `emd` | ratio to the faster | rounds |\n\
          |---|---|---|---|---|---|---|---|\n{exact}\n\
          ### Cost matrix\n\n\
-         From f32 points, as f64; POT computes f32 input in f32 and without a second look at small distances.\n\n\
-         | d | n | threads | ours | POT `dist` | ratio |\n|---|---|---|---|---|---|\n{cost}\n\
+         From f32 points, as f64. POT computes in the type that it is given, so that it does the same work on points given as f64, and less of it, in \
+         half the memory, on f32; it takes no second look at small distances.\n\n\
+         | d | n | threads | ours | POT `dist`, f64 | ratio | POT `dist`, f32 | ratio |\n|---|---|---|---|---|---|---|---|\n{cost}\n\
          ### Entropic plan, epsilon {RELATIVE} of the mean cost\n\n\
          To an L1 error of {TOLERANCE}, which every side's plan is checked for; ott-jax in f32, jitted.\n\n\
          | d | n | threads | ours | ott-jax | POT `sinkhorn_log` | ratio to ott-jax | ratio to POT | rounds |\n\

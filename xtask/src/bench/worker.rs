@@ -1,11 +1,15 @@
 //! Processes that do one side of a comparison, and the Python environment of the peers.
 
-use crate::shell::{execute, output, python, root};
+use crate::shell::{execute, output, python, root, target};
 use anyhow::{Context, bail};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// OpenBLAS's threads look out for more work for 2^28 cycles after they have done some, on cores that the next in turn needs.
+const PAUSE: Duration = Duration::from_millis(150);
 
 /// A process that answers one line of JSON for each request.
 pub(super) struct Worker {
@@ -24,6 +28,30 @@ pub(super) struct Answer {
     pub(super) error: f64,
 }
 
+/// A program of ours, built for speed.
+pub(super) fn ours(name: &str) -> Command {
+    Command::new(target().join("release").join(name))
+}
+
+/// A script of the peers.
+pub(super) fn script(python: &Path, name: &str) -> Command {
+    let mut command = Command::new(python);
+    command.arg(root().join("benches/peers").join(name));
+    command
+}
+
+/// A place for what a suite's workers share.
+pub(super) fn folder(suite: &str) -> anyhow::Result<String> {
+    let home = root().join("target").join(format!("bench-{suite}"));
+    std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    Ok(home.to_str().context("the workspace's path is not UTF-8")?.to_owned())
+}
+
+/// So many threads, or as many as there are.
+pub(super) fn threads(most: usize) -> usize {
+    most.min(std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 impl Worker {
     pub(super) fn start(command: &mut Command, threads: usize) -> anyhow::Result<Self> {
         for variable in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"] {
@@ -40,6 +68,13 @@ impl Worker {
         self.receive(request)
     }
 
+    /// What runs there.
+    pub(super) fn versions(&mut self) -> anyhow::Result<String> {
+        let known = self.ask("versions")?;
+        let name = |(k, v): (&String, &Value)| format!("{k} {}", v.as_str().unwrap_or_default());
+        Ok(known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", "))
+    }
+
     pub(super) fn send(&mut self, request: &str) -> anyhow::Result<()> {
         Ok(writeln!(self.input.as_mut().context("the worker is closed")?, "{request}")?)
     }
@@ -51,8 +86,9 @@ impl Worker {
         serde_json::from_str(&line).with_context(|| format!("a worker failed at `{request}`"))
     }
 
-    /// Does a piece of work once.
+    /// Does a piece of work once, after the threads of whoever worked before have gone to sleep.
     pub(super) fn solve(&mut self, request: &str) -> anyhow::Result<Answer> {
+        std::thread::sleep(PAUSE);
         let answer = self.ask(request)?;
         let number = |key: &str| answer[key].as_f64().unwrap_or(f64::NAN);
         let seconds = answer["seconds"].as_f64().with_context(|| format!("`{request}` was answered without a time"))?;

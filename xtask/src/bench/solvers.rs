@@ -1,13 +1,13 @@
 //! Solvers against torchdiffeq, diffrax and SciPy: evaluations at equal error, and time.
 
-use super::contest::{cell, median};
+use super::contest::{cell, median, over};
 use super::machine;
-use super::worker::{Worker, environment};
-use crate::shell::{cargo, execute, root};
+use super::target::{Report, Target};
+use super::worker::{self, Worker, environment, folder, script};
+use crate::shell::{cargo, execute};
 use anyhow::{Context, ensure};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const TOLERANCES: [&str; 8] = ["1e-2", "1e-3", "1e-4", "1e-5", "1e-6", "1e-7", "1e-8", "1e-9"];
 const PROBLEMS: [&str; 4] = ["harmonic", "van-der-pol", "mixture", "network"];
@@ -20,26 +20,24 @@ const TIMED_AT: [&str; 3] = ["1e-3", "1e-5", "1e-7"];
 /// Error and evaluations at each tolerance.
 type Curve = Vec<(f64, f64)>;
 
-pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     let python = environment()?;
     execute(&mut cargo(&["build", "--release", "-p", "tabular-train"]))?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "ode-worker"]))?;
-    let home = root().join("target/bench-ode");
-    let checkpoint = trained(&home)?;
-    let dir = home.to_str().context("the workspace's path is not UTF-8")?;
-    let mut ours = Worker::start(&mut Command::new(root().join("target/release/ode-worker")), 1)?;
-    let mut theirs = Worker::start(Command::new(&python).arg(root().join("benches/peers/ode_worker.py")), 1)?;
+    let dir = folder("solvers")?;
+    let checkpoint = trained(Path::new(&dir))?;
+    let mut ours = Worker::start(&mut worker::ours("ode-worker"), 1)?;
+    let mut theirs = Worker::start(&mut script(&python, "ode_worker.py"), 1)?;
     let load = format!("load {dir} {}", checkpoint.display());
     ours.ask(&format!("make {dir}"))?;
     theirs.ask(&load)?;
     theirs.ask("exact")?;
     ours.ask(&load)?;
-    let known = theirs.ask("versions")?;
-    let name = |(k, v): (&String, &serde_json::Value)| format!("{k} {}", v.as_str().unwrap_or_default());
-    let versions = known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
-    let work = work_precision(&mut ours, &mut theirs)?;
-    let times = times(&mut ours, &mut theirs, rounds)?;
-    Ok(format!(
+    let versions = theirs.versions()?;
+    let (ratios, points, mut targets) = work_precision(&mut ours, &mut theirs)?;
+    let (times, more) = times(&mut ours, &mut theirs, rounds)?;
+    targets.extend(more);
+    let text = format!(
         "## Solvers\n\n*Problems*: a harmonic oscillator and Van der Pol's with mu = 5, both over 10 units of time; the exact velocity from noise to \
          three Gaussians in the plane, 256 rows; a trained network (`tabular-train train --data 8gaussians --steps 2000`: 3 hidden layers of \
          64), 1024 rows. Relative and absolute tolerance are equal; everyone keeps their default controller. *Error*: root mean square at the \
@@ -53,9 +51,10 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
          the peer's time to ours within a round with its extremes (above 1, ours is faster). Ours and the peers' Dopri5, steps per batch. For \
          the network, in f32, times are those of one evaluation with its share of the solver; SciPy has no tensors.\n\n{times}",
         machine(),
-        work.0,
-        work.1
-    ))
+        ratios,
+        points
+    );
+    Ok(Report { text, targets })
 }
 
 /// A network that velocities can be asked of, trained once.
@@ -66,7 +65,7 @@ fn trained(home: &Path) -> anyhow::Result<PathBuf> {
         if run.exists() {
             std::fs::remove_dir_all(&run).with_context(|| format!("cannot remove {}", run.display()))?;
         }
-        let mut train = Command::new(root().join("target/release/tabular-train"));
+        let mut train = worker::ours("tabular-train");
         train.args(["train", "--data", "8gaussians", "--steps", "2000", "--sample-every", "0", "--out"]).arg(&run);
         execute(&mut train)?;
     }
@@ -85,8 +84,9 @@ fn curve(worker: &mut Worker, problem: &str, who: &str) -> anyhow::Result<Curve>
     TOLERANCES.iter().map(at).collect()
 }
 
-/// The tables of ratios and of points.
-fn work_precision(ours: &mut Worker, theirs: &mut Worker) -> anyhow::Result<(String, String)> {
+/// The tables of ratios and of points, and what is held to a bound.
+fn work_precision(ours: &mut Worker, theirs: &mut Worker) -> anyhow::Result<(String, String, Vec<Target>)> {
+    let mut best = Vec::new();
     let mut ratios = String::from("| problem | ours |");
     PEERS.iter().for_each(|peer| ratios.push_str(&format!(" to {peer} |")));
     ratios.push_str("\n|---|---|---|---|---|---|\n");
@@ -100,28 +100,36 @@ fn work_precision(ours: &mut Worker, theirs: &mut Worker) -> anyhow::Result<(Str
         let peers = peers.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
         let paces: &[&str] =
             if problem == "mixture" || problem == "network" { &["per-batch", "per-sample"] } else { &["per-batch"] };
+        let mut worst = Vec::new();
         for (method, pace) in ["dopri5", "tsit5"].iter().flat_map(|m| paces.iter().map(move |p| (m, p))) {
             let mine = curve(ours, problem, &format!("{method} {pace}"))?;
-            let cells: String = peers.iter().map(|peer| format!(" {} |", compare(&mine, peer))).collect();
+            let compared: Vec<_> = peers.iter().map(|peer| compare(&mine, peer)).collect();
+            let cells: String =
+                compared.iter().map(|c| format!(" {} |", c.as_ref().map_or(NONE, |c| c.1.as_str()))).collect();
+            worst.push(compared.iter().flatten().map(|c| c.0).fold(f64::NEG_INFINITY, f64::max));
             writeln!(ratios, "| {problem} | {method}, {pace} |{cells}")?;
             writeln!(points, "| {problem} | ours, {method}, {pace} |{}", row(&mine))?;
         }
         for (peer, curve) in PEERS.iter().zip(&peers) {
             writeln!(points, "| {problem} | {peer} |{}", row(curve))?;
         }
+        best.push(worst.into_iter().fold(f64::INFINITY, f64::min));
     }
-    Ok((ratios, points))
+    let what = "evaluations at equal error: the best of ours over the best of the peers, in any problem";
+    Ok((ratios, points, vec![Target::at_most(1.05, what, best)]))
 }
 
-/// Our evaluations over the peer's at our errors.
-fn compare(mine: &Curve, peer: &Curve) -> String {
+const NONE: &str = "no common errors";
+
+/// Our evaluations over the peer's at our errors: their geometric mean, and with the extremes as a cell.
+fn compare(mine: &Curve, peer: &Curve) -> Option<(f64, String)> {
     let ratios: Vec<f64> = mine.iter().filter_map(|(e, n)| Some(n / evaluations_at(peer, *e)?)).collect();
     if ratios.is_empty() {
-        return "no common errors".into();
+        return None;
     }
     let mean = (ratios.iter().map(|r| r.ln()).sum::<f64>() / ratios.len() as f64).exp();
     let (low, high) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
-    format!("**{mean:.3}** ({low:.2} to {high:.2})")
+    Some((mean, format!("**{mean:.3}** ({low:.2} to {high:.2})")))
 }
 
 /// A curve read at an error; none beyond its ends.
@@ -135,7 +143,8 @@ fn evaluations_at(curve: &Curve, error: f64) -> Option<f64> {
     })
 }
 
-fn times(ours: &mut Worker, theirs: &mut Worker, rounds: u32) -> anyhow::Result<String> {
+fn times(ours: &mut Worker, theirs: &mut Worker, rounds: u32) -> anyhow::Result<(String, [Target; 2])> {
+    let (mut torchdiffeq, mut diffrax) = (Vec::new(), Vec::new());
     let mut table = String::from(
         "| problem | tolerance | ours | SciPy | torchdiffeq | diffrax | to SciPy | to torchdiffeq | to diffrax |\n|---|---|---|---|---|---|---|---|---|\n",
     );
@@ -161,13 +170,21 @@ fn times(ours: &mut Worker, theirs: &mut Worker, rounds: u32) -> anyhow::Result<
             let columns: String = seconds.iter().map(|all| format!(" {} |", shown(all))).collect();
             let ratios: String = seconds[1..].iter().map(|peer| format!(" {} |", ratio(peer, &seconds[0]))).collect();
             writeln!(table, "| {problem} | {tolerance} |{columns}{ratios}")?;
+            if problem != "network-f32" {
+                torchdiffeq.push(median(&over(&seconds[2], &seconds[0])));
+                diffrax.push(median(&over(&seconds[3], &seconds[0])));
+            }
         }
     }
-    Ok(table)
+    let targets = [
+        Target::at_least(20.0, "time on pure functions: torchdiffeq over ours", torchdiffeq),
+        Target::at_least(0.5, "time on pure functions: diffrax over ours", diffrax),
+    ];
+    Ok((table, targets))
 }
 
 fn ratio(peer: &[f64], ours: &[f64]) -> String {
-    let ratios: Vec<f64> = peer.iter().zip(ours).map(|(p, o)| p / o).collect();
+    let ratios = over(peer, ours);
     if ratios[0].is_nan() {
         return String::new();
     }
@@ -186,7 +203,7 @@ mod tests {
         assert!((evaluations_at(&curve, 10f64.powf(-2.5)).unwrap_or(0.0) - 10f64.powf(1.5)).abs() < 1e-9);
         assert_eq!((evaluations_at(&curve, 1e-5), evaluations_at(&curve, 0.1)), (None, None));
         let half = vec![(1e-3, 50.0), (1e-2, 20.0), (1e-7, 3.0)];
-        assert_eq!(compare(&half, &curve), "**1.000** (0.50 to 2.00)");
-        assert_eq!(compare(&vec![(1.0, 1.0)], &curve), "no common errors");
+        assert_eq!(compare(&half, &curve).map(|c| c.1), Some("**1.000** (0.50 to 2.00)".into()));
+        assert_eq!(compare(&vec![(1.0, 1.0)], &curve), None);
     }
 }

@@ -1,24 +1,25 @@
 //! What several ranks add up, and how long it takes them.
 
+use crate::Failure;
 use fm_app::group::{Group, ReduceIn};
 use fm_train::error::Outside;
 use fm_train::peers::{Peers, Shard};
 use std::cell::Cell;
-use std::error::Error;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 /// The ranks that train together, with a clock.
 #[derive(Debug)]
-pub(crate) struct Timed {
+pub struct Timed {
     inner: Rc<dyn Peers>,
     /// What adding up has taken so far, waiting for others included.
-    pub(crate) spent: Cell<Duration>,
+    pub spent: Cell<Duration>,
 }
 
 impl Timed {
-    pub(crate) fn new(group: &Rc<Group>) -> Self {
+    /// Those of a group.
+    pub fn new(group: &Rc<Group>) -> Self {
         Self { inner: group.peers(ReduceIn::F32), spent: Cell::default() }
     }
 }
@@ -41,7 +42,10 @@ impl Peers for Timed {
 }
 
 /// Adds up vectors of so many values, as a step does; seconds of the fastest half.
-pub(crate) fn reduce(group: &Rc<Group>, count: i64, kind: &str, times: usize) -> Result<String, Box<dyn Error>> {
+///
+/// # Errors
+/// A rank that is lost.
+pub fn reduce(group: &Rc<Group>, count: i64, kind: &str, times: usize) -> Result<String, Failure> {
     let peers = group.peers(if kind == "bf16" { ReduceIn::Bf16 } else { ReduceIn::F32 });
     let mut vector = Tensor::ones([count], (Kind::Float, Device::Cpu));
     let mut seconds = Vec::new();

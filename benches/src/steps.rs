@@ -1,16 +1,7 @@
-//! `training-worker`: our side of the comparison of training steps. Reads one request a line on standard input and answers with one line of JSON.
-//!
-//! `make DIR` writes the data of each network, DIR/NAME.npy; `load DIR NAME` takes a network (`mlp`, `concat-squash`, `unet`) and its data; `loop STEPS` goes
-//! on training through [`fm_train::train::train`] with everything that a run does but files: batches from a worker thread, clipping, AdamW, the
-//! moving average, the log's sums. `bare STEPS` only puts one batch through the network, forwards and back. Both answer {"seconds", "value"},
-//! seconds a step and the mean loss. `memory STEPS` trains and answers {"before", "peak"}, bytes resident before the network was built and at most.
-//!
-//! Started as one of several ranks it does so with them: `loop` then answers {"exchange"} too, the seconds of a step spent in adding up, and
-//! `reduce COUNT KIND TIMES` adds up a vector of f32 or bf16.
+//! A run's steps without its files: batches from a worker thread, clipping, AdamW, the moving average, the log's sums.
 
-mod shared;
-
-use fm_app::device::{peak_memory, resident_memory};
+use crate::Failure;
+use crate::ranks::Timed;
 use fm_app::group::Group;
 use fm_core::data::{Dataset, Pick};
 use fm_core::objective::Objective;
@@ -18,8 +9,7 @@ use fm_core::path::PathKind;
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tape::Tape;
-use fm_core::tensor::VelocityModel;
-use fm_dist::ProcessGroup;
+use fm_core::tensor::{VelocityModel, upload};
 use fm_models::ModelConfig;
 use fm_models::concat_squash::ConcatSquashConfig;
 use fm_models::mlp::MlpConfig;
@@ -38,16 +28,12 @@ use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::Array2;
-use ndarray_npy::{read_npy, write_npy};
-use shared::Timed;
-use std::error::Error;
-use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-use tch::{Device, nn};
+use std::time::Instant;
+use tch::{Device, Tensor, nn};
 
 /// Network, batch, and the shape of a row by name.
-fn case(name: &str) -> Result<(ModelConfig, usize, Vec<i64>), Box<dyn Error>> {
+fn case(name: &str) -> Result<(ModelConfig, usize, Vec<i64>), Failure> {
     let unet = UNetConfig {
         channels: 32,
         channel_mult: vec![1, 2, 2],
@@ -125,48 +111,23 @@ impl Dataset for Rows {
     }
 }
 
-struct Loaded {
+/// A network, its data, and all that its training keeps.
+pub struct Steps {
     rows: Rows,
     model: Box<dyn VelocityModel>,
     state: TrainState,
     batch: usize,
     shape: Vec<i64>,
     peers: Rc<Timed>,
+    device: Device,
     _store: nn::VarStore,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    // As the programs do.
-    fm_app::memory::keep_freed();
-    let threads = std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    tch::set_num_threads(threads);
-    let group = Rc::new(Group::of(ProcessGroup::from_env(Duration::from_secs(300))?));
-    let mut loaded: Option<Loaded> = None;
-    fm_benches::serve(|words| {
-        Ok(match (words, &mut loaded) {
-            (["make", dir], _) => {
-                make(Path::new(dir))?;
-                "{}".into()
-            }
-            (["load", dir, name], slot) => {
-                *slot = Some(load(Path::new(dir), name, &group)?);
-                "{}".into()
-            }
-            (["loop", steps], Some(loaded)) => loaded.timed(steps.parse()?, Loaded::train)?,
-            (["reduce", count, kind, times], _) => shared::reduce(&group, count.parse()?, kind, times.parse()?)?,
-            (["bare", steps], Some(loaded)) => loaded.timed(steps.parse()?, Loaded::bare)?,
-            (["memory", steps], _) => {
-                let before = resident_memory().unwrap_or(0);
-                load(Path::new("."), "unet", &group)?.train(steps.parse()?)?;
-                format!(r#"{{"before": {before}, "peak": {}}}"#, peak_memory().unwrap_or(0))
-            }
-            (other, _) => return Err(format!("unknown request {other:?}, or nothing is loaded").into()),
-        })
-    })
-}
-
-/// A ring in the plane, and four correlated columns.
-fn make(dir: &Path) -> Result<(), Box<dyn Error>> {
+/// Two sets of rows to train on, by the name of their network: a ring in the plane, and four correlated columns.
+///
+/// # Errors
+/// None that is known of.
+pub fn tables() -> Result<[(&'static str, Array2<f32>); 2], Failure> {
     let z = |dim| Array2::from_shape_vec((10_000, dim), normal_rows(0, 0, Stream::Data, 0, 10_000, dim));
     let mut ring = z(2)?;
     for mut row in ring.rows_mut() {
@@ -179,29 +140,7 @@ fn make(dir: &Path) -> Result<(), Box<dyn Error>> {
             row[k] = 0.6 * row[k] + 0.8 * row[k - 1];
         }
     }
-    write_npy(dir.join("mlp.npy"), &ring)?;
-    write_npy(dir.join("concat-squash.npy"), &mixed)?;
-    Ok(())
-}
-
-fn load(dir: &Path, name: &str, group: &Rc<Group>) -> Result<Loaded, Box<dyn Error>> {
-    let (config, batch, shape) = case(name)?;
-    let rows = if name.starts_with("unet") {
-        let noise = normal_rows(0, 0, Stream::Data, 0, IMAGES, PIXELS);
-        Rows::Images(noise.iter().map(|x| (127.5 + 60.0 * x) as u8).collect())
-    } else {
-        Rows::Table(read_npy(dir.join(format!("{name}.npy")))?)
-    };
-    tch::manual_seed(0);
-    let store = nn::VarStore::new(Device::Cpu);
-    let model = config.build(&store.root())?;
-    let params = FlatParams::new(&store, Precision::F32);
-    let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |slot| {
-        config.role(&slot.name, &slot.shape)
-    });
-    let state = TrainState::new(params, optimizer, &EmaConfig::of(0.999), 0);
-    let peers = Rc::new(Timed::new(group));
-    Ok(Loaded { rows, model, state, batch, shape, peers, _store: store })
+    Ok([("mlp", ring), ("concat-squash", mixed)])
 }
 
 /// Keeps the log.
@@ -222,12 +161,40 @@ fn batches(data: &Rows, rows: usize, shard: Shard) -> Batches<'_> {
     Batches::new(data, pairing, BatchOptions { rows, conditional, ..BatchOptions::default() })
 }
 
-impl Loaded {
-    fn timed(
+impl Steps {
+    /// A network by name, on a table of rows, or on random images where it takes images.
+    ///
+    /// # Errors
+    /// An unknown name.
+    pub fn new(name: &str, table: Array2<f32>, group: &Rc<Group>, device: Device) -> Result<Self, Failure> {
+        let (config, batch, shape) = case(name)?;
+        let rows = if name.starts_with("unet") {
+            let noise = normal_rows(0, 0, Stream::Data, 0, IMAGES, PIXELS);
+            Rows::Images(noise.iter().map(|x| (127.5 + 60.0 * x) as u8).collect())
+        } else {
+            Rows::Table(table)
+        };
+        tch::manual_seed(0);
+        let store = nn::VarStore::new(device);
+        let model = config.build(&store.root())?;
+        let params = FlatParams::new(&store, Precision::F32);
+        let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |slot| {
+            config.role(&slot.name, &slot.shape)
+        });
+        let state = TrainState::new(params, optimizer, &EmaConfig::of(0.999), 0);
+        let peers = Rc::new(Timed::new(group));
+        Ok(Self { rows, model, state, batch, shape, peers, device, _store: store })
+    }
+
+    /// The time of some work, with the part of it spent in adding up, a step.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub fn timed(
         &mut self,
         steps: u64,
-        work: impl FnOnce(&mut Self, u64) -> Result<f64, Box<dyn Error>>,
-    ) -> Result<String, Box<dyn Error>> {
+        work: impl FnOnce(&mut Self, u64) -> Result<f64, Failure>,
+    ) -> Result<String, Failure> {
         let started = Instant::now();
         self.peers.spent.take();
         let value = work(self, steps)?;
@@ -235,8 +202,11 @@ impl Loaded {
         Ok(format!(r#"{{"seconds": {seconds:e}, "exchange": {exchange:e}, "value": {value:e}}}"#))
     }
 
-    /// So many steps of a run, logged once.
-    fn train(&mut self, steps: u64) -> Result<f64, Box<dyn Error>> {
+    /// So many steps of a run, logged once; the mean loss.
+    ///
+    /// # Errors
+    /// Those of training.
+    pub fn train(&mut self, steps: u64) -> Result<f64, Failure> {
         let total = self.state.step + steps;
         let schedule = Schedule { lr: 1e-3, warmup_steps: 0, decay: Decay::Constant, total_steps: total };
         let options = TrainOptions {
@@ -261,12 +231,14 @@ impl Loaded {
     }
 
     /// One batch, again and again: the network and its loss, forwards and back, and nothing else.
-    fn bare(&mut self, steps: u64) -> Result<f64, Box<dyn Error>> {
+    ///
+    /// # Errors
+    /// Those of making the batch.
+    pub fn bare(&mut self, steps: u64) -> Result<f64, Failure> {
         let batch = batches(&self.rows, self.batch, Shard::default()).batch(0)?;
-        let x1 =
-            fm_core::tensor::upload(&batch.x1, &[&[self.batch as i64], self.shape.as_slice()].concat(), Device::Cpu);
-        let t = fm_core::tensor::upload(&vec![0.5; self.batch], &[self.batch as i64], Device::Cpu);
-        let classes = (!batch.classes.is_empty()).then(|| tch::Tensor::from_slice(&batch.classes));
+        let x1 = upload(&batch.x1, &[&[self.batch as i64], self.shape.as_slice()].concat(), self.device);
+        let t = upload(&vec![0.5; self.batch], &[self.batch as i64], self.device);
+        let classes = (!batch.classes.is_empty()).then(|| Tensor::from_slice(&batch.classes).to_device(self.device));
         let mut value = 0.0;
         for _ in 0..steps {
             let v = self.model.forward_t(&x1, &t, classes.as_ref(), true);

@@ -1,17 +1,19 @@
 //! Training steps against PyTorch and jax, the loop against the bare network, and memory.
 
-use super::contest::{cell, median};
+use super::contest::{cell, median, over, spread};
 use super::machine;
-use super::worker::{Worker, environment};
-use crate::shell::{cargo, execute, root};
+use super::models::on;
+use super::target::{Report, Target};
+use super::worker::{self, Worker, environment, folder, script, threads};
+use crate::shell::{cargo, execute};
 use anyhow::{Context, ensure};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-/// Network, description, steps of a round, and how far mean losses may be apart.
-const NETWORKS: [(&str, &str, u64); 2] =
-    [("mlp", "MLP 64 x 3, 2-D, batch 2048", 300), ("concat-squash", "ConcatSquash 64 x 3, 4-D, batch 1000", 500)];
+/// Network, description, steps of a round, and how much faster than PyTorch it is to be.
+const NETWORKS: [(&str, &str, u64, f64); 2] = [
+    ("mlp", "MLP 64 x 3, 2-D, batch 2048", 300, 1.2),
+    ("concat-squash", "ConcatSquash 64 x 3, 4-D, batch 1000", 500, 2.0),
+];
 const PEERS: [(&str, &str); 3] =
     [("eager", "PyTorch eager"), ("jax", "jax.jit, a step at a time"), ("scan", "jax.jit over all steps")];
 /// Everyone starts elsewhere and draws otherwise.
@@ -21,49 +23,65 @@ const THREADS: usize = 2;
 const UNET_STEPS: u64 = 3;
 const MEMORY_STEPS: u64 = 6;
 
-pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
+pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
     let python = environment()?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "training-worker"]))?;
-    let home = root().join("target/bench-training");
-    std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
-    let dir = home.to_str().context("the workspace's path is not UTF-8")?;
-    let threads = THREADS.min(std::thread::available_parallelism().map_or(1, usize::from));
-    let start = || Worker::start(&mut Command::new(root().join("target/release/training-worker")), threads);
+    let (dir, threads) = (folder("train")?, threads(THREADS));
+    let start = || Worker::start(worker::ours("training-worker").arg(device), threads);
     let mut ours = start()?;
-    let mut theirs = Worker::start(&mut peer(&python, "training_worker.py"), threads)?;
+    let mut theirs = Worker::start(script(&python, "training_worker.py").arg(device), threads)?;
+    // JAX is installed for the CPU.
+    let peers = &PEERS[..if device == "cpu" { PEERS.len() } else { 1 }];
     ours.ask(&format!("make {dir}"))?;
-    let known = theirs.ask("versions")?;
-    let name = |(k, v): (&String, &serde_json::Value)| format!("{k} {}", v.as_str().unwrap_or_default());
-    let versions = known.as_object().into_iter().flatten().map(name).collect::<Vec<_>>().join(", ");
-    let peers: String = PEERS.iter().map(|(_, title)| format!(" {title} | ratio |")).collect();
-    let mut table = format!("| network | ours |{peers}\n|---|---|{}\n", "---|---|".repeat(PEERS.len()));
-    for (network, description, steps) in NETWORKS {
+    let versions = theirs.versions()?;
+    let titles: String = peers.iter().map(|(_, title)| format!(" {title} | ratio |")).collect();
+    let mut table = format!("| network | ours |{titles}\n|---|---|{}\n", "---|---|".repeat(peers.len()));
+    let (mut targets, mut jax) = (Vec::new(), Vec::new());
+    for (network, description, steps, faster) in NETWORKS {
         eprintln!("{network}");
         ours.ask(&format!("load {dir} {network}"))?;
         theirs.ask(&format!("load {dir} {network}"))?;
-        writeln!(table, "| {description} | {} |", steps_of(&mut ours, &mut theirs, steps, rounds)?)?;
+        let (row, medians) = steps_of((&mut ours, &mut theirs), peers, steps, rounds)?;
+        writeln!(table, "| {description} | {row} |")?;
+        targets.push(Target::at_least(faster, format!("{description}: PyTorch eager over ours"), [medians[0]]));
+        jax.extend(medians.get(1).copied());
+    }
+    if !jax.is_empty() {
+        targets.push(Target::at_least(1.0, "both: jax.jit, a step at a time, over ours", jax));
     }
     drop(theirs);
-    let overhead = overhead(&mut ours, dir, rounds)?;
+    let (overhead, share) = overhead(&mut ours, &dir, rounds)?;
+    targets.push(Target::at_most(3.0, "the loop over the bare network, in %", [share]));
     drop(ours);
+    if device != "cpu" {
+        let text = format!(
+            "## Training steps{}\n\nAs on the CPU; jax is not installed for it. *Peers*: {versions}. *Machine*: {}.\n\n{table}\n\
+             ### The loop over the bare network\n\n{overhead}",
+            on(device),
+            machine()
+        );
+        return Ok(Report { text, targets });
+    }
     let memory = [
         ("ours", memory(&mut start()?, &format!("memory {MEMORY_STEPS}"))?),
         (
             "PyTorch eager",
             memory(
-                &mut Worker::start(&mut peer(&python, "memory_worker.py"), threads)?,
+                &mut Worker::start(&mut script(&python, "memory_worker.py"), threads)?,
                 &format!("run {MEMORY_STEPS}"),
             )?,
         ),
     ];
     let mib = |bytes: f64| format!("{:.0}", bytes / f64::from(1 << 20));
+    let more = memory[0].1[1] / memory[1].1[1];
+    targets.push(Target::at_most(1.0, "peak memory: ours over PyTorch eager's", [more]));
     let rows: String = memory
         .iter()
         .map(|(who, [before, peak])| {
             format!("| {who} | {} | {} | {} |\n", mib(*before), mib(*peak), mib(peak - before))
         })
         .collect();
-    Ok(format!(
+    let text = format!(
         "## Training steps\n\n*Work*: a step of a plain training loop, data, noise, times and AdamW included; ours also clips, keeps a moving average and the \
          log's sums, and makes batches on a worker thread. PyTorch's loop is eager; jax either calls one jitted step at a time, or runs all steps \
          inside one jitted scan, which a loop that must look at anything between steps cannot do. After a first, uncounted round, which everyone \
@@ -76,21 +94,21 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<String> {
          | who | before | peak | difference |\n|---|---|---|---|\n{rows}",
         100.0 * TOLERANCE,
         machine()
-    ))
+    );
+    Ok(Report { text, targets })
 }
 
-fn peer(python: &Path, script: &str) -> Command {
-    let mut command = Command::new(PathBuf::from(python));
-    command.arg(root().join("benches/peers").join(script));
-    command
-}
-
-/// Alternated runs as the cells of a row.
-fn steps_of(ours: &mut Worker, theirs: &mut Worker, steps: u64, rounds: u32) -> anyhow::Result<String> {
-    let (mut own, mut seen) = (Vec::new(), vec![Vec::new(); PEERS.len()]);
+/// Alternated runs as the cells of a row, and the medians of the ratios.
+fn steps_of(
+    (ours, theirs): (&mut Worker, &mut Worker),
+    peers: &[(&str, &str)],
+    steps: u64,
+    rounds: u32,
+) -> anyhow::Result<(String, Vec<f64>)> {
+    let (mut own, mut seen) = (Vec::new(), vec![Vec::new(); peers.len()]);
     for round in 0..=rounds {
         let mine = ours.solve(&format!("loop {steps}"))?;
-        for ((peer, _), times) in PEERS.iter().zip(&mut seen) {
+        for ((peer, _), times) in peers.iter().zip(&mut seen) {
             let found = theirs.solve(&format!("{peer} {steps}"))?;
             if round > 0 {
                 let off = (found.value - mine.value).abs() / mine.value;
@@ -109,15 +127,13 @@ fn steps_of(ours: &mut Worker, theirs: &mut Worker, steps: u64, rounds: u32) -> 
     }
     let mut row = cell(1e3 * median(&own));
     for times in &seen {
-        let ratios: Vec<f64> = own.iter().zip(times).map(|(a, b)| b / a).collect();
-        let (low, high) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, h), r| (l.min(*r), h.max(*r)));
-        write!(row, " | {} | **{:.2}** ({low:.2} to {high:.2})", cell(1e3 * median(times)), median(&ratios))?;
+        write!(row, " | {} | {}", cell(1e3 * median(times)), spread(&over(times, &own), 2))?;
     }
-    Ok(row)
+    Ok((row, seen.iter().map(|times| median(&over(times, &own))).collect()))
 }
 
 /// What a step of the small U-Net takes beyond its network, forwards and back.
-fn overhead(ours: &mut Worker, dir: &str, rounds: u32) -> anyhow::Result<String> {
+fn overhead(ours: &mut Worker, dir: &str, rounds: u32) -> anyhow::Result<(String, f64)> {
     ours.ask(&format!("load {dir} unet"))?;
     let (mut shares, mut bare, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
@@ -134,13 +150,14 @@ fn overhead(ours: &mut Worker, dir: &str, rounds: u32) -> anyhow::Result<String>
         }
     }
     let (low, high) = shares.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), r| (l.min(*r), h.max(*r)));
-    Ok(format!(
+    let text = format!(
         "*Work*: the U-Net of `cifar10-tiny` at batch 64. A step of the loop takes {:.0} ms, its network and loss alone, forwards and back, {:.0} ms: \
          **{:.1} %** more ({low:.1} to {high:.1}; medians and extremes over {rounds} rounds of {UNET_STEPS} steps each, the bare network before and after).\n",
         1e3 * median(&whole),
         1e3 * median(&bare),
         median(&shares)
-    ))
+    );
+    Ok((text, median(&shares)))
 }
 
 fn memory(worker: &mut Worker, request: &str) -> anyhow::Result<[f64; 2]> {

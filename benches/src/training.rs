@@ -1,0 +1,52 @@
+//! `training-worker [DEVICE]`: our side of the comparison of training steps. Reads one request a line on standard input and answers with one line of JSON.
+//!
+//! `make DIR` writes the tables of two networks, DIR/NAME.npy; `load DIR NAME` takes a network (`mlp`, `concat-squash`, `unet`, ...) and its data; `loop STEPS`
+//! goes on training through [`fm_train::train::train`] with everything that a run does but files; `bare STEPS` only puts one batch through the
+//! network, forwards and back. Both answer {"seconds", "value"}, seconds a step and the mean loss. `memory STEPS` trains and answers {"before", "peak"},
+//! bytes resident before the network was built and at most.
+//!
+//! Started as one of several ranks it does so with them: `loop` then answers {"exchange"} too, the seconds of a step spent in adding up, and
+//! `reduce COUNT KIND TIMES` adds up a vector of f32 or bf16.
+
+use fm_app::device::{peak_memory, resident_memory};
+use fm_app::group::Group;
+use fm_benches::ranks::reduce;
+use fm_benches::steps::{Steps, tables};
+use fm_benches::{Failure, serve, start};
+use fm_dist::ProcessGroup;
+use ndarray::Array2;
+use ndarray_npy::{read_npy, write_npy};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+fn main() -> Result<(), Failure> {
+    let device = start()?;
+    let group = Rc::new(Group::of(ProcessGroup::from_env(Duration::from_secs(300))?));
+    let mut loaded: Option<Steps> = None;
+    serve(|words| {
+        Ok(match (words, &mut loaded) {
+            (["make", dir], _) => {
+                for (name, table) in tables()? {
+                    write_npy(Path::new(dir).join(format!("{name}.npy")), &table)?;
+                }
+                "{}".into()
+            }
+            (["load", dir, name], slot) => {
+                let file = Path::new(dir).join(format!("{name}.npy"));
+                let table = if file.exists() { read_npy(file)? } else { Array2::zeros((0, 0)) };
+                *slot = Some(Steps::new(name, table, &group, device)?);
+                "{}".into()
+            }
+            (["loop", steps], Some(loaded)) => loaded.timed(steps.parse()?, Steps::train)?,
+            (["reduce", count, kind, times], _) => reduce(&group, count.parse()?, kind, times.parse()?)?,
+            (["bare", steps], Some(loaded)) => loaded.timed(steps.parse()?, Steps::bare)?,
+            (["memory", steps], _) => {
+                let before = resident_memory().unwrap_or(0);
+                Steps::new("unet", Array2::zeros((0, 0)), &group, device)?.train(steps.parse()?)?;
+                format!(r#"{{"before": {before}, "peak": {}}}"#, peak_memory().unwrap_or(0))
+            }
+            (other, _) => return Err(format!("unknown request {other:?}, or nothing is loaded").into()),
+        })
+    })
+}

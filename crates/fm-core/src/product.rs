@@ -1,0 +1,81 @@
+//! Matrix products in f64 on one thread, by faer's kernels, which know wider registers than ndarray's; whoever has several threads gives each a block.
+//!
+//! out += s A B, with A (n, k), B (k, m) and out (n, m).
+//!
+//! ```
+//! use fm_core::product::{add, with_itself, with_transposed};
+//! use ndarray::array;
+//! let (a, b) = (array![[1.0, 2.0], [3.0, 4.0]], array![[1.0, 0.0], [1.0, 1.0]]);
+//! assert_eq!(with_transposed(a.view(), b.view()), array![[1.0, 3.0], [3.0, 7.0]]);
+//! let mut sum = array![[1.0, 1.0], [1.0, 1.0]];
+//! add(sum.view_mut(), -2.0, a.view(), b.view());
+//! assert_eq!(sum, array![[-5.0, -3.0], [-13.0, -7.0]]);
+//! assert_eq!(with_itself(a.view()), array![[5.0, 0.0], [11.0, 25.0]]);
+//! ```
+
+use faer::linalg::matmul::{matmul, triangular};
+use faer::{Accum, MatMut, MatRef, Par};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+
+/// A B^T.
+pub fn with_transposed(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Array2<f64> {
+    let mut out = Array2::zeros((a.nrows(), b.nrows()));
+    add(out.view_mut(), 1.0, a, b.t());
+    out
+}
+
+/// A A^T, up to its diagonal; above it are zeros.
+pub fn with_itself(a: ArrayView2<'_, f64>) -> Array2<f64> {
+    let mut out = Array2::zeros((a.nrows(), a.nrows()));
+    let (all, lower) = (triangular::BlockStructure::Rectangular, triangular::BlockStructure::TriangularLower);
+    let (a, transposed) = (view(&a), view(&a).transpose());
+    triangular::matmul(view_mut(&mut out.view_mut()), lower, Accum::Add, a, all, transposed, all, 1.0, Par::Seq);
+    out
+}
+
+/// Adds `scale` A B to what is there.
+///
+/// # Panics
+/// Where the shapes do not fit.
+pub fn add(mut out: ArrayViewMut2<'_, f64>, scale: f64, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
+    matmul(view_mut(&mut out), Accum::Add, view(&a), view(&b), scale, Par::Seq);
+}
+
+fn view<'a>(array: &'a ArrayView2<'_, f64>) -> MatRef<'a, f64> {
+    let strides = array.strides();
+    // SAFETY: the pointer, the shape and the strides are those of a shared view.
+    #[allow(unsafe_code)]
+    unsafe {
+        MatRef::from_raw_parts(array.as_ptr(), array.nrows(), array.ncols(), strides[0], strides[1])
+    }
+}
+
+fn view_mut<'a>(array: &'a mut ArrayViewMut2<'_, f64>) -> MatMut<'a, f64> {
+    let ((rows, columns), down, along) = (array.dim(), array.strides()[0], array.strides()[1]);
+    // SAFETY: the pointer, the shape and the strides are those of an exclusive view.
+    #[allow(unsafe_code)]
+    unsafe {
+        MatMut::from_raw_parts_mut(array.as_mut_ptr(), rows, columns, down, along)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::s;
+
+    /// Whole numbers multiply exactly, around the sizes of the kernels' tiles, in views of any strides.
+    #[test]
+    fn products_are_those_of_the_definition() {
+        for (n, m, k) in [(1, 1, 1), (7, 5, 3), (64, 65, 33), (130, 48, 257)] {
+            let whole = |rows, columns, by: usize| {
+                ndarray::Array2::from_shape_fn((rows, columns), |(i, j)| ((by * i + 3 * j + i * j) % 13) as f64 - 6.0)
+            };
+            let (a, b) = (whole(n, 2 * k, 5), whole(m, 2 * k, 7));
+            let (a, b) = (a.slice(s![.., ..;2]), b.slice(s![.., ..;-2]));
+            assert_eq!(with_transposed(a, b), a.dot(&b.t()));
+            let (square, of) = (a.dot(&a.t()), with_itself(a));
+            assert!(of.indexed_iter().all(|((i, j), v)| *v == if j <= i { square[(i, j)] } else { 0.0 }));
+        }
+    }
+}
