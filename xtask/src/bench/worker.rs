@@ -1,7 +1,7 @@
 //! Processes that do one side of a comparison, and the Python environment of the peers.
 
 use crate::shell::{execute, output, python, root, target};
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -57,6 +57,8 @@ impl Worker {
         for variable in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"] {
             command.env(variable, threads.to_string());
         }
+        // Its reason is one line.
+        command.env_remove("RUST_BACKTRACE");
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start a worker")?;
         let (input, stdout) = (child.stdin.take(), child.stdout.take().context("a worker has no output")?);
@@ -83,7 +85,8 @@ impl Worker {
     pub(super) fn receive(&mut self, request: &str) -> anyhow::Result<Value> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
-        serde_json::from_str(&line).with_context(|| format!("a worker failed at `{request}`"))
+        ensure!(!line.is_empty(), "a worker ended at `{request}`; its reason is above");
+        serde_json::from_str(&line).with_context(|| format!("a worker answered `{request}` with {line}"))
     }
 
     /// Does a piece of work once, after the threads of whoever worked before have gone to sleep.
