@@ -139,7 +139,7 @@ pub(super) fn median(values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Times, cell, median};
+    use super::{Times, cell, median, over, spread};
 
     #[test]
     fn the_median_of_even_and_odd_counts() {
@@ -155,6 +155,8 @@ mod tests {
         };
         assert_eq!(times.ratio(&[0]), "**3.00** (2.00 to 9.00)");
         assert_eq!(times.ratio(&[0, 1]), "**3.00** (1.00 to 8.00)");
+        assert_eq!(times.median_ratio(&[0, 1]), 3.0);
         assert_eq!((times.ratio(&[2]), times.peer(2)), ("no peer".into(), "nothing".into()));
+        assert_eq!(spread(&over(&[3.0, 2.0, 1.0], &[1.0, 4.0, 1.0]), 1), "**1.0** (0.5 to 3.0)");
     }
 }

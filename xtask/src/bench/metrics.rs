@@ -3,7 +3,7 @@
 use super::contest::{Agreement, cell, contest};
 use super::machine;
 use super::target::{Report, Target};
-use super::worker::{self, Worker, environment, folder, script, threads};
+use super::worker::{self, Peers, Worker, environment, folder, script, threads};
 use crate::shell::{cargo, execute, output};
 use anyhow::{Context, ensure};
 use std::fmt::Write as _;
@@ -46,7 +46,7 @@ const CASES: [Case; 10] = [
 const IMAGES: usize = 2100;
 
 pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
-    let python = environment()?;
+    let python = environment(Peers::All)?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--bin", "metrics-worker"]))?;
     execute(&mut cargo(&["build", "--release", "-p", "cifar-train"]))?;
     let (dir, threads) = (folder("metrics")?, threads(2));

@@ -135,9 +135,9 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         ensure_present()?;
     }
     let mut failures = Vec::new();
-    for suite in &suites {
+    for (done, suite) in suites.iter().enumerate() {
         if suites.len() > 1 {
-            eprintln!("== {}", suite.name());
+            eprintln!("== {} ({} of {})", suite.name(), done + 1, suites.len());
         }
         // One that fails takes no other with it.
         if let Err(error) = measure(*suite, args) {

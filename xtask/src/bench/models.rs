@@ -3,7 +3,7 @@
 use super::contest::{cell, median, over};
 use super::machine;
 use super::target::{Report, Target};
-use super::worker::{self, Worker, environment, folder, script, threads};
+use super::worker::{self, Peers, Worker, environment, folder, script, threads};
 use crate::shell::{cargo, execute};
 use anyhow::ensure;
 use std::fmt::Write as _;
@@ -74,7 +74,7 @@ struct Compared {
 }
 
 fn compared(works: &[Work<'_>], rounds: u32, device: &str) -> anyhow::Result<Compared> {
-    let python = environment()?;
+    let python = environment(Peers::All)?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "models-worker"]))?;
     let (dir, threads) = (folder("models")?, threads(THREADS));
     let mut ours = Worker::start(worker::ours("models-worker").arg(device), threads)?;

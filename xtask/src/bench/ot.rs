@@ -3,7 +3,7 @@
 use super::contest::{Agreement, contest};
 use super::machine;
 use super::target::{Report, Target};
-use super::worker::{self, Worker, environment, folder, script};
+use super::worker::{self, Peers, Worker, environment, folder, script};
 use crate::shell::{cargo, execute};
 use std::fmt::Write as _;
 
@@ -50,7 +50,7 @@ impl Ratios {
 }
 
 pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
-    let python = environment()?;
+    let python = environment(Peers::Light)?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches"]))?;
     let mut tables = Tables::default();
     let mut versions = String::new();

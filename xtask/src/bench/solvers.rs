@@ -3,7 +3,7 @@
 use super::contest::{cell, median, over};
 use super::machine;
 use super::target::{Report, Target};
-use super::worker::{self, Worker, environment, folder, script};
+use super::worker::{self, Peers, Worker, environment, folder, script};
 use crate::shell::{cargo, execute};
 use anyhow::{Context, ensure};
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ const TIMED_AT: [&str; 3] = ["1e-3", "1e-5", "1e-7"];
 type Curve = Vec<(f64, f64)>;
 
 pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
-    let python = environment()?;
+    let python = environment(Peers::All)?;
     execute(&mut cargo(&["build", "--release", "-p", "tabular-train"]))?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "ode-worker"]))?;
     let dir = folder("solvers")?;

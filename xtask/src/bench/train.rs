@@ -4,7 +4,7 @@ use super::contest::{cell, median, over, spread};
 use super::machine;
 use super::models::on;
 use super::target::{Report, Target};
-use super::worker::{self, Worker, environment, folder, script, threads};
+use super::worker::{self, Peers, Worker, environment, folder, script, threads};
 use crate::shell::{cargo, execute};
 use anyhow::{Context, ensure};
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ const UNET_STEPS: u64 = 3;
 const MEMORY_STEPS: u64 = 6;
 
 pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
-    let python = environment()?;
+    let python = environment(Peers::All)?;
     execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "training-worker"]))?;
     let (dir, threads) = (folder("train")?, threads(THREADS));
     let start = || Worker::start(worker::ours("training-worker").arg(device), threads);

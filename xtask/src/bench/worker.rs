@@ -107,22 +107,54 @@ impl Drop for Worker {
     }
 }
 
-/// The Python of a virtual environment with the pinned peers, made when it is missing or its requirements have changed.
-pub(super) fn environment() -> anyhow::Result<PathBuf> {
-    let (home, wanted) = (root().join("target/peers"), root().join("benches/peers/requirements.txt"));
-    let (python_there, stamp) = (home.join("bin/python"), home.join("requirements.txt"));
-    let requirements = std::fs::read_to_string(&wanted).with_context(|| format!("cannot read {}", wanted.display()))?;
-    if python_there.exists() && std::fs::read_to_string(&stamp).is_ok_and(|s| s == requirements) {
+/// What of the peers a suite needs: those that know nothing of PyTorch and its gigabytes, or all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peers {
+    Light,
+    All,
+}
+
+impl Peers {
+    /// The list that pip is given; the longer one includes the other.
+    fn list(self) -> &'static str {
+        match self {
+            Self::Light => "requirements-light.txt",
+            Self::All => "requirements.txt",
+        }
+    }
+
+    /// What is then pinned.
+    fn pinned(self, home: &Path) -> anyhow::Result<String> {
+        let read = |list: Self| {
+            let path = home.join(list.list());
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        Ok(if self == Self::All { read(Self::Light)? + &read(Self::All)? } else { read(Self::Light)? })
+    }
+}
+
+/// The Python of a virtual environment with the pinned peers, made or added to when it lacks some or their versions have changed.
+pub(super) fn environment(peers: Peers) -> anyhow::Result<PathBuf> {
+    let (home, lists) = (root().join("target/peers"), root().join("benches/peers"));
+    let python_there = home.join("bin/python");
+    let installed = |peers: Peers| -> anyhow::Result<bool> {
+        let wanted = peers.pinned(&lists)?;
+        Ok(std::fs::read_to_string(home.join(peers.list())).is_ok_and(|stamp| stamp == wanted))
+    };
+    if python_there.exists() && (installed(peers)? || installed(Peers::All)?) {
         return Ok(python_there);
     }
     println!("installing the peers into {}", home.display());
-    output(Command::new(python()?).args(["-m", "venv", "--clear"]).arg(&home))
-        .context("Python cannot make a virtual environment (Debian: apt-get install python3-venv)")?;
-    let mut pip = Command::new(&python_there);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&wanted);
-    if execute(&mut pip).is_err() {
-        bail!("pip could not install {}; check the network, and that Python is 3.11 or newer", wanted.display());
+    if !python_there.exists() {
+        output(Command::new(python()?).args(["-m", "venv", "--clear"]).arg(&home))
+            .context("Python cannot make a virtual environment (Debian: apt-get install python3-venv)")?;
     }
-    std::fs::write(&stamp, requirements)?;
+    let list = lists.join(peers.list());
+    let mut pip = Command::new(&python_there);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&list);
+    if execute(&mut pip).is_err() {
+        bail!("pip could not install {}; check the network, and that Python is 3.11 or newer", list.display());
+    }
+    std::fs::write(home.join(peers.list()), peers.pinned(&lists)?)?;
     Ok(python_there)
 }
