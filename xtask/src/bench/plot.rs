@@ -1,5 +1,6 @@
 //! Curves with logarithmic axes, as SVG.
 
+use super::contest::cell;
 use anyhow::anyhow;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
@@ -30,7 +31,7 @@ pub(super) fn panels(panels: &[Panel]) -> anyhow::Result<String> {
             let range = |of: fn(&(f64, f64)) -> f64| {
                 let (low, high) =
                     panel.points.iter().map(of).fold((f64::INFINITY, 0f64), |(l, h), v| (l.min(v), h.max(v)));
-                low / 1.4..high * 1.4
+                low / 1.4..high * 2.0
             };
             let mut chart = ChartBuilder::on(place)
                 .caption(&panel.title, ("sans-serif", 12))
@@ -50,7 +51,11 @@ pub(super) fn panels(panels: &[Panel]) -> anyhow::Result<String> {
             let (x, y) = (middle(|p| p.0), middle(|p| p.1));
             let law = panel.points.iter().map(|p| (p.0, (y + panel.exponent * (p.0.ln() - x)).exp()));
             chart.draw_series(LineSeries::new(law, RGBColor(200, 60, 40).stroke_width(1)))?;
-            chart.draw_series(panel.points.iter().map(|p| Circle::new(*p, 3, RGBColor(20, 90, 180).filled())))?;
+            chart.draw_series(panel.points.iter().map(|p| {
+                // Its size and its time.
+                let label = Text::new(format!("{}: {}", p.0, cell(p.1)), (5, 2), ("sans-serif", 9));
+                EmptyElement::at(*p) + Circle::new((0, 0), 3, RGBColor(20, 90, 180).filled()) + label
+            }))?;
         }
         Ok(area.present()?)
     };
