@@ -73,7 +73,10 @@ mod tests {
             };
             let (a, b) = (whole(n, 2 * k, 5), whole(m, 2 * k, 7));
             let (a, b) = (a.slice(s![.., ..;2]), b.slice(s![.., ..;-2]));
-            assert_eq!(with_transposed(a, b), a.dot(&b.t()));
+            let mut sum = with_transposed(a, b);
+            assert_eq!(sum, a.dot(&b.t()));
+            add(sum.view_mut(), -3.0, a, b.t());
+            assert_eq!(sum, -2.0 * a.dot(&b.t()));
             let (square, of) = (a.dot(&a.t()), with_itself(a));
             assert!(of.indexed_iter().all(|((i, j), v)| *v == if j <= i { square[(i, j)] } else { 0.0 }));
         }
