@@ -34,7 +34,8 @@ fn case(name: &str) -> Result<(ModelConfig, i64), Failure> {
     })
 }
 
-fn tiny() -> UNetConfig {
+/// The small U-Net of all benches.
+pub(crate) fn tiny() -> UNetConfig {
     UNetConfig {
         channels: 32,
         channel_mult: vec![1, 2, 2],

@@ -1,6 +1,7 @@
 //! A run's steps without its files: batches from a worker thread, clipping, AdamW, the moving average, the log's sums.
 
 use crate::Failure;
+use crate::networks::tiny;
 use crate::ranks::Timed;
 use fm_app::group::Group;
 use fm_core::data::{Dataset, Pick};
@@ -34,16 +35,7 @@ use tch::{Device, Tensor, nn};
 
 /// Network, batch, and the shape of a row by name.
 fn case(name: &str) -> Result<(ModelConfig, usize, Vec<i64>), Failure> {
-    let unet = UNetConfig {
-        channels: 32,
-        channel_mult: vec![1, 2, 2],
-        res_blocks: 1,
-        attention_at: vec![4],
-        head_channels: 32,
-        dropout: 0.0,
-        classes: 10,
-        ..UNetConfig::default()
-    };
+    let unet = UNetConfig { classes: 10, ..tiny() };
     Ok(match name {
         "mlp" => (ModelConfig::Mlp(MlpConfig { dim: 2, ..MlpConfig::default() }), 2048, vec![2]),
         "concat-squash" => {
@@ -211,15 +203,8 @@ impl Steps {
         let schedule = Schedule { lr: 1e-3, warmup_steps: 0, decay: Decay::Constant, total_steps: total };
         let options = TrainOptions {
             steps: total,
-            workers: 1,
             log_every: u64::MAX,
-            clip: 1.0,
             schedule,
-            seed: 0,
-            micro_batch: 0,
-            patience: 10,
-            checkpoint_activations: false,
-            irreducible: None,
             peers: self.peers.clone(),
             ..TrainOptions::default()
         };

@@ -289,6 +289,14 @@ mod tests {
     }
 
     #[test]
+    fn empty_sides_have_empty_costs() {
+        for (n, m, dim) in [(0, 3, 2), (3, 0, 2), (0, 0, 40), (3, 0, 40), (2, 2, 0)] {
+            let got = Metric::SquaredEuclidean.matrix(points(0, n, dim).view(), points(1, m, dim).view()).unwrap();
+            assert_eq!(got, Array2::<f64>::zeros((n, m)));
+        }
+    }
+
+    #[test]
     fn cosine_is_its_definition() {
         let (x, y) = (points(0, 70, 5), points(1, 6, 5));
         let definition = |a: &[f32], b: &[f32]| {

@@ -196,7 +196,8 @@ fn measure(suite: Suite, args: &BenchArgs) -> anyhow::Result<()> {
 }
 
 const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench all --peers --write-docs`, or part by part (`cargo xtask bench ot --peers --write-docs`); no number here is \
-     typed by hand.\n";
+     typed by hand. Before each piece of work is a pause of 150 ms, in which the threads of whoever worked before go to sleep, but for *Solvers*, where everyone \
+     has one thread, and *Several processes*.\n";
 
 /// A document of this head with one part, between its marks, replaced or added; what stood before the first part gives way to the head.
 pub(crate) fn replaced_part(head: &str, document: &str, name: &str, report: &str) -> String {

@@ -95,7 +95,7 @@ fn compared(works: &[Work<'_>], rounds: u32, device: &str) -> anyhow::Result<Com
             eager.push(to_eager);
         }
         tables.push('\n');
-        targets.push(Target::at_most(1.03, format!("{}: ours over eager PyTorch", title.to_lowercase()), eager));
+        targets.push(Target::at_most(1.03, format!("{title}: ours over eager PyTorch"), eager));
     }
     Ok(Compared { tables, versions, targets })
 }

@@ -117,6 +117,10 @@ pub(super) fn report(draw: bool) -> anyhow::Result<Report> {
     for curve in &CURVES {
         let sizes = curve.sizes.iter().filter(|n| matches!(curve.threads, Threads::Two) || **n <= cores);
         let points = sizes.map(|n| point(curve, *n, cores, &dir)).collect::<anyhow::Result<Vec<Point>>>()?;
+        // One core has no curve over threads.
+        if points.len() < 2 {
+            continue;
+        }
         let exponent = exponent(&points);
         let list = |f: &dyn Fn(&Point) -> String| points.iter().map(f).collect::<Vec<_>>().join(", ");
         writeln!(

@@ -28,13 +28,13 @@ enum Bound {
 impl Target {
     /// The least of what was found must be as much.
     pub(super) fn at_least(bound: f64, what: impl Into<String>, found: impl IntoIterator<Item = f64>) -> Self {
-        let found = found.into_iter().reduce(f64::min).unwrap_or(f64::NAN);
+        let found = worst(found, f64::min);
         Self { what: what.into(), bound: Bound::AtLeast(bound), found, reason: "" }
     }
 
     /// The most of what was found must be no more.
     pub(super) fn at_most(bound: f64, what: impl Into<String>, found: impl IntoIterator<Item = f64>) -> Self {
-        let found = found.into_iter().reduce(f64::max).unwrap_or(f64::NAN);
+        let found = worst(found, f64::max);
         Self { what: what.into(), bound: Bound::AtMost(bound), found, reason: "" }
     }
 
@@ -62,6 +62,12 @@ impl Target {
         };
         format!("| {} | {bound} | {} | {met} |", self.what, cell(self.found))
     }
+}
+
+/// NaN, which meets no bound, where nothing was found or something is no number.
+fn worst(found: impl IntoIterator<Item = f64>, of: fn(f64, f64) -> f64) -> f64 {
+    let pick = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { of(a, b) };
+    found.into_iter().reduce(pick).unwrap_or(f64::NAN)
 }
 
 impl Report {
@@ -92,6 +98,7 @@ mod tests {
         let fast = Target::at_least(3.0, "a over b", [5.0, 2.9, 4.0]).or_because("it waits");
         let small = Target::at_most(3.0, "share in %", [0.5, 2.9]);
         let nothing = Target::at_most(3.0, "of nothing", []);
+        assert!(!Target::at_least(1.0, "of no number", [5.0, f64::NAN, 6.0]).met());
         assert_eq!(fast.row(), "| a over b | at least 3 | 2.90 | **no**: it waits |");
         assert_eq!(small.row(), "| share in % | at most 3 | 2.90 | yes |");
         let report = Report { text: "text\n\n".into(), targets: vec![fast, small, nothing] };
