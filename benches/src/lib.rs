@@ -3,8 +3,6 @@
 #[cfg(feature = "tch")]
 pub mod networks;
 #[cfg(feature = "tch")]
-pub mod operators;
-#[cfg(feature = "tch")]
 pub mod ranks;
 #[cfg(feature = "tch")]
 pub mod steps;

@@ -5,8 +5,8 @@
 use fm_app::group::Group;
 use fm_benches::Failure;
 use fm_benches::networks::Network;
-use fm_benches::operators::count;
 use fm_benches::steps::{Steps, tables};
+use fm_torch::operators::count;
 use std::rc::Rc;
 use tch::Device;
 

@@ -3,9 +3,9 @@
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
 use crate::cli::interrupt_flag;
-use crate::device::peak_memory;
 use crate::group::Group;
 use crate::learning::LearningConfig;
+use crate::memory::peak_memory;
 use crate::pictures::Curves;
 use crate::watch::{Cadence, Draw, Watch};
 use anyhow::{Context, bail};

@@ -1,6 +1,6 @@
 //! What looks on while a run trains: a progress bar, logs, checkpoints and pictures.
 
-use crate::device::{peak_memory, resident_memory};
+use crate::memory::{peak_memory, resident_memory};
 use fm_train::checkpoint::{self, RunInfo};
 use fm_train::observe::{Flow, Observer};
 use fm_train::record::Record;

@@ -1,0 +1,34 @@
+// libtorch's profiler, as torch.profiler uses it.
+
+#include "shim.h"
+
+#include <set>
+#include <string>
+
+#include <ATen/Context.h>
+#include <torch/csrc/autograd/profiler_kineto.h>
+
+namespace profiler = torch::autograd::profiler;
+namespace impl = torch::profiler::impl;
+
+extern "C" {
+
+// Starts to record operators on all threads, and kernels where CUDA is loaded.
+char* fm_profile_start(bool cuda) {
+  return fm_guarded([&] {
+    std::set<impl::ActivityType> activities{impl::ActivityType::CPU};
+    if (cuda) {
+      activities.insert(impl::ActivityType::CUDA);
+    }
+    const impl::ProfilerConfig config(impl::ProfilerState::KINETO, /*report_input_shapes=*/true);
+    profiler::prepareProfiler(config, activities);
+    profiler::enableProfiler(config, activities, {at::RecordScope::FUNCTION, at::RecordScope::BACKWARD_FUNCTION});
+  });
+}
+
+// Stops, and writes what was recorded as a Chrome trace.
+char* fm_profile_stop(const char* path) {
+  return fm_guarded([&] { profiler::disableProfiler()->save(path); });
+}
+
+}  // extern "C"

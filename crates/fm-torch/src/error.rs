@@ -1,0 +1,76 @@
+//! Errors of this crate.
+
+use std::path::PathBuf;
+
+/// What can fail; each text names the cause and the remedy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TorchError {
+    /// A device name that does not parse.
+    #[error("no device is called '{name}'; choose auto, cpu, cuda or cuda:N")]
+    UnknownDevice {
+        /// The name.
+        name: String,
+    },
+    /// CUDA was asked for, and this libtorch is a CPU build.
+    #[error(
+        "cannot use CUDA: this libtorch has no libtorch_cuda.so (looked in {}); `cargo xtask fetch-libtorch --variant cu130` brings one, or use the CPU",
+        places(.looked)
+    )]
+    NoCudaHalf {
+        /// Directories that were searched.
+        looked: Vec<PathBuf>,
+    },
+    /// The CUDA half exists and does not load.
+    #[error("cannot load {}: {reason}; check it with `cargo xtask doctor`, or use the CPU", path.display())]
+    Load {
+        /// The file.
+        path: PathBuf,
+        /// What the dynamic linker reported.
+        reason: String,
+    },
+    /// libtorch decided that there is no CUDA before its CUDA half was loaded, and keeps that answer for the whole process.
+    #[error(
+        "cannot use CUDA: libtorch was asked about CUDA (by tch::Cuda or tch::manual_seed, say) before its CUDA half was loaded; choose the device first"
+    )]
+    AskedTooEarly,
+    /// The CUDA half is loaded and finds no usable device.
+    #[error("cannot use CUDA: {reason}; check the driver with `nvidia-smi`, or use the CPU")]
+    NoDevice {
+        /// What CUDA reported.
+        reason: String,
+    },
+    /// A device number beyond those that exist.
+    #[error("cannot use cuda:{index}: libtorch sees {count} CUDA device(s), numbered from 0; choose another number")]
+    NoSuchDevice {
+        /// The number asked for.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// libtorch threw an exception.
+    #[error("cannot {action}: {reason}")]
+    Thrown {
+        /// What was attempted.
+        action: &'static str,
+        /// The exception's text, with a remedy where libtorch has one.
+        reason: String,
+    },
+    /// A forward-mode level was opened inside another.
+    #[error("cannot open a forward-mode level inside another; compute the inner derivative first")]
+    NestedLevel,
+    /// Tensors that do not belong together.
+    #[error("cannot {action}: {problem}; give tensors of matching sizes, types and devices")]
+    Mismatch {
+        /// What was attempted.
+        action: &'static str,
+        /// The difference.
+        problem: String,
+    },
+    /// A profile that another profile of this process excludes.
+    #[error("cannot start a profile: another one is running; finish it first")]
+    Profiling,
+}
+
+fn places(looked: &[PathBuf]) -> String {
+    looked.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+}

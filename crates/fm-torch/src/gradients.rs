@@ -1,0 +1,119 @@
+//! Gradients taken from leaves into one flat vector, and hooks that fire when one is complete.
+//!
+//! Autograd hands a leaf that has no gradient yet the tensor it has just computed, without copying or adding. [`Taker::take`] moves these
+//! tensors into one vector in a single operator and leaves the leaves without a gradient, ready for the next backward pass.
+//!
+//! ```
+//! use fm_torch::gradients::Taker;
+//! use tch::{Kind, Tensor};
+//! let (a, b) = (Tensor::from_slice(&[2f32, 3.0]), Tensor::from_slice(&[5f32]));
+//! let (a, b) = (a.set_requires_grad(true), b.set_requires_grad(true));
+//! let flat = Tensor::from_slice(&[9f32; 4]);
+//! let taker = Taker::new(&[&a, &b], vec![flat.narrow(0, 0, 2), flat.narrow(0, 3, 1)])?;
+//! a.square().sum(Kind::Float).backward();
+//! taker.take()?;
+//! // d a^2 = 2 a; the third value belongs to no leaf; b was not reached.
+//! assert_eq!(Vec::<f32>::try_from(&flat)?, [4.0, 6.0, 9.0, 0.0]);
+//! assert!(!a.grad().defined());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![allow(unsafe_code, reason = "calls the shim")]
+
+use crate::TorchError;
+use crate::ffi;
+use std::cell::RefCell;
+use std::ffi::c_void;
+use tch::Tensor;
+
+/// Leaves, and where their gradients go.
+#[derive(Debug)]
+pub struct Taker {
+    leaves: Vec<Tensor>,
+    views: Vec<Tensor>,
+}
+
+impl Taker {
+    /// The gradient of leaf i goes into view i, which has its shape, in the view's type.
+    ///
+    /// # Errors
+    /// [`TorchError::Mismatch`].
+    pub fn new(leaves: &[&Tensor], views: Vec<Tensor>) -> Result<Self, TorchError> {
+        let problem = if leaves.len() == views.len() {
+            let differs = |(leaf, view): (&&Tensor, &Tensor)| leaf.size() != view.size();
+            leaves.iter().zip(&views).position(differs).map(|i| format!("leaf {i} and its view differ in shape"))
+        } else {
+            Some(format!("{} leaves and {} views", leaves.len(), views.len()))
+        };
+        match problem {
+            Some(problem) => Err(TorchError::Mismatch { action: "collect gradients", problem }),
+            None => Ok(Self { leaves: leaves.iter().map(|t| t.shallow_clone()).collect(), views }),
+        }
+    }
+
+    /// Moves all gradients into their views; a leaf without a gradient gives zeros.
+    ///
+    /// # Errors
+    /// An exception of libtorch.
+    pub fn take(&self) -> Result<(), TorchError> {
+        self.take_some(0..self.leaves.len())
+    }
+
+    /// The same for leaves of these indices.
+    ///
+    /// # Errors
+    /// An exception of libtorch.
+    ///
+    /// # Panics
+    /// If an index is not below the number of leaves.
+    pub fn take_some(&self, which: impl IntoIterator<Item = usize>) -> Result<(), TorchError> {
+        let (leaves, views): (Vec<_>, Vec<_>) =
+            which.into_iter().map(|i| (ffi::pointer(&self.leaves[i]), ffi::pointer(&self.views[i]))).unzip();
+        // SAFETY: both arrays hold valid tensors and outlive the call.
+        let thrown = unsafe { ffi::fm_take_gradients(leaves.as_ptr(), views.as_ptr(), leaves.len() as i64) };
+        ffi::checked("collect gradients", thrown)
+    }
+
+    /// Runs a backward pass, and calls `complete` with the index of each leaf whose gradient is complete, in that order. Calls come while the
+    /// pass runs, on the thread that runs it (CPU) or on the device's own thread (CUDA).
+    ///
+    /// # Errors
+    /// An exception of libtorch.
+    pub fn watch<R>(&self, complete: impl FnMut(usize) + Send, backward: impl FnOnce() -> R) -> Result<R, TorchError> {
+        let called: RefCell<Box<dyn FnMut(usize) + Send + '_>> = RefCell::new(Box::new(complete));
+        let hooks = Hooks { leaves: &self.leaves };
+        for (index, leaf) in self.leaves.iter().enumerate() {
+            let context = (&raw const called).cast_mut().cast::<c_void>();
+            // SAFETY: `called` outlives the hooks, which `hooks` removes before this function returns or unwinds. Hooks of one backward pass run
+            // one after the other, because all leaves are on one device.
+            ffi::checked("watch gradients", unsafe {
+                ffi::fm_on_gradient(ffi::pointer(leaf), Some(forward), context, index as i64)
+            })?;
+        }
+        let result = backward();
+        drop(hooks);
+        Ok(result)
+    }
+}
+
+/// Removes the hooks of these leaves when dropped.
+struct Hooks<'a> {
+    leaves: &'a [Tensor],
+}
+
+impl Drop for Hooks<'_> {
+    fn drop(&mut self) {
+        for leaf in self.leaves {
+            // SAFETY: removes a hook; the context is not used.
+            let thrown = unsafe { ffi::fm_on_gradient(ffi::pointer(leaf), None, std::ptr::null_mut(), 0) };
+            let _ = ffi::checked("watch gradients", thrown);
+        }
+    }
+}
+
+/// Calls the closure behind `context`. A panic would unwind into C++, so it ends the process with its message.
+extern "C" fn forward(context: *mut c_void, index: i64) {
+    // SAFETY: `context` is the cell of the `watch` call in progress.
+    let called = unsafe { &*context.cast::<RefCell<Box<dyn FnMut(usize) + Send + '_>>>() };
+    (called.borrow_mut())(index as usize);
+}

@@ -1,0 +1,35 @@
+//! Statistics of the CUDA caching allocator.
+//!
+//! ```
+//! use tch::Device;
+//! // The CPU has no caching allocator.
+//! assert_eq!(fm_torch::memory::device_memory(Device::Cpu), None);
+//! ```
+
+#![allow(unsafe_code, reason = "calls the shim")]
+
+use crate::ffi;
+use tch::Device;
+
+/// Bytes of device memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// In tensors now.
+    pub allocated: u64,
+    /// In tensors at most so far.
+    pub peak_allocated: u64,
+    /// Taken from the device now: tensors and cached blocks.
+    pub reserved: u64,
+    /// Taken from the device at most so far.
+    pub peak_reserved: u64,
+}
+
+/// The memory of a CUDA device; `None` for other devices, and where libtorch has no statistics.
+pub fn device_memory(device: Device) -> Option<DeviceMemory> {
+    let Device::Cuda(index) = device else { return None };
+    let mut bytes = [0i64; 4];
+    // SAFETY: four numbers are written.
+    ffi::checked("read device memory", unsafe { ffi::fm_cuda_memory(index as i64, bytes.as_mut_ptr()) }).ok()?;
+    let [allocated, peak_allocated, reserved, peak_reserved] = bytes.map(|n| n.max(0) as u64);
+    Some(DeviceMemory { allocated, peak_allocated, reserved, peak_reserved })
+}
