@@ -27,7 +27,7 @@ fn main() -> Result<(), Failure> {
                 "{}".into()
             }
             (["memory"], _) => format!(r#"{{"peak": {}}}"#, peak()?),
-            (["train"], Some(network)) => timed(|| Ok(network.train()))?,
+            (["train"], Some(network)) => timed(|| network.train())?,
             (["infer"], Some(network)) => timed(|| Ok(network.infer()))?,
             (["sample", steps], Some(network)) => {
                 let steps = steps.parse()?;

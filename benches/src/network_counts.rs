@@ -29,7 +29,7 @@ fn work(name: &str) -> Result<Work, Failure> {
         Some((which @ ("unet" | "dit"), what)) => {
             let mut network = network(if which == "unet" { "tiny" } else { which })?;
             match what {
-                "backward" => Box::new(move || Ok(network.train())),
+                "backward" => Box::new(move || network.train()),
                 "forward" => Box::new(move || Ok(network.infer())),
                 _ => Box::new(move || network.sample(2)),
             }

@@ -94,7 +94,7 @@ impl Network {
         for (key, tensor) in ["x", "weights"].iter().zip(&inputs) {
             tensor.to_device(Device::Cpu).write_npy(dir.join(format!("{name}-{key}.npy")))?;
         }
-        Ok(Self::of(&config, store, model, inputs))
+        Self::of(&config, store, model, inputs)
     }
 
     /// One of these as it is initialised.
@@ -118,23 +118,31 @@ impl Network {
         let store = nn::VarStore::new(device);
         let model = config.build(&store.root())?;
         let inputs = inputs(config, rows, device);
-        Ok(Self::of(config, store, model, inputs))
+        Self::of(config, store, model, inputs)
     }
 
-    fn of(config: &ModelConfig, store: nn::VarStore, model: Box<dyn VelocityModel>, [x, weights]: [Tensor; 2]) -> Self {
+    fn of(
+        config: &ModelConfig,
+        store: nn::VarStore,
+        model: Box<dyn VelocityModel>,
+        [x, weights]: [Tensor; 2],
+    ) -> Result<Self, Failure> {
         let (rows, device) = (x.size()[0], x.device());
         let t = (Tensor::arange(rows, (Kind::Float, device)) + 0.5) / rows;
         let classes = (config.classes() > 0).then(|| Tensor::arange(rows, (Kind::Int64, device)).remainder(10));
-        let params = FlatParams::new(&store, Precision::F32);
-        Self { params, model, x, t, classes, weights, _store: store }
+        let params = FlatParams::new(&store, Precision::F32)?;
+        Ok(Self { params, model, x, t, classes, weights, _store: store })
     }
 
     /// One pass forwards and back, as a training step does it; the loss.
-    pub fn train(&mut self) -> f64 {
+    ///
+    /// # Errors
+    /// An exception of libtorch.
+    pub fn train(&mut self) -> Result<f64, Failure> {
         let v = self.model.forward_t(&self.x, &self.t, self.classes.as_ref(), true);
         let loss = (v * &self.weights).sum(Kind::Float);
-        let _gradient = self.params.backward(&loss, Tape::off());
-        loss.double_value(&[])
+        let _gradient = self.params.backward(&loss, Tape::off())?;
+        Ok(loss.double_value(&[]))
     }
 
     /// One pass forwards, at a time that all samples share; the mean absolute output.

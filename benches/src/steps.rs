@@ -148,7 +148,7 @@ impl Observer for Log {
 
 /// Shuffled batches of so many rows, with their classes where there are any.
 fn batches(data: &Rows, rows: usize, shard: Shard) -> Batches<'_> {
-    let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1).shared(shard);
+    let pairing = Pairing::new(Source::default(), None, 0, 1).shared(shard);
     let conditional = data.class(0).is_some();
     Batches::new(data, pairing, BatchOptions { rows, conditional, ..BatchOptions::default() })
 }
@@ -169,7 +169,7 @@ impl Steps {
         tch::manual_seed(0);
         let store = nn::VarStore::new(device);
         let model = config.build(&store.root())?;
-        let params = FlatParams::new(&store, Precision::F32);
+        let params = FlatParams::new(&store, Precision::F32)?;
         let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |slot| {
             config.role(&slot.name, &slot.shape)
         });
@@ -228,7 +228,7 @@ impl Steps {
         for _ in 0..steps {
             let v = self.model.forward_t(&x1, &t, classes.as_ref(), true);
             let loss = (v - &x1).square().mean(tch::Kind::Float);
-            let _gradient = self.state.params.backward(&loss, Tape::off());
+            let _gradient = self.state.params.backward(&loss, Tape::off())?;
             value = loss.double_value(&[]);
         }
         Ok(value)

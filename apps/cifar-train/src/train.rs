@@ -92,7 +92,7 @@ fn train(group: &Rc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exit
     let known =
         group.agree(|| least(&config.flow, &source, || material.rows(), config.conditional, config.seed, "image"))?;
     let row_shape: Vec<i64> = material.shape.iter().map(|n| *n as i64).collect();
-    let state = config.learning.state(&store, &config.model, config.precision, objective.loss_aware_bins);
+    let state = config.learning.state(&store, &config.model, config.precision, objective.loss_aware_bins)?;
     let job = Job {
         resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,

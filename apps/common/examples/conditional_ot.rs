@@ -150,7 +150,7 @@ fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]>
     let net = ModelConfig::Mlp(MlpConfig { dim: 2 + classes, widths: vec![128; 3], ..MlpConfig::default() })
         .build(&store.root())?;
     let model = ClassMlp { net, classes };
-    let params = FlatParams::new(&store, Precision::F32);
+    let params = FlatParams::new(&store, Precision::F32)?;
     let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
     let mut state = TrainState::new(params, optimizer, &EmaConfig::of(0.999), 0);
     let options = TrainOptions {

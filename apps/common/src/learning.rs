@@ -6,6 +6,7 @@ use anyhow::{anyhow, ensure};
 use clap::Args;
 use fm_core::tensor::Role;
 use fm_models::ModelConfig;
+use fm_train::TrainError;
 use fm_train::checkpoint::RunInfo;
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
@@ -188,19 +189,22 @@ impl LearningConfig {
     }
 
     /// The state before the first step of a network in this store.
+    ///
+    /// # Errors
+    /// An exception of libtorch.
     pub fn state(
         &self,
         store: &VarStore,
         model: &ModelConfig,
         precision: Precision,
         loss_aware_bins: usize,
-    ) -> TrainState {
+    ) -> Result<TrainState, TrainError> {
         let role = |name: &str, shape: &[i64]| -> Role { model.role(name, shape) };
-        let params = FlatParams::sorted(store, precision, |name, shape| self.optimizer.key(name, role(name, shape)));
+        let params = FlatParams::sorted(store, precision, |name, shape| self.optimizer.key(name, role(name, shape)))?;
         let optimizer =
             Optimizer::new(&params.master, &self.optimizer, &params.slots, |slot| role(&slot.name, &slot.shape));
         let ema = EmaConfig { decays: self.ema_decay.clone(), warmup: self.ema_warmup };
-        TrainState::new(params, optimizer, &ema, loss_aware_bins)
+        Ok(TrainState::new(params, optimizer, &ema, loss_aware_bins))
     }
 
     /// What looks on besides the apps' own observer; only the process that writes keeps checkpoints.

@@ -16,7 +16,7 @@ impl FlowConfig {
             CouplingKind::Independent => None,
             kind => Some(kind.build(self.cost, self.pairing, self.objective.path, conditional)?),
         };
-        Ok(Pairing::new(source, coupling, self.objective.clone(), seed, self.ot_batch))
+        Ok(Pairing::new(source, coupling, seed, self.ot_batch))
     }
 }
 

@@ -13,6 +13,7 @@ use fm_dist::place::Place;
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
+use fm_train::block::Packer;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::ema::EmaConfig;
@@ -22,7 +23,7 @@ use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::pairing::Pairing;
 use fm_train::peers::{Alone, Peers};
 use fm_train::record::Record;
-use fm_train::task::{At, FlowMatching, Losses, Task};
+use fm_train::task::{FlowMatching, HostInputs, Inputs, Losses, Pack, PackContext, Task};
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::Array2;
 use std::collections::BTreeMap;
@@ -59,9 +60,13 @@ struct Fragile {
 }
 
 impl Task for Fragile {
-    fn loss<'a>(&'a self, _: &Batch, at: &At<'_>, _: &mut Tape<'a>) -> Result<Losses, TrainError> {
+    fn packer(&self) -> Box<dyn Pack + '_> {
+        Box::new(RowOf(self.rank))
+    }
+
+    fn loss<'a>(&'a self, inputs: &Inputs, _: Range<usize>, _: &mut Tape<'a>) -> Result<Losses, TrainError> {
         let loss = (&self.weights - 1.0).square().sum(Kind::Float) / RANKS as f64;
-        let broken = match (self.rank, at.step) {
+        let broken = match (self.rank, inputs.step) {
             // Not a number on rank 1; a gradient without end on rank 0, whose loss is finite.
             (1, 3) => loss * f64::NAN,
             (0, 5) => loss + (&self.weights * 0.0).sqrt().sum(Kind::Float),
@@ -69,9 +74,15 @@ impl Task for Fragile {
         };
         Ok(Losses { loss: broken, rows: None })
     }
+}
 
-    fn rows(&self, _: &Batch) -> Range<usize> {
-        self.rank..self.rank + 1
+/// One row for each rank, without values.
+struct RowOf(usize);
+
+impl Pack for RowOf {
+    fn pack(&self, _: &Batch, context: &PackContext<'_>) -> Result<HostInputs, TrainError> {
+        let block = Packer::default().finish(context.device)?;
+        Ok(HostInputs { step: context.step, rows: self.0..self.0 + 1, whole: RANKS, coupling_gain: None, block })
     }
 }
 
@@ -96,7 +107,7 @@ impl Observer for Log {
 fn state(start: f64) -> (TrainState, Tensor) {
     let store = nn::VarStore::new(Device::Cpu);
     let weights = store.root().var("w", &[3], nn::Init::Const(start));
-    let params = FlatParams::new(&store, Precision::F32);
+    let params = FlatParams::new(&store, Precision::F32).unwrap();
     let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
     (TrainState::new(params, optimizer, &EmaConfig::of(0.9), 0), weights)
 }
@@ -133,7 +144,7 @@ fn everyone_goes_on_from_the_state_of_rank_0_and_hears_what_it_has_made() {
         let rank = group.shard().rank;
         let (mut state, _) = state(rank as f64);
         (state.step, state.ema.updates) = (7 + rank as u64, 5 + rank as u64);
-        state.optimizer.mean = Tensor::from_slice(&[1.0f32, 2.0, 3.0]) * (1.0 + rank as f64);
+        state.optimizer.mean.narrow(0, 0, 3).copy_(&(Tensor::from_slice(&[1.0f32, 2.0, 3.0]) * (1.0 + rank as f64)));
         let info = RunInfo {
             program: String::new(),
             path: String::new(),
@@ -146,8 +157,8 @@ fn everyone_goes_on_from_the_state_of_rank_0_and_hears_what_it_has_made() {
         let told: (f64, Option<String>) = group.agree(|| Ok((f64::INFINITY, Some(format!("of rank {rank}"))))).unwrap();
         let made = Made { values: vec![rank as f32; rank + 1], about: [rank as f64, 0.5] };
         let made = group.gather(made, 2).unwrap();
-        let weights = Vec::<f32>::try_from(&state.params.master).unwrap();
-        let mean = Vec::<f32>::try_from(&state.optimizer.mean).unwrap();
+        let first = |flat: &Tensor| Vec::<f32>::try_from(flat.narrow(0, 0, 3)).unwrap();
+        let (weights, mean) = (first(&state.params.master), first(&state.optimizer.mean));
         (state.step, state.ema.updates, weights, mean, told, made)
     });
     for (step, updates, weights, mean, told, made) in found {
@@ -169,12 +180,12 @@ fn a_group_of_one_trains_to_the_bits_of_the_plain_run() {
             let drawn = normal_rows(0, at as u64, Stream::Init, 0, 1, weight.numel());
             tch::no_grad(|| weight.copy_(&(Tensor::from_slice(&drawn).reshape(weight.size()) * 0.1)));
         }
-        let params = FlatParams::new(&store, Precision::F32);
+        let params = FlatParams::new(&store, Precision::F32).unwrap();
         let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
         let mut state = TrainState::new(params, optimizer, &EmaConfig::of(0.9), 4);
         let table = Array2::from_shape_vec((100, 2), normal_rows(0, 0, Stream::Data, 0, 100, 2)).unwrap();
-        let objective = Objective { loss_aware_bins: 4, ..Objective::default() };
-        let pairing = Pairing::new(Source::default(), None, objective.clone(), 0, 1);
+        let objective: Objective = Objective { loss_aware_bins: 4, ..Objective::default() };
+        let pairing = Pairing::new(Source::default(), None, 0, 1);
         let batches = Batches::new(&table, pairing, BatchOptions { rows: 32, ..BatchOptions::default() });
         let options = TrainOptions { steps: 60, log_every: 20, micro_batch: 20, peers, ..TrainOptions::default() };
         let mut log = Log::default();

@@ -51,7 +51,7 @@ pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::
     let store = nn::VarStore::new(device);
     let model = config.model(columns.dim(), columns.classes.len()).build(&store.root())?;
     let log_scale = log_scale(&config, &store, columns.dim());
-    FlatParams::new(&store, Precision::F32).adopt(read_weights(&path, Weights::Ema)?)?;
+    FlatParams::new(&store, Precision::F32)?.adopt(read_weights(&path, Weights::Ema)?)?;
     let weights = format!("EMA weights of step {}", meta.step);
     Ok(Loaded { config, columns, source, model, log_scale, device, weights, store })
 }

@@ -106,7 +106,7 @@ fn train(group: &Rc<Group>, mut config: Config, resume: bool, args: &TrainArgs) 
         group.agree(|| least(&config.flow, &source, || seen.values.clone(), classes > 0, config.seed, "row"))?;
 
     let bins = objective.loss_aware_bins;
-    let state = config.learning.state(&store, &network, Precision::F32, bins);
+    let state = config.learning.state(&store, &network, Precision::F32, bins)?;
     let saved = Saved { run: config.clone(), columns: columns.clone() };
     let job = Job {
         out: args.out.clone(),

@@ -40,6 +40,34 @@ pub fn coefficients(path: &(impl ProbPath + ?Sized), times: &[f64]) -> Result<Ve
     times.iter().map(|t| path.at(*t)).collect()
 }
 
+/// The weights of a batch's rows: x_t and the target are sums of weight times x1, x0 and noise, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PathWeights {
+    /// Of x_t.
+    pub position: [Vec<f64>; 3],
+    /// Of the target.
+    pub target: [Vec<f64>; 3],
+}
+
+impl PathWeights {
+    /// The weights of a prediction's target on a path.
+    ///
+    /// # Errors
+    /// A singular target.
+    pub fn new(c: &[Coefficients], prediction: Prediction) -> Result<Self, Error> {
+        let targets: Vec<_> = c.iter().map(|c| prediction.target(c)).collect::<Result<_, _>>()?;
+        let column = |f: fn(&Coefficients) -> f64| c.iter().map(f).collect::<Vec<_>>();
+        let position = [column(|c| c.alpha), column(|c| c.sigma), column(|c| c.gamma)];
+        let target = [0, 1, 2].map(|i| targets.iter().map(|t| [t.x1, t.x0, t.eps][i]).collect::<Vec<_>>());
+        Ok(Self { position, target })
+    }
+
+    /// Whether the path needs noise of its own.
+    pub fn need_noise(&self) -> bool {
+        self.position[2].iter().chain(&self.target[2]).any(|g| *g != 0.0)
+    }
+}
+
 /// Puts rows x0 and x1 on their path, with the target of `prediction`. `eps` is needed where the path has noise of its own.
 ///
 /// # Errors
@@ -53,11 +81,9 @@ pub fn interpolate<S: RowState>(
 ) -> Result<PathSample<S>, Error> {
     same_rows("source rows", c.len(), x0)?;
     same_rows("data rows", c.len(), x1)?;
-    let targets: Vec<_> = c.iter().map(|c| prediction.target(c)).collect::<Result<_, _>>()?;
-    let column = |f: fn(&Coefficients) -> f64| c.iter().map(f).collect::<Vec<_>>();
-    let position = [column(|c| c.alpha), column(|c| c.sigma), column(|c| c.gamma)];
-    let target = [0, 1, 2].map(|i| targets.iter().map(|t| [t.x1, t.x0, t.eps][i]).collect::<Vec<_>>());
-    let extra = position[2].iter().chain(&target[2]).any(|g| *g != 0.0);
+    let weights = PathWeights::new(c, prediction)?;
+    let extra = weights.need_noise();
+    let PathWeights { position, target } = weights;
     let eps = match eps {
         Some(eps) => same_rows("rows of noise", c.len(), eps).map(|()| Some(eps))?,
         None if extra => return Err(Error::MissingNoise { path: "of this batch".into() }),

@@ -8,6 +8,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/core/Generator.h>
+#include <ATen/ops/empty.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -54,6 +55,15 @@ char* fm_cuda_memory(int64_t device, int64_t* bytes) {
     bytes[1] = stats.allocated_bytes[all].peak;
     bytes[2] = stats.reserved_bytes[all].current;
     bytes[3] = stats.reserved_bytes[all].peak;
+  });
+}
+
+// A copy of these bytes in pinned memory, for the caller to own.
+char* fm_pinned(const uint8_t* bytes, size_t count, at::Tensor** out) {
+  return fm_guarded([&] {
+    auto tensor = at::empty({static_cast<int64_t>(count)}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
+    std::memcpy(tensor.mutable_data_ptr(), bytes, count);
+    *out = new at::Tensor(std::move(tensor));
   });
 }
 

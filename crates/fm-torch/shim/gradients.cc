@@ -51,6 +51,19 @@ char* fm_take_gradients(at::Tensor** leaves, at::Tensor** views, int64_t count) 
   });
 }
 
+// Adds to the gradient of a leaf; the first one is kept as it is.
+char* fm_add_gradient(at::Tensor* leaf, at::Tensor* gradient) {
+  return fm_guarded([&] {
+    const c10::NoGradGuard no_grad;
+    auto& collected = leaf->mutable_grad();
+    if (collected.defined()) {
+      collected.add_(*gradient);
+    } else {
+      collected = *gradient;
+    }
+  });
+}
+
 // Calls `call(context, index)` whenever the gradient of a leaf is complete; null removes the hook.
 char* fm_on_gradient(at::Tensor* leaf, Callback call, void* context, int64_t index) {
   return fm_guarded([&] {

@@ -22,6 +22,8 @@ unsafe extern "C" {
     pub(crate) fn fm_set_deterministic(on: bool);
     pub(crate) fn fm_deterministic() -> bool;
     pub(crate) fn fm_take_gradients(leaves: *const *mut c_void, views: *const *mut c_void, count: i64) -> *mut c_char;
+    pub(crate) fn fm_add_gradient(leaf: *mut c_void, gradient: *mut c_void) -> *mut c_char;
+    pub(crate) fn fm_pinned(bytes: *const u8, count: usize, out: *mut *mut c_void) -> *mut c_char;
     pub(crate) fn fm_on_gradient(
         leaf: *mut c_void,
         call: Option<OnGradient>,

@@ -96,6 +96,20 @@ impl Taker {
     }
 }
 
+/// Adds to the gradient of a leaf, as autograd does; the first gradient is kept without a copy.
+///
+/// # Errors
+/// [`TorchError::Mismatch`] where shapes or types differ, and an exception of libtorch.
+pub fn add(leaf: &Tensor, gradient: &Tensor) -> Result<(), TorchError> {
+    let of = |t: &Tensor| (t.size(), t.kind(), t.device());
+    if of(leaf) != of(gradient) {
+        let problem = format!("the gradient is {:?}, the leaf {:?}", of(gradient), of(leaf));
+        return Err(TorchError::Mismatch { action: "add a gradient", problem });
+    }
+    // SAFETY: both tensors outlive the call.
+    ffi::checked("add a gradient", unsafe { ffi::fm_add_gradient(ffi::pointer(leaf), ffi::pointer(gradient)) })
+}
+
 /// Removes the hooks of these leaves when dropped.
 struct Hooks<'a> {
     leaves: &'a [Tensor],

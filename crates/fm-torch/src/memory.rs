@@ -1,4 +1,4 @@
-//! Statistics of the CUDA caching allocator.
+//! Device memory: statistics of the CUDA caching allocator, and pinned host memory, from which a copy to the device need not wait.
 //!
 //! ```
 //! use tch::Device;
@@ -8,8 +8,8 @@
 
 #![allow(unsafe_code, reason = "calls the shim")]
 
-use crate::ffi;
-use tch::Device;
+use crate::{TorchError, ffi};
+use tch::{Device, Tensor};
 
 /// Bytes of device memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,4 +32,17 @@ pub fn device_memory(device: Device) -> Option<DeviceMemory> {
     ffi::checked("read device memory", unsafe { ffi::fm_cuda_memory(index as i64, bytes.as_mut_ptr()) }).ok()?;
     let [allocated, peak_allocated, reserved, peak_reserved] = bytes.map(|n| n.max(0) as u64);
     Some(DeviceMemory { allocated, peak_allocated, reserved, peak_reserved })
+}
+
+/// These bytes as a uint8 tensor in pinned host memory. Needs CUDA to be loaded.
+///
+/// # Errors
+/// An exception of libtorch.
+pub fn pinned(bytes: &[u8]) -> Result<Tensor, TorchError> {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: the bytes outlive the call, which copies them; the tensor is ours once it returns without an exception.
+    unsafe {
+        ffi::checked("allocate pinned memory", ffi::fm_pinned(bytes.as_ptr(), bytes.len(), &raw mut out))?;
+        Ok(Tensor::from_ptr(out.cast()))
+    }
 }

@@ -41,10 +41,10 @@ impl Observer for Say {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (data, store) = (Lissajous(10_000), nn::VarStore::new(Device::Cpu));
-    let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+    let pairing = Pairing::new(Source::default(), None, 0, 1);
     let batches = Batches::new(&data, pairing, BatchOptions { rows: 512, ..BatchOptions::default() });
     let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root())?;
-    let params = FlatParams::new(&store, Precision::F32);
+    let params = FlatParams::new(&store, Precision::F32)?;
     let adamw = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
     let mut state = TrainState::new(params, adamw, &EmaConfig::of(0.99), 0);
     let task = FlowMatching::new(model.as_ref(), Objective::on(PathKind::Linear), vec![2]);

@@ -44,11 +44,11 @@ impl Observer for Say {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Points on a parabola.
     let data = Array2::from_shape_fn((5000, 2), |(i, j)| (i as f32 / 2500.0 - 1.0).powi(1 + j as i32));
-    let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+    let pairing = Pairing::new(Source::default(), None, 0, 1);
     let batches = Batches::new(&data, pairing, BatchOptions { rows: 512, ..BatchOptions::default() });
     let store = nn::VarStore::new(Device::Cpu);
     let model = Waves::new(&store.root(), 2, 256);
-    let params = FlatParams::new(&store, Precision::F32);
+    let params = FlatParams::new(&store, Precision::F32)?;
     let adamw = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
     let mut state = TrainState::new(params, adamw, &EmaConfig::of(0.99), 0);
     let task = FlowMatching::new(&model, Objective::on(PathKind::Linear), vec![2]);

@@ -7,7 +7,9 @@
 //! use fm_train::adaptive::AdaptiveTimes;
 //! use tch::{Device, Tensor};
 //! let mut times = AdaptiveTimes::new(2, Device::Cpu);
-//! times.see(&[0.1, 0.9, 0.8, 0.2], &Tensor::from_slice(&[1f32, 3.0, 3.0, f32::NAN]));
+//! // Which half each of four rows belongs to.
+//! let members = Tensor::from_slice(&[1f64, 0., 0., 1., 0., 1., 1., 0.]).view([4, 2]);
+//! times.see(&members, &Tensor::from_slice(&[1f32, 3.0, 3.0, f32::NAN]));
 //! times.adopt();
 //! let q = times.law.probabilities();
 //! assert!((q[1] - (0.99 * 0.75 + 0.005)).abs() < 1e-9); // losses 1 and 3
@@ -43,15 +45,14 @@ impl AdaptiveTimes {
         Self { sums: Tensor::zeros([2, law.bins() as i64], (Kind::Double, device)), law }
     }
 
-    /// Adds the losses of a batch, (B), at these positions of u; rows that are not finite are left out. Nothing is read back.
-    pub fn see(&mut self, positions: &[f64], losses: &Tensor) {
+    /// Adds the losses of a batch, (B), by the bins of their rows, (B, bins) with a single 1 per row, f64; rows that are not finite are left
+    /// out. Nothing is read back.
+    pub fn see(&mut self, members: &Tensor, losses: &Tensor) {
         no_grad(|| {
-            let bins: Vec<i64> = positions.iter().map(|u| self.law.bin(*u) as i64).collect();
-            let bins = Tensor::from_slice(&bins).to_device(self.sums.device());
             let losses = losses.detach().to_kind(Kind::Double);
             let finite = losses.isfinite().to_kind(Kind::Double);
             let squares = losses.nan_to_num(0.0, 0.0, 0.0).square();
-            let _ = self.sums.index_add_(1, &bins, &Tensor::stack(&[squares, finite], 0));
+            self.sums += Tensor::stack(&[squares, finite], 0).matmul(members);
         });
     }
 

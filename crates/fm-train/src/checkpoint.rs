@@ -174,7 +174,7 @@ pub fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, File
         format: FORMAT,
         program: info.program.clone(),
         step: state.step,
-        parameters: state.params.master.numel() as i64,
+        parameters: state.params.count(),
         path: info.path.clone(),
         prediction: info.prediction.clone(),
         time_direction: TIME_DIRECTION.into(),

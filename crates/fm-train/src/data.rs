@@ -4,12 +4,12 @@
 //! labels dropped row by row; noise and pairing by [`Pairing`].
 //!
 //! ```
-//! use fm_core::{objective::Objective, source::Source};
+//! use fm_core::source::Source;
 //! use fm_train::batch::BatchSource;
 //! use fm_train::data::{BatchOptions, Batches};
 //! use fm_train::pairing::Pairing;
 //! let table = ndarray::array![[0.0f32], [1.0], [2.0], [3.0]];
-//! let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+//! let pairing = Pairing::new(Source::default(), None, 0, 1);
 //! let batches = Batches::new(&table, pairing, BatchOptions { rows: 2, ..BatchOptions::default() });
 //! let mut epoch = [batches.batch(0).unwrap().x1, batches.batch(1).unwrap().x1].concat();
 //! epoch.sort_by(f32::total_cmp);
@@ -109,13 +109,12 @@ impl BatchSource for Batches<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fm_core::objective::Objective;
     use fm_core::source::Source;
     use ndarray::Array2;
 
     fn picks(mirror: bool) -> Vec<Pick> {
         let table = Array2::zeros((50, 3));
-        let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+        let pairing = Pairing::new(Source::default(), None, 0, 1);
         let options = BatchOptions { rows: 200, mirror, resident: true, ..BatchOptions::default() };
         Batches::new(&table, pairing, options).batch(0).unwrap().picks
     }

@@ -64,6 +64,9 @@ pub enum TrainError {
         /// What the batches were drawn with.
         seed: u64,
     },
+    /// An exception of libtorch.
+    #[error(transparent)]
+    Torch(#[from] fm_torch::TorchError),
     /// An objective that cannot be trained.
     #[error(transparent)]
     Objective(#[from] fm_core::Error),

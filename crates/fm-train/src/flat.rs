@@ -1,11 +1,13 @@
 //! Parameters in one flat vector.
 //!
-//! Each parameter of the network is a view into one contiguous f32 vector and each gradient a view into another, so that the
-//! optimizer, the gradient norm and the moving average are a handful of kernels over one vector. Under bf16 the network
-//! reads views of a second, bf16 copy, refreshed from the f32 master after every update.
+//! Each parameter of the network is a view into one f32 vector, so that the optimizer, the gradient norm and the moving average are a
+//! handful of kernels over one vector. Views start at multiples of [`ALIGNMENT`] values, because tensor-core kernels read 16 bytes at a time;
+//! the values between are zero and stay zero. Under bf16 the network reads views of a second, bf16 copy, refreshed from the f32 master after
+//! every update. Autograd leaves each gradient where it was computed, and one operator moves all of them into a flat f32 vector.
 
 use crate::TrainError;
 use fm_core::tape::Tape;
+use fm_torch::gradients::Taker;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
@@ -19,6 +21,9 @@ pub enum Precision {
     /// Brain floats: half the memory, 8 bits of mantissa.
     Bf16,
 }
+
+/// Values to which each parameter's place is rounded up: 256 bytes in f32, 128 in bf16.
+pub const ALIGNMENT: i64 = 64;
 
 /// One parameter's place in the vectors.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +39,11 @@ pub struct Slot {
 impl Slot {
     pub(crate) fn len(&self) -> i64 {
         self.shape.iter().product()
+    }
+
+    /// The first value after this parameter that another may start at.
+    fn end(&self) -> i64 {
+        (self.offset + self.len() + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT
     }
 
     /// This parameter's part of a flat vector.
@@ -54,40 +64,57 @@ pub struct FlatParams {
     variables: Vec<Tensor>,
     /// What the network reads: the master itself, or its bf16 copy.
     compute: Tensor,
+    /// All gradients, f32.
     gradient: Tensor,
+    taker: Taker,
 }
 
 impl FlatParams {
     /// Moves the trainable variables of `store` into flat vectors; the network then reads views of them.
-    pub fn new(store: &nn::VarStore, precision: Precision) -> Self {
+    ///
+    /// # Errors
+    /// An exception of libtorch.
+    pub fn new(store: &nn::VarStore, precision: Precision) -> Result<Self, TrainError> {
         Self::sorted(store, precision, |_, _| 0)
     }
 
     /// The same with parameters of one key, of name and shape, next to each other.
-    pub fn sorted<K: Ord>(store: &nn::VarStore, precision: Precision, key: impl Fn(&str, &[i64]) -> K) -> Self {
+    ///
+    /// # Errors
+    /// An exception of libtorch.
+    pub fn sorted<K: Ord>(
+        store: &nn::VarStore,
+        precision: Precision,
+        key: impl Fn(&str, &[i64]) -> K,
+    ) -> Result<Self, TrainError> {
         let all = store.variables().into_iter();
         let (named, buffers): (BTreeMap<_, _>, BTreeMap<_, _>) = all.partition(|(_, v)| v.requires_grad());
         let mut sorted: Vec<(String, Tensor)> = named.into_iter().collect();
         sorted.sort_by_cached_key(|(name, v)| key(name, &v.size()));
-        let (mut slots, mut offset) = (Vec::new(), 0);
+        let (mut slots, mut length) = (Vec::new(), 0);
         for (name, variable) in &sorted {
-            let slot = Slot { name: name.clone(), shape: variable.size(), offset };
-            offset += slot.len();
+            let slot = Slot { name: name.clone(), shape: variable.size(), offset: length };
+            length = slot.end();
             slots.push(slot);
         }
         let variables: Vec<Tensor> = sorted.into_iter().map(|(_, v)| v).collect();
-        let flat: Vec<Tensor> = variables.iter().map(|v| v.detach().reshape([-1])).collect();
-        let master =
-            if flat.is_empty() { Tensor::zeros([0], (Kind::Float, store.device())) } else { Tensor::cat(&flat, 0) };
+        let master = Tensor::zeros([length], (Kind::Float, store.device()));
+        no_grad(|| slots.iter().zip(&variables).for_each(|(slot, v)| slot.view(&master).copy_(v)));
         let compute = match precision {
             Precision::F32 => master.shallow_clone(),
             Precision::Bf16 => master.to_kind(Kind::BFloat16),
         };
-        let gradient = compute.zeros_like();
-        let mut params = Self { slots, master, buffers, variables, compute, gradient };
+        let gradient = master.zeros_like();
+        let views = slots.iter().map(|slot| slot.view(&gradient)).collect();
+        let taker = Taker::new(&variables.iter().collect::<Vec<_>>(), views)?;
+        let mut params = Self { slots, master, buffers, variables, compute, gradient, taker };
         params.bind(None);
-        params.gather_gradients();
-        params
+        Ok(params)
+    }
+
+    /// The number of trainable values, without the zeros between parameters.
+    pub fn count(&self) -> i64 {
+        self.slots.iter().map(Slot::len).sum()
     }
 
     /// Where the parameters live.
@@ -103,26 +130,16 @@ impl FlatParams {
         }
     }
 
-    /// Back-propagates a loss, through what its forward pass left on a tape too, and returns the flat f32 gradient of all parameters.
-    pub fn backward(&mut self, loss: &Tensor, tape: Tape<'_>) -> Tensor {
-        let _ = self.gradient.zero_();
+    /// Back-propagates a loss, through what its forward pass left on a tape too, and returns the flat f32 gradient of all parameters. The next
+    /// call writes to the same memory.
+    ///
+    /// # Errors
+    /// An exception of libtorch.
+    pub fn backward(&mut self, loss: &Tensor, tape: Tape<'_>) -> Result<Tensor, TrainError> {
         loss.backward();
         tape.backward();
-        self.gradient.to_kind(Kind::Float)
-    }
-
-    /// Makes every parameter's gradient a view into one vector. A loss of zero that touches each parameter brings the gradients
-    /// into being, also those that no batch would reach at first.
-    fn gather_gradients(&mut self) {
-        let touch = self.variables.iter().map(|v| v.sum(Kind::Float) * 0.0).reduce(|a, b| a + b);
-        if let Some(zero) = touch {
-            zero.backward();
-        }
-        no_grad(|| {
-            for (variable, slot) in self.variables.iter().zip(&self.slots) {
-                variable.grad().set_data(&slot.view(&self.gradient));
-            }
-        });
+        self.taker.take()?;
+        Ok(self.gradient.shallow_clone())
     }
 
     /// After a change of the master weights: refreshes what the network reads.
@@ -175,18 +192,16 @@ impl FlatParams {
         }
         for slot in &self.slots {
             match named.remove(&slot.name) {
-                Some(t) if t.size() == slot.shape => parts.push(t.to_kind(Kind::Float).reshape([-1])),
+                Some(t) if t.size() == slot.shape => parts.push((slot, t)),
                 Some(t) => problems.push(format!("{} is {:?}, not {:?}", slot.name, t.size(), slot.shape)),
                 None => problems.push(format!("{} is missing", slot.name)),
             }
         }
         problems.extend(named.into_keys().map(|name| format!("{name} is surplus")));
         if problems.is_empty() {
-            return Ok(if parts.is_empty() {
-                self.master.copy()
-            } else {
-                Tensor::cat(&parts, 0).to_device(self.device())
-            });
+            let joined = Tensor::zeros(self.master.size(), (Kind::Float, Device::Cpu));
+            no_grad(|| parts.iter().for_each(|(slot, t)| slot.view(&joined).copy_(t)));
+            return Ok(joined.to_device(self.device()));
         }
         let more = problems.len().saturating_sub(50);
         problems.truncate(50);
@@ -220,7 +235,7 @@ mod tests {
         let x = Tensor::randn([5, 3], (Kind::Float, Device::Cpu));
         let run = || b.forward(&a.forward(&x).tanh());
         let before = run();
-        let mut params = FlatParams::new(&store, Precision::F32);
+        let mut params = FlatParams::new(&store, Precision::F32).unwrap();
         assert!(run().equal(&before));
         assert_eq!(
             params.slots.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(),
@@ -228,7 +243,7 @@ mod tests {
         );
         for round in 0..3 {
             // The gradient of sum(out) with respect to b.bias is the batch size, whatever was there before.
-            let g = params.backward(&run().sum(Kind::Float), Tape::off());
+            let g = params.backward(&run().sum(Kind::Float), Tape::off()).unwrap();
             assert_eq!(Vec::<f32>::try_from(params.slots[2].view(&g).view(-1)).unwrap(), [5.0, 5.0], "round {round}");
         }
         let doubled = &params.master * 2.0;
@@ -239,23 +254,51 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_aligned_and_the_values_between_stay_zero() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let (store, a, b) = two_layers();
+            let mut params = FlatParams::new(&store, precision).unwrap();
+            let size = if precision == Precision::F32 { 4 } else { 2 };
+            // b.bias has two values, a.bias four.
+            assert!(params.slots.iter().all(|slot| slot.offset * size % 128 == 0), "{:?}", params.slots);
+            assert!(store.variables().values().all(|v| v.data_ptr() as usize % 64 == 0));
+            assert_eq!((params.count(), params.master.numel()), (26, 256));
+            let used = params.master.count_nonzero(None).int64_value(&[]);
+            let x = Tensor::ones([5, 3], (a.ws.kind(), Device::Cpu));
+            let g = params.backward(&b.forward(&a.forward(&x)).sum(Kind::Float), Tape::off()).unwrap();
+            assert!(used <= 26 && g.count_nonzero(None).int64_value(&[]) <= 26);
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_a_loss_does_not_reach_has_a_gradient_of_zero() {
+        let (store, a, b) = two_layers();
+        let mut params = FlatParams::new(&store, Precision::F32).unwrap();
+        let x = Tensor::ones([5, 3], (Kind::Float, Device::Cpu));
+        let both = params.backward(&b.forward(&a.forward(&x)).sum(Kind::Float), Tape::off()).unwrap().copy();
+        let one = params.backward(&a.forward(&x).sum(Kind::Float), Tape::off()).unwrap();
+        let of = |g: &Tensor, k: usize| params.slots[k].view(g).abs().sum(Kind::Float).double_value(&[]);
+        assert!(of(&both, 2) == 5.0 * 2.0 && of(&one, 2) == 0.0 && of(&one, 0) == 20.0);
+    }
+
+    #[test]
     fn bf16_reads_a_rounded_copy_and_keeps_an_exact_master() {
         let (store, a, _b) = two_layers();
-        let mut params = FlatParams::new(&store, Precision::Bf16);
+        let mut params = FlatParams::new(&store, Precision::Bf16).unwrap();
         assert_eq!((a.ws.kind(), params.master.kind()), (Kind::BFloat16, Kind::Float));
         let third = params.master.full_like(1.0 / 3.0);
         params.set_master(&third);
         assert!((a.ws.double_value(&[0, 0]) - 1.0 / 3.0).abs() < 2e-3);
         assert!((params.master.double_value(&[0]) - 1.0 / 3.0).abs() < 1e-7);
         let x = Tensor::ones([2, 3], (Kind::BFloat16, Device::Cpu));
-        assert_eq!(params.backward(&a.forward(&x).sum(Kind::Float), Tape::off()).kind(), Kind::Float);
+        assert_eq!(params.backward(&a.forward(&x).sum(Kind::Float), Tape::off()).unwrap().kind(), Kind::Float);
     }
 
     #[test]
     fn buffers_are_taken_over_with_the_weights_or_missed_by_name() {
         let (store, _, _) = two_layers();
         let table = store.root().zeros_no_train("table", &[2]);
-        let mut params = FlatParams::new(&store, Precision::F32);
+        let mut params = FlatParams::new(&store, Precision::F32).unwrap();
         let mut named: BTreeMap<_, _> = params.split(&(&params.master * 2.0)).into_iter().collect();
         let copy =
             |named: &BTreeMap<String, Tensor>| named.iter().map(|(k, v)| (k.clone(), v.shallow_clone())).collect();
@@ -274,7 +317,7 @@ mod tests {
     #[test]
     fn split_and_join_are_inverse_and_mismatches_are_listed() {
         let (store, _, _) = two_layers();
-        let params = FlatParams::new(&store, Precision::F32);
+        let params = FlatParams::new(&store, Precision::F32).unwrap();
         let named: BTreeMap<_, _> = params.split(&params.master).into_iter().collect();
         let copy = named.iter().map(|(k, v)| (k.clone(), v.shallow_clone())).collect();
         assert!(params.join(copy).unwrap().equal(&params.master));

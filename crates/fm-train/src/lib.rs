@@ -2,7 +2,8 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`batch`] | what a step consumes; worker threads make it ahead of time |
+//! | [`batch`], [`prefetch`] | the data of a step, made ahead of time by worker threads |
+//! | [`block`] | everything that a step needs from the host, in one upload |
 //! | [`data`], [`pairing`] | batches of a data set: order, mirroring, dropped labels, source rows |
 //! | [`resident`], [`pairs`] | images that stay on the device; a teacher's noise and samples, in files |
 //! | [`flat`] | all parameters in one vector, all gradients in another |
@@ -27,26 +28,27 @@
 //! use fm_models::{ModelConfig, mlp::MlpConfig};
 //! use fm_train::batch::Batch;
 //! use fm_train::flat::{FlatParams, Precision};
-//! use fm_train::optimizer::{Optimizer, OptimizerConfig};
-//! use fm_train::task::{At, FlowMatching, Task};
+//! use fm_train::optimizer::{Optimizer, OptimizerConfig, Scaling};
+//! use fm_train::task::{FlowMatching, PackContext, Task};
 //! use tch::{Device, Tensor, nn};
 //!
 //! tch::manual_seed(0);
-//! let store = nn::VarStore::new(Device::Cpu);
+//! let (device, store) = (Device::Cpu, nn::VarStore::new(Device::Cpu));
 //! let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root())?;
-//! let mut params = FlatParams::new(&store, Precision::F32);
+//! let mut params = FlatParams::new(&store, Precision::F32)?;
 //! let mut adamw = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
 //! let task = FlowMatching::new(model.as_ref(), Objective::on(PathKind::Linear), vec![2]);
+//! let packer = task.packer();
 //! let mut losses = Vec::new();
 //! for step in 0..150 {
 //!     // Noise to points on a line.
 //!     let x1 = normal_rows(0, step, Stream::Data, 0, 64, 1).into_iter().flat_map(|x| [x, -x]).collect();
 //!     let batch = Batch { x0: normal_rows(0, step, Stream::Noise, 0, 64, 2), x1, ..Batch::default() };
+//!     let inputs = packer.pack(&batch, &PackContext { seed: 0, step, device, density: None })?.upload(device);
 //!     let mut tape = Tape::off();
-//!     let at = At { seed: 0, step, device: Device::Cpu, rows: 0..64, density: None };
-//!     let found = task.loss(&batch, &at, &mut tape)?;
-//!     let gradient = params.backward(&found.loss, tape);
-//!     adamw.step(&mut params.master, &gradient, 3e-3, &Tensor::from(1.0));
+//!     let found = task.loss(&inputs, 0..64, &mut tape)?;
+//!     let gradient = params.backward(&found.loss, tape)?;
+//!     adamw.step(&mut params.master, &gradient, 3e-3, &Scaling::none(device))?;
 //!     losses.push(found.loss.double_value(&[]));
 //! }
 //! let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
@@ -56,6 +58,7 @@
 
 pub mod adaptive;
 pub mod batch;
+pub mod block;
 pub mod checkpoint;
 pub mod data;
 pub mod ema;
@@ -67,6 +70,7 @@ pub mod optimizer;
 pub mod pairing;
 pub mod pairs;
 pub mod peers;
+pub mod prefetch;
 pub mod record;
 pub mod resident;
 pub mod run_dir;
@@ -77,3 +81,4 @@ pub mod tensorboard;
 pub mod train;
 
 pub use error::TrainError;
+pub use fm_torch::device;

@@ -1,12 +1,12 @@
 //! Source rows, drawn and paired with the data rows of a step or of several steps together.
 //!
 //! A coupling sees `ot_batch` consecutive steps' rows at once, because plans of larger batches are nearer to the true one; each step then takes
-//! its share. Times are drawn here too, unless they follow the loss. Which rows come to lie together is a function of the step, so that a resumed run, or one with more workers, sees the same.
+//! its share. Which rows come to lie together is a function of the step, so that a resumed run, or one with more workers, sees the same.
 //!
 //! ```
-//! use fm_core::{objective::Objective, source::Source};
+//! use fm_core::source::Source;
 //! use fm_train::pairing::{Pairing, Rows};
-//! let pairing = Pairing::new(Source::default(), None, Objective::default(), 0, 1);
+//! let pairing = Pairing::new(Source::default(), None, 0, 1);
 //! let data = |_step, _shard| Rows { x1: vec![1.0, 2.0, 3.0, 4.0], ..Rows::default() };
 //! let batch = pairing.batch(7, 2, data).unwrap();
 //! assert_eq!((batch.x0.len(), &batch.x1[..]), (4, &[1.0, 2.0, 3.0, 4.0][..]));
@@ -17,7 +17,6 @@ use crate::batch::Batch;
 use crate::peers::Shard;
 use fm_core::coupling::{Conditions, Coupling, Unpaired};
 use fm_core::data::Pick;
-use fm_core::objective::Objective;
 use fm_core::rng::{self, Stream};
 use fm_core::source::Source;
 use ndarray::ArrayView2;
@@ -47,7 +46,6 @@ const KEPT: usize = 3;
 pub struct Pairing {
     source: Source,
     coupling: Option<Box<dyn Coupling>>,
-    objective: Objective,
     seed: u64,
     /// Steps that are paired together.
     steps: u64,
@@ -57,28 +55,14 @@ pub struct Pairing {
 
 impl std::fmt::Debug for Pairing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pairing").field("objective", &self.objective).field("seed", &self.seed).finish_non_exhaustive()
+        f.debug_struct("Pairing").field("seed", &self.seed).finish_non_exhaustive()
     }
 }
 
 impl Pairing {
-    /// The pairing of a run, with the run's objective and seed, over `steps` (at least 1) steps at a time. Without a coupling rows stay as they are drawn.
-    pub fn new(
-        source: Source,
-        coupling: Option<Box<dyn Coupling>>,
-        objective: Objective,
-        seed: u64,
-        steps: usize,
-    ) -> Self {
-        Self {
-            source,
-            coupling,
-            objective,
-            seed,
-            steps: steps.max(1) as u64,
-            shard: Shard::default(),
-            recent: Mutex::default(),
-        }
+    /// The pairing of a run, with the run's seed, over `steps` (at least 1) steps at a time. Without a coupling rows stay as they are drawn.
+    pub fn new(source: Source, coupling: Option<Box<dyn Coupling>>, seed: u64, steps: usize) -> Self {
+        Self { source, coupling, seed, steps: steps.max(1) as u64, shard: Shard::default(), recent: Mutex::default() }
     }
 
     /// Those rows of each batch that are a process's. Rows that are coupled are paired as one batch by everyone, in the same result.
@@ -110,12 +94,6 @@ impl Pairing {
         if self.looks_at_rows() && !self.shard.is_whole() {
             batch = batch.part(self.shard.rows(rows), rows);
         }
-        let (first, rows, whole) = (batch.first, batch.x0.len() / dim.max(1), batch.whole.max(rows));
-        batch.noise = self.objective.path_noise(self.seed, step, first as u64, rows, dim);
-        if self.objective.loss_aware_bins == 0 {
-            // One that cannot be drawn is told by the loop, with its type.
-            batch.drawn = self.objective.draw(self.seed, step, whole, None).ok();
-        }
         Ok(batch)
     }
 
@@ -132,7 +110,7 @@ impl Pairing {
         group
     }
 
-    /// The batches of all steps that are paired with `first`, without the path's noise.
+    /// The batches of all steps that are paired with `first`.
     fn pair(&self, first: u64, dim: usize, rows: impl Fn(u64, Shard) -> Rows) -> Result<Vec<Batch>, String> {
         let (mut x0, mut all) = (Vec::new(), Rows::default());
         let shard = if self.looks_at_rows() { Shard::default() } else { self.shard };
@@ -156,8 +134,6 @@ impl Pairing {
             x1: share(&all.x1, k, self.steps),
             classes: share(&all.classes, k, self.steps),
             picks: share(&all.picks, k, self.steps),
-            noise: None,
-            drawn: None,
             coupling_gain: gain,
             first: start,
             whole: all.whole,

@@ -34,18 +34,21 @@ impl Resident {
         Self { bytes, scale: 2.0 / f32::from(levels) }
     }
 
-    /// The rows of a batch, (B, C, H, W) in [-1, 1], f32.
+    /// The rows of a batch by number, (B) int64 on the device, each mirrored or not, (B) bool: (B, C, H, W) in [-1, 1], f32.
+    pub fn select(&self, rows: &Tensor, mirrored: Option<&Tensor>) -> Tensor {
+        let plain = self.bytes.index_select(0, rows);
+        let bytes = match mirrored {
+            Some(mirrored) => plain.flip([3]).where_self(&mirrored.view([-1, 1, 1, 1]), &plain),
+            None => plain,
+        };
+        bytes.to_kind(Kind::Float) * f64::from(self.scale) - 1.0
+    }
+
+    /// The same for rows that are named on the host, which uploads their numbers.
     pub fn rows(&self, picks: &[Pick]) -> Tensor {
         let device = self.bytes.device();
         let rows: Vec<usize> = picks.iter().map(|pick| pick.row).collect();
-        let plain = self.bytes.index_select(0, &indices(&rows, device));
         let mirrored: Vec<bool> = picks.iter().map(|pick| pick.mirrored).collect();
-        let bytes = if mirrored.contains(&true) {
-            let mirrored = Tensor::from_slice(&mirrored).to_device(device).view([-1, 1, 1, 1]);
-            plain.flip([3]).where_self(&mirrored, &plain)
-        } else {
-            plain
-        };
-        bytes.to_kind(Kind::Float) * f64::from(self.scale) - 1.0
+        self.select(&indices(&rows, device), Some(&Tensor::from_slice(&mirrored).to_device(device)))
     }
 }

@@ -36,6 +36,20 @@ pub struct Tally {
     gain: (f64, u64),
 }
 
+/// Which bin each value belongs to, one row of 0 and a single 1 per value: (rows, bins), f64. `values` are in [0, 1].
+pub(crate) fn members(values: &[f64], bins: usize, bin: impl Fn(f64) -> usize) -> Vec<f64> {
+    let mut members = vec![0.0; values.len() * bins];
+    for (value, row) in values.iter().zip(members.chunks_exact_mut(bins.max(1))) {
+        row[bin(*value).min(bins - 1)] = 1.0;
+    }
+    members
+}
+
+/// The bin of a time.
+pub(crate) fn bin(t: f64) -> usize {
+    (t * BINS as f64).clamp(0.0, BINS as f64 - 1.0) as usize
+}
+
 /// Steps that are packed into one tensor.
 const PACKED: usize = 256;
 
@@ -68,15 +82,13 @@ impl Tally {
         Self { numbers: vec![0.0; NUMBERS], bins, steps: Vec::new(), packed: Vec::new(), gain: (0.0, 0) }
     }
 
-    /// Adds rows' losses, (B), at their times. Rows that are not finite are left out.
-    pub(crate) fn rows(&mut self, times: &[f64], losses: &Tensor) {
+    /// Adds rows' losses, (B), by the bins of their times, (B, [`BINS`]) of [`members`]. Rows that are not finite are left out.
+    pub(crate) fn rows(&mut self, members: &Tensor, losses: &Tensor) {
         no_grad(|| {
-            let bin = |t: &f64| ((t * BINS as f64) as i64).clamp(0, BINS as i64 - 1);
-            let bins = Tensor::from_slice(&times.iter().map(bin).collect::<Vec<_>>()).to_device(self.bins.device());
-            let losses = losses.detach().to_kind(Kind::Double);
             let finite = losses.isfinite().to_kind(Kind::Double);
-            let _ = self.bins.index_add_(0, &bins, &losses.nan_to_num(0.0, 0.0, 0.0));
-            let _ = self.bins.index_add_(0, &(bins + BINS as i64), &finite);
+            let sums = Tensor::stack(&[losses.detach().to_kind(Kind::Double).nan_to_num(0.0, 0.0, 0.0), finite], 0);
+            // A product, because sums by atomic additions differ from run to run on a GPU.
+            self.bins += sums.matmul(members).view(-1);
         });
     }
 
@@ -162,7 +174,8 @@ mod tests {
         for (loss, norm) in [(1.0, 1.0), (f64::NAN, 1.0), (2.0, f64::INFINITY), (3.0, 1.0), (f64::NAN, f64::NAN)] {
             allowed.push(tally.step(&Tensor::from(loss), &Tensor::from(norm), Some(0.5)).double_value(&[]));
         }
-        tally.rows(&[0.05, 0.05, 1.0], &Tensor::from_slice(&[1f32, f32::NAN, 4.0]));
+        let members = Tensor::from_slice(&members(&[0.05, 0.05, 1.0], BINS, bin)).view([3, BINS as i64]);
+        tally.rows(&members, &Tensor::from_slice(&[1f32, f32::NAN, 4.0]));
         assert_eq!(allowed, [1.0, 0.0, 0.0, 1.0, 0.0]);
         let (saved, mut again) = (tally.save(), Tally::new(Device::Cpu));
         again.restore(&saved);

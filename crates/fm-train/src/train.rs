@@ -1,27 +1,29 @@
 //! The training loop.
 //!
-//! A step takes a batch's loss from its [`Task`], back-propagates it, adds the gradient up over all [`peers`](crate::peers), clips it by its
-//! global norm, and updates the weights and their averages. A step whose loss or gradient is not finite changes nothing but the averages' age, and is counted. Nothing is read back from the
-//! device but on logging steps (and where loss-aware times move).
+//! Each step computes the loss of one batch from its [`Task`], backpropagates, all-reduces the gradient over [`peers`](crate::peers), clips it by
+//! its global norm, and updates the weights and their EMA. A step with a non-finite loss or gradient changes nothing but the age of the EMA, and
+//! is counted. The loop uploads one block per step and reads from the device only on logging steps (and where loss-aware times move), so it
+//! never stalls a GPU.
 
 use crate::TrainError;
 use crate::adaptive::{self, AdaptiveTimes};
-use crate::batch::{Batch, BatchSource, Prefetch};
+use crate::batch::{Batch, BatchSource};
 use crate::ema::{Ema, EmaConfig};
 use crate::flat::FlatParams;
 use crate::observe::{Flow, Observer};
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, Scaling};
 use crate::peers::{Alone, Peers};
+use crate::prefetch::Prefetch;
 use crate::record::Record;
 use crate::schedule::{Decay, Schedule};
 use crate::tally::Tally;
-use crate::task::{At, Losses, Rows, Task};
+use crate::task::{DENSITY_BINS, HostInputs, Inputs, Losses, Pack, PackContext, TIME_BINS, Task};
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::tape::Tape;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Everything that changes while training, and therefore everything that a checkpoint holds.
 #[derive(Debug)]
@@ -145,10 +147,15 @@ pub fn train(
     options: &TrainOptions,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
+    let device = state.params.device();
+    let pack = task.packer();
+    let ahead =
+        Ahead { source, pack: pack.as_ref(), device, seed: options.seed, follows_loss: state.adaptive.is_some() };
+    let make = |step| ahead.make(step);
     std::thread::scope(|scope| {
-        let mut batches = Prefetch::start(scope, source, state.step..options.steps, options.workers);
+        let mut batches = Prefetch::start(scope, &make, state.step..options.steps, options.workers);
         while state.step < options.steps {
-            let batch = batches.take(state.step)?;
+            let batch = ahead.inputs(batches.take(state.step)?, state)?.upload(device);
             let logging = (state.step + 1).is_multiple_of(options.log_every) || state.step + 1 == options.steps;
             let done = step(task, &batch, state, options, logging)?;
             let record = logging.then(|| state.take_record(&done, options)).transpose()?;
@@ -162,7 +169,45 @@ pub fn train(
     })
 }
 
-/// What a line of the log wants of its step.
+/// What worker threads make of a step.
+enum Made {
+    Packed(HostInputs),
+    /// To be packed in the loop, because its times depend on the losses of the steps before.
+    Batch(Batch),
+}
+
+/// The making of batches.
+struct Ahead<'a> {
+    source: &'a dyn BatchSource,
+    pack: &'a dyn Pack,
+    device: Device,
+    seed: u64,
+    follows_loss: bool,
+}
+
+impl Ahead<'_> {
+    fn make(&self, step: u64) -> Result<Made, TrainError> {
+        let batch = self.source.batch(step).map_err(|problem| TrainError::Batch { step, problem })?;
+        if self.follows_loss {
+            return Ok(Made::Batch(batch));
+        }
+        let context = PackContext { seed: self.seed, step, device: self.device, density: None };
+        self.pack.pack(&batch, &context).map(Made::Packed)
+    }
+
+    fn inputs(&self, made: Made, state: &TrainState) -> Result<HostInputs, TrainError> {
+        match made {
+            Made::Packed(inputs) => Ok(inputs),
+            Made::Batch(batch) => {
+                let density = state.adaptive.as_ref().map(|a| &a.law);
+                let context = PackContext { seed: self.seed, step: state.step, device: self.device, density };
+                self.pack.pack(&batch, &context)
+            }
+        }
+    }
+}
+
+/// Per-step values needed for logging.
 struct Done {
     lr: f64,
     /// The gradient's norm before clipping, on the device.
@@ -176,24 +221,27 @@ struct Done {
 /// Forward, backward, update; nothing is read back.
 fn step(
     task: &dyn Task,
-    batch: &Batch,
+    inputs: &Inputs,
     state: &mut TrainState,
     options: &TrainOptions,
     logging: bool,
 ) -> Result<Done, TrainError> {
-    let mut found = gradient(task, batch, state, options)?;
-    let interrupted = found.add_up(task.rows(batch).start, options)?;
-    let Found { loss, mut gradient, rows } = found;
-    if let Some(Rows { times, positions, losses }) = &rows {
-        state.tally.rows(times, losses);
-        state.adaptive.iter_mut().for_each(|a| a.see(positions, losses));
+    let mut found = gradient(task, inputs, state, options)?;
+    let interrupted = found.add_up(inputs, options)?;
+    let Found { loss, gradient, rows } = found;
+    if let (Some(losses), Some(members)) = (&rows, inputs.block.get(TIME_BINS)) {
+        state.tally.rows(&members, losses);
+    }
+    if let (Some(losses), Some(members), Some(adaptive)) = (&rows, inputs.block.get(DENSITY_BINS), &mut state.adaptive)
+    {
+        adaptive.see(&members, losses);
     }
     let norm = gradient.norm();
-    let allowed = state.tally.step(&loss, &norm, batch.coupling_gain);
-    clip(&mut gradient, &norm, options.clip);
+    let update = state.tally.step(&loss, &norm, inputs.coupling_gain);
+    let scaling = Scaling::by_norm(&norm, options.clip, &update);
     let lr = options.schedule.at(state.step);
     let before = logging.then(|| state.params.master.copy());
-    state.optimizer.step(&mut state.params.master, &gradient, lr, &allowed);
+    state.optimizer.step(&mut state.params.master, &gradient, lr, &scaling)?;
     state.params.refresh();
     state.ema.update(&state.params.master);
     state.step += 1;
@@ -210,30 +258,30 @@ struct Found {
     /// Their share of the mean loss, f64.
     loss: Tensor,
     gradient: Tensor,
-    /// Times of the whole batch, losses of the rows that are here.
-    rows: Option<Rows>,
+    /// Losses of the rows that are here.
+    rows: Option<Tensor>,
 }
 
 impl Found {
-    /// Makes it that of all processes; `first` is this one's first row. Returns whether some process was asked to stop.
-    fn add_up(&mut self, first: usize, options: &TrainOptions) -> Result<bool, TrainError> {
+    /// Makes it that of all processes. Returns whether some process was asked to stop.
+    fn add_up(&mut self, inputs: &Inputs, options: &TrainOptions) -> Result<bool, TrainError> {
         let raised = options.interrupted.load(Ordering::SeqCst);
         if options.peers.is_alone() {
             return Ok(raised);
         }
         // The loss, and that of each row at its place.
-        let whole = self.rows.as_ref().map_or(0, |rows| rows.times.len());
-        let shared = Tensor::zeros([1 + whole as i64], (Kind::Double, self.loss.device()));
+        let whole = if self.rows.is_some() { inputs.whole as i64 } else { 0 };
+        let shared = Tensor::zeros([1 + whole], (Kind::Double, self.loss.device()));
         shared.get(0).copy_(&self.loss);
-        if let Some(rows) = &self.rows {
-            shared.narrow(0, 1 + first as i64, rows.losses.numel() as i64).copy_(&rows.losses.detach());
+        if let Some(losses) = &self.rows {
+            shared.narrow(0, 1 + inputs.rows.start as i64, losses.numel() as i64).copy_(&losses.detach());
         }
         // On the host, where reading it waits for no device.
         let mut exact = [shared, Tensor::from(f64::from(raised))];
         options.peers.add_up(&mut self.gradient, &mut exact).map_err(TrainError::Peers)?;
         self.loss = exact[0].get(0);
-        if let Some(rows) = &mut self.rows {
-            rows.losses = exact[0].narrow(0, 1, whole as i64);
+        if self.rows.is_some() {
+            self.rows = Some(exact[0].narrow(0, 1, whole));
         }
         Ok(exact[1].double_value(&[]) > 0.0)
     }
@@ -242,11 +290,11 @@ impl Found {
 /// The loss of the rows of a batch that are here, and the gradient of all parameters, in one go or added up over parts of the batch.
 fn gradient(
     task: &dyn Task,
-    batch: &Batch,
+    inputs: &Inputs,
     state: &mut TrainState,
     options: &TrainOptions,
 ) -> Result<Found, TrainError> {
-    let here = task.rows(batch);
+    let here = inputs.rows.clone();
     // Processes draw other masks than each other: their rows are others.
     let seed = |first: usize| torch_seed(options.seed, state.step, Stream::Torch).wrapping_add((first as i64) << 20);
     tch::manual_seed(seed(here.start));
@@ -254,13 +302,12 @@ fn gradient(
     let (mut sum, mut losses): (Option<Found>, Vec<Tensor>) = (None, Vec::new());
     for first in here.clone().step_by(size) {
         let mut tape = if options.checkpoint_activations { Tape::on(seed(first)) } else { Tape::off() };
-        let density = state.adaptive.as_ref().map(|a| &a.law);
         let part = first..here.end.min(first + size);
-        let at = At { seed: options.seed, step: state.step, device: state.params.device(), rows: part, density };
-        let Losses { loss, rows } = task.loss(batch, &at, &mut tape)?;
-        let gradient = state.params.backward(&loss, tape);
+        let Losses { loss, rows } = task.loss(inputs, part, &mut tape)?;
+        let gradient = state.params.backward(&loss, tape)?;
         let loss = loss.detach().to_kind(Kind::Double);
-        losses.extend(rows.as_ref().map(|rows| rows.losses.detach()));
+        let rows = rows.map(|rows| rows.detach());
+        losses.extend(rows.as_ref().map(Tensor::shallow_clone));
         sum = Some(match sum {
             None if size >= here.len() => Found { loss, gradient, rows },
             // A copy, because the next part's gradient arrives in the same memory.
@@ -270,16 +317,8 @@ fn gradient(
     }
     let mut found =
         sum.ok_or_else(|| TrainError::Batch { step: state.step, problem: "it has no rows; check the data".into() })?;
-    if let Some(rows) = found.rows.as_mut().filter(|_| losses.len() > 1) {
-        rows.losses = Tensor::cat(&losses, 0);
+    if losses.len() > 1 {
+        found.rows = Some(Tensor::cat(&losses, 0));
     }
     Ok(found)
-}
-
-/// Scales a gradient by min(1, most / (norm + 1e-6)), as PyTorch's clip_grad_norm_, without reading the norm back. One that is not finite
-/// becomes finite, so that a factor of 0 can undo it.
-fn clip(gradient: &mut Tensor, norm: &Tensor, most: f64) {
-    let scale = (most / (norm + 1e-6)).clamp_max(1.0);
-    let _ = gradient.g_mul_(&scale);
-    let _ = gradient.nan_to_num_(0.0, 0.0, 0.0);
 }

@@ -6,7 +6,7 @@ use fm_core::tape::Tape;
 use fm_models::layers::Activation;
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::optimizer::{DecayOn, Group, Optimizer, OptimizerConfig};
+use fm_train::optimizer::{DecayOn, Group, Optimizer, OptimizerConfig, Scaling};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
@@ -44,15 +44,15 @@ fn deviation(case: &str, want: &Value) -> f64 {
     }
     let config = config(case);
     let role = |name: &str, shape: &[i64]| model.role(name, shape);
-    let mut params = FlatParams::sorted(&store, Precision::F32, |n, s| config.key(n, role(n, s)));
+    let mut params = FlatParams::sorted(&store, Precision::F32, |n, s| config.key(n, role(n, s))).unwrap();
     let mut optimizer = Optimizer::new(&params.master, &config, &params.slots, |s| role(&s.name, &s.shape));
     // The network takes time as its last input.
     let (input, y) = (wave(&[32, 3], 0.3, 1.0), wave(&[32, 2], 1.3, 1.0));
     let (x, t) = (input.narrow(1, 0, 2), input.select(1, 2));
     for _ in 0..100 {
         let loss = (network.forward_t(&x, &t, None, true) - &y).square().mean(Kind::Float);
-        let gradient = params.backward(&loss, Tape::off());
-        optimizer.step(&mut params.master, &gradient, 1e-3, &Tensor::from(1.0));
+        let gradient = params.backward(&loss, Tape::off()).unwrap();
+        optimizer.step(&mut params.master, &gradient, 1e-3, &Scaling::none(Device::Cpu)).unwrap();
     }
     let off = params.split(&params.master).into_iter().map(|(name, got)| {
         let want: Vec<f64> = want[&name].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
@@ -91,7 +91,9 @@ fn forbidden_steps_change_nothing() {
             let mut optimizer = Optimizer::new(&p, &config, &slots, role);
             for (k, allowed) in steps.iter().enumerate() {
                 let phase = steps[..k].iter().sum();
-                optimizer.step(&mut p, &wave(&[12], phase, 1.0), 0.1, &Tensor::from(*allowed));
+                let gradient = wave(&[12], phase, 1.0);
+                let scaling = Scaling::by_norm(&gradient.norm(), f64::INFINITY, &Tensor::from(*allowed));
+                optimizer.step(&mut p, &gradient, 0.1, &scaling).unwrap();
             }
             (Vec::<f32>::try_from(&p).unwrap(), optimizer.updates.double_value(&[]))
         };

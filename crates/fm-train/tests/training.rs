@@ -6,7 +6,7 @@ use fm_core::objective::Objective;
 use fm_core::path::{Custom, PathKind};
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::tensor::{Role, VelocityModel};
-use fm_core::time::{Draw, Drawn, Times};
+use fm_core::time::{Draw, Times};
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
@@ -16,10 +16,10 @@ use fm_train::observe::{Flow, Observer};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::record::Record;
 use fm_train::schedule::{Decay, Schedule};
-use fm_train::task::{FlowMatching, weighted_mean};
+use fm_train::task::{FlowMatching, PackContext, Task};
 use fm_train::train::{TrainOptions, TrainState, train};
 use std::collections::BTreeMap;
-use tch::{Device, Tensor, nn};
+use tch::{Device, Kind, Tensor, nn};
 
 /// One batch for ever.
 struct Fixed(Batch);
@@ -66,7 +66,7 @@ fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptio
         let drawn = normal_rows(0, at as u64, Stream::Init, 0, 1, weight.numel());
         tch::no_grad(|| weight.copy_(&(Tensor::from_slice(&drawn).reshape(weight.size()) * 0.1)));
     }
-    let params = FlatParams::new(&store, Precision::F32);
+    let params = FlatParams::new(&store, Precision::F32).unwrap();
     let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
     let state = TrainState::new(params, optimizer, &EmaConfig::of(0.9), 0);
     let schedule = Schedule { lr, warmup_steps: 0, decay: Decay::Constant, total_steps: steps };
@@ -90,12 +90,11 @@ fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptio
 fn the_loss_on_one_fixed_batch_falls() {
     let (model, mut state, options) = setup(1e-3, 400);
     let source = fixed_batch();
-    let times = (0..64).map(|i| (f64::from(i) + 0.5) / 64.0).collect();
-    let drawn = Drawn { times, ..Drawn::default() };
     let task = task(model.as_ref());
+    let context = PackContext { seed: 1, step: 0, device: Device::Cpu, density: None };
+    let inputs = task.packer().pack(&source.0, &context).unwrap().upload(Device::Cpu);
     let predict = |x: &Tensor, t: &Tensor, _: Option<&Tensor>| model.forward_t(x, t, None, false);
-    let losses = || task.losses(&source.0, &drawn, Device::Cpu, predict).unwrap();
-    let loss = || weighted_mean(&losses(), &[1.0; 64]).double_value(&[]);
+    let loss = || task.losses(&inputs, &(0..64), predict).unwrap().mean(Kind::Float).double_value(&[]);
     let before = loss();
     let mut log = Collect::default();
     train(&task, &source, &mut state, &options, &mut log).unwrap();
@@ -231,7 +230,7 @@ fn a_line_of_the_log_adds_up() {
         assert!(r.update_ratio > 0.0 && r.update_ratio < 0.1, "{r:?}");
     }
     // Adam's first step moves each weight by the learning rate.
-    let weights = state.params.master.numel() as f64;
+    let weights = state.params.count() as f64;
     let (first, norm) = (&log.records[0], state.params.master.norm().double_value(&[]));
     assert!((first.update_ratio / (1e-3 * weights.sqrt() / norm) - 1.0).abs() < 0.1, "{}", first.update_ratio);
 }

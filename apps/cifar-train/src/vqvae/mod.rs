@@ -15,17 +15,18 @@ use fm_app::watch::Cadence;
 use fm_core::data::Order;
 use fm_core::rng::{self, Stream, torch_seed};
 use fm_core::tape::Tape;
-use fm_core::tensor::{Role, upload};
+use fm_core::tensor::Role;
 use fm_data::ImageSet;
 use fm_models::vqvae::VqVae;
 use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
+use fm_train::block::Packer;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::schedule::{Decay, Schedule};
-use fm_train::task::{At, Losses, Task};
+use fm_train::task::{HostInputs, Inputs, Losses, Pack, PackContext, Task};
 use fm_train::train::{TrainOptions, TrainState};
 use rand::Rng;
 use report::{report, side_by_side};
@@ -39,14 +40,27 @@ struct Autoencoding<'m> {
 }
 
 impl Task for Autoencoding<'_> {
-    /// Of all rows at once, because the codebook moves by what it sees of a batch.
-    fn loss<'a>(&'a self, batch: &Batch, at: &At<'_>, _: &mut Tape<'a>) -> Result<Losses, TrainError> {
-        let shape = [&[self.rows(batch).len() as i64], self.model.config().image_shape().as_slice()].concat();
-        Ok(Losses { loss: self.model.loss(&upload(&batch.x1, &shape, at.device), true), rows: None })
+    fn packer(&self) -> Box<dyn Pack + '_> {
+        Box::new(ImagePacker(self.model.config().image_shape()))
     }
 
-    fn rows(&self, batch: &Batch) -> Range<usize> {
-        batch.span(&self.model.config().image_shape()).0
+    /// Of all rows at once, because the codebook moves by what it sees of a batch.
+    fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, _: &mut Tape<'a>) -> Result<Losses, TrainError> {
+        let missing = || TrainError::Batch { step: inputs.step, problem: "it has no images; check the data".into() };
+        let images = inputs.of("x1", &rows).ok_or_else(missing)?;
+        Ok(Losses { loss: self.model.loss(&images, true), rows: None })
+    }
+}
+
+/// Packs images of this shape.
+struct ImagePacker([i64; 3]);
+
+impl Pack for ImagePacker {
+    fn pack(&self, batch: &Batch, context: &PackContext<'_>) -> Result<HostInputs, TrainError> {
+        let (rows, whole) = batch.span(&self.0);
+        let mut packer = Packer::default();
+        packer.push("x1", &batch.x1, &[&[rows.len() as i64], self.0.as_slice()].concat());
+        Ok(HostInputs { step: context.step, rows, whole, coupling_gain: None, block: packer.finish(context.device)? })
     }
 }
 
@@ -94,7 +108,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     );
     println!("training  {} steps of {} images, into {}", config.steps, config.batch_size, args.out.display());
     // The autoencoder is used as it is, not its average, because its codes are no average either.
-    let params = FlatParams::new(&store, Precision::F32);
+    let params = FlatParams::new(&store, Precision::F32)?;
     let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
     let state = TrainState::new(params, optimizer, &EmaConfig::of(0.0), 0);
     let images = Images { set: &set, order: Order::new(config.seed, set.len()), config: &config };

@@ -104,15 +104,7 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 
 /// Adds to what autograd has collected for a parameter.
 fn add_gradient(parameter: &Tensor, gradient: &[f32]) {
-    let collected = parameter.grad();
-    if !collected.defined() {
-        let gradient = Tensor::from_slice(gradient).view(parameter.size().as_slice());
-        return (parameter * gradient).sum(Kind::Float).backward();
-    }
-    assert_eq!((collected.kind(), collected.device()), (Kind::Float, Device::Cpu));
-    assert!(collected.is_contiguous() && collected.numel() == gradient.len());
-    // SAFETY: so many floats lie there, in a row, and the backward pass of this thread is the only one to touch them.
-    #[allow(unsafe_code)]
-    let to = unsafe { std::slice::from_raw_parts_mut(collected.data_ptr() as *mut f32, gradient.len()) };
-    to.iter_mut().zip(gradient).for_each(|(to, g)| *to += g);
+    let gradient = Tensor::from_slice(gradient).view(parameter.size().as_slice());
+    let added = fm_torch::gradients::add(parameter, &gradient);
+    debug_assert!(added.is_ok(), "{added:?}");
 }

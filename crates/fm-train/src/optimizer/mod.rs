@@ -7,29 +7,32 @@
 //! | `muon` | orthogonalised momentum for hidden weight matrices (Jordan et al. 2024), AdamW for the rest |
 //!
 //! Parameters that are treated alike and lie next to each other are a segment, which a handful of kernels updates at once;
-//! [`OptimizerConfig::key`] sorts parameters so that there are few. An update that must not happen, because the gradient is not finite, is told
-//! by a factor of 0 instead of 1, so that no device has to be asked.
+//! [`OptimizerConfig::key`] sorts parameters so that there are few. Clipping and skipping happen inside the update, by two numbers on the device
+//! ([`Scaling`]), so that the host reads nothing back.
 //!
 //! ```
-//! use fm_train::optimizer::{Optimizer, OptimizerConfig};
-//! use tch::Tensor;
+//! use fm_train::optimizer::{Optimizer, OptimizerConfig, Scaling};
+//! use tch::{Device, Tensor};
 //! let mut p = Tensor::from_slice(&[1f32]);
 //! let mut adam = Optimizer::of_one(&p, &OptimizerConfig::default());
-//! adam.step(&mut p, &Tensor::from_slice(&[0.3f32]), 0.1, &Tensor::from(1.0));
+//! adam.step(&mut p, &Tensor::from_slice(&[0.3f32]), 0.1, &Scaling::none(Device::Cpu))?;
 //! assert!((p.double_value(&[0]) - 0.9).abs() < 1e-6); // the first step of Adam has length lr
-//! adam.step(&mut p, &Tensor::from_slice(&[0f32]), 0.1, &Tensor::from(0.0));
+//! let nan = Tensor::from_slice(&[f32::NAN]);
+//! adam.step(&mut p, &nan, 0.1, &Scaling::by_norm(&nan.norm(), 1.0, &Tensor::from(0.0)))?;
 //! assert!((p.double_value(&[0]) - 0.9).abs() < 1e-6); // skipped
+//! # Ok::<(), fm_train::TrainError>(())
 //! ```
 
-mod adam;
 mod muon;
 
+use crate::TrainError;
 use crate::flat::Slot;
 use fm_core::choice;
 use fm_core::choice::Domain;
 use fm_core::tensor::Role;
+use fm_torch::adam::{self, Adam, Moments};
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 choice! {
     /// An update rule; the defaults are PyTorch's.
@@ -171,6 +174,34 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
+/// Two numbers on the device that decide about an update.
+#[derive(Debug)]
+pub struct Scaling {
+    /// What the gradient is divided by, f32 (1): 1, or more where it is clipped.
+    divisor: Tensor,
+    /// 1 for an update, 0 for none, f64 (0-d).
+    update: Tensor,
+}
+
+impl Scaling {
+    /// The gradient as it is.
+    pub fn none(device: Device) -> Self {
+        Self { divisor: Tensor::ones([1], (Kind::Float, device)), update: Tensor::ones([], (Kind::Double, device)) }
+    }
+
+    /// Clips to a global norm as PyTorch's `clip_grad_norm_`: divides by max(1, (norm + 1e-6) / max_norm). `update` is 1, or 0 to skip an update
+    /// whose gradient is not finite.
+    pub fn by_norm(norm: &Tensor, max_norm: f64, update: &Tensor) -> Self {
+        let divisor = ((norm + 1e-6) / max_norm).clamp_min(1.0).to_kind(Kind::Float).view(1);
+        Self { divisor, update: update.to_kind(Kind::Double) }
+    }
+
+    /// 1 where an update is skipped, f32 (1).
+    fn skip(&self) -> Tensor {
+        (&self.update * -1.0 + 1.0).to_kind(Kind::Float).view(1)
+    }
+}
+
 /// Parameters next to each other that are treated alike.
 #[derive(Debug)]
 struct Segment {
@@ -201,7 +232,7 @@ impl Optimizer {
             let treatment = config.treatment(&slot.name, role(slot));
             match segments.last_mut() {
                 Some(last) if last.treatment == treatment => {
-                    last.length += slot.len();
+                    last.length = slot.offset + slot.len() - last.first;
                     last.slots.push(slot.clone());
                 }
                 _ => {
@@ -226,45 +257,68 @@ impl Optimizer {
         Self::new(parameter, config, &[slot], |_| Role::Vector)
     }
 
-    /// One update of `parameters` by `gradient`, which is finite, at learning rate `lr`; `allowed`, a number on the device, is 1, or 0 for
-    /// an update that must not happen.
-    pub fn step(&mut self, parameters: &mut Tensor, gradient: &Tensor, lr: f64, allowed: &Tensor) {
+    /// One update of `parameters` by `gradient` at learning rate `lr`. The memory of `gradient` may be overwritten.
+    ///
+    /// # Errors
+    /// An exception of libtorch.
+    pub fn step(
+        &mut self,
+        parameters: &mut Tensor,
+        gradient: &Tensor,
+        lr: f64,
+        scaling: &Scaling,
+    ) -> Result<(), TrainError> {
         no_grad(|| {
-            self.updates += allowed;
-            for segment in &self.segments {
+            self.updates += &scaling.update;
+            let (number, skip) = (self.updates.to_kind(Kind::Float).view(1), scaling.skip());
+            self.segments.iter().try_for_each(|segment| {
                 let part = |flat: &Tensor| flat.narrow(0, segment.first, segment.length);
-                let state = State {
+                let segment_of = Update {
                     parameters: part(parameters),
                     gradient: part(gradient),
                     mean: part(&self.mean),
                     square: part(&self.square),
                     lr: lr * segment.treatment.lr_scale,
                     decay: segment.treatment.decay,
-                    allowed,
                 };
                 match self.rule {
                     Rule::Muon { momentum, iterations, .. } if segment.treatment.orthogonal => {
-                        muon::step(state, momentum, iterations as usize, &segment.slots);
+                        muon::step(segment_of, scaling, momentum, iterations as usize, &segment.slots);
+                        Ok(())
                     }
                     Rule::AdamW { beta1, beta2, eps } | Rule::Muon { beta1, beta2, eps, .. } => {
-                        adam::step(state, &self.updates, (beta1, beta2, eps), true);
+                        segment_of.adam((beta1, beta2, eps), true, [&number, &scaling.divisor, &skip])
                     }
-                    Rule::Adam { beta1, beta2, eps } => adam::step(state, &self.updates, (beta1, beta2, eps), false),
+                    Rule::Adam { beta1, beta2, eps } => {
+                        segment_of.adam((beta1, beta2, eps), false, [&number, &scaling.divisor, &skip])
+                    }
                 }
-            }
-        });
+            })
+        })
     }
 }
 
 /// A segment's parts of the vectors.
-struct State<'a> {
+struct Update {
     parameters: Tensor,
     gradient: Tensor,
     mean: Tensor,
     square: Tensor,
     lr: f64,
     decay: f64,
-    allowed: &'a Tensor,
+}
+
+impl Update {
+    fn adam(
+        mut self,
+        (beta1, beta2, eps): (f64, f64, f64),
+        decoupled: bool,
+        [step, divisor, skip]: [&Tensor; 3],
+    ) -> Result<(), TrainError> {
+        let adam = Adam { lr: self.lr, beta1, beta2, eps, decay: self.decay, decoupled };
+        let moments = Moments { mean: &mut self.mean, square: &mut self.square, step };
+        Ok(adam::update(&mut self.parameters, &self.gradient, moments, divisor, skip, &adam)?)
+    }
 }
 
 #[cfg(test)]
@@ -297,7 +351,7 @@ mod tests {
         let role = |s: &Slot| if s.name == "b" { Role::Vector } else { Role::Hidden };
         let mut p = Tensor::from_slice(&[1f32, 1.0, 1.0]);
         let mut optimizer = Optimizer::new(&p, &config, &slots, role);
-        optimizer.step(&mut p, &Tensor::from_slice(&[0f32; 3]), 0.1, &Tensor::from(1.0));
+        optimizer.step(&mut p, &Tensor::from_slice(&[0f32; 3]), 0.1, &Scaling::none(Device::Cpu)).unwrap();
         let got = Vec::<f32>::try_from(&p).unwrap();
         // No gradient: only decay moves anything.
         assert!(got.iter().zip([0.95, 1.0, 0.995]).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?}");

@@ -5,7 +5,7 @@
 //! A convolution's kernel is a matrix of its output channels by everything else. The factor 0.2 sqrt(max) gives updates the size of AdamW's
 //! (Liu et al. 2025), so that both share a learning rate. Computed in f32. Source: Jordan et al. (2024); compared with `torch.optim.Muon`.
 
-use super::State;
+use super::{Scaling, Update};
 use crate::flat::Slot;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
@@ -14,8 +14,11 @@ const A: f64 = 3.4445;
 const B: f64 = -4.7750;
 const C: f64 = 2.0315;
 
-pub(super) fn step(s: State<'_>, momentum: f64, iterations: usize, slots: &[Slot]) {
-    let State { mut parameters, gradient, mut mean, lr, decay, allowed, .. } = s;
+pub(super) fn step(s: Update, scaling: &Scaling, momentum: f64, iterations: usize, slots: &[Slot]) {
+    let Update { mut parameters, gradient, mut mean, lr, decay, .. } = s;
+    let allowed = &scaling.update;
+    // One that is not finite becomes finite, so that a factor of 0 can undo it.
+    let gradient = (gradient / &scaling.divisor).nan_to_num(0.0, 0.0, 0.0);
     if decay > 0.0 {
         let _ = parameters.g_mul_(&(allowed * (-lr * decay) + 1.0));
     }

@@ -1,0 +1,70 @@
+//! Values of consecutive steps, made ahead of time by worker threads.
+//!
+//! A value is a pure function of its step, so workers need no coordination: worker w of n makes steps w, w + n, ... and the loop takes them in
+//! turn.
+//!
+//! ```
+//! use fm_train::prefetch::Prefetch;
+//! let square = |step: u64| Ok(step * step);
+//! std::thread::scope(|scope| {
+//!     let mut squares = Prefetch::start(scope, &square, 5..9, 2);
+//!     let taken: Vec<u64> = (5..9).map(|step| squares.take(step).unwrap()).collect();
+//!     assert_eq!(taken, [25, 36, 49, 64]);
+//! });
+//! ```
+
+use crate::TrainError;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
+
+/// Makes the value of a step.
+pub type Make<'a, T> = dyn Fn(u64) -> Result<T, TrainError> + Sync + 'a;
+
+/// Values of consecutive steps.
+pub struct Prefetch<'a, T> {
+    make: &'a Make<'a, T>,
+    queues: Vec<Receiver<Result<T, TrainError>>>,
+    first: u64,
+}
+
+impl<T> std::fmt::Debug for Prefetch<'_, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prefetch").field("workers", &self.queues.len()).field("first", &self.first).finish()
+    }
+}
+
+impl<'a, T: Send + 'a> Prefetch<'a, T> {
+    /// Starts `workers` threads on these steps; 0 makes each value when it is taken. A thread keeps at most two values ready.
+    pub fn start<'scope>(
+        scope: &'scope Scope<'scope, 'a>,
+        make: &'a Make<'a, T>,
+        steps: Range<u64>,
+        workers: usize,
+    ) -> Self {
+        let start = |worker: usize| {
+            let (sender, receiver) = sync_channel(1);
+            let steps = steps.clone().skip(worker).step_by(workers);
+            // Sending fails when the loop has ended, and the thread ends too.
+            scope.spawn(move || steps.map(make).all(|value| sender.send(value).is_ok()));
+            receiver
+        };
+        Self { make, queues: (0..workers).map(start).collect(), first: steps.start }
+    }
+
+    /// The value of `step`; steps must be taken in order.
+    ///
+    /// # Errors
+    /// Those of making it, and [`TrainError::Batch`] where a worker thread has died.
+    pub fn take(&mut self, step: u64) -> Result<T, TrainError> {
+        if self.queues.is_empty() {
+            return (self.make)(step);
+        }
+        let worker = ((step - self.first) % self.queues.len() as u64) as usize;
+        let died = || TrainError::Batch {
+            step,
+            problem: "its worker thread stopped; run with --num-workers 0 to see why".into(),
+        };
+        self.queues[worker].recv().map_err(|_| died())?
+    }
+}
