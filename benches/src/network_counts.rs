@@ -7,7 +7,7 @@ use fm_benches::Failure;
 use fm_benches::networks::Network;
 use fm_benches::steps::{Steps, tables};
 use fm_torch::operators::count;
-use std::rc::Rc;
+use std::sync::Arc;
 use tch::Device;
 
 const NAMES: [&str; 8] = [
@@ -37,7 +37,7 @@ fn work(name: &str) -> Result<Work, Failure> {
         Some((which, _)) => {
             let table = tables()?.into_iter().find(|(name, _)| *name == which);
             let (name, table) = table.ok_or_else(|| format!("no table of {which}"))?;
-            let mut steps = Steps::new(name, table, &Rc::new(Group::alone()), Device::Cpu)?;
+            let mut steps = Steps::new(name, table, &Arc::new(Group::alone()), Device::Cpu)?;
             Box::new(move || steps.train(8))
         }
         None => return Err(format!("no work is called {name}; there is {}", NAMES.join(", ")).into()),

@@ -3,24 +3,23 @@
 use crate::Failure;
 use fm_app::group::{Group, ReduceIn};
 use fm_train::error::Outside;
-use fm_train::peers::{Peers, Shard};
-use std::cell::Cell;
-use std::rc::Rc;
+use fm_train::peers::{Peers, Pending, Shard};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 /// The ranks that train together, with a clock.
 #[derive(Debug)]
 pub struct Timed {
-    inner: Rc<dyn Peers>,
-    /// What adding up has taken so far, waiting for others included.
-    pub spent: Cell<Duration>,
+    inner: Arc<dyn Peers>,
+    /// What adding up has taken so far, waiting for others included, but for what overlaps the backward pass.
+    pub spent: Mutex<Duration>,
 }
 
 impl Timed {
     /// Those of a group.
-    pub fn new(group: &Rc<Group>) -> Self {
-        Self { inner: group.peers(ReduceIn::F32), spent: Cell::default() }
+    pub fn new(group: &Arc<Group>) -> Self {
+        Self { inner: group.peers(ReduceIn::F32), spent: Mutex::default() }
     }
 }
 
@@ -33,11 +32,16 @@ impl Peers for Timed {
         self.inner.is_alone()
     }
 
-    fn add_up(&self, gradient: &mut Tensor, exact: &mut [Tensor]) -> Result<(), Outside> {
+    fn add_up(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside> {
         let started = Instant::now();
         let added = self.inner.add_up(gradient, exact);
-        self.spent.set(self.spent.get() + started.elapsed());
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        *spent += started.elapsed();
         added
+    }
+
+    fn start(&self, part: &Tensor) -> Result<Box<dyn Pending>, Outside> {
+        self.inner.start(part)
     }
 }
 
@@ -45,15 +49,15 @@ impl Peers for Timed {
 ///
 /// # Errors
 /// A rank that is lost.
-pub fn reduce(group: &Rc<Group>, count: i64, kind: &str, times: usize) -> Result<String, Failure> {
+pub fn reduce(group: &Arc<Group>, count: i64, kind: &str, times: usize) -> Result<String, Failure> {
     let peers = group.peers(if kind == "bf16" { ReduceIn::Bf16 } else { ReduceIn::F32 });
     let mut vector = Tensor::ones([count], (Kind::Float, Device::Cpu));
     let mut seconds = Vec::new();
     for _ in 0..times {
         let _ = vector.fill_(1.0);
-        peers.add_up(&mut vector, &mut []).map_err(|e| e.to_string())?;
+        peers.add_up(Some(&mut vector), &mut []).map_err(|e| e.to_string())?;
         let started = Instant::now();
-        peers.add_up(&mut vector, &mut []).map_err(|e| e.to_string())?;
+        peers.add_up(Some(&mut vector), &mut []).map_err(|e| e.to_string())?;
         seconds.push(started.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);

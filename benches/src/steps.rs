@@ -29,8 +29,8 @@ use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::Array2;
-use std::rc::Rc;
-use std::time::Instant;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 use tch::{Device, Tensor, nn};
 
 /// Network, batch, and the shape of a row by name.
@@ -110,7 +110,7 @@ pub struct Steps {
     state: TrainState,
     batch: usize,
     shape: Vec<i64>,
-    peers: Rc<Timed>,
+    peers: Arc<Timed>,
     device: Device,
     _store: nn::VarStore,
 }
@@ -158,7 +158,7 @@ impl Steps {
     ///
     /// # Errors
     /// An unknown name.
-    pub fn new(name: &str, table: Array2<f32>, group: &Rc<Group>, device: Device) -> Result<Self, Failure> {
+    pub fn new(name: &str, table: Array2<f32>, group: &Arc<Group>, device: Device) -> Result<Self, Failure> {
         let (config, batch, shape) = case(name)?;
         let rows = if name.starts_with("unet") {
             let noise = normal_rows(0, 0, Stream::Data, 0, IMAGES, PIXELS);
@@ -174,7 +174,7 @@ impl Steps {
             config.role(&slot.name, &slot.shape)
         });
         let state = TrainState::new(params, optimizer, &EmaConfig::of(0.999), 0);
-        let peers = Rc::new(Timed::new(group));
+        let peers = Arc::new(Timed::new(group));
         Ok(Self { rows, model, state, batch, shape, peers, device, _store: store })
     }
 
@@ -188,10 +188,14 @@ impl Steps {
         work: impl FnOnce(&mut Self, u64) -> Result<f64, Failure>,
     ) -> Result<String, Failure> {
         let started = Instant::now();
-        self.peers.spent.take();
+        self.spent();
         let value = work(self, steps)?;
-        let [seconds, exchange] = [started.elapsed(), self.peers.spent.take()].map(|d| d.as_secs_f64() / steps as f64);
+        let [seconds, exchange] = [started.elapsed(), self.spent()].map(|d| d.as_secs_f64() / steps as f64);
         Ok(format!(r#"{{"seconds": {seconds:e}, "exchange": {exchange:e}, "value": {value:e}}}"#))
+    }
+
+    fn spent(&self) -> Duration {
+        std::mem::take(&mut *self.peers.spent.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// So many steps of a run, logged once; the mean loss.

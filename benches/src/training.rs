@@ -17,12 +17,12 @@ use fm_dist::ProcessGroup;
 use ndarray::Array2;
 use ndarray_npy::{read_npy, write_npy};
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn main() -> Result<(), Failure> {
     let device = start()?;
-    let group = Rc::new(Group::of(ProcessGroup::from_env(Duration::from_secs(300))?));
+    let group = Arc::new(Group::of(ProcessGroup::from_env(Duration::from_secs(300))?));
     let mut loaded: Option<Steps> = None;
     serve(|words| {
         Ok(match (words, &mut loaded) {

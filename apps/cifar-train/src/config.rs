@@ -1,16 +1,16 @@
 //! A run's configuration: a plain value, resolved from a preset, a file and flags, and written into the run.
 
-use crate::args::{ModelKind, TrainArgs};
+use crate::args::{ModelKind, PrecisionArg, TrainArgs};
 use crate::{presets, reflow};
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use fm_app::flow::{FlowConfig, set};
 use fm_app::learning::LearningConfig;
+use fm_app::runtime::RuntimeConfig;
 use fm_app::settings;
 use fm_app::solvers::SolverName;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
-use fm_train::flat::Precision;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -39,7 +39,8 @@ pub(crate) struct Config {
     pub(crate) batch_size: usize,
     pub(crate) num_workers: usize,
     pub(crate) device: String,
-    pub(crate) precision: Precision,
+    /// Of the network; `auto` is resolved when a run starts.
+    pub(crate) precision: PrecisionArg,
     pub(crate) checkpoint_activations: bool,
     pub(crate) horizontal_flip: bool,
     pub(crate) label_drop: f64,
@@ -47,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) sample_every: u64,
     pub(crate) log_every: u64,
     pub(crate) keep_checkpoints: usize,
+    #[serde(flatten)]
+    pub(crate) runtime: RuntimeConfig,
     #[serde(flatten)]
     pub(crate) flow: FlowConfig,
     #[serde(flatten)]
@@ -161,7 +164,8 @@ impl Config {
         set(&mut self.label_drop, &args.label_drop);
         set(&mut self.num_workers, &args.num_workers);
         set(&mut self.device, &args.device);
-        set(&mut self.precision, &args.precision.map(Precision::from));
+        set(&mut self.precision, &args.precision);
+        args.runtime.apply(&mut self.runtime);
         set(&mut self.checkpoint_activations, &args.checkpoint_activations);
         set(&mut self.seed, &args.seed);
         set(&mut self.save_every, &args.save_every);

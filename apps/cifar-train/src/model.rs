@@ -62,7 +62,7 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
         (false, None) => Weights::Ema,
         (false, Some(decay)) => Weights::EmaOf(decay),
     };
-    let precision = if exact { Precision::F32 } else { config.precision };
+    let precision = if exact { Precision::F32 } else { config.precision.into() };
     FlatParams::new(&store, precision)?.adopt(checkpoint::read_weights(&path, kind)?)?;
     let weights = format!("{} weights of step {}", if which.raw_weights { "raw" } else { "EMA" }, meta.step);
     let ema_decay = if which.raw_weights { None } else { which.ema_decay.or(meta.ema.decays.first().copied()) };
@@ -103,7 +103,7 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
     };
     let source = data::open_source(&mut config, shape.iter().product::<i64>() as usize, || 0.0)?;
     // As a run's weights lie in memory, so that both round alike.
-    FlatParams::new(&opened.store, config.precision)?;
+    FlatParams::new(&opened.store, config.precision.into())?;
     let autoencoder = open_autoencoder(&config, path, device)?;
     let (path, Opened { model, store, name: weights, .. }) = (path.to_path_buf(), opened);
     Ok(Loaded { path, config, data, source, autoencoder, model, device, store, step, ema_decay, weights })

@@ -1,5 +1,6 @@
 //! What a run is going to do: `--dry-run`, and the first lines of every run.
 
+use crate::args::PrecisionArg;
 use crate::config::Config;
 use crate::material::Material;
 use fm_data::ImageSet;
@@ -32,9 +33,9 @@ pub(crate) fn describe(config: &Config, material: &Material, parameters: usize, 
         (
             "model",
             format!(
-                "{}, {parameters} parameters, {:?} on {device:?} ({cores} cores){init}",
+                "{}, {parameters} parameters, {} on {device:?} ({cores} cores){init}",
                 config.model.kind(),
-                config.precision
+                precision(config.precision, device)
             ),
         ),
         (
@@ -68,11 +69,20 @@ pub(crate) fn describe(config: &Config, material: &Material, parameters: usize, 
     lines.map(|(name, text)| format!("{name:<10}{text}")).join("\n")
 }
 
+/// The precision in words; bf16 is worth one on a GPU, because nobody may have asked for it.
+fn precision(precision: PrecisionArg, device: Device) -> &'static str {
+    match precision.into() {
+        Precision::F32 => "f32",
+        Precision::Bf16 if device.is_cuda() => "bf16 (--precision f32 for single precision)",
+        Precision::Bf16 => "bf16",
+    }
+}
+
 /// Bytes: the program itself, the images, six f32 vectors (weights, gradient and a temporary, two moments, average), the bf16
 /// copies, and activations. Within about 20 % of the measured peaks of the presets on a CPU.
 fn memory(config: &Config, set: &ImageSet, parameters: usize) -> f64 {
     let program = 0.3 * GIB + set.pixels.len() as f64;
-    let (vectors, width) = match config.precision {
+    let (vectors, width) = match config.precision.into() {
         Precision::F32 => (24.0, 4.0),
         Precision::Bf16 => (28.0, 2.0),
     };

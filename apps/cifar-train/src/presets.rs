@@ -1,19 +1,19 @@
 //! The named starting points, each value with its reason.
 
-use crate::args::ModelKind;
+use crate::args::{ModelKind, PrecisionArg};
 use crate::config::{Config, Keep, Sampling};
 use anyhow::bail;
 use fm_app::cli::nearest;
 use fm_app::couplings::CouplingKind;
 use fm_app::flow::FlowConfig;
 use fm_app::learning::LearningConfig;
+use fm_app::runtime::RuntimeConfig;
 use fm_app::solvers::SolverName;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use fm_models::embedding::{Divisor, Order, TimeEmbedding};
 use fm_models::layers::Activation;
 use fm_models::unet::UNetConfig;
-use fm_train::flat::Precision;
 use fm_train::optimizer::OptimizerConfig;
 use fm_train::schedule::Decay;
 
@@ -52,7 +52,8 @@ fn cifar10_unet() -> Config {
         batch_size: 128,
         num_workers: 2,
         device: "auto".into(),
-        precision: Precision::F32,
+        precision: PrecisionArg::Auto,
+        runtime: RuntimeConfig::default(),
         checkpoint_activations: false,
         horizontal_flip: true,
         label_drop: 0.1,

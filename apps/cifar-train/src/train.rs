@@ -26,7 +26,7 @@ use fm_train::train::{TrainOptions, TrainState};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::rc::Rc;
+use std::sync::Arc;
 use tch::{Device, nn};
 
 /// What is to be trained, and where.
@@ -52,11 +52,13 @@ pub(crate) fn run(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<
     Ok(code)
 }
 
-fn train(group: &Rc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<ExitCode> {
+fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let Plan { mut config, out, resume } = plan;
     config.validate()?;
     let device = fm_app::device::select(&config.device)?;
     group.use_device(device)?;
+    config.runtime.apply(device)?;
+    config.precision = config.precision.resolve(device);
     let material = Material::open(&mut config, resume.then_some(&out), device)?;
     let set = &material.set;
     if let Some(epochs) = args.epochs {
@@ -92,7 +94,7 @@ fn train(group: &Rc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exit
     let known =
         group.agree(|| least(&config.flow, &source, || material.rows(), config.conditional, config.seed, "image"))?;
     let row_shape: Vec<i64> = material.shape.iter().map(|n| *n as i64).collect();
-    let state = config.learning.state(&store, &config.model, config.precision, objective.loss_aware_bins)?;
+    let state = config.learning.state(&store, &config.model, config.precision.into(), objective.loss_aware_bins)?;
     let job = Job {
         resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
@@ -106,6 +108,7 @@ fn train(group: &Rc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exit
         },
         batch_size: config.batch_size,
         learning: config.learning.clone(),
+        profile: args.runtime.profile.clone(),
         out: out.clone(),
     };
     let preview =

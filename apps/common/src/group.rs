@@ -3,17 +3,18 @@
 use anyhow::{Context, ensure};
 use clap::Args;
 use fm_core::choice;
+use fm_dist::ProcessGroup;
+use fm_dist::group::{Reduce, Started};
 use fm_dist::place::Place;
-use fm_dist::{ProcessGroup, group::Reduce};
 use fm_train::checkpoint::{self, Meta, RunInfo};
 use fm_train::error::Outside;
-use fm_train::peers::{Peers, Shard};
+use fm_train::peers::{Peers, Pending, Shard};
 use fm_train::train::TrainState;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tch::{Device, Kind, Tensor};
 
@@ -61,12 +62,12 @@ impl Group {
     /// The program's own, and what became of the other processes.
     pub fn run(
         args: &GroupArgs,
-        program: impl FnOnce(&Rc<Self>) -> anyhow::Result<ExitCode>,
+        program: impl FnOnce(&Arc<Self>) -> anyhow::Result<ExitCode>,
     ) -> anyhow::Result<ExitCode> {
         let seconds = args.dist_timeout.unwrap_or(600);
         ensure!((1..=1_000_000).contains(&seconds), "--dist-timeout is {seconds}: choose 1 to 1000000 seconds");
         let restarted = Place::from_env()?.is_some_and(|place| place.restarts > 0);
-        let group = Rc::new(Self { processes: ProcessGroup::from_env(Duration::from_secs(seconds))?, restarted });
+        let group = Arc::new(Self { processes: ProcessGroup::from_env(Duration::from_secs(seconds))?, restarted });
         match catch_unwind(AssertUnwindSafe(|| program(&group))) {
             Ok(Ok(code)) => {
                 // So that a failure of rank 0, which ends last, is a failure of all.
@@ -210,15 +211,15 @@ impl Group {
     }
 
     /// These processes as those that train one model.
-    pub fn peers(self: &Rc<Self>, reduce_in: ReduceIn) -> Rc<dyn Peers> {
-        Rc::new(Trainers { group: self.clone(), reduce_in })
+    pub fn peers(self: &Arc<Self>, reduce_in: ReduceIn) -> Arc<dyn Peers> {
+        Arc::new(Trainers { group: self.clone(), reduce_in })
     }
 }
 
 /// Processes that train one model.
 #[derive(Debug)]
 struct Trainers {
-    group: Rc<Group>,
+    group: Arc<Group>,
     reduce_in: ReduceIn,
 }
 
@@ -231,15 +232,48 @@ impl Peers for Trainers {
         self.group.processes.is_alone()
     }
 
-    fn add_up(&self, gradient: &mut Tensor, exact: &mut [Tensor]) -> Result<(), Outside> {
-        let sent = match self.reduce_in {
-            ReduceIn::F32 => gradient.shallow_clone(),
-            ReduceIn::Bf16 => gradient.to_kind(Kind::BFloat16),
-        };
-        let mut all: Vec<Tensor> = exact.iter().map(Tensor::shallow_clone).chain([sent]).collect();
+    fn add_up(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside> {
+        let sent = gradient.as_ref().map(|gradient| self.sent(gradient));
+        let mut all: Vec<Tensor> = exact.iter().map(Tensor::shallow_clone).chain(sent).collect();
         self.group.processes.all_reduce(&mut all, Reduce::Sum)?;
-        if self.reduce_in == ReduceIn::Bf16 {
-            all.iter().rev().take(1).for_each(|sum| gradient.copy_(sum));
+        if let (Some(gradient), ReduceIn::Bf16, Some(sum)) = (gradient, self.reduce_in, all.last()) {
+            gradient.copy_(sum);
+        }
+        Ok(())
+    }
+
+    fn start(&self, part: &Tensor) -> Result<Box<dyn Pending>, Outside> {
+        let (group, sent) = (self.group.clone(), self.sent(part));
+        let sum = group.processes.start_sum(&sent)?;
+        let narrowed = (self.reduce_in == ReduceIn::Bf16).then(|| (part.shallow_clone(), sent));
+        Ok(Box::new(PartialSum { group, sum, narrowed }))
+    }
+}
+
+impl Trainers {
+    /// A part of the gradient in the type in which it travels.
+    fn sent(&self, part: &Tensor) -> Tensor {
+        match self.reduce_in {
+            ReduceIn::F32 => part.shallow_clone(),
+            ReduceIn::Bf16 => part.to_kind(Kind::BFloat16),
+        }
+    }
+}
+
+/// A part of the gradient that is being added up.
+struct PartialSum {
+    group: Arc<Group>,
+    sum: Started,
+    /// Where the sum goes, and the copy of less precision in which it arrives.
+    narrowed: Option<(Tensor, Tensor)>,
+}
+
+impl Pending for PartialSum {
+    fn finish(self: Box<Self>) -> Result<(), Outside> {
+        let Self { group, sum, narrowed } = *self;
+        group.processes.finish(sum)?;
+        if let Some((mut part, sum)) = narrowed {
+            tch::no_grad(|| part.copy_(&sum));
         }
         Ok(())
     }

@@ -7,8 +7,10 @@ use crate::group::Group;
 use crate::learning::LearningConfig;
 use crate::memory::peak_memory;
 use crate::pictures::Curves;
+use crate::runtime::Profiler;
 use crate::watch::{Cadence, Draw, Watch};
 use anyhow::{Context, bail};
+use fm_torch::memory::{DeviceMemory, device_memory};
 use fm_train::batch::BatchSource;
 use fm_train::checkpoint::{self, RunInfo};
 use fm_train::observe::Observer;
@@ -42,6 +44,8 @@ pub struct Job {
     pub batch_size: usize,
     /// What else looks on.
     pub learning: LearningConfig,
+    /// Where a profile of a few steps goes.
+    pub profile: Option<PathBuf>,
 }
 
 impl Job {
@@ -65,6 +69,9 @@ impl Job {
         let mut observers: Vec<Box<dyn Observer + '_>> = Vec::new();
         observers
             .extend(self.learning.observers(&self.out, &self.info, run.is_some()).into_iter().map(|o| o as Box<_>));
+        if let (Some(path), true) = (&self.profile, group.is_first()) {
+            observers.push(Box::new(Profiler::new(path.clone(), state.params.device(), (first, steps))));
+        }
         if let Some(run) = &run {
             let (span, flag) = ((first, steps), interrupted.clone());
             let watch = Watch::new(run, self.info.clone(), self.cadence, span, self.batch_size, flag, draw)?;
@@ -78,7 +85,9 @@ impl Job {
 
         let stopped = interrupted.load(Ordering::SeqCst) && state.step < steps;
         if let Some(run) = &run {
-            report(run, &self.out, state.step - first, started.elapsed().as_secs_f64())?;
+            let device = device_memory(state.params.device());
+            report(run, &self.out, state.step - first, started.elapsed().as_secs_f64(), device)?;
+            self.profile.iter().for_each(|path| println!("profile   {}", path.display()));
             let LearningConfig { monitor, early_stopping, .. } = &self.learning;
             match state.step < steps {
                 true if stopped => {
@@ -148,12 +157,15 @@ pub(crate) fn records(log: &str) -> Vec<Record> {
 }
 
 /// The last lines of a run, and its loss curve.
-fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64) -> anyhow::Result<()> {
+fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64, device: Option<DeviceMemory>) -> anyhow::Result<()> {
     let records = records(&read_log(out));
     if let Some(last) = records.last() {
         let points: Vec<(f64, f64)> = records.iter().map(|r| (r.step as f64, r.loss)).collect();
         Curves::one("training loss", ("step", "loss"), points).save(&run.join("loss.png"))?;
-        let memory = peak_memory().map_or("unknown".into(), |b| format!("{:.2} GiB", b as f64 / (1u64 << 30) as f64));
+        let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64);
+        let host = peak_memory().map_or("unknown".into(), gib);
+        // Reserved, because that is what other programs cannot have.
+        let memory = device.map_or(host.clone(), |m| format!("{host}, on the device {}", gib(m.peak_reserved)));
         let speed = steps as f64 / seconds;
         println!(
             "trained   {steps} steps in {seconds:.1} s: {speed:.2} steps/s; loss {:.4}; peak memory {memory}",

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cli`] | one clear line for an error, exit code 2; Ctrl-C once to save and stop, twice to abort |
 //! | [`device`], [`memory`] | one binary for CPU and CUDA; freed memory is kept |
+//! | [`runtime`] | precision of products, deterministic kernels, a profile of a few steps |
 //! | [`settings`] | a TOML file over defaults, with the nearest name for a key that does not exist |
 //! | [`flow`], [`sources`], [`couplings`] | what is learned: objective, source and coupling, as flags and as configuration |
 //! | [`learning`] | how it is learned: optimizer, learning rate, averages, when to stop |
@@ -34,6 +35,7 @@ mod pairing;
 pub mod pictures;
 pub mod preprocess;
 pub mod report;
+pub mod runtime;
 pub mod sampler;
 pub mod settings;
 pub mod show;

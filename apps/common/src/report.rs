@@ -118,6 +118,7 @@ impl Seen {
             ("coupling-gain", one("Cost of the pairs over that of rows as drawn", "ratio", line(&|r| r.coupling_gain))),
             ("rows-per-second", one("Rows a second", "rows/s", timed(&|t| Some(t.rows_per_second)))),
             ("memory", one("Memory in use", "GiB", timed(&|t| t.resident_memory_bytes.map(gib)))),
+            ("device-memory", one("Device memory in use", "GiB", timed(&|t| t.device_memory_bytes.map(gib)))),
         ];
         let drawable = |c: &Curves| c.lines.iter().any(|(_, line)| line.iter().any(|p| p.1.is_finite()));
         all.into_iter().filter(|(_, curve)| drawable(curve)).collect()

@@ -1,6 +1,7 @@
 //! What looks on while a run trains: a progress bar, logs, checkpoints and pictures.
 
 use crate::memory::{peak_memory, resident_memory};
+use fm_torch::memory::device_memory;
 use fm_train::checkpoint::{self, RunInfo};
 use fm_train::observe::{Flow, Observer};
 use fm_train::record::Record;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
+use tch::Device;
 
 /// How often to do what.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +65,12 @@ pub struct Timing {
     pub resident_memory_bytes: Option<u64>,
     /// The most so far.
     pub peak_memory_bytes: Option<u64>,
+    /// Memory that tensors take on a GPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_memory_bytes: Option<u64>,
+    /// The most that libtorch has taken from the GPU so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_device_memory_bytes: Option<u64>,
 }
 
 /// Seconds since 1970.
@@ -111,7 +119,7 @@ impl<'a> Watch<'a> {
         self.events.image(now(), state.step, "samples", size, png)
     }
 
-    fn log(&mut self, record: &Record) -> Result<(), TrainError> {
+    fn log(&mut self, record: &Record, device: Device) -> Result<(), TrainError> {
         let seconds = self.last.0.elapsed().as_secs_f64().max(1e-9);
         let steps_per_second = (record.step - self.last.1) as f64 / seconds;
         let rows_per_second = steps_per_second * self.rows_per_step as f64;
@@ -121,6 +129,7 @@ impl<'a> Watch<'a> {
             record.loss, record.grad_norm, record.lr
         ));
         self.run.append("metrics.jsonl", record)?;
+        let device = device_memory(device);
         let timing = Timing {
             step: record.step,
             time: now(),
@@ -128,6 +137,8 @@ impl<'a> Watch<'a> {
             rows_per_second,
             resident_memory_bytes: resident_memory(),
             peak_memory_bytes: peak_memory(),
+            device_memory_bytes: device.map(|m| m.allocated),
+            peak_device_memory_bytes: device.map(|m| m.peak_reserved),
         };
         self.run.append("timing.jsonl", &timing)?;
         let values = scalars(record, &timing);
@@ -150,6 +161,7 @@ fn scalars(record: &Record, timing: &Timing) -> Vec<(String, f64)> {
         ("train/excess", record.excess),
         ("train/coupling_gain", record.coupling_gain),
         ("memory/resident_bytes", timing.resident_memory_bytes.map(|b| b as f64)),
+        ("memory/device_bytes", timing.device_memory_bytes.map(|b| b as f64)),
     ];
     values.extend(known.into_iter().filter_map(|(tag, value)| Some((tag.to_owned(), value?))));
     for (k, loss) in record.loss_by_time.iter().enumerate() {
@@ -163,7 +175,7 @@ impl Observer for Watch<'_> {
     fn after_step(&mut self, state: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
         self.bar.set_position(state.step);
         if let Some(record) = record {
-            self.log(record)?;
+            self.log(record, state.params.device())?;
         }
         let due = |every: u64| every > 0 && state.step.is_multiple_of(every);
         if due(self.cadence.save_every) {

@@ -28,17 +28,17 @@ use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::Array2;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use tch::{Device, Kind, Tensor, nn};
 
 const RANKS: usize = 2;
 
-fn open(rank: usize, world_size: usize, port: u16) -> Rc<Group> {
+fn open(rank: usize, world_size: usize, port: u16) -> Arc<Group> {
     let (local_rank, master) = (rank, "127.0.0.1".into());
     let place = Place { rank, world_size, local_rank, master, port, restarts: 0, served: false, interface: None };
-    Rc::new(Group::of(ProcessGroup::open(&place, Duration::from_secs(60)).unwrap()))
+    Arc::new(Group::of(ProcessGroup::open(&place, Duration::from_secs(60)).unwrap()))
 }
 
 fn free_port() -> u16 {
@@ -46,7 +46,7 @@ fn free_port() -> u16 {
 }
 
 /// Runs something as each rank, and returns what it gives, by rank.
-fn as_ranks<T: Send + 'static>(run: fn(&Rc<Group>) -> T) -> Vec<T> {
+fn as_ranks<T: Send + 'static>(run: fn(&Arc<Group>) -> T) -> Vec<T> {
     let port = free_port();
     let start = |rank: usize| thread::spawn(move || run(&open(rank, RANKS, port)));
     let threads: Vec<_> = (0..RANKS).map(start).collect();
@@ -173,7 +173,7 @@ fn everyone_goes_on_from_the_state_of_rank_0_and_hears_what_it_has_made() {
 #[test]
 fn a_group_of_one_trains_to_the_bits_of_the_plain_run() {
     let device = fm_app::device::select("auto").unwrap();
-    let weights = |peers: Rc<dyn Peers>| {
+    let weights = |peers: Arc<dyn Peers>| {
         let store = nn::VarStore::new(device);
         let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root()).unwrap();
         for (at, (_, mut weight)) in BTreeMap::from_iter(store.variables()).into_iter().enumerate() {
@@ -197,6 +197,6 @@ fn a_group_of_one_trains_to_the_bits_of_the_plain_run() {
     group.use_device(device).unwrap();
     let through = group.peers(ReduceIn::F32);
     assert!(through.shard().is_whole() && !through.is_alone());
-    let (plain, group) = (weights(Rc::new(Alone)), weights(through));
+    let (plain, group) = (weights(Arc::new(Alone)), weights(through));
     assert_eq!(plain, group);
 }

@@ -7,6 +7,7 @@ use fm_app::flow::{FlowConfig, set};
 use fm_app::learning::LearningConfig;
 use fm_app::models::TableModel;
 use fm_app::preprocess::Preprocess;
+use fm_app::runtime::RuntimeConfig;
 use fm_app::settings;
 use fm_core::source::SourceKind;
 use fm_data::points;
@@ -43,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) seed: u64,
     pub(crate) log_every: u64,
     #[serde(flatten)]
+    pub(crate) runtime: RuntimeConfig,
+    #[serde(flatten)]
     pub(crate) flow: FlowConfig,
     #[serde(flatten)]
     pub(crate) learning: LearningConfig,
@@ -68,6 +71,7 @@ impl Default for Config {
             fresh: false,
             seed: 0,
             log_every: 50,
+            runtime: RuntimeConfig::default(),
             flow: FlowConfig::default(),
             learning: LearningConfig { lr: 2e-3, ..LearningConfig::default() },
         }
@@ -113,6 +117,7 @@ impl Config {
         set(&mut self.trainable_source, &args.trainable_source);
         set(&mut self.seed, &args.seed);
         set(&mut self.log_every, &args.log_every);
+        args.runtime.apply(&mut self.runtime);
         args.flow.apply(&mut self.flow);
     }
 

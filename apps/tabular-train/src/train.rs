@@ -28,7 +28,7 @@ use fm_train::train::{TrainOptions, TrainState};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::ExitCode;
-use std::rc::Rc;
+use std::sync::Arc;
 use tch::nn;
 
 /// What a checkpoint of this app remembers.
@@ -61,7 +61,7 @@ pub(crate) fn start(
     })
 }
 
-fn train(group: &Rc<Group>, mut config: Config, resume: bool, args: &TrainArgs) -> anyhow::Result<ExitCode> {
+fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     config.validate()?;
     let device = fm_app::device::select(&args.device)?;
     group.use_device(device)?;
@@ -142,6 +142,7 @@ fn train(group: &Rc<Group>, mut config: Config, resume: bool, args: &TrainArgs) 
         cadence: Cadence { save_every: args.save_every, keep: 3, sample_every: args.sample_every },
         batch_size: config.batch_size,
         learning: config.learning.clone(),
+        profile: args.runtime.profile.clone(),
     };
     let drawer = Drawer {
         model: model.as_ref(),

@@ -68,6 +68,11 @@ impl<'a> Tape<'a> {
         self.seed.is_some()
     }
 
+    /// Whether nothing has been recorded, so that the graph's own backward pass gives every gradient.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
     /// The output of a block.
     pub fn run(&mut self, inputs: &[&Tensor], block: impl Fn(&[Tensor]) -> Tensor + 'a) -> Tensor {
         let inputs: Vec<Tensor> = inputs.iter().map(|t| t.shallow_clone()).collect();

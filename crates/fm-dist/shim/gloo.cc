@@ -81,7 +81,9 @@ char* fm_gloo_open(FmStore* store, int rank, int size, int64_t timeout, const ch
   });
 }
 
+// NCCL's communicators are destroyed in order only by a shutdown; for Gloo it does nothing.
 void fm_group_close(FmGroup* group) {
+  std::free(fm_guarded([&] { group->backend->shutdown(); }));
   delete group;
 }
 

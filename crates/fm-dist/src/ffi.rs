@@ -222,6 +222,9 @@ impl Drop for Group {
 /// Something under way.
 pub(crate) struct Work(NonNull<RawWork>);
 
+// SAFETY: c10d's work may be waited for on any thread.
+unsafe impl Send for Work {}
+
 impl Work {
     pub(crate) fn wait(self) -> Result<(), Thrown> {
         let work = std::mem::ManuallyDrop::new(self);

@@ -7,8 +7,7 @@ use crate::DistError;
 use crate::ffi::{Group, Store, Thrown, Work};
 use crate::place::Place;
 use crate::roll_call::RollCall;
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -33,7 +32,7 @@ pub struct ProcessGroup {
 
 /// What a group of several holds. Fields are dropped in this order: connections before the store that they were made by.
 struct Links {
-    open: RefCell<Result<Wires, DistError>>,
+    open: Mutex<Result<Wires, DistError>>,
     roll_call: RollCall,
     store: Arc<Store>,
     /// How long a collective may take, in milliseconds.
@@ -43,6 +42,50 @@ struct Links {
 struct Wires {
     host: Group,
     cuda: Option<Group>,
+}
+
+impl Wires {
+    /// Starts a collective on a tensor. One that cannot travel as it is goes as a copy.
+    fn start(
+        &self,
+        tensor: &Tensor,
+        collective: &impl Fn(&Group, &Tensor) -> Result<Work, Thrown>,
+    ) -> Result<Started, Thrown> {
+        let cuda = self.cuda.as_ref().filter(|_| tensor.device().is_cuda());
+        let direct = tensor.is_contiguous() && (cuda.is_some() || tensor.device() == Device::Cpu);
+        let sent = match (direct, cuda) {
+            (true, _) => tensor.shallow_clone(),
+            (false, Some(_)) => tensor.contiguous(),
+            (false, None) => tensor.to_device(Device::Cpu).contiguous(),
+        };
+        let work = collective(cuda.unwrap_or(&self.host), &sent)?;
+        Ok(Started { work: Some(work), tensor: tensor.shallow_clone(), copy: (!direct).then_some(sent) })
+    }
+}
+
+/// A collective under way; dropping it waits for its end.
+pub struct Started {
+    work: Option<Work>,
+    tensor: Tensor,
+    copy: Option<Tensor>,
+}
+
+impl Started {
+    fn wait(mut self) -> Result<(), Thrown> {
+        if let Some(work) = self.work.take() {
+            work.wait()?;
+        }
+        if let Some(copy) = &self.copy {
+            no_grad(|| self.tensor.copy_(copy));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Started {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Started").field("tensor", &self.tensor).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for ProcessGroup {
@@ -87,7 +130,7 @@ impl ProcessGroup {
         let (interface, host) = (place.interface.as_deref(), local.then_some("127.0.0.1"));
         let opened = Group::gloo(&store, (place.rank, place.world_size), patience, interface, host);
         let host = opened.map_err(|reason| roll_call.call(&brief(&reason)))?;
-        let links = Links { open: RefCell::new(Ok(Wires { host, cuda: None })), roll_call, store, patience };
+        let links = Links { open: Mutex::new(Ok(Wires { host, cuda: None })), roll_call, store, patience };
         Ok(Self { rank: place.rank, world_size: place.world_size, local_rank: place.local_rank, links: Some(links) })
     }
 
@@ -102,7 +145,7 @@ impl ProcessGroup {
         };
         let opened = nccl(&links.store, (self.rank, self.world_size), links.patience);
         let cuda = opened.map_err(|reason| DistError::Nccl { reason: brief(&reason) })?;
-        if let Ok(wires) = &mut *links.open.borrow_mut() {
+        if let Ok(wires) = &mut *links.open.lock().unwrap_or_else(PoisonError::into_inner) {
             wires.cuda = Some(cuda);
         }
         Ok(())
@@ -199,7 +242,9 @@ impl ProcessGroup {
     pub fn leave(&self, cause: &str) {
         if let Some(links) = &self.links {
             let gone = DistError::Failed { rank: self.rank, cause: cause.into() };
-            let was_open = links.open.replace(Err(gone)).is_ok();
+            let mut open = links.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let was_open = std::mem::replace(&mut *open, Err(gone)).is_ok();
+            drop(open);
             if was_open {
                 links.roll_call.leave(cause);
             }
@@ -215,37 +260,44 @@ impl ProcessGroup {
         self.with(|wires| {
             let mut under_way = Vec::new();
             for tensor in tensors.iter_mut().filter(|t| t.numel() > 0) {
-                let cuda = wires.cuda.as_ref().filter(|_| tensor.device().is_cuda());
-                let direct = tensor.is_contiguous() && (cuda.is_some() || tensor.device() == Device::Cpu);
-                let group = cuda.unwrap_or(&wires.host);
-                let sent = match (direct, cuda) {
-                    (true, _) => tensor.shallow_clone(),
-                    (false, Some(_)) => tensor.contiguous(),
-                    (false, None) => tensor.to_device(Device::Cpu).contiguous(),
-                };
-                let work = start(group, &sent)?;
-                under_way.push((work, tensor, (!direct).then_some(sent)));
+                under_way.push(wires.start(tensor, &start)?);
             }
-            for (work, tensor, copy) in under_way {
-                work.wait()?;
-                if let Some(copy) = copy {
-                    no_grad(|| tensor.copy_(&copy));
-                }
-            }
-            Ok(())
+            under_way.into_iter().try_for_each(Started::wait)
         })
+    }
+
+    /// Starts to sum a tensor over the ranks, in place; [`finish`](Self::finish) waits for it. All ranks have to start the same sums in the same
+    /// order.
+    ///
+    /// # Errors
+    /// Those of a lost group.
+    pub fn start_sum(&self, tensor: &Tensor) -> Result<Started, DistError> {
+        let mut started = Started { work: None, tensor: tensor.shallow_clone(), copy: None };
+        self.with(|wires| {
+            started = wires.start(tensor, &|group: &Group, tensor: &Tensor| group.all_reduce(tensor, false))?;
+            Ok(())
+        })?;
+        Ok(started)
+    }
+
+    /// Waits until a sum is in its place.
+    ///
+    /// # Errors
+    /// Those of a lost group.
+    pub fn finish(&self, started: Started) -> Result<(), DistError> {
+        self.with(|_| started.wait())
     }
 
     /// Runs something on the group; a failure closes it, so that the others notice, and is looked into.
     fn with(&self, run: impl FnOnce(&Wires) -> Result<(), Thrown>) -> Result<(), DistError> {
         let Some(links) = &self.links else { return Ok(()) };
-        let outcome = match &*links.open.borrow() {
+        let mut open = links.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = match &*open {
             Ok(wires) => run(wires),
             Err(error) => return Err(error.clone()),
         };
         outcome.map_err(|reason| {
             // Connections end here, and with them what the others wait for. NCCL's may hang, and are left to the end of the process.
-            let mut open = links.open.borrow_mut();
             if let Ok(Wires { cuda, .. }) = &mut *open {
                 std::mem::forget(cuda.take());
             }

@@ -28,6 +28,10 @@ bool fm_cudnn_benchmark() {
 }
 
 void fm_set_deterministic(bool on) {
+  if (on) {
+    // cuBLAS is deterministic with a workspace of its own for each stream only; a value that the user has set stays.
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+  }
   at::globalContext().setDeterministicAlgorithms(on, false);
   at::globalContext().setDeterministicCuDNN(on);
 }

@@ -51,8 +51,8 @@ pub fn cudnn_benchmark() -> bool {
     unsafe { ffi::fm_cudnn_benchmark() }
 }
 
-/// Makes libtorch use deterministic kernels only, and throw where an operator has none. cuBLAS needs `CUBLAS_WORKSPACE_CONFIG=:4096:8` in the
-/// environment before CUDA is first used.
+/// Makes libtorch use deterministic kernels only, and throw where an operator has none. Sets `CUBLAS_WORKSPACE_CONFIG`, which cuBLAS needs for
+/// this, unless the user has; so call it before the first matrix product on a GPU, and before other threads read the environment.
 pub fn set_deterministic(on: bool) {
     // SAFETY: no pointers.
     unsafe { ffi::fm_set_deterministic(on) }

@@ -51,6 +51,12 @@ impl Taker {
         }
     }
 
+    /// Another handle on the same leaves and views, for a thread of its own.
+    pub fn share(&self) -> Self {
+        let clone = |tensors: &[Tensor]| tensors.iter().map(Tensor::shallow_clone).collect();
+        Self { leaves: clone(&self.leaves), views: clone(&self.views) }
+    }
+
     /// Moves all gradients into their views; a leaf without a gradient gives zeros.
     ///
     /// # Errors

@@ -138,8 +138,18 @@ impl FlatParams {
     pub fn backward(&mut self, loss: &Tensor, tape: Tape<'_>) -> Result<Tensor, TrainError> {
         loss.backward();
         tape.backward();
+        self.take()
+    }
+
+    /// The flat gradient, with what autograd has collected moved into it.
+    pub(crate) fn take(&mut self) -> Result<Tensor, TrainError> {
         self.taker.take()?;
         Ok(self.gradient.shallow_clone())
+    }
+
+    /// What moves gradients into the flat vector, and that vector.
+    pub(crate) fn taker(&self) -> (&Taker, &Tensor) {
+        (&self.taker, &self.gradient)
     }
 
     /// After a change of the master weights: refreshes what the network reads.

@@ -67,6 +67,7 @@ pub mod files;
 pub mod flat;
 pub mod observe;
 pub mod optimizer;
+mod overlap;
 pub mod pairing;
 pub mod pairs;
 pub mod peers;

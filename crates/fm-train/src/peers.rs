@@ -17,8 +17,8 @@ use std::fmt::Debug;
 use std::ops::Range;
 use tch::Tensor;
 
-/// The others, as seen from one of them.
-pub trait Peers: Debug {
+/// The others, as seen from one of them. A backward pass on a GPU calls from a thread of its own.
+pub trait Peers: Debug + Send + Sync {
     /// Which process this is, and of how many.
     fn shard(&self) -> Shard;
 
@@ -27,11 +27,27 @@ pub trait Peers: Debug {
         self.shard().is_whole()
     }
 
-    /// Adds tensors up over all processes, in place. All have to call it alike; the gradient may travel in less precision than the others.
+    /// Adds tensors up over all processes, in place. All have to call it alike; the gradient, unless it is added up already, may travel in less
+    /// precision than the others.
     ///
     /// # Errors
     /// Which process is lost, and why.
-    fn add_up(&self, gradient: &mut Tensor, exact: &mut [Tensor]) -> Result<(), Outside>;
+    fn add_up(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside>;
+
+    /// Starts to add up a part of the gradient, in place, while the rest is computed. All have to start the same parts in the same order.
+    ///
+    /// # Errors
+    /// Which process is lost, and why.
+    fn start(&self, part: &Tensor) -> Result<Box<dyn Pending>, Outside>;
+}
+
+/// A sum under way.
+pub trait Pending: Send {
+    /// Waits until the sum is in its place.
+    ///
+    /// # Errors
+    /// Which process is lost, and why.
+    fn finish(self: Box<Self>) -> Result<(), Outside>;
 }
 
 /// A process by itself.
@@ -43,7 +59,19 @@ impl Peers for Alone {
         Shard::default()
     }
 
-    fn add_up(&self, _: &mut Tensor, _: &mut [Tensor]) -> Result<(), Outside> {
+    fn add_up(&self, _: Option<&mut Tensor>, _: &mut [Tensor]) -> Result<(), Outside> {
+        Ok(())
+    }
+
+    fn start(&self, _: &Tensor) -> Result<Box<dyn Pending>, Outside> {
+        Ok(Box::new(Done))
+    }
+}
+
+struct Done;
+
+impl Pending for Done {
+    fn finish(self: Box<Self>) -> Result<(), Outside> {
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::ema::{Ema, EmaConfig};
 use crate::flat::FlatParams;
 use crate::observe::{Flow, Observer};
 use crate::optimizer::{Optimizer, Scaling};
+use crate::overlap::Overlap;
 use crate::peers::{Alone, Peers};
 use crate::prefetch::Prefetch;
 use crate::record::Record;
@@ -20,7 +21,6 @@ use crate::tally::Tally;
 use crate::task::{DENSITY_BINS, HostInputs, Inputs, Losses, Pack, PackContext, TIME_BINS, Task};
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::tape::Tape;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::{Device, Kind, Tensor};
@@ -66,7 +66,7 @@ pub struct TrainOptions {
     /// The loss that no network can avoid, where it is known; the log then shows the excess over it.
     pub irreducible: Option<f64>,
     /// The processes that train the same model.
-    pub peers: Rc<dyn Peers>,
+    pub peers: Arc<dyn Peers>,
     /// Raised, in any process, when the run is to stop after a step.
     pub interrupted: Arc<AtomicBool>,
 }
@@ -86,7 +86,7 @@ impl Default for TrainOptions {
             patience: 10,
             checkpoint_activations: false,
             irreducible: None,
-            peers: Rc::new(Alone),
+            peers: Arc::new(Alone),
             interrupted: Arc::default(),
         }
     }
@@ -152,12 +152,13 @@ pub fn train(
     let ahead =
         Ahead { source, pack: pack.as_ref(), device, seed: options.seed, follows_loss: state.adaptive.is_some() };
     let make = |step| ahead.make(step);
+    let mut overlap = Overlap::new(&state.params);
     std::thread::scope(|scope| {
         let mut batches = Prefetch::start(scope, &make, state.step..options.steps, options.workers);
         while state.step < options.steps {
             let batch = ahead.inputs(batches.take(state.step)?, state)?.upload(device);
             let logging = (state.step + 1).is_multiple_of(options.log_every) || state.step + 1 == options.steps;
-            let done = step(task, &batch, state, options, logging)?;
+            let done = step(task, &batch, state, options, &mut overlap, logging)?;
             let record = logging.then(|| state.take_record(&done, options)).transpose()?;
             // Known to all processes, whichever of them was told.
             options.interrupted.fetch_or(done.interrupted, Ordering::SeqCst);
@@ -224,11 +225,12 @@ fn step(
     inputs: &Inputs,
     state: &mut TrainState,
     options: &TrainOptions,
+    overlap: &mut Overlap,
     logging: bool,
 ) -> Result<Done, TrainError> {
-    let mut found = gradient(task, inputs, state, options)?;
-    let interrupted = found.add_up(inputs, options)?;
-    let Found { loss, gradient, rows } = found;
+    let mut found = gradient(task, inputs, state, options, overlap)?;
+    let interrupted = found.add_up(inputs, options, overlap)?;
+    let Found { loss, gradient, rows, .. } = found;
     if let (Some(losses), Some(members)) = (&rows, inputs.block.get(TIME_BINS)) {
         state.tally.rows(&members, losses);
     }
@@ -260,11 +262,22 @@ struct Found {
     gradient: Tensor,
     /// Losses of the rows that are here.
     rows: Option<Tensor>,
+    exchange: Exchange,
+}
+
+/// What has become of the exchange of the gradient between processes.
+enum Exchange {
+    /// Not begun.
+    Open,
+    /// Not begun; the order of buckets is to be agreed on.
+    Order(Tensor),
+    /// The gradient is summed already.
+    Done,
 }
 
 impl Found {
     /// Makes it that of all processes. Returns whether some process was asked to stop.
-    fn add_up(&mut self, inputs: &Inputs, options: &TrainOptions) -> Result<bool, TrainError> {
+    fn add_up(&mut self, inputs: &Inputs, options: &TrainOptions, overlap: &mut Overlap) -> Result<bool, TrainError> {
         let raised = options.interrupted.load(Ordering::SeqCst);
         if options.peers.is_alone() {
             return Ok(raised);
@@ -277,8 +290,14 @@ impl Found {
             shared.narrow(0, 1 + inputs.rows.start as i64, losses.numel() as i64).copy_(&losses.detach());
         }
         // On the host, where reading it waits for no device.
-        let mut exact = [shared, Tensor::from(f64::from(raised))];
-        options.peers.add_up(&mut self.gradient, &mut exact).map_err(TrainError::Peers)?;
+        let mut exact = vec![shared, Tensor::from(f64::from(raised))];
+        if let Exchange::Order(order) = &self.exchange {
+            exact.push(order.shallow_clone());
+        }
+        let summed = matches!(self.exchange, Exchange::Done);
+        let gradient = (!summed).then_some(&mut self.gradient);
+        options.peers.add_up(gradient, &mut exact).map_err(TrainError::Peers)?;
+        exact.get(2).into_iter().for_each(|order| overlap.adopt(order));
         self.loss = exact[0].get(0);
         if self.rows.is_some() {
             self.rows = Some(exact[0].narrow(0, 1, whole));
@@ -293,6 +312,7 @@ fn gradient(
     inputs: &Inputs,
     state: &mut TrainState,
     options: &TrainOptions,
+    overlap: &mut Overlap,
 ) -> Result<Found, TrainError> {
     let here = inputs.rows.clone();
     // Processes draw other masks than each other: their rows are others.
@@ -304,15 +324,27 @@ fn gradient(
         let mut tape = if options.checkpoint_activations { Tape::on(seed(first)) } else { Tape::off() };
         let part = first..here.end.min(first + size);
         let Losses { loss, rows } = task.loss(inputs, part, &mut tape)?;
-        let gradient = state.params.backward(&loss, tape)?;
+        // Blocks that compute their activations again, and parts of a batch, complete a gradient in several passes.
+        let whole = size >= here.len() && tape.is_empty() && !options.peers.is_alone();
+        let (gradient, exchange) = match whole {
+            false => (state.params.backward(&loss, tape)?, Exchange::Open),
+            true if overlap.is_ready() => {
+                (overlap.backward(&state.params, &loss, options.peers.as_ref())?, Exchange::Done)
+            }
+            true => {
+                let first = options.peers.shard().rank == 0;
+                let (gradient, order) = overlap.record(&mut state.params, &loss, first)?;
+                (gradient, Exchange::Order(order))
+            }
+        };
         let loss = loss.detach().to_kind(Kind::Double);
         let rows = rows.map(|rows| rows.detach());
         losses.extend(rows.as_ref().map(Tensor::shallow_clone));
         sum = Some(match sum {
-            None if size >= here.len() => Found { loss, gradient, rows },
+            None if size >= here.len() => Found { loss, gradient, rows, exchange },
             // A copy, because the next part's gradient arrives in the same memory.
-            None => Found { loss, gradient: gradient.copy(), rows },
-            Some(sum) => Found { loss: sum.loss + loss, gradient: sum.gradient + gradient, rows: sum.rows },
+            None => Found { loss, gradient: gradient.copy(), rows, exchange },
+            Some(sum) => Found { loss: sum.loss + loss, gradient: sum.gradient + gradient, rows: sum.rows, exchange },
         });
     }
     let mut found =

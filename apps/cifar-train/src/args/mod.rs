@@ -6,7 +6,7 @@ mod train;
 
 pub(crate) use evaluate::EvaluateArgs;
 pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowCommand};
-pub(crate) use train::{ModelKind, TrainArgs};
+pub(crate) use train::{ModelKind, PrecisionArg, TrainArgs};
 
 use clap::{Args, Parser, Subcommand};
 use fm_app::group::GroupArgs;

@@ -5,8 +5,11 @@ use clap::{Args, ValueEnum};
 use fm_app::flow::FlowArgs;
 use fm_app::group::GroupArgs;
 use fm_app::learning::LearningArgs;
+use fm_app::runtime::RuntimeArgs;
 use fm_train::flat::Precision;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use tch::Device;
 
 /// A run is described by a preset, a TOML file over it, and flags over both. `--dry-run` shows the result without training.
 #[derive(Debug, Default, Args)]
@@ -67,7 +70,7 @@ pub(crate) struct TrainArgs {
     /// auto, cpu, cuda or cuda:N.
     #[arg(long)]
     pub(crate) device: Option<String>,
-    /// Precision of the network; weights, averages and norms are f32 in any case.
+    /// Precision of the network's computations; weights, averages and norms are f32 in any case. auto is bf16 on CUDA, f32 on the CPU.
     #[arg(long)]
     pub(crate) precision: Option<PrecisionArg>,
     /// Fixes everything random.
@@ -104,6 +107,8 @@ pub(crate) struct TrainArgs {
     #[command(flatten)]
     pub(crate) group: GroupArgs,
     #[command(flatten)]
+    pub(crate) runtime: RuntimeArgs,
+    #[command(flatten)]
     pub(crate) learning: LearningArgs,
     #[command(flatten)]
     pub(crate) flow: FlowArgs,
@@ -117,18 +122,34 @@ pub(crate) enum ModelKind {
     Dit,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// Precision of the network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum PrecisionArg {
+    /// bf16 on CUDA, f32 on the CPU.
+    #[default]
+    Auto,
     /// 32-bit floats.
     F32,
     /// Brain floats.
     Bf16,
 }
 
+impl PrecisionArg {
+    /// What `auto` means on a device; a run keeps the answer, so that it goes on in the same precision anywhere.
+    pub(crate) fn resolve(self, device: Device) -> Self {
+        match self {
+            PrecisionArg::Auto if device.is_cuda() => PrecisionArg::Bf16,
+            PrecisionArg::Auto => PrecisionArg::F32,
+            given => given,
+        }
+    }
+}
+
 impl std::convert::From<PrecisionArg> for Precision {
     fn from(arg: PrecisionArg) -> Self {
         match arg {
-            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::F32 | PrecisionArg::Auto => Precision::F32,
             PrecisionArg::Bf16 => Precision::Bf16,
         }
     }

@@ -166,5 +166,6 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
         cadence: Cadence { save_every: config.save_every, keep: 3, sample_every: config.sample_every },
         batch_size: config.batch_size,
         learning: LearningConfig::default(),
+        profile: None,
     })
 }

@@ -6,6 +6,7 @@ use fm_app::group::GroupArgs;
 use fm_app::learning::LearningArgs;
 use fm_app::models::TableModel;
 use fm_app::preprocess::Preprocess;
+use fm_app::runtime::RuntimeArgs;
 use std::path::PathBuf;
 
 /// A run is described by its defaults, a TOML file over them, and flags over both.
@@ -60,7 +61,7 @@ pub(crate) struct TrainArgs {
     /// Go on from the newest good checkpoint of --out, with its configuration (only --steps may change).
     #[arg(long, conflicts_with = "config")]
     pub(crate) resume: bool,
-    /// auto, cpu, cuda or cuda:N.
+    /// auto, cpu, cuda or cuda:N. auto is the CPU for networks of less than a million parameters, which a GPU does not make faster.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
     /// Steps between checkpoints.
@@ -75,6 +76,8 @@ pub(crate) struct TrainArgs {
     // Last, because their headings cover all that follows.
     #[command(flatten)]
     pub(crate) group: GroupArgs,
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeArgs,
     #[command(flatten)]
     pub(crate) learning: LearningArgs,
     #[command(flatten)]

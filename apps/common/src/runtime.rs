@@ -1,0 +1,117 @@
+//! How libtorch computes a run, beside the device: precision of f32 products, deterministic kernels, and a profile of a few steps.
+
+use crate::flow::{help, set};
+use clap::Args;
+use fm_core::choice;
+use fm_torch::TorchError;
+use fm_torch::context::{self, MatmulPrecision};
+use fm_torch::profile::Profile;
+use fm_train::TrainError;
+use fm_train::observe::{Flow, Observer};
+use fm_train::record::Record;
+use fm_train::train::TrainState;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use tch::Device;
+
+choice! {
+    /// The precision of matrix products and convolutions of f32 tensors.
+    #[derive(Default, Eq)]
+    pub enum Products("precision of f32 products") {
+        /// f32.
+        #[default]
+        Highest = "highest",
+        /// TF32 on GPUs that have it: 11 bits of mantissa, faster.
+        High = "high",
+    }
+}
+
+/// The part of a run's configuration that says how libtorch computes; programs flatten it into theirs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeConfig {
+    /// The precision of f32 products.
+    #[serde(default)]
+    pub matmul_precision: Products,
+    /// Whether only deterministic kernels run.
+    #[serde(default)]
+    pub deterministic: bool,
+}
+
+/// The flags over it.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Device")]
+pub struct RuntimeArgs {
+    #[arg(long, value_name = "PRECISION", help = help::<Products>("Precision of f32 matrix products and convolutions on a GPU"))]
+    matmul_precision: Option<Products>,
+    /// Use deterministic kernels only, so that a run on a GPU repeats bit for bit; slower.
+    #[arg(long, value_name = "BOOL")]
+    deterministic: Option<bool>,
+    /// Write a profile of three steps as a Chrome trace (chrome://tracing, Perfetto).
+    #[arg(long, value_name = "FILE.json")]
+    pub profile: Option<PathBuf>,
+}
+
+impl RuntimeArgs {
+    /// Lays the flags over a configuration.
+    pub fn apply(&self, config: &mut RuntimeConfig) {
+        set(&mut config.matmul_precision, &self.matmul_precision);
+        set(&mut config.deterministic, &self.deterministic);
+    }
+}
+
+impl RuntimeConfig {
+    /// Sets libtorch's switches for training on a device.
+    ///
+    /// # Errors
+    /// An exception of libtorch.
+    pub fn apply(self, device: Device) -> Result<(), TorchError> {
+        context::set_matmul_precision(match self.matmul_precision {
+            Products::Highest => MatmulPrecision::Highest,
+            Products::High => MatmulPrecision::High,
+        })?;
+        context::set_deterministic(self.deterministic);
+        context::set_cudnn_benchmark(device.is_cuda() && !self.deterministic);
+        Ok(())
+    }
+}
+
+/// Steps before a profile starts, so that it shows none that allocates or chooses algorithms.
+const WARM_UP: u64 = 5;
+/// Steps of a profile.
+const PROFILED: u64 = 3;
+
+/// Profiles three steps of a run.
+#[derive(Debug)]
+pub struct Profiler {
+    path: PathBuf,
+    device: Device,
+    start: u64,
+    running: Option<Profile>,
+}
+
+impl Profiler {
+    /// Of a run that goes from step `first` to `total`, into a file.
+    pub fn new(path: PathBuf, device: Device, (first, total): (u64, u64)) -> Self {
+        // A short run is profiled as far as it goes.
+        Self { path, device, start: (first + WARM_UP).min(total.saturating_sub(PROFILED)), running: None }
+    }
+
+    fn finish(&mut self) -> Result<(), TrainError> {
+        self.running.take().map_or(Ok(()), |profile| Ok(profile.finish(&self.path)?))
+    }
+}
+
+impl Observer for Profiler {
+    fn after_step(&mut self, state: &mut TrainState, _: Option<&Record>) -> Result<Flow, TrainError> {
+        if state.step == self.start {
+            self.running = Some(Profile::start(self.device)?);
+        } else if state.step == self.start + PROFILED {
+            self.finish()?;
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn at_end(&mut self, _: &mut TrainState) -> Result<(), TrainError> {
+        self.finish()
+    }
+}
