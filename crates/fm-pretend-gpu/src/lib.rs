@@ -9,10 +9,11 @@
 //! |---|---|
 //! | `PRETEND_DEVICES` | number of devices, 1 by default |
 //! | `PRETEND_OUT` | file of the counts; none by default |
+//! | `UPDATE_LAUNCHES` | set, tests rewrite `launches.json`, the launches per step that they hold networks to |
 
 mod runs;
 
-pub use runs::Runs;
+pub use runs::{Runs, assert_launches};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;

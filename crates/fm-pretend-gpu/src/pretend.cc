@@ -8,7 +8,6 @@
 #include <ATen/EmptyTensor.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/native/CPUFallback.h>
-#include <ATen/native/ConvUtils.h>
 #include <ATen/native/Copy.h>
 #include <ATen/native/DispatchStub.h>
 #include <ATen/native/TensorIterator.h>
@@ -214,11 +213,6 @@ struct Hooks final : at::CUDAHooksInterface {
   c10::DeviceIndex getCurrentDevice() const override { return current; }
   void setCurrentDevice(c10::DeviceIndex index) const override { current = index; }
   bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
-  bool compiledWithCuDNN() const override { return true; }
-  bool supportsDilatedConvolutionWithCuDNN() const override { return true; }
-  bool supportsBFloat16ConvolutionWithCuDNNv8() const override { return true; }
-  long versionCuDNN() const override { return 91000; }
-  long versionRuntimeCuDNN() const override { return 91000; }
   // The CPU's generator, so that seeds mean the same on both devices.
   const at::Generator& getDefaultGenerator(c10::DeviceIndex) const override {
     return at::detail::getDefaultCPUGenerator();
@@ -232,13 +226,18 @@ struct Hooks final : at::CUDAHooksInterface {
 
 // Counting
 
-void launched(const std::string& name) {
+void launched(const std::string& name, int64_t kernels = 1) {
   if (inside > 0) {
     return;
   }
-  launches++;
+  launches += kernels;
   const std::lock_guard<std::mutex> guard(names_lock);
-  names[name]++;
+  names[name] += kernels;
+}
+
+// cuDNN adds the bias by a kernel of its own, and takes one for each gradient.
+int64_t kernels_of(const std::string& name) {
+  return name == "aten::convolution" ? 2 : name == "aten::convolution_backward" ? 3 : 1;
 }
 
 // A device tensor as a host tensor over the same memory.
@@ -308,36 +307,6 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> attention_backward(
   return {on_device(dq, q.device()), on_device(dk, q.device()), on_device(dv, q.device())};
 }
 
-// Convolutions as cuDNN offers them: without the bias, and a kernel for each gradient.
-at::Tensor convolution(const at::Tensor& input, const at::Tensor& weight, c10::SymIntArrayRef padding,
-                       c10::SymIntArrayRef stride, c10::SymIntArrayRef dilation, c10::SymInt groups, bool, bool, bool) {
-  TORCH_CHECK(input.device() == weight.device(),
-              "pretend GPU: cudnn_convolution was given tensors on the host and on the device");
-  launched("aten::cudnn_convolution");
-  const std::vector<int64_t> none(padding.size(), 0);
-  const auto plain = [](c10::SymIntArrayRef values) { return C10_AS_INTARRAYREF_SLOW(values); };
-  const auto out = at::convolution(on_host(input), on_host(weight), std::nullopt, plain(stride), plain(padding),
-                                   plain(dilation), false, none, groups.expect_int());
-  return on_device(out, input.device());
-}
-
-std::tuple<at::Tensor, at::Tensor> convolution_backward(const at::Tensor& input, const at::Tensor& grad,
-                                                        const at::Tensor& weight, at::IntArrayRef padding,
-                                                        at::IntArrayRef stride, at::IntArrayRef dilation,
-                                                        int64_t groups, bool, bool, bool, std::array<bool, 2> wanted) {
-  for (size_t i = 0; i < 2; i++) {
-    if (wanted[i]) {
-      launched("aten::cudnn_convolution_backward");
-    }
-  }
-  const std::vector<int64_t> none(padding.size(), 0);
-  auto [of_input, of_weight, of_bias] =
-      at::convolution_backward(on_host(grad), on_host(input), on_host(weight), std::nullopt, stride, padding, dilation,
-                               false, none, groups, {wanted[0], wanted[1], false});
-  const auto moved = [&](const at::Tensor& t) { return t.defined() ? on_device(t, input.device()) : t; };
-  return {moved(of_input), moved(of_weight)};
-}
-
 // Operators whose result the host waits for.
 const std::set<std::string>& waiting = *new std::set<std::string>{
     "aten::_local_scalar_dense", "aten::equal",  "aten::nonzero",    "aten::masked_select",
@@ -378,7 +347,7 @@ void by_cpu_kernel(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     numbers_read++;
   }
   if (name != "aten::_local_scalar_dense") {
-    launched(name);
+    launched(name, kernels_of(name));
   }
   const CurrentDevice here(on ? on->index() : current);
   const Inside guard;
@@ -514,7 +483,6 @@ namespace at {
 C10_REGISTER_TYPED_CLASS(CUDAHooksRegistry, "CUDAHooks", Hooks)
 namespace native {
 REGISTER_CUDA_DISPATCH(copy_stub, &::copy)
-REGISTER_CUDA_DISPATCH(cudnn_convolution_backward_stub, &::convolution_backward)
 REGISTER_CUDA_DISPATCH(_fused_sdp_choice_stub, &::choose_attention)
 }  // namespace native
 }  // namespace at
@@ -533,11 +501,11 @@ TORCH_LIBRARY_IMPL(aten, CUDA, library) {
   library.impl("_copy_from_and_resize", &copy_and_resize);
   library.impl("_foreach_copy_", &copy_all);
   library.impl("_foreach_zero_", &zero_all);
-  library.impl("cudnn_convolution", &convolution);
   library.impl("_scaled_dot_product_flash_attention", &attention);
   library.impl("_scaled_dot_product_flash_attention_backward", &attention_backward);
-  // One kernel on a GPU; without these lines they would be made of several operators.
-  for (const char* name : {"native_group_norm", "native_layer_norm", "silu_backward"}) {
+  // Without these lines they would be made of several operators.
+  for (const char* name :
+       {"convolution", "convolution_backward", "native_group_norm", "native_layer_norm", "silu_backward"}) {
     library.impl(name, torch::CppFunction::makeFromBoxedFunction<&by_cpu_kernel>());
   }
 }

@@ -2,8 +2,9 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should stop")]
 
-use crate::{Counts, build};
+use crate::{Counts, PerStep, build};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,6 +35,15 @@ impl Runs {
         let _ = fs::remove_file(&counts);
         self.run(&format!("{words} --device cuda"), Some(&counts));
         Counts::read(&counts).unwrap_or_else(|error| panic!("{words}: {error}"))
+    }
+
+    /// What a step of training takes: the difference between runs of 3 and 13 steps with one line of the log each.
+    pub fn step(&self, name: &str, words: &str) -> PerStep {
+        let run = |steps: u64| {
+            let rest = "--log-every 1000 --save-every 0 --sample-every 0";
+            self.gpu(&format!("{words} --steps {steps} {rest} --out DIR/{name}-{steps}"))
+        };
+        run(3).per_step(&run(13), 10)
     }
 
     fn run(&self, words: &str, counts: Option<&Path>) -> String {
@@ -72,4 +82,26 @@ impl Runs {
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect(run));
         lines.map(|line| (number(&line, "step") as u64, number(&line, "loss"))).collect()
     }
+}
+
+/// Asserts that a training step of a network launches as many kernels as `launches.json` of this crate says, within 10 %. With `UPDATE_LAUNCHES` in
+/// the environment the file is rewritten.
+pub fn assert_launches(network: &str, step: &PerStep) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("launches.json");
+    let text = fs::read_to_string(&path).unwrap_or_else(|_| "{}".to_owned());
+    let mut known: BTreeMap<String, f64> = serde_json::from_str(&text).unwrap();
+    if std::env::var_os("UPDATE_LAUNCHES").is_some() {
+        known.insert(network.to_owned(), step.launches);
+        fs::write(&path, serde_json::to_string_pretty(&known).unwrap() + "\n").unwrap();
+    }
+    let expected =
+        *known.get(network).unwrap_or_else(|| panic!("launches.json lacks {network}: set UPDATE_LAUNCHES=1"));
+    let off = (step.launches / expected - 1.0).abs();
+    let launches = step.launches;
+    assert!(
+        off <= 0.1,
+        "a step of {network} launches {launches} kernels, launches.json says {expected}; if that is meant, set \
+         UPDATE_LAUNCHES=1: {:?}",
+        step.operators
+    );
 }
