@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
 
 /// The teacher's configuration with what pairs decide.
 fn student(args: &ReflowArgs) -> anyhow::Result<Config> {
-    let teacher = open(&args.teacher)?.config;
+    let teacher = open(&args.teacher, &args.train.device)?.config;
     let times = Times { law: TimeLaw::Warp { s: 0.5 }, ..Times::default() };
     let objective = Objective { path: PathKind::Linear, times, loss_aware_bins: 0, ..teacher.flow.objective };
     let flow = FlowConfig { coupling: CouplingKind::Independent, excess_loss: false, objective, ..teacher.flow };
@@ -45,9 +45,9 @@ fn student(args: &ReflowArgs) -> anyhow::Result<Config> {
     })
 }
 
-/// A teacher is a run of this program, on the CPU or wherever the student is.
-pub(crate) fn open(path: &Path) -> anyhow::Result<Loaded> {
-    let opened = load(path, &FileArgs::default(), "auto");
+/// Loads a teacher, which is a run of this program, onto its student's device.
+pub(crate) fn open(path: &Path, device: &str) -> anyhow::Result<Loaded> {
+    let opened = load(path, &FileArgs::default(), device);
     opened.with_context(|| format!("{} cannot teach", path.display()))
 }
 
@@ -62,8 +62,8 @@ pub(crate) struct Lessons<'a> {
 }
 
 impl<'a> Lessons<'a> {
-    pub(crate) fn new(batches: Batches<'a>, config: &'a Config, shard: Shard) -> anyhow::Result<Self> {
-        let teacher = Mutex::new(open(Path::new(&config.teacher))?);
+    pub(crate) fn new(batches: Batches<'a>, config: &'a Config, shard: Shard, device: &str) -> anyhow::Result<Self> {
+        let teacher = Mutex::new(open(Path::new(&config.teacher), device)?);
         let sampler = Sampler::fixed(SolverName::Rk4, config.teacher_steps);
         Ok(Self { batches, teacher, sampler, config, shard })
     }

@@ -85,14 +85,14 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let batches = Batches::new(seen, pairing, how);
     let batches: Box<dyn BatchSource> = match config.teacher.as_str() {
         "" => Box::new(batches),
-        _ => Box::new(Lessons::new(batches, &config, group.shard())?),
+        _ => Box::new(Lessons::new(batches, &config, group.shard(), &args.device)?),
     };
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
     let model = network.build(&store.root())?;
     let log_scale = log_scale(&config, &store, dim);
     if !config.teacher.is_empty() && !config.fresh && !resume {
-        warm_start(&store, &config)?;
+        warm_start(&store, &config, &args.device)?;
     }
     let processes = group.describe(config.batch_size)?;
     if group.is_first() {
@@ -128,7 +128,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         files: Vec::new(),
         options: TrainOptions {
             steps: config.steps,
-            workers: 1,
+            // A teacher on a GPU runs between the steps of its student: both would wait for the same stream anyway.
+            workers: usize::from(config.teacher.is_empty() || !device.is_cuda()),
             log_every: config.log_every,
             clip: config.learning.clip,
             schedule: config.learning.schedule(config.steps),
@@ -179,8 +180,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
 }
 
 /// The weights that a student starts from.
-fn warm_start(store: &nn::VarStore, config: &Config) -> anyhow::Result<()> {
-    let teacher = reflow::open(Path::new(&config.teacher))?;
+fn warm_start(store: &nn::VarStore, config: &Config, device: &str) -> anyhow::Result<()> {
+    let teacher = reflow::open(Path::new(&config.teacher), device)?;
     let known = teacher.store.variables();
     for (name, mut variable) in store.variables() {
         let from = known.get(&name).filter(|from| from.size() == variable.size());
