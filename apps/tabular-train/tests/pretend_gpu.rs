@@ -155,7 +155,6 @@ fn check(name: &str, step: &PerStep) {
 const NETWORKS: [&str; 2] = ["mlp", "concat-squash"];
 
 #[test]
-#[ignore = "uploads are being mended"]
 fn every_step_is_within_its_bounds() {
     let bench = Bench::new();
     for name in NETWORKS {
@@ -167,7 +166,6 @@ fn every_step_is_within_its_bounds() {
 }
 
 #[test]
-#[ignore = "launches change with the steps that are being mended; rewrite launches.json then"]
 fn a_step_launches_as_many_kernels_as_before() {
     let bench = Bench::new();
     for name in NETWORKS {
