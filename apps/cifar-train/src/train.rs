@@ -56,6 +56,7 @@ fn train(group: &Rc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exit
     let Plan { mut config, out, resume } = plan;
     config.validate()?;
     let device = fm_app::device::select(&config.device)?;
+    config.check_device(device)?;
     group.use_device(device)?;
     let material = Material::open(&mut config, resume.then_some(&out), device)?;
     let set = &material.set;
