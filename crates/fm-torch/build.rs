@@ -1,7 +1,7 @@
 //! Compiles the shim over libtorch's C++ API.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn main() {
     println!("cargo::rerun-if-changed=shim");
@@ -18,4 +18,19 @@ fn main() {
         build.file(format!("shim/{source}.cc"));
     }
     build.compile("fm_torch");
+    group_norm(&include);
+}
+
+/// Vectorized loops on libtorch's OpenMP threads.
+fn group_norm(include: &Path) {
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").opt_level(3).warnings(false);
+    build.include("shim").include(include).include(include.join("torch/csrc/api/include"));
+    for flag in ["-fno-math-errno", "-fno-trapping-math"] {
+        build.flag_if_supported(flag);
+    }
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        build.flag_if_supported("-fopenmp");
+    }
+    build.file("shim/group_norm.cc").file("shim/group_norm_loops.cc").compile("fm_torch_group_norm");
 }

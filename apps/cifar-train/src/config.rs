@@ -188,6 +188,17 @@ impl Config {
         }
     }
 
+    /// Refuses what a device cannot do well.
+    pub(crate) fn check_device(&self, device: Device) -> anyhow::Result<()> {
+        let last = matches!(&self.model, ModelConfig::Unet(unet) if unet.channels_last);
+        ensure!(
+            !(last && device.is_cuda()),
+            "cannot train with --channels-last true on CUDA: its GroupNorm copies the activations back to channels first; \
+             use --channels-last false"
+        );
+        Ok(())
+    }
+
     /// Checks what no type checks.
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.steps > 0, "steps is 0: give at least one (--steps)");

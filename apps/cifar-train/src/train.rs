@@ -56,6 +56,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     let Plan { mut config, out, resume } = plan;
     config.validate()?;
     let device = fm_app::device::select(&config.device)?;
+    config.check_device(device)?;
     group.use_device(device)?;
     config.runtime.apply(device)?;
     config.precision = config.precision.resolve(device);

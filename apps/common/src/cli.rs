@@ -25,12 +25,15 @@ pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     })
 }
 
+/// What to do about memory.
+const OUT_OF_MEMORY: &str = "; use a smaller --batch-size or --micro-batch-size, or --checkpoint-activations true";
+
 /// The first line of what libtorch said, or of the panic.
 fn thrown(text: &str) -> String {
     match text.split_once("Torch(\"") {
         Some((_, said)) => {
             let first = said.split("\\n").next().unwrap_or(said);
-            let hint = if first.contains("out of memory") { "; use a smaller --batch-size" } else { "" };
+            let hint = if first.contains("out of memory") { OUT_OF_MEMORY } else { "" };
             format!("libtorch: {first}{hint}")
         }
         None => format!("a defect of this program: {text}; run it with RUST_BACKTRACE=1 and report what it prints"),
@@ -77,7 +80,9 @@ mod tests {
     #[test]
     fn what_libtorch_throws_is_told_in_one_line() {
         let text = r#"called `Result::unwrap()` on an `Err` value: Torch("CUDA out of memory. Tried to allocate 2 GiB\nException raised from")"#;
-        assert_eq!(thrown(text), "libtorch: CUDA out of memory. Tried to allocate 2 GiB; use a smaller --batch-size");
+        let told = thrown(text);
+        assert!(told.starts_with("libtorch: CUDA out of memory. Tried to allocate 2 GiB; use a smaller --batch-size"), "{told}");
+        assert!(["--micro-batch-size", "--checkpoint-activations"].iter().all(|flag| told.contains(flag)), "{told}");
         assert!(thrown("index out of bounds").contains("RUST_BACKTRACE=1"));
     }
 

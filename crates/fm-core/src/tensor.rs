@@ -100,18 +100,22 @@ impl RowState for Tensor {
             // The target of straight paths, x1 - x0: the same bits without anything to upload.
             return *first - *second;
         }
-        let columns = Columns::upload(terms, first);
-        rest.iter().enumerate().fold(*first * columns.get(0), |sum, (k, (_, s))| sum.addcmul(s, &columns.get(k + 1)))
+        let columns = Columns::of(terms, first);
+        let start = columns.scale(first, 0);
+        rest.iter().enumerate().fold(start, |sum, (k, (_, s))| sum.addcmul(s, &columns.get(k + 1)))
     }
 
     fn assign_row_combination(&mut self, terms: &[(&[f64], &Self)]) {
-        let Some(((_, first), rest)) = terms.split_first() else { return };
-        let columns = Columns::upload(terms, first);
+        let Some(((plus, first), rest)) = terms.split_first() else { return };
+        let columns = Columns::of(terms, first);
         self.copy_(first);
-        let _ = self.g_mul_(&columns.get(0));
+        let _ = match shared(plus) {
+            Some(c) => self.g_mul_scalar_(c),
+            None => self.g_mul_(&columns.get(0)),
+        };
         for (k, (_, s)) in rest.iter().enumerate() {
             // Not addcmul_: fused or not, by vector or by scalar, its rounding depends on how many rows there are.
-            *self += *s * columns.get(k + 1);
+            *self += columns.scale(s, k + 1);
         }
     }
 
@@ -136,25 +140,85 @@ pub fn indices(rows: &[usize], device: Device) -> Tensor {
     Tensor::from_slice(&rows.iter().map(|r| *r as i64).collect::<Vec<_>>()).to_device(device)
 }
 
-/// The coefficients of all terms, uploaded as one block.
+/// The value that all entries have, if they have one.
+fn shared(values: &[f64]) -> Option<f64> {
+    let (first, rest) = values.split_first()?;
+    rest.iter().all(|value| value == first).then_some(*first)
+}
+
+/// One time per row, (B), in the type and on the device of `x`, or (1) where all rows share it. A shared time is filled in on the
+/// device: an upload from pageable memory would wait for the device's queue.
+///
+/// ```
+/// use fm_core::tensor::times_like;
+/// use tch::{Device, Kind, Tensor};
+/// let x = Tensor::zeros([3, 2], (Kind::Float, Device::Cpu));
+/// assert_eq!(Vec::<f32>::try_from(times_like(&x, &[0.5, 0.5, 0.5])).unwrap(), [0.5]);
+/// assert_eq!(Vec::<f32>::try_from(times_like(&x, &[0.5, 0.5, 1.0])).unwrap(), [0.5, 0.5, 1.0]);
+/// ```
+pub fn times_like(x: &Tensor, t: &[f64]) -> Tensor {
+    match shared(t) {
+        Some(t) => Tensor::full([1], t, (x.kind(), x.device())),
+        None => Tensor::from_slice(t).to_kind(x.kind()).to_device(x.device()),
+    }
+}
+
+/// The coefficients of a combination: scalars for terms whose rows share one, and one uploaded block for the others.
 struct Columns {
-    block: Tensor,
+    terms: Vec<Coefficient>,
+    block: Option<Tensor>,
     shape: Vec<i64>,
+    options: (Kind, Device),
+}
+
+/// The coefficients of one term.
+enum Coefficient {
+    Shared(f64),
+    /// Column of the block.
+    Column(i64),
 }
 
 impl Columns {
-    fn upload(terms: &[(&[f64], &Tensor)], like: &Tensor) -> Self {
-        let values: Vec<f64> = terms.iter().flat_map(|(c, _)| c.iter().copied()).collect();
+    fn of(terms: &[(&[f64], &Tensor)], like: &Tensor) -> Self {
+        let (mut values, mut count) = (Vec::new(), 0);
+        let mut coefficient = |c: &[f64]| {
+            shared(c).map_or_else(
+                || {
+                    values.extend_from_slice(c);
+                    count += 1;
+                    Coefficient::Column(count - 1)
+                },
+                Coefficient::Shared,
+            )
+        };
+        let terms = terms.iter().map(|(c, _)| coefficient(c)).collect();
+        let options = (like.kind(), like.device());
         // Narrowed on the host, so that the block crosses at its final size.
-        let block = Tensor::from_slice(&values).to_kind(like.kind()).to_device(like.device());
+        let block = (count > 0).then(|| Tensor::from_slice(&values).to_kind(options.0).to_device(options.1));
         let ones = std::iter::repeat_n(1, like.dim().saturating_sub(1));
-        Self { block, shape: std::iter::once(like.rows() as i64).chain(ones).collect() }
+        Self { terms, block, shape: std::iter::once(like.rows() as i64).chain(ones).collect(), options }
     }
 
-    /// Column k, which broadcasts over the rows' values.
+    /// The coefficients of term k as a column that broadcasts over the rows' values. A shared one fills a whole column too, because
+    /// `addcmul` rounds differently when it broadcasts a single value.
     fn get(&self, k: usize) -> Tensor {
-        let rows = self.shape[0];
-        self.block.narrow(0, k as i64 * rows, rows).view(self.shape.as_slice())
+        match (&self.terms[k], &self.block) {
+            (Coefficient::Shared(c), _) => Tensor::full(self.shape.as_slice(), *c, self.options),
+            (Coefficient::Column(column), Some(block)) => {
+                let rows = self.shape[0];
+                block.narrow(0, column * rows, rows).view(self.shape.as_slice())
+            }
+            // A column is only counted where there is a block.
+            (Coefficient::Column(_), None) => Tensor::full(self.shape.as_slice(), f64::NAN, self.options),
+        }
+    }
+
+    /// A state times the coefficients of term k.
+    fn scale(&self, state: &Tensor, k: usize) -> Tensor {
+        match self.terms[k] {
+            Coefficient::Shared(c) => state * c,
+            Coefficient::Column(_) => state * self.get(k),
+        }
     }
 }
 

@@ -195,10 +195,10 @@ pub(crate) fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + us
     })
 }
 
-/// LayerNorm without parameters (eps 1e-6, in f32), then x (1 + scale) + shift with one shift and scale per sample.
+/// LayerNorm without parameters (eps 1e-6, its statistics in f32), then x (1 + scale) + shift with one shift and scale per sample.
 fn modulate(x: &Tensor, shift: &Tensor, scale: &Tensor) -> Tensor {
     let width = x.size()[2];
-    let normed = x.to_kind(Kind::Float).layer_norm::<Tensor>([width], None, None, 1e-6, true).to_kind(x.kind());
+    let normed = x.layer_norm::<Tensor>([width], None, None, 1e-6, true);
     // One pass instead of two.
     shift.unsqueeze(1).addcmul(&normed, &(scale.unsqueeze(1) + 1.0))
 }
@@ -212,12 +212,18 @@ impl DitBlock {
         x.addcmul(&self.fc2.forward(&h), &m[5].unsqueeze(1))
     }
 
-    fn attention(&self, x: &Tensor) -> Tensor {
+    /// q, k and v of (B, T, C) tokens, each (B, heads, T, C / heads), by `unbind`: its gradient is one stack, that of three selects
+    /// three zero-filled sums.
+    fn parts(&self, x: &Tensor) -> Vec<Tensor> {
         let size = x.size();
         let (batch, tokens, width) = (size[0], size[1], size[2]);
-        let qkv = self.qkv.forward(x).view([batch, tokens, 3, self.heads, width / self.heads]).permute([2, 0, 3, 1, 4]);
-        let h = attend(&qkv.get(0), &qkv.get(1), &qkv.get(2));
-        self.proj.forward(&h.transpose(1, 2).reshape([batch, tokens, width]))
+        let qkv = self.qkv.forward(x).view([batch, tokens, 3, self.heads, width / self.heads]);
+        qkv.permute([2, 0, 3, 1, 4]).unbind(0)
+    }
+
+    fn attention(&self, x: &Tensor) -> Tensor {
+        let h = attend(&self.parts(x));
+        self.proj.forward(&h.transpose(1, 2).reshape(x.size()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! tch layers with PyTorch's initialisation, which tch's own defaults are not: weights and biases uniform on
 //! +-1/sqrt(fan in). Normalisations compute in f32 whatever the compute precision.
 
+use fm_torch::group_norm::group_norm_silu;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Init, Module, Path};
 use tch::{Kind, Tensor};
@@ -66,6 +67,18 @@ pub(crate) fn group_norm(p: Path<'_>, channels: i64) -> GroupNorm {
     GroupNorm(nn::group_norm(p, GROUPS, channels, nn::GroupNormConfig { eps: EPS, ..Default::default() }))
 }
 
+impl GroupNorm {
+    /// SiLU of the normalized values, in one operator where there is one.
+    pub(crate) fn silu(&self, x: &Tensor) -> Tensor {
+        if let (Some(w), Some(b)) = (&self.0.ws, &self.0.bs)
+            && let Ok(Some(y)) = group_norm_silu(x, GROUPS, w, b, EPS)
+        {
+            return y;
+        }
+        silu(self.forward(x))
+    }
+}
+
 impl Module for GroupNorm {
     fn forward(&self, x: &Tensor) -> Tensor {
         if x.kind() == Kind::Float {
@@ -123,9 +136,9 @@ impl Activation {
     }
 }
 
-/// softmax(q k' / sqrt(d)) v over (B, heads, T, d).
-pub(crate) fn attend(q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
-    Tensor::scaled_dot_product_attention::<Tensor>(q, k, v, None, 0.0, false, None, false)
+/// softmax(q k' / sqrt(d)) v for q, k and v of (B, heads, T, d). Fused kernels need a last stride of 1.
+pub(crate) fn attend(qkv: &[Tensor]) -> Tensor {
+    Tensor::scaled_dot_product_attention::<Tensor>(&qkv[0], &qkv[1], &qkv[2], None, 0.0, false, None, false)
 }
 
 /// An embedding table for classes, with a last row for "no class" where asked for.

@@ -9,7 +9,7 @@
 
 use fm_core::field::RowField;
 use fm_core::state::RowState;
-use fm_core::tensor::VelocityModel;
+use fm_core::tensor::{VelocityModel, times_like};
 use tch::{Kind, Tensor};
 
 /// A network without conditions, as a field.
@@ -18,7 +18,7 @@ pub struct Unconditional<'a>(pub &'a dyn VelocityModel);
 
 impl RowField<Tensor> for Unconditional<'_> {
     fn velocities(&self, x: &Tensor, t: &[f64], _: &[usize]) -> Tensor {
-        in_kind_of(x, self.0.forward_t(x, &shared_times(x, t), None, false))
+        in_kind_of(x, self.0.forward_t(x, &times_like(x, t), None, false))
     }
 }
 
@@ -42,7 +42,7 @@ impl RowField<Tensor> for Guided<'_> {
         let whole = rows.len() == self.classes.rows();
         let classes = if whole { self.classes.shallow_clone() } else { self.classes.select_rows(rows) };
         let null = classes.full_like(self.null_class);
-        let at = shared_times(x, t);
+        let at = times_like(x, t);
         let inside = |t: &f64| (self.interval.0..=self.interval.1).contains(t);
         let scales: Vec<f64> = t.iter().map(|t| if inside(t) { self.scale } else { 1.0 }).collect();
         for (scale, classes) in [(1.0, &classes), (0.0, &null)] {
@@ -60,7 +60,7 @@ impl RowField<Tensor> for Guided<'_> {
         }
         let ones = std::iter::repeat_n(1, x.dim().saturating_sub(1));
         let shape: Vec<i64> = std::iter::once(x.rows() as i64).chain(ones).collect();
-        let column = times(x, &scales).view(shape.as_slice());
+        let column = times_like(x, &scales).view(shape.as_slice());
         halves[1].lerp_tensor(&halves[0], &column)
     }
 }
@@ -81,17 +81,6 @@ impl RowField<Tensor> for Field<'_> {
             Field::Unconditional(field) => field.velocities(x, t, rows),
         }
     }
-}
-
-/// The time of each row, or one for all where they share it: what a network makes of it is then made once.
-fn shared_times(x: &Tensor, t: &[f64]) -> Tensor {
-    let shared = t.windows(2).all(|pair| pair[0] == pair[1]);
-    times(x, if shared { &t[..t.len().min(1)] } else { t })
-}
-
-/// A value a row, in the precision of the state.
-fn times(x: &Tensor, t: &[f64]) -> Tensor {
-    Tensor::from_slice(t).to_kind(x.kind()).to_device(x.device())
 }
 
 /// A network that computes in half precision still moves a state in its own.

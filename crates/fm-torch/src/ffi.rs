@@ -45,6 +45,14 @@ unsafe extern "C" {
         decay: f64,
         eps: f64,
     ) -> *mut c_char;
+    pub(crate) fn fm_group_norm_silu(
+        x: *mut c_void,
+        weight: *mut c_void,
+        bias: *mut c_void,
+        groups: i64,
+        eps: f64,
+        out: *mut *mut c_void,
+    ) -> *mut c_char;
     pub(crate) fn fm_profile_start(cuda: bool) -> *mut c_char;
     pub(crate) fn fm_profile_stop(path: *const c_char) -> *mut c_char;
     pub(crate) fn fm_enter_dual_level(level: *mut u64) -> *mut c_char;

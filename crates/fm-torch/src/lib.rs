@@ -7,6 +7,7 @@
 //! | [`memory`] | statistics of the CUDA caching allocator |
 //! | [`gradients`] | gradients taken from leaves into one vector; hooks that fire when one is complete |
 //! | [`adam`] | libtorch's fused Adam and AdamW over one flat vector |
+//! | [`group_norm`] | GroupNorm and SiLU in one operator |
 //! | [`profile`](mod@profile) | libtorch's profiler, written as a Chrome trace |
 //! | [`forward_ad`] | Jacobian-vector products by forward-mode differentiation |
 //! | [`operators`] | counts of operators and allocations |
@@ -26,6 +27,7 @@ pub mod error;
 mod ffi;
 pub mod forward_ad;
 pub mod gradients;
+pub mod group_norm;
 pub mod memory;
 pub mod operators;
 pub mod profile;

@@ -97,7 +97,7 @@ pub(crate) struct TrainArgs {
     /// Compute a block's activations again on the way back instead of keeping them: less memory, more time.
     #[arg(long, value_name = "BOOL")]
     pub(crate) checkpoint_activations: Option<bool>,
-    /// Lay the U-Net's activations out with their channels last, which suits convolutions on GPUs. The result is the same.
+    /// Lay the U-Net's activations out with their channels last; on the CPU only. The result is the same.
     #[arg(long, value_name = "BOOL")]
     pub(crate) channels_last: Option<bool>,
     /// Print the plan and exit.

@@ -1,7 +1,8 @@
-//! The blocks of the U-Net: residual, attention, down and up.
+//! The blocks of the U-Net: residual, down and up.
 
+use super::attention::Attention;
 use super::config::UNetConfig;
-use crate::layers::{GroupNorm, Start, attend, channels_last, conv, conv1d, group_norm, linear, silu};
+use crate::layers::{GroupNorm, Start, conv, group_norm, linear, silu};
 use tch::Tensor;
 use tch::nn::{self, Module, Path};
 
@@ -59,7 +60,7 @@ pub(crate) fn res_block(p: Path<'_>, cin: i64, cout: i64, c: &UNetConfig, resamp
 impl ResBlock {
     /// `emb` is already through SiLU, which every block would otherwise repeat.
     pub(crate) fn forward(&self, x: &Tensor, emb: &Tensor, train: bool) -> Tensor {
-        let h = silu(self.in_norm.forward(x));
+        let h = self.in_norm.silu(x);
         let resampled = self.resample.map(|r| (r.forward(x), r.forward(&h)));
         let (x, h) = resampled.as_ref().map_or((x, &h), |(x, h)| (x, h));
         let mut h = self.in_conv.forward(h);
@@ -70,7 +71,7 @@ impl ResBlock {
         } else {
             // In place, because a convolution does not need its output on the way back.
             let _ = h.g_add_(&emb);
-            silu(self.out_norm.forward(&h))
+            self.out_norm.silu(&h)
         };
         if train && self.dropout > 0.0 {
             h = h.dropout(self.dropout, true);
@@ -78,48 +79,6 @@ impl ResBlock {
         let mut h = self.out_conv.forward(&h);
         let _ = h.g_add_(&self.skip.as_ref().map_or_else(|| x.shallow_clone(), |skip| skip.forward(x)));
         h
-    }
-}
-
-/// Self-attention over positions.
-#[derive(Debug)]
-pub(crate) struct Attention {
-    norm: GroupNorm,
-    qkv: nn::Conv1D,
-    proj_out: nn::Conv1D,
-    heads: i64,
-    new_order: bool,
-    channels_last: bool,
-}
-
-pub(crate) fn attention(p: Path<'_>, channels: i64, heads: i64, c: &UNetConfig) -> Attention {
-    Attention {
-        norm: group_norm(&p / "norm", channels),
-        qkv: conv1d(&p / "qkv", channels, 3 * channels, Start::Default),
-        proj_out: conv1d(&p / "proj_out", channels, channels, Start::Zero),
-        heads,
-        new_order: c.new_attention_order,
-        channels_last: c.channels_last,
-    }
-}
-
-impl Attention {
-    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let size = x.size();
-        let (batch, channels) = (size[0], size[1]);
-        let flat = x.reshape([batch, channels, -1]);
-        let qkv = self.qkv.forward(&self.norm.forward(&flat));
-        let width = channels / self.heads;
-        // The legacy order keeps q, k and v of a head together, the new one all heads of q, of k and of v.
-        let parts = if self.new_order {
-            let qkv = qkv.view([batch, 3, self.heads, width, -1]).transpose(3, 4);
-            (0..3).map(|i| qkv.select(1, i)).collect()
-        } else {
-            qkv.view([batch, self.heads, 3 * width, -1]).transpose(2, 3).chunk(3, 3)
-        };
-        let h = attend(&parts[0], &parts[1], &parts[2]).transpose(2, 3).reshape([batch, channels, -1]);
-        let out = (flat + self.proj_out.forward(&h)).view(size.as_slice());
-        if self.channels_last { channels_last(&out) } else { out }
     }
 }
 

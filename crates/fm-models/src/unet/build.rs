@@ -1,6 +1,7 @@
 //! From a configuration to the U-Net's stages, and the names of their parameters.
 
-use super::blocks::{Block, Resample, attention, res_block};
+use super::attention::attention;
+use super::blocks::{Block, Resample, res_block};
 use super::{UNet, UNetConfig};
 use crate::config::ModelError;
 use crate::layers::{Start, class_table, conv, group_norm, linear};

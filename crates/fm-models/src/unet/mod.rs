@@ -13,11 +13,12 @@
 //! # Ok::<(), fm_models::ModelError>(())
 //! ```
 
+mod attention;
 mod blocks;
 mod build;
 mod config;
 
-use crate::layers::{GroupNorm, channels_last, look_up, silu};
+use crate::layers::{GroupNorm, channels_last, look_up};
 use blocks::Block;
 pub(crate) use build::unet;
 pub use config::UNetConfig;
@@ -85,7 +86,7 @@ impl UNet {
             let skip = skips.pop().unwrap_or_default();
             h = tape.run(&[&emb, &h, &skip], stage(blocks));
         }
-        let out = tape.run(&[&h], |h| self.out_conv.forward(&silu(self.out_norm.forward(&h[0]))));
+        let out = tape.run(&[&h], |h| self.out_conv.forward(&self.out_norm.silu(&h[0])));
         out.narrow(1, 0, self.config.image_channels).to_kind(Kind::Float)
     }
 }
