@@ -12,6 +12,7 @@ use fm_app::solvers::SolverName;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use serde::{Deserialize, Serialize};
+use tch::Device;
 use toml::{Table, Value};
 
 /// Everything that decides what a run computes. The presets hold the defaults and their reasons.
@@ -217,5 +218,22 @@ impl Config {
         ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}: choose a share in [0, 1]", self.label_drop);
         ensure!(self.sampling.num_steps > 0, "sampling.num_steps is 0: give at least one");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_last_is_refused_on_cuda_only() {
+        let mut config = presets::preset("quickstart").unwrap();
+        assert!(config.check_device(Device::Cuda(0)).is_ok());
+        if let ModelConfig::Unet(unet) = &mut config.model {
+            unet.channels_last = true;
+        }
+        assert!(config.check_device(Device::Cpu).is_ok());
+        let refused = config.check_device(Device::Cuda(0)).unwrap_err().to_string();
+        assert!(refused.contains("--channels-last false") && !refused.contains('\n'), "{refused}");
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn describe(config: &Config, material: &Material, parameters: usize, 
         (
             "memory",
             format!(
-                "about {:.2} GiB: libtorch, the data, six vectors of parameters and a batch's activations",
+                "about {:.2} GiB: libtorch, the data, parameters with their optimizer, and a batch's activations",
                 memory(config, set, parameters) / GIB
             ),
         ),
@@ -78,15 +78,39 @@ fn precision(precision: PrecisionArg, device: Device) -> &'static str {
     }
 }
 
-/// Bytes: the program itself, the images, six f32 vectors (weights, gradient and a temporary, two moments, average), the bf16
-/// copies, and activations. Within about 20 % of the measured peaks of the presets on a CPU.
+/// libtorch and the program.
+const PROGRAM: f64 = 0.17 * GIB;
+
+/// Bytes per parameter at the peak of a saved checkpoint: the vectors, their copies on the host, and the files' contents.
+const SAVING: f64 = 48.0;
+
+/// What a backward pass holds beside the kept activations: gradients of some, and the convolutions' workspace.
+const BACKWARD: f64 = 1.35;
+
+/// The same where activations are computed again: copies and gradients of the blocks' outputs and of the largest block.
+const RECOMPUTED: f64 = 3.2;
+
+/// Bytes: the program, the images, and the larger of a training step and a saved checkpoint.
+///
+/// A step holds f32 vectors (weights, gradient, two moments, the averages), in bf16 also weights and gradients of 2 bytes, and
+/// activations: of all blocks, or with checkpointing the outputs of all and the largest block. Fitted to U-Nets in f32 on a CPU.
 fn memory(config: &Config, set: &ImageSet, parameters: usize) -> f64 {
-    let program = 0.3 * GIB + set.pixels.len() as f64;
-    let (vectors, width) = match config.precision.into() {
-        Precision::F32 => (24.0, 4.0),
-        Precision::Bf16 => (28.0, 2.0),
+    let (extra, width) = match config.precision.into() {
+        Precision::F32 => (0.0, 4.0),
+        Precision::Bf16 => (4.0, 2.0),
     };
-    program
-        + vectors * parameters as f64
-        + width * config.model.activations_per_sample() as f64 * config.batch_size as f64
+    let vectors = 4.0 * (4 + config.learning.ema_decay.len()) as f64 + extra;
+    let per_sample = config.model.activations();
+    let values = if config.checkpoint_activations {
+        RECOMPUTED * (per_sample.outputs + per_sample.largest) as f64
+    } else {
+        BACKWARD * per_sample.all as f64
+    };
+    let rows = match config.learning.micro_batch_size {
+        0 => config.batch_size,
+        micro => micro.min(config.batch_size),
+    };
+    let step = vectors * parameters as f64 + width * values * rows as f64;
+    let saving = (SAVING + extra) * parameters as f64;
+    PROGRAM + set.pixels.len() as f64 + step.max(saving)
 }

@@ -81,7 +81,10 @@ mod tests {
     fn what_libtorch_throws_is_told_in_one_line() {
         let text = r#"called `Result::unwrap()` on an `Err` value: Torch("CUDA out of memory. Tried to allocate 2 GiB\nException raised from")"#;
         let told = thrown(text);
-        assert!(told.starts_with("libtorch: CUDA out of memory. Tried to allocate 2 GiB; use a smaller --batch-size"), "{told}");
+        assert!(
+            told.starts_with("libtorch: CUDA out of memory. Tried to allocate 2 GiB; use a smaller --batch-size"),
+            "{told}"
+        );
         assert!(["--micro-batch-size", "--checkpoint-activations"].iter().all(|flag| told.contains(flag)), "{told}");
         assert!(thrown("index out of bounds").contains("RUST_BACKTRACE=1"));
     }

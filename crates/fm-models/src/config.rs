@@ -25,6 +25,31 @@ pub enum ModelConfig {
     ConcatSquash(ConcatSquashConfig),
 }
 
+/// Values per sample that a training step holds, by the blocks that [`Tape`](fm_core::tape::Tape) runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Activations {
+    /// Of all blocks: what the backward pass needs where nothing is computed again.
+    pub all: i64,
+    /// The outputs of the blocks, which a taped pass keeps.
+    pub outputs: i64,
+    /// Of the largest block, which a taped pass computes again.
+    pub largest: i64,
+}
+
+impl Activations {
+    /// Of a network that is one block.
+    pub(crate) fn whole(values: i64) -> Self {
+        Self { all: values, outputs: 0, largest: values }
+    }
+
+    /// Counts a block that keeps `inside` values, `output` of them its output.
+    pub(crate) fn block(&mut self, inside: i64, output: i64) {
+        self.all += inside;
+        self.outputs += output;
+        self.largest = self.largest.max(inside);
+    }
+}
+
 /// A network that cannot be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the {model} cannot be built: {problem}; {remedy}")]
@@ -121,13 +146,13 @@ impl ModelConfig {
         }
     }
 
-    /// f32 values that a training step keeps for the backward pass, per sample: an estimate, for planning.
-    pub fn activations_per_sample(&self) -> i64 {
+    /// Values that a training step holds per sample: an estimate, for planning.
+    pub fn activations(&self) -> Activations {
         match self {
-            ModelConfig::Unet(c) => c.activations_per_sample(),
-            ModelConfig::Dit(c) => c.activations_per_sample(),
-            ModelConfig::Mlp(c) => c.activations_per_sample(),
-            ModelConfig::ConcatSquash(c) => c.activations_per_sample(),
+            ModelConfig::Unet(c) => c.activations(),
+            ModelConfig::Dit(c) => c.activations(),
+            ModelConfig::Mlp(c) => Activations::whole(c.activations_per_sample()),
+            ModelConfig::ConcatSquash(c) => Activations::whole(c.activations_per_sample()),
         }
     }
 

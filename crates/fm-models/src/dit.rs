@@ -14,7 +14,7 @@
 //! # Ok::<(), fm_models::ModelError>(())
 //! ```
 
-use crate::config::{ModelError, require};
+use crate::config::{Activations, ModelError, require};
 use crate::embedding::{TimeEmbedding, positions_2d};
 use crate::layers::{ZERO, attend, buffer, class_table, gelu_tanh, linear_init, look_up};
 use fm_core::tape::Tape;
@@ -108,9 +108,17 @@ impl DitConfig {
         self.image_size.map(|size| size / self.patch)
     }
 
-    /// Kept for the backward pass: about 28 token maps a block (calibrated on measured peaks).
-    pub(crate) fn activations_per_sample(&self) -> i64 {
-        28 * self.width * self.depth * self.grid().iter().product::<i64>()
+    /// Values per sample: an estimate, for planning.
+    pub(crate) fn activations(&self) -> Activations {
+        let tokens = self.width * self.grid().iter().product::<i64>();
+        let mut found = Activations::default();
+        found.block(2 * tokens, tokens);
+        for _ in 0..self.depth {
+            // Two norms, modulated values and sums, q, k and v, heads, two projections, and twice four of the MLP.
+            found.block(20 * tokens, tokens);
+        }
+        found.block(2 * tokens, 0);
+        found
     }
 
     /// Trainable values.

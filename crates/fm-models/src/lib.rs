@@ -38,7 +38,7 @@ pub mod mlp;
 pub mod unet;
 pub mod vqvae;
 
-pub use config::{ModelConfig, ModelError};
+pub use config::{Activations, ModelConfig, ModelError};
 pub use interchange::InterchangeError;
 
 /// Number of trainable values.

@@ -138,22 +138,6 @@ impl UNetConfig {
         self.channel_mult.iter().map(|m| m * self.channels)
     }
 
-    /// Kept for the backward pass: about sixteen maps a residual block, seven an attention block and its weights (calibrated on
-    /// measured peaks).
-    pub(crate) fn activations_per_sample(&self) -> i64 {
-        let mut total = 0;
-        for (stage, width) in self.widths().enumerate() {
-            let factor = 1 << stage;
-            let area = self.image_size[0] * self.image_size[1] / (factor * factor);
-            let mut block = 16 * width * area;
-            if self.attention_at.contains(&factor) {
-                block += 7 * width * area + area * area * self.heads_at(width, false);
-            }
-            total += block * (2 * self.res_blocks + 1);
-        }
-        total
-    }
-
     pub(crate) fn out_channels(&self) -> i64 {
         self.image_channels * if self.learn_sigma { 2 } else { 1 }
     }

@@ -17,6 +17,7 @@ mod attention;
 mod blocks;
 mod build;
 mod config;
+mod memory;
 
 use crate::layers::{GroupNorm, channels_last, look_up};
 use blocks::Block;

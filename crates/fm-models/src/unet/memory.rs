@@ -1,0 +1,49 @@
+//! Activations of a U-Net in training, counted along the way that the network is built.
+
+use super::config::UNetConfig;
+use crate::config::Activations;
+
+/// Maps of `width` channels that an attention block keeps: normalized, rows, q, k and v, heads, projection, sum.
+const ATTENTION: i64 = 8;
+
+impl UNetConfig {
+    /// Values per sample: an estimate, for planning.
+    pub(crate) fn activations(&self) -> Activations {
+        let stages: Vec<i64> = self.widths().collect();
+        let area = |stage: usize| self.image_size.iter().product::<i64>() >> (2 * stage);
+        let dropout = i64::from(self.dropout > 0.0);
+        // Normalized input, convolution, normalized again, dropout, sum; FiLM keeps two more.
+        let res = |cin: i64, cout: i64| cin + (3 + dropout + 2 * i64::from(self.scale_shift_norm)) * cout;
+        let attends = |stage: usize| i64::from(self.attention_at.contains(&(1 << stage)));
+        let first = self.channels * self.channel_mult[0];
+        let (mut width, mut skips) = (first, vec![first]);
+        let mut found = Activations::default();
+        found.block(first * area(0), first * area(0));
+        for (stage, next) in stages.iter().enumerate() {
+            for _ in 0..self.res_blocks {
+                let inside = res(width, *next) + attends(stage) * ATTENTION * next;
+                found.block(inside * area(stage), next * area(stage));
+                width = *next;
+                skips.push(width);
+            }
+            if stage + 1 < stages.len() {
+                found.block(width * area(stage + 1), width * area(stage + 1));
+                skips.push(width);
+            }
+        }
+        let deepest = area(stages.len() - 1);
+        found.block((2 * res(width, width) + ATTENTION * width) * deepest, width * deepest);
+        for (stage, next) in stages.iter().enumerate().rev() {
+            for i in 0..=self.res_blocks {
+                let joined = width + skips.pop().unwrap_or(0);
+                let inside = joined + res(joined, *next) + next + attends(stage) * ATTENTION * next;
+                // The upsampled map and its convolution.
+                let up = if stage > 0 && i == self.res_blocks { 8 * next } else { 0 };
+                found.block((inside + up) * area(stage), (next + up / 2) * area(stage));
+                width = *next;
+            }
+        }
+        found.block(first * area(0), 0);
+        found
+    }
+}
