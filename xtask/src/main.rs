@@ -5,6 +5,7 @@
 mod bench;
 mod cifar10;
 mod counts;
+mod cuda;
 mod dist;
 mod doctor;
 mod download;
@@ -34,6 +35,9 @@ enum Command {
     FetchCifar10(cifar10::FetchArgs),
     /// Report on libtorch, CUDA, driver and threads, with the fix for each problem.
     Doctor,
+    /// Print the number of CUDA devices that a libtorch counts; `doctor` runs this in a child process.
+    #[command(hide = true)]
+    CountCudaDevices(cuda::CountArgs),
     /// Fetch libtorch if missing, train on the embedded digits for about five minutes, and draw pictures.
     Quickstart(quickstart::QuickstartArgs),
     /// Run a program of this workspace (or any other) as several processes, on one machine or several.
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Command::FetchLibtorch(args) => libtorch::fetch(&args),
         Command::FetchCifar10(args) => cifar10::fetch(&args),
         Command::Doctor => doctor::run(),
+        Command::CountCudaDevices(args) => cuda::run(&args),
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Launch(args) => return launch::run(&args),
         Command::Test(args) => test::run(&args),

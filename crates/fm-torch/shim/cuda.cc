@@ -57,4 +57,11 @@ char* fm_cuda_memory(int64_t device, int64_t* bytes) {
   });
 }
 
+// Peaks from now on.
+char* fm_cuda_reset_peaks(int64_t device) {
+  return fm_guarded([&] {
+    c10::getDeviceAllocator(c10::kCUDA)->resetPeakStats(static_cast<c10::DeviceIndex>(device));
+  });
+}
+
 }  // extern "C"

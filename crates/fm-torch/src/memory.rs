@@ -33,3 +33,10 @@ pub fn device_memory(device: Device) -> Option<DeviceMemory> {
     let [allocated, peak_allocated, reserved, peak_reserved] = bytes.map(|n| n.max(0) as u64);
     Some(DeviceMemory { allocated, peak_allocated, reserved, peak_reserved })
 }
+
+/// Lets the peaks of a CUDA device start again from what is in use now; nothing on other devices.
+pub fn reset_peaks(device: Device) {
+    let Device::Cuda(index) = device else { return };
+    // SAFETY: no pointers. An allocator without statistics throws, and then has no peaks either.
+    let _ = ffi::checked("reset peak memory", unsafe { ffi::fm_cuda_reset_peaks(index as i64) });
+}
