@@ -10,6 +10,7 @@ mod dist;
 mod doctor;
 mod download;
 mod experiments;
+mod gpu_pack;
 mod launch;
 mod libtorch;
 mod quickstart;
@@ -52,6 +53,8 @@ enum Command {
     Counts(counts::CountsArgs),
     /// Make an archive of the programs for machines that have libtorch, and try it out.
     Dist(dist::DistArgs),
+    /// Make a folder that checks and measures the programs on a GPU machine without cargo, and try it out.
+    GpuPack(gpu_pack::GpuPackArgs),
     /// Check the invariants that the compiler does not.
     Tidy,
 }
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Experiments(args) => experiments::run(&args),
         Command::Counts(args) => counts::run(&args),
         Command::Dist(args) => dist::run(&args),
+        Command::GpuPack(args) => gpu_pack::run(&args),
         Command::Tidy => tidy::run(),
     };
     match result {

@@ -64,8 +64,8 @@ pub(crate) fn relative_of(a: &BTreeMap<String, Tensor>, b: &BTreeMap<String, Ten
     Ok(relative(&flat(a), &flat(b)))
 }
 
-/// The parameter with the largest relative error, for whoever looks for the cause.
+/// The parameter that contributes most to the error, as a hint at the cause, and its |a - b|.
 fn worst(a: &BTreeMap<String, Tensor>, b: &BTreeMap<String, Tensor>) -> (String, f64) {
-    let each = a.iter().filter_map(|(name, t)| Some((name.clone(), relative(t, b.get(name)?))));
+    let each = a.iter().filter_map(|(name, t)| Some((name.clone(), (t - b.get(name)?).norm().double_value(&[]))));
     each.max_by(|x, y| x.1.total_cmp(&y.1)).unwrap_or_default()
 }

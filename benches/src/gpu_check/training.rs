@@ -30,7 +30,9 @@ pub(crate) fn run(context: &Context, report: &mut Report) {
     let device = context.device;
     for (name, rule, bound) in rules() {
         report.attempt(name, |report| {
-            let setup = Setup { optimizer: OptimizerConfig { rule, ..OptimizerConfig::default() }, ..setup() };
+            // Decay, in which adam and adamw differ.
+            let optimizer = OptimizerConfig { rule, weight_decay: 0.5, ..OptimizerConfig::default() };
+            let setup = Setup { optimizer, ..setup() };
             let [here, there] = [device, Device::Cpu].map(|device| trained(&setup, device, STEPS));
             let ((start, here), (_, there)) = (here?, there?);
             report.bounded(&format!("{name}: weights"), change(&here.weights(), &there.weights(), &start)?, bound);
