@@ -124,12 +124,13 @@ pub struct Network {
 }
 
 impl Network {
-    /// With the weights in a folder, where its batch is left for the peers.
+    /// With the weights in a folder, where its batch is left for the peers; `size` is rows and precision in place of the usual ones.
     ///
     /// # Errors
     /// An unknown name, weights that do not read.
-    pub fn load(dir: &Path, name: &str, device: Device) -> Result<Self, Failure> {
+    pub fn load(dir: &Path, name: &str, device: Device, size: Option<(i64, Precision)>) -> Result<Self, Failure> {
         let (config, rows) = case(name)?;
+        let (rows, precision) = size.unwrap_or((rows, Precision::F32));
         let store = nn::VarStore::new(device);
         let model = config.build(&store.root())?;
         let weights = interchange::read(&dir.join(format!("{name}.safetensors")), None)?;
@@ -138,7 +139,7 @@ impl Network {
         for (key, tensor) in ["x", "weights"].iter().zip(&inputs) {
             tensor.to_device(Device::Cpu).write_npy(dir.join(format!("{name}-{key}.npy")))?;
         }
-        Ok(Self::of(&config, store, model, inputs, Precision::F32))
+        Ok(Self::of(&config, store, model, inputs, precision))
     }
 
     /// With a copy of these weights, on a batch of so many rows.
@@ -213,17 +214,34 @@ impl Network {
 
     /// One pass forwards and back, as a training step does it; the loss.
     pub fn train(&mut self) -> f64 {
-        let v = self.model.forward_t(&self.x, &self.t, self.classes.as_ref(), true);
-        let loss = (v * &self.weights).sum(Kind::Float);
-        let _gradient = self.params.backward(&loss, Tape::off());
-        loss.double_value(&[])
+        self.trains(1)
+    }
+
+    /// Several, with one read from the device at the end.
+    pub fn trains(&mut self, passes: usize) -> f64 {
+        let mut last = Tensor::from(f64::NAN);
+        for _ in 0..passes {
+            let v = self.model.forward_t(&self.x, &self.t, self.classes.as_ref(), true);
+            let loss = (v * &self.weights).sum(Kind::Float);
+            let _gradient = self.params.backward(&loss, Tape::off());
+            last = loss.detach();
+        }
+        last.double_value(&[])
     }
 
     /// One pass forwards, at a time that all samples share; the mean absolute output.
     pub fn infer(&self) -> f64 {
+        self.infers(1)
+    }
+
+    /// Several, with one read from the device at the end.
+    pub fn infers(&self, passes: usize) -> f64 {
         let t = Tensor::from_slice(&[0.3f32]).to_device(self.x.device());
-        let v = no_grad(|| self.model.forward_t(&self.x, &t, self.classes.as_ref(), false));
-        v.abs().mean(Kind::Float).double_value(&[])
+        let mut last = Tensor::from(f64::NAN);
+        for _ in 0..passes {
+            last = no_grad(|| self.model.forward_t(&self.x, &t, self.classes.as_ref(), false));
+        }
+        last.abs().mean(Kind::Float).double_value(&[])
     }
 
     /// From the batch to samples by Euler steps, as `cifar-train sample` does it; their mean absolute value.

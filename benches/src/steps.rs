@@ -37,6 +37,9 @@ use std::rc::Rc;
 use std::time::Instant;
 use tch::{Device, Tensor, nn};
 
+/// The same at the batch and in the precision that a GPU is used with.
+const GPU_UNET: &str = "unet-35m-bf16";
+
 /// Network and batch by name.
 fn case(name: &str) -> Result<(ModelConfig, usize), Failure> {
     let unet = UNetConfig { classes: 10, ..tiny() };
@@ -46,11 +49,9 @@ fn case(name: &str) -> Result<(ModelConfig, usize), Failure> {
             (ModelConfig::ConcatSquash(ConcatSquashConfig { dim: 4, ..ConcatSquashConfig::default() }), 1000)
         }
         "unet" => (ModelConfig::Unet(unet), 64),
-        "unet-2m" => {
-            (ModelConfig::Unet(UNetConfig { channel_mult: vec![1, 2, 2, 2], res_blocks: 2, ..unet }), 64)
-        }
+        "unet-2m" => (ModelConfig::Unet(UNetConfig { channel_mult: vec![1, 2, 2, 2], res_blocks: 2, ..unet }), 64),
         // The size that the field trains CIFAR-10 with, on a batch that a CPU can do.
-        "unet-35m" => (
+        "unet-35m" | GPU_UNET => (
             ModelConfig::Unet(UNetConfig {
                 channels: 128,
                 channel_mult: vec![1, 2, 2, 2],
@@ -59,7 +60,7 @@ fn case(name: &str) -> Result<(ModelConfig, usize), Failure> {
                 head_channels: 64,
                 ..unet
             }),
-            8,
+            if name == GPU_UNET { 128 } else { 8 },
         ),
         other => return Err(format!("unknown network {other}").into()),
     })
@@ -212,7 +213,12 @@ impl Steps {
         tch::manual_seed(0);
         let weights = nn::VarStore::new(Device::Cpu);
         let _model = config.build(&weights.root())?;
-        Self::on(Setup::of(config, batch), table, &weights, group, device)
+        let setup = Setup::of(config, batch);
+        let setup = match name == GPU_UNET {
+            true => Setup { precision: Precision::Bf16, workers: 4, resident: true, ..setup },
+            false => setup,
+        };
+        Self::on(setup, table, &weights, group, device)
     }
 
     /// With a copy of these weights.
@@ -229,8 +235,7 @@ impl Steps {
         let (config, optimizer) = (&setup.config, &setup.optimizer);
         let shape = config.data_shape();
         let is_table = shape.len() == 1;
-        let rows =
-            if is_table { Rows::Table(table) } else { Rows::images(shape.iter().product::<i64>() as usize) };
+        let rows = if is_table { Rows::Table(table) } else { Rows::images(shape.iter().product::<i64>() as usize) };
         let mut store = nn::VarStore::new(device);
         let model = config.build(&store.root())?;
         store.copy(weights)?;
@@ -344,13 +349,13 @@ impl Steps {
         let x1 = upload(&batch.x1, &[&[rows as i64], shape.as_slice()].concat(), self.device);
         let t = upload(&vec![0.5; rows], &[rows as i64], self.device);
         let classes = (!batch.classes.is_empty()).then(|| Tensor::from_slice(&batch.classes).to_device(self.device));
-        let mut value = 0.0;
+        let mut last = Tensor::from(f64::NAN);
         for _ in 0..steps {
             let v = self.model.forward_t(&x1, &t, classes.as_ref(), true);
             let loss = (v - &x1).square().mean(tch::Kind::Float);
             let _gradient = self.state.params.backward(&loss, Tape::off());
-            value = loss.double_value(&[]);
+            last = loss.detach();
         }
-        Ok(value)
+        Ok(last.double_value(&[]))
     }
 }

@@ -119,7 +119,9 @@ mod tests {
         assert_eq!(shell("echo -1", soon), Ok(0));
         assert!(shell("kill -SEGV $$", soon).is_err_and(|e| e.contains("crashed (signal 11)")));
         assert_eq!(shell("echo noise >&2; echo 'error: no driver' >&2; exit 2", soon), Err("no driver".into()));
-        assert!(shell("exec sleep 30", Duration::from_millis(100)).is_err_and(|e| e.contains("did not end within 0.1 s")));
+        assert!(
+            shell("exec sleep 30", Duration::from_millis(100)).is_err_and(|e| e.contains("did not end within 0.1 s"))
+        );
         assert!(shell("echo many", soon).is_err_and(|e| e.contains("unreadable count")));
     }
 }

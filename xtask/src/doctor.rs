@@ -68,7 +68,9 @@ fn cuda_verdict(counted: Option<Result<usize, String>>, driver: bool) -> (String
         }
         (Some(Ok(_)), true) => (
             "libtorch's CUDA half loads but counts no device; --device cuda does not work".into(),
-            Some("fix: check with nvidia-smi that a GPU is visible, that CUDA_VISIBLE_DEVICES does not hide it, and that the driver supports this CUDA version"),
+            Some(
+                "fix: check with nvidia-smi that a GPU is visible, that CUDA_VISIBLE_DEVICES does not hide it, and that the driver supports this CUDA version",
+            ),
         ),
         (Some(Ok(_)), false) => {
             ("libtorch's CUDA half loads but counts no device: there is no NVIDIA driver".into(), Some(NO_DRIVER))

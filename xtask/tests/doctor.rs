@@ -30,7 +30,8 @@ fn doctor(source: Option<&str>) -> String {
 
 #[test]
 fn only_a_counted_device_makes_cuda_usable() {
-    let counts = |body: &str| format!("#include <stdlib.h>\nsigned char _ZN3c104cuda12device_countEv(void) {{ {body} }}");
+    let counts =
+        |body: &str| format!("#include <stdlib.h>\nsigned char _ZN3c104cuda12device_countEv(void) {{ {body} }}");
     let two = doctor(Some(&counts("return 2;")));
     assert!(two.starts_with("ok") && two.contains("counts 2 CUDA device(s); --device cuda works"), "{two}");
     // The files of a CUDA build alone prove nothing.

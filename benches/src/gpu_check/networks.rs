@@ -35,7 +35,15 @@ pub(crate) fn small_unet() -> UNetConfig {
 }
 
 fn small_dit() -> DitConfig {
-    DitConfig { image_size: [16, 16], width: 64, depth: 2, heads: 2, classes: 10, null_class: true, ..DitConfig::default() }
+    DitConfig {
+        image_size: [16, 16],
+        width: 64,
+        depth: 2,
+        heads: 2,
+        classes: 10,
+        null_class: true,
+        ..DitConfig::default()
+    }
 }
 
 pub(crate) fn mlp() -> ModelConfig {

@@ -21,7 +21,11 @@ pub(crate) fn run(context: &Context, report: &mut Report) {
             Tensor::write_safetensors(&batch, context.out.join(format!("{name}-batch.safetensors")))?;
             let about = json!({"loss": network.train(), "gradient norm": norm.sqrt(), "config": config});
             std::fs::write(context.out.join(format!("{name}.json")), about.to_string())?;
-            report.line(name, true, json!({"rows": ROWS, "loss": about["loss"], "gradient norm": about["gradient norm"]}));
+            report.line(
+                name,
+                true,
+                json!({"rows": ROWS, "loss": about["loss"], "gradient norm": about["gradient norm"]}),
+            );
             Ok(())
         });
     }

@@ -68,9 +68,7 @@ impl Summary {
         let mut all: Vec<_> = self.times.iter().collect();
         all.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
         let shortened = |name: &str| name.chars().take(100).collect::<String>();
-        let row = |(name, (calls, microseconds)): (&String, &(usize, f64))| {
-            json!({"name": shortened(name), "calls": calls, "ms": (microseconds / 10.0).round() / 100.0})
-        };
+        let row = |(name, (calls, microseconds)): (&String, &(usize, f64))| json!({"name": shortened(name), "calls": calls, "ms": (microseconds / 10.0).round() / 100.0});
         all.into_iter().take(count).map(row).collect()
     }
 }

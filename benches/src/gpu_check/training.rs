@@ -42,7 +42,9 @@ pub(crate) fn run(context: &Context, report: &mut Report) {
     }
     report.attempt("clipping", |report| clipping(device, report));
     report.attempt("a skipped step", |report| skipped(device, report));
-    for (name, micro_batch, checkpoint_activations) in [("micro-batches", 3, false), ("checkpointed activations", 0, true)] {
+    for (name, micro_batch, checkpoint_activations) in
+        [("micro-batches", 3, false), ("checkpointed activations", 0, true)]
+    {
         report.attempt(name, |report| {
             let setup = unet();
             let other = Setup { micro_batch, checkpoint_activations, ..setup.clone() };
@@ -113,7 +115,11 @@ fn skipped(device: Device, report: &mut Report) -> Result<(), Failure> {
     training.train(3)?;
     let same = same_bits(&before, &training.weights());
     let ok = same && training.skipped() == 3 && moved > 0.0;
-    report.line("a skipped step: weights unchanged", ok, json!({"same bits": same, "skipped": training.skipped()}));
+    report.line(
+        "a skipped step: weights unchanged",
+        ok,
+        json!({"same bits": same, "steps skipped": training.skipped()}),
+    );
     Ok(())
 }
 

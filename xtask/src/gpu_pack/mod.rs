@@ -57,8 +57,11 @@ pub(crate) fn run(args: &GpuPackArgs) -> anyhow::Result<()> {
 
 /// The directory of the library that `--try` uses as libtorch's CUDA half.
 fn pretend_half(flag: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let Some(given) = flag.map(PathBuf::from).or_else(|| std::env::var_os(CUDA_HALF_VARIABLE).map(PathBuf::from)) else {
-        bail!("--try needs a pretend GPU: give the directory of its {CUDA_HALF} by --cuda-half or {CUDA_HALF_VARIABLE}");
+    let Some(given) = flag.map(PathBuf::from).or_else(|| std::env::var_os(CUDA_HALF_VARIABLE).map(PathBuf::from))
+    else {
+        bail!(
+            "--try needs a pretend GPU: give the directory of its {CUDA_HALF} by --cuda-half or {CUDA_HALF_VARIABLE}"
+        );
     };
     let directory = given.canonicalize().with_context(|| format!("cannot find {}", given.display()))?;
     ensure!(directory.join(CUDA_HALF).exists(), "{} has no {CUDA_HALF}", directory.display());
@@ -67,7 +70,8 @@ fn pretend_half(flag: Option<&Path>) -> anyhow::Result<PathBuf> {
 
 /// Builds the programs and returns the directory that they are in.
 fn build(profile: &str, nccl: bool) -> anyhow::Result<PathBuf> {
-    let mut build = cargo(&["build", "--profile", profile, "-p", "cifar-train", "-p", "tabular-train", "-p", "fm-benches"]);
+    let mut build =
+        cargo(&["build", "--profile", profile, "-p", "cifar-train", "-p", "tabular-train", "-p", "fm-benches"]);
     build.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
     build.args(["--features", if nccl { "fm-benches/tch,cifar-train/nccl" } else { "fm-benches/tch" }]);
     execute(build.env("FM_RPATH", RPATH))?;
@@ -148,7 +152,7 @@ fn try_pack(pack: &Path, half: &Path) -> anyhow::Result<()> {
         let mut script = Command::new(place.join("pack/run.sh"));
         script.current_dir(&place).env_clear().env("HOME", &place).env("OUT", &results);
         script.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("OMP_NUM_THREADS", "1");
-        script.env("FM_GPU_CHECK_SMALL", "1").env("PRETEND_OUT", place.join("counts.txt"));
+        script.env("FM_GPU_CHECK_SMALL", "1").env("FM_LIMIT_SCALE", "5").env("PRETEND_OUT", place.join("counts.txt"));
         script.env("FM_TORCH_LIB", format!("{}:{}", half.display(), lib.display()));
         let started = Instant::now();
         execute(&mut script).with_context(|| format!("its results were\n{}", tail(&results.join("results.jsonl"))))?;
@@ -176,7 +180,12 @@ fn check(results: &str) -> anyhow::Result<()> {
     for part in ["load", "parity", "collectives", "speed", "peers", "profile", "training"] {
         let (ends, checks): (Vec<_>, Vec<_>) =
             lines.iter().filter(|line| line["part"] == part).partition(|line| line["check"] == "(part)");
-        ensure!(ends.len() == 1 && !checks.is_empty(), "part {part} has {} lines and {} ends", checks.len(), ends.len());
+        ensure!(
+            ends.len() == 1 && !checks.is_empty(),
+            "part {part} has {} lines and {} ends",
+            checks.len(),
+            ends.len()
+        );
     }
     Ok(())
 }

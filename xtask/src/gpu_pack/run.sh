@@ -6,6 +6,7 @@
 #   FM_DEVICE=cuda:1            another device
 #   PYTHON=/path/to/python3     another Python
 #   FM_TORCH_LIB=DIR[:DIR]      libtorch from here instead of from Python's PyTorch
+#   FM_LIMIT_SCALE=4            that many times the time limits, for slow machines
 #   CIFAR10=DIR                 train on these binary batches instead of random images
 #
 # Exit code 0: every part that must hold did. Each check is a line of $OUT/results.jsonl; $OUT/table.txt and table.md sum them up.
@@ -193,15 +194,15 @@ part_training() {
 
 # part NAME SECONDS must|may: runs part_NAME, and adds the line that says how it went.
 part() {
-  local start code ok=true error=''
-  echo "== $1 (at most $2 s)" >&2
+  local start code ok=true error='' limit=$(($2 * ${FM_LIMIT_SCALE:-1}))
+  echo "== $1 (at most $limit s)" >&2
   start=$(now)
-  timeout -k 5 "$2" bash "${BASH_SOURCE[0]}" --part "$1" > "$OUT/$1.out" 2> "$OUT/$1.err"
+  timeout -k 5 "$limit" bash "${BASH_SOURCE[0]}" --part "$1" > "$OUT/$1.out" 2> "$OUT/$1.err"
   code=$?
   if [ $code -ne 0 ]; then
     ok=false
     error=$(grep -v '^\[' "$OUT/$1.err" | tail -n 1)
-    [ $code -eq 124 ] || [ $code -eq 137 ] && error="stopped after $2 s"
+    [ $code -eq 124 ] || [ $code -eq 137 ] && error="stopped after $limit s"
   fi
   # A line that was cut off by the end of its process.
   [ ! -s "$results" ] || [ -z "$(tail -c 1 "$results")" ] || echo >> "$results"

@@ -58,7 +58,8 @@ fn a_part_that_fails_or_crashes_stops_no_other_and_shows_in_the_exit_code() {
     if !python_is_there() {
         return;
     }
-    let fails = format!("[ $1 = parity ] && {{ {CHECK} | sed s/true/false/; echo cannot multiply >&2; exit 1; }}; {CHECK}");
+    let fails =
+        format!("[ $1 = parity ] && {{ {CHECK} | sed s/true/false/; echo cannot multiply >&2; exit 1; }}; {CHECK}");
     let crashes = format!("[ $1 = speed ] && {{ {CHECK}; printf '{{\"part\":'; kill -SEGV $$; }}; {CHECK}");
     for (program, part, word) in [(fails, "parity", "cannot multiply"), (crashes, "speed", "139")] {
         let dir = pack(&program, TRAIN);
@@ -71,6 +72,22 @@ fn a_part_that_fails_or_crashes_stops_no_other_and_shows_in_the_exit_code() {
         assert!(end(part).contains("\"ok\":false") && end(part).contains(word), "{results}");
         assert!(end("training").contains("\"ok\":true") && end("profile").contains("\"ok\":true"), "{results}");
     }
+}
+
+#[test]
+fn a_part_that_hangs_is_stopped_at_its_limit() {
+    if !python_is_there() {
+        return;
+    }
+    let dir = pack(&format!("[ $1 = speed ] && {{ {CHECK}; sleep 60; }}; {CHECK}"), TRAIN);
+    let run = RUN.replace("part speed 130", "part speed 1");
+    assert_ne!(run, RUN);
+    fs::write(dir.path().join("run.sh"), run).unwrap();
+    let (output, results) = ran(dir.path());
+    assert_eq!(output.status.code(), Some(1), "{results}");
+    assert!(results.contains("\"error\":\"stopped after 1 s\""), "{results}");
+    // What was found before the end counts.
+    assert!(results.contains("{\"part\":\"speed\",\"check\":\"c\",\"ok\":true}"), "{results}");
 }
 
 #[test]
