@@ -35,8 +35,17 @@ pub fn serve(mut answer: impl FnMut(&[&str]) -> Result<String, Failure>) -> Resu
 /// A device that is not there.
 #[cfg(feature = "tch")]
 pub fn start() -> Result<tch::Device, Failure> {
+    start_on(std::env::args().nth(1).as_deref().unwrap_or("cpu"))
+}
+
+/// The same on a device by name.
+///
+/// # Errors
+/// A device that is not there.
+#[cfg(feature = "tch")]
+pub fn start_on(device: &str) -> Result<tch::Device, Failure> {
     fm_app::memory::keep_freed();
-    let device = fm_app::device::select(std::env::args().nth(1).as_deref().unwrap_or("cpu"))?;
+    let device = fm_app::device::select(device)?;
     let threads = std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     tch::set_num_threads(threads);
     Ok(device)

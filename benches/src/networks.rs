@@ -14,6 +14,7 @@ use fm_models::interchange::{self, About};
 use fm_models::unet::UNetConfig;
 use fm_solvers::guidance::{Field, Guided, Unconditional};
 use fm_train::flat::{FlatParams, Precision};
+use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
@@ -54,18 +55,61 @@ pub(crate) fn tiny() -> UNetConfig {
 pub fn make(dir: &Path) -> Result<(), Failure> {
     for name in NAMES {
         let (config, _) = case(name)?;
-        tch::manual_seed(0);
-        let store = nn::VarStore::new(Device::Cpu);
-        let _model = config.build(&store.root())?;
-        for mut p in store.trainable_variables() {
-            let fan_in = p.size().iter().skip(1).product::<i64>().max(64) as f64;
-            no_grad(|| p += p.randn_like() * (0.3 / fan_in.sqrt()));
-        }
-        let about = About { model: Some(config), ..About::default() };
-        let bytes = interchange::safetensors(&interchange::named(&store), &about)?;
-        std::fs::write(dir.join(format!("{name}.safetensors")), bytes)?;
+        write_weights(&random_weights(&config)?, &config, &dir.join(format!("{name}.safetensors")))?;
     }
     Ok(())
+}
+
+/// A network's weights in host memory, zero-initialised ones random too, so that every gradient is non-zero.
+///
+/// # Errors
+/// A configuration that cannot be built.
+pub fn random_weights(config: &ModelConfig) -> Result<nn::VarStore, Failure> {
+    tch::manual_seed(0);
+    let store = nn::VarStore::new(Device::Cpu);
+    let _model = config.build(&store.root())?;
+    for mut p in store.trainable_variables() {
+        let fan_in = p.size().iter().skip(1).product::<i64>().max(64) as f64;
+        no_grad(|| p += p.randn_like() * (0.3 / fan_in.sqrt()));
+    }
+    Ok(store)
+}
+
+/// Writes weights as a safetensors file.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_weights(store: &nn::VarStore, config: &ModelConfig, path: &Path) -> Result<(), Failure> {
+    let about = About { model: Some(config.clone()), ..About::default() };
+    Ok(std::fs::write(path, interchange::safetensors(&interchange::named(store), &about)?)?)
+}
+
+/// What a network computes from a fixed batch, in host memory and f64.
+pub struct Computed {
+    /// The output.
+    pub output: Tensor,
+    /// The gradient of sum(output * weights), by parameter name.
+    pub gradient: BTreeMap<String, Tensor>,
+}
+
+/// The same in f64 on the CPU by plain autograd: a reference that shares no code with flat parameters, fused networks or devices.
+///
+/// # Errors
+/// A configuration that cannot be built.
+pub fn reference(config: &ModelConfig, weights: &nn::VarStore, rows: i64) -> Result<Computed, Failure> {
+    let mut store = nn::VarStore::new(Device::Cpu);
+    let model = config.build(&store.root())?;
+    store.copy(weights)?;
+    store.double();
+    let [x, loss_weights] = inputs(config, rows, Device::Cpu).map(|t| t.to_kind(Kind::Double));
+    let (t, classes) = times_and_classes(config, &x);
+    let output = model.forward_t(&x, &t, classes.as_ref(), true).to_kind(Kind::Double);
+    let loss = (&output * loss_weights).sum(Kind::Double);
+    let named: Vec<(String, Tensor)> = store.variables().into_iter().filter(|(_, v)| v.requires_grad()).collect();
+    let leaves: Vec<&Tensor> = named.iter().map(|(_, v)| v).collect();
+    let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+    let gradient = named.iter().map(|(name, _)| name.clone()).zip(gradients).collect();
+    Ok(Computed { output: output.detach(), gradient })
 }
 
 /// A network with a batch.
@@ -80,12 +124,13 @@ pub struct Network {
 }
 
 impl Network {
-    /// With the weights in a folder, where its batch is left for the peers.
+    /// With the weights in a folder, where its batch is left for the peers; `size` is rows and precision in place of the usual ones.
     ///
     /// # Errors
     /// An unknown name, weights that do not read.
-    pub fn load(dir: &Path, name: &str, device: Device) -> Result<Self, Failure> {
+    pub fn load(dir: &Path, name: &str, device: Device, size: Option<(i64, Precision)>) -> Result<Self, Failure> {
         let (config, rows) = case(name)?;
+        let (rows, precision) = size.unwrap_or((rows, Precision::F32));
         let store = nn::VarStore::new(device);
         let model = config.build(&store.root())?;
         let weights = interchange::read(&dir.join(format!("{name}.safetensors")), None)?;
@@ -94,7 +139,25 @@ impl Network {
         for (key, tensor) in ["x", "weights"].iter().zip(&inputs) {
             tensor.to_device(Device::Cpu).write_npy(dir.join(format!("{name}-{key}.npy")))?;
         }
-        Self::of(&config, store, model, inputs)
+        Self::of(&config, store, model, inputs, precision)
+    }
+
+    /// With a copy of these weights, on a batch of so many rows.
+    ///
+    /// # Errors
+    /// A configuration that cannot be built.
+    pub fn copy_of(
+        config: &ModelConfig,
+        weights: &nn::VarStore,
+        rows: i64,
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self, Failure> {
+        let mut store = nn::VarStore::new(device);
+        let model = config.build(&store.root())?;
+        store.copy(weights)?;
+        let inputs = inputs(config, rows, device);
+        Self::of(config, store, model, inputs, precision)
     }
 
     /// One of these as it is initialised.
@@ -118,7 +181,7 @@ impl Network {
         let store = nn::VarStore::new(device);
         let model = config.build(&store.root())?;
         let inputs = inputs(config, rows, device);
-        Self::of(config, store, model, inputs)
+        Self::of(config, store, model, inputs, Precision::F32)
     }
 
     fn of(
@@ -126,12 +189,30 @@ impl Network {
         store: nn::VarStore,
         model: Box<dyn VelocityModel>,
         [x, weights]: [Tensor; 2],
+        precision: Precision,
     ) -> Result<Self, Failure> {
-        let (rows, device) = (x.size()[0], x.device());
-        let t = (Tensor::arange(rows, (Kind::Float, device)) + 0.5) / rows;
-        let classes = (config.classes() > 0).then(|| Tensor::arange(rows, (Kind::Int64, device)).remainder(10));
-        let params = FlatParams::new(&store, Precision::F32)?;
+        let (t, classes) = times_and_classes(config, &x);
+        let params = FlatParams::new(&store, precision)?;
         Ok(Self { params, model, x, t, classes, weights, _store: store })
+    }
+
+    /// The network.
+    pub fn model(&self) -> &dyn VelocityModel {
+        self.model.as_ref()
+    }
+
+    /// The output on the batch and the gradient of [`train`](Self::train)'s loss.
+    ///
+    /// # Errors
+    /// An exception of libtorch.
+    pub fn computed(&mut self) -> Result<Computed, Failure> {
+        let double = |t: &Tensor| t.detach().to_device(Device::Cpu).to_kind(Kind::Double);
+        let v = self.model.forward_t(&self.x, &self.t, self.classes.as_ref(), true);
+        let output = double(&v);
+        let loss = (v * &self.weights).sum(Kind::Float);
+        let flat = self.params.backward(&loss, Tape::off())?;
+        let gradient = self.params.split(&flat).into_iter().map(|(name, g)| (name, double(&g))).collect();
+        Ok(Computed { output, gradient })
     }
 
     /// One pass forwards and back, as a training step does it; the loss.
@@ -139,17 +220,37 @@ impl Network {
     /// # Errors
     /// An exception of libtorch.
     pub fn train(&mut self) -> Result<f64, Failure> {
-        let v = self.model.forward_t(&self.x, &self.t, self.classes.as_ref(), true);
-        let loss = (v * &self.weights).sum(Kind::Float);
-        let _gradient = self.params.backward(&loss, Tape::off())?;
-        Ok(loss.double_value(&[]))
+        self.trains(1)
+    }
+
+    /// Several, with one read from the device at the end.
+    ///
+    /// # Errors
+    /// An exception of libtorch.
+    pub fn trains(&mut self, passes: usize) -> Result<f64, Failure> {
+        let mut last = Tensor::from(f64::NAN);
+        for _ in 0..passes {
+            let v = self.model.forward_t(&self.x, &self.t, self.classes.as_ref(), true);
+            let loss = (v * &self.weights).sum(Kind::Float);
+            let _gradient = self.params.backward(&loss, Tape::off())?;
+            last = loss.detach();
+        }
+        Ok(last.double_value(&[]))
     }
 
     /// One pass forwards, at a time that all samples share; the mean absolute output.
     pub fn infer(&self) -> f64 {
+        self.infers(1)
+    }
+
+    /// Several, with one read from the device at the end.
+    pub fn infers(&self, passes: usize) -> f64 {
         let t = Tensor::from_slice(&[0.3f32]).to_device(self.x.device());
-        let v = no_grad(|| self.model.forward_t(&self.x, &t, self.classes.as_ref(), false));
-        v.abs().mean(Kind::Float).double_value(&[])
+        let mut last = Tensor::from(f64::NAN);
+        for _ in 0..passes {
+            last = no_grad(|| self.model.forward_t(&self.x, &t, self.classes.as_ref(), false));
+        }
+        last.abs().mean(Kind::Float).double_value(&[])
     }
 
     /// From the batch to samples by Euler steps, as `cifar-train sample` does it; their mean absolute value.
@@ -171,8 +272,16 @@ impl Network {
     }
 }
 
+/// Times spread over [0, 1], and a class for each row where the network takes classes.
+fn times_and_classes(config: &ModelConfig, x: &Tensor) -> (Tensor, Option<Tensor>) {
+    let (rows, device) = (x.size()[0], x.device());
+    let t = (Tensor::arange(rows, (Kind::Float, device)) + 0.5) / rows;
+    let classes = (config.classes() > 0).then(|| Tensor::arange(rows, (Kind::Int64, device)).remainder(10));
+    (t, classes)
+}
+
 /// A batch, and the weights of a loss.
-fn inputs(config: &ModelConfig, rows: i64, device: Device) -> [Tensor; 2] {
+pub fn inputs(config: &ModelConfig, rows: i64, device: Device) -> [Tensor; 2] {
     let shape = [&[rows], config.data_shape().as_slice()].concat();
     let dim = config.data_shape().iter().product::<i64>() as usize;
     [0, 1].map(|step| upload(&normal_rows(3, step, Stream::Data, 0, rows as usize, dim), &shape, device))

@@ -17,38 +17,41 @@ use fm_models::mlp::MlpConfig;
 use fm_models::unet::UNetConfig;
 use fm_train::TrainError;
 use fm_train::batch::BatchSource;
+use fm_train::checkpoint::{self, DataMeta, RunInfo, Weights};
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::ema::EmaConfig;
-use fm_train::flat::{FlatParams, Precision};
+use fm_train::flat::{FlatParams, Precision, Slot};
 use fm_train::observe::{Flow, Observer};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::pairing::Pairing;
 use fm_train::peers::{Peers, Shard};
 use fm_train::record::Record;
+use fm_train::resident::Resident;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::Array2;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor, nn};
 
-/// Network, batch, and the shape of a row by name.
-fn case(name: &str) -> Result<(ModelConfig, usize, Vec<i64>), Failure> {
+/// The same at the batch and in the precision that a GPU is used with.
+const GPU_UNET: &str = "unet-35m-bf16";
+
+/// Network and batch by name.
+fn case(name: &str) -> Result<(ModelConfig, usize), Failure> {
     let unet = UNetConfig { classes: 10, ..tiny() };
     Ok(match name {
-        "mlp" => (ModelConfig::Mlp(MlpConfig { dim: 2, ..MlpConfig::default() }), 2048, vec![2]),
+        "mlp" => (ModelConfig::Mlp(MlpConfig { dim: 2, ..MlpConfig::default() }), 2048),
         "concat-squash" => {
-            (ModelConfig::ConcatSquash(ConcatSquashConfig { dim: 4, ..ConcatSquashConfig::default() }), 1000, vec![4])
+            (ModelConfig::ConcatSquash(ConcatSquashConfig { dim: 4, ..ConcatSquashConfig::default() }), 1000)
         }
-        "unet" => (ModelConfig::Unet(unet), 64, vec![3, 32, 32]),
-        "unet-2m" => (
-            ModelConfig::Unet(UNetConfig { channel_mult: vec![1, 2, 2, 2], res_blocks: 2, ..unet }),
-            64,
-            vec![3, 32, 32],
-        ),
+        "unet" => (ModelConfig::Unet(unet), 64),
+        "unet-2m" => (ModelConfig::Unet(UNetConfig { channel_mult: vec![1, 2, 2, 2], res_blocks: 2, ..unet }), 64),
         // The size that the field trains CIFAR-10 with, on a batch that a CPU can do.
-        "unet-35m" => (
+        "unet-35m" | GPU_UNET => (
             ModelConfig::Unet(UNetConfig {
                 channels: 128,
                 channel_mult: vec![1, 2, 2, 2],
@@ -57,61 +60,108 @@ fn case(name: &str) -> Result<(ModelConfig, usize, Vec<i64>), Failure> {
                 head_channels: 64,
                 ..unet
             }),
-            8,
-            vec![3, 32, 32],
+            if name == GPU_UNET { 128 } else { 8 },
         ),
         other => return Err(format!("unknown network {other}").into()),
     })
 }
 
+/// How a network is trained.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The network.
+    pub config: ModelConfig,
+    /// Rows of a batch.
+    pub rows: usize,
+    /// Precision of the network.
+    pub precision: Precision,
+    /// The optimizer.
+    pub optimizer: OptimizerConfig,
+    /// Gradient norm to clip at.
+    pub clip: f64,
+    /// Rows that go through the network at once; 0 for the whole batch.
+    pub micro_batch: usize,
+    /// Whether activations are computed again on the way back.
+    pub checkpoint_activations: bool,
+    /// Threads that make batches.
+    pub workers: usize,
+    /// Whether images are kept on the device, as `--data-on-device auto` does on a GPU.
+    pub resident: bool,
+}
+
+impl Setup {
+    /// As the programs train by default.
+    pub fn of(config: ModelConfig, rows: usize) -> Self {
+        let (precision, optimizer) = (Precision::F32, OptimizerConfig::default());
+        let (clip, micro_batch, workers) = (1.0, 0, 1);
+        Self {
+            config,
+            rows,
+            precision,
+            optimizer,
+            clip,
+            micro_batch,
+            checkpoint_activations: false,
+            workers,
+            resident: false,
+        }
+    }
+}
+
 /// Rows, or random images of ten classes as bytes.
 enum Rows {
     Table(Array2<f32>),
-    Images(Vec<u8>),
+    Images { bytes: Vec<u8>, pixels: usize },
 }
 
 const IMAGES: usize = 2048;
-const PIXELS: usize = 3072;
+
+impl Rows {
+    fn images(pixels: usize) -> Self {
+        let noise = normal_rows(0, 0, Stream::Data, 0, IMAGES, pixels);
+        Self::Images { bytes: noise.iter().map(|x| (127.5 + 60.0 * x) as u8).collect(), pixels }
+    }
+}
 
 impl Dataset for Rows {
     fn len(&self) -> usize {
         match self {
             Rows::Table(table) => table.nrows(),
-            Rows::Images(_) => IMAGES,
+            Rows::Images { .. } => IMAGES,
         }
     }
 
     fn dim(&self) -> usize {
         match self {
             Rows::Table(table) => table.ncols(),
-            Rows::Images(_) => PIXELS,
+            Rows::Images { pixels, .. } => *pixels,
         }
     }
 
     fn write(&self, pick: Pick, out: &mut [f32]) {
         match self {
             Rows::Table(table) => table.write(pick, out),
-            Rows::Images(bytes) => {
-                let image = &bytes[pick.row * PIXELS..(pick.row + 1) * PIXELS];
+            Rows::Images { bytes, pixels } => {
+                let image = &bytes[pick.row * pixels..(pick.row + 1) * pixels];
                 out.iter_mut().zip(image).for_each(|(to, from)| *to = f32::from(*from) * (2.0 / 255.0) - 1.0);
             }
         }
     }
 
     fn class(&self, row: usize) -> Option<i64> {
-        matches!(self, Rows::Images(_)).then_some(row as i64 % 10)
+        matches!(self, Rows::Images { .. }).then_some(row as i64 % 10)
     }
 }
 
 /// A network, its data, and all that its training keeps.
 pub struct Steps {
+    setup: Setup,
     rows: Rows,
     model: Box<dyn VelocityModel>,
     state: TrainState,
-    batch: usize,
-    shape: Vec<i64>,
     peers: Arc<Timed>,
     device: Device,
+    skipped: u64,
     _store: nn::VarStore,
 }
 
@@ -147,10 +197,10 @@ impl Observer for Log {
 }
 
 /// Shuffled batches of so many rows, with their classes where there are any.
-fn batches(data: &Rows, rows: usize, shard: Shard) -> Batches<'_> {
+fn batches<'a>(data: &'a Rows, setup: &Setup, resident: bool, shard: Shard) -> Batches<'a> {
     let pairing = Pairing::new(Source::default(), None, 0, 1).shared(shard);
-    let conditional = data.class(0).is_some();
-    Batches::new(data, pairing, BatchOptions { rows, conditional, ..BatchOptions::default() })
+    let conditional = setup.config.classes() > 0;
+    Batches::new(data, pairing, BatchOptions { rows: setup.rows, conditional, resident, ..BatchOptions::default() })
 }
 
 impl Steps {
@@ -159,23 +209,83 @@ impl Steps {
     /// # Errors
     /// An unknown name.
     pub fn new(name: &str, table: Array2<f32>, group: &Arc<Group>, device: Device) -> Result<Self, Failure> {
-        let (config, batch, shape) = case(name)?;
-        let rows = if name.starts_with("unet") {
-            let noise = normal_rows(0, 0, Stream::Data, 0, IMAGES, PIXELS);
-            Rows::Images(noise.iter().map(|x| (127.5 + 60.0 * x) as u8).collect())
-        } else {
-            Rows::Table(table)
-        };
+        let (config, batch) = case(name)?;
         tch::manual_seed(0);
-        let store = nn::VarStore::new(device);
+        let weights = nn::VarStore::new(Device::Cpu);
+        let _model = config.build(&weights.root())?;
+        let setup = Setup::of(config, batch);
+        let setup = match name == GPU_UNET {
+            true => Setup { precision: Precision::Bf16, workers: 4, resident: true, ..setup },
+            false => setup,
+        };
+        Self::on(setup, table, &weights, group, device)
+    }
+
+    /// With a copy of these weights.
+    ///
+    /// # Errors
+    /// A configuration that cannot be built.
+    pub fn on(
+        setup: Setup,
+        table: Array2<f32>,
+        weights: &nn::VarStore,
+        group: &Arc<Group>,
+        device: Device,
+    ) -> Result<Self, Failure> {
+        let (config, optimizer) = (&setup.config, &setup.optimizer);
+        let shape = config.data_shape();
+        let is_table = shape.len() == 1;
+        let rows = if is_table { Rows::Table(table) } else { Rows::images(shape.iter().product::<i64>() as usize) };
+        let mut store = nn::VarStore::new(device);
         let model = config.build(&store.root())?;
-        let params = FlatParams::new(&store, Precision::F32)?;
-        let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |slot| {
-            config.role(&slot.name, &slot.shape)
-        });
+        store.copy(weights)?;
+        let key = |name: &str, shape: &[i64]| optimizer.key(name, config.role(name, shape));
+        let params = FlatParams::sorted(&store, setup.precision, key)?;
+        let role = |slot: &Slot| config.role(&slot.name, &slot.shape);
+        let optimizer = Optimizer::new(&params.master, optimizer, &params.slots, role);
         let state = TrainState::new(params, optimizer, &EmaConfig::of(0.999), 0);
         let peers = Arc::new(Timed::new(group));
-        Ok(Self { rows, model, state, batch, shape, peers, device, _store: store })
+        Ok(Self { setup, rows, model, state, peers, device, skipped: 0, _store: store })
+    }
+
+    /// The weights, in host memory.
+    pub fn weights(&self) -> BTreeMap<String, Tensor> {
+        self.state.params.split(&self.state.params.master).into_iter().collect()
+    }
+
+    /// Their moving average, in host memory.
+    pub fn average(&self) -> BTreeMap<String, Tensor> {
+        self.state.params.split(self.state.ema.weights()).into_iter().collect()
+    }
+
+    /// Steps that were skipped in the last call of [`train`](Self::train).
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Makes all later batches of a table NaN.
+    pub fn poison(&mut self) {
+        if let Rows::Table(table) = &mut self.rows {
+            table.fill(f32::NAN);
+        }
+    }
+
+    /// Writes a checkpoint below a directory and reads its weights back, in host memory.
+    ///
+    /// # Errors
+    /// Those of files.
+    pub fn saved(&self, directory: &Path) -> Result<BTreeMap<String, Tensor>, Failure> {
+        let text = |words: &str| words.to_owned();
+        let info = RunInfo {
+            program: text("gpu-check"),
+            path: text("linear"),
+            prediction: text("velocity"),
+            data: DataMeta::default(),
+            model: serde_json::Value::Null,
+            config: serde_json::Value::Null,
+        };
+        let path = checkpoint::save(directory, &self.state, &info)?;
+        Ok(checkpoint::read_weights(&path, Weights::Raw)?)
     }
 
     /// The time of some work, with the part of it spent in adding up, a step.
@@ -210,12 +320,26 @@ impl Steps {
             log_every: u64::MAX,
             schedule,
             peers: self.peers.clone(),
+            clip: self.setup.clip,
+            micro_batch: self.setup.micro_batch,
+            checkpoint_activations: self.setup.checkpoint_activations,
+            workers: self.setup.workers,
             ..TrainOptions::default()
         };
         let mut log = Log::default();
-        let batches = batches(&self.rows, self.batch, self.peers.shard());
-        let task = FlowMatching::new(self.model.as_ref(), Objective::on(PathKind::Linear), self.shape.clone());
+        let shape = self.setup.config.data_shape();
+        let resident = match &self.rows {
+            Rows::Images { bytes, .. } if self.setup.resident => {
+                let sizes: Vec<usize> = shape.iter().map(|n| *n as usize).collect();
+                <[usize; 3]>::try_from(sizes).ok().map(|sizes| Resident::new(bytes, sizes, 255, self.device))
+            }
+            _ => None,
+        };
+        let batches = batches(&self.rows, &self.setup, resident.is_some(), self.peers.shard());
+        let mut task = FlowMatching::new(self.model.as_ref(), Objective::on(PathKind::Linear), shape);
+        task.resident = resident;
         train(&task, &batches, &mut self.state, &options, &mut log)?;
+        self.skipped = log.0.last().map_or(0, |record| record.skipped);
         Ok(log.0.last().map_or(f64::NAN, |record| record.loss))
     }
 
@@ -224,17 +348,18 @@ impl Steps {
     /// # Errors
     /// Those of making the batch.
     pub fn bare(&mut self, steps: u64) -> Result<f64, Failure> {
-        let batch = batches(&self.rows, self.batch, Shard::default()).batch(0)?;
-        let x1 = upload(&batch.x1, &[&[self.batch as i64], self.shape.as_slice()].concat(), self.device);
-        let t = upload(&vec![0.5; self.batch], &[self.batch as i64], self.device);
+        let (rows, shape) = (self.setup.rows, self.setup.config.data_shape());
+        let batch = batches(&self.rows, &self.setup, false, Shard::default()).batch(0)?;
+        let x1 = upload(&batch.x1, &[&[rows as i64], shape.as_slice()].concat(), self.device);
+        let t = upload(&vec![0.5; rows], &[rows as i64], self.device);
         let classes = (!batch.classes.is_empty()).then(|| Tensor::from_slice(&batch.classes).to_device(self.device));
-        let mut value = 0.0;
+        let mut last = Tensor::from(f64::NAN);
         for _ in 0..steps {
             let v = self.model.forward_t(&x1, &t, classes.as_ref(), true);
             let loss = (v - &x1).square().mean(tch::Kind::Float);
             let _gradient = self.state.params.backward(&loss, Tape::off())?;
-            value = loss.double_value(&[]);
+            last = loss.detach();
         }
-        Ok(value)
+        Ok(last.double_value(&[]))
     }
 }

@@ -13,7 +13,7 @@ use std::process::Command;
 
 const PROGRAMS: [&str; 2] = ["cifar-train", "tabular-train"];
 /// Where the programs look for libtorch, from their own place on.
-const RPATH: &str = "$ORIGIN/libtorch/lib:$ORIGIN/lib:$ORIGIN/../libtorch/lib";
+pub(crate) const RPATH: &str = "$ORIGIN/libtorch/lib:$ORIGIN/lib:$ORIGIN/../libtorch/lib";
 
 #[derive(Debug, Args)]
 pub(crate) struct DistArgs {

@@ -1,8 +1,9 @@
 //! `cargo xtask doctor`: what is there, and the fix for what is not.
 
+use crate::cuda;
 use crate::libtorch::{home, verify};
 use crate::shell::{output, python};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// One finding; a problem comes with its fix.
@@ -51,23 +52,35 @@ fn compiler() -> Finding {
 }
 
 fn cuda() -> Finding {
-    let half = home().join("lib/cuda/libtorch_cuda.so");
-    let driver = driver_version();
-    match (half.exists(), driver) {
-        (true, Some(_)) => finding("CUDA", "libtorch's CUDA half and a driver are there; use --device cuda", None),
-        (true, None) => finding(
-            "CUDA",
-            "libtorch's CUDA half is there, but no driver",
-            Some("fix: install NVIDIA's driver, or use --device cpu"),
-        ),
-        (false, Some(_)) => finding(
-            "CUDA",
-            "there is a driver, but libtorch is a CPU build",
-            Some("fix: cargo xtask fetch-libtorch --variant cu130 --from auto"),
-        ),
-        (false, None) => {
-            finding("CUDA", "not visible: no driver, and libtorch is a CPU build; programs run on the CPU", None)
+    let lib = std::env::var_os("LIBTORCH").map_or_else(home, PathBuf::from).join("lib");
+    let counted = cuda::find(&lib).map(|half| cuda::count(&lib, &half).map_err(|error| format!("{error:#}")));
+    let (text, fix) = cuda_verdict(counted, driver_version().is_some());
+    finding("CUDA", text, fix)
+}
+
+/// What to report of libtorch's CUDA half (`None` where there is no such file) and a driver, with the fix.
+fn cuda_verdict(counted: Option<Result<usize, String>>, driver: bool) -> (String, Option<&'static str>) {
+    const NO_DRIVER: &str = "fix: install NVIDIA's driver, or use --device cpu";
+    const OTHER_BUILD: &str = "fix: cargo xtask fetch-libtorch --variant cu130 --from auto";
+    match (counted, driver) {
+        (Some(Ok(count)), _) if count > 0 => {
+            (format!("libtorch counts {count} CUDA device(s); --device cuda works"), None)
         }
+        (Some(Ok(_)), true) => (
+            "libtorch's CUDA half loads but counts no device; --device cuda does not work".into(),
+            Some(
+                "fix: check with nvidia-smi that a GPU is visible, that CUDA_VISIBLE_DEVICES does not hide it, and that the driver supports this CUDA version",
+            ),
+        ),
+        (Some(Ok(_)), false) => {
+            ("libtorch's CUDA half loads but counts no device: there is no NVIDIA driver".into(), Some(NO_DRIVER))
+        }
+        (Some(Err(reason)), true) => (format!("libtorch's CUDA half does not load: {reason}"), Some(OTHER_BUILD)),
+        (Some(Err(reason)), false) => {
+            (format!("libtorch's CUDA half does not load, and there is no NVIDIA driver: {reason}"), Some(NO_DRIVER))
+        }
+        (None, true) => ("there is a driver, but libtorch is a CPU build".into(), Some(OTHER_BUILD)),
+        (None, false) => ("no driver, and libtorch is a CPU build; programs run on the CPU".into(), None),
     }
 }
 

@@ -5,10 +5,12 @@
 mod bench;
 mod cifar10;
 mod counts;
+mod cuda;
 mod dist;
 mod doctor;
 mod download;
 mod experiments;
+mod gpu_pack;
 mod launch;
 mod libtorch;
 mod quickstart;
@@ -34,6 +36,9 @@ enum Command {
     FetchCifar10(cifar10::FetchArgs),
     /// Report on libtorch, CUDA, driver and threads, with the fix for each problem.
     Doctor,
+    /// Print the number of CUDA devices that a libtorch counts; `doctor` runs this in a child process.
+    #[command(hide = true)]
+    CountCudaDevices(cuda::CountArgs),
     /// Fetch libtorch if missing, train on the embedded digits for about five minutes, and draw pictures.
     Quickstart(quickstart::QuickstartArgs),
     /// Run a program of this workspace (or any other) as several processes, on one machine or several.
@@ -48,6 +53,8 @@ enum Command {
     Counts(counts::CountsArgs),
     /// Make an archive of the programs for machines that have libtorch, and try it out.
     Dist(dist::DistArgs),
+    /// Make a folder that checks and measures the programs on a GPU machine without cargo, and try it out.
+    GpuPack(gpu_pack::GpuPackArgs),
     /// Check the invariants that the compiler does not.
     Tidy,
 }
@@ -57,6 +64,7 @@ fn main() -> ExitCode {
         Command::FetchLibtorch(args) => libtorch::fetch(&args),
         Command::FetchCifar10(args) => cifar10::fetch(&args),
         Command::Doctor => doctor::run(),
+        Command::CountCudaDevices(args) => cuda::run(&args),
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Launch(args) => return launch::run(&args),
         Command::Test(args) => test::run(&args),
@@ -64,6 +72,7 @@ fn main() -> ExitCode {
         Command::Experiments(args) => experiments::run(&args),
         Command::Counts(args) => counts::run(&args),
         Command::Dist(args) => dist::run(&args),
+        Command::GpuPack(args) => gpu_pack::run(&args),
         Command::Tidy => tidy::run(),
     };
     match result {

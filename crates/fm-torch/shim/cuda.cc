@@ -67,4 +67,11 @@ char* fm_pinned(const uint8_t* bytes, size_t count, at::Tensor** out) {
   });
 }
 
+// Peaks from now on.
+char* fm_cuda_reset_peaks(int64_t device) {
+  return fm_guarded([&] {
+    c10::getDeviceAllocator(c10::kCUDA)->resetPeakStats(static_cast<c10::DeviceIndex>(device));
+  });
+}
+
 }  // extern "C"

@@ -15,6 +15,7 @@ unsafe extern "C" {
     pub(crate) fn fm_cuda_use(index: i64) -> *mut c_char;
     pub(crate) fn fm_libtorch_path() -> *mut c_char;
     pub(crate) fn fm_cuda_memory(device: i64, bytes: *mut i64) -> *mut c_char;
+    pub(crate) fn fm_cuda_reset_peaks(device: i64) -> *mut c_char;
     pub(crate) fn fm_set_matmul_precision(level: c_int) -> *mut c_char;
     pub(crate) fn fm_matmul_precision() -> c_int;
     pub(crate) fn fm_set_cudnn_benchmark(on: bool);

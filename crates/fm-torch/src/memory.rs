@@ -46,3 +46,10 @@ pub fn pinned(bytes: &[u8]) -> Result<Tensor, TorchError> {
         Ok(Tensor::from_ptr(out.cast()))
     }
 }
+
+/// Lets the peaks of a CUDA device start again from what is in use now; nothing on other devices.
+pub fn reset_peaks(device: Device) {
+    let Device::Cuda(index) = device else { return };
+    // SAFETY: no pointers. An allocator without statistics throws, and then has no peaks either.
+    let _ = ffi::checked("reset peak memory", unsafe { ffi::fm_cuda_reset_peaks(index as i64) });
+}

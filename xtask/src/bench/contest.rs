@@ -1,7 +1,8 @@
 //! One case of a comparison: the same work by us and by peers, in turn.
 
+use super::places;
 use super::worker::{Answer, Worker};
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use std::time::{Duration, Instant};
 
 /// What a peer must agree with before its time counts.
@@ -36,17 +37,25 @@ pub(super) fn contest(
     rounds: u32,
 ) -> anyhow::Result<Times> {
     let mut times = Times { ours: Vec::new(), peers: vec![Some(Vec::new()); peers.len()] };
+    let order = places::order(request, &peers.iter().map(String::as_str).collect::<Vec<_>>());
     let started = Instant::now();
     for round in 0..=rounds as usize {
-        let own = ours.solve(request)?;
+        let mut answers = vec![None; peers.len() + 1];
+        for who in &order {
+            answers[*who] = match who.checked_sub(1) {
+                None => Some(ours.solve(request)?),
+                Some(peer) if times.peers[peer].is_some() => Some(theirs.solve(&peers[peer])?),
+                Some(_) => None,
+            };
+        }
+        let own = answers[0].context("ours takes part in every round")?;
         check(request, own, own, agreement)?;
         // The first round warms caches, allocators and compilers.
         if round > 0 {
             times.ours.push(own.seconds);
         }
-        for (peer, seconds) in peers.iter().zip(&mut times.peers) {
-            let Some(seen) = seconds else { continue };
-            let found = theirs.solve(peer)?;
+        for ((peer, seconds), found) in peers.iter().zip(&mut times.peers).zip(&answers[1..]) {
+            let (Some(seen), Some(found)) = (seconds.as_mut(), *found) else { continue };
             if found.value.is_nan() {
                 *seconds = None;
                 continue;

@@ -2,9 +2,10 @@
 
 use super::contest::{median, over};
 use super::machine;
+use super::places;
 use super::target::{Report, Target};
 use super::worker::{self, Worker, folder};
-use crate::shell::{cargo, execute, output};
+use crate::shell::output;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -21,8 +22,8 @@ const BATCHES: usize = 20;
 
 pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     // One after the other: built together, the torch-free worker would be linked with libtorch.
-    execute(&mut cargo(&["build", "--release", "-p", "cifar-train"]))?;
-    execute(&mut cargo(&["build", "--release", "-p", "fm-benches"]))?;
+    places::build(&["-p", "cifar-train"])?;
+    places::build(&["-p", "fm-benches"])?;
     let dir = folder("coupling")?;
     let mut ours = Worker::start(&mut worker::ours("bench-worker"), 1)?;
     ours.ask(&format!("make {dir} {} {} 1", SHAPE[0], SHAPE[1]))?;

@@ -2,9 +2,9 @@
 
 use super::contest::{cell, median, over, spread};
 use super::machine;
+use super::places;
 use super::target::Report;
 use super::worker::{self, Peers, Worker, environment, script};
-use crate::shell::{cargo, execute};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -64,7 +64,7 @@ fn step(team: &mut Team, steps: u64) -> anyhow::Result<Step> {
 
 pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     let python = environment(Peers::All)?;
-    execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "training-worker"]))?;
+    places::build(&["-p", "fm-benches", "--features", "tch", "--bin", "training-worker"])?;
     let ours = || worker::ours("training-worker");
     let theirs = || script(&python, "distributed_worker.py");
     let mut table = String::from(

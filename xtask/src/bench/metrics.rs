@@ -2,9 +2,10 @@
 
 use super::contest::{Agreement, cell, contest};
 use super::machine;
+use super::places;
 use super::target::{Report, Target};
 use super::worker::{self, Peers, Worker, environment, folder, script, threads};
-use crate::shell::{cargo, execute, output};
+use crate::shell::output;
 use anyhow::{Context, ensure};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -47,8 +48,8 @@ const IMAGES: usize = 2100;
 
 pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     let python = environment(Peers::All)?;
-    execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--bin", "metrics-worker"]))?;
-    execute(&mut cargo(&["build", "--release", "-p", "cifar-train"]))?;
+    places::build(&["-p", "fm-benches", "--bin", "metrics-worker"])?;
+    places::build(&["-p", "cifar-train"])?;
     let (dir, threads) = (folder("metrics")?, threads(2));
     let (mut table, mut versions, mut large) = (String::new(), String::new(), f64::NAN);
     for Case { title, request, peer, rows, dim, agreement } in &CASES {

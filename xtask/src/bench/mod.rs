@@ -6,6 +6,7 @@ mod distributed;
 mod metrics;
 mod models;
 mod ot;
+mod places;
 mod plot;
 mod scaling;
 mod solvers;
@@ -14,7 +15,7 @@ mod train;
 mod worker;
 
 use crate::libtorch::ensure_present;
-use crate::shell::{cargo, execute, root};
+use crate::shell::{cargo, execute};
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use target::Report;
@@ -36,6 +37,8 @@ pub(crate) struct BenchArgs {
     /// Where networks run: cpu, or cuda (models, sample and train, beside PyTorch).
     #[arg(long, default_value = "cpu")]
     device: String,
+    #[command(flatten)]
+    places: places::Places,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -131,7 +134,8 @@ impl Suite {
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let suites = chosen(args)?;
-    if suites.iter().any(|suite| suite.needs_libtorch(args.peers)) {
+    places::settle(&args.places)?;
+    if !places::prebuilt(&args.places) && suites.iter().any(|suite| suite.needs_libtorch(args.peers)) {
         ensure_present()?;
     }
     let mut failures = Vec::new();
@@ -185,7 +189,7 @@ fn measure(suite: Suite, args: &BenchArgs) -> anyhow::Result<()> {
     println!("{}", report.document());
     report.missed().iter().for_each(|line| eprintln!("missed: {line}"));
     if args.write_docs {
-        let path = root().join("docs/benchmarks.md");
+        let path = places::root().join("docs/benchmarks.md");
         let before = std::fs::read_to_string(&path).unwrap_or_default();
         let name = if args.device == "cpu" { suite.name() } else { format!("{}-{}", suite.name(), args.device) };
         std::fs::write(&path, replaced_part(HEAD, &before, &name, &report.document()))
@@ -213,11 +217,32 @@ pub(crate) fn replaced_part(head: &str, document: &str, name: &str, report: &str
 
 pub(crate) fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info
-        .lines()
-        .find_map(|l| l.strip_prefix("model name"))
-        .map_or("unknown processor", |l| l.trim_start_matches([' ', '\t', ':']));
-    format!("{model}, {} cores", std::thread::available_parallelism().map_or(1, usize::from))
+    format!("{}, {} cores", processor(&info), std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// The processor that /proc/cpuinfo describes: its model, family and model numbers (names of virtual machines say little), and the
+/// instruction sets that decide how fast products are.
+fn processor(info: &str) -> String {
+    let value = |key: &str| {
+        let line = info.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key));
+        line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim())
+    };
+    let flags: Vec<&str> = value("flags").unwrap_or_default().split_whitespace().collect();
+    let sets = [
+        ("avx2", "AVX2"),
+        ("fma", "FMA"),
+        ("avx512f", "AVX-512"),
+        ("avx512_bf16", "AVX-512 BF16"),
+        ("avx512_vnni", "AVX-512 VNNI"),
+        ("amx_tile", "AMX"),
+        ("amx_bf16", "AMX BF16"),
+    ];
+    let sets: Vec<&str> = sets.iter().filter(|(flag, _)| flags.contains(flag)).map(|(_, name)| *name).collect();
+    let model = value("model name").unwrap_or("unknown processor");
+    let numbers =
+        value("cpu family").zip(value("model")).map(|(family, model)| format!(" (family {family}, model {model})"));
+    let sets = if sets.is_empty() { "no AVX2".to_owned() } else { sets.join(", ") };
+    format!("{model}{}, {sets}", numbers.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -238,9 +263,26 @@ mod tests {
     }
 
     #[test]
+    fn a_processor_is_named_with_its_instruction_sets() {
+        let info = "cpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC\nflags\t\t: fpu avx avx2 fma sse2\n";
+        assert_eq!(processor(info), "AMD EPYC (family 25, model 1), AVX2, FMA");
+        let wide = "model name : X\nflags : avx2 avx512f amx_tile avx512_bf16x\n";
+        assert_eq!(processor(wide), "X, AVX2, AVX-512, AMX");
+        assert_eq!(processor(""), "unknown processor, no AVX2");
+    }
+
+    #[test]
     fn what_cannot_be_measured_so_is_refused_with_the_flag_that_is_missing() {
         let ask = |suite, peers, write_docs, device: &str| {
-            chosen(&BenchArgs { suite, peers, write_docs, rounds: 3, device: device.into() }).map_err(|e| e.to_string())
+            chosen(&BenchArgs {
+                suite,
+                peers,
+                write_docs,
+                rounds: 3,
+                device: device.into(),
+                places: places::Places::default(),
+            })
+            .map_err(|e| e.to_string())
         };
         assert_eq!(ask(Suite::Ot, false, false, "cpu"), Ok(vec![Suite::Ot]));
         assert_eq!(ask(Suite::All, true, true, "cpu"), Ok(Suite::EACH.to_vec()));

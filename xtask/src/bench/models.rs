@@ -2,9 +2,9 @@
 
 use super::contest::{cell, median, over};
 use super::machine;
+use super::places;
 use super::target::{Report, Target};
 use super::worker::{self, Peers, Worker, environment, folder, script, threads};
-use crate::shell::{cargo, execute};
 use anyhow::ensure;
 use std::fmt::Write as _;
 
@@ -15,6 +15,12 @@ const NETWORKS: [(&str, &str); 3] = [
 ];
 const PEERS: [(&str, &str); 3] = [("eager", "eager"), ("compiled", "torch.compile"), ("last", "eager, channels last")];
 const THREADS: usize = 2;
+/// On a GPU: rows of a batch, precision, and passes between two reads from the device.
+const GPU_ROWS: u32 = 128;
+const GPU_PASSES: u32 = 50;
+/// Bounds on |a - b| / |b| of gradients: in f32, and in bf16 by autocast, which keeps other operators in f32 than we do.
+const GRADIENT_BOUND: f64 = 1e-3;
+const GPU_GRADIENT_BOUND: f64 = 5e-2;
 
 /// Steps of a sampler.
 const STEPS: usize = 10;
@@ -23,31 +29,48 @@ const STEPS: usize = 10;
 type Work<'a> = (&'a str, &'a str);
 
 pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
-    let works = [("train", "Forward and backward"), ("infer", "Forward, as sampling makes it")];
+    let passes = if device == "cpu" { String::new() } else { format!(" {GPU_PASSES}") };
+    let requests = ["train", "infer"].map(|work| format!("{work}{passes}"));
+    let works = [(requests[0].as_str(), "Forward and backward"), (&requests[1], "Forward, as sampling makes it")];
     let Compared { tables, versions, targets } = compared(&works, rounds, device)?;
     let text = format!(
         "## Networks{}\n\n*Work*: the same weights (read strictly by both sides) and the same batch. Forward and backward is what a training step does \
          with the network, with zeroing or dropping gradients before; a forward pass is one evaluation of a sampler, at a time that all \
-         samples share, without gradients. Dropout is off. The loss, or the mean absolute output, must agree to a relative 1e-3 before a time \
-         counts. What torch.compile gains over eager PyTorch, and over ours, is elementwise work between matrix products in one loop, where libtorch has an \
+         samples share, without gradients. Dropout is off. {} What torch.compile gains over eager PyTorch, and over ours, is elementwise work between matrix products in one loop, where libtorch has an \
          operator each. {} *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: {}.\n\n{tables}",
         on(device),
+        agreement(device),
         protocol(rounds),
         machine()
     );
     Ok(Report { text, targets })
 }
 
+/// What must agree before times are compared, and on what batches.
+fn agreement(device: &str) -> String {
+    if device == "cpu" {
+        return format!(
+            "The loss, or the mean absolute output, must agree to a relative 1e-3, and gradients to |a - b| / |b| of {GRADIENT_BOUND:e}, before a time counts."
+        );
+    }
+    format!(
+        "Batches have {GPU_ROWS} rows; the network computes in bf16 (PyTorch: autocast), and the device is read once in {GPU_PASSES} passes. Gradients must \
+         agree to |a - b| / |b| of {GPU_GRADIENT_BOUND:e}, and mean absolute outputs to as much, before a time counts."
+    )
+}
+
 /// Sampling, from noise to samples.
 pub(super) fn sampling(rounds: u32, device: &str) -> anyhow::Result<Report> {
-    let work = format!("sample {STEPS}");
+    let steps = if device == "cpu" { STEPS } else { GPU_PASSES as usize };
+    let work = format!("sample {steps}");
     let works = [(work.as_str(), "Euler steps from noise to samples")];
     let Compared { tables, versions, targets } = compared(&works, rounds, device)?;
     let text = format!(
-        "## Sampling{}\n\n*Work*: {STEPS} Euler steps of the same networks from the same noise, as `cifar-train sample` takes them; the peers take them by torchdiffeq. The \
-         samples' mean absolute value must agree to a relative 1e-3 before a time counts. {} *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: \
+        "## Sampling{}\n\n*Work*: {steps} Euler steps of the same networks from the same noise, as `cifar-train sample` takes them; the peers take them by torchdiffeq. {} \
+         So must the samples' mean absolute value. {} *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: \
          {}.\n\n{tables}",
         on(device),
+        agreement(device),
         protocol(rounds),
         machine()
     );
@@ -62,8 +85,9 @@ pub(super) fn on(device: &str) -> String {
 fn protocol(rounds: u32) -> String {
     let threads = threads(THREADS);
     format!(
-        "*Protocol*: after a warm-up that includes compilation, {rounds} rounds in which everyone does the work once, in turn, each in a process of {threads} \
-         threads. *Times* are medians, in milliseconds. *Ratio*: our time over the peer's within a round (below 1, ours is faster), median and extremes."
+        "*Protocol*: after a warm-up that includes compilation, {rounds} rounds in which everyone does the work once, in turn (in an order that is drawn for each case; seed {}), each in a process of {threads} \
+         threads. *Times* are medians, in milliseconds. *Ratio*: our time over the peer's within a round (below 1, ours is faster), median and extremes.",
+        places::seed()
     )
 }
 
@@ -75,7 +99,7 @@ struct Compared {
 
 fn compared(works: &[Work<'_>], rounds: u32, device: &str) -> anyhow::Result<Compared> {
     let python = environment(Peers::All)?;
-    execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "models-worker"]))?;
+    places::build(&["-p", "fm-benches", "--features", "tch", "--bin", "models-worker"])?;
     let (dir, threads) = (folder("models")?, threads(THREADS));
     let mut ours = Worker::start(worker::ours("models-worker").arg(device), threads)?;
     let mut theirs = Worker::start(script(&python, "models_worker.py").arg(device), threads)?;
@@ -87,10 +111,22 @@ fn compared(works: &[Work<'_>], rounds: u32, device: &str) -> anyhow::Result<Com
         writeln!(tables, "### {title}\n\n{}", header(&peers))?;
         let mut eager = Vec::new();
         for (network, description) in NETWORKS {
-            eprintln!("{work} {network}");
-            ours.ask(&format!("load {dir} {network}"))?;
-            theirs.ask(&format!("load {dir} {network}"))?;
-            let (row, to_eager) = rounds_of((&mut ours, &mut theirs), work, &peers, rounds)?;
+            let on_gpu = device != "cpu";
+            let size = if on_gpu { format!(" {GPU_ROWS} bf16") } else { String::new() };
+            ours.ask(&format!("load {dir} {network}{size}"))?;
+            theirs.ask(&format!("load {dir} {network}{size}"))?;
+            let bound = if on_gpu { GPU_GRADIENT_BOUND } else { GRADIENT_BOUND };
+            gradients_agree((&mut ours, &mut theirs), &format!("{dir} {network}"), bound)?;
+            // A loss is a sum of many signs: in bf16 it agrees less than gradients do, which were compared.
+            let tolerance = match (on_gpu, work.starts_with("train")) {
+                (false, _) => 1e-3,
+                (true, true) => f64::INFINITY,
+                (true, false) => bound,
+            };
+            let order = places::order(&format!("{work} {network}"), &peers.iter().map(|p| p.0).collect::<Vec<_>>());
+            let (row, to_eager) = rounds_of((&mut ours, &mut theirs), work, &peers, &order, (rounds, tolerance))?;
+            let description =
+                if on_gpu { description.split(", batch").next().unwrap_or(description) } else { description };
             writeln!(tables, "| {description} | {row} |")?;
             eager.push(to_eager);
         }
@@ -102,7 +138,7 @@ fn compared(works: &[Work<'_>], rounds: u32, device: &str) -> anyhow::Result<Com
 
 /// Channels last is a way to train; forward passes are compared with the other two.
 fn peers_of(work: &str) -> Vec<(&'static str, &'static str)> {
-    PEERS.into_iter().filter(|(peer, _)| work == "train" || *peer != "last").collect()
+    PEERS.into_iter().filter(|(peer, _)| work.starts_with("train") || *peer != "last").collect()
 }
 
 fn header(peers: &[(&str, &str)]) -> String {
@@ -110,20 +146,45 @@ fn header(peers: &[(&str, &str)]) -> String {
     format!("| network | ours |{titles}\n|---|---|{}", "---|---|".repeat(peers.len()))
 }
 
+/// Compares the gradients of the same weights and batch.
+fn gradients_agree((ours, theirs): (&mut Worker, &mut Worker), case: &str, bound: f64) -> anyhow::Result<()> {
+    ours.ask(&format!("gradient {case}"))?;
+    let off = theirs.ask(&format!("gradient {case}"))?["value"].as_f64().unwrap_or(f64::NAN);
+    ensure!(
+        off <= bound,
+        "gradients of {case} differ by |a - b| / |b| = {off:e}, more than {bound:e}: no times are compared"
+    );
+    Ok(())
+}
+
 /// Alternated runs as the cells of a row, and the ratio to the first peer.
 fn rounds_of(
     (ours, theirs): (&mut Worker, &mut Worker),
     work: &str,
     peers: &[(&str, &str)],
-    rounds: u32,
+    order: &[usize],
+    (rounds, tolerance): (u32, f64),
 ) -> anyhow::Result<(String, f64)> {
     let (mut own, mut seen) = (Vec::new(), vec![Vec::new(); peers.len()]);
     for round in 0..=rounds {
-        let mine = ours.solve(work)?;
-        for ((peer, _), times) in peers.iter().zip(&mut seen) {
-            let found = theirs.solve(&format!("{peer} {work}"))?;
+        let mut answers = Vec::new();
+        for who in order {
+            let answer = match who.checked_sub(1) {
+                None => ours.solve(work)?,
+                Some(peer) => theirs.solve(&format!("{} {work}", peers[peer].0))?,
+            };
+            answers.push((*who, answer));
+        }
+        answers.sort_by_key(|(who, _)| *who);
+        let mine = answers[0].1;
+        for (((peer, _), times), (_, found)) in peers.iter().zip(&mut seen).zip(&answers[1..]) {
             let off = (found.value - mine.value).abs() / mine.value.abs().max(1e-9);
-            ensure!(off <= 1e-3, "{peer} finds {} where ours finds {}: no times are compared", found.value, mine.value);
+            ensure!(
+                off <= tolerance,
+                "{peer} finds {} where ours finds {}: no times are compared",
+                found.value,
+                mine.value
+            );
             if round > 0 {
                 times.push(found.seconds);
             }

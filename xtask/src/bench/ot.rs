@@ -2,9 +2,9 @@
 
 use super::contest::{Agreement, contest};
 use super::machine;
+use super::places;
 use super::target::{Report, Target};
 use super::worker::{self, Peers, Worker, environment, folder, script};
-use crate::shell::{cargo, execute};
 use std::fmt::Write as _;
 
 const THREADS: [usize; 2] = [1, 2];
@@ -51,7 +51,7 @@ impl Ratios {
 
 pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     let python = environment(Peers::Light)?;
-    execute(&mut cargo(&["build", "--release", "-p", "fm-benches"]))?;
+    places::build(&["-p", "fm-benches"])?;
     let mut tables = Tables::default();
     let mut versions = String::new();
     for threads in THREADS {

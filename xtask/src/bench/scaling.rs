@@ -2,10 +2,10 @@
 
 use super::contest::{cell, median};
 use super::machine;
+use super::places::{self, root};
 use super::plot::{Panel, panels};
 use super::target::Report;
 use super::worker::{self, Worker, folder, threads};
-use crate::shell::{cargo, execute, root};
 use anyhow::Context;
 use std::fmt::Write as _;
 
@@ -109,9 +109,9 @@ type Point = (usize, f64, f64);
 
 pub(super) fn report(draw: bool) -> anyhow::Result<Report> {
     // One after the other: built together, the torch-free workers would be linked with libtorch and have its memory.
-    let build = ["build", "--release", "-p", "fm-benches", "--bin"];
-    execute(&mut cargo(&[&build[..], &["bench-worker", "--bin", "metrics-worker"]].concat()))?;
-    execute(&mut cargo(&[&build[..], &["models-worker", "--features", "tch"]].concat()))?;
+    let build = ["-p", "fm-benches", "--bin"];
+    places::build(&[&build[..], &["bench-worker", "--bin", "metrics-worker"]].concat())?;
+    places::build(&[&build[..], &["models-worker", "--features", "tch"]].concat())?;
     let (dir, cores) = (folder("scaling")?, threads(usize::MAX));
     let (mut table, mut drawn) = (String::new(), Vec::new());
     for curve in &CURVES {

@@ -2,9 +2,10 @@
 
 use super::contest::{cell, median, over};
 use super::machine;
+use super::places;
 use super::target::{Report, Target};
 use super::worker::{self, Peers, Worker, environment, folder, script};
-use crate::shell::{cargo, execute};
+use crate::shell::execute;
 use anyhow::{Context, ensure};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,8 @@ type Curve = Vec<(f64, f64)>;
 
 pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     let python = environment(Peers::All)?;
-    execute(&mut cargo(&["build", "--release", "-p", "tabular-train"]))?;
-    execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "ode-worker"]))?;
+    places::build(&["-p", "tabular-train"])?;
+    places::build(&["-p", "fm-benches", "--features", "tch", "--bin", "ode-worker"])?;
     let dir = folder("solvers")?;
     let checkpoint = trained(Path::new(&dir))?;
     let mut ours = Worker::start(&mut worker::ours("ode-worker"), 1)?;

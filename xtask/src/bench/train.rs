@@ -3,9 +3,9 @@
 use super::contest::{cell, median, over, spread};
 use super::machine;
 use super::models::on;
+use super::places;
 use super::target::{Report, Target};
 use super::worker::{self, Peers, Worker, environment, folder, script, threads};
-use crate::shell::{cargo, execute};
 use anyhow::{Context, ensure};
 use std::fmt::Write as _;
 
@@ -25,10 +25,11 @@ const CROWDED: &str = "a step of a millisecond shares the cores with the thread 
 /// Steps of the small U-Net: in a round, and for memory.
 const UNET_STEPS: u64 = 3;
 const MEMORY_STEPS: u64 = 6;
+const GPU_STEPS: u64 = 50;
 
 pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
     let python = environment(Peers::All)?;
-    execute(&mut cargo(&["build", "--release", "-p", "fm-benches", "--features", "tch", "--bin", "training-worker"]))?;
+    places::build(&["-p", "fm-benches", "--features", "tch", "--bin", "training-worker"])?;
     let (dir, threads) = (folder("train")?, threads(THREADS));
     let start = || Worker::start(worker::ours("training-worker").arg(device), threads);
     let mut ours = start()?;
@@ -41,10 +42,10 @@ pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
     let mut table = format!("| network | ours |{titles}\n|---|---|{}\n", "---|---|".repeat(peers.len()));
     let (mut targets, mut jax) = (Vec::new(), Vec::new());
     for (network, description, steps, faster) in NETWORKS {
-        eprintln!("{network}");
         ours.ask(&format!("load {dir} {network}"))?;
         theirs.ask(&format!("load {dir} {network}"))?;
-        let (row, medians) = steps_of((&mut ours, &mut theirs), peers, steps, rounds)?;
+        let order = places::order(network, &peers.iter().map(|p| p.0).collect::<Vec<_>>());
+        let (row, medians) = steps_of((&mut ours, &mut theirs), peers, &order, steps, rounds)?;
         writeln!(table, "| {description} | {row} |")?;
         let what = format!("{description}: PyTorch eager over ours");
         targets.push(Target::at_least(faster, what, [medians[0]]).or_because(CROWDED));
@@ -54,7 +55,7 @@ pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
         targets.push(Target::at_least(1.0, "both: jax.jit, a step at a time, over ours", jax));
     }
     drop(theirs);
-    let (overhead, share) = overhead(&mut ours, &dir, rounds)?;
+    let (overhead, share) = overhead(&mut ours, &dir, rounds, device)?;
     targets.push(Target::at_most(3.0, "the loop over the bare network, in %", [share]));
     drop(ours);
     if device != "cpu" {
@@ -106,14 +107,23 @@ pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
 fn steps_of(
     (ours, theirs): (&mut Worker, &mut Worker),
     peers: &[(&str, &str)],
+    order: &[usize],
     steps: u64,
     rounds: u32,
 ) -> anyhow::Result<(String, Vec<f64>)> {
     let (mut own, mut seen) = (Vec::new(), vec![Vec::new(); peers.len()]);
     for round in 0..=rounds {
-        let mine = ours.solve(&format!("loop {steps}"))?;
-        for ((peer, _), times) in peers.iter().zip(&mut seen) {
-            let found = theirs.solve(&format!("{peer} {steps}"))?;
+        let mut answers = Vec::new();
+        for who in order {
+            let answer = match who.checked_sub(1) {
+                None => ours.solve(&format!("loop {steps}"))?,
+                Some(peer) => theirs.solve(&format!("{} {steps}", peers[peer].0))?,
+            };
+            answers.push((*who, answer));
+        }
+        answers.sort_by_key(|(who, _)| *who);
+        let mine = answers[0].1;
+        for (((peer, _), times), (_, found)) in peers.iter().zip(&mut seen).zip(&answers[1..]) {
             if round > 0 {
                 let off = (found.value - mine.value).abs() / mine.value;
                 ensure!(
@@ -137,15 +147,20 @@ fn steps_of(
 }
 
 /// What a step of the small U-Net takes beyond its network, forwards and back.
-fn overhead(ours: &mut Worker, dir: &str, rounds: u32) -> anyhow::Result<(String, f64)> {
-    ours.ask(&format!("load {dir} unet"))?;
+fn overhead(ours: &mut Worker, dir: &str, rounds: u32, device: &str) -> anyhow::Result<(String, f64)> {
+    let (network, description, steps) = match device {
+        "cpu" => ("unet", "the U-Net of `cifar10-tiny` at batch 64", UNET_STEPS),
+        // Many steps between two reads from the device, at the size that a GPU is used with.
+        _ => ("unet-35m-bf16", "the U-Net of `cifar10-unet` at batch 128 in bf16", GPU_STEPS),
+    };
+    ours.ask(&format!("load {dir} {network}"))?;
     let (mut shares, mut bare, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
         eprintln!("overhead {round}");
         // The bare network before and after, so that a machine that slows down or recovers is not taken for the loop.
-        let before = ours.solve(&format!("bare {UNET_STEPS}"))?.seconds;
-        let step = ours.solve(&format!("loop {UNET_STEPS}"))?.seconds;
-        let after = ours.solve(&format!("bare {UNET_STEPS}"))?.seconds;
+        let before = ours.solve(&format!("bare {steps}"))?.seconds;
+        let step = ours.solve(&format!("loop {steps}"))?.seconds;
+        let after = ours.solve(&format!("bare {steps}"))?.seconds;
         if round > 0 {
             let alone = 0.5 * (before + after);
             shares.push(100.0 * (step / alone - 1.0));
@@ -155,8 +170,8 @@ fn overhead(ours: &mut Worker, dir: &str, rounds: u32) -> anyhow::Result<(String
     }
     let (low, high) = shares.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), r| (l.min(*r), h.max(*r)));
     let text = format!(
-        "*Work*: the U-Net of `cifar10-tiny` at batch 64. A step of the loop takes {:.0} ms, its network and loss alone, forwards and back, {:.0} ms: \
-         **{:.1} %** more ({low:.1} to {high:.1}; medians and extremes over {rounds} rounds of {UNET_STEPS} steps each, the bare network before and after).\n",
+        "*Work*: {description}. A step of the loop takes {:.0} ms, its network and loss alone, forwards and back, {:.0} ms: \
+         **{:.1} %** more ({low:.1} to {high:.1}; medians and extremes over {rounds} rounds of {steps} steps each, the bare network before and after).\n",
         1e3 * median(&whole),
         1e3 * median(&bare),
         median(&shares)

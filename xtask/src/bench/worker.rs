@@ -1,6 +1,7 @@
 //! Processes that do one side of a comparison, and the Python environment of the peers.
 
-use crate::shell::{execute, output, python, root, target};
+use super::places;
+use crate::shell::{execute, output, python};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -30,19 +31,19 @@ pub(super) struct Answer {
 
 /// A program of ours, built for speed.
 pub(super) fn ours(name: &str) -> Command {
-    Command::new(target().join("release").join(name))
+    Command::new(places::workers().join(name))
 }
 
 /// A script of the peers.
 pub(super) fn script(python: &Path, name: &str) -> Command {
     let mut command = Command::new(python);
-    command.arg(root().join("benches/peers").join(name));
+    command.arg(places::root().join("benches/peers").join(name));
     command
 }
 
 /// A place for what a suite's workers share.
 pub(super) fn folder(suite: &str) -> anyhow::Result<String> {
-    let home = root().join("target").join(format!("bench-{suite}"));
+    let home = places::root().join("target").join(format!("bench-{suite}"));
     std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
     Ok(home.to_str().context("the workspace's path is not UTF-8")?.to_owned())
 }
@@ -135,7 +136,10 @@ impl Peers {
 
 /// The Python of a virtual environment with the pinned peers, made or added to when it lacks some or their versions have changed.
 pub(super) fn environment(peers: Peers) -> anyhow::Result<PathBuf> {
-    let (home, lists) = (root().join("target/peers"), root().join("benches/peers"));
+    if let Some(python) = places::python() {
+        return Ok(python);
+    }
+    let (home, lists) = (places::root().join("target/peers"), places::root().join("benches/peers"));
     let python_there = home.join("bin/python");
     let installed = |peers: Peers| -> anyhow::Result<bool> {
         let wanted = peers.pinned(&lists)?;
