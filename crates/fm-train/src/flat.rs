@@ -271,7 +271,7 @@ mod tests {
             let size = if precision == Precision::F32 { 4 } else { 2 };
             // b.bias has two values, a.bias four.
             assert!(params.slots.iter().all(|slot| slot.offset * size % 128 == 0), "{:?}", params.slots);
-            assert!(store.variables().values().all(|v| v.data_ptr() as usize % 64 == 0));
+            assert!(store.variables().values().all(|v| (v.data_ptr() as usize).is_multiple_of(64)));
             assert_eq!((params.count(), params.master.numel()), (26, 256));
             let used = params.master.count_nonzero(None).int64_value(&[]);
             let x = Tensor::ones([5, 3], (a.ws.kind(), Device::Cpu));
