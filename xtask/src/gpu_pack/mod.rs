@@ -5,7 +5,7 @@ use crate::cuda::CUDA_HALF;
 use crate::dist::RPATH;
 use crate::libtorch::{ensure_present, home};
 use crate::shell::{cargo, execute, python, root, target};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use clap::Args;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,8 +17,8 @@ const PROGRAMS: [&str; 3] = ["cifar-train", "tabular-train", "gpu-check"];
 const NCCL: &str = "libfm_nccl.so";
 const RUN: &str = include_str!("run.sh");
 const TABLE: &str = include_str!("table.py");
-/// Where `--try` takes a pretend GPU from when there is no `--cuda-half`.
-const CUDA_HALF_VARIABLE: &str = "FM_CUDA_HALF";
+/// A file that says that a directory is a pack of ours, which may be made anew.
+const MARKER: &str = ".flow-matching-gpu-pack";
 /// Wheels for the machine with the GPU; pure Python, so that they fit any.
 const WHEELS: [&str; 1] = ["torchcfm==1.0.7"];
 const LIMIT: u64 = 50 << 20;
@@ -37,7 +37,7 @@ pub(crate) struct GpuPackArgs {
     /// Run all of run.sh here with tiny sizes, on a pretend GPU.
     #[arg(long = "try")]
     try_out: bool,
-    /// Directory of the pretend GPU's libtorch_cuda.so, for --try [default: $FM_CUDA_HALF]
+    /// Directory of another libtorch_cuda.so for --try than the tests' pretend GPU.
     #[arg(long, value_name = "DIR")]
     cuda_half: Option<PathBuf>,
 }
@@ -55,13 +55,11 @@ pub(crate) fn run(args: &GpuPackArgs) -> anyhow::Result<()> {
     half.map_or(Ok(()), |half| try_pack(&pack, &half))
 }
 
-/// The directory of the library that `--try` uses as libtorch's CUDA half.
-fn pretend_half(flag: Option<&Path>) -> anyhow::Result<PathBuf> {
-    let Some(given) = flag.map(PathBuf::from).or_else(|| std::env::var_os(CUDA_HALF_VARIABLE).map(PathBuf::from))
-    else {
-        bail!(
-            "--try needs a pretend GPU: give the directory of its {CUDA_HALF} by --cuda-half or {CUDA_HALF_VARIABLE}"
-        );
+/// The directory of the library that `--try` uses as libtorch's CUDA half: the one given, or the pretend GPU of the tests.
+fn pretend_half(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let Some(given) = given else {
+        let library = fm_pretend_gpu::build()?;
+        return Ok(library.parent().context("the pretend GPU has no directory")?.to_owned());
     };
     let directory = given.canonicalize().with_context(|| format!("cannot find {}", given.display()))?;
     ensure!(directory.join(CUDA_HALF).exists(), "{} has no {CUDA_HALF}", directory.display());
@@ -81,10 +79,11 @@ fn build(profile: &str, nccl: bool) -> anyhow::Result<PathBuf> {
 fn fill(pack: &Path, built: &Path, nccl: bool) -> anyhow::Result<()> {
     if pack.exists() {
         // Not any folder that --out happens to name.
-        ensure!(pack.join("run.sh").exists(), "{} is not a pack; choose another --out or remove it", pack.display());
+        ensure!(pack.join(MARKER).exists(), "{} is not a pack; choose another --out or remove it", pack.display());
         fs::remove_dir_all(pack).with_context(|| format!("cannot clear {}", pack.display()))?;
     }
     fs::create_dir_all(pack.join("wheels")).with_context(|| format!("cannot make {}", pack.display()))?;
+    fs::write(pack.join(MARKER), "").with_context(|| format!("cannot write into {}", pack.display()))?;
     let copy = |from: PathBuf, name: &str| {
         fs::copy(&from, pack.join(name)).with_context(|| format!("cannot copy {}", from.display())).map(drop)
     };
