@@ -181,7 +181,8 @@ fn samples_and_likelihoods_are_the_cpus() {
 fn evaluations_pairs_and_students_run_on_the_device() {
     let bench = Bench::new();
     let few = "--num-steps 2 --batch-size 10";
-    bench.runs.gpu("train --config DIR/unet.toml --out DIR/run");
+    // A transformer, because students are measured by a thousand samples.
+    bench.runs.gpu("train --config DIR/dit.toml --out DIR/run");
     bench.runs.gpu(&format!(
         "evaluate --checkpoint DIR/run --num-samples 20 {few} --metrics kid,nn,nll --nll-images 1 --cache DIR/cache"
     ));
