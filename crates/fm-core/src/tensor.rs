@@ -301,6 +301,24 @@ mod tests {
         }
     }
 
+    /// Coefficients that rows share are filled in on the device; the bits are those of uploaded columns.
+    #[test]
+    fn shared_coefficients_give_the_bits_of_columns() {
+        let state = |seed| {
+            Tensor::from_slice(&crate::rng::normal_rows(seed, 0, crate::rng::Stream::Data, 0, 5, 7)).view([5, 7])
+        };
+        let (x, y, column) = (state(1), state(2), |c: f64| Tensor::from_slice(&[c as f32; 5]).view([5, 1]));
+        let (a, b, rows) = ([0.3; 5], [-1.7; 5], [0.1, 0.2, 0.3, 0.4, 0.5]);
+        let rest = Tensor::from_slice(&rows.map(|c| c as f32)).view([5, 1]);
+        let want = (&x * column(0.3)).addcmul(&y, &column(-1.7));
+        assert_eq!(Tensor::row_combination(&[(&a, &x), (&b, &y)]), want);
+        assert_eq!(Tensor::row_combination(&[(&a, &x), (&rows, &y)]), (&x * column(0.3)).addcmul(&y, &rest));
+        assert_eq!(Tensor::row_combination(&[(&rows, &x), (&b, &y)]), (&x * &rest).addcmul(&y, &column(-1.7)));
+        let mut held = state(3);
+        held.assign_row_combination(&[(&a, &x), (&rows, &y), (&b, &y)]);
+        assert_eq!(held, &x * column(0.3) + &y * &rest + &y * column(-1.7));
+    }
+
     #[test]
     fn tensors_and_vectors_agree_as_states() {
         let (a, b, e) = (vec![1.0, -2.0, 3.0], vec![0.5, 0.25, -4.0], vec![1e-3, 2e-3, -5e-3]);
