@@ -4,6 +4,7 @@ use crate::args::PrecisionArg;
 use crate::config::Config;
 use crate::material::Material;
 use fm_data::ImageSet;
+use fm_models::ModelConfig;
 use fm_train::flat::Precision;
 use std::path::Path;
 use tch::Device;
@@ -42,7 +43,7 @@ pub(crate) fn describe(config: &Config, material: &Material, parameters: usize, 
             "memory",
             format!(
                 "about {:.2} GiB: libtorch, the data, parameters with their optimizer, and a batch's activations",
-                memory(config, set, parameters) / GIB
+                memory(config, set, parameters, device) / GIB
             ),
         ),
         (
@@ -81,25 +82,27 @@ fn precision(precision: PrecisionArg, device: Device) -> &'static str {
 /// libtorch and the program.
 const PROGRAM: f64 = 0.17 * GIB;
 
-/// Bytes per parameter at the peak of a saved checkpoint: the vectors, their copies on the host, and the files' contents.
-const SAVING: f64 = 48.0;
+/// Bytes per parameter: weights, gradient, two moments and an average in f32, and their copies while a checkpoint is saved.
+const PARAMETER: f64 = 40.0;
 
-/// What a backward pass holds beside the kept activations: gradients of some, and the convolutions' workspace.
-const BACKWARD: f64 = 1.35;
+/// Bytes per parameter of the weights and gradients in bf16.
+const HALVES: f64 = 4.0;
 
-/// The same where activations are computed again: copies and gradients of the blocks' outputs and of the largest block.
-const RECOMPUTED: f64 = 3.2;
+/// What a backward pass holds per kept activation: gradients of some, and the workspace of convolutions.
+const BACKWARD: f64 = 1.2;
 
-/// Bytes: the program, the images, and the larger of a training step and a saved checkpoint.
-///
-/// A step holds f32 vectors (weights, gradient, two moments, the averages), in bf16 also weights and gradients of 2 bytes, and
-/// activations: of all blocks, or with checkpointing the outputs of all and the largest block. Fitted to U-Nets in f32 on a CPU.
-fn memory(config: &Config, set: &ImageSet, parameters: usize) -> f64 {
-    let (extra, width) = match config.precision.into() {
-        Precision::F32 => (0.0, 4.0),
-        Precision::Bf16 => (4.0, 2.0),
-    };
-    let vectors = 4.0 * (4 + config.learning.ema_decay.len()) as f64 + extra;
+/// The same where activations are computed again, per output of a block and per value of the largest block.
+const RECOMPUTED: f64 = 2.65;
+
+/// Bytes: the program, the images, the parameters' vectors, and activations: of all blocks, or with checkpointing the outputs of all and
+/// the largest block. Fitted to peaks of U-Nets and transformers on a CPU, which it meets within 25 %.
+fn memory(config: &Config, set: &ImageSet, parameters: usize, device: Device) -> f64 {
+    let half = Precision::from(config.precision) == Precision::Bf16;
+    // Without bf16 instructions a CPU widens the operands of convolutions.
+    let widened = !device.is_cuda() && matches!(config.model, ModelConfig::Unet(_));
+    let width = if half && !widened { 2.0 } else { 4.0 };
+    let averages = 4.0 * config.learning.ema_decay.len().saturating_sub(1) as f64;
+    let vectors = PARAMETER + averages + if half { HALVES } else { 0.0 };
     let per_sample = config.model.activations();
     let values = if config.checkpoint_activations {
         RECOMPUTED * (per_sample.outputs + per_sample.largest) as f64
@@ -110,7 +113,5 @@ fn memory(config: &Config, set: &ImageSet, parameters: usize) -> f64 {
         0 => config.batch_size,
         micro => micro.min(config.batch_size),
     };
-    let step = vectors * parameters as f64 + width * values * rows as f64;
-    let saving = (SAVING + extra) * parameters as f64;
-    PROGRAM + set.pixels.len() as f64 + step.max(saving)
+    PROGRAM + set.pixels.len() as f64 + vectors * parameters as f64 + width * values * rows as f64
 }
