@@ -184,7 +184,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
 /// Parameters from which on a GPU trains a network of tables faster than a CPU: each of some 250 launches takes longer than the arithmetic below it.
 const LARGE: i64 = 1_000_000;
 
-/// The device that is asked for; `auto` is the CPU for a small network.
+/// Resolves `auto` to the CPU for a small network; other names stay as given.
 fn device_for(asked: &str, parameters: i64) -> &str {
     if asked == "auto" && parameters < LARGE { "cpu" } else { asked }
 }

@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
-/// Makes the value of a step.
+/// Computes the value for one step.
 pub type Make<'a, T> = dyn Fn(u64) -> Result<T, TrainError> + Sync + 'a;
 
 /// Values of consecutive steps.

@@ -170,14 +170,14 @@ pub fn train(
     })
 }
 
-/// What worker threads make of a step.
+/// The result of a worker thread for one step.
 enum Made {
     Packed(HostInputs),
     /// To be packed in the loop, because its times depend on the losses of the steps before.
     Batch(Batch),
 }
 
-/// The making of batches.
+/// Makes batches ahead of the loop.
 struct Ahead<'a> {
     source: &'a dyn BatchSource,
     pack: &'a dyn Pack,
