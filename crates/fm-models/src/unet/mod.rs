@@ -62,7 +62,8 @@ impl UNet {
         train: bool,
     ) -> Tensor {
         let emb = {
-            let (t, condition) = (t.shallow_clone(), condition.map(Tensor::shallow_clone));
+            // A shared time is repeated, so that its products round as those of separate times do.
+            let (t, condition) = (t.expand([x.size()[0]], false), condition.map(Tensor::shallow_clone));
             tape.run(&[], move |_| self.embed(&t, condition.as_ref()))
         };
         // A stage takes what lies before it, joined along the channels, and the embedding.

@@ -115,9 +115,8 @@ pub(crate) fn compare(name: &str, case: &Value, kind: Option<&str>, tolerance: f
             false,
         );
         let shared = model.forward_t(&x, &Tensor::from_slice(&[0.3f32]), classes.as_ref(), false);
-        // Up to rounding: the time embedding is a product with a vector or with a matrix.
         let off = relative(&values(&shared), &values(&each));
-        assert!(off < 3e-6, "{name}: a shared time is off by {off}");
+        assert!(off < 1e-6, "{name}: a shared time is off by {off}");
     }
     loss(&last).backward();
     let gradients = case["gradients"].as_object().unwrap();
