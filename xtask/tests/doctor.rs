@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
@@ -11,6 +12,13 @@ fn library(source: &str, path: &Path) {
     std::fs::write(&file, source).unwrap();
     let status = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(path).arg(&file).status().unwrap();
     assert!(status.success());
+}
+
+/// Where the linker searches, without this machine's own CUDA half. Built beside crates with the feature `tch`, xtask
+/// links libtorch and needs it to start.
+fn library_path() -> OsString {
+    let listed = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    std::env::join_paths(std::env::split_paths(&listed).filter(|dir| !dir.join("libtorch_cuda.so").exists())).unwrap()
 }
 
 /// The lines of doctor about CUDA, with libtorch's CUDA half compiled from `source` where there is one.
@@ -24,8 +32,10 @@ fn doctor(source: Option<&str>) -> String {
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     // An empty PATH: this machine's driver is not asked.
-    command.arg("doctor").env("LIBTORCH", dir.path()).env_remove("LD_LIBRARY_PATH").env("PATH", dir.path());
-    let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    command.arg("doctor").env("LIBTORCH", dir.path()).env("LD_LIBRARY_PATH", library_path()).env("PATH", dir.path());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
     let mut lines = text.lines().skip_while(|line| !line.contains(" CUDA "));
     lines.by_ref().take_while(|line| !line.contains(" driver ")).collect::<Vec<_>>().join("\n")
 }
