@@ -17,35 +17,18 @@ import torch
 from safetensors.torch import load_file
 from torchdiffeq import odeint
 
+from networks import build
+
 device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
 threads = int(os.environ["OMP_NUM_THREADS"])
 torch.set_num_threads(threads)
-sys.path.insert(0, str(Path(__file__).parents[2] / "crates/fm-models/tests/reference"))
-
-
-def build(name, weights):
-    if name == "dit":
-        import dit
-        sizes = (384, 6, 6, 2, 3, 32, 10, False)
-        model = dit.peer(*sizes)
-        model.load_state_dict(dit.theirs(weights, 6), strict=True)
-        return model, lambda m, x, t, y: m(x, timestep=t * 1000, class_labels=y).sample
-    from torchcfm.models.unet.unet import UNetModelWrapper
-    options = dict(dim=(3, 32, 32), dropout=0.0)
-    if name == "tiny":
-        options |= dict(num_channels=32, num_res_blocks=1, channel_mult=[1, 2, 2], num_head_channels=32, attention_resolutions="8")
-    else:
-        options |= dict(num_channels=128, num_res_blocks=2, channel_mult=[1, 2, 2, 2], num_head_channels=64, attention_resolutions="16")
-    model = UNetModelWrapper(**options)
-    model.load_state_dict(weights, strict=True)
-    return model, lambda m, x, t, y: m(t, x)
 
 
 class Loaded:
     def __init__(self, folder, name, rows=None, precision="f32"):
         self.name, self.autocast = name, precision == "bf16"
         weights = load_file(Path(folder) / f"{name}.safetensors")
-        self.model, self.call = build(name, weights)
+        self.model, self.call = build("unet-35m" if name == "cifar10" else name, weights=weights)
         self.weights = weights
         self.model.to(device)
         self.x, self.w = (torch.from_numpy(np.load(Path(folder) / f"{name}-{key}.npy")).to(device) for key in ("x", "weights"))

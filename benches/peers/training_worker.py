@@ -16,10 +16,12 @@ import numpy as np
 device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
 threads = int(os.environ["OMP_NUM_THREADS"])
 os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'} intra_op_parallelism_threads={threads}"
-import jax
-import jax.numpy as jnp
-import optax
 import torch
+
+if device == "cpu":
+    import jax
+    import jax.numpy as jnp
+    import optax
 
 torch.set_num_threads(threads)
 RATE = 1e-3
@@ -137,10 +139,14 @@ for line in sys.stdin:
     match line.split():
         case ["load", folder, name]:
             data = np.load(f"{folder}/{name}.npy").astype(np.float32)
-            peers = Jax(name, data)
-            work, answer = {"eager": Eager(name, data).run, "jax": peers.run, "scan": peers.scan}, {}
+            work, answer = {"eager": Eager(name, data).run}, {}
+            if device == "cpu":
+                peers = Jax(name, data)
+                work |= {"jax": peers.run, "scan": peers.scan}
         case ["versions"]:
-            answer = {"PyTorch": torch.__version__, "jax": jax.__version__, "optax": optax.__version__}
+            answer = {"PyTorch": torch.__version__}
+            if device == "cpu":
+                answer |= {"jax": jax.__version__, "optax": optax.__version__}
         case [how, steps]:
             started = time.perf_counter()
             value = work[how](int(steps))

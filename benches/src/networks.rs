@@ -26,11 +26,7 @@ fn case(name: &str) -> Result<(ModelConfig, i64), Failure> {
     Ok(match name {
         "tiny" => (ModelConfig::Unet(tiny()), 16),
         "cifar10" => (ModelConfig::Unet(UNetConfig { dropout: 0.0, ..UNetConfig::default() }), 8),
-        "dit" => {
-            let sizes =
-                DitConfig { width: 384, depth: 6, heads: 6, classes: 10, null_class: true, ..DitConfig::default() };
-            (ModelConfig::Dit(DitConfig { time: TimeEmbedding::default(), ..sizes }), 16)
-        }
+        "dit" => (ModelConfig::Dit(dit()), 16),
         other => return Err(format!("unknown network {other}; there is {}", NAMES.join(", ")).into()),
     })
 }
@@ -46,6 +42,12 @@ pub(crate) fn tiny() -> UNetConfig {
         dropout: 0.0,
         ..UNetConfig::default()
     }
+}
+
+/// The transformer of all benches.
+pub(crate) fn dit() -> DitConfig {
+    let sizes = DitConfig { width: 384, depth: 6, heads: 6, classes: 10, null_class: true, ..DitConfig::default() };
+    DitConfig { time: TimeEmbedding::default(), ..sizes }
 }
 
 /// Writes each network's weights, random, zero-initialised ones too.

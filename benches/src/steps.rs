@@ -1,7 +1,7 @@
 //! A run's steps without its files: batches from a worker thread, clipping, AdamW, the moving average, the log's sums.
 
 use crate::Failure;
-use crate::networks::tiny;
+use crate::networks::{dit, tiny, write_weights};
 use crate::ranks::Timed;
 use fm_app::group::Group;
 use fm_core::data::{Dataset, Pick};
@@ -62,8 +62,29 @@ fn case(name: &str) -> Result<(ModelConfig, usize), Failure> {
             }),
             if name == GPU_UNET { 128 } else { 8 },
         ),
+        "dit" => (ModelConfig::Dit(dit()), 16),
         other => return Err(format!("unknown network {other}").into()),
     })
+}
+
+/// Writes the weights that the steps of image networks start from, for the peers.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn write_initial(dir: &Path) -> Result<(), Failure> {
+    for name in ["unet-35m", "dit"] {
+        let (config, _) = case(name)?;
+        write_weights(&initial(&config)?, &config, &dir.join(format!("{name}.safetensors")))?;
+    }
+    Ok(())
+}
+
+/// The weights that a network starts from.
+fn initial(config: &ModelConfig) -> Result<nn::VarStore, Failure> {
+    tch::manual_seed(0);
+    let weights = nn::VarStore::new(Device::Cpu);
+    let _model = config.build(&weights.root())?;
+    Ok(weights)
 }
 
 /// How a network is trained.
@@ -210,9 +231,7 @@ impl Steps {
     /// An unknown name.
     pub fn new(name: &str, table: Array2<f32>, group: &Arc<Group>, device: Device) -> Result<Self, Failure> {
         let (config, batch) = case(name)?;
-        tch::manual_seed(0);
-        let weights = nn::VarStore::new(Device::Cpu);
-        let _model = config.build(&weights.root())?;
+        let weights = initial(&config)?;
         let setup = Setup::of(config, batch);
         let setup = match name == GPU_UNET {
             true => Setup { precision: Precision::Bf16, workers: 4, resident: true, ..setup },

@@ -1,6 +1,6 @@
 //! `training-worker [DEVICE]`: our side of the comparison of training steps. Reads one request a line on standard input and answers with one line of JSON.
 //!
-//! `make DIR` writes the tables of two networks, DIR/NAME.npy; `load DIR NAME` takes a network (`mlp`, `concat-squash`, `unet`, ...) and its data; `loop STEPS`
+//! `make DIR` writes the tables of two networks, DIR/NAME.npy, and the weights of two more, DIR/NAME.safetensors; `load DIR NAME` takes a network (`mlp`, `concat-squash`, `unet`, ...) and its data; `loop STEPS`
 //! goes on training through [`fm_train::train::train`] with everything that a run does but files; `bare STEPS` only puts one batch through the
 //! network, forwards and back. Both answer {"seconds", "value"}, seconds a step and the mean loss. `memory STEPS` trains and answers {"before", "peak"},
 //! bytes resident before the network was built and at most.
@@ -11,7 +11,7 @@
 use fm_app::group::Group;
 use fm_app::memory::{peak_memory, resident_memory};
 use fm_benches::ranks::reduce;
-use fm_benches::steps::{Steps, tables};
+use fm_benches::steps::{Steps, tables, write_initial};
 use fm_benches::{Failure, serve, start};
 use fm_dist::ProcessGroup;
 use ndarray::Array2;
@@ -30,6 +30,7 @@ fn main() -> Result<(), Failure> {
                 for (name, table) in tables()? {
                     write_npy(Path::new(dir).join(format!("{name}.npy")), &table)?;
                 }
+                write_initial(Path::new(dir))?;
                 "{}".into()
             }
             (["load", dir, name], slot) => {

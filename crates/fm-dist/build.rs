@@ -12,7 +12,11 @@ fn main() {
     let include = env::var_os("LIBTORCH_INCLUDE").map_or(home.clone(), PathBuf::from).join("include");
     let mut build = cc::Build::new();
     build.cpp(true).std("c++17").opt_level(1).warnings(false).define("USE_C10D_GLOO", None);
-    build.include("shim").include(&include).include(include.join("torch/csrc/api/include"));
+    build
+        .include("shim")
+        .include(env::var("DEP_FM_TORCH_INCLUDE").unwrap_or_default())
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"));
     build.clone().file("shim/gloo.cc").compile("fm_dist");
     if env::var_os("CARGO_FEATURE_NCCL").is_some() {
         nccl(build, &home);

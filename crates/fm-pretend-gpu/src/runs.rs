@@ -46,6 +46,12 @@ impl Runs {
         run(3).per_step(&run(13), 10)
     }
 
+    /// What a step of a sampler takes: the difference between commands with 3 and 13 steps.
+    pub fn sampler_step(&self, words: &str) -> PerStep {
+        let run = |steps: u64| self.gpu(&format!("{words} --num-steps {steps} --out DIR/sampled-{steps}"));
+        run(3).per_step(&run(13), 10)
+    }
+
     fn run(&self, words: &str, counts: Option<&Path>) -> String {
         let words = words.replace("DIR", &self.dir.display().to_string());
         let mut command = Command::new(&self.program);
@@ -81,6 +87,31 @@ impl Runs {
         let number = |line: &Value, key: &str| line[key].as_f64().unwrap_or(f64::NAN);
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect(run));
         lines.map(|line| (number(&line, "step") as u64, number(&line, "loss"))).collect()
+    }
+}
+
+impl PerStep {
+    /// Asserts that a training step makes one upload at most, from pinned memory, and reads nothing; no attention stores its scores.
+    pub fn assert_training(&self, what: &str) {
+        self.assert_at_most(what, 1.0);
+    }
+
+    /// Asserts that a sampler's step sends nothing to the device and reads nothing.
+    pub fn assert_sampling(&self, what: &str) {
+        assert!(self.launches > 0.0, "{what}: nothing ran on the device");
+        self.assert_at_most(what, 0.0);
+    }
+
+    fn assert_at_most(&self, what: &str, uploads: f64) {
+        for (kind, count, most) in [
+            ("uploads", self.uploads, uploads),
+            ("uploads from unpinned memory", self.unpinned_uploads, 0.0),
+            ("downloads", self.downloads, 0.0),
+            ("numbers read", self.numbers_read, 0.0),
+            ("attention by matrices", self.attention_by_matrices, 0.0),
+        ] {
+            assert!(count <= most, "{what}: {count} {kind} per step, more than {most}");
+        }
     }
 }
 

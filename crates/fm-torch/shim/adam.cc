@@ -1,6 +1,6 @@
 // libtorch's fused Adam kernels over one flat vector.
 
-#include "shim.h"
+#include "guarded.h"
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>

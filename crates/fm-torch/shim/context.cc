@@ -1,6 +1,6 @@
 // Global switches of libtorch.
 
-#include "shim.h"
+#include "guarded.h"
 
 #include <ATen/Context.h>
 

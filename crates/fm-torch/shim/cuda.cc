@@ -1,6 +1,6 @@
 // Whether libtorch sees CUDA, and where its CPU half lies.
 
-#include "shim.h"
+#include "guarded.h"
 
 #include <dlfcn.h>
 

@@ -1,6 +1,6 @@
 // Levels of forward-mode differentiation.
 
-#include "shim.h"
+#include "guarded.h"
 
 #include <torch/csrc/autograd/forward_grad.h>
 

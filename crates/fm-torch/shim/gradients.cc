@@ -1,6 +1,6 @@
 // Gradients taken from leaves into one flat vector, and hooks that fire when one is complete.
 
-#include "shim.h"
+#include "guarded.h"
 
 #include <vector>
 

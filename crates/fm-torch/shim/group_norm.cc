@@ -3,7 +3,7 @@
 // The backward pass keeps x, the mean and 1 / sigma of each group, and computes the normalized values again: a third of the memory
 // that the two operators keep. A CUDA kernel belongs into `fm_group_norm_silu`, beside `group_norm_silu_cpu`.
 
-#include "shim.h"
+#include "guarded.h"
 
 #include <vector>
 

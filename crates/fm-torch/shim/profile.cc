@@ -1,6 +1,6 @@
 // libtorch's profiler, as torch.profiler uses it.
 
-#include "shim.h"
+#include "guarded.h"
 
 #include <set>
 #include <string>

@@ -131,6 +131,23 @@ mod tests {
         }
     }
 
+    /// The fused operator has no forward derivative: it must step aside for a tangent rather than drop it.
+    #[test]
+    fn tangents_go_through_the_two_operators() {
+        let [x, weight, bias] = leaves(&[2, 8, 16, 16], Kind::Float).map(|t| t.detach());
+        let direction = values(&x.size(), 0.7).to_kind(Kind::Float);
+        for which in 0..3 {
+            let dual_is_refused = crate::forward_ad::with_level(|level| {
+                let mut inputs = [&x, &weight, &bias].map(Tensor::shallow_clone);
+                let tangent = direction.flatten(0, -1).narrow(0, 0, inputs[which].numel() as i64);
+                inputs[which] = level.dual(&inputs[which], &tangent.view_as(&inputs[which])).unwrap();
+                group_norm_silu(&inputs[0], GROUPS, &inputs[1], &inputs[2], 1e-5).unwrap().is_none()
+            });
+            assert_eq!(dual_is_refused, Ok(true), "input {which}");
+        }
+        assert!(group_norm_silu(&x, GROUPS, &weight, &bias, 1e-5).unwrap().is_some());
+    }
+
     #[test]
     fn what_has_no_kernel_is_left_to_the_two_operators() {
         let [x, weight, bias] = leaves(&[2, 8, 16, 16], Kind::Float);

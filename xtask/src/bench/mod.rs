@@ -3,6 +3,8 @@
 mod contest;
 mod coupling;
 mod distributed;
+mod document;
+mod machine;
 mod metrics;
 mod models;
 mod ot;
@@ -16,8 +18,10 @@ mod worker;
 
 use crate::libtorch::ensure_present;
 use crate::shell::{cargo, execute};
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
+pub(crate) use document::replaced_part;
+pub(crate) use machine::machine;
 use target::Report;
 
 #[derive(Debug, Args)]
@@ -189,87 +193,15 @@ fn measure(suite: Suite, args: &BenchArgs) -> anyhow::Result<()> {
     println!("{}", report.document());
     report.missed().iter().for_each(|line| eprintln!("missed: {line}"));
     if args.write_docs {
-        let path = places::root().join("docs/benchmarks.md");
-        let before = std::fs::read_to_string(&path).unwrap_or_default();
         let name = if args.device == "cpu" { suite.name() } else { format!("{}-{}", suite.name(), args.device) };
-        std::fs::write(&path, replaced_part(HEAD, &before, &name, &report.document()))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        println!("wrote {}", path.display());
+        document::write(&name, &report.document())?;
     }
     Ok(())
-}
-
-const HEAD: &str = "# Benchmarks\n\nWritten by `cargo xtask bench all --peers --write-docs`, or part by part (`cargo xtask bench ot --peers --write-docs`); no number here is \
-     typed by hand. Before each piece of work is a pause of 150 ms, in which the threads of whoever worked before go to sleep, but for *Solvers*, where everyone \
-     has one thread, and *Several processes*.\n";
-
-/// A document of this head with one part, between its marks, replaced or added; what stood before the first part gives way to the head.
-pub(crate) fn replaced_part(head: &str, document: &str, name: &str, report: &str) -> String {
-    let (from, to) = (format!("\n<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
-    let part = format!("{from}{report}{to}");
-    let parts = document.find("\n<!-- ").map_or("", |first| &document[first..]);
-    let parts = match (parts.find(&from), parts.find(&to)) {
-        (Some(start), Some(end)) => parts[..start].to_owned() + &part + &parts[end + to.len()..],
-        _ => parts.to_owned() + &part,
-    };
-    head.to_owned() + &parts
-}
-
-pub(crate) fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    format!("{}, {} cores", processor(&info), std::thread::available_parallelism().map_or(1, usize::from))
-}
-
-/// The processor that /proc/cpuinfo describes: its model, family and model numbers (names of virtual machines say little), and the
-/// instruction sets that decide how fast products are.
-fn processor(info: &str) -> String {
-    let value = |key: &str| {
-        let line = info.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key));
-        line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim())
-    };
-    let flags: Vec<&str> = value("flags").unwrap_or_default().split_whitespace().collect();
-    let sets = [
-        ("avx2", "AVX2"),
-        ("fma", "FMA"),
-        ("avx512f", "AVX-512"),
-        ("avx512_bf16", "AVX-512 BF16"),
-        ("avx512_vnni", "AVX-512 VNNI"),
-        ("amx_tile", "AMX"),
-        ("amx_bf16", "AMX BF16"),
-    ];
-    let sets: Vec<&str> = sets.iter().filter(|(flag, _)| flags.contains(flag)).map(|(_, name)| *name).collect();
-    let model = value("model name").unwrap_or("unknown processor");
-    let numbers =
-        value("cpu family").zip(value("model")).map(|(family, model)| format!(" (family {family}, model {model})"));
-    let sets = if sets.is_empty() { "no AVX2".to_owned() } else { sets.join(", ") };
-    format!("{model}{}, {sets}", numbers.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_suite_replaces_its_own_part_only() {
-        let replaced = |before: &str, name, part| replaced_part(HEAD, before, name, part);
-        let both = replaced(&replaced("old text", "ot", "one\n"), "training", "two\n");
-        assert!(both.starts_with(HEAD) && both.contains("one\n") && both.contains("two\n"));
-        let again = replaced(&both, "ot", "three\n");
-        assert!(!again.contains("one\n") && again.contains("two\n") && again.contains("three\n"));
-        assert_eq!(again.matches("<!-- ot -->").count(), 1);
-        // A head that has changed costs no part.
-        let renamed = replaced_part("# Other\n", &again, "ot", "four\n");
-        assert!(renamed.starts_with("# Other\n\n<!--") && renamed.contains("two\n") && renamed.contains("four\n"));
-    }
-
-    #[test]
-    fn a_processor_is_named_with_its_instruction_sets() {
-        let info = "cpu family\t: 25\nmodel\t\t: 1\nmodel name\t: AMD EPYC\nflags\t\t: fpu avx avx2 fma sse2\n";
-        assert_eq!(processor(info), "AMD EPYC (family 25, model 1), AVX2, FMA");
-        let wide = "model name : X\nflags : avx2 avx512f amx_tile avx512_bf16x\n";
-        assert_eq!(processor(wide), "X, AVX2, AVX-512, AMX");
-        assert_eq!(processor(""), "unknown processor, no AVX2");
-    }
 
     #[test]
     fn what_cannot_be_measured_so_is_refused_with_the_flag_that_is_missing() {

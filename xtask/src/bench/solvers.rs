@@ -48,7 +48,7 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
          1e-9 the peer's curve is read at our error, log against log; points beyond the peer's curve are left out. Geometric mean and extremes. \
          Steps per batch are what the peers do; per-sample steps, our default, count the mean over samples.\n\n{}\n\
          ### The curves\n\nError / evaluations by tolerance.\n\n{}\n\
-         ### Time\n\n{rounds} rounds in which everyone solves in turn, after a warm-up that includes JAX's compilation; medians, and the ratio of \
+         ### Time\n\n{rounds} rounds in which everyone solves in turn (in an order that is drawn for each row), after a warm-up that includes JAX's compilation; medians, and the ratio of \
          the peer's time to ours within a round with its extremes (above 1, ours is faster). Ours and the peers' Dopri5, steps per batch. For \
          the network, in f32, times are those of one evaluation with its share of the solver; SciPy has no tensors.\n\n{times}",
         machine(),
@@ -154,15 +154,21 @@ fn times(ours: &mut Worker, theirs: &mut Worker, rounds: u32) -> anyhow::Result<
     for (problem, repeats) in TIMED {
         // A network in f32 has no errors below 1e-6 to look for.
         for tolerance in TIMED_AT.iter().filter(|t| !(problem == "network-f32" && **t == "1e-7")) {
-            eprintln!("time of {problem} at {tolerance}");
+            let peers = ["scipy", "torchdiffeq", "diffrax"];
+            let order = places::order(&format!("time of {problem} at {tolerance}"), &peers);
             let each = |answer: (f64, f64, f64)| if problem == "network-f32" { answer.2 / answer.1 } else { answer.2 };
             let mut seconds = vec![Vec::new(); 4];
             for round in 0..=rounds {
-                let own = each(point(ours, &format!("{problem} dopri5 per-batch {tolerance} {}", repeats[0]))?);
-                let mut seen = vec![own];
-                for (peer, repeats) in ["scipy", "torchdiffeq", "diffrax"].iter().zip(&repeats[1..]) {
-                    let request = format!("{problem} {peer} dopri5 {tolerance} {repeats}");
-                    seen.push(if *repeats == 0 { f64::NAN } else { each(point(theirs, &request)?) });
+                let mut seen = [f64::NAN; 4];
+                for who in &order {
+                    let repeats = repeats[*who];
+                    seen[*who] = match who.checked_sub(1) {
+                        None => each(point(ours, &format!("{problem} dopri5 per-batch {tolerance} {repeats}"))?),
+                        Some(_) if repeats == 0 => continue,
+                        Some(peer) => {
+                            each(point(theirs, &format!("{problem} {} dopri5 {tolerance} {repeats}", peers[peer]))?)
+                        }
+                    };
                 }
                 if round > 0 {
                     seconds.iter_mut().zip(seen).for_each(|(all, one)| all.push(one));

@@ -99,8 +99,10 @@ impl Codebook {
         let (z, k, rate) = (z.detach().to_kind(Kind::Float), self.config.codes, 1.0 - self.config.decay);
         let (mut counts, mut sums, mut embed) =
             (self.counts.shallow_clone(), self.sums.shallow_clone(), self.embed.shallow_clone());
-        let met = counts.zeros_like().index_add(0, numbers, &numbers.ones_like().to_kind(Kind::Float));
-        let sum = sums.zeros_like().index_add(0, numbers, &z);
+        // A product, because index_add adds in no fixed order on a GPU.
+        let chosen = numbers.one_hot(k).to_kind(Kind::Float);
+        let met = chosen.sum_dim_intlist(0, false, Kind::Float);
+        let sum = chosen.tr().matmul(&z);
         let _ = counts.lerp_(&met, rate);
         let _ = sums.lerp_(&sum, rate);
         let total = counts.sum(Kind::Float);
