@@ -21,16 +21,17 @@ use fm_train::checkpoint::{self, DataMeta, RunInfo, Weights};
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision, Slot};
-use fm_train::observe::{Flow, Observer};
+use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::pairing::Pairing;
 use fm_train::peers::{Peers, Shard};
-use fm_train::record::Record;
-use fm_train::resident::Resident;
+use fm_train::record::LogRecord;
+use fm_train::resident::DeviceDataset;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::Array2;
+use std::ops::ControlFlow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -208,12 +209,12 @@ pub fn tables() -> Result<[(&'static str, Array2<f32>); 2], Failure> {
 
 /// Keeps the log.
 #[derive(Default)]
-struct Log(Vec<Record>);
+struct Log(Vec<LogRecord>);
 
 impl Observer for Log {
-    fn after_step(&mut self, _: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
+    fn after_step(&mut self, _: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         self.0.extend(record.cloned());
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -333,7 +334,7 @@ impl Steps {
     /// Those of training.
     pub fn train(&mut self, steps: u64) -> Result<f64, Failure> {
         let total = self.state.step + steps;
-        let schedule = Schedule { lr: 1e-3, warmup_steps: 0, decay: Decay::Constant, total_steps: total };
+        let schedule = Schedule { lr: 1e-3, warmup_steps: 0, decay: Decay::Constant };
         let options = TrainOptions {
             steps: total,
             log_every: u64::MAX,
@@ -350,7 +351,8 @@ impl Steps {
         let resident = match &self.rows {
             Rows::Images { bytes, .. } if self.setup.resident => {
                 let sizes: Vec<usize> = shape.iter().map(|n| *n as usize).collect();
-                <[usize; 3]>::try_from(sizes).ok().map(|sizes| Resident::new(bytes, sizes, 255, self.device))
+                let sizes = <[usize; 3]>::try_from(sizes).map_err(|_| "images have three dimensions")?;
+                Some(DeviceDataset::new(bytes, sizes, 255, self.device)?)
             }
             _ => None,
         };

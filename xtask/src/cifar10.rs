@@ -156,25 +156,25 @@ fn from_pictures(pictures: &Batches, labels: &Batches) -> anyhow::Result<Batches
     Ok(batches)
 }
 
-/// Checks all hashes, then writes all files beside their place and moves the folder there.
+/// Checks all hashes, then writes the files.
 fn install(out: &Path, batches: &Batches) -> anyhow::Result<()> {
     for (name, expected) in FILES {
         let (_, bytes) = batches.iter().find(|(n, _)| n == name).with_context(|| format!("{name} is missing"))?;
         let hash = hex(&Sha256::digest(bytes));
         ensure!(hash == expected, "{name} has the hash {hash} instead of {expected}");
     }
-    let partial = out.with_extension("partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial)?;
-    }
-    fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+    place(out, batches)
+}
+
+/// Writes files beside their places and renames them, so that each is complete or absent. Whatever else is in the directory stays.
+fn place(out: &Path, batches: &Batches) -> anyhow::Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     for (name, bytes) in batches {
-        fs::write(partial.join(name), bytes).with_context(|| format!("cannot write {name}; is the disk full?"))?;
+        let partial = out.join(format!(".{name}.{}.partial", std::process::id()));
+        fs::write(&partial, bytes).with_context(|| format!("cannot write {name}; is the disk full?"))?;
+        fs::rename(&partial, out.join(name)).with_context(|| format!("cannot move {name} to {}", out.display()))?;
     }
-    if out.exists() {
-        fs::remove_dir_all(out)?;
-    }
-    fs::rename(&partial, out).with_context(|| format!("cannot move the batches to {}", out.display()))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -203,6 +203,17 @@ mod tests {
         let error = format!("{:#}", read_archive(&file).unwrap_err());
         assert!(error.contains("c.tar.gz is truncated"), "{error}");
         assert!(!out.exists() && !out.with_extension("partial").exists());
+    }
+
+    #[test]
+    fn other_files_in_the_directory_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("thesis.tex"), "not ours").unwrap();
+        fs::write(dir.path().join("test_batch.bin"), "old").unwrap();
+        place(dir.path(), &vec![("test_batch.bin".to_owned(), b"new".to_vec())]).unwrap();
+        assert_eq!(fs::read(dir.path().join("thesis.tex")).unwrap(), b"not ours");
+        assert_eq!(fs::read(dir.path().join("test_batch.bin")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]

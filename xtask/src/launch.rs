@@ -1,6 +1,6 @@
 //! `cargo xtask launch`: several processes of one program, told of each other as torchrun tells them.
 
-use crate::shell::{cargo, execute, root};
+use crate::shell::{cargo, execute, target};
 use anyhow::{Context, ensure};
 use clap::Args;
 use std::net::TcpListener;
@@ -94,7 +94,7 @@ fn program(args: &LaunchArgs) -> anyhow::Result<PathBuf> {
     build.args(args.release.then_some("--release"));
     build.args(args.features.iter().flat_map(|features| ["--features", features]));
     execute(&mut build)?;
-    Ok(root().join("target").join(if args.release { "release" } else { "debug" }).join(name))
+    Ok(target().join(if args.release { "release" } else { "debug" }).join(name))
 }
 
 fn free_port() -> anyhow::Result<u16> {

@@ -1,7 +1,7 @@
 //! `cargo xtask quickstart`: from a fresh clone to a picture of digits, by running the very commands that it prints.
 
 use crate::libtorch::ensure_present;
-use crate::shell::{cargo, execute, root, target};
+use crate::shell::{cargo, execute, remove_ours, root, target};
 use anyhow::Context;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -67,11 +67,17 @@ fn program() -> Command {
     command
 }
 
+/// What a run directory holds.
+const RUN_ENTRIES: [&str; 10] = [
+    "best", "checkpoints", "config.toml", "metrics.jsonl", "report.html", "run.lock", "samples", "samples.png", "tensorboard",
+    "timing.jsonl",
+];
+
 /// Trains, or goes on with a quickstart that was interrupted; a finished one is made anew.
 fn train(out: &Path, steps: Option<u64>) -> anyhow::Result<()> {
     let finished = out.join("samples.png").exists();
     if finished {
-        std::fs::remove_dir_all(out).with_context(|| format!("cannot clear {}", out.display()))?;
+        remove_ours(out, &RUN_ENTRIES)?;
     }
     let mut command = program();
     command.args(["train", "--out", text(out)?]);

@@ -14,7 +14,7 @@ pub(crate) struct TestArgs {
 
 pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
     ensure_present()?;
-    let mut command = cargo(&["test", "--workspace", "--features", "fm-benches/tch,hostile/tch"]);
+    let mut command = cargo(&["test", "--workspace", "--features", "fm-benches/tch,flow-matching/torch,hostile/tch"]);
     // Built together, the torch-free crates are linked with libtorch as well, but have no build script to find it by.
     let variable = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };
     let libtorch = std::env::var_os("LIBTORCH").map_or_else(home, PathBuf::from).join("lib");

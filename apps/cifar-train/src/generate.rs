@@ -148,10 +148,13 @@ pub(crate) fn turns(
         if first < r.count {
             let rows = r.batch_size.min(r.count - first);
             let drawn = batch(model, device, r, first, &r.noise(first, rows), frames && first == 0)?;
-            out.frames.extend(drawn.frames.iter().map(to_host));
-            made = Made { values: to_host(&drawn.x), about: [drawn.nfe, drawn.calls as f64] };
+            out.frames = drawn.frames.iter().map(to_host).collect::<Result<_, _>>()?;
+            made = Made { values: to_host(&drawn.x)?, about: [drawn.nfe, drawn.calls as f64] };
         }
+        let drawn = |first: usize| r.count.min(first + r.batch_size).saturating_sub(first) * dim;
+        let mut expected = (turn..).step_by(r.batch_size.max(1)).map(drawn);
         for Made { values, about: [nfe, calls] } in group.gather(made, r.batch_size * dim)? {
+            ensure!(Some(values.len()) == expected.next(), "cannot sample: a process returned {} values of its batch", values.len());
             if !values.is_empty() {
                 out.values.extend(values);
                 out.nfe.push(nfe);
@@ -193,6 +196,8 @@ pub(crate) fn batch(
     r.sampler.run(&field, &r.objective, upload(noise, &shape, device), increments, frames)
 }
 
-pub(crate) fn to_host(x: &Tensor) -> Vec<f32> {
-    Vec::try_from(x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1])).unwrap_or_default()
+/// The values of a tensor, f32. An error of the device is an error, not an empty list.
+pub(crate) fn to_host(x: &Tensor) -> anyhow::Result<Vec<f32>> {
+    let x = x.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_reshape([-1])?;
+    Ok(Vec::try_from(x)?)
 }

@@ -3,6 +3,7 @@
 //! Latents are the encoder's vectors times a scale that makes their standard deviation 1; the scale is part of the run's configuration. A
 //! run in a latent space keeps a copy of its autoencoder, so that the run's directory is all that sampling needs.
 
+use crate::generate::to_host;
 use anyhow::{Context, ensure};
 use fm_core::data::{Dataset, Pick};
 use fm_data::ImageSet;
@@ -13,7 +14,7 @@ use fm_train::run_dir::latest_checkpoint;
 use ndarray::Array2;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tch::{Device, Kind, Tensor, nn, no_grad};
+use tch::{Device, Tensor, nn, no_grad};
 
 /// The copy's name in a run's directory.
 pub(crate) const FILE: &str = "autoencoder.safetensors";
@@ -60,6 +61,11 @@ impl Autoencoder {
             ..About::default()
         };
         Ok(interchange::safetensors(&interchange::named(&self.store), &about)?)
+    }
+
+    /// The SHA-256 of its configuration and weights.
+    pub(crate) fn sha256(&self) -> anyhow::Result<String> {
+        Ok(fm_train::files::sha256(&self.bytes()?))
     }
 
     pub(crate) fn config(&self) -> &VqVaeConfig {
@@ -109,10 +115,6 @@ impl Autoencoder {
         let rows = values.len() as i64 / shape.iter().product::<i64>();
         fm_core::tensor::upload(values, &[&[rows], shape.as_slice()].concat(), self.store.device())
     }
-}
-
-fn to_host(x: &Tensor) -> anyhow::Result<Vec<f32>> {
-    Ok(Vec::try_from(x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?)
 }
 
 /// Images of what a network drew: itself, or decoded.

@@ -7,11 +7,12 @@ use anyhow::Context;
 use fm_core::data::Dataset;
 use fm_core::source::Source;
 use fm_data::ImageSet;
+use fm_train::TrainError;
 use fm_train::batch::BatchSource;
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::pairs::{PairBatches, PairSet};
 use fm_train::peers::Shard;
-use fm_train::resident::Resident;
+use fm_train::resident::DeviceDataset;
 use ndarray::Array2;
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -76,14 +77,17 @@ impl Material {
     }
 
     /// The images, if the device is to hold them.
-    pub(crate) fn resident(&self, keep: Keep, device: Device) -> Option<Resident> {
+    ///
+    /// # Errors
+    /// A set without images.
+    pub(crate) fn resident(&self, keep: Keep, device: Device) -> Result<Option<DeviceDataset>, TrainError> {
         let wanted = match keep {
             Keep::Never => false,
             Keep::Always => true,
             Keep::Auto => device.is_cuda() && self.set.pixels.len() <= FITS,
         };
-        let set = Some(&self.set).filter(|_| wanted && self.latents.is_none() && self.pairs.is_none())?;
-        Some(Resident::new(&set.pixels, set.shape, set.levels, device))
+        let set = Some(&self.set).filter(|_| wanted && self.latents.is_none() && self.pairs.is_none());
+        set.map(|set| DeviceDataset::new(&set.pixels, set.shape, set.levels, device)).transpose()
     }
 
     /// The batches of a run, or a process's share of each.
@@ -100,7 +104,6 @@ impl Material {
         }
         let pairing = config.flow.pairing(source, config.seed, conditional)?.shared(shard);
         let options = BatchOptions {
-            seed: config.seed,
             rows: config.batch_size,
             mirror: config.horizontal_flip,
             conditional,
@@ -173,7 +176,7 @@ mod tests {
             assert!(named.x1.is_empty() && named.picks.iter().any(|p| p.mirrored));
             assert_eq!((&brought.x0, &brought.classes), (&named.x0, &named.classes));
             let set = fm_data::digits::load();
-            let images = Resident::new(&set.pixels, set.shape, set.levels, Device::Cpu);
+            let images = DeviceDataset::new(&set.pixels, set.shape, set.levels, Device::Cpu).unwrap();
             let rows: Vec<f32> = images.rows(&named.picks).view(-1).try_into().unwrap();
             assert_eq!(rows, brought.x1, "{coupling}");
         }

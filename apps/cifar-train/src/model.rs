@@ -14,7 +14,7 @@ use fm_models::interchange::{self, About};
 use fm_train::checkpoint::{self, DataMeta, Weights};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor, nn};
@@ -123,6 +123,12 @@ impl Loaded {
     pub(crate) fn sha256(&self) -> anyhow::Result<String> {
         let bytes = interchange::safetensors(&interchange::named(&self.store), &About::default())?;
         Ok(fm_train::files::sha256(&bytes))
+    }
+
+    /// Every value that its samples depend on, for keys of caches: weights, configuration and autoencoder.
+    pub(crate) fn key(&self) -> anyhow::Result<Value> {
+        let autoencoder = self.autoencoder.as_ref().map(Autoencoder::sha256).transpose()?;
+        Ok(json!({ "weights": self.sha256()?, "config": serde_json::to_value(&self.config)?, "autoencoder": autoencoder }))
     }
 
     /// Images of what the network drew.

@@ -73,7 +73,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     let source = data::open_source(&mut config, dim, || material.deviation())?;
     let objective = config.flow.objective.clone();
     objective.validate(&source)?;
-    // Better now than after the training.
+    // Fail before training rather than after.
     objective.span().context("a network trained so could not be sampled")?;
 
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
@@ -90,7 +90,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let resident = material.resident(config.data_on_device, device);
+    let resident = material.resident(config.data_on_device, device)?;
     let batches = material.batches(&config, source.clone(), resident.is_some(), group.shard())?;
     let known =
         group.agree(|| least(&config.flow, &source, || material.rows(), config.conditional, config.seed, "image"))?;
@@ -202,7 +202,7 @@ fn options(c: &Config) -> TrainOptions {
         workers: c.num_workers,
         log_every: c.log_every,
         clip: c.learning.clip,
-        schedule: c.learning.schedule(c.steps),
+        schedule: c.learning.schedule(),
         seed: c.seed,
         micro_batch: c.learning.micro_batch_size,
         patience: c.learning.non_finite_patience,

@@ -29,14 +29,15 @@ use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::{Flow, Observer};
+use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::pairing::{Pairing, Rows};
-use fm_train::record::Record;
+use fm_train::record::LogRecord;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::{Array2, Axis};
+use std::ops::ControlFlow;
 use std::f32::consts::PI;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -131,8 +132,8 @@ impl VelocityModel for ClassMlp {
 struct Silent;
 
 impl Observer for Silent {
-    fn after_step(&mut self, _state: &mut TrainState, _record: Option<&Record>) -> Result<Flow, TrainError> {
-        Ok(Flow::Continue)
+    fn after_step(&mut self, _state: &mut TrainState, _record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -158,7 +159,7 @@ fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]>
         workers: 1,
         log_every: STEPS,
         clip: 1.0,
-        schedule: Schedule { lr: 2e-3, warmup_steps: 100, decay: Decay::Cosine, total_steps: STEPS },
+        schedule: Schedule { lr: 2e-3, warmup_steps: 100, decay: Decay::Cosine },
         seed,
         micro_batch: 0,
         patience: 10,

@@ -1,7 +1,7 @@
 //! The device of a program.
 
 use anyhow::Context;
-use fm_dist::place::Place;
+use fm_dist::place::Rendezvous;
 use fm_torch::TorchError;
 use fm_torch::device::{DeviceChoice, cuda_devices};
 use tch::Device;
@@ -13,7 +13,7 @@ use tch::Device;
 /// An unknown name, and CUDA that was asked for and does not work; never another device instead.
 pub fn select(name: &str) -> anyhow::Result<Device> {
     let choice: DeviceChoice = name.parse()?;
-    let rank = Place::from_env()?.map_or(0, |place| place.local_rank);
+    let rank = Rendezvous::from_env()?.map_or(0, |place| place.local_rank);
     let device = choice.open(rank).with_context(|| format!("--device {name} does not work here; --device cpu does"))?;
     // A CPU build is what it is; a CUDA build that does not work is worth a word.
     if choice == DeviceChoice::Auto

@@ -5,7 +5,7 @@ use clap::Args;
 use fm_core::choice;
 use fm_dist::ProcessGroup;
 use fm_dist::group::{Reduce, Started};
-use fm_dist::place::Place;
+use fm_dist::place::Rendezvous;
 use fm_train::checkpoint::{self, Meta, RunInfo};
 use fm_train::error::Outside;
 use fm_train::peers::{Peers, Pending, Shard};
@@ -66,7 +66,7 @@ impl Group {
     ) -> anyhow::Result<ExitCode> {
         let seconds = args.dist_timeout.unwrap_or(600);
         ensure!((1..=1_000_000).contains(&seconds), "--dist-timeout is {seconds}: choose 1 to 1000000 seconds");
-        let restarted = Place::from_env()?.is_some_and(|place| place.restarts > 0);
+        let restarted = Rendezvous::from_env()?.is_some_and(|place| place.restarts > 0);
         let group = Arc::new(Self { processes: ProcessGroup::from_env(Duration::from_secs(seconds))?, restarted });
         match catch_unwind(AssertUnwindSafe(|| program(&group))) {
             Ok(Ok(code)) => {
@@ -101,7 +101,7 @@ impl Group {
     /// # Errors
     /// When a launcher has started several processes.
     pub fn refuse(program: &str) -> anyhow::Result<()> {
-        let several = Place::from_env()?.is_some_and(|place| place.world_size > 1);
+        let several = Rendezvous::from_env()?.is_some_and(|place| place.world_size > 1);
         ensure!(!several, "{program} is run by one process; start it without a launcher");
         Ok(())
     }
@@ -185,7 +185,7 @@ impl Group {
             self.processes.broadcast(tensor, 0)?;
         }
         state.params.refresh();
-        checkpoint::adopt(&meta, state);
+        checkpoint::adopt(&meta, state).map_err(anyhow::Error::msg)?;
         Ok(())
     }
 

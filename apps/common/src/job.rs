@@ -14,8 +14,8 @@ use fm_torch::memory::{DeviceMemory, device_memory};
 use fm_train::batch::BatchSource;
 use fm_train::checkpoint::{self, RunInfo};
 use fm_train::observe::Observer;
-use fm_train::record::Record;
-use fm_train::run_dir::{RunDir, latest_checkpoint};
+use fm_train::record::LogRecord;
+use fm_train::run_dir::{RunDir, holds_checkpoints, latest_checkpoint};
 use fm_train::task::Task;
 use fm_train::train::{TrainOptions, TrainState, train};
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ impl Job {
         let options = TrainOptions { interrupted: interrupted.clone(), ..self.options.clone() };
         let mut observers: Vec<Box<dyn Observer + '_>> = Vec::new();
         observers
-            .extend(self.learning.observers(&self.out, &self.info, run.is_some()).into_iter().map(|o| o as Box<_>));
+            .extend(self.learning.observers(&self.out, &self.info, run.is_some())?.into_iter().map(|o| o as Box<_>));
         if let (Some(path), true) = (&self.profile, group.is_first()) {
             observers.push(Box::new(Profiler::new(path.clone(), state.params.device(), (first, steps))));
         }
@@ -108,7 +108,8 @@ impl Job {
         let run = RunDir::open(&self.out)?;
         if self.resume {
             self.restore(state)?;
-        } else if latest_checkpoint(&self.out).is_ok() {
+        } else if holds_checkpoints(&self.out) {
+            // Damaged ones too: what is left of a run is not ours to cut.
             bail!("{} already holds a run; pass --resume to go on with it, or another --out", self.out.display());
         }
         for log in ["metrics.jsonl", "timing.jsonl", "moments.jsonl"] {
@@ -152,7 +153,7 @@ pub(crate) fn read_log(out: &Path) -> String {
 }
 
 /// Its lines.
-pub(crate) fn records(log: &str) -> Vec<Record> {
+pub(crate) fn records(log: &str) -> Vec<LogRecord> {
     log.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
 }
 

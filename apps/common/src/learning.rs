@@ -12,7 +12,7 @@ use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::observe::{EarlyStopping, KeepBest, Observer};
 use fm_train::optimizer::{DecayOn, Optimizer, OptimizerConfig, Rule};
-use fm_train::record::Record;
+use fm_train::record::LogRecord;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::train::TrainState;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -174,18 +174,18 @@ impl LearningConfig {
             ensure!(!self.ema_decay[..k].contains(decay), "ema_decay {decay} is there twice");
         }
         ensure!(self.non_finite_patience > 0, "non_finite_patience is 0: give at least 1 step");
-        let names = Record::NAMES.join(", ");
+        let names = LogRecord::NAMES.join(", ");
         ensure!(
-            Record::NAMES.contains(&self.monitor.as_str()),
+            LogRecord::NAMES.contains(&self.monitor.as_str()),
             "no value is called '{}': monitor one of {names}",
             self.monitor
         );
         self.optimizer.validate().map_err(|problem| anyhow!(problem))
     }
 
-    /// The learning rate over a run of so many steps.
-    pub fn schedule(&self, total_steps: u64) -> Schedule {
-        Schedule { lr: self.lr, warmup_steps: self.warmup_steps, decay: self.decay, total_steps }
+    /// The learning rate over a run.
+    pub fn schedule(&self) -> Schedule {
+        Schedule { lr: self.lr, warmup_steps: self.warmup_steps, decay: self.decay }
     }
 
     /// The state before the first step of a network in this store.
@@ -208,14 +208,17 @@ impl LearningConfig {
     }
 
     /// What looks on besides the apps' own observer; only the process that writes keeps checkpoints.
-    pub fn observers(&self, out: &Path, info: &RunInfo, writes: bool) -> Vec<Box<dyn Observer>> {
+    ///
+    /// # Errors
+    /// A monitored value that the log does not have.
+    pub fn observers(&self, out: &Path, info: &RunInfo, writes: bool) -> Result<Vec<Box<dyn Observer>>, TrainError> {
         let mut observers: Vec<Box<dyn Observer>> = Vec::new();
         if self.keep_best && writes {
-            observers.push(Box::new(KeepBest::new(out.join("best"), info.clone(), &self.monitor)));
+            observers.push(Box::new(KeepBest::new(out.join("best"), info.clone(), &self.monitor)?));
         }
         if self.early_stopping > 0 {
-            observers.push(Box::new(EarlyStopping::new(&self.monitor, self.early_stopping, 0.0)));
+            observers.push(Box::new(EarlyStopping::new(&self.monitor, self.early_stopping, 0.0)?));
         }
-        observers
+        Ok(observers)
     }
 }

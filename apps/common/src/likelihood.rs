@@ -46,6 +46,11 @@ impl LikelihoodArgs {
         Self { solver: SolverName::Tsit5, tolerance: TOLERANCE, probes, probe: Probe::default(), seed }
     }
 
+    /// Every value that densities depend on, for keys of caches.
+    pub fn key(&self) -> String {
+        format!("{self:?}")
+    }
+
     /// How the divergence is found, in words.
     pub fn describe(&self) -> String {
         match self.probes {

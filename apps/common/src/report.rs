@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
 use fm_train::checkpoint::Meta;
-use fm_train::record::Record;
+use fm_train::record::LogRecord;
 use fm_train::run_dir::latest_checkpoint;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::fs;
@@ -56,7 +56,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
 /// What a run's directory tells.
 struct Seen {
     name: String,
-    records: Vec<Record>,
+    records: Vec<LogRecord>,
     timings: Vec<Timing>,
     config: String,
     meta: Option<Meta>,
@@ -92,7 +92,7 @@ impl Seen {
 
     /// The curves that there are, by name.
     fn curves(&self) -> Vec<(&'static str, Curves)> {
-        let line = |of: &dyn Fn(&Record) -> Option<f64>| -> Vec<(f64, f64)> {
+        let line = |of: &dyn Fn(&LogRecord) -> Option<f64>| -> Vec<(f64, f64)> {
             self.records.iter().filter_map(|r| Some((r.step as f64, of(r)?))).collect()
         };
         let timed = |of: &dyn Fn(&Timing) -> Option<f64>| -> Vec<(f64, f64)> {

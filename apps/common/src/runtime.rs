@@ -7,10 +7,11 @@ use fm_torch::TorchError;
 use fm_torch::context::{self, MatmulPrecision};
 use fm_torch::profile::Profile;
 use fm_train::TrainError;
-use fm_train::observe::{Flow, Observer};
-use fm_train::record::Record;
+use fm_train::observe::Observer;
+use fm_train::record::LogRecord;
 use fm_train::train::TrainState;
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use tch::Device;
 
@@ -102,13 +103,13 @@ impl Profiler {
 }
 
 impl Observer for Profiler {
-    fn after_step(&mut self, state: &mut TrainState, _: Option<&Record>) -> Result<Flow, TrainError> {
+    fn after_step(&mut self, state: &mut TrainState, _: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         if state.step == self.start {
             self.running = Some(Profile::start(self.device)?);
         } else if state.step == self.start + PROFILED {
             self.finish()?;
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 
     fn at_end(&mut self, _: &mut TrainState) -> Result<(), TrainError> {

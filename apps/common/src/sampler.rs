@@ -136,6 +136,12 @@ impl Sampler {
         per_sample::solve(field, x0, span, self.solver.tableau(), options, output)
     }
 
+    /// Every value that samples depend on, for keys of caches: derived, so that a new field is part of it. For people there is
+    /// [`describe`](Self::describe).
+    pub fn key(&self) -> String {
+        format!("{self:?}")
+    }
+
     /// The method and its accuracy in words.
     pub fn describe(&self) -> String {
         let method = match self.stochastic {
@@ -189,5 +195,37 @@ fn check(reason: Reason) -> anyhow::Result<()> {
     match reason {
         Reason::ReachedEnd => Ok(()),
         reason => bail!("sampling stopped early: it {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fm_solvers::control::Control;
+
+    #[test]
+    fn samplers_that_differ_in_any_value_have_different_keys() {
+        let adaptive = |pace, options| Sampler { steps: Steps::Adaptive(pace, options), ..base() };
+        fn base() -> Sampler {
+            Sampler::fixed(SolverName::Dopri5, 10)
+        }
+        let options = || Options::default();
+        let samplers = [
+            base(),
+            Sampler::fixed(SolverName::Dopri5, 11),
+            Sampler::fixed(SolverName::Tsit5, 10),
+            Sampler { steps: Steps::Listed(vec![0.0, 0.5, 1.0]), ..base() },
+            Sampler { steps: Steps::Listed(vec![0.0, 0.25, 1.0]), ..base() },
+            adaptive(Pace::PerSample, options()),
+            adaptive(Pace::PerBatch, options()),
+            adaptive(Pace::PerSample, Options { control: Control::PI, ..options() }),
+            adaptive(Pace::PerSample, Options { control: Control { safety: 0.8, ..Control::I }, ..options() }),
+            adaptive(Pace::PerSample, Options { max_step: 0.125, ..options() }),
+        ];
+        // The words for people are the same for the last four.
+        assert_eq!(samplers[5].describe(), samplers[9].describe());
+        for (i, a) in samplers.iter().enumerate() {
+            assert!(samplers[..i].iter().all(|b| a.key() != b.key()), "{}", a.key());
+        }
     }
 }

@@ -3,14 +3,15 @@
 use crate::memory::{peak_memory, resident_memory};
 use fm_torch::memory::device_memory;
 use fm_train::checkpoint::{self, RunInfo};
-use fm_train::observe::{Flow, Observer};
-use fm_train::record::Record;
+use fm_train::observe::Observer;
+use fm_train::record::LogRecord;
 use fm_train::run_dir::RunDir;
 use fm_train::tensorboard::EventWriter;
 use fm_train::train::TrainState;
 use fm_train::{TrainError, error::Outside};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
@@ -119,7 +120,7 @@ impl<'a> Watch<'a> {
         self.events.image(now(), state.step, "samples", size, png)
     }
 
-    fn log(&mut self, record: &Record, device: Device) -> Result<(), TrainError> {
+    fn log(&mut self, record: &LogRecord, device: Device) -> Result<(), TrainError> {
         let seconds = self.last.0.elapsed().as_secs_f64().max(1e-9);
         let steps_per_second = (record.step - self.last.1) as f64 / seconds;
         let rows_per_second = steps_per_second * self.rows_per_step as f64;
@@ -148,7 +149,7 @@ impl<'a> Watch<'a> {
 }
 
 /// A line of both logs by TensorBoard's tags.
-fn scalars(record: &Record, timing: &Timing) -> Vec<(String, f64)> {
+fn scalars(record: &LogRecord, timing: &Timing) -> Vec<(String, f64)> {
     let mut values = vec![
         ("train/loss".to_owned(), record.loss),
         ("train/grad_norm".to_owned(), record.grad_norm),
@@ -172,7 +173,7 @@ fn scalars(record: &Record, timing: &Timing) -> Vec<(String, f64)> {
 }
 
 impl Observer for Watch<'_> {
-    fn after_step(&mut self, state: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
+    fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         self.bar.set_position(state.step);
         if let Some(record) = record {
             self.log(record, state.params.device())?;
@@ -184,7 +185,7 @@ impl Observer for Watch<'_> {
         if due(self.cadence.sample_every) {
             self.picture(state)?;
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 
     fn at_end(&mut self, state: &mut TrainState) -> Result<(), TrainError> {

@@ -9,7 +9,7 @@ use fm_core::source::Source;
 use fm_core::tape::Tape;
 use fm_core::tensor::Role;
 use fm_dist::ProcessGroup;
-use fm_dist::place::Place;
+use fm_dist::place::Rendezvous;
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
@@ -18,14 +18,15 @@ use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::{Flow, Observer};
+use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::pairing::Pairing;
-use fm_train::peers::{Alone, Peers};
-use fm_train::record::Record;
-use fm_train::task::{FlowMatching, HostInputs, Inputs, Losses, Pack, PackContext, Task};
+use fm_train::peers::{SingleProcess, Peers};
+use fm_train::record::LogRecord;
+use fm_train::task::{FlowMatching, HostInputs, Inputs, LossOutput, Pack, PackContext, Task};
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::Array2;
+use std::ops::ControlFlow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ const RANKS: usize = 2;
 
 fn open(rank: usize, world_size: usize, port: u16) -> Arc<Group> {
     let (local_rank, master) = (rank, "127.0.0.1".into());
-    let place = Place { rank, world_size, local_rank, master, port, restarts: 0, served: false, interface: None };
+    let place = Rendezvous { rank, world_size, local_rank, master, port, restarts: 0, served: false, interface: None };
     Arc::new(Group::of(ProcessGroup::open(&place, Duration::from_secs(60)).unwrap()))
 }
 
@@ -64,7 +65,7 @@ impl Task for Fragile {
         Box::new(RowOf(self.rank))
     }
 
-    fn loss<'a>(&'a self, inputs: &Inputs, _: Range<usize>, _: &mut Tape<'a>) -> Result<Losses, TrainError> {
+    fn loss<'a>(&'a self, inputs: &Inputs, _: Range<usize>, _: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
         let loss = (&self.weights - 1.0).square().sum(Kind::Float) / RANKS as f64;
         let broken = match (self.rank, inputs.step) {
             // Not a number on rank 1; a gradient without end on rank 0, whose loss is finite.
@@ -72,7 +73,7 @@ impl Task for Fragile {
             (0, 5) => loss + (&self.weights * 0.0).sqrt().sum(Kind::Float),
             _ => loss,
         };
-        Ok(Losses { loss: broken, rows: None })
+        Ok(LossOutput { loss: broken, rows: None })
     }
 }
 
@@ -95,12 +96,12 @@ impl BatchSource for Nothing {
 }
 
 #[derive(Default)]
-struct Log(Vec<Record>);
+struct Log(Vec<LogRecord>);
 
 impl Observer for Log {
-    fn after_step(&mut self, _: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
+    fn after_step(&mut self, _: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         self.0.extend(record.cloned());
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 
@@ -197,6 +198,6 @@ fn a_group_of_one_trains_to_the_bits_of_the_plain_run() {
     group.use_device(device).unwrap();
     let through = group.peers(ReduceIn::F32);
     assert!(through.shard().is_whole() && !through.is_alone());
-    let (plain, group) = (weights(Arc::new(Alone)), weights(through));
+    let (plain, group) = (weights(Arc::new(SingleProcess)), weights(through));
     assert_eq!(plain, group);
 }

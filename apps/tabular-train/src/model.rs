@@ -73,9 +73,13 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
         "{} is a part of a checkpoint, which knows the columns' units; name the checkpoint's directory",
         path.display()
     );
-    let saved = opened.about.and_then(|about| serde_json::from_value(about.config).ok());
-    let Saved { run: mut config, columns } =
-        saved.unwrap_or_else(|| Saved { run: Config::default(), columns: Columns::unchanged(shape[0] as usize) });
+    let unknown = || Saved { run: Config::default(), columns: Columns::unchanged(shape[0] as usize) };
+    let Saved { run: mut config, columns } = match opened.about {
+        // Columns in the wrong units would pass unnoticed.
+        Some(about) if !about.config.is_null() => serde_json::from_value(about.config)
+            .with_context(|| format!("cannot read what {} was trained for; write it again from its run", path.display()))?,
+        _ => unknown(),
+    };
     let source = open_source(&mut config, &columns, || 0.0)?;
     let (model, store, weights) = (opened.model, opened.store, opened.name);
     Ok(Loaded { config, columns, source, model, log_scale: None, device, weights, store })

@@ -74,11 +74,10 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let source = open_source(&mut config, columns, || deviation(seen.values.iter().map(|x| f64::from(*x))))?;
     let objective = config.flow.objective.clone();
     objective.validate(&source)?;
-    // Better now than after the training.
+    // Fail before training rather than after.
     objective.span().context("a network trained so could not be sampled")?;
     let pairing = config.flow.pairing(source.clone(), config.seed, classes > 0)?.shared(group.shard());
     let how = BatchOptions {
-        seed: config.seed,
         rows: config.batch_size,
         conditional: classes > 0,
         dropped: network.null_class().map(|null| (null, config.label_drop)),
@@ -134,7 +133,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             workers: usize::from(config.teacher.is_empty() || !device.is_cuda()),
             log_every: config.log_every,
             clip: config.learning.clip,
-            schedule: config.learning.schedule(config.steps),
+            schedule: config.learning.schedule(),
             seed: config.seed,
             micro_batch: config.learning.micro_batch_size,
             patience: config.learning.non_finite_patience,

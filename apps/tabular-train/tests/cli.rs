@@ -245,3 +245,25 @@ fn early_stopping_and_the_best_checkpoint_survive_a_resume() {
     let lines = |text: &str| text.lines().last().unwrap().to_owned();
     assert_eq!(lines(&log("whole")), lines(&log("parts")));
 }
+
+#[test]
+fn a_run_whose_checkpoints_are_all_damaged_is_never_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let train = format!("train --data moons --rows 200 --steps 4 --save-every 2 --log-every 1 --sample-every 0 --out {d}/run");
+    succeed(&train);
+    let run = dir.path().join("run");
+    let log = fs::read(run.join("metrics.jsonl")).unwrap();
+    // One value of the metadata changes, and nothing else: its own checksum notices.
+    for step in [2, 4] {
+        let meta = run.join(format!("checkpoints/step-{step}/meta.json"));
+        let text = fs::read_to_string(&meta).unwrap();
+        let changed = text.replacen("\"ema_updates\": ", "\"ema_updates\": 1", 1);
+        assert_ne!(text, changed);
+        fs::write(&meta, changed).unwrap();
+    }
+    assert!(fail(&train).contains("already holds a run"));
+    let refused = fail(&format!("train --resume --out {d}/run"));
+    assert!(refused.contains("meta.json does not match its own checksum"), "{refused}");
+    assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), log);
+}

@@ -33,6 +33,14 @@ pub enum DistError {
         /// The reason.
         reason: String,
     },
+    /// Tensors or ranks without a meaning for a collective.
+    #[error("cannot {action}: {problem}")]
+    Argument {
+        /// The collective.
+        action: &'static str,
+        /// What is wrong, with the remedy.
+        problem: String,
+    },
     /// Some ranks have not come or have gone without a word.
     #[error("lost {ranks}: {reason}")]
     Lost {

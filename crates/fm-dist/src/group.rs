@@ -5,8 +5,8 @@
 
 use crate::DistError;
 use crate::ffi::{Group, Store, Thrown, Work};
-use crate::place::Place;
-use crate::roll_call::RollCall;
+use crate::place::Rendezvous;
+use crate::roll_call::FailureDetector;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -27,24 +27,24 @@ pub struct ProcessGroup {
     rank: usize,
     world_size: usize,
     local_rank: usize,
-    links: Option<Links>,
+    links: Option<Connection>,
 }
 
 /// What a group of several holds. Fields are dropped in this order: connections before the store that they were made by.
-struct Links {
-    open: Mutex<Result<Wires, DistError>>,
-    roll_call: RollCall,
+struct Connection {
+    open: Mutex<Result<Backends, DistError>>,
+    roll_call: FailureDetector,
     store: Arc<Store>,
     /// How long a collective may take, in milliseconds.
     patience: i64,
 }
 
-struct Wires {
+struct Backends {
     host: Group,
     cuda: Option<Group>,
 }
 
-impl Wires {
+impl Backends {
     /// Starts a collective on a tensor. One that cannot travel as it is goes as a copy.
     fn start(
         &self,
@@ -100,13 +100,13 @@ impl ProcessGroup {
         Self { rank: 0, world_size: 1, local_rank: 0, links: None }
     }
 
-    /// The group that the launcher's variables describe (see [`Place`]). Without them, or where there is only one process,
+    /// The group that the launcher's variables describe (see [`Rendezvous`]). Without them, or where there is only one process,
     /// [`alone`](Self::alone).
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`DistError::Variable`].
     pub fn from_env(timeout: Duration) -> Result<Self, DistError> {
-        match Place::from_env()? {
+        match Rendezvous::from_env()? {
             Some(place) if place.world_size > 1 => Self::open(&place, timeout),
             Some(place) => Ok(Self { local_rank: place.local_rank, ..Self::alone() }),
             None => Ok(Self::alone()),
@@ -117,20 +117,20 @@ impl ProcessGroup {
     ///
     /// # Errors
     /// [`DistError::Port`] and [`DistError::Unreachable`] where there is no meeting place, [`DistError::Lost`] where somebody does not come.
-    pub fn open(place: &Place, timeout: Duration) -> Result<Self, DistError> {
+    pub fn open(place: &Rendezvous, timeout: Duration) -> Result<Self, DistError> {
         let grace = (timeout / 4).min(Duration::from_secs(10));
         let patience = timeout.saturating_sub(2 * grace).as_millis().min(i64::MAX as u128) as i64;
         let server = place.rank == 0 && !place.served;
         let prefix = format!("fm-dist/{}", place.restarts);
         let met = Store::open((&place.master, place.port), server, place.world_size, patience, &prefix);
         let store = Arc::new(met.map_err(|reason| not_met(place, server, &reason))?);
-        let joined = RollCall::join(store.clone(), place, grace);
+        let joined = FailureDetector::join(store.clone(), place, grace);
         let roll_call = joined.map_err(|reason| not_met(place, false, &reason))?;
         let local = place.master == "localhost" || place.master.starts_with("127.");
         let (interface, host) = (place.interface.as_deref(), local.then_some("127.0.0.1"));
         let opened = Group::gloo(&store, (place.rank, place.world_size), patience, interface, host);
         let host = opened.map_err(|reason| roll_call.call(&brief(&reason)))?;
-        let links = Links { open: Mutex::new(Ok(Wires { host, cuda: None })), roll_call, store, patience };
+        let links = Connection { open: Mutex::new(Ok(Backends { host, cuda: None })), roll_call, store, patience };
         Ok(Self { rank: place.rank, world_size: place.world_size, local_rank: place.local_rank, links: Some(links) })
     }
 
@@ -174,8 +174,12 @@ impl ProcessGroup {
     /// Combines each tensor, in place, with those of the other ranks; all of them are under way at the same time.
     ///
     /// # Errors
-    /// Those of a lost group, see the [module](self).
+    /// The mean of tensors of integers, and those of a lost group, see the [module](self).
     pub fn all_reduce(&self, tensors: &mut [Tensor], how: Reduce) -> Result<(), DistError> {
+        if let (Reduce::Mean, Some(other)) = (how, tensors.iter().find(|t| !t.is_floating_point())) {
+            let problem = format!("a tensor is {:?}; convert it to floats, or sum", other.kind());
+            return Err(DistError::Argument { action: "average tensors", problem });
+        }
         self.exchange(tensors, |group, tensor| group.all_reduce(tensor, how == Reduce::Max))?;
         if how == Reduce::Mean && self.world_size > 1 {
             let share = 1.0 / self.world_size as f64;
@@ -187,16 +191,18 @@ impl ProcessGroup {
     /// Overwrites a tensor with that of rank `root`.
     ///
     /// # Errors
-    /// Those of a lost group.
+    /// A rank that does not exist, and those of a lost group.
     pub fn broadcast(&self, tensor: &mut Tensor, root: usize) -> Result<(), DistError> {
+        self.known(root)?;
         self.exchange(std::slice::from_mut(tensor), |group, tensor| group.broadcast(tensor, root))
     }
 
     /// Bytes of rank `root`, of any length; what the others give is not looked at.
     ///
     /// # Errors
-    /// Those of a lost group.
+    /// A rank that does not exist, and those of a lost group.
     pub fn broadcast_bytes(&self, bytes: &[u8], root: usize) -> Result<Vec<u8>, DistError> {
+        self.known(root)?;
         if self.links.is_none() {
             return Ok(bytes.to_vec());
         }
@@ -207,7 +213,16 @@ impl ProcessGroup {
             false => Tensor::zeros([length.int64_value(&[])], (Kind::Uint8, Device::Cpu)),
         };
         self.broadcast(&mut sent, root)?;
-        Ok(Vec::try_from(sent).unwrap_or_default())
+        let unread = |e: tch::TchError| DistError::Argument { action: "broadcast bytes", problem: e.to_string() };
+        Vec::try_from(sent).map_err(unread)
+    }
+
+    fn known(&self, root: usize) -> Result<(), DistError> {
+        if root < self.world_size {
+            return Ok(());
+        }
+        let problem = format!("there is no rank {root}; ranks go from 0 to {}", self.world_size - 1);
+        Err(DistError::Argument { action: "broadcast", problem })
     }
 
     /// The tensors of all ranks, which have one shape, as the rows of one tensor.
@@ -289,7 +304,7 @@ impl ProcessGroup {
     }
 
     /// Runs something on the group; a failure closes it, so that the others notice, and is looked into.
-    fn with(&self, run: impl FnOnce(&Wires) -> Result<(), Thrown>) -> Result<(), DistError> {
+    fn with(&self, run: impl FnOnce(&Backends) -> Result<(), Thrown>) -> Result<(), DistError> {
         let Some(links) = &self.links else { return Ok(()) };
         let mut open = links.open.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = match &*open {
@@ -298,7 +313,7 @@ impl ProcessGroup {
         };
         outcome.map_err(|reason| {
             // Connections end here, and with them what the others wait for. NCCL's may hang, and are left to the end of the process.
-            if let Ok(Wires { cuda, .. }) = &mut *open {
+            if let Ok(Backends { cuda, .. }) = &mut *open {
                 std::mem::forget(cuda.take());
             }
             *open = Err(DistError::Exchange { world_size: self.world_size, reason: String::new() });
@@ -318,7 +333,7 @@ fn nccl(store: &Store, member: (usize, usize), timeout_ms: i64) -> Result<Group,
     Group::nccl(&library, store, member, timeout_ms)
 }
 
-fn not_met(place: &Place, server: bool, reason: &str) -> DistError {
+fn not_met(place: &Rendezvous, server: bool, reason: &str) -> DistError {
     let (address, reason) = (place.address(), brief(reason));
     match server {
         true => DistError::Port { address, reason },
@@ -331,4 +346,20 @@ fn brief(reason: &str) -> String {
     let line = reason.lines().next().unwrap_or_default().trim();
     let line = line.strip_prefix('[').and_then(|l| l.split_once("] ")).map_or(line, |(_, rest)| rest);
     line.trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collectives_without_a_meaning_are_refused_even_alone() {
+        let alone = ProcessGroup::alone();
+        let mut whole = [Tensor::from_slice(&[1i64, 2])];
+        let error = alone.all_reduce(&mut whole, Reduce::Mean).map_err(|e| e.to_string());
+        assert_eq!(error, Err("cannot average tensors: a tensor is Int64; convert it to floats, or sum".into()));
+        assert_eq!(alone.all_reduce(&mut whole, Reduce::Sum), Ok(()));
+        assert!(alone.broadcast(&mut whole[0], 1).is_err_and(|e| e.to_string().contains("no rank 1")));
+        assert!(alone.broadcast_bytes(b"x", 7).is_err());
+    }
 }

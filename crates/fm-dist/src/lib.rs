@@ -32,13 +32,13 @@
 //! Two ranks, here as threads of one process:
 //!
 //! ```
-//! use fm_dist::{ProcessGroup, group::Reduce, place::Place};
+//! use fm_dist::{ProcessGroup, group::Reduce, place::Rendezvous};
 //! use std::{thread, time::Duration};
 //! use tch::Tensor;
 //! let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
 //! let run = move |rank: usize| {
 //!     let (master, world_size) = ("127.0.0.1".to_owned(), 2);
-//!     let place = Place { rank, world_size, local_rank: rank, master, port, restarts: 0, served: false, interface: None };
+//!     let place = Rendezvous { rank, world_size, local_rank: rank, master, port, restarts: 0, served: false, interface: None };
 //!     let group = ProcessGroup::open(&place, Duration::from_secs(20)).unwrap();
 //!     let mut x = [Tensor::from_slice(&[1.0 + rank as f64, 10.0])];
 //!     group.all_reduce(&mut x, Reduce::Mean).unwrap();

@@ -13,12 +13,12 @@
 //! Slurm's variables count where `MASTER_ADDR` is set too, since Slurm sets the others for any command of a job.
 //!
 //! ```
-//! use fm_dist::place::Place;
+//! use fm_dist::place::Rendezvous;
 //! let slurm = [("SLURM_PROCID", "5"), ("SLURM_NTASKS", "8"), ("SLURM_LOCALID", "1"), ("MASTER_ADDR", "node1")];
-//! let place = Place::read(|name| slurm.iter().find(|v| v.0 == name).map(|v| v.1.to_owned()))?.unwrap();
+//! let place = Rendezvous::read(|name| slurm.iter().find(|v| v.0 == name).map(|v| v.1.to_owned()))?.unwrap();
 //! assert_eq!((place.rank, place.world_size, place.local_rank), (5, 8, 1));
 //! assert_eq!(place.address(), "node1:29500");
-//! assert_eq!(Place::read(|_| None)?, None);
+//! assert_eq!(Rendezvous::read(|_| None)?, None);
 //! # Ok::<(), fm_dist::DistError>(())
 //! ```
 
@@ -27,7 +27,7 @@ use std::str::FromStr;
 
 /// A process among others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Rendezvous {
     /// Which of them this is.
     pub rank: usize,
     /// How many there are.
@@ -48,7 +48,7 @@ pub struct Place {
 
 const PORT: u16 = 29500;
 
-impl Place {
+impl Rendezvous {
     /// Reads the variables; `None` where no launcher has set them.
     ///
     /// # Errors
@@ -118,8 +118,8 @@ fn problem(name: &str, value: impl ToString, problem: &str) -> DistError {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Option<Place>, DistError> {
-        Place::read(|name| variables.iter().find(|v| v.0 == name).map(|v| v.1.to_owned()))
+    fn read(variables: &[(&str, &str)]) -> Result<Option<Rendezvous>, DistError> {
+        Rendezvous::read(|name| variables.iter().find(|v| v.0 == name).map(|v| v.1.to_owned()))
     }
 
     #[test]

@@ -13,7 +13,7 @@
 
 use crate::DistError;
 use crate::ffi::Store;
-use crate::place::Place;
+use crate::place::Rendezvous;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -24,18 +24,18 @@ const LISTEN: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A rank's part in roll calls.
-pub(crate) struct RollCall {
+pub(crate) struct FailureDetector {
     store: Arc<Store>,
-    place: Place,
+    place: Rendezvous,
     /// How long to wait for answers.
     grace: Duration,
     /// Ends the answering thread when dropped.
     listener: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
-impl RollCall {
+impl FailureDetector {
     /// Takes part from now on.
-    pub(crate) fn join(store: Arc<Store>, place: &Place, grace: Duration) -> Result<Self, String> {
+    pub(crate) fn join(store: Arc<Store>, place: &Rendezvous, grace: Duration) -> Result<Self, String> {
         store.set(&format!("came/{}", place.rank), "")?;
         let (stop, stopped) = channel::<()>();
         let (answering, rank) = (store.clone(), place.rank);
@@ -90,7 +90,7 @@ impl RollCall {
     }
 }
 
-impl Drop for RollCall {
+impl Drop for FailureDetector {
     fn drop(&mut self) {
         if let Some((stop, listener)) = self.listener.take() {
             drop(stop);
@@ -103,14 +103,14 @@ impl Drop for RollCall {
     }
 }
 
-fn no_store(place: &Place, what: &str) -> DistError {
+fn no_store(place: &Rendezvous, what: &str) -> DistError {
     let reason = format!("the store at {} {what}", place.address());
     DistError::Lost { ranks: if place.served { "the launcher".into() } else { "rank 0".into() }, reason }
 }
 
 struct Call {
     store: Arc<Store>,
-    place: Place,
+    place: Rendezvous,
 }
 
 impl Call {

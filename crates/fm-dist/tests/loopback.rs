@@ -210,7 +210,7 @@ fn a_port_in_use_and_a_place_where_nobody_serves_are_told() {
 #[test]
 fn nccl_without_a_gpu_is_told() {
     let (master, port) = ("127.0.0.1".to_owned(), free_port());
-    let place = fm_dist::place::Place {
+    let place = fm_dist::place::Rendezvous {
         rank: 0,
         world_size: 1,
         local_rank: 0,

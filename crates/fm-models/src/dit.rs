@@ -196,7 +196,7 @@ pub(crate) fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + us
     Ok(Dit {
         config: c.clone(),
         patches: nn::conv2d(p / "x_embedder" / "proj", c.image_channels, w, c.patch, patch_config),
-        positions: buffer(p, "pos_embed", &positions_2d(c.grid(), w, p.device())),
+        positions: buffer(p, "pos_embed", &positions_2d(c.grid(), w, p.device())?),
         time: [linear_init(&time / 0, FREQUENCIES, w, small, ZERO), linear_init(&time / 2, w, w, small, ZERO)],
         classes: (c.classes > 0).then(|| class_table(table, c.classes, c.null_class, w, 0.02)),
         blocks: (0..c.depth).map(block).collect(),

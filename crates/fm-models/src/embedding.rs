@@ -70,8 +70,12 @@ impl TimeEmbedding {
         Self { scale: 1.0, ..Self::default() }
     }
 
-    /// The embedding of times t (B) as (B, width), f32; `width` is even.
+    /// The embedding of times t (B) as (B, width), f32.
+    ///
+    /// # Panics
+    /// A width that is odd or below 2.
     pub fn embed(&self, t: &Tensor, width: i64) -> Tensor {
+        assert!(width >= 2 && width % 2 == 0, "a time embedding needs an even width of at least 2, not {width}");
         let half = width / 2;
         let divisor = match self.divisor {
             Divisor::Half => half,
@@ -97,9 +101,17 @@ impl TimeEmbedding {
 
 /// Fixed positions of a grid of `height` x `width` places as (1, height width, channels), f32: [sin, cos] with frequencies
 /// 10000^(-k / (channels / 4)), computed in f64; the first half of the channels encodes the column, the second the row.
-pub fn positions_2d([height, width]: [i64; 2], channels: i64, device: Device) -> Tensor {
+///
+/// # Errors
+/// Sizes below 1, channels that are not divisible by 4, and more than 2^31 values.
+pub fn positions_2d([height, width]: [i64; 2], channels: i64, device: Device) -> Result<Tensor, ModelError> {
+    let sizes = [height, width, channels];
+    let count = sizes.iter().try_fold(1i64, |product, n| product.checked_mul(*n)).unwrap_or(i64::MAX);
+    let good = sizes.iter().all(|n| *n >= 1) && channels % 4 == 0 && count <= 1 << 31;
+    let remedy = "use sizes of at least 1, and channels divisible by 4";
+    require(good, "position table", format!("{height} x {width} places of {channels} channels"), remedy)?;
     let quarter = (channels / 4) as usize;
-    let mut table = Vec::with_capacity((height * width * channels) as usize);
+    let mut table = Vec::with_capacity(count as usize);
     for row in 0..height {
         for column in 0..width {
             for position in [column as f64, row as f64] {
@@ -109,5 +121,5 @@ pub fn positions_2d([height, width]: [i64; 2], channels: i64, device: Device) ->
             }
         }
     }
-    Tensor::from_slice(&table).view([1, height * width, channels]).to_device(device)
+    Ok(Tensor::from_slice(&table).view([1, height * width, channels]).to_device(device))
 }

@@ -20,7 +20,7 @@ fn every_order_divisor_and_scale_is_diffusers() {
         let off = relative(&values(&embedding.embed(&Tensor::from_slice(&t), 12)), &numbers(&case["values"]));
         assert!(off < 1e-5, "{embedding:?} is off by {off}");
     }
-    let positions = positions_2d([4, 4], 16, Device::Cpu);
+    let positions = positions_2d([4, 4], 16, Device::Cpu).unwrap();
     assert!(relative(&values(&positions), &numbers(&reference["positions"])) < 1e-6);
 }
 
@@ -35,7 +35,7 @@ fn integer_steps_are_rounded_times() {
 
 #[test]
 fn rectangles_have_a_position_for_each_place() {
-    let wide = positions_2d([2, 3], 8, Device::Cpu);
+    let wide = positions_2d([2, 3], 8, Device::Cpu).unwrap();
     assert_eq!(wide.size(), [1, 6, 8]);
     // The first half encodes the column, the second the row.
     let at = |place: i64| values(&wide.select(1, place));

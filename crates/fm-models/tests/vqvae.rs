@@ -15,7 +15,7 @@ fn the_codebook_follows_its_vectors_as_vector_quantize_pytorchs() {
     let reference: Value = serde_json::from_str(include_str!("reference/codebook.json")).unwrap();
     let store = nn::VarStore::new(Device::Cpu);
     let config = CodebookConfig { codes: 8, dim: 3, decay: 0.9, dead_below: 0.0 };
-    let book = Codebook::new(&store.root(), &config);
+    let book = Codebook::new(&store.root(), &config).unwrap();
     book.set(&tensor("codes", &[8, 3], 1.0, 0.0), 1.0);
     for (step, want) in reference["steps"].as_array().unwrap().iter().enumerate() {
         let z = tensor(&format!("z{step}"), &[40, 3], 1.5, 0.0);
@@ -34,7 +34,7 @@ fn the_codebook_follows_its_vectors_as_vector_quantize_pytorchs() {
 #[test]
 fn dead_codes_are_moved_to_vectors_of_the_batch_and_usage_counts() {
     let store = nn::VarStore::new(Device::Cpu);
-    let book = Codebook::new(&store.root(), &CodebookConfig { codes: 4, dim: 2, ..CodebookConfig::default() });
+    let book = Codebook::new(&store.root(), &CodebookConfig { codes: 4, dim: 2, ..CodebookConfig::default() }).unwrap();
     // Fresh codes are all dead: each becomes one of the vectors.
     let z = tensor("z", &[50, 2], 1.0, 5.0);
     book.update(&z, &book.nearest(&z));
@@ -56,7 +56,7 @@ fn dead_codes_are_moved_to_vectors_of_the_batch_and_usage_counts() {
     assert!(!far(&book));
     // A revived code is given time: it stays where it is put for a while, chosen or not.
     let fresh =
-        Codebook::new(&(store.root() / "fresh"), &CodebookConfig { codes: 4, dim: 2, ..CodebookConfig::default() });
+        Codebook::new(&(store.root() / "fresh"), &CodebookConfig { codes: 4, dim: 2, ..CodebookConfig::default() }).unwrap();
     fresh.update(&z, &fresh.nearest(&z));
     let numbers = Tensor::from_slice(&[0i64, 1, 2, 3]);
     let placed = fresh.look_up(&numbers);

@@ -1,12 +1,13 @@
 //! A network of one's own: any type with a forward pass. `cargo run -p fm-train --example custom_model`
 
+use std::ops::ControlFlow;
 use fm_core::{objective::Objective, path::PathKind, source::Source, tensor::Role, tensor::VelocityModel};
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::{Flow, Observer};
+use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::train::{TrainOptions, TrainState, train};
-use fm_train::{ema::EmaConfig, pairing::Pairing, record::Record, task::FlowMatching};
+use fm_train::{ema::EmaConfig, pairing::Pairing, record::LogRecord, task::FlowMatching};
 use ndarray::Array2;
 use tch::{Device, Tensor, nn, nn::Module};
 
@@ -35,9 +36,9 @@ impl VelocityModel for Waves {
 struct Say;
 
 impl Observer for Say {
-    fn after_step(&mut self, _: &mut TrainState, line: Option<&Record>) -> Result<Flow, fm_train::TrainError> {
+    fn after_step(&mut self, _: &mut TrainState, line: Option<&LogRecord>) -> Result<ControlFlow<()>, fm_train::TrainError> {
         line.iter().for_each(|line| eprintln!("step {}: loss {:.4}", line.step, line.loss));
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -4,9 +4,9 @@
 //! moves. Density and open sums are part of the training state, so a resumed run draws what the uninterrupted one would have drawn.
 //!
 //! ```
-//! use fm_train::adaptive::AdaptiveTimes;
+//! use fm_train::adaptive::LossAwareTimes;
 //! use tch::{Device, Tensor};
-//! let mut times = AdaptiveTimes::new(2, Device::Cpu);
+//! let mut times = LossAwareTimes::new(2, Device::Cpu);
 //! // Which half each of four rows belongs to.
 //! let members = Tensor::from_slice(&[1f64, 0., 0., 1., 0., 1., 1., 0.]).view([4, 2]);
 //! times.see(&members, &Tensor::from_slice(&[1f32, 3.0, 3.0, f32::NAN]));
@@ -24,21 +24,21 @@ pub const EVERY: u64 = 50;
 
 /// A density over times and what was seen since it last moved.
 #[derive(Debug)]
-pub struct AdaptiveTimes {
+pub struct LossAwareTimes {
     /// The density.
     pub law: LossAware,
     /// Sum of squared losses and number of rows by bin, (2, bins) f64 on the device.
     sums: Tensor,
 }
 
-/// [`AdaptiveTimes`] in a checkpoint.
+/// [`LossAwareTimes`] in a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
     law: LossAware,
     sums: Vec<f64>,
 }
 
-impl AdaptiveTimes {
+impl LossAwareTimes {
     /// The uniform density.
     pub fn new(bins: usize, device: Device) -> Self {
         let law = LossAware::new(bins);
@@ -76,8 +76,17 @@ impl AdaptiveTimes {
     }
 
     /// Goes on from a checkpoint.
-    pub fn restore(&mut self, saved: &Saved) {
+    ///
+    /// # Errors
+    /// Another number of bins, or sums that do not belong to them.
+    pub fn restore(&mut self, saved: &Saved) -> Result<(), String> {
+        let bins = self.law.bins();
+        if saved.law.bins() != bins || saved.sums.len() != 2 * bins {
+            let (found, sums) = (saved.law.bins(), saved.sums.len());
+            return Err(format!("its loss-aware times have {found} bins and {sums} sums, the run has {bins} bins"));
+        }
         self.law = saved.law.clone();
         self.sums = Tensor::from_slice(&saved.sums).view([2, -1]).to_device(self.sums.device());
+        Ok(())
     }
 }

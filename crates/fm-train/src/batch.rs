@@ -9,7 +9,9 @@
 //! assert_eq!(batch.part(1..2, 2).x1, [3.0, 4.0]);
 //! ```
 
+use crate::TrainError;
 use fm_core::data::Pick;
+use fm_core::source::Source;
 use std::ops::Range;
 
 /// One training batch on the host, or some rows of it: source and data, already paired.
@@ -31,23 +33,29 @@ pub struct Batch {
     pub whole: usize,
 }
 
+/// Values of a row, at least 1; as many as there can be where a shape is too large to count.
+fn row_values(shape: &[i64]) -> usize {
+    let sizes = shape.iter().map(|n| usize::try_from(*n).unwrap_or(0));
+    sizes.fold(1usize, usize::saturating_mul).max(1)
+}
+
 impl Batch {
     /// How many rows of this shape there are here.
     pub fn rows(&self, shape: &[i64]) -> usize {
-        self.picks.len().max(self.x1.len() / shape.iter().product::<i64>().max(1) as usize)
+        self.picks.len().max(self.x1.len() / row_values(shape))
     }
 
     /// Which rows of the whole batch these are, and how many that one has.
     pub fn span(&self, shape: &[i64]) -> (Range<usize>, usize) {
         let rows = self.rows(shape);
-        (self.first..self.first + rows, self.whole.max(rows))
+        (self.first..self.first.saturating_add(rows), self.whole.max(rows))
     }
 
-    /// Some of the `whole` rows that are here.
+    /// Some of the `whole` rows that are here; none of those that are not.
     pub fn part(&self, rows: Range<usize>, whole: usize) -> Self {
         fn of<T: Clone>(values: &[T], rows: &Range<usize>, whole: usize) -> Vec<T> {
             let each = values.len() / whole.max(1);
-            values.get(rows.start * each..rows.end * each).unwrap_or_default().to_vec()
+            values.get(rows.start.saturating_mul(each)..rows.end.saturating_mul(each)).unwrap_or_default().to_vec()
         }
         Self {
             x0: of(&self.x0, &rows, whole),
@@ -55,7 +63,7 @@ impl Batch {
             picks: of(&self.picks, &rows, whole),
             classes: of(&self.classes, &rows, whole),
             coupling_gain: self.coupling_gain,
-            first: self.first + rows.start,
+            first: self.first.saturating_add(rows.start),
             whole: self.whole.max(whole),
         }
     }
@@ -68,4 +76,17 @@ pub trait BatchSource: Sync {
     /// # Errors
     /// A text that names the cause and the remedy.
     fn batch(&self, step: u64) -> Result<Batch, String>;
+
+    /// Checks the settings before the first step.
+    ///
+    /// # Errors
+    /// Settings from which no batch, or a wrong one, would be made.
+    fn validate(&self) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// The source that x0 is drawn from, where there is one.
+    fn source(&self) -> Option<&Source> {
+        None
+    }
 }

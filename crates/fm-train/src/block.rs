@@ -41,10 +41,13 @@ struct Field {
 pub struct Packer {
     bytes: Vec<u8>,
     fields: BTreeMap<&'static str, Field>,
+    /// The first field whose values do not fill its shape.
+    misfit: Option<(&'static str, String)>,
 }
 
 impl Packer {
-    /// Adds values of a shape under a name. A name that is given twice keeps the last values.
+    /// Adds values of a shape under a name. A name that is given twice keeps the last values; values that do not fill the shape make
+    /// [`finish`](Self::finish) fail.
     pub fn push<T: Pod + Element>(&mut self, name: &'static str, values: &[T], shape: &[i64]) {
         self.push_as(name, bytemuck::cast_slice(values), T::KIND, shape);
     }
@@ -57,6 +60,10 @@ impl Packer {
 
     fn push_as(&mut self, name: &'static str, bytes: &[u8], kind: Kind, shape: &[i64]) {
         self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT), 0);
+        let size = shape.iter().try_fold(kind.elt_size_in_bytes() as i64, |product, n| product.checked_mul(*n));
+        if size != Some(bytes.len() as i64) {
+            self.misfit.get_or_insert((name, format!("{} bytes of {kind:?} for shape {shape:?}", bytes.len())));
+        }
         let field = Field { offset: self.bytes.len() as i64, bytes: bytes.len() as i64, kind, shape: shape.to_vec() };
         self.bytes.extend_from_slice(bytes);
         self.fields.insert(name, field);
@@ -65,8 +72,11 @@ impl Packer {
     /// The block, in pinned memory where it goes to a GPU.
     ///
     /// # Errors
-    /// Pinned memory that cannot be had.
+    /// A field whose values do not fill its shape, and pinned memory that cannot be had.
     pub fn finish(self, device: Device) -> Result<HostBlock, TrainError> {
+        if let Some((name, found)) = self.misfit {
+            return Err(TrainError::setting(name, found, "give as many values as the shape has"));
+        }
         let bytes = match device {
             Device::Cuda(_) => fm_torch::memory::pinned(&self.bytes)?,
             _ => Tensor::from_slice(&self.bytes),

@@ -10,7 +10,7 @@
 //!
 //! There is no generator state: randomness is a function of the seed and the step (see `fm_core::rng`).
 
-use crate::adaptive::{self, AdaptiveTimes};
+use crate::adaptive::{self, LossAwareTimes};
 use crate::ema::EmaConfig;
 use crate::tally;
 use crate::train::TrainState;
@@ -122,7 +122,11 @@ impl Weights {
 /// Flat vectors, and what is put before their parameters' names.
 type Prefixed<'a> = Vec<(&'static str, &'a Tensor)>;
 
-const FORMAT: u32 = 5;
+/// Since 6 the metadata has a checksum of its own.
+const FORMAT: u32 = 6;
+const READABLE: [u32; 2] = [5, FORMAT];
+/// Begins the line of the metadata that has the SHA-256 of all its other lines.
+const CHECKSUM: &str = "  \"sha256\": \"";
 const META: &str = "meta.json";
 /// Which end of time is which, as checkpoints say it.
 pub const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
@@ -162,7 +166,7 @@ pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<Path
             listing.insert(name, FileMeta { bytes: bytes.len() as u64, sha256: files::sha256(&bytes) });
         }
         let text = serde_json::to_string_pretty(&describe(state, info, listing)).map_err(|e| broken(&path, e))?;
-        files::write_plain(&partial.join(META), text.as_bytes())?;
+        files::write_plain(&partial.join(META), with_checksum(&text).as_bytes())?;
         files::sync(partial)
     })?;
     Ok(path)
@@ -183,7 +187,7 @@ pub fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, File
         ema_updates: state.ema.updates,
         optimizer_updates: state.optimizer.updates.double_value(&[]) as u64,
         tally: state.tally.save(),
-        adaptive: state.adaptive.as_ref().map(AdaptiveTimes::save),
+        adaptive: state.adaptive.as_ref().map(LossAwareTimes::save),
         threads: tch::get_num_threads(),
         config: info.config.clone(),
         files,
@@ -245,11 +249,31 @@ fn little_endian(flat: &Tensor) -> Result<Vec<u8>, String> {
 /// [`TrainError::Checkpoint`] when it is missing, foreign or from a newer version.
 pub fn read_meta(path: &Path) -> Result<Meta, TrainError> {
     let text = fs::read_to_string(path.join(META)).map_err(|e| broken(path, format!("{META} cannot be read ({e})")))?;
+    let (text, checksum) = without_checksum(&text);
+    let damaged = || broken(path, format!("{META} does not match its own checksum"));
+    if checksum.is_some_and(|recorded| recorded != files::sha256(text.as_bytes())) {
+        return Err(damaged());
+    }
     let meta: Meta = serde_json::from_str(&text).map_err(|e| broken(path, format!("{META} is not ours ({e})")))?;
-    if meta.format != FORMAT {
-        return Err(broken(path, format!("its format is {}, this program knows {FORMAT}", meta.format)));
+    if !READABLE.contains(&meta.format) {
+        return Err(broken(path, format!("its format is {}, this program knows {READABLE:?}", meta.format)));
+    }
+    if meta.format >= FORMAT && checksum.is_none() {
+        return Err(damaged());
     }
     Ok(meta)
+}
+
+/// A JSON object of several lines with the SHA-256 of its text as the first entry.
+fn with_checksum(text: &str) -> String {
+    let hash = files::sha256(text.as_bytes());
+    text.replacen("{\n", &format!("{{\n{CHECKSUM}{hash}\",\n"), 1)
+}
+
+/// The text without that entry, and the hash.
+fn without_checksum(text: &str) -> (String, Option<&str>) {
+    let found = text.strip_prefix("{\n").and_then(|rest| rest.strip_prefix(CHECKSUM)?.split_once("\",\n"));
+    found.map_or_else(|| (text.to_owned(), None), |(hash, rest)| (format!("{{\n{rest}"), Some(hash)))
 }
 
 /// Checks every file of a checkpoint against its recorded size and hash.
@@ -298,17 +322,23 @@ pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> 
     state.params.adopt(weights)?;
     (state.optimizer.mean, state.optimizer.square) = (mean, square);
     state.ema.averages = averages;
-    adopt(&meta, state);
+    adopt(&meta, state).map_err(|problem| broken(path, problem))?;
     Ok(meta)
 }
 
 /// Takes over what a checkpoint says beside its tensors.
-pub fn adopt(meta: &Meta, state: &mut TrainState) {
+///
+/// # Errors
+/// Loss-aware times on one side only, or sums of another length.
+pub fn adopt(meta: &Meta, state: &mut TrainState) -> Result<(), String> {
     state.optimizer.updates = Tensor::from(meta.optimizer_updates as f64).to_device(state.params.device());
     (state.ema.updates, state.step) = (meta.ema_updates, meta.step);
-    state.tally.restore(&meta.tally);
-    if let (Some(adaptive), Some(saved)) = (&mut state.adaptive, &meta.adaptive) {
-        adaptive.restore(saved);
+    state.tally.restore(&meta.tally)?;
+    match (&mut state.adaptive, &meta.adaptive) {
+        (Some(adaptive), Some(saved)) => adaptive.restore(saved),
+        (None, None) => Ok(()),
+        (Some(_), None) => Err("it has no loss-aware times, which the run has".into()),
+        (None, Some(_)) => Err("it has loss-aware times, which the run has not".into()),
     }
 }
 

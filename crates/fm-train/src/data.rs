@@ -1,7 +1,7 @@
-//! Batches of a data set: which rows, mirrored or not, which labels are dropped, and the source rows beside them.
+//! Batches of a data set: shuffled rows, random mirroring, label dropout, and paired source rows.
 //!
-//! Everything about a batch is a function of (seed, step, row), whoever makes it: rows in the order of [`Order`], every one once an epoch;
-//! labels dropped row by row; noise and pairing by [`Pairing`].
+//! A batch is a function of (seed, step, row), independent of the thread that makes it. [`Order`] gives each row once per epoch, labels are
+//! dropped per row, and [`Pairing`] adds the source rows.
 //!
 //! ```
 //! use fm_core::source::Source;
@@ -18,32 +18,32 @@
 
 use crate::batch::{Batch, BatchSource};
 use crate::pairing::{Pairing, Rows};
+use crate::TrainError;
 use crate::peers::Shard;
 use fm_core::data::{Dataset, Order, Pick};
 use fm_core::rng::{self, Stream};
+use fm_core::source::Source;
 use rand::Rng;
 use std::ops::Range;
 
 /// How batches are made of a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchOptions {
-    /// Fixes the order and everything drawn.
-    pub seed: u64,
     /// Rows of a batch.
     pub rows: usize,
     /// Mirror rows at random.
     pub mirror: bool,
-    /// Tell the model the rows' classes.
+    /// Condition the model on the rows' classes.
     pub conditional: bool,
-    /// The class that stands for none, and the share of rows that get it.
+    /// The null class, and the probability that it replaces a row's class (for classifier-free guidance).
     pub dropped: Option<(i64, f64)>,
-    /// Only name the rows, because the device holds them ([`crate::resident`]).
+    /// Give row numbers instead of values, for data in device memory ([`crate::resident`]).
     pub resident: bool,
 }
 
 impl Default for BatchOptions {
     fn default() -> Self {
-        Self { seed: 0, rows: 64, mirror: false, conditional: false, dropped: None, resident: false }
+        Self { rows: 64, mirror: false, conditional: false, dropped: None, resident: false }
     }
 }
 
@@ -65,15 +65,15 @@ impl std::fmt::Debug for Batches<'_> {
 }
 
 impl<'a> Batches<'a> {
-    /// Batches of `data`; the pairing should have the same seed.
+    /// Batches of `data`, with the seed of the pairing.
     pub fn new(data: &'a dyn Dataset, pairing: Pairing, options: BatchOptions) -> Self {
-        Self { data, order: Order::new(options.seed, data.len()), pairing, options }
+        Self { data, order: Order::new(pairing.seed(), data.len()), pairing, options }
     }
 
     /// A process's rows of a step's batch.
     fn rows(&self, step: u64, shard: Shard) -> Rows {
         let o = &self.options;
-        let mirrored = |i: usize| o.mirror && rng::stream(o.seed, step, Stream::Augment, i as u64).random();
+        let mirrored = |i: usize| o.mirror && rng::stream(self.pairing.seed(), step, Stream::Augment, i as u64).random();
         let (wanted, order) = (shard.rows(o.rows), self.order.batch(step, o.rows));
         let picks: Vec<Pick> = wanted.clone().map(|i| Pick { row: order[i], mirrored: mirrored(i) }).collect();
         let classes = if o.conditional { self.classes(step, wanted, &picks) } else { Vec::new() };
@@ -89,7 +89,7 @@ impl<'a> Batches<'a> {
     fn classes(&self, step: u64, rows: Range<usize>, picks: &[Pick]) -> Vec<i64> {
         let dropped = |i: usize| {
             let (null, share) = self.options.dropped?;
-            rng::stream(self.options.seed, step, Stream::LabelDrop, i as u64).random_bool(share).then_some(null)
+            rng::stream(self.pairing.seed(), step, Stream::LabelDrop, i as u64).random_bool(share).then_some(null)
         };
         let class = |(i, pick): (usize, &Pick)| dropped(i).unwrap_or_else(|| self.data.class(pick.row).unwrap_or(0));
         rows.zip(picks).map(class).collect()
@@ -97,6 +97,32 @@ impl<'a> Batches<'a> {
 }
 
 impl BatchSource for Batches<'_> {
+    fn validate(&self) -> Result<(), TrainError> {
+        let (o, rows) = (&self.options, self.data.len());
+        if rows == 0 || self.data.dim() == 0 {
+            return Err(TrainError::setting("data set", format!("{rows} rows of {} values", self.data.dim()), "give data"));
+        }
+        if o.rows == 0 {
+            return Err(TrainError::setting("batch size", 0, "give at least 1"));
+        }
+        if let Some((null, share)) = o.dropped
+            && !((0.0..=1.0).contains(&share) && null >= 0)
+        {
+            return Err(TrainError::setting("label drop", format!("{share} (to class {null})"), "give a share from 0 to 1"));
+        }
+        if o.conditional
+            && let Some(row) = (0..rows).find(|row| self.data.class(*row).is_none_or(|class| class < 0))
+        {
+            let remedy = format!("row {row} of the data has no class, or a negative one: give classes, or train without");
+            return Err(TrainError::setting("conditional", true, remedy));
+        }
+        Ok(())
+    }
+
+    fn source(&self) -> Option<&Source> {
+        Some(self.pairing.source())
+    }
+
     fn batch(&self, step: u64) -> Result<Batch, String> {
         let mut batch = self.pairing.batch(step, self.data.dim(), |step, shard| self.rows(step, shard))?;
         if self.options.resident {
@@ -109,7 +135,6 @@ impl BatchSource for Batches<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fm_core::source::Source;
     use ndarray::Array2;
 
     fn picks(mirror: bool) -> Vec<Pick> {

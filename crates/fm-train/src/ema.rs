@@ -12,6 +12,7 @@
 //! assert!((ema.averages[1].double_value(&[0]) - 0.9).abs() < 1e-6);
 //! ```
 
+use crate::TrainError;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
@@ -28,6 +29,22 @@ impl EmaConfig {
     /// One warmed average.
     pub fn of(decay: f64) -> Self {
         Self { decays: vec![decay], warmup: true }
+    }
+
+    /// Checks the decays.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`]: a decay outside [0, 1), or given twice.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        for (i, decay) in self.decays.iter().enumerate() {
+            if !(0.0..1.0).contains(decay) {
+                return Err(TrainError::setting("EMA decay", decay, "give at least 0 and less than 1"));
+            }
+            if self.decays[..i].contains(decay) {
+                return Err(TrainError::setting("EMA decay", decay, "give each decay once"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,11 +1,11 @@
-//! What can go wrong in a run, with the remedy.
+//! Errors of this crate.
 
 use std::path::{Path, PathBuf};
 
-/// An error of somebody else's.
+/// An error of code outside this crate.
 pub type Outside = Box<dyn std::error::Error + Send + Sync>;
 
-/// A run that cannot go on.
+/// Errors of training, checkpoints and run directories.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// The system refused a file operation.
@@ -52,7 +52,17 @@ pub enum TrainError {
         /// The run directory.
         path: PathBuf,
     },
-    /// The loss left the real numbers and did not come back.
+    /// A setting without a meaning.
+    #[error("cannot train: {setting} is {value}; {remedy}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: String,
+        /// What to give instead.
+        remedy: String,
+    },
+    /// The loss stayed non-finite for too many steps.
     #[error(
         "loss or gradient was not finite in {in_a_row} steps in a row before step {step} (batches of seed {seed}), and none of them changed the weights; lower the learning rate, raise the warm-up, or look at those batches, and resume"
     )]
@@ -73,9 +83,17 @@ pub enum TrainError {
     /// Another process that trains the same model.
     #[error(transparent)]
     Peers(Outside),
-    /// What an observer ran into.
+    /// An error of an observer.
     #[error(transparent)]
     Observer(Outside),
+    /// A network whose output does not fit its input.
+    #[error("cannot compute the loss: the network returned shape {got:?} for rows of shape {expected:?}; return one value per input value")]
+    Prediction {
+        /// The shape of its output.
+        got: Vec<i64>,
+        /// The shape of its input.
+        expected: Vec<i64>,
+    },
     /// A batch could not be made.
     #[error("cannot make the batch of step {step}: {problem}")]
     Batch {
@@ -87,6 +105,11 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// Refuses a setting.
+    pub(crate) fn setting(setting: &'static str, value: impl ToString, remedy: impl Into<String>) -> Self {
+        Self::Setting { setting, value: value.to_string(), remedy: remedy.into() }
+    }
+
     /// Attaches an action and a path to a system error.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
         let path = path.to_path_buf();

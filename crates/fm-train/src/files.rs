@@ -64,10 +64,11 @@ pub fn sync(path: &Path) -> Result<(), TrainError> {
     File::open(path).and_then(|f| f.sync_all()).map_err(TrainError::io("flush", path))
 }
 
-/// Removes what a killed process left in a directory.
+/// Removes what a killed process left in a directory: the names that [`publish`] makes, and no others.
 pub fn clean(directory: &Path) {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    for entry in entries.filter(|e| e.file_name().to_string_lossy().ends_with(SUFFIX)) {
+    let ours = |name: &str| name.starts_with('.') && name.ends_with(SUFFIX);
+    for entry in entries.filter(|e| ours(&e.file_name().to_string_lossy())) {
         remove(&entry.path());
     }
 }

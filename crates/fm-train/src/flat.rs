@@ -7,6 +7,7 @@
 
 use crate::TrainError;
 use fm_core::tape::Tape;
+use fm_torch::TorchError;
 use fm_torch::gradients::Taker;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor, nn, no_grad};
@@ -136,7 +137,7 @@ impl FlatParams {
     /// # Errors
     /// An exception of libtorch.
     pub fn backward(&mut self, loss: &Tensor, tape: Tape<'_>) -> Result<Tensor, TrainError> {
-        loss.backward();
+        loss.f_backward().map_err(|e| TorchError::Thrown { action: "backpropagate the loss", reason: e.to_string() })?;
         tape.backward();
         self.take()
     }

@@ -5,51 +5,49 @@
 //! | [`batch`], [`prefetch`] | the data of a step, made ahead of time by worker threads |
 //! | [`block`] | everything that a step needs from the host, in one upload |
 //! | [`data`], [`pairing`] | batches of a data set: order, mirroring, dropped labels, source rows |
-//! | [`resident`], [`pairs`] | images that stay on the device; a teacher's noise and samples, in files |
+//! | [`resident`], [`pairs`] | images kept in device memory; a teacher's noise and samples, in files |
 //! | [`flat`] | all parameters in one vector, all gradients in another |
-//! | [`optimizer`], [`ema`], [`schedule`] | a handful of kernels over those vectors, and a function of the step |
-//! | [`adaptive`] | times that follow the loss |
-//! | [`peers`] | the processes that train one model together |
-//! | [`task`] | what is minimised: flow matching, or another loss |
-//! | [`train`](mod@train) | the loop, one readable function |
-//! | [`tally`], [`record`] | what is seen of a run, and a line of its log |
-//! | [`observe`] | what looks on: early stopping, the best checkpoint, and whatever else |
+//! | [`optimizer`], [`ema`], [`schedule`] | updates of the weights, their moving averages, learning-rate schedules |
+//! | [`adaptive`] | loss-aware time sampling |
+//! | [`peers`] | data-parallel training: collectives of the processes that train one model |
+//! | [`task`] | losses: flow matching, or your own |
+//! | [`train`](mod@train) | the training loop |
+//! | [`trainer`] | a training step, for a loop that you write yourself |
+//! | [`tally`], [`record`] | metrics accumulated on the device, and the lines of the log |
+//! | [`observe`] | callbacks: early stopping, the best checkpoint, your own |
 //! | [`checkpoint`] | a directory per step, complete or absent |
-//! | [`tensorboard`] | the log as TensorBoard reads it |
-//! | [`files`] | writing that survives being killed |
+//! | [`tensorboard`] | TensorBoard event files |
+//! | [`files`] | atomic, durable writes |
 //! | [`run_dir`] | the directory of a run: lock, configuration, metrics |
 //!
-//! The crate knows paths, data sets and couplings from `fm-core` alone; whoever makes batches is a [`batch::BatchSource`].
+//! Paths, data sets and couplings come from `fm-core`. Batches come from any [`batch::BatchSource`].
 //!
-//! A loop of one's own takes the parts it wants:
+//! A training loop that you write yourself, with AdamW, gradient clipping and an EMA of the weights:
 //!
 //! ```
-//! use fm_core::{objective::Objective, path::PathKind, rng::{Stream, normal_rows}, tape::Tape, tensor::Role};
+//! use fm_core::{objective::Objective, rng::{Stream, normal_rows}, source::Source};
 //! use fm_models::{ModelConfig, mlp::MlpConfig};
-//! use fm_train::batch::Batch;
-//! use fm_train::flat::{FlatParams, Precision};
-//! use fm_train::optimizer::{Optimizer, OptimizerConfig, Scaling};
-//! use fm_train::task::{FlowMatching, PackContext, Task};
-//! use tch::{Device, Tensor, nn};
+//! use fm_train::batch::BatchSource;
+//! use fm_train::data::{BatchOptions, Batches};
+//! use fm_train::pairing::Pairing;
+//! use fm_train::task::{FlowMatching, PackContext};
+//! use fm_train::trainer::{Trainer, TrainerConfig};
+//! use tch::{Device, nn};
 //!
 //! tch::manual_seed(0);
-//! let (device, store) = (Device::Cpu, nn::VarStore::new(Device::Cpu));
-//! let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root())?;
-//! let mut params = FlatParams::new(&store, Precision::F32)?;
-//! let mut adamw = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
-//! let task = FlowMatching::new(model.as_ref(), Objective::on(PathKind::Linear), vec![2]);
-//! let packer = task.packer();
+//! let store = nn::VarStore::new(Device::Cpu);
+//! let net = ModelConfig::Mlp(MlpConfig::default()).build(&store.root())?;
+//! let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 3e-3, ..TrainerConfig::default() })?;
+//! let flow = FlowMatching::new(net.as_ref(), Objective::default(), vec![2]);
+//! // Points on a line.
+//! let line = normal_rows(0, 0, Stream::Data, 0, 1000, 1);
+//! let data = ndarray::Array2::from_shape_fn((1000, 2), |(row, k)| if k == 0 { line[row] } else { -line[row] });
+//! let batches = Batches::new(&data, Pairing::new(Source::default(), None, 0, 1), BatchOptions::default());
 //! let mut losses = Vec::new();
 //! for step in 0..150 {
-//!     // Noise to points on a line.
-//!     let x1 = normal_rows(0, step, Stream::Data, 0, 64, 1).into_iter().flat_map(|x| [x, -x]).collect();
-//!     let batch = Batch { x0: normal_rows(0, step, Stream::Noise, 0, 64, 2), x1, ..Batch::default() };
-//!     let inputs = packer.pack(&batch, &PackContext { seed: 0, step, device, density: None })?.upload(device);
-//!     let mut tape = Tape::off();
-//!     let found = task.loss(&inputs, 0..64, &mut tape)?;
-//!     let gradient = params.backward(&found.loss, tape)?;
-//!     adamw.step(&mut params.master, &gradient, 3e-3, &Scaling::none(device))?;
-//!     losses.push(found.loss.double_value(&[]));
+//!     let loss = flow.batch_loss(&batches.batch(step)?, &PackContext::at(0, step, trainer.device()))?;
+//!     trainer.step(&loss)?;
+//!     losses.push(loss.double_value(&[]));
 //! }
 //! let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
 //! assert!(mean(&losses[100..]) < 0.75 * mean(&losses[..10]), "{losses:?}");
@@ -80,6 +78,7 @@ pub mod tally;
 pub mod task;
 pub mod tensorboard;
 pub mod train;
+pub mod trainer;
 
 pub use error::TrainError;
 pub use fm_torch::device;

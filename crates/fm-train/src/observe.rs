@@ -1,39 +1,33 @@
-//! Observers: what looks on while a run trains.
+//! Callbacks of a training run.
 //!
-//! An observer's state is a function of the log's lines, so a resumed run gives it the old lines again ([`Observer::replay`]) and goes on as if
-//! it had never stopped.
+//! The state of an observer is a function of the log. A resumed run passes the lines of the log to [`Observer::replay`] first, so that it
+//! continues exactly.
 //!
 //! ```
 //! use fm_train::observe::EarlyStopping;
-//! use fm_train::record::Record;
-//! let mut patient = EarlyStopping::new("loss", 2, 0.0);
+//! use fm_train::record::LogRecord;
+//! let mut patient = EarlyStopping::new("loss", 2, 0.0)?;
 //! let losses = [3.0, 2.0, 2.5, 2.1];
-//! let line = |loss| Record { loss, ..serde_json::from_str(r#"{"step":1,"loss":0,"grad_norm":1,"lr":1}"#).unwrap() };
+//! let line = |loss| LogRecord { loss, ..serde_json::from_str(r#"{"step":1,"loss":0,"grad_norm":1,"lr":1}"#).unwrap() };
 //! assert_eq!(losses.map(|loss| patient.is_over(&line(loss))), [false, false, false, true]);
+//! assert!(EarlyStopping::new("los", 2, 0.0).is_err());
+//! # Ok::<(), fm_train::TrainError>(())
 //! ```
 
 use crate::TrainError;
 use crate::checkpoint::{self, RunInfo};
-use crate::record::Record;
+use crate::record::LogRecord;
 use crate::train::TrainState;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-/// Whether to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// Train on.
-    Continue,
-    /// Stop after this step.
-    Stop,
-}
-
-/// Looks on while a run trains: progress, logs, checkpoints, pictures.
+/// A callback of a training run: progress, logs, checkpoints, pictures.
 pub trait Observer {
     /// Called after every step, with a record on logging steps.
     ///
     /// # Errors
     /// Whatever the observer's files do; the run ends with it.
-    fn after_step(&mut self, state: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError>;
+    fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError>;
 
     /// Called once when the run is over or one of several observers has stopped it.
     ///
@@ -45,18 +39,18 @@ pub trait Observer {
     }
 
     /// A line that was logged before this run was resumed.
-    fn replay(&mut self, record: &Record) {
+    fn replay(&mut self, record: &LogRecord) {
         let _ = record;
     }
 }
 
 /// Several observers in turn; any of them may stop the run.
 impl Observer for Vec<Box<dyn Observer + '_>> {
-    fn after_step(&mut self, state: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
-        let mut flow = Flow::Continue;
+    fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
+        let mut flow = ControlFlow::Continue(());
         for observer in self.iter_mut() {
-            if observer.after_step(state, record)? == Flow::Stop {
-                flow = Flow::Stop;
+            if observer.after_step(state, record)? == ControlFlow::Break(()) {
+                flow = ControlFlow::Break(());
             }
         }
         Ok(flow)
@@ -66,12 +60,12 @@ impl Observer for Vec<Box<dyn Observer + '_>> {
         self.iter_mut().try_for_each(|observer| observer.at_end(state))
     }
 
-    fn replay(&mut self, record: &Record) {
+    fn replay(&mut self, record: &LogRecord) {
         self.iter_mut().for_each(|observer| observer.replay(record));
     }
 }
 
-/// Stops when a value of the log has not fallen by more than `least` for so many lines.
+/// Stops when a value of the log has not fallen by more than `least` for `patience` lines.
 #[derive(Debug)]
 pub struct EarlyStopping {
     monitor: String,
@@ -82,13 +76,23 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Watches one of [`Record::NAMES`]; lines without the value do not count.
-    pub fn new(monitor: &str, patience: u64, least: f64) -> Self {
-        Self { monitor: monitor.into(), patience, least, best: f64::INFINITY, waited: 0 }
+    /// Watches one of [`LogRecord::NAMES`]; lines without the value do not count.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`]: another name, no patience, a `least` that is negative or not finite.
+    pub fn new(monitor: &str, patience: u64, least: f64) -> Result<Self, TrainError> {
+        let monitor = LogRecord::monitored(monitor)?;
+        if patience == 0 {
+            return Err(TrainError::setting("patience of early stopping", 0, "give at least 1 line of the log"));
+        }
+        if !(least >= 0.0 && least.is_finite()) {
+            return Err(TrainError::setting("least improvement", least, "give a finite number, 0 or more"));
+        }
+        Ok(Self { monitor, patience, least, best: f64::INFINITY, waited: 0 })
     }
 
     /// Takes in a line; whether patience is at its end.
-    pub fn is_over(&mut self, record: &Record) -> bool {
+    pub fn is_over(&mut self, record: &LogRecord) -> bool {
         let Some(value) = record.value(&self.monitor) else { return false };
         if value < self.best - self.least {
             (self.best, self.waited) = (value, 0);
@@ -100,12 +104,12 @@ impl EarlyStopping {
 }
 
 impl Observer for EarlyStopping {
-    fn after_step(&mut self, _: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
+    fn after_step(&mut self, _: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         let over = record.is_some_and(|r| self.is_over(r));
-        Ok(if over { Flow::Stop } else { Flow::Continue })
+        Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    fn replay(&mut self, record: &Record) {
+    fn replay(&mut self, record: &LogRecord) {
         self.is_over(record);
     }
 }
@@ -120,12 +124,15 @@ pub struct KeepBest {
 }
 
 impl KeepBest {
-    /// Watches one of [`Record::NAMES`].
-    pub fn new(directory: PathBuf, info: RunInfo, monitor: &str) -> Self {
-        Self { directory, info, monitor: monitor.into(), best: f64::INFINITY }
+    /// Watches one of [`LogRecord::NAMES`].
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`]: another name.
+    pub fn new(directory: PathBuf, info: RunInfo, monitor: &str) -> Result<Self, TrainError> {
+        Ok(Self { directory, info, monitor: LogRecord::monitored(monitor)?, best: f64::INFINITY })
     }
 
-    fn is_best(&mut self, record: &Record) -> bool {
+    fn is_best(&mut self, record: &LogRecord) -> bool {
         let value = record.value(&self.monitor).unwrap_or(f64::NAN);
         let better = value < self.best;
         self.best = if better { value } else { self.best };
@@ -134,17 +141,17 @@ impl KeepBest {
 }
 
 impl Observer for KeepBest {
-    fn after_step(&mut self, state: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
+    fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         if record.is_some_and(|r| self.is_best(r)) {
             std::fs::create_dir_all(&self.directory).map_err(TrainError::io("create", &self.directory))?;
             let best = checkpoint::save(&self.directory, state, &self.info)?;
             // Not the newest: a run that goes on from before a crash finds later ones there.
             crate::run_dir::keep_only(&self.directory, &best)?;
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn replay(&mut self, record: &Record) {
+    fn replay(&mut self, record: &LogRecord) {
         self.is_best(record);
     }
 }

@@ -1,7 +1,7 @@
 //! Source rows, drawn and paired with the data rows of a step or of several steps together.
 //!
-//! A coupling sees `ot_batch` consecutive steps' rows at once, because plans of larger batches are nearer to the true one; each step then takes
-//! its share. Which rows come to lie together is a function of the step, so that a resumed run, or one with more workers, sees the same.
+//! With `ot_batch = k`, one OT plan covers the rows of k consecutive steps; larger plans are closer to the true coupling. Batches depend only
+//! on the seed and the step, so resuming or changing the number of workers gives the same batches.
 //!
 //! ```
 //! use fm_core::source::Source;
@@ -60,7 +60,7 @@ impl std::fmt::Debug for Pairing {
 }
 
 impl Pairing {
-    /// The pairing of a run, with the run's seed, over `steps` (at least 1) steps at a time. Without a coupling rows stay as they are drawn.
+    /// Pairs `steps` (at least 1) consecutive steps at a time, with the run's seed. Without a coupling the pairs are independent.
     pub fn new(source: Source, coupling: Option<Box<dyn Coupling>>, seed: u64, steps: usize) -> Self {
         Self { source, coupling, seed, steps: steps.max(1) as u64, shard: Shard::default(), recent: Mutex::default() }
     }
@@ -68,6 +68,16 @@ impl Pairing {
     /// Those rows of each batch that are a process's. Rows that are coupled are paired as one batch by everyone, in the same result.
     pub fn shared(self, shard: Shard) -> Self {
         Self { shard, ..self }
+    }
+
+    /// The random seed.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// What x0 is drawn from.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Whether a coupling looks at the rows' values.
@@ -141,7 +151,7 @@ impl Pairing {
         Ok((0..self.steps as usize).map(part).collect())
     }
 
-    /// Lays rows beside each other as the coupling says; what that gains.
+    /// Pairs rows by the coupling. Returns the cost of the pairs over that of independent ones.
     fn couple(
         &self,
         coupling: &dyn Coupling,
@@ -171,7 +181,7 @@ impl Pairing {
     }
 }
 
-/// The k-th of so many equal parts.
+/// The k-th of `parts` equal parts.
 fn share<T: Clone>(values: &[T], k: usize, parts: u64) -> Vec<T> {
     let each = values.len() / parts.max(1) as usize;
     values[k * each..(k + 1) * each].to_vec()

@@ -35,8 +35,11 @@ pub struct PairsAbout {
     pub shard_size: usize,
     /// Pair i is a function of the seed and i.
     pub seed: u64,
-    /// How the teacher's ODE is solved, in words.
+    /// How the teacher's ODE is solved, for people.
     pub solver: String,
+    /// The same with every value that pairs depend on; empty in sets that were made before it was kept.
+    #[serde(default)]
+    pub sampler: String,
     /// Classifier-free guidance.
     pub cfg_scale: f64,
     /// Whether pairs have classes.
@@ -151,7 +154,7 @@ impl PairWriter {
         let (count, size) = (self.index.about.count, self.index.about.shard_size.max(1));
         let there = |k: &usize| self.index.shards.iter().any(|s| s.name == name(*k));
         let all = (0..count.div_ceil(size)).filter(|k| !there(k));
-        all.map(|k| (k, k * size..count.min((k + 1) * size))).collect()
+        all.map(|k| (k, k * size..count.min((k + 1).saturating_mul(size)))).collect()
     }
 
     /// Adds a shard.
@@ -258,10 +261,12 @@ impl PairSet {
     /// Adds pair i to the end of `pairs`.
     ///
     /// # Errors
-    /// [`TrainError::Io`].
+    /// [`TrainError::Pairs`] for a pair that the set does not have, and [`TrainError::Io`].
     pub fn read(&self, i: usize, pairs: &mut Pairs) -> Result<(), TrainError> {
-        let (shard, place) = (i / self.about.shard_size, i % self.about.shard_size);
-        let (file, starts) = &self.shards[shard];
+        let size = self.about.shard_size.max(1);
+        let (shard, place) = (i / size, i % size);
+        let absent = || broken(&self.directory, format!("it has {} pairs, numbered from 0, and no pair {i}", self.len()));
+        let (file, starts) = self.shards.get(shard).filter(|_| i < self.len()).ok_or_else(absent)?;
         let read = |start: usize, length: usize| {
             let mut bytes = vec![0; length];
             let at = (start + place * length) as u64;
@@ -303,6 +308,19 @@ impl<'a> PairBatches<'a> {
 }
 
 impl BatchSource for PairBatches<'_> {
+    fn validate(&self) -> Result<(), TrainError> {
+        if self.rows == 0 {
+            return Err(TrainError::setting("batch size", 0, "give at least 1"));
+        }
+        if self.pairs.is_empty() {
+            return Err(TrainError::setting("number of pairs", 0, "make pairs first"));
+        }
+        if self.conditional && !self.pairs.about.conditional {
+            return Err(TrainError::setting("conditional", true, "make pairs of a conditional teacher, or train without classes"));
+        }
+        Ok(())
+    }
+
     fn batch(&self, step: u64) -> Result<Batch, String> {
         let mut drawn = Pairs::default();
         let (order, wanted) = (self.order.batch(step, self.rows), self.shard.rows(self.rows));

@@ -52,9 +52,9 @@ pub trait Pending: Send {
 
 /// A process by itself.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Alone;
+pub struct SingleProcess;
 
-impl Peers for Alone {
+impl Peers for SingleProcess {
     fn shard(&self) -> Shard {
         Shard::default()
     }
@@ -96,8 +96,8 @@ impl Shard {
     pub fn rows(self, whole: usize) -> Range<usize> {
         let count = self.count.max(1);
         let (each, more) = (whole / count, whole % count);
-        let start = |rank: usize| rank * each + rank.min(more);
-        start(self.rank)..start(self.rank + 1)
+        let start = |rank: usize| rank.saturating_mul(each).saturating_add(rank.min(more)).min(whole);
+        start(self.rank)..start(self.rank.saturating_add(1))
     }
 
     /// Whether this is all there is.

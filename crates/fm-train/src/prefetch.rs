@@ -55,12 +55,17 @@ impl<'a, T: Send + 'a> Prefetch<'a, T> {
     /// The value of `step`; steps must be taken in order.
     ///
     /// # Errors
-    /// Those of making it, and [`TrainError::Batch`] where a worker thread has died.
+    /// Those of making it, and [`TrainError::Batch`] where a worker thread has died or a step lies before the first.
     pub fn take(&mut self, step: u64) -> Result<T, TrainError> {
         if self.queues.is_empty() {
             return (self.make)(step);
         }
-        let worker = ((step - self.first) % self.queues.len() as u64) as usize;
+        let first = self.first;
+        let since = step.checked_sub(first).ok_or_else(|| TrainError::Batch {
+            step,
+            problem: format!("the first step is {first}; take steps in order"),
+        })?;
+        let worker = (since % self.queues.len() as u64) as usize;
         let died = || TrainError::Batch {
             step,
             problem: "its worker thread stopped; run with --num-workers 0 to see why".into(),

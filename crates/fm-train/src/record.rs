@@ -1,10 +1,11 @@
 //! A line of the log.
 
+use crate::TrainError;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a line of `metrics.jsonl` says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct LogRecord {
     /// Steps done.
     pub step: u64,
     /// Mean loss since the line before; NaN (null) if no step was finite.
@@ -32,7 +33,7 @@ pub struct Record {
     pub skipped: u64,
 }
 
-impl Record {
+impl LogRecord {
     /// A value by its name: what can be monitored.
     pub fn value(&self, name: &str) -> Option<f64> {
         match name {
@@ -46,6 +47,14 @@ impl Record {
 
     /// The names that can be monitored.
     pub const NAMES: [&str; 4] = ["loss", "excess", "grad_norm", "update_ratio"];
+
+    /// Checks a name.
+    pub(crate) fn monitored(name: &str) -> Result<String, TrainError> {
+        if Self::NAMES.contains(&name) {
+            return Ok(name.to_owned());
+        }
+        Err(TrainError::setting("monitored value", format!("{name:?}"), format!("choose one of {}", Self::NAMES.join(", "))))
+    }
 }
 
 fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {

@@ -5,36 +5,63 @@
 //!
 //! ```
 //! use fm_core::data::Pick;
-//! use fm_train::resident::Resident;
+//! use fm_train::resident::DeviceDataset;
 //! use tch::Device;
-//! let images = Resident::new(&[0, 255, 51, 102], [1, 1, 2], 255, Device::Cpu);
+//! let images = DeviceDataset::new(&[0, 255, 51, 102], [1, 1, 2], 255, Device::Cpu)?;
 //! let rows = images.rows(&[Pick { row: 1, mirrored: true }, Pick { row: 0, mirrored: false }]);
 //! assert_eq!(rows.size(), [2, 1, 1, 2]);
 //! let want = [102.0 * (2.0 / 255.0) - 1.0, 51.0 * (2.0 / 255.0) - 1.0, -1.0, 1.0f32];
 //! assert_eq!(Vec::<f32>::try_from(rows.view(-1)).unwrap(), want);
+//! # Ok::<(), fm_train::TrainError>(())
 //! ```
 
+use crate::TrainError;
 use fm_core::data::Pick;
 use fm_core::tensor::indices;
 use tch::{Device, Kind, Tensor};
 
 /// All images of a data set.
 #[derive(Debug)]
-pub struct Resident {
+pub struct DeviceDataset {
     /// (N, C, H, W), uint8.
     bytes: Tensor,
     scale: f32,
 }
 
-impl Resident {
+impl DeviceDataset {
     /// Uploads images of shape (C, H, W) that lie one after the other.
-    pub fn new(pixels: &[u8], shape: [usize; 3], levels: u8, device: Device) -> Self {
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`]: an empty shape, bytes that are not whole images, no levels.
+    pub fn new(pixels: &[u8], shape: [usize; 3], levels: u8, device: Device) -> Result<Self, TrainError> {
+        let size = shape.iter().try_fold(1, |product: usize, n| product.checked_mul(*n)).unwrap_or(0);
+        if size == 0 || pixels.len() % size != 0 {
+            let found = format!("{} bytes for images of {shape:?}", pixels.len());
+            return Err(TrainError::setting("image data", found, "give whole images of at least one pixel"));
+        }
+        if levels == 0 {
+            return Err(TrainError::setting("largest pixel value", 0, "give at least 1"));
+        }
         let [channels, height, width] = shape.map(|n| n as i64);
-        let bytes = Tensor::from_slice(pixels).to_device(device).view([-1, channels, height, width]);
-        Self { bytes, scale: 2.0 / f32::from(levels) }
+        let count = (pixels.len() / size) as i64;
+        let bytes = Tensor::from_slice(pixels).to_device(device).view([count, channels, height, width]);
+        Ok(Self { bytes, scale: 2.0 / f32::from(levels) })
+    }
+
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.bytes.size()[0] as usize
+    }
+
+    /// Whether there are no images.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The rows of a batch by number, (B) int64 on the device, each mirrored or not, (B) bool: (B, C, H, W) in [-1, 1], f32.
+    ///
+    /// # Panics
+    /// A number that is negative or not less than [`len`](Self::len), and tensors of other shapes or types.
     pub fn select(&self, rows: &Tensor, mirrored: Option<&Tensor>) -> Tensor {
         let plain = self.bytes.index_select(0, rows);
         let bytes = match mirrored {
@@ -45,6 +72,9 @@ impl Resident {
     }
 
     /// The same for rows that are named on the host, which uploads their numbers.
+    ///
+    /// # Panics
+    /// A row that is not less than [`len`](Self::len).
     pub fn rows(&self, picks: &[Pick]) -> Tensor {
         let device = self.bytes.device();
         let rows: Vec<usize> = picks.iter().map(|pick| pick.row).collect();

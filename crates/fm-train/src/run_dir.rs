@@ -125,6 +125,11 @@ pub fn latest_checkpoint(path: &Path) -> Result<(PathBuf, Meta, Vec<TrainError>)
     Err(damaged.into_iter().next().unwrap_or(TrainError::NoCheckpoint { path: path.into() }))
 }
 
+/// Whether a run directory holds checkpoints, damaged ones included.
+pub fn holds_checkpoints(run: &Path) -> bool {
+    !checkpoint_steps(&run.join("checkpoints")).is_empty()
+}
+
 /// The checkpoints in a directory, newest first.
 fn checkpoint_steps(directory: &Path) -> Vec<(u64, PathBuf)> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();

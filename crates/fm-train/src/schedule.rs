@@ -13,14 +13,16 @@
 //!
 //! ```
 //! use fm_train::schedule::{Decay, Schedule};
-//! let s = Schedule { lr: 2e-4, warmup_steps: 4, decay: Decay::Cosine, total_steps: 104 };
-//! assert_eq!((s.at(0), s.at(3)), (5e-5, 2e-4)); // step n is the (n + 1)-th of the warm-up
-//! assert!((s.at(54) - 1e-4).abs() < 1e-12); // halfway down
-//! assert_eq!(Schedule { decay: Decay::Constant, ..s }.at(90), 2e-4);
-//! assert_eq!(Schedule { decay: Decay::Linear, ..s }.at(79), 5e-5);
-//! assert_eq!(Schedule { decay: Decay::InverseSqrt, ..s }.at(16), 1e-4);
+//! let s = Schedule { lr: 2e-4, warmup_steps: 4, decay: Decay::Cosine };
+//! let total = 104;
+//! assert_eq!((s.at(0, total), s.at(3, total)), (5e-5, 2e-4)); // step n is the (n + 1)-th of the warm-up
+//! assert!((s.at(54, total) - 1e-4).abs() < 1e-12); // halfway down
+//! assert_eq!(Schedule { decay: Decay::Constant, ..s }.at(90, total), 2e-4);
+//! assert_eq!(Schedule { decay: Decay::Linear, ..s }.at(79, total), 5e-5);
+//! assert_eq!(Schedule { decay: Decay::InverseSqrt, ..s }.at(16, total), 1e-4);
 //! ```
 
+use crate::TrainError;
 use fm_core::choice;
 
 choice! {
@@ -48,17 +50,26 @@ pub struct Schedule {
     pub warmup_steps: u64,
     /// What follows.
     pub decay: Decay,
-    /// Where a decay ends.
-    pub total_steps: u64,
 }
 
 impl Schedule {
-    /// The learning rate of step n, counted from 0.
-    pub fn at(&self, step: u64) -> f64 {
+    /// Checks the peak.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`]: a learning rate that is negative or not finite.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        if self.lr >= 0.0 && self.lr.is_finite() {
+            return Ok(());
+        }
+        Err(TrainError::setting("learning rate", self.lr, "give a finite number, 0 or more"))
+    }
+
+    /// The learning rate of step n, counted from 0, of a run of `total_steps`.
+    pub fn at(&self, step: u64, total_steps: u64) -> f64 {
         let Some(since) = step.checked_sub(self.warmup_steps) else {
             return self.lr * (step + 1) as f64 / self.warmup_steps as f64;
         };
-        let length = self.total_steps.saturating_sub(self.warmup_steps).max(1) as f64;
+        let length = total_steps.saturating_sub(self.warmup_steps).max(1) as f64;
         let done = (since as f64 / length).min(1.0);
         let scale = self.warmup_steps.max(1) as f64;
         self.lr

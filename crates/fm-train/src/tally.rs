@@ -23,7 +23,7 @@ const NUMBERS: usize = 5;
 
 /// What was seen, on the device.
 #[derive(Debug)]
-pub struct Tally {
+pub struct MetricAccumulator {
     /// [`NUMBERS`] numbers as they were when last read, f64.
     numbers: Vec<f64>,
     /// The loss and the rows of each bin, f64.
@@ -53,7 +53,7 @@ pub(crate) fn bin(t: f64) -> usize {
 /// Steps that are packed into one tensor.
 const PACKED: usize = 256;
 
-/// [`Tally`] in a checkpoint.
+/// [`MetricAccumulator`] in a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Saved {
     sums: Vec<f64>,
@@ -75,7 +75,7 @@ pub struct Seen {
     pub worst: u64,
 }
 
-impl Tally {
+impl MetricAccumulator {
     /// Nothing seen.
     pub fn new(device: Device) -> Self {
         let bins = Tensor::zeros([2 * BINS as i64], (Kind::Double, device));
@@ -153,13 +153,18 @@ impl Tally {
     }
 
     /// Goes on from a checkpoint.
-    pub fn restore(&mut self, saved: &Saved) {
-        if saved.sums.len() == NUMBERS + 2 * BINS {
-            let (numbers, bins) = saved.sums.split_at(NUMBERS);
-            let device = self.bins.device();
-            let bins = Tensor::from_slice(bins).to_device(device);
-            *self = Self { numbers: numbers.to_vec(), bins, gain: saved.gain, ..Self::new(device) };
+    ///
+    /// # Errors
+    /// Another number of sums than a tally has.
+    pub fn restore(&mut self, saved: &Saved) -> Result<(), String> {
+        if saved.sums.len() != NUMBERS + 2 * BINS {
+            return Err(format!("its tally has {} sums, not {}", saved.sums.len(), NUMBERS + 2 * BINS));
         }
+        let (numbers, bins) = saved.sums.split_at(NUMBERS);
+        let device = self.bins.device();
+        let bins = Tensor::from_slice(bins).to_device(device);
+        *self = Self { numbers: numbers.to_vec(), bins, gain: saved.gain, ..Self::new(device) };
+        Ok(())
     }
 }
 
@@ -169,7 +174,7 @@ mod tests {
 
     #[test]
     fn bad_steps_are_counted_and_left_out() {
-        let mut tally = Tally::new(Device::Cpu);
+        let mut tally = MetricAccumulator::new(Device::Cpu);
         let mut allowed = Vec::new();
         for (loss, norm) in [(1.0, 1.0), (f64::NAN, 1.0), (2.0, f64::INFINITY), (3.0, 1.0), (f64::NAN, f64::NAN)] {
             allowed.push(tally.step(&Tensor::from(loss), &Tensor::from(norm), Some(0.5)).double_value(&[]));
@@ -177,8 +182,8 @@ mod tests {
         let members = Tensor::from_slice(&members(&[0.05, 0.05, 1.0], BINS, bin)).view([3, BINS as i64]);
         tally.rows(&members, &Tensor::from_slice(&[1f32, f32::NAN, 4.0]));
         assert_eq!(allowed, [1.0, 0.0, 0.0, 1.0, 0.0]);
-        let (saved, mut again) = (tally.save(), Tally::new(Device::Cpu));
-        again.restore(&saved);
+        let (saved, mut again) = (tally.save(), MetricAccumulator::new(Device::Cpu));
+        again.restore(&saved).unwrap();
         let seen = again.take();
         assert_eq!((seen.loss, seen.skipped, seen.worst, seen.gain), (2.0, 3, 2, Some(0.5)));
         assert_eq!((seen.bins[0], seen.bins[9]), (1.0, 4.0));

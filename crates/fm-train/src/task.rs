@@ -1,4 +1,4 @@
-//! What a run minimises: the loss of a batch.
+//! Losses of batches.
 //!
 //! A task packs what a step needs from the host into one [`Block`], on a worker thread, and computes the loss from that block on the device.
 //! [`FlowMatching`] regresses a network's prediction onto an objective's target. Another task (an autoencoder, say) runs through the same loop
@@ -7,11 +7,12 @@
 use crate::TrainError;
 use crate::batch::Batch;
 use crate::block::{Block, HostBlock, Packer};
-use crate::resident::Resident;
+use crate::resident::DeviceDataset;
 use crate::tally::{self, BINS};
 use fm_core::interpolate::{PathWeights, coefficients};
 use fm_core::objective::Objective;
 use fm_core::path::ProbPath;
+use fm_core::source::Source;
 use fm_core::tape::Tape;
 use fm_core::tensor::{VelocityModel, row_losses};
 use fm_core::time::LossAware;
@@ -23,16 +24,25 @@ pub const TIME_BINS: &str = "time bins";
 /// The same for the bins of loss-aware times, where times follow the loss.
 pub const DENSITY_BINS: &str = "density bins";
 
-/// Something to minimise.
+/// A loss to minimize.
 pub trait Task {
-    /// What packs batches; worker threads share it.
+    /// Packs batches on worker threads.
     fn packer(&self) -> Box<dyn Pack + '_>;
+
+    /// Checks the task before the first step, with the source that x0 is drawn from where batches have one.
+    ///
+    /// # Errors
+    /// A task that cannot be trained.
+    fn validate(&self, source: Option<&Source>) -> Result<(), TrainError> {
+        let _ = source;
+        Ok(())
+    }
 
     /// The share of some rows in the mean loss of a batch; blocks whose activations need not be kept run through the tape.
     ///
     /// # Errors
     /// A batch that the task cannot use.
-    fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<Losses, TrainError>;
+    fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError>;
 }
 
 /// Packs what a step needs from the host.
@@ -55,6 +65,13 @@ pub struct PackContext<'s> {
     pub device: Device,
     /// The density of times that follow the loss, if they do.
     pub density: Option<&'s LossAware>,
+}
+
+impl PackContext<'_> {
+    /// Step `step` of a run with this seed, without loss-aware times.
+    pub fn at(seed: u64, step: u64, device: Device) -> Self {
+        Self { seed, step, device, density: None }
+    }
 }
 
 /// What a step needs, on the host or (as [`Inputs`]) on the device.
@@ -98,7 +115,7 @@ impl Inputs {
 
 /// The loss of some rows.
 #[derive(Debug)]
-pub struct Losses {
+pub struct LossOutput {
     /// The sum of their weighted losses over the number of rows of the whole batch, 0-d, on the device.
     pub loss: Tensor,
     /// The loss of each row, not weighted, (rows), on the device, where the block has [`TIME_BINS`].
@@ -115,7 +132,7 @@ pub struct FlowMatching<'m, P> {
     /// The shape of one data row.
     pub shape: Vec<i64>,
     /// The data, where the device holds them.
-    pub resident: Option<Resident>,
+    pub resident: Option<DeviceDataset>,
     /// Logarithms of a deviation for each value of a source row, a parameter that is trained with the network; x0 is multiplied by the
     /// deviations.
     pub log_scale: Option<Tensor>,
@@ -132,6 +149,8 @@ impl<'m, P> FlowMatching<'m, P> {
 struct FlowPacker<'m, P> {
     objective: &'m Objective<P>,
     shape: &'m [i64],
+    /// Images on the device, where there are any.
+    resident: Option<usize>,
 }
 
 impl<P: ProbPath> Pack for FlowPacker<'_, P> {
@@ -139,7 +158,7 @@ impl<P: ProbPath> Pack for FlowPacker<'_, P> {
         let PackContext { seed, step, device, density } = *context;
         let (here, whole) = batch.span(self.shape);
         let shape = [&[here.len() as i64], self.shape].concat();
-        let values: usize = shape.iter().product::<i64>() as usize;
+        let values = shape.iter().try_fold(1i64, |product, n| product.checked_mul(*n)).unwrap_or(-1) as usize;
         let dim = values / here.len().max(1);
         check("source", batch.x0.len(), values, step)?;
         let mut packer = Packer::default();
@@ -148,6 +167,10 @@ impl<P: ProbPath> Pack for FlowPacker<'_, P> {
             check("data", batch.x1.len(), values, step)?;
             packer.push("x1", &batch.x1, &shape);
         } else {
+            if let Some(pick) = batch.picks.iter().find(|pick| self.resident.is_none_or(|count| pick.row >= count)) {
+                let problem = format!("it names row {}, which is not on the device; give the task the data", pick.row);
+                return Err(TrainError::Batch { step, problem });
+            }
             let rows: Vec<i64> = batch.picks.iter().map(|pick| pick.row as i64).collect();
             packer.push("picked", &rows, &shape[..1]);
             let mirrored: Vec<bool> = batch.picks.iter().map(|pick| pick.mirrored).collect();
@@ -156,6 +179,7 @@ impl<P: ProbPath> Pack for FlowPacker<'_, P> {
             }
         }
         if !batch.classes.is_empty() {
+            check("class", batch.classes.len(), here.len(), step)?;
             packer.push("class", &batch.classes, &shape[..1]);
         }
         let first = here.start as u64;
@@ -215,22 +239,48 @@ fn check(what: &str, got: usize, expected: usize, step: u64) -> Result<(), Train
 }
 
 impl<P: ProbPath> Task for FlowMatching<'_, P> {
-    fn packer(&self) -> Box<dyn Pack + '_> {
-        Box::new(FlowPacker { objective: &self.objective, shape: &self.shape })
+    fn validate(&self, source: Option<&Source>) -> Result<(), TrainError> {
+        if self.shape.iter().any(|n| *n < 1) {
+            return Err(TrainError::setting("shape of a row", format!("{:?}", self.shape), "give sizes of at least 1"));
+        }
+        if let Some(scale) = &self.log_scale
+            && scale.size() != self.shape
+        {
+            let remedy = "give one logarithm per value of a row";
+            return Err(TrainError::setting("log_scale", format!("of shape {:?}", scale.size()), remedy));
+        }
+        Ok(self.objective.validate(source.unwrap_or(&Source::default()))?)
     }
 
-    fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<Losses, TrainError> {
+    fn packer(&self) -> Box<dyn Pack + '_> {
+        let resident = self.resident.as_ref().map(DeviceDataset::len);
+        Box::new(FlowPacker { objective: &self.objective, shape: &self.shape, resident })
+    }
+
+    fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
         let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_taped(tape, x, t, classes);
         let losses = self.losses(inputs, &rows, predict)?;
         let mean = match inputs.of("weight", &rows) {
             Some(weights) => (&losses * weights).mean(Kind::Float),
             None => losses.mean(Kind::Float),
         };
-        Ok(Losses { loss: mean * (rows.len() as f64 / inputs.whole as f64), rows: Some(losses) })
+        Ok(LossOutput { loss: mean * (rows.len() as f64 / inputs.whole as f64), rows: Some(losses) })
     }
 }
 
 impl<P: ProbPath> FlowMatching<'_, P> {
+    /// The mean loss of a batch, 0-d, for a loop that you write yourself: draws the times of (seed, step), uploads, and computes.
+    ///
+    /// # Errors
+    /// A batch, a time or a network that does not fit the task.
+    pub fn batch_loss(&self, batch: &Batch, context: &PackContext<'_>) -> Result<Tensor, TrainError> {
+        let inputs = self.packer().pack(batch, context)?.upload(context.device);
+        if inputs.rows.is_empty() {
+            return Err(TrainError::Batch { step: context.step, problem: "it has no rows; check the data".into() });
+        }
+        Ok(self.loss(&inputs, inputs.rows.clone(), &mut Tape::off())?.loss)
+    }
+
     /// The loss of each of these rows, (rows), not yet weighted, under any way to call the network.
     ///
     /// # Errors
@@ -259,6 +309,9 @@ impl<P: ProbPath> FlowMatching<'_, P> {
         let straight = || Some(x1.as_ref()? - x0.as_ref()?);
         let target = combination(inputs, TARGET, &states, rows).or_else(straight).ok_or_else(|| lacks("target"))?;
         let prediction = predict(&x_t, &need("time")?, inputs.of("class", rows).as_ref());
+        if prediction.size() != target.size() {
+            return Err(TrainError::Prediction { got: prediction.size(), expected: target.size() });
+        }
         Ok(row_losses(&prediction, &target, self.objective.loss, self.objective.reduction))
     }
 }

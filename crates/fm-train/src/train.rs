@@ -6,21 +6,24 @@
 //! never stalls a GPU.
 
 use crate::TrainError;
-use crate::adaptive::{self, AdaptiveTimes};
+use crate::adaptive::{self, LossAwareTimes};
 use crate::batch::{Batch, BatchSource};
 use crate::ema::{Ema, EmaConfig};
 use crate::flat::FlatParams;
-use crate::observe::{Flow, Observer};
+use crate::observe::Observer;
 use crate::optimizer::{Optimizer, Scaling};
 use crate::overlap::Overlap;
-use crate::peers::{Alone, Peers};
+use crate::peers::{SingleProcess, Peers};
 use crate::prefetch::Prefetch;
-use crate::record::Record;
+use crate::record::LogRecord;
 use crate::schedule::{Decay, Schedule};
-use crate::tally::Tally;
-use crate::task::{DENSITY_BINS, HostInputs, Inputs, Losses, Pack, PackContext, TIME_BINS, Task};
+use crate::tally::MetricAccumulator;
+use crate::task::{DENSITY_BINS, HostInputs, Inputs, LossOutput, Pack, PackContext, TIME_BINS, Task};
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::tape::Tape;
+use std::ops::ControlFlow;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::{Device, Kind, Tensor};
@@ -37,9 +40,9 @@ pub struct TrainState {
     /// Steps done.
     pub step: u64,
     /// What was seen since the last line of the log.
-    pub tally: Tally,
+    pub tally: MetricAccumulator,
     /// Where the loss is large, if times follow it.
-    pub adaptive: Option<AdaptiveTimes>,
+    pub adaptive: Option<LossAwareTimes>,
 }
 
 /// The fixed part of a run.
@@ -80,23 +83,42 @@ impl Default for TrainOptions {
             workers: 1,
             log_every: 100,
             clip: 1.0,
-            schedule: Schedule { lr, warmup_steps: 0, decay: Decay::Constant, total_steps: steps },
+            schedule: Schedule { lr, warmup_steps: 0, decay: Decay::Constant },
             seed: 0,
             micro_batch: 0,
             patience: 10,
             checkpoint_activations: false,
             irreducible: None,
-            peers: Arc::new(Alone),
+            peers: Arc::new(SingleProcess),
             interrupted: Arc::default(),
         }
+    }
+}
+
+impl TrainOptions {
+    /// Checks what has no meaning or would freeze the training.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`].
+    pub fn validate(&self) -> Result<(), TrainError> {
+        self.schedule.validate()?;
+        // Written so that NaN fails.
+        if !(self.clip > 0.0) {
+            let remedy = "give more than 0, or infinity for no clipping";
+            return Err(TrainError::setting("gradient clipping norm", self.clip, remedy));
+        }
+        if self.patience == 0 {
+            return Err(TrainError::setting("patience for non-finite steps", 0, "give at least 1"));
+        }
+        Ok(())
     }
 }
 
 impl TrainState {
     /// The state before the first step. `loss_aware_bins` is the objective's; 0 for times that do not follow the loss.
     pub fn new(params: FlatParams, optimizer: Optimizer, ema: &EmaConfig, loss_aware_bins: usize) -> Self {
-        let (ema, tally) = (Ema::new(&params.master, ema), Tally::new(params.device()));
-        let adaptive = (loss_aware_bins > 0).then(|| AdaptiveTimes::new(loss_aware_bins, params.device()));
+        let (ema, tally) = (Ema::new(&params.master, ema), MetricAccumulator::new(params.device()));
+        let adaptive = (loss_aware_bins > 0).then(|| LossAwareTimes::new(loss_aware_bins, params.device()));
         Self { params, optimizer, ema, step: 0, tally, adaptive }
     }
 
@@ -110,14 +132,14 @@ impl TrainState {
     }
 
     /// Closes a line of the log. Device-to-host reads: the tally and two norms.
-    fn take_record(&mut self, done: &Done, options: &TrainOptions) -> Result<Record, TrainError> {
+    fn take_record(&mut self, done: &StepInfo, options: &TrainOptions) -> Result<LogRecord, TrainError> {
         let seen = self.tally.take();
         if seen.worst >= options.patience {
             return Err(TrainError::NonFinite { step: self.step, in_a_row: seen.worst, seed: options.seed });
         }
         let change = done.before.as_ref().map(|before| (&self.params.master - before).norm() / before.norm());
         let finite = |x: f64| x.is_finite().then_some(x);
-        Ok(Record {
+        Ok(LogRecord {
             step: self.step,
             loss: seen.loss,
             excess: options.irreducible.map(|least| seen.loss - least),
@@ -138,7 +160,8 @@ impl TrainState {
 /// Trains from `state.step` to `options.steps`, or until an observer or an interruption stops it.
 ///
 /// # Errors
-/// A batch that cannot be made, a time that the objective cannot use, too many steps in a row without a finite loss (noticed on logging
+/// Settings without a meaning ([`TrainOptions::validate`] and those of the task and the source of batches), before the first step; a batch
+/// that cannot be made, a time that the objective cannot use, too many steps in a row without a finite loss (noticed on logging
 /// steps), a process that is lost, and what the observer returns.
 pub fn train(
     task: &dyn Task,
@@ -147,6 +170,10 @@ pub fn train(
     options: &TrainOptions,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
+    options.validate()?;
+    state.ema.config.validate()?;
+    source.validate()?;
+    task.validate(source.source())?;
     let device = state.params.device();
     let pack = task.packer();
     let ahead =
@@ -162,7 +189,7 @@ pub fn train(
             let record = logging.then(|| state.take_record(&done, options)).transpose()?;
             // Known to all processes, whichever of them was told.
             options.interrupted.fetch_or(done.interrupted, Ordering::SeqCst);
-            if observer.after_step(state, record.as_ref())? == Flow::Stop || done.interrupted {
+            if observer.after_step(state, record.as_ref())? == ControlFlow::Break(()) || done.interrupted {
                 break;
             }
         }
@@ -177,6 +204,12 @@ enum Made {
     Batch(Batch),
 }
 
+/// What a panic said.
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("the code that makes it panicked ({}); correct the data set or the coupling", text.unwrap_or("no text"))
+}
+
 /// Makes batches ahead of the loop.
 struct Ahead<'a> {
     source: &'a dyn BatchSource,
@@ -188,6 +221,12 @@ struct Ahead<'a> {
 
 impl Ahead<'_> {
     fn make(&self, step: u64) -> Result<Made, TrainError> {
+        // A panic in a data set, a coupling or a path of the user's ends the run as an error, on whatever thread it happens.
+        let made = catch_unwind(AssertUnwindSafe(|| self.make_here(step)));
+        made.unwrap_or_else(|panic| Err(TrainError::Batch { step, problem: panicked(panic.as_ref()) }))
+    }
+
+    fn make_here(&self, step: u64) -> Result<Made, TrainError> {
         let batch = self.source.batch(step).map_err(|problem| TrainError::Batch { step, problem })?;
         if self.follows_loss {
             return Ok(Made::Batch(batch));
@@ -209,7 +248,7 @@ impl Ahead<'_> {
 }
 
 /// Per-step values needed for logging.
-struct Done {
+struct StepInfo {
     lr: f64,
     /// The gradient's norm before clipping, on the device.
     norm: Tensor,
@@ -227,10 +266,10 @@ fn step(
     options: &TrainOptions,
     overlap: &mut Overlap,
     logging: bool,
-) -> Result<Done, TrainError> {
+) -> Result<StepInfo, TrainError> {
     let mut found = gradient(task, inputs, state, options, overlap)?;
     let interrupted = found.add_up(inputs, options, overlap)?;
-    let Found { loss, gradient, rows, .. } = found;
+    let StepGradient { loss, gradient, rows, .. } = found;
     if let (Some(losses), Some(members)) = (&rows, inputs.block.get(TIME_BINS)) {
         state.tally.rows(&members, losses);
     }
@@ -241,7 +280,7 @@ fn step(
     let norm = gradient.norm();
     let update = state.tally.step(&loss, &norm, inputs.coupling_gain);
     let scaling = Scaling::by_norm(&norm, options.clip, &update);
-    let lr = options.schedule.at(state.step);
+    let lr = options.schedule.at(state.step, options.steps);
     let before = logging.then(|| state.params.master.copy());
     state.optimizer.step(&mut state.params.master, &gradient, lr, &scaling)?;
     state.params.refresh();
@@ -252,15 +291,15 @@ fn step(
     {
         adaptive.adopt();
     }
-    Ok(Done { lr, norm, before, interrupted })
+    Ok(StepInfo { lr, norm, before, interrupted })
 }
 
 /// What a batch gives, or the rows of it that are here.
-struct Found {
+struct StepGradient {
     /// Their share of the mean loss, f64.
     loss: Tensor,
     gradient: Tensor,
-    /// Losses of the rows that are here.
+    /// LossOutput of the rows that are here.
     rows: Option<Tensor>,
     exchange: Exchange,
 }
@@ -272,10 +311,10 @@ enum Exchange {
     /// Not begun; the order of buckets is to be agreed on.
     Order(Tensor),
     /// The gradient is summed already.
-    Done,
+    Finished,
 }
 
-impl Found {
+impl StepGradient {
     /// Makes it that of all processes. Returns whether some process was asked to stop.
     fn add_up(&mut self, inputs: &Inputs, options: &TrainOptions, overlap: &mut Overlap) -> Result<bool, TrainError> {
         let raised = options.interrupted.load(Ordering::SeqCst);
@@ -294,7 +333,7 @@ impl Found {
         if let Exchange::Order(order) = &self.exchange {
             exact.push(order.shallow_clone());
         }
-        let summed = matches!(self.exchange, Exchange::Done);
+        let summed = matches!(self.exchange, Exchange::Finished);
         let gradient = (!summed).then_some(&mut self.gradient);
         options.peers.add_up(gradient, &mut exact).map_err(TrainError::Peers)?;
         exact.get(2).into_iter().for_each(|order| overlap.adopt(order));
@@ -313,23 +352,23 @@ fn gradient(
     state: &mut TrainState,
     options: &TrainOptions,
     overlap: &mut Overlap,
-) -> Result<Found, TrainError> {
+) -> Result<StepGradient, TrainError> {
     let here = inputs.rows.clone();
     // Processes draw other masks than each other: their rows are others.
     let seed = |first: usize| torch_seed(options.seed, state.step, Stream::Torch).wrapping_add((first as i64) << 20);
     tch::manual_seed(seed(here.start));
     let size = if options.micro_batch == 0 { here.len() } else { options.micro_batch }.max(1);
-    let (mut sum, mut losses): (Option<Found>, Vec<Tensor>) = (None, Vec::new());
+    let (mut sum, mut losses): (Option<StepGradient>, Vec<Tensor>) = (None, Vec::new());
     for first in here.clone().step_by(size) {
         let mut tape = if options.checkpoint_activations { Tape::on(seed(first)) } else { Tape::off() };
         let part = first..here.end.min(first + size);
-        let Losses { loss, rows } = task.loss(inputs, part, &mut tape)?;
+        let LossOutput { loss, rows } = task.loss(inputs, part, &mut tape)?;
         // Blocks that compute their activations again, and parts of a batch, complete a gradient in several passes.
         let whole = size >= here.len() && tape.is_empty() && !options.peers.is_alone();
         let (gradient, exchange) = match whole {
             false => (state.params.backward(&loss, tape)?, Exchange::Open),
             true if overlap.is_ready() => {
-                (overlap.backward(&state.params, &loss, options.peers.as_ref())?, Exchange::Done)
+                (overlap.backward(&state.params, &loss, options.peers.as_ref())?, Exchange::Finished)
             }
             true => {
                 let first = options.peers.shard().rank == 0;
@@ -341,10 +380,10 @@ fn gradient(
         let rows = rows.map(|rows| rows.detach());
         losses.extend(rows.as_ref().map(Tensor::shallow_clone));
         sum = Some(match sum {
-            None if size >= here.len() => Found { loss, gradient, rows, exchange },
+            None if size >= here.len() => StepGradient { loss, gradient, rows, exchange },
             // A copy, because the next part's gradient arrives in the same memory.
-            None => Found { loss, gradient: gradient.copy(), rows, exchange },
-            Some(sum) => Found { loss: sum.loss + loss, gradient: sum.gradient + gradient, rows: sum.rows, exchange },
+            None => StepGradient { loss, gradient: gradient.copy(), rows, exchange },
+            Some(sum) => StepGradient { loss: sum.loss + loss, gradient: sum.gradient + gradient, rows: sum.rows, exchange },
         });
     }
     let mut found =

@@ -12,12 +12,13 @@ use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::{Flow, Observer};
+use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
-use fm_train::record::Record;
+use fm_train::record::LogRecord;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::{FlowMatching, PackContext, Task};
 use fm_train::train::{TrainOptions, TrainState, train};
+use std::ops::ControlFlow;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -42,14 +43,14 @@ fn objective() -> Objective {
 
 #[derive(Default)]
 struct Collect {
-    records: Vec<Record>,
+    records: Vec<LogRecord>,
     stop_at: Option<u64>,
 }
 
 impl Observer for Collect {
-    fn after_step(&mut self, state: &mut TrainState, record: Option<&Record>) -> Result<Flow, TrainError> {
+    fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         self.records.extend(record.cloned());
-        Ok(if self.stop_at == Some(state.step) { Flow::Stop } else { Flow::Continue })
+        Ok(if self.stop_at == Some(state.step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 }
 
@@ -69,7 +70,7 @@ fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptio
     let params = FlatParams::new(&store, Precision::F32).unwrap();
     let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
     let state = TrainState::new(params, optimizer, &EmaConfig::of(0.9), 0);
-    let schedule = Schedule { lr, warmup_steps: 0, decay: Decay::Constant, total_steps: steps };
+    let schedule = Schedule { lr, warmup_steps: 0, decay: Decay::Constant };
     let options = TrainOptions {
         steps,
         workers: 2,
@@ -266,9 +267,9 @@ fn learning_rates_are_those_of_other_libraries() {
     let reference: serde_json::Value = serde_json::from_str(include_str!("reference/schedules.json")).unwrap();
     assert_eq!(reference.as_object().unwrap().len(), <Decay as fm_core::choice::Choice>::TABLE.len());
     for (name, want) in reference.as_object().unwrap() {
-        let schedule = Schedule { lr: 1.0, warmup_steps: 10, decay: name.parse().unwrap(), total_steps: 60 };
+        let schedule = Schedule { lr: 1.0, warmup_steps: 10, decay: name.parse().unwrap() };
         for (step, want) in want.as_array().unwrap().iter().enumerate() {
-            let got = schedule.at(step as u64);
+            let got = schedule.at(step as u64, 60);
             assert!((got - want.as_f64().unwrap()).abs() < 1e-12, "{name} {step}: {got} {want}");
         }
     }

@@ -1,6 +1,6 @@
 //! The program under the experiments, its answers, and statistics over seeds.
 
-use crate::shell::{execute, output, root};
+use crate::shell::{execute, output, root, target};
 use anyhow::Context;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -19,7 +19,7 @@ pub(super) struct Tool {
 impl Tool {
     /// In a fresh directory below `target/experiments`.
     pub(super) fn new(name: String) -> anyhow::Result<Self> {
-        let home = root().join("target/experiments").join(name);
+        let home = target().join("experiments").join(name);
         if home.exists() {
             std::fs::remove_dir_all(&home).with_context(|| format!("cannot clear {}", home.display()))?;
         }
@@ -33,7 +33,7 @@ impl Tool {
     }
 
     fn command(words: &str) -> Command {
-        let mut command = Command::new(root().join("target/release/tabular-train"));
+        let mut command = Command::new(target().join("release/tabular-train"));
         command.args(words.split_whitespace());
         command
     }

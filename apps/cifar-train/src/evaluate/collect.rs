@@ -8,6 +8,8 @@ use crate::model::Loaded;
 use crate::sample::image_scale;
 use anyhow::ensure;
 use fm_app::group::Group;
+use fm_app::sampler::Steps;
+use fm_app::solvers::Pace;
 use fm_data::ImageSet;
 use fm_metrics::nearest::{Neighbour, nearest};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -98,10 +100,9 @@ pub(crate) fn of_samples(
 
 /// What the samples depend on. Their number is no part of it, since sample i is the same whatever it is: more of them go on from fewer.
 fn about(loaded: &Loaded, request: &Request) -> anyhow::Result<Value> {
-    let shared = request.sampler.describe().contains("per-batch").then_some(request.count);
+    let shared = matches!(request.sampler.steps, Steps::Adaptive(Pace::PerBatch, _)).then_some(request.count);
     Ok(json!({
-        "weights": loaded.sha256()?, "solver": request.sampler.describe(), "seed": request.seed,
-        "source": serde_json::to_value(&loaded.config.flow)?, "classes": !request.classes.is_empty(),
+        "model": loaded.key()?, "sampler": request.sampler.key(), "seed": request.seed, "classes": !request.classes.is_empty(),
         "cfg_scale": request.cfg_scale, "cfg_interval": [request.cfg_interval.0, request.cfg_interval.1],
         "batch_size": request.batch_size, "levels": loaded.data.levels, "one_step_size": shared,
     }))

@@ -25,8 +25,7 @@ pub(super) fn measured(plan: &Plan<'_>) -> anyhow::Result<Vec<Measured>> {
     check(loaded, &set)?;
     let how = LikelihoodArgs::estimated(plan.args.nll_probes, plan.args.solver.seed);
     let about = json!({
-        "bits": loaded.sha256()?, "of": images.describe(), "how": how.describe(), "seed": how.seed,
-        "flow": serde_json::to_value(&loaded.config.flow)?,
+        "bits": loaded.key()?, "of": images.describe(), "how": how.key(),
     });
     let store = Store::open(&plan.cache, &about)?;
     let mut rows = store.rows("bits-nfe.f64", 16)?;

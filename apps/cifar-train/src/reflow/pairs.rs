@@ -81,6 +81,7 @@ fn about(args: &PairsArgs, request: &Request, loaded: &Loaded) -> anyhow::Result
         shard_size: args.shard_size,
         seed: request.seed,
         solver: request.sampler.describe(),
+        sampler: request.sampler.key(),
         cfg_scale: request.cfg_scale,
         conditional: !request.classes.is_empty(),
         data: loaded.data.clone(),
@@ -96,7 +97,7 @@ fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBa
         let x0 = request.noise(first, count);
         let drawn = batch(loaded.model.as_ref(), loaded.device, request, first, &x0, false)?;
         noise.extend(x0);
-        samples.extend(to_host(&drawn.x));
+        samples.extend(to_host(&drawn.x)?);
         nfe += drawn.nfe * count as f64 / rows.len() as f64;
         bar.inc(count as u64);
     }

@@ -26,7 +26,7 @@ use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::schedule::{Decay, Schedule};
-use fm_train::task::{HostInputs, Inputs, Losses, Pack, PackContext, Task};
+use fm_train::task::{HostInputs, Inputs, LossOutput, Pack, PackContext, Task};
 use fm_train::train::{TrainOptions, TrainState};
 use rand::Rng;
 use report::{report, side_by_side};
@@ -45,10 +45,10 @@ impl Task for Autoencoding<'_> {
     }
 
     /// Of all rows at once, because the codebook moves by what it sees of a batch.
-    fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, _: &mut Tape<'a>) -> Result<Losses, TrainError> {
+    fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, _: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
         let missing = || TrainError::Batch { step: inputs.step, problem: "it has no images; check the data".into() };
         let images = inputs.of("x1", &rows).ok_or_else(missing)?;
-        Ok(Losses { loss: self.model.loss(&images, true), rows: None })
+        Ok(LossOutput { loss: self.model.loss(&images, true), rows: None })
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     Group::refuse("vqvae")?;
     let mut config = Config::resolve(args)?;
     let set = data::open(&config.data, config.image_size)?;
-    // Better now than after the training.
+    // Fail before training rather than after.
     let opened = |name| Ok::<_, anyhow::Error>((name, data::open(name, config.image_size)?));
     let test: Option<(&str, ImageSet)> = args.test.as_deref().map(opened).transpose()?;
     if let Some((name, test)) = &test {
@@ -154,7 +154,6 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
                 lr: config.lr,
                 warmup_steps: config.warmup_steps,
                 decay: Decay::Cosine,
-                total_steps: config.steps,
             },
             seed: config.seed,
             micro_batch: 0,

@@ -95,7 +95,11 @@ fn each<R: Send + Sync>(rows: usize, work: impl Fn(std::ops::Range<usize>) -> R 
 fn values(tensor: &Tensor) -> Vec<f32> {
     let tensor = if tensor.is_contiguous() { tensor.shallow_clone() } else { tensor.contiguous() };
     assert_eq!((tensor.kind(), tensor.device()), (Kind::Float, Device::Cpu));
-    // SAFETY: so many floats lie there, in a row, and nothing writes to them while they are copied.
+    if tensor.numel() == 0 {
+        // Its data pointer is null.
+        return Vec::new();
+    }
+    // SAFETY: `data_ptr` points to `numel()` contiguous f32 values, and nothing writes to them while they are copied.
     #[allow(unsafe_code)]
     unsafe {
         std::slice::from_raw_parts(tensor.data_ptr() as *const f32, tensor.numel()).to_vec()

@@ -9,7 +9,7 @@
 //! use fm_models::vqvae::{Codebook, CodebookConfig};
 //! use tch::{Device, Tensor, nn::VarStore};
 //! let store = VarStore::new(Device::Cpu);
-//! let book = Codebook::new(&store.root(), &CodebookConfig { codes: 2, dim: 1, ..CodebookConfig::default() });
+//! let book = Codebook::new(&store.root(), &CodebookConfig { codes: 2, dim: 1, ..CodebookConfig::default() })?;
 //! book.set(&Tensor::from_slice2(&[[0f32], [10.0]]), 1.0);
 //! let z = Tensor::from_slice2(&[[1f32], [2.0], [9.0]]);
 //! let nearest = book.nearest(&z);
@@ -18,9 +18,10 @@
 //! // Decay 0.99: N = (1.01, 1), m = (0.03, 9.99).
 //! let codes = Vec::<f32>::try_from(book.look_up(&Tensor::from_slice(&[0i64, 1])).view(-1))?;
 //! assert!((codes[0] - 0.03 / 1.01).abs() < 1e-4 && (codes[1] - 9.99).abs() < 1e-3);
-//! # Ok::<(), tch::TchError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use crate::config::{ModelError, require};
 use crate::layers::buffer;
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
@@ -46,6 +47,22 @@ impl Default for CodebookConfig {
     }
 }
 
+impl CodebookConfig {
+    /// Checks sizes and rates.
+    ///
+    /// # Errors
+    /// Fewer than 2 codes, codes without values, a decay outside [0, 1), a negative threshold.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        let check = |good, problem, remedy| require(good, "codebook", problem, remedy);
+        let sizes = (2..=1 << 20).contains(&self.codes) && (1..=1 << 12).contains(&self.dim);
+        let given = format!("{} codes of {} values", self.codes, self.dim);
+        check(sizes, given, "give at least 2 codes of at least 1 value")?;
+        let rates = (0.0..1.0).contains(&self.decay) && self.dead_below >= 0.0;
+        let given = format!("decay {} and dead_below {}", self.decay, self.dead_below);
+        check(rates, given, "choose the decay in [0, 1) and the threshold from 0")
+    }
+}
+
 /// Smooths the counts.
 const EPS: f64 = 1e-5;
 
@@ -60,15 +77,19 @@ pub struct Codebook {
 
 impl Codebook {
     /// Empty counts: the first update moves every code to a vector of its batch.
-    pub fn new(p: &Path<'_>, config: &CodebookConfig) -> Self {
+    ///
+    /// # Errors
+    /// [`CodebookConfig::validate`].
+    pub fn new(p: &Path<'_>, config: &CodebookConfig) -> Result<Self, ModelError> {
+        config.validate()?;
         let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, p.device()));
         let (k, dim) = (config.codes, config.dim);
-        Self {
+        Ok(Self {
             config: config.clone(),
             embed: buffer(p, "embed", &zeros(&[k, dim])),
             counts: buffer(p, "cluster_size", &zeros(&[k])),
             sums: buffer(p, "embed_avg", &zeros(&[k, dim])),
-        }
+        })
     }
 
     /// Sets all codes, each as if `count` vectors stood behind it.

@@ -62,7 +62,6 @@ impl Default for VqVaeConfig {
 impl VqVaeConfig {
     fn validate(&self) -> Result<(), ModelError> {
         let check = |good, problem: String, remedy| require(good, "VQ-VAE", problem, remedy);
-        let book = &self.codebook;
         let stages = self.channel_mult.len() as u32;
         check((1..=8).contains(&stages), format!("channel_mult has {stages} entries"), "give between 1 and 8 stages")?;
         let mult = self.channel_mult.iter().all(|m| (1..=64).contains(m));
@@ -78,15 +77,8 @@ impl VqVaeConfig {
         let factor = self.factor();
         let whole = self.image_size.iter().all(|n| (1..=1 << 16).contains(n) && n % factor == 0);
         check(whole, format!("image size {:?} is not divisible by {factor}", self.image_size), "use fewer stages")?;
-        let codes = (2..=1 << 20).contains(&book.codes) && (1..=1 << 12).contains(&book.dim);
-        check(
-            codes,
-            format!("{} codes of {} values", book.codes, book.dim),
-            "give at least 2 codes of at least 1 value",
-        )?;
-        let rates = (0.0..1.0).contains(&book.decay) && book.dead_below >= 0.0 && self.commitment >= 0.0;
-        let given = format!("decay {}, dead_below {}, commitment {}", book.decay, book.dead_below, self.commitment);
-        check(rates, given, "choose the decay in [0, 1) and the others from 0")
+        self.codebook.validate()?;
+        check(self.commitment >= 0.0, format!("commitment {}", self.commitment), "give 0 or more")
     }
 
     /// Trainable values, counted without building anything.
@@ -257,7 +249,7 @@ impl VqVae {
             config: config.clone(),
             encoder: half(p / "encoder", config, true),
             decoder: half(p / "decoder", config, false),
-            codebook: Codebook::new(&(p / "codebook"), &config.codebook),
+            codebook: Codebook::new(&(p / "codebook"), &config.codebook)?,
         })
     }
 

@@ -30,6 +30,7 @@ use crate::flat::Slot;
 use fm_core::choice;
 use fm_core::choice::Domain;
 use fm_core::tensor::Role;
+use fm_torch::TorchError;
 use fm_torch::adam::{self, Adam, Moments};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
@@ -229,7 +230,9 @@ impl Optimizer {
     pub fn new(parameters: &Tensor, config: &OptimizerConfig, slots: &[Slot], role: impl Fn(&Slot) -> Role) -> Self {
         let mut segments: Vec<Segment> = Vec::new();
         for slot in slots {
-            let treatment = config.treatment(&slot.name, role(slot));
+            let mut treatment = config.treatment(&slot.name, role(slot));
+            // Only matrices and kernels can be made orthogonal.
+            treatment.orthogonal &= slot.shape.len() > 1 && slot.len() > 0;
             match segments.last_mut() {
                 Some(last) if last.treatment == treatment => {
                     last.length = slot.offset + slot.len() - last.first;
@@ -260,7 +263,7 @@ impl Optimizer {
     /// One update of `parameters` by `gradient` at learning rate `lr`. The memory of `gradient` may be overwritten.
     ///
     /// # Errors
-    /// An exception of libtorch.
+    /// Vectors of another size than the optimizer's, an exception of libtorch.
     pub fn step(
         &mut self,
         parameters: &mut Tensor,
@@ -268,6 +271,11 @@ impl Optimizer {
         lr: f64,
         scaling: &Scaling,
     ) -> Result<(), TrainError> {
+        let sizes = [parameters.size(), gradient.size()];
+        if sizes.iter().any(|size| *size != self.mean.size()) {
+            let problem = format!("sizes {:?} and {:?} for an optimizer of {:?}", sizes[0], sizes[1], self.mean.size());
+            return Err(TorchError::Mismatch { action: "update the parameters", problem }.into());
+        }
         no_grad(|| {
             self.updates += &scaling.update;
             let (number, skip) = (self.updates.to_kind(Kind::Float).view(1), scaling.skip());

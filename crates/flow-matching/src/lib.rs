@@ -1,0 +1,87 @@
+//! Flow matching in Rust: every library crate of the workspace under one name.
+//!
+//! A flow-matching model learns a velocity field v(x, t) that carries noise (t = 0) to data (t = 1). Sampling integrates dx/dt = v.
+//!
+//! | module | crate | content |
+//! |---|---|---|
+//! | [`core`] | `fm-core` | paths, predictions, times, weightings, losses, sources, exact fields |
+//! | [`ot`] | `fm-ot` | costs, exact and entropic plans, minibatch couplings |
+//! | [`solvers`] | `fm-solvers` | Runge-Kutta methods, adaptive steps per batch or per sample, SDEs |
+//! | [`data`] | `fm-data` | digits, CIFAR-10, image folders, NumPy files, point clouds, tables |
+//! | [`metrics`] | `fm-metrics` | Fréchet distance, KID, precision and recall, distances of point clouds |
+//! | `torch` | `fm-torch` | CUDA devices, fused AdamW, forward-mode derivatives (feature `torch`) |
+//! | `models` | `fm-models` | U-Net, DiT, MLP, ConcatSquash, VQ-VAE (feature `torch`) |
+//! | `train` | `fm-train` | trainer, training loop, EMA, checkpoints (feature `torch`) |
+//! | `dist` | `fm-dist` | process groups over Gloo and NCCL (feature `torch`) |
+//!
+//! The crates also work one by one; this crate adds nothing to them but a [`prelude`]. It re-exports the libraries whose types appear in
+//! signatures, so that versions match:
+//!
+//! | library | version |
+//! |---|---|
+//! | `ndarray` | 0.16 |
+//! | `rand` | 0.9 |
+//! | `tch` (feature `torch`) | 0.24.0, libtorch 2.11.0 |
+//!
+//! Without libtorch, x_t = t x1 + (1 - t) x0 and its velocity x1 - x0:
+//!
+//! ```
+//! use flow_matching::core::interpolate::{coefficients, interpolate};
+//! use flow_matching::prelude::*;
+//! let (x0, x1) = (array![[0.0f32, 0.0]], array![[4.0f32, -2.0]]);
+//! let objective: Objective = Objective::default();
+//! let c = coefficients(&objective.path, &[0.25])?;
+//! let sample = interpolate(&c, objective.prediction, &x0, &x1, None)?;
+//! assert_eq!(sample.x_t, array![[1.0, -0.5]]);
+//! assert_eq!(sample.target, array![[4.0, -2.0]]);
+//! # Ok::<(), flow_matching::core::Error>(())
+//! ```
+
+pub use fm_core as core;
+pub use fm_data as data;
+#[cfg(feature = "torch")]
+pub use fm_dist as dist;
+pub use fm_metrics as metrics;
+#[cfg(feature = "torch")]
+pub use fm_models as models;
+pub use fm_ot as ot;
+pub use fm_solvers as solvers;
+#[cfg(feature = "torch")]
+pub use fm_torch as torch;
+#[cfg(feature = "torch")]
+pub use fm_train as train;
+
+pub use ndarray;
+pub use rand;
+#[cfg(feature = "torch")]
+pub use tch;
+
+pub mod prelude {
+    //! The names that most programs use.
+
+    pub use fm_core::coupling::{Coupling, Independent};
+    pub use fm_core::data::Dataset;
+    pub use fm_core::objective::Objective;
+    pub use fm_core::path::{PathKind, ProbPath};
+    pub use fm_core::prediction::Prediction;
+    pub use fm_core::rng::{Stream, normal_rows};
+    pub use fm_core::source::Source;
+    pub use fm_solvers::{Grid, Options, adaptive, fixed, per_sample};
+    pub use ndarray::{Array1, Array2, ArrayView2, array};
+
+    #[cfg(feature = "torch")]
+    pub use {
+        fm_core::tensor::VelocityModel,
+        fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, dit::DitConfig, mlp::MlpConfig, unet::UNetConfig},
+        fm_solvers::guidance::{Field, Guided, Unconditional},
+        fm_train::{
+            batch::{Batch, BatchSource},
+            data::{BatchOptions, Batches},
+            device::DeviceChoice,
+            pairing::Pairing,
+            task::{FlowMatching, PackContext},
+            trainer::{Trainer, TrainerConfig},
+        },
+        tch::{Device, Kind, Tensor, nn},
+    };
+}

@@ -1,0 +1,265 @@
+//! A training step for a loop that you write yourself.
+//!
+//! [`Trainer::step`] backpropagates a loss, all-reduces the gradient over processes, clips it by its global norm, updates the weights, and
+//! moves their EMA. A step whose loss or gradient is not finite changes no weight and is counted. [`train`](mod@crate::train) does the same
+//! with prefetched batches, a log, checkpoints and observers.
+//!
+//! ```
+//! use fm_train::trainer::{Trainer, TrainerConfig};
+//! use tch::{Device, Kind, Tensor, nn, nn::Module};
+//! tch::manual_seed(0);
+//! let store = nn::VarStore::new(Device::Cpu);
+//! let net = nn::linear(store.root(), 1, 1, Default::default());
+//! let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 0.1, ..TrainerConfig::default() })?;
+//! let x = Tensor::from_slice(&[-1f32, 0.0, 1.0, 2.0]).view([4, 1]);
+//! for _ in 0..300 {
+//!     trainer.step(&(net.forward(&x) - (&x * 3.0 - 1.0)).square().mean(Kind::Float))?;
+//! }
+//! let at_two = |y: Tensor| y.double_value(&[3, 0]);
+//! assert!((at_two(net.forward(&x)) - 5.0).abs() < 1e-3);
+//! assert!((trainer.with_ema(|| at_two(net.forward(&x))) - 5.0).abs() < 0.1);
+//! // A loss that does not depend on the weights is an error, not a step.
+//! assert!(trainer.step(&Tensor::from(1.0)).is_err());
+//! # Ok::<(), fm_train::TrainError>(())
+//! ```
+
+use crate::TrainError;
+use crate::ema::EmaConfig;
+use crate::flat::{FlatParams, Precision, Slot};
+use crate::optimizer::{Optimizer, OptimizerConfig, Scaling};
+use crate::peers::{SingleProcess, Peers};
+use crate::schedule::{Decay, Schedule};
+use crate::train::TrainState;
+use fm_core::tape::Tape;
+use fm_core::tensor::Role;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use tch::{Device, Kind, Tensor, nn};
+
+/// The options of a [`Trainer`].
+#[derive(Debug, Clone)]
+pub struct TrainerConfig {
+    /// The optimizer; AdamW with PyTorch's defaults and no weight decay.
+    pub optimizer: OptimizerConfig,
+    /// Learning rate after the warm-up.
+    pub lr: f64,
+    /// Steps of linear warm-up.
+    pub warmup_steps: u64,
+    /// Decay of the moving average of the weights; `None` for no average.
+    pub ema_decay: Option<f64>,
+    /// Global gradient norm to clip at; `None` for no clipping.
+    pub max_grad_norm: Option<f64>,
+    /// Precision that the network computes in.
+    pub precision: Precision,
+    /// The processes that train the same model.
+    pub peers: Arc<dyn Peers>,
+}
+
+impl Default for TrainerConfig {
+    /// AdamW at 1e-3, EMA 0.999, gradients clipped at 1, in f32, by one process.
+    fn default() -> Self {
+        Self {
+            optimizer: OptimizerConfig::default(),
+            lr: 1e-3,
+            warmup_steps: 0,
+            ema_decay: Some(0.999),
+            max_grad_norm: Some(1.0),
+            precision: Precision::F32,
+            peers: Arc::new(SingleProcess),
+        }
+    }
+}
+
+/// The weights of a network in training, with their optimizer and EMA.
+#[derive(Debug)]
+pub struct Trainer {
+    state: TrainState,
+    schedule: Schedule,
+    clip: f64,
+    peers: Arc<dyn Peers>,
+    skipped: Tensor,
+}
+
+impl Trainer {
+    /// Trains the trainable variables of `store`. Create the network in it first; matrices and kernels count as hidden weights, all else
+    /// as vectors (see [`with_roles`](Self::with_roles)).
+    ///
+    /// # Errors
+    /// Settings without a meaning, a store without trainable variables, an exception of libtorch.
+    pub fn new(store: &nn::VarStore, config: &TrainerConfig) -> Result<Self, TrainError> {
+        Self::with_roles(store, config, |_, shape| if shape.len() > 1 { Role::Hidden } else { Role::Vector })
+    }
+
+    /// The same with the role of each parameter given by its name and shape, for Muon and selective weight decay.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_roles(
+        store: &nn::VarStore,
+        config: &TrainerConfig,
+        role: impl Fn(&str, &[i64]) -> Role,
+    ) -> Result<Self, TrainError> {
+        let TrainerConfig { optimizer, lr, warmup_steps, ema_decay, max_grad_norm, precision, peers } = config;
+        let schedule = Schedule { lr: *lr, warmup_steps: *warmup_steps, decay: Decay::Constant };
+        schedule.validate()?;
+        let clip = max_grad_norm.unwrap_or(f64::INFINITY);
+        // Written so that NaN fails.
+        if !(clip > 0.0) {
+            return Err(TrainError::setting("max_grad_norm", clip, "give more than 0, or None for no clipping"));
+        }
+        let ema = EmaConfig { decays: vec![ema_decay.unwrap_or(0.0)], warmup: ema_decay.is_some() };
+        ema.validate()?;
+        if store.trainable_variables().is_empty() {
+            let remedy = "create the network in the store before the trainer";
+            return Err(TrainError::setting("number of trainable variables", 0, remedy));
+        }
+        let params = FlatParams::sorted(store, *precision, |name, shape| optimizer.key(name, role(name, shape)))?;
+        let of_slot = |slot: &Slot| role(&slot.name, &slot.shape);
+        let optimizer = Optimizer::new(&params.master, optimizer, &params.slots, of_slot);
+        let skipped = Tensor::zeros([], (Kind::Double, params.device()));
+        let state = TrainState::new(params, optimizer, &ema, 0);
+        Ok(Self { state, schedule, clip, peers: peers.clone(), skipped })
+    }
+
+    /// One update by the gradient of `loss`, a single number. Nothing is read from the device.
+    ///
+    /// # Errors
+    /// A loss of several values or of no weight, a process that is lost, an exception of libtorch.
+    pub fn step(&mut self, loss: &Tensor) -> Result<(), TrainError> {
+        if loss.numel() != 1 || !loss.requires_grad() {
+            let found = format!("of shape {:?}{}", loss.size(), if loss.requires_grad() { "" } else { " without a graph" });
+            return Err(TrainError::setting("loss", found, "give the mean of a loss that depends on the weights"));
+        }
+        let state = &mut self.state;
+        let mut gradient = state.params.backward(loss, Tape::off())?;
+        let mut shared = loss.detach().to_kind(Kind::Double).reshape([1]);
+        if !self.peers.is_alone() {
+            let (ranks, mut sums) = (self.peers.shard().count as f64, [shared]);
+            self.peers.add_up(Some(&mut gradient), &mut sums).map_err(TrainError::Peers)?;
+            gradient /= ranks;
+            shared = sums[0].shallow_clone();
+        }
+        let norm = gradient.norm();
+        let finite = (shared.sum(Kind::Double) + &norm).isfinite().to_kind(Kind::Double);
+        let scaling = Scaling::by_norm(&norm, self.clip, &finite);
+        state.optimizer.step(&mut state.params.master, &gradient, self.schedule.at(state.step, u64::MAX), &scaling)?;
+        state.params.refresh();
+        state.ema.update(&state.params.master);
+        state.step += 1;
+        self.skipped += 1.0 - finite;
+        Ok(())
+    }
+
+    /// Runs `work` while the network holds the averaged weights.
+    pub fn with_ema<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let average = self.state.ema.weights().shallow_clone();
+        self.state.params.bind(Some(&average));
+        let result = catch_unwind(AssertUnwindSafe(work));
+        self.state.params.bind(None);
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Steps whose loss or gradient was not finite. Reads a number from the device.
+    pub fn skipped(&self) -> u64 {
+        self.skipped.double_value(&[]) as u64
+    }
+
+    /// Sets the learning rate of the steps to come.
+    ///
+    /// # Errors
+    /// A rate that is negative or not finite.
+    pub fn set_lr(&mut self, lr: f64) -> Result<(), TrainError> {
+        let schedule = Schedule { lr, ..self.schedule };
+        schedule.validate()?;
+        self.schedule = schedule;
+        Ok(())
+    }
+
+    /// The device of the weights.
+    pub fn device(&self) -> Device {
+        self.state.params.device()
+    }
+
+    /// Everything that a checkpoint keeps, for [`crate::checkpoint::save`].
+    pub fn state(&self) -> &TrainState {
+        &self.state
+    }
+
+    /// The same for [`crate::checkpoint::restore`].
+    pub fn state_mut(&mut self) -> &mut TrainState {
+        &mut self.state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::nn::Module;
+
+    fn one() -> (nn::VarStore, nn::Linear) {
+        tch::manual_seed(0);
+        let store = nn::VarStore::new(Device::Cpu);
+        let net = nn::linear(store.root(), 2, 1, Default::default());
+        (store, net)
+    }
+
+    fn loss(net: &nn::Linear, x: f64) -> Tensor {
+        net.forward(&Tensor::full([3, 2], x, (Kind::Float, Device::Cpu))).square().mean(Kind::Float)
+    }
+
+    #[test]
+    fn settings_without_a_meaning_are_refused() {
+        let (store, _net) = one();
+        let base = TrainerConfig::default;
+        for (config, part) in [
+            (TrainerConfig { lr: f64::NAN, ..base() }, "learning rate"),
+            (TrainerConfig { ema_decay: Some(1.5), ..base() }, "EMA decay"),
+            (TrainerConfig { max_grad_norm: Some(0.0), ..base() }, "max_grad_norm"),
+            (TrainerConfig { max_grad_norm: Some(f64::NAN), ..base() }, "max_grad_norm"),
+        ] {
+            let text = Trainer::new(&store, &config).unwrap_err().to_string();
+            assert!(text.contains(part), "{text}");
+        }
+        let empty = nn::VarStore::new(Device::Cpu);
+        assert!(Trainer::new(&empty, &base()).unwrap_err().to_string().contains("create the network"));
+    }
+
+    #[test]
+    fn non_finite_steps_are_counted_and_change_nothing() {
+        let (store, net) = one();
+        let mut trainer = Trainer::new(&store, &TrainerConfig::default()).unwrap();
+        trainer.step(&loss(&net, 1.0)).unwrap();
+        let before = net.ws.copy();
+        trainer.step(&loss(&net, f64::NAN)).unwrap();
+        assert!(net.ws.equal(&before));
+        assert_eq!((trainer.skipped(), trainer.state().step), (1, 2));
+        trainer.step(&loss(&net, 1.0)).unwrap();
+        assert!(!net.ws.equal(&before));
+    }
+
+    #[test]
+    fn losses_that_cannot_be_differentiated_are_errors() {
+        let (store, net) = one();
+        let mut trainer = Trainer::new(&store, &TrainerConfig::default()).unwrap();
+        let several = net.forward(&Tensor::ones([3, 2], (Kind::Float, Device::Cpu)));
+        assert!(trainer.step(&several).unwrap_err().to_string().contains("[3, 1]"));
+        assert!(trainer.step(&loss(&net, 1.0).detach()).unwrap_err().to_string().contains("without a graph"));
+        let again = loss(&net, 1.0);
+        trainer.step(&again).unwrap();
+        // Its graph is gone.
+        assert!(trainer.step(&again).is_err());
+    }
+
+    #[test]
+    fn the_average_is_bound_while_work_runs_even_if_it_panics() {
+        let (store, net) = one();
+        let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 0.5, ..TrainerConfig::default() }).unwrap();
+        for _ in 0..20 {
+            trainer.step(&loss(&net, 1.0)).unwrap();
+        }
+        let weights = net.ws.copy();
+        assert!(!trainer.with_ema(|| net.ws.copy()).equal(&weights));
+        let panicked = catch_unwind(AssertUnwindSafe(|| trainer.with_ema(|| assert!(net.ws.numel() == 0))));
+        assert!(panicked.is_err() && net.ws.equal(&weights));
+    }
+}
