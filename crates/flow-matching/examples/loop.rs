@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let data = toy("moons", 5_000, 0)?;
     let store = nn::VarStore::new(Device::Cpu);
     let net = ModelConfig::Mlp(MlpConfig { dim: 2, ..MlpConfig::default() }).build(&store.root())?;
-    let flow = FlowMatching::new(net.as_ref(), Objective::default(), vec![2]);
+    let flow = FlowMatching::new(net.as_ref(), Objective::on(PathKind::Linear), vec![2]);
     let options = BatchOptions { rows: 256, ..BatchOptions::default() };
     let batches = Batches::new(&data, Pairing::new(Source::default(), None, 0, 1), options);
     let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 2e-3, ema_decay: Some(0.99), ..TrainerConfig::default() })?;

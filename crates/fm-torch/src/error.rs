@@ -71,6 +71,16 @@ pub enum TorchError {
     Profiling,
 }
 
+impl TorchError {
+    /// An exception that tch returned: the first line of its text, without libtorch's stack.
+    pub fn thrown(action: &'static str, error: &tch::TchError) -> Self {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let reason = line.strip_prefix("Internal torch error: ").unwrap_or(line).to_owned();
+        Self::Thrown { action, reason }
+    }
+}
+
 fn places(looked: &[PathBuf]) -> String {
     looked.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
 }

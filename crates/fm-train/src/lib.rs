@@ -25,7 +25,7 @@
 //! A training loop that you write yourself, with AdamW, gradient clipping and an EMA of the weights:
 //!
 //! ```
-//! use fm_core::{objective::Objective, rng::{Stream, normal_rows}, source::Source};
+//! use fm_core::{objective::Objective, path::PathKind, rng::{Stream, normal_rows}, source::Source};
 //! use fm_models::{ModelConfig, mlp::MlpConfig};
 //! use fm_train::batch::BatchSource;
 //! use fm_train::data::{BatchOptions, Batches};
@@ -38,7 +38,7 @@
 //! let store = nn::VarStore::new(Device::Cpu);
 //! let net = ModelConfig::Mlp(MlpConfig::default()).build(&store.root())?;
 //! let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 3e-3, ..TrainerConfig::default() })?;
-//! let flow = FlowMatching::new(net.as_ref(), Objective::default(), vec![2]);
+//! let flow = FlowMatching::new(net.as_ref(), Objective::on(PathKind::Linear), vec![2]);
 //! // Points on a line.
 //! let line = normal_rows(0, 0, Stream::Data, 0, 1000, 1);
 //! let data = ndarray::Array2::from_shape_fn((1000, 2), |(row, k)| if k == 0 { line[row] } else { -line[row] });

@@ -19,6 +19,7 @@ fn about(conditional: bool) -> PairsAbout {
         count: 23,
         shard_size: 10,
         seed: 0,
+        sampler: String::new(),
         solver: "rk4".into(),
         cfg_scale: 1.0,
         conditional,

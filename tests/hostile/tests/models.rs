@@ -102,7 +102,8 @@ fn configurations() {
 fn batches_without_rows() {
     let mut calls = Calls::new("fm-models, empty batches");
     let dit = DitConfig { width: 16, depth: 1, heads: 2, image_size: [8, 8], ..DitConfig::default() };
-    let unet = UNetConfig { channels: 32, channel_mult: vec![1], res_blocks: 1, image_size: [8, 8], ..UNetConfig::default() };
+    let small = UNetConfig { channels: 32, channel_mult: vec![1], res_blocks: 1, image_size: [8, 8], ..UNetConfig::default() };
+    let unet = UNetConfig { attention_at: vec![1], head_channels: 32, ..small };
     for config in [
         ModelConfig::Mlp(MlpConfig { dim: 2, ..MlpConfig::default() }),
         ModelConfig::ConcatSquash(ConcatSquashConfig { dim: 2, ..ConcatSquashConfig::default() }),
