@@ -267,3 +267,33 @@ fn a_run_whose_checkpoints_are_all_damaged_is_never_overwritten() {
     assert!(refused.contains("meta.json does not match its own checksum"), "{refused}");
     assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), log);
 }
+
+/// `tests/files/format-5` was written by the program before checkpoints had a checksum of their metadata, after 2 steps of
+/// `train --data moons --rows 200 --model mlp --widths 8 --steps 4 --loss-aware 4 --ema-decay 0.9,0.99`.
+#[test]
+fn runs_of_format_5_are_sampled_and_resumed() {
+    let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/format-5");
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let text = succeed(&format!("sample --checkpoint {files} --num-samples 5 --num-steps 2 --ema-decay 0.99 --out {d}/s.csv"));
+    assert!(text.contains("step 2"), "{text}");
+    let run = dir.path().join("run");
+    for part in ["", "checkpoints", "checkpoints/step-2"] {
+        fs::create_dir_all(run.join(part)).unwrap();
+        for entry in fs::read_dir(format!("{files}/{part}")).unwrap().map(Result::unwrap) {
+            if entry.path().is_file() {
+                fs::copy(entry.path(), run.join(part).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    succeed(&format!("train --resume --device cpu --out {d}/run"));
+    let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let losses = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64().unwrap());
+    // Those of the run that was not interrupted.
+    for (loss, want) in losses.skip(2).zip([2.345686912536621, 2.114415407180786]) {
+        assert!((loss / want - 1.0).abs() < 1e-5, "{loss} {want}");
+    }
+    assert_eq!(log.lines().count(), 4);
+    let meta = fs::read_to_string(run.join("checkpoints/step-4/meta.json")).unwrap();
+    assert!(meta.starts_with("{\n  \"sha256\": \"") && meta.contains("\"format\": 6"), "{meta}");
+}

@@ -55,8 +55,9 @@ impl Attention {
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let size = x.size();
         let (batch, channels) = (size[0], size[1]);
-        let flat = x.reshape([batch, channels, -1]);
-        let h = attend(&self.parts(&flat)).transpose(1, 2).reshape([batch, -1, channels]);
+        let positions: i64 = size[2..].iter().product();
+        let flat = x.reshape([batch, channels, positions]);
+        let h = attend(&self.parts(&flat)).transpose(1, 2).reshape([batch, positions, channels]);
         let out = (&flat + project(&self.proj_out, &h).transpose(1, 2)).view(size.as_slice());
         if self.channels_last { channels_last(&out) } else { out }
     }
