@@ -12,6 +12,9 @@ use std::path::Path;
 
 const RECORD: usize = 3073;
 
+/// The largest batch that is read, in bytes; a whole one has 30 MB.
+const LARGEST: u64 = 1 << 30;
+
 /// The classes, in the order of their labels.
 pub const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
@@ -28,7 +31,7 @@ pub enum Split {
 /// Reads a folder of binary batches.
 ///
 /// # Errors
-/// A missing folder or batch, a length that is not a whole number of records, a label above 9; each names the file.
+/// A missing folder or batch, a length that is not a whole number of records or above 1 GiB, a label above 9; each names the file.
 pub fn load(folder: &Path, split: Split) -> Result<ImageSet, DataError> {
     let names: Vec<String> = match split {
         Split::Train => (1..=5).map(|i| format!("data_batch_{i}.bin")).collect(),
@@ -42,7 +45,13 @@ pub fn load(folder: &Path, split: Split) -> Result<ImageSet, DataError> {
         classes: CLASSES.map(String::from).to_vec(),
     };
     for path in names.iter().map(|n| folder.join(n)).filter(|p| p.exists()) {
-        let bytes = std::fs::read(&path).map_err(|source| DataError::Io { path: path.clone(), source })?;
+        let io = |source| DataError::Io { path: path.clone(), source };
+        let length = std::fs::metadata(&path).map_err(io)?.len();
+        if length > LARGEST {
+            let problem = format!("{length} bytes are more than a CIFAR-10 batch has");
+            return Err(DataError::Malformed { path, problem, remedy: REMEDY.into() });
+        }
+        let bytes = std::fs::read(&path).map_err(io)?;
         append(&mut set, &bytes).map_err(|problem| DataError::Malformed { path, problem, remedy: REMEDY.into() })?;
     }
     if set.is_empty() {
@@ -100,6 +109,13 @@ mod tests {
                 "{text}"
             );
         }
+        // No byte of a terabyte is read, and a folder is no batch.
+        let path = dir.path().join("data_batch_1.bin");
+        std::fs::File::create(&path).unwrap().set_len(3073 << 28).unwrap();
+        assert!(load(dir.path(), Split::Train).unwrap_err().to_string().contains("more than a CIFAR-10 batch"));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(load(dir.path(), Split::Train), Err(DataError::Io { .. })));
         let text = load(&dir.path().join("nowhere"), Split::Test).unwrap_err().to_string();
         assert!(text.contains("nowhere") && text.contains("not found"), "{text}");
     }

@@ -1,12 +1,13 @@
-//! What can be wrong with data, with the remedy.
+//! Errors of this crate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Data that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
-    /// A folder that is not there.
-    #[error("{what} not found at {}: {remedy}", path.display())]
+    /// A file or folder that is not there.
+    #[error("cannot load {what}: not found at {}; {}", end(path, 100), brief(remedy, 100))]
     Missing {
         /// What was looked for.
         what: &'static str,
@@ -16,7 +17,7 @@ pub enum DataError {
         remedy: String,
     },
     /// The system refused to read.
-    #[error("cannot read {}: {source}; check that it is a readable file", path.display())]
+    #[error("cannot read {}: {}; check that it is a readable file", end(path, 120), brief(&source.to_string(), 120))]
     Io {
         /// The file.
         path: PathBuf,
@@ -24,7 +25,7 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// A file whose content is not what it should be.
-    #[error("{}: {problem}; {remedy}", path.display())]
+    #[error("cannot use {}: {}; {}", end(path, 90), brief(problem, 100), brief(remedy, 95))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -35,7 +36,68 @@ pub enum DataError {
     },
     /// A toy distribution that does not exist.
     #[error(
-        "no data are called '{0}'; choose one of spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a .csv or .npy file"
+        "cannot draw data called '{}': there are none; choose one of spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a \
+         .csv or .npy file",
+        brief(.0, 100)
     )]
     UnknownPoints(String),
+    /// More rows than memory.
+    #[error("cannot draw {rows} rows: they do not fit into memory; ask for fewer")]
+    TooMany {
+        /// Rows asked for.
+        rows: usize,
+    },
+    /// Images whose parts do not belong together.
+    #[error(
+        "cannot use the images: {}; give shape, pixels, labels and classes of the same images",
+        brief(problem, 180)
+    )]
+    Images {
+        /// What is wrong.
+        problem: String,
+    },
+    /// A size that images cannot be brought to.
+    #[error("cannot resize images to {size} x {size}: a side has 1 to {most} pixels; give another size")]
+    Size {
+        /// The side asked for.
+        size: u32,
+        /// The largest side.
+        most: u32,
+    },
+}
+
+/// A text on one line, cut at a length.
+fn brief(text: &str, most: usize) -> String {
+    let line: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
+    if line.len() <= most { line.into_iter().collect() } else { line[..most - 3].iter().chain(&['.'; 3]).collect() }
+}
+
+/// A path on one line, of which the end is kept.
+fn end(path: &Path, most: usize) -> String {
+    let line: Vec<char> = path.display().to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let cut = (line.len() + 3).saturating_sub(most);
+    if line.len() <= most { line.into_iter().collect() } else { ['.'; 3].iter().chain(&line[cut..]).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_long_names_are_short_lines() {
+        let (long, path) = ("x\n".repeat(3000), PathBuf::from("/long\n/".repeat(500) + "name.csv"));
+        let source = std::io::Error::other(long.clone());
+        let missing = DataError::Missing { what: "an image folder", path: path.clone(), remedy: long.clone() };
+        let broken = DataError::Malformed { path: path.clone(), problem: long.clone(), remedy: long.clone() };
+        for error in [missing, broken, DataError::Io { path, source }] {
+            let text = error.to_string();
+            assert!(text.chars().count() <= 300 && !text.contains('\n') && text.contains("name.csv"), "{text}");
+        }
+        for error in [DataError::UnknownPoints(long.clone()), DataError::Images { problem: long }] {
+            assert!(error.to_string().chars().count() <= 300, "{error}");
+        }
+        assert_eq!((brief("abcdef", 6), brief("abcdefg", 6)), ("abcdef".into(), "abc...".into()));
+        assert_eq!(end("/a/bc.npy".as_ref(), 9), "/a/bc.npy");
+        assert_eq!(end("/ab/bc.npy".as_ref(), 9), "...bc.npy");
+    }
 }

@@ -8,18 +8,31 @@
 
 use crate::{DataError, ImageSet};
 use image::imageops::FilterType;
-use image::{DynamicImage, RgbImage};
+use image::{DynamicImage, ImageReader, Limits, RgbImage};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// Reads every image below `folder` as RGB of `size` x `size`. Sub-folders, in alphabetical order, are the classes; images that
+/// The largest side that images are resized to.
+pub const LARGEST_SIZE: u32 = 4096;
+
+/// The most pixels of an image after resizing and before cropping: 16 bytes each.
+const MOST_PIXELS: f64 = (1u64 << 25) as f64;
+
+/// Bytes that decoding a file may take: at least, at most, and for each byte of the file. Deflate packs up to 1032 bytes into one, of which a
+/// palette of two colours makes 24 each; JPEG packs less.
+const MEMORY: (u64, u64, u64) = (64 << 20, 512 << 20, 1032 * 24);
+
+/// Reads every image below `folder` as RGB of `size` x `size`, at most [`LARGEST_SIZE`]. Sub-folders, in alphabetical order, are the classes; images that
 /// lie in `folder` itself make one class of their own when there are no sub-folders.
 ///
 /// # Errors
-/// A missing or empty folder, and the first file that does not decode.
+/// A size of 0 or above [`LARGEST_SIZE`], a missing or empty folder, more than 65,536 sub-folders, and the first file that does not decode
+/// or is too long and thin to be cropped to a square.
 pub fn load(folder: &Path, size: u32) -> Result<ImageSet, DataError> {
-    if !folder.is_dir() {
-        return Err(DataError::Missing { what: "image folder", path: folder.into(), remedy: "check the path".into() });
+    if !(1..=LARGEST_SIZE).contains(&size) {
+        return Err(DataError::Size { size, most: LARGEST_SIZE });
     }
+    present(folder)?;
     let mut groups: Vec<PathBuf> = entries(folder)?.into_iter().filter(|p| p.is_dir()).collect();
     if groups.is_empty() {
         groups.push(folder.into());
@@ -31,10 +44,17 @@ pub fn load(folder: &Path, size: u32) -> Result<ImageSet, DataError> {
         labels: Vec::new(),
         classes: groups.iter().map(|g| g.file_name().unwrap_or_default().to_string_lossy().into()).collect(),
     };
-    for (label, group) in groups.iter().enumerate() {
+    if groups.len() > 1 << 16 {
+        return Err(DataError::Malformed {
+            path: folder.into(),
+            problem: format!("it has {} sub-folders, and a set has at most 65536 classes", groups.len()),
+            remedy: "merge classes, or put the images into the folder itself".into(),
+        });
+    }
+    for (label, group) in (0..=u16::MAX).zip(&groups) {
         for path in entries(group)?.into_iter().filter(|p| is_image(p)) {
             set.pixels.extend(read_planes(&path, size)?);
-            set.labels.push(label as u16);
+            set.labels.push(label);
         }
     }
     if set.is_empty() {
@@ -49,12 +69,16 @@ pub fn load(folder: &Path, size: u32) -> Result<ImageSet, DataError> {
 /// # Errors
 /// A missing folder, or one without images.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    if !folder.is_dir() {
-        return Err(DataError::Missing { what: "image folder", path: folder.into(), remedy: "check the path".into() });
-    }
+    present(folder)?;
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
+    let mut seen = HashSet::new();
     while let Some(next) = folders.pop() {
+        // A link may lead back up.
+        let place = next.canonicalize().map_err(|source| DataError::Io { path: next.clone(), source })?;
+        if !seen.insert(place) {
+            continue;
+        }
         let (deeper, here): (Vec<_>, Vec<_>) = entries(&next)?.into_iter().partition(|p| p.is_dir());
         found.extend(here.into_iter().filter(|p| is_image(p)));
         folders.extend(deeper.into_iter().rev());
@@ -76,6 +100,13 @@ pub fn read(path: &Path) -> Result<(Vec<u8>, [usize; 3]), DataError> {
     Ok((planes(&image), [3, height as usize, width as usize]))
 }
 
+fn present(folder: &Path) -> Result<(), DataError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(DataError::Missing { what: "an image folder", path: folder.into(), remedy: "check the path".into() })
+}
+
 /// The entries of a folder in the order of their names, so that an image's index does not depend on the file system.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let io = |source| DataError::Io { path: folder.into(), source };
@@ -91,15 +122,28 @@ fn is_image(path: &Path) -> bool {
 }
 
 fn read_planes(path: &Path, size: u32) -> Result<Vec<u8>, DataError> {
-    Ok(planes(&decode(path)?.resize_to_fill(size, size, FilterType::Lanczos3).to_rgb8()))
+    let image = decode(path)?;
+    let (width, height) = (f64::from(image.width()), f64::from(image.height()));
+    if f64::from(size).powi(2) * width.max(height) / width.min(height) > MOST_PIXELS {
+        let problem = format!("{} x {} is too long and thin to be cropped to a square", image.width(), image.height());
+        return Err(undecodable(path, problem));
+    }
+    Ok(planes(&image.resize_to_fill(size, size, FilterType::Lanczos3).to_rgb8()))
 }
 
 fn decode(path: &Path) -> Result<DynamicImage, DataError> {
-    image::open(path).map_err(|e| DataError::Malformed {
-        path: path.into(),
-        problem: format!("does not decode as an image ({e})"),
-        remedy: "remove or replace the file".into(),
-    })
+    let io = |source| DataError::Io { path: path.into(), source };
+    let length = std::fs::metadata(path).map_err(io)?.len();
+    let (least, most, per_byte) = MEMORY;
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(length.saturating_mul(per_byte).saturating_add(least).min(most));
+    let mut reader = ImageReader::open(path).map_err(io)?;
+    reader.limits(limits);
+    reader.decode().map_err(|e| undecodable(path, format!("does not decode as an image ({e})")))
+}
+
+fn undecodable(path: &Path, problem: String) -> DataError {
+    DataError::Malformed { path: path.into(), problem, remedy: "remove or replace the file".into() }
 }
 
 fn planes(image: &RgbImage) -> Vec<u8> {
@@ -137,5 +181,45 @@ mod tests {
         std::fs::write(dir.path().join("broken.png"), "junk").unwrap();
         assert!(load(dir.path(), 4).unwrap_err().to_string().contains("broken.png"));
         assert!(load(&dir.path().join("no"), 4).unwrap_err().to_string().contains("not found"));
+    }
+
+    #[test]
+    fn sizes_and_shapes_beyond_memory_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        RgbImage::new(20_000, 1).save(dir.path().join("thin.png")).unwrap();
+        for size in [0, LARGEST_SIZE + 1, u32::MAX] {
+            assert!(matches!(load(dir.path(), size), Err(DataError::Size { .. })));
+        }
+        assert!(load(dir.path(), 64).unwrap_err().to_string().contains("20000 x 1 is too long and thin"));
+        assert_eq!(load(dir.path(), 4).unwrap().len(), 1);
+    }
+
+    /// The first 40 bytes of a picture of 400 MB: nothing of that size is allocated for it.
+    #[test]
+    fn claims_beyond_the_file_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("claim.png");
+        RgbImage::new(1, 1).save(&path).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let side = 11_547u32.to_be_bytes();
+        bytes[16..20].copy_from_slice(&side);
+        bytes[20..24].copy_from_slice(&side);
+        let mut sum = flate2::Crc::new();
+        sum.update(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        let text = read(&path).unwrap_err().to_string();
+        assert!(text.contains("does not decode") && text.to_lowercase().contains("memory"), "{text}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_back_up_are_followed_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("a");
+        std::fs::create_dir(&inner).unwrap();
+        RgbImage::new(2, 2).save(inner.join("x.png")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), inner.join("up")).unwrap();
+        assert_eq!(files(dir.path()).unwrap().len(), 1);
     }
 }

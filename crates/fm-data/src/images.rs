@@ -10,14 +10,15 @@
 //! assert_eq!(digits.denormalise(&row)[2], 5);
 //! ```
 
+use crate::DataError;
 use fm_core::data::{Dataset, Pick};
 
-/// Labelled images of one size.
+/// Labelled images of one size. [`ImageSet::new`] checks that the parts belong together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageSet {
-    /// Channels (1 or 3), height, width.
+    /// Channels (1 or 3), height, width; all above 0.
     pub shape: [usize; 3],
-    /// The largest pixel value: 255, or 16 for the digits.
+    /// The largest pixel value, above 0: 255, or 16 for the digits.
     pub levels: u8,
     /// Pixels, image after image, each channel after channel, each row after row.
     pub pixels: Vec<u8>,
@@ -28,6 +29,50 @@ pub struct ImageSet {
 }
 
 impl ImageSet {
+    /// A set of these parts.
+    ///
+    /// # Errors
+    /// As [`ImageSet::check`].
+    pub fn new(
+        shape: [usize; 3],
+        levels: u8,
+        pixels: Vec<u8>,
+        labels: Vec<u16>,
+        classes: Vec<String>,
+    ) -> Result<Self, DataError> {
+        let set = Self { shape, levels, pixels, labels, classes };
+        set.check()?;
+        Ok(set)
+    }
+
+    /// Whether the parts belong together.
+    ///
+    /// # Errors
+    /// [`DataError::Images`] for a side or levels of 0, pixels that are not `dim` for each label, a pixel above the levels, a label without a class.
+    pub fn check(&self) -> Result<(), DataError> {
+        let broken = |problem: String| Err(DataError::Images { problem });
+        let (images, shape) = (self.labels.len(), self.shape);
+        let dim = shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n)).filter(|dim| *dim > 0);
+        let Some(dim) = dim else { return broken(format!("their shape is {shape:?}")) };
+        if self.levels == 0 {
+            return broken("their largest pixel value is 0".into());
+        }
+        if images.checked_mul(dim) != Some(self.pixels.len()) {
+            return broken(format!("{images} images of shape {shape:?} have {} pixels", self.pixels.len()));
+        }
+        if self.levels < u8::MAX
+            && let Some(i) = self.pixels.iter().position(|p| *p > self.levels)
+        {
+            return broken(format!("image {} has a pixel of {}, above {}", i / dim, self.pixels[i], self.levels));
+        }
+        match self.labels.iter().position(|label| usize::from(*label) >= self.classes.len()) {
+            Some(i) if !self.classes.is_empty() => {
+                broken(format!("image {i} has label {} of {} classes", self.labels[i], self.classes.len()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -45,16 +90,29 @@ impl ImageSet {
 
     /// Values per image.
     pub fn dim(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |all, n| all.saturating_mul(*n))
     }
 
     /// The bytes of image i.
+    ///
+    /// # Panics
+    /// "no image i": if the set has no image of this index, or fewer pixels than [`ImageSet::check`] asks for.
+    #[allow(clippy::panic, reason = "documented")]
     pub fn image(&self, i: usize) -> &[u8] {
-        &self.pixels[i * self.dim()..(i + 1) * self.dim()]
+        let place = || Some(i.checked_mul(self.dim())?..i.checked_add(1)?.checked_mul(self.dim())?);
+        match place().and_then(|place| self.pixels.get(place)) {
+            Some(image) => image,
+            None => panic!("no image {i}: {} pixels in images of {:?}", self.pixels.len(), self.shape),
+        }
     }
 
     /// Image i in [-1, 1], mirrored left to right if `flip`. `out` holds `dim` values.
+    ///
+    /// # Panics
+    /// As [`ImageSet::image`]; "dim values": if `out` has another length; "levels": if those of the set, or its width, are 0.
     pub fn write_normalised(&self, i: usize, flip: bool, out: &mut [f32]) {
+        assert_eq!(out.len(), self.dim(), "a row holds dim values");
+        assert!(self.levels > 0 && self.shape[2] > 0, "levels and width of images must be above 0");
         let (width, scale) = (self.shape[2], 2.0 / f32::from(self.levels));
         for (to, from) in out.chunks_exact_mut(width).zip(self.image(i).chunks_exact(width)) {
             let value = |p: &u8| f32::from(*p) * scale - 1.0;
@@ -79,7 +137,7 @@ impl Dataset for ImageSet {
     }
 
     fn dim(&self) -> usize {
-        self.shape.iter().product()
+        ImageSet::dim(self)
     }
 
     fn write(&self, pick: Pick, out: &mut [f32]) {
@@ -87,7 +145,7 @@ impl Dataset for ImageSet {
     }
 
     fn class(&self, row: usize) -> Option<i64> {
-        (!self.classes.is_empty()).then(|| i64::from(self.labels[row]))
+        self.labels.get(row).filter(|_| !self.classes.is_empty()).map(|label| i64::from(*label))
     }
 }
 
@@ -102,6 +160,33 @@ mod tests {
         let mut out = [9.0; 6];
         set.write_normalised(0, true, &mut out);
         assert_eq!(out, [1.0, 0.0, -1.0, -1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn parts_that_do_not_belong_together_are_errors() {
+        let names = || vec!["a".to_string(), "b".into()];
+        let told = |found: Result<ImageSet, DataError>, says: &str| {
+            let text = found.unwrap_err().to_string();
+            assert!(text.contains(says), "{text}");
+        };
+        assert_eq!(ImageSet::new([1, 1, 2], 3, vec![0, 1, 2, 3], vec![1, 0], names()).unwrap().len(), 2);
+        assert_eq!(ImageSet::new([1, 1, 2], 3, vec![0, 1], vec![7], vec![]).unwrap().class(0), None);
+        told(ImageSet::new([1, 0, 2], 3, vec![], vec![], vec![]), "shape is [1, 0, 2]");
+        told(ImageSet::new([usize::MAX; 3], 3, vec![], vec![], vec![]), "shape is");
+        told(ImageSet::new([1, 1, 2], 0, vec![0, 0], vec![0], vec![]), "largest pixel value is 0");
+        told(ImageSet::new([1, 1, 2], 3, vec![0, 1, 2], vec![1, 0], names()), "have 3 pixels");
+        told(ImageSet::new([1, 1, 2], 3, vec![0, 1, 2, 4], vec![1, 0], names()), "image 1 has a pixel of 4");
+        told(ImageSet::new([1, 1, 1], 3, vec![0, 1], vec![1, 2], names()), "image 1 has label 2 of 2 classes");
+    }
+
+    #[test]
+    fn rows_of_another_length_and_images_that_are_not_there_panic_as_documented() {
+        let set = ImageSet::new([1, 1, 2], 3, vec![0, 1], vec![0], vec![]).unwrap();
+        let panics = |call: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err();
+        assert!([1, usize::MAX].into_iter().all(|i| panics(&|| assert!(!set.image(i).is_empty()))));
+        assert!(panics(&|| set.write_normalised(0, false, &mut [0.0; 3])));
+        assert!(panics(&|| ImageSet { levels: 0, ..set.clone() }.write_normalised(0, false, &mut [0.0; 2])));
+        assert_eq!((set.class(5), ImageSet { shape: [usize::MAX; 3], ..set.clone() }.dim()), (None, usize::MAX));
     }
 
     #[test]

@@ -31,7 +31,7 @@ type Draw = fn(&mut dyn FnMut() -> f64, &mut dyn FnMut() -> f64) -> [f64; 2];
 /// `rows` points of a toy distribution.
 ///
 /// # Errors
-/// [`DataError::UnknownPoints`] for a name that is not in the table above.
+/// [`DataError::UnknownPoints`] for a name that is not in the table above, [`DataError::TooMany`] for more rows than fit into memory.
 pub fn toy(name: &str, rows: usize, seed: u64) -> Result<Array2<f32>, DataError> {
     let draw: Draw = match name {
         "spiral" => |u, z| {
@@ -56,6 +56,9 @@ pub fn toy(name: &str, rows: usize, seed: u64) -> Result<Array2<f32>, DataError>
         },
         other => return Err(DataError::UnknownPoints(other.into())),
     };
+    if Vec::<[f32; 2]>::new().try_reserve_exact(rows).is_err() {
+        return Err(DataError::TooMany { rows });
+    }
     let mut points = Array2::zeros((rows, 2));
     for (i, mut point) in points.rows_mut().into_iter().enumerate() {
         let mut uniform = rng::stream(seed, 0, Stream::Data, i as u64);
@@ -81,5 +84,9 @@ mod tests {
         let board = toy("checkerboard", 4000, 0).unwrap();
         assert!(board.rows().into_iter().all(|p| ((p[0] / 2.0).floor() + (p[1] / 2.0).floor()) as i64 % 2 == 0));
         assert!(toy("cube", 1, 0).is_err());
+        for rows in [usize::MAX, usize::MAX / 16, 1 << 48] {
+            assert!(matches!(toy("moons", rows, 0), Err(DataError::TooMany { .. })));
+        }
+        assert_eq!(toy("moons", 0, 0).unwrap().dim(), (0, 2));
     }
 }

@@ -67,12 +67,17 @@ const GAUSSIAN4_ROWS: &[u8] = include_bytes!("../assets/gaussian4.csv");
 const GENES: &[u8] = include_bytes!("../assets/pbmc68k.csv.gz");
 
 impl Table {
-    /// A table of numbers alone.
+    /// A table of numbers alone, whose columns are called by their numbers from 1; those of a table without rows have no names beyond the
+    /// first million.
     pub fn of(values: Array2<f32>) -> Self {
-        Self { names: (1..=values.ncols()).map(|k| k.to_string()).collect(), values, ..Self::default() }
+        let named = if values.is_empty() { values.ncols().min(1_000_000) } else { values.ncols() };
+        Self { names: (1..=named).map(|k| k.to_string()).collect(), values, ..Self::default() }
     }
 
     /// Some of its rows.
+    ///
+    /// # Panics
+    /// If one of `rows` is not below the number of rows.
     pub fn select(&self, rows: &[usize]) -> Self {
         Self {
             values: self.values.select(ndarray::Axis(0), rows),

@@ -3,8 +3,13 @@
 //! |x - y|^2 = |x|^2 + |y|^2 - 2 x . y about a point amid the rows, in f64: a matrix product, exact for whole numbers (pixels) and good to 1e-15 of the
 //! rows' spread otherwise. Nothing larger than a block is kept.
 
+use crate::MetricError;
+use crate::checks::first_bad;
 use fm_core::product::with_transposed;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+
+/// Squared norms from here on are refused, because sums of them may not be finite.
+const LARGEST: f64 = 1e300;
 
 /// Rows of a block on either side.
 pub(crate) const BLOCK: usize = 256;
@@ -26,6 +31,20 @@ impl Block {
         Self { values, norms }
     }
 
+    /// Fails unless these rows, which start at `first_row`, have finite norms: beside NaN every row would be at distance 0.
+    pub(crate) fn check<T: Value>(
+        &self,
+        set: &'static str,
+        first_row: usize,
+        rows: ArrayView2<'_, T>,
+    ) -> Result<(), MetricError> {
+        if self.norms.iter().all(|norm| *norm < LARGEST) {
+            return Ok(());
+        }
+        first_bad(set, first_row, rows, f64::is_finite)?;
+        first_bad(set, first_row, rows, |value| value * value < LARGEST / 1e10)
+    }
+
     /// To each row of another block.
     pub(crate) fn squared(&self, other: &Self) -> Array2<f64> {
         let mut squared = with_transposed(self.values.view(), other.values.view());
@@ -45,13 +64,19 @@ pub(crate) fn amid<T: Value>(rows: ArrayView2<'_, T>) -> Array1<f64> {
 }
 
 /// Calls `see(first row of the block, squared distances)` for the distances of a block to all rows of a table, in their order.
+///
+/// # Errors
+/// A row of the table that is not finite.
 pub(crate) fn for_each<T: Value>(
     block: &Block,
     table: ArrayView2<'_, T>,
     about: &Array1<f64>,
     mut see: impl FnMut(usize, &Array2<f64>),
-) {
+) -> Result<(), MetricError> {
     for (k, rows) in table.axis_chunks_iter(Axis(0), BLOCK).enumerate() {
-        see(k * BLOCK, &block.squared(&Block::new(rows, about)));
+        let others = Block::new(rows, about);
+        others.check("reference", k * BLOCK, rows)?;
+        see(k * BLOCK, &block.squared(&others));
     }
+    Ok(())
 }

@@ -14,7 +14,7 @@
 //! ```
 
 use crate::MetricError;
-use crate::pairs::same_space;
+use crate::checks::comparable;
 use ndarray::ArrayView2;
 
 /// One column's statistics.
@@ -42,10 +42,9 @@ pub struct Compared {
 /// Compares two tables, (n, d) and (m, d).
 ///
 /// # Errors
-/// Different dimensions, fewer than two rows on a side.
+/// Different dimensions, fewer than two rows on a side, values that are not finite.
 pub fn compare(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>) -> Result<Compared, MetricError> {
-    same_space(samples, real)?;
-    crate::nearest::at_least("a variance", 2, samples.nrows().min(real.nrows()))?;
+    comparable("variances", 2, samples, real)?;
     let (samples, real) = (columns(samples), columns(real));
     let over = |of: fn(&Column) -> f64| correlation(samples.iter().map(of), real.iter().map(of));
     let (mean_correlation, variance_correlation) = (over(|c| c.mean), over(|c| c.variance));

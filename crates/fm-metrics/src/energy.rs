@@ -14,17 +14,17 @@
 //! ```
 
 use crate::MetricError;
-use crate::pairs::{mean_within, same_space, sum_over};
+use crate::checks::comparable;
+use crate::pairs::{mean_within, sum_over};
 use ndarray::ArrayView2;
 
 /// D^2 of two samples, (n, d) and (m, d).
 ///
 /// # Errors
-/// Different dimensions, or fewer than two points on a side.
+/// Different dimensions, fewer than two points on a side, values that are not finite.
 pub fn energy_distance(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<f64, MetricError> {
-    same_space(x, y)?;
+    comparable("the energy distance", 2, x, y)?;
     let (n, m) = (x.nrows(), y.nrows());
-    crate::nearest::at_least("the energy distance", 2, n.min(m))?;
     let across = sum_over(x, y, f64::sqrt) / (n * m) as f64;
     Ok(2.0 * across - mean_within(x, f64::sqrt) - mean_within(y, f64::sqrt))
 }
@@ -66,5 +66,12 @@ mod tests {
         let (one, two) = (array![[0.0f32]], array![[0.0f32, 1.0], [1.0, 0.0]]);
         assert!(matches!(energy_distance(one.view(), two.view()), Err(MetricError::Dimension { .. })));
         assert!(matches!(energy_distance(one.view(), one.view()), Err(MetricError::TooFew { .. })));
+        let broken = array![[0.0f32, 1.0], [f32::NAN, 0.0]];
+        let place = |found: Result<f64, MetricError>| match found {
+            Err(MetricError::NotFinite { set, row, column, .. }) => (set, row, column),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(place(energy_distance(broken.view(), two.view())), ("samples", 1, 0));
+        assert_eq!(place(energy_distance(two.view(), broken.view())), ("reference", 1, 0));
     }
 }

@@ -29,7 +29,7 @@ pub struct Estimate {
     pub error: f64,
 }
 
-/// The mean of independent values.
+/// The mean of independent values: NaN of none, and its error NaN of one.
 pub fn mean(values: &[f64]) -> Estimate {
     let n = values.len() as f64;
     let value = values.iter().sum::<f64>() / n;
@@ -40,14 +40,33 @@ pub fn mean(values: &[f64]) -> Estimate {
 /// The standard error of a number from its values with one of so many groups left out.
 ///
 /// # Errors
-/// Those of the number; fewer than two groups.
+/// Those of the number; fewer than two groups, or more than 2^31.
 pub fn jackknife(groups: usize, without: impl Fn(usize) -> Result<f64, MetricError>) -> Result<f64, MetricError> {
-    crate::nearest::at_least("the jackknife, in groups of rows,", 2, groups)?;
+    crate::checks::at_least("the jackknife, in groups of rows,", 2, groups)?;
+    crate::checks::count("the number of groups", 2, 1 << 31, groups)?;
     let values = (0..groups).map(without).collect::<Result<Vec<f64>, _>>()?;
     Ok((groups as f64 - 1.0) * mean(&values).error)
 }
 
-/// The rows of a group: as many groups of neighbours as asked for, of sizes that differ by one at most.
+/// The rows of a group: as many groups of neighbours as asked for, of sizes that differ by one at most. A group beyond the last is empty.
 pub fn group(rows: usize, groups: usize, k: usize) -> Range<usize> {
-    k * rows / groups..(k + 1) * rows / groups
+    // At most `rows` where k is at most `groups`, so that it fits.
+    let start = |k: usize| if k < groups { (k as u128 * rows as u128 / groups as u128) as usize } else { rows };
+    start(k)..start(k.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_share_the_rows_out_and_none_is_beyond_them() {
+        let all: Vec<_> = (0..4).map(|k| group(10, 4, k)).collect();
+        assert_eq!(all, [0..2, 2..5, 5..7, 7..10]);
+        for beyond in [group(10, 4, 4), group(10, 4, usize::MAX), group(10, 0, 0), group(10, 0, usize::MAX)] {
+            assert_eq!(beyond, 10..10);
+        }
+        assert_eq!(group(usize::MAX, usize::MAX, usize::MAX - 1), usize::MAX - 1..usize::MAX);
+        assert_eq!(group(usize::MAX, 2, 1), usize::MAX / 2..usize::MAX);
+    }
 }

@@ -19,6 +19,7 @@
 //! ```
 
 use crate::MetricError;
+use crate::checks::same_space;
 use crate::estimate::{Estimate, jackknife};
 use crate::moments::{Gaussian, Moments};
 use faer::{Mat, Side};
@@ -27,7 +28,8 @@ use ndarray::Array2;
 /// The distance of two Gaussians, without a unit root: D, not its square root.
 ///
 /// # Errors
-/// Different dimensions; eigenvalues that are not found.
+/// [`MetricError::Gaussian`] for a mean and a covariance that do not belong together, are not finite, or are no covariance; different
+/// dimensions; eigenvalues that are not found.
 pub fn frechet(a: &Gaussian, b: &Gaussian) -> Result<f64, MetricError> {
     From::new(a)?.to(b)
 }
@@ -39,9 +41,9 @@ pub fn frechet(a: &Gaussian, b: &Gaussian) -> Result<f64, MetricError> {
 pub fn estimate(reference: &Gaussian, groups: &[Moments]) -> Result<Estimate, MetricError> {
     let from = From::new(reference)?;
     let Some(first) = groups.first() else { return Err(MetricError::Rank { dimensions: from.dim(), got: 0 }) };
-    let all = groups.iter().fold(first.empty(), |sum, group| sum.with(group));
+    let all = groups.iter().try_fold(first.empty(), |sum, group| sum.with(group))?;
     let value = from.to(&all.gaussian()?)?;
-    let error = match jackknife(groups.len(), |k| from.to(&all.without(&groups[k]).gaussian()?)) {
+    let error = match jackknife(groups.len(), |k| from.to(&all.without(&groups[k])?.gaussian()?)) {
         Err(MetricError::Rank { .. } | MetricError::TooFew { .. }) => f64::NAN,
         other => other?,
     };
@@ -56,10 +58,12 @@ struct From<'a> {
 
 impl<'a> From<'a> {
     fn new(gaussian: &'a Gaussian) -> Result<Self, MetricError> {
+        gaussian.check()?;
         let d = gaussian.mean.len();
         let failed = |_| MetricError::Eigenvalues { dimensions: d };
         let eigen = mat(&gaussian.covariance).self_adjoint_eigen(Side::Lower).map_err(failed)?;
         let (u, s) = (eigen.U(), eigen.S());
+        positive((0..d).map(|j| s[j]))?;
         let scaled = Mat::from_fn(d, d, |i, j| u[(i, j)] * s[j].max(0.0).sqrt());
         Ok(Self { gaussian, root: &scaled * u.transpose() })
     }
@@ -70,17 +74,28 @@ impl<'a> From<'a> {
 
     fn to(&self, other: &Gaussian) -> Result<f64, MetricError> {
         let (left, right) = (other.mean.len(), self.dim());
-        if left != right {
-            return Err(MetricError::Dimension { left, right });
-        }
+        same_space(left, right)?;
+        other.check()?;
         let product = &self.root * mat(&other.covariance) * &self.root;
         let symmetric = Mat::from_fn(right, right, |i, j| 0.5 * (product[(i, j)] + product[(j, i)]));
         let failed = |_| MetricError::Eigenvalues { dimensions: right };
         let eigenvalues = symmetric.self_adjoint_eigenvalues(Side::Lower).map_err(failed)?;
+        positive(eigenvalues.iter().copied())?;
         let root_trace: f64 = eigenvalues.iter().map(|v| v.max(0.0).sqrt()).sum();
         let moved = (&self.gaussian.mean - &other.mean).mapv(|v| v * v).sum();
         let traces = self.gaussian.covariance.diag().sum() + other.covariance.diag().sum();
         Ok(moved + traces - 2.0 * root_trace)
+    }
+}
+
+/// Fails where an eigenvalue is so negative that rounding cannot have made it so.
+fn positive(eigenvalues: impl Iterator<Item = f64> + Clone) -> Result<(), MetricError> {
+    let largest = eigenvalues.clone().fold(0.0f64, |most, v| most.max(v.abs()));
+    match eigenvalues.into_iter().find(|v| *v < -1e-3 * largest) {
+        Some(value) => {
+            Err(MetricError::Gaussian { problem: format!("its covariance has an eigenvalue of {value:.3e}") })
+        }
+        None => Ok(()),
     }
 }
 
@@ -121,10 +136,41 @@ mod tests {
         assert!(own.abs() < 1e-6, "{own}");
     }
 
+    /// Groups whose sums are about points of their own are as one.
+    #[test]
+    fn groups_about_any_points_have_one_distance() {
+        let rows = Array2::from_shape_fn((40, 2), |(i, j)| ((7 * i + 5 * j + i * j) % 13) as f32);
+        let sums = |from: usize, to: usize, like: ndarray::ArrayView2<'_, f32>| {
+            let mut sums = Moments::like(like).unwrap();
+            sums.add(rows.slice(ndarray::s![from..to, ..])).unwrap();
+            sums
+        };
+        let reference = Gaussian { mean: array![1.0, 2.0], covariance: array![[2.0, 1.0], [1.0, 3.0]], count: None };
+        let near = |k: usize| sums(10 * k, 10 * k + 10, rows.view());
+        let own = |k: usize| sums(10 * k, 10 * k + 10, rows.slice(ndarray::s![10 * k..10 * k + 3, ..]));
+        let [one, other] = [(0..4).map(near).collect::<Vec<_>>(), (0..4).map(own).collect()]
+            .map(|groups| estimate(&reference, &groups).unwrap());
+        assert!((one.value - other.value).abs() < 1e-9 && (one.error - other.error).abs() < 1e-9, "{one:?} {other:?}");
+    }
+
     #[test]
     fn what_cannot_be_compared() {
         let of = |d: usize| Gaussian { mean: Array1::zeros(d), covariance: Array2::eye(d), count: None };
         assert!(matches!(frechet(&of(2), &of(3)), Err(MetricError::Dimension { left: 3, right: 2 })));
+        let broken = |mean: usize, covariance: Array2<f64>| {
+            let one = Gaussian { mean: Array1::zeros(mean), covariance, count: None };
+            let told = |found: Result<f64, MetricError>| matches!(found, Err(MetricError::Gaussian { .. }));
+            told(frechet(&one, &one)) && (mean != 2 || told(frechet(&of(2), &one)))
+        };
+        assert!(
+            broken(0, Array2::zeros((0, 0))) && broken(2, Array2::zeros((2, 3))) && broken(2, Array2::zeros((3, 3)))
+        );
+        for value in [f64::NAN, f64::INFINITY, 1e200] {
+            assert!(broken(2, array![[1.0, 0.0], [0.0, value]]));
+        }
+        // Not symmetric; a negative variance; a correlation above 1.
+        assert!(broken(2, array![[1.0, 0.5], [0.0, 1.0]]));
+        assert!(broken(2, array![[1.0, 0.0], [0.0, -1.0]]) && broken(2, array![[1.0, 2.0], [2.0, 1.0]]));
         let mut few = Moments::like(array![[0f32, 0.0]].view()).unwrap();
         few.add(array![[0f32, 0.0], [1.0, 1.0]].view()).unwrap();
         assert!(matches!(estimate(&of(2), &[few]), Err(MetricError::Rank { dimensions: 2, got: 2 })));

@@ -15,8 +15,8 @@
 //! ```
 
 use crate::MetricError;
+use crate::checks::{at_least, count, usable};
 use crate::estimate::group;
-use crate::moments::finite;
 use ndarray::{Array2, ArrayView2, Axis, s};
 
 /// Scores over splits.
@@ -31,11 +31,11 @@ pub struct Score {
 /// The score of logits, (n, classes), in so many splits of neighbouring rows.
 ///
 /// # Errors
-/// Fewer rows than splits, no splits, values that are not finite.
+/// Fewer rows than splits, no splits, no classes, values that are not finite.
 pub fn inception_score(logits: ArrayView2<'_, f32>, splits: usize) -> Result<Score, MetricError> {
-    crate::nearest::at_least("an inception score, in splits,", 1, splits)?;
-    crate::nearest::at_least("an inception score in that many splits", splits, logits.nrows())?;
-    finite(logits)?;
+    count("the number of splits", 1, usize::MAX, splits)?;
+    at_least("an inception score in that many splits", splits, logits.nrows())?;
+    usable("logits", logits)?;
     let scores: Vec<f64> = (0..splits).map(|k| one(logits.slice(s![group(logits.nrows(), splits, k), ..]))).collect();
     let mean = scores.iter().sum::<f64>() / splits as f64;
     let squares: f64 = scores.iter().map(|v| (v - mean).powi(2)).sum();

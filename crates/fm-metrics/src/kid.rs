@@ -14,9 +14,8 @@
 //! ```
 
 use crate::MetricError;
+use crate::checks::{at_least, comparable, count, fits};
 use crate::estimate::{Estimate, mean};
-use crate::moments::finite;
-use crate::pairs::same_space;
 use fm_core::product::{with_itself, with_transposed};
 use fm_core::rng::{Stream, stream};
 use ndarray::{Array2, ArrayView2, Axis};
@@ -26,7 +25,7 @@ use rayon::prelude::*;
 /// How subsets are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subsets {
-    /// How many.
+    /// How many, from 1 to a million.
     pub count: usize,
     /// Rows of each, at most; fewer where a side has fewer.
     pub size: usize,
@@ -45,21 +44,22 @@ impl Default for Subsets {
 /// too large.
 ///
 /// # Errors
-/// Different dimensions, fewer than two rows on a side or in a subset, no subsets, values that are not finite.
+/// Different dimensions, fewer than two rows on a side or in a subset, no subsets or more than a million, values that are not finite, subsets
+/// whose matrix of kernels does not fit into memory.
 pub fn kid(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, subsets: &Subsets) -> Result<Estimate, MetricError> {
+    comparable("KID", 2, x, y)?;
     let least = x.nrows().min(y.nrows());
     let size = subsets.size.min(least);
-    crate::nearest::at_least("a subset of KID", 2, size)?;
-    crate::nearest::at_least("KID, in subsets,", 1, subsets.count)?;
-    finite(x)?;
-    finite(y)?;
+    at_least("KID of subsets of that size", 2, size)?;
+    count("the number of subsets", 1, 1_000_000, subsets.count)?;
+    fits(size, size)?;
     let one = |k: usize| {
         let mut rng = stream(subsets.seed, k as u64, Stream::Data, 0);
         let mut some = |z: ArrayView2<'_, f32>| z.select(Axis(0), &sample(&mut rng, z.nrows(), size).into_vec());
         let (x, y) = (some(x), some(y));
-        polynomial_mmd(x.view(), y.view())
+        of_all(x.view(), y.view())
     };
-    let values = (0..subsets.count).into_par_iter().map(one).collect::<Result<Vec<f64>, _>>()?;
+    let values: Vec<f64> = (0..subsets.count).into_par_iter().map(one).collect();
     let Estimate { value, error } = mean(&values);
     let apart = (least / size).clamp(1, subsets.count);
     Ok(Estimate { value, error: error * (subsets.count as f64 / apart as f64).sqrt() })
@@ -68,11 +68,16 @@ pub fn kid(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, subsets: &Subsets) ->
 /// The unbiased MMD^2 with the cubic kernel of all rows, (n, d) and (m, d).
 ///
 /// # Errors
-/// Different dimensions, fewer than two rows on a side.
+/// Different dimensions, fewer than two rows on a side, values that are not finite, a matrix of kernels that does not fit into memory.
 pub fn polynomial_mmd(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<f64, MetricError> {
-    same_space(x, y)?;
+    comparable("the polynomial MMD", 2, x, y)?;
+    let most = x.nrows().max(y.nrows());
+    fits(most, most)?;
+    Ok(of_all(x, y))
+}
+
+fn of_all(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> f64 {
     let (n, m) = (x.nrows(), y.nrows());
-    crate::nearest::at_least("the polynomial MMD", 2, n.min(m))?;
     let (x, y) = (x.mapv(f64::from), y.mapv(f64::from));
     let d = x.ncols() as f64;
     let kernel = |dot: &f64| (dot / d + 1.0).powi(3);
@@ -87,5 +92,5 @@ pub fn polynomial_mmd(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<
         .into_iter()
         .map(|row| row.iter().map(kernel).sum::<f64>())
         .sum::<f64>();
-    Ok(within(&x) + within(&y) - 2.0 * across / (n * m) as f64)
+    within(&x) + within(&y) - 2.0 * across / (n * m) as f64
 }

@@ -16,6 +16,8 @@
 //!
 //! Features come from outside: of images, `fm-models` has the networks that make them.
 //!
+//! Every metric refuses samples that hold NaN or infinity: [`MetricError::NotFinite`] names the first such row and column.
+//!
 //! ```
 //! use fm_metrics::nearest::nearest;
 //! use ndarray::array;
@@ -26,6 +28,7 @@
 //! ```
 
 mod blocks;
+mod checks;
 pub mod columns;
 pub mod energy;
 pub mod estimate;
@@ -45,19 +48,28 @@ pub mod two_sample;
 
 use std::path::PathBuf;
 
-/// Sample sets that cannot be compared.
+/// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MetricError {
     /// The sets live in different spaces.
-    #[error("samples have {left} dimensions and the reference {right}; compare like with like")]
+    #[error(
+        "cannot compare samples of {left} dimensions with a reference of {right}: a distance needs one space; give both the same"
+    )]
     Dimension {
         /// Dimensions of the samples.
         left: usize,
         /// Dimensions of the reference.
         right: usize,
     },
+    /// Points without coordinates.
+    #[error("cannot use the {set}: its rows have no columns; give at least one dimension")]
+    NoColumns {
+        /// The set: samples, reference.
+        set: &'static str,
+    },
     /// Too few points to say anything.
-    #[error("{what} needs at least {least} points, got {got}; draw more")]
+    #[error("cannot compute {what}: it needs at least {least} points, got {got}; draw more")]
     TooFew {
         /// The quantity asked for.
         what: &'static str,
@@ -66,9 +78,42 @@ pub enum MetricError {
         /// Points given.
         got: usize,
     },
+    /// A number out of its range.
+    #[error("cannot take {got} as {what}: it must be at least {least} and at most {most}; give another number")]
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// Least number.
+        least: usize,
+        /// Largest number.
+        most: usize,
+        /// Number given.
+        got: usize,
+    },
+    /// Labels that do not belong to the rows.
+    #[error("cannot match {labels} labels to {rows} rows of the {set}: each row has one class; give one label per row")]
+    Labels {
+        /// The set: samples, reference.
+        set: &'static str,
+        /// Labels given.
+        labels: usize,
+        /// Rows given.
+        rows: usize,
+    },
+    /// A matrix too large to allocate.
+    #[error(
+        "cannot allocate a matrix of {rows} x {columns}: it does not fit into memory; take fewer rows or fewer dimensions"
+    )]
+    Memory {
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+    },
     /// A covariance that cannot have full rank.
     #[error(
-        "a covariance of {dimensions} features needs more than {dimensions} samples, got {got}; draw more, or take KID, which does without"
+        "cannot estimate a covariance: {dimensions} features needs more than {dimensions} samples, got {got}; draw more, or take \
+         KID, which needs two"
     )]
     Rank {
         /// Features.
@@ -76,28 +121,41 @@ pub enum MetricError {
         /// Samples given.
         got: usize,
     },
+    /// A mean and a covariance that belong to no Gaussian.
+    #[error("cannot use a Gaussian: {problem}; give a finite mean (d) and a covariance (d, d), d at least 1")]
+    Gaussian {
+        /// What is wrong.
+        problem: String,
+    },
     /// A value that no distance can be taken to.
     #[error(
-        "row {row}, column {column} (from 0) is {value}; the samples, or the network that made features of them, are broken"
+        "cannot use the {set}: row {row}, column {column} (from 0) is {value:?}; fix the rows, or the network that computed them"
     )]
     NotFinite {
+        /// The set: samples, reference.
+        set: &'static str,
         /// Its row.
         row: usize,
         /// Its column.
         column: usize,
         /// It.
-        value: f32,
+        value: f64,
     },
     /// Eigenvalues that were not found.
     #[error(
-        "the eigenvalues of a covariance of {dimensions} features did not converge; look for features of absurd size"
+        "cannot find the eigenvalues of a covariance of {dimensions} features: the iteration did not converge; look for \
+         features of absurd size"
     )]
     Eigenvalues {
         /// Features.
         dimensions: usize,
     },
     /// A file of statistics that cannot be used.
-    #[error("{}: {problem}; give what `numpy.savez` wrote with a vector mu (d) and a matrix sigma (d, d), as pytorch-fid does", path.display())]
+    #[error(
+        "cannot read {}: {}; give a file that `numpy.savez` wrote with a vector mu (d) and a matrix sigma (d, d)",
+        checks::brief_path(path, 100),
+        checks::brief(problem, 100)
+    )]
     Statistics {
         /// The file.
         path: PathBuf,
@@ -105,9 +163,39 @@ pub enum MetricError {
         problem: String,
     },
     /// A kernel without a width.
-    #[error("a kernel's bandwidth is {value}; give one above 0, since points that all coincide have none of their own")]
+    #[error(
+        "cannot use a kernel of bandwidth {value:?}: it must be between 1e-150 and 1e150; give one, since points that all \
+         coincide have none of their own"
+    )]
     Bandwidth {
-        /// What it is.
-        value: String,
+        /// The bandwidth.
+        value: f64,
+    },
+    /// An order of a Wasserstein distance that is not offered.
+    #[error("cannot compute a Wasserstein distance of order {p}: only 1 and 2 are offered; give one of them")]
+    Order {
+        /// The order.
+        p: i32,
+    },
+    /// A direction that is not a unit vector.
+    #[error("cannot project on direction {row}: its norm is {norm:?}, not 1; divide it by its norm")]
+    Direction {
+        /// Its row.
+        row: usize,
+        /// Its norm.
+        norm: f64,
+    },
+    /// An image that does not have the size that was said.
+    #[error(
+        "cannot resize {values} values from {from:?} to {to:?}: the first size must have that many values, and both sizes a \
+         height and a width of at least 1; give (height, width)"
+    )]
+    Size {
+        /// Values given.
+        values: usize,
+        /// Height and width of the image.
+        from: (usize, usize),
+        /// Height and width asked for.
+        to: (usize, usize),
     },
 }

@@ -21,9 +21,8 @@
 
 use crate::MetricError;
 use crate::blocks::{self, BLOCK, Block};
+use crate::checks::{at_least, comparable, count};
 use crate::estimate::{Estimate, mean};
-use crate::moments::finite;
-use crate::pairs::same_space;
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -46,12 +45,11 @@ pub struct Manifold {
 /// # Errors
 /// Different dimensions, not more than k rows on a side, k of 0, values that are not finite.
 pub fn manifold(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>, k: usize) -> Result<Manifold, MetricError> {
-    same_space(samples, real)?;
-    crate::nearest::at_least("a neighbourhood", 1, k)?;
-    crate::nearest::at_least("precision and recall of that many neighbours", k + 1, samples.nrows().min(real.nrows()))?;
-    finite(samples)?;
-    finite(real)?;
-    let (balls, reach) = (kth_neighbour(real, k), kth_neighbour(samples, k));
+    comparable("precision and recall", 1, samples, real)?;
+    let least = samples.nrows().min(real.nrows());
+    count("the number of neighbours", 1, usize::MAX, k)?;
+    at_least("precision and recall of that many neighbours", k.saturating_add(1), least)?;
+    let (balls, reach) = (kth_neighbour(real, k)?, kth_neighbour(samples, k)?);
     let about = blocks::amid(real);
     // Of a block of real points: the balls that each sample is in, and of each point whether a sample's ball and its own meet a sample.
     let block = |rows: Range<usize>| {
@@ -67,10 +65,10 @@ pub fn manifold(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>, k: usiz
                     recalled[i] = 1.0;
                 }
             }
-        });
-        (within, recalled, covered)
+        })?;
+        Ok((within, recalled, covered))
     };
-    let parts: Vec<_> = ranges(real.nrows()).into_par_iter().map(block).collect();
+    let parts = ranges(real.nrows()).into_par_iter().map(block).collect::<Result<Vec<_>, MetricError>>()?;
     let (mut within, mut recalled, mut covered) = (vec![0u32; samples.nrows()], Vec::new(), Vec::new());
     for (part, recall, cover) in parts {
         within.iter_mut().zip(part).for_each(|(sum, n)| *sum += n);
@@ -87,7 +85,7 @@ pub fn manifold(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>, k: usiz
 }
 
 /// The squared distance of each row to its k-th nearest other row.
-fn kth_neighbour(rows: ArrayView2<'_, f32>, k: usize) -> Vec<f64> {
+fn kth_neighbour(rows: ArrayView2<'_, f32>, k: usize) -> Result<Vec<f64>, MetricError> {
     let about = blocks::amid(rows);
     let block = |range: Range<usize>| {
         let mut nearest = vec![vec![f64::INFINITY; k]; range.len()];
@@ -100,10 +98,10 @@ fn kth_neighbour(rows: ArrayView2<'_, f32>, k: usize) -> Vec<f64> {
                     kept.insert(place, *d);
                 }
             }
-        });
-        nearest.into_iter().map(|kept| kept[k - 1]).collect::<Vec<_>>()
+        })?;
+        Ok(nearest.into_iter().map(|kept| kept[k - 1]).collect::<Vec<_>>())
     };
-    ranges(rows.nrows()).into_par_iter().flat_map_iter(block).collect()
+    Ok(ranges(rows.nrows()).into_par_iter().map(block).collect::<Result<Vec<_>, MetricError>>()?.concat())
 }
 
 /// The rows in blocks.

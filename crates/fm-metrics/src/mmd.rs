@@ -17,7 +17,8 @@
 //! ```
 
 use crate::MetricError;
-use crate::pairs::{mean_within, same_space, spaced, sum_over};
+use crate::checks::{at_least, comparable};
+use crate::pairs::{mean_within, spaced, sum_over};
 use ndarray::{ArrayView2, Axis, concatenate};
 
 /// Rows of each side that the median is taken over.
@@ -26,16 +27,16 @@ const MEDIAN_ROWS: usize = 1000;
 /// MMD^2 of two samples, (n, d) and (m, d).
 ///
 /// # Errors
-/// Different dimensions, fewer than two points on a side, a bandwidth that is not above 0.
+/// Different dimensions, fewer than two points on a side, values that are not finite, a bandwidth outside 1e-150 to 1e150.
 pub fn mmd(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, bandwidth: Option<f64>) -> Result<f64, MetricError> {
-    same_space(x, y)?;
-    crate::nearest::at_least("the maximum mean discrepancy", 2, x.nrows().min(y.nrows()))?;
+    comparable("the maximum mean discrepancy", 2, x, y)?;
     let h = match bandwidth {
         Some(h) => h,
         None => median_distance(x, y)?,
     };
-    if h.is_nan() || h <= 0.0 {
-        return Err(MetricError::Bandwidth { value: h.to_string() });
+    // The square of any other is 0 or infinite.
+    if !(1e-150..=1e150).contains(&h) {
+        return Err(MetricError::Bandwidth { value: h });
     }
     let kernel = |squared: f64| (-squared / (2.0 * h * h)).exp();
     let across = sum_over(x, y, kernel) / (x.nrows() * y.nrows()) as f64;
@@ -45,12 +46,12 @@ pub fn mmd(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, bandwidth: Option<f64
 /// The median distance between different points of both samples together.
 ///
 /// # Errors
-/// Different dimensions, fewer than two points.
+/// Different dimensions, fewer than two points, values that are not finite.
 pub fn median_distance(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<f64, MetricError> {
-    same_space(x, y)?;
+    comparable("a median of distances", 0, x, y)?;
     let some = |z: ArrayView2<'_, f32>| z.select(Axis(0), &spaced(z.nrows(), z.nrows().min(MEDIAN_ROWS)));
     let both = concatenate(Axis(0), &[some(x).view(), some(y).view()]).unwrap_or_default();
-    crate::nearest::at_least("a median of distances", 2, both.nrows())?;
+    at_least("a median of distances", 2, both.nrows())?;
     let mut distances = Vec::with_capacity(both.nrows() * (both.nrows() - 1) / 2);
     for (i, a) in both.rows().into_iter().enumerate() {
         for b in both.rows().into_iter().skip(i + 1) {

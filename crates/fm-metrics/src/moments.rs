@@ -1,7 +1,9 @@
 //! Means and covariances from a stream of rows.
 //!
-//! Sums are kept about a point near the rows (the mean of the first ones), in f64, so that large means cost no digits; sums about one point
-//! add and subtract, which is what [`estimate::jackknife`](crate::estimate::jackknife) needs. The covariance divides by n - 1.
+//! Sums are kept about a point near the rows (the mean of the first ones), in f64, so that large means cost no digits. Sums about one point
+//! add and subtract, which is what [`estimate::jackknife`](crate::estimate::jackknife) needs; sums about two points are first brought to their means
+//! and merged by the formula of Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1982).
+//! The covariance divides by n - 1.
 //!
 //! ```
 //! use fm_metrics::moments::Moments;
@@ -16,6 +18,7 @@
 //! ```
 
 use crate::MetricError;
+use crate::checks::{at_least, count, fits, same_space, usable};
 use fm_core::product;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -47,10 +50,11 @@ impl Moments {
     /// No rows yet; those that come will be near these.
     ///
     /// # Errors
-    /// No rows, or values that are not finite.
+    /// No rows, no columns, values that are not finite, more columns than a matrix fits into memory for.
     pub fn like(rows: ArrayView2<'_, f32>) -> Result<Self, MetricError> {
-        crate::nearest::at_least("a mean", 1, rows.nrows())?;
-        finite(rows)?;
+        at_least("a mean", 1, rows.nrows())?;
+        usable("rows", rows)?;
+        fits(rows.ncols(), rows.ncols())?;
         let about = rows.mapv(f64::from).mean_axis(Axis(0)).unwrap_or_default();
         Ok(Self::about(about))
     }
@@ -75,13 +79,10 @@ impl Moments {
     /// # Errors
     /// Another number of columns, or values that are not finite.
     pub fn add(&mut self, rows: ArrayView2<'_, f32>) -> Result<(), MetricError> {
-        let (left, right) = (rows.ncols(), self.about.len());
-        if left != right {
-            return Err(MetricError::Dimension { left, right });
-        }
-        finite(rows)?;
+        same_space(rows.ncols(), self.about.len())?;
+        usable("rows", rows)?;
         let centred = rows.mapv(f64::from) - &self.about;
-        self.count += rows.nrows();
+        self.count = total(self.count, rows.nrows())?;
         self.sum += &centred.sum_axis(Axis(0));
         let parts: Vec<_> = self.products.axis_chunks_iter_mut(Axis(0), ROWS).enumerate().collect();
         parts.into_par_iter().for_each(|(k, mut part)| {
@@ -91,26 +92,67 @@ impl Moments {
         Ok(())
     }
 
-    /// The rows of both; of sums about one point.
-    #[must_use]
-    pub fn with(&self, other: &Self) -> Self {
-        Self {
-            about: self.about.clone(),
-            count: self.count + other.count,
-            sum: &self.sum + &other.sum,
-            products: &self.products + &other.products,
+    /// The rows of both.
+    ///
+    /// # Errors
+    /// Another number of columns.
+    pub fn with(&self, other: &Self) -> Result<Self, MetricError> {
+        same_space(other.about.len(), self.about.len())?;
+        let count = total(self.count, other.count)?;
+        if self.about == other.about {
+            let (sum, products) = (&self.sum + &other.sum, &self.products + &other.products);
+            return Ok(Self { about: self.about.clone(), count, sum, products });
         }
+        if self.count == 0 || other.count == 0 {
+            return Ok(if self.count == 0 { other } else { self }.clone());
+        }
+        let (mut all, part) = (self.about_mean(), other.about_mean());
+        let apart = &part.about - &all.about;
+        let share = part.count as f64 / count as f64;
+        all.products += &part.products;
+        all.add_square(&apart, share * all.count as f64);
+        all.about.scaled_add(share, &apart);
+        Ok(Self { count, ..all })
     }
 
-    /// These rows without some of them; of sums about one point.
-    #[must_use]
-    pub fn without(&self, other: &Self) -> Self {
-        Self {
-            about: self.about.clone(),
-            count: self.count - other.count.min(self.count),
-            sum: &self.sum - &other.sum,
-            products: &self.products - &other.products,
+    /// These rows without some of them.
+    ///
+    /// # Errors
+    /// Another number of columns, more rows than there are.
+    pub fn without(&self, other: &Self) -> Result<Self, MetricError> {
+        same_space(other.about.len(), self.about.len())?;
+        at_least("what is left without some rows", other.count, self.count)?;
+        let count = self.count - other.count;
+        if self.about == other.about {
+            let (sum, products) = (&self.sum - &other.sum, &self.products - &other.products);
+            return Ok(Self { about: self.about.clone(), count, sum, products });
         }
+        if count == 0 || other.count == 0 {
+            return Ok(if count == 0 { self.empty() } else { self.clone() });
+        }
+        let (mut all, part) = (self.about_mean(), other.about_mean());
+        let apart = &part.about - &all.about;
+        let ratio = part.count as f64 / count as f64;
+        all.products -= &part.products;
+        all.add_square(&apart, -ratio * all.count as f64);
+        all.about.scaled_add(-ratio, &apart);
+        Ok(Self { count, ..all })
+    }
+
+    /// The same sums about the mean of the rows, of which there are some.
+    fn about_mean(&self) -> Self {
+        let n = self.count as f64;
+        let offset = &self.sum / n;
+        let mut moved = self.clone();
+        moved.add_square(&offset, -n);
+        moved.about += &offset;
+        moved.sum.fill(0.0);
+        moved
+    }
+
+    /// Adds `scale` v v^T to the products.
+    fn add_square(&mut self, v: &Array1<f64>, scale: f64) {
+        self.products.indexed_iter_mut().for_each(|((i, j), product)| *product += scale * v[i] * v[j]);
     }
 
     /// Their mean and covariance.
@@ -132,10 +174,90 @@ impl Moments {
     }
 }
 
-/// Fails at the first value that is not finite.
-pub(crate) fn finite(rows: ArrayView2<'_, f32>) -> Result<(), MetricError> {
-    match rows.indexed_iter().find(|(_, v)| !v.is_finite()) {
-        Some(((row, column), &value)) => Err(MetricError::NotFinite { row, column, value }),
-        None => Ok(()),
+/// The sum of two numbers of rows.
+fn total(rows: usize, more: usize) -> Result<usize, MetricError> {
+    let sum = rows.saturating_add(more);
+    count("the number of rows", 0, 1 << 53, sum)?;
+    Ok(sum)
+}
+
+impl Gaussian {
+    /// Fails unless mean and covariance are finite, belong together, and the covariance is symmetric without negative variances.
+    pub(crate) fn check(&self) -> Result<(), MetricError> {
+        let broken = |problem: String| Err(MetricError::Gaussian { problem });
+        let (d, shape) = (self.mean.len(), self.covariance.dim());
+        if d == 0 || shape != (d, d) {
+            return broken(format!("its mean has {d} values and its covariance the shape {shape:?}"));
+        }
+        // Products of larger ones may not be finite.
+        let illegal = |v: &&f64| v.is_nan() || v.abs() > 1e140;
+        if let Some(value) = self.mean.iter().chain(&self.covariance).find(illegal) {
+            return broken(format!("it has the value {value:?}, which is not finite or above 1e140"));
+        }
+        let largest = self.covariance.iter().fold(0.0f64, |most, v| most.max(v.abs()));
+        for ((i, j), value) in self.covariance.indexed_iter() {
+            if (value - self.covariance[(j, i)]).abs() > 1e-6 * largest {
+                return broken(format!("its covariance is not symmetric at ({i}, {j})"));
+            }
+        }
+        match self.covariance.diag().iter().position(|v| *v < -1e-6 * largest) {
+            Some(i) => broken(format!("the variance of feature {i} is negative")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{array, s};
+
+    fn of(about: ArrayView2<'_, f32>, rows: ArrayView2<'_, f32>) -> Moments {
+        let mut moments = Moments::like(about).unwrap();
+        moments.add(rows).unwrap();
+        moments
+    }
+
+    fn close(a: &Gaussian, b: &Gaussian, tolerance: f64) {
+        let off = |x: &f64, y: &f64| (x - y).abs() / y.abs().max(1.0);
+        assert_eq!(a.count, b.count);
+        assert!(a.mean.iter().zip(&b.mean).all(|(x, y)| off(x, y) < tolerance), "{a:?} {b:?}");
+        assert!(a.covariance.iter().zip(&b.covariance).all(|(x, y)| off(x, y) < tolerance), "{a:?} {b:?}");
+    }
+
+    /// Sums about a point near each part, far from one another.
+    #[test]
+    fn sums_about_any_points_add_and_subtract() {
+        let rows =
+            Array2::from_shape_fn((60, 3), |(i, j)| ((7 * i + 5 * j + i * j) % 13) as f32 + 1000.0 * (i / 30) as f32);
+        let (a, b) = (rows.slice(s![..30, ..]), rows.slice(s![30.., ..]));
+        let (first, second, all) = (of(a, a), of(b, b), of(rows.view(), rows.view()));
+        close(&first.with(&second).unwrap().gaussian().unwrap(), &all.gaussian().unwrap(), 1e-12);
+        close(&second.with(&first).unwrap().gaussian().unwrap(), &all.gaussian().unwrap(), 1e-12);
+        close(&all.without(&second).unwrap().gaussian().unwrap(), &first.gaussian().unwrap(), 1e-9);
+        close(&all.without(&first).unwrap().gaussian().unwrap(), &second.gaussian().unwrap(), 1e-9);
+        close(&first.with(&second.empty()).unwrap().gaussian().unwrap(), &first.gaussian().unwrap(), 1e-12);
+        close(&second.empty().with(&first).unwrap().gaussian().unwrap(), &first.gaussian().unwrap(), 1e-12);
+        assert_eq!(second.without(&of(a, b)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn sums_that_do_not_belong_together_are_errors() {
+        let (two, three) = (array![[0f32, 1.0], [2.0, 5.0]], array![[0f32, 1.0, 2.0]]);
+        let (a, b) = (of(two.view(), two.view()), of(three.view(), three.view()));
+        assert!(matches!(a.with(&b), Err(MetricError::Dimension { left: 3, right: 2 })));
+        assert!(matches!(a.without(&b), Err(MetricError::Dimension { .. })));
+        assert!(matches!(a.empty().without(&a), Err(MetricError::TooFew { least: 2, got: 0, .. })));
+        let mut doubled = a.clone();
+        let ends = (0..64).find_map(|_| match doubled.with(&doubled) {
+            Ok(twice) => {
+                doubled = twice;
+                None
+            }
+            Err(error) => Some(error),
+        });
+        assert!(matches!(ends, Some(MetricError::Count { .. })));
+        let wide = Array2::<f32>::zeros((2, 1 << 22));
+        assert!(matches!(Moments::like(wide.view()), Err(MetricError::Memory { .. })));
     }
 }

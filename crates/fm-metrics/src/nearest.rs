@@ -18,6 +18,7 @@
 
 use crate::MetricError;
 use crate::blocks::{self, Block, Value};
+use crate::checks::{at_least, first_bad, same_space, sized, usable};
 use crate::manifold::ranges;
 use crate::pairs::spaced;
 use ndarray::{ArrayView1, ArrayView2, s};
@@ -48,26 +49,35 @@ pub struct CopyReport {
 /// The nearest row of `reference` for each row of `samples`; the first of equals. References may be bytes: pixels are compared exactly.
 ///
 /// # Errors
-/// Different dimensions, or an empty reference.
+/// Different dimensions, an empty reference, values that are not finite.
 pub fn nearest<T: Value>(
     samples: ArrayView2<'_, f32>,
     reference: ArrayView2<'_, T>,
 ) -> Result<Vec<Neighbour>, MetricError> {
+    same_space(samples.ncols(), reference.ncols())?;
+    usable("samples", samples)?;
     search(samples, reference, None)
 }
 
 /// The share of samples whose nearest reference row has the class that was asked for.
 ///
 /// # Errors
-/// As [`nearest`]; also without samples.
+/// As [`nearest`]; also without samples, or unless each row has one class.
 pub fn class_agreement<T: Value>(
     samples: ArrayView2<'_, f32>,
     asked: &[u16],
     reference: ArrayView2<'_, T>,
     classes: &[u16],
 ) -> Result<f64, MetricError> {
+    for (set, labels, rows) in
+        [("samples", asked.len(), samples.nrows()), ("reference", classes.len(), reference.nrows())]
+    {
+        if labels != rows {
+            return Err(MetricError::Labels { set, labels, rows });
+        }
+    }
+    at_least("class agreement", 1, samples.nrows())?;
     let hits = nearest(samples, reference)?;
-    at_least("class agreement", 1, hits.len().min(asked.len()))?;
     let right = hits.iter().zip(asked).filter(|(hit, class)| classes.get(hit.index) == Some(class)).count();
     Ok(right as f64 / hits.len() as f64)
 }
@@ -77,7 +87,9 @@ pub fn class_agreement<T: Value>(
 /// # Errors
 /// As [`nearest`]; also with fewer than two training points or no samples.
 pub fn copy_rate(samples: ArrayView2<'_, f32>, training: ArrayView2<'_, f32>) -> Result<CopyReport, MetricError> {
+    same_space(samples.ncols(), training.ncols())?;
     at_least("the copy rate", 1, samples.nrows())?;
+    usable("samples", samples)?;
     let threshold = copy_threshold(training)?;
     let copies = nearest(samples, training)?.iter().filter(|n| n.distance < threshold).count();
     Ok(CopyReport { threshold, rate: copies as f64 / samples.nrows() as f64 })
@@ -86,9 +98,11 @@ pub fn copy_rate(samples: ArrayView2<'_, f32>, training: ArrayView2<'_, f32>) ->
 /// The 1st percentile of the distances from training points to their nearest other ones; of more than [`PROBED`] points, from so many, evenly spaced.
 ///
 /// # Errors
-/// Fewer than two training points.
+/// Fewer than two training points, values that are not finite in f32.
 pub fn copy_threshold<T: Value>(training: ArrayView2<'_, T>) -> Result<f64, MetricError> {
     at_least("the copy rate", 2, training.nrows())?;
+    sized("reference", training.dim())?;
+    first_bad("reference", 0, training, |value| (value as f32).is_finite())?;
     let probed: Vec<usize> = spaced(training.nrows(), training.nrows().min(PROBED));
     let rows = training.select(ndarray::Axis(0), &probed).mapv(|v| v.into() as f32);
     let mut distances: Vec<f64> = search(rows.view(), training, Some(&probed))?.iter().map(|n| n.distance).collect();
@@ -110,11 +124,8 @@ fn search<T: Value>(
     reference: ArrayView2<'_, T>,
     own: Option<&[usize]>,
 ) -> Result<Vec<Neighbour>, MetricError> {
-    let (left, right) = (samples.ncols(), reference.ncols());
-    if left != right {
-        return Err(MetricError::Dimension { left, right });
-    }
     at_least("a nearest neighbour", 1, reference.nrows())?;
+    sized("reference", reference.dim())?;
     let about = blocks::amid(reference);
     let block = |rows: Range<usize>| {
         let mut best = vec![(f64::INFINITY, 0); rows.len()];
@@ -125,23 +136,20 @@ fn search<T: Value>(
                     best[i] = (*d, first + j);
                 }
             }
-        });
+        })?;
         // The distance itself from the differences, which costs nothing and loses no digits.
         let exact = |(i, (_, index)): (usize, (f64, usize))| Neighbour {
             index,
             distance: distance(samples.row(rows.start + i), reference.row(index)),
         };
-        best.into_iter().enumerate().map(exact).collect::<Vec<_>>()
+        Ok(best.into_iter().enumerate().map(exact).collect::<Vec<_>>())
     };
-    Ok(ranges(samples.nrows()).into_par_iter().flat_map_iter(block).collect())
+    // Each block meets the rows of the reference in their order: all of them fail at the same one.
+    Ok(ranges(samples.nrows()).into_par_iter().map(block).collect::<Result<Vec<_>, MetricError>>()?.concat())
 }
 
 fn distance<T: Value>(x: ArrayView1<'_, f32>, y: ArrayView1<'_, T>) -> f64 {
     x.iter().zip(y).map(|(a, b)| (f64::from(*a) - (*b).into()).powi(2)).sum::<f64>().sqrt()
-}
-
-pub(crate) fn at_least(what: &'static str, least: usize, got: usize) -> Result<(), MetricError> {
-    if got < least { Err(MetricError::TooFew { what, least, got }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -178,6 +186,40 @@ mod tests {
                 assert_eq!((hit.index, hit.distance), (each.iter().position(|d| *d == least).unwrap(), least));
             }
         }
+    }
+
+    /// Beside NaN every distance would be 0.
+    #[test]
+    fn values_that_are_not_finite_have_no_neighbours() {
+        let fine = Array2::from_shape_fn((300, 2), |(i, j)| (i + j) as f32);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut broken = fine.clone();
+            broken[[270, 1]] = bad;
+            let place = |found: MetricError| match found {
+                MetricError::NotFinite { set, row: 270, column: 1, .. } => set,
+                other => panic!("{other}"),
+            };
+            assert_eq!(place(nearest(broken.view(), fine.view()).unwrap_err()), "samples");
+            assert_eq!(place(nearest(fine.view(), broken.view()).unwrap_err()), "reference");
+            assert_eq!(place(copy_rate(broken.view(), fine.view()).unwrap_err()), "samples");
+            assert_eq!(place(copy_rate(fine.view(), broken.view()).unwrap_err()), "reference");
+            let classes = [0; 300];
+            let found = class_agreement(fine.view(), &classes, broken.view(), &classes);
+            assert_eq!(place(found.unwrap_err()), "reference");
+        }
+        // Squares of it are infinite, and it is no f32.
+        let huge = array![[0.0, 0.0], [1.0, 1e200]];
+        assert!(matches!(nearest(fine.view(), huge.view()), Err(MetricError::NotFinite { row: 1, column: 1, .. })));
+        assert!(matches!(copy_threshold(huge.view()), Err(MetricError::NotFinite { row: 1, column: 1, .. })));
+    }
+
+    #[test]
+    fn each_row_has_one_class() {
+        let x = array![[0f32], [1.0]];
+        let found = class_agreement(x.view(), &[0], x.view(), &[0, 1]);
+        assert!(matches!(found, Err(MetricError::Labels { set: "samples", labels: 1, rows: 2 })));
+        let found = class_agreement(x.view(), &[0, 1], x.view(), &[0]);
+        assert!(matches!(found, Err(MetricError::Labels { set: "reference", labels: 1, rows: 2 })));
     }
 
     #[test]

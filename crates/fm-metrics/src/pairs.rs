@@ -3,7 +3,6 @@
 //! One side lies column by column, so that the squared distances of a row to a block of points are a few vectorised passes; nothing larger than a
 //! block is kept. Rows are shared out to threads in fixed chunks whose sums are added in order: the same bits with any number of threads.
 
-use crate::MetricError;
 use multiversion::multiversion;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
@@ -11,12 +10,6 @@ use rayon::prelude::*;
 /// Points that a row is compared with at a time, and rows that a thread takes at a time.
 const BLOCK: usize = 256;
 const ROWS: usize = 64;
-
-/// Fails unless both have the same number of columns.
-pub(crate) fn same_space(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<(), MetricError> {
-    let (left, right) = (x.ncols(), y.ncols());
-    if left == right { Ok(()) } else { Err(MetricError::Dimension { left, right }) }
-}
 
 /// `n` of so many rows, evenly spaced: rows may lie in an order that means something.
 pub(crate) fn spaced(rows: usize, n: usize) -> Vec<usize> {

@@ -13,6 +13,7 @@
 //! ```
 
 use crate::MetricError;
+use crate::checks::{at_least, count, usable};
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 
 /// Lloyd's iteration is stopped here if it has not come to rest.
@@ -21,9 +22,11 @@ const ITERATIONS: usize = 100;
 /// The error of the best K colours found for pixels (n, channels).
 ///
 /// # Errors
-/// Fewer pixels than colours.
+/// No colours, fewer pixels than colours, no channels, values that are not finite.
 pub fn palette_error(pixels: ArrayView2<'_, f32>, colours: usize) -> Result<f64, MetricError> {
-    crate::nearest::at_least("a palette", colours.max(1), pixels.nrows())?;
+    count("the number of colours", 1, usize::MAX, colours)?;
+    at_least("a palette of that many colours", colours, pixels.nrows())?;
+    usable("pixels", pixels)?;
     let mut palette = farthest(pixels, colours);
     let mut error = f64::INFINITY;
     for _ in 0..ITERATIONS {
@@ -64,7 +67,8 @@ fn farthest(pixels: ArrayView2<'_, f32>, colours: usize) -> Array2<f32> {
 
 /// The number of the nearest colour and its squared distance.
 fn closest(pixel: ArrayView1<'_, f32>, palette: ArrayView2<'_, f32>) -> (usize, f64) {
-    let squared = |c: ArrayView1<'_, f32>| pixel.iter().zip(c).map(|(p, c)| f64::from(p - c).powi(2)).sum::<f64>();
+    let squared =
+        |c: ArrayView1<'_, f32>| pixel.iter().zip(c).map(|(p, c)| (f64::from(*p) - f64::from(*c)).powi(2)).sum::<f64>();
     palette
         .rows()
         .into_iter()
@@ -89,5 +93,16 @@ mod tests {
             assert!((got / want - 1.0).abs() < 0.1, "{k} colours: {got} against {want}");
         }
         assert!(palette_error(grey.slice(s![..3, ..]), 4).is_err());
+    }
+
+    #[test]
+    fn pixels_and_palettes_without_meaning_are_errors() {
+        let pixels = ndarray::array![[0f32, 1.0], [2.0, f32::NAN]];
+        assert!(matches!(palette_error(pixels.view(), 0), Err(MetricError::Count { least: 1, got: 0, .. })));
+        assert!(matches!(palette_error(pixels.view(), usize::MAX), Err(MetricError::TooFew { .. })));
+        assert!(matches!(palette_error(pixels.view(), 1), Err(MetricError::NotFinite { row: 1, column: 1, .. })));
+        assert!(matches!(palette_error(Array2::zeros((3, 0)).view(), 1), Err(MetricError::NoColumns { .. })));
+        let far = ndarray::array![[f32::MAX], [-f32::MAX]];
+        assert!(palette_error(far.view(), 1).unwrap().is_finite());
     }
 }

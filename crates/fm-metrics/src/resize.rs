@@ -7,12 +7,35 @@
 //! ```
 //! use fm_metrics::resize::bicubic;
 //! // Twice the width: weights of -9/128, 111/128, 29/128 and -3/128 about each quarter, renormalised at the border.
-//! let wide = bicubic(&[0.0, 0.0, 0.0, 128.0, 0.0, 0.0, 0.0], (1, 7), (1, 14));
+//! let wide = bicubic(&[0.0, 0.0, 0.0, 128.0, 0.0, 0.0, 0.0], (1, 7), (1, 14))?;
 //! assert_eq!(wide[3..11], [-3.0, -9.0, 29.0, 111.0, 111.0, 29.0, -9.0, -3.0]);
+//! # Ok::<(), fm_metrics::MetricError>(())
 //! ```
 
-/// An image of (height, width) at another size. Values may overshoot the range of the input.
-pub fn bicubic(image: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
+use crate::MetricError;
+use crate::checks::{fits, usable};
+use ndarray::ArrayView2;
+
+/// An image of (height, width) at another size, row after row. Values may overshoot the range of the input.
+///
+/// # Errors
+/// [`MetricError::Size`] for an image of another number of values, or a size without pixels; values that are not finite; an image that does not fit
+/// into memory.
+pub fn bicubic(image: &[f32], from: (usize, usize), to: (usize, usize)) -> Result<Vec<f32>, MetricError> {
+    let wrong = |_| MetricError::Size { values: image.len(), from, to };
+    let rows = ArrayView2::from_shape(from, image).map_err(wrong)?;
+    if rows.len() != image.len() || [from.0, from.1, to.0, to.1].contains(&0) {
+        return Err(MetricError::Size { values: image.len(), from, to });
+    }
+    usable("image", rows)?;
+    fits(from.0, to.1)?;
+    fits(to.0, to.1)?;
+    // The weights of each row and column.
+    fits(to.0.saturating_add(to.1), 16)?;
+    Ok(resized(image, from, to))
+}
+
+fn resized(image: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f32> {
     let narrow = if from.1 == to.1 { image.to_vec() } else { rows(image, from, &weights(from.1, to.1)) };
     if from.0 == to.0 {
         return narrow;
@@ -76,4 +99,20 @@ fn columns(image: &[f32], width: usize, taps: &[Taps]) -> Vec<f32> {
         out.extend(sums.iter().map(|sum| *sum as f32));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_of_another_size_are_errors() {
+        let image = [1f32; 6];
+        let size = |from, to| matches!(bicubic(&image, from, to), Err(MetricError::Size { values: 6, .. }));
+        assert!(size((2, 2), (4, 4)) && size((3, 3), (4, 4)) && size((usize::MAX, usize::MAX), (1, 1)));
+        assert!(size((0, 6), (1, 1)) && size((2, 3), (0, 4)) && size((2, 3), (4, 0)));
+        assert!(matches!(bicubic(&image, (2, 3), (usize::MAX, 2)), Err(MetricError::Memory { .. })));
+        assert!(matches!(bicubic(&[0.0, f32::NAN], (1, 2), (1, 1)), Err(MetricError::NotFinite { column: 1, .. })));
+        assert_eq!(bicubic(&image, (2, 3), (1, 1)).unwrap(), [1.0]);
+    }
 }

@@ -9,7 +9,7 @@
 //! use fm_metrics::sliced::{sliced_wasserstein, wasserstein_line};
 //! use ndarray::array;
 //! // Quantiles 0, 2 on halves and 1, 1, 4 on thirds: |0 - 1| / 2 + |2 - 1| / 6 + |2 - 4| / 3.
-//! let w1 = wasserstein_line(&[2.0, 0.0], &[4.0, 1.0, 1.0], 1);
+//! let w1 = wasserstein_line(&[2.0, 0.0], &[4.0, 1.0, 1.0], 1)?;
 //! assert!((w1 - 4.0 / 3.0).abs() < 1e-15);
 //! // A shift by (3, 4): the mean of (theta . shift)^2 over the circle is 25 / 2.
 //! let x = array![[0.0f32, 1.0], [2.0, 0.0], [1.0, 5.0]];
@@ -19,6 +19,7 @@
 //! ```
 
 use crate::MetricError;
+use crate::checks::{at_least, comparable, count, fits, same_space};
 use fm_core::rng::{Stream, normal_rows};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -26,7 +27,7 @@ use rayon::prelude::*;
 /// SW_p of two samples, (n, d) and (m, d), over so many directions, drawn by the seed; p is 1 or 2.
 ///
 /// # Errors
-/// Different dimensions, an empty side, no directions.
+/// Different dimensions, an empty side, values that are not finite, a p that is neither 1 nor 2, no directions or more than fit into memory.
 pub fn sliced_wasserstein(
     x: ArrayView2<'_, f32>,
     y: ArrayView2<'_, f32>,
@@ -34,7 +35,10 @@ pub fn sliced_wasserstein(
     directions: usize,
     seed: u64,
 ) -> Result<f64, MetricError> {
+    check(x, y, p)?;
     let dim = x.ncols();
+    count("the number of directions", 1, 1 << 31, directions)?;
+    fits(directions, dim)?;
     let mut drawn = Array2::from_shape_vec((directions, dim), normal_rows(seed, 0, Stream::Data, 0, directions, dim))
         .unwrap_or_default()
         .mapv(f64::from);
@@ -42,26 +46,41 @@ pub fn sliced_wasserstein(
         let norm = row.dot(&row).sqrt().max(f64::MIN_POSITIVE);
         row /= norm;
     }
-    sliced_along(x, y, p, drawn.view())
+    Ok(along(x, y, p, drawn.view()))
 }
 
 /// The same over given directions, a unit vector in each row.
 ///
 /// # Errors
-/// As [`sliced_wasserstein`].
+/// As [`sliced_wasserstein`]; a direction whose norm is not 1.
 pub fn sliced_along(
     x: ArrayView2<'_, f32>,
     y: ArrayView2<'_, f32>,
     p: i32,
     directions: ArrayView2<'_, f64>,
 ) -> Result<f64, MetricError> {
-    for (left, right) in [(x.ncols(), y.ncols()), (x.ncols(), directions.ncols())] {
-        if left != right {
-            return Err(MetricError::Dimension { left, right });
+    check(x, y, p)?;
+    same_space(x.ncols(), directions.ncols())?;
+    at_least("a mean over directions", 1, directions.nrows())?;
+    for (row, theta) in directions.rows().into_iter().enumerate() {
+        let norm = theta.dot(&theta).sqrt();
+        if norm.is_nan() || (norm - 1.0).abs() > 1e-6 {
+            return Err(MetricError::Direction { row, norm });
         }
     }
-    crate::nearest::at_least("the sliced Wasserstein distance", 1, x.nrows().min(y.nrows()))?;
-    crate::nearest::at_least("a mean over directions", 1, directions.nrows())?;
+    Ok(along(x, y, p, directions))
+}
+
+fn check(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, p: i32) -> Result<(), MetricError> {
+    comparable("the sliced Wasserstein distance", 1, x, y)?;
+    order(p)
+}
+
+fn order(p: i32) -> Result<(), MetricError> {
+    if p == 1 || p == 2 { Ok(()) } else { Err(MetricError::Order { p }) }
+}
+
+fn along(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, p: i32, directions: ArrayView2<'_, f64>) -> f64 {
     let project = |z: &ArrayView2<'_, f32>, theta: &[f64]| -> Vec<f64> {
         let dot = |row: ndarray::ArrayView1<'_, f32>| row.iter().zip(theta).map(|(v, t)| f64::from(*v) * t).sum();
         z.rows().into_iter().map(dot).collect()
@@ -69,12 +88,27 @@ pub fn sliced_along(
     let rows: Vec<Vec<f64>> = directions.rows().into_iter().map(|row| row.to_vec()).collect();
     // Collected before it is added up, so that the sum does not depend on the number of threads.
     let powers: Vec<f64> =
-        rows.par_iter().map(|theta| wasserstein_line(&project(&x, theta), &project(&y, theta), p)).collect();
-    Ok((powers.iter().sum::<f64>() / powers.len() as f64).powf(1.0 / f64::from(p)))
+        rows.par_iter().map(|theta| on_a_line(&project(&x, theta), &project(&y, theta), p)).collect();
+    (powers.iter().sum::<f64>() / powers.len() as f64).powf(1.0 / f64::from(p))
 }
 
-/// W_p^p of samples on a line, of any sizes.
-pub fn wasserstein_line(x: &[f64], y: &[f64], p: i32) -> f64 {
+/// W_p^p of samples on a line, of any sizes; p is 1 or 2.
+///
+/// # Errors
+/// An empty side, values that are not finite or above 1e140, another p.
+pub fn wasserstein_line(x: &[f64], y: &[f64], p: i32) -> Result<f64, MetricError> {
+    order(p)?;
+    for (set, z) in [("samples", x), ("reference", y)] {
+        at_least("the Wasserstein distance on a line", 1, z.len())?;
+        count("the number of points", 1, 1 << 31, z.len())?;
+        if let Some(row) = z.iter().position(|v| v.is_nan() || v.abs() > 1e140) {
+            return Err(MetricError::NotFinite { set, row, column: 0, value: z[row] });
+        }
+    }
+    Ok(on_a_line(x, y, p))
+}
+
+fn on_a_line(x: &[f64], y: &[f64], p: i32) -> f64 {
     let sorted = |z: &[f64]| {
         let mut z = z.to_vec();
         z.sort_unstable_by(f64::total_cmp);
@@ -82,9 +116,6 @@ pub fn wasserstein_line(x: &[f64], y: &[f64], p: i32) -> f64 {
     };
     let (x, y) = (sorted(x), sorted(y));
     let (n, m) = (x.len(), y.len());
-    if n == 0 || m == 0 {
-        return f64::NAN;
-    }
     // Steps of the quantile functions, in units of 1 / (n m).
     let (mut i, mut j, mut at, mut sum) = (0, 0, 0, 0.0);
     while i < n && j < m {
@@ -96,4 +127,37 @@ pub fn wasserstein_line(x: &[f64], y: &[f64], p: i32) -> f64 {
         at = next;
     }
     sum / (n * m) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn orders_points_and_directions_without_meaning_are_errors() {
+        let x = array![[0f32, 1.0], [2.0, 3.0]];
+        for p in [0, 3, -1, i32::MIN, i32::MAX] {
+            assert!(matches!(sliced_wasserstein(x.view(), x.view(), p, 5, 0), Err(MetricError::Order { .. })));
+            assert!(matches!(
+                sliced_along(x.view(), x.view(), p, array![[1.0, 0.0]].view()),
+                Err(MetricError::Order { .. })
+            ));
+            assert!(matches!(wasserstein_line(&[0.0], &[1.0], p), Err(MetricError::Order { .. })));
+        }
+        for theta in [array![[0.0, 0.0]], array![[1.0, 1.0]], array![[f64::NAN, 0.0]]] {
+            let found = sliced_along(x.view(), x.view(), 1, theta.view());
+            assert!(matches!(found, Err(MetricError::Direction { row: 0, .. })), "{found:?}");
+        }
+        for bad in [f64::NAN, f64::INFINITY, f64::MAX] {
+            let found = wasserstein_line(&[0.0], &[1.0, bad], 2);
+            assert!(matches!(found, Err(MetricError::NotFinite { set: "reference", row: 1, .. })), "{found:?}");
+        }
+        assert!(matches!(wasserstein_line(&[], &[1.0], 1), Err(MetricError::TooFew { .. })));
+        let many = sliced_wasserstein(x.view(), x.view(), 1, usize::MAX, 0);
+        assert!(matches!(many, Err(MetricError::Count { .. })));
+        let broken = array![[0f32, 1.0], [2.0, f32::NAN]];
+        let found = sliced_wasserstein(x.view(), broken.view(), 1, 5, 0);
+        assert!(matches!(found, Err(MetricError::NotFinite { set: "reference", row: 1, column: 1, .. })));
+    }
 }

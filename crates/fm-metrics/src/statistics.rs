@@ -22,34 +22,34 @@ use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
 /// The most features that a file may have: its matrix then takes 8 GiB.
-const MOST: usize = 1 << 15;
+const MOST: u64 = 1 << 15;
+
+/// Bytes that an `.npy` may have besides its numbers.
+const HEADER: u64 = 1 << 12;
+
+/// Deflate packs at most so many bytes into one.
+const PACKED: u64 = 1032;
 
 /// Reads a file of statistics.
 ///
 /// # Errors
-/// [`MetricError::Statistics`] for a file that is missing, no such file, of another shape, or with values that are not finite.
+/// [`MetricError::Statistics`] for a file that is missing, of another format or shape, whose headers claim more than it holds, or with values that
+/// are not finite.
 pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     let broken = |problem: String| MetricError::Statistics { path: path.into(), problem };
-    let file = File::open(path).map_err(|e| broken(format!("cannot be opened ({e})")))?;
-    let mut archive = ZipArchive::new(file).map_err(|e| broken(format!("is no zip ({e})")))?;
-    let mut array = |name: &str| -> Result<ArrayD<f64>, String> {
-        let mut entry = archive.by_name(&format!("{name}.npy")).map_err(|e| format!("has no {name} ({e})"))?;
-        if entry.size() > (8 * MOST * MOST) as u64 {
-            return Err(format!("its {name} is of {} bytes", entry.size()));
-        }
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(|e| format!("its {name} cannot be read ({e})"))?;
-        numbers(&bytes).map_err(|e| format!("its {name} cannot be read ({e})"))
-    };
-    let mean = array("mu").map_err(broken)?;
-    let covariance = array("sigma").map_err(broken)?;
-    let count = array("count").ok().and_then(|a| a.first().copied()).map(|n| n as usize);
+    let file = File::open(path).map_err(|e| broken(format!("it cannot be opened ({e})")))?;
+    let length = file.metadata().map_err(|e| broken(e.to_string()))?.len();
+    let mut archive = ZipArchive::new(file).map_err(|e| broken(format!("it is no zip archive ({e})")))?;
+    let mut array = |name: &str, most: u64| member(&mut archive, name, most.min(length.saturating_mul(PACKED)));
+    let mean = array("mu", 8 * MOST + HEADER).map_err(broken)?;
+    let d = mean.len();
+    let covariance = array("sigma", 8 * (d * d) as u64 + HEADER).map_err(broken)?;
+    let count = array("count", HEADER).ok().and_then(|a| a.first().copied()).map(|n| n as usize);
     let shapes = format!("mu is of shape {:?} and sigma of {:?}", mean.shape(), covariance.shape());
-    let fits = (mean.ndim(), covariance.ndim()) == (1, 2) && covariance.shape() == [mean.len(), mean.len()];
     let wrong = |_| broken(shapes.clone());
     let mean: Array1<f64> = mean.into_dimensionality().map_err(wrong)?;
     let covariance: Array2<f64> = covariance.into_dimensionality().map_err(wrong)?;
-    if !fits || mean.is_empty() {
+    if mean.is_empty() || covariance.dim() != (d, d) {
         return Err(broken(shapes));
     }
     if !mean.iter().chain(&covariance).all(|v| v.is_finite()) {
@@ -58,17 +58,46 @@ pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     Ok(Gaussian { mean, covariance, count })
 }
 
-fn numbers(bytes: &[u8]) -> Result<ArrayD<f64>, ReadNpyError> {
-    match ArrayD::<f64>::read_npy(bytes) {
-        Err(ReadNpyError::WrongDescriptor(_)) => Ok(ArrayD::<f32>::read_npy(bytes)?.mapv(f64::from)),
-        other => other,
+/// An array of an archive, of at most so many bytes.
+fn member(archive: &mut ZipArchive<File>, name: &str, most: u64) -> Result<ArrayD<f64>, String> {
+    let entry = archive.by_name(&format!("{name}.npy")).map_err(|e| format!("it has no {name} ({e})"))?;
+    if entry.size() > most {
+        return Err(format!("its {name} claims {} bytes, more than fit", entry.size()));
     }
+    let mut bytes = Vec::new();
+    entry.take(most).read_to_end(&mut bytes).map_err(|e| format!("its {name} cannot be read ({e})"))?;
+    numbers(&bytes).map_err(|e| format!("its {name} cannot be read ({e})"))
 }
 
-/// The bytes of such a file.
+fn numbers(bytes: &[u8]) -> Result<ArrayD<f64>, String> {
+    check_header(bytes).ok_or("its header is not that of as many numbers as follow")?;
+    match ArrayD::<f64>::read_npy(bytes) {
+        Err(ReadNpyError::WrongDescriptor(_)) => ArrayD::<f32>::read_npy(bytes).map(|a| a.mapv(f64::from)),
+        other => other,
+    }
+    .map_err(|e| e.to_string())
+}
+
+/// Whether the header of an `.npy` is short, flat and claims no more numbers than can follow it; its reader allocates what it claims.
+fn check_header(bytes: &[u8]) -> Option<()> {
+    let (start, length): (usize, usize) = match *bytes.get(6..12)? {
+        [1, _, a, b, ..] => (10, usize::from(u16::from_le_bytes([a, b]))),
+        [_, _, a, b, c, d] => (12, u32::from_le_bytes([a, b, c, d]) as usize),
+        _ => return None,
+    };
+    let header = bytes.get(start..start.checked_add(length)?).filter(|header| header.len() <= HEADER as usize)?;
+    let text = std::str::from_utf8(header).ok()?;
+    let shape = text.split_once('(')?.1.split_once(')')?.0;
+    let flat = text.matches(['(', '[', '{']).count() == 2;
+    let sizes = shape.split(',').map(str::trim).filter(|size| !size.is_empty());
+    let claimed = sizes.map(|size| size.parse::<usize>().ok()).try_fold(1usize, |all, n| all.checked_mul(n?.max(1)))?;
+    (flat && claimed <= (bytes.len() - start - length) / 4).then_some(())
+}
+
+/// The bytes of such a file, of any arrays that they are.
 ///
 /// # Errors
-/// A matrix that does not fit into memory.
+/// [`MetricError::Statistics`] if they cannot be packed.
 pub fn write(gaussian: &Gaussian) -> Result<Vec<u8>, MetricError> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let broken =
@@ -90,4 +119,56 @@ fn npy<D: Dimension>(array: &ndarray::Array<f64, D>) -> Result<Vec<u8>, String> 
     let mut bytes = Vec::new();
     array.write_npy(&mut bytes).map_err(|e| e.to_string())?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An archive of these members.
+    fn packed(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in members {
+            zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    fn header(text: &str) -> Vec<u8> {
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16 + 1).to_le_bytes());
+        bytes.extend(text.as_bytes());
+        bytes.push(b'\n');
+        bytes
+    }
+
+    #[test]
+    fn headers_that_claim_more_than_follows_are_errors() {
+        let mean = npy(&Array1::<f64>::zeros(3)).unwrap();
+        let claim = |shape: &str| header(&format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}"));
+        let mut long = b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec();
+        long.extend([b' '; 200]);
+        let deep = header(&"(".repeat(4000));
+        let none = claim("(0, 9223372036854775807, 9223372036854775807)");
+        for sigma in [claim("(100000, 200000)"), claim("(18446744073709551615,)"), long, deep, none, Vec::new()] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("s.npz");
+            std::fs::write(&path, packed(&[("mu.npy", &mean), ("sigma.npy", &sigma)])).unwrap();
+            let text = read(&path).unwrap_err().to_string();
+            assert!(text.contains("sigma") && text.len() <= 300 && !text.contains('\n'), "{text}");
+        }
+    }
+
+    /// Zeros pack well: a small file of large members is not unpacked.
+    #[test]
+    fn members_larger_than_their_mean_says_are_errors() {
+        let mean = npy(&Array1::<f64>::zeros(3)).unwrap();
+        let wide = npy(&Array2::<f64>::zeros((1000, 1000))).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.npz");
+        std::fs::write(&path, packed(&[("mu.npy", &mean), ("sigma.npy", &wide)])).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("its sigma claims 8000128 bytes"));
+        assert!(read(dir.path()).is_err() && read(&dir.path().join("none")).is_err());
+    }
 }

@@ -15,7 +15,8 @@
 //! ```
 
 use crate::MetricError;
-use crate::pairs::{same_space, spaced};
+use crate::checks::{at_least, comparable, count, fits, same_space, usable};
+use crate::pairs::spaced;
 use faer::{Mat, Side};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
@@ -23,11 +24,10 @@ use rayon::prelude::*;
 /// The leave-one-out accuracy; of the larger side as many rows are taken as the smaller has, evenly spaced.
 ///
 /// # Errors
-/// Different dimensions, fewer than two rows on a side.
+/// Different dimensions, fewer than two rows on a side, values that are not finite.
 pub fn nearest_neighbour_accuracy(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>) -> Result<f64, MetricError> {
-    same_space(samples, real)?;
+    comparable("the two-sample test", 2, samples, real)?;
     let n = samples.nrows().min(real.nrows());
-    crate::nearest::at_least("the two-sample test", 2, n)?;
     let some = |z: ArrayView2<'_, f32>| z.select(Axis(0), &spaced(z.nrows(), n));
     let both = concatenate(Axis(0), &[some(samples).view(), some(real).view()]).unwrap_or_default();
     let right = |i: usize| {
@@ -56,9 +56,13 @@ impl Components {
     /// The first `k` principal components of a table; fewer where it has fewer columns.
     ///
     /// # Errors
-    /// Fewer than two rows, eigenvalues that are not found.
+    /// Fewer than two rows, no columns, values that are not finite, k of 0, a covariance that does not fit into memory, eigenvalues that are not
+    /// found.
     pub fn of(table: ArrayView2<'_, f32>, k: usize) -> Result<Self, MetricError> {
-        crate::nearest::at_least("principal components", 2, table.nrows())?;
+        count("the number of components", 1, usize::MAX, k)?;
+        at_least("principal components", 2, table.nrows())?;
+        usable("table", table)?;
+        fits(table.ncols(), table.ncols())?;
         let table = table.mapv(f64::from);
         let mean = table.mean_axis(Axis(0)).unwrap_or_default();
         let centred = &table - &mean;
@@ -74,12 +78,10 @@ impl Components {
     /// Coordinates of rows, (n, k).
     ///
     /// # Errors
-    /// Rows of other dimensions.
+    /// Rows of other dimensions, values that are not finite.
     pub fn coordinates(&self, rows: ArrayView2<'_, f32>) -> Result<Array2<f32>, MetricError> {
-        let (left, right) = (rows.ncols(), self.mean.len());
-        if left != right {
-            return Err(MetricError::Dimension { left, right });
-        }
+        same_space(rows.ncols(), self.mean.len())?;
+        usable("rows", rows)?;
         Ok((rows.mapv(f64::from) - &self.mean).dot(&self.directions).mapv(|v| v as f32))
     }
 }

@@ -1,6 +1,6 @@
 //! Distances between point clouds against POT, SciPy and NumPy (`reference/clouds.py`).
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 use fm_core::rng::{Stream, normal_rows};
 use fm_metrics::MetricError;
@@ -35,7 +35,7 @@ fn distances_are_those_of_pot_scipy_and_numpy() {
     close("sliced 1", sliced_along(x.view(), y.view(), 1, directions.view()).unwrap());
     close("sliced 2", sliced_along(x.view(), y.view(), 2, directions.view()).unwrap());
     let first = |z: &Array2<f32>| z.column(0).iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
-    close("line", wasserstein_line(&first(&x), &first(&y), 2));
+    close("line", wasserstein_line(&first(&x), &first(&y), 2).unwrap());
     close("energy", energy_distance(x.view(), y.view()).unwrap());
     close("median", median_distance(x.view(), y.view()).unwrap());
     close("mmd", mmd(x.view(), y.view(), None).unwrap());
@@ -84,8 +84,51 @@ fn clouds_that_cannot_be_compared_are_told() {
     assert!(matches!(sliced_wasserstein(a.view(), b.view(), 2, 10, 0), Err(MetricError::Dimension { .. })));
     assert!(matches!(compare(a.view(), b.view()), Err(MetricError::Dimension { .. })));
     assert!(matches!(nearest_neighbour_accuracy(a.view(), b.view()), Err(MetricError::Dimension { .. })));
-    assert!(matches!(sliced_wasserstein(a.view(), a.view(), 2, 0, 0), Err(MetricError::TooFew { .. })));
+    assert!(matches!(sliced_wasserstein(a.view(), a.view(), 2, 0, 0), Err(MetricError::Count { .. })));
     let same = array![[1.0f32], [1.0]];
     assert!(mmd(same.view(), same.view(), None).unwrap_err().to_string().contains("bandwidth"));
+    // Kernels of a width whose square is 0, infinite or NaN.
+    for bandwidth in [0.0, -1.0, 1e-200, 1e200, f64::NAN, f64::INFINITY] {
+        let found = mmd(b.view(), b.view(), Some(bandwidth));
+        assert!(matches!(found, Err(MetricError::Bandwidth { .. })), "{bandwidth}: {found:?}");
+    }
     assert!(Components::of(a.view(), 1).unwrap().coordinates(b.view()).is_err());
+    assert!(matches!(Components::of(a.view(), 0), Err(MetricError::Count { .. })));
+    assert!(matches!(Components::of(Array2::zeros((3, 0)).view(), 1), Err(MetricError::NoColumns { .. })));
+    // Small tables of wide rows have large covariances.
+    let wide = Array2::<f32>::zeros((2, 1 << 22));
+    assert!(matches!(Components::of(wide.view(), 1), Err(MetricError::Memory { .. })));
+}
+
+/// One policy: what is not finite has no distance, and the place is named.
+#[test]
+fn clouds_that_are_not_finite_are_told_with_their_place() {
+    let fine = normal(1, 20, 3);
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut broken = fine.clone();
+        broken[[13, 2]] = value;
+        broken[[15, 0]] = value;
+        let (f, b) = (fine.view(), broken.view());
+        for (x, y, want) in [(b, f, "samples"), (f, b, "reference"), (b, b, "samples")] {
+            let axis = array![[1.0, 0.0, 0.0]];
+            for (name, found) in [
+                ("energy", energy_distance(x, y)),
+                ("sliced", sliced_wasserstein(x, y, 1, 5, 0)),
+                ("along", sliced_along(x, y, 2, axis.view())),
+                ("mmd", mmd(x, y, Some(1.0))),
+                ("mmd, median", mmd(x, y, None)),
+                ("median", median_distance(x, y)),
+                ("accuracy", nearest_neighbour_accuracy(x, y)),
+                ("columns", compare(x, y).map(|c| c.mean_correlation)),
+            ] {
+                match found {
+                    Err(MetricError::NotFinite { set, row: 13, column: 2, .. }) if set == want => {}
+                    other => panic!("{name}, {value}: {other:?}"),
+                }
+            }
+        }
+        let components = Components::of(f, 2).unwrap();
+        assert!(matches!(components.coordinates(b), Err(MetricError::NotFinite { row: 13, column: 2, .. })));
+        assert!(matches!(Components::of(b, 2), Err(MetricError::NotFinite { row: 13, column: 2, .. })));
+    }
 }

@@ -130,7 +130,7 @@ fn pillows_bicubic_to_the_last_bit() {
         let image = table(&case["image"]);
         let to = numbers(&case["to"]);
         let to = (to[0] as usize, to[1] as usize);
-        let out = bicubic(image.as_slice().unwrap(), image.dim(), to);
+        let out = bicubic(image.as_slice().unwrap(), image.dim(), to).unwrap();
         assert_eq!(out.len(), to.0 * to.1);
         for (row, want) in numbers(&case["rows"]).iter().zip(case["values"].as_array().unwrap()) {
             let got = &out[*row as usize * to.1..(*row as usize + 1) * to.1];
@@ -186,6 +186,17 @@ fn what_cannot_be_compared_is_told() {
     assert!(place(manifold(broken.view(), x.view(), 3).unwrap_err()));
     assert!(place(inception_score(broken.view(), 2).unwrap_err()));
     assert!(place(Moments::like(x.view()).unwrap().add(broken.view()).unwrap_err()));
+    assert!(place(polynomial_mmd(x.view(), broken.view()).unwrap_err()));
+    assert!(matches!(manifold(x.view(), x.view(), usize::MAX), Err(MetricError::TooFew { .. })));
+    assert!(matches!(manifold(x.view(), x.view(), 0), Err(MetricError::Count { .. })));
+    assert!(matches!(inception_score(x.view(), 0), Err(MetricError::Count { .. })));
+    for count in [0, usize::MAX] {
+        let subsets = Subsets { count, ..Subsets::default() };
+        assert!(matches!(kid(x.view(), x.view(), &subsets), Err(MetricError::Count { .. })));
+    }
+    // A matrix of kernels of two million rows.
+    let many = Array2::<f32>::zeros((2 << 20, 1));
+    assert!(matches!(polynomial_mmd(many.view(), many.view()), Err(MetricError::Memory { .. })));
     let error = Moments::like(x.view()).unwrap().gaussian().unwrap_err().to_string();
     assert!(error.contains("2 features needs more than 2 samples, got 0"), "{error}");
 }

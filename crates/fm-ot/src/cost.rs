@@ -50,9 +50,12 @@ impl Metric {
     /// The costs between the rows of `x` (n, d) and of `y` (m, d), as an (n, m) matrix. NaN in the points stays for the solver to report.
     ///
     /// # Errors
-    /// [`OtError::Dimension`] when the dimensions differ.
+    /// [`OtError::Dimension`] when the dimensions differ, [`OtError::Memory`] for a matrix that cannot be allocated.
     pub fn matrix(self, x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<Array2<f64>, OtError> {
-        same_dimension(x, y)?;
+        let shape = shape(x, y)?;
+        if shape.0 == 0 || shape.1 == 0 {
+            return Ok(Array2::zeros(shape));
+        }
         Ok(match self {
             Metric::SquaredEuclidean => squared_euclidean(x, y),
             Metric::Euclidean => squared_euclidean(x, y).mapv_into(f64::sqrt),
@@ -64,15 +67,17 @@ impl Metric {
 /// The cost that `between` gives to each pair of rows, on all cores.
 ///
 /// # Errors
-/// [`OtError::Dimension`] when the dimensions differ.
+/// [`OtError::Dimension`] when the dimensions differ, [`OtError::Memory`] for a matrix that cannot be allocated.
 pub fn pairwise(
     x: ArrayView2<'_, f32>,
     y: ArrayView2<'_, f32>,
     between: impl Fn(&[f32], &[f32]) -> f64 + Sync,
 ) -> Result<Array2<f64>, OtError> {
-    same_dimension(x, y)?;
+    let mut cost = Array2::zeros(shape(x, y)?);
+    if cost.is_empty() {
+        return Ok(cost);
+    }
     let (x, y) = (x.as_standard_layout(), y.as_standard_layout());
-    let mut cost = Array2::zeros((x.nrows(), y.nrows()));
     cost.axis_iter_mut(Axis(0)).into_par_iter().zip(x.axis_iter(Axis(0))).for_each(|(mut row, a)| {
         for (c, b) in row.iter_mut().zip(y.rows()) {
             *c = between(a.as_slice().unwrap_or(&[]), b.as_slice().unwrap_or(&[]));
@@ -85,8 +90,10 @@ pub fn pairwise(
 /// differ and 0 where they do not; for vectors the squared Euclidean distance, in units of its mean.
 ///
 /// # Errors
-/// [`OtError::Conditions`] when there is not one condition for each row and each column.
+/// [`OtError::Weight`] for a weight that is negative, not finite or too large for these costs, [`OtError::Conditions`] when there is not one
+/// condition for each row and each column, [`OtError::Condition`] for a vector that is not finite.
 pub fn add_conditions(cost: &mut Array2<f64>, conditions: Conditions<'_>, weight: f64) -> Result<(), OtError> {
+    check_weight(weight)?;
     let conditions_given = match &conditions {
         Conditions::None => return Ok(()),
         Conditions::Classes(classes) => classes.len(),
@@ -96,26 +103,46 @@ pub fn add_conditions(cost: &mut Array2<f64>, conditions: Conditions<'_>, weight
         let (rows, columns) = cost.dim();
         return Err(OtError::Conditions { conditions: conditions_given, rows, columns });
     }
-    let weight = weight * cost.mean().unwrap_or(0.0).abs();
+    let mean = cost.mean().unwrap_or(0.0).abs();
+    if !mean.is_finite() {
+        // Costs that are not finite stay for the solver to report.
+        return Ok(());
+    }
+    let scaled = weight * mean;
+    check_weight(scaled).map_err(|_| OtError::Weight { weight })?;
     match conditions {
         Conditions::None => {}
         Conditions::Classes(classes) => {
-            Zip::indexed(cost).for_each(|(i, j), c| *c += if classes[i] == classes[j] { 0.0 } else { weight });
+            Zip::indexed(cost).for_each(|(i, j), c| *c += if classes[i] == classes[j] { 0.0 } else { scaled });
         }
         Conditions::Values(values) => {
+            if let Some(((row, column), _)) = values.indexed_iter().find(|(_, v)| !v.is_finite()) {
+                return Err(OtError::Condition { row, column });
+            }
             let apart = squared_euclidean(values, values);
             let mean = apart.mean().unwrap_or(0.0);
             if mean > 0.0 {
-                cost.scaled_add(weight / mean, &apart);
+                cost.scaled_add(scaled / mean, &apart);
             }
         }
     }
     Ok(())
 }
 
-fn same_dimension(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<(), OtError> {
+/// Fails unless a weight of conditions is a finite number, 0 or above.
+pub(crate) fn check_weight(weight: f64) -> Result<(), OtError> {
+    if weight >= 0.0 && weight.is_finite() { Ok(()) } else { Err(OtError::Weight { weight }) }
+}
+
+/// The shape of the cost between two sets of points of one dimension, which can be allocated.
+fn shape(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<(usize, usize), OtError> {
     let (left, right) = (x.ncols(), y.ncols());
-    if left == right { Ok(()) } else { Err(OtError::Dimension { left, right }) }
+    if left != right {
+        return Err(OtError::Dimension { left, right });
+    }
+    let shape = (x.nrows(), y.nrows());
+    pages::check(shape)?;
+    Ok(shape)
 }
 
 /// Rows of the cost that are computed together, at least and at most: as many blocks as threads, if that leaves enough to do in each. How rows are
@@ -323,6 +350,31 @@ mod tests {
         assert_eq!(cost[(0, 1)], 7.0);
         let few = add_conditions(&mut cost, Conditions::Classes(&[4]), 1.0);
         assert_eq!(few, Err(OtError::Conditions { conditions: 1, rows: 2, columns: 2 }));
+    }
+
+    /// None of these may turn the conditions off.
+    #[test]
+    fn weights_and_conditions_without_meaning_are_errors() {
+        let mut cost = ndarray::array![[1.0, 3.0], [3.0, 1.0]];
+        for weight in [-1.0, f64::NAN, f64::INFINITY, f64::MAX] {
+            let found = add_conditions(&mut cost, Conditions::Classes(&[4, 5]), weight);
+            assert!(matches!(found, Err(OtError::Weight { .. })), "{weight}: {found:?}");
+        }
+        let values = ndarray::array![[0.0f32, 1.0], [3.0, f32::NAN]];
+        let found = add_conditions(&mut cost, Conditions::Values(values.view()), 1.0);
+        assert_eq!(found, Err(OtError::Condition { row: 1, column: 1 }));
+        assert_eq!(cost, ndarray::array![[1.0, 3.0], [3.0, 1.0]]);
+    }
+
+    #[test]
+    fn costs_of_more_points_than_fit_are_errors() {
+        let many = Array2::<f32>::zeros((isize::MAX as usize, 0));
+        for entry in Metric::TABLE {
+            let metric = Metric::parse(entry.name()).unwrap();
+            assert!(matches!(metric.matrix(many.view(), many.view()), Err(OtError::Memory { .. })), "{metric}");
+            let none = Array2::<f32>::zeros((0, 0));
+            assert!(metric.matrix(many.view(), none.view()).unwrap().is_empty());
+        }
     }
 
     #[test]

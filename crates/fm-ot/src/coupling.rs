@@ -12,7 +12,7 @@
 //! # Ok::<(), fm_core::coupling::CouplingError>(())
 //! ```
 
-use crate::cost::{Metric, add_conditions};
+use crate::cost::{Metric, add_conditions, check_weight};
 use crate::entropic::{self, EntropicPlan, Options, sinkhorn, unbalanced};
 use crate::marginals::Marginals;
 use crate::pairs::{self, Pairs};
@@ -79,6 +79,7 @@ impl OtCoupling {
     /// [`CouplingError::Unsolved`] with the solver's reason, and [`CouplingError::Unconditional`].
     pub fn solve(&self, batch: &Unpaired<'_>) -> Result<Solved, CouplingError> {
         batch.check()?;
+        check_weight(self.condition_weight).map_err(unsolved)?;
         if self.condition_weight > 0.0 && matches!(batch.conditions, Conditions::None) {
             return Err(CouplingError::Unconditional);
         }
@@ -110,7 +111,8 @@ impl Plan {
             Plan::Sinkhorn(options) => entropic(sinkhorn(cost, &marginals, options)),
             Plan::Unbalanced { reg_m, options } => {
                 let mean = cost.mean().unwrap_or(0.0).abs();
-                entropic(unbalanced(cost, &marginals, reg_m * if mean > 0.0 { mean } else { 1.0 }, options))
+                let unit = if mean > 0.0 && mean.is_finite() { mean } else { 1.0 };
+                entropic(unbalanced(cost, &marginals, reg_m * unit, options))
             }
             Plan::Partial { mass } => Ok(Solved::Masses(transport::partial(cost, &marginals, *mass)?.dense())),
             Plan::EntropicPartial { mass, options } => entropic(entropic::partial(cost, &marginals, *mass, options)),
@@ -135,7 +137,7 @@ impl Coupling for OtCoupling {
                 Pairing::Permutation(pairs::permutation(plan.view(), rng).map_err(unsolved)?)
             }
             (Solved::Masses(plan), Pairs::Drawn) => {
-                let (targets, sources) = pairs::draw(plan.view(), n, rng).into_iter().unzip();
+                let (targets, sources) = pairs::draw(plan.view(), n, rng).map_err(unsolved)?.into_iter().unzip();
                 Pairing::Drawn { sources, targets }
             }
         })

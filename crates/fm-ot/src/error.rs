@@ -1,38 +1,71 @@
-//! What can be wrong with a transport problem.
+//! Errors of this crate.
 
 /// A transport problem that cannot be solved as posed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum OtError {
     /// Nothing to transport.
-    #[error("the cost matrix is empty; give at least one row and one column")]
+    #[error("cannot solve an empty problem: there are no rows or no columns; give at least one of each")]
     Empty,
     /// A tensor that holds no matrix.
-    #[error("the tensor has {dimensions} dimensions; a cost matrix has 2, a batch of points at least 1")]
+    #[error(
+        "cannot read a tensor of {dimensions} dimensions: a cost matrix has 2, a batch of points at least 1; reshape it"
+    )]
     NotAMatrix {
         /// Its dimensions.
         dimensions: usize,
     },
-    /// A regularisation that is none.
-    #[error("the entropic regularisation must be a finite number above 0, got {epsilon}")]
+    /// A matrix too large to allocate.
+    #[error("cannot allocate a matrix of {rows} x {columns}: it does not fit into memory; take fewer rows")]
+    Memory {
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+    },
+    /// An illegal regularisation.
+    #[error(
+        "cannot regularise the plan: epsilon must be a finite number above 0 and within a factor of 1e290 of 1 and of \
+         the costs, got {epsilon:?}; 0.05 of the mean cost is the default"
+    )]
     Epsilon {
         /// The value given.
         epsilon: f64,
     },
-    /// A marginal penalty that is none.
-    #[error("the strength of the marginal penalty, reg_m, must be a finite number above 0, got {reg_m}")]
+    /// An illegal marginal penalty.
+    #[error(
+        "cannot penalise the marginals: reg_m must be above 0 and at most 1e290, got {reg_m:?}; \
+         larger values keep the marginals more strictly"
+    )]
     Strength {
         /// The value given.
         reg_m: f64,
     },
-    /// A mass that no plan between probability measures has.
-    #[error("the mass to transport is a share above 0 and at most 1, got {mass}")]
+    /// A mass outside (0, 1].
+    #[error("cannot transport a mass of {mass:?}: it is a share of all mass; give a number above 0 and at most 1")]
     Mass {
         /// The value given.
         mass: f64,
     },
+    /// An illegal tolerance.
+    #[error("cannot stop at a tolerance of {tolerance:?}: it bounds an L1 error; give a finite number, 0 or above")]
+    Tolerance {
+        /// The value given.
+        tolerance: f64,
+    },
+    /// An illegal weight of conditions.
+    #[error(
+        "cannot weigh conditions by {weight:?}: a weight is a finite number, 0 or above, whose product with the mean \
+         cost is finite; give 0 to ignore conditions"
+    )]
+    Weight {
+        /// The value given.
+        weight: f64,
+    },
     /// A point without mass.
     #[error(
-        "the mass of {side} {index} is {mass}; every point needs a finite mass above 0: drop the point, or fix its weight"
+        "cannot use a mass of {mass:?} for {side} {index}: every point needs a finite mass above 0, and above 1e-300 of \
+         the largest; drop the point, or change its mass"
     )]
     Marginal {
         /// Row or column.
@@ -43,7 +76,7 @@ pub enum OtError {
         mass: f64,
     },
     /// Masses that do not belong to the cost matrix.
-    #[error("there are {masses} {side} masses for {points} {side}s of the cost matrix; give one each")]
+    #[error("cannot use {masses} {side} masses: the cost matrix has {points} {side}s; give one mass to each")]
     Masses {
         /// Row or column.
         side: &'static str,
@@ -52,9 +85,20 @@ pub enum OtError {
         /// Rows or columns of the cost.
         points: usize,
     },
+    /// Potentials that do not belong to the plan.
+    #[error("cannot use {potentials} {side} potentials: the plan has {points} {side}s; give the plan as it was found")]
+    Potentials {
+        /// Row or column.
+        side: &'static str,
+        /// Potentials of the plan.
+        potentials: usize,
+        /// Rows or columns of the plan.
+        points: usize,
+    },
     /// Conditions that do not belong to the cost matrix.
     #[error(
-        "there are {conditions} conditions for a cost matrix of {rows} x {columns}; give one to each row, and its own column"
+        "cannot add {conditions} conditions to a cost matrix of {rows} x {columns}: row i and column i share condition i; \
+         give one per row of a square matrix"
     )]
     Conditions {
         /// Conditions given.
@@ -64,10 +108,18 @@ pub enum OtError {
         /// Columns of the cost.
         columns: usize,
     },
+    /// NaN or infinity in a condition.
+    #[error("cannot compare conditions: the value at row {row}, column {column} is not finite; fix or drop the row")]
+    Condition {
+        /// Row of the first offending value.
+        row: usize,
+        /// Its column.
+        column: usize,
+    },
     /// An iteration that ended above its tolerance.
     #[error(
-        "the plan has an L1 error of {error:.3e} after {iterations} iterations, above the tolerance of {tolerance:e}; \
-         allow more iterations, or choose a larger epsilon or tolerance"
+        "cannot reach the tolerance of {tolerance:e}: the plan has an L1 error of {error:.3e} after {iterations} \
+         iterations; allow more iterations, or choose a larger epsilon or tolerance"
     )]
     NotConverged {
         /// Iterations made.
@@ -78,27 +130,30 @@ pub enum OtError {
         tolerance: f64,
     },
     /// The two point sets live in different spaces.
-    #[error("points have {left} dimensions on one side and {right} on the other; give both the same dimension")]
+    #[error("cannot compare points of {left} and of {right} dimensions: a cost needs one space; give both the same")]
     Dimension {
         /// Dimensions of the first set.
         left: usize,
         /// Dimensions of the second set.
         right: usize,
     },
-    /// An assignment gives each row a column of its own.
-    #[error("the cost matrix is {rows} x {columns}: each row needs a column of its own; give its transpose")]
+    /// More rows than columns.
+    #[error(
+        "cannot give each row a column of its own: the matrix is {rows} x {columns}; give its transpose, or fewer rows"
+    )]
     MoreRows {
         /// Rows of the matrix.
         rows: usize,
         /// Columns of the matrix.
         columns: usize,
     },
-    /// Costs whose sum is no longer a number.
-    #[error("the costs are so large that their sum is infinite; scale the data down")]
+    /// Costs or masses whose sums would overflow.
+    #[error("cannot add up the entries: one is above 1e278 in size; scale the data down")]
     TooLarge,
     /// NaN or infinity in the cost.
     #[error(
-        "the transport cost is not finite at row {row}, column {column}; look for NaN, infinite or huge values in the data"
+        "cannot solve the problem: the transport cost is not finite at row {row}, column {column}; look for NaN, infinite \
+         or huge values in the data"
     )]
     NotFinite {
         /// Row of the first offending entry.
@@ -106,4 +161,76 @@ pub enum OtError {
         /// Its column.
         column: usize,
     },
+    /// A plan with an entry that is no mass.
+    #[error(
+        "cannot use the plan: its entry at row {row}, column {column} is {mass:?}; masses are finite numbers, 0 or above"
+    )]
+    Plan {
+        /// Row of the first offending entry.
+        row: usize,
+        /// Its column.
+        column: usize,
+        /// The entry.
+        mass: f64,
+    },
+    /// A plan of zeros.
+    #[error("cannot take pairs from the plan: all of its entries are 0; give a plan with mass")]
+    NoMass,
+    /// A row of a plan without mass.
+    #[error(
+        "cannot draw a column for row {row}: the plan has no mass there; draw rows by their mass, or take a permutation"
+    )]
+    MasslessRow {
+        /// The row.
+        row: usize,
+    },
+    /// A row that the plan does not have.
+    #[error("cannot draw a column for row {row}: the plan has {rows} rows; count them from 0")]
+    NoSuchRow {
+        /// The row asked for.
+        row: usize,
+        /// Rows of the plan.
+        rows: usize,
+    },
+    /// Points that do not belong to the plan.
+    #[error("cannot average {points} points: the plan has {columns} columns; give one point to each column")]
+    Points {
+        /// Points given.
+        points: usize,
+        /// Columns of the plan.
+        columns: usize,
+    },
+    /// NaN or infinity in a point.
+    #[error("cannot average the points: the value at row {row}, column {column} is not finite; fix or drop the row")]
+    Point {
+        /// Row of the first offending value.
+        row: usize,
+        /// Its column.
+        column: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OtError;
+
+    /// A number of any size takes a few characters.
+    #[test]
+    fn messages_are_short() {
+        let huge = -f64::MAX;
+        for error in [
+            OtError::Epsilon { epsilon: huge },
+            OtError::Strength { reg_m: huge },
+            OtError::Mass { mass: huge },
+            OtError::Tolerance { tolerance: huge },
+            OtError::Weight { weight: huge },
+            OtError::Marginal { side: "column", index: usize::MAX, mass: huge },
+            OtError::Plan { row: usize::MAX, column: usize::MAX, mass: huge },
+            OtError::NotConverged { iterations: usize::MAX, error: huge, tolerance: huge },
+            OtError::Conditions { conditions: usize::MAX, rows: usize::MAX, columns: usize::MAX },
+        ] {
+            let text = error.to_string();
+            assert!(text.len() <= 300 && text.starts_with("cannot ") && text.contains(';'), "{text}");
+        }
+    }
 }

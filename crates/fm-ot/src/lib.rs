@@ -40,21 +40,27 @@ pub mod transport;
 
 pub use error::OtError;
 
-/// The first entry that is not finite, if there is one.
-fn check_finite(cost: ndarray::ArrayView2<'_, f64>) -> Result<(), OtError> {
-    if cost.as_slice().is_some_and(all_finite) {
+/// Costs are at most f64::MAX over this number, so that sums and differences along the longest path are finite.
+const HEADROOM: f64 = (1u128 << 100) as f64;
+
+/// Fails unless every cost is finite and at most f64::MAX / [`HEADROOM`] in size.
+fn check_cost(cost: ndarray::ArrayView2<'_, f64>) -> Result<(), OtError> {
+    if cost.as_slice().is_some_and(all_in_range) {
         return Ok(());
     }
-    let found = cost.indexed_iter().find(|(_, c)| !c.is_finite());
-    found.map_or(Ok(()), |((row, column), _)| Err(OtError::NotFinite { row, column }))
+    match cost.indexed_iter().find(|(_, c)| !c.is_finite()) {
+        Some(((row, column), _)) => Err(OtError::NotFinite { row, column }),
+        None if cost.iter().all(|c| (c * HEADROOM).is_finite()) => Ok(()),
+        None => Err(OtError::TooLarge),
+    }
 }
 
 /// A sum of zeros times entries is NaN exactly when an entry is not finite, and needs no branch.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
-fn all_finite(values: &[f64]) -> bool {
+fn all_in_range(values: &[f64]) -> bool {
     let mut sums = [0.0; 16];
     for block in values.chunks(16) {
-        sums.iter_mut().zip(block).for_each(|(s, v)| *s += 0.0 * v);
+        sums.iter_mut().zip(block).for_each(|(s, v)| *s += 0.0 * (v * HEADROOM));
     }
     sums.iter().all(|s| *s == 0.0)
 }

@@ -2,67 +2,125 @@
 //!
 //! ```
 //! use fm_ot::marginals::Marginals;
-//! assert_eq!(Marginals::uniform(2, 4).columns, [0.25; 4]);
+//! assert!(Marginals::uniform(2, 4).columns().eq([0.25; 4]));
 //! // Masses are made to sum to 1.
-//! assert_eq!(Marginals::new(&[3.0, 1.0], &[2.0])?.rows, [0.75, 0.25]);
+//! assert!(Marginals::new(&[3.0, 1.0], &[2.0])?.rows().eq([0.75, 0.25]));
 //! assert!(Marginals::new(&[1.0, 0.0], &[1.0]).is_err());
 //! # Ok::<(), fm_ot::OtError>(())
 //! ```
 
-use crate::OtError;
+use crate::{OtError, pages};
 
-/// The masses of the points on both sides; each side sums to 1.
+/// The masses of the points on both sides: all above 0, and each side sums to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Marginals {
-    /// Masses of the rows, all above 0.
-    pub rows: Vec<f64>,
-    /// Masses of the columns, all above 0.
-    pub columns: Vec<f64>,
+    rows: Side,
+    columns: Side,
+}
+
+#[derive(Debug, Clone)]
+enum Side {
+    /// So many points of equal mass.
+    Uniform(usize),
+    Given(Vec<f64>),
 }
 
 impl Marginals {
-    /// The same mass for every point of a side.
+    /// The same mass for every point of a side. A side without points fits no cost matrix.
     pub fn uniform(rows: usize, columns: usize) -> Self {
-        Self { rows: vec![1.0 / rows as f64; rows], columns: vec![1.0 / columns as f64; columns] }
+        Self { rows: Side::Uniform(rows), columns: Side::Uniform(columns) }
     }
 
     /// These masses, each side divided by its sum.
     ///
     /// # Errors
-    /// [`OtError::Marginal`] for a mass that is not a finite number above 0, and [`OtError::Empty`].
+    /// [`OtError::Marginal`] for a mass that is not a finite number above 0, or so small that its share of the sum is 0; [`OtError::Empty`].
     pub fn new(rows: &[f64], columns: &[f64]) -> Result<Self, OtError> {
         Ok(Self { rows: normalised("row", rows)?, columns: normalised("column", columns)? })
     }
 
-    /// Whether these are the marginals of a matrix of this shape.
-    pub(crate) fn check(&self, (rows, columns): (usize, usize)) -> Result<(), OtError> {
-        for (side, masses, points) in [("row", &self.rows, rows), ("column", &self.columns, columns)] {
-            if masses.is_empty() || points == 0 {
+    /// The masses of the rows.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = f64> + Clone + '_ {
+        self.rows.masses()
+    }
+
+    /// The masses of the columns.
+    pub fn columns(&self) -> impl ExactSizeIterator<Item = f64> + Clone + '_ {
+        self.columns.masses()
+    }
+
+    /// The masses of the rows and of the columns of a matrix of this shape, which can be allocated.
+    pub(crate) fn of(&self, shape: (usize, usize)) -> Result<(Vec<f64>, Vec<f64>), OtError> {
+        for (side, masses, points) in [("row", &self.rows, shape.0), ("column", &self.columns, shape.1)] {
+            if masses.len() == 0 || points == 0 {
                 return Err(OtError::Empty);
             }
             if masses.len() != points {
                 return Err(OtError::Masses { side, masses: masses.len(), points });
             }
-            legal(side, masses)?;
         }
-        Ok(())
+        pages::check(shape)?;
+        Ok((self.rows().collect(), self.columns().collect()))
     }
 }
 
-fn legal(side: &'static str, masses: &[f64]) -> Result<(), OtError> {
-    let illegal = masses.iter().position(|m| !(*m > 0.0 && m.is_finite()));
-    illegal.map_or(Ok(()), |index| Err(OtError::Marginal { side, index, mass: masses[index] }))
+impl Side {
+    fn len(&self) -> usize {
+        match self {
+            Side::Uniform(points) => *points,
+            Side::Given(masses) => masses.len(),
+        }
+    }
+
+    fn masses(&self) -> impl ExactSizeIterator<Item = f64> + Clone + '_ {
+        (0..self.len()).map(move |i| match self {
+            Side::Uniform(points) => 1.0 / *points as f64,
+            Side::Given(masses) => masses[i],
+        })
+    }
 }
 
-fn normalised(side: &'static str, masses: &[f64]) -> Result<Vec<f64>, OtError> {
+impl PartialEq for Side {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Side::Uniform(points), Side::Uniform(others)) => points == others,
+            _ => self.len() == other.len() && self.masses().eq(other.masses()),
+        }
+    }
+}
+
+fn normalised(side: &'static str, masses: &[f64]) -> Result<Side, OtError> {
     if masses.is_empty() {
         return Err(OtError::Empty);
     }
-    legal(side, masses)?;
+    let illegal = |index: usize| OtError::Marginal { side, index, mass: masses[index] };
+    if let Some(index) = masses.iter().position(|m| !(*m > 0.0 && m.is_finite())) {
+        return Err(illegal(index));
+    }
     // Dividing by the largest first keeps the sum finite.
     let largest = masses.iter().copied().fold(0.0, f64::max);
     let sum: f64 = masses.iter().map(|m| m / largest).sum();
     let shares: Vec<f64> = masses.iter().map(|m| m / largest / sum).collect();
-    legal(side, &shares)?;
-    Ok(shares)
+    match shares.iter().position(|share| *share == 0.0) {
+        Some(index) => Err(illegal(index)),
+        None => Ok(Side::Given(shares)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_that_exists_is_legal() {
+        for masses in [&[][..], &[0.0], &[1.0, -1.0], &[f64::NAN], &[1.0, f64::INFINITY], &[1e300, 1e-300]] {
+            assert!(Marginals::new(masses, &[1.0]).is_err() && Marginals::new(&[1.0], masses).is_err(), "{masses:?}");
+        }
+        let huge = Marginals::new(&[1e300, 3e300], &[f64::MAX; 5]).unwrap();
+        assert!(huge.rows().eq([0.25, 0.75]) && huge.columns().all(|m| (m - 0.2).abs() < 1e-15));
+        assert_eq!(Marginals::new(&[2.0; 4], &[1.0]).unwrap(), Marginals::uniform(4, 1));
+        // No memory is taken before a cost matrix of that shape is there.
+        assert_eq!(Marginals::uniform(usize::MAX, 1).rows().len(), usize::MAX);
+        assert_eq!(Marginals::uniform(usize::MAX, 1).of((2, 1)).unwrap_err().to_string().find("cannot use"), Some(0));
+    }
 }

@@ -1,10 +1,20 @@
 //! Memory of large matrices.
 
+use crate::OtError;
 use ndarray::Array2;
 
 /// From so many bytes on, as NumPy does.
 #[cfg(target_os = "linux")]
 const LARGE: usize = 4 << 20;
+
+/// Entries of a matrix that any machine can hold.
+const SMALL: usize = 1 << 22;
+
+/// Fails unless a matrix of f64 of this shape can be allocated; ndarray would end the program.
+pub(crate) fn check((rows, columns): (usize, usize)) -> Result<(), OtError> {
+    let fits = |len: usize| len <= SMALL || Vec::<f64>::new().try_reserve_exact(len).is_ok();
+    if rows.checked_mul(columns).is_some_and(fits) { Ok(()) } else { Err(OtError::Memory { rows, columns }) }
+}
 
 /// Zeros, of which large ones ask the system for large pages: each page of fresh memory costs a fault, which for 2048 x 2048 costs takes longer
 /// than computing them.
@@ -27,11 +37,21 @@ pub(crate) fn zeros(shape: (usize, usize)) -> Array2<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn small_and_large_ones_are_zeros() {
         for shape in [(0, 3), (3, 5), (800, 700)] {
-            let zeros = super::zeros(shape);
+            let zeros = zeros(shape);
             assert!(zeros.dim() == shape && zeros.iter().all(|v| *v == 0.0));
+        }
+    }
+
+    #[test]
+    fn what_no_machine_holds_is_refused() {
+        assert!([(0, usize::MAX), (2000, 2000), (3000, 3000)].into_iter().all(|shape| check(shape).is_ok()));
+        for shape in [(usize::MAX, 2), (usize::MAX / 16, 1), (1 << 31, 1 << 31)] {
+            assert_eq!(check(shape), Err(OtError::Memory { rows: shape.0, columns: shape.1 }));
         }
     }
 }

@@ -18,8 +18,8 @@
 //! # Ok::<(), fm_ot::OtError>(())
 //! ```
 
-use crate::OtError;
-use ndarray::{Array2, ArrayView2};
+use crate::{OtError, pages};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 use rand::{Rng, RngCore};
 
 fm_core::choice! {
@@ -38,12 +38,17 @@ fm_core::choice! {
 /// probabilities. A plan that is a permutation is returned as it is.
 ///
 /// # Errors
-/// [`OtError::MoreRows`] for a plan with more rows than columns.
+/// [`OtError::MoreRows`] for a plan with more rows than columns, [`OtError::Plan`] for an entry that is negative or not finite,
+/// [`OtError::NoMass`] for a plan of zeros, [`OtError::TooLarge`], [`OtError::Memory`].
 pub fn permutation(plan: ArrayView2<'_, f64>, rng: &mut dyn RngCore) -> Result<Vec<usize>, OtError> {
     let (n, columns) = plan.dim();
     if n > columns {
         return Err(OtError::MoreRows { rows: n, columns });
     }
+    if n == 0 {
+        return Ok(Vec::new());
+    }
+    row_masses(plan)?;
     let (mut order, mut left): (Vec<usize>, Vec<usize>) = ((0..n).collect(), (0..columns).collect());
     let mut permutation = vec![0; n];
     let mut later = Vec::new();
@@ -69,28 +74,72 @@ pub fn permutation(plan: ArrayView2<'_, f64>, rng: &mut dyn RngCore) -> Result<V
 }
 
 /// `count` pairs (row, column), drawn with replacement with probability proportional to the plan.
-pub fn draw(plan: ArrayView2<'_, f64>, count: usize, rng: &mut dyn RngCore) -> Vec<(usize, usize)> {
+///
+/// # Errors
+/// [`OtError::Empty`] for a plan without entries, [`OtError::Plan`] for an entry that is negative or not finite, [`OtError::NoMass`] for a plan
+/// of zeros, [`OtError::TooLarge`], [`OtError::Memory`] for more pairs than can be allocated.
+pub fn draw(plan: ArrayView2<'_, f64>, count: usize, rng: &mut dyn RngCore) -> Result<Vec<(usize, usize)>, OtError> {
+    let masses = row_masses(plan)?;
+    pages::check((count, 2))?;
     let mut below = 0.0;
-    let sums: Vec<f64> = plan.rows().into_iter().map(|row| row.sum()).collect();
-    let cumulative: Vec<f64> = sums
+    let cumulative: Vec<f64> = masses
         .iter()
         .map(|s| {
             below += s;
             below
         })
         .collect();
-    let mut pick = || {
+    // Where rounding leaves nothing above a draw.
+    let last = masses.iter().rposition(|s| *s > 0.0).ok_or(OtError::NoMass)?;
+    let pick = |_| {
         let at = rng.random::<f64>() * below;
-        let row = cumulative.partition_point(|c| *c <= at).min(sums.len() - 1);
-        (row, follow(plan, row, rng))
+        let row = cumulative.partition_point(|c| *c <= at).min(last);
+        (row, choose(plan.row(row), masses[row], rng))
     };
-    if sums.is_empty() { Vec::new() } else { (0..count).map(|_| pick()).collect() }
+    Ok((0..count).map(pick).collect())
 }
 
 /// A column for a row, with probability proportional to its line of the plan; its largest entry where rounding leaves nothing.
-pub fn follow(plan: ArrayView2<'_, f64>, row: usize, rng: &mut dyn RngCore) -> usize {
-    let row = plan.row(row);
-    let mut at = rng.random::<f64>() * row.sum();
+///
+/// # Errors
+/// [`OtError::NoSuchRow`], [`OtError::MasslessRow`], [`OtError::Plan`] for an entry of the row that is negative or not finite,
+/// [`OtError::TooLarge`].
+pub fn follow(plan: ArrayView2<'_, f64>, row: usize, rng: &mut dyn RngCore) -> Result<usize, OtError> {
+    let rows = plan.nrows();
+    if row >= rows {
+        return Err(OtError::NoSuchRow { row, rows });
+    }
+    pages::check((1, plan.ncols()))?;
+    let mass = row_mass(plan.row(row), row)?;
+    if mass > 0.0 { Ok(choose(plan.row(row), mass, rng)) } else { Err(OtError::MasslessRow { row }) }
+}
+
+/// For each row i of the plan the mean of `points` (columns, d), weighted by P_i: the projection that a map to them would use.
+/// A row without mass has no mean: NaN.
+///
+/// # Errors
+/// [`OtError::Points`] when there are not as many points as the plan has columns, [`OtError::Point`] for one that is not finite,
+/// [`OtError::Empty`] for a plan without entries, [`OtError::Plan`] for an entry that is negative or not finite, [`OtError::NoMass`],
+/// [`OtError::TooLarge`], [`OtError::Memory`].
+pub fn barycentric(plan: ArrayView2<'_, f64>, points: ArrayView2<'_, f32>) -> Result<Array2<f32>, OtError> {
+    if plan.ncols() != points.nrows() {
+        return Err(OtError::Points { points: points.nrows(), columns: plan.ncols() });
+    }
+    let masses = row_masses(plan)?;
+    pages::check((plan.nrows().max(points.nrows()), points.ncols()))?;
+    if let Some(((row, column), _)) = points.indexed_iter().find(|(_, v)| !v.is_finite()) {
+        return Err(OtError::Point { row, column });
+    }
+    let mut mean = plan.dot(&points.mapv(f64::from));
+    for (mut row, mass) in mean.rows_mut().into_iter().zip(masses) {
+        row /= mass;
+    }
+    Ok(mean.mapv(|v| v as f32))
+}
+
+/// A column of a row that has mass.
+fn choose(row: ArrayView1<'_, f64>, mass: f64, rng: &mut dyn RngCore) -> usize {
+    let mut at = rng.random::<f64>() * mass;
     let found = row.iter().position(|p| {
         at -= p;
         at < 0.0
@@ -98,18 +147,66 @@ pub fn follow(plan: ArrayView2<'_, f64>, row: usize, rng: &mut dyn RngCore) -> u
     found.unwrap_or_else(|| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(j, _)| j))
 }
 
-/// For each row i of the plan the mean of `points` (columns, d), weighted by P_i: the projection that a map to them would use.
-/// A row without mass has no mean: NaN.
-///
-/// # Errors
-/// [`OtError::Masses`] when there are not as many points as the plan has columns.
-pub fn barycentric(plan: ArrayView2<'_, f64>, points: ArrayView2<'_, f32>) -> Result<Array2<f32>, OtError> {
-    if plan.ncols() != points.nrows() {
-        return Err(OtError::Masses { side: "column", masses: points.nrows(), points: plan.ncols() });
+/// The mass of each row of a plan that has some.
+fn row_masses(plan: ArrayView2<'_, f64>) -> Result<Vec<f64>, OtError> {
+    if plan.is_empty() {
+        return Err(OtError::Empty);
     }
-    let mut mean = plan.dot(&points.mapv(f64::from));
-    for (mut row, p) in mean.rows_mut().into_iter().zip(plan.rows()) {
-        row /= p.sum();
+    pages::check(plan.dim())?;
+    let masses: Vec<f64> =
+        plan.rows().into_iter().enumerate().map(|(i, row)| row_mass(row, i)).collect::<Result<_, _>>()?;
+    match masses.iter().sum::<f64>() {
+        0.0 => Err(OtError::NoMass),
+        total if total.is_finite() => Ok(masses),
+        _ => Err(OtError::TooLarge),
     }
-    Ok(mean.mapv(|v| v as f32))
+}
+
+/// The sum of a row whose entries are masses.
+fn row_mass(row: ArrayView1<'_, f64>, index: usize) -> Result<f64, OtError> {
+    if let Some(column) = row.iter().position(|p| !(*p >= 0.0 && p.is_finite())) {
+        return Err(OtError::Plan { row: index, column, mass: row[column] });
+    }
+    let sum = row.sum();
+    if sum.is_finite() { Ok(sum) } else { Err(OtError::TooLarge) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fm_core::rng::{Stream, stream};
+    use ndarray::array;
+
+    #[test]
+    fn plans_without_meaning_are_errors() {
+        let rng = &mut stream(0, 0, Stream::Coupling, 0);
+        for (entry, row) in [(f64::NAN, 1), (-0.5, 1), (f64::INFINITY, 1)] {
+            let plan = array![[0.5, 0.0], [0.25, entry]];
+            let refused = |found: OtError| matches!(found, OtError::Plan { row: r, column: 1, .. } if r == row);
+            assert!(refused(permutation(plan.view(), rng).unwrap_err()), "{entry}");
+            assert!(refused(draw(plan.view(), 3, rng).unwrap_err()), "{entry}");
+            assert!(refused(follow(plan.view(), 1, rng).unwrap_err()), "{entry}");
+            assert!(refused(barycentric(plan.view(), array![[0f32], [1.0]].view()).unwrap_err()), "{entry}");
+            assert_eq!(follow(plan.view(), 0, rng), Ok(0));
+        }
+        let zeros = Array2::<f64>::zeros((2, 2));
+        assert_eq!(permutation(zeros.view(), rng), Err(OtError::NoMass));
+        assert_eq!(draw(zeros.view(), 1, rng), Err(OtError::NoMass));
+        assert_eq!(follow(zeros.view(), 1, rng), Err(OtError::MasslessRow { row: 1 }));
+        assert_eq!(follow(zeros.view(), 5, rng), Err(OtError::NoSuchRow { row: 5, rows: 2 }));
+        assert_eq!(draw(Array2::zeros((0, 0)).view(), 1, rng), Err(OtError::Empty));
+        let huge = array![[f64::MAX, f64::MAX]];
+        assert_eq!(draw(huge.view(), 1, rng), Err(OtError::TooLarge));
+        let one = array![[1.0]];
+        assert!(matches!(draw(one.view(), usize::MAX, rng), Err(OtError::Memory { .. })));
+    }
+
+    #[test]
+    fn means_are_of_as_many_finite_points_as_columns() {
+        let plan = array![[0.5, 0.5]];
+        let text = barycentric(plan.view(), array![[0f32]].view()).unwrap_err().to_string();
+        assert!(text.contains("1 points") && text.contains("2 columns") && !text.contains("mass"), "{text}");
+        let broken = array![[0f32], [f32::NAN]];
+        assert_eq!(barycentric(plan.view(), broken.view()), Err(OtError::Point { row: 1, column: 0 }));
+    }
 }

@@ -35,7 +35,7 @@ pub fn pair(
     let classes: Option<Vec<i64>> = labels
         .map(|l| Vec::try_from(l.to_device(Device::Cpu).to_kind(Kind::Int64)))
         .transpose()
-        .map_err(|e| CouplingError::Unsolved(format!("the labels cannot be read: {e}; give one number a row")))?;
+        .map_err(|e| CouplingError::Unsolved(format!("the labels cannot be read: {e}; give one number per row")))?;
     let conditions = classes.as_deref().map_or(Conditions::None, Conditions::Classes);
     let pairing = coupling.couple(&Unpaired { x0: a.view(), x1: b.view(), conditions }, rng)?;
     let pick = |x: &Tensor, order: &[usize]| {
@@ -74,12 +74,20 @@ pub fn entropic_plan(cost: &Tensor, options: &Options) -> Result<Tensor, OtError
 
 /// Rows of any shape as points.
 fn rows(x: &Tensor) -> Result<Array2<f32>, OtError> {
-    let count = x.size().first().copied().unwrap_or(0);
-    let flat = x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([count, if count == 0 { 0 } else { -1 }]);
+    let not_a_batch = OtError::NotAMatrix { dimensions: 0 };
+    if !x.defined() {
+        return Err(not_a_batch);
+    }
+    let Some(count) = x.size().first().copied() else { return Err(not_a_batch) };
+    let width: i64 = if count == 0 { 0 } else { x.size()[1..].iter().product() };
+    let flat = x.to_device(Device::Cpu).to_kind(Kind::Float).reshape([count, width]);
     array(&flat)
 }
 
 fn matrix(cost: &Tensor) -> Result<Array2<f64>, OtError> {
+    if !cost.defined() {
+        return Err(OtError::NotAMatrix { dimensions: 0 });
+    }
     array(&cost.to_device(Device::Cpu).to_kind(Kind::Double).contiguous())
 }
 
@@ -127,5 +135,9 @@ mod tests {
         let sums = Vec::<f64>::try_from(plan.sum_dim_intlist([1i64].as_slice(), false, Kind::Double)).unwrap();
         assert!(sums.iter().all(|s| (s - 1.0 / 3.0).abs() < 1e-9), "{sums:?}");
         assert_eq!(assign(&cost.view([9])), Err(OtError::NotAMatrix { dimensions: 1 }));
+        assert_eq!(assign(&Tensor::new()), Err(OtError::NotAMatrix { dimensions: 0 }));
+        let mut rng = stream(0, 0, Stream::Coupling, 0);
+        let one = Tensor::from(1.0f32);
+        assert!(pair(&OtCoupling::default(), &one, &one, None, &mut rng).is_err());
     }
 }

@@ -16,6 +16,7 @@
 //! ```
 
 use crate::coupling::{OtCoupling, Solved, unsolved};
+use crate::pages;
 use crate::pairs::{self, Pairs};
 use fm_core::coupling::{Conditions, CouplingError, Unpaired};
 use ndarray::ArrayView2;
@@ -24,7 +25,7 @@ use rand::RngCore;
 /// For each snapshot the row that each path goes through; path r starts at row r. The conditions are those of every snapshot's rows.
 ///
 /// # Errors
-/// As [`OtCoupling::solve`]; snapshots need equal shapes.
+/// As [`OtCoupling::solve`]; snapshots need equal shapes. Paths that are drawn cannot go on from a row that a plan leaves without mass.
 pub fn trajectory(
     snapshots: &[ArrayView2<'_, f32>],
     coupling: &OtCoupling,
@@ -32,6 +33,7 @@ pub fn trajectory(
     rng: &mut dyn RngCore,
 ) -> Result<Vec<Vec<usize>>, CouplingError> {
     let n = snapshots.first().map_or(0, |s| s.nrows());
+    pages::check((n, 1)).map_err(unsolved)?;
     let mut paths = vec![(0..n).collect::<Vec<usize>>()];
     for pair in snapshots.windows(2) {
         // The earlier snapshot's rows choose among the later's, so that a row of the plan is one step of a path.
@@ -44,7 +46,10 @@ pub fn trajectory(
                 let p = pairs::permutation(plan.view(), rng).map_err(unsolved)?;
                 last.iter().map(|&i| p[i]).collect()
             }
-            (Solved::Masses(plan), Pairs::Drawn) => last.iter().map(|&i| pairs::follow(plan.view(), i, rng)).collect(),
+            (Solved::Masses(plan), Pairs::Drawn) => {
+                let chosen = last.iter().map(|&i| pairs::follow(plan.view(), i, rng));
+                chosen.collect::<Result<Vec<_>, _>>().map_err(unsolved)?
+            }
         };
         paths.push(next);
     }

@@ -11,7 +11,7 @@
 //! use fm_ot::{marginals::Marginals, transport::transport};
 //! let marginals = Marginals::new(&[0.5, 0.5], &[0.25, 0.75])?;
 //! let plan = transport(ndarray::array![[0.0, 1.0], [1.0, 0.0]].view(), &marginals)?;
-//! assert_eq!(plan.cost, 0.25);
+//! assert_eq!(plan.cost(), 0.25);
 //! assert_eq!(plan.dense(), ndarray::array![[0.25, 0.25], [0.0, 0.5]]);
 //! # Ok::<(), fm_ot::OtError>(())
 //! ```
@@ -24,15 +24,27 @@ use ndarray::{Array2, ArrayView2, s};
 /// An optimal plan, as the entries that are not 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TransportPlan {
-    /// Rows and columns of the plan.
-    pub shape: (usize, usize),
-    /// (row, column, mass), in the order of rows, then columns.
-    pub entries: Vec<(usize, usize, f64)>,
-    /// sum P C.
-    pub cost: f64,
+    shape: (usize, usize),
+    entries: Vec<(usize, usize, f64)>,
+    cost: f64,
 }
 
 impl TransportPlan {
+    /// Rows and columns of the plan.
+    pub fn shape(&self) -> (usize, usize) {
+        self.shape
+    }
+
+    /// (row, column, mass), in the order of rows, then columns.
+    pub fn entries(&self) -> &[(usize, usize, f64)] {
+        &self.entries
+    }
+
+    /// sum P C.
+    pub fn cost(&self) -> f64 {
+        self.cost
+    }
+
     /// The plan as a matrix.
     pub fn dense(&self) -> Array2<f64> {
         let mut plan = Array2::zeros(self.shape);
@@ -44,11 +56,11 @@ impl TransportPlan {
 /// The plan of least cost between two sets of masses.
 ///
 /// # Errors
-/// [`OtError::Empty`], [`OtError::NotFinite`], [`OtError::Marginal`] and [`OtError::Masses`].
+/// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278, [`OtError::Memory`].
 pub fn transport(cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<TransportPlan, OtError> {
-    marginals.check(cost.dim())?;
-    crate::check_finite(cost)?;
-    Ok(solve(cost, &marginals.rows, &marginals.columns))
+    let (rows, columns) = marginals.of(cost.dim())?;
+    crate::check_cost(cost)?;
+    Ok(solve(cost, &rows, &columns))
 }
 
 /// The plan of least cost among those of this mass, in (0, 1], that take at most its mass from each point.
@@ -57,12 +69,12 @@ pub fn transport(cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<Tra
 /// As [`transport`], and [`OtError::Mass`].
 pub fn partial(cost: ArrayView2<'_, f64>, marginals: &Marginals, mass: f64) -> Result<TransportPlan, OtError> {
     crate::check_mass(mass)?;
-    marginals.check(cost.dim())?;
-    crate::check_finite(cost)?;
+    let (a, b) = marginals.of(cost.dim())?;
+    crate::check_cost(cost)?;
     let (rows, columns) = cost.dim();
     let left = 1.0 - mass;
     if left < UNIT {
-        return Ok(solve(cost, &marginals.rows, &marginals.columns));
+        return Ok(solve(cost, &a, &b));
     }
     let largest = cost.fold(0.0f64, |m, c| m.max(c.abs()));
     let mut extended = Array2::zeros((rows + 1, columns + 1));
@@ -70,7 +82,7 @@ pub fn partial(cost: ArrayView2<'_, f64>, marginals: &Marginals, mass: f64) -> R
     // Dear enough that what is left over on both sides is never sent to each other.
     extended[(rows, columns)] = 1.0 + 2.0 * largest;
     let with_left = |masses: &[f64]| [masses, &[left]].concat();
-    let mut plan = solve(extended.view(), &with_left(&marginals.rows), &with_left(&marginals.columns));
+    let mut plan = solve(extended.view(), &with_left(&a), &with_left(&b));
     plan.shape = (rows, columns);
     plan.entries.retain(|&(i, j, _)| i < rows && j < columns);
     Ok(plan)

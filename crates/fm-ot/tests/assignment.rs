@@ -85,7 +85,7 @@ proptest! {
         cost in matrices(20usize..=40, 0, (-9i32..9, 1.0..10.0f64).prop_map(|(e, m)| m * 10f64.powi(e))),
     ) {
         let n = cost.nrows();
-        let want = transport(cost.view(), &Marginals::uniform(n, n)).unwrap().cost * n as f64;
+        let want = transport(cost.view(), &Marginals::uniform(n, n)).unwrap().cost() * n as f64;
         let got = check_optimal(&cost).cost;
         prop_assert!((got / want - 1.0).abs() < 1e-9, "{got} {want}");
     }
@@ -110,6 +110,13 @@ fn bad_matrices_are_errors() {
     cost[(1, 2)] = f64::NAN;
     assert_eq!(assign(cost.view()), Err(OtError::NotFinite { row: 1, column: 2 }));
     assert_eq!(assign(Array2::zeros((3, 2)).view()), Err(OtError::MoreRows { rows: 3, columns: 2 }));
+    let huge = ndarray::array![[f64::MAX, -f64::MAX], [-f64::MAX, f64::MAX]];
+    assert_eq!(assign(huge.view()), Err(OtError::TooLarge));
+    // A few units in the last place of the smallest number: their reciprocals are infinite.
+    let tiny = ndarray::array![[1e-323, 5e-324, 0.0], [0.0, 1e-323, 5e-324], [5e-324, 0.0, 1e-323]];
+    assert_eq!(assign(tiny.view()).unwrap().columns, [2, 0, 1]);
+    let wide = Array2::<f64>::zeros((0, isize::MAX as usize));
+    assert!(matches!(assign(wide.view()), Err(OtError::Memory { .. })));
 }
 
 /// The optima of 1,000 instances by SciPy, each equal to POT's to 1e-9: `reference/assignment.py`.

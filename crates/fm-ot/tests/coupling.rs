@@ -78,7 +78,10 @@ fn drawing_follows_the_plan() {
     let mut rng = stream(3, 0, Stream::Coupling, 0);
     let mut seen = Array2::<f64>::zeros((6, 6));
     let draws = 200_000;
-    pairs::draw(plan.view(), draws, &mut rng).into_iter().for_each(|(i, j)| seen[(i, j)] += 1.0 / draws as f64);
+    pairs::draw(plan.view(), draws, &mut rng)
+        .unwrap()
+        .into_iter()
+        .for_each(|(i, j)| seen[(i, j)] += 1.0 / draws as f64);
     // Five standard deviations of a frequency.
     assert!(seen.iter().zip(&plan).all(|(s, p)| (s - p).abs() < 5.0 * (p / draws as f64).sqrt()), "{seen}\n{plan}");
     let far = array![[1.0f32], [500.0], [0.0]];
@@ -140,6 +143,10 @@ fn trajectories_on_a_line_keep_their_order() {
         (0..50).map(|path| (x(3, path) - x(0, path)).powi(2)).sum::<f64>() / 50.0
     };
     let (close, free) = (chain(1e-3), chain(1e3));
+    // Half of the mass leaves rows behind, and a path has nowhere to go from them.
+    let half = OtCoupling { pairs: Pairs::Drawn, ..with(Plan::Partial { mass: 0.5 }) };
+    let message = trajectory(&views, &half, Conditions::None, &mut stream(0, 0, Stream::Coupling, 0)).unwrap_err();
+    assert!(message.to_string().contains("no mass there"), "{message}");
     assert!(close < 0.02 && free > 0.08, "{close} {free}");
     assert!(trajectory(&[], &OtCoupling::default(), Conditions::None, &mut rng).unwrap()[0].is_empty());
 }
@@ -159,6 +166,10 @@ fn batches_that_cannot_be_paired() {
     let negative = with(Plan::Sinkhorn(Options { epsilon: Epsilon::Absolute(-1.0), ..Options::default() }));
     let message = couple(&two, &two, &negative).unwrap_err().to_string();
     assert!(message.contains("got -1"), "{message}");
+    for condition_weight in [f64::NAN, -1.0, f64::INFINITY] {
+        let message = couple(&two, &two, &OtCoupling { condition_weight, ..exact }).unwrap_err().to_string();
+        assert!(message.contains("weigh conditions"), "{message}");
+    }
     let labels = Unpaired { conditions: Conditions::Classes(&[1]), ..plain(&two, &two) };
     assert_eq!(exact.couple(&labels, &mut rng), Err(CouplingError::Conditions { rows: 2, conditions: 1 }));
 }

@@ -43,9 +43,10 @@ fn the_three_problems_meet() {
     let case = &cases()[2];
     let (cost, marginals, options) = (case.cost.view(), &case.marginals, to_the_end(case.epsilon));
     let balanced = sinkhorn(cost, marginals, &options).unwrap();
+    let (a, b): (Vec<f64>, Vec<f64>) = (marginals.rows().collect(), marginals.columns().collect());
     for ((i, j), p) in balanced.plan.indexed_iter() {
         let exponent = (balanced.f[i] + balanced.g[j] - cost[(i, j)]) / case.epsilon;
-        assert!((marginals.rows[i] * marginals.columns[j] * exponent.exp() / p - 1.0).abs() < 1e-9);
+        assert!((a[i] * b[j] * exponent.exp() / p - 1.0).abs() < 1e-9);
     }
     // The deviation falls as 1 / reg_m.
     let stiff = |reg_m: f64| {
@@ -131,12 +132,17 @@ fn requests_that_cannot_be() {
     assert_eq!(sinkhorn(huge.view(), &Marginals::uniform(1, 2), &options), Err(OtError::TooLarge));
     assert_eq!(sinkhorn(Array2::zeros((0, 3)).view(), &Marginals::uniform(0, 3), &options), Err(OtError::Empty));
     assert!(matches!(sinkhorn(cost.view(), &Marginals::uniform(2, 3), &options), Err(OtError::Masses { .. })));
-    let weightless = Marginals { rows: vec![1.0, 0.0], columns: vec![0.5, 0.5] };
-    assert!(matches!(
-        sinkhorn(cost.view(), &weightless, &options),
-        Err(OtError::Marginal { side: "row", index: 1, .. })
-    ));
-    assert!(matches!(unbalanced(cost.view(), &even, -1.0, &options), Err(OtError::Strength { .. })));
+    // Larger than every cost by so much that exponents would overflow, or so small that quotients would.
+    for epsilon in [1e-300, 1e300, 5e-324, f64::MAX] {
+        assert!(matches!(ask(Epsilon::Absolute(epsilon)), Err(OtError::Epsilon { .. })), "{epsilon:e}");
+    }
+    for tolerance in [-1e-3, f64::NAN, f64::INFINITY] {
+        let found = sinkhorn(cost.view(), &even, &Options { tolerance, ..options });
+        assert!(matches!(found, Err(OtError::Tolerance { .. })), "{tolerance}: {found:?}");
+    }
+    for reg_m in [-1.0, 0.0, f64::NAN, f64::MAX] {
+        assert!(matches!(unbalanced(cost.view(), &even, reg_m, &options), Err(OtError::Strength { .. })));
+    }
     for mass in [0.0, 1.5, f64::NAN] {
         assert!(matches!(partial(cost.view(), &even, mass, &options), Err(OtError::Mass { .. })));
     }
@@ -146,6 +152,14 @@ fn requests_that_cannot_be() {
     assert!(matches!(found, Err(OtError::NotConverged { .. })), "{found:?}");
     let plan = ask(Epsilon::Relative(0.1)).unwrap();
     assert!(matches!(plan.duality_gap(cost.view(), &Marginals::uniform(3, 2)), Err(OtError::Masses { .. })));
+    let broken = array![[1.0f64, f64::NAN], [0.0, 1.0]];
+    assert_eq!(plan.duality_gap(broken.view(), &even), Err(OtError::NotFinite { row: 0, column: 1 }));
+    let mut changed = plan.clone();
+    changed.f.clear();
+    assert!(matches!(changed.duality_gap(cost.view(), &even), Err(OtError::Potentials { side: "row", .. })));
+    changed = plan;
+    changed.plan[(1, 0)] = -1.0;
+    assert!(matches!(changed.duality_gap(cost.view(), &even), Err(OtError::Plan { row: 1, column: 0, .. })));
 }
 
 /// Whatever the allowance, it is kept, and the columns of the plan reached are exact.
@@ -159,7 +173,7 @@ fn the_allowance_of_iterations_is_kept() {
             let found = sinkhorn(case.cost.view(), &case.marginals, &options).unwrap();
             assert!(found.iterations <= max_iterations + 1, "{} of {max_iterations}", found.iterations);
             let columns = found.plan.sum_axis(Axis(0));
-            let off: f64 = columns.iter().zip(&case.marginals.columns).map(|(c, b)| (c - b).abs()).sum();
+            let off: f64 = columns.iter().zip(case.marginals.columns()).map(|(c, b)| (c - b).abs()).sum();
             assert!(off < 1e-9, "{max_iterations}: {off}");
             most = most.max(found.iterations);
         }
@@ -192,7 +206,7 @@ proptest! {
         prop_assert!(found.iterations <= 301);
         if found.converged {
             let rows = found.plan.sum_axis(Axis(1));
-            prop_assert!(rows.iter().zip(&marginals.rows).map(|(r, a)| (r - a).abs()).sum::<f64>() < 2e-6);
+            prop_assert!(rows.iter().zip(marginals.rows()).map(|(r, a)| (r - a).abs()).sum::<f64>() < 2e-6);
         }
     }
 }

@@ -93,7 +93,7 @@ impl Extractor {
         };
         let all = match protocol {
             Protocol::PytorchFid => bytes(batch),
-            Protocol::CleanFid => smoothed(batch),
+            Protocol::CleanFid => smoothed(batch)?,
         };
         let (mut features, mut logits) = (Vec::new(), Vec::new());
         for first in (0..batch.rows() as i64).step_by(AT_ONCE as usize) {
@@ -122,13 +122,14 @@ fn bytes(batch: &Batch) -> Tensor {
 }
 
 /// Resized as clean-fid does, (N, 3, 299, 299), in 0 to 255.
-fn smoothed(batch: &Batch) -> Tensor {
+fn smoothed(batch: &Batch) -> anyhow::Result<Tensor> {
     let [_, height, width] = batch.shape;
     let side = inception::SIDE as usize;
     let plane = |p: &[u8]| {
         let values: Vec<f32> = p.iter().map(|v| f32::from(*v)).collect();
-        bicubic(&values, (height, width), (side, side)).into_iter().map(|v| v.clamp(0.0, 255.0)).collect::<Vec<_>>()
+        let resized = bicubic(&values, (height, width), (side, side))?;
+        Ok(resized.into_iter().map(|v| v.clamp(0.0, 255.0)).collect::<Vec<_>>())
     };
-    let values: Vec<f32> = batch.colours().chunks_exact(height * width).flat_map(plane).collect();
-    Tensor::from_slice(&values).view([batch.rows() as i64, 3, side as i64, side as i64])
+    let planes = batch.colours().chunks_exact(height * width).map(plane).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(Tensor::from_slice(&planes.concat()).view([batch.rows() as i64, 3, side as i64, side as i64]))
 }

@@ -17,7 +17,8 @@ pub(super) fn warm_prices(cost: &[f64], minima: &[f64]) -> Vec<f64> {
     let n = minima.len();
     let stride = n.next_multiple_of(LANES);
     let largest = cost.chunks_exact(n).map(|row| largest_reduced(row, minima)).fold(0.0, f64::max);
-    if n < 2 || largest <= 0.0 || !largest.is_finite() {
+    // Below the normal numbers a reciprocal is infinite.
+    if n < 2 || largest < f64::MIN_POSITIVE || !largest.is_finite() {
         return minima.to_vec();
     }
     // Columns that only fill up vectors are never the cheapest.

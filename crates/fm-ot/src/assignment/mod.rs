@@ -65,13 +65,14 @@ impl<'a> Matching<'a> {
 /// Solves the assignment problem for finite costs of any sign, with at least as many columns as rows.
 ///
 /// # Errors
-/// [`OtError::MoreRows`] and [`OtError::NotFinite`].
+/// [`OtError::MoreRows`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278, [`OtError::Memory`].
 pub fn assign(cost: ArrayView2<'_, f64>) -> Result<Assignment, OtError> {
     let (rows, columns) = cost.dim();
     if rows > columns {
         return Err(OtError::MoreRows { rows, columns });
     }
-    crate::check_finite(cost)?;
+    crate::pages::check((rows.max(1), columns))?;
+    crate::check_cost(cost)?;
     let standard = cost.as_standard_layout();
     let cost = standard.as_slice().unwrap_or(&[]);
     if rows == 0 {

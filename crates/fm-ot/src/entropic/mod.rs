@@ -11,7 +11,7 @@
 //! All three have the form P_ij = r_ij exp((f_i + g_j - C_ij) / epsilon), r = a b^T (1 for `partial`), and are found by fitting f and g in
 //! turn. The iteration runs on scalings u, v of a kernel that has absorbed the potentials found so far, so that a pass is n^2
 //! multiplications and no exponential. Scalings that grow large are absorbed; when a sum leaves the range of doubles, potentials are
-//! fitted in the log domain. No epsilon above 0 gives a NaN. Epsilon falls from an eighth of the mean cost in steps of 4, and the balanced
+//! fitted in the log domain. No epsilon that is accepted gives a NaN. Epsilon falls from an eighth of the mean cost in steps of 4, and the balanced
 //! iteration is over-relaxed at the rate that its own convergence suggests: small values converge too.
 //!
 //! Cost, potentials, epsilon and reg_m share one unit, that of the cost. Sources: Cuturi (2013); Peyre and Cuturi, "Computational Optimal
@@ -57,7 +57,7 @@ pub enum Epsilon {
 pub struct Options {
     /// The regularisation, above 0.
     pub epsilon: Epsilon,
-    /// The error at which to stop; see [`EntropicPlan::error`].
+    /// The error at which to stop, 0 or above; see [`EntropicPlan::error`].
     pub tolerance: f64,
     /// Iterations, over all levels of epsilon, after which the plan reached is returned (with one more where the last level was not yet
     /// begun).
@@ -76,8 +76,8 @@ impl Default for Options {
 /// The plan between fixed marginals.
 ///
 /// # Errors
-/// [`OtError::Empty`], [`OtError::NotFinite`], [`OtError::Epsilon`], [`OtError::Marginal`], [`OtError::Masses`], and
-/// [`OtError::NotConverged`] if that is asked for.
+/// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278, [`OtError::Memory`],
+/// [`OtError::Epsilon`], [`OtError::Tolerance`], and [`OtError::NotConverged`] if that is asked for.
 pub fn sinkhorn(cost: ArrayView2<'_, f64>, marginals: &Marginals, options: &Options) -> Result<EntropicPlan, OtError> {
     scaling::solve(cost, &Problem { marginals, side: Side::Exact, mass: None }, options)
 }
@@ -85,14 +85,14 @@ pub fn sinkhorn(cost: ArrayView2<'_, f64>, marginals: &Marginals, options: &Opti
 /// The plan whose marginals may deviate, at `reg_m` for each unit of Kullback-Leibler divergence.
 ///
 /// # Errors
-/// As [`sinkhorn`], and [`OtError::Strength`] for a `reg_m` that is not a finite number above 0.
+/// As [`sinkhorn`], and [`OtError::Strength`] for a `reg_m` that is not above 0 and at most 1e290.
 pub fn unbalanced(
     cost: ArrayView2<'_, f64>,
     marginals: &Marginals,
     reg_m: f64,
     options: &Options,
 ) -> Result<EntropicPlan, OtError> {
-    if !(reg_m > 0.0 && reg_m.is_finite()) {
+    if !(reg_m > 0.0 && reg_m <= LARGEST) {
         return Err(OtError::Strength { reg_m });
     }
     scaling::solve(cost, &Problem { marginals, side: Side::Soft { reg_m }, mass: None }, options)
@@ -112,15 +112,22 @@ pub fn partial(
     scaling::solve(cost, &Problem { marginals, side: Side::AtMost, mass: Some(mass) }, options)
 }
 
-impl Epsilon {
-    /// In the unit of the cost.
-    fn resolve(self, mean: f64) -> Result<f64, OtError> {
-        let (given, epsilon) = match self {
+/// Epsilon, reg_m and costs in units of epsilon are at most this, and epsilon at least its reciprocal: products with logarithms stay finite.
+const LARGEST: f64 = 1e290;
+
+impl Options {
+    /// The regularisation in the unit of costs whose sizes add up to `total`.
+    fn epsilon(&self, total: f64, mean: f64) -> Result<f64, OtError> {
+        let tolerance = self.tolerance;
+        if !(tolerance >= 0.0 && tolerance.is_finite()) {
+            return Err(OtError::Tolerance { tolerance });
+        }
+        let (given, epsilon) = match self.epsilon {
             Epsilon::Absolute(epsilon) => (epsilon, epsilon),
             // Where nothing costs anything, any regularisation gives the same plan.
             Epsilon::Relative(share) => (share, if mean > 0.0 { share * mean } else { share }),
         };
-        let legal = given > 0.0 && epsilon > 0.0 && epsilon.is_finite() && (1.0 / epsilon).is_finite();
+        let legal = given > 0.0 && (1.0 / LARGEST..=LARGEST).contains(&epsilon) && total / epsilon <= LARGEST;
         if legal { Ok(epsilon) } else { Err(OtError::Epsilon { epsilon: given }) }
     }
 }

@@ -40,6 +40,9 @@ const ABSORB: f64 = 100.0;
 /// Potentials in the unit of the cost, and what has changed since the kernel absorbed them.
 pub(super) struct State<'a> {
     pub(super) problem: &'a Problem<'a>,
+    /// The masses of the rows and of the columns.
+    pub(super) a: &'a [f64],
+    pub(super) b: &'a [f64],
     pub(super) cost: Matrix<'a>,
     log_rows: Vec<f64>,
     log_columns: Vec<f64>,
@@ -64,16 +67,16 @@ pub(super) fn solve(
 }
 
 fn descend(cost: ArrayView2<'_, f64>, problem: &Problem<'_>, options: &Options) -> Result<EntropicPlan, OtError> {
-    problem.marginals.check(cost.dim())?;
+    let (a, b) = problem.marginals.of(cost.dim())?;
     let standard = cost.as_standard_layout();
     let values = standard.as_slice().unwrap_or(&[]);
-    let mean = absolute_sum(values) / values.len() as f64;
-    if !mean.is_finite() {
-        crate::check_finite(cost)?;
-        return Err(OtError::TooLarge);
+    let total = absolute_sum(values);
+    if !(total * crate::HEADROOM).is_finite() {
+        crate::check_cost(cost)?;
     }
-    let epsilon = options.epsilon.resolve(mean)?;
-    let mut state = State::new(problem, values, cost.ncols());
+    let mean = total / values.len() as f64;
+    let epsilon = options.epsilon(total, mean)?;
+    let mut state = State::new(problem, (&a, &b), values, cost.ncols());
     let mut iterations = 0;
     for level in levels(mean, epsilon) {
         let last = level == epsilon || iterations >= options.max_iterations;
@@ -122,8 +125,7 @@ fn levels(mean: f64, epsilon: f64) -> Vec<f64> {
 }
 
 impl<'a> State<'a> {
-    fn new(problem: &'a Problem<'a>, cost: &'a [f64], columns: usize) -> Self {
-        let Marginals { rows: a, columns: b } = problem.marginals;
+    fn new(problem: &'a Problem<'a>, (a, b): (&'a [f64], &'a [f64]), cost: &'a [f64], columns: usize) -> Self {
         let log = |masses: &[f64]| match problem.side {
             Side::AtMost => vec![0.0; masses.len()],
             _ => masses.iter().map(|m| m.ln()).collect(),
@@ -132,6 +134,8 @@ impl<'a> State<'a> {
             log_rows: log(a),
             log_columns: log(b),
             problem,
+            a,
+            b,
             cost: Matrix { values: cost, columns },
             f: vec![0.0; a.len()],
             g: vec![0.0; b.len()],
@@ -167,7 +171,7 @@ impl<'a> State<'a> {
             let exact = sums.iter().zip(logs.0).zip(masses).map(|((s, log), m)| epsilon * (m.ln() - log - s) - shift);
             exact.map(|f| side.settle(f, epsilon)).collect()
         };
-        let Marginals { rows: a, columns: b } = self.problem.marginals;
+        let (a, b) = (self.a, self.b);
         self.factor = 1.0;
         self.f = fit(&self.cost, (&self.log_rows, &self.log_columns), &self.g, a);
         let (m, n) = (a.len(), b.len());
@@ -179,7 +183,7 @@ impl<'a> State<'a> {
     /// Fits the rows, then the columns, then the mass; the L1 error that was left.
     fn iterate(&mut self, omega: f64) -> (f64, f64) {
         let (epsilon, side) = (self.epsilon, self.problem.side);
-        let Marginals { rows: a, columns: b } = self.problem.marginals;
+        let (a, b) = (self.a, self.b);
         let scale = |mass: f64, sum: f64, old: f64, absorbed: f64| match side {
             Side::Exact if omega == 1.0 => mass / sum,
             Side::Exact => old * (mass / (sum * old)).powf(omega),

@@ -35,7 +35,7 @@ pub(super) fn assemble(mut state: State<'_>, iterations: usize, tolerance: f64) 
     let Sums { rows, columns, cost } = finish(&mut kernel, &state.cost, &scaled, &state.v);
     let plan = Array2::from_shape_vec(shape, kernel).unwrap_or_else(|_| Array2::zeros(shape));
     state.absorb();
-    let Marginals { rows: a, columns: b } = state.problem.marginals;
+    let (a, b) = (state.a, state.b);
     let total = |sums: &[f64], masses: &[f64], distance: fn(f64) -> f64| -> f64 {
         sums.iter().zip(masses).map(|(s, m)| distance(s - m)).sum()
     };
@@ -43,6 +43,9 @@ pub(super) fn assemble(mut state: State<'_>, iterations: usize, tolerance: f64) 
         (Side::Soft { reg_m }, _) => {
             // A further fit of row i would multiply its mass s by (a / s)^(epsilon's share) exp(-f / (reg_m + epsilon)).
             let moved = |((s, a), f): ((&f64, &f64), &f64)| {
+                if *s == 0.0 {
+                    return 0.0;
+                }
                 let lambda = reg_m / (reg_m + state.epsilon);
                 let next = lambda * (f + state.epsilon * (a / s).ln());
                 s * (((next - f) / state.epsilon).exp() - 1.0).abs()
@@ -65,26 +68,42 @@ impl EntropicPlan {
     /// plan, rounded to exact marginals (Altschuler et al. 2017), less the dual objective of its potentials.
     ///
     /// # Errors
-    /// [`OtError::Masses`] when cost and marginals are not those that the plan was found for.
+    /// [`OtError::Masses`] when cost and marginals are not those that the plan was found for; [`OtError::NotFinite`], [`OtError::TooLarge`],
+    /// [`OtError::Potentials`], [`OtError::Plan`], [`OtError::Epsilon`] when cost or plan were changed since.
     pub fn duality_gap(&self, cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<f64, OtError> {
-        marginals.check(self.plan.dim())?;
-        marginals.check(cost.dim())?;
-        let Marginals { rows: a, columns: b } = marginals;
-        let feasible = round(&self.plan, marginals);
+        let (a, b) = marginals.of(self.plan.dim())?;
+        marginals.of(cost.dim())?;
+        crate::check_cost(cost)?;
+        self.check()?;
+        let feasible = round(&self.plan, &a, &b);
         let mut primal = 0.0;
         Zip::indexed(&feasible).and(cost).for_each(|(i, j), p, c| {
             let log = if *p > 0.0 { (p / (a[i] * b[j])).ln() } else { 0.0 };
             primal += p * (c + self.epsilon * log);
         });
         let value = |masses: &[f64], p: &[f64]| masses.iter().zip(p).map(|(m, p)| m * p).sum::<f64>();
-        let dual = value(a, &self.f) + value(b, &self.g) - self.epsilon * (self.plan.sum() - 1.0);
+        let dual = value(&a, &self.f) + value(&b, &self.g) - self.epsilon * (self.plan.sum() - 1.0);
         Ok(primal - dual)
+    }
+
+    fn check(&self) -> Result<(), OtError> {
+        let (rows, columns) = self.plan.dim();
+        for (side, potentials, points) in [("row", self.f.len(), rows), ("column", self.g.len(), columns)] {
+            if potentials != points {
+                return Err(OtError::Potentials { side, potentials, points });
+            }
+        }
+        let illegal = |p: &f64| !(*p >= 0.0 && p.is_finite());
+        if let Some(((row, column), mass)) = self.plan.indexed_iter().find(|(_, p)| illegal(p)) {
+            return Err(OtError::Plan { row, column, mass: *mass });
+        }
+        let legal = self.epsilon > 0.0 && self.epsilon.is_finite();
+        if legal { Ok(()) } else { Err(OtError::Epsilon { epsilon: self.epsilon }) }
     }
 }
 
 /// The plan, with rows and then columns scaled down to their masses, and what they then lack added as a product.
-fn round(plan: &Array2<f64>, marginals: &Marginals) -> Array2<f64> {
-    let Marginals { rows: a, columns: b } = marginals;
+fn round(plan: &Array2<f64>, a: &[f64], b: &[f64]) -> Array2<f64> {
     let mut rounded = plan.clone();
     for (axis, masses) in [(Axis(0), a), (Axis(1), b)] {
         for (mut line, mass) in rounded.axis_iter_mut(axis).zip(masses) {

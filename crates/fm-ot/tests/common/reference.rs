@@ -44,7 +44,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case {
             name: format!("{kind} {rows} x {columns}"),
             cost,
-            marginals: Marginals { rows: numbers(&value["a"]), columns: numbers(&value["b"]) },
+            marginals: Marginals::new(&numbers(&value["a"]), &numbers(&value["b"])).unwrap(),
             epsilon: number("epsilon"),
             reg_m: number("reg_m"),
             mass: number("mass"),

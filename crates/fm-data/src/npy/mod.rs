@@ -1,7 +1,7 @@
 //! Images and tables from NumPy's `.npy` files.
 //!
 //! Images are uint8, 0 to 255: (N, H, W), (N, C, H, W) or (N, H, W, C) with 1 or 3 channels; where both fit, channels come first. Their
-//! classes, if any, are a file of N whole numbers from 0. Tables are (N, D) of any number type, read as f32.
+//! classes, if any, are a file of N whole numbers from 0. Tables are (N, D) of float32, float64, int64, int32 or uint8, read as f32.
 //!
 //! ```
 //! use ndarray::Array3;
@@ -14,9 +14,11 @@
 //! # Ok::<(), fm_data::DataError>(())
 //! ```
 
+mod file;
+
 use crate::{DataError, ImageSet};
+use file::Npy;
 use ndarray::{Array1, Array2, ArrayD, Axis, Ix4};
-use ndarray_npy::{ReadNpyError, ReadableElement, read_npy};
 use num_traits::AsPrimitive;
 use std::path::Path;
 
@@ -26,20 +28,20 @@ const CLASSES: f64 = 10_000.0;
 /// Images, and their classes where there is a file of them.
 ///
 /// # Errors
-/// A file that is missing, not `.npy`, of another type or shape, and classes that do not fit.
+/// A file that is missing, not `.npy`, shorter or longer than its header says, of another type or shape, and classes that do not fit.
 pub fn images(path: &Path, labels: Option<&Path>) -> Result<ImageSet, DataError> {
-    let array: ArrayD<u8> = read_npy(path).map_err(|e| match e {
-        ReadNpyError::WrongDescriptor(found) => {
-            broken(path, format!("its values are {found}, not uint8"), "convert them with numpy's astype('uint8')")
-        }
-        other => unreadable(path, &other),
-    })?;
-    let wrong =
-        || broken(path, format!("its shape is {:?}", array.shape()), "give (N, H, W), (N, C, H, W) or (N, H, W, C)");
-    let array = match array.shape().to_vec()[..] {
-        [_, _, _] => array.clone().insert_axis(Axis(1)),
-        [_, 1 | 3, _, _] => array.clone(),
-        [_, _, _, 1 | 3] => array.clone().permuted_axes(vec![0, 3, 1, 2]),
+    let file = Npy::open(path)?;
+    if !["|u1", "u1", "B"].contains(&file.kind.as_str()) {
+        let problem = format!("its values are {}, not uint8", file.kind);
+        return Err(broken(path, problem, "convert them with numpy's astype('uint8')"));
+    }
+    let array = file.read(|[byte]| byte)?;
+    let shape = array.shape().to_vec();
+    let wrong = || broken(path, format!("its shape is {shape:?}"), "give (N, H, W), (N, C, H, W) or (N, H, W, C)");
+    let array = match shape[..] {
+        [_, _, _] => array.insert_axis(Axis(1)),
+        [_, 1 | 3, _, _] => array,
+        [_, _, _, 1 | 3] => array.permuted_axes(vec![0, 3, 1, 2]),
         _ => return Err(wrong()),
     };
     let array = array.into_dimensionality::<Ix4>().map_err(|_| wrong())?;
@@ -51,14 +53,13 @@ pub fn images(path: &Path, labels: Option<&Path>) -> Result<ImageSet, DataError>
         Some(file) => classes(file, count)?,
         None => (vec![0; count], Vec::new()),
     };
-    let pixels = array.iter().copied().collect();
-    Ok(ImageSet { shape: [channels, height, width], levels: 255, pixels, labels, classes })
+    ImageSet::new([channels, height, width], 255, array.iter().copied().collect(), labels, classes)
 }
 
-/// A table, a row a sample.
+/// A table of one sample per row.
 ///
 /// # Errors
-/// A file that is missing, not `.npy`, not two-dimensional, without rows, or with values that are not finite.
+/// A file that is missing, not `.npy`, shorter or longer than its header says, not two-dimensional, without rows, or with values that are not finite.
 pub fn table(path: &Path) -> Result<Array2<f32>, DataError> {
     let table = numbers::<f32>(path)?;
     let shape = table.shape().to_vec();
@@ -70,7 +71,7 @@ pub fn table(path: &Path) -> Result<Array2<f32>, DataError> {
     }
     match table.indexed_iter().find(|(_, x)| !x.is_finite()) {
         Some(((row, column), x)) => {
-            Err(broken(path, format!("row {row}, column {column} (from 0) is {x}"), "fill or drop such rows"))
+            Err(broken(path, format!("row {row}, column {column} (from 0) is {x:?}"), "fill or drop such rows"))
         }
         None => Ok(table),
     }
@@ -78,7 +79,7 @@ pub fn table(path: &Path) -> Result<Array2<f32>, DataError> {
 
 fn classes(path: &Path, count: usize) -> Result<(Vec<u16>, Vec<String>), DataError> {
     let labels = numbers::<f64>(path)?;
-    let one_each = "give one number an image, of shape (N)";
+    let one_each = "give one number per image, of shape (N)";
     let labels: Array1<f64> =
         labels.into_dimensionality().map_err(|_| broken(path, "its labels are not a list".into(), one_each))?;
     if labels.len() != count {
@@ -88,7 +89,7 @@ fn classes(path: &Path, count: usize) -> Result<(Vec<u16>, Vec<String>), DataErr
     if let Some((row, label)) = labels.iter().enumerate().find(|(_, l)| !is_class(**l)) {
         return Err(broken(
             path,
-            format!("label {row} is {label}"),
+            format!("label {row} is {label:?}"),
             "count classes from 0 in whole numbers, 10,000 at most",
         ));
     }
@@ -106,25 +107,23 @@ where
     i32: AsPrimitive<T>,
     u8: AsPrimitive<T>,
 {
-    /// None if the file has another type.
-    fn read<A: ReadableElement + AsPrimitive<T>, T: Copy + 'static>(
-        path: &Path,
-    ) -> Option<Result<ArrayD<T>, DataError>> {
-        match read_npy::<_, ArrayD<A>>(path) {
-            Ok(array) => Some(Ok(array.mapv(AsPrimitive::as_))),
-            Err(ReadNpyError::WrongDescriptor(_)) => None,
-            Err(other) => Some(Err(unreadable(path, &other))),
-        }
+    let file = Npy::open(path)?;
+    match file.kind.clone().as_str() {
+        "<f4" => file.read(|bytes| f32::from_le_bytes(bytes).as_()),
+        ">f4" => file.read(|bytes| f32::from_be_bytes(bytes).as_()),
+        "<f8" => file.read(|bytes| f64::from_le_bytes(bytes).as_()),
+        ">f8" => file.read(|bytes| f64::from_be_bytes(bytes).as_()),
+        "<i8" => file.read(|bytes| i64::from_le_bytes(bytes).as_()),
+        ">i8" => file.read(|bytes| i64::from_be_bytes(bytes).as_()),
+        "<i4" => file.read(|bytes| i32::from_le_bytes(bytes).as_()),
+        ">i4" => file.read(|bytes| i32::from_be_bytes(bytes).as_()),
+        "|u1" | "u1" | "B" => file.read(|[byte]| byte.as_()),
+        other => Err(broken(
+            path,
+            format!("its values are of type {other}"),
+            "convert them to float32, float64, int64, int32 or uint8",
+        )),
     }
-    let found = read::<f32, T>(path).or_else(|| read::<f64, T>(path)).or_else(|| read::<i64, T>(path));
-    found.or_else(|| read::<i32, T>(path)).or_else(|| read::<u8, T>(path)).unwrap_or_else(|| {
-        let known = "convert them to float32, float64, int64, int32 or uint8";
-        Err(broken(path, "its values are of another type than is read".into(), known))
-    })
-}
-
-fn unreadable(path: &Path, error: &ReadNpyError) -> DataError {
-    broken(path, format!("it cannot be read as .npy ({error})"), "give what numpy.save wrote")
 }
 
 fn broken(path: &Path, problem: String, remedy: &str) -> DataError {
@@ -175,6 +174,10 @@ mod tests {
         told(images(&pictures, Some(&labels)).unwrap_err(), "label 1 is -1");
         write_npy(&labels, &array![0.5f32, 1.0]).unwrap();
         told(images(&pictures, Some(&labels)).unwrap_err(), "label 0 is 0.5");
+        write_npy(&labels, &array![1e300f64, 1.0]).unwrap();
+        told(images(&pictures, Some(&labels)).unwrap_err(), "label 0 is 1e300;");
+        write_npy(&labels, &array![1i16, 1]).unwrap();
+        told(images(&pictures, Some(&labels)).unwrap_err(), "of type <i2");
     }
 
     #[test]

@@ -1,0 +1,141 @@
+//! Checks that every metric makes of its input before it computes anything.
+
+use crate::MetricError;
+use crate::blocks::Value;
+use ndarray::ArrayView2;
+
+/// The most rows of a set: products of two such numbers are whole numbers of 64 bits.
+const MOST_ROWS: usize = 1 << 31;
+
+/// Fails unless both sets lie in one space, have at least `least` rows each, and hold finite numbers.
+pub(crate) fn comparable(
+    what: &'static str,
+    least: usize,
+    samples: ArrayView2<'_, f32>,
+    reference: ArrayView2<'_, f32>,
+) -> Result<(), MetricError> {
+    same_space(samples.ncols(), reference.ncols())?;
+    at_least(what, least, samples.nrows().min(reference.nrows()))?;
+    usable("samples", samples)?;
+    usable("reference", reference)
+}
+
+/// Fails unless both have the same number of columns.
+pub(crate) fn same_space(left: usize, right: usize) -> Result<(), MetricError> {
+    if left == right { Ok(()) } else { Err(MetricError::Dimension { left, right }) }
+}
+
+/// Fails unless there are enough points.
+pub(crate) fn at_least(what: &'static str, least: usize, got: usize) -> Result<(), MetricError> {
+    if got < least { Err(MetricError::TooFew { what, least, got }) } else { Ok(()) }
+}
+
+/// Fails unless a number that was asked for lies in its range.
+pub(crate) fn count(what: &'static str, least: usize, most: usize, got: usize) -> Result<(), MetricError> {
+    if (least..=most).contains(&got) { Ok(()) } else { Err(MetricError::Count { what, least, most, got }) }
+}
+
+/// Fails unless a set has columns, not too many rows, and finite numbers in them.
+pub(crate) fn usable<T: Value>(set: &'static str, rows: ArrayView2<'_, T>) -> Result<(), MetricError> {
+    sized(set, rows.dim())?;
+    if rows.as_slice().is_some_and(all_finite) {
+        return Ok(());
+    }
+    first_bad(set, 0, rows, f64::is_finite)
+}
+
+/// Fails unless a set has columns, and not too many rows.
+pub(crate) fn sized(set: &'static str, (rows, columns): (usize, usize)) -> Result<(), MetricError> {
+    if columns == 0 {
+        return Err(MetricError::NoColumns { set });
+    }
+    count("the number of rows", 0, MOST_ROWS, rows)
+}
+
+/// Fails at the first value that is not legal, row after row.
+pub(crate) fn first_bad<T: Value>(
+    set: &'static str,
+    first_row: usize,
+    rows: ArrayView2<'_, T>,
+    legal: impl Fn(f64) -> bool,
+) -> Result<(), MetricError> {
+    for ((row, column), value) in rows.indexed_iter() {
+        let value: f64 = (*value).into();
+        if !legal(value) {
+            return Err(MetricError::NotFinite { set, row: first_row + row, column, value });
+        }
+    }
+    Ok(())
+}
+
+/// A sum of zeros times values is NaN exactly when a value is not finite, and needs no branch.
+fn all_finite<T: Value>(values: &[T]) -> bool {
+    let mut sums = [0.0; 16];
+    for block in values.chunks(16) {
+        for (sum, value) in sums.iter_mut().zip(block) {
+            let value: f64 = (*value).into();
+            *sum += 0.0 * value;
+        }
+    }
+    sums.iter().all(|sum| *sum == 0.0)
+}
+
+/// Fails unless a matrix of f64 of this shape can be allocated; ndarray would end the program.
+pub(crate) fn fits(rows: usize, columns: usize) -> Result<(), MetricError> {
+    const SMALL: usize = 1 << 22;
+    let fits = |len: usize| len <= SMALL || Vec::<f64>::new().try_reserve_exact(len).is_ok();
+    if rows.checked_mul(columns).is_some_and(fits) { Ok(()) } else { Err(MetricError::Memory { rows, columns }) }
+}
+
+/// A text on one line, cut at a length.
+pub(crate) fn brief(text: &str, most: usize) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
+    if line.chars().count() <= most {
+        line
+    } else {
+        line.chars().take(most.saturating_sub(3)).chain("...".chars()).collect()
+    }
+}
+
+/// A path on one line, of which the end is kept.
+pub(crate) fn brief_path(path: &std::path::Path, most: usize) -> String {
+    let line = brief(&path.display().to_string(), usize::MAX - 1);
+    let length = line.chars().count();
+    if length <= most { line } else { "...".chars().chain(line.chars().skip(length + 3 - most)).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, array};
+
+    #[test]
+    fn the_first_bad_value_is_named() {
+        let mut rows = Array2::<f32>::zeros((40, 3));
+        assert!(usable("samples", rows.view()).is_ok());
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            rows[[37, 2]] = 1.0;
+            rows[[31, 1]] = value;
+            rows[[38, 0]] = value;
+            let error = usable("samples", rows.view()).unwrap_err();
+            assert!(matches!(error, MetricError::NotFinite { set: "samples", row: 31, column: 1, .. }), "{error}");
+            // Views that are not contiguous, too.
+            let error = usable("samples", rows.t()).unwrap_err();
+            assert!(matches!(error, MetricError::NotFinite { row: 0, column: 38, .. }), "{error}");
+        }
+        assert!(usable("samples", array![[f32::MAX, -f32::MAX]].view()).is_ok());
+        assert!(usable("samples", array![[u8::MAX]].view()).is_ok());
+    }
+
+    #[test]
+    fn sets_of_absurd_shapes_are_errors() {
+        let rows = Array2::<f32>::zeros((isize::MAX as usize, 0));
+        assert!(matches!(usable("samples", rows.view()), Err(MetricError::NoColumns { set: "samples" })));
+        let one = array![[1f32]];
+        let many = one.broadcast((1 << 40, 1)).unwrap();
+        assert!(matches!(usable("samples", many), Err(MetricError::Count { .. })));
+        assert!(matches!(fits(usize::MAX, 2), Err(MetricError::Memory { .. })) && fits(3, 4).is_ok());
+        assert_eq!((brief("a\nb", 10), brief("abcdefgh", 6)), ("a b".into(), "abc...".into()));
+        assert_eq!(brief_path("/some/long/file.npz".as_ref(), 11), "...file.npz");
+    }
+}
