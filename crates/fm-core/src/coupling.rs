@@ -127,9 +127,12 @@ impl Pairing {
 }
 
 fn gather<T: Copy>(rows: &[T], dim: usize, order: &[usize]) -> Vec<T> {
-    let count = rows.len() / dim.max(1);
+    if dim == 0 {
+        return Vec::new();
+    }
+    let count = rows.len() / dim;
     let row = |&i: &usize| {
-        assert!(i < count || dim == 0, "row {i} of a pairing is not below the {count} rows");
+        assert!(i < count, "row {i} of a pairing is not below the {count} rows");
         &rows[i * dim..(i + 1) * dim]
     };
     order.iter().flat_map(row).copied().collect()

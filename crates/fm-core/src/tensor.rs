@@ -91,7 +91,10 @@ impl OdeState for Tensor {
 
 /// Panics unless all terms have the first one's shape: libtorch would broadcast.
 fn demand_one_shape(first: &Tensor, rest: &[(f64, &Tensor)]) {
-    rest.iter().enumerate().for_each(|(k, (_, term))| demand_shape(k + 1, first, *term));
+    let size = first.size();
+    for (k, (_, term)) in rest.iter().enumerate().filter(|(_, (_, term))| term.size() != size) {
+        demand_shape(k + 1, first, *term);
+    }
 }
 
 /// The squares with 0 where the error is 0 and its scale too.
@@ -103,6 +106,10 @@ fn without_zeros(squares: Tensor, error: &Tensor) -> Tensor {
 /// (e / scale)^2, in f64.
 fn scaled_squares(error: &Tensor, before: &Tensor, after: &Tensor, tol: &Tolerance) -> Tensor {
     let larger = before.abs().maximum(&after.abs());
+    // A bound that f32 cannot hold, by which a solver asks for finite values.
+    let bounds = [&tol.rtol, &tol.atol].map(|bound| bound.values().iter().copied().fold(0.0, f64::max));
+    let wide = bounds.iter().any(|bound| *bound > f64::from(f32::MAX));
+    let larger = if wide { larger.to_kind(Kind::Double) } else { larger };
     let scale = match (&tol.rtol, &tol.atol) {
         (Bound::All(rtol), Bound::All(atol)) => larger * *rtol + *atol,
         (rtol, atol) => larger * spread(rtol, error) + spread(atol, error),

@@ -115,7 +115,9 @@ fn start<S: OdeState>(
     };
     let mut lane = Lane::new(span, first, options);
     lane.stats.evaluations = cost;
-    if !(d0.is_finite() && d1.is_finite()) && !(is_finite(x) && is_finite(k0)) {
+    // A norm that is not finite may be that of finite values far above the tolerance.
+    let finite = d0.is_finite() && d1.is_finite() || is_finite(x) && is_finite(k0);
+    if !finite {
         lane.stats.reason = Reason::NonFinite { t: span.0 };
     }
     Ok(lane)

@@ -72,6 +72,13 @@ fn norms_of_rows_that_are_numbers_and_of_nothing() {
     assert!((Tensor::error_norm(&e, &x, &x, &relative) - 0.5f64.sqrt()).abs() < 1e-12);
     let nothing = Tensor::zeros([0, 2], (Kind::Double, Device::Cpu));
     assert_eq!(Tensor::error_norm(&nothing, &nothing, &nothing, &relative), 0.0);
+    // By a bound beyond f32 only values that are not finite have a norm that is not.
+    let huge = Tolerance::new(0.0, 1e300);
+    for kind in [Kind::Double, Kind::Float] {
+        let x = Tensor::from_slice(&[1.0, 1e38, f64::NAN, f64::INFINITY]).to_kind(kind);
+        let norms = Tensor::row_error_norms(&x, &x, &x, &huge);
+        assert_eq!(norms.iter().map(|norm| norm.is_finite()).collect::<Vec<_>>(), [true, true, false, false]);
+    }
     assert!(Tensor::row_error_norms(&nothing, &nothing, &nothing, &relative).is_empty());
 }
 

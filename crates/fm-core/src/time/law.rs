@@ -131,8 +131,8 @@ impl TimeLaw {
 
     /// p(t) for t in (0, 1), 0 outside of [0, 1]; the probability of t itself where the law is [discrete](Self::is_discrete). Infinite where a density is.
     pub fn density(&self, t: f64) -> f64 {
-        if t < 0.0 || t > 1.0 {
-            return 0.0;
+        if !(0.0..=1.0).contains(&t) {
+            return if t.is_nan() { t } else { 0.0 };
         }
         match *self {
             TimeLaw::Uniform => 1.0,
