@@ -54,7 +54,7 @@ impl Request {
     }
 
     /// Source rows `first..first + rows`.
-    pub(crate) fn noise(&self, first: usize, rows: usize) -> Vec<f32> {
+    pub(crate) fn noise(&self, first: usize, rows: usize) -> Result<Vec<f32>, fm_core::Error> {
         let dim = self.shape.iter().product::<i64>() as usize;
         self.source.sample(self.seed, 0, Stream::Sample, first as u64, rows, dim)
     }
@@ -147,7 +147,7 @@ pub(crate) fn turns(
         let mut made = Made::default();
         if first < r.count {
             let rows = r.batch_size.min(r.count - first);
-            let drawn = batch(model, device, r, first, &r.noise(first, rows), frames && first == 0)?;
+            let drawn = batch(model, device, r, first, &r.noise(first, rows)?, frames && first == 0)?;
             out.frames = drawn.frames.iter().map(to_host).collect::<Result<_, _>>()?;
             made = Made { values: to_host(&drawn.x)?, about: [drawn.nfe, drawn.calls as f64] };
         }

@@ -83,7 +83,7 @@ impl LikelihoodArgs {
         let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
         let divergence = match self.probes {
             0 => Divergence::Exact,
-            n => Divergence::hutchinson(self.probe, n, self.seed, first_row as u64, x),
+            n => Divergence::hutchinson(self.probe, n, self.seed, first_row as u64, x)?,
         };
         let options = Options::with_tolerance(self.tolerance);
         let source = |x: &Tensor| gaussian_log_density(x, deviation);

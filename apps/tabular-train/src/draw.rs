@@ -56,10 +56,10 @@ impl<'a> Drawer<'a> {
     }
 
     /// Source rows, as the network sees them.
-    pub(crate) fn start(&self, rows: usize, seed: u64) -> Tensor {
+    pub(crate) fn start(&self, rows: usize, seed: u64) -> anyhow::Result<Tensor> {
         let dim = self.columns.dim();
-        let x0 = self.source.sample(seed, 0, Stream::Sample, 0, rows, dim);
-        self.scaled(&upload(&x0, &[rows as i64, dim as i64], self.device))
+        let x0 = self.source.sample(seed, 0, Stream::Sample, 0, rows, dim)?;
+        Ok(self.scaled(&upload(&x0, &[rows as i64, dim as i64], self.device)))
     }
 
     /// Rows of the source with the deviations that were learned.
@@ -95,7 +95,7 @@ impl<'a> Drawer<'a> {
         let dim = self.columns.dim();
         let shape = [rows as i64, dim as i64];
         let noise = |step| upload(&normal_rows(seed, step, Stream::Increment, 0, rows, dim), &shape, self.device);
-        let drawn = sampler.run(&self.field(&classes), self.objective, self.start(rows, seed), noise, frames)?;
+        let drawn = sampler.run(&self.field(&classes), self.objective, self.start(rows, seed)?, noise, frames)?;
         let host = |x: &Tensor| -> anyhow::Result<Vec<f32>> {
             let mut values = values(x)?;
             self.columns.restore(&mut values);

@@ -194,7 +194,7 @@ fn paths(args: &EvaluateArgs, loaded: &Loaded) -> anyhow::Result<[f64; 2]> {
     let predicted = |x: &Tensor, t: &[f64], rows: &[usize]| field.velocities(x, t, rows);
     let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
     let times: Vec<f64> = Grid::Uniform.times(STEPS)?.iter().map(|t| low + t * (high - low)).collect();
-    let start = drawer.start(TRAJECTORIES, args.draw.seed);
+    let start = drawer.start(TRAJECTORIES, args.draw.seed)?;
     let bends = straightness(&velocity, start.shallow_clone(), &times, &RK4)?;
     let together = Together(|x: &Tensor, t: &[f64], rows: &[usize]| velocity.velocities(x, t, rows));
     let end = fixed::solve(&together, start.shallow_clone(), &times, &RK4, Output::Final)?.x;

@@ -78,6 +78,7 @@ impl BatchSource for Lessons<'_> {
         let wanted = self.shard.rows(whole);
         let (first, rows) = (wanted.start, wanted.len());
         let x0 = teacher.source.sample(self.config.seed, step, Stream::Noise, first as u64, rows, dim);
+        let x0 = x0.map_err(|error| error.to_string())?;
         let carried = || -> anyhow::Result<Vec<f32>> {
             let drawer = Drawer::of(&teacher, 1.0)?;
             let start = drawer.scaled(&upload(&x0, &[rows as i64, dim as i64], teacher.device));

@@ -2,7 +2,7 @@
 //!
 //! Paths, times, weightings, losses and sources are all chosen by name, some with parameters. A choice has one text form, which
 //! flags, configuration files and checkpoints share: the name, then its parameters as `key=value`, or as bare values in order.
-//! Parameters that are not given take their defaults. A choice that reads is legal: every parameter lies in its domain.
+//! Parameters that are not given take their defaults. A parsed value is always valid: every parameter lies in its domain.
 //!
 //! ```
 //! use fm_core::path::PathKind;
@@ -15,6 +15,7 @@
 //! # Ok::<(), fm_core::choice::ChoiceError>(())
 //! ```
 
+use crate::message;
 #[doc(hidden)]
 pub use serde;
 use std::fmt;
@@ -58,9 +59,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The name that is written.
+    /// The name that is written; empty for an entry without names, which the macro does not make.
     pub fn name(&self) -> &'static str {
-        self.names[0]
+        self.names.first().copied().unwrap_or("")
     }
 }
 
@@ -126,15 +127,15 @@ impl fmt::Display for Domain {
         let lower = if self.low_included { "from" } else { "above" };
         let (joint, kind) = if self.low_included { ("to", "") } else { ("and at most", "") };
         let kind = if self.whole { " in whole numbers" } else { kind };
-        write!(f, "{lower} {} {joint} {}{kind}", self.low, self.high)
+        write!(f, "{lower} {} {joint} {}{kind}", message::number(&self.low), message::number(&self.high))
     }
 }
 
-/// A text that chooses nothing legal.
+/// A text or a value that is not a valid choice.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ChoiceError {
     /// No such name.
-    #[error("no {what} is called '{given}'; choose one of {known}")]
+    #[error("no {what} is called '{}'; choose one of {known}", message::name(.given))]
     Name {
         /// What was being chosen.
         what: &'static str,
@@ -144,7 +145,7 @@ pub enum ChoiceError {
         known: String,
     },
     /// No such parameter.
-    #[error("{what} {name} has no parameter '{given}'; {known}")]
+    #[error("{what} {name} has no parameter '{}'; {known}", message::name(.given))]
     Parameter {
         /// What was being chosen.
         what: &'static str,
@@ -155,8 +156,18 @@ pub enum ChoiceError {
         /// The parameters there are.
         known: String,
     },
+    /// A parameter that is given twice.
+    #[error("{what} {name} has {parameter} twice; give it once")]
+    Twice {
+        /// What was being chosen.
+        what: &'static str,
+        /// The name chosen.
+        name: &'static str,
+        /// The parameter.
+        parameter: &'static str,
+    },
     /// Not a number.
-    #[error("{what} {name} needs a number for {parameter}, got '{given}'")]
+    #[error("{what} {name} needs a number for {parameter}, got '{}'", message::name(.given))]
     Number {
         /// What was being chosen.
         what: &'static str,
@@ -167,8 +178,8 @@ pub enum ChoiceError {
         /// The text given.
         given: String,
     },
-    /// A number that is not legal.
-    #[error("{what} {name} needs {parameter} {domain}, got {value}")]
+    /// A number outside its domain.
+    #[error("{what} {name} needs {parameter} {domain}, got {}", message::number(.value))]
     Domain {
         /// What was being chosen.
         what: &'static str,
@@ -198,11 +209,11 @@ pub fn read(
         let known = table.iter().map(Entry::name).collect::<Vec<_>>().join(", ");
         return Err(ChoiceError::Name { what, given: name.into(), known });
     };
-    let mut values: Vec<f64> = entry.parameters.iter().map(|p| p.default).collect();
+    let mut given_values: Vec<Option<f64>> = vec![None; entry.parameters.len()];
     for (position, part) in rest.split(',').filter(|p| !p.trim().is_empty()).enumerate() {
         let (index, value) = match part.split_once('=') {
             Some((key, value)) => (entry.parameters.iter().position(|p| p.name == key.trim()), value),
-            None => ((position < values.len()).then_some(position), part),
+            None => ((position < given_values.len()).then_some(position), part),
         };
         let Some(index) = index else {
             let known = entry.parameters.iter().map(|p| p.name).collect::<Vec<_>>().join(", ");
@@ -210,14 +221,14 @@ pub fn read(
             return Err(ChoiceError::Parameter { what, name: entry.name(), given: part.trim().into(), known });
         };
         let parameter = entry.parameters[index].name;
-        let given = value.trim();
-        values[index] = given.parse().map_err(|_| ChoiceError::Number {
-            what,
-            name: entry.name(),
-            parameter,
-            given: given.into(),
-        })?;
+        let (name, given) = (entry.name(), value.trim());
+        let number = given.parse().map_err(|_| ChoiceError::Number { what, name, parameter, given: given.into() })?;
+        if given_values[index].replace(number).is_some() {
+            return Err(ChoiceError::Twice { what, name, parameter });
+        }
     }
+    let default = |(p, given): (&Parameter, Option<f64>)| given.unwrap_or(p.default);
+    let values: Vec<f64> = entry.parameters.iter().zip(given_values).map(default).collect();
     entry.parameters.iter().zip(&values).try_for_each(|(p, v)| p.check(what, entry.name(), *v))?;
     Ok((entry, values))
 }
@@ -227,7 +238,8 @@ pub fn read(
 pub fn write(f: &mut fmt::Formatter<'_>, entry: &Entry, values: &[f64]) -> fmt::Result {
     write!(f, "{}", entry.name())?;
     for (i, (parameter, value)) in entry.parameters.iter().zip(values).enumerate() {
-        write!(f, "{}{}={value}", if i == 0 { ':' } else { ',' }, parameter.name)?;
+        let separator = if i == 0 { ':' } else { ',' };
+        write!(f, "{separator}{}={}", parameter.name, message::number(value))?;
     }
     Ok(())
 }

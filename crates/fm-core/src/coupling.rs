@@ -78,7 +78,35 @@ pub enum Pairing {
 }
 
 impl Pairing {
+    /// Whether the pairing fits a batch of `rows` source and target rows.
+    ///
+    /// # Errors
+    /// [`CouplingError::Pairing`] for a row number that is not below `rows`, for a permutation that does not have every row once, and for
+    /// different numbers of sources and targets.
+    pub fn check(&self, rows: usize) -> Result<(), CouplingError> {
+        let refuse = |problem| Err(CouplingError::Pairing { problem, rows });
+        match self {
+            Pairing::Identity => Ok(()),
+            Pairing::Permutation(sources) => {
+                let mut seen = vec![false; sources.len()];
+                let fresh = |i: &usize| seen.get_mut(*i).is_some_and(|seen| !std::mem::replace(seen, true));
+                let once = sources.len() == rows && sources.iter().all(fresh);
+                if once { Ok(()) } else { refuse("a permutation must have every row number once") }
+            }
+            Pairing::Drawn { sources, targets } if sources.len() != targets.len() => {
+                refuse("drawn pairs need as many sources as targets")
+            }
+            Pairing::Drawn { sources, targets } => {
+                let inside = sources.iter().chain(targets).all(|i| *i < rows);
+                if inside { Ok(()) } else { refuse("every row number must be below the number of rows") }
+            }
+        }
+    }
+
     /// Rows that belong to the sources, `dim` values each, in the order of the pairs.
+    ///
+    /// # Panics
+    /// When a row number of the pairing is not below `rows.len() / dim`; [`check`](Self::check) finds it first.
     pub fn sources<T: Copy>(&self, rows: &[T], dim: usize) -> Vec<T> {
         match self {
             Pairing::Identity => rows.to_vec(),
@@ -87,6 +115,9 @@ impl Pairing {
     }
 
     /// Rows that belong to the targets (data, labels), `dim` values each, in the order of the pairs.
+    ///
+    /// # Panics
+    /// As [`sources`](Self::sources).
     pub fn targets<T: Copy>(&self, rows: &[T], dim: usize) -> Vec<T> {
         match self {
             Pairing::Identity | Pairing::Permutation(_) => rows.to_vec(),
@@ -96,7 +127,15 @@ impl Pairing {
 }
 
 fn gather<T: Copy>(rows: &[T], dim: usize, order: &[usize]) -> Vec<T> {
-    order.iter().flat_map(|&i| &rows[i * dim..(i + 1) * dim]).copied().collect()
+    if dim == 0 {
+        return Vec::new();
+    }
+    let count = rows.len() / dim;
+    let row = |&i: &usize| {
+        assert!(i < count, "row {i} of a pairing is not below the {count} rows");
+        &rows[i * dim..(i + 1) * dim]
+    };
+    order.iter().flat_map(row).copied().collect()
 }
 
 /// A batch that cannot be paired.
@@ -117,6 +156,14 @@ pub enum CouplingError {
         rows: usize,
         /// Conditions given.
         conditions: usize,
+    },
+    /// A pairing that does not fit its batch.
+    #[error("cannot use the pairing of a batch of {rows} rows: {problem}; correct the coupling")]
+    Pairing {
+        /// What is wrong.
+        problem: &'static str,
+        /// Rows of the batch.
+        rows: usize,
     },
     /// A coupling that looks at conditions, and a model that has none.
     #[error(
@@ -155,5 +202,36 @@ impl Coupling for Independent {
     fn couple(&self, batch: &Unpaired<'_>, _rng: &mut dyn RngCore) -> Result<Pairing, CouplingError> {
         batch.check()?;
         Ok(Pairing::Identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairings_that_do_not_fit_their_batch_are_errors() {
+        let drawn =
+            |sources: &[usize], targets: &[usize]| Pairing::Drawn { sources: sources.into(), targets: targets.into() };
+        for good in [Pairing::Identity, Pairing::Permutation(vec![2, 0, 1]), drawn(&[1, 1], &[0, 2]), drawn(&[], &[])] {
+            assert_eq!(good.check(3), Ok(()), "{good:?}");
+        }
+        for bad in [
+            Pairing::Permutation(vec![0, 1]),
+            Pairing::Permutation(vec![0, 1, 3]),
+            Pairing::Permutation(vec![0, 1, 1]),
+            Pairing::Permutation(vec![0, 1, 2, 3]),
+            drawn(&[0], &[0, 1]),
+            drawn(&[3], &[0]),
+            drawn(&[0], &[usize::MAX]),
+        ] {
+            assert!(matches!(bad.check(3), Err(CouplingError::Pairing { rows: 3, .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "row 3 of a pairing is not below the 3 rows")]
+    fn a_row_that_is_not_there_is_named() {
+        let _ = Pairing::Permutation(vec![0, 3]).sources(&[1.0; 6], 2);
     }
 }

@@ -1,24 +1,26 @@
-//! What can be asked of this crate that cannot be.
+//! Errors of this crate.
 
 use crate::choice::ChoiceError;
+use crate::message::{name, number, shape};
 use crate::path::End;
 use crate::prediction::Prediction;
 
-/// A request that has no answer, with the remedy.
+/// Why an objective, a path, a source or a batch cannot be used, with the remedy.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// A name or a parameter.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
     /// A time that no path has.
-    #[error("time {t} is outside [0, 1], where 0 is the source and 1 the data")]
+    #[error("time {} is outside [0, 1], where 0 is the source and 1 the data; give times in it", number(.t))]
     TimeOutside {
         /// The time.
         t: f64,
     },
     /// A path at an end where it moves infinitely fast.
     #[error(
-        "path {path} is singular at {end}: its derivative is infinite there; keep away from it by clipping the times (time_clip of 1e-3, say)"
+        "path {} is singular at {end}: its derivative is infinite there; keep away from it by clipping the times (time_clip of 1e-3, say)",
+        name(.path)
     )]
     SingularPath {
         /// The path.
@@ -27,16 +29,17 @@ pub enum Error {
         end: End,
     },
     /// A path whose formulas fail.
-    #[error("path {path} is not finite at t = {t}; correct its functions")]
+    #[error("path {} is not finite at t = {}; correct its functions or parameters", name(.path), number(.t))]
     PathNotFinite {
         /// The path.
         path: String,
         /// Where.
         t: f64,
     },
-    /// A custom path whose derivative is not one.
+    /// A custom path whose derivative is not that of its function.
     #[error(
-        "path {path}: the derivative of {function} at t = {t} is given as {given}, but differences say {measured}; correct one of the two functions"
+        "path {}: the derivative of {function} at t = {} is given as {}, but differences say {}; correct one of the two functions",
+        name(.path), number(.t), number(.given), number(.measured)
     )]
     CustomPath {
         /// The path.
@@ -52,7 +55,8 @@ pub enum Error {
     },
     /// A conversion or target that divides by zero.
     #[error(
-        "{what} is singular at t = {t}: it divides by a weight that is zero there; clip the times (time_clip of 1e-3, say), or predict something else"
+        "{} is singular at t = {}: it divides by a weight that is zero there; clip the times (time_clip of 1e-3, say), or predict something else",
+        name(.what), number(.t)
     )]
     SingularPrediction {
         /// What was asked for.
@@ -71,12 +75,12 @@ pub enum Error {
         to: Prediction,
     },
     /// A path with extra noise, but no noise.
-    #[error("path {path} adds noise of its own; give it standard normal draws shaped as the data")]
+    #[error("path {} adds noise of its own; give it standard normal draws shaped as the data", name(.path))]
     MissingNoise {
         /// The path.
         path: String,
     },
-    /// Rows that do not fit together.
+    /// Different numbers of rows.
     #[error("{what}: expected {expected}, got {got}; give every argument the same rows")]
     Rows {
         /// What was counted.
@@ -86,9 +90,46 @@ pub enum Error {
         /// How many there were.
         got: usize,
     },
+    /// Different shapes.
+    #[error("{what}: expected shape {}, got {}; give arguments of one shape", shape(.expected), shape(.got))]
+    Shape {
+        /// Which argument.
+        what: &'static str,
+        /// The shape of the argument that it must match.
+        expected: Vec<usize>,
+        /// Its own shape.
+        got: Vec<usize>,
+    },
+    /// Rows of another width.
+    #[error("{what} have {got} values, not {expected}; give rows of {expected} values")]
+    Width {
+        /// Which rows.
+        what: &'static str,
+        /// Values that a row must have.
+        expected: usize,
+        /// Values that it has.
+        got: usize,
+    },
+    /// More values than memory can hold.
+    #[error("cannot hold {rows} rows of {dim} values in memory; ask for fewer")]
+    Memory {
+        /// Rows asked for.
+        rows: usize,
+        /// Values of a row.
+        dim: usize,
+    },
+    /// A value that is not finite.
+    #[error("{what} must be finite, and row {row} is not; remove the row")]
+    NotFinite {
+        /// What was looked at.
+        what: &'static str,
+        /// The first bad row.
+        row: usize,
+    },
     /// A weight that grows without bound.
     #[error(
-        "weighting {weighting} is {value} at t = {t}; clip the times (time_clip of 1e-3, say), or choose a bounded weighting"
+        "weighting {} is {} at t = {}; clip the times (time_clip of 1e-3, say), or choose a bounded weighting",
+        name(.weighting), number(.value), number(.t)
     )]
     UnboundedWeight {
         /// The weighting, or what else makes the weight.
@@ -99,7 +140,7 @@ pub enum Error {
         value: f64,
     },
     /// Options that exclude each other.
-    #[error("{what} cannot be combined with {with}: {why}")]
+    #[error("{} cannot be combined with {}: {why}", name(.what), name(.with))]
     Combination {
         /// One option.
         what: String,
@@ -108,8 +149,8 @@ pub enum Error {
         /// The reason and the remedy.
         why: &'static str,
     },
-    /// A parameter outside a choice.
-    #[error("{name} must be {domain}, got {value}")]
+    /// A parameter outside its domain.
+    #[error("{name} must be {domain}, got {}", number(.value))]
     Value {
         /// The parameter.
         name: &'static str,
@@ -120,7 +161,8 @@ pub enum Error {
     },
     /// A signal-to-noise ratio that the other path never has.
     #[error(
-        "path {path} never has the signal-to-noise ratio that path {sampled} has at t = {t}; sample from t = {first} to t = {last}"
+        "path {} never has the signal-to-noise ratio that path {} has at t = {}; sample from t = {} to t = {}",
+        name(.path), name(.sampled), number(.t), number(.first), number(.last)
     )]
     UnreachableRatio {
         /// The path that was trained on.

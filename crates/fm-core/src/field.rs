@@ -1,6 +1,6 @@
 //! Velocity fields: what a solver integrates, and wrappers that make one from another.
 //!
-//! A [`VelocityField`] moves a whole state at one time; a [`RowField`] moves the rows of a batch, each at a time of its own, as a network
+//! A [`VelocityField`] moves a whole state at one time; a [`RowField`] moves the rows of a batch, each at its own time, as a network
 //! does. [`Together`] makes the first from the second.
 //!
 //! | wrapper | the field it makes |
@@ -31,8 +31,17 @@ use crate::state::{OdeState, RowState};
 /// A velocity dx/dt = v(x, t) over states `S`; t runs from 0 (source) to 1 (data).
 pub trait VelocityField<S> {
     /// v(x, t), of the shape and unit of x per unit time, in memory of its own: a solver writes to x again (so a field over tensors
-    /// whose velocity is x itself returns a copy).
+    /// whose velocity is x itself returns a copy). A solver refuses a result of another shape.
     fn velocity(&self, x: &S, t: f64) -> S;
+
+    /// Whether the field can move this state; a solver asks once, before the first evaluation.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn check(&self, x: &S) -> Result<(), Error> {
+        let _ = x;
+        Ok(())
+    }
 }
 
 impl<S, F: Fn(&S, f64) -> S> VelocityField<S> for F {
@@ -45,8 +54,17 @@ impl<S, F: Fn(&S, f64) -> S> VelocityField<S> for F {
 pub trait RowField<S> {
     /// Row i of the result is v(x_i, t\[i\]). A solver drops rows that have arrived: `rows[i]` is the place that row i had in the batch
     /// at the start, in rising order, so that a field can find its label.
-    /// The result has memory of its own.
+    /// The result has the shape of x and memory of its own; a solver refuses another shape.
     fn velocities(&self, x: &S, t: &[f64], rows: &[usize]) -> S;
+
+    /// Whether the field can move a batch that starts at x; a solver asks once, before the first evaluation.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn check(&self, x: &S) -> Result<(), Error> {
+        let _ = x;
+        Ok(())
+    }
 }
 
 impl<S, F: Fn(&S, &[f64], &[usize]) -> S> RowField<S> for F {
@@ -72,9 +90,14 @@ impl<S: RowState, F: RowField<S>> VelocityField<S> for Together<F> {
         let rows: Vec<usize> = (0..x.rows()).collect();
         self.0.velocities(x, &vec![t; rows.len()], &rows)
     }
+
+    fn check(&self, x: &S) -> Result<(), Error> {
+        self.0.check(x)
+    }
 }
 
-/// The velocity of something that predicts data, noise or score.
+/// The velocity of something that predicts data, noise or score. A prediction of another shape than x is returned as it is, so that a
+/// solver refuses it and names both shapes.
 #[derive(Debug, Clone)]
 pub struct Converted<F, P> {
     field: F,
@@ -83,11 +106,12 @@ pub struct Converted<F, P> {
 }
 
 impl<F, P: ProbPath> Converted<F, P> {
-    /// Reads `field` as `prediction` on `path`, to be asked for times in `span` only.
+    /// Reads `field` as `prediction` on `path`, for times in `span` only.
     ///
     /// # Errors
-    /// When an end of the span is singular for the path or the prediction, or the path has noise of its own.
+    /// An illegal path, an end of the span that is singular for the path or the prediction, and a path with noise of its own.
     pub fn new(field: F, path: P, prediction: Prediction, span: (f64, f64)) -> Result<Self, Error> {
+        path.check()?;
         for t in [span.0, span.1] {
             prediction.to(Prediction::Velocity, &path.at(t)?)?;
         }
@@ -106,22 +130,30 @@ impl<F, P: ProbPath> Converted<F, P> {
 impl<S: OdeState, F: VelocityField<S>, P: ProbPath> VelocityField<S> for Converted<F, P> {
     fn velocity(&self, x: &S, t: f64) -> S {
         let predicted = self.field.velocity(x, t);
-        if self.prediction == Prediction::Velocity {
+        if self.prediction == Prediction::Velocity || !predicted.same_shape(x) {
             return predicted;
         }
         let Conversion { x: a, prediction: b } = self.conversion(t);
         S::linear_combination(&[(a, x), (b, &predicted)])
+    }
+
+    fn check(&self, x: &S) -> Result<(), Error> {
+        self.field.check(x)
     }
 }
 
 impl<S: RowState, F: RowField<S>, P: ProbPath> RowField<S> for Converted<F, P> {
     fn velocities(&self, x: &S, t: &[f64], rows: &[usize]) -> S {
         let predicted = self.field.velocities(x, t, rows);
-        if self.prediction == Prediction::Velocity {
+        if self.prediction == Prediction::Velocity || !predicted.same_shape(x) {
             return predicted;
         }
         let each: Vec<_> = t.iter().map(|t| self.conversion(*t)).collect();
         let (a, b): (Vec<_>, Vec<_>) = each.iter().map(|c| (c.x, c.prediction)).unzip();
         S::row_combination(&[(&a, x), (&b, &predicted)])
+    }
+
+    fn check(&self, x: &S) -> Result<(), Error> {
+        self.field.check(x)
     }
 }

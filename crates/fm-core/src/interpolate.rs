@@ -35,8 +35,9 @@ pub struct PathSample<S> {
 /// The coefficients of a path at the times of a batch.
 ///
 /// # Errors
-/// See [`ProbPath::at`].
+/// See [`ProbPath::check`] and [`ProbPath::at`].
 pub fn coefficients(path: &(impl ProbPath + ?Sized), times: &[f64]) -> Result<Vec<Coefficients>, Error> {
+    path.check()?;
     times.iter().map(|t| path.at(*t)).collect()
 }
 
@@ -71,7 +72,7 @@ impl PathWeights {
 /// Puts rows x0 and x1 on their path, with the target of `prediction`. `eps` is needed where the path has noise of its own.
 ///
 /// # Errors
-/// A singular target, missing noise, and batches of different numbers of rows.
+/// A singular target, missing noise, and batches of different shapes or of another number of rows than `c`.
 pub fn interpolate<S: RowState>(
     c: &[Coefficients],
     prediction: Prediction,
@@ -79,20 +80,25 @@ pub fn interpolate<S: RowState>(
     x1: &S,
     eps: Option<&S>,
 ) -> Result<PathSample<S>, Error> {
-    same_rows("source rows", c.len(), x0)?;
     same_rows("data rows", c.len(), x1)?;
+    same_shape("source rows", x1, x0)?;
     let weights = PathWeights::new(c, prediction)?;
     let extra = weights.need_noise();
     let PathWeights { position, target } = weights;
     let eps = match eps {
-        Some(eps) => same_rows("rows of noise", c.len(), eps).map(|()| Some(eps))?,
+        Some(eps) => same_shape("noise", x1, eps).map(|()| Some(eps))?,
         None if extra => return Err(Error::MissingNoise { path: "of this batch".into() }),
         None => None,
     };
     let combine = |weights: &[Vec<f64>; 3]| {
         let states = [Some(x1), Some(x0), eps.filter(|_| extra)];
         let terms = weights.iter().zip(states).filter_map(|(w, s)| Some((w.as_slice(), s?)));
-        S::row_combination(&terms.filter(|(w, _)| w.iter().any(|w| *w != 0.0)).collect::<Vec<_>>())
+        let mut terms: Vec<_> = terms.filter(|(w, _)| w.iter().any(|w| *w != 0.0)).collect();
+        if terms.is_empty() {
+            // Where every weight is 0 (a path that stands still) the sum is 0, shaped as the data.
+            terms.push((&weights[0], x1));
+        }
+        S::row_combination(&terms)
     };
     Ok(PathSample { x_t: combine(&position), target: combine(&target) })
 }
@@ -100,16 +106,26 @@ pub fn interpolate<S: RowState>(
 /// Turns one prediction at x_t into another, row by row.
 ///
 /// # Errors
-/// See [`Prediction::to`].
+/// See [`Prediction::to`], and batches of different shapes or of another number of rows than `c`.
 pub fn convert<S: RowState>(c: &[Coefficients], from: Prediction, to: Prediction, x_t: &S, p: &S) -> Result<S, Error> {
     same_rows("rows of x_t", c.len(), x_t)?;
-    same_rows("rows of the prediction", c.len(), p)?;
+    same_shape("the prediction", x_t, p)?;
     let conversions: Vec<_> = c.iter().map(|c| from.to(to, c)).collect::<Result<_, _>>()?;
     let (on_x, on_p): (Vec<f64>, Vec<f64>) = conversions.iter().map(|k| (k.x, k.prediction)).unzip();
     Ok(S::row_combination(&[(&on_x, x_t), (&on_p, p)]))
 }
 
 fn same_rows<S: RowState>(what: &'static str, expected: usize, state: &S) -> Result<(), Error> {
+    if state.shape().is_empty() {
+        return Err(Error::Shape { what, expected: vec![expected], got: Vec::new() });
+    }
     let got = state.rows();
     if got == expected { Ok(()) } else { Err(Error::Rows { what, expected, got }) }
+}
+
+fn same_shape<S: RowState>(what: &'static str, expected: &S, state: &S) -> Result<(), Error> {
+    if state.same_shape(expected) {
+        return Ok(());
+    }
+    Err(Error::Shape { what, expected: expected.shape(), got: state.shape() })
 }

@@ -1,4 +1,4 @@
-//! The heart of flow matching, without libtorch.
+//! The objective of flow matching, without libtorch.
 //!
 //! Flow matching learns a velocity field v(x, t) that carries a source distribution at **t = 0** to the data at **t = 1**. This crate is
 //! the algebra of that: every part of an objective is a small value, and all of them are checked together. Read it in this order.
@@ -18,6 +18,7 @@
 //! | [`data`] | what training asks of a data set, and the order of its rows |
 //! | [`rng`] | randomness as a pure function of (seed, step, stream, row) |
 //! | [`choice`](mod@choice) | the one text form of everything that is chosen by name |
+//! | [`message`] | numbers, names and shapes in error messages |
 //!
 //! With the feature `product`, `product` multiplies matrices for crates that need it. With the feature `tch`, `tensor` adds libtorch tensors as states, and the loss on them; `tape` adds activation checkpointing.
 //!
@@ -33,7 +34,7 @@
 //! let objective: Objective = Objective::default(); // linear path, velocity, uniform times, mean squared error
 //! objective.validate(&Source::default())?;
 //! let x1 = Array2::from_elem((4, 2), 1.0);
-//! let x0 = Source::default().sample(0, 0, Stream::Noise, 0, 4, 2);
+//! let x0 = Source::default().sample(0, 0, Stream::Noise, 0, 4, 2)?;
 //! let x0 = Array2::from_shape_fn((4, 2), |(i, j)| f64::from(x0[2 * i + j]));
 //! let drawn = objective.draw(0, 0, 4, None)?;
 //! let sample = interpolate(&coefficients(&objective.path, &drawn.times)?, objective.prediction, &x0, &x1, None)?;
@@ -51,6 +52,7 @@ pub mod exact;
 pub mod field;
 pub mod interpolate;
 pub mod loss;
+pub mod message;
 pub mod objective;
 pub mod path;
 pub mod prediction;

@@ -76,8 +76,10 @@ impl<P: ProbPath> Objective<P> {
         self.weighting.validate()?;
         self.loss.validate()?;
         self.times.validate()?;
-        if let Source::Kind(kind) = source {
-            kind.validate()?;
+        source.check()?;
+        if self.loss_aware_bins > LossAware::MAX_BINS {
+            let value = self.loss_aware_bins as f64;
+            return Err(Error::Value { name: "the number of loss-aware bins", domain: "at most 1048576", value });
         }
         if self.loss_aware_bins > 0 && self.times.law.is_discrete() {
             let (what, with) = ("loss-aware times".into(), self.times.law.to_string());
@@ -113,11 +115,16 @@ impl<P: ProbPath> Objective<P> {
     /// The times and complete weights of one step's rows: weighting, importance and loss-awareness together.
     ///
     /// # Errors
-    /// See [`validate`](Self::validate).
+    /// See [`validate`](Self::validate), a weight that is not finite, and more rows than memory can hold.
     pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<Drawn, Error> {
+        self.path.check()?;
+        self.weighting.validate()?;
         let mut drawn = self.times.draw(seed, step, rows, adaptive)?;
         for (weight, t) in drawn.weights.iter_mut().zip(&drawn.times) {
             *weight *= self.weighting.weight(self.prediction, &self.path.at(*t)?)?;
+            if !weight.is_finite() {
+                return Err(Error::UnboundedWeight { weighting: self.weighting.to_string(), t: *t, value: *weight });
+            }
         }
         Ok(drawn)
     }
@@ -125,7 +132,7 @@ impl<P: ProbPath> Objective<P> {
     /// The times over which a network so trained gives a velocity: [0, 1], but for the clip at an end that is singular.
     ///
     /// # Errors
-    /// A singular end without a clip, and a path with noise of its own for anything but velocity prediction.
+    /// Illegal times, a singular end without a clip, and a path with noise of its own for anything but velocity prediction.
     pub fn span(&self) -> Result<(f64, f64), Error> {
         self.legal_span(|t| self.has_velocity(t))
     }
@@ -149,11 +156,15 @@ impl<P: ProbPath> Objective<P> {
             Err(error) if t == clipped => Err(error),
             Err(_) => legal(clipped).map(|()| clipped),
         };
+        self.times.validate()?;
         let (low, high) = self.times.range();
         Ok((end(0.0, low)?, end(1.0, high)?))
     }
 
     /// The path's own noise for rows `first..first + rows` of a step, where the path has any; row r is drawn from [`Stream::PathNoise`].
+    ///
+    /// # Panics
+    /// When memory cannot hold `rows` x `dim` values.
     pub fn path_noise(&self, seed: u64, step: u64, first: u64, rows: usize, dim: usize) -> Option<Vec<f32>> {
         let draw = || crate::rng::normal_rows(seed, step, Stream::PathNoise, first, rows, dim);
         self.path.has_extra_noise().then(draw)

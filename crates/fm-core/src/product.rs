@@ -18,6 +18,9 @@ use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 /// A B^T.
+///
+/// # Panics
+/// When A and B have different numbers of columns.
 pub fn with_transposed(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut out = Array2::zeros((a.nrows(), b.nrows()));
     add(out.view_mut(), 1.0, a, b.t());
@@ -36,8 +39,10 @@ pub fn with_itself(a: ArrayView2<'_, f64>) -> Array2<f64> {
 /// Adds `scale` A B to what is there.
 ///
 /// # Panics
-/// Where the shapes do not fit.
+/// When B does not have as many rows as A columns, or `out` not A's rows and B's columns.
 pub fn add(mut out: ArrayViewMut2<'_, f64>, scale: f64, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
+    let ((n, k), (inner, m)) = (a.dim(), b.dim());
+    assert!(k == inner && out.dim() == (n, m), "a product of ({n}, {k}) and ({inner}, {m}) in {:?}", out.dim());
     matmul(view_mut(&mut out), Accum::Add, view(&a), view(&b), scale, Par::Seq);
 }
 

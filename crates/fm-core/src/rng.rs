@@ -75,13 +75,26 @@ pub fn fill_normal(rng: &mut ChaCha8Rng, out: &mut [f32]) {
     out.iter_mut().for_each(|x| *x = StandardNormal.sample(rng));
 }
 
-/// `rows` x `dim` standard normals, row r drawn from its own generator (seed, step, stream, first_row + r).
+/// `rows` x `dim` standard normals, row r drawn from its own generator (seed, step, stream, first_row + r). Row numbers wrap.
+///
+/// # Panics
+/// When memory cannot hold `rows` x `dim` values.
 pub fn normal_rows(seed: u64, step: u64, purpose: Stream, first_row: u64, rows: usize, dim: usize) -> Vec<f32> {
-    let mut out = vec![0.0; rows * dim];
+    let zeros = zeros(rows, dim);
+    assert!(zeros.is_some(), "memory cannot hold {rows} rows of {dim} values");
+    let mut out = zeros.unwrap_or_default();
     for (r, row) in out.chunks_exact_mut(dim.max(1)).enumerate() {
-        fill_normal(&mut stream(seed, step, purpose, first_row + r as u64), row);
+        fill_normal(&mut stream(seed, step, purpose, first_row.wrapping_add(r as u64)), row);
     }
     out
+}
+
+/// `rows` x `dim` zeros, unless memory cannot hold them.
+pub(crate) fn zeros(rows: usize, dim: usize) -> Option<Vec<f32>> {
+    let (mut out, count) = (Vec::new(), rows.checked_mul(dim)?);
+    out.try_reserve_exact(count).ok()?;
+    out.resize(count, 0.0);
+    Some(out)
 }
 
 #[cfg(test)]
@@ -101,6 +114,18 @@ mod tests {
         let whole = normal_rows(1, 2, Stream::Noise, 0, 6, 5);
         let parts = [normal_rows(1, 2, Stream::Noise, 0, 2, 5), normal_rows(1, 2, Stream::Noise, 2, 4, 5)].concat();
         assert_eq!(whole, parts);
+    }
+
+    #[test]
+    fn rows_after_the_last_number_wrap() {
+        let rows = normal_rows(1, 2, Stream::Noise, u64::MAX, 2, 3);
+        assert_eq!(rows[3..], normal_rows(1, 2, Stream::Noise, 0, 1, 3));
+    }
+
+    #[test]
+    #[should_panic(expected = "memory cannot hold 18446744073709551615 rows of 2 values")]
+    fn more_normals_than_memory_holds_are_refused() {
+        let _ = normal_rows(0, 0, Stream::Noise, 0, usize::MAX, 2);
     }
 
     #[test]

@@ -42,13 +42,15 @@ pub struct Change {
 /// The change from the `trained` path to the `sampled` one at time r of the latter.
 ///
 /// # Errors
-/// A path with noise of its own, a singular end, and a ratio that the trained path never has.
+/// An illegal path, a path with noise of its own, a singular end, and a ratio that the trained path never has.
 pub fn change(trained: &impl ProbPath, sampled: &impl ProbPath, r: f64) -> Result<Change, Error> {
     let noisy = [(trained.has_extra_noise(), trained.name()), (sampled.has_extra_noise(), sampled.name())];
     if let Some((_, what)) = noisy.into_iter().find(|(noisy, _)| *noisy) {
         let why = "it has noise of its own; only affine paths can stand in for each other";
         return Err(Error::Combination { what, with: "a change of schedule".into(), why });
     }
+    trained.check()?;
+    sampled.check()?;
     let new = sampled.at(r)?;
     let Some(t) = locate(trained, &new) else {
         let end = |t: f64, otherwise: f64| locate(sampled, &trained.coefficients(t)).unwrap_or(otherwise);
@@ -91,7 +93,8 @@ fn locate(path: &impl ProbPath, wanted: &Coefficients) -> Option<f64> {
     }
 }
 
-/// The field along another path.
+/// The field along another path. A velocity of another shape than x is returned as it is, so that a solver refuses it and names both
+/// shapes.
 #[derive(Debug, Clone)]
 pub struct Rescheduled<F, P, Q> {
     field: F,
@@ -100,7 +103,7 @@ pub struct Rescheduled<F, P, Q> {
 }
 
 impl<F, P: ProbPath, Q: ProbPath> Rescheduled<F, P, Q> {
-    /// Reads `field`, a velocity on the `trained` path, along the `sampled` one, to be asked for times in `span` only.
+    /// Reads `field`, a velocity on the `trained` path, along the `sampled` one, for times in `span` only.
     ///
     /// # Errors
     /// See [`change`], at either end of the span.
@@ -118,7 +121,14 @@ impl<S: OdeState, F: VelocityField<S>, P: ProbPath, Q: ProbPath> VelocityField<S
             return S::linear_combination(&[(f64::NAN, x)]);
         };
         let u = self.field.velocity(&S::linear_combination(&[(1.0 / scale, x)]), t);
+        if !u.same_shape(x) {
+            return u;
+        }
         S::linear_combination(&[(d_log_scale, x), (scale * d_t, &u)])
+    }
+
+    fn check(&self, x: &S) -> Result<(), Error> {
+        self.field.check(x)
     }
 }
 
@@ -133,6 +143,13 @@ impl<S: RowState, F: RowField<S>, P: ProbPath, Q: ProbPath> RowField<S> for Resc
         }
         let column = |of: fn(&Change) -> f64| known.iter().map(of).collect::<Vec<_>>();
         let u = self.field.velocities(&S::row_combination(&[(&column(|c| 1.0 / c.scale), x)]), &column(|c| c.t), rows);
+        if !u.same_shape(x) {
+            return u;
+        }
         S::row_combination(&[(&column(|c| c.d_log_scale), x), (&column(|c| c.scale * c.d_t), &u)])
+    }
+
+    fn check(&self, x: &S) -> Result<(), Error> {
+        self.field.check(x)
     }
 }

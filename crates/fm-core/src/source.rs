@@ -12,15 +12,16 @@
 //! use fm_core::rng::Stream;
 //! use fm_core::source::{Source, SourceKind};
 //! let sparse: SourceKind = "sparse:rate=0.75".parse()?;
-//! let x0 = Source::from(sparse).sample(0, 0, Stream::Noise, 0, 1000, 10);
+//! let x0 = Source::from(sparse).sample(0, 0, Stream::Noise, 0, 1000, 10)?;
 //! let zeros = x0.iter().filter(|x| **x == 0.0).count();
 //! assert!((zeros as f64 - 7500.0).abs() < 4.0 * (10_000.0f64 * 0.75 * 0.25).sqrt());
-//! # Ok::<(), fm_core::choice::ChoiceError>(())
+//! # Ok::<(), fm_core::Error>(())
 //! ```
 
+use crate::Error;
 use crate::choice;
-use crate::choice::Domain;
-use crate::rng::{Stream, fill_normal, stream};
+use crate::choice::{Choice, Domain};
+use crate::rng::{Stream, fill_normal, stream, zeros};
 use ndarray::Array2;
 use rand::Rng;
 
@@ -54,7 +55,7 @@ impl SourceKind {
     }
 }
 
-/// The standard deviation of some values about their mean, in their unit; 0 of none.
+/// The standard deviation of some values about their mean, in their unit; 0 of none, NaN when a value is not finite.
 pub fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let n = values.clone().count().max(1) as f64;
     let mean = values.clone().sum::<f64>() / n;
@@ -88,14 +89,42 @@ impl Source {
         matches!(self, Source::Kind(SourceKind::Gaussian))
     }
 
-    /// `rows` x `dim` draws; row r comes from its own generator (seed, step, stream, first_row + r). Rows of another data set must
-    /// have `dim` columns; an empty one gives zeros.
-    pub fn sample(&self, seed: u64, step: u64, purpose: Stream, first_row: u64, rows: usize, dim: usize) -> Vec<f32> {
-        let mut out = vec![0.0; rows * dim];
+    /// Checks what does not depend on a batch.
+    ///
+    /// # Errors
+    /// A parameter outside its domain, a data set without rows or with a value that is not finite.
+    pub fn check(&self) -> Result<(), Error> {
+        match self {
+            Source::Kind(kind) => Ok(kind.validate()?),
+            Source::Rows(data) if data.nrows() == 0 => {
+                Err(Error::Rows { what: "rows of the source's data set", expected: 1, got: 0 })
+            }
+            Source::Rows(data) => match data.outer_iter().position(|row| row.iter().any(|v| !v.is_finite())) {
+                Some(row) => Err(Error::NotFinite { what: "the source's data set", row }),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// `rows` x `dim` draws; row r comes from its own generator (seed, step, stream, first_row + r). Row numbers wrap.
+    ///
+    /// # Errors
+    /// A parameter outside its domain, a `matched` source whose deviation has not been [measured](SourceKind::measured), a data set without
+    /// rows or of another width than `dim`, and more values than memory can hold.
+    pub fn sample(
+        &self,
+        seed: u64,
+        step: u64,
+        purpose: Stream,
+        first_row: u64,
+        rows: usize,
+        dim: usize,
+    ) -> Result<Vec<f32>, Error> {
+        self.can_draw(dim)?;
+        let mut out = zeros(rows, dim).ok_or(Error::Memory { rows, dim })?;
         for (r, row) in out.chunks_exact_mut(dim.max(1)).enumerate() {
-            let mut rng = stream(seed, step, purpose, first_row + r as u64);
+            let mut rng = stream(seed, step, purpose, first_row.wrapping_add(r as u64));
             match self {
-                Source::Rows(data) if data.nrows() == 0 => {}
                 Source::Rows(data) => {
                     let chosen = data.row(rng.random_range(0..data.nrows()));
                     row.iter_mut().zip(chosen).for_each(|(x, v)| *x = *v);
@@ -106,7 +135,22 @@ impl Source {
                 }
             }
         }
-        out
+        Ok(out)
+    }
+
+    /// Whether rows of `dim` values can be drawn, without a pass over a data set.
+    fn can_draw(&self, dim: usize) -> Result<(), Error> {
+        match self {
+            Source::Kind(SourceKind::Matched { deviation: 0.0 }) => {
+                let domain = "measured from the data before it is drawn from, and above 0";
+                Err(Error::Value { name: "the deviation of a matched source", domain, value: 0.0 })
+            }
+            Source::Rows(data) if data.nrows() > 0 && data.ncols() != dim => {
+                Err(Error::Width { what: "rows of the source's data set", expected: dim, got: data.ncols() })
+            }
+            Source::Rows(data) if data.nrows() > 0 => Ok(()),
+            source => source.check(),
+        }
     }
 }
 

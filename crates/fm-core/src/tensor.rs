@@ -3,8 +3,9 @@
 //! A tensor is a state like any other: [`interpolate`](crate::interpolate::interpolate) and the solvers see its linear combinations. The
 //! coefficients of a batch go to the device as one small block a combination, and nothing is read back.
 
+use crate::Error;
 use crate::loss::{Loss, Reduction};
-use crate::state::{Bound, OdeState, RowState, Tolerance};
+use crate::state::{Bound, OdeState, RowState, Shaped, Tolerance, demand_shape, demand_shapes, demand_terms};
 use crate::tape::Tape;
 use std::fmt::Debug;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -36,19 +37,40 @@ pub enum Role {
     Vector,
 }
 
+impl Shaped for Tensor {
+    fn shape(&self) -> Vec<usize> {
+        self.size().iter().map(|size| *size as usize).collect()
+    }
+
+    fn same_shape(&self, other: &Self) -> bool {
+        self.size() == other.size()
+    }
+}
+
 impl OdeState for Tensor {
     fn linear_combination(terms: &[(f64, &Self)]) -> Self {
         let Some(((c, first), rest)) = terms.split_first() else { return Tensor::new() };
+        demand_one_shape(first, rest);
         rest.iter().filter(|(c, _)| *c != 0.0).fold(*first * *c, |sum, (c, s)| sum + *s * *c)
     }
 
     fn error_norm(error: &Self, before: &Self, after: &Self, tol: &Tolerance) -> f64 {
+        demand_shapes(error, before, after);
+        if error.numel() == 0 {
+            return 0.0;
+        }
         // One device-to-host read per step: the accept/reject decision needs it.
-        scaled_squares(error, before, after, tol).mean(Kind::Double).sqrt().double_value(&[])
+        let squares = scaled_squares(error, before, after, tol);
+        let norm = squares.mean(Kind::Double).sqrt().double_value(&[]);
+        if norm.is_finite() {
+            return norm;
+        }
+        without_zeros(squares, error).mean(Kind::Double).sqrt().double_value(&[])
     }
 
     fn assign_combination(&mut self, terms: &[(f64, &Self)]) {
         let Some(((c, first), rest)) = terms.split_first() else { return };
+        demand_one_shape(first, rest);
         self.copy_(first);
         if *c != 1.0 {
             let _ = self.g_mul_scalar_(*c);
@@ -67,9 +89,27 @@ impl OdeState for Tensor {
     }
 }
 
+/// Panics unless all terms have the first one's shape: libtorch would broadcast.
+fn demand_one_shape(first: &Tensor, rest: &[(f64, &Tensor)]) {
+    let size = first.size();
+    for (k, (_, term)) in rest.iter().enumerate().filter(|(_, (_, term))| term.size() != size) {
+        demand_shape(k + 1, first, *term);
+    }
+}
+
+/// The squares with 0 where the error is 0 and its scale too.
+fn without_zeros(squares: Tensor, error: &Tensor) -> Tensor {
+    let nothing = error.eq(0.0).logical_and(&squares.isnan());
+    squares.masked_fill(&nothing, 0.0)
+}
+
 /// (e / scale)^2, in f64.
 fn scaled_squares(error: &Tensor, before: &Tensor, after: &Tensor, tol: &Tolerance) -> Tensor {
     let larger = before.abs().maximum(&after.abs());
+    // A bound that f32 cannot hold, by which a solver asks for finite values.
+    let bounds = [&tol.rtol, &tol.atol].map(|bound| bound.values().iter().copied().fold(0.0, f64::max));
+    let wide = bounds.iter().any(|bound| *bound > f64::from(f32::MAX));
+    let larger = if wide { larger.to_kind(Kind::Double) } else { larger };
     let scale = match (&tol.rtol, &tol.atol) {
         (Bound::All(rtol), Bound::All(atol)) => larger * *rtol + *atol,
         (rtol, atol) => larger * spread(rtol, error) + spread(atol, error),
@@ -92,6 +132,7 @@ impl RowState for Tensor {
 
     fn row_combination(terms: &[(&[f64], &Self)]) -> Self {
         let Some(((plus, first), rest)) = terms.split_first() else { return Tensor::new() };
+        demand_terms(terms, *first);
         let all = |c: &[f64], value: f64| c.iter().all(|c| *c == value);
         if let [(minus, second)] = rest
             && all(plus, 1.0)
@@ -107,6 +148,7 @@ impl RowState for Tensor {
 
     fn assign_row_combination(&mut self, terms: &[(&[f64], &Self)]) {
         let Some(((plus, first), rest)) = terms.split_first() else { return };
+        demand_terms(terms, *first);
         let columns = Columns::of(terms, first);
         self.copy_(first);
         let _ = match shared(plus) {
@@ -120,10 +162,18 @@ impl RowState for Tensor {
     }
 
     fn row_error_norms(error: &Self, before: &Self, after: &Self, tol: &Tolerance) -> Vec<f64> {
-        let squares = scaled_squares(error, before, after, tol).flatten(1, -1);
-        let norms = squares.mean_dim(1, false, Kind::Double).sqrt();
-        // The one read of a step. A device that cannot be read has no norms, and the solve ends for want of them.
-        Vec::try_from(norms.to_device(Device::Cpu)).unwrap_or_default()
+        demand_shapes(error, before, after);
+        if error.numel() == 0 {
+            return vec![0.0; error.rows()];
+        }
+        let squares = scaled_squares(error, before, after, tol);
+        let read = |squares: &Tensor| {
+            let norms = flat_rows(squares).mean_dim(1, false, Kind::Double).sqrt();
+            // The one read of a step. A device that cannot be read has no norms, and the solve ends for want of them.
+            Vec::<f64>::try_from(norms.to_device(Device::Cpu)).unwrap_or_default()
+        };
+        let norms = read(&squares);
+        if norms.iter().all(|norm| norm.is_finite()) { norms } else { read(&without_zeros(squares, error)) }
     }
 
     fn select_rows(&self, rows: &[usize]) -> Self {
@@ -133,6 +183,12 @@ impl RowState for Tensor {
     fn put_rows(&mut self, rows: &[usize], from: &Self) {
         let _ = self.index_copy_(0, &indices(rows, self.device()), from);
     }
+}
+
+/// A batch as (rows, values of a row), also where rows are single numbers, (B), or have no values.
+pub fn flat_rows(x: &Tensor) -> Tensor {
+    let values: i64 = x.size().iter().skip(1).product();
+    x.reshape([x.rows() as i64, values])
 }
 
 /// Row numbers as int64 on a device.
@@ -223,123 +279,41 @@ impl Columns {
 }
 
 /// The loss of each row, (B) in f32: [`Loss::value`] of [`Reduction`] over all dimensions but the first.
-pub fn row_losses(prediction: &Tensor, target: &Tensor, loss: Loss, reduction: Reduction) -> Tensor {
-    let squares = (prediction.to_kind(Kind::Float) - target).square().flatten(1, -1);
+///
+/// # Errors
+/// [`Error::Shape`] for a prediction of another shape than the target, which would broadcast, and for tensors without a batch axis;
+/// [`Error::Combination`] for tensors on two devices.
+pub fn row_losses(prediction: &Tensor, target: &Tensor, loss: Loss, reduction: Reduction) -> Result<Tensor, Error> {
+    if !prediction.same_shape(target) || prediction.dim() == 0 {
+        let what = "the prediction of the network";
+        return Err(Error::Shape { what, expected: target.shape(), got: prediction.shape() });
+    }
+    if prediction.device() != target.device() {
+        let [what, with] = [prediction, target].map(|x| format!("a tensor on {:?}", x.device()));
+        return Err(Error::Combination { what, with, why: "move both to one device" });
+    }
+    let squares = flat_rows(&(prediction.to_kind(Kind::Float) - target).square());
     let squared = squares.sum_dim_intlist(1, false, Kind::Float) * reduction.scale(squares.size()[1] as usize);
-    match loss {
+    Ok(match loss {
         Loss::Mse => squared,
         Loss::PseudoHuber { c } => &squared / ((&squared + c * c).sqrt() + c),
-    }
+    })
 }
 
-/// Uploads one value a row as an f32 tensor (B).
+/// Uploads one value per row as an f32 tensor (B).
 pub fn upload_rows(values: &[f64], device: Device) -> Tensor {
     Tensor::from_slice(values).to_kind(Kind::Float).to_device(device)
 }
 
 /// Uploads host rows as a tensor of `shape`.
+///
+/// # Panics
+/// When `shape` does not have as many values as there are.
 pub fn upload(values: &[f32], shape: &[i64], device: Device) -> Tensor {
+    let wanted = shape.iter().try_fold(1i64, |product, size| product.checked_mul(*size));
+    assert!(wanted == i64::try_from(values.len()).ok(), "{} values do not have the shape {shape:?}", values.len());
     Tensor::from_slice(values).view(shape).to_device(device)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::interpolate::{coefficients, convert, interpolate};
-    use crate::path::PathKind;
-    use crate::prediction::Prediction;
-    use ndarray::Array2;
-
-    fn tensor(x: &Array2<f32>) -> Tensor {
-        Tensor::from_slice(x.as_slice().unwrap()).view([x.nrows() as i64, x.ncols() as i64])
-    }
-
-    fn flat(x: &Tensor) -> Vec<f32> {
-        Vec::try_from(x.reshape([-1])).unwrap()
-    }
-
-    #[test]
-    fn tensors_and_arrays_agree_on_every_path() {
-        let rows =
-            |seed| Array2::from_shape_vec((5, 3), crate::rng::normal_rows(seed, 0, crate::rng::Stream::Data, 0, 5, 3));
-        let (x0, x1, eps) = (rows(1).unwrap(), rows(2).unwrap(), rows(3).unwrap());
-        for path in ["linear", "constant-noise", "trigonometric", "vp", "polynomial:3", "bridge"] {
-            let c = coefficients(&path.parse::<PathKind>().unwrap(), &[0.1, 0.3, 0.5, 0.8, 0.9]).unwrap();
-            let host = interpolate(&c, Prediction::Velocity, &x0, &x1, Some(&eps)).unwrap();
-            let device =
-                interpolate(&c, Prediction::Velocity, &tensor(&x0), &tensor(&x1), Some(&tensor(&eps))).unwrap();
-            let close = |t: &Tensor, a: &Array2<f32>| {
-                flat(t).iter().zip(a).all(|(t, a)| (t - a).abs() <= 1e-6 * (1.0 + a.abs()))
-            };
-            assert!(close(&device.x_t, &host.x_t) && close(&device.target, &host.target), "{path}");
-            if c[0].gamma == 0.0 {
-                let host = convert(&c, Prediction::Velocity, Prediction::Data, &host.x_t, &host.target).unwrap();
-                let device = convert(&c, Prediction::Velocity, Prediction::Data, &device.x_t, &device.target).unwrap();
-                assert!(
-                    flat(&device).iter().zip(&host).all(|(t, a)| (t - a).abs() <= 2e-5 * (1.0 + a.abs())),
-                    "{path}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn losses_on_tensors_are_the_scalar_formulas() {
-        let (p, q) = (
-            Tensor::from_slice(&[1f32, 2., 3., -4.]).view([2, 2]),
-            Tensor::from_slice(&[0f32, 2.5, 3., 1.]).view([2, 2]),
-        );
-        for loss in ["mse", "pseudo-huber:c=0.3"].map(|l| l.parse::<Loss>().unwrap()) {
-            for reduction in [Reduction::Mean, Reduction::Sum] {
-                let got = flat(&row_losses(&p, &q, loss, reduction));
-                let want = [[1.0, -0.5], [0.0, -5.0]].map(|e| loss.value(reduction.reduce(&e)) as f32);
-                assert!(
-                    got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6 * (1.0 + w)),
-                    "{loss} {reduction}: {got:?}"
-                );
-            }
-        }
-    }
-
-    /// Coefficients that rows share are filled in on the device; the bits are those of uploaded columns.
-    #[test]
-    fn shared_coefficients_give_the_bits_of_columns() {
-        let state = |seed| {
-            Tensor::from_slice(&crate::rng::normal_rows(seed, 0, crate::rng::Stream::Data, 0, 5, 7)).view([5, 7])
-        };
-        let (x, y, column) = (state(1), state(2), |c: f64| Tensor::from_slice(&[c as f32; 5]).view([5, 1]));
-        let (a, b, rows) = ([0.3; 5], [-1.7; 5], [0.1, 0.2, 0.3, 0.4, 0.5]);
-        let rest = Tensor::from_slice(&rows.map(|c| c as f32)).view([5, 1]);
-        let want = (&x * column(0.3)).addcmul(&y, &column(-1.7));
-        assert_eq!(Tensor::row_combination(&[(&a, &x), (&b, &y)]), want);
-        assert_eq!(Tensor::row_combination(&[(&a, &x), (&rows, &y)]), (&x * column(0.3)).addcmul(&y, &rest));
-        assert_eq!(Tensor::row_combination(&[(&rows, &x), (&b, &y)]), (&x * &rest).addcmul(&y, &column(-1.7)));
-        let mut held = state(3);
-        held.assign_row_combination(&[(&a, &x), (&rows, &y), (&b, &y)]);
-        assert_eq!(held, &x * column(0.3) + &y * &rest + &y * column(-1.7));
-    }
-
-    #[test]
-    fn tensors_and_vectors_agree_as_states() {
-        let (a, b, e) = (vec![1.0, -2.0, 3.0], vec![0.5, 0.25, -4.0], vec![1e-3, 2e-3, -5e-3]);
-        let tensor = |v: &Vec<f64>| Tensor::from_slice(v);
-        let want = Vec::linear_combination(&[(1.0, &a), (-0.5, &b), (3.0, &e)]);
-        let got = Tensor::linear_combination(&[(1.0, &tensor(&a)), (-0.5, &tensor(&b)), (3.0, &tensor(&e))]);
-        assert!(Vec::<f64>::try_from(&got).unwrap().iter().zip(&want).all(|(g, w)| (g - w).abs() < 1e-12));
-        let (rows, weights) = (|v: &Vec<f64>| Tensor::from_slice(v).view([3, 1]), [[1.0, 2.0, 0.0], [-0.5, 1.0, 4.0]]);
-        let terms = [(&weights[0][..], &rows(&a)), (&weights[1][..], &rows(&b)), (&weights[0][..], &rows(&e))];
-        let mut held = rows(&e);
-        held.assign_row_combination(&terms);
-        assert!(held.allclose(&Tensor::row_combination(&terms), 1e-14, 1e-14, false));
-        let by_hand = [1.0 - 0.25 + 1e-3, -4.0 + 0.25 + 4e-3, -16.0];
-        assert!((held.view(-1) - Tensor::from_slice(&by_hand)).abs().max().double_value(&[]) < 1e-14);
-        let mut held = tensor(&a);
-        held.assign_combination(&[(1.0, &tensor(&a)), (-0.5, &tensor(&b)), (3.0, &tensor(&e))]);
-        assert_eq!(held, got);
-        for tol in [Tolerance::new(1e-2, 1e-3), Tolerance::new(vec![1e-2, 1e-3, 0.5], 1e-3)] {
-            let batch = |v: &Vec<f64>| Tensor::from_slice(v).view([1, 3]);
-            let norm = Tensor::error_norm(&batch(&e), &batch(&a), &batch(&b), &tol);
-            assert!((norm - Vec::error_norm(&e, &a, &b, &tol)).abs() < 1e-12);
-        }
-    }
-}
+mod tests;

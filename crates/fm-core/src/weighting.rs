@@ -72,7 +72,7 @@ choice! {
 }
 
 impl Weighting {
-    /// w at one time; infinite where the weighting is.
+    /// w at one time; infinite where the weighting is, NaN where a parameter is.
     ///
     /// # Errors
     /// [`Error::ExtraNoise`] for a weighting of the data's error on a path where the prediction does not determine the data.
@@ -82,7 +82,12 @@ impl Weighting {
             Weighting::Uniform => 1.0,
             Weighting::Snr => signal / noise,
             Weighting::InverseSnr => noise / signal,
-            Weighting::MinSnr { gamma } => signal.min(gamma * noise) * data_error(prediction, c)?,
+            Weighting::MinSnr { gamma } => {
+                let bound = gamma * noise;
+                // Not f64::min, which would drop a NaN.
+                let least = if signal < bound || signal.is_nan() { signal } else { bound };
+                least * data_error(prediction, c)?
+            }
             Weighting::DataEnd => c.t * c.t,
             Weighting::NoiseEnd => (1.0 - c.t) * (1.0 - c.t),
             Weighting::Sd3Sigma => 1.0 / (c.sigma * c.sigma),

@@ -5,6 +5,7 @@
 mod common;
 
 use common::{close, settings};
+use fm_core::Error;
 use fm_core::exact::{ExactField, Mixture, MixtureError, estimate, irreducible_at};
 use fm_core::field::{Converted, VelocityField};
 use fm_core::interpolate::{coefficients, interpolate};
@@ -15,7 +16,7 @@ use fm_core::rng::{Stream, normal_rows, stream};
 use fm_core::schedule::Rescheduled;
 use fm_core::time::Times;
 use fm_solvers::tableau::DOPRI5;
-use fm_solvers::{Options, Output, adaptive};
+use fm_solvers::{Options, Output, SolveError, adaptive};
 use ndarray::{Array2, array};
 use rand::Rng;
 
@@ -100,7 +101,7 @@ fn every_affine_path_and_prediction_gives_the_same_field_and_end() {
             let predict = |x: &Array2<f64>, t: f64| {
                 let c = path.at(t).unwrap();
                 let target = prediction.target(&c).unwrap();
-                let rows = x.outer_iter().flat_map(|r| mixture.posterior(&r.to_vec(), &c, &target).mean);
+                let rows = x.outer_iter().flat_map(|r| mixture.posterior(&r.to_vec(), &c, &target).unwrap().mean);
                 Array2::from_shape_vec(x.dim(), rows.collect()).unwrap()
             };
             let converted = Converted::new(predict, path, prediction, span).unwrap();
@@ -142,7 +143,7 @@ fn monte_carlo_loss_at_the_exact_field_is_the_irreducible_loss() {
             let sample = interpolate(&cs, prediction, &x0, &x1, Some(&eps)).unwrap();
             let losses: Vec<f64> = (sample.x_t.outer_iter().zip(sample.target.outer_iter()))
                 .map(|(x, u)| {
-                    let mean = mixture.posterior(&x.to_vec(), &c, &target).mean;
+                    let mean = mixture.posterior(&x.to_vec(), &c, &target).unwrap().mean;
                     u.iter().zip(mean).map(|(u, m)| (u - m).powi(2)).sum()
                 })
                 .collect();
@@ -219,4 +220,32 @@ fn mixtures_that_cannot_be() {
         ..Objective::<PathKind>::default()
     };
     assert!(estimate(&many, &objective, 10, 0).is_err());
+    // No sample has no mean, and one no error.
+    for samples in [0, 1, usize::MAX] {
+        assert!(estimate(&many, &Objective::<PathKind>::default(), samples, 0).is_err(), "{samples}");
+    }
+}
+
+#[test]
+fn points_of_another_dimension_are_errors_and_large_weights_are_weights() {
+    let mixture = mixture();
+    let c = PathKind::Linear.at(0.5).unwrap();
+    let target = Prediction::Velocity.target(&c).unwrap();
+    for point in [vec![], vec![0.0], vec![0.0; 3]] {
+        let (want, got) = (Error::Width { what: "points", expected: 2, got: point.len() }, point);
+        assert_eq!(mixture.posterior(&got, &c, &target), Err(want));
+    }
+    let field = ExactField::new(&mixture, PathKind::Linear, (0.0, 1.0)).unwrap();
+    let solved =
+        adaptive::solve(&field, noise(0, 4).mapv(|v| v), (0.0, 1.0), &DOPRI5, &Options::default(), Output::Final);
+    assert!(solved.is_ok());
+    let wide = Array2::zeros((4, 3));
+    let solved = adaptive::solve(&field, wide, (0.0, 1.0), &DOPRI5, &Options::default(), Output::Final);
+    assert!(matches!(solved, Err(SolveError::Path(Error::Width { expected: 2, got: 3, .. }))));
+    let means = array![[0.0], [2.0]];
+    let of = |weight: f64| {
+        let mixture = Mixture::isotropic(&[weight, weight], means.view(), &[1.0, 1.0]).unwrap();
+        mixture.posterior(&[0.7], &c, &target).unwrap().mean[0]
+    };
+    assert!((of(1e308) - of(1.0)).abs() < 1e-12 && (of(1e-308) - of(1.0)).abs() < 1e-12);
 }

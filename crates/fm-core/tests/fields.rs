@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use fm_core::Error;
 use fm_core::exact::{ExactField, Mixture};
 use fm_core::field::{Converted, RowField, VelocityField};
+use fm_core::interpolate::{coefficients, convert, interpolate};
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
 use fm_core::schedule::Rescheduled;
@@ -45,4 +47,53 @@ fn rows_at_their_own_times_are_what_they_are_alone() {
             check(&Converted::new(Some, path, prediction, (0.1, 0.8)).unwrap(), &format!("{prediction} on {path}"));
         }
     }
+}
+
+/// Batches that would broadcast, or be cut, are errors of `interpolate` and `convert` that name both shapes.
+#[test]
+fn batches_of_other_shapes_are_errors() {
+    let c = coefficients(&PathKind::Linear, &[0.25, 0.5]).unwrap();
+    let zeros = |shape: (usize, usize)| Array2::<f64>::zeros(shape);
+    let (good, velocity) = (zeros((2, 3)), Prediction::Velocity);
+    for shape in [(2, 1), (1, 3), (2, 0), (3, 3), (2, 4)] {
+        let what = format!("{shape:?}");
+        assert!(interpolate(&c, velocity, &zeros(shape), &good, None).is_err(), "{what}");
+        assert!(interpolate(&c, velocity, &good, &zeros(shape), None).is_err(), "{what}");
+        assert!(interpolate(&c, velocity, &good, &good, Some(&zeros(shape))).is_err(), "{what}");
+        assert!(convert(&c, velocity, Prediction::Data, &good, &zeros(shape)).is_err(), "{what}");
+        assert!(convert(&c, velocity, Prediction::Data, &zeros(shape), &good).is_err(), "{what}");
+    }
+    let error = interpolate(&c, velocity, &zeros((2, 1)), &good, None).unwrap_err();
+    assert_eq!(error, Error::Shape { what: "source rows", expected: vec![2, 3], got: vec![2, 1] });
+    // A number without axes is no batch.
+    let number = ndarray::ArrayD::<f64>::zeros(vec![]);
+    assert!(matches!(interpolate(&[], velocity, &number, &number, None), Err(Error::Shape { .. })));
+}
+
+/// Where the path stands still, and where there are no rows, the sums keep the shape of the data.
+#[test]
+fn sums_without_a_weight_have_the_shape_of_the_data() {
+    let x = Array2::<f64>::ones((2, 3));
+    let still = coefficients(&PathKind::Polynomial { n: 2.0 }, &[0.0, 0.0]).unwrap();
+    assert_eq!(interpolate(&still, Prediction::Velocity, &x, &x, None).unwrap().target, Array2::<f64>::zeros((2, 3)));
+    let nobody = Array2::<f64>::zeros((0, 3));
+    assert_eq!(interpolate(&[], Prediction::Velocity, &nobody, &nobody, None).unwrap().x_t.dim(), (0, 3));
+}
+
+/// Wrappers hand a prediction of another shape on, so that a solver can name it.
+#[test]
+fn wrappers_do_not_broadcast() {
+    let narrow = |x: &Array2<f64>, _: f64| Array2::<f64>::ones((x.nrows(), 1));
+    let rows = |x: &Array2<f64>, _: &[f64], _: &[usize]| Array2::<f64>::ones((x.nrows(), 1));
+    let (x, span) = (Array2::<f64>::ones((2, 3)), (0.1, 0.8));
+    let (data, linear) = (Prediction::Data, PathKind::Linear);
+    let converted = Converted::new(narrow, linear, data, span).unwrap();
+    assert_eq!(converted.velocity(&x, 0.5).dim(), (2, 1));
+    let converted = Converted::new(rows, linear, data, span).unwrap();
+    assert_eq!(converted.velocities(&x, &[0.5; 2], &[0, 1]).dim(), (2, 1));
+    let changed = Rescheduled::new(narrow, linear, PathKind::Trigonometric, span).unwrap();
+    assert_eq!(changed.velocity(&x, 0.5).dim(), (2, 1));
+    let changed = Rescheduled::new(rows, linear, PathKind::Trigonometric, span).unwrap();
+    assert_eq!(changed.velocities(&x, &[0.5; 2], &[0, 1]).dim(), (2, 1));
+    assert!(Converted::new(narrow, PathKind::ConstantNoise { sigma: -1.0 }, Prediction::Velocity, span).is_err());
 }

@@ -6,6 +6,7 @@ mod common;
 
 use common::{close, numbers, reference, settings};
 use fm_core::Error;
+use fm_core::interpolate::coefficients;
 use fm_core::loss::{Loss, Reduction};
 use fm_core::objective::Objective;
 use fm_core::path::{PathKind, ProbPath};
@@ -142,8 +143,8 @@ fn sources_have_their_distributions_and_do_not_depend_on_batches() {
     let SourceKind::Matched { deviation } = matched else { panic!("{matched}") };
     assert!((deviation - 10.0 / 12f64.sqrt()).abs() < 1e-3, "{deviation}");
     let moments = |source: &Source| {
-        let x = source.sample(3, 0, Stream::Noise, 0, 2000, 50);
-        let parts = [source.sample(3, 0, Stream::Noise, 0, 7, 50), source.sample(3, 0, Stream::Noise, 7, 1993, 50)];
+        let sample = |first, rows| source.sample(3, 0, Stream::Noise, first, rows, 50).unwrap();
+        let (x, parts) = (sample(0, 2000), [sample(0, 7), sample(7, 1993)]);
         assert_eq!(x, parts.concat());
         let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / 1e5;
         (mean, (x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / 1e5 - mean * mean).sqrt())
@@ -162,6 +163,49 @@ fn sources_have_their_distributions_and_do_not_depend_on_batches() {
             "{source:?} {m} {s}"
         );
     }
-    let empty = Source::Rows(Array2::zeros((0, 3)));
-    assert_eq!(empty.sample(0, 0, Stream::Noise, 0, 2, 3), [0.0; 6]);
+}
+
+/// A data set that does not fit the data is not cut, padded or replaced by zeros.
+#[test]
+fn sources_that_cannot_be_drawn_from_are_errors() {
+    let draw = |source: Source, rows, dim| source.sample(0, 0, Stream::Noise, 0, rows, dim);
+    let rows = |shape| Source::Rows(Array2::zeros(shape));
+    assert!(matches!(draw(rows((4, 3)), 2, 2), Err(Error::Width { expected: 2, got: 3, .. })));
+    assert!(matches!(draw(rows((4, 3)), 2, 4), Err(Error::Width { expected: 4, got: 3, .. })));
+    assert!(matches!(draw(rows((0, 3)), 2, 3), Err(Error::Rows { .. })));
+    assert_eq!(draw(rows((4, 3)), 2, 3), Ok(vec![0.0; 6]));
+    for deviation in [f64::NAN, -1.0, f64::INFINITY] {
+        let matched = SourceKind::Matched { deviation };
+        assert!(matches!(draw(matched.into(), 2, 3), Err(Error::Choice(_))), "{deviation}");
+    }
+    // Not measured yet: x0 would be 0 everywhere.
+    assert!(matches!(draw(SourceKind::Matched { deviation: 0.0 }.into(), 2, 3), Err(Error::Value { .. })));
+    assert!(matches!(draw(Source::default(), usize::MAX, 2), Err(Error::Memory { .. })));
+    let objective: Objective = Objective::default();
+    let broken = Source::Rows(Array2::from_elem((2, 2), f32::NAN));
+    assert!(matches!(objective.validate(&broken), Err(Error::NotFinite { row: 0, .. })));
+    assert!(objective.validate(&rows((0, 2))).is_err());
+    let bins = Objective { loss_aware_bins: usize::MAX, ..objective };
+    assert!(matches!(bins.validate(&Source::default()), Err(Error::Value { .. })));
+}
+
+/// A parameter that is NaN is not the same as no parameter, also where `validate` was not called.
+#[test]
+fn settings_that_are_not_numbers_do_not_turn_themselves_off() {
+    let c = PathKind::Linear.at(0.75).unwrap();
+    let weight = |weighting: Weighting| weighting.weight(Prediction::Velocity, &c).unwrap();
+    assert!(weight(Weighting::MinSnr { gamma: f64::NAN }).is_nan());
+    assert_eq!(weight(Weighting::MinSnr { gamma: 5.0 }), 5.0 / 16.0);
+    let draw = |objective: &Objective| objective.draw(0, 0, 4, None);
+    for weighting in [Weighting::MinSnr { gamma: f64::NAN }, Weighting::MinSnr { gamma: -1.0 }] {
+        assert!(matches!(draw(&Objective { weighting, ..Objective::default() }), Err(Error::Choice(_))));
+    }
+    let path = PathKind::ConstantNoise { sigma: -1.0 };
+    assert!(matches!(draw(&Objective { path, ..Objective::default() }), Err(Error::Choice(_))));
+    assert!(coefficients(&path, &[0.5]).is_err());
+    for clip in [f64::NAN, -0.5, 0.7] {
+        let objective: Objective = Objective { times: Times { clip, ..Times::default() }, ..Objective::default() };
+        assert!(objective.span().is_err() && draw(&objective).is_err(), "{clip}");
+    }
+    assert!(matches!(Times::default().draw(0, 0, usize::MAX, None), Err(Error::Memory { .. })));
 }

@@ -170,3 +170,24 @@ fn clips_and_combinations_that_cannot_be() {
     let far = Times { law: TimeLaw::LogitNormal { loc: 20.0, scale: 1.0 }, clip: 0.4, ..Times::default() };
     assert!(far.validate().unwrap_err().to_string().contains("lower the clip"));
 }
+
+/// Outside of its domain a law is 0, 1 or NaN, and parameters out of their domain do not panic.
+#[test]
+fn laws_outside_of_their_domain() {
+    for law in settings::<TimeLaw>() {
+        assert!(law.quantile(-0.1).is_nan() && law.quantile(1.1).is_nan() && law.quantile(f64::NAN).is_nan(), "{law}");
+        assert_eq!((law.cdf(-0.1), law.cdf(1.1), law.density(-0.1), law.density(1.1)), (0.0, 1.0, 0.0, 0.0), "{law}");
+        assert!(law.cdf(f64::NAN).is_nan(), "{law}");
+        assert!((law.quantile(0.0) - 0.0).abs() < 1e-12 && law.quantile(1.0) <= 1.0, "{law}");
+    }
+    for k in [0.0, -3.0, f64::NAN, 1e300] {
+        let law = TimeLaw::Discrete { k };
+        let _ = (law.quantile(0.5), law.cdf(0.5), law.density(0.5));
+    }
+    for clip in [f64::NAN, -0.3, 0.7, f64::INFINITY] {
+        let times = Times { clip, ..Times::default() };
+        let _ = (times.quantile(0.5), times.cdf(0.5), times.density(0.5), times.weight(0.5), times.support());
+        assert!(times.draw(0, 0, 3, None).is_err(), "{clip}");
+    }
+    assert!(Times { clip: 0.1, ..Times::default() }.quantile(1.5).is_nan());
+}

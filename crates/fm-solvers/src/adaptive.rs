@@ -19,7 +19,7 @@
 
 use crate::control::Options;
 use crate::lane::{self, Lane};
-use crate::step::{Record, Weights, stages};
+use crate::step::{Record, Weights, is_finite, stages, velocity};
 use crate::{Output, Reason, Solution, SolveError, tableau::Tableau};
 use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
@@ -27,8 +27,24 @@ use fm_core::state::OdeState;
 /// Carries `x` from `span.0` to `span.1`, in either direction.
 ///
 /// # Errors
-/// [`SolveError`] when the span, the options, the tableau or the times of output cannot be used.
+/// When the span, the options, the tableau or the times of output cannot be used; a velocity of another shape than x;
+/// [`SolveError::Stopped`] for a solve that did not reach the end.
 pub fn solve<S: OdeState>(
+    field: &impl VelocityField<S>,
+    x: S,
+    span: (f64, f64),
+    tableau: &Tableau,
+    options: &Options,
+    output: Output<'_>,
+) -> Result<Solution<S>, SolveError> {
+    solve_partial(field, x, span, tableau, options, output)?.into_result()
+}
+
+/// As [`solve`], but a solve that stops early returns the state that it reached, with the reason.
+///
+/// # Errors
+/// As [`solve`], without [`SolveError::Stopped`].
+pub fn solve_partial<S: OdeState>(
     field: &impl VelocityField<S>,
     x: S,
     span: (f64, f64),
@@ -38,7 +54,8 @@ pub fn solve<S: OdeState>(
 ) -> Result<Solution<S>, SolveError> {
     let error_weights = options.check(span, tableau, x.dimension())?;
     output.check(span)?;
-    Ok(S::untracked(|| integrate(field, x, span, (tableau, error_weights), options, output)))
+    field.check(&x)?;
+    S::untracked(|| integrate(field, x, span, (tableau, error_weights), options, output))
 }
 
 fn integrate<S: OdeState>(
@@ -48,27 +65,23 @@ fn integrate<S: OdeState>(
     (tableau, error_weights): (&Tableau, &[f64]),
     options: &Options,
     output: Output<'_>,
-) -> Solution<S> {
+) -> Result<Solution<S>, SolveError> {
     let mut record = Record::new(output, span.0, &x);
     // A tensor that was handed over may share its memory.
     let mut x = S::linear_combination(&[(1.0, &x)]);
     let mut k = Vec::with_capacity(tableau.stages());
-    k.push(field.velocity(&x, span.0));
-    let (first, cost) = match options.first_step {
-        Some(h) => (h, 1),
-        None => (first_step(field, &x, &k[0], span, tableau.order, options), 2),
-    };
-    let mut lane = Lane::new(span, first, options);
-    lane.stats.evaluations = cost;
-    if !S::error_norm(&k[0], &x, &x, &options.tolerance).is_finite() {
-        lane.stats.reason = Reason::NonFinite { t: span.0 };
-    }
+    k.push(velocity(field, &x, span.0)?);
+    let mut lane = start(field, &x, &k[0], span, tableau.order, options)?;
     let mut next = S::linear_combination(&[(1.0, &x)]);
     let mut error = S::linear_combination(&[(1.0, &x)]);
     while let Some(trial) = lane.propose(tableau.stages() - k.len(), options) {
-        lane.stats.evaluations += stages(field, &x, (trial.t, trial.h), tableau, tableau.stages(), &mut k, &mut next);
+        lane.stats.evaluations += stages(field, &x, (trial.t, trial.h), tableau, tableau.stages(), &mut k, &mut next)?;
         error.assign_combination(Weights::new(trial.h, error_weights, &k).terms());
-        let norm = S::error_norm(&error, &x, &next, &options.tolerance);
+        let mut norm = S::error_norm(&error, &x, &next, &options.tolerance);
+        if !norm.is_finite() && is_finite(&error) && is_finite(&next) {
+            // An error that overflows beside its tolerance is large, not broken.
+            norm = f64::MAX;
+        }
         if lane.judge(trial, norm, tableau.order, options) {
             record.step((trial.t, trial.h, lane.t()), &x, &next, &k, tableau);
             std::mem::swap(&mut x, &mut next);
@@ -79,7 +92,35 @@ fn integrate<S: OdeState>(
             k.truncate(1);
         }
     }
-    record.finish(x, lane.stats)
+    if lane.stats.reason == Reason::ReachedEnd && !is_finite(&x) {
+        lane.stats.reason = Reason::NonFinite { t: span.1 };
+    }
+    Ok(record.finish(x, lane.stats))
+}
+
+/// A lane with its first step size, by Hairer's rule unless it is given.
+fn start<S: OdeState>(
+    field: &impl VelocityField<S>,
+    x: &S,
+    k0: &S,
+    span: (f64, f64),
+    order: usize,
+    options: &Options,
+) -> Result<Lane, SolveError> {
+    let norm = |s: &S| S::error_norm(s, x, x, &options.tolerance);
+    let (d0, d1) = (norm(x), norm(k0));
+    let (first, cost) = match options.first_step {
+        Some(h) => (h, 1),
+        None => (first_step(field, x, k0, span, order, options, (d0, d1))?, 2),
+    };
+    let mut lane = Lane::new(span, first, options);
+    lane.stats.evaluations = cost;
+    // A norm that is not finite may be that of finite values far above the tolerance.
+    let finite = d0.is_finite() && d1.is_finite() || is_finite(x) && is_finite(k0);
+    if !finite {
+        lane.stats.reason = Reason::NonFinite { t: span.0 };
+    }
+    Ok(lane)
 }
 
 /// Hairer's first step. One evaluation.
@@ -90,13 +131,13 @@ fn first_step<S: OdeState>(
     span: (f64, f64),
     order: usize,
     options: &Options,
-) -> f64 {
+    (d0, d1): (f64, f64),
+) -> Result<f64, SolveError> {
     let length = span.1 - span.0;
-    let norm = |s: &S| S::error_norm(s, x, x, &options.tolerance);
-    let d1 = norm(k0);
-    let guess = lane::first_guess(norm(x), d1, length.abs());
+    let guess = lane::first_guess(d0, d1, length.abs());
     let h = guess.copysign(length);
-    let k1 = field.velocity(&S::linear_combination(&[(1.0, x), (h, k0)]), span.0 + h);
-    let d2 = norm(&S::linear_combination(&[(1.0, &k1), (-1.0, k0)])) / guess;
-    lane::first_step(guess, d1, d2, order, length.abs())
+    let k1 = velocity(field, &S::linear_combination(&[(1.0, x), (h, k0)]), span.0 + h)?;
+    let change = S::linear_combination(&[(1.0, &k1), (-1.0, k0)]);
+    let d2 = S::error_norm(&change, x, x, &options.tolerance) / guess;
+    Ok(lane::first_step(guess, d1, d2, order, length.abs()))
 }

@@ -1,4 +1,4 @@
-//! Step-size control as a value: what the error of a step says about the size of the next, and when to give up.
+//! Step-size control as a value: the size of the next step from the error of the last ones, and when to stop.
 //!
 //! With e_n the scaled error of the last accepted step and k the method's order, the next step is h times
 //!
@@ -50,11 +50,12 @@ impl Control {
     /// Soederlind's H312 filter, the smoothest.
     pub const PID: Self = Self { proportional: 1.0 / 18.0, integral: 1.0 / 9.0, derivative: 1.0 / 18.0, ..Self::I };
 
-    /// What to multiply the step size by, from the errors of the last three accepted steps, latest first.
+    /// What to multiply the step size by, from the errors of the last three accepted steps, latest first. An error that is NaN counts as
+    /// infinite. Bounds in the wrong order, which a solver refuses, give the upper one.
     pub fn factor(&self, order: usize, errors: [f64; 3]) -> f64 {
         let Self { proportional: p, integral: i, derivative: d, .. } = *self;
         let k = order as f64;
-        let [now, before, earlier] = errors.map(|e| e.max(1e-10));
+        let [now, before, earlier] = errors.map(|e| if e.is_nan() { f64::INFINITY } else { e.max(1e-10) });
         let mut factor = self.safety * now.powf(-(p + i + d) / k);
         if p + 2.0 * d != 0.0 {
             factor *= before.powf((p + 2.0 * d) / k);
@@ -62,7 +63,8 @@ impl Control {
         if d != 0.0 {
             factor *= earlier.powf(-d / k);
         }
-        factor.clamp(self.min_factor, self.max_factor)
+        // Unlike clamp this returns a bound for NaN.
+        factor.max(self.min_factor).min(self.max_factor)
     }
 
     fn check(&self) -> Result<(), SolveError> {
@@ -71,7 +73,7 @@ impl Control {
         let bad = |what, value, remedy| Err(SolveError::Control { what, value, remedy });
         match () {
             () if !(gain > 0.0 && gain.is_finite()) => {
-                bad("the sum of the gains", gain, "give gains that add up to more than 0")
+                bad("the sum of the gains", gain, "give finite gains that add up to more than 0")
             }
             () if !(safety > 0.0 && safety <= 1.0) => bad("safety", safety, "give at most 1 and more than 0"),
             () if !(min_factor > 0.0 && min_factor < 1.0) => bad("min_factor", min_factor, "give one between 0 and 1"),
@@ -81,7 +83,7 @@ impl Control {
     }
 }
 
-/// How carefully to step.
+/// Options of an adaptive solve.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// Error allowed per step.
@@ -94,7 +96,7 @@ pub struct Options {
     pub min_step: f64,
     /// No step is larger than this.
     pub max_step: f64,
-    /// Evaluations after which the state reached is returned.
+    /// Evaluations after which the solve stops.
     pub max_evaluations: usize,
 }
 
@@ -139,8 +141,8 @@ impl Options {
                 return Err(SolveError::Tolerance { rtol, atol });
             }
         }
-        if !(start.is_finite() && end.is_finite() && start != end) {
-            return Err(SolveError::Grid);
+        if !((end - start).is_finite() && start != end) {
+            return Err(SolveError::Span { start, end });
         }
         let bad = |what, value, remedy| Err(SolveError::Control { what, value, remedy });
         match self.first_step {
@@ -152,6 +154,9 @@ impl Options {
             }
             _ if !(self.min_step >= 0.0 && self.min_step <= self.max_step) => {
                 return bad("min_step", self.min_step, "give a size from 0 to max_step");
+            }
+            _ if self.max_evaluations == 0 => {
+                return bad("max_evaluations", 0.0, "allow at least one");
             }
             _ => {}
         }

@@ -1,28 +1,94 @@
-//! What cannot be solved, said before anything is evaluated.
+//! Errors of this crate: requests that no solver can carry out, and solves that stopped before the end.
 //!
 //! ```
-//! use fm_solvers::{Output, SolveError, fixed, tableau::RK4};
+//! use fm_solvers::{Output, Reason, SolveError, fixed, tableau::RK4};
 //! let still = |x: &f64, _: f64| *x;
 //! let turned_back = fixed::solve(&still, 1.0, &[0.0, 1.0, 0.5], &RK4, Output::Final);
 //! assert_eq!(turned_back.unwrap_err(), SolveError::Grid);
+//! let broken = |_: &f64, _: f64| f64::NAN;
+//! let stopped = fixed::solve(&broken, 1.0, &[0.0, 1.0], &RK4, Output::Final);
+//! assert_eq!(stopped.unwrap_err(), SolveError::Stopped { row: None, reason: Reason::NonFinite { t: 0.0 } });
 //! ```
 
-/// A request that no solver can carry out.
+use crate::Reason;
+use fm_core::choice::ChoiceError;
+use fm_core::message::{number, shape};
+
+/// Why there is no solution.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SolveError {
+    /// A solve that did not reach the end. `solve_partial` returns the state that it reached.
+    #[error("cannot solve{} to the end: it {reason}", .row.map_or(String::new(), |row| format!(" row {row}")))]
+    Stopped {
+        /// The first row that did not, where each row has its own step size.
+        row: Option<usize>,
+        /// Why.
+        reason: Reason,
+    },
     /// The grid does not describe steps.
-    #[error("a time grid needs at least two finite times that only rise or only fall; give at least one step")]
+    #[error(
+        "cannot step along this time grid: it needs at least two finite times that only rise or only fall; correct the times"
+    )]
     Grid,
+    /// A number of steps that is not possible.
+    #[error("cannot make a time grid of {steps} steps: there may be 1 to {most}; give another number")]
+    Steps {
+        /// The number given.
+        steps: usize,
+        /// The largest possible.
+        most: usize,
+    },
+    /// A time grid that is not a map from \[0, 1\] to \[0, 1\].
+    #[error("cannot change the time of a field by {grid}: it is a list of times; use uniform, warp or shift")]
+    NotAMap {
+        /// The grid.
+        grid: String,
+    },
+    /// A span of time that cannot be divided into steps.
+    #[error(
+        "cannot solve from t = {} to t = {}: the times must be finite, different and a finite distance apart; give another span",
+        number(.start), number(.end)
+    )]
+    Span {
+        /// Where the solve begins.
+        start: f64,
+        /// Where it ends.
+        end: f64,
+    },
     /// Times of output that the solve does not pass.
-    #[error("output can be had at times from {start} to {end}, in this order and each once; leave out the others")]
+    #[error(
+        "cannot output these times: they must lie from {} to {}, in this order and each once; leave out the others",
+        number(.start), number(.end)
+    )]
     Times {
         /// Where the solve begins.
         start: f64,
         /// Where it ends.
         end: f64,
     },
+    /// A velocity, or the noise of a stochastic step, of another shape than the state.
+    #[error(
+        "cannot solve: {what} at t = {} has shape {}, the state {}; return one value per value of the state",
+        number(.t), shape(.got), shape(.expected)
+    )]
+    Shape {
+        /// The velocity or the noise.
+        what: &'static str,
+        /// The time; for rows at several times that of the first.
+        t: f64,
+        /// Shape of the state.
+        expected: Vec<usize>,
+        /// Shape of what came instead.
+        got: Vec<usize>,
+    },
+    /// A single number where a batch is needed.
+    #[error("cannot solve row by row: the state has no axes, so it has no rows; give a batch of shape (rows, ...)")]
+    NoRows,
     /// A tolerance that no step can meet.
-    #[error("tolerances must be finite, not negative and not both zero; got rtol {rtol} and atol {atol}")]
+    #[error(
+        "cannot step by error: tolerances must be finite, not negative and not both zero, and rtol is {}, atol {}; correct them",
+        number(.rtol), number(.atol)
+    )]
     Tolerance {
         /// Relative tolerance given.
         rtol: f64,
@@ -30,7 +96,7 @@ pub enum SolveError {
         atol: f64,
     },
     /// Per-dimension tolerances for another number of dimensions.
-    #[error("{given} tolerances were given for rows of {dimension} values; give one, or one a value")]
+    #[error("{given} tolerances were given for rows of {dimension} values; give one, or one per value")]
     ToleranceCount {
         /// How many were given.
         given: usize,
@@ -38,7 +104,7 @@ pub enum SolveError {
         dimension: usize,
     },
     /// A bound on steps, or a controller, that leaves no step to take.
-    #[error("{what} is {value}, which leaves no step to take; {remedy}")]
+    #[error("{what} is {}, which leaves no step to take; {remedy}", number(.value))]
     Control {
         /// The setting.
         what: &'static str,
@@ -56,7 +122,7 @@ pub enum SolveError {
         method: &'static str,
     },
     /// Numbers that are not an explicit Runge-Kutta method.
-    #[error("the tableau {method} is malformed: {why}")]
+    #[error("cannot step by the tableau {method}: {why}; correct its numbers")]
     Tableau {
         /// Name of the method.
         method: &'static str,
@@ -71,7 +137,8 @@ pub enum SolveError {
     NoInterpolant,
     /// Points or probes that have no divergence.
     #[error(
-        "a divergence needs points of shape (rows, ...) with values, and at least one probe of their shape; got points {points:?} and probes {probes:?}"
+        "a divergence needs points of shape (rows, ...) with values, and at least one probe of their shape; got points {} and {} probes{}",
+        axes(.points), .probes.len(), .probes.first().map_or(String::new(), |probe| format!(", the first {}", axes(probe)))
     )]
     Divergence {
         /// Shape of the points.
@@ -79,7 +146,14 @@ pub enum SolveError {
         /// Shapes of the probes.
         probes: Vec<Vec<i64>>,
     },
-    /// An answer that a probability path cannot give.
+    /// A choice with an illegal parameter.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// What a probability path or a field refuses.
     #[error(transparent)]
     Path(#[from] fm_core::Error),
+}
+
+fn axes(sizes: &[i64]) -> String {
+    shape(&sizes.iter().map(|size| *size as usize).collect::<Vec<_>>())
 }

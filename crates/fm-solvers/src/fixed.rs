@@ -11,17 +11,31 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
-use crate::step::{Record, stages};
+use crate::step::{Record, is_finite, stages};
 use crate::{Output, Reason, Solution, SolveError, Stats, tableau::Tableau};
 use fm_core::field::VelocityField;
-use fm_core::state::{OdeState, Tolerance};
+use fm_core::state::OdeState;
 
-/// Carries `x` along `grid`. A state that is not finite at the end is looked for in a second pass, which stops before it.
+/// Carries `x` along `grid`.
 ///
 /// # Errors
 /// [`SolveError::Grid`] unless the grid has at least two finite, strictly monotonic times; times of output outside it; a malformed
-/// tableau.
+/// tableau; a velocity of another shape than x; [`SolveError::Stopped`] at a state that is not finite.
 pub fn solve<S: OdeState>(
+    field: &impl VelocityField<S>,
+    x: S,
+    grid: &[f64],
+    tableau: &Tableau,
+    output: Output<'_>,
+) -> Result<Solution<S>, SolveError> {
+    solve_partial(field, x, grid, tableau, output)?.into_result()
+}
+
+/// As [`solve`], but a solve that meets a state that is not finite returns the one before it, found by a second pass.
+///
+/// # Errors
+/// As [`solve`], without [`SolveError::Stopped`].
+pub fn solve_partial<S: OdeState>(
     field: &impl VelocityField<S>,
     x: S,
     grid: &[f64],
@@ -31,15 +45,16 @@ pub fn solve<S: OdeState>(
     check_grid(grid)?;
     tableau.check()?;
     output.check((grid[0], grid[grid.len() - 1]))?;
-    Ok(S::untracked(|| {
-        let solution = pass(field, &x, grid, tableau, output, false);
+    field.check(&x)?;
+    S::untracked(|| {
+        let solution = pass(field, &x, grid, tableau, output, false)?;
         if is_finite(&solution.x) {
-            return solution;
+            return Ok(solution);
         }
-        let mut careful = pass(field, &x, grid, tableau, output, true);
+        let mut careful = pass(field, &x, grid, tableau, output, true)?;
         careful.stats.evaluations += solution.stats.evaluations;
-        careful
-    }))
+        Ok(careful)
+    })
 }
 
 /// All steps; or, when `careful`, those before the first that is not finite.
@@ -50,7 +65,7 @@ fn pass<S: OdeState>(
     tableau: &Tableau,
     output: Output<'_>,
     careful: bool,
-) -> Solution<S> {
+) -> Result<Solution<S>, SolveError> {
     // Interpolants may need a stage that steps do not.
     let interpolates = matches!(output, Output::At(_));
     let count = if interpolates { tableau.stages() } else { tableau.stages_of_a_step() };
@@ -62,7 +77,7 @@ fn pass<S: OdeState>(
     let mut k = Vec::with_capacity(count);
     for pair in grid.windows(2) {
         let (t, h) = (pair[0], pair[1] - pair[0]);
-        stats.evaluations += stages(field, &x, (t, h), tableau, count, &mut k, &mut next);
+        stats.evaluations += stages(field, &x, (t, h), tableau, count, &mut k, &mut next)?;
         if careful && !is_finite(&next) {
             stats.reason = Reason::NonFinite { t };
             break;
@@ -74,17 +89,11 @@ fn pass<S: OdeState>(
         k.swap(0, count - 1);
         k.truncate(keep);
     }
-    record.finish(x, stats)
-}
-
-pub(crate) fn is_finite<S: OdeState>(x: &S) -> bool {
-    S::error_norm(x, x, x, &Tolerance::new(0.0, 1.0)).is_finite()
+    Ok(record.finish(x, stats))
 }
 
 pub(crate) fn check_grid(grid: &[f64]) -> Result<(), SolveError> {
-    let rises = |p: &[f64]| p[1] > p[0];
-    let good = grid.len() > 1
-        && grid.iter().all(|t| t.is_finite())
-        && (grid.windows(2).all(rises) || grid.windows(2).all(|p| p[1] < p[0]));
+    let steps = || grid.windows(2).map(|p| p[1] - p[0]);
+    let good = grid.len() > 1 && steps().all(f64::is_finite) && (steps().all(|h| h > 0.0) || steps().all(|h| h < 0.0));
     if good { Ok(()) } else { Err(SolveError::Grid) }
 }

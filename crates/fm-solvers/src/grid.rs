@@ -19,7 +19,7 @@
 //! ```
 
 use crate::SolveError;
-use fm_core::choice::Domain;
+use fm_core::choice::{Choice, Domain};
 use fm_core::field::{RowField, VelocityField};
 use fm_core::state::{OdeState, RowState};
 
@@ -53,11 +53,19 @@ fm_core::choice! {
 }
 
 impl Grid {
+    /// The most steps that a grid can have.
+    pub const MAX_STEPS: usize = 10_000_000;
+
     /// The n + 1 times of n steps, rising from 0 (`edm`: from a little later) to 1.
     ///
     /// # Errors
-    /// [`SolveError::Grid`] when `steps` is 0, or the times do not rise (`edm` with sigma_min >= sigma_max).
+    /// An illegal parameter, [`SolveError::Steps`] for 0 or more than [`MAX_STEPS`](Self::MAX_STEPS) steps, [`SolveError::Grid`] when the
+    /// times do not rise (`edm` with sigma_min >= sigma_max).
     pub fn times(&self, steps: usize) -> Result<Vec<f64>, SolveError> {
+        self.validate()?;
+        if !(1..=Self::MAX_STEPS).contains(&steps) {
+            return Err(SolveError::Steps { steps, most: Self::MAX_STEPS });
+        }
         let n = steps as f64;
         let mut times: Vec<f64> = match *self {
             Self::Edm { rho, sigma_min, sigma_max } => {
@@ -108,10 +116,16 @@ pub struct Shifted<F> {
 }
 
 impl<F> Shifted<F> {
+    /// The field in the time of `map`.
+    ///
     /// # Errors
-    /// [`SolveError::Grid`] for `edm`, which is not a map from \[0, 1\].
+    /// An illegal parameter, and [`SolveError::NotAMap`] for `edm`, which is not a map from \[0, 1\].
     pub fn new(field: F, map: Grid) -> Result<Self, SolveError> {
-        if matches!(map, Grid::Edm { .. }) { Err(SolveError::Grid) } else { Ok(Self { field, map }) }
+        map.validate()?;
+        if matches!(map, Grid::Edm { .. }) {
+            return Err(SolveError::NotAMap { grid: map.entry().name().into() });
+        }
+        Ok(Self { field, map })
     }
 }
 
@@ -120,11 +134,21 @@ impl<S: OdeState, F: VelocityField<S>> VelocityField<S> for Shifted<F> {
         let (t, slope) = self.map.map(u);
         S::linear_combination(&[(slope, &self.field.velocity(x, t))])
     }
+
+    fn check(&self, x: &S) -> Result<(), fm_core::Error> {
+        self.field.check(x)
+    }
 }
 
 impl<S: RowState, F: RowField<S>> RowField<S> for Shifted<F> {
     fn velocities(&self, x: &S, u: &[f64], rows: &[usize]) -> S {
         let (t, slopes): (Vec<_>, Vec<_>) = u.iter().map(|u| self.map.map(*u)).unzip();
-        S::row_combination(&[(&slopes, &self.field.velocities(x, &t, rows))])
+        let v = self.field.velocities(x, &t, rows);
+        // A solver refuses another number of rows.
+        if v.rows() == slopes.len() { S::row_combination(&[(&slopes, &v)]) } else { v }
+    }
+
+    fn check(&self, x: &S) -> Result<(), fm_core::Error> {
+        self.field.check(x)
     }
 }

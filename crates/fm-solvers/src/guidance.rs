@@ -7,6 +7,7 @@
 //! Sources: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022); Kynkaanniemi et al., "Applying Guidance in a Limited Interval"
 //! (2024).
 
+use fm_core::Error;
 use fm_core::field::RowField;
 use fm_core::state::RowState;
 use fm_core::tensor::{VelocityModel, times_like};
@@ -38,6 +39,8 @@ pub struct Guided<'a> {
 }
 
 impl RowField<Tensor> for Guided<'_> {
+    /// # Panics
+    /// When a number in `rows` is not below the number of classes; a solver finds it first by `check`.
     fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
         let whole = rows.len() == self.classes.rows();
         let classes = if whole { self.classes.shallow_clone() } else { self.classes.select_rows(rows) };
@@ -63,9 +66,25 @@ impl RowField<Tensor> for Guided<'_> {
         let column = times_like(x, &scales).view(shape.as_slice());
         halves[1].lerp_tensor(&halves[0], &column)
     }
+
+    fn check(&self, x: &Tensor) -> Result<(), Error> {
+        let (expected, got) = (x.rows(), self.classes.rows());
+        let (from, to) = self.interval;
+        if self.classes.size() != [expected as i64] {
+            return Err(Error::Rows { what: "classes of a guided field", expected, got });
+        }
+        if !self.scale.is_finite() {
+            return Err(Error::Value { name: "the guidance scale", domain: "finite", value: self.scale });
+        }
+        if from.is_nan() || to.is_nan() || from > to {
+            let (name, domain) = ("the start of the guidance interval", "at most its end");
+            return Err(Error::Value { name, domain, value: from });
+        }
+        Ok(())
+    }
 }
 
-/// A network as a field: under guidance where it is told classes.
+/// A network as a field: under guidance where there are classes.
 #[derive(Debug)]
 pub enum Field<'m> {
     /// Of rows that have classes.
@@ -79,6 +98,13 @@ impl RowField<Tensor> for Field<'_> {
         match self {
             Field::Conditional(field) => field.velocities(x, t, rows),
             Field::Unconditional(field) => field.velocities(x, t, rows),
+        }
+    }
+
+    fn check(&self, x: &Tensor) -> Result<(), Error> {
+        match self {
+            Field::Conditional(field) => field.check(x),
+            Field::Unconditional(field) => field.check(x),
         }
     }
 }
@@ -136,6 +162,24 @@ mod tests {
         };
         assert_eq!(guided(&[0.25, 0.25, 0.25]), [-0.25, -0.25, -0.25]);
         assert_eq!(guided(&[0.25, 0.5, 0.75]), [0.25, 0.5, 0.75]);
+    }
+
+    #[test]
+    fn a_solver_refuses_other_classes_than_rows_and_settings_that_turn_guidance_off() {
+        let good = guided(2.0, (0.0, 1.0));
+        let x = |rows: i64| Tensor::zeros([rows, 1], (Kind::Float, tch::Device::Cpu));
+        assert_eq!(good.check(&x(2)), Ok(()));
+        assert!(matches!(good.check(&x(3)), Err(Error::Rows { expected: 3, got: 2, .. })));
+        for bad in [guided(f64::NAN, (0.0, 1.0)), guided(2.0, (0.6, 0.2)), guided(2.0, (f64::NAN, 1.0))] {
+            assert!(matches!(bad.check(&x(2)), Err(Error::Value { .. })), "{bad:?}");
+        }
+        let (options, grid) = (crate::Options::default(), [0.0, 1.0]);
+        let tableau = &crate::tableau::DOPRI5;
+        let solved = crate::per_sample::solve(&good, x(3), (0.0, 1.0), tableau, &options, crate::Output::Final);
+        assert!(matches!(solved, Err(crate::SolveError::Path(Error::Rows { .. }))));
+        let together = fm_core::field::Together(guided(2.0, (0.0, 1.0)));
+        let solved = crate::fixed::solve(&together, x(3), &grid, tableau, crate::Output::Final);
+        assert!(matches!(solved, Err(crate::SolveError::Path(Error::Rows { .. }))));
     }
 
     #[test]

@@ -45,7 +45,9 @@ impl Lane {
         // A remainder of a rounding error must not become a step of its own.
         let last = 1.000_000_1 * size >= remaining;
         let h = if last { self.end - self.t } else { size.copysign(self.end - self.t) };
-        if self.t + h == self.t || (size < options.min_step && !last) {
+        // After a rejection: a first step may be as small as it likes.
+        let tiny = self.rejected && size < f64::EPSILON * self.length;
+        if self.t + h == self.t || ((size < options.min_step || tiny) && !last) {
             self.stats.reason = Reason::StepUnderflow { t: self.t };
             return None;
         }
@@ -72,7 +74,8 @@ impl Lane {
         if error > 1.0 {
             self.stats.rejected += 1;
             self.rejected = true;
-            self.h = trial.h.abs() * (control.safety * error.powf(-1.0 / order as f64)).clamp(control.min_factor, 1.0);
+            self.h =
+                trial.h.abs() * (control.safety * error.powf(-1.0 / order as f64)).max(control.min_factor).min(1.0);
             return false;
         }
         self.stats.accepted += 1;

@@ -4,12 +4,12 @@
 //! |---|---|
 //! | [`tableau`] | a Runge-Kutta method is a table of numbers |
 //! | [`grid`], [`fixed`] | a time grid, and stepping along it |
-//! | [`control`] | what the error of a step says about the size of the next |
+//! | [`control`] | step-size controllers (I, PI, PID) |
 //! | [`adaptive`] | steps of one size for the whole state |
-//! | [`per_sample`] | each row of a batch at its own pace |
-//! | [`solution`], [`error`] | what came out, what it cost, and why it stopped; what cannot be solved |
+//! | [`per_sample`] | adaptive steps per row of a batch |
+//! | [`solution`], [`error`] | the result and its cost; why there is none |
 //! | [`sde`] | stochastic sampling of the same marginals |
-//! | [`straightness`] | what few steps can reach |
+//! | [`straightness`] | straightness of trajectories |
 //!
 //! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows log-densities.
 //!

@@ -5,8 +5,8 @@
 //!
 //! log p_1(x_1) = log p_0(x_0) - integral from 0 to 1 of div v(x_t, t) dt.
 //!
-//! The divergence is exact by one backward pass a dimension, or estimated without bias by eps . (dv/dx)^T eps with E\[eps eps^T\] = I
-//! (Hutchinson), one backward pass a probe. Probes belong to a row and stay the same for a whole solve, so that the solver integrates
+//! The divergence is exact by one backward pass per dimension, or estimated without bias by eps . (dv/dx)^T eps with E\[eps eps^T\] = I
+//! (Hutchinson), one backward pass per probe. Probes belong to a row and stay the same for a whole solve, so that the solver integrates
 //! a smooth function.
 //!
 //! Sources: Chen et al., "Neural Ordinary Differential Equations" (2018); Grathwohl et al., "FFJORD" (2019); Hutchinson (1989).
@@ -15,8 +15,9 @@ use crate::per_sample::{self, BatchSolution};
 use crate::{Options, Output, SolveError, tableau::Tableau};
 use fm_core::field::RowField;
 use fm_core::rng::{Stream, fill_normal, stream};
-use fm_core::state::{Bound, RowState, Tolerance};
-use fm_core::tensor::indices;
+use fm_core::state::{Bound, RowState, Shaped, Tolerance};
+use fm_core::tensor::{flat_rows, indices};
+use std::cell::RefCell;
 use tch::{Tensor, with_grad};
 
 fm_core::choice! {
@@ -34,28 +35,47 @@ fm_core::choice! {
 /// How the divergence is found.
 #[derive(Debug)]
 pub enum Divergence {
-    /// By a backward pass a dimension.
+    /// By one backward pass per dimension.
     Exact,
-    /// By a backward pass a probe, averaged; each shaped as the batch at the start.
+    /// By one backward pass per probe, averaged; each shaped as the batch at the start.
     Hutchinson(Vec<Tensor>),
 }
 
 impl Divergence {
+    /// The most probes of an estimate.
+    pub const MAX_PROBES: usize = 10_000;
+
     /// Hutchinson's estimate with `probes` draws for each row of a batch shaped as `like`, whose rows are `first_row` and those after it of
     /// the whole data: a function of (seed, row, probe), however the data are cut into batches.
-    pub fn hutchinson(kind: Probe, probes: usize, seed: u64, first_row: u64, like: &Tensor) -> Self {
+    ///
+    /// # Errors
+    /// [`SolveError::Control`] unless there are 1 to [`MAX_PROBES`](Self::MAX_PROBES) probes, [`SolveError::NoRows`] for a single number.
+    pub fn hutchinson(
+        kind: Probe,
+        probes: usize,
+        seed: u64,
+        first_row: u64,
+        like: &Tensor,
+    ) -> Result<Self, SolveError> {
+        if !(1..=Self::MAX_PROBES).contains(&probes) {
+            let remedy = "give from 1 to 10000";
+            return Err(SolveError::Control { what: "the number of probes", value: probes as f64, remedy });
+        }
+        if like.dim() == 0 {
+            return Err(SolveError::NoRows);
+        }
         let (rows, dim) = (like.rows(), like.size().iter().skip(1).product::<i64>() as usize);
         let draw = |probe: usize| {
             let mut values = vec![0f32; rows * dim];
             for (row, out) in values.chunks_exact_mut(dim.max(1)).enumerate() {
-                fill_normal(&mut stream(seed, probe as u64, Stream::Probe, first_row + row as u64), out);
+                fill_normal(&mut stream(seed, probe as u64, Stream::Probe, first_row.wrapping_add(row as u64)), out);
             }
             if kind == Probe::Rademacher {
                 values.iter_mut().for_each(|v| *v = v.signum());
             }
             Tensor::from_slice(&values).view(like.size().as_slice()).to_kind(like.kind()).to_device(like.device())
         };
-        Self::Hutchinson((0..probes).map(draw).collect())
+        Ok(Self::Hutchinson((0..probes).map(draw).collect()))
     }
 
     fn check(&self, x: &Tensor) -> Result<(), SolveError> {
@@ -71,12 +91,22 @@ impl Divergence {
         Err(SolveError::Divergence { points, probes: probes.unwrap_or_default() })
     }
 
-    /// div v of each row, (B), and v itself.
-    fn evaluate(&self, field: &impl RowField<Tensor>, x: &Tensor, t: &[f64], rows: &[usize]) -> (Tensor, Tensor) {
+    /// div v of each row, (B), and v itself; none if v has another shape than x.
+    fn evaluate(
+        &self,
+        field: &impl RowField<Tensor>,
+        x: &Tensor,
+        t: &[f64],
+        rows: &[usize],
+    ) -> Option<(Tensor, Tensor)> {
         with_grad(|| {
             let x = x.detach().set_requires_grad(true);
-            // The zero ties every value of v to x, which autograd insists on.
-            let v = field.velocities(&x, t, rows) + &x * 0.0;
+            let v = field.velocities(&x, t, rows);
+            if !v.same_shape(&x) {
+                return None;
+            }
+            // The zero ties every value of v to x, which autograd needs.
+            let v = v + &x * 0.0;
             let gradient = |of: Tensor, keep: bool| Tensor::run_backward(&[of], &[&x], keep, false).swap_remove(0);
             let divergence = match self {
                 Self::Exact => {
@@ -98,7 +128,7 @@ impl Divergence {
                     probes.iter().enumerate().map(estimate).fold(zeros, |sum, e| sum + e) / probes.len() as f64
                 }
             };
-            (v.detach(), divergence.detach())
+            Some((v.detach(), divergence.detach()))
         })
     }
 }
@@ -115,19 +145,31 @@ pub struct WithDivergence<'a, F> {
 }
 
 impl<F: RowField<Tensor>> RowField<Tensor> for WithDivergence<'_, F> {
+    /// An empty tensor, which a solver refuses, where the field's velocity has another shape than its points.
+    ///
+    /// # Panics
+    /// When a row of `state` does not have one value more than `shape`.
     fn velocities(&self, state: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
         let (x, _) = split(state, &self.shape);
-        let (v, divergence) = self.divergence.evaluate(self.field, &x, t, rows);
-        join(&v, &divergence)
+        match self.divergence.evaluate(self.field, &x, t, rows) {
+            Some((v, divergence)) => join(&v, &divergence),
+            None => state.new_empty([0], (state.kind(), state.device())),
+        }
     }
 }
 
-/// A point and a number a row, as one state.
+/// A point and one number per row, as one state.
+///
+/// # Panics
+/// When there are not as many numbers as points.
 pub fn join(x: &Tensor, value: &Tensor) -> Tensor {
-    Tensor::cat(&[x.flatten(1, -1), value.view([-1, 1])], 1)
+    Tensor::cat(&[flat_rows(x), value.view([-1, 1])], 1)
 }
 
 /// The point and the number of each row.
+///
+/// # Panics
+/// When a row does not have one value more than `shape`.
 pub fn split(state: &Tensor, shape: &[i64]) -> (Tensor, Tensor) {
     let dim: i64 = shape.iter().product();
     let shape: Vec<i64> = std::iter::once(-1).chain(shape.iter().copied()).collect();
@@ -143,14 +185,15 @@ pub struct Carried {
     pub divergence: Tensor,
     /// The same at the times that were asked for.
     pub along: Vec<(f64, Tensor, Tensor)>,
-    /// The cost, and why rows stopped.
+    /// The cost.
     pub solution: BatchSolution<Tensor>,
 }
 
 /// Carries points through `span` at their own pace, and integrates the divergence beside them.
 ///
 /// # Errors
-/// As [`per_sample::solve`], and [`SolveError::Divergence`] for points or probes without the right shape. Per-dimension tolerances are those of the points; the integral gets the loosest of them.
+/// As [`per_sample::solve`], and [`SolveError::Divergence`] for points or probes without the right shape. Per-dimension tolerances are those
+/// of the points; the integral gets the loosest of them.
 pub fn carry(
     field: &impl RowField<Tensor>,
     x: &Tensor,
@@ -168,9 +211,24 @@ pub fn carry(
     };
     let Tolerance { rtol, atol } = &options.tolerance;
     let options = Options { tolerance: Tolerance::new(widened(rtol), widened(atol)), ..options.clone() };
-    let field = WithDivergence { field, divergence, shape };
+    field.check(x)?;
+    // The solver sees points with one more column; its error is to name the points' own shapes.
+    let misfit = RefCell::new(None);
+    let watched = |x: &Tensor, t: &[f64], rows: &[usize]| {
+        let v = field.velocities(x, t, rows);
+        if let (false, Some(t)) = (v.same_shape(x), t.first()) {
+            let (expected, got) = (x.shape(), v.shape());
+            *misfit.borrow_mut() = Some(SolveError::Shape { what: "the velocity", t: *t, expected, got });
+        }
+        v
+    };
+    let field = WithDivergence { field: &watched, divergence, shape };
     let start = join(x, &x.new_zeros([x.rows() as i64], (x.kind(), x.device())));
-    let solution = per_sample::solve(&field, start, span, tableau, &options, output)?;
+    let solution = per_sample::solve(&field, start, span, tableau, &options, output);
+    if let Some(error) = misfit.take() {
+        return Err(error);
+    }
+    let solution = solution?;
     let (x, integral) = split(&solution.x, &field.shape);
     let pieces = solution.times.iter().zip(&solution.states).map(|(t, state)| {
         let (x, integral) = split(state, &field.shape);
@@ -198,9 +256,9 @@ pub fn log_density(
     Ok((source(&carried.x) + &carried.divergence, carried))
 }
 
-/// log N(x; 0, deviation^2 I) of each row, (B).
+/// log N(x; 0, deviation^2 I) of each row, (B); not finite unless the deviation is above 0.
 pub fn gaussian_log_density(x: &Tensor, deviation: f64) -> Tensor {
-    let flat = x.flatten(1, -1);
+    let flat = flat_rows(x);
     let dim = flat.size()[1] as f64;
     let squares = (flat / deviation).square().sum_dim_intlist(1, false, x.kind());
     squares * -0.5 - dim * (0.5 * (2.0 * std::f64::consts::PI).ln() + deviation.ln())
@@ -208,7 +266,7 @@ pub fn gaussian_log_density(x: &Tensor, deviation: f64) -> Tensor {
 
 /// Bits per dimension of quantised data: -(log p(x) / d - log(scale)) / log 2, for levels u = 0, 1, ... that were dequantised and scaled
 /// as x = (u + U(-1/2, 1/2)) / scale + constant. By Jensen's inequality its average over the noise bounds the discrete data's bits from
-/// above. Pixels in \[-1, 1\] have scale 127.5.
+/// above. Pixels in \[-1, 1\] have scale 127.5. Not finite unless `dim` and `scale` are above 0.
 ///
 /// ```
 /// use fm_solvers::likelihood::bits_per_dim;

@@ -36,10 +36,10 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
-use crate::fixed::{check_grid, is_finite};
-use crate::step::Record;
+use crate::fixed::check_grid;
+use crate::step::{Record, fitting, is_finite, velocity};
 use crate::{Output, Reason, Solution, SolveError, Stats};
-use fm_core::choice::Domain;
+use fm_core::choice::{Choice, Domain};
 use fm_core::field::VelocityField;
 use fm_core::path::{Coefficients, ProbPath};
 use fm_core::prediction::{Conversion, Prediction};
@@ -93,8 +93,26 @@ fm_core::choice! {
 ///
 /// # Errors
 /// [`SolveError::Grid`] unless the grid has at least two finite, rising times; [`SolveError::NoInterpolant`] for output at given times;
-/// [`SolveError::Path`] where the path has noise of its own, or is singular at a time of the grid but the last.
+/// [`SolveError::Choice`] for an illegal scale; [`SolveError::Path`] where the path has noise of its own, for times outside \[0, 1\], and
+/// where the path is singular at a time of the grid but the last; [`SolveError::Shape`] for a velocity or noise of another shape than x;
+/// [`SolveError::Stopped`] at a state that is not finite.
 pub fn solve<S: OdeState>(
+    field: &impl VelocityField<S>,
+    path: &impl ProbPath,
+    x: S,
+    grid: &[f64],
+    how: (Method, Diffusion),
+    noise: impl Fn(u64) -> S,
+    output: Output<'_>,
+) -> Result<Solution<S>, SolveError> {
+    solve_partial(field, path, x, grid, how, noise, output)?.into_result()
+}
+
+/// As [`solve`], but a solve that meets a state that is not finite returns the one before it, found by a second pass.
+///
+/// # Errors
+/// As [`solve`], without [`SolveError::Stopped`].
+pub fn solve_partial<S: OdeState>(
     field: &impl VelocityField<S>,
     path: &impl ProbPath,
     x: S,
@@ -110,21 +128,24 @@ pub fn solve<S: OdeState>(
     if matches!(output, Output::At(_)) {
         return Err(SolveError::NoInterpolant);
     }
-    let plan = Plan::new(path, grid, diffusion)?;
-    Ok(S::untracked(|| {
-        let solution = plan.pass(field, &x, method, &noise, output, false);
+    diffusion.validate()?;
+    let plan = Plan::new(path, grid, method, diffusion)?;
+    field.check(&x)?;
+    S::untracked(|| {
+        let solution = plan.pass(field, &x, &noise, output, false)?;
         if is_finite(&solution.x) {
-            return solution;
+            return Ok(solution);
         }
-        let mut careful = plan.pass(field, &x, method, &noise, output, true);
+        let mut careful = plan.pass(field, &x, &noise, output, true)?;
         careful.stats.evaluations += solution.stats.evaluations;
-        careful
-    }))
+        Ok(careful)
+    })
 }
 
-/// Everything that the path says about the grid.
+/// The steps of a grid on a path.
 struct Plan<'a> {
     grid: &'a [f64],
+    method: Method,
     /// For each time but the last: the drift as a combination of x and v, and g.
     drifts: Vec<(Conversion, f64)>,
     /// E\[x1 | x_t\] at the last time but one.
@@ -132,8 +153,14 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(path: &impl ProbPath, grid: &'a [f64], diffusion: Diffusion) -> Result<Self, SolveError> {
-        let before = &grid[..grid.len() - 1];
+    fn new(
+        path: &impl ProbPath,
+        grid: &'a [f64],
+        method: Method,
+        diffusion: Diffusion,
+    ) -> Result<Self, fm_core::Error> {
+        path.check()?;
+        let (before, last) = (&grid[..grid.len() - 1], grid[grid.len() - 1]);
         let drift = |t: &f64| {
             let c = path.at(*t)?;
             let (score, variance) = (Prediction::Velocity.to(Prediction::Score, &c)?, diffusion.variance(&c));
@@ -142,7 +169,11 @@ impl<'a> Plan<'a> {
         };
         let drifts = before.iter().map(drift).collect::<Result<_, fm_core::Error>>()?;
         let denoise = Prediction::Velocity.to(Prediction::Data, &path.at(before[before.len() - 1])?)?;
-        Ok(Self { grid, drifts, denoise })
+        // The path may be singular at the last time, but it must have that time.
+        if last > 1.0 {
+            return Err(fm_core::Error::TimeOutside { t: last });
+        }
+        Ok(Self { grid, method, drifts, denoise })
     }
 
     /// All steps; or, when `careful`, those before the first that is not finite.
@@ -150,40 +181,23 @@ impl<'a> Plan<'a> {
         &self,
         field: &impl VelocityField<S>,
         x: &S,
-        method: Method,
         noise: &impl Fn(u64) -> S,
         output: Output<'_>,
         careful: bool,
-    ) -> Solution<S> {
+    ) -> Result<Solution<S>, SolveError> {
         let mut record = Record::new(output, self.grid[0], x);
         let mut stats = Stats { smallest_step: f64::INFINITY, ..Stats::default() };
         let mut x = S::linear_combination(&[(1.0, x)]);
         for (i, pair) in self.grid.windows(2).enumerate() {
             let (t, h) = (pair[0], pair[1] - pair[0]);
-            let (drift, g) = self.drifts[i];
-            let v = field.velocity(&x, t);
+            let v = velocity(field, &x, t)?;
             stats.evaluations += 1;
             let next = if i + 1 == self.drifts.len() {
                 S::linear_combination(&[(self.denoise.x, &x), (self.denoise.prediction, &v)])
             } else {
-                let dw = noise(i as u64);
-                let (a, b, root) = (h * drift.x, h * drift.prediction, h.sqrt());
-                let euler = S::linear_combination(&[(1.0 + a, &x), (b, &v), (g * root, &dw)]);
-                match method {
-                    Method::EulerMaruyama => euler,
-                    Method::Heun => {
-                        let (ahead, g_ahead) = self.drifts[i + 1];
-                        let v_ahead = field.velocity(&euler, pair[1]);
-                        stats.evaluations += 1;
-                        S::linear_combination(&[
-                            (1.0 + 0.5 * a, &x),
-                            (0.5 * b, &v),
-                            (0.5 * h * ahead.x, &euler),
-                            (0.5 * h * ahead.prediction, &v_ahead),
-                            (0.5 * (g + g_ahead) * root, &dw),
-                        ])
-                    }
-                }
+                stats.evaluations += usize::from(self.method == Method::Heun);
+                let dw = fitting("the noise", &x, noise(i as u64), t)?;
+                self.step(field, i, &x, &v, &dw)?
             };
             if careful && !is_finite(&next) {
                 stats.reason = Reason::NonFinite { t };
@@ -194,6 +208,33 @@ impl<'a> Plan<'a> {
             record.push_step(pair[1], &next);
             x = next;
         }
-        record.finish(x, stats)
+        Ok(record.finish(x, stats))
+    }
+
+    /// The state after step i from x, whose velocity is v.
+    fn step<S: OdeState>(
+        &self,
+        field: &impl VelocityField<S>,
+        i: usize,
+        x: &S,
+        v: &S,
+        dw: &S,
+    ) -> Result<S, SolveError> {
+        let (drift, g) = self.drifts[i];
+        let h = self.grid[i + 1] - self.grid[i];
+        let (a, b, root) = (h * drift.x, h * drift.prediction, h.sqrt());
+        let euler = S::linear_combination(&[(1.0 + a, x), (b, v), (g * root, dw)]);
+        if self.method == Method::EulerMaruyama {
+            return Ok(euler);
+        }
+        let (ahead, g_ahead) = self.drifts[i + 1];
+        let v_ahead = velocity(field, &euler, self.grid[i + 1])?;
+        Ok(S::linear_combination(&[
+            (1.0 + 0.5 * a, x),
+            (0.5 * b, v),
+            (0.5 * h * ahead.x, &euler),
+            (0.5 * h * ahead.prediction, &v_ahead),
+            (0.5 * (g + g_ahead) * root, dw),
+        ]))
     }
 }

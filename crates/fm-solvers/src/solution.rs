@@ -1,10 +1,20 @@
-//! What a solver returns. Running out of evaluations or meeting a NaN is a value, not a panic: the state reached comes back
-//! with the reason.
+//! What a solver returns: the state, its cost, and why it stopped.
+//!
+//! `solve` returns a [`Solution`] that reached the end, or an error. `solve_partial` also returns a solve that ran out of evaluations, could
+//! not make its step small enough or met a NaN; [`Stats::reason`] says which.
 //!
 //! ```
-//! use fm_solvers::{Reason, Stats};
-//! let fresh = Stats::default();
-//! assert_eq!((fresh.evaluations, fresh.accepted, fresh.reason), (0, 0, Reason::ReachedEnd));
+//! use fm_solvers::{Options, Output, Reason, SolveError, adaptive, tableau::DOPRI5};
+//! let explode = |x: &f64, _: f64| x * x; // 1 / (1 - t): infinite at t = 1
+//! let (span, options) = ((0.0, 2.0), Options::default());
+//! assert!(matches!(
+//!     adaptive::solve(&explode, 1.0, span, &DOPRI5, &options, Output::Final),
+//!     Err(SolveError::Stopped { row: None, .. })
+//! ));
+//! let partial = adaptive::solve_partial(&explode, 1.0, span, &DOPRI5, &options, Output::Final)?;
+//! assert!(partial.stats.reason != Reason::ReachedEnd && partial.x > 1e3);
+//! assert!(partial.into_result().is_err());
+//! # Ok::<(), SolveError>(())
 //! ```
 
 use crate::SolveError;
@@ -20,28 +30,37 @@ pub enum Reason {
         /// The time reached.
         t: f64,
     },
-    /// The step became smaller than allowed, or too small to change t: the problem is stiff or the tolerance beyond the arithmetic.
+    /// The step became smaller than allowed, or too small beside t or the span: the problem is stiff or the tolerance beyond the precision.
     StepUnderflow {
         /// The time reached.
         t: f64,
     },
     /// The velocity or the state was not finite.
     NonFinite {
-        /// The last time at which the state was good.
+        /// The last time at which the state was known to be finite.
         t: f64,
     },
 }
 
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let time = |t: &f64| if t.abs() < 1e6 { format!("{t:.6}") } else { format!("{t:.6e}") };
         match self {
             Reason::ReachedEnd => write!(f, "reached the end"),
             Reason::MaxEvaluations { t } => {
-                write!(f, "used up the allowed evaluations at t = {t:.6}; allow more, or loosen the tolerance")
+                let t = time(t);
+                write!(f, "used up the allowed evaluations at t = {t}; allow more, or loosen the tolerance")
             }
-            Reason::StepUnderflow { t } => write!(f, "step size underflow at t = {t:.6}; loosen the tolerance"),
+            Reason::StepUnderflow { t } => {
+                let t = time(t);
+                write!(
+                    f,
+                    "needs a step too small for the precision or min_step at t = {t}; loosen the tolerance or lower min_step"
+                )
+            }
             Reason::NonFinite { t } => {
-                write!(f, "velocity not finite after t = {t:.6}; the model or its input is broken")
+                let t = time(t);
+                write!(f, "met a state or velocity that is not finite after t = {t}; check the model and its input")
             }
         }
     }
@@ -95,4 +114,17 @@ pub struct Solution<S> {
     pub states: Vec<S>,
     /// The cost and the reason.
     pub stats: Stats,
+}
+
+impl<S> Solution<S> {
+    /// The solution if it reached the end.
+    ///
+    /// # Errors
+    /// [`SolveError::Stopped`] if it did not.
+    pub fn into_result(self) -> Result<Self, SolveError> {
+        match self.stats.reason {
+            Reason::ReachedEnd => Ok(self),
+            reason => Err(SolveError::Stopped { row: None, reason }),
+        }
+    }
 }

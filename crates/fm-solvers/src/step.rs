@@ -1,9 +1,42 @@
 //! One Runge-Kutta step of a whole state, and the record of states on the way.
 
 use crate::tableau::{MAX_STAGES, Tableau};
-use crate::{Output, Solution, Stats};
-use fm_core::field::VelocityField;
-use fm_core::state::OdeState;
+use crate::{Output, Solution, SolveError, Stats};
+use fm_core::field::{RowField, VelocityField};
+use fm_core::state::{OdeState, Tolerance};
+
+/// v(x, t), refused if it has another shape than x.
+pub(crate) fn velocity<S: OdeState>(field: &impl VelocityField<S>, x: &S, t: f64) -> Result<S, SolveError> {
+    fitting("the velocity", x, field.velocity(x, t), t)
+}
+
+/// The same of rows at their own times.
+pub(crate) fn velocities<S: OdeState>(
+    field: &impl RowField<S>,
+    x: &S,
+    t: &[f64],
+    rows: &[usize],
+) -> Result<S, SolveError> {
+    fitting("the velocity", x, field.velocities(x, t, rows), t.first().copied().unwrap_or(f64::NAN))
+}
+
+/// A value, unless its shape differs from the state's.
+pub(crate) fn fitting<S: OdeState>(what: &'static str, x: &S, value: S, t: f64) -> Result<S, SolveError> {
+    if value.same_shape(x) {
+        return Ok(value);
+    }
+    Err(SolveError::Shape { what, t, expected: x.shape(), got: value.shape() })
+}
+
+/// Under this tolerance the norm of any finite state is finite: squares of its quotients do not overflow.
+pub(crate) fn finite() -> Tolerance {
+    Tolerance::new(0.0, 1e300)
+}
+
+/// Whether every value of a state is finite.
+pub(crate) fn is_finite<S: OdeState>(x: &S) -> bool {
+    S::error_norm(x, x, x, &finite()).is_finite()
+}
 
 /// Terms of a linear combination, on the stack: a step makes many.
 pub(crate) struct Weights<'a, S> {
@@ -36,6 +69,9 @@ impl<'a, S> Weights<'a, S> {
 }
 
 /// Evaluates the stages that `k` lacks, of the first `count`, and leaves the new state in `next`. Returns the evaluations.
+///
+/// # Errors
+/// A velocity of another shape than x.
 pub(crate) fn stages<S: OdeState>(
     field: &impl VelocityField<S>,
     x: &S,
@@ -44,21 +80,21 @@ pub(crate) fn stages<S: OdeState>(
     count: usize,
     k: &mut Vec<S>,
     next: &mut S,
-) -> usize {
+) -> Result<usize, SolveError> {
     let had = k.len();
     for i in had..count {
         if i == 0 {
-            k.push(field.velocity(x, t));
+            k.push(velocity(field, x, t)?);
             continue;
         }
         next.assign_combination(Weights::from(x, h, tableau.a[i], k).terms());
-        k.push(field.velocity(next, t + tableau.c[i] * h));
+        k.push(velocity(field, next, t + tableau.c[i] * h)?);
     }
     // With FSAL the last stage was evaluated at the new state itself.
     if !(tableau.fsal() && count == tableau.stages()) {
         next.assign_combination(Weights::from(x, h, tableau.b, k).terms());
     }
-    count - had
+    Ok(count - had)
 }
 
 /// States as they are passed.

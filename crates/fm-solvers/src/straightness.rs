@@ -1,4 +1,4 @@
-//! How straight a flow's paths are: what few steps can reach.
+//! Straightness of trajectories: how well a few Euler steps follow them.
 //!
 //! S = integral over the span of |(x(end) - x(start)) - v(x(t), t)|^2 / d dt along the flow's own trajectories, d the number of dimensions;
 //! times d it is the squared Euclidean norm. 0 exactly when every trajectory is a line run through at constant speed, and then one Euler step is
@@ -18,26 +18,28 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
+use crate::step::velocity;
 use crate::tableau::Tableau;
-use crate::{Output, Reason, SolveError, fixed};
-use fm_core::field::{RowField, Together, VelocityField};
+use crate::{Output, SolveError, fixed};
+use fm_core::field::{RowField, Together};
 use fm_core::state::{OdeState, RowState, Tolerance};
 
-/// S of each row that starts at `x`, along `grid`. NaN everywhere if a trajectory leaves the real numbers.
+/// S of each row that starts at `x`, along `grid`.
 ///
 /// # Errors
-/// As [`fixed::solve`].
+/// As [`fixed::solve`], and [`SolveError::NoRows`] for a state without rows.
 pub fn straightness<S: OdeState + RowState>(
     field: &impl RowField<S>,
     x: S,
     grid: &[f64],
     tableau: &Tableau,
 ) -> Result<Vec<f64>, SolveError> {
+    if x.shape().is_empty() {
+        return Err(SolveError::NoRows);
+    }
+    field.check(&x)?;
     let (field, rows) = (Together(|x: &S, t: &[f64], rows: &[usize]| field.velocities(x, t, rows)), x.rows());
     let solution = fixed::solve(&field, x, grid, tableau, Output::Steps)?;
-    if solution.stats.reason != Reason::ReachedEnd {
-        return Ok(vec![f64::NAN; rows]);
-    }
     // With these an error's norm is the root of its mean square.
     let plain = Tolerance::new(0.0, 1.0);
     S::untracked(|| {
@@ -46,7 +48,7 @@ pub fn straightness<S: OdeState + RowState>(
         let line = S::linear_combination(&[(1.0, &solution.x), (-1.0, start)]);
         let mut sums = vec![0.0; rows];
         for (k, (state, t)) in states.iter().zip(grid).enumerate() {
-            let off = S::linear_combination(&[(1.0, &line), (-1.0, &field.velocity(state, *t))]);
+            let off = S::linear_combination(&[(1.0, &line), (-1.0, &velocity(&field, state, *t)?)]);
             let before = grid[k.max(1) - 1];
             let after = grid[(k + 1).min(grid.len() - 1)];
             let weight = 0.5 * (after - before).abs();
@@ -79,9 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_breaks_is_not_a_number() {
+    fn a_field_that_breaks_is_an_error() {
         let broken = |x: &Array2<f64>, _: &[f64], _: &[usize]| x.mapv(|_| f64::NAN);
-        let found = straightness(&broken, array![[1.0], [2.0]], &[0.0, 1.0], &EULER).unwrap();
-        assert!(found.len() == 2 && found[0].is_nan());
+        let found = straightness(&broken, array![[1.0], [2.0]], &[0.0, 1.0], &EULER);
+        assert!(matches!(found, Err(SolveError::Stopped { .. })));
     }
 }

@@ -74,7 +74,7 @@ fn output_is_what_was_asked_for() {
 #[test]
 fn bounds_on_steps_and_tolerances_by_dimension() {
     let solve = |options: &Options| {
-        adaptive::solve(&linear, linear_at(0.0), (0.0, 8.0), &DOPRI5, options, Output::Steps).unwrap()
+        adaptive::solve_partial(&linear, linear_at(0.0), (0.0, 8.0), &DOPRI5, options, Output::Steps).unwrap()
     };
     let free = solve(&Options::with_tolerance(1e-6));
     let capped = solve(&Options { max_step: 0.125, ..Options::with_tolerance(1e-6) });
@@ -103,7 +103,8 @@ fn trouble_is_a_reason_and_never_a_hang() {
     let explode = |x: &State, _: f64| vec![x[0] * x[0]]; // x = 1/(1 - t): singular at 1
     for tableau in embedded() {
         let options = Options::with_tolerance(1e-6);
-        let solution = adaptive::solve(&explode, vec![1.0], (0.0, 2.0), tableau, &options, Output::Final).unwrap();
+        let solution =
+            adaptive::solve_partial(&explode, vec![1.0], (0.0, 2.0), tableau, &options, Output::Final).unwrap();
         let (Reason::StepUnderflow { t } | Reason::NonFinite { t } | Reason::MaxEvaluations { t }) =
             solution.stats.reason
         else {
@@ -112,25 +113,26 @@ fn trouble_is_a_reason_and_never_a_hang() {
         assert!((t - 1.0).abs() < 0.1 && solution.stats.evaluations <= 10_000, "{} {:?}", tableau.name, solution.stats);
 
         let nan = |_: &State, t: f64| vec![if t > 0.5 { f64::NAN } else { 1.0 }];
-        let solution = adaptive::solve(&nan, vec![1.0], (0.0, 1.0), tableau, &options, Output::Steps).unwrap();
+        let solution = adaptive::solve_partial(&nan, vec![1.0], (0.0, 1.0), tableau, &options, Output::Steps).unwrap();
         let Reason::NonFinite { t } = solution.stats.reason else { panic!("{} {:?}", tableau.name, solution.stats) };
         assert!((t - 0.5).abs() < 1e-6 && (solution.x[0] - 1.0 - t).abs() < 1e-9, "the good state comes back: {t}");
         assert!(solution.stats.evaluations < 500, "{:?}", solution.stats);
         assert_eq!(solution.times.last(), Some(&t));
 
         let coarse = Options { min_step: 1e-3, ..options.clone() };
-        let solution = adaptive::solve(&nan, vec![1.0], (0.0, 1.0), tableau, &coarse, Output::Final).unwrap();
+        let solution = adaptive::solve_partial(&nan, vec![1.0], (0.0, 1.0), tableau, &coarse, Output::Final).unwrap();
         let Reason::NonFinite { t } = solution.stats.reason else { panic!("{} {:?}", tableau.name, solution.stats) };
         assert!((t - 0.5).abs() < 2e-2, "it is the NaN that ends it, not the smallest step: {t}");
 
         let always = |_: &State, _: f64| vec![f64::NAN];
-        let solution = adaptive::solve(&always, vec![1.0], (0.25, 1.0), tableau, &options, Output::Final).unwrap();
+        let solution =
+            adaptive::solve_partial(&always, vec![1.0], (0.25, 1.0), tableau, &options, Output::Final).unwrap();
         assert_eq!((solution.stats.reason, solution.x[0]), (Reason::NonFinite { t: 0.25 }, 1.0));
     }
     // Stiff: x' = -1e6 (x - cos t). Bounded evaluations, then the state reached.
     let stiff = |x: &State, t: f64| vec![-1e6 * (x[0] - t.cos())];
     let options = Options { max_evaluations: 2_000, ..Options::with_tolerance(1e-6) };
-    let solution = adaptive::solve(&stiff, vec![0.0], (0.0, 1.0), &DOPRI5, &options, Output::Final).unwrap();
+    let solution = adaptive::solve_partial(&stiff, vec![0.0], (0.0, 1.0), &DOPRI5, &options, Output::Final).unwrap();
     let Reason::MaxEvaluations { t } = solution.stats.reason else { panic!("{:?}", solution.stats) };
     assert!(t > 0.0 && t < 1.0 && solution.stats.evaluations <= 2_000 && (solution.x[0] - t.cos()).abs() < 1e-3);
 }
@@ -154,8 +156,8 @@ fn impossible_requests_are_errors() {
     let none = Options { tolerance: Tolerance::new(vec![], 1e-3), ..good.clone() };
     assert_eq!(solve(&none, &DOPRI5, span), SolveError::ToleranceCount { given: 0, dimension: 2 });
     assert_eq!(solve(&good, &RK4, span), SolveError::NoErrorEstimate { method: "rk4" });
-    for span in [(0.0, 0.0), (0.0, f64::NAN), (f64::NEG_INFINITY, 0.0)] {
-        assert_eq!(solve(&good, &DOPRI5, span), SolveError::Grid);
+    for span in [(0.0, 0.0), (0.0, f64::NAN), (f64::NEG_INFINITY, 0.0), (f64::MIN, f64::MAX)] {
+        assert!(matches!(solve(&good, &DOPRI5, span), SolveError::Span { .. }));
     }
     for bad in [
         Options { first_step: Some(0.0), ..good.clone() },
@@ -167,6 +169,8 @@ fn impossible_requests_are_errors() {
         Options { control: Control { max_factor: 0.5, ..Control::I }, ..good.clone() },
         Options { control: Control { min_factor: 1.5, ..Control::I }, ..good.clone() },
         Options { control: Control { safety: 2.0, ..Control::I }, ..good.clone() },
+        Options { control: Control { derivative: f64::NAN, ..Control::I }, ..good.clone() },
+        Options { max_evaluations: 0, ..good.clone() },
     ] {
         assert!(matches!(solve(&bad, &DOPRI5, span), SolveError::Control { .. }), "{bad:?}");
     }
@@ -305,7 +309,7 @@ fn a_row_that_fails_fails_alone() {
     let options = Options { max_evaluations: 600, ..Options::with_tolerance(1e-6) };
     let times = [0.25, 0.75];
     let x = Array2::ones((5, 1));
-    let s = per_sample::solve(&field, x, (0.0, 1.0), &DOPRI5, &options, Output::At(&times)).unwrap();
+    let s = per_sample::solve_partial(&field, x, (0.0, 1.0), &DOPRI5, &options, Output::At(&times)).unwrap();
     for good in [0, 4] {
         assert!((s.x[[good, 0]] - 1f64.exp()).abs() < 1e-5 && s.rows[good].reason == Reason::ReachedEnd);
         assert!((s.states[1][[good, 0]] - 0.75f64.exp()).abs() < 1e-5);
@@ -316,6 +320,8 @@ fn a_row_that_fails_fails_alone() {
     assert!(matches!(s.rows[2].reason, Reason::MaxEvaluations { .. }) && s.rows[2].evaluations <= 600);
     assert_eq!(s.rows[3].reason, Reason::NonFinite { t: 0.0 });
     assert_eq!(s.failure().map(|(row, _)| row), Some(1));
+    let reason = s.rows[1].reason;
+    assert_eq!(s.into_result().unwrap_err(), SolveError::Stopped { row: Some(1), reason });
 
     let nobody = per_sample::solve(&Oscillators, batch(0), (0.0, 1.0), &DOPRI5, &options, Output::Steps).unwrap();
     assert_eq!((nobody.calls, nobody.x.nrows(), nobody.failure()), (0, 0, None));

@@ -141,7 +141,7 @@ fn hutchinsons_estimate_is_unbiased_with_either_probe() {
     let (rows, truth) = ([0, 1, 2, 3, 4], by_hand());
     let spread = |kind: Probe| {
         let estimates: Vec<Vec<f64>> = (0..4000)
-            .map(|seed| divergence(&field, &Divergence::hutchinson(kind, 1, seed, 0, &x), &x, &TIMES, &rows))
+            .map(|seed| divergence(&field, &Divergence::hutchinson(kind, 1, seed, 0, &x).unwrap(), &x, &TIMES, &rows))
             .collect();
         let n = estimates.len() as f64;
         let mut errors = Vec::new();
@@ -157,9 +157,9 @@ fn hutchinsons_estimate_is_unbiased_with_either_probe() {
     let (signs, normal) = (spread(Probe::Rademacher), spread(Probe::Gaussian));
     assert!(signs.iter().zip(&normal).all(|(s, n)| s < n), "signs have the least variance: {signs:?} {normal:?}");
     // Many probes are the mean of single ones, and a row keeps its probe when others leave.
-    let four = Divergence::hutchinson(Probe::Gaussian, 4, 7, 0, &x);
+    let four = Divergence::hutchinson(Probe::Gaussian, 4, 7, 0, &x).unwrap();
     let Divergence::Hutchinson(probes) = &four else { return };
-    let later = Divergence::hutchinson(Probe::Gaussian, 4, 7, 3, &x.narrow(0, 3, 2));
+    let later = Divergence::hutchinson(Probe::Gaussian, 4, 7, 3, &x.narrow(0, 3, 2)).unwrap();
     let Divergence::Hutchinson(of_the_end) = &later else { return };
     assert!(probes.iter().zip(of_the_end).all(|(all, end)| all.narrow(0, 3, 2) == *end), "batches share one numbering");
     let rows_of_probes: Vec<Vec<f64>> = probes.iter().flat_map(|p| (0..5).map(|i| values(&p.get(i)))).collect();
@@ -186,7 +186,7 @@ fn a_solve_keeps_its_probes() {
         let (log_p, carried) = log_density(&Slanted, &x, (1.0, 0.0), &TSIT5, &options, how, source).unwrap();
         (values(&log_p), carried.solution.row_evaluations())
     };
-    let how = Divergence::hutchinson(Probe::Rademacher, 1, 0, 0, &x);
+    let how = Divergence::hutchinson(Probe::Rademacher, 1, 0, 0, &x).unwrap();
     let ((first, cost), (exact, least)) = (run(&how), run(&Divergence::Exact));
     assert_eq!(first, run(&how).0);
     assert!(cost < 2 * least, "fresh noise at every evaluation would make the solver crawl: {cost} against {least}");
@@ -281,7 +281,7 @@ fn points_and_probes_that_do_not_fit_are_errors() {
     let x = points(3, 2, 1);
     for (x, how) in [
         (x.copy(), Divergence::Hutchinson(vec![])),
-        (x.copy(), Divergence::hutchinson(Probe::Gaussian, 1, 0, 0, &points(2, 2, 1))),
+        (x.copy(), Divergence::hutchinson(Probe::Gaussian, 1, 0, 0, &points(2, 2, 1)).unwrap()),
         (x.select(1, 0), Divergence::Exact),
         (x.narrow(1, 0, 0), Divergence::Exact),
     ] {
@@ -298,4 +298,36 @@ fn bits_per_dimension_follow_the_convention() {
         let density = (scale / 4.0f64).ln() * 12.0;
         assert!((bits_per_dim(density, 12, scale) - 2.0).abs() < 1e-12);
     }
+}
+
+/// One column more would be the shape of the state that the solver sees.
+#[test]
+fn velocities_of_another_shape_are_named_with_both_shapes() {
+    let x = points(3, 2, 1);
+    for dim in [1, 3] {
+        let field = |x: &Tensor, _: &[f64], _: &[usize]| Tensor::zeros([x.size()[0], dim], (Kind::Double, Device::Cpu));
+        let (how, options) = (Divergence::Exact, Options::default());
+        let carried = carry(&field, &x, (0.0, 1.0), &DOPRI5, &options, &how, Output::Final);
+        let want = SolveError::Shape { what: "the velocity", t: 0.0, expected: vec![3, 2], got: vec![3, dim as usize] };
+        assert_eq!(carried.map(|_| ()).unwrap_err(), want);
+        let whole = |x: &Tensor, _: f64| field(x, &[], &[]);
+        for solved in [
+            per_sample::solve(&field, x.copy(), (0.0, 1.0), &DOPRI5, &options, Output::Final).map(|_| ()),
+            adaptive::solve(&whole, x.copy(), (0.0, 1.0), &DOPRI5, &options, Output::Final).map(|_| ()),
+            fixed::solve(&whole, x.copy(), &[0.0, 1.0], &DOPRI5, Output::Final).map(|_| ()),
+        ] {
+            assert_eq!(solved.unwrap_err(), want);
+        }
+    }
+}
+
+#[test]
+fn numbers_of_probes_and_points_without_rows_are_errors() {
+    let x = points(2, 2, 1);
+    for probes in [0, usize::MAX] {
+        assert!(matches!(Divergence::hutchinson(Probe::Gaussian, probes, 0, 0, &x), Err(SolveError::Control { .. })));
+    }
+    let number = Tensor::from(1.0);
+    assert!(matches!(Divergence::hutchinson(Probe::Gaussian, 1, 0, 0, &number), Err(SolveError::NoRows)));
+    assert_eq!(values(&gaussian_log_density(&Tensor::from_slice(&[0.0, 1.0]), 1.0)).len(), 2);
 }

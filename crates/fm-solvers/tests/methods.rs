@@ -206,7 +206,8 @@ fn impossible_requests_are_errors() {
     fn solve(grid: &[f64], tableau: &Tableau, output: Output<'_>) -> SolveError {
         fixed::solve(&linear, vec![1.0, 0.0], grid, tableau, output).unwrap_err()
     }
-    for grid in [vec![], vec![0.0], vec![0.0, 0.0], vec![0.0, 1.0, 0.5], vec![0.0, f64::NAN]] {
+    for grid in [vec![], vec![0.0], vec![0.0, 0.0], vec![0.0, 1.0, 0.5], vec![0.0, f64::NAN], vec![f64::MIN, f64::MAX]]
+    {
         assert_eq!(solve(&grid, &RK4, Output::Final), SolveError::Grid);
     }
     for times in [[0.5, 0.2], [0.5, 1.5], [-0.1, 0.5], [0.5, 0.5], [0.5, f64::NAN]] {
@@ -221,12 +222,20 @@ fn impossible_requests_are_errors() {
         Tableau { e: Some(&[1.0]), ..RK4 },
         Tableau { dense: &[], ..RK4 },
         Tableau { order: 0, ..RK4 },
+        Tableau { b: &[f64::NAN, 0.0, 0.0, 1.0], ..RK4 },
+        Tableau { b: &[0.0, 0.0, 0.0, 2.0], ..RK4 },
+        Tableau { e: Some(&[0.0, 0.0, 0.0, 1.0]), ..RK4 },
     ];
     for tableau in &broken {
         assert!(matches!(solve(&[0.0, 1.0], tableau, Output::Final), SolveError::Tableau { .. }), "{tableau:?}");
         assert!(!tableau.fsal(), "asking is safe");
     }
-    assert_eq!(Grid::Uniform.times(0).unwrap_err(), SolveError::Grid);
+    for steps in [0, Grid::MAX_STEPS + 1, usize::MAX] {
+        assert!(matches!(Grid::Uniform.times(steps), Err(SolveError::Steps { .. })), "{steps}");
+    }
+    for s in [f64::NAN, -1.0, 2.0] {
+        assert!(matches!(Grid::Warp { s }.times(3), Err(SolveError::Choice(_))), "{s}");
+    }
     let turned = Grid::Edm { rho: 7.0, sigma_min: 2.0, sigma_max: 1.0 };
     assert_eq!(turned.times(3).unwrap_err(), SolveError::Grid);
 }
@@ -236,7 +245,7 @@ fn impossible_requests_are_errors() {
 fn a_velocity_that_is_not_finite_is_named_with_its_time() {
     let broken = |x: &State, t: f64| vec![if t > 0.52 { f64::NAN } else { x[0] }];
     for (tableau, t) in [(&DOPRI5, 0.4), (&RK4, 0.4), (&fm_solvers::tableau::EULER, 0.6)] {
-        let solution = fixed::solve(&broken, vec![1.0], &grid((0.0, 1.0), 5), tableau, Output::Steps).unwrap();
+        let solution = fixed::solve_partial(&broken, vec![1.0], &grid((0.0, 1.0), 5), tableau, Output::Steps).unwrap();
         let fm_solvers::Reason::NonFinite { t: at } = solution.stats.reason else { panic!("{:?}", solution.stats) };
         assert!((at - t).abs() < 1e-12, "{}: {at}", tableau.name);
         assert!(solution.x[0].is_finite() && solution.states.iter().all(|x| x[0].is_finite()));
@@ -244,7 +253,7 @@ fn a_velocity_that_is_not_finite_is_named_with_its_time() {
     }
     // Values that overflow count too.
     let explode = |x: &State, _: f64| vec![x[0] * x[0]];
-    let solution = fixed::solve(&explode, vec![1.0], &grid((0.0, 40.0), 40), &RK4, Output::Final).unwrap();
+    let solution = fixed::solve_partial(&explode, vec![1.0], &grid((0.0, 40.0), 40), &RK4, Output::Final).unwrap();
     assert!(matches!(solution.stats.reason, fm_solvers::Reason::NonFinite { .. }) && solution.x[0].is_finite());
 }
 
@@ -266,5 +275,6 @@ fn a_shifted_field_passes_through_the_same_states() {
         assert!((v[[0, 0]] - shifted.velocity(&vec![0.5], 0.2)[0]).abs() < 1e-14, "{map}");
         assert!((v[[1, 0]] - shifted.velocity(&vec![2.0], 0.7)[0]).abs() < 1e-14, "{map}");
     }
-    assert!(Shifted::new(driven, "edm".parse().unwrap()).is_err());
+    assert!(matches!(Shifted::new(driven, "edm".parse().unwrap()), Err(SolveError::NotAMap { .. })));
+    assert!(matches!(Shifted::new(driven, Grid::Shift { s: f64::NAN }), Err(SolveError::Choice(_))));
 }

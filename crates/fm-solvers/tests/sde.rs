@@ -112,7 +112,19 @@ fn what_cannot_be_sampled_is_said() {
     let broken = |x: &State, t: f64| vec![if t > 0.5 { f64::NAN } else { x[0] }];
     let grid = [0.0, 0.25, 0.5, 0.75, 1.0];
     let how = (Method::EulerMaruyama, Diffusion::Constant { scale: 1.0 });
-    let found = sde::solve(&broken, &linear, vec![1.0], &grid, how, |_| vec![0.1], Output::Final).unwrap();
+    let found = sde::solve_partial(&broken, &linear, vec![1.0], &grid, how, |_| vec![0.1], Output::Final).unwrap();
     assert_eq!(found.stats.reason, Reason::NonFinite { t: 0.75 });
     assert!(found.x[0].is_finite());
+    let stopped = sde::solve(&broken, &linear, vec![1.0], &grid, how, |_| vec![0.1], Output::Final).unwrap_err();
+    assert_eq!(stopped, SolveError::Stopped { row: None, reason: found.stats.reason });
+    // The last step goes to the data wherever the grid ends, but a path ends at 1.
+    for outside in [[0.0, 0.5, 1.5], [-0.5, 0.5, 1.0]] {
+        let error = solve(linear, &outside, Output::Final).unwrap_err();
+        assert!(matches!(error, SolveError::Path(fm_core::Error::TimeOutside { .. })), "{outside:?} {error}");
+    }
+    for scale in [f64::NAN, -1.0] {
+        let how = (Method::Heun, Diffusion::Constant { scale });
+        let error = sde::solve(&still, &linear, vec![1.0], &grid, how, |_| vec![0.1], Output::Final).unwrap_err();
+        assert!(matches!(error, SolveError::Choice(_)), "{scale} {error}");
+    }
 }

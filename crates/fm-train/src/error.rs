@@ -86,14 +86,6 @@ pub enum TrainError {
     /// An error of an observer.
     #[error(transparent)]
     Observer(Outside),
-    /// A network whose output does not fit its input.
-    #[error("cannot compute the loss: the network returned shape {got:?} for rows of shape {expected:?}; return one value per input value")]
-    Prediction {
-        /// The shape of its output.
-        got: Vec<i64>,
-        /// The shape of its input.
-        expected: Vec<i64>,
-    },
     /// A batch could not be made.
     #[error("cannot make the batch of step {step}: {problem}")]
     Batch {

@@ -129,7 +129,8 @@ impl Pairing {
             let Rows { x1, classes, picks, whole } = rows(step, shard);
             let count = picks.len().max(x1.len() / dim.max(1));
             start = shard.rows(whole).start;
-            x0.extend(self.source.sample(self.seed, step, Stream::Noise, start as u64, count, dim));
+            let drawn = self.source.sample(self.seed, step, Stream::Noise, start as u64, count, dim);
+            x0.extend(drawn.map_err(|error| error.to_string())?);
             all.whole = whole;
             all.x1.extend(x1);
             all.classes.extend(classes);

@@ -309,10 +309,7 @@ impl<P: ProbPath> FlowMatching<'_, P> {
         let straight = || Some(x1.as_ref()? - x0.as_ref()?);
         let target = combination(inputs, TARGET, &states, rows).or_else(straight).ok_or_else(|| lacks("target"))?;
         let prediction = predict(&x_t, &need("time")?, inputs.of("class", rows).as_ref());
-        if prediction.size() != target.size() {
-            return Err(TrainError::Prediction { got: prediction.size(), expected: target.size() });
-        }
-        Ok(row_losses(&prediction, &target, self.objective.loss, self.objective.reduction))
+        Ok(row_losses(&prediction, &target, self.objective.loss, self.objective.reduction)?)
     }
 }
 

@@ -171,7 +171,7 @@ fn bends(loaded: &Loaded, request: &Request, trajectories: usize) -> anyhow::Res
         let span = objective.span()?;
         let velocity = Converted::new(predicted, &objective.path, objective.prediction, span)?;
         let shape = [&[rows as i64], request.shape.as_slice()].concat();
-        let x0 = upload(&request.noise(first, rows), &shape, loaded.device);
+        let x0 = upload(&request.noise(first, rows)?, &shape, loaded.device);
         let times: Vec<f64> = grid.iter().map(|t| span.0 + t * (span.1 - span.0)).collect();
         bends.extend(straightness(&velocity, x0, &times, &tableau::RK4)?.iter().map(|s| s * dim as f64));
     }

@@ -94,7 +94,7 @@ fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBa
     let (mut noise, mut samples, mut nfe) = (Vec::new(), Vec::new(), 0.0);
     for first in rows.clone().step_by(request.batch_size) {
         let count = request.batch_size.min(rows.end - first);
-        let x0 = request.noise(first, count);
+        let x0 = request.noise(first, count)?;
         let drawn = batch(loaded.model.as_ref(), loaded.device, request, first, &x0, false)?;
         noise.extend(x0);
         samples.extend(to_host(&drawn.x)?);

@@ -1,7 +1,6 @@
-//! Data sets: the three questions that training asks of one, and the order in which it takes the rows.
+//! Data sets: what training needs of one, and the order in which it takes the rows.
 //!
-//! A data set of one's own answers [`Dataset::len`], [`Dataset::dim`] and [`Dataset::write`], and where rows have classes,
-//! [`Dataset::class`]:
+//! A data set implements [`Dataset::len`], [`Dataset::dim`] and [`Dataset::write`], and where rows have classes, [`Dataset::class`]:
 //!
 //! ```
 //! use fm_core::data::{Dataset, Pick};
@@ -49,6 +48,9 @@ pub trait Dataset: Sync {
     fn dim(&self) -> usize;
 
     /// Writes a row as the network is to see it. `out` holds `dim` values.
+    ///
+    /// # Panics
+    /// An implementation may panic when `pick.row` is not below [`len`](Self::len) or `out` does not hold [`dim`](Self::dim) values.
     fn write(&self, pick: Pick, out: &mut [f32]);
 
     /// The class of a row, from 0; none in a set without classes.
@@ -72,7 +74,12 @@ impl Dataset for Array2<f32> {
         self.ncols()
     }
 
+    /// # Panics
+    /// When `pick.row` is not below the number of rows, or `out` has another length than the number of columns.
     fn write(&self, pick: Pick, out: &mut [f32]) {
+        let (rows, columns) = Array2::dim(self);
+        assert!(pick.row < rows, "row {} is not below the {rows} rows", pick.row);
+        assert!(out.len() == columns, "out holds {} values, a row {columns}", out.len());
         out.iter_mut().zip(self.row(pick.row)).for_each(|(to, from)| *to = *from);
     }
 }

@@ -25,20 +25,33 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order of `rows` rows (at least one) in the run of this seed.
+    /// The order of `rows` rows in the run of this seed.
+    ///
+    /// # Panics
+    /// When `rows` is above `u32::MAX`.
     pub fn new(seed: u64, rows: usize) -> Self {
-        Self { seed, rows: rows.max(1), recent: Mutex::new(Vec::new()) }
+        assert!(u32::try_from(rows).is_ok(), "an order of {rows} rows: there may be at most {}", u32::MAX);
+        Self { seed, rows, recent: Mutex::new(Vec::new()) }
     }
 
-    /// The rows of one step.
+    /// The rows of one step; none if the set has none.
+    ///
+    /// # Panics
+    /// When memory cannot hold `batch` row numbers, or the permutation of an epoch, four bytes per row of the set.
     pub fn batch(&self, step: u64, batch: usize) -> Vec<usize> {
-        let (n, mut rows) = (self.rows as u64, Vec::with_capacity(batch));
-        let (mut next, end) = (step * batch as u64, (step + 1) * batch as u64);
+        // In 128 bits, since the number of rows seen after the last possible step has more than 64.
+        let (n, mut rows) = (self.rows as u128, Vec::new());
+        if n == 0 {
+            return rows;
+        }
+        assert!(rows.try_reserve_exact(batch).is_ok(), "memory cannot hold a batch of {batch} row numbers");
+        let mut next = u128::from(step) * batch as u128;
+        let end = next + batch as u128;
         while next < end {
             let epoch = next / n;
             let last = end.min((epoch + 1) * n);
             let part = (next - epoch * n) as usize..(last - epoch * n) as usize;
-            rows.extend(self.epoch(epoch)[part].iter().map(|row| *row as usize));
+            rows.extend(self.epoch(epoch as u64)[part].iter().map(|row| *row as usize));
             next = last;
         }
         rows
@@ -49,7 +62,9 @@ impl Order {
         if let Some((_, order)) = recent.iter().find(|(e, _)| *e == epoch) {
             return order.clone();
         }
-        let mut order: Vec<u32> = (0..self.rows as u32).collect();
+        let mut order = Vec::new();
+        assert!(order.try_reserve_exact(self.rows).is_ok(), "memory cannot hold a permutation of {} rows", self.rows);
+        order.extend(0..self.rows as u32);
         order.shuffle(&mut rng::stream(self.seed, epoch, Stream::Order, 0));
         let order = Arc::new(order);
         if recent.len() > 1 {
@@ -71,6 +86,19 @@ mod tests {
         let backwards: Vec<_> = (0..20).rev().map(|s| b.batch(s, 16)).collect();
         assert_eq!(forwards, backwards.into_iter().rev().collect::<Vec<_>>());
         assert_ne!(forwards[0], Order::new(4, 100).batch(0, 16));
+    }
+
+    #[test]
+    fn the_last_step_of_all_has_a_batch_and_a_set_without_rows_an_empty_one() {
+        let last = Order::new(1, 3).batch(u64::MAX, 5);
+        assert!(last.len() == 5 && last.iter().all(|row| *row < 3));
+        assert!(Order::new(1, 0).batch(0, 5).is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "there may be at most 4294967295")]
+    fn an_order_of_more_rows_than_its_numbers_reach_is_refused() {
+        let _ = Order::new(1, u32::MAX as usize + 1);
     }
 
     #[test]

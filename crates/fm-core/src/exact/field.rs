@@ -27,11 +27,12 @@ pub struct ExactField<'a, P> {
 }
 
 impl<'a, P: ProbPath> ExactField<'a, P> {
-    /// The field, to be asked for times in `span` only.
+    /// The field, for times in `span` only.
     ///
     /// # Errors
-    /// A singular end of the path, and a path that ends without noise in a mixture with points: there the velocity has no limit.
+    /// An illegal path, a singular end of the path, and a path that ends without noise in a mixture with points: there the velocity has no limit.
     pub fn new(mixture: &'a Mixture, path: P, span: (f64, f64)) -> Result<Self, Error> {
+        path.check()?;
         for t in [span.0, span.1] {
             let c = path.at(t)?;
             if mixture.has_points() && c.noise_variance() == 0.0 {
@@ -46,19 +47,31 @@ impl<P: ProbPath> VelocityField<Array2<f64>> for ExactField<'_, P> {
     fn velocity(&self, x: &Array2<f64>, t: f64) -> Array2<f64> {
         self.velocities(x, &vec![t; x.nrows()], &[])
     }
+
+    fn check(&self, x: &Array2<f64>) -> Result<(), Error> {
+        RowField::check(self, x)
+    }
 }
 
 impl<P: ProbPath> RowField<Array2<f64>> for ExactField<'_, P> {
-    /// NaN where the path is singular; a solver reports it.
+    /// NaN where the path is singular, and for rows of another width than the mixture's; a solver reports both.
     fn velocities(&self, x: &Array2<f64>, t: &[f64], _: &[usize]) -> Array2<f64> {
         let mut out = Array2::from_elem(x.dim(), f64::NAN);
+        if x.ncols() != self.mixture.dim() {
+            return out;
+        }
         for ((mut out, row), t) in out.axis_iter_mut(Axis(0)).zip(x.axis_iter(Axis(0))).zip(t) {
             let Ok((c, target)) = self.path.at(*t).and_then(|c| Ok((c, Prediction::Velocity.target(&c)?))) else {
                 continue;
             };
-            let mean = self.mixture.posterior(&row.to_vec(), &c, &target).mean;
+            let mean = self.mixture.posterior_of(&row.to_vec(), &c, &target).mean;
             out.iter_mut().zip(mean).for_each(|(out, v)| *out = v);
         }
         out
+    }
+
+    fn check(&self, x: &Array2<f64>) -> Result<(), Error> {
+        let (expected, got) = (self.mixture.dim(), x.ncols());
+        if expected == got { Ok(()) } else { Err(Error::Width { what: "rows of the state", expected, got }) }
     }
 }

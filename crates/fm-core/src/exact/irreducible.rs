@@ -27,11 +27,17 @@ const NODES: usize = 48;
 /// mixture of up to three dimensions.
 ///
 /// # Errors
-/// A mixture of more dimensions; [`estimate`] has no such bound.
+/// A mixture of more dimensions; [`estimate`] has no such bound. Coefficients for which the loss is not finite.
 pub fn irreducible_at(mixture: &Mixture, c: &Coefficients, target: &Target) -> Result<f64, Error> {
+    let value = quadrature(mixture, c, target)?;
+    let what = || "the irreducible loss".into();
+    if value.is_finite() { Ok(value) } else { Err(Error::SingularPrediction { what: what(), t: c.t }) }
+}
+
+fn quadrature(mixture: &Mixture, c: &Coefficients, target: &Target) -> Result<f64, Error> {
     let d = mixture.dim();
     if mixture.components() == 1 {
-        return Ok(mixture.posterior(&mixture.place(0, &vec![0.0; d], c), c, target).variance);
+        return Ok(mixture.posterior_of(&mixture.place(0, &vec![0.0; d], c), c, target).variance);
     }
     if d > 3 {
         let (what, with) = ("quadrature".into(), format!("{d} dimensions"));
@@ -43,7 +49,7 @@ pub fn irreducible_at(mixture: &Mixture, c: &Coefficients, target: &Target) -> R
         let digits = (0..d as u32).map(|i| index / NODES.pow(i) % NODES);
         let (z, w): (Vec<f64>, Vec<f64>) = digits.map(|i| (nodes[i], weights[i])).unzip();
         for k in 0..mixture.components() {
-            let variance = mixture.posterior(&mixture.place(k, &z, c), c, target).variance;
+            let variance = mixture.posterior_of(&mixture.place(k, &z, c), c, target).variance;
             sum += mixture.weight(k) * w.iter().product::<f64>() * variance;
         }
     }
@@ -54,7 +60,8 @@ pub fn irreducible_at(mixture: &Mixture, c: &Coefficients, target: &Target) -> R
 /// the variance at each is exact, so the error is far below that of averaging losses.
 ///
 /// # Errors
-/// An objective that is not legal, or whose loss is not the squared error.
+/// An objective that is not legal, or whose loss is not the squared error, fewer than 2 samples or more than memory can hold, and a loss that
+/// is not finite.
 pub fn estimate<P: ProbPath>(
     mixture: &Mixture,
     objective: &Objective<P>,
@@ -65,21 +72,28 @@ pub fn estimate<P: ProbPath>(
         let (what, with) = ("the irreducible loss".into(), objective.loss.to_string());
         return Err(Error::Combination { what, with, why: "it is known for the squared error only" }.into());
     }
-    let drawn = objective.times.draw(seed, 0, samples, None)?;
+    if samples < 2 {
+        let (name, domain) = ("the number of samples", "at least 2, for a standard error");
+        return Err(Error::Value { name, domain, value: samples as f64 }.into());
+    }
+    let drawn = objective.draw(seed, 0, samples, None)?;
     let scale = objective.reduction.scale(mixture.dim());
     let mut values = Vec::with_capacity(samples);
-    for (row, (t, importance)) in drawn.times.iter().zip(&drawn.weights).enumerate() {
+    for (row, (t, weight)) in drawn.times.iter().zip(&drawn.weights).enumerate() {
         let c = objective.path.at(*t)?;
         let target = objective.prediction.target(&c)?;
         let mut rng = stream(seed, 0, Stream::Estimate, row as u64);
         let k = mixture.component_at(rng.sample(Open01));
         let z: Vec<f64> = (0..mixture.dim()).map(|_| rng.sample(StandardNormal)).collect();
-        let variance = mixture.posterior(&mixture.place(k, &z, &c), &c, &target).variance;
-        values.push(importance * objective.weighting.weight(objective.prediction, &c)? * scale * variance);
+        let variance = mixture.posterior_of(&mixture.place(k, &z, &c), &c, &target).variance;
+        values.push(weight * scale * variance);
+        if !values[row].is_finite() {
+            return Err(Error::SingularPrediction { what: "the irreducible loss".into(), t: *t }.into());
+        }
     }
-    let n = samples.max(1) as f64;
+    let n = samples as f64;
     let value = values.iter().sum::<f64>() / n;
-    let spread = values.iter().map(|v| (v - value).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+    let spread = values.iter().map(|v| (v - value).powi(2)).sum::<f64>() / (n - 1.0);
     Ok(Estimate { value, standard_error: (spread / n).sqrt() })
 }
 

@@ -68,7 +68,7 @@ pub struct Posterior {
     pub log_density: f64,
 }
 
-/// A mixture that cannot be.
+/// Why a mixture cannot be made or used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MixtureError {
     /// Counts differ, or are zero.
@@ -83,8 +83,8 @@ pub enum MixtureError {
         /// Rows and columns of the means.
         means: (usize, usize),
     },
-    /// A weight, mean or covariance that is none.
-    #[error("component {component}: {problem}")]
+    /// A weight, mean or covariance outside its domain.
+    #[error("cannot use component {component} of the mixture: {problem}; correct or remove it")]
     Component {
         /// Which.
         component: usize,
@@ -167,8 +167,10 @@ impl Mixture {
                 return problem("its covariance has a negative or infinite eigenvalue");
             }
         }
-        let total: f64 = weights.iter().sum();
-        let log_weights = weights.iter().map(|w| (w / total).ln()).collect();
+        // Over the largest, since the sum of the weights themselves may overflow.
+        let largest = weights.iter().copied().fold(0.0, f64::max);
+        let total = weights.iter().map(|w| w / largest).sum::<f64>().ln();
+        let log_weights = weights.iter().map(|w| w.ln() - largest.ln() - total).collect();
         Ok(Self { log_weights, means: means.to_owned(), shapes })
     }
 
@@ -189,7 +191,19 @@ impl Mixture {
 
     /// What the point x (d values) at a time of the path says about a target. Not finite where a component and the path have no
     /// variance at all.
-    pub fn posterior(&self, x: &[f64], c: &Coefficients, target: &Target) -> Posterior {
+    ///
+    /// # Errors
+    /// [`Error::Width`] for a point of another number of values.
+    pub fn posterior(&self, x: &[f64], c: &Coefficients, target: &Target) -> Result<Posterior, Error> {
+        let (expected, got) = (self.dim(), x.len());
+        if got != expected {
+            return Err(Error::Width { what: "points", expected, got });
+        }
+        Ok(self.posterior_of(x, c, target))
+    }
+
+    /// [`posterior`](Self::posterior) of a point that is known to have d values.
+    pub(super) fn posterior_of(&self, x: &[f64], c: &Coefficients, target: &Target) -> Posterior {
         let logs: Vec<f64> = (0..self.components()).map(|k| self.log_joint(k, x, c)).collect();
         let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = logs.iter().map(|log| (log - top).exp()).sum();

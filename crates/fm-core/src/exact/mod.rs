@@ -19,7 +19,7 @@
 //! // N(0, I) to N(2, 0.25) at t = 1/2: V = 0.25 * 0.25 + 0.25, and x_t = 1 is the mean, so v is the mean of x1 - x0.
 //! let mixture = Mixture::isotropic(&[1.0], ndarray::array![[2.0]].view(), &[0.25])?;
 //! let c = PathKind::Linear.at(0.5)?;
-//! let posterior = mixture.posterior(&[1.0], &c, &Velocity.target(&c)?);
+//! let posterior = mixture.posterior(&[1.0], &c, &Velocity.target(&c)?)?;
 //! assert_eq!(posterior.mean, [2.0]);
 //! // Var(x1 - x0 | x_t) = 1.25 - (0.5 * 0.25 - 0.5)^2 / 0.3125
 //! assert!((posterior.variance - 0.8).abs() < 1e-12);

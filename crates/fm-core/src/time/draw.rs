@@ -1,6 +1,6 @@
 //! How a batch draws its times.
 
-use super::{LossAware, TimeLaw};
+use super::{LossAware, TimeLaw, confined};
 use crate::Error;
 use crate::choice;
 use crate::rng::{Stream, stream};
@@ -99,15 +99,18 @@ impl Times {
         if self.clip == 0.0 {
             self.law.cdf(t)
         } else {
-            (self.law.cdf(t.clamp(low, high)) - self.law.cdf(low)) / self.mass()
+            (self.law.cdf(confined(t, low, high)) - self.law.cdf(low)) / self.mass()
         }
     }
 
-    /// The quantile of the truncated law, within its range whatever the rounding.
+    /// The quantile of the truncated law, within its range whatever the rounding; NaN unless 0 <= u <= 1.
     pub fn quantile(&self, u: f64) -> f64 {
         let (low, high) = self.range();
-        let inner = if self.clip == 0.0 { u } else { self.law.cdf(low) + u * self.mass() };
-        self.law.quantile(inner).clamp(low, high)
+        if self.clip == 0.0 || !(0.0..=1.0).contains(&u) {
+            return confined(self.law.quantile(u), low, high);
+        }
+        let inner = confined(self.law.cdf(low) + u * self.mass(), 0.0, 1.0);
+        confined(self.law.quantile(inner), low, high)
     }
 
     /// The weight of a draw at t: 1 / p(t) with importance correction, else 1.
@@ -118,10 +121,13 @@ impl Times {
     /// The times of `rows` rows in one step of a run, from [`Stream::Time`]; `adaptive` bends u and corrects for it.
     ///
     /// # Errors
-    /// See [`validate`](Self::validate).
+    /// See [`validate`](Self::validate), and more rows than memory can hold.
     pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<Drawn, Error> {
         self.validate()?;
         let mut drawn = Drawn::default();
+        for values in [&mut drawn.times, &mut drawn.weights, &mut drawn.positions] {
+            values.try_reserve_exact(rows).map_err(|_| Error::Memory { rows, dim: 3 })?;
+        }
         for row in 0..rows {
             let unit = self.unit(seed, step, row, rows);
             let (u, bend) = adaptive.map_or((unit, 1.0), |a| a.quantile(unit));

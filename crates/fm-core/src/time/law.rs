@@ -1,6 +1,6 @@
 //! The distributions by name.
 
-use super::normal;
+use super::{confined, normal};
 use crate::choice;
 use crate::choice::Domain;
 use std::f64::consts::{FRAC_PI_2, PI};
@@ -85,13 +85,16 @@ choice! {
 }
 
 impl TimeLaw {
-    /// Q(u), rising, for u in (0, 1).
+    /// Q(u), rising, for u in (0, 1); NaN unless 0 <= u <= 1.
     pub fn quantile(&self, u: f64) -> f64 {
+        if !(0.0..=1.0).contains(&u) {
+            return f64::NAN;
+        }
         match *self {
             TimeLaw::Uniform => u,
             TimeLaw::LogitNormal { loc, scale } => sigmoid(loc + scale * normal::quantile(u)),
             TimeLaw::Arcsine => (FRAC_PI_2 * u).sin().powi(2),
-            TimeLaw::ExpU { a } => (0.5 + ((2.0 * u - 1.0) * (0.5 * a).sinh()).asinh() / a).clamp(0.0, 1.0),
+            TimeLaw::ExpU { a } => confined(0.5 + ((2.0 * u - 1.0) * (0.5 * a).sinh()).asinh() / a, 0.0, 1.0),
             TimeLaw::Power { k } => u.powf(k),
             TimeLaw::PowerData { k } => -(k * (-u).ln_1p()).exp_m1(),
             TimeLaw::Mode { s } => u + s * (u - (FRAC_PI_2 * u).sin().powi(2)),
@@ -101,12 +104,15 @@ impl TimeLaw {
             }
             TimeLaw::Warp { s } => u * ((4.0 * (1.0 - s) * u + 6.0 * (s - 1.0)) * u + 3.0 - 2.0 * s),
             TimeLaw::EdmSkew => EDM_SKEW.quantile(u),
-            TimeLaw::Discrete { k } => ((k * u).ceil() - 1.0).clamp(0.0, k - 1.0) / k,
+            TimeLaw::Discrete { k } => confined((k * u).ceil() - 1.0, 0.0, k - 1.0) / k,
         }
     }
 
-    /// F(t) for t in [0, 1]: the probability of a time of at most t.
+    /// F(t): the probability of a time of at most t. 0 below and 1 above [0, 1].
     pub fn cdf(&self, t: f64) -> f64 {
+        if !(0.0..=1.0).contains(&t) {
+            return confined(t, 0.0, 1.0);
+        }
         match *self {
             TimeLaw::Uniform => t,
             TimeLaw::LogitNormal { loc, scale } => normal::cdf((logit(t) - loc) / scale),
@@ -123,8 +129,11 @@ impl TimeLaw {
         }
     }
 
-    /// p(t) for t in (0, 1); the probability of t itself where the law is [discrete](Self::is_discrete). Infinite where a density is.
+    /// p(t) for t in (0, 1), 0 outside of [0, 1]; the probability of t itself where the law is [discrete](Self::is_discrete). Infinite where a density is.
     pub fn density(&self, t: f64) -> f64 {
+        if !(0.0..=1.0).contains(&t) {
+            return if t.is_nan() { t } else { 0.0 };
+        }
         match *self {
             TimeLaw::Uniform => 1.0,
             TimeLaw::LogitNormal { .. } if t <= 0.0 || t >= 1.0 => 0.0,
@@ -157,8 +166,8 @@ impl TimeLaw {
 
     /// The u of Q(u) = t, by bisection: Q rises.
     fn invert(&self, t: f64) -> f64 {
-        if t <= 0.0 || t >= 1.0 {
-            return t.clamp(0.0, 1.0);
+        if !(t > 0.0 && t < 1.0) {
+            return confined(t, 0.0, 1.0);
         }
         let (mut low, mut high) = (0.0, 1.0);
         // Half the interval each time, until the middle is one of its ends.

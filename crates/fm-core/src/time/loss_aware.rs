@@ -18,21 +18,50 @@
 //! assert!(u < 0.5 && (weight - 0.5 / q[0]).abs() < 1e-12);
 //! ```
 
+use crate::Error;
 use serde::{Deserialize, Serialize};
 
 /// A density over u, constant on bins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct LossAware {
     /// Mean squared loss of each bin; none before the first update.
     mean_squares: Vec<Option<f64>>,
 }
 
+/// [`LossAware`] as it is read from a file.
+#[derive(Deserialize)]
+struct Unchecked {
+    mean_squares: Vec<Option<f64>>,
+}
+
+impl TryFrom<Unchecked> for LossAware {
+    type Error = Error;
+
+    fn try_from(Unchecked { mean_squares }: Unchecked) -> Result<Self, Error> {
+        let (name, bins) = ("the number of loss-aware bins", mean_squares.len());
+        if !(1..=Self::MAX_BINS).contains(&bins) {
+            return Err(Error::Value { name, domain: "from 1 to 1048576", value: bins as f64 });
+        }
+        if let Some(value) = mean_squares.iter().flatten().find(|mean| !(**mean >= 0.0 && mean.is_finite())) {
+            return Err(Error::Value { name: "a mean squared loss", domain: "finite and at least 0", value: *value });
+        }
+        Ok(Self { mean_squares })
+    }
+}
+
 impl LossAware {
     /// Share of the draws that are uniform.
     pub const MIXTURE: f64 = 0.01;
+    /// The most bins that a density can have.
+    pub const MAX_BINS: usize = 1 << 20;
 
     /// The uniform density over this many bins, at least 1.
+    ///
+    /// # Panics
+    /// When `bins` is above [`MAX_BINS`](Self::MAX_BINS).
     pub fn new(bins: usize) -> Self {
+        assert!(bins <= Self::MAX_BINS, "{bins} loss-aware bins: there may be at most {}", Self::MAX_BINS);
         Self { mean_squares: vec![None; bins.max(1)] }
     }
 
@@ -41,18 +70,19 @@ impl LossAware {
         self.mean_squares.len()
     }
 
-    /// The bin of a position u in (0, 1).
+    /// The bin of a position u in (0, 1); the first below it and for NaN, the last above it.
     pub fn bin(&self, u: f64) -> usize {
         ((u * self.bins() as f64) as usize).min(self.bins() - 1)
     }
 
-    /// Takes in what was seen since the last update: the sum of squared losses and the number of rows in each bin. A mean moves halfway
-    /// to the new one; bins without rows and sums that are not finite keep theirs.
+    /// Updates with the sum of squared losses and the number of rows in each bin since the last update. A mean moves halfway to the new
+    /// one. Bins keep theirs where there are no rows, where the sum is not finite, and beyond the end of either list.
     pub fn update(&mut self, sums: &[f64], rows: &[f64]) {
         for (mean, (sum, n)) in self.mean_squares.iter_mut().zip(sums.iter().zip(rows)) {
             let seen = sum / n;
             if *n > 0.0 && seen.is_finite() && seen >= 0.0 {
-                *mean = Some(mean.map_or(seen, |old| 0.5 * (old + seen)));
+                // The sum of the two may overflow.
+                *mean = Some(mean.map_or(seen, |old| 0.5 * old + 0.5 * seen));
             }
         }
     }
@@ -69,7 +99,7 @@ impl LossAware {
         roots.iter().map(|r| (1.0 - Self::MIXTURE) * r / total + Self::MIXTURE * uniform).collect()
     }
 
-    /// Bends a uniform draw to this density: the position u and its weight 1 / density.
+    /// Bends a uniform draw to this density: the position u and its weight 1 / density. The position is NaN for a draw that is.
     pub fn quantile(&self, uniform: f64) -> (f64, f64) {
         let (q, bins) = (self.probabilities(), self.bins() as f64);
         let mut before = 0.0;
@@ -81,5 +111,34 @@ impl LossAware {
             before += q;
         }
         (uniform, 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_near_the_largest_number_stay_finite() {
+        let mut law = LossAware::new(2);
+        for _ in 0..3 {
+            law.update(&[f64::MAX, 1.0], &[1.0, 1.0]);
+        }
+        let q = law.probabilities();
+        assert!(q[0] > 0.99 && (q[0] + q[1] - 1.0).abs() < 1e-12, "{q:?}");
+    }
+
+    #[test]
+    fn a_density_without_bins_is_refused_where_it_is_read() {
+        let read =
+            |mean_squares: &[Option<f64>]| LossAware::try_from(Unchecked { mean_squares: mean_squares.to_vec() });
+        assert!(read(&[]).is_err() && read(&[Some(-1.0)]).is_err() && read(&[Some(f64::INFINITY), None]).is_err());
+        assert_eq!(read(&[None, Some(2.0)]).map(|law| law.bins()), Ok(2));
+    }
+
+    #[test]
+    #[should_panic(expected = "there may be at most 1048576")]
+    fn more_bins_than_memory_holds_are_refused() {
+        let _ = LossAware::new(usize::MAX);
     }
 }

@@ -27,3 +27,14 @@ mod normal;
 pub use draw::{Draw, Drawn, Times};
 pub use law::TimeLaw;
 pub use loss_aware::LossAware;
+
+/// x moved into [low, high]; NaN stays NaN, and bounds in the wrong order do not panic.
+fn confined(x: f64, low: f64, high: f64) -> f64 {
+    if x < low {
+        low
+    } else if x > high {
+        high
+    } else {
+        x
+    }
+}

@@ -16,6 +16,9 @@ pub(super) fn quantile(u: f64) -> f64 {
     if u > 0.5 {
         return -quantile(1.0 - u);
     }
+    if u == 0.0 {
+        return f64::NEG_INFINITY;
+    }
     let mut z = if u < 0.02 { -(-2.0 * u.ln()).sqrt() } else { (u / (1.0 - u)).ln() / 1.7 };
     for _ in 0..40 {
         let step = (cdf(z) - u) / density(z);

@@ -70,20 +70,34 @@ impl Tableau {
         weights
     }
 
+    /// Whether the numbers are those of a consistent explicit method.
+    ///
     /// # Errors
     /// [`SolveError::Tableau`] when the numbers do not fit together.
     pub fn check(&self) -> Result<(), SolveError> {
         let n = self.stages();
         let why = match () {
             () if n == 0 || n > MAX_STAGES => "it must have between 1 and 16 stages",
-            () if self.c.len() != n || self.a.len() != n => "A, b and c must have a row a stage",
+            () if self.c.len() != n || self.a.len() != n => "A, b and c must have one row per stage",
             () if self.a.iter().enumerate().any(|(i, row)| row.len() != i) => "row i of A must have i entries",
             () if self.c[0] != 0.0 => "the first node must be 0",
             () if self.order == 0 => "its order must be at least 1",
-            () if self.e.is_some_and(|e| e.len() != n) => "the error estimate must have a weight a stage",
-            () if self.dense.len() != n => "the interpolant must have a polynomial a stage",
+            () if self.e.is_some_and(|e| e.len() != n) => "the error estimate must have one weight per stage",
+            () if self.dense.len() != n => "the interpolant must have a polynomial per stage",
+            () if !self.numbers().all(|v| v.is_finite()) => "its numbers must be finite",
+            () if (sum(self.b) - 1.0).abs() > 1e-9 => "the weights b must add up to 1",
+            () if self.e.is_some_and(|e| sum(e).abs() > 1e-9) => "the weights of the error estimate must add up to 0",
             () => return Ok(()),
         };
         Err(SolveError::Tableau { method: self.name, why })
     }
+
+    fn numbers(&self) -> impl Iterator<Item = &f64> {
+        let rows = self.a.iter().chain(self.dense).copied();
+        rows.chain([self.c, self.b]).chain(self.e).flatten()
+    }
+}
+
+fn sum(weights: &[f64]) -> f64 {
+    weights.iter().sum()
 }

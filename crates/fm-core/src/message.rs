@@ -1,0 +1,42 @@
+//! Numbers, names and shapes in error messages, each in a bounded number of characters.
+//!
+//! ```
+//! use fm_core::message::{name, number, shape};
+//! assert_eq!([number(&0.5), number(&-1.0), number(&1e300)], ["0.5", "-1", "1e300"]);
+//! assert_eq!(name("a name\nof two lines"), "a name of two lines");
+//! assert_eq!(name(&"x".repeat(1000)).len(), 63);
+//! assert_eq!(shape(&[4, 2]), "[4, 2]");
+//! ```
+
+/// The most characters of a name in a message.
+const LONGEST_NAME: usize = 60;
+
+/// The most axes of a shape in a message.
+const MOST_AXES: usize = 6;
+
+/// A number without its up to 300 zeros: in scientific notation outside of 1e-7 to 1e16.
+pub fn number(value: &f64) -> String {
+    let size = value.abs();
+    if size == 0.0 || (1e-7..1e16).contains(&size) || !value.is_finite() {
+        value.to_string()
+    } else {
+        format!("{value:e}")
+    }
+}
+
+/// The first 60 characters of a text from elsewhere, on one line.
+pub fn name(text: &str) -> String {
+    let line = |c: char| if c.is_control() { ' ' } else { c };
+    let mut out: String = text.chars().take(LONGEST_NAME).map(line).collect();
+    if text.chars().nth(LONGEST_NAME).is_some() {
+        out.push_str("...");
+    }
+    out
+}
+
+/// The sizes of a shape's axes; those after the sixth are left out.
+pub fn shape(axes: &[usize]) -> String {
+    let named: Vec<String> = axes.iter().take(MOST_AXES).map(usize::to_string).collect();
+    let rest = if axes.len() > MOST_AXES { ", ..." } else { "" };
+    format!("[{}{rest}]", named.join(", "))
+}

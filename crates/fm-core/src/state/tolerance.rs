@@ -1,0 +1,91 @@
+//! How much error per step is acceptable, and the norm of an error under it.
+
+use super::arrays::widen;
+use ndarray::NdFloat;
+
+/// A bound on errors: one for all dimensions, or one for each dimension of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Bound {
+    /// The same everywhere.
+    All(f64),
+    /// One per dimension, in the order of the row's values.
+    Each(Vec<f64>),
+}
+
+impl Bound {
+    /// The bound of a row's i-th value. Bounds given for fewer dimensions repeat; an empty list is NaN.
+    pub fn at(&self, i: usize) -> f64 {
+        match self {
+            Self::All(bound) => *bound,
+            Self::Each(bounds) => bounds.get(i % bounds.len().max(1)).copied().unwrap_or(f64::NAN),
+        }
+    }
+
+    /// The bounds as they were given.
+    pub fn values(&self) -> &[f64] {
+        match self {
+            Self::All(bound) => std::slice::from_ref(bound),
+            Self::Each(bounds) => bounds,
+        }
+    }
+}
+
+impl From<f64> for Bound {
+    fn from(bound: f64) -> Self {
+        Self::All(bound)
+    }
+}
+
+impl From<Vec<f64>> for Bound {
+    fn from(bounds: Vec<f64>) -> Self {
+        Self::Each(bounds)
+    }
+}
+
+/// How much error per step is acceptable: atol + rtol |x|, elementwise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tolerance {
+    /// Relative to the state.
+    pub rtol: Bound,
+    /// Absolute, in the unit of the state.
+    pub atol: Bound,
+}
+
+impl Tolerance {
+    /// Both bounds, each a number or a vector with one value per dimension.
+    pub fn new(rtol: impl Into<Bound>, atol: impl Into<Bound>) -> Self {
+        Self { rtol: rtol.into(), atol: atol.into() }
+    }
+
+    /// The scale that the error of a row's i-th value is divided by.
+    pub fn scale(&self, i: usize, before: f64, after: f64) -> f64 {
+        self.atol.at(i) + self.rtol.at(i) * before.abs().max(after.abs())
+    }
+
+    /// sqrt(mean((e / scale)^2)) over the values of a row.
+    pub(super) fn norm<A: NdFloat>(&self, values: impl ExactSizeIterator<Item = (A, A, A)> + Clone) -> f64 {
+        let count = values.len().max(1) as f64;
+        let again = values.clone();
+        let squares = match (&self.rtol, &self.atol) {
+            (Bound::All(rtol), Bound::All(atol)) => values
+                .map(|(e, a, b)| {
+                    let scaled = widen(e) / (atol + rtol * widen(a).abs().max(widen(b).abs()));
+                    scaled * scaled
+                })
+                .sum::<f64>(),
+            _ => values.enumerate().map(|(i, (e, a, b))| (widen(e) / self.scale(i, widen(a), widen(b))).powi(2)).sum(),
+        };
+        if squares.is_finite() { (squares / count).sqrt() } else { self.careful_norm(again) }
+    }
+
+    /// The same with 0 / 0 = 0.
+    fn careful_norm<A: NdFloat>(&self, values: impl ExactSizeIterator<Item = (A, A, A)>) -> f64 {
+        let count = values.len().max(1) as f64;
+        let square = |(i, (e, a, b)): (usize, (A, A, A))| {
+            let (e, a, b) = (widen(e), widen(a), widen(b));
+            let scale = self.scale(i, a, b);
+            if e == 0.0 && scale == 0.0 { 0.0 } else { (e / scale).powi(2) }
+        };
+        (values.enumerate().map(square).sum::<f64>() / count).sqrt()
+    }
+}
