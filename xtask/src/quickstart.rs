@@ -69,7 +69,15 @@ fn program() -> Command {
 
 /// What a run directory holds.
 const RUN_ENTRIES: [&str; 10] = [
-    "best", "checkpoints", "config.toml", "metrics.jsonl", "report.html", "run.lock", "samples", "samples.png", "tensorboard",
+    "best",
+    "checkpoints",
+    "config.toml",
+    "metrics.jsonl",
+    "report.html",
+    "run.lock",
+    "samples",
+    "samples.png",
+    "tensorboard",
     "timing.jsonl",
 ];
 

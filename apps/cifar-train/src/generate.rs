@@ -154,7 +154,11 @@ pub(crate) fn turns(
         let drawn = |first: usize| r.count.min(first + r.batch_size).saturating_sub(first) * dim;
         let mut expected = (turn..).step_by(r.batch_size.max(1)).map(drawn);
         for Made { values, about: [nfe, calls] } in group.gather(made, r.batch_size * dim)? {
-            ensure!(Some(values.len()) == expected.next(), "cannot sample: a process returned {} values of its batch", values.len());
+            ensure!(
+                Some(values.len()) == expected.next(),
+                "cannot sample: a process returned {} values of its batch",
+                values.len()
+            );
             if !values.is_empty() {
                 out.values.extend(values);
                 out.nfe.push(nfe);

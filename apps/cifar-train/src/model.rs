@@ -128,7 +128,9 @@ impl Loaded {
     /// Every value that its samples depend on, for keys of caches: weights, configuration and autoencoder.
     pub(crate) fn key(&self) -> anyhow::Result<Value> {
         let autoencoder = self.autoencoder.as_ref().map(Autoencoder::sha256).transpose()?;
-        Ok(json!({ "weights": self.sha256()?, "config": serde_json::to_value(&self.config)?, "autoencoder": autoencoder }))
+        Ok(
+            json!({ "weights": self.sha256()?, "config": serde_json::to_value(&self.config)?, "autoencoder": autoencoder }),
+        )
     }
 
     /// Images of what the network drew.

@@ -37,8 +37,8 @@ use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::{Array2, Axis};
-use std::ops::ControlFlow;
 use std::f32::consts::PI;
+use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor, nn};
 
 const COUPLINGS: [&str; 5] = ["independent", "exact", "c2ot:0.1", "c2ot:1", "c2ot:10"];
@@ -132,7 +132,11 @@ impl VelocityModel for ClassMlp {
 struct Silent;
 
 impl Observer for Silent {
-    fn after_step(&mut self, _state: &mut TrainState, _record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
+    fn after_step(
+        &mut self,
+        _state: &mut TrainState,
+        _record: Option<&LogRecord>,
+    ) -> Result<ControlFlow<()>, TrainError> {
         Ok(ControlFlow::Continue(()))
     }
 }

@@ -173,7 +173,11 @@ fn scalars(record: &LogRecord, timing: &Timing) -> Vec<(String, f64)> {
 }
 
 impl Observer for Watch<'_> {
-    fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
+    fn after_step(
+        &mut self,
+        state: &mut TrainState,
+        record: Option<&LogRecord>,
+    ) -> Result<ControlFlow<()>, TrainError> {
         self.bar.set_position(state.step);
         if let Some(record) = record {
             self.log(record, state.params.device())?;

@@ -76,8 +76,9 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
     let unknown = || Saved { run: Config::default(), columns: Columns::unchanged(shape[0] as usize) };
     let Saved { run: mut config, columns } = match opened.about {
         // Columns in the wrong units would pass unnoticed.
-        Some(about) if !about.config.is_null() => serde_json::from_value(about.config)
-            .with_context(|| format!("cannot read what {} was trained for; write it again from its run", path.display()))?,
+        Some(about) if !about.config.is_null() => serde_json::from_value(about.config).with_context(|| {
+            format!("cannot read what {} was trained for; write it again from its run", path.display())
+        })?,
         _ => unknown(),
     };
     let source = open_source(&mut config, &columns, || 0.0)?;

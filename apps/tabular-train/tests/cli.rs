@@ -250,7 +250,8 @@ fn early_stopping_and_the_best_checkpoint_survive_a_resume() {
 fn a_run_whose_checkpoints_are_all_damaged_is_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
-    let train = format!("train --data moons --rows 200 --steps 4 --save-every 2 --log-every 1 --sample-every 0 --out {d}/run");
+    let train =
+        format!("train --data moons --rows 200 --steps 4 --save-every 2 --log-every 1 --sample-every 0 --out {d}/run");
     succeed(&train);
     let run = dir.path().join("run");
     let log = fs::read(run.join("metrics.jsonl")).unwrap();
@@ -275,7 +276,8 @@ fn runs_of_format_5_are_sampled_and_resumed() {
     let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/format-5");
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
-    let text = succeed(&format!("sample --checkpoint {files} --num-samples 5 --num-steps 2 --ema-decay 0.99 --out {d}/s.csv"));
+    let text =
+        succeed(&format!("sample --checkpoint {files} --num-samples 5 --num-steps 2 --ema-decay 0.99 --out {d}/s.csv"));
     assert!(text.contains("step 2"), "{text}");
     let run = dir.path().join("run");
     for part in ["", "checkpoints", "checkpoints/step-2"] {
@@ -288,7 +290,8 @@ fn runs_of_format_5_are_sampled_and_resumed() {
     }
     succeed(&format!("train --resume --device cpu --out {d}/run"));
     let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let losses = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64().unwrap());
+    let losses =
+        log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64().unwrap());
     // Those of the run that was not interrupted.
     for (loss, want) in losses.skip(2).zip([2.345686912536621, 2.114415407180786]) {
         assert!((loss / want - 1.0).abs() < 1e-5, "{loss} {want}");

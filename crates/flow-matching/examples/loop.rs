@@ -18,7 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let flow = FlowMatching::new(net.as_ref(), Objective::on(PathKind::Linear), vec![2]);
     let options = BatchOptions { rows: 256, ..BatchOptions::default() };
     let batches = Batches::new(&data, Pairing::new(Source::default(), None, 0, 1), options);
-    let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 2e-3, ema_decay: Some(0.99), ..TrainerConfig::default() })?;
+    let mut trainer =
+        Trainer::new(&store, &TrainerConfig { lr: 2e-3, ema_decay: Some(0.99), ..TrainerConfig::default() })?;
     for step in 0..1_000 {
         trainer.step(&flow.batch_loss(&batches.batch(step)?, &PackContext::at(0, step, trainer.device()))?)?;
     }

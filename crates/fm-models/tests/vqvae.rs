@@ -56,7 +56,8 @@ fn dead_codes_are_moved_to_vectors_of_the_batch_and_usage_counts() {
     assert!(!far(&book));
     // A revived code is given time: it stays where it is put for a while, chosen or not.
     let fresh =
-        Codebook::new(&(store.root() / "fresh"), &CodebookConfig { codes: 4, dim: 2, ..CodebookConfig::default() }).unwrap();
+        Codebook::new(&(store.root() / "fresh"), &CodebookConfig { codes: 4, dim: 2, ..CodebookConfig::default() })
+            .unwrap();
     fresh.update(&z, &fresh.nearest(&z));
     let numbers = Tensor::from_slice(&[0i64, 1, 2, 3]);
     let placed = fresh.look_up(&numbers);

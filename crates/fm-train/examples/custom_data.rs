@@ -1,6 +1,5 @@
 //! A data set of one's own: points on a Lissajous curve, computed when they are asked for. `cargo run -p fm-train --example custom_data`
 
-use std::ops::ControlFlow;
 use fm_core::data::{Dataset, Pick};
 use fm_core::{objective::Objective, path::PathKind, source::Source, tensor::Role};
 use fm_models::{ModelConfig, mlp::MlpConfig};
@@ -10,6 +9,7 @@ use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::train::{TrainOptions, TrainState, train};
 use fm_train::{ema::EmaConfig, pairing::Pairing, record::LogRecord, task::FlowMatching};
+use std::ops::ControlFlow;
 use tch::{Device, nn};
 
 /// Row i of n lies at angle 2 pi i / n: nothing is stored.
@@ -34,7 +34,11 @@ impl Dataset for Lissajous {
 struct Say;
 
 impl Observer for Say {
-    fn after_step(&mut self, _: &mut TrainState, line: Option<&LogRecord>) -> Result<ControlFlow<()>, fm_train::TrainError> {
+    fn after_step(
+        &mut self,
+        _: &mut TrainState,
+        line: Option<&LogRecord>,
+    ) -> Result<ControlFlow<()>, fm_train::TrainError> {
         line.iter().for_each(|line| eprintln!("step {}: loss {:.4}", line.step, line.loss));
         Ok(ControlFlow::Continue(()))
     }

@@ -1,6 +1,5 @@
 //! A network of one's own: any type with a forward pass. `cargo run -p fm-train --example custom_model`
 
-use std::ops::ControlFlow;
 use fm_core::{objective::Objective, path::PathKind, source::Source, tensor::Role, tensor::VelocityModel};
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::flat::{FlatParams, Precision};
@@ -9,6 +8,7 @@ use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::train::{TrainOptions, TrainState, train};
 use fm_train::{ema::EmaConfig, pairing::Pairing, record::LogRecord, task::FlowMatching};
 use ndarray::Array2;
+use std::ops::ControlFlow;
 use tch::{Device, Tensor, nn, nn::Module};
 
 /// v(x, t) = W sin(A x + b t + c): random features, of which all are trained.
@@ -36,7 +36,11 @@ impl VelocityModel for Waves {
 struct Say;
 
 impl Observer for Say {
-    fn after_step(&mut self, _: &mut TrainState, line: Option<&LogRecord>) -> Result<ControlFlow<()>, fm_train::TrainError> {
+    fn after_step(
+        &mut self,
+        _: &mut TrainState,
+        line: Option<&LogRecord>,
+    ) -> Result<ControlFlow<()>, fm_train::TrainError> {
         line.iter().for_each(|line| eprintln!("step {}: loss {:.4}", line.step, line.loss));
         Ok(ControlFlow::Continue(()))
     }

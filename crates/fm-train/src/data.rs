@@ -16,9 +16,9 @@
 //! assert_eq!(epoch, [0.0, 1.0, 2.0, 3.0]);
 //! ```
 
+use crate::TrainError;
 use crate::batch::{Batch, BatchSource};
 use crate::pairing::{Pairing, Rows};
-use crate::TrainError;
 use crate::peers::Shard;
 use fm_core::data::{Dataset, Order, Pick};
 use fm_core::rng::{self, Stream};
@@ -73,7 +73,8 @@ impl<'a> Batches<'a> {
     /// A process's rows of a step's batch.
     fn rows(&self, step: u64, shard: Shard) -> Rows {
         let o = &self.options;
-        let mirrored = |i: usize| o.mirror && rng::stream(self.pairing.seed(), step, Stream::Augment, i as u64).random();
+        let mirrored =
+            |i: usize| o.mirror && rng::stream(self.pairing.seed(), step, Stream::Augment, i as u64).random();
         let (wanted, order) = (shard.rows(o.rows), self.order.batch(step, o.rows));
         let picks: Vec<Pick> = wanted.clone().map(|i| Pick { row: order[i], mirrored: mirrored(i) }).collect();
         let classes = if o.conditional { self.classes(step, wanted, &picks) } else { Vec::new() };
@@ -100,7 +101,11 @@ impl BatchSource for Batches<'_> {
     fn validate(&self) -> Result<(), TrainError> {
         let (o, rows) = (&self.options, self.data.len());
         if rows == 0 || self.data.dim() == 0 {
-            return Err(TrainError::setting("data set", format!("{rows} rows of {} values", self.data.dim()), "give data"));
+            return Err(TrainError::setting(
+                "data set",
+                format!("{rows} rows of {} values", self.data.dim()),
+                "give data",
+            ));
         }
         if o.rows == 0 {
             return Err(TrainError::setting("batch size", 0, "give at least 1"));
@@ -108,12 +113,17 @@ impl BatchSource for Batches<'_> {
         if let Some((null, share)) = o.dropped
             && !((0.0..=1.0).contains(&share) && null >= 0)
         {
-            return Err(TrainError::setting("label drop", format!("{share} (to class {null})"), "give a share from 0 to 1"));
+            return Err(TrainError::setting(
+                "label drop",
+                format!("{share} (to class {null})"),
+                "give a share from 0 to 1",
+            ));
         }
         if o.conditional
             && let Some(row) = (0..rows).find(|row| self.data.class(*row).is_none_or(|class| class < 0))
         {
-            let remedy = format!("row {row} of the data has no class, or a negative one: give classes, or train without");
+            let remedy =
+                format!("row {row} of the data has no class, or a negative one: give classes, or train without");
             return Err(TrainError::setting("conditional", true, remedy));
         }
         Ok(())

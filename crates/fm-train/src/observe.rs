@@ -27,7 +27,8 @@ pub trait Observer {
     ///
     /// # Errors
     /// Whatever the observer's files do; the run ends with it.
-    fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError>;
+    fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>)
+    -> Result<ControlFlow<()>, TrainError>;
 
     /// Called once when the run is over or one of several observers has stopped it.
     ///
@@ -46,7 +47,11 @@ pub trait Observer {
 
 /// Several observers in turn; any of them may stop the run.
 impl Observer for Vec<Box<dyn Observer + '_>> {
-    fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
+    fn after_step(
+        &mut self,
+        state: &mut TrainState,
+        record: Option<&LogRecord>,
+    ) -> Result<ControlFlow<()>, TrainError> {
         let mut flow = ControlFlow::Continue(());
         for observer in self.iter_mut() {
             if observer.after_step(state, record)? == ControlFlow::Break(()) {
@@ -141,7 +146,11 @@ impl KeepBest {
 }
 
 impl Observer for KeepBest {
-    fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
+    fn after_step(
+        &mut self,
+        state: &mut TrainState,
+        record: Option<&LogRecord>,
+    ) -> Result<ControlFlow<()>, TrainError> {
         if record.is_some_and(|r| self.is_best(r)) {
             std::fs::create_dir_all(&self.directory).map_err(TrainError::io("create", &self.directory))?;
             let best = checkpoint::save(&self.directory, state, &self.info)?;

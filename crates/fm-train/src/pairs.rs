@@ -265,7 +265,8 @@ impl PairSet {
     pub fn read(&self, i: usize, pairs: &mut Pairs) -> Result<(), TrainError> {
         let size = self.about.shard_size.max(1);
         let (shard, place) = (i / size, i % size);
-        let absent = || broken(&self.directory, format!("it has {} pairs, numbered from 0, and no pair {i}", self.len()));
+        let absent =
+            || broken(&self.directory, format!("it has {} pairs, numbered from 0, and no pair {i}", self.len()));
         let (file, starts) = self.shards.get(shard).filter(|_| i < self.len()).ok_or_else(absent)?;
         let read = |start: usize, length: usize| {
             let mut bytes = vec![0; length];
@@ -316,7 +317,11 @@ impl BatchSource for PairBatches<'_> {
             return Err(TrainError::setting("number of pairs", 0, "make pairs first"));
         }
         if self.conditional && !self.pairs.about.conditional {
-            return Err(TrainError::setting("conditional", true, "make pairs of a conditional teacher, or train without classes"));
+            return Err(TrainError::setting(
+                "conditional",
+                true,
+                "make pairs of a conditional teacher, or train without classes",
+            ));
         }
         Ok(())
     }

@@ -53,7 +53,11 @@ impl LogRecord {
         if Self::NAMES.contains(&name) {
             return Ok(name.to_owned());
         }
-        Err(TrainError::setting("monitored value", format!("{name:?}"), format!("choose one of {}", Self::NAMES.join(", "))))
+        Err(TrainError::setting(
+            "monitored value",
+            format!("{name:?}"),
+            format!("choose one of {}", Self::NAMES.join(", ")),
+        ))
     }
 }
 

@@ -42,7 +42,11 @@ impl EventWriter {
         let mut writer = Self { path, file };
         writer.append(&Event { wall_time, step: 0, what: Some(What::FileVersion("brain.Event:2".into())) })?;
         let log = SessionLog { status: START };
-        writer.append(&Event { wall_time, step: (step as i64).saturating_add(1), what: Some(What::SessionLog(log)) })?;
+        writer.append(&Event {
+            wall_time,
+            step: (step as i64).saturating_add(1),
+            what: Some(What::SessionLog(log)),
+        })?;
         Ok(writer)
     }
 

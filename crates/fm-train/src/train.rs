@@ -13,7 +13,7 @@ use crate::flat::FlatParams;
 use crate::observe::Observer;
 use crate::optimizer::{Optimizer, Scaling};
 use crate::overlap::Overlap;
-use crate::peers::{SingleProcess, Peers};
+use crate::peers::{Peers, SingleProcess};
 use crate::prefetch::Prefetch;
 use crate::record::LogRecord;
 use crate::schedule::{Decay, Schedule};
@@ -21,8 +21,8 @@ use crate::tally::MetricAccumulator;
 use crate::task::{DENSITY_BINS, HostInputs, Inputs, LossOutput, Pack, PackContext, TIME_BINS, Task};
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::tape::Tape;
-use std::ops::ControlFlow;
 use std::any::Any;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -383,7 +383,9 @@ fn gradient(
             None if size >= here.len() => StepGradient { loss, gradient, rows, exchange },
             // A copy, because the next part's gradient arrives in the same memory.
             None => StepGradient { loss, gradient: gradient.copy(), rows, exchange },
-            Some(sum) => StepGradient { loss: sum.loss + loss, gradient: sum.gradient + gradient, rows: sum.rows, exchange },
+            Some(sum) => {
+                StepGradient { loss: sum.loss + loss, gradient: sum.gradient + gradient, rows: sum.rows, exchange }
+            }
         });
     }
     let mut found =

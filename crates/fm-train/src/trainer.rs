@@ -27,7 +27,7 @@ use crate::TrainError;
 use crate::ema::EmaConfig;
 use crate::flat::{FlatParams, Precision, Slot};
 use crate::optimizer::{Optimizer, OptimizerConfig, Scaling};
-use crate::peers::{SingleProcess, Peers};
+use crate::peers::{Peers, SingleProcess};
 use crate::schedule::{Decay, Schedule};
 use crate::train::TrainState;
 use fm_core::tape::Tape;
@@ -127,7 +127,8 @@ impl Trainer {
     /// A loss of several values or of no weight, a process that is lost, an exception of libtorch.
     pub fn step(&mut self, loss: &Tensor) -> Result<(), TrainError> {
         if loss.numel() != 1 || !loss.requires_grad() {
-            let found = format!("of shape {:?}{}", loss.size(), if loss.requires_grad() { "" } else { " without a graph" });
+            let found =
+                format!("of shape {:?}{}", loss.size(), if loss.requires_grad() { "" } else { " without a graph" });
             return Err(TrainError::setting("loss", found, "give the mean of a loss that depends on the weights"));
         }
         let state = &mut self.state;

@@ -18,8 +18,8 @@ use fm_train::record::LogRecord;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::{FlowMatching, PackContext, Task};
 use fm_train::train::{TrainOptions, TrainState, train};
-use std::ops::ControlFlow;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor, nn};
 
 /// One batch for ever.
@@ -48,7 +48,11 @@ struct Collect {
 }
 
 impl Observer for Collect {
-    fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
+    fn after_step(
+        &mut self,
+        state: &mut TrainState,
+        record: Option<&LogRecord>,
+    ) -> Result<ControlFlow<()>, TrainError> {
         self.records.extend(record.cloned());
         Ok(if self.stop_at == Some(state.step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }

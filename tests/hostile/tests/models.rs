@@ -56,8 +56,13 @@ fn configurations() {
         ] {
             build(&mut calls, &format!("dit {size}"), &ModelConfig::Dit(config));
         }
-        let base =
-            UNetConfig { channels: 32, channel_mult: vec![1], res_blocks: 1, attention_at: vec![], ..UNetConfig::default() };
+        let base = UNetConfig {
+            channels: 32,
+            channel_mult: vec![1],
+            res_blocks: 1,
+            attention_at: vec![],
+            ..UNetConfig::default()
+        };
         for config in [
             UNetConfig { channels: size, ..base.clone() },
             UNetConfig { channel_mult: lists[0].clone(), ..base.clone() },
@@ -76,7 +81,10 @@ fn configurations() {
             VqVaeConfig { channels: size, ..VqVaeConfig::default() },
             VqVaeConfig { image_size: [size; 2], ..VqVaeConfig::default() },
             VqVaeConfig { channel_mult: vec![size], ..VqVaeConfig::default() },
-            VqVaeConfig { codebook: CodebookConfig { codes: size, ..CodebookConfig::default() }, ..VqVaeConfig::default() },
+            VqVaeConfig {
+                codebook: CodebookConfig { codes: size, ..CodebookConfig::default() },
+                ..VqVaeConfig::default()
+            },
         ] {
             calls.survives("VqVaeConfig::parameters", || config.parameters().is_ok());
             if size < 1 << 40 {
@@ -102,7 +110,8 @@ fn configurations() {
 fn batches_without_rows() {
     let mut calls = Calls::new("fm-models, empty batches");
     let dit = DitConfig { width: 16, depth: 1, heads: 2, image_size: [8, 8], ..DitConfig::default() };
-    let small = UNetConfig { channels: 32, channel_mult: vec![1], res_blocks: 1, image_size: [8, 8], ..UNetConfig::default() };
+    let small =
+        UNetConfig { channels: 32, channel_mult: vec![1], res_blocks: 1, image_size: [8, 8], ..UNetConfig::default() };
     let unet = UNetConfig { attention_at: vec![1], head_channels: 32, ..small };
     for config in [
         ModelConfig::Mlp(MlpConfig { dim: 2, ..MlpConfig::default() }),
@@ -128,7 +137,9 @@ fn batches_without_rows() {
 fn files() {
     let mut calls = Calls::new("fm-models, files");
     let huge = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
-    let claimed = [&100u64.to_le_bytes()[..], br#"{"w":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,8]}}"#].concat();
+    let claimed =
+        [&100u64.to_le_bytes()[..], br#"{"w":{"dtype":"F32","shape":[4611686018427387904],"data_offsets":[0,8]}}"#]
+            .concat();
     for bytes in [&b""[..], b"x", b"PK\x03\x04", b"\x80\x02}q\x00.", &huge, &claimed, &[0; 64]] {
         for part in [None, Some(""), Some("ema")] {
             calls.refuses("interchange::parse", || interchange::parse(bytes, Path::new("w"), part));

@@ -121,7 +121,8 @@ fn batches() {
     for (rows, cols) in [(0, 2), (3, 0), (3, 2), (1, 1)] {
         let table = Array2::<f32>::zeros((rows, cols));
         for batch_rows in [0, 1, 7] {
-            for source in [Source::default(), Source::Rows(Array2::zeros((0, 0))), Source::Rows(Array2::zeros((2, 5)))] {
+            for source in [Source::default(), Source::Rows(Array2::zeros((0, 0))), Source::Rows(Array2::zeros((2, 5)))]
+            {
                 let options = BatchOptions { rows: batch_rows, conditional: true, ..BatchOptions::default() };
                 let batches = Batches::new(&table, Pairing::new(source, None, 0, 0), options);
                 calls.survives("Batches::validate", || batches.validate().is_ok());
@@ -203,7 +204,17 @@ fn weights_and_updates() {
 fn files() {
     let mut calls = Calls::new("fm-train, files");
     let dir = tempfile::tempdir().unwrap();
-    let texts = ["", "{", "{}", "null", "[]", "{\n}", "{\"format\": 6}", "{\n  \"sha256\": \"00\",\n  \"format\": 6\n}", "\0\0"];
+    let texts = [
+        "",
+        "{",
+        "{}",
+        "null",
+        "[]",
+        "{\n}",
+        "{\"format\": 6}",
+        "{\n  \"sha256\": \"00\",\n  \"format\": 6\n}",
+        "\0\0",
+    ];
     for (k, text) in texts.into_iter().enumerate() {
         let checkpoint = dir.path().join(format!("run-{k}/checkpoints/step-1"));
         fs::create_dir_all(&checkpoint).unwrap();

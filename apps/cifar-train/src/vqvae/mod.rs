@@ -150,11 +150,7 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
             workers: config.num_workers,
             log_every: config.log_every,
             clip: 1.0,
-            schedule: Schedule {
-                lr: config.lr,
-                warmup_steps: config.warmup_steps,
-                decay: Decay::Cosine,
-            },
+            schedule: Schedule { lr: config.lr, warmup_steps: config.warmup_steps, decay: Decay::Cosine },
             seed: config.seed,
             micro_batch: 0,
             patience: 10,
