@@ -56,6 +56,10 @@ impl RowField<Tensor> for Guided<'_> {
         let at = if at.rows() == 1 { at } else { Tensor::cat(&[&at, &at], 0) };
         let doubled = Tensor::cat(&[x, x], 0);
         let v = self.model.forward_t(&doubled, &at, Some(&Tensor::cat(&[&classes, &null], 0)), false);
+        if v.size() != doubled.size() {
+            // A solver refuses either; a velocity of half the rows would look right.
+            return if v.size() == x.size() { x.new_empty([0], (x.kind(), x.device())) } else { v };
+        }
         let halves = in_kind_of(x, v).chunk(2, 0);
         // lerp is u + s (c - u): the formula above in one kernel, and exactly c where s = 1.
         if scales.windows(2).all(|pair| pair[0] == pair[1]) {
@@ -180,6 +184,29 @@ mod tests {
         let together = fm_core::field::Together(guided(2.0, (0.0, 1.0)));
         let solved = crate::fixed::solve(&together, x(3), &grid, tableau, crate::Output::Final);
         assert!(matches!(solved, Err(crate::SolveError::Path(Error::Rows { .. }))));
+    }
+
+    /// Predicts this many rows whatever it is given.
+    #[derive(Debug)]
+    struct Rows(i64);
+
+    impl VelocityModel for Rows {
+        fn forward_t(&self, x: &Tensor, _: &Tensor, _: Option<&Tensor>, _train: bool) -> Tensor {
+            Tensor::zeros([self.0, 1], (x.kind(), x.device()))
+        }
+    }
+
+    #[test]
+    fn predictions_for_another_number_of_rows_are_not_guided() {
+        for rows in [0, 1, 2, 3, 5] {
+            let (model, classes) = (Rows(rows), Tensor::from_slice(&[1i64, 4]));
+            let field = Guided { model: &model, classes, null_class: 10, scale: 2.0, interval: (0.0, 1.0) };
+            let x = Tensor::zeros([2, 1], (Kind::Float, tch::Device::Cpu));
+            let options = crate::Options::default();
+            let tableau = &crate::tableau::DOPRI5;
+            let solved = crate::per_sample::solve(&field, x, (0.0, 1.0), tableau, &options, crate::Output::Final);
+            assert!(matches!(solved, Err(crate::SolveError::Shape { .. })), "{rows}");
+        }
     }
 
     #[test]

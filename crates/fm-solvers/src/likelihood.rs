@@ -238,10 +238,10 @@ pub fn carry(
 }
 
 /// log p_1 of data points, (B) in nats, with the source points that they came from: `span` runs from the data to the source, whose
-/// log-density is `source`.
+/// log-density is `source`, (B).
 ///
 /// # Errors
-/// As [`carry`].
+/// As [`carry`], and [`SolveError::Shape`] for a log-density of the source of another shape than (B).
 pub fn log_density(
     field: &impl RowField<Tensor>,
     data: &Tensor,
@@ -252,8 +252,13 @@ pub fn log_density(
     source: impl Fn(&Tensor) -> Tensor,
 ) -> Result<(Tensor, Carried), SolveError> {
     let carried = carry(field, data, span, tableau, options, divergence, Output::Final)?;
+    let of_source = source(&carried.x);
+    if !of_source.same_shape(&carried.divergence) {
+        let (what, expected, got) = ("the source's log-density", carried.divergence.shape(), of_source.shape());
+        return Err(SolveError::Shape { what, t: span.1, expected, got });
+    }
     // The integral runs from the data to the source: its sign is already turned round.
-    Ok((source(&carried.x) + &carried.divergence, carried))
+    Ok((of_source + &carried.divergence, carried))
 }
 
 /// log N(x; 0, deviation^2 I) of each row, (B); not finite unless the deviation is above 0.

@@ -321,6 +321,17 @@ fn velocities_of_another_shape_are_named_with_both_shapes() {
     }
 }
 
+/// (B, 1) and (B) would add up to (B, B).
+#[test]
+fn a_source_of_another_shape_does_not_broadcast() {
+    let (x, options) = (points(3, 2, 1), Options::default());
+    let still = |x: &Tensor, _: &[f64], _: &[usize]| x.zeros_like();
+    let column = |x: &Tensor| gaussian_log_density(x, 1.0).view([-1, 1]);
+    let found = log_density(&still, &x, (1.0, 0.0), &DOPRI5, &options, &Divergence::Exact, column);
+    let (what, expected, got) = ("the source's log-density", vec![3], vec![3, 1]);
+    assert_eq!(found.map(|_| ()).unwrap_err(), SolveError::Shape { what, t: 0.0, expected, got });
+}
+
 #[test]
 fn numbers_of_probes_and_points_without_rows_are_errors() {
     let x = points(2, 2, 1);
