@@ -169,6 +169,7 @@ impl Pairing {
             let unpaired = Unpaired { x0: view(x0)?, x1: view(&all.x1)?, conditions };
             coupling.couple(&unpaired, &mut draws).map_err(|e| e.to_string())?
         };
+        pairing.check(n).map_err(|e| e.to_string())?;
         let drawn = cost(x0, &all.x1);
         (*x0, all.x1) = (pairing.sources(x0, dim), pairing.targets(&all.x1, dim));
         if !all.classes.is_empty() {
