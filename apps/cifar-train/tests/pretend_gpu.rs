@@ -249,7 +249,7 @@ fn a_samplers_step_sends_and_reads_nothing() {
             "--schedule trigonometric --solver heun",
         ] {
             let words = format!("sample --checkpoint DIR/{name} --num-samples 2 {flags}");
-            bench.runs.sampler_step(&words).assert_sampling(&words);
+            bench.runs.sampler_step(&words).assert_sampling(&words, flags.contains("--sde"));
         }
     }
 }

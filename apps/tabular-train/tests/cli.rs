@@ -276,8 +276,7 @@ fn runs_of_format_5_are_sampled_and_resumed() {
     let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/format-5");
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
-    let text =
-        succeed(&format!("sample --checkpoint {files} --num-samples 5 --num-steps 2 --ema-decay 0.99 --out {d}/s.csv"));
+    let text = succeed(&format!("sample --checkpoint {files} --num-samples 5 --num-steps 2 --out {d}/s.csv"));
     assert!(text.contains("step 2"), "{text}");
     let run = dir.path().join("run");
     for part in ["", "checkpoints", "checkpoints/step-2"] {

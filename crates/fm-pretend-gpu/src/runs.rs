@@ -93,19 +93,20 @@ impl Runs {
 impl PerStep {
     /// Asserts that a training step makes one upload at most, from pinned memory, and reads nothing; no attention stores its scores.
     pub fn assert_training(&self, what: &str) {
-        self.assert_at_most(what, 1.0);
+        self.assert_at_most(what, [1.0, 0.0]);
     }
 
-    /// Asserts that a sampler's step sends nothing to the device and reads nothing.
-    pub fn assert_sampling(&self, what: &str) {
+    /// Asserts that a sampler's step uploads nothing but the noise of a stochastic sampler, and reads nothing.
+    pub fn assert_sampling(&self, what: &str, stochastic: bool) {
         assert!(self.launches > 0.0, "{what}: nothing ran on the device");
-        self.assert_at_most(what, 0.0);
+        let noise = f64::from(u8::from(stochastic));
+        self.assert_at_most(what, [noise, noise]);
     }
 
-    fn assert_at_most(&self, what: &str, uploads: f64) {
+    fn assert_at_most(&self, what: &str, [uploads, unpinned]: [f64; 2]) {
         for (kind, count, most) in [
             ("uploads", self.uploads, uploads),
-            ("uploads from unpinned memory", self.unpinned_uploads, 0.0),
+            ("uploads from unpinned memory", self.unpinned_uploads, unpinned),
             ("downloads", self.downloads, 0.0),
             ("numbers read", self.numbers_read, 0.0),
             ("attention by matrices", self.attention_by_matrices, 0.0),
