@@ -248,7 +248,7 @@ fn a_samplers_step_sends_and_reads_nothing() {
             "--sde sigma",
             "--schedule trigonometric --solver heun",
         ] {
-            let words = format!("sample --checkpoint DIR/{name} --num-samples 2 {flags}");
+            let words = format!("sample --checkpoint DIR/{name} --num-samples 2 {flags} --out DIR/s.png");
             bench.runs.sampler_step(&words).assert_sampling(&words, flags.contains("--sde"));
         }
     }

@@ -157,7 +157,7 @@ fn a_samplers_step_sends_and_reads_nothing() {
         let train = format!("train --batch-size 16 --widths 16,16 --steps 2 --data moons --rows 300 --model {name}");
         bench.runs.gpu(&format!("{train} --sample-every 0 --out DIR/{name}"));
         for flags in ["--solver euler", "--solver rk4", "--sde sigma"] {
-            let words = format!("sample --checkpoint DIR/{name} --num-samples 20 {flags}");
+            let words = format!("sample --checkpoint DIR/{name} --num-samples 20 {flags} --out DIR/s.csv");
             bench.runs.sampler_step(&words).assert_sampling(&words, flags.contains("--sde"));
         }
     }

@@ -48,7 +48,7 @@ impl Runs {
 
     /// What a step of a sampler takes: the difference between commands with 3 and 13 steps.
     pub fn sampler_step(&self, words: &str) -> PerStep {
-        let run = |steps: u64| self.gpu(&format!("{words} --num-steps {steps} --out DIR/sampled-{steps}"));
+        let run = |steps: u64| self.gpu(&format!("{words} --num-steps {steps}"));
         run(3).per_step(&run(13), 10)
     }
 
