@@ -37,20 +37,20 @@
 //! tch::manual_seed(0);
 //! let store = nn::VarStore::new(Device::Cpu);
 //! let net = ModelConfig::Mlp(MlpConfig::default()).build(&store.root())?;
-//! let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 3e-3, ..TrainerConfig::default() })?;
+//! let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 1e-2, ..TrainerConfig::default() })?;
 //! let flow = FlowMatching::new(net.as_ref(), Objective::on(PathKind::Linear), vec![2]);
 //! // Points on a line.
 //! let line = normal_rows(0, 0, Stream::Data, 0, 1000, 1);
 //! let data = ndarray::Array2::from_shape_fn((1000, 2), |(row, k)| if k == 0 { line[row] } else { -line[row] });
 //! let batches = Batches::new(&data, Pairing::new(Source::default(), None, 0, 1), BatchOptions::default());
 //! let mut losses = Vec::new();
-//! for step in 0..150 {
+//! for step in 0..300 {
 //!     let loss = flow.batch_loss(&batches.batch(step)?, &PackContext::at(0, step, trainer.device()))?;
 //!     trainer.step(&loss)?;
 //!     losses.push(loss.double_value(&[]));
 //! }
 //! let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-//! assert!(mean(&losses[100..]) < 0.75 * mean(&losses[..10]), "{losses:?}");
+//! assert!(mean(&losses[200..]) < 0.8 * mean(&losses[..10]), "{losses:?}");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

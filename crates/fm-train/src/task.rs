@@ -260,11 +260,8 @@ impl<P: ProbPath> Task for FlowMatching<'_, P> {
     fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
         let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_taped(tape, x, t, classes);
         let losses = self.losses(inputs, &rows, predict)?;
-        let mean = match inputs.of("weight", &rows) {
-            Some(weights) => (&losses * weights).mean(Kind::Float),
-            None => losses.mean(Kind::Float),
-        };
-        Ok(LossOutput { loss: mean * (rows.len() as f64 / inputs.whole as f64), rows: Some(losses) })
+        let loss = weighted_mean(&losses, inputs, &rows) * (rows.len() as f64 / inputs.whole as f64);
+        Ok(LossOutput { loss, rows: Some(losses) })
     }
 }
 
@@ -278,7 +275,10 @@ impl<P: ProbPath> FlowMatching<'_, P> {
         if inputs.rows.is_empty() {
             return Err(TrainError::Batch { step: context.step, problem: "it has no rows; check the data".into() });
         }
-        Ok(self.loss(&inputs, inputs.rows.clone(), &mut Tape::off())?.loss)
+        // Without a tape, so that the loss has its whole graph.
+        let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_t(x, t, classes, true);
+        let losses = self.losses(&inputs, &inputs.rows, predict)?;
+        Ok(weighted_mean(&losses, &inputs, &inputs.rows))
     }
 
     /// The loss of each of these rows, (rows), not yet weighted, under any way to call the network.
@@ -310,6 +310,14 @@ impl<P: ProbPath> FlowMatching<'_, P> {
         let target = combination(inputs, TARGET, &states, rows).or_else(straight).ok_or_else(|| lacks("target"))?;
         let prediction = predict(&x_t, &need("time")?, inputs.of("class", rows).as_ref());
         Ok(row_losses(&prediction, &target, self.objective.loss, self.objective.reduction)?)
+    }
+}
+
+/// The mean of the losses of rows times their weights.
+fn weighted_mean(losses: &Tensor, inputs: &Inputs, rows: &Range<usize>) -> Tensor {
+    match inputs.of("weight", rows) {
+        Some(weights) => (losses * weights).mean(Kind::Float),
+        None => losses.mean(Kind::Float),
     }
 }
 
