@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p flow-matching --features torch --example loop`
 
+#![allow(clippy::print_stdout, reason = "an example prints its result")]
+
 use flow_matching::core::field::Together;
 use flow_matching::core::tensor::upload;
 use flow_matching::data::points::toy;

@@ -35,7 +35,7 @@ impl DeviceDataset {
     /// [`TrainError::Setting`]: an empty shape, bytes that are not whole images, no levels.
     pub fn new(pixels: &[u8], shape: [usize; 3], levels: u8, device: Device) -> Result<Self, TrainError> {
         let size = shape.iter().try_fold(1, |product: usize, n| product.checked_mul(*n)).unwrap_or(0);
-        if size == 0 || pixels.len() % size != 0 {
+        if size == 0 || !pixels.len().is_multiple_of(size) {
             let found = format!("{} bytes for images of {shape:?}", pixels.len());
             return Err(TrainError::setting("image data", found, "give whole images of at least one pixel"));
         }

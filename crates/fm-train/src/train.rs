@@ -102,8 +102,7 @@ impl TrainOptions {
     /// [`TrainError::Setting`].
     pub fn validate(&self) -> Result<(), TrainError> {
         self.schedule.validate()?;
-        // Written so that NaN fails.
-        if !(self.clip > 0.0) {
+        if self.clip.is_nan() || self.clip <= 0.0 {
             let remedy = "give more than 0, or infinity for no clipping";
             return Err(TrainError::setting("gradient clipping norm", self.clip, remedy));
         }

@@ -103,8 +103,7 @@ impl Trainer {
         let schedule = Schedule { lr: *lr, warmup_steps: *warmup_steps, decay: Decay::Constant };
         schedule.validate()?;
         let clip = max_grad_norm.unwrap_or(f64::INFINITY);
-        // Written so that NaN fails.
-        if !(clip > 0.0) {
+        if clip.is_nan() || clip <= 0.0 {
             return Err(TrainError::setting("max_grad_norm", clip, "give more than 0, or None for no clipping"));
         }
         let ema = EmaConfig { decays: vec![ema_decay.unwrap_or(0.0)], warmup: ema_decay.is_some() };
