@@ -89,12 +89,17 @@ pub fn normal_rows(seed: u64, step: u64, purpose: Stream, first_row: u64, rows: 
     out
 }
 
+/// Values up to which [`zeros`] are allocated untried: 1 GiB.
+const UNTRIED: usize = 1 << 28;
+
 /// `rows` x `dim` zeros, unless memory cannot hold them.
 pub(crate) fn zeros(rows: usize, dim: usize) -> Option<Vec<f32>> {
-    let (mut out, count) = (Vec::new(), rows.checked_mul(dim)?);
-    out.try_reserve_exact(count).ok()?;
-    out.resize(count, 0.0);
-    Some(out)
+    let count = rows.checked_mul(dim)?;
+    if count > UNTRIED {
+        // The system gives zeroed memory for nothing, but only through a call that aborts where there is none.
+        Vec::<f32>::new().try_reserve_exact(count).ok()?;
+    }
+    Some(vec![0.0; count])
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@ use crate::{Output, Solution, SolveError, Stats};
 use fm_core::field::{RowField, VelocityField};
 use fm_core::state::{OdeState, Tolerance};
 
+const VELOCITY: &str = "the velocity";
+
 /// v(x, t), refused if it has another shape than x.
+#[inline]
 pub(crate) fn velocity<S: OdeState>(field: &impl VelocityField<S>, x: &S, t: f64) -> Result<S, SolveError> {
-    fitting("the velocity", x, field.velocity(x, t), t)
+    fitting(VELOCITY, x, field.velocity(x, t), t)
 }
 
 /// The same of rows at their own times.
@@ -17,15 +20,22 @@ pub(crate) fn velocities<S: OdeState>(
     t: &[f64],
     rows: &[usize],
 ) -> Result<S, SolveError> {
-    fitting("the velocity", x, field.velocities(x, t, rows), t.first().copied().unwrap_or(f64::NAN))
+    fitting(VELOCITY, x, field.velocities(x, t, rows), t.first().copied().unwrap_or(f64::NAN))
 }
 
 /// A value, unless its shape differs from the state's.
+#[inline]
 pub(crate) fn fitting<S: OdeState>(what: &'static str, x: &S, value: S, t: f64) -> Result<S, SolveError> {
     if value.same_shape(x) {
         return Ok(value);
     }
-    Err(SolveError::Shape { what, t, expected: x.shape(), got: value.shape() })
+    Err(misshapen(what, x, &value, t))
+}
+
+#[cold]
+#[inline(never)]
+fn misshapen<S: OdeState>(what: &'static str, x: &S, value: &S, t: f64) -> SolveError {
+    SolveError::Shape { what, t, expected: x.shape(), got: value.shape() }
 }
 
 /// Under this tolerance the norm of any finite state is finite: squares of its quotients do not overflow.
@@ -88,7 +98,13 @@ pub(crate) fn stages<S: OdeState>(
             continue;
         }
         next.assign_combination(Weights::from(x, h, tableau.a[i], k).terms());
-        k.push(velocity(field, next, t + tableau.c[i] * h)?);
+        let t = t + tableau.c[i] * h;
+        // Not through `velocity`, whose result would be moved once more.
+        let v = field.velocity(next, t);
+        if !v.same_shape(next) {
+            return Err(misshapen(VELOCITY, next, &v, t));
+        }
+        k.push(v);
     }
     // With FSAL the last stage was evaluated at the new state itself.
     if !(tableau.fsal() && count == tableau.stages()) {

@@ -1,6 +1,6 @@
 //! Numbers, vectors and arrays as states.
 
-use super::{OdeState, RowState, Shaped, Tolerance, demand_shape, demand_shapes, demand_terms};
+use super::{OdeState, RowState, Shaped, Tolerance, demand_shapes, demand_terms, refuse_term};
 use ndarray::{Array, Axis, Dimension, NdFloat, RemoveAxis};
 use num_traits::cast::cast;
 
@@ -60,8 +60,10 @@ impl<A: NdFloat> OdeState for Vec<A> {
         let c = narrow::<A>(*c);
         self.clear();
         self.extend(first.iter().map(|v| c * *v));
-        for (k, (c, s)) in rest.iter().enumerate() {
-            demand_shape(k + 1, *first, *s);
+        for (c, s) in rest {
+            if s.len() != self.len() {
+                refuse_term(*first, rest);
+            }
             let c = narrow::<A>(*c);
             self.iter_mut().zip(*s).for_each(|(o, v)| *o += c * *v);
         }
@@ -106,8 +108,10 @@ impl<A: NdFloat, D: Dimension> OdeState for Array<A, D> {
         }
         let c = narrow::<A>(*c);
         self.zip_mut_with(first, |o, v| *o = c * *v);
-        for (k, (c, s)) in rest.iter().enumerate() {
-            demand_shape(k + 1, *first, *s);
+        for (c, s) in rest {
+            if !s.same_shape(first) {
+                refuse_term(*first, rest);
+            }
             self.scaled_add(narrow(*c), s);
         }
     }

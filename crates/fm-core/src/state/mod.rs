@@ -116,8 +116,18 @@ pub trait RowState: Sized + Shaped {
     fn put_rows(&mut self, rows: &[usize], from: &Self);
 }
 
-/// The panic of combinations: term `k` does not fit the first.
+/// Panics unless term `k` of a combination has the first one's shape.
+#[inline]
 pub(crate) fn demand_shape<S: Shaped>(k: usize, first: &S, term: &S) {
+    if !term.same_shape(first) {
+        refuse_shape(k, first, term);
+    }
+}
+
+/// The panic, out of the way of steps that take nanoseconds.
+#[cold]
+#[inline(never)]
+fn refuse_shape<S: Shaped>(k: usize, first: &S, term: &S) {
     assert!(
         term.same_shape(first),
         "term {k} has shape {}, the first {}",
@@ -126,7 +136,14 @@ pub(crate) fn demand_shape<S: Shaped>(k: usize, first: &S, term: &S) {
     );
 }
 
-/// The same for an error and the states before and after its step.
+/// The panic of a combination in which a term after the first has another shape.
+#[cold]
+#[inline(never)]
+pub(crate) fn refuse_term<S: Shaped>(first: &S, rest: &[(f64, &S)]) {
+    rest.iter().enumerate().for_each(|(k, (_, term))| demand_shape(k + 1, first, *term));
+}
+
+/// Panics unless an error has the shape of the states before and after its step.
 pub(crate) fn demand_shapes<S: Shaped>(error: &S, before: &S, after: &S) {
     demand_shape(1, error, before);
     demand_shape(2, error, after);
