@@ -1,7 +1,7 @@
 """PyTorch's side of the comparison of data-parallel training: DistributedDataParallel over Gloo, a process for each rank.
 
 `load NAME` builds a U-Net of networks.py (`unet-2m`, `unet-35m`); `loop STEPS` trains it as image_steps.py says, on this rank's share of the batch. DDP is
-as it comes: buckets of 25 MiB, summed while the backward pass goes on. Answers {"seconds", "value"}: seconds a step, and the mean loss of this rank's rows.
+as it comes: buckets of 25 MiB, summed while the backward pass goes on. Answers {"seconds", "value"}: seconds per step, and the mean loss of this rank's rows.
 `reduce COUNT KIND TIMES` adds up a vector with `all_reduce` (of bf16: cast, summed and cast back): seconds of the fastest half.
 """
 import json

@@ -218,7 +218,7 @@ impl Observer for Log {
     }
 }
 
-/// Shuffled batches of so many rows, with their classes where there are any.
+/// Shuffled batches, with classes where there are any.
 fn batches<'a>(data: &'a Rows, setup: &Setup, resident: bool, shard: Shard) -> Batches<'a> {
     let pairing = Pairing::new(Source::default(), None, 0, 1).shared(shard);
     let conditional = setup.config.classes() > 0;

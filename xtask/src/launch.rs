@@ -28,7 +28,7 @@ pub(crate) struct LaunchArgs {
     /// Its port. Without it: a free one, or 29500 where there are several machines.
     #[arg(long, value_name = "PORT")]
     master_port: Option<u16>,
-    /// Start all processes anew when one has failed, up to so many times; training goes on from its last checkpoint.
+    /// Restarts of all processes after one has failed, at most; training resumes from its last checkpoint.
     #[arg(long, default_value_t = 0, value_name = "K")]
     max_restarts: u32,
     /// Programs of this workspace are built optimised.

@@ -88,7 +88,7 @@ pub struct FlowArgs {
     cost: Option<Metric>,
     #[arg(long, value_name = "HOW", help = help::<Pairs>("How pairs are taken from its plan"))]
     pairing: Option<Pairs>,
-    /// Pair the rows of so many steps together: plans of larger batches are nearer to the true one.
+    /// Steps whose rows are paired by one OT plan; larger plans are closer to the true coupling.
     #[arg(long, value_name = "STEPS")]
     ot_batch: Option<usize>,
     /// What flows to the data: gaussian, matched, sparse:rate=R, or a data set (whatever --data takes).

@@ -42,7 +42,7 @@ pub struct LearningConfig {
     pub non_finite_patience: u64,
     /// The value of the log by which runs are judged.
     pub monitor: String,
-    /// Stop after so many lines of the log without a lower value; 0 never does.
+    /// Lines of the log without a lower monitored value after which training stops; 0 for never.
     pub early_stopping: u64,
     /// Keep the checkpoint with the lowest value, in `best/`.
     pub keep_best: bool,
@@ -120,16 +120,16 @@ pub struct LearningArgs {
     /// Let young averages forget faster: min(d, (1 + n) / (10 + n)).
     #[arg(long, value_name = "BOOL")]
     ema_warmup: Option<bool>,
-    /// Send so many rows of a batch through the network at once and add up their gradients: less memory, the same result to rounding.
+    /// Rows per forward and backward pass; gradients of a batch are accumulated: less memory, the same result up to rounding.
     #[arg(long, value_name = "ROWS")]
     micro_batch_size: Option<usize>,
-    /// End the run after so many steps in a row whose loss or gradient is not finite; each of them changes nothing.
+    /// Consecutive steps with a non-finite loss or gradient after which the run ends; such steps are skipped.
     #[arg(long, value_name = "STEPS")]
     non_finite_patience: Option<u64>,
     /// The value of metrics.jsonl that --early-stopping and --keep-best go by: loss, excess, grad_norm or update_ratio.
     #[arg(long, value_name = "NAME")]
     monitor: Option<String>,
-    /// Stop after so many lines of the log without a lower value; 0 never does.
+    /// Lines of the log without a lower monitored value after which training stops; 0 for never.
     #[arg(long, value_name = "LINES")]
     early_stopping: Option<u64>,
     /// Keep the checkpoint with the lowest value too, in best/.

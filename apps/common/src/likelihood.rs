@@ -41,7 +41,7 @@ pub struct Densities {
 }
 
 impl LikelihoodArgs {
-    /// Hutchinson's estimate by so many probes, at the tolerance that is the flags' default.
+    /// Hutchinson's estimate by `probes` probes, at the default tolerance of the flags.
     pub fn estimated(probes: usize, seed: u64) -> Self {
         Self { solver: SolverName::Tsit5, tolerance: TOLERANCE, probes, probe: Probe::default(), seed }
     }

@@ -113,9 +113,9 @@ pub enum Error {
     /// More values than memory can hold.
     #[error("cannot hold {rows} rows of {dim} values in memory; ask for fewer")]
     Memory {
-        /// Rows asked for.
+        /// The number of rows.
         rows: usize,
-        /// Values of a row.
+        /// Values per row.
         dim: usize,
     },
     /// A value that is not finite.

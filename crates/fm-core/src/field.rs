@@ -1,6 +1,6 @@
 //! Velocity fields: what a solver integrates, and wrappers that make one from another.
 //!
-//! A [`VelocityField`] moves a whole state at one time; a [`RowField`] moves the rows of a batch, each at its own time, as a network
+//! A [`VelocityField`] moves a whole state at one time, a [`RowField`] moves each row of a batch at a time per row, as a network
 //! does. [`Together`] makes the first from the second.
 //!
 //! | wrapper | the field it makes |

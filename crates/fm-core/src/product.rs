@@ -1,4 +1,4 @@
-//! Matrix products in f64 on one thread, by faer's kernels, which know wider registers than ndarray's; whoever has several threads gives each a block.
+//! Matrix products in f64 on one thread, by faer's kernels, which use wider registers than ndarray's. With several threads, give each a block.
 //!
 //! out += s A B, with A (n, k), B (k, m) and out (n, m).
 //!

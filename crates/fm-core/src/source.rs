@@ -89,7 +89,7 @@ impl Source {
         matches!(self, Source::Kind(SourceKind::Gaussian))
     }
 
-    /// Checks what does not depend on a batch.
+    /// Checks the parameters, or the rows of the data set.
     ///
     /// # Errors
     /// A parameter outside its domain, a data set without rows or with a value that is not finite.

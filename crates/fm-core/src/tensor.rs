@@ -169,7 +169,7 @@ impl RowState for Tensor {
         let squares = scaled_squares(error, before, after, tol);
         let read = |squares: &Tensor| {
             let norms = flat_rows(squares).mean_dim(1, false, Kind::Double).sqrt();
-            // The one read of a step. A device that cannot be read has no norms, and the solve ends for want of them.
+            // The only read from the device per step. Where it fails there are no norms, and the solve ends.
             Vec::<f64>::try_from(norms.to_device(Device::Cpu)).unwrap_or_default()
         };
         let norms = read(&squares);
@@ -185,7 +185,7 @@ impl RowState for Tensor {
     }
 }
 
-/// A batch as (rows, values of a row), also where rows are single numbers, (B), or have no values.
+/// A batch as (rows, values per row). Rows may be single numbers, (B), or have no values.
 pub fn flat_rows(x: &Tensor) -> Tensor {
     let values: i64 = x.size().iter().skip(1).product();
     x.reshape([x.rows() as i64, values])

@@ -44,7 +44,7 @@ pub enum DataError {
     /// More rows than memory.
     #[error("cannot draw {rows} rows: they do not fit into memory; ask for fewer")]
     TooMany {
-        /// Rows asked for.
+        /// The number of rows.
         rows: usize,
     },
     /// Images whose parts do not belong together.
@@ -59,7 +59,7 @@ pub enum DataError {
     /// A size that images cannot be brought to.
     #[error("cannot resize images to {size} x {size}: a side has 1 to {most} pixels; give another size")]
     Size {
-        /// The side asked for.
+        /// The requested side.
         size: u32,
         /// The largest side.
         most: u32,

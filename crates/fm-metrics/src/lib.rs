@@ -71,7 +71,7 @@ pub enum MetricError {
     /// Too few points to say anything.
     #[error("cannot compute {what}: it needs at least {least} points, got {got}; draw more")]
     TooFew {
-        /// The quantity asked for.
+        /// The requested quantity.
         what: &'static str,
         /// Points it needs.
         least: usize,
@@ -195,7 +195,7 @@ pub enum MetricError {
         values: usize,
         /// Height and width of the image.
         from: (usize, usize),
-        /// Height and width asked for.
+        /// The requested height and width.
         to: (usize, usize),
     },
 }

@@ -24,7 +24,7 @@ use fm_core::rng::{Stream, normal_rows};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
-/// SW_p of two samples, (n, d) and (m, d), over so many directions, drawn by the seed; p is 1 or 2.
+/// SW_p of two samples, (n, d) and (m, d), over random directions drawn with the seed; p is 1 or 2.
 ///
 /// # Errors
 /// Different dimensions, an empty side, values that are not finite, a p that is neither 1 nor 2, no directions or more than fit into memory.

@@ -27,7 +27,7 @@ const MOST: u64 = 1 << 15;
 /// Bytes that an `.npy` may have besides its numbers.
 const HEADER: u64 = 1 << 12;
 
-/// Deflate packs at most so many bytes into one.
+/// The largest compression ratio of deflate.
 const PACKED: u64 = 1032;
 
 /// Reads a file of statistics.
@@ -58,7 +58,7 @@ pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     Ok(Gaussian { mean, covariance, count })
 }
 
-/// An array of an archive, of at most so many bytes.
+/// Reads an array of an archive, up to a limit in bytes.
 fn member(archive: &mut ZipArchive<File>, name: &str, most: u64) -> Result<ArrayD<f64>, String> {
     let entry = archive.by_name(&format!("{name}.npy")).map_err(|e| format!("it has no {name} ({e})"))?;
     if entry.size() > most {

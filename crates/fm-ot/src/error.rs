@@ -126,7 +126,7 @@ pub enum OtError {
         iterations: usize,
         /// The error reached.
         error: f64,
-        /// The error asked for.
+        /// The requested error.
         tolerance: f64,
     },
     /// The two point sets live in different spaces.
@@ -187,7 +187,7 @@ pub enum OtError {
     /// A row that the plan does not have.
     #[error("cannot draw a column for row {row}: the plan has {rows} rows; count them from 0")]
     NoSuchRow {
-        /// The row asked for.
+        /// The requested row.
         row: usize,
         /// Rows of the plan.
         rows: usize,

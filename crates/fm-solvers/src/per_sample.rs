@@ -1,4 +1,4 @@
-//! Step sizes chosen by an embedded error estimate, one size for each row of a batch.
+//! Adaptive steps per row, by an embedded error estimate.
 //!
 //! Each row is a system with its own time, step size and controller, so its result does not depend on the other rows of the batch. All
 //! rows that have not ended are evaluated in one call; a row that has reached the end, or failed, leaves the batch. For a field that treats

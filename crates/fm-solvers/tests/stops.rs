@@ -16,7 +16,7 @@ fn rtol(rtol: f64, atol: f64) -> Options {
     Options { tolerance: Tolerance::new(rtol, atol), ..Options::default() }
 }
 
-/// The reason of a solve for a state, and of the same for the rows of a batch.
+/// Why a solve stops, per batch and per row.
 fn reasons(field: impl Fn(f64, f64) -> f64, x: f64, options: &Options) -> [Option<Reason>; 2] {
     let reason = |error| match error {
         SolveError::Stopped { reason, .. } => Some(reason),

@@ -42,7 +42,7 @@ pub enum TorchError {
     /// A device number beyond those that exist.
     #[error("cannot use cuda:{index}: libtorch sees {count} CUDA device(s), numbered from 0; choose another number")]
     NoSuchDevice {
-        /// The number asked for.
+        /// The requested number.
         index: usize,
         /// How many there are.
         count: usize,

@@ -71,7 +71,7 @@ impl Batch {
 
 /// Where batches come from.
 pub trait BatchSource: Sync {
-    /// The batch of one step, the same whenever it is asked for.
+    /// The batch of one step. It depends on the step alone.
     ///
     /// # Errors
     /// A text that names the cause and the remedy.

@@ -297,7 +297,7 @@ pub struct PairBatches<'a> {
 }
 
 impl<'a> PairBatches<'a> {
-    /// Batches of so many rows, in the order of this seed, for a model that is or is not told their classes.
+    /// Batches of `rows` rows, shuffled by the seed, with classes for a conditional model.
     pub fn new(pairs: &'a PairSet, seed: u64, rows: usize, conditional: bool) -> Self {
         Self { pairs, order: Order::new(seed, pairs.len()), rows, conditional, shard: Shard::default() }
     }

@@ -47,7 +47,7 @@ pub trait Task {
 
 /// Packs what a step needs from the host.
 pub trait Pack: Send + Sync {
-    /// The inputs of a step, the same whenever they are asked for.
+    /// The inputs of a step. They depend on the batch and the context alone.
     ///
     /// # Errors
     /// A batch or times that the task cannot use.
@@ -158,7 +158,9 @@ impl<P: ProbPath> Pack for FlowPacker<'_, P> {
         let PackContext { seed, step, device, density } = *context;
         let (here, whole) = batch.span(self.shape);
         let shape = [&[here.len() as i64], self.shape].concat();
-        let values = shape.iter().try_fold(1i64, |product, n| product.checked_mul(*n)).unwrap_or(-1) as usize;
+        // No batch has as many values as a shape that is too large to count.
+        let sizes = shape.iter().map(|n| usize::try_from(*n).unwrap_or(usize::MAX));
+        let values = sizes.fold(1, usize::saturating_mul);
         let dim = values / here.len().max(1);
         check("source", batch.x0.len(), values, step)?;
         let mut packer = Packer::default();

@@ -120,7 +120,8 @@ impl Trainer {
         Ok(Self { state, schedule, clip, peers: peers.clone(), skipped })
     }
 
-    /// One update by the gradient of `loss`, a single number. Nothing is read from the device.
+    /// One update by the gradient of `loss`, a single number: with several processes the mean loss of an equal share of the batch each.
+    /// Nothing is read from the device.
     ///
     /// # Errors
     /// A loss of several values or of no weight, a process that is lost, an exception of libtorch.
@@ -194,6 +195,8 @@ impl Trainer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Outside;
+    use crate::peers::{Pending, Shard};
     use tch::nn::Module;
 
     fn one() -> (nn::VarStore, nn::Linear) {
@@ -248,6 +251,36 @@ mod tests {
         trainer.step(&again).unwrap();
         // Its graph is gone.
         assert!(trainer.step(&again).is_err());
+    }
+
+    /// The first of two processes with the same rows: sums are twice its own.
+    #[derive(Debug)]
+    struct Twin;
+
+    impl Peers for Twin {
+        fn shard(&self) -> Shard {
+            Shard { rank: 0, count: 2 }
+        }
+
+        fn add_up(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside> {
+            gradient.into_iter().chain(exact).for_each(|sum| *sum *= 2.0);
+            Ok(())
+        }
+
+        fn start(&self, _part: &Tensor) -> Result<Box<dyn Pending>, Outside> {
+            Err("not overlapped".into())
+        }
+    }
+
+    #[test]
+    fn two_processes_with_the_same_rows_step_as_one() {
+        let after = |peers: Arc<dyn Peers>| {
+            let (store, net) = one();
+            let mut trainer = Trainer::new(&store, &TrainerConfig { peers, ..TrainerConfig::default() }).unwrap();
+            (0..3).for_each(|_| trainer.step(&loss(&net, 1.0)).unwrap());
+            net.ws.copy()
+        };
+        assert!(after(Arc::new(Twin)).equal(&after(Arc::new(SingleProcess))));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// The largest single allocation that a call may make, in bytes.
 pub const LIMIT: usize = 1 << 30;
 
-/// An error message is one line of at most so many characters.
+/// The most characters of an error message, which is one line.
 const LONGEST_MESSAGE: usize = 300;
 
 thread_local! {

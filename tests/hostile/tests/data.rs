@@ -26,7 +26,7 @@ fn junk() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// An `.npy` of this header and so many bytes of numbers.
+/// An `.npy` file of a header and a number of bytes of data.
 fn npy_file(version: u8, kind: &str, shape: &str, numbers: usize) -> Vec<u8> {
     let text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
     let mut bytes = b"\x93NUMPY".to_vec();

@@ -16,7 +16,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 const SIZES: [i64; 6] = [i64::MIN, -1, 0, 7, 1 << 40, i64::MAX];
 
-/// What is asked of a configuration before and while it is built.
+/// Counts the parameters of a configuration and builds it.
 fn build(calls: &mut Calls, what: &str, config: &ModelConfig) {
     calls.survives(&format!("{what}: parameters"), || config.parameters().is_ok());
     calls.survives(&format!("{what}: build"), || config.build(&nn::VarStore::new(Device::Cpu).root()).is_ok());

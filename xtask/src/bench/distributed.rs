@@ -146,8 +146,8 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
          `DistributedDataParallel` over Gloo around torchcfm's network of the same size, with fused AdamW; both sum gradients while the backward pass goes on. One process \
          and two must agree in their mean losses within {SAME:e}, before a time counts; PyTorch, which draws otherwise, within {LIKE} at the start. *Exchange* is \
          the time that the rank which waits less spends in adding up. *Protocol*: {rounds} rounds in turn (in an order that is drawn for each network; seed {}), after one that is not \
-         counted. *Times* are medians, in milliseconds a step. *Ratio*: above 1, two processes of ours are faster; median and extremes. *Peer*: PyTorch {versions}. \
-         *Machine*: {}.\n\n{table}\n### Adding up alone\n\n*Work*: a vector of so many values, summed over {RANKS} processes; as bf16 it is cast, summed and cast back. The fastest half \
+         counted. *Times* are medians, in milliseconds per step. *Ratio*: above 1, two processes of ours are faster; median and extremes. *Peer*: PyTorch {versions}. \
+         *Machine*: {}.\n\n{table}\n### Adding up alone\n\n*Work*: a vector, summed over {RANKS} processes; as bf16 it is cast, summed and cast back. The fastest half \
          of {TIMES} times, in milliseconds.\n\n{sums}",
         places::seed(),
         machine()

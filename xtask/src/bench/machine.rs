@@ -10,11 +10,11 @@ pub(crate) fn machine() -> String {
     format!("{}, {cores} cores{}", processor(&info), commit().map_or_else(String::new, |code| format!("; {code}")))
 }
 
-/// The commit of the code, marked where files differ from it.
+/// The commit of the code, marked where files other than the documents differ from it.
 fn commit() -> Option<String> {
     let git = |arguments: &[&str]| output(Command::new("git").current_dir(root()).args(arguments)).ok();
     let hash = git(&["rev-parse", "--short=10", "HEAD"])?;
-    let changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.trim().is_empty();
+    let changed = !git(&["status", "--porcelain", "--untracked-files=no", "--", ":!docs"])?.trim().is_empty();
     Some(format!("commit {}{}", hash.trim(), if changed { " with changes" } else { "" }))
 }
 

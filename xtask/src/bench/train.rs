@@ -114,7 +114,7 @@ pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
          log's sums, and makes batches on a worker thread. PyTorch's loop is eager; jax either calls one jitted step at a time, or runs all steps \
          inside one jitted scan, which a loop that must look at anything between steps cannot do. After a first, uncounted round, which everyone \
          trains alike, mean losses must agree within {:.0} % before a time counts. *Protocol*: {rounds} rounds in which everyone does the steps once, \
-         in turn, each in a process of {threads} threads. *Times* are medians, in milliseconds a step. *Ratio*: the peer's time over ours within a round \
+         in turn, each in a process of {threads} threads. *Times* are medians, in milliseconds per step. *Ratio*: the peer's time over ours within a round \
          (above 1, ours is faster), median and extremes. *Peers*: {versions}. *Machine*: {}.\n\n{table}\n{images}\n\
          ### The loop over the bare network\n\n{overhead}\n\
          ### Peak memory\n\n*Work*: {MEMORY_STEPS} steps of the small U-Net at batch 64, with AdamW and a moving average, in fresh processes; PyTorch's network is \

@@ -44,7 +44,7 @@ pub trait Dataset: Sync {
     /// Number of rows.
     fn len(&self) -> usize;
 
-    /// Values of a row.
+    /// Values per row.
     fn dim(&self) -> usize;
 
     /// Writes a row as the network is to see it. `out` holds `dim` values.

@@ -3,7 +3,7 @@
 use super::arrays::widen;
 use ndarray::NdFloat;
 
-/// A bound on errors: one for all dimensions, or one for each dimension of a row.
+/// A bound on errors: one for all dimensions, or one per dimension.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Bound {
     /// The same everywhere.
@@ -62,7 +62,7 @@ impl Tolerance {
         self.atol.at(i) + self.rtol.at(i) * before.abs().max(after.abs())
     }
 
-    /// sqrt(mean((e / scale)^2)) over the values of a row.
+    /// sqrt(mean((e / scale)^2)) over the values of one row.
     pub(super) fn norm<A: NdFloat>(&self, values: impl ExactSizeIterator<Item = (A, A, A)> + Clone) -> f64 {
         let count = values.len().max(1) as f64;
         let again = values.clone();

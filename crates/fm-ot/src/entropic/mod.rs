@@ -77,7 +77,7 @@ impl Default for Options {
 ///
 /// # Errors
 /// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278, [`OtError::Memory`],
-/// [`OtError::Epsilon`], [`OtError::Tolerance`], and [`OtError::NotConverged`] if that is asked for.
+/// [`OtError::Epsilon`], [`OtError::Tolerance`], and [`OtError::NotConverged`] if convergence is required.
 pub fn sinkhorn(cost: ArrayView2<'_, f64>, marginals: &Marginals, options: &Options) -> Result<EntropicPlan, OtError> {
     scaling::solve(cost, &Problem { marginals, side: Side::Exact, mass: None }, options)
 }
