@@ -4,7 +4,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use fm_benches::{cost_matrix, points};
 use fm_ot::assignment::assign;
 use fm_ot::cost::Metric;
-use fm_ot::entropic::{Options, sinkhorn};
+use fm_ot::entropic::{SinkhornOptions, sinkhorn};
 use fm_ot::marginals::Marginals;
 
 fn assignment(c: &mut Criterion) {
@@ -21,7 +21,7 @@ fn entropic(c: &mut Criterion) {
     let mut group = c.benchmark_group("sinkhorn");
     group.sample_size(10);
     for n in [128, 512, 1024] {
-        let (cost, marginals, options) = (cost_matrix(n, 2, 1), Marginals::uniform(n, n), Options::default());
+        let (cost, marginals, options) = (cost_matrix(n, 2, 1), Marginals::uniform(n, n), SinkhornOptions::default());
         group.bench_function(BenchmarkId::new("2d", n), |b| b.iter(|| sinkhorn(cost.view(), &marginals, &options)));
     }
     group.finish();

@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
 use fm_benches::{cost_matrix, points};
-use fm_core::coupling::{Conditions, Coupling, Unpaired};
+use fm_core::coupling::{Conditions, Coupling, CouplingInput};
 use fm_core::exact::{ExactField, Mixture};
 use fm_core::interpolate::{coefficients, interpolate};
 use fm_core::path::PathKind;
@@ -19,10 +19,10 @@ use fm_metrics::nearest::nearest;
 use fm_ot::assignment::assign;
 use fm_ot::cost::Metric;
 use fm_ot::coupling::OtCoupling;
-use fm_ot::entropic::{Options as Entropic, sinkhorn};
+use fm_ot::entropic::{SinkhornOptions, sinkhorn};
 use fm_ot::marginals::Marginals;
 use fm_solvers::tableau::{DOPRI5, TSIT5};
-use fm_solvers::{Options, Output, adaptive, per_sample};
+use fm_solvers::{AdaptiveOptions, SaveAt, adaptive, per_sample};
 use ndarray::array;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;
@@ -78,12 +78,12 @@ fn work(name: &str) -> Result<Work, Box<dyn Error>> {
         }
         "sinkhorn" => {
             let (cost, marginals) = (cost_matrix(128, 2, 1), Marginals::uniform(128, 128));
-            Box::new(move || Ok(sinkhorn(cost.view(), &marginals, &Entropic::default())?.cost))
+            Box::new(move || Ok(sinkhorn(cost.view(), &marginals, &SinkhornOptions::default())?.cost))
         }
         "coupling" => {
             let (x, y) = (points(128, 64, 1), points(128, 64, 2));
             Box::new(move || {
-                let batch = Unpaired { x0: x.view(), x1: y.view(), conditions: Conditions::None };
+                let batch = CouplingInput { x0: x.view(), x1: y.view(), conditions: Conditions::None };
                 let pairing = OtCoupling::default().couple(&batch, &mut stream(0, 0, Stream::Coupling, 0))?;
                 let rows: Vec<usize> = (0..128).collect();
                 Ok(pairing.sources(&rows, 1)[0] as f64)
@@ -111,8 +111,8 @@ fn work(name: &str) -> Result<Work, Box<dyn Error>> {
             fn turn(x: &Vec<f64>, _t: f64) -> Vec<f64> {
                 vec![x[1], -x[0]]
             }
-            let options = Options::with_tolerance(1e-9);
-            Ok(adaptive::solve(&turn, vec![1.0, 0.0], (0.0, 10.0), &DOPRI5, &options, Output::Final)?.x[0])
+            let options = AdaptiveOptions::with_tolerance(1e-9);
+            Ok(adaptive::solve(&turn, vec![1.0, 0.0], (0.0, 10.0), &DOPRI5, &options, SaveAt::End)?.x[0])
         }),
         "tsit5-per-sample" => {
             let means = array![[2.0, 0.0], [-1.0, 1.5], [0.0, -2.0]];
@@ -120,8 +120,8 @@ fn work(name: &str) -> Result<Work, Box<dyn Error>> {
             let noise = points(128, 2, 1).mapv(f64::from);
             Box::new(move || {
                 let field = ExactField::new(&mixture, PathKind::Linear, (0.0, 1.0))?;
-                let options = Options::with_tolerance(1e-5);
-                let found = per_sample::solve(&field, noise.clone(), (0.0, 1.0), &TSIT5, &options, Output::Final)?;
+                let options = AdaptiveOptions::with_tolerance(1e-5);
+                let found = per_sample::solve(&field, noise.clone(), (0.0, 1.0), &TSIT5, &options, SaveAt::End)?;
                 Ok(found.x.sum())
             })
         }

@@ -5,12 +5,12 @@
 //! `sinkhorn EPSILON TOLERANCE` and `couple exact|sinkhorn` do the work and answer {"seconds", "value", "error"}; `memory` answers {"peak"}.
 
 use fm_benches::points;
-use fm_core::coupling::{Conditions, Coupling, Unpaired};
+use fm_core::coupling::{Conditions, Coupling, CouplingInput};
 use fm_core::rng::{Stream, stream};
 use fm_ot::assignment::assign;
 use fm_ot::cost::Metric;
 use fm_ot::coupling::{OtCoupling, Plan};
-use fm_ot::entropic::{Epsilon, Options, sinkhorn};
+use fm_ot::entropic::{Epsilon, SinkhornOptions, sinkhorn};
 use fm_ot::marginals::Marginals;
 use ndarray::Array2;
 use ndarray_npy::{read_npy, write_npy};
@@ -46,9 +46,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             })?,
             ["assign"] => timed(|| Ok((assign(loaded.cost.view())?.cost, 0.0)))?,
             ["couple", name] => {
-                let plan = if *name == "exact" { Plan::Exact } else { Plan::Sinkhorn(Options::default()) };
+                let plan = if *name == "exact" { Plan::Exact } else { Plan::Sinkhorn(SinkhornOptions::default()) };
                 let coupling = OtCoupling { plan, ..OtCoupling::default() };
-                let batch = Unpaired { x0: loaded.x.view(), x1: loaded.y.view(), conditions: Conditions::None };
+                let batch = CouplingInput { x0: loaded.x.view(), x1: loaded.y.view(), conditions: Conditions::None };
                 timed(|| {
                     let pairing = coupling.couple(&batch, &mut stream(0, 0, Stream::Coupling, 0))?;
                     let rows: Vec<usize> = (0..loaded.x.nrows()).collect();
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 })?
             }
             ["sinkhorn", epsilon, tolerance] => {
-                let options = Options {
+                let options = SinkhornOptions {
                     epsilon: Epsilon::Absolute(epsilon.parse()?),
                     tolerance: tolerance.parse()?,
                     max_iterations: 100_000,

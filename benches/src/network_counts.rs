@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
-use fm_app::group::Group;
+use fm_app::process_group::Group;
 use fm_benches::Failure;
 use fm_benches::networks::Network;
 use fm_benches::steps::{Steps, tables};

@@ -1,9 +1,9 @@
 //! What several ranks add up, and how long it takes them.
 
 use crate::Failure;
-use fm_app::group::{Group, ReduceIn};
+use fm_app::process_group::{Group, ReduceIn};
+use fm_train::collective::{Collective, Pending, Shard};
 use fm_train::error::Outside;
-use fm_train::peers::{Peers, Pending, Shard};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 /// The ranks that train together, with a clock.
 #[derive(Debug)]
 pub struct Timed {
-    inner: Arc<dyn Peers>,
+    inner: Arc<dyn Collective>,
     /// What adding up has taken so far, waiting for others included, but for what overlaps the backward pass.
     pub spent: Mutex<Duration>,
 }
@@ -23,7 +23,7 @@ impl Timed {
     }
 }
 
-impl Peers for Timed {
+impl Collective for Timed {
     fn shard(&self) -> Shard {
         self.inner.shard()
     }
@@ -32,9 +32,9 @@ impl Peers for Timed {
         self.inner.is_alone()
     }
 
-    fn add_up(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside> {
+    fn all_reduce(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside> {
         let started = Instant::now();
-        let added = self.inner.add_up(gradient, exact);
+        let added = self.inner.all_reduce(gradient, exact);
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         *spent += started.elapsed();
         added
@@ -55,9 +55,9 @@ pub fn reduce(group: &Arc<Group>, count: i64, kind: &str, times: usize) -> Resul
     let mut seconds = Vec::new();
     for _ in 0..times {
         let _ = vector.fill_(1.0);
-        peers.add_up(Some(&mut vector), &mut []).map_err(|e| e.to_string())?;
+        peers.all_reduce(Some(&mut vector), &mut []).map_err(|e| e.to_string())?;
         let started = Instant::now();
-        peers.add_up(Some(&mut vector), &mut []).map_err(|e| e.to_string())?;
+        peers.all_reduce(Some(&mut vector), &mut []).map_err(|e| e.to_string())?;
         seconds.push(started.elapsed().as_secs_f64());
     }
     seconds.sort_by(f64::total_cmp);

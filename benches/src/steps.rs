@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::networks::{dit, tiny, write_weights};
 use crate::ranks::Timed;
-use fm_app::group::Group;
+use fm_app::process_group::Group;
 use fm_core::data::{Dataset, Pick};
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
@@ -17,16 +17,16 @@ use fm_models::mlp::MlpConfig;
 use fm_models::unet::UNetConfig;
 use fm_train::TrainError;
 use fm_train::batch::BatchSource;
+use fm_train::callbacks::Callback;
 use fm_train::checkpoint::{self, DataMeta, RunInfo, Weights};
+use fm_train::collective::{Collective, Shard};
 use fm_train::data::{BatchOptions, Batches};
+use fm_train::device_dataset::DeviceDataset;
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision, Slot};
-use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::pairing::Pairing;
-use fm_train::peers::{Peers, Shard};
 use fm_train::record::LogRecord;
-use fm_train::resident::DeviceDataset;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::FlowMatching;
 use fm_train::train::{TrainOptions, TrainState, train};
@@ -211,7 +211,7 @@ pub fn tables() -> Result<[(&'static str, Array2<f32>); 2], Failure> {
 #[derive(Default)]
 struct Log(Vec<LogRecord>);
 
-impl Observer for Log {
+impl Callback for Log {
     fn after_step(&mut self, _: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         self.0.extend(record.cloned());
         Ok(ControlFlow::Continue(()))

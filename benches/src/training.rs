@@ -8,8 +8,8 @@
 //! Started as one of several ranks it does so with them: `loop` then answers {"exchange"} too, the seconds of a step spent in adding up, and
 //! `reduce COUNT KIND TIMES` adds up a vector of f32 or bf16.
 
-use fm_app::group::Group;
 use fm_app::memory::{peak_memory, resident_memory};
+use fm_app::process_group::Group;
 use fm_benches::ranks::reduce;
 use fm_benches::steps::{Steps, tables, write_initial};
 use fm_benches::{Failure, serve, start};

@@ -6,13 +6,13 @@ mod bench;
 mod cifar10;
 mod counts;
 mod cuda;
-mod dist;
 mod doctor;
 mod download;
 mod experiments;
 mod gpu_pack;
 mod launch;
 mod libtorch;
+mod package;
 mod quickstart;
 mod shell;
 mod test;
@@ -52,7 +52,7 @@ enum Command {
     /// Compare what the hot paths execute and allocate with what they did: a guard against slowness without a clock.
     Counts(counts::CountsArgs),
     /// Make an archive of the programs for machines that have libtorch, and try it out.
-    Dist(dist::DistArgs),
+    Package(package::PackageArgs),
     /// Make a folder that checks and measures the programs on a GPU machine without cargo, and try it out.
     GpuPack(gpu_pack::GpuPackArgs),
     /// Check the invariants that the compiler does not.
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Experiments(args) => experiments::run(&args),
         Command::Counts(args) => counts::run(&args),
-        Command::Dist(args) => dist::run(&args),
+        Command::Package(args) => package::run(&args),
         Command::GpuPack(args) => gpu_pack::run(&args),
         Command::Tidy => tidy::run(),
     };

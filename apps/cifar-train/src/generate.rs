@@ -1,9 +1,9 @@
-//! From noise to images, in batches; several processes take turns at them.
+//! Generates images in batches, which several processes share.
 
 use crate::config::Config;
 use anyhow::ensure;
-use fm_app::group::{Group, Made};
-use fm_app::sampler::{Drawn, Sampler};
+use fm_app::process_group::{GeneratedShard, Group};
+use fm_app::sampler::{Sampler, Samples};
 use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::source::Source;
@@ -117,7 +117,7 @@ pub(crate) fn generate(
 ) -> anyhow::Result<Generated> {
     let started = Instant::now();
     let mut out = Generated::default();
-    turns(model, device, r, 0, frames, group, |turn| {
+    sample_batches(model, device, r, 0, frames, group, |turn| {
         out.values.extend(turn.values);
         out.frames.extend(turn.frames);
         out.nfe.extend(turn.nfe);
@@ -129,7 +129,7 @@ pub(crate) fn generate(
 }
 
 /// Draws the samples from `start` on, and hands them over as they come, so that no more than a batch of each process is held.
-pub(crate) fn turns(
+pub(crate) fn sample_batches(
     model: &dyn VelocityModel,
     device: Device,
     r: &Request,
@@ -144,16 +144,16 @@ pub(crate) fn turns(
     for turn in (start..r.count).step_by(r.batch_size * shard.count) {
         let first = turn + shard.rank * r.batch_size;
         let mut out = Turn { first: turn, ..Turn::default() };
-        let mut made = Made::default();
+        let mut made = GeneratedShard::default();
         if first < r.count {
             let rows = r.batch_size.min(r.count - first);
             let drawn = batch(model, device, r, first, &r.noise(first, rows)?, frames && first == 0)?;
             out.frames = drawn.frames.iter().map(to_host).collect::<Result<_, _>>()?;
-            made = Made { values: to_host(&drawn.x)?, about: [drawn.nfe, drawn.calls as f64] };
+            made = GeneratedShard { values: to_host(&drawn.x)?, about: [drawn.nfe, drawn.calls as f64] };
         }
         let drawn = |first: usize| r.count.min(first + r.batch_size).saturating_sub(first) * dim;
         let mut expected = (turn..).step_by(r.batch_size.max(1)).map(drawn);
-        for Made { values, about: [nfe, calls] } in group.gather(made, r.batch_size * dim)? {
+        for GeneratedShard { values, about: [nfe, calls] } in group.gather(made, r.batch_size * dim)? {
             ensure!(
                 Some(values.len()) == expected.next(),
                 "cannot sample: a process returned {} values of its batch",
@@ -190,7 +190,7 @@ pub(crate) fn batch(
     first: usize,
     noise: &[f32],
     frames: bool,
-) -> anyhow::Result<Drawn<Tensor>> {
+) -> anyhow::Result<Samples<Tensor>> {
     let dim = r.shape.iter().product::<i64>() as usize;
     let rows = noise.len() / dim.max(1);
     let shape = [&[rows as i64], r.shape.as_slice()].concat();

@@ -11,13 +11,13 @@ mod generate;
 mod inspect;
 mod latent;
 mod likelihood;
-mod material;
 mod model;
 mod plan;
 mod presets;
 mod reflow;
 mod sample;
 mod train;
+mod training_data;
 mod velocity;
 mod vqvae;
 
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Velocity(args) => velocity::run(&args),
         Command::Likelihood(args) => likelihood::run(&args),
-        Command::Objective(args) => fm_app::show::run(&args),
+        Command::Objective(args) => fm_app::objective_report::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     })
 }

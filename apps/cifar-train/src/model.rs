@@ -1,11 +1,11 @@
 //! A model read back from a run, or from a file of weights.
 
-use crate::args::{From, Which};
+use crate::args::{CheckpointArgs, Which};
 use crate::config::Config;
 use crate::latent::{self, Autoencoder};
 use crate::{data, presets};
 use anyhow::{Context, ensure};
-use fm_app::flow::FlowConfig;
+use fm_app::objective_args::FlowConfig;
 use fm_app::weights::{self, Opened};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
@@ -37,7 +37,7 @@ pub(crate) struct Loaded {
     pub(crate) weights: String,
 }
 
-pub(crate) fn load(from: &From) -> anyhow::Result<Loaded> {
+pub(crate) fn load(from: &CheckpointArgs) -> anyhow::Result<Loaded> {
     open(&from.checkpoint, &from.which, false)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::args::PrecisionArg;
 use crate::config::Config;
-use crate::material::Material;
+use crate::training_data::Material;
 use fm_data::ImageSet;
 use fm_models::ModelConfig;
 use fm_train::flat::Precision;

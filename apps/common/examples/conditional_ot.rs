@@ -12,7 +12,7 @@
 
 use anyhow::{Context, Result};
 use fm_app::couplings::CouplingKind;
-use fm_app::flow::FlowConfig;
+use fm_app::objective_args::FlowConfig;
 use fm_app::sampler::Sampler;
 use fm_app::solvers::SolverName;
 use fm_core::choice::Choice;
@@ -27,9 +27,9 @@ use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_solvers::guidance::Guided;
 use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
+use fm_train::callbacks::Callback;
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::pairing::{Pairing, Rows};
 use fm_train::record::LogRecord;
@@ -131,7 +131,7 @@ impl VelocityModel for ClassMlp {
 
 struct Silent;
 
-impl Observer for Silent {
+impl Callback for Silent {
     fn after_step(
         &mut self,
         _state: &mut TrainState,

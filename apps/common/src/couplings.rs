@@ -6,8 +6,8 @@ use fm_core::coupling::{Coupling, Independent};
 use fm_core::path::PathKind;
 use fm_ot::cost::Metric;
 use fm_ot::coupling::{OtCoupling, Plan};
-use fm_ot::entropic::{Epsilon, Options};
-use fm_ot::pairs::Pairs;
+use fm_ot::entropic::{Epsilon, SinkhornOptions};
+use fm_ot::pairs::PairSampling;
 
 fm_core::choice! {
     /// How noise and data are paired in training.
@@ -60,8 +60,9 @@ impl CouplingKind {
     ///
     /// # Errors
     /// A bridge on another path.
-    pub fn transport(self, cost: Metric, pairs: Pairs, path: PathKind) -> anyhow::Result<Option<OtCoupling>> {
-        let iterate = |epsilon| Options { epsilon, max_iterations: MAX_ITERATIONS, ..Options::default() };
+    pub fn transport(self, cost: Metric, pairs: PairSampling, path: PathKind) -> anyhow::Result<Option<OtCoupling>> {
+        let iterate =
+            |epsilon| SinkhornOptions { epsilon, max_iterations: MAX_ITERATIONS, ..SinkhornOptions::default() };
         let plan = |plan| OtCoupling { metric: cost, pairs, plan, ..OtCoupling::default() };
         Ok(Some(match self {
             CouplingKind::Independent => return Ok(None),
@@ -84,7 +85,7 @@ impl CouplingKind {
                     )
                 };
                 let epsilon = Epsilon::Absolute(2.0 * sigma * sigma);
-                OtCoupling { pairs: Pairs::Drawn, ..plan(Plan::Sinkhorn(iterate(epsilon))) }
+                OtCoupling { pairs: PairSampling::Drawn, ..plan(Plan::Sinkhorn(iterate(epsilon))) }
             }
         }))
     }
@@ -96,7 +97,7 @@ impl CouplingKind {
     pub fn build(
         self,
         cost: Metric,
-        pairs: Pairs,
+        pairs: PairSampling,
         path: PathKind,
         conditional: bool,
     ) -> anyhow::Result<Box<dyn Coupling>> {

@@ -6,17 +6,17 @@
 //! | [`device`], [`memory`] | one binary for CPU and CUDA; freed memory is kept |
 //! | [`runtime`] | precision of products, deterministic kernels, a profile of a few steps |
 //! | [`settings`] | a TOML file over defaults, with the nearest name for a key that does not exist |
-//! | [`flow`], [`sources`], [`couplings`] | what is learned: objective, source and coupling, as flags and as configuration |
-//! | [`learning`] | how it is learned: optimizer, learning rate, averages, when to stop |
+//! | [`objective_args`], [`sources`], [`couplings`] | what is learned: objective, source and coupling, as flags and as configuration |
+//! | [`optimizer_args`] | how it is learned: optimizer, learning rate, averages, when to stop |
 //! | [`aliases`] | the names that users of other trainers type from memory |
-//! | [`show`] | what an objective does, as a table and a picture |
+//! | [`objective_report`] | what an objective does, as a table and a picture |
 //! | [`models`], [`solvers`], [`preprocess`] | the networks, solvers and treatments of columns that users can name |
 //! | [`weights`] | networks out of files of weights, ours or anybody's |
 //! | [`likelihood`] | log-densities of data under a network |
 //! | [`sampler`] | from the source to the data by one of them |
-//! | [`group`] | a program run by several processes |
-//! | [`job`] | a training run from its directory to its last line of output |
-//! | [`watch`] | progress, metrics, checkpoints and pictures of a run that trains |
+//! | [`process_group`] | a program run by several processes |
+//! | [`training_run`] | a training run from its directory to its last line of output |
+//! | [`progress`] | progress, metrics, checkpoints and pictures of a run that trains |
 //! | [`pictures`] | image grids, animations and curves |
 //! | [`report`] | a run as one page |
 
@@ -24,22 +24,22 @@ pub mod aliases;
 pub mod cli;
 pub mod couplings;
 pub mod device;
-pub mod flow;
-pub mod group;
-pub mod job;
-pub mod learning;
 pub mod likelihood;
 pub mod memory;
 pub mod models;
+pub mod objective_args;
+pub mod objective_report;
+pub mod optimizer_args;
 mod pairing;
 pub mod pictures;
 pub mod preprocess;
+pub mod process_group;
+pub mod progress;
 pub mod report;
 pub mod runtime;
 pub mod sampler;
 pub mod settings;
-pub mod show;
 pub mod solvers;
 pub mod sources;
-pub mod watch;
+pub mod training_run;
 pub mod weights;

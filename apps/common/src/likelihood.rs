@@ -1,13 +1,13 @@
 //! Log-densities of data under a trained network.
 
-use crate::flow::help;
+use crate::objective_args::help;
 use crate::solvers::SolverName;
 use anyhow::{bail, ensure};
 use fm_core::field::{Converted, RowField};
 use fm_core::objective::Objective;
 use fm_core::source::{Source, SourceKind};
 use fm_core::state::RowState;
-use fm_solvers::Options;
+use fm_solvers::AdaptiveOptions;
 use fm_solvers::likelihood::{Divergence, Probe, gaussian_log_density, log_density};
 use tch::{Kind, Tensor};
 
@@ -85,7 +85,7 @@ impl LikelihoodArgs {
             0 => Divergence::Exact,
             n => Divergence::hutchinson(self.probe, n, self.seed, first_row as u64, x)?,
         };
-        let options = Options::with_tolerance(self.tolerance);
+        let options = AdaptiveOptions::with_tolerance(self.tolerance);
         let source = |x: &Tensor| gaussian_log_density(x, deviation);
         let (found, carried) =
             log_density(&velocity, x, (high, low), self.solver.tableau(), &options, &divergence, source)?;

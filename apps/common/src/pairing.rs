@@ -1,7 +1,7 @@
 //! The pairing of a run, from what its configuration names.
 
 use crate::couplings::CouplingKind;
-use crate::flow::FlowConfig;
+use crate::objective_args::FlowConfig;
 use fm_core::source::Source;
 use fm_train::pairing::Pairing;
 
@@ -24,10 +24,10 @@ impl FlowConfig {
 mod tests {
     use super::*;
     use fm_core::rng::{Stream, normal_rows};
-    use fm_ot::pairs::Pairs;
+    use fm_ot::pairs::PairSampling;
     use fm_train::batch::Batch;
+    use fm_train::collective::Shard;
     use fm_train::pairing::Rows;
-    use fm_train::peers::Shard;
     use ndarray::ArrayView2;
 
     const DIM: usize = 2;
@@ -39,7 +39,7 @@ mod tests {
         Rows { x1, classes, ..Rows::default() }
     }
 
-    fn pairing(coupling: CouplingKind, pairs: Pairs, ot_batch: usize) -> Pairing {
+    fn pairing(coupling: CouplingKind, pairs: PairSampling, ot_batch: usize) -> Pairing {
         let config = FlowConfig { coupling, pairing: pairs, ot_batch, ..FlowConfig::default() };
         config.pairing(Source::default(), 5, true).unwrap()
     }
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn the_gain_is_the_cost_over_that_of_the_rows_as_drawn() {
         let take = |coupling| -> Vec<Batch> {
-            let p = pairing(coupling, Pairs::Permutation, 2);
+            let p = pairing(coupling, PairSampling::Permutation, 2);
             (0..2).map(|s| p.batch(s, DIM, rows).unwrap()).collect()
         };
         let (drawn, paired) = (take(CouplingKind::Independent), take(CouplingKind::Exact));
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn steps_paired_together_cost_less_and_lose_nothing() {
         let take = |coupling, ot_batch| -> Vec<Batch> {
-            let p = pairing(coupling, Pairs::Permutation, ot_batch);
+            let p = pairing(coupling, PairSampling::Permutation, ot_batch);
             (0..8).map(|s| p.batch(s, DIM, rows).unwrap()).collect()
         };
         let independent = take(CouplingKind::Independent, 4);
@@ -93,9 +93,9 @@ mod tests {
 
     #[test]
     fn workers_and_resumption_change_nothing() {
-        let inline = pairing(CouplingKind::Exact, Pairs::Permutation, 3);
+        let inline = pairing(CouplingKind::Exact, PairSampling::Permutation, 3);
         let want: Vec<Batch> = (0..12).map(|s| inline.batch(s, DIM, rows).unwrap()).collect();
-        let shared = pairing(CouplingKind::Exact, Pairs::Permutation, 3);
+        let shared = pairing(CouplingKind::Exact, PairSampling::Permutation, 3);
         std::thread::scope(|scope| {
             for worker in 0..3 {
                 let (shared, want) = (&shared, &want);
@@ -107,13 +107,13 @@ mod tests {
             }
         });
         // A run that goes on in the middle of a group, and one that comes back to a group long forgotten.
-        let resumed = pairing(CouplingKind::Exact, Pairs::Permutation, 3);
+        let resumed = pairing(CouplingKind::Exact, PairSampling::Permutation, 3);
         assert!([4, 11, 8, 5, 0].into_iter().all(|s| resumed.batch(s, DIM, rows).unwrap() == want[s as usize]));
     }
 
     #[test]
     fn drawn_pairs_keep_rows_and_classes_together() {
-        let p = pairing(CouplingKind::Sinkhorn { epsilon: 0.05 }, Pairs::Drawn, 2);
+        let p = pairing(CouplingKind::Sinkhorn { epsilon: 0.05 }, PairSampling::Drawn, 2);
         let batches: Vec<Batch> = (0..4).map(|s| p.batch(s, DIM, rows).unwrap()).collect();
         for batch in &batches {
             assert!(batch.x1.chunks(DIM).zip(&batch.classes).all(|(x, class)| i64::from(x[0] > 0.0) == *class));

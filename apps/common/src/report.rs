@@ -2,9 +2,9 @@
 
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
-use crate::job::{read_log, records};
 use crate::pictures::{Curves, svg};
-use crate::watch::Timing;
+use crate::progress::Timing;
+use crate::training_run::{read_log, records};
 use anyhow::{Context, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;

@@ -1,13 +1,13 @@
 //! How libtorch computes a run, beside the device: precision of f32 products, deterministic kernels, and a profile of a few steps.
 
-use crate::flow::{help, set};
+use crate::objective_args::{help, set};
 use clap::Args;
 use fm_core::choice;
 use fm_torch::TorchError;
 use fm_torch::context::{self, MatmulPrecision};
 use fm_torch::profile::Profile;
 use fm_train::TrainError;
-use fm_train::observe::Observer;
+use fm_train::callbacks::Callback;
 use fm_train::record::LogRecord;
 use fm_train::train::TrainState;
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ impl Profiler {
     }
 }
 
-impl Observer for Profiler {
+impl Callback for Profiler {
     fn after_step(&mut self, state: &mut TrainState, _: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         if state.step == self.start {
             self.running = Some(Profile::start(self.device)?);

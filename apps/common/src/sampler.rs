@@ -2,13 +2,13 @@
 
 use crate::solvers::{Pace, SolverName};
 use anyhow::bail;
-use fm_core::field::{Converted, RowField, Together};
+use fm_core::field::{Converted, RowField, SharedTime};
 use fm_core::objective::Objective;
 use fm_core::path::{PathKind, ProbPath};
 use fm_core::schedule::Rescheduled;
 use fm_core::state::{OdeState, RowState};
 use fm_solvers::sde::{self, Diffusion, Method};
-use fm_solvers::{Grid, Options, Output, Reason, SolveError, Stats, adaptive, fixed, per_sample};
+use fm_solvers::{AdaptiveOptions, Grid, SaveAt, SolveError, Stats, StopReason, adaptive, fixed, per_sample};
 
 /// How the time is divided.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +18,7 @@ pub enum Steps {
     /// At these times, from 0 (source) to 1 (data).
     Listed(Vec<f64>),
     /// As an error estimate says.
-    Adaptive(Pace, Options),
+    Adaptive(Pace, AdaptiveOptions),
 }
 
 /// A solver with its accuracy.
@@ -36,7 +36,7 @@ pub struct Sampler {
 
 /// What came out.
 #[derive(Debug)]
-pub struct Drawn<S> {
+pub struct Samples<S> {
     /// The samples.
     pub x: S,
     /// States from the source to the samples, if they were asked for.
@@ -49,7 +49,7 @@ pub struct Drawn<S> {
     pub stats: Stats,
 }
 
-impl<S> Drawn<S> {
+impl<S> Samples<S> {
     /// The cost in words.
     pub fn describe_nfe(&self) -> String {
         if self.nfe == self.calls as f64 {
@@ -81,7 +81,7 @@ impl Sampler {
         x0: S,
         noise: impl Fn(u64) -> S,
         frames: bool,
-    ) -> anyhow::Result<Drawn<S>> {
+    ) -> anyhow::Result<Samples<S>> {
         let predicted = |x: &S, t: &[f64], rows: &[usize]| network.velocities(x, t, rows);
         let velocity = Converted::new(predicted, &objective.path, objective.prediction, objective.span()?)?;
         let Some(path) = self.schedule else {
@@ -103,24 +103,24 @@ impl Sampler {
         x0: S,
         noise: impl Fn(u64) -> S,
         frames: bool,
-    ) -> anyhow::Result<Drawn<S>> {
-        let every = if frames { Output::Steps } else { Output::Final };
+    ) -> anyhow::Result<Samples<S>> {
+        let every = if frames { SaveAt::Steps } else { SaveAt::End };
         let solution = match (&self.steps, self.stochastic) {
             (Steps::Adaptive(Pace::PerSample, options), None) => {
                 return finish_rows(self.own_pace(&field, span, x0, options, frames)?);
             }
             (Steps::Adaptive(Pace::PerBatch, options), None) => {
-                adaptive::solve(&Together(field), x0, span, self.solver.tableau(), options, every)?
+                adaptive::solve(&SharedTime(field), x0, span, self.solver.tableau(), options, every)?
             }
             (Steps::Adaptive(..), Some(_)) => {
                 bail!("stochastic sampling takes fixed steps: give --num-steps or --times")
             }
-            (steps, None) => fixed::solve(&Together(field), x0, &steps.grid(span)?, self.solver.tableau(), every)?,
-            (steps, Some(how)) => sde::solve(&Together(field), path, x0, &steps.grid(span)?, how, noise, every)?,
+            (steps, None) => fixed::solve(&SharedTime(field), x0, &steps.grid(span)?, self.solver.tableau(), every)?,
+            (steps, Some(how)) => sde::solve(&SharedTime(field), path, x0, &steps.grid(span)?, how, noise, every)?,
         };
         let (nfe, calls) = (solution.stats.evaluations as f64, solution.stats.evaluations);
         check(solution.stats.reason)?;
-        Ok(Drawn { x: solution.x, frames: solution.states, nfe, calls, stats: solution.stats })
+        Ok(Samples { x: solution.x, frames: solution.states, nfe, calls, stats: solution.stats })
     }
 
     fn own_pace<S: OdeState + RowState>(
@@ -128,11 +128,11 @@ impl Sampler {
         field: &impl RowField<S>,
         span: (f64, f64),
         x0: S,
-        options: &Options,
+        options: &AdaptiveOptions,
         frames: bool,
     ) -> Result<per_sample::BatchSolution<S>, SolveError> {
         let times = Steps::Fixed(Grid::Uniform, FRAMES).grid(span)?;
-        let output = if frames { Output::At(&times) } else { Output::Final };
+        let output = if frames { SaveAt::At(&times) } else { SaveAt::End };
         per_sample::solve(field, x0, span, self.solver.tableau(), options, output)
     }
 
@@ -152,7 +152,7 @@ impl Sampler {
             Steps::Fixed(Grid::Uniform, steps) => format!("{steps} steps"),
             Steps::Fixed(grid, steps) => format!("{steps} steps, grid {grid}"),
             Steps::Listed(times) => format!("{} listed steps", times.len().saturating_sub(1)),
-            Steps::Adaptive(pace, Options { tolerance, .. }) => {
+            Steps::Adaptive(pace, AdaptiveOptions { tolerance, .. }) => {
                 let list = |b: &[f64]| b.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
                 format!("{pace} steps, rtol {} atol {}", list(tolerance.rtol.values()), list(tolerance.atol.values()))
             }
@@ -174,7 +174,7 @@ impl Steps {
     }
 }
 
-fn finish_rows<S>(solution: per_sample::BatchSolution<S>) -> anyhow::Result<Drawn<S>> {
+fn finish_rows<S>(solution: per_sample::BatchSolution<S>) -> anyhow::Result<Samples<S>> {
     if let Some((row, reason)) = solution.failure() {
         bail!("sampling stopped early: in sample {row} of its batch it {reason}");
     }
@@ -185,15 +185,15 @@ fn finish_rows<S>(solution: per_sample::BatchSolution<S>) -> anyhow::Result<Draw
         accepted: sum(|r| r.accepted),
         rejected: sum(|r| r.rejected),
         smallest_step: rows.iter().map(|r| r.smallest_step).fold(f64::INFINITY, f64::min),
-        reason: Reason::ReachedEnd,
+        reason: StopReason::ReachedEnd,
     };
     let nfe = stats.evaluations as f64 / rows.len().max(1) as f64;
-    Ok(Drawn { nfe, calls: solution.calls, frames: solution.states, x: solution.x, stats })
+    Ok(Samples { nfe, calls: solution.calls, frames: solution.states, x: solution.x, stats })
 }
 
-fn check(reason: Reason) -> anyhow::Result<()> {
+fn check(reason: StopReason) -> anyhow::Result<()> {
     match reason {
-        Reason::ReachedEnd => Ok(()),
+        StopReason::ReachedEnd => Ok(()),
         reason => bail!("sampling stopped early: it {reason}"),
     }
 }
@@ -201,7 +201,7 @@ fn check(reason: Reason) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fm_solvers::control::Control;
+    use fm_solvers::controller::PidController;
 
     #[test]
     fn samplers_that_differ_in_any_value_have_different_keys() {
@@ -209,7 +209,7 @@ mod tests {
         fn base() -> Sampler {
             Sampler::fixed(SolverName::Dopri5, 10)
         }
-        let options = || Options::default();
+        let options = || AdaptiveOptions::default();
         let samplers = [
             base(),
             Sampler::fixed(SolverName::Dopri5, 11),
@@ -218,9 +218,12 @@ mod tests {
             Sampler { steps: Steps::Listed(vec![0.0, 0.25, 1.0]), ..base() },
             adaptive(Pace::PerSample, options()),
             adaptive(Pace::PerBatch, options()),
-            adaptive(Pace::PerSample, Options { control: Control::PI, ..options() }),
-            adaptive(Pace::PerSample, Options { control: Control { safety: 0.8, ..Control::I }, ..options() }),
-            adaptive(Pace::PerSample, Options { max_step: 0.125, ..options() }),
+            adaptive(Pace::PerSample, AdaptiveOptions { control: PidController::PI, ..options() }),
+            adaptive(
+                Pace::PerSample,
+                AdaptiveOptions { control: PidController { safety: 0.8, ..PidController::I }, ..options() },
+            ),
+            adaptive(Pace::PerSample, AdaptiveOptions { max_step: 0.125, ..options() }),
         ];
         // The words for people are the same for the last four.
         assert_eq!(samplers[5].describe(), samplers[9].describe());

@@ -1,12 +1,12 @@
 //! The solvers that users can name, and the flags that choose one.
 
-use crate::flow::help;
+use crate::objective_args::help;
 use crate::sampler::{Sampler, Steps};
 use anyhow::{bail, ensure};
 use fm_core::path::PathKind;
 use fm_core::state::{Bound, Tolerance};
 use fm_solvers::sde::{Diffusion, Method};
-use fm_solvers::{Control, Grid, Options, tableau, tableau::Tableau};
+use fm_solvers::{AdaptiveOptions, Grid, PidController, tableau, tableau::Tableau};
 
 fm_core::choice! {
     /// A solver's name.
@@ -142,17 +142,17 @@ impl SolveArgs {
     }
 
     /// What adaptive steps have to keep to.
-    pub fn options(&self) -> Options {
+    pub fn options(&self) -> AdaptiveOptions {
         let bound = |values: &[f64]| match values {
             [one] => Bound::All(*one),
             each => Bound::Each(each.to_vec()),
         };
         let control = match self.controller {
-            Controller::I => Control::I,
-            Controller::Pi => Control::PI,
-            Controller::Pid => Control::PID,
+            Controller::I => PidController::I,
+            Controller::Pi => PidController::PI,
+            Controller::Pid => PidController::PID,
         };
         let tolerance = Tolerance::new(bound(&self.rtol), bound(&self.atol));
-        Options { tolerance, control, max_evaluations: self.max_evaluations, ..Options::default() }
+        AdaptiveOptions { tolerance, control, max_evaluations: self.max_evaluations, ..AdaptiveOptions::default() }
     }
 }

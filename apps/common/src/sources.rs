@@ -1,7 +1,7 @@
 //! Sources by name, and the loss that no network can avoid.
 
 use crate::couplings::CouplingKind;
-use crate::flow::FlowConfig;
+use crate::objective_args::FlowConfig;
 use anyhow::{Context, bail, ensure};
 use fm_core::choice::Choice;
 use fm_core::exact::{Estimate, Mixture, estimate};

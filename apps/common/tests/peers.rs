@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
-use fm_app::group::{Group, Made, ReduceIn};
+use fm_app::process_group::{GeneratedShard, Group, ReduceIn};
 use fm_core::objective::Objective;
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::source::Source;
@@ -14,14 +14,14 @@ use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::block::Packer;
+use fm_train::callbacks::Callback;
 use fm_train::checkpoint::{DataMeta, RunInfo};
+use fm_train::collective::{Collective, SingleProcess};
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::pairing::Pairing;
-use fm_train::peers::{Peers, SingleProcess};
 use fm_train::record::LogRecord;
 use fm_train::task::{FlowMatching, HostInputs, Inputs, LossOutput, Pack, PackContext, Task};
 use fm_train::train::{TrainOptions, TrainState, train};
@@ -98,7 +98,7 @@ impl BatchSource for Nothing {
 #[derive(Default)]
 struct Log(Vec<LogRecord>);
 
-impl Observer for Log {
+impl Callback for Log {
     fn after_step(&mut self, _: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         self.0.extend(record.cloned());
         Ok(ControlFlow::Continue(()))
@@ -156,7 +156,7 @@ fn everyone_goes_on_from_the_state_of_rank_0_and_hears_what_it_has_made() {
         };
         group.share(&mut state, &info).unwrap();
         let told: (f64, Option<String>) = group.agree(|| Ok((f64::INFINITY, Some(format!("of rank {rank}"))))).unwrap();
-        let made = Made { values: vec![rank as f32; rank + 1], about: [rank as f64, 0.5] };
+        let made = GeneratedShard { values: vec![rank as f32; rank + 1], about: [rank as f64, 0.5] };
         let made = group.gather(made, 2).unwrap();
         let first = |flat: &Tensor| Vec::<f32>::try_from(flat.narrow(0, 0, 3)).unwrap();
         let (weights, mean) = (first(&state.params.master), first(&state.optimizer.mean));
@@ -165,7 +165,7 @@ fn everyone_goes_on_from_the_state_of_rank_0_and_hears_what_it_has_made() {
     for (step, updates, weights, mean, told, made) in found {
         assert_eq!((step, updates, weights, mean), (7, 5, vec![0.0; 3], vec![1.0, 2.0, 3.0]));
         assert_eq!(told, (f64::INFINITY, Some("of rank 0".into())));
-        let of = |rank: usize| Made { values: vec![rank as f32; rank + 1], about: [rank as f64, 0.5] };
+        let of = |rank: usize| GeneratedShard { values: vec![rank as f32; rank + 1], about: [rank as f64, 0.5] };
         assert_eq!(made, [of(0), of(1)]);
     }
 }
@@ -174,7 +174,7 @@ fn everyone_goes_on_from_the_state_of_rank_0_and_hears_what_it_has_made() {
 #[test]
 fn a_group_of_one_trains_to_the_bits_of_the_plain_run() {
     let device = fm_app::device::select("auto").unwrap();
-    let weights = |peers: Arc<dyn Peers>| {
+    let weights = |peers: Arc<dyn Collective>| {
         let store = nn::VarStore::new(device);
         let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root()).unwrap();
         for (at, (_, mut weight)) in BTreeMap::from_iter(store.variables()).into_iter().enumerate() {

@@ -3,9 +3,9 @@
 use crate::args::TrainArgs;
 use crate::presets;
 use anyhow::{Context, bail, ensure};
-use fm_app::flow::{FlowConfig, set};
-use fm_app::learning::LearningConfig;
 use fm_app::models::TableModel;
+use fm_app::objective_args::{FlowConfig, set};
+use fm_app::optimizer_args::LearningConfig;
 use fm_app::preprocess::Preprocess;
 use fm_app::runtime::RuntimeConfig;
 use fm_app::settings;

@@ -2,7 +2,7 @@
 
 use crate::args::CoupleArgs;
 use anyhow::{Context, bail, ensure};
-use fm_core::coupling::{Conditions, Unpaired};
+use fm_core::coupling::{Conditions, CouplingInput};
 use fm_core::rng::{Stream, stream};
 use fm_data::table::{CsvOptions, csv};
 use fm_ot::coupling::{OtCoupling, Solved};
@@ -53,7 +53,7 @@ fn describe(
     let cost = coupling.metric.matrix(to.view(), from.view())?;
     let n = cost.nrows().max(1) as f64;
     let (mass, spent) =
-        match coupling.solve(&Unpaired { x0: from.view(), x1: to.view(), conditions: conditions.view() })? {
+        match coupling.solve(&CouplingInput { x0: from.view(), x1: to.view(), conditions: conditions.view() })? {
             Solved::Permutation(p) => (1.0, p.iter().enumerate().map(|(t, &s)| cost[(t, s)] / n).sum::<f64>()),
             Solved::Masses(plan) => (plan.sum(), (&plan * &cost).sum()),
         };

@@ -10,12 +10,12 @@
 
 use crate::args::EvaluateArgs;
 use crate::draw::{Drawer, drawn};
-use crate::material::Material;
 use crate::model::Loaded;
 use crate::table::Columns;
+use crate::training_data::Material;
 use anyhow::ensure;
 use fm_app::pictures::{Layer, Plane, Point, ink, save_png, side_by_side};
-use fm_core::field::{Converted, RowField, Together};
+use fm_core::field::{Converted, RowField, SharedTime};
 use fm_data::points;
 use fm_metrics::columns::{Column, Compared, compare};
 use fm_metrics::energy::energy_distance;
@@ -26,7 +26,7 @@ use fm_metrics::two_sample::{Components, nearest_neighbour_accuracy};
 use fm_ot::{assignment::assign, cost::Metric};
 use fm_solvers::straightness::straightness;
 use fm_solvers::tableau::RK4;
-use fm_solvers::{Grid, Output, fixed};
+use fm_solvers::{Grid, SaveAt, fixed};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -196,8 +196,8 @@ fn paths(args: &EvaluateArgs, loaded: &Loaded) -> anyhow::Result<[f64; 2]> {
     let times: Vec<f64> = Grid::Uniform.times(STEPS)?.iter().map(|t| low + t * (high - low)).collect();
     let start = drawer.start(TRAJECTORIES, args.draw.seed)?;
     let bends = straightness(&velocity, start.shallow_clone(), &times, &RK4)?;
-    let together = Together(|x: &Tensor, t: &[f64], rows: &[usize]| velocity.velocities(x, t, rows));
-    let end = fixed::solve(&together, start.shallow_clone(), &times, &RK4, Output::Final)?.x;
+    let together = SharedTime(|x: &Tensor, t: &[f64], rows: &[usize]| velocity.velocities(x, t, rows));
+    let end = fixed::solve(&together, start.shallow_clone(), &times, &RK4, SaveAt::End)?.x;
     let moved = (end - start).square().sum(Kind::Double).double_value(&[]) / TRAJECTORIES as f64;
     let straight = bends.iter().sum::<f64>() / bends.len() as f64 * loaded.dim() as f64;
     Ok([straight, straight + moved])

@@ -2,8 +2,8 @@
 
 use crate::args::LikelihoodOf;
 use crate::draw::Drawer;
-use crate::material::Material;
 use crate::model::{Loaded, load};
+use crate::training_data::Material;
 use anyhow::{bail, ensure};
 use fm_app::likelihood::{Densities, mean_and_error};
 use fm_app::pictures::{Layer, Plane, around, ink, reach, save_png, side_by_side};

@@ -8,7 +8,6 @@ mod couple;
 mod draw;
 mod evaluate;
 mod likelihood;
-mod material;
 mod model;
 mod moments;
 mod picture;
@@ -18,6 +17,7 @@ mod sample;
 mod solve;
 mod table;
 mod train;
+mod training_data;
 mod velocity;
 
 use args::{Cli, Command};
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Command::Velocity(args) => velocity::run(&args),
         Command::Solve(args) => solve::run(&args),
         Command::Report(args) => fm_app::report::run(&args),
-        Command::Objective(args) => fm_app::show::run(&args),
+        Command::Objective(args) => fm_app::objective_report::run(&args),
         Command::Couple(args) => couple::run(&args),
     })
 }

@@ -2,8 +2,8 @@
 
 use crate::args::{AnimateArgs, DrawArgs, PictureArgs};
 use crate::draw::{Drawer, points};
-use crate::material::Material;
 use crate::model::{Loaded, load};
+use crate::training_data::Material;
 use anyhow::ensure;
 use fm_app::pictures::{Layer, Plane, Point, around, ink, reach, save_gif, save_png, side_by_side};
 use fm_app::sampler::{Sampler, Steps};

@@ -3,9 +3,9 @@
 use crate::config::Config;
 use anyhow::bail;
 use fm_app::couplings::CouplingKind;
-use fm_app::flow::FlowConfig;
-use fm_app::learning::LearningConfig;
 use fm_app::models::TableModel;
+use fm_app::objective_args::FlowConfig;
+use fm_app::optimizer_args::LearningConfig;
 use fm_app::preprocess::Preprocess;
 use fm_core::objective::Objective;
 use fm_core::prediction::Prediction;

@@ -7,7 +7,7 @@ use crate::draw::{Drawer, values};
 use crate::model::{Loaded, load};
 use anyhow::{Context, ensure};
 use fm_app::couplings::CouplingKind;
-use fm_app::flow::FlowConfig;
+use fm_app::objective_args::FlowConfig;
 use fm_app::sampler::Sampler;
 use fm_app::solvers::SolverName;
 use fm_app::weights::FileArgs;
@@ -15,10 +15,10 @@ use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::rng::Stream;
 use fm_core::tensor::upload;
-use fm_core::time::{TimeLaw, Times};
+use fm_core::time::{TimeKind, Times};
 use fm_train::batch::{Batch, BatchSource};
+use fm_train::collective::Shard;
 use fm_train::data::Batches;
-use fm_train::peers::Shard;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
 /// The teacher's configuration with what pairs decide.
 fn student(args: &ReflowArgs) -> anyhow::Result<Config> {
     let teacher = open(&args.teacher, &args.train.device)?.config;
-    let times = Times { law: TimeLaw::Warp { s: 0.5 }, ..Times::default() };
+    let times = Times { distribution: TimeKind::Warp { s: 0.5 }, ..Times::default() };
     let objective = Objective { path: PathKind::Linear, times, loss_aware_bins: 0, ..teacher.flow.objective };
     let flow = FlowConfig { coupling: CouplingKind::Independent, excess_loss: false, objective, ..teacher.flow };
     Ok(Config {

@@ -35,7 +35,7 @@ struct Args {
     /// Steps between two reads from the device, in `speed` [default: 50, with --small 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
-    /// Directory for files: the trace of `profile`, the weights of `peers`.
+    /// Directory for files: the trace of `profile`, the weights of `collective`.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
 }
@@ -51,7 +51,7 @@ enum Part {
     /// A Chrome trace of three training steps, and what it shows.
     Profile,
     /// Weights, a batch and its loss for the same networks in PyTorch.
-    Peers,
+    Collective,
 }
 
 /// What all parts read.
@@ -84,7 +84,7 @@ fn run(args: &Args, report: &mut Report) -> Result<(), Failure> {
         Part::Parity => parity::run(&context, report),
         Part::Speed => speed::run(&context, report),
         Part::Profile => profile::run(&context, report),
-        Part::Peers => peers::run(&context, report),
+        Part::Collective => peers::run(&context, report),
     }
     Ok(())
 }

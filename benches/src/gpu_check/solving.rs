@@ -12,7 +12,7 @@ use fm_core::tensor::VelocityModel;
 use fm_models::ModelConfig;
 use fm_solvers::guidance::Unconditional;
 use fm_solvers::likelihood::{Divergence, gaussian_log_density, log_density};
-use fm_solvers::{Options, tableau};
+use fm_solvers::{AdaptiveOptions, tableau};
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
 const ROWS: i64 = 64;
@@ -22,7 +22,7 @@ const BOUND: f64 = 1e-4;
 const TOLERANCE: f64 = 1e-6;
 
 pub(crate) fn run(context: &Context, report: &mut Report) {
-    let adaptive = Steps::Adaptive(Pace::PerSample, Options::with_tolerance(TOLERANCE));
+    let adaptive = Steps::Adaptive(Pace::PerSample, AdaptiveOptions::with_tolerance(TOLERANCE));
     let samplers = [
         ("rk4, 20 steps", Sampler::fixed(SolverName::Rk4, 20)),
         ("dopri5", Sampler { steps: adaptive, ..Sampler::fixed(SolverName::Dopri5, 1) }),
@@ -41,7 +41,7 @@ pub(crate) fn run(context: &Context, report: &mut Report) {
     }
     report.attempt("likelihood", |report| {
         let density = |side: &Side| -> Result<Tensor, Failure> {
-            let (field, options) = (Unconditional(side.model.as_ref()), Options::with_tolerance(TOLERANCE));
+            let (field, options) = (Unconditional(side.model.as_ref()), AdaptiveOptions::with_tolerance(TOLERANCE));
             let source = |x: &Tensor| gaussian_log_density(x, 1.0);
             let span = (1.0, 0.0);
             Ok(log_density(&field, &side.x, span, &tableau::DOPRI5, &options, &Divergence::Exact, source)?.0)

@@ -2,7 +2,7 @@
 
 use crate::report::Report;
 use crate::{Context, networks};
-use fm_app::group::Group;
+use fm_app::process_group::Group;
 use fm_benches::Failure;
 use fm_benches::networks::{Network, random_weights};
 use fm_benches::steps::{Setup, Steps};

@@ -6,7 +6,7 @@
 use crate::parity::relative_of;
 use crate::report::Report;
 use crate::{Context, networks};
-use fm_app::group::Group;
+use fm_app::process_group::Group;
 use fm_benches::Failure;
 use fm_benches::networks::random_weights;
 use fm_benches::steps::{Setup, Steps, tables};

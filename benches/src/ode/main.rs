@@ -7,10 +7,10 @@
 mod network;
 mod problems;
 
-use fm_core::field::{RowField, Together, VelocityField};
+use fm_core::field::{RowField, SharedTime, VelocityField};
 use fm_core::state::{OdeState, RowState};
 use fm_solvers::tableau::{DOPRI5, TSIT5, Tableau};
-use fm_solvers::{Options, Output, adaptive, per_sample};
+use fm_solvers::{AdaptiveOptions, SaveAt, adaptive, per_sample};
 use ndarray::Array2;
 use ndarray_npy::{read_npy, write_npy};
 use network::{Network, flat};
@@ -40,7 +40,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let exact: Array2<f64> = read_npy(home.join(format!("{}-x1.npy", problem.trim_end_matches("-f32"))))?;
                 let job = Job {
                     tableau: if *method == "tsit5" { &TSIT5 } else { &DOPRI5 },
-                    options: Options { max_evaluations: 1_000_000, ..Options::with_tolerance(tolerance.parse()?) },
+                    options: AdaptiveOptions {
+                        max_evaluations: 1_000_000,
+                        ..AdaptiveOptions::with_tolerance(tolerance.parse()?)
+                    },
                     per_sample: *pace == "per-sample",
                     repeats: repeats.parse()?,
                     exact: exact.into_raw_vec_and_offset().0,
@@ -65,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 struct Job {
     tableau: &'static Tableau,
-    options: Options,
+    options: AdaptiveOptions,
     per_sample: bool,
     repeats: u32,
     exact: Vec<f64>,
@@ -82,7 +85,7 @@ impl Job {
     ) -> Answer {
         let solve = || -> Result<_, Box<dyn Error>> {
             let start = S::linear_combination(&[(1.0, &x)]);
-            let solution = adaptive::solve(field, start, span, self.tableau, &self.options, Output::Final)?;
+            let solution = adaptive::solve(field, start, span, self.tableau, &self.options, SaveAt::End)?;
             Ok((solution.x, solution.stats.evaluations as f64))
         };
         self.timed(solve, values)
@@ -91,11 +94,11 @@ impl Job {
     /// A batch, from noise to data.
     fn rows<S: OdeState + RowState>(&self, field: impl RowField<S>, x: S, values: impl Fn(&S) -> Vec<f64>) -> Answer {
         if !self.per_sample {
-            return self.whole(&Together(field), x, FLOW, values);
+            return self.whole(&SharedTime(field), x, FLOW, values);
         }
         let solve = || -> Result<_, Box<dyn Error>> {
             let start = S::linear_combination(&[(1.0, &x)]);
-            let solution = per_sample::solve(&field, start, FLOW, self.tableau, &self.options, Output::Final)?;
+            let solution = per_sample::solve(&field, start, FLOW, self.tableau, &self.options, SaveAt::End)?;
             let evaluations = solution.row_evaluations() as f64 / solution.rows.len() as f64;
             Ok((solution.x, evaluations))
         };

@@ -4,12 +4,12 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
-use flow_matching::core::field::Together;
+use flow_matching::core::field::SharedTime;
 use flow_matching::core::tensor::upload;
 use flow_matching::data::points::toy;
 use flow_matching::metrics::energy::energy_distance;
 use flow_matching::prelude::*;
-use flow_matching::solvers::{Output, tableau};
+use flow_matching::solvers::{SaveAt, tableau};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -27,8 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let x0 = upload(&normal_rows(1, 0, Stream::Sample, 0, 1_000, 2), &[1_000, 2], trainer.device());
     let grid = Grid::Uniform.times(20)?;
-    let field = Together(Unconditional(net.as_ref()));
-    let solution = trainer.with_ema(|| fixed::solve(&field, x0, &grid, &tableau::MIDPOINT, Output::Final))?;
+    let field = SharedTime(Unconditional(net.as_ref()));
+    let solution = trainer.with_ema(|| fixed::solve(&field, x0, &grid, &tableau::MIDPOINT, SaveAt::End))?;
     let samples = Array2::from_shape_vec((1_000, 2), Vec::<f32>::try_from(solution.x.view(-1))?)?;
     println!("energy distance to the data: {:.4}", energy_distance(samples.view(), data.view())?);
     Ok(())

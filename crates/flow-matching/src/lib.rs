@@ -66,7 +66,7 @@ pub mod prelude {
     pub use fm_core::prediction::Prediction;
     pub use fm_core::rng::{Stream, normal_rows};
     pub use fm_core::source::Source;
-    pub use fm_solvers::{Grid, Options, adaptive, fixed, per_sample};
+    pub use fm_solvers::{AdaptiveOptions, Grid, adaptive, fixed, per_sample};
     pub use ndarray::{Array1, Array2, ArrayView2, array};
 
     #[cfg(feature = "torch")]

@@ -11,7 +11,7 @@
 //! assert_eq!(pairing.sources(&sources, 1), [30, 10, 20]);
 //! assert_eq!(pairing.targets(&labels, 1), labels);
 //! // Pairs drawn with replacement move both sides, and labels go with their data.
-//! let drawn = Pairing::Drawn { sources: vec![1, 1, 0], targets: vec![0, 2, 2] };
+//! let drawn = Pairing::Resampled { sources: vec![1, 1, 0], targets: vec![0, 2, 2] };
 //! assert_eq!((drawn.sources(&sources, 1), drawn.targets(&labels, 1)), (vec![20, 20, 10], vec![7, 9, 9]));
 //! ```
 
@@ -20,7 +20,7 @@ use rand::RngCore;
 
 /// A batch whose source and target rows were drawn independently of each other.
 #[derive(Debug, Clone, Copy)]
-pub struct Unpaired<'a> {
+pub struct CouplingInput<'a> {
     /// Source rows, (rows, dimensions).
     pub x0: ArrayView2<'a, f32>,
     /// Target rows, of the same shape.
@@ -58,7 +58,7 @@ pub trait Coupling: Send + Sync {
     ///
     /// # Errors
     /// When they cannot be paired: different shapes, values that are not finite, conditions that are needed and missing.
-    fn couple(&self, batch: &Unpaired<'_>, rng: &mut dyn RngCore) -> Result<Pairing, CouplingError>;
+    fn couple(&self, batch: &CouplingInput<'_>, rng: &mut dyn RngCore) -> Result<Pairing, CouplingError>;
 }
 
 /// The answer of a coupling.
@@ -69,7 +69,7 @@ pub enum Pairing {
     /// Row `p[i]` of the source goes to row i of the target.
     Permutation(Vec<usize>),
     /// Pairs drawn with replacement: row `sources[k]` of the source goes to row `targets[k]` of the target.
-    Drawn {
+    Resampled {
         /// Source rows.
         sources: Vec<usize>,
         /// Target rows.
@@ -93,10 +93,10 @@ impl Pairing {
                 let once = sources.len() == rows && sources.iter().all(fresh);
                 if once { Ok(()) } else { refuse("a permutation must have every row number once") }
             }
-            Pairing::Drawn { sources, targets } if sources.len() != targets.len() => {
+            Pairing::Resampled { sources, targets } if sources.len() != targets.len() => {
                 refuse("drawn pairs need as many sources as targets")
             }
-            Pairing::Drawn { sources, targets } => {
+            Pairing::Resampled { sources, targets } => {
                 let inside = sources.iter().chain(targets).all(|i| *i < rows);
                 if inside { Ok(()) } else { refuse("every row number must be below the number of rows") }
             }
@@ -110,7 +110,7 @@ impl Pairing {
     pub fn sources<T: Copy>(&self, rows: &[T], dim: usize) -> Vec<T> {
         match self {
             Pairing::Identity => rows.to_vec(),
-            Pairing::Permutation(sources) | Pairing::Drawn { sources, .. } => gather(rows, dim, sources),
+            Pairing::Permutation(sources) | Pairing::Resampled { sources, .. } => gather(rows, dim, sources),
         }
     }
 
@@ -121,7 +121,7 @@ impl Pairing {
     pub fn targets<T: Copy>(&self, rows: &[T], dim: usize) -> Vec<T> {
         match self {
             Pairing::Identity | Pairing::Permutation(_) => rows.to_vec(),
-            Pairing::Drawn { targets, .. } => gather(rows, dim, targets),
+            Pairing::Resampled { targets, .. } => gather(rows, dim, targets),
         }
     }
 }
@@ -175,7 +175,7 @@ pub enum CouplingError {
     Unsolved(String),
 }
 
-impl Unpaired<'_> {
+impl CouplingInput<'_> {
     /// Whether sources, targets and conditions match.
     ///
     /// # Errors
@@ -199,7 +199,7 @@ impl Unpaired<'_> {
 pub struct Independent;
 
 impl Coupling for Independent {
-    fn couple(&self, batch: &Unpaired<'_>, _rng: &mut dyn RngCore) -> Result<Pairing, CouplingError> {
+    fn couple(&self, batch: &CouplingInput<'_>, _rng: &mut dyn RngCore) -> Result<Pairing, CouplingError> {
         batch.check()?;
         Ok(Pairing::Identity)
     }
@@ -211,8 +211,10 @@ mod tests {
 
     #[test]
     fn pairings_that_do_not_fit_their_batch_are_errors() {
-        let drawn =
-            |sources: &[usize], targets: &[usize]| Pairing::Drawn { sources: sources.into(), targets: targets.into() };
+        let drawn = |sources: &[usize], targets: &[usize]| Pairing::Resampled {
+            sources: sources.into(),
+            targets: targets.into(),
+        };
         for good in [Pairing::Identity, Pairing::Permutation(vec![2, 0, 1]), drawn(&[1, 1], &[0, 2]), drawn(&[], &[])] {
             assert_eq!(good.check(3), Ok(()), "{good:?}");
         }

@@ -1,7 +1,7 @@
 //! Velocity fields: what a solver integrates, and wrappers that make one from another.
 //!
 //! A [`VelocityField`] moves a whole state at one time, a [`RowField`] moves each row of a batch at a time per row, as a network
-//! does. [`Together`] makes the first from the second.
+//! does. [`SharedTime`] makes the first from the second.
 //!
 //! | wrapper | the field it makes |
 //! |---|---|
@@ -76,16 +76,16 @@ impl<S, F: Fn(&S, &[f64], &[usize]) -> S> RowField<S> for F {
 /// All rows of a batch at one time.
 ///
 /// ```
-/// use fm_core::field::{Together, VelocityField};
+/// use fm_core::field::{SharedTime, VelocityField};
 /// use fm_core::state::RowState;
 /// use ndarray::{Array2, array};
 /// let growth = |x: &Array2<f64>, t: &[f64], _: &[usize]| Array2::row_combination(&[(t, x)]);
-/// assert_eq!(Together(growth).velocity(&array![[1.0], [4.0]], 0.5), array![[0.5], [2.0]]);
+/// assert_eq!(SharedTime(growth).velocity(&array![[1.0], [4.0]], 0.5), array![[0.5], [2.0]]);
 /// ```
 #[derive(Debug, Clone)]
-pub struct Together<F>(pub F);
+pub struct SharedTime<F>(pub F);
 
-impl<S: RowState, F: RowField<S>> VelocityField<S> for Together<F> {
+impl<S: RowState, F: RowField<S>> VelocityField<S> for SharedTime<F> {
     fn velocity(&self, x: &S, t: f64) -> S {
         let rows: Vec<usize> = (0..x.rows()).collect();
         self.0.velocities(x, &vec![t; rows.len()], &rows)

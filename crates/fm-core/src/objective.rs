@@ -25,7 +25,7 @@ use crate::prediction::Prediction;
 use crate::rng::Stream;
 use crate::schedule::change;
 use crate::source::Source;
-use crate::time::{Drawn, LossAware, Times};
+use crate::time::{LossAware, SampledTimes, Times};
 use crate::weighting::Weighting;
 use serde::{Deserialize, Serialize};
 
@@ -81,8 +81,8 @@ impl<P: ProbPath> Objective<P> {
             let value = self.loss_aware_bins as f64;
             return Err(Error::Value { name: "the number of loss-aware bins", domain: "at most 1048576", value });
         }
-        if self.loss_aware_bins > 0 && self.times.law.is_discrete() {
-            let (what, with) = ("loss-aware times".into(), self.times.law.to_string());
+        if self.loss_aware_bins > 0 && self.times.distribution.is_discrete() {
+            let (what, with) = ("loss-aware times".into(), self.times.distribution.to_string());
             return Err(Error::Combination { what, with, why: "a discrete law has no density to bend; use 0 bins" });
         }
         if self.prediction == Prediction::Score && !source.is_standard_normal() {
@@ -102,7 +102,7 @@ impl<P: ProbPath> Objective<P> {
         self.prediction.target(&c)?;
         let parts = [
             (self.weighting.to_string(), self.weighting.weight(self.prediction, &c)?),
-            (format!("1 / p(t) of {}", self.times.law), self.times.weight(t)),
+            (format!("1 / p(t) of {}", self.times.distribution), self.times.weight(t)),
         ];
         for (weighting, value) in &parts {
             if !value.is_finite() {
@@ -116,7 +116,7 @@ impl<P: ProbPath> Objective<P> {
     ///
     /// # Errors
     /// See [`validate`](Self::validate), a weight that is not finite, and more rows than memory can hold.
-    pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<Drawn, Error> {
+    pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<SampledTimes, Error> {
         self.path.check()?;
         self.weighting.validate()?;
         let mut drawn = self.times.draw(seed, step, rows, adaptive)?;

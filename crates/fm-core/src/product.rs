@@ -3,14 +3,14 @@
 //! out += s A B, with A (n, k), B (k, m) and out (n, m).
 //!
 //! ```
-//! use fm_core::product::{add, with_itself, with_transposed};
+//! use fm_core::product::{gemm, gram, matmul_nt};
 //! use ndarray::array;
 //! let (a, b) = (array![[1.0, 2.0], [3.0, 4.0]], array![[1.0, 0.0], [1.0, 1.0]]);
-//! assert_eq!(with_transposed(a.view(), b.view()), array![[1.0, 3.0], [3.0, 7.0]]);
+//! assert_eq!(matmul_nt(a.view(), b.view()), array![[1.0, 3.0], [3.0, 7.0]]);
 //! let mut sum = array![[1.0, 1.0], [1.0, 1.0]];
-//! add(sum.view_mut(), -2.0, a.view(), b.view());
+//! gemm(sum.view_mut(), -2.0, a.view(), b.view());
 //! assert_eq!(sum, array![[-5.0, -3.0], [-13.0, -7.0]]);
-//! assert_eq!(with_itself(a.view()), array![[5.0, 0.0], [11.0, 25.0]]);
+//! assert_eq!(gram(a.view()), array![[5.0, 0.0], [11.0, 25.0]]);
 //! ```
 
 use faer::linalg::matmul::{matmul, triangular};
@@ -21,14 +21,14 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 ///
 /// # Panics
 /// When A and B have different numbers of columns.
-pub fn with_transposed(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Array2<f64> {
+pub fn matmul_nt(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut out = Array2::zeros((a.nrows(), b.nrows()));
-    add(out.view_mut(), 1.0, a, b.t());
+    gemm(out.view_mut(), 1.0, a, b.t());
     out
 }
 
 /// A A^T, up to its diagonal; above it are zeros.
-pub fn with_itself(a: ArrayView2<'_, f64>) -> Array2<f64> {
+pub fn gram(a: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut out = Array2::zeros((a.nrows(), a.nrows()));
     let (all, lower) = (triangular::BlockStructure::Rectangular, triangular::BlockStructure::TriangularLower);
     let (a, transposed) = (view(&a), view(&a).transpose());
@@ -40,7 +40,7 @@ pub fn with_itself(a: ArrayView2<'_, f64>) -> Array2<f64> {
 ///
 /// # Panics
 /// When B does not have as many rows as A columns, or `out` not A's rows and B's columns.
-pub fn add(mut out: ArrayViewMut2<'_, f64>, scale: f64, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
+pub fn gemm(mut out: ArrayViewMut2<'_, f64>, scale: f64, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
     let ((n, k), (inner, m)) = (a.dim(), b.dim());
     assert!(k == inner && out.dim() == (n, m), "a product of ({n}, {k}) and ({inner}, {m}) in {:?}", out.dim());
     matmul(view_mut(&mut out), Accum::Add, view(&a), view(&b), scale, Par::Seq);
@@ -78,11 +78,11 @@ mod tests {
             };
             let (a, b) = (whole(n, 2 * k, 5), whole(m, 2 * k, 7));
             let (a, b) = (a.slice(s![.., ..;2]), b.slice(s![.., ..;-2]));
-            let mut sum = with_transposed(a, b);
+            let mut sum = matmul_nt(a, b);
             assert_eq!(sum, a.dot(&b.t()));
-            add(sum.view_mut(), -3.0, a, b.t());
+            gemm(sum.view_mut(), -3.0, a, b.t());
             assert_eq!(sum, -2.0 * a.dot(&b.t()));
-            let (square, of) = (a.dot(&a.t()), with_itself(a));
+            let (square, of) = (a.dot(&a.t()), gram(a));
             assert!(of.indexed_iter().all(|((i, j), v)| *v == if j <= i { square[(i, j)] } else { 0.0 }));
         }
     }

@@ -97,12 +97,12 @@ impl<'a> Tape<'a> {
     /// use tch::{Kind, Tensor};
     /// let mut tape = Tape::off();
     /// let mut arrived = 0.0;
-    /// let y = tape.take_over(Tensor::from_slice(&[3f64]), |gradient| arrived = gradient.double_value(&[0]));
+    /// let y = tape.custom_function(Tensor::from_slice(&[3f64]), |gradient| arrived = gradient.double_value(&[0]));
     /// y.square().sum(Kind::Double).backward();
     /// tape.backward();
     /// assert_eq!(arrived, 6.0);
     /// ```
-    pub fn take_over(&mut self, value: Tensor, backward: impl FnOnce(&Tensor) + 'a) -> Tensor {
+    pub fn custom_function(&mut self, value: Tensor, backward: impl FnOnce(&Tensor) + 'a) -> Tensor {
         let output = value.detach().set_requires_grad(true);
         self.records.push(Record { output: output.shallow_clone(), way: Way::Own(Box::new(backward)) });
         output

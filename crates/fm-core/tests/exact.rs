@@ -16,7 +16,7 @@ use fm_core::rng::{Stream, normal_rows, stream};
 use fm_core::schedule::Rescheduled;
 use fm_core::time::Times;
 use fm_solvers::tableau::DOPRI5;
-use fm_solvers::{Options, Output, SolveError, adaptive};
+use fm_solvers::{AdaptiveOptions, SaveAt, SolveError, adaptive};
 use ndarray::{Array2, array};
 use rand::Rng;
 
@@ -69,7 +69,7 @@ fn sliced(x: &Array2<f64>, y: &Array2<f64>) -> f64 {
 }
 
 fn solve(field: &impl VelocityField<Array2<f64>>, x0: Array2<f64>, span: (f64, f64), tolerance: f64) -> Array2<f64> {
-    adaptive::solve(field, x0, span, &DOPRI5, &Options::with_tolerance(tolerance), Output::Final).unwrap().x
+    adaptive::solve(field, x0, span, &DOPRI5, &AdaptiveOptions::with_tolerance(tolerance), SaveAt::End).unwrap().x
 }
 
 #[test]
@@ -237,10 +237,10 @@ fn points_of_another_dimension_are_errors_and_large_weights_are_weights() {
     }
     let field = ExactField::new(&mixture, PathKind::Linear, (0.0, 1.0)).unwrap();
     let solved =
-        adaptive::solve(&field, noise(0, 4).mapv(|v| v), (0.0, 1.0), &DOPRI5, &Options::default(), Output::Final);
+        adaptive::solve(&field, noise(0, 4).mapv(|v| v), (0.0, 1.0), &DOPRI5, &AdaptiveOptions::default(), SaveAt::End);
     assert!(solved.is_ok());
     let wide = Array2::zeros((4, 3));
-    let solved = adaptive::solve(&field, wide, (0.0, 1.0), &DOPRI5, &Options::default(), Output::Final);
+    let solved = adaptive::solve(&field, wide, (0.0, 1.0), &DOPRI5, &AdaptiveOptions::default(), SaveAt::End);
     assert!(matches!(solved, Err(SolveError::Path(Error::Width { expected: 2, got: 3, .. }))));
     let means = array![[0.0], [2.0]];
     let of = |weight: f64| {

@@ -13,7 +13,7 @@ use fm_core::path::{PathKind, ProbPath};
 use fm_core::prediction::{PREDICTIONS, Prediction};
 use fm_core::rng::Stream;
 use fm_core::source::{Source, SourceKind, deviation};
-use fm_core::time::{TimeLaw, Times};
+use fm_core::time::{TimeKind, Times};
 use fm_core::weighting::Weighting;
 use ndarray::Array2;
 
@@ -76,9 +76,9 @@ fn every_combination_is_legal_or_says_why_not() {
     for path in settings::<PathKind>() {
         for prediction in PREDICTIONS {
             for weighting in settings::<Weighting>() {
-                for law in settings::<TimeLaw>() {
+                for law in settings::<TimeKind>() {
                     for clip in [0.0, 1e-3] {
-                        let times = Times { law, clip, ..Times::default() };
+                        let times = Times { distribution: law, clip, ..Times::default() };
                         let objective = Objective { path, prediction, weighting, times, ..Objective::default() };
                         match objective.validate(&Source::default()) {
                             Ok(()) => {
@@ -110,12 +110,12 @@ fn what_has_no_meaning_is_refused() {
     let score: Objective = Objective { prediction: Prediction::Score, ..Objective::default() };
     assert!(matches!(refused(score.clone(), &SourceKind::Sparse { rate: 0.5 }.into()), Error::Combination { .. }));
     assert!(matches!(refused(score, &gaussian), Error::SingularPrediction { t: 1.0, .. }));
-    let law = TimeLaw::LogitNormal { loc: 0.0, scale: 1.0 };
+    let law = TimeKind::LogitNormal { loc: 0.0, scale: 1.0 };
     let importance: Objective =
-        Objective { times: Times { law, importance: true, ..Times::default() }, ..Objective::default() };
+        Objective { times: Times { distribution: law, importance: true, ..Times::default() }, ..Objective::default() };
     assert!(matches!(refused(importance, &gaussian), Error::UnboundedWeight { .. }));
     // Built in code, past the text form's checks.
-    let illegal = Times { law: TimeLaw::Power { k: -1.0 }, ..Times::default() };
+    let illegal = Times { distribution: TimeKind::Power { k: -1.0 }, ..Times::default() };
     assert!(matches!(refused(Objective { times: illegal, ..Objective::default() }, &gaussian), Error::Choice(_)));
     let noise =
         Objective { path: PathKind::Bridge { sigma: 1.0 }, prediction: Prediction::Data, ..Objective::default() };
@@ -126,7 +126,7 @@ fn what_has_no_meaning_is_refused() {
 
 #[test]
 fn an_objective_survives_its_text_form() {
-    let times = Times { law: "mode:s=0.5".parse().unwrap(), clip: 0.01, ..Times::default() };
+    let times = Times { distribution: "mode:s=0.5".parse().unwrap(), clip: 0.01, ..Times::default() };
     let objective = Objective { path: PathKind::Polynomial { n: 3.0 }, times, ..Objective::default() };
     let text = serde_json::to_string(&objective).unwrap();
     assert!(text.contains("\"path\":\"polynomial:n=3\"") && text.contains("\"time\":\"mode:s=0.5\""), "{text}");

@@ -9,7 +9,7 @@ use fm_core::path::{PathKind, ProbPath};
 use fm_core::prediction::{PREDICTIONS, Prediction};
 use fm_core::schedule::change;
 use fm_core::source::{Source, SourceKind};
-use fm_core::time::{Draw, LossAware, TimeLaw, Times};
+use fm_core::time::{Draw, LossAware, TimeKind, Times};
 use fm_core::weighting::Weighting;
 use proptest::prelude::*;
 
@@ -68,7 +68,7 @@ proptest! {
     }
 
     #[test]
-    fn laws_stay_in_their_interval(law in legal::<TimeLaw>(), u in 1e-16..1.0f64, t in 0.0..=1.0f64) {
+    fn laws_stay_in_their_interval(law in legal::<TimeKind>(), u in 1e-16..1.0f64, t in 0.0..=1.0f64) {
         let q = law.quantile(u.min(1.0 - 1e-16));
         prop_assert!((0.0..=1.0).contains(&q), "{law}: Q({u}) = {q}");
         let (f, p) = (law.cdf(t), law.density(t));
@@ -77,10 +77,10 @@ proptest! {
 
     #[test]
     fn drawn_times_and_weights_are_usable(
-        law in legal::<TimeLaw>(), draw in legal::<Draw>(), clip in prop_oneof![Just(0.0), 0.0..0.5f64], importance: bool,
+        law in legal::<TimeKind>(), draw in legal::<Draw>(), clip in prop_oneof![Just(0.0), 0.0..0.5f64], importance: bool,
         seed: u64, rows in 0..40usize, bins in 0..30usize, seen in prop::collection::vec(0.0..100.0f64, 30),
     ) {
-        let times = Times { law, draw, clip, importance };
+        let times = Times { distribution: law, draw, clip, importance };
         let mut adaptive = LossAware::new(bins);
         adaptive.update(&seen, &vec![1.0; 30]);
         prop_assert!((adaptive.probabilities().iter().sum::<f64>() - 1.0).abs() < 1e-9);
@@ -96,9 +96,9 @@ proptest! {
     #[test]
     fn objectives_validate_or_say_why(
         path in legal::<PathKind>(), prediction in legal::<Prediction>(), weighting in legal::<Weighting>(), loss in legal::<Loss>(),
-        law in legal::<TimeLaw>(), source in legal::<SourceKind>(), clip in prop_oneof![Just(0.0), 1e-6..0.5f64], e2 in 0.0..1e12f64,
+        law in legal::<TimeKind>(), source in legal::<SourceKind>(), clip in prop_oneof![Just(0.0), 1e-6..0.5f64], e2 in 0.0..1e12f64,
     ) {
-        let times = Times { law, clip, ..Times::default() };
+        let times = Times { distribution: law, clip, ..Times::default() };
         let objective = Objective { path, prediction, weighting, loss, times, ..Objective::default() };
         prop_assert!(loss.value(e2) >= 0.0);
         match objective.validate(&Source::from(source)) {
@@ -127,13 +127,13 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused(text in "[a-z-]{0,12}(:[a-z=0-9.,-]{0,12})?") {
-        let _ = (PathKind::parse(&text), TimeLaw::parse(&text), Weighting::parse(&text), Source::default());
+        let _ = (PathKind::parse(&text), TimeKind::parse(&text), Weighting::parse(&text), Source::default());
     }
 
     #[test]
     fn illegal_parameters_are_always_refused(value in -1e9..1e9f64) {
         illegal_values_are_refused::<PathKind>(value);
-        illegal_values_are_refused::<TimeLaw>(value);
+        illegal_values_are_refused::<TimeKind>(value);
         illegal_values_are_refused::<Weighting>(value);
         illegal_values_are_refused::<Loss>(value);
         illegal_values_are_refused::<SourceKind>(value);
@@ -148,10 +148,10 @@ fn text_forms_round_trip_and_mistakes_are_explained() {
         written
     }
     assert_eq!(again::<PathKind>("vp:beta_max=12"), "vp:beta_min=0.1,beta_max=12");
-    assert_eq!(again::<TimeLaw>("exp-u"), "exp-u:a=4");
+    assert_eq!(again::<TimeKind>("exp-u"), "exp-u:a=4");
     assert_eq!(again::<Weighting>(" min-snr : 7 "), "min-snr:gamma=7");
     assert_eq!(again::<SourceKind>("matched:deviation=0.25"), "matched:deviation=0.25");
-    let says = |text: &str| TimeLaw::parse(text).unwrap_err().to_string();
+    let says = |text: &str| TimeKind::parse(text).unwrap_err().to_string();
     assert_eq!(says("power:q=2"), "time power has no parameter 'q=2'; it has k");
     assert_eq!(says("uniform:3"), "time uniform has no parameter '3'; it has none");
     assert_eq!(says("power:k=two"), "time power needs a number for k, got 'two'");

@@ -6,16 +6,16 @@ mod common;
 
 use common::{close, numbers, reference, settings};
 use fm_core::Error;
-use fm_core::time::{Draw, LossAware, TimeLaw, Times};
+use fm_core::time::{Draw, LossAware, TimeKind, Times};
 
 const N: usize = 100_000;
 
-fn continuous() -> Vec<TimeLaw> {
-    settings::<TimeLaw>().into_iter().filter(|law| !law.is_discrete()).collect()
+fn continuous() -> Vec<TimeKind> {
+    settings::<TimeKind>().into_iter().filter(|law| !law.is_discrete()).collect()
 }
 
 /// The integral of the density between two quantiles, on cells of equal probability, so that an infinite end is approached gently.
-fn integral(law: &TimeLaw, low: f64, high: f64) -> f64 {
+fn integral(law: &TimeKind, low: f64, high: f64) -> f64 {
     let edges: Vec<f64> = (0..=20_000).map(|i| law.quantile(low + f64::from(i) / 20_000.0 * (high - low))).collect();
     edges.windows(2).map(|e| law.density(0.5 * (e[0] + e[1])) * (e[1] - e[0])).sum()
 }
@@ -25,14 +25,14 @@ fn laws_are_those_of_scipy_and_diffusers() {
     let reference = reference("times");
     let (u, t) = (numbers(&reference["u"]), numbers(&reference["t"]));
     for (name, want) in reference["laws"].as_object().unwrap() {
-        let law: TimeLaw = name.parse().unwrap();
+        let law: TimeKind = name.parse().unwrap();
         let each = |x: &[f64], f: &dyn Fn(f64) -> f64| x.iter().map(|x| f(*x)).collect::<Vec<_>>();
         close(&each(&u, &|u| law.quantile(u)), &numbers(&want["quantile"]), 1e-9, &format!("{name} quantile"));
         close(&each(&t, &|t| law.cdf(t)), &numbers(&want["cdf"]), 1e-9, &format!("{name} cdf"));
         close(&each(&t, &|t| law.density(t)), &numbers(&want["density"]), 1e-6, &format!("{name} density"));
     }
     let mode = &reference["sd3_mode"];
-    let made: Vec<f64> = numbers(&mode["u"]).iter().map(|u| TimeLaw::Mode { s: 1.29 }.quantile(*u)).collect();
+    let made: Vec<f64> = numbers(&mode["u"]).iter().map(|u| TimeKind::Mode { s: 1.29 }.quantile(*u)).collect();
     close(&made, &numbers(&mode["quantile"]), 1e-12, "diffusers' mode");
 }
 
@@ -68,7 +68,7 @@ fn densities_integrate_to_one() {
 fn draws_pass_kolmogorov_smirnov_whatever_the_draw_and_clip() {
     for law in continuous() {
         for (draw, clip) in [(Draw::Independent, 0.0), (Draw::Independent, 0.05), (Draw::Antithetic, 0.0)] {
-            let times = Times { law, draw, clip, ..Times::default() };
+            let times = Times { distribution: law, draw, clip, ..Times::default() };
             let mut f: Vec<f64> = times.draw(7, 0, N, None).unwrap().times.iter().map(|t| times.cdf(*t)).collect();
             f.sort_by(f64::total_cmp);
             let d = f.iter().enumerate().map(|(i, f)| (f - (i as f64 + 0.5) / N as f64).abs()).fold(0.0, f64::max);
@@ -81,20 +81,21 @@ fn draws_pass_kolmogorov_smirnov_whatever_the_draw_and_clip() {
 
 #[test]
 fn a_discrete_law_draws_its_grid_evenly() {
-    let times = Times { law: TimeLaw::Discrete { k: 4.0 }, ..Times::default() };
+    let times = Times { distribution: TimeKind::Discrete { k: 4.0 }, ..Times::default() };
     let drawn = times.draw(1, 0, N, None).unwrap().times;
     for i in 0..4 {
         let count = drawn.iter().filter(|t| **t == f64::from(i) / 4.0).count() as f64;
         assert!((count - 25_000.0).abs() < 4.0 * (N as f64 * 0.25 * 0.75).sqrt(), "{i}: {count}");
     }
-    let one = Times { law: TimeLaw::Discrete { k: 1.0 }, ..Times::default() };
+    let one = Times { distribution: TimeKind::Discrete { k: 1.0 }, ..Times::default() };
     assert!(one.draw(1, 0, 100, None).unwrap().times.iter().all(|t| *t == 0.0));
 }
 
 #[test]
 fn stratified_and_antithetic_draws_have_their_shape_and_less_variance() {
-    let law = TimeLaw::LogitNormal { loc: 0.0, scale: 1.0 };
-    let draw = |draw, step| Times { law, draw, ..Times::default() }.draw(3, step, 64, None).unwrap().times;
+    let law = TimeKind::LogitNormal { loc: 0.0, scale: 1.0 };
+    let draw =
+        |draw, step| Times { distribution: law, draw, ..Times::default() }.draw(3, step, 64, None).unwrap().times;
     for (i, t) in draw(Draw::Stratified, 0).iter().enumerate() {
         assert_eq!((law.cdf(*t) * 64.0) as usize, i);
     }
@@ -116,7 +117,7 @@ fn importance_weights_undo_the_law() {
     // E over the law of f(t) / p(t) is the integral of f over the range: here of t^2 over [0.1, 0.9].
     let want = (0.9f64.powi(3) - 0.1f64.powi(3)) / 3.0;
     for law in continuous() {
-        let times = Times { law, clip: 0.1, importance: true, draw: Draw::Stratified };
+        let times = Times { distribution: law, clip: 0.1, importance: true, draw: Draw::Stratified };
         // A law with hardly any mass in the range is refused, and one with a hole cannot be corrected by sampling.
         let Ok(drawn) = times.draw(5, 0, N, None) else { continue };
         if (1..9).any(|i| law.density(0.1 * f64::from(i) + 0.05) < 0.05) {
@@ -129,7 +130,7 @@ fn importance_weights_undo_the_law() {
 
 #[test]
 fn loss_aware_times_follow_the_loss_and_keep_its_mean() {
-    let times = Times { law: TimeLaw::Arcsine, ..Times::default() };
+    let times = Times { distribution: TimeKind::Arcsine, ..Times::default() };
     let loss = |t: f64| 0.1 + 5.0 * t.powi(4);
     let mut adaptive = LossAware::new(20);
     let uniform = times.draw(0, 0, N, Some(&adaptive)).unwrap();
@@ -143,7 +144,7 @@ fn loss_aware_times_follow_the_loss_and_keep_its_mean() {
     }
     adaptive.update(&sums, &rows);
     let bent = times.draw(0, 1, N, Some(&adaptive)).unwrap();
-    let mean = |d: &fm_core::time::Drawn| {
+    let mean = |d: &fm_core::time::SampledTimes| {
         let values: Vec<f64> = d.times.iter().zip(&d.weights).map(|(t, w)| loss(*t) * w).collect();
         let mean = values.iter().sum::<f64>() / N as f64;
         (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / N as f64).sqrt())
@@ -164,24 +165,24 @@ fn clips_and_combinations_that_cannot_be() {
     for clip in [-0.1, 0.5, f64::NAN] {
         assert!(matches!(Times { clip, ..Times::default() }.validate(), Err(Error::Value { .. })));
     }
-    let discrete = Times { law: TimeLaw::Discrete { k: 4.0 }, ..Times::default() };
+    let discrete = Times { distribution: TimeKind::Discrete { k: 4.0 }, ..Times::default() };
     assert!(Times { clip: 0.1, ..discrete }.validate().is_err());
     assert!(Times { importance: true, ..discrete }.validate().is_err());
-    let far = Times { law: TimeLaw::LogitNormal { loc: 20.0, scale: 1.0 }, clip: 0.4, ..Times::default() };
+    let far = Times { distribution: TimeKind::LogitNormal { loc: 20.0, scale: 1.0 }, clip: 0.4, ..Times::default() };
     assert!(far.validate().unwrap_err().to_string().contains("lower the clip"));
 }
 
 /// Outside of its domain a law is 0, 1 or NaN, and parameters out of their domain do not panic.
 #[test]
 fn laws_outside_of_their_domain() {
-    for law in settings::<TimeLaw>() {
+    for law in settings::<TimeKind>() {
         assert!(law.quantile(-0.1).is_nan() && law.quantile(1.1).is_nan() && law.quantile(f64::NAN).is_nan(), "{law}");
         assert_eq!((law.cdf(-0.1), law.cdf(1.1), law.density(-0.1), law.density(1.1)), (0.0, 1.0, 0.0, 0.0), "{law}");
         assert!(law.cdf(f64::NAN).is_nan(), "{law}");
         assert!((law.quantile(0.0) - 0.0).abs() < 1e-12 && law.quantile(1.0) <= 1.0, "{law}");
     }
     for k in [0.0, -3.0, f64::NAN, 1e300] {
-        let law = TimeLaw::Discrete { k };
+        let law = TimeKind::Discrete { k };
         let _ = (law.quantile(0.5), law.cdf(0.5), law.density(0.5));
     }
     for clip in [f64::NAN, -0.3, 0.7, f64::INFINITY] {

@@ -5,7 +5,7 @@
 
 use crate::MetricError;
 use crate::checks::first_bad;
-use fm_core::product::with_transposed;
+use fm_core::product::matmul_nt;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 /// Squared norms from here on are refused, because sums of them may not be finite.
@@ -47,7 +47,7 @@ impl Block {
 
     /// To each row of another block.
     pub(crate) fn squared(&self, other: &Self) -> Array2<f64> {
-        let mut squared = with_transposed(self.values.view(), other.values.view());
+        let mut squared = matmul_nt(self.values.view(), other.values.view());
         for (mut row, norm) in squared.rows_mut().into_iter().zip(&self.norms) {
             row.iter_mut().zip(&other.norms).for_each(|(v, other)| *v = (norm + other - 2.0 * *v).max(0.0));
         }

@@ -15,7 +15,7 @@
 
 use crate::MetricError;
 use crate::checks::comparable;
-use crate::pairs::{mean_within, sum_over};
+use crate::distances::{mean_within, sum_over};
 use ndarray::ArrayView2;
 
 /// D^2 of two samples, (n, d) and (m, d).

@@ -16,7 +16,7 @@
 use crate::MetricError;
 use crate::checks::{at_least, comparable, count, fits};
 use crate::estimate::{Estimate, mean};
-use fm_core::product::{with_itself, with_transposed};
+use fm_core::product::{gram, matmul_nt};
 use fm_core::rng::{Stream, stream};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::seq::index::sample;
@@ -83,14 +83,11 @@ fn of_all(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> f64 {
     let kernel = |dot: &f64| (dot / d + 1.0).powi(3);
     // Each pair of a side once.
     let within = |z: &Array2<f64>| {
-        let dots = with_itself(z.view());
+        let dots = gram(z.view());
         let below = dots.rows().into_iter().enumerate().map(|(i, row)| row.iter().take(i).map(kernel).sum::<f64>());
         below.sum::<f64>() / (z.nrows() * (z.nrows() - 1) / 2) as f64
     };
-    let across = with_transposed(x.view(), y.view())
-        .rows()
-        .into_iter()
-        .map(|row| row.iter().map(kernel).sum::<f64>())
-        .sum::<f64>();
+    let across =
+        matmul_nt(x.view(), y.view()).rows().into_iter().map(|row| row.iter().map(kernel).sum::<f64>()).sum::<f64>();
     within(&x) + within(&y) - 2.0 * across / (n * m) as f64
 }

@@ -30,6 +30,7 @@
 mod blocks;
 mod checks;
 pub mod columns;
+mod distances;
 pub mod energy;
 pub mod estimate;
 pub mod frechet;
@@ -39,7 +40,6 @@ pub mod manifold;
 pub mod mmd;
 pub mod moments;
 pub mod nearest;
-mod pairs;
 pub mod palette;
 pub mod resize;
 pub mod sliced;

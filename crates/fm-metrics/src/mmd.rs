@@ -18,7 +18,7 @@
 
 use crate::MetricError;
 use crate::checks::{at_least, comparable};
-use crate::pairs::{mean_within, spaced, sum_over};
+use crate::distances::{mean_within, spaced, sum_over};
 use ndarray::{ArrayView2, Axis, concatenate};
 
 /// Rows of each side that the median is taken over.

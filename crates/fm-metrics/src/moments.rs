@@ -87,7 +87,7 @@ impl Moments {
         let parts: Vec<_> = self.products.axis_chunks_iter_mut(Axis(0), ROWS).enumerate().collect();
         parts.into_par_iter().for_each(|(k, mut part)| {
             let some = centred.slice(ndarray::s![.., k * ROWS..k * ROWS + part.nrows()]);
-            product::add(part.view_mut(), 1.0, some.t(), centred.view());
+            product::gemm(part.view_mut(), 1.0, some.t(), centred.view());
         });
         Ok(())
     }

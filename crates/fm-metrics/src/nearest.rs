@@ -19,8 +19,8 @@
 use crate::MetricError;
 use crate::blocks::{self, Block, Value};
 use crate::checks::{at_least, first_bad, same_space, sized, usable};
+use crate::distances::spaced;
 use crate::manifold::ranges;
-use crate::pairs::spaced;
 use ndarray::{ArrayView1, ArrayView2, s};
 use rayon::prelude::*;
 use std::ops::Range;

@@ -16,7 +16,7 @@
 
 use crate::MetricError;
 use crate::checks::{at_least, comparable, count, fits, same_space, usable};
-use crate::pairs::spaced;
+use crate::distances::spaced;
 use faer::{Mat, Side};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;

@@ -16,7 +16,7 @@
 //! ```
 
 use crate::config::{ModelError, require};
-use crate::fused::{self, gated::Gated};
+use crate::fused::{self, gated::FusedConcatSquash};
 use crate::layers::{class_table, linear, linear_without_bias, look_up};
 use crate::mlp::check_widths;
 use fm_core::tape::Tape;
@@ -134,7 +134,7 @@ impl VelocityModel for ConcatSquash {
         };
         let parameters: Vec<&Tensor> = self.layers.iter().flat_map(of_layer).flatten().collect();
         if self.label_emb.is_none() && fused::fits(&parameters, x, self.layers[0].lin1.ws.size()[1]) {
-            return fused::run(tape, &parameters, Gated::of, x, t);
+            return fused::run(tape, &parameters, FusedConcatSquash::of, x, t);
         }
         self.forward_t(x, t, condition, true)
     }

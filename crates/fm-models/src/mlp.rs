@@ -135,7 +135,7 @@ impl VelocityModel for Mlp {
             self.layers.iter().flat_map(|l| [Some(&l.ws), l.bs.as_ref()]).flatten().collect();
         match plain::activation(self.activation) {
             Some(activation) if self.told == 0 && fused::fits(&parameters, x, self.layers[0].ws.size()[1] - 1) => {
-                fused::run(tape, &parameters, |values| plain::Plain::of(values, activation), x, t)
+                fused::run(tape, &parameters, |values| plain::FusedMlp::of(values, activation), x, t)
             }
             _ => self.forward_t(x, t, condition, true),
         }

@@ -6,7 +6,7 @@
 mod common;
 
 use common::{build, numbers, relative, uniform, values};
-use fm_core::field::Together;
+use fm_core::field::SharedTime;
 use fm_core::rng::{Stream, normal_rows};
 use fm_core::tensor::upload;
 use fm_metrics::energy::energy_distance;
@@ -16,7 +16,7 @@ use fm_models::layers::Activation;
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_solvers::guidance::Unconditional;
 use fm_solvers::tableau::EULER;
-use fm_solvers::{Output, fixed};
+use fm_solvers::{SaveAt, fixed};
 use ndarray::Array2;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -102,9 +102,9 @@ fn the_published_networks_carry_their_source_to_the_moons() {
         let gaussians = name.starts_with("8gaussian");
         let source = if gaussians { torchcfm_8gaussians(N) } else { normal_rows(5, 0, Stream::Sample, 0, N, 2) };
         let grid: Vec<f64> = (0..=100).map(|i| f64::from(i) / 100.0).collect();
-        let field = Together(Unconditional(model.as_ref()));
+        let field = SharedTime(Unconditional(model.as_ref()));
         let x0 = upload(&source, &[N as i64, 2], Device::Cpu);
-        let solved = fixed::solve(&field, x0, &grid, &EULER, Output::Final).unwrap();
+        let solved = fixed::solve(&field, x0, &grid, &EULER, SaveAt::End).unwrap();
         assert_eq!(solved.stats.evaluations, 100);
         let drawn: Vec<f32> = values(&solved.x).iter().map(|v| *v as f32).collect();
         let drawn = Array2::from_shape_vec((N, 2), drawn).unwrap();

@@ -173,7 +173,7 @@ fn squared_euclidean(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Array2<f
         let blocks = cost.axis_chunks_iter_mut(Axis(0), block).into_par_iter();
         blocks.zip(x_panel.axis_chunks_iter(Axis(0), block)).zip(own.par_chunks_mut(block)).for_each(
             |((cost, x), own)| {
-                product::add(cost, -2.0, centred(x, amid, own).view(), q.t());
+                product::gemm(cost, -2.0, centred(x, amid, own).view(), q.t());
             },
         );
     }
@@ -265,7 +265,7 @@ fn cosine(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Array2<f64> {
     };
     let q = unit(y);
     by_blocks(x, y.nrows(), |x, mut cost| {
-        product::add(cost.view_mut(), -1.0, unit(x).view(), q.t());
+        product::gemm(cost.view_mut(), -1.0, unit(x).view(), q.t());
         cost.mapv_inplace(|c| if c < -1.0 { 0.0 } else { 1.0 + c });
     })
 }

@@ -1,11 +1,11 @@
 //! Optimal transport as a coupling of training batches: a cost, a plan, and pairs from it.
 //!
 //! ```
-//! use fm_core::{coupling::{Conditions, Coupling, Pairing, Unpaired}, rng};
+//! use fm_core::{coupling::{Conditions, Coupling, Pairing, CouplingInput}, rng};
 //! use fm_ot::coupling::OtCoupling;
 //! use ndarray::array;
 //! let (x0, x1) = (array![[5.0f32], [1.0]], array![[0.0f32], [6.0]]);
-//! let batch = Unpaired { x0: x0.view(), x1: x1.view(), conditions: Conditions::None };
+//! let batch = CouplingInput { x0: x0.view(), x1: x1.view(), conditions: Conditions::None };
 //! let mut rng = rng::stream(0, 0, rng::Stream::Coupling, 0);
 //! // Source row 1 goes to target 0, source row 0 to target 1.
 //! assert_eq!(OtCoupling::default().couple(&batch, &mut rng)?, Pairing::Permutation(vec![1, 0]));
@@ -13,11 +13,11 @@
 //! ```
 
 use crate::cost::{Metric, add_conditions, check_weight};
-use crate::entropic::{self, EntropicPlan, Options, sinkhorn, unbalanced};
+use crate::entropic::{self, EntropicPlan, SinkhornOptions, sinkhorn, unbalanced};
 use crate::marginals::Marginals;
-use crate::pairs::{self, Pairs};
+use crate::pairs::{self, PairSampling};
 use crate::{OtError, assignment, transport};
-use fm_core::coupling::{Conditions, Coupling, CouplingError, Pairing, Unpaired};
+use fm_core::coupling::{Conditions, Coupling, CouplingError, CouplingInput, Pairing};
 use ndarray::{Array2, ArrayView2};
 use rand::{Rng, RngCore};
 
@@ -28,13 +28,13 @@ pub enum Plan {
     #[default]
     Exact,
     /// The entropic plan.
-    Sinkhorn(Options),
+    Sinkhorn(SinkhornOptions),
     /// The entropic plan whose marginals may deviate.
     Unbalanced {
         /// What a deviation costs, in units of the mean cost.
         reg_m: f64,
         /// How to iterate.
-        options: Options,
+        options: SinkhornOptions,
     },
     /// The optimum of this share of the mass.
     Partial {
@@ -46,7 +46,7 @@ pub enum Plan {
         /// The share, in (0, 1].
         mass: f64,
         /// How to iterate.
-        options: Options,
+        options: SinkhornOptions,
     },
 }
 
@@ -60,7 +60,7 @@ pub struct OtCoupling {
     /// The plan.
     pub plan: Plan,
     /// Pairs from it.
-    pub pairs: Pairs,
+    pub pairs: PairSampling,
 }
 
 /// A plan whose rows are targets and whose columns are sources.
@@ -77,7 +77,7 @@ impl OtCoupling {
     ///
     /// # Errors
     /// [`CouplingError::Unsolved`] with the solver's reason, and [`CouplingError::Unconditional`].
-    pub fn solve(&self, batch: &Unpaired<'_>) -> Result<Solved, CouplingError> {
+    pub fn solve(&self, batch: &CouplingInput<'_>) -> Result<Solved, CouplingError> {
         batch.check()?;
         check_weight(self.condition_weight).map_err(unsolved)?;
         if self.condition_weight > 0.0 && matches!(batch.conditions, Conditions::None) {
@@ -121,24 +121,24 @@ impl Plan {
 }
 
 impl Coupling for OtCoupling {
-    fn couple(&self, batch: &Unpaired<'_>, rng: &mut dyn RngCore) -> Result<Pairing, CouplingError> {
+    fn couple(&self, batch: &CouplingInput<'_>, rng: &mut dyn RngCore) -> Result<Pairing, CouplingError> {
         let n = batch.x1.nrows();
         if n == 0 {
             batch.check()?;
             return Ok(Pairing::Identity);
         }
         Ok(match (self.solve(batch)?, self.pairs) {
-            (Solved::Permutation(p), Pairs::Permutation) => Pairing::Permutation(p),
-            (Solved::Permutation(p), Pairs::Drawn) => {
+            (Solved::Permutation(p), PairSampling::Permutation) => Pairing::Permutation(p),
+            (Solved::Permutation(p), PairSampling::Drawn) => {
                 let targets: Vec<usize> = (0..n).map(|_| rng.random_range(0..n)).collect();
-                Pairing::Drawn { sources: targets.iter().map(|&t| p[t]).collect(), targets }
+                Pairing::Resampled { sources: targets.iter().map(|&t| p[t]).collect(), targets }
             }
-            (Solved::Masses(plan), Pairs::Permutation) => {
+            (Solved::Masses(plan), PairSampling::Permutation) => {
                 Pairing::Permutation(pairs::permutation(plan.view(), rng).map_err(unsolved)?)
             }
-            (Solved::Masses(plan), Pairs::Drawn) => {
+            (Solved::Masses(plan), PairSampling::Drawn) => {
                 let (targets, sources) = pairs::draw(plan.view(), n, rng).map_err(unsolved)?.into_iter().unzip();
-                Pairing::Drawn { sources, targets }
+                Pairing::Resampled { sources, targets }
             }
         })
     }

@@ -25,7 +25,7 @@ use rand::{Rng, RngCore};
 fm_core::choice! {
     /// How pairs are taken from a plan.
     #[derive(Default)]
-    pub enum Pairs("pairs") {
+    pub enum PairSampling("pairs") {
         /// Each row of both batches in one pair; rows that the plan leaves out are paired at random.
         #[default]
         Permutation = "permutation",

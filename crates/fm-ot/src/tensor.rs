@@ -12,10 +12,10 @@
 //! ```
 
 use crate::coupling::unsolved;
-use crate::entropic::{Options, sinkhorn};
+use crate::entropic::{SinkhornOptions, sinkhorn};
 use crate::marginals::Marginals;
 use crate::{OtError, assignment};
-use fm_core::coupling::{Conditions, Coupling, CouplingError, Pairing, Unpaired};
+use fm_core::coupling::{Conditions, Coupling, CouplingError, CouplingInput, Pairing};
 use ndarray::{Array2, ArrayD};
 use rand::RngCore;
 use tch::{Device, Kind, Tensor};
@@ -37,7 +37,7 @@ pub fn pair(
         .transpose()
         .map_err(|e| CouplingError::Unsolved(format!("the labels cannot be read: {e}; give one number per row")))?;
     let conditions = classes.as_deref().map_or(Conditions::None, Conditions::Classes);
-    let pairing = coupling.couple(&Unpaired { x0: a.view(), x1: b.view(), conditions }, rng)?;
+    let pairing = coupling.couple(&CouplingInput { x0: a.view(), x1: b.view(), conditions }, rng)?;
     let pick = |x: &Tensor, order: &[usize]| {
         let order: Vec<i64> = order.iter().map(|&i| i as i64).collect();
         x.index_select(0, &Tensor::from_slice(&order).to_device(x.device()))
@@ -45,7 +45,7 @@ pub fn pair(
     Ok(match pairing {
         Pairing::Identity => (x0.shallow_clone(), x1.shallow_clone(), labels.map(Tensor::shallow_clone)),
         Pairing::Permutation(sources) => (pick(x0, &sources), x1.shallow_clone(), labels.map(Tensor::shallow_clone)),
-        Pairing::Drawn { sources, targets } => {
+        Pairing::Resampled { sources, targets } => {
             (pick(x0, &sources), pick(x1, &targets), labels.map(|l| pick(l, &targets)))
         }
     })
@@ -64,7 +64,7 @@ pub fn assign(cost: &Tensor) -> Result<Tensor, OtError> {
 ///
 /// # Errors
 /// As [`fn@sinkhorn`].
-pub fn entropic_plan(cost: &Tensor, options: &Options) -> Result<Tensor, OtError> {
+pub fn entropic_plan(cost: &Tensor, options: &SinkhornOptions) -> Result<Tensor, OtError> {
     let values = matrix(cost)?;
     let found = sinkhorn(values.view(), &Marginals::uniform(values.nrows(), values.ncols()), options)?;
     let (n, m) = values.dim();
@@ -104,7 +104,7 @@ fn array<T: tch::kind::Element + Default + Clone>(x: &Tensor) -> Result<Array2<T
 mod tests {
     use super::*;
     use crate::coupling::{OtCoupling, Plan};
-    use crate::pairs::Pairs;
+    use crate::pairs::PairSampling;
     use fm_core::rng::{Stream, stream};
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(Vec::<f32>::try_from(a.reshape([-1])).unwrap(), [1.0, 9.0, 5.0]);
         assert_eq!((b, l.unwrap()), (x1.shallow_clone(), labels.shallow_clone()));
         // Drawn with replacement, every source still comes with its own target, and every target with its label.
-        let drawn = OtCoupling { pairs: Pairs::Drawn, plan: Plan::Exact, ..OtCoupling::default() };
+        let drawn = OtCoupling { pairs: PairSampling::Drawn, plan: Plan::Exact, ..OtCoupling::default() };
         let (a, b, l) = pair(&drawn, &x0, &x1, Some(&labels), &mut rng).unwrap();
         let read = |t: &Tensor| Vec::<f32>::try_from(t.to_kind(Kind::Float).reshape([-1])).unwrap();
         for ((a, b), l) in read(&a).into_iter().zip(read(&b)).zip(read(&l.unwrap())) {
@@ -131,7 +131,7 @@ mod tests {
     fn costs_are_solved_and_what_is_no_matrix_is_an_error() {
         let cost = Tensor::from_slice(&[4.0, 1.0, 3.0, 2.0, 0.0, 5.0, 3.0, 2.0, 2.0]).view([3, 3]);
         assert_eq!(Vec::<i64>::try_from(assign(&cost).unwrap()).unwrap(), [1, 0, 2]);
-        let plan = entropic_plan(&cost, &Options { tolerance: 1e-9, ..Options::default() }).unwrap();
+        let plan = entropic_plan(&cost, &SinkhornOptions { tolerance: 1e-9, ..SinkhornOptions::default() }).unwrap();
         let sums = Vec::<f64>::try_from(plan.sum_dim_intlist([1i64].as_slice(), false, Kind::Double)).unwrap();
         assert!(sums.iter().all(|s| (s - 1.0 / 3.0).abs() < 1e-9), "{sums:?}");
         assert_eq!(assign(&cost.view([9])), Err(OtError::NotAMatrix { dimensions: 1 }));

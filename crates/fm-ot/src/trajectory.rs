@@ -17,8 +17,8 @@
 
 use crate::coupling::{OtCoupling, Solved, unsolved};
 use crate::pages;
-use crate::pairs::{self, Pairs};
-use fm_core::coupling::{Conditions, CouplingError, Unpaired};
+use crate::pairs::{self, PairSampling};
+use fm_core::coupling::{Conditions, CouplingError, CouplingInput};
 use ndarray::ArrayView2;
 use rand::RngCore;
 
@@ -38,15 +38,15 @@ pub fn trajectory(
     for pair in snapshots.windows(2) {
         // The earlier snapshot's rows choose among the later's, so that a row of the plan is one step of a path.
         let (x0, x1) = (pair[1].view(), pair[0].view());
-        let solved = coupling.solve(&Unpaired { x0, x1, conditions: conditions.view() })?;
+        let solved = coupling.solve(&CouplingInput { x0, x1, conditions: conditions.view() })?;
         let last = &paths[paths.len() - 1];
         let next = match (solved, coupling.pairs) {
             (Solved::Permutation(p), _) => last.iter().map(|&i| p[i]).collect(),
-            (Solved::Masses(plan), Pairs::Permutation) => {
+            (Solved::Masses(plan), PairSampling::Permutation) => {
                 let p = pairs::permutation(plan.view(), rng).map_err(unsolved)?;
                 last.iter().map(|&i| p[i]).collect()
             }
-            (Solved::Masses(plan), Pairs::Drawn) => {
+            (Solved::Masses(plan), PairSampling::Drawn) => {
                 let chosen = last.iter().map(|&i| pairs::follow(plan.view(), i, rng));
                 chosen.collect::<Result<Vec<_>, _>>().map_err(unsolved)?
             }

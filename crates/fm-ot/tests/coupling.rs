@@ -5,22 +5,22 @@
 mod common;
 
 use common::instance;
-use fm_core::coupling::{Conditions, Coupling, CouplingError, Pairing, Unpaired};
+use fm_core::coupling::{Conditions, Coupling, CouplingError, CouplingInput, Pairing};
 use fm_core::rng::{Stream, stream};
 use fm_ot::cost::Metric;
 use fm_ot::coupling::{OtCoupling, Plan};
-use fm_ot::entropic::{Epsilon, Options};
-use fm_ot::pairs::{self, Pairs};
+use fm_ot::entropic::{Epsilon, SinkhornOptions};
+use fm_ot::pairs::{self, PairSampling};
 use fm_ot::trajectory::trajectory;
 use ndarray::{Array2, ArrayView2, array};
 use proptest::prelude::*;
 
-fn plain<'a>(x0: &'a Array2<f32>, x1: &'a Array2<f32>) -> Unpaired<'a> {
-    Unpaired { x0: x0.view(), x1: x1.view(), conditions: Conditions::None }
+fn plain<'a>(x0: &'a Array2<f32>, x1: &'a Array2<f32>) -> CouplingInput<'a> {
+    CouplingInput { x0: x0.view(), x1: x1.view(), conditions: Conditions::None }
 }
 
-fn options(share: f64) -> Options {
-    Options { epsilon: Epsilon::Relative(share), ..Options::default() }
+fn options(share: f64) -> SinkhornOptions {
+    SinkhornOptions { epsilon: Epsilon::Relative(share), ..SinkhornOptions::default() }
 }
 
 fn with(plan: Plan) -> OtCoupling {
@@ -28,13 +28,13 @@ fn with(plan: Plan) -> OtCoupling {
 }
 
 /// The pairs of a coupling, (source, target).
-fn coupled(coupling: &OtCoupling, batch: &Unpaired<'_>) -> Vec<(usize, usize)> {
+fn coupled(coupling: &OtCoupling, batch: &CouplingInput<'_>) -> Vec<(usize, usize)> {
     let all: Vec<usize> = (0..batch.x0.nrows()).collect();
     let pairing = coupling.couple(batch, &mut stream(1, 0, Stream::Coupling, 0)).unwrap();
     pairing.sources(&all, 1).into_iter().zip(pairing.targets(&all, 1)).collect()
 }
 
-fn mean_cost(pairs: &[(usize, usize)], batch: &Unpaired<'_>) -> f64 {
+fn mean_cost(pairs: &[(usize, usize)], batch: &CouplingInput<'_>) -> f64 {
     let cost = Metric::SquaredEuclidean.matrix(batch.x0, batch.x1).unwrap();
     pairs.iter().map(|&(s, t)| cost[(s, t)]).sum::<f64>() / pairs.len() as f64
 }
@@ -86,10 +86,10 @@ fn drawing_follows_the_plan() {
     assert!(seen.iter().zip(&plan).all(|(s, p)| (s - p).abs() < 5.0 * (p / draws as f64).sqrt()), "{seen}\n{plan}");
     let far = array![[1.0f32], [500.0], [0.0]];
     let near = array![[0.1f32], [1.1], [2.0]];
-    let partial = OtCoupling { pairs: Pairs::Drawn, ..with(Plan::Partial { mass: 2.0 / 3.0 }) };
+    let partial = OtCoupling { pairs: PairSampling::Drawn, ..with(Plan::Partial { mass: 2.0 / 3.0 }) };
     for step in 0..50 {
         let drawn = partial.couple(&plain(&near, &far), &mut stream(0, step, Stream::Coupling, 0)).unwrap();
-        let Pairing::Drawn { sources, targets } = drawn else { panic!("{drawn:?}") };
+        let Pairing::Resampled { sources, targets } = drawn else { panic!("{drawn:?}") };
         let mut pairs = sources.iter().zip(&targets);
         assert!(pairs.all(|pair| [(&1, &0), (&0, &2)].contains(&pair)), "{sources:?} {targets:?}");
     }
@@ -100,21 +100,21 @@ fn conditions_keep_classes_together_as_far_as_they_weigh() {
     let (x0, x1) = instance("uniform", 120, 2, 4);
     // Classes by position: without conditions sources are drawn to the class of their neighbourhood.
     let classes: Vec<i64> = x1.rows().into_iter().map(|x| i64::from(x[0] > 0.5)).collect();
-    let same = |condition_weight: f64, batch: &Unpaired<'_>| {
+    let same = |condition_weight: f64, batch: &CouplingInput<'_>| {
         let pairs = coupled(&OtCoupling { condition_weight, ..OtCoupling::default() }, batch);
         assert!(is_permutation(&pairs));
         pairs.iter().filter(|(s, t)| classes[*s] == classes[*t]).count()
     };
-    let by_class = Unpaired { conditions: Conditions::Classes(&classes), ..plain(&x0, &x1) };
+    let by_class = CouplingInput { conditions: Conditions::Classes(&classes), ..plain(&x0, &x1) };
     let [none, little, much] = [0.0, 0.1, 100.0].map(|w| same(w, &by_class));
     assert!(none < 80 && none < little && little < 120 && much == 120, "{none} {little} {much}");
     // The same classes as vectors of one value.
     let values = Array2::from_shape_fn((120, 1), |(i, _)| classes[i] as f32);
-    let by_value = Unpaired { conditions: Conditions::Values(values.view()), ..plain(&x0, &x1) };
+    let by_value = CouplingInput { conditions: Conditions::Values(values.view()), ..plain(&x0, &x1) };
     assert_eq!(same(100.0, &by_value), 120);
     // Where all conditions are equal they change nothing.
     let coupling = OtCoupling { condition_weight: 5.0, ..OtCoupling::default() };
-    let equal = Unpaired { conditions: Conditions::Classes(&[3; 120]), ..plain(&x0, &x1) };
+    let equal = CouplingInput { conditions: Conditions::Classes(&[3; 120]), ..plain(&x0, &x1) };
     assert_eq!(coupled(&coupling, &equal), coupled(&OtCoupling::default(), &equal));
     let nothing = coupling.couple(&plain(&x0, &x1), &mut stream(0, 0, Stream::Coupling, 0));
     assert_eq!(nothing, Err(CouplingError::Unconditional));
@@ -137,14 +137,14 @@ fn trajectories_on_a_line_keep_their_order() {
     }
     // A drawn chain through a nearly exact plan does the same; through a product plan it forgets where it came from.
     let mut chain = |share: f64| {
-        let coupling = OtCoupling { pairs: Pairs::Drawn, ..with(Plan::Sinkhorn(options(share))) };
+        let coupling = OtCoupling { pairs: PairSampling::Drawn, ..with(Plan::Sinkhorn(options(share))) };
         let paths = trajectory(&views, &coupling, Conditions::None, &mut rng).unwrap();
         let x = |k: usize, path: usize| f64::from(snapshots[k][(paths[k][path], 0)]);
         (0..50).map(|path| (x(3, path) - x(0, path)).powi(2)).sum::<f64>() / 50.0
     };
     let (close, free) = (chain(1e-3), chain(1e3));
     // Half of the mass leaves rows behind, and a path has nowhere to go from them.
-    let half = OtCoupling { pairs: Pairs::Drawn, ..with(Plan::Partial { mass: 0.5 }) };
+    let half = OtCoupling { pairs: PairSampling::Drawn, ..with(Plan::Partial { mass: 0.5 }) };
     let message = trajectory(&views, &half, Conditions::None, &mut stream(0, 0, Stream::Coupling, 0)).unwrap_err();
     assert!(message.to_string().contains("no mass there"), "{message}");
     assert!(close < 0.02 && free > 0.08, "{close} {free}");
@@ -163,14 +163,15 @@ fn batches_that_cannot_be_paired() {
     let broken = array![[f32::NAN], [0.0]];
     let message = couple(&broken, &two, &exact).unwrap_err().to_string();
     assert!(message.contains("not finite"), "{message}");
-    let negative = with(Plan::Sinkhorn(Options { epsilon: Epsilon::Absolute(-1.0), ..Options::default() }));
+    let negative =
+        with(Plan::Sinkhorn(SinkhornOptions { epsilon: Epsilon::Absolute(-1.0), ..SinkhornOptions::default() }));
     let message = couple(&two, &two, &negative).unwrap_err().to_string();
     assert!(message.contains("got -1"), "{message}");
     for condition_weight in [f64::NAN, -1.0, f64::INFINITY] {
         let message = couple(&two, &two, &OtCoupling { condition_weight, ..exact }).unwrap_err().to_string();
         assert!(message.contains("weigh conditions"), "{message}");
     }
-    let labels = Unpaired { conditions: Conditions::Classes(&[1]), ..plain(&two, &two) };
+    let labels = CouplingInput { conditions: Conditions::Classes(&[1]), ..plain(&two, &two) };
     assert_eq!(exact.couple(&labels, &mut rng), Err(CouplingError::Conditions { rows: 2, conditions: 1 }));
 }
 
@@ -193,7 +194,7 @@ proptest! {
             (-0.5..1.5f64).prop_map(|mass| Plan::Partial { mass }),
             (-0.5..1.5f64).prop_map(|mass| Plan::EntropicPartial { mass, options: options(0.1) }),
         ],
-        pairs in prop_oneof![Just(Pairs::Permutation), Just(Pairs::Drawn)],
+        pairs in prop_oneof![Just(PairSampling::Permutation), Just(PairSampling::Drawn)],
         metric in prop_oneof![Just(Metric::SquaredEuclidean), Just(Metric::Euclidean), Just(Metric::Cosine)],
         condition_weight in prop_oneof![Just(0.0), 0.0..1e9f64],
     ) {
@@ -201,7 +202,7 @@ proptest! {
         let x1 = Array2::from_shape_vec((n, d), values[n * d..].to_vec()).unwrap();
         let classes: Vec<i64> = (0..n as i64).map(|i| i % 2).collect();
         let coupling = OtCoupling { metric, condition_weight, plan, pairs };
-        let batch = Unpaired { conditions: Conditions::Classes(&classes), ..plain(&x0, &x1) };
+        let batch = CouplingInput { conditions: Conditions::Classes(&classes), ..plain(&x0, &x1) };
         if let Ok(pairing) = coupling.couple(&batch, &mut stream(0, 0, Stream::Coupling, 0)) {
             prop_assert_eq!(pairing.sources(&classes, 1).len(), n);
             prop_assert_eq!(pairing.targets(&classes, 1).len(), n);

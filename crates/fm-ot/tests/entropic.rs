@@ -6,13 +6,13 @@ mod common;
 
 use common::reference::{Case, cases};
 use fm_ot::OtError;
-use fm_ot::entropic::{Epsilon, Options, partial, sinkhorn, unbalanced};
+use fm_ot::entropic::{Epsilon, SinkhornOptions, partial, sinkhorn, unbalanced};
 use fm_ot::marginals::Marginals;
 use ndarray::{Array2, Axis, array};
 use proptest::prelude::*;
 
-fn to_the_end(epsilon: f64) -> Options {
-    Options {
+fn to_the_end(epsilon: f64) -> SinkhornOptions {
+    SinkhornOptions {
         epsilon: Epsilon::Absolute(epsilon),
         tolerance: 1e-12,
         max_iterations: 200_000,
@@ -50,13 +50,13 @@ fn the_three_problems_meet() {
     }
     // The deviation falls as 1 / reg_m.
     let stiff = |reg_m: f64| {
-        let found =
-            unbalanced(cost, marginals, reg_m * case.epsilon, &Options { tolerance: 1e-10, ..options }).unwrap();
+        let found = unbalanced(cost, marginals, reg_m * case.epsilon, &SinkhornOptions { tolerance: 1e-10, ..options })
+            .unwrap();
         (&found.plan - &balanced.plan).iter().map(|d| d.abs()).sum::<f64>()
     };
     let (soft, hard) = (stiff(300.0), stiff(3000.0));
     assert!(hard < 0.01 && (soft / hard - 10.0).abs() < 1.0, "{soft} {hard}");
-    let whole = partial(cost, marginals, 1.0, &Options { tolerance: 1e-9, ..options }).unwrap();
+    let whole = partial(cost, marginals, 1.0, &SinkhornOptions { tolerance: 1e-9, ..options }).unwrap();
     assert!((&whole.plan - &balanced.plan).iter().all(|d| d.abs() < 1e-7));
 }
 
@@ -64,7 +64,8 @@ fn the_three_problems_meet() {
 fn the_gap_bounds_what_is_left_to_gain() {
     for case in cases() {
         let (cost, marginals) = (case.cost.view(), &case.marginals);
-        let rough = sinkhorn(cost, marginals, &Options { tolerance: 1e-2, ..to_the_end(case.epsilon) }).unwrap();
+        let rough =
+            sinkhorn(cost, marginals, &SinkhornOptions { tolerance: 1e-2, ..to_the_end(case.epsilon) }).unwrap();
         let fine = sinkhorn(cost, marginals, &to_the_end(case.epsilon)).unwrap();
         let scale = cost.mean().unwrap();
         let gap = rough.duality_gap(cost, marginals).unwrap();
@@ -83,18 +84,18 @@ fn a_small_epsilon_converges_to_the_optimum() {
     let marginals = Marginals::uniform(64, 64);
     let optimum = fm_ot::assignment::assign(cost.view()).unwrap().cost / 64.0;
     let above = |share: f64| {
-        let options = Options {
+        let options = SinkhornOptions {
             epsilon: Epsilon::Relative(share),
             max_iterations: 50_000,
             require_convergence: true,
-            ..Options::default()
+            ..SinkhornOptions::default()
         };
         sinkhorn(cost.view(), &marginals, &options).unwrap().cost / optimum - 1.0
     };
     let gaps = [0.1, 0.01, 0.001].map(above);
     assert!(gaps[0] > gaps[1] && gaps[1] > gaps[2] && gaps[2] < 0.02 && gaps[2] > -1e-2, "{gaps:?}");
     // Without over-relaxation this takes 681 iterations.
-    let options = Options {
+    let options = SinkhornOptions {
         epsilon: Epsilon::Relative(0.01),
         tolerance: 1e-6,
         max_iterations: 50_000,
@@ -110,7 +111,7 @@ fn threads_do_not_change_a_bit() {
     let cost = fm_ot::cost::Metric::SquaredEuclidean.matrix(x.view(), y.view()).unwrap();
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| sinkhorn(cost.view(), &Marginals::uniform(600, 600), &Options::default()).unwrap())
+        pool.install(|| sinkhorn(cost.view(), &Marginals::uniform(600, 600), &SinkhornOptions::default()).unwrap())
     };
     assert_eq!(with(1), with(3));
 }
@@ -119,12 +120,12 @@ fn threads_do_not_change_a_bit() {
 fn requests_that_cannot_be() {
     let cost = array![[1.0f64, 2.0], [3.0, 4.0]];
     let even = Marginals::uniform(2, 2);
-    let ask = |epsilon| sinkhorn(cost.view(), &even, &Options { epsilon, ..Options::default() });
+    let ask = |epsilon| sinkhorn(cost.view(), &even, &SinkhornOptions { epsilon, ..SinkhornOptions::default() });
     for epsilon in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(matches!(ask(Epsilon::Absolute(epsilon)), Err(OtError::Epsilon { .. })));
         assert!(matches!(ask(Epsilon::Relative(epsilon)), Err(OtError::Epsilon { .. })));
     }
-    let options = Options::default();
+    let options = SinkhornOptions::default();
     let broken = array![[1.0f64, f64::NAN]];
     let found = sinkhorn(broken.view(), &Marginals::uniform(1, 2), &options);
     assert_eq!(found, Err(OtError::NotFinite { row: 0, column: 1 }));
@@ -137,7 +138,7 @@ fn requests_that_cannot_be() {
         assert!(matches!(ask(Epsilon::Absolute(epsilon)), Err(OtError::Epsilon { .. })), "{epsilon:e}");
     }
     for tolerance in [-1e-3, f64::NAN, f64::INFINITY] {
-        let found = sinkhorn(cost.view(), &even, &Options { tolerance, ..options });
+        let found = sinkhorn(cost.view(), &even, &SinkhornOptions { tolerance, ..options });
         assert!(matches!(found, Err(OtError::Tolerance { .. })), "{tolerance}: {found:?}");
     }
     for reg_m in [-1.0, 0.0, f64::NAN, f64::MAX] {
@@ -146,7 +147,7 @@ fn requests_that_cannot_be() {
     for mass in [0.0, 1.5, f64::NAN] {
         assert!(matches!(partial(cost.view(), &even, mass, &options), Err(OtError::Mass { .. })));
     }
-    let hurried = Options { max_iterations: 2, tolerance: 1e-12, require_convergence: true, ..options };
+    let hurried = SinkhornOptions { max_iterations: 2, tolerance: 1e-12, require_convergence: true, ..options };
     let case = &cases()[1];
     let found = sinkhorn(case.cost.view(), &case.marginals, &hurried);
     assert!(matches!(found, Err(OtError::NotConverged { .. })), "{found:?}");
@@ -168,8 +169,12 @@ fn the_allowance_of_iterations_is_kept() {
     let mut most = 0;
     for case in cases() {
         for max_iterations in (1..40).chain([60, 90, 200]) {
-            let options =
-                Options { epsilon: Epsilon::Relative(0.01), tolerance: 1e-9, max_iterations, ..Options::default() };
+            let options = SinkhornOptions {
+                epsilon: Epsilon::Relative(0.01),
+                tolerance: 1e-9,
+                max_iterations,
+                ..SinkhornOptions::default()
+            };
             let found = sinkhorn(case.cost.view(), &case.marginals, &options).unwrap();
             assert!(found.iterations <= max_iterations + 1, "{} of {max_iterations}", found.iterations);
             let columns = found.plan.sum_axis(Axis(0));
@@ -194,7 +199,7 @@ proptest! {
     ) {
         let cost = Array2::from_shape_vec((rows, columns), values).unwrap();
         let marginals = Marginals::new(&weights[..rows], &weights[12..12 + columns]).unwrap();
-        let options = Options { epsilon: Epsilon::Absolute(epsilon), tolerance: 1e-6, max_iterations: 300, require_convergence: false };
+        let options = SinkhornOptions { epsilon: Epsilon::Absolute(epsilon), tolerance: 1e-6, max_iterations: 300, require_convergence: false };
         let found = sinkhorn(cost.view(), &marginals, &options).unwrap();
         for plan in [
             &found.plan,

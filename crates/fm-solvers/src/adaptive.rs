@@ -2,13 +2,13 @@
 //!
 //! A step is accepted when the scaled error norm is at most 1 (see [`OdeState::error_norm`]; over a batch it runs over all rows, as in
 //! torchdiffeq, so that rows influence each other: [`per_sample`](crate::per_sample) does not). How the next size follows is
-//! [`control`](crate::control)'s business.
+//! [`controller`](crate::controller)'s business.
 //!
 //! ```
-//! use fm_solvers::{Options, Output, adaptive, tableau::DOPRI5};
+//! use fm_solvers::{AdaptiveOptions, SaveAt, adaptive, tableau::DOPRI5};
 //! let decay = |x: &f64, _t: f64| -x;
-//! let options = Options::with_tolerance(1e-8);
-//! let solution = adaptive::solve(&decay, 1.0, (0.0, 1.0), &DOPRI5, &options, Output::At(&[0.25, 0.5]))?;
+//! let options = AdaptiveOptions::with_tolerance(1e-8);
+//! let solution = adaptive::solve(&decay, 1.0, (0.0, 1.0), &DOPRI5, &options, SaveAt::At(&[0.25, 0.5]))?;
 //! assert!((solution.x - (-1.0f64).exp()).abs() < 1e-8);
 //! assert!((solution.states[1] - (-0.5f64).exp()).abs() < 1e-7);
 //! // One evaluation to start, one for Hairer's first step, six for every step tried.
@@ -17,10 +17,10 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
-use crate::control::Options;
-use crate::lane::{self, Lane};
+use crate::controller::AdaptiveOptions;
 use crate::step::{Record, Weights, is_finite, stages, velocity};
-use crate::{Output, Reason, Solution, SolveError, tableau::Tableau};
+use crate::step_state::{self, StepState};
+use crate::{SaveAt, Solution, SolveError, StopReason, tableau::Tableau};
 use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
 
@@ -34,8 +34,8 @@ pub fn solve<S: OdeState>(
     x: S,
     span: (f64, f64),
     tableau: &Tableau,
-    options: &Options,
-    output: Output<'_>,
+    options: &AdaptiveOptions,
+    output: SaveAt<'_>,
 ) -> Result<Solution<S>, SolveError> {
     solve_partial(field, x, span, tableau, options, output)?.into_result()
 }
@@ -49,8 +49,8 @@ pub fn solve_partial<S: OdeState>(
     x: S,
     span: (f64, f64),
     tableau: &Tableau,
-    options: &Options,
-    output: Output<'_>,
+    options: &AdaptiveOptions,
+    output: SaveAt<'_>,
 ) -> Result<Solution<S>, SolveError> {
     let error_weights = options.check(span, tableau, x.dimension())?;
     output.check(span)?;
@@ -63,27 +63,27 @@ fn integrate<S: OdeState>(
     x: S,
     span: (f64, f64),
     (tableau, error_weights): (&Tableau, &[f64]),
-    options: &Options,
-    output: Output<'_>,
+    options: &AdaptiveOptions,
+    output: SaveAt<'_>,
 ) -> Result<Solution<S>, SolveError> {
     let mut record = Record::new(output, span.0, &x);
     // A tensor that was handed over may share its memory.
     let mut x = S::linear_combination(&[(1.0, &x)]);
     let mut k = Vec::with_capacity(tableau.stages());
     k.push(velocity(field, &x, span.0)?);
-    let mut lane = start(field, &x, &k[0], span, tableau.order, options)?;
+    let mut state = start(field, &x, &k[0], span, tableau.order, options)?;
     let mut next = S::linear_combination(&[(1.0, &x)]);
     let mut error = S::linear_combination(&[(1.0, &x)]);
-    while let Some(trial) = lane.propose(tableau.stages() - k.len(), options) {
-        lane.stats.evaluations += stages(field, &x, (trial.t, trial.h), tableau, tableau.stages(), &mut k, &mut next)?;
+    while let Some(trial) = state.propose(tableau.stages() - k.len(), options) {
+        state.stats.evaluations += stages(field, &x, (trial.t, trial.h), tableau, tableau.stages(), &mut k, &mut next)?;
         error.assign_combination(Weights::new(trial.h, error_weights, &k).terms());
         let mut norm = S::error_norm(&error, &x, &next, &options.tolerance);
         if !norm.is_finite() && is_finite(&error) && is_finite(&next) {
             // An error that overflows beside its tolerance is large, not broken.
             norm = f64::MAX;
         }
-        if lane.judge(trial, norm, tableau.order, options) {
-            record.step((trial.t, trial.h, lane.t()), &x, &next, &k, tableau);
+        if state.judge(trial, norm, tableau.order, options) {
+            record.step((trial.t, trial.h, state.t()), &x, &next, &k, tableau);
             std::mem::swap(&mut x, &mut next);
             let last = k.len() - 1;
             k.swap(0, last);
@@ -92,35 +92,35 @@ fn integrate<S: OdeState>(
             k.truncate(1);
         }
     }
-    if lane.stats.reason == Reason::ReachedEnd && !is_finite(&x) {
-        lane.stats.reason = Reason::NonFinite { t: span.1 };
+    if state.stats.reason == StopReason::ReachedEnd && !is_finite(&x) {
+        state.stats.reason = StopReason::NonFinite { t: span.1 };
     }
-    Ok(record.finish(x, lane.stats))
+    Ok(record.finish(x, state.stats))
 }
 
-/// A lane with its first step size, by Hairer's rule unless it is given.
+/// A state with its first step size, by Hairer's rule unless it is given.
 fn start<S: OdeState>(
     field: &impl VelocityField<S>,
     x: &S,
     k0: &S,
     span: (f64, f64),
     order: usize,
-    options: &Options,
-) -> Result<Lane, SolveError> {
+    options: &AdaptiveOptions,
+) -> Result<StepState, SolveError> {
     let norm = |s: &S| S::error_norm(s, x, x, &options.tolerance);
     let (d0, d1) = (norm(x), norm(k0));
     let (first, cost) = match options.first_step {
         Some(h) => (h, 1),
         None => (first_step(field, x, k0, span, order, options, (d0, d1))?, 2),
     };
-    let mut lane = Lane::new(span, first, options);
-    lane.stats.evaluations = cost;
+    let mut state = StepState::new(span, first, options);
+    state.stats.evaluations = cost;
     // A norm that is not finite may be that of finite values far above the tolerance.
     let finite = d0.is_finite() && d1.is_finite() || is_finite(x) && is_finite(k0);
     if !finite {
-        lane.stats.reason = Reason::NonFinite { t: span.0 };
+        state.stats.reason = StopReason::NonFinite { t: span.0 };
     }
-    Ok(lane)
+    Ok(state)
 }
 
 /// Hairer's first step. One evaluation.
@@ -130,14 +130,14 @@ fn first_step<S: OdeState>(
     k0: &S,
     span: (f64, f64),
     order: usize,
-    options: &Options,
+    options: &AdaptiveOptions,
     (d0, d1): (f64, f64),
 ) -> Result<f64, SolveError> {
     let length = span.1 - span.0;
-    let guess = lane::first_guess(d0, d1, length.abs());
+    let guess = step_state::first_guess(d0, d1, length.abs());
     let h = guess.copysign(length);
     let k1 = velocity(field, &S::linear_combination(&[(1.0, x), (h, k0)]), span.0 + h)?;
     let change = S::linear_combination(&[(1.0, &k1), (-1.0, k0)]);
     let d2 = S::error_norm(&change, x, x, &options.tolerance) / guess;
-    Ok(lane::first_step(guess, d1, d2, order, length.abs()))
+    Ok(step_state::first_step(guess, d1, d2, order, length.abs()))
 }

@@ -1,16 +1,16 @@
 //! Errors of this crate: requests that no solver can carry out, and solves that stopped before the end.
 //!
 //! ```
-//! use fm_solvers::{Output, Reason, SolveError, fixed, tableau::RK4};
+//! use fm_solvers::{SaveAt, StopReason, SolveError, fixed, tableau::RK4};
 //! let still = |x: &f64, _: f64| *x;
-//! let turned_back = fixed::solve(&still, 1.0, &[0.0, 1.0, 0.5], &RK4, Output::Final);
+//! let turned_back = fixed::solve(&still, 1.0, &[0.0, 1.0, 0.5], &RK4, SaveAt::End);
 //! assert_eq!(turned_back.unwrap_err(), SolveError::Grid);
 //! let broken = |_: &f64, _: f64| f64::NAN;
-//! let stopped = fixed::solve(&broken, 1.0, &[0.0, 1.0], &RK4, Output::Final);
-//! assert_eq!(stopped.unwrap_err(), SolveError::Stopped { row: None, reason: Reason::NonFinite { t: 0.0 } });
+//! let stopped = fixed::solve(&broken, 1.0, &[0.0, 1.0], &RK4, SaveAt::End);
+//! assert_eq!(stopped.unwrap_err(), SolveError::Stopped { row: None, reason: StopReason::NonFinite { t: 0.0 } });
 //! ```
 
-use crate::Reason;
+use crate::StopReason;
 use fm_core::choice::ChoiceError;
 use fm_core::message::{number, shape};
 
@@ -23,7 +23,7 @@ pub enum SolveError {
         /// The first row that did not, where each row has its own step size.
         row: Option<usize>,
         /// Why.
-        reason: Reason,
+        reason: StopReason,
     },
     /// The grid does not describe steps.
     #[error(

@@ -4,15 +4,15 @@
 //! an error estimate needs is left out, so that Dopri5 and Tsit5 take 6 a step.
 //!
 //! ```
-//! use fm_solvers::{Grid, Output, fixed, tableau::EULER};
+//! use fm_solvers::{Grid, SaveAt, fixed, tableau::EULER};
 //! let field = |_: &f64, t: f64| 2.0 * t;
-//! let solution = fixed::solve(&field, 0.0, &Grid::Uniform.times(4)?, &EULER, Output::Final)?;
+//! let solution = fixed::solve(&field, 0.0, &Grid::Uniform.times(4)?, &EULER, SaveAt::End)?;
 //! assert_eq!(solution.x, 0.75); // sum over left ends: 2 (0 + .25 + .5 + .75) / 4
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
 use crate::step::{Record, is_finite, stages};
-use crate::{Output, Reason, Solution, SolveError, Stats, tableau::Tableau};
+use crate::{SaveAt, Solution, SolveError, Stats, StopReason, tableau::Tableau};
 use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
 
@@ -26,7 +26,7 @@ pub fn solve<S: OdeState>(
     x: S,
     grid: &[f64],
     tableau: &Tableau,
-    output: Output<'_>,
+    output: SaveAt<'_>,
 ) -> Result<Solution<S>, SolveError> {
     solve_partial(field, x, grid, tableau, output)?.into_result()
 }
@@ -40,7 +40,7 @@ pub fn solve_partial<S: OdeState>(
     x: S,
     grid: &[f64],
     tableau: &Tableau,
-    output: Output<'_>,
+    output: SaveAt<'_>,
 ) -> Result<Solution<S>, SolveError> {
     check_grid(grid)?;
     tableau.check()?;
@@ -63,11 +63,11 @@ fn pass<S: OdeState>(
     x: &S,
     grid: &[f64],
     tableau: &Tableau,
-    output: Output<'_>,
+    output: SaveAt<'_>,
     careful: bool,
 ) -> Result<Solution<S>, SolveError> {
     // Interpolants may need a stage that steps do not.
-    let interpolates = matches!(output, Output::At(_));
+    let interpolates = matches!(output, SaveAt::At(_));
     let count = if interpolates { tableau.stages() } else { tableau.stages_of_a_step() };
     let keep = usize::from(tableau.fsal() && count == tableau.stages());
     let mut record = Record::new(output, grid[0], x);
@@ -79,7 +79,7 @@ fn pass<S: OdeState>(
         let (t, h) = (pair[0], pair[1] - pair[0]);
         stats.evaluations += stages(field, &x, (t, h), tableau, count, &mut k, &mut next)?;
         if careful && !is_finite(&next) {
-            stats.reason = Reason::NonFinite { t };
+            stats.reason = StopReason::NonFinite { t };
             break;
         }
         stats.accepted += 1;

@@ -101,11 +101,11 @@ impl Grid {
 ///
 /// ```
 /// use fm_core::field::VelocityField;
-/// use fm_solvers::{Grid, Output, fixed, grid::Shifted, tableau::RK4};
+/// use fm_solvers::{Grid, SaveAt, fixed, grid::Shifted, tableau::RK4};
 /// let field = |x: &f64, t: f64| -2.0 * t * x;
 /// let shifted = Shifted::new(field, "shift:s=3".parse().unwrap())?;
 /// assert!((shifted.velocity(&1.0, 0.5) - 3.0 / 4.0 * -0.5).abs() < 1e-15); // t = 1/4, t' = 3 / 2^2
-/// let x = fixed::solve(&shifted, 1.0, &Grid::Uniform.times(40)?, &RK4, Output::Final)?.x;
+/// let x = fixed::solve(&shifted, 1.0, &Grid::Uniform.times(40)?, &RK4, SaveAt::End)?.x;
 /// assert!((x - (-1.0f64).exp()).abs() < 1e-6);
 /// # Ok::<(), fm_solvers::SolveError>(())
 /// ```

@@ -177,12 +177,12 @@ mod tests {
         for bad in [guided(f64::NAN, (0.0, 1.0)), guided(2.0, (0.6, 0.2)), guided(2.0, (f64::NAN, 1.0))] {
             assert!(matches!(bad.check(&x(2)), Err(Error::Value { .. })), "{bad:?}");
         }
-        let (options, grid) = (crate::Options::default(), [0.0, 1.0]);
+        let (options, grid) = (crate::AdaptiveOptions::default(), [0.0, 1.0]);
         let tableau = &crate::tableau::DOPRI5;
-        let solved = crate::per_sample::solve(&good, x(3), (0.0, 1.0), tableau, &options, crate::Output::Final);
+        let solved = crate::per_sample::solve(&good, x(3), (0.0, 1.0), tableau, &options, crate::SaveAt::End);
         assert!(matches!(solved, Err(crate::SolveError::Path(Error::Rows { .. }))));
-        let together = fm_core::field::Together(guided(2.0, (0.0, 1.0)));
-        let solved = crate::fixed::solve(&together, x(3), &grid, tableau, crate::Output::Final);
+        let together = fm_core::field::SharedTime(guided(2.0, (0.0, 1.0)));
+        let solved = crate::fixed::solve(&together, x(3), &grid, tableau, crate::SaveAt::End);
         assert!(matches!(solved, Err(crate::SolveError::Path(Error::Rows { .. }))));
     }
 
@@ -202,9 +202,9 @@ mod tests {
             let (model, classes) = (Rows(rows), Tensor::from_slice(&[1i64, 4]));
             let field = Guided { model: &model, classes, null_class: 10, scale: 2.0, interval: (0.0, 1.0) };
             let x = Tensor::zeros([2, 1], (Kind::Float, tch::Device::Cpu));
-            let options = crate::Options::default();
+            let options = crate::AdaptiveOptions::default();
             let tableau = &crate::tableau::DOPRI5;
-            let solved = crate::per_sample::solve(&field, x, (0.0, 1.0), tableau, &options, crate::Output::Final);
+            let solved = crate::per_sample::solve(&field, x, (0.0, 1.0), tableau, &options, crate::SaveAt::End);
             assert!(matches!(solved, Err(crate::SolveError::Shape { .. })), "{rows}");
         }
     }

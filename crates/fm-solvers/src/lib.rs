@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`tableau`] | a Runge-Kutta method is a table of numbers |
 //! | [`grid`], [`fixed`] | a time grid, and stepping along it |
-//! | [`control`] | step-size controllers (I, PI, PID) |
+//! | [`controller`] | step-size controllers (I, PI, PID) |
 //! | [`adaptive`] | steps of one size for the whole state |
 //! | [`per_sample`] | adaptive steps per row of a batch |
 //! | [`solution`], [`error`] | the result and its cost; why there is none |
@@ -14,32 +14,32 @@
 //! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows log-densities.
 //!
 //! ```
-//! use fm_solvers::{Grid, Output, fixed, tableau::RK4};
+//! use fm_solvers::{Grid, SaveAt, fixed, tableau::RK4};
 //! let decay = |x: &Vec<f64>, _t: f64| x.iter().map(|v| -v).collect::<Vec<_>>();
-//! let solution = fixed::solve(&decay, vec![1.0], &Grid::Uniform.times(20)?, &RK4, Output::Final)?;
+//! let solution = fixed::solve(&decay, vec![1.0], &Grid::Uniform.times(20)?, &RK4, SaveAt::End)?;
 //! assert!((solution.x[0] - (-1.0f64).exp()).abs() < 1e-7);
 //! assert_eq!(solution.stats.evaluations, 80); // counted: four a step
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
 pub mod adaptive;
-pub mod control;
+pub mod controller;
 pub mod error;
 pub mod fixed;
 pub mod grid;
 #[cfg(feature = "tch")]
 pub mod guidance;
-mod lane;
 #[cfg(feature = "tch")]
 pub mod likelihood;
 pub mod per_sample;
 pub mod sde;
 pub mod solution;
 mod step;
+mod step_state;
 pub mod straightness;
 pub mod tableau;
 
-pub use control::{Control, Options};
+pub use controller::{AdaptiveOptions, PidController};
 pub use error::SolveError;
 pub use grid::Grid;
-pub use solution::{Output, Reason, Solution, Stats};
+pub use solution::{SaveAt, Solution, Stats, StopReason};

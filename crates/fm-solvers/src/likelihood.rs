@@ -12,7 +12,7 @@
 //! Sources: Chen et al., "Neural Ordinary Differential Equations" (2018); Grathwohl et al., "FFJORD" (2019); Hutchinson (1989).
 
 use crate::per_sample::{self, BatchSolution};
-use crate::{Options, Output, SolveError, tableau::Tableau};
+use crate::{AdaptiveOptions, SaveAt, SolveError, tableau::Tableau};
 use fm_core::field::RowField;
 use fm_core::rng::{Stream, fill_normal, stream};
 use fm_core::state::{Bound, RowState, Shaped, Tolerance};
@@ -199,9 +199,9 @@ pub fn carry(
     x: &Tensor,
     span: (f64, f64),
     tableau: &Tableau,
-    options: &Options,
+    options: &AdaptiveOptions,
     divergence: &Divergence,
-    output: Output<'_>,
+    output: SaveAt<'_>,
 ) -> Result<Carried, SolveError> {
     divergence.check(x)?;
     let shape = x.size().split_off(1);
@@ -210,7 +210,7 @@ pub fn carry(
         Bound::Each(each) => Bound::Each(each.iter().copied().chain(each.iter().copied().reduce(f64::max)).collect()),
     };
     let Tolerance { rtol, atol } = &options.tolerance;
-    let options = Options { tolerance: Tolerance::new(widened(rtol), widened(atol)), ..options.clone() };
+    let options = AdaptiveOptions { tolerance: Tolerance::new(widened(rtol), widened(atol)), ..options.clone() };
     field.check(x)?;
     // The solver sees points with one more column; its error is to name the points' own shapes.
     let misfit = RefCell::new(None);
@@ -247,11 +247,11 @@ pub fn log_density(
     data: &Tensor,
     span: (f64, f64),
     tableau: &Tableau,
-    options: &Options,
+    options: &AdaptiveOptions,
     divergence: &Divergence,
     source: impl Fn(&Tensor) -> Tensor,
 ) -> Result<(Tensor, Carried), SolveError> {
-    let carried = carry(field, data, span, tableau, options, divergence, Output::Final)?;
+    let carried = carry(field, data, span, tableau, options, divergence, SaveAt::End)?;
     let of_source = source(&carried.x);
     if !of_source.same_shape(&carried.divergence) {
         let (what, expected, got) = ("the source's log-density", carried.divergence.shape(), of_source.shape());

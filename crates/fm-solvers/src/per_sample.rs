@@ -6,14 +6,14 @@
 //!
 //! ```
 //! use fm_core::state::RowState;
-//! use fm_solvers::{Options, Output, per_sample, tableau::DOPRI5};
+//! use fm_solvers::{AdaptiveOptions, SaveAt, per_sample, tableau::DOPRI5};
 //! use ndarray::{Array2, array};
 //! // Row i turns with angular velocity 1 + 9 i: the second needs more steps.
 //! let turn = |x: &Array2<f64>, _t: &[f64], rows: &[usize]| {
 //!     Array2::from_shape_fn(x.dim(), |(i, j)| (1.0 + 9.0 * rows[i] as f64) * if j == 0 { -x[[i, 1]] } else { x[[i, 0]] })
 //! };
 //! let x = array![[1.0, 0.0], [1.0, 0.0]];
-//! let solution = per_sample::solve(&turn, x, (0.0, 1.0), &DOPRI5, &Options::with_tolerance(1e-8), Output::Final)?;
+//! let solution = per_sample::solve(&turn, x, (0.0, 1.0), &DOPRI5, &AdaptiveOptions::with_tolerance(1e-8), SaveAt::End)?;
 //! assert!((solution.x[[0, 0]] - 1.0f64.cos()).abs() < 1e-7 && (solution.x[[1, 0]] - 10.0f64.cos()).abs() < 1e-6);
 //! let [slow, fast] = [0, 1].map(|i| solution.rows[i].evaluations);
 //! assert!(2 * slow < fast && solution.calls == fast); // the calls are those of the slowest row
@@ -22,8 +22,8 @@
 
 mod batch;
 
-use crate::control::Options;
-use crate::{Output, Reason, SolveError, Stats, tableau::Tableau};
+use crate::controller::AdaptiveOptions;
+use crate::{SaveAt, SolveError, Stats, StopReason, tableau::Tableau};
 use batch::Batch;
 use fm_core::field::RowField;
 use fm_core::state::{OdeState, RowState};
@@ -37,11 +37,11 @@ pub struct BatchSolution<S> {
     pub calls: usize,
     /// The cost of each row and why it stopped: rows over calls is how full the calls were.
     pub rows: Vec<Stats>,
-    /// The times that were asked for ([`Output::At`]).
+    /// The times that were asked for ([`SaveAt::At`]).
     pub times: Vec<f64>,
     /// The states at these times; NaN for a row that did not come so far.
     pub states: Vec<S>,
-    /// Times and states of each row ([`Output::Steps`]).
+    /// Times and states of each row ([`SaveAt::Steps`]).
     pub trajectories: Vec<Vec<(f64, S)>>,
 }
 
@@ -63,8 +63,8 @@ impl<S> BatchSolution<S> {
     }
 
     /// The first row that did not reach the end, and why.
-    pub fn failure(&self) -> Option<(usize, Reason)> {
-        self.rows.iter().map(|r| r.reason).enumerate().find(|(_, reason)| *reason != Reason::ReachedEnd)
+    pub fn failure(&self) -> Option<(usize, StopReason)> {
+        self.rows.iter().map(|r| r.reason).enumerate().find(|(_, reason)| *reason != StopReason::ReachedEnd)
     }
 }
 
@@ -78,8 +78,8 @@ pub fn solve<S: OdeState + RowState>(
     x: S,
     span: (f64, f64),
     tableau: &Tableau,
-    options: &Options,
-    output: Output<'_>,
+    options: &AdaptiveOptions,
+    output: SaveAt<'_>,
 ) -> Result<BatchSolution<S>, SolveError> {
     solve_partial(field, x, span, tableau, options, output)?.into_result()
 }
@@ -93,8 +93,8 @@ pub fn solve_partial<S: OdeState + RowState>(
     x: S,
     span: (f64, f64),
     tableau: &Tableau,
-    options: &Options,
-    output: Output<'_>,
+    options: &AdaptiveOptions,
+    output: SaveAt<'_>,
 ) -> Result<BatchSolution<S>, SolveError> {
     let error_weights = options.check(span, tableau, x.dimension())?;
     output.check(span)?;

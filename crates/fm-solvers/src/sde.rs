@@ -19,7 +19,7 @@
 //!
 //! ```
 //! use fm_core::path::PathKind;
-//! use fm_solvers::{Grid, Output, sde::{self, Diffusion, Method}};
+//! use fm_solvers::{Grid, SaveAt, sde::{self, Diffusion, Method}};
 //! // Data N(0, 1/4) from N(0, 1): v = x (t / 4 - (1 - t)) / (t^2 / 4 + (1 - t)^2).
 //! let field = |x: &Vec<f64>, t: f64| {
 //!     let slope = (t / 4.0 - (1.0 - t)) / (t * t / 4.0 + (1.0 - t) * (1.0 - t));
@@ -29,7 +29,7 @@
 //! let x0: Vec<f64> = noise(1000);
 //! let diffusion = Diffusion::Constant { scale: 1.0 };
 //! let solution =
-//!     sde::solve(&field, &PathKind::Linear, x0, &Grid::Uniform.times(50)?, (Method::Heun, diffusion), noise, Output::Final)?;
+//!     sde::solve(&field, &PathKind::Linear, x0, &Grid::Uniform.times(50)?, (Method::Heun, diffusion), noise, SaveAt::End)?;
 //! let variance = solution.x.iter().map(|x| x * x).sum::<f64>() / 4000.0;
 //! assert!((variance - 0.25).abs() < 0.02, "{variance}"); // 4 standard errors are 0.022
 //! assert_eq!(solution.stats.evaluations, 99);
@@ -38,7 +38,7 @@
 
 use crate::fixed::check_grid;
 use crate::step::{Record, fitting, is_finite, velocity};
-use crate::{Output, Reason, Solution, SolveError, Stats};
+use crate::{SaveAt, Solution, SolveError, Stats, StopReason};
 use fm_core::choice::{Choice, Domain};
 use fm_core::field::VelocityField;
 use fm_core::path::{Coefficients, ProbPath};
@@ -103,7 +103,7 @@ pub fn solve<S: OdeState>(
     grid: &[f64],
     how: (Method, Diffusion),
     noise: impl Fn(u64) -> S,
-    output: Output<'_>,
+    output: SaveAt<'_>,
 ) -> Result<Solution<S>, SolveError> {
     solve_partial(field, path, x, grid, how, noise, output)?.into_result()
 }
@@ -119,13 +119,13 @@ pub fn solve_partial<S: OdeState>(
     grid: &[f64],
     (method, diffusion): (Method, Diffusion),
     noise: impl Fn(u64) -> S,
-    output: Output<'_>,
+    output: SaveAt<'_>,
 ) -> Result<Solution<S>, SolveError> {
     check_grid(grid)?;
     if grid[1] < grid[0] {
         return Err(SolveError::Backwards);
     }
-    if matches!(output, Output::At(_)) {
+    if matches!(output, SaveAt::At(_)) {
         return Err(SolveError::NoInterpolant);
     }
     diffusion.validate()?;
@@ -182,7 +182,7 @@ impl<'a> Plan<'a> {
         field: &impl VelocityField<S>,
         x: &S,
         noise: &impl Fn(u64) -> S,
-        output: Output<'_>,
+        output: SaveAt<'_>,
         careful: bool,
     ) -> Result<Solution<S>, SolveError> {
         let mut record = Record::new(output, self.grid[0], x);
@@ -200,7 +200,7 @@ impl<'a> Plan<'a> {
                 self.step(field, i, &x, &v, &dw)?
             };
             if careful && !is_finite(&next) {
-                stats.reason = Reason::NonFinite { t };
+                stats.reason = StopReason::NonFinite { t };
                 break;
             }
             stats.accepted += 1;

@@ -4,15 +4,15 @@
 //! not make its step small enough or met a NaN; [`Stats::reason`] says which.
 //!
 //! ```
-//! use fm_solvers::{Options, Output, Reason, SolveError, adaptive, tableau::DOPRI5};
+//! use fm_solvers::{AdaptiveOptions, SaveAt, StopReason, SolveError, adaptive, tableau::DOPRI5};
 //! let explode = |x: &f64, _: f64| x * x; // 1 / (1 - t): infinite at t = 1
-//! let (span, options) = ((0.0, 2.0), Options::default());
+//! let (span, options) = ((0.0, 2.0), AdaptiveOptions::default());
 //! assert!(matches!(
-//!     adaptive::solve(&explode, 1.0, span, &DOPRI5, &options, Output::Final),
+//!     adaptive::solve(&explode, 1.0, span, &DOPRI5, &options, SaveAt::End),
 //!     Err(SolveError::Stopped { row: None, .. })
 //! ));
-//! let partial = adaptive::solve_partial(&explode, 1.0, span, &DOPRI5, &options, Output::Final)?;
-//! assert!(partial.stats.reason != Reason::ReachedEnd && partial.x > 1e3);
+//! let partial = adaptive::solve_partial(&explode, 1.0, span, &DOPRI5, &options, SaveAt::End)?;
+//! assert!(partial.stats.reason != StopReason::ReachedEnd && partial.x > 1e3);
 //! assert!(partial.into_result().is_err());
 //! # Ok::<(), SolveError>(())
 //! ```
@@ -21,7 +21,7 @@ use crate::SolveError;
 
 /// Why a solver stopped.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub enum Reason {
+pub enum StopReason {
     /// The end of the time span was reached.
     #[default]
     ReachedEnd,
@@ -42,23 +42,23 @@ pub enum Reason {
     },
 }
 
-impl std::fmt::Display for Reason {
+impl std::fmt::Display for StopReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let time = |t: &f64| if t.abs() < 1e6 { format!("{t:.6}") } else { format!("{t:.6e}") };
         match self {
-            Reason::ReachedEnd => write!(f, "reached the end"),
-            Reason::MaxEvaluations { t } => {
+            StopReason::ReachedEnd => write!(f, "reached the end"),
+            StopReason::MaxEvaluations { t } => {
                 let t = time(t);
                 write!(f, "used up the allowed evaluations at t = {t}; allow more, or loosen the tolerance")
             }
-            Reason::StepUnderflow { t } => {
+            StopReason::StepUnderflow { t } => {
                 let t = time(t);
                 write!(
                     f,
                     "needs a step too small for the precision or min_step at t = {t}; loosen the tolerance or lower min_step"
                 )
             }
-            Reason::NonFinite { t } => {
+            StopReason::NonFinite { t } => {
                 let t = time(t);
                 write!(f, "met a state or velocity that is not finite after t = {t}; check the model and its input")
             }
@@ -78,24 +78,24 @@ pub struct Stats {
     /// The smallest step taken; infinite when there was none.
     pub smallest_step: f64,
     /// Why the solver stopped.
-    pub reason: Reason,
+    pub reason: StopReason,
 }
 
 /// Which states to keep on the way.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub enum Output<'a> {
+pub enum SaveAt<'a> {
     /// None: only the final one.
     #[default]
-    Final,
+    End,
     /// Those at these times, in the direction of the solve, by the method's own interpolant.
     At(&'a [f64]),
     /// Those at the start and after every step.
     Steps,
 }
 
-impl Output<'_> {
+impl SaveAt<'_> {
     pub(crate) fn check(&self, (start, end): (f64, f64)) -> Result<(), SolveError> {
-        let Output::At(times) = self else { return Ok(()) };
+        let SaveAt::At(times) = self else { return Ok(()) };
         let direction = (end - start).signum();
         let inside = |t: &f64| (t - start) * direction >= 0.0 && (end - t) * direction >= 0.0;
         let good = times.iter().all(inside) && times.windows(2).all(|p| (p[1] - p[0]) * direction > 0.0);
@@ -123,7 +123,7 @@ impl<S> Solution<S> {
     /// [`SolveError::Stopped`] if it did not.
     pub fn into_result(self) -> Result<Self, SolveError> {
         match self.stats.reason {
-            Reason::ReachedEnd => Ok(self),
+            StopReason::ReachedEnd => Ok(self),
             reason => Err(SolveError::Stopped { row: None, reason }),
         }
     }

@@ -1,7 +1,7 @@
 //! One Runge-Kutta step of a whole state, and the record of states on the way.
 
 use crate::tableau::{MAX_STAGES, Tableau};
-use crate::{Output, Solution, SolveError, Stats};
+use crate::{SaveAt, Solution, SolveError, Stats};
 use fm_core::field::{RowField, VelocityField};
 use fm_core::state::{OdeState, Tolerance};
 
@@ -115,18 +115,18 @@ pub(crate) fn stages<S: OdeState>(
 
 /// States as they are passed.
 pub(crate) struct Record<'a, S> {
-    output: Output<'a>,
+    output: SaveAt<'a>,
     times: Vec<f64>,
     states: Vec<S>,
 }
 
 impl<'a, S: OdeState> Record<'a, S> {
-    pub(crate) fn new(output: Output<'a>, start: f64, x: &S) -> Self {
+    pub(crate) fn new(output: SaveAt<'a>, start: f64, x: &S) -> Self {
         let mut record = Self { output, times: Vec::new(), states: Vec::new() };
         let wanted = match output {
-            Output::Final => false,
-            Output::At(times) => times.first() == Some(&start),
-            Output::Steps => true,
+            SaveAt::End => false,
+            SaveAt::At(times) => times.first() == Some(&start),
+            SaveAt::Steps => true,
         };
         if wanted {
             record.push(start, x);
@@ -137,9 +137,9 @@ impl<'a, S: OdeState> Record<'a, S> {
     /// An accepted step from (t, x) of size h, which ends at (end, next).
     pub(crate) fn step(&mut self, (t, h, end): (f64, f64, f64), x: &S, next: &S, k: &[S], tableau: &Tableau) {
         match self.output {
-            Output::Final => {}
-            Output::Steps => self.push(end, next),
-            Output::At(times) => {
+            SaveAt::End => {}
+            SaveAt::Steps => self.push(end, next),
+            SaveAt::At(times) => {
                 while let Some(&time) = times.get(self.times.len()).filter(|time| (end - **time) * h >= 0.0) {
                     if time == end {
                         self.push(time, next);
@@ -155,7 +155,7 @@ impl<'a, S: OdeState> Record<'a, S> {
 
     /// A step that has no interpolant.
     pub(crate) fn push_step(&mut self, end: f64, next: &S) {
-        if self.output == Output::Steps {
+        if self.output == SaveAt::Steps {
             self.push(end, next);
         }
     }

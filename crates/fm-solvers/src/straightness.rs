@@ -20,8 +20,8 @@
 
 use crate::step::velocity;
 use crate::tableau::Tableau;
-use crate::{Output, SolveError, fixed};
-use fm_core::field::{RowField, Together};
+use crate::{SaveAt, SolveError, fixed};
+use fm_core::field::{RowField, SharedTime};
 use fm_core::state::{OdeState, RowState, Tolerance};
 
 /// S of each row that starts at `x`, along `grid`.
@@ -38,8 +38,8 @@ pub fn straightness<S: OdeState + RowState>(
         return Err(SolveError::NoRows);
     }
     field.check(&x)?;
-    let (field, rows) = (Together(|x: &S, t: &[f64], rows: &[usize]| field.velocities(x, t, rows)), x.rows());
-    let solution = fixed::solve(&field, x, grid, tableau, Output::Steps)?;
+    let (field, rows) = (SharedTime(|x: &S, t: &[f64], rows: &[usize]| field.velocities(x, t, rows)), x.rows());
+    let solution = fixed::solve(&field, x, grid, tableau, SaveAt::Steps)?;
     // With these an error's norm is the root of its mean square.
     let plain = Tolerance::new(0.0, 1.0);
     S::untracked(|| {

@@ -10,7 +10,7 @@ use fm_core::rng::{Stream, normal_rows};
 use fm_core::state::RowState;
 use fm_solvers::likelihood::{Divergence, Probe, bits_per_dim, carry, gaussian_log_density, log_density};
 use fm_solvers::tableau::{DOPRI5, TSIT5};
-use fm_solvers::{Options, Output, SolveError, adaptive, fixed, per_sample};
+use fm_solvers::{AdaptiveOptions, SaveAt, SolveError, adaptive, fixed, per_sample};
 use tch::{Device, Kind, Tensor};
 
 fn points(rows: i64, dim: i64, seed: u64) -> Tensor {
@@ -55,7 +55,7 @@ fn slanted_log_density(x: &Tensor) -> Vec<f64> {
 fn the_log_density_of_a_gaussian_is_its_closed_form() {
     let x = points(64, 2, 1) * 1.5;
     for tableau in [&DOPRI5, &TSIT5] {
-        let options = Options::with_tolerance(1e-9);
+        let options = AdaptiveOptions::with_tolerance(1e-9);
         let source = |x: &Tensor| gaussian_log_density(x, 1.0);
         let (found, carried) =
             log_density(&Slanted, &x, (1.0, 0.0), tableau, &options, &Divergence::Exact, source).unwrap();
@@ -71,8 +71,8 @@ fn the_log_density_of_a_gaussian_is_its_closed_form() {
 fn the_log_density_is_known_along_a_solve() {
     let x0 = points(16, 2, 2);
     let times = [0.25, 0.5, 1.0];
-    let options = Options::with_tolerance(1e-9);
-    let out = carry(&Slanted, &x0, (0.0, 1.0), &TSIT5, &options, &Divergence::Exact, Output::At(&times)).unwrap();
+    let options = AdaptiveOptions::with_tolerance(1e-9);
+    let out = carry(&Slanted, &x0, (0.0, 1.0), &TSIT5, &options, &Divergence::Exact, SaveAt::At(&times)).unwrap();
     let start = gaussian_log_density(&x0, 1.0);
     assert_eq!(out.along.len(), 3);
     for (t, x, integral) in &out.along {
@@ -131,7 +131,7 @@ fn the_exact_divergence_is_the_trace() {
     assert!(found.iter().zip(by_hand()).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
     // A field without a derivative has divergence 0.
     let constant = |x: &Tensor, _: &[f64], _: &[usize]| x.ones_like();
-    let out = carry(&constant, &x, (0.0, 1.0), &DOPRI5, &Options::default(), &Divergence::Exact, Output::Final);
+    let out = carry(&constant, &x, (0.0, 1.0), &DOPRI5, &AdaptiveOptions::default(), &Divergence::Exact, SaveAt::End);
     assert!(values(&out.unwrap().divergence).iter().all(|d| *d == 0.0));
 }
 
@@ -180,7 +180,7 @@ fn hutchinsons_estimate_is_unbiased_with_either_probe() {
 #[test]
 fn a_solve_keeps_its_probes() {
     let x = points(400, 2, 5);
-    let options = Options::with_tolerance(1e-6);
+    let options = AdaptiveOptions::with_tolerance(1e-6);
     let source = |x: &Tensor| gaussian_log_density(x, 1.0);
     let run = |how: &Divergence| {
         let (log_p, carried) = log_density(&Slanted, &x, (1.0, 0.0), &TSIT5, &options, how, source).unwrap();
@@ -208,9 +208,9 @@ fn tensors_are_states_like_any_other() {
     };
     let times = [0.3, 1.0];
     for kind in [Kind::Double, Kind::Float] {
-        let options = Options::with_tolerance(1e-4);
+        let options = AdaptiveOptions::with_tolerance(1e-4);
         let whole =
-            per_sample::solve(&field, x.to_kind(kind), (0.0, 1.0), &DOPRI5, &options, Output::At(&times)).unwrap();
+            per_sample::solve(&field, x.to_kind(kind), (0.0, 1.0), &DOPRI5, &options, SaveAt::At(&times)).unwrap();
         assert!(whole.rows[8].evaluations > 2 * whole.rows[0].evaluations);
         for rows in [vec![8, 0, 3], vec![5], vec![2, 1, 0, 8, 7, 6]] {
             let other =
@@ -218,7 +218,7 @@ fn tensors_are_states_like_any_other() {
             let start = x.to_kind(kind).select_rows(&rows);
             let before = start.copy();
             let shared = start.shallow_clone();
-            let part = per_sample::solve(&other, shared, (0.0, 1.0), &DOPRI5, &options, Output::At(&times)).unwrap();
+            let part = per_sample::solve(&other, shared, (0.0, 1.0), &DOPRI5, &options, SaveAt::At(&times)).unwrap();
             assert_eq!(start, before, "the caller's tensor is not written to");
             assert_eq!(part.x, whole.x.select_rows(&rows));
             assert_eq!(part.states[0], whole.states[0].select_rows(&rows));
@@ -229,7 +229,7 @@ fn tensors_are_states_like_any_other() {
                 (1.0 + rows[i] as f64) * if j == 0 { -x[[i, 1]] } else { x[[i, 0]] }
             })
         };
-        let host = per_sample::solve(&on_host, host, (0.0, 1.0), &DOPRI5, &options, Output::Final).unwrap();
+        let host = per_sample::solve(&on_host, host, (0.0, 1.0), &DOPRI5, &options, SaveAt::End).unwrap();
         let tolerance = if kind == Kind::Double { 1e-12 } else { 1e-4 };
         assert!(values(&whole.x).iter().zip(&host.x).all(|(a, b)| (a - b).abs() < tolerance));
     }
@@ -245,11 +245,11 @@ fn solves_record_no_gradients() {
         v
     };
     let whole = |x: &Tensor, _: f64| rows(x, &[], &[]);
-    let (x, span, options) = (points(3, 2, 8), (0.0, 1.0), Options::default());
+    let (x, span, options) = (points(3, 2, 8), (0.0, 1.0), AdaptiveOptions::default());
     let ends = [
-        per_sample::solve(&rows, x.copy(), span, &DOPRI5, &options, Output::Final).unwrap().x,
-        adaptive::solve(&whole, x.copy(), span, &DOPRI5, &options, Output::Final).unwrap().x,
-        fixed::solve(&whole, x.copy(), &[0.0, 0.5, 1.0], &TSIT5, Output::Final).unwrap().x,
+        per_sample::solve(&rows, x.copy(), span, &DOPRI5, &options, SaveAt::End).unwrap().x,
+        adaptive::solve(&whole, x.copy(), span, &DOPRI5, &options, SaveAt::End).unwrap().x,
+        fixed::solve(&whole, x.copy(), &[0.0, 0.5, 1.0], &TSIT5, SaveAt::End).unwrap().x,
     ];
     assert!(ends.iter().all(|end| !end.requires_grad() && end.allclose(&(&x * 0.5f64.exp()), 1e-4, 1e-4, false)));
 }
@@ -262,8 +262,8 @@ fn large_rows_do_not_depend_on_their_batch() {
         let t = Tensor::from_slice(t).to_kind(Kind::Float).view([-1, 1]);
         x.square() * t - x
     };
-    let options = Options::with_tolerance(1e-3);
-    let solve = |x: Tensor| per_sample::solve(&field, x, (0.0, 1.0), &TSIT5, &options, Output::Final).unwrap();
+    let options = AdaptiveOptions::with_tolerance(1e-3);
+    let solve = |x: Tensor| per_sample::solve(&field, x, (0.0, 1.0), &TSIT5, &options, SaveAt::End).unwrap();
     let whole = solve(x.copy());
     for rows in [vec![3], vec![5, 0], vec![1, 2, 3, 4]] {
         let part = solve(x.select_rows(&rows));
@@ -276,7 +276,8 @@ fn large_rows_do_not_depend_on_their_batch() {
 fn points_and_probes_that_do_not_fit_are_errors() {
     let still = |x: &Tensor, _: &[f64], _: &[usize]| x.copy();
     let solve = |x: &Tensor, how: &Divergence| {
-        carry(&still, x, (0.0, 1.0), &DOPRI5, &Options::default(), how, Output::Final).map(|c| values(&c.divergence))
+        carry(&still, x, (0.0, 1.0), &DOPRI5, &AdaptiveOptions::default(), how, SaveAt::End)
+            .map(|c| values(&c.divergence))
     };
     let x = points(3, 2, 1);
     for (x, how) in [
@@ -306,15 +307,15 @@ fn velocities_of_another_shape_are_named_with_both_shapes() {
     let x = points(3, 2, 1);
     for dim in [1, 3] {
         let field = |x: &Tensor, _: &[f64], _: &[usize]| Tensor::zeros([x.size()[0], dim], (Kind::Double, Device::Cpu));
-        let (how, options) = (Divergence::Exact, Options::default());
-        let carried = carry(&field, &x, (0.0, 1.0), &DOPRI5, &options, &how, Output::Final);
+        let (how, options) = (Divergence::Exact, AdaptiveOptions::default());
+        let carried = carry(&field, &x, (0.0, 1.0), &DOPRI5, &options, &how, SaveAt::End);
         let want = SolveError::Shape { what: "the velocity", t: 0.0, expected: vec![3, 2], got: vec![3, dim as usize] };
         assert_eq!(carried.map(|_| ()).unwrap_err(), want);
         let whole = |x: &Tensor, _: f64| field(x, &[], &[]);
         for solved in [
-            per_sample::solve(&field, x.copy(), (0.0, 1.0), &DOPRI5, &options, Output::Final).map(|_| ()),
-            adaptive::solve(&whole, x.copy(), (0.0, 1.0), &DOPRI5, &options, Output::Final).map(|_| ()),
-            fixed::solve(&whole, x.copy(), &[0.0, 1.0], &DOPRI5, Output::Final).map(|_| ()),
+            per_sample::solve(&field, x.copy(), (0.0, 1.0), &DOPRI5, &options, SaveAt::End).map(|_| ()),
+            adaptive::solve(&whole, x.copy(), (0.0, 1.0), &DOPRI5, &options, SaveAt::End).map(|_| ()),
+            fixed::solve(&whole, x.copy(), &[0.0, 1.0], &DOPRI5, SaveAt::End).map(|_| ()),
         ] {
             assert_eq!(solved.unwrap_err(), want);
         }
@@ -324,7 +325,7 @@ fn velocities_of_another_shape_are_named_with_both_shapes() {
 /// (B, 1) and (B) would add up to (B, B).
 #[test]
 fn a_source_of_another_shape_does_not_broadcast() {
-    let (x, options) = (points(3, 2, 1), Options::default());
+    let (x, options) = (points(3, 2, 1), AdaptiveOptions::default());
     let still = |x: &Tensor, _: &[f64], _: &[usize]| x.zeros_like();
     let column = |x: &Tensor| gaussian_log_density(x, 1.0).view([-1, 1]);
     let found = log_density(&still, &x, (1.0, 0.0), &DOPRI5, &options, &Divergence::Exact, column);

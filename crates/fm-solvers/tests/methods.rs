@@ -6,7 +6,7 @@ mod common;
 
 use common::{State, distance, driven, driven_at, linear, linear_at, numbers, reference, slope, van_der_pol};
 use fm_solvers::tableau::{ALL, DOPRI5, RK4, Tableau};
-use fm_solvers::{Grid, Output, SolveError, fixed};
+use fm_solvers::{Grid, SaveAt, SolveError, fixed};
 
 /// Numbers by SciPy, NodePy and diffrax: `tests/reference/tableaux.py`. The 3/8 rule is held against torchdiffeq's in the options test.
 #[test]
@@ -103,7 +103,7 @@ fn measured_order_is_the_stated_order_in_both_directions() {
                 // All along the way, since at a single time leading terms may cancel.
                 let error = |steps: usize| {
                     let solution =
-                        fixed::solve(&problem.field, states[0].clone(), &grid(span, steps), tableau, Output::Steps);
+                        fixed::solve(&problem.field, states[0].clone(), &grid(span, steps), tableau, SaveAt::Steps);
                     let passed = solution.unwrap().states;
                     let off = (1..=8).map(|i| distance(&passed[i * steps / 8], &states[i]).powi(2));
                     (1.0 / steps as f64, off.sum::<f64>().sqrt())
@@ -126,7 +126,7 @@ fn dense_output_has_its_stated_order() {
         let within = |h: f64| {
             let thetas = [0.21, 0.43, 0.78].map(|theta| 0.4 + theta * h);
             let solution =
-                fixed::solve(&driven, driven_at(0.4), &[0.4, 0.4 + h], tableau, Output::At(&thetas)).unwrap();
+                fixed::solve(&driven, driven_at(0.4), &[0.4, 0.4 + h], tableau, SaveAt::At(&thetas)).unwrap();
             let off = thetas.iter().zip(&solution.states).map(|(t, x)| distance(x, &driven_at(*t)).powi(2));
             (h, off.sum::<f64>().sqrt())
         };
@@ -138,7 +138,7 @@ fn dense_output_has_its_stated_order() {
             // For powers of two these lie at a third and two thirds of steps, in turn.
             let at = [0.5, 1.0];
             let solution =
-                fixed::solve(&driven, driven_at(0.0), &grid((0.0, 1.5), steps), tableau, Output::At(&at)).unwrap();
+                fixed::solve(&driven, driven_at(0.0), &grid((0.0, 1.5), steps), tableau, SaveAt::At(&at)).unwrap();
             let off = at.iter().zip(&solution.states).map(|(t, x)| distance(x, &driven_at(*t)).powi(2));
             (1.0 / steps as f64, off.sum::<f64>().sqrt())
         };
@@ -166,7 +166,7 @@ fn evaluations_are_counted_where_they_are_made() {
             calls.set(0);
             fixed::solve(&counting, vec![1.0, 0.0], &grid((0.0, 1.0), 10), tableau, output).unwrap()
         };
-        let plain = solve(Output::Final);
+        let plain = solve(SaveAt::End);
         let needed = match tableau.name {
             "euler" => 10,
             "midpoint" | "heun" | "heun-euler" => 20,
@@ -177,7 +177,7 @@ fn evaluations_are_counted_where_they_are_made() {
         assert_eq!((plain.stats.evaluations, calls.get()), (needed, needed), "{}", tableau.name);
         assert!((plain.stats.smallest_step - 0.1).abs() < 1e-12 && plain.stats.accepted == 10);
         // An interpolant needs the last stage, which FSAL hands on: one more in all.
-        let dense = solve(Output::At(&[0.05]));
+        let dense = solve(SaveAt::At(&[0.05]));
         assert_eq!(dense.stats.evaluations, needed + usize::from(tableau.fsal()), "{}", tableau.name);
         assert_eq!(dense.stats.evaluations, calls.get());
         assert!(distance(&plain.x, &dense.x) < 1e-15);
@@ -187,33 +187,33 @@ fn evaluations_are_counted_where_they_are_made() {
 /// Every state gives the numbers that a Vec of f64 gives.
 #[test]
 fn states_of_all_kinds_agree() {
-    let x = fixed::solve(&linear, vec![1.0, 0.0], &grid((0.0, 1.0), 20), &RK4, Output::Steps).unwrap();
+    let x = fixed::solve(&linear, vec![1.0, 0.0], &grid((0.0, 1.0), 20), &RK4, SaveAt::Steps).unwrap();
     assert_eq!((x.times.len(), x.states.len()), (21, 21));
     let array = |x: &ndarray::Array1<f64>, _: f64| ndarray::array![x[1], -x[0] - 0.2 * x[1]];
-    let y = fixed::solve(&array, ndarray::array![1.0, 0.0], &grid((0.0, 1.0), 20), &RK4, Output::Steps).unwrap();
+    let y = fixed::solve(&array, ndarray::array![1.0, 0.0], &grid((0.0, 1.0), 20), &RK4, SaveAt::Steps).unwrap();
     assert!(x.states.iter().zip(&y.states).all(|(a, b)| distance(a, &b.to_vec()) < 1e-15));
     let single = |x: &Vec<f32>, _: f64| vec![x[1], -x[0] - 0.2 * x[1]];
-    let z = fixed::solve(&single, vec![1f32, 0.0], &grid((0.0, 1.0), 20), &RK4, Output::Final).unwrap();
+    let z = fixed::solve(&single, vec![1f32, 0.0], &grid((0.0, 1.0), 20), &RK4, SaveAt::End).unwrap();
     assert!(z.x.iter().zip(&x.x).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-6));
     let scalar = |x: &f64, t: f64| -2.0 * t * x + t.cos() * (-t * t).exp();
-    let s = fixed::solve(&scalar, 1.0, &grid((0.0, 1.0), 20), &RK4, Output::Final).unwrap();
-    let v = fixed::solve(&driven, vec![1.0], &grid((0.0, 1.0), 20), &RK4, Output::Final).unwrap();
+    let s = fixed::solve(&scalar, 1.0, &grid((0.0, 1.0), 20), &RK4, SaveAt::End).unwrap();
+    let v = fixed::solve(&driven, vec![1.0], &grid((0.0, 1.0), 20), &RK4, SaveAt::End).unwrap();
     assert_eq!(s.x, v.x[0]);
 }
 
 #[test]
 fn impossible_requests_are_errors() {
-    fn solve(grid: &[f64], tableau: &Tableau, output: Output<'_>) -> SolveError {
+    fn solve(grid: &[f64], tableau: &Tableau, output: SaveAt<'_>) -> SolveError {
         fixed::solve(&linear, vec![1.0, 0.0], grid, tableau, output).unwrap_err()
     }
     for grid in [vec![], vec![0.0], vec![0.0, 0.0], vec![0.0, 1.0, 0.5], vec![0.0, f64::NAN], vec![f64::MIN, f64::MAX]]
     {
-        assert_eq!(solve(&grid, &RK4, Output::Final), SolveError::Grid);
+        assert_eq!(solve(&grid, &RK4, SaveAt::End), SolveError::Grid);
     }
     for times in [[0.5, 0.2], [0.5, 1.5], [-0.1, 0.5], [0.5, 0.5], [0.5, f64::NAN]] {
-        assert_eq!(solve(&[0.0, 1.0], &RK4, Output::At(&times)), SolveError::Times { start: 0.0, end: 1.0 });
+        assert_eq!(solve(&[0.0, 1.0], &RK4, SaveAt::At(&times)), SolveError::Times { start: 0.0, end: 1.0 });
     }
-    assert_eq!(solve(&[1.0, 0.0], &RK4, Output::At(&[0.2, 0.5])), SolveError::Times { start: 1.0, end: 0.0 });
+    assert_eq!(solve(&[1.0, 0.0], &RK4, SaveAt::At(&[0.2, 0.5])), SolveError::Times { start: 1.0, end: 0.0 });
     let broken = [
         Tableau { b: &[], ..RK4 },
         Tableau { c: &[0.0], ..RK4 },
@@ -227,7 +227,7 @@ fn impossible_requests_are_errors() {
         Tableau { e: Some(&[0.0, 0.0, 0.0, 1.0]), ..RK4 },
     ];
     for tableau in &broken {
-        assert!(matches!(solve(&[0.0, 1.0], tableau, Output::Final), SolveError::Tableau { .. }), "{tableau:?}");
+        assert!(matches!(solve(&[0.0, 1.0], tableau, SaveAt::End), SolveError::Tableau { .. }), "{tableau:?}");
         assert!(!tableau.fsal(), "asking is safe");
     }
     for steps in [0, Grid::MAX_STEPS + 1, usize::MAX] {
@@ -245,27 +245,27 @@ fn impossible_requests_are_errors() {
 fn a_velocity_that_is_not_finite_is_named_with_its_time() {
     let broken = |x: &State, t: f64| vec![if t > 0.52 { f64::NAN } else { x[0] }];
     for (tableau, t) in [(&DOPRI5, 0.4), (&RK4, 0.4), (&fm_solvers::tableau::EULER, 0.6)] {
-        let solution = fixed::solve_partial(&broken, vec![1.0], &grid((0.0, 1.0), 5), tableau, Output::Steps).unwrap();
-        let fm_solvers::Reason::NonFinite { t: at } = solution.stats.reason else { panic!("{:?}", solution.stats) };
+        let solution = fixed::solve_partial(&broken, vec![1.0], &grid((0.0, 1.0), 5), tableau, SaveAt::Steps).unwrap();
+        let fm_solvers::StopReason::NonFinite { t: at } = solution.stats.reason else { panic!("{:?}", solution.stats) };
         assert!((at - t).abs() < 1e-12, "{}: {at}", tableau.name);
         assert!(solution.x[0].is_finite() && solution.states.iter().all(|x| x[0].is_finite()));
         assert!((solution.times.last().unwrap() - t).abs() < 1e-12);
     }
     // Values that overflow count too.
     let explode = |x: &State, _: f64| vec![x[0] * x[0]];
-    let solution = fixed::solve_partial(&explode, vec![1.0], &grid((0.0, 40.0), 40), &RK4, Output::Final).unwrap();
-    assert!(matches!(solution.stats.reason, fm_solvers::Reason::NonFinite { .. }) && solution.x[0].is_finite());
+    let solution = fixed::solve_partial(&explode, vec![1.0], &grid((0.0, 40.0), 40), &RK4, SaveAt::End).unwrap();
+    assert!(matches!(solution.stats.reason, fm_solvers::StopReason::NonFinite { .. }) && solution.x[0].is_finite());
 }
 
 /// Another time, the same states: the end does not move, and rows at their own times are shifted each by its own.
 #[test]
 fn a_shifted_field_passes_through_the_same_states() {
     use fm_core::field::{RowField, VelocityField};
-    use fm_solvers::{Options, adaptive, grid::Shifted};
+    use fm_solvers::{AdaptiveOptions, adaptive, grid::Shifted};
     for map in ["shift:s=3", "shift:s=0.5", "warp:s=0.3", "warp:s=1.4", "uniform"] {
         let shifted = Shifted::new(driven, map.parse().unwrap()).unwrap();
-        let options = Options::with_tolerance(1e-9);
-        let x = adaptive::solve(&shifted, driven_at(0.0), (0.0, 1.0), &DOPRI5, &options, Output::Final).unwrap().x;
+        let options = AdaptiveOptions::with_tolerance(1e-9);
+        let x = adaptive::solve(&shifted, driven_at(0.0), (0.0, 1.0), &DOPRI5, &options, SaveAt::End).unwrap().x;
         assert!(distance(&x, &driven_at(1.0)) < 1e-7, "{map}");
         let rows = |x: &ndarray::Array2<f64>, t: &[f64], _: &[usize]| {
             ndarray::Array2::from_shape_fn(x.dim(), |(i, j)| driven(&vec![x[[i, j]]], t[i])[0])

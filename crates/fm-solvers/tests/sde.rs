@@ -9,7 +9,7 @@ use fm_core::exact::{ExactField, Mixture};
 use fm_core::field::VelocityField;
 use fm_core::path::PathKind;
 use fm_solvers::sde::{self, Diffusion, Method};
-use fm_solvers::{Output, Reason, SolveError};
+use fm_solvers::{SaveAt, SolveError, StopReason};
 use ndarray::{Array2, array};
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ fn paths_are_torchsdes() {
         );
         let noise = |i: u64| steps[i as usize].clone();
         let x0 = rows(&reference["x0"]);
-        let found = sde::solve(&field, &PathKind::Linear, x0, &grid, how, noise, Output::Steps).unwrap();
+        let found = sde::solve(&field, &PathKind::Linear, x0, &grid, how, noise, SaveAt::Steps).unwrap();
         let close = |a: &Array2<f64>, b: &Array2<f64>| (a - b).iter().all(|d| d.abs() < 1e-11);
         for (ours, theirs) in found.states.iter().zip(case["path"].as_array().unwrap()) {
             assert!(close(ours, &rows(theirs)), "{how:?}");
@@ -59,7 +59,7 @@ fn variance(method: Method, diffusion: Diffusion, steps: usize) -> f64 {
     let grid: Vec<f64> = (0..=steps).map(|i| 0.8 * i as f64 / steps as f64).chain([1.0]).collect();
     let noise = |i: u64| basis(i as usize + 1);
     let path =
-        sde::solve(&field, &PathKind::Linear, basis(0), &grid, (method, diffusion), noise, Output::Steps).unwrap();
+        sde::solve(&field, &PathKind::Linear, basis(0), &grid, (method, diffusion), noise, SaveAt::Steps).unwrap();
     path.states[steps].iter().map(|x| x * x).sum()
 }
 
@@ -90,41 +90,41 @@ fn the_last_step_denoises() {
     let grid = [0.0, 0.3, 0.6, 0.9, 1.0];
     let how = (Method::EulerMaruyama, Diffusion::Sigma { scale: 1.0 });
     let noise = |_| array![[1.0, -2.0]];
-    let found = sde::solve(&field, &PathKind::Linear, array![[0.5, 0.5]], &grid, how, noise, Output::Final).unwrap();
+    let found = sde::solve(&field, &PathKind::Linear, array![[0.5, 0.5]], &grid, how, noise, SaveAt::End).unwrap();
     assert!((&found.x - &array![[3.0, 1.0]]).iter().all(|d| d.abs() < 1e-12), "{:?}", found.x);
 }
 
 #[test]
 fn what_cannot_be_sampled_is_said() {
     let still = |x: &State, _: f64| x.clone();
-    let solve = |path: PathKind, grid: &[f64], output: Output<'static>| {
+    let solve = |path: PathKind, grid: &[f64], output: SaveAt<'static>| {
         let how = (Method::default(), Diffusion::Constant { scale: 1.0 });
         sde::solve(&still, &path, vec![1.0], grid, how, |_| vec![0.0], output)
     };
     let linear = PathKind::Linear;
-    assert_eq!(solve(linear, &[1.0, 0.0], Output::Final).unwrap_err(), SolveError::Backwards);
-    assert_eq!(solve(linear, &[0.0], Output::Final).unwrap_err(), SolveError::Grid);
-    assert_eq!(solve(linear, &[0.0, 1.0], Output::At(&[0.5])).unwrap_err(), SolveError::NoInterpolant);
+    assert_eq!(solve(linear, &[1.0, 0.0], SaveAt::End).unwrap_err(), SolveError::Backwards);
+    assert_eq!(solve(linear, &[0.0], SaveAt::End).unwrap_err(), SolveError::Grid);
+    assert_eq!(solve(linear, &[0.0, 1.0], SaveAt::At(&[0.5])).unwrap_err(), SolveError::NoInterpolant);
     let bridge = "schroedinger-bridge".parse().unwrap();
-    assert!(matches!(solve(bridge, &[0.1, 0.5, 0.9], Output::Final), Err(SolveError::Path(_))));
+    assert!(matches!(solve(bridge, &[0.1, 0.5, 0.9], SaveAt::End), Err(SolveError::Path(_))));
     // The score is singular where the noise has ended.
-    assert!(matches!(solve(linear, &[0.0, 1.0, 1.5], Output::Final), Err(SolveError::Path(_))));
+    assert!(matches!(solve(linear, &[0.0, 1.0, 1.5], SaveAt::End), Err(SolveError::Path(_))));
     let broken = |x: &State, t: f64| vec![if t > 0.5 { f64::NAN } else { x[0] }];
     let grid = [0.0, 0.25, 0.5, 0.75, 1.0];
     let how = (Method::EulerMaruyama, Diffusion::Constant { scale: 1.0 });
-    let found = sde::solve_partial(&broken, &linear, vec![1.0], &grid, how, |_| vec![0.1], Output::Final).unwrap();
-    assert_eq!(found.stats.reason, Reason::NonFinite { t: 0.75 });
+    let found = sde::solve_partial(&broken, &linear, vec![1.0], &grid, how, |_| vec![0.1], SaveAt::End).unwrap();
+    assert_eq!(found.stats.reason, StopReason::NonFinite { t: 0.75 });
     assert!(found.x[0].is_finite());
-    let stopped = sde::solve(&broken, &linear, vec![1.0], &grid, how, |_| vec![0.1], Output::Final).unwrap_err();
+    let stopped = sde::solve(&broken, &linear, vec![1.0], &grid, how, |_| vec![0.1], SaveAt::End).unwrap_err();
     assert_eq!(stopped, SolveError::Stopped { row: None, reason: found.stats.reason });
     // The last step goes to the data wherever the grid ends, but a path ends at 1.
     for outside in [[0.0, 0.5, 1.5], [-0.5, 0.5, 1.0]] {
-        let error = solve(linear, &outside, Output::Final).unwrap_err();
+        let error = solve(linear, &outside, SaveAt::End).unwrap_err();
         assert!(matches!(error, SolveError::Path(fm_core::Error::TimeOutside { .. })), "{outside:?} {error}");
     }
     for scale in [f64::NAN, -1.0] {
         let how = (Method::Heun, Diffusion::Constant { scale });
-        let error = sde::solve(&still, &linear, vec![1.0], &grid, how, |_| vec![0.1], Output::Final).unwrap_err();
+        let error = sde::solve(&still, &linear, vec![1.0], &grid, how, |_| vec![0.1], SaveAt::End).unwrap_err();
         assert!(matches!(error, SolveError::Choice(_)), "{scale} {error}");
     }
 }

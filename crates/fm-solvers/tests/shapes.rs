@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
-use fm_core::field::{RowField, Together, VelocityField};
+use fm_core::field::{RowField, SharedTime, VelocityField};
 use fm_core::path::PathKind;
 use fm_core::state::OdeState;
 use fm_solvers::sde::{self, Diffusion, Method};
 use fm_solvers::straightness::straightness;
 use fm_solvers::tableau::{ALL, DOPRI5, RK4};
-use fm_solvers::{Grid, Options, Output, SolveError, adaptive, fixed, per_sample};
+use fm_solvers::{AdaptiveOptions, Grid, SaveAt, SolveError, adaptive, fixed, per_sample};
 use ndarray::{Array1, Array2, ArrayD};
 
 const GRID: [f64; 4] = [0.0, 0.25, 0.5, 0.75];
@@ -25,9 +25,9 @@ fn names<T>(result: Result<T, SolveError>, expected: &[usize], got: &[usize]) {
 fn check<S: OdeState + Clone>(x: &S, good: &S, bad: &S, from: f64) {
     let field = |_: &S, t: f64| if t >= from { bad.clone() } else { good.clone() };
     let (expected, got) = (x.shape(), bad.shape());
-    let tight = Options { max_step: 0.1, ..Options::default() };
+    let tight = AdaptiveOptions { max_step: 0.1, ..AdaptiveOptions::default() };
     for tableau in ALL {
-        for output in [Output::Final, Output::Steps, Output::At(&[0.1, 0.75])] {
+        for output in [SaveAt::End, SaveAt::Steps, SaveAt::At(&[0.1, 0.75])] {
             names(fixed::solve(&field, x.clone(), &GRID, tableau, output), &expected, &got);
             if tableau.e.is_some() {
                 names(adaptive::solve(&field, x.clone(), (0.0, 0.75), tableau, &tight, output), &expected, &got);
@@ -37,10 +37,10 @@ fn check<S: OdeState + Clone>(x: &S, good: &S, bad: &S, from: f64) {
     for method in [Method::EulerMaruyama, Method::Heun] {
         let how = (method, Diffusion::Sigma { scale: 0.1 });
         let noise = |_| x.clone();
-        names(sde::solve(&field, &PathKind::Linear, x.clone(), &GRID, how, noise, Output::Final), &expected, &got);
+        names(sde::solve(&field, &PathKind::Linear, x.clone(), &GRID, how, noise, SaveAt::End), &expected, &got);
         let still = |_: &S, _: f64| good.clone();
         let noise = |i| if i > 0 { bad.clone() } else { x.clone() };
-        names(sde::solve(&still, &PathKind::Linear, x.clone(), &GRID, how, noise, Output::Final), &expected, &got);
+        names(sde::solve(&still, &PathKind::Linear, x.clone(), &GRID, how, noise, SaveAt::End), &expected, &got);
     }
 }
 
@@ -65,7 +65,7 @@ fn whole_states_refuse_other_shapes() {
 #[test]
 fn rows_refuse_other_shapes() {
     let x = Array2::<f64>::ones((2, 3));
-    let options = Options { max_step: 0.1, ..Options::default() };
+    let options = AdaptiveOptions { max_step: 0.1, ..AdaptiveOptions::default() };
     for shape in [(2, 1), (1, 3), (3, 3), (2, 4), (0, 3)] {
         for from in [0.0, 0.3] {
             let field = |x: &Array2<f64>, t: &[f64], _: &[usize]| {
@@ -73,7 +73,7 @@ fn rows_refuse_other_shapes() {
             };
             let (expected, got) = ([2, 3], [shape.0, shape.1]);
             for tableau in ALL.into_iter().filter(|t| t.e.is_some()) {
-                for output in [Output::Final, Output::Steps, Output::At(&[0.1, 0.5])] {
+                for output in [SaveAt::End, SaveAt::Steps, SaveAt::At(&[0.1, 0.5])] {
                     names(
                         per_sample::solve(&field, x.clone(), (0.0, 0.75), tableau, &options, output),
                         &expected,
@@ -82,7 +82,7 @@ fn rows_refuse_other_shapes() {
                 }
             }
             names(straightness(&field, x.clone(), &GRID, &RK4), &expected, &got);
-            names(fixed::solve(&Together(field), x.clone(), &GRID, &RK4, Output::Final), &expected, &got);
+            names(fixed::solve(&SharedTime(field), x.clone(), &GRID, &RK4, SaveAt::End), &expected, &got);
         }
     }
 }
@@ -95,7 +95,7 @@ fn shapes_are_compared_at_every_evaluation() {
         calls.set(calls.get() + 1);
         if calls.get() == 4 { vec![0.0] } else { x.clone() }
     };
-    let solved = adaptive::solve(&field, vec![1.0, 2.0], (0.0, 1.0), &DOPRI5, &Options::default(), Output::Final);
+    let solved = adaptive::solve(&field, vec![1.0, 2.0], (0.0, 1.0), &DOPRI5, &AdaptiveOptions::default(), SaveAt::End);
     names(solved, &[2], &[1]);
     assert_eq!(calls.get(), 4);
 }
@@ -103,12 +103,12 @@ fn shapes_are_compared_at_every_evaluation() {
 #[test]
 fn single_numbers_are_no_batch_and_rows_may_be_single_numbers() {
     let still = |x: &ArrayD<f64>, _: &[f64], _: &[usize]| x.clone();
-    let (number, options) = (ArrayD::<f64>::zeros(vec![]), Options::default());
-    let solved = per_sample::solve(&still, number.clone(), (0.0, 1.0), &DOPRI5, &options, Output::Final);
+    let (number, options) = (ArrayD::<f64>::zeros(vec![]), AdaptiveOptions::default());
+    let solved = per_sample::solve(&still, number.clone(), (0.0, 1.0), &DOPRI5, &options, SaveAt::End);
     assert_eq!(solved.map(|_| ()), Err(SolveError::NoRows));
     assert_eq!(straightness(&still, number, &GRID, &RK4), Err(SolveError::NoRows));
     let decay = |x: &Array1<f64>, _: &[f64], _: &[usize]| -x;
-    let x = per_sample::solve(&decay, Array1::ones(3), (0.0, 1.0), &DOPRI5, &options, Output::Final).unwrap().x;
+    let x = per_sample::solve(&decay, Array1::ones(3), (0.0, 1.0), &DOPRI5, &options, SaveAt::End).unwrap().x;
     assert!(x.iter().all(|x| (x - (-1f64).exp()).abs() < 1e-4));
     assert_eq!(straightness(&decay, Array1::ones(3), &Grid::Uniform.times(4).unwrap(), &RK4).unwrap().len(), 3);
     let nobody = straightness(&decay, Array1::ones(0), &GRID, &RK4);
@@ -128,23 +128,23 @@ fn fields_are_asked_before_they_are_evaluated() {
             Err(fm_core::Error::Rows { what: "rows", expected: 0, got: x.nrows() })
         }
     }
-    let (x, options) = (Array2::<f64>::ones((2, 3)), Options::default());
+    let (x, options) = (Array2::<f64>::ones((2, 3)), AdaptiveOptions::default());
     let refused = |result: Result<(), SolveError>| {
         assert_eq!(result, Err(SolveError::Path(fm_core::Error::Rows { what: "rows", expected: 0, got: 2 })));
     };
-    refused(per_sample::solve(&Never, x.clone(), (0.0, 1.0), &DOPRI5, &options, Output::Final).map(|_| ()));
-    refused(adaptive::solve(&Together(Never), x.clone(), (0.0, 1.0), &DOPRI5, &options, Output::Final).map(|_| ()));
-    refused(fixed::solve(&Together(Never), x.clone(), &GRID, &RK4, Output::Final).map(|_| ()));
+    refused(per_sample::solve(&Never, x.clone(), (0.0, 1.0), &DOPRI5, &options, SaveAt::End).map(|_| ()));
+    refused(adaptive::solve(&SharedTime(Never), x.clone(), (0.0, 1.0), &DOPRI5, &options, SaveAt::End).map(|_| ()));
+    refused(fixed::solve(&SharedTime(Never), x.clone(), &GRID, &RK4, SaveAt::End).map(|_| ()));
     refused(straightness(&Never, x.clone(), &GRID, &RK4).map(|_| ()));
     let how = (Method::Heun, Diffusion::Sigma { scale: 0.1 });
     let noise = |_| x.clone();
-    refused(sde::solve(&Together(Never), &PathKind::Linear, x.clone(), &GRID, how, noise, Output::Final).map(|_| ()));
+    refused(sde::solve(&SharedTime(Never), &PathKind::Linear, x.clone(), &GRID, how, noise, SaveAt::End).map(|_| ()));
     let shifted = fm_solvers::grid::Shifted::new(Never, Grid::Uniform).unwrap();
-    refused(per_sample::solve(&shifted, x.clone(), (0.0, 1.0), &DOPRI5, &options, Output::Final).map(|_| ()));
+    refused(per_sample::solve(&shifted, x.clone(), (0.0, 1.0), &DOPRI5, &options, SaveAt::End).map(|_| ()));
     let span = (0.1, 0.9);
     let converted = fm_core::field::Converted::new(Never, PathKind::Linear, "data".parse().unwrap(), span).unwrap();
-    refused(per_sample::solve(&converted, x.clone(), span, &DOPRI5, &options, Output::Final).map(|_| ()));
+    refused(per_sample::solve(&converted, x.clone(), span, &DOPRI5, &options, SaveAt::End).map(|_| ()));
     let (linear, curved) = (PathKind::Linear, PathKind::Trigonometric);
-    let changed = fm_core::schedule::Rescheduled::new(Together(Never), linear, curved, span).unwrap();
+    let changed = fm_core::schedule::Rescheduled::new(SharedTime(Never), linear, curved, span).unwrap();
     refused(VelocityField::check(&changed, &x).map_err(SolveError::Path));
 }

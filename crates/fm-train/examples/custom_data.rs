@@ -3,9 +3,9 @@
 use fm_core::data::{Dataset, Pick};
 use fm_core::{objective::Objective, path::PathKind, source::Source, tensor::Role};
 use fm_models::{ModelConfig, mlp::MlpConfig};
+use fm_train::callbacks::Callback;
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::train::{TrainOptions, TrainState, train};
 use fm_train::{ema::EmaConfig, pairing::Pairing, record::LogRecord, task::FlowMatching};
@@ -33,7 +33,7 @@ impl Dataset for Lissajous {
 /// Says what the log says.
 struct Say;
 
-impl Observer for Say {
+impl Callback for Say {
     fn after_step(
         &mut self,
         _: &mut TrainState,

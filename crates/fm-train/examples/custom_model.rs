@@ -1,9 +1,9 @@
 //! A network of one's own: any type with a forward pass. `cargo run -p fm-train --example custom_model`
 
 use fm_core::{objective::Objective, path::PathKind, source::Source, tensor::Role, tensor::VelocityModel};
+use fm_train::callbacks::Callback;
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::train::{TrainOptions, TrainState, train};
 use fm_train::{ema::EmaConfig, pairing::Pairing, record::LogRecord, task::FlowMatching};
@@ -35,7 +35,7 @@ impl VelocityModel for Waves {
 /// Says what the log says.
 struct Say;
 
-impl Observer for Say {
+impl Callback for Say {
     fn after_step(
         &mut self,
         _: &mut TrainState,

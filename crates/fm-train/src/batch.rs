@@ -21,8 +21,8 @@ pub struct Batch {
     pub x0: Vec<f32>,
     /// Data rows x1, B x dim, normalised; empty where the device holds them.
     pub x1: Vec<f32>,
-    /// Which rows of the data set these are, where the device holds it ([`crate::resident`]).
-    pub picks: Vec<Pick>,
+    /// Which rows of the data set these are, where the device holds it ([`crate::device_dataset`]).
+    pub device_rows: Vec<Pick>,
     /// The class of each row, dropped ones as the null class; empty when unconditional.
     pub classes: Vec<i64>,
     /// What pairing gained: the cost of these pairs over that of the pairs as drawn.
@@ -42,7 +42,7 @@ fn row_values(shape: &[i64]) -> usize {
 impl Batch {
     /// How many rows of this shape there are here.
     pub fn rows(&self, shape: &[i64]) -> usize {
-        self.picks.len().max(self.x1.len() / row_values(shape))
+        self.device_rows.len().max(self.x1.len() / row_values(shape))
     }
 
     /// Which rows of the whole batch these are, and how many that one has.
@@ -60,7 +60,7 @@ impl Batch {
         Self {
             x0: of(&self.x0, &rows, whole),
             x1: of(&self.x1, &rows, whole),
-            picks: of(&self.picks, &rows, whole),
+            device_rows: of(&self.device_rows, &rows, whole),
             classes: of(&self.classes, &rows, whole),
             coupling_gain: self.coupling_gain,
             first: self.first.saturating_add(rows.start),

@@ -10,9 +10,9 @@
 //!
 //! There is no generator state: randomness is a function of the seed and the step (see `fm_core::rng`).
 
-use crate::adaptive::{self, LossAwareTimes};
+use crate::accumulator;
 use crate::ema::EmaConfig;
-use crate::tally;
+use crate::loss_aware::{self, LossAwareTimes};
 use crate::train::TrainState;
 use crate::{TrainError, files};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -48,9 +48,9 @@ pub struct Meta {
     /// Updates that the optimizer has made.
     pub optimizer_updates: u64,
     /// What was seen since the last line of the log.
-    pub tally: tally::Saved,
+    pub tally: accumulator::Saved,
     /// The state of loss-aware times, where there are any.
-    pub adaptive: Option<adaptive::Saved>,
+    pub adaptive: Option<loss_aware::Saved>,
     /// libtorch's threads, on which the last bits of CPU results depend.
     pub threads: i32,
     /// The run's whole configuration, model included.

@@ -18,8 +18,8 @@
 
 use crate::TrainError;
 use crate::batch::{Batch, BatchSource};
+use crate::collective::Shard;
 use crate::pairing::{Pairing, Rows};
-use crate::peers::Shard;
 use fm_core::data::{Dataset, Order, Pick};
 use fm_core::rng::{self, Stream};
 use fm_core::source::Source;
@@ -37,7 +37,7 @@ pub struct BatchOptions {
     pub conditional: bool,
     /// The null class, and the probability that it replaces a row's class (for classifier-free guidance).
     pub dropped: Option<(i64, f64)>,
-    /// Give row numbers instead of values, for data in device memory ([`crate::resident`]).
+    /// Give row numbers instead of values, for data in device memory ([`crate::device_dataset`]).
     pub resident: bool,
 }
 
@@ -76,24 +76,24 @@ impl<'a> Batches<'a> {
         let mirrored =
             |i: usize| o.mirror && rng::stream(self.pairing.seed(), step, Stream::Augment, i as u64).random();
         let (wanted, order) = (shard.rows(o.rows), self.order.batch(step, o.rows));
-        let picks: Vec<Pick> = wanted.clone().map(|i| Pick { row: order[i], mirrored: mirrored(i) }).collect();
-        let classes = if o.conditional { self.classes(step, wanted, &picks) } else { Vec::new() };
+        let device_rows: Vec<Pick> = wanted.clone().map(|i| Pick { row: order[i], mirrored: mirrored(i) }).collect();
+        let classes = if o.conditional { self.classes(step, wanted, &device_rows) } else { Vec::new() };
         let mut x1 = Vec::new();
         if !o.resident || self.pairing.looks_at_rows() {
-            x1.resize(picks.len() * self.data.dim(), 0.0);
+            x1.resize(device_rows.len() * self.data.dim(), 0.0);
             let rows = x1.chunks_exact_mut(self.data.dim().max(1));
-            picks.iter().zip(rows).for_each(|(pick, out)| self.data.write(*pick, out));
+            device_rows.iter().zip(rows).for_each(|(pick, out)| self.data.write(*pick, out));
         }
-        Rows { x1, classes, picks: if o.resident { picks } else { Vec::new() }, whole: o.rows }
+        Rows { x1, classes, device_rows: if o.resident { device_rows } else { Vec::new() }, whole: o.rows }
     }
 
-    fn classes(&self, step: u64, rows: Range<usize>, picks: &[Pick]) -> Vec<i64> {
+    fn classes(&self, step: u64, rows: Range<usize>, device_rows: &[Pick]) -> Vec<i64> {
         let dropped = |i: usize| {
             let (null, share) = self.options.dropped?;
             rng::stream(self.pairing.seed(), step, Stream::LabelDrop, i as u64).random_bool(share).then_some(null)
         };
         let class = |(i, pick): (usize, &Pick)| dropped(i).unwrap_or_else(|| self.data.class(pick.row).unwrap_or(0));
-        rows.zip(picks).map(class).collect()
+        rows.zip(device_rows).map(class).collect()
     }
 }
 
@@ -147,17 +147,17 @@ mod tests {
     use super::*;
     use ndarray::Array2;
 
-    fn picks(mirror: bool) -> Vec<Pick> {
+    fn device_rows(mirror: bool) -> Vec<Pick> {
         let table = Array2::zeros((50, 3));
         let pairing = Pairing::new(Source::default(), None, 0, 1);
         let options = BatchOptions { rows: 200, mirror, resident: true, ..BatchOptions::default() };
-        Batches::new(&table, pairing, options).batch(0).unwrap().picks
+        Batches::new(&table, pairing, options).batch(0).unwrap().device_rows
     }
 
     #[test]
     fn rows_are_mirrored_half_the_time_or_never_and_each_by_its_own_chance() {
-        assert!(picks(false).iter().all(|pick| !pick.mirrored));
-        let mirrored = picks(true);
+        assert!(device_rows(false).iter().all(|pick| !pick.mirrored));
+        let mirrored = device_rows(true);
         let count = mirrored.iter().filter(|pick| pick.mirrored).count();
         assert!((60..140).contains(&count), "{count} of 200");
         // The same row, met again in the batch, is not always turned the same way.

@@ -82,10 +82,10 @@ pub enum TrainError {
     Objective(#[from] fm_core::Error),
     /// Another process that trains the same model.
     #[error(transparent)]
-    Peers(Outside),
+    Collective(Outside),
     /// An error of an observer.
     #[error(transparent)]
-    Observer(Outside),
+    Callback(Outside),
     /// A batch could not be made.
     #[error("cannot make the batch of step {step}: {problem}")]
     Batch {

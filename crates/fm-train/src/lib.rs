@@ -5,16 +5,16 @@
 //! | [`batch`], [`prefetch`] | the data of a step, made ahead of time by worker threads |
 //! | [`block`] | everything that a step needs from the host, in one upload |
 //! | [`data`], [`pairing`] | batches of a data set: order, mirroring, dropped labels, source rows |
-//! | [`resident`], [`pairs`] | images kept in device memory; a teacher's noise and samples, in files |
+//! | [`device_dataset`], [`pairs`] | images kept in device memory; a teacher's noise and samples, in files |
 //! | [`flat`] | all parameters in one vector, all gradients in another |
 //! | [`optimizer`], [`ema`], [`schedule`] | updates of the weights, their moving averages, learning-rate schedules |
-//! | [`adaptive`] | loss-aware time sampling |
-//! | [`peers`] | data-parallel training: collectives of the processes that train one model |
+//! | [`loss_aware`] | loss-aware time sampling |
+//! | [`collective`] | data-parallel training: collectives of the processes that train one model |
 //! | [`task`] | losses: flow matching, or your own |
 //! | [`train`](mod@train) | the training loop |
 //! | [`trainer`] | a training step, for a loop that you write yourself |
-//! | [`tally`], [`record`] | metrics accumulated on the device, and the lines of the log |
-//! | [`observe`] | callbacks: early stopping, the best checkpoint, your own |
+//! | [`accumulator`], [`record`] | metrics accumulated on the device, and the lines of the log |
+//! | [`callbacks`] | callbacks: early stopping, the best checkpoint, your own |
 //! | [`checkpoint`] | a directory per step, complete or absent |
 //! | [`tensorboard`] | TensorBoard event files |
 //! | [`files`] | atomic, durable writes |
@@ -54,27 +54,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod adaptive;
+pub mod accumulator;
 pub mod batch;
 pub mod block;
+pub mod callbacks;
 pub mod checkpoint;
+pub mod collective;
 pub mod data;
+pub mod device_dataset;
 pub mod ema;
 pub mod error;
 pub mod files;
 pub mod flat;
-pub mod observe;
+pub mod loss_aware;
 pub mod optimizer;
 mod overlap;
 pub mod pairing;
 pub mod pairs;
-pub mod peers;
 pub mod prefetch;
 pub mod record;
-pub mod resident;
 pub mod run_dir;
 pub mod schedule;
-pub mod tally;
 pub mod task;
 pub mod tensorboard;
 pub mod train;

@@ -5,8 +5,8 @@
 //! records in which order buckets become complete; all processes then use the order of the first one.
 
 use crate::TrainError;
+use crate::collective::{Collective, Pending};
 use crate::flat::FlatParams;
-use crate::peers::{Peers, Pending};
 use fm_torch::gradients::Taker;
 use std::ops::Range;
 use tch::Tensor;
@@ -89,7 +89,7 @@ impl Overlap {
         &mut self,
         params: &FlatParams,
         loss: &Tensor,
-        peers: &dyn Peers,
+        peers: &dyn Collective,
     ) -> Result<Tensor, TrainError> {
         let waiting = self.waiting();
         let Self { buckets, bucket_of, order, taker, gradient } = self;
@@ -121,7 +121,7 @@ struct Sums<'a> {
     order: &'a [usize],
     taker: &'a mut Taker,
     gradient: &'a mut Tensor,
-    peers: &'a dyn Peers,
+    peers: &'a dyn Collective,
     /// Gradients that each bucket still waits for.
     waiting: Vec<usize>,
     /// The place in the order up to which sums have started.
@@ -144,7 +144,7 @@ impl Sums<'_> {
         let (slots, values) = &self.buckets[self.order[self.next]];
         self.taker.take_some(slots.clone())?;
         let part = self.gradient.narrow(0, values.start, values.end - values.start);
-        self.pending.push(self.peers.start(&part).map_err(TrainError::Peers)?);
+        self.pending.push(self.peers.start(&part).map_err(TrainError::Collective)?);
         self.next += 1;
         Ok(())
     }
@@ -154,16 +154,16 @@ impl Sums<'_> {
         while self.next < self.order.len() {
             self.start()?;
         }
-        self.pending.into_iter().try_for_each(Pending::finish).map_err(TrainError::Peers)
+        self.pending.into_iter().try_for_each(Pending::finish).map_err(TrainError::Collective)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collective::Shard;
     use crate::error::Outside;
     use crate::flat::Precision;
-    use crate::peers::Shard;
     use std::sync::Mutex;
     use tch::nn::{self, Module};
     use tch::{Device, Kind};
@@ -184,12 +184,12 @@ mod tests {
         }
     }
 
-    impl Peers for Twins {
+    impl Collective for Twins {
         fn shard(&self) -> Shard {
             Shard { rank: 0, count: 2 }
         }
 
-        fn add_up(&self, _: Option<&mut Tensor>, _: &mut [Tensor]) -> Result<(), Outside> {
+        fn all_reduce(&self, _: Option<&mut Tensor>, _: &mut [Tensor]) -> Result<(), Outside> {
             Ok(())
         }
 

@@ -14,8 +14,8 @@
 //! ```
 
 use crate::batch::Batch;
-use crate::peers::Shard;
-use fm_core::coupling::{Conditions, Coupling, Unpaired};
+use crate::collective::Shard;
+use fm_core::coupling::{Conditions, Coupling, CouplingInput};
 use fm_core::data::Pick;
 use fm_core::rng::{self, Stream};
 use fm_core::source::Source;
@@ -31,7 +31,7 @@ pub struct Rows {
     /// Their classes, if the model is told them.
     pub classes: Vec<i64>,
     /// Which rows these are, where the device holds them.
-    pub picks: Vec<Pick>,
+    pub device_rows: Vec<Pick>,
     /// Rows of the batch that these are a process's share of; 0 where they are all.
     pub whole: usize,
 }
@@ -126,15 +126,15 @@ impl Pairing {
         let shard = if self.looks_at_rows() { Shard::default() } else { self.shard };
         let mut start = 0;
         for step in first..first + self.steps {
-            let Rows { x1, classes, picks, whole } = rows(step, shard);
-            let count = picks.len().max(x1.len() / dim.max(1));
+            let Rows { x1, classes, device_rows, whole } = rows(step, shard);
+            let count = device_rows.len().max(x1.len() / dim.max(1));
             start = shard.rows(whole).start;
             let drawn = self.source.sample(self.seed, step, Stream::Noise, start as u64, count, dim);
             x0.extend(drawn.map_err(|error| error.to_string())?);
             all.whole = whole;
             all.x1.extend(x1);
             all.classes.extend(classes);
-            all.picks.extend(picks);
+            all.device_rows.extend(device_rows);
         }
         let gain = match &self.coupling {
             Some(coupling) => self.couple(coupling.as_ref(), first, dim, &mut x0, &mut all)?,
@@ -144,7 +144,7 @@ impl Pairing {
             x0: share(&x0, k, self.steps),
             x1: share(&all.x1, k, self.steps),
             classes: share(&all.classes, k, self.steps),
-            picks: share(&all.picks, k, self.steps),
+            device_rows: share(&all.device_rows, k, self.steps),
             coupling_gain: gain,
             first: start,
             whole: all.whole,
@@ -166,7 +166,7 @@ impl Pairing {
         let pairing = {
             let view = |x| ArrayView2::from_shape((n, dim), x).map_err(|e| e.to_string());
             let conditions = if all.classes.is_empty() { Conditions::None } else { Conditions::Classes(&all.classes) };
-            let unpaired = Unpaired { x0: view(x0)?, x1: view(&all.x1)?, conditions };
+            let unpaired = CouplingInput { x0: view(x0)?, x1: view(&all.x1)?, conditions };
             coupling.couple(&unpaired, &mut draws).map_err(|e| e.to_string())?
         };
         pairing.check(n).map_err(|e| e.to_string())?;
@@ -175,8 +175,8 @@ impl Pairing {
         if !all.classes.is_empty() {
             all.classes = pairing.targets(&all.classes, 1);
         }
-        if !all.picks.is_empty() {
-            all.picks = pairing.targets(&all.picks, 1);
+        if !all.device_rows.is_empty() {
+            all.device_rows = pairing.targets(&all.device_rows, 1);
         }
         let moved = pairing != fm_core::coupling::Pairing::Identity && drawn > 0.0;
         Ok(moved.then(|| cost(x0, &all.x1) / drawn))

@@ -10,7 +10,7 @@
 
 use crate::batch::{Batch, BatchSource};
 use crate::checkpoint::DataMeta;
-use crate::peers::Shard;
+use crate::collective::Shard;
 use crate::{TrainError, files, run_dir};
 use fm_core::data::Order;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -75,7 +75,7 @@ pub struct ShardMeta {
 
 /// Pairs in memory.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Pairs {
+pub struct TeacherPairs {
     /// Noise, row after row.
     pub x0: Vec<f32>,
     /// What becomes of it.
@@ -161,7 +161,7 @@ impl PairWriter {
     ///
     /// # Errors
     /// [`TrainError::Io`]; what was written before is untouched.
-    pub fn write(&mut self, shard: usize, pairs: &Pairs) -> Result<(), TrainError> {
+    pub fn write(&mut self, shard: usize, pairs: &TeacherPairs) -> Result<(), TrainError> {
         let (name, about) = (name(shard), &self.index.about);
         let dim = about.data.shape.iter().product::<i64>().max(1) as usize;
         let shape: Vec<usize> =
@@ -262,7 +262,7 @@ impl PairSet {
     ///
     /// # Errors
     /// [`TrainError::Pairs`] for a pair that the set does not have, and [`TrainError::Io`].
-    pub fn read(&self, i: usize, pairs: &mut Pairs) -> Result<(), TrainError> {
+    pub fn read(&self, i: usize, pairs: &mut TeacherPairs) -> Result<(), TrainError> {
         let size = self.about.shard_size.max(1);
         let (shard, place) = (i / size, i % size);
         let absent =
@@ -327,7 +327,7 @@ impl BatchSource for PairBatches<'_> {
     }
 
     fn batch(&self, step: u64) -> Result<Batch, String> {
-        let mut drawn = Pairs::default();
+        let mut drawn = TeacherPairs::default();
         let (order, wanted) = (self.order.batch(step, self.rows), self.shard.rows(self.rows));
         for row in &order[wanted.clone()] {
             self.pairs.read(*row, &mut drawn).map_err(|e| e.to_string())?;

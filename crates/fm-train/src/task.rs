@@ -5,10 +5,10 @@
 //! by giving its own block and loss.
 
 use crate::TrainError;
+use crate::accumulator::{self, BINS};
 use crate::batch::Batch;
 use crate::block::{Block, HostBlock, Packer};
-use crate::resident::DeviceDataset;
-use crate::tally::{self, BINS};
+use crate::device_dataset::DeviceDataset;
 use fm_core::interpolate::{PathWeights, coefficients};
 use fm_core::objective::Objective;
 use fm_core::path::ProbPath;
@@ -165,17 +165,19 @@ impl<P: ProbPath> Pack for FlowPacker<'_, P> {
         check("source", batch.x0.len(), values, step)?;
         let mut packer = Packer::default();
         packer.push("x0", &batch.x0, &shape);
-        if batch.picks.is_empty() {
+        if batch.device_rows.is_empty() {
             check("data", batch.x1.len(), values, step)?;
             packer.push("x1", &batch.x1, &shape);
         } else {
-            if let Some(pick) = batch.picks.iter().find(|pick| self.resident.is_none_or(|count| pick.row >= count)) {
+            if let Some(pick) =
+                batch.device_rows.iter().find(|pick| self.resident.is_none_or(|count| pick.row >= count))
+            {
                 let problem = format!("it names row {}, which is not on the device; give the task the data", pick.row);
                 return Err(TrainError::Batch { step, problem });
             }
-            let rows: Vec<i64> = batch.picks.iter().map(|pick| pick.row as i64).collect();
+            let rows: Vec<i64> = batch.device_rows.iter().map(|pick| pick.row as i64).collect();
             packer.push("picked", &rows, &shape[..1]);
-            let mirrored: Vec<bool> = batch.picks.iter().map(|pick| pick.mirrored).collect();
+            let mirrored: Vec<bool> = batch.device_rows.iter().map(|pick| pick.mirrored).collect();
             if mirrored.contains(&true) {
                 packer.push_bools("mirrored", &mirrored, &shape[..1]);
             }
@@ -190,10 +192,10 @@ impl<P: ProbPath> Pack for FlowPacker<'_, P> {
         }
         // Drawn for the whole batch, because its rows may share the times out among them.
         let drawn = self.objective.draw(seed, step, whole, density)?;
-        let bins = tally::members(&drawn.times, BINS, tally::bin);
+        let bins = accumulator::members(&drawn.times, BINS, accumulator::bin);
         packer.push(TIME_BINS, &bins, &[whole as i64, BINS as i64]);
         if let Some(density) = density {
-            let bins = tally::members(&drawn.positions, density.bins(), |u| density.bin(u));
+            let bins = accumulator::members(&drawn.positions, density.bins(), |u| density.bin(u));
             packer.push(DENSITY_BINS, &bins, &[whole as i64, density.bins() as i64]);
         }
         let part = |values: &[f64]| values.get(here.clone()).unwrap_or_default().to_vec();

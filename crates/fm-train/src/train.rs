@@ -1,23 +1,23 @@
 //! The training loop.
 //!
-//! Each step computes the loss of one batch from its [`Task`], backpropagates, all-reduces the gradient over [`peers`](crate::peers), clips it by
+//! Each step computes the loss of one batch from its [`Task`], backpropagates, all-reduces the gradient over [`collective`](crate::collective), clips it by
 //! its global norm, and updates the weights and their EMA. A step with a non-finite loss or gradient changes nothing but the age of the EMA, and
 //! is counted. The loop uploads one block per step and reads from the device only on logging steps (and where loss-aware times move), so it
 //! never stalls a GPU.
 
 use crate::TrainError;
-use crate::adaptive::{self, LossAwareTimes};
+use crate::accumulator::MetricAccumulator;
 use crate::batch::{Batch, BatchSource};
+use crate::callbacks::Callback;
+use crate::collective::{Collective, SingleProcess};
 use crate::ema::{Ema, EmaConfig};
 use crate::flat::FlatParams;
-use crate::observe::Observer;
+use crate::loss_aware::{self, LossAwareTimes};
 use crate::optimizer::{Optimizer, Scaling};
 use crate::overlap::Overlap;
-use crate::peers::{Peers, SingleProcess};
 use crate::prefetch::Prefetch;
 use crate::record::LogRecord;
 use crate::schedule::{Decay, Schedule};
-use crate::tally::MetricAccumulator;
 use crate::task::{DENSITY_BINS, HostInputs, Inputs, LossOutput, Pack, PackContext, TIME_BINS, Task};
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::tape::Tape;
@@ -69,7 +69,7 @@ pub struct TrainOptions {
     /// The loss that no network can avoid, where it is known; the log then shows the excess over it.
     pub irreducible: Option<f64>,
     /// The processes that train the same model.
-    pub peers: Arc<dyn Peers>,
+    pub peers: Arc<dyn Collective>,
     /// Raised, in any process, when the run is to stop after a step.
     pub interrupted: Arc<AtomicBool>,
 }
@@ -167,7 +167,7 @@ pub fn train(
     source: &dyn BatchSource,
     state: &mut TrainState,
     options: &TrainOptions,
-    observer: &mut dyn Observer,
+    observer: &mut dyn Callback,
 ) -> Result<(), TrainError> {
     options.validate()?;
     state.ema.config.validate()?;
@@ -267,7 +267,7 @@ fn step(
     logging: bool,
 ) -> Result<StepInfo, TrainError> {
     let mut found = gradient(task, inputs, state, options, overlap)?;
-    let interrupted = found.add_up(inputs, options, overlap)?;
+    let interrupted = found.all_reduce(inputs, options, overlap)?;
     let StepGradient { loss, gradient, rows, .. } = found;
     if let (Some(losses), Some(members)) = (&rows, inputs.block.get(TIME_BINS)) {
         state.tally.rows(&members, losses);
@@ -286,7 +286,7 @@ fn step(
     state.ema.update(&state.params.master);
     state.step += 1;
     if let Some(adaptive) = &mut state.adaptive
-        && state.step.is_multiple_of(adaptive::EVERY)
+        && state.step.is_multiple_of(loss_aware::EVERY)
     {
         adaptive.adopt();
     }
@@ -315,7 +315,12 @@ enum Exchange {
 
 impl StepGradient {
     /// Makes it that of all processes. Returns whether some process was asked to stop.
-    fn add_up(&mut self, inputs: &Inputs, options: &TrainOptions, overlap: &mut Overlap) -> Result<bool, TrainError> {
+    fn all_reduce(
+        &mut self,
+        inputs: &Inputs,
+        options: &TrainOptions,
+        overlap: &mut Overlap,
+    ) -> Result<bool, TrainError> {
         let raised = options.interrupted.load(Ordering::SeqCst);
         if options.peers.is_alone() {
             return Ok(raised);
@@ -334,7 +339,7 @@ impl StepGradient {
         }
         let summed = matches!(self.exchange, Exchange::Finished);
         let gradient = (!summed).then_some(&mut self.gradient);
-        options.peers.add_up(gradient, &mut exact).map_err(TrainError::Peers)?;
+        options.peers.all_reduce(gradient, &mut exact).map_err(TrainError::Collective)?;
         exact.get(2).into_iter().for_each(|order| overlap.adopt(order));
         self.loss = exact[0].get(0);
         if self.rows.is_some() {

@@ -24,10 +24,10 @@
 //! ```
 
 use crate::TrainError;
+use crate::collective::{Collective, SingleProcess};
 use crate::ema::EmaConfig;
 use crate::flat::{FlatParams, Precision, Slot};
 use crate::optimizer::{Optimizer, OptimizerConfig, Scaling};
-use crate::peers::{Peers, SingleProcess};
 use crate::schedule::{Decay, Schedule};
 use crate::train::TrainState;
 use fm_core::tape::Tape;
@@ -52,7 +52,7 @@ pub struct TrainerConfig {
     /// Precision that the network computes in.
     pub precision: Precision,
     /// The processes that train the same model.
-    pub peers: Arc<dyn Peers>,
+    pub peers: Arc<dyn Collective>,
 }
 
 impl Default for TrainerConfig {
@@ -76,7 +76,7 @@ pub struct Trainer {
     state: TrainState,
     schedule: Schedule,
     clip: f64,
-    peers: Arc<dyn Peers>,
+    peers: Arc<dyn Collective>,
     skipped: Tensor,
 }
 
@@ -136,7 +136,7 @@ impl Trainer {
         let mut shared = loss.detach().to_kind(Kind::Double).reshape([1]);
         if !self.peers.is_alone() {
             let (ranks, mut sums) = (self.peers.shard().count as f64, [shared]);
-            self.peers.add_up(Some(&mut gradient), &mut sums).map_err(TrainError::Peers)?;
+            self.peers.all_reduce(Some(&mut gradient), &mut sums).map_err(TrainError::Collective)?;
             gradient /= ranks;
             shared = sums[0].shallow_clone();
         }
@@ -195,8 +195,8 @@ impl Trainer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collective::{Pending, Shard};
     use crate::error::Outside;
-    use crate::peers::{Pending, Shard};
     use tch::nn::Module;
 
     fn one() -> (nn::VarStore, nn::Linear) {
@@ -257,12 +257,12 @@ mod tests {
     #[derive(Debug)]
     struct Twin;
 
-    impl Peers for Twin {
+    impl Collective for Twin {
         fn shard(&self) -> Shard {
             Shard { rank: 0, count: 2 }
         }
 
-        fn add_up(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside> {
+        fn all_reduce(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside> {
             gradient.into_iter().chain(exact).for_each(|sum| *sum *= 2.0);
             Ok(())
         }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn two_processes_with_the_same_rows_step_as_one() {
-        let after = |peers: Arc<dyn Peers>| {
+        let after = |peers: Arc<dyn Collective>| {
             let (store, net) = one();
             // With this epsilon Adam's step depends on the size of the gradient.
             let optimizer = OptimizerConfig { rule: "adamw:eps=0.1".parse().unwrap(), ..OptimizerConfig::default() };

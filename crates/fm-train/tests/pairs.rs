@@ -4,7 +4,7 @@
 
 use fm_train::batch::BatchSource;
 use fm_train::checkpoint::DataMeta;
-use fm_train::pairs::{PairBatches, PairSet, PairWriter, Pairs, PairsAbout};
+use fm_train::pairs::{PairBatches, PairSet, PairWriter, PairsAbout, TeacherPairs};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -29,10 +29,10 @@ fn about(conditional: bool) -> PairsAbout {
 }
 
 /// Values that name their row.
-fn made(rows: Range<usize>) -> Pairs {
+fn made(rows: Range<usize>) -> TeacherPairs {
     let values =
         |sign: f32| rows.clone().flat_map(|r| (0..DIM).map(move |k| sign * (r as f32 + k as f32 / 7.0))).collect();
-    Pairs { x0: values(1.0), x1: values(-1.0), classes: rows.clone().map(|r| r as i64 % 10).collect(), nfe: 4.0 }
+    TeacherPairs { x0: values(1.0), x1: values(-1.0), classes: rows.clone().map(|r| r as i64 % 10).collect(), nfe: 4.0 }
 }
 
 fn fill(directory: &Path, conditional: bool, most: usize) -> Vec<usize> {
@@ -40,7 +40,7 @@ fn fill(directory: &Path, conditional: bool, most: usize) -> Vec<usize> {
     let missing = writer.missing();
     for (shard, rows) in missing.iter().take(most) {
         let classes = if conditional { made(rows.clone()).classes } else { Vec::new() };
-        writer.write(*shard, &Pairs { classes, ..made(rows.clone()) }).unwrap();
+        writer.write(*shard, &TeacherPairs { classes, ..made(rows.clone()) }).unwrap();
     }
     missing.into_iter().map(|(shard, _)| shard).collect()
 }
@@ -52,12 +52,12 @@ fn every_pair_comes_back_to_the_bit_with_its_class() {
         assert_eq!(fill(dir.path(), conditional, 9), [0, 1, 2]);
         let set = PairSet::open(dir.path()).unwrap();
         assert_eq!((set.len(), set.dim(), &set.about), (23, DIM, &about(conditional)));
-        let mut found = Pairs::default();
+        let mut found = TeacherPairs::default();
         // Out of order, over all shards, the short last one too.
         for row in [22, 0, 10, 9] {
             set.read(row, &mut found).unwrap();
         }
-        let want: Vec<Pairs> = [22, 0, 10, 9].map(|r| made(r..r + 1)).into();
+        let want: Vec<TeacherPairs> = [22, 0, 10, 9].map(|r| made(r..r + 1)).into();
         assert_eq!(found.x0, want.iter().flat_map(|p| p.x0.clone()).collect::<Vec<_>>());
         assert_eq!(found.x1, want.iter().flat_map(|p| p.x1.clone()).collect::<Vec<_>>());
         assert_eq!(found.classes, if conditional { vec![2, 0, 0, 9] } else { vec![] });

@@ -10,10 +10,10 @@ use fm_core::source::Source;
 use fm_core::tensor::{Role, VelocityModel};
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::TrainError;
+use fm_train::callbacks::Callback;
 use fm_train::data::{BatchOptions, Batches};
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::pairing::Pairing;
 use fm_train::schedule::Schedule;
@@ -63,7 +63,7 @@ impl<'a> Setup<'a> {
         let mut state = TrainState::new(params, optimizer, &self.ema, self.objective.loss_aware_bins);
         let batches = Batches::new(self.data, Pairing::new(self.source, None, 0, 1), self.batches);
         let task = FlowMatching::new(self.network.unwrap_or(own.as_ref()), self.objective, self.shape);
-        let mut nobody: Vec<Box<dyn Observer>> = Vec::new();
+        let mut nobody: Vec<Box<dyn Callback>> = Vec::new();
         train(&task, &batches, &mut state, &self.options, &mut nobody)?;
         Ok((&state.params.master - before).abs().sum(Kind::Double).double_value(&[]))
     }

@@ -10,9 +10,9 @@ use fm_core::time::{Draw, Times};
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
+use fm_train::callbacks::Callback;
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::Observer;
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::record::LogRecord;
 use fm_train::schedule::{Decay, Schedule};
@@ -47,7 +47,7 @@ struct Collect {
     stop_at: Option<u64>,
 }
 
-impl Observer for Collect {
+impl Callback for Collect {
     fn after_step(
         &mut self,
         state: &mut TrainState,

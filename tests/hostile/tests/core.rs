@@ -1,7 +1,7 @@
 //! Bad input to the public functions of fm-core; exact fields and wrappers of fields are in `fields.rs`.
 
 use fm_core::choice::{Choice, Domain, Entry};
-use fm_core::coupling::{Conditions, Coupling, CouplingError, Independent, Pairing, Unpaired};
+use fm_core::coupling::{Conditions, Coupling, CouplingError, CouplingInput, Independent, Pairing};
 use fm_core::data::{Dataset, Order, Pick};
 use fm_core::interpolate::{PathWeights, coefficients, convert, interpolate};
 use fm_core::loss::{Loss, Reduction};
@@ -13,7 +13,7 @@ use fm_core::rng::{Stream, fill_normal, normal_rows, stream, torch_seed};
 use fm_core::schedule::change;
 use fm_core::source::{Source, SourceKind, deviation};
 use fm_core::state::{Bound, OdeState, RowState, Shaped, Tolerance};
-use fm_core::time::{Draw, LossAware, TimeLaw, Times};
+use fm_core::time::{Draw, LossAware, TimeKind, Times};
 use fm_core::weighting::Weighting;
 use hostile::Calls;
 use ndarray::{Array0, Array1, Array2, ArrayD};
@@ -57,7 +57,7 @@ fn choice<C: Choice + std::fmt::Debug>(calls: &mut Calls, what: &str) {
 fn choices() {
     let mut calls = Calls::new("fm-core choices");
     choice::<PathKind>(&mut calls, "PathKind");
-    choice::<TimeLaw>(&mut calls, "TimeLaw");
+    choice::<TimeKind>(&mut calls, "TimeKind");
     choice::<Draw>(&mut calls, "Draw");
     choice::<Weighting>(&mut calls, "Weighting");
     choice::<Loss>(&mut calls, "Loss");
@@ -196,22 +196,22 @@ fn states() {
 #[test]
 fn times_and_losses() {
     let mut calls = Calls::new("fm-core times");
-    let laws = TimeLaw::TABLE.iter().filter_map(|e| TimeLaw::parse(e.name()).ok());
+    let laws = TimeKind::TABLE.iter().filter_map(|e| TimeKind::parse(e.name()).ok());
     let bad = BAD.into_iter().flat_map(|v| {
         [
-            TimeLaw::Discrete { k: v },
-            TimeLaw::LogitNormal { loc: v, scale: v },
-            TimeLaw::ExpU { a: v },
-            TimeLaw::Power { k: v },
-            TimeLaw::PowerData { k: v },
-            TimeLaw::Mode { s: v },
-            TimeLaw::Warp { s: v },
+            TimeKind::Discrete { k: v },
+            TimeKind::LogitNormal { loc: v, scale: v },
+            TimeKind::ExpU { a: v },
+            TimeKind::Power { k: v },
+            TimeKind::PowerData { k: v },
+            TimeKind::Mode { s: v },
+            TimeKind::Warp { s: v },
         ]
     });
     for law in laws.chain(bad) {
         for v in BAD {
             calls.survives(&format!("{law:.60} at {v:e}"), || (law.quantile(v), law.cdf(v), law.density(v)));
-            let times = Times { law, clip: v, importance: true, ..Times::default() };
+            let times = Times { distribution: law, clip: v, importance: true, ..Times::default() };
             calls.survives("Times", || (times.quantile(0.5), times.cdf(v), times.density(v), times.weight(v)));
             calls.survives("Times::validate", || times.validate().map_err(|e| e.to_string()));
             calls.survives("Times::draw", || times.draw(u64::MAX, u64::MAX, 3, None).is_ok());
@@ -296,15 +296,15 @@ fn couplings_and_data() {
     for shape in SHAPES {
         let other = Array2::<f32>::zeros(shape);
         let (x0, x1) = (good.view(), other.view());
-        let batch = Unpaired { x0, x1, conditions: Conditions::None };
+        let batch = CouplingInput { x0, x1, conditions: Conditions::None };
         calls.refuses("Independent", || Independent.couple(&batch, &mut rng()));
-        let batch = Unpaired { x0, x1: x0, conditions: Conditions::Classes(&[0]) };
-        calls.refuses("Unpaired::check", || batch.check());
-        let batch = Unpaired { x0, x1: x0, conditions: Conditions::Values(x1) };
-        calls.survives("Unpaired::check", || (batch.check(), matches!(batch.conditions.view(), Conditions::None)));
+        let batch = CouplingInput { x0, x1: x0, conditions: Conditions::Classes(&[0]) };
+        calls.refuses("CouplingInput::check", || batch.check());
+        let batch = CouplingInput { x0, x1: x0, conditions: Conditions::Values(x1) };
+        calls.survives("CouplingInput::check", || (batch.check(), matches!(batch.conditions.view(), Conditions::None)));
     }
     let drawn =
-        |sources: &[usize], targets: &[usize]| Pairing::Drawn { sources: sources.into(), targets: targets.into() };
+        |sources: &[usize], targets: &[usize]| Pairing::Resampled { sources: sources.into(), targets: targets.into() };
     let far = usize::MAX;
     for pairing in [
         Pairing::Permutation(vec![far, 0]),

@@ -1,7 +1,7 @@
 //! Bad input to the fields of fm-core: exact ones, wrappers, and the products beside them.
 
 use fm_core::exact::{ExactField, Mixture, estimate, irreducible_at};
-use fm_core::field::{Converted, RowField, Together, VelocityField};
+use fm_core::field::{Converted, RowField, SharedTime, VelocityField};
 use fm_core::objective::Objective;
 use fm_core::path::{Coefficients, PathKind, ProbPath};
 use fm_core::prediction::Prediction;
@@ -72,7 +72,7 @@ fn exact_fields_and_wrappers() {
         calls.survives("ExactField", || (field.velocity(&x, 0.5), field.velocities(&x, &[], &[])));
         calls.survives("ExactField::check", || RowField::check(&field, &x));
         let rows = |_: &Array2<f64>, _: &[f64], _: &[usize]| Array2::<f64>::zeros((1, 1));
-        calls.survives("Together", || Together(rows).velocity(&x, f64::NAN));
+        calls.survives("SharedTime", || SharedTime(rows).velocity(&x, f64::NAN));
     }
     for samples in [0, 1, usize::MAX, 1 << 40] {
         calls.refuses("estimate", || estimate(&mixture, &Objective::<PathKind>::default(), samples, 0));
@@ -87,11 +87,11 @@ fn products() {
     for shape in SHAPES {
         let b = Array2::<f64>::ones(shape);
         if shape.1 != 3 {
-            calls.panics("with_transposed", "a product of", || product::with_transposed(a.view(), b.view()));
+            calls.panics("matmul_nt", "a product of", || product::matmul_nt(a.view(), b.view()));
         }
         let mut out = Array2::zeros(shape);
-        calls.panics("add", "a product of", || product::add(out.view_mut(), f64::NAN, a.view(), a.t()));
-        calls.survives("with_itself", || product::with_itself(b.view()));
+        calls.panics("add", "a product of", || product::gemm(out.view_mut(), f64::NAN, a.view(), a.t()));
+        calls.survives("gram", || product::gram(b.view()));
     }
     calls.finish(15);
 }

@@ -1,14 +1,14 @@
 //! Bad input to every public function of `fm-ot`.
 
 use fm_core::choice::Choice;
-use fm_core::coupling::{Conditions, Coupling, Unpaired};
+use fm_core::coupling::{Conditions, Coupling, CouplingInput};
 use fm_core::rng::{Stream, stream};
 use fm_ot::assignment::assign;
 use fm_ot::cost::{Metric, add_conditions, pairwise};
 use fm_ot::coupling::{OtCoupling, Plan};
-use fm_ot::entropic::{self, Epsilon, Options, sinkhorn, unbalanced};
+use fm_ot::entropic::{self, Epsilon, SinkhornOptions, sinkhorn, unbalanced};
 use fm_ot::marginals::Marginals;
-use fm_ot::pairs::{Pairs, barycentric, draw, follow, permutation};
+use fm_ot::pairs::{PairSampling, barycentric, draw, follow, permutation};
 use fm_ot::trajectory::trajectory;
 use fm_ot::transport::{partial, transport};
 use hostile::Calls;
@@ -46,8 +46,8 @@ fn is_finite(matrix: &Array2<f64>) -> bool {
 }
 
 /// A quick end of an iteration.
-fn options() -> Options {
-    Options { max_iterations: 50, ..Options::default() }
+fn options() -> SinkhornOptions {
+    SinkhornOptions { max_iterations: 50, ..SinkhornOptions::default() }
 }
 
 #[test]
@@ -82,13 +82,13 @@ fn settings_of_any_size() {
     let (c, even) = (cost.view(), Marginals::uniform(2, 2));
     for number in NUMBERS {
         calls.survives(&format!("Absolute({number:e})"), || {
-            sinkhorn(c, &even, &Options { epsilon: Epsilon::Absolute(number), ..options() })
+            sinkhorn(c, &even, &SinkhornOptions { epsilon: Epsilon::Absolute(number), ..options() })
         });
         calls.survives(&format!("Relative({number:e})"), || {
-            sinkhorn(c, &even, &Options { epsilon: Epsilon::Relative(number), ..options() })
+            sinkhorn(c, &even, &SinkhornOptions { epsilon: Epsilon::Relative(number), ..options() })
         });
         calls.survives(&format!("tolerance {number:e}"), || {
-            sinkhorn(c, &even, &Options { tolerance: number, ..options() })
+            sinkhorn(c, &even, &SinkhornOptions { tolerance: number, ..options() })
         });
         calls.survives(&format!("reg_m {number:e}"), || unbalanced(c, &even, number, &options()));
         calls.survives(&format!("mass {number:e}"), || entropic::partial(c, &even, number, &options()));
@@ -105,15 +105,17 @@ fn settings_of_any_size() {
     }
     for bad in [-1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         calls.refuses(&format!("epsilon {bad}"), || {
-            sinkhorn(c, &even, &Options { epsilon: Epsilon::Absolute(bad), ..options() })
+            sinkhorn(c, &even, &SinkhornOptions { epsilon: Epsilon::Absolute(bad), ..options() })
         });
-        calls.refuses(&format!("tolerance {bad}"), || sinkhorn(c, &even, &Options { tolerance: bad, ..options() }));
+        calls.refuses(&format!("tolerance {bad}"), || {
+            sinkhorn(c, &even, &SinkhornOptions { tolerance: bad, ..options() })
+        });
         calls.refuses(&format!("reg_m {bad}"), || unbalanced(c, &even, bad, &options()));
         calls.refuses(&format!("mass {bad}"), || partial(c, &even, bad));
         calls.refuses(&format!("point of mass {bad}"), || Marginals::new(&[bad], &[1.0]));
         let weighted = OtCoupling { condition_weight: bad, ..OtCoupling::default() };
         let x = array![[0f32], [1.0]];
-        let batch = Unpaired { x0: x.view(), x1: x.view(), conditions: Conditions::Classes(&[0, 1]) };
+        let batch = CouplingInput { x0: x.view(), x1: x.view(), conditions: Conditions::Classes(&[0, 1]) };
         calls.refuses(&format!("weight {bad}"), || weighted.couple(&batch, &mut rng()));
     }
     for (rows, columns) in [(0, 0), (2, 3), (MOST, 2), (usize::MAX, usize::MAX)] {
@@ -124,7 +126,9 @@ fn settings_of_any_size() {
     }
     calls.refuses("no masses", || Marginals::new(&[], &[]));
     for max_iterations in [0, 1, usize::MAX] {
-        calls.survives("iterations", || sinkhorn(c, &even, &Options { max_iterations, ..Options::default() }));
+        calls.survives("iterations", || {
+            sinkhorn(c, &even, &SinkhornOptions { max_iterations, ..SinkhornOptions::default() })
+        });
     }
     calls.finish(130);
 }
@@ -184,7 +188,7 @@ fn points_of_any_shape_and_size() {
             calls.survives("pairwise", || {
                 pairwise(x.view(), y.view(), |a, b| a.iter().zip(b).map(|(a, b)| f64::from(a - b)).sum())
             });
-            let batch = Unpaired { x0: x.view(), x1: y.view(), conditions: Conditions::None };
+            let batch = CouplingInput { x0: x.view(), x1: y.view(), conditions: Conditions::None };
             calls.survives("couple", || OtCoupling::default().couple(&batch, &mut rng()));
             let snapshots = [x.view(), y.view(), x.view()];
             calls.survives("trajectory", || {
@@ -197,10 +201,10 @@ fn points_of_any_shape_and_size() {
             let (x, mut y) = (Array2::<f32>::zeros((3, dim)), Array2::<f32>::ones((3, dim)));
             y[(1, 0)] = bad;
             for metric in METRICS {
-                for pairs in [Pairs::Permutation, Pairs::Drawn] {
+                for pairs in [PairSampling::Permutation, PairSampling::Drawn] {
                     let plan = Plan::Sinkhorn(options());
                     let coupling = OtCoupling { metric, pairs, plan, ..OtCoupling::default() };
-                    let batch = Unpaired { x0: x.view(), x1: y.view(), conditions: Conditions::None };
+                    let batch = CouplingInput { x0: x.view(), x1: y.view(), conditions: Conditions::None };
                     let name = format!("{coupling:?} of {bad} in {dim}");
                     if bad.is_finite() {
                         calls.survives(&name, || coupling.couple(&batch, &mut rng()));
@@ -227,7 +231,7 @@ fn conditions_and_names() {
     all.extend([Conditions::Values(nan.view()), Conditions::Values(none.view()), Conditions::None]);
     all.extend([&[][..], &[1], &[i64::MIN, i64::MAX, 0], &[0; 4]].map(Conditions::Classes));
     for conditions in &all {
-        let batch = Unpaired { x0: x.view(), x1: x.view(), conditions: conditions.view() };
+        let batch = CouplingInput { x0: x.view(), x1: x.view(), conditions: conditions.view() };
         calls.survives("couple", || coupling.couple(&batch, &mut rng()));
         calls.survives("trajectory", || trajectory(&views, &coupling, conditions.view(), &mut rng()));
         for shape in [(0, 0), (2, 3), (3, 3), (3, 1)] {
@@ -241,7 +245,7 @@ fn conditions_and_names() {
     calls.survives("no snapshots", || trajectory(&[], &coupling, Conditions::None, &mut rng()));
     for text in ["", " ", "\0", "exact:", "squared-euclidean:p=NaN", "é"] {
         calls.refuses(&format!("Metric {text}"), || Metric::parse(text));
-        calls.refuses(&format!("Pairs {text}"), || Pairs::parse(text));
+        calls.refuses(&format!("PairSampling {text}"), || PairSampling::parse(text));
     }
     calls.finish(80);
 }

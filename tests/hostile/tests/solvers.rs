@@ -1,14 +1,16 @@
 //! Bad input to the public functions of fm-solvers.
 
 use fm_core::choice::Choice;
-use fm_core::field::{RowField, Together, VelocityField};
+use fm_core::field::{RowField, SharedTime, VelocityField};
 use fm_core::path::{Coefficients, PathKind};
 use fm_core::state::{OdeState, Tolerance};
 use fm_solvers::grid::Shifted;
 use fm_solvers::sde::{self, Diffusion, Method};
 use fm_solvers::straightness::straightness;
 use fm_solvers::tableau::{ALL, DOPRI5, EULER, RK4, Tableau};
-use fm_solvers::{Control, Grid, Options, Output, Reason, Solution, SolveError, Stats, adaptive, fixed, per_sample};
+use fm_solvers::{
+    AdaptiveOptions, Grid, PidController, SaveAt, Solution, SolveError, Stats, StopReason, adaptive, fixed, per_sample,
+};
 use hostile::Calls;
 use ndarray::{Array1, Array2, ArrayD};
 
@@ -33,8 +35,8 @@ fn embedded() -> impl Iterator<Item = &'static Tableau> {
 }
 
 /// Options that end soon.
-fn short() -> Options {
-    Options { max_evaluations: 300, ..Options::default() }
+fn short() -> AdaptiveOptions {
+    AdaptiveOptions { max_evaluations: 300, ..AdaptiveOptions::default() }
 }
 
 #[test]
@@ -45,81 +47,77 @@ fn shapes() {
         let field = move |_: &State, _: f64| vec![0.5; len];
         let x = || vec![1.0; 3];
         for tableau in ALL {
-            calls.refuses("fixed::solve", || fixed::solve(&field, x(), &GRID, tableau, Output::Final));
-            calls.refuses("fixed::solve_partial", || fixed::solve_partial(&field, x(), &GRID, tableau, Output::Steps));
+            calls.refuses("fixed::solve", || fixed::solve(&field, x(), &GRID, tableau, SaveAt::End));
+            calls.refuses("fixed::solve_partial", || fixed::solve_partial(&field, x(), &GRID, tableau, SaveAt::Steps));
         }
         for tableau in embedded() {
-            calls.refuses("adaptive::solve", || adaptive::solve(&field, x(), SPAN, tableau, &options, Output::Final));
+            calls.refuses("adaptive::solve", || adaptive::solve(&field, x(), SPAN, tableau, &options, SaveAt::End));
         }
         let (path, noise) = (PathKind::Linear, |_| vec![0.1; len]);
-        calls.refuses("sde::solve", || sde::solve(&field, &path, x(), &GRID, HOW, |_| x(), Output::Final));
-        calls.refuses("sde::solve noise", || sde::solve(&decay, &path, x(), &GRID, HOW, noise, Output::Final));
+        calls.refuses("sde::solve", || sde::solve(&field, &path, x(), &GRID, HOW, |_| x(), SaveAt::End));
+        calls.refuses("sde::solve noise", || sde::solve(&decay, &path, x(), &GRID, HOW, noise, SaveAt::End));
     }
     for shape in [(0, 0), (0, 3), (2, 0), (2, 1), (1, 3), (3, 2), (3, 3)] {
         let field = move |_: &Array2<f64>, _: &[f64], _: &[usize]| Array2::<f64>::zeros(shape);
         let x = || Array2::<f64>::ones((2, 3));
         for tableau in embedded() {
-            calls.refuses("per_sample::solve", || {
-                per_sample::solve(&field, x(), SPAN, tableau, &options, Output::Final)
-            });
+            calls.refuses("per_sample::solve", || per_sample::solve(&field, x(), SPAN, tableau, &options, SaveAt::End));
         }
         calls.refuses("straightness", || straightness(&field, x(), &GRID, &RK4));
-        calls.refuses("Together", || fixed::solve(&Together(field), x(), &GRID, &RK4, Output::Final));
+        calls.refuses("SharedTime", || fixed::solve(&SharedTime(field), x(), &GRID, &RK4, SaveAt::End));
         let shifted = Shifted::new(field, Grid::Shift { s: 2.0 });
         if let Ok(shifted) = shifted {
             calls.survives("Shifted", || shifted.velocities(&x(), &[f64::NAN; 2], &[0, 1]));
-            calls.refuses("Shifted", || per_sample::solve(&shifted, x(), SPAN, &DOPRI5, &options, Output::Final));
+            calls.refuses("Shifted", || per_sample::solve(&shifted, x(), SPAN, &DOPRI5, &options, SaveAt::End));
         }
         // The state itself may have any shape.
         let x = || Array2::<f64>::ones(shape);
         calls.survives("per_sample::solve", || {
-            per_sample::solve(&rows, x(), SPAN, &DOPRI5, &options, Output::Steps).is_ok()
+            per_sample::solve(&rows, x(), SPAN, &DOPRI5, &options, SaveAt::Steps).is_ok()
         });
         calls.survives("straightness", || straightness(&rows, x(), &GRID, &EULER).is_ok());
     }
     let (number, still) = (ArrayD::<f64>::zeros(vec![]), |x: &ArrayD<f64>, _: &[f64], _: &[usize]| x.clone());
-    calls.refuses("per_sample 0-D", || {
-        per_sample::solve(&still, number.clone(), SPAN, &DOPRI5, &options, Output::Final)
-    });
+    calls.refuses("per_sample 0-D", || per_sample::solve(&still, number.clone(), SPAN, &DOPRI5, &options, SaveAt::End));
     calls.refuses("straightness 0-D", || straightness(&still, number.clone(), &GRID, &RK4));
     let still = |x: &Array1<f64>, _: &[f64], _: &[usize]| x.clone();
     calls.survives("per_sample 1-D", || {
-        per_sample::solve(&still, Array1::ones(3), SPAN, &DOPRI5, &options, Output::Steps).is_ok()
+        per_sample::solve(&still, Array1::ones(3), SPAN, &DOPRI5, &options, SaveAt::Steps).is_ok()
     });
-    calls.survives("empty Vec", || adaptive::solve(&decay, vec![], SPAN, &DOPRI5, &options, Output::Steps).is_ok());
+    calls.survives("empty Vec", || adaptive::solve(&decay, vec![], SPAN, &DOPRI5, &options, SaveAt::Steps).is_ok());
     calls.finish(150);
 }
 
 #[test]
 fn grids_and_spans() {
     let mut calls = Calls::new("fm-solvers grids");
-    let fixed = |grid: &[f64], output: Output<'_>| fixed::solve(&decay, vec![1.0], grid, &RK4, output);
-    let adaptive = |span, output: Output<'_>| adaptive::solve(&decay, vec![1.0], span, &DOPRI5, &short(), output);
+    let fixed = |grid: &[f64], output: SaveAt<'_>| fixed::solve(&decay, vec![1.0], grid, &RK4, output);
+    let adaptive = |span, output: SaveAt<'_>| adaptive::solve(&decay, vec![1.0], span, &DOPRI5, &short(), output);
     for grid in [&[][..], &[0.0], &[0.0, 0.0], &[0.0, 1.0, 0.5], &[f64::MIN, f64::MAX], &[0.0, 1.0, 1.0]] {
-        calls.refuses("fixed::solve", || fixed(grid, Output::Final));
+        calls.refuses("fixed::solve", || fixed(grid, SaveAt::End));
         calls.refuses("straightness", || straightness(&rows, Array2::ones((2, 2)), grid, &RK4));
         calls.refuses("sde::solve", || {
-            sde::solve(&decay, &PathKind::Linear, vec![1.0], grid, HOW, |_| vec![0.0], Output::Final)
+            sde::solve(&decay, &PathKind::Linear, vec![1.0], grid, HOW, |_| vec![0.0], SaveAt::End)
         });
     }
     for v in BAD {
         for grid in [[0.0, v], [v, 0.0], [v, v], [0.5, v]] {
-            calls.survives("fixed::solve", || fixed(&grid, Output::Steps).map_err(|e| e.to_string()));
+            calls.survives("fixed::solve", || fixed(&grid, SaveAt::Steps).map_err(|e| e.to_string()));
             calls
-                .survives("adaptive::solve", || adaptive((grid[0], grid[1]), Output::Steps).map_err(|e| e.to_string()));
+                .survives("adaptive::solve", || adaptive((grid[0], grid[1]), SaveAt::Steps).map_err(|e| e.to_string()));
             calls.survives("sde::solve", || {
-                sde::solve(&decay, &PathKind::LinearVp, vec![1.0], &grid, HOW, |_| vec![0.0], Output::Steps).is_ok()
+                sde::solve(&decay, &PathKind::LinearVp, vec![1.0], &grid, HOW, |_| vec![0.0], SaveAt::Steps).is_ok()
             });
         }
         if !(0.0..=1.0).contains(&v) {
             let times = [0.5, v];
-            calls.refuses("Output::At", || fixed(&GRID, Output::At(&times)));
-            calls.refuses("Output::At", || adaptive(SPAN, Output::At(&times)));
-            calls.refuses("Output::At", || {
-                per_sample::solve(&rows, Array2::ones((2, 1)), SPAN, &DOPRI5, &short(), Output::At(&times))
+            calls.refuses("SaveAt::At", || fixed(&GRID, SaveAt::At(&times)));
+            calls.refuses("SaveAt::At", || adaptive(SPAN, SaveAt::At(&times)));
+            calls.refuses("SaveAt::At", || {
+                per_sample::solve(&rows, Array2::ones((2, 1)), SPAN, &DOPRI5, &short(), SaveAt::At(&times))
             });
             calls.refuses("sde::solve", || {
-                sde::solve(&decay, &PathKind::Linear, vec![1.0], &[0.0, 0.5, v], HOW, |_| vec![0.0], Output::Final)
+                sde::solve(&decay, &PathKind::Linear, vec![1.0], &[0.0, 0.5, v], HOW, |_| vec![0.0], SaveAt::End)
             });
         }
         for grid in [Grid::Warp { s: v }, Grid::Edm { rho: v, sigma_min: v, sigma_max: v }, Grid::Shift { s: v }] {
@@ -145,25 +143,25 @@ fn grids_and_spans() {
 }
 
 /// Every setting with every bad value, alone.
-fn options(v: f64) -> Vec<Options> {
-    let (good, i) = (short(), Control::I);
-    let with = |control| Options { control, ..short() };
+fn options(v: f64) -> Vec<AdaptiveOptions> {
+    let (good, i) = (short(), PidController::I);
+    let with = |control| AdaptiveOptions { control, ..short() };
     vec![
-        Options { tolerance: Tolerance::new(v, 1e-3), ..good.clone() },
-        Options { tolerance: Tolerance::new(1e-3, v), ..good.clone() },
-        Options { tolerance: Tolerance::new(v, v), ..good.clone() },
-        Options { tolerance: Tolerance::new(vec![v], vec![v]), ..good.clone() },
-        Options { tolerance: Tolerance::new(vec![v, 1.0, 1.0], 1.0), ..good.clone() },
-        Options { tolerance: Tolerance::new(vec![], v), ..good.clone() },
-        Options { first_step: Some(v), ..good.clone() },
-        Options { min_step: v, ..good.clone() },
-        Options { max_step: v, ..good.clone() },
-        with(Control { proportional: v, ..i }),
-        with(Control { integral: v, ..i }),
-        with(Control { derivative: v, ..i }),
-        with(Control { safety: v, ..i }),
-        with(Control { min_factor: v, ..i }),
-        with(Control { max_factor: v, ..i }),
+        AdaptiveOptions { tolerance: Tolerance::new(v, 1e-3), ..good.clone() },
+        AdaptiveOptions { tolerance: Tolerance::new(1e-3, v), ..good.clone() },
+        AdaptiveOptions { tolerance: Tolerance::new(v, v), ..good.clone() },
+        AdaptiveOptions { tolerance: Tolerance::new(vec![v], vec![v]), ..good.clone() },
+        AdaptiveOptions { tolerance: Tolerance::new(vec![v, 1.0, 1.0], 1.0), ..good.clone() },
+        AdaptiveOptions { tolerance: Tolerance::new(vec![], v), ..good.clone() },
+        AdaptiveOptions { first_step: Some(v), ..good.clone() },
+        AdaptiveOptions { min_step: v, ..good.clone() },
+        AdaptiveOptions { max_step: v, ..good.clone() },
+        with(PidController { proportional: v, ..i }),
+        with(PidController { integral: v, ..i }),
+        with(PidController { derivative: v, ..i }),
+        with(PidController { safety: v, ..i }),
+        with(PidController { min_factor: v, ..i }),
+        with(PidController { max_factor: v, ..i }),
     ]
 }
 
@@ -174,14 +172,14 @@ fn settings() {
         for options in options(v) {
             let name = format!("{options:?}");
             calls.survives(&name, || {
-                adaptive::solve(&decay, vec![1.0], SPAN, &DOPRI5, &options, Output::Final).map_err(|e| e.to_string())
+                adaptive::solve(&decay, vec![1.0], SPAN, &DOPRI5, &options, SaveAt::End).map_err(|e| e.to_string())
             });
             calls.survives(&name, || {
-                per_sample::solve(&rows, Array2::ones((2, 1)), SPAN, &DOPRI5, &options, Output::Steps)
+                per_sample::solve(&rows, Array2::ones((2, 1)), SPAN, &DOPRI5, &options, SaveAt::Steps)
                     .map_err(|e| e.to_string())
             });
             for errors in [[v; 3], [1.0, v, v], [f64::NAN, 0.0, f64::MAX]] {
-                calls.survives("Control::factor", || {
+                calls.survives("PidController::factor", || {
                     [0, 5, usize::MAX].map(|order| options.control.factor(order, errors))
                 });
             }
@@ -189,14 +187,12 @@ fn settings() {
         let nan = v.is_nan() || v.is_infinite();
         if nan || v < 0.0 {
             for options in options(v).into_iter().take(4) {
-                calls.refuses("tolerance", || {
-                    adaptive::solve(&decay, vec![1.0], SPAN, &DOPRI5, &options, Output::Final)
-                });
+                calls.refuses("tolerance", || adaptive::solve(&decay, vec![1.0], SPAN, &DOPRI5, &options, SaveAt::End));
             }
-            let turned = Control { min_factor: 10.0, max_factor: v, ..Control::PID };
-            calls.survives("Control::factor", || turned.factor(5, [1.0; 3]));
-            calls.refuses("Options::with_tolerance", || {
-                adaptive::solve(&decay, vec![1.0], SPAN, &DOPRI5, &Options::with_tolerance(v), Output::Final)
+            let turned = PidController { min_factor: 10.0, max_factor: v, ..PidController::PID };
+            calls.survives("PidController::factor", || turned.factor(5, [1.0; 3]));
+            calls.refuses("AdaptiveOptions::with_tolerance", || {
+                adaptive::solve(&decay, vec![1.0], SPAN, &DOPRI5, &AdaptiveOptions::with_tolerance(v), SaveAt::End)
             });
         }
         for diffusion in
@@ -207,7 +203,7 @@ fn settings() {
             calls.survives("Diffusion::variance", || {
                 diffusion.variance(&Coefficients { sigma: v, ..Coefficients::default() })
             });
-            let solve = || sde::solve(&decay, &PathKind::Linear, x, &GRID, how, |_| vec![v], Output::Final);
+            let solve = || sde::solve(&decay, &PathKind::Linear, x, &GRID, how, |_| vec![v], SaveAt::End);
             if nan || !(0.0..=1e6).contains(&v) {
                 calls.refuses("sde::solve", solve);
             } else {
@@ -215,13 +211,13 @@ fn settings() {
             }
         }
     }
-    let none = Options { max_evaluations: 0, ..Options::default() };
-    calls.refuses("max_evaluations", || adaptive::solve(&decay, vec![1.0], SPAN, &DOPRI5, &none, Output::Final));
+    let none = AdaptiveOptions { max_evaluations: 0, ..AdaptiveOptions::default() };
+    calls.refuses("max_evaluations", || adaptive::solve(&decay, vec![1.0], SPAN, &DOPRI5, &none, SaveAt::End));
     for tableau in ALL.into_iter().filter(|t| t.e.is_none()) {
-        calls.refuses(tableau.name, || adaptive::solve(&decay, vec![1.0], SPAN, tableau, &short(), Output::Final));
+        calls.refuses(tableau.name, || adaptive::solve(&decay, vec![1.0], SPAN, tableau, &short(), SaveAt::End));
     }
     calls.refuses("At", || {
-        sde::solve(&decay, &PathKind::Linear, vec![1.0], &GRID, HOW, |_| vec![0.0], Output::At(&[0.5]))
+        sde::solve(&decay, &PathKind::Linear, vec![1.0], &GRID, HOW, |_| vec![0.0], SaveAt::At(&[0.5]))
     });
     calls.finish(500);
 }
@@ -234,36 +230,38 @@ fn values() {
             let field = move |_: &State, _: f64| vec![v; 2];
             let late = move |x: &State, t: f64| if t > 0.5 { vec![v; 2] } else { x.clone() };
             calls.survives("fixed::solve", || {
-                fixed::solve(&field, vec![v, 1.0], &GRID, tableau, Output::Steps).map_err(|e| e.to_string())
+                fixed::solve(&field, vec![v, 1.0], &GRID, tableau, SaveAt::Steps).map_err(|e| e.to_string())
             });
             calls.survives("fixed::solve", || {
-                fixed::solve(&late, vec![1.0, v], &GRID, tableau, Output::At(&[0.7])).is_ok()
+                fixed::solve(&late, vec![1.0, v], &GRID, tableau, SaveAt::At(&[0.7])).is_ok()
             });
             if tableau.e.is_none() {
                 continue;
             }
             calls.survives("adaptive::solve", || {
-                adaptive::solve(&field, vec![1.0; 2], SPAN, tableau, &short(), Output::Steps).is_ok()
+                adaptive::solve(&field, vec![1.0; 2], SPAN, tableau, &short(), SaveAt::Steps).is_ok()
             });
             calls.survives("adaptive::solve", || {
-                adaptive::solve(&late, vec![v; 2], SPAN, tableau, &short(), Output::Final).is_ok()
+                adaptive::solve(&late, vec![v; 2], SPAN, tableau, &short(), SaveAt::End).is_ok()
             });
             let rows = move |x: &Array2<f64>, t: &[f64], _: &[usize]| {
                 Array2::from_shape_fn(x.dim(), |(i, j)| if t[i] > 0.5 { v } else { x[[i, j]] })
             };
             calls.survives("per_sample::solve", || {
-                per_sample::solve(&rows, Array2::from_elem((2, 2), v), SPAN, tableau, &short(), Output::Steps).is_ok()
+                per_sample::solve(&rows, Array2::from_elem((2, 2), v), SPAN, tableau, &short(), SaveAt::Steps).is_ok()
             });
             calls.survives("per_sample::solve_partial", || {
                 let found =
-                    per_sample::solve_partial(&rows, Array2::ones((2, 2)), SPAN, tableau, &short(), Output::At(&[0.9]));
+                    per_sample::solve_partial(&rows, Array2::ones((2, 2)), SPAN, tableau, &short(), SaveAt::At(&[0.9]));
                 found.map(|found| (found.failure(), found.row_evaluations(), found.into_result().is_ok()))
             });
         }
         let field = move |x: &Array2<f64>, _: &[f64], _: &[usize]| x * v;
         calls.survives("straightness", || straightness(&field, Array2::from_elem((2, 2), v), &GRID, &RK4).is_ok());
         calls.survives("Tableau::interpolate", || ALL.map(|tableau| tableau.interpolate(v)));
-        for reason in [Reason::MaxEvaluations { t: v }, Reason::StepUnderflow { t: v }, Reason::NonFinite { t: v }] {
+        for reason in
+            [StopReason::MaxEvaluations { t: v }, StopReason::StepUnderflow { t: v }, StopReason::NonFinite { t: v }]
+        {
             let stats = Stats { reason, ..Stats::default() };
             calls.refuses("Solution::into_result", || {
                 Solution { x: v, times: vec![], states: vec![], stats }.into_result()
@@ -300,15 +298,15 @@ fn tableaux() {
         calls.survives("Tableau", || {
             (tableau.fsal(), tableau.stages_of_a_step(), tableau.interpolate(0.5), tableau.stages())
         });
-        calls.refuses("fixed::solve", || fixed::solve(&decay, vec![1.0], &GRID, tableau, Output::Final));
-        calls.refuses("adaptive::solve", || adaptive::solve(&decay, vec![1.0], SPAN, tableau, &short(), Output::Final));
+        calls.refuses("fixed::solve", || fixed::solve(&decay, vec![1.0], &GRID, tableau, SaveAt::End));
+        calls.refuses("adaptive::solve", || adaptive::solve(&decay, vec![1.0], SPAN, tableau, &short(), SaveAt::End));
         calls.refuses("per_sample::solve", || {
-            per_sample::solve(&rows, Array2::ones((2, 2)), SPAN, tableau, &short(), Output::Final)
+            per_sample::solve(&rows, Array2::ones((2, 2)), SPAN, tableau, &short(), SaveAt::End)
         });
         calls.refuses("straightness", || straightness(&rows, Array2::ones((2, 2)), &GRID, tableau));
     }
     let high = Tableau { order: usize::MAX, dense_order: usize::MAX, ..DOPRI5 };
-    calls.survives("order", || adaptive::solve(&decay, vec![1.0], SPAN, &high, &short(), Output::Final).is_ok());
+    calls.survives("order", || adaptive::solve(&decay, vec![1.0], SPAN, &high, &short(), SaveAt::End).is_ok());
     let dense: &'static [&'static [f64]] = &[&[1.0] as &[f64]; 40];
     calls.survives("dense", || Tableau { dense, ..DOPRI5 }.interpolate(f64::MAX));
     calls.survives("dimension", || vec![1.0; 3].dimension());

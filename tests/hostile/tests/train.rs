@@ -8,19 +8,19 @@ use fm_core::path::PathKind;
 use fm_core::source::Source;
 use fm_core::tensor::Role;
 use fm_models::{ModelConfig, mlp::MlpConfig};
-use fm_train::adaptive::LossAwareTimes;
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::block::Packer;
+use fm_train::callbacks::EarlyStopping;
 use fm_train::checkpoint::{self, Weights};
+use fm_train::collective::Shard;
 use fm_train::data::{BatchOptions, Batches};
+use fm_train::device_dataset::DeviceDataset;
 use fm_train::ema::{Ema, EmaConfig};
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::EarlyStopping;
+use fm_train::loss_aware::LossAwareTimes;
 use fm_train::optimizer::{Optimizer, OptimizerConfig, Rule, Scaling};
 use fm_train::pairing::{Pairing, Rows};
 use fm_train::pairs::{PairSet, PairsAbout};
-use fm_train::peers::Shard;
-use fm_train::resident::DeviceDataset;
 use fm_train::run_dir::{RunDir, latest_checkpoint};
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::task::{FlowMatching, PackContext, Task};
@@ -113,8 +113,8 @@ fn batches() {
         Batch { x0: vec![0.0; 3], ..good.clone() },
         Batch { x1: vec![0.0; 3], ..good.clone() },
         Batch { classes: vec![0], ..good.clone() },
-        Batch { picks: vec![Pick { row: 0, mirrored: false }; 2], ..good.clone() },
-        Batch { picks: vec![Pick { row: usize::MAX, mirrored: true }; 2], ..good.clone() },
+        Batch { device_rows: vec![Pick { row: 0, mirrored: false }; 2], ..good.clone() },
+        Batch { device_rows: vec![Pick { row: usize::MAX, mirrored: true }; 2], ..good.clone() },
     ] {
         calls.refuses("FlowMatching::pack", || task.packer().pack(&bad, &context));
     }

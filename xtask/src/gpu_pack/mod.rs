@@ -2,8 +2,8 @@
 //! cargo and no network.
 
 use crate::cuda::CUDA_HALF;
-use crate::dist::RPATH;
 use crate::libtorch::{ensure_present, home};
+use crate::package::RPATH;
 use crate::shell::{cargo, execute, python, root, target};
 use anyhow::{Context, ensure};
 use clap::Args;

@@ -1,9 +1,9 @@
 //! `evaluate`.
 
 use super::{SolverArgs, Which};
-use crate::evaluate::ask::{ExtractorName, Protocol};
+use crate::evaluate::request::{ExtractorName, Protocol};
 use clap::Args;
-use fm_app::flow::help;
+use fm_app::objective_args::help;
 use fm_app::solvers::SolverName;
 use std::path::PathBuf;
 

@@ -9,10 +9,10 @@ pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowCommand};
 pub(crate) use train::{ModelKind, PrecisionArg, TrainArgs};
 
 use clap::{Args, Parser, Subcommand};
-use fm_app::group::GroupArgs;
 use fm_app::likelihood::LikelihoodArgs;
+use fm_app::objective_report::ShowArgs;
+use fm_app::process_group::GroupArgs;
 use fm_app::report::ReportArgs;
-use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
 use fm_app::weights::FileArgs;
 use fm_core::path::PathKind;
@@ -61,7 +61,7 @@ pub(crate) enum Command {
 
 /// Where a model comes from.
 #[derive(Debug, Args)]
-pub(crate) struct From {
+pub(crate) struct CheckpointArgs {
     /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
     #[arg(long, value_name = "PATH")]
     pub(crate) checkpoint: PathBuf,
@@ -166,7 +166,7 @@ pub(crate) struct ConvertArgs {
 #[derive(Debug, Args)]
 pub(crate) struct VelocityArgs {
     #[command(flatten)]
-    pub(crate) from: From,
+    pub(crate) from: CheckpointArgs,
     /// The images, (N, C, H, W) in [-1, 1], f32.
     #[arg(value_name = "FILE.npy")]
     pub(crate) images: PathBuf,
@@ -205,7 +205,7 @@ pub(crate) struct SolverArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SampleArgs {
     #[command(flatten)]
-    pub(crate) from: From,
+    pub(crate) from: CheckpointArgs,
     #[command(flatten)]
     pub(crate) solver: SolverArgs,
     /// How many images.
@@ -234,7 +234,7 @@ pub(crate) struct SampleArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LikelihoodOf {
     #[command(flatten)]
-    pub(crate) from: From,
+    pub(crate) from: CheckpointArgs,
     /// The images: a name as in training, or cifar10-test for the test split. Without it: the data of the run.
     #[arg(long)]
     pub(crate) data: Option<String>,

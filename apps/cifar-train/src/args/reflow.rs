@@ -1,6 +1,6 @@
 //! The flags of `reflow` and `distill`.
 
-use super::{From, SolverArgs, TrainArgs, Which};
+use super::{CheckpointArgs, SolverArgs, TrainArgs, Which};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub(crate) enum ReflowCommand {
 #[derive(Debug, Args)]
 pub(crate) struct PairsArgs {
     #[command(flatten)]
-    pub(crate) from: From,
+    pub(crate) from: CheckpointArgs,
     #[command(flatten)]
     pub(crate) solver: SolverArgs,
     /// Pairs in all, over all classes in turn.

@@ -2,9 +2,9 @@
 
 use crate::config::Keep;
 use clap::{Args, ValueEnum};
-use fm_app::flow::FlowArgs;
-use fm_app::group::GroupArgs;
-use fm_app::learning::LearningArgs;
+use fm_app::objective_args::FlowArgs;
+use fm_app::optimizer_args::LearningArgs;
+use fm_app::process_group::GroupArgs;
 use fm_app::runtime::RuntimeArgs;
 use fm_train::flat::Precision;
 use serde::{Deserialize, Serialize};
@@ -146,7 +146,7 @@ impl PrecisionArg {
     }
 }
 
-impl std::convert::From<PrecisionArg> for Precision {
+impl From<PrecisionArg> for Precision {
     fn from(arg: PrecisionArg) -> Self {
         match arg {
             PrecisionArg::F32 | PrecisionArg::Auto => Precision::F32,

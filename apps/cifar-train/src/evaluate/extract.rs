@@ -1,7 +1,7 @@
 //! Images to features.
 
-use super::ask::{ExtractorName, Protocol};
 use super::images::Batch;
+use super::request::{ExtractorName, Protocol};
 use anyhow::Context;
 use fm_metrics::resize::bicubic;
 use fm_models::features::Extracted;

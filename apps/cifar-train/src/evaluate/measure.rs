@@ -1,10 +1,10 @@
 //! Features to numbers.
 
-use super::ask::{Asked, Extractors, MetricName, Protocol};
-use super::collect::{Found, Wanted, of_images};
 use super::extract::Extractor;
+use super::feature_cache::{Store, doubles};
+use super::features::{Found, Wanted, of_images};
 use super::images::Images;
-use super::store::{Store, doubles};
+use super::request::{Asked, Extractors, MetricName, Protocol};
 use anyhow::ensure;
 use fm_data::ImageSet;
 use fm_metrics::estimate::{Estimate, group, mean};

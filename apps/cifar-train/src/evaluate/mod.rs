@@ -3,13 +3,13 @@
 //! [`ask`] reads what is wanted, [`images`] and [`collect`] carry images, a batch at a time, through [`extract`] into a [`store`] on disk, [`mod@measure`] makes
 //! numbers of what lies there, [`table`] shows them.
 
-pub(crate) mod ask;
-mod collect;
 mod extract;
+mod feature_cache;
+mod features;
 mod images;
 mod measure;
 mod nll;
-mod store;
+pub(crate) mod request;
 mod sweep;
 mod table;
 
@@ -17,13 +17,13 @@ use crate::args::EvaluateArgs;
 use crate::model::{Loaded, check_shape, open};
 use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, bail, ensure};
-use ask::{Asked, Extractors, MetricName, Sources};
-use collect::{Found, Wanted, of_images, of_samples};
-use fm_app::group::Group;
+use features::{Found, Wanted, of_images, of_samples};
+use fm_app::process_group::Group;
 use fm_data::ImageSet;
 use fm_metrics::MetricError;
 use images::Images;
 use measure::{Measured, Placed, Reference, measure, neighbours};
+use request::{Asked, Extractors, MetricName, Sources};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;

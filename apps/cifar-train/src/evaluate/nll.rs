@@ -1,9 +1,9 @@
 //! Bits per dimension, kept row by row like everything else.
 
 use super::Plan;
-use super::ask::MetricName;
+use super::feature_cache::{Store, doubles};
 use super::measure::Measured;
-use super::store::{Store, doubles};
+use super::request::MetricName;
 use crate::likelihood::{bits_of, check};
 use anyhow::ensure;
 use fm_app::likelihood::LikelihoodArgs;

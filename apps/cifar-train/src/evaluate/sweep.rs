@@ -1,14 +1,14 @@
 //! Quality over evaluations, for several solvers.
 
 use super::Plan;
-use super::ask::MetricName;
-use super::collect::of_samples;
+use super::features::of_samples;
 use super::measure::Measured;
+use super::request::MetricName;
 use super::table::{Column, json, number, samples};
 use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
-use fm_app::group::Group;
 use fm_app::pictures::Curves;
+use fm_app::process_group::Group;
 use fm_app::sampler::Sampler;
 use fm_app::solvers::SolverName;
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! Numbers for people and for programs.
 
-use super::collect::Found;
+use super::features::Found;
 use super::measure::Measured;
 use crate::generate::Request;
 use crate::model::Loaded;

@@ -6,8 +6,8 @@ use crate::generate::{Request, generate};
 use crate::model::{Loaded, check_shape, open};
 use crate::sample::image_scale;
 use anyhow::{Context, ensure};
-use fm_app::group::Group;
 use fm_app::pictures::{Grid, save_png};
+use fm_app::process_group::Group;
 use fm_app::sampler::Sampler;
 use fm_app::solvers::SolverName;
 use fm_core::field::{Converted, RowField};
@@ -120,7 +120,7 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
         ..real.clone()
     });
     let request = Request::of(config, &loaded.source, &loaded.data.shape, plan.num_samples.max(COLUMNS), plan.seed);
-    let bends = bends(loaded, &request, plan.trajectories)?;
+    let values = straightness_of(loaded, &request, plan.trajectories)?;
     let (mut euler, mut shown) = (Vec::new(), Vec::new());
     for steps in &plan.nfe {
         let request = Request { sampler: Sampler::fixed(SolverName::Euler, *steps), ..request.clone() };
@@ -136,16 +136,16 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
         let energy_distance = energy_distance(samples.view(), images.view())?;
         euler.push(FewSteps { nfe, energy_distance, class_agreement: agreement });
     }
-    let n = bends.len() as f64;
-    let mean = bends.iter().sum::<f64>() / n;
-    let variance = bends.iter().map(|b| (b - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|b| (b - mean).powi(2)).sum::<f64>() / (n - 1.0);
     let measured = Measured {
         model: name.into(),
         weights: loaded.weights.clone(),
         cfg_scale: request.cfg_scale,
         straightness: mean,
         straightness_error: (variance / n).sqrt(),
-        trajectories: bends.len(),
+        trajectories: values.len(),
         data: config.data.clone(),
         real_images: count,
         num_samples: request.count,
@@ -156,14 +156,14 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
 }
 
 /// The straightness of some trajectories: squared norms, in the space that the network works in.
-fn bends(loaded: &Loaded, request: &Request, trajectories: usize) -> anyhow::Result<Vec<f64>> {
+fn straightness_of(loaded: &Loaded, request: &Request, trajectories: usize) -> anyhow::Result<Vec<f64>> {
     let objective = &request.objective;
     let request = Request {
         count: trajectories,
         ..Request::of(&loaded.config, &loaded.source, &request.shape, trajectories, request.seed)
     };
     let (grid, dim) = (Times::Uniform.times(STEPS)?, request.shape.iter().product::<i64>() as usize);
-    let mut bends = Vec::with_capacity(trajectories);
+    let mut values = Vec::with_capacity(trajectories);
     for first in (0..trajectories).step_by(request.batch_size) {
         let rows = request.batch_size.min(trajectories - first);
         let field = request.field(loaded.model.as_ref(), loaded.device, first, rows);
@@ -173,9 +173,9 @@ fn bends(loaded: &Loaded, request: &Request, trajectories: usize) -> anyhow::Res
         let shape = [&[rows as i64], request.shape.as_slice()].concat();
         let x0 = upload(&request.noise(first, rows)?, &shape, loaded.device);
         let times: Vec<f64> = grid.iter().map(|t| span.0 + t * (span.1 - span.0)).collect();
-        bends.extend(straightness(&velocity, x0, &times, &tableau::RK4)?.iter().map(|s| s * dim as f64));
+        values.extend(straightness(&velocity, x0, &times, &tableau::RK4)?.iter().map(|s| s * dim as f64));
     }
-    Ok(bends)
+    Ok(values)
 }
 
 /// A line a model.

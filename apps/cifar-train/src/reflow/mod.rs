@@ -7,11 +7,11 @@ use crate::config::{Config, Sampling};
 use crate::{latent, presets};
 use anyhow::{Context, ensure};
 use fm_app::couplings::CouplingKind;
-use fm_app::flow::FlowConfig;
+use fm_app::objective_args::FlowConfig;
 use fm_app::solvers::SolverName;
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
-use fm_core::time::TimeLaw;
+use fm_core::time::TimeKind;
 use fm_train::pairs::PairsAbout;
 use std::path::Path;
 
@@ -53,7 +53,7 @@ pub(crate) fn student(pairs: &str, preset: Option<&str>) -> anyhow::Result<Confi
 pub(crate) fn distil(config: &mut Config, steps: usize) -> anyhow::Result<()> {
     ensure!(!config.pairs.is_empty(), "distillation needs a teacher's pairs: --pairs DIR");
     ensure!((1..=1000).contains(&steps), "--num-steps is {steps}: choose 1 to 1000 Euler steps");
-    config.flow.objective.times.law = TimeLaw::Discrete { k: steps as f64 };
+    config.flow.objective.times.distribution = TimeKind::Discrete { k: steps as f64 };
     (config.sampling.solver, config.sampling.num_steps) = (SolverName::Euler, steps);
     Ok(())
 }

@@ -5,8 +5,8 @@ use crate::generate::{Request, batch, to_host};
 use crate::model::{Loaded, load};
 use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
-use fm_app::group::{Group, Made};
-use fm_train::pairs::{PairWriter, Pairs, PairsAbout};
+use fm_app::process_group::{GeneratedShard, Group};
+use fm_train::pairs::{PairWriter, PairsAbout, TeacherPairs};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::Range;
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
         for (rank, ((shard, rows), made)) in turn.iter().zip(all).enumerate() {
             let (x0, x1) = made.values.split_at(rows.len() * dim);
             let classes = request.classes.get(rows.clone()).unwrap_or_default().to_vec();
-            writer.write(*shard, &Pairs { x0: x0.to_vec(), x1: x1.to_vec(), classes, nfe: made.about[0] })?;
+            writer.write(*shard, &TeacherPairs { x0: x0.to_vec(), x1: x1.to_vec(), classes, nfe: made.about[0] })?;
             if rank != own.rank {
                 bar.inc(rows.len() as u64);
             }
@@ -90,7 +90,7 @@ fn about(args: &PairsArgs, request: &Request, loaded: &Loaded) -> anyhow::Result
 }
 
 /// Noise and samples of some rows, and the evaluations of one; pair i is the noise of sample i and sample i.
-fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBar) -> anyhow::Result<Made> {
+fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBar) -> anyhow::Result<GeneratedShard> {
     let (mut noise, mut samples, mut nfe) = (Vec::new(), Vec::new(), 0.0);
     for first in rows.clone().step_by(request.batch_size) {
         let count = request.batch_size.min(rows.end - first);
@@ -106,5 +106,5 @@ fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBa
         "the teacher drew values that are not finite: its weights are broken"
     );
     noise.extend(samples);
-    Ok(Made { values: noise, about: [nfe, 0.0] })
+    Ok(GeneratedShard { values: noise, about: [nfe, 0.0] })
 }

@@ -2,7 +2,7 @@
 
 use crate::args::AutoencoderArgs;
 use anyhow::{Context, ensure};
-use fm_app::flow::set;
+use fm_app::objective_args::set;
 use fm_app::settings;
 use fm_models::vqvae::VqVaeConfig;
 use fm_train::run_dir::latest_checkpoint;

@@ -6,15 +6,15 @@ pub(crate) use train::{ReflowArgs, TrainArgs};
 
 use clap::{Args, Parser, Subcommand};
 use fm_app::couplings::CouplingKind;
-use fm_app::flow::help;
 use fm_app::likelihood::LikelihoodArgs;
+use fm_app::objective_args::help;
+use fm_app::objective_report::ShowArgs;
 use fm_app::report::ReportArgs;
-use fm_app::show::ShowArgs;
 use fm_app::solvers::SolveArgs;
 use fm_app::weights::FileArgs;
 use fm_core::path::PathKind;
 use fm_ot::cost::Metric;
-use fm_ot::pairs::Pairs;
+use fm_ot::pairs::PairSampling;
 use std::path::PathBuf;
 
 /// Train and sample flow-matching models of point clouds and tables.
@@ -237,8 +237,8 @@ pub(crate) struct CoupleArgs {
     pub(crate) coupling: CouplingKind,
     #[arg(long, value_name = "COST", default_value_t, help = help::<Metric>("What optimal transport minimises"))]
     pub(crate) cost: Metric,
-    #[arg(long, value_name = "HOW", default_value_t, help = help::<Pairs>("How pairs are taken from its plan"))]
-    pub(crate) pairing: Pairs,
+    #[arg(long, value_name = "HOW", default_value_t, help = help::<PairSampling>("How pairs are taken from its plan"))]
+    pub(crate) pairing: PairSampling,
     /// Where the schroedinger-bridge coupling finds its sigma.
     #[arg(long, value_name = "PATH", default_value_t)]
     pub(crate) path: PathKind,

@@ -1,11 +1,11 @@
 //! The flags of `train` and `reflow`.
 
 use clap::Args;
-use fm_app::flow::{FlowArgs, help};
-use fm_app::group::GroupArgs;
-use fm_app::learning::LearningArgs;
 use fm_app::models::TableModel;
+use fm_app::objective_args::{FlowArgs, help};
+use fm_app::optimizer_args::LearningArgs;
 use fm_app::preprocess::Preprocess;
+use fm_app::process_group::GroupArgs;
 use fm_app::runtime::RuntimeArgs;
 use std::path::PathBuf;
 

@@ -17,10 +17,10 @@ use fm_core::loss::{Loss, Reduction};
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
 use fm_core::source::SourceKind;
-use fm_core::time::{Draw, TimeLaw};
+use fm_core::time::{Draw, TimeKind};
 use fm_core::weighting::Weighting;
 use fm_ot::cost::Metric;
-use fm_ot::pairs::Pairs;
+use fm_ot::pairs::PairSampling;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -291,7 +291,7 @@ fn every_named_option_runs_agrees_and_stands_in_the_table() {
         };
         within(by, prediction_deviation(name), 1e-6)
     });
-    text += &section::<TimeLaw>("Times", "--time", &plain, &|name| {
+    text += &section::<TimeKind>("Times", "--time", &plain, &|name| {
         within(&format!("quantile, density, cdf: {}", time_library(name)), time_deviation(name), 1e-6)
     });
     text += &section::<Draw>("Draws of times", "--time-draw", &plain, &|_| {
@@ -332,7 +332,7 @@ fn every_named_option_runs_agrees_and_stands_in_the_table() {
             1e-9,
         )
     });
-    text += &section::<Pairs>("Pairs from a plan", "--pairing", &exact, &|name| match name {
+    text += &section::<PairSampling>("Pairs from a plan", "--pairing", &exact, &|name| match name {
         "permutation" => "a row of each side in each pair, checked on the program's output".into(),
         "drawn" => {
             "frequencies within 5 standard deviations of the plan at 2e5 draws (`crates/fm-ot/tests/coupling.rs`)"

@@ -1,6 +1,6 @@
 //! How a batch draws its times.
 
-use super::{LossAware, TimeLaw, confined};
+use super::{LossAware, TimeKind, confined};
 use crate::Error;
 use crate::choice;
 use crate::rng::{Stream, stream};
@@ -28,7 +28,7 @@ choice! {
 pub struct Times {
     /// The law.
     #[serde(rename = "time")]
-    pub law: TimeLaw,
+    pub distribution: TimeKind,
     /// How rows share the unit interval.
     #[serde(rename = "time_draw")]
     pub draw: Draw,
@@ -42,7 +42,7 @@ pub struct Times {
 
 /// The times of a batch.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Drawn {
+pub struct SampledTimes {
     /// t of each row.
     pub times: Vec<f64>,
     /// Importance weight of each row.
@@ -59,8 +59,8 @@ impl Times {
 
     /// The first and the last time that can be drawn.
     pub fn support(&self) -> (f64, f64) {
-        match self.law {
-            TimeLaw::Discrete { k } => (0.0, (k - 1.0) / k),
+        match self.distribution {
+            TimeKind::Discrete { k } => (0.0, (k - 1.0) / k),
             _ => self.range(),
         }
     }
@@ -70,17 +70,18 @@ impl Times {
     /// # Errors
     /// A parameter outside its domain, a clip outside [0, 0.5), a discrete law with a clip or importance weights.
     pub fn validate(&self) -> Result<(), Error> {
-        crate::choice::Choice::validate(&self.law)?;
+        crate::choice::Choice::validate(&self.distribution)?;
         if !(0.0..0.5).contains(&self.clip) {
             return Err(Error::Value { name: "the time clip", domain: "at least 0 and below 0.5", value: self.clip });
         }
-        let discrete = |what: &str, why| Err(Error::Combination { what: what.into(), with: self.law.to_string(), why });
+        let discrete =
+            |what: &str, why| Err(Error::Combination { what: what.into(), with: self.distribution.to_string(), why });
         let mass = self.mass();
         if mass.is_nan() || mass < 1e-6 {
             let why = "hardly any time of the law lies in the range; lower the clip";
-            return Err(Error::Combination { what: "this time clip".into(), with: self.law.to_string(), why });
+            return Err(Error::Combination { what: "this time clip".into(), with: self.distribution.to_string(), why });
         }
-        match self.law.is_discrete() {
+        match self.distribution.is_discrete() {
             true if self.clip > 0.0 => discrete("a time clip", "a discrete law has its own times; drop the clip"),
             true if self.importance => discrete("importance weights", "a discrete law has no density; drop them"),
             _ => Ok(()),
@@ -90,16 +91,16 @@ impl Times {
     /// The density of the truncated law at t in its range.
     pub fn density(&self, t: f64) -> f64 {
         let (low, high) = self.range();
-        if t < low || t > high { 0.0 } else { self.law.density(t) / self.mass() }
+        if t < low || t > high { 0.0 } else { self.distribution.density(t) / self.mass() }
     }
 
     /// The cdf of the truncated law.
     pub fn cdf(&self, t: f64) -> f64 {
         let (low, high) = self.range();
         if self.clip == 0.0 {
-            self.law.cdf(t)
+            self.distribution.cdf(t)
         } else {
-            (self.law.cdf(confined(t, low, high)) - self.law.cdf(low)) / self.mass()
+            (self.distribution.cdf(confined(t, low, high)) - self.distribution.cdf(low)) / self.mass()
         }
     }
 
@@ -107,10 +108,10 @@ impl Times {
     pub fn quantile(&self, u: f64) -> f64 {
         let (low, high) = self.range();
         if self.clip == 0.0 || !(0.0..=1.0).contains(&u) {
-            return confined(self.law.quantile(u), low, high);
+            return confined(self.distribution.quantile(u), low, high);
         }
-        let inner = confined(self.law.cdf(low) + u * self.mass(), 0.0, 1.0);
-        confined(self.law.quantile(inner), low, high)
+        let inner = confined(self.distribution.cdf(low) + u * self.mass(), 0.0, 1.0);
+        confined(self.distribution.quantile(inner), low, high)
     }
 
     /// The weight of a draw at t: 1 / p(t) with importance correction, else 1.
@@ -122,9 +123,9 @@ impl Times {
     ///
     /// # Errors
     /// See [`validate`](Self::validate), and more rows than memory can hold.
-    pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<Drawn, Error> {
+    pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<SampledTimes, Error> {
         self.validate()?;
-        let mut drawn = Drawn::default();
+        let mut drawn = SampledTimes::default();
         for values in [&mut drawn.times, &mut drawn.weights, &mut drawn.positions] {
             values.try_reserve_exact(rows).map_err(|_| Error::Memory { rows, dim: 3 })?;
         }
@@ -154,6 +155,6 @@ impl Times {
 
     fn mass(&self) -> f64 {
         let (low, high) = self.range();
-        if self.clip == 0.0 { 1.0 } else { self.law.cdf(high) - self.law.cdf(low) }
+        if self.clip == 0.0 { 1.0 } else { self.distribution.cdf(high) - self.distribution.cdf(low) }
     }
 }

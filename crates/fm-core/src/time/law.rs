@@ -25,16 +25,16 @@ choice! {
     /// Esser et al. count time from the data; their formulas are turned round here. Densities have unit 1 / time.
     ///
     /// ```
-    /// use fm_core::time::TimeLaw;
-    /// let law: TimeLaw = "u-shaped".parse()?;
-    /// assert_eq!(law, TimeLaw::Arcsine);
+    /// use fm_core::time::TimeKind;
+    /// let law: TimeKind = "u-shaped".parse()?;
+    /// assert_eq!(law, TimeKind::Arcsine);
     /// assert!((law.quantile(1.0 / 3.0) - 0.25).abs() < 1e-15);
     /// assert!((law.cdf(0.25) - 1.0 / 3.0).abs() < 1e-15);
     /// assert!((law.density(0.5) - 2.0 / std::f64::consts::PI).abs() < 1e-15);
     /// # Ok::<(), fm_core::choice::ChoiceError>(())
     /// ```
     #[derive(Default)]
-    pub enum TimeLaw("time") {
+    pub enum TimeKind("time") {
         /// Every time alike.
         #[default]
         Uniform = "uniform",
@@ -84,27 +84,27 @@ choice! {
     }
 }
 
-impl TimeLaw {
+impl TimeKind {
     /// Q(u), rising, for u in (0, 1); NaN unless 0 <= u <= 1.
     pub fn quantile(&self, u: f64) -> f64 {
         if !(0.0..=1.0).contains(&u) {
             return f64::NAN;
         }
         match *self {
-            TimeLaw::Uniform => u,
-            TimeLaw::LogitNormal { loc, scale } => sigmoid(loc + scale * normal::quantile(u)),
-            TimeLaw::Arcsine => (FRAC_PI_2 * u).sin().powi(2),
-            TimeLaw::ExpU { a } => confined(0.5 + ((2.0 * u - 1.0) * (0.5 * a).sinh()).asinh() / a, 0.0, 1.0),
-            TimeLaw::Power { k } => u.powf(k),
-            TimeLaw::PowerData { k } => -(k * (-u).ln_1p()).exp_m1(),
-            TimeLaw::Mode { s } => u + s * (u - (FRAC_PI_2 * u).sin().powi(2)),
-            TimeLaw::Cosmap => {
+            TimeKind::Uniform => u,
+            TimeKind::LogitNormal { loc, scale } => sigmoid(loc + scale * normal::quantile(u)),
+            TimeKind::Arcsine => (FRAC_PI_2 * u).sin().powi(2),
+            TimeKind::ExpU { a } => confined(0.5 + ((2.0 * u - 1.0) * (0.5 * a).sinh()).asinh() / a, 0.0, 1.0),
+            TimeKind::Power { k } => u.powf(k),
+            TimeKind::PowerData { k } => -(k * (-u).ln_1p()).exp_m1(),
+            TimeKind::Mode { s } => u + s * (u - (FRAC_PI_2 * u).sin().powi(2)),
+            TimeKind::Cosmap => {
                 let (sin, cos) = (FRAC_PI_2 * u).sin_cos();
                 sin / (sin + cos)
             }
-            TimeLaw::Warp { s } => u * ((4.0 * (1.0 - s) * u + 6.0 * (s - 1.0)) * u + 3.0 - 2.0 * s),
-            TimeLaw::EdmSkew => EDM_SKEW.quantile(u),
-            TimeLaw::Discrete { k } => confined((k * u).ceil() - 1.0, 0.0, k - 1.0) / k,
+            TimeKind::Warp { s } => u * ((4.0 * (1.0 - s) * u + 6.0 * (s - 1.0)) * u + 3.0 - 2.0 * s),
+            TimeKind::EdmSkew => EDM_SKEW.quantile(u),
+            TimeKind::Discrete { k } => confined((k * u).ceil() - 1.0, 0.0, k - 1.0) / k,
         }
     }
 
@@ -114,18 +114,18 @@ impl TimeLaw {
             return confined(t, 0.0, 1.0);
         }
         match *self {
-            TimeLaw::Uniform => t,
-            TimeLaw::LogitNormal { loc, scale } => normal::cdf((logit(t) - loc) / scale),
+            TimeKind::Uniform => t,
+            TimeKind::LogitNormal { loc, scale } => normal::cdf((logit(t) - loc) / scale),
             // Both halves through the square root that keeps their digits.
-            TimeLaw::Arcsine if t > 0.5 => 1.0 - self.cdf(1.0 - t),
-            TimeLaw::Arcsine => t.sqrt().asin() / FRAC_PI_2,
-            TimeLaw::ExpU { a } => 0.5 + (a * (t - 0.5)).sinh() / (2.0 * (0.5 * a).sinh()),
-            TimeLaw::Power { k } => t.powf(1.0 / k),
-            TimeLaw::PowerData { k } => -((-t).ln_1p() / k).exp_m1(),
-            TimeLaw::Mode { .. } | TimeLaw::Warp { .. } => self.invert(t),
-            TimeLaw::Cosmap => t.atan2(1.0 - t) / FRAC_PI_2,
-            TimeLaw::EdmSkew => EDM_SKEW.cdf(t),
-            TimeLaw::Discrete { k } => ((k * t).floor() + 1.0).min(k) / k,
+            TimeKind::Arcsine if t > 0.5 => 1.0 - self.cdf(1.0 - t),
+            TimeKind::Arcsine => t.sqrt().asin() / FRAC_PI_2,
+            TimeKind::ExpU { a } => 0.5 + (a * (t - 0.5)).sinh() / (2.0 * (0.5 * a).sinh()),
+            TimeKind::Power { k } => t.powf(1.0 / k),
+            TimeKind::PowerData { k } => -((-t).ln_1p() / k).exp_m1(),
+            TimeKind::Mode { .. } | TimeKind::Warp { .. } => self.invert(t),
+            TimeKind::Cosmap => t.atan2(1.0 - t) / FRAC_PI_2,
+            TimeKind::EdmSkew => EDM_SKEW.cdf(t),
+            TimeKind::Discrete { k } => ((k * t).floor() + 1.0).min(k) / k,
         }
     }
 
@@ -135,30 +135,32 @@ impl TimeLaw {
             return if t.is_nan() { t } else { 0.0 };
         }
         match *self {
-            TimeLaw::Uniform => 1.0,
-            TimeLaw::LogitNormal { .. } if t <= 0.0 || t >= 1.0 => 0.0,
-            TimeLaw::LogitNormal { loc, scale } => normal::density((logit(t) - loc) / scale) / (scale * t * (1.0 - t)),
-            TimeLaw::Arcsine => 1.0 / (PI * (t * (1.0 - t)).sqrt()),
-            TimeLaw::ExpU { a } => a * (a * (t - 0.5)).cosh() / (2.0 * (0.5 * a).sinh()),
-            TimeLaw::Power { k } => t.powf(1.0 / k - 1.0) / k,
-            TimeLaw::PowerData { k } => (1.0 - t).powf(1.0 / k - 1.0) / k,
-            TimeLaw::Mode { .. } | TimeLaw::Warp { .. } => 1.0 / self.slope(self.invert(t)),
-            TimeLaw::Cosmap => 2.0 / (PI * (1.0 - 2.0 * t + 2.0 * t * t)),
-            TimeLaw::EdmSkew => EDM_SKEW.density(t),
-            TimeLaw::Discrete { k } => f64::from((0.0..1.0).contains(&t) && (k * t - (k * t).round()).abs() < 1e-9) / k,
+            TimeKind::Uniform => 1.0,
+            TimeKind::LogitNormal { .. } if t <= 0.0 || t >= 1.0 => 0.0,
+            TimeKind::LogitNormal { loc, scale } => normal::density((logit(t) - loc) / scale) / (scale * t * (1.0 - t)),
+            TimeKind::Arcsine => 1.0 / (PI * (t * (1.0 - t)).sqrt()),
+            TimeKind::ExpU { a } => a * (a * (t - 0.5)).cosh() / (2.0 * (0.5 * a).sinh()),
+            TimeKind::Power { k } => t.powf(1.0 / k - 1.0) / k,
+            TimeKind::PowerData { k } => (1.0 - t).powf(1.0 / k - 1.0) / k,
+            TimeKind::Mode { .. } | TimeKind::Warp { .. } => 1.0 / self.slope(self.invert(t)),
+            TimeKind::Cosmap => 2.0 / (PI * (1.0 - 2.0 * t + 2.0 * t * t)),
+            TimeKind::EdmSkew => EDM_SKEW.density(t),
+            TimeKind::Discrete { k } => {
+                f64::from((0.0..1.0).contains(&t) && (k * t - (k * t).round()).abs() < 1e-9) / k
+            }
         }
     }
 
     /// Whether the law has masses at points instead of a density.
     pub fn is_discrete(&self) -> bool {
-        matches!(self, TimeLaw::Discrete { .. })
+        matches!(self, TimeKind::Discrete { .. })
     }
 
     /// Q'(u) of the laws whose cdf has no closed form; never below 0.
     fn slope(&self, u: f64) -> f64 {
         let slope = match *self {
-            TimeLaw::Mode { s } => 1.0 + s * (1.0 - FRAC_PI_2 * (PI * u).sin()),
-            TimeLaw::Warp { s } => 12.0 * (1.0 - s) * u * (u - 1.0) + 3.0 - 2.0 * s,
+            TimeKind::Mode { s } => 1.0 + s * (1.0 - FRAC_PI_2 * (PI * u).sin()),
+            TimeKind::Warp { s } => 12.0 * (1.0 - s) * u * (u - 1.0) + 3.0 - 2.0 * s,
             _ => 1.0,
         };
         slope.max(0.0)
@@ -182,7 +184,7 @@ impl TimeLaw {
 }
 
 /// t = 1 / (1 + sigma) with log sigma normal of mean -1.2 and deviation 1.2 is logistic in 1.2 + 1.2 z.
-const EDM_SKEW: TimeLaw = TimeLaw::LogitNormal { loc: 1.2, scale: 1.2 };
+const EDM_SKEW: TimeKind = TimeKind::LogitNormal { loc: 1.2, scale: 1.2 };
 
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())

@@ -2,18 +2,18 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`TimeLaw`] | a distribution *is* its quantile function Q: a draw is t = Q(u) with u uniform on (0, 1) |
+//! | [`TimeKind`] | a distribution *is* its quantile function Q: a draw is t = Q(u) with u uniform on (0, 1) |
 //! | [`Times`] | a law clipped to a range, drawn row by row, stratified or antithetic, with importance weights |
 //! | [`LossAware`] | a density over u that follows the loss |
 //!
 //! Since a law is its quantile, how u is drawn and how t is distributed are independent choices.
 //!
 //! ```
-//! use fm_core::time::{Draw, TimeLaw, Times};
-//! let times = Times { law: TimeLaw::Arcsine, draw: Draw::Stratified, ..Times::default() };
+//! use fm_core::time::{Draw, TimeKind, Times};
+//! let times = Times { distribution: TimeKind::Arcsine, draw: Draw::Stratified, ..Times::default() };
 //! let drawn = times.draw(0, 0, 4, None)?;
 //! // One draw in each quarter of the distribution, every one with weight 1.
-//! let quarters: Vec<f64> = drawn.times.iter().map(|t| (4.0 * times.law.cdf(*t)).floor()).collect();
+//! let quarters: Vec<f64> = drawn.times.iter().map(|t| (4.0 * times.distribution.cdf(*t)).floor()).collect();
 //! assert_eq!(quarters, [0.0, 1.0, 2.0, 3.0]);
 //! assert_eq!(drawn.weights, [1.0; 4]);
 //! # Ok::<(), fm_core::Error>(())
@@ -24,8 +24,8 @@ mod law;
 mod loss_aware;
 mod normal;
 
-pub use draw::{Draw, Drawn, Times};
-pub use law::TimeLaw;
+pub use draw::{Draw, SampledTimes, Times};
+pub use law::TimeKind;
 pub use loss_aware::LossAware;
 
 /// x moved into [low, high]; NaN stays NaN, and bounds in the wrong order do not panic.

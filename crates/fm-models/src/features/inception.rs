@@ -85,17 +85,17 @@ impl Inception {
             basic(&root / "Conv2d_4a_3x3", 80, 192, [3; 2], 1, [0; 2]),
         ];
         let blocks = vec![
-            small(&root / "Mixed_5b", 192, 32),
-            small(&root / "Mixed_5c", 256, 64),
-            small(&root / "Mixed_5d", 288, 64),
-            halving(&root / "Mixed_6a", 288),
-            long(&root / "Mixed_6b", 128),
-            long(&root / "Mixed_6c", 160),
-            long(&root / "Mixed_6d", 160),
-            long(&root / "Mixed_6e", 192),
-            halving_long(&root / "Mixed_7a"),
-            wide(&root / "Mixed_7b", 1280, Pool::Mean),
-            wide(&root / "Mixed_7c", 2048, Pool::Max),
+            inception_a(&root / "Mixed_5b", 192, 32),
+            inception_a(&root / "Mixed_5c", 256, 64),
+            inception_a(&root / "Mixed_5d", 288, 64),
+            inception_b(&root / "Mixed_6a", 288),
+            inception_c(&root / "Mixed_6b", 128),
+            inception_c(&root / "Mixed_6c", 160),
+            inception_c(&root / "Mixed_6d", 160),
+            inception_c(&root / "Mixed_6e", 192),
+            inception_d(&root / "Mixed_7a"),
+            inception_e(&root / "Mixed_7b", 1280, Pool::Mean),
+            inception_e(&root / "Mixed_7c", 2048, Pool::Max),
         ];
         let fc = nn::linear(&root / "fc", FEATURES as i64, CLASSES as i64, Default::default());
         adopt(&mut store, "Inception-v3 of the FID protocol", weights.tensors)?;
@@ -190,7 +190,7 @@ const ROW7: [i64; 2] = [1, 7];
 const COLUMN7: [i64; 2] = [7, 1];
 
 /// Inception A.
-fn small(p: nn::Path<'_>, from: i64, pooled: i64) -> Block {
+fn inception_a(p: nn::Path<'_>, from: i64, pooled: i64) -> Block {
     let branches = vec![
         Branch::new(&p, from, &[("branch1x1", 64, ONE, 1)], &[]),
         Branch::new(&p, from, &[("branch5x5_1", 48, ONE, 1), ("branch5x5_2", 64, [5, 5], 1)], &[]),
@@ -205,7 +205,7 @@ fn small(p: nn::Path<'_>, from: i64, pooled: i64) -> Block {
 }
 
 /// Inception B.
-fn halving(p: nn::Path<'_>, from: i64) -> Block {
+fn inception_b(p: nn::Path<'_>, from: i64) -> Block {
     let branches = vec![
         Branch::new(&p, from, &[("branch3x3", 384, THREE, 2)], &[]),
         Branch::new(
@@ -219,7 +219,7 @@ fn halving(p: nn::Path<'_>, from: i64) -> Block {
 }
 
 /// Inception C.
-fn long(p: nn::Path<'_>, c: i64) -> Block {
+fn inception_c(p: nn::Path<'_>, c: i64) -> Block {
     let from = 768;
     let branches = vec![
         Branch::new(&p, from, &[("branch1x1", 192, ONE, 1)], &[]),
@@ -246,7 +246,7 @@ fn long(p: nn::Path<'_>, c: i64) -> Block {
 }
 
 /// Inception D.
-fn halving_long(p: nn::Path<'_>) -> Block {
+fn inception_d(p: nn::Path<'_>) -> Block {
     let branches = vec![
         Branch::new(&p, 768, &[("branch3x3_1", 192, ONE, 1), ("branch3x3_2", 320, THREE, 2)], &[]),
         Branch::new(
@@ -265,7 +265,7 @@ fn halving_long(p: nn::Path<'_>) -> Block {
 }
 
 /// Inception E, whose pool is what tells its two forms apart.
-fn wide(p: nn::Path<'_>, from: i64, pool: fn(Conv) -> Pool) -> Block {
+fn inception_e(p: nn::Path<'_>, from: i64, pool: fn(Conv) -> Pool) -> Block {
     let branches = vec![
         Branch::new(&p, from, &[("branch1x1", 320, ONE, 1)], &[]),
         Branch::new(

@@ -1,6 +1,6 @@
 //! A chain of layers (h W1' + b1) sigmoid(t w2 + b2) + t w3 with tanh between them.
 
-use super::Layered;
+use super::FusedNetwork;
 use super::functions::{fma, for_every_processor, sigmoid, tanh};
 use super::product::{Linear, Matrix, outer, product};
 
@@ -12,11 +12,11 @@ pub(crate) struct Layer {
     shift: Vec<f32>,
 }
 
-pub(crate) struct Gated {
+pub(crate) struct FusedConcatSquash {
     layers: Vec<Layer>,
 }
 
-impl Gated {
+impl FusedConcatSquash {
     /// Of parameters W1, b1, w2, b2, w3, and so on.
     pub(crate) fn of(parameters: Vec<Vec<f32>>) -> Self {
         let mut parameters = parameters.into_iter();
@@ -96,8 +96,8 @@ fn close_rows<const FUSED: bool>(t: &[f32], gradient: &mut [f32], linear: &[f32]
     }
 }
 
-impl Layered for Gated {
-    type Kept = Vec<Seen>;
+impl FusedNetwork for FusedConcatSquash {
+    type Saved = Vec<Seen>;
 
     fn forward(&self, x: &[f32], t: &[f32]) -> (Vec<f32>, Vec<Seen>) {
         let mut h = x.to_vec();

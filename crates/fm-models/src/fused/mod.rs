@@ -21,15 +21,15 @@ use tch::{Device, Kind, Tensor};
 const BLOCK: usize = 64;
 
 /// A network that knows its own derivative. Rows are B x dim, times B.
-pub(crate) trait Layered: Send + Sync {
+pub(crate) trait FusedNetwork: Send + Sync {
     /// What a backward pass needs of a forward pass.
-    type Kept: Send + Sync;
+    type Saved: Send + Sync;
 
     /// The output rows.
-    fn forward(&self, x: &[f32], t: &[f32]) -> (Vec<f32>, Self::Kept);
+    fn forward(&self, x: &[f32], t: &[f32]) -> (Vec<f32>, Self::Saved);
 
     /// The gradient of each parameter, in the order in which the network was given them, for that of the output rows.
-    fn backward(&self, kept: &Self::Kept, t: &[f32], gradient: &[f32]) -> Vec<Vec<f32>>;
+    fn backward(&self, kept: &Self::Saved, t: &[f32], gradient: &[f32]) -> Vec<Vec<f32>>;
 }
 
 /// Whether a training pass may go this way: single precision on the host, rows of `dim` values, and nobody asks for derivatives by x.
@@ -39,7 +39,7 @@ pub(crate) fn fits(parameters: &[&Tensor], x: &Tensor, dim: i64) -> bool {
 }
 
 /// The output rows, with the way back on the tape. `network` makes the network of the parameters' values.
-pub(crate) fn run<'a, N: Layered + 'a>(
+pub(crate) fn run<'a, N: FusedNetwork + 'a>(
     tape: &mut Tape<'a>,
     parameters: &[&Tensor],
     network: impl FnOnce(Vec<Vec<f32>>) -> N,
@@ -54,7 +54,7 @@ pub(crate) fn run<'a, N: Layered + 'a>(
     let passed = each(rows, |r| network.forward(&x[r.start * dim..r.end * dim], &t[r]));
     let mut output = Vec::with_capacity(rows * dim);
     passed.iter().for_each(|(rows, _)| output.extend_from_slice(rows));
-    tape.take_over(Tensor::from_slice(&output).view(shape.as_slice()), move |gradient| {
+    tape.custom_function(Tensor::from_slice(&output).view(shape.as_slice()), move |gradient| {
         let gradient = values(gradient);
         let part = |r: std::ops::Range<usize>| {
             network.backward(&passed[r.start / BLOCK].1, &t[r.clone()], &gradient[r.start * dim..r.end * dim])

@@ -1,6 +1,6 @@
 //! A chain of linear layers with an activation between them, over [x, t].
 
-use super::Layered;
+use super::FusedNetwork;
 use super::functions::{for_every_processor, gelu, selu};
 use super::product::{Linear, Matrix, outer, product};
 use crate::layers::Activation;
@@ -9,12 +9,12 @@ use crate::layers::Activation;
 pub(crate) type Activate = fn(&mut [f32], &mut [f32]);
 
 /// Weights and biases in turn.
-pub(crate) struct Plain {
+pub(crate) struct FusedMlp {
     layers: Vec<Linear>,
     activation: Activate,
 }
 
-impl Plain {
+impl FusedMlp {
     /// Of the parameters weight, bias, weight, bias and so on.
     pub(crate) fn of(parameters: Vec<Vec<f32>>, activation: Activate) -> Self {
         let mut parameters = parameters.into_iter();
@@ -66,8 +66,8 @@ pub(crate) struct Seen {
     slopes: Vec<f32>,
 }
 
-impl Layered for Plain {
-    type Kept = Vec<Seen>;
+impl FusedNetwork for FusedMlp {
+    type Saved = Vec<Seen>;
 
     fn forward(&self, x: &[f32], t: &[f32]) -> (Vec<f32>, Vec<Seen>) {
         let dim = x.len() / t.len().max(1);

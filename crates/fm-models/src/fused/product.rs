@@ -134,17 +134,17 @@ fn add<const W: usize, const FUSED: bool>(sums: [f32; W], factor: f32, b: &[f32;
     std::array::from_fn(|j| if FUSED { factor.mul_add(b[j], sums[j]) } else { factor * b[j] + sums[j] })
 }
 
-/// A linear layer: weight and bias, and the weight turned, once for all rows.
+/// A linear layer: weight and bias, and the weight transposed, once for all rows.
 pub(super) struct Linear {
     pub(super) weight: Vec<f32>,
-    turned: Vec<f32>,
+    transposed: Vec<f32>,
     pub(super) bias: Vec<f32>,
 }
 
 impl Linear {
     pub(super) fn new(weight: Vec<f32>, bias: Vec<f32>) -> Self {
-        let turned = if bias.len() >= NARROW { transposed(&weight, weight.len() / bias.len()) } else { Vec::new() };
-        Self { weight, turned, bias }
+        let transposed = if bias.len() >= NARROW { transposed(&weight, weight.len() / bias.len()) } else { Vec::new() };
+        Self { weight, transposed, bias }
     }
 
     /// Columns that go in.
@@ -156,7 +156,7 @@ impl Linear {
     pub(super) fn apply(&self, h: &[f32]) -> Vec<f32> {
         let (fan_in, width) = (self.fan_in(), self.bias.len());
         if width >= NARROW {
-            return product(Matrix::rows(h, fan_in), h.len() / fan_in, &self.turned, width, Some(&self.bias));
+            return product(Matrix::rows(h, fan_in), h.len() / fan_in, &self.transposed, width, Some(&self.bias));
         }
         let mut out = Vec::with_capacity(h.len() / fan_in * width);
         for row in h.chunks_exact(fan_in) {
@@ -211,10 +211,10 @@ mod tests {
                 ((0..m * k).map(value).collect(), (0..k * n).map(|i| value(i + 7)).collect());
             let start: Vec<f32> = (0..n).map(|i| value(i + 3)).collect();
             let plain = product(Matrix::rows(&a, k), m, &b, n, Some(&start));
-            let turned = transposed(&a, k);
-            assert_eq!(plain, product(Matrix::columns(&turned, m), m, &b, n, Some(&start)));
+            let a_t = transposed(&a, k);
+            assert_eq!(plain, product(Matrix::columns(&a_t, m), m, &b, n, Some(&start)));
             let close = |x: &[f32], y: &[f32]| x.iter().zip(y).all(|(x, y)| (x - y).abs() < 1e-5) && x.len() == y.len();
-            assert!(close(&outer(&turned, m, &b, n), &product(Matrix::rows(&a, k), m, &b, n, None)), "{m} {k} {n}");
+            assert!(close(&outer(&a_t, m, &b, n), &product(Matrix::rows(&a, k), m, &b, n, None)), "{m} {k} {n}");
             assert!(close(&Linear::new(transposed(&b, n), start.clone()).apply(&a), &plain), "{m} {k} {n}");
             for (i, got) in plain.iter().enumerate() {
                 let exact: f64 = (0..k).map(|j| f64::from(a[i / n * k + j]) * f64::from(b[j * n + i % n])).sum();

@@ -19,10 +19,10 @@
 //! "Iterative Bregman projections" (2015), section 5; Lehmann et al., "A note on overrelaxation in the Sinkhorn algorithm" (2021).
 //!
 //! ```
-//! use fm_ot::{entropic::{Epsilon, Options, sinkhorn}, marginals::Marginals};
+//! use fm_ot::{entropic::{Epsilon, SinkhornOptions, sinkhorn}, marginals::Marginals};
 //! // Two points each, epsilon 1: P is proportional to exp(-C) on this symmetric cost.
 //! let cost = ndarray::array![[0.0, 1.0], [1.0, 0.0]];
-//! let options = Options { epsilon: Epsilon::Absolute(1.0), ..Options::default() };
+//! let options = SinkhornOptions { epsilon: Epsilon::Absolute(1.0), ..SinkhornOptions::default() };
 //! let found = sinkhorn(cost.view(), &Marginals::uniform(2, 2), &options)?;
 //! let stay = 0.5 / (1.0 + (-1.0f64).exp());
 //! assert!((found.plan[[0, 0]] - stay).abs() < 1e-9);
@@ -54,7 +54,7 @@ pub enum Epsilon {
 
 /// How to iterate.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Options {
+pub struct SinkhornOptions {
     /// The regularisation, above 0.
     pub epsilon: Epsilon,
     /// The error at which to stop, 0 or above; see [`EntropicPlan::error`].
@@ -66,7 +66,7 @@ pub struct Options {
     pub require_convergence: bool,
 }
 
-impl Default for Options {
+impl Default for SinkhornOptions {
     /// Epsilon 0.05 of the mean cost, an L1 error of 1e-3, 2,000 iterations, the plan reached in any case.
     fn default() -> Self {
         Self { epsilon: Epsilon::Relative(0.05), tolerance: 1e-3, max_iterations: 2000, require_convergence: false }
@@ -78,7 +78,11 @@ impl Default for Options {
 /// # Errors
 /// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278, [`OtError::Memory`],
 /// [`OtError::Epsilon`], [`OtError::Tolerance`], and [`OtError::NotConverged`] if convergence is required.
-pub fn sinkhorn(cost: ArrayView2<'_, f64>, marginals: &Marginals, options: &Options) -> Result<EntropicPlan, OtError> {
+pub fn sinkhorn(
+    cost: ArrayView2<'_, f64>,
+    marginals: &Marginals,
+    options: &SinkhornOptions,
+) -> Result<EntropicPlan, OtError> {
     scaling::solve(cost, &Problem { marginals, side: Side::Exact, mass: None }, options)
 }
 
@@ -90,7 +94,7 @@ pub fn unbalanced(
     cost: ArrayView2<'_, f64>,
     marginals: &Marginals,
     reg_m: f64,
-    options: &Options,
+    options: &SinkhornOptions,
 ) -> Result<EntropicPlan, OtError> {
     if !(reg_m > 0.0 && reg_m <= LARGEST) {
         return Err(OtError::Strength { reg_m });
@@ -106,7 +110,7 @@ pub fn partial(
     cost: ArrayView2<'_, f64>,
     marginals: &Marginals,
     mass: f64,
-    options: &Options,
+    options: &SinkhornOptions,
 ) -> Result<EntropicPlan, OtError> {
     crate::check_mass(mass)?;
     scaling::solve(cost, &Problem { marginals, side: Side::AtMost, mass: Some(mass) }, options)
@@ -115,7 +119,7 @@ pub fn partial(
 /// Epsilon, reg_m and costs in units of epsilon are at most this, and epsilon at least its reciprocal: products with logarithms stay finite.
 const LARGEST: f64 = 1e290;
 
-impl Options {
+impl SinkhornOptions {
     /// The regularisation in the unit of costs whose sizes add up to `total`.
     fn epsilon(&self, total: f64, mean: f64) -> Result<f64, OtError> {
         let tolerance = self.tolerance;

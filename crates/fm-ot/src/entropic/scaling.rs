@@ -1,6 +1,6 @@
 //! The iteration.
 
-use super::Options;
+use super::SinkhornOptions;
 use super::kernel::{BLOCK, Matrix, Sweep, absolute_sum, build, log_sums, sweep};
 use super::relaxation::Relaxation;
 use super::solution::{EntropicPlan, assemble};
@@ -60,13 +60,17 @@ pub(super) struct State<'a> {
 pub(super) fn solve(
     cost: ArrayView2<'_, f64>,
     problem: &Problem<'_>,
-    options: &Options,
+    options: &SinkhornOptions,
 ) -> Result<EntropicPlan, OtError> {
     // Passes that are shared out are started from within the pool: a thread outside would sleep and be woken at each of them.
     if cost.len() > BLOCK { rayon::scope(|_| descend(cost, problem, options)) } else { descend(cost, problem, options) }
 }
 
-fn descend(cost: ArrayView2<'_, f64>, problem: &Problem<'_>, options: &Options) -> Result<EntropicPlan, OtError> {
+fn descend(
+    cost: ArrayView2<'_, f64>,
+    problem: &Problem<'_>,
+    options: &SinkhornOptions,
+) -> Result<EntropicPlan, OtError> {
     let (a, b) = problem.marginals.of(cost.dim())?;
     let standard = cost.as_standard_layout();
     let values = standard.as_slice().unwrap_or(&[]);

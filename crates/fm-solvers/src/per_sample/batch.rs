@@ -1,10 +1,10 @@
 //! The rows of a batch that have not ended, and one step of all of them.
 
 use super::BatchSolution;
-use crate::control::Options;
-use crate::lane::{self, Lane, Trial};
+use crate::controller::AdaptiveOptions;
 use crate::step::{Weights, finite, velocities};
-use crate::{Output, Reason, SolveError, Stats, tableau::Tableau};
+use crate::step_state::{self, StepState, Trial};
+use crate::{SaveAt, SolveError, Stats, StopReason, tableau::Tableau};
 use fm_core::field::RowField;
 use fm_core::state::{OdeState, RowState, Tolerance};
 
@@ -24,7 +24,7 @@ fn finite_rows<S: RowState>(x: &S) -> Vec<bool> {
 struct Row {
     /// Its place in the batch at the start.
     place: usize,
-    lane: Lane,
+    state: StepState,
     /// Whether the velocity at its state is yet to be evaluated.
     stale: bool,
     /// The next time of output.
@@ -35,8 +35,8 @@ struct Row {
 pub(super) struct Batch<'a, S, F> {
     field: &'a F,
     tableau: &'a Tableau,
-    options: &'a Options,
-    output: Output<'a>,
+    options: &'a AdaptiveOptions,
+    output: SaveAt<'a>,
     rows: Vec<Row>,
     x: S,
     /// The velocity at x; at the start of a batch without rows there is none.
@@ -54,12 +54,12 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         x: S,
         span: (f64, f64),
         tableau: &'a Tableau,
-        options: &'a Options,
-        output: Output<'a>,
+        options: &'a AdaptiveOptions,
+        output: SaveAt<'a>,
     ) -> Result<Self, SolveError> {
         let copy = || S::linear_combination(&[(1.0, &x)]);
         let count = x.rows();
-        let times = if let Output::At(times) = output { times.to_vec() } else { Vec::new() };
+        let times = if let SaveAt::At(times) = output { times.to_vec() } else { Vec::new() };
         let reached = usize::from(times.first() == Some(&span.0));
         let nowhere = |_| S::row_combination(&[(&vec![f64::NAN; count], &x)]);
         let mut states: Vec<S> = (0..times.len()).map(nowhere).collect();
@@ -67,7 +67,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
             states[0] = copy();
         }
         let trajectory = |i| vec![(span.0, x.select_rows(&[i]))];
-        let trajectories = if output == Output::Steps { (0..count).map(trajectory).collect() } else { Vec::new() };
+        let trajectories = if output == SaveAt::Steps { (0..count).map(trajectory).collect() } else { Vec::new() };
         let out =
             BatchSolution { x: copy(), calls: 0, rows: vec![Stats::default(); count], times, states, trajectories };
         // A tensor that was handed over may share its memory, so that even x is a copy.
@@ -99,12 +99,12 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
             finite_rows(&self.x).iter().zip(finite_rows(&self.k0)).map(|(x, k)| *x && k).collect()
         };
         let row = |place: usize| {
-            let mut lane = Lane::new(span, sizes[place], self.options);
-            lane.stats.evaluations = self.out.calls;
+            let mut state = StepState::new(span, sizes[place], self.options);
+            state.stats.evaluations = self.out.calls;
             if !finite[place] {
-                lane.stats.reason = Reason::NonFinite { t: span.0 };
+                state.stats.reason = StopReason::NonFinite { t: span.0 };
             }
-            Row { place, lane, stale: false, due }
+            Row { place, state, stale: false, due }
         };
         Ok(places.into_iter().map(row).collect())
     }
@@ -117,14 +117,16 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         places: &[usize],
     ) -> Result<Vec<f64>, SolveError> {
         let length = span.1 - span.0;
-        let guesses: Vec<f64> = d0.iter().zip(d1).map(|(d0, d1)| lane::first_guess(*d0, *d1, length.abs())).collect();
+        let guesses: Vec<f64> =
+            d0.iter().zip(d1).map(|(d0, d1)| step_state::first_guess(*d0, *d1, length.abs())).collect();
         let h: Vec<f64> = guesses.iter().map(|g| g.copysign(length)).collect();
         let euler = S::row_combination(&[(&vec![1.0; places.len()], &self.x), (&h, &self.k0)]);
         let t: Vec<f64> = h.iter().map(|h| span.0 + h).collect();
         let k1 = velocities(self.field, &euler, &t, places)?;
         let change = S::linear_combination(&[(1.0, &k1), (-1.0, &self.k0)]);
         let d2 = norms(&change, &self.x, &self.x, &self.options.tolerance);
-        let size = |i: usize| lane::first_step(guesses[i], d1[i], d2[i] / guesses[i], self.tableau.order, length.abs());
+        let size =
+            |i: usize| step_state::first_step(guesses[i], d1[i], d2[i] / guesses[i], self.tableau.order, length.abs());
         Ok((0..places.len()).map(size).collect())
     }
 
@@ -154,8 +156,8 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         let norms = self.norms();
         let mut accepted = Vec::with_capacity(trials.len());
         for (i, (row, trial)) in self.rows.iter_mut().zip(&trials).enumerate() {
-            row.lane.stats.evaluations += self.tableau.stages() - 1;
-            if row.lane.judge(*trial, norms[i], self.tableau.order, self.options) {
+            row.state.stats.evaluations += self.tableau.stages() - 1;
+            if row.state.judge(*trial, norms[i], self.tableau.order, self.options) {
                 accepted.push(i);
             }
         }
@@ -181,8 +183,8 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
     /// Marks rows that reached the end with a value that is not finite.
     pub(super) fn finish(&mut self, end: f64) {
         for (stats, finite) in self.out.rows.iter_mut().zip(finite_rows(&self.out.x)) {
-            if !finite && stats.reason == Reason::ReachedEnd {
-                stats.reason = Reason::NonFinite { t: end };
+            if !finite && stats.reason == StopReason::ReachedEnd {
+                stats.reason = StopReason::NonFinite { t: end };
             }
         }
     }
@@ -190,12 +192,13 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
     /// The next steps; rows that have none leave with their state and stats.
     fn leave(&mut self) -> Vec<Trial> {
         let cost = self.tableau.stages() - usize::from(self.tableau.fsal());
-        let trials: Vec<Option<Trial>> = self.rows.iter_mut().map(|row| row.lane.propose(cost, self.options)).collect();
+        let trials: Vec<Option<Trial>> =
+            self.rows.iter_mut().map(|row| row.state.propose(cost, self.options)).collect();
         let (staying, leaving): (Vec<usize>, Vec<usize>) = (0..trials.len()).partition(|i| trials[*i].is_some());
         if !leaving.is_empty() {
             let places: Vec<usize> = leaving.iter().map(|i| self.rows[*i].place).collect();
             self.out.x.put_rows(&places, &self.x.select_rows(&leaving));
-            leaving.iter().for_each(|i| self.out.rows[self.rows[*i].place] = self.rows[*i].lane.stats);
+            leaving.iter().for_each(|i| self.out.rows[self.rows[*i].place] = self.rows[*i].state.stats);
             let mut at = 0..;
             self.rows.retain(|_| at.next().is_some_and(|i: usize| trials[i].is_some()));
             if !staying.is_empty() {
@@ -216,13 +219,13 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
             return Ok(());
         }
         let (t, places): (Vec<f64>, Vec<usize>) =
-            stale.iter().map(|i| (self.rows[*i].lane.t(), self.rows[*i].place)).unzip();
+            stale.iter().map(|i| (self.rows[*i].state.t(), self.rows[*i].place)).unzip();
         let fresh = velocities(self.field, &self.x.select_rows(&stale), &t, &places)?;
         self.k0.put_rows(&stale, &fresh);
         self.out.calls += 1;
         for i in stale {
             self.rows[i].stale = false;
-            self.rows[i].lane.stats.evaluations += 1;
+            self.rows[i].state.stats.evaluations += 1;
         }
         Ok(())
     }
@@ -242,14 +245,14 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
     /// Keeps what was asked for of the accepted steps.
     fn record(&mut self, accepted: &[usize], trials: &[Trial]) {
         match self.output {
-            Output::Final => {}
-            Output::Steps => {
+            SaveAt::End => {}
+            SaveAt::Steps => {
                 for i in accepted {
-                    let Row { place, lane, .. } = &self.rows[*i];
-                    self.out.trajectories[*place].push((lane.t(), self.next.select_rows(&[*i])));
+                    let Row { place, state, .. } = &self.rows[*i];
+                    self.out.trajectories[*place].push((state.t(), self.next.select_rows(&[*i])));
                 }
             }
-            Output::At(times) => (0..times.len()).for_each(|m| self.record_at(m, times[m], accepted, trials)),
+            SaveAt::At(times) => (0..times.len()).for_each(|m| self.record_at(m, times[m], accepted, trials)),
         }
     }
 
@@ -257,7 +260,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
     fn record_at(&mut self, m: usize, time: f64, accepted: &[usize], trials: &[Trial]) {
         let passed = |i: &&usize| {
             let row = &self.rows[**i];
-            row.due == m && (row.lane.t() - time) * trials[**i].h >= 0.0
+            row.due == m && (row.state.t() - time) * trials[**i].h >= 0.0
         };
         let passed: Vec<usize> = accepted.iter().filter(passed).copied().collect();
         if passed.is_empty() {
@@ -265,7 +268,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         }
         passed.iter().for_each(|i| self.rows[*i].due += 1);
         let (there, between): (Vec<usize>, Vec<usize>) =
-            passed.into_iter().partition(|i| self.rows[*i].lane.t() == time);
+            passed.into_iter().partition(|i| self.rows[*i].state.t() == time);
         let places = |rows: &[usize]| rows.iter().map(|i| self.rows[*i].place).collect::<Vec<_>>();
         self.out.states[m].put_rows(&places(&there), &self.next.select_rows(&there));
         let weights: Vec<_> =

@@ -3,17 +3,17 @@
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
 use crate::cli::interrupt_flag;
-use crate::group::Group;
-use crate::learning::LearningConfig;
 use crate::memory::peak_memory;
+use crate::optimizer_args::LearningConfig;
 use crate::pictures::Curves;
+use crate::process_group::Group;
+use crate::progress::{Cadence, Draw, Watch};
 use crate::runtime::Profiler;
-use crate::watch::{Cadence, Draw, Watch};
 use anyhow::{Context, bail};
 use fm_torch::memory::{DeviceMemory, device_memory};
 use fm_train::batch::BatchSource;
+use fm_train::callbacks::Callback;
 use fm_train::checkpoint::{self, RunInfo};
-use fm_train::observe::Observer;
 use fm_train::record::LogRecord;
 use fm_train::run_dir::{RunDir, holds_checkpoints, latest_checkpoint};
 use fm_train::task::Task;
@@ -66,7 +66,7 @@ impl Job {
         let interrupted = interrupt_flag()?;
         let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
         let options = TrainOptions { interrupted: interrupted.clone(), ..self.options.clone() };
-        let mut observers: Vec<Box<dyn Observer + '_>> = Vec::new();
+        let mut observers: Vec<Box<dyn Callback + '_>> = Vec::new();
         observers
             .extend(self.learning.observers(&self.out, &self.info, run.is_some())?.into_iter().map(|o| o as Box<_>));
         if let (Some(path), true) = (&self.profile, group.is_first()) {

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use fm_core::data::Pick;
-//! use fm_train::resident::DeviceDataset;
+//! use fm_train::device_dataset::DeviceDataset;
 //! use tch::Device;
 //! let images = DeviceDataset::new(&[0, 255, 51, 102], [1, 1, 2], 255, Device::Cpu)?;
 //! let rows = images.rows(&[Pick { row: 1, mirrored: true }, Pick { row: 0, mirrored: false }]);
@@ -75,10 +75,10 @@ impl DeviceDataset {
     ///
     /// # Panics
     /// A row that is not less than [`len`](Self::len).
-    pub fn rows(&self, picks: &[Pick]) -> Tensor {
+    pub fn rows(&self, device_rows: &[Pick]) -> Tensor {
         let device = self.bytes.device();
-        let rows: Vec<usize> = picks.iter().map(|pick| pick.row).collect();
-        let mirrored: Vec<bool> = picks.iter().map(|pick| pick.mirrored).collect();
+        let rows: Vec<usize> = device_rows.iter().map(|pick| pick.row).collect();
+        let mirrored: Vec<bool> = device_rows.iter().map(|pick| pick.mirrored).collect();
         self.select(&indices(&rows, device), Some(&Tensor::from_slice(&mirrored).to_device(device)))
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
-use crate::flow::{FlowArgs, FlowConfig};
+use crate::objective_args::{FlowArgs, FlowConfig};
 use crate::pictures::{Panel, panels};
 use crate::sources;
 use clap::Args;
@@ -88,7 +88,10 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
                         line("gamma", &|r| r[3]),
                     ],
                 },
-                Panel { title: format!("times: {}", objective.times.law), lines: vec![line("density p", &|r| r[10])] },
+                Panel {
+                    title: format!("times: {}", objective.times.distribution),
+                    lines: vec![line("density p", &|r| r[10])],
+                },
                 Panel {
                     title: weights,
                     lines: vec![line("w", &|r| r[13]), line("w p, as it counts", &|r| r[13] * r[10])],

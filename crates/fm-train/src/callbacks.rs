@@ -1,10 +1,10 @@
 //! Callbacks of a training run.
 //!
-//! The state of an observer is a function of the log. A resumed run passes the lines of the log to [`Observer::replay`] first, so that it
+//! The state of an observer is a function of the log. A resumed run passes the lines of the log to [`Callback::replay`] first, so that it
 //! continues exactly.
 //!
 //! ```
-//! use fm_train::observe::EarlyStopping;
+//! use fm_train::callbacks::EarlyStopping;
 //! use fm_train::record::LogRecord;
 //! let mut patient = EarlyStopping::new("loss", 2, 0.0)?;
 //! let losses = [3.0, 2.0, 2.5, 2.1];
@@ -22,7 +22,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// A callback of a training run: progress, logs, checkpoints, pictures.
-pub trait Observer {
+pub trait Callback {
     /// Called after every step, with a record on logging steps.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ pub trait Observer {
 }
 
 /// Several observers in turn; any of them may stop the run.
-impl Observer for Vec<Box<dyn Observer + '_>> {
+impl Callback for Vec<Box<dyn Callback + '_>> {
     fn after_step(
         &mut self,
         state: &mut TrainState,
@@ -108,7 +108,7 @@ impl EarlyStopping {
     }
 }
 
-impl Observer for EarlyStopping {
+impl Callback for EarlyStopping {
     fn after_step(&mut self, _: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         let over = record.is_some_and(|r| self.is_over(r));
         Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -145,7 +145,7 @@ impl KeepBest {
     }
 }
 
-impl Observer for KeepBest {
+impl Callback for KeepBest {
     fn after_step(
         &mut self,
         state: &mut TrainState,

@@ -1,7 +1,7 @@
 //! One system on its way: time, step size, errors and counts, in plain scalars. Solvers bring the states.
 
-use crate::control::Options;
-use crate::{Reason, Stats};
+use crate::controller::AdaptiveOptions;
+use crate::{Stats, StopReason};
 
 /// A step to try.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +13,7 @@ pub(crate) struct Trial {
 
 /// One system on its way from t to the end: everything about it but its state.
 #[derive(Debug, Clone)]
-pub(crate) struct Lane {
+pub(crate) struct StepState {
     t: f64,
     end: f64,
     length: f64,
@@ -23,8 +23,8 @@ pub(crate) struct Lane {
     pub(crate) stats: Stats,
 }
 
-impl Lane {
-    pub(crate) fn new((start, end): (f64, f64), first_step: f64, options: &Options) -> Self {
+impl StepState {
+    pub(crate) fn new((start, end): (f64, f64), first_step: f64, options: &AdaptiveOptions) -> Self {
         let length = (end - start).abs();
         let stats = Stats { smallest_step: f64::INFINITY, ..Stats::default() };
         Self { t: start, end, length, h: first_step.max(options.min_step), errors: [1.0; 3], rejected: false, stats }
@@ -35,10 +35,10 @@ impl Lane {
         self.t
     }
 
-    /// The next step to try, at a cost of so many evaluations; none when the lane has ended, with the reason in its stats.
-    pub(crate) fn propose(&mut self, cost: usize, options: &Options) -> Option<Trial> {
+    /// The next step to try, at a cost of so many evaluations; none when the state has ended, with the reason in its stats.
+    pub(crate) fn propose(&mut self, cost: usize, options: &AdaptiveOptions) -> Option<Trial> {
         let remaining = (self.end - self.t).abs();
-        if remaining == 0.0 || self.stats.reason != Reason::ReachedEnd {
+        if remaining == 0.0 || self.stats.reason != StopReason::ReachedEnd {
             return None;
         }
         let size = self.h.min(options.max_step);
@@ -48,18 +48,18 @@ impl Lane {
         // After a rejection: a first step may be as small as it likes.
         let tiny = self.rejected && size < f64::EPSILON * self.length;
         if self.t + h == self.t || ((size < options.min_step || tiny) && !last) {
-            self.stats.reason = Reason::StepUnderflow { t: self.t };
+            self.stats.reason = StopReason::StepUnderflow { t: self.t };
             return None;
         }
         if self.stats.evaluations + cost > options.max_evaluations {
-            self.stats.reason = Reason::MaxEvaluations { t: self.t };
+            self.stats.reason = StopReason::MaxEvaluations { t: self.t };
             return None;
         }
         Some(Trial { t: self.t, h, last })
     }
 
     /// Whether a step of this error is accepted; also chooses the size of the next.
-    pub(crate) fn judge(&mut self, trial: Trial, error: f64, order: usize, options: &Options) -> bool {
+    pub(crate) fn judge(&mut self, trial: Trial, error: f64, order: usize, options: &AdaptiveOptions) -> bool {
         let control = &options.control;
         if !error.is_finite() {
             // Nothing to estimate from: close in on the place, until it is known well enough to report.
@@ -67,7 +67,7 @@ impl Lane {
             self.rejected = true;
             self.h = 0.1 * trial.h.abs();
             if self.h < options.min_step.max(1e-9 * self.length) {
-                self.stats.reason = Reason::NonFinite { t: self.t };
+                self.stats.reason = StopReason::NonFinite { t: self.t };
             }
             return false;
         }

@@ -1,16 +1,16 @@
 //! How a network is trained, whatever is learned: optimizer, learning rate, averages, and when to stop; as flags and as configuration.
 
-use crate::flow::{help, set};
-use crate::group::ReduceIn;
+use crate::objective_args::{help, set};
+use crate::process_group::ReduceIn;
 use anyhow::{anyhow, ensure};
 use clap::Args;
 use fm_core::tensor::Role;
 use fm_models::ModelConfig;
 use fm_train::TrainError;
+use fm_train::callbacks::{Callback, EarlyStopping, KeepBest};
 use fm_train::checkpoint::RunInfo;
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
-use fm_train::observe::{EarlyStopping, KeepBest, Observer};
 use fm_train::optimizer::{DecayOn, Optimizer, OptimizerConfig, Rule};
 use fm_train::record::LogRecord;
 use fm_train::schedule::{Decay, Schedule};
@@ -211,8 +211,8 @@ impl LearningConfig {
     ///
     /// # Errors
     /// A monitored value that the log does not have.
-    pub fn observers(&self, out: &Path, info: &RunInfo, writes: bool) -> Result<Vec<Box<dyn Observer>>, TrainError> {
-        let mut observers: Vec<Box<dyn Observer>> = Vec::new();
+    pub fn observers(&self, out: &Path, info: &RunInfo, writes: bool) -> Result<Vec<Box<dyn Callback>>, TrainError> {
+        let mut observers: Vec<Box<dyn Callback>> = Vec::new();
         if self.keep_best && writes {
             observers.push(Box::new(KeepBest::new(out.join("best"), info.clone(), &self.monitor)?));
         }

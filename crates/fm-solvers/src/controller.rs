@@ -11,12 +11,12 @@
 //! Differential Equations I", II.4 (first step, p. 169), and volume II, IV.2 (PI).
 //!
 //! ```
-//! use fm_solvers::control::Control;
+//! use fm_solvers::controller::PidController;
 //! // An error of 1/32 of what is allowed: a fifth-order method can take twice the step, less a margin of a tenth.
-//! let factor = Control::I.factor(5, [1.0 / 32.0, 1.0, 1.0]);
+//! let factor = PidController::I.factor(5, [1.0 / 32.0, 1.0, 1.0]);
 //! assert!((factor - 0.9 * 2.0).abs() < 1e-12);
 //! // The PI controller takes half of what the error has gained since the last step back.
-//! let pi = Control { proportional: 0.5, integral: 0.5, ..Control::I };
+//! let pi = PidController { proportional: 0.5, integral: 0.5, ..PidController::I };
 //! assert!((pi.factor(5, [1.0 / 32.0, 1.0 / 32.0, 1.0]) - 0.9 * 2.0f64.sqrt()).abs() < 1e-12);
 //! ```
 
@@ -26,7 +26,7 @@ use fm_core::state::Tolerance;
 
 /// A PID controller of the step size.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Control {
+pub struct PidController {
     /// p, the weight of the change of the error.
     pub proportional: f64,
     /// i, the weight of the error itself.
@@ -41,7 +41,7 @@ pub struct Control {
     pub max_factor: f64,
 }
 
-impl Control {
+impl PidController {
     /// The textbook controller.
     pub const I: Self =
         Self { proportional: 0.0, integral: 1.0, derivative: 0.0, safety: 0.9, min_factor: 0.2, max_factor: 10.0 };
@@ -85,11 +85,11 @@ impl Control {
 
 /// Options of an adaptive solve.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Options {
+pub struct AdaptiveOptions {
     /// Error allowed per step.
     pub tolerance: Tolerance,
     /// How errors become step sizes.
-    pub control: Control,
+    pub control: PidController,
     /// The size of the first step; none: Hairer's rule, for one more evaluation.
     pub first_step: Option<f64>,
     /// A step that would have to be smaller than this ends the solve.
@@ -100,19 +100,19 @@ pub struct Options {
     pub max_evaluations: usize,
 }
 
-impl Default for Options {
+impl Default for AdaptiveOptions {
     /// 1e-5 both ways, as the field samples CIFAR-10, and 10,000 evaluations.
     fn default() -> Self {
         Self::with_tolerance(1e-5)
     }
 }
 
-impl Options {
+impl AdaptiveOptions {
     /// The same relative and absolute tolerance, and otherwise the defaults.
     pub fn with_tolerance(tolerance: f64) -> Self {
         Self {
             tolerance: Tolerance::new(tolerance, tolerance),
-            control: Control::I,
+            control: PidController::I,
             first_step: None,
             min_step: 0.0,
             max_step: f64::INFINITY,

@@ -2,8 +2,8 @@
 
 use crate::memory::{peak_memory, resident_memory};
 use fm_torch::memory::device_memory;
+use fm_train::callbacks::Callback;
 use fm_train::checkpoint::{self, RunInfo};
-use fm_train::observe::Observer;
 use fm_train::record::LogRecord;
 use fm_train::run_dir::RunDir;
 use fm_train::tensorboard::EventWriter;
@@ -114,7 +114,7 @@ impl<'a> Watch<'a> {
     fn picture(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
         // What it prints goes above the bar.
         let draw = &mut self.draw;
-        self.bar.suspend(|| draw(state)).map_err(|e| TrainError::Observer(Outside::from(e)))?;
+        self.bar.suspend(|| draw(state)).map_err(|e| TrainError::Callback(Outside::from(e)))?;
         let Ok(png) = std::fs::read(self.run.join(format!("samples/step-{}.png", state.step))) else { return Ok(()) };
         let size = image::load_from_memory(&png).map_or((0, 0), |image| (image.width(), image.height()));
         self.events.image(now(), state.step, "samples", size, png)
@@ -172,7 +172,7 @@ fn scalars(record: &LogRecord, timing: &Timing) -> Vec<(String, f64)> {
     values
 }
 
-impl Observer for Watch<'_> {
+impl Callback for Watch<'_> {
     fn after_step(
         &mut self,
         state: &mut TrainState,

@@ -9,10 +9,10 @@ use fm_core::source::Source;
 use fm_data::ImageSet;
 use fm_train::TrainError;
 use fm_train::batch::BatchSource;
+use fm_train::collective::Shard;
 use fm_train::data::{BatchOptions, Batches};
+use fm_train::device_dataset::DeviceDataset;
 use fm_train::pairs::{PairBatches, PairSet};
-use fm_train::peers::Shard;
-use fm_train::resident::DeviceDataset;
 use ndarray::Array2;
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -173,11 +173,11 @@ mod tests {
                 }
             };
             let (brought, named) = (batch(5, change(Keep::Never)), batch(5, change(Keep::Always)));
-            assert!(named.x1.is_empty() && named.picks.iter().any(|p| p.mirrored));
+            assert!(named.x1.is_empty() && named.device_rows.iter().any(|p| p.mirrored));
             assert_eq!((&brought.x0, &brought.classes), (&named.x0, &named.classes));
             let set = fm_data::digits::load();
             let images = DeviceDataset::new(&set.pixels, set.shape, set.levels, Device::Cpu).unwrap();
-            let rows: Vec<f32> = images.rows(&named.picks).view(-1).try_into().unwrap();
+            let rows: Vec<f32> = images.rows(&named.device_rows).view(-1).try_into().unwrap();
             assert_eq!(rows, brought.x1, "{coupling}");
         }
     }

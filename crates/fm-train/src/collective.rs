@@ -6,7 +6,7 @@
 //! libtorch draws), any of them could write the checkpoint, and a run may go on with another number of them.
 //!
 //! ```
-//! use fm_train::peers::Shard;
+//! use fm_train::collective::Shard;
 //! let rows: Vec<_> = (0..3).map(|rank| Shard { rank, count: 3 }.rows(8)).collect();
 //! assert_eq!(rows, [0..3, 3..6, 6..8]);
 //! assert_eq!(Shard::default().rows(8), 0..8);
@@ -18,7 +18,7 @@ use std::ops::Range;
 use tch::Tensor;
 
 /// The others, as seen from one of them. A backward pass on a GPU calls from a thread of its own.
-pub trait Peers: Debug + Send + Sync {
+pub trait Collective: Debug + Send + Sync {
     /// Which process this is, and of how many.
     fn shard(&self) -> Shard;
 
@@ -32,7 +32,7 @@ pub trait Peers: Debug + Send + Sync {
     ///
     /// # Errors
     /// Which process is lost, and why.
-    fn add_up(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside>;
+    fn all_reduce(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside>;
 
     /// Starts to add up a part of the gradient, in place, while the rest is computed. All have to start the same parts in the same order.
     ///
@@ -54,12 +54,12 @@ pub trait Pending: Send {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SingleProcess;
 
-impl Peers for SingleProcess {
+impl Collective for SingleProcess {
     fn shard(&self) -> Shard {
         Shard::default()
     }
 
-    fn add_up(&self, _: Option<&mut Tensor>, _: &mut [Tensor]) -> Result<(), Outside> {
+    fn all_reduce(&self, _: Option<&mut Tensor>, _: &mut [Tensor]) -> Result<(), Outside> {
         Ok(())
     }
 

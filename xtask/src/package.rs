@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: an archive of the programs for machines that have libtorch and nothing else of this workspace.
+//! `cargo xtask package`: an archive of the programs for machines that have libtorch and nothing else of this workspace.
 
 use crate::libtorch::{ensure_present, home};
 use crate::shell::{cargo, execute, output, root, target};
@@ -16,16 +16,16 @@ const PROGRAMS: [&str; 2] = ["cifar-train", "tabular-train"];
 pub(crate) const RPATH: &str = "$ORIGIN/libtorch/lib:$ORIGIN/lib:$ORIGIN/../libtorch/lib";
 
 #[derive(Debug, Args)]
-pub(crate) struct DistArgs {
+pub(crate) struct PackageArgs {
     /// Where the archive goes.
-    #[arg(long, value_name = "DIR", default_value = "target/dist")]
+    #[arg(long, value_name = "DIR", default_value = "target/package-archive")]
     out: PathBuf,
     /// The cargo profile to build with.
     #[arg(long, default_value = "release")]
     profile: String,
 }
 
-pub(crate) fn run(args: &DistArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &PackageArgs) -> anyhow::Result<()> {
     ensure_present()?;
     for program in PROGRAMS {
         // Their build scripts take the place of libtorch from here, instead of this machine's.
@@ -90,7 +90,7 @@ fn third_party() -> anyhow::Result<String> {
 
 /// Unpacks the archive where nothing of this workspace is, puts libtorch beside it, and uses it as its README says.
 fn try_out(archive: &Path, name: &str) -> anyhow::Result<()> {
-    let place = std::env::temp_dir().join(format!("fm-dist-{}", std::process::id()));
+    let place = std::env::temp_dir().join(format!("fm-package-{}", std::process::id()));
     let tried = || -> anyhow::Result<()> {
         fs::create_dir_all(&place)?;
         tar::Archive::new(flate2::read::GzDecoder::new(fs::File::open(archive)?)).unpack(&place)?;

@@ -4,14 +4,14 @@
 //! moves. Density and open sums are part of the training state, so a resumed run draws what the uninterrupted one would have drawn.
 //!
 //! ```
-//! use fm_train::adaptive::LossAwareTimes;
+//! use fm_train::loss_aware::LossAwareTimes;
 //! use tch::{Device, Tensor};
 //! let mut times = LossAwareTimes::new(2, Device::Cpu);
 //! // Which half each of four rows belongs to.
 //! let members = Tensor::from_slice(&[1f64, 0., 0., 1., 0., 1., 1., 0.]).view([4, 2]);
 //! times.see(&members, &Tensor::from_slice(&[1f32, 3.0, 3.0, f32::NAN]));
 //! times.adopt();
-//! let q = times.law.probabilities();
+//! let q = times.distribution.probabilities();
 //! assert!((q[1] - (0.99 * 0.75 + 0.005)).abs() < 1e-9); // losses 1 and 3
 //! ```
 

@@ -7,10 +7,10 @@ use fm_core::loss::{Loss, Reduction};
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
-use fm_core::time::{Draw, TimeLaw};
+use fm_core::time::{Draw, TimeKind};
 use fm_core::weighting::Weighting;
 use fm_ot::cost::Metric;
-use fm_ot::pairs::Pairs;
+use fm_ot::pairs::PairSampling;
 use serde::{Deserialize, Serialize};
 
 /// The part of a run's configuration that says what is learned, whatever the data and the network; apps flatten it into theirs.
@@ -25,7 +25,7 @@ pub struct FlowConfig {
     pub cost: Metric,
     /// How pairs are taken from its plan.
     #[serde(default)]
-    pub pairing: Pairs,
+    pub pairing: PairSampling,
     /// Steps whose rows are paired together.
     #[serde(default = "one")]
     pub ot_batch: usize,
@@ -47,7 +47,7 @@ impl Default for FlowConfig {
             source: "gaussian".into(),
             coupling: CouplingKind::Independent,
             cost: Metric::default(),
-            pairing: Pairs::default(),
+            pairing: PairSampling::default(),
             ot_batch: 1,
             excess_loss: false,
             objective: Objective::default(),
@@ -69,8 +69,8 @@ pub struct FlowArgs {
     loss: Option<Loss>,
     #[arg(long, value_name = "HOW", help = help::<Reduction>("How the dimensions of a row add up"))]
     reduction: Option<Reduction>,
-    #[arg(long, value_name = "LAW", help = help::<TimeLaw>("Which times to train on"))]
-    time: Option<TimeLaw>,
+    #[arg(long, value_name = "LAW", help = help::<TimeKind>("Which times to train on"))]
+    time: Option<TimeKind>,
     #[arg(long, value_name = "HOW", help = help::<Draw>("How the rows of a batch share the times"))]
     time_draw: Option<Draw>,
     /// Keep times to [EPS, 1 - EPS], as singular paths and weightings need; sampling keeps off the same singular ends.
@@ -86,8 +86,8 @@ pub struct FlowArgs {
     coupling: Option<CouplingKind>,
     #[arg(long, value_name = "COST", help = help::<Metric>("What optimal transport minimises"))]
     cost: Option<Metric>,
-    #[arg(long, value_name = "HOW", help = help::<Pairs>("How pairs are taken from its plan"))]
-    pairing: Option<Pairs>,
+    #[arg(long, value_name = "HOW", help = help::<PairSampling>("How pairs are taken from its plan"))]
+    pairing: Option<PairSampling>,
     /// Steps whose rows are paired by one OT plan; larger plans are closer to the true coupling.
     #[arg(long, value_name = "STEPS")]
     ot_batch: Option<usize>,
@@ -121,7 +121,7 @@ impl FlowArgs {
         set(&mut objective.weighting, &self.weighting);
         set(&mut objective.loss, &self.loss);
         set(&mut objective.reduction, &self.reduction);
-        set(&mut objective.times.law, &self.time);
+        set(&mut objective.times.distribution, &self.time);
         set(&mut objective.times.draw, &self.time_draw);
         set(&mut objective.times.clip, &self.time_clip);
         set(&mut objective.times.importance, &self.importance);
@@ -143,7 +143,7 @@ impl FlowConfig {
         let together = if self.ot_batch > 1 { format!(" over {} batches", self.ot_batch) } else { String::new() };
         format!(
             "{} on the {} path, {} times{clip}, {} weights; {} coupling{together} from {}",
-            o.prediction, o.path, o.times.law, o.weighting, self.coupling, self.source
+            o.prediction, o.path, o.times.distribution, o.weighting, self.coupling, self.source
         )
     }
 }

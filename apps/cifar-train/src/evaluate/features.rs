@@ -1,13 +1,13 @@
 //! Images, a batch at a time, to rows in a store.
 
-use super::ask::Extractors;
+use super::feature_cache::{Rows, Store, doubles, floats};
 use super::images::{Batch, Images};
-use super::store::{Rows, Store, doubles, floats};
-use crate::generate::{Request, turns};
+use super::request::Extractors;
+use crate::generate::{Request, sample_batches};
 use crate::model::Loaded;
 use crate::sample::image_scale;
 use anyhow::ensure;
-use fm_app::group::Group;
+use fm_app::process_group::Group;
 use fm_app::sampler::Steps;
 use fm_app::solvers::Pace;
 use fm_data::ImageSet;
@@ -85,7 +85,7 @@ pub(crate) fn of_samples(
     })?;
     let bar = if group.is_first() { progress("samples", start, request.count)? } else { ProgressBar::hidden() };
     let scale = image_scale(loaded);
-    turns(loaded.model.as_ref(), loaded.device, request, start, false, group, |turn| {
+    sample_batches(loaded.model.as_ref(), loaded.device, request, start, false, group, |turn| {
         let Some((sink, _)) = &mut sink else { return Ok(()) };
         let pixels = scale.denormalise(&loaded.to_pixels(turn.values)?);
         let batch = Batch { shape: scale.shape, levels: scale.levels, pixels };

@@ -7,8 +7,8 @@ use fm_dist::ProcessGroup;
 use fm_dist::group::{Reduce, Started};
 use fm_dist::place::Rendezvous;
 use fm_train::checkpoint::{self, Meta, RunInfo};
+use fm_train::collective::{Collective, Pending, Shard};
 use fm_train::error::Outside;
-use fm_train::peers::{Peers, Pending, Shard};
 use fm_train::train::TrainState;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ pub struct Group {
 
 /// Samples made by one process.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub struct Made {
+pub struct GeneratedShard {
     /// Their values.
     pub values: Vec<f32>,
     /// Two numbers about them.
@@ -193,7 +193,7 @@ impl Group {
     ///
     /// # Errors
     /// A process that is lost.
-    pub fn gather(&self, made: Made, most: usize) -> anyhow::Result<Vec<Made>> {
+    pub fn gather(&self, made: GeneratedShard, most: usize) -> anyhow::Result<Vec<GeneratedShard>> {
         if self.shard().is_whole() {
             return Ok(vec![made]);
         }
@@ -205,13 +205,13 @@ impl Group {
             .map(|rank| {
                 let [length, a, b] = [0, 1, 2].map(|k| about.double_value(&[rank, k]));
                 let values = Vec::try_from(values.get(rank).narrow(0, 0, length as i64))?;
-                Ok(Made { values, about: [a, b] })
+                Ok(GeneratedShard { values, about: [a, b] })
             })
             .collect()
     }
 
     /// These processes as those that train one model.
-    pub fn peers(self: &Arc<Self>, reduce_in: ReduceIn) -> Arc<dyn Peers> {
+    pub fn peers(self: &Arc<Self>, reduce_in: ReduceIn) -> Arc<dyn Collective> {
         Arc::new(Trainers { group: self.clone(), reduce_in })
     }
 }
@@ -223,7 +223,7 @@ struct Trainers {
     reduce_in: ReduceIn,
 }
 
-impl Peers for Trainers {
+impl Collective for Trainers {
     fn shard(&self) -> Shard {
         self.group.shard()
     }
@@ -232,7 +232,7 @@ impl Peers for Trainers {
         self.group.processes.is_alone()
     }
 
-    fn add_up(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside> {
+    fn all_reduce(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside> {
         let sent = gradient.as_ref().map(|gradient| self.sent(gradient));
         let mut all: Vec<Tensor> = exact.iter().map(Tensor::shallow_clone).chain(sent).collect();
         self.group.processes.all_reduce(&mut all, Reduce::Sum)?;
