@@ -10,7 +10,7 @@ use fm_core::exact::{ExactField, Mixture};
 use fm_core::interpolate::{coefficients, interpolate};
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
-use fm_core::rng::{Stream, normal_rows, stream};
+use fm_core::rng::{Key, Stream, normal_rows, stream};
 use fm_core::time::Times;
 use fm_metrics::energy::energy_distance;
 use fm_metrics::manifold::manifold;
@@ -98,7 +98,9 @@ fn work(name: &str) -> Result<Work, Box<dyn Error>> {
             })
         }
         "times" => Box::new(|| Ok(Times::default().draw(0, 0, 4096, None)?.times.iter().sum())),
-        "noise" => Box::new(|| Ok(normal_rows(0, 0, Stream::Noise, 0, 128, 3072).iter().map(|v| f64::from(*v)).sum())),
+        "noise" => {
+            Box::new(|| Ok(normal_rows(Key::new(0, 0, Stream::Noise), 128, 3072).iter().map(|v| f64::from(*v)).sum()))
+        }
         "digits-batch" => {
             let (digits, mut batch) = (fm_data::digits::load(), vec![0f32; 512 * 64]);
             Box::new(move || {

@@ -7,7 +7,7 @@ pub mod ranks;
 #[cfg(feature = "tch")]
 pub mod steps;
 
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use ndarray::Array2;
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -53,7 +53,7 @@ pub fn start_on(device: &str) -> Result<tch::Device, Failure> {
 
 /// `n` standard normal points of dimension `dim`.
 pub fn points(n: usize, dim: usize, seed: u64) -> Array2<f32> {
-    let values = normal_rows(seed, 0, Stream::Data, 0, n, dim);
+    let values = normal_rows(Key::new(seed, 0, Stream::Data), n, dim);
     Array2::from_shape_vec((n, dim), values).unwrap_or_else(|_| Array2::zeros((n, dim)))
 }
 

@@ -1,10 +1,8 @@
 //! Networks as the benches use them: weights that peers can read, a batch, and what is done with it.
 
 use crate::Failure;
-use fm_app::sampler::Sampler;
-use fm_app::solvers::SolverName;
 use fm_core::objective::Objective;
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::tape::Tape;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_models::ModelConfig;
@@ -13,6 +11,8 @@ use fm_models::embedding::TimeEmbedding;
 use fm_models::interchange::{self, About};
 use fm_models::unet::UNetConfig;
 use fm_solvers::guidance::{Field, Guided, Unconditional};
+use fm_solvers::sampler::Sampler;
+use fm_solvers::sampler::SolverName;
 use fm_train::flat::{FlatParams, Precision};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -286,5 +286,5 @@ fn times_and_classes(config: &ModelConfig, x: &Tensor) -> (Tensor, Option<Tensor
 pub fn inputs(config: &ModelConfig, rows: i64, device: Device) -> [Tensor; 2] {
     let shape = [&[rows], config.data_shape().as_slice()].concat();
     let dim = config.data_shape().iter().product::<i64>() as usize;
-    [0, 1].map(|step| upload(&normal_rows(3, step, Stream::Data, 0, rows as usize, dim), &shape, device))
+    [0, 1].map(|step| upload(&normal_rows(Key::new(3, step, Stream::Data), rows as usize, dim), &shape, device))
 }

@@ -4,11 +4,9 @@ use crate::Failure;
 use crate::networks::{dit, tiny, write_weights};
 use crate::ranks::Timed;
 use fm_app::process_group::Group;
-use fm_core::data::{Dataset, Pick};
-use fm_core::objective::Objective;
-use fm_core::path::PathKind;
-use fm_core::rng::{Stream, normal_rows};
-use fm_core::source::Source;
+use fm_core::FlowMatching;
+use fm_core::data::{DataError, Dataset, Pick};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::tape::Tape;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_models::ModelConfig;
@@ -17,18 +15,17 @@ use fm_models::mlp::MlpConfig;
 use fm_models::unet::UNetConfig;
 use fm_train::TrainError;
 use fm_train::batch::BatchSource;
+use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::callbacks::Callback;
 use fm_train::checkpoint::{self, DataMeta, RunInfo, Weights};
 use fm_train::collective::{Collective, Shard};
-use fm_train::data::{BatchOptions, Batches};
 use fm_train::device_dataset::DeviceDataset;
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision, Slot};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
-use fm_train::pairing::Pairing;
 use fm_train::record::LogRecord;
 use fm_train::schedule::{Decay, Schedule};
-use fm_train::task::FlowMatching;
+use fm_train::task::FlowTask;
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::Array2;
 use std::collections::BTreeMap;
@@ -133,15 +130,16 @@ impl Setup {
 /// Rows, or random images of ten classes as bytes.
 enum Rows {
     Table(Array2<f32>),
-    Images { bytes: Vec<u8>, pixels: usize },
+    Images { bytes: Vec<u8>, shape: Vec<usize> },
 }
 
 const IMAGES: usize = 2048;
 
 impl Rows {
-    fn images(pixels: usize) -> Self {
-        let noise = normal_rows(0, 0, Stream::Data, 0, IMAGES, pixels);
-        Self::Images { bytes: noise.iter().map(|x| (127.5 + 60.0 * x) as u8).collect(), pixels }
+    fn images(shape: Vec<usize>) -> Self {
+        let pixels = shape.iter().product();
+        let noise = normal_rows(Key::new(0, 0, Stream::Data), IMAGES, pixels);
+        Self::Images { bytes: noise.iter().map(|x| (127.5 + 60.0 * x) as u8).collect(), shape }
     }
 }
 
@@ -156,18 +154,27 @@ impl Dataset for Rows {
     fn dim(&self) -> usize {
         match self {
             Rows::Table(table) => table.ncols(),
-            Rows::Images { pixels, .. } => *pixels,
+            Rows::Images { shape, .. } => shape.iter().product(),
         }
     }
 
-    fn write(&self, pick: Pick, out: &mut [f32]) {
+    fn shape(&self) -> Vec<usize> {
         match self {
-            Rows::Table(table) => table.write(pick, out),
-            Rows::Images { bytes, pixels } => {
+            Rows::Table(table) => vec![table.ncols()],
+            Rows::Images { shape, .. } => shape.clone(),
+        }
+    }
+
+    fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError> {
+        match self {
+            Rows::Table(table) => table.write(pick, out)?,
+            Rows::Images { bytes, shape } => {
+                let pixels = shape.iter().product::<usize>();
                 let image = &bytes[pick.row * pixels..(pick.row + 1) * pixels];
                 out.iter_mut().zip(image).for_each(|(to, from)| *to = f32::from(*from) * (2.0 / 255.0) - 1.0);
             }
         }
+        Ok(())
     }
 
     fn class(&self, row: usize) -> Option<i64> {
@@ -192,7 +199,7 @@ pub struct Steps {
 /// # Errors
 /// None that is known of.
 pub fn tables() -> Result<[(&'static str, Array2<f32>); 2], Failure> {
-    let z = |dim| Array2::from_shape_vec((10_000, dim), normal_rows(0, 0, Stream::Data, 0, 10_000, dim));
+    let z = |dim| Array2::from_shape_vec((10_000, dim), normal_rows(Key::new(0, 0, Stream::Data), 10_000, dim));
     let mut ring = z(2)?;
     for mut row in ring.rows_mut() {
         let length = row.dot(&row).sqrt();
@@ -219,10 +226,16 @@ impl Callback for Log {
 }
 
 /// Shuffled batches, with classes where there are any.
-fn batches<'a>(data: &'a Rows, setup: &Setup, resident: bool, shard: Shard) -> Batches<'a> {
-    let pairing = Pairing::new(Source::default(), None, 0, 1).shared(shard);
+fn batches<'a>(
+    flow: &'a FlowMatching,
+    data: &'a Rows,
+    setup: &Setup,
+    resident: bool,
+    shard: Shard,
+) -> Result<FlowBatches<'a>, Failure> {
     let conditional = setup.config.classes() > 0;
-    Batches::new(data, pairing, BatchOptions { rows: setup.rows, conditional, resident, ..BatchOptions::default() })
+    let options = BatchOptions { rows: setup.rows, conditional, resident, ..BatchOptions::default() };
+    Ok(FlowBatches::new(flow, data, options)?.shared(shard))
 }
 
 impl Steps {
@@ -255,7 +268,8 @@ impl Steps {
         let (config, optimizer) = (&setup.config, &setup.optimizer);
         let shape = config.data_shape();
         let is_table = shape.len() == 1;
-        let rows = if is_table { Rows::Table(table) } else { Rows::images(shape.iter().product::<i64>() as usize) };
+        let rows =
+            if is_table { Rows::Table(table) } else { Rows::images(shape.iter().map(|n| *n as usize).collect()) };
         let mut store = nn::VarStore::new(device);
         let model = config.build(&store.root())?;
         store.copy(weights)?;
@@ -339,7 +353,7 @@ impl Steps {
             steps: total,
             log_every: u64::MAX,
             schedule,
-            peers: self.peers.clone(),
+            collective: self.peers.clone(),
             clip: self.setup.clip,
             micro_batch: self.setup.micro_batch,
             checkpoint_activations: self.setup.checkpoint_activations,
@@ -356,9 +370,9 @@ impl Steps {
             }
             _ => None,
         };
-        let batches = batches(&self.rows, &self.setup, resident.is_some(), self.peers.shard());
-        let mut task = FlowMatching::new(self.model.as_ref(), Objective::on(PathKind::Linear), shape);
-        task.resident = resident;
+        let flow = FlowMatching::default();
+        let batches = batches(&flow, &self.rows, &self.setup, resident.is_some(), self.peers.shard())?;
+        let task = FlowTask { resident, ..FlowTask::new(self.model.as_ref(), &flow) };
         train(&task, &batches, &mut self.state, &options, &mut log)?;
         self.skipped = log.0.last().map_or(0, |record| record.skipped);
         Ok(log.0.last().map_or(f64::NAN, |record| record.loss))
@@ -370,7 +384,8 @@ impl Steps {
     /// Those of making the batch.
     pub fn bare(&mut self, steps: u64) -> Result<f64, Failure> {
         let (rows, shape) = (self.setup.rows, self.setup.config.data_shape());
-        let batch = batches(&self.rows, &self.setup, false, Shard::default()).batch(0)?;
+        let flow = FlowMatching::default();
+        let batch = batches(&flow, &self.rows, &self.setup, false, Shard::default())?.batch(0)?;
         let x1 = upload(&batch.x1, &[&[rows as i64], shape.as_slice()].concat(), self.device);
         let t = upload(&vec![0.5; rows], &[rows as i64], self.device);
         let classes = (!batch.classes.is_empty()).then(|| Tensor::from_slice(&batch.classes).to_device(self.device));

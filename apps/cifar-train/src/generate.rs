@@ -3,12 +3,12 @@
 use crate::config::Config;
 use anyhow::ensure;
 use fm_app::process_group::{GeneratedShard, Group};
-use fm_app::sampler::{Sampler, Samples};
 use fm_core::objective::Objective;
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_solvers::guidance::{Field, Guided, Unconditional};
+use fm_solvers::sampler::{Sampler, Samples};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
@@ -56,7 +56,7 @@ impl Request {
     /// Source rows `first..first + rows`.
     pub(crate) fn noise(&self, first: usize, rows: usize) -> Result<Vec<f32>, fm_core::Error> {
         let dim = self.shape.iter().product::<i64>() as usize;
-        self.source.sample(self.seed, 0, Stream::Sample, first as u64, rows, dim)
+        self.source.sample(Key::new(self.seed, 0, Stream::Sample).from_row(first as u64), rows, dim)
     }
 
     /// What the network makes of rows `first..first + rows`.
@@ -194,10 +194,15 @@ pub(crate) fn batch(
     let dim = r.shape.iter().product::<i64>() as usize;
     let rows = noise.len() / dim.max(1);
     let shape = [&[rows as i64], r.shape.as_slice()].concat();
-    let increments =
-        |step| upload(&normal_rows(r.seed, step, Stream::Increment, first as u64, rows, dim), &shape, device);
+    let increments = |step| {
+        upload(
+            &normal_rows(Key::new(r.seed, step, Stream::Increment).from_row(first as u64), rows, dim),
+            &shape,
+            device,
+        )
+    };
     let field = r.field(model, device, first, rows);
-    r.sampler.run(&field, &r.objective, upload(noise, &shape, device), increments, frames)
+    Ok(r.sampler.run(&field, &r.objective, upload(noise, &shape, device), increments, frames)?)
 }
 
 /// The values of a tensor, f32. An error of the device is an error, not an empty list.

@@ -5,7 +5,7 @@
 
 use crate::generate::to_host;
 use anyhow::{Context, ensure};
-use fm_core::data::{Dataset, Pick};
+use fm_core::data::{DataError, Dataset, Pick};
 use fm_data::ImageSet;
 use fm_models::interchange::{self, About};
 use fm_models::vqvae::{VqVae, VqVaeConfig};
@@ -132,6 +132,8 @@ pub(crate) struct Latents {
     pub(crate) mirrored: Option<Array2<f32>>,
     /// The class of each image; empty for none.
     classes: Vec<i64>,
+    /// The shape of a row.
+    shape: [usize; 3],
 }
 
 impl Latents {
@@ -149,7 +151,8 @@ impl Latents {
         plain.mapv_inplace(|v| v * *scale as f32);
         let mirrored = flip.then(|| autoencoder.encode(set, true)).transpose()?;
         let classes = (0..set.len()).filter_map(|i| set.class(i)).collect();
-        Ok(Self { plain, mirrored: mirrored.map(|z| z * *scale as f32), classes })
+        let shape = autoencoder.config().latent_shape().map(|n| n as usize);
+        Ok(Self { plain, mirrored: mirrored.map(|z| z * *scale as f32), classes, shape })
     }
 }
 
@@ -162,8 +165,12 @@ impl Dataset for Latents {
         self.plain.ncols()
     }
 
-    fn write(&self, pick: Pick, out: &mut [f32]) {
-        self.mirrored.as_ref().filter(|_| pick.mirrored).unwrap_or(&self.plain).write(pick, out);
+    fn shape(&self) -> Vec<usize> {
+        self.shape.to_vec()
+    }
+
+    fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError> {
+        self.mirrored.as_ref().filter(|_| pick.mirrored).unwrap_or(&self.plain).write(pick, out)
     }
 
     fn class(&self, row: usize) -> Option<i64> {
@@ -207,9 +214,9 @@ mod tests {
         let same = there.iter().zip(&back).filter(|(a, b)| (*a - *b).abs() < 1e-4).count();
         assert!(same as f64 > 0.98 * there.len() as f64, "{same} of {}", there.len());
         let mut row = vec![0.0; 64];
-        latents.write(Pick { row: 3, mirrored: true }, &mut row);
+        latents.write(Pick { row: 3, mirrored: true }, &mut row).unwrap();
         assert_eq!(row, latents.mirrored.as_ref().unwrap().row(3).to_vec());
-        latents.write(Pick { row: 3, mirrored: false }, &mut row);
+        latents.write(Pick { row: 3, mirrored: false }, &mut row).unwrap();
         assert_eq!(row, latents.plain.row(3).to_vec());
     }
 }

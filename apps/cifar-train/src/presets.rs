@@ -8,12 +8,12 @@ use fm_app::couplings::CouplingKind;
 use fm_app::objective_args::FlowConfig;
 use fm_app::optimizer_args::LearningConfig;
 use fm_app::runtime::RuntimeConfig;
-use fm_app::solvers::SolverName;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use fm_models::embedding::{Divisor, Order, TimeEmbedding};
 use fm_models::layers::Activation;
 use fm_models::unet::UNetConfig;
+use fm_solvers::sampler::SolverName;
 use fm_train::optimizer::OptimizerConfig;
 use fm_train::schedule::Decay;
 

@@ -21,7 +21,7 @@ use fm_data::ImageSet;
 use fm_models::interchange;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::run_dir::latest_checkpoint;
-use fm_train::task::FlowMatching;
+use fm_train::task::FlowTask;
 use fm_train::train::{TrainOptions, TrainState};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -71,10 +71,10 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     config.model.fit_to_images(material.shape, classes, null_class);
     let dim = material.shape.iter().product();
     let source = data::open_source(&mut config, dim, || material.deviation())?;
-    let objective = config.flow.objective.clone();
-    objective.validate(&source)?;
+    let flow = config.flow.flow(source, config.seed, config.conditional)?;
+    flow.validate()?;
     // Fail before training rather than after.
-    objective.span().context("a network trained so could not be sampled")?;
+    flow.objective.span().context("a network trained so could not be sampled")?;
 
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
@@ -91,17 +91,22 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         return Ok(ExitCode::SUCCESS);
     }
     let resident = material.resident(config.data_on_device, device)?;
-    let batches = material.batches(&config, source.clone(), resident.is_some(), group.shard())?;
-    let known =
-        group.agree(|| least(&config.flow, &source, || material.rows(), config.conditional, config.seed, "image"))?;
+    let batches = material.batches(&config, &flow, resident.is_some(), group.shard())?;
+    let known = group
+        .agree(|| least(&config.flow, &flow.source, || material.rows(), config.conditional, config.seed, "image"))?;
     let row_shape: Vec<i64> = material.shape.iter().map(|n| *n as i64).collect();
-    let state = config.learning.state(&store, &config.model, config.precision.into(), objective.loss_aware_bins)?;
+    let state =
+        config.learning.state(&store, &config.model, config.precision.into(), flow.objective.loss_aware_bins)?;
     let job = Job {
         resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
         info: info(&config, set, &row_shape)?,
         files: material.files()?,
-        options: TrainOptions { irreducible: known, peers: group.peers(config.learning.reduce_in), ..options(&config) },
+        options: TrainOptions {
+            irreducible: known,
+            collective: group.peers(config.learning.reduce_in),
+            ..options(&config)
+        },
         cadence: Cadence {
             save_every: config.save_every,
             keep: config.keep_checkpoints,
@@ -112,9 +117,15 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         profile: args.runtime.profile.clone(),
         out: out.clone(),
     };
-    let preview =
-        Preview { config: &config, material: &material, model: model.as_ref(), source: &source, device, out: &out };
-    let task = FlowMatching { resident, ..FlowMatching::new(model.as_ref(), objective, row_shape) };
+    let preview = Preview {
+        config: &config,
+        material: &material,
+        model: model.as_ref(),
+        source: &flow.source,
+        device,
+        out: &out,
+    };
+    let task = FlowTask { resident, ..FlowTask::new(model.as_ref(), &flow) };
     job.run(group, &task, batches.as_ref(), state, Box::new(|state| preview.draw(state)))
 }
 
@@ -203,7 +214,6 @@ fn options(c: &Config) -> TrainOptions {
         log_every: c.log_every,
         clip: c.learning.clip,
         schedule: c.learning.schedule(),
-        seed: c.seed,
         micro_batch: c.learning.micro_batch_size,
         patience: c.learning.non_finite_patience,
         checkpoint_activations: c.checkpoint_activations,

@@ -4,13 +4,13 @@ use crate::config::{Config, Keep};
 use crate::data;
 use crate::latent::{self, Autoencoder, Latents};
 use anyhow::Context;
+use fm_core::FlowMatching;
 use fm_core::data::Dataset;
-use fm_core::source::Source;
 use fm_data::ImageSet;
 use fm_train::TrainError;
 use fm_train::batch::BatchSource;
+use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::collective::Shard;
-use fm_train::data::{BatchOptions, Batches};
 use fm_train::device_dataset::DeviceDataset;
 use fm_train::pairs::{PairBatches, PairSet};
 use ndarray::Array2;
@@ -91,18 +91,17 @@ impl Material {
     }
 
     /// The batches of a run, or a process's share of each.
-    pub(crate) fn batches(
-        &self,
+    pub(crate) fn batches<'a>(
+        &'a self,
         config: &Config,
-        source: Source,
+        flow: &'a FlowMatching,
         resident: bool,
         shard: Shard,
-    ) -> anyhow::Result<Box<dyn BatchSource + '_>> {
+    ) -> anyhow::Result<Box<dyn BatchSource + 'a>> {
         let conditional = config.model.classes() > 0;
         if let Some(pairs) = &self.pairs {
             return Ok(Box::new(PairBatches::new(pairs, config.seed, config.batch_size, conditional).shared(shard)));
         }
-        let pairing = config.flow.pairing(source, config.seed, conditional)?.shared(shard);
         let options = BatchOptions {
             rows: config.batch_size,
             mirror: config.horizontal_flip,
@@ -110,7 +109,7 @@ impl Material {
             dropped: config.model.null_class().map(|null| (null, config.label_drop)),
             resident,
         };
-        Ok(Box::new(Batches::new(self.dataset(), pairing, options)))
+        Ok(Box::new(FlowBatches::new(flow, self.dataset(), options)?.shared(shard)))
     }
 
     /// What else the run keeps, by name.
@@ -125,6 +124,7 @@ mod tests {
     use super::*;
     use crate::presets;
     use fm_app::couplings::CouplingKind;
+    use fm_core::source::Source;
     use fm_train::batch::Batch;
 
     fn batch(step: u64, change: impl FnOnce(&mut Config)) -> Batch {
@@ -133,7 +133,8 @@ mod tests {
         let material = Material::open(&mut config, None, Device::Cpu).unwrap();
         config.model.fit_to_images(material.shape, 10, true);
         let resident = config.data_on_device == Keep::Always;
-        material.batches(&config, Source::default(), resident, Shard::default()).unwrap().batch(step).unwrap()
+        let flow = config.flow.flow(Source::default(), config.seed, true).unwrap();
+        material.batches(&config, &flow, resident, Shard::default()).unwrap().batch(step).unwrap()
     }
 
     #[test]

@@ -13,32 +13,26 @@
 use anyhow::{Context, Result};
 use fm_app::couplings::CouplingKind;
 use fm_app::objective_args::FlowConfig;
-use fm_app::sampler::Sampler;
-use fm_app::solvers::SolverName;
 use fm_core::choice::Choice;
-use fm_core::data::Order;
+use fm_core::data::Classes;
 use fm_core::objective::Objective;
-use fm_core::rng::{Stream, normal_rows, torch_seed};
+use fm_core::rng::{Key, Stream, normal_rows, torch_seed};
 use fm_core::source::Source;
 use fm_core::tensor::{Role, VelocityModel, upload};
 use fm_data::points::toy;
 use fm_metrics::energy::energy_distance;
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_solvers::guidance::Guided;
-use fm_train::TrainError;
-use fm_train::batch::{Batch, BatchSource};
-use fm_train::callbacks::Callback;
+use fm_solvers::sampler::Sampler;
+use fm_solvers::sampler::SolverName;
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
-use fm_train::pairing::{Pairing, Rows};
-use fm_train::record::LogRecord;
 use fm_train::schedule::{Decay, Schedule};
-use fm_train::task::FlowMatching;
+use fm_train::task::{FlowTask, FlowTraining};
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::{Array2, Axis};
 use std::f32::consts::PI;
-use std::ops::ControlFlow;
 use tch::{Device, Kind, Tensor, nn};
 
 const COUPLINGS: [&str; 5] = ["independent", "exact", "c2ot:0.1", "c2ot:1", "c2ot:10"];
@@ -96,22 +90,6 @@ impl Labelled {
     }
 }
 
-struct Batches {
-    data: Labelled,
-    order: Order,
-    pairing: Pairing,
-}
-
-impl BatchSource for Batches {
-    fn batch(&self, step: u64) -> Result<Batch, String> {
-        self.pairing.batch(step, 2, |step, _| {
-            let rows = self.order.batch(step, BATCH);
-            let x1 = self.data.points.select(Axis(0), &rows).into_iter().collect();
-            Rows { x1, classes: rows.iter().map(|&i| self.data.classes[i]).collect(), ..Rows::default() }
-        })
-    }
-}
-
 /// An MLP that sees the class beside the point, one-hot.
 #[derive(Debug)]
 struct ClassMlp {
@@ -120,24 +98,12 @@ struct ClassMlp {
 }
 
 impl VelocityModel for ClassMlp {
-    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
+    fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
         let hot = condition.map_or_else(
             || Tensor::zeros([x.size()[0], self.classes], (Kind::Float, x.device())),
             |c| c.one_hot(self.classes).to_kind(Kind::Float),
         );
-        self.net.forward_t(&Tensor::cat(&[x, &hot], 1), t, None, train).narrow(1, 0, 2)
-    }
-}
-
-struct Silent;
-
-impl Callback for Silent {
-    fn after_step(
-        &mut self,
-        _state: &mut TrainState,
-        _record: Option<&LogRecord>,
-    ) -> Result<ControlFlow<()>, TrainError> {
-        Ok(ControlFlow::Continue(()))
+        self.net.forward(&Tensor::cat(&[x, &hot], 1), t, None).narrow(1, 0, 2)
     }
 }
 
@@ -145,11 +111,10 @@ impl Callback for Silent {
 fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]> {
     let classes = Labelled::count(data);
     let config = FlowConfig { coupling, ..FlowConfig::default() };
-    let batches = Batches {
-        data: Labelled::draw(data, POINTS, seed)?,
-        order: Order::new(seed, POINTS),
-        pairing: config.pairing(Source::default(), seed, true)?,
-    };
+    let flow = config.flow(Source::default(), seed, true)?;
+    let Labelled { points, classes: labels } = Labelled::draw(data, POINTS, seed)?;
+    let data_set = Classes::new(points, labels)?;
+    let batches = flow.batches(&data_set, BATCH)?;
     tch::manual_seed(torch_seed(seed, 0, Stream::Init));
     let store = nn::VarStore::new(Device::Cpu);
     let net = ModelConfig::Mlp(MlpConfig { dim: 2 + classes, widths: vec![128; 3], ..MlpConfig::default() })
@@ -164,15 +129,9 @@ fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]>
         log_every: STEPS,
         clip: 1.0,
         schedule: Schedule { lr: 2e-3, warmup_steps: 100, decay: Decay::Cosine },
-        seed,
-        micro_batch: 0,
-        patience: 10,
-        checkpoint_activations: false,
-        irreducible: None,
         ..TrainOptions::default()
     };
-    let task = FlowMatching::new(&model, config.objective.clone(), vec![2]);
-    train(&task, &batches, &mut state, &options, &mut Silent)?;
+    train(&FlowTask::new(&model, &flow), &batches, &mut state, &options, &mut ())?;
     state.params.bind(Some(state.ema.weights()));
     let fresh = Labelled::draw(data, EVALUATED * 2 * classes as usize, seed + 1000)?;
     let mut distances = [0.0; 2];
@@ -187,7 +146,7 @@ fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]>
 }
 
 fn sample(model: &ClassMlp, objective: &Objective, class: i64, steps: usize, seed: u64) -> Result<Array2<f32>> {
-    let noise = normal_rows(seed, class as u64, Stream::Sample, 0, EVALUATED, 2);
+    let noise = normal_rows(Key::new(seed, class as u64, Stream::Sample), EVALUATED, 2);
     let x0 = upload(&noise, &[EVALUATED as i64, 2], Device::Cpu);
     let asked = Tensor::full([EVALUATED as i64], class, (Kind::Int64, Device::Cpu));
     let field = Guided { model, classes: asked, null_class: 0, scale: 1.0, interval: (0.0, 1.0) };

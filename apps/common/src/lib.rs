@@ -13,7 +13,6 @@
 //! | [`models`], [`solvers`], [`preprocess`] | the networks, solvers and treatments of columns that users can name |
 //! | [`weights`] | networks out of files of weights, ours or anybody's |
 //! | [`likelihood`] | log-densities of data under a network |
-//! | [`sampler`] | from the source to the data by one of them |
 //! | [`process_group`] | a program run by several processes |
 //! | [`training_run`] | a training run from its directory to its last line of output |
 //! | [`progress`] | progress, metrics, checkpoints and pictures of a run that trains |
@@ -24,20 +23,19 @@ pub mod aliases;
 pub mod cli;
 pub mod couplings;
 pub mod device;
+mod flow;
 pub mod likelihood;
 pub mod memory;
 pub mod models;
 pub mod objective_args;
 pub mod objective_report;
 pub mod optimizer_args;
-mod pairing;
 pub mod pictures;
 pub mod preprocess;
 pub mod process_group;
 pub mod progress;
 pub mod report;
 pub mod runtime;
-pub mod sampler;
 pub mod settings;
 pub mod solvers;
 pub mod sources;

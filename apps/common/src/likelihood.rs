@@ -1,7 +1,6 @@
 //! Log-densities of data under a trained network.
 
 use crate::objective_args::help;
-use crate::solvers::SolverName;
 use anyhow::{bail, ensure};
 use fm_core::field::{Converted, RowField};
 use fm_core::objective::Objective;
@@ -9,6 +8,7 @@ use fm_core::source::{Source, SourceKind};
 use fm_core::state::RowState;
 use fm_solvers::AdaptiveOptions;
 use fm_solvers::likelihood::{Divergence, Probe, gaussian_log_density, log_density};
+use fm_solvers::sampler::SolverName;
 use tch::{Kind, Tensor};
 
 const TOLERANCE: f64 = 1e-5;

@@ -1,81 +1,12 @@
-//! The solvers that users can name, and the flags that choose one.
+//! The flags that choose a solver.
 
 use crate::objective_args::help;
-use crate::sampler::{Sampler, Steps};
 use anyhow::{bail, ensure};
 use fm_core::path::PathKind;
 use fm_core::state::{Bound, Tolerance};
+use fm_solvers::sampler::{Controller, Pace, Sampler, SolverName, Steps};
 use fm_solvers::sde::{Diffusion, Method};
-use fm_solvers::{AdaptiveOptions, Grid, PidController, tableau, tableau::Tableau};
-
-fm_core::choice! {
-    /// A solver's name.
-    #[derive(Default)]
-    pub enum SolverName("solver") {
-        /// Order 1, one evaluation a step.
-        #[default]
-        Euler = "euler",
-        /// Order 2, two evaluations a step.
-        Midpoint = "midpoint",
-        /// Order 2, two evaluations a step.
-        Heun = "heun",
-        /// Classic, order 4, four evaluations a step.
-        Rk4 = "rk4",
-        /// Kutta's 3/8 rule, order 4, four evaluations a step.
-        Rk438 = "rk4-38" | "3/8",
-        /// Heun with an error estimate, 2(1): adaptive unless a number of steps is given, as those below.
-        HeunEuler = "heun-euler",
-        /// Order 3(2).
-        BogackiShampine = "bogacki-shampine" | "bosh3",
-        /// Dormand-Prince 5(4).
-        Dopri5 = "dopri5",
-        /// Tsitouras 5(4).
-        Tsit5 = "tsit5",
-    }
-}
-
-impl SolverName {
-    /// Its numbers.
-    pub fn tableau(self) -> &'static Tableau {
-        match self {
-            Self::Euler => &tableau::EULER,
-            Self::Midpoint => &tableau::MIDPOINT,
-            Self::Heun => &tableau::HEUN,
-            Self::Rk4 => &tableau::RK4,
-            Self::Rk438 => &tableau::RK4_38,
-            Self::HeunEuler => &tableau::HEUN_EULER,
-            Self::BogackiShampine => &tableau::BOGACKI_SHAMPINE,
-            Self::Dopri5 => &tableau::DOPRI5,
-            Self::Tsit5 => &tableau::TSIT5,
-        }
-    }
-}
-
-fm_core::choice! {
-    /// Who shares a step size.
-    #[derive(Default)]
-    pub enum Pace("pace") {
-        /// Nobody: a sample does not depend on its batch.
-        #[default]
-        PerSample = "per-sample",
-        /// The whole batch, by its mean error.
-        PerBatch = "per-batch",
-    }
-}
-
-fm_core::choice! {
-    /// How errors become step sizes.
-    #[derive(Default)]
-    pub enum Controller("controller") {
-        /// By the last error.
-        #[default]
-        I = "i",
-        /// By the last two: steadier on stiff stretches.
-        Pi = "pi",
-        /// By the last three.
-        Pid = "pid",
-    }
-}
+use fm_solvers::{AdaptiveOptions, Grid};
 
 /// The flags that choose a solver, the same in every program.
 #[derive(Debug, Clone, clap::Args)]
@@ -147,12 +78,12 @@ impl SolveArgs {
             [one] => Bound::All(*one),
             each => Bound::Each(each.to_vec()),
         };
-        let control = match self.controller {
-            Controller::I => PidController::I,
-            Controller::Pi => PidController::PI,
-            Controller::Pid => PidController::PID,
-        };
         let tolerance = Tolerance::new(bound(&self.rtol), bound(&self.atol));
-        AdaptiveOptions { tolerance, control, max_evaluations: self.max_evaluations, ..AdaptiveOptions::default() }
+        AdaptiveOptions {
+            tolerance,
+            control: self.controller.pid(),
+            max_evaluations: self.max_evaluations,
+            ..AdaptiveOptions::default()
+        }
     }
 }

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 use fm_app::process_group::{GeneratedShard, Group, ReduceIn};
+use fm_core::FlowMatching;
+use fm_core::data::DataError;
 use fm_core::objective::Objective;
-use fm_core::rng::{Stream, normal_rows};
-use fm_core::source::Source;
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::tape::Tape;
 use fm_core::tensor::Role;
 use fm_dist::ProcessGroup;
@@ -17,13 +18,11 @@ use fm_train::block::Packer;
 use fm_train::callbacks::Callback;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::collective::{Collective, SingleProcess};
-use fm_train::data::{BatchOptions, Batches};
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
-use fm_train::pairing::Pairing;
 use fm_train::record::LogRecord;
-use fm_train::task::{FlowMatching, HostInputs, Inputs, LossOutput, Pack, PackContext, Task};
+use fm_train::task::{FlowTask, FlowTraining, HostInputs, Inputs, LossOutput, Pack, PackContext, Task};
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::Array2;
 use std::collections::BTreeMap;
@@ -81,16 +80,16 @@ impl Task for Fragile {
 struct RowOf(usize);
 
 impl Pack for RowOf {
-    fn pack(&self, _: &Batch, context: &PackContext<'_>) -> Result<HostInputs, TrainError> {
+    fn pack(&self, batch: &Batch, context: &PackContext<'_>) -> Result<HostInputs, TrainError> {
         let block = Packer::default().finish(context.device)?;
-        Ok(HostInputs { step: context.step, rows: self.0..self.0 + 1, whole: RANKS, coupling_gain: None, block })
+        Ok(HostInputs { step: batch.step, rows: self.0..self.0 + 1, whole: RANKS, coupling_gain: None, block })
     }
 }
 
 struct Nothing;
 
 impl BatchSource for Nothing {
-    fn batch(&self, _: u64) -> Result<Batch, String> {
+    fn batch(&self, _: u64) -> Result<Batch, DataError> {
         Ok(Batch::default())
     }
 }
@@ -122,7 +121,7 @@ fn a_step_that_one_rank_cannot_use_is_skipped_by_all() {
             steps: 8,
             log_every: 1,
             workers: 0,
-            peers: group.peers(ReduceIn::F32),
+            collective: group.peers(ReduceIn::F32),
             ..TrainOptions::default()
         };
         let mut log = Log::default();
@@ -178,20 +177,19 @@ fn a_group_of_one_trains_to_the_bits_of_the_plain_run() {
         let store = nn::VarStore::new(device);
         let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root()).unwrap();
         for (at, (_, mut weight)) in BTreeMap::from_iter(store.variables()).into_iter().enumerate() {
-            let drawn = normal_rows(0, at as u64, Stream::Init, 0, 1, weight.numel());
+            let drawn = normal_rows(Key::new(0, at as u64, Stream::Init), 1, weight.numel());
             tch::no_grad(|| weight.copy_(&(Tensor::from_slice(&drawn).reshape(weight.size()) * 0.1)));
         }
         let params = FlatParams::new(&store, Precision::F32).unwrap();
         let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
         let mut state = TrainState::new(params, optimizer, &EmaConfig::of(0.9), 4);
-        let table = Array2::from_shape_vec((100, 2), normal_rows(0, 0, Stream::Data, 0, 100, 2)).unwrap();
-        let objective: Objective = Objective { loss_aware_bins: 4, ..Objective::default() };
-        let pairing = Pairing::new(Source::default(), None, 0, 1);
-        let batches = Batches::new(&table, pairing, BatchOptions { rows: 32, ..BatchOptions::default() });
-        let options = TrainOptions { steps: 60, log_every: 20, micro_batch: 20, peers, ..TrainOptions::default() };
+        let table = Array2::from_shape_vec((100, 2), normal_rows(Key::new(0, 0, Stream::Data), 100, 2)).unwrap();
+        let flow = FlowMatching::from(Objective { loss_aware_bins: 4, ..Objective::default() });
+        let batches = flow.batches(&table, 32).unwrap();
+        let options =
+            TrainOptions { steps: 60, log_every: 20, micro_batch: 20, collective: peers, ..TrainOptions::default() };
         let mut log = Log::default();
-        let task = FlowMatching::new(model.as_ref(), objective, vec![2]);
-        train(&task, &batches, &mut state, &options, &mut log).unwrap();
+        train(&FlowTask::new(model.as_ref(), &flow), &batches, &mut state, &options, &mut log).unwrap();
         (Vec::<f32>::try_from(state.params.master.to_device(Device::Cpu)).unwrap(), log.0)
     };
     let group = open(0, 1, free_port());

@@ -5,12 +5,12 @@ use crate::model::{Loaded, load};
 use crate::table::Columns;
 use anyhow::{Context, bail, ensure};
 use fm_app::pictures::Point;
-use fm_app::sampler::Sampler;
 use fm_core::objective::Objective;
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_solvers::guidance::{Field, Guided, Unconditional};
+use fm_solvers::sampler::Sampler;
 use tch::{Device, Kind, Tensor};
 
 /// Everything that drawing needs beside the request.
@@ -58,7 +58,7 @@ impl<'a> Drawer<'a> {
     /// Source rows, as the network sees them.
     pub(crate) fn start(&self, rows: usize, seed: u64) -> anyhow::Result<Tensor> {
         let dim = self.columns.dim();
-        let x0 = self.source.sample(seed, 0, Stream::Sample, 0, rows, dim)?;
+        let x0 = self.source.sample(Key::new(seed, 0, Stream::Sample), rows, dim)?;
         Ok(self.scaled(&upload(&x0, &[rows as i64, dim as i64], self.device)))
     }
 
@@ -94,7 +94,8 @@ impl<'a> Drawer<'a> {
         ensure!(rows > 0, "--num-samples is 0: ask for at least one row");
         let dim = self.columns.dim();
         let shape = [rows as i64, dim as i64];
-        let noise = |step| upload(&normal_rows(seed, step, Stream::Increment, 0, rows, dim), &shape, self.device);
+        let noise =
+            |step| upload(&normal_rows(Key::new(seed, step, Stream::Increment), rows, dim), &shape, self.device);
         let drawn = sampler.run(&self.field(&classes), self.objective, self.start(rows, seed)?, noise, frames)?;
         let host = |x: &Tensor| -> anyhow::Result<Vec<f32>> {
             let mut values = values(x)?;

@@ -6,10 +6,10 @@ use crate::model::{Loaded, load};
 use crate::training_data::Material;
 use anyhow::ensure;
 use fm_app::pictures::{Layer, Plane, Point, around, ink, reach, save_gif, save_png, side_by_side};
-use fm_app::sampler::{Sampler, Steps};
 use fm_app::weights::FileArgs;
 use fm_core::field::{Converted, RowField};
 use fm_core::tensor::upload;
+use fm_solvers::sampler::{Sampler, Steps};
 use std::path::Path;
 use std::process::ExitCode;
 

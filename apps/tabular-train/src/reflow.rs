@@ -8,17 +8,18 @@ use crate::model::{Loaded, load};
 use anyhow::{Context, ensure};
 use fm_app::couplings::CouplingKind;
 use fm_app::objective_args::FlowConfig;
-use fm_app::sampler::Sampler;
-use fm_app::solvers::SolverName;
 use fm_app::weights::FileArgs;
+use fm_core::data::DataError;
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
-use fm_core::rng::Stream;
+use fm_core::rng::{Key, Stream};
 use fm_core::tensor::upload;
 use fm_core::time::{TimeKind, Times};
+use fm_solvers::sampler::Sampler;
+use fm_solvers::sampler::SolverName;
 use fm_train::batch::{Batch, BatchSource};
+use fm_train::batches::FlowBatches;
 use fm_train::collective::Shard;
-use fm_train::data::Batches;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -53,7 +54,7 @@ pub(crate) fn open(path: &Path, device: &str) -> anyhow::Result<Loaded> {
 
 /// Batches of a teacher's pairs: rows of the source and what its ODE makes of them. Classes are those of the data's own batches.
 pub(crate) struct Lessons<'a> {
-    pub(crate) batches: Batches<'a>,
+    pub(crate) batches: FlowBatches<'a>,
     /// Behind a lock, because networks do not work for several threads at once.
     pub(crate) teacher: Mutex<Loaded>,
     pub(crate) sampler: Sampler,
@@ -62,7 +63,12 @@ pub(crate) struct Lessons<'a> {
 }
 
 impl<'a> Lessons<'a> {
-    pub(crate) fn new(batches: Batches<'a>, config: &'a Config, shard: Shard, device: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        batches: FlowBatches<'a>,
+        config: &'a Config,
+        shard: Shard,
+        device: &str,
+    ) -> anyhow::Result<Self> {
         let teacher = Mutex::new(open(Path::new(&config.teacher), device)?);
         let sampler = Sampler::fixed(SolverName::Rk4, config.teacher_steps);
         Ok(Self { batches, teacher, sampler, config, shard })
@@ -70,15 +76,16 @@ impl<'a> Lessons<'a> {
 }
 
 impl BatchSource for Lessons<'_> {
-    fn batch(&self, step: u64) -> Result<Batch, String> {
+    fn batch(&self, step: u64) -> Result<Batch, DataError> {
         let teacher = self.teacher.lock().unwrap_or_else(PoisonError::into_inner);
         let told = !teacher.columns.classes.is_empty();
         let classes = if told { self.batches.batch(step)?.classes } else { Vec::new() };
         let (dim, whole) = (teacher.dim(), self.config.batch_size);
         let wanted = self.shard.rows(whole);
         let (first, rows) = (wanted.start, wanted.len());
-        let x0 = teacher.source.sample(self.config.seed, step, Stream::Noise, first as u64, rows, dim);
-        let x0 = x0.map_err(|error| error.to_string())?;
+        let x0 =
+            teacher.source.sample(Key::new(self.config.seed, step, Stream::Noise).from_row(first as u64), rows, dim);
+        let x0 = x0?;
         let carried = || -> anyhow::Result<Vec<f32>> {
             let drawer = Drawer::of(&teacher, 1.0)?;
             let start = drawer.scaled(&upload(&x0, &[rows as i64, dim as i64], teacher.device));
@@ -88,6 +95,7 @@ impl BatchSource for Lessons<'_> {
             values(&drawn.x)
         };
         let x1 = tch::no_grad(carried).map_err(|error| format!("{error:#}"))?;
-        Ok(Batch { x0, x1, classes, first, whole, ..Batch::default() })
+        let shape = vec![dim as i64];
+        Ok(Batch { step, shape, x0, x1, classes, first, whole, ..Batch::default() })
     }
 }

@@ -2,13 +2,13 @@
 
 use crate::args::SolveOf;
 use anyhow::ensure;
-use fm_app::sampler::Sampler;
 use fm_core::exact::{ExactField, Mixture};
 use fm_core::objective::Objective;
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::time::Times;
 use fm_data::table::{CsvOptions, csv};
+use fm_solvers::sampler::Sampler;
 use ndarray::Array2;
 use std::process::ExitCode;
 
@@ -54,6 +54,6 @@ pub(crate) fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
 }
 
 fn noise(seed: u64, step: u64, rows: usize, dim: usize) -> Array2<f64> {
-    let values = normal_rows(seed, step, Stream::Increment, 0, rows, dim);
+    let values = normal_rows(Key::new(seed, step, Stream::Increment), rows, dim);
     Array2::from_shape_fn((rows, dim), |(i, j)| f64::from(values[i * dim + j]))
 }

@@ -12,18 +12,18 @@ use anyhow::Context;
 use fm_app::pictures::scatter;
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
-use fm_app::sampler::Sampler;
-use fm_app::solvers::SolverName;
 use fm_app::sources::least;
 use fm_app::training_run::Job;
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::source::deviation;
+use fm_solvers::sampler::Sampler;
+use fm_solvers::sampler::SolverName;
 use fm_train::batch::BatchSource;
+use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::checkpoint::{DataMeta, RunInfo};
-use fm_train::data::{BatchOptions, Batches};
 use fm_train::flat::Precision;
 use fm_train::run_dir::latest_checkpoint;
-use fm_train::task::FlowMatching;
+use fm_train::task::FlowTask;
 use fm_train::train::{TrainOptions, TrainState};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -72,18 +72,17 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     group.use_device(device)?;
     config.runtime.apply(device)?;
     let source = open_source(&mut config, columns, || deviation(seen.values.iter().map(|x| f64::from(*x))))?;
-    let objective = config.flow.objective.clone();
-    objective.validate(&source)?;
+    let flow = config.flow.flow(source, config.seed, classes > 0)?;
+    flow.validate()?;
     // Fail before training rather than after.
-    objective.span().context("a network trained so could not be sampled")?;
-    let pairing = config.flow.pairing(source.clone(), config.seed, classes > 0)?.shared(group.shard());
+    flow.objective.span().context("a network trained so could not be sampled")?;
     let how = BatchOptions {
         rows: config.batch_size,
         conditional: classes > 0,
         dropped: network.null_class().map(|null| (null, config.label_drop)),
         ..BatchOptions::default()
     };
-    let batches = Batches::new(seen, pairing, how);
+    let batches = FlowBatches::new(&flow, seen, how)?.shared(group.shard());
     let batches: Box<dyn BatchSource> = match config.teacher.as_str() {
         "" => Box::new(batches),
         _ => Box::new(Lessons::new(batches, &config, group.shard(), on)?),
@@ -104,9 +103,9 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         processes.iter().for_each(|line| println!("{line}"));
     }
     let known =
-        group.agree(|| least(&config.flow, &source, || seen.values.clone(), classes > 0, config.seed, "row"))?;
+        group.agree(|| least(&config.flow, &flow.source, || seen.values.clone(), classes > 0, config.seed, "row"))?;
 
-    let bins = objective.loss_aware_bins;
+    let bins = flow.objective.loss_aware_bins;
     let state = config.learning.state(&store, &network, Precision::F32, bins)?;
     let saved = Saved { run: config.clone(), columns: columns.clone() };
     let job = Job {
@@ -115,8 +114,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
         info: RunInfo {
             program: format!("tabular-train {}", env!("CARGO_PKG_VERSION")),
-            path: objective.path.to_string(),
-            prediction: objective.prediction.to_string(),
+            path: config.flow.objective.path.to_string(),
+            prediction: config.flow.objective.prediction.to_string(),
             data: DataMeta {
                 shape: vec![dim as i64],
                 normalisation: columns.describe(),
@@ -134,11 +133,10 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             log_every: config.log_every,
             clip: config.learning.clip,
             schedule: config.learning.schedule(),
-            seed: config.seed,
             micro_batch: config.learning.micro_batch_size,
             patience: config.learning.non_finite_patience,
             irreducible: known,
-            peers: group.peers(config.learning.reduce_in),
+            collective: group.peers(config.learning.reduce_in),
             ..TrainOptions::default()
         },
         cadence: Cadence { save_every: args.save_every, keep: 3, sample_every: args.sample_every },
@@ -149,8 +147,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let drawer = Drawer {
         model: model.as_ref(),
         device,
-        objective: &objective,
-        source: &source,
+        objective: &config.flow.objective,
+        source: &flow.source,
         log_scale: log_scale.as_ref(),
         columns,
         guidance: (1.0, classes as i64),
@@ -173,10 +171,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         let sets = [("data", shown[..shown.len().min(2000)].to_vec()), ("samples", points(&drawn.values))];
         scatter(&path, &format!("{} after {} steps", config.data, state.step), &sets)
     });
-    let task = FlowMatching {
-        log_scale: log_scale.as_ref().map(tch::Tensor::shallow_clone),
-        ..FlowMatching::new(model.as_ref(), objective.clone(), vec![dim as i64])
-    };
+    let log_scale = log_scale.as_ref().map(tch::Tensor::shallow_clone);
+    let task = FlowTask { log_scale, ..FlowTask::new(model.as_ref(), &flow) };
     job.run(group, &task, batches.as_ref(), state, look)
 }
 

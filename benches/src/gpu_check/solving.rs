@@ -3,8 +3,6 @@
 use crate::parity::relative;
 use crate::report::Report;
 use crate::{Context, networks};
-use fm_app::sampler::{Sampler, Steps};
-use fm_app::solvers::{Pace, SolverName};
 use fm_benches::Failure;
 use fm_benches::networks::{inputs, random_weights};
 use fm_core::objective::Objective;
@@ -12,6 +10,8 @@ use fm_core::tensor::VelocityModel;
 use fm_models::ModelConfig;
 use fm_solvers::guidance::Unconditional;
 use fm_solvers::likelihood::{Divergence, gaussian_log_density, log_density};
+use fm_solvers::sampler::{Pace, SolverName};
+use fm_solvers::sampler::{Sampler, Steps};
 use fm_solvers::{AdaptiveOptions, tableau};
 use tch::{Device, Kind, Tensor, nn, no_grad};
 

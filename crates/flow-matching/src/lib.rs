@@ -26,12 +26,9 @@
 //! Without libtorch, x_t = t x1 + (1 - t) x0 and its velocity x1 - x0:
 //!
 //! ```
-//! use flow_matching::core::interpolate::{coefficients, interpolate};
 //! use flow_matching::prelude::*;
-//! let (x0, x1) = (array![[0.0f32, 0.0]], array![[4.0f32, -2.0]]);
-//! let objective: Objective = Objective::default();
-//! let c = coefficients(&objective.path, &[0.25])?;
-//! let sample = interpolate(&c, objective.prediction, &x0, &x1, None)?;
+//! let flow = FlowMatching::default();
+//! let sample = flow.sample(&array![[0.0f32, 0.0]], &array![[4.0f32, -2.0]], &[0.25])?;
 //! assert_eq!(sample.x_t, array![[1.0, -0.5]]);
 //! assert_eq!(sample.target, array![[4.0, -2.0]]);
 //! # Ok::<(), flow_matching::core::Error>(())
@@ -59,29 +56,34 @@ pub use tch;
 pub mod prelude {
     //! The names that most programs use.
 
+    pub use fm_core::FlowMatching;
     pub use fm_core::coupling::{Coupling, Independent};
-    pub use fm_core::data::Dataset;
+    pub use fm_core::data::{Classes, Conditions, DataError, Dataset, Pick};
+    pub use fm_core::field::{RowField, SharedTime, VelocityField};
+    pub use fm_core::loss::{Loss, RowLoss};
     pub use fm_core::objective::Objective;
-    pub use fm_core::path::{PathKind, ProbPath};
+    pub use fm_core::path::{Coefficients, PathKind, ProbPath};
     pub use fm_core::prediction::Prediction;
-    pub use fm_core::rng::{Stream, normal_rows};
-    pub use fm_core::source::Source;
-    pub use fm_solvers::{AdaptiveOptions, Grid, adaptive, fixed, per_sample};
-    pub use ndarray::{Array1, Array2, ArrayView2, array};
+    pub use fm_core::rng::{Key, Stream, normal_rows};
+    pub use fm_core::source::{Source, SourceDistribution, SourceKind};
+    pub use fm_core::time::{TimeDistribution, TimeKind};
+    pub use fm_core::weighting::{TimeWeight, Weighting};
+    pub use fm_data::points::toy;
+    pub use fm_ot::coupling::OtCoupling;
+    pub use fm_solvers::{AdaptiveOptions, Grid, Sampler, Samples};
+    pub use ndarray::{self, Array1, Array2, ArrayView2, array};
 
     #[cfg(feature = "torch")]
     pub use {
         fm_core::tensor::VelocityModel,
         fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, dit::DitConfig, mlp::MlpConfig, unet::UNetConfig},
-        fm_solvers::guidance::{Field, Guided, Unconditional},
+        fm_solvers::guidance::{Guided, Unconditional},
+        fm_solvers::sampler::Guidance,
+        fm_train::device::DeviceChoice,
         fm_train::{
-            batch::{Batch, BatchSource},
-            data::{BatchOptions, Batches},
-            device::DeviceChoice,
-            pairing::Pairing,
-            task::{FlowMatching, PackContext},
-            trainer::{Trainer, TrainerConfig},
+            Batch, BatchOptions, BatchSource, FlowBatches, FlowTask, FlowTraining, TrainError, TrainOptions, Trainer,
+            TrainerConfig,
         },
-        tch::{Device, Kind, Tensor, nn},
+        tch::{self, Device, Kind, Tensor, nn},
     };
 }

@@ -7,6 +7,7 @@ use crate::prediction::Prediction;
 
 /// Why an objective, a path, a source or a batch cannot be used, with the remedy.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A name or a parameter.
     #[error(transparent)]
@@ -125,6 +126,19 @@ pub enum Error {
         what: &'static str,
         /// The first bad row.
         row: usize,
+    },
+    /// A quantile function that is none.
+    #[error(
+        "the quantile of {} at u = {} is {}; it must rise from at least 0 to at most 1: correct its formula",
+        name(.distribution), number(.u), number(.value)
+    )]
+    Quantile {
+        /// The distribution of times.
+        distribution: String,
+        /// Where.
+        u: f64,
+        /// The value there.
+        value: f64,
     },
     /// A weight that grows without bound.
     #[error(

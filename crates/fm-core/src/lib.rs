@@ -27,14 +27,14 @@
 //! ```
 //! use fm_core::interpolate::{coefficients, interpolate};
 //! use fm_core::objective::Objective;
-//! use fm_core::rng::Stream;
+//! use fm_core::rng::{Key, Stream};
 //! use fm_core::source::Source;
 //! use ndarray::Array2;
 //!
 //! let objective: Objective = Objective::default(); // linear path, velocity, uniform times, mean squared error
 //! objective.validate(&Source::default())?;
 //! let x1 = Array2::from_elem((4, 2), 1.0);
-//! let x0 = Source::default().sample(0, 0, Stream::Noise, 0, 4, 2)?;
+//! let x0 = Source::default().sample(Key::new(0, 0, Stream::Noise), 4, 2)?;
 //! let x0 = Array2::from_shape_fn((4, 2), |(i, j)| f64::from(x0[2 * i + j]));
 //! let drawn = objective.draw(0, 0, 4, None)?;
 //! let sample = interpolate(&coefficients(&objective.path, &drawn.times)?, objective.prediction, &x0, &x1, None)?;
@@ -50,6 +50,7 @@ pub mod data;
 pub mod error;
 pub mod exact;
 pub mod field;
+pub mod flow;
 pub mod interpolate;
 pub mod loss;
 pub mod message;
@@ -70,3 +71,4 @@ pub mod time;
 pub mod weighting;
 
 pub use error::Error;
+pub use flow::FlowMatching;

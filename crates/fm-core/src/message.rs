@@ -24,6 +24,18 @@ pub fn number(value: &f64) -> String {
     }
 }
 
+/// The name of a type without its modules.
+///
+/// ```
+/// struct Mine;
+/// assert_eq!(fm_core::message::type_name::<Mine>(), "Mine");
+/// ```
+pub fn type_name<T: ?Sized>() -> String {
+    let whole = std::any::type_name::<T>();
+    let base = whole.split('<').next().unwrap_or(whole);
+    name(base.rsplit("::").next().unwrap_or(base))
+}
+
 /// The first 60 characters of a text from elsewhere, on one line.
 pub fn name(text: &str) -> String {
     let line = |c: char| if c.is_control() { ' ' } else { c };

@@ -18,42 +18,52 @@
 //! ```
 
 use crate::Error;
-use crate::choice::Choice;
-use crate::loss::{Loss, Reduction};
+use crate::loss::{Loss, Reduction, RowLoss};
 use crate::path::{PathKind, ProbPath};
 use crate::prediction::Prediction;
-use crate::rng::Stream;
+use crate::rng::{Key, Stream};
 use crate::schedule::change;
 use crate::source::Source;
-use crate::time::{LossAware, SampledTimes, Times};
-use crate::weighting::Weighting;
+use crate::time::{LossAware, SampledTimes, TimeDistribution, TimeKind, Times};
+use crate::weighting::{TimeWeight, Weighting};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-/// What a network is trained to do.
+/// What a network is trained to do. Each part is a named one by default, or your own; [`FlowMatching`](crate::FlowMatching) holds any.
 ///
-/// Its serde form is flat: `path`, `prediction`, `weighting`, `loss`, `reduction`, `loss_aware` and those of [`Times`].
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Objective<P = PathKind> {
-    /// Where x_t is.
+/// The serde form of named parts is flat: `path`, `prediction`, `weighting`, `loss`, `reduction`, `loss_aware` and those of [`Times`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Objective<P = PathKind, T = TimeKind, W = Weighting, L = Loss> {
+    /// The path of x_t.
     pub path: P,
-    /// What the network says about it.
+    /// What the network predicts.
     pub prediction: Prediction,
-    /// How much each time counts.
-    pub weighting: Weighting,
+    /// The weight of each time.
+    pub weighting: W,
     /// The loss of a row.
-    pub loss: Loss,
-    /// How dimensions add up.
+    pub loss: L,
+    /// How the squared errors of a row's dimensions are combined.
     pub reduction: Reduction,
     /// Bins of the loss-aware density over times; 0 for none.
     #[serde(rename = "loss_aware")]
     pub loss_aware_bins: usize,
-    /// Which times.
+    /// The times.
     #[serde(flatten)]
-    pub times: Times,
+    pub times: Times<T>,
 }
 
-impl<P: ProbPath> Objective<P> {
-    /// Velocity prediction on a path, a user's own perhaps, with uniform times and the mean squared error.
+/// An objective of any parts.
+pub type DynObjective = Objective<Arc<dyn ProbPath>, Arc<dyn TimeDistribution>, Arc<dyn TimeWeight>, Arc<dyn RowLoss>>;
+
+impl Default for Objective {
+    /// Velocity prediction on the linear path, uniform times, the mean squared error.
+    fn default() -> Self {
+        Self::on(PathKind::default())
+    }
+}
+
+impl<P> Objective<P> {
+    /// Velocity prediction on a path, named or your own, with uniform times and the mean squared error.
     ///
     /// ```
     /// use fm_core::{objective::Objective, path::Custom, source::Source};
@@ -62,9 +72,38 @@ impl<P: ProbPath> Objective<P> {
     /// # Ok::<(), fm_core::Error>(())
     /// ```
     pub fn on(path: P) -> Self {
-        let Objective { prediction, weighting, loss, reduction, loss_aware_bins, times, .. } =
-            Objective::<PathKind>::default();
-        Self { path, prediction, weighting, loss, reduction, loss_aware_bins, times }
+        Self {
+            path,
+            prediction: Prediction::default(),
+            weighting: Weighting::default(),
+            loss: Loss::default(),
+            reduction: Reduction::default(),
+            loss_aware_bins: 0,
+            times: Times::default(),
+        }
+    }
+}
+
+impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T, W, L> {
+    /// The same objective with its parts behind pointers.
+    pub fn into_dyn(self) -> DynObjective
+    where
+        P: 'static,
+        T: 'static,
+        W: 'static,
+        L: 'static,
+    {
+        let Self { path, prediction, weighting, loss, reduction, loss_aware_bins, times } = self;
+        let Times { distribution, draw, clip, importance } = times;
+        Objective {
+            path: Arc::new(path),
+            prediction,
+            weighting: Arc::new(weighting),
+            loss: Arc::new(loss),
+            reduction,
+            loss_aware_bins,
+            times: Times { distribution: Arc::new(distribution), draw, clip, importance },
+        }
     }
 
     /// Checks every part, and all parts together.
@@ -73,8 +112,8 @@ impl<P: ProbPath> Objective<P> {
     /// The first problem, with its remedy.
     pub fn validate(&self, source: &Source) -> Result<(), Error> {
         self.path.check()?;
-        self.weighting.validate()?;
-        self.loss.validate()?;
+        self.weighting.check()?;
+        self.loss.check()?;
         self.times.validate()?;
         source.check()?;
         if self.loss_aware_bins > LossAware::MAX_BINS {
@@ -82,8 +121,12 @@ impl<P: ProbPath> Objective<P> {
             return Err(Error::Value { name: "the number of loss-aware bins", domain: "at most 1048576", value });
         }
         if self.loss_aware_bins > 0 && self.times.distribution.is_discrete() {
-            let (what, with) = ("loss-aware times".into(), self.times.distribution.to_string());
-            return Err(Error::Combination { what, with, why: "a discrete law has no density to bend; use 0 bins" });
+            let (what, with) = ("loss-aware times".into(), self.times.distribution.name());
+            return Err(Error::Combination {
+                what,
+                with,
+                why: "a discrete distribution has no density to bend; use 0 bins",
+            });
         }
         if self.prediction == Prediction::Score && !source.is_standard_normal() {
             let (what, with) = ("score prediction".into(), "this source".into());
@@ -101,8 +144,8 @@ impl<P: ProbPath> Objective<P> {
         let c = self.path.at(t)?;
         self.prediction.target(&c)?;
         let parts = [
-            (self.weighting.to_string(), self.weighting.weight(self.prediction, &c)?),
-            (format!("1 / p(t) of {}", self.times.distribution), self.times.weight(t)),
+            (self.weighting.name(), self.weighting.weight(self.prediction, &c)?),
+            (format!("1 / p(t) of {}", self.times.distribution.name()), self.times.weight(t)),
         ];
         for (weighting, value) in &parts {
             if !value.is_finite() {
@@ -118,12 +161,12 @@ impl<P: ProbPath> Objective<P> {
     /// See [`validate`](Self::validate), a weight that is not finite, and more rows than memory can hold.
     pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<SampledTimes, Error> {
         self.path.check()?;
-        self.weighting.validate()?;
+        self.weighting.check()?;
         let mut drawn = self.times.draw(seed, step, rows, adaptive)?;
         for (weight, t) in drawn.weights.iter_mut().zip(&drawn.times) {
             *weight *= self.weighting.weight(self.prediction, &self.path.at(*t)?)?;
             if !weight.is_finite() {
-                return Err(Error::UnboundedWeight { weighting: self.weighting.to_string(), t: *t, value: *weight });
+                return Err(Error::UnboundedWeight { weighting: self.weighting.name(), t: *t, value: *weight });
             }
         }
         Ok(drawn)
@@ -166,7 +209,7 @@ impl<P: ProbPath> Objective<P> {
     /// # Panics
     /// When memory cannot hold `rows` x `dim` values.
     pub fn path_noise(&self, seed: u64, step: u64, first: u64, rows: usize, dim: usize) -> Option<Vec<f32>> {
-        let draw = || crate::rng::normal_rows(seed, step, Stream::PathNoise, first, rows, dim);
-        self.path.has_extra_noise().then(draw)
+        let key = Key::new(seed, step, Stream::PathNoise).from_row(first);
+        self.path.has_extra_noise().then(|| crate::rng::normal_rows(key, rows, dim))
     }
 }

@@ -55,6 +55,43 @@ pub enum Stream {
     Dequantise = 15,
 }
 
+/// A stream of one step of a run, from a row on: what every draw is a function of.
+///
+/// ```
+/// use fm_core::rng::{Key, Stream, normal_rows};
+/// let key = Key::new(0, 7, Stream::Noise);
+/// let rows = normal_rows(key, 3, 2);
+/// assert_eq!(rows[4..], normal_rows(key.from_row(2), 1, 2));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The run's seed.
+    pub seed: u64,
+    /// The step.
+    pub step: u64,
+    /// What is drawn.
+    pub stream: Stream,
+    /// The first row.
+    pub first_row: u64,
+}
+
+impl Key {
+    /// The key of the rows from 0 on.
+    pub fn new(seed: u64, step: u64, stream: Stream) -> Self {
+        Self { seed, step, stream, first_row: 0 }
+    }
+
+    /// The key of the rows from `first_row` on.
+    pub fn from_row(self, first_row: u64) -> Self {
+        Self { first_row, ..self }
+    }
+
+    /// The generator of row `first_row + i`. Row numbers wrap.
+    pub fn generator(self, i: usize) -> ChaCha8Rng {
+        stream(self.seed, self.step, self.stream, self.first_row.wrapping_add(i as u64))
+    }
+}
+
 /// The generator of one row in one stream of one step of a run.
 pub fn stream(seed: u64, step: u64, stream: Stream, row: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
@@ -75,16 +112,16 @@ pub fn fill_normal(rng: &mut ChaCha8Rng, out: &mut [f32]) {
     out.iter_mut().for_each(|x| *x = StandardNormal.sample(rng));
 }
 
-/// `rows` x `dim` standard normals, row r drawn from its own generator (seed, step, stream, first_row + r). Row numbers wrap.
+/// `rows` x `dim` standard normals, each row from its own [generator](Key::generator).
 ///
 /// # Panics
 /// When memory cannot hold `rows` x `dim` values.
-pub fn normal_rows(seed: u64, step: u64, purpose: Stream, first_row: u64, rows: usize, dim: usize) -> Vec<f32> {
+pub fn normal_rows(key: Key, rows: usize, dim: usize) -> Vec<f32> {
     let zeros = zeros(rows, dim);
     assert!(zeros.is_some(), "memory cannot hold {rows} rows of {dim} values");
     let mut out = zeros.unwrap_or_default();
     for (r, row) in out.chunks_exact_mut(dim.max(1)).enumerate() {
-        fill_normal(&mut stream(seed, step, purpose, first_row.wrapping_add(r as u64)), row);
+        fill_normal(&mut key.generator(r), row);
     }
     out
 }
@@ -116,26 +153,30 @@ mod tests {
 
     #[test]
     fn rows_do_not_depend_on_how_they_are_split() {
-        let whole = normal_rows(1, 2, Stream::Noise, 0, 6, 5);
-        let parts = [normal_rows(1, 2, Stream::Noise, 0, 2, 5), normal_rows(1, 2, Stream::Noise, 2, 4, 5)].concat();
+        let whole = normal_rows(Key::new(1, 2, Stream::Noise), 6, 5);
+        let parts = [
+            normal_rows(Key::new(1, 2, Stream::Noise), 2, 5),
+            normal_rows(Key::new(1, 2, Stream::Noise).from_row(2), 4, 5),
+        ]
+        .concat();
         assert_eq!(whole, parts);
     }
 
     #[test]
     fn rows_after_the_last_number_wrap() {
-        let rows = normal_rows(1, 2, Stream::Noise, u64::MAX, 2, 3);
-        assert_eq!(rows[3..], normal_rows(1, 2, Stream::Noise, 0, 1, 3));
+        let rows = normal_rows(Key::new(1, 2, Stream::Noise).from_row(u64::MAX), 2, 3);
+        assert_eq!(rows[3..], normal_rows(Key::new(1, 2, Stream::Noise), 1, 3));
     }
 
     #[test]
     #[should_panic(expected = "memory cannot hold 18446744073709551615 rows of 2 values")]
     fn more_normals_than_memory_holds_are_refused() {
-        let _ = normal_rows(0, 0, Stream::Noise, 0, usize::MAX, 2);
+        let _ = normal_rows(Key::new(0, 0, Stream::Noise), usize::MAX, 2);
     }
 
     #[test]
     fn normals_have_mean_zero_and_unit_variance() {
-        let x = normal_rows(3, 0, Stream::Noise, 0, 1000, 100);
+        let x = normal_rows(Key::new(3, 0, Stream::Noise), 1000, 100);
         let n = x.len() as f64;
         let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
         let var = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / n;

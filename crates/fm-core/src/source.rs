@@ -9,10 +9,10 @@
 //! Any data set can be a source as well ([`Source::Rows`]): data to data. Row r of step n is a pure function of (seed, n, r).
 //!
 //! ```
-//! use fm_core::rng::Stream;
+//! use fm_core::rng::{Key, Stream};
 //! use fm_core::source::{Source, SourceKind};
 //! let sparse: SourceKind = "sparse:rate=0.75".parse()?;
-//! let x0 = Source::from(sparse).sample(0, 0, Stream::Noise, 0, 1000, 10)?;
+//! let x0 = Source::from(sparse).sample(Key::new(0, 0, Stream::Noise), 1000, 10)?;
 //! let zeros = x0.iter().filter(|x| **x == 0.0).count();
 //! assert!((zeros as f64 - 7500.0).abs() < 4.0 * (10_000.0f64 * 0.75 * 0.25).sqrt());
 //! # Ok::<(), fm_core::Error>(())
@@ -21,9 +21,10 @@
 use crate::Error;
 use crate::choice;
 use crate::choice::{Choice, Domain};
-use crate::rng::{Stream, fill_normal, stream, zeros};
+use crate::rng::{Key, fill_normal, zeros};
 use ndarray::Array2;
-use rand::Rng;
+use rand::{Rng, RngCore};
+use std::sync::Arc;
 
 choice! {
     /// A source distribution by its name.
@@ -62,13 +63,65 @@ pub fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
     (values.map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
+/// A source distribution of your own. Threads share it.
+///
+/// ```
+/// use fm_core::rng::{Key, Stream};
+/// use fm_core::source::{Source, SourceDistribution};
+/// use rand::{Rng, RngCore};
+/// /// Uniform on the unit cube.
+/// struct Cube;
+/// impl SourceDistribution for Cube {
+///     fn fill(&self, rng: &mut dyn RngCore, row: &mut [f32]) {
+///         row.iter_mut().for_each(|x| *x = rng.random());
+///     }
+/// }
+/// let x0 = Source::of(Cube).sample(Key::new(0, 0, Stream::Noise), 1000, 3)?;
+/// let mean = x0.iter().sum::<f32>() / 3000.0;
+/// assert!((mean - 0.5).abs() < 0.03 && x0.iter().all(|x| (0.0..1.0).contains(x)));
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+pub trait SourceDistribution: Send + Sync {
+    /// Fills a row x0. Each row has a generator of its own.
+    fn fill(&self, rng: &mut dyn RngCore, row: &mut [f32]);
+
+    /// The name in messages.
+    fn name(&self) -> String {
+        crate::message::type_name::<Self>()
+    }
+}
+
 /// Where x0 comes from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub enum Source {
     /// A named distribution.
     Kind(SourceKind),
     /// The rows of another data set, drawn with replacement.
     Rows(Array2<f32>),
+    /// A distribution of your own.
+    Custom(Arc<dyn SourceDistribution>),
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Kind(kind) => write!(f, "Kind({kind})"),
+            Source::Rows(rows) => write!(f, "Rows({rows:?})"),
+            Source::Custom(own) => write!(f, "Custom({})", own.name()),
+        }
+    }
+}
+
+impl PartialEq for Source {
+    /// Two distributions of your own are equal if they are the same value.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Source::Kind(a), Source::Kind(b)) => a == b,
+            (Source::Rows(a), Source::Rows(b)) => a == b,
+            (Source::Custom(a), Source::Custom(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
 }
 
 impl From<SourceKind> for Source {
@@ -84,6 +137,11 @@ impl Default for Source {
 }
 
 impl Source {
+    /// A distribution of your own.
+    pub fn of(distribution: impl SourceDistribution + 'static) -> Self {
+        Source::Custom(Arc::new(distribution))
+    }
+
     /// Whether this is the standard normal that score prediction and exact fields assume.
     pub fn is_standard_normal(&self) -> bool {
         matches!(self, Source::Kind(SourceKind::Gaussian))
@@ -96,6 +154,7 @@ impl Source {
     pub fn check(&self) -> Result<(), Error> {
         match self {
             Source::Kind(kind) => Ok(kind.validate()?),
+            Source::Custom(_) => Ok(()),
             Source::Rows(data) if data.nrows() == 0 => {
                 Err(Error::Rows { what: "rows of the source's data set", expected: 1, got: 0 })
             }
@@ -106,24 +165,16 @@ impl Source {
         }
     }
 
-    /// `rows` x `dim` draws; row r comes from its own generator (seed, step, stream, first_row + r). Row numbers wrap.
+    /// `rows` x `dim` draws, each row from its own [generator](Key::generator).
     ///
     /// # Errors
-    /// A parameter outside its domain, a `matched` source whose deviation has not been [measured](SourceKind::measured), a data set without
+    /// A parameter outside its domain, a value that is not finite, a `matched` source whose deviation has not been [measured](SourceKind::measured), a data set without
     /// rows or of another width than `dim`, and more values than memory can hold.
-    pub fn sample(
-        &self,
-        seed: u64,
-        step: u64,
-        purpose: Stream,
-        first_row: u64,
-        rows: usize,
-        dim: usize,
-    ) -> Result<Vec<f32>, Error> {
+    pub fn sample(&self, key: Key, rows: usize, dim: usize) -> Result<Vec<f32>, Error> {
         self.can_draw(dim)?;
         let mut out = zeros(rows, dim).ok_or(Error::Memory { rows, dim })?;
         for (r, row) in out.chunks_exact_mut(dim.max(1)).enumerate() {
-            let mut rng = stream(seed, step, purpose, first_row.wrapping_add(r as u64));
+            let mut rng = key.generator(r);
             match self {
                 Source::Rows(data) => {
                     let chosen = data.row(rng.random_range(0..data.nrows()));
@@ -132,6 +183,12 @@ impl Source {
                 Source::Kind(kind) => {
                     fill_normal(&mut rng, row);
                     shape(*kind, row, &mut rng);
+                }
+                Source::Custom(own) => {
+                    own.fill(&mut rng, row);
+                    if row.iter().any(|x| !x.is_finite()) {
+                        return Err(Error::NotFinite { what: "a row of your source", row: r });
+                    }
                 }
             }
         }

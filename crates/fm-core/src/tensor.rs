@@ -4,7 +4,7 @@
 //! coefficients of a batch go to the device as one small block a combination, and nothing is read back.
 
 use crate::Error;
-use crate::loss::{Loss, Reduction};
+use crate::loss::{Reduction, RowLoss};
 use crate::state::{Bound, OdeState, RowState, Shaped, Tolerance, demand_shape, demand_shapes, demand_terms};
 use crate::tape::Tape;
 use std::fmt::Debug;
@@ -12,9 +12,30 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 /// A network that predicts a velocity, or another [`Prediction`](crate::prediction::Prediction).
 pub trait VelocityModel: Debug + Send {
-    /// v(x, t | condition): x is (B, ...), t is (B) in [0, 1], or (1) where all rows are at one time; the condition is one class index
-    /// (int64) per row, if any. `train` switches dropout on.
-    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor;
+    /// v(x, t | condition), shaped as x: x is (B, ...), t is (B) in [0, 1], or (1) where all rows are at one time; the condition, if any, is a
+    /// class index (int64) per row, (B), or a vector (f32) per row, (B, d).
+    fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor;
+
+    /// [`forward`](Self::forward), with dropout where `train` is set. A network without dropout has one forward pass.
+    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
+        let _ = train;
+        self.forward(x, t, condition)
+    }
+
+    /// The device of the parameters, to which batches and samples go. A network on a GPU returns it here.
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+
+    /// The shape of a row x, where the network has one, so that samples can be drawn without a shape.
+    fn row_shape(&self) -> Option<Vec<i64>> {
+        None
+    }
+
+    /// The index of the class that stands for no class, where the network has one, for classifier-free guidance.
+    fn null_class(&self) -> Option<i64> {
+        None
+    }
 
     /// [`forward_t`](Self::forward_t) in training, with the network's blocks run through a tape. A network that has none keeps all its
     /// activations.
@@ -278,12 +299,17 @@ impl Columns {
     }
 }
 
-/// The loss of each row, (B) in f32: [`Loss::value`] of [`Reduction`] over all dimensions but the first.
+/// The loss of each row, (B) in f32: [`RowLoss::value`] of [`Reduction`] over all dimensions but the first.
 ///
 /// # Errors
 /// [`Error::Shape`] for a prediction of another shape than the target, which would broadcast, and for tensors without a batch axis;
 /// [`Error::Combination`] for tensors on two devices.
-pub fn row_losses(prediction: &Tensor, target: &Tensor, loss: Loss, reduction: Reduction) -> Result<Tensor, Error> {
+pub fn row_losses(
+    prediction: &Tensor,
+    target: &Tensor,
+    loss: &(impl RowLoss + ?Sized),
+    reduction: Reduction,
+) -> Result<Tensor, Error> {
     if !prediction.same_shape(target) || prediction.dim() == 0 {
         let what = "the prediction of the network";
         return Err(Error::Shape { what, expected: target.shape(), got: prediction.shape() });
@@ -294,10 +320,17 @@ pub fn row_losses(prediction: &Tensor, target: &Tensor, loss: Loss, reduction: R
     }
     let squares = flat_rows(&(prediction.to_kind(Kind::Float) - target).square());
     let squared = squares.sum_dim_intlist(1, false, Kind::Float) * reduction.scale(squares.size()[1] as usize);
-    Ok(match loss {
-        Loss::Mse => squared,
-        Loss::PseudoHuber { c } => &squared / ((&squared + c * c).sqrt() + c),
-    })
+    Ok(loss.on_tensor(&squared))
+}
+
+/// f of each value, computed on the host, with the gradient of `slope`.
+pub(crate) fn on_host(x: &Tensor, f: impl Fn(f64) -> f64, slope: impl Fn(f64) -> f64) -> Tensor {
+    let detached = x.detach();
+    let host = Vec::<f64>::try_from(detached.to_device(Device::Cpu).to_kind(Kind::Double).view(-1)).unwrap_or_default();
+    let [value, slope] = [host.iter().map(|x| f(*x)).collect(), host.iter().map(|x| slope(*x)).collect::<Vec<f64>>()]
+        .map(|values: Vec<f64>| Tensor::from_slice(&values).to_kind(x.kind()).to_device(x.device()).view_as(x));
+    // The second term is 0, and its derivative the slope.
+    value + slope * (x - detached)
 }
 
 /// Uploads one value per row as an f32 tensor (B).

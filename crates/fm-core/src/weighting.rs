@@ -22,7 +22,7 @@
 
 use crate::Error;
 use crate::choice;
-use crate::choice::Domain;
+use crate::choice::{Choice, Domain};
 use crate::path::Coefficients;
 use crate::prediction::Prediction;
 use std::f64::consts::PI;
@@ -97,6 +97,77 @@ impl Weighting {
                 (noise + d * signal) / d * data_error(prediction, c)?
             }
         })
+    }
+}
+
+/// A weighting of the loss over time, named or your own. Threads share it.
+///
+/// A function w(t) is one:
+///
+/// ```
+/// use fm_core::FlowMatching;
+/// let flow = FlowMatching::default().weighting(|t| 1.0 + t);
+/// assert_eq!(flow.validate(), Ok(()));
+/// assert_eq!(flow.objective.weight(0.5), Ok(1.5));
+/// // A weight that grows without bound is refused where times reach it.
+/// assert!(FlowMatching::default().weighting(|t| 1.0 / (1.0 - t)).validate().is_err());
+/// ```
+pub trait TimeWeight: Send + Sync {
+    /// w at the time of these coefficients, for the squared error of `prediction`.
+    ///
+    /// # Errors
+    /// A prediction that the weighting is not defined for.
+    fn weight(&self, prediction: Prediction, c: &Coefficients) -> Result<f64, Error>;
+
+    /// The name in messages.
+    fn name(&self) -> String {
+        crate::message::type_name::<Self>()
+    }
+
+    /// Checks the parameters.
+    ///
+    /// # Errors
+    /// A parameter outside its domain.
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl TimeWeight for Weighting {
+    fn weight(&self, prediction: Prediction, c: &Coefficients) -> Result<f64, Error> {
+        Weighting::weight(self, prediction, c)
+    }
+
+    fn name(&self) -> String {
+        self.to_string()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(self.validate()?)
+    }
+}
+
+impl<F: Fn(f64) -> f64 + Send + Sync> TimeWeight for F {
+    fn weight(&self, _: Prediction, c: &Coefficients) -> Result<f64, Error> {
+        Ok(self(c.t))
+    }
+
+    fn name(&self) -> String {
+        "of a function".into()
+    }
+}
+
+impl<W: TimeWeight + ?Sized> TimeWeight for std::sync::Arc<W> {
+    fn weight(&self, prediction: Prediction, c: &Coefficients) -> Result<f64, Error> {
+        (**self).weight(prediction, c)
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        (**self).check()
     }
 }
 

@@ -12,7 +12,7 @@ use fm_core::interpolate::{coefficients, interpolate};
 use fm_core::objective::Objective;
 use fm_core::path::{PathKind, ProbPath};
 use fm_core::prediction::{PREDICTIONS, Prediction};
-use fm_core::rng::{Stream, normal_rows, stream};
+use fm_core::rng::{Key, Stream, normal_rows, stream};
 use fm_core::schedule::Rescheduled;
 use fm_core::time::Times;
 use fm_solvers::tableau::DOPRI5;
@@ -36,7 +36,7 @@ fn draw(seed: u64, rows: usize) -> Array2<f64> {
         [0.1f64.sqrt(), 0.0, 0.1f64.sqrt()],
     ];
     let means = [[2.0, 1.0], [-1.5, 0.5], [0.0, -2.0]];
-    let z = normal_rows(seed, 1, Stream::Data, 0, rows, 2);
+    let z = normal_rows(Key::new(seed, 1, Stream::Data), rows, 2);
     let mut out = Array2::zeros((rows, 2));
     for (i, mut row) in out.outer_iter_mut().enumerate() {
         let u: f64 = stream(seed, 2, Stream::Data, i as u64).random();
@@ -49,7 +49,7 @@ fn draw(seed: u64, rows: usize) -> Array2<f64> {
 }
 
 fn noise(seed: u64, rows: usize) -> Array2<f64> {
-    Array2::from_shape_vec((rows, 2), normal_rows(seed, 0, Stream::Noise, 0, rows, 2)).unwrap().mapv(f64::from)
+    Array2::from_shape_vec((rows, 2), normal_rows(Key::new(seed, 0, Stream::Noise), rows, 2)).unwrap().mapv(f64::from)
 }
 
 /// Sliced 2-Wasserstein distance over 32 fixed directions of the plane.

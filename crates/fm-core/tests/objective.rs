@@ -11,7 +11,7 @@ use fm_core::loss::{Loss, Reduction};
 use fm_core::objective::Objective;
 use fm_core::path::{PathKind, ProbPath};
 use fm_core::prediction::{PREDICTIONS, Prediction};
-use fm_core::rng::Stream;
+use fm_core::rng::{Key, Stream};
 use fm_core::source::{Source, SourceKind, deviation};
 use fm_core::time::{TimeKind, Times};
 use fm_core::weighting::Weighting;
@@ -143,7 +143,7 @@ fn sources_have_their_distributions_and_do_not_depend_on_batches() {
     let SourceKind::Matched { deviation } = matched else { panic!("{matched}") };
     assert!((deviation - 10.0 / 12f64.sqrt()).abs() < 1e-3, "{deviation}");
     let moments = |source: &Source| {
-        let sample = |first, rows| source.sample(3, 0, Stream::Noise, first, rows, 50).unwrap();
+        let sample = |first, rows| source.sample(Key::new(3, 0, Stream::Noise).from_row(first), rows, 50).unwrap();
         let (x, parts) = (sample(0, 2000), [sample(0, 7), sample(7, 1993)]);
         assert_eq!(x, parts.concat());
         let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / 1e5;
@@ -168,7 +168,7 @@ fn sources_have_their_distributions_and_do_not_depend_on_batches() {
 /// A data set that does not fit the data is not cut, padded or replaced by zeros.
 #[test]
 fn sources_that_cannot_be_drawn_from_are_errors() {
-    let draw = |source: Source, rows, dim| source.sample(0, 0, Stream::Noise, 0, rows, dim);
+    let draw = |source: Source, rows, dim| source.sample(Key::new(0, 0, Stream::Noise), rows, dim);
     let rows = |shape| Source::Rows(Array2::zeros(shape));
     assert!(matches!(draw(rows((4, 3)), 2, 2), Err(Error::Width { expected: 2, got: 3, .. })));
     assert!(matches!(draw(rows((4, 3)), 2, 4), Err(Error::Width { expected: 4, got: 3, .. })));

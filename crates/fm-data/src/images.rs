@@ -140,8 +140,13 @@ impl Dataset for ImageSet {
         ImageSet::dim(self)
     }
 
-    fn write(&self, pick: Pick, out: &mut [f32]) {
+    fn shape(&self) -> Vec<usize> {
+        self.shape.to_vec()
+    }
+
+    fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), fm_core::data::DataError> {
         self.write_normalised(pick.row, pick.mirrored, out);
+        Ok(())
     }
 
     fn class(&self, row: usize) -> Option<i64> {

@@ -100,8 +100,8 @@ impl Dataset for Table {
         self.values.ncols()
     }
 
-    fn write(&self, pick: Pick, out: &mut [f32]) {
-        self.values.write(pick, out);
+    fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), fm_core::data::DataError> {
+        self.values.write(pick, out)
     }
 
     fn class(&self, row: usize) -> Option<i64> {

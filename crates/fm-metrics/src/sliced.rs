@@ -20,7 +20,7 @@
 
 use crate::MetricError;
 use crate::checks::{at_least, comparable, count, fits, same_space};
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
@@ -39,9 +39,10 @@ pub fn sliced_wasserstein(
     let dim = x.ncols();
     count("the number of directions", 1, 1 << 31, directions)?;
     fits(directions, dim)?;
-    let mut drawn = Array2::from_shape_vec((directions, dim), normal_rows(seed, 0, Stream::Data, 0, directions, dim))
-        .unwrap_or_default()
-        .mapv(f64::from);
+    let mut drawn =
+        Array2::from_shape_vec((directions, dim), normal_rows(Key::new(seed, 0, Stream::Data), directions, dim))
+            .unwrap_or_default()
+            .mapv(f64::from);
     for mut row in drawn.rows_mut() {
         let norm = row.dot(&row).sqrt().max(f64::MIN_POSITIVE);
         row /= norm;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_metrics::MetricError;
 use fm_metrics::columns::compare;
 use fm_metrics::energy::energy_distance;
@@ -55,7 +55,7 @@ fn distances_are_those_of_pot_scipy_and_numpy() {
 }
 
 fn normal(seed: u64, rows: usize, dim: usize) -> Array2<f32> {
-    Array2::from_shape_vec((rows, dim), normal_rows(seed, 0, Stream::Data, 0, rows, dim)).unwrap()
+    Array2::from_shape_vec((rows, dim), normal_rows(Key::new(seed, 0, Stream::Data), rows, dim)).unwrap()
 }
 
 /// Sizes around those of the blocks that sums are taken in.

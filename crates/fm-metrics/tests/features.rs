@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_metrics::MetricError;
 use fm_metrics::estimate::group;
 use fm_metrics::frechet::{estimate, frechet};
@@ -144,8 +144,9 @@ fn pillows_bicubic_to_the_last_bit() {
 #[test]
 fn errors_are_what_fresh_samples_scatter_by() {
     let (rows, dim, groups) = (400, 4, 20);
-    let normal =
-        |seed: u64, n: usize| Array2::from_shape_vec((n, dim), normal_rows(seed, 0, Stream::Data, 0, n, dim)).unwrap();
+    let normal = |seed: u64, n: usize| {
+        Array2::from_shape_vec((n, dim), normal_rows(Key::new(seed, 0, Stream::Data), n, dim)).unwrap()
+    };
     let real = normal(1000, 4000);
     let reference = gaussian(real.view());
     let (mut distances, mut apart, mut over) = (Vec::new(), Vec::new(), Vec::new());

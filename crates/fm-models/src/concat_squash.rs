@@ -22,8 +22,8 @@ use crate::mlp::check_widths;
 use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::{self, Module, Path};
+use tch::{Device, Tensor};
 
 /// Sizes of the ConcatSquash network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,7 +111,19 @@ pub(crate) fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl
 }
 
 impl VelocityModel for ConcatSquash {
-    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, _train: bool) -> Tensor {
+    fn device(&self) -> Device {
+        self.layers[0].lin1.ws.device()
+    }
+
+    fn null_class(&self) -> Option<i64> {
+        self.null_class
+    }
+
+    fn row_shape(&self) -> Option<Vec<i64>> {
+        self.layers.last().map(|layer| layer.lin1.ws.size()[..1].to_vec())
+    }
+
+    fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
         let kind = self.layers[0].lin1.ws.kind();
         let t = t.to_kind(kind);
         let context = match self.label_emb.as_ref().and_then(|e| look_up(e, condition, self.null_class, &t)) {

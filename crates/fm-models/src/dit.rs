@@ -21,7 +21,7 @@ use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Init, Module, Path};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Sizes of the transformer. The default is 768 x 12 x 12 with 2x2 patches: B/2 on CIFAR-10.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -275,7 +275,19 @@ impl Dit {
 }
 
 impl VelocityModel for Dit {
-    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, _train: bool) -> Tensor {
+    fn device(&self) -> Device {
+        self.final_linear.ws.device()
+    }
+
+    fn null_class(&self) -> Option<i64> {
+        (self.config.classes > 0 && self.config.null_class).then_some(self.config.classes)
+    }
+
+    fn row_shape(&self) -> Option<Vec<i64>> {
+        Some(vec![self.config.image_channels, self.config.image_size[0], self.config.image_size[1]])
+    }
+
+    fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
         self.run(&mut Tape::off(), x, t, condition)
     }
 

@@ -29,8 +29,8 @@ use crate::layers::{Activation, linear};
 use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::{self, Module, Path};
+use tch::{Device, Tensor};
 
 /// Sizes of the MLP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,7 +107,19 @@ pub(crate) fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + us
 }
 
 impl VelocityModel for Mlp {
-    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, _train: bool) -> Tensor {
+    fn device(&self) -> Device {
+        self.layers[0].ws.device()
+    }
+
+    fn null_class(&self) -> Option<i64> {
+        (self.null_class && self.told > 0).then(|| self.told - 1)
+    }
+
+    fn row_shape(&self) -> Option<Vec<i64>> {
+        self.layers.last().map(|layer| layer.ws.size()[..1].to_vec())
+    }
+
+    fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
         let kind = self.layers[0].ws.kind();
         let t = t.to_kind(kind).unsqueeze(1).expand([x.size()[0], 1], false);
         let mut input = vec![x.to_kind(kind), t];

@@ -7,7 +7,7 @@ mod common;
 
 use common::{build, numbers, relative, uniform, values};
 use fm_core::field::SharedTime;
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::tensor::upload;
 use fm_metrics::energy::energy_distance;
 use fm_models::dit::DitConfig;
@@ -80,7 +80,7 @@ fn torchcfm_moons(n: usize) -> Array2<f32> {
 
 /// torchcfm's own eight Gaussians, whose covariance is sqrt(.1) times the identity.
 fn torchcfm_8gaussians(n: usize) -> Vec<f32> {
-    let (which, normal) = (uniform("centres", n), normal_rows(5, 0, Stream::Sample, 0, n, 2));
+    let (which, normal) = (uniform("centres", n), normal_rows(Key::new(5, 0, Stream::Sample), n, 2));
     let point = |i: usize| {
         let angle = (4.0 * (which[i] + 1.0)).floor() * std::f64::consts::FRAC_PI_4;
         [angle.cos(), angle.sin()]
@@ -100,7 +100,7 @@ fn the_published_networks_carry_their_source_to_the_moons() {
         let (store, model) = build(&recognise(&weights).unwrap().config);
         interchange::load(&store, "mlp", &weights.tensors).unwrap();
         let gaussians = name.starts_with("8gaussian");
-        let source = if gaussians { torchcfm_8gaussians(N) } else { normal_rows(5, 0, Stream::Sample, 0, N, 2) };
+        let source = if gaussians { torchcfm_8gaussians(N) } else { normal_rows(Key::new(5, 0, Stream::Sample), N, 2) };
         let grid: Vec<f64> = (0..=100).map(|i| f64::from(i) / 100.0).collect();
         let field = SharedTime(Unconditional(model.as_ref()));
         let x0 = upload(&source, &[N as i64, 2], Device::Cpu);

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{build, compare, relative, values};
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::tape::Tape;
 use fm_models::layers::Activation;
 use fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, mlp::MlpConfig};
@@ -45,11 +45,11 @@ fn a_training_pass_equals_libtorchs() {
         let (store, model) = build(config);
         let weights: BTreeMap<_, _> = store.variables().into_iter().collect();
         for (k, (_, weight)) in weights.iter().enumerate() {
-            let value = normal_rows(3, k as u64, Stream::Init, 0, 1, weight.numel());
+            let value = normal_rows(Key::new(3, k as u64, Stream::Init), 1, weight.numel());
             tch::no_grad(|| weight.shallow_clone().copy_(&(Tensor::from_slice(&value).reshape(weight.size()) * 0.5)));
         }
         let dim = config.data_shape()[0];
-        let draw = |step, n| Tensor::from_slice(&normal_rows(5, step, Stream::Data, 0, rows, n));
+        let draw = |step, n| Tensor::from_slice(&normal_rows(Key::new(5, step, Stream::Data), rows, n));
         let (x, t) = (draw(0, dim as usize).view([-1, dim]), draw(1, 1).sigmoid());
         let pass = |ours: bool| {
             let mut tape = Tape::off();

@@ -273,10 +273,10 @@ fn cosine(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Array2<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fm_core::rng::{Stream, normal_rows};
+    use fm_core::rng::{Key, Stream, normal_rows};
 
     fn points(step: u64, rows: usize, dim: usize) -> Array2<f32> {
-        Array2::from_shape_vec((rows, dim), normal_rows(1, step, Stream::Data, 0, rows, dim)).unwrap()
+        Array2::from_shape_vec((rows, dim), normal_rows(Key::new(1, step, Stream::Data), rows, dim)).unwrap()
     }
 
     fn squared(a: &[f32], b: &[f32]) -> f64 {

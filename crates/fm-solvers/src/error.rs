@@ -16,6 +16,7 @@ use fm_core::message::{number, shape};
 
 /// Why there is no solution.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SolveError {
     /// A solve that did not reach the end. `solve_partial` returns the state that it reached.
     #[error("cannot solve{} to the end: it {reason}", .row.map_or(String::new(), |row| format!(" row {row}")))]
@@ -30,6 +31,21 @@ pub enum SolveError {
         "cannot step along this time grid: it needs at least two finite times that only rise or only fall; correct the times"
     )]
     Grid,
+    /// Stochastic sampling with adaptive steps.
+    #[error(
+        "cannot choose the steps of stochastic sampling: it has no error estimate; give a number of steps, or their times"
+    )]
+    StochasticAdaptive,
+    /// A network that does not say the shape of its rows.
+    #[error(
+        "cannot draw source rows: the network has no row shape; return it from VelocityModel::row_shape, or call Sampler::run with x0"
+    )]
+    NoRowShape,
+    /// Guidance of a network without a null class.
+    #[error(
+        "cannot guide the network: it has no null class; return it from VelocityModel::null_class, or use a scale of 1"
+    )]
+    NoNullClass,
     /// A number of steps that is not possible.
     #[error("cannot make a time grid of {steps} steps: there may be 1 to {most}; give another number")]
     Steps {

@@ -127,7 +127,7 @@ mod tests {
     struct ClassIndex;
 
     impl VelocityModel for ClassIndex {
-        fn forward_t(&self, x: &Tensor, _t: &Tensor, condition: Option<&Tensor>, _train: bool) -> Tensor {
+        fn forward(&self, x: &Tensor, _t: &Tensor, condition: Option<&Tensor>) -> Tensor {
             x.zeros_like() + condition.expect("a class").to_kind(Kind::Float).view([-1, 1])
         }
     }
@@ -146,7 +146,7 @@ mod tests {
     struct Clock;
 
     impl VelocityModel for Clock {
-        fn forward_t(&self, x: &Tensor, t: &Tensor, _: Option<&Tensor>, _train: bool) -> Tensor {
+        fn forward(&self, x: &Tensor, t: &Tensor, _: Option<&Tensor>) -> Tensor {
             let sign = if t.size() == [1] { -1.0 } else { 1.0 };
             x.zeros_like() + t.view([-1, 1]) * sign
         }
@@ -191,7 +191,7 @@ mod tests {
     struct Rows(i64);
 
     impl VelocityModel for Rows {
-        fn forward_t(&self, x: &Tensor, _: &Tensor, _: Option<&Tensor>, _train: bool) -> Tensor {
+        fn forward(&self, x: &Tensor, _: &Tensor, _: Option<&Tensor>) -> Tensor {
             Tensor::zeros([self.0, 1], (x.kind(), x.device()))
         }
     }

@@ -9,6 +9,7 @@
 //! | [`per_sample`] | adaptive steps per row of a batch |
 //! | [`solution`], [`error`] | the result and its cost; why there is none |
 //! | [`sde`] | stochastic sampling of the same marginals |
+//! | [`sampler`] | a solver and its steps as one value: from a source to samples |
 //! | [`straightness`] | straightness of trajectories |
 //!
 //! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows log-densities.
@@ -32,6 +33,7 @@ pub mod guidance;
 #[cfg(feature = "tch")]
 pub mod likelihood;
 pub mod per_sample;
+pub mod sampler;
 pub mod sde;
 pub mod solution;
 mod step;
@@ -42,4 +44,5 @@ pub mod tableau;
 pub use controller::{AdaptiveOptions, PidController};
 pub use error::SolveError;
 pub use grid::Grid;
+pub use sampler::{Sampler, Samples};
 pub use solution::{SaveAt, Solution, Stats, StopReason};

@@ -25,7 +25,7 @@
 //!     let slope = (t / 4.0 - (1.0 - t)) / (t * t / 4.0 + (1.0 - t) * (1.0 - t));
 //!     x.iter().map(|x| slope * x).collect::<Vec<_>>()
 //! };
-//! let noise = |step| fm_core::rng::normal_rows(0, step, fm_core::rng::Stream::Increment, 0, 4000, 1).into_iter().map(f64::from).collect();
+//! let noise = |step| fm_core::rng::normal_rows(fm_core::rng::Key::new(0, step, fm_core::rng::Stream::Increment), 4000, 1).into_iter().map(f64::from).collect();
 //! let x0: Vec<f64> = noise(1000);
 //! let diffusion = Diffusion::Constant { scale: 1.0 };
 //! let solution =

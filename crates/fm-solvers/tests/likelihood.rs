@@ -6,7 +6,7 @@
 mod common;
 
 use fm_core::field::RowField;
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::state::RowState;
 use fm_solvers::likelihood::{Divergence, Probe, bits_per_dim, carry, gaussian_log_density, log_density};
 use fm_solvers::tableau::{DOPRI5, TSIT5};
@@ -14,7 +14,7 @@ use fm_solvers::{AdaptiveOptions, SaveAt, SolveError, adaptive, fixed, per_sampl
 use tch::{Device, Kind, Tensor};
 
 fn points(rows: i64, dim: i64, seed: u64) -> Tensor {
-    let values = normal_rows(seed, 0, Stream::Data, 0, rows as usize, dim as usize);
+    let values = normal_rows(Key::new(seed, 0, Stream::Data), rows as usize, dim as usize);
     Tensor::from_slice(&values).view([rows, dim]).to_kind(Kind::Double)
 }
 

@@ -4,50 +4,56 @@
 //!
 //! ```
 //! use fm_train::batch::Batch;
-//! let batch = Batch { x1: vec![1.0, 2.0, 3.0, 4.0], ..Batch::default() };
-//! assert_eq!(batch.span(&[2]), (0..2, 2)); // two rows of two values
+//! let batch = Batch { shape: vec![2], x1: vec![1.0, 2.0, 3.0, 4.0], ..Batch::default() };
+//! assert_eq!((batch.rows(), batch.dim(), batch.span()), (2, 2, (0..2, 2)));
 //! assert_eq!(batch.part(1..2, 2).x1, [3.0, 4.0]);
 //! ```
 
 use crate::TrainError;
-use fm_core::data::Pick;
+use fm_core::data::{DataError, Pick};
 use fm_core::source::Source;
 use std::ops::Range;
 
 /// One training batch on the host, or some rows of it: source and data, already paired.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
+    /// The step that the batch is for; the training loop sets it.
+    pub step: u64,
+    /// The shape of a row; empty for rows of one value.
+    pub shape: Vec<i64>,
     /// Source rows x0, B x dim.
     pub x0: Vec<f32>,
-    /// Data rows x1, B x dim, normalised; empty where the device holds them.
+    /// Data rows x1, B x dim, in the network's units; empty where the device holds them.
     pub x1: Vec<f32>,
-    /// Which rows of the data set these are, where the device holds it ([`crate::device_dataset`]).
+    /// The rows of the data set that these are, where the device holds it ([`crate::device_dataset`]).
     pub device_rows: Vec<Pick>,
-    /// The class of each row, dropped ones as the null class; empty when unconditional.
+    /// The class of each row, dropped ones as the null class; empty without classes.
     pub classes: Vec<i64>,
-    /// What pairing gained: the cost of these pairs over that of the pairs as drawn.
+    /// The condition vector of each row, dropped ones as zeros, B x condition dim; empty without condition vectors.
+    pub conditions: Vec<f32>,
+    /// The cost of these pairs over that of independent ones, where rows were coupled.
     pub coupling_gain: Option<f64>,
-    /// Where these rows begin in the batch that other processes have other rows of.
+    /// The first of these rows in the whole batch, of which other processes have other rows.
     pub first: usize,
-    /// How many rows that one has; 0 where these are all.
+    /// Rows of the whole batch; 0 where these are all.
     pub whole: usize,
 }
 
-/// Values of a row, at least 1; as many as there can be where a shape is too large to count.
-fn row_values(shape: &[i64]) -> usize {
-    let sizes = shape.iter().map(|n| usize::try_from(*n).unwrap_or(0));
-    sizes.fold(1usize, usize::saturating_mul).max(1)
-}
-
 impl Batch {
-    /// How many rows of this shape there are here.
-    pub fn rows(&self, shape: &[i64]) -> usize {
-        self.device_rows.len().max(self.x1.len() / row_values(shape))
+    /// Values per row, at least 1; the largest number for a shape that is too large to count.
+    pub fn dim(&self) -> usize {
+        let sizes = self.shape.iter().map(|n| usize::try_from(*n).unwrap_or(0));
+        sizes.fold(1usize, usize::saturating_mul).max(1)
     }
 
-    /// Which rows of the whole batch these are, and how many that one has.
-    pub fn span(&self, shape: &[i64]) -> (Range<usize>, usize) {
-        let rows = self.rows(shape);
+    /// The number of rows here.
+    pub fn rows(&self) -> usize {
+        self.device_rows.len().max(self.x1.len() / self.dim())
+    }
+
+    /// The rows of the whole batch that are here, and the number of rows of the whole batch.
+    pub fn span(&self) -> (Range<usize>, usize) {
+        let rows = self.rows();
         (self.first..self.first.saturating_add(rows), self.whole.max(rows))
     }
 
@@ -58,24 +64,53 @@ impl Batch {
             values.get(rows.start.saturating_mul(each)..rows.end.saturating_mul(each)).unwrap_or_default().to_vec()
         }
         Self {
+            step: self.step,
+            shape: self.shape.clone(),
             x0: of(&self.x0, &rows, whole),
             x1: of(&self.x1, &rows, whole),
             device_rows: of(&self.device_rows, &rows, whole),
             classes: of(&self.classes, &rows, whole),
+            conditions: of(&self.conditions, &rows, whole),
             coupling_gain: self.coupling_gain,
             first: self.first.saturating_add(rows.start),
             whole: self.whole.max(whole),
         }
     }
+
+    /// The rows of all batches, one after the other.
+    pub(crate) fn concat(batches: &[Self]) -> Self {
+        fn all<T: Clone>(batches: &[Batch], of: fn(&Batch) -> &Vec<T>) -> Vec<T> {
+            batches.iter().flat_map(of).cloned().collect()
+        }
+        Self {
+            shape: batches.first().map(|batch| batch.shape.clone()).unwrap_or_default(),
+            x0: all(batches, |b| &b.x0),
+            x1: all(batches, |b| &b.x1),
+            device_rows: all(batches, |b| &b.device_rows),
+            classes: all(batches, |b| &b.classes),
+            conditions: all(batches, |b| &b.conditions),
+            ..Self::default()
+        }
+    }
+
+    /// Deals the rows out to as many equal batches, which keep their step and place.
+    pub(crate) fn split_into(&self, batches: &mut [Self]) {
+        let (count, whole) = (batches.len(), self.rows());
+        for (k, batch) in batches.iter_mut().enumerate() {
+            let each = whole / count.max(1);
+            let Self { step, first, whole, .. } = *batch;
+            *batch = Self { step, first, whole, ..self.part(k * each..(k + 1) * each, each * count) };
+        }
+    }
 }
 
-/// Where batches come from.
+/// A source of batches.
 pub trait BatchSource: Sync {
     /// The batch of one step. It depends on the step alone.
     ///
     /// # Errors
-    /// A text that names the cause and the remedy.
-    fn batch(&self, step: u64) -> Result<Batch, String>;
+    /// Any error; the training ends with its text.
+    fn batch(&self, step: u64) -> Result<Batch, DataError>;
 
     /// Checks the settings before the first step.
     ///

@@ -45,7 +45,14 @@ pub trait Callback {
     }
 }
 
-/// Several observers in turn; any of them may stop the run.
+/// No callback.
+impl Callback for () {
+    fn after_step(&mut self, _: &mut TrainState, _: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Several callbacks in turn; any of them may stop the run.
 impl Callback for Vec<Box<dyn Callback + '_>> {
     fn after_step(
         &mut self,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`batch`], [`prefetch`] | the data of a step, made ahead of time by worker threads |
 //! | [`block`] | everything that a step needs from the host, in one upload |
-//! | [`data`], [`pairing`] | batches of a data set: order, mirroring, dropped labels, source rows |
+//! | [`batches`] | batches of a data set: order, mirroring, dropped labels, coupled source rows |
 //! | [`device_dataset`], [`pairs`] | images kept in device memory; a teacher's noise and samples, in files |
 //! | [`flat`] | all parameters in one vector, all gradients in another |
 //! | [`optimizer`], [`ema`], [`schedule`] | updates of the weights, their moving averages, learning-rate schedules |
@@ -25,27 +25,22 @@
 //! A training loop that you write yourself, with AdamW, gradient clipping and an EMA of the weights:
 //!
 //! ```
-//! use fm_core::{objective::Objective, path::PathKind, rng::{Stream, normal_rows}, source::Source};
+//! use fm_core::{FlowMatching, rng::{Key, Stream, normal_rows}};
 //! use fm_models::{ModelConfig, mlp::MlpConfig};
-//! use fm_train::batch::BatchSource;
-//! use fm_train::data::{BatchOptions, Batches};
-//! use fm_train::pairing::Pairing;
-//! use fm_train::task::{FlowMatching, PackContext};
-//! use fm_train::trainer::{Trainer, TrainerConfig};
+//! use fm_train::{FlowTraining, Trainer, TrainerConfig};
 //! use tch::{Device, nn};
 //!
 //! tch::manual_seed(0);
 //! let store = nn::VarStore::new(Device::Cpu);
 //! let net = ModelConfig::Mlp(MlpConfig::default()).build(&store.root())?;
-//! let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 1e-2, ..TrainerConfig::default() })?;
-//! let flow = FlowMatching::new(net.as_ref(), Objective::on(PathKind::Linear), vec![2]);
 //! // Points on a line.
-//! let line = normal_rows(0, 0, Stream::Data, 0, 1000, 1);
+//! let line = normal_rows(Key::new(0, 0, Stream::Data), 1000, 1);
 //! let data = ndarray::Array2::from_shape_fn((1000, 2), |(row, k)| if k == 0 { line[row] } else { -line[row] });
-//! let batches = Batches::new(&data, Pairing::new(Source::default(), None, 0, 1), BatchOptions::default());
+//! let flow = FlowMatching::default();
+//! let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 1e-2, ..TrainerConfig::default() })?;
 //! let mut losses = Vec::new();
-//! for step in 0..300 {
-//!     let loss = flow.batch_loss(&batches.batch(step)?, &PackContext::at(0, step, trainer.device()))?;
+//! for batch in flow.batches(&data, 64)?.take(300) {
+//!     let loss = flow.loss(net.as_ref(), &batch?)?;
 //!     trainer.step(&loss)?;
 //!     losses.push(loss.double_value(&[]));
 //! }
@@ -56,11 +51,11 @@
 
 pub mod accumulator;
 pub mod batch;
+pub mod batches;
 pub mod block;
 pub mod callbacks;
 pub mod checkpoint;
 pub mod collective;
-pub mod data;
 pub mod device_dataset;
 pub mod ema;
 pub mod error;
@@ -69,7 +64,7 @@ pub mod flat;
 pub mod loss_aware;
 pub mod optimizer;
 mod overlap;
-pub mod pairing;
+mod pairing;
 pub mod pairs;
 pub mod prefetch;
 pub mod record;
@@ -80,5 +75,10 @@ pub mod tensorboard;
 pub mod train;
 pub mod trainer;
 
+pub use batch::{Batch, BatchSource};
+pub use batches::{BatchOptions, FlowBatches};
 pub use error::TrainError;
 pub use fm_torch::device;
+pub use task::{FlowTask, FlowTraining, Task};
+pub use train::{TrainOptions, TrainState, train};
+pub use trainer::{Trainer, TrainerConfig};

@@ -12,7 +12,7 @@ use crate::batch::{Batch, BatchSource};
 use crate::checkpoint::DataMeta;
 use crate::collective::Shard;
 use crate::{TrainError, files, run_dir};
-use fm_core::data::Order;
+use fm_core::data::{DataError, Order};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -326,15 +326,16 @@ impl BatchSource for PairBatches<'_> {
         Ok(())
     }
 
-    fn batch(&self, step: u64) -> Result<Batch, String> {
+    fn batch(&self, step: u64) -> Result<Batch, DataError> {
         let mut drawn = TeacherPairs::default();
         let (order, wanted) = (self.order.batch(step, self.rows), self.shard.rows(self.rows));
         for row in &order[wanted.clone()] {
-            self.pairs.read(*row, &mut drawn).map_err(|e| e.to_string())?;
+            self.pairs.read(*row, &mut drawn)?;
         }
         let classes = if self.conditional { drawn.classes } else { Vec::new() };
         let (first, whole) = (wanted.start, self.rows);
-        Ok(Batch { x0: drawn.x0, x1: drawn.x1, classes, first, whole, ..Batch::default() })
+        let shape = self.pairs.about.data.shape.clone();
+        Ok(Batch { step, shape, x0: drawn.x0, x1: drawn.x1, classes, first, whole, ..Batch::default() })
     }
 }
 

@@ -1,16 +1,18 @@
 //! Losses of batches.
 //!
 //! A task packs what a step needs from the host into one [`Block`], on a worker thread, and computes the loss from that block on the device.
-//! [`FlowMatching`] regresses a network's prediction onto an objective's target. Another task (an autoencoder, say) runs through the same loop
+//! [`FlowTask`] regresses a network's prediction onto the target of a [`FlowMatching`]. Another task (an autoencoder, say) runs through the same loop
 //! by giving its own block and loss.
 
 use crate::TrainError;
 use crate::accumulator::{self, BINS};
 use crate::batch::Batch;
+use crate::batches::{BatchOptions, FlowBatches};
 use crate::block::{Block, HostBlock, Packer};
 use crate::device_dataset::DeviceDataset;
+use fm_core::FlowMatching;
+use fm_core::data::Dataset;
 use fm_core::interpolate::{PathWeights, coefficients};
-use fm_core::objective::Objective;
 use fm_core::path::ProbPath;
 use fm_core::source::Source;
 use fm_core::tape::Tape;
@@ -38,6 +40,11 @@ pub trait Task {
         Ok(())
     }
 
+    /// The seed of what libtorch draws (dropout).
+    fn seed(&self) -> u64 {
+        0
+    }
+
     /// The share of some rows in the mean loss of a batch; blocks whose activations need not be kept run through the tape.
     ///
     /// # Errors
@@ -57,20 +64,16 @@ pub trait Pack: Send + Sync {
 /// Context of packing a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct PackContext<'s> {
-    /// The run's seed.
-    pub seed: u64,
-    /// Steps done.
-    pub step: u64,
-    /// Where the block will go.
+    /// The device that the block will go to.
     pub device: Device,
-    /// The density of times that follow the loss, if they do.
+    /// The density of loss-aware times, if there is one.
     pub density: Option<&'s LossAware>,
 }
 
 impl PackContext<'_> {
-    /// Step `step` of a run with this seed, without loss-aware times.
-    pub fn at(seed: u64, step: u64, device: Device) -> Self {
-        Self { seed, step, device, density: None }
+    /// For a device, without loss-aware times.
+    pub fn on(device: Device) -> Self {
+        Self { device, density: None }
     }
 }
 
@@ -124,13 +127,11 @@ pub struct LossOutput {
 
 /// Flow matching: draws times, puts a batch on its path and compares the prediction with the target.
 #[derive(Debug)]
-pub struct FlowMatching<'m, P> {
+pub struct FlowTask<'m> {
     /// The network.
     pub model: &'m dyn VelocityModel,
-    /// What it is to predict.
-    pub objective: Objective<P>,
-    /// The shape of one data row.
-    pub shape: Vec<i64>,
+    /// What it learns.
+    pub flow: &'m FlowMatching,
     /// The data, where the device holds them.
     pub resident: Option<DeviceDataset>,
     /// Logarithms of a deviation for each value of a source row, a parameter that is trained with the network; x0 is multiplied by the
@@ -138,31 +139,57 @@ pub struct FlowMatching<'m, P> {
     pub log_scale: Option<Tensor>,
 }
 
-impl<'m, P> FlowMatching<'m, P> {
-    /// On batches that bring their data along.
-    pub fn new(model: &'m dyn VelocityModel, objective: Objective<P>, shape: Vec<i64>) -> Self {
-        Self { model, objective, shape, resident: None, log_scale: None }
+impl<'m> FlowTask<'m> {
+    /// Trains a network on batches that bring their data along.
+    pub fn new(model: &'m dyn VelocityModel, flow: &'m FlowMatching) -> Self {
+        Self { model, flow, resident: None, log_scale: None }
     }
 }
 
-/// Packs batches for an objective.
-struct FlowPacker<'m, P> {
-    objective: &'m Objective<P>,
-    shape: &'m [i64],
+/// Batches and losses of a flow, for a loop that you write yourself; see [`Trainer`](crate::trainer::Trainer).
+pub trait FlowTraining {
+    /// Shuffled batches of `rows` rows, as an iterator from step 0.
+    ///
+    /// # Errors
+    /// As [`FlowBatches::new`].
+    fn batches<'a>(&'a self, data: &'a dyn Dataset, rows: usize) -> Result<FlowBatches<'a>, TrainError>;
+
+    /// The mean loss of a batch, 0-d, with its graph, on the network's device.
+    ///
+    /// # Errors
+    /// A batch, a time or a network that does not fit the flow.
+    fn loss(&self, model: &dyn VelocityModel, batch: &Batch) -> Result<Tensor, TrainError>;
+}
+
+impl FlowTraining for FlowMatching {
+    fn batches<'a>(&'a self, data: &'a dyn Dataset, rows: usize) -> Result<FlowBatches<'a>, TrainError> {
+        let conditional = data.condition_dim() > 0 || data.class(0).is_some();
+        FlowBatches::new(self, data, BatchOptions { rows, conditional, ..BatchOptions::default() })
+    }
+
+    fn loss(&self, model: &dyn VelocityModel, batch: &Batch) -> Result<Tensor, TrainError> {
+        FlowTask::new(model, self).batch_loss(batch)
+    }
+}
+
+/// Packs batches for a flow.
+struct FlowPacker<'m> {
+    flow: &'m FlowMatching,
     /// Images on the device, where there are any.
     resident: Option<usize>,
 }
 
-impl<P: ProbPath> Pack for FlowPacker<'_, P> {
+impl Pack for FlowPacker<'_> {
     fn pack(&self, batch: &Batch, context: &PackContext<'_>) -> Result<HostInputs, TrainError> {
-        let PackContext { seed, step, device, density } = *context;
-        let (here, whole) = batch.span(self.shape);
-        let shape = [&[here.len() as i64], self.shape].concat();
-        // No batch has as many values as a shape that is too large to count.
-        let sizes = shape.iter().map(|n| usize::try_from(*n).unwrap_or(usize::MAX));
-        let values = sizes.fold(1, usize::saturating_mul);
-        let dim = values / here.len().max(1);
-        check("source", batch.x0.len(), values, step)?;
+        let PackContext { device, density } = *context;
+        let (step, (here, whole)) = (batch.step, batch.span());
+        if batch.shape.iter().any(|n| *n < 1) {
+            let problem = format!("its rows have shape {:?}; give sizes of at least 1", batch.shape);
+            return Err(TrainError::Batch { step, problem });
+        }
+        let shape = [&[here.len() as i64], &batch.shape[..]].concat();
+        let dim = batch.dim();
+        let values = here.len().saturating_mul(dim);
         let mut packer = Packer::default();
         packer.push("x0", &batch.x0, &shape);
         if batch.device_rows.is_empty() {
@@ -182,16 +209,13 @@ impl<P: ProbPath> Pack for FlowPacker<'_, P> {
                 packer.push_bools("mirrored", &mirrored, &shape[..1]);
             }
         }
-        if !batch.classes.is_empty() {
-            check("class", batch.classes.len(), here.len(), step)?;
-            packer.push("class", &batch.classes, &shape[..1]);
-        }
-        let first = here.start as u64;
-        if let Some(noise) = self.objective.path_noise(seed, step, first, here.len(), dim) {
+        pack_conditions(&mut packer, batch, here.len())?;
+        let (objective, seed) = (&self.flow.objective, self.flow.seed);
+        if let Some(noise) = objective.path_noise(seed, step, here.start as u64, here.len(), dim) {
             packer.push("noise", &noise, &shape);
         }
         // Drawn for the whole batch, because its rows may share the times out among them.
-        let drawn = self.objective.draw(seed, step, whole, density)?;
+        let drawn = objective.draw(seed, step, whole, density)?;
         let bins = accumulator::members(&drawn.times, BINS, accumulator::bin);
         packer.push(TIME_BINS, &bins, &[whole as i64, BINS as i64]);
         if let Some(density) = density {
@@ -199,27 +223,47 @@ impl<P: ProbPath> Pack for FlowPacker<'_, P> {
             packer.push(DENSITY_BINS, &bins, &[whole as i64, density.bins() as i64]);
         }
         let part = |values: &[f64]| values.get(here.clone()).unwrap_or_default().to_vec();
-        self.pack_times(&mut packer, &part(&drawn.times), &part(&drawn.weights))?;
+        self.pack_times(&mut packer, &part(&drawn.times), &part(&drawn.weights), batch.shape.len())?;
         let block = packer.finish(device)?;
         Ok(HostInputs { step, rows: here, whole, coupling_gain: batch.coupling_gain, block })
     }
 }
 
-impl<P: ProbPath> FlowPacker<'_, P> {
+/// Adds the classes or the condition vectors of a batch of `rows` rows, if it has any.
+fn pack_conditions(packer: &mut Packer, batch: &Batch, rows: usize) -> Result<(), TrainError> {
+    let Batch { step, classes, conditions, .. } = batch;
+    if !classes.is_empty() && !conditions.is_empty() {
+        let problem = "it has classes and condition vectors; give one of them".into();
+        return Err(TrainError::Batch { step: *step, problem });
+    }
+    if !classes.is_empty() {
+        check("class", classes.len(), rows, *step)?;
+        packer.push("condition", classes, &[rows as i64]);
+    }
+    if !conditions.is_empty() {
+        let dim = conditions.len() / rows.max(1);
+        check("condition", conditions.len(), rows * dim.max(1), *step)?;
+        packer.push("condition", conditions, &[rows as i64, dim as i64]);
+    }
+    Ok(())
+}
+
+impl FlowPacker<'_> {
     /// Times, loss weights, and the weights of x1, x0 and noise in x_t and in the target, one value per row each. Weights that are all 1 (of
     /// losses) or all 0 are left out, and those of the target x1 - x0.
-    fn pack_times(&self, packer: &mut Packer, times: &[f64], weights: &[f64]) -> Result<(), TrainError> {
+    fn pack_times(&self, packer: &mut Packer, times: &[f64], weights: &[f64], axes: usize) -> Result<(), TrainError> {
+        let objective = &self.flow.objective;
         let rows = times.len() as i64;
         let f32s = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<_>>();
         packer.push("time", &f32s(times), &[rows]);
         if weights.iter().any(|w| *w != 1.0) {
             packer.push("weight", &f32s(weights), &[rows]);
         }
-        let path = PathWeights::new(&coefficients(&self.objective.path, times)?, self.objective.prediction)?;
-        if path.need_noise() && !self.objective.path.has_extra_noise() {
-            return Err(fm_core::Error::MissingNoise { path: self.objective.path.name() }.into());
+        let path = PathWeights::new(&coefficients(&objective.path, times)?, objective.prediction)?;
+        if path.need_noise() && !objective.path.has_extra_noise() {
+            return Err(fm_core::Error::MissingNoise { path: objective.path.name() }.into());
         }
-        let column = std::iter::once(rows).chain(self.shape.iter().map(|_| 1)).collect::<Vec<_>>();
+        let column = std::iter::once(rows).chain(std::iter::repeat_n(1, axes)).collect::<Vec<_>>();
         let all = |values: &[f64], value: f64| values.iter().all(|v| *v == value);
         let straight = all(&path.target[0], 1.0) && all(&path.target[1], -1.0) && all(&path.target[2], 0.0);
         let columns = POSITION.iter().zip(&path.position).chain(TARGET.iter().zip(&path.target).filter(|_| !straight));
@@ -242,23 +286,21 @@ fn check(what: &str, got: usize, expected: usize, step: u64) -> Result<(), Train
     Err(TrainError::Batch { step, problem })
 }
 
-impl<P: ProbPath> Task for FlowMatching<'_, P> {
+impl Task for FlowTask<'_> {
     fn validate(&self, source: Option<&Source>) -> Result<(), TrainError> {
-        if self.shape.iter().any(|n| *n < 1) {
-            return Err(TrainError::setting("shape of a row", format!("{:?}", self.shape), "give sizes of at least 1"));
+        if source.is_some_and(|source| *source != self.flow.source) {
+            let found = "another one than that of the batches";
+            return Err(TrainError::setting("source of the flow", found, "make batches and task from one flow"));
         }
-        if let Some(scale) = &self.log_scale
-            && scale.size() != self.shape
-        {
-            let remedy = "give one logarithm per value of a row";
-            return Err(TrainError::setting("log_scale", format!("of shape {:?}", scale.size()), remedy));
-        }
-        Ok(self.objective.validate(source.unwrap_or(&Source::default()))?)
+        Ok(self.flow.validate()?)
+    }
+
+    fn seed(&self) -> u64 {
+        self.flow.seed
     }
 
     fn packer(&self) -> Box<dyn Pack + '_> {
-        let resident = self.resident.as_ref().map(DeviceDataset::len);
-        Box::new(FlowPacker { objective: &self.objective, shape: &self.shape, resident })
+        Box::new(FlowPacker { flow: self.flow, resident: self.resident.as_ref().map(DeviceDataset::len) })
     }
 
     fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
@@ -269,15 +311,16 @@ impl<P: ProbPath> Task for FlowMatching<'_, P> {
     }
 }
 
-impl<P: ProbPath> FlowMatching<'_, P> {
-    /// The mean loss of a batch, 0-d, for a loop that you write yourself: draws the times of (seed, step), uploads, and computes.
+impl FlowTask<'_> {
+    /// The mean loss of a batch, 0-d, for a loop that you write yourself: draws the times of its step, uploads, and computes.
     ///
     /// # Errors
     /// A batch, a time or a network that does not fit the task.
-    pub fn batch_loss(&self, batch: &Batch, context: &PackContext<'_>) -> Result<Tensor, TrainError> {
-        let inputs = self.packer().pack(batch, context)?.upload(context.device);
+    pub fn batch_loss(&self, batch: &Batch) -> Result<Tensor, TrainError> {
+        let device = self.model.device();
+        let inputs = self.packer().pack(batch, &PackContext::on(device))?.upload(device);
         if inputs.rows.is_empty() {
-            return Err(TrainError::Batch { step: context.step, problem: "it has no rows; check the data".into() });
+            return Err(TrainError::Batch { step: batch.step, problem: "it has no rows; check the data".into() });
         }
         // Without a tape, so that the loss has its whole graph.
         let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_t(x, t, classes, true);
@@ -301,7 +344,14 @@ impl<P: ProbPath> FlowMatching<'_, P> {
         };
         let need = |name: &str| inputs.of(name, rows).ok_or_else(|| lacks(name));
         let x0 = need("x0")?;
-        let x0 = self.log_scale.as_ref().map_or_else(|| x0.shallow_clone(), |s| &x0 * s.exp());
+        let x0 = match &self.log_scale {
+            Some(scale) if scale.size() != x0.size()[1..] => {
+                let found = format!("of shape {:?}", scale.size());
+                return Err(TrainError::setting("log_scale", found, "give one logarithm per value of a row"));
+            }
+            Some(scale) => x0 * scale.exp(),
+            None => x0,
+        };
         let x1 = match (&self.resident, inputs.of("picked", rows)) {
             (Some(images), Some(picked)) => images.select(&picked, inputs.of("mirrored", rows).as_ref()),
             _ => need("x1")?,
@@ -312,8 +362,8 @@ impl<P: ProbPath> FlowMatching<'_, P> {
         let [x1, x0, _] = &states;
         let straight = || Some(x1.as_ref()? - x0.as_ref()?);
         let target = combination(inputs, TARGET, &states, rows).or_else(straight).ok_or_else(|| lacks("target"))?;
-        let prediction = predict(&x_t, &need("time")?, inputs.of("class", rows).as_ref());
-        Ok(row_losses(&prediction, &target, self.objective.loss, self.objective.reduction)?)
+        let prediction = predict(&x_t, &need("time")?, inputs.of("condition", rows).as_ref());
+        Ok(row_losses(&prediction, &target, &self.flow.objective.loss, self.flow.objective.reduction)?)
     }
 }
 

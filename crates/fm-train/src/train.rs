@@ -58,8 +58,6 @@ pub struct TrainOptions {
     pub clip: f64,
     /// The learning rate.
     pub schedule: Schedule,
-    /// Seeds times and what libtorch draws (dropout).
-    pub seed: u64,
     /// Rows that go through the network at once, their gradients added up; 0 for the whole batch.
     pub micro_batch: usize,
     /// Steps in a row without a finite loss and gradient after which the run ends.
@@ -69,7 +67,7 @@ pub struct TrainOptions {
     /// The loss that no network can avoid, where it is known; the log then shows the excess over it.
     pub irreducible: Option<f64>,
     /// The processes that train the same model.
-    pub peers: Arc<dyn Collective>,
+    pub collective: Arc<dyn Collective>,
     /// Raised, in any process, when the run is to stop after a step.
     pub interrupted: Arc<AtomicBool>,
 }
@@ -84,12 +82,11 @@ impl Default for TrainOptions {
             log_every: 100,
             clip: 1.0,
             schedule: Schedule { lr, warmup_steps: 0, decay: Decay::Constant },
-            seed: 0,
             micro_batch: 0,
             patience: 10,
             checkpoint_activations: false,
             irreducible: None,
-            peers: Arc::new(SingleProcess),
+            collective: Arc::new(SingleProcess),
             interrupted: Arc::default(),
         }
     }
@@ -131,10 +128,10 @@ impl TrainState {
     }
 
     /// Closes a line of the log. Device-to-host reads: the tally and two norms.
-    fn take_record(&mut self, done: &StepInfo, options: &TrainOptions) -> Result<LogRecord, TrainError> {
+    fn take_record(&mut self, done: &StepInfo, options: &TrainOptions, seed: u64) -> Result<LogRecord, TrainError> {
         let seen = self.tally.take();
         if seen.worst >= options.patience {
-            return Err(TrainError::NonFinite { step: self.step, in_a_row: seen.worst, seed: options.seed });
+            return Err(TrainError::NonFinite { step: self.step, in_a_row: seen.worst, seed });
         }
         let change = done.before.as_ref().map(|before| (&self.params.master - before).norm() / before.norm());
         let finite = |x: f64| x.is_finite().then_some(x);
@@ -175,8 +172,7 @@ pub fn train(
     task.validate(source.source())?;
     let device = state.params.device();
     let pack = task.packer();
-    let ahead =
-        Ahead { source, pack: pack.as_ref(), device, seed: options.seed, follows_loss: state.adaptive.is_some() };
+    let ahead = Ahead { source, pack: pack.as_ref(), device, follows_loss: state.adaptive.is_some() };
     let make = |step| ahead.make(step);
     let mut overlap = Overlap::new(&state.params);
     std::thread::scope(|scope| {
@@ -185,7 +181,7 @@ pub fn train(
             let batch = ahead.inputs(batches.take(state.step)?, state)?.upload(device);
             let logging = (state.step + 1).is_multiple_of(options.log_every) || state.step + 1 == options.steps;
             let done = step(task, &batch, state, options, &mut overlap, logging)?;
-            let record = logging.then(|| state.take_record(&done, options)).transpose()?;
+            let record = logging.then(|| state.take_record(&done, options, task.seed())).transpose()?;
             // Known to all processes, whichever of them was told.
             options.interrupted.fetch_or(done.interrupted, Ordering::SeqCst);
             if observer.after_step(state, record.as_ref())? == ControlFlow::Break(()) || done.interrupted {
@@ -214,7 +210,6 @@ struct Ahead<'a> {
     source: &'a dyn BatchSource,
     pack: &'a dyn Pack,
     device: Device,
-    seed: u64,
     follows_loss: bool,
 }
 
@@ -226,12 +221,13 @@ impl Ahead<'_> {
     }
 
     fn make_here(&self, step: u64) -> Result<Made, TrainError> {
-        let batch = self.source.batch(step).map_err(|problem| TrainError::Batch { step, problem })?;
+        let made = self.source.batch(step);
+        let mut batch = made.map_err(|problem| TrainError::Batch { step, problem: problem.to_string() })?;
+        batch.step = step;
         if self.follows_loss {
             return Ok(Made::Batch(batch));
         }
-        let context = PackContext { seed: self.seed, step, device: self.device, density: None };
-        self.pack.pack(&batch, &context).map(Made::Packed)
+        self.pack.pack(&batch, &PackContext::on(self.device)).map(Made::Packed)
     }
 
     fn inputs(&self, made: Made, state: &TrainState) -> Result<HostInputs, TrainError> {
@@ -239,7 +235,7 @@ impl Ahead<'_> {
             Made::Packed(inputs) => Ok(inputs),
             Made::Batch(batch) => {
                 let density = state.adaptive.as_ref().map(|a| &a.law);
-                let context = PackContext { seed: self.seed, step: state.step, device: self.device, density };
+                let context = PackContext { device: self.device, density };
                 self.pack.pack(&batch, &context)
             }
         }
@@ -322,7 +318,7 @@ impl StepGradient {
         overlap: &mut Overlap,
     ) -> Result<bool, TrainError> {
         let raised = options.interrupted.load(Ordering::SeqCst);
-        if options.peers.is_alone() {
+        if options.collective.is_alone() {
             return Ok(raised);
         }
         // The loss, and that of each row at its place.
@@ -339,7 +335,7 @@ impl StepGradient {
         }
         let summed = matches!(self.exchange, Exchange::Finished);
         let gradient = (!summed).then_some(&mut self.gradient);
-        options.peers.all_reduce(gradient, &mut exact).map_err(TrainError::Collective)?;
+        options.collective.all_reduce(gradient, &mut exact).map_err(TrainError::Collective)?;
         exact.get(2).into_iter().for_each(|order| overlap.adopt(order));
         self.loss = exact[0].get(0);
         if self.rows.is_some() {
@@ -359,7 +355,7 @@ fn gradient(
 ) -> Result<StepGradient, TrainError> {
     let here = inputs.rows.clone();
     // Processes draw other masks than each other: their rows are others.
-    let seed = |first: usize| torch_seed(options.seed, state.step, Stream::Torch).wrapping_add((first as i64) << 20);
+    let seed = |first: usize| torch_seed(task.seed(), state.step, Stream::Torch).wrapping_add((first as i64) << 20);
     tch::manual_seed(seed(here.start));
     let size = if options.micro_batch == 0 { here.len() } else { options.micro_batch }.max(1);
     let (mut sum, mut losses): (Option<StepGradient>, Vec<Tensor>) = (None, Vec::new());
@@ -368,14 +364,14 @@ fn gradient(
         let part = first..here.end.min(first + size);
         let LossOutput { loss, rows } = task.loss(inputs, part, &mut tape)?;
         // Blocks that compute their activations again, and parts of a batch, complete a gradient in several passes.
-        let whole = size >= here.len() && tape.is_empty() && !options.peers.is_alone();
+        let whole = size >= here.len() && tape.is_empty() && !options.collective.is_alone();
         let (gradient, exchange) = match whole {
             false => (state.params.backward(&loss, tape)?, Exchange::Open),
             true if overlap.is_ready() => {
-                (overlap.backward(&state.params, &loss, options.peers.as_ref())?, Exchange::Finished)
+                (overlap.backward(&state.params, &loss, options.collective.as_ref())?, Exchange::Finished)
             }
             true => {
-                let first = options.peers.shard().rank == 0;
+                let first = options.collective.shard().rank == 0;
                 let (gradient, order) = overlap.record(&mut state.params, &loss, first)?;
                 (gradient, Exchange::Order(order))
             }

@@ -52,7 +52,7 @@ pub struct TrainerConfig {
     /// Precision that the network computes in.
     pub precision: Precision,
     /// The processes that train the same model.
-    pub peers: Arc<dyn Collective>,
+    pub collective: Arc<dyn Collective>,
 }
 
 impl Default for TrainerConfig {
@@ -65,7 +65,7 @@ impl Default for TrainerConfig {
             ema_decay: Some(0.999),
             max_grad_norm: Some(1.0),
             precision: Precision::F32,
-            peers: Arc::new(SingleProcess),
+            collective: Arc::new(SingleProcess),
         }
     }
 }
@@ -76,7 +76,7 @@ pub struct Trainer {
     state: TrainState,
     schedule: Schedule,
     clip: f64,
-    peers: Arc<dyn Collective>,
+    collective: Arc<dyn Collective>,
     skipped: Tensor,
 }
 
@@ -99,7 +99,7 @@ impl Trainer {
         config: &TrainerConfig,
         role: impl Fn(&str, &[i64]) -> Role,
     ) -> Result<Self, TrainError> {
-        let TrainerConfig { optimizer, lr, warmup_steps, ema_decay, max_grad_norm, precision, peers } = config;
+        let TrainerConfig { optimizer, lr, warmup_steps, ema_decay, max_grad_norm, precision, collective } = config;
         let schedule = Schedule { lr: *lr, warmup_steps: *warmup_steps, decay: Decay::Constant };
         schedule.validate()?;
         let clip = max_grad_norm.unwrap_or(f64::INFINITY);
@@ -117,7 +117,7 @@ impl Trainer {
         let optimizer = Optimizer::new(&params.master, optimizer, &params.slots, of_slot);
         let skipped = Tensor::zeros([], (Kind::Double, params.device()));
         let state = TrainState::new(params, optimizer, &ema, 0);
-        Ok(Self { state, schedule, clip, peers: peers.clone(), skipped })
+        Ok(Self { state, schedule, clip, collective: collective.clone(), skipped })
     }
 
     /// One update by the gradient of `loss`, a single number: with several processes the mean loss of an equal share of the batch each.
@@ -134,9 +134,9 @@ impl Trainer {
         let state = &mut self.state;
         let mut gradient = state.params.backward(loss, Tape::off())?;
         let mut shared = loss.detach().to_kind(Kind::Double).reshape([1]);
-        if !self.peers.is_alone() {
-            let (ranks, mut sums) = (self.peers.shard().count as f64, [shared]);
-            self.peers.all_reduce(Some(&mut gradient), &mut sums).map_err(TrainError::Collective)?;
+        if !self.collective.is_alone() {
+            let (ranks, mut sums) = (self.collective.shard().count as f64, [shared]);
+            self.collective.all_reduce(Some(&mut gradient), &mut sums).map_err(TrainError::Collective)?;
             gradient /= ranks;
             shared = sums[0].shallow_clone();
         }
@@ -278,7 +278,8 @@ mod tests {
             let (store, net) = one();
             // With this epsilon Adam's step depends on the size of the gradient.
             let optimizer = OptimizerConfig { rule: "adamw:eps=0.1".parse().unwrap(), ..OptimizerConfig::default() };
-            let config = TrainerConfig { peers, optimizer, max_grad_norm: None, ..TrainerConfig::default() };
+            let config =
+                TrainerConfig { collective: peers, optimizer, max_grad_norm: None, ..TrainerConfig::default() };
             let mut trainer = Trainer::new(&store, &config).unwrap();
             (0..3).for_each(|_| trainer.step(&loss(&net, 1.0)).unwrap());
             net.ws.copy()

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
-use fm_core::data::{Dataset, Pick};
+use fm_core::FlowMatching;
+use fm_core::data::{DataError, Dataset, Pick};
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
@@ -10,14 +11,12 @@ use fm_core::source::Source;
 use fm_core::tensor::{Role, VelocityModel};
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::TrainError;
-use fm_train::callbacks::Callback;
-use fm_train::data::{BatchOptions, Batches};
+use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
-use fm_train::pairing::Pairing;
 use fm_train::schedule::Schedule;
-use fm_train::task::FlowMatching;
+use fm_train::task::{FlowTask, FlowTraining};
 use fm_train::train::{TrainOptions, TrainState, train};
 use ndarray::{Array2, array};
 use tch::{Device, Kind, Tensor, nn};
@@ -34,7 +33,6 @@ struct Setup<'a> {
     objective: Objective,
     options: TrainOptions,
     ema: EmaConfig,
-    shape: Vec<i64>,
     network: Option<&'a dyn VelocityModel>,
 }
 
@@ -47,7 +45,6 @@ impl<'a> Setup<'a> {
             objective: Objective::default(),
             options: TrainOptions { steps: 3, ..TrainOptions::default() },
             ema: EmaConfig::of(0.9),
-            shape: vec![2],
             network: None,
         }
     }
@@ -61,10 +58,10 @@ impl<'a> Setup<'a> {
         let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
         let before = params.master.copy();
         let mut state = TrainState::new(params, optimizer, &self.ema, self.objective.loss_aware_bins);
-        let batches = Batches::new(self.data, Pairing::new(self.source, None, 0, 1), self.batches);
-        let task = FlowMatching::new(self.network.unwrap_or(own.as_ref()), self.objective, self.shape);
-        let mut nobody: Vec<Box<dyn Callback>> = Vec::new();
-        train(&task, &batches, &mut state, &self.options, &mut nobody)?;
+        let flow = FlowMatching::from(self.objective).source(self.source);
+        let batches = FlowBatches::new(&flow, self.data, self.batches)?;
+        let task = FlowTask::new(self.network.unwrap_or(own.as_ref()), &flow);
+        train(&task, &batches, &mut state, &self.options, &mut ())?;
         Ok((&state.params.master - before).abs().sum(Kind::Double).double_value(&[]))
     }
 }
@@ -131,13 +128,50 @@ fn batches_and_data_are_not_empty() {
     for empty in [Array2::zeros((0, 2)), Array2::zeros((3, 0))] {
         refused(Setup::of(&empty), &["data set"]);
     }
-    for shape in [vec![0], vec![-2], vec![3]] {
-        assert!(Setup { shape: shape.clone(), ..Setup::of(&table()) }.train().is_err(), "{shape:?}");
+    for shape in [vec![0], vec![3], vec![], vec![usize::MAX, 2]] {
+        refused(Setup::of(&Shaped(shape)), &["shape of the data set", "a row has 2 values"]);
     }
 }
 
+/// Rows of two values that say another shape.
+struct Shaped(Vec<usize>);
+
+impl Dataset for Shaped {
+    fn len(&self) -> usize {
+        3
+    }
+
+    fn dim(&self) -> usize {
+        2
+    }
+
+    fn shape(&self) -> Vec<usize> {
+        self.0.clone()
+    }
+
+    fn write(&self, _: Pick, out: &mut [f32]) -> Result<(), DataError> {
+        out.fill(1.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn batches_and_task_of_two_flows_do_not_train() {
+    let (one, other) = (FlowMatching::default(), FlowMatching::default().source(Source::Rows(table())));
+    let (store, table) = (nn::VarStore::new(Device::Cpu), table());
+    let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root()).unwrap();
+    let params = FlatParams::new(&store, Precision::F32).unwrap();
+    let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
+    let mut state = TrainState::new(params, optimizer, &EmaConfig::of(0.9), 0);
+    let (task, batches) = (FlowTask::new(model.as_ref(), &one), other.batches(&table, 2).unwrap());
+    let error = train(&task, &batches, &mut state, &TrainOptions::default(), &mut ()).unwrap_err().to_string();
+    assert!(error.contains("make batches and task from one flow"), "{error}");
+}
+
 /// A data set that is broken at one row.
-struct Broken;
+struct Broken {
+    panics: bool,
+}
 
 impl Dataset for Broken {
     fn len(&self) -> usize {
@@ -148,17 +182,19 @@ impl Dataset for Broken {
         2
     }
 
-    fn write(&self, pick: Pick, out: &mut [f32]) {
-        assert!(pick.row != 1, "row {} cannot be read", pick.row);
+    fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError> {
+        assert!(pick.row != 1 || !self.panics, "row {} cannot be read", pick.row);
         out.fill(0.0);
+        if pick.row == 1 { Err(format!("row {} cannot be read", pick.row).into()) } else { Ok(()) }
     }
 }
 
 #[test]
-fn a_panic_of_the_data_set_is_an_error_that_names_step_and_reason() {
-    for workers in [0, 1, 2] {
+fn an_error_or_a_panic_of_the_data_set_is_an_error_that_names_step_and_reason() {
+    for (workers, panics) in [(0, true), (1, true), (2, true), (0, false), (1, false), (2, false)] {
         let options = TrainOptions { workers, steps: 3, ..TrainOptions::default() };
-        refused(Setup { options, ..Setup::of(&Broken) }, &["cannot make the batch of step 0", "row 1 cannot be read"]);
+        let parts = ["cannot make the batch of step 0", "row 1 cannot be read"];
+        refused(Setup { options, ..Setup::of(&Broken { panics }) }, &parts);
     }
 }
 
@@ -167,7 +203,7 @@ fn a_panic_of_the_data_set_is_an_error_that_names_step_and_reason() {
 struct Narrow(Vec<i64>);
 
 impl VelocityModel for Narrow {
-    fn forward_t(&self, x: &Tensor, _t: &Tensor, _condition: Option<&Tensor>, _train: bool) -> Tensor {
+    fn forward(&self, x: &Tensor, _t: &Tensor, _condition: Option<&Tensor>) -> Tensor {
         let mut y = x.shallow_clone();
         for dim in &self.0 {
             y = y.mean_dim(*dim, true, Kind::Float);

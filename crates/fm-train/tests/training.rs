@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
-use fm_core::objective::Objective;
+use fm_core::FlowMatching;
+use fm_core::data::DataError;
 use fm_core::path::{Custom, PathKind};
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::tensor::{Role, VelocityModel};
-use fm_core::time::{Draw, Times};
+use fm_core::time::Draw;
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
@@ -16,7 +17,7 @@ use fm_train::flat::{FlatParams, Precision};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::record::LogRecord;
 use fm_train::schedule::{Decay, Schedule};
-use fm_train::task::{FlowMatching, PackContext, Task};
+use fm_train::task::{FlowTask, PackContext, Task};
 use fm_train::train::{TrainOptions, TrainState, train};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -26,19 +27,19 @@ use tch::{Device, Kind, Tensor, nn};
 struct Fixed(Batch);
 
 impl BatchSource for Fixed {
-    fn batch(&self, _step: u64) -> Result<Batch, String> {
+    fn batch(&self, _step: u64) -> Result<Batch, DataError> {
         Ok(self.0.clone())
     }
 }
 
 fn fixed_batch() -> Fixed {
-    let rows = |step| normal_rows(1, step, Stream::Data, 0, 64, 2);
-    Fixed(Batch { x0: rows(0), x1: rows(1), ..Batch::default() })
+    let rows = |step| normal_rows(Key::new(1, step, Stream::Data), 64, 2);
+    Fixed(Batch { shape: vec![2], x0: rows(0), x1: rows(1), ..Batch::default() })
 }
 
 /// A row in every 64th of the time, so that the curve is smooth.
-fn objective() -> Objective {
-    Objective { times: Times { draw: Draw::Stratified, ..Times::default() }, ..Objective::default() }
+fn flow() -> FlowMatching {
+    FlowMatching::default().time_draw(Draw::Stratified)
 }
 
 #[derive(Default)]
@@ -58,17 +59,13 @@ impl Callback for Collect {
     }
 }
 
-fn task(model: &dyn VelocityModel) -> FlowMatching<'_, PathKind> {
-    FlowMatching::new(model, objective(), vec![2])
-}
-
 fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptions) {
     let store = nn::VarStore::new(Device::Cpu);
     let model =
         ModelConfig::Mlp(MlpConfig { widths: vec![64; 2], ..MlpConfig::default() }).build(&store.root()).unwrap();
     // libtorch has one generator for all threads, and the tests of a binary run beside each other.
     for (at, (_, mut weight)) in BTreeMap::from_iter(store.variables()).into_iter().enumerate() {
-        let drawn = normal_rows(0, at as u64, Stream::Init, 0, 1, weight.numel());
+        let drawn = normal_rows(Key::new(0, at as u64, Stream::Init), 1, weight.numel());
         tch::no_grad(|| weight.copy_(&(Tensor::from_slice(&drawn).reshape(weight.size()) * 0.1)));
     }
     let params = FlatParams::new(&store, Precision::F32).unwrap();
@@ -81,7 +78,6 @@ fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptio
         log_every: 50,
         clip: 1.0,
         schedule,
-        seed: 0,
         micro_batch: 0,
         patience: 10,
         checkpoint_activations: false,
@@ -95,9 +91,9 @@ fn setup(lr: f64, steps: u64) -> (Box<dyn VelocityModel>, TrainState, TrainOptio
 fn the_loss_on_one_fixed_batch_falls() {
     let (model, mut state, options) = setup(1e-3, 400);
     let source = fixed_batch();
-    let task = task(model.as_ref());
-    let context = PackContext { seed: 1, step: 0, device: Device::Cpu, density: None };
-    let inputs = task.packer().pack(&source.0, &context).unwrap().upload(Device::Cpu);
+    let flow = flow();
+    let task = FlowTask::new(model.as_ref(), &flow);
+    let inputs = task.packer().pack(&source.0, &PackContext::on(Device::Cpu)).unwrap().upload(Device::Cpu);
     let predict = |x: &Tensor, t: &Tensor, _: Option<&Tensor>| model.forward_t(x, t, None, false);
     let loss = || task.losses(&inputs, &(0..64), predict).unwrap().mean(Kind::Float).double_value(&[]);
     let before = loss();
@@ -116,12 +112,13 @@ fn the_loss_on_one_fixed_batch_falls() {
 fn an_observer_stops_the_loop_and_a_nonsensical_rate_is_reported() {
     let (model, mut state, options) = setup(1e-3, 100);
     let mut log = Collect { stop_at: Some(7), ..Collect::default() };
-    train(&task(model.as_ref()), &fixed_batch(), &mut state, &options, &mut log).unwrap();
+    train(&FlowTask::new(model.as_ref(), &flow()), &fixed_batch(), &mut state, &options, &mut log).unwrap();
     assert_eq!((state.step, state.optimizer.updates.double_value(&[]), state.ema.updates), (7, 7.0, 7));
 
     let (model, mut state, options) = setup(1e30, 100);
     let error =
-        train(&task(model.as_ref()), &fixed_batch(), &mut state, &options, &mut Collect::default()).unwrap_err();
+        train(&FlowTask::new(model.as_ref(), &flow()), &fixed_batch(), &mut state, &options, &mut Collect::default())
+            .unwrap_err();
     assert!(matches!(error, TrainError::NonFinite { step: 50, seed: 0, .. }), "{error}");
     assert!(error.to_string().contains("lower the learning rate"));
 }
@@ -131,14 +128,16 @@ fn an_observer_stops_the_loop_and_a_nonsensical_rate_is_reported() {
 fn a_failing_source_ends_the_run_with_its_reason() {
     struct Broken;
     impl BatchSource for Broken {
-        fn batch(&self, step: u64) -> Result<Batch, String> {
+        fn batch(&self, step: u64) -> Result<Batch, DataError> {
             if step < 3 { Ok(fixed_batch().0) } else { Err("the disk is gone; plug it in".into()) }
         }
     }
     for workers in [0, 1, 3] {
         let (model, mut state, options) = setup(1e-3, 100);
         let options = TrainOptions { workers, ..options };
-        let error = train(&task(model.as_ref()), &Broken, &mut state, &options, &mut Collect::default()).unwrap_err();
+        let error =
+            train(&FlowTask::new(model.as_ref(), &flow()), &Broken, &mut state, &options, &mut Collect::default())
+                .unwrap_err();
         assert_eq!(error.to_string(), "cannot make the batch of step 3: the disk is gone; plug it in");
     }
 }
@@ -151,13 +150,12 @@ fn a_custom_path_trains_as_the_named_one_that_it_equals() {
         let mut log = Collect::default();
         let (model, source) = (model.as_ref(), fixed_batch());
         if named {
-            let path = PathKind::Polynomial { n: 2.0 };
-            let task = FlowMatching { objective: Objective { path, ..objective() }, ..task(model) };
-            train(&task, &source, &mut state, &options, &mut log).unwrap();
+            let flow = FlowMatching::new(PathKind::Polynomial { n: 2.0 }).time_draw(Draw::Stratified);
+            train(&FlowTask::new(model, &flow), &source, &mut state, &options, &mut log).unwrap();
         } else {
             let path = Custom::new("square", |t| t * t, |t| 2.0 * t, |t| 1.0 - t * t, |t| -2.0 * t).unwrap();
-            let objective = Objective { times: objective().times, ..Objective::on(path) };
-            train(&FlowMatching::new(model, objective, vec![2]), &source, &mut state, &options, &mut log).unwrap();
+            let flow = FlowMatching::new(path).time_draw(Draw::Stratified);
+            train(&FlowTask::new(model, &flow), &source, &mut state, &options, &mut log).unwrap();
         }
         Vec::<f32>::try_from(&state.params.master).unwrap()
     };
@@ -171,7 +169,7 @@ fn micro_batches_add_up_to_the_batch() {
         let (model, mut state, options) = setup(1e-3, 30);
         let mut log = Collect::default();
         let options = TrainOptions { micro_batch, log_every: 10, ..options };
-        train(&task(model.as_ref()), &fixed_batch(), &mut state, &options, &mut log).unwrap();
+        train(&FlowTask::new(model.as_ref(), &flow()), &fixed_batch(), &mut state, &options, &mut log).unwrap();
         (Vec::<f32>::try_from(&state.params.master).unwrap(), log.records)
     };
     let (whole, lines) = run(0);
@@ -193,7 +191,7 @@ fn micro_batches_add_up_to_the_batch() {
 fn steps_that_are_not_finite_are_skipped_and_counted() {
     struct Sometimes(fn(u64) -> bool);
     impl BatchSource for Sometimes {
-        fn batch(&self, step: u64) -> Result<Batch, String> {
+        fn batch(&self, step: u64) -> Result<Batch, DataError> {
             let mut batch = fixed_batch().0;
             if self.0(step) {
                 batch.x1[3] = f32::NAN;
@@ -205,7 +203,8 @@ fn steps_that_are_not_finite_are_skipped_and_counted() {
     let options = TrainOptions { log_every: 20, ..options };
     let mut log = Collect::default();
     let before = state.params.master.copy();
-    let task = task(model.as_ref());
+    let flow = flow();
+    let task = FlowTask::new(model.as_ref(), &flow);
     train(&task, &Sometimes(|step| step % 4 == 1 || (20..28).contains(&step)), &mut state, &options, &mut log).unwrap();
     let skipped: Vec<u64> = log.records.iter().map(|r| r.skipped).collect();
     assert_eq!(skipped, [5, 16, 21]);
@@ -226,7 +225,7 @@ fn a_line_of_the_log_adds_up() {
     let options = TrainOptions { log_every: 1, irreducible: Some(0.25), ..options };
     let mut log = Collect::default();
     let source = Fixed(Batch { coupling_gain: Some(0.75), ..fixed_batch().0 });
-    train(&task(model.as_ref()), &source, &mut state, &options, &mut log).unwrap();
+    train(&FlowTask::new(model.as_ref(), &flow()), &source, &mut state, &options, &mut log).unwrap();
     for r in &log.records {
         assert!((r.excess.unwrap() - (r.loss - 0.25)).abs() < 1e-12 && r.coupling_gain == Some(0.75));
         let bins: Vec<f64> = r.loss_by_time.iter().map(|b| b.unwrap()).collect();

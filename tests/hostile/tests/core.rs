@@ -9,7 +9,7 @@ use fm_core::message;
 use fm_core::objective::Objective;
 use fm_core::path::{Coefficients, Custom, End, PathKind, ProbPath};
 use fm_core::prediction::{Conversion, PREDICTIONS, Prediction};
-use fm_core::rng::{Stream, fill_normal, normal_rows, stream, torch_seed};
+use fm_core::rng::{Key, Stream, fill_normal, normal_rows, stream, torch_seed};
 use fm_core::schedule::change;
 use fm_core::source::{Source, SourceKind, deviation};
 use fm_core::state::{Bound, OdeState, RowState, Shaped, Tolerance};
@@ -252,12 +252,14 @@ fn times_and_losses() {
 #[test]
 fn sources_and_randomness() {
     let mut calls = Calls::new("fm-core sources");
-    let sample = |source: &Source, rows, dim| source.sample(u64::MAX, u64::MAX, Stream::Noise, u64::MAX, rows, dim);
+    let sample = |source: &Source, rows, dim| {
+        source.sample(Key::new(u64::MAX, u64::MAX, Stream::Noise).from_row(u64::MAX), rows, dim)
+    };
     let rows = |shape: (usize, usize)| Source::Rows(Array2::zeros(shape));
     for size in HUGE {
         for (rows, dim) in [(size, 1), (size, 3), (1, size), (size, size)] {
             calls.refuses("Source::sample", || sample(&Source::default(), rows, dim));
-            calls.panics("normal_rows", "memory", || normal_rows(0, 0, Stream::Noise, 0, rows, dim));
+            calls.panics("normal_rows", "memory", || normal_rows(Key::new(0, 0, Stream::Noise), rows, dim));
         }
         calls.refuses("Source::sample of another width", || sample(&rows((2, 3)), 1, size));
         calls.panics("Order::batch", "memory", || Order::new(0, 3).batch(0, size));

@@ -2,28 +2,26 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use fm_core::FlowMatching;
 use fm_core::data::Pick;
-use fm_core::objective::Objective;
-use fm_core::path::PathKind;
 use fm_core::source::Source;
 use fm_core::tensor::Role;
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::batch::{Batch, BatchSource};
+use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::block::Packer;
 use fm_train::callbacks::EarlyStopping;
 use fm_train::checkpoint::{self, Weights};
 use fm_train::collective::Shard;
-use fm_train::data::{BatchOptions, Batches};
 use fm_train::device_dataset::DeviceDataset;
 use fm_train::ema::{Ema, EmaConfig};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::loss_aware::LossAwareTimes;
 use fm_train::optimizer::{Optimizer, OptimizerConfig, Rule, Scaling};
-use fm_train::pairing::{Pairing, Rows};
 use fm_train::pairs::{PairSet, PairsAbout};
 use fm_train::run_dir::{RunDir, latest_checkpoint};
 use fm_train::schedule::{Decay, Schedule};
-use fm_train::task::{FlowMatching, PackContext, Task};
+use fm_train::task::{FlowTask, FlowTraining, PackContext, Task};
 use fm_train::tensorboard::EventWriter;
 use fm_train::train::TrainOptions;
 use fm_train::trainer::{Trainer, TrainerConfig};
@@ -92,7 +90,7 @@ fn batches() {
     let batch = Batch { x0: vec![0.0; 4], x1: vec![0.0; 4], classes: vec![1, 2], ..Batch::default() };
     for shape in [vec![], vec![0], vec![-1], vec![2], vec![i64::MAX], vec![i64::MAX, i64::MAX]] {
         calls.survives("Batch::rows", || batch.rows(&shape));
-        calls.survives("Batch::span", || Batch { first: usize::MAX, ..batch.clone() }.span(&shape));
+        calls.survives("Batch::span", || Batch { first: usize::MAX, shape: shape.clone(), ..batch.clone() }.span());
     }
     for (start, end) in [(0, 0), (1, 0), (0, 5), (usize::MAX, usize::MAX), (0, usize::MAX)] {
         for whole in COUNTS {
@@ -101,22 +99,24 @@ fn batches() {
     }
     let store = nn::VarStore::new(Device::Cpu);
     let net = network(&store);
-    let context = PackContext { seed: 0, step: 0, device: Device::Cpu, density: None };
-    let good = Batch { x0: vec![0.0; 4], x1: vec![0.0; 4], ..Batch::default() };
+    let (flow, context) = (FlowMatching::default(), PackContext::on(Device::Cpu));
+    let task = FlowTask::new(net.as_ref(), &flow);
+    let good = Batch { shape: vec![2], x0: vec![0.0; 4], x1: vec![0.0; 4], ..Batch::default() };
     for shape in [vec![], vec![0], vec![-1], vec![3], vec![i64::MAX], vec![2, i64::MAX]] {
-        let task = FlowMatching::new(net.as_ref(), Objective::on(PathKind::Linear), shape);
-        calls.survives("FlowMatching::validate", || task.validate(None));
-        calls.survives("FlowMatching::pack", || task.packer().pack(&good, &context).is_ok());
+        let batch = Batch { shape, ..good.clone() };
+        calls.survives("FlowTask::pack", || task.packer().pack(&batch, &context).is_ok());
+        calls.survives("FlowTask::batch_loss", || task.batch_loss(&batch).is_ok());
     }
-    let task = FlowMatching::new(net.as_ref(), Objective::on(PathKind::Linear), vec![2]);
     for bad in [
         Batch { x0: vec![0.0; 3], ..good.clone() },
         Batch { x1: vec![0.0; 3], ..good.clone() },
         Batch { classes: vec![0], ..good.clone() },
+        Batch { conditions: vec![0.0; 3], ..good.clone() },
+        Batch { classes: vec![0; 2], conditions: vec![0.0; 2], ..good.clone() },
         Batch { device_rows: vec![Pick { row: 0, mirrored: false }; 2], ..good.clone() },
         Batch { device_rows: vec![Pick { row: usize::MAX, mirrored: true }; 2], ..good.clone() },
     ] {
-        calls.refuses("FlowMatching::pack", || task.packer().pack(&bad, &context));
+        calls.refuses("FlowTask::pack", || task.packer().pack(&bad, &context));
     }
     for (rows, cols) in [(0, 2), (3, 0), (3, 2), (1, 1)] {
         let table = Array2::<f32>::zeros((rows, cols));
@@ -124,17 +124,19 @@ fn batches() {
             for source in [Source::default(), Source::Rows(Array2::zeros((0, 0))), Source::Rows(Array2::zeros((2, 5)))]
             {
                 let options = BatchOptions { rows: batch_rows, conditional: true, ..BatchOptions::default() };
-                let batches = Batches::new(&table, Pairing::new(source, None, 0, 0), options);
-                calls.survives("Batches::validate", || batches.validate().is_ok());
+                let flow = FlowMatching::default().source(source);
+                calls.survives("FlowBatches::new", || FlowBatches::new(&flow, &table, options).is_ok());
             }
         }
     }
-    for dim in [0, 1, 3, usize::MAX] {
-        let pairing = Pairing::new(Source::default(), None, 0, 2);
-        let rows = |_, _| Rows { x1: vec![0.0; 6], ..Rows::default() };
-        if dim < 10 {
-            calls.survives("Pairing::batch", || pairing.batch(u64::MAX - 5, dim, rows));
-        }
+    let table = Array2::<f32>::zeros((6, 2));
+    for steps in COUNTS {
+        let flow = FlowMatching::default().coupled_steps(steps);
+        calls.survives("coupled steps", || flow.batches(&table, 2).is_ok());
+    }
+    for step in [0, 1, u64::MAX - 5, u64::MAX] {
+        let flow = FlowMatching::default().coupled_steps(2);
+        calls.survives("FlowBatches::batch", || flow.batches(&table, 2).unwrap().batch(step).is_ok());
     }
     for (values, shape) in [(0, vec![1]), (3, vec![2]), (3, vec![-3]), (3, vec![i64::MAX, 2]), (1, vec![0])] {
         calls.refuses("Packer", || {

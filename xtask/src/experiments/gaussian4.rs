@@ -2,7 +2,7 @@
 
 use super::tool::{Tool, mean, median, number, spread};
 use anyhow::Context;
-use fm_core::rng::{Stream, normal_rows};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_data::table::{GAUSSIAN4, gaussian4};
 use nalgebra::Matrix4;
 use ndarray::Array2;
@@ -75,7 +75,8 @@ fn perfect_errors() -> anyhow::Result<[f64; 2]> {
     let factor = Matrix4::from_fn(|i, j| covariance[i][j]).cholesky().context("the covariance is not one")?.l();
     let mut sums = [0.0; 2];
     for draw in 0..DRAWS {
-        let z = Array2::from_shape_vec((1000, 4), normal_rows(0, draw, Stream::Sample, 0, 1000, 4))?.mapv(f64::from);
+        let z =
+            Array2::from_shape_vec((1000, 4), normal_rows(Key::new(0, draw, Stream::Sample), 1000, 4))?.mapv(f64::from);
         let x = Array2::from_shape_fn((1000, 4), |(row, k)| {
             mean[k] + (0..4).map(|j| factor[(k, j)] * z[[row, j]]).sum::<f64>()
         });

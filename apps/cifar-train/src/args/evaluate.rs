@@ -4,7 +4,7 @@ use super::{SolverArgs, Which};
 use crate::evaluate::request::{ExtractorName, Protocol};
 use clap::Args;
 use fm_app::objective_args::help;
-use fm_app::solvers::SolverName;
+use fm_solvers::sampler::SolverName;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]

@@ -9,8 +9,8 @@ use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
 use fm_app::pictures::Curves;
 use fm_app::process_group::Group;
-use fm_app::sampler::Sampler;
-use fm_app::solvers::SolverName;
+use fm_solvers::sampler::Sampler;
+use fm_solvers::sampler::SolverName;
 use std::process::ExitCode;
 
 /// What one solver makes of some evaluations.

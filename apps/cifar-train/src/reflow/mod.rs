@@ -8,10 +8,10 @@ use crate::{latent, presets};
 use anyhow::{Context, ensure};
 use fm_app::couplings::CouplingKind;
 use fm_app::objective_args::FlowConfig;
-use fm_app::solvers::SolverName;
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::time::TimeKind;
+use fm_solvers::sampler::SolverName;
 use fm_train::pairs::PairsAbout;
 use std::path::Path;
 

@@ -12,7 +12,7 @@ use fm_app::pictures::{Grid, save_png};
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
 use fm_app::training_run::Job;
-use fm_core::data::Order;
+use fm_core::data::{DataError, Order};
 use fm_core::rng::{self, Stream, torch_seed};
 use fm_core::tape::Tape;
 use fm_core::tensor::Role;
@@ -37,11 +37,16 @@ use tch::nn;
 /// Reconstruction as a task for the training loop.
 struct Autoencoding<'m> {
     model: &'m VqVae,
+    seed: u64,
 }
 
 impl Task for Autoencoding<'_> {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
     fn packer(&self) -> Box<dyn Pack + '_> {
-        Box::new(ImagePacker(self.model.config().image_shape()))
+        Box::new(ImagePacker)
     }
 
     /// Of all rows at once, because the codebook moves by what it sees of a batch.
@@ -52,15 +57,15 @@ impl Task for Autoencoding<'_> {
     }
 }
 
-/// Packs images of this shape.
-struct ImagePacker([i64; 3]);
+/// Packs images.
+struct ImagePacker;
 
 impl Pack for ImagePacker {
     fn pack(&self, batch: &Batch, context: &PackContext<'_>) -> Result<HostInputs, TrainError> {
-        let (rows, whole) = batch.span(&self.0);
+        let (rows, whole) = batch.span();
         let mut packer = Packer::default();
-        packer.push("x1", &batch.x1, &[&[rows.len() as i64], self.0.as_slice()].concat());
-        Ok(HostInputs { step: context.step, rows, whole, coupling_gain: None, block: packer.finish(context.device)? })
+        packer.push("x1", &batch.x1, &[&[rows.len() as i64], &batch.shape[..]].concat());
+        Ok(HostInputs { step: batch.step, rows, whole, coupling_gain: None, block: packer.finish(context.device)? })
     }
 }
 
@@ -71,14 +76,15 @@ struct Images<'a> {
 }
 
 impl BatchSource for Images<'_> {
-    fn batch(&self, step: u64) -> Result<Batch, String> {
+    fn batch(&self, step: u64) -> Result<Batch, DataError> {
         let rows = self.order.batch(step, self.config.batch_size);
         let mut x1 = vec![0.0; rows.len() * self.set.dim()];
         for (i, (row, out)) in rows.iter().zip(x1.chunks_exact_mut(self.set.dim())).enumerate() {
             let mirror = || rng::stream(self.config.seed, step, Stream::Augment, i as u64).random();
             self.set.write_normalised(*row, self.config.horizontal_flip && mirror(), out);
         }
-        Ok(Batch { x1, ..Batch::default() })
+        let shape = self.set.shape.map(|n| n as i64).to_vec();
+        Ok(Batch { step, shape, x1, ..Batch::default() })
     }
 }
 
@@ -118,7 +124,13 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
         let (pixels, columns) = side_by_side(&model, &set, device)?;
         save_png(&path, &Grid { shape: set.shape, levels: set.levels, columns, row_names: vec![] }.draw(&pixels)?)
     };
-    let code = job.run(&Group::alone(), &Autoencoding { model: &model }, &images, state, Box::new(picture))?;
+    let code = job.run(
+        &Group::alone(),
+        &Autoencoding { model: &model, seed: config.seed },
+        &images,
+        state,
+        Box::new(picture),
+    )?;
     if code == ExitCode::SUCCESS {
         let measured = report(&args.out, &config, &set, test.as_ref().map(|(name, set)| (*name, set)))?;
         fm_train::files::write(&args.out.join("autoencoder.json"), format!("{measured:#}\n").as_bytes())?;
@@ -151,7 +163,6 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
             log_every: config.log_every,
             clip: 1.0,
             schedule: Schedule { lr: config.lr, warmup_steps: config.warmup_steps, decay: Decay::Cosine },
-            seed: config.seed,
             micro_batch: 0,
             patience: 10,
             checkpoint_activations: false,

@@ -2,10 +2,10 @@
 //! them (`crates/fm-solvers/tests/reference/options.py`).
 
 use super::{Cells, columns, numbers, reference_of, rows_of, succeed, table, within};
-use fm_app::solvers::{Controller, Pace, SolverName};
 use fm_core::choice::{Choice, Entry};
 use fm_solvers::Grid;
 use fm_solvers::likelihood::Probe;
+use fm_solvers::sampler::{Controller, Pace, SolverName};
 use fm_solvers::sde::{Diffusion, Method};
 use serde_json::Value;
 use std::path::Path;

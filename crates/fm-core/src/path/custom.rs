@@ -2,8 +2,9 @@
 
 use super::{Coefficients, End, ProbPath};
 use crate::Error;
+use std::sync::Arc;
 
-type Function = Box<dyn Fn(f64) -> f64 + Send + Sync>;
+type Function = Arc<dyn Fn(f64) -> f64 + Send + Sync>;
 
 /// An affine path from four functions of time.
 ///
@@ -19,6 +20,7 @@ type Function = Box<dyn Fn(f64) -> f64 + Send + Sync>;
 /// assert!(Custom::new("wrong", step, |_| 1.0, move |t| 1.0 - step(t), move |t| -slope(t)).is_err());
 /// # Ok::<(), fm_core::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct Custom {
     name: String,
     functions: [Function; 4],
@@ -38,7 +40,7 @@ impl Custom {
         sigma: impl Fn(f64) -> f64 + Send + Sync + 'static,
         d_sigma: impl Fn(f64) -> f64 + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let functions: [Function; 4] = [Box::new(alpha), Box::new(d_alpha), Box::new(sigma), Box::new(d_sigma)];
+        let functions: [Function; 4] = [Arc::new(alpha), Arc::new(d_alpha), Arc::new(sigma), Arc::new(d_sigma)];
         let mut path = Self { name: name.into(), functions, singular: Vec::new() };
         for t in (1..100).map(|i| f64::from(i) / 100.0) {
             path.check(t)?;

@@ -102,11 +102,16 @@ pub trait ProbPath: Send + Sync {
     /// The formulas at time t, unchecked: at a singular end a derivative is infinite or NaN.
     fn coefficients(&self, t: f64) -> Coefficients;
 
-    /// The ends at which a derivative is not finite.
-    fn singular_ends(&self) -> &[End];
+    /// The ends at which a derivative is not finite. Without them [`at`](Self::at) still refuses a value that is not finite, and does not
+    /// name the end.
+    fn singular_ends(&self) -> &[End] {
+        &[]
+    }
 
-    /// The name that messages and checkpoints use.
-    fn name(&self) -> String;
+    /// The name in messages and checkpoints.
+    fn name(&self) -> String {
+        crate::message::type_name::<Self>()
+    }
 
     /// Whether the path adds noise of its own (gamma is not zero).
     fn has_extra_noise(&self) -> bool {
@@ -138,24 +143,31 @@ pub trait ProbPath: Send + Sync {
     }
 }
 
-impl<P: ProbPath + ?Sized> ProbPath for &P {
-    fn coefficients(&self, t: f64) -> Coefficients {
-        (**self).coefficients(t)
-    }
+/// A path behind a pointer is a path.
+macro_rules! pointer {
+    ($($pointer:ty),*) => {$(
+        impl<P: ProbPath + ?Sized> ProbPath for $pointer {
+            fn coefficients(&self, t: f64) -> Coefficients {
+                (**self).coefficients(t)
+            }
 
-    fn singular_ends(&self) -> &[End] {
-        (**self).singular_ends()
-    }
+            fn singular_ends(&self) -> &[End] {
+                (**self).singular_ends()
+            }
 
-    fn name(&self) -> String {
-        (**self).name()
-    }
+            fn name(&self) -> String {
+                (**self).name()
+            }
 
-    fn has_extra_noise(&self) -> bool {
-        (**self).has_extra_noise()
-    }
+            fn has_extra_noise(&self) -> bool {
+                (**self).has_extra_noise()
+            }
 
-    fn check(&self) -> Result<(), Error> {
-        (**self).check()
-    }
+            fn check(&self) -> Result<(), Error> {
+                (**self).check()
+            }
+        }
+    )*};
 }
+
+pointer!(&P, Box<P>, std::sync::Arc<P>);

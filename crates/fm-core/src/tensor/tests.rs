@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::interpolate::{coefficients, convert, interpolate};
+use crate::loss::Loss;
 use crate::path::PathKind;
 use crate::prediction::Prediction;
 use ndarray::Array2;
@@ -16,8 +17,12 @@ fn flat(x: &Tensor) -> Vec<f32> {
 
 #[test]
 fn tensors_and_arrays_agree_on_every_path() {
-    let rows =
-        |seed| Array2::from_shape_vec((5, 3), crate::rng::normal_rows(seed, 0, crate::rng::Stream::Data, 0, 5, 3));
+    let rows = |seed| {
+        Array2::from_shape_vec(
+            (5, 3),
+            crate::rng::normal_rows(crate::rng::Key::new(seed, 0, crate::rng::Stream::Data), 5, 3),
+        )
+    };
     let (x0, x1, eps) = (rows(1).unwrap(), rows(2).unwrap(), rows(3).unwrap());
     for path in ["linear", "constant-noise", "trigonometric", "vp", "polynomial:3", "bridge"] {
         let c = coefficients(&path.parse::<PathKind>().unwrap(), &[0.1, 0.3, 0.5, 0.8, 0.9]).unwrap();
@@ -40,7 +45,7 @@ fn losses_on_tensors_are_the_scalar_formulas() {
         (Tensor::from_slice(&[1f32, 2., 3., -4.]).view([2, 2]), Tensor::from_slice(&[0f32, 2.5, 3., 1.]).view([2, 2]));
     for loss in ["mse", "pseudo-huber:c=0.3"].map(|l| l.parse::<Loss>().unwrap()) {
         for reduction in [Reduction::Mean, Reduction::Sum] {
-            let got = flat(&row_losses(&p, &q, loss, reduction).unwrap());
+            let got = flat(&row_losses(&p, &q, &loss, reduction).unwrap());
             let want = [[1.0, -0.5], [0.0, -5.0]].map(|e| loss.value(reduction.reduce(&e)) as f32);
             assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6 * (1.0 + w)), "{loss} {reduction}: {got:?}");
         }
@@ -51,7 +56,7 @@ fn losses_on_tensors_are_the_scalar_formulas() {
 #[test]
 fn losses_of_other_shapes_are_refused() {
     let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
-    let losses = |p: &[i64], q: &[i64]| row_losses(&zeros(p), &zeros(q), Loss::Mse, Reduction::Mean);
+    let losses = |p: &[i64], q: &[i64]| row_losses(&zeros(p), &zeros(q), &Loss::Mse, Reduction::Mean);
     let pairs: [(&[i64], &[i64]); 5] =
         [(&[4, 1], &[4, 2]), (&[1, 2], &[4, 2]), (&[2], &[4, 2]), (&[], &[4, 2]), (&[], &[])];
     for (p, q) in pairs {
@@ -92,8 +97,10 @@ fn combinations_do_not_broadcast() {
 /// Coefficients that rows share are filled in on the device; the bits are those of uploaded columns.
 #[test]
 fn shared_coefficients_give_the_bits_of_columns() {
-    let state =
-        |seed| Tensor::from_slice(&crate::rng::normal_rows(seed, 0, crate::rng::Stream::Data, 0, 5, 7)).view([5, 7]);
+    let state = |seed| {
+        Tensor::from_slice(&crate::rng::normal_rows(crate::rng::Key::new(seed, 0, crate::rng::Stream::Data), 5, 7))
+            .view([5, 7])
+    };
     let (x, y, column) = (state(1), state(2), |c: f64| Tensor::from_slice(&[c as f32; 5]).view([5, 1]));
     let (a, b, rows) = ([0.3; 5], [-1.7; 5], [0.1, 0.2, 0.3, 0.4, 0.5]);
     let rest = Tensor::from_slice(&rows.map(|c| c as f32)).view([5, 1]);
@@ -128,4 +135,27 @@ fn tensors_and_vectors_agree_as_states() {
         let norm = Tensor::error_norm(&batch(&e), &batch(&a), &batch(&b), &tol);
         assert!((norm - Vec::error_norm(&e, &a, &b, &tol)).abs() < 1e-12);
     }
+}
+
+/// Pseudo-Huber as somebody else would write it: a value, and no tensor operations.
+struct Own;
+
+impl RowLoss for Own {
+    fn value(&self, squared: f64) -> f64 {
+        (squared + 0.25).sqrt() - 0.5
+    }
+}
+
+#[test]
+fn a_loss_without_tensor_operations_has_the_value_and_the_gradient_of_one_with_them() {
+    let squared = || Tensor::from_slice(&[0f32, 1e-4, 0.3, 7.0]).set_requires_grad(true);
+    let of = |loss: &dyn RowLoss| {
+        let x = squared();
+        let losses = loss.on_tensor(&x);
+        losses.sum(Kind::Float).backward();
+        (losses.detach(), x.grad())
+    };
+    let ((own, own_slope), (named, slope)) = (of(&Own), of(&Loss::PseudoHuber { c: 0.5 }));
+    assert!(own.allclose(&named, 1e-6, 1e-9, false), "{own:?} {named:?}");
+    assert!(own_slope.allclose(&slope, 1e-6, 1e-9, false), "{own_slope:?} {slope:?}");
 }

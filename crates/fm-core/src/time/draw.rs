@@ -1,6 +1,6 @@
 //! How a batch draws its times.
 
-use super::{LossAware, TimeKind, confined};
+use super::{LossAware, TimeDistribution, TimeKind, confined};
 use crate::Error;
 use crate::choice;
 use crate::rng::{Stream, stream};
@@ -22,21 +22,21 @@ choice! {
     }
 }
 
-/// A law of times, the range it is confined to, and how batches draw from it. Its serde form: `time`, `time_draw`, `time_clip` and
+/// A distribution of times, the range it is confined to, and how batches draw from it. Its serde form: `time`, `time_draw`, `time_clip` and
 /// `importance`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Times {
-    /// The law.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Times<T = TimeKind> {
+    /// The distribution.
     #[serde(rename = "time")]
-    pub distribution: TimeKind,
+    pub distribution: T,
     /// How rows share the unit interval.
     #[serde(rename = "time_draw")]
     pub draw: Draw,
-    /// eps: times keep to [eps, 1 - eps], distributed as the law given that they lie there (truncated, so nothing piles up at the
+    /// eps: times keep to [eps, 1 - eps], distributed as given that they lie there (truncated, so nothing piles up at the
     /// edges). 0 confines nothing.
     #[serde(rename = "time_clip")]
     pub clip: f64,
-    /// Weigh every draw by 1 / p(t), so that the law changes the variance of the loss and not its meaning.
+    /// Weigh every draw by 1 / p(t), so that the distribution changes the variance of the loss and not its meaning.
     pub importance: bool,
 }
 
@@ -51,7 +51,21 @@ pub struct SampledTimes {
     pub positions: Vec<f64>,
 }
 
-impl Times {
+impl Default for Times {
+    /// Independent uniform times.
+    fn default() -> Self {
+        Self::of(TimeKind::default())
+    }
+}
+
+impl<T> Times<T> {
+    /// Independent draws from the whole of a distribution.
+    pub fn of(distribution: T) -> Self {
+        Self { distribution, draw: Draw::Independent, clip: 0.0, importance: false }
+    }
+}
+
+impl<T: TimeDistribution> Times<T> {
     /// The interval that times are confined to, [eps, 1 - eps].
     pub fn range(&self) -> (f64, f64) {
         (self.clip, 1.0 - self.clip)
@@ -59,42 +73,47 @@ impl Times {
 
     /// The first and the last time that can be drawn.
     pub fn support(&self) -> (f64, f64) {
-        match self.distribution {
-            TimeKind::Discrete { k } => (0.0, (k - 1.0) / k),
-            _ => self.range(),
+        if self.distribution.is_discrete() {
+            return (self.distribution.quantile(0.0), self.distribution.quantile(1.0));
         }
+        self.range()
     }
 
     /// Checks the parameters.
     ///
     /// # Errors
-    /// A parameter outside its domain, a clip outside [0, 0.5), a discrete law with a clip or importance weights.
+    /// A parameter outside its domain, a clip outside [0, 0.5), a discrete distribution with a clip or importance weights.
     pub fn validate(&self) -> Result<(), Error> {
-        crate::choice::Choice::validate(&self.distribution)?;
+        self.distribution.check()?;
         if !(0.0..0.5).contains(&self.clip) {
             return Err(Error::Value { name: "the time clip", domain: "at least 0 and below 0.5", value: self.clip });
         }
         let discrete =
-            |what: &str, why| Err(Error::Combination { what: what.into(), with: self.distribution.to_string(), why });
+            |what: &str, why| Err(Error::Combination { what: what.into(), with: self.distribution.name(), why });
         let mass = self.mass();
         if mass.is_nan() || mass < 1e-6 {
-            let why = "hardly any time of the law lies in the range; lower the clip";
-            return Err(Error::Combination { what: "this time clip".into(), with: self.distribution.to_string(), why });
+            let why = "hardly any time of the distribution lies in the range; lower the clip";
+            return Err(Error::Combination { what: "this time clip".into(), with: self.distribution.name(), why });
         }
-        match self.distribution.is_discrete() {
-            true if self.clip > 0.0 => discrete("a time clip", "a discrete law has its own times; drop the clip"),
-            true if self.importance => discrete("importance weights", "a discrete law has no density; drop them"),
-            _ => Ok(()),
+        if !self.distribution.is_discrete() {
+            return Ok(());
         }
+        if self.clip > 0.0 {
+            return discrete("a time clip", "a discrete distribution has its own times; drop the clip");
+        }
+        if self.importance {
+            return discrete("importance weights", "a discrete distribution has no density; drop them");
+        }
+        Ok(())
     }
 
-    /// The density of the truncated law at t in its range.
+    /// The density of the truncated distribution at t in its range.
     pub fn density(&self, t: f64) -> f64 {
         let (low, high) = self.range();
         if t < low || t > high { 0.0 } else { self.distribution.density(t) / self.mass() }
     }
 
-    /// The cdf of the truncated law.
+    /// The cdf of the truncated distribution.
     pub fn cdf(&self, t: f64) -> f64 {
         let (low, high) = self.range();
         if self.clip == 0.0 {
@@ -104,7 +123,7 @@ impl Times {
         }
     }
 
-    /// The quantile of the truncated law, within its range whatever the rounding; NaN unless 0 <= u <= 1.
+    /// The quantile of the truncated distribution, within its range whatever the rounding; NaN unless 0 <= u <= 1.
     pub fn quantile(&self, u: f64) -> f64 {
         let (low, high) = self.range();
         if self.clip == 0.0 || !(0.0..=1.0).contains(&u) {

@@ -2,7 +2,8 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`TimeKind`] | a distribution *is* its quantile function Q: a draw is t = Q(u) with u uniform on (0, 1) |
+//! | [`TimeDistribution`] | a distribution *is* its quantile function Q: a draw is t = Q(u) with u uniform on (0, 1) |
+//! | [`TimeKind`] | the named distributions |
 //! | [`Times`] | a law clipped to a range, drawn row by row, stratified or antithetic, with importance weights |
 //! | [`LossAware`] | a density over u that follows the loss |
 //!
@@ -19,13 +20,15 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
+mod distribution;
 mod draw;
-mod law;
+mod kinds;
 mod loss_aware;
 mod normal;
 
+pub use distribution::TimeDistribution;
 pub use draw::{Draw, SampledTimes, Times};
-pub use law::TimeKind;
+pub use kinds::TimeKind;
 pub use loss_aware::LossAware;
 
 /// x moved into [low, high]; NaN stays NaN, and bounds in the wrong order do not panic.

@@ -26,7 +26,7 @@ pub use config::UNetConfig;
 use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use tch::nn::{self, Module};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 #[derive(Debug)]
 pub(crate) struct UNet {
@@ -94,6 +94,22 @@ impl UNet {
 }
 
 impl VelocityModel for UNet {
+    fn device(&self) -> Device {
+        self.out_conv.ws.device()
+    }
+
+    fn null_class(&self) -> Option<i64> {
+        (self.config.classes > 0 && self.config.null_class).then_some(self.config.classes)
+    }
+
+    fn row_shape(&self) -> Option<Vec<i64>> {
+        Some(vec![self.config.image_channels, self.config.image_size[0], self.config.image_size[1]])
+    }
+
+    fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        self.forward_t(x, t, condition, false)
+    }
+
     fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
         self.run(&mut Tape::off(), x, t, condition, train)
     }

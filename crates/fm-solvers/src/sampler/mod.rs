@@ -1,23 +1,50 @@
-//! Sampling as a value: the solver that was asked for, and how it carries the source to the data.
+//! Sampling: a solver and its steps as one value, which carries the source of a flow to its data.
+//!
+//! A network trained on an [`Objective`] predicts a velocity, the data, the noise or the score; the sampler converts the prediction,
+//! integrates dx/dt = v from t = 0 to 1 (or to the clip of a singular end), and counts the evaluations.
+//!
+//! ```
+//! use fm_core::objective::Objective;
+//! use fm_solvers::Sampler;
+//! use ndarray::{Array2, array};
+//! // All data lie at 3, and the network predicts the data.
+//! let network = |x: &Array2<f64>, _: &[f64], _: &[usize]| Array2::from_elem(x.dim(), 3.0);
+//! let mut objective = Objective { prediction: "data".parse()?, ..Objective::default() };
+//! objective.times.clip = 1e-3;
+//! let x0 = array![[1.0], [-2.0]];
+//! let samples = Sampler::midpoint(20).run(&network, &objective, x0, |_| array![[0.0], [0.0]], false)?;
+//! assert!(samples.x.iter().all(|x| (x - 3.0).abs() < 1e-2));
+//! assert_eq!((samples.nfe, samples.calls), (40.0, 40)); // two per step
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-use crate::solvers::{Pace, SolverName};
-use anyhow::bail;
+mod method;
+#[cfg(feature = "tch")]
+mod network;
+
+pub use method::{Controller, Pace, SolverName};
+#[cfg(feature = "tch")]
+pub use network::Guidance;
+
+use crate::sde::{self, Diffusion, Method};
+use crate::{AdaptiveOptions, Grid, SaveAt, SolveError, Stats, StopReason, adaptive, fixed, per_sample};
 use fm_core::field::{Converted, RowField, SharedTime};
+use fm_core::loss::RowLoss;
 use fm_core::objective::Objective;
 use fm_core::path::{PathKind, ProbPath};
 use fm_core::schedule::Rescheduled;
 use fm_core::state::{OdeState, RowState};
-use fm_solvers::sde::{self, Diffusion, Method};
-use fm_solvers::{AdaptiveOptions, Grid, SaveAt, SolveError, Stats, StopReason, adaptive, fixed, per_sample};
+use fm_core::time::TimeDistribution;
+use fm_core::weighting::TimeWeight;
 
-/// How the time is divided.
+/// The steps of a sampler.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Steps {
-    /// As a grid does.
+    /// A number of steps, divided by a grid.
     Fixed(Grid, usize),
-    /// At these times, from 0 (source) to 1 (data).
+    /// Steps between these times, from 0 (source) to 1 (data).
     Listed(Vec<f64>),
-    /// As an error estimate says.
+    /// Steps chosen by an error estimate.
     Adaptive(Pace, AdaptiveOptions),
 }
 
@@ -28,20 +55,20 @@ pub struct Sampler {
     pub solver: SolverName,
     /// Its steps.
     pub steps: Steps,
-    /// Noise added on the way, and how; the solver's method then does not count.
+    /// Stochastic sampling, by this method and diffusion instead of the solver's method.
     pub stochastic: Option<(Method, Diffusion)>,
     /// The path to sample along, if not the one that was trained on.
     pub schedule: Option<PathKind>,
 }
 
-/// What came out.
+/// Samples and their cost.
 #[derive(Debug)]
 pub struct Samples<S> {
     /// The samples.
     pub x: S,
-    /// States from the source to the samples, if they were asked for.
+    /// States from the source to the samples, where they were saved.
     pub frames: Vec<S>,
-    /// Evaluations of a sample, counted; the mean where samples differ.
+    /// Evaluations per sample, counted; the mean where samples differ.
     pub nfe: f64,
     /// Calls of the network.
     pub calls: usize,
@@ -50,7 +77,7 @@ pub struct Samples<S> {
 }
 
 impl<S> Samples<S> {
-    /// The cost in words.
+    /// The cost for people.
     pub fn describe_nfe(&self) -> String {
         if self.nfe == self.calls as f64 {
             return self.calls.to_string();
@@ -63,25 +90,58 @@ impl<S> Samples<S> {
 const FRAMES: usize = 50;
 
 impl Sampler {
-    /// A solver with a fixed number of equal steps.
-    pub fn fixed(solver: SolverName, steps: usize) -> Self {
-        Self { solver, steps: Steps::Fixed(Grid::Uniform, steps), stochastic: None, schedule: None }
+    /// A method with these steps.
+    pub fn new(solver: SolverName, steps: Steps) -> Self {
+        Self { solver, steps, stochastic: None, schedule: None }
     }
 
-    /// Carries the source to the data with a network trained for `objective`. `noise(i)` is standard normal and shaped as the batch;
-    /// only stochastic sampling asks for it.
+    /// A method with a fixed number of equal steps.
+    pub fn fixed(solver: SolverName, steps: usize) -> Self {
+        Self::new(solver, Steps::Fixed(Grid::Uniform, steps))
+    }
+
+    /// Euler's method: one evaluation per step.
+    pub fn euler(steps: usize) -> Self {
+        Self::fixed(SolverName::Euler, steps)
+    }
+
+    /// The midpoint method: two evaluations per step.
+    pub fn midpoint(steps: usize) -> Self {
+        Self::fixed(SolverName::Midpoint, steps)
+    }
+
+    /// The classic Runge-Kutta method of order 4: four evaluations per step.
+    pub fn rk4(steps: usize) -> Self {
+        Self::fixed(SolverName::Rk4, steps)
+    }
+
+    /// Dormand-Prince 5(4) with adaptive steps per sample, at this relative and absolute tolerance.
+    pub fn dopri5(tolerance: f64) -> Self {
+        let options = AdaptiveOptions::with_tolerance(tolerance);
+        Self::new(SolverName::Dopri5, Steps::Adaptive(Pace::PerSample, options))
+    }
+
+    /// Carries x0 to samples with a network trained for `objective`. `noise(i)` returns the standard normal noise of step i, shaped as the
+    /// batch; only stochastic sampling calls it. `frames` saves states on the way.
     ///
     /// # Errors
-    /// A singular end that the times of training did not keep away from, a request that cannot be carried out, and a solve that did not
-    /// reach the end.
-    pub fn run<S: OdeState + RowState>(
+    /// A singular end that the times of training did not keep away from, steps that cannot be taken, a network that returns another shape,
+    /// and a solve that did not reach the end.
+    pub fn run<S, P, T, W, L>(
         &self,
         network: &impl RowField<S>,
-        objective: &Objective,
+        objective: &Objective<P, T, W, L>,
         x0: S,
         noise: impl Fn(u64) -> S,
         frames: bool,
-    ) -> anyhow::Result<Samples<S>> {
+    ) -> Result<Samples<S>, SolveError>
+    where
+        S: OdeState + RowState,
+        P: ProbPath,
+        T: TimeDistribution,
+        W: TimeWeight,
+        L: RowLoss,
+    {
         let predicted = |x: &S, t: &[f64], rows: &[usize]| network.velocities(x, t, rows);
         let velocity = Converted::new(predicted, &objective.path, objective.prediction, objective.span()?)?;
         let Some(path) = self.schedule else {
@@ -103,23 +163,22 @@ impl Sampler {
         x0: S,
         noise: impl Fn(u64) -> S,
         frames: bool,
-    ) -> anyhow::Result<Samples<S>> {
+    ) -> Result<Samples<S>, SolveError> {
         let every = if frames { SaveAt::Steps } else { SaveAt::End };
         let solution = match (&self.steps, self.stochastic) {
             (Steps::Adaptive(Pace::PerSample, options), None) => {
-                return finish_rows(self.own_pace(&field, span, x0, options, frames)?);
+                return Ok(finish_rows(self.own_pace(&field, span, x0, options, frames)?));
             }
             (Steps::Adaptive(Pace::PerBatch, options), None) => {
                 adaptive::solve(&SharedTime(field), x0, span, self.solver.tableau(), options, every)?
             }
             (Steps::Adaptive(..), Some(_)) => {
-                bail!("stochastic sampling takes fixed steps: give --num-steps or --times")
+                return Err(SolveError::StochasticAdaptive);
             }
             (steps, None) => fixed::solve(&SharedTime(field), x0, &steps.grid(span)?, self.solver.tableau(), every)?,
             (steps, Some(how)) => sde::solve(&SharedTime(field), path, x0, &steps.grid(span)?, how, noise, every)?,
         };
         let (nfe, calls) = (solution.stats.evaluations as f64, solution.stats.evaluations);
-        check(solution.stats.reason)?;
         Ok(Samples { x: solution.x, frames: solution.states, nfe, calls, stats: solution.stats })
     }
 
@@ -174,10 +233,7 @@ impl Steps {
     }
 }
 
-fn finish_rows<S>(solution: per_sample::BatchSolution<S>) -> anyhow::Result<Samples<S>> {
-    if let Some((row, reason)) = solution.failure() {
-        bail!("sampling stopped early: in sample {row} of its batch it {reason}");
-    }
+fn finish_rows<S>(solution: per_sample::BatchSolution<S>) -> Samples<S> {
     let rows = &solution.rows;
     let sum = |of: fn(&Stats) -> usize| rows.iter().map(of).sum::<usize>();
     let stats = Stats {
@@ -188,20 +244,13 @@ fn finish_rows<S>(solution: per_sample::BatchSolution<S>) -> anyhow::Result<Samp
         reason: StopReason::ReachedEnd,
     };
     let nfe = stats.evaluations as f64 / rows.len().max(1) as f64;
-    Ok(Samples { nfe, calls: solution.calls, frames: solution.states, x: solution.x, stats })
-}
-
-fn check(reason: StopReason) -> anyhow::Result<()> {
-    match reason {
-        StopReason::ReachedEnd => Ok(()),
-        reason => bail!("sampling stopped early: it {reason}"),
-    }
+    Samples { nfe, calls: solution.calls, frames: solution.states, x: solution.x, stats }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fm_solvers::controller::PidController;
+    use crate::PidController;
 
     #[test]
     fn samplers_that_differ_in_any_value_have_different_keys() {

@@ -1,5 +1,6 @@
 //! The distributions by name.
 
+use super::distribution::invert;
 use super::{confined, normal};
 use crate::choice;
 use crate::choice::Domain;
@@ -122,7 +123,7 @@ impl TimeKind {
             TimeKind::ExpU { a } => 0.5 + (a * (t - 0.5)).sinh() / (2.0 * (0.5 * a).sinh()),
             TimeKind::Power { k } => t.powf(1.0 / k),
             TimeKind::PowerData { k } => -((-t).ln_1p() / k).exp_m1(),
-            TimeKind::Mode { .. } | TimeKind::Warp { .. } => self.invert(t),
+            TimeKind::Mode { .. } | TimeKind::Warp { .. } => invert(t, |u| self.quantile(u)),
             TimeKind::Cosmap => t.atan2(1.0 - t) / FRAC_PI_2,
             TimeKind::EdmSkew => EDM_SKEW.cdf(t),
             TimeKind::Discrete { k } => ((k * t).floor() + 1.0).min(k) / k,
@@ -142,7 +143,7 @@ impl TimeKind {
             TimeKind::ExpU { a } => a * (a * (t - 0.5)).cosh() / (2.0 * (0.5 * a).sinh()),
             TimeKind::Power { k } => t.powf(1.0 / k - 1.0) / k,
             TimeKind::PowerData { k } => (1.0 - t).powf(1.0 / k - 1.0) / k,
-            TimeKind::Mode { .. } | TimeKind::Warp { .. } => 1.0 / self.slope(self.invert(t)),
+            TimeKind::Mode { .. } | TimeKind::Warp { .. } => 1.0 / self.slope(invert(t, |u| self.quantile(u))),
             TimeKind::Cosmap => 2.0 / (PI * (1.0 - 2.0 * t + 2.0 * t * t)),
             TimeKind::EdmSkew => EDM_SKEW.density(t),
             TimeKind::Discrete { k } => {
@@ -164,22 +165,6 @@ impl TimeKind {
             _ => 1.0,
         };
         slope.max(0.0)
-    }
-
-    /// The u of Q(u) = t, by bisection: Q rises.
-    fn invert(&self, t: f64) -> f64 {
-        if !(t > 0.0 && t < 1.0) {
-            return confined(t, 0.0, 1.0);
-        }
-        let (mut low, mut high) = (0.0, 1.0);
-        // Half the interval each time, until the middle is one of its ends.
-        loop {
-            let middle = 0.5 * (low + high);
-            if middle <= low || middle >= high || high - low < 1e-17 {
-                return middle;
-            }
-            *(if self.quantile(middle) < t { &mut low } else { &mut high }) = middle;
-        }
     }
 }
 

@@ -1,47 +1,58 @@
-//! The pairing of a run, from what its configuration names.
+//! The flow of a run, from its configuration.
 
 use crate::couplings::CouplingKind;
 use crate::objective_args::FlowConfig;
+use fm_core::FlowMatching;
 use fm_core::source::Source;
-use fm_train::pairing::Pairing;
 
 impl FlowConfig {
-    /// The pairing of a run, for a model that is or is not told classes.
+    /// The flow of a run, for a model with or without classes.
     ///
     /// # Errors
     /// A coupling that does not fit the path or the model.
-    pub fn pairing(&self, source: Source, seed: u64, conditional: bool) -> anyhow::Result<Pairing> {
+    pub fn flow(&self, source: Source, seed: u64, conditional: bool) -> anyhow::Result<FlowMatching> {
         anyhow::ensure!((1..=1024).contains(&self.ot_batch), "ot_batch is {}: choose 1 to 1024", self.ot_batch);
         let coupling = match self.coupling {
             CouplingKind::Independent => None,
-            kind => Some(kind.build(self.cost, self.pairing, self.objective.path, conditional)?),
+            kind => Some(kind.build(self.cost, self.pairing, self.objective.path, conditional)?.into()),
         };
-        Ok(Pairing::new(source, coupling, seed, self.ot_batch))
+        let flow = FlowMatching::from(self.objective.clone());
+        Ok(FlowMatching { source, coupling, coupled_steps: self.ot_batch, seed, ..flow })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fm_core::rng::{Stream, normal_rows};
+    use fm_core::data::Classes;
+    use fm_core::rng::{Key, Stream, normal_rows};
     use fm_ot::pairs::PairSampling;
-    use fm_train::batch::Batch;
-    use fm_train::collective::Shard;
-    use fm_train::pairing::Rows;
-    use ndarray::ArrayView2;
+    use fm_train::batch::{Batch, BatchSource};
+    use fm_train::batches::{BatchOptions, FlowBatches};
+    use ndarray::{Array2, ArrayView2};
 
     const DIM: usize = 2;
 
-    fn rows(step: u64, _: Shard) -> Rows {
-        let x1 = normal_rows(9, step, Stream::Data, 0, 16, DIM);
+    fn data() -> Classes {
+        let x1 = normal_rows(Key::new(9, 0, Stream::Data), 128, DIM);
         // The class is where the row is, so that it can be checked afterwards.
         let classes = x1.chunks(DIM).map(|x| i64::from(x[0] > 0.0)).collect();
-        Rows { x1, classes, ..Rows::default() }
+        Classes::new(Array2::from_shape_vec((128, DIM), x1).unwrap(), classes).unwrap()
     }
 
-    fn pairing(coupling: CouplingKind, pairs: PairSampling, ot_batch: usize) -> Pairing {
+    fn flow(coupling: CouplingKind, pairs: PairSampling, ot_batch: usize) -> FlowMatching {
         let config = FlowConfig { coupling, pairing: pairs, ot_batch, ..FlowConfig::default() };
-        config.pairing(Source::default(), 5, true).unwrap()
+        config.flow(Source::default(), 5, true).unwrap()
+    }
+
+    fn batches<'a>(flow: &'a FlowMatching, data: &'a Classes) -> FlowBatches<'a> {
+        FlowBatches::new(flow, data, BatchOptions { rows: 16, conditional: true, ..BatchOptions::default() }).unwrap()
+    }
+
+    /// The first batches of a coupling.
+    fn take(coupling: CouplingKind, pairs: PairSampling, ot_batch: usize, steps: usize) -> Vec<Batch> {
+        let (flow, data) = (flow(coupling, pairs, ot_batch), data());
+        batches(&flow, &data).take(steps).map(Result::unwrap).collect()
     }
 
     fn cost(batches: &[Batch]) -> f64 {
@@ -51,10 +62,7 @@ mod tests {
 
     #[test]
     fn the_gain_is_the_cost_over_that_of_the_rows_as_drawn() {
-        let take = |coupling| -> Vec<Batch> {
-            let p = pairing(coupling, PairSampling::Permutation, 2);
-            (0..2).map(|s| p.batch(s, DIM, rows).unwrap()).collect()
-        };
+        let take = |coupling| take(coupling, PairSampling::Permutation, 2, 2);
         let (drawn, paired) = (take(CouplingKind::Independent), take(CouplingKind::Exact));
         assert!(drawn.iter().all(|b| b.coupling_gain.is_none()));
         let want = cost(&paired) / cost(&drawn);
@@ -69,10 +77,7 @@ mod tests {
 
     #[test]
     fn steps_paired_together_cost_less_and_lose_nothing() {
-        let take = |coupling, ot_batch| -> Vec<Batch> {
-            let p = pairing(coupling, PairSampling::Permutation, ot_batch);
-            (0..8).map(|s| p.batch(s, DIM, rows).unwrap()).collect()
-        };
+        let take = |coupling, ot_batch| take(coupling, PairSampling::Permutation, ot_batch, 8);
         let independent = take(CouplingKind::Independent, 4);
         assert_eq!(independent, take(CouplingKind::Independent, 1));
         let [one, four] = [1, 4].map(|k| take(CouplingKind::Exact, k));
@@ -93,43 +98,38 @@ mod tests {
 
     #[test]
     fn workers_and_resumption_change_nothing() {
-        let inline = pairing(CouplingKind::Exact, PairSampling::Permutation, 3);
-        let want: Vec<Batch> = (0..12).map(|s| inline.batch(s, DIM, rows).unwrap()).collect();
-        let shared = pairing(CouplingKind::Exact, PairSampling::Permutation, 3);
+        let (flow, data) = (flow(CouplingKind::Exact, PairSampling::Permutation, 3), data());
+        let want: Vec<Batch> = batches(&flow, &data).take(12).map(Result::unwrap).collect();
+        let shared = batches(&flow, &data);
         std::thread::scope(|scope| {
             for worker in 0..3 {
                 let (shared, want) = (&shared, &want);
                 scope.spawn(move || {
                     for s in (worker..12).step_by(3) {
-                        assert_eq!(shared.batch(s as u64, DIM, rows).unwrap(), want[s]);
+                        assert_eq!(shared.batch(s as u64).unwrap(), want[s]);
                     }
                 });
             }
         });
         // A run that goes on in the middle of a group, and one that comes back to a group long forgotten.
-        let resumed = pairing(CouplingKind::Exact, PairSampling::Permutation, 3);
-        assert!([4, 11, 8, 5, 0].into_iter().all(|s| resumed.batch(s, DIM, rows).unwrap() == want[s as usize]));
+        let resumed = batches(&flow, &data);
+        assert!([4, 11, 8, 5, 0].into_iter().all(|s| resumed.batch(s).unwrap() == want[s as usize]));
     }
 
     #[test]
     fn drawn_pairs_keep_rows_and_classes_together() {
-        let p = pairing(CouplingKind::Sinkhorn { epsilon: 0.05 }, PairSampling::Drawn, 2);
-        let batches: Vec<Batch> = (0..4).map(|s| p.batch(s, DIM, rows).unwrap()).collect();
+        let batches = take(CouplingKind::Sinkhorn { epsilon: 0.05 }, PairSampling::Drawn, 2, 4);
         for batch in &batches {
             assert!(batch.x1.chunks(DIM).zip(&batch.classes).all(|(x, class)| i64::from(x[0] > 0.0) == *class));
         }
-        let drawn: Vec<Batch> = (0..4)
-            .map(|step| rows(step, Shard::default()))
-            .map(|Rows { x1, .. }| Batch { x1, ..Batch::default() })
-            .collect();
+        let drawn = take(CouplingKind::Independent, PairSampling::Permutation, 1, 4);
         assert_ne!(sorted(&batches, |b| &b.x1), sorted(&drawn, |b| &b.x1), "nothing was drawn twice or dropped");
     }
 
     #[test]
     fn couplings_that_do_not_fit_are_told_at_once() {
-        let told = |config: FlowConfig, conditional| {
-            config.pairing(Source::default(), 0, conditional).unwrap_err().to_string()
-        };
+        let told =
+            |config: FlowConfig, conditional| config.flow(Source::default(), 0, conditional).unwrap_err().to_string();
         let with = |coupling| FlowConfig { coupling, ..FlowConfig::default() };
         assert!(told(with(CouplingKind::C2ot { weight: 1.0 }), false).contains("is not told any"));
         assert!(told(with(CouplingKind::SchroedingerBridge), true).contains("--path schroedinger-bridge"));

@@ -1,0 +1,170 @@
+//! Samples of networks: source rows, the field of the network, and the solve, in one call.
+
+use super::{Sampler, Samples};
+use crate::SolveError;
+use crate::guidance::{Guided, Unconditional};
+use fm_core::FlowMatching;
+use fm_core::field::RowField;
+use fm_core::rng::{Key, Stream, normal_rows};
+use fm_core::state::RowState;
+use fm_core::tensor::{VelocityModel, flat_rows, upload};
+use ndarray::Array2;
+use tch::{Device, Kind, Tensor};
+
+/// Classifier-free guidance: v = v_null + scale (v_class - v_null) at times within the interval, v_class elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Guidance {
+    /// 1 for the conditional field, more to exaggerate the class.
+    pub scale: f64,
+    /// Times at which the scale applies, both ends included.
+    pub interval: (f64, f64),
+}
+
+impl Default for Guidance {
+    /// The conditional field itself.
+    fn default() -> Self {
+        Self { scale: 1.0, interval: (0.0, 1.0) }
+    }
+}
+
+impl Sampler {
+    /// Samples of a network trained on `flow`: row r starts from row r of the source for this seed, whatever the number of rows.
+    ///
+    /// # Errors
+    /// A network without a [row shape](VelocityModel::row_shape), a source that cannot be drawn from, and those of [`run`](Self::run).
+    pub fn sample(
+        &self,
+        model: &dyn VelocityModel,
+        flow: &FlowMatching,
+        rows: usize,
+        seed: u64,
+    ) -> Result<Samples<Tensor>, SolveError> {
+        self.sample_field(&Unconditional(model), model, flow, rows, seed)
+    }
+
+    /// A sample of each class in `classes`, with guidance.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample); guidance for a network without a [null class](VelocityModel::null_class).
+    pub fn sample_classes(
+        &self,
+        model: &dyn VelocityModel,
+        flow: &FlowMatching,
+        classes: &[i64],
+        guidance: Guidance,
+        seed: u64,
+    ) -> Result<Samples<Tensor>, SolveError> {
+        let Guidance { scale, interval } = guidance;
+        let null_class = match model.null_class() {
+            Some(null) => null,
+            None if scale == 1.0 => 0,
+            None => return Err(SolveError::NoNullClass),
+        };
+        let indices = Tensor::from_slice(classes).to_device(model.device());
+        let field = Guided { model, classes: indices, null_class, scale, interval };
+        self.sample_field(&field, model, flow, classes.len(), seed)
+    }
+
+    fn sample_field(
+        &self,
+        field: &impl RowField<Tensor>,
+        model: &dyn VelocityModel,
+        flow: &FlowMatching,
+        rows: usize,
+        seed: u64,
+    ) -> Result<Samples<Tensor>, SolveError> {
+        let row = model.row_shape().ok_or(SolveError::NoRowShape)?;
+        let sizes = row.iter().map(|n| usize::try_from(*n).unwrap_or(0));
+        let dim = sizes.fold(1, usize::saturating_mul);
+        let (shape, device) = ([&[rows as i64], &row[..]].concat(), model.device());
+        let x0 = flow.source.sample(Key::new(seed, 0, Stream::Sample), rows, dim)?;
+        let noise = |step| upload(&normal_rows(Key::new(seed, step, Stream::Increment), rows, dim), &shape, device);
+        self.run(field, &flow.objective, upload(&x0, &shape, device), noise, false)
+    }
+}
+
+impl Samples<Tensor> {
+    /// The samples on the host, one row each, (rows, values per row).
+    ///
+    /// # Errors
+    /// [`fm_core::Error::Memory`] for samples that cannot be copied to the host.
+    pub fn rows(&self) -> Result<Array2<f32>, SolveError> {
+        let flat = flat_rows(&self.x).to_device(Device::Cpu).to_kind(Kind::Float);
+        let (rows, dim) = (flat.rows(), flat.size()[1] as usize);
+        let unreadable = || SolveError::from(fm_core::Error::Memory { rows, dim });
+        let values = Vec::<f32>::try_from(flat.contiguous().view(-1)).map_err(|_| unreadable())?;
+        Array2::from_shape_vec((rows, dim), values).map_err(|_| unreadable())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// x moves to the class (or to 2 without one) along straight lines: the data prediction is known.
+    #[derive(Debug)]
+    struct Points {
+        shape: Option<Vec<i64>>,
+        null: Option<i64>,
+    }
+
+    impl VelocityModel for Points {
+        fn forward(&self, x: &Tensor, _: &Tensor, condition: Option<&Tensor>) -> Tensor {
+            match condition {
+                Some(classes) => classes.to_kind(Kind::Float).view([-1, 1]).expand_as(x),
+                None => x.full_like(2.0),
+            }
+        }
+
+        fn row_shape(&self) -> Option<Vec<i64>> {
+            self.shape.clone()
+        }
+
+        fn null_class(&self) -> Option<i64> {
+            self.null
+        }
+    }
+
+    fn flow() -> FlowMatching {
+        FlowMatching::default().prediction(fm_core::prediction::Prediction::Data).time_clip(1e-4)
+    }
+
+    fn column(samples: &Samples<Tensor>) -> Vec<f64> {
+        Vec::try_from(samples.x.to_device(Device::Cpu).to_kind(Kind::Double).narrow(1, 0, 1).view(-1)).unwrap()
+    }
+
+    #[test]
+    fn networks_are_sampled_with_and_without_classes() {
+        let model = Points { shape: Some(vec![3]), null: Some(9) };
+        let plain = Sampler::midpoint(50).sample(&model, &flow(), 5, 1).unwrap();
+        assert_eq!((plain.x.size(), plain.nfe), (vec![5, 3], 100.0));
+        assert!(column(&plain).iter().all(|x| (x - 2.0).abs() < 1e-2), "{:?}", column(&plain));
+        let guided = |scale| {
+            let guidance = Guidance { scale, ..Guidance::default() };
+            column(&Sampler::euler(100).sample_classes(&model, &flow(), &[1, 4], guidance, 1).unwrap())
+        };
+        let close = |got: Vec<f64>, want: [f64; 2]| got.iter().zip(want).all(|(a, b)| (a - b).abs() < 2e-2);
+        assert!(close(guided(1.0), [1.0, 4.0]), "{:?}", guided(1.0));
+        // 9 + 2 (c - 9).
+        assert!(close(guided(2.0), [-7.0, -1.0]), "{:?}", guided(2.0));
+    }
+
+    #[test]
+    fn rows_do_not_depend_on_how_many_there_are() {
+        let model = Points { shape: Some(vec![3]), null: None };
+        let flow = FlowMatching::default();
+        let draw = |rows, seed| Sampler::euler(1).sample(&model, &flow, rows, seed).unwrap().x;
+        assert!(draw(5, 1).narrow(0, 0, 2).equal(&draw(2, 1)) && !draw(2, 1).equal(&draw(2, 2)));
+    }
+
+    #[test]
+    fn what_a_network_does_not_say_is_an_error() {
+        let shapeless = Points { shape: None, null: None };
+        let error = Sampler::euler(1).sample(&shapeless, &flow(), 5, 1).unwrap_err();
+        assert!(error.to_string().contains("row_shape"), "{error}");
+        let model = Points { shape: Some(vec![3]), null: None };
+        let guidance = Guidance { scale: 2.0, ..Guidance::default() };
+        let error = Sampler::euler(1).sample_classes(&model, &flow(), &[1], guidance, 1).unwrap_err();
+        assert!(error.to_string().contains("null_class"), "{error}");
+    }
+}

@@ -1,0 +1,229 @@
+//! Batches of a data set: shuffled rows, random mirroring, label dropout, and coupled source rows.
+//!
+//! A batch is a function of (seed, step, row), independent of the thread that makes it: resuming or changing the number of workers gives the
+//! same batches. [`Order`] gives each row once per epoch, and the [`FlowMatching`] its source, coupling and seed. With
+//! `flow.coupled_steps = k`, one OT plan covers the rows of k consecutive steps.
+//!
+//! ```
+//! use fm_core::FlowMatching;
+//! use fm_train::batches::{BatchOptions, FlowBatches};
+//! let (table, flow) = (ndarray::array![[0.0f32], [1.0], [2.0], [3.0]], FlowMatching::default());
+//! let batches = FlowBatches::new(&flow, &table, BatchOptions { rows: 2, ..BatchOptions::default() })?;
+//! let epoch: Vec<_> = batches.take(2).collect::<Result<_, _>>()?;
+//! let mut rows = [&epoch[0].x1[..], &epoch[1].x1].concat();
+//! rows.sort_by(f32::total_cmp);
+//! assert_eq!((rows, epoch[1].step), (vec![0.0, 1.0, 2.0, 3.0], 1));
+//! # Ok::<(), fm_train::TrainError>(())
+//! ```
+
+use crate::TrainError;
+use crate::batch::{Batch, BatchSource};
+use crate::collective::Shard;
+use crate::pairing::Pairing;
+use fm_core::FlowMatching;
+use fm_core::data::{DataError, Dataset, Order, Pick};
+use fm_core::rng::{self, Stream};
+use fm_core::source::Source;
+use rand::Rng;
+use std::ops::Range;
+
+/// How batches are made of a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchOptions {
+    /// Rows of a batch.
+    pub rows: usize,
+    /// Mirror rows at random.
+    pub mirror: bool,
+    /// Condition the model on the rows' classes, or on their condition vectors.
+    pub conditional: bool,
+    /// The null class, and the probability that it replaces a row's class (for classifier-free guidance).
+    pub dropped: Option<(i64, f64)>,
+    /// Give row numbers instead of values, for data in device memory ([`crate::device_dataset`]).
+    pub resident: bool,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self { rows: 64, mirror: false, conditional: false, dropped: None, resident: false }
+    }
+}
+
+/// Batches of a data set, by step or as an iterator from step 0.
+pub struct FlowBatches<'a> {
+    data: &'a dyn Dataset,
+    order: Order,
+    pairing: Pairing<'a>,
+    options: BatchOptions,
+    next: u64,
+}
+
+impl std::fmt::Debug for FlowBatches<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FlowBatches")
+            .field("options", &self.options)
+            .field("flow", self.pairing.flow)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> FlowBatches<'a> {
+    /// Batches of `data` for a flow.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] for data or options from which no batch, or a wrong one, would be made; a flow that has no meaning.
+    pub fn new(flow: &'a FlowMatching, data: &'a dyn Dataset, options: BatchOptions) -> Result<Self, TrainError> {
+        flow.validate()?;
+        check(data, &options)?;
+        let order = Order::new(flow.seed, data.len());
+        Ok(Self { data, order, pairing: Pairing::new(flow), options, next: 0 })
+    }
+
+    /// Only the rows of each batch that belong to one process. Coupled rows are coupled as one batch by every process, with the same result.
+    pub fn shared(self, shard: Shard) -> Self {
+        Self { pairing: self.pairing.shared(shard), ..self }
+    }
+
+    /// The data of a step: a process's share of the rows, without sources.
+    fn rows(&self, step: u64, shard: Shard) -> Result<Batch, DataError> {
+        let (o, dim) = (&self.options, self.data.dim());
+        let mirrored = |i: usize| o.mirror && self.draw(step, Stream::Augment, i).random();
+        let (wanted, order) = (shard.rows(o.rows), self.order.batch(step, o.rows));
+        let picks: Vec<Pick> = wanted.clone().map(|i| Pick { row: order[i], mirrored: mirrored(i) }).collect();
+        let mut batch = Batch { step, first: wanted.start, whole: o.rows, ..Batch::default() };
+        batch.shape = self.data.shape().iter().map(|n| *n as i64).collect();
+        if o.conditional && self.data.condition_dim() > 0 {
+            batch.conditions = self.conditions(step, wanted, &picks)?;
+        } else if o.conditional {
+            batch.classes = self.classes(step, wanted, &picks);
+        }
+        if !o.resident || self.pairing.looks_at_rows() {
+            batch.x1.resize(picks.len() * dim, 0.0);
+            let rows = batch.x1.chunks_exact_mut(dim.max(1));
+            picks.iter().zip(rows).try_for_each(|(pick, out)| self.data.write(*pick, out))?;
+        }
+        batch.device_rows = if o.resident { picks } else { Vec::new() };
+        Ok(batch)
+    }
+
+    fn draw(&self, step: u64, stream: Stream, i: usize) -> impl Rng + use<> {
+        rng::stream(self.pairing.flow.seed, step, stream, i as u64)
+    }
+
+    fn is_dropped(&self, step: u64, i: usize) -> bool {
+        let dropped = |(_, share)| self.draw(step, Stream::LabelDrop, i).random_bool(share);
+        self.options.dropped.is_some_and(dropped)
+    }
+
+    fn classes(&self, step: u64, rows: Range<usize>, picks: &[Pick]) -> Vec<i64> {
+        let null = self.options.dropped.map_or(0, |(null, _)| null);
+        let class = |pick: &Pick| self.data.class(pick.row).unwrap_or(0);
+        rows.zip(picks).map(|(i, pick)| if self.is_dropped(step, i) { null } else { class(pick) }).collect()
+    }
+
+    /// The condition vectors of the rows; dropped ones are zero.
+    fn conditions(&self, step: u64, rows: Range<usize>, picks: &[Pick]) -> Result<Vec<f32>, DataError> {
+        let dim = self.data.condition_dim();
+        let mut vectors = vec![0.0; picks.len() * dim];
+        for ((i, pick), out) in rows.zip(picks).zip(vectors.chunks_exact_mut(dim.max(1))) {
+            if !self.is_dropped(step, i) {
+                self.data.write_condition(pick.row, out)?;
+            }
+        }
+        Ok(vectors)
+    }
+}
+
+impl Iterator for FlowBatches<'_> {
+    type Item = Result<Batch, TrainError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = self.next;
+        self.next += 1;
+        Some(self.batch(step).map_err(|problem| TrainError::Batch { step, problem: problem.to_string() }))
+    }
+}
+
+impl BatchSource for FlowBatches<'_> {
+    fn source(&self) -> Option<&Source> {
+        Some(&self.pairing.flow.source)
+    }
+
+    fn batch(&self, step: u64) -> Result<Batch, DataError> {
+        let mut batch = self.pairing.batch(step, |step, shard| self.rows(step, shard))?;
+        if self.options.resident {
+            batch.x1 = Vec::new();
+        }
+        Ok(batch)
+    }
+}
+
+/// Fails for data or options from which no batch, or a wrong one, would be made.
+fn check(data: &dyn Dataset, o: &BatchOptions) -> Result<(), TrainError> {
+    let (rows, dim, shape) = (data.len(), data.dim(), data.shape());
+    if rows == 0 || dim == 0 {
+        return Err(TrainError::setting("data set", format!("{rows} rows of {dim} values"), "give data"));
+    }
+    if shape.iter().try_fold(1usize, |product, n| product.checked_mul(*n)) != Some(dim) {
+        let remedy = format!("a row has {dim} values: return a shape of as many");
+        return Err(TrainError::setting("shape of the data set", format!("{shape:?}"), remedy));
+    }
+    if o.rows == 0 {
+        return Err(TrainError::setting("batch size", 0, "give at least 1"));
+    }
+    if let Some((null, share)) = o.dropped
+        && !((0.0..=1.0).contains(&share) && null >= 0)
+    {
+        let found = format!("{share} (to class {null})");
+        return Err(TrainError::setting("label drop", found, "give a share from 0 to 1"));
+    }
+    let classless = |row: &usize| data.class(*row).is_none_or(|class| class < 0);
+    if o.conditional
+        && data.condition_dim() == 0
+        && let Some(row) = (0..rows).find(classless)
+    {
+        let remedy = format!("row {row} of the data has no class, or a negative one: give classes, or train without");
+        return Err(TrainError::setting("conditional", true, remedy));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fm_core::data::Conditions;
+    use ndarray::Array2;
+
+    fn picks(mirror: bool) -> Vec<Pick> {
+        let (table, flow) = (Array2::zeros((50, 3)), FlowMatching::default());
+        let options = BatchOptions { rows: 200, mirror, resident: true, ..BatchOptions::default() };
+        FlowBatches::new(&flow, &table, options).unwrap().batch(0).unwrap().device_rows
+    }
+
+    #[test]
+    fn rows_are_mirrored_half_the_time_or_never_and_each_by_its_own_chance() {
+        assert!(picks(false).iter().all(|pick| !pick.mirrored));
+        let mirrored = picks(true);
+        let count = mirrored.iter().filter(|pick| pick.mirrored).count();
+        assert!((60..140).contains(&count), "{count} of 200");
+        // The same row, met again in the batch, is not always mirrored.
+        let both = |row| [true, false].iter().all(|m| mirrored.iter().any(|p| p.row == row && p.mirrored == *m));
+        assert!((0..50).any(both));
+    }
+
+    #[test]
+    fn condition_vectors_go_with_their_rows_and_are_dropped_at_the_given_rate() {
+        let rows = Array2::from_shape_fn((100, 1), |(i, _)| i as f32);
+        let vectors = Array2::from_shape_fn((100, 2), |(i, k)| (1 + 10 * i + k) as f32);
+        let (data, flow) = (Conditions::new(rows, vectors).unwrap(), FlowMatching::default());
+        let dropped = Some((0, 0.25));
+        let options = BatchOptions { rows: 1000, conditional: true, dropped, ..BatchOptions::default() };
+        let batch = FlowBatches::new(&flow, &data, options).unwrap().batch(0).unwrap();
+        let mut zeros = 0;
+        for (x, vector) in batch.x1.iter().zip(batch.conditions.chunks_exact(2)) {
+            let own = [1.0 + 10.0 * x, 2.0 + 10.0 * x];
+            assert!(vector == own || vector == [0.0, 0.0], "{x}: {vector:?}");
+            zeros += usize::from(vector == [0.0, 0.0]);
+        }
+        assert!(zeros.abs_diff(250) < 60 && batch.classes.is_empty(), "{zeros}");
+    }
+}
