@@ -85,3 +85,7 @@ pub mod prelude {
         tch::{Device, Kind, Tensor, nn},
     };
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -70,3 +70,7 @@ pub mod time;
 pub mod weighting;
 
 pub use error::Error;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

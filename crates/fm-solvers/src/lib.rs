@@ -43,3 +43,7 @@ pub use controller::{AdaptiveOptions, PidController};
 pub use error::SolveError;
 pub use grid::Grid;
 pub use solution::{SaveAt, Solution, Stats, StopReason};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -82,3 +82,7 @@ pub mod trainer;
 
 pub use error::TrainError;
 pub use fm_torch::device;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;
