@@ -13,6 +13,7 @@ mod gpu_pack;
 mod launch;
 mod libtorch;
 mod package;
+mod publish;
 mod quickstart;
 mod shell;
 mod test;

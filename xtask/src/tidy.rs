@@ -16,11 +16,12 @@ const LONGEST_FILE: usize = 400;
 type Check = fn() -> anyhow::Result<Vec<String>>;
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let checks: [(&str, Check); 4] = [
+    let checks: [(&str, Check); 5] = [
         ("torch-free crates stay torch-free", torch_free),
         ("sibling crates do not depend on each other", siblings),
         ("no file is too long", long_files),
         ("modules open with documentation", undocumented),
+        ("crates are ready for crates.io and docs.rs", crate::publish::check),
     ];
     let mut problems = 0;
     for (name, check) in checks {

@@ -87,3 +87,7 @@ pub mod prelude {
         tch::{self, Device, Kind, Tensor, nn},
     };
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

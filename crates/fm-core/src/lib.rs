@@ -72,3 +72,7 @@ pub mod weighting;
 
 pub use error::Error;
 pub use flow::FlowMatching;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -30,3 +30,7 @@ pub mod table;
 pub use error::DataError;
 pub use images::ImageSet;
 pub use table::Table;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

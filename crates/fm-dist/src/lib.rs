@@ -59,3 +59,7 @@ mod roll_call;
 
 pub use error::DistError;
 pub use group::ProcessGroup;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

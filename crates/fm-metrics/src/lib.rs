@@ -199,3 +199,7 @@ pub enum MetricError {
         to: (usize, usize),
     },
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -45,3 +45,7 @@ pub use interchange::InterchangeError;
 pub fn parameter_count(store: &tch::nn::VarStore) -> usize {
     store.trainable_variables().iter().map(tch::Tensor::numel).sum()
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

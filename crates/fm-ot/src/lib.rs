@@ -68,3 +68,7 @@ fn all_in_range(values: &[f64]) -> bool {
 fn check_mass(mass: f64) -> Result<(), OtError> {
     if mass > 0.0 && mass <= 1.0 { Ok(()) } else { Err(OtError::Mass { mass }) }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -46,3 +46,7 @@ pub use error::SolveError;
 pub use grid::Grid;
 pub use sampler::{Sampler, Samples};
 pub use solution::{SaveAt, Solution, Stats, StopReason};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

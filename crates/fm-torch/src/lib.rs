@@ -33,3 +33,7 @@ pub mod operators;
 pub mod profile;
 
 pub use error::TorchError;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

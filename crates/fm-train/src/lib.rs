@@ -82,3 +82,7 @@ pub use fm_torch::device;
 pub use task::{FlowTask, FlowTraining, Task};
 pub use train::{TrainOptions, TrainState, train};
 pub use trainer::{Trainer, TrainerConfig};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;
