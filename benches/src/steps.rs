@@ -14,7 +14,6 @@ use fm_models::concat_squash::ConcatSquashConfig;
 use fm_models::mlp::MlpConfig;
 use fm_models::unet::UNetConfig;
 use fm_train::TrainError;
-use fm_train::batch::BatchSource;
 use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::callbacks::Callback;
 use fm_train::checkpoint::{self, DataMeta, RunInfo, Weights};
@@ -385,7 +384,8 @@ impl Steps {
     pub fn bare(&mut self, steps: u64) -> Result<f64, Failure> {
         let (rows, shape) = (self.setup.rows, self.setup.config.data_shape());
         let flow = FlowMatching::default();
-        let batch = batches(&flow, &self.rows, &self.setup, false, Shard::default())?.batch(0)?;
+        let mut batches = batches(&flow, &self.rows, &self.setup, false, Shard::default())?;
+        let batch = batches.next().ok_or("there are batches without end")??;
         let x1 = upload(&batch.x1, &[&[rows as i64], shape.as_slice()].concat(), self.device);
         let t = upload(&vec![0.5; rows], &[rows as i64], self.device);
         let classes = (!batch.classes.is_empty()).then(|| Tensor::from_slice(&batch.classes).to_device(self.device));

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p flow-matching --features torch --example loop`
 
+#![allow(clippy::print_stdout, reason = "an example prints its result")]
+
 use flow_matching::metrics::energy::energy_distance;
 use flow_matching::prelude::*;
 

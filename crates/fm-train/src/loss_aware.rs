@@ -11,7 +11,7 @@
 //! let members = Tensor::from_slice(&[1f64, 0., 0., 1., 0., 1., 1., 0.]).view([4, 2]);
 //! times.see(&members, &Tensor::from_slice(&[1f32, 3.0, 3.0, f32::NAN]));
 //! times.adopt();
-//! let q = times.distribution.probabilities();
+//! let q = times.law.probabilities();
 //! assert!((q[1] - (0.99 * 0.75 + 0.005)).abs() < 1e-9); // losses 1 and 3
 //! ```
 
