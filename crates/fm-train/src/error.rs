@@ -7,6 +7,7 @@ pub type Outside = Box<dyn std::error::Error + Send + Sync>;
 
 /// Errors of training, checkpoints and run directories.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainError {
     /// The system refused a file operation.
     #[error("cannot {action} {}: {source}; check permissions and free space", path.display())]
@@ -51,6 +52,14 @@ pub enum TrainError {
     Locked {
         /// The run directory.
         path: PathBuf,
+    },
+    /// A directory in which no run can be opened.
+    #[error("cannot train in {}: {problem}", path.display())]
+    Run {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong, with the remedy.
+        problem: String,
     },
     /// A setting without a meaning.
     #[error("cannot train: {setting} is {value}; {remedy}")]

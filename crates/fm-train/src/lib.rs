@@ -18,6 +18,7 @@
 //! | [`checkpoint`] | a directory per step, complete or absent |
 //! | [`tensorboard`] | TensorBoard event files |
 //! | [`files`] | atomic, durable writes |
+//! | [`run`] | a run in a directory, in one call |
 //! | [`run_dir`] | the directory of a run: lock, configuration, metrics |
 //!
 //! Paths, data sets and couplings come from `fm-core`. Batches come from any [`batch::BatchSource`].
@@ -68,6 +69,7 @@ mod pairing;
 pub mod pairs;
 pub mod prefetch;
 pub mod record;
+pub mod run;
 pub mod run_dir;
 pub mod schedule;
 pub mod task;
@@ -79,6 +81,7 @@ pub use batch::{Batch, BatchSource};
 pub use batches::{BatchOptions, FlowBatches};
 pub use error::TrainError;
 pub use fm_torch::device;
+pub use run::{Run, RunOptions};
 pub use task::{FlowTask, FlowTraining, Task};
 pub use train::{TrainOptions, TrainState, train};
 pub use trainer::{Trainer, TrainerConfig};

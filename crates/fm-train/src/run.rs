@@ -1,0 +1,303 @@
+//! A training run in a directory: new or resumed, with checkpoints, a log and callbacks, in one call.
+//!
+//! A run that was killed continues bit for bit from its last checkpoint when the same program opens its directory again.
+//!
+//! ```
+//! use fm_core::FlowMatching;
+//! use fm_models::{ModelConfig, mlp::MlpConfig};
+//! use fm_train::run::{Run, RunOptions};
+//! use tch::{Device, nn};
+//! let directory = tempfile::tempdir()?;
+//! let config = ModelConfig::Mlp(MlpConfig { widths: vec![16], ..MlpConfig::default() });
+//! let (data, flow) = (ndarray::array![[0.0f32, 1.0], [1.0, 0.0]], FlowMatching::default());
+//! let train = |steps| {
+//!     let store = nn::VarStore::new(Device::Cpu);
+//!     let net = config.build(&store.root())?;
+//!     let run = Run::open(directory.path(), &config)?;
+//!     let options = RunOptions { steps, save_every: 5, ..RunOptions::default() };
+//!     Ok::<_, Box<dyn std::error::Error>>(run.train(&flow, net.as_ref(), &store, &data, &options, &mut ())?.state().step)
+//! };
+//! assert_eq!((train(10)?, train(15)?), (10, 15)); // the second continues from step 10
+//! // Another network is not trained into the same directory.
+//! assert!(Run::open(directory.path(), &MlpConfig::default()).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use crate::TrainError;
+use crate::batches::{BatchOptions, FlowBatches};
+use crate::callbacks::Callback;
+use crate::checkpoint::{self, DataMeta, RunInfo, Weights};
+use crate::files;
+use crate::loss_aware::LossAwareTimes;
+use crate::record::LogRecord;
+use crate::run_dir::{RunDir, holds_checkpoints, latest_checkpoint};
+use crate::schedule::{Decay, Schedule};
+use crate::task::FlowTask;
+use crate::train::{TrainOptions, TrainState, train};
+use crate::trainer::{Trainer, TrainerConfig};
+use fm_core::FlowMatching;
+use fm_core::data::Dataset;
+use fm_core::tensor::VelocityModel;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use tch::{nn, no_grad};
+
+/// The options of a run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Optimizer, learning rate, EMA, clipping, precision.
+    pub trainer: TrainerConfig,
+    /// Steps in all; a resumed run makes those that are left.
+    pub steps: u64,
+    /// Decay of the learning rate over these steps.
+    pub decay: Decay,
+    /// Rows of a batch, mirroring, conditions.
+    pub batches: BatchOptions,
+    /// Threads that make batches; 0 makes them in the loop.
+    pub workers: usize,
+    /// Steps between lines of the log.
+    pub log_every: u64,
+    /// Steps between checkpoints; 0 saves only at the end.
+    pub save_every: u64,
+    /// Checkpoints to keep; 0 keeps all.
+    pub keep: usize,
+}
+
+impl Default for RunOptions {
+    /// 10,000 steps of 256 rows at a constant rate, logged every 100 and saved every 1,000 steps, of which three are kept.
+    fn default() -> Self {
+        Self {
+            trainer: TrainerConfig::default(),
+            steps: 10_000,
+            decay: Decay::Constant,
+            batches: BatchOptions { rows: 256, ..BatchOptions::default() },
+            workers: 1,
+            log_every: 100,
+            save_every: 1000,
+            keep: 3,
+        }
+    }
+}
+
+/// A directory in which this process trains.
+#[derive(Debug)]
+pub struct Run {
+    directory: RunDir,
+    config: serde_json::Value,
+    /// The checkpoint to continue from.
+    resumed: Option<PathBuf>,
+}
+
+/// The configuration of the run, in its directory.
+const CONFIG: &str = "config.json";
+
+impl Run {
+    /// Opens a directory: a new one, an empty one, or that of a run with the same configuration, which is resumed. The configuration is any
+    /// value that says what the run is (the network's, say); it is kept in `config.json` and in every checkpoint.
+    ///
+    /// # Errors
+    /// [`TrainError::Run`] for a directory with files of something else, for a run of another configuration, and for one whose checkpoints are
+    /// all damaged; [`TrainError::Locked`] while another process trains there; [`TrainError::Io`].
+    pub fn open(directory: impl AsRef<Path>, config: &impl Serialize) -> Result<Self, TrainError> {
+        let path = directory.as_ref();
+        let refuse = |problem: String| TrainError::Run { path: path.into(), problem };
+        let config =
+            serde_json::to_value(config).map_err(|e| refuse(format!("its configuration has no JSON ({e})")))?;
+        if !is_ours(path) {
+            return Err(refuse("it holds files of something else; choose a new directory".into()));
+        }
+        let resumed = holds_checkpoints(path).then(|| latest_checkpoint(path)).transpose()?.map(|(path, meta, _)| {
+            let same = meta.config == config;
+            (path, same, difference(&meta.config, &config))
+        });
+        if let Some((_, false, difference)) = &resumed {
+            return Err(refuse(format!(
+                "it holds a run of another configuration ({difference}); choose another directory"
+            )));
+        }
+        let directory = RunDir::open(path)?;
+        let text = serde_json::to_string_pretty(&config).map_err(|e| refuse(e.to_string()))?;
+        files::write(&directory.join(CONFIG), format!("{text}\n").as_bytes())?;
+        Ok(Self { directory, config, resumed: resumed.map(|(path, ..)| path) })
+    }
+
+    /// The step to continue from; 0 for a new run.
+    ///
+    /// # Errors
+    /// [`TrainError::Checkpoint`].
+    pub fn step(&self) -> Result<u64, TrainError> {
+        Ok(self.resumed.as_deref().map(checkpoint::read_meta).transpose()?.map_or(0, |meta| meta.step))
+    }
+
+    /// Trains the variables of `store`, of which `model` is made, to the last step, and returns them with their EMA. Appends to
+    /// `metrics.jsonl`, saves checkpoints, and calls `callback` after every step.
+    ///
+    /// # Errors
+    /// Those of [`train`]; a checkpoint that does not fit the network or the flow.
+    pub fn train(
+        &self,
+        flow: &FlowMatching,
+        model: &dyn VelocityModel,
+        store: &nn::VarStore,
+        data: &dyn Dataset,
+        options: &RunOptions,
+        callback: &mut dyn Callback,
+    ) -> Result<Trainer, TrainError> {
+        let mut trainer = Trainer::new(store, &options.trainer)?;
+        let bins = flow.objective.loss_aware_bins;
+        let device = trainer.device();
+        let state = trainer.state_mut();
+        state.adaptive = (bins > 0).then(|| LossAwareTimes::new(bins, device));
+        let info = self.info(flow, data);
+        if let Some(path) = &self.resumed {
+            let meta = checkpoint::restore(path, state)?;
+            if (&meta.path, &meta.prediction) != (&info.path, &info.prediction) {
+                let found = format!("{} on path {}", meta.prediction, meta.path);
+                let problem = format!("it predicts {found}; give the flow that the run began with");
+                return Err(TrainError::Checkpoint { path: path.clone(), problem });
+            }
+        }
+        self.directory.rewind(LOG, state.step)?;
+        log_lines(&self.directory).iter().for_each(|line| callback.replay(line));
+        let shard = options.trainer.collective.shard();
+        let batches = FlowBatches::new(flow, data, options.batches.clone())?.shared(shard);
+        let keeper = Keeper { run: self, info, options, first: shard.rank == 0 };
+        let mut callbacks = Both(keeper, callback);
+        train(&FlowTask::new(model, flow), &batches, state, &options.loop_options(), &mut callbacks)?;
+        Ok(trainer)
+    }
+
+    /// The configuration of a run, for a program that loads what another one trained.
+    ///
+    /// # Errors
+    /// [`TrainError::NoCheckpoint`] and [`TrainError::Checkpoint`].
+    pub fn config<C: DeserializeOwned>(directory: impl AsRef<Path>) -> Result<C, TrainError> {
+        let (path, meta, _) = latest_checkpoint(directory.as_ref())?;
+        serde_json::from_value(meta.config).map_err(|e| TrainError::Checkpoint {
+            path,
+            problem: format!("its configuration is of another kind ({e})"),
+        })
+    }
+
+    /// Copies the weights of the newest checkpoint of a run into `store`, and returns its step.
+    ///
+    /// # Errors
+    /// [`TrainError::NoCheckpoint`], [`TrainError::Checkpoint`], and [`TrainError::Weights`] for another network.
+    pub fn load(directory: impl AsRef<Path>, store: &nn::VarStore, which: Weights) -> Result<u64, TrainError> {
+        let (path, meta, _) = latest_checkpoint(directory.as_ref())?;
+        let (saved, mut variables) = (checkpoint::read_weights(&path, which)?, store.variables());
+        let fits = |(name, own): (&String, &tch::Tensor)| saved.get(name).is_some_and(|s| s.size() == own.size());
+        let misfits: Vec<&str> =
+            variables.iter().filter(|pair| !fits((pair.0, pair.1))).map(|(name, _)| name.as_str()).take(3).collect();
+        if !misfits.is_empty() || saved.len() != variables.len() {
+            let problems = format!("{} of {} variables fit ({})", saved.len(), variables.len(), misfits.join(", "));
+            return Err(TrainError::Weights { problems });
+        }
+        no_grad(|| {
+            variables
+                .iter_mut()
+                .filter_map(|(name, own)| Some((own, saved.get(name)?)))
+                .for_each(|(own, s)| own.copy_(s))
+        });
+        Ok(meta.step)
+    }
+
+    fn info(&self, flow: &FlowMatching, data: &dyn Dataset) -> RunInfo {
+        RunInfo {
+            program: format!("fm-train {}", env!("CARGO_PKG_VERSION")),
+            path: flow.objective.path.name(),
+            prediction: flow.objective.prediction.to_string(),
+            data: DataMeta { shape: data.shape().iter().map(|n| *n as i64).collect(), ..DataMeta::default() },
+            model: serde_json::Value::Null,
+            config: self.config.clone(),
+        }
+    }
+}
+
+impl RunOptions {
+    fn loop_options(&self) -> TrainOptions {
+        let Self { trainer, steps, decay, workers, log_every, .. } = self;
+        TrainOptions {
+            steps: *steps,
+            workers: *workers,
+            log_every: *log_every,
+            clip: trainer.max_grad_norm.unwrap_or(f64::INFINITY),
+            schedule: Schedule { lr: trainer.lr, warmup_steps: trainer.warmup_steps, decay: *decay },
+            collective: trainer.collective.clone(),
+            ..TrainOptions::default()
+        }
+    }
+}
+
+const LOG: &str = "metrics.jsonl";
+
+fn log_lines(directory: &RunDir) -> Vec<LogRecord> {
+    let text = std::fs::read_to_string(directory.join(LOG)).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Whether a directory is absent, empty, or that of a run.
+fn is_ours(path: &Path) -> bool {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+    names.is_empty() || names.iter().any(|name| name == "run.lock")
+}
+
+/// The first key that differs between two configurations.
+fn difference(old: &serde_json::Value, new: &serde_json::Value) -> String {
+    let keys = old.as_object().into_iter().chain(new.as_object()).flat_map(|map| map.keys());
+    let key = keys.into_iter().find(|key| old.get(key) != new.get(key));
+    key.map_or("of another kind".into(), |key| {
+        let text = |value: Option<&serde_json::Value>| value.map_or("absent".into(), |v| v.to_string());
+        let short = |text: String| fm_core::message::name(&text);
+        format!("{} was {}, is {}", fm_core::message::name(key), short(text(old.get(key))), short(text(new.get(key))))
+    })
+}
+
+/// Writes the log and the checkpoints.
+struct Keeper<'a> {
+    run: &'a Run,
+    info: RunInfo,
+    options: &'a RunOptions,
+    /// Whether this process writes.
+    first: bool,
+}
+
+impl Keeper<'_> {
+    fn save(&self, state: &TrainState) -> Result<(), TrainError> {
+        if !self.first {
+            return Ok(());
+        }
+        checkpoint::save(&self.run.directory.checkpoints(), state, &self.info)?;
+        self.run.directory.prune(self.options.keep)
+    }
+}
+
+/// A keeper, then the user's callback.
+struct Both<'a, 'b>(Keeper<'a>, &'b mut dyn Callback);
+
+impl Callback for Both<'_, '_> {
+    fn after_step(
+        &mut self,
+        state: &mut TrainState,
+        record: Option<&LogRecord>,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let Self(keeper, callback) = self;
+        if let Some(record) = record.filter(|_| keeper.first) {
+            keeper.run.directory.append(LOG, record)?;
+        }
+        let flow = callback.after_step(state, record)?;
+        let every = keeper.options.save_every;
+        if every > 0 && state.step.is_multiple_of(every) {
+            keeper.save(state)?;
+        }
+        Ok(flow)
+    }
+
+    fn at_end(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
+        self.0.save(state)?;
+        self.1.at_end(state)
+    }
+}
