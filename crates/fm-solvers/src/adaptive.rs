@@ -30,7 +30,7 @@ use fm_core::state::OdeState;
 /// When the span, the options, the tableau or the times of output cannot be used; a velocity of another shape than x;
 /// [`SolveError::Stopped`] for a solve that did not reach the end.
 pub fn solve<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: S,
     span: (f64, f64),
     tableau: &Tableau,
@@ -45,7 +45,7 @@ pub fn solve<S: OdeState>(
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].
 pub fn solve_partial<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: S,
     span: (f64, f64),
     tableau: &Tableau,
@@ -59,7 +59,7 @@ pub fn solve_partial<S: OdeState>(
 }
 
 fn integrate<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: S,
     span: (f64, f64),
     (tableau, error_weights): (&Tableau, &[f64]),
@@ -100,7 +100,7 @@ fn integrate<S: OdeState>(
 
 /// A state with its first step size, by Hairer's rule unless it is given.
 fn start<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: &S,
     k0: &S,
     span: (f64, f64),
@@ -125,7 +125,7 @@ fn start<S: OdeState>(
 
 /// Hairer's first step. One evaluation.
 fn first_step<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: &S,
     k0: &S,
     span: (f64, f64),

@@ -22,7 +22,7 @@ use fm_core::state::OdeState;
 /// [`SolveError::Grid`] unless the grid has at least two finite, strictly monotonic times; times of output outside it; a malformed
 /// tableau; a velocity of another shape than x; [`SolveError::Stopped`] at a state that is not finite.
 pub fn solve<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: S,
     grid: &[f64],
     tableau: &Tableau,
@@ -36,7 +36,7 @@ pub fn solve<S: OdeState>(
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].
 pub fn solve_partial<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: S,
     grid: &[f64],
     tableau: &Tableau,
@@ -59,7 +59,7 @@ pub fn solve_partial<S: OdeState>(
 
 /// All steps; or, when `careful`, those before the first that is not finite.
 fn pass<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: &S,
     grid: &[f64],
     tableau: &Tableau,

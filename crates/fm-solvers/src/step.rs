@@ -9,13 +9,13 @@ const VELOCITY: &str = "the velocity";
 
 /// v(x, t), refused if it has another shape than x.
 #[inline]
-pub(crate) fn velocity<S: OdeState>(field: &impl VelocityField<S>, x: &S, t: f64) -> Result<S, SolveError> {
+pub(crate) fn velocity<S: OdeState>(field: &(impl VelocityField<S> + ?Sized), x: &S, t: f64) -> Result<S, SolveError> {
     fitting(VELOCITY, x, field.velocity(x, t), t)
 }
 
 /// The same of rows at their own times.
 pub(crate) fn velocities<S: OdeState>(
-    field: &impl RowField<S>,
+    field: &(impl RowField<S> + ?Sized),
     x: &S,
     t: &[f64],
     rows: &[usize],
@@ -83,7 +83,7 @@ impl<'a, S> Weights<'a, S> {
 /// # Errors
 /// A velocity of another shape than x.
 pub(crate) fn stages<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: &S,
     (t, h): (f64, f64),
     tableau: &Tableau,

@@ -32,7 +32,7 @@ struct Row {
 }
 
 /// The rows that have not ended.
-pub(super) struct Batch<'a, S, F> {
+pub(super) struct Batch<'a, S, F: ?Sized> {
     field: &'a F,
     tableau: &'a Tableau,
     options: &'a AdaptiveOptions,
@@ -48,7 +48,7 @@ pub(super) struct Batch<'a, S, F> {
     pub(super) out: BatchSolution<S>,
 }
 
-impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
+impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
     pub(super) fn start(
         field: &'a F,
         x: S,
