@@ -18,7 +18,7 @@
 //! let decay = |x: &Vec<f64>, _t: f64| x.iter().map(|v| -v).collect::<Vec<_>>();
 //! let solution = fixed::solve(&decay, vec![1.0], &Grid::Uniform.times(20)?, &RK4, SaveAt::End)?;
 //! assert!((solution.x[0] - (-1.0f64).exp()).abs() < 1e-7);
-//! assert_eq!(solution.stats.evaluations, 80); // counted: four a step
+//! assert_eq!(solution.stats.evaluations, 80); // counted: four per step
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
@@ -32,6 +32,7 @@ pub mod guidance;
 #[cfg(feature = "tch")]
 pub mod likelihood;
 pub mod per_sample;
+mod record;
 pub mod sde;
 pub mod solution;
 mod step;
@@ -42,4 +43,6 @@ pub mod tableau;
 pub use controller::{AdaptiveOptions, PidController};
 pub use error::SolveError;
 pub use grid::Grid;
-pub use solution::{SaveAt, Solution, Stats, StopReason};
+pub use per_sample::BatchSolution;
+pub use solution::{SaveAt, Solution, Stats, StepRecord, StopReason};
+pub use tableau::Tableau;

@@ -37,7 +37,8 @@
 //! ```
 
 use crate::fixed::check_grid;
-use crate::step::{Record, fitting, is_finite, velocity};
+use crate::record::Record;
+use crate::step::{fitting, is_finite, velocity};
 use crate::{SaveAt, Solution, SolveError, Stats, StopReason};
 use fm_core::choice::{Choice, Domain};
 use fm_core::field::VelocityField;

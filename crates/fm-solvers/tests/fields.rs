@@ -1,4 +1,5 @@
-//! A field behind any pointer is the field: the same numbers from every solver, through every wrapper, after the field's own check.
+//! A field behind any pointer is the field: the same numbers from every solver, through every
+//! wrapper, after the field's own check.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -114,7 +115,8 @@ fn row_fields_behind_pointers() {
 fn closures_behind_pointers() {
     let field = |x: &f64, t: f64| -2.0 * t * x;
     let end = |field: &dyn VelocityField<f64>| fixed::solve(field, 1.0, &[0.0, 0.5, 1.0], &RK4, SaveAt::End).unwrap().x;
-    let boxed: Box<dyn Fn(&f64, f64) -> f64> = Box::new(field);
+    type Function = dyn Fn(&f64, f64) -> f64;
+    let boxed: Box<Function> = Box::new(field);
     assert_eq!([end(&&field), end(&boxed), end(&ByRef(&field))], [end(&field); 3]);
     let fields: Vec<Box<dyn VelocityField<f64>>> = vec![
         Box::new(field),
