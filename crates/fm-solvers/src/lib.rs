@@ -2,6 +2,7 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | [`solver`] | solvers as values: [`Fixed`], [`Adaptive`], and others by the trait [`Solver`] |
 //! | [`tableau`] | a Runge-Kutta method is a table of numbers |
 //! | [`grid`], [`fixed`] | a time grid, and stepping along it |
 //! | [`controller`] | step-size controllers (I, PI, PID) |
@@ -14,11 +15,13 @@
 //! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows log-densities.
 //!
 //! ```
-//! use fm_solvers::{Grid, SaveAt, fixed, tableau::RK4};
+//! use fm_solvers::{Adaptive, Fixed, solve};
 //! let decay = |x: &Vec<f64>, _t: f64| x.iter().map(|v| -v).collect::<Vec<_>>();
-//! let solution = fixed::solve(&decay, vec![1.0], &Grid::Uniform.times(20)?, &RK4, SaveAt::End)?;
+//! let solution = solve(&decay, vec![1.0], 0.0..1.0, &Fixed::rk4(20))?;
 //! assert!((solution.x[0] - (-1.0f64).exp()).abs() < 1e-7);
 //! assert_eq!(solution.stats.evaluations, 80); // counted: four per step
+//! let solution = solve(&decay, vec![1.0], 0.0..1.0, &Adaptive::default())?; // Dopri5 at 1e-5
+//! assert!((solution.x[0] - (-1.0f64).exp()).abs() < 1e-5);
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
@@ -35,6 +38,7 @@ pub mod per_sample;
 mod record;
 pub mod sde;
 pub mod solution;
+pub mod solver;
 mod step;
 mod step_state;
 pub mod straightness;
@@ -45,4 +49,5 @@ pub use error::SolveError;
 pub use grid::Grid;
 pub use per_sample::BatchSolution;
 pub use solution::{SaveAt, Solution, Stats, StepRecord, StopReason};
+pub use solver::{Adaptive, Fixed, Solver, solve};
 pub use tableau::Tableau;
