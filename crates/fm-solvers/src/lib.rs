@@ -7,6 +7,7 @@
 //! | [`grid`], [`fixed`] | a time grid, and stepping along it |
 //! | [`controller`] | step-size controllers (I, PI, PID) |
 //! | [`adaptive`] | steps of one size for the whole state |
+//! | [`dense`], [`events`] | the solution as a function of time; zeros of functions along it |
 //! | [`per_sample`] | adaptive steps per row of a batch |
 //! | [`solution`], [`error`] | the result and its cost; why there is none |
 //! | [`sde`] | stochastic sampling of the same marginals |
@@ -27,7 +28,9 @@
 
 pub mod adaptive;
 pub mod controller;
+pub mod dense;
 pub mod error;
+pub mod events;
 pub mod fixed;
 pub mod grid;
 #[cfg(feature = "tch")]
@@ -45,7 +48,9 @@ pub mod straightness;
 pub mod tableau;
 
 pub use controller::{AdaptiveOptions, PidController};
+pub use dense::DenseSolution;
 pub use error::SolveError;
+pub use events::{Direction, Event, EventSolution};
 pub use grid::Grid;
 pub use per_sample::BatchSolution;
 pub use solution::{SaveAt, Solution, Stats, StepRecord, StopReason};
