@@ -27,7 +27,7 @@ use fm_core::state::Tolerance;
 
 /// A PID controller of the step size. The default is the textbook controller [`I`](Self::I).
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[doc(alias = "StepSizeController")]
+#[doc(alias = "PIDController")]
 pub struct PidController {
     /// p, the weight of the change of the error.
     pub proportional: f64,

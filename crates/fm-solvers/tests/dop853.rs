@@ -147,6 +147,21 @@ fn rows_are_interpolated_as_they_would_be_alone() {
     }
 }
 
+/// Stages for the interpolant count toward the allowance of evaluations before they are made.
+#[test]
+fn the_allowance_of_evaluations_is_kept() {
+    let times: Vec<f64> = (1..=60).map(|i| f64::from(i) / 10.0).collect();
+    let rows = |x: &Array2<f64>, t: &[f64], _: &[usize]| x * t[0].cos();
+    for most in 2..150 {
+        let options = AdaptiveOptions { max_evaluations: most, ..AdaptiveOptions::with_tolerance(1e-9) };
+        let at = SaveAt::At(&times);
+        let whole = adaptive::solve_partial(&waves, waves_at(0.0), (0.0, 6.0), &DOP853, &options, at).unwrap();
+        let x = Array2::ones((1, 1));
+        let row = per_sample::solve_partial(&rows, x, (0.0, 6.0), &DOP853, &options, at).unwrap().rows[0];
+        assert!(whole.stats.evaluations.max(row.evaluations) <= most, "{most}: {whole:?} {row:?}");
+    }
+}
+
 /// At 1e-12 the higher order takes less than half of the evaluations, at 1e-4 it does not pay.
 #[test]
 fn tight_tolerances_cost_less() {

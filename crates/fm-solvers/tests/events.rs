@@ -141,6 +141,22 @@ fn zeros_at_ends_of_steps_count_once() {
     assert_eq!(count(|x, _| if *x < 0.6 { f64::NEG_INFINITY } else { f64::INFINITY }).len(), 1, "infinite");
 }
 
+/// Within one step, too, events happen in the order of the solve.
+#[test]
+fn the_first_of_two_terminal_events_in_a_step_ends_the_solve() {
+    let still = |_: &f64, _: f64| 1.0;
+    let mut solver = Adaptive::dopri5();
+    solver.options.first_step = Some(1.0);
+    for end in [1.0, -1.0] {
+        let events = [0.6, 0.5, 0.4].map(|at: f64| Event::new(move |_: &f64, t: f64| t.abs() - at));
+        let [late, early, before] = events;
+        let events = [late.terminal(), early.terminal(), before];
+        let found = events::solve(&still, 0.0, 0.0..end, &solver, &events, SaveAt::End).unwrap();
+        assert!((found.solution.x - 0.5 * end).abs() < 1e-15);
+        assert_eq!(found.events.iter().map(|e| e.times.len()).collect::<Vec<_>>(), [0, 1, 1]);
+    }
+}
+
 #[test]
 fn event_functions_that_are_nan_and_solves_that_fail_are_errors() {
     let decay = |x: &f64, _: f64| -x;
