@@ -3,6 +3,15 @@
 //! A [`VelocityField`] moves a whole state at one time, a [`RowField`] moves each row of a batch at a time per row, as a network
 //! does. [`SharedTime`] makes the first from the second.
 //!
+//! Functions take a field by reference, sized or not. Wrappers take one by value, which may be:
+//!
+//! | form | of |
+//! |---|---|
+//! | a closure, and a reference to or a `Box` of one | a function |
+//! | `&dyn`, `Box<dyn>`, also with `Send` and `Sync` | a field chosen at run time |
+//! | `Arc<F>`, `Rc<F>`, `F` possibly `dyn` | a field with several owners |
+//! | [`ByRef`]`(&field)` | a borrowed field of any type, which `&F` cannot be beside closures |
+//!
 //! | wrapper | the field it makes |
 //! |---|---|
 //! | [`Converted`] | the velocity of a network that predicts data, noise or score |
@@ -27,6 +36,8 @@ use crate::Error;
 use crate::path::ProbPath;
 use crate::prediction::{Conversion, Prediction};
 use crate::state::{OdeState, RowState};
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// A velocity dx/dt = v(x, t) over states `S`; t runs from 0 (source) to 1 (data).
 pub trait VelocityField<S> {
@@ -71,6 +82,99 @@ impl<S, F: Fn(&S, &[f64], &[usize]) -> S> RowField<S> for F {
     fn velocities(&self, x: &S, t: &[f64], rows: &[usize]) -> S {
         self(x, t, rows)
     }
+}
+
+/// A borrowed field, where one is taken by value.
+///
+/// ```
+/// use fm_core::field::{ByRef, Converted, VelocityField};
+/// use fm_core::path::PathKind;
+/// use fm_core::prediction::Prediction;
+/// struct Mean(f64);
+/// impl VelocityField<f64> for Mean {
+///     fn velocity(&self, _: &f64, _: f64) -> f64 {
+///         self.0
+///     }
+/// }
+/// let network = Mean(3.0);
+/// let field = Converted::new(ByRef(&network), PathKind::Linear, Prediction::Data, (0.0, 0.5))?;
+/// assert_eq!(field.velocity(&1.0, 0.5), 4.0); // (x1 - x) / (1 - t)
+/// # Ok::<(), fm_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ByRef<'a, F: ?Sized>(pub &'a F);
+
+impl<F: ?Sized> Clone for ByRef<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: ?Sized> Copy for ByRef<'_, F> {}
+
+impl<F: ?Sized> std::ops::Deref for ByRef<'_, F> {
+    type Target = F;
+
+    fn deref(&self) -> &F {
+        self.0
+    }
+}
+
+/// A pointer to a field is that field.
+macro_rules! velocity_fields {
+    ($([$($generics:tt)*] $pointer:ty),* $(,)?) => {$(
+        impl<$($generics)*> VelocityField<S> for $pointer {
+            fn velocity(&self, x: &S, t: f64) -> S {
+                (**self).velocity(x, t)
+            }
+
+            fn check(&self, x: &S) -> Result<(), Error> {
+                (**self).check(x)
+            }
+        }
+    )*};
+}
+
+velocity_fields! {
+    [S] &(dyn VelocityField<S> + '_),
+    [S] &(dyn VelocityField<S> + Send + '_),
+    [S] &(dyn VelocityField<S> + Sync + '_),
+    [S] &(dyn VelocityField<S> + Send + Sync + '_),
+    [S] Box<dyn VelocityField<S> + '_>,
+    [S] Box<dyn VelocityField<S> + Send + '_>,
+    [S] Box<dyn VelocityField<S> + Sync + '_>,
+    [S] Box<dyn VelocityField<S> + Send + Sync + '_>,
+    [S, F: VelocityField<S> + ?Sized] Arc<F>,
+    [S, F: VelocityField<S> + ?Sized] Rc<F>,
+    [S, F: VelocityField<S> + ?Sized] ByRef<'_, F>,
+}
+
+macro_rules! row_fields {
+    ($([$($generics:tt)*] $pointer:ty),* $(,)?) => {$(
+        impl<$($generics)*> RowField<S> for $pointer {
+            fn velocities(&self, x: &S, t: &[f64], rows: &[usize]) -> S {
+                (**self).velocities(x, t, rows)
+            }
+
+            fn check(&self, x: &S) -> Result<(), Error> {
+                (**self).check(x)
+            }
+        }
+    )*};
+}
+
+row_fields! {
+    [S] &(dyn RowField<S> + '_),
+    [S] &(dyn RowField<S> + Send + '_),
+    [S] &(dyn RowField<S> + Sync + '_),
+    [S] &(dyn RowField<S> + Send + Sync + '_),
+    [S] Box<dyn RowField<S> + '_>,
+    [S] Box<dyn RowField<S> + Send + '_>,
+    [S] Box<dyn RowField<S> + Sync + '_>,
+    [S] Box<dyn RowField<S> + Send + Sync + '_>,
+    [S, F: RowField<S> + ?Sized] Arc<F>,
+    [S, F: RowField<S> + ?Sized] Rc<F>,
+    [S, F: RowField<S> + ?Sized] ByRef<'_, F>,
 }
 
 /// All rows of a batch at one time.

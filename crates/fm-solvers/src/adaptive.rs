@@ -18,9 +18,10 @@
 //! ```
 
 use crate::controller::AdaptiveOptions;
-use crate::step::{Record, Weights, is_finite, stages, velocity};
+use crate::record::{Observer, Record, Step};
+use crate::step::{Weights, is_finite, stages, velocity};
 use crate::step_state::{self, StepState};
-use crate::{SaveAt, Solution, SolveError, StopReason, tableau::Tableau};
+use crate::{SaveAt, Solution, SolveError, Stats, StopReason, tableau::Tableau};
 use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
 
@@ -30,7 +31,7 @@ use fm_core::state::OdeState;
 /// When the span, the options, the tableau or the times of output cannot be used; a velocity of another shape than x;
 /// [`SolveError::Stopped`] for a solve that did not reach the end.
 pub fn solve<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: S,
     span: (f64, f64),
     tableau: &Tableau,
@@ -45,7 +46,7 @@ pub fn solve<S: OdeState>(
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].
 pub fn solve_partial<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: S,
     span: (f64, f64),
     tableau: &Tableau,
@@ -55,18 +56,22 @@ pub fn solve_partial<S: OdeState>(
     let error_weights = options.check(span, tableau, x.dimension())?;
     output.check(span)?;
     field.check(&x)?;
-    S::untracked(|| integrate(field, x, span, (tableau, error_weights), options, output))
+    S::untracked(|| {
+        let mut record = Record::new(output, span.0, &x);
+        let (x, stats) = integrate(field, x, span, (tableau, error_weights), options, &mut record)?;
+        Ok(record.finish(x, stats))
+    })
 }
 
-fn integrate<S: OdeState>(
-    field: &impl VelocityField<S>,
+/// Carries `x` to the end of the span, unless something goes wrong or the observer returns a state.
+pub(crate) fn integrate<S: OdeState>(
+    field: &(impl VelocityField<S> + ?Sized),
     x: S,
     span: (f64, f64),
     (tableau, error_weights): (&Tableau, &[f64]),
     options: &AdaptiveOptions,
-    output: SaveAt<'_>,
-) -> Result<Solution<S>, SolveError> {
-    let mut record = Record::new(output, span.0, &x);
+    observer: &mut impl Observer<S>,
+) -> Result<(S, Stats), SolveError> {
     // A tensor that was handed over may share its memory.
     let mut x = S::linear_combination(&[(1.0, &x)]);
     let mut k = Vec::with_capacity(tableau.stages());
@@ -74,20 +79,33 @@ fn integrate<S: OdeState>(
     let mut state = start(field, &x, &k[0], span, tableau.order, options)?;
     let mut next = S::linear_combination(&[(1.0, &x)]);
     let mut error = S::linear_combination(&[(1.0, &x)]);
-    while let Some(trial) = state.propose(tableau.stages() - k.len(), options) {
-        state.stats.evaluations += stages(field, &x, (trial.t, trial.h), tableau, tableau.stages(), &mut k, &mut next)?;
+    let for_interpolant = if observer.interpolates() { tableau.interpolant_stages() } else { 0 };
+    let (count, at_end) = (tableau.stages(), tableau.fsal());
+    while let Some(trial) = state.propose(count - k.len() + for_interpolant, options) {
+        let (t, h) = (trial.t, trial.h);
+        state.stats.evaluations += stages(field, &x, (t, h), tableau, (count, at_end), &mut k, &mut next)?;
         error.assign_combination(Weights::new(trial.h, error_weights, &k).terms());
         let mut norm = S::error_norm(&error, &x, &next, &options.tolerance);
         if !norm.is_finite() && is_finite(&error) && is_finite(&next) {
             // An error that overflows beside its tolerance is large, not broken.
             norm = f64::MAX;
         }
+        if let Some(low) = tableau.e_low {
+            error.assign_combination(Weights::new(trial.h, low, &k).terms());
+            norm = step_state::damped(norm, S::error_norm(&error, &x, &next, &options.tolerance));
+        }
         if state.judge(trial, norm, tableau.order, options) {
-            record.step((trial.t, trial.h, state.t()), &x, &next, &k, tableau);
+            let mut step = Step { field, tableau, t, h, end: state.t(), x: &x, next: &next, k: &mut k, evaluations: 0 };
+            let stopped = observer.step(&mut step)?;
+            state.stats.evaluations += step.evaluations;
+            if let Some((t, stopped)) = stopped {
+                x = stopped;
+                state.stats.reason = StopReason::Event { t };
+                break;
+            }
             std::mem::swap(&mut x, &mut next);
-            let last = k.len() - 1;
-            k.swap(0, last);
-            k.truncate(usize::from(tableau.fsal()));
+            k.swap(0, count - 1);
+            k.truncate(usize::from(at_end));
         } else {
             k.truncate(1);
         }
@@ -95,12 +113,12 @@ fn integrate<S: OdeState>(
     if state.stats.reason == StopReason::ReachedEnd && !is_finite(&x) {
         state.stats.reason = StopReason::NonFinite { t: span.1 };
     }
-    Ok(record.finish(x, state.stats))
+    Ok((x, state.stats))
 }
 
 /// A state with its first step size, by Hairer's rule unless it is given.
 fn start<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: &S,
     k0: &S,
     span: (f64, f64),
@@ -125,7 +143,7 @@ fn start<S: OdeState>(
 
 /// Hairer's first step. One evaluation.
 fn first_step<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: &S,
     k0: &S,
     span: (f64, f64),

@@ -21,11 +21,13 @@
 //! ```
 
 use crate::SolveError;
+use crate::solution::check_span;
 use crate::tableau::Tableau;
 use fm_core::state::Tolerance;
 
-/// A PID controller of the step size.
+/// A PID controller of the step size. The default is the textbook controller [`I`](Self::I).
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[doc(alias = "PIDController")]
 pub struct PidController {
     /// p, the weight of the change of the error.
     pub proportional: f64,
@@ -39,6 +41,12 @@ pub struct PidController {
     pub min_factor: f64,
     /// The most that a step may grow by.
     pub max_factor: f64,
+}
+
+impl Default for PidController {
+    fn default() -> Self {
+        Self::I
+    }
 }
 
 impl PidController {
@@ -123,7 +131,7 @@ impl AdaptiveOptions {
     /// The weights of the error estimate, if a solve with these options can be carried out at all.
     pub(crate) fn check<'a>(
         &self,
-        (start, end): (f64, f64),
+        span: (f64, f64),
         tableau: &'a Tableau,
         dimension: Option<usize>,
     ) -> Result<&'a [f64], SolveError> {
@@ -141,9 +149,7 @@ impl AdaptiveOptions {
                 return Err(SolveError::Tolerance { rtol, atol });
             }
         }
-        if !((end - start).is_finite() && start != end) {
-            return Err(SolveError::Span { start, end });
-        }
+        check_span(span)?;
         let bad = |what, value, remedy| Err(SolveError::Control { what, value, remedy });
         match self.first_step {
             Some(first) if !(first > 0.0 && first.is_finite()) => {

@@ -82,6 +82,27 @@ pub enum SolveError {
         /// Where it ends.
         end: f64,
     },
+    /// A time at which a dense solution is not known.
+    #[error(
+        "cannot evaluate the solution at t = {}: it covers the times from {} to {}; give one of these, or solve further",
+        number(.t), number(.start), number(.end)
+    )]
+    Outside {
+        /// The time asked for.
+        t: f64,
+        /// Where the solution begins.
+        start: f64,
+        /// Where it ends.
+        end: f64,
+    },
+    /// An event whose function is not a number.
+    #[error("cannot locate event {index}: its function is NaN at t = {}; return a number for every state", number(.t))]
+    Event {
+        /// The place of the event in the list.
+        index: usize,
+        /// The time.
+        t: f64,
+    },
     /// A velocity, or the noise of a stochastic step, of another shape than the state.
     #[error(
         "cannot solve: {what} at t = {} has shape {}, the state {}; return one value per value of the state",
@@ -148,8 +169,8 @@ pub enum SolveError {
     /// A stochastic solve from the data to the source.
     #[error("stochastic sampling runs from the source to the data; give rising times")]
     Backwards,
-    /// Output at given times of a stochastic solve.
-    #[error("a stochastic path has no interpolant; ask for the states after every step")]
+    /// Output at given times of a method that has states at the ends of its steps only.
+    #[error("cannot output states at given times: this method has no interpolant; ask for the states after every step")]
     NoInterpolant,
     /// Points or probes that have no divergence.
     #[error(

@@ -11,7 +11,8 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
-use crate::step::{Record, is_finite, stages};
+use crate::record::{Record, Step};
+use crate::step::{is_finite, stages};
 use crate::{SaveAt, Solution, SolveError, Stats, StopReason, tableau::Tableau};
 use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
@@ -22,7 +23,7 @@ use fm_core::state::OdeState;
 /// [`SolveError::Grid`] unless the grid has at least two finite, strictly monotonic times; times of output outside it; a malformed
 /// tableau; a velocity of another shape than x; [`SolveError::Stopped`] at a state that is not finite.
 pub fn solve<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: S,
     grid: &[f64],
     tableau: &Tableau,
@@ -36,7 +37,7 @@ pub fn solve<S: OdeState>(
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].
 pub fn solve_partial<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: S,
     grid: &[f64],
     tableau: &Tableau,
@@ -59,7 +60,7 @@ pub fn solve_partial<S: OdeState>(
 
 /// All steps; or, when `careful`, those before the first that is not finite.
 fn pass<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: &S,
     grid: &[f64],
     tableau: &Tableau,
@@ -69,7 +70,7 @@ fn pass<S: OdeState>(
     // Interpolants may need a stage that steps do not.
     let interpolates = matches!(output, SaveAt::At(_));
     let count = if interpolates { tableau.stages() } else { tableau.stages_of_a_step() };
-    let keep = usize::from(tableau.fsal() && count == tableau.stages());
+    let at_end = count == tableau.stages() && tableau.fsal();
     let mut record = Record::new(output, grid[0], x);
     let mut stats = Stats { smallest_step: f64::INFINITY, ..Stats::default() };
     let mut x = S::linear_combination(&[(1.0, x)]);
@@ -77,17 +78,19 @@ fn pass<S: OdeState>(
     let mut k = Vec::with_capacity(count);
     for pair in grid.windows(2) {
         let (t, h) = (pair[0], pair[1] - pair[0]);
-        stats.evaluations += stages(field, &x, (t, h), tableau, count, &mut k, &mut next)?;
+        stats.evaluations += stages(field, &x, (t, h), tableau, (count, at_end), &mut k, &mut next)?;
         if careful && !is_finite(&next) {
             stats.reason = StopReason::NonFinite { t };
             break;
         }
         stats.accepted += 1;
         stats.smallest_step = stats.smallest_step.min(h.abs());
-        record.step((t, h, pair[1]), &x, &next, &k, tableau);
+        let mut step = Step { field, tableau, t, h, end: pair[1], x: &x, next: &next, k: &mut k, evaluations: 0 };
+        record.pass(&mut step, pair[1], &next)?;
+        stats.evaluations += step.evaluations;
         std::mem::swap(&mut x, &mut next);
         k.swap(0, count - 1);
-        k.truncate(keep);
+        k.truncate(usize::from(at_end));
     }
     Ok(record.finish(x, stats))
 }

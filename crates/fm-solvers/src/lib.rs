@@ -2,10 +2,12 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | [`solver`] | solvers as values: [`Fixed`], [`Adaptive`], and others by the trait [`Solver`] |
 //! | [`tableau`] | a Runge-Kutta method is a table of numbers |
 //! | [`grid`], [`fixed`] | a time grid, and stepping along it |
 //! | [`controller`] | step-size controllers (I, PI, PID) |
 //! | [`adaptive`] | steps of one size for the whole state |
+//! | [`dense`], [`events`] | the solution as a function of time; zeros of functions along it |
 //! | [`per_sample`] | adaptive steps per row of a batch |
 //! | [`solution`], [`error`] | the result and its cost; why there is none |
 //! | [`sde`] | stochastic sampling of the same marginals |
@@ -15,17 +17,21 @@
 //! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows log-densities.
 //!
 //! ```
-//! use fm_solvers::{Grid, SaveAt, fixed, tableau::RK4};
+//! use fm_solvers::{Adaptive, Fixed, solve};
 //! let decay = |x: &Vec<f64>, _t: f64| x.iter().map(|v| -v).collect::<Vec<_>>();
-//! let solution = fixed::solve(&decay, vec![1.0], &Grid::Uniform.times(20)?, &RK4, SaveAt::End)?;
+//! let solution = solve(&decay, vec![1.0], 0.0..1.0, &Fixed::rk4(20))?;
 //! assert!((solution.x[0] - (-1.0f64).exp()).abs() < 1e-7);
-//! assert_eq!(solution.stats.evaluations, 80); // counted: four a step
+//! assert_eq!(solution.stats.evaluations, 80); // counted: four per step
+//! let solution = solve(&decay, vec![1.0], 0.0..1.0, &Adaptive::default())?; // Dopri5 at 1e-5
+//! assert!((solution.x[0] - (-1.0f64).exp()).abs() < 1e-5);
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
 pub mod adaptive;
 pub mod controller;
+pub mod dense;
 pub mod error;
+pub mod events;
 pub mod fixed;
 pub mod grid;
 #[cfg(feature = "tch")]
@@ -33,19 +39,26 @@ pub mod guidance;
 #[cfg(feature = "tch")]
 pub mod likelihood;
 pub mod per_sample;
+mod record;
 pub mod sampler;
 pub mod sde;
 pub mod solution;
+pub mod solver;
 mod step;
 mod step_state;
 pub mod straightness;
 pub mod tableau;
 
 pub use controller::{AdaptiveOptions, PidController};
+pub use dense::DenseSolution;
 pub use error::SolveError;
+pub use events::{Direction, Event, EventSolution};
 pub use grid::Grid;
+pub use per_sample::BatchSolution;
 pub use sampler::{Sampler, Samples};
-pub use solution::{SaveAt, Solution, Stats, StopReason};
+pub use solution::{SaveAt, Solution, Stats, StepRecord, StopReason};
+pub use solver::{Adaptive, Fixed, Solver, solve};
+pub use tableau::Tableau;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

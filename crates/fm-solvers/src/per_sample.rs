@@ -74,7 +74,7 @@ impl<S> BatchSolution<S> {
 /// When the span, the options, the tableau, the times of output or a state without rows cannot be used; a velocity of another shape than x;
 /// [`SolveError::Stopped`] when a row did not reach the end.
 pub fn solve<S: OdeState + RowState>(
-    field: &impl RowField<S>,
+    field: &(impl RowField<S> + ?Sized),
     x: S,
     span: (f64, f64),
     tableau: &Tableau,
@@ -89,7 +89,7 @@ pub fn solve<S: OdeState + RowState>(
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].
 pub fn solve_partial<S: OdeState + RowState>(
-    field: &impl RowField<S>,
+    field: &(impl RowField<S> + ?Sized),
     x: S,
     span: (f64, f64),
     tableau: &Tableau,

@@ -37,7 +37,8 @@
 //! ```
 
 use crate::fixed::check_grid;
-use crate::step::{Record, fitting, is_finite, velocity};
+use crate::record::Record;
+use crate::step::{fitting, is_finite, velocity};
 use crate::{SaveAt, Solution, SolveError, Stats, StopReason};
 use fm_core::choice::{Choice, Domain};
 use fm_core::field::VelocityField;
@@ -97,7 +98,7 @@ fm_core::choice! {
 /// where the path is singular at a time of the grid but the last; [`SolveError::Shape`] for a velocity or noise of another shape than x;
 /// [`SolveError::Stopped`] at a state that is not finite.
 pub fn solve<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     path: &impl ProbPath,
     x: S,
     grid: &[f64],
@@ -113,7 +114,7 @@ pub fn solve<S: OdeState>(
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].
 pub fn solve_partial<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     path: &impl ProbPath,
     x: S,
     grid: &[f64],
@@ -179,7 +180,7 @@ impl<'a> Plan<'a> {
     /// All steps; or, when `careful`, those before the first that is not finite.
     fn pass<S: OdeState>(
         &self,
-        field: &impl VelocityField<S>,
+        field: &(impl VelocityField<S> + ?Sized),
         x: &S,
         noise: &impl Fn(u64) -> S,
         output: SaveAt<'_>,
@@ -214,7 +215,7 @@ impl<'a> Plan<'a> {
     /// The state after step i from x, whose velocity is v.
     fn step<S: OdeState>(
         &self,
-        field: &impl VelocityField<S>,
+        field: &(impl VelocityField<S> + ?Sized),
         i: usize,
         x: &S,
         v: &S,

@@ -1,7 +1,7 @@
-//! One Runge-Kutta step of a whole state, and the record of states on the way.
+//! One Runge-Kutta step of a whole state.
 
+use crate::SolveError;
 use crate::tableau::{MAX_STAGES, Tableau};
-use crate::{SaveAt, Solution, SolveError, Stats};
 use fm_core::field::{RowField, VelocityField};
 use fm_core::state::{OdeState, Tolerance};
 
@@ -9,13 +9,13 @@ const VELOCITY: &str = "the velocity";
 
 /// v(x, t), refused if it has another shape than x.
 #[inline]
-pub(crate) fn velocity<S: OdeState>(field: &impl VelocityField<S>, x: &S, t: f64) -> Result<S, SolveError> {
+pub(crate) fn velocity<S: OdeState>(field: &(impl VelocityField<S> + ?Sized), x: &S, t: f64) -> Result<S, SolveError> {
     fitting(VELOCITY, x, field.velocity(x, t), t)
 }
 
 /// The same of rows at their own times.
 pub(crate) fn velocities<S: OdeState>(
-    field: &impl RowField<S>,
+    field: &(impl RowField<S> + ?Sized),
     x: &S,
     t: &[f64],
     rows: &[usize],
@@ -78,16 +78,17 @@ impl<'a, S> Weights<'a, S> {
     }
 }
 
-/// Evaluates the stages that `k` lacks, of the first `count`, and leaves the new state in `next`. Returns the evaluations.
+/// Evaluates the stages that `k` lacks, of the first `count`, and leaves the new state in `next`.
+/// Returns the evaluations. `at_end`: the last stage is evaluated at the new state itself.
 ///
 /// # Errors
 /// A velocity of another shape than x.
 pub(crate) fn stages<S: OdeState>(
-    field: &impl VelocityField<S>,
+    field: &(impl VelocityField<S> + ?Sized),
     x: &S,
     (t, h): (f64, f64),
     tableau: &Tableau,
-    count: usize,
+    (count, at_end): (usize, bool),
     k: &mut Vec<S>,
     next: &mut S,
 ) -> Result<usize, SolveError> {
@@ -106,66 +107,8 @@ pub(crate) fn stages<S: OdeState>(
         }
         k.push(v);
     }
-    // With FSAL the last stage was evaluated at the new state itself.
-    if !(tableau.fsal() && count == tableau.stages()) {
+    if !at_end {
         next.assign_combination(Weights::from(x, h, tableau.b, k).terms());
     }
     Ok(count - had)
-}
-
-/// States as they are passed.
-pub(crate) struct Record<'a, S> {
-    output: SaveAt<'a>,
-    times: Vec<f64>,
-    states: Vec<S>,
-}
-
-impl<'a, S: OdeState> Record<'a, S> {
-    pub(crate) fn new(output: SaveAt<'a>, start: f64, x: &S) -> Self {
-        let mut record = Self { output, times: Vec::new(), states: Vec::new() };
-        let wanted = match output {
-            SaveAt::End => false,
-            SaveAt::At(times) => times.first() == Some(&start),
-            SaveAt::Steps => true,
-        };
-        if wanted {
-            record.push(start, x);
-        }
-        record
-    }
-
-    /// An accepted step from (t, x) of size h, which ends at (end, next).
-    pub(crate) fn step(&mut self, (t, h, end): (f64, f64, f64), x: &S, next: &S, k: &[S], tableau: &Tableau) {
-        match self.output {
-            SaveAt::End => {}
-            SaveAt::Steps => self.push(end, next),
-            SaveAt::At(times) => {
-                while let Some(&time) = times.get(self.times.len()).filter(|time| (end - **time) * h >= 0.0) {
-                    if time == end {
-                        self.push(time, next);
-                        continue;
-                    }
-                    let weights = tableau.interpolate((time - t) / h);
-                    self.times.push(time);
-                    self.states.push(S::linear_combination(Weights::from(x, h, &weights, k).terms()));
-                }
-            }
-        }
-    }
-
-    /// A step that has no interpolant.
-    pub(crate) fn push_step(&mut self, end: f64, next: &S) {
-        if self.output == SaveAt::Steps {
-            self.push(end, next);
-        }
-    }
-
-    fn push(&mut self, t: f64, x: &S) {
-        self.times.push(t);
-        self.states.push(S::linear_combination(&[(1.0, x)]));
-    }
-
-    pub(crate) fn finish(self, x: S, stats: Stats) -> Solution<S> {
-        Solution { x, times: self.times, states: self.states, stats }
-    }
 }

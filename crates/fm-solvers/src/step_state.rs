@@ -105,3 +105,9 @@ pub(crate) fn first_step(guess: f64, d1: f64, d2: f64, order: usize, length: f64
     // A velocity that is not finite says nothing about step sizes; the first step will meet it and name it.
     if h.is_finite() && h > 0.0 { h } else { guess }
 }
+
+/// The norm of an error that a second, coarser estimate damps: e e / sqrt(e^2 + E^2 / 100), without
+/// its overflow.
+pub(crate) fn damped(error: f64, coarse: f64) -> f64 {
+    if error == 0.0 || !coarse.is_finite() { error } else { error / (0.1 * coarse / error).hypot(1.0) }
+}

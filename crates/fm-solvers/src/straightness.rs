@@ -29,7 +29,7 @@ use fm_core::state::{OdeState, RowState, Tolerance};
 /// # Errors
 /// As [`fixed::solve`], and [`SolveError::NoRows`] for a state without rows.
 pub fn straightness<S: OdeState + RowState>(
-    field: &impl RowField<S>,
+    field: &(impl RowField<S> + ?Sized),
     x: S,
     grid: &[f64],
     tableau: &Tableau,

@@ -122,7 +122,7 @@ fn trouble_is_a_reason_and_never_a_hang() {
             panic!("{} {:?}", tableau.name, solution.stats)
         };
         assert!((t - 0.5).abs() < 1e-6 && (solution.x[0] - 1.0 - t).abs() < 1e-9, "the good state comes back: {t}");
-        assert!(solution.stats.evaluations < 500, "{:?}", solution.stats);
+        assert!(solution.stats.evaluations < 500 + 10 * tableau.stages(), "{:?}", solution.stats);
         assert_eq!(solution.times.last(), Some(&t));
 
         let coarse = AdaptiveOptions { min_step: 1e-3, ..options.clone() };

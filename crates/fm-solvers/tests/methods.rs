@@ -31,12 +31,24 @@ fn coefficients_equal_scipys_nodepys_and_diffraxs() {
             let sign = (theirs[0] * e[0]).signum();
             check(e, &theirs.iter().map(|v| sign * v).collect::<Vec<_>>(), "e");
         }
+        if let Some(e) = tableau.e_low {
+            check(e, &numbers(&table["e_low"]), "e_low");
+        }
         for (theta, theirs) in thetas.iter().zip(table["dense"].as_array().into_iter().flatten()) {
-            check(&tableau.interpolate(*theta)[..tableau.stages()], &numbers(theirs), "dense");
+            let (ours, theirs) = (tableau.interpolate(*theta), numbers(theirs));
+            assert_eq!(tableau.c.len(), theirs.len(), "{}", tableau.name);
+            for (a, b) in ours.iter().zip(&theirs) {
+                assert!((a - b).abs() < dense_rounding(tableau), "{} dense: {a} against {b}", tableau.name);
+            }
             compared += 1;
         }
     }
-    assert_eq!(compared, 15);
+    assert_eq!(compared, 20);
+}
+
+/// Polynomials of degree 7 have coefficients in the thousands.
+fn dense_rounding(tableau: &Tableau) -> f64 {
+    if tableau.dense_order > 4 { 1e-12 } else { 1e-14 }
 }
 
 #[test]
@@ -49,9 +61,18 @@ fn every_tableau_is_consistent() {
         }
         close(tableau.b.iter().sum(), 1.0);
         close(tableau.e.map_or(0.0, |e| e.iter().sum()), 0.0);
-        tableau.interpolate(1.0).iter().zip(tableau.b).for_each(|(at_1, b)| close(*at_1, *b));
-        close(tableau.interpolate(0.3).iter().sum(), 0.3);
+        close(tableau.e_low.map_or(0.0, |e| e.iter().sum()), 0.0);
+        let b = tableau.b.iter().copied().chain(std::iter::repeat(0.0));
+        let off = tableau.interpolate(1.0).iter().zip(b).map(|(at_1, b)| (at_1 - b).abs()).fold(0.0, f64::max);
+        let sum = tableau.interpolate(0.3).iter().sum::<f64>();
+        let rounding = dense_rounding(tableau);
+        assert!(off < rounding && (sum - 0.3).abs() < rounding, "{}: {off} {sum}", tableau.name);
     }
+}
+
+/// Methods whose leading error term shows above the rounding; `tests/dop853.rs` measures the other.
+fn up_to_order_5() -> impl Iterator<Item = &'static Tableau> {
+    ALL.into_iter().filter(|t| t.order <= 5)
 }
 
 type Field = Box<dyn Fn(&State, f64) -> State>;
@@ -93,7 +114,7 @@ fn grid((from, to): (f64, f64), steps: usize) -> Vec<f64> {
 #[test]
 fn measured_order_is_the_stated_order_in_both_directions() {
     for problem in problems() {
-        for tableau in ALL {
+        for tableau in up_to_order_5() {
             for backwards in [false, true] {
                 let ((from, to), mut states) = (problem.span, problem.states.clone());
                 let span = if backwards { (to, from) } else { (from, to) };
@@ -122,7 +143,7 @@ fn measured_order_is_the_stated_order_in_both_directions() {
 /// Within one step the interpolant is off by h^(q + 1); over a whole solve it keeps the order of the method.
 #[test]
 fn dense_output_has_its_stated_order() {
-    for tableau in ALL {
+    for tableau in up_to_order_5() {
         let within = |h: f64| {
             let thetas = [0.21, 0.43, 0.78].map(|theta| 0.4 + theta * h);
             let solution =
@@ -172,13 +193,16 @@ fn evaluations_are_counted_where_they_are_made() {
             "midpoint" | "heun" | "heun-euler" => 20,
             "bogacki-shampine" => 30,
             "rk4" | "rk4-38" => 40,
+            "dop853" => 120,
             _ => 60,
         };
         assert_eq!((plain.stats.evaluations, calls.get()), (needed, needed), "{}", tableau.name);
         assert!((plain.stats.smallest_step - 0.1).abs() < 1e-12 && plain.stats.accepted == 10);
-        // An interpolant needs the last stage, which FSAL hands on: one more in all.
-        let dense = solve(SaveAt::At(&[0.05]));
-        assert_eq!(dense.stats.evaluations, needed + usize::from(tableau.fsal()), "{}", tableau.name);
+        // An interpolant needs the last stage, which FSAL hands on: one more in all. Stages of its own
+        // are evaluated only where it is used.
+        let dense = solve(SaveAt::At(&[0.05, 0.06]));
+        let more = usize::from(tableau.fsal()) + tableau.interpolant_stages();
+        assert_eq!(dense.stats.evaluations, needed + more, "{}", tableau.name);
         assert_eq!(dense.stats.evaluations, calls.get());
         assert!(distance(&plain.x, &dense.x) < 1e-15);
     }

@@ -32,7 +32,7 @@ struct Row {
 }
 
 /// The rows that have not ended.
-pub(super) struct Batch<'a, S, F> {
+pub(super) struct Batch<'a, S, F: ?Sized> {
     field: &'a F,
     tableau: &'a Tableau,
     options: &'a AdaptiveOptions,
@@ -48,7 +48,7 @@ pub(super) struct Batch<'a, S, F> {
     pub(super) out: BatchSolution<S>,
 }
 
-impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
+impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
     pub(super) fn start(
         field: &'a F,
         x: S,
@@ -153,7 +153,10 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         }
         self.out.calls += self.tableau.stages() - 1;
         self.error.assign_combination(Weights::new(1.0, error_weights, &self.moves).terms());
-        let norms = self.norms();
+        let mut norms = self.norms();
+        if let Some(low) = self.tableau.e_low {
+            self.damp(&mut norms, low);
+        }
         let mut accepted = Vec::with_capacity(trials.len());
         for (i, (row, trial)) in self.rows.iter_mut().zip(&trials).enumerate() {
             row.state.stats.evaluations += self.tableau.stages() - 1;
@@ -161,7 +164,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
                 accepted.push(i);
             }
         }
-        self.record(&accepted, &trials);
+        self.record(&accepted, &trials)?;
         self.advance(&accepted, last.filter(|_| self.tableau.fsal()));
         Ok(true)
     }
@@ -180,6 +183,13 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
         norms
     }
 
+    /// The norms of errors that a second estimate damps.
+    fn damp(&mut self, norms: &mut [f64], low: &[f64]) {
+        self.error.assign_combination(Weights::new(1.0, low, &self.moves).terms());
+        let coarse = self::norms(&self.error, &self.x, &self.next, &self.options.tolerance);
+        norms.iter_mut().zip(coarse).for_each(|(norm, coarse)| *norm = step_state::damped(*norm, coarse));
+    }
+
     /// Marks rows that reached the end with a value that is not finite.
     pub(super) fn finish(&mut self, end: f64) {
         for (stats, finite) in self.out.rows.iter_mut().zip(finite_rows(&self.out.x)) {
@@ -191,7 +201,8 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
 
     /// The next steps; rows that have none leave with their state and stats.
     fn leave(&mut self) -> Vec<Trial> {
-        let cost = self.tableau.stages() - usize::from(self.tableau.fsal());
+        let dense = if matches!(self.output, SaveAt::At(_)) { self.tableau.interpolant_stages() } else { 0 };
+        let cost = self.tableau.stages() - usize::from(self.tableau.fsal()) + dense;
         let trials: Vec<Option<Trial>> =
             self.rows.iter_mut().map(|row| row.state.propose(cost, self.options)).collect();
         let (staying, leaving): (Vec<usize>, Vec<usize>) = (0..trials.len()).partition(|i| trials[*i].is_some());
@@ -243,7 +254,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
     }
 
     /// Keeps what was asked for of the accepted steps.
-    fn record(&mut self, accepted: &[usize], trials: &[Trial]) {
+    fn record(&mut self, accepted: &[usize], trials: &[Trial]) -> Result<(), SolveError> {
         match self.output {
             SaveAt::End => {}
             SaveAt::Steps => {
@@ -252,8 +263,43 @@ impl<'a, S: OdeState + RowState, F: RowField<S>> Batch<'a, S, F> {
                     self.out.trajectories[*place].push((state.t(), self.next.select_rows(&[*i])));
                 }
             }
-            SaveAt::At(times) => (0..times.len()).for_each(|m| self.record_at(m, times[m], accepted, trials)),
+            SaveAt::At(times) => {
+                if self.tableau.interpolant_stages() > 0 {
+                    self.prepare(times, accepted, trials)?;
+                }
+                (0..times.len()).for_each(|m| self.record_at(m, times[m], accepted, trials));
+            }
         }
+        Ok(())
+    }
+
+    /// The stages that only interpolants need, of rows that have passed a time within their step.
+    fn prepare(&mut self, times: &[f64], accepted: &[usize], trials: &[Trial]) -> Result<(), SolveError> {
+        let passed = |i: &usize| {
+            let (row, h) = (&self.rows[*i], trials[*i].h);
+            times.get(row.due).is_some_and(|time| *time != row.state.t() && (row.state.t() - time) * h > 0.0)
+        };
+        let passed: Vec<usize> = accepted.iter().copied().filter(passed).collect();
+        if passed.is_empty() {
+            return Ok(());
+        }
+        let x = self.x.select_rows(&passed);
+        let places: Vec<usize> = passed.iter().map(|i| self.rows[*i].place).collect();
+        let h: Vec<f64> = passed.iter().map(|i| trials[*i].h).collect();
+        let mut moves: Vec<S> = self.moves.iter().take(self.tableau.stages()).map(|m| m.select_rows(&passed)).collect();
+        for i in moves.len()..self.tableau.c.len() {
+            let at = S::linear_combination(Weights::from(&x, 1.0, self.tableau.a[i], &moves).terms());
+            let t: Vec<f64> = passed.iter().map(|p| trials[*p].t + self.tableau.c[i] * trials[*p].h).collect();
+            moves.push(S::row_combination(&[(&h, &velocities(self.field, &at, &t, &places)?)]));
+            if self.moves.len() == i {
+                self.moves.push(S::linear_combination(&[(1.0, &self.x)]));
+            }
+            self.moves[i].put_rows(&passed, &moves[i]);
+        }
+        let extra = self.tableau.interpolant_stages();
+        self.out.calls += extra;
+        passed.iter().for_each(|i| self.rows[*i].state.stats.evaluations += extra);
+        Ok(())
     }
 
     /// The states at one time of the rows that have just passed it.

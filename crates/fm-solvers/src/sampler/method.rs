@@ -27,6 +27,8 @@ choice! {
         Dopri5 = "dopri5",
         /// Tsitouras 5(4).
         Tsit5 = "tsit5",
+        /// Dormand-Prince 8(5, 3), twelve evaluations per step: for tight tolerances.
+        Dop853 = "dop853",
     }
 }
 
@@ -43,6 +45,7 @@ impl SolverName {
             Self::BogackiShampine => &tableau::BOGACKI_SHAMPINE,
             Self::Dopri5 => &tableau::DOPRI5,
             Self::Tsit5 => &tableau::TSIT5,
+            Self::Dop853 => &tableau::DOP853,
         }
     }
 }

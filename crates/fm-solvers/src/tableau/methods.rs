@@ -6,10 +6,20 @@
 //! conditions up to q with weights that become b at theta = 1. Coefficients are tested against SciPy's, NodePy's and diffrax's.
 
 use super::Tableau;
+use super::dop853::DOP853;
 
 /// Forward Euler, order 1.
-pub const EULER: Tableau =
-    Tableau { name: "euler", order: 1, c: &[0.0], a: &[&[]], b: &[1.0], e: None, dense: &[&[1.0]], dense_order: 1 };
+pub const EULER: Tableau = Tableau {
+    name: "euler",
+    order: 1,
+    c: &[0.0],
+    a: &[&[]],
+    b: &[1.0],
+    e: None,
+    e_low: None,
+    dense: &[&[1.0]],
+    dense_order: 1,
+};
 
 /// The explicit midpoint rule, order 2.
 pub const MIDPOINT: Tableau = Tableau {
@@ -19,6 +29,7 @@ pub const MIDPOINT: Tableau = Tableau {
     a: &[&[], &[0.5]],
     b: &[0.0, 1.0],
     e: None,
+    e_low: None,
     dense: &[&[1.0, -1.0], &[0.0, 1.0]],
     dense_order: 2,
 };
@@ -31,6 +42,7 @@ pub const HEUN: Tableau = Tableau {
     a: &[&[], &[1.0]],
     b: &[0.5, 0.5],
     e: None,
+    e_low: None,
     dense: &[&[1.0, -0.5], &[0.0, 0.5]],
     dense_order: 2,
 };
@@ -46,6 +58,7 @@ pub const RK4: Tableau = Tableau {
     a: &[&[], &[0.5], &[0.0, 0.5], &[0.0, 0.0, 1.0]],
     b: &[1.0 / 6.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 6.0],
     e: None,
+    e_low: None,
     dense: &[
         &[1.0, -3.0 / 2.0, 2.0 / 3.0],
         &[0.0, 1.0, -2.0 / 3.0],
@@ -63,6 +76,7 @@ pub const RK4_38: Tableau = Tableau {
     a: &[&[], &[1.0 / 3.0], &[-1.0 / 3.0, 1.0], &[1.0, -1.0, 1.0]],
     b: &[1.0 / 8.0, 3.0 / 8.0, 3.0 / 8.0, 1.0 / 8.0],
     e: None,
+    e_low: None,
     dense: &[
         &[1.0, -15.0 / 8.0, 1.0],
         &[0.0, 15.0 / 8.0, -3.0 / 2.0],
@@ -80,6 +94,7 @@ pub const BOGACKI_SHAMPINE: Tableau = Tableau {
     a: &[&[], &[1.0 / 2.0], &[0.0, 3.0 / 4.0], &[2.0 / 9.0, 1.0 / 3.0, 4.0 / 9.0]],
     b: &[2.0 / 9.0, 1.0 / 3.0, 4.0 / 9.0, 0.0],
     e: Some(&[-5.0 / 72.0, 1.0 / 12.0, 1.0 / 9.0, -1.0 / 8.0]),
+    e_low: None,
     dense: &[&[1.0, -4.0 / 3.0, 5.0 / 9.0], &[0.0, 1.0, -2.0 / 3.0], &[0.0, 4.0 / 3.0, -8.0 / 9.0], &[0.0, -1.0, 1.0]],
     dense_order: 3,
 };
@@ -100,6 +115,7 @@ pub const DOPRI5: Tableau = Tableau {
     ],
     b: &[35.0 / 384.0, 0.0, 500.0 / 1113.0, 125.0 / 192.0, -2187.0 / 6784.0, 11.0 / 84.0, 0.0],
     e: Some(&[71.0 / 57600.0, 0.0, -71.0 / 16695.0, 71.0 / 1920.0, -17253.0 / 339200.0, 22.0 / 525.0, -1.0 / 40.0]),
+    e_low: None,
     dense: &[
         &[1.0, -8048581381.0 / 2820520608.0, 8663915743.0 / 2820520608.0, -12715105075.0 / 11282082432.0],
         &[],
@@ -157,6 +173,7 @@ pub const TSIT5: Tableau = Tableau {
         0.458_082_105_929_186_97,
         -1.0 / 66.0,
     ]),
+    e_low: None,
     dense: &[
         &[1.0, -2.763_706_197_274_826, 2.913_255_461_821_912_6, -1.053_088_497_729_021_6],
         &[0.0, 0.1317, -0.2234, 0.1017],
@@ -170,5 +187,5 @@ pub const TSIT5: Tableau = Tableau {
 };
 
 /// Every method, in the order that help texts list them.
-pub const ALL: [&Tableau; 9] =
-    [&EULER, &MIDPOINT, &HEUN, &RK4, &RK4_38, &HEUN_EULER, &BOGACKI_SHAMPINE, &DOPRI5, &TSIT5];
+pub const ALL: [&Tableau; 10] =
+    [&EULER, &MIDPOINT, &HEUN, &RK4, &RK4_38, &HEUN_EULER, &BOGACKI_SHAMPINE, &DOPRI5, &TSIT5, &DOP853];

@@ -2,7 +2,8 @@
 //!
 //! A step from (x, t) of size h computes k_i = v(x + h sum_j a_ij k_j, t + c_i h) and x' = x + h sum_i b_i k_i; the embedded
 //! error estimate, where there is one, is h sum_i e_i k_i, and the state at t + theta h is x + h sum_i b_i(theta) k_i with polynomials
-//! b_i(theta) that the method brings along (its dense output).
+//! b_i(theta) that the method brings along (its dense output). Nodes and rows of A beyond the weights
+//! b are stages that only these polynomials need, evaluated in accepted steps that are interpolated.
 //!
 //! ```
 //! use fm_solvers::tableau::{DOPRI5, RK4};
@@ -12,8 +13,10 @@
 //! assert!(DOPRI5.interpolate(1.0).iter().zip(DOPRI5.b).all(|(at_1, b)| (at_1 - b).abs() < 1e-14));
 //! ```
 
+mod dop853;
 mod methods;
 
+pub use dop853::DOP853;
 pub use methods::{ALL, BOGACKI_SHAMPINE, DOPRI5, EULER, HEUN, HEUN_EULER, MIDPOINT, RK4, RK4_38, TSIT5};
 
 use crate::SolveError;
@@ -28,7 +31,7 @@ pub struct Tableau {
     pub name: &'static str,
     /// Order of the global error.
     pub order: usize,
-    /// Nodes c.
+    /// Nodes c; those beyond the weights b are for the interpolant.
     pub c: &'static [f64],
     /// The strictly lower triangle of A, row by row; row 0 is empty.
     pub a: &'static [&'static [f64]],
@@ -36,6 +39,9 @@ pub struct Tableau {
     pub b: &'static [f64],
     /// Weights of the embedded error estimate.
     pub e: Option<&'static [f64]>,
+    /// Weights of a second error estimate, of lower order. With the norms e and E of both a step has the
+    /// error e e / sqrt(e^2 + E^2 / 100), as in Hairer's dop853.
+    pub e_low: Option<&'static [f64]>,
     /// For each stage the coefficients of theta, theta^2, ... in b_i(theta).
     pub dense: &'static [&'static [f64]],
     /// Order q of the interpolant: within a step its error is O(h^(q + 1)).
@@ -43,22 +49,26 @@ pub struct Tableau {
 }
 
 impl Tableau {
-    /// Number of stages.
+    /// Number of stages of a step with its error estimate.
     pub fn stages(&self) -> usize {
         self.b.len()
     }
 
     /// Whether the last stage is the first one of the next step ("first same as last"): its row of A is b and its node 1.
     pub fn fsal(&self) -> bool {
-        let (Some((b, before)), Some(a), Some(c)) = (self.b.split_last(), self.a.last(), self.c.last()) else {
-            return false;
-        };
+        let Some((b, before)) = self.b.split_last() else { return false };
+        let (Some(a), Some(c)) = (self.a.get(before.len()), self.c.get(before.len())) else { return false };
         !before.is_empty() && *c == 1.0 && *b == 0.0 && *a == before
     }
 
     /// The stages that the new state depends on: without those that only the error estimate and the interpolant need.
     pub fn stages_of_a_step(&self) -> usize {
         self.b.iter().rposition(|b| *b != 0.0).map_or(1, |last| last + 1)
+    }
+
+    /// The number of further stages that the interpolant needs.
+    pub fn interpolant_stages(&self) -> usize {
+        self.c.len().saturating_sub(self.b.len())
     }
 
     /// b_i(theta), zero beyond the last stage.
@@ -75,26 +85,38 @@ impl Tableau {
     /// # Errors
     /// [`SolveError::Tableau`] when the numbers do not fit together.
     pub fn check(&self) -> Result<(), SolveError> {
-        let n = self.stages();
+        let (n, all) = (self.stages(), self.c.len());
         let why = match () {
-            () if n == 0 || n > MAX_STAGES => "it must have between 1 and 16 stages",
-            () if self.c.len() != n || self.a.len() != n => "A, b and c must have one row per stage",
+            () if n == 0 || n.max(all) > MAX_STAGES => "it must have between 1 and 16 stages",
+            () if all < n || self.a.len() != all => "A and c must have one row per stage, b at most as many",
             () if self.a.iter().enumerate().any(|(i, row)| row.len() != i) => "row i of A must have i entries",
             () if self.c[0] != 0.0 => "the first node must be 0",
             () if self.order == 0 => "its order must be at least 1",
-            () if self.e.is_some_and(|e| e.len() != n) => "the error estimate must have one weight per stage",
-            () if self.dense.len() != n => "the interpolant must have a polynomial per stage",
+            () if self.estimates().any(|e| e.len() != n) => "the error estimate must have one weight per stage",
+            () if self.dense.len() != all => "the interpolant must have a polynomial per stage",
             () if !self.numbers().all(|v| v.is_finite()) => "its numbers must be finite",
             () if (sum(self.b) - 1.0).abs() > 1e-9 => "the weights b must add up to 1",
-            () if self.e.is_some_and(|e| sum(e).abs() > 1e-9) => "the weights of the error estimate must add up to 0",
+            () if self.estimates().any(|e| sum(e).abs() > 1e-9) => "the weights of the error estimate must add up to 0",
+            () if all > n && !self.interpolant_ends_the_step() => {
+                "an interpolant with stages of its own must be b at theta = 1"
+            }
             () => return Ok(()),
         };
         Err(SolveError::Tableau { method: self.name, why })
     }
 
-    fn numbers(&self) -> impl Iterator<Item = &f64> {
+    fn numbers(&self) -> impl Iterator<Item = &'static f64> {
         let rows = self.a.iter().chain(self.dense).copied();
-        rows.chain([self.c, self.b]).chain(self.e).flatten()
+        rows.chain([self.c, self.b]).chain(self.estimates()).flatten()
+    }
+
+    fn interpolant_ends_the_step(&self) -> bool {
+        let b = self.b.iter().copied().chain(std::iter::repeat(0.0));
+        self.interpolate(1.0).iter().zip(b).all(|(at_1, b)| (at_1 - b).abs() < 1e-9)
+    }
+
+    fn estimates(&self) -> impl Iterator<Item = &'static [f64]> {
+        self.e.into_iter().chain(self.e_low)
     }
 }
 

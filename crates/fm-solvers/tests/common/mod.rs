@@ -38,6 +38,16 @@ pub fn driven_at(t: f64) -> State {
     vec![(1.0 + t.sin()) * (-t * t).exp()]
 }
 
+/// x' = x cos t from 1: x(t) = e^(sin t).
+#[allow(clippy::ptr_arg, reason = "the state of the field is a Vec")]
+pub fn waves(x: &State, t: f64) -> State {
+    x.iter().map(|x| x * t.cos()).collect()
+}
+
+pub fn waves_at(t: f64) -> State {
+    vec![t.sin().exp()]
+}
+
 pub fn reference(file: &str) -> Value {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/reference/{file}.json"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()

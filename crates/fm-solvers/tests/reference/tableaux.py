@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from nodepy import runge_kutta_method as rk
-from scipy.integrate import RK23, RK45
+from scipy.integrate import DOP853, RK23, RK45
+from scipy.integrate._ivp.dop853_coefficients import A, C
+from scipy.integrate._ivp.rk import Dop853DenseOutput
 
 jax.config.update("jax_enable_x64", True)
 THETAS = [0.1, 0.25, 0.5, 0.8, 0.95]
@@ -39,6 +41,20 @@ def scipy(method):
     }
 
 
+def dop853():
+    unit = np.eye(16)
+    step, first, last = np.append(DOP853.B, np.zeros(4)), unit[0], unit[12]
+    rows = np.array([step, first - step, 2 * step - last - first, *DOP853.D])
+    return {
+        "c": C.tolist(),
+        "a": lower(A),
+        "b": [float(v) for v in DOP853.B] + [0.0],
+        "e": [float(v) for v in DOP853.E5],
+        "e_low": [float(v) for v in DOP853.E3],
+        "dense": [Dop853DenseOutput(0.0, 1.0, np.zeros(16), rows)(theta).tolist() for theta in THETAS],
+    }
+
+
 def tsit5():
     table = diffrax.Tsit5.tableau
     stages = jnp.eye(7)
@@ -64,4 +80,5 @@ tables["heun-euler"] = {
 tables["bogacki-shampine"] = scipy(RK23)
 tables["dopri5"] = scipy(RK45)
 tables["tsit5"] = tsit5()
+tables["dop853"] = dop853()
 pathlib.Path(__file__).with_suffix(".json").write_text(json.dumps({"theta": THETAS, "tables": tables}, indent=1) + "\n")

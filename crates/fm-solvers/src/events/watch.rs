@@ -1,0 +1,118 @@
+//! What watches the steps of a solve: events, states to keep, and pieces of the dense output.
+
+use super::root::{self, Point};
+use super::{Event, EventTimes};
+use crate::dense::Piece;
+use crate::record::{Interpolant, Observer, Record, Step};
+use crate::{Adaptive, SaveAt, SolveError, Stats, adaptive};
+use fm_core::field::VelocityField;
+use fm_core::state::OdeState;
+use std::ops::Range;
+
+/// The steps of one solve under watch.
+pub(crate) struct Watch<'a, S> {
+    pub(crate) record: Record<'a, S>,
+    /// The pieces of the dense output, where one is wanted.
+    pub(crate) pieces: Option<Vec<Piece<S>>>,
+    pub(crate) found: Vec<EventTimes<S>>,
+    events: &'a [Event<'a, S>],
+    /// Each event's function where the last step ended.
+    before: Vec<f64>,
+}
+
+impl<'a, S: OdeState> Watch<'a, S> {
+    /// Solves under watch, without a look at why it stopped.
+    ///
+    /// # Errors
+    /// As [`adaptive::solve_partial`], and [`SolveError::Event`].
+    pub(crate) fn run(
+        field: &(impl VelocityField<S> + ?Sized),
+        x: S,
+        span: Range<f64>,
+        solver: &Adaptive,
+        events: &'a [Event<'a, S>],
+        (output, dense): (SaveAt<'a>, bool),
+    ) -> Result<(S, Stats, Self), SolveError> {
+        let Adaptive { tableau, options } = solver;
+        let span = (span.start, span.end);
+        let error_weights = options.check(span, tableau, x.dimension())?;
+        output.check(span)?;
+        field.check(&x)?;
+        S::untracked(|| {
+            let mut watch = Self {
+                record: Record::new(output, span.0, &x),
+                pieces: dense.then(Vec::new),
+                found: events.iter().map(|_| EventTimes { times: Vec::new(), states: Vec::new() }).collect(),
+                events,
+                before: values(events, &x, span.0)?,
+            };
+            let (x, stats) = adaptive::integrate(field, x, span, (tableau, error_weights), options, &mut watch)?;
+            Ok((x, stats, watch))
+        })
+    }
+
+    /// The events that happen in a step, each with its place in the list and its time, in the order
+    /// of the solve.
+    fn happened<F>(&self, step: &mut Step<'_, S, F>, after: &[f64]) -> Result<Vec<(usize, f64)>, SolveError>
+    where
+        F: VelocityField<S> + ?Sized,
+    {
+        let mut happened = Vec::new();
+        for (i, event) in self.events.iter().enumerate() {
+            let (start, end) = (Point { t: step.t, g: self.before[i] }, Point { t: step.end, g: after[i] });
+            if event.happens(start.g, end.g) {
+                let time = if end.g == 0.0 { end.t } else { zero(i, event, &step.interpolant()?, (start, end))? };
+                happened.push((i, time));
+            }
+        }
+        happened.sort_by(|a, b| ((a.1 - b.1) * step.h).total_cmp(&0.0));
+        Ok(happened)
+    }
+}
+
+impl<S: OdeState> Observer<S> for Watch<'_, S> {
+    fn interpolates(&self) -> bool {
+        true
+    }
+
+    fn step<F>(&mut self, step: &mut Step<'_, S, F>) -> Result<Option<(f64, S)>, SolveError>
+    where
+        F: VelocityField<S> + ?Sized,
+    {
+        let after = values(self.events, step.next, step.end)?;
+        let happened = self.happened(step, &after)?;
+        self.before = after;
+        let end = happened.iter().find(|(i, _)| self.events[*i].terminal).map(|(_, time)| *time);
+        let in_time = |time: f64| end.is_none_or(|end| (end - time) * step.h >= 0.0);
+        for (i, time) in happened.into_iter().filter(|(_, time)| in_time(*time)).collect::<Vec<_>>() {
+            self.found[i].times.push(time);
+            self.found[i].states.push(step.at(time)?);
+        }
+        let stopped = end.map(|time| Ok::<_, SolveError>((time, step.at(time)?))).transpose()?;
+        let (reached, state) = stopped.as_ref().map_or((step.end, step.next), |(time, x)| (*time, x));
+        self.record.pass(step, reached, state)?;
+        if let Some(pieces) = &mut self.pieces {
+            pieces.push(Piece::new(&step.interpolant()?));
+        }
+        Ok(stopped)
+    }
+}
+
+/// The events' functions at a state.
+fn values<S>(events: &[Event<'_, S>], x: &S, t: f64) -> Result<Vec<f64>, SolveError> {
+    events.iter().enumerate().map(|(index, event)| value(index, event, x, t)).collect()
+}
+
+fn value<S>(index: usize, event: &Event<'_, S>, x: &S, t: f64) -> Result<f64, SolveError> {
+    let value = (event.function)(x, t);
+    if value.is_nan() { Err(SolveError::Event { index, t }) } else { Ok(value) }
+}
+
+fn zero<S: OdeState>(
+    index: usize,
+    event: &Event<'_, S>,
+    within: &Interpolant<'_, S>,
+    (start, end): (Point, Point),
+) -> Result<f64, SolveError> {
+    root::bracketed(start, end, |t| value(index, event, &within.at(t), t))
+}

@@ -1,0 +1,153 @@
+//! What is taken from the accepted steps of a solve, and the record of states on the way.
+
+use crate::step::{Weights, velocity};
+use crate::tableau::Tableau;
+use crate::{SaveAt, Solution, SolveError, Stats};
+use fm_core::field::VelocityField;
+use fm_core::state::OdeState;
+
+/// An accepted step from (t, x) of size h, which ends at (end, next).
+pub(crate) struct Step<'a, S, F: ?Sized> {
+    pub(crate) field: &'a F,
+    pub(crate) tableau: &'a Tableau,
+    pub(crate) t: f64,
+    pub(crate) h: f64,
+    pub(crate) end: f64,
+    pub(crate) x: &'a S,
+    pub(crate) next: &'a S,
+    pub(crate) k: &'a mut Vec<S>,
+    /// Those made for the interpolant.
+    pub(crate) evaluations: usize,
+}
+
+/// The states within a step.
+pub(crate) struct Interpolant<'a, S> {
+    pub(crate) tableau: &'a Tableau,
+    pub(crate) t: f64,
+    pub(crate) h: f64,
+    pub(crate) x: &'a S,
+    pub(crate) k: &'a [S],
+}
+
+impl<S: OdeState, F: VelocityField<S> + ?Sized> Step<'_, S, F> {
+    /// The interpolant, with the stages that only it needs.
+    ///
+    /// # Errors
+    /// A velocity of another shape than x.
+    pub(crate) fn interpolant(&mut self) -> Result<Interpolant<'_, S>, SolveError> {
+        let Self { tableau, t, h, x, .. } = *self;
+        for i in self.k.len()..tableau.c.len() {
+            let at = S::linear_combination(Weights::from(x, h, tableau.a[i], self.k).terms());
+            self.k.push(velocity(self.field, &at, t + tableau.c[i] * h)?);
+            self.evaluations += 1;
+        }
+        Ok(Interpolant { tableau, t, h, x, k: self.k })
+    }
+
+    /// The state at a time of the step.
+    ///
+    /// # Errors
+    /// As [`interpolant`](Self::interpolant).
+    pub(crate) fn at(&mut self, time: f64) -> Result<S, SolveError> {
+        if time == self.end { Ok(S::linear_combination(&[(1.0, self.next)])) } else { Ok(self.interpolant()?.at(time)) }
+    }
+}
+
+impl<S: OdeState> Interpolant<'_, S> {
+    pub(crate) fn at(&self, time: f64) -> S {
+        let weights = self.tableau.interpolate((time - self.t) / self.h);
+        S::linear_combination(Weights::from(self.x, self.h, &weights, self.k).terms())
+    }
+}
+
+/// Takes the accepted steps of a solve.
+pub(crate) trait Observer<S> {
+    /// Whether it may interpolate.
+    fn interpolates(&self) -> bool;
+
+    /// Takes a step; a time within it and the state there end the solve.
+    ///
+    /// # Errors
+    /// What ends the solve without a solution.
+    fn step<F>(&mut self, step: &mut Step<'_, S, F>) -> Result<Option<(f64, S)>, SolveError>
+    where
+        F: VelocityField<S> + ?Sized;
+}
+
+/// States as they are passed.
+pub(crate) struct Record<'a, S> {
+    output: SaveAt<'a>,
+    times: Vec<f64>,
+    states: Vec<S>,
+}
+
+impl<S: OdeState> Observer<S> for Record<'_, S> {
+    fn interpolates(&self) -> bool {
+        matches!(self.output, SaveAt::At(_))
+    }
+
+    #[inline]
+    fn step<F>(&mut self, step: &mut Step<'_, S, F>) -> Result<Option<(f64, S)>, SolveError>
+    where
+        F: VelocityField<S> + ?Sized,
+    {
+        self.pass(step, step.end, step.next)?;
+        Ok(None)
+    }
+}
+
+impl<'a, S: OdeState> Record<'a, S> {
+    pub(crate) fn new(output: SaveAt<'a>, start: f64, x: &S) -> Self {
+        let mut record = Self { output, times: Vec::new(), states: Vec::new() };
+        let wanted = match output {
+            SaveAt::End => false,
+            SaveAt::At(times) => times.first() == Some(&start),
+            SaveAt::Steps => true,
+        };
+        if wanted {
+            record.push(start, x);
+        }
+        record
+    }
+
+    /// What is due of a step up to its state `next` at `end`, where the solve may stop.
+    ///
+    /// # Errors
+    /// A velocity of another shape than x.
+    pub(crate) fn pass<F>(&mut self, step: &mut Step<'_, S, F>, end: f64, next: &S) -> Result<(), SolveError>
+    where
+        F: VelocityField<S> + ?Sized,
+    {
+        match self.output {
+            SaveAt::End => {}
+            SaveAt::Steps => self.push(end, next),
+            SaveAt::At(times) => {
+                while let Some(&time) = times.get(self.times.len()).filter(|time| (end - **time) * step.h >= 0.0) {
+                    if time == end {
+                        self.push(time, next);
+                        continue;
+                    }
+                    self.times.push(time);
+                    self.states.push(step.interpolant()?.at(time));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A step that has no interpolant.
+    pub(crate) fn push_step(&mut self, end: f64, next: &S) {
+        if self.output == SaveAt::Steps {
+            self.push(end, next);
+        }
+    }
+
+    fn push(&mut self, t: f64, x: &S) {
+        self.times.push(t);
+        self.states.push(S::linear_combination(&[(1.0, x)]));
+    }
+
+    pub(crate) fn finish(self, x: S, stats: Stats) -> Solution<S> {
+        Solution { x, times: self.times, states: self.states, stats }
+    }
+}
