@@ -65,7 +65,7 @@ impl Bench {
         let by = known["by"].as_str().unwrap_or_else(|| panic!("solver {name} has no reference"));
         let off = self.off(&format!("--solver {name} --num-steps {}", self.reference["steps"]), &known["x"]);
         let fixed = within(&format!("end points of {by}'s steps"), off, 1e-12);
-        let adaptive = ["heun-euler", "bogacki-shampine", "dopri5", "tsit5"].contains(&name);
+        let adaptive = ["heun-euler", "bogacki-shampine", "dopri5", "tsit5", "dop853"].contains(&name);
         if !adaptive {
             return fixed;
         }

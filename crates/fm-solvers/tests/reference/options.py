@@ -1,7 +1,7 @@
 """Writes options.json beside itself: points carried by the exact velocity to three equal Gaussians, by other people's solvers.
 Needs: pip install numpy scipy jax diffrax nodepy six sympy matplotlib torch torchdiffeq diffusers.
 
-Fixed steps: diffrax with its own tableaux; NodePy for the classic fourth-order method, torchdiffeq for the 3/8 rule (its "rk4").
+Fixed steps: diffrax with its own tableaux; SciPy's DOP853 with its step size held; NodePy for the classic fourth-order method, torchdiffeq for the 3/8 rule (its "rk4").
 Grids: Heun's method by diffrax, at times by diffusers (edm, shift), NumPy's polynomials (warp) and linspace (uniform)."""
 import json
 import pathlib
@@ -15,7 +15,7 @@ import torchdiffeq
 from diffusers import EDMEulerScheduler, FlowMatchEulerDiscreteScheduler
 from nodepy import ivp
 from nodepy import runge_kutta_method as rk
-from scipy.integrate import solve_ivp
+from scipy.integrate import DOP853, solve_ivp
 
 jax.config.update("jax_enable_x64", True)
 # Numbers that single precision holds exactly, since that is what tables are read in.
@@ -62,11 +62,23 @@ def by_nodepy():
     return np.asarray(states[-1]).reshape(START.shape).tolist()
 
 
+def by_scipy():
+    solver = DOP853(lambda t, x: velocity(t, x.reshape(START.shape)).reshape(-1), 0.0, START.reshape(-1), 1.0,
+                    first_step=1.0 / STEPS, max_step=1.0 / STEPS, rtol=1e6, atol=1e6)
+    steps = 0
+    while solver.status == "running":
+        solver.step()
+        steps += 1
+    assert steps == STEPS, steps
+    return solver.y.reshape(START.shape).tolist()
+
+
 uniform = np.linspace(0.0, 1.0, STEPS + 1)
 solvers = {name: {"by": "diffrax", "x": by_diffrax(solver, uniform)} for name, solver in {
     "euler": diffrax.Euler(), "midpoint": diffrax.Midpoint(), "heun": diffrax.Heun(), "heun-euler": diffrax.Heun(),
     "bogacki-shampine": diffrax.Bosh3(), "dopri5": diffrax.Dopri5(), "tsit5": diffrax.Tsit5()}.items()}
 solvers["rk4"] = {"by": "NodePy", "x": by_nodepy()}
+solvers["dop853"] = {"by": "SciPy", "x": by_scipy()}
 solvers["rk4-38"] = {"by": "torchdiffeq", "x": torchdiffeq.odeint(
     torch_velocity, torch.tensor(START), torch.tensor(uniform), method="rk4")[-1].tolist()}
 
