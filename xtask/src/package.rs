@@ -46,7 +46,11 @@ pub(crate) fn run(args: &PackageArgs) -> anyhow::Result<()> {
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
         fs::copy(root().join(licence), folder.join(licence))?;
     }
-    fs::copy(root().join("crates/fm-models/assets/LICENSE-resnet20"), folder.join("LICENSE-resnet20"))?;
+    for (package, licence) in
+        [("fm-models", "LICENSE-resnet20"), ("fm-data", "LICENSE-digits"), ("fm-data", "LICENSE-pbmc68k")]
+    {
+        fs::copy(root().join("crates").join(package).join("assets").join(licence), folder.join(licence))?;
+    }
     fs::write(folder.join("README.md"), README)?;
     fs::write(folder.join("THIRD-PARTY.md"), third_party()?)?;
     let archive = out.join(format!("{name}.tar.gz"));
@@ -139,5 +143,6 @@ On a machine with CUDA and a libtorch built for it, `--device cuda` loads that h
     ./cifar-train sample --checkpoint run --class-grid --out grid.png
 
 MIT or Apache-2.0, at your choice. THIRD-PARTY.md lists the crates inside. The ResNet-20 inside was trained by Y. Idelbayev (LICENSE-resnet20); the
-digits are by E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, CC BY 4.0.
+digits are by E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, CC BY 4.0 (LICENSE-digits); the gene counts are from scanpy's pbmc68k
+(LICENSE-pbmc68k).
 ";

@@ -1,0 +1,43 @@
+//! Data of four kinds in one loop: images in a folder, a CSV table with classes, a NumPy file, and arrays with condition vectors.
+//!
+//! `cargo run -p flow-matching --features torch --example data`
+
+#![allow(clippy::print_stdout, reason = "an example prints its result")]
+
+use flow_matching::data::table::{CsvOptions, csv};
+use flow_matching::data::{folder, npy};
+use flow_matching::prelude::*;
+use std::fs;
+use std::path::Path;
+
+/// Small files, as another program might have written them.
+fn write_files(at: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    fs::create_dir_all(at.join("images/cats"))?;
+    fs::write(at.join("images/cats/1.ppm"), [&b"P6 2 2 255\n"[..], &[200; 12]].concat())?;
+    fs::write(at.join("flowers.csv"), "length,width,kind\n5.1,3.5,setosa\n7.0,3.2,versicolor\n6.3,3.3,setosa\n")?;
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }";
+    let values: Vec<u8> = (0..6).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    let magic = [&b"\x93NUMPY\x01\x00"[..], &118u16.to_le_bytes(), format!("{header:<117}\n").as_bytes()].concat();
+    Ok(fs::write(at.join("points.npy"), [magic, values].concat())?)
+}
+
+pub(crate) fn main() -> Result<Vec<Batch>, Box<dyn std::error::Error>> {
+    let directory = tempfile::tempdir()?;
+    let at = directory.path();
+    write_files(at)?;
+    let images = folder::load(&at.join("images"), 2)?;
+    let options = CsvOptions { labels: Some("kind".into()), ..CsvOptions::default() };
+    let flowers = csv(&at.join("flowers.csv"), &options)?;
+    let points = npy::table(&at.join("points.npy"))?;
+    let conditioned = Conditions::new(points.clone(), array![[0.5], [1.5], [2.5]])?;
+    let (flow, mut batches) = (FlowMatching::default(), Vec::new());
+    let sets: [(&str, &dyn Dataset); 4] =
+        [("images", &images), ("table", &flowers), ("NumPy", &points), ("conditioned", &conditioned)];
+    for (name, data) in sets {
+        let batch = flow.batches(data, 3)?.next().ok_or("no batch")??;
+        let Batch { shape, classes, conditions, .. } = &batch;
+        println!("{name}: {} rows of shape {shape:?}, classes {classes:?}, conditions {conditions:?}", batch.rows());
+        batches.push(batch);
+    }
+    Ok(batches)
+}
