@@ -9,7 +9,7 @@ use fm_metrics::kid::polynomial_mmd;
 use fm_metrics::manifold::manifold;
 use fm_metrics::mmd::{median_distance, mmd};
 use fm_metrics::moments::Moments;
-use fm_metrics::ndarray::{Array2, ArrayView2, s};
+use fm_metrics::ndarray::{Array2, ArrayView2, array, s};
 use fm_metrics::nearest::{copy_rate, nearest};
 use fm_metrics::palette::palette_error;
 use fm_metrics::sliced::{sliced_along, wasserstein_line};
@@ -91,6 +91,9 @@ fn singles_would_see_one_point() {
     assert_eq!(copy_rate(y.view(), x.view()).unwrap().rate, 0.0);
     let apart = nearest_neighbour_accuracy((&x + 1e-3).view(), x.view()).unwrap();
     assert_eq!(apart, 1.0);
+    let line = Components::of(array![[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]].view(), 1).unwrap();
+    let place: f64 = line.coordinates(array![[3.0 + 1e-10, 0.0]].view()).unwrap()[(0, 0)];
+    assert!((place.abs() - (2.0 + 1e-10)).abs() < 1e-14, "{place}");
     let colours = palette_error(x.view(), 40).unwrap();
     assert!(colours < 1e-24, "{colours}");
 }
@@ -100,6 +103,17 @@ fn place(found: Result<f64, MetricError>) -> (usize, usize) {
         Err(MetricError::NotFinite { row, column, .. }) => (row, column),
         other => panic!("{other:?}"),
     }
+}
+
+/// Squares of 1e-9 are below the rounding error of the squares of 0.3, which rounded means would leave in every coordinate.
+#[test]
+fn neighbours_a_billionth_apart_are_told_apart() {
+    let line = |shift: f64| Array2::from_shape_fn((300, 1), |(i, _)| 1000.3 + 1e-9 * (((7 * i) % 300) as f64 + shift));
+    let (samples, reference) = (line(0.2), line(0.0));
+    let hits = nearest(samples.view(), reference.view()).unwrap();
+    assert!(hits.iter().enumerate().all(|(i, hit)| hit.index == i && (hit.distance - 2e-10).abs() < 1e-12));
+    let found = manifold(samples.view(), reference.view(), 1).unwrap();
+    assert_eq!((found.precision.value, found.coverage.value), (1.0, 1.0));
 }
 
 /// Sums over their squares and cubes would not be finite.
