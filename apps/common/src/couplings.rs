@@ -63,7 +63,7 @@ impl CouplingKind {
     pub fn transport(self, cost: Metric, pairs: PairSampling, path: PathKind) -> anyhow::Result<Option<OtCoupling>> {
         let iterate =
             |epsilon| SinkhornOptions { epsilon, max_iterations: MAX_ITERATIONS, ..SinkhornOptions::default() };
-        let plan = |plan| OtCoupling { metric: cost, pairs, plan, ..OtCoupling::default() };
+        let plan = |plan| OtCoupling { cost, pairs, plan, ..OtCoupling::default() };
         Ok(Some(match self {
             CouplingKind::Independent => return Ok(None),
             CouplingKind::Exact => plan(Plan::Exact),

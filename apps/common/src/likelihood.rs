@@ -5,7 +5,7 @@ use anyhow::{bail, ensure};
 use fm_core::field::{Converted, RowField};
 use fm_core::objective::Objective;
 use fm_core::source::{Source, SourceKind};
-use fm_core::state::RowState;
+use fm_core::state::RowCombination;
 use fm_solvers::AdaptiveOptions;
 use fm_solvers::likelihood::{Divergence, Probe, gaussian_log_density, log_density};
 use fm_solvers::sampler::SolverName;

@@ -50,7 +50,7 @@ fn describe(
     conditions: Conditions<'_>,
     names: &[PathBuf],
 ) -> anyhow::Result<()> {
-    let cost = coupling.metric.matrix(to.view(), from.view())?;
+    let cost = coupling.cost.matrix(to.view(), from.view())?;
     let n = cost.nrows().max(1) as f64;
     let (mass, spent) =
         match coupling.solve(&CouplingInput { x0: from.view(), x1: to.view(), conditions: conditions.view() })? {
@@ -69,7 +69,7 @@ fn describe(
 
 /// The mean cost of the pairs between table k - 1 and table k.
 fn leg_cost(coupling: &OtCoupling, tables: &[Array2<f32>], paths: &[Vec<usize>], k: usize) -> anyhow::Result<f64> {
-    let cost = coupling.metric.matrix(tables[k - 1].view(), tables[k].view())?;
+    let cost = coupling.cost.matrix(tables[k - 1].view(), tables[k].view())?;
     let pairs = paths[k - 1].iter().zip(&paths[k]);
     Ok(pairs.map(|(&i, &j)| cost[(i, j)]).sum::<f64>() / paths[k].len().max(1) as f64)
 }

@@ -21,7 +21,7 @@ fn write_files(at: &Path) -> Result<(), Box<dyn std::error::Error>> {
     Ok(fs::write(at.join("points.npy"), [magic, values].concat())?)
 }
 
-pub(crate) fn main() -> Result<Vec<Batch>, Box<dyn std::error::Error>> {
+pub(crate) fn batches() -> Result<Vec<Batch>, Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
     let at = directory.path();
     write_files(at)?;
@@ -31,13 +31,18 @@ pub(crate) fn main() -> Result<Vec<Batch>, Box<dyn std::error::Error>> {
     let points = npy::table(&at.join("points.npy"))?;
     let conditioned = Conditions::new(points.clone(), array![[0.5], [1.5], [2.5]])?;
     let (flow, mut batches) = (FlowMatching::default(), Vec::new());
-    let sets: [(&str, &dyn Dataset); 4] =
-        [("images", &images), ("table", &flowers), ("NumPy", &points), ("conditioned", &conditioned)];
-    for (name, data) in sets {
+    let sets: [&dyn Dataset; 4] = [&images, &flowers, &points, &conditioned];
+    for data in sets {
         let batch = flow.batches(data, 3)?.next().ok_or("no batch")??;
-        let Batch { shape, classes, conditions, .. } = &batch;
-        println!("{name}: {} rows of shape {shape:?}, classes {classes:?}, conditions {conditions:?}", batch.rows());
         batches.push(batch);
     }
     Ok(batches)
+}
+
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
+    for batch in batches()? {
+        let Batch { shape, classes, conditions, .. } = &batch;
+        println!("{} rows of shape {shape:?}, classes {classes:?}, conditions {conditions:?}", batch.rows());
+    }
+    Ok(())
 }

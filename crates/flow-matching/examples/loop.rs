@@ -7,7 +7,7 @@
 use flow_matching::metrics::energy::energy_distance;
 use flow_matching::prelude::*;
 
-pub(crate) fn main() -> Result<f64, Box<dyn std::error::Error>> {
+pub(crate) fn distance() -> Result<f64, Box<dyn std::error::Error>> {
     tch::manual_seed(0);
     let data = toy("moons", 5_000, 0)?;
     let store = nn::VarStore::new(Device::Cpu);
@@ -20,7 +20,10 @@ pub(crate) fn main() -> Result<f64, Box<dyn std::error::Error>> {
     }
     let samples = trainer.with_ema(|| Sampler::midpoint(20).sample(net.as_ref(), &flow, 1_000, 1))?;
     let points = samples.rows()?;
-    let distance = energy_distance(points.view(), data.view())?;
-    println!("energy distance to the data: {distance:.4}");
-    Ok(distance)
+    Ok(energy_distance(points.view(), data.view())?)
+}
+
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("energy distance to the data: {:.4}", distance()?);
+    Ok(())
 }

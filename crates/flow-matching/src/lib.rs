@@ -81,8 +81,8 @@ pub mod prelude {
         fm_solvers::sampler::Guidance,
         fm_train::device::DeviceChoice,
         fm_train::{
-            Batch, BatchOptions, BatchSource, FlowBatches, FlowTask, FlowTraining, TrainError, TrainOptions, Trainer,
-            TrainerConfig,
+            Batch, BatchOptions, BatchSource, FlowBatches, FlowTask, FlowTraining, Run, RunOptions, TrainError,
+            TrainOptions, Trainer, TrainerConfig,
         },
         tch::{self, Device, Kind, Tensor, nn},
     };

@@ -181,7 +181,7 @@ row_fields! {
 ///
 /// ```
 /// use fm_core::field::{SharedTime, VelocityField};
-/// use fm_core::state::RowState;
+/// use fm_core::state::RowCombination;
 /// use ndarray::{Array2, array};
 /// let growth = |x: &Array2<f64>, t: &[f64], _: &[usize]| Array2::row_combination(&[(t, x)]);
 /// assert_eq!(SharedTime(growth).velocity(&array![[1.0], [4.0]], 0.5), array![[0.5], [2.0]]);

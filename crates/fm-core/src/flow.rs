@@ -31,7 +31,7 @@ use crate::objective::{DynObjective, Objective};
 use crate::path::{PathKind, ProbPath};
 use crate::prediction::Prediction;
 use crate::source::Source;
-use crate::state::RowState;
+use crate::state::RowCombination;
 use crate::time::{Draw, TimeDistribution};
 use crate::weighting::TimeWeight;
 use std::sync::Arc;
@@ -176,7 +176,7 @@ impl FlowMatching {
     /// # Errors
     /// A time outside [0, 1] or at a singular end, batches of different shapes or numbers of rows, and a path with noise of its own, which
     /// [`sample_with_noise`](Self::sample_with_noise) takes.
-    pub fn sample<S: RowState>(&self, x0: &S, x1: &S, times: &[f64]) -> Result<PathSample<S>, Error> {
+    pub fn sample<S: RowCombination>(&self, x0: &S, x1: &S, times: &[f64]) -> Result<PathSample<S>, Error> {
         self.interpolated(x0, x1, None, times)
     }
 
@@ -184,7 +184,7 @@ impl FlowMatching {
     ///
     /// # Errors
     /// As [`sample`](Self::sample).
-    pub fn sample_with_noise<S: RowState>(
+    pub fn sample_with_noise<S: RowCombination>(
         &self,
         x0: &S,
         x1: &S,
@@ -194,7 +194,7 @@ impl FlowMatching {
         self.interpolated(x0, x1, Some(noise), times)
     }
 
-    fn interpolated<S: RowState>(
+    fn interpolated<S: RowCombination>(
         &self,
         x0: &S,
         x1: &S,

@@ -1,6 +1,6 @@
 //! Batches on their path: where x_t is, what a network should say there, and how one prediction becomes another.
 //!
-//! Each function is scalar maths on the host, one set of coefficients a row, and then one [`RowState::row_combination`] a result. So the
+//! Each function is scalar maths on the host, one set of coefficients a row, and then one [`RowCombination::row_combination`] a result. So the
 //! formulas are written once for arrays and tensors, and nothing is read back from a device.
 //!
 //! ```
@@ -21,7 +21,7 @@
 use crate::Error;
 use crate::path::{Coefficients, ProbPath};
 use crate::prediction::Prediction;
-use crate::state::RowState;
+use crate::state::RowCombination;
 
 /// A batch on its path.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +73,7 @@ impl PathWeights {
 ///
 /// # Errors
 /// A singular target, missing noise, and batches of different shapes or of another number of rows than `c`.
-pub fn interpolate<S: RowState>(
+pub fn interpolate<S: RowCombination>(
     c: &[Coefficients],
     prediction: Prediction,
     x0: &S,
@@ -107,7 +107,13 @@ pub fn interpolate<S: RowState>(
 ///
 /// # Errors
 /// See [`Prediction::to`], and batches of different shapes or of another number of rows than `c`.
-pub fn convert<S: RowState>(c: &[Coefficients], from: Prediction, to: Prediction, x_t: &S, p: &S) -> Result<S, Error> {
+pub fn convert<S: RowCombination>(
+    c: &[Coefficients],
+    from: Prediction,
+    to: Prediction,
+    x_t: &S,
+    p: &S,
+) -> Result<S, Error> {
     same_rows("rows of x_t", c.len(), x_t)?;
     same_shape("the prediction", x_t, p)?;
     let conversions: Vec<_> = c.iter().map(|c| from.to(to, c)).collect::<Result<_, _>>()?;
@@ -115,7 +121,7 @@ pub fn convert<S: RowState>(c: &[Coefficients], from: Prediction, to: Prediction
     Ok(S::row_combination(&[(&on_x, x_t), (&on_p, p)]))
 }
 
-fn same_rows<S: RowState>(what: &'static str, expected: usize, state: &S) -> Result<(), Error> {
+fn same_rows<S: RowCombination>(what: &'static str, expected: usize, state: &S) -> Result<(), Error> {
     if state.shape().is_empty() {
         return Err(Error::Shape { what, expected: vec![expected], got: Vec::new() });
     }
@@ -123,7 +129,7 @@ fn same_rows<S: RowState>(what: &'static str, expected: usize, state: &S) -> Res
     if got == expected { Ok(()) } else { Err(Error::Rows { what, expected, got }) }
 }
 
-fn same_shape<S: RowState>(what: &'static str, expected: &S, state: &S) -> Result<(), Error> {
+fn same_shape<S: RowCombination>(what: &'static str, expected: &S, state: &S) -> Result<(), Error> {
     if state.same_shape(expected) {
         return Ok(());
     }

@@ -1,6 +1,7 @@
-//! Matrix products in f64 on one thread, by faer's kernels, which use wider registers than ndarray's. With several threads, give each a block.
+//! Matrix products in f64 on one thread; with several threads, give each a block.
 //!
-//! out += s A B, with A (n, k), B (k, m) and out (n, m).
+//! out += s A B, with A (n, k), B (k, m) and out (n, m). With the feature `faer` by its kernels, which use wider registers; without it
+//! by ndarray's (the crate matrixmultiply). Both agree within rounding, and the bits of a row do not depend on the rows beside it.
 //!
 //! ```
 //! use fm_core::product::{gemm, gram, matmul_nt};
@@ -13,8 +14,6 @@
 //! assert_eq!(gram(a.view()), array![[5.0, 0.0], [11.0, 25.0]]);
 //! ```
 
-use faer::linalg::matmul::{matmul, triangular};
-use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 /// A B^T.
@@ -29,11 +28,7 @@ pub fn matmul_nt(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Array2<f64> 
 
 /// A A^T, up to its diagonal; above it are zeros.
 pub fn gram(a: ArrayView2<'_, f64>) -> Array2<f64> {
-    let mut out = Array2::zeros((a.nrows(), a.nrows()));
-    let (all, lower) = (triangular::BlockStructure::Rectangular, triangular::BlockStructure::TriangularLower);
-    let (a, transposed) = (view(&a), view(&a).transpose());
-    triangular::matmul(view_mut(&mut out.view_mut()), lower, Accum::Add, a, all, transposed, all, 1.0, Par::Seq);
-    out
+    kernels::gram(a)
 }
 
 /// Adds `scale` A B to what is there.
@@ -43,24 +38,59 @@ pub fn gram(a: ArrayView2<'_, f64>) -> Array2<f64> {
 pub fn gemm(mut out: ArrayViewMut2<'_, f64>, scale: f64, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
     let ((n, k), (inner, m)) = (a.dim(), b.dim());
     assert!(k == inner && out.dim() == (n, m), "a product of ({n}, {k}) and ({inner}, {m}) in {:?}", out.dim());
-    matmul(view_mut(&mut out), Accum::Add, view(&a), view(&b), scale, Par::Seq);
+    kernels::gemm(&mut out, scale, a, b);
 }
 
-fn view<'a>(array: &'a ArrayView2<'_, f64>) -> MatRef<'a, f64> {
-    let strides = array.strides();
-    // SAFETY: the pointer, the shape and the strides are those of a shared view.
-    #[allow(unsafe_code)]
-    unsafe {
-        MatRef::from_raw_parts(array.as_ptr(), array.nrows(), array.ncols(), strides[0], strides[1])
+#[cfg(feature = "faer")]
+mod kernels {
+    use faer::linalg::matmul::{matmul, triangular};
+    use faer::{Accum, MatMut, MatRef, Par};
+    use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+
+    pub(super) fn gram(a: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mut out = Array2::zeros((a.nrows(), a.nrows()));
+        let (all, lower) = (triangular::BlockStructure::Rectangular, triangular::BlockStructure::TriangularLower);
+        let (a, transposed) = (view(&a), view(&a).transpose());
+        triangular::matmul(view_mut(&mut out.view_mut()), lower, Accum::Add, a, all, transposed, all, 1.0, Par::Seq);
+        out
+    }
+
+    pub(super) fn gemm(out: &mut ArrayViewMut2<'_, f64>, scale: f64, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
+        matmul(view_mut(out), Accum::Add, view(&a), view(&b), scale, Par::Seq);
+    }
+
+    fn view<'a>(array: &'a ArrayView2<'_, f64>) -> MatRef<'a, f64> {
+        let strides = array.strides();
+        // SAFETY: the pointer, the shape and the strides are those of a shared view.
+        #[allow(unsafe_code)]
+        unsafe {
+            MatRef::from_raw_parts(array.as_ptr(), array.nrows(), array.ncols(), strides[0], strides[1])
+        }
+    }
+
+    fn view_mut<'a>(array: &'a mut ArrayViewMut2<'_, f64>) -> MatMut<'a, f64> {
+        let ((rows, columns), down, along) = (array.dim(), array.strides()[0], array.strides()[1]);
+        // SAFETY: the pointer, the shape and the strides are those of an exclusive view.
+        #[allow(unsafe_code)]
+        unsafe {
+            MatMut::from_raw_parts_mut(array.as_mut_ptr(), rows, columns, down, along)
+        }
     }
 }
 
-fn view_mut<'a>(array: &'a mut ArrayViewMut2<'_, f64>) -> MatMut<'a, f64> {
-    let ((rows, columns), down, along) = (array.dim(), array.strides()[0], array.strides()[1]);
-    // SAFETY: the pointer, the shape and the strides are those of an exclusive view.
-    #[allow(unsafe_code)]
-    unsafe {
-        MatMut::from_raw_parts_mut(array.as_mut_ptr(), rows, columns, down, along)
+#[cfg(not(feature = "faer"))]
+mod kernels {
+    use ndarray::linalg::general_mat_mul;
+    use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
+
+    pub(super) fn gram(a: ArrayView2<'_, f64>) -> Array2<f64> {
+        let mut out = a.dot(&a.t());
+        (0..out.nrows()).for_each(|i| out.slice_mut(s![i, i + 1..]).fill(0.0));
+        out
+    }
+
+    pub(super) fn gemm(out: &mut ArrayViewMut2<'_, f64>, scale: f64, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
+        general_mat_mul(scale, &a, &b, 1.0, out);
     }
 }
 

@@ -5,7 +5,9 @@
 
 use crate::Error;
 use crate::loss::{Reduction, RowLoss};
-use crate::state::{Bound, OdeState, RowState, Shaped, Tolerance, demand_shape, demand_shapes, demand_terms};
+use crate::state::{
+    Bound, OdeState, RowCombination, RowState, Shaped, Tolerance, demand_shape, demand_shapes, demand_terms,
+};
 use crate::tape::Tape;
 use std::fmt::Debug;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -146,7 +148,7 @@ fn spread(bound: &Bound, like: &Tensor) -> Tensor {
     Tensor::from_slice(&values).to_kind(like.kind()).to_device(like.device()).view(shape.as_slice())
 }
 
-impl RowState for Tensor {
+impl RowCombination for Tensor {
     fn rows(&self) -> usize {
         self.size().first().map_or(0, |rows| *rows as usize)
     }
@@ -181,7 +183,9 @@ impl RowState for Tensor {
             *self += columns.scale(s, k + 1);
         }
     }
+}
 
+impl RowState for Tensor {
     fn row_error_norms(error: &Self, before: &Self, after: &Self, tol: &Tolerance) -> Vec<f64> {
         demand_shapes(error, before, after);
         if error.numel() == 0 {

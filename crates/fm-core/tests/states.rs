@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-use fm_core::state::{Bound, OdeState, RowState, Shaped, Tolerance};
+use fm_core::state::{Bound, OdeState, RowCombination, RowState, Shaped, Tolerance};
 use ndarray::{Array0, Array1, Array2, ArrayD, array};
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,7 +71,7 @@ fn shapes_and_rows_of_numbers_vectors_and_batches() {
     assert_eq!(Shaped::shape(&Array0::<f64>::zeros(())), Vec::<usize>::new());
     assert!(!Array2::<f64>::zeros((2, 3)).same_shape(&Array2::zeros((3, 2))));
     let (number, tol) = (ArrayD::<f64>::zeros(vec![]), Tolerance::new(0.0, 1.0));
-    assert_eq!((RowState::rows(&number), RowState::rows(&Array1::<f64>::zeros(4))), (0, 4));
+    assert_eq!((RowCombination::rows(&number), RowCombination::rows(&Array1::<f64>::zeros(4))), (0, 4));
     assert_eq!(ArrayD::row_combination(&[(&[], &number)]), number);
     assert!(ArrayD::row_error_norms(&number, &number, &number, &tol).is_empty());
 }

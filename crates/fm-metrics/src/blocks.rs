@@ -5,8 +5,9 @@
 
 use crate::MetricError;
 use crate::checks::first_bad;
+use crate::points::Points;
 use fm_core::product::matmul_nt;
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2};
 
 /// Squared norms from here on are refused, because sums of them may not be finite.
 const LARGEST: f64 = 1e300;
@@ -20,24 +21,15 @@ pub(crate) struct Block {
     norms: Vec<f64>,
 }
 
-/// Numbers that rows are made of: pixels or features.
-pub trait Value: Copy + Into<f64> + Send + Sync {}
-impl<T: Copy + Into<f64> + Send + Sync> Value for T {}
-
 impl Block {
-    pub(crate) fn new<T: Value>(rows: ArrayView2<'_, T>, about: &Array1<f64>) -> Self {
-        let values = rows.mapv(Into::into) - about;
+    pub(crate) fn new(rows: Points<'_>, about: &Array1<f64>) -> Self {
+        let values = rows.to_f64() - about;
         let norms = values.rows().into_iter().map(|row| row.dot(&row)).collect();
         Self { values, norms }
     }
 
     /// Fails unless these rows, which start at `first_row`, have finite norms: beside NaN every row would be at distance 0.
-    pub(crate) fn check<T: Value>(
-        &self,
-        set: &'static str,
-        first_row: usize,
-        rows: ArrayView2<'_, T>,
-    ) -> Result<(), MetricError> {
+    pub(crate) fn check(&self, set: &'static str, first_row: usize, rows: Points<'_>) -> Result<(), MetricError> {
         if self.norms.iter().all(|norm| *norm < LARGEST) {
             return Ok(());
         }
@@ -55,28 +47,28 @@ impl Block {
     }
 }
 
-/// A point amid the rows: their mean, rounded, so that whole numbers stay whole.
-pub(crate) fn amid<T: Value>(rows: ArrayView2<'_, T>) -> Array1<f64> {
-    let some = rows.slice(s![..rows.nrows().min(BLOCK), ..]).mapv(Into::into);
-    let mean = some.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(rows.ncols()));
-    // Rounding is harmless where features are small: the mean is only there to save digits.
-    mean.mapv(f64::round)
+/// A point amid the rows: their mean, rounded, so that whole numbers stay whole, unless their digits need more than f32 has.
+pub(crate) fn amid(rows: Points<'_>) -> Array1<f64> {
+    let some = rows.rows(0..rows.nrows().min(BLOCK));
+    // Rounding is harmless where features have the digits of f32: the mean is only there to save digits.
+    if some.beyond_f32() { some.mean() } else { some.mean().mapv(f64::round) }
 }
 
 /// Calls `see(first row of the block, squared distances)` for the distances of a block to all rows of a table, in their order.
 ///
 /// # Errors
 /// A row of the table that is not finite.
-pub(crate) fn for_each<T: Value>(
+pub(crate) fn for_each(
     block: &Block,
-    table: ArrayView2<'_, T>,
+    table: Points<'_>,
     about: &Array1<f64>,
     mut see: impl FnMut(usize, &Array2<f64>),
 ) -> Result<(), MetricError> {
-    for (k, rows) in table.axis_chunks_iter(Axis(0), BLOCK).enumerate() {
+    for first in (0..table.nrows()).step_by(BLOCK) {
+        let rows = table.rows(first..table.nrows().min(first + BLOCK));
         let others = Block::new(rows, about);
-        others.check("reference", k * BLOCK, rows)?;
-        see(k * BLOCK, &block.squared(&others));
+        others.check("reference", first, rows)?;
+        see(first, &block.squared(&others));
     }
     Ok(())
 }

@@ -1,18 +1,20 @@
 //! Checks that every metric makes of its input before it computes anything.
 
 use crate::MetricError;
-use crate::blocks::Value;
-use ndarray::ArrayView2;
+use crate::points::{Points, Scalar, with_view};
 
 /// The most rows of a set: products of two such numbers are whole numbers of 64 bits.
 const MOST_ROWS: usize = 1 << 31;
+
+/// The largest coordinate, which no f32 exceeds: sums over many pairs of the cube of its square are finite.
+const LARGEST: f64 = 1e48;
 
 /// Fails unless both sets lie in one space, have at least `least` rows each, and hold finite numbers.
 pub(crate) fn comparable(
     what: &'static str,
     least: usize,
-    samples: ArrayView2<'_, f32>,
-    reference: ArrayView2<'_, f32>,
+    samples: Points<'_>,
+    reference: Points<'_>,
 ) -> Result<(), MetricError> {
     same_space(samples.ncols(), reference.ncols())?;
     at_least(what, least, samples.nrows().min(reference.nrows()))?;
@@ -35,13 +37,13 @@ pub(crate) fn count(what: &'static str, least: usize, most: usize, got: usize) -
     if (least..=most).contains(&got) { Ok(()) } else { Err(MetricError::Count { what, least, most, got }) }
 }
 
-/// Fails unless a set has columns, not too many rows, and finite numbers in them.
-pub(crate) fn usable<T: Value>(set: &'static str, rows: ArrayView2<'_, T>) -> Result<(), MetricError> {
+/// Fails unless a set has columns, not too many rows, and numbers in them that are finite and at most [`LARGEST`] in size.
+pub(crate) fn usable(set: &'static str, rows: Points<'_>) -> Result<(), MetricError> {
     sized(set, rows.dim())?;
-    if rows.as_slice().is_some_and(all_finite) {
+    if with_view!(rows, view => view.as_slice().is_some_and(all_in_range)) {
         return Ok(());
     }
-    first_bad(set, 0, rows, f64::is_finite)
+    first_bad(set, 0, rows, |value| value.abs() <= LARGEST)
 }
 
 /// Fails unless a set has columns, and not too many rows.
@@ -53,28 +55,27 @@ pub(crate) fn sized(set: &'static str, (rows, columns): (usize, usize)) -> Resul
 }
 
 /// Fails at the first value that is not legal, row after row.
-pub(crate) fn first_bad<T: Value>(
+pub(crate) fn first_bad(
     set: &'static str,
     first_row: usize,
-    rows: ArrayView2<'_, T>,
+    rows: Points<'_>,
     legal: impl Fn(f64) -> bool,
 ) -> Result<(), MetricError> {
-    for ((row, column), value) in rows.indexed_iter() {
-        let value: f64 = (*value).into();
-        if !legal(value) {
-            return Err(MetricError::NotFinite { set, row: first_row + row, column, value });
+    for i in 0..rows.nrows() {
+        if let Some((column, value)) = rows.row(i).into_iter().enumerate().find(|(_, value)| !legal(*value)) {
+            return Err(MetricError::NotFinite { set, row: first_row + i, column, value });
         }
     }
     Ok(())
 }
 
-/// A sum of zeros times values is NaN exactly when a value is not finite, and needs no branch.
-fn all_finite<T: Value>(values: &[T]) -> bool {
+/// A sum of zeros times values is NaN exactly when a product is not finite, and needs no branch.
+fn all_in_range<T: Scalar>(values: &[T]) -> bool {
     let mut sums = [0.0; 16];
     for block in values.chunks(16) {
         for (sum, value) in sums.iter_mut().zip(block) {
             let value: f64 = (*value).into();
-            *sum += 0.0 * value;
+            *sum += 0.0 * (value * (f64::MAX / LARGEST));
         }
     }
     sums.iter().all(|sum| *sum == 0.0)
@@ -109,6 +110,10 @@ mod tests {
     use super::*;
     use ndarray::{Array2, array};
 
+    fn usable<T: Scalar>(set: &'static str, rows: ndarray::ArrayView2<'_, T>) -> Result<(), MetricError> {
+        super::usable(set, rows.into())
+    }
+
     #[test]
     fn the_first_bad_value_is_named() {
         let mut rows = Array2::<f32>::zeros((40, 3));
@@ -124,6 +129,9 @@ mod tests {
             assert!(matches!(error, MetricError::NotFinite { row: 0, column: 38, .. }), "{error}");
         }
         assert!(usable("samples", array![[f32::MAX, -f32::MAX]].view()).is_ok());
+        for (value, legal) in [(1e47, true), (-1e47, true), (1e49, false), (-f64::MAX, false), (f64::NAN, false)] {
+            assert_eq!(usable("samples", array![[0.0, value]].view()).is_ok(), legal, "{value}");
+        }
         assert!(usable("samples", array![[u8::MAX]].view()).is_ok());
     }
 

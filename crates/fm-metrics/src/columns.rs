@@ -15,6 +15,7 @@
 
 use crate::MetricError;
 use crate::checks::comparable;
+use crate::points::{Points, Scalar};
 use ndarray::ArrayView2;
 
 /// One column's statistics.
@@ -43,7 +44,11 @@ pub struct Compared {
 ///
 /// # Errors
 /// Different dimensions, fewer than two rows on a side, values that are not finite.
-pub fn compare(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>) -> Result<Compared, MetricError> {
+pub fn compare<T: Scalar>(samples: ArrayView2<'_, T>, real: ArrayView2<'_, T>) -> Result<Compared, MetricError> {
+    between(samples.into(), real.into())
+}
+
+fn between(samples: Points<'_>, real: Points<'_>) -> Result<Compared, MetricError> {
     comparable("variances", 2, samples, real)?;
     let (samples, real) = (columns(samples), columns(real));
     let over = |of: fn(&Column) -> f64| correlation(samples.iter().map(of), real.iter().map(of));
@@ -51,11 +56,11 @@ pub fn compare(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>) -> Resul
     Ok(Compared { samples, real, mean_correlation, variance_correlation })
 }
 
-fn columns(table: ArrayView2<'_, f32>) -> Vec<Column> {
+fn columns(table: Points<'_>) -> Vec<Column> {
     let n = table.nrows() as f64;
-    let column = |c: ndarray::ArrayView1<'_, f32>| {
-        let mean = c.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
-        let variance = c.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let column = |c: Vec<f64>| {
+        let mean = c.iter().sum::<f64>() / n;
+        let variance = c.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
         Column { mean, variance }
     };
     table.columns().into_iter().map(column).collect()

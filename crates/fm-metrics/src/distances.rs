@@ -3,8 +3,8 @@
 //! One side lies column by column, so that the squared distances of a row to a block of points are a few vectorised passes; nothing larger than a
 //! block is kept. Rows are shared out to threads in fixed chunks whose sums are added in order: the same bits with any number of threads.
 
+use crate::points::Points;
 use multiversion::multiversion;
-use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 /// Points that a row is compared with at a time, and rows that a thread takes at a time.
@@ -17,27 +17,22 @@ pub(crate) fn spaced(rows: usize, n: usize) -> Vec<usize> {
 }
 
 /// The sum of f(|a - b|^2) over all rows a of x and b of y.
-pub(crate) fn sum_over(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, f: impl Fn(f64) -> f64 + Sync) -> f64 {
+pub(crate) fn sum_over(x: Points<'_>, y: Points<'_>, f: impl Fn(f64) -> f64 + Sync) -> f64 {
     sums(x, y, |_| 0, f)
 }
 
 /// The mean of f(|a - b|^2) over all pairs of different rows of x.
-pub(crate) fn mean_within(x: ArrayView2<'_, f32>, f: impl Fn(f64) -> f64 + Sync) -> f64 {
+pub(crate) fn mean_within(x: Points<'_>, f: impl Fn(f64) -> f64 + Sync) -> f64 {
     let pairs = x.nrows() * (x.nrows() - 1) / 2;
     sums(x, x, |row| row + 1, f) / pairs as f64
 }
 
 /// Over the rows of y from `first(row of x)` on.
-fn sums(
-    x: ArrayView2<'_, f32>,
-    y: ArrayView2<'_, f32>,
-    first: impl Fn(usize) -> usize + Sync,
-    f: impl Fn(f64) -> f64 + Sync,
-) -> f64 {
-    let columns: Vec<Vec<f64>> = y.columns().into_iter().map(|c| c.iter().map(|v| f64::from(*v)).collect()).collect();
+fn sums(x: Points<'_>, y: Points<'_>, first: impl Fn(usize) -> usize + Sync, f: impl Fn(f64) -> f64 + Sync) -> f64 {
+    let columns = y.columns();
     let chunk = |c: usize| {
         let rows = c * ROWS..x.nrows().min((c + 1) * ROWS);
-        let values: Vec<Vec<f64>> = rows.clone().map(|i| x.row(i).iter().map(|v| f64::from(*v)).collect()).collect();
+        let values: Vec<Vec<f64>> = rows.clone().map(|i| x.row(i)).collect();
         let mut sum = 0.0;
         // A block of points stays in the cache while all rows meet it.
         for start in (first(rows.start)..y.nrows()).step_by(BLOCK) {
@@ -92,9 +87,9 @@ mod tests {
             let squared =
                 |i: usize, j: usize| (0..dim).map(|k| f64::from(table[[i, k]] - table[[j, k]]).powi(2)).sum::<f64>();
             let all: f64 = (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).map(|(i, j)| squared(i, j)).sum();
-            assert_eq!(sum_over(table.view(), table.view(), |s| s), all);
+            assert_eq!(sum_over(table.view().into(), table.view().into(), |s| s), all);
             let within = all / (n * (n - 1)) as f64;
-            assert!((mean_within(table.view(), |s| s) / within - 1.0).abs() < 1e-14);
+            assert!((mean_within(table.view().into(), |s| s) / within - 1.0).abs() < 1e-14);
         }
     }
 }

@@ -16,13 +16,19 @@
 use crate::MetricError;
 use crate::checks::comparable;
 use crate::distances::{mean_within, sum_over};
+use crate::points::{Points, Scalar};
 use ndarray::ArrayView2;
 
 /// D^2 of two samples, (n, d) and (m, d).
 ///
 /// # Errors
 /// Different dimensions, fewer than two points on a side, values that are not finite.
-pub fn energy_distance(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<f64, MetricError> {
+#[doc(alias = "scipy.stats.energy_distance")]
+pub fn energy_distance<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<f64, MetricError> {
+    between(x.into(), y.into())
+}
+
+fn between(x: Points<'_>, y: Points<'_>) -> Result<f64, MetricError> {
     comparable("the energy distance", 2, x, y)?;
     let (n, m) = (x.nrows(), y.nrows());
     let across = sum_over(x, y, f64::sqrt) / (n * m) as f64;
@@ -42,7 +48,7 @@ mod tests {
         let (x, y) = (array![[0.0f32], [2.0], [5.0]], array![[1.0f32], [1.5], [7.0], [9.0]]);
         let within = |z: &Array2<f32>| {
             let n = z.nrows() as f64;
-            mean_within(z.view(), f64::sqrt) / n
+            mean_within(z.view().into(), f64::sqrt) / n
         };
         let biased = energy_distance(x.view(), y.view()).unwrap() + within(&x) + within(&y);
         assert!((biased - 1.673_611_111_111_111_2).abs() < 1e-12, "{biased}");

@@ -10,14 +10,15 @@
 //! // Sure of one of two classes, each as often: 2. Unsure: 1.
 //! let sure = Array2::from_shape_fn((10, 2), |(i, j)| if i % 2 == j { 50.0f32 } else { 0.0 });
 //! assert!((inception_score(sure.view(), 1)?.mean - 2.0).abs() < 1e-9);
-//! assert!((inception_score(Array2::zeros((10, 2)).view(), 1)?.mean - 1.0).abs() < 1e-12);
+//! assert!((inception_score(Array2::<f32>::zeros((10, 2)).view(), 1)?.mean - 1.0).abs() < 1e-12);
 //! # Ok::<(), fm_metrics::MetricError>(())
 //! ```
 
 use crate::MetricError;
 use crate::checks::{at_least, count, usable};
 use crate::estimate::group;
-use ndarray::{Array2, ArrayView2, Axis, s};
+use crate::points::{Points, Scalar};
+use ndarray::{ArrayView2, Axis};
 
 /// Scores over splits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,18 +33,22 @@ pub struct Score {
 ///
 /// # Errors
 /// Fewer rows than splits, no splits, no classes, values that are not finite.
-pub fn inception_score(logits: ArrayView2<'_, f32>, splits: usize) -> Result<Score, MetricError> {
+pub fn inception_score<T: Scalar>(logits: ArrayView2<'_, T>, splits: usize) -> Result<Score, MetricError> {
+    in_splits(logits.into(), splits)
+}
+
+fn in_splits(logits: Points<'_>, splits: usize) -> Result<Score, MetricError> {
     count("the number of splits", 1, usize::MAX, splits)?;
     at_least("an inception score in that many splits", splits, logits.nrows())?;
     usable("logits", logits)?;
-    let scores: Vec<f64> = (0..splits).map(|k| one(logits.slice(s![group(logits.nrows(), splits, k), ..]))).collect();
+    let scores: Vec<f64> = (0..splits).map(|k| one(logits.rows(group(logits.nrows(), splits, k)))).collect();
     let mean = scores.iter().sum::<f64>() / splits as f64;
     let squares: f64 = scores.iter().map(|v| (v - mean).powi(2)).sum();
     Ok(Score { mean, deviation: if splits > 1 { (squares / (splits as f64 - 1.0)).sqrt() } else { f64::NAN } })
 }
 
-fn one(logits: ArrayView2<'_, f32>) -> f64 {
-    let mut log_p: Array2<f64> = logits.mapv(f64::from);
+fn one(logits: Points<'_>) -> f64 {
+    let mut log_p = logits.to_f64();
     for mut row in log_p.rows_mut() {
         let most = row.fold(f64::NEG_INFINITY, |a, b| a.max(*b));
         let norm = most + row.mapv(|v| (v - most).exp()).sum().ln();

@@ -16,9 +16,10 @@
 use crate::MetricError;
 use crate::checks::{at_least, comparable, count, fits};
 use crate::estimate::{Estimate, mean};
+use crate::points::{Points, Scalar};
 use fm_core::product::{gram, matmul_nt};
 use fm_core::rng::{Stream, stream};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 use rand::seq::index::sample;
 use rayon::prelude::*;
 
@@ -46,7 +47,11 @@ impl Default for Subsets {
 /// # Errors
 /// Different dimensions, fewer than two rows on a side or in a subset, no subsets or more than a million, values that are not finite, subsets
 /// whose matrix of kernels does not fit into memory.
-pub fn kid(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, subsets: &Subsets) -> Result<Estimate, MetricError> {
+pub fn kid<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>, subsets: &Subsets) -> Result<Estimate, MetricError> {
+    over_subsets(x.into(), y.into(), subsets)
+}
+
+fn over_subsets(x: Points<'_>, y: Points<'_>, subsets: &Subsets) -> Result<Estimate, MetricError> {
     comparable("KID", 2, x, y)?;
     let least = x.nrows().min(y.nrows());
     let size = subsets.size.min(least);
@@ -55,9 +60,9 @@ pub fn kid(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, subsets: &Subsets) ->
     fits(size, size)?;
     let one = |k: usize| {
         let mut rng = stream(subsets.seed, k as u64, Stream::Data, 0);
-        let mut some = |z: ArrayView2<'_, f32>| z.select(Axis(0), &sample(&mut rng, z.nrows(), size).into_vec());
+        let mut some = |z: Points<'_>| z.select(&sample(&mut rng, z.nrows(), size).into_vec());
         let (x, y) = (some(x), some(y));
-        of_all(x.view(), y.view())
+        of_all(&x, &y)
     };
     let values: Vec<f64> = (0..subsets.count).into_par_iter().map(one).collect();
     let Estimate { value, error } = mean(&values);
@@ -69,16 +74,19 @@ pub fn kid(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, subsets: &Subsets) ->
 ///
 /// # Errors
 /// Different dimensions, fewer than two rows on a side, values that are not finite, a matrix of kernels that does not fit into memory.
-pub fn polynomial_mmd(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<f64, MetricError> {
+pub fn polynomial_mmd<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<f64, MetricError> {
+    polynomial(x.into(), y.into())
+}
+
+fn polynomial(x: Points<'_>, y: Points<'_>) -> Result<f64, MetricError> {
     comparable("the polynomial MMD", 2, x, y)?;
     let most = x.nrows().max(y.nrows());
     fits(most, most)?;
-    Ok(of_all(x, y))
+    Ok(of_all(&x.to_f64(), &y.to_f64()))
 }
 
-fn of_all(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> f64 {
+fn of_all(x: &Array2<f64>, y: &Array2<f64>) -> f64 {
     let (n, m) = (x.nrows(), y.nrows());
-    let (x, y) = (x.mapv(f64::from), y.mapv(f64::from));
     let d = x.ncols() as f64;
     let kernel = |dot: &f64| (dot / d + 1.0).powi(3);
     // Each pair of a side once.
@@ -89,5 +97,5 @@ fn of_all(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> f64 {
     };
     let across =
         matmul_nt(x.view(), y.view()).rows().into_iter().map(|row| row.iter().map(kernel).sum::<f64>()).sum::<f64>();
-    within(&x) + within(&y) - 2.0 * across / (n * m) as f64
+    within(x) + within(y) - 2.0 * across / (n * m) as f64
 }

@@ -12,11 +12,12 @@
 //! | [`inception_score`] | does a classifier find samples clear and varied? |
 //! | [`moments`], [`statistics`] | means and covariances from a stream of features, and as `.npz` |
 //! | [`estimate`] | how sure is a number? |
+//! | [`evaluation`] | a list of metrics on samples and a reference, as one report |
 //! | [`resize`] | Pillow's bicubic resampling, to the last bit |
 //!
 //! Features come from outside: of images, `fm-models` has the networks that make them.
 //!
-//! Every metric refuses samples that hold NaN or infinity: [`MetricError::NotFinite`] names the first such row and column.
+//! Points are f32, f64 or bytes ([`Scalar`]), and every sum is f64. Every metric refuses samples that hold NaN, infinity, or a value above 1e48 in size: [`MetricError::NotFinite`] names the first such row and column.
 //!
 //! ```
 //! use fm_metrics::nearest::nearest;
@@ -33,6 +34,7 @@ pub mod columns;
 mod distances;
 pub mod energy;
 pub mod estimate;
+pub mod evaluation;
 pub mod frechet;
 pub mod inception_score;
 pub mod kid;
@@ -41,10 +43,14 @@ pub mod mmd;
 pub mod moments;
 pub mod nearest;
 pub mod palette;
+mod points;
 pub mod resize;
 pub mod sliced;
 pub mod statistics;
 pub mod two_sample;
+
+pub use ndarray;
+pub use points::{Real, Scalar};
 
 use std::path::PathBuf;
 
@@ -184,6 +190,12 @@ pub enum MetricError {
         row: usize,
         /// Its norm.
         norm: f64,
+    },
+    /// A metric of the caller that cannot be computed.
+    #[error("cannot compute a metric: {}; see its definition", checks::brief(problem, 200))]
+    Own {
+        /// What it says.
+        problem: String,
     },
     /// An image that does not have the size that was said.
     #[error(

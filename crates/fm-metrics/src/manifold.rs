@@ -23,7 +23,8 @@ use crate::MetricError;
 use crate::blocks::{self, BLOCK, Block};
 use crate::checks::{at_least, comparable, count};
 use crate::estimate::{Estimate, mean};
-use ndarray::{ArrayView2, s};
+use crate::points::{Points, Scalar};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -44,7 +45,15 @@ pub struct Manifold {
 ///
 /// # Errors
 /// Different dimensions, not more than k rows on a side, k of 0, values that are not finite.
-pub fn manifold(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>, k: usize) -> Result<Manifold, MetricError> {
+pub fn manifold<T: Scalar>(
+    samples: ArrayView2<'_, T>,
+    real: ArrayView2<'_, T>,
+    k: usize,
+) -> Result<Manifold, MetricError> {
+    between(samples.into(), real.into(), k)
+}
+
+fn between(samples: Points<'_>, real: Points<'_>, k: usize) -> Result<Manifold, MetricError> {
     comparable("precision and recall", 1, samples, real)?;
     let least = samples.nrows().min(real.nrows());
     count("the number of neighbours", 1, usize::MAX, k)?;
@@ -55,7 +64,7 @@ pub fn manifold(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>, k: usiz
     let block = |rows: Range<usize>| {
         let (mut within, mut recalled, mut covered) =
             (vec![0u32; samples.nrows()], vec![0.0; rows.len()], vec![0.0; rows.len()]);
-        blocks::for_each(&Block::new(real.slice(s![rows.clone(), ..]), &about), samples, &about, |first, squared| {
+        blocks::for_each(&Block::new(real.rows(rows.clone()), &about), samples, &about, |first, squared| {
             for ((i, j), d) in squared.indexed_iter() {
                 if *d < balls[rows.start + i] {
                     within[first + j] += 1;
@@ -85,11 +94,11 @@ pub fn manifold(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>, k: usiz
 }
 
 /// The squared distance of each row to its k-th nearest other row.
-fn kth_neighbour(rows: ArrayView2<'_, f32>, k: usize) -> Result<Vec<f64>, MetricError> {
+fn kth_neighbour(rows: Points<'_>, k: usize) -> Result<Vec<f64>, MetricError> {
     let about = blocks::amid(rows);
     let block = |range: Range<usize>| {
         let mut nearest = vec![vec![f64::INFINITY; k]; range.len()];
-        blocks::for_each(&Block::new(rows.slice(s![range.clone(), ..]), &about), rows, &about, |first, squared| {
+        blocks::for_each(&Block::new(rows.rows(range.clone()), &about), rows, &about, |first, squared| {
             for ((i, j), d) in squared.indexed_iter() {
                 let kept = &mut nearest[i];
                 if *d < kept[k - 1] && range.start + i != first + j {

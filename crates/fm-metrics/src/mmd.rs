@@ -19,6 +19,7 @@
 use crate::MetricError;
 use crate::checks::{at_least, comparable};
 use crate::distances::{mean_within, spaced, sum_over};
+use crate::points::{Points, Scalar};
 use ndarray::{ArrayView2, Axis, concatenate};
 
 /// Rows of each side that the median is taken over.
@@ -28,11 +29,15 @@ const MEDIAN_ROWS: usize = 1000;
 ///
 /// # Errors
 /// Different dimensions, fewer than two points on a side, values that are not finite, a bandwidth outside 1e-150 to 1e150.
-pub fn mmd(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, bandwidth: Option<f64>) -> Result<f64, MetricError> {
+pub fn mmd<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>, bandwidth: Option<f64>) -> Result<f64, MetricError> {
+    between(x.into(), y.into(), bandwidth)
+}
+
+fn between(x: Points<'_>, y: Points<'_>, bandwidth: Option<f64>) -> Result<f64, MetricError> {
     comparable("the maximum mean discrepancy", 2, x, y)?;
     let h = match bandwidth {
         Some(h) => h,
-        None => median_distance(x, y)?,
+        None => median(x, y)?,
     };
     // The square of any other is 0 or infinite.
     if !(1e-150..=1e150).contains(&h) {
@@ -47,15 +52,19 @@ pub fn mmd(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, bandwidth: Option<f64
 ///
 /// # Errors
 /// Different dimensions, fewer than two points, values that are not finite.
-pub fn median_distance(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>) -> Result<f64, MetricError> {
+pub fn median_distance<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<f64, MetricError> {
+    median(x.into(), y.into())
+}
+
+fn median(x: Points<'_>, y: Points<'_>) -> Result<f64, MetricError> {
     comparable("a median of distances", 0, x, y)?;
-    let some = |z: ArrayView2<'_, f32>| z.select(Axis(0), &spaced(z.nrows(), z.nrows().min(MEDIAN_ROWS)));
+    let some = |z: Points<'_>| z.select(&spaced(z.nrows(), z.nrows().min(MEDIAN_ROWS)));
     let both = concatenate(Axis(0), &[some(x).view(), some(y).view()]).unwrap_or_default();
     at_least("a median of distances", 2, both.nrows())?;
     let mut distances = Vec::with_capacity(both.nrows() * (both.nrows() - 1) / 2);
     for (i, a) in both.rows().into_iter().enumerate() {
         for b in both.rows().into_iter().skip(i + 1) {
-            let squared = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>();
+            let squared = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
             distances.push(squared.sqrt());
         }
     }

@@ -19,6 +19,7 @@
 
 use crate::MetricError;
 use crate::checks::{at_least, count, fits, same_space, usable};
+use crate::points::{Points, Scalar};
 use fm_core::product;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -51,12 +52,12 @@ impl Moments {
     ///
     /// # Errors
     /// No rows, no columns, values that are not finite, more columns than a matrix fits into memory for.
-    pub fn like(rows: ArrayView2<'_, f32>) -> Result<Self, MetricError> {
+    pub fn like<T: Scalar>(rows: ArrayView2<'_, T>) -> Result<Self, MetricError> {
+        let rows = Points::from(rows);
         at_least("a mean", 1, rows.nrows())?;
         usable("rows", rows)?;
         fits(rows.ncols(), rows.ncols())?;
-        let about = rows.mapv(f64::from).mean_axis(Axis(0)).unwrap_or_default();
-        Ok(Self::about(about))
+        Ok(Self::about(rows.mean()))
     }
 
     fn about(about: Array1<f64>) -> Self {
@@ -78,10 +79,14 @@ impl Moments {
     ///
     /// # Errors
     /// Another number of columns, or values that are not finite.
-    pub fn add(&mut self, rows: ArrayView2<'_, f32>) -> Result<(), MetricError> {
+    pub fn add<T: Scalar>(&mut self, rows: ArrayView2<'_, T>) -> Result<(), MetricError> {
+        self.add_points(rows.into())
+    }
+
+    fn add_points(&mut self, rows: Points<'_>) -> Result<(), MetricError> {
         same_space(rows.ncols(), self.about.len())?;
         usable("rows", rows)?;
-        let centred = rows.mapv(f64::from) - &self.about;
+        let centred = rows.to_f64() - &self.about;
         self.count = total(self.count, rows.nrows())?;
         self.sum += &centred.sum_axis(Axis(0));
         let parts: Vec<_> = self.products.axis_chunks_iter_mut(Axis(0), ROWS).enumerate().collect();

@@ -17,11 +17,12 @@
 //! ```
 
 use crate::MetricError;
-use crate::blocks::{self, Block, Value};
-use crate::checks::{at_least, first_bad, same_space, sized, usable};
+use crate::blocks::{self, Block};
+use crate::checks::{at_least, same_space, sized, usable};
 use crate::distances::spaced;
 use crate::manifold::ranges;
-use ndarray::{ArrayView1, ArrayView2, s};
+use crate::points::{Points, Scalar};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -50,10 +51,15 @@ pub struct CopyReport {
 ///
 /// # Errors
 /// Different dimensions, an empty reference, values that are not finite.
-pub fn nearest<T: Value>(
-    samples: ArrayView2<'_, f32>,
+#[doc(alias = "kneighbors")]
+pub fn nearest<S: Scalar, T: Scalar>(
+    samples: ArrayView2<'_, S>,
     reference: ArrayView2<'_, T>,
 ) -> Result<Vec<Neighbour>, MetricError> {
+    nearest_of(samples.into(), reference.into())
+}
+
+fn nearest_of(samples: Points<'_>, reference: Points<'_>) -> Result<Vec<Neighbour>, MetricError> {
     same_space(samples.ncols(), reference.ncols())?;
     usable("samples", samples)?;
     search(samples, reference, None)
@@ -63,8 +69,8 @@ pub fn nearest<T: Value>(
 ///
 /// # Errors
 /// As [`nearest`]; also without samples, or unless each row has one class.
-pub fn class_agreement<T: Value>(
-    samples: ArrayView2<'_, f32>,
+pub fn class_agreement<S: Scalar, T: Scalar>(
+    samples: ArrayView2<'_, S>,
     asked: &[u16],
     reference: ArrayView2<'_, T>,
     classes: &[u16],
@@ -86,26 +92,34 @@ pub fn class_agreement<T: Value>(
 ///
 /// # Errors
 /// As [`nearest`]; also with fewer than two training points or no samples.
-pub fn copy_rate(samples: ArrayView2<'_, f32>, training: ArrayView2<'_, f32>) -> Result<CopyReport, MetricError> {
+pub fn copy_rate<T: Scalar>(
+    samples: ArrayView2<'_, T>,
+    training: ArrayView2<'_, T>,
+) -> Result<CopyReport, MetricError> {
+    let (samples, training) = (Points::from(samples), Points::from(training));
     same_space(samples.ncols(), training.ncols())?;
     at_least("the copy rate", 1, samples.nrows())?;
     usable("samples", samples)?;
-    let threshold = copy_threshold(training)?;
-    let copies = nearest(samples, training)?.iter().filter(|n| n.distance < threshold).count();
+    let threshold = threshold(training)?;
+    let copies = nearest_of(samples, training)?.iter().filter(|n| n.distance < threshold).count();
     Ok(CopyReport { threshold, rate: copies as f64 / samples.nrows() as f64 })
 }
 
 /// The 1st percentile of the distances from training points to their nearest other ones; of more than [`PROBED`] points, from so many, evenly spaced.
 ///
 /// # Errors
-/// Fewer than two training points, values that are not finite in f32.
-pub fn copy_threshold<T: Value>(training: ArrayView2<'_, T>) -> Result<f64, MetricError> {
+/// Fewer than two training points, values that are not finite or too large for their squares to be.
+pub fn copy_threshold<T: Scalar>(training: ArrayView2<'_, T>) -> Result<f64, MetricError> {
+    threshold(training.into())
+}
+
+fn threshold(training: Points<'_>) -> Result<f64, MetricError> {
     at_least("the copy rate", 2, training.nrows())?;
-    sized("reference", training.dim())?;
-    first_bad("reference", 0, training, |value| (value as f32).is_finite())?;
+    usable("reference", training)?;
     let probed: Vec<usize> = spaced(training.nrows(), training.nrows().min(PROBED));
-    let rows = training.select(ndarray::Axis(0), &probed).mapv(|v| v.into() as f32);
-    let mut distances: Vec<f64> = search(rows.view(), training, Some(&probed))?.iter().map(|n| n.distance).collect();
+    let rows = training.select(&probed);
+    let mut distances: Vec<f64> =
+        search(rows.view().into(), training, Some(&probed))?.iter().map(|n| n.distance).collect();
     distances.sort_by(f64::total_cmp);
     Ok(percentile(&distances, 0.01))
 }
@@ -119,17 +133,13 @@ fn percentile(sorted: &[f64], q: f64) -> f64 {
 }
 
 /// Sample i is not compared with row `own[i]`.
-fn search<T: Value>(
-    samples: ArrayView2<'_, f32>,
-    reference: ArrayView2<'_, T>,
-    own: Option<&[usize]>,
-) -> Result<Vec<Neighbour>, MetricError> {
+fn search(samples: Points<'_>, reference: Points<'_>, own: Option<&[usize]>) -> Result<Vec<Neighbour>, MetricError> {
     at_least("a nearest neighbour", 1, reference.nrows())?;
     sized("reference", reference.dim())?;
     let about = blocks::amid(reference);
     let block = |rows: Range<usize>| {
         let mut best = vec![(f64::INFINITY, 0); rows.len()];
-        let some = Block::new(samples.slice(s![rows.clone(), ..]), &about);
+        let some = Block::new(samples.rows(rows.clone()), &about);
         blocks::for_each(&some, reference, &about, |first, squared| {
             for ((i, j), d) in squared.indexed_iter() {
                 if *d < best[i].0 && own.is_none_or(|own| own[rows.start + i] != first + j) {
@@ -140,16 +150,12 @@ fn search<T: Value>(
         // The distance itself from the differences, which costs nothing and loses no digits.
         let exact = |(i, (_, index)): (usize, (f64, usize))| Neighbour {
             index,
-            distance: distance(samples.row(rows.start + i), reference.row(index)),
+            distance: samples.distance(rows.start + i, &reference, index),
         };
         Ok(best.into_iter().enumerate().map(exact).collect::<Vec<_>>())
     };
     // Each block meets the rows of the reference in their order: all of them fail at the same one.
     Ok(ranges(samples.nrows()).into_par_iter().map(block).collect::<Result<Vec<_>, MetricError>>()?.concat())
-}
-
-fn distance<T: Value>(x: ArrayView1<'_, f32>, y: ArrayView1<'_, T>) -> f64 {
-    x.iter().zip(y).map(|(a, b)| (f64::from(*a) - (*b).into()).powi(2)).sum::<f64>().sqrt()
 }
 
 #[cfg(test)]
@@ -180,8 +186,9 @@ mod tests {
             let samples = Array2::from_shape_fn((n, 4), |(i, j)| f32::from(value(i + 5, j)));
             let pixels = Array2::from_shape_fn((m, 4), |(i, j)| value(2 * i, j));
             let hits = nearest(samples.view(), pixels.view()).unwrap();
-            for (row, hit) in samples.rows().into_iter().zip(&hits) {
-                let each = pixels.rows().into_iter().map(|other| distance(row, other)).collect::<Vec<_>>();
+            let (samples, pixels) = (Points::from(samples.view()), Points::from(pixels.view()));
+            for (row, hit) in hits.iter().enumerate() {
+                let each = (0..m).map(|other| samples.distance(row, &pixels, other)).collect::<Vec<_>>();
                 let least = each.iter().copied().fold(f64::INFINITY, f64::min);
                 assert_eq!((hit.index, hit.distance), (each.iter().position(|d| *d == least).unwrap(), least));
             }
@@ -207,7 +214,7 @@ mod tests {
             let found = class_agreement(fine.view(), &classes, broken.view(), &classes);
             assert_eq!(place(found.unwrap_err()), "reference");
         }
-        // Squares of it are infinite, and it is no f32.
+        // Squares of it are infinite.
         let huge = array![[0.0, 0.0], [1.0, 1e200]];
         assert!(matches!(nearest(fine.view(), huge.view()), Err(MetricError::NotFinite { row: 1, column: 1, .. })));
         assert!(matches!(copy_threshold(huge.view()), Err(MetricError::NotFinite { row: 1, column: 1, .. })));

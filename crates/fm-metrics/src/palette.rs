@@ -14,6 +14,7 @@
 
 use crate::MetricError;
 use crate::checks::{at_least, count, usable};
+use crate::points::{Points, Scalar};
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 
 /// Lloyd's iteration is stopped here if it has not come to rest.
@@ -23,10 +24,19 @@ const ITERATIONS: usize = 100;
 ///
 /// # Errors
 /// No colours, fewer pixels than colours, no channels, values that are not finite.
-pub fn palette_error(pixels: ArrayView2<'_, f32>, colours: usize) -> Result<f64, MetricError> {
+pub fn palette_error<T: Scalar>(pixels: ArrayView2<'_, T>, colours: usize) -> Result<f64, MetricError> {
+    match pixels.into() {
+        Points::F32(pixels) => error_of(pixels, colours),
+        Points::F64(pixels) => error_of(pixels, colours),
+        // Colours lie between pixels.
+        Points::U8(pixels) => error_of(pixels.mapv(f32::from).view(), colours),
+    }
+}
+
+fn error_of<T: Scalar>(pixels: ArrayView2<'_, T>, colours: usize) -> Result<f64, MetricError> {
     count("the number of colours", 1, usize::MAX, colours)?;
     at_least("a palette of that many colours", colours, pixels.nrows())?;
-    usable("pixels", pixels)?;
+    usable("pixels", pixels.into())?;
     let mut palette = farthest(pixels, colours);
     let mut error = f64::INFINITY;
     for _ in 0..ITERATIONS {
@@ -36,7 +46,7 @@ pub fn palette_error(pixels: ArrayView2<'_, f32>, colours: usize) -> Result<f64,
             let (k, squared) = closest(pixel, palette.view());
             total += squared;
             counts[k] += 1;
-            sums.row_mut(k).zip_mut_with(&pixel, |sum, p| *sum += f64::from(*p));
+            sums.row_mut(k).zip_mut_with(&pixel, |sum, p| *sum += (*p).into());
         }
         let now = total / pixels.len() as f64;
         if now >= error * (1.0 - 1e-6) {
@@ -44,15 +54,15 @@ pub fn palette_error(pixels: ArrayView2<'_, f32>, colours: usize) -> Result<f64,
         }
         error = now;
         for (k, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
-            palette.row_mut(k).zip_mut_with(&sums.row(k), |c, sum| *c = (*sum / count as f64) as f32);
+            palette.row_mut(k).zip_mut_with(&sums.row(k), |c, sum| *c = T::of(*sum / count as f64));
         }
     }
     Ok(error)
 }
 
 /// Starting colours: the first pixel, then always the one farthest from those chosen.
-fn farthest(pixels: ArrayView2<'_, f32>, colours: usize) -> Array2<f32> {
-    let mut palette = Array2::zeros((colours, pixels.ncols()));
+fn farthest<T: Scalar>(pixels: ArrayView2<'_, T>, colours: usize) -> Array2<T> {
+    let mut palette = Array2::from_elem((colours, pixels.ncols()), T::of(0.0));
     let mut nearest = vec![f64::INFINITY; pixels.nrows()];
     let mut next = 0;
     for k in 0..colours {
@@ -66,9 +76,12 @@ fn farthest(pixels: ArrayView2<'_, f32>, colours: usize) -> Array2<f32> {
 }
 
 /// The number of the nearest colour and its squared distance.
-fn closest(pixel: ArrayView1<'_, f32>, palette: ArrayView2<'_, f32>) -> (usize, f64) {
-    let squared =
-        |c: ArrayView1<'_, f32>| pixel.iter().zip(c).map(|(p, c)| (f64::from(*p) - f64::from(*c)).powi(2)).sum::<f64>();
+fn closest<T: Scalar>(pixel: ArrayView1<'_, T>, palette: ArrayView2<'_, T>) -> (usize, f64) {
+    let apart = |(p, c): (&T, &T)| -> f64 {
+        let (p, c): (f64, f64) = ((*p).into(), (*c).into());
+        (p - c).powi(2)
+    };
+    let squared = |c: ArrayView1<'_, T>| pixel.iter().zip(c).map(apart).sum::<f64>();
     palette
         .rows()
         .into_iter()
@@ -101,7 +114,7 @@ mod tests {
         assert!(matches!(palette_error(pixels.view(), 0), Err(MetricError::Count { least: 1, got: 0, .. })));
         assert!(matches!(palette_error(pixels.view(), usize::MAX), Err(MetricError::TooFew { .. })));
         assert!(matches!(palette_error(pixels.view(), 1), Err(MetricError::NotFinite { row: 1, column: 1, .. })));
-        assert!(matches!(palette_error(Array2::zeros((3, 0)).view(), 1), Err(MetricError::NoColumns { .. })));
+        assert!(matches!(palette_error(Array2::<f32>::zeros((3, 0)).view(), 1), Err(MetricError::NoColumns { .. })));
         let far = ndarray::array![[f32::MAX], [-f32::MAX]];
         assert!(palette_error(far.view(), 1).unwrap().is_finite());
     }

@@ -27,7 +27,7 @@ pub fn bicubic(image: &[f32], from: (usize, usize), to: (usize, usize)) -> Resul
     if rows.len() != image.len() || [from.0, from.1, to.0, to.1].contains(&0) {
         return Err(MetricError::Size { values: image.len(), from, to });
     }
-    usable("image", rows)?;
+    usable("image", rows.into())?;
     fits(from.0, to.1)?;
     fits(to.0, to.1)?;
     // The weights of each row and column.

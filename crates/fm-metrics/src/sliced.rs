@@ -20,6 +20,7 @@
 
 use crate::MetricError;
 use crate::checks::{at_least, comparable, count, fits, same_space};
+use crate::points::{Points, Scalar};
 use fm_core::rng::{Key, Stream, normal_rows};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -28,13 +29,15 @@ use rayon::prelude::*;
 ///
 /// # Errors
 /// Different dimensions, an empty side, values that are not finite, a p that is neither 1 nor 2, no directions or more than fit into memory.
-pub fn sliced_wasserstein(
-    x: ArrayView2<'_, f32>,
-    y: ArrayView2<'_, f32>,
+#[doc(alias = "sliced_wasserstein_distance")]
+pub fn sliced_wasserstein<T: Scalar>(
+    x: ArrayView2<'_, T>,
+    y: ArrayView2<'_, T>,
     p: i32,
     directions: usize,
     seed: u64,
 ) -> Result<f64, MetricError> {
+    let (x, y) = (Points::from(x), Points::from(y));
     check(x, y, p)?;
     let dim = x.ncols();
     count("the number of directions", 1, 1 << 31, directions)?;
@@ -54,12 +57,13 @@ pub fn sliced_wasserstein(
 ///
 /// # Errors
 /// As [`sliced_wasserstein`]; a direction whose norm is not 1.
-pub fn sliced_along(
-    x: ArrayView2<'_, f32>,
-    y: ArrayView2<'_, f32>,
+pub fn sliced_along<T: Scalar>(
+    x: ArrayView2<'_, T>,
+    y: ArrayView2<'_, T>,
     p: i32,
     directions: ArrayView2<'_, f64>,
 ) -> Result<f64, MetricError> {
+    let (x, y) = (Points::from(x), Points::from(y));
     check(x, y, p)?;
     same_space(x.ncols(), directions.ncols())?;
     at_least("a mean over directions", 1, directions.nrows())?;
@@ -72,7 +76,7 @@ pub fn sliced_along(
     Ok(along(x, y, p, directions))
 }
 
-fn check(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, p: i32) -> Result<(), MetricError> {
+fn check(x: Points<'_>, y: Points<'_>, p: i32) -> Result<(), MetricError> {
     comparable("the sliced Wasserstein distance", 1, x, y)?;
     order(p)
 }
@@ -81,15 +85,10 @@ fn order(p: i32) -> Result<(), MetricError> {
     if p == 1 || p == 2 { Ok(()) } else { Err(MetricError::Order { p }) }
 }
 
-fn along(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, p: i32, directions: ArrayView2<'_, f64>) -> f64 {
-    let project = |z: &ArrayView2<'_, f32>, theta: &[f64]| -> Vec<f64> {
-        let dot = |row: ndarray::ArrayView1<'_, f32>| row.iter().zip(theta).map(|(v, t)| f64::from(*v) * t).sum();
-        z.rows().into_iter().map(dot).collect()
-    };
+fn along(x: Points<'_>, y: Points<'_>, p: i32, directions: ArrayView2<'_, f64>) -> f64 {
     let rows: Vec<Vec<f64>> = directions.rows().into_iter().map(|row| row.to_vec()).collect();
     // Collected before it is added up, so that the sum does not depend on the number of threads.
-    let powers: Vec<f64> =
-        rows.par_iter().map(|theta| on_a_line(&project(&x, theta), &project(&y, theta), p)).collect();
+    let powers: Vec<f64> = rows.par_iter().map(|theta| on_a_line(&x.dot(theta), &y.dot(theta), p)).collect();
     (powers.iter().sum::<f64>() / powers.len() as f64).powf(1.0 / f64::from(p))
 }
 
@@ -97,6 +96,8 @@ fn along(x: ArrayView2<'_, f32>, y: ArrayView2<'_, f32>, p: i32, directions: Arr
 ///
 /// # Errors
 /// An empty side, values that are not finite or above 1e140, another p.
+#[doc(alias = "wasserstein_distance")]
+#[doc(alias = "wasserstein_1d")]
 pub fn wasserstein_line(x: &[f64], y: &[f64], p: i32) -> Result<f64, MetricError> {
     order(p)?;
     for (set, z) in [("samples", x), ("reference", y)] {

@@ -17,6 +17,7 @@
 use crate::MetricError;
 use crate::checks::{at_least, comparable, count, fits, same_space, usable};
 use crate::distances::spaced;
+use crate::points::{Points, Real, Scalar};
 use faer::{Mat, Side};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
@@ -25,15 +26,22 @@ use rayon::prelude::*;
 ///
 /// # Errors
 /// Different dimensions, fewer than two rows on a side, values that are not finite.
-pub fn nearest_neighbour_accuracy(samples: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>) -> Result<f64, MetricError> {
+pub fn nearest_neighbour_accuracy<T: Scalar>(
+    samples: ArrayView2<'_, T>,
+    real: ArrayView2<'_, T>,
+) -> Result<f64, MetricError> {
+    accuracy(samples.into(), real.into())
+}
+
+fn accuracy(samples: Points<'_>, real: Points<'_>) -> Result<f64, MetricError> {
     comparable("the two-sample test", 2, samples, real)?;
     let n = samples.nrows().min(real.nrows());
-    let some = |z: ArrayView2<'_, f32>| z.select(Axis(0), &spaced(z.nrows(), n));
+    let some = |z: Points<'_>| z.select(&spaced(z.nrows(), n));
     let both = concatenate(Axis(0), &[some(samples).view(), some(real).view()]).unwrap_or_default();
     let right = |i: usize| {
         let (row, mut best) = (both.row(i), (f64::INFINITY, i));
         for (j, other) in both.rows().into_iter().enumerate().filter(|(j, _)| *j != i) {
-            let squared = row.iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>();
+            let squared = row.iter().zip(other).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
             if squared < best.0 {
                 best = (squared, j);
             }
@@ -58,12 +66,17 @@ impl Components {
     /// # Errors
     /// Fewer than two rows, no columns, values that are not finite, k of 0, a covariance that does not fit into memory, eigenvalues that are not
     /// found.
-    pub fn of(table: ArrayView2<'_, f32>, k: usize) -> Result<Self, MetricError> {
+    #[doc(alias = "PCA")]
+    pub fn of<T: Scalar>(table: ArrayView2<'_, T>, k: usize) -> Result<Self, MetricError> {
+        Self::of_points(table.into(), k)
+    }
+
+    fn of_points(table: Points<'_>, k: usize) -> Result<Self, MetricError> {
         count("the number of components", 1, usize::MAX, k)?;
         at_least("principal components", 2, table.nrows())?;
         usable("table", table)?;
         fits(table.ncols(), table.ncols())?;
-        let table = table.mapv(f64::from);
+        let table = table.to_f64();
         let mean = table.mean_axis(Axis(0)).unwrap_or_default();
         let centred = &table - &mean;
         let covariance = centred.t().dot(&centred);
@@ -79,9 +92,13 @@ impl Components {
     ///
     /// # Errors
     /// Rows of other dimensions, values that are not finite.
-    pub fn coordinates(&self, rows: ArrayView2<'_, f32>) -> Result<Array2<f32>, MetricError> {
+    pub fn coordinates<T: Real>(&self, rows: ArrayView2<'_, T>) -> Result<Array2<T>, MetricError> {
+        Ok(self.project(rows.into())?.mapv(T::of))
+    }
+
+    fn project(&self, rows: Points<'_>) -> Result<Array2<f64>, MetricError> {
         same_space(rows.ncols(), self.mean.len())?;
         usable("rows", rows)?;
-        Ok((rows.mapv(f64::from) - &self.mean).dot(&self.directions).mapv(|v| v as f32))
+        Ok((rows.to_f64() - &self.mean).dot(&self.directions))
     }
 }

@@ -94,7 +94,7 @@ fn clouds_that_cannot_be_compared_are_told() {
     }
     assert!(Components::of(a.view(), 1).unwrap().coordinates(b.view()).is_err());
     assert!(matches!(Components::of(a.view(), 0), Err(MetricError::Count { .. })));
-    assert!(matches!(Components::of(Array2::zeros((3, 0)).view(), 1), Err(MetricError::NoColumns { .. })));
+    assert!(matches!(Components::of(Array2::<f32>::zeros((3, 0)).view(), 1), Err(MetricError::NoColumns { .. })));
     // Small tables of wide rows have large covariances.
     let wide = Array2::<f32>::zeros((2, 1 << 22));
     assert!(matches!(Components::of(wide.view(), 1), Err(MetricError::Memory { .. })));

@@ -12,10 +12,11 @@
 //! # Ok::<(), fm_core::coupling::CouplingError>(())
 //! ```
 
-use crate::cost::{Metric, add_conditions, check_weight};
+use crate::cost::{Cost, Metric, add_conditions, check_weight};
 use crate::entropic::{self, EntropicPlan, SinkhornOptions, sinkhorn, unbalanced};
 use crate::marginals::Marginals;
 use crate::pairs::{self, PairSampling};
+use crate::scalar::Scalar;
 use crate::{OtError, assignment, transport};
 use fm_core::coupling::{Conditions, Coupling, CouplingError, CouplingInput, Pairing};
 use ndarray::{Array2, ArrayView2};
@@ -51,16 +52,66 @@ pub enum Plan {
 }
 
 /// A coupling by minibatch optimal transport. An entropic plan that has not converged is used as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct OtCoupling {
-    /// What it costs to go from a source to a target.
-    pub metric: Metric,
-    /// What it costs, in units of the mean cost, to give a target a source that was drawn with a target of another condition.
+///
+/// ```
+/// use fm_ot::{Metric, OtCoupling, PairSampling, SinkhornOptions};
+/// let coupling = OtCoupling::sinkhorn(SinkhornOptions::default()).cost(Metric::Euclidean).pairs(PairSampling::Drawn);
+/// assert_eq!((coupling.cost, coupling.condition_weight), (Metric::Euclidean, 0.0));
+/// let _own = OtCoupling::exact().cost(|x: &[f32], y: &[f32]| f64::from((x[0] - y[0]).abs()));
+/// ```
+#[doc(alias = "OTPlanSampler")]
+#[doc(alias = "ExactOptimalTransportConditionalFlowMatcher")]
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OtCoupling<C = Metric> {
+    /// The cost of going from a source to a target.
+    pub cost: C,
+    /// The cost, in units of the mean cost, of giving a target a source that was drawn with a target of another condition.
     pub condition_weight: f64,
     /// The plan.
     pub plan: Plan,
-    /// Pairs from it.
+    /// How pairs are taken from it.
     pub pairs: PairSampling,
+}
+
+impl Default for OtCoupling {
+    /// [`OtCoupling::exact`].
+    fn default() -> Self {
+        Self { cost: Metric::default(), condition_weight: 0.0, plan: Plan::default(), pairs: PairSampling::default() }
+    }
+}
+
+impl OtCoupling {
+    /// The exact optimum for squared Euclidean costs, as a permutation.
+    pub fn exact() -> Self {
+        Self::default()
+    }
+
+    /// The entropic plan for squared Euclidean costs. Takes options or an [`Epsilon`](entropic::Epsilon).
+    pub fn sinkhorn(options: impl Into<SinkhornOptions>) -> Self {
+        Self { plan: Plan::Sinkhorn(options.into()), ..Self::default() }
+    }
+}
+
+impl<C> OtCoupling<C> {
+    /// The same coupling for another cost: a [`Metric`], a closure of two rows, any [`Cost`].
+    pub fn cost<D>(self, cost: D) -> OtCoupling<D> {
+        OtCoupling { cost, condition_weight: self.condition_weight, plan: self.plan, pairs: self.pairs }
+    }
+
+    /// The same coupling with another plan.
+    pub fn plan(self, plan: Plan) -> Self {
+        Self { plan, ..self }
+    }
+
+    /// The same coupling with pairs taken from its plan in another way.
+    pub fn pairs(self, pairs: PairSampling) -> Self {
+        Self { pairs, ..self }
+    }
+
+    /// The same coupling with another weight of conditions.
+    pub fn condition_weight(self, condition_weight: f64) -> Self {
+        Self { condition_weight, ..self }
+    }
 }
 
 /// A plan whose rows are targets and whose columns are sources.
@@ -72,24 +123,76 @@ pub enum Solved {
     Masses(Array2<f64>),
 }
 
-impl OtCoupling {
+impl<C: Cost> OtCoupling<C> {
     /// The plan of a batch.
     ///
     /// # Errors
     /// [`CouplingError::Unsolved`] with the solver's reason, and [`CouplingError::Unconditional`].
     pub fn solve(&self, batch: &CouplingInput<'_>) -> Result<Solved, CouplingError> {
         batch.check()?;
+        self.check_conditions(&batch.conditions)?;
+        let cost = self.costs_of_targets(batch.x0, batch.x1).map_err(unsolved)?;
+        self.solve_costs(cost, &batch.conditions).map_err(unsolved)
+    }
+}
+
+impl<C> OtCoupling<C> {
+    /// Fails where conditions are weighed and there are none.
+    pub(crate) fn check_conditions(&self, conditions: &Conditions<'_>) -> Result<(), CouplingError> {
         check_weight(self.condition_weight).map_err(unsolved)?;
-        if self.condition_weight > 0.0 && matches!(batch.conditions, Conditions::None) {
-            return Err(CouplingError::Unconditional);
+        let missing = self.condition_weight > 0.0 && matches!(conditions, Conditions::None);
+        if missing { Err(CouplingError::Unconditional) } else { Ok(()) }
+    }
+
+    /// The cost matrix of a batch, whose rows are targets and whose columns are sources.
+    pub(crate) fn costs_of_targets<T: Scalar>(
+        &self,
+        x0: ArrayView2<'_, T>,
+        x1: ArrayView2<'_, T>,
+    ) -> Result<Array2<f64>, OtError>
+    where
+        C: Cost<T>,
+    {
+        if self.cost.is_symmetric() {
+            return self.costs(x1, x0);
         }
-        let solved = self.metric.matrix(batch.x1, batch.x0).and_then(|mut cost| {
-            if self.condition_weight > 0.0 {
-                add_conditions(&mut cost, batch.conditions.view(), self.condition_weight)?;
+        Ok(self.costs(x0, x1)?.t().as_standard_layout().into_owned())
+    }
+
+    /// The cost matrix, which a cost may have computed on its own, in the shape that it must have.
+    pub(crate) fn costs<T: Scalar>(&self, x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<Array2<f64>, OtError>
+    where
+        C: Cost<T>,
+    {
+        let cost = self.cost.matrix(x, y)?;
+        let (expected, got) = ((x.nrows(), y.nrows()), cost.dim());
+        if got == expected { Ok(cost) } else { Err(OtError::CostShape { expected, got }) }
+    }
+
+    /// The plan of a square cost matrix.
+    pub(crate) fn solve_costs(&self, mut cost: Array2<f64>, conditions: &Conditions<'_>) -> Result<Solved, OtError> {
+        if self.condition_weight > 0.0 {
+            add_conditions(&mut cost, conditions.view(), self.condition_weight)?;
+        }
+        self.plan.solve(cost.view())
+    }
+
+    /// Pairs from the plan of `n` targets.
+    pub(crate) fn sample(&self, solved: Solved, n: usize, rng: &mut dyn RngCore) -> Result<Pairing, OtError> {
+        Ok(match (solved, self.pairs) {
+            (Solved::Permutation(p), PairSampling::Permutation) => Pairing::Permutation(p),
+            (Solved::Permutation(p), PairSampling::Drawn) => {
+                let targets: Vec<usize> = (0..n).map(|_| rng.random_range(0..n)).collect();
+                Pairing::Resampled { sources: targets.iter().map(|&t| p[t]).collect(), targets }
             }
-            self.plan.solve(cost.view())
-        });
-        solved.map_err(unsolved)
+            (Solved::Masses(plan), PairSampling::Permutation) => {
+                Pairing::Permutation(pairs::permutation(plan.view(), rng)?)
+            }
+            (Solved::Masses(plan), PairSampling::Drawn) => {
+                let (targets, sources) = pairs::draw(plan.view(), n, rng)?.into_iter().unzip();
+                Pairing::Resampled { sources, targets }
+            }
+        })
     }
 }
 
@@ -120,26 +223,14 @@ impl Plan {
     }
 }
 
-impl Coupling for OtCoupling {
+impl<C: Cost + Send> Coupling for OtCoupling<C> {
     fn couple(&self, batch: &CouplingInput<'_>, rng: &mut dyn RngCore) -> Result<Pairing, CouplingError> {
         let n = batch.x1.nrows();
         if n == 0 {
             batch.check()?;
             return Ok(Pairing::Identity);
         }
-        Ok(match (self.solve(batch)?, self.pairs) {
-            (Solved::Permutation(p), PairSampling::Permutation) => Pairing::Permutation(p),
-            (Solved::Permutation(p), PairSampling::Drawn) => {
-                let targets: Vec<usize> = (0..n).map(|_| rng.random_range(0..n)).collect();
-                Pairing::Resampled { sources: targets.iter().map(|&t| p[t]).collect(), targets }
-            }
-            (Solved::Masses(plan), PairSampling::Permutation) => {
-                Pairing::Permutation(pairs::permutation(plan.view(), rng).map_err(unsolved)?)
-            }
-            (Solved::Masses(plan), PairSampling::Drawn) => {
-                let (targets, sources) = pairs::draw(plan.view(), n, rng).map_err(unsolved)?.into_iter().unzip();
-                Pairing::Resampled { sources, targets }
-            }
-        })
+        let solved = self.solve(batch)?;
+        self.sample(solved, n, rng).map_err(unsolved)
     }
 }

@@ -137,6 +137,30 @@ pub enum OtError {
         /// Dimensions of the second set.
         right: usize,
     },
+    /// Two sides of a batch that differ in shape.
+    #[error(
+        "cannot pair {x0:?} source values with {x1:?} target values: a batch has equal rows and dimensions on both sides; \
+         give as many of each"
+    )]
+    Batch {
+        /// Rows and dimensions of the source.
+        x0: (usize, usize),
+        /// Rows and dimensions of the target.
+        x1: (usize, usize),
+    },
+    /// A coupling that weighs conditions, and rows without any.
+    #[error(
+        "cannot weigh conditions: rows alone have none; give them to `couple`, or set the weight of conditions to 0"
+    )]
+    Unconditional,
+    /// A cost that computes a matrix of another shape.
+    #[error("cannot use a cost matrix of {got:?}: the points need {expected:?}; correct the cost's `matrix`")]
+    CostShape {
+        /// Rows and columns for the points given.
+        expected: (usize, usize),
+        /// Rows and columns of the matrix.
+        got: (usize, usize),
+    },
     /// More rows than columns.
     #[error(
         "cannot give each row a column of its own: the matrix is {rows} x {columns}; give its transpose, or fewer rows"
@@ -228,6 +252,9 @@ mod tests {
             OtError::Plan { row: usize::MAX, column: usize::MAX, mass: huge },
             OtError::NotConverged { iterations: usize::MAX, error: huge, tolerance: huge },
             OtError::Conditions { conditions: usize::MAX, rows: usize::MAX, columns: usize::MAX },
+            OtError::Batch { x0: (usize::MAX, usize::MAX), x1: (usize::MAX, usize::MAX) },
+            OtError::CostShape { expected: (usize::MAX, usize::MAX), got: (usize::MAX, usize::MAX) },
+            OtError::Unconditional,
         ] {
             let text = error.to_string();
             assert!(text.len() <= 300 && text.starts_with("cannot ") && text.contains(';'), "{text}");

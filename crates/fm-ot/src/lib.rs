@@ -10,18 +10,22 @@
 //! | [`mod@transport`] | the exact optimum for any masses, whole or partial |
 //! | [`entropic`] | Sinkhorn's plan, and its unbalanced and partial relatives |
 //! | [`pairs`] | from a plan to pairs of rows |
-//! | [`coupling`] | cost, plan and pairs together, as a training loop takes them |
+//! | [`coupling`] | cost, plan and pairs together, as a training loop takes them; [`pair`] for two arrays |
 //! | [`mod@trajectory`] | paths through snapshots at several times |
 //! | `tensor` | the same for libtorch tensors (feature `tch`) |
 //!
 //! ```
-//! use fm_ot::{assignment::assign, cost::Metric};
-//! use ndarray::array;
-//! let targets = array![[0.0f32, 0.0], [10.0, 0.0]];
-//! let sources = array![[9.0f32, 1.0], [1.0, 0.0]];
-//! let plan = assign(Metric::SquaredEuclidean.matrix(targets.view(), sources.view())?.view())?;
-//! assert_eq!(plan.columns, [1, 0]); // target 0 takes source 1, target 1 takes source 0
-//! assert_eq!(plan.cost, 1.0 + 2.0);
+//! use fm_ot::{Metric, OtCoupling, ndarray::array};
+//! let (x0, x1) = (array![[9.0f32, 1.0], [1.0, 0.0]], array![[0.0f32, 0.0], [10.0, 0.0]]);
+//! let pairs = fm_ot::pair(x0.view(), x1.view())?;
+//! assert_eq!(pairs.x0, array![[1.0, 0.0], [9.0, 1.0]]); // target 0 takes source 1, target 1 takes source 0
+//! // The same in two steps: rows of the cost are targets.
+//! let plan = fm_ot::assign(Metric::SquaredEuclidean.matrix(x1.view(), x0.view())?.view())?;
+//! assert_eq!((plan.columns, plan.cost), (vec![1, 0], 1.0 + 2.0));
+//! // And for a cost that is a closure.
+//! let coupling = OtCoupling::exact().cost(|x: &[f32], y: &[f32]| f64::from((x[0] - y[0]).abs()));
+//! # let mut rng = fm_core::rng::stream(0, 0, fm_core::rng::Stream::Coupling, 0);
+//! assert_eq!(coupling.pair(x0.view(), x1.view(), &mut rng)?.x0, pairs.x0);
 //! # Ok::<(), fm_ot::OtError>(())
 //! ```
 
@@ -32,13 +36,25 @@ pub mod entropic;
 mod error;
 pub mod marginals;
 mod pages;
+mod paired;
 pub mod pairs;
+mod scalar;
 #[cfg(feature = "tch")]
 pub mod tensor;
 pub mod trajectory;
 pub mod transport;
 
+pub use assignment::{Assignment, assign};
+pub use cost::{Cost, Metric};
+pub use coupling::{OtCoupling, Plan};
+pub use entropic::{EntropicPlan, Epsilon, SinkhornOptions, sinkhorn};
 pub use error::OtError;
+pub use marginals::Marginals;
+pub use ndarray;
+pub use paired::{PairedRows, pair};
+pub use pairs::PairSampling;
+pub use scalar::Scalar;
+pub use transport::{TransportPlan, transport, transport as emd};
 
 /// Costs are at most f64::MAX over this number, so that sums and differences along the longest path are finite.
 const HEADROOM: f64 = (1u128 << 100) as f64;

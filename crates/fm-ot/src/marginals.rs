@@ -27,6 +27,7 @@ enum Side {
 
 impl Marginals {
     /// The same mass for every point of a side. A side without points fits no cost matrix.
+    #[doc(alias = "unif")]
     pub fn uniform(rows: usize, columns: usize) -> Self {
         Self { rows: Side::Uniform(rows), columns: Side::Uniform(columns) }
     }

@@ -18,6 +18,7 @@
 //! # Ok::<(), fm_ot::OtError>(())
 //! ```
 
+use crate::scalar::Scalar;
 use crate::{OtError, pages};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rand::{Rng, RngCore};
@@ -78,6 +79,7 @@ pub fn permutation(plan: ArrayView2<'_, f64>, rng: &mut dyn RngCore) -> Result<V
 /// # Errors
 /// [`OtError::Empty`] for a plan without entries, [`OtError::Plan`] for an entry that is negative or not finite, [`OtError::NoMass`] for a plan
 /// of zeros, [`OtError::TooLarge`], [`OtError::Memory`] for more pairs than can be allocated.
+#[doc(alias = "sample_map")]
 pub fn draw(plan: ArrayView2<'_, f64>, count: usize, rng: &mut dyn RngCore) -> Result<Vec<(usize, usize)>, OtError> {
     let masses = row_masses(plan)?;
     pages::check((count, 2))?;
@@ -121,20 +123,21 @@ pub fn follow(plan: ArrayView2<'_, f64>, row: usize, rng: &mut dyn RngCore) -> R
 /// [`OtError::Points`] when there are not as many points as the plan has columns, [`OtError::Point`] for one that is not finite,
 /// [`OtError::Empty`] for a plan without entries, [`OtError::Plan`] for an entry that is negative or not finite, [`OtError::NoMass`],
 /// [`OtError::TooLarge`], [`OtError::Memory`].
-pub fn barycentric(plan: ArrayView2<'_, f64>, points: ArrayView2<'_, f32>) -> Result<Array2<f32>, OtError> {
+pub fn barycentric<T: Scalar>(plan: ArrayView2<'_, f64>, points: ArrayView2<'_, T>) -> Result<Array2<T>, OtError> {
     if plan.ncols() != points.nrows() {
         return Err(OtError::Points { points: points.nrows(), columns: plan.ncols() });
     }
     let masses = row_masses(plan)?;
     pages::check((plan.nrows().max(points.nrows()), points.ncols()))?;
+    let points: Array2<f64> = points.mapv(Into::into);
     if let Some(((row, column), _)) = points.indexed_iter().find(|(_, v)| !v.is_finite()) {
         return Err(OtError::Point { row, column });
     }
-    let mut mean = plan.dot(&points.mapv(f64::from));
+    let mut mean = plan.dot(&points);
     for (mut row, mass) in mean.rows_mut().into_iter().zip(masses) {
         row /= mass;
     }
-    Ok(mean.mapv(|v| v as f32))
+    Ok(mean.mapv(T::of))
 }
 
 /// A column of a row that has mass.
@@ -206,6 +209,8 @@ mod tests {
         let plan = array![[0.5, 0.5]];
         let text = barycentric(plan.view(), array![[0f32]].view()).unwrap_err().to_string();
         assert!(text.contains("1 points") && text.contains("2 columns") && !text.contains("mass"), "{text}");
+        let fine = array![[1.0 + 1e-12], [1.0 + 3e-12]];
+        assert!((barycentric(plan.view(), fine.view()).unwrap()[(0, 0)] - (1.0 + 2e-12f64)).abs() < 1e-15);
         let broken = array![[0f32], [f32::NAN]];
         assert_eq!(barycentric(plan.view(), broken.view()), Err(OtError::Point { row: 1, column: 0 }));
     }

@@ -15,10 +15,12 @@
 //! # Ok::<(), fm_core::coupling::CouplingError>(())
 //! ```
 
+use crate::cost::Cost;
 use crate::coupling::{OtCoupling, Solved, unsolved};
 use crate::pages;
 use crate::pairs::{self, PairSampling};
-use fm_core::coupling::{Conditions, CouplingError, CouplingInput};
+use crate::scalar::Scalar;
+use fm_core::coupling::{Conditions, CouplingError};
 use ndarray::ArrayView2;
 use rand::RngCore;
 
@@ -26,9 +28,10 @@ use rand::RngCore;
 ///
 /// # Errors
 /// As [`OtCoupling::solve`]; snapshots need equal shapes. Paths that are drawn cannot go on from a row that a plan leaves without mass.
-pub fn trajectory(
-    snapshots: &[ArrayView2<'_, f32>],
-    coupling: &OtCoupling,
+#[doc(alias = "sample_trajectory")]
+pub fn trajectory<T: Scalar, C: Cost<T>>(
+    snapshots: &[ArrayView2<'_, T>],
+    coupling: &OtCoupling<C>,
     conditions: Conditions<'_>,
     rng: &mut dyn RngCore,
 ) -> Result<Vec<Vec<usize>>, CouplingError> {
@@ -37,8 +40,11 @@ pub fn trajectory(
     let mut paths = vec![(0..n).collect::<Vec<usize>>()];
     for pair in snapshots.windows(2) {
         // The earlier snapshot's rows choose among the later's, so that a row of the plan is one step of a path.
-        let (x0, x1) = (pair[1].view(), pair[0].view());
-        let solved = coupling.solve(&CouplingInput { x0, x1, conditions: conditions.view() })?;
+        let (earlier, later) = (pair[0], pair[1]);
+        check(later.dim(), earlier.dim(), &conditions)?;
+        coupling.check_conditions(&conditions)?;
+        let cost = coupling.costs(earlier, later).map_err(unsolved)?;
+        let solved = coupling.solve_costs(cost, &conditions).map_err(unsolved)?;
         let last = &paths[paths.len() - 1];
         let next = match (solved, coupling.pairs) {
             (Solved::Permutation(p), _) => last.iter().map(|&i| p[i]).collect(),
@@ -54,4 +60,17 @@ pub fn trajectory(
         paths.push(next);
     }
     Ok(paths)
+}
+
+/// Fails unless both snapshots have the same shape, and as many conditions as rows where there are any.
+fn check(x0: (usize, usize), x1: (usize, usize), conditions: &Conditions<'_>) -> Result<(), CouplingError> {
+    if x0 != x1 {
+        return Err(CouplingError::Shape { x0, x1 });
+    }
+    let (rows, conditions) = match conditions {
+        Conditions::None => return Ok(()),
+        Conditions::Classes(classes) => (x1.0, classes.len()),
+        Conditions::Values(values) => (x1.0, values.nrows()),
+    };
+    if conditions == rows { Ok(()) } else { Err(CouplingError::Conditions { rows, conditions }) }
 }

@@ -41,6 +41,7 @@ impl TransportPlan {
     }
 
     /// sum P C.
+    #[doc(alias = "emd2")]
     pub fn cost(&self) -> f64 {
         self.cost
     }
@@ -57,6 +58,7 @@ impl TransportPlan {
 ///
 /// # Errors
 /// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278, [`OtError::Memory`].
+#[doc(alias = "emd")]
 pub fn transport(cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<TransportPlan, OtError> {
     let (rows, columns) = marginals.of(cost.dim())?;
     crate::check_cost(cost)?;
@@ -67,6 +69,7 @@ pub fn transport(cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<Tra
 ///
 /// # Errors
 /// As [`transport`], and [`OtError::Mass`].
+#[doc(alias = "partial_wasserstein")]
 pub fn partial(cost: ArrayView2<'_, f64>, marginals: &Marginals, mass: f64) -> Result<TransportPlan, OtError> {
     crate::check_mass(mass)?;
     let (a, b) = marginals.of(cost.dim())?;

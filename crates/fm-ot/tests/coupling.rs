@@ -148,7 +148,7 @@ fn trajectories_on_a_line_keep_their_order() {
     let message = trajectory(&views, &half, Conditions::None, &mut stream(0, 0, Stream::Coupling, 0)).unwrap_err();
     assert!(message.to_string().contains("no mass there"), "{message}");
     assert!(close < 0.02 && free > 0.08, "{close} {free}");
-    assert!(trajectory(&[], &OtCoupling::default(), Conditions::None, &mut rng).unwrap()[0].is_empty());
+    assert!(trajectory::<f32, _>(&[], &OtCoupling::default(), Conditions::None, &mut rng).unwrap()[0].is_empty());
 }
 
 #[test]
@@ -201,7 +201,7 @@ proptest! {
         let x0 = Array2::from_shape_vec((n, d), values[..n * d].to_vec()).unwrap();
         let x1 = Array2::from_shape_vec((n, d), values[n * d..].to_vec()).unwrap();
         let classes: Vec<i64> = (0..n as i64).map(|i| i % 2).collect();
-        let coupling = OtCoupling { metric, condition_weight, plan, pairs };
+        let coupling = OtCoupling { cost: metric, condition_weight, plan, pairs };
         let batch = CouplingInput { conditions: Conditions::Classes(&classes), ..plain(&x0, &x1) };
         if let Ok(pairing) = coupling.couple(&batch, &mut stream(0, 0, Stream::Coupling, 0)) {
             prop_assert_eq!(pairing.sources(&classes, 1).len(), n);

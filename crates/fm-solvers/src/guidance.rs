@@ -9,7 +9,7 @@
 
 use fm_core::Error;
 use fm_core::field::RowField;
-use fm_core::state::RowState;
+use fm_core::state::{RowCombination, RowState};
 use fm_core::tensor::{VelocityModel, times_like};
 use tch::{Kind, Tensor};
 

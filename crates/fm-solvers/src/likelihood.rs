@@ -15,7 +15,7 @@ use crate::per_sample::{self, BatchSolution};
 use crate::{AdaptiveOptions, SaveAt, SolveError, tableau::Tableau};
 use fm_core::field::RowField;
 use fm_core::rng::{Stream, fill_normal, stream};
-use fm_core::state::{Bound, RowState, Shaped, Tolerance};
+use fm_core::state::{Bound, RowCombination, Shaped, Tolerance};
 use fm_core::tensor::{flat_rows, indices};
 use std::cell::RefCell;
 use tch::{Tensor, with_grad};

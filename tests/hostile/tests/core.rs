@@ -12,7 +12,7 @@ use fm_core::prediction::{Conversion, PREDICTIONS, Prediction};
 use fm_core::rng::{Key, Stream, fill_normal, normal_rows, stream, torch_seed};
 use fm_core::schedule::change;
 use fm_core::source::{Source, SourceKind, deviation};
-use fm_core::state::{Bound, OdeState, RowState, Shaped, Tolerance};
+use fm_core::state::{Bound, OdeState, RowCombination, RowState, Shaped, Tolerance};
 use fm_core::time::{Draw, LossAware, TimeKind, Times};
 use fm_core::weighting::Weighting;
 use hostile::Calls;
@@ -176,7 +176,9 @@ fn states() {
     calls.survives("no terms", || (f64::linear_combination(&[]), Array2::<f64>::row_combination(&[])));
     calls.survives("0-D", || Array0::<f64>::linear_combination(&[(1.0, &Array0::zeros(()))]).dimension());
     let number = ArrayD::<f64>::zeros(vec![]);
-    calls.survives("0-D rows", || (RowState::rows(&number), ArrayD::row_error_norms(&number, &number, &number, &tol)));
+    calls.survives("0-D rows", || {
+        (RowCombination::rows(&number), ArrayD::row_error_norms(&number, &number, &number, &tol))
+    });
     calls.survives("0-D combination", || ArrayD::row_combination(&[(&[], &number)]));
     for v in BAD {
         for (rtol, atol) in BAD.into_iter().map(|w| (v, w)) {

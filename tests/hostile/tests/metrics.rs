@@ -211,9 +211,11 @@ fn gaussians_and_sums() {
         }
     }
     calls.refuses("no groups", || estimate(&fine, &[]));
-    calls.refuses("wide features", || Moments::like(Array2::zeros((1, 1 << 24)).view()));
-    calls.refuses("wide table", || Components::of(Array2::zeros((2, 1 << 24)).view(), 1));
-    calls.refuses("long sets", || polynomial_mmd(Array2::zeros((1 << 21, 1)).view(), Array2::zeros((2, 1)).view()));
+    calls.refuses("wide features", || Moments::like(Array2::<f32>::zeros((1, 1 << 24)).view()));
+    calls.refuses("wide table", || Components::of(Array2::<f32>::zeros((2, 1 << 24)).view(), 1));
+    calls.refuses("long sets", || {
+        polynomial_mmd(Array2::<f32>::zeros((1 << 21, 1)).view(), Array2::<f32>::zeros((2, 1)).view())
+    });
     calls.finish(200);
 }
 

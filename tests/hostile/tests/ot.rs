@@ -203,7 +203,7 @@ fn points_of_any_shape_and_size() {
             for metric in METRICS {
                 for pairs in [PairSampling::Permutation, PairSampling::Drawn] {
                     let plan = Plan::Sinkhorn(options());
-                    let coupling = OtCoupling { metric, pairs, plan, ..OtCoupling::default() };
+                    let coupling = OtCoupling { cost: metric, pairs, plan, ..OtCoupling::default() };
                     let batch = CouplingInput { x0: x.view(), x1: y.view(), conditions: Conditions::None };
                     let name = format!("{coupling:?} of {bad} in {dim}");
                     if bad.is_finite() {
@@ -242,7 +242,7 @@ fn conditions_and_names() {
     calls.refuses("conditions of NaN", || {
         add_conditions(&mut Array2::ones((3, 3)), Conditions::Values(nan.view()), 1.0)
     });
-    calls.survives("no snapshots", || trajectory(&[], &coupling, Conditions::None, &mut rng()));
+    calls.survives("no snapshots", || trajectory::<f32, _>(&[], &coupling, Conditions::None, &mut rng()));
     for text in ["", " ", "\0", "exact:", "squared-euclidean:p=NaN", "é"] {
         calls.refuses(&format!("Metric {text}"), || Metric::parse(text));
         calls.refuses(&format!("PairSampling {text}"), || PairSampling::parse(text));

@@ -1,5 +1,6 @@
 //! The loss that a perfect network would still have.
 
+use super::eigen::symmetric_eigen;
 use super::{Mixture, MixtureError};
 use crate::Error;
 use crate::loss::Loss;
@@ -7,9 +8,10 @@ use crate::objective::Objective;
 use crate::path::{Coefficients, ProbPath};
 use crate::prediction::Target;
 use crate::rng::{Stream, stream};
-use nalgebra::{DMatrix, SymmetricEigen};
+use ndarray::Array2;
 use rand::Rng;
 use rand_distr::{Open01, StandardNormal};
+use std::sync::LazyLock;
 
 /// A Monte Carlo estimate.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,7 +45,7 @@ fn quadrature(mixture: &Mixture, c: &Coefficients, target: &Target) -> Result<f6
         let (what, with) = ("quadrature".into(), format!("{d} dimensions"));
         return Err(Error::Combination { what, with, why: "it is for 3 at most; use the Monte Carlo estimate" });
     }
-    let (nodes, weights) = gauss_hermite(NODES);
+    let (nodes, weights) = &*GAUSS_HERMITE;
     let mut sum = 0.0;
     for index in 0..NODES.pow(d as u32) {
         let digits = (0..d as u32).map(|i| index / NODES.pow(i) % NODES);
@@ -97,10 +99,12 @@ pub fn estimate<P: ProbPath>(
     Ok(Estimate { value, standard_error: (spread / n).sqrt() })
 }
 
+/// The rule of every time of an integral over times.
+static GAUSS_HERMITE: LazyLock<(Vec<f64>, Vec<f64>)> = LazyLock::new(|| gauss_hermite(NODES));
+
 /// Nodes and weights of E g(z), z standard normal, by the eigenvalues of the Jacobi matrix (Golub and Welsch, 1969).
 fn gauss_hermite(n: usize) -> (Vec<f64>, Vec<f64>) {
-    let jacobi = DMatrix::from_fn(n, n, |i, j| if i.abs_diff(j) == 1 { (i.max(j) as f64).sqrt() } else { 0.0 });
-    let eigen = SymmetricEigen::new(jacobi);
-    let weights = (0..n).map(|i| eigen.eigenvectors[(0, i)].powi(2)).collect();
-    (eigen.eigenvalues.iter().copied().collect(), weights)
+    let beside = |i: usize, j: usize| if i.abs_diff(j) == 1 { (i.max(j) as f64).sqrt() } else { 0.0 };
+    let (nodes, vectors) = symmetric_eigen(&Array2::from_shape_fn((n, n), |(i, j)| beside(i, j)));
+    (nodes, vectors.column(0).iter().map(|v| v * v).collect())
 }

@@ -1,9 +1,9 @@
 //! Mixtures of Gaussians, and what a point on the path says about the component and the target.
 
+use super::eigen::symmetric_eigen;
 use crate::Error;
 use crate::path::Coefficients;
 use crate::prediction::Target;
-use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array1, Array2, ArrayView2};
 
 /// A mixture of Gaussians in d dimensions.
@@ -122,11 +122,10 @@ impl Mixture {
             if !symmetric || s.iter().any(|v| !v.is_finite()) {
                 return Err(MixtureError::Component { component, problem: "its covariance is not a symmetric matrix" });
             }
-            let eigen = SymmetricEigen::new(DMatrix::from_fn(d, d, |i, j| s[[i, j]]));
-            let basis = Array2::from_shape_fn((d, d), |(i, j)| eigen.eigenvectors[(j, i)]);
+            let (mut eigenvalues, basis) = symmetric_eigen(s);
             // A zero eigenvalue may come out as a rounding error below zero.
-            let tiny = 1e-12 * eigen.eigenvalues.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
-            let eigenvalues = eigen.eigenvalues.iter().map(|v| if v.abs() <= tiny { 0.0 } else { *v }).collect();
+            let tiny = 1e-12 * eigenvalues.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+            eigenvalues.iter_mut().filter(|v| v.abs() <= tiny).for_each(|v| *v = 0.0);
             Ok(Shape::Full { basis, eigenvalues })
         };
         let shapes = covariances.iter().enumerate().map(decompose).collect::<Result<_, _>>()?;

@@ -26,6 +26,7 @@
 //! # Ok::<(), fm_core::exact::MixtureError>(())
 //! ```
 
+mod eigen;
 mod field;
 mod irreducible;
 mod mixture;

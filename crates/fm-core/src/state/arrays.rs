@@ -1,6 +1,6 @@
 //! Numbers, vectors and arrays as states.
 
-use super::{OdeState, RowState, Shaped, Tolerance, demand_shapes, demand_terms, refuse_term};
+use super::{OdeState, RowCombination, RowState, Shaped, Tolerance, demand_shapes, demand_terms, refuse_term};
 use ndarray::{Array, Axis, Dimension, NdFloat, RemoveAxis};
 use num_traits::cast::cast;
 
@@ -121,7 +121,7 @@ impl<A: NdFloat, D: Dimension> OdeState for Array<A, D> {
     }
 }
 
-impl<A: NdFloat, D: RemoveAxis> RowState for Array<A, D> {
+impl<A: NdFloat, D: RemoveAxis> RowCombination for Array<A, D> {
     fn rows(&self) -> usize {
         Array::shape(self).first().copied().unwrap_or(0)
     }
@@ -150,7 +150,9 @@ impl<A: NdFloat, D: RemoveAxis> RowState for Array<A, D> {
             rows.for_each(|((mut out, row), c)| out.scaled_add(narrow(*c), &row));
         }
     }
+}
 
+impl<A: NdFloat, D: RemoveAxis> RowState for Array<A, D> {
     fn row_error_norms(error: &Self, before: &Self, after: &Self, tol: &Tolerance) -> Vec<f64> {
         demand_shapes(error, before, after);
         if error.ndim() == 0 {

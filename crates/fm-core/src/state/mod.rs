@@ -1,4 +1,4 @@
-//! States: what a solver can move ([`OdeState`]), and what a path can place ([`RowState`]).
+//! States: what a solver can move ([`OdeState`], [`RowState`]), and what a path can place ([`RowCombination`]).
 //!
 //! ```
 //! use fm_core::state::{OdeState, Tolerance};
@@ -67,8 +67,8 @@ pub trait OdeState: Sized + Shaped {
     }
 }
 
-/// A batch, row by row: what paths, predictions and targets need of it, and a solver with a step size per row.
-pub trait RowState: Sized + Shaped {
+/// A batch whose rows can be combined: what paths, predictions and targets need of the tensors of any framework.
+pub trait RowCombination: Sized + Shaped {
     /// The number of rows; 0 for a value without axes.
     fn rows(&self) -> usize {
         self.shape().first().copied().unwrap_or(0)
@@ -78,7 +78,7 @@ pub trait RowState: Sized + Shaped {
     /// per row.
     ///
     /// ```
-    /// use fm_core::state::RowState;
+    /// use fm_core::state::RowCombination;
     /// use ndarray::{Array2, array};
     /// let (x, y) = (array![[1.0, 2.0], [3.0, 4.0]], array![[10.0, 10.0], [10.0, 10.0]]);
     /// let z = Array2::row_combination(&[(&[1.0, 2.0], &x), (&[0.0, 0.1], &y)]);
@@ -96,7 +96,10 @@ pub trait RowState: Sized + Shaped {
     fn assign_row_combination(&mut self, terms: &[(&[f64], &Self)]) {
         *self = Self::row_combination(terms);
     }
+}
 
+/// A batch, row by row: what a solver with a step size per row needs beyond [`RowCombination`].
+pub trait RowState: RowCombination {
     /// [`OdeState::error_norm`] of each row.
     ///
     /// # Panics
@@ -106,13 +109,13 @@ pub trait RowState: Sized + Shaped {
     /// The batch of these rows, in this order.
     ///
     /// # Panics
-    /// When a number in `rows` is not below [`rows`](Self::rows), or the value has no axes.
+    /// When a number in `rows` is not below [`rows`](RowCombination::rows), or the value has no axes.
     fn select_rows(&self, rows: &[usize]) -> Self;
 
     /// Row `rows[i]` becomes row i of `from`; the indices are distinct.
     ///
     /// # Panics
-    /// When a number in `rows` is not below [`rows`](Self::rows), or `from` has rows of another shape.
+    /// When a number in `rows` is not below [`rows`](RowCombination::rows), or `from` has rows of another shape.
     fn put_rows(&mut self, rows: &[usize], from: &Self);
 }
 
@@ -150,7 +153,7 @@ pub(crate) fn demand_shapes<S: Shaped>(error: &S, before: &S, after: &S) {
 }
 
 /// Panics unless every term has the first one's shape and one coefficient per row.
-pub(crate) fn demand_terms<S: RowState>(terms: &[(&[f64], &S)], first: &S) {
+pub(crate) fn demand_terms<S: RowCombination>(terms: &[(&[f64], &S)], first: &S) {
     let rows = first.rows();
     for (k, (coefficients, state)) in terms.iter().enumerate() {
         demand_shape(k, first, *state);

@@ -66,6 +66,7 @@ impl<'a> Matching<'a> {
 ///
 /// # Errors
 /// [`OtError::MoreRows`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278, [`OtError::Memory`].
+#[doc(alias = "linear_sum_assignment")]
 pub fn assign(cost: ArrayView2<'_, f64>) -> Result<Assignment, OtError> {
     let (rows, columns) = cost.dim();
     if rows > columns {

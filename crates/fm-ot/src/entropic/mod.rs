@@ -73,11 +73,20 @@ impl Default for SinkhornOptions {
     }
 }
 
+impl From<Epsilon> for SinkhornOptions {
+    /// The default options with this regularisation.
+    fn from(epsilon: Epsilon) -> Self {
+        Self { epsilon, ..Self::default() }
+    }
+}
+
 /// The plan between fixed marginals.
 ///
 /// # Errors
 /// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278, [`OtError::Memory`],
 /// [`OtError::Epsilon`], [`OtError::Tolerance`], and [`OtError::NotConverged`] if convergence is required.
+#[doc(alias = "sinkhorn2")]
+#[doc(alias = "sinkhorn_log")]
 pub fn sinkhorn(
     cost: ArrayView2<'_, f64>,
     marginals: &Marginals,
@@ -90,6 +99,7 @@ pub fn sinkhorn(
 ///
 /// # Errors
 /// As [`sinkhorn`], and [`OtError::Strength`] for a `reg_m` that is not above 0 and at most 1e290.
+#[doc(alias = "sinkhorn_unbalanced")]
 pub fn unbalanced(
     cost: ArrayView2<'_, f64>,
     marginals: &Marginals,
@@ -106,6 +116,7 @@ pub fn unbalanced(
 ///
 /// # Errors
 /// As [`sinkhorn`], and [`OtError::Mass`].
+#[doc(alias = "entropic_partial_wasserstein")]
 pub fn partial(
     cost: ArrayView2<'_, f64>,
     marginals: &Marginals,

@@ -6,7 +6,7 @@ use crate::guidance::{Guided, Unconditional};
 use fm_core::FlowMatching;
 use fm_core::field::RowField;
 use fm_core::rng::{Key, Stream, normal_rows};
-use fm_core::state::RowState;
+use fm_core::state::RowCombination;
 use fm_core::tensor::{VelocityModel, flat_rows, upload};
 use ndarray::Array2;
 use tch::{Device, Kind, Tensor};

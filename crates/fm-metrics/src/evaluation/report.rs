@@ -1,0 +1,113 @@
+//! The numbers and errors of an evaluation, in the order of its metrics.
+//!
+//! As text an aligned table; as data a map from names to `{"value", "standard_error"}` (the error where it is known) or `{"error"}`.
+//!
+//! ```
+//! use fm_metrics::evaluation::{Evaluation, energy_distance, kid};
+//! let x = ndarray::array![[0.0f32], [2.0]];
+//! let report = Evaluation::new([energy_distance(), kid()]).run(&x, &(&x + 10.0));
+//! assert!(report.to_string().starts_with("energy_distance  16\nkid              "));
+//! ```
+
+use super::metric::Quantity;
+use crate::MetricError;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::fmt;
+
+/// The outcome of one metric.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name.
+    pub metric: String,
+    /// Its numbers, or why there are none.
+    pub outcome: Result<Vec<Quantity>, MetricError>,
+}
+
+/// The outcome of every metric of an evaluation.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// In the order of the metrics.
+    pub entries: Vec<Entry>,
+}
+
+impl Report {
+    /// The numbers that were computed.
+    pub fn quantities(&self) -> impl Iterator<Item = &Quantity> {
+        self.entries.iter().filter_map(|entry| entry.outcome.as_ref().ok()).flatten()
+    }
+
+    /// The first number of this name.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.quantities().find(|quantity| quantity.name == name).map(|quantity| quantity.estimate.value)
+    }
+
+    /// The metrics that could not be computed, and why.
+    pub fn errors(&self) -> impl Iterator<Item = (&str, &MetricError)> {
+        self.entries.iter().filter_map(|entry| Some((entry.metric.as_str(), entry.outcome.as_ref().err()?)))
+    }
+
+    /// Names and texts of the rows of the table.
+    fn lines(&self) -> impl Iterator<Item = (&str, String)> {
+        self.entries.iter().flat_map(|entry| match &entry.outcome {
+            Ok(quantities) => quantities.iter().map(|q| (q.name.as_str(), number(q))).collect(),
+            Err(error) => vec![(entry.metric.as_str(), error.to_string())],
+        })
+    }
+}
+
+/// Six digits, and the standard error where it is known.
+fn number(quantity: &Quantity) -> String {
+    let (value, error) = (quantity.estimate.value, quantity.estimate.error);
+    let digits = |v: f64| {
+        let rounded = format!("{v:.5e}").parse().unwrap_or(v);
+        if rounded != 0.0 && !(1e-4..1e7).contains(&rounded.abs()) {
+            format!("{rounded:e}")
+        } else {
+            format!("{rounded}")
+        }
+    };
+    if error.is_nan() { digits(value) } else { format!("{} +- {}", digits(value), digits(error)) }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.lines().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (i, (name, text)) in self.lines().enumerate() {
+            let end = if i == 0 { "" } else { "\n" };
+            write!(f, "{end}{name:width$}  {text}")?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Shown {
+    Value {
+        value: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        standard_error: Option<f64>,
+    },
+    Error {
+        error: String,
+    },
+}
+
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for entry in &self.entries {
+            match &entry.outcome {
+                Ok(quantities) => {
+                    for Quantity { name, estimate } in quantities {
+                        let standard_error = Some(estimate.error).filter(|error| !error.is_nan());
+                        map.serialize_entry(name, &Shown::Value { value: estimate.value, standard_error })?;
+                    }
+                }
+                Err(error) => map.serialize_entry(&entry.metric, &Shown::Error { error: error.to_string() })?,
+            }
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,80 @@
+//! Paired rows in one call.
+//!
+//! A batch of sources x0 (n, d) and of targets x1 (n, d), f32 or f64, becomes n pairs: row i of both results belongs together. The
+//! [`Pairing`] beside them takes labels along.
+//!
+//! ```
+//! use ndarray::array;
+//! let (x0, x1) = (array![[5.0f64], [1.0]], array![[0.0f64], [6.0]]);
+//! let pairs = fm_ot::pair(x0.view(), x1.view())?;
+//! assert_eq!((pairs.x0, pairs.x1), (array![[1.0], [5.0]], x1));
+//! # Ok::<(), fm_ot::OtError>(())
+//! ```
+
+use crate::OtError;
+use crate::cost::{Cost, check_weight};
+use crate::coupling::OtCoupling;
+use crate::scalar::Scalar;
+use fm_core::coupling::{Conditions, Pairing};
+use fm_core::rng::{Stream, stream};
+use ndarray::{Array2, ArrayView2, Axis};
+use rand::RngCore;
+
+/// Source and target rows that belong together.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PairedRows<T = f32> {
+    /// Source rows.
+    pub x0: Array2<T>,
+    /// Target rows.
+    pub x1: Array2<T>,
+    /// The rows of the batch that they are.
+    pub pairing: Pairing,
+}
+
+/// The pairs of least total squared Euclidean distance: [`OtCoupling::exact`] without a generator, since it draws nothing.
+///
+/// # Errors
+/// As [`OtCoupling::pair`].
+pub fn pair<T: Scalar>(x0: ArrayView2<'_, T>, x1: ArrayView2<'_, T>) -> Result<PairedRows<T>, OtError> {
+    OtCoupling::exact().pair(x0, x1, &mut stream(0, 0, Stream::Coupling, 0))
+}
+
+impl<C> OtCoupling<C> {
+    /// Source rows and target rows, (n, d) each, paired by this coupling.
+    ///
+    /// # Errors
+    /// [`OtError::Batch`] for different shapes, [`OtError::Unconditional`] for a coupling that weighs conditions (which
+    /// [`couple`](fm_core::coupling::Coupling::couple) takes), [`OtError::NotFinite`] for a cost that is NaN or infinite,
+    /// [`OtError::CostShape`], and those of the plan.
+    #[doc(alias = "sample_plan")]
+    pub fn pair<T: Scalar>(
+        &self,
+        x0: ArrayView2<'_, T>,
+        x1: ArrayView2<'_, T>,
+        rng: &mut dyn RngCore,
+    ) -> Result<PairedRows<T>, OtError>
+    where
+        C: Cost<T>,
+    {
+        if x0.dim() != x1.dim() {
+            return Err(OtError::Batch { x0: x0.dim(), x1: x1.dim() });
+        }
+        check_weight(self.condition_weight)?;
+        if self.condition_weight > 0.0 {
+            return Err(OtError::Unconditional);
+        }
+        let n = x1.nrows();
+        let pairing = if n == 0 {
+            Pairing::Identity
+        } else {
+            self.sample(self.solve_costs(self.costs_of_targets(x0, x1)?, &Conditions::None)?, n, rng)?
+        };
+        let (x0, x1) = match &pairing {
+            Pairing::Identity => (x0.to_owned(), x1.to_owned()),
+            Pairing::Permutation(sources) => (x0.select(Axis(0), sources), x1.to_owned()),
+            Pairing::Resampled { sources, targets } => (x0.select(Axis(0), sources), x1.select(Axis(0), targets)),
+        };
+        Ok(PairedRows { x0, x1, pairing })
+    }
+}

@@ -1,0 +1,48 @@
+//! Element types of arrays of points.
+//!
+//! Points may be f32 or f64. Either is converted to f64 before anything is computed from it.
+
+use crate::cost::{cosine, euclidean};
+use ndarray::{Array2, ArrayView2};
+
+/// The type of a coordinate: f32 or f64.
+pub trait Scalar: Copy + Into<f64> + Send + Sync + Kernels {}
+
+/// What is compiled once per type, in this crate and with its optimisation, rather than in each crate that calls it.
+pub trait Kernels: Sized {
+    #[doc(hidden)]
+    fn squared_euclidean(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Array2<f64>;
+    #[doc(hidden)]
+    fn cosine(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Array2<f64>;
+    #[doc(hidden)]
+    fn of(value: f64) -> Self;
+}
+
+macro_rules! scalar {
+    ($type:ty) => {
+        impl Scalar for $type {}
+
+        impl Kernels for $type {
+            fn squared_euclidean(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Array2<f64> {
+                euclidean::squared_euclidean(x, y)
+            }
+
+            fn cosine(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Array2<f64> {
+                cosine::cosine(x, y)
+            }
+
+            fn of(value: f64) -> Self {
+                value as Self
+            }
+        }
+    };
+}
+
+scalar!(f32);
+scalar!(f64);
+
+/// A coordinate in f64.
+#[inline(always)]
+pub(crate) fn f64_of<T: Scalar>(value: T) -> f64 {
+    value.into()
+}
