@@ -10,10 +10,16 @@ use flow_matching::prelude::*;
 use std::fs;
 use std::path::Path;
 
+/// A grey image of 2 x 2 pixels.
+const PNG: &[u8] =
+    b"\x89PNG\x0d\x0a\x1a\x0a\x00\x00\x00\x0dIHDR\x00\x00\x00\x02\x00\x00\x00\x02\x08\x00\x00\x00\x00W\xdd\
+    R\xf8\x00\x00\x00\x0eIDATx\xdac\x10h`\xf8\xa0\x00\x00\x04V\x01\xa1\x9et\xde\x1a\x00\x00\x00\x00IEND\
+    \xaeB`\x82";
+
 /// Small files, as another program might have written them.
 fn write_files(at: &Path) -> Result<(), Box<dyn std::error::Error>> {
     fs::create_dir_all(at.join("images/cats"))?;
-    fs::write(at.join("images/cats/1.ppm"), [&b"P6 2 2 255\n"[..], &[200; 12]].concat())?;
+    fs::write(at.join("images/cats/1.png"), PNG)?;
     fs::write(at.join("flowers.csv"), "length,width,kind\n5.1,3.5,setosa\n7.0,3.2,versicolor\n6.3,3.3,setosa\n")?;
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }";
     let values: Vec<u8> = (0..6).flat_map(|i| (i as f32).to_le_bytes()).collect();

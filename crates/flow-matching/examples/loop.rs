@@ -16,9 +16,9 @@ pub(crate) fn distance() -> Result<f64, Box<dyn std::error::Error>> {
     let config = TrainerConfig { lr: 2e-3, ema_decay: Some(0.99), ..TrainerConfig::default() };
     let mut trainer = Trainer::new(&store, &config)?;
     for batch in flow.batches(&data, 256)?.take(1_000) {
-        trainer.step(&flow.loss(net.as_ref(), &batch?)?)?;
+        trainer.step(&flow.loss(&net, &batch?)?)?;
     }
-    let samples = trainer.with_ema(|| Sampler::midpoint(20).sample(net.as_ref(), &flow, 1_000, 1))?;
+    let samples = trainer.with_ema(|| Sampler::midpoint(20).sample(&net, &flow, 1_000, 1))?;
     let points = samples.rows()?;
     Ok(energy_distance(points.view(), data.view())?)
 }

@@ -38,6 +38,9 @@ use std::sync::Arc;
 
 /// A flow from a source to data. Clones share their parts.
 #[derive(Clone)]
+#[doc(alias = "ConditionalFlowMatcher")]
+#[doc(alias = "CFM")]
+#[doc(alias = "StochasticInterpolant")]
 pub struct FlowMatching {
     /// Path, prediction, times, weighting and loss.
     pub objective: DynObjective,
@@ -176,6 +179,8 @@ impl FlowMatching {
     /// # Errors
     /// A time outside [0, 1] or at a singular end, batches of different shapes or numbers of rows, and a path with noise of its own, which
     /// [`sample_with_noise`](Self::sample_with_noise) takes.
+    #[doc(alias = "sample_location_and_conditional_flow")]
+    #[doc(alias = "PathSample")]
     pub fn sample<S: RowCombination>(&self, x0: &S, x1: &S, times: &[f64]) -> Result<PathSample<S>, Error> {
         self.interpolated(x0, x1, None, times)
     }

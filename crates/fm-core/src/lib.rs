@@ -20,7 +20,7 @@
 //! | [`choice`](mod@choice) | the one text form of everything that is chosen by name |
 //! | [`message`] | numbers, names and shapes in error messages |
 //!
-//! With the feature `product`, `product` multiplies matrices for crates that need it. With the feature `tch`, `tensor` adds libtorch tensors as states, and the loss on them; `tape` adds activation checkpointing.
+//! With the feature `product`, `product` multiplies matrices for crates that need it; `faer` makes it fast. With the feature `tch`, `tensor` adds libtorch tensors as states, and the loss on them; `tape` adds activation checkpointing.
 //!
 //! A whole training step without a network, for a field that is off by a constant:
 //!
@@ -70,8 +70,26 @@ pub mod tensor;
 pub mod time;
 pub mod weighting;
 
+pub use coupling::{Coupling, CouplingInput, Independent};
+pub use data::Dataset;
 pub use error::Error;
+pub use field::{RowField, SharedTime, VelocityField};
 pub use flow::FlowMatching;
+pub use loss::{Loss, RowLoss};
+pub use objective::Objective;
+pub use path::{PathKind, ProbPath};
+pub use prediction::Prediction;
+pub use rng::{Key, Stream};
+pub use source::{Source, SourceDistribution, SourceKind};
+#[cfg(feature = "tch")]
+pub use tensor::VelocityModel;
+pub use time::{TimeDistribution, TimeKind, Times};
+pub use weighting::{TimeWeight, Weighting};
+
+pub use ndarray;
+pub use rand;
+#[cfg(feature = "tch")]
+pub use tch;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -61,6 +61,7 @@ impl Loss {
 /// // Its slope follows: 1 / (1 + e^2).
 /// assert!((Cauchy.slope(3.0) - 0.25).abs() < 1e-9);
 /// ```
+#[doc(alias = "criterion")]
 pub trait RowLoss: Send + Sync {
     /// The loss of a row whose squared error is `squared`.
     fn value(&self, squared: f64) -> f64;

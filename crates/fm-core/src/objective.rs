@@ -33,6 +33,7 @@ use std::sync::Arc;
 ///
 /// The serde form of named parts is flat: `path`, `prediction`, `weighting`, `loss`, `reduction`, `loss_aware` and those of [`Times`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[doc(alias = "MixturePathLoss")]
 pub struct Objective<P = PathKind, T = TimeKind, W = Weighting, L = Loss> {
     /// The path of x_t.
     pub path: P,

@@ -96,6 +96,7 @@ fn locate(path: &impl ProbPath, wanted: &Coefficients) -> Option<f64> {
 /// The field along another path. A velocity of another shape than x is returned as it is, so that a solver refuses it and names both
 /// shapes.
 #[derive(Debug, Clone)]
+#[doc(alias = "ScheduleTransformedModel")]
 pub struct Rescheduled<F, P, Q> {
     field: F,
     trained: P,

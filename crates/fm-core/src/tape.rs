@@ -25,6 +25,7 @@ use tch::{Kind, Tensor, no_grad_guard};
 
 /// What happens to the blocks of one forward pass.
 #[derive(Default)]
+#[doc(alias = "checkpoint_sequential")]
 pub struct Tape<'a> {
     /// Seeds the blocks; without it nothing is recorded.
     seed: Option<i64>,

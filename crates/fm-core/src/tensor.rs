@@ -47,7 +47,33 @@ pub trait VelocityModel: Debug + Send {
     }
 }
 
-/// What a parameter does in its network, as far as optimizers care.
+impl<M: VelocityModel + ?Sized> VelocityModel for Box<M> {
+    fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        (**self).forward(x, t, condition)
+    }
+
+    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
+        (**self).forward_t(x, t, condition, train)
+    }
+
+    fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        (**self).forward_taped(tape, x, t, condition)
+    }
+
+    fn device(&self) -> Device {
+        (**self).device()
+    }
+
+    fn row_shape(&self) -> Option<Vec<i64>> {
+        (**self).row_shape()
+    }
+
+    fn null_class(&self) -> Option<i64> {
+        (**self).null_class()
+    }
+}
+
+/// The function of a parameter in its network, for optimizers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// A weight matrix or a kernel between hidden layers.

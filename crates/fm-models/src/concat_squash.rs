@@ -28,6 +28,7 @@ use tch::{Device, Tensor};
 /// Sizes of the ConcatSquash network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[doc(alias = "ConcatSquashLinear")]
 pub struct ConcatSquashConfig {
     /// Dimensions of x.
     pub dim: i64,

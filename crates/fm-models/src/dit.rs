@@ -26,6 +26,8 @@ use tch::{Device, Kind, Tensor};
 /// Sizes of the transformer. The default is 768 x 12 x 12 with 2x2 patches: B/2 on CIFAR-10.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[doc(alias = "SiT")]
+#[doc(alias = "DiTTransformer2DModel")]
 pub struct DitConfig {
     /// Channels of the image.
     pub image_channels: i64,

@@ -39,7 +39,9 @@ pub mod unet;
 pub mod vqvae;
 
 pub use config::{Activations, ModelConfig, ModelError};
+pub use fm_core::tensor::VelocityModel;
 pub use interchange::InterchangeError;
+pub use tch;
 
 /// Number of trainable values.
 pub fn parameter_count(store: &tch::nn::VarStore) -> usize {

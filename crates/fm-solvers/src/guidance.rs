@@ -25,6 +25,8 @@ impl RowField<Tensor> for Unconditional<'_> {
 
 /// A class-conditional network under guidance, as a field.
 #[derive(Debug)]
+#[doc(alias = "classifier_free_guidance")]
+#[doc(alias = "CFG")]
 pub struct Guided<'a> {
     /// The network.
     pub model: &'a dyn VelocityModel,

@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut trainer = Trainer::new(&store, &TrainerConfig::default())?;
     for batch in flow.batches(&data, 512)?.take(500) {
         let batch = batch?;
-        let loss = flow.loss(model.as_ref(), &batch)?;
+        let loss = flow.loss(&model, &batch)?;
         trainer.step(&loss)?;
         if batch.step % 100 == 99 {
             eprintln!("step {}: loss {:.4}", batch.step + 1, loss.double_value(&[]));

@@ -49,6 +49,7 @@ impl Default for BatchOptions {
 }
 
 /// Batches of a data set, by step or as an iterator from step 0.
+#[doc(alias = "DataLoader")]
 pub struct FlowBatches<'a> {
     data: &'a dyn Dataset,
     order: Order,

@@ -22,6 +22,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// A callback of a training run: progress, logs, checkpoints, pictures.
+#[doc(alias = "TrainerCallback")]
 pub trait Callback {
     /// Called after every step, with a record on logging steps.
     ///

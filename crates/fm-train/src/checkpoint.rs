@@ -137,6 +137,8 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 ///
 /// # Errors
 /// [`TrainError::Io`]; whatever was saved before is untouched.
+#[doc(alias = "save_state")]
+#[doc(alias = "torch.save")]
 pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<PathBuf, TrainError> {
     let path = directory.join(format!("step-{}", state.step));
     if path.join(META).exists() && verify(&path).is_ok() {
@@ -304,6 +306,8 @@ pub fn read_weights(path: &Path, which: Weights) -> Result<BTreeMap<String, Tens
 ///
 /// # Errors
 /// [`TrainError::Checkpoint`] and [`TrainError::Weights`].
+#[doc(alias = "load_state")]
+#[doc(alias = "torch.load")]
 pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> {
     let meta = read_meta(path)?;
     let weights = read_tensors(path, &meta, &Weights::Raw.file(&meta.ema))?;

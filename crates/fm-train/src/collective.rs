@@ -18,6 +18,8 @@ use std::ops::Range;
 use tch::Tensor;
 
 /// The others, as seen from one of them. A backward pass on a GPU calls from a thread of its own.
+#[doc(alias = "DistributedDataParallel")]
+#[doc(alias = "DDP")]
 pub trait Collective: Debug + Send + Sync {
     /// Which process this is, and of how many.
     fn shard(&self) -> Shard;

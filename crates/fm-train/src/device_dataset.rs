@@ -22,6 +22,7 @@ use tch::{Device, Kind, Tensor};
 
 /// All images of a data set.
 #[derive(Debug)]
+#[doc(alias = "pin_memory")]
 pub struct DeviceDataset {
     /// (N, C, H, W), uint8.
     bytes: Tensor,

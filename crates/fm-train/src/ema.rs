@@ -50,6 +50,9 @@ impl EmaConfig {
 
 /// The averages and their age.
 #[derive(Debug)]
+#[doc(alias = "AveragedModel")]
+#[doc(alias = "EMAModel")]
+#[doc(alias = "ExponentialMovingAverage")]
 pub struct Ema {
     /// The averaged weights, flat, one vector a decay.
     pub averages: Vec<Tensor>,

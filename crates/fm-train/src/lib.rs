@@ -41,7 +41,7 @@
 //! let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 1e-2, ..TrainerConfig::default() })?;
 //! let mut losses = Vec::new();
 //! for batch in flow.batches(&data, 64)?.take(300) {
-//!     let loss = flow.loss(net.as_ref(), &batch?)?;
+//!     let loss = flow.loss(&net, &batch?)?;
 //!     trainer.step(&loss)?;
 //!     losses.push(loss.double_value(&[]));
 //! }
@@ -85,6 +85,8 @@ pub use run::{Run, RunOptions};
 pub use task::{FlowTask, FlowTraining, Task};
 pub use train::{TrainOptions, TrainState, train};
 pub use trainer::{Trainer, TrainerConfig};
+
+pub use tch;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

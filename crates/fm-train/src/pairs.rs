@@ -215,6 +215,7 @@ fn read_shard(directory: &Path, shard: &ShardMeta) -> Result<[usize; 3], TrainEr
 
 /// Pairs on disk, complete and checked.
 #[derive(Debug)]
+#[doc(alias = "reflow")]
 pub struct PairSet {
     /// What they say about themselves.
     pub about: PairsAbout,

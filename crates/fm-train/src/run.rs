@@ -15,7 +15,7 @@
 //!     let net = config.build(&store.root())?;
 //!     let run = Run::open(directory.path(), &config)?;
 //!     let options = RunOptions { steps, save_every: 5, ..RunOptions::default() };
-//!     Ok::<_, Box<dyn std::error::Error>>(run.train(&flow, net.as_ref(), &store, &data, &options, &mut ())?.state().step)
+//!     Ok::<_, Box<dyn std::error::Error>>(run.train(&flow, &net, &store, &data, &options, &mut ())?.state().step)
 //! };
 //! assert_eq!((train(10)?, train(15)?), (10, 15)); // the second continues from step 10
 //! // Another network is not trained into the same directory.

@@ -43,6 +43,8 @@ choice! {
 
 /// Linear warm-up, then a decay.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[doc(alias = "lr_scheduler")]
+#[doc(alias = "get_scheduler")]
 pub struct Schedule {
     /// The peak.
     pub lr: f64,

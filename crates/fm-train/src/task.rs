@@ -344,6 +344,10 @@ impl FlowTask<'_> {
         };
         let need = |name: &str| inputs.of(name, rows).ok_or_else(|| lacks(name));
         let x0 = need("x0")?;
+        if let Some(row) = self.model.row_shape().filter(|row| x0.size()[1..] != row[..]) {
+            let problem = format!("its rows have shape {:?}, the network's {row:?}; give it its own", &x0.size()[1..]);
+            return Err(TrainError::Batch { step: inputs.step, problem });
+        }
         let x0 = match &self.log_scale {
             Some(scale) if scale.size() != x0.size()[1..] => {
                 let found = format!("of shape {:?}", scale.size());

@@ -72,6 +72,8 @@ impl Default for TrainerConfig {
 
 /// The weights of a network in training, with their optimizer and EMA.
 #[derive(Debug)]
+#[doc(alias = "Accelerator")]
+#[doc(alias = "clip_grad_norm_")]
 pub struct Trainer {
     state: TrainState,
     schedule: Schedule,

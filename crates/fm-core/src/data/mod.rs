@@ -47,6 +47,7 @@ pub struct Pick {
 pub type DataError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Rows of `dim` values each, read by several threads at once.
+#[doc(alias = "TensorDataset")]
 pub trait Dataset: Sync {
     /// Number of rows.
     fn len(&self) -> usize;

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The order of a data set of n rows over all epochs. Shared by the loader's threads.
 #[derive(Debug)]
+#[doc(alias = "RandomSampler")]
 pub struct Order {
     seed: u64,
     rows: usize,

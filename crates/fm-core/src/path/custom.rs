@@ -21,6 +21,7 @@ type Function = Arc<dyn Fn(f64) -> f64 + Send + Sync>;
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 #[derive(Clone)]
+#[doc(alias = "CustomScheduler")]
 pub struct Custom {
     name: String,
     functions: [Function; 4],

@@ -98,6 +98,8 @@ impl std::fmt::Display for End {
 }
 
 /// A path between source and data, evaluated on the host in f64. Threads share it.
+#[doc(alias = "Scheduler")]
+#[doc(alias = "AffineProbPath")]
 pub trait ProbPath: Send + Sync {
     /// The formulas at time t, unchecked: at a singular end a derivative is infinite or NaN.
     fn coefficients(&self, t: f64) -> Coefficients;

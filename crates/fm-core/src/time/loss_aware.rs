@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 /// A density over u, constant on bins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
+#[doc(alias = "LossSecondMomentResampler")]
 pub struct LossAware {
     /// Mean squared loss of each bin; none before the first update.
     mean_squares: Vec<Option<f64>>,

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 /// Sizes and variants of the U-Net. The default is the CIFAR-10 network of 35,746,307 parameters, on raw time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[doc(alias = "UNetModelWrapper")]
+#[doc(alias = "UNet2DModel")]
 pub struct UNetConfig {
     /// Channels of the image.
     pub image_channels: i64,

@@ -50,6 +50,8 @@ pub enum Steps {
 
 /// A solver with its accuracy.
 #[derive(Debug, Clone, PartialEq)]
+#[doc(alias = "ODESolver")]
+#[doc(alias = "NeuralODE")]
 pub struct Sampler {
     /// The method.
     pub solver: SolverName,

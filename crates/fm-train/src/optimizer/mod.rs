@@ -87,6 +87,9 @@ choice! {
 /// An optimizer by its numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[doc(alias = "AdamW")]
+#[doc(alias = "Adam")]
+#[doc(alias = "Muon")]
 pub struct OptimizerConfig {
     /// The update rule.
     pub rule: Rule,

@@ -16,13 +16,13 @@ const C: f64 = 2.0315;
 
 pub(super) fn step(s: Update, scaling: &Scaling, momentum: f64, iterations: usize, slots: &[Slot]) {
     let Update { mut parameters, gradient, mut mean, lr, decay, .. } = s;
-    let allowed = &scaling.update;
+    let update_mask = &scaling.update;
     // One that is not finite becomes finite, so that a factor of 0 can undo it.
     let gradient = (gradient / &scaling.divisor).nan_to_num(0.0, 0.0, 0.0);
     if decay > 0.0 {
-        let _ = parameters.g_mul_(&(allowed * (-lr * decay) + 1.0));
+        let _ = parameters.g_mul_(&(update_mask * (-lr * decay) + 1.0));
     }
-    let _ = mean.lerp_tensor_(&gradient, &(allowed * (1.0 - momentum)).to_kind(gradient.kind()));
+    let _ = mean.lerp_tensor_(&gradient, &(update_mask * (1.0 - momentum)).to_kind(gradient.kind()));
     let update = gradient.lerp(&mean, momentum);
     let start = slots.first().map_or(0, |slot| slot.offset);
     let place = |flat: &Tensor, slot: &Slot| flat.narrow(0, slot.offset - start, slot.len());
@@ -34,7 +34,7 @@ pub(super) fn step(s: Update, scaling: &Scaling, momentum: f64, iterations: usiz
     for (shape, alike) in by_shape {
         let stacked = Tensor::stack(&alike.iter().map(|slot| place(&update, slot).view(shape)).collect::<Vec<_>>(), 0);
         let size = 0.2 * (shape[0].max(shape[1]) as f64).sqrt();
-        let steps = orthogonal(&stacked, iterations) * (allowed * (lr * size)).to_kind(Kind::Float);
+        let steps = orthogonal(&stacked, iterations) * (update_mask * (lr * size)).to_kind(Kind::Float);
         for (slot, step) in alike.iter().zip(steps.unbind(0)) {
             let _ = place(&parameters, slot).g_sub_(&step.reshape([-1]));
         }
