@@ -2,6 +2,7 @@
 
 use crate::shell::{cargo, output, root};
 use anyhow::{Context, ensure};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,9 +17,10 @@ const LONGEST_FILE: usize = 400;
 type Check = fn() -> anyhow::Result<Vec<String>>;
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let checks: [(&str, Check); 5] = [
+    let checks: [(&str, Check); 6] = [
         ("torch-free crates stay torch-free", torch_free),
         ("sibling crates do not depend on each other", siblings),
+        ("dependency trees stay light", heavy),
         ("no file is too long", long_files),
         ("modules open with documentation", undocumented),
         ("crates are ready for crates.io and docs.rs", crate::publish::check),
@@ -51,6 +53,22 @@ fn siblings() -> anyhow::Result<Vec<String>> {
         let others = SIBLINGS.into_iter().filter(|other| *other != name);
         let uses = others.filter(|other| tree.lines().any(|l| l.split(' ').next() == Some(other)));
         problems.extend(uses.map(|other| format!("{name} depends on {other}")));
+    }
+    Ok(problems)
+}
+
+/// The most crates in a tree, itself included, without default features.
+const LIGHT: [(&str, usize); 2] = [("fm-core", 30), ("fm-ot", 45)];
+
+fn heavy() -> anyhow::Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for (name, most) in LIGHT {
+        let tree =
+            output(&mut cargo(&["tree", "-p", name, "--no-default-features", "-e", "normal", "--prefix", "none"]))?;
+        let crates: BTreeSet<&str> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+        if crates.len() > most {
+            problems.push(format!("{name} has {} crates in its tree; keep it to {most}", crates.len()));
+        }
     }
     Ok(problems)
 }

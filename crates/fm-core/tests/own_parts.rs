@@ -7,6 +7,7 @@ use fm_core::prediction::Prediction;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::{Source, SourceDistribution};
 use fm_core::time::{TimeDistribution, TimeKind, Times};
+use fm_core::weighting::TimeWeight;
 use ndarray::array;
 use rand::RngCore;
 
@@ -64,6 +65,7 @@ fn a_flow_of_ones_own_parts_draws_what_the_named_ones_draw() {
     let (a, b) = (own.sample(&x0, &x1, &t).unwrap(), named.sample(&x0, &x1, &t).unwrap());
     assert!((&a.x_t - &b.x_t).iter().chain(&(&a.target - &b.target)).all(|gap: &f64| gap.abs() < 1e-14), "{a:?} {b:?}");
     let value = |flow: &FlowMatching| flow.objective.loss.value(0.7);
+    assert!((value(&own) - (0.71f64.sqrt() - 0.1)).abs() < 1e-15);
     assert!((value(&own) - value(&named)).abs() < 1e-15);
     assert_eq!(own.objective.path.name(), "Cosine");
 }
@@ -82,6 +84,17 @@ fn cdf_and_density_follow_from_the_quantile() {
     let exact = |clip| Times { clip, importance: true, ..Times::of(named) };
     let (a, b) = (times(0.1).draw(1, 0, 100, None).unwrap(), exact(0.1).draw(1, 0, 100, None).unwrap());
     assert!(a.weights.iter().zip(&b.weights).all(|(a, b)| (a / b - 1.0).abs() < 1e-7));
+}
+
+#[test]
+fn the_support_is_where_times_can_be_drawn() {
+    assert_eq!(Times::of(TimeKind::Discrete { k: 4.0 }).support(), (0.0, 0.75));
+    assert_eq!(Times { clip: 0.1, ..Times::of(Cube) }.support(), (0.1, 0.9));
+    // SNR is infinite at the data, which four times never reach.
+    let snr = "snr".parse::<fm_core::weighting::Weighting>().unwrap();
+    assert_eq!(FlowMatching::default().weighting(snr).times(TimeKind::Discrete { k: 4.0 }).validate(), Ok(()));
+    assert!(FlowMatching::default().weighting(snr).validate().is_err());
+    assert!(FlowMatching::default().coupled_steps(0).validate().is_err());
 }
 
 #[test]
@@ -145,4 +158,34 @@ fn a_source_of_ones_own_is_drawn_row_by_row_and_checked() {
     let flow = FlowMatching::default().source(source.clone()).prediction(Prediction::Score);
     assert!(matches!(flow.validate(), Err(fm_core::Error::Combination { .. })));
     assert!(source == source.clone() && source != Source::of(Signs));
+}
+
+#[test]
+fn a_named_objective_keeps_its_parts() {
+    let text = r#"{"path": "vp", "prediction": "noise", "weighting": "min-snr", "loss": "pseudo-huber:c=0.1",
+        "reduction": "sum", "loss_aware": 8, "time": "arcsine", "time_draw": "stratified", "time_clip": 0.01,
+        "importance": true}"#;
+    let objective: fm_core::Objective = serde_json::from_str(text).unwrap();
+    let flow = FlowMatching::from(objective.clone());
+    let o = &flow.objective;
+    let names = [o.path.name(), o.times.distribution.name(), o.weighting.name(), o.loss.name()];
+    let expected = [
+        objective.path.to_string(),
+        objective.times.distribution.to_string(),
+        objective.weighting.to_string(),
+        objective.loss.to_string(),
+    ];
+    assert_eq!(names, expected);
+    let others = (o.prediction, o.reduction, o.loss_aware_bins, o.times.draw, o.times.clip, o.times.importance);
+    let times = &objective.times;
+    let expected = (
+        objective.prediction,
+        objective.reduction,
+        objective.loss_aware_bins,
+        times.draw,
+        times.clip,
+        times.importance,
+    );
+    assert_eq!(others, expected);
+    assert_eq!(o.draw(1, 2, 9, None), objective.draw(1, 2, 9, None));
 }

@@ -8,7 +8,9 @@
 //! let mut condition = [0.0];
 //! Conditions::new(points.clone(), array![[0.0], [5.0]])?.write_condition(1, &mut condition)?;
 //! assert_eq!(condition, [5.0]);
-//! assert!(Classes::new(points, vec![0]).is_err());
+//! // A class or a vector for every row, classes from 0.
+//! assert!(Classes::new(points.clone(), vec![0]).is_err() && Classes::new(points.clone(), vec![0, -1]).is_err());
+//! assert!(Conditions::new(points, array![[0.0], [f32::NAN]]).is_err());
 //! # Ok::<(), fm_core::data::DataError>(())
 //! ```
 
