@@ -232,8 +232,8 @@ fn batches<'a>(
     resident: bool,
     shard: Shard,
 ) -> Result<FlowBatches<'a>, Failure> {
-    let conditional = setup.config.classes() > 0;
-    let options = BatchOptions { rows: setup.rows, conditional, resident, ..BatchOptions::default() };
+    let options =
+        BatchOptions { rows: setup.rows, conditional: setup.config.classes() > 0, resident, ..BatchOptions::default() };
     Ok(FlowBatches::new(flow, data, options)?.shared(shard))
 }
 
@@ -246,10 +246,8 @@ impl Steps {
         let (config, batch) = case(name)?;
         let weights = initial(&config)?;
         let setup = Setup::of(config, batch);
-        let setup = match name == GPU_UNET {
-            true => Setup { precision: Precision::Bf16, workers: 4, resident: true, ..setup },
-            false => setup,
-        };
+        let gpu = |setup| Setup { precision: Precision::Bf16, workers: 4, resident: true, ..setup };
+        let setup = if name == GPU_UNET { gpu(setup) } else { setup };
         Self::on(setup, table, &weights, group, device)
     }
 
@@ -384,8 +382,8 @@ impl Steps {
     pub fn bare(&mut self, steps: u64) -> Result<f64, Failure> {
         let (rows, shape) = (self.setup.rows, self.setup.config.data_shape());
         let flow = FlowMatching::default();
-        let mut batches = batches(&flow, &self.rows, &self.setup, false, Shard::default())?;
-        let batch = batches.next().ok_or("there are batches without end")??;
+        let mut all = batches(&flow, &self.rows, &self.setup, false, Shard::default())?;
+        let batch = all.next().ok_or("there are batches without end")??;
         let x1 = upload(&batch.x1, &[&[rows as i64], shape.as_slice()].concat(), self.device);
         let t = upload(&vec![0.5; rows], &[rows as i64], self.device);
         let classes = (!batch.classes.is_empty()).then(|| Tensor::from_slice(&batch.classes).to_device(self.device));

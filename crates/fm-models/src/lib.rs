@@ -12,7 +12,7 @@
 //! | [`interchange`] | weights that travel: `.safetensors` and `.pt` in and out, networks recognised |
 //! | [`config`] | one value that describes any of them and builds it |
 //!
-//! Every velocity network implements [`VelocityModel`](fm_core::tensor::VelocityModel): v(x, t | condition) with t in [0, 1].
+//! Every velocity network implements [`VelocityModel`]: v(x, t | condition) with t in [0, 1].
 //!
 //! ```
 //! use fm_core::tensor::VelocityModel;

@@ -1,6 +1,6 @@
 //! `cifar-train evaluate`: how good samples are, in numbers that say what they rest on.
 //!
-//! [`ask`] reads what is wanted, [`images`] and [`collect`] carry images, a batch at a time, through [`extract`] into a [`store`] on disk, [`mod@measure`] makes
+//! [`request`] reads the request, [`images`] and [`features`] carry images, a batch at a time, through [`extract`] into a [`feature_cache`] on disk, [`mod@measure`] makes
 //! numbers of what lies there, [`table`] shows them.
 
 mod extract;
