@@ -7,6 +7,7 @@ use fm_core::path::PathKind;
 use fm_core::rng::{Key, Stream, normal_rows};
 use fm_models::{ModelConfig, mlp::MlpConfig};
 use fm_train::checkpoint::Weights;
+use fm_train::record::LogRecord;
 use fm_train::{Run, RunOptions, TrainError, Trainer};
 use ndarray::Array2;
 use std::collections::BTreeMap;
@@ -46,10 +47,15 @@ fn a_resumed_run_ends_where_an_uninterrupted_one_does() {
     let [whole, parts] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let (_, uninterrupted) = train(whole.path(), &flow, 20).unwrap();
     train(parts.path(), &flow, 10).unwrap();
+    // Killed after its last checkpoint: a line of a later step, and one that was cut short.
+    let later = log(parts.path()).lines().last().unwrap().replace("\"step\":10", "\"step\":12");
+    std::fs::write(parts.path().join("metrics.jsonl"), format!("{}{later}\n{{\"st", log(parts.path()))).unwrap();
     let (store, resumed) = train(parts.path(), &flow, 20).unwrap();
     assert!(uninterrupted.state().params.master.equal(&resumed.state().params.master));
     assert!(uninterrupted.state().ema.weights().equal(resumed.state().ema.weights()));
     assert_eq!(log(whole.path()), log(parts.path()));
+    let rate = |line: &str| serde_json::from_str::<LogRecord>(line).unwrap().lr;
+    assert!(log(whole.path()).lines().all(|line| rate(line) == RunOptions::default().trainer.lr));
 
     // Loaded weights are those of the store, or their average.
     let (loaded, _) = self::store();

@@ -123,6 +123,23 @@ fn an_observer_stops_the_loop_and_a_nonsensical_rate_is_reported() {
     assert!(error.to_string().contains("lower the learning rate"));
 }
 
+/// The loop knows the step, whatever a source says.
+#[test]
+fn times_are_those_of_the_step_even_if_the_source_does_not_say_it() {
+    struct Counted;
+    impl BatchSource for Counted {
+        fn batch(&self, step: u64) -> Result<Batch, DataError> {
+            Ok(Batch { step, ..fixed_batch().0 })
+        }
+    }
+    let after = |source: &dyn BatchSource| {
+        let (model, mut state, options) = setup(1e-3, 5);
+        train(&FlowTask::new(model.as_ref(), &flow()), source, &mut state, &options, &mut ()).unwrap();
+        state.params.master.copy()
+    };
+    assert!(after(&Counted).equal(&after(&fixed_batch())));
+}
+
 /// Batches that cannot be made, or come from a thread that dies, end the run with their reason.
 #[test]
 fn a_failing_source_ends_the_run_with_its_reason() {

@@ -72,14 +72,17 @@ pub trait TimeDistribution: Send + Sync {
 }
 
 impl TimeDistribution for TimeKind {
+    #[inline]
     fn quantile(&self, u: f64) -> f64 {
         TimeKind::quantile(self, u)
     }
 
+    #[inline]
     fn cdf(&self, t: f64) -> f64 {
         TimeKind::cdf(self, t)
     }
 
+    #[inline]
     fn density(&self, t: f64) -> f64 {
         TimeKind::density(self, t)
     }
