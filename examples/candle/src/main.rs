@@ -1,60 +1,57 @@
 //! Two moons with a network of candle instead of libtorch: batches, x_t and samples are plain arrays.
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
-use candle_core::{D, DType, Device, Module, Tensor};
-use candle_nn::{AdamW, Linear, Optimizer, VarBuilder, VarMap, linear, loss::mse};
+
+use candle_core::{D, DType, Device, Module, Result, Tensor, Var};
+use candle_nn::{AdamW, Linear, Optimizer, loss::mse};
 use flow_matching::core::data::Order;
 use flow_matching::metrics::energy::energy_distance;
 use flow_matching::prelude::*;
 use ndarray::Axis;
+use std::error::Error;
 
 const BATCH: usize = 256;
 
-/// v(x, t): two hidden layers on (x, t).
-struct Net([Linear; 3]);
-
-impl Net {
-    fn velocity(&self, x: &Array2<f32>, t: &[f64]) -> candle_core::Result<Tensor> {
-        let [first, second, last] = &self.0;
-        let t = Tensor::new(t, &Device::Cpu)?.to_dtype(DType::F32)?.unsqueeze(1)?;
-        let input = Tensor::cat(&[tensor(x)?, t], D::Minus1)?;
-        last.forward(&second.forward(&first.forward(&input)?.silu()?)?.silu()?)
-    }
-}
-
-fn tensor(x: &Array2<f32>) -> candle_core::Result<Tensor> {
+fn tensor(x: &Array2<f32>) -> Result<Tensor> {
     Tensor::from_iter(x.iter().copied(), &Device::Cpu)?.reshape(x.dim())
 }
 
-fn train(data: &Array2<f32>, flow: &FlowMatching) -> Result<Net, Box<dyn std::error::Error>> {
-    let variables = VarMap::new();
-    let vb = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
-    let net = Net([linear(3, 64, vb.pp("first"))?, linear(64, 64, vb.pp("second"))?, linear(64, 2, vb.pp("last"))?]);
-    let mut optimizer = AdamW::new_lr(variables.all_vars(), 2e-3)?;
-    let order = Order::new(flow.seed, data.nrows());
+fn layer(at: u64, from: usize, to: usize, variables: &mut Vec<Var>) -> Result<Linear> {
+    let values = Tensor::from_vec(normal_rows(Key::new(0, at, Stream::Init), to, from), (to, from), &Device::Cpu)?;
+    let w = Var::from_tensor(&(values / (from as f64).sqrt())?)?;
+    let b = Var::zeros(to, DType::F32, &Device::Cpu)?;
+    variables.extend([w.clone(), b.clone()]);
+    Ok(Linear::new(w.as_tensor().clone(), Some(b.as_tensor().clone())))
+}
+
+/// v(x, t): two hidden layers on (x, t).
+fn velocity([first, second, last]: &[Linear; 3], x: &Array2<f32>, t: &[f64]) -> Result<Tensor> {
+    let t = Tensor::new(t, &Device::Cpu)?.to_dtype(DType::F32)?.unsqueeze(1)?;
+    let input = Tensor::cat(&[tensor(x)?, t], D::Minus1)?;
+    last.forward(&second.forward(&first.forward(&input)?.silu()?)?.silu()?)
+}
+
+pub(crate) fn distance() -> std::result::Result<f64, Box<dyn Error>> {
+    let (data, flow, mut variables) = (toy("moons", 5_000, 0)?, FlowMatching::default(), Vec::new());
+    let mut layer = |at, from, to| layer(at, from, to, &mut variables);
+    let net = [layer(0, 3, 64)?, layer(1, 64, 64)?, layer(2, 64, 2)?];
+    let (mut optimizer, order) = (AdamW::new_lr(variables, 2e-3)?, Order::new(flow.seed, data.nrows()));
     for step in 0..1_000 {
         let x1 = data.select(Axis(0), &order.batch(step, BATCH));
         let x0 = flow.source.sample(Key::new(flow.seed, step, Stream::Noise), BATCH, 2)?;
         let times = flow.objective.draw(flow.seed, step, BATCH, None)?.times;
         let sample = flow.sample(&Array2::from_shape_vec((BATCH, 2), x0)?, &x1, &times)?;
-        optimizer.backward_step(&mse(&net.velocity(&sample.x_t, &times)?, &tensor(&sample.target)?)?)?;
+        optimizer.backward_step(&mse(&velocity(&net, &sample.x_t, &times)?, &tensor(&sample.target)?)?)?;
     }
-    Ok(net)
-}
-
-pub(crate) fn distance() -> Result<f64, Box<dyn std::error::Error>> {
-    let (data, flow) = (toy("moons", 5_000, 0)?, FlowMatching::default());
-    let net = train(&data, &flow)?;
     let field = |x: &Array2<f32>, t: f64| {
-        let values = net.velocity(x, &vec![t; x.nrows()]).and_then(|v| v.flatten_all()?.to_vec1()).unwrap_or_default();
-        Array2::from_shape_vec(x.dim(), values).unwrap_or_default()
+        let v = velocity(&net, x, &vec![t; x.nrows()]).and_then(|v| v.flatten_all()?.to_vec1());
+        Array2::from_shape_vec(x.dim(), v.unwrap_or_default()).unwrap_or_default()
     };
     let x0 = Array2::from_shape_vec((1_000, 2), normal_rows(Key::new(1, 0, Stream::Sample), 1_000, 2))?;
-    let solution = solve(&field, x0, 0.0..1.0, &Fixed::midpoint(20))?;
-    Ok(energy_distance(solution.x.view(), data.view())?)
+    Ok(energy_distance(solve(&field, x0, 0.0..1.0, &Fixed::midpoint(20))?.x.view(), data.view())?)
 }
 
-pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn main() -> std::result::Result<(), Box<dyn Error>> {
     println!("energy distance to the data: {:.4}", distance()?);
     Ok(())
 }
