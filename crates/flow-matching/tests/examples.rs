@@ -5,11 +5,20 @@
 #[path = "../examples/plain_arrays.rs"]
 mod plain_arrays;
 
-/// Energy distance of N(0, 1) to two moons: 0.54.
+use flow_matching::metrics::energy::energy_distance;
+use flow_matching::prelude::*;
+
+/// The energy distance of the source N(0, 1) to a set of points.
+fn of_the_source(data: &Array2<f32>) -> f64 {
+    let noise = normal_rows(Key::new(1, 0, Stream::Sample), 1_000, 2);
+    let noise = Array2::from_shape_vec((1_000, 2), noise).unwrap();
+    energy_distance(noise.view(), data.view()).unwrap()
+}
+
 #[test]
 fn plain_arrays_learn_the_moons() {
-    let distance = plain_arrays::distance().unwrap();
-    assert!(distance < 0.02, "{distance}");
+    let (distance, source) = (plain_arrays::distance().unwrap(), of_the_source(&toy("moons", 5_000, 0).unwrap()));
+    assert!(distance < 0.02 && distance < source / 20.0, "{distance}, of the source {source}");
 }
 
 #[cfg(feature = "torch")]
@@ -27,23 +36,29 @@ mod run;
 
 #[cfg(feature = "torch")]
 mod torch {
-    use super::{data, own_loop, own_path, run};
+    use super::{data, of_the_source, own_loop, own_path, run};
+    use flow_matching::prelude::*;
 
     #[test]
-    fn a_loop_of_ones_own_learns_the_moons() {
+    fn a_loop_of_your_own_learns_the_moons() {
         let distance = own_loop::distance().unwrap();
         assert!(distance < 0.01, "{distance}");
     }
 
     #[test]
-    fn a_path_and_times_of_ones_own_learn_the_gaussians() {
+    fn a_path_and_times_of_your_own_learn_the_gaussians() {
         let distance = own_path::distance().unwrap();
-        assert!(distance < 0.05, "{distance}");
+        let source = of_the_source(&toy("8gaussians", 5_000, 0).unwrap());
+        assert!(distance < 0.05 && distance < source / 20.0, "{distance}, of the source {source}");
     }
 
     #[test]
-    fn a_run_of_ones_own_resumes_loads_and_samples() {
-        run::main().unwrap();
+    fn a_run_of_your_own_resumes_loads_and_samples() {
+        let distance = run::distance().unwrap();
+        let angle = |i: usize| std::f32::consts::TAU * i as f32 / 1_000.0;
+        let curve = Array2::from_shape_fn((1_000, 2), |(i, k)| [(2.0 * angle(i)).sin(), (3.0 * angle(i)).cos()][k]);
+        let source = of_the_source(&curve);
+        assert!(distance < 0.02 && distance < source / 5.0, "{distance}, of the source {source}");
     }
 
     #[test]
