@@ -69,14 +69,14 @@ pub struct FlowArgs {
     loss: Option<Loss>,
     #[arg(long, value_name = "HOW", help = help::<Reduction>("How the dimensions of a row add up"))]
     reduction: Option<Reduction>,
-    #[arg(long, value_name = "LAW", help = help::<TimeKind>("Which times to train on"))]
+    #[arg(long, value_name = "TIME", help = help::<TimeKind>("Distribution of training times"))]
     time: Option<TimeKind>,
     #[arg(long, value_name = "HOW", help = help::<Draw>("How the rows of a batch share the times"))]
     time_draw: Option<Draw>,
     /// Keep times to [EPS, 1 - EPS], as singular paths and weightings need; sampling keeps off the same singular ends.
     #[arg(long, value_name = "EPS")]
     time_clip: Option<f64>,
-    /// Weigh each row by 1 / p(t), so that the law of times changes the variance of the loss and not its meaning.
+    /// Weigh each row by 1 / p(t), so that the distribution of times changes the variance of the loss and not its expectation.
     #[arg(long, value_name = "BOOL")]
     importance: Option<bool>,
     /// Draw more of the times where the loss is large, in this many bins; 0 does not.

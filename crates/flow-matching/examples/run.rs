@@ -3,7 +3,6 @@
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 use flow_matching::metrics::energy::energy_distance;
 use flow_matching::prelude::*;
-use flow_matching::train::checkpoint::Weights;
 
 /// Points on a Lissajous curve, computed when a batch needs them.
 struct Lissajous(usize);

@@ -79,6 +79,7 @@ pub mod prelude {
         fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, dit::DitConfig, mlp::MlpConfig, unet::UNetConfig},
         fm_solvers::guidance::{Guided, Unconditional},
         fm_solvers::sampler::Guidance,
+        fm_train::checkpoint::Weights,
         fm_train::device::DeviceChoice,
         fm_train::{
             Batch, BatchOptions, BatchSource, FlowBatches, FlowTask, FlowTraining, Run, RunOptions, TrainError,

@@ -1,6 +1,6 @@
 //! Batches on their path: where x_t is, what a network should say there, and how one prediction becomes another.
 //!
-//! Each function is scalar maths on the host, one set of coefficients a row, and then one [`RowCombination::row_combination`] a result. So the
+//! Each function is scalar maths on the host, one set of coefficients per row, and then one [`RowCombination::row_combination`] per result. So the
 //! formulas are written once for arrays and tensors, and nothing is read back from a device.
 //!
 //! ```

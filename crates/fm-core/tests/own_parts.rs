@@ -1,4 +1,4 @@
-//! Paths, times, weightings, losses and sources of one's own: equal to the named ones that they copy, and checked like them.
+//! Paths, times, weightings, losses and sources of your own: equal to the named ones that they copy, and checked like them.
 
 use fm_core::FlowMatching;
 use fm_core::loss::{Loss, RowLoss};
@@ -50,7 +50,7 @@ impl TimeDistribution for Bad {
 }
 
 #[test]
-fn a_flow_of_ones_own_parts_draws_what_the_named_ones_draw() {
+fn a_flow_of_your_own_parts_draws_what_the_named_ones_draw() {
     let own = FlowMatching::new(Cosine).times(Cube).row_loss(Huber).weighting(|t| t * t).time_clip(0.05);
     let named = FlowMatching::new(PathKind::Trigonometric)
         .times(TimeKind::Power { k: 3.0 })
@@ -135,7 +135,7 @@ fn a_path_that_is_not_finite_at_an_end_is_refused_without_naming_its_ends() {
 }
 
 #[test]
-fn a_source_of_ones_own_is_drawn_row_by_row_and_checked() {
+fn a_source_of_your_own_is_drawn_row_by_row_and_checked() {
     struct Signs;
     impl SourceDistribution for Signs {
         fn fill(&self, rng: &mut dyn RngCore, row: &mut [f32]) {

@@ -88,7 +88,7 @@ pub enum SolveError {
         number(.t), number(.start), number(.end)
     )]
     Outside {
-        /// The time asked for.
+        /// The requested time.
         t: f64,
         /// Where the solution begins.
         start: f64,

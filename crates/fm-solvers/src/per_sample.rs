@@ -37,7 +37,7 @@ pub struct BatchSolution<S> {
     pub calls: usize,
     /// The cost of each row and why it stopped: rows over calls is how full the calls were.
     pub rows: Vec<Stats>,
-    /// The times that were asked for ([`SaveAt::At`]).
+    /// The requested times ([`SaveAt::At`]).
     pub times: Vec<f64>,
     /// The states at these times; NaN for a row that did not come so far.
     pub states: Vec<S>,

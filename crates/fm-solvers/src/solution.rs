@@ -111,8 +111,8 @@ pub enum SaveAt<'a> {
 }
 
 impl<'a> SaveAt<'a> {
-    /// A record for a [`Solver`](crate::Solver) outside this crate, which knows the states at the
-    /// ends of its steps only.
+    /// A record for a [`Solver`](crate::Solver) outside this crate that has only the states at the
+    /// ends of its steps.
     ///
     /// # Errors
     /// [`SolveError::Span`] for a span without a finite length; [`SolveError::NoInterpolant`] for

@@ -35,7 +35,7 @@ impl StepState {
         self.t
     }
 
-    /// The next step to try, at a cost of so many evaluations; none when the state has ended, with the reason in its stats.
+    /// The next step to try, which costs `cost` evaluations; `None` at the end, with the reason in the stats.
     pub(crate) fn propose(&mut self, cost: usize, options: &AdaptiveOptions) -> Option<Trial> {
         let remaining = (self.end - self.t).abs();
         if remaining == 0.0 || self.stats.reason != StopReason::ReachedEnd {

@@ -83,7 +83,7 @@ fn the_period_of_a_pendulum_is_an_elliptic_integral() {
     }
 }
 
-/// cos t in both directions of time; what is asked for between and after terminal events.
+/// cos t in both directions of time; output times between and after terminal events.
 #[test]
 fn directions_are_along_the_solve_and_output_ends_with_it() {
     let (field, solver) = (|x: &State, _: f64| vec![-x[1], x[0]], Adaptive::dop853().tolerance(1e-12));

@@ -123,7 +123,7 @@ fn an_observer_stops_the_loop_and_a_nonsensical_rate_is_reported() {
     assert!(error.to_string().contains("lower the learning rate"));
 }
 
-/// The loop knows the step, whatever a source says.
+/// The loop sets the step of a batch, so that a source need not.
 #[test]
 fn times_are_those_of_the_step_even_if_the_source_does_not_say_it() {
     struct Counted;

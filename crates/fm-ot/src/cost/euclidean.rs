@@ -17,7 +17,7 @@ const BLOCK: (usize, usize) = (32, 512);
 pub(super) const PANEL: usize = 512;
 /// Rows of a side that say where the points are.
 const SOME: usize = 64;
-/// Up to so many dimensions distances are computed by their definition, which writing them down then takes longer than.
+/// The largest dimension at which distances are computed by their definition: below it, writing the result takes longer.
 pub(super) const FEW: usize = 8;
 /// A squared distance below this share of the norms that it is the difference of is computed again.
 const CANCELLED: f64 = 1e-5;
