@@ -25,18 +25,23 @@ impl Dataset for Lissajous {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn losses() -> Result<Vec<f64>, Box<dyn std::error::Error>> {
     let (data, store) = (Lissajous(10_000), nn::VarStore::new(Device::Cpu));
     let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root())?;
     let flow = FlowMatching::default();
     let mut trainer = Trainer::new(&store, &TrainerConfig::default())?;
+    let mut losses = Vec::new();
     for batch in flow.batches(&data, 512)?.take(500) {
-        let batch = batch?;
-        let loss = flow.loss(&model, &batch)?;
+        let loss = flow.loss(&model, &batch?)?;
         trainer.step(&loss)?;
-        if batch.step % 100 == 99 {
-            eprintln!("step {}: loss {:.4}", batch.step + 1, loss.double_value(&[]));
-        }
+        losses.push(loss.double_value(&[]));
+    }
+    Ok(losses)
+}
+
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
+    for (i, part) in losses()?.chunks(100).enumerate() {
+        eprintln!("step {}: loss {:.4}", 100 * (i + 1), part.iter().sum::<f64>() / part.len() as f64);
     }
     Ok(())
 }

@@ -26,20 +26,25 @@ impl VelocityModel for Waves {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn losses() -> Result<Vec<f64>, Box<dyn std::error::Error>> {
     // Points on a parabola.
     let data = Array2::from_shape_fn((5000, 2), |(i, j)| (i as f32 / 2500.0 - 1.0).powi(1 + j as i32));
     let store = nn::VarStore::new(Device::Cpu);
     let model = Waves::new(&store.root(), 2, 256);
     let flow = FlowMatching::default();
     let mut trainer = Trainer::new(&store, &TrainerConfig::default())?;
+    let mut losses = Vec::new();
     for batch in flow.batches(&data, 512)?.take(500) {
-        let batch = batch?;
-        let loss = flow.loss(&model, &batch)?;
+        let loss = flow.loss(&model, &batch?)?;
         trainer.step(&loss)?;
-        if batch.step % 100 == 99 {
-            eprintln!("step {}: loss {:.4}", batch.step + 1, loss.double_value(&[]));
-        }
+        losses.push(loss.double_value(&[]));
+    }
+    Ok(losses)
+}
+
+pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
+    for (i, part) in losses()?.chunks(100).enumerate() {
+        eprintln!("step {}: loss {:.4}", 100 * (i + 1), part.iter().sum::<f64>() / part.len() as f64);
     }
     Ok(())
 }
