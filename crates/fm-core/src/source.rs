@@ -76,7 +76,7 @@ pub fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
 ///         row.iter_mut().for_each(|x| *x = rng.random());
 ///     }
 /// }
-/// let x0 = Source::of(Cube).sample(Key::new(0, 0, Stream::Noise), 1000, 3)?;
+/// let x0 = Source::from(Cube).sample(Key::new(0, 0, Stream::Noise), 1000, 3)?;
 /// let mean = x0.iter().sum::<f32>() / 3000.0;
 /// assert!((mean - 0.5).abs() < 0.03 && x0.iter().all(|x| (0.0..1.0).contains(x)));
 /// # Ok::<(), fm_core::Error>(())
@@ -130,6 +130,18 @@ impl From<SourceKind> for Source {
     }
 }
 
+impl From<Array2<f32>> for Source {
+    fn from(rows: Array2<f32>) -> Self {
+        Source::Rows(rows)
+    }
+}
+
+impl<D: SourceDistribution + 'static> From<D> for Source {
+    fn from(distribution: D) -> Self {
+        Source::Custom(Arc::new(distribution))
+    }
+}
+
 impl Default for Source {
     fn default() -> Self {
         SourceKind::default().into()
@@ -137,11 +149,6 @@ impl Default for Source {
 }
 
 impl Source {
-    /// A distribution of your own.
-    pub fn of(distribution: impl SourceDistribution + 'static) -> Self {
-        Source::Custom(Arc::new(distribution))
-    }
-
     /// Whether this is the standard normal that score prediction and exact fields assume.
     pub fn is_standard_normal(&self) -> bool {
         matches!(self, Source::Kind(SourceKind::Gaussian))

@@ -148,16 +148,17 @@ fn a_source_of_your_own_is_drawn_row_by_row_and_checked() {
             row.fill(f32::NAN);
         }
     }
-    let (key, source) = (Key::new(1, 2, Stream::Noise), Source::of(Signs));
+    let (key, source) = (Key::new(1, 2, Stream::Noise), Source::from(Signs));
     let whole = source.sample(key, 6, 4).unwrap();
     assert!(whole.iter().all(|x| x.abs() == 1.0) && whole.contains(&1.0) && whole.contains(&-1.0));
     assert_eq!(whole[8..], source.sample(key.from_row(2), 4, 4).unwrap());
-    let error = Source::of(Broken).sample(key, 2, 3).unwrap_err();
+    let error = Source::from(Broken).sample(key, 2, 3).unwrap_err();
     assert!(matches!(error, fm_core::Error::NotFinite { row: 0, .. }), "{error}");
+    assert_eq!(FlowMatching::default().source(Signs).source.sample(key, 6, 4).unwrap(), whole);
     // No score of it is known.
     let flow = FlowMatching::default().source(source.clone()).prediction(Prediction::Score);
     assert!(matches!(flow.validate(), Err(fm_core::Error::Combination { .. })));
-    assert!(source == source.clone() && source != Source::of(Signs));
+    assert!(source == source.clone() && source != Source::from(Signs));
 }
 
 #[test]
