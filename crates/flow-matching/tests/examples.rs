@@ -22,6 +22,9 @@ fn plain_arrays_learn_the_moons() {
 }
 
 #[cfg(feature = "torch")]
+#[path = "../examples/cells.rs"]
+mod cells;
+#[cfg(feature = "torch")]
 #[path = "../examples/data.rs"]
 mod data;
 #[cfg(feature = "torch")]
@@ -36,7 +39,7 @@ mod run;
 
 #[cfg(feature = "torch")]
 mod torch {
-    use super::{data, of_the_source, own_loop, own_path, run};
+    use super::{cells, data, of_the_source, own_loop, own_path, run};
     use flow_matching::prelude::*;
 
     #[test]
@@ -59,6 +62,15 @@ mod torch {
         let curve = Array2::from_shape_fn((1_000, 2), |(i, k)| [(2.0 * angle(i)).sin(), (3.0 * angle(i)).cos()][k]);
         let source = of_the_source(&curve);
         assert!(distance < 0.02 && distance < source / 5.0, "{distance}, of the source {source}");
+    }
+
+    #[test]
+    fn generated_cells_are_of_their_type() {
+        let found = cells::distances().unwrap();
+        assert_eq!(found.len(), 3);
+        for (name, generated, all) in found {
+            assert!(generated < all / 2.0, "{name}: {generated}, of all types {all}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`digits`] | 1797 real handwritten 8x8 digits, embedded |
 //! | [`cifar10`] | CIFAR-10 in its binary layout |
-//! | [`folder`] | a folder of images, one sub-folder a class |
+//! | `folder` | a folder of images, one sub-folder a class (feature `images`, on by default) |
 //! | [`images`] | what the three above are read into |
 //! | [`points`] | two-dimensional toy distributions |
 //! | [`table`] | tables with named columns and classes: embedded ones, and CSV files |
@@ -21,6 +21,7 @@
 pub mod cifar10;
 pub mod digits;
 pub mod error;
+#[cfg(feature = "images")]
 pub mod folder;
 pub mod images;
 pub mod npy;

@@ -21,9 +21,11 @@ use crate::{OtError, assignment, transport};
 use fm_core::coupling::{Conditions, Coupling, CouplingError, CouplingInput, Pairing};
 use ndarray::{Array2, ArrayView2};
 use rand::{Rng, RngCore};
+use serde::{Deserialize, Serialize};
 
 /// Which plan, between uniform masses.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Plan {
     /// The optimum, a permutation.
     #[default]
@@ -61,7 +63,8 @@ pub enum Plan {
 /// ```
 #[doc(alias = "OTPlanSampler")]
 #[doc(alias = "ExactOptimalTransportConditionalFlowMatcher")]
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OtCoupling<C = Metric> {
     /// The cost of going from a source to a target.
     pub cost: C,

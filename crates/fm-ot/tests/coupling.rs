@@ -211,3 +211,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn couplings_are_read_as_they_were_written() {
+    let options = SinkhornOptions { epsilon: Epsilon::Absolute(0.25), ..SinkhornOptions::default() };
+    let plans = [
+        Plan::Exact,
+        Plan::Sinkhorn(options),
+        Plan::Unbalanced { reg_m: 0.5, options },
+        Plan::Partial { mass: 0.75 },
+        Plan::EntropicPartial { mass: 0.5, options },
+    ];
+    for plan in plans {
+        let coupling = OtCoupling::exact().plan(plan).cost(Metric::Cosine).condition_weight(2.0);
+        let text = serde_json::to_string(&coupling).unwrap();
+        assert_eq!(serde_json::from_str::<OtCoupling>(&text).unwrap(), coupling, "{text}");
+    }
+}

@@ -24,9 +24,11 @@ use crate::SolveError;
 use crate::solution::check_span;
 use crate::tableau::Tableau;
 use fm_core::state::Tolerance;
+use serde::{Deserialize, Serialize};
 
 /// A PID controller of the step size. The default is the textbook controller [`I`](Self::I).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[doc(alias = "PIDController")]
 pub struct PidController {
     /// p, the weight of the change of the error.
@@ -92,7 +94,8 @@ impl PidController {
 }
 
 /// Options of an adaptive solve.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AdaptiveOptions {
     /// Error allowed per step.
     pub tolerance: Tolerance,
@@ -102,10 +105,16 @@ pub struct AdaptiveOptions {
     pub first_step: Option<f64>,
     /// A step that would have to be smaller than this ends the solve.
     pub min_step: f64,
-    /// No step is larger than this.
+    /// No step is larger than this. Files leave it out where there is no limit: JSON has no infinity.
+    #[serde(skip_serializing_if = "is_infinite")]
     pub max_step: f64,
     /// Evaluations after which the solve stops.
     pub max_evaluations: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_infinite(size: &f64) -> bool {
+    size.is_infinite()
 }
 
 impl Default for AdaptiveOptions {

@@ -2,9 +2,11 @@
 
 use super::arrays::widen;
 use ndarray::NdFloat;
+use serde::{Deserialize, Serialize};
 
-/// A bound on errors: one for all dimensions, or one per dimension.
-#[derive(Debug, Clone, PartialEq)]
+/// A bound on errors: one for all dimensions, or one per dimension. Files hold a number or a list of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Bound {
     /// The same everywhere.
     All(f64),
@@ -43,7 +45,8 @@ impl From<Vec<f64>> for Bound {
 }
 
 /// How much error per step is acceptable: atol + rtol |x|, elementwise.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tolerance {
     /// Relative to the state.
     pub rtol: Bound,

@@ -42,9 +42,11 @@ use crate::OtError;
 use crate::marginals::Marginals;
 use ndarray::ArrayView2;
 use scaling::{Problem, Side};
+use serde::{Deserialize, Serialize};
 
 /// The regularisation.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Epsilon {
     /// In the unit of the cost.
     Absolute(f64),
@@ -53,7 +55,8 @@ pub enum Epsilon {
 }
 
 /// How to iterate.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SinkhornOptions {
     /// The regularisation, above 0.
     pub epsilon: Epsilon,

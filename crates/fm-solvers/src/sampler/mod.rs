@@ -21,13 +21,17 @@
 mod method;
 #[cfg(feature = "tch")]
 mod network;
+mod own;
 
 pub use method::{Controller, Pace, SolverName};
 #[cfg(feature = "tch")]
 pub use network::Guidance;
+pub use own::run_with;
+#[cfg(feature = "tch")]
+pub use own::sample_with;
 
 use crate::sde::{self, Diffusion, Method};
-use crate::{AdaptiveOptions, Grid, SaveAt, SolveError, Stats, StopReason, adaptive, fixed, per_sample};
+use crate::{AdaptiveOptions, Grid, SaveAt, Solution, SolveError, Stats, StopReason, adaptive, fixed, per_sample};
 use fm_core::field::{Converted, RowField, SharedTime};
 use fm_core::loss::RowLoss;
 use fm_core::objective::Objective;
@@ -36,9 +40,11 @@ use fm_core::schedule::Rescheduled;
 use fm_core::state::{OdeState, RowState};
 use fm_core::time::TimeDistribution;
 use fm_core::weighting::TimeWeight;
+use serde::{Deserialize, Serialize};
 
 /// The steps of a sampler.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Steps {
     /// A number of steps, divided by a grid.
     Fixed(Grid, usize),
@@ -49,7 +55,8 @@ pub enum Steps {
 }
 
 /// A solver with its accuracy.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[doc(alias = "ODESolver")]
 #[doc(alias = "NeuralODE")]
 pub struct Sampler {
@@ -58,8 +65,10 @@ pub struct Sampler {
     /// Its steps.
     pub steps: Steps,
     /// Stochastic sampling, by this method and diffusion instead of the solver's method.
+    #[serde(default)]
     pub stochastic: Option<(Method, Diffusion)>,
     /// The path to sample along, if not the one that was trained on.
+    #[serde(default)]
     pub schedule: Option<PathKind>,
 }
 
@@ -85,6 +94,13 @@ impl<S> Samples<S> {
             return self.calls.to_string();
         }
         format!("{:.1} (mean of a sample; {} calls)", self.nfe, self.calls)
+    }
+}
+
+impl<S> From<Solution<S>> for Samples<S> {
+    /// Samples that took their steps together.
+    fn from(Solution { x, states, stats, .. }: Solution<S>) -> Self {
+        Self { x, frames: states, nfe: stats.evaluations as f64, calls: stats.evaluations, stats }
     }
 }
 
@@ -180,8 +196,7 @@ impl Sampler {
             (steps, None) => fixed::solve(&SharedTime(field), x0, &steps.grid(span)?, self.solver.tableau(), every)?,
             (steps, Some(how)) => sde::solve(&SharedTime(field), path, x0, &steps.grid(span)?, how, noise, every)?,
         };
-        let (nfe, calls) = (solution.stats.evaluations as f64, solution.stats.evaluations);
-        Ok(Samples { x: solution.x, frames: solution.states, nfe, calls, stats: solution.stats })
+        Ok(solution.into())
     }
 
     fn own_pace<S: OdeState + RowState>(
@@ -253,6 +268,25 @@ fn finish_rows<S>(solution: per_sample::BatchSolution<S>) -> Samples<S> {
 mod tests {
     use super::*;
     use crate::PidController;
+
+    #[test]
+    fn samplers_are_read_as_they_were_written() {
+        let list = fm_core::state::Tolerance::new(vec![1e-3, 1e-4], 1e-6);
+        let options = AdaptiveOptions { tolerance: list, max_step: 0.25, ..AdaptiveOptions::default() };
+        let samplers = [
+            Sampler { schedule: Some("cosine".parse().unwrap()), ..Sampler::euler(3) },
+            Sampler::dopri5(1e-4),
+            Sampler::new(SolverName::Tsit5, Steps::Adaptive(Pace::PerBatch, options)),
+            Sampler { stochastic: Some((Method::default(), "sigma:0.5".parse().unwrap())), ..Sampler::midpoint(5) },
+        ];
+        for sampler in samplers {
+            let text = serde_json::to_string(&sampler).unwrap();
+            assert_eq!(serde_json::from_str::<Sampler>(&text).unwrap(), sampler, "{text}");
+        }
+        let short: Sampler = serde_json::from_str(r#"{"solver": "rk4", "steps": {"fixed": ["uniform", 8]}}"#).unwrap();
+        assert_eq!(short, Sampler::rk4(8));
+        assert!(serde_json::from_str::<Sampler>(r#"{"solver": "rk5", "steps": {"listed": []}}"#).is_err());
+    }
 
     #[test]
     fn samplers_that_differ_in_any_value_have_different_keys() {

@@ -9,10 +9,12 @@ use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::state::RowCombination;
 use fm_core::tensor::{VelocityModel, flat_rows, upload};
 use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 /// Classifier-free guidance: v = v_null + scale (v_class - v_null) at times within the interval, v_class elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Guidance {
     /// 1 for the conditional field, more to exaggerate the class.
     pub scale: f64,
@@ -73,14 +75,26 @@ impl Sampler {
         rows: usize,
         seed: u64,
     ) -> Result<Samples<Tensor>, SolveError> {
-        let row = model.row_shape().ok_or(SolveError::NoRowShape)?;
-        let sizes = row.iter().map(|n| usize::try_from(*n).unwrap_or(0));
-        let dim = sizes.fold(1, usize::saturating_mul);
-        let (shape, device) = ([&[rows as i64], &row[..]].concat(), model.device());
-        let x0 = flow.source.sample(Key::new(seed, 0, Stream::Sample), rows, dim)?;
+        let x0 = source_rows(model, flow, rows, seed)?;
+        let (shape, device) = (x0.size(), x0.device());
+        let dim = if rows == 0 { 0 } else { x0.numel() / rows };
         let noise = |step| upload(&normal_rows(Key::new(seed, step, Stream::Increment), rows, dim), &shape, device);
-        self.run(field, &flow.objective, upload(&x0, &shape, device), noise, false)
+        self.run(field, &flow.objective, x0, noise, false)
     }
+}
+
+/// Rows of the source for this seed, shaped as the network takes them and on its device.
+pub(super) fn source_rows(
+    model: &dyn VelocityModel,
+    flow: &FlowMatching,
+    rows: usize,
+    seed: u64,
+) -> Result<Tensor, SolveError> {
+    let row = model.row_shape().ok_or(SolveError::NoRowShape)?;
+    let sizes = row.iter().map(|n| usize::try_from(*n).unwrap_or(0));
+    let dim = sizes.fold(1, usize::saturating_mul);
+    let x0 = flow.source.sample(Key::new(seed, 0, Stream::Sample), rows, dim)?;
+    Ok(upload(&x0, &[&[rows as i64], &row[..]].concat(), model.device()))
 }
 
 impl Samples<Tensor> {
@@ -100,6 +114,7 @@ impl Samples<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Fixed, sampler::sample_with};
 
     /// x moves to the class (or to 2 without one) along straight lines: the data prediction is known.
     #[derive(Debug)]
@@ -147,6 +162,15 @@ mod tests {
         assert!(close(guided(1.0), [1.0, 4.0]), "{:?}", guided(1.0));
         // 9 + 2 (c - 9).
         assert!(close(guided(2.0), [-7.0, -1.0]), "{:?}", guided(2.0));
+    }
+
+    #[test]
+    fn a_solver_of_ones_own_gives_what_the_named_one_gives() {
+        let model = Points { shape: Some(vec![3]), null: None };
+        let named = Sampler::midpoint(10).sample(&model, &flow(), 4, 1).unwrap();
+        let own = sample_with(&Fixed::midpoint(10), &model, &flow(), 4, 1).unwrap();
+        assert_eq!((own.nfe, own.calls), (20.0, 20));
+        assert!(own.x.equal(&named.x) && !named.x.equal(&named.x.full_like(2.0)));
     }
 
     #[test]
