@@ -16,7 +16,7 @@ fn standardise(counts: &Array2<f32>) -> Option<Array2<f32>> {
 }
 
 /// Energy distances to the cells of each of the three largest types: of generated cells of that type, and of cells of all types.
-pub(crate) fn distances() -> Result<Vec<(String, f64, f64)>, Box<dyn std::error::Error>> {
+pub(crate) fn distances() -> Result<Vec<(String, [f64; 2])>, DataError> {
     tch::manual_seed(0);
     let table = genes()?;
     let logs = standardise(&table.values.mapv(f32::ln_1p)).ok_or("no cells")?;
@@ -41,13 +41,13 @@ pub(crate) fn distances() -> Result<Vec<(String, f64, f64)>, Box<dyn std::error:
         let generate = || Sampler::midpoint(20).sample_classes(&net, &flow, &wanted, Guidance::default(), 1);
         let generated = trainer.with_ema(generate)?.rows()?;
         let own = energy_distance(generated.view(), cells.view())?;
-        found.push((table.classes[class].clone(), own, energy_distance(logs.view(), cells.view())?));
+        found.push((table.classes[class].clone(), [own, energy_distance(logs.view(), cells.view())?]));
     }
     Ok(found)
 }
 
-pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
-    for (name, generated, all) in distances()? {
+pub(crate) fn main() -> Result<(), DataError> {
+    for (name, [generated, all]) in distances()? {
         println!("{name}: energy distance {generated:.3} of generated cells, {all:.3} of cells of all types");
     }
     Ok(())

@@ -68,7 +68,7 @@ mod torch {
     fn generated_cells_are_of_their_type() {
         let found = cells::distances().unwrap();
         assert_eq!(found.len(), 3);
-        for (name, generated, all) in found {
+        for (name, [generated, all]) in found {
             assert!(generated < all / 2.0, "{name}: {generated}, of all types {all}");
         }
     }

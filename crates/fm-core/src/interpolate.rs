@@ -80,7 +80,7 @@ pub fn interpolate<S: RowCombination>(
     x1: &S,
     eps: Option<&S>,
 ) -> Result<PathSample<S>, Error> {
-    same_rows("data rows", c.len(), x1)?;
+    same_rows(x1, c.len())?;
     same_shape("source rows", x1, x0)?;
     let weights = PathWeights::new(c, prediction)?;
     let extra = weights.need_noise();
@@ -114,19 +114,20 @@ pub fn convert<S: RowCombination>(
     x_t: &S,
     p: &S,
 ) -> Result<S, Error> {
-    same_rows("rows of x_t", c.len(), x_t)?;
+    same_rows(x_t, c.len())?;
     same_shape("the prediction", x_t, p)?;
     let conversions: Vec<_> = c.iter().map(|c| from.to(to, c)).collect::<Result<_, _>>()?;
     let (on_x, on_p): (Vec<f64>, Vec<f64>) = conversions.iter().map(|k| (k.x, k.prediction)).unzip();
     Ok(S::row_combination(&[(&on_x, x_t), (&on_p, p)]))
 }
 
-fn same_rows<S: RowCombination>(what: &'static str, expected: usize, state: &S) -> Result<(), Error> {
+/// A time for each row of a state.
+fn same_rows<S: RowCombination>(state: &S, times: usize) -> Result<(), Error> {
     if state.shape().is_empty() {
-        return Err(Error::Shape { what, expected: vec![expected], got: Vec::new() });
+        return Err(Error::Shape { what: "rows on a path", expected: vec![times], got: Vec::new() });
     }
-    let got = state.rows();
-    if got == expected { Ok(()) } else { Err(Error::Rows { what, expected, got }) }
+    let rows = state.rows();
+    if rows == times { Ok(()) } else { Err(Error::Rows { what: "times, one per row", expected: rows, got: times }) }
 }
 
 fn same_shape<S: RowCombination>(what: &'static str, expected: &S, state: &S) -> Result<(), Error> {

@@ -16,12 +16,15 @@
 //! let mut tape = Tape::on(7);
 //! let h = tape.run(&[&Tensor::from_slice(&[2f64])], |x| (&x[0] * &w).square()); // (2 w)^2
 //! let y = tape.run(&[&h], |h| h[0].square() * &w); // 16 w^5
-//! y.sum(Kind::Double).backward();
-//! tape.backward();
+//! tape.backward(&y.sum(Kind::Double))?;
 //! assert_eq!(w.grad().double_value(&[0]), 80.0 * 81.0); // 80 w^4
+//! # Ok::<(), tch::TchError>(())
 //! ```
+//!
+//! Losses of a tape go backward through the tape: `loss.backward()` alone stops at the blocks' outputs. A tape that is dropped with such
+//! gradients panics, because they would be missing without a word.
 
-use tch::{Kind, Tensor, no_grad_guard};
+use tch::{Kind, TchError, Tensor, no_grad_guard};
 
 /// What happens to the blocks of one forward pass.
 #[derive(Default)]
@@ -99,9 +102,9 @@ impl<'a> Tape<'a> {
     /// let mut tape = Tape::off();
     /// let mut arrived = 0.0;
     /// let y = tape.custom_function(Tensor::from_slice(&[3f64]), |gradient| arrived = gradient.double_value(&[0]));
-    /// y.square().sum(Kind::Double).backward();
-    /// tape.backward();
+    /// tape.backward(&y.square().sum(Kind::Double))?;
     /// assert_eq!(arrived, 6.0);
+    /// # Ok::<(), tch::TchError>(())
     /// ```
     pub fn custom_function(&mut self, value: Tensor, backward: impl FnOnce(&Tensor) + 'a) -> Tensor {
         let output = value.detach().set_requires_grad(true);
@@ -109,18 +112,64 @@ impl<'a> Tape<'a> {
         output
     }
 
-    /// After `backward` on the loss: carries the gradients through the recorded blocks.
-    pub fn backward(self) {
-        for record in self.records.into_iter().rev() {
+    /// Back-propagates the loss, and then through the recorded blocks from the last to the first.
+    ///
+    /// # Errors
+    /// What libtorch throws.
+    pub fn backward(mut self, loss: &Tensor) -> Result<(), TchError> {
+        let records = std::mem::take(&mut self.records);
+        loss.f_backward()?;
+        for record in records.into_iter().rev() {
             let gradient = record.output.grad();
             match record.way {
                 _ if !gradient.defined() => {}
                 Way::Again { block, inputs, seed } => {
                     tch::manual_seed(seed);
-                    (block(&inputs) * gradient).sum(Kind::Float).backward();
+                    (block(&inputs) * gradient).f_sum(Kind::Float)?.f_backward()?;
                 }
                 Way::Own(backward) => backward(&gradient),
             }
         }
+        Ok(())
+    }
+}
+
+impl Drop for Tape<'_> {
+    /// # Panics
+    /// If gradients have arrived at recorded blocks and would be lost: `loss.backward()` was called instead of [`Tape::backward`].
+    fn drop(&mut self) {
+        let lost = self.records.iter().filter(|record| record.output.grad().defined()).count();
+        assert!(
+            lost == 0 || std::thread::panicking(),
+            "the gradients of {lost} blocks were not carried on; call tape.backward(&loss) instead of loss.backward()"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gradients_that_would_be_lost_are_told() {
+        let (x, w) = (Tensor::from_slice(&[2f64]), Tensor::from_slice(&[3f64]).set_requires_grad(true));
+        let drop_after = |backward: bool| {
+            let mut tape = Tape::on(0);
+            let y = tape.run(&[&x], |x| &x[0] * &w);
+            if backward {
+                y.square().sum(Kind::Double).backward();
+            }
+        };
+        drop_after(false);
+        let lost = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop_after(true))).unwrap_err();
+        let words = lost.downcast_ref::<String>().map_or("", String::as_str);
+        assert!(words.contains("call tape.backward(&loss) instead of loss.backward()"), "{words}");
+    }
+
+    #[test]
+    fn a_loss_without_a_gradient_is_an_error() {
+        let mut tape = Tape::on(0);
+        let _ = tape.run(&[&Tensor::from_slice(&[2f64])], |x| x[0].square());
+        assert!(tape.backward(&Tensor::from(1.0)).is_err());
     }
 }

@@ -21,10 +21,9 @@ fn floor(draws: usize) -> f64 {
         let nearest = DATA.iter().map(square).fold(f64::INFINITY, f64::min);
         let weights = DATA.map(|p| ((nearest - square(&p)) / (2.0 * (1.0 - t).powi(2))).exp());
         let total: f64 = weights.iter().sum();
-        for k in 0..2 {
-            let moment = |power| (0..3).map(|j| weights[j] * DATA[j][k].powi(power)).sum::<f64>() / total;
-            sum += (moment(2) - moment(1).powi(2)) / (1.0 - t).powi(2);
-        }
+        let moment = |k: usize, power| DATA.iter().zip(weights).map(|(p, w)| w * p[k].powi(power)).sum::<f64>() / total;
+        let variance = |k| moment(k, 2) - moment(k, 1).powi(2);
+        sum += (variance(0) + variance(1)) / (1.0 - t).powi(2);
     }
     sum / (2 * draws) as f64
 }

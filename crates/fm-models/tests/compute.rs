@@ -60,8 +60,7 @@ fn gradient(store: &nn::VarStore, model: &dyn VelocityModel, seed: Option<i64>) 
     let mut tape = seed.map_or_else(Tape::off, Tape::on);
     let v = model.forward_taped(&mut tape, &x, &t, Some(&classes));
     let loss = loss(&v);
-    loss.backward();
-    tape.backward();
+    tape.backward(&loss).unwrap();
     let mut named: Vec<_> = store.variables().into_iter().filter(|(_, v)| v.requires_grad()).collect();
     named.sort_by(|a, b| a.0.cmp(&b.0));
     (loss.double_value(&[]), named.iter().flat_map(|(_, v)| values(&v.grad())).collect())

@@ -55,8 +55,7 @@ fn a_training_pass_equals_libtorchs() {
             let mut tape = Tape::off();
             let y =
                 if ours { model.forward_taped(&mut tape, &x, &t, None) } else { model.forward_t(&x, &t, None, true) };
-            y.square().mean(Kind::Float).backward();
-            tape.backward();
+            tape.backward(&y.square().mean(Kind::Float)).unwrap();
             let gradient = |w: &Tensor| {
                 let g = values(&w.grad());
                 let _ = w.grad().zero_();
@@ -97,8 +96,7 @@ fn a_training_pass_is_the_same_with_any_number_of_threads() {
         tch::set_num_threads(threads);
         let mut tape = Tape::off();
         let y = model.forward_taped(&mut tape, &x, &t, None);
-        y.square().mean(Kind::Float).backward();
-        tape.backward();
+        tape.backward(&y.square().mean(Kind::Float)).unwrap();
         let mut all = values(&y);
         for (_, w) in BTreeMap::from_iter(store.variables()) {
             all.extend(values(&w.grad()));

@@ -137,8 +137,7 @@ impl FlatParams {
     /// # Errors
     /// An exception of libtorch.
     pub fn backward(&mut self, loss: &Tensor, tape: Tape<'_>) -> Result<Tensor, TrainError> {
-        loss.f_backward().map_err(|error| TorchError::thrown("backpropagate the loss", &error))?;
-        tape.backward();
+        tape.backward(loss).map_err(|error| TorchError::thrown("backpropagate the loss", &error))?;
         self.take()
     }
 

@@ -26,8 +26,11 @@ choice! {
     pub enum PathKind("path") {
         /// The straight path at constant speed: u = x1 - x0. Rectified flow, CondOT.
         #[default]
+        #[doc(alias = "CondOTProbPath")]
+        #[doc(alias = "CondOTScheduler")]
         Linear = "linear" | "cond-ot" | "rectified-flow",
         /// The straight path to a small ball around the data point: u = x1 - (1 - sigma_min) x0.
+        #[doc(alias = "TargetConditionalFlowMatcher")]
         LinearSigmaMin = "linear-sigma-min" | "target" {
             /// Standard deviation left at t = 1.
             sigma_min = 0.001, Domain::within(0.0, 0.99)
@@ -38,8 +41,11 @@ choice! {
             sigma = 0.1, Domain::within(0.0, 100.0)
         },
         /// The quarter circle, which keeps the variance when source and data have the same.
+        #[doc(alias = "CosineScheduler")]
+        #[doc(alias = "VariancePreservingConditionalFlowMatcher")]
         Trigonometric = "trigonometric" | "cosine" | "gvp",
         /// The variance-preserving diffusion with a linear noise rate between `beta_min` and `beta_max`.
+        #[doc(alias = "VPScheduler")]
         Vp = "vp" {
             /// Noise rate at the data end.
             beta_min = 0.1, Domain::above(0.0, 1000.0);
@@ -47,15 +53,18 @@ choice! {
             beta_max = 20.0, Domain::above(0.0, 1000.0)
         },
         /// Variance preserving, the data's weight linear in time.
+        #[doc(alias = "LinearVPScheduler")]
         LinearVp = "linear-vp",
         /// Variance preserving, the noise level linear in time.
         LinearVpNoise = "linear-vp-noise",
         /// Along the straight line at the speed of a power: slow at the source for n > 1.
+        #[doc(alias = "PolynomialConvexScheduler")]
         Polynomial = "polynomial" {
             /// The power.
             n = 2.0, Domain::above(0.0, 100.0)
         },
         /// The Brownian bridge between the two points; with an entropic coupling of regularisation 2 sigma^2, Schroedinger's.
+        #[doc(alias = "SchrodingerBridgeConditionalFlowMatcher")]
         Bridge = "schroedinger-bridge" | "bridge" {
             /// Diffusion of the Brownian motion.
             sigma = 1.0, Domain::above(0.0, 100.0)

@@ -20,14 +20,19 @@ choice! {
         /// Kutta's 3/8 rule, order 4, four evaluations per step.
         Rk438 = "rk4-38" | "3/8",
         /// Heun with an error estimate, 2(1): adaptive unless a number of steps is given, as those below.
+        #[doc(alias = "adaptive_heun")]
         HeunEuler = "heun-euler",
         /// Order 3(2).
+        #[doc(alias = "RK23")]
+        #[doc(alias = "bosh3")]
         BogackiShampine = "bogacki-shampine" | "bosh3",
         /// Dormand-Prince 5(4).
+        #[doc(alias = "RK45")]
         Dopri5 = "dopri5",
         /// Tsitouras 5(4).
         Tsit5 = "tsit5",
         /// Dormand-Prince 8(5, 3), twelve evaluations per step: for tight tolerances.
+        #[doc(alias = "dopri8")]
         Dop853 = "dop853",
     }
 }

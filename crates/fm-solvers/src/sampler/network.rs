@@ -77,7 +77,7 @@ impl Sampler {
     ) -> Result<Samples<Tensor>, SolveError> {
         let x0 = source_rows(model, flow, rows, seed)?;
         let (shape, device) = (x0.size(), x0.device());
-        let dim = if rows == 0 { 0 } else { x0.numel() / rows };
+        let dim = x0.numel().checked_div(rows).unwrap_or(0);
         let noise = |step| upload(&normal_rows(Key::new(seed, step, Stream::Increment), rows, dim), &shape, device);
         self.run(field, &flow.objective, x0, noise, false)
     }
