@@ -4,6 +4,7 @@
 
 mod bench;
 mod cifar10;
+mod circles;
 mod counts;
 mod cuda;
 mod doctor;

@@ -2,7 +2,7 @@
 
 use crate::shell::{cargo, output, root};
 use anyhow::{Context, ensure};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,10 +17,11 @@ const LONGEST_FILE: usize = 400;
 type Check = fn() -> anyhow::Result<Vec<String>>;
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let checks: [(&str, Check); 6] = [
+    let checks: [(&str, Check); 7] = [
         ("torch-free crates stay torch-free", torch_free),
         ("sibling crates do not depend on each other", siblings),
         ("dependency trees stay light", heavy),
+        ("files do not import each other in circles", circles),
         ("no file is too long", long_files),
         ("modules open with documentation", undocumented),
         ("crates are ready for crates.io and docs.rs", crate::publish::check),
@@ -71,6 +72,19 @@ fn heavy() -> anyhow::Result<Vec<String>> {
         }
     }
     Ok(problems)
+}
+
+fn circles() -> anyhow::Result<Vec<String>> {
+    let files: Vec<PathBuf> = sources()?.into_iter().filter(|p| p.iter().any(|part| part == "src")).collect();
+    let roots = files.iter().filter(|p| p.ends_with("lib.rs") || p.ends_with("main.rs")).filter_map(|p| p.parent());
+    let mut crates: BTreeMap<&Path, Vec<PathBuf>> = roots.map(|root| (root, Vec::new())).collect();
+    for file in &files {
+        // A program may lie in a folder of a crate with others.
+        let root = file.ancestors().find(|ancestor| crates.contains_key(ancestor));
+        root.and_then(|root| crates.get_mut(root)).into_iter().for_each(|own| own.push(file.clone()));
+    }
+    let found: Result<Vec<_>, _> = crates.iter().map(|(src, own)| crate::circles::of_crate(src, own)).collect();
+    Ok(found?.concat())
 }
 
 fn long_files() -> anyhow::Result<Vec<String>> {

@@ -223,17 +223,26 @@ fn every_metric_on_every_extractor_is_what_others_say() {
     assert_eq!(String::from_utf8(read(path)).unwrap(), text, "docs/metrics.md is out of date: run with UPDATE_DOCS=1");
 }
 
-const HEAD: &str = "# Metrics\n\nEvery metric of `cifar-train evaluate` on every extractor, written by a test (`cargo xtask test -- -p cifar-train --test evaluate`, with \
-`UPDATE_DOCS=1` to rewrite it) that runs the real binary on two halves of real handwritten digits (blown up to colour images of 32 x 32 where a network wants \
-them; Inception has 20 a side and computed weights) and compares with what public implementations recorded \
-(`apps/cifar-train/tests/reference/evaluate.py`). A metric without features takes those of `--extractor`.\n\n\
-| `--metrics` | numbers | outside reference | to (relative) |\n|---|---|---|---|\n";
+const HEAD: &str = "# Metrics\n\
+    \n\
+    Every metric of `cifar-train evaluate` on every extractor. A test writes this page: run\n\
+    `cargo xtask test -- -p cifar-train --test evaluate`, with `UPDATE_DOCS=1` to rewrite it. The test runs the real binary on two halves of\n\
+    real handwritten digits and compares the results with recorded results of public implementations\n\
+    (`apps/cifar-train/tests/reference/evaluate.py`). For networks, the digits are enlarged to colour images of 32 x 32; Inception gets 20\n\
+    images per side and computed weights. A metric without features uses those of `--extractor`.\n\
+    \n\
+    | `--metrics` | numbers | outside reference | relative tolerance |\n\
+    |---|---|---|---|\n";
 
-const TAIL: &str = "| `fd-inception`, `fid` | FD | needs more than 2048 images: the network as above, the distance as `fd-pixels`, preparation as `kid-inception`; together on 2,100 \
-images by `cargo xtask bench metrics` | 1e-4 |\n\
-| `nll` | bits/dim | the command `likelihood`, digit for digit; it is held against closed forms and diffrax in [options.md](options.md) | 1e-9 |\n\n\
-`fid` is `fd-inception` with the weights that the name stands for: a file whose sha256 begins with 6726825d, `pt_inception-2015-12-05-6726825d.pth` of \
-pytorch-fid's releases. With other weights the command refuses the name, and `fd-inception` carries the hash of what was used.\n";
+const TAIL: &str = "| `fd-inception`, `fid` | FD | needs more than 2048 images, so its parts are tested: the network as above, the \
+    distance as `fd-pixels`, the preparation as `kid-inception`; `cargo xtask bench metrics --peers` compares the whole on 2,100 images \
+    | 1e-4 |\n\
+    | `nll` | bits/dim | the command `likelihood`, in every digit, which is tested against closed forms and diffrax in \
+    [options.md](options.md) | 1e-9 |\n\
+    \n\
+    `fid` is `fd-inception` with the weights that define FID: a file whose SHA-256 begins with 6726825d,\n\
+    `pt_inception-2015-12-05-6726825d.pth` of pytorch-fid's releases. With other weights, the program rejects `fid`, and the name\n\
+    `fd-inception` carries their hash.\n";
 
 /// Whatever the program offers stands in the table.
 fn named(lines: &str) {

@@ -59,12 +59,16 @@ fn deviation(case: &Value, source: &str, dir: &Path) -> f64 {
     case["calls"].as_array().unwrap().iter().map(call).fold(0.0, f64::max)
 }
 
-const INTRODUCTION: &str = "# Networks for images\n\n\
-    Every variant, written by a test (`cargo xtask test -- -p cifar-train --test networks`, with `UPDATE_DOCS=1` to rewrite it): weights that\n\
-    Python computed too go into a file, and the velocities that `cifar-train velocity` writes for them are compared with the recorded\n\
-    ones, at several times and batch sizes. Keys are those of `[model]` in a configuration file, and of `--set`. Gradients are compared in\n\
-    `crates/fm-models/tests`, full-size networks and the way back (`load_state_dict(strict=True)`) in `crates/fm-models/tests/peers.rs`.\n\n\
-    | network | keys | outside reference |\n|---|---|---|\n";
+const INTRODUCTION: &str = "# Networks for images\n\
+    \n\
+    The tested variants of the networks. A test writes this page: run `cargo xtask test -- -p cifar-train --test networks`, with\n\
+    `UPDATE_DOCS=1` to rewrite it. The test writes weights that the Python reference computes too into a file, runs `cifar-train velocity` on\n\
+    it at several times and batch sizes, and compares the velocities with the recorded ones. Keys are those of `[model]` in a configuration\n\
+    file, and of `--set`. `crates/fm-models/tests` compares gradients. `crates/fm-models/tests/peers.rs` compares full-size networks, and\n\
+    loads exported weights in Python (`load_state_dict(strict=True)`).\n\
+    \n\
+    | network | keys | outside reference |\n\
+    |---|---|---|\n";
 
 #[test]
 fn every_variant_is_the_peers_and_stands_in_the_table() {

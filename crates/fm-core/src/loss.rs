@@ -77,7 +77,7 @@ pub trait RowLoss: Send + Sync {
     /// faster.
     #[cfg(feature = "tch")]
     fn on_tensor(&self, squared: &tch::Tensor) -> tch::Tensor {
-        crate::tensor::on_host(squared, |x| self.value(x), |x| self.slope(x))
+        on_host(squared, |x| self.value(x), |x| self.slope(x))
     }
 
     /// The name in messages.
@@ -137,6 +137,18 @@ impl<L: RowLoss + ?Sized> RowLoss for std::sync::Arc<L> {
     fn check(&self) -> Result<(), Error> {
         (**self).check()
     }
+}
+
+/// f of each value, computed on the host, with the gradient of `slope`.
+#[cfg(feature = "tch")]
+fn on_host(x: &tch::Tensor, f: impl Fn(f64) -> f64, slope: impl Fn(f64) -> f64) -> tch::Tensor {
+    use tch::{Device, Kind, Tensor};
+    let detached = x.detach();
+    let host = Vec::<f64>::try_from(detached.to_device(Device::Cpu).to_kind(Kind::Double).view(-1)).unwrap_or_default();
+    let [value, slope] = [host.iter().map(|x| f(*x)).collect(), host.iter().map(|x| slope(*x)).collect::<Vec<f64>>()]
+        .map(|values: Vec<f64>| Tensor::from_slice(&values).to_kind(x.kind()).to_device(x.device()).view_as(x));
+    // The second term is 0, and its derivative the slope.
+    value + slope * (x - detached)
 }
 
 choice! {

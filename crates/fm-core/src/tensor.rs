@@ -353,16 +353,6 @@ pub fn row_losses(
     Ok(loss.on_tensor(&squared))
 }
 
-/// f of each value, computed on the host, with the gradient of `slope`.
-pub(crate) fn on_host(x: &Tensor, f: impl Fn(f64) -> f64, slope: impl Fn(f64) -> f64) -> Tensor {
-    let detached = x.detach();
-    let host = Vec::<f64>::try_from(detached.to_device(Device::Cpu).to_kind(Kind::Double).view(-1)).unwrap_or_default();
-    let [value, slope] = [host.iter().map(|x| f(*x)).collect(), host.iter().map(|x| slope(*x)).collect::<Vec<f64>>()]
-        .map(|values: Vec<f64>| Tensor::from_slice(&values).to_kind(x.kind()).to_device(x.device()).view_as(x));
-    // The second term is 0, and its derivative the slope.
-    value + slope * (x - detached)
-}
-
 /// Uploads one value per row as an f32 tensor (B).
 pub fn upload_rows(values: &[f64], device: Device) -> Tensor {
     Tensor::from_slice(values).to_kind(Kind::Float).to_device(device)

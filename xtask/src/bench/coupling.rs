@@ -39,7 +39,7 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
         }
     }
     let mut table =
-        String::from("| coupling | milliseconds a batch | share of a step, median and extremes |\n|---|---|---|\n");
+        String::from("| coupling | milliseconds per batch | share of a step, median and extremes |\n|---|---|---|\n");
     let mut most = Vec::new();
     for (coupling, seen) in COUPLINGS.iter().zip(&couplings) {
         let shares: Vec<f64> = over(seen, &steps).iter().map(|share| 100.0 * share).collect();
@@ -54,10 +54,12 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     }
     let text = format!(
         "## What a coupling adds to a training step\n\n\
-         *Work*: a step is one of `cifar-train train --preset cifar10-tiny --model unet --batch-size 128 --coupling independent` on CIFAR-10 \
+         *Work*: a training step is one of `cifar-train train --preset cifar10-tiny --model unet --batch-size 128 --coupling \
+         independent` on CIFAR-10 \
          (`cargo xtask fetch-cifar10` first); a coupling pairs {} rows of {} values, cost matrix included, on one thread. *Protocol*: {rounds} \
-         rounds of a run of {STEPS} steps, of which the last two thirds count, and {BATCHES} batches coupled, of which the median counts. The share \
-         is what a step would take longer if it waited; it does not, because batches are paired one ahead on worker threads. A step takes \
+         rounds. A round has a run of {STEPS} steps, of which the last two thirds count, and couples {BATCHES} batches, of which the \
+         median counts. The share is the time by which a step would be longer if it waited for its coupling. It does not wait, because \
+         worker threads pair batches one step ahead. A step takes \
          {:.2} s. *Machine*: {}.\n\n{table}",
         SHAPE[0],
         SHAPE[1],

@@ -118,7 +118,7 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
             ratio(peer, shared),
         )?;
     }
-    let mut sums = String::from("| values | as | ours | PyTorch | ratio |\n|---|---|---|---|---|\n");
+    let mut sums = String::from("| values | type | ours | PyTorch | ratio |\n|---|---|---|---|---|\n");
     let (mut own, mut peer) = (Team::start(RANKS, 1, ours)?, Team::start(RANKS, 1, theirs)?);
     let versions = peer.ask("versions")?[0]["PyTorch"].as_str().context("PyTorch has no version")?.to_owned();
     for (_, _, count, _, _) in NETWORKS {
@@ -141,14 +141,17 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
         }
     }
     let text = format!(
-        "## Several processes\n\n*Work*: a training step on random images of 3 x 32 x 32, as under *Training steps*, by one process on {RANKS} threads, and by \
-         {RANKS} processes of one thread each on halves of the same batches, on one machine over loopback; and by PyTorch's \
-         `DistributedDataParallel` over Gloo around torchcfm's network of the same size, with fused AdamW; both sum gradients while the backward pass goes on. One process \
-         and two must agree in their mean losses within {SAME:e}, before a time counts; PyTorch, which draws otherwise, within {LIKE} at the start. *Exchange* is \
-         the time that the rank which waits less spends in adding up. *Protocol*: {rounds} rounds in turn (in an order that is drawn for each network; seed {}), after one that is not \
-         counted. *Times* are medians, in milliseconds per step. *Ratio*: above 1, two processes of ours are faster; median and extremes. *Peer*: PyTorch {versions}. \
-         *Machine*: {}.\n\n{table}\n### Adding up alone\n\n*Work*: a vector, summed over {RANKS} processes; as bf16 it is cast, summed and cast back. The fastest half \
-         of {TIMES} times, in milliseconds.\n\n{sums}",
+        "## Several processes\n\n*Work*: a training step on random images of 3 x 32 x 32, as under *Training steps*: by one process with \
+         {RANKS} threads, and by \
+         {RANKS} processes with one thread each, on halves of the same batches, on one machine over loopback; and by PyTorch's \
+         `DistributedDataParallel` over Gloo, with torchcfm's network of the same size and fused AdamW. Both sum gradients during the \
+         backward pass. Before a time counts, the mean losses of one and two processes must agree within {SAME:e}, and those of PyTorch, \
+         which draws other random numbers, within {LIKE} at the start. *Exchange* is \
+         the time of the all-reduce on the rank that waits less. *Protocol*: {rounds} rounds in turn (in a random order per network; \
+         seed {}), after one round that is not counted. *Times* are medians, in milliseconds per step. *Ratio*: median and extremes; \
+         above 1, our two processes are faster. *Peer*: PyTorch {versions}. \
+         *Machine*: {}.\n\n{table}\n### All-reduce alone\n\n*Work*: a vector, summed over {RANKS} processes; as bf16 it is cast, summed \
+         and cast back. Times are in milliseconds, means of the fastest half of {TIMES} repetitions.\n\n{sums}",
         places::seed(),
         machine()
     );

@@ -5,8 +5,9 @@ use anyhow::Context;
 use std::path::Path;
 
 const HEAD: &str = include_str!("head.md");
-const ELSEWHERE: &str = "# Benchmarks on other machines\n\nWritten by `cargo xtask bench SUITE --peers --write-docs`: when a suite of [benchmarks.md](benchmarks.md) is measured on another \
-     machine, what was measured on the one before moves here. Each part names its machine and its commit.\n";
+const ELSEWHERE: &str = "# Benchmarks on other machines\n\nThe command `cargo xtask bench SUITE --peers --write-docs` writes this page: \
+    when a suite of [benchmarks.md](benchmarks.md) is measured on another machine, its previous results move here. Each part names its \
+    machine, and its commit if that was recorded.\n";
 
 /// Writes a suite's part of the page.
 pub(super) fn write(name: &str, report: &str) -> anyhow::Result<()> {

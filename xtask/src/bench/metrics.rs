@@ -35,8 +35,8 @@ const CASES: [Case; 10] = [
     case("energy distance", "energy", "SciPy `cdist`", (10_000, 2), Agreement::Optimum),
     case("energy distance", "energy", "SciPy `cdist`", (10_000, 64), Agreement::Optimum),
     case("energy distance", "energy", "SciPy `cdist`", (50_000, 2), Agreement::Optimum),
-    case("Frechet distance", "frechet", "pytorch-fid", (10_000, 64), Agreement::Within(1e-6)),
-    case("Frechet distance", "frechet", "pytorch-fid", (10_000, 2048), Agreement::Within(1e-6)),
+    case("Fréchet distance", "frechet", "pytorch-fid", (10_000, 64), Agreement::Within(1e-6)),
+    case("Fréchet distance", "frechet", "pytorch-fid", (10_000, 2048), Agreement::Within(1e-6)),
     case("KID, 100 subsets", "kid 100", "clean-fid", (10_000, 64), Agreement::Within(0.05)),
     case("KID, 10 subsets", "kid 10", "clean-fid", (10_000, 2048), Agreement::Within(0.05)),
     case("KID, 10 subsets", "kid 10", "clean-fid, f64", (10_000, 2048), Agreement::Within(0.05)),
@@ -81,12 +81,17 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     let whole = whole(&python, &dir, threads)?;
     let targets = vec![Target::at_least(3.0, "energy distance, 50,000 points: SciPy's `cdist` over ours", [large])];
     let text = format!(
-        "## Metrics\n\n*Work*: two sets of rows, standard normal and the same moved by a quarter along each axis, in files that both sides read. The numbers must \
-         agree before a time counts: to 1e-9 (energy distance; precision, recall, density and coverage together), to 1e-6 (Frechet distance), and KID, whose \
-         subsets each side draws itself, to 5 %. *Protocol*: one warm-up, then {rounds} rounds (fewer where a case takes a minute) in turn, in processes of {threads} \
-         threads. *Times* are medians, in milliseconds. *Ratio*: the peer's time over ours within a round (above 1, ours is faster), its median and its extremes. \
-         *Memory*: the most that each process had, in MiB. SciPy's `cdist` is given 1000 rows at a time and each pair of a set once. clean-fid multiplies features as they are, in single \
-         precision, ours in double; given them as f64 (before the clock starts), it does the same work. *Peers*: {versions}. \
+        "## Metrics\n\n*Work*: two sets of rows in files that both sides read: standard normal, and standard normal shifted by 0.25 \
+         along each axis. The numbers must \
+         agree before a time counts: to 1e-9 (energy distance; precision, recall, density and coverage together), to 1e-6 (Fréchet \
+         distance), and KID, whose \
+         subsets each side draws itself, to 5 %. *Protocol*: one warm-up, then {rounds} rounds (fewer if a case takes a minute) in turn, \
+         in processes of {threads} \
+         threads. *Times* are medians, in milliseconds. *Ratio*: median and extremes of the peer's time over ours within a round (above \
+         1, ours is faster). \
+         *Memory*: peak of each process, in MiB. SciPy's `cdist` gets 1000 rows at a time, and each pair within a set once. clean-fid \
+         multiplies features in their own precision, f32; ours multiplies in f64. If the features are converted to f64 before the clock \
+         starts, clean-fid does the same work as ours. *Peers*: {versions}. \
          *Machine*: {}.\n\n\
          | work | rows | ours | peer | ratio | memory, ours / peer | rounds |\n|---|---|---|---|---|---|---|\n{table}\n{whole}",
         machine()
@@ -126,8 +131,9 @@ fn whole(python: &Path, dir: &str, threads: usize) -> anyhow::Result<String> {
     let off = (own / peer.value - 1.0).abs();
     ensure!(off < 1e-4, "fd-inception is {own}, pytorch-fid says {}: no times are compared", peer.value);
     Ok(format!(
-        "Whole commands, once: `evaluate --metrics fd-inception` and pytorch-fid on two folders of {IMAGES} PNG images of 32 x 32, with the same random weights, from \
-         start to number: {seconds:.0} s and {:.0} s (ratio **{:.2}**); {own:.6} and {:.6}, {off:.0e} apart.\n",
+        "Whole commands, measured once from start to result: `evaluate --metrics fd-inception` and pytorch-fid on two folders of \
+         {IMAGES} PNG images of 32 x 32, with the same random weights. \
+         They take {seconds:.0} s and {:.0} s (ratio **{:.2}**) and give {own:.6} and {:.6}, a relative difference of {off:.0e}.\n",
         peer.seconds,
         peer.seconds / seconds,
         peer.value

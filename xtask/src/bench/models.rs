@@ -31,13 +31,14 @@ type Work<'a> = (&'a str, &'a str);
 pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
     let passes = if device == "cpu" { String::new() } else { format!(" {GPU_PASSES}") };
     let requests = ["train", "infer"].map(|work| format!("{work}{passes}"));
-    let works = [(requests[0].as_str(), "Forward and backward"), (&requests[1], "Forward, as sampling makes it")];
+    let works = [(requests[0].as_str(), "Forward and backward"), (&requests[1], "Forward, as in sampling")];
     let Compared { tables, versions, targets } = compared(&works, rounds, device)?;
     let text = format!(
-        "## Networks{}\n\n*Work*: the same weights (read strictly by both sides) and the same batch. Forward and backward is what a training step does \
-         with the network, with zeroing or dropping gradients before; a forward pass is one evaluation of a sampler, at a time that all \
-         samples share, without gradients. Dropout is off. {} What torch.compile gains over eager PyTorch, and over ours, is elementwise work between matrix products in one loop, where libtorch has an \
-         operator each. {} *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: {}.\n\n{tables}",
+        "## Networks{}\n\n*Work*: the same weights (loaded with strict matching by both sides) and the same batch. A forward and \
+         backward pass is the work of a training step on the network, after zeroing or dropping its gradients. A forward pass is one \
+         evaluation of a sampler, without gradients, at one time for all samples. Dropout is off. {} torch.compile fuses the elementwise \
+         work between matrix products into one loop; eager PyTorch and ours call one libtorch operator for each operation. {} *Peers*: \
+         torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: {}.\n\n{tables}",
         on(device),
         agreement(device),
         protocol(rounds),
@@ -66,8 +67,9 @@ pub(super) fn sampling(rounds: u32, device: &str) -> anyhow::Result<Report> {
     let works = [(work.as_str(), "Euler steps from noise to samples")];
     let Compared { tables, versions, targets } = compared(&works, rounds, device)?;
     let text = format!(
-        "## Sampling{}\n\n*Work*: {steps} Euler steps of the same networks from the same noise, as `cifar-train sample` takes them; the peers take them by torchdiffeq. {} \
-         So must the samples' mean absolute value. {} *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: \
+        "## Sampling{}\n\n*Work*: {steps} Euler steps of the same networks from the same noise, as in `cifar-train sample`; the peers \
+         use torchdiffeq. {} \
+         The same holds for the samples' mean absolute value. {} *Peers*: torchcfm's U-Net and diffusers' DiT; {versions}. *Machine*: \
          {}.\n\n{tables}",
         on(device),
         agreement(device),
@@ -85,8 +87,10 @@ pub(super) fn on(device: &str) -> String {
 fn protocol(rounds: u32) -> String {
     let threads = threads(THREADS);
     format!(
-        "*Protocol*: after a warm-up that includes compilation, {rounds} rounds in which everyone does the work once, in turn (in an order that is drawn for each case; seed {}), each in a process of {threads} \
-         threads. *Times* are medians, in milliseconds. *Ratio*: our time over the peer's within a round (below 1, ours is faster), median and extremes.",
+        "*Protocol*: after a warm-up that includes compilation, {rounds} rounds in which each side does the work once, in turn (in a \
+         random order per case; seed {}), each in a process of {threads} \
+         threads. *Times* are medians, in milliseconds. *Ratio*: median and extremes of our time over the peer's within a round (below \
+         1, ours is faster).",
         places::seed()
     )
 }

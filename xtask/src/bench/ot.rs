@@ -124,26 +124,26 @@ fn document(tables: &Tables, versions: &str, rounds: u32) -> String {
     let Tables { cost, exact, relative, absolute, .. } = tables;
     format!(
         "## Optimal transport\n\n\
-         *Work*: two sets of n standard normal points of d dimensions, their matrix of squared Euclidean distances, and plans between equal \
-         masses. *Protocol*: one warm-up, which includes JAX's compilation, then {rounds} rounds (fewer where a case takes a minute) in which \
-         ours and each peer do the same work in turn, in processes of as many threads as the table says; the peers are confined to as many \
-         cores. *Times* are medians, in milliseconds. *Ratio*: the peer's time over ours within a round (above 1, ours is faster), its \
-         median and its extremes. *Peers*: {versions}. *Machine*: {}.\n\n\
+         *Work*: the matrix of squared Euclidean distances between two sets of n standard normal points of d dimensions, and plans \
+         between equal masses. *Protocol*: one warm-up, which includes JAX's compilation, then {rounds} rounds (fewer if a case takes a \
+         minute). In each round, ours and each peer do the same work in turn, in processes with the number of threads in the table; the \
+         peers are confined to the same number of cores. *Times* are medians, in milliseconds. *Ratio*: median and extremes of the \
+         peer's time over ours within a round (above 1, ours is faster). *Peers*: {versions}. *Machine*: {}.\n\n\
          ### Exact assignment\n\n\
-         Of a given matrix. The optima must agree to 1e-9 before a time counts, for which POT's cap on iterations is raised; the ratio is \
-         against whichever peer is faster in a round. Ours runs on one thread.\n\n\
+         The assignment of a given cost matrix. A time counts only if the optima agree to 1e-9; POT's limit of iterations is raised for \
+         this. The ratio is to the faster peer of each round. Ours runs on one thread.\n\n\
          | d | n | threads | ours | SciPy `linear_sum_assignment` | POT `emd` | ratio to the faster | rounds |\n\
          |---|---|---|---|---|---|---|---|\n{exact}\n\
          ### Cost matrix\n\n\
-         From f32 points, as f64. POT computes in the type that it is given, so that it does the same work on points given as f64, and less of it, in \
-         half the memory, on f32; it takes no second look at small distances.\n\n\
+         The f64 matrix of f32 points. POT computes in the type of its input: on f64 points it does the same work as ours, on f32 points \
+         less work in half the memory. Ours recomputes small distances by their definition; POT does not.\n\n\
          | d | n | threads | ours | POT `dist`, f64 | ratio | POT `dist`, f32 | ratio |\n|---|---|---|---|---|---|---|---|\n{cost}\n\
          ### Entropic plan, epsilon {RELATIVE} of the mean cost\n\n\
-         To an L1 error of {TOLERANCE}, which every side's plan is checked for; ott-jax in f32, jitted.\n\n\
+         Each plan is computed to an L1 error of {TOLERANCE}, which is checked. ott-jax runs jitted, in f32.\n\n\
          | d | n | threads | ours | ott-jax | POT `sinkhorn_log` | ratio to ott-jax | ratio to POT | rounds |\n\
          |---|---|---|---|---|---|---|---|---|\n{relative}\n\
          ### Entropic plan, epsilon {ABSOLUTE} in the unit of the cost\n\n\
-         The same, against POT's plain form, which scales a kernel that can underflow; where it does, it finds nothing.\n\n\
+         The same, compared with POT's plain Sinkhorn, which scales a kernel that can underflow. If it underflows, POT finds no plan.\n\n\
          | d | n | threads | ours | ott-jax | POT `sinkhorn` | ratio to ott-jax | rounds |\n\
          |---|---|---|---|---|---|---|---|\n{absolute}",
         machine()

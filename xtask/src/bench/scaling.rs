@@ -56,7 +56,7 @@ const CURVES: [Curve; 11] = [
     curve("energy distance, 16-D", "points", "metrics-worker", POINTS, "energy", &[1000, 2000, 4000, 8000, 16000]),
     curve("precision and recall, 16-D", "points", "metrics-worker", POINTS, "prdc", &[1000, 2000, 4000, 8000]),
     curve(
-        "Frechet distance, 5000 rows",
+        "Fréchet distance, 5000 rows",
         "features",
         "metrics-worker",
         &["make DIR 5000 {}", "load DIR"],
@@ -140,9 +140,11 @@ pub(super) fn report(draw: bool) -> anyhow::Result<Report> {
         std::fs::write(&path, panels(&drawn)?).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let text = format!(
-        "## Scaling\n\n*Work*: ours alone, each size in a fresh process of {} threads (but for the row over threads). *Times* are medians of {REPEATS} after a warm-up, in \
-         milliseconds. *Memory* is the most that the process had, in MiB, libtorch included where there is a network. *Exponent*: of the power law through the times, by \
-         least squares of logarithms; small sizes hold what does not grow, so that it is below what theory says of large ones. *Machine*: {}.\n\n\
+        "## Scaling\n\n*Work*: ours only, each size in a fresh process with {} threads (except in the row over threads). *Times* are \
+         medians of {REPEATS} after a warm-up, in \
+         milliseconds. *Memory* is the peak of the process, in MiB, including libtorch for networks. *Exponent* is that of the power law \
+         fitted to the times by least squares of logarithms. At small sizes constant costs dominate, so the exponent is below the \
+         theoretical exponent for large sizes. *Machine*: {}.\n\n\
          | work | over | sizes | times | memory | exponent |\n|---|---|---|---|---|---|\n{table}\n\
          ![Times over sizes, with the fitted power laws](images/scaling.svg)\n",
         cores.min(2),

@@ -39,18 +39,21 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     let (times, more) = times(&mut ours, &mut theirs, rounds)?;
     targets.extend(more);
     let text = format!(
-        "## Solvers\n\n*Problems*: a harmonic oscillator and Van der Pol's with mu = 5, both over 10 units of time; the exact velocity from noise to \
+        "## Solvers\n\n*Problems*: a harmonic oscillator and the Van der Pol oscillator with mu = 5, both over 10 units of time; the \
+         exact velocity from noise to \
          three Gaussians in the plane, 256 rows; a trained network (`tabular-train train --data 8gaussians --steps 2000`: 3 hidden layers of \
-         64), 1024 rows. Relative and absolute tolerance are equal; everyone keeps their default controller. *Error*: root mean square at the \
-         end, against SciPy's DOP853 at 1e-13. *Peers*: {versions}. *Machine*: {}, one thread.\n\n\
+         64), 1024 rows. Relative and absolute tolerance are equal, and each solver keeps its default controller. *Error*: root mean \
+         square difference at the end from SciPy's DOP853 at tolerance 1e-13. *Peers*: {versions}. *Machine*: {}, one thread.\n\n\
          ### Evaluations at equal error\n\n\
-         The ratio of our evaluations to a peer's at the same error (below 1, ours needs fewer): for each of our points on tolerances 1e-2 to \
-         1e-9 the peer's curve is read at our error, log against log; points beyond the peer's curve are left out. Geometric mean and extremes. \
-         Steps per batch are what the peers do; per-sample steps, our default, count the mean over samples.\n\n{}\n\
-         ### The curves\n\nError / evaluations by tolerance.\n\n{}\n\
-         ### Time\n\n{rounds} rounds in which everyone solves in turn (in an order that is drawn for each row), after a warm-up that includes JAX's compilation; medians, and the ratio of \
-         the peer's time to ours within a round with its extremes (above 1, ours is faster). Ours and the peers' Dopri5, steps per batch. For \
-         the network, in f32, times are those of one evaluation with its share of the solver; SciPy has no tensors.\n\n{times}",
+         The ratio of our evaluations to a peer's at the same error (below 1, ours needs fewer), as geometric mean and extremes over our \
+         points at tolerances 1e-2 to 1e-9. For each point, the peer's curve is interpolated at our error, log against log; points \
+         beyond the peer's curve are left out. The peers take steps per batch. For steps per sample, our default, the number of \
+         evaluations is the mean over samples.\n\n{}\n\
+         ### The curves\n\nEach cell has the error / the number of evaluations at a tolerance.\n\n{}\n\
+         ### Time\n\n{rounds} rounds in which all solvers run in turn (in a random order per row), after a warm-up that includes JAX's \
+         compilation. Times are medians. A ratio is the peer's time over ours within a round, as median and extremes (above 1, ours is \
+         faster). All use Dopri5 with steps per batch. For the network, in f32, a time is that of one evaluation including its share of \
+         the solver. SciPy has no tensors, so it is left out there.\n\n{times}",
         machine(),
         ratios,
         points

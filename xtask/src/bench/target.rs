@@ -75,7 +75,8 @@ impl Report {
     pub(super) fn document(&self) -> String {
         let mut text = self.text.trim_end().to_owned() + "\n";
         if !self.targets.is_empty() {
-            text.push_str("\n### Targets\n\nSet before anything was measured; the worst of the medians counts.\n\n| what | target | found | met |\n|---|---|---|---|\n");
+            text.push_str("\n### Targets\n\nThe targets were set before any measurement; the worst of the medians counts.\n\n| what | \
+                target | found | met |\n|---|---|---|---|\n");
             self.targets.iter().for_each(|target| {
                 let _ = writeln!(text, "{}", target.row());
             });

@@ -110,15 +110,17 @@ pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
         })
         .collect();
     let text = format!(
-        "## Training steps\n\n*Work*: a step of a plain training loop, data, noise, times and AdamW included; ours also clips, keeps a moving average and the \
-         log's sums, and makes batches on a worker thread. PyTorch's loop is eager; jax either calls one jitted step at a time, or runs all steps \
-         inside one jitted scan, which a loop that must look at anything between steps cannot do. After a first, uncounted round, which everyone \
-         trains alike, mean losses must agree within {:.0} % before a time counts. *Protocol*: {rounds} rounds in which everyone does the steps once, \
-         in turn, each in a process of {threads} threads. *Times* are medians, in milliseconds per step. *Ratio*: the peer's time over ours within a round \
-         (above 1, ours is faster), median and extremes. *Peers*: {versions}. *Machine*: {}.\n\n{table}\n{images}\n\
+        "## Training steps\n\n*Work*: a step of a plain training loop, including data, noise, times and AdamW. Ours also clips \
+         gradients, updates an EMA and the sums of the log, and makes batches on a worker thread. PyTorch's loop is eager. jax either \
+         calls one jitted step at a time, or runs all steps inside one jitted scan, which is impossible for a loop that reads anything \
+         between steps. In the first round, which is not counted, all sides train the same model; after it, mean losses must agree \
+         within {:.0} % before a time counts. *Protocol*: {rounds} rounds in which each side does the steps once, in turn, each in a \
+         process of {threads} threads. *Times* are medians, in milliseconds per step. *Ratio*: median and extremes of the peer's time \
+         over ours within a round (above 1, ours is faster). *Peers*: {versions}. *Machine*: {}.\n\n{table}\n{images}\n\
          ### The loop over the bare network\n\n{overhead}\n\
-         ### Peak memory\n\n*Work*: {MEMORY_STEPS} steps of the small U-Net at batch 64, with AdamW and a moving average, in fresh processes; PyTorch's network is \
-         torchcfm's, in eager mode. MiB resident before the network is built, at most, and the difference.\n\n\
+         ### Peak memory\n\n*Work*: {MEMORY_STEPS} steps of the small U-Net at batch 64, with AdamW and an EMA, in fresh processes. \
+         PyTorch runs torchcfm's network in eager mode. The columns are the resident memory in MiB before the network is built, its \
+         peak, and the difference.\n\n\
          | who | before | peak | difference |\n|---|---|---|---|\n{rows}",
         100.0 * LATER.within,
         machine()
@@ -145,9 +147,10 @@ fn images(ours: &mut Worker, dir: &str, rounds: u32) -> anyhow::Result<(String, 
         targets.push(Target::at_least(1.1, format!("{description}: PyTorch eager over ours"), [medians[0]]));
     }
     let text = format!(
-        "### Whole steps of image networks\n\n*Work*: a step from the same weights on random images kept as bytes: batch, noise, times, network, clipping at \
-         1, AdamW and a moving average, on both sides. PyTorch's AdamW is its fused form, its clipping and moving average are foreach forms; diffusers' DiT \
-         embeds time and class in each block anew. Mean losses of the first, uncounted round must agree within {:.0} %. *Peers*: {versions}.\n\n{}{rows}",
+        "### Whole steps of image networks\n\n*Work*: a step from the same weights on random images stored as bytes. On both sides it \
+         includes batch, noise, times, network, clipping at 1, AdamW and an EMA. PyTorch uses fused AdamW, and foreach forms of clipping \
+         and EMA. diffusers' DiT embeds time and class again in each block. Mean losses of the first round, which is not counted, must \
+         agree within {:.0} %. *Peers*: {versions}.\n\n{}{rows}",
         100.0 * FIRST.within,
         header(&IMAGE_PEERS)
     );
@@ -222,8 +225,10 @@ fn overhead(ours: &mut Worker, dir: &str, rounds: u32, device: &str) -> anyhow::
     }
     let (low, high) = shares.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), r| (l.min(*r), h.max(*r)));
     let text = format!(
-        "*Work*: {description}. A step of the loop takes {:.0} ms, its network and loss alone, forwards and back, {:.0} ms: \
-         **{:.1} %** more ({low:.1} to {high:.1}; medians and extremes over {rounds} rounds of {steps} steps each, the bare network before and after).\n",
+        "*Work*: {description}. A step of the loop takes {:.0} ms; a forward and backward pass of its network and loss alone takes {:.0} \
+         ms. \
+         The loop takes **{:.1} %** more ({low:.1} to {high:.1}; medians and extremes over {rounds} rounds of {steps} steps each; the \
+         bare network is measured before and after each).\n",
         1e3 * median(&whole),
         1e3 * median(&bare),
         median(&shares)

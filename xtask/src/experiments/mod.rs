@@ -37,8 +37,9 @@ enum Which {
     Genes,
 }
 
-const HEAD: &str = "# Experiments\n\nWritten by `cargo xtask experiments gaussian4 spiral transport genes --write-docs`, pictures included; no number here is typed by hand. \
-                    Means are followed by the standard deviation over seeds. Figures of other libraries were measured with them beforehand, and are not remade by this command.\n";
+const HEAD: &str = "# Experiments\n\nThe command `cargo xtask experiments gaussian4 spiral transport genes --write-docs` writes this \
+    page and its pictures. No number here is typed by hand, except those of other libraries, which were measured separately. Each mean \
+    is followed by its standard deviation over seeds.\n";
 
 pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
     ensure_present()?;
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
         };
         let threads =
             std::env::var("OMP_NUM_THREADS").map_or_else(|_| String::new(), |n| format!(" with OMP_NUM_THREADS={n}"));
-        let took = format!("Took {:.0} s in all{threads}", tool.seconds());
+        let took = format!("All runs took {:.0} s{threads}", tool.seconds());
         let report = format!("{report}\n{took}. *Machine*: {}.\n", machine());
         println!("{report}");
         if args.write_docs {

@@ -9,10 +9,6 @@ fn narrow<A: NdFloat>(value: f64) -> A {
     cast(value).unwrap_or_else(A::nan)
 }
 
-pub(super) fn widen<A: NdFloat>(value: A) -> f64 {
-    cast(value).unwrap_or(f64::NAN)
-}
-
 impl Shaped for f64 {
     fn shape(&self) -> Vec<usize> {
         Vec::new()

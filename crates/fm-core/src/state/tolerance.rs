@@ -1,7 +1,7 @@
 //! How much error per step is acceptable, and the norm of an error under it.
 
-use super::arrays::widen;
 use ndarray::NdFloat;
+use num_traits::cast;
 use serde::{Deserialize, Serialize};
 
 /// A bound on errors: one for all dimensions, or one per dimension. Files hold a number or a list of them.
@@ -91,4 +91,8 @@ impl Tolerance {
         };
         (values.enumerate().map(square).sum::<f64>() / count).sqrt()
     }
+}
+
+fn widen<A: NdFloat>(value: A) -> f64 {
+    cast(value).unwrap_or(f64::NAN)
 }

@@ -17,9 +17,8 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
-use super::{TimeKind, confined};
+use super::confined;
 use crate::Error;
-use crate::choice::Choice;
 
 /// Step of the difference quotient of a density, the cube root of the spacing of f64 near 1.
 const STEP: f64 = 6e-6;
@@ -68,35 +67,6 @@ pub trait TimeDistribution: Send + Sync {
             before = value;
         }
         Ok(())
-    }
-}
-
-impl TimeDistribution for TimeKind {
-    #[inline]
-    fn quantile(&self, u: f64) -> f64 {
-        TimeKind::quantile(self, u)
-    }
-
-    #[inline]
-    fn cdf(&self, t: f64) -> f64 {
-        TimeKind::cdf(self, t)
-    }
-
-    #[inline]
-    fn density(&self, t: f64) -> f64 {
-        TimeKind::density(self, t)
-    }
-
-    fn is_discrete(&self) -> bool {
-        TimeKind::is_discrete(self)
-    }
-
-    fn name(&self) -> String {
-        self.to_string()
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        Ok(self.validate()?)
     }
 }
 

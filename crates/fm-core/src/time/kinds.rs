@@ -1,9 +1,10 @@
 //! The distributions by name.
 
-use super::distribution::invert;
+use super::distribution::{TimeDistribution, invert};
 use super::{confined, normal};
+use crate::Error;
 use crate::choice;
-use crate::choice::Domain;
+use crate::choice::{Choice, Domain};
 use std::f64::consts::{FRAC_PI_2, PI};
 
 choice! {
@@ -165,6 +166,35 @@ impl TimeKind {
             _ => 1.0,
         };
         slope.max(0.0)
+    }
+}
+
+impl TimeDistribution for TimeKind {
+    #[inline]
+    fn quantile(&self, u: f64) -> f64 {
+        TimeKind::quantile(self, u)
+    }
+
+    #[inline]
+    fn cdf(&self, t: f64) -> f64 {
+        TimeKind::cdf(self, t)
+    }
+
+    #[inline]
+    fn density(&self, t: f64) -> f64 {
+        TimeKind::density(self, t)
+    }
+
+    fn is_discrete(&self) -> bool {
+        TimeKind::is_discrete(self)
+    }
+
+    fn name(&self) -> String {
+        self.to_string()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(self.validate()?)
     }
 }
 
