@@ -17,13 +17,14 @@ use fm_train::batch::{Batch, BatchSource};
 use fm_train::block::Packer;
 use fm_train::callbacks::Callback;
 use fm_train::checkpoint::{DataMeta, RunInfo};
-use fm_train::collective::{Collective, SingleProcess};
+use fm_train::collective::{Collective, Shard, SingleProcess};
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::record::LogRecord;
 use fm_train::task::{FlowTask, FlowTraining, HostInputs, Inputs, LossOutput, Pack, PackContext, Task};
 use fm_train::train::{TrainOptions, TrainState, train};
+use fm_train::{Run, RunOptions, TrainerConfig};
 use ndarray::Array2;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -198,4 +199,49 @@ fn a_group_of_one_trains_to_the_bits_of_the_plain_run() {
     assert!(through.shard().is_whole() && !through.is_alone());
     let (plain, group) = (weights(Arc::new(SingleProcess)), weights(through));
     assert_eq!(plain, group);
+}
+
+/// A run of two processes in one directory: rank 0 writes, both end at the weights of the run of one process, and a second call goes on.
+#[test]
+fn ranks_share_a_runs_directory() {
+    let weights = |directory: &std::path::Path, steps: u64, collective: Arc<dyn Collective>| {
+        let table = Array2::from_shape_vec((64, 2), normal_rows(Key::new(0, 0, Stream::Data), 64, 2)).unwrap();
+        let store = nn::VarStore::new(Device::Cpu);
+        let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root()).unwrap();
+        for (at, (_, mut weight)) in BTreeMap::from_iter(store.variables()).into_iter().enumerate() {
+            let drawn = normal_rows(Key::new(0, at as u64, Stream::Init), 1, weight.numel());
+            tch::no_grad(|| weight.copy_(&(Tensor::from_slice(&drawn).reshape(weight.size()) * 0.1)));
+        }
+        let run = Run::open_shard(directory, &"moons", collective.shard()).unwrap();
+        let trainer = TrainerConfig { collective, ..TrainerConfig::default() };
+        let options = RunOptions { trainer, steps, log_every: 5, save_every: 10, ..RunOptions::default() };
+        let mut trainer =
+            run.train(&FlowMatching::default(), model.as_ref(), &store, &table, &options, &mut ()).unwrap();
+        Vec::<f32>::try_from(&trainer.state_mut().params.master).unwrap()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let alone = weights(&directory.path().join("alone"), 20, Arc::new(SingleProcess));
+    let shared = directory.path().join("shared");
+    for steps in [10, 20] {
+        let port = free_port();
+        let start = |rank: usize| {
+            let shared = shared.clone();
+            thread::spawn(move || weights(&shared, steps, open(rank, RANKS, port).peers(ReduceIn::F32)))
+        };
+        let threads: Vec<_> = (0..RANKS).map(start).collect();
+        let found: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+        assert_eq!(found[0], found[1]);
+        if steps == 20 {
+            let far = alone.iter().zip(&found[0]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far < 1e-5, "{far}");
+        }
+    }
+    let log = std::fs::read_to_string(shared.join("metrics.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 4, "{log}");
+    let other = Run::open_shard(&shared, &"moons", Shard { rank: 1, count: 2 }).unwrap();
+    let (store, table) = (nn::VarStore::new(Device::Cpu), Array2::<f32>::zeros((4, 2)));
+    let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root()).unwrap();
+    let error = other.train(&FlowMatching::default(), model.as_ref(), &store, &table, &RunOptions::default(), &mut ());
+    let error = error.map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("opened by process 1 of 2 and is trained by 0 of 1"), "{error}");
 }

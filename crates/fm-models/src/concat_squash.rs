@@ -15,10 +15,11 @@
 //! # Ok::<(), fm_models::ModelError>(())
 //! ```
 
-use crate::config::{ModelError, require};
+use crate::error::{ModelError, require};
 use crate::fused::{self, gated::FusedConcatSquash};
 use crate::layers::{class_table, linear, linear_without_bias, look_up};
 use crate::mlp::check_widths;
+use crate::network::{Activations, NetworkConfig};
 use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
@@ -49,17 +50,6 @@ impl Default for ConcatSquashConfig {
 }
 
 impl ConcatSquashConfig {
-    pub(crate) fn activations_per_sample(&self) -> i64 {
-        6 * self.widths.iter().sum::<i64>() + self.dim
-    }
-
-    pub(crate) fn validate(&self) -> Result<(), ModelError> {
-        check_widths("ConcatSquash network", self.dim, &self.widths)?;
-        let bounded = (0..1 << 31).contains(&self.classes) && (1..=1 << 20).contains(&self.class_width);
-        let problem = format!("classes {} and class_width {}", self.classes, self.class_width);
-        require(bounded, "ConcatSquash network", problem, "give classes from 0 and a width above 0")
-    }
-
     /// Widths from the input to the output.
     fn all_widths(&self) -> Vec<i64> {
         [&[self.dim], self.widths.as_slice(), &[self.dim]].concat()
@@ -69,12 +59,44 @@ impl ConcatSquashConfig {
     fn context(&self) -> i64 {
         1 + if self.classes > 0 { self.class_width } else { 0 }
     }
+}
 
-    /// Trainable values.
-    pub(crate) fn parameters(&self) -> i64 {
+impl NetworkConfig for ConcatSquashConfig {
+    fn kind(&self) -> &'static str {
+        "concat-squash"
+    }
+
+    fn data_shape(&self) -> Vec<i64> {
+        vec![self.dim]
+    }
+
+    fn classes(&self) -> (i64, bool) {
+        (self.classes, self.null_class)
+    }
+
+    fn validate(&self) -> Result<(), ModelError> {
+        check_widths("ConcatSquash network", self.dim, &self.widths)?;
+        let bounded = (0..1 << 31).contains(&self.classes) && (1..=1 << 20).contains(&self.class_width);
+        let problem = format!("classes {} and class_width {}", self.classes, self.class_width);
+        require(bounded, "ConcatSquash network", problem, "give classes from 0 and a width above 0")
+    }
+
+    fn parameters(&self) -> i64 {
         let layer = |w: &[i64]| w[0] * w[1] + w[1] + 2 * self.context() * w[1] + w[1];
         let rows = if self.classes > 0 { self.classes + i64::from(self.null_class) } else { 0 };
         self.all_widths().windows(2).map(layer).sum::<i64>() + rows * self.class_width
+    }
+
+    fn activations(&self) -> Activations {
+        Activations::whole(6 * self.widths.iter().sum::<i64>() + self.dim)
+    }
+
+    fn ends(&self) -> [String; 2] {
+        ["layers.0.".into(), format!("layers.{}.", self.widths.len())]
+    }
+
+    fn build(&self, path: &Path<'_>) -> Result<Box<dyn VelocityModel>, ModelError> {
+        Ok(Box::new(concat_squash(path, self)?))
     }
 }
 
@@ -92,7 +114,7 @@ struct ConcatSquash {
     null_class: Option<i64>,
 }
 
-pub(crate) fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl VelocityModel + use<>, ModelError> {
+fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl VelocityModel + use<>, ModelError> {
     c.validate()?;
     let (widths, context) = (c.all_widths(), c.context());
     let layer = |(i, w): (usize, &[i64])| {

@@ -14,9 +14,10 @@
 //! # Ok::<(), fm_models::ModelError>(())
 //! ```
 
-use crate::config::{Activations, ModelError, require};
 use crate::embedding::{TimeEmbedding, positions_2d};
+use crate::error::{ModelError, require};
 use crate::layers::{ZERO, attend, buffer, class_table, gelu_tanh, linear_init, look_up};
+use crate::network::{Activations, NetworkConfig};
 use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
@@ -84,7 +85,35 @@ impl DitConfig {
         Some(Self { width, depth, heads, patch, ..Self::default() })
     }
 
-    pub(crate) fn validate(&self) -> Result<(), ModelError> {
+    /// Patches along the height and the width.
+    fn grid(&self) -> [i64; 2] {
+        self.image_size.map(|size| size / self.patch)
+    }
+
+    fn out_channels(&self) -> i64 {
+        self.image_channels * if self.learn_sigma { 2 } else { 1 }
+    }
+}
+
+impl NetworkConfig for DitConfig {
+    fn kind(&self) -> &'static str {
+        "dit"
+    }
+
+    fn data_shape(&self) -> Vec<i64> {
+        vec![self.image_channels, self.image_size[0], self.image_size[1]]
+    }
+
+    fn fit_to_images(&mut self, [channels, height, width]: [i64; 3], classes: i64, null_class: bool) {
+        (self.image_channels, self.image_size) = (channels, [height, width]);
+        (self.classes, self.null_class) = (classes, null_class);
+    }
+
+    fn classes(&self) -> (i64, bool) {
+        (self.classes, self.null_class)
+    }
+
+    fn validate(&self) -> Result<(), ModelError> {
         let check = |good, problem: String, remedy| require(good, "DiT", problem, remedy);
         let [height, width] = self.image_size;
         let sizes = [self.image_channels, height, width, self.patch, self.width, self.depth, self.heads];
@@ -105,13 +134,16 @@ impl DitConfig {
         self.time.validate("DiT")
     }
 
-    /// Patches along the height and the width.
-    fn grid(&self) -> [i64; 2] {
-        self.image_size.map(|size| size / self.patch)
+    fn parameters(&self) -> i64 {
+        let linear = |cin: i64, cout: i64| cin * cout + cout;
+        let (w, pixels) = (self.width, self.patch * self.patch);
+        let block = linear(w, 3 * w) + linear(w, w) + linear(w, 4 * w) + linear(4 * w, w) + linear(w, 6 * w);
+        let ends = linear(self.image_channels * pixels, w) + linear(w, 2 * w) + linear(w, pixels * self.out_channels());
+        let classes = if self.classes > 0 { (self.classes + i64::from(self.null_class)) * w } else { 0 };
+        linear(FREQUENCIES, w) + linear(w, w) + classes + self.depth * block + ends
     }
 
-    /// Values per sample: an estimate, for planning.
-    pub(crate) fn activations(&self) -> Activations {
+    fn activations(&self) -> Activations {
         let tokens = self.width * self.grid().iter().product::<i64>();
         let mut found = Activations::default();
         found.block(2 * tokens, tokens);
@@ -125,18 +157,12 @@ impl DitConfig {
         found
     }
 
-    /// Trainable values.
-    pub(crate) fn parameters(&self) -> i64 {
-        let linear = |cin: i64, cout: i64| cin * cout + cout;
-        let (w, pixels) = (self.width, self.patch * self.patch);
-        let block = linear(w, 3 * w) + linear(w, w) + linear(w, 4 * w) + linear(4 * w, w) + linear(w, 6 * w);
-        let ends = linear(self.image_channels * pixels, w) + linear(w, 2 * w) + linear(w, pixels * self.out_channels());
-        let classes = if self.classes > 0 { (self.classes + i64::from(self.null_class)) * w } else { 0 };
-        linear(FREQUENCIES, w) + linear(w, w) + classes + self.depth * block + ends
+    fn ends(&self) -> [String; 2] {
+        ["x_embedder.".into(), "final_layer.linear.".into()]
     }
 
-    fn out_channels(&self) -> i64 {
-        self.image_channels * if self.learn_sigma { 2 } else { 1 }
+    fn build(&self, path: &Path<'_>) -> Result<Box<dyn VelocityModel>, ModelError> {
+        Ok(Box::new(dit(path, self)?))
     }
 }
 
@@ -175,7 +201,7 @@ fn zero(p: Path<'_>, fan_in: i64, out: i64) -> nn::Linear {
     linear_init(p, fan_in, out, ZERO, ZERO)
 }
 
-pub(crate) fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + use<>, ModelError> {
+fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + use<>, ModelError> {
     c.validate()?;
     let w = c.width;
     let small = Init::Randn { mean: 0.0, stdev: 0.02 };

@@ -18,7 +18,7 @@
 //! assert!(close(swapped, [0.5f64.sin(), 0.005f64.sin(), 0.5f64.cos(), 0.005f64.cos()]));
 //! ```
 
-use crate::config::{ModelError, require};
+use crate::error::{ModelError, require};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 

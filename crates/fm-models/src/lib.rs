@@ -30,17 +30,21 @@ pub mod concat_squash;
 pub mod config;
 pub mod dit;
 pub mod embedding;
+mod error;
 pub mod features;
 mod fused;
 pub mod interchange;
 pub mod layers;
 pub mod mlp;
+mod network;
 pub mod unet;
 pub mod vqvae;
 
-pub use config::{Activations, ModelConfig, ModelError};
+pub use config::ModelConfig;
+pub use error::ModelError;
 pub use fm_core::tensor::VelocityModel;
 pub use interchange::InterchangeError;
+pub use network::Activations;
 pub use tch;
 
 /// Number of trainable values.

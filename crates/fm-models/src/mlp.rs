@@ -23,9 +23,10 @@
 //! # Ok::<(), fm_models::ModelError>(())
 //! ```
 
-use crate::config::{ModelError, require};
+use crate::error::{ModelError, require};
 use crate::fused::{self, plain};
 use crate::layers::{Activation, linear};
+use crate::network::{Activations, NetworkConfig};
 use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;
 use serde::{Deserialize, Serialize};
@@ -55,16 +56,6 @@ impl Default for MlpConfig {
 }
 
 impl MlpConfig {
-    pub(crate) fn activations_per_sample(&self) -> i64 {
-        2 * self.widths.iter().sum::<i64>() + self.dim + 1
-    }
-
-    pub(crate) fn validate(&self) -> Result<(), ModelError> {
-        let problem = format!("it has {} classes", self.classes);
-        require((0..1 << 20).contains(&self.classes), "MLP", problem, "give 0 to 2^20")?;
-        check_widths("MLP", self.dim, &self.widths)
-    }
-
     /// Values that tell the class.
     fn told(&self) -> i64 {
         if self.classes > 0 { self.classes + i64::from(self.null_class) } else { 0 }
@@ -74,10 +65,41 @@ impl MlpConfig {
     fn all_widths(&self) -> Vec<i64> {
         [&[self.dim + 1 + self.told()], self.widths.as_slice(), &[self.dim]].concat()
     }
+}
 
-    /// Trainable values.
-    pub(crate) fn parameters(&self) -> i64 {
+impl NetworkConfig for MlpConfig {
+    fn kind(&self) -> &'static str {
+        "mlp"
+    }
+
+    fn data_shape(&self) -> Vec<i64> {
+        vec![self.dim]
+    }
+
+    fn classes(&self) -> (i64, bool) {
+        (self.classes, self.null_class)
+    }
+
+    fn validate(&self) -> Result<(), ModelError> {
+        let problem = format!("it has {} classes", self.classes);
+        require((0..1 << 20).contains(&self.classes), "MLP", problem, "give 0 to 2^20")?;
+        check_widths("MLP", self.dim, &self.widths)
+    }
+
+    fn parameters(&self) -> i64 {
         self.all_widths().windows(2).map(|w| w[0] * w[1] + w[1]).sum()
+    }
+
+    fn activations(&self) -> Activations {
+        Activations::whole(2 * self.widths.iter().sum::<i64>() + self.dim + 1)
+    }
+
+    fn ends(&self) -> [String; 2] {
+        ["net.0.".into(), format!("net.{}.", 2 * self.widths.len())]
+    }
+
+    fn build(&self, path: &Path<'_>) -> Result<Box<dyn VelocityModel>, ModelError> {
+        Ok(Box::new(mlp(path, self)?))
     }
 }
 
@@ -98,7 +120,7 @@ struct Mlp {
     null_class: bool,
 }
 
-pub(crate) fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelError> {
+fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelError> {
     c.validate()?;
     let widths = c.all_widths();
     let net = p / "net";

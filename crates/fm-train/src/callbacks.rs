@@ -17,7 +17,7 @@
 use crate::TrainError;
 use crate::checkpoint::{self, RunInfo};
 use crate::record::LogRecord;
-use crate::train::TrainState;
+use crate::state::TrainState;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 

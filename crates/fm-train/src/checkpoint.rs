@@ -13,7 +13,7 @@
 use crate::accumulator;
 use crate::ema::EmaConfig;
 use crate::loss_aware::{self, LossAwareTimes};
-use crate::train::TrainState;
+use crate::state::TrainState;
 use crate::{TrainError, files};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};

@@ -72,6 +72,7 @@ pub mod record;
 pub mod run;
 pub mod run_dir;
 pub mod schedule;
+mod state;
 pub mod task;
 pub mod tensorboard;
 pub mod train;
@@ -82,8 +83,9 @@ pub use batches::{BatchOptions, FlowBatches};
 pub use error::TrainError;
 pub use fm_torch::device;
 pub use run::{Run, RunOptions};
+pub use state::TrainState;
 pub use task::{FlowTask, FlowTraining, Task};
-pub use train::{TrainOptions, TrainState, train};
+pub use train::{TrainOptions, train};
 pub use trainer::{Trainer, TrainerConfig};
 
 pub use tch;

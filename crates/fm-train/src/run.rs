@@ -27,6 +27,7 @@ use crate::TrainError;
 use crate::batches::{BatchOptions, FlowBatches};
 use crate::callbacks::Callback;
 use crate::checkpoint::{self, DataMeta, RunInfo, Weights};
+use crate::collective::Shard;
 use crate::files;
 use crate::loss_aware::LossAwareTimes;
 use crate::record::LogRecord;
@@ -88,6 +89,8 @@ pub struct Run {
     config: serde_json::Value,
     /// The checkpoint to continue from.
     resumed: Option<PathBuf>,
+    /// Which process of the group this is.
+    shard: Shard,
 }
 
 /// The configuration of the run, in its directory.
@@ -101,6 +104,15 @@ impl Run {
     /// [`TrainError::Run`] for a directory with files of something else, for a run of another configuration, and for one whose checkpoints are
     /// all damaged; [`TrainError::Locked`] while another process trains there; [`TrainError::Io`].
     pub fn open(directory: impl AsRef<Path>, config: &impl Serialize) -> Result<Self, TrainError> {
+        Self::open_shard(directory, config, Shard::default())
+    }
+
+    /// Opens a directory that several processes share: each calls this with its shard, before any of them trains. Rank 0 holds and writes the
+    /// directory, the others read it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_shard(directory: impl AsRef<Path>, config: &impl Serialize, shard: Shard) -> Result<Self, TrainError> {
         let path = directory.as_ref();
         let refuse = |problem: String| TrainError::Run { path: path.into(), problem };
         let config =
@@ -117,10 +129,14 @@ impl Run {
                 "it holds a run of another configuration ({difference}); choose another directory"
             )));
         }
+        let resumed = resumed.map(|(path, ..)| path);
+        if shard.rank > 0 {
+            return Ok(Self { directory: RunDir::of_group(path), config, resumed, shard });
+        }
         let directory = RunDir::open(path)?;
         let text = serde_json::to_string_pretty(&config).map_err(|e| refuse(e.to_string()))?;
         files::write(&directory.join(CONFIG), format!("{text}\n").as_bytes())?;
-        Ok(Self { directory, config, resumed: resumed.map(|(path, ..)| path) })
+        Ok(Self { directory, config, resumed, shard })
     }
 
     /// The step to continue from; 0 for a new run.
@@ -135,7 +151,8 @@ impl Run {
     /// `metrics.jsonl`, saves checkpoints, and calls `callback` after every step.
     ///
     /// # Errors
-    /// Those of [`train`]; a checkpoint that does not fit the network or the flow.
+    /// Those of [`train`]; a checkpoint that does not fit the network or the flow; a collective of another shard than the one that the run was
+    /// [opened](Self::open_shard) with.
     pub fn train(
         &self,
         flow: &FlowMatching,
@@ -145,6 +162,15 @@ impl Run {
         options: &RunOptions,
         callback: &mut dyn Callback,
     ) -> Result<Trainer, TrainError> {
+        let shard = options.trainer.collective.shard();
+        if shard != self.shard {
+            let (opened, trains) = (self.shard, shard);
+            let problem = format!(
+                "it was opened by process {} of {} and is trained by {} of {}; give Run::open_shard the collective's shard",
+                opened.rank, opened.count, trains.rank, trains.count
+            );
+            return Err(TrainError::Run { path: self.directory.join(""), problem });
+        }
         let mut trainer = Trainer::new(store, &options.trainer)?;
         let bins = flow.objective.loss_aware_bins;
         let device = trainer.device();
@@ -159,9 +185,11 @@ impl Run {
                 return Err(TrainError::Checkpoint { path: path.clone(), problem });
             }
         }
-        self.directory.rewind(LOG, state.step)?;
-        log_lines(&self.directory).iter().for_each(|line| callback.replay(line));
-        let shard = options.trainer.collective.shard();
+        let lines = log_lines(&self.directory, state.step);
+        lines.iter().for_each(|line| callback.replay(line));
+        if shard.rank == 0 {
+            self.directory.rewind(LOG, state.step)?;
+        }
         let batches = FlowBatches::new(flow, data, options.batches.clone())?.shared(shard);
         let keeper = Keeper { run: self, info, options, first: shard.rank == 0 };
         let mut callbacks = Both(keeper, callback);
@@ -233,9 +261,11 @@ impl RunOptions {
 
 const LOG: &str = "metrics.jsonl";
 
-fn log_lines(directory: &RunDir) -> Vec<LogRecord> {
+/// The lines up to a step; a killed run may have left later ones.
+fn log_lines(directory: &RunDir, step: u64) -> Vec<LogRecord> {
     let text = std::fs::read_to_string(directory.join(LOG)).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<LogRecord>(line).ok());
+    lines.filter(|line| line.step <= step).collect()
 }
 
 /// Whether a directory is absent, empty, or that of a run.

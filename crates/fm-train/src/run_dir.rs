@@ -16,11 +16,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// A run directory that this process holds.
+/// A run directory that this process holds, or that one of its group holds.
 #[derive(Debug)]
 pub struct RunDir {
     root: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl RunDir {
@@ -36,7 +36,12 @@ impl RunDir {
         for directory in [root.to_path_buf(), root.join("checkpoints"), root.join("samples"), root.join("best")] {
             files::clean(&directory);
         }
-        Ok(Self { root: root.into(), _lock: lock })
+        Ok(Self { root: root.into(), _lock: Some(lock) })
+    }
+
+    /// The directory that another process of this one's group holds and writes.
+    pub fn of_group(root: &Path) -> Self {
+        Self { root: root.into(), _lock: None }
     }
 
     /// A path inside the directory.

@@ -6,18 +6,16 @@
 //! never stalls a GPU.
 
 use crate::TrainError;
-use crate::accumulator::MetricAccumulator;
 use crate::batch::{Batch, BatchSource};
 use crate::callbacks::Callback;
 use crate::collective::{Collective, SingleProcess};
-use crate::ema::{Ema, EmaConfig};
-use crate::flat::FlatParams;
-use crate::loss_aware::{self, LossAwareTimes};
-use crate::optimizer::{Optimizer, Scaling};
+use crate::loss_aware;
+use crate::optimizer::Scaling;
 use crate::overlap::Overlap;
 use crate::prefetch::Prefetch;
 use crate::record::LogRecord;
 use crate::schedule::{Decay, Schedule};
+pub use crate::state::TrainState;
 use crate::task::{DENSITY_BINS, HostInputs, Inputs, LossOutput, Pack, PackContext, TIME_BINS, Task};
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::tape::Tape;
@@ -27,23 +25,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::{Device, Kind, Tensor};
-
-/// Everything that changes while training, and therefore everything that a checkpoint holds.
-#[derive(Debug)]
-pub struct TrainState {
-    /// The weights.
-    pub params: FlatParams,
-    /// The optimizer.
-    pub optimizer: Optimizer,
-    /// The averaged weights, which sampling uses.
-    pub ema: Ema,
-    /// Steps done.
-    pub step: u64,
-    /// What was seen since the last line of the log.
-    pub tally: MetricAccumulator,
-    /// Where the loss is large, if times follow it.
-    pub adaptive: Option<LossAwareTimes>,
-}
 
 /// The fixed part of a run.
 #[derive(Debug, Clone)]
@@ -111,22 +92,6 @@ impl TrainOptions {
 }
 
 impl TrainState {
-    /// The state before the first step. `loss_aware_bins` is the objective's; 0 for times that do not follow the loss.
-    pub fn new(params: FlatParams, optimizer: Optimizer, ema: &EmaConfig, loss_aware_bins: usize) -> Self {
-        let (ema, tally) = (Ema::new(&params.master, ema), MetricAccumulator::new(params.device()));
-        let adaptive = (loss_aware_bins > 0).then(|| LossAwareTimes::new(loss_aware_bins, params.device()));
-        Self { params, optimizer, ema, step: 0, tally, adaptive }
-    }
-
-    /// The tensors of a checkpoint, for processes to hand to each other; [`FlatParams::refresh`] follows.
-    pub fn tensors(&mut self) -> Vec<&mut Tensor> {
-        let FlatParams { master, buffers, .. } = &mut self.params;
-        let mut tensors = vec![master, &mut self.optimizer.mean, &mut self.optimizer.square];
-        tensors.extend(buffers.values_mut());
-        tensors.extend(&mut self.ema.averages);
-        tensors
-    }
-
     /// Closes a line of the log. Device-to-host reads: the tally and two norms.
     fn take_record(&mut self, done: &StepInfo, options: &TrainOptions, seed: u64) -> Result<LogRecord, TrainError> {
         let seen = self.tally.take();

@@ -29,7 +29,7 @@ use crate::ema::EmaConfig;
 use crate::flat::{FlatParams, Precision, Slot};
 use crate::optimizer::{Optimizer, OptimizerConfig, Scaling};
 use crate::schedule::{Decay, Schedule};
-use crate::train::TrainState;
+use crate::state::TrainState;
 use fm_core::tape::Tape;
 use fm_core::tensor::Role;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -31,29 +31,18 @@ mod pickle;
 mod recognise;
 mod safetensors;
 mod torch;
+mod weights;
 mod write;
 
 pub use error::InterchangeError;
 pub use recognise::{Recognised, check_size, recognise};
+pub use weights::Weights;
 pub use write::{About, named, safetensors, torch};
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor, no_grad};
-
-/// One set of weights out of a file.
-#[derive(Debug)]
-pub struct Weights {
-    /// By name, without prefixes, in the file's own precision.
-    pub tensors: BTreeMap<String, Tensor>,
-    /// Which part of the file they are: `ema_model`, say; empty for the whole.
-    pub part: String,
-    /// What the file says of itself, if one of ours.
-    pub about: Option<About>,
-    /// Classes of the modules in the file, if it holds whole modules.
-    pub modules: Vec<String>,
-}
 
 /// Reads a file's weights. `part` names one of several sets in it (`ema_model`, `net_model`); without it averaged weights are preferred.
 ///

@@ -1,7 +1,6 @@
 //! Which of a file's tensors are the weights, and what they are called without their wrappers.
 
 use super::InterchangeError;
-use super::recognise::family;
 use std::collections::BTreeMap;
 use tch::Tensor;
 
@@ -12,6 +11,22 @@ const PARTS: [&str; 8] =
 /// What wrappers put before every name.
 const WRAPPERS: [&str; 9] =
     ["module.", "_orig_mod.", "model.", "ema_model.", "net_model.", "state_dict.", "unet.", "dit.", "network."];
+
+/// The kind of network that has such names.
+pub(super) fn family<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+    names.filter_map(of_name).next()
+}
+
+fn of_name(name: &str) -> Option<&'static str> {
+    match name {
+        "time_embed.0.weight" => Some("unet"),
+        "x_embedder.proj.weight" => Some("dit"),
+        "net.0.weight" => Some("mlp"),
+        "layers.0.lin1.weight" => Some("concat-squash"),
+        "codebook.embed" => Some("vq-vae"),
+        _ => None,
+    }
+}
 
 /// Names in the file by the names of the network.
 #[derive(Debug)]

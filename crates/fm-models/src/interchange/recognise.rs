@@ -3,6 +3,7 @@
 //! What they do not tell (the number of heads, the image's size, the scale of time) is taken from the file's own description if it is one
 //! of ours, and otherwise assumed and listed as assumed.
 
+use super::names::family;
 use super::{InterchangeError, Weights};
 use crate::concat_squash::ConcatSquashConfig;
 use crate::dit::{DitConfig, SIZES};
@@ -20,22 +21,6 @@ pub struct Recognised {
     pub config: ModelConfig,
     /// Settings that neither names nor shapes nor the file's description tell, as `key = value`.
     pub assumed: Vec<String>,
-}
-
-/// The kind of network that has such names.
-pub(super) fn family<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
-    names.filter_map(of_name).next()
-}
-
-fn of_name(name: &str) -> Option<&'static str> {
-    match name {
-        "time_embed.0.weight" => Some("unet"),
-        "x_embedder.proj.weight" => Some("dit"),
-        "net.0.weight" => Some("mlp"),
-        "layers.0.lin1.weight" => Some("concat-squash"),
-        "codebook.embed" => Some("vq-vae"),
-        _ => None,
-    }
 }
 
 /// Recognises the network that weights belong to.

@@ -3,8 +3,10 @@
 use super::attention::attention;
 use super::blocks::{Block, Resample, res_block};
 use super::{UNet, UNetConfig};
-use crate::config::ModelError;
+use crate::error::ModelError;
 use crate::layers::{Start, class_table, conv, group_norm, linear};
+use crate::network::{Activations, NetworkConfig};
+use fm_core::tensor::VelocityModel;
 use tch::nn::Path;
 
 struct Builder<'a, 'p> {
@@ -79,7 +81,7 @@ impl<'p> Builder<'_, 'p> {
     }
 }
 
-pub(crate) fn unet(p: &Path<'_>, c: &UNetConfig) -> Result<UNet, ModelError> {
+fn unet(p: &Path<'_>, c: &UNetConfig) -> Result<UNet, ModelError> {
     c.validate()?;
     let emb = 4 * c.channels;
     let build = Builder { p, c };
@@ -104,4 +106,43 @@ pub(crate) fn unet(p: &Path<'_>, c: &UNetConfig) -> Result<UNet, ModelError> {
         out_norm: group_norm(p / "out" / 0, first),
         out_conv: conv(p / "out" / 2, first, c.out_channels(), 3, 1, Start::Zero),
     })
+}
+
+impl NetworkConfig for UNetConfig {
+    fn kind(&self) -> &'static str {
+        "unet"
+    }
+
+    fn data_shape(&self) -> Vec<i64> {
+        vec![self.image_channels, self.image_size[0], self.image_size[1]]
+    }
+
+    fn fit_to_images(&mut self, [channels, height, width]: [i64; 3], classes: i64, null_class: bool) {
+        (self.image_channels, self.image_size) = (channels, [height, width]);
+        (self.classes, self.null_class) = (classes, null_class);
+    }
+
+    fn classes(&self) -> (i64, bool) {
+        (self.classes, self.null_class)
+    }
+
+    fn validate(&self) -> Result<(), ModelError> {
+        UNetConfig::validate(self)
+    }
+
+    fn parameters(&self) -> i64 {
+        UNetConfig::parameters(self)
+    }
+
+    fn activations(&self) -> Activations {
+        UNetConfig::activations(self)
+    }
+
+    fn ends(&self) -> [String; 2] {
+        ["input_blocks.0.0.".into(), "out.2.".into()]
+    }
+
+    fn build(&self, path: &Path<'_>) -> Result<Box<dyn VelocityModel>, ModelError> {
+        Ok(Box::new(unet(path, self)?))
+    }
 }

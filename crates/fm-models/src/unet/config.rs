@@ -1,7 +1,7 @@
 //! Sizes and variants of the U-Net.
 
-use crate::config::{ModelError, require};
 use crate::embedding::TimeEmbedding;
+use crate::error::{ModelError, require};
 use crate::layers::{Activation, GROUPS};
 use serde::{Deserialize, Serialize};
 

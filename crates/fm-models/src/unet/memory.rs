@@ -1,7 +1,7 @@
 //! Activations of a U-Net in training, counted along the way that the network is built.
 
 use super::config::UNetConfig;
-use crate::config::Activations;
+use crate::network::Activations;
 
 /// Maps of `width` channels that an attention block keeps: normalized, rows, q, k and v, heads, projection, sum.
 const ATTENTION: i64 = 8;

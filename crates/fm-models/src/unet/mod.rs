@@ -21,7 +21,6 @@ mod memory;
 
 use crate::layers::{GroupNorm, channels_last, look_up};
 use blocks::Block;
-pub(crate) use build::unet;
 pub use config::UNetConfig;
 use fm_core::tape::Tape;
 use fm_core::tensor::VelocityModel;

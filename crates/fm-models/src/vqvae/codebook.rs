@@ -21,7 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use crate::config::{ModelError, require};
+use crate::error::{ModelError, require};
 use crate::layers::buffer;
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;

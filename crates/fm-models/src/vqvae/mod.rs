@@ -18,7 +18,7 @@
 
 mod codebook;
 
-use crate::config::{ModelError, require};
+use crate::error::{ModelError, require};
 use crate::layers::{GROUPS, GroupNorm, Start, conv, group_norm};
 pub use codebook::{Codebook, CodebookConfig};
 use serde::{Deserialize, Serialize};

@@ -24,6 +24,9 @@
 //! ```
 
 mod muon;
+mod update;
+
+pub use update::Scaling;
 
 use crate::TrainError;
 use crate::flat::Slot;
@@ -31,9 +34,9 @@ use fm_core::choice;
 use fm_core::choice::Domain;
 use fm_core::tensor::Role;
 use fm_torch::TorchError;
-use fm_torch::adam::{self, Adam, Moments};
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
+use update::Update;
 
 choice! {
     /// An update rule; the defaults are PyTorch's.
@@ -178,34 +181,6 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Two numbers on the device that decide about an update.
-#[derive(Debug)]
-pub struct Scaling {
-    /// What the gradient is divided by, f32 (1): 1, or more where it is clipped.
-    divisor: Tensor,
-    /// 1 for an update, 0 for none, f64 (0-d).
-    update: Tensor,
-}
-
-impl Scaling {
-    /// The gradient as it is.
-    pub fn none(device: Device) -> Self {
-        Self { divisor: Tensor::ones([1], (Kind::Float, device)), update: Tensor::ones([], (Kind::Double, device)) }
-    }
-
-    /// Clips to a global norm as PyTorch's `clip_grad_norm_`: divides by max(1, (norm + 1e-6) / max_norm). `update` is 1, or 0 to skip an update
-    /// whose gradient is not finite.
-    pub fn by_norm(norm: &Tensor, max_norm: f64, update: &Tensor) -> Self {
-        let divisor = ((norm + 1e-6) / max_norm).clamp_min(1.0).to_kind(Kind::Float).view(1);
-        Self { divisor, update: update.to_kind(Kind::Double) }
-    }
-
-    /// 1 where an update is skipped, f32 (1).
-    fn skip(&self) -> Tensor {
-        (&self.update * -1.0 + 1.0).to_kind(Kind::Float).view(1)
-    }
-}
-
 /// Parameters next to each other that are treated alike.
 #[derive(Debug)]
 struct Segment {
@@ -309,32 +284,10 @@ impl Optimizer {
     }
 }
 
-/// A segment's parts of the vectors.
-struct Update {
-    parameters: Tensor,
-    gradient: Tensor,
-    mean: Tensor,
-    square: Tensor,
-    lr: f64,
-    decay: f64,
-}
-
-impl Update {
-    fn adam(
-        mut self,
-        (beta1, beta2, eps): (f64, f64, f64),
-        decoupled: bool,
-        [step, divisor, skip]: [&Tensor; 3],
-    ) -> Result<(), TrainError> {
-        let adam = Adam { lr: self.lr, beta1, beta2, eps, decay: self.decay, decoupled };
-        let moments = Moments { mean: &mut self.mean, square: &mut self.square, step };
-        Ok(adam::update(&mut self.parameters, &self.gradient, moments, divisor, skip, &adam)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Device;
 
     #[test]
     fn stars_stand_for_any_text() {

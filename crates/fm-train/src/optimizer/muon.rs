@@ -5,7 +5,7 @@
 //! A convolution's kernel is a matrix of its output channels by everything else. The factor 0.2 sqrt(max) gives updates the size of AdamW's
 //! (Liu et al. 2025), so that both share a learning rate. Computed in f32. Source: Jordan et al. (2024); compared with `torch.optim.Muon`.
 
-use super::{Scaling, Update};
+use super::update::{Scaling, Update};
 use crate::flat::Slot;
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};

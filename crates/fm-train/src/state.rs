@@ -1,0 +1,43 @@
+//! The state of a training run.
+
+use crate::accumulator::MetricAccumulator;
+use crate::ema::{Ema, EmaConfig};
+use crate::flat::FlatParams;
+use crate::loss_aware::LossAwareTimes;
+use crate::optimizer::Optimizer;
+use tch::Tensor;
+
+/// Everything that changes while training, and therefore everything that a checkpoint holds.
+#[derive(Debug)]
+pub struct TrainState {
+    /// The weights.
+    pub params: FlatParams,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// The averaged weights, which sampling uses.
+    pub ema: Ema,
+    /// Steps done.
+    pub step: u64,
+    /// What was seen since the last line of the log.
+    pub tally: MetricAccumulator,
+    /// Where the loss is large, if times follow it.
+    pub adaptive: Option<LossAwareTimes>,
+}
+
+impl TrainState {
+    /// The state before the first step. `loss_aware_bins` is the objective's; 0 for times that do not follow the loss.
+    pub fn new(params: FlatParams, optimizer: Optimizer, ema: &EmaConfig, loss_aware_bins: usize) -> Self {
+        let (ema, tally) = (Ema::new(&params.master, ema), MetricAccumulator::new(params.device()));
+        let adaptive = (loss_aware_bins > 0).then(|| LossAwareTimes::new(loss_aware_bins, params.device()));
+        Self { params, optimizer, ema, step: 0, tally, adaptive }
+    }
+
+    /// The tensors of a checkpoint, for processes to hand to each other; [`FlatParams::refresh`] follows.
+    pub fn tensors(&mut self) -> Vec<&mut Tensor> {
+        let FlatParams { master, buffers, .. } = &mut self.params;
+        let mut tensors = vec![master, &mut self.optimizer.mean, &mut self.optimizer.square];
+        tensors.extend(buffers.values_mut());
+        tensors.extend(&mut self.ema.averages);
+        tensors
+    }
+}
