@@ -1,19 +1,17 @@
-//! A run's configuration: a plain value, resolved from a preset, a file and flags, and written into the run.
+//! A run's configuration: a plain value, which is written into the run.
 
-use crate::args::{ModelKind, PrecisionArg, TrainArgs};
-use crate::{presets, reflow};
-use anyhow::{Context, bail, ensure};
+use anyhow::ensure;
 use clap::ValueEnum;
-use fm_app::objective_args::{FlowConfig, set};
+use fm_app::couplings::CouplingKind;
+use fm_app::objective_args::FlowConfig;
 use fm_app::optimizer_args::LearningConfig;
 use fm_app::runtime::RuntimeConfig;
-use fm_app::settings;
+use fm_core::path::PathKind;
 use fm_models::ModelConfig;
-use fm_models::dit::DitConfig;
 use fm_solvers::sampler::SolverName;
+use fm_train::flat::Precision;
 use serde::{Deserialize, Serialize};
 use tch::Device;
-use toml::{Table, Value};
 
 /// Everything that decides what a run computes. The presets hold the defaults and their reasons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,114 +79,48 @@ pub(crate) enum Keep {
     Never,
 }
 
-/// What may change when a run is resumed; anything else would make it another run.
-const MAY_CHANGE: [&str; 9] = [
-    "steps",
-    "num_workers",
-    "device",
-    "data_on_device",
-    "save_every",
-    "sample_every",
-    "log_every",
-    "keep_checkpoints",
-    "sampling",
-];
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModelKind {
+    /// Convolutional U-Net.
+    Unet,
+    /// Diffusion transformer.
+    Dit,
+}
+
+/// Precision of the network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PrecisionArg {
+    /// bf16 on CUDA, f32 on the CPU.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// bfloat16.
+    Bf16,
+}
+
+impl PrecisionArg {
+    /// Resolves `auto` for a device. The run stores the result, so it resumes in the same precision on any device.
+    pub(crate) fn resolve(self, device: Device) -> Self {
+        match self {
+            PrecisionArg::Auto if device.is_cuda() => PrecisionArg::Bf16,
+            PrecisionArg::Auto => PrecisionArg::F32,
+            given => given,
+        }
+    }
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(arg: PrecisionArg) -> Self {
+        match arg {
+            PrecisionArg::F32 | PrecisionArg::Auto => Precision::F32,
+            PrecisionArg::Bf16 => Precision::Bf16,
+        }
+    }
+}
 
 impl Config {
-    /// Preset, then file, then flags.
-    pub(crate) fn resolve(args: &TrainArgs) -> anyhow::Result<Self> {
-        let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
-        let named = match (&args.preset, file.get("preset")) {
-            (Some(name), _) => Some(name.as_str()),
-            (None, Some(Value::String(name))) => Some(name.as_str()),
-            (None, Some(other)) => bail!("preset must be a name in quotes, not {other}"),
-            (None, None) => None,
-        };
-        let base = match (&args.pairs, file.get("pairs").and_then(Value::as_str)) {
-            (Some(pairs), _) => reflow::student(pairs, named)?,
-            (None, Some(pairs)) if !pairs.is_empty() => reflow::student(pairs, named)?,
-            _ => presets::preset(named.unwrap_or("quickstart"))?,
-        };
-        let mut config = Self::lay_over(base, file)?;
-        config.apply(args);
-        if config.init == "fresh" {
-            config.init.clear();
-        }
-        if let Some(name) = &args.dit {
-            let sizes = "S, B, L or XL with a patch from 1 to 8, as in S/2";
-            config.model =
-                ModelConfig::Dit(DitConfig::named(name).with_context(|| format!("--dit {name}: give {sizes}"))?);
-        }
-        ensure!(
-            args.channels_last != Some(true) || matches!(config.model, ModelConfig::Unet(_)),
-            "--channels-last is for the U-Net; a transformer has no convolutions to speak of"
-        );
-        Ok(config)
-    }
-
-    /// The configuration of a run that is resumed, with the flags that may still change.
-    pub(crate) fn resume(saved: Self, args: &TrainArgs) -> anyhow::Result<Self> {
-        let mut config = saved.clone();
-        config.apply(args);
-        settings::check_resumed(&saved, &config, &MAY_CHANGE)?;
-        Ok(config)
-    }
-
-    fn lay_over(base: Self, mut file: Table) -> anyhow::Result<Self> {
-        file.remove("preset");
-        let mut base = base;
-        // A file that chooses another kind of network starts from that kind's defaults.
-        if let Some(kind) = file.get("model").and_then(|m| m.get("kind")).and_then(Value::as_str) {
-            let kind = match kind {
-                "unet" => ModelKind::Unet,
-                "dit" => ModelKind::Dit,
-                other => bail!("model.kind '{other}' is unknown; choose unet or dit"),
-            };
-            base.set_model(kind);
-        }
-        settings::lay_over(&base, file)
-    }
-
-    fn apply(&mut self, args: &TrainArgs) {
-        set(&mut self.data, &args.data);
-        set(&mut self.image_size, &args.image_size);
-        set(&mut self.data_on_device, &args.data_on_device);
-        set(&mut self.pairs, &args.pairs);
-        set(&mut self.init, &args.init);
-        set(&mut self.latent, &args.latent);
-        set(&mut self.conditional, &args.conditional);
-        args.flow.apply(&mut self.flow);
-        set(&mut self.steps, &args.steps);
-        set(&mut self.batch_size, &args.batch_size);
-        args.learning.apply(&mut self.learning);
-        set(&mut self.horizontal_flip, &args.horizontal_flip);
-        set(&mut self.label_drop, &args.label_drop);
-        set(&mut self.num_workers, &args.num_workers);
-        set(&mut self.device, &args.device);
-        set(&mut self.precision, &args.precision);
-        args.runtime.apply(&mut self.runtime);
-        set(&mut self.checkpoint_activations, &args.checkpoint_activations);
-        set(&mut self.seed, &args.seed);
-        set(&mut self.save_every, &args.save_every);
-        set(&mut self.sample_every, &args.sample_every);
-        set(&mut self.log_every, &args.log_every);
-        set(&mut self.keep_checkpoints, &args.keep_checkpoints);
-        if let Some(kind) = args.model {
-            self.set_model(kind);
-        }
-        if let (ModelConfig::Unet(unet), Some(last)) = (&mut self.model, args.channels_last) {
-            unet.channels_last = last;
-        }
-    }
-
-    /// Switches the network's kind, to the size that suits the preset.
-    fn set_model(&mut self, kind: ModelKind) {
-        let now = if self.model.kind() == "dit" { ModelKind::Dit } else { ModelKind::Unet };
-        if kind != now {
-            self.model = presets::other_model(&self.preset, kind);
-        }
-    }
-
     /// Refuses what a device cannot do well.
     pub(crate) fn check_device(&self, device: Device) -> anyhow::Result<()> {
         let last = matches!(&self.model, ModelConfig::Unet(unet) if unet.channels_last);
@@ -213,10 +145,25 @@ impl Config {
         ensure!(self.num_workers <= 64, "num_workers is {}: choose at most 64 (--num-workers)", self.num_workers);
         self.learning.validate()?;
         if !self.pairs.is_empty() {
-            reflow::check(self)?;
+            self.check_pairs()?;
         }
         ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}: choose a share in [0, 1]", self.label_drop);
         ensure!(self.sampling.num_steps > 0, "sampling.num_steps is 0: give at least one");
+        Ok(())
+    }
+
+    /// What pairs leave no room for.
+    fn check_pairs(&self) -> anyhow::Result<()> {
+        let (flow, path) = (&self.flow, self.flow.objective.path);
+        ensure!(path == PathKind::Linear, "pairs are joined by lines, and the path is {path}; choose --path linear");
+        ensure!(
+            flow.coupling == CouplingKind::Independent,
+            "noise and samples of pairs belong together, and the coupling is {}; choose --coupling independent",
+            flow.coupling
+        );
+        ensure!(!self.horizontal_flip, "pairs cannot be mirrored; drop --horizontal-flip");
+        ensure!(self.label_drop == 0.0, "labels of pairs are not dropped; leave --label-drop at 0");
+        ensure!(!flow.excess_loss, "the least loss on pairs is not known; drop --excess-loss");
         Ok(())
     }
 }
@@ -224,6 +171,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::presets;
 
     #[test]
     fn channels_last_is_refused_on_cuda_only() {

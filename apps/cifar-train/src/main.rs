@@ -15,6 +15,7 @@ mod model;
 mod plan;
 mod presets;
 mod reflow;
+mod resolve;
 mod sample;
 mod train;
 mod training_data;

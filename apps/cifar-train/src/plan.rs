@@ -1,7 +1,7 @@
 //! What a run is going to do: `--dry-run`, and the first lines of every run.
 
-use crate::args::PrecisionArg;
 use crate::config::Config;
+use crate::config::PrecisionArg;
 use crate::training_data::Material;
 use fm_data::ImageSet;
 use fm_models::ModelConfig;

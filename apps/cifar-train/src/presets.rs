@@ -1,7 +1,6 @@
 //! The named starting points, each value with its reason.
 
-use crate::args::{ModelKind, PrecisionArg};
-use crate::config::{Config, Keep, Sampling};
+use crate::config::{Config, Keep, ModelKind, PrecisionArg, Sampling};
 use anyhow::bail;
 use fm_app::cli::nearest;
 use fm_app::couplings::CouplingKind;

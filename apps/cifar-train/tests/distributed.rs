@@ -197,13 +197,13 @@ fn a_rank_that_fails_is_quoted_by_the_others_and_a_signal_to_one_stops_all_at_th
     let outputs = finish(processes);
     let said = String::from_utf8_lossy(&outputs[0].stdout);
     assert!(outputs.iter().all(|o| o.status.code() == Some(130)), "{outputs:?}");
-    assert!(said.contains("go on with --resume"), "{said}");
+    assert!(said.contains("continue with --resume"), "{said}");
     let few = finish(start(2, &train(dir.path(), "few", "--steps 1").replace("--batch-size 12", "--batch-size 1")));
     let said = String::from_utf8_lossy(&few[1].stderr);
-    assert!(said.contains("batch_size is 1, and there are 2 processes"), "{said}");
+    assert!(said.contains("cannot split batch_size 1 over 2 processes"), "{said}");
     let refused = finish(start(2, &format!("vqvae --out {}", dir.path().join("vqvae").display())));
     let said = String::from_utf8_lossy(&refused[1].stderr);
-    assert!(said.contains("vqvae is run by one process"), "{said}");
+    assert!(said.contains("cannot run vqvae as several processes"), "{said}");
 }
 
 #[test]

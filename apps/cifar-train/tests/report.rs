@@ -37,7 +37,7 @@ fn a_page_holds_curves_samples_and_configuration_and_needs_nothing_beside_it() {
     }
     assert!(fs::read_dir(run.join("tensorboard")).unwrap().count() == 1);
     fs::remove_file(run.join("report.html")).unwrap();
-    assert!(fail(&format!("report {}", dir.path().display())).contains("the directory that --out named"));
+    assert!(fail(&format!("report {}", dir.path().display())).contains("give the --out directory of a run"));
 }
 
 #[test]

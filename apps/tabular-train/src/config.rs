@@ -1,18 +1,14 @@
-//! A run's configuration: a plain value with defaults, laid over by a preset, a file and flags, and written into the run.
+//! A run's configuration: a plain value with defaults, which is written into the run.
 
-use crate::args::TrainArgs;
-use crate::presets;
-use anyhow::{Context, bail, ensure};
+use anyhow::ensure;
 use fm_app::models::TableModel;
-use fm_app::objective_args::{FlowConfig, set};
+use fm_app::objective_args::FlowConfig;
 use fm_app::optimizer_args::LearningConfig;
 use fm_app::preprocess::Preprocess;
 use fm_app::runtime::RuntimeConfig;
-use fm_app::settings;
 use fm_core::source::SourceKind;
 use fm_data::points;
 use fm_models::ModelConfig;
-use fm_train::run_dir::latest_checkpoint;
 use serde::{Deserialize, Serialize};
 
 /// Everything that decides what a run computes.
@@ -79,48 +75,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Preset, or a teacher's own configuration, then file, then flags; on --resume the run's own, with more steps if asked.
-    pub(crate) fn resolve(args: &TrainArgs, resume: bool, student: Option<Self>) -> anyhow::Result<Self> {
-        if !resume {
-            let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
-            let base = match (&args.preset, student) {
-                (Some(_), Some(_)) => bail!("a student learns what its teacher does; drop --preset"),
-                (Some(name), None) => presets::preset(name)?,
-                (None, student) => student.unwrap_or_default(),
-            };
-            let mut config = settings::lay_over(&base, file)?;
-            config.apply(args);
-            return Ok(config);
-        }
-        let (path, meta, _) = latest_checkpoint(&args.out).context("there is nothing to resume")?;
-        let saved: crate::train::Saved = serde_json::from_value(meta.config)
-            .with_context(|| format!("{} was not written by tabular-train", path.display()))?;
-        let mut config = saved.run.clone();
-        config.apply(args);
-        settings::check_resumed(&saved.run, &config, &["steps", "log_every"])?;
-        Ok(config)
-    }
-
-    fn apply(&mut self, args: &TrainArgs) {
-        set(&mut self.data, &args.data);
-        set(&mut self.labels, &args.labels);
-        set(&mut self.ignore, &args.ignore);
-        set(&mut self.preprocess, &args.preprocess);
-        set(&mut self.hold_out, &args.hold_out);
-        set(&mut self.rows, &args.rows);
-        set(&mut self.steps, &args.steps);
-        set(&mut self.batch_size, &args.batch_size);
-        args.learning.apply(&mut self.learning);
-        set(&mut self.model, &args.model);
-        set(&mut self.widths, &args.widths);
-        set(&mut self.label_drop, &args.label_drop);
-        set(&mut self.trainable_source, &args.trainable_source);
-        set(&mut self.seed, &args.seed);
-        set(&mut self.log_every, &args.log_every);
-        args.runtime.apply(&mut self.runtime);
-        args.flow.apply(&mut self.flow);
-    }
-
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.steps > 0, "steps is 0: give at least one (--steps)");
         ensure!(self.batch_size > 0, "batch_size is 0: give at least one row a step (--batch-size)");

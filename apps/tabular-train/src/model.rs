@@ -1,8 +1,8 @@
 //! A model read back from a run, or from a file of weights.
 
 use crate::config::Config;
+use crate::saved::Saved;
 use crate::table::Columns;
-use crate::train::Saved;
 use crate::training_data::open_source;
 use anyhow::{Context, ensure};
 use fm_app::weights::{self, FileArgs};

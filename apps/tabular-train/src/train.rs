@@ -5,8 +5,9 @@ use crate::config::Config;
 use crate::draw::{Drawer, points};
 use crate::model::log_scale;
 use crate::moments::Moments;
-use crate::reflow::{self, Lessons};
-use crate::table::Columns;
+use crate::resolve::resolve;
+use crate::saved::Saved;
+use crate::teacher_batches::{self, TeacherBatches};
 use crate::training_data::{Material, open_source};
 use anyhow::Context;
 use fm_app::pictures::scatter;
@@ -25,18 +26,10 @@ use fm_train::flat::Precision;
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
 use fm_train::train::{TrainOptions, TrainState};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tch::nn;
-
-/// What a checkpoint of this app remembers.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Saved {
-    pub(crate) run: Config,
-    pub(crate) columns: Columns,
-}
 
 /// Samples that a look at them takes.
 const LOOKED_AT: usize = 1000;
@@ -55,7 +48,7 @@ pub(crate) fn start(
         let resume = args.resume || group.restarted() && latest_checkpoint(&args.out).is_ok();
         let (config, resume) = group.agree(|| {
             let student = if resume { None } else { student()? };
-            Ok((Config::resolve(args, resume, student)?, resume))
+            Ok((resolve(args, resume, student)?, resume))
         })?;
         train(group, config, resume, args)
     })
@@ -85,7 +78,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let batches = FlowBatches::new(&flow, seen, how)?.shared(group.shard());
     let batches: Box<dyn BatchSource> = match config.teacher.as_str() {
         "" => Box::new(batches),
-        _ => Box::new(Lessons::new(batches, &config, group.shard(), on)?),
+        _ => Box::new(TeacherBatches::new(batches, &config, group.shard(), on)?),
     };
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
@@ -186,7 +179,7 @@ fn device_for(asked: &str, parameters: i64) -> &str {
 
 /// The weights that a student starts from.
 fn warm_start(store: &nn::VarStore, config: &Config, device: &str) -> anyhow::Result<()> {
-    let teacher = reflow::open(Path::new(&config.teacher), device)?;
+    let teacher = teacher_batches::open(Path::new(&config.teacher), device)?;
     let known = teacher.store.variables();
     for (name, mut variable) in store.variables() {
         let from = known.get(&name).filter(|from| from.size() == variable.size());

@@ -1,7 +1,7 @@
-//! `evaluate`.
+//! The flags of `evaluate`.
 
 use super::{SolverArgs, Which};
-use crate::evaluate::request::{ExtractorName, Protocol};
+use crate::evaluate::extract::{ExtractorName, Protocol};
 use clap::Args;
 use fm_app::objective_args::help;
 use fm_solvers::sampler::SolverName;
@@ -9,70 +9,100 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
-    /// Samples of this model: a checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
-    #[arg(long, value_name = "PATH")]
+    /// Evaluate samples of this model: a checkpoint, a run directory (its newest intact checkpoint), or a file of
+    /// weights (.safetensors, .pt, .pth).
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) which: Which,
     #[command(flatten)]
     pub(crate) solver: SolverArgs,
-    /// Evaluate these images instead of a checkpoint's samples: a name as in training, or cifar10-test.
-    #[arg(long, value_name = "DATA", conflicts_with = "checkpoint", required_unless_present = "checkpoint")]
+    /// Evaluate these images, named as for `train --data`, instead of samples of a model.
+    #[arg(
+        long,
+        value_name = "DATA",
+        conflicts_with = "checkpoint",
+        required_unless_present = "checkpoint",
+        help_heading = "Data"
+    )]
     pub(crate) samples: Option<String>,
-    /// The real images to compare with (those that the checkpoint was trained on).
-    #[arg(long, value_name = "DATA", required_unless_present = "checkpoint")]
+    /// Real images to compare with, named as for `train --data` (default: the training data of the model).
+    #[arg(long, value_name = "DATA", required_unless_present = "checkpoint", help_heading = "Data")]
     pub(crate) data: Option<String>,
-    /// Side to which images of folder:DIR are resized and cropped (as in training; without a checkpoint they keep their sizes).
-    #[arg(long, value_name = "PIXELS")]
+    /// Height and width to which the images of folder:DIR are resized and cropped (default: as in the model's
+    /// training; without a model, images keep their sizes).
+    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
     pub(crate) image_size: Option<u32>,
-    /// How many samples to draw, over all classes in turn; of --samples, how many to take (1000; all of --samples).
-    #[arg(long, value_name = "N")]
+    /// Number of samples to draw, cycling through the classes (default: 1000), or of images to take from --samples
+    /// (default: all).
+    #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) num_samples: Option<usize>,
-    /// What to measure: fd, fid, kid, pr (precision and recall), dc (density and coverage), is (inception score), nn (nearest neighbours), nll
-    /// (bits per dimension); fd-pixels, kid-inception, ... name the features (fd,kid,pr,nn; without fd where there are not more images than features).
-    #[arg(long, value_name = "METRIC,...", value_delimiter = ',')]
+    /// Metrics: fd (Fréchet distance), fid, kid, pr (precision and recall), dc (density and coverage), is (inception
+    /// score), nn (class agreement and copies, by nearest neighbours), nll (bits per dimension). A suffix selects the
+    /// features: fd-pixels, kid-inception, ... (default: fd,kid,pr,nn; without fd if there are not more images than
+    /// features).
+    #[arg(long, value_name = "METRIC,...", value_delimiter = ',', help_heading = "Metrics")]
     pub(crate) metrics: Vec<String>,
-    #[arg(long, help = help::<ExtractorName>("Features of metrics that name none (inception if its weights are given, resnet20 for 32 x 32 colour images, else pixels)"))]
+    #[arg(long, help_heading = "Metrics", help = help::<ExtractorName>(
+        "Features of metrics without a suffix (default: inception if its weights are given, resnet20 for 32 x 32 \
+         colour images, otherwise pixels)"
+    ))]
     pub(crate) extractor: Option<ExtractorName>,
-    /// pt_inception-2015-12-05-6726825d.pth from pytorch-fid's releases, or its tensors as .safetensors.
-    #[arg(long, value_name = "FILE")]
+    /// Weights of Inception: pt_inception-2015-12-05-6726825d.pth from pytorch-fid's releases, or its tensors as
+    /// .safetensors.
+    #[arg(long, value_name = "FILE", help_heading = "Metrics")]
     pub(crate) inception_weights: Option<PathBuf>,
-    #[arg(long, default_value_t, help = help::<Protocol>("How images are prepared for Inception"))]
+    #[arg(long, default_value_t, help_heading = "Metrics", help = help::<Protocol>(
+        "How images are prepared for Inception"
+    ))]
     pub(crate) protocol: Protocol,
-    /// Mirror the real images too, as some references do.
-    #[arg(long)]
+    /// Compare with the mirrored real images too, as some references do.
+    #[arg(long, help_heading = "Metrics")]
     pub(crate) reference_flips: bool,
-    /// Mean and covariance of real features (arrays mu and sigma, as pytorch-fid writes them) for fd and fid, instead of those of --data.
-    #[arg(long, value_name = "FILE.npz")]
+    /// For fd and fid, read mean and covariance of the real features from a file (arrays mu and sigma, as pytorch-fid
+    /// writes them) instead of computing them from --data.
+    #[arg(long, value_name = "FILE.npz", help_heading = "Metrics")]
     pub(crate) statistics: Option<PathBuf>,
     /// Also write mean and covariance of the samples' features.
-    #[arg(long, value_name = "FILE.npz")]
+    #[arg(long, value_name = "FILE.npz", help_heading = "Output")]
     pub(crate) save_statistics: Option<PathBuf>,
-    /// Also measure real images that were not trained on, and training images with noise: what the numbers mean.
-    #[arg(long)]
+    /// Also measure held-out real images, and training images with added noise, as points of reference.
+    #[arg(long, help_heading = "Metrics")]
     pub(crate) calibrate: bool,
-    /// Real images that were not trained on, for --calibrate and nll (cifar10-test beside cifar10).
-    #[arg(long, value_name = "DATA")]
+    /// Held-out real images for --calibrate and nll (default for cifar10: cifar10-test; otherwise nll uses --data).
+    #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub(crate) held_out: Option<String>,
-    /// Images that nll is measured on, the first ones.
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    /// Number of images for nll, from the first on.
+    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Metrics")]
     pub(crate) nll_images: usize,
-    /// Probes of nll's divergence; 0 computes it exactly.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Probes per image of Hutchinson's divergence estimate in nll; 0 computes the exact divergence.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Metrics")]
     pub(crate) nll_probes: usize,
-    /// Measure samples of each of these numbers of evaluations, with each of --sweep-solvers.
-    #[arg(long, value_name = "nfe=N,...", conflicts_with_all = ["samples", "calibrate", "save_statistics", "num_steps", "times", "grid"])]
+    /// Measure samples at each of these numbers of function evaluations (NFE), with each of --sweep-solvers.
+    #[arg(
+        long,
+        value_name = "nfe=N,...",
+        conflicts_with_all = ["samples", "calibrate", "save_statistics", "num_steps", "times", "grid"],
+        help_heading = "Sweep"
+    )]
     pub(crate) sweep: Option<String>,
-    /// Solvers of the sweep; a number of evaluations that a solver's steps do not divide is left out for it.
-    #[arg(long, value_name = "SOLVER,...", value_delimiter = ',', default_value = "euler,midpoint,rk4")]
+    /// Solvers of the sweep; a solver skips each NFE that is not a multiple of its evaluations per step.
+    #[arg(
+        long,
+        value_name = "SOLVER,...",
+        value_delimiter = ',',
+        default_value = "euler,midpoint,rk4",
+        help_heading = "Sweep"
+    )]
     pub(crate) sweep_solvers: Vec<SolverName>,
-    /// The sweep as a picture (.png or .svg).
-    #[arg(long, value_name = "FILE", requires = "sweep")]
+    /// Plot the first metric over NFE (.png or .svg).
+    #[arg(long, value_name = "FILE", requires = "sweep", help_heading = "Sweep")]
     pub(crate) plot: Option<PathBuf>,
-    /// Also write the result as JSON.
-    #[arg(long, value_name = "FILE.json")]
+    /// Also write the results as JSON.
+    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
-    /// Where features are kept (~/.cache/flow-matching): those of a data set are made once, and an evaluation that was stopped goes on.
-    #[arg(long, value_name = "DIR")]
+    /// Directory for cached features (default: flow-matching in $XDG_CACHE_HOME or, if that is not set, in ~/.cache).
+    /// The features of a data set are computed once, and an interrupted evaluation continues where it stopped.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) cache: Option<PathBuf>,
 }

@@ -1,12 +1,13 @@
 //! The command line. Its help texts are the manual.
 
 mod evaluate;
+mod examples;
 mod reflow;
 mod train;
 
 pub(crate) use evaluate::EvaluateArgs;
 pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowCommand};
-pub(crate) use train::{ModelKind, PrecisionArg, TrainArgs};
+pub(crate) use train::TrainArgs;
 
 use clap::{Args, Parser, Subcommand};
 use fm_app::likelihood::LikelihoodArgs;
@@ -21,10 +22,10 @@ use std::path::PathBuf;
 
 /// Train and sample flow-matching models of images.
 ///
-/// A model learns a velocity that carries noise to images; sampling integrates it. Start with
-/// `cifar-train train --preset quickstart --out runs/digits`, which needs no download.
+/// Training fits a network to the velocity field that carries noise to images; sampling integrates this field.
+/// `cifar-train COMMAND --help` describes each command.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110)]
+#[command(version, max_term_width = 110, after_help = examples::PROGRAM)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -32,134 +33,156 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train a model; write its run directory.
+    /// Train a model and write its run directory.
+    ///
+    /// A preset sets all options of a run; a TOML file (--config) overrides the preset, and flags override both.
+    /// `--dry-run` prints the result without training.
+    #[command(after_help = examples::TRAIN)]
     Train(Box<TrainArgs>),
-    /// Draw images from a checkpoint.
+    /// Draw images from a model.
+    #[command(after_help = examples::SAMPLE)]
     Sample(Box<SampleArgs>),
-    /// Measure samples, or any images, against real ones: Frechet distances, KID, precision and recall, copies, likelihood.
+    /// Compare samples of a model, or any images, with real images.
+    ///
+    /// Metrics: Fréchet distance, KID, precision and recall, density and coverage, inception score, copies and
+    /// likelihood.
+    #[command(after_help = examples::EVALUATE)]
     Evaluate(Box<EvaluateArgs>),
-    /// Make a teacher's pairs of noise and samples, and measure what training on them brought.
+    /// Make a teacher's pairs of noise and samples, and compare the models trained on them.
     #[command(subcommand)]
     Reflow(ReflowCommand),
-    /// Train a model that samples in so many Euler steps, from a teacher's pairs: `train --pairs` at the times of those steps only.
+    /// Distil a teacher: train a model for a fixed number of Euler steps on the teacher's pairs.
+    ///
+    /// The same as `train --pairs` with training times restricted to those of the Euler steps.
+    #[command(after_help = examples::DISTILL)]
     Distill(Box<DistillArgs>),
-    /// A run as one page: curves, samples over time, configuration.
+    /// Write a report of a run as one HTML page: curves, samples over time and configuration.
+    #[command(after_help = examples::REPORT)]
     Report(ReportArgs),
-    /// Train a VQ-VAE, in whose latent space `train --latent` works.
+    /// Train a VQ-VAE, the autoencoder of `train --latent`.
+    #[command(after_help = examples::VQVAE)]
     Vqvae(Box<AutoencoderArgs>),
-    /// Read weights that others trained, write what others can load.
+    /// Convert weights between runs, safetensors files and PyTorch files.
+    #[command(after_help = examples::CONVERT)]
     Convert(ConvertArgs),
-    /// What a network predicts at given images and times, to compare with another program's answer.
+    /// Write the output of a network at given images and times, to compare it with another program's.
+    #[command(after_help = examples::VELOCITY)]
     Velocity(VelocityArgs),
-    /// Bits per dimension of images under a model.
+    /// Compute the bits per dimension of images under a model.
+    #[command(after_help = examples::LIKELIHOOD)]
     Likelihood(LikelihoodOf),
-    /// Say what a checkpoint holds.
+    /// Print the contents of a checkpoint or of a file of weights.
+    #[command(after_help = examples::INSPECT)]
     Inspect(InspectArgs),
-    /// Show what an objective does over time, without training anything.
+    /// Print and plot an objective over time, without training.
+    #[command(after_help = examples::OBJECTIVE)]
     Objective(Box<ShowArgs>),
 }
 
-/// Where a model comes from.
+/// The model of a command.
 #[derive(Debug, Args)]
 pub(crate) struct CheckpointArgs {
-    /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
-    #[arg(long, value_name = "PATH")]
+    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights (.safetensors, .pt,
+    /// .pth).
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
     pub(crate) which: Which,
 }
 
-/// Which weights, and where they are used.
+/// The weights of a model, and their device.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Which {
-    /// Use the weights as trained instead of their average; of a file, choose them with --part.
-    #[arg(long, conflicts_with = "part")]
+    /// Use the trained weights of a run instead of their EMA; for a file of weights, use --part.
+    #[arg(long, conflicts_with = "part", help_heading = "Model")]
     pub(crate) raw_weights: bool,
-    /// Use the average of this decay, of a run that keeps several.
-    #[arg(long, value_name = "D", conflicts_with_all = ["raw_weights", "part"])]
+    /// Use the EMA with this decay, of a run that keeps several (default: the first).
+    #[arg(long, value_name = "D", conflicts_with_all = ["raw_weights", "part"], help_heading = "Model")]
     pub(crate) ema_decay: Option<f64>,
     #[command(flatten)]
     pub(crate) file: FileArgs,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
+    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto", help_heading = "Hardware")]
     pub(crate) device: String,
 }
 
-/// A run is described by its defaults, a TOML file over them, and flags over both.
+/// A run has defaults; a TOML file overrides them, and flags override both.
 #[derive(Debug, Args)]
 pub(crate) struct AutoencoderArgs {
-    /// A TOML file with any keys of a run's config.toml.
-    #[arg(long, value_name = "FILE.toml")]
+    /// Read options from a TOML file; it takes any keys of a run's config.toml.
+    #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
     pub(crate) config: Option<PathBuf>,
-    /// The images: digits, cifar10, cifar10:DIR or folder:DIR (digits).
-    #[arg(long)]
+    /// Training images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR, ... (default: digits).
+    #[arg(long, help_heading = "Data")]
     pub(crate) data: Option<String>,
-    /// Side to which folder:DIR images are resized and cropped.
-    #[arg(long, value_name = "PIXELS")]
+    /// Height and width to which the images of folder:DIR are resized and cropped (default: 32).
+    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
     pub(crate) image_size: Option<u32>,
-    /// Mirror images left to right at random (false).
-    #[arg(long, value_name = "BOOL")]
+    /// Mirror images left to right at random (default: false).
+    #[arg(long, value_name = "BOOL", help_heading = "Data")]
     pub(crate) horizontal_flip: Option<bool>,
-    /// Also measure the reconstruction of images that were not trained on: cifar10-test, say.
-    #[arg(long, value_name = "DATA")]
+    /// Also measure the reconstruction error on held-out images, for example cifar10-test.
+    #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub(crate) test: Option<String>,
-    /// Steps of the whole run (2000).
-    #[arg(long)]
+    /// Total number of training steps (default: 2000).
+    #[arg(long, help_heading = "Optimization")]
     pub(crate) steps: Option<u64>,
-    /// Images a step (64).
-    #[arg(long)]
+    /// Images per step (default: 64).
+    #[arg(long, help_heading = "Optimization")]
     pub(crate) batch_size: Option<usize>,
-    /// Learning rate, after 100 steps of warm-up and falling along a cosine (0.001).
-    #[arg(long)]
+    /// Peak learning rate, reached after 100 warm-up steps; it then follows a cosine to 0 (default: 0.001).
+    #[arg(long, help_heading = "Optimization")]
     pub(crate) lr: Option<f64>,
-    /// Number of codes (256).
-    #[arg(long, value_name = "K")]
+    /// Number of codes in the codebook (default: 256).
+    #[arg(long, value_name = "K", help_heading = "Network")]
     pub(crate) codes: Option<i64>,
-    /// Values of a code: the channels of the latent space (4).
-    #[arg(long, value_name = "N")]
+    /// Dimension of a code, which is the number of latent channels (default: 4).
+    #[arg(long, value_name = "N", help_heading = "Network")]
     pub(crate) code_dim: Option<i64>,
-    /// Weight of the commitment loss (0.25).
-    #[arg(long, value_name = "BETA")]
+    /// Weight of the commitment loss (default: 0.25).
+    #[arg(long, value_name = "BETA", help_heading = "Optimization")]
     pub(crate) commitment: Option<f64>,
-    /// Base width, a multiple of 32 (32).
-    #[arg(long, value_name = "N")]
+    /// Base width of the network, a multiple of 32 (default: 32).
+    #[arg(long, value_name = "N", help_heading = "Network")]
     pub(crate) channels: Option<i64>,
-    /// Width multiple of each stage; each but the last halves the size (1,2).
-    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    /// Width multiplier of each stage; every stage except the last halves the image size (default: 1,2).
+    #[arg(long, value_name = "N,...", value_delimiter = ',', help_heading = "Network")]
     pub(crate) channel_mult: Option<Vec<i64>>,
-    /// Fixes everything random (0).
-    #[arg(long)]
+    /// Random seed (default: 0).
+    #[arg(long, help_heading = "Run")]
     pub(crate) seed: Option<u64>,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long)]
+    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N (default: auto).
+    #[arg(long, help_heading = "Hardware")]
     pub(crate) device: Option<String>,
-    /// Steps between checkpoints (500).
-    #[arg(long, value_name = "STEPS")]
+    /// Steps between checkpoints; 0 saves only at the end (default: 500).
+    #[arg(long, value_name = "STEPS", help_heading = "Output")]
     pub(crate) save_every: Option<u64>,
-    /// Steps between pictures of reconstructions; 0 draws none (500).
-    #[arg(long, value_name = "STEPS")]
+    /// Steps between pictures of reconstructions; 0 draws none (default: 500).
+    #[arg(long, value_name = "STEPS", help_heading = "Output")]
     pub(crate) sample_every: Option<u64>,
-    /// The run directory.
-    #[arg(long, value_name = "DIR")]
+    /// Run directory.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: PathBuf,
-    /// Go on from the newest good checkpoint of --out, with its configuration.
-    #[arg(long, conflicts_with = "config")]
+    /// Continue from the newest intact checkpoint of --out, with its configuration. Only --steps, --device,
+    /// --save-every and --sample-every may change.
+    #[arg(long, conflicts_with = "config", help_heading = "Run")]
     pub(crate) resume: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// A run, a checkpoint, or a file of weights (.safetensors, .pt, .pth).
+    /// Run, checkpoint, or file of weights (.safetensors, .pt, .pth).
     pub(crate) input: PathBuf,
-    /// The new file: .safetensors, with all that is known of the network, or .pt, a state_dict. Both load with load_state_dict(strict=True).
+    /// File to write: .safetensors, with all metadata of the network, or .pt, a PyTorch state_dict. The tensors of both
+    /// load with load_state_dict(strict=True).
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) which: Which,
-    /// The path that the network was trained on, if the file does not tell and it is not the linear one.
-    #[arg(long)]
+    /// Path that the network was trained on, if the input has no such metadata (default: linear).
+    #[arg(long, help_heading = "Model")]
     pub(crate) path: Option<PathKind>,
-    /// What the network predicts, if the file does not tell and it is not the velocity.
-    #[arg(long)]
+    /// Quantity that the network predicts, if the input has no such metadata (default: velocity).
+    #[arg(long, help_heading = "Model")]
     pub(crate) prediction: Option<Prediction>,
 }
 
@@ -167,36 +190,37 @@ pub(crate) struct ConvertArgs {
 pub(crate) struct VelocityArgs {
     #[command(flatten)]
     pub(crate) from: CheckpointArgs,
-    /// The images, (N, C, H, W) in [-1, 1], f32.
+    /// Images: a NumPy array (N, C, H, W) of f32 in [-1, 1].
     #[arg(value_name = "FILE.npy")]
     pub(crate) images: PathBuf,
-    /// The time of each, or one for all; 0 is noise, 1 data.
-    #[arg(long, value_name = "T,...", value_delimiter = ',', required = true)]
+    /// Time of each image, or one time for all; 0 is noise, 1 is data.
+    #[arg(long, value_name = "T,...", value_delimiter = ',', required = true, help_heading = "Data")]
     pub(crate) at: Vec<f64>,
-    /// The class of each, for a class-conditional network; without it the null class.
-    #[arg(long, value_name = "K,...", value_delimiter = ',')]
+    /// Class of each image, for a class-conditional network (default: the null class).
+    #[arg(long, value_name = "K,...", value_delimiter = ',', help_heading = "Data")]
     pub(crate) classes: Vec<i64>,
-    /// Where the velocities go, as a NumPy array like the images.
-    #[arg(long, value_name = "FILE.npy")]
+    /// Output of the network: a NumPy array of the shape of the images.
+    #[arg(long, value_name = "FILE.npy", help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
-/// How to integrate, shared by all that draw.
+/// Guidance, solver and noise of every command that draws samples.
 #[derive(Debug, Args)]
 pub(crate) struct SolverArgs {
-    /// Guidance scale: 1 is the plain conditional model, more exaggerates the class. Without it: as the run's configuration says.
-    #[arg(long, value_name = "S")]
+    /// Scale of classifier-free guidance; 1 is the class-conditional model without guidance (default: the run's
+    /// `sampling.cfg_scale`).
+    #[arg(long, value_name = "S", help_heading = "Sampling")]
     pub(crate) cfg_scale: Option<f64>,
-    /// Guide at times from LOW to HIGH only (0 is noise, 1 data).
-    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',')]
+    /// Guide only at times from LOW to HIGH; 0 is noise, 1 is data (default: 0,1).
+    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', help_heading = "Sampling")]
     pub(crate) cfg_interval: Vec<f64>,
     #[command(flatten)]
     pub(crate) solve: SolveArgs,
-    /// Fixes the noise; sample i is the same whatever the number of samples.
-    #[arg(long, default_value_t = 0)]
+    /// Random seed of the noise; sample i does not depend on the number of samples.
+    #[arg(long, default_value_t = 0, help_heading = "Sampling")]
     pub(crate) seed: u64,
-    /// Images integrated together; changes memory, not the samples (but for --pace per-batch).
-    #[arg(long, default_value_t = 250, value_name = "N")]
+    /// Images per batch; changes memory and speed, and the samples only with --pace per-batch.
+    #[arg(long, default_value_t = 250, value_name = "N", help_heading = "Sampling")]
     pub(crate) batch_size: usize,
     #[command(flatten)]
     pub(crate) group: GroupArgs,
@@ -208,26 +232,26 @@ pub(crate) struct SampleArgs {
     pub(crate) from: CheckpointArgs,
     #[command(flatten)]
     pub(crate) solver: SolverArgs,
-    /// How many images.
-    #[arg(long, default_value_t = 64, value_name = "N", conflicts_with = "class_grid")]
+    /// Number of images.
+    #[arg(long, default_value_t = 64, value_name = "N", conflicts_with = "class_grid", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
-    /// Ask for one class. Without it a conditional model goes through its classes in turn.
-    #[arg(long, value_name = "K", conflicts_with = "class_grid")]
+    /// Draw images of class K only; without it, a class-conditional model cycles through its classes.
+    #[arg(long, value_name = "K", conflicts_with = "class_grid", help_heading = "Sampling")]
     pub(crate) class_label: Option<usize>,
-    /// One labelled row a class.
-    #[arg(long)]
+    /// Draw a grid with one labelled row per class.
+    #[arg(long, help_heading = "Sampling")]
     pub(crate) class_grid: bool,
-    /// Images a class in the class grid.
-    #[arg(long, default_value_t = 10, value_name = "M")]
+    /// Images per class in the class grid.
+    #[arg(long, default_value_t = 10, value_name = "M", help_heading = "Sampling")]
     pub(crate) samples_per_class: usize,
-    /// The picture.
-    #[arg(long, value_name = "FILE.png")]
+    /// Write the images as a grid.
+    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) out: PathBuf,
-    /// Also write the raw values, f32 in [-1, 1], as a NumPy array (N, C, H, W).
-    #[arg(long, value_name = "FILE.npy")]
+    /// Also write the values, f32 and nominally in [-1, 1], as a NumPy array (N, C, H, W).
+    #[arg(long, value_name = "FILE.npy", help_heading = "Output")]
     pub(crate) npy: Option<PathBuf>,
     /// Also write an animation from noise to images.
-    #[arg(long, value_name = "FILE.gif")]
+    #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
     pub(crate) gif: Option<PathBuf>,
 }
 
@@ -235,27 +259,27 @@ pub(crate) struct SampleArgs {
 pub(crate) struct LikelihoodOf {
     #[command(flatten)]
     pub(crate) from: CheckpointArgs,
-    /// The images: a name as in training, or cifar10-test for the test split. Without it: the data of the run.
-    #[arg(long)]
+    /// Images, as for `train --data` (default: the training data of the run).
+    #[arg(long, help_heading = "Data")]
     pub(crate) data: Option<String>,
-    /// How many images, the first ones.
-    #[arg(long, default_value_t = 16, value_name = "N")]
+    /// Number of images, from the first on.
+    #[arg(long, default_value_t = 16, value_name = "N", help_heading = "Data")]
     pub(crate) num_images: usize,
-    /// Images at a time.
-    #[arg(long, default_value_t = 16, value_name = "N")]
+    /// Images per batch.
+    #[arg(long, default_value_t = 16, value_name = "N", help_heading = "Data")]
     pub(crate) batch_size: usize,
     #[command(flatten)]
     pub(crate) how: LikelihoodArgs,
-    /// Where the bits per dimension go, one image a line.
-    #[arg(long, value_name = "FILE.csv")]
+    /// Write the bits per dimension, one line per image.
+    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A checkpoint, a run directory, or a file of weights.
+    /// Checkpoint, run directory, or file of weights (.safetensors, .pt, .pth).
     pub(crate) path: PathBuf,
-    /// List every tensor.
+    /// List all tensors with their shapes.
     #[arg(long)]
     pub(crate) tensors: bool,
 }

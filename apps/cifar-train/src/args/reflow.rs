@@ -1,15 +1,17 @@
 //! The flags of `reflow` and `distill`.
 
-use super::{CheckpointArgs, SolverArgs, TrainArgs, Which};
+use super::{CheckpointArgs, SolverArgs, TrainArgs, Which, examples};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// Retraining on a teacher's own pairs, whose paths are straighter.
+/// Reflow: training on the pairs of noise and sample that a teacher's ODE makes, which straightens the paths.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReflowCommand {
-    /// Draw noise, carry it to samples by the teacher's ODE, and write both; what is there already is not made again.
+    /// Make pairs of noise and samples with a teacher's ODE; an interrupted command continues where it stopped.
+    #[command(after_help = examples::PAIRS)]
     Pairs(PairsArgs),
-    /// Straightness and quality in few steps of several models, on the same noise.
+    /// Compare the straightness of models, and their quality in few steps, on the same noise.
+    #[command(after_help = examples::COMPARE)]
     Compare(CompareArgs),
 }
 
@@ -19,48 +21,48 @@ pub(crate) struct PairsArgs {
     pub(crate) from: CheckpointArgs,
     #[command(flatten)]
     pub(crate) solver: SolverArgs,
-    /// Pairs in all, over all classes in turn.
-    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    /// Total number of pairs; a class-conditional teacher cycles through its classes.
+    #[arg(long, default_value_t = 10_000, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_pairs: usize,
-    /// Pairs a file; a run that is killed loses at most the file that it was making.
-    #[arg(long, default_value_t = 2000, value_name = "N")]
+    /// Pairs per file; files that were completed before an interruption are kept.
+    #[arg(long, default_value_t = 2000, value_name = "N", help_heading = "Output")]
     pub(crate) shard_size: usize,
-    /// Where they go.
-    #[arg(long, value_name = "DIR")]
+    /// Directory for the pairs.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// Runs, checkpoints or files of weights.
+    /// Models to compare: runs, checkpoints or files of weights.
     #[arg(required = true)]
     pub(crate) models: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) which: Which,
-    /// Numbers of Euler steps.
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2,4,8")]
+    /// Numbers of Euler steps to compare.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1,2,4,8", help_heading = "Sampling")]
     pub(crate) nfe: Vec<usize>,
-    /// Samples of each, over all classes in turn.
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    /// Samples per model and number of steps; class-conditional models cycle through their classes.
+    #[arg(long, default_value_t = 1000, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
-    /// Trajectories over which straightness is averaged.
-    #[arg(long, default_value_t = 256, value_name = "N")]
+    /// Number of trajectories over which straightness is averaged.
+    #[arg(long, default_value_t = 256, value_name = "N", help_heading = "Sampling")]
     pub(crate) trajectories: usize,
-    /// Fixes the noise.
-    #[arg(long, default_value_t = 0)]
+    /// Random seed of the noise.
+    #[arg(long, default_value_t = 0, help_heading = "Sampling")]
     pub(crate) seed: u64,
-    /// The table as JSON.
-    #[arg(long, value_name = "FILE.json")]
+    /// Also write the results as JSON.
+    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
-    /// Samples of each model and number of steps, from the same noise.
-    #[arg(long, value_name = "FILE.png")]
+    /// Also write a picture with samples of each model and number of steps, from the same noise.
+    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) picture: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DistillArgs {
-    /// Euler steps that the model is to sample in.
-    #[arg(long, default_value_t = 1, value_name = "K")]
+    /// Number of Euler steps that the model is trained for.
+    #[arg(long, default_value_t = 1, value_name = "K", help_heading = "Distillation")]
     pub(crate) num_steps: usize,
     #[command(flatten)]
     pub(crate) train: TrainArgs,

@@ -1,7 +1,6 @@
 //! Images to features.
 
 use super::images::Batch;
-use super::request::{ExtractorName, Protocol};
 use anyhow::Context;
 use fm_metrics::resize::bicubic;
 use fm_models::features::Extracted;
@@ -10,6 +9,31 @@ use fm_models::features::resnet20::{self, Resnet20};
 use serde_json::{Value, json};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
+
+fm_core::choice! {
+    /// Where features come from.
+    #[derive(Eq)]
+    pub(crate) enum ExtractorName("extractor") {
+        /// A ResNet-20 trained on CIFAR-10: 64 features of 32 x 32 colour images.
+        Resnet20 = "resnet20",
+        /// The FID protocol's Inception-v3: 2048 features of any images.
+        Inception = "inception",
+        /// The pixels themselves.
+        Pixels = "pixels",
+    }
+}
+
+fm_core::choice! {
+    /// Whose preparation of images for Inception.
+    #[derive(Default, Eq)]
+    pub(crate) enum Protocol("protocol") {
+        /// Bilinear, without smoothing: pytorch-fid, and what most papers report.
+        #[default]
+        PytorchFid = "pytorch-fid",
+        /// Pillow's bicubic filter, which smooths what it shrinks: clean-fid.
+        CleanFid = "clean-fid",
+    }
+}
 
 /// Images that Inception takes at a time.
 const AT_ONCE: i64 = 50;

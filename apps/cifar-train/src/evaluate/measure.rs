@@ -1,10 +1,10 @@
 //! Features to numbers.
 
-use super::extract::Extractor;
+use super::extract::{Extractor, Protocol};
 use super::feature_cache::{Store, doubles};
 use super::features::{Found, Wanted, of_images};
 use super::images::Images;
-use super::request::{Asked, Extractors, MetricName, Protocol};
+use super::request::{Asked, Extractors, MetricName};
 use anyhow::ensure;
 use fm_data::ImageSet;
 use fm_metrics::estimate::{Estimate, group, mean};

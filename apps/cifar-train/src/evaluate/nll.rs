@@ -1,8 +1,8 @@
 //! Bits per dimension, kept row by row like everything else.
 
-use super::Plan;
 use super::feature_cache::{Store, doubles};
 use super::measure::Measured;
+use super::plan::Plan;
 use super::request::MetricName;
 use crate::likelihood::{bits_of, check};
 use anyhow::ensure;

@@ -1,6 +1,6 @@
 //! What is asked for: metrics, and the features that they are taken on.
 
-use super::extract::Extractor;
+use super::extract::{Extractor, ExtractorName, Protocol};
 use anyhow::{Context, bail, ensure};
 use fm_app::cli::nearest;
 use fm_core::choice::Choice;
@@ -28,31 +28,6 @@ fm_core::choice! {
         Nn = "nn",
         /// Bits per dimension of images under the model.
         Nll = "nll",
-    }
-}
-
-fm_core::choice! {
-    /// Where features come from.
-    #[derive(Eq)]
-    pub(crate) enum ExtractorName("extractor") {
-        /// A ResNet-20 trained on CIFAR-10: 64 features of 32 x 32 colour images.
-        Resnet20 = "resnet20",
-        /// The FID protocol's Inception-v3: 2048 features of any images.
-        Inception = "inception",
-        /// The pixels themselves.
-        Pixels = "pixels",
-    }
-}
-
-fm_core::choice! {
-    /// Whose preparation of images for Inception.
-    #[derive(Default, Eq)]
-    pub(crate) enum Protocol("protocol") {
-        /// Bilinear, without smoothing: pytorch-fid, and what most papers report.
-        #[default]
-        PytorchFid = "pytorch-fid",
-        /// Pillow's bicubic filter, which smooths what it shrinks: clean-fid.
-        CleanFid = "clean-fid",
     }
 }
 

@@ -1,8 +1,8 @@
 //! Quality over evaluations, for several solvers.
 
-use super::Plan;
 use super::features::of_samples;
 use super::measure::Measured;
+use super::plan::Plan;
 use super::request::MetricName;
 use super::table::{Column, json, number, samples};
 use crate::sample::{in_turn, with_classes};

@@ -61,18 +61,3 @@ pub(crate) fn distil(config: &mut Config, steps: usize) -> anyhow::Result<()> {
 fn shape(of: &[i64]) -> [usize; 3] {
     [0, 1, 2].map(|i| of.get(i).copied().unwrap_or(1) as usize)
 }
-
-/// What pairs leave no room for.
-pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    let (flow, path) = (&config.flow, config.flow.objective.path);
-    ensure!(path == PathKind::Linear, "pairs are joined by lines, and the path is {path}; choose --path linear");
-    ensure!(
-        flow.coupling == CouplingKind::Independent,
-        "noise and samples of pairs belong together, and the coupling is {}; choose --coupling independent",
-        flow.coupling
-    );
-    ensure!(!config.horizontal_flip, "pairs cannot be mirrored; drop --horizontal-flip");
-    ensure!(config.label_drop == 0.0, "labels of pairs are not dropped; leave --label-drop at 0");
-    ensure!(!flow.excess_loss, "the least loss on pairs is not known; drop --excess-loss");
-    Ok(())
-}

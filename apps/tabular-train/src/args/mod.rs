@@ -1,5 +1,6 @@
-//! The command line.
+//! The command line. Its help texts are the manual.
 
+mod examples;
 mod train;
 
 pub(crate) use train::{ReflowArgs, TrainArgs};
@@ -18,8 +19,11 @@ use fm_ot::pairs::PairSampling;
 use std::path::PathBuf;
 
 /// Train and sample flow-matching models of point clouds and tables.
+///
+/// Training fits a network to the velocity field that carries noise to data; sampling integrates this field.
+/// `tabular-train COMMAND --help` describes each command.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110)]
+#[command(version, max_term_width = 110, after_help = examples::PROGRAM)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -27,55 +31,73 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train a network on a table; write its run directory.
+    /// Train a network on a table and write its run directory.
+    ///
+    /// A run has defaults; a preset overrides them, a TOML file (--config) overrides both, and flags override all.
+    #[command(after_help = examples::TRAIN)]
     Train(Box<TrainArgs>),
-    /// Train a student whose paths are straight: few steps, or one, will do to sample it.
+    /// Train a student on a teacher's pairs of noise and sample; its straighter paths need fewer steps.
+    #[command(after_help = examples::REFLOW)]
     Reflow(Box<ReflowArgs>),
-    /// Draw rows from a checkpoint, as CSV or NumPy's array.
+    /// Draw rows from a model, as a CSV file or a NumPy array.
+    #[command(after_help = examples::SAMPLE)]
     Sample(SampleArgs),
-    /// The paths of rows from the source to the data.
+    /// Write the paths of rows from the source to the data.
+    #[command(after_help = examples::TRAJECTORY)]
     Trajectory(TrajectoryArgs),
-    /// The log-density of rows under a model, and a picture of the density in the plane.
+    /// Compute the log-density of rows under a model, or plot the density of a model of two columns.
+    #[command(after_help = examples::LIKELIHOOD)]
     Likelihood(LikelihoodOf),
-    /// How far samples are from real rows that were not trained on.
+    /// Measure distances between samples of a model and held-out rows.
+    #[command(after_help = examples::EVALUATE)]
     Evaluate(EvaluateArgs),
-    /// Pictures of a model of the plane: source, data and samples; its field; its paths.
+    /// Plot a model of two columns: source, data and samples; velocity field; paths.
+    #[command(after_help = examples::PICTURE)]
     Picture(PictureArgs),
-    /// An animation of particles on their way from the source to the data.
+    /// Animate particles that move from the source to the data, for a model of two columns.
+    #[command(after_help = examples::ANIMATE)]
     Animate(AnimateArgs),
-    /// What a network predicts at given points, to compare with another program's answer.
+    /// Write the output of a network at given points and times, to compare it with another program's.
+    #[command(after_help = examples::VELOCITY)]
     Velocity(VelocityArgs),
-    /// Carry points by the exact velocity to a mixture of Gaussians: what a solver costs and where it leads, without a network.
+    /// Run a solver on the exact velocity to a mixture of Gaussians, without a network; print its cost.
+    #[command(after_help = examples::SOLVE)]
     Solve(SolveOf),
-    /// A run as one page: curves, samples over time, configuration.
+    /// Write a report of a run as one HTML page: curves, samples over time and configuration.
+    #[command(after_help = examples::REPORT)]
     Report(ReportArgs),
-    /// Show what an objective does over time, without training anything.
+    /// Print and plot an objective over time, without training.
+    #[command(after_help = examples::OBJECTIVE)]
     Objective(Box<ShowArgs>),
-    /// Pair the rows of tables by optimal transport, and say what it costs.
+    /// Pair the rows of tables by optimal transport, and print the cost.
+    #[command(after_help = examples::COUPLE)]
     Couple(CoupleArgs),
 }
 
-/// Which model, and how it is sampled.
+/// A model, its solver and its noise.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DrawArgs {
-    /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
-    #[arg(long, value_name = "PATH")]
+    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights (.safetensors, .pt,
+    /// .pth).
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
     pub(crate) file: FileArgs,
-    /// Ask for one class, by its name or number. Without it a model that is told classes draws each as often as the data have it.
-    #[arg(long, value_name = "CLASS")]
+    /// Draw rows of one class, given by name or by number from 0; without it, a class-conditional model draws each
+    /// class as often as it occurs in the training data.
+    #[arg(long, value_name = "CLASS", help_heading = "Sampling")]
     pub(crate) class: Option<String>,
-    /// Guidance scale of a model that was trained with --label-drop: 1 is the plain conditional model.
-    #[arg(long, default_value_t = 1.0, value_name = "S")]
+    /// Scale of classifier-free guidance, for a model trained with --label-drop; 1 is the class-conditional model
+    /// without guidance.
+    #[arg(long, default_value_t = 1.0, value_name = "S", help_heading = "Sampling")]
     pub(crate) cfg_scale: f64,
     #[command(flatten)]
     pub(crate) solve: SolveArgs,
-    /// Fixes the noise.
-    #[arg(long, default_value_t = 0)]
+    /// Random seed of the noise.
+    #[arg(long, default_value_t = 0, help_heading = "Sampling")]
     pub(crate) seed: u64,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
+    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto", help_heading = "Hardware")]
     pub(crate) device: String,
 }
 
@@ -83,11 +105,11 @@ pub(crate) struct DrawArgs {
 pub(crate) struct SampleArgs {
     #[command(flatten)]
     pub(crate) draw: DrawArgs,
-    /// How many rows.
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    /// Number of rows.
+    #[arg(long, default_value_t = 1000, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
-    /// Where the rows go: FILE.csv or FILE.npy.
-    #[arg(long, value_name = "FILE")]
+    /// Write the rows to FILE.csv or FILE.npy.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
@@ -95,11 +117,12 @@ pub(crate) struct SampleArgs {
 pub(crate) struct TrajectoryArgs {
     #[command(flatten)]
     pub(crate) draw: DrawArgs,
-    /// How many rows.
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    /// Number of paths.
+    #[arg(long, default_value_t = 100, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
-    /// Where they go: FILE.npy of shape (times, rows, columns), or FILE.csv with the number of the time and of the row before each row.
-    #[arg(long, value_name = "FILE")]
+    /// Write the paths to FILE.npy, an array (times, rows, columns), or to FILE.csv, where each line starts with the
+    /// indices of the time and of the row.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
@@ -107,20 +130,20 @@ pub(crate) struct TrajectoryArgs {
 pub(crate) struct EvaluateArgs {
     #[command(flatten)]
     pub(crate) draw: DrawArgs,
-    /// How many rows to draw.
-    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    /// Number of samples to draw.
+    #[arg(long, default_value_t = 10_000, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
-    /// Directions of the sliced Wasserstein distance.
-    #[arg(long, default_value_t = 500, value_name = "N")]
+    /// Number of projections of the sliced Wasserstein distance.
+    #[arg(long, default_value_t = 500, value_name = "N", help_heading = "Metrics")]
     pub(crate) directions: usize,
-    /// Principal components on which the two-sample test is done, where there are more columns.
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    /// Number of principal components for the two-sample test, if the table has more columns.
+    #[arg(long, default_value_t = 20, value_name = "N", help_heading = "Metrics")]
     pub(crate) components: usize,
-    /// A picture of the columns' means and variances, real ones across and samples' upwards, as ln(1 + x).
-    #[arg(long, value_name = "FILE.png")]
+    /// Also plot mean and variance of each column, samples (y) against real rows (x), as ln(1 + |value|).
+    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) picture: Option<PathBuf>,
-    /// Also write the result, with each column's statistics, as JSON.
-    #[arg(long, value_name = "FILE.json")]
+    /// Also write the results, with the statistics of each column, as JSON.
+    #[arg(long, value_name = "FILE.json", help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
 }
 
@@ -128,14 +151,14 @@ pub(crate) struct EvaluateArgs {
 pub(crate) struct PictureArgs {
     #[command(flatten)]
     pub(crate) draw: DrawArgs,
-    /// Points in each picture.
-    #[arg(long, default_value_t = 3000, value_name = "N")]
+    /// Number of points per picture.
+    #[arg(long, default_value_t = 3000, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
-    /// Times at which the field is drawn.
-    #[arg(long, value_name = "T,...", value_delimiter = ',', default_value = "0,0.33,0.67,1")]
+    /// Times at which the velocity field is drawn.
+    #[arg(long, value_name = "T,...", value_delimiter = ',', default_value = "0,0.33,0.67,1", help_heading = "Output")]
     pub(crate) at: Vec<f64>,
-    /// The directory that samples.png, field.png and paths.png go to.
-    #[arg(long, value_name = "DIR")]
+    /// Directory for samples.png, field.png and paths.png.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
@@ -143,112 +166,131 @@ pub(crate) struct PictureArgs {
 pub(crate) struct AnimateArgs {
     #[command(flatten)]
     pub(crate) draw: DrawArgs,
-    /// Another model of the same data, shown beside it: what reflow made of it, say.
-    #[arg(long, value_name = "PATH")]
+    /// Show another model of the same data next to it, for example its reflow student.
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) beside: Option<PathBuf>,
-    /// How many particles.
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    /// Number of particles.
+    #[arg(long, default_value_t = 1000, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
-    /// The animation.
-    #[arg(long, value_name = "FILE.gif")]
+    /// Animation to write.
+    #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct LikelihoodOf {
-    /// The rows, in the units of the table that the model was trained on; not needed for a picture.
+    /// Rows, in the units of the training table; optional with --picture.
     #[arg(value_name = "FILE.csv", required_unless_present = "picture")]
     pub(crate) rows: Option<PathBuf>,
-    /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
-    #[arg(long, value_name = "PATH")]
+    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights (.safetensors, .pt,
+    /// .pth).
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
     pub(crate) file: FileArgs,
     #[command(flatten)]
     pub(crate) how: LikelihoodArgs,
-    /// A picture of the density, of a model of the plane.
-    #[arg(long, value_name = "FILE.png")]
+    /// Plot the density of a model of two columns.
+    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) picture: Option<PathBuf>,
-    /// Squares along a side of it.
-    #[arg(long, default_value_t = 120, value_name = "N")]
+    /// Number of grid cells per side of the plot.
+    #[arg(long, default_value_t = 120, value_name = "N", help_heading = "Output")]
     pub(crate) resolution: usize,
-    /// Where the log-densities go, one a line.
-    #[arg(long, value_name = "FILE.csv")]
+    /// Write the log-densities of the rows, one per line.
+    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
+    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto", help_heading = "Hardware")]
     pub(crate) device: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct VelocityArgs {
-    /// The points, a row each: the coordinates, then the time.
+    /// Points, one per line: the columns of the training table, then the time.
     #[arg(value_name = "FILE.csv")]
     pub(crate) rows: PathBuf,
-    /// A checkpoint, a run directory for its newest good one, or a file of weights (.safetensors, .pt).
-    #[arg(long, value_name = "PATH")]
+    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights (.safetensors, .pt,
+    /// .pth).
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
     pub(crate) file: FileArgs,
-    /// Where the velocities go, a row each.
-    #[arg(long, value_name = "FILE.csv")]
+    /// Write the output of the network, one line per point, in its standardised units.
+    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
     pub(crate) out: PathBuf,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
+    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto", help_heading = "Hardware")]
     pub(crate) device: String,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SolveOf {
-    /// The centres of the Gaussians, a row each.
+    /// Means of the Gaussians, one per line.
     #[arg(value_name = "MEANS.csv")]
     pub(crate) means: PathBuf,
-    /// Their standard deviation.
-    #[arg(long, default_value_t = 0.1)]
+    /// Standard deviation of each Gaussian.
+    #[arg(long, default_value_t = 0.1, help_heading = "Problem")]
     pub(crate) deviation: f64,
-    /// Where the points start; without it they are drawn from the source.
-    #[arg(long, value_name = "FILE.csv")]
+    /// Read the start points from a file instead of drawing them from a standard normal distribution.
+    #[arg(long, value_name = "FILE.csv", help_heading = "Problem")]
     pub(crate) start: Option<PathBuf>,
-    /// How many to draw.
-    #[arg(long, default_value_t = 1000, value_name = "N", conflicts_with = "start")]
+    /// Number of start points to draw.
+    #[arg(long, default_value_t = 1000, value_name = "N", conflicts_with = "start", help_heading = "Problem")]
     pub(crate) num_samples: usize,
-    /// The path from noise to data.
-    #[arg(long, default_value_t)]
+    #[arg(long, default_value_t, help_heading = "Problem", help = help::<PathKind>("Path from noise to data"))]
     pub(crate) path: PathKind,
-    /// How far to keep away from an end where the path is singular.
-    #[arg(long, default_value_t = 0.0)]
+    /// Distance in time that the solver keeps from an end where the path is singular.
+    #[arg(long, default_value_t = 0.0, help_heading = "Problem")]
     pub(crate) time_clip: f64,
     #[command(flatten)]
     pub(crate) solve: SolveArgs,
-    /// Fixes what is drawn.
-    #[arg(long, default_value_t = 0)]
+    /// Random seed of the start points and of stochastic steps.
+    #[arg(long, default_value_t = 0, help_heading = "Problem")]
     pub(crate) seed: u64,
-    /// Where the points end.
-    #[arg(long, value_name = "FILE.csv")]
+    /// Write the end points.
+    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CoupleArgs {
-    /// Tables of numbers with equally many rows and columns, in the order of time.
+    /// Two or more tables of numbers, all of the same shape, in order of time.
     #[arg(value_name = "FILE.csv", required = true)]
     pub(crate) tables: Vec<PathBuf>,
-    #[arg(long, value_name = "HOW", default_value_t = CouplingKind::Exact, help = help::<CouplingKind>("How rows are paired"))]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value_t = CouplingKind::Exact,
+        help_heading = "Coupling",
+        help = help::<CouplingKind>("How rows of consecutive tables are paired")
+    )]
     pub(crate) coupling: CouplingKind,
-    #[arg(long, value_name = "COST", default_value_t, help = help::<Metric>("What optimal transport minimises"))]
+    #[arg(
+        long,
+        value_name = "COST",
+        default_value_t,
+        help_heading = "Coupling",
+        help = help::<Metric>("Cost that optimal transport minimises")
+    )]
     pub(crate) cost: Metric,
-    #[arg(long, value_name = "HOW", default_value_t, help = help::<PairSampling>("How pairs are taken from its plan"))]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value_t,
+        help_heading = "Coupling",
+        help = help::<PairSampling>("How pairs are taken from the transport plan")
+    )]
     pub(crate) pairing: PairSampling,
-    /// Where the schroedinger-bridge coupling finds its sigma.
-    #[arg(long, value_name = "PATH", default_value_t)]
+    /// Path whose sigma the schroedinger-bridge coupling uses.
+    #[arg(long, value_name = "PATH", default_value_t, help_heading = "Coupling")]
     pub(crate) path: PathKind,
-    /// A class for each row of the second table, as whole numbers, one a line.
-    #[arg(long, value_name = "FILE.csv")]
+    /// Classes of the rows of the second of two tables, one whole number per line (used by c2ot).
+    #[arg(long, value_name = "FILE.csv", help_heading = "Coupling")]
     pub(crate) classes: Option<PathBuf>,
-    /// Fixes what is drawn.
-    #[arg(long, default_value_t = 0)]
+    /// Random seed of drawn pairs.
+    #[arg(long, default_value_t = 0, help_heading = "Coupling")]
     pub(crate) seed: u64,
-    /// Where the paths go, as row numbers.
-    #[arg(long, value_name = "FILE.csv")]
+    /// Write the paths through the tables, one per line, as row numbers from 0.
+    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
 }

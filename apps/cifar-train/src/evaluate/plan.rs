@@ -1,0 +1,218 @@
+//! Everything about an evaluation that is settled before the first image.
+
+use super::features::{Found, Wanted, of_images, of_samples};
+use super::images::Images;
+use super::measure::{self, Measured, Placed, Reference, measure, neighbours};
+use super::request::{Asked, Extractors, MetricName, Sources};
+use super::table::{self, Column};
+use crate::args::EvaluateArgs;
+use crate::model::{Loaded, check_shape, open};
+use crate::sample::{in_turn, with_classes};
+use anyhow::{Context, bail, ensure};
+use fm_app::process_group::Group;
+use fm_data::ImageSet;
+use fm_metrics::MetricError;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Noise, as a share of the range of values, that training images are measured with to tell what numbers mean.
+const NOISES: [f64; 3] = [0.01, 0.03, 0.1];
+/// Samples and metrics unless one says otherwise.
+const SAMPLES: usize = 1000;
+const DEFAULT: [&str; 4] = ["fd", "kid", "pr", "nn"];
+
+/// Everything that is settled before the first image.
+pub(super) struct Plan<'a> {
+    pub(super) args: &'a EvaluateArgs,
+    pub(super) loaded: Option<Loaded>,
+    /// Images that are evaluated in the place of a model's samples.
+    pub(super) samples: Option<Images>,
+    pub(super) count: usize,
+    pub(super) asked: Vec<Asked>,
+    pub(super) placed: Vec<Placed>,
+    pub(super) extractors: Extractors,
+    /// Of each extractor: whether samples need features, and logits.
+    pub(super) parts: Vec<(bool, bool)>,
+    /// What samples are compared with.
+    pub(super) real: Images,
+    /// In memory, when neighbours are looked for.
+    pub(super) training: Option<ImageSet>,
+    pub(super) held_out: Option<Images>,
+    pub(super) cache: PathBuf,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn of(args: &'a EvaluateArgs) -> anyhow::Result<Self> {
+        let names = if args.metrics.is_empty() { DEFAULT.map(String::from).to_vec() } else { args.metrics.clone() };
+        let mut asked = names.iter().map(|m| Asked::parse(m)).collect::<anyhow::Result<Vec<_>>>()?;
+        ensure!(args.num_samples != Some(0), "--num-samples is 0: ask for at least one sample");
+        let loaded = args.checkpoint.as_ref().map(|path| open(path, &args.which, false)).transpose()?;
+        let (name, size) = match &loaded {
+            Some(loaded) => {
+                let name = args.data.clone().unwrap_or_else(|| loaded.config.data.clone());
+                (name, args.image_size.or(Some(loaded.config.image_size)))
+            }
+            None => (args.data.clone().context("--data names the images to compare with")?, args.image_size),
+        };
+        let real = Images::open(&name, size)?;
+        let shape = real.shape()?;
+        let sources = Sources {
+            default: args.extractor,
+            weights: args.inception_weights.as_deref(),
+            protocol: args.protocol,
+            device: match &loaded {
+                Some(loaded) => loaded.device,
+                None => fm_app::device::select(&args.which.device)?,
+            },
+        };
+        let samples = args.samples.as_deref().map(|name| Images::open(name, args.image_size)).transpose()?;
+        let count = match &samples {
+            Some(images) => args.num_samples.unwrap_or(images.len()).min(images.len()),
+            None => args.num_samples.unwrap_or(SAMPLES),
+        };
+        let fewest = if args.statistics.is_some() { count } else { count.min(real.len()) };
+        let (mut extractors, mut placed, mut dropped) = (Extractors::default(), Vec::new(), false);
+        for asked in asked.iter().filter(|a| a.metric.on_features()) {
+            let place = extractors.place(*asked, shape, &sources)?;
+            let extractor = &extractors.all[place];
+            // Known before the first image is drawn.
+            let (dimensions, _) = extractor.widths();
+            if asked.metric.is_frechet() && fewest <= dimensions {
+                ensure!(args.metrics.is_empty(), MetricError::Rank { dimensions, got: fewest });
+                dropped = true;
+                continue;
+            }
+            ensure!(
+                asked.metric != MetricName::Fid || extractor.is_fids(),
+                "{} is not the file that FID is defined by (its sha256 does not begin with {}); the distance by it is called fd-inception",
+                args.inception_weights.as_deref().unwrap_or("the file".as_ref()).display(),
+                fm_models::features::inception::HASH
+            );
+            placed.push((*asked, place));
+        }
+        asked.retain(|a| !(dropped && a.metric.is_frechet()));
+        let parts = (0..extractors.all.len())
+            .map(|k| {
+                let mut metrics = placed.iter().filter(|(_, at)| *at == k).map(|(a, _)| a.metric);
+                let logits = metrics.clone().any(|m| m == MetricName::Is);
+                (metrics.any(|m| m != MetricName::Is), logits)
+            })
+            .collect();
+        let wants = |metric| asked.iter().any(|a: &Asked| a.metric == metric);
+        ensure!(loaded.is_some() || !wants(MetricName::Nll), "nll is the likelihood under a model; give --checkpoint");
+        let training = wants(MetricName::Nn).then(|| real.whole()).transpose()?;
+        if let (Some(loaded), Some(training)) = (&loaded, &training) {
+            check_shape(training, loaded)?;
+        }
+        let held_out = match (&args.held_out, name.strip_prefix("cifar10")) {
+            (Some(held_out), _) => Some(Images::open(held_out, size)?),
+            (None, Some(rest)) if !rest.starts_with("-test") && (args.calibrate || wants(MetricName::Nll)) => {
+                Some(Images::open(&format!("cifar10-test{rest}"), size)?)
+            }
+            _ => None,
+        };
+        let cache = args.cache.clone().map_or_else(default_cache, Ok)?;
+        Ok(Self { args, loaded, samples, count, asked, placed, extractors, parts, real, training, held_out, cache })
+    }
+
+    pub(super) fn wanted(&self, neighbours: bool) -> Wanted<'_> {
+        let training = self.training.as_ref().filter(|_| neighbours).map(|set| (set, self.real.fingerprint()));
+        Wanted { extractors: &self.extractors, parts: &self.parts, training }
+    }
+
+    /// What is evaluated: what was found of it, what it is, and the classes that were asked for. None for all processes but the first.
+    pub(super) fn subject(&self, group: &Group) -> anyhow::Result<Option<(Found, Value, Vec<i64>)>> {
+        if let Some(loaded) = &self.loaded {
+            let classes = in_turn(loaded.data.classes.len(), self.count);
+            let request = with_classes(&self.args.solver, loaded, self.count, classes.clone())?;
+            let Some(found) = of_samples(loaded, &request, self.wanted(true), &self.cache, group)? else {
+                return Ok(None);
+            };
+            let about = table::samples(loaded, &request, &found);
+            return Ok(Some((found, about, classes)));
+        }
+        if !group.is_first() {
+            return Ok(None);
+        }
+        let images = self.samples.as_ref().context("--samples names the images to evaluate")?;
+        let (name, count) = (&images.name, self.count);
+        let found = of_images(images, count, self.wanted(true), &self.cache)?;
+        println!("{count} images of {name} against {} of {}", self.real.len(), self.real.name);
+        Ok(Some((found, json!({ "images": name, "count": count, "fingerprint": images.fingerprint() }), Vec::new())))
+    }
+
+    pub(super) fn reference(&self) -> anyhow::Result<Reference> {
+        let real = if self.args.reference_flips { self.real.clone().with_mirrored() } else { self.real.clone() };
+        Reference::of(&real, &self.placed, &self.extractors, self.args.statistics.as_deref(), &self.cache)
+    }
+
+    pub(super) fn measured(
+        &self,
+        found: &Found,
+        reference: &Reference,
+        classes: &[i64],
+    ) -> anyhow::Result<Vec<Measured>> {
+        let mut out = self.on_features(found, reference)?;
+        if let Some(training) = &self.training {
+            // Classes are those of the model only where the images have them too.
+            let known = self.loaded.as_ref().is_some_and(|loaded| loaded.data.classes == training.classes);
+            let classes = if known { classes } else { &[] };
+            out.extend(neighbours(found, classes, &self.real, training, &self.cache)?);
+        }
+        Ok(out)
+    }
+
+    pub(super) fn on_features(&self, found: &Found, reference: &Reference) -> anyhow::Result<Vec<Measured>> {
+        let mut out = Vec::new();
+        for placed in &self.placed {
+            out.extend(measure(*placed, found, reference, &self.extractors)?);
+        }
+        Ok(out)
+    }
+
+    /// Real images that were not trained on, and training images with noise, as many as there are samples.
+    pub(super) fn calibration(&self, found: &Found, reference: &Reference) -> anyhow::Result<Vec<Column>> {
+        let noisy = NOISES.map(|noise| self.real.clone().with_noise(noise));
+        let mut columns = Vec::new();
+        for images in self.held_out.iter().chain(&noisy) {
+            let count = found.count.min(images.len());
+            let found = of_images(images, count, self.wanted(false), &self.cache)?;
+            let name = if count < found.count { format!("{count} of {}", images.name) } else { images.name.clone() };
+            columns.push(Column { name, measured: self.on_features(&found, reference)? });
+        }
+        Ok(columns)
+    }
+
+    pub(super) fn save_statistics(&self, path: &std::path::Path, found: &Found) -> anyhow::Result<()> {
+        let of = |(asked, _): &&Placed| asked.metric.is_frechet();
+        let Some((_, place)) = self.placed.iter().find(of) else {
+            bail!("--save-statistics writes what fd is made of; ask for fd or fid too")
+        };
+        let gaussian = measure::gaussian(found.features[*place].view())?;
+        fm_train::files::write(path, &fm_metrics::statistics::write(&gaussian)?)?;
+        println!("wrote {}: mu and sigma of {}", path.display(), self.extractors.all[*place].key());
+        Ok(())
+    }
+
+    pub(super) fn write_json(&self, columns: &[Column], about: &Value) -> anyhow::Result<()> {
+        let Some(path) = &self.args.json else { return Ok(()) };
+        let result = table::json(columns, about, &self.about_reference());
+        fm_train::files::write(path, format!("{result:#}\n").as_bytes())?;
+        println!("wrote {}", path.display());
+        Ok(())
+    }
+
+    pub(super) fn about_reference(&self) -> Value {
+        json!({
+            "images": self.real.name, "count": self.real.len() * (1 + usize::from(self.args.reference_flips)), "fingerprint": self.real.fingerprint(),
+            "flips": self.args.reference_flips, "statistics": self.args.statistics,
+        })
+    }
+}
+
+/// Where features are kept unless one says otherwise.
+fn default_cache() -> anyhow::Result<PathBuf> {
+    let given = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let home = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")));
+    Ok(home.context("there is no home to keep features in; give --cache DIR")?.join("flow-matching"))
+}

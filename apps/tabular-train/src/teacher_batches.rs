@@ -1,0 +1,70 @@
+//! Batches of the pairs of noise and sample that a teacher's ODE makes, for its student.
+
+use crate::config::Config;
+use crate::draw::{Drawer, values};
+use crate::model::{Loaded, load};
+use anyhow::Context;
+use fm_app::weights::FileArgs;
+use fm_core::data::DataError;
+use fm_core::rng::{Key, Stream};
+use fm_core::tensor::upload;
+use fm_solvers::sampler::{Sampler, SolverName};
+use fm_train::batch::{Batch, BatchSource};
+use fm_train::batches::FlowBatches;
+use fm_train::collective::Shard;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// Loads a teacher, which is a run of this program, onto its student's device.
+pub(crate) fn open(path: &Path, device: &str) -> anyhow::Result<Loaded> {
+    let opened = load(path, &FileArgs::default(), device);
+    opened.with_context(|| format!("{} cannot teach", path.display()))
+}
+
+/// Batches of a teacher's pairs: rows of the source and what its ODE makes of them. Classes are those of the data's own batches.
+pub(crate) struct TeacherBatches<'a> {
+    pub(crate) batches: FlowBatches<'a>,
+    /// Behind a lock, because networks do not work for several threads at once.
+    pub(crate) teacher: Mutex<Loaded>,
+    pub(crate) sampler: Sampler,
+    pub(crate) config: &'a Config,
+    pub(crate) shard: Shard,
+}
+
+impl<'a> TeacherBatches<'a> {
+    pub(crate) fn new(
+        batches: FlowBatches<'a>,
+        config: &'a Config,
+        shard: Shard,
+        device: &str,
+    ) -> anyhow::Result<Self> {
+        let teacher = Mutex::new(open(Path::new(&config.teacher), device)?);
+        let sampler = Sampler::fixed(SolverName::Rk4, config.teacher_steps);
+        Ok(Self { batches, teacher, sampler, config, shard })
+    }
+}
+
+impl BatchSource for TeacherBatches<'_> {
+    fn batch(&self, step: u64) -> Result<Batch, DataError> {
+        let teacher = self.teacher.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = !teacher.columns.classes.is_empty();
+        let classes = if told { self.batches.batch(step)?.classes } else { Vec::new() };
+        let (dim, whole) = (teacher.dim(), self.config.batch_size);
+        let wanted = self.shard.rows(whole);
+        let (first, rows) = (wanted.start, wanted.len());
+        let x0 =
+            teacher.source.sample(Key::new(self.config.seed, step, Stream::Noise).from_row(first as u64), rows, dim);
+        let x0 = x0?;
+        let carried = || -> anyhow::Result<Vec<f32>> {
+            let drawer = Drawer::of(&teacher, 1.0)?;
+            let start = drawer.scaled(&upload(&x0, &[rows as i64, dim as i64], teacher.device));
+            let none = |_| start.shallow_clone();
+            let drawn =
+                self.sampler.run(&drawer.field(&classes), drawer.objective, start.shallow_clone(), none, false)?;
+            values(&drawn.x)
+        };
+        let x1 = tch::no_grad(carried).map_err(|error| format!("{error:#}"))?;
+        let shape = vec![dim as i64];
+        Ok(Batch { step, shape, x0, x1, classes, first, whole, ..Batch::default() })
+    }
+}
