@@ -70,12 +70,12 @@ pub(crate) struct Sampling {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Keep {
-    /// On a GPU, where they fit.
+    /// On a GPU, if they take at most 2 GiB.
     #[default]
     Auto,
     /// On any device.
     Always,
-    /// Batches bring them.
+    /// On no device: each batch is copied.
     Never,
 }
 

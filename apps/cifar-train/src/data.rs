@@ -1,37 +1,14 @@
 //! Opens the data set that `--data` names.
 
 use crate::config::Config;
-use anyhow::bail;
-use fm_app::cli::nearest;
 use fm_app::sources;
 use fm_core::source::Source;
-use fm_data::{ImageSet, cifar10, digits, folder, npy};
+use fm_data::{ImageSet, ImageSource};
 use fm_train::checkpoint::DataMeta;
 use ndarray::Array2;
-use std::path::Path;
-
-/// Where `cargo xtask fetch-cifar10` puts the batches.
-const CIFAR10: &str = "data/cifar-10-batches-bin";
 
 pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
-    let (kind, place) = name.split_once(':').map_or((name, None), |(kind, place)| (kind, Some(place)));
-    Ok(match (kind, place) {
-        ("digits", None) => digits::load(),
-        ("cifar10", place) => cifar10::load(Path::new(place.unwrap_or(CIFAR10)), cifar10::Split::Train)?,
-        ("cifar10-test", place) => cifar10::load(Path::new(place.unwrap_or(CIFAR10)), cifar10::Split::Test)?,
-        ("folder", Some(place)) => folder::load(Path::new(place), image_size)?,
-        ("folder", None) => bail!("--data folder needs a place: folder:DIR"),
-        _ if name.split(',').all(|file| file.ends_with(".npy")) => match name.split_once(',') {
-            Some((images, labels)) => npy::images(Path::new(images), Some(Path::new(labels)))?,
-            None => npy::images(Path::new(name), None)?,
-        },
-        _ => {
-            let hint = nearest(kind, ["digits", "cifar10", "cifar10-test", "folder"]).unwrap_or_default();
-            bail!(
-                "no data set is called '{name}'; did you mean '{hint}'? There are digits, cifar10, cifar10:DIR, folder:DIR, IMAGES.npy and IMAGES.npy,LABELS.npy"
-            )
-        }
-    })
+    Ok(name.parse::<ImageSource>()?.open(image_size)?)
 }
 
 /// The source that a configuration names, for images of `dim` values; another data set of images will do.

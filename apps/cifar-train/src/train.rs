@@ -145,7 +145,7 @@ fn configure(args: &TrainArgs, distilled: Option<usize>, restarted: bool) -> any
         let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(place));
         return Ok(Plan { out, resume: false, config });
     }
-    let Some(out) = args.out.clone() else { bail!("--resume needs the run to go on with: --out DIR") };
+    let Some(out) = args.out.clone() else { bail!("--resume needs the run to continue: --out DIR") };
     let (path, meta, _) = latest_checkpoint(&out).context("there is nothing to resume")?;
     let saved = serde_json::from_value(meta.config)
         .with_context(|| format!("{} was not written by cifar-train", path.display()))?;

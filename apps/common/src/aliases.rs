@@ -1,12 +1,13 @@
-//! The configuration names that users of other trainers type from memory.
+//! Configuration keys of other trainers, translated to ours.
 //!
 //! | key | means here |
 //! |---|---|
 //! | `flow_type = "cfm"` | path `linear-sigma-min` with `sigma_min` (0.001) |
 //! | `flow_type = "ot_cfm"` | the same, and `use_ot = true` |
-//! | `flow_type = "rectified_flow"` | path `linear`; reflow keeps to it |
-//! | `use_ot` | coupling `sinkhorn` with `ot_regularization` (0.01) as its epsilon, or `independent` |
-//! | `time_sampling` | times `uniform`, `logit-normal` with `logit_normal_loc` (0) and `logit_normal_scale` (1), or `arcsine` for `u_shaped` |
+//! | `flow_type = "rectified_flow"` | path `linear`, which reflow also uses |
+//! | `use_ot` | coupling `sinkhorn-absolute` with `ot_regularization` (0.01) as its epsilon, or `independent` |
+//! | `time_sampling` | time `uniform`, `logit-normal` (`logit_normal`) or `arcsine` (`u_shaped`) |
+//! | `logit_normal_loc`, `logit_normal_scale` | parameters `loc` (0) and `scale` (1) of `logit-normal` |
 
 use anyhow::{bail, ensure};
 use toml::{Table, Value};
@@ -21,10 +22,10 @@ const KEYS: [&str; 7] = [
     "logit_normal_scale",
 ];
 
-/// Replaces the other trainers' names at the top level of a configuration by ours.
+/// Replaces the other trainers' keys at the top level of a configuration by ours.
 ///
 /// # Errors
-/// Values that they do not have, keys that contradict each other, and keys beside our own for the same thing.
+/// Unknown values, contradictory keys, and an option that is set under both names.
 pub fn translate(mut file: Table) -> anyhow::Result<Table> {
     let given: Table = KEYS.iter().filter_map(|k| Some(((*k).to_owned(), file.remove(*k)?))).collect();
     if given.is_empty() {
@@ -48,7 +49,7 @@ pub fn translate(mut file: Table) -> anyhow::Result<Table> {
             Some(other) => bail!("flow_type '{other}' is unknown; choose cfm, ot_cfm or rectified_flow"),
         };
         if flow.as_deref() == Some("rectified_flow") && has(&["sigma_min"]) {
-            eprintln!("warning: sigma_min has no part in rectified_flow, whose paths end at the data");
+            eprintln!("warning: sigma_min is ignored: the paths of flow_type = \"rectified_flow\" end at the data");
         }
         put(&mut file, "path", path)?;
     }
@@ -79,11 +80,12 @@ pub fn translate(mut file: Table) -> anyhow::Result<Table> {
     Ok(file)
 }
 
-/// Writes a value where nothing may be yet.
+/// Inserts a key that must not be present yet.
 fn put(table: &mut Table, key: &str, value: String) -> anyhow::Result<()> {
     ensure!(
         table.insert(key.to_owned(), Value::String(value)).is_none(),
-        "{key} is set twice, once by its own name and once by another trainer's (flow_type, use_ot, time_sampling, ...); drop one"
+        "{key} is set twice, under its own name and under another trainer's (flow_type, use_ot, time_sampling, ...); \
+         drop one"
     );
     Ok(())
 }

@@ -1,18 +1,19 @@
-//! How a program of ours ends.
+//! Exit codes, error messages and Ctrl-C of the programs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Runs a program: an error becomes one line on stderr and exit code 2. What libtorch throws (out of memory, say) reaches us as a
-/// panic; it becomes one line too, and exit code 101. RUST_BACKTRACE brings the whole story back.
+/// Runs a program. An error is printed as one line on standard error, with exit code 2. An exception of
+/// libtorch, such as out of memory, arrives as a panic; it is printed as one line too, with exit code 101. If
+/// RUST_BACKTRACE is set, the panic is printed in full.
 pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     crate::memory::keep_freed();
     if std::env::var_os("RUST_BACKTRACE").is_none() {
         std::panic::set_hook(Box::new(|info| {
             let text = info.payload_as_str().unwrap_or("unknown");
-            // A reader that has seen enough and closed the pipe is no failure.
+            // A closed pipe (`| head`) is not a failure.
             if !text.contains("Broken pipe") {
                 eprintln!("error: {}", thrown(text));
             }
@@ -25,10 +26,11 @@ pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     })
 }
 
-/// What to do about memory.
-const OUT_OF_MEMORY: &str = "; use a smaller --batch-size or --micro-batch-size, or --checkpoint-activations true";
+/// The remedy for an out-of-memory error.
+const OUT_OF_MEMORY: &str =
+    "; use a smaller --batch-size; in training, also --micro-batch-size or --checkpoint-activations true";
 
-/// The first line of what libtorch said, or of the panic.
+/// The message for a panic: the first line of libtorch's exception, or the text of the panic.
 fn thrown(text: &str) -> String {
     match text.split_once("Torch(\"") {
         Some((_, said)) => {
@@ -36,13 +38,13 @@ fn thrown(text: &str) -> String {
             let hint = if first.contains("out of memory") { OUT_OF_MEMORY } else { "" };
             format!("libtorch: {first}{hint}")
         }
-        None => format!("a defect of this program: {text}; run it with RUST_BACKTRACE=1 and report what it prints"),
+        None => format!("this is a bug: {text}; run again with RUST_BACKTRACE=1 and report the output"),
     }
 }
 
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
     let chain: Vec<String> = error.chain().map(|e| e.to_string()).collect();
-    // A cause that its parent already quotes is not said twice.
+    // Omit a cause that its parent already quotes.
     let mut said: Vec<&str> = Vec::new();
     for text in &chain {
         if !said.iter().any(|s| s.contains(text.as_str())) {
@@ -52,7 +54,7 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     said.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A flag that the first Ctrl-C (or a polite kill) raises; the second one aborts.
+/// A flag that is set by the first Ctrl-C (or SIGTERM); the second one aborts the program.
 ///
 /// # Errors
 /// When the signal handler cannot be installed.
@@ -63,12 +65,12 @@ pub fn interrupt_flag() -> anyhow::Result<Arc<AtomicBool>> {
         if raised.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("\ninterrupted: saving a checkpoint after this step; once more to abort");
+        eprintln!("\ninterrupted: saving a checkpoint after this step; press Ctrl-C again to abort");
     })?;
     Ok(flag)
 }
 
-/// The nearest of some names, for a hint.
+/// The name nearest to `given`, for a "did you mean" hint.
 pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names.into_iter().min_by_key(|name| strsim::osa_distance(given, name))
 }

@@ -1,4 +1,4 @@
-//! The couplings that users can name.
+//! Couplings by name.
 
 use anyhow::ensure;
 use fm_core::choice::Domain;
@@ -10,56 +10,57 @@ use fm_ot::entropic::{Epsilon, SinkhornOptions};
 use fm_ot::pairs::PairSampling;
 
 fm_core::choice! {
-    /// How noise and data are paired in training.
+    /// How source rows are paired with data rows in training.
     #[derive(Default)]
     pub enum CouplingKind("coupling") {
         /// As drawn.
         #[default]
         Independent = "independent",
-        /// The plan of least cost, a permutation.
+        /// The optimal transport plan: the permutation of least total cost.
         Exact = "exact" | "ot",
-        /// The entropic plan.
+        /// The entropic optimal transport plan.
         Sinkhorn = "sinkhorn" {
-            /// The regularisation, in units of the batch's mean cost.
+            /// Regularisation, relative to the mean cost of the batch.
             epsilon = 0.05, Domain::above(0.0, 1e6)
         },
-        /// The same, for a regularisation that was chosen elsewhere.
+        /// The entropic plan, with an absolute regularisation as in torchcfm and POT.
         SinkhornAbsolute = "sinkhorn-absolute" {
-            /// The regularisation, in the unit of the cost.
+            /// Regularisation, in the unit of the cost.
             epsilon = 0.05, Domain::above(0.0, 1e9)
         },
-        /// The entropic plan that may give a point more or less than its share.
+        /// The entropic plan with relaxed marginals: a point may carry more or less than its share of the mass.
         Unbalanced = "unbalanced" {
-            /// The regularisation, in units of the mean cost.
+            /// Regularisation, relative to the mean cost.
             epsilon = 0.05, Domain::above(0.0, 1e6);
-            /// What a deviation from the shares costs, in units of the mean cost.
+            /// Penalty on deviations from the marginals, relative to the mean cost.
             reg_m = 1.0, Domain::above(0.0, 1e6)
         },
-        /// The plan of a part of the mass; the rest is paired at random, or left out of drawn pairs.
+        /// The plan for a fraction of the mass; the rest is paired at random, or left out of drawn pairs.
         Partial = "partial" {
-            /// The part.
+            /// The fraction.
             mass = 0.9, Domain::above(0.0, 1.0);
-            /// The regularisation, in units of the mean cost; 0 for the plan of least cost.
+            /// Regularisation, relative to the mean cost; 0 for the plan of least cost.
             epsilon = 0.0, Domain::within(0.0, 1e6)
         },
-        /// Condition-aware: least cost, where a source costs more for a target of another class than the one that it was drawn with.
+        /// Condition-aware: the plan of least cost, with a penalty on pairs of source and data rows of unlike classes.
         C2ot = "c2ot" | "conditional" {
-            /// How much more, in units of the mean cost.
+            /// The penalty, relative to the mean cost.
             weight = 10.0, Domain::above(0.0, 1e6)
         },
-        /// The plan whose entropic regularisation is 2 sigma^2 of the schroedinger-bridge path, always drawn with replacement.
+        /// The entropic plan with regularisation 2 sigma^2, for the sigma of the Schrödinger-bridge path; its pairs are
+        /// always drawn.
         SchroedingerBridge = "schroedinger-bridge" | "bridge",
     }
 }
 
-/// A plan that is not quite there pairs almost as well, and a step must not wait for the last digit.
+/// An approximate plan pairs almost as well, and a training step must not wait for full convergence.
 const MAX_ITERATIONS: usize = 300;
 
 impl CouplingKind {
-    /// The coupling by optimal transport that this names, if it is one.
+    /// The optimal-transport coupling of this name; none for `independent`.
     ///
     /// # Errors
-    /// A bridge on another path.
+    /// `schroedinger-bridge` with another path.
     pub fn transport(self, cost: Metric, pairs: PairSampling, path: PathKind) -> anyhow::Result<Option<OtCoupling>> {
         let iterate =
             |epsilon| SinkhornOptions { epsilon, max_iterations: MAX_ITERATIONS, ..SinkhornOptions::default() };
@@ -80,8 +81,8 @@ impl CouplingKind {
             CouplingKind::SchroedingerBridge => {
                 let PathKind::Bridge { sigma } = path else {
                     anyhow::bail!(
-                        "the schroedinger-bridge coupling takes sigma from the path of that name, and the path is {path}; \
-                         choose --path schroedinger-bridge, or another coupling"
+                        "cannot use the schroedinger-bridge coupling with the {path} path: it takes sigma from the \
+                         schroedinger-bridge path; choose --path schroedinger-bridge or another coupling"
                     )
                 };
                 let epsilon = Epsilon::Absolute(2.0 * sigma * sigma);
@@ -90,10 +91,10 @@ impl CouplingKind {
         }))
     }
 
-    /// The coupling itself, for a model that is or is not told classes.
+    /// The coupling, for a model with classes (`conditional`) or without.
     ///
     /// # Errors
-    /// As [`CouplingKind::transport`], and a condition-aware coupling without classes.
+    /// Those of [`CouplingKind::transport`], and a condition-aware coupling without classes.
     pub fn build(
         self,
         cost: Metric,
@@ -104,7 +105,7 @@ impl CouplingKind {
         let Some(coupling) = self.transport(cost, pairs, path)? else { return Ok(Box::new(Independent)) };
         ensure!(
             conditional || coupling.condition_weight == 0.0,
-            "the {self} coupling weighs the classes of the rows, and this model is not told any; choose another coupling"
+            "cannot use the {self} coupling: it compares the classes of rows, and this model has none; choose another"
         );
         Ok(Box::new(coupling))
     }

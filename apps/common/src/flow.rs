@@ -1,4 +1,4 @@
-//! The flow of a run, from its configuration.
+//! Builds the flow of a run from its configuration.
 
 use crate::couplings::CouplingKind;
 use crate::objective_args::FlowConfig;
@@ -35,7 +35,7 @@ mod tests {
 
     fn data() -> Classes {
         let x1 = normal_rows(Key::new(9, 0, Stream::Data), 128, DIM);
-        // The class is where the row is, so that it can be checked afterwards.
+        // The class follows from the row, so that a test can check it.
         let classes = x1.chunks(DIM).map(|x| i64::from(x[0] > 0.0)).collect();
         Classes::new(Array2::from_shape_vec((128, DIM), x1).unwrap(), classes).unwrap()
     }
@@ -86,7 +86,7 @@ mod tests {
             assert_eq!(sorted(batches, |b| &b.x0), sorted(&independent, |b| &b.x0));
             assert!(batches.iter().zip(&independent).all(|(a, b)| (&a.x1, &a.classes) == (&b.x1, &b.classes)));
         }
-        // Four steps at once are the assignment of four times the rows.
+        // Four steps together are one assignment over four times the rows.
         let whole =
             |batches: &[Batch], part: fn(&Batch) -> &[f32]| batches[..4].iter().flat_map(part).copied().collect();
         let (x0, x1): (Vec<f32>, Vec<f32>) = (whole(&independent, |b| &b.x0), whole(&independent, |b| &b.x1));
@@ -111,7 +111,7 @@ mod tests {
                 });
             }
         });
-        // A run that goes on in the middle of a group, and one that comes back to a group long forgotten.
+        // A run that resumes within a group of steps, and steps in any order.
         let resumed = batches(&flow, &data);
         assert!([4, 11, 8, 5, 0].into_iter().all(|s| resumed.batch(s).unwrap() == want[s as usize]));
     }
@@ -131,7 +131,7 @@ mod tests {
         let told =
             |config: FlowConfig, conditional| config.flow(Source::default(), 0, conditional).unwrap_err().to_string();
         let with = |coupling| FlowConfig { coupling, ..FlowConfig::default() };
-        assert!(told(with(CouplingKind::C2ot { weight: 1.0 }), false).contains("is not told any"));
+        assert!(told(with(CouplingKind::C2ot { weight: 1.0 }), false).contains("this model has none"));
         assert!(told(with(CouplingKind::SchroedingerBridge), true).contains("--path schroedinger-bridge"));
         assert!(told(FlowConfig { ot_batch: 0, ..FlowConfig::default() }, true).contains("choose 1 to 1024"));
     }

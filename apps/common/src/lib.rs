@@ -1,23 +1,23 @@
-//! What the apps share, so that they can be thin.
+//! Code shared by the programs `cifar-train` and `tabular-train`.
 //!
-//! | module | idea |
+//! | module | content |
 //! |---|---|
-//! | [`cli`] | one clear line for an error, exit code 2; Ctrl-C once to save and stop, twice to abort |
-//! | [`device`], [`memory`] | one binary for CPU and CUDA; freed memory is kept |
-//! | [`runtime`] | precision of products, deterministic kernels, a profile of a few steps |
-//! | [`settings`] | a TOML file over defaults, with the nearest name for a key that does not exist |
-//! | [`objective_args`], [`sources`], [`couplings`] | what is learned: objective, source and coupling, as flags and as configuration |
-//! | [`optimizer_args`] | how it is learned: optimizer, learning rate, averages, when to stop |
-//! | [`aliases`] | the names that users of other trainers type from memory |
-//! | [`objective_report`] | what an objective does, as a table and a picture |
-//! | [`models`], [`solvers`], [`preprocess`] | the networks, solvers and treatments of columns that users can name |
-//! | [`weights`] | networks out of files of weights, ours or anybody's |
+//! | [`cli`] | one-line error messages, exit codes, Ctrl-C (once: save and stop; twice: abort) |
+//! | [`device`], [`memory`] | choice of the device; memory use, and an allocator that keeps freed memory |
+//! | [`runtime`] | precision of f32 products, deterministic kernels, profile of a few steps |
+//! | [`settings`] | TOML files over defaults; an unknown key is an error that suggests the nearest one |
+//! | [`objective_args`], [`sources`], [`couplings`] | objective, source and coupling, as flags and as configuration |
+//! | [`optimizer_args`] | optimizer, learning rate, EMA and early stopping, as flags and as configuration |
+//! | [`aliases`] | configuration keys of other trainers |
+//! | [`objective_report`] | the command `objective`: an objective over time, as a table and a picture |
+//! | [`models`], [`solvers`], [`preprocess`] | networks for tables, solvers, and transformations of columns by name |
+//! | [`weights`] | networks from files of weights |
 //! | [`likelihood`] | log-densities of data under a network |
-//! | [`process_group`] | a program run by several processes |
-//! | [`training_run`] | a training run from its directory to its last line of output |
-//! | [`progress`] | progress, metrics, checkpoints and pictures of a run that trains |
+//! | [`process_group`] | programs that run as several processes |
+//! | [`training_run`] | a training run, from its directory to its summary |
+//! | [`progress`] | progress bar, logs, checkpoints and pictures of a training run |
 //! | [`pictures`] | image grids, animations and curves |
-//! | [`report`] | a run as one page |
+//! | [`report`] | the command `report`: a run as one HTML page |
 
 pub mod aliases;
 pub mod cli;

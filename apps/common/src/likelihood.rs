@@ -13,57 +13,60 @@ use tch::{Kind, Tensor};
 
 const TOLERANCE: f64 = 1e-5;
 
-/// The flags that say how densities are found.
+/// The flags of a likelihood: solver and divergence.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Solver")]
 pub struct LikelihoodArgs {
-    #[arg(long, default_value_t = SolverName::Tsit5, help = help::<SolverName>("The ODE solver, one that chooses its steps"))]
+    #[arg(long, default_value_t = SolverName::Tsit5, help = help::<SolverName>("ODE solver; it needs adaptive steps"))]
     solver: SolverName,
-    /// Relative and absolute tolerance.
+    /// Relative and absolute tolerance of the solver.
     #[arg(long, default_value_t = TOLERANCE)]
     tolerance: f64,
-    /// Probes of Hutchinson's estimate of the divergence; 0 computes it exactly, by a backward pass a dimension.
+    /// Probes per row of Hutchinson's divergence estimate; 0 computes the exact divergence, with one backward pass per
+    /// dimension.
     #[arg(long, value_name = "N", default_value_t = 0)]
     probes: usize,
-    #[arg(long, default_value_t, help = help::<Probe>("What probes are drawn from"))]
+    #[arg(long, default_value_t, help = help::<Probe>("Distribution of the probes"))]
     probe: Probe,
-    /// Fixes the probes.
+    /// Random seed of the probes and, for images, of the dequantisation noise.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 }
 
-/// Log-densities in nats, one a row, and the evaluations that they took.
+/// Log-densities in nats, one per row, and their cost.
 #[derive(Debug)]
 pub struct Densities {
     /// log p(x) of each row, in the units of the network.
     pub values: Vec<f64>,
-    /// Evaluations of a row, their mean.
+    /// Evaluations per row; their mean.
     pub nfe: f64,
 }
 
 impl LikelihoodArgs {
-    /// Hutchinson's estimate by `probes` probes, at the default tolerance of the flags.
+    /// Hutchinson's estimate with this number of probes per row, at the default solver and tolerance of the flags.
     pub fn estimated(probes: usize, seed: u64) -> Self {
         Self { solver: SolverName::Tsit5, tolerance: TOLERANCE, probes, probe: Probe::default(), seed }
     }
 
-    /// Every value that densities depend on, for keys of caches.
+    /// All values that densities depend on, as the key of a cache.
     pub fn key(&self) -> String {
         format!("{self:?}")
     }
 
-    /// How the divergence is found, in words.
+    /// Solver, tolerance and divergence, for messages.
     pub fn describe(&self) -> String {
         match self.probes {
             0 => format!("{} at {}, exact divergence", self.solver, self.tolerance),
-            n => format!("{} at {}, {n} {} probes a row", self.solver, self.tolerance, self.probe),
+            n => format!("{} at {}, {n} {} probes per row", self.solver, self.tolerance, self.probe),
         }
     }
 
-    /// The log-densities of `x`, the rows from `first_row` on of the data, under a network trained for `objective` with a Gaussian source:
-    /// those of what sampling draws, which starts from that source where the times of training begin.
+    /// The log-densities of `x` under a network trained for `objective` with a Gaussian source; `x` holds the rows of
+    /// the data from `first_row` on. The density is that of the samples, whose ODE starts from the source at the first
+    /// training time.
     ///
     /// # Errors
-    /// A source without a density, a solver that cannot choose its steps, and a row that did not reach the source.
+    /// A source without a closed-form density, a solver without adaptive steps, and a row whose solve fails.
     pub fn evaluate(
         &self,
         network: &impl RowField<Tensor>,
@@ -75,7 +78,9 @@ impl LikelihoodArgs {
         let deviation = match source {
             Source::Kind(SourceKind::Gaussian) => 1.0,
             Source::Kind(SourceKind::Matched { deviation }) => *deviation,
-            _ => bail!("this model's source has no density in closed form; only Gaussian sources give likelihoods"),
+            _ => bail!(
+                "cannot compute likelihoods: only Gaussian sources have a density in closed form; use a model with one"
+            ),
         };
         ensure!(self.tolerance > 0.0, "--tolerance is {}; give a number above 0", self.tolerance);
         let predicted = |x: &Tensor, t: &[f64], rows: &[usize]| network.velocities(x, t, rows);
@@ -90,7 +95,7 @@ impl LikelihoodArgs {
         let (found, carried) =
             log_density(&velocity, x, (high, low), self.solver.tableau(), &options, &divergence, source)?;
         if let Some((row, reason)) = carried.solution.failure() {
-            bail!("row {row} has no density: its solve {reason}");
+            bail!("cannot compute the density of row {row}: its solve {reason}");
         }
         let nfe = carried.solution.row_evaluations() as f64 / x.rows().max(1) as f64;
         Ok(Densities { values: Vec::try_from(found.to_kind(Kind::Double))?, nfe })

@@ -1,9 +1,10 @@
-//! Memory of this process: how much it uses, and how the C allocator, which libtorch uses on the CPU, treats freed memory.
+//! Memory use of this process, and the treatment of freed memory by the C allocator, which libtorch uses on the CPU.
 //!
-//! By default glibc takes every large block from the system and gives it back, so that each tensor of each step is made of fresh, zeroed pages.
-//! Kept blocks are used again at once; a training step takes some per cent less time (`docs/benchmarks.md`).
+//! By default glibc returns large freed blocks to the system, so each large tensor starts with page faults. Keeping the
+//! blocks shortens a training step of a large network by a few per cent (`docs/decisions.md`, "What happens to freed
+//! memory?").
 
-/// Lets the allocator keep what is freed. To be called first thing in a program; does nothing where there is no glibc.
+/// Makes the allocator keep freed memory. Call it first in a program; without glibc it does nothing.
 pub fn keep_freed() {
     // SAFETY: mallopt only sets numbers of the allocator, before other threads exist.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

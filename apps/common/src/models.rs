@@ -1,4 +1,4 @@
-//! The networks for points and tables that users can name.
+//! Networks for points and tables, by name.
 
 use fm_models::ModelConfig;
 use fm_models::concat_squash::ConcatSquashConfig;
@@ -9,19 +9,19 @@ fm_core::choice! {
     /// A network for points and tables.
     #[derive(Default)]
     pub enum TableModel("model") {
-        /// Fully connected, GELU.
+        /// Fully connected, with GELU.
         #[default]
         Mlp = "mlp" | "gelu-mlp",
-        /// Fully connected, SELU: torchcfm's.
+        /// Fully connected, with SELU, as in torchcfm.
         SeluMlp = "selu-mlp",
-        /// Gated by time: that of continuous normalising flows.
+        /// Concat-squash layers, gated by time, as in continuous normalising flows.
         ConcatSquash = "concat-squash",
     }
 }
 
 impl TableModel {
-    /// The network for `dim` columns, with hidden layers of these widths, that is told one of so many classes (0 for none), and perhaps that a
-    /// class is not known.
+    /// The configuration for `dim` columns and hidden layers of these widths. The network is conditioned on one of
+    /// `classes` classes (0: unconditional); `null_class` adds the null class.
     pub fn config(self, dim: usize, widths: &[i64], classes: usize, null_class: bool) -> ModelConfig {
         let (dim, widths, classes) = (dim as i64, widths.to_vec(), classes as i64);
         match self {

@@ -1,4 +1,4 @@
-//! What every app lets users choose about the flow itself: objective, source and coupling, as flags and as configuration.
+//! Objective, source and coupling of a run, as flags and as configuration.
 
 use crate::couplings::CouplingKind;
 use clap::Args;
@@ -13,23 +13,23 @@ use fm_ot::cost::Metric;
 use fm_ot::pairs::PairSampling;
 use serde::{Deserialize, Serialize};
 
-/// The part of a run's configuration that says what is learned, whatever the data and the network; apps flatten it into theirs.
+/// Objective, source and coupling in a run's configuration; the programs flatten it into theirs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FlowConfig {
     /// A named source, or a data set; see [`crate::sources`].
     pub source: String,
-    /// How source and data are paired.
+    /// How source rows are paired with data rows.
     pub coupling: CouplingKind,
-    /// What optimal transport minimises.
+    /// The cost that optimal transport minimises.
     #[serde(default)]
     pub cost: Metric,
-    /// How pairs are taken from its plan.
+    /// How pairs are taken from the transport plan.
     #[serde(default)]
     pub pairing: PairSampling,
-    /// Steps whose rows are paired together.
+    /// Steps whose rows share one transport plan.
     #[serde(default = "one")]
     pub ot_batch: usize,
-    /// Log the loss less what no network can avoid.
+    /// Whether to log the excess loss: the loss minus the smallest loss that a network can reach.
     pub excess_loss: bool,
     /// Path, prediction, weighting, loss and times.
     #[serde(flatten)]
@@ -41,7 +41,7 @@ fn one() -> usize {
 }
 
 impl Default for FlowConfig {
-    /// Rectified flow: noise to data along straight lines, paired as drawn.
+    /// Rectified flow: straight paths from Gaussian noise to data, with independent coupling.
     fn default() -> Self {
         Self {
             source: "gaussian".into(),
@@ -55,57 +55,60 @@ impl Default for FlowConfig {
     }
 }
 
-/// The flags over it. A choice with parameters is written NAME:KEY=VALUE,...
+/// The flags over a [`FlowConfig`]. A choice with parameters is written `NAME:KEY=VALUE,...`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "What is learned")]
+#[command(next_help_heading = "Objective")]
 pub struct FlowArgs {
-    #[arg(long, value_name = "PATH", help = help::<PathKind>("Where x_t is between source and data"))]
+    #[arg(long, value_name = "PATH", help = help::<PathKind>("Path of x_t from source to data"))]
     path: Option<PathKind>,
-    #[arg(long, value_name = "WHAT", help = help::<Prediction>("What the network predicts"))]
+    #[arg(long, value_name = "WHAT", help = help::<Prediction>("Quantity that the network predicts"))]
     prediction: Option<Prediction>,
-    #[arg(long, value_name = "W", help = help::<Weighting>("How much each time counts in the loss"))]
+    #[arg(long, value_name = "W", help = help::<Weighting>("Weight of each time in the loss"))]
     weighting: Option<Weighting>,
-    #[arg(long, value_name = "LOSS", help = help::<Loss>("The loss of a row"))]
+    #[arg(long, value_name = "LOSS", help = help::<Loss>("Loss of a row"))]
     loss: Option<Loss>,
-    #[arg(long, value_name = "HOW", help = help::<Reduction>("How the dimensions of a row add up"))]
+    #[arg(long, value_name = "HOW", help = help::<Reduction>("Reduction of the loss over the dimensions of a row"))]
     reduction: Option<Reduction>,
     #[arg(long, value_name = "TIME", help = help::<TimeKind>("Distribution of training times"))]
     time: Option<TimeKind>,
-    #[arg(long, value_name = "HOW", help = help::<Draw>("How the rows of a batch share the times"))]
+    #[arg(long, value_name = "HOW", help = help::<Draw>("How the times of the rows of a batch are drawn"))]
     time_draw: Option<Draw>,
-    /// Keep times to [EPS, 1 - EPS], as singular paths and weightings need; sampling keeps off the same singular ends.
+    /// Restrict training times to [EPS, 1 - EPS], for objectives that are singular at an end; sampling keeps the same
+    /// distance from singular ends.
     #[arg(long, value_name = "EPS")]
     time_clip: Option<f64>,
-    /// Weigh each row by 1 / p(t), so that the distribution of times changes the variance of the loss and not its expectation.
+    /// Weight each row by 1 / p(t), so that the time distribution changes the variance of the loss but not its mean.
     #[arg(long, value_name = "BOOL")]
     importance: Option<bool>,
-    /// Draw more of the times where the loss is large, in this many bins; 0 does not.
+    /// Draw times with a large loss more often, using this number of time bins; the mean loss is unchanged, and 0
+    /// disables this.
     #[arg(long, value_name = "BINS")]
     loss_aware: Option<usize>,
-    #[arg(long, value_name = "HOW", help = help::<CouplingKind>("How noise and data are paired"))]
+    #[arg(long, value_name = "HOW", help = help::<CouplingKind>("How source rows are paired with data rows"))]
     coupling: Option<CouplingKind>,
-    #[arg(long, value_name = "COST", help = help::<Metric>("What optimal transport minimises"))]
+    #[arg(long, value_name = "COST", help = help::<Metric>("Cost that optimal transport minimises"))]
     cost: Option<Metric>,
-    #[arg(long, value_name = "HOW", help = help::<PairSampling>("How pairs are taken from its plan"))]
+    #[arg(long, value_name = "HOW", help = help::<PairSampling>("How pairs are taken from the transport plan"))]
     pairing: Option<PairSampling>,
-    /// Steps whose rows are paired by one OT plan; larger plans are closer to the true coupling.
+    /// Steps whose rows share one transport plan; larger plans are closer to the true coupling.
     #[arg(long, value_name = "STEPS")]
     ot_batch: Option<usize>,
-    /// What flows to the data: gaussian, matched, sparse:rate=R, or a data set (whatever --data takes).
+    /// Source distribution: gaussian, matched, sparse:rate=R, or a data set, named as for --data.
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
-    /// Log the loss less the part that no network can avoid (independent coupling, gaussian source, mse, no classes).
+    /// Also log the excess loss: the loss minus the smallest loss that a network can reach. Needs independent coupling,
+    /// the gaussian source, the mse loss and no classes.
     #[arg(long, value_name = "BOOL")]
     excess_loss: Option<bool>,
 }
 
-/// A help text that names every choice and its defaults.
+/// A help text that lists all options of a choice with their default parameters.
 pub fn help<C: Choice>(what: &str) -> String {
     let written = |e: &'static fm_core::choice::Entry| C::parse(e.name()).map_or(e.name().into(), |c| c.to_string());
     format!("{what}: {}", C::TABLE.iter().map(written).collect::<Vec<_>>().join(", "))
 }
 
-/// Puts a flag, where it was given, into its place.
+/// Overrides a setting if its flag is given.
 pub fn set<T: Clone>(slot: &mut T, flag: &Option<T>) {
     if let Some(value) = flag {
         *slot = value.clone();
@@ -136,7 +139,7 @@ impl FlowArgs {
 }
 
 impl FlowConfig {
-    /// The configuration in a line.
+    /// The configuration in one line.
     pub fn describe(&self) -> String {
         let o = &self.objective;
         let clip = if o.times.clip > 0.0 { format!(" clipped by {}", o.times.clip) } else { String::new() };

@@ -1,6 +1,6 @@
-//! What an objective does, before anything is trained: its numbers over time, as a table and as a picture.
+//! The command `objective`: the coefficients of an objective over time, as a table and as a picture.
 
-#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
+#![allow(clippy::print_stdout, reason = "a program prints to standard output")]
 
 use crate::objective_args::{FlowArgs, FlowConfig};
 use crate::pictures::{Panel, panels};
@@ -12,19 +12,19 @@ use ndarray::Array2;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Show what an objective does over time, without training anything.
+/// Print and plot an objective over time, without training.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// Write the numbers: one line a time.
-    #[arg(long, value_name = "FILE.csv")]
+    /// Write path, target, time distribution and weight as a table, one line per time.
+    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
     csv: Option<PathBuf>,
-    /// Draw them.
-    #[arg(long, value_name = "FILE.png")]
+    /// Plot path, time distribution and weight.
+    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     picture: Option<PathBuf>,
-    /// The times (and, for the quantile, the probabilities) to show, instead of 200 evenly spread ones.
-    #[arg(long, value_delimiter = ',', value_name = "T,...")]
+    /// Evaluate at these times instead of 200 evenly spaced ones; the quantile is evaluated at the same numbers.
+    #[arg(long, value_delimiter = ',', value_name = "T,...", help_heading = "Output")]
     at: Vec<f64>,
-    // Last, because its heading covers all that follows.
+    // Last: its heading would also cover later fields that have none.
     #[command(flatten)]
     flow: FlowArgs,
 }
@@ -49,11 +49,11 @@ const COLUMNS: [&str; 14] = [
 /// Runs the command.
 ///
 /// # Errors
-/// An objective that has no meaning, and files that cannot be written.
+/// An invalid objective, and files that cannot be written.
 pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let mut config = FlowConfig::default();
     args.flow.apply(&mut config);
-    // Without data there is nothing to measure or to load.
+    // There are no data: `matched` gets deviation 1, and a data set as the source is a placeholder.
     let source = sources::open(&mut config.source, 1, || 1.0, |_| Ok(Array2::zeros((1, 1))))?;
     let objective = &config.objective;
     objective.validate(&source)?;
@@ -94,7 +94,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
                 },
                 Panel {
                     title: weights,
-                    lines: vec![line("w", &|r| r[13]), line("w p, as it counts", &|r| r[13] * r[10])],
+                    lines: vec![line("w", &|r| r[13]), line("w p (effective weight)", &|r| r[13] * r[10])],
                 },
             ],
         )?;

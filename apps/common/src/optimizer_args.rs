@@ -1,4 +1,4 @@
-//! How a network is trained, whatever is learned: optimizer, learning rate, averages, and when to stop; as flags and as configuration.
+//! Optimizer, learning rate, EMA and early stopping of a run, as flags and as configuration.
 
 use crate::objective_args::{help, set};
 use crate::process_group::ReduceIn;
@@ -19,34 +19,34 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
 use tch::nn::VarStore;
 
-/// The part of a run's configuration that says how its loss is minimised; apps flatten it into theirs.
+/// The optimization in a run's configuration; the programs flatten it into theirs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LearningConfig {
     /// Peak learning rate.
     pub lr: f64,
     /// Steps of linear warm-up.
     pub warmup_steps: u64,
-    /// What follows.
+    /// The schedule after the warm-up.
     pub decay: Decay,
-    /// Gradient norm to clip at.
+    /// Maximum gradient norm.
     #[serde(deserialize_with = "or_infinite")]
     pub clip: f64,
-    /// A moving average of the weights for each of these decays; sampling takes the first.
+    /// Decays of the moving averages (EMA) of the weights; sampling uses the first.
     #[serde(deserialize_with = "one_or_many")]
     pub ema_decay: Vec<f64>,
-    /// Whether young averages forget faster.
+    /// Whether the decay of the EMA is smaller in the first updates.
     pub ema_warmup: bool,
-    /// Rows that go through the network at once; 0 for the whole batch.
+    /// Rows per forward and backward pass; 0 for the whole batch.
     pub micro_batch_size: usize,
-    /// Steps in a row without a finite loss after which the run ends.
+    /// Consecutive steps with a non-finite loss or gradient after which the run ends.
     pub non_finite_patience: u64,
-    /// The value of the log by which runs are judged.
+    /// The logged value for early stopping and for the best checkpoint.
     pub monitor: String,
-    /// Lines of the log without a lower monitored value after which training stops; 0 for never.
+    /// Log lines without a lower monitored value after which training stops; 0 disables early stopping.
     pub early_stopping: u64,
-    /// Keep the checkpoint with the lowest value, in `best/`.
+    /// Whether to keep the checkpoint with the lowest monitored value, in `best/`.
     pub keep_best: bool,
-    /// The precision in which processes add up their gradients.
+    /// Precision of the all-reduce of gradients between processes.
     #[serde(default)]
     pub reduce_in: ReduceIn,
     /// The optimizer.
@@ -73,12 +73,12 @@ impl Default for LearningConfig {
     }
 }
 
-/// JSON has no infinity: a checkpoint says null.
+/// JSON has no infinity, so a checkpoint stores null.
 fn or_infinite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
 }
 
-/// A list, or its only element.
+/// Reads a list, or a single number as a list of one.
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -92,50 +92,56 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D
     })
 }
 
-/// The flags over it.
+/// The flags over a [`LearningConfig`].
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "How it is learned")]
+#[command(next_help_heading = "Optimization")]
 pub struct LearningArgs {
     /// Peak learning rate.
     #[arg(long)]
     lr: Option<f64>,
-    /// Steps over which the learning rate rises linearly.
+    /// Steps of linear warm-up to the peak learning rate.
     #[arg(long, value_name = "STEPS")]
     warmup_steps: Option<u64>,
-    #[arg(long, value_name = "HOW", help = help::<Decay>("What the learning rate does then"))]
+    #[arg(long, value_name = "HOW", help = help::<Decay>("Schedule of the learning rate after the warm-up"))]
     decay: Option<Decay>,
-    #[arg(long, value_name = "RULE", help = help::<Rule>("The optimizer"))]
+    #[arg(long, value_name = "RULE", help = help::<Rule>("Optimizer"))]
     optimizer: Option<Rule>,
-    /// Weight decay, per unit of learning rate.
+    /// Coefficient of weight decay; adamw and muon multiply it by the learning rate.
     #[arg(long, value_name = "D")]
     weight_decay: Option<f64>,
-    #[arg(long, value_name = "WHICH", help = help::<DecayOn>("Which parameters it shrinks"))]
+    #[arg(long, value_name = "WHICH", help = help::<DecayOn>("Parameters with weight decay"))]
     decay_on: Option<DecayOn>,
-    /// Gradient norm to clip at (inf for none).
+    /// Maximum norm of the gradient; larger gradients are scaled down to it, and inf disables clipping.
     #[arg(long, value_name = "NORM")]
     clip: Option<f64>,
-    /// Decays of the moving averages of the weights; sampling takes the first.
+    /// Decays of the moving averages (EMA) of the weights; sampling uses the first.
     #[arg(long, value_name = "D,...", value_delimiter = ',')]
     ema_decay: Option<Vec<f64>>,
-    /// Let young averages forget faster: min(d, (1 + n) / (10 + n)).
+    /// Warm up the EMA: update n uses the decay min(D, (1 + n) / (10 + n)).
     #[arg(long, value_name = "BOOL")]
     ema_warmup: Option<bool>,
-    /// Rows per forward and backward pass; gradients of a batch are accumulated: less memory, the same result up to rounding.
+    /// Rows per forward and backward pass; gradients accumulate over the batch, which takes less memory and gives the
+    /// same result up to rounding. 0: the whole batch.
     #[arg(long, value_name = "ROWS")]
     micro_batch_size: Option<usize>,
     /// Consecutive steps with a non-finite loss or gradient after which the run ends; such steps are skipped.
     #[arg(long, value_name = "STEPS")]
     non_finite_patience: Option<u64>,
-    /// The value of metrics.jsonl that --early-stopping and --keep-best go by: loss, excess, grad_norm or update_ratio.
+    /// Value of metrics.jsonl for --early-stopping and --keep-best: loss, excess, grad_norm or update_ratio.
     #[arg(long, value_name = "NAME")]
     monitor: Option<String>,
-    /// Lines of the log without a lower monitored value after which training stops; 0 for never.
+    /// Stop after this number of log lines without a lower monitored value; 0 disables early stopping.
     #[arg(long, value_name = "LINES")]
     early_stopping: Option<u64>,
-    /// Keep the checkpoint with the lowest value too, in best/.
+    /// Also keep the checkpoint with the lowest monitored value, in best/.
     #[arg(long, value_name = "BOOL")]
     keep_best: Option<bool>,
-    #[arg(long, value_name = "KIND", help = help::<ReduceIn>("What gradients are added up in between processes"))]
+    #[arg(
+        long,
+        value_name = "KIND",
+        help_heading = "Distributed",
+        help = help::<ReduceIn>("Precision of the all-reduce of gradients")
+    )]
     reduce_in: Option<ReduceIn>,
 }
 
@@ -161,23 +167,23 @@ impl LearningArgs {
 }
 
 impl LearningConfig {
-    /// Checks what no type checks.
+    /// Checks the values.
     ///
     /// # Errors
-    /// The key, its value and what it may be.
+    /// The key with an invalid value, and its valid values.
     pub fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.lr > 0.0 && self.lr.is_finite(), "lr is {}: choose a learning rate above 0 (--lr)", self.lr);
         ensure!(self.clip > 0.0, "clip is {}: choose a norm above 0 (inf for none)", self.clip);
         ensure!(!self.ema_decay.is_empty(), "ema_decay is empty: give at least one (0 for the weights themselves)");
         for (k, decay) in self.ema_decay.iter().enumerate() {
             ensure!((0.0..1.0).contains(decay), "ema_decay is {decay}: choose it in [0, 1)");
-            ensure!(!self.ema_decay[..k].contains(decay), "ema_decay {decay} is there twice");
+            ensure!(!self.ema_decay[..k].contains(decay), "ema_decay has {decay} twice: give each decay once");
         }
         ensure!(self.non_finite_patience > 0, "non_finite_patience is 0: give at least 1 step");
         let names = LogRecord::NAMES.join(", ");
         ensure!(
             LogRecord::NAMES.contains(&self.monitor.as_str()),
-            "no value is called '{}': monitor one of {names}",
+            "cannot monitor '{}': metrics.jsonl has no such value; choose one of {names}",
             self.monitor
         );
         self.optimizer.validate().map_err(|problem| anyhow!(problem))
@@ -188,7 +194,7 @@ impl LearningConfig {
         Schedule { lr: self.lr, warmup_steps: self.warmup_steps, decay: self.decay }
     }
 
-    /// The state before the first step of a network in this store.
+    /// The training state before the first step, for the network of this store.
     ///
     /// # Errors
     /// An exception of libtorch.
@@ -207,10 +213,10 @@ impl LearningConfig {
         Ok(TrainState::new(params, optimizer, &ema, loss_aware_bins))
     }
 
-    /// What looks on besides the apps' own observer; only the process that writes keeps checkpoints.
+    /// The callbacks of these settings: early stopping, and keeping the best checkpoint on the process that writes.
     ///
     /// # Errors
-    /// A monitored value that the log does not have.
+    /// A monitored value that is not in the log.
     pub fn observers(&self, out: &Path, info: &RunInfo, writes: bool) -> Result<Vec<Box<dyn Callback>>, TrainError> {
         let mut observers: Vec<Box<dyn Callback>> = Vec::new();
         if self.keep_best && writes {

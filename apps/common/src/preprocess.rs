@@ -1,17 +1,17 @@
-//! What is done to the columns of a table before a network sees them, by name.
+//! Transformations of the columns of a table, by name.
 
 fm_core::choice! {
-    /// What is done to columns, and undone after sampling.
+    /// A transformation of the columns, inverted after sampling.
     #[derive(Default, Eq)]
     pub enum Preprocess("preprocessing") {
-        /// Nothing.
+        /// The identity.
         None = "none",
-        /// (x - mean) / deviation, column by column.
+        /// (x - mean) / standard deviation, per column.
         #[default]
         Standardize = "standardize" | "standardise",
-        /// ln(1 + x), then as above; samples are at least 0.
+        /// ln(1 + x), then `standardize`; samples are at least 0.
         Log1pStandardize = "log1p-standardize" | "log1p",
-        /// The same for counts: samples are rounded to whole numbers.
+        /// `log1p-standardize` for counts: samples are rounded to whole numbers.
         Counts = "counts",
     }
 }

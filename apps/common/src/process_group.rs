@@ -1,4 +1,5 @@
-//! A program run by several processes, as torchrun, Slurm or `cargo xtask launch` start them; or by one, to which all of this is the identity.
+//! Programs that run as several processes, started by torchrun, Slurm or `cargo xtask launch`. With one process, every
+//! operation here is the identity.
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -19,27 +20,28 @@ use std::time::Duration;
 use tch::{Device, Kind, Tensor};
 
 choice! {
-    /// The precision in which gradients travel between processes.
+    /// The precision in which gradients are exchanged between processes.
     #[derive(Default, Eq)]
     pub enum ReduceIn("precision of gradients between processes") {
         /// 32-bit floats.
         #[default]
         F32 = "f32",
-        /// Brain floats: half the bytes, and sums rounded to 8 bits.
+        /// bfloat16: half the bytes, and sums rounded to 8 bits.
         Bf16 = "bf16",
     }
 }
 
-/// The flags of programs that several processes can run.
+/// The flags of programs that can run as several processes.
 #[derive(Debug, Clone, Copy, Default, Args)]
-#[command(next_help_heading = "By several processes")]
+#[command(next_help_heading = "Distributed")]
 pub struct GroupArgs {
-    /// How long processes wait for each other before they end, rank 0's saving and drawing included (600).
+    /// Time after which a process that waits for the others fails; allow for the saving and drawing of rank 0
+    /// (default: 600).
     #[arg(long, value_name = "SECONDS")]
     pub dist_timeout: Option<u64>,
 }
 
-/// The processes of this run, seen from one of them.
+/// The processes of a run, as one of them.
 #[derive(Debug)]
 pub struct Group {
     processes: ProcessGroup,
@@ -49,17 +51,18 @@ pub struct Group {
 /// Samples made by one process.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct GeneratedShard {
-    /// Their values.
+    /// The values of the samples.
     pub values: Vec<f32>,
-    /// Two numbers about them.
+    /// Two statistics of the samples, defined by the caller.
     pub about: [f64; 2],
 }
 
 impl Group {
-    /// Runs a program as one of the processes that a launcher has started. One that ends by an error, or a panic, tells the others why.
+    /// Runs a program as one of the processes of a launcher. If it ends with an error or a panic, the other processes
+    /// fail with that cause.
     ///
     /// # Errors
-    /// The program's own, and what became of the other processes.
+    /// Errors of the program, and the failure of another process.
     pub fn run(
         args: &GroupArgs,
         program: impl FnOnce(&Arc<Self>) -> anyhow::Result<ExitCode>,
@@ -70,53 +73,53 @@ impl Group {
         let group = Arc::new(Self { processes: ProcessGroup::from_env(Duration::from_secs(seconds))?, restarted });
         match catch_unwind(AssertUnwindSafe(|| program(&group))) {
             Ok(Ok(code)) => {
-                // So that a failure of rank 0, which ends last, is a failure of all.
+                // Rank 0 ends last; the barrier makes its failure a failure of all.
                 group.processes.barrier()?;
                 Ok(code)
             }
             Ok(Err(error)) => {
-                // Heard by the others unless it was one of them that failed first.
+                // The others report this cause, unless one of them failed first.
                 group.processes.leave(&crate::cli::one_line(&error));
                 Err(error)
             }
             Err(panic) => {
-                group.processes.leave("a defect of the program, or an error of libtorch; see its own output");
+                group.processes.leave("a panic, or an exception of libtorch; see the output of that process");
                 resume_unwind(panic)
             }
         }
     }
 
-    /// A program that one process runs.
+    /// A group of one process.
     pub fn alone() -> Self {
         Self::of(ProcessGroup::alone())
     }
 
-    /// A program that these processes run.
+    /// A group of these processes.
     pub fn of(processes: ProcessGroup) -> Self {
         Self { processes, restarted: false }
     }
 
-    /// Refuses to be one of several, for programs that would only do the same work again.
+    /// Fails if a launcher started several processes, for programs that would repeat the same work in each.
     ///
     /// # Errors
-    /// When a launcher has started several processes.
+    /// Several processes.
     pub fn refuse(program: &str) -> anyhow::Result<()> {
         let several = Rendezvous::from_env()?.is_some_and(|place| place.world_size > 1);
-        ensure!(!several, "{program} is run by one process; start it without a launcher");
+        ensure!(!several, "cannot run {program} as several processes; start it without a launcher");
         Ok(())
     }
 
-    /// Whether this is rank 0, which speaks and writes.
+    /// Whether this is rank 0, which prints and writes files.
     pub fn is_first(&self) -> bool {
         self.processes.rank() == 0
     }
 
-    /// Whether a launcher has started this program anew after a failure.
+    /// Whether a launcher has restarted this program after a failure.
     pub fn restarted(&self) -> bool {
         self.restarted
     }
 
-    /// Checks that every process has something to do, and says who does what.
+    /// Describes the split of a batch; none for one process.
     ///
     /// # Errors
     /// Fewer rows than processes.
@@ -124,19 +127,19 @@ impl Group {
         let Shard { rank, count } = self.shard();
         ensure!(
             batch_size >= count,
-            "batch_size is {batch_size}, and there are {count} processes: give each at least one row (--batch-size)"
+            "cannot split batch_size {batch_size} over {count} processes: each needs a row; raise --batch-size"
         );
         let rows = Shard { rank, count }.rows(batch_size).len();
         let more = if batch_size.is_multiple_of(count) { "" } else { " or one less" };
         Ok((count > 1).then(|| format!("processes {count}, each with {rows} rows{more} of every {batch_size}")))
     }
 
-    /// The share of this process.
+    /// The share of this process in each batch.
     pub fn shard(&self) -> Shard {
         Shard { rank: self.processes.rank(), count: self.processes.world_size() }
     }
 
-    /// What tensors on this device travel by from now on.
+    /// Chooses the backend (NCCL or host memory) for tensors on this device.
     ///
     /// # Errors
     /// NCCL that does not start.
@@ -144,15 +147,15 @@ impl Group {
         Ok(self.processes.use_device(device)?)
     }
 
-    /// A value that rank 0 makes, for everyone.
+    /// Computes a value on rank 0 and broadcasts it to all processes.
     ///
     /// # Errors
-    /// What making it runs into, on rank 0; and a process that is lost.
+    /// Errors of `make`, on rank 0, and a lost process.
     pub fn agree<T: Serialize + DeserializeOwned>(
         &self,
         make: impl FnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        /// TOML, because it knows infinity, has tables at its top only.
+        /// The value is sent as TOML, which has infinity; a TOML document is a table.
         #[derive(Serialize, Deserialize)]
         struct Sent<T> {
             value: T,
@@ -163,18 +166,18 @@ impl Group {
         if self.is_first() {
             let value = make()?;
             let sent = Sent { value };
-            let text = toml::to_string(&sent).context("cannot send what rank 0 has made")?;
+            let text = toml::to_string(&sent).context("cannot serialise the value of rank 0")?;
             self.processes.broadcast_bytes(text.as_bytes(), 0)?;
             return Ok(sent.value);
         }
         let text = String::from_utf8(self.processes.broadcast_bytes(&[], 0)?)?;
-        Ok(toml::from_str::<Sent<T>>(&text).context("rank 0 has sent something else")?.value)
+        Ok(toml::from_str::<Sent<T>>(&text).context("cannot read the value of rank 0")?.value)
     }
 
-    /// Gives everyone the training state of rank 0.
+    /// Broadcasts the training state of rank 0 to all processes.
     ///
     /// # Errors
-    /// A process that is lost.
+    /// A lost process.
     pub fn share(&self, state: &mut TrainState, info: &RunInfo) -> anyhow::Result<()> {
         if self.shard().is_whole() {
             return Ok(());
@@ -189,10 +192,10 @@ impl Group {
         Ok(())
     }
 
-    /// What all processes have made, by rank; each at most `most` values.
+    /// The samples of all processes, ordered by rank; each process has at most `most` values.
     ///
     /// # Errors
-    /// A process that is lost.
+    /// A lost process.
     pub fn gather(&self, made: GeneratedShard, most: usize) -> anyhow::Result<Vec<GeneratedShard>> {
         if self.shard().is_whole() {
             return Ok(vec![made]);
@@ -210,13 +213,13 @@ impl Group {
             .collect()
     }
 
-    /// These processes as those that train one model.
+    /// The collective operations of a training run on these processes.
     pub fn peers(self: &Arc<Self>, reduce_in: ReduceIn) -> Arc<dyn Collective> {
         Arc::new(Trainers { group: self.clone(), reduce_in })
     }
 }
 
-/// Processes that train one model.
+/// Collective operations of processes that train one model.
 #[derive(Debug)]
 struct Trainers {
     group: Arc<Group>,
@@ -251,7 +254,7 @@ impl Collective for Trainers {
 }
 
 impl Trainers {
-    /// A part of the gradient in the type in which it travels.
+    /// A part of the gradient in the precision of the all-reduce.
     fn sent(&self, part: &Tensor) -> Tensor {
         match self.reduce_in {
             ReduceIn::F32 => part.shallow_clone(),
@@ -260,11 +263,11 @@ impl Trainers {
     }
 }
 
-/// A part of the gradient that is being added up.
+/// A running all-reduce of a part of the gradient.
 struct PartialSum {
     group: Arc<Group>,
     sum: Started,
-    /// Where the sum goes, and the copy of less precision in which it arrives.
+    /// In bf16: the destination of the sum, and the bf16 copy that is reduced.
     narrowed: Option<(Tensor, Tensor)>,
 }
 

@@ -1,4 +1,4 @@
-//! What looks on while a run trains: a progress bar, logs, checkpoints and pictures.
+//! The callback of a training run: progress bar, logs, checkpoints and pictures.
 
 use crate::memory::{peak_memory, resident_memory};
 use fm_torch::memory::device_memory;
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 use tch::Device;
 
-/// How often to do what.
+/// Intervals of checkpoints and pictures.
 #[derive(Debug, Clone, Copy)]
 pub struct Cadence {
     /// Steps between checkpoints; 0 saves only at the end.
@@ -31,7 +31,7 @@ pub struct Cadence {
 /// Draws a picture of the current model.
 pub type Draw<'a> = Box<dyn FnMut(&mut TrainState) -> anyhow::Result<()> + 'a>;
 
-/// The observer of the apps.
+/// The callback of the programs.
 pub struct Watch<'a> {
     run: &'a RunDir,
     info: RunInfo,
@@ -51,25 +51,25 @@ impl std::fmt::Debug for Watch<'_> {
     }
 }
 
-/// A line of `timing.jsonl`: what depends on the clock and the machine.
+/// A line of `timing.jsonl`: the values that depend on the clock and the machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Timing {
-    /// Steps done.
+    /// Completed steps.
     pub step: u64,
-    /// When, in seconds since 1970.
+    /// Time of the line, in seconds since 1970.
     pub time: f64,
-    /// Since the line before.
+    /// Steps per second since the previous line.
     pub steps_per_second: f64,
-    /// Since the line before.
+    /// Rows per second since the previous line.
     pub rows_per_second: f64,
-    /// Memory in use.
+    /// Resident memory.
     pub resident_memory_bytes: Option<u64>,
-    /// The most so far.
+    /// Peak resident memory so far.
     pub peak_memory_bytes: Option<u64>,
-    /// Memory that tensors take on a GPU.
+    /// GPU memory allocated to tensors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_memory_bytes: Option<u64>,
-    /// The most that libtorch has taken from the GPU so far.
+    /// Peak GPU memory reserved by libtorch so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_device_memory_bytes: Option<u64>,
 }
@@ -80,10 +80,10 @@ fn now() -> f64 {
 }
 
 impl<'a> Watch<'a> {
-    /// Watches a run that goes from step `first` to `total`. The bar is drawn only on a terminal.
+    /// The callback of a run from step `first` to `total`. The bar is drawn only on a terminal.
     ///
     /// # Errors
-    /// When TensorBoard's file cannot be created.
+    /// A TensorBoard file that cannot be created.
     pub fn new(
         run: &'a RunDir,
         info: RunInfo,
@@ -112,7 +112,7 @@ impl<'a> Watch<'a> {
     }
 
     fn picture(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
-        // What it prints goes above the bar.
+        // The output of `draw` is printed above the bar.
         let draw = &mut self.draw;
         self.bar.suspend(|| draw(state)).map_err(|e| TrainError::Callback(Outside::from(e)))?;
         let Ok(png) = std::fs::read(self.run.join(format!("samples/step-{}.png", state.step))) else { return Ok(()) };
@@ -148,7 +148,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// A line of both logs by TensorBoard's tags.
+/// The values of a line of both logs, by TensorBoard tag.
 fn scalars(record: &LogRecord, timing: &Timing) -> Vec<(String, f64)> {
     let mut values = vec![
         ("train/loss".to_owned(), record.loss),

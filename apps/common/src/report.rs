@@ -1,6 +1,6 @@
-//! A run as one page: curves, samples over time, configuration; a file that needs nothing beside it.
+//! The command `report`: a run as one self-contained HTML page, with curves, samples over time and configuration.
 
-#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
+#![allow(clippy::print_stdout, reason = "a program prints to standard output")]
 
 use crate::pictures::{Curves, svg};
 use crate::progress::Timing;
@@ -16,26 +16,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Write a run as one page: curves, samples over time, configuration.
+/// Write a report of a run as one HTML page: curves, samples over time and configuration.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The run's directory.
+    /// Run directory.
     run: PathBuf,
-    /// The page. Without it: report.html in the run.
+    /// Page to write (default: report.html in the run directory).
     #[arg(long, value_name = "FILE.html")]
     out: Option<PathBuf>,
-    /// Also write each curve, as PNG and as SVG, into this directory.
+    /// Also write each curve as PNG and SVG into this directory.
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
 }
 
-/// Pictures of samples that a page shows at most: the last, and others evenly before.
+/// Maximum number of sample pictures on a page: the last one, and earlier ones at even intervals.
 const PICTURES: usize = 8;
 
 /// Runs the command.
 ///
 /// # Errors
-/// A directory that is no run, and files that cannot be written.
+/// A directory without a run, and files that cannot be written.
 pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let seen = Seen::read(&args.run)?;
     let curves = seen.curves();
@@ -53,7 +53,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a run's directory tells.
+/// The contents of a run directory.
 struct Seen {
     name: String,
     records: Vec<LogRecord>,
@@ -61,7 +61,7 @@ struct Seen {
     config: String,
     meta: Option<Meta>,
     samples: Vec<(u64, PathBuf)>,
-    /// What training on pairs brought.
+    /// `reflow.json` of a run on pairs: straightness, and quality in few steps.
     reflow: Option<String>,
 }
 
@@ -70,7 +70,7 @@ impl Seen {
         let records = records(&read_log(run));
         ensure!(
             !records.is_empty(),
-            "{} holds no run with a line in metrics.jsonl; give the directory that --out named",
+            "cannot report on {}: it has no metrics.jsonl with a line; give the --out directory of a run",
             run.display()
         );
         let text = |name: &str| fs::read_to_string(run.join(name)).ok();
@@ -90,7 +90,7 @@ impl Seen {
         })
     }
 
-    /// The curves that there are, by name.
+    /// The curves with at least one finite value, by name.
     fn curves(&self) -> Vec<(&'static str, Curves)> {
         let line = |of: &dyn Fn(&LogRecord) -> Option<f64>| -> Vec<(f64, f64)> {
             self.records.iter().filter_map(|r| Some((r.step as f64, of(r)?))).collect()
@@ -107,16 +107,16 @@ impl Seen {
         let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
         let all = [
             ("loss", one("Loss", "loss", line(&|r| Some(r.loss)))),
-            ("excess", one("Loss less what no network can avoid", "excess", line(&|r| r.excess))),
+            ("excess", one("Excess loss", "excess", line(&|r| r.excess))),
             ("loss-by-time", by_time),
             ("grad-norm", one("Gradient norm, before clipping", "norm", line(&|r| Some(r.grad_norm)))),
             (
                 "update-ratio",
-                one("Length of a step over that of the weights", "ratio", line(&|r| Some(r.update_ratio))),
+                one("Norm of the update over the norm of the weights", "ratio", line(&|r| Some(r.update_ratio))),
             ),
             ("lr", one("Learning rate", "rate", line(&|r| Some(r.lr)))),
             ("coupling-gain", one("Cost of the pairs over that of rows as drawn", "ratio", line(&|r| r.coupling_gain))),
-            ("rows-per-second", one("Rows a second", "rows/s", timed(&|t| Some(t.rows_per_second)))),
+            ("rows-per-second", one("Rows per second", "rows/s", timed(&|t| Some(t.rows_per_second)))),
             ("memory", one("Memory in use", "GiB", timed(&|t| t.resident_memory_bytes.map(gib)))),
             ("device-memory", one("Device memory in use", "GiB", timed(&|t| t.device_memory_bytes.map(gib)))),
         ];
@@ -144,7 +144,7 @@ impl Seen {
                     h2 { "Curves" }
                     div.curves { @for picture in &drawn { figure { (PreEscaped(picture)) } } }
                     @if !self.samples.is_empty() {
-                        h2 { "Samples of the averaged weights" }
+                        h2 { "Samples of the EMA weights" }
                         div.samples { @for (step, path) in self.shown() { (picture(step, &path)) } }
                     }
                     h2 { "Configuration" }
@@ -154,7 +154,7 @@ impl Seen {
         })
     }
 
-    /// What the run is, and where it stands.
+    /// Model, data and progress of the run, as a table.
     fn facts(&self) -> Markup {
         let last = self.records.last();
         let speed = self.timings.iter().map(|t| t.rows_per_second).sum::<f64>() / self.timings.len().max(1) as f64;
@@ -170,7 +170,7 @@ impl Seen {
         }
         if let Some(last) = last {
             facts.push((
-                "last line",
+                "last log line",
                 format!("step {}, loss {:.5}, {} steps skipped", last.step, last.loss, last.skipped),
             ));
         }
@@ -179,7 +179,7 @@ impl Seen {
         html! { table { @for (name, fact) in &facts { tr { th { (name) } td { (fact) } } } } }
     }
 
-    /// Some of the pictures, the last among them.
+    /// At most [`PICTURES`] of the pictures, including the last.
     fn shown(&self) -> Vec<(u64, PathBuf)> {
         let (n, most) = (self.samples.len(), PICTURES.min(self.samples.len()));
         (1..=most).map(|k| self.samples[(k * n).div_ceil(most) - 1].clone()).collect()
@@ -196,7 +196,7 @@ fn picture(step: u64, path: &Path) -> Markup {
     }
 }
 
-/// The table that `reflow compare` prints, out of its JSON.
+/// The table of `reflow compare`, from its JSON.
 fn few_steps(found: &serde_json::Value) -> Markup {
     let number = |v: &serde_json::Value| v.as_f64().map_or_else(String::new, |x| format!("{x:.4}"));
     html! {

@@ -1,4 +1,4 @@
-//! How libtorch computes a run, beside the device: precision of f32 products, deterministic kernels, and a profile of a few steps.
+//! Settings of libtorch for a run: precision of f32 products, deterministic kernels, and a profile of a few steps.
 
 use crate::objective_args::{help, set};
 use clap::Args;
@@ -27,7 +27,7 @@ choice! {
     }
 }
 
-/// The part of a run's configuration that says how libtorch computes; programs flatten it into theirs.
+/// Settings of libtorch in a run's configuration; the programs flatten it into theirs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct RuntimeConfig {
     /// The precision of f32 products.
@@ -38,11 +38,13 @@ pub struct RuntimeConfig {
     pub deterministic: bool,
 }
 
-/// The flags over it.
+/// The flags over a [`RuntimeConfig`].
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Device")]
+#[command(next_help_heading = "Hardware")]
 pub struct RuntimeArgs {
-    #[arg(long, value_name = "PRECISION", help = help::<Products>("Precision of f32 matrix products and convolutions on a GPU"))]
+    #[arg(long, value_name = "PRECISION", help = help::<Products>(
+        "Precision of f32 matrix products and convolutions on a GPU; high is TF32"
+    ))]
     matmul_precision: Option<Products>,
     /// Use deterministic kernels only, so that a run on a GPU repeats bit for bit; slower.
     #[arg(long, value_name = "BOOL")]
@@ -61,7 +63,7 @@ impl RuntimeArgs {
 }
 
 impl RuntimeConfig {
-    /// Sets libtorch's switches for training on a device.
+    /// Applies the settings to libtorch, for training on this device.
     ///
     /// # Errors
     /// An exception of libtorch.
@@ -76,7 +78,7 @@ impl RuntimeConfig {
     }
 }
 
-/// Steps before a profile starts, so that it shows none that allocates or chooses algorithms.
+/// Steps before a profile starts; the first steps allocate memory and choose algorithms.
 const WARM_UP: u64 = 5;
 /// Steps of a profile.
 const PROFILED: u64 = 3;
@@ -91,9 +93,9 @@ pub struct Profiler {
 }
 
 impl Profiler {
-    /// Of a run that goes from step `first` to `total`, into a file.
+    /// Profiles a run from step `first` to `total` into a file.
     pub fn new(path: PathBuf, device: Device, (first, total): (u64, u64)) -> Self {
-        // A short run is profiled as far as it goes.
+        // In a short run, the profile starts earlier.
         Self { path, device, start: (first + WARM_UP).min(total.saturating_sub(PROFILED)), running: None }
     }
 

@@ -1,4 +1,4 @@
-//! Settings as tables: defaults below, a TOML file over them, flags on top.
+//! Configurations as TOML tables: a file overrides defaults, and flags override both.
 
 use crate::aliases;
 use crate::cli::nearest;
@@ -18,20 +18,20 @@ pub fn read(path: &Path) -> anyhow::Result<Table> {
     text.parse().with_context(|| format!("{} is not valid TOML", path.display()))
 }
 
-/// Lays a file over a configuration; other trainers' names are read too.
+/// Overrides a configuration by a file; keys of other trainers are translated ([`crate::aliases`]).
 ///
 /// # Errors
-/// Unknown keys, with the nearest valid name, and values that do not fit.
+/// Unknown keys, with the nearest valid name, and invalid values.
 pub fn lay_over<C: Serialize + DeserializeOwned>(base: &C, file: Table) -> anyhow::Result<C> {
     let mut table = Table::try_from(base).context("cannot write the configuration as TOML")?;
     overlay(&mut table, aliases::translate(file)?, "")?;
-    table.try_into().context("the configuration does not read")
+    table.try_into().context("cannot read the configuration")
 }
 
-/// Refuses to resume a run with a configuration that differs from its own in more than the keys that `may_change`.
+/// Checks that the configuration of a resumed run differs from the saved one only in the keys of `may_change`.
 ///
 /// # Errors
-/// The first key that cannot change.
+/// The first other key that differs.
 pub fn check_resumed<C: Serialize>(saved: &C, config: &C, may_change: &[&str]) -> anyhow::Result<()> {
     let table = |c: &C| Table::try_from(c).context("cannot write the configuration as TOML");
     let changed = differences(&table(saved)?, &table(config)?, "");
@@ -42,7 +42,7 @@ pub fn check_resumed<C: Serialize>(saved: &C, config: &C, may_change: &[&str]) -
     Ok(())
 }
 
-/// Lays `top` over `base`. Every key of `top` must exist in `base`.
+/// Overrides values of `base` by those of `top`. Every key of `top` must exist in `base`.
 ///
 /// # Errors
 /// An unknown key, with the nearest valid name.
@@ -54,7 +54,7 @@ pub fn overlay(base: &mut Table, top: Table, place: &str) -> anyhow::Result<()> 
         };
         match (slot, value) {
             (Value::Table(inner), Value::Table(over)) => overlay(inner, over, &format!("{place}{key}."))?,
-            // A whole number is a fine float.
+            // TOML writes 1 for the float 1.0.
             (slot @ Value::Float(_), Value::Integer(i)) => *slot = Value::Float(i as f64),
             (slot, value) => *slot = value,
         }

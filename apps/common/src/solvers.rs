@@ -1,4 +1,4 @@
-//! The flags that choose a solver.
+//! The flags of the solver.
 
 use crate::objective_args::help;
 use anyhow::{bail, ensure};
@@ -8,46 +8,51 @@ use fm_solvers::sampler::{Controller, Pace, Sampler, SolverName, Steps};
 use fm_solvers::sde::{Diffusion, Method};
 use fm_solvers::{AdaptiveOptions, Grid};
 
-/// The flags that choose a solver, the same in every program.
+/// The flags of the solver, the same for every command that integrates.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Solver")]
 pub struct SolveArgs {
-    #[arg(long, default_value_t, help = help::<SolverName>("The ODE solver"))]
+    #[arg(long, default_value_t, help = help::<SolverName>("ODE solver"))]
     solver: SolverName,
-    /// Fixed steps (50 but for adaptive solvers, which choose their own when this is not given).
+    /// Number of fixed steps (default: 50, but adaptive steps for heun-euler, bogacki-shampine, dopri5, tsit5 and
+    /// dop853).
     #[arg(long, value_name = "N")]
     num_steps: Option<usize>,
-    #[arg(long, default_value_t, help = help::<Grid>("How fixed steps divide the time"))]
+    #[arg(long, default_value_t, help = help::<Grid>("Time grid of fixed steps"))]
     grid: Grid,
-    /// The times of fixed steps themselves, rising from 0 (source) to 1 (data).
+    /// Times of fixed steps, rising from 0 (source) to 1 (data), instead of a grid.
     #[arg(long, value_name = "T,...", value_delimiter = ',', conflicts_with_all = ["num_steps", "grid"])]
     times: Vec<f64>,
-    /// Relative tolerance of adaptive steps: one number, or one a dimension.
+    /// Relative tolerance of adaptive steps: one number, or one per dimension.
     #[arg(long, value_name = "RTOL,...", value_delimiter = ',', default_value = "1e-5")]
     rtol: Vec<f64>,
-    /// Absolute tolerance of adaptive steps: one number, or one a dimension.
+    /// Absolute tolerance of adaptive steps: one number, or one per dimension.
     #[arg(long, value_name = "ATOL,...", value_delimiter = ',', default_value = "1e-5")]
     atol: Vec<f64>,
-    #[arg(long, default_value_t, help = help::<Pace>("Who shares an adaptive step size"))]
+    #[arg(long, default_value_t, help = help::<Pace>("Whether adaptive step sizes are chosen per sample or per batch"))]
     pace: Pace,
-    #[arg(long, default_value_t, help = help::<Controller>("How errors become step sizes"))]
+    #[arg(long, default_value_t, help = help::<Controller>("Controller of adaptive step sizes"))]
     controller: Controller,
-    /// Evaluations after which an adaptive solve gives up.
+    /// Number of evaluations after which an adaptive solve fails.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_evaluations: usize,
-    /// Sample along this path instead of the one that was trained on: the same samples but for the solver's error.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help = help::<PathKind>(
+        "Sample along this path instead of the one trained on; exact samples are the same, solver errors differ"
+    ))]
     schedule: Option<PathKind>,
-    #[arg(long, value_name = "DIFFUSION", help = help::<Diffusion>("Sample stochastically, with this variance of the noise per unit time"))]
+    #[arg(long, value_name = "DIFFUSION", help = help::<Diffusion>(
+        "Sample an SDE instead of the ODE, with this noise variance per unit time"
+    ))]
     sde: Option<Diffusion>,
-    #[arg(long, value_name = "METHOD", default_value_t, help = help::<Method>("How stochastic steps are taken"))]
+    #[arg(long, value_name = "METHOD", default_value_t, help = help::<Method>("Solver of the SDE"))]
     sde_method: Method,
 }
 
 impl SolveArgs {
-    /// The sampler that the flags describe.
+    /// The sampler of these flags.
     ///
     /// # Errors
-    /// When they ask for no steps at all, or for a grid of steps that the solver chooses itself.
+    /// Zero steps, times that do not rise from 0 to 1, and a grid for adaptive steps.
     pub fn sampler(&self) -> anyhow::Result<Sampler> {
         let sampler = |steps| Sampler {
             solver: self.solver,
@@ -72,7 +77,7 @@ impl SolveArgs {
         }
     }
 
-    /// What adaptive steps have to keep to.
+    /// Tolerances, controller and limit of adaptive steps.
     pub fn options(&self) -> AdaptiveOptions {
         let bound = |values: &[f64]| match values {
             [one] => Bound::All(*one),

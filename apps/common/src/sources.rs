@@ -1,4 +1,4 @@
-//! Sources by name, and the loss that no network can avoid.
+//! Sources by name, and the smallest loss that a network can reach.
 
 use crate::couplings::CouplingKind;
 use crate::objective_args::FlowConfig;
@@ -9,11 +9,12 @@ use fm_core::source::{Source, SourceKind};
 use fm_core::time::Draw;
 use ndarray::Array2;
 
-/// The source that a configuration names: a distribution, or the rows of a data set that `load` brings, for data rows of `dim` values.
-/// The data's standard deviation is measured if the source asks for it, and written back into the name.
+/// Opens the source that a configuration names: a distribution, or the rows of a data set that `load` returns, for data
+/// rows of `dim` values. A source that depends on the standard deviation of the data (`matched`) gets it from
+/// `deviation`, and `name` is updated to contain it.
 ///
 /// # Errors
-/// A name that is neither, or a data set of other dimensions than the data.
+/// An unknown name, and a data set without rows or with another dimension than the data.
 pub fn open(
     name: &mut String,
     dim: usize,
@@ -27,21 +28,23 @@ pub fn open(
         return Ok(kind.into());
     }
     let rows = load(name).with_context(|| {
-        format!("'{name}' is neither a source (gaussian, matched, sparse:rate=R) nor a data set that can be read")
+        format!(
+            "cannot open '{name}': it is neither a source (gaussian, matched, sparse:rate=R) nor a readable data set"
+        )
     })?;
-    ensure!(rows.nrows() > 0, "the source {name} has no rows");
+    ensure!(rows.nrows() > 0, "cannot use the source {name}: it has no rows");
     ensure!(
         rows.ncols() == dim,
-        "rows of the source {name} have {} values and those of the data {dim}; give both the same",
+        "cannot use the source {name}: its rows have {} values, those of the data {dim}; choose another",
         rows.ncols()
     );
     Ok(Source::Rows(rows))
 }
 
-/// The loss that even the field that knows all of `data` cannot avoid, if it was asked for.
+/// The smallest loss that a network can reach on `data`, if `excess_loss` is set.
 ///
 /// # Errors
-/// A configuration for which it is not known.
+/// A configuration without a closed form for this loss.
 pub fn irreducible(
     config: &FlowConfig,
     source: &Source,
@@ -53,23 +56,26 @@ pub fn irreducible(
         return Ok(None);
     }
     if config.coupling != CouplingKind::Independent || !source.is_standard_normal() || conditional {
-        bail!("excess_loss is known for independent coupling, the gaussian source and no classes; drop --excess-loss");
+        bail!(
+            "cannot compute the excess loss: it needs independent coupling, the gaussian source and no classes; \
+             drop --excess-loss"
+        );
     }
     let data = data();
-    // A constant amount of work, within reason: a sample costs a pass over the data.
+    // Each sample costs a pass over the data, so larger data sets get fewer samples.
     let samples = (1_000_000_000 / data.len().max(1)).clamp(64, 8192);
     let mixture = Mixture::empirical(data.mapv(f64::from).view())?;
-    // Strata cost nothing and take the times out of the error.
+    // Stratified times cost nothing and remove the error of the times.
     let mut objective = config.objective.clone();
     objective.times.draw = Draw::Stratified;
     Ok(Some(estimate(&mixture, &objective, samples, seed)?))
 }
 
-/// The same as a number, told on standard output; `what` is a row of the data, in one word.
+/// The value of [`irreducible`], which is also printed; `what` names a row of the data, in the singular.
 ///
 /// # Errors
-/// As [`irreducible`].
-#[allow(clippy::print_stdout, reason = "a program speaks on standard output")]
+/// Those of [`irreducible`].
+#[allow(clippy::print_stdout, reason = "a program prints to standard output")]
 pub fn least(
     config: &FlowConfig,
     source: &Source,
@@ -80,7 +86,7 @@ pub fn least(
 ) -> anyhow::Result<Option<f64>> {
     let found = irreducible(config, source, data, conditional, seed)?;
     if let Some(Estimate { value, standard_error, .. }) = &found {
-        println!("least     loss {value:.5} +- {standard_error:.5}: what the field that knows every {what} would have");
+        println!("least     loss {value:.5} +- {standard_error:.5}: the smallest that these {what}s allow");
     }
     Ok(found.map(|least| least.value))
 }

@@ -1,6 +1,6 @@
-//! A training run from its directory to its last line of output, the same for every app.
+//! A training run, from its directory to its summary; the same for all programs.
 
-#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
+#![allow(clippy::print_stdout, reason = "a program prints to standard output")]
 
 use crate::cli::interrupt_flag;
 use crate::memory::peak_memory;
@@ -23,36 +23,36 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// A run whose parts are all there.
+/// Everything that a training run needs besides its task, batches and state.
 #[derive(Debug)]
 pub struct Job {
     /// The run directory.
     pub out: PathBuf,
-    /// Whether to go on with the run that is there.
+    /// Whether to resume the run in this directory.
     pub resume: bool,
-    /// The resolved configuration, as `config.toml` shows it.
+    /// The resolved configuration, the content of `config.toml`.
     pub config_toml: String,
-    /// What checkpoints say about the run.
+    /// Metadata for the checkpoints.
     pub info: RunInfo,
-    /// What else the run keeps, by name: the autoencoder of a latent space, say.
+    /// Further files of the run, by name; for example the autoencoder of a latent space.
     pub files: Vec<(&'static str, Vec<u8>)>,
-    /// The fixed part of the loop.
+    /// Options of the training loop.
     pub options: TrainOptions,
-    /// How often to save and draw.
+    /// Intervals of checkpoints and pictures.
     pub cadence: Cadence,
-    /// Rows a step.
+    /// Rows per step.
     pub batch_size: usize,
-    /// What else looks on.
+    /// Optimization settings; they define further callbacks, such as early stopping.
     pub learning: LearningConfig,
-    /// Where a profile of a few steps goes.
+    /// The file for a profile of a few steps.
     pub profile: Option<PathBuf>,
 }
 
 impl Job {
-    /// Trains to the end or until interrupted; `draw` makes a picture of the current model. Of several processes only the first writes.
+    /// Trains to the end or until interrupted; `draw` makes a picture of the current model. Only rank 0 writes files.
     ///
     /// # Errors
-    /// Everything that a run can meet, with its remedy.
+    /// A directory that holds a run already or cannot be written, and errors of training, with the last checkpoint.
     pub fn run(
         &self,
         group: &Group,
@@ -75,7 +75,7 @@ impl Job {
         if let Some(run) = &run {
             let (span, flag) = ((first, steps), interrupted.clone());
             let watch = Watch::new(run, self.info.clone(), self.cadence, span, self.batch_size, flag, draw)?;
-            // Last, so that it knows when another has had enough, and saves.
+            // Last, so that it saves after another callback has stopped the run.
             observers.push(Box::new(watch));
         }
         let log = group.agree(|| Ok(read_log(&self.out)))?;
@@ -91,7 +91,7 @@ impl Job {
             let LearningConfig { monitor, early_stopping, .. } = &self.learning;
             match state.step < steps {
                 true if stopped => {
-                    println!("stopped   at step {}; go on with --resume --out {}", state.step, self.out.display());
+                    println!("stopped   at step {}; continue with --resume --out {}", state.step, self.out.display());
                 }
                 true => println!(
                     "stopped   at step {}: {monitor} has not fallen for {early_stopping} lines of the log",
@@ -103,14 +103,14 @@ impl Job {
         Ok(if stopped { ExitCode::from(130) } else { ExitCode::SUCCESS })
     }
 
-    /// The run directory, with the state that it holds where the run is resumed.
+    /// Opens the run directory; restores the state from it if the run is resumed.
     fn open(&self, state: &mut TrainState) -> anyhow::Result<RunDir> {
         let run = RunDir::open(&self.out)?;
         if self.resume {
             self.restore(state)?;
         } else if holds_checkpoints(&self.out) {
-            // Damaged ones too: what is left of a run is not ours to cut.
-            bail!("{} already holds a run; pass --resume to go on with it, or another --out", self.out.display());
+            // Damaged checkpoints count too: never overwrite the rest of a run.
+            bail!("{} already holds a run; pass --resume to continue it, or another --out", self.out.display());
         }
         for log in ["metrics.jsonl", "timing.jsonl", "moments.jsonl"] {
             run.rewind(log, state.step)?;
@@ -120,7 +120,7 @@ impl Job {
         Ok(run)
     }
 
-    /// Where a run that failed can be taken up again.
+    /// The checkpoint from which a failed run can be resumed.
     fn last_good(&self) -> String {
         match latest_checkpoint(&self.out) {
             Ok((path, _, _)) => format!("the run ended; the last good checkpoint is {}", path.display()),
@@ -130,7 +130,7 @@ impl Job {
 
     fn restore(&self, state: &mut TrainState) -> anyhow::Result<()> {
         let (path, meta, damaged) = latest_checkpoint(&self.out)?;
-        damaged.iter().for_each(|problem| eprintln!("warning: {problem}; going on from the one before"));
+        damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
         checkpoint::restore(&path, state)?;
         println!("resumed   {} at step {}", path.display(), state.step);
         let threads = tch::get_num_threads();
@@ -141,23 +141,23 @@ impl Job {
             );
         }
         if state.step >= self.options.steps {
-            println!("done      all {} steps; ask for more with --steps", self.options.steps);
+            println!("done      all {} steps; raise --steps to train longer", self.options.steps);
         }
         Ok(())
     }
 }
 
-/// The log of a run so far.
+/// The text of a run's `metrics.jsonl`; empty if there is none.
 pub(crate) fn read_log(out: &Path) -> String {
     std::fs::read_to_string(out.join("metrics.jsonl")).unwrap_or_default()
 }
 
-/// Its lines.
+/// The lines of the log that can be parsed.
 pub(crate) fn records(log: &str) -> Vec<LogRecord> {
     log.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
 }
 
-/// The last lines of a run, and its loss curve.
+/// Prints the summary of a run and draws its loss curve.
 fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64, device: Option<DeviceMemory>) -> anyhow::Result<()> {
     let records = records(&read_log(out));
     if let Some(last) = records.last() {
@@ -165,7 +165,7 @@ fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64, device: Option<Dev
         Curves::one("training loss", ("step", "loss"), points).save(&run.join("loss.png"))?;
         let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64);
         let host = peak_memory().map_or("unknown".into(), gib);
-        // Reserved, because that is what other programs cannot have.
+        // Reserved rather than allocated memory: other programs cannot use it.
         let memory = device.map_or(host.clone(), |m| format!("{host}, on the device {}", gib(m.peak_reserved)));
         let speed = steps as f64 / seconds;
         println!(

@@ -6,11 +6,10 @@ use anyhow::{Context, bail, ensure};
 use fm_app::sources;
 use fm_core::rng::{self, Stream};
 use fm_core::source::Source;
-use fm_data::table::{CsvOptions, csv, gaussian4, genes};
-use fm_data::{Table, npy, points};
+use fm_data::table::CsvOptions;
+use fm_data::{Table, TableSource, points};
 use ndarray::Array2;
 use rand::seq::SliceRandom;
-use std::path::Path;
 
 /// The rows of a run.
 #[derive(Debug)]
@@ -70,15 +69,16 @@ pub(crate) fn read(name: &str, config: &Config) -> anyhow::Result<Table> {
         labels: (!config.labels.is_empty()).then(|| config.labels.clone()),
         ignore: config.ignore.clone(),
     };
-    let mut table = match Path::new(name).extension().and_then(|e| e.to_str()) {
-        Some("csv") => return Ok(csv(Path::new(name), &options)?),
-        _ if !options.ignore.is_empty() => bail!("--ignore names columns of a CSV file, and {name} is none"),
-        _ if name == "genes" => genes()?,
-        _ if options.labels.is_some() => bail!("--labels names a column of a CSV file, and {name} is none"),
-        Some("npy") => Table::of(npy::table(Path::new(name))?),
-        _ if name == "gaussian4" => gaussian4()?,
-        _ => Table::of(points::toy(name, config.rows, config.seed)?),
-    };
+    let source: TableSource = name.parse()?;
+    if matches!(source, TableSource::Csv(_)) {
+        return Ok(source.open(&options, config.rows, config.seed)?);
+    }
+    ensure!(options.ignore.is_empty(), "--ignore names columns of a CSV file, and {name} is none");
+    ensure!(
+        options.labels.is_none() || source == TableSource::Genes,
+        "--labels names a column of a CSV file, and {name} is none"
+    );
+    let mut table = source.open(&options, config.rows, config.seed)?;
     match config.labels.as_str() {
         "" => (table.labels, table.classes) = (Vec::new(), Vec::new()),
         "cell_type" => {}

@@ -41,6 +41,18 @@ pub enum DataError {
         brief(.0, 100)
     )]
     UnknownPoints(String),
+    /// A set of images that does not exist.
+    #[error(
+        "no data set is called '{}'; did you mean '{near}'? There are digits, cifar10, cifar10:DIR, cifar10-test, folder:DIR, \
+         IMAGES.npy and IMAGES.npy,LABELS.npy",
+        brief(.given, 100)
+    )]
+    UnknownImages {
+        /// The name given.
+        given: String,
+        /// The closest one that exists.
+        near: &'static str,
+    },
     /// More rows than memory.
     #[error("cannot draw {rows} rows: they do not fit into memory; ask for fewer")]
     TooMany {

@@ -8,6 +8,7 @@
 //! | [`images`] | what the three above are read into |
 //! | [`points`] | two-dimensional toy distributions |
 //! | [`table`] | tables with named columns and classes: embedded ones, and CSV files |
+//! | [`named`] | any of these by its name |
 //! | [`npy`] | images and tables from NumPy's files |
 //!
 //! Sets of images are [`Dataset`](fm_core::data::Dataset)s, which is all that training asks of data.
@@ -24,12 +25,14 @@ pub mod error;
 #[cfg(feature = "images")]
 pub mod folder;
 pub mod images;
+pub mod named;
 pub mod npy;
 pub mod points;
 pub mod table;
 
 pub use error::DataError;
 pub use images::ImageSet;
+pub use named::{ImageSource, TableSource};
 pub use table::Table;
 
 #[cfg(doctest)]

@@ -20,10 +20,11 @@ pub(crate) fn sections() -> String {
         other => panic!("optimizer {other} has no reference"),
     });
     let decayed = |_: &_| "--weight-decay 0.1";
-    text += &section::<DecayOn>("What weight decay shrinks", "--decay-on", &decayed, &|name| match name {
-        "all" | "matrices" => format!("PyTorch's AdamW with such parameter groups, to 1e-6 ({held})"),
-        other => panic!("decay on {other} has no reference"),
-    });
+    text +=
+        &section::<DecayOn>("Parameters that weight decay applies to", "--decay-on", &decayed, &|name| match name {
+            "all" | "matrices" => format!("PyTorch's AdamW with such parameter groups, to 1e-6 ({held})"),
+            other => panic!("decay on {other} has no reference"),
+        });
     text += &section::<ReduceIn>("Gradients between processes", "--reduce-in", &plain, &|name| {
         let bound = if name == "f32" { 1e-4 } else { 0.05 };
         let what = "sums are PyTorch's over Gloo to the bit (`crates/fm-dist/tests/loopback.rs`); weights of two processes against one's";

@@ -44,7 +44,7 @@ pub(crate) fn sections() -> String {
     let small = |_: &_| "--widths 8,16";
     // Logarithms need values above -1.
     let none = |_: &_| "--data genes --widths 8";
-    let text = section::<Preprocess>("What is done to columns (`tabular-train`)", "--preprocess", &none, &|name| {
+    let text = section::<Preprocess>("Preprocessing of columns (`tabular-train`)", "--preprocess", &none, &|name| {
         within("means and deviations of columns: NumPy's", columns_deviation(name), 1e-5)
             + "; samples are of their kind"
     });

@@ -165,7 +165,7 @@ pub(super) fn sections() -> String {
     [
         section::<SolverName>("Solvers", "--solver", b, "--num-steps 4", &|name| b.solver(name)),
         section::<Grid>("Grids of fixed steps", "--grid", b, "--num-steps 4", &|name| b.grid(name)),
-        section::<Pace>("Who shares an adaptive step size", "--pace", b, "--solver dopri5", &|name| b.pace(name)),
+        section::<Pace>("Adaptive steps per sample or per batch", "--pace", b, "--solver dopri5", &|name| b.pace(name)),
         section::<Controller>("Controllers of adaptive steps", "--controller", b, "--solver dopri5", &|name| {
             b.controller(name)
         }),
