@@ -1,15 +1,18 @@
 //! `cifar-train evaluate`: how good samples are, in numbers that say what they rest on.
 //!
-//! [`request`] reads the request, [`plan`] settles what it needs, [`images`] and [`features`] carry images, a batch at a time, through [`extract`] into a [`feature_cache`] on disk, [`mod@measure`] makes
-//! numbers of what lies there, [`table`] shows them.
+//! [`request`] reads the request, [`plan`] settles what it needs, [`images`] and [`features`] carry images, a batch at a time, through [`extract`] into a [`feature_cache`] on disk, [`metrics`] compute
+//! numbers from what lies there and from a [`reference`], [`table`] shows them.
 
 pub(crate) mod extract;
 mod feature_cache;
 mod features;
 mod images;
-mod measure;
+mod measured;
+mod metrics;
+mod neighbours;
 mod nll;
 mod plan;
+mod reference;
 mod request;
 mod sweep;
 mod table;

@@ -1,7 +1,7 @@
 //! Bits per dimension, kept row by row like everything else.
 
 use super::feature_cache::{Store, doubles};
-use super::measure::Measured;
+use super::measured::Measured;
 use super::plan::Plan;
 use super::request::MetricName;
 use crate::likelihood::{bits_of, check};

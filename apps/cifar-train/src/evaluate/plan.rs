@@ -2,7 +2,10 @@
 
 use super::features::{Found, Wanted, of_images, of_samples};
 use super::images::Images;
-use super::measure::{self, Measured, Placed, Reference, measure, neighbours};
+use super::measured::Measured;
+use super::metrics;
+use super::neighbours::neighbours;
+use super::reference::{Placed, Reference};
 use super::request::{Asked, Extractors, MetricName, Sources};
 use super::table::{self, Column};
 use crate::args::EvaluateArgs;
@@ -72,12 +75,12 @@ impl<'a> Plan<'a> {
         };
         let fewest = if args.statistics.is_some() { count } else { count.min(real.len()) };
         let (mut extractors, mut placed, mut dropped) = (Extractors::default(), Vec::new(), false);
-        for asked in asked.iter().filter(|a| a.metric.on_features()) {
+        for asked in asked.iter().filter(|a| metrics::of(a.metric).is_some()) {
             let place = extractors.place(*asked, shape, &sources)?;
             let extractor = &extractors.all[place];
             // Known before the first image is drawn.
             let (dimensions, _) = extractor.widths();
-            if asked.metric.is_frechet() && fewest <= dimensions {
+            if metrics::needs(asked.metric).real_gaussian && fewest <= dimensions {
                 ensure!(args.metrics.is_empty(), MetricError::Rank { dimensions, got: fewest });
                 dropped = true;
                 continue;
@@ -90,12 +93,11 @@ impl<'a> Plan<'a> {
             );
             placed.push((*asked, place));
         }
-        asked.retain(|a| !(dropped && a.metric.is_frechet()));
+        asked.retain(|a| !(dropped && metrics::needs(a.metric).real_gaussian));
         let parts = (0..extractors.all.len())
             .map(|k| {
-                let mut metrics = placed.iter().filter(|(_, at)| *at == k).map(|(a, _)| a.metric);
-                let logits = metrics.clone().any(|m| m == MetricName::Is);
-                (metrics.any(|m| m != MetricName::Is), logits)
+                let asked = placed.iter().filter(|(_, at)| *at == k).map(|(a, _)| metrics::needs(a.metric));
+                asked.fold((false, false), |(features, logits), n| (features || n.features, logits || n.logits))
             })
             .collect();
         let wants = |metric| asked.iter().any(|a: &Asked| a.metric == metric);
@@ -165,7 +167,7 @@ impl<'a> Plan<'a> {
     pub(super) fn on_features(&self, found: &Found, reference: &Reference) -> anyhow::Result<Vec<Measured>> {
         let mut out = Vec::new();
         for placed in &self.placed {
-            out.extend(measure(*placed, found, reference, &self.extractors)?);
+            out.extend(reference.measure(*placed, found, &self.extractors)?);
         }
         Ok(out)
     }
@@ -184,11 +186,11 @@ impl<'a> Plan<'a> {
     }
 
     pub(super) fn save_statistics(&self, path: &std::path::Path, found: &Found) -> anyhow::Result<()> {
-        let of = |(asked, _): &&Placed| asked.metric.is_frechet();
+        let of = |(asked, _): &&Placed| metrics::needs(asked.metric).real_gaussian;
         let Some((_, place)) = self.placed.iter().find(of) else {
             bail!("--save-statistics writes what fd is made of; ask for fd or fid too")
         };
-        let gaussian = measure::gaussian(found.features[*place].view())?;
+        let gaussian = metrics::gaussian(found.features[*place].view())?;
         fm_train::files::write(path, &fm_metrics::statistics::write(&gaussian)?)?;
         println!("wrote {}: mu and sigma of {}", path.display(), self.extractors.all[*place].key());
         Ok(())

@@ -38,18 +38,6 @@ pub(crate) struct Asked {
     pub(crate) extractor: Option<ExtractorName>,
 }
 
-impl MetricName {
-    /// Whether it needs a covariance, and with it more images than features.
-    pub(crate) fn is_frechet(self) -> bool {
-        matches!(self, Self::Fd | Self::Fid)
-    }
-
-    /// Whether it looks at features of samples and real images.
-    pub(crate) fn on_features(self) -> bool {
-        !matches!(self, Self::Nn | Self::Nll)
-    }
-}
-
 impl Asked {
     /// `kid`, or `kid-pixels`.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
@@ -60,7 +48,7 @@ impl Asked {
         })?;
         let extractor = on.map(ExtractorName::parse).transpose()?;
         if let Some(on) = extractor {
-            ensure!(metric.on_features(), "{metric} looks at no features; drop -{on}");
+            ensure!(!matches!(metric, MetricName::Nn | MetricName::Nll), "{metric} looks at no features; drop -{on}");
             ensure!(
                 metric != MetricName::Fid || on == ExtractorName::Inception,
                 "FID is a distance of Inception features; that of {on} is called fd-{on}"

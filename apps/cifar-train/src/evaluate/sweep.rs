@@ -1,7 +1,7 @@
 //! Quality over evaluations, for several solvers.
 
 use super::features::of_samples;
-use super::measure::Measured;
+use super::measured::Measured;
 use super::plan::Plan;
 use super::request::MetricName;
 use super::table::{Column, json, number, samples};

@@ -1,7 +1,7 @@
 //! Numbers for people and for programs.
 
 use super::features::Found;
-use super::measure::Measured;
+use super::measured::Measured;
 use crate::generate::Request;
 use crate::model::Loaded;
 use serde_json::{Map, Value, json};

@@ -1,0 +1,41 @@
+//! Precision and recall, density and coverage: which samples lie in neighbourhoods of real images, and the reverse.
+
+use super::metric::{FeatureMetric, Needs, OnFeatures};
+use crate::evaluate::measured::Measured;
+use fm_metrics::manifold::manifold;
+use ndarray::{Array2, ArrayView2, Axis};
+use serde_json::json;
+
+/// A pair of values by neighbourhoods up to the k-th neighbour.
+pub(super) struct ManifoldMetric {
+    neighbours: usize,
+    names: [&'static str; 2],
+}
+
+/// To the 3rd neighbour, as in the paper.
+pub(super) const PRECISION_RECALL: ManifoldMetric = ManifoldMetric { neighbours: 3, names: ["precision", "recall"] };
+/// To the 5th neighbour, as in the paper.
+pub(super) const DENSITY_COVERAGE: ManifoldMetric = ManifoldMetric { neighbours: 5, names: ["density", "coverage"] };
+
+impl FeatureMetric for ManifoldMetric {
+    fn needs(&self) -> Needs {
+        Needs { features: true, real_features: true, ..Needs::default() }
+    }
+
+    fn measure(&self, on: &OnFeatures<'_>) -> anyhow::Result<Vec<Measured>> {
+        let real = alike(on.real, on.count);
+        let m = manifold(on.samples, real.view(), self.neighbours)?;
+        let values = if self.names[0] == "precision" { [m.precision, m.recall] } else { [m.density, m.coverage] };
+        let how = json!({
+            "neighbours": self.neighbours, "real": real.nrows(), "error": "of a mean over points, neighbourhoods given",
+        });
+        let one = |(name, value)| on.named(name, format!("{name}-{}", on.suffix()), value, how.clone());
+        Ok(self.names.into_iter().zip(values).map(one).collect())
+    }
+}
+
+/// As many rows as there are samples, evenly spaced, since neighbourhoods shrink with their number.
+fn alike(rows: ArrayView2<'_, f32>, count: usize) -> Array2<f32> {
+    let n = rows.nrows().min(count);
+    rows.select(Axis(0), &(0..n).map(|i| i * rows.nrows() / n.max(1)).collect::<Vec<_>>())
+}

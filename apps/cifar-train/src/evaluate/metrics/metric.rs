@@ -1,0 +1,61 @@
+//! What a metric on features is.
+
+use crate::evaluate::extract::Extractor;
+use crate::evaluate::measured::Measured;
+use fm_metrics::estimate::Estimate;
+use fm_metrics::moments::Gaussian;
+use ndarray::ArrayView2;
+use serde_json::{Value, json};
+
+/// What a metric is computed from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// Features of the samples.
+    pub(crate) features: bool,
+    /// Class logits of the samples.
+    pub(crate) logits: bool,
+    /// Features of the real images.
+    pub(crate) real_features: bool,
+    /// Mean and covariance of the real images' features; with them, more samples than features.
+    pub(crate) real_gaussian: bool,
+}
+
+/// A metric of samples on the features of one extractor.
+pub(crate) trait FeatureMetric {
+    fn needs(&self) -> Needs;
+
+    /// # Errors
+    /// Features that the metric has no value for.
+    fn measure(&self, on: &OnFeatures<'_>) -> anyhow::Result<Vec<Measured>>;
+}
+
+/// Samples and real images, seen by one extractor. What is not needed is empty.
+pub(crate) struct OnFeatures<'a> {
+    pub(crate) extractor: &'a Extractor,
+    pub(crate) count: usize,
+    pub(crate) samples: ArrayView2<'a, f32>,
+    pub(crate) logits: ArrayView2<'a, f32>,
+    pub(crate) real: ArrayView2<'a, f32>,
+    pub(crate) gaussian: Option<&'a Gaussian>,
+}
+
+impl OnFeatures<'_> {
+    /// `NAME-EXTRACTOR`, with the settings that it was measured by.
+    pub(super) fn named(&self, name: &str, label: String, value: Estimate, how: Value) -> Measured {
+        Measured {
+            key: format!("{name}-{}", self.extractor.name()),
+            label,
+            value,
+            protocol: json!({ "extractor": self.extractor.describe(), "how": how }),
+        }
+    }
+
+    /// The extractor in a label. Weights of Inception that are not FID's are named by their hash.
+    pub(super) fn suffix(&self) -> String {
+        let (key, name) = (self.extractor.key(), self.extractor.name());
+        if key.starts_with("inception") && !self.extractor.is_fids() {
+            return format!("{name}[{}]", key.rsplit('-').next().unwrap_or_default());
+        }
+        name.to_string()
+    }
+}

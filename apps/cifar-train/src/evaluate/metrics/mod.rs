@@ -1,0 +1,32 @@
+//! The metrics on features, one file each: what it needs, and how it is measured.
+//!
+//! A new metric is a file here, a name in [`MetricName`], and an arm of [`of`].
+
+mod frechet;
+mod inception_score;
+mod kid;
+mod manifold;
+mod metric;
+
+pub(super) use frechet::gaussian;
+pub(super) use metric::{Needs, OnFeatures};
+
+use super::request::MetricName;
+use metric::FeatureMetric;
+
+/// The metric of a name; none for names that look at no features.
+pub(super) fn of(name: MetricName) -> Option<&'static dyn FeatureMetric> {
+    match name {
+        MetricName::Fd | MetricName::Fid => Some(&frechet::FrechetDistance),
+        MetricName::Kid => Some(&kid::KernelDistance),
+        MetricName::Pr => Some(&manifold::PRECISION_RECALL),
+        MetricName::Dc => Some(&manifold::DENSITY_COVERAGE),
+        MetricName::Is => Some(&inception_score::InceptionScore),
+        MetricName::Nn | MetricName::Nll => None,
+    }
+}
+
+/// What a metric needs; nothing for names that look at no features.
+pub(super) fn needs(name: MetricName) -> Needs {
+    of(name).map(FeatureMetric::needs).unwrap_or_default()
+}

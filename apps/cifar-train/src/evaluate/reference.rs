@@ -1,0 +1,95 @@
+//! What samples are compared with.
+
+use super::feature_cache::Store;
+use super::features::{Found, Wanted, of_images};
+use super::images::Images;
+use super::measured::Measured;
+use super::metrics::{self, Needs, OnFeatures, gaussian};
+use super::request::{Asked, Extractors};
+use fm_metrics::moments::Gaussian;
+use fm_metrics::statistics;
+use ndarray::{Array2, ArrayView2};
+use std::path::Path;
+
+/// What samples are compared with, of each extractor; empty where nobody asks.
+#[derive(Debug, Default)]
+pub(crate) struct Reference {
+    gaussians: Vec<Option<Gaussian>>,
+    features: Vec<Array2<f32>>,
+}
+
+/// A metric and the place of its extractor.
+pub(crate) type Placed = (Asked, usize);
+
+impl Reference {
+    /// Of real images: what their features say is kept beside them.
+    pub(crate) fn of(
+        images: &Images,
+        placed: &[Placed],
+        extractors: &Extractors,
+        statistics_from: Option<&Path>,
+        cache: &Path,
+    ) -> anyhow::Result<Self> {
+        let needed = |k: usize, need: fn(&Needs) -> bool| {
+            placed.iter().any(|(asked, at)| *at == k && need(&metrics::needs(asked.metric)))
+        };
+        let count = images.len();
+        let given = statistics_from.map(statistics::read).transpose()?;
+        let mut gaussians: Vec<Option<Gaussian>> = vec![None; extractors.all.len()];
+        let mut parts = Vec::new();
+        for (k, extractor) in extractors.all.iter().enumerate() {
+            let distance = needed(k, |needs| needs.real_gaussian);
+            if distance {
+                gaussians[k] = match &given {
+                    Some(given) => Some(given.clone()),
+                    None => kept(images, &extractor.key(), count, cache)?,
+                };
+            }
+            let rows = needed(k, |needs| needs.real_features);
+            parts.push((rows || (distance && gaussians[k].is_none()), false));
+        }
+        let mut found = Found::default();
+        if parts.iter().any(|(features, _)| *features) {
+            let wanted = Wanted { extractors, parts: &parts, training: None };
+            found = of_images(images, count, wanted, cache)?;
+        }
+        for (k, extractor) in extractors.all.iter().enumerate() {
+            if gaussians[k].is_none() && needed(k, |needs| needs.real_gaussian) {
+                let gaussian = gaussian(found.features[k].view())?;
+                let store = Store::open(cache, &images.describe())?;
+                let path = store.path(&kept_name(&extractor.key(), count));
+                fm_train::files::write(&path, &statistics::write(&gaussian)?)?;
+                gaussians[k] = Some(gaussian);
+            }
+        }
+        Ok(Self { gaussians, features: found.features })
+    }
+
+    /// One metric of what was found.
+    pub(crate) fn measure(
+        &self,
+        (asked, place): Placed,
+        found: &Found,
+        extractors: &Extractors,
+    ) -> anyhow::Result<Vec<Measured>> {
+        let Some(metric) = metrics::of(asked.metric) else { return Ok(Vec::new()) };
+        let nothing = || ArrayView2::from_shape((0, 0), &[]);
+        metric.measure(&OnFeatures {
+            extractor: &extractors.all[place],
+            count: found.count,
+            samples: found.features[place].view(),
+            logits: found.logits[place].view(),
+            real: self.features.get(place).map_or_else(nothing, |rows| Ok(rows.view()))?,
+            gaussian: self.gaussians[place].as_ref(),
+        })
+    }
+}
+
+fn kept_name(key: &str, count: usize) -> String {
+    format!("{key}-{count}.npz")
+}
+
+fn kept(images: &Images, key: &str, count: usize, cache: &Path) -> anyhow::Result<Option<Gaussian>> {
+    let path = Store::open(cache, &images.describe())?.path(&kept_name(key, count));
+    Ok(if path.exists() { Some(statistics::read(&path)?) } else { None })
+}
