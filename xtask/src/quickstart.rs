@@ -2,8 +2,9 @@
 
 use crate::libtorch::ensure_present;
 use crate::shell::{cargo, execute, remove_ours, root, target};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -24,29 +25,15 @@ pub(crate) fn run(args: &QuickstartArgs) -> anyhow::Result<()> {
     execute(&mut cargo(&["build", "-p", "cifar-train"]))?;
     let started = Instant::now();
     let out = root().join(&args.out);
-    train(&out, args.steps)?;
-    let drawn = |name: &str| out.join(name);
-    let (samples, gif) = (drawn("samples.png"), drawn("trajectory.gif"));
-    let sample = [
-        "sample",
-        "--checkpoint",
-        text(&out)?,
-        "--class-grid",
-        "--samples-per-class",
-        "10",
-        "--out",
-        text(&samples)?,
-        "--gif",
-        text(&gif)?,
-    ];
-    execute(program().args(sample))?;
-    let json = drawn("evaluation.json");
-    execute(program().args(["evaluate", "--checkpoint", text(&out)?, "--json", text(&json)?]))?;
+    prepare(&out)?;
+    for words in [training(&out, args.steps)?].into_iter().chain(showing(&out)?) {
+        execute(program().args(words))?;
+    }
     println!(
         "\nDone in {:.0} s without the build. Look at {} and {}, then try:\n{NEXT}",
         started.elapsed().as_secs_f64(),
-        samples.display(),
-        gif.display()
+        out.join(SAMPLES).display(),
+        out.join(GIF).display()
     );
     Ok(())
 }
@@ -67,43 +54,157 @@ fn program() -> Command {
     command
 }
 
-/// What a run directory holds.
-const RUN_ENTRIES: [&str; 10] = [
+const SAMPLES: &str = "samples.png";
+const GIF: &str = "trajectory.gif";
+
+/// Marks a directory that quickstart made; it works in no other.
+const MARKER: &str = ".quickstart";
+
+/// What `train` writes into its run directory without being told a name, and `report`, which the last lines propose.
+const WRITTEN: [&str; 10] = [
     "best",
     "checkpoints",
     "config.toml",
+    "loss.png",
     "metrics.jsonl",
     "report.html",
     "run.lock",
     "samples",
-    "samples.png",
     "tensorboard",
     "timing.jsonl",
 ];
 
-/// Trains, or goes on with a quickstart that was interrupted; a finished one is made anew.
-fn train(out: &Path, steps: Option<u64>) -> anyhow::Result<()> {
-    let finished = out.join("samples.png").exists();
-    if finished {
-        remove_ours(out, &RUN_ENTRIES)?;
+/// Makes the run directory, anew where it holds a finished quickstart; one that was interrupted stays as it is.
+fn prepare(out: &Path) -> anyhow::Result<()> {
+    let marker = out.join(MARKER);
+    if marker.exists() && out.join(SAMPLES).exists() {
+        let known = known(out)?;
+        remove_ours(out, &known.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
-    let mut command = program();
-    command.args(["train", "--out", text(out)?]);
-    if has_checkpoint(out) {
-        command.arg("--resume");
-    } else {
-        command.args(["--preset", "quickstart"]);
+    if marker.exists() {
+        return Ok(());
     }
-    if let Some(steps) = steps {
-        command.args(["--steps", &steps.to_string()]);
-    }
-    execute(&mut command)
+    let entries = out.exists().then(|| fs::read_dir(out)).transpose();
+    let empty =
+        entries.with_context(|| format!("cannot read {}", out.display()))?.into_iter().flatten().next().is_none();
+    ensure!(
+        empty,
+        "cannot use {}: it has files and no {MARKER}, so quickstart did not make it; choose another --out, or move it away",
+        out.display()
+    );
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    fs::write(&marker, "").with_context(|| format!("cannot write {}", marker.display()))
+}
+
+/// The names in a run directory that quickstart may remove: those of its commands, and what a killed one leaves of a file.
+fn known(out: &Path) -> anyhow::Result<Vec<String>> {
+    let words = showing(out)?.concat();
+    let named = words.iter().filter_map(|word| Path::new(word).strip_prefix(out).ok()?.to_str());
+    let whole: Vec<&str> = named.filter(|name| !name.is_empty()).chain(WRITTEN).collect();
+    let partial = whole.iter().map(|name| format!(".{name}.partial"));
+    Ok(whole.iter().map(|name| name.to_string()).chain(partial).chain([MARKER.to_owned()]).collect())
+}
+
+/// The command that trains, or goes on with a quickstart that was interrupted.
+fn training(out: &Path, steps: Option<u64>) -> anyhow::Result<Vec<String>> {
+    let mut words = vec!["train", "--out", text(out)?];
+    words.extend(if has_checkpoint(out) { &["--resume"][..] } else { &["--preset", "quickstart"] });
+    let steps = steps.map(|steps| ["--steps".to_owned(), steps.to_string()]);
+    Ok(words.into_iter().map(String::from).chain(steps.into_iter().flatten()).collect())
+}
+
+/// The commands that follow the training. All files that they write lie in the run directory.
+fn showing(out: &Path) -> anyhow::Result<[Vec<String>; 2]> {
+    let [samples, gif, json] = [SAMPLES, GIF, "evaluation.json"].map(|name| out.join(name));
+    let sample = [
+        "sample",
+        "--checkpoint",
+        text(out)?,
+        "--class-grid",
+        "--samples-per-class",
+        "10",
+        "--out",
+        text(&samples)?,
+        "--gif",
+        text(&gif)?,
+    ];
+    let evaluate = ["evaluate", "--checkpoint", text(out)?, "--json", text(&json)?];
+    Ok([sample.map(String::from).to_vec(), evaluate.map(String::from).to_vec()])
 }
 
 fn has_checkpoint(out: &Path) -> bool {
-    std::fs::read_dir(out.join("checkpoints")).is_ok_and(|mut entries| entries.next().is_some())
+    fs::read_dir(out.join("checkpoints")).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn text(path: &Path) -> anyhow::Result<&str> {
     path.to_str().with_context(|| format!("{} is not valid UTF-8", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Names that sources of a folder put into a run directory, by one of the ways in which they do so.
+    fn written(folder: &Path, found: &mut BTreeSet<String>) {
+        const WAYS: [&str; 6] =
+            ["run.join(\"", "out.join(\"", "root.join(\"", "run.append(\"", "lock(root, \"", "lock(run, \""];
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                written(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let places = WAYS.iter().flat_map(|way| text.split(way).skip(1));
+                found.extend(places.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+            }
+        }
+    }
+
+    #[test]
+    fn every_output_of_the_commands_is_known() {
+        let out = Path::new("/somewhere/with a blank/run");
+        let known = known(out).unwrap();
+        let commands = [&[training(out, Some(4)).unwrap()][..], &showing(out).unwrap()].concat();
+        for words in &commands {
+            let named = words.windows(2).filter(|pair| ["--out", "--gif", "--json", "--npy"].contains(&&*pair[0]));
+            for file in named.map(|pair| Path::new(&pair[1])).filter(|file| *file != out) {
+                assert_eq!(file.parent(), Some(out), "{}", file.display());
+                assert!(known.iter().any(|name| file.ends_with(name)), "{} is unknown", file.display());
+            }
+        }
+        let mut found = BTreeSet::new();
+        ["apps/common/src", "apps/cifar-train/src", "crates/fm-train/src"]
+            .iter()
+            .for_each(|folder| written(&root().join(folder), &mut found));
+        for name in ["checkpoints", "config.toml", "loss.png", "metrics.jsonl", "run.lock", "tensorboard"] {
+            assert!(found.contains(name), "the sources no longer show that they write {name}: {found:?}");
+        }
+        // Of `train --pairs` and of `vqvae`.
+        let others = ["reflow.json", "autoencoder.json"];
+        for name in found.iter().filter(|name| !others.contains(&name.as_str())) {
+            assert!(known.contains(name), "{name} is unknown");
+        }
+    }
+
+    #[test]
+    fn a_finished_quickstart_is_replaced_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("runs/quickstart");
+        prepare(&out).unwrap();
+        let fill = || known(&out).unwrap().iter().for_each(|name| fs::write(out.join(name), name).unwrap());
+        fill();
+        fs::remove_file(out.join(SAMPLES)).unwrap();
+        prepare(&out).unwrap();
+        assert!(out.join("loss.png").exists(), "an interrupted one goes on");
+        fill();
+        fs::write(out.join("thesis.tex"), "").unwrap();
+        assert!(prepare(&out).unwrap_err().to_string().contains("thesis.tex") && out.join("loss.png").exists());
+        fs::remove_file(out.join("thesis.tex")).unwrap();
+        prepare(&out).unwrap();
+        assert_eq!(fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>(), [MARKER]);
+        fill();
+        fs::remove_file(out.join(MARKER)).unwrap();
+        assert!(prepare(&out).unwrap_err().to_string().contains("choose another --out"));
+        assert!(out.join(SAMPLES).exists(), "a run that quickstart did not make is kept");
+    }
 }

@@ -1,6 +1,6 @@
 //! The device: that it loads, how many there are, and their memory.
 
-use crate::Context;
+use crate::context::Context;
 use crate::report::Report;
 use fm_torch::device::cuda_devices;
 use fm_torch::memory::device_memory;

@@ -1,6 +1,8 @@
 //! `gpu-check PART`: what a GPU computes, compared with the CPU, and how fast. Prints one line of JSON per check as soon as it is done;
 //! the exit code is 1 where a check failed. `cargo xtask gpu-pack` takes it to a machine that has a GPU and no cargo.
 
+mod compare;
+mod context;
 mod load;
 mod networks;
 mod parity;
@@ -13,11 +15,11 @@ mod trace;
 mod training;
 
 use clap::{Parser, ValueEnum};
+use context::Context;
 use fm_benches::Failure;
 use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tch::Device;
 
 /// Checks a GPU against the CPU and measures it.
 #[derive(Debug, Parser)]
@@ -52,14 +54,6 @@ enum Part {
     Profile,
     /// Weights, a batch and its loss for the same networks in PyTorch.
     Collective,
-}
-
-/// What all parts read.
-struct Context {
-    device: Device,
-    small: bool,
-    steps: u64,
-    out: PathBuf,
 }
 
 fn main() -> ExitCode {

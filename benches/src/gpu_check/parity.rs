@@ -1,7 +1,9 @@
 //! What the device computes against the CPU in f64: relative errors |a - b| / |b| in the L2 norm.
 
+use crate::compare::{relative, relative_of};
+use crate::context::Context;
 use crate::report::Report;
-use crate::{Context, networks, solving, training};
+use crate::{networks, solving, training};
 use fm_benches::Failure;
 use fm_benches::networks::{Computed, Network, random_weights, reference};
 use fm_models::ModelConfig;
@@ -9,7 +11,7 @@ use fm_torch::context::{MatmulPrecision, set_matmul_precision};
 use fm_train::flat::Precision;
 use serde_json::json;
 use std::collections::BTreeMap;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 /// Name, matmul precision, precision of the network, bound.
 const MODES: [(&str, MatmulPrecision, Precision, f64); 3] = [
@@ -41,27 +43,6 @@ fn network(context: &Context, report: &mut Report, name: &str, config: &ModelCon
     }
     set_matmul_precision(MatmulPrecision::Highest)?;
     Ok(())
-}
-
-/// |a - b| / |b|.
-pub(crate) fn relative(a: &Tensor, b: &Tensor) -> f64 {
-    let double = |t: &Tensor| t.to_device(tch::Device::Cpu).to_kind(Kind::Double);
-    let (a, b) = (double(a), double(b));
-    ((a - &b).norm() / b.norm()).double_value(&[])
-}
-
-/// |a - b| / |b| of all tensors together.
-///
-/// # Errors
-/// Names that differ.
-pub(crate) fn relative_of(a: &BTreeMap<String, Tensor>, b: &BTreeMap<String, Tensor>) -> Result<f64, Failure> {
-    if !a.keys().eq(b.keys()) {
-        return Err("the two sides have other parameters than each other".into());
-    }
-    let flat = |all: &BTreeMap<String, Tensor>| {
-        Tensor::cat(&all.values().map(|t| t.to_kind(Kind::Double).reshape([-1])).collect::<Vec<_>>(), 0)
-    };
-    Ok(relative(&flat(a), &flat(b)))
 }
 
 /// The parameter that contributes most to the error, as a hint at the cause, and its |a - b|.

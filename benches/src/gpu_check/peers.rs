@@ -1,7 +1,8 @@
 //! Writes weights, a batch and what comes of it, for the same networks in PyTorch (`gpu_peers.py`).
 
+use crate::context::Context;
+use crate::networks;
 use crate::report::Report;
-use crate::{Context, networks};
 use fm_benches::networks::{Network, inputs, random_weights, write_weights};
 use fm_train::flat::Precision;
 use serde_json::json;

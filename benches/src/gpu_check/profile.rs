@@ -1,9 +1,10 @@
 //! A profile of three training steps.
 
+use crate::context::Context;
+use crate::networks;
 use crate::report::Report;
 use crate::speed::{setup, warm};
 use crate::trace::Summary;
-use crate::{Context, networks};
 use fm_benches::Failure;
 use fm_torch::profile::Profile;
 use fm_train::flat::Precision;

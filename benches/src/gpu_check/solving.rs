@@ -1,8 +1,9 @@
 //! Solvers and likelihoods on the device against the CPU in f64.
 
-use crate::parity::relative;
+use crate::compare::relative;
+use crate::context::Context;
+use crate::networks;
 use crate::report::Report;
-use crate::{Context, networks};
 use fm_benches::Failure;
 use fm_benches::networks::{inputs, random_weights};
 use fm_core::objective::Objective;

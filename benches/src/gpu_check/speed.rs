@@ -1,7 +1,8 @@
 //! Training steps and samples per second, and peak memory of the device.
 
+use crate::context::Context;
+use crate::networks;
 use crate::report::Report;
-use crate::{Context, networks};
 use fm_app::process_group::Group;
 use fm_benches::Failure;
 use fm_benches::networks::{Network, random_weights};

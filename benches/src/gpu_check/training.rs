@@ -3,9 +3,10 @@
 //! Updates of Adam are nearly sign(g), so a rounding error of a tiny gradient becomes an error of a whole step. `eps` is therefore large
 //! here, and errors are measured relative to what training changed.
 
-use crate::parity::relative_of;
+use crate::compare::relative_of;
+use crate::context::Context;
+use crate::networks;
 use crate::report::Report;
-use crate::{Context, networks};
 use fm_app::process_group::Group;
 use fm_benches::Failure;
 use fm_benches::networks::random_weights;

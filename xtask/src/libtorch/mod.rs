@@ -2,23 +2,24 @@
 //!
 //! | module | thought |
 //! |---|---|
+//! | [`place`] | which version, and where it lies |
+//! | [`parts`] | the files of a libtorch, and which of them are wanted |
 //! | [`plan`] | which sources to try, in which order, for a platform and a variant |
 //! | [`sources`] | finding or downloading one of them |
 //! | [`tree`] | making `libtorch/` from it, whole or not at all, and checking it |
 
+mod parts;
+mod place;
 mod plan;
 mod sources;
 mod tree;
 
-use crate::shell::root;
 use anyhow::{anyhow, ensure};
 use clap::Args;
+use place::VERSION;
+pub(crate) use place::home;
 use plan::{Platform, Source, Variant};
-use std::path::PathBuf;
 pub(crate) use tree::{Manifest, installed, verify};
-
-/// The version that tch 0.24.0 binds.
-pub(crate) const VERSION: &str = "2.11.0";
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
@@ -32,11 +33,6 @@ pub(crate) struct FetchArgs {
     /// Print the plan and exit.
     #[arg(long)]
     dry_run: bool,
-}
-
-/// Where libtorch lives in this tree.
-pub(crate) fn home() -> PathBuf {
-    root().join("libtorch")
 }
 
 /// Brings libtorch if it is not there.

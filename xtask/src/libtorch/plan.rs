@@ -1,6 +1,6 @@
 //! Which sources to try, as a value: printed by `--dry-run`, tested for platforms that are not at hand.
 
-use super::VERSION;
+use super::place::VERSION;
 use anyhow::bail;
 use std::fmt;
 use std::path::PathBuf;

@@ -1,9 +1,10 @@
 //! Obtaining one source: what comes back is a set of files on this machine, not yet in their place.
 
+use super::parts::{Parts, wanted};
+use super::place::{home, scratch};
 use super::plan::{Source, Variant};
-use super::tree::wanted;
 use crate::download::download;
-use crate::shell::{execute, output, python, root};
+use crate::shell::{execute, output, python};
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -14,29 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use zip::ZipArchive;
 
-/// The files of a libtorch, wherever they lie.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) version: String,
-    /// The directory of headers.
-    pub(crate) include: PathBuf,
-    /// Directories of shared libraries.
-    pub(crate) libs: Vec<PathBuf>,
-    /// Directories of CUDA's and NCCL's headers, where they come along.
-    pub(crate) cuda_headers: Vec<PathBuf>,
-    /// Whether the files belong to somebody else, so that they are linked to rather than moved.
-    pub(crate) borrowed: bool,
-}
-
-/// Where downloads and unpacked files wait; removed after use.
-pub(crate) fn scratch() -> PathBuf {
-    root().join("target").join("fetch-libtorch")
-}
-
 pub(crate) fn obtain(source: &Source, variant: Variant) -> anyhow::Result<Parts> {
     match source {
         Source::Env => {
-            let path = std::env::var_os("LIBTORCH").map(PathBuf::from).filter(|p| *p != super::home());
+            let path = std::env::var_os("LIBTORCH").map(PathBuf::from).filter(|p| *p != home());
             directory(&path.context("LIBTORCH is not set")?)
         }
         Source::Python => installed_pytorch(variant),
@@ -217,7 +199,7 @@ fn read_record(archive: &mut ZipArchive<BufReader<File>>) -> anyhow::Result<Hash
 
 #[cfg(test)]
 mod tests {
-    use super::super::VERSION;
+    use super::super::place::VERSION;
     use super::*;
     use zip::write::SimpleFileOptions;
 

@@ -3,9 +3,9 @@
 //! `lib/` holds the CPU half, which programs link against. The CUDA half lies in `lib/cuda/`, where the linker does not see it and
 //! a program loads it when a GPU is asked for: so one binary serves both.
 
-use super::VERSION;
+use super::parts::{Parts, wanted};
+use super::place::{VERSION, scratch};
 use super::plan::Variant;
-use super::sources::{Parts, scratch};
 use crate::download::sha256;
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -25,33 +25,6 @@ pub(crate) struct Manifest {
 }
 
 const MANIFEST: &str = "manifest.json";
-
-/// Where a library belongs, if it is wanted.
-pub(crate) fn wanted(name: &str, variant: Variant) -> Option<&'static str> {
-    // libcudart and libcupti belong to the CPU half because PyTorch's Linux wheels link libtorch_cpu against them.
-    const CPU: [&str; 8] = [
-        "libtorch_cpu.",
-        "libc10.",
-        "libgomp",
-        "libtorch_global_deps.",
-        "libcudart",
-        "libcupti.so",
-        "libcupti-",
-        "libomp",
-    ];
-    let library = name.contains(".so") || name.ends_with(".dylib");
-    let unneeded = name.starts_with("libtorch_python")
-        || name.starts_with("libshm")
-        || name.starts_with("libtorch.so")
-        || name.contains("lib_alias");
-    let mac = name.ends_with(".dylib");
-    match variant {
-        _ if !library || unneeded => None,
-        _ if mac || CPU.iter().any(|p| name.starts_with(p)) => Some("lib"),
-        Variant::Cpu => None,
-        Variant::Cuda(_) => Some("lib/cuda"),
-    }
-}
 
 /// Makes `home` from the parts, beside it first and then in its place.
 pub(crate) fn install(home: &Path, parts: &Parts, variant: Variant, source: &str) -> anyhow::Result<Manifest> {

@@ -1,0 +1,45 @@
+//! The files of a libtorch, and which of them are wanted.
+
+use super::plan::Variant;
+use std::path::PathBuf;
+
+/// The files of a libtorch, wherever they lie.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) version: String,
+    /// The directory of headers.
+    pub(crate) include: PathBuf,
+    /// Directories of shared libraries.
+    pub(crate) libs: Vec<PathBuf>,
+    /// Directories of CUDA's and NCCL's headers, where they come along.
+    pub(crate) cuda_headers: Vec<PathBuf>,
+    /// Whether the files belong to somebody else, so that they are linked to rather than moved.
+    pub(crate) borrowed: bool,
+}
+
+/// Where a library belongs, if it is wanted.
+pub(crate) fn wanted(name: &str, variant: Variant) -> Option<&'static str> {
+    // libcudart and libcupti belong to the CPU half because PyTorch's Linux wheels link libtorch_cpu against them.
+    const CPU: [&str; 8] = [
+        "libtorch_cpu.",
+        "libc10.",
+        "libgomp",
+        "libtorch_global_deps.",
+        "libcudart",
+        "libcupti.so",
+        "libcupti-",
+        "libomp",
+    ];
+    let library = name.contains(".so") || name.ends_with(".dylib");
+    let unneeded = name.starts_with("libtorch_python")
+        || name.starts_with("libshm")
+        || name.starts_with("libtorch.so")
+        || name.contains("lib_alias");
+    let mac = name.ends_with(".dylib");
+    match variant {
+        _ if !library || unneeded => None,
+        _ if mac || CPU.iter().any(|p| name.starts_with(p)) => Some("lib"),
+        Variant::Cpu => None,
+        Variant::Cuda(_) => Some("lib/cuda"),
+    }
+}
