@@ -170,6 +170,9 @@ impl<'ast> Visit<'ast> for Reader {
         }
     }
 
+    /// `pub(super)` takes nothing.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let parts: Module = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         self.take(&parts);
@@ -206,6 +209,8 @@ mod tests {
     fn a_parent_that_calls_a_child_which_uses_the_parent_is_a_circle_and_tests_are_not() {
         let parent = ("deep/mod.rs", "mod child; pub struct P; use child::g;");
         assert_eq!(found(&[("lib.rs", "mod deep;"), parent, ("deep/child.rs", "use super::P;")]).len(), 1);
+        let visible = ("deep/child.rs", "pub(super) fn g() {}");
+        assert_eq!(found(&[("lib.rs", "mod deep;"), parent, visible]).len(), 0);
         let tested = ("deep/child.rs", "#[cfg(test)] mod tests { use super::super::P; }");
         assert_eq!(found(&[("lib.rs", "mod deep;"), parent, tested]).len(), 0);
     }
