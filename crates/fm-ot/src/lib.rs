@@ -32,6 +32,7 @@
 pub mod assignment;
 pub mod cost;
 pub mod coupling;
+mod element;
 pub mod entropic;
 mod error;
 pub mod marginals;

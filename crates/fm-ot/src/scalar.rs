@@ -40,9 +40,3 @@ macro_rules! scalar {
 
 scalar!(f32);
 scalar!(f64);
-
-/// A coordinate in f64.
-#[inline(always)]
-pub(crate) fn f64_of<T: Scalar>(value: T) -> f64 {
-    value.into()
-}

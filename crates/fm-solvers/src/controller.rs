@@ -21,7 +21,7 @@
 //! ```
 
 use crate::SolveError;
-use crate::solution::check_span;
+use crate::save::check_span;
 use crate::tableau::Tableau;
 use fm_core::state::Tolerance;
 use serde::{Deserialize, Serialize};

@@ -20,89 +20,17 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
+mod event;
 mod root;
 mod watch;
+
+pub use event::{Direction, Event, EventTimes};
+pub(crate) use watch::Watch;
 
 use crate::{Adaptive, SaveAt, Solution, SolveError};
 use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
 use std::ops::Range;
-pub(crate) use watch::Watch;
-
-/// Which changes of sign are events.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Direction {
-    /// Both.
-    #[default]
-    Either,
-    /// From negative to positive.
-    Rising,
-    /// From positive to negative.
-    Falling,
-}
-
-type Function<'a, S> = dyn Fn(&S, f64) -> f64 + 'a;
-
-/// A function of state and time whose zeros are wanted.
-pub struct Event<'a, S> {
-    function: Box<Function<'a, S>>,
-    direction: Direction,
-    terminal: bool,
-}
-
-impl<S> std::fmt::Debug for Event<'_, S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { direction, terminal, .. } = self;
-        f.debug_struct("Event").field("direction", direction).field("terminal", terminal).finish_non_exhaustive()
-    }
-}
-
-impl<'a, S> Event<'a, S> {
-    /// All zeros of `function`, which do not end the solve.
-    pub fn new(function: impl Fn(&S, f64) -> f64 + 'a) -> Self {
-        Self { function: Box::new(function), direction: Direction::Either, terminal: false }
-    }
-
-    /// Only zeros in this direction.
-    pub fn direction(self, direction: Direction) -> Self {
-        Self { direction, ..self }
-    }
-
-    /// Only zeros from negative to positive.
-    pub fn rising(self) -> Self {
-        self.direction(Direction::Rising)
-    }
-
-    /// Only zeros from positive to negative.
-    pub fn falling(self) -> Self {
-        self.direction(Direction::Falling)
-    }
-
-    /// The first zero ends the solve.
-    pub fn terminal(self) -> Self {
-        Self { terminal: true, ..self }
-    }
-
-    fn happens(&self, before: f64, after: f64) -> bool {
-        let (rises, falls) = (before < 0.0 && after >= 0.0, before > 0.0 && after <= 0.0);
-        match self.direction {
-            Direction::Either => rises || falls,
-            Direction::Rising => rises,
-            Direction::Falling => falls,
-        }
-    }
-}
-
-/// The zeros of one event, in the order of the solve.
-#[derive(Debug, Clone, PartialEq)]
-#[doc(alias = "t_events")]
-#[doc(alias = "y_events")]
-pub struct EventTimes<S> {
-    /// When.
-    pub times: Vec<f64>,
-    /// The states at these times.
-    pub states: Vec<S>,
-}
 
 /// A solution with what happened on the way.
 #[derive(Debug, Clone, PartialEq)]

@@ -39,13 +39,16 @@ pub mod guidance;
 #[cfg(feature = "tch")]
 pub mod likelihood;
 pub mod per_sample;
+mod piece;
 mod record;
 pub mod sampler;
+mod save;
 pub mod sde;
 pub mod solution;
 pub mod solver;
 mod step;
 mod step_state;
+mod stop;
 pub mod straightness;
 pub mod tableau;
 

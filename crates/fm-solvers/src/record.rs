@@ -1,10 +1,12 @@
 //! What is taken from the accepted steps of a solve, and the record of states on the way.
 
-use crate::step::{Weights, velocity};
+use crate::save::check_span;
+use crate::step::{Weights, is_finite, velocity};
 use crate::tableau::Tableau;
-use crate::{SaveAt, Solution, SolveError, Stats};
+use crate::{SaveAt, Solution, SolveError, Stats, StopReason};
 use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
+use std::ops::Range;
 
 /// An accepted step from (t, x) of size h, which ends at (end, next).
 pub(crate) struct Step<'a, S, F: ?Sized> {
@@ -149,5 +151,42 @@ impl<'a, S: OdeState> Record<'a, S> {
 
     pub(crate) fn finish(self, x: S, stats: Stats) -> Solution<S> {
         Solution { x, times: self.times, states: self.states, stats }
+    }
+}
+
+impl<'a> SaveAt<'a> {
+    /// A record for a [`Solver`](crate::Solver) outside this crate that has only the states at the
+    /// ends of its steps.
+    ///
+    /// # Errors
+    /// [`SolveError::Span`] for a span without a finite length; [`SolveError::NoInterpolant`] for
+    /// output at given times.
+    pub fn record<S: OdeState>(self, span: &Range<f64>, x: &S) -> Result<StepRecord<'a, S>, SolveError> {
+        check_span((span.start, span.end))?;
+        if matches!(self, SaveAt::At(_)) {
+            return Err(SolveError::NoInterpolant);
+        }
+        Ok(StepRecord { record: Record::new(self, span.start, x), end: span.end })
+    }
+}
+
+/// The states at the ends of steps, where they are wanted.
+pub struct StepRecord<'a, S> {
+    record: Record<'a, S>,
+    end: f64,
+}
+
+impl<S: OdeState> StepRecord<'_, S> {
+    /// The state `x` after a step that ends at `t`.
+    pub fn step(&mut self, t: f64, x: &S) {
+        self.record.push_step(t, x);
+    }
+
+    /// The solution with its final state; one that is not finite is reported as such.
+    pub fn finish(self, x: S, mut stats: Stats) -> Solution<S> {
+        if stats.reason == StopReason::ReachedEnd && !is_finite(&x) {
+            stats.reason = StopReason::NonFinite { t: self.end };
+        }
+        self.record.finish(x, stats)
     }
 }

@@ -21,7 +21,7 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
-use crate::solution::check_span;
+use crate::save::check_span;
 use crate::tableau::{self, Tableau};
 use crate::{AdaptiveOptions, Grid, PidController, SaveAt, Solution, SolveError, adaptive, fixed};
 use fm_core::field::{ByRef, VelocityField};

@@ -2,7 +2,6 @@
 //!
 //! A header is a claim. It is compared with the file's length where that is known, and no more memory is taken than numbers have come.
 
-use super::broken;
 use crate::DataError;
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use std::fs::File;
@@ -134,6 +133,11 @@ fn described(text: &str) -> Option<(String, bool, Vec<usize>)> {
 
 fn unreadable(path: &Path, problem: impl std::fmt::Display) -> DataError {
     broken(path, format!("it cannot be read as .npy ({problem})"), "give what numpy.save wrote")
+}
+
+/// The error for a file whose content cannot be used.
+pub(super) fn broken(path: &Path, problem: String, remedy: &str) -> DataError {
+    DataError::Malformed { path: path.into(), problem, remedy: remedy.into() }
 }
 
 #[cfg(test)]

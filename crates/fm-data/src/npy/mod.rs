@@ -17,7 +17,7 @@
 mod file;
 
 use crate::{DataError, ImageSet};
-use file::Npy;
+use file::{Npy, broken};
 use ndarray::{Array1, Array2, ArrayD, Axis, Ix4};
 use num_traits::AsPrimitive;
 use std::path::Path;
@@ -124,10 +124,6 @@ where
             "convert them to float32, float64, int64, int32 or uint8",
         )),
     }
-}
-
-fn broken(path: &Path, problem: String, remedy: &str) -> DataError {
-    DataError::Malformed { path: path.into(), problem, remedy: remedy.into() }
 }
 
 #[cfg(test)]

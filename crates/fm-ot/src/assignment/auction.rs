@@ -115,7 +115,7 @@ fn least_of<T: PartialOrd + Copy>(mut lanes: [T; LANES]) -> T {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Matching, reduction::reduce_rows};
+    use super::super::{matching::Matching, reduction::reduce_rows};
     use super::*;
     use proptest::prelude::*;
 
@@ -141,7 +141,7 @@ mod tests {
         let cost: Vec<f64> = (0..n * n).map(|k| apart(place(k / n), place(5000 + k % n))).collect();
         let minima = super::super::column_minima(&cost, n);
         let left = |v: Vec<f64>| {
-            let none = super::super::NONE;
+            let none = super::super::matching::NONE;
             let (column_of, row_of) = (vec![none; n], vec![none; n]);
             reduce_rows(&mut Matching { cost: &cost, rows: n, column_of, row_of, v }).len()
         };

@@ -23,11 +23,13 @@
 //! ```
 
 mod auction;
+mod matching;
 mod reduction;
 pub(crate) mod scan;
 mod search;
 
 use crate::OtError;
+use matching::{Matching, NONE};
 use ndarray::ArrayView2;
 use search::Search;
 
@@ -42,24 +44,6 @@ pub struct Assignment {
     pub u: Vec<f64>,
     /// Column potentials v.
     pub v: Vec<f64>,
-}
-
-const NONE: usize = usize::MAX;
-
-/// Who has which column, and at which prices: what all stages work on.
-struct Matching<'a> {
-    cost: &'a [f64],
-    rows: usize,
-    column_of: Vec<usize>,
-    row_of: Vec<usize>,
-    v: Vec<f64>,
-}
-
-impl<'a> Matching<'a> {
-    fn row(&self, i: usize) -> &'a [f64] {
-        let columns = self.row_of.len();
-        &self.cost[i * columns..(i + 1) * columns]
-    }
 }
 
 /// Solves the assignment problem for finite costs of any sign, with at least as many columns as rows.

@@ -1,7 +1,7 @@
 //! Augmenting row reduction: rows take their cheapest columns and lower the prices to their second choices.
 
+use super::matching::{Matching, NONE};
 use super::scan::{Cheapest, cheapest, position};
-use super::{Matching, NONE};
 
 /// Two rounds in which each free row takes its cheapest column, lowering its price to the second cheapest; a displaced row goes on at
 /// once if the price fell, and waits for the next round otherwise. Returns the rows that are still free.

@@ -1,7 +1,7 @@
 //! Shortest augmenting paths over reduced costs.
 
+use super::matching::{Matching, NONE};
 use super::scan::relax;
-use super::{Matching, NONE};
 
 /// Scratch of the searches, kept between them.
 pub(super) struct Search {

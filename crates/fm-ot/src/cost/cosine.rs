@@ -1,11 +1,11 @@
 //! Cosine distances: 1 - x . y / (|x| |y|), by matrix products of unit rows.
 
 use super::euclidean::by_blocks;
-use crate::scalar::Scalar;
+use crate::element::Element;
 use fm_core::product;
 use ndarray::{Array2, ArrayView2, ArrayViewMut1};
 
-pub(crate) fn cosine<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array2<f64> {
+pub(crate) fn cosine<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array2<f64> {
     let q = unit(y);
     by_blocks(x, y.nrows(), |x, mut cost| {
         product::gemm(cost.view_mut(), -1.0, unit(x).view(), q.t());
@@ -14,7 +14,7 @@ pub(crate) fn cosine<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> A
 }
 
 /// The rows, divided by their norms.
-fn unit<T: Scalar>(rows: ArrayView2<'_, T>) -> Array2<f64> {
+fn unit<T: Element>(rows: ArrayView2<'_, T>) -> Array2<f64> {
     let mut rows = rows.mapv(Into::into);
     for mut row in rows.rows_mut() {
         let norm = norm_of(&mut row);

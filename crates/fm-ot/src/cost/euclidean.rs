@@ -3,8 +3,8 @@
 //! |x - y|^2 = |x|^2 + |y|^2 - 2 x . y about a point amid the rows, in f64 whatever the points' type; entries where the terms nearly
 //! cancel are computed again by the definition, so that each has a relative error below 1e-10.
 
+use crate::element::{Element, f64_of};
 use crate::pages;
-use crate::scalar::{Scalar, f64_of};
 use fm_core::product;
 use multiversion::multiversion;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, Zip, s};
@@ -22,7 +22,7 @@ pub(super) const FEW: usize = 8;
 /// A squared distance below this share of the norms that it is the difference of is computed again.
 const CANCELLED: f64 = 1e-5;
 
-pub(crate) fn squared_euclidean<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array2<f64> {
+pub(crate) fn squared_euclidean<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array2<f64> {
     if x.ncols() <= FEW {
         return by_definition(x, y);
     }
@@ -64,7 +64,7 @@ pub(crate) fn squared_euclidean<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'
 }
 
 /// A point amid the points, so that far from the origin fewer distances cancel.
-fn amid<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array1<f64> {
+fn amid<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array1<f64> {
     let (mut sum, mut rows) = (Array1::zeros(x.ncols()), 0);
     for row in x.rows().into_iter().take(SOME).chain(y.rows().into_iter().take(SOME)) {
         sum.zip_mut_with(&row, |sum, v| *sum += f64_of(*v));
@@ -74,7 +74,7 @@ fn amid<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array1<f64> {
 }
 
 /// Rows about a point; adds to each row's squared norm.
-fn centred<T: Scalar>(rows: ArrayView2<'_, T>, point: ArrayView1<'_, f64>, norms: &mut [f64]) -> Array2<f64> {
+fn centred<T: Element>(rows: ArrayView2<'_, T>, point: ArrayView1<'_, f64>, norms: &mut [f64]) -> Array2<f64> {
     let mut centred = pages::zeros(rows.dim());
     let parts = centred.axis_iter_mut(Axis(0)).into_par_iter().zip(rows.axis_iter(Axis(0))).zip(norms);
     parts.for_each(|((mut to, from), norm)| {
@@ -89,7 +89,7 @@ fn rows_of_a_block(rows: usize) -> usize {
 }
 
 /// A matrix of as many rows as `x`, filled by blocks of rows, on all cores.
-pub(super) fn by_blocks<T: Scalar>(
+pub(super) fn by_blocks<T: Element>(
     x: ArrayView2<'_, T>,
     columns: usize,
     fill: impl Fn(ArrayView2<'_, T>, ArrayViewMut2<'_, f64>) + Sync,
@@ -101,7 +101,7 @@ pub(super) fn by_blocks<T: Scalar>(
     cost
 }
 
-fn by_definition<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array2<f64> {
+fn by_definition<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array2<f64> {
     let columns: Vec<Vec<f64>> = y.columns().into_iter().map(|c| c.iter().map(|v| f64_of(*v)).collect()).collect();
     by_blocks(x, y.nrows(), |x, mut cost| {
         for (mut row, a) in cost.rows_mut().into_iter().zip(x.rows()) {

@@ -36,7 +36,8 @@ mod tests;
 pub(crate) use conditions::check_weight;
 pub use conditions::{add_condition_vectors, add_conditions};
 
-use crate::scalar::{Scalar, f64_of};
+use crate::element::f64_of;
+use crate::scalar::Scalar;
 use crate::{OtError, pages};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;

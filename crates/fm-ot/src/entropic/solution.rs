@@ -1,7 +1,7 @@
 //! What the iteration found, and how good it is.
 
 use super::kernel::{Sums, finish};
-use super::scaling::{Side, State};
+use super::state::{Side, State};
 use crate::OtError;
 use crate::marginals::Marginals;
 use ndarray::{Array2, ArrayView2, Axis, Zip};

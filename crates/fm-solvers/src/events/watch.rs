@@ -1,8 +1,8 @@
 //! What watches the steps of a solve: events, states to keep, and pieces of the dense output.
 
+use super::event::{Event, EventTimes};
 use super::root::{self, Point};
-use super::{Event, EventTimes};
-use crate::dense::Piece;
+use crate::piece::Piece;
 use crate::record::{Interpolant, Observer, Record, Step};
 use crate::{Adaptive, SaveAt, SolveError, Stats, adaptive};
 use fm_core::field::VelocityField;

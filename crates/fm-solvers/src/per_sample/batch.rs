@@ -1,6 +1,6 @@
 //! The rows of a batch that have not ended, and one step of all of them.
 
-use super::BatchSolution;
+use super::solution::BatchSolution;
 use crate::controller::AdaptiveOptions;
 use crate::step::{Weights, finite, velocities};
 use crate::step_state::{self, StepState, Trial};

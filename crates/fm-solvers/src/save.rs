@@ -1,0 +1,31 @@
+//! Which states of a solve are kept, and the checks of the times at which they are.
+
+use crate::SolveError;
+
+/// Refuses a span without a finite length.
+pub(crate) fn check_span((start, end): (f64, f64)) -> Result<(), SolveError> {
+    if (end - start).is_finite() && start != end { Ok(()) } else { Err(SolveError::Span { start, end }) }
+}
+
+/// Which states to keep on the way.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[doc(alias = "t_eval")]
+pub enum SaveAt<'a> {
+    /// None: only the final one.
+    #[default]
+    End,
+    /// Those at these times, in the direction of the solve, by the method's own interpolant.
+    At(&'a [f64]),
+    /// Those at the start and after every step.
+    Steps,
+}
+
+impl SaveAt<'_> {
+    pub(crate) fn check(&self, (start, end): (f64, f64)) -> Result<(), SolveError> {
+        let SaveAt::At(times) = self else { return Ok(()) };
+        let direction = (end - start).signum();
+        let inside = |t: &f64| (t - start) * direction >= 0.0 && (end - t) * direction >= 0.0;
+        let good = times.iter().all(inside) && times.windows(2).all(|p| (p[1] - p[0]) * direction > 0.0);
+        if good { Ok(()) } else { Err(SolveError::Times { start, end }) }
+    }
+}
