@@ -33,8 +33,9 @@ pub(crate) fn of_crate(src: &Path, files: &[PathBuf]) -> anyhow::Result<Vec<Stri
             Item::Mod(item) if !is_test(&item.attrs) => Some(item.ident.to_string()),
             _ => None,
         });
-        let mut reader = Reader { module: module.clone(), declared: declared.collect(), file: File::default() };
+        let mut reader = Reader { module: module.clone(), declared: declared.collect(), ..Reader::default() };
         reader.visit_file(&parsed);
+        reader.take_used();
         read.insert(module, reader.file);
     }
     let arrows: BTreeMap<&Module, BTreeSet<&Module>> = read
@@ -93,10 +94,13 @@ fn circles<'a>(arrows: &BTreeMap<&'a Module, BTreeSet<&'a Module>>) -> Vec<BTree
 }
 
 /// Collects the paths of a file that lead into its own crate.
+#[derive(Default)]
 struct Reader {
     module: Module,
     /// Modules that the file declares, which its paths may start with.
     declared: BTreeSet<String>,
+    /// Names that its code uses.
+    used: BTreeSet<String>,
     file: File,
 }
 
@@ -111,6 +115,13 @@ impl Reader {
             first if self.declared.contains(first) => Some([&self.module[..], path].concat()),
             _ => None,
         }
+    }
+
+    /// A name that is handed on and used here too is taken.
+    fn take_used(&mut self) {
+        let Self { used, file, .. } = self;
+        let both = file.handed_on.iter().filter(|(name, _)| used.contains(*name));
+        file.taken.extend(both.map(|(_, origin)| origin.clone()).collect::<Vec<_>>());
     }
 
     fn take(&mut self, path: &[String]) {
@@ -175,6 +186,7 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let parts: Module = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        self.used.extend(parts.first().cloned());
         self.take(&parts);
         visit::visit_path(self, path);
     }
@@ -203,6 +215,15 @@ mod tests {
         assert!(ring.len() == 1 && ring[0].ends_with("a -> b, b -> a"), "{ring:?}");
         let handed = ("lib.rs", "mod a; mod b; pub use a::A;");
         assert_eq!(found(&[handed, a, ("b.rs", "use crate::A; pub struct B(A);")]).len(), 1);
+    }
+
+    #[test]
+    fn a_name_that_is_handed_on_and_used_is_taken() {
+        let child = ("deep/child.rs", "use super::P; pub struct C;");
+        let hands_on = ("deep/mod.rs", "mod child; pub struct P; pub use child::C;");
+        assert_eq!(found(&[("lib.rs", "mod deep;"), hands_on, child]).len(), 0);
+        let uses = ("deep/mod.rs", "mod child; pub struct P; pub use child::C; fn f(_: C) {}");
+        assert_eq!(found(&[("lib.rs", "mod deep;"), uses, child]).len(), 1);
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Autoencoder {
             (serde_json::from_value(about.config).with_context(not_one)?, weights.tensors)
         } else {
             let (path, meta, _) = latest_checkpoint(path)?;
-            let config: crate::vqvae::Config = serde_json::from_value(meta.config).with_context(not_one)?;
+            let config: crate::vqvae::config::Config = serde_json::from_value(meta.config).with_context(not_one)?;
             (config.model, read_weights(&path, Weights::Raw)?)
         };
         let held: usize = tensors.values().map(Tensor::numel).sum();

@@ -1,6 +1,6 @@
 //! The flags of `evaluate`.
 
-use super::{SolverArgs, Which};
+use super::model::{SolverArgs, Which};
 use crate::evaluate::extract::{ExtractorName, Protocol};
 use clap::Args;
 use fm_app::objective_args::help;

@@ -2,20 +2,19 @@
 
 mod evaluate;
 mod examples;
+mod model;
 mod reflow;
 mod train;
 
 pub(crate) use evaluate::EvaluateArgs;
+pub(crate) use model::{CheckpointArgs, SolverArgs, Which};
 pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowCommand};
 pub(crate) use train::TrainArgs;
 
 use clap::{Args, Parser, Subcommand};
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
-use fm_app::process_group::GroupArgs;
 use fm_app::report::ReportArgs;
-use fm_app::solvers::SolveArgs;
-use fm_app::weights::FileArgs;
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
 use std::path::PathBuf;
@@ -77,33 +76,6 @@ pub(crate) enum Command {
     /// Print and plot an objective over time, without training.
     #[command(after_help = examples::OBJECTIVE)]
     Objective(Box<ShowArgs>),
-}
-
-/// The model of a command.
-#[derive(Debug, Args)]
-pub(crate) struct CheckpointArgs {
-    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights (.safetensors, .pt,
-    /// .pth).
-    #[arg(long, value_name = "PATH", help_heading = "Model")]
-    pub(crate) checkpoint: PathBuf,
-    #[command(flatten)]
-    pub(crate) which: Which,
-}
-
-/// The weights of a model, and their device.
-#[derive(Debug, Default, Args)]
-pub(crate) struct Which {
-    /// Use the trained weights of a run instead of their EMA; for a file of weights, use --part.
-    #[arg(long, conflicts_with = "part", help_heading = "Model")]
-    pub(crate) raw_weights: bool,
-    /// Use the EMA with this decay, of a run that keeps several (default: the first).
-    #[arg(long, value_name = "D", conflicts_with_all = ["raw_weights", "part"], help_heading = "Model")]
-    pub(crate) ema_decay: Option<f64>,
-    #[command(flatten)]
-    pub(crate) file: FileArgs,
-    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto", help_heading = "Hardware")]
-    pub(crate) device: String,
 }
 
 /// A run has defaults; a TOML file overrides them, and flags override both.
@@ -202,28 +174,6 @@ pub(crate) struct VelocityArgs {
     /// Output of the network: a NumPy array of the shape of the images.
     #[arg(long, value_name = "FILE.npy", help_heading = "Output")]
     pub(crate) out: PathBuf,
-}
-
-/// Guidance, solver and noise of every command that draws samples.
-#[derive(Debug, Args)]
-pub(crate) struct SolverArgs {
-    /// Scale of classifier-free guidance; 1 is the class-conditional model without guidance (default: the run's
-    /// `sampling.cfg_scale`).
-    #[arg(long, value_name = "S", help_heading = "Sampling")]
-    pub(crate) cfg_scale: Option<f64>,
-    /// Guide only at times from LOW to HIGH; 0 is noise, 1 is data (default: 0,1).
-    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', help_heading = "Sampling")]
-    pub(crate) cfg_interval: Vec<f64>,
-    #[command(flatten)]
-    pub(crate) solve: SolveArgs,
-    /// Random seed of the noise; sample i does not depend on the number of samples.
-    #[arg(long, default_value_t = 0, help_heading = "Sampling")]
-    pub(crate) seed: u64,
-    /// Images per batch; changes memory and speed, and the samples only with --pace per-batch.
-    #[arg(long, default_value_t = 250, value_name = "N", help_heading = "Sampling")]
-    pub(crate) batch_size: usize,
-    #[command(flatten)]
-    pub(crate) group: GroupArgs,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,8 @@
 //! The flags of `reflow` and `distill`.
 
-use super::{CheckpointArgs, SolverArgs, TrainArgs, Which, examples};
+use super::examples;
+use super::model::{CheckpointArgs, SolverArgs, Which};
+use super::train::TrainArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! `cifar-train vqvae`: trains the autoencoder in whose latent space `train --latent` works.
 
-mod config;
+pub(crate) mod config;
 mod report;
 
 use crate::args::AutoencoderArgs;

@@ -1,6 +1,6 @@
 //! What an autoencoder loses, in a picture and beside a palette of sixteen colours.
 
-use super::Config;
+use super::config::Config;
 use crate::latent::Autoencoder;
 use fm_core::tensor::upload;
 use fm_data::ImageSet;

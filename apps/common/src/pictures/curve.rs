@@ -1,6 +1,8 @@
 //! Line charts.
 
-use super::{Chart, save_png, use_embedded_font};
+use super::chart::{Chart, save_chart};
+use super::font::use_embedded_font;
+use super::grid::save_png;
 use anyhow::{anyhow, ensure};
 use image::RgbImage;
 use plotters::coord::Shift;
@@ -51,7 +53,7 @@ impl Curves {
     /// When there are no finite points, or the file cannot be written.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
         ensure!(self.finite().next().is_some(), "there is nothing to draw in {}: no finite points", self.title);
-        super::save_chart(path, self)
+        save_chart(path, self)
     }
 
     /// The lowest and highest values shown, and the last x; of lines of few points all are shown.

@@ -1,6 +1,6 @@
 //! Grids of images, upscaled by whole factors so that small images can be seen, with a name before each row.
 
-use super::use_embedded_font;
+use super::font::use_embedded_font;
 use anyhow::{Context, anyhow};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, Frame, ImageFormat, RgbImage, imageops};

@@ -1,6 +1,7 @@
 //! Pictures of the plane: points, the paths of particles, arrows of a field, and densities, over equal axes.
 
-use super::{save_png, use_embedded_font};
+use super::font::use_embedded_font;
+use super::grid::save_png;
 use anyhow::anyhow;
 use image::RgbImage;
 use plotters::coord::Shift;

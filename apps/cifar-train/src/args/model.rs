@@ -1,0 +1,56 @@
+//! Flags that several commands share: a model, and how it is sampled.
+
+use clap::Args;
+use fm_app::process_group::GroupArgs;
+use fm_app::solvers::SolveArgs;
+use fm_app::weights::FileArgs;
+use std::path::PathBuf;
+
+/// The model of a command.
+#[derive(Debug, Args)]
+pub(crate) struct CheckpointArgs {
+    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights (.safetensors, .pt,
+    /// .pth).
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
+    pub(crate) checkpoint: PathBuf,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+/// The weights of a model, and their device.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Which {
+    /// Use the trained weights of a run instead of their EMA; for a file of weights, use --part.
+    #[arg(long, conflicts_with = "part", help_heading = "Model")]
+    pub(crate) raw_weights: bool,
+    /// Use the EMA with this decay, of a run that keeps several (default: the first).
+    #[arg(long, value_name = "D", conflicts_with_all = ["raw_weights", "part"], help_heading = "Model")]
+    pub(crate) ema_decay: Option<f64>,
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto", help_heading = "Hardware")]
+    pub(crate) device: String,
+}
+
+/// Guidance, solver and noise of every command that draws samples.
+#[derive(Debug, Args)]
+pub(crate) struct SolverArgs {
+    /// Scale of classifier-free guidance; 1 is the class-conditional model without guidance (default: the run's
+    /// `sampling.cfg_scale`).
+    #[arg(long, value_name = "S", help_heading = "Sampling")]
+    pub(crate) cfg_scale: Option<f64>,
+    /// Guide only at times from LOW to HIGH; 0 is noise, 1 is data (default: 0,1).
+    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', help_heading = "Sampling")]
+    pub(crate) cfg_interval: Vec<f64>,
+    #[command(flatten)]
+    pub(crate) solve: SolveArgs,
+    /// Random seed of the noise; sample i does not depend on the number of samples.
+    #[arg(long, default_value_t = 0, help_heading = "Sampling")]
+    pub(crate) seed: u64,
+    /// Images per batch; changes memory and speed, and the samples only with --pace per-batch.
+    #[arg(long, default_value_t = 250, value_name = "N", help_heading = "Sampling")]
+    pub(crate) batch_size: usize,
+    #[command(flatten)]
+    pub(crate) group: GroupArgs,
+}
