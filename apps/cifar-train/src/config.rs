@@ -8,12 +8,13 @@ use fm_app::optimizer_args::LearningConfig;
 use fm_app::runtime::RuntimeConfig;
 use fm_core::path::PathKind;
 use fm_models::ModelConfig;
+use fm_models::unet::UNetConfig;
 use fm_solvers::sampler::SolverName;
 use fm_train::flat::Precision;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-/// Everything that decides what a run computes. The presets hold the defaults and their reasons.
+/// Everything that decides what a run computes. The presets (`presets/`) hold the values and their reasons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Config {
     pub(crate) preset: String,
@@ -55,6 +56,41 @@ pub(crate) struct Config {
     pub(crate) learning: LearningConfig,
     pub(crate) sampling: Sampling,
     pub(crate) model: ModelConfig,
+}
+
+impl Default for Config {
+    /// What a preset's file does not say.
+    fn default() -> Self {
+        Self {
+            preset: String::new(),
+            data: "digits".into(),
+            image_size: 32,
+            data_on_device: Keep::Auto,
+            pairs: String::new(),
+            init: String::new(),
+            latent: String::new(),
+            latent_scale: 0.0,
+            conditional: false,
+            seed: 0,
+            steps: 10_000,
+            batch_size: 128,
+            num_workers: 2,
+            device: "auto".into(),
+            precision: PrecisionArg::Auto,
+            runtime: RuntimeConfig::default(),
+            checkpoint_activations: false,
+            horizontal_flip: true,
+            label_drop: 0.1,
+            flow: FlowConfig::default(),
+            learning: LearningConfig::default(),
+            save_every: 5000,
+            sample_every: 1000,
+            log_every: 100,
+            keep_checkpoints: 3,
+            sampling: Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 3.0 },
+            model: ModelConfig::Unet(UNetConfig::default()),
+        }
+    }
 }
 
 /// How this model is sampled unless one says otherwise.

@@ -1,14 +1,14 @@
 //! The configuration of a run, from a preset, a file and flags.
 
 use crate::args::TrainArgs;
-use crate::config::{Config, ModelKind};
+use crate::config::Config;
 use crate::{presets, reflow};
 use anyhow::{Context, bail, ensure};
 use fm_app::objective_args::set;
 use fm_app::settings;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
-use toml::{Table, Value};
+use toml::Value;
 
 /// What may change when a run is resumed; anything else would make it another run.
 const MAY_CHANGE: [&str; 9] = [
@@ -38,8 +38,8 @@ impl Config {
             (None, Some(pairs)) if !pairs.is_empty() => reflow::student(pairs, named)?,
             _ => presets::preset(named.unwrap_or("quickstart"))?,
         };
-        let mut config = Self::lay_over(base, file)?;
-        config.apply(args);
+        let mut config = presets::lay_over(base, file)?;
+        config.apply(args)?;
         if config.init == "fresh" {
             config.init.clear();
         }
@@ -58,27 +58,12 @@ impl Config {
     /// The configuration of a run that is resumed, with the flags that may still change.
     pub(crate) fn resume(saved: Self, args: &TrainArgs) -> anyhow::Result<Self> {
         let mut config = saved.clone();
-        config.apply(args);
+        config.apply(args)?;
         settings::check_resumed(&saved, &config, &MAY_CHANGE)?;
         Ok(config)
     }
 
-    fn lay_over(base: Self, mut file: Table) -> anyhow::Result<Self> {
-        file.remove("preset");
-        let mut base = base;
-        // A file that chooses another kind of network starts from that kind's defaults.
-        if let Some(kind) = file.get("model").and_then(|m| m.get("kind")).and_then(Value::as_str) {
-            let kind = match kind {
-                "unet" => ModelKind::Unet,
-                "dit" => ModelKind::Dit,
-                other => bail!("model.kind '{other}' is unknown; choose unet or dit"),
-            };
-            base.set_model(kind);
-        }
-        settings::lay_over(&base, file)
-    }
-
-    fn apply(&mut self, args: &TrainArgs) {
+    fn apply(&mut self, args: &TrainArgs) -> anyhow::Result<()> {
         set(&mut self.data, &args.data);
         set(&mut self.image_size, &args.image_size);
         set(&mut self.data_on_device, &args.data_on_device);
@@ -103,18 +88,11 @@ impl Config {
         set(&mut self.log_every, &args.log_every);
         set(&mut self.keep_checkpoints, &args.keep_checkpoints);
         if let Some(kind) = args.model {
-            self.set_model(kind);
+            presets::set_model(self, kind)?;
         }
         if let (ModelConfig::Unet(unet), Some(last)) = (&mut self.model, args.channels_last) {
             unet.channels_last = last;
         }
-    }
-
-    /// Switches the network's kind, to the size that suits the preset.
-    fn set_model(&mut self, kind: ModelKind) {
-        let now = if self.model.kind() == "dit" { ModelKind::Dit } else { ModelKind::Unet };
-        if kind != now {
-            self.model = presets::other_model(&self.preset, kind);
-        }
+        Ok(())
     }
 }
