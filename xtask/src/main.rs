@@ -14,6 +14,7 @@ mod gpu_pack;
 mod launch;
 mod libtorch;
 mod package;
+mod prose;
 mod publish;
 mod quickstart;
 mod shell;
@@ -38,24 +39,30 @@ enum Command {
     FetchCifar10(cifar10::FetchArgs),
     /// Report on libtorch, CUDA, driver and threads, with the fix for each problem.
     Doctor,
-    /// Print the number of CUDA devices that a libtorch counts; `doctor` runs this in a child process.
+    /// Print the number of CUDA devices that a libtorch counts; `doctor` runs this in a child
+    /// process.
     #[command(hide = true)]
     CountCudaDevices(cuda::CountArgs),
-    /// Fetch libtorch if missing, train on the embedded digits for about five minutes, and draw pictures.
+    /// Fetch libtorch if missing, train on the embedded digits for about five minutes, and draw
+    /// pictures.
     Quickstart(quickstart::QuickstartArgs),
-    /// Run a program of this workspace (or any other) as several processes, on one machine or several.
+    /// Run a program of this workspace (or any other) as several processes, on one machine or
+    /// several.
     Launch(launch::LaunchArgs),
     /// All tests of the workspace; libtorch is fetched if missing.
     Test(test::TestArgs),
     /// Measure our code, and with --peers the Python libraries beside it.
     Bench(bench::BenchArgs),
-    /// Run the named experiments of tabular-train over several seeds, and write the page of their results.
+    /// Run the named experiments of tabular-train over several seeds, and write the page of their
+    /// results.
     Experiments(experiments::ExperimentsArgs),
-    /// Compare what the hot paths execute and allocate with what they did: a guard against slowness without a clock.
+    /// Compare what the hot paths execute and allocate with what they did: a guard against slowness
+    /// without a clock.
     Counts(counts::CountsArgs),
     /// Make an archive of the programs for machines that have libtorch, and try it out.
     Package(package::PackageArgs),
-    /// Make a folder that checks and measures the programs on a GPU machine without cargo, and try it out.
+    /// Make a folder that checks and measures the programs on a GPU machine without cargo, and try
+    /// it out.
     GpuPack(gpu_pack::GpuPackArgs),
     /// Check the invariants that the compiler does not.
     Tidy,

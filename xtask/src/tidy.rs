@@ -17,13 +17,14 @@ const LONGEST_FILE: usize = 400;
 type Check = fn() -> anyhow::Result<Vec<String>>;
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let checks: [(&str, Check); 7] = [
+    let checks: [(&str, Check); 8] = [
         ("torch-free crates stay torch-free", torch_free),
         ("sibling crates do not depend on each other", siblings),
         ("dependency trees stay light", heavy),
         ("files do not import each other in circles", circles),
         ("no file is too long", long_files),
         ("modules open with documentation", undocumented),
+        ("prose follows docs/style.md", prose),
         ("crates are ready for crates.io and docs.rs", crate::publish::check),
     ];
     let mut problems = 0;
@@ -37,7 +38,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `cargo tree -p X -e normal -i torch-sys` must find nothing; for fm-train it must find something, or the check itself is broken.
+/// `cargo tree -p X -e normal -i torch-sys` must find nothing; for fm-train it must find something,
+/// or the check itself is broken.
 fn torch_free() -> anyhow::Result<Vec<String>> {
     let depends = |name: &&str| {
         let tree = output(&mut cargo(&["tree", "-p", name, "-e", "normal", "-i", "torch-sys"]));
@@ -110,10 +112,18 @@ fn undocumented() -> anyhow::Result<Vec<String>> {
     Ok(problems)
 }
 
+fn prose() -> anyhow::Result<Vec<String>> {
+    crate::prose::violations(&[sources()?, files("*.md")?].concat())
+}
+
 /// Rust files under version control, and new ones that are not ignored.
 fn sources() -> anyhow::Result<Vec<PathBuf>> {
+    files("*.rs")
+}
+
+fn files(pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut git = Command::new("git");
-    git.current_dir(root()).args(["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"]);
+    git.current_dir(root()).args(["ls-files", "--cached", "--others", "--exclude-standard", pattern]);
     let listed = output(&mut git).context("tidy needs git")?;
     Ok(listed.lines().map(PathBuf::from).filter(|p| root().join(p).exists()).collect())
 }
