@@ -1,8 +1,8 @@
-//! Choices: a name with numbers, such as `polynomial:n=3`.
+//! Choices: a name with numeric parameters, such as `polynomial:n=3`.
 //!
-//! Paths, times, weightings, losses and sources are all chosen by name, some with parameters. A choice has one text form, which
-//! flags, configuration files and checkpoints share: the name, then its parameters as `key=value`, or as bare values in order.
-//! Parameters that are not given take their defaults. A parsed value is always valid: every parameter lies in its domain.
+//! Paths, times, weightings, losses and sources are chosen by name, some with parameters. Flags, configuration files and
+//! checkpoints share one text form: the name, then its parameters as `key=value`, or as bare values in order. Omitted
+//! parameters take their defaults. A parsed value is always valid: every parameter lies in its domain.
 //!
 //! ```
 //! use fm_core::path::PathKind;
@@ -24,7 +24,7 @@ use std::fmt;
 pub trait Choice: Sized + Copy + fmt::Display + 'static {
     /// What is being chosen: "path", "time", ...
     const WHAT: &'static str;
-    /// Everything that can be chosen, the one list that tests, help texts and tables are made from.
+    /// All entries: the single list from which tests, help texts and tables are generated.
     const TABLE: &'static [Entry];
 
     /// Reads the text form.
@@ -36,10 +36,10 @@ pub trait Choice: Sized + Copy + fmt::Display + 'static {
     /// The values of the parameters, in the order of the table.
     fn parameters(&self) -> Vec<f64>;
 
-    /// The row of the table that this is.
+    /// The table entry of this value.
     fn entry(&self) -> &'static Entry;
 
-    /// Checks a value that was built in code rather than read.
+    /// Checks a value that was constructed in code rather than parsed.
     ///
     /// # Errors
     /// [`ChoiceError::Domain`].
@@ -52,27 +52,27 @@ pub trait Choice: Sized + Copy + fmt::Display + 'static {
 /// One name that can be chosen.
 #[derive(Debug)]
 pub struct Entry {
-    /// The name, then others that are accepted for it.
+    /// The canonical name, then accepted aliases.
     pub names: &'static [&'static str],
-    /// Its numbers.
+    /// Its parameters.
     pub parameters: &'static [Parameter],
 }
 
 impl Entry {
-    /// The name that is written; empty for an entry without names, which the macro does not make.
+    /// The canonical name; empty for an entry without names, which the macro never creates.
     pub fn name(&self) -> &'static str {
         self.names.first().copied().unwrap_or("")
     }
 }
 
-/// A number of a choice.
+/// A numeric parameter of a choice.
 #[derive(Debug)]
 pub struct Parameter {
     /// Its name.
     pub name: &'static str,
-    /// The value when none is given.
+    /// The default value.
     pub default: f64,
-    /// The legal values.
+    /// The valid values.
     pub domain: Domain,
 }
 
@@ -86,16 +86,16 @@ impl Parameter {
     }
 }
 
-/// The legal values of a parameter: an interval, or its whole numbers.
+/// The valid values of a parameter: an interval, or the whole numbers in it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Domain {
     /// The lower end.
     pub low: f64,
-    /// Whether the lower end itself is legal.
+    /// Whether the lower end itself is valid.
     pub low_included: bool,
-    /// The upper end, which is legal.
+    /// The upper end, which is valid.
     pub high: f64,
-    /// Whether only whole numbers are.
+    /// Whether only whole numbers are valid.
     pub whole: bool,
 }
 
@@ -115,7 +115,7 @@ impl Domain {
         Self { low, low_included: true, high, whole: true }
     }
 
-    /// Whether a value is legal; NaN never is.
+    /// Whether a value is valid; NaN never is.
     pub fn contains(&self, x: f64) -> bool {
         let above = if self.low_included { x >= self.low } else { x > self.low };
         above && x <= self.high && (!self.whole || x.fract() == 0.0)
@@ -134,17 +134,17 @@ impl fmt::Display for Domain {
 /// A text or a value that is not a valid choice.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ChoiceError {
-    /// No such name.
+    /// An unknown name.
     #[error("no {what} is called '{}'; choose one of {known}", message::name(.given))]
     Name {
         /// What was being chosen.
         what: &'static str,
         /// The name given.
         given: String,
-        /// The names there are.
+        /// The valid names.
         known: String,
     },
-    /// No such parameter.
+    /// An unknown parameter.
     #[error("{what} {name} has no parameter '{}'; {known}", message::name(.given))]
     Parameter {
         /// What was being chosen.
@@ -153,7 +153,7 @@ pub enum ChoiceError {
         name: &'static str,
         /// The parameter given.
         given: String,
-        /// The parameters there are.
+        /// The valid parameters.
         known: String,
     },
     /// A parameter that is given twice.
@@ -166,7 +166,7 @@ pub enum ChoiceError {
         /// The parameter.
         parameter: &'static str,
     },
-    /// Not a number.
+    /// A text that is not a number.
     #[error("{what} {name} needs a number for {parameter}, got '{}'", message::name(.given))]
     Number {
         /// What was being chosen.
@@ -187,14 +187,14 @@ pub enum ChoiceError {
         name: &'static str,
         /// The parameter.
         parameter: &'static str,
-        /// Its legal values.
+        /// Its valid values.
         domain: String,
         /// The value given.
         value: f64,
     },
 }
 
-/// Finds the entry that a text names and the values of its parameters.
+/// Finds the entry and the parameter values that a text describes.
 ///
 /// # Errors
 /// [`ChoiceError`].

@@ -1,8 +1,8 @@
-//! Couplings: which source point travels to which data point.
+//! Couplings: which source point is paired with which data point.
 //!
-//! A coupling sees a batch of source rows and a batch of target rows, drawn independently, and answers with a [`Pairing`]. The usual
-//! answer is a permutation of the *source* rows, so that data and labels never move. Optimal couplings (Tong et al., "Improving and
-//! generalizing flow-based generative models with minibatch optimal transport", 2024) live in `fm-ot`.
+//! A coupling takes a batch of source rows and a batch of target rows, drawn independently, and returns a [`Pairing`]. Usually this is a
+//! permutation of the *source* rows, so that data and labels keep their order. Optimal transport couplings (Tong et al., "Improving and
+//! generalizing flow-based generative models with minibatch optimal transport", 2024) are in `fm-ot`.
 //!
 //! ```
 //! use fm_core::coupling::Pairing;
@@ -10,7 +10,7 @@
 //! let pairing = Pairing::Permutation(vec![2, 0, 1]);
 //! assert_eq!(pairing.sources(&sources, 1), [30, 10, 20]);
 //! assert_eq!(pairing.targets(&labels, 1), labels);
-//! // Pairs drawn with replacement move both sides, and labels go with their data.
+//! // Pairs drawn with replacement reorder both sides, and labels stay with their data.
 //! let drawn = Pairing::Resampled { sources: vec![1, 1, 0], targets: vec![0, 2, 2] };
 //! assert_eq!((drawn.sources(&sources, 1), drawn.targets(&labels, 1)), (vec![20, 20, 10], vec![7, 9, 9]));
 //! ```
@@ -25,24 +25,24 @@ pub struct CouplingInput<'a> {
     pub x0: ArrayView2<'a, f32>,
     /// Target rows, of the same shape.
     pub x1: ArrayView2<'a, f32>,
-    /// What a conditional model is told about each target row.
+    /// The condition of each target row.
     pub conditions: Conditions<'a>,
 }
 
-/// What a conditional model is told about the rows of a batch.
+/// The conditions of a batch's rows, for a conditional model.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Conditions<'a> {
-    /// Nothing.
+    /// No conditions.
     #[default]
     None,
-    /// A class each.
+    /// One class per row.
     Classes(&'a [i64]),
-    /// A vector each, (rows, dimensions).
+    /// One vector per row, (rows, dimensions).
     Values(ArrayView2<'a, f32>),
 }
 
 impl Conditions<'_> {
-    /// The same conditions, borrowed for less long.
+    /// The same conditions with a shorter lifetime.
     pub fn view(&self) -> Conditions<'_> {
         match self {
             Conditions::None => Conditions::None,
@@ -57,18 +57,18 @@ pub trait Coupling: Send + Sync {
     /// Pairs the rows of a batch.
     ///
     /// # Errors
-    /// When they cannot be paired: different shapes, values that are not finite, conditions that are needed and missing.
+    /// Rows that cannot be paired: different shapes, values that are not finite, or missing conditions that the coupling needs.
     fn couple(&self, batch: &CouplingInput<'_>, rng: &mut dyn RngCore) -> Result<Pairing, CouplingError>;
 }
 
-/// The answer of a coupling.
+/// The result of a coupling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pairing {
-    /// Row i of the source goes to row i of the target.
+    /// Row i of the source is paired with row i of the target.
     Identity,
-    /// Row `p[i]` of the source goes to row i of the target.
+    /// Row `p[i]` of the source is paired with row i of the target.
     Permutation(Vec<usize>),
-    /// Pairs drawn with replacement: row `sources[k]` of the source goes to row `targets[k]` of the target.
+    /// Pairs drawn with replacement: row `sources[k]` of the source is paired with row `targets[k]` of the target.
     Resampled {
         /// Source rows.
         sources: Vec<usize>,
@@ -78,11 +78,11 @@ pub enum Pairing {
 }
 
 impl Pairing {
-    /// Whether the pairing fits a batch of `rows` source and target rows.
+    /// Checks that the pairing fits a batch of `rows` source and target rows.
     ///
     /// # Errors
-    /// [`CouplingError::Pairing`] for a row number that is not below `rows`, for a permutation that does not have every row once, and for
-    /// different numbers of sources and targets.
+    /// [`CouplingError::Pairing`] for a row number not below `rows`, for a permutation that does not contain every row exactly once, and
+    /// for different numbers of sources and targets.
     pub fn check(&self, rows: usize) -> Result<(), CouplingError> {
         let refuse = |problem| Err(CouplingError::Pairing { problem, rows });
         match self {
@@ -103,10 +103,10 @@ impl Pairing {
         }
     }
 
-    /// Rows that belong to the sources, `dim` values each, in the order of the pairs.
+    /// Reorders rows that belong to the sources, `dim` values each, into the order of the pairs.
     ///
     /// # Panics
-    /// When a row number of the pairing is not below `rows.len() / dim`; [`check`](Self::check) finds it first.
+    /// When a row number of the pairing is not below `rows.len() / dim`; call [`check`](Self::check) first to avoid this.
     pub fn sources<T: Copy>(&self, rows: &[T], dim: usize) -> Vec<T> {
         match self {
             Pairing::Identity => rows.to_vec(),
@@ -114,7 +114,7 @@ impl Pairing {
         }
     }
 
-    /// Rows that belong to the targets (data, labels), `dim` values each, in the order of the pairs.
+    /// Reorders rows that belong to the targets (data, labels), `dim` values each, into the order of the pairs.
     ///
     /// # Panics
     /// As [`sources`](Self::sources).
@@ -149,7 +149,7 @@ pub enum CouplingError {
         /// Rows and dimensions of the target.
         x1: (usize, usize),
     },
-    /// There are not as many conditions as rows.
+    /// The number of conditions differs from the number of rows.
     #[error("the batch has {rows} rows and {conditions} conditions; give one each")]
     Conditions {
         /// Rows of the batch.
@@ -157,7 +157,7 @@ pub enum CouplingError {
         /// Conditions given.
         conditions: usize,
     },
-    /// A pairing that does not fit its batch.
+    /// The pairing does not fit its batch.
     #[error("cannot use the pairing of a batch of {rows} rows: {problem}; correct the coupling")]
     Pairing {
         /// What is wrong.
@@ -165,18 +165,18 @@ pub enum CouplingError {
         /// Rows of the batch.
         rows: usize,
     },
-    /// A coupling that looks at conditions, and a model that has none.
+    /// The coupling needs conditions and the model has none.
     #[error(
         "this coupling weighs the conditions of the rows and there are none; give labels, or choose another coupling"
     )]
     Unconditional,
-    /// What the coupling's own problem was.
+    /// An error of the coupling itself.
     #[error("{0}")]
     Unsolved(String),
 }
 
 impl CouplingInput<'_> {
-    /// Whether sources, targets and conditions match.
+    /// Checks that sources, targets and conditions match.
     ///
     /// # Errors
     /// [`CouplingError::Shape`] and [`CouplingError::Conditions`] when they do not.
@@ -194,7 +194,7 @@ impl CouplingInput<'_> {
     }
 }
 
-/// The product coupling: whatever was drawn together stays together.
+/// The independent coupling: rows keep the order in which they were drawn.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Independent;
 

@@ -9,16 +9,16 @@ use crate::prediction::Prediction;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A name or a parameter.
+    /// An invalid name or parameter.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
-    /// A time that no path has.
+    /// A time outside [0, 1].
     #[error("time {} is outside [0, 1], where 0 is the source and 1 the data; give times in it", number(.t))]
     TimeOutside {
         /// The time.
         t: f64,
     },
-    /// A path at an end where it moves infinitely fast.
+    /// A path at an end where its velocity is infinite.
     #[error(
         "path {} is singular at {end}: its derivative is infinite there; keep away from it by clipping the times (time_clip of 1e-3, say)",
         name(.path)
@@ -26,18 +26,18 @@ pub enum Error {
     SingularPath {
         /// The path.
         path: String,
-        /// Where.
+        /// The singular end.
         end: End,
     },
-    /// A path whose formulas fail.
+    /// A path whose formulas give a value that is not finite.
     #[error("path {} is not finite at t = {}; correct its functions or parameters", name(.path), number(.t))]
     PathNotFinite {
         /// The path.
         path: String,
-        /// Where.
+        /// The time.
         t: f64,
     },
-    /// A custom path whose derivative is not that of its function.
+    /// A custom path whose derivative does not match its function.
     #[error(
         "path {}: the derivative of {function} at t = {} is given as {}, but differences say {}; correct one of the two functions",
         name(.path), number(.t), number(.given), number(.measured)
@@ -47,7 +47,7 @@ pub enum Error {
         path: String,
         /// alpha or sigma.
         function: &'static str,
-        /// Where.
+        /// The time.
         t: f64,
         /// The derivative given.
         given: f64,
@@ -60,9 +60,9 @@ pub enum Error {
         name(.what), number(.t)
     )]
     SingularPrediction {
-        /// What was asked for.
+        /// The conversion or target.
         what: String,
-        /// Where.
+        /// The time.
         t: f64,
     },
     /// A conversion on a path with extra noise.
@@ -70,12 +70,12 @@ pub enum Error {
         "{from} does not determine {to} on a path with noise of its own; train the {to} itself, or choose a path without extra noise"
     )]
     ExtraNoise {
-        /// What is known.
+        /// The given prediction.
         from: Prediction,
-        /// What was asked for.
+        /// The requested prediction.
         to: Prediction,
     },
-    /// A path with extra noise, but no noise.
+    /// A path with extra noise, but no noise given.
     #[error("path {} adds noise of its own; give it standard normal draws shaped as the data", name(.path))]
     MissingNoise {
         /// The path.
@@ -84,31 +84,31 @@ pub enum Error {
     /// Different numbers of rows.
     #[error("{what}: expected {expected}, got {got}; give every argument the same rows")]
     Rows {
-        /// What was counted.
+        /// The quantity that was counted.
         what: &'static str,
-        /// How many were needed.
+        /// The required number.
         expected: usize,
-        /// How many there were.
+        /// The given number.
         got: usize,
     },
     /// Different shapes.
     #[error("{what}: expected shape {}, got {}; give arguments of one shape", shape(.expected), shape(.got))]
     Shape {
-        /// Which argument.
+        /// The argument.
         what: &'static str,
-        /// The shape of the argument that it must match.
+        /// The shape that the argument must have.
         expected: Vec<usize>,
-        /// Its own shape.
+        /// The shape of the argument.
         got: Vec<usize>,
     },
     /// Rows of another width.
     #[error("{what} have {got} values, not {expected}; give rows of {expected} values")]
     Width {
-        /// Which rows.
+        /// The rows.
         what: &'static str,
-        /// Values that a row must have.
+        /// Required values per row.
         expected: usize,
-        /// Values that it has.
+        /// Given values per row.
         got: usize,
     },
     /// More values than memory can hold.
@@ -122,12 +122,12 @@ pub enum Error {
     /// A value that is not finite.
     #[error("{what} must be finite, and row {row} is not; remove the row")]
     NotFinite {
-        /// What was looked at.
+        /// The values that were checked.
         what: &'static str,
         /// The first bad row.
         row: usize,
     },
-    /// A quantile function that is none.
+    /// An invalid quantile function.
     #[error(
         "the quantile of {} at u = {} is {}; it must rise from at least 0 to at most 1: correct its formula",
         name(.distribution), number(.u), number(.value)
@@ -135,9 +135,9 @@ pub enum Error {
     Quantile {
         /// The distribution of times.
         distribution: String,
-        /// Where.
+        /// The position in (0, 1).
         u: f64,
-        /// The value there.
+        /// The quantile at `u`.
         value: f64,
     },
     /// A weight that grows without bound.
@@ -146,11 +146,11 @@ pub enum Error {
         name(.weighting), number(.value), number(.t)
     )]
     UnboundedWeight {
-        /// The weighting, or what else makes the weight.
+        /// The weighting, or another factor of the weight.
         weighting: String,
-        /// Where.
+        /// The time.
         t: f64,
-        /// The weight there.
+        /// The weight at `t`.
         value: f64,
     },
     /// Options that exclude each other.
@@ -168,26 +168,26 @@ pub enum Error {
     Value {
         /// The parameter.
         name: &'static str,
-        /// Its legal values.
+        /// Its valid values.
         domain: &'static str,
         /// The value given.
         value: f64,
     },
-    /// A signal-to-noise ratio that the other path never has.
+    /// A signal-to-noise ratio that the trained path never reaches.
     #[error(
         "path {} never has the signal-to-noise ratio that path {} has at t = {}; sample from t = {} to t = {}",
         name(.path), name(.sampled), number(.t), number(.first), number(.last)
     )]
     UnreachableRatio {
-        /// The path that was trained on.
+        /// The path used in training.
         path: String,
         /// The path to sample along.
         sampled: String,
-        /// Where.
+        /// The time.
         t: f64,
-        /// The first time with a counterpart.
+        /// The first time that has a counterpart.
         first: f64,
-        /// The last one.
+        /// The last time that has a counterpart.
         last: f64,
     },
 }

@@ -1,16 +1,16 @@
 //! Velocity fields: what a solver integrates, and wrappers that make one from another.
 //!
-//! A [`VelocityField`] moves a whole state at one time, a [`RowField`] moves each row of a batch at a time per row, as a network
+//! A [`VelocityField`] evaluates a whole state at one time. A [`RowField`] evaluates each row of a batch at its own time, as a network
 //! does. [`SharedTime`] makes the first from the second.
 //!
-//! Functions take a field by reference, sized or not. Wrappers take one by value, which may be:
+//! Functions take a field by reference, sized or not. Wrappers take a field by value, in one of these forms:
 //!
-//! | form | of |
+//! | form | used for |
 //! |---|---|
-//! | a closure, and a reference to or a `Box` of one | a function |
+//! | a closure, a reference to a closure, a `Box` of a closure | a function |
 //! | `&dyn`, `Box<dyn>`, also with `Send` and `Sync` | a field chosen at run time |
 //! | `Arc<F>`, `Rc<F>`, `F` possibly `dyn` | a field with several owners |
-//! | [`ByRef`]`(&field)` | a borrowed field of any type, which `&F` cannot be beside closures |
+//! | [`ByRef`]`(&field)` | a borrowed field of any type (an implementation for `&F` would conflict with the one for closures) |
 //!
 //! | wrapper | the field it makes |
 //! |---|---|
@@ -22,12 +22,12 @@
 //! use fm_core::field::{Converted, VelocityField};
 //! use fm_core::path::PathKind;
 //! use fm_core::prediction::Prediction;
-//! // A closure is a field. This one says that the data point is 3, wherever x is.
+//! // A closure is a field. This one predicts the data point 3 for every x.
 //! let data = |x: &Vec<f64>, _t: f64| vec![3.0; x.len()];
 //! let field = Converted::new(data, PathKind::Linear, Prediction::Data, (0.0, 0.5))?;
 //! // v = (x1 - x) / (1 - t)
 //! assert_eq!(field.velocity(&vec![1.0], 0.5), [4.0]);
-//! // At t = 1 the data says nothing about the noise.
+//! // At t = 1 the data does not determine the noise.
 //! assert!(Converted::new(data, PathKind::Linear, Prediction::Data, (0.0, 1.0)).is_err());
 //! # Ok::<(), fm_core::Error>(())
 //! ```
@@ -41,14 +41,14 @@ use std::sync::Arc;
 
 /// A velocity dx/dt = v(x, t) over states `S`; t runs from 0 (source) to 1 (data).
 pub trait VelocityField<S> {
-    /// v(x, t), of the shape and unit of x per unit time, in memory of its own: a solver writes to x again (so a field over tensors
-    /// whose velocity is x itself returns a copy). A solver refuses a result of another shape.
+    /// v(x, t), with the shape of x and the unit of x per unit time. The result must not share memory with x, because a solver
+    /// overwrites x: a field over tensors whose velocity is x itself returns a copy. A solver rejects a result of another shape.
     fn velocity(&self, x: &S, t: f64) -> S;
 
-    /// Whether the field can move this state; a solver asks once, before the first evaluation.
+    /// Checks that the field accepts this state; a solver calls it once, before the first evaluation.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The reason that it does not.
     fn check(&self, x: &S) -> Result<(), Error> {
         let _ = x;
         Ok(())
@@ -61,17 +61,17 @@ impl<S, F: Fn(&S, f64) -> S> VelocityField<S> for F {
     }
 }
 
-/// A velocity over a batch whose rows are at times of their own.
+/// A velocity over a batch whose rows have their own times.
 pub trait RowField<S> {
-    /// Row i of the result is v(x_i, t\[i\]). A solver drops rows that have arrived: `rows[i]` is the place that row i had in the batch
-    /// at the start, in rising order, so that a field can find its label.
-    /// The result has the shape of x and memory of its own; a solver refuses another shape.
+    /// Row i of the result is v(x_i, t\[i\]). A solver removes rows that have reached the end: `rows[i]` is the index of row i in the
+    /// initial batch, in increasing order, so that a field can look up the row's label. The result has the shape of x and must not
+    /// share memory with it; a solver rejects another shape.
     fn velocities(&self, x: &S, t: &[f64], rows: &[usize]) -> S;
 
-    /// Whether the field can move a batch that starts at x; a solver asks once, before the first evaluation.
+    /// Checks that the field accepts the initial batch x; a solver calls it once, before the first evaluation.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The reason that it does not.
     fn check(&self, x: &S) -> Result<(), Error> {
         let _ = x;
         Ok(())
@@ -84,7 +84,7 @@ impl<S, F: Fn(&S, &[f64], &[usize]) -> S> RowField<S> for F {
     }
 }
 
-/// A borrowed field, where one is taken by value.
+/// Passes a borrowed field where a field is taken by value.
 ///
 /// ```
 /// use fm_core::field::{ByRef, Converted, VelocityField};
@@ -120,7 +120,7 @@ impl<F: ?Sized> std::ops::Deref for ByRef<'_, F> {
     }
 }
 
-/// A pointer to a field is that field.
+/// Pointers to fields implement the field traits.
 macro_rules! velocity_fields {
     ($([$($generics:tt)*] $pointer:ty),* $(,)?) => {$(
         impl<$($generics)*> VelocityField<S> for $pointer {
@@ -177,7 +177,7 @@ row_fields! {
     [S, F: RowField<S> + ?Sized] ByRef<'_, F>,
 }
 
-/// All rows of a batch at one time.
+/// A row field with all rows of a batch at the same time.
 ///
 /// ```
 /// use fm_core::field::{SharedTime, VelocityField};
@@ -200,8 +200,8 @@ impl<S: RowState, F: RowField<S>> VelocityField<S> for SharedTime<F> {
     }
 }
 
-/// The velocity of something that predicts data, noise or score. A prediction of another shape than x is returned as it is, so that a
-/// solver refuses it and names both shapes.
+/// The velocity of a field that predicts data, noise or score. A prediction of another shape than x is returned unchanged, so that a
+/// solver rejects it with an error that names both shapes.
 #[derive(Debug, Clone)]
 pub struct Converted<F, P> {
     field: F,
@@ -210,10 +210,10 @@ pub struct Converted<F, P> {
 }
 
 impl<F, P: ProbPath> Converted<F, P> {
-    /// Reads `field` as `prediction` on `path`, for times in `span` only.
+    /// Interprets the output of `field` as `prediction` on `path`, for times in `span` only.
     ///
     /// # Errors
-    /// An illegal path, an end of the span that is singular for the path or the prediction, and a path with noise of its own.
+    /// An invalid path, an end of the span that is singular for the path or the prediction, and a path with extra noise.
     pub fn new(field: F, path: P, prediction: Prediction, span: (f64, f64)) -> Result<Self, Error> {
         path.check()?;
         for t in [span.0, span.1] {
@@ -224,7 +224,7 @@ impl<F, P: ProbPath> Converted<F, P> {
 }
 
 impl<F, P: ProbPath> Converted<F, P> {
-    /// The coefficients at t; NaN where the conversion fails, which a solver reports.
+    /// The conversion at t; NaN where it fails, which a solver reports.
     fn conversion(&self, t: f64) -> Conversion {
         let conversion = self.path.at(t).and_then(|c| self.prediction.to(Prediction::Velocity, &c));
         conversion.unwrap_or(Conversion { x: f64::NAN, prediction: f64::NAN })

@@ -1,8 +1,8 @@
-//! Everything that a flow is: objective, source, coupling and seed, in one value.
+//! A complete flow: objective, source, coupling and seed, in one value.
 //!
-//! Batches, losses, samplers and checkpoints take it from here, so that nothing is said twice. Each part is a named one or your own:
+//! Batches, losses, samplers and checkpoints read these settings from here. Each part is either built in or your own:
 //!
-//! | part | named | your own |
+//! | part | built in | your own |
 //! |---|---|---|
 //! | path | [`PathKind`] | [`ProbPath`], [`Custom`](crate::path::Custom) |
 //! | times | [`TimeKind`](crate::time::TimeKind) | [`TimeDistribution`] |
@@ -48,7 +48,8 @@ pub struct FlowMatching {
     pub source: Source,
     /// The pairing of x0 and x1; `None` for independent draws.
     pub coupling: Option<Arc<dyn Coupling>>,
-    /// Consecutive steps whose rows are coupled together, at least 1: plans of more rows are closer to the coupling of the distributions.
+    /// Number of consecutive steps whose rows are coupled together, at least 1. A plan of more rows is closer to the coupling of the
+    /// distributions.
     pub coupled_steps: usize,
     /// The random seed.
     pub seed: u64,
@@ -103,7 +104,7 @@ impl FlowMatching {
         self
     }
 
-    /// The distribution of training times.
+    /// How the times of a batch's rows are drawn together.
     pub fn times(mut self, distribution: impl TimeDistribution + 'static) -> Self {
         self.objective.times.distribution = Arc::new(distribution);
         self
@@ -115,7 +116,7 @@ impl FlowMatching {
         self
     }
 
-    /// Confines times to [eps, 1 - eps], as singular paths and weightings need.
+    /// Restricts times to [eps, 1 - eps], which singular paths and weightings require.
     pub fn time_clip(mut self, eps: f64) -> Self {
         self.objective.times.clip = eps;
         self
@@ -174,18 +175,18 @@ impl FlowMatching {
         self.objective.validate(&self.source)
     }
 
-    /// x_t and the target of the network for rows x0 and x1 of one shape, at one time per row.
+    /// x_t and the training target for rows x0 and x1 of the same shape, with one time per row.
     ///
     /// # Errors
-    /// A time outside [0, 1] or at a singular end, batches of different shapes or numbers of rows, and a path with noise of its own, which
-    /// [`sample_with_noise`](Self::sample_with_noise) takes.
+    /// A time outside [0, 1] or at a singular end; batches of different shapes or row counts; a path with extra noise, for which
+    /// [`sample_with_noise`](Self::sample_with_noise) is needed.
     #[doc(alias = "sample_location_and_conditional_flow")]
     #[doc(alias = "PathSample")]
     pub fn sample<S: RowCombination>(&self, x0: &S, x1: &S, times: &[f64]) -> Result<PathSample<S>, Error> {
         self.interpolated(x0, x1, None, times)
     }
 
-    /// The same with the path's own noise, standard normal and shaped as the data.
+    /// [`sample`](Self::sample) with the extra noise of the path, standard normal and shaped as the data.
     ///
     /// # Errors
     /// As [`sample`](Self::sample).

@@ -1,7 +1,7 @@
-//! Batches on their path: where x_t is, what a network should say there, and how one prediction becomes another.
+//! Batches on their path: x_t, the training target at x_t, and conversions between predictions.
 //!
-//! Each function is scalar maths on the host, one set of coefficients per row, and then one [`RowCombination::row_combination`] per result. So the
-//! formulas are written once for arrays and tensors, and nothing is read back from a device.
+//! Each function computes one set of scalar coefficients per row on the host, and then one [`RowCombination::row_combination`] per result.
+//! The same formulas serve arrays and tensors, and nothing is read back from a device.
 //!
 //! ```
 //! use fm_core::interpolate::{coefficients, convert, interpolate};
@@ -28,7 +28,7 @@ use crate::state::RowCombination;
 pub struct PathSample<S> {
     /// x_t, shaped as the data.
     pub x_t: S,
-    /// What the network should say at x_t, shaped as the data.
+    /// The training target at x_t, shaped as the data.
     pub target: S,
 }
 
@@ -41,12 +41,12 @@ pub fn coefficients(path: &(impl ProbPath + ?Sized), times: &[f64]) -> Result<Ve
     times.iter().map(|t| path.at(*t)).collect()
 }
 
-/// The weights of a batch's rows: x_t and the target are sums of weight times x1, x0 and noise, in this order.
+/// The weights of a batch's rows: x_t and the target are weighted sums of x1, x0 and noise, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PathWeights {
-    /// Of x_t.
+    /// Weights for x_t.
     pub position: [Vec<f64>; 3],
-    /// Of the target.
+    /// Weights for the target.
     pub target: [Vec<f64>; 3],
 }
 
@@ -63,16 +63,16 @@ impl PathWeights {
         Ok(Self { position, target })
     }
 
-    /// Whether the path needs noise of its own.
+    /// Whether the path has extra noise, so that `eps` is needed.
     pub fn need_noise(&self) -> bool {
         self.position[2].iter().chain(&self.target[2]).any(|g| *g != 0.0)
     }
 }
 
-/// Puts rows x0 and x1 on their path, with the target of `prediction`. `eps` is needed where the path has noise of its own.
+/// Computes x_t and the target of `prediction` for rows x0 and x1. `eps` is required on a path with extra noise.
 ///
 /// # Errors
-/// A singular target, missing noise, and batches of different shapes or of another number of rows than `c`.
+/// A singular target, missing noise, batches of different shapes, and a number of rows other than that of `c`.
 pub fn interpolate<S: RowCombination>(
     c: &[Coefficients],
     prediction: Prediction,
@@ -95,7 +95,7 @@ pub fn interpolate<S: RowCombination>(
         let terms = weights.iter().zip(states).filter_map(|(w, s)| Some((w.as_slice(), s?)));
         let mut terms: Vec<_> = terms.filter(|(w, _)| w.iter().any(|w| *w != 0.0)).collect();
         if terms.is_empty() {
-            // Where every weight is 0 (a path that stands still) the sum is 0, shaped as the data.
+            // If every weight is 0 (a constant path), the sum is 0 in the shape of the data.
             terms.push((&weights[0], x1));
         }
         S::row_combination(&terms)
@@ -103,10 +103,10 @@ pub fn interpolate<S: RowCombination>(
     Ok(PathSample { x_t: combine(&position), target: combine(&target) })
 }
 
-/// Turns one prediction at x_t into another, row by row.
+/// Converts one prediction at x_t to another, row by row.
 ///
 /// # Errors
-/// See [`Prediction::to`], and batches of different shapes or of another number of rows than `c`.
+/// As [`Prediction::to`]; also batches of different shapes, and a number of rows other than that of `c`.
 pub fn convert<S: RowCombination>(
     c: &[Coefficients],
     from: Prediction,
@@ -121,7 +121,7 @@ pub fn convert<S: RowCombination>(
     Ok(S::row_combination(&[(&on_x, x_t), (&on_p, p)]))
 }
 
-/// A time for each row of a state.
+/// Checks that there is one time per row of a state.
 fn same_rows<S: RowCombination>(state: &S, times: usize) -> Result<(), Error> {
     if state.shape().is_empty() {
         return Err(Error::Shape { what: "rows on a path", expected: vec![times], got: Vec::new() });

@@ -1,28 +1,29 @@
 //! The objective of flow matching, without libtorch.
 //!
-//! Flow matching learns a velocity field v(x, t) that carries a source distribution at **t = 0** to the data at **t = 1**. This crate is
-//! the algebra of that: every part of an objective is a small value, and all of them are checked together. Read it in this order.
+//! Flow matching learns a velocity field v(x, t) that transports a source distribution at **t = 0** to the data at **t = 1**. This crate
+//! defines its parts: every part of an objective is a small value, and [`objective`] checks them together. A suggested reading order:
 //!
 //! | module | idea |
 //! |---|---|
 //! | [`path`] | where x is at time t and how fast it moves: x_t = alpha(t) x1 + sigma(t) x0 |
-//! | [`prediction`] | velocity, data, noise and score: what a network may say, and how one becomes another |
-//! | [`time`] | which times to train on: a distribution is its quantile function |
-//! | [`weighting`], [`loss`] | how much a time counts, and what an error costs |
-//! | [`source`], [`coupling`] | what x0 is drawn from, and which x0 goes with which x1 |
-//! | [`objective`] | all of it as one value, which refuses what has no meaning |
-//! | [`interpolate`] | the same algebra on batches, one linear combination a result |
-//! | [`exact`] | the field that a perfect network would learn, and the loss that it would still have |
+//! | [`prediction`] | velocity, data, noise and score: what a network may predict, and how to convert between them |
+//! | [`time`] | which times to train on: a distribution is given by its quantile function |
+//! | [`weighting`], [`loss`] | the weight of each time, and the loss of an error |
+//! | [`source`], [`coupling`] | what x0 is drawn from, and which x0 is paired with which x1 |
+//! | [`objective`] | all of these as one value, with a check for invalid combinations |
+//! | [`interpolate`] | the same formulas on batches, one linear combination per result |
+//! | [`exact`] | the field that a perfect network would learn, and its remaining loss |
 //! | [`field`], [`schedule`] | what a solver integrates, and how to sample along another path |
-//! | [`state`] | the few operations that solvers and paths need of arrays and tensors |
-//! | [`data`] | what training asks of a data set, and the order of its rows |
+//! | [`state`] | the operations that solvers and paths need of arrays and tensors |
+//! | [`data`] | the interface of a data set, and the order of its rows in training |
 //! | [`rng`] | randomness as a pure function of (seed, step, stream, row) |
-//! | [`choice`](mod@choice) | the one text form of everything that is chosen by name |
+//! | [`choice`](mod@choice) | the text form of everything that is chosen by name |
 //! | [`message`] | numbers, names and shapes in error messages |
 //!
-//! With the feature `product`, `product` multiplies matrices for crates that need it; `faer` makes it fast. With the feature `tch`, `tensor` adds libtorch tensors as states, and the loss on them; `tape` adds activation checkpointing.
+//! With the feature `product`, the module `product` multiplies matrices; `faer` makes it faster. With the feature `tch`, `tensor`
+//! implements states and losses for libtorch tensors, and `tape` adds activation checkpointing.
 //!
-//! A whole training step without a network, for a field that is off by a constant:
+//! A complete training step without a network, for a prediction that is off by a constant:
 //!
 //! ```
 //! use fm_core::interpolate::{coefficients, interpolate};

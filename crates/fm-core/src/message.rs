@@ -8,13 +8,13 @@
 //! assert_eq!(shape(&[4, 2]), "[4, 2]");
 //! ```
 
-/// The most characters of a name in a message.
+/// The maximum number of characters of a name in a message.
 const LONGEST_NAME: usize = 60;
 
-/// The most axes of a shape in a message.
+/// The maximum number of axes of a shape in a message.
 const MOST_AXES: usize = 6;
 
-/// A number without its up to 300 zeros: in scientific notation outside of 1e-7 to 1e16.
+/// A number in short form: scientific notation outside 1e-7 to 1e16.
 pub fn number(value: &f64) -> String {
     let size = value.abs();
     if size == 0.0 || (1e-7..1e16).contains(&size) || !value.is_finite() {
@@ -24,7 +24,7 @@ pub fn number(value: &f64) -> String {
     }
 }
 
-/// The name of a type without its modules.
+/// The name of a type without its module path.
 ///
 /// ```
 /// struct Mine;
@@ -36,7 +36,7 @@ pub fn type_name<T: ?Sized>() -> String {
     name(base.rsplit("::").next().unwrap_or(base))
 }
 
-/// The first 60 characters of a text from elsewhere, on one line.
+/// The first 60 characters of external text, on one line.
 pub fn name(text: &str) -> String {
     let line = |c: char| if c.is_control() { ' ' } else { c };
     let mut out: String = text.chars().take(LONGEST_NAME).map(line).collect();

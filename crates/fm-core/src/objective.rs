@@ -1,8 +1,9 @@
 //! The training objective as one value: path, prediction, weighting, loss and times.
 //!
-//! L = E_{t, x0, x1} w(t) loss(||p(x_t, t) - target||^2), every part a choice of its own. [`Objective::validate`] refuses what has no
-//! meaning (a singular end that times can reach, an unbounded weight, the score of a source that is no standard normal), and says what to
-//! change. [`Objective::span`] is the time interval over which a network so trained can be sampled.
+//! L = E_{t, x0, x1} w(t) loss(||p(x_t, t) - target||^2), where each part is chosen independently. [`Objective::validate`] rejects
+//! invalid combinations (a singular end that training times can reach, an unbounded weight, score prediction from a source that is not
+//! standard normal), and the error names the remedy. [`Objective::span`] is the time interval over which a trained network can be
+//! sampled.
 //!
 //! ```
 //! use fm_core::objective::Objective;
@@ -29,9 +30,10 @@ use crate::weighting::{TimeWeight, Weighting};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What a network is trained to do. Each part is a named one by default, or your own; [`FlowMatching`](crate::FlowMatching) holds any.
+/// The training objective. Each part is built in by default, or your own; [`FlowMatching`](crate::FlowMatching) accepts both.
 ///
-/// The serde form of named parts is flat: `path`, `prediction`, `weighting`, `loss`, `reduction`, `loss_aware` and those of [`Times`].
+/// With built-in parts the serde form is flat: `path`, `prediction`, `weighting`, `loss`, `reduction`, `loss_aware`, and the fields of
+/// [`Times`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[doc(alias = "MixturePathLoss")]
 pub struct Objective<P = PathKind, T = TimeKind, W = Weighting, L = Loss> {
@@ -53,7 +55,7 @@ pub struct Objective<P = PathKind, T = TimeKind, W = Weighting, L = Loss> {
     pub times: Times<T>,
 }
 
-/// An objective of any parts.
+/// An objective whose parts are trait objects.
 pub type DynObjective = Objective<Arc<dyn ProbPath>, Arc<dyn TimeDistribution>, Arc<dyn TimeWeight>, Arc<dyn RowLoss>>;
 
 impl Default for Objective {
@@ -64,7 +66,7 @@ impl Default for Objective {
 }
 
 impl<P> Objective<P> {
-    /// Velocity prediction on a path, named or your own, with uniform times and the mean squared error.
+    /// Velocity prediction on a built-in or custom path, with uniform times and the mean squared error.
     ///
     /// ```
     /// use fm_core::{objective::Objective, path::Custom, source::Source};
@@ -86,7 +88,7 @@ impl<P> Objective<P> {
 }
 
 impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T, W, L> {
-    /// The same objective with its parts behind pointers.
+    /// The same objective with its parts as trait objects.
     pub fn into_dyn(self) -> DynObjective
     where
         P: 'static,
@@ -137,10 +139,10 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
         [first, last].into_iter().try_for_each(|t| self.weight(t).map(|_| ()))
     }
 
-    /// w(t) with the importance weight of t.
+    /// w(t) times the importance weight of t.
     ///
     /// # Errors
-    /// A singular path or target, and a weight that is not finite.
+    /// A singular path or target, or a weight that is not finite.
     pub fn weight(&self, t: f64) -> Result<f64, Error> {
         let c = self.path.at(t)?;
         self.prediction.target(&c)?;
@@ -156,10 +158,10 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
         Ok(parts[0].1 * parts[1].1)
     }
 
-    /// The times and complete weights of one step's rows: weighting, importance and loss-awareness together.
+    /// The times and total weights of one step's rows: the product of weighting, importance and loss-aware weights.
     ///
     /// # Errors
-    /// See [`validate`](Self::validate), a weight that is not finite, and more rows than memory can hold.
+    /// As [`validate`](Self::validate); also a weight that is not finite, and more rows than memory can hold.
     pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<SampledTimes, Error> {
         self.path.check()?;
         self.weighting.check()?;
@@ -173,18 +175,18 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
         Ok(drawn)
     }
 
-    /// The times over which a network so trained gives a velocity: [0, 1], but for the clip at an end that is singular.
+    /// The times at which a trained network gives a velocity: [0, 1], shortened by the clip at singular ends.
     ///
     /// # Errors
-    /// Illegal times, a singular end without a clip, and a path with noise of its own for anything but velocity prediction.
+    /// Invalid times, a singular end without a clip, and a path with extra noise unless the prediction is the velocity.
     pub fn span(&self) -> Result<(f64, f64), Error> {
         self.legal_span(|t| self.has_velocity(t))
     }
 
-    /// The same over the time of another path, along which the network is to be [sampled](crate::schedule).
+    /// [`span`](Self::span) in the time of another path along which the network will be [sampled](crate::schedule).
     ///
     /// # Errors
-    /// As [`span`](Self::span), and those of [`change`].
+    /// As [`span`](Self::span) and [`change`].
     pub fn span_along(&self, path: &impl ProbPath) -> Result<(f64, f64), Error> {
         self.legal_span(|r| self.has_velocity(change(&self.path, path, r)?.t))
     }
@@ -193,7 +195,7 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
         self.prediction.to(Prediction::Velocity, &self.path.at(t)?).map(|_| ())
     }
 
-    /// [0, 1], each end moved to the clip where it is not legal.
+    /// [0, 1], with each end moved to the clip where `legal` fails there.
     fn legal_span(&self, legal: impl Fn(f64) -> Result<(), Error>) -> Result<(f64, f64), Error> {
         let end = |t: f64, clipped: f64| match legal(t) {
             Ok(()) => Ok(t),
@@ -205,7 +207,8 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
         Ok((end(0.0, low)?, end(1.0, high)?))
     }
 
-    /// The path's own noise for rows `first..first + rows` of a step, where the path has any; row r is drawn from [`Stream::PathNoise`].
+    /// The extra noise of the path for rows `first..first + rows` of a step, drawn from [`Stream::PathNoise`]; `None` for a path without
+    /// it.
     ///
     /// # Panics
     /// When memory cannot hold `rows` x `dim` values.

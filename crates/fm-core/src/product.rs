@@ -1,7 +1,7 @@
-//! Matrix products in f64 on one thread; with several threads, give each a block.
+//! Matrix products in f64 on one thread; to use several threads, give each a block of the result.
 //!
-//! out += s A B, with A (n, k), B (k, m) and out (n, m). With the feature `faer` by its kernels, which use wider registers; without it
-//! by ndarray's (the crate matrixmultiply). Both agree within rounding, and the bits of a row do not depend on the rows beside it.
+//! out += s A B, with A (n, k), B (k, m) and out (n, m). With the feature `faer` this uses faer's kernels with wider registers,
+//! otherwise ndarray's (the crate matrixmultiply). Both agree within rounding, and the bits of a row do not depend on the other rows.
 //!
 //! ```
 //! use fm_core::product::{gemm, gram, matmul_nt};
@@ -26,15 +26,15 @@ pub fn matmul_nt(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Array2<f64> 
     out
 }
 
-/// A A^T, up to its diagonal; above it are zeros.
+/// The lower triangle of A A^T, including the diagonal; entries above it are zero.
 pub fn gram(a: ArrayView2<'_, f64>) -> Array2<f64> {
     kernels::gram(a)
 }
 
-/// Adds `scale` A B to what is there.
+/// Adds `scale` A B to `out`.
 ///
 /// # Panics
-/// When B does not have as many rows as A columns, or `out` not A's rows and B's columns.
+/// When the number of rows of B is not the number of columns of A, or `out` does not have A's rows and B's columns.
 pub fn gemm(mut out: ArrayViewMut2<'_, f64>, scale: f64, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
     let ((n, k), (inner, m)) = (a.dim(), b.dim());
     assert!(k == inner && out.dim() == (n, m), "a product of ({n}, {k}) and ({inner}, {m}) in {:?}", out.dim());
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use ndarray::s;
 
-    /// Whole numbers multiply exactly, around the sizes of the kernels' tiles, in views of any strides.
+    /// Products of whole numbers are exact, for sizes around the kernels' tiles and views with any strides.
     #[test]
     fn products_are_those_of_the_definition() {
         for (n, m, k) in [(1, 1, 1), (7, 5, 3), (64, 65, 33), (130, 48, 257)] {

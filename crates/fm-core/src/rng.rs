@@ -1,8 +1,8 @@
 //! Reproducible randomness: every draw is a pure function of (seed, step, stream, row).
 //!
-//! There is no generator state to save. A run that resumes at step n draws exactly what the uninterrupted run drew there, and
-//! a row draws the same whether it is computed by one worker or by eight. The generator is ChaCha with 8 rounds, keyed by
-//! the four numbers themselves, so streams are independent and identical on every platform.
+//! There is no generator state to save. A run that resumes at step n draws exactly what the uninterrupted run drew at that
+//! step, and the draws of a row do not depend on the number of workers. The generator is ChaCha with 8 rounds, keyed by the
+//! four numbers themselves, so streams are independent and identical on every platform.
 //!
 //! ```
 //! use fm_core::rng::{stream, Stream};
@@ -19,13 +19,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// What a draw is for. The numbers are part of the file format of a run: never reuse or renumber one.
+/// The purpose of a draw. The numbers are part of the file format of a run: never reuse or renumber one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Stream {
-    /// Parameters' initial values.
+    /// Initial parameter values.
     Init = 1,
-    /// The order of an epoch.
+    /// The order of rows in an epoch.
     Order = 2,
     /// Source noise x0 in training.
     Noise = 3,
@@ -37,25 +37,25 @@ pub enum Stream {
     LabelDrop = 6,
     /// Draws made while coupling a batch.
     Coupling = 7,
-    /// Whatever libtorch draws in a step (dropout).
+    /// Draws by libtorch within a step (dropout).
     Torch = 8,
     /// Source noise x0 in sampling.
     Sample = 9,
     /// Synthetic data sets.
     Data = 10,
-    /// A path's own noise eps.
+    /// The extra noise eps of a path.
     PathNoise = 11,
     /// Monte Carlo estimates.
     Estimate = 12,
     /// Increments of stochastic sampling.
     Increment = 13,
-    /// Probes of a divergence.
+    /// Probes of a divergence estimate.
     Probe = 14,
     /// Dequantisation of pixels.
     Dequantise = 15,
 }
 
-/// A stream of one step of a run, from a row on: what every draw is a function of.
+/// Identifies one stream of one step of a run, starting at a row; every draw is a function of it.
 ///
 /// ```
 /// use fm_core::rng::{Key, Stream, normal_rows};
@@ -69,7 +69,7 @@ pub struct Key {
     pub seed: u64,
     /// The step.
     pub step: u64,
-    /// What is drawn.
+    /// The purpose of the draws.
     pub stream: Stream,
     /// The first row.
     pub first_row: u64,
@@ -86,7 +86,7 @@ impl Key {
         Self { first_row, ..self }
     }
 
-    /// The generator of row `first_row + i`. Row numbers wrap.
+    /// The generator of row `first_row + i`. Row numbers wrap around.
     pub fn generator(self, i: usize) -> ChaCha8Rng {
         stream(self.seed, self.step, self.stream, self.first_row.wrapping_add(i as u64))
     }
@@ -126,14 +126,14 @@ pub fn normal_rows(key: Key, rows: usize, dim: usize) -> Vec<f32> {
     out
 }
 
-/// Values up to which [`zeros`] are allocated untried: 1 GiB.
+/// Number of values up to which [`zeros`] allocates without a trial reservation: 1 GiB.
 const UNTRIED: usize = 1 << 28;
 
-/// `rows` x `dim` zeros, unless memory cannot hold them.
+/// `rows` x `dim` zeros, or `None` if memory cannot hold them.
 pub(crate) fn zeros(rows: usize, dim: usize) -> Option<Vec<f32>> {
     let count = rows.checked_mul(dim)?;
     if count > UNTRIED {
-        // The system gives zeroed memory for nothing, but only through a call that aborts where there is none.
+        // `vec![0.0; n]` gets zeroed memory cheaply but aborts on failure, so large sizes are reserved first as a test.
         Vec::<f32>::new().try_reserve_exact(count).ok()?;
     }
     Some(vec![0.0; count])
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn streams_are_fixed_for_all_time() {
-        // Guards old runs: these words may never change.
+        // Guards reproducibility of old runs: these values must never change.
         let words = [Stream::Noise, Stream::Time].map(|s| stream(42, 7, s, 5).next_u64());
         assert_eq!(words, [9_868_465_889_930_528_483, 786_531_199_779_159_762]);
     }

@@ -1,12 +1,12 @@
 //! Sampling a network along another path than it was trained on.
 //!
-//! Two affine paths pass through the same points up to scale wherever their signal-to-noise ratios agree. With a network trained on
-//! (alpha, sigma) and a wish to move along (alpha-bar, sigma-bar), time r of the new path corresponds to the time t of the old one at
-//! which alpha / sigma = alpha-bar / sigma-bar, and x-bar = s x with s = sigma-bar(r) / sigma(t). The velocity is
+//! Two affine paths pass through the same points up to scale where their signal-to-noise ratios are equal. For a network trained on
+//! (alpha, sigma) and sampled along (alpha-bar, sigma-bar), time r of the new path corresponds to the time t of the old path at which
+//! alpha / sigma = alpha-bar / sigma-bar, and x-bar = s x with s = sigma-bar(r) / sigma(t). The velocity is
 //!
 //! u-bar(x, r) = (s' / s) x + s t' u(x / s, t), t' = (sigma alpha-bar' - alpha sigma-bar') / (alpha' sigma-bar - sigma' alpha-bar).
 //!
-//! The end points of trajectories do not change where both paths end at the data, but a solver's errors do.
+//! The end points of trajectories do not change if both paths end at the data, but the errors of a solver do.
 //!
 //! Source: Lipman et al., "Flow Matching Guide and Code" (2024), section 4.6.2; Pokle et al., "Training-free Linear Image Inverses via
 //! Flows" (2023).
@@ -14,7 +14,7 @@
 //! ```
 //! use fm_core::path::PathKind;
 //! use fm_core::schedule::change;
-//! // On the quarter circle tan(pi t / 2) = r / (1 - r); both paths cross their middle at once, at different scales.
+//! // On the quarter circle tan(pi t / 2) = r / (1 - r); both paths reach their midpoint at the same time, at different scales.
 //! let c = change(&PathKind::Trigonometric, &PathKind::Linear, 0.5)?;
 //! assert!((c.t - 0.5).abs() < 1e-15);
 //! assert!((c.scale - 0.5f64.sqrt()).abs() < 1e-15); // (0.5, 0.5) is 0.707 (0.707, 0.707)
@@ -26,23 +26,23 @@ use crate::field::{RowField, VelocityField};
 use crate::path::{Coefficients, ProbPath};
 use crate::state::{OdeState, RowState};
 
-/// How a time on the new path relates to the old one.
+/// How a time on the new path maps to the old path.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {
-    /// The old path's time.
+    /// The time on the old path.
     pub t: f64,
     /// dt / dr.
     pub d_t: f64,
-    /// s, the new path's point over the old one's.
+    /// s, the ratio of the new path's point to the old path's.
     pub scale: f64,
     /// s' / s.
     pub d_log_scale: f64,
 }
 
-/// The change from the `trained` path to the `sampled` one at time r of the latter.
+/// The change from the `trained` path to the `sampled` path at time r of the sampled path.
 ///
 /// # Errors
-/// An illegal path, a path with noise of its own, a singular end, and a ratio that the trained path never has.
+/// An invalid path, a path with extra noise, a singular end, and a signal-to-noise ratio that the trained path never reaches.
 pub fn change(trained: &impl ProbPath, sampled: &impl ProbPath, r: f64) -> Result<Change, Error> {
     let noisy = [(trained.has_extra_noise(), trained.name()), (sampled.has_extra_noise(), sampled.name())];
     if let Some((_, what)) = noisy.into_iter().find(|(noisy, _)| *noisy) {
@@ -59,7 +59,7 @@ pub fn change(trained: &impl ProbPath, sampled: &impl ProbPath, r: f64) -> Resul
     };
     let old = trained.at(t)?;
     let d_t = (old.sigma * new.d_alpha - old.alpha * new.d_sigma) / (old.d_alpha * new.sigma - old.d_sigma * new.alpha);
-    // By the larger of the two weights, since the other may be zero.
+    // Computed from the larger of the two weights, because the other may be zero.
     let (scale, d_log_scale) = if new.sigma >= new.alpha {
         (new.sigma / old.sigma, new.d_sigma / new.sigma - old.d_sigma * d_t / old.sigma)
     } else {
@@ -71,7 +71,8 @@ pub fn change(trained: &impl ProbPath, sampled: &impl ProbPath, r: f64) -> Resul
     if finite { Ok(change) } else { Err(Error::SingularPrediction { what: what(), t: r }) }
 }
 
-/// The time at which a path has the ratio alpha / sigma of `wanted`: the zero of alpha(t) sigma - sigma(t) alpha, which rises.
+/// The time at which `path` has the ratio alpha / sigma of `wanted`: the zero of alpha(t) sigma - sigma(t) alpha, which increases with
+/// t.
 fn locate(path: &impl ProbPath, wanted: &Coefficients) -> Option<f64> {
     let excess = |t: f64| {
         let c = path.coefficients(t);
@@ -93,8 +94,8 @@ fn locate(path: &impl ProbPath, wanted: &Coefficients) -> Option<f64> {
     }
 }
 
-/// The field along another path. A velocity of another shape than x is returned as it is, so that a solver refuses it and names both
-/// shapes.
+/// The field along another path. A velocity of another shape than x is returned unchanged, so that a solver rejects it with an error
+/// that names both shapes.
 #[derive(Debug, Clone)]
 #[doc(alias = "ScheduleTransformedModel")]
 pub struct Rescheduled<F, P, Q> {
@@ -104,10 +105,10 @@ pub struct Rescheduled<F, P, Q> {
 }
 
 impl<F, P: ProbPath, Q: ProbPath> Rescheduled<F, P, Q> {
-    /// Reads `field`, a velocity on the `trained` path, along the `sampled` one, for times in `span` only.
+    /// Converts `field`, a velocity on the `trained` path, to the `sampled` path, for times in `span` only.
     ///
     /// # Errors
-    /// See [`change`], at either end of the span.
+    /// As [`change`], at either end of the span.
     pub fn new(field: F, trained: P, sampled: Q, span: (f64, f64)) -> Result<Self, Error> {
         change(&trained, &sampled, span.0)?;
         change(&trained, &sampled, span.1)?;
@@ -116,7 +117,7 @@ impl<F, P: ProbPath, Q: ProbPath> Rescheduled<F, P, Q> {
 }
 
 impl<S: OdeState, F: VelocityField<S>, P: ProbPath, Q: ProbPath> VelocityField<S> for Rescheduled<F, P, Q> {
-    /// NaN outside the span where the change fails; a solver reports it.
+    /// NaN outside the span if the change fails there; a solver reports it.
     fn velocity(&self, x: &S, r: f64) -> S {
         let Ok(Change { t, d_t, scale, d_log_scale }) = change(&self.trained, &self.sampled, r) else {
             return S::linear_combination(&[(f64::NAN, x)]);
@@ -139,7 +140,7 @@ impl<S: RowState, F: RowField<S>, P: ProbPath, Q: ProbPath> RowField<S> for Resc
         let at = |r: f64| change(&self.trained, &self.sampled, r).unwrap_or(NOWHERE);
         let mut known: Vec<Change> = Vec::with_capacity(r.len());
         for (i, time) in r.iter().enumerate() {
-            // Rows of a common grid are all at one time, and finding t is the only costly thing here.
+            // Rows that share a time reuse its conversion, because solving for t is the only costly step.
             known.push(if i > 0 && r[i - 1] == *time { known[i - 1] } else { at(*time) });
         }
         let column = |of: fn(&Change) -> f64| known.iter().map(of).collect::<Vec<_>>();

@@ -4,9 +4,9 @@
 //! |---|---|---|
 //! | `gaussian` | N(0, 1) in every dimension | yes |
 //! | `matched` | N(0, d^2), d the standard deviation of the data | no |
-//! | `sparse` | N(0, 1) with probability 1 - rate, else 0: gene expression with drop-out | no |
+//! | `sparse` | N(0, 1) with probability 1 - rate, else 0 (such as gene expression with dropout) | no |
 //!
-//! Any data set can be a source as well ([`Source::Rows`]): data to data. Row r of step n is a pure function of (seed, n, r).
+//! Any data set can be a source ([`Source::Rows`]), for flows from data to data. Row r of step n is a pure function of (seed, n, r).
 //!
 //! ```
 //! use fm_core::rng::{Key, Stream};
@@ -27,7 +27,7 @@ use rand::{Rng, RngCore};
 use std::sync::Arc;
 
 choice! {
-    /// A source distribution by its name.
+    /// A built-in source distribution.
     #[derive(Default)]
     pub enum SourceKind("source") {
         /// A standard normal.
@@ -35,19 +35,19 @@ choice! {
         Gaussian = "gaussian" | "normal",
         /// A normal with the standard deviation of the data.
         Matched = "matched" {
-            /// The standard deviation; 0 stands for the data's own, measured when training starts.
+            /// The standard deviation; 0 means the standard deviation of the data, measured when training starts.
             deviation = 0.0, Domain::within(0.0, 1e6)
         },
-        /// A standard normal of which a share is zero.
+        /// A standard normal with a fraction of values set to zero.
         Sparse = "sparse" {
-            /// The share of zeros.
+            /// The fraction of zeros.
             rate = 0.5, Domain::within(0.0, 1.0)
         },
     }
 }
 
 impl SourceKind {
-    /// Puts the data's own standard deviation, over all its values, where the choice asks for it.
+    /// Replaces a `matched` deviation of 0 by the standard deviation over all values of the data.
     pub fn measured(self, deviation: impl FnOnce() -> f64) -> Self {
         match self {
             SourceKind::Matched { deviation: 0.0 } => SourceKind::Matched { deviation: deviation() },
@@ -56,14 +56,14 @@ impl SourceKind {
     }
 }
 
-/// The standard deviation of some values about their mean, in their unit; 0 of none, NaN when a value is not finite.
+/// The standard deviation of the values, in their unit; 0 for an empty iterator, NaN when a value is not finite.
 pub fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let n = values.clone().count().max(1) as f64;
     let mean = values.clone().sum::<f64>() / n;
     (values.map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
-/// A source distribution of your own. Threads share it.
+/// A source distribution of your own. Shared between threads.
 ///
 /// ```
 /// use fm_core::rng::{Key, Stream};
@@ -82,19 +82,19 @@ pub fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
 /// # Ok::<(), fm_core::Error>(())
 /// ```
 pub trait SourceDistribution: Send + Sync {
-    /// Fills a row x0. Each row has a generator of its own.
+    /// Fills one row of x0. Each row has its own generator.
     fn fill(&self, rng: &mut dyn RngCore, row: &mut [f32]);
 
-    /// The name in messages.
+    /// The name used in messages.
     fn name(&self) -> String {
         crate::message::type_name::<Self>()
     }
 }
 
-/// Where x0 comes from.
+/// The source of x0.
 #[derive(Clone)]
 pub enum Source {
-    /// A named distribution.
+    /// A built-in distribution.
     Kind(SourceKind),
     /// The rows of another data set, drawn with replacement.
     Rows(Array2<f32>),
@@ -113,7 +113,7 @@ impl std::fmt::Debug for Source {
 }
 
 impl PartialEq for Source {
-    /// Two distributions of your own are equal if they are the same value.
+    /// Two custom distributions are equal if they are the same object.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Source::Kind(a), Source::Kind(b)) => a == b,
@@ -149,14 +149,14 @@ impl Default for Source {
 }
 
 impl Source {
-    /// Whether this is the standard normal that score prediction and exact fields assume.
+    /// Whether this is the standard normal, which score prediction and exact fields require.
     pub fn is_standard_normal(&self) -> bool {
         matches!(self, Source::Kind(SourceKind::Gaussian))
     }
 
     /// Checks the parameters, or the rows of the data set.
     ///
-    /// # Errors
+    /// A parameter outside its domain, a data set without rows, or one with a value that is not finite.
     /// A parameter outside its domain, a data set without rows or with a value that is not finite.
     pub fn check(&self) -> Result<(), Error> {
         match self {
@@ -175,8 +175,9 @@ impl Source {
     /// `rows` x `dim` draws, each row from its own [generator](Key::generator).
     ///
     /// # Errors
-    /// A parameter outside its domain, a value that is not finite, a `matched` source whose deviation has not been [measured](SourceKind::measured), a data set without
-    /// rows or of another width than `dim`, and more values than memory can hold.
+    /// A parameter outside its domain, a value that is not finite, a `matched` source whose deviation has not been
+    /// [measured](SourceKind::measured), a data set without rows or with rows of other than `dim` values, and more values than memory can
+    /// hold.
     pub fn sample(&self, key: Key, rows: usize, dim: usize) -> Result<Vec<f32>, Error> {
         self.can_draw(dim)?;
         let mut out = zeros(rows, dim).ok_or(Error::Memory { rows, dim })?;
@@ -202,7 +203,7 @@ impl Source {
         Ok(out)
     }
 
-    /// Whether rows of `dim` values can be drawn, without a pass over a data set.
+    /// Checks that rows of `dim` values can be drawn, without reading a whole data set.
     fn can_draw(&self, dim: usize) -> Result<(), Error> {
         match self {
             Source::Kind(SourceKind::Matched { deviation: 0.0 }) => {
@@ -218,7 +219,7 @@ impl Source {
     }
 }
 
-/// Turns standard normals into draws of another kind.
+/// Transforms standard normal values into draws of this distribution.
 fn shape(kind: SourceKind, row: &mut [f32], rng: &mut impl Rng) {
     match kind {
         SourceKind::Gaussian => {}

@@ -1,13 +1,13 @@
-//! Activation checkpointing: a block's intermediate values are thrown away after the forward pass and computed again on the way back.
+//! Activation checkpointing: a block's activations are discarded after the forward pass and recomputed in the backward pass.
 //!
-//! A network runs its blocks through a [`Tape`]. Switched off, the tape only calls them. Switched on, it runs each without gradients and
-//! keeps its inputs and its output, which becomes a leaf of the graph; [`Tape::backward`] then goes through the blocks from the last to
-//! the first, runs each again with gradients and back-propagates (y g) summed, where g is the gradient that has arrived at its output.
-//! Memory falls from all activations to one block's and the outputs of all; a step costs one more forward pass. A block that draws
-//! (dropout) is given the same seed both times.
+//! A network runs its blocks through a [`Tape`]. When off, the tape only calls them. When on, it runs each block without gradients and
+//! keeps its inputs and its output, which becomes a leaf of the graph. [`Tape::backward`] then goes through the blocks from the last to the
+//! first, runs each again with gradients, and backpropagates sum(y g), where y is the block's output and g the gradient with respect to it.
+//! Memory falls from the activations of all blocks to those of one block plus all outputs, at the cost of one more forward pass per step. A
+//! block that draws random numbers (dropout) gets the same seed both times.
 //!
-//! What a block computes from must reach it as an input: a tensor that needs a gradient and was made outside of any block would be
-//! back-propagated once for each block that captured it.
+//! Every tensor that a block depends on must be one of its inputs: gradients of a captured tensor that was computed outside any block would
+//! be backpropagated once per block that captured it.
 //!
 //! ```
 //! use fm_core::tape::Tape;
@@ -21,16 +21,16 @@
 //! # Ok::<(), tch::TchError>(())
 //! ```
 //!
-//! Losses of a tape go backward through the tape: `loss.backward()` alone stops at the blocks' outputs. A tape that is dropped with such
-//! gradients panics, because they would be missing without a word.
+//! The loss of a tape must be backpropagated by [`Tape::backward`]: `loss.backward()` alone stops at the blocks' outputs. Dropping a tape
+//! with such pending gradients panics, because they would be lost silently.
 
 use tch::{Kind, TchError, Tensor, no_grad_guard};
 
-/// What happens to the blocks of one forward pass.
+/// Records the blocks of one forward pass.
 #[derive(Default)]
 #[doc(alias = "checkpoint_sequential")]
 pub struct Tape<'a> {
-    /// Seeds the blocks; without it nothing is recorded.
+    /// Seed of the blocks; if `None`, nothing is recorded.
     seed: Option<i64>,
     records: Vec<Record<'a>>,
 }
@@ -42,11 +42,11 @@ struct Record<'a> {
     way: Way<'a>,
 }
 
-/// How a gradient gets from a record's output to what it was computed from.
+/// How to propagate the gradient of a record's output to its inputs.
 enum Way<'a> {
-    /// The block is run again.
+    /// Run the block again.
     Again { block: Block<'a>, inputs: Vec<Tensor>, seed: i64 },
-    /// The caller's own.
+    /// A custom backward function.
     Own(Box<dyn FnOnce(&Tensor) + 'a>),
 }
 
@@ -57,12 +57,12 @@ impl std::fmt::Debug for Tape<'_> {
 }
 
 impl<'a> Tape<'a> {
-    /// Blocks are called and nothing else: the ordinary forward pass.
+    /// A tape that only calls the blocks: the ordinary forward pass.
     pub fn off() -> Self {
         Self::default()
     }
 
-    /// Blocks are recorded. `seed` decides what they draw.
+    /// A tape that records the blocks. `seed` determines their random draws.
     pub fn on(seed: i64) -> Self {
         Self { seed: Some(seed), records: Vec::new() }
     }
@@ -72,12 +72,12 @@ impl<'a> Tape<'a> {
         self.seed.is_some()
     }
 
-    /// Whether nothing has been recorded, so that the graph's own backward pass gives every gradient.
+    /// Whether nothing has been recorded, so that the ordinary backward pass gives every gradient.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
-    /// The output of a block.
+    /// Runs a block and returns its output.
     pub fn run(&mut self, inputs: &[&Tensor], block: impl Fn(&[Tensor]) -> Tensor + 'a) -> Tensor {
         let inputs: Vec<Tensor> = inputs.iter().map(|t| t.shallow_clone()).collect();
         let Some(first) = self.seed else { return block(&inputs) };
@@ -93,8 +93,8 @@ impl<'a> Tape<'a> {
         output
     }
 
-    /// A value that was computed outside of the graph, by someone who also knows the way back: `backward` is given the gradient of the value and
-    /// adds to those of its parameters. Works whether or not the tape records blocks, and is what libtorch calls a custom function.
+    /// A value computed outside the graph with its own backward function (libtorch calls this a custom function). `backward` receives the
+    /// gradient of the value and adds to the gradients of its parameters. Works whether or not the tape records blocks.
     ///
     /// ```
     /// use fm_core::tape::Tape;
@@ -112,10 +112,10 @@ impl<'a> Tape<'a> {
         output
     }
 
-    /// Back-propagates the loss, and then through the recorded blocks from the last to the first.
+    /// Backpropagates the loss, and then through the recorded blocks from the last to the first.
     ///
     /// # Errors
-    /// What libtorch throws.
+    /// Errors of libtorch.
     pub fn backward(mut self, loss: &Tensor) -> Result<(), TchError> {
         let records = std::mem::take(&mut self.records);
         loss.f_backward()?;
@@ -136,7 +136,7 @@ impl<'a> Tape<'a> {
 
 impl Drop for Tape<'_> {
     /// # Panics
-    /// If gradients have arrived at recorded blocks and would be lost: `loss.backward()` was called instead of [`Tape::backward`].
+    /// If recorded blocks have gradients that would be lost: `loss.backward()` was called instead of [`Tape::backward`].
     fn drop(&mut self) {
         let lost = self.records.iter().filter(|record| record.output.grad().defined()).count();
         assert!(

@@ -1,7 +1,7 @@
-//! The same algebra over libtorch tensors (feature `tch`).
+//! States, paths and losses over libtorch tensors (feature `tch`).
 //!
-//! A tensor is a state like any other: [`interpolate`](crate::interpolate::interpolate) and the solvers see its linear combinations. The
-//! coefficients of a batch go to the device as one small block a combination, and nothing is read back.
+//! A tensor is a state like an array: [`interpolate`](crate::interpolate::interpolate) and the solvers use its linear combinations. The
+//! coefficients of a combination are uploaded as one small block, and nothing is read back from the device.
 
 use crate::Error;
 use crate::loss::{Reduction, RowLoss};
@@ -14,33 +14,33 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 /// A network that predicts a velocity, or another [`Prediction`](crate::prediction::Prediction).
 pub trait VelocityModel: Debug + Send {
-    /// v(x, t | condition), shaped as x: x is (B, ...), t is (B) in [0, 1], or (1) where all rows are at one time; the condition, if any, is a
-    /// class index (int64) per row, (B), or a vector (f32) per row, (B, d).
+    /// v(x, t | condition), shaped as x: x is (B, ...), and t in [0, 1] is (B), or (1) if all rows have the same time. The condition, if
+    /// any, is a class index (int64) per row, (B), or a vector (f32) per row, (B, d).
     fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor;
 
-    /// [`forward`](Self::forward), with dropout where `train` is set. A network without dropout has one forward pass.
+    /// [`forward`](Self::forward), with dropout if `train` is set. The default calls `forward`, for networks without dropout.
     fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
         let _ = train;
         self.forward(x, t, condition)
     }
 
-    /// The device of the parameters, to which batches and samples go. A network on a GPU returns it here.
+    /// The device of the parameters, on which batches and samples are created. A network on a GPU must override it.
     fn device(&self) -> Device {
         Device::Cpu
     }
 
-    /// The shape of a row x, where the network has one, so that samples can be drawn without a shape.
+    /// The shape of a row x, if it is fixed, so that samples can be drawn without giving a shape.
     fn row_shape(&self) -> Option<Vec<i64>> {
         None
     }
 
-    /// The index of the class that stands for no class, where the network has one, for classifier-free guidance.
+    /// The index of the null class for classifier-free guidance, if the network has one.
     fn null_class(&self) -> Option<i64> {
         None
     }
 
-    /// [`forward_t`](Self::forward_t) in training, with the network's blocks run through a tape. A network that has none keeps all its
-    /// activations.
+    /// [`forward_t`](Self::forward_t) in training mode, with the network's blocks run through a tape. The default records no blocks and
+    /// keeps all activations.
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
         let _ = tape;
         self.forward_t(x, t, condition, true)
@@ -78,11 +78,11 @@ impl<M: VelocityModel + ?Sized> VelocityModel for Box<M> {
 pub enum Role {
     /// A weight matrix or a kernel between hidden layers.
     Hidden,
-    /// The matrix or kernel of a first or a last layer.
+    /// The matrix or kernel of the first or last layer.
     Edge,
-    /// A row for each class.
+    /// An embedding table with one row per class.
     Table,
-    /// Biases, and scales of normalisations.
+    /// Biases, and the scales of normalisation layers.
     Vector,
 }
 
@@ -146,7 +146,7 @@ fn demand_one_shape(first: &Tensor, rest: &[(f64, &Tensor)]) {
     }
 }
 
-/// The squares with 0 where the error is 0 and its scale too.
+/// The squares, with 0 where both the error and its scale are 0.
 fn without_zeros(squares: Tensor, error: &Tensor) -> Tensor {
     let nothing = error.eq(0.0).logical_and(&squares.isnan());
     squares.masked_fill(&nothing, 0.0)
@@ -155,7 +155,7 @@ fn without_zeros(squares: Tensor, error: &Tensor) -> Tensor {
 /// (e / scale)^2, in f64.
 fn scaled_squares(error: &Tensor, before: &Tensor, after: &Tensor, tol: &Tolerance) -> Tensor {
     let larger = before.abs().maximum(&after.abs());
-    // A bound that f32 cannot hold, by which a solver asks for finite values.
+    // Compute in f64 if a bound exceeds the range of f32; solvers use such bounds to test for finite values.
     let bounds = [&tol.rtol, &tol.atol].map(|bound| bound.values().iter().copied().fold(0.0, f64::max));
     let wide = bounds.iter().any(|bound| *bound > f64::from(f32::MAX));
     let larger = if wide { larger.to_kind(Kind::Double) } else { larger };
@@ -187,7 +187,7 @@ impl RowCombination for Tensor {
             && all(plus, 1.0)
             && all(minus, -1.0)
         {
-            // The target of straight paths, x1 - x0: the same bits without anything to upload.
+            // The target of straight paths, x1 - x0: bit-identical to the general case, without an upload.
             return *first - *second;
         }
         let columns = Columns::of(terms, first);
@@ -205,7 +205,7 @@ impl RowCombination for Tensor {
             None => self.g_mul_(&columns.get(0)),
         };
         for (k, (_, s)) in rest.iter().enumerate() {
-            // Not addcmul_: fused or not, by vector or by scalar, its rounding depends on how many rows there are.
+            // Not addcmul_: its rounding depends on the number of rows, through fusing and vectorization.
             *self += columns.scale(s, k + 1);
         }
     }
@@ -220,7 +220,7 @@ impl RowState for Tensor {
         let squares = scaled_squares(error, before, after, tol);
         let read = |squares: &Tensor| {
             let norms = flat_rows(squares).mean_dim(1, false, Kind::Double).sqrt();
-            // The only read from the device per step. Where it fails there are no norms, and the solve ends.
+            // The only read from the device per step. If it fails the norms are empty, and the solve ends.
             Vec::<f64>::try_from(norms.to_device(Device::Cpu)).unwrap_or_default()
         };
         let norms = read(&squares);
@@ -236,7 +236,7 @@ impl RowState for Tensor {
     }
 }
 
-/// A batch as (rows, values per row). Rows may be single numbers, (B), or have no values.
+/// A batch as (rows, values per row). Rows may be single numbers, (B), or be empty.
 pub fn flat_rows(x: &Tensor) -> Tensor {
     let values: i64 = x.size().iter().skip(1).product();
     x.reshape([x.rows() as i64, values])
@@ -247,14 +247,14 @@ pub fn indices(rows: &[usize], device: Device) -> Tensor {
     Tensor::from_slice(&rows.iter().map(|r| *r as i64).collect::<Vec<_>>()).to_device(device)
 }
 
-/// The value that all entries have, if they have one.
+/// The common value of all entries, if they are equal.
 fn shared(values: &[f64]) -> Option<f64> {
     let (first, rest) = values.split_first()?;
     rest.iter().all(|value| value == first).then_some(*first)
 }
 
-/// One time per row, (B), in the type and on the device of `x`, or (1) where all rows share it. A shared time is filled in on the
-/// device: an upload from pageable memory would wait for the device's queue.
+/// One time per row, (B), with the kind and device of `x`, or (1) if all rows share the time. A shared time is filled in on the device,
+/// because an upload from pageable memory would wait for the device's queue.
 ///
 /// ```
 /// use fm_core::tensor::times_like;
@@ -270,7 +270,7 @@ pub fn times_like(x: &Tensor, t: &[f64]) -> Tensor {
     }
 }
 
-/// The coefficients of a combination: scalars for terms whose rows share one, and one uploaded block for the others.
+/// The coefficients of a combination: scalars for terms with one value for all rows, and one uploaded block for the others.
 struct Columns {
     terms: Vec<Coefficient>,
     block: Option<Tensor>,
@@ -300,14 +300,14 @@ impl Columns {
         };
         let terms = terms.iter().map(|(c, _)| coefficient(c)).collect();
         let options = (like.kind(), like.device());
-        // Narrowed on the host, so that the block crosses at its final size.
+        // Convert on the host, so that the block is uploaded in its final size.
         let block = (count > 0).then(|| Tensor::from_slice(&values).to_kind(options.0).to_device(options.1));
         let ones = std::iter::repeat_n(1, like.dim().saturating_sub(1));
         Self { terms, block, shape: std::iter::once(like.rows() as i64).chain(ones).collect(), options }
     }
 
-    /// The coefficients of term k as a column that broadcasts over the rows' values. A shared one fills a whole column too, because
-    /// `addcmul` rounds differently when it broadcasts a single value.
+    /// The coefficients of term k as a column that broadcasts over the rows' values. A shared coefficient also fills a whole column,
+    /// because `addcmul` rounds differently when it broadcasts a single value.
     fn get(&self, k: usize) -> Tensor {
         match (&self.terms[k], &self.block) {
             (Coefficient::Shared(c), _) => Tensor::full(self.shape.as_slice(), *c, self.options),
@@ -315,7 +315,7 @@ impl Columns {
                 let rows = self.shape[0];
                 block.narrow(0, column * rows, rows).view(self.shape.as_slice())
             }
-            // A column is only counted where there is a block.
+            // A column index is assigned only if there is a block.
             (Coefficient::Column(_), None) => Tensor::full(self.shape.as_slice(), f64::NAN, self.options),
         }
     }
@@ -329,11 +329,11 @@ impl Columns {
     }
 }
 
-/// The loss of each row, (B) in f32: [`RowLoss::value`] of [`Reduction`] over all dimensions but the first.
+/// The loss of each row, (B) in f32: [`RowLoss::value`] of the [`Reduction`] over all dimensions except the first.
 ///
 /// # Errors
-/// [`Error::Shape`] for a prediction of another shape than the target, which would broadcast, and for tensors without a batch axis;
-/// [`Error::Combination`] for tensors on two devices.
+/// [`Error::Shape`] for a prediction whose shape differs from the target's (it would broadcast), and for tensors without a batch axis;
+/// [`Error::Combination`] for tensors on different devices.
 pub fn row_losses(
     prediction: &Tensor,
     target: &Tensor,
@@ -361,7 +361,7 @@ pub fn upload_rows(values: &[f64], device: Device) -> Tensor {
 /// Uploads host rows as a tensor of `shape`.
 ///
 /// # Panics
-/// When `shape` does not have as many values as there are.
+/// When the number of values does not match `shape`.
 pub fn upload(values: &[f32], shape: &[i64], device: Device) -> Tensor {
     let wanted = shape.iter().try_fold(1i64, |product, size| product.checked_mul(*size));
     assert!(wanted == i64::try_from(values.len()).ok(), "{} values do not have the shape {shape:?}", values.len());

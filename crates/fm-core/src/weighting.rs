@@ -1,11 +1,11 @@
 //! Weights w(t) of the loss over time.
 //!
-//! The objective is E_t w(t) ||p - target||^2 for whatever prediction p is trained. With the noise level s^2 = sigma^2 + gamma^2 the
+//! The objective is E_t w(t) ||p - target||^2, where p is the trained prediction. With the noise level s^2 = sigma^2 + gamma^2, the
 //! signal-to-noise ratio is SNR = alpha^2 / s^2.
 //!
-//! Two weightings of the literature are stated for the error of the *data* prediction: min-SNR and EDM's. Since an error e of the
-//! prediction is an error b e of the data, b the coefficient of [`Prediction::to`], they multiply by b^2, in the form
-//! (b / s)^2 = 1 / D^2 that is finite wherever the weight is.
+//! Two published weightings, min-SNR and EDM, are stated for the error of the *data* prediction. An error e of the prediction is an
+//! error b e of the data, with b the coefficient of [`Prediction::to`], so these weightings are multiplied by b^2. It is computed in
+//! the form (b / s)^2 = 1 / D^2, which is finite wherever the weight is.
 //!
 //! ```
 //! use fm_core::path::{PathKind, ProbPath};
@@ -28,7 +28,7 @@ use crate::prediction::Prediction;
 use std::f64::consts::PI;
 
 choice! {
-    /// A weighting by its name.
+    /// A built-in weighting.
     ///
     /// | name | w | multiplies the error of | source |
     /// |---|---|---|---|
@@ -43,25 +43,25 @@ choice! {
     /// | `edm` | (r^2 + d^2) / (r d)^2, r = s / alpha | the data | Karras et al. 2022 |
     #[derive(Default)]
     pub enum Weighting("weighting") {
-        /// Every time alike.
+        /// All times equally.
         #[default]
         Uniform = "uniform",
-        /// By the signal-to-noise ratio.
+        /// The signal-to-noise ratio.
         Snr = "snr",
-        /// By its inverse.
+        /// The inverse signal-to-noise ratio.
         InverseSnr = "inverse-snr",
-        /// By the signal-to-noise ratio up to a bound.
+        /// The signal-to-noise ratio, at most a bound.
         MinSnr = "min-snr" {
             /// The bound.
             gamma = 5.0, Domain::above(0.0, 1e6)
         },
-        /// More toward the data.
+        /// More weight toward the data.
         DataEnd = "data-end",
-        /// More toward the noise.
+        /// More weight toward the noise.
         NoiseEnd = "noise-end",
-        /// Stable Diffusion 3's first.
+        /// The first weighting of Stable Diffusion 3.
         Sd3Sigma = "sd3-sigma",
-        /// Stable Diffusion 3's second.
+        /// The second weighting of Stable Diffusion 3.
         Sd3Cosmap = "sd3-cosmap",
         /// Equal effective size of the error at every noise level.
         Edm = "edm" {
@@ -72,10 +72,10 @@ choice! {
 }
 
 impl Weighting {
-    /// w at one time; infinite where the weighting is, NaN where a parameter is.
+    /// w at one time; infinite where the weighting is unbounded, NaN where a parameter is NaN.
     ///
     /// # Errors
-    /// [`Error::ExtraNoise`] for a weighting of the data's error on a path where the prediction does not determine the data.
+    /// [`Error::ExtraNoise`] for a weighting of the data error on a path where the prediction does not determine the data.
     pub fn weight(&self, prediction: Prediction, c: &Coefficients) -> Result<f64, Error> {
         let (signal, noise) = (c.alpha * c.alpha, c.noise_variance());
         Ok(match *self {
@@ -84,7 +84,7 @@ impl Weighting {
             Weighting::InverseSnr => noise / signal,
             Weighting::MinSnr { gamma } => {
                 let bound = gamma * noise;
-                // Not f64::min, which would drop a NaN.
+                // Not f64::min, which would ignore a NaN.
                 let least = if signal < bound || signal.is_nan() { signal } else { bound };
                 least * data_error(prediction, c)?
             }
@@ -100,26 +100,26 @@ impl Weighting {
     }
 }
 
-/// A weighting of the loss over time, named or your own. Threads share it.
+/// A weighting of the loss over time, built in or your own. Shared between threads.
 ///
-/// A function w(t) is one:
+/// A closure w(t) implements it:
 ///
 /// ```
 /// use fm_core::FlowMatching;
 /// let flow = FlowMatching::default().weighting(|t| 1.0 + t);
 /// assert_eq!(flow.validate(), Ok(()));
 /// assert_eq!(flow.objective.weight(0.5), Ok(1.5));
-/// // A weight that grows without bound is refused where times reach it.
+/// // A weight that is unbounded at times that can be drawn is rejected.
 /// assert!(FlowMatching::default().weighting(|t| 1.0 / (1.0 - t)).validate().is_err());
 /// ```
 pub trait TimeWeight: Send + Sync {
     /// w at the time of these coefficients, for the squared error of `prediction`.
     ///
     /// # Errors
-    /// A prediction that the weighting is not defined for.
+    /// A prediction for which the weighting is undefined.
     fn weight(&self, prediction: Prediction, c: &Coefficients) -> Result<f64, Error>;
 
-    /// The name in messages.
+    /// The name used in messages.
     fn name(&self) -> String {
         crate::message::type_name::<Self>()
     }
@@ -173,7 +173,7 @@ impl<W: TimeWeight + ?Sized> TimeWeight for std::sync::Arc<W> {
 
 /// (b / s)^2, where an error e of the prediction is an error b e of the data.
 fn data_error(prediction: Prediction, c: &Coefficients) -> Result<f64, Error> {
-    // On a path with its own noise only the data prediction knows the data, and b is 1.
+    // On a path with extra noise only the data prediction determines the data, and b is 1.
     if c.gamma != 0.0 || c.d_gamma != 0.0 {
         let same = prediction == Prediction::Data;
         let unknown = Error::ExtraNoise { from: prediction, to: Prediction::Data };

@@ -12,19 +12,19 @@ use std::path::Path;
 
 const RECORD: usize = 3073;
 
-/// The largest batch that is read, in bytes; a whole one has 30 MB.
+/// The maximum size of a batch file in bytes; a complete one has 30 MB.
 const LARGEST: u64 = 1 << 30;
 
 /// The classes, in the order of their labels.
 pub const CLASSES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// Which part of the data set to read.
+/// The part of the data set to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// `data_batch_1.bin` to `data_batch_5.bin`, as many as there are: 50,000 images when the set is whole.
+    /// `data_batch_1.bin` to `data_batch_5.bin`, those that exist: 50,000 images if the set is complete.
     Train,
-    /// `test_batch.bin`: 10,000 images when the set is whole.
+    /// `test_batch.bin`: 10,000 images if the set is complete.
     Test,
 }
 
@@ -109,7 +109,7 @@ mod tests {
                 "{text}"
             );
         }
-        // No byte of a terabyte is read, and a folder is no batch.
+        // A file of a terabyte is rejected without reading it, and a folder is not a batch.
         let path = dir.path().join("data_batch_1.bin");
         std::fs::File::create(&path).unwrap().set_len(3073 << 28).unwrap();
         assert!(load(dir.path(), Split::Train).unwrap_err().to_string().contains("more than a CIFAR-10 batch"));

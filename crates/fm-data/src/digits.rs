@@ -1,4 +1,4 @@
-//! The embedded default: 1797 real handwritten digits of 8x8 pixels with values 0..=16.
+//! The embedded default data set: 1797 real handwritten digits of 8x8 pixels with values 0..=16.
 //!
 //! E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, CC BY 4.0.
 //!
@@ -18,7 +18,7 @@ const RECORD: usize = 65;
 /// Unpacks the digits.
 pub fn load() -> ImageSet {
     let mut bytes = Vec::new();
-    // The asset is part of the program: a test reads it whole, so a failure here means a broken build.
+    // The asset is part of the program and a test reads all of it, so a failure here means a broken build.
     let read = GzDecoder::new(PACKED).read_to_end(&mut bytes);
     debug_assert!(read.is_ok());
     let records = bytes.chunks_exact(RECORD);
@@ -40,7 +40,7 @@ mod tests {
         let digits = load();
         assert_eq!((digits.len(), digits.pixels.len()), (1797, 1797 * 64));
         assert!(digits.pixels.iter().all(|&p| p <= 16) && digits.labels.iter().all(|&l| l < 10));
-        // Class counts and pixel sum as scikit-learn's load_digits gives them.
+        // Class counts and pixel sum of scikit-learn's load_digits.
         let counts: Vec<usize> = (0..10).map(|d| digits.labels.iter().filter(|&&l| l == d).count()).collect();
         assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
         assert_eq!(digits.pixels.iter().map(|&p| u64::from(p)).sum::<u64>(), 561_718);

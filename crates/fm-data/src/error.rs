@@ -6,42 +6,42 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A file or folder that is not there.
+    /// A missing file or folder.
     #[error("cannot load {what}: not found at {}; {}", end(path, 100), brief(remedy, 100))]
     Missing {
-        /// What was looked for.
+        /// What was searched for.
         what: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What to do about it.
+        /// The remedy.
         remedy: String,
     },
-    /// The system refused to read.
+    /// A file that could not be read.
     #[error("cannot read {}: {}; check that it is a readable file", end(path, 120), brief(&source.to_string(), 120))]
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file whose content is not what it should be.
+    /// A file with invalid content.
     #[error("cannot use {}: {}; {}", end(path, 90), brief(problem, 100), brief(remedy, 95))]
     Malformed {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         problem: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: String,
     },
-    /// A toy distribution that does not exist.
+    /// An unknown toy distribution.
     #[error(
         "cannot draw data called '{}': there are none; choose one of spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a \
          .csv or .npy file",
         brief(.0, 100)
     )]
     UnknownPoints(String),
-    /// A set of images that does not exist.
+    /// An unknown image set.
     #[error(
         "no data set is called '{}'; did you mean '{near}'? There are digits, cifar10, cifar10:DIR, cifar10-test, folder:DIR, \
          IMAGES.npy and IMAGES.npy,LABELS.npy",
@@ -50,16 +50,16 @@ pub enum DataError {
     UnknownImages {
         /// The name given.
         given: String,
-        /// The closest one that exists.
+        /// The closest known name.
         near: &'static str,
     },
-    /// More rows than memory.
+    /// More rows than memory can hold.
     #[error("cannot draw {rows} rows: they do not fit into memory; ask for fewer")]
     TooMany {
         /// The number of rows.
         rows: usize,
     },
-    /// Images whose parts do not belong together.
+    /// An image set whose parts do not match.
     #[error(
         "cannot use the images: {}; give shape, pixels, labels and classes of the same images",
         brief(problem, 180)
@@ -68,7 +68,7 @@ pub enum DataError {
         /// What is wrong.
         problem: String,
     },
-    /// A size that images cannot be brought to.
+    /// An invalid size for resizing images.
     #[error("cannot resize images to {size} x {size}: a side has 1 to {most} pixels; give another size")]
     Size {
         /// The requested side.
@@ -78,13 +78,13 @@ pub enum DataError {
     },
 }
 
-/// A text on one line, cut at a length.
+/// A text on one line, cut to a maximum length.
 fn brief(text: &str, most: usize) -> String {
     let line: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
     if line.len() <= most { line.into_iter().collect() } else { line[..most - 3].iter().chain(&['.'; 3]).collect() }
 }
 
-/// A path on one line, of which the end is kept.
+/// A path on one line, shortened to its end.
 fn end(path: &Path, most: usize) -> String {
     let line: Vec<char> = path.display().to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let cut = (line.len() + 3).saturating_sub(most);

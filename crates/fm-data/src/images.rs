@@ -1,6 +1,6 @@
-//! Sets of labelled images of one size, kept as bytes.
+//! Sets of labelled images of one size, stored as bytes.
 //!
-//! Pixels run 0..=`levels` and are normalised to [-1, 1] as 2 p / levels - 1 when a batch is made, so the set stays small.
+//! Pixels have values 0..=`levels` and are normalised to [-1, 1] as 2 p / levels - 1 when a batch is made, so that the set stays small.
 //!
 //! ```
 //! let digits = fm_data::digits::load();
@@ -13,14 +13,14 @@
 use crate::DataError;
 use fm_core::data::{Dataset, Pick};
 
-/// Labelled images of one size. [`ImageSet::new`] checks that the parts belong together.
+/// Labelled images of one size. [`ImageSet::new`] checks that the parts match.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageSet {
     /// Channels (1 or 3), height, width; all above 0.
     pub shape: [usize; 3],
     /// The largest pixel value, above 0: 255, or 16 for the digits.
     pub levels: u8,
-    /// Pixels, image after image, each channel after channel, each row after row.
+    /// Pixels, ordered by image, then channel, then row.
     pub pixels: Vec<u8>,
     /// The class of each image.
     pub labels: Vec<u16>,
@@ -29,7 +29,7 @@ pub struct ImageSet {
 }
 
 impl ImageSet {
-    /// A set of these parts.
+    /// An image set of the given parts.
     ///
     /// # Errors
     /// As [`ImageSet::check`].
@@ -45,10 +45,11 @@ impl ImageSet {
         Ok(set)
     }
 
-    /// Whether the parts belong together.
+    /// Checks that the parts match.
     ///
     /// # Errors
-    /// [`DataError::Images`] for a side or levels of 0, pixels that are not `dim` for each label, a pixel above the levels, a label without a class.
+    /// [`DataError::Images`] for a side or levels of 0, a number of pixels other than `dim` per label, a pixel above the levels, a label
+    /// without a class.
     pub fn check(&self) -> Result<(), DataError> {
         let broken = |problem: String| Err(DataError::Images { problem });
         let (images, shape) = (self.labels.len(), self.shape);
@@ -78,7 +79,7 @@ impl ImageSet {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -96,7 +97,7 @@ impl ImageSet {
     /// The bytes of image i.
     ///
     /// # Panics
-    /// "no image i": if the set has no image of this index, or fewer pixels than [`ImageSet::check`] asks for.
+    /// "no image i": if the set has no image with this index, or fewer pixels than [`ImageSet::check`] requires.
     #[allow(clippy::panic, reason = "documented")]
     pub fn image(&self, i: usize) -> &[u8] {
         let place = || Some(i.checked_mul(self.dim())?..i.checked_add(1)?.checked_mul(self.dim())?);
@@ -109,7 +110,7 @@ impl ImageSet {
     /// Image i in [-1, 1], mirrored left to right if `flip`. `out` holds `dim` values.
     ///
     /// # Panics
-    /// As [`ImageSet::image`]; "dim values": if `out` has another length; "levels": if those of the set, or its width, are 0.
+    /// As [`ImageSet::image`]; "dim values": if `out` has another length; "levels": if the levels or the width of the set are 0.
     pub fn write_normalised(&self, i: usize, flip: bool, out: &mut [f32]) {
         assert_eq!(out.len(), self.dim(), "a row holds dim values");
         assert!(self.levels > 0 && self.shape[2] > 0, "levels and width of images must be above 0");
@@ -124,7 +125,7 @@ impl ImageSet {
         }
     }
 
-    /// The nearest pixel values of normalised ones, clipped to the range.
+    /// The nearest pixel values of normalised values, clipped to the valid range.
     pub fn denormalise(&self, values: &[f32]) -> Vec<u8> {
         let levels = f32::from(self.levels);
         values.iter().map(|v| ((v + 1.0) * 0.5 * levels).round().clamp(0.0, levels) as u8).collect()

@@ -4,14 +4,15 @@
 //! |---|---|
 //! | [`digits`] | 1797 real handwritten 8x8 digits, embedded |
 //! | [`cifar10`] | CIFAR-10 in its binary layout |
-//! | `folder` | a folder of images, one sub-folder a class (feature `images`, on by default) |
-//! | [`images`] | what the three above are read into |
+//! | `folder` | a folder of images, one sub-folder per class (feature `images`, on by default) |
+//! | [`images`] | the image set type of the three modules above |
 //! | [`points`] | two-dimensional toy distributions |
 //! | [`table`] | tables with named columns and classes: embedded ones, and CSV files |
-//! | [`named`] | any of these by its name |
-//! | [`npy`] | images and tables from NumPy's files |
+//! | [`named`] | any of these data sets by name |
+//! | [`npy`] | images and tables from NumPy files |
 //!
-//! Sets of images are [`Dataset`](fm_core::data::Dataset)s, which is all that training asks of data.
+//! Image sets implement [`Dataset`](fm_core::data::Dataset), the only trait that training requires
+//! of data.
 //!
 //! ```
 //! let digits = fm_data::digits::load();

@@ -33,7 +33,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The directory of CIFAR-10 where none is named.
+/// The default directory of CIFAR-10.
 pub const CIFAR10: &str = "data/cifar-10-batches-bin";
 
 /// A set of images.
@@ -42,21 +42,21 @@ pub const CIFAR10: &str = "data/cifar-10-batches-bin";
 pub enum ImageSource {
     /// The embedded digits.
     Digits,
-    /// CIFAR-10's binary batches.
+    /// The binary batches of CIFAR-10.
     Cifar10 {
-        /// Where they lie.
+        /// Their folder.
         folder: PathBuf,
-        /// Which of them.
+        /// The split to read.
         split: Split,
     },
-    /// A folder of PNG and JPEG files, one sub-folder a class.
+    /// A folder of PNG and JPEG files, one sub-folder per class.
     #[cfg(feature = "images")]
     Folder(PathBuf),
     /// NumPy files.
     Npy {
-        /// (N, H, W) or (N, H, W, C), uint8.
+        /// The images: (N, H, W), (N, C, H, W) or (N, H, W, C), uint8.
         images: PathBuf,
-        /// (N), integers.
+        /// The labels: (N), integers.
         labels: Option<PathBuf>,
     },
 }
@@ -86,7 +86,7 @@ impl FromStr for ImageSource {
 }
 
 impl fmt::Display for ImageSource {
-    /// The name that reads back as this.
+    /// The name that parses back to this source.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Digits => f.write_str("digits"),
@@ -103,12 +103,13 @@ impl fmt::Display for ImageSource {
 }
 
 impl ImageSource {
-    /// Reads the images. Those of a folder are resized to a square of `size` pixels a side; all others keep their size.
+    /// Reads the images. Those of a folder are resized to a square with sides of `size` pixels; all others keep their
+    /// size.
     ///
     /// # Errors
-    /// Files that are not there or broken.
+    /// Missing or invalid files.
     pub fn open(&self, size: u32) -> Result<ImageSet, DataError> {
-        // Only folders resize.
+        // Only folders are resized.
         #[cfg(not(feature = "images"))]
         let _ = size;
         match self {
@@ -153,10 +154,10 @@ impl FromStr for TableSource {
 }
 
 impl TableSource {
-    /// Reads the table, by the options where it is a CSV file; a toy distribution gives `rows` points for a seed.
+    /// Reads the table, using `csv` for a CSV file; a toy distribution draws `rows` points from the seed.
     ///
     /// # Errors
-    /// Files that are not there or broken, and more rows than fit into memory.
+    /// Missing or invalid files, and more rows than fit into memory.
     pub fn open(&self, csv: &CsvOptions, rows: usize, seed: u64) -> Result<Table, DataError> {
         match self {
             Self::Toy(name) => Ok(Table::of(toy(name, rows, seed)?)),
@@ -168,7 +169,7 @@ impl TableSource {
     }
 }
 
-/// The known name that is closest to a given one.
+/// The known name closest to the given one.
 fn nearest(given: &str, names: &[&'static str]) -> &'static str {
     names.iter().min_by_key(|name| strsim::osa_distance(given, name)).copied().unwrap_or_default()
 }

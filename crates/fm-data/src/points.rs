@@ -22,13 +22,13 @@ use rand::Rng;
 use rand_distr::StandardNormal;
 use std::f64::consts::PI;
 
-/// The names that [`toy`] knows.
+/// The names that [`toy`] accepts.
 pub const TOYS: [&str; 4] = ["spiral", "moons", "8gaussians", "checkerboard"];
 
-/// One point from a source of uniform and a source of normal draws.
+/// Draws one point from a uniform and a normal generator.
 type Draw = fn(&mut dyn FnMut() -> f64, &mut dyn FnMut() -> f64) -> [f64; 2];
 
-/// `rows` points of a toy distribution.
+/// Draws `rows` points from a toy distribution.
 ///
 /// # Errors
 /// [`DataError::UnknownPoints`] for a name that is not in the table above, [`DataError::TooMany`] for more rows than fit into memory.

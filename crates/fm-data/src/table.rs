@@ -1,12 +1,12 @@
-//! Tables: rows of numbers with named columns, and a class for each row where there is one.
+//! Tables: rows of numbers with named columns, and optionally a class per row.
 //!
-//! | name | rows | what |
+//! | name | rows x columns | contents |
 //! |---|---|---|
 //! | `gaussian4` | 1000 x 4 | a correlated normal distribution whose [moments](GAUSSIAN4) are known |
 //! | `genes` | 700 x 765 | counts of genes in blood cells of ten types: `pbmc68k_reduced` of scanpy (BSD-3), from Zheng et al. (2017) |
 //! | `FILE.csv` | | numbers separated by commas, with a header or without, quoted or not; one column may hold classes |
 //!
-//! Files are read row by row: what is kept is four bytes a number.
+//! Files are read row by row; memory is four bytes per number.
 //!
 //! ```
 //! use fm_data::table::{CsvOptions, csv};
@@ -33,22 +33,22 @@ use std::path::Path;
 /// Rows of numbers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
-    /// The columns' names: those of a header, or their numbers from 1.
+    /// The column names: those of the header, or column numbers starting at 1.
     pub names: Vec<String>,
     /// (rows, columns).
     pub values: Array2<f32>,
-    /// The class of each row; empty where there are none.
+    /// The class of each row; empty if there are no classes.
     pub labels: Vec<u16>,
-    /// The classes' names, in alphabetical order.
+    /// The class names, in alphabetical order.
     pub classes: Vec<String>,
 }
 
-/// What of a CSV file is wanted.
+/// Which columns of a CSV file to read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CsvOptions {
-    /// The column of classes, by its name or its number from 1.
+    /// The column that holds the classes, by its name or its number starting at 1.
     pub labels: Option<String>,
-    /// Columns to leave out, by name or number.
+    /// Columns to ignore, by name or number.
     pub ignore: Vec<String>,
 }
 
@@ -67,14 +67,14 @@ const GAUSSIAN4_ROWS: &[u8] = include_bytes!("../assets/gaussian4.csv");
 const GENES: &[u8] = include_bytes!("../assets/pbmc68k.csv.gz");
 
 impl Table {
-    /// A table of numbers alone, whose columns are called by their numbers from 1; those of a table without rows have no names beyond the
-    /// first million.
+    /// A table of numbers only, whose columns are named by their numbers starting at 1. If there are no rows, only the first million
+    /// columns have names.
     pub fn of(values: Array2<f32>) -> Self {
         let named = if values.is_empty() { values.ncols().min(1_000_000) } else { values.ncols() };
         Self { names: (1..=named).map(|k| k.to_string()).collect(), values, ..Self::default() }
     }
 
-    /// Some of its rows.
+    /// A table of the given rows.
     ///
     /// # Panics
     /// If one of `rows` is not below the number of rows.
@@ -117,7 +117,7 @@ pub fn gaussian4() -> Result<Table, DataError> {
     read(GAUSSIAN4_ROWS, Path::new("gaussian4"), &CsvOptions::default())
 }
 
-/// The counts of `genes`, a class for each type of cell.
+/// The counts of `genes`, with one class per cell type.
 ///
 /// # Errors
 /// None, unless the embedded file is broken.
@@ -126,10 +126,10 @@ pub fn genes() -> Result<Table, DataError> {
     read(GzDecoder::new(GENES), Path::new("genes"), &options)
 }
 
-/// Reads a CSV file. A first row in which nothing is a number is a header.
+/// Reads a CSV file. The first row is a header if none of its fields is a number.
 ///
 /// # Errors
-/// A missing file, columns that are not there, no rows, rows of different lengths, and anything that is not a finite number, with line and column.
+/// A missing file, unknown columns, no rows, rows of different lengths, and any value that is not a finite number, with line and column.
 pub fn csv(path: &Path, options: &CsvOptions) -> Result<Table, DataError> {
     let file = File::open(path).map_err(|source| DataError::Io { path: path.into(), source })?;
     read(file, path, options)
@@ -197,7 +197,7 @@ fn read(from: impl Read, path: &Path, options: &CsvOptions) -> Result<Table, Dat
     if known.len() > usize::from(u16::MAX) {
         return Err(malformed(format!("its column of classes names {} of them", known.len())));
     }
-    // In alphabetical order, whatever the order of the rows.
+    // In alphabetical order, independent of the order of the rows.
     let mut place = vec![0u16; known.len()];
     known.values().zip(0..).for_each(|(first, sorted)| place[*first] = sorted);
     let labels = words.into_iter().map(|word| place[word]).collect();
@@ -222,7 +222,7 @@ fn number(field: &[u8]) -> Option<f32> {
     std::str::from_utf8(field).ok()?.parse().ok().filter(|value: &f32| value.is_finite())
 }
 
-/// The first few of many names.
+/// The first few of a list of names.
 fn some(names: &[String]) -> String {
     match names {
         [first @ .., _, _] if first.len() > 6 => format!("{}, ...", first[..6].join(", ")),

@@ -1,7 +1,7 @@
-//! Squared distances of many rows to many, a block at a time.
+//! Squared distances between many rows, computed block by block.
 //!
-//! |x - y|^2 = |x|^2 + |y|^2 - 2 x . y about a point amid the rows, in f64: a matrix product, exact for whole numbers (pixels) and good to 1e-15 of the
-//! rows' spread otherwise. Nothing larger than a block is kept.
+//! |x - y|^2 = |x|^2 + |y|^2 - 2 x . y relative to a point amid the rows, in f64. This is a matrix product, exact for whole numbers
+//! (pixels) and otherwise accurate to 1e-15 of the rows' spread. Nothing larger than a block is stored.
 
 use crate::MetricError;
 use crate::checks::first_bad;
@@ -9,13 +9,13 @@ use crate::points::Points;
 use fm_core::product::matmul_nt;
 use ndarray::{Array1, Array2};
 
-/// Squared norms from here on are refused, because sums of them may not be finite.
+/// Squared norms from this value on are rejected, because sums of them may not be finite.
 const LARGEST: f64 = 1e300;
 
-/// Rows of a block on either side.
+/// Rows per block on either side.
 pub(crate) const BLOCK: usize = 256;
 
-/// Rows about a point, with their squared norms.
+/// Rows relative to a point, with their squared norms.
 pub(crate) struct Block {
     values: Array2<f64>,
     norms: Vec<f64>,
@@ -28,7 +28,7 @@ impl Block {
         Self { values, norms }
     }
 
-    /// Fails unless these rows, which start at `first_row`, have finite norms: beside NaN every row would be at distance 0.
+    /// Fails unless these rows, which start at `first_row`, have finite norms: with NaN, every row would be at distance 0.
     pub(crate) fn check(&self, set: &'static str, first_row: usize, rows: Points<'_>) -> Result<(), MetricError> {
         if self.norms.iter().all(|norm| *norm < LARGEST) {
             return Ok(());
@@ -37,7 +37,7 @@ impl Block {
         first_bad(set, first_row, rows, |value| value * value < LARGEST / 1e10)
     }
 
-    /// To each row of another block.
+    /// Squared distances to each row of another block.
     pub(crate) fn squared(&self, other: &Self) -> Array2<f64> {
         let mut squared = matmul_nt(self.values.view(), other.values.view());
         for (mut row, norm) in squared.rows_mut().into_iter().zip(&self.norms) {
@@ -47,14 +47,14 @@ impl Block {
     }
 }
 
-/// A point amid the rows: their mean, rounded, so that whole numbers stay whole, unless their digits need more than f32 has.
+/// A point amid the rows: their mean, rounded so that whole numbers stay whole, unless the rows exceed the precision of f32.
 pub(crate) fn amid(rows: Points<'_>) -> Array1<f64> {
     let some = rows.rows(0..rows.nrows().min(BLOCK));
-    // Rounding is harmless where features have the digits of f32: the mean is only there to save digits.
+    // Rounding is harmless for features of f32 precision: the mean only reduces rounding errors.
     if some.beyond_f32() { some.mean() } else { some.mean().mapv(f64::round) }
 }
 
-/// Calls `see(first row of the block, squared distances)` for the distances of a block to all rows of a table, in their order.
+/// Calls `see(first row of the block, squared distances)` with the distances between a block and all rows of a table, in order.
 ///
 /// # Errors
 /// A row of the table that is not finite.

@@ -1,15 +1,15 @@
-//! Checks that every metric makes of its input before it computes anything.
+//! Input checks that every metric performs before any computation.
 
 use crate::MetricError;
 use crate::points::{Points, Scalar, with_view};
 
-/// The most rows of a set: products of two such numbers are whole numbers of 64 bits.
+/// The maximum number of rows of a set: products of two such numbers fit into 64 bits.
 const MOST_ROWS: usize = 1 << 31;
 
-/// The largest coordinate, which no f32 exceeds: sums over many pairs of the cube of its square are finite.
+/// The largest coordinate, above the range of f32: sums over many pairs of the cube of its square are finite.
 const LARGEST: f64 = 1e48;
 
-/// Fails unless both sets lie in one space, have at least `least` rows each, and hold finite numbers.
+/// Fails unless both sets have the same dimension and at least `least` rows each, and all values are finite.
 pub(crate) fn comparable(
     what: &'static str,
     least: usize,
@@ -27,17 +27,17 @@ pub(crate) fn same_space(left: usize, right: usize) -> Result<(), MetricError> {
     if left == right { Ok(()) } else { Err(MetricError::Dimension { left, right }) }
 }
 
-/// Fails unless there are enough points.
+/// Fails unless there are at least `least` points.
 pub(crate) fn at_least(what: &'static str, least: usize, got: usize) -> Result<(), MetricError> {
     if got < least { Err(MetricError::TooFew { what, least, got }) } else { Ok(()) }
 }
 
-/// Fails unless a number that was asked for lies in its range.
+/// Fails unless a given number lies in its range.
 pub(crate) fn count(what: &'static str, least: usize, most: usize, got: usize) -> Result<(), MetricError> {
     if (least..=most).contains(&got) { Ok(()) } else { Err(MetricError::Count { what, least, most, got }) }
 }
 
-/// Fails unless a set has columns, not too many rows, and numbers in them that are finite and at most [`LARGEST`] in size.
+/// Fails unless a set has columns, not too many rows, and only finite values of at most [`LARGEST`] in magnitude.
 pub(crate) fn usable(set: &'static str, rows: Points<'_>) -> Result<(), MetricError> {
     sized(set, rows.dim())?;
     if with_view!(rows, view => view.as_slice().is_some_and(all_in_range)) {
@@ -54,7 +54,7 @@ pub(crate) fn sized(set: &'static str, (rows, columns): (usize, usize)) -> Resul
     count("the number of rows", 0, MOST_ROWS, rows)
 }
 
-/// Fails at the first value that is not legal, row after row.
+/// Fails at the first invalid value in row order.
 pub(crate) fn first_bad(
     set: &'static str,
     first_row: usize,
@@ -69,7 +69,7 @@ pub(crate) fn first_bad(
     Ok(())
 }
 
-/// A sum of zeros times values is NaN exactly when a product is not finite, and needs no branch.
+/// A sum of zero times each value is NaN exactly if a product is not finite, and needs no branch.
 fn all_in_range<T: Scalar>(values: &[T]) -> bool {
     let mut sums = [0.0; 16];
     for block in values.chunks(16) {
@@ -81,14 +81,14 @@ fn all_in_range<T: Scalar>(values: &[T]) -> bool {
     sums.iter().all(|sum| *sum == 0.0)
 }
 
-/// Fails unless a matrix of f64 of this shape can be allocated; ndarray would end the program.
+/// Fails unless an f64 matrix of this shape can be allocated; ndarray would abort the program.
 pub(crate) fn fits(rows: usize, columns: usize) -> Result<(), MetricError> {
     const SMALL: usize = 1 << 22;
     let fits = |len: usize| len <= SMALL || Vec::<f64>::new().try_reserve_exact(len).is_ok();
     if rows.checked_mul(columns).is_some_and(fits) { Ok(()) } else { Err(MetricError::Memory { rows, columns }) }
 }
 
-/// A text on one line, cut at a length.
+/// A text on one line, cut to a maximum length.
 pub(crate) fn brief(text: &str, most: usize) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
     if line.chars().count() <= most {
@@ -98,7 +98,7 @@ pub(crate) fn brief(text: &str, most: usize) -> String {
     }
 }
 
-/// A path on one line, of which the end is kept.
+/// A path on one line, shortened to its end.
 pub(crate) fn brief_path(path: &std::path::Path, most: usize) -> String {
     let line = brief(&path.display().to_string(), usize::MAX - 1);
     let length = line.chars().count();
@@ -124,7 +124,7 @@ mod tests {
             rows[[38, 0]] = value;
             let error = usable("samples", rows.view()).unwrap_err();
             assert!(matches!(error, MetricError::NotFinite { set: "samples", row: 31, column: 1, .. }), "{error}");
-            // Views that are not contiguous, too.
+            // Also for views that are not contiguous.
             let error = usable("samples", rows.t()).unwrap_err();
             assert!(matches!(error, MetricError::NotFinite { row: 0, column: 38, .. }), "{error}");
         }

@@ -1,7 +1,7 @@
-//! Statistics of a table, column by column: do samples have the means and variances of real rows?
+//! Column statistics of tables: whether samples have the means and variances of real rows.
 //!
-//! Variances are those of the sample (divided by n - 1). Correlations are Pearson's over the columns: 1 where every column of the samples has
-//! the statistic of the real one up to a line. Constant statistics have no correlation (NaN).
+//! Variances are sample variances (divided by n - 1). Correlations are Pearson's over the columns: 1 if the statistics of the samples are
+//! an increasing linear function of those of the real rows. Constant statistics have no correlation (NaN).
 //!
 //! ```
 //! use fm_metrics::columns::compare;
@@ -18,7 +18,7 @@ use crate::checks::comparable;
 use crate::points::{Points, Scalar};
 use ndarray::ArrayView2;
 
-/// One column's statistics.
+/// The statistics of one column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Column {
     /// Mean.
@@ -27,16 +27,16 @@ pub struct Column {
     pub variance: f64,
 }
 
-/// The columns of samples beside those of real rows.
+/// Column statistics of samples and of real rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
-    /// Of the samples.
+    /// Columns of the samples.
     pub samples: Vec<Column>,
-    /// Of the real rows.
+    /// Columns of the real rows.
     pub real: Vec<Column>,
     /// Correlation of the columns' means.
     pub mean_correlation: f64,
-    /// Correlation of their variances.
+    /// Correlation of the columns' variances.
     pub variance_correlation: f64,
 }
 

@@ -1,17 +1,18 @@
-//! Sums over all pairs of points of a function of their distance, in parallel and in bounded memory.
+//! Sums of a function of the distance over all pairs of points, in parallel and in bounded memory.
 //!
-//! One side lies column by column, so that the squared distances of a row to a block of points are a few vectorised passes; nothing larger than a
-//! block is kept. Rows are shared out to threads in fixed chunks whose sums are added in order: the same bits with any number of threads.
+//! One side is stored column by column, so that the squared distances of a row to a block of points take a few vectorised passes; nothing
+//! larger than a block is stored. Rows are divided among threads in fixed chunks whose sums are added in order, so the result does not
+//! depend on the number of threads.
 
 use crate::points::Points;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-/// Points that a row is compared with at a time, and rows that a thread takes at a time.
+/// Number of points that a row is compared with at a time, and of rows per thread at a time.
 const BLOCK: usize = 256;
 const ROWS: usize = 64;
 
-/// `n` of so many rows, evenly spaced: rows may lie in an order that means something.
+/// `n` evenly spaced row numbers below `rows`, because the order of rows may be meaningful.
 pub(crate) fn spaced(rows: usize, n: usize) -> Vec<usize> {
     (0..n).map(|i| i * rows / n.max(1)).collect()
 }
@@ -27,14 +28,14 @@ pub(crate) fn mean_within(x: Points<'_>, f: impl Fn(f64) -> f64 + Sync) -> f64 {
     sums(x, x, |row| row + 1, f) / pairs as f64
 }
 
-/// Over the rows of y from `first(row of x)` on.
+/// The sum over the rows of y from `first(row of x)` on.
 fn sums(x: Points<'_>, y: Points<'_>, first: impl Fn(usize) -> usize + Sync, f: impl Fn(f64) -> f64 + Sync) -> f64 {
     let columns = y.columns();
     let chunk = |c: usize| {
         let rows = c * ROWS..x.nrows().min((c + 1) * ROWS);
         let values: Vec<Vec<f64>> = rows.clone().map(|i| x.row(i)).collect();
         let mut sum = 0.0;
-        // A block of points stays in the cache while all rows meet it.
+        // A block of points stays in the cache while all rows are compared with it.
         for start in (first(rows.start)..y.nrows()).step_by(BLOCK) {
             let end = y.nrows().min(start + BLOCK);
             for (i, row) in rows.clone().zip(&values) {
@@ -54,7 +55,7 @@ fn sums(x: Points<'_>, y: Points<'_>, first: impl Fn(usize) -> usize + Sync, f: 
     chunks.iter().sum()
 }
 
-/// Adds the squared distances of a row to the points from `start` on, four dimensions a pass.
+/// Adds the squared distances of a row to the points from `start` on, four dimensions per pass.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 fn add_squares(row: &[f64], columns: &[Vec<f64>], start: usize, squared: &mut [f64]) {
     let end = start + squared.len();
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
     use ndarray::Array2;
 
-    /// Around the sizes of blocks and chunks, and of dimensions that are no multiple of four, whole numbers add up exactly.
+    /// Whole numbers are summed exactly, around the sizes of blocks and chunks and for dimensions that are not multiples of four.
     #[test]
     fn every_pair_counts_once() {
         for (n, dim) in [(2, 1), (63, 2), (64, 3), (65, 4), (255, 5), (256, 7), (257, 8), (700, 2)] {

@@ -1,16 +1,17 @@
-//! A number and how sure it is.
+//! A number and its standard error.
 //!
-//! Resampling tells what a number would do if the samples were drawn again. Of a mean that is the standard error; of anything else the
-//! jackknife that leaves out one of g groups of rows in turn: error^2 = (g - 1)/g sum_i (theta_i - mean theta)^2. Leaving rows out moves a
-//! Frechet distance, which falls with the number of samples, by about the same amount each time, so that the differences are unharmed; the bootstrap,
-//! which repeats rows, is biased there. Source: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 11.
+//! Resampling estimates how much a number would vary if the samples were drawn again. For a mean this is the standard error. For other
+//! numbers it is the jackknife, which leaves out one of g groups of rows in turn: error^2 = (g - 1)/g sum_i (theta_i - mean theta)^2. A
+//! Fréchet distance decreases with the number of samples, but leaving out a group shifts it by about the same amount each time, so that the
+//! differences remain valid; the bootstrap, which repeats rows, is biased there. Source: Efron and Tibshirani, "An introduction to the
+//! bootstrap" (1993), chapter 11.
 //!
 //! ```
 //! use fm_metrics::estimate::{Estimate, jackknife, mean};
 //! let x = [1.0, 2.0, 4.0, 5.0];
 //! let Estimate { value, error } = mean(&x);
 //! assert_eq!(value, 3.0);
-//! // sqrt(10/3 / 4), and of a mean the jackknife says the same.
+//! // sqrt(10/3 / 4); for a mean the jackknife gives the same.
 //! assert!((error - (10.0f64 / 12.0).sqrt()).abs() < 1e-15);
 //! let without = |i: usize| Ok((12.0 - x[i]) / 3.0);
 //! assert!((jackknife(4, without)? - error).abs() < 1e-15);
@@ -25,11 +26,11 @@ use std::ops::Range;
 pub struct Estimate {
     /// The number.
     pub value: f64,
-    /// Its standard error; NaN where it cannot be told.
+    /// Its standard error; NaN if it cannot be computed.
     pub error: f64,
 }
 
-/// The mean of independent values: NaN of none, and its error NaN of one.
+/// The mean of independent values. The mean of no values is NaN, and so is the error of a single value.
 pub fn mean(values: &[f64]) -> Estimate {
     let n = values.len() as f64;
     let value = values.iter().sum::<f64>() / n;
@@ -37,10 +38,10 @@ pub fn mean(values: &[f64]) -> Estimate {
     Estimate { value, error: if n > 1.0 { (squares / (n - 1.0) / n).sqrt() } else { f64::NAN } }
 }
 
-/// The standard error of a number from its values with one of so many groups left out.
+/// The standard error of a number, from its values with one of `groups` groups left out.
 ///
 /// # Errors
-/// Those of the number; fewer than two groups, or more than 2^31.
+/// Errors of the number; fewer than two groups, or more than 2^31.
 pub fn jackknife(groups: usize, without: impl Fn(usize) -> Result<f64, MetricError>) -> Result<f64, MetricError> {
     crate::checks::at_least("the jackknife, in groups of rows,", 2, groups)?;
     crate::checks::count("the number of groups", 2, 1 << 31, groups)?;
@@ -48,9 +49,9 @@ pub fn jackknife(groups: usize, without: impl Fn(usize) -> Result<f64, MetricErr
     Ok((groups as f64 - 1.0) * mean(&values).error)
 }
 
-/// The rows of a group: as many groups of neighbours as asked for, of sizes that differ by one at most. A group beyond the last is empty.
+/// The rows of group k of `groups` groups of neighbouring rows, whose sizes differ by at most one. A group beyond the last is empty.
 pub fn group(rows: usize, groups: usize, k: usize) -> Range<usize> {
-    // At most `rows` where k is at most `groups`, so that it fits.
+    // At most `rows` if k is at most `groups`, so the result fits.
     let start = |k: usize| if k < groups { (k as u128 * rows as u128 / groups as u128) as usize } else { rows };
     start(k)..start(k.saturating_add(1))
 }

@@ -1,18 +1,19 @@
-//! The Frechet distance between Gaussians.
+//! The Fréchet distance between Gaussians.
 //!
 //! D(a, b) = |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), the squared 2-Wasserstein distance of N(mu_a, S_a) and N(mu_b, S_b). The
-//! trace of the root is the sum of the square roots of the eigenvalues of S_a^(1/2) S_b S_a^(1/2), which is symmetric: real arithmetic, no iteration
-//! that can fail, and eigenvalues that rounding has made negative count as 0, so that covariances near rank deficiency do no harm. Unit: that of the
-//! features, squared. On features of the Inception network of its protocol this is FID; on others it is not. It falls with the number of samples by
-//! about a constant over that number, so that only distances of equally many samples compare. Source: Dowson and Landau, "The Frechet distance between
-//! multivariate normal distributions" (1982); Heusel et al., "GANs trained by a two time-scale update rule" (2017).
+//! trace of the root is the sum of the square roots of the eigenvalues of the symmetric matrix S_a^(1/2) S_b S_a^(1/2). This takes only
+//! real arithmetic and no iteration that can fail, and eigenvalues made negative by rounding count as 0, so covariances near rank
+//! deficiency are safe. Unit: that of the features, squared. On features of the Inception network of its protocol this is FID; on others it
+//! is not. It decreases with the number of samples by about a constant divided by that number, so only distances from equal numbers of
+//! samples are comparable. Source: Dowson and Landau, "The Fréchet distance between multivariate normal distributions" (1982); Heusel et
+//! al., "GANs trained by a two time-scale update rule" (2017).
 //!
 //! ```
 //! use fm_metrics::frechet::frechet;
 //! use fm_metrics::moments::Gaussian;
 //! use ndarray::{Array2, array};
 //! let of = |mean, diagonal| Gaussian { mean, covariance: Array2::from_diag(&diagonal), count: None };
-//! // On axes of their own: a difference of means and one of deviations in each.
+//! // With diagonal covariances: a difference of means and one of deviations per dimension.
 //! let (a, b) = (of(array![0.0, 1.0], array![1.0, 4.0]), of(array![3.0, 1.0], array![1.0, 25.0]));
 //! assert!((frechet(&a, &b)? - (9.0 + 0.0 + 0.0 + 9.0)).abs() < 1e-12);
 //! # Ok::<(), fm_metrics::MetricError>(())
@@ -25,16 +26,16 @@ use crate::moments::{Gaussian, Moments};
 use faer::{Mat, Side};
 use ndarray::Array2;
 
-/// The distance of two Gaussians, without a unit root: D, not its square root.
+/// The distance D of two Gaussians, not its square root.
 ///
 /// # Errors
-/// [`MetricError::Gaussian`] for a mean and a covariance that do not belong together, are not finite, or are no covariance; different
-/// dimensions; eigenvalues that are not found.
+/// [`MetricError::Gaussian`] for a mean and a covariance whose shapes do not match, that are not finite, or that are not a valid
+/// covariance; different dimensions; a failed eigenvalue computation.
 pub fn frechet(a: &Gaussian, b: &Gaussian) -> Result<f64, MetricError> {
     From::new(a)?.to(b)
 }
 
-/// The distance of groups of rows taken together, with its error over them.
+/// The distance of all groups of rows taken together, with its jackknife error over the groups.
 ///
 /// # Errors
 /// As [`frechet`]; too few rows for the number of features.
@@ -50,7 +51,7 @@ pub fn estimate(reference: &Gaussian, groups: &[Moments]) -> Result<Estimate, Me
     Ok(Estimate { value, error })
 }
 
-/// A Gaussian that distances are taken from, with the root of its covariance.
+/// A reference Gaussian, with the root of its covariance.
 struct From<'a> {
     gaussian: &'a Gaussian,
     root: Mat<f64>,
@@ -88,7 +89,7 @@ impl<'a> From<'a> {
     }
 }
 
-/// Fails where an eigenvalue is so negative that rounding cannot have made it so.
+/// Fails if an eigenvalue is more negative than rounding can explain.
 fn positive(eigenvalues: impl Iterator<Item = f64> + Clone) -> Result<(), MetricError> {
     let largest = eigenvalues.clone().fold(0.0f64, |most, v| most.max(v.abs()));
     match eigenvalues.into_iter().find(|v| *v < -1e-3 * largest) {
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
     use ndarray::{Array1, array};
 
-    /// Half of the directions have no variance at all on either side; the rest lie on axes of their own.
+    /// Half of the directions have no variance on either side; the covariances are diagonal in the others.
     #[test]
     fn covariances_without_full_rank_are_no_trouble() {
         let d = 40;
@@ -130,13 +131,13 @@ mod tests {
         let (a, b) = (of(&|i| flat(i, 1.0)), of(&|i| flat(i, 1.5)));
         let want: f64 = (0..d).map(|i| flat(i, 0.5).powi(2)).sum();
         let off = frechet(&a, &b).unwrap() / want - 1.0;
-        // What is 0 is known to 1e-16 of the largest, and its root to 1e-8.
+        // A value of 0 is accurate to 1e-16 of the largest, and its root to 1e-8.
         assert!(off.abs() < 1e-6, "{off}");
         let own = frechet(&a, &a).unwrap() / want;
         assert!(own.abs() < 1e-6, "{own}");
     }
 
-    /// Groups whose sums are about points of their own are as one.
+    /// Groups whose sums are about different points give the same result as one group.
     #[test]
     fn groups_about_any_points_have_one_distance() {
         let rows = Array2::from_shape_fn((40, 2), |(i, j)| ((7 * i + 5 * j + i * j) % 13) as f32);

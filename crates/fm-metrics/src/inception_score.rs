@@ -1,13 +1,13 @@
 //! The inception score.
 //!
-//! IS = exp(E_x KL(p(y | x) || p(y))) with a classifier's p(y | x) = softmax(logits): at most the number of classes, 1 when all samples look alike. It knows
-//! nothing of real images. Samples are split and the mean over splits is reported with their standard deviation, as the field does; fewer samples a
-//! split score less. Source: Salimans et al., "Improved techniques for training GANs" (2016).
+//! IS = exp(E_x KL(p(y | x) || p(y))) with a classifier's p(y | x) = softmax(logits): at most the number of classes, and 1 if all samples
+//! look alike. It does not use real images. Samples are split, and the mean and standard deviation over splits are reported, as is usual;
+//! fewer samples per split give a lower score. Source: Salimans et al., "Improved techniques for training GANs" (2016).
 //!
 //! ```
 //! use fm_metrics::inception_score::inception_score;
 //! use ndarray::Array2;
-//! // Sure of one of two classes, each as often: 2. Unsure: 1.
+//! // Certain of one of two equally frequent classes: 2. Uncertain: 1.
 //! let sure = Array2::from_shape_fn((10, 2), |(i, j)| if i % 2 == j { 50.0f32 } else { 0.0 });
 //! assert!((inception_score(sure.view(), 1)?.mean - 2.0).abs() < 1e-9);
 //! assert!((inception_score(Array2::<f32>::zeros((10, 2)).view(), 1)?.mean - 1.0).abs() < 1e-12);
@@ -25,11 +25,11 @@ use ndarray::{ArrayView2, Axis};
 pub struct Score {
     /// Their mean.
     pub mean: f64,
-    /// Their standard deviation (n - 1); NaN of a single one.
+    /// Their standard deviation (n - 1); NaN for a single split.
     pub deviation: f64,
 }
 
-/// The score of logits, (n, classes), in so many splits of neighbouring rows.
+/// The score of logits, (n, classes), in `splits` splits of neighbouring rows.
 ///
 /// # Errors
 /// Fewer rows than splits, no splits, no classes, values that are not finite.
@@ -55,7 +55,7 @@ fn one(logits: Points<'_>) -> f64 {
         row -= norm;
     }
     let log_q = log_p.mapv(f64::exp).mean_axis(Axis(0)).unwrap_or_default().mapv(f64::ln);
-    // Where p is 0 its logarithm may be so low that it is no longer finite times 0; the limit is 0.
+    // For p = 0 the term is 0 times an infinite value; its limit is 0.
     let term = |p: f64, q: f64| if p.exp() == 0.0 { 0.0 } else { p.exp() * (p - q) };
     let sum: f64 =
         log_p.rows().into_iter().map(|row| row.iter().zip(&log_q).map(|(p, q)| term(*p, *q)).sum::<f64>()).sum();

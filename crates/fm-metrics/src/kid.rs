@@ -1,8 +1,9 @@
 //! The kernel inception distance.
 //!
-//! MMD^2 = E k(X, X') + E k(Y, Y') - 2 E k(X, Y) of features of d dimensions with the kernel k(a, b) = (a . b / d + 1)^3, over all pairs of different
-//! rows, without bias: its expectation does not depend on the number of samples, and an estimate near 0 may be negative. The mean over random subsets of
-//! equal size of both sides is reported, as the field does. Unit: none. Source: Binkowski et al., "Demystifying MMD GANs" (2018).
+//! MMD^2 = E k(X, X') + E k(Y, Y') - 2 E k(X, Y) of features of d dimensions with the kernel k(a, b) = (a . b / d + 1)^3. The estimate over
+//! all pairs of different rows is unbiased: its expectation does not depend on the number of samples, and it may be negative near 0. The
+//! mean over random subsets of equal size of both sides is reported, as is usual. Unit: none. Source: Binkowski et al., "Demystifying MMD
+//! GANs" (2018).
 //!
 //! ```
 //! use fm_metrics::kid::polynomial_mmd;
@@ -26,27 +27,27 @@ use rayon::prelude::*;
 /// How subsets are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subsets {
-    /// How many, from 1 to a million.
+    /// Number of subsets, from 1 to a million.
     pub count: usize,
-    /// Rows of each, at most; fewer where a side has fewer.
+    /// Rows per subset; fewer if a side has fewer.
     pub size: usize,
-    /// Fixes them.
+    /// The random seed.
     pub seed: u64,
 }
 
 impl Default for Subsets {
-    /// 100 of 1000 rows, as clean-fid and torch-fidelity.
+    /// 100 subsets of 1000 rows, as in clean-fid and torch-fidelity.
     fn default() -> Self {
         Self { count: 100, size: 1000, seed: 0 }
     }
 }
 
-/// KID of features, (n, d) and (m, d). The error is that of the mean over as many subsets as could be disjoint, since more of them see the same rows again; if anything it is
-/// too large.
+/// KID of features, (n, d) and (m, d). The error is that of a mean over as many subsets as could be disjoint, because further subsets reuse
+/// the same rows; if anything it is too large.
 ///
 /// # Errors
-/// Different dimensions, fewer than two rows on a side or in a subset, no subsets or more than a million, values that are not finite, subsets
-/// whose matrix of kernels does not fit into memory.
+/// Different dimensions, fewer than two rows on a side or in a subset, no subsets or more than a million, values that are not finite, and
+/// kernel matrices of subsets that do not fit into memory.
 pub fn kid<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>, subsets: &Subsets) -> Result<Estimate, MetricError> {
     over_subsets(x.into(), y.into(), subsets)
 }
@@ -70,10 +71,10 @@ fn over_subsets(x: Points<'_>, y: Points<'_>, subsets: &Subsets) -> Result<Estim
     Ok(Estimate { value, error: error * (subsets.count as f64 / apart as f64).sqrt() })
 }
 
-/// The unbiased MMD^2 with the cubic kernel of all rows, (n, d) and (m, d).
+/// The unbiased MMD^2 with the cubic kernel over all rows, (n, d) and (m, d).
 ///
 /// # Errors
-/// Different dimensions, fewer than two rows on a side, values that are not finite, a matrix of kernels that does not fit into memory.
+/// Different dimensions, fewer than two rows on a side, values that are not finite, and a kernel matrix that does not fit into memory.
 pub fn polynomial_mmd<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<f64, MetricError> {
     polynomial(x.into(), y.into())
 }

@@ -1,23 +1,24 @@
-//! Numbers about samples, without libtorch.
+//! Metrics of samples, without libtorch.
 //!
 //! | module | question |
 //! |---|---|
-//! | [`nearest`] | do samples belong to the class that was asked for, and are they copies of training data? |
-//! | [`palette`] | what does a palette of a few colours lose? |
+//! | [`nearest`] | are samples of the requested class, and are they copies of training data? |
+//! | [`palette`] | what is the error of a palette of a few colours? |
 //! | [`energy`], [`sliced`], [`mmd`] | how far apart are two distributions, from samples of both? |
-//! | [`columns`] | do the columns of a table have the means and variances that they should? |
-//! | [`two_sample`] | can a classifier tell samples from real rows? |
+//! | [`columns`] | do the columns of a table have the right means and variances? |
+//! | [`two_sample`] | can a classifier distinguish samples from real rows? |
 //! | [`frechet`], [`kid`] | how far apart are two sets of features, as Gaussians and by a kernel? |
-//! | [`manifold`] | precision and recall, density and coverage: are samples realistic, and do they reach everywhere? |
+//! | [`manifold`] | precision and recall, density and coverage: are samples realistic, and do they cover the data? |
 //! | [`inception_score`] | does a classifier find samples clear and varied? |
-//! | [`moments`], [`statistics`] | means and covariances from a stream of features, and as `.npz` |
-//! | [`estimate`] | how sure is a number? |
+//! | [`moments`], [`statistics`] | means and covariances of a stream of features, and as `.npz` |
+//! | [`estimate`] | what is the standard error of a number? |
 //! | [`evaluation`] | a list of metrics on samples and a reference, as one report |
-//! | [`resize`] | Pillow's bicubic resampling, to the last bit |
+//! | [`resize`] | bicubic resampling, bit-identical to Pillow |
 //!
-//! Features come from outside: of images, `fm-models` has the networks that make them.
+//! Features are computed elsewhere: `fm-models` contains the feature networks for images.
 //!
-//! Points are f32, f64 or bytes ([`Scalar`]), and every sum is f64. Every metric refuses samples that hold NaN, infinity, or a value above 1e48 in size: [`MetricError::NotFinite`] names the first such row and column.
+//! Points are f32, f64 or bytes ([`Scalar`]), and every sum is f64. Every metric rejects samples that contain NaN, infinity, or a value
+//! above 1e48 in magnitude: [`MetricError::NotFinite`] names the first such row and column.
 //!
 //! ```
 //! use fm_metrics::nearest::nearest;
@@ -58,7 +59,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricError {
-    /// The sets live in different spaces.
+    /// Sets of different dimensions.
     #[error(
         "cannot compare samples of {left} dimensions with a reference of {right}: a distance needs one space; give both the same"
     )]
@@ -68,26 +69,26 @@ pub enum MetricError {
         /// Dimensions of the reference.
         right: usize,
     },
-    /// Points without coordinates.
+    /// Points without dimensions.
     #[error("cannot use the {set}: its rows have no columns; give at least one dimension")]
     NoColumns {
         /// The set: samples, reference.
         set: &'static str,
     },
-    /// Too few points to say anything.
+    /// Too few points for a metric.
     #[error("cannot compute {what}: it needs at least {least} points, got {got}; draw more")]
     TooFew {
         /// The requested quantity.
         what: &'static str,
-        /// Points it needs.
+        /// Required points.
         least: usize,
-        /// Points given.
+        /// Given points.
         got: usize,
     },
-    /// A number out of its range.
+    /// A number outside its range.
     #[error("cannot take {got} as {what}: it must be at least {least} and at most {most}; give another number")]
     Count {
-        /// What is counted.
+        /// The quantity.
         what: &'static str,
         /// Least number.
         least: usize,
@@ -96,7 +97,7 @@ pub enum MetricError {
         /// Number given.
         got: usize,
     },
-    /// Labels that do not belong to the rows.
+    /// A number of labels that does not match the number of rows.
     #[error("cannot match {labels} labels to {rows} rows of the {set}: each row has one class; give one label per row")]
     Labels {
         /// The set: samples, reference.
@@ -122,18 +123,18 @@ pub enum MetricError {
          KID, which needs two"
     )]
     Rank {
-        /// Features.
+        /// Number of features.
         dimensions: usize,
-        /// Samples given.
+        /// Number of samples.
         got: usize,
     },
-    /// A mean and a covariance that belong to no Gaussian.
+    /// A mean and a covariance that do not form a Gaussian.
     #[error("cannot use a Gaussian: {problem}; give a finite mean (d) and a covariance (d, d), d at least 1")]
     Gaussian {
         /// What is wrong.
         problem: String,
     },
-    /// A value that no distance can be taken to.
+    /// A value that is not finite or too large.
     #[error(
         "cannot use the {set}: row {row}, column {column} (from 0) is {value:?}; fix the rows, or the network that computed them"
     )]
@@ -144,19 +145,19 @@ pub enum MetricError {
         row: usize,
         /// Its column.
         column: usize,
-        /// It.
+        /// The value.
         value: f64,
     },
-    /// Eigenvalues that were not found.
+    /// An eigenvalue computation that failed.
     #[error(
         "cannot find the eigenvalues of a covariance of {dimensions} features: the iteration did not converge; look for \
          features of absurd size"
     )]
     Eigenvalues {
-        /// Features.
+        /// Number of features.
         dimensions: usize,
     },
-    /// A file of statistics that cannot be used.
+    /// An invalid file of statistics.
     #[error(
         "cannot read {}: {}; give a file that `numpy.savez` wrote with a vector mu (d) and a matrix sigma (d, d)",
         checks::brief_path(path, 100),
@@ -168,7 +169,7 @@ pub enum MetricError {
         /// What is wrong.
         problem: String,
     },
-    /// A kernel without a width.
+    /// A kernel with an invalid bandwidth.
     #[error(
         "cannot use a kernel of bandwidth {value:?}: it must be between 1e-150 and 1e150; give one, since points that all \
          coincide have none of their own"
@@ -177,7 +178,7 @@ pub enum MetricError {
         /// The bandwidth.
         value: f64,
     },
-    /// An order of a Wasserstein distance that is not offered.
+    /// An unsupported order of a Wasserstein distance.
     #[error("cannot compute a Wasserstein distance of order {p}: only 1 and 2 are offered; give one of them")]
     Order {
         /// The order.
@@ -191,13 +192,13 @@ pub enum MetricError {
         /// Its norm.
         norm: f64,
     },
-    /// A metric of the caller that cannot be computed.
+    /// A custom metric that failed.
     #[error("cannot compute a metric: {}; see its definition", checks::brief(problem, 200))]
     Own {
-        /// What it says.
+        /// The error of the metric.
         problem: String,
     },
-    /// An image that does not have the size that was said.
+    /// An image whose number of values does not match its size.
     #[error(
         "cannot resize {values} values from {from:?} to {to:?}: the first size must have that many values, and both sizes a \
          height and a width of at least 1; give (height, width)"
@@ -205,7 +206,7 @@ pub enum MetricError {
     Size {
         /// Values given.
         values: usize,
-        /// Height and width of the image.
+        /// Given height and width.
         from: (usize, usize),
         /// The requested height and width.
         to: (usize, usize),

@@ -1,8 +1,9 @@
-//! Precision and recall, density and coverage of samples, by neighbourhoods of features.
+//! Precision and recall, density and coverage of samples, from neighbourhoods of features.
 //!
-//! Each point has a ball that reaches to its k-th nearest neighbour on its own side. *Precision*: the share of samples in some real point's ball.
-//! *Recall*: the share of real points in some sample's ball. *Density*: of how many real points' balls a sample is in, over k, on average; may exceed 1.
-//! *Coverage*: the share of real points whose nearest sample is in their ball. Each is a mean over points; its standard error takes the balls as given.
+//! Each point has a ball whose radius is the distance to its k-th nearest neighbour on the same side. *Precision*: the share of samples in
+//! some real point's ball. *Recall*: the share of real points in some sample's ball. *Density*: the mean number of real points' balls that
+//! contain a sample, divided by k; may exceed 1. *Coverage*: the share of real points whose nearest sample is in their ball. Each is a mean
+//! over points; its standard error takes the balls as fixed.
 //! Source: Kynkaanniemi et al., "Improved precision and recall metric for assessing generative models" (2019), k = 3; Naeem et al., "Reliable
 //! fidelity and diversity metrics for generative models" (2020), k = 5.
 //!
@@ -12,7 +13,7 @@
 //! let real = array![[0.0f32], [1.0], [2.0], [10.0]];
 //! let samples = array![[0.5f32], [0.6], [20.0], [30.0]];
 //! let m = manifold(samples.view(), real.view(), 1)?;
-//! // Balls of 1, 1, 1 and 8 about real points; of .1, .1, 10 and 10 about samples, which are open.
+//! // Radii 1, 1, 1 and 8 around real points; .1, .1, 10 and 10 around samples. Balls are open.
 //! assert_eq!((m.precision.value, m.recall.value), (0.5, 0.0));
 //! // .5 and .6 are in the balls of 0 and 1; 10's nearest sample is 9.4 away.
 //! assert_eq!((m.density.value, m.coverage.value), (1.0, 0.5));
@@ -28,23 +29,23 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// How samples lie among real points.
+/// Precision, recall, density and coverage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Manifold {
-    /// Samples that look real.
+    /// Share of samples that look real.
     pub precision: Estimate,
-    /// Real points that samples could be.
+    /// Share of real points that samples could represent.
     pub recall: Estimate,
-    /// How real samples look.
+    /// Density of real points around the samples.
     pub density: Estimate,
-    /// Real points that samples reach.
+    /// Share of real points that samples cover.
     pub coverage: Estimate,
 }
 
-/// All four, of samples (n, d) and real points (m, d), with balls to the k-th neighbour.
+/// All four metrics of samples (n, d) and real points (m, d), with balls to the k-th neighbour.
 ///
 /// # Errors
-/// Different dimensions, not more than k rows on a side, k of 0, values that are not finite.
+/// Different dimensions, k or fewer rows on a side, k of 0, values that are not finite.
 pub fn manifold<T: Scalar>(
     samples: ArrayView2<'_, T>,
     real: ArrayView2<'_, T>,
@@ -60,7 +61,8 @@ fn between(samples: Points<'_>, real: Points<'_>, k: usize) -> Result<Manifold, 
     at_least("precision and recall of that many neighbours", k.saturating_add(1), least)?;
     let (balls, reach) = (kth_neighbour(real, k)?, kth_neighbour(samples, k)?);
     let about = blocks::amid(real);
-    // Of a block of real points: the balls that each sample is in, and of each point whether a sample's ball and its own meet a sample.
+    // For a block of real points: the number of balls that contain each sample and, per point, whether it is in a sample's ball and whether
+    // its own ball contains a sample.
     let block = |rows: Range<usize>| {
         let (mut within, mut recalled, mut covered) =
             (vec![0u32; samples.nrows()], vec![0.0; rows.len()], vec![0.0; rows.len()]);
@@ -113,7 +115,7 @@ fn kth_neighbour(rows: Points<'_>, k: usize) -> Result<Vec<f64>, MetricError> {
     Ok(ranges(rows.nrows()).into_par_iter().map(block).collect::<Result<Vec<_>, MetricError>>()?.concat())
 }
 
-/// The rows in blocks.
+/// The rows, divided into blocks.
 pub(crate) fn ranges(rows: usize) -> Vec<Range<usize>> {
     (0..rows).step_by(BLOCK).map(|start| start..rows.min(start + BLOCK)).collect()
 }

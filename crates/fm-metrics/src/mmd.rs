@@ -1,8 +1,9 @@
 //! The maximum mean discrepancy with a Gaussian kernel.
 //!
-//! MMD^2(X, Y) = E k(X, X') + E k(Y, Y') - 2 E k(X, Y), k(a, b) = exp(-|a - b|^2 / (2 h^2)). Estimated over all pairs of different points, without
-//! bias, so that an estimate near 0 may be negative. The bandwidth h is by default the median of the distances within and between the samples (of at
-//! most 1000 rows of each, evenly spaced). Unit: none. Source: Gretton et al., "A kernel two-sample test" (2012), whose median heuristic it is.
+//! MMD^2(X, Y) = E k(X, X') + E k(Y, Y') - 2 E k(X, Y), k(a, b) = exp(-|a - b|^2 / (2 h^2)). The estimate uses all pairs of different
+//! points and is unbiased, so an estimate near 0 may be negative. The default bandwidth h is the median of the distances within and between
+//! the samples (at most 1000 evenly spaced rows of each). Unit: none. Source: Gretton et al., "A kernel two-sample test" (2012), including
+//! the median heuristic.
 //!
 //! ```
 //! use fm_metrics::mmd::{median_distance, mmd};
@@ -22,7 +23,7 @@ use crate::distances::{mean_within, spaced, sum_over};
 use crate::points::{Points, Scalar};
 use ndarray::{ArrayView2, Axis, concatenate};
 
-/// Rows of each side that the median is taken over.
+/// Maximum number of rows per side from which the median is computed.
 const MEDIAN_ROWS: usize = 1000;
 
 /// MMD^2 of two samples, (n, d) and (m, d).
@@ -39,7 +40,7 @@ fn between(x: Points<'_>, y: Points<'_>, bandwidth: Option<f64>) -> Result<f64, 
         Some(h) => h,
         None => median(x, y)?,
     };
-    // The square of any other is 0 or infinite.
+    // The square of any other value would be 0 or infinite.
     if !(1e-150..=1e150).contains(&h) {
         return Err(MetricError::Bandwidth { value: h });
     }
@@ -48,7 +49,7 @@ fn between(x: Points<'_>, y: Points<'_>, bandwidth: Option<f64>) -> Result<f64, 
     Ok(mean_within(x, kernel) + mean_within(y, kernel) - 2.0 * across)
 }
 
-/// The median distance between different points of both samples together.
+/// The median distance between different points of the pooled samples.
 ///
 /// # Errors
 /// Different dimensions, fewer than two points, values that are not finite.

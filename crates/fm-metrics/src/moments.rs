@@ -1,9 +1,9 @@
 //! Means and covariances from a stream of rows.
 //!
-//! Sums are kept about a point near the rows (the mean of the first ones), in f64, so that large means cost no digits. Sums about one point
-//! add and subtract, which is what [`estimate::jackknife`](crate::estimate::jackknife) needs; sums about two points are first brought to their means
-//! and merged by the formula of Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1982).
-//! The covariance divides by n - 1.
+//! Sums are taken relative to a point near the rows (the mean of the first ones), in f64, so that large means cost no precision. Sums about
+//! the same point can be added and subtracted, which [`estimate::jackknife`](crate::estimate::jackknife) needs; sums about different points
+//! are first moved to their means and merged by the formula of Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
+//! computing sample variances" (1982).
 //!
 //! ```
 //! use fm_metrics::moments::Moments;
@@ -24,10 +24,10 @@ use fm_core::product;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-/// Rows of the product that a thread makes at a time.
+/// Rows of the product that a thread computes at a time.
 const ROWS: usize = 256;
 
-/// Sums over rows, about a point.
+/// Sums over rows, relative to a point.
 #[derive(Debug, Clone)]
 pub struct Moments {
     about: Array1<f64>,
@@ -39,19 +39,19 @@ pub struct Moments {
 /// A mean and a covariance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gaussian {
-    /// (d).
+    /// The mean, (d).
     pub mean: Array1<f64>,
-    /// (d, d), symmetric.
+    /// The covariance, (d, d), symmetric.
     pub covariance: Array2<f64>,
-    /// Rows that they come from; unknown of a file that does not tell.
+    /// Number of rows; `None` for a file that does not contain it.
     pub count: Option<usize>,
 }
 
 impl Moments {
-    /// No rows yet; those that come will be near these.
+    /// Empty sums, relative to the mean of `rows`, for rows of similar values.
     ///
     /// # Errors
-    /// No rows, no columns, values that are not finite, more columns than a matrix fits into memory for.
+    /// No rows, no columns, values that are not finite, or a matrix of the columns that does not fit into memory.
     pub fn like<T: Scalar>(rows: ArrayView2<'_, T>) -> Result<Self, MetricError> {
         let rows = Points::from(rows);
         at_least("a mean", 1, rows.nrows())?;
@@ -65,20 +65,20 @@ impl Moments {
         Self { about, count: 0, sum: Array1::zeros(d), products: Array2::zeros((d, d)) }
     }
 
-    /// No rows yet, about the same point.
+    /// Empty sums relative to the same point.
     pub fn empty(&self) -> Self {
         Self::about(self.about.clone())
     }
 
-    /// Rows so far.
+    /// Number of rows added.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// Takes more rows, (n, d).
+    /// Adds rows, (n, d).
     ///
     /// # Errors
-    /// Another number of columns, or values that are not finite.
+    /// A different number of columns, or values that are not finite.
     pub fn add<T: Scalar>(&mut self, rows: ArrayView2<'_, T>) -> Result<(), MetricError> {
         self.add_points(rows.into())
     }
@@ -97,10 +97,10 @@ impl Moments {
         Ok(())
     }
 
-    /// The rows of both.
+    /// The sums over the rows of both.
     ///
     /// # Errors
-    /// Another number of columns.
+    /// A different number of columns.
     pub fn with(&self, other: &Self) -> Result<Self, MetricError> {
         same_space(other.about.len(), self.about.len())?;
         let count = total(self.count, other.count)?;
@@ -120,10 +120,10 @@ impl Moments {
         Ok(Self { count, ..all })
     }
 
-    /// These rows without some of them.
+    /// The sums without the rows of `other`.
     ///
     /// # Errors
-    /// Another number of columns, more rows than there are.
+    /// A different number of columns, or more rows than there are.
     pub fn without(&self, other: &Self) -> Result<Self, MetricError> {
         same_space(other.about.len(), self.about.len())?;
         at_least("what is left without some rows", other.count, self.count)?;
@@ -144,7 +144,7 @@ impl Moments {
         Ok(Self { count, ..all })
     }
 
-    /// The same sums about the mean of the rows, of which there are some.
+    /// The same sums relative to the mean of the rows; requires at least one row.
     fn about_mean(&self) -> Self {
         let n = self.count as f64;
         let offset = &self.sum / n;
@@ -160,10 +160,10 @@ impl Moments {
         self.products.indexed_iter_mut().for_each(|((i, j), product)| *product += scale * v[i] * v[j]);
     }
 
-    /// Their mean and covariance.
+    /// The mean and covariance of the rows.
     ///
     /// # Errors
-    /// Not more rows than columns.
+    /// Unless there are more rows than columns.
     pub fn gaussian(&self) -> Result<Gaussian, MetricError> {
         let (n, dimensions) = (self.count, self.about.len());
         if n <= dimensions {
@@ -179,7 +179,7 @@ impl Moments {
     }
 }
 
-/// The sum of two numbers of rows.
+/// The sum of two row counts.
 fn total(rows: usize, more: usize) -> Result<usize, MetricError> {
     let sum = rows.saturating_add(more);
     count("the number of rows", 0, 1 << 53, sum)?;
@@ -187,14 +187,14 @@ fn total(rows: usize, more: usize) -> Result<usize, MetricError> {
 }
 
 impl Gaussian {
-    /// Fails unless mean and covariance are finite, belong together, and the covariance is symmetric without negative variances.
+    /// Fails unless mean and covariance are finite with matching shapes, and the covariance is symmetric without negative variances.
     pub(crate) fn check(&self) -> Result<(), MetricError> {
         let broken = |problem: String| Err(MetricError::Gaussian { problem });
         let (d, shape) = (self.mean.len(), self.covariance.dim());
         if d == 0 || shape != (d, d) {
             return broken(format!("its mean has {d} values and its covariance the shape {shape:?}"));
         }
-        // Products of larger ones may not be finite.
+        // Products of larger values may not be finite.
         let illegal = |v: &&f64| v.is_nan() || v.abs() > 1e140;
         if let Some(value) = self.mean.iter().chain(&self.covariance).find(illegal) {
             return broken(format!("it has the value {value:?}, which is not finite or above 1e140"));
@@ -230,7 +230,7 @@ mod tests {
         assert!(a.covariance.iter().zip(&b.covariance).all(|(x, y)| off(x, y) < tolerance), "{a:?} {b:?}");
     }
 
-    /// Sums about a point near each part, far from one another.
+    /// Sums about a point near each part, where the parts are far from one another.
     #[test]
     fn sums_about_any_points_add_and_subtract() {
         let rows =

@@ -1,8 +1,8 @@
 //! Nearest neighbours: class agreement and memorisation.
 //!
-//! *Class agreement* is the share of samples whose nearest real point (Euclidean, in data space) has the class that was asked
-//! for. *Copies* are samples that lie closer to a training point than the 1st percentile of the distances from each training
-//! point to its nearest other one (of at most [`PROBED`] training points); about 1 % of fresh real data would be called copies too.
+//! *Class agreement* is the share of samples whose nearest real point (Euclidean, in data space) has the requested class. *Copies* are
+//! samples closer to a training point than the 1st percentile of the distances from each training point to its nearest other training point
+//! (of at most [`PROBED`] training points). About 1 % of new real data would also count as copies.
 //!
 //! ```
 //! use fm_metrics::nearest::{class_agreement, copy_rate};
@@ -26,7 +26,7 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Training points whose nearest other one is looked for, at most, to tell what a copy is.
+/// Maximum number of training points whose nearest neighbour is searched to determine the copy threshold.
 pub const PROBED: usize = 2000;
 
 /// The nearest point of a reference set.
@@ -38,16 +38,16 @@ pub struct Neighbour {
     pub distance: f64,
 }
 
-/// How many samples are copies of training data.
+/// The share of samples that are copies of training data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CopyReport {
     /// Distance below which a sample counts as a copy.
     pub threshold: f64,
-    /// Share of the samples that do.
+    /// Share of samples below this distance.
     pub rate: f64,
 }
 
-/// The nearest row of `reference` for each row of `samples`; the first of equals. References may be bytes: pixels are compared exactly.
+/// The nearest row of `reference` for each row of `samples`; the first one on ties. References may be bytes: pixels are compared exactly.
 ///
 /// # Errors
 /// Different dimensions, an empty reference, values that are not finite.
@@ -65,10 +65,10 @@ fn nearest_of(samples: Points<'_>, reference: Points<'_>) -> Result<Vec<Neighbou
     search(samples, reference, None)
 }
 
-/// The share of samples whose nearest reference row has the class that was asked for.
+/// The share of samples whose nearest reference row has the requested class.
 ///
 /// # Errors
-/// As [`nearest`]; also without samples, or unless each row has one class.
+/// As [`nearest`]; also no samples, or a number of labels that does not match the rows.
 pub fn class_agreement<S: Scalar, T: Scalar>(
     samples: ArrayView2<'_, S>,
     asked: &[u16],
@@ -88,7 +88,7 @@ pub fn class_agreement<S: Scalar, T: Scalar>(
     Ok(right as f64 / hits.len() as f64)
 }
 
-/// The share of samples that copy a training point, by the rule above.
+/// The share of samples that copy a training point, as defined above.
 ///
 /// # Errors
 /// As [`nearest`]; also with fewer than two training points or no samples.
@@ -105,10 +105,11 @@ pub fn copy_rate<T: Scalar>(
     Ok(CopyReport { threshold, rate: copies as f64 / samples.nrows() as f64 })
 }
 
-/// The 1st percentile of the distances from training points to their nearest other ones; of more than [`PROBED`] points, from so many, evenly spaced.
+/// The 1st percentile of the distances from training points to their nearest other training points, from at most [`PROBED`] evenly spaced
+/// points.
 ///
 /// # Errors
-/// Fewer than two training points, values that are not finite or too large for their squares to be.
+/// Fewer than two training points, or values that are not finite or whose squares are not.
 pub fn copy_threshold<T: Scalar>(training: ArrayView2<'_, T>) -> Result<f64, MetricError> {
     threshold(training.into())
 }
@@ -132,7 +133,7 @@ fn percentile(sorted: &[f64], q: f64) -> f64 {
     sorted[low] + fraction * (sorted[high] - sorted[low])
 }
 
-/// Sample i is not compared with row `own[i]`.
+/// If `own` is given, sample i is not compared with row `own[i]`.
 fn search(samples: Points<'_>, reference: Points<'_>, own: Option<&[usize]>) -> Result<Vec<Neighbour>, MetricError> {
     at_least("a nearest neighbour", 1, reference.nrows())?;
     sized("reference", reference.dim())?;
@@ -147,14 +148,14 @@ fn search(samples: Points<'_>, reference: Points<'_>, own: Option<&[usize]>) -> 
                 }
             }
         })?;
-        // The distance itself from the differences, which costs nothing and loses no digits.
+        // The distance is computed from the differences, which is cheap and accurate.
         let exact = |(i, (_, index)): (usize, (f64, usize))| Neighbour {
             index,
             distance: samples.distance(rows.start + i, &reference, index),
         };
         Ok(best.into_iter().enumerate().map(exact).collect::<Vec<_>>())
     };
-    // Each block meets the rows of the reference in their order: all of them fail at the same one.
+    // Each block reads the reference rows in order, so all blocks fail at the same row.
     Ok(ranges(samples.nrows()).into_par_iter().map(block).collect::<Result<Vec<_>, MetricError>>()?.concat())
 }
 
@@ -178,7 +179,7 @@ mod tests {
         }
     }
 
-    /// Across the sizes of blocks, against a plain search; whole numbers tie, and the first of equals counts.
+    /// Across block sizes, compared with a plain search; whole numbers give ties, and the first of equals counts.
     #[test]
     fn blocks_find_what_a_plain_search_finds() {
         let value = |i: usize, j: usize| ((i * 7919 + j * 104_729 + i * j * 31) % 17) as u8;
@@ -195,7 +196,7 @@ mod tests {
         }
     }
 
-    /// Beside NaN every distance would be 0.
+    /// With NaN, every distance would be 0.
     #[test]
     fn values_that_are_not_finite_have_no_neighbours() {
         let fine = Array2::from_shape_fn((300, 2), |(i, j)| (i + j) as f32);
@@ -214,7 +215,7 @@ mod tests {
             let found = class_agreement(fine.view(), &classes, broken.view(), &classes);
             assert_eq!(place(found.unwrap_err()), "reference");
         }
-        // Squares of it are infinite.
+        // Its square is infinite.
         let huge = array![[0.0, 0.0], [1.0, 1e200]];
         assert!(matches!(nearest(fine.view(), huge.view()), Err(MetricError::NotFinite { row: 1, column: 1, .. })));
         assert!(matches!(copy_threshold(huge.view()), Err(MetricError::NotFinite { row: 1, column: 1, .. })));

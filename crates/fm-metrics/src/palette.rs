@@ -1,7 +1,8 @@
-//! What a palette of K colours loses: the mean squared error of k-means, the yardstick for image codecs of a known rate.
+//! The error of a palette of K colours: the mean squared error of k-means, a baseline for image codecs of a known rate.
 //!
-//! Every pixel is replaced by the nearest of K colours; the rate is log2 K bits a pixel. Colours start at farthest points and follow
-//! Lloyd's iteration until they rest. Error: mean over pixels and channels, in squared units of the data. Source: Lloyd (1982).
+//! Every pixel is replaced by the nearest of K colours; the rate is log2 K bits per pixel. The initial colours are farthest points,
+//! followed by Lloyd's iteration until convergence. Error: mean over pixels and channels, in squared units of the data. Source:
+//! Lloyd (1982).
 //!
 //! ```
 //! use fm_metrics::palette::palette_error;
@@ -17,7 +18,7 @@ use crate::checks::{at_least, count, usable};
 use crate::points::{Points, Scalar};
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 
-/// Lloyd's iteration is stopped here if it has not come to rest.
+/// Maximum number of Lloyd iterations.
 const ITERATIONS: usize = 100;
 
 /// The error of the best K colours found for pixels (n, channels).
@@ -60,7 +61,7 @@ fn error_of<T: Scalar>(pixels: ArrayView2<'_, T>, colours: usize) -> Result<f64,
     Ok(error)
 }
 
-/// Starting colours: the first pixel, then always the one farthest from those chosen.
+/// Initial colours: the first pixel, then repeatedly the pixel farthest from the chosen ones.
 fn farthest<T: Scalar>(pixels: ArrayView2<'_, T>, colours: usize) -> Array2<T> {
     let mut palette = Array2::from_elem((colours, pixels.ncols()), T::of(0.0));
     let mut nearest = vec![f64::INFINITY; pixels.nrows()];
@@ -75,7 +76,7 @@ fn farthest<T: Scalar>(pixels: ArrayView2<'_, T>, colours: usize) -> Array2<T> {
     palette
 }
 
-/// The number of the nearest colour and its squared distance.
+/// The index of the nearest colour and its squared distance.
 fn closest<T: Scalar>(pixel: ArrayView1<'_, T>, palette: ArrayView2<'_, T>) -> (usize, f64) {
     let apart = |(p, c): (&T, &T)| -> f64 {
         let (p, c): (f64, f64) = ((*p).into(), (*c).into());
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
     use rand::{Rng, SeedableRng};
 
-    /// Uniform values on [0, 1) with K levels lose 1/(12 K^2).
+    /// For uniform values on [0, 1), K levels have the error 1/(12 K^2).
     #[test]
     fn uniform_grey_loses_what_theory_says() {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);

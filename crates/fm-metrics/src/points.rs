@@ -1,6 +1,6 @@
-//! Rows of points of any type of coordinate, as the metrics read them: f64, a block at a time.
+//! Rows of points of any coordinate type, converted to f64 block by block.
 //!
-//! Metrics are compiled once, for [`Points`], rather than once per type in each crate that calls them.
+//! Metrics are compiled once, for [`Points`], rather than once per type in each calling crate.
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use std::ops::Range;
@@ -8,13 +8,13 @@ use std::ops::Range;
 /// The type of a coordinate: f32, f64, or u8 (pixels). Everything is computed in f64.
 pub trait Scalar: Copy + Into<f64> + Send + Sync + Sealed + 'static {}
 
-/// The type of a coordinate that results may have, too: f32 or f64.
+/// A coordinate type that results may also have: f32 or f64.
 pub trait Real: Scalar {}
 
 impl Real for f32 {}
 impl Real for f64 {}
 
-/// Keeps [`Scalar`] to the types that [`Points`] has.
+/// Restricts [`Scalar`] to the types of [`Points`].
 pub trait Sealed: Sized {
     #[doc(hidden)]
     fn points(rows: ArrayView2<'_, Self>) -> Points<'_>;
@@ -22,7 +22,7 @@ pub trait Sealed: Sized {
     fn of(value: f64) -> Self;
 }
 
-/// Rows of one of the types.
+/// Rows of one of the coordinate types.
 #[derive(Debug, Clone, Copy)]
 pub enum Points<'a> {
     #[doc(hidden)]
@@ -51,7 +51,7 @@ macro_rules! scalar {
 
 scalar!(u8, U8; f32, F32; f64, F64);
 
-/// The same expression for the view of each type.
+/// Evaluates the same expression for the view of each type.
 macro_rules! with_view {
     ($points:expr, $view:ident => $result:expr) => {
         match $points {
@@ -82,7 +82,7 @@ impl Points<'_> {
         self.dim().1
     }
 
-    /// Some neighbouring rows.
+    /// A range of rows.
     pub(crate) fn rows(&self, range: Range<usize>) -> Points<'_> {
         match self {
             Points::U8(view) => Points::U8(view.slice(s![range, ..])),
@@ -96,7 +96,7 @@ impl Points<'_> {
         with_view!(self, view => view.mapv(Into::into))
     }
 
-    /// Rows by their numbers, in f64.
+    /// Rows with the given indices, in f64.
     pub(crate) fn select(&self, rows: &[usize]) -> Array2<f64> {
         with_view!(self, view => view.select(Axis(0), rows).mapv(Into::into))
     }
@@ -109,12 +109,12 @@ impl Points<'_> {
         with_view!(self, view => view.columns().into_iter().map(values).collect())
     }
 
-    /// Each row's product with a vector.
+    /// The dot product of each row with a vector.
     pub(crate) fn dot(&self, vector: &[f64]) -> Vec<f64> {
         with_view!(self, view => view.rows().into_iter().map(|row| product(row, vector)).collect())
     }
 
-    /// The Euclidean distance of row i from row j of others.
+    /// The Euclidean distance between row i and row j of `others`.
     pub(crate) fn distance(&self, i: usize, others: &Points<'_>, j: usize) -> f64 {
         with_view!(self, a => with_view!(others, b => distance(a.row(i), b.row(j))))
     }
@@ -124,7 +124,7 @@ impl Points<'_> {
         self.to_f64().mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(self.ncols()))
     }
 
-    /// Whether some coordinate is not an f32 number; none of an f32 or u8 is.
+    /// Whether some coordinate cannot be represented in f32; always false for f32 and u8.
     pub(crate) fn beyond_f32(&self) -> bool {
         matches!(self, Points::F64(view) if view.iter().any(|v| f64::from(*v as f32) != *v))
     }

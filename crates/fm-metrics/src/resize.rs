@@ -1,12 +1,13 @@
-//! Bicubic resampling as Pillow does it for images of floats, to the last bit.
+//! Bicubic resampling, bit-identical to that of Pillow for float images.
 //!
-//! Each output pixel is a weighted mean of the input around its centre: the kernel is Keys' cubic with a = -1/2, widened by the scale when an image shrinks (so
-//! that nothing is aliased, which is what the protocol `clean-fid` is about), first along rows, then along columns. Weights and sums are f64, what lies
-//! between the passes f32. Source: Parmar et al., "On aliased resizing and surprising subtleties in GAN evaluation" (2022).
+//! Each output pixel is a weighted mean of the input around its centre. The kernel is Keys' cubic with a = -1/2, widened by the scale when
+//! an image shrinks (which prevents aliasing, the purpose of the `clean-fid` protocol), applied first along rows, then along columns.
+//! Weights and sums are f64, intermediate values between the passes are f32. Source: Parmar et al., "On aliased resizing and surprising
+//! subtleties in GAN evaluation" (2022).
 //!
 //! ```
 //! use fm_metrics::resize::bicubic;
-//! // Twice the width: weights of -9/128, 111/128, 29/128 and -3/128 about each quarter, renormalised at the border.
+//! // Doubling the width: weights of -9/128, 111/128, 29/128 and -3/128 around each quarter, renormalised at the border.
 //! let wide = bicubic(&[0.0, 0.0, 0.0, 128.0, 0.0, 0.0, 0.0], (1, 7), (1, 14))?;
 //! assert_eq!(wide[3..11], [-3.0, -9.0, 29.0, 111.0, 111.0, 29.0, -9.0, -3.0]);
 //! # Ok::<(), fm_metrics::MetricError>(())
@@ -16,7 +17,7 @@ use crate::MetricError;
 use crate::checks::{fits, usable};
 use ndarray::ArrayView2;
 
-/// An image of (height, width) at another size, row after row. Values may overshoot the range of the input.
+/// Resizes an image of (height, width), in row-major order. Values may exceed the range of the input.
 ///
 /// # Errors
 /// [`MetricError::Size`] for an image of another number of values, or a size without pixels; values that are not finite; an image that does not fit
@@ -30,7 +31,7 @@ pub fn bicubic(image: &[f32], from: (usize, usize), to: (usize, usize)) -> Resul
     usable("image", rows.into())?;
     fits(from.0, to.1)?;
     fits(to.0, to.1)?;
-    // The weights of each row and column.
+    // Memory for the weights of each row and column.
     fits(to.0.saturating_add(to.1), 16)?;
     Ok(resized(image, from, to))
 }
@@ -43,7 +44,7 @@ fn resized(image: &[f32], from: (usize, usize), to: (usize, usize)) -> Vec<f32> 
     columns(&narrow, to.1, &weights(from.0, to.0))
 }
 
-/// The input pixels that an output pixel takes, from the first on.
+/// The input pixels that contribute to an output pixel, starting at the first.
 struct Taps {
     first: usize,
     weights: Vec<f64>,

@@ -1,9 +1,10 @@
 //! Sliced Wasserstein distances.
 //!
-//! SW_p(X, Y) = (E_theta W_p(theta . X, theta . Y)^p)^(1/p) over directions theta, uniform on the unit sphere: a distance between distributions
-//! in any dimension that costs a few sorts. On a line W_p^p is the integral over u of |Q_X(u) - Q_Y(u)|^p of the quantile functions, exact here
-//! for samples of any two sizes. The mean over finitely many directions is an estimate, and samples of one distribution are not at 0. Unit: that of the
-//! data. Source: Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures" (2015).
+//! SW_p(X, Y) = (E_theta W_p(theta . X, theta . Y)^p)^(1/p) over directions theta, uniform on the unit sphere: a distance between
+//! distributions of any dimension at the cost of a few sorts. In one dimension W_p^p is the integral over u of |Q_X(u) - Q_Y(u)|^p of the
+//! quantile functions, computed exactly for samples of any two sizes. The mean over finitely many directions is an estimate, and two
+//! samples of one distribution do not have distance 0. Unit: that of the data. Source: Bonneel et al., "Sliced and Radon Wasserstein
+//! barycenters of measures" (2015).
 //!
 //! ```
 //! use fm_metrics::sliced::{sliced_wasserstein, wasserstein_line};
@@ -25,10 +26,10 @@ use fm_core::rng::{Key, Stream, normal_rows};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
-/// SW_p of two samples, (n, d) and (m, d), over random directions drawn with the seed; p is 1 or 2.
+/// SW_p of two samples, (n, d) and (m, d), over random directions drawn from the seed; p is 1 or 2.
 ///
 /// # Errors
-/// Different dimensions, an empty side, values that are not finite, a p that is neither 1 nor 2, no directions or more than fit into memory.
+/// Different dimensions, an empty side, values that are not finite, a p other than 1 or 2, no directions or more than fit into memory.
 #[doc(alias = "sliced_wasserstein_distance")]
 pub fn sliced_wasserstein<T: Scalar>(
     x: ArrayView2<'_, T>,
@@ -53,7 +54,7 @@ pub fn sliced_wasserstein<T: Scalar>(
     Ok(along(x, y, p, drawn.view()))
 }
 
-/// The same over given directions, a unit vector in each row.
+/// SW_p over given directions, one unit vector per row.
 ///
 /// # Errors
 /// As [`sliced_wasserstein`]; a direction whose norm is not 1.
@@ -87,15 +88,15 @@ fn order(p: i32) -> Result<(), MetricError> {
 
 fn along(x: Points<'_>, y: Points<'_>, p: i32, directions: ArrayView2<'_, f64>) -> f64 {
     let rows: Vec<Vec<f64>> = directions.rows().into_iter().map(|row| row.to_vec()).collect();
-    // Collected before it is added up, so that the sum does not depend on the number of threads.
+    // Collected before summing, so that the sum does not depend on the number of threads.
     let powers: Vec<f64> = rows.par_iter().map(|theta| on_a_line(&x.dot(theta), &y.dot(theta), p)).collect();
     (powers.iter().sum::<f64>() / powers.len() as f64).powf(1.0 / f64::from(p))
 }
 
-/// W_p^p of samples on a line, of any sizes; p is 1 or 2.
+/// W_p^p of one-dimensional samples of any sizes; p is 1 or 2.
 ///
 /// # Errors
-/// An empty side, values that are not finite or above 1e140, another p.
+/// An empty side, values that are not finite or above 1e140, or a p other than 1 or 2.
 #[doc(alias = "wasserstein_distance")]
 #[doc(alias = "wasserstein_1d")]
 pub fn wasserstein_line(x: &[f64], y: &[f64], p: i32) -> Result<f64, MetricError> {

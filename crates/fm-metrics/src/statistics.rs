@@ -1,5 +1,5 @@
-//! Means and covariances as `.npz`, as pytorch-fid reads and writes them: arrays `mu` (d) and `sigma` (d, d), f64 (f32 is read too), in a zip that may be
-//! compressed. Ours also say from how many samples (`count`), which others ignore.
+//! Means and covariances as `.npz`, in the format of pytorch-fid: arrays `mu` (d) and `sigma` (d, d), f64 (f32 is also read), in a zip
+//! archive that may be compressed. Files written here also contain the number of samples (`count`), which other programs ignore.
 //!
 //! ```
 //! use fm_metrics::{moments::Gaussian, statistics};
@@ -21,10 +21,10 @@ use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-/// The most features that a file may have: its matrix then takes 8 GiB.
+/// The maximum number of features of a file: its matrix then takes 8 GiB.
 const MOST: u64 = 1 << 15;
 
-/// Bytes that an `.npy` may have besides its numbers.
+/// Maximum size of an `.npy` in addition to its numbers, in bytes.
 const HEADER: u64 = 1 << 12;
 
 /// The largest compression ratio of deflate.
@@ -33,8 +33,8 @@ const PACKED: u64 = 1032;
 /// Reads a file of statistics.
 ///
 /// # Errors
-/// [`MetricError::Statistics`] for a file that is missing, of another format or shape, whose headers claim more than it holds, or with values that
-/// are not finite.
+/// [`MetricError::Statistics`] for a file that is missing, of another format or shape, whose headers claim more data than it holds, or with
+/// values that are not finite.
 pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     let broken = |problem: String| MetricError::Statistics { path: path.into(), problem };
     let file = File::open(path).map_err(|e| broken(format!("it cannot be opened ({e})")))?;
@@ -58,7 +58,7 @@ pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     Ok(Gaussian { mean, covariance, count })
 }
 
-/// Reads an array of an archive, up to a limit in bytes.
+/// Reads an array from an archive, up to a limit in bytes.
 fn member(archive: &mut ZipArchive<File>, name: &str, most: u64) -> Result<ArrayD<f64>, String> {
     let entry = archive.by_name(&format!("{name}.npy")).map_err(|e| format!("it has no {name} ({e})"))?;
     if entry.size() > most {
@@ -78,7 +78,7 @@ fn numbers(bytes: &[u8]) -> Result<ArrayD<f64>, String> {
     .map_err(|e| e.to_string())
 }
 
-/// Whether the header of an `.npy` is short, flat and claims no more numbers than can follow it; its reader allocates what it claims.
+/// Whether the header of an `.npy` is short, flat and claims no more numbers than can follow; the reader allocates what the header claims.
 fn check_header(bytes: &[u8]) -> Option<()> {
     let (start, length): (usize, usize) = match *bytes.get(6..12)? {
         [1, _, a, b, ..] => (10, usize::from(u16::from_le_bytes([a, b]))),
@@ -94,10 +94,10 @@ fn check_header(bytes: &[u8]) -> Option<()> {
     (flat && claimed <= (bytes.len() - start - length) / 4).then_some(())
 }
 
-/// The bytes of such a file, of any arrays that they are.
+/// The bytes of such a file.
 ///
 /// # Errors
-/// [`MetricError::Statistics`] if they cannot be packed.
+/// [`MetricError::Statistics`] if the archive cannot be written.
 pub fn write(gaussian: &Gaussian) -> Result<Vec<u8>, MetricError> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let broken =
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    /// Zeros pack well: a small file of large members is not unpacked.
+    /// Zeros compress well: a small file with large members is not unpacked.
     #[test]
     fn members_larger_than_their_mean_says_are_errors() {
         let mean = npy(&Array1::<f64>::zeros(3)).unwrap();

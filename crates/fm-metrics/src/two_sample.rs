@@ -1,8 +1,8 @@
 //! A classifier two-sample test by nearest neighbours.
 //!
-//! Real rows and as many samples are put together, and each point is given the side of its nearest other point. The share of points that get their
-//! own side (leave-one-out accuracy) is near 1/2 where both follow one distribution, 1 where they lie apart, and near 0 where samples are
-//! copies. Source: Lopez-Paz and Oquab, "Revisiting classifier two-sample tests" (2017). In high dimension it is done on
+//! Real rows and an equal number of samples are pooled, and each point is assigned the side of its nearest other point. The share of points
+//! assigned to their own side (leave-one-out accuracy) is near 1/2 if both distributions are equal, 1 if they are far apart, and near 0 if
+//! samples are copies. Source: Lopez-Paz and Oquab, "Revisiting classifier two-sample tests" (2017). In high dimensions, use it on
 //! [principal components](Components) of the real rows.
 //!
 //! ```
@@ -22,7 +22,7 @@ use faer::{Mat, Side};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
 
-/// The leave-one-out accuracy; of the larger side as many rows are taken as the smaller has, evenly spaced.
+/// The leave-one-out accuracy. The larger side is reduced to the size of the smaller, by evenly spaced rows.
 ///
 /// # Errors
 /// Different dimensions, fewer than two rows on a side, values that are not finite.
@@ -52,7 +52,7 @@ fn accuracy(samples: Points<'_>, real: Points<'_>) -> Result<f64, MetricError> {
     Ok(own as f64 / (2 * n) as f64)
 }
 
-/// Directions of the largest variance of a table, and its mean.
+/// The directions of largest variance of a table, and its mean.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Components {
     mean: Array1<f64>,
@@ -64,8 +64,8 @@ impl Components {
     /// The first `k` principal components of a table; fewer where it has fewer columns.
     ///
     /// # Errors
-    /// Fewer than two rows, no columns, values that are not finite, k of 0, a covariance that does not fit into memory, eigenvalues that are not
-    /// found.
+    /// Fewer than two rows, no columns, values that are not finite, k of 0, a covariance that does not fit into memory, or a failed
+    /// eigenvalue computation.
     #[doc(alias = "PCA")]
     pub fn of<T: Scalar>(table: ArrayView2<'_, T>, k: usize) -> Result<Self, MetricError> {
         Self::of_points(table.into(), k)
@@ -83,15 +83,15 @@ impl Components {
         let d = covariance.nrows();
         let eigen = Mat::from_fn(d, d, |i, j| covariance[[i, j]]).self_adjoint_eigen(Side::Lower);
         let eigen = eigen.map_err(|_| MetricError::Eigenvalues { dimensions: d })?;
-        // They come in rising order.
+        // Eigenvalues are in increasing order.
         let directions = Array2::from_shape_fn((d, k.min(d)), |(i, j)| eigen.U()[(i, d - 1 - j)]);
         Ok(Self { mean, directions })
     }
 
-    /// Coordinates of rows, (n, k).
+    /// Coordinates of rows in the principal directions, (n, k).
     ///
     /// # Errors
-    /// Rows of other dimensions, values that are not finite.
+    /// Rows of another dimension, values that are not finite.
     pub fn coordinates<T: Real>(&self, rows: ArrayView2<'_, T>) -> Result<Array2<T>, MetricError> {
         Ok(self.project(rows.into())?.mapv(T::of))
     }

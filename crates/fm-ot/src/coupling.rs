@@ -1,4 +1,4 @@
-//! Optimal transport as a coupling of training batches: a cost, a plan, and pairs from it.
+//! Optimal transport as a coupling of training batches: a cost, a plan, and pairs sampled from it.
 //!
 //! ```
 //! use fm_core::{coupling::{Conditions, Coupling, Pairing, CouplingInput}, rng};
@@ -7,7 +7,7 @@
 //! let (x0, x1) = (array![[5.0f32], [1.0]], array![[0.0f32], [6.0]]);
 //! let batch = CouplingInput { x0: x0.view(), x1: x1.view(), conditions: Conditions::None };
 //! let mut rng = rng::stream(0, 0, rng::Stream::Coupling, 0);
-//! // Source row 1 goes to target 0, source row 0 to target 1.
+//! // Source row 1 is paired with target 0, source row 0 with target 1.
 //! assert_eq!(OtCoupling::default().couple(&batch, &mut rng)?, Pairing::Permutation(vec![1, 0]));
 //! # Ok::<(), fm_core::coupling::CouplingError>(())
 //! ```
@@ -23,37 +23,37 @@ use ndarray::{Array2, ArrayView2};
 use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
 
-/// Which plan, between uniform masses.
+/// The kind of plan, between uniform masses.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Plan {
-    /// The optimum, a permutation.
+    /// The exact optimum, a permutation.
     #[default]
     Exact,
-    /// The entropic plan.
+    /// The entropic plan (Sinkhorn).
     Sinkhorn(SinkhornOptions),
-    /// The entropic plan whose marginals may deviate.
+    /// The entropic plan with relaxed marginals.
     Unbalanced {
-        /// What a deviation costs, in units of the mean cost.
+        /// The penalty of a marginal deviation, in units of the mean cost.
         reg_m: f64,
-        /// How to iterate.
+        /// Options of the iteration.
         options: SinkhornOptions,
     },
-    /// The optimum of this share of the mass.
+    /// The exact optimum that transports a fraction of the mass.
     Partial {
-        /// The share, in (0, 1].
+        /// The fraction, in (0, 1].
         mass: f64,
     },
-    /// The entropic plan of this share of the mass.
+    /// The entropic plan that transports a fraction of the mass.
     EntropicPartial {
-        /// The share, in (0, 1].
+        /// The fraction, in (0, 1].
         mass: f64,
-        /// How to iterate.
+        /// Options of the iteration.
         options: SinkhornOptions,
     },
 }
 
-/// A coupling by minibatch optimal transport. An entropic plan that has not converged is used as it is.
+/// A coupling by minibatch optimal transport. An entropic plan that has not converged is still used.
 ///
 /// ```
 /// use fm_ot::{Metric, OtCoupling, PairSampling, SinkhornOptions};
@@ -66,13 +66,14 @@ pub enum Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtCoupling<C = Metric> {
-    /// The cost of going from a source to a target.
+    /// The cost between a source and a target.
     pub cost: C,
-    /// The cost, in units of the mean cost, of giving a target a source that was drawn with a target of another condition.
+    /// The added cost, in units of the mean cost, of pairing a target with a source that was drawn with a target of
+    /// another condition.
     pub condition_weight: f64,
     /// The plan.
     pub plan: Plan,
-    /// How pairs are taken from it.
+    /// How pairs are sampled from the plan.
     pub pairs: PairSampling,
 }
 
@@ -89,14 +90,14 @@ impl OtCoupling {
         Self::default()
     }
 
-    /// The entropic plan for squared Euclidean costs. Takes options or an [`Epsilon`](entropic::Epsilon).
+    /// The entropic plan for squared Euclidean costs. Accepts options or an [`Epsilon`](entropic::Epsilon).
     pub fn sinkhorn(options: impl Into<SinkhornOptions>) -> Self {
         Self { plan: Plan::Sinkhorn(options.into()), ..Self::default() }
     }
 }
 
 impl<C> OtCoupling<C> {
-    /// The same coupling for another cost: a [`Metric`], a closure of two rows, any [`Cost`].
+    /// The same coupling with another cost: a [`Metric`], a closure over two rows, or any [`Cost`].
     pub fn cost<D>(self, cost: D) -> OtCoupling<D> {
         OtCoupling { cost, condition_weight: self.condition_weight, plan: self.plan, pairs: self.pairs }
     }
@@ -106,12 +107,12 @@ impl<C> OtCoupling<C> {
         Self { plan, ..self }
     }
 
-    /// The same coupling with pairs taken from its plan in another way.
+    /// The same coupling with another way to sample pairs.
     pub fn pairs(self, pairs: PairSampling) -> Self {
         Self { pairs, ..self }
     }
 
-    /// The same coupling with another weight of conditions.
+    /// The same coupling with another condition weight.
     pub fn condition_weight(self, condition_weight: f64) -> Self {
         Self { condition_weight, ..self }
     }
@@ -140,7 +141,7 @@ impl<C: Cost> OtCoupling<C> {
 }
 
 impl<C> OtCoupling<C> {
-    /// Fails where conditions are weighed and there are none.
+    /// Fails if conditions have a weight and the batch has none.
     pub(crate) fn check_conditions(&self, conditions: &Conditions<'_>) -> Result<(), CouplingError> {
         check_weight(self.condition_weight).map_err(unsolved)?;
         let missing = self.condition_weight > 0.0 && matches!(conditions, Conditions::None);
@@ -162,7 +163,7 @@ impl<C> OtCoupling<C> {
         Ok(self.costs(x0, x1)?.t().as_standard_layout().into_owned())
     }
 
-    /// The cost matrix, which a cost may have computed on its own, in the shape that it must have.
+    /// The cost matrix. Its shape is checked, because a custom cost may compute the whole matrix.
     pub(crate) fn costs<T: Scalar>(&self, x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<Array2<f64>, OtError>
     where
         C: Cost<T>,
@@ -172,7 +173,7 @@ impl<C> OtCoupling<C> {
         if got == expected { Ok(cost) } else { Err(OtError::CostShape { expected, got }) }
     }
 
-    /// The plan of a square cost matrix.
+    /// The plan of a square cost matrix, with the conditions added to the cost.
     pub(crate) fn solve_costs(&self, mut cost: Array2<f64>, conditions: &Conditions<'_>) -> Result<Solved, OtError> {
         if self.condition_weight > 0.0 {
             add_conditions(&mut cost, conditions.view(), self.condition_weight)?;
@@ -199,7 +200,7 @@ impl<C> OtCoupling<C> {
     }
 }
 
-/// What a coupling says of a problem that its solver refuses.
+/// Wraps an error of the solver in the error of the coupling.
 pub(crate) fn unsolved(problem: OtError) -> CouplingError {
     CouplingError::Unsolved(problem.to_string())
 }
@@ -208,7 +209,7 @@ impl Plan {
     /// The plan of a square cost matrix.
     ///
     /// # Errors
-    /// What the solver says.
+    /// Errors of the solver.
     pub fn solve(&self, cost: ArrayView2<'_, f64>) -> Result<Solved, OtError> {
         let marginals = Marginals::uniform(cost.nrows(), cost.ncols());
         let entropic = |found: Result<EntropicPlan, OtError>| found.map(|f| Solved::Masses(f.plan));

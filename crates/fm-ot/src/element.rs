@@ -1,4 +1,4 @@
-//! Coordinates as the costs read them: values that are converted to f64 before anything is computed from them.
+//! Coordinates in the cost computations: values are converted to f64 before any arithmetic.
 
 /// A coordinate that converts to f64.
 pub(crate) trait Element: Copy + Into<f64> + Send + Sync {}

@@ -4,10 +4,10 @@
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OtError {
-    /// Nothing to transport.
+    /// An empty problem.
     #[error("cannot solve an empty problem: there are no rows or no columns; give at least one of each")]
     Empty,
-    /// A tensor that holds no matrix.
+    /// A tensor that is not a matrix.
     #[error(
         "cannot read a tensor of {dimensions} dimensions: a cost matrix has 2, a batch of points at least 1; reshape it"
     )]
@@ -23,7 +23,7 @@ pub enum OtError {
         /// Its columns.
         columns: usize,
     },
-    /// An illegal regularisation.
+    /// An invalid regularisation.
     #[error(
         "cannot regularise the plan: epsilon must be a finite number above 0 and within a factor of 1e290 of 1 and of \
          the costs, got {epsilon:?}; 0.05 of the mean cost is the default"
@@ -32,7 +32,7 @@ pub enum OtError {
         /// The value given.
         epsilon: f64,
     },
-    /// An illegal marginal penalty.
+    /// An invalid marginal penalty.
     #[error(
         "cannot penalise the marginals: reg_m must be above 0 and at most 1e290, got {reg_m:?}; \
          larger values keep the marginals more strictly"
@@ -47,13 +47,13 @@ pub enum OtError {
         /// The value given.
         mass: f64,
     },
-    /// An illegal tolerance.
+    /// An invalid tolerance.
     #[error("cannot stop at a tolerance of {tolerance:?}: it bounds an L1 error; give a finite number, 0 or above")]
     Tolerance {
         /// The value given.
         tolerance: f64,
     },
-    /// An illegal weight of conditions.
+    /// An invalid condition weight.
     #[error(
         "cannot weigh conditions by {weight:?}: a weight is a finite number, 0 or above, whose product with the mean \
          cost is finite; give 0 to ignore conditions"
@@ -75,7 +75,7 @@ pub enum OtError {
         /// Its mass.
         mass: f64,
     },
-    /// Masses that do not belong to the cost matrix.
+    /// A number of masses that does not match the cost matrix.
     #[error("cannot use {masses} {side} masses: the cost matrix has {points} {side}s; give one mass to each")]
     Masses {
         /// Row or column.
@@ -85,7 +85,7 @@ pub enum OtError {
         /// Rows or columns of the cost.
         points: usize,
     },
-    /// Potentials that do not belong to the plan.
+    /// A number of potentials that does not match the plan.
     #[error("cannot use {potentials} {side} potentials: the plan has {points} {side}s; give the plan as it was found")]
     Potentials {
         /// Row or column.
@@ -95,7 +95,7 @@ pub enum OtError {
         /// Rows or columns of the plan.
         points: usize,
     },
-    /// Conditions that do not belong to the cost matrix.
+    /// A number of conditions that does not match the cost matrix.
     #[error(
         "cannot add {conditions} conditions to a cost matrix of {rows} x {columns}: row i and column i share condition i; \
          give one per row of a square matrix"
@@ -126,10 +126,10 @@ pub enum OtError {
         iterations: usize,
         /// The error reached.
         error: f64,
-        /// The requested error.
+        /// The requested tolerance.
         tolerance: f64,
     },
-    /// The two point sets live in different spaces.
+    /// Two point sets of different dimensions.
     #[error("cannot compare points of {left} and of {right} dimensions: a cost needs one space; give both the same")]
     Dimension {
         /// Dimensions of the first set.
@@ -137,7 +137,7 @@ pub enum OtError {
         /// Dimensions of the second set.
         right: usize,
     },
-    /// Two sides of a batch that differ in shape.
+    /// Source and target batches of different shapes.
     #[error(
         "cannot pair {x0:?} source values with {x1:?} target values: a batch has equal rows and dimensions on both sides; \
          give as many of each"
@@ -148,17 +148,17 @@ pub enum OtError {
         /// Rows and dimensions of the target.
         x1: (usize, usize),
     },
-    /// A coupling that weighs conditions, and rows without any.
+    /// A coupling with a condition weight, and rows without conditions.
     #[error(
         "cannot weigh conditions: rows alone have none; give them to `couple`, or set the weight of conditions to 0"
     )]
     Unconditional,
-    /// A cost that computes a matrix of another shape.
+    /// A cost that computes a matrix of a wrong shape.
     #[error("cannot use a cost matrix of {got:?}: the points need {expected:?}; correct the cost's `matrix`")]
     CostShape {
-        /// Rows and columns for the points given.
+        /// Required rows and columns.
         expected: (usize, usize),
-        /// Rows and columns of the matrix.
+        /// Rows and columns of the computed matrix.
         got: (usize, usize),
     },
     /// More rows than columns.
@@ -185,7 +185,7 @@ pub enum OtError {
         /// Its column.
         column: usize,
     },
-    /// A plan with an entry that is no mass.
+    /// A plan with an entry that is not a valid mass.
     #[error(
         "cannot use the plan: its entry at row {row}, column {column} is {mass:?}; masses are finite numbers, 0 or above"
     )]
@@ -197,7 +197,7 @@ pub enum OtError {
         /// The entry.
         mass: f64,
     },
-    /// A plan of zeros.
+    /// A plan whose entries are all zero.
     #[error("cannot take pairs from the plan: all of its entries are 0; give a plan with mass")]
     NoMass,
     /// A row of a plan without mass.
@@ -208,7 +208,7 @@ pub enum OtError {
         /// The row.
         row: usize,
     },
-    /// A row that the plan does not have.
+    /// A row index outside the plan.
     #[error("cannot draw a column for row {row}: the plan has {rows} rows; count them from 0")]
     NoSuchRow {
         /// The requested row.
@@ -216,7 +216,7 @@ pub enum OtError {
         /// Rows of the plan.
         rows: usize,
     },
-    /// Points that do not belong to the plan.
+    /// A number of points that does not match the plan.
     #[error("cannot average {points} points: the plan has {columns} columns; give one point to each column")]
     Points {
         /// Points given.
@@ -238,7 +238,7 @@ pub enum OtError {
 mod tests {
     use super::OtError;
 
-    /// A number of any size takes a few characters.
+    /// The text of a number is short at any magnitude.
     #[test]
     fn messages_are_short() {
         let huge = -f64::MAX;

@@ -1,16 +1,16 @@
 //! Minibatch optimal transport for flow matching, without libtorch.
 //!
-//! Pairing each noise row with the data row that is cheapest *overall* straightens the paths that a model has to learn
-//! (Tong et al. 2024; Pooladian et al. 2023). Everything here is a plain function over arrays:
+//! Pairing each noise row with a data row so that the *total* cost is minimal straightens the paths that a model has
+//! to learn (Tong et al. 2024; Pooladian et al. 2023). The methods are plain functions over arrays:
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`cost`] | what it costs to send one point to another |
+//! | [`cost`] | the cost of sending one point to another |
 //! | [`assignment`] | the exact optimum for uniform masses: a permutation |
 //! | [`mod@transport`] | the exact optimum for any masses, whole or partial |
-//! | [`entropic`] | Sinkhorn's plan, and its unbalanced and partial relatives |
+//! | [`entropic`] | the Sinkhorn plan, and its unbalanced and partial variants |
 //! | [`pairs`] | from a plan to pairs of rows |
-//! | [`coupling`] | cost, plan and pairs together, as a training loop takes them; [`pair`] for two arrays |
+//! | [`coupling`] | cost, plan and pair sampling as one value for a training loop; [`pair`] for two arrays |
 //! | [`mod@trajectory`] | paths through snapshots at several times |
 //! | `tensor` | the same for libtorch tensors (feature `tch`) |
 //!
@@ -22,7 +22,7 @@
 //! // The same in two steps: rows of the cost are targets.
 //! let plan = fm_ot::assign(Metric::SquaredEuclidean.matrix(x1.view(), x0.view())?.view())?;
 //! assert_eq!((plan.columns, plan.cost), (vec![1, 0], 1.0 + 2.0));
-//! // And for a cost that is a closure.
+//! // The same with a closure as the cost.
 //! let coupling = OtCoupling::exact().cost(|x: &[f32], y: &[f32]| f64::from((x[0] - y[0]).abs()));
 //! # let mut rng = fm_core::rng::stream(0, 0, fm_core::rng::Stream::Coupling, 0);
 //! assert_eq!(coupling.pair(x0.view(), x1.view(), &mut rng)?.x0, pairs.x0);
@@ -57,10 +57,10 @@ pub use pairs::PairSampling;
 pub use scalar::Scalar;
 pub use transport::{TransportPlan, transport, transport as emd};
 
-/// Costs are at most f64::MAX over this number, so that sums and differences along the longest path are finite.
+/// Costs are at most f64::MAX divided by this number, so that sums and differences along the longest path are finite.
 const HEADROOM: f64 = (1u128 << 100) as f64;
 
-/// Fails unless every cost is finite and at most f64::MAX / [`HEADROOM`] in size.
+/// Fails unless every cost is finite and at most f64::MAX / [`HEADROOM`] in magnitude.
 fn check_cost(cost: ndarray::ArrayView2<'_, f64>) -> Result<(), OtError> {
     if cost.as_slice().is_some_and(all_in_range) {
         return Ok(());
@@ -72,7 +72,7 @@ fn check_cost(cost: ndarray::ArrayView2<'_, f64>) -> Result<(), OtError> {
     }
 }
 
-/// A sum of zeros times entries is NaN exactly when an entry is not finite, and needs no branch.
+/// A sum of zero times each entry is NaN exactly if an entry is not finite, and needs no branch.
 #[multiversion::multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 fn all_in_range(values: &[f64]) -> bool {
     let mut sums = [0.0; 16];

@@ -1,9 +1,9 @@
-//! How much mass each point has.
+//! Marginals: the mass of each point.
 //!
 //! ```
 //! use fm_ot::marginals::Marginals;
 //! assert!(Marginals::uniform(2, 4).columns().eq([0.25; 4]));
-//! // Masses are made to sum to 1.
+//! // Masses are normalised to sum 1.
 //! assert!(Marginals::new(&[3.0, 1.0], &[2.0])?.rows().eq([0.75, 0.25]));
 //! assert!(Marginals::new(&[1.0, 0.0], &[1.0]).is_err());
 //! # Ok::<(), fm_ot::OtError>(())
@@ -20,22 +20,23 @@ pub struct Marginals {
 
 #[derive(Debug, Clone)]
 enum Side {
-    /// So many points of equal mass.
+    /// This number of points with equal mass.
     Uniform(usize),
     Given(Vec<f64>),
 }
 
 impl Marginals {
-    /// The same mass for every point of a side. A side without points fits no cost matrix.
+    /// The same mass for every point of a side. A side without points does not match any cost matrix.
     #[doc(alias = "unif")]
     pub fn uniform(rows: usize, columns: usize) -> Self {
         Self { rows: Side::Uniform(rows), columns: Side::Uniform(columns) }
     }
 
-    /// These masses, each side divided by its sum.
+    /// The given masses, each side divided by its sum.
     ///
     /// # Errors
-    /// [`OtError::Marginal`] for a mass that is not a finite number above 0, or so small that its share of the sum is 0; [`OtError::Empty`].
+    /// [`OtError::Marginal`] for a mass that is not a finite number above 0, or that underflows to 0 when divided by the sum;
+    /// [`OtError::Empty`].
     pub fn new(rows: &[f64], columns: &[f64]) -> Result<Self, OtError> {
         Ok(Self { rows: normalised("row", rows)?, columns: normalised("column", columns)? })
     }
@@ -50,7 +51,7 @@ impl Marginals {
         self.columns.masses()
     }
 
-    /// The masses of the rows and of the columns of a matrix of this shape, which can be allocated.
+    /// The masses of the rows and columns, checked against a cost matrix of this shape, which must fit into memory.
     pub(crate) fn of(&self, shape: (usize, usize)) -> Result<(Vec<f64>, Vec<f64>), OtError> {
         for (side, masses, points) in [("row", &self.rows, shape.0), ("column", &self.columns, shape.1)] {
             if masses.len() == 0 || points == 0 {
@@ -120,7 +121,7 @@ mod tests {
         let huge = Marginals::new(&[1e300, 3e300], &[f64::MAX; 5]).unwrap();
         assert!(huge.rows().eq([0.25, 0.75]) && huge.columns().all(|m| (m - 0.2).abs() < 1e-15));
         assert_eq!(Marginals::new(&[2.0; 4], &[1.0]).unwrap(), Marginals::uniform(4, 1));
-        // No memory is taken before a cost matrix of that shape is there.
+        // No memory is allocated until there is a cost matrix of that shape.
         assert_eq!(Marginals::uniform(usize::MAX, 1).rows().len(), usize::MAX);
         assert_eq!(Marginals::uniform(usize::MAX, 1).of((2, 1)).unwrap_err().to_string().find("cannot use"), Some(0));
     }

@@ -1,23 +1,23 @@
-//! Memory of large matrices.
+//! Memory allocation for large matrices.
 
 use crate::OtError;
 use ndarray::Array2;
 
-/// From so many bytes on, as NumPy does.
+/// Size in bytes from which large pages are requested, as in NumPy.
 #[cfg(target_os = "linux")]
 const LARGE: usize = 4 << 20;
 
-/// Entries of a matrix that any machine can hold.
+/// Number of entries that every machine can allocate.
 const SMALL: usize = 1 << 22;
 
-/// Fails unless a matrix of f64 of this shape can be allocated; ndarray would end the program.
+/// Fails unless an f64 matrix of this shape can be allocated; ndarray would abort the program.
 pub(crate) fn check((rows, columns): (usize, usize)) -> Result<(), OtError> {
     let fits = |len: usize| len <= SMALL || Vec::<f64>::new().try_reserve_exact(len).is_ok();
     if rows.checked_mul(columns).is_some_and(fits) { Ok(()) } else { Err(OtError::Memory { rows, columns }) }
 }
 
-/// Zeros, of which large ones ask the system for large pages: each page of fresh memory costs a fault, which for 2048 x 2048 costs takes longer
-/// than computing them.
+/// Zeros, with large pages requested for large matrices: each page of new memory costs a page fault, which for 2048 x 2048 costs takes
+/// longer than computing them.
 pub(crate) fn zeros(shape: (usize, usize)) -> Array2<f64> {
     let zeros = Array2::<f64>::zeros(shape);
     #[cfg(target_os = "linux")]
@@ -26,7 +26,8 @@ pub(crate) fn zeros(shape: (usize, usize)) -> Array2<f64> {
         let start = zeros.as_ptr().addr();
         let (from, to) = (start.next_multiple_of(PAGE), start + size_of::<f64>() * zeros.len());
         let place = zeros.as_ptr().cast_mut().cast::<u8>().wrapping_add(from - start);
-        // SAFETY: advice on whole pages of our own memory, from its first boundary to its end; it changes no content, and a refusal changes nothing.
+        // SAFETY: the advice covers whole pages of our own memory, from its first page boundary to its end; it changes no content, and a
+        // refusal has no effect.
         #[allow(unsafe_code)]
         unsafe {
             libc::madvise(place.cast(), to - from, libc::MADV_HUGEPAGE);

@@ -1,7 +1,7 @@
 //! Paired rows in one call.
 //!
-//! A batch of sources x0 (n, d) and of targets x1 (n, d), f32 or f64, becomes n pairs: row i of both results belongs together. The
-//! [`Pairing`] beside them takes labels along.
+//! A batch of sources x0 (n, d) and of targets x1 (n, d), f32 or f64, becomes n pairs: row i of one result is paired with row i of
+//! the other. The returned [`Pairing`] reorders labels in the same way.
 //!
 //! ```
 //! use ndarray::array;
@@ -20,7 +20,7 @@ use fm_core::rng::{Stream, stream};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::RngCore;
 
-/// Source and target rows that belong together.
+/// Source and target rows in the order of the pairs.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PairedRows<T = f32> {
@@ -28,11 +28,12 @@ pub struct PairedRows<T = f32> {
     pub x0: Array2<T>,
     /// Target rows.
     pub x1: Array2<T>,
-    /// The rows of the batch that they are.
+    /// The row numbers in the original batch.
     pub pairing: Pairing,
 }
 
-/// The pairs of least total squared Euclidean distance: [`OtCoupling::exact`] without a generator, since it draws nothing.
+/// The pairs of least total squared Euclidean distance: [`OtCoupling::exact`] without a random generator, because nothing is
+/// drawn.
 ///
 /// # Errors
 /// As [`OtCoupling::pair`].
@@ -41,12 +42,12 @@ pub fn pair<T: Scalar>(x0: ArrayView2<'_, T>, x1: ArrayView2<'_, T>) -> Result<P
 }
 
 impl<C> OtCoupling<C> {
-    /// Source rows and target rows, (n, d) each, paired by this coupling.
+    /// Pairs source rows and target rows, (n, d) each, with this coupling.
     ///
     /// # Errors
-    /// [`OtError::Batch`] for different shapes, [`OtError::Unconditional`] for a coupling that weighs conditions (which
-    /// [`couple`](fm_core::coupling::Coupling::couple) takes), [`OtError::NotFinite`] for a cost that is NaN or infinite,
-    /// [`OtError::CostShape`], and those of the plan.
+    /// [`OtError::Batch`] for different shapes, [`OtError::Unconditional`] for a coupling with a condition weight (use
+    /// [`couple`](fm_core::coupling::Coupling::couple) instead), [`OtError::NotFinite`] for a cost that is NaN or infinite,
+    /// [`OtError::CostShape`], and the errors of the plan.
     #[doc(alias = "sample_plan")]
     pub fn pair<T: Scalar>(
         &self,

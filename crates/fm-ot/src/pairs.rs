@@ -1,13 +1,13 @@
-//! From a plan to pairs.
+//! Pairs of rows from a plan.
 //!
-//! A plan P gives each pair of a row and a column a mass; training needs pairs.
+//! A plan P assigns a mass to each pair of a row and a column; training needs pairs.
 //!
-//! | function | what comes out |
+//! | function | result |
 //! |---|---|
-//! | [`permutation`] | each row gets a column of its own: nothing is duplicated or dropped |
-//! | [`draw`] | pairs with replacement, with the plan's probabilities, as torchcfm draws them |
-//! | [`follow`] | a column for one row, with the probabilities of its line of the plan |
-//! | [`barycentric`] | for each row the mean of its columns' points |
+//! | [`permutation`] | each row gets a different column: nothing is duplicated or dropped |
+//! | [`draw`] | pairs with replacement, with the probabilities of the plan, as in torchcfm |
+//! | [`follow`] | a column for one row, with the probabilities of its row of the plan |
+//! | [`barycentric`] | for each row, the weighted mean of the points of its columns |
 //!
 //! ```
 //! use fm_ot::pairs::barycentric;
@@ -24,19 +24,19 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 use rand::{Rng, RngCore};
 
 fm_core::choice! {
-    /// How pairs are taken from a plan.
+    /// How pairs are sampled from a plan.
     #[derive(Default)]
     pub enum PairSampling("pairs") {
-        /// Each row of both batches in one pair; rows that the plan leaves out are paired at random.
+        /// Each row of both batches occurs in exactly one pair; rows without mass left are paired at random.
         #[default]
         Permutation = "permutation",
-        /// With replacement, from the plan: rows may be duplicated and dropped.
+        /// With replacement, from the plan: rows may be duplicated or dropped.
         Drawn = "drawn" | "replacement",
     }
 }
 
-/// `p[row] = column`, each column at most once: rows choose in random order, each among the columns that are left, with the plan's
-/// probabilities. A plan that is a permutation is returned as it is.
+/// `p[row] = column`, each column at most once. In random order, each row draws one of the remaining columns with the probabilities of the
+/// plan. A plan that is a permutation is returned unchanged.
 ///
 /// # Errors
 /// [`OtError::MoreRows`] for a plan with more rows than columns, [`OtError::Plan`] for an entry that is negative or not finite,
@@ -64,7 +64,7 @@ pub fn permutation(plan: ArrayView2<'_, f64>, rng: &mut dyn RngCore) -> Result<V
         });
         match chosen {
             Some(k) => permutation[order[i]] = left.swap_remove(k),
-            // Nothing is left of the row's mass: it takes what the others leave.
+            // No mass is left in this row: it gets a column that the other rows leave over.
             None => later.push(order[i]),
         }
     }
@@ -91,7 +91,7 @@ pub fn draw(plan: ArrayView2<'_, f64>, count: usize, rng: &mut dyn RngCore) -> R
             below
         })
         .collect();
-    // Where rounding leaves nothing above a draw.
+    // The fallback if rounding leaves no mass above a draw.
     let last = masses.iter().rposition(|s| *s > 0.0).ok_or(OtError::NoMass)?;
     let pick = |_| {
         let at = rng.random::<f64>() * below;
@@ -101,7 +101,7 @@ pub fn draw(plan: ArrayView2<'_, f64>, count: usize, rng: &mut dyn RngCore) -> R
     Ok((0..count).map(pick).collect())
 }
 
-/// A column for a row, with probability proportional to its line of the plan; its largest entry where rounding leaves nothing.
+/// A column for a row, with probability proportional to the row's entries in the plan; the largest entry if rounding leaves none.
 ///
 /// # Errors
 /// [`OtError::NoSuchRow`], [`OtError::MasslessRow`], [`OtError::Plan`] for an entry of the row that is negative or not finite,
@@ -116,11 +116,11 @@ pub fn follow(plan: ArrayView2<'_, f64>, row: usize, rng: &mut dyn RngCore) -> R
     if mass > 0.0 { Ok(choose(plan.row(row), mass, rng)) } else { Err(OtError::MasslessRow { row }) }
 }
 
-/// For each row i of the plan the mean of `points` (columns, d), weighted by P_i: the projection that a map to them would use.
-/// A row without mass has no mean: NaN.
+/// For each row i of the plan, the mean of `points` (columns, d) weighted by P_i: the barycentric projection. A row without mass has no
+/// mean and gives NaN.
 ///
 /// # Errors
-/// [`OtError::Points`] when there are not as many points as the plan has columns, [`OtError::Point`] for one that is not finite,
+/// [`OtError::Points`] if the number of points is not the plan's number of columns, [`OtError::Point`] for a point that is not finite,
 /// [`OtError::Empty`] for a plan without entries, [`OtError::Plan`] for an entry that is negative or not finite, [`OtError::NoMass`],
 /// [`OtError::TooLarge`], [`OtError::Memory`].
 pub fn barycentric<T: Scalar>(plan: ArrayView2<'_, f64>, points: ArrayView2<'_, T>) -> Result<Array2<T>, OtError> {
@@ -140,7 +140,7 @@ pub fn barycentric<T: Scalar>(plan: ArrayView2<'_, f64>, points: ArrayView2<'_, 
     Ok(mean.mapv(T::of))
 }
 
-/// A column of a row that has mass.
+/// Draws a column of a row with mass.
 fn choose(row: ArrayView1<'_, f64>, mass: f64, rng: &mut dyn RngCore) -> usize {
     let mut at = rng.random::<f64>() * mass;
     let found = row.iter().position(|p| {
@@ -150,7 +150,7 @@ fn choose(row: ArrayView1<'_, f64>, mass: f64, rng: &mut dyn RngCore) -> usize {
     found.unwrap_or_else(|| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(j, _)| j))
 }
 
-/// The mass of each row of a plan that has some.
+/// The mass of each row of a plan; fails if the total is 0.
 fn row_masses(plan: ArrayView2<'_, f64>) -> Result<Vec<f64>, OtError> {
     if plan.is_empty() {
         return Err(OtError::Empty);
@@ -165,7 +165,7 @@ fn row_masses(plan: ArrayView2<'_, f64>) -> Result<Vec<f64>, OtError> {
     }
 }
 
-/// The sum of a row whose entries are masses.
+/// The sum of a row, checked for invalid entries.
 fn row_mass(row: ArrayView1<'_, f64>, index: usize) -> Result<f64, OtError> {
     if let Some(column) = row.iter().position(|p| !(*p >= 0.0 && p.is_finite())) {
         return Err(OtError::Plan { row: index, column, mass: row[column] });

@@ -1,6 +1,6 @@
-//! Element types of arrays of points.
+//! Element types of point arrays.
 //!
-//! Points may be f32 or f64. Either is converted to f64 before anything is computed from it.
+//! Points may be f32 or f64. Both are converted to f64 before any arithmetic.
 
 use crate::cost::{cosine, euclidean};
 use ndarray::{Array2, ArrayView2};
@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView2};
 /// The type of a coordinate: f32 or f64.
 pub trait Scalar: Copy + Into<f64> + Send + Sync + Kernels {}
 
-/// What is compiled once per type, in this crate and with its optimisation, rather than in each crate that calls it.
+/// Functions compiled and optimised once per type in this crate, rather than in each crate that calls them.
 pub trait Kernels: Sized {
     #[doc(hidden)]
     fn squared_euclidean(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Array2<f64>;

@@ -1,6 +1,7 @@
-//! Optimal transport for libtorch tensors (feature `tch`): points and costs come from any device, answers go back to it.
+//! Optimal transport for libtorch tensors (feature `tch`): inputs may be on any device, and results return to that
+//! device.
 //!
-//! The solvers run on the host in f64; a batch of 512 images is 6 MB to copy.
+//! The solvers run on the host in f64; a batch of 512 images is a copy of 6 MB.
 //!
 //! ```no_run
 //! # use fm_ot::{coupling::OtCoupling, tensor::pair};
@@ -20,7 +21,7 @@ use ndarray::{Array2, ArrayD};
 use rand::RngCore;
 use tch::{Device, Kind, Tensor};
 
-/// Source and data rows (B, ...) and labels (B, int64), paired; each on the device that it came from.
+/// Source and data rows (B, ...) and labels (B, int64), paired; each result is on the device of its input.
 ///
 /// # Errors
 /// As [`Coupling::couple`].
@@ -51,7 +52,7 @@ pub fn pair(
     })
 }
 
-/// The column of each row of a cost matrix (n, m), n <= m, at least total cost: (n), int64.
+/// The column of each row of a cost matrix (n, m), n <= m, with least total cost: (n), int64.
 ///
 /// # Errors
 /// As [`assignment::assign`].
@@ -60,7 +61,7 @@ pub fn assign(cost: &Tensor) -> Result<Tensor, OtError> {
     Ok(Tensor::from_slice(&columns.iter().map(|&j| j as i64).collect::<Vec<_>>()).to_device(cost.device()))
 }
 
-/// The entropic plan of a cost matrix (n, m) between uniform masses: (n, m), in the cost's kind.
+/// The entropic plan of a cost matrix (n, m) between uniform masses: (n, m), in the kind of the cost.
 ///
 /// # Errors
 /// As [`fn@sinkhorn`].
@@ -72,7 +73,7 @@ pub fn entropic_plan(cost: &Tensor, options: &SinkhornOptions) -> Result<Tensor,
     Ok(plan.to_kind(cost.kind()).to_device(cost.device()))
 }
 
-/// Rows of any shape as points.
+/// Rows of any shape, flattened to points.
 fn rows(x: &Tensor) -> Result<Array2<f32>, OtError> {
     let not_a_batch = OtError::NotAMatrix { dimensions: 0 };
     if !x.defined() {
@@ -118,7 +119,7 @@ mod tests {
         let (a, b, l) = pair(&OtCoupling::default(), &x0, &x1, Some(&labels), &mut rng).unwrap();
         assert_eq!(Vec::<f32>::try_from(a.reshape([-1])).unwrap(), [1.0, 9.0, 5.0]);
         assert_eq!((b, l.unwrap()), (x1.shallow_clone(), labels.shallow_clone()));
-        // Drawn with replacement, every source still comes with its own target, and every target with its label.
+        // With replacement, every source is still paired with its own target, and every target with its label.
         let drawn = OtCoupling { pairs: PairSampling::Drawn, plan: Plan::Exact, ..OtCoupling::default() };
         let (a, b, l) = pair(&drawn, &x0, &x1, Some(&labels), &mut rng).unwrap();
         let read = |t: &Tensor| Vec::<f32>::try_from(t.to_kind(Kind::Float).reshape([-1])).unwrap();

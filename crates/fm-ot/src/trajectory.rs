@@ -1,7 +1,8 @@
 //! Multi-marginal pairing: paths through snapshots at successive times.
 //!
-//! Data that are seen at several times, and never the same points twice, are joined by coupling consecutive snapshots. A path takes one
-//! row of each. Drawn pairs follow the plans from row to row, a Markov chain (as torchcfm's `sample_trajectory`); others are permutations.
+//! Snapshots of different points at several times are joined by coupling consecutive snapshots. A path takes one row of each snapshot.
+//! With drawn pairs, paths follow the plans from row to row as a Markov chain (as in torchcfm's `sample_trajectory`); otherwise each step
+//! is a permutation.
 //!
 //! ```
 //! use fm_core::{coupling::Conditions, rng};
@@ -24,10 +25,10 @@ use fm_core::coupling::{Conditions, CouplingError};
 use ndarray::ArrayView2;
 use rand::RngCore;
 
-/// For each snapshot the row that each path goes through; path r starts at row r. The conditions are those of every snapshot's rows.
+/// For each snapshot, the row on each path; path r starts at row r. The conditions apply to the rows of every snapshot.
 ///
 /// # Errors
-/// As [`OtCoupling::solve`]; snapshots need equal shapes. Paths that are drawn cannot go on from a row that a plan leaves without mass.
+/// As [`OtCoupling::solve`]; also snapshots of different shapes, and a drawn path that reaches a row without mass in a plan.
 #[doc(alias = "sample_trajectory")]
 pub fn trajectory<T: Scalar, C: Cost<T>>(
     snapshots: &[ArrayView2<'_, T>],
@@ -39,7 +40,7 @@ pub fn trajectory<T: Scalar, C: Cost<T>>(
     pages::check((n, 1)).map_err(unsolved)?;
     let mut paths = vec![(0..n).collect::<Vec<usize>>()];
     for pair in snapshots.windows(2) {
-        // The earlier snapshot's rows choose among the later's, so that a row of the plan is one step of a path.
+        // The earlier snapshot's rows draw from the later's, so that a row of the plan is one step of a path.
         let (earlier, later) = (pair[0], pair[1]);
         check(later.dim(), earlier.dim(), &conditions)?;
         coupling.check_conditions(&conditions)?;
@@ -62,7 +63,7 @@ pub fn trajectory<T: Scalar, C: Cost<T>>(
     Ok(paths)
 }
 
-/// Fails unless both snapshots have the same shape, and as many conditions as rows where there are any.
+/// Fails unless both snapshots have the same shape and, if there are conditions, one condition per row.
 fn check(x0: (usize, usize), x1: (usize, usize), conditions: &Conditions<'_>) -> Result<(), CouplingError> {
     if x0 != x1 {
         return Err(CouplingError::Shape { x0, x1 });

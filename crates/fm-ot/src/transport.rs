@@ -1,11 +1,11 @@
-//! Exact transport between any masses, and exact partial transport.
+//! Exact transport between arbitrary masses, and exact partial transport.
 //!
-//! [`transport`] minimises sum P C over P 1 = a, P^T 1 = b; [`partial`] over P 1 <= a, P^T 1 <= b, sum P = mass, by way of one more row
-//! and one more column that take what is left at no cost (Chapel et al., "Partial optimal transport with applications on
-//! positive-unlabeled learning", 2020). For equal masses and numbers use [`assign`](crate::assignment::assign), which is far faster.
+//! [`transport`] minimises sum P C over P 1 = a, P^T 1 = b; [`partial`] over P 1 <= a, P^T 1 <= b, sum P = mass, by adding a row and a
+//! column that absorb the remaining mass at no cost (Chapel et al., "Partial optimal transport with applications on positive-unlabeled
+//! learning", 2020). For equal numbers of equal masses use [`assign`](crate::assignment::assign), which is far faster.
 //!
-//! The method is successive shortest paths over reduced costs, the assignment's own search with flows instead of pairs. Masses are
-//! whole multiples of 2^-52, so that flows add up exactly and the method ends.
+//! The method is successive shortest paths over reduced costs: the search of the assignment solver, with flows instead of pairs. Masses
+//! are whole multiples of 2^-52, so that flows add up exactly and the method terminates.
 //!
 //! ```
 //! use fm_ot::{marginals::Marginals, transport::transport};
@@ -21,7 +21,7 @@ use crate::assignment::scan::relax;
 use crate::marginals::Marginals;
 use ndarray::{Array2, ArrayView2, s};
 
-/// An optimal plan, as the entries that are not 0.
+/// An optimal plan, stored as its non-zero entries.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TransportPlan {
     shape: (usize, usize),
@@ -35,7 +35,7 @@ impl TransportPlan {
         self.shape
     }
 
-    /// (row, column, mass), in the order of rows, then columns.
+    /// (row, column, mass), sorted by row, then column.
     pub fn entries(&self) -> &[(usize, usize, f64)] {
         &self.entries
     }
@@ -65,7 +65,7 @@ pub fn transport(cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<Tra
     Ok(solve(cost, &rows, &columns))
 }
 
-/// The plan of least cost among those of this mass, in (0, 1], that take at most its mass from each point.
+/// The plan of least cost that transports this mass, in (0, 1], and takes at most its mass from each point.
 ///
 /// # Errors
 /// As [`transport`], and [`OtError::Mass`].
@@ -82,7 +82,7 @@ pub fn partial(cost: ArrayView2<'_, f64>, marginals: &Marginals, mass: f64) -> R
     let largest = cost.fold(0.0f64, |m, c| m.max(c.abs()));
     let mut extended = Array2::zeros((rows + 1, columns + 1));
     extended.slice_mut(s![..rows, ..columns]).assign(&cost);
-    // Dear enough that what is left over on both sides is never sent to each other.
+    // Expensive enough that the added row never sends mass to the added column.
     extended[(rows, columns)] = 1.0 + 2.0 * largest;
     let with_left = |masses: &[f64]| [masses, &[left]].concat();
     let mut plan = solve(extended.view(), &with_left(&a), &with_left(&b));
@@ -91,10 +91,10 @@ pub fn partial(cost: ArrayView2<'_, f64>, marginals: &Marginals, mass: f64) -> R
     Ok(plan)
 }
 
-/// The unit of mass, as a share of all.
+/// The unit of mass, as a fraction of the total.
 const UNIT: f64 = 1.0 / (1u64 << 52) as f64;
 
-/// Masses as whole numbers of units; what rounding leaves goes to the largest.
+/// Masses as whole numbers of units; the rounding remainder is added to the largest.
 fn units(masses: &[f64]) -> Vec<u64> {
     let total = (masses.iter().sum::<f64>() / UNIT).round() as u64;
     let mut whole: Vec<u64> = masses.iter().map(|m| (m / UNIT) as u64).collect();
@@ -113,7 +113,7 @@ struct Flows<'a> {
     supply: Vec<u64>,
     demand: Vec<u64>,
     v: Vec<f64>,
-    /// For each column, the rows that send to it, and how much.
+    /// For each column, the rows that send mass to it, and how much.
     into: Vec<Vec<(usize, u64)>>,
     distance: Vec<f64>,
     previous: Vec<u64>,
@@ -126,7 +126,7 @@ fn solve(cost: ArrayView2<'_, f64>, a: &[f64], b: &[f64]) -> TransportPlan {
     let standard = cost.as_standard_layout();
     let values = standard.as_slice().unwrap_or(&[]);
     let (supply, mut demand) = (units(a), units(b));
-    // Sides whose sums differ in their last digits must agree to the unit.
+    // The sums of both sides may differ in the last digits; make them equal to the unit.
     let (out, into): (u64, u64) = (supply.iter().sum(), demand.iter().sum());
     if let Some(largest) = demand.iter_mut().max() {
         *largest = (*largest + out).saturating_sub(into);
@@ -160,7 +160,7 @@ impl Flows<'_> {
         relax(costs, &self.v, offset, row as u64, &mut self.distance, &mut self.previous);
     }
 
-    /// Sends what one cheapest path from a row to a column with demand can carry; whether there was one.
+    /// Sends mass along one cheapest path from a row to a column with demand; returns whether there was one.
     fn augment(&mut self, start: usize) -> bool {
         self.distance.fill(f64::INFINITY);
         self.parent.fill(NONE);

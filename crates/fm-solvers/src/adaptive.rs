@@ -1,8 +1,8 @@
 //! Step sizes chosen by an embedded error estimate, one size for the whole state.
 //!
-//! A step is accepted when the scaled error norm is at most 1 (see [`OdeState::error_norm`]; over a batch it runs over all rows, as in
-//! torchdiffeq, so that rows influence each other: [`per_sample`](crate::per_sample) does not). How the next size follows is
-//! [`controller`](crate::controller)'s business.
+//! A step is accepted if the scaled error norm is at most 1 (see [`OdeState::error_norm`]). Over a batch the norm includes all rows,
+//! as in torchdiffeq, so rows influence each other; in [`per_sample`](crate::per_sample) they do not. A
+//! [`controller`](crate::controller) chooses the next step size.
 //!
 //! ```
 //! use fm_solvers::{AdaptiveOptions, SaveAt, adaptive, tableau::DOPRI5};
@@ -25,11 +25,11 @@ use crate::{SaveAt, Solution, SolveError, Stats, StopReason, tableau::Tableau};
 use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
 
-/// Carries `x` from `span.0` to `span.1`, in either direction.
+/// Integrates `x` from `span.0` to `span.1`, in either direction.
 ///
 /// # Errors
-/// When the span, the options, the tableau or the times of output cannot be used; a velocity of another shape than x;
-/// [`SolveError::Stopped`] for a solve that did not reach the end.
+/// If the span, the options, the tableau or the output times are invalid; a velocity of another shape than x; [`SolveError::Stopped`]
+/// for a solve that does not reach the end.
 pub fn solve<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: S,
@@ -41,7 +41,7 @@ pub fn solve<S: OdeState>(
     solve_partial(field, x, span, tableau, options, output)?.into_result()
 }
 
-/// As [`solve`], but a solve that stops early returns the state that it reached, with the reason.
+/// As [`solve`], but a solve that stops early returns the state reached so far, with the reason.
 ///
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].
@@ -63,7 +63,7 @@ pub fn solve_partial<S: OdeState>(
     })
 }
 
-/// Carries `x` to the end of the span, unless something goes wrong or the observer returns a state.
+/// Integrates `x` to the end of the span, unless an error occurs or the observer returns a state.
 pub(crate) fn integrate<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: S,
@@ -72,7 +72,7 @@ pub(crate) fn integrate<S: OdeState>(
     options: &AdaptiveOptions,
     observer: &mut impl Observer<S>,
 ) -> Result<(S, Stats), SolveError> {
-    // A tensor that was handed over may share its memory.
+    // Copy the state: a tensor passed by the caller may share its memory.
     let mut x = S::linear_combination(&[(1.0, &x)]);
     let mut k = Vec::with_capacity(tableau.stages());
     k.push(velocity(field, &x, span.0)?);
@@ -87,7 +87,7 @@ pub(crate) fn integrate<S: OdeState>(
         error.assign_combination(Weights::new(trial.h, error_weights, &k).terms());
         let mut norm = S::error_norm(&error, &x, &next, &options.tolerance);
         if !norm.is_finite() && is_finite(&error) && is_finite(&next) {
-            // An error that overflows beside its tolerance is large, not broken.
+            // An error norm that overflows relative to the tolerance means a large error, not an invalid one.
             norm = f64::MAX;
         }
         if let Some(low) = tableau.e_low {
@@ -116,7 +116,7 @@ pub(crate) fn integrate<S: OdeState>(
     Ok((x, state.stats))
 }
 
-/// A state with its first step size, by Hairer's rule unless it is given.
+/// A state with its first step size, from Hairer's rule unless it is given.
 fn start<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: &S,
@@ -133,7 +133,7 @@ fn start<S: OdeState>(
     };
     let mut state = StepState::new(span, first, options);
     state.stats.evaluations = cost;
-    // A norm that is not finite may be that of finite values far above the tolerance.
+    // The norm may be infinite for finite values far above the tolerance.
     let finite = d0.is_finite() && d1.is_finite() || is_finite(x) && is_finite(k0);
     if !finite {
         state.stats.reason = StopReason::NonFinite { t: span.0 };
@@ -141,7 +141,7 @@ fn start<S: OdeState>(
     Ok(state)
 }
 
-/// Hairer's first step. One evaluation.
+/// Hairer's first step size. Costs one evaluation.
 fn first_step<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: &S,

@@ -1,21 +1,21 @@
-//! Step-size control as a value: the size of the next step from the error of the last ones, and when to stop.
+//! Step-size control: the size of the next step from the errors of the last ones, and limits of a solve.
 //!
-//! With e_n the scaled error of the last accepted step and k the method's order, the next step is h times
+//! With e_n the scaled error of the last accepted step and k the method's order, the step size h is multiplied by
 //!
 //! clamp(s e_n^(-(p + i + d) / k) e_(n-1)^((p + 2 d) / k) e_(n-2)^(-d / k)),
 //!
-//! a PID controller on log(1 / e). i = 1 alone is the textbook controller; a step after a rejection does not grow, and a rejected
-//! step shrinks by the textbook rule, since only its own error is known to matter.
+//! a PID controller on log(1 / e). i = 1 alone is the textbook controller. A step after a rejection does not grow. A rejected step
+//! shrinks by the textbook rule, because only its own error is relevant.
 //!
 //! Sources: Soederlind, "Digital filters in adaptive time-stepping", ACM TOMS 29 (2003); Hairer, Norsett, Wanner, "Solving Ordinary
 //! Differential Equations I", II.4 (first step, p. 169), and volume II, IV.2 (PI).
 //!
 //! ```
 //! use fm_solvers::controller::PidController;
-//! // An error of 1/32 of what is allowed: a fifth-order method can take twice the step, less a margin of a tenth.
+//! // An error of 1/32 of the tolerance: a fifth-order method can double the step, reduced by the safety factor 0.9.
 //! let factor = PidController::I.factor(5, [1.0 / 32.0, 1.0, 1.0]);
 //! assert!((factor - 0.9 * 2.0).abs() < 1e-12);
-//! // The PI controller takes half of what the error has gained since the last step back.
+//! // With the same error in two successive steps, this PI controller uses half the exponent.
 //! let pi = PidController { proportional: 0.5, integral: 0.5, ..PidController::I };
 //! assert!((pi.factor(5, [1.0 / 32.0, 1.0 / 32.0, 1.0]) - 0.9 * 2.0f64.sqrt()).abs() < 1e-12);
 //! ```
@@ -31,17 +31,17 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 #[doc(alias = "PIDController")]
 pub struct PidController {
-    /// p, the weight of the change of the error.
+    /// p, the gain of the change of the error.
     pub proportional: f64,
-    /// i, the weight of the error itself.
+    /// i, the gain of the error itself.
     pub integral: f64,
-    /// d, the weight of the change of the change.
+    /// d, the gain of the second difference of the error.
     pub derivative: f64,
-    /// s, the margin.
+    /// s, the safety factor.
     pub safety: f64,
-    /// The most that a step may shrink by.
+    /// The smallest factor by which a step may shrink.
     pub min_factor: f64,
-    /// The most that a step may grow by.
+    /// The largest factor by which a step may grow.
     pub max_factor: f64,
 }
 
@@ -55,13 +55,13 @@ impl PidController {
     /// The textbook controller.
     pub const I: Self =
         Self { proportional: 0.0, integral: 1.0, derivative: 0.0, safety: 0.9, min_factor: 0.2, max_factor: 10.0 };
-    /// Gustafsson's PI controller, with Hairer's numbers for Dopri5 (beta = 0.04).
+    /// Gustafsson's PI controller, with Hairer's coefficients for Dopri5 (beta = 0.04).
     pub const PI: Self = Self { proportional: 0.2, integral: 0.65, ..Self::I };
-    /// Soederlind's H312 filter, the smoothest.
+    /// Soederlind's H312 filter, the smoothest of these controllers.
     pub const PID: Self = Self { proportional: 1.0 / 18.0, integral: 1.0 / 9.0, derivative: 1.0 / 18.0, ..Self::I };
 
-    /// What to multiply the step size by, from the errors of the last three accepted steps, latest first. An error that is NaN counts as
-    /// infinite. Bounds in the wrong order, which a solver refuses, give the upper one.
+    /// The factor by which to multiply the step size, from the errors of the last three accepted steps, latest first. A NaN error counts
+    /// as infinite. If the bounds are in the wrong order (which a solver rejects), the result is the upper one.
     pub fn factor(&self, order: usize, errors: [f64; 3]) -> f64 {
         let Self { proportional: p, integral: i, derivative: d, .. } = *self;
         let k = order as f64;
@@ -73,7 +73,7 @@ impl PidController {
         if d != 0.0 {
             factor *= earlier.powf(-d / k);
         }
-        // Unlike clamp this returns a bound for NaN.
+        // Unlike clamp, this returns a bound for NaN.
         factor.max(self.min_factor).min(self.max_factor)
     }
 
@@ -99,16 +99,16 @@ impl PidController {
 pub struct AdaptiveOptions {
     /// Error allowed per step.
     pub tolerance: Tolerance,
-    /// How errors become step sizes.
+    /// The step-size controller.
     pub control: PidController,
-    /// The size of the first step; none: Hairer's rule, for one more evaluation.
+    /// The size of the first step; `None` for Hairer's rule, which costs one more evaluation.
     pub first_step: Option<f64>,
-    /// A step that would have to be smaller than this ends the solve.
+    /// The minimum step size: the solve ends if a smaller step is needed.
     pub min_step: f64,
-    /// No step is larger than this. Files leave it out where there is no limit: JSON has no infinity.
+    /// The maximum step size. Omitted in files if there is no limit, because JSON has no infinity.
     #[serde(skip_serializing_if = "is_infinite")]
     pub max_step: f64,
-    /// Evaluations after which the solve stops.
+    /// The number of evaluations after which the solve stops.
     pub max_evaluations: usize,
 }
 
@@ -118,14 +118,14 @@ fn is_infinite(size: &f64) -> bool {
 }
 
 impl Default for AdaptiveOptions {
-    /// 1e-5 both ways, as the field samples CIFAR-10, and 10,000 evaluations.
+    /// Relative and absolute tolerance 1e-5, the usual setting for CIFAR-10, and 10,000 evaluations.
     fn default() -> Self {
         Self::with_tolerance(1e-5)
     }
 }
 
 impl AdaptiveOptions {
-    /// The same relative and absolute tolerance, and otherwise the defaults.
+    /// The given relative and absolute tolerance, with default values otherwise.
     pub fn with_tolerance(tolerance: f64) -> Self {
         Self {
             tolerance: Tolerance::new(tolerance, tolerance),
@@ -137,7 +137,7 @@ impl AdaptiveOptions {
         }
     }
 
-    /// The weights of the error estimate, if a solve with these options can be carried out at all.
+    /// The weights of the error estimate, or an error if these options are invalid.
     pub(crate) fn check<'a>(
         &self,
         span: (f64, f64),

@@ -1,9 +1,9 @@
 //! Dense output: a solution as a function of time.
 //!
-//! Each accepted step from (t, x) of size h is kept as the polynomial x + h sum_j theta^j c_j of
-//! theta = (time - t) / h that the method's interpolant is there, so memory is that of 1 + degree
-//! states per step (Dopri5: 5, DOP853: 8). Errors are those of the interpolant, of order
-//! [`dense_order`](crate::tableau::Tableau::dense_order); the function is continuous and passes
+//! Each accepted step from (t, x) of size h is stored as the polynomial x + h sum_j theta^j c_j with
+//! theta = (time - t) / h, which is the method's interpolant. Memory is 1 + degree states per step
+//! (Dopri5: 5, DOP853: 8). The error is that of the interpolant, of order
+//! [`dense_order`](crate::tableau::Tableau::dense_order). The function is continuous and passes
 //! through the states at the ends of steps.
 //!
 //! ```
@@ -24,7 +24,7 @@ use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
 use std::ops::Range;
 
-/// A solution at every time of its span.
+/// A solution that can be evaluated at every time of its span.
 #[derive(Debug, Clone, PartialEq)]
 #[doc(alias = "OdeSolution")]
 #[doc(alias = "DenseInterpolation")]
@@ -63,7 +63,7 @@ impl<S: OdeState> DenseSolution<S> {
     }
 }
 
-/// Carries `x` from `span.start` to `span.end` and keeps the way.
+/// Integrates `x` from `span.start` to `span.end` and stores the solution at all times.
 ///
 /// # Errors
 /// As [`adaptive::solve`](crate::adaptive::solve).
@@ -77,7 +77,7 @@ pub fn solve<S: OdeState>(
     solve_with_events(field, x, span, solver, &[])
 }
 
-/// As [`solve`], with [events](crate::events); a terminal one ends the solve.
+/// As [`solve`], with [events](crate::events); a terminal event ends the solve.
 ///
 /// # Errors
 /// As [`solve`], and [`SolveError::Event`] for an event function that is NaN.

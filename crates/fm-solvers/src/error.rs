@@ -1,4 +1,4 @@
-//! Errors of this crate: requests that no solver can carry out, and solves that stopped before the end.
+//! Errors of this crate: invalid requests, and solves that stopped before the end.
 //!
 //! ```
 //! use fm_solvers::{SaveAt, StopReason, SolveError, fixed, tableau::RK4};
@@ -21,12 +21,12 @@ pub enum SolveError {
     /// A solve that did not reach the end. `solve_partial` returns the state that it reached.
     #[error("cannot solve{} to the end: it {reason}", .row.map_or(String::new(), |row| format!(" row {row}")))]
     Stopped {
-        /// The first row that did not, where each row has its own step size.
+        /// The first row that did not reach the end, if each row has its own step size.
         row: Option<usize>,
-        /// Why.
+        /// The reason.
         reason: StopReason,
     },
-    /// The grid does not describe steps.
+    /// A grid that does not define steps.
     #[error(
         "cannot step along this time grid: it needs at least two finite times that only rise or only fall; correct the times"
     )]
@@ -36,22 +36,22 @@ pub enum SolveError {
         "cannot choose the steps of stochastic sampling: it has no error estimate; give a number of steps, or their times"
     )]
     StochasticAdaptive,
-    /// A network that does not say the shape of its rows.
+    /// A network that does not declare the shape of its rows.
     #[error(
         "cannot draw source rows: the network has no row shape; return it from VelocityModel::row_shape, or call Sampler::run with x0"
     )]
     NoRowShape,
-    /// Guidance of a network without a null class.
+    /// Guidance with a network that has no null class.
     #[error(
         "cannot guide the network: it has no null class; return it from VelocityModel::null_class, or use a scale of 1"
     )]
     NoNullClass,
-    /// A number of steps that is not possible.
+    /// An invalid number of steps.
     #[error("cannot make a time grid of {steps} steps: there may be 1 to {most}; give another number")]
     Steps {
         /// The number given.
         steps: usize,
-        /// The largest possible.
+        /// The maximum number.
         most: usize,
     },
     /// A time grid that is not a map from \[0, 1\] to \[0, 1\].
@@ -66,23 +66,23 @@ pub enum SolveError {
         number(.start), number(.end)
     )]
     Span {
-        /// Where the solve begins.
+        /// The start of the solve.
         start: f64,
-        /// Where it ends.
+        /// The end of the solve.
         end: f64,
     },
-    /// Times of output that the solve does not pass.
+    /// Output times outside the solve.
     #[error(
         "cannot output these times: they must lie from {} to {}, in this order and each once; leave out the others",
         number(.start), number(.end)
     )]
     Times {
-        /// Where the solve begins.
+        /// The start of the solve.
         start: f64,
-        /// Where it ends.
+        /// The end of the solve.
         end: f64,
     },
-    /// A time at which a dense solution is not known.
+    /// A time outside the span of a dense solution.
     #[error(
         "cannot evaluate the solution at t = {}: it covers the times from {} to {}; give one of these, or solve further",
         number(.t), number(.start), number(.end)
@@ -90,20 +90,20 @@ pub enum SolveError {
     Outside {
         /// The requested time.
         t: f64,
-        /// Where the solution begins.
+        /// The start of the solution.
         start: f64,
-        /// Where it ends.
+        /// The end of the solution.
         end: f64,
     },
-    /// An event whose function is not a number.
+    /// An event function that returned NaN.
     #[error("cannot locate event {index}: its function is NaN at t = {}; return a number for every state", number(.t))]
     Event {
-        /// The place of the event in the list.
+        /// The index of the event.
         index: usize,
         /// The time.
         t: f64,
     },
-    /// A velocity, or the noise of a stochastic step, of another shape than the state.
+    /// A velocity, or the noise of a stochastic step, with another shape than the state.
     #[error(
         "cannot solve: {what} at t = {} has shape {}, the state {}; return one value per value of the state",
         number(.t), shape(.got), shape(.expected)
@@ -111,17 +111,17 @@ pub enum SolveError {
     Shape {
         /// The velocity or the noise.
         what: &'static str,
-        /// The time; for rows at several times that of the first.
+        /// The time; for rows at different times, that of the first row.
         t: f64,
         /// Shape of the state.
         expected: Vec<usize>,
-        /// Shape of what came instead.
+        /// Shape of the velocity or noise.
         got: Vec<usize>,
     },
     /// A single number where a batch is needed.
     #[error("cannot solve row by row: the state has no axes, so it has no rows; give a batch of shape (rows, ...)")]
     NoRows,
-    /// A tolerance that no step can meet.
+    /// A tolerance that no step can satisfy.
     #[error(
         "cannot step by error: tolerances must be finite, not negative and not both zero, and rtol is {}, atol {}; correct them",
         number(.rtol), number(.atol)
@@ -132,25 +132,25 @@ pub enum SolveError {
         /// Absolute tolerance given.
         atol: f64,
     },
-    /// Per-dimension tolerances for another number of dimensions.
+    /// A number of per-dimension tolerances that does not match the number of dimensions.
     #[error("{given} tolerances were given for rows of {dimension} values; give one, or one per value")]
     ToleranceCount {
-        /// How many were given.
+        /// The number given.
         given: usize,
-        /// How many there should be.
+        /// The number required.
         dimension: usize,
     },
-    /// A bound on steps, or a controller, that leaves no step to take.
+    /// A step limit or controller setting with which no step is possible.
     #[error("{what} is {}, which leaves no step to take; {remedy}", number(.value))]
     Control {
         /// The setting.
         what: &'static str,
-        /// What it was set to.
+        /// The value given.
         value: f64,
-        /// What would do.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// A tableau without an error estimate was asked to choose its own steps.
+    /// Adaptive steps with a tableau that has no error estimate.
     #[error(
         "{method} has no embedded error estimate, so it cannot choose its steps; give a number of steps or use dopri5"
     )]
@@ -158,21 +158,21 @@ pub enum SolveError {
         /// Name of the method.
         method: &'static str,
     },
-    /// Numbers that are not an explicit Runge-Kutta method.
+    /// A tableau that is not an explicit Runge-Kutta method.
     #[error("cannot step by the tableau {method}: {why}; correct its numbers")]
     Tableau {
         /// Name of the method.
         method: &'static str,
-        /// What is wrong.
+        /// The problem.
         why: &'static str,
     },
     /// A stochastic solve from the data to the source.
     #[error("stochastic sampling runs from the source to the data; give rising times")]
     Backwards,
-    /// Output at given times of a method that has states at the ends of its steps only.
+    /// Output at given times from a method that only has states at the ends of its steps.
     #[error("cannot output states at given times: this method has no interpolant; ask for the states after every step")]
     NoInterpolant,
-    /// Points or probes that have no divergence.
+    /// Points or probes for which the divergence is undefined.
     #[error(
         "a divergence needs points of shape (rows, ...) with values, and at least one probe of their shape; got points {} and {} probes{}",
         axes(.points), .probes.len(), .probes.first().map_or(String::new(), |probe| format!(", the first {}", axes(probe)))
@@ -183,10 +183,10 @@ pub enum SolveError {
         /// Shapes of the probes.
         probes: Vec<Vec<i64>>,
     },
-    /// A choice with an illegal parameter.
+    /// A choice with an invalid parameter.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
-    /// What a probability path or a field refuses.
+    /// An error of a probability path or a field.
     #[error(transparent)]
     Path(#[from] fm_core::Error),
 }

@@ -1,11 +1,10 @@
 //! Events: times at which a function g(x, t) of the state is zero.
 //!
-//! After each accepted step g is evaluated at its end; where the sign has changed, the zero is
-//! found on the method's interpolant to rounding, and the state there has the error of the
-//! interpolant. A zero at the start is not an event, nor is a zero that g touches without a change
-//! of sign; two zeros of one event in a single step cancel (a `max_step` below their distance
-//! separates them). g has any unit; rising and falling are along the solve, also backwards in time.
-//! A terminal event ends the solve at its first zero.
+//! After each accepted step g is evaluated at the step's end. If its sign has changed, the zero is located on the
+//! method's interpolant to rounding error, and the state there has the error of the interpolant. A zero at the
+//! start is not an event, nor is a zero that g touches without a change of sign. Two zeros of the same event
+//! within one step cancel; a `max_step` below their distance separates them. g has any unit; rising and falling
+//! refer to the direction of the solve, also backwards in time. A terminal event ends the solve at its first zero.
 //!
 //! ```
 //! use fm_solvers::{Adaptive, Event, SaveAt, StopReason, events};
@@ -32,17 +31,17 @@ use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
 use std::ops::Range;
 
-/// A solution with what happened on the way.
+/// A solution with its events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventSolution<S> {
     /// The solution, up to the end of the span or to a terminal event
     /// ([`StopReason::Event`](crate::StopReason::Event)).
     pub solution: Solution<S>,
-    /// For each event its zeros.
+    /// The zeros of each event.
     pub events: Vec<EventTimes<S>>,
 }
 
-/// Carries `x` from `span.start` to `span.end` or to the first terminal event.
+/// Integrates `x` from `span.start` to `span.end` or to the first terminal event.
 ///
 /// # Errors
 /// As [`adaptive::solve`](crate::adaptive::solve), and [`SolveError::Event`] for an event function

@@ -1,7 +1,7 @@
-//! Stepping along a given grid of times, forwards or backwards.
+//! Fixed-step solves along a given time grid, forwards or backwards.
 //!
-//! A grid of n + 1 times is n steps; the evaluations are counted as they are made: n s for a method of s stages. A last stage that only
-//! an error estimate needs is left out, so that Dopri5 and Tsit5 take 6 a step.
+//! A grid of n + 1 times defines n steps. Evaluations are counted as they are made: n s for a method of s stages. A last stage that
+//! only an error estimate needs is skipped, so Dopri5 and Tsit5 take 6 evaluations per step.
 //!
 //! ```
 //! use fm_solvers::{Grid, SaveAt, fixed, tableau::EULER};
@@ -17,11 +17,11 @@ use crate::{SaveAt, Solution, SolveError, Stats, StopReason, tableau::Tableau};
 use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
 
-/// Carries `x` along `grid`.
+/// Integrates `x` along `grid`.
 ///
 /// # Errors
-/// [`SolveError::Grid`] unless the grid has at least two finite, strictly monotonic times; times of output outside it; a malformed
-/// tableau; a velocity of another shape than x; [`SolveError::Stopped`] at a state that is not finite.
+/// [`SolveError::Grid`] unless the grid has at least two finite, strictly monotonic times; output times outside it; an invalid tableau;
+/// a velocity of another shape than x; [`SolveError::Stopped`] at a state that is not finite.
 pub fn solve<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: S,
@@ -32,7 +32,7 @@ pub fn solve<S: OdeState>(
     solve_partial(field, x, grid, tableau, output)?.into_result()
 }
 
-/// As [`solve`], but a solve that meets a state that is not finite returns the one before it, found by a second pass.
+/// As [`solve`], but if a state is not finite the result is the state before it, found by a second pass.
 ///
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].
@@ -58,7 +58,7 @@ pub fn solve_partial<S: OdeState>(
     })
 }
 
-/// All steps; or, when `careful`, those before the first that is not finite.
+/// All steps; if `careful`, only those before the first state that is not finite.
 fn pass<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: &S,

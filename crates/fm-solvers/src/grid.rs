@@ -1,14 +1,14 @@
-//! Time grids: where the steps of a fixed-step solve begin and end; and the same maps as a change of time in the field.
+//! Time grids for fixed-step solves, and the same maps as a change of time in the field.
 //!
 //! | name | n + 1 times from 0 to 1 | source |
 //! |---|---|---|
 //! | `uniform` | u = i / n | |
-//! | `warp` | 4 (1 - s) u^3 + 6 (s - 1) u^2 + (3 - 2 s) u: for s < 1 dense in the middle, for s > 1 at the ends | |
+//! | `warp` | 4 (1 - s) u^3 + 6 (s - 1) u^2 + (3 - 2 s) u: dense in the middle for s < 1, at the ends for s > 1 | |
 //! | `edm` | 1 / (1 + sigma_i) with sigma_i^(1/rho) equally spaced from sigma_max to sigma_min over n values, then 1 | Karras et al. (2022), eq. 5 |
 //! | `shift` | u / (s - (s - 1) u): for s > 1 more steps near the noise | Esser et al., "Scaling Rectified Flow Transformers" (2024), 5.3.2 |
 //!
-//! `shift` is the paper's formula turned round, since its time runs from data to noise. `edm` begins at 1 / (1 + sigma_max), 0.0123 by
-//! default: the noise is taken for the state there, as in flow_matching.
+//! `shift` is the paper's formula with time reversed, because its time runs from data to noise. `edm` starts at 1 / (1 + sigma_max), 0.0123
+//! by default: the noise is used as the state there, as in flow_matching.
 //!
 //! ```
 //! use fm_solvers::Grid;
@@ -24,43 +24,43 @@ use fm_core::field::{RowField, VelocityField};
 use fm_core::state::{OdeState, RowState};
 
 fm_core::choice! {
-    /// How n steps divide the time from 0 to 1.
+    /// How n steps divide the interval from 0 to 1.
     #[derive(Default)]
     pub enum Grid("time grid") {
         /// Equal steps.
         #[default]
         Uniform = "uniform",
-        /// A cubic: equal steps at s = 1.
+        /// A cubic; equal steps for s = 1.
         Warp = "warp" {
-            /// Below 1 dense in the middle, above 1 at the ends.
+            /// Below 1, dense in the middle; above 1, dense at the ends.
             s = 0.5, Domain::within(0.0, 1.5)
         },
-        /// Equal steps of sigma^(1/rho), sigma the ratio of noise to data.
+        /// Equal steps of sigma^(1/rho), where sigma is the ratio of noise to data.
         Edm = "edm" | "karras" {
             /// The power.
             rho = 7.0, Domain::above(0.0, 100.0);
-            /// The last sigma before 0.
+            /// The last sigma before the final time.
             sigma_min = 0.002, Domain::above(0.0, 1e6);
             /// The first sigma.
             sigma_max = 80.0, Domain::above(0.0, 1e6)
         },
-        /// Time shifted toward the noise, as for large images.
+        /// Time shifted toward the noise, as used for large images.
         Shift = "shift" | "sd3" {
-            /// Above 1 more steps near the noise.
+            /// Above 1, more steps near the noise.
             s = 3.0, Domain::above(0.0, 1e6)
         },
     }
 }
 
 impl Grid {
-    /// The most steps that a grid can have.
+    /// The maximum number of steps of a grid.
     pub const MAX_STEPS: usize = 10_000_000;
 
-    /// The n + 1 times of n steps, rising from 0 (`edm`: from a little later) to 1.
+    /// The n + 1 times of n steps, increasing from 0 (for `edm`, from 1 / (1 + sigma_max)) to 1.
     ///
     /// # Errors
-    /// An illegal parameter, [`SolveError::Steps`] for 0 or more than [`MAX_STEPS`](Self::MAX_STEPS) steps, [`SolveError::Grid`] when the
-    /// times do not rise (`edm` with sigma_min >= sigma_max).
+    /// An invalid parameter, [`SolveError::Steps`] for 0 or more than [`MAX_STEPS`](Self::MAX_STEPS) steps, [`SolveError::Grid`] if the
+    /// times do not increase (`edm` with sigma_min >= sigma_max).
     pub fn times(&self, steps: usize) -> Result<Vec<f64>, SolveError> {
         self.validate()?;
         if !(1..=Self::MAX_STEPS).contains(&steps) {
@@ -80,7 +80,7 @@ impl Grid {
         Ok(times)
     }
 
-    /// t(u) and its derivative. `edm` is a list rather than a map, and counts as uniform here.
+    /// t(u) and its derivative. `edm` is a list of times rather than a map; here it counts as uniform.
     fn map(&self, u: f64) -> (f64, f64) {
         match *self {
             Self::Uniform | Self::Edm { .. } => (u, 1.0),
@@ -96,8 +96,8 @@ impl Grid {
     }
 }
 
-/// A field in another time: dx/du = t'(u) v(x, t(u)), for grids that are maps. Adaptive steps in u are the field's own, seen through
-/// the map; solutions pass through the same states.
+/// A field in another time: dx/du = t'(u) v(x, t(u)), for grids that are maps. Adaptive steps in u adapt to the field in the new time;
+/// solutions pass through the same states.
 ///
 /// ```
 /// use fm_core::field::VelocityField;
@@ -116,10 +116,10 @@ pub struct Shifted<F> {
 }
 
 impl<F> Shifted<F> {
-    /// The field in the time of `map`.
+    /// The field in the time that `map` defines.
     ///
     /// # Errors
-    /// An illegal parameter, and [`SolveError::NotAMap`] for `edm`, which is not a map from \[0, 1\].
+    /// An invalid parameter, and [`SolveError::NotAMap`] for `edm`, which is not a map from \[0, 1\].
     pub fn new(field: F, map: Grid) -> Result<Self, SolveError> {
         map.validate()?;
         if matches!(map, Grid::Edm { .. }) {
@@ -144,7 +144,7 @@ impl<S: RowState, F: RowField<S>> RowField<S> for Shifted<F> {
     fn velocities(&self, x: &S, u: &[f64], rows: &[usize]) -> S {
         let (t, slopes): (Vec<_>, Vec<_>) = u.iter().map(|u| self.map.map(*u)).unzip();
         let v = self.field.velocities(x, &t, rows);
-        // A solver refuses another number of rows.
+        // A wrong number of rows is returned unchanged; a solver rejects it.
         if v.rows() == slopes.len() { S::row_combination(&[(&slopes, &v)]) } else { v }
     }
 

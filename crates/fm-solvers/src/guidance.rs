@@ -1,8 +1,8 @@
 //! Networks as velocity fields over tensors, with and without classifier-free guidance.
 //!
-//! v(x, t) = v_u + s (v_c - v_u), with v_c the prediction for the asked classes and v_u the one for the null class. s = 1 is
-//! the conditional field, s = 0 the unconditional one, s > 1 exaggerates the class. Both come from one forward pass over a
-//! doubled batch. Outside the guidance interval s = 1, which keeps variety where the noise is large.
+//! v(x, t) = v_u + s (v_c - v_u), with v_c the prediction for the given classes and v_u the one for the null class. s = 1 is the
+//! conditional field, s = 0 the unconditional one, and s > 1 amplifies the effect of the class. Both predictions come from one forward
+//! pass over a doubled batch. Outside the guidance interval s = 1, which keeps samples diverse where the noise is large.
 //!
 //! Sources: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022); Kynkaanniemi et al., "Applying Guidance in a Limited Interval"
 //! (2024).
@@ -32,17 +32,17 @@ pub struct Guided<'a> {
     pub model: &'a dyn VelocityModel,
     /// The class of each row, int64, (B).
     pub classes: Tensor,
-    /// The index of the null class, which stands for "no condition".
+    /// The index of the null class, which means "no condition".
     pub null_class: i64,
     /// Guidance scale s.
     pub scale: f64,
-    /// Times at which s counts, both included; elsewhere it is 1.
+    /// Times at which s applies, including both ends; at other times it is 1.
     pub interval: (f64, f64),
 }
 
 impl RowField<Tensor> for Guided<'_> {
     /// # Panics
-    /// When a number in `rows` is not below the number of classes; a solver finds it first by `check`.
+    /// When a number in `rows` is not below the number of classes; a solver detects this first through `check`.
     fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
         let whole = rows.len() == self.classes.rows();
         let classes = if whole { self.classes.shallow_clone() } else { self.classes.select_rows(rows) };
@@ -59,11 +59,11 @@ impl RowField<Tensor> for Guided<'_> {
         let doubled = Tensor::cat(&[x, x], 0);
         let v = self.model.forward_t(&doubled, &at, Some(&Tensor::cat(&[&classes, &null], 0)), false);
         if v.size() != doubled.size() {
-            // A solver refuses either; a velocity of half the rows would look right.
+            // Return a shape that a solver rejects: a velocity of half the rows would look valid.
             return if v.size() == x.size() { x.new_empty([0], (x.kind(), x.device())) } else { v };
         }
         let halves = in_kind_of(x, v).chunk(2, 0);
-        // lerp is u + s (c - u): the formula above in one kernel, and exactly c where s = 1.
+        // lerp computes u + s (c - u), the formula above, in one kernel, and exactly c for s = 1.
         if scales.windows(2).all(|pair| pair[0] == pair[1]) {
             return halves[1].lerp(&halves[0], scales[0]);
         }
@@ -90,12 +90,12 @@ impl RowField<Tensor> for Guided<'_> {
     }
 }
 
-/// A network as a field: under guidance where there are classes.
+/// A network as a field, with guidance if it has classes.
 #[derive(Debug)]
 pub enum Field<'m> {
-    /// Of rows that have classes.
+    /// For rows with classes.
     Conditional(Guided<'m>),
-    /// Of rows that have none.
+    /// For rows without classes.
     Unconditional(Unconditional<'m>),
 }
 
@@ -115,7 +115,7 @@ impl RowField<Tensor> for Field<'_> {
     }
 }
 
-/// A network that computes in half precision still moves a state in its own.
+/// Converts a velocity to the kind of the state: a network may compute in half precision.
 fn in_kind_of(x: &Tensor, v: Tensor) -> Tensor {
     if x.kind() == Kind::Double { v.to_kind(Kind::Double) } else { v.to_kind(Kind::Float) }
 }
@@ -143,7 +143,7 @@ mod tests {
         Vec::try_from(field.velocities(&x, t, rows).view(-1)).unwrap()
     }
 
-    /// Predicts each row's time, and says how many times it was given by the sign.
+    /// Predicts each row's time; the sign tells how many times the network received.
     #[derive(Debug)]
     struct Clock;
 
@@ -188,7 +188,7 @@ mod tests {
         assert!(matches!(solved, Err(crate::SolveError::Path(Error::Rows { .. }))));
     }
 
-    /// Predicts this many rows whatever it is given.
+    /// Predicts a fixed number of rows for any input.
     #[derive(Debug)]
     struct Rows(i64);
 

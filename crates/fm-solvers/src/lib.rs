@@ -1,21 +1,22 @@
-//! Ordinary differential equations dx/dt = v(x, t), solved over any state with linear combinations.
+//! Solvers for ordinary differential equations dx/dt = v(x, t), over any state with linear
+//! combinations.
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`solver`] | solvers as values: [`Fixed`], [`Adaptive`], and others by the trait [`Solver`] |
-//! | [`tableau`] | a Runge-Kutta method is a table of numbers |
-//! | [`grid`], [`fixed`] | a time grid, and stepping along it |
+//! | [`solver`] | solvers as values: [`Fixed`], [`Adaptive`], and custom ones through the trait [`Solver`] |
+//! | [`tableau`] | Runge-Kutta methods as tables of coefficients |
+//! | [`grid`], [`fixed`] | time grids, and fixed-step solves along them |
 //! | [`controller`] | step-size controllers (I, PI, PID) |
-//! | [`adaptive`] | steps of one size for the whole state |
+//! | [`adaptive`] | adaptive steps, with one size for the whole state |
 //! | [`dense`], [`events`] | the solution as a function of time; zeros of functions along it |
 //! | [`per_sample`] | adaptive steps per row of a batch |
-//! | [`solution`], [`error`] | the result and its cost; why there is none |
-//! | [`sde`] | stochastic sampling of the same marginals |
+//! | [`solution`], [`error`] | the result and its cost; errors |
+//! | [`sde`] | stochastic sampling with the same marginals |
 //! | [`sampler`] | a solver and its steps as one value: from a source to samples |
 //! | [`straightness`] | straightness of trajectories |
-//!
 //! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows log-densities.
-//!
+//! With the feature `tch`, `guidance` turns networks into fields, and `likelihood` computes
+//! log-densities.
 //! ```
 //! use fm_solvers::{Adaptive, Fixed, solve};
 //! let decay = |x: &Vec<f64>, _t: f64| x.iter().map(|v| -v).collect::<Vec<_>>();

@@ -1,13 +1,13 @@
-//! Log-densities along a flow, by autograd over tensors.
+//! Log-densities along a flow, with autograd on tensors.
 //!
-//! A point that moves with dx/dt = v(x, t) changes its density by d log p / dt = -div v. The divergence is integrated beside the point, as
-//! one more column of the state, by any solver. Going from the data back to the source,
+//! Along dx/dt = v(x, t) the log-density of a point changes by d log p / dt = -div v. The divergence is integrated together with the point,
+//! as one more column of the state, by any solver. For a solve from the data back to the source,
 //!
 //! log p_1(x_1) = log p_0(x_0) - integral from 0 to 1 of div v(x_t, t) dt.
 //!
-//! The divergence is exact by one backward pass per dimension, or estimated without bias by eps . (dv/dx)^T eps with E\[eps eps^T\] = I
-//! (Hutchinson), one backward pass per probe. Probes belong to a row and stay the same for a whole solve, so that the solver integrates
-//! a smooth function.
+//! The divergence is either exact, with one backward pass per dimension, or an unbiased estimate eps . (dv/dx)^T eps with E\[eps eps^T\] =
+//! I (Hutchinson), with one backward pass per probe. Each row keeps its probes for a whole solve, so that the solver integrates a smooth
+//! function.
 //!
 //! Sources: Chen et al., "Neural Ordinary Differential Equations" (2018); Grathwohl et al., "FFJORD" (2019); Hutchinson (1989).
 
@@ -21,10 +21,10 @@ use std::cell::RefCell;
 use tch::{Tensor, with_grad};
 
 fm_core::choice! {
-    /// What the probes of Hutchinson's estimate are drawn from.
+    /// The distribution of the probes of Hutchinson's estimate.
     #[derive(Default)]
     pub enum Probe("probe") {
-        /// 1 or -1: the least variance.
+        /// 1 or -1 with equal probability, which has the least variance.
         #[default]
         Rademacher = "rademacher",
         /// Standard normal.
@@ -32,21 +32,21 @@ fm_core::choice! {
     }
 }
 
-/// How the divergence is found.
+/// How the divergence is computed.
 #[derive(Debug)]
 pub enum Divergence {
-    /// By one backward pass per dimension.
+    /// With one backward pass per dimension.
     Exact,
-    /// By one backward pass per probe, averaged; each shaped as the batch at the start.
+    /// The average over probes, each shaped as the initial batch, with one backward pass per probe.
     Hutchinson(Vec<Tensor>),
 }
 
 impl Divergence {
-    /// The most probes of an estimate.
+    /// The maximum number of probes.
     pub const MAX_PROBES: usize = 10_000;
 
-    /// Hutchinson's estimate with `probes` draws for each row of a batch shaped as `like`, whose rows are `first_row` and those after it of
-    /// the whole data: a function of (seed, row, probe), however the data are cut into batches.
+    /// Hutchinson's estimate with `probes` probes per row of a batch shaped as `like`, whose first row is row `first_row` of the data set.
+    /// A probe is a function of (seed, row, probe), independent of how the data are divided into batches.
     ///
     /// # Errors
     /// [`SolveError::Control`] unless there are 1 to [`MAX_PROBES`](Self::MAX_PROBES) probes, [`SolveError::NoRows`] for a single number.
@@ -91,7 +91,7 @@ impl Divergence {
         Err(SolveError::Divergence { points, probes: probes.unwrap_or_default() })
     }
 
-    /// div v of each row, (B), and v itself; none if v has another shape than x.
+    /// div v of each row, (B), and v itself; `None` if v has another shape than x.
     fn evaluate(
         &self,
         field: &impl RowField<Tensor>,
@@ -105,7 +105,7 @@ impl Divergence {
             if !v.same_shape(&x) {
                 return None;
             }
-            // The zero ties every value of v to x, which autograd needs.
+            // The zero term connects every value of v to x, which autograd requires.
             let v = v + &x * 0.0;
             let gradient = |of: Tensor, keep: bool| Tensor::run_backward(&[of], &[&x], keep, false).swap_remove(0);
             let divergence = match self {
@@ -123,7 +123,7 @@ impl Divergence {
                         let product = gradient((&v * &eps).sum(v.kind()), n + 1 < probes.len());
                         (product * eps).flatten(1, -1).sum_dim_intlist(1, false, v.kind())
                     };
-                    // No probes make NaN, which a solver reports.
+                    // Without probes the result is NaN, which a solver reports.
                     let zeros = x.new_zeros([x.rows() as i64], (x.kind(), x.device()));
                     probes.iter().enumerate().map(estimate).fold(zeros, |sum, e| sum + e) / probes.len() as f64
                 }
@@ -133,19 +133,19 @@ impl Divergence {
     }
 }
 
-/// A field over rows of d + 1 values: the point, flattened, and the integral of the divergence so far.
+/// A field over rows of d + 1 values: the flattened point, and the integral of the divergence so far.
 #[derive(Debug)]
 pub struct WithDivergence<'a, F> {
     /// The field of the points.
     pub field: &'a F,
-    /// How the divergence is found.
+    /// How the divergence is computed.
     pub divergence: &'a Divergence,
-    /// Shape of a point, without the batch.
+    /// Shape of a point, without the batch axis.
     pub shape: Vec<i64>,
 }
 
 impl<F: RowField<Tensor>> RowField<Tensor> for WithDivergence<'_, F> {
-    /// An empty tensor, which a solver refuses, where the field's velocity has another shape than its points.
+    /// Returns an empty tensor, which a solver rejects, if the field's velocity has another shape than its points.
     ///
     /// # Panics
     /// When a row of `state` does not have one value more than `shape`.
@@ -158,15 +158,15 @@ impl<F: RowField<Tensor>> RowField<Tensor> for WithDivergence<'_, F> {
     }
 }
 
-/// A point and one number per row, as one state.
+/// Joins a point and one number per row into one state.
 ///
 /// # Panics
-/// When there are not as many numbers as points.
+/// If the numbers of points and values differ.
 pub fn join(x: &Tensor, value: &Tensor) -> Tensor {
     Tensor::cat(&[flat_rows(x), value.view([-1, 1])], 1)
 }
 
-/// The point and the number of each row.
+/// Splits a state into the point and the number of each row.
 ///
 /// # Panics
 /// When a row does not have one value more than `shape`.
@@ -176,24 +176,24 @@ pub fn split(state: &Tensor, shape: &[i64]) -> (Tensor, Tensor) {
     (state.narrow(1, 0, dim).contiguous().view(shape.as_slice()), state.select(1, dim))
 }
 
-/// Points where a solve ended and was asked for, with the integral of the divergence up to there.
+/// Points at the end of a solve and at requested times, with the integral of the divergence up to there.
 #[derive(Debug)]
 pub struct Carried {
     /// The points at the end.
     pub x: Tensor,
     /// The integral of div v dt from the start to the end, (B).
     pub divergence: Tensor,
-    /// The same at the times that were asked for.
+    /// Time, points and integral at each requested time.
     pub along: Vec<(f64, Tensor, Tensor)>,
     /// The cost.
     pub solution: BatchSolution<Tensor>,
 }
 
-/// Carries points through `span` at their own pace, and integrates the divergence beside them.
+/// Integrates points over `span` with steps per row, together with the divergence.
 ///
 /// # Errors
-/// As [`per_sample::solve`], and [`SolveError::Divergence`] for points or probes without the right shape. Per-dimension tolerances are those
-/// of the points; the integral gets the loosest of them.
+/// As [`per_sample::solve`], and [`SolveError::Divergence`] for points or probes of a wrong shape. Per-dimension tolerances apply to the
+/// points; the integral uses the largest of them.
 pub fn carry(
     field: &impl RowField<Tensor>,
     x: &Tensor,
@@ -212,7 +212,7 @@ pub fn carry(
     let Tolerance { rtol, atol } = &options.tolerance;
     let options = AdaptiveOptions { tolerance: Tolerance::new(widened(rtol), widened(atol)), ..options.clone() };
     field.check(x)?;
-    // The solver sees points with one more column; its error is to name the points' own shapes.
+    // The solver's state has one more column than the points; record the points' own shapes for the error.
     let misfit = RefCell::new(None);
     let watched = |x: &Tensor, t: &[f64], rows: &[usize]| {
         let v = field.velocities(x, t, rows);
@@ -237,11 +237,11 @@ pub fn carry(
     Ok(Carried { x, divergence: integral, along: pieces.collect(), solution })
 }
 
-/// log p_1 of data points, (B) in nats, with the source points that they came from: `span` runs from the data to the source, whose
-/// log-density is `source`, (B).
+/// log p_1 of data points, (B) in nats, and the source points that they are mapped to: `span` runs from the data to the source, and
+/// `source` returns the log-density of the source, (B).
 ///
 /// # Errors
-/// As [`carry`], and [`SolveError::Shape`] for a log-density of the source of another shape than (B).
+/// As [`carry`], and [`SolveError::Shape`] if the source's log-density does not have shape (B).
 pub fn log_density(
     field: &impl RowField<Tensor>,
     data: &Tensor,
@@ -257,7 +257,7 @@ pub fn log_density(
         let (what, expected, got) = ("the source's log-density", carried.divergence.shape(), of_source.shape());
         return Err(SolveError::Shape { what, t: span.1, expected, got });
     }
-    // The integral runs from the data to the source: its sign is already turned round.
+    // The integral runs from the data to the source, so its sign is already reversed.
     Ok((of_source + &carried.divergence, carried))
 }
 
@@ -269,13 +269,13 @@ pub fn gaussian_log_density(x: &Tensor, deviation: f64) -> Tensor {
     squares * -0.5 - dim * (0.5 * (2.0 * std::f64::consts::PI).ln() + deviation.ln())
 }
 
-/// Bits per dimension of quantised data: -(log p(x) / d - log(scale)) / log 2, for levels u = 0, 1, ... that were dequantised and scaled
-/// as x = (u + U(-1/2, 1/2)) / scale + constant. By Jensen's inequality its average over the noise bounds the discrete data's bits from
-/// above. Pixels in \[-1, 1\] have scale 127.5. Not finite unless `dim` and `scale` are above 0.
+/// Bits per dimension of quantised data: -(log p(x) / d - log(scale)) / log 2, for levels u = 0, 1, ... dequantised and scaled as x = (u +
+/// U(-1/2, 1/2)) / scale + constant. By Jensen's inequality, its average over the noise is an upper bound on the bits of the discrete data.
+/// Pixels in \[-1, 1\] have scale 127.5. Not finite unless `dim` and `scale` are above 0.
 ///
 /// ```
 /// use fm_solvers::likelihood::bits_per_dim;
-/// // A density that is uniform over 256 levels: 8 bits. Its width is 256 / 127.5 a dimension.
+/// // A uniform density over 256 levels has 8 bits. Its width is 256 / 127.5 per dimension.
 /// let log_p = -10.0 * (256.0f64 / 127.5).ln();
 /// assert!((bits_per_dim(log_p, 10, 127.5) - 8.0).abs() < 1e-12);
 /// ```

@@ -1,14 +1,14 @@
 //! Adaptive steps per row, by an embedded error estimate.
 //!
-//! Each row is a system with its own time, step size and controller, so its result does not depend on the other rows of the batch. All
-//! rows that have not ended are evaluated in one call; a row that has reached the end, or failed, leaves the batch. For a field that treats
-//! rows separately the results are those of [`adaptive`](crate::adaptive) on each row, the same bits in any batch and any order.
+//! Each row is a separate system with its own time, step size and controller, so its result does not depend on the other rows of the batch.
+//! All unfinished rows are evaluated in one call; a row that reaches the end or fails leaves the batch. For a field that treats rows
+//! independently, the results equal those of [`adaptive`](crate::adaptive) on each row, bit for bit, in any batch and any order.
 //!
 //! ```
 //! use fm_core::state::RowState;
 //! use fm_solvers::{AdaptiveOptions, SaveAt, per_sample, tableau::DOPRI5};
 //! use ndarray::{Array2, array};
-//! // Row i turns with angular velocity 1 + 9 i: the second needs more steps.
+//! // Row i rotates with angular velocity 1 + 9 i: the second row needs more steps.
 //! let turn = |x: &Array2<f64>, _t: &[f64], rows: &[usize]| {
 //!     Array2::from_shape_fn(x.dim(), |(i, j)| (1.0 + 9.0 * rows[i] as f64) * if j == 0 { -x[[i, 1]] } else { x[[i, 0]] })
 //! };
@@ -31,11 +31,11 @@ use batch::Batch;
 use fm_core::field::RowField;
 use fm_core::state::{OdeState, RowState};
 
-/// Carries every row of `x` from `span.0` to `span.1`, in either direction.
+/// Integrates every row of `x` from `span.0` to `span.1`, in either direction.
 ///
 /// # Errors
-/// When the span, the options, the tableau, the times of output or a state without rows cannot be used; a velocity of another shape than x;
-/// [`SolveError::Stopped`] when a row did not reach the end.
+/// If the span, the options, the tableau or the output times are invalid, or the state has no rows; a velocity of another shape than x;
+/// [`SolveError::Stopped`] if a row does not reach the end.
 pub fn solve<S: OdeState + RowState>(
     field: &(impl RowField<S> + ?Sized),
     x: S,
@@ -47,7 +47,7 @@ pub fn solve<S: OdeState + RowState>(
     solve_partial(field, x, span, tableau, options, output)?.into_result()
 }
 
-/// As [`solve`], but a row that stops early has the state that it reached, and its reason in [`BatchSolution::rows`].
+/// As [`solve`], but for a row that stops early the result holds the state it reached, and [`BatchSolution::rows`] the reason.
 ///
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].

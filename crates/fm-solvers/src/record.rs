@@ -1,4 +1,4 @@
-//! What is taken from the accepted steps of a solve, and the record of states on the way.
+//! Observers of accepted steps, and the record of saved states.
 
 use crate::save::check_span;
 use crate::step::{Weights, is_finite, velocity};
@@ -18,11 +18,11 @@ pub(crate) struct Step<'a, S, F: ?Sized> {
     pub(crate) x: &'a S,
     pub(crate) next: &'a S,
     pub(crate) k: &'a mut Vec<S>,
-    /// Those made for the interpolant.
+    /// Evaluations made for the interpolant.
     pub(crate) evaluations: usize,
 }
 
-/// The states within a step.
+/// The interpolant: states within a step.
 pub(crate) struct Interpolant<'a, S> {
     pub(crate) tableau: &'a Tableau,
     pub(crate) t: f64,
@@ -32,7 +32,7 @@ pub(crate) struct Interpolant<'a, S> {
 }
 
 impl<S: OdeState, F: VelocityField<S> + ?Sized> Step<'_, S, F> {
-    /// The interpolant, with the stages that only it needs.
+    /// Returns the interpolant, after evaluating the stages that only it needs.
     ///
     /// # Errors
     /// A velocity of another shape than x.
@@ -46,7 +46,7 @@ impl<S: OdeState, F: VelocityField<S> + ?Sized> Step<'_, S, F> {
         Ok(Interpolant { tableau, t, h, x, k: self.k })
     }
 
-    /// The state at a time of the step.
+    /// The state at a time within the step.
     ///
     /// # Errors
     /// As [`interpolant`](Self::interpolant).
@@ -62,21 +62,21 @@ impl<S: OdeState> Interpolant<'_, S> {
     }
 }
 
-/// Takes the accepted steps of a solve.
+/// Receives the accepted steps of a solve.
 pub(crate) trait Observer<S> {
-    /// Whether it may interpolate.
+    /// Whether it may use the interpolant.
     fn interpolates(&self) -> bool;
 
-    /// Takes a step; a time within it and the state there end the solve.
+    /// Receives a step. To end the solve, it returns a time within the step and the state there.
     ///
     /// # Errors
-    /// What ends the solve without a solution.
+    /// An error that ends the solve without a solution.
     fn step<F>(&mut self, step: &mut Step<'_, S, F>) -> Result<Option<(f64, S)>, SolveError>
     where
         F: VelocityField<S> + ?Sized;
 }
 
-/// States as they are passed.
+/// The saved states.
 pub(crate) struct Record<'a, S> {
     output: SaveAt<'a>,
     times: Vec<f64>,
@@ -112,7 +112,8 @@ impl<'a, S: OdeState> Record<'a, S> {
         record
     }
 
-    /// What is due of a step up to its state `next` at `end`, where the solve may stop.
+    /// Saves the requested output of a step up to the state `next` at `end`, where the solve may
+    /// stop.
     ///
     /// # Errors
     /// A velocity of another shape than x.
@@ -137,7 +138,7 @@ impl<'a, S: OdeState> Record<'a, S> {
         Ok(())
     }
 
-    /// A step that has no interpolant.
+    /// Saves a step that has no interpolant.
     pub(crate) fn push_step(&mut self, end: f64, next: &S) {
         if self.output == SaveAt::Steps {
             self.push(end, next);
@@ -155,8 +156,8 @@ impl<'a, S: OdeState> Record<'a, S> {
 }
 
 impl<'a> SaveAt<'a> {
-    /// A record for a [`Solver`](crate::Solver) outside this crate that has only the states at the
-    /// ends of its steps.
+    /// A record for a [`Solver`](crate::Solver) outside this crate that provides only the states at
+    /// the ends of its steps.
     ///
     /// # Errors
     /// [`SolveError::Span`] for a span without a finite length; [`SolveError::NoInterpolant`] for
@@ -170,19 +171,19 @@ impl<'a> SaveAt<'a> {
     }
 }
 
-/// The states at the ends of steps, where they are wanted.
+/// The states at the ends of steps, if requested.
 pub struct StepRecord<'a, S> {
     record: Record<'a, S>,
     end: f64,
 }
 
 impl<S: OdeState> StepRecord<'_, S> {
-    /// The state `x` after a step that ends at `t`.
+    /// Records the state `x` after a step that ends at `t`.
     pub fn step(&mut self, t: f64, x: &S) {
         self.record.push_step(t, x);
     }
 
-    /// The solution with its final state; one that is not finite is reported as such.
+    /// The solution with its final state; if the state is not finite, the stop reason says so.
     pub fn finish(self, x: S, mut stats: Stats) -> Solution<S> {
         if stats.reason == StopReason::ReachedEnd && !is_finite(&x) {
             stats.reason = StopReason::NonFinite { t: self.end };

@@ -1,22 +1,23 @@
-//! Which states of a solve are kept, and the checks of the times at which they are.
+//! Which states of a solve are saved, and checks of the output times.
 
 use crate::SolveError;
 
-/// Refuses a span without a finite length.
+/// Rejects a span without a finite length.
 pub(crate) fn check_span((start, end): (f64, f64)) -> Result<(), SolveError> {
     if (end - start).is_finite() && start != end { Ok(()) } else { Err(SolveError::Span { start, end }) }
 }
 
-/// Which states to keep on the way.
+/// Which states to save during a solve.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[doc(alias = "t_eval")]
 pub enum SaveAt<'a> {
-    /// None: only the final one.
+    /// Only the final state.
     #[default]
     End,
-    /// Those at these times, in the direction of the solve, by the method's own interpolant.
+    /// The states at these times, given in the direction of the solve, from the method's
+    /// interpolant.
     At(&'a [f64]),
-    /// Those at the start and after every step.
+    /// The states at the start and after every step.
     Steps,
 }
 

@@ -1,18 +1,18 @@
-//! Stochastic sampling: paths that wander, with the marginals of the flow.
+//! Stochastic sampling: an SDE with the same marginals as the flow.
 //!
 //! If x moves with velocity v and the density of x_t has score s, then for any g(t)
 //!
 //! dx = (v(x, t) + g(t)^2 / 2 s(x, t)) dt + g(t) dW
 //!
-//! has the same density at every t. The score comes from the velocity (or from whatever the network predicts) by the path, whose source
-//! must be Gaussian. The noise forgives errors of the velocity at the price of more steps.
+//! has the same density at every t. The score is computed from the velocity (or another prediction of the network) through the path, and
+//! requires a Gaussian source. The noise corrects errors of the velocity, at the cost of more steps.
 //!
-//! | method | order (weak, in the step) | evaluations of n steps |
+//! | method | order (weak, in the step size) | evaluations of n steps |
 //! |---|---|---|
 //! | Euler-Maruyama | 1 | n |
 //! | stochastic Heun, noise of both ends averaged | 2 | 2 n - 1 |
 //!
-//! The last step goes to the expected data point E\[x1 | x_t\] (denoising), since the score is singular where the noise ends.
+//! The last step sets x to the expected data point E\[x1 | x_t\] (denoising), because the score is singular where the noise ends.
 //!
 //! Sources: Song et al., "Score-Based Generative Modeling through SDEs" (2021); Ma et al., "SiT" (2024), sections 2.4 and 3.4; Kloeden and
 //! Platen, "Numerical Solution of SDEs" (1992), ch. 15.
@@ -47,21 +47,21 @@ use fm_core::prediction::{Conversion, Prediction};
 use fm_core::state::OdeState;
 
 fm_core::choice! {
-    /// g(t)^2, the variance of the noise per unit time. sigma(t) is the path's weight of the source.
+    /// g(t)^2, the variance of the noise per unit time, where sigma(t) is the path's weight of the source.
     pub enum Diffusion("diffusion") {
         /// g^2 = scale.
         Constant = "constant" {
-            /// Noise per unit time.
+            /// Variance per unit time.
             scale = 1.0, Domain::within(0.0, 1e6)
         },
         /// g^2 = scale sigma(t).
         Sigma = "sigma" {
-            /// Noise per unit time at the source.
+            /// Variance per unit time at the source.
             scale = 1.0, Domain::within(0.0, 1e6)
         },
         /// g^2 = scale sigma(t)^2.
         SigmaSquared = "sigma-squared" {
-            /// Noise per unit time at the source.
+            /// Variance per unit time at the source.
             scale = 1.0, Domain::within(0.0, 1e6)
         },
     }
@@ -79,23 +79,23 @@ impl Diffusion {
 }
 
 fm_core::choice! {
-    /// How a stochastic step is taken.
+    /// The stochastic method.
     #[derive(Default)]
     pub enum Method("stochastic method") {
-        /// One evaluation a step.
+        /// One evaluation per step.
         EulerMaruyama = "euler-maruyama",
-        /// Two evaluations a step, second order in distribution.
+        /// Two evaluations per step, second order in distribution.
         #[default]
         Heun = "heun",
     }
 }
 
-/// Carries `x` along a rising `grid`. `noise(i)` is what step i adds, standard normal and shaped as the state.
+/// Integrates `x` along an increasing `grid`. `noise(i)` returns the noise of step i, standard normal and shaped as the state.
 ///
 /// # Errors
-/// [`SolveError::Grid`] unless the grid has at least two finite, rising times; [`SolveError::NoInterpolant`] for output at given times;
-/// [`SolveError::Choice`] for an illegal scale; [`SolveError::Path`] where the path has noise of its own, for times outside \[0, 1\], and
-/// where the path is singular at a time of the grid but the last; [`SolveError::Shape`] for a velocity or noise of another shape than x;
+/// [`SolveError::Grid`] unless the grid has at least two finite, increasing times; [`SolveError::NoInterpolant`] for output at given times;
+/// [`SolveError::Choice`] for an invalid scale; [`SolveError::Path`] for a path with extra noise, for times outside \[0, 1\], and if the
+/// path is singular at a time of the grid other than the last; [`SolveError::Shape`] for a velocity or noise of another shape than x;
 /// [`SolveError::Stopped`] at a state that is not finite.
 pub fn solve<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
@@ -109,7 +109,7 @@ pub fn solve<S: OdeState>(
     solve_partial(field, path, x, grid, how, noise, output)?.into_result()
 }
 
-/// As [`solve`], but a solve that meets a state that is not finite returns the one before it, found by a second pass.
+/// As [`solve`], but if a state is not finite the result is the state before it, found by a second pass.
 ///
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].
@@ -147,9 +147,9 @@ pub fn solve_partial<S: OdeState>(
 struct Plan<'a> {
     grid: &'a [f64],
     method: Method,
-    /// For each time but the last: the drift as a combination of x and v, and g.
+    /// For each time except the last: the drift as a combination of x and v, and g.
     drifts: Vec<(Conversion, f64)>,
-    /// E\[x1 | x_t\] at the last time but one.
+    /// E\[x1 | x_t\] at the second-to-last time.
     denoise: Conversion,
 }
 
@@ -170,14 +170,14 @@ impl<'a> Plan<'a> {
         };
         let drifts = before.iter().map(drift).collect::<Result<_, fm_core::Error>>()?;
         let denoise = Prediction::Velocity.to(Prediction::Data, &path.at(before[before.len() - 1])?)?;
-        // The path may be singular at the last time, but it must have that time.
+        // The path may be singular at the last time, but the time must be valid.
         if last > 1.0 {
             return Err(fm_core::Error::TimeOutside { t: last });
         }
         Ok(Self { grid, method, drifts, denoise })
     }
 
-    /// All steps; or, when `careful`, those before the first that is not finite.
+    /// All steps; if `careful`, only those before the first state that is not finite.
     fn pass<S: OdeState>(
         &self,
         field: &(impl VelocityField<S> + ?Sized),

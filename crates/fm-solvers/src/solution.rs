@@ -1,7 +1,7 @@
-//! What a solver returns: the state, its cost, and why it stopped.
+//! The result of a solver: the state, its cost, and why it stopped.
 //!
-//! `solve` returns a [`Solution`] that reached the end, or an error. `solve_partial` also returns a solve that ran out of evaluations, could
-//! not make its step small enough or met a NaN; [`Stats::reason`] says which.
+//! `solve` returns a [`Solution`] that reached the end, or an error. `solve_partial` also returns a solve that ran out of evaluations,
+//! could not make its step small enough, or met a NaN; [`Stats::reason`] holds the reason.
 //!
 //! ```
 //! use fm_solvers::{AdaptiveOptions, SaveAt, StopReason, SolveError, adaptive, tableau::DOPRI5};
@@ -23,27 +23,27 @@ pub use crate::stop::StopReason;
 
 use crate::SolveError;
 
-/// What a solve cost.
+/// The cost of a solve.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Stats {
-    /// Evaluations, counted as they are made: the NFE.
+    /// Number of evaluations, counted as they are made: the NFE.
     pub evaluations: usize,
-    /// Steps taken.
+    /// Accepted steps.
     pub accepted: usize,
-    /// Steps tried and thrown away.
+    /// Rejected steps.
     pub rejected: usize,
-    /// The smallest step taken; infinite when there was none.
+    /// The smallest accepted step; infinite if there was none.
     pub smallest_step: f64,
     /// Why the solver stopped.
     pub reason: StopReason,
 }
 
-/// The state reached, states on the way, and what it cost.
+/// The state reached, saved states, and the cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Solution<S> {
     /// The final state.
     pub x: S,
-    /// Times of the states that were asked for, as far as the solve came.
+    /// Times of the saved states, up to where the solve stopped.
     pub times: Vec<f64>,
     /// The states at these times.
     pub states: Vec<S>,
@@ -52,7 +52,7 @@ pub struct Solution<S> {
 }
 
 impl<S> Solution<S> {
-    /// The solution if it reached the end or a terminal event.
+    /// The solution, if it reached the end or a terminal event.
     ///
     /// # Errors
     /// [`SolveError::Stopped`] if it did not.

@@ -1,10 +1,9 @@
-//! Solvers as values, which a program can choose, store and pass on, whatever the kind of method.
+//! Solvers as values that a program can choose, store and pass on, independent of the kind of method.
 //!
-//! A [`Solver`] carries a state x from `span.start` to `span.end` along dx/dt = v(x, t); `1.0..0.0`
-//! integrates backwards. [`Fixed`] and [`Adaptive`] are the Runge-Kutta methods of
-//! [`tableau`]; multistep, exponential or stochastic methods are further
-//! implementations (`examples/own_method.rs`). Fields come by `&dyn`, at the cost of one indirect
-//! call per evaluation.
+//! A [`Solver`] integrates a state x along dx/dt = v(x, t) from `span.start` to `span.end`; `1.0..0.0`
+//! integrates backwards. [`Fixed`] and [`Adaptive`] use the Runge-Kutta methods of [`tableau`]; multistep,
+//! exponential or stochastic methods can be added by implementing the trait (`examples/own_method.rs`).
+//! Fields are passed as `&dyn`, at the cost of one indirect call per evaluation.
 //!
 //! ```
 //! use fm_solvers::{Adaptive, Fixed, SaveAt, Solver, solve};
@@ -33,12 +32,12 @@ use std::sync::Arc;
 #[doc(alias = "OdeSolver")]
 #[doc(alias = "AbstractSolver")]
 pub trait Solver<S> {
-    /// Carries `x` from `span.start` to `span.end`, in either direction. A solve that stops early
-    /// returns the state that it reached, with the reason in [`Stats`](crate::Stats).
-    /// Implementations call [`VelocityField::check`] once, before the first evaluation.
+    /// Integrates `x` from `span.start` to `span.end`, in either direction. A solve that stops early
+    /// returns the state reached so far, with the reason in [`Stats`](crate::Stats). Implementations call
+    /// [`VelocityField::check`] once, before the first evaluation.
     ///
     /// # Errors
-    /// When the span, the options, the times of output or the field cannot be used.
+    /// If the span, the options, the output times or the field are invalid.
     fn solve_partial(
         &self,
         field: &dyn VelocityField<S>,
@@ -47,7 +46,7 @@ pub trait Solver<S> {
         save: SaveAt<'_>,
     ) -> Result<Solution<S>, SolveError>;
 
-    /// As [`solve_partial`](Self::solve_partial), where stopping early is an error.
+    /// As [`solve_partial`](Self::solve_partial), but stopping early is an error.
     ///
     /// # Errors
     /// As [`solve_partial`](Self::solve_partial), and [`SolveError::Stopped`].
@@ -80,7 +79,7 @@ macro_rules! pointers {
 
 pointers! { &T, Box<T>, Arc<T> }
 
-/// The solution at `span.end` of dx/dt = v(x, t) from `x0` at `span.start`. States on the way:
+/// The solution of dx/dt = v(x, t) at `span.end`, from `x0` at `span.start`. For intermediate states use
 /// [`Solver::solve`] with a [`SaveAt`].
 ///
 /// # Errors
@@ -97,7 +96,7 @@ pub fn solve<S>(
     solver.solve(&ByRef(field), x0, span, SaveAt::End)
 }
 
-/// A given number of steps along a time grid.
+/// A fixed number of steps along a time grid.
 #[derive(Debug, Clone, PartialEq)]
 #[doc(alias = "ConstantStepSize")]
 pub struct Fixed {
@@ -105,12 +104,12 @@ pub struct Fixed {
     pub tableau: Tableau,
     /// The number of steps.
     pub steps: usize,
-    /// How the steps divide the span. Backwards the times are those of the same span forwards.
+    /// How the steps divide the span. A backward solve uses the times of the forward one in reverse.
     pub grid: Grid,
 }
 
 impl Fixed {
-    /// Equal steps of any method.
+    /// Equal steps of the given method.
     pub fn new(tableau: Tableau, steps: usize) -> Self {
         Self { tableau, steps, grid: Grid::Uniform }
     }
@@ -135,12 +134,12 @@ impl Fixed {
         Self::new(tableau::RK4, steps)
     }
 
-    /// The same steps on another grid.
+    /// The same method and number of steps on another grid.
     pub fn grid(self, grid: Grid) -> Self {
         Self { grid, ..self }
     }
 
-    /// The times of a solve over `span`.
+    /// The step times for a solve over `span`.
     ///
     /// # Errors
     /// As [`Grid::times`], and [`SolveError::Span`] for a span without length.
@@ -148,7 +147,7 @@ impl Fixed {
         let Range { start, end } = *span;
         check_span((start, end))?;
         let (low, high) = (start.min(end), start.max(end));
-        // This form is exact at both ends, and for the span 0..1.
+        // This form is exact at both ends, and everywhere for the span 0..1.
         let mut times: Vec<f64> = self.grid.times(self.steps)?.iter().map(|u| low * (1.0 - u) + high * u).collect();
         if end < start {
             times.reverse();
@@ -169,7 +168,7 @@ impl<S: OdeState> Solver<S> for Fixed {
     }
 }
 
-/// Steps chosen by an error estimate. The default is Dopri5 at a tolerance of 1e-5.
+/// Adaptive steps from an error estimate. The default is Dopri5 at a tolerance of 1e-5.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adaptive {
     /// A method with an error estimate.
@@ -185,7 +184,7 @@ impl Default for Adaptive {
 }
 
 impl Adaptive {
-    /// Any method with an error estimate, at a tolerance of 1e-5.
+    /// The given method, which needs an error estimate, at a tolerance of 1e-5.
     pub fn new(tableau: Tableau) -> Self {
         Self { tableau, options: AdaptiveOptions::default() }
     }
@@ -222,19 +221,19 @@ impl Adaptive {
         self
     }
 
-    /// How errors become step sizes.
+    /// The step-size controller.
     pub fn controller(mut self, controller: PidController) -> Self {
         self.options.control = controller;
         self
     }
 
-    /// No step is larger than this.
+    /// The maximum step size.
     pub fn max_step(mut self, size: f64) -> Self {
         self.options.max_step = size;
         self
     }
 
-    /// Evaluations after which the solve stops.
+    /// The number of evaluations after which the solve stops.
     #[doc(alias = "max_steps")]
     pub fn max_evaluations(mut self, count: usize) -> Self {
         self.options.max_evaluations = count;

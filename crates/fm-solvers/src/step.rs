@@ -7,13 +7,13 @@ use fm_core::state::{OdeState, Tolerance};
 
 const VELOCITY: &str = "the velocity";
 
-/// v(x, t), refused if it has another shape than x.
+/// v(x, t), or an error if its shape differs from that of x.
 #[inline]
 pub(crate) fn velocity<S: OdeState>(field: &(impl VelocityField<S> + ?Sized), x: &S, t: f64) -> Result<S, SolveError> {
     fitting(VELOCITY, x, field.velocity(x, t), t)
 }
 
-/// The same of rows at their own times.
+/// The velocities of rows at their own times, with the same check.
 pub(crate) fn velocities<S: OdeState>(
     field: &(impl RowField<S> + ?Sized),
     x: &S,
@@ -23,7 +23,7 @@ pub(crate) fn velocities<S: OdeState>(
     fitting(VELOCITY, x, field.velocities(x, t, rows), t.first().copied().unwrap_or(f64::NAN))
 }
 
-/// A value, unless its shape differs from the state's.
+/// The value, or an error if its shape differs from the state's.
 #[inline]
 pub(crate) fn fitting<S: OdeState>(what: &'static str, x: &S, value: S, t: f64) -> Result<S, SolveError> {
     if value.same_shape(x) {
@@ -38,7 +38,7 @@ fn misshapen<S: OdeState>(what: &'static str, x: &S, value: &S, t: f64) -> Solve
     SolveError::Shape { what, t, expected: x.shape(), got: value.shape() }
 }
 
-/// Under this tolerance the norm of any finite state is finite: squares of its quotients do not overflow.
+/// A tolerance under which the norm of any finite state is finite: the squared quotients do not overflow.
 pub(crate) fn finite() -> Tolerance {
     Tolerance::new(0.0, 1e300)
 }
@@ -48,14 +48,14 @@ pub(crate) fn is_finite<S: OdeState>(x: &S) -> bool {
     S::error_norm(x, x, x, &finite()).is_finite()
 }
 
-/// Terms of a linear combination, on the stack: a step makes many.
+/// Terms of a linear combination, on the stack because each step builds many.
 pub(crate) struct Weights<'a, S> {
     terms: [(f64, &'a S); MAX_STAGES + 1],
     count: usize,
 }
 
 impl<'a, S> Weights<'a, S> {
-    /// h w_i k_i, without what is zero, unless all are.
+    /// h w_i k_i without the zero terms, unless all terms are zero.
     pub(crate) fn new(h: f64, w: &[f64], k: &'a [S]) -> Self {
         Self { terms: [(0.0, &k[0]); MAX_STAGES + 1], count: 0 }.and(h, w, k)
     }
@@ -78,8 +78,8 @@ impl<'a, S> Weights<'a, S> {
     }
 }
 
-/// Evaluates the stages that `k` lacks, of the first `count`, and leaves the new state in `next`.
-/// Returns the evaluations. `at_end`: the last stage is evaluated at the new state itself.
+/// Evaluates the missing stages in `k`, up to `count` stages, and writes the new state to `next`. Returns
+/// the number of evaluations. `at_end`: the last stage is evaluated at the new state itself.
 ///
 /// # Errors
 /// A velocity of another shape than x.
@@ -100,7 +100,7 @@ pub(crate) fn stages<S: OdeState>(
         }
         next.assign_combination(Weights::from(x, h, tableau.a[i], k).terms());
         let t = t + tableau.c[i] * h;
-        // Not through `velocity`, whose result would be moved once more.
+        // Not through `velocity`, which would move the result once more.
         let v = field.velocity(next, t);
         if !v.same_shape(next) {
             return Err(misshapen(VELOCITY, next, &v, t));

@@ -1,4 +1,4 @@
-//! One system on its way: time, step size, errors and counts, in plain scalars. Solvers bring the states.
+//! Step-size state of one trajectory: time, step size, errors and counts, in plain scalars. Solvers hold the states.
 
 use crate::controller::AdaptiveOptions;
 use crate::{Stats, StopReason};
@@ -11,7 +11,7 @@ pub(crate) struct Trial {
     last: bool,
 }
 
-/// One system on its way from t to the end: everything about it but its state.
+/// Everything about one trajectory except its state.
 #[derive(Debug, Clone)]
 pub(crate) struct StepState {
     t: f64,
@@ -42,10 +42,10 @@ impl StepState {
             return None;
         }
         let size = self.h.min(options.max_step);
-        // A remainder of a rounding error must not become a step of its own.
+        // A remainder of the size of a rounding error must not become a separate step.
         let last = 1.000_000_1 * size >= remaining;
         let h = if last { self.end - self.t } else { size.copysign(self.end - self.t) };
-        // After a rejection: a first step may be as small as it likes.
+        // Checked only after a rejection: a first step may be arbitrarily small.
         let tiny = self.rejected && size < f64::EPSILON * self.length;
         if self.t + h == self.t || ((size < options.min_step || tiny) && !last) {
             self.stats.reason = StopReason::StepUnderflow { t: self.t };
@@ -58,11 +58,12 @@ impl StepState {
         Some(Trial { t: self.t, h, last })
     }
 
-    /// Whether a step of this error is accepted; also chooses the size of the next.
+    /// Returns whether a step with this error is accepted, and chooses the size of the next step.
     pub(crate) fn judge(&mut self, trial: Trial, error: f64, order: usize, options: &AdaptiveOptions) -> bool {
         let control = &options.control;
         if !error.is_finite() {
-            // Nothing to estimate from: close in on the place, until it is known well enough to report.
+            // There is no error to estimate from: shrink the step until the failing time is located accurately enough to
+            // report.
             self.stats.rejected += 1;
             self.rejected = true;
             self.h = 0.1 * trial.h.abs();
@@ -84,15 +85,15 @@ impl StepState {
         self.errors = [error, self.errors[0], self.errors[1]];
         let factor = control.factor(order, self.errors);
         let size = trial.h.abs() * if self.rejected { factor.min(1.0) } else { factor };
-        // Only a rejected step has to be smaller than the smallest.
+        // A proposed size below the minimum is raised to it; only a rejection can require a smaller step.
         self.h = size.max(options.min_step);
         self.rejected = false;
         true
     }
 }
 
-/// Hairer's first step, in two halves around the evaluation that it costs. d0, d1 and d2 are scaled norms of the state, of its
-/// velocity, and of its second derivative.
+/// Hairer's first step size, in two halves around the evaluation that it needs. d0, d1 and d2 are scaled norms of the state,
+/// its velocity, and its second derivative.
 pub(crate) fn first_guess(d0: f64, d1: f64, length: f64) -> f64 {
     let guess = if d0 < 1e-5 || d1 < 1e-5 { 1e-6 } else { 0.01 * d0 / d1 };
     guess.min(length)
@@ -102,12 +103,11 @@ pub(crate) fn first_step(guess: f64, d1: f64, d2: f64, order: usize, length: f64
     let steepest = d1.max(d2);
     let h = if steepest <= 1e-15 { (1e-3 * guess).max(1e-6) } else { (0.01 / steepest).powf(1.0 / order as f64) };
     let h = h.min(100.0 * guess).min(length);
-    // A velocity that is not finite says nothing about step sizes; the first step will meet it and name it.
+    // A velocity that is not finite gives no step size; the first step will detect and report it.
     if h.is_finite() && h > 0.0 { h } else { guess }
 }
 
-/// The norm of an error that a second, coarser estimate damps: e e / sqrt(e^2 + E^2 / 100), without
-/// its overflow.
+/// The norm of an error damped by a second, coarser estimate: e e / sqrt(e^2 + E^2 / 100), without overflow.
 pub(crate) fn damped(error: f64, coarse: f64) -> f64 {
     if error == 0.0 || !coarse.is_finite() { error } else { error / (0.1 * coarse / error).hypot(1.0) }
 }

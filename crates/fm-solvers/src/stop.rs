@@ -1,4 +1,4 @@
-//! Why a solve ended: it reached the end, met a terminal event, or stopped early.
+//! Why a solve ended: it reached the end, a terminal event occurred, or it stopped early.
 
 /// Why a solver stopped.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -7,17 +7,18 @@ pub enum StopReason {
     /// The end of the time span was reached.
     #[default]
     ReachedEnd,
-    /// A terminal event happened at this time.
+    /// A terminal event occurred at this time.
     Event {
         /// The time reached.
         t: f64,
     },
-    /// The allowance of evaluations was used up at this time.
+    /// The maximum number of evaluations was reached at this time.
     MaxEvaluations {
         /// The time reached.
         t: f64,
     },
-    /// The step became smaller than allowed, or too small beside t or the span: the problem is stiff or the tolerance beyond the precision.
+    /// The step became smaller than allowed, or too small relative to t or the span: the problem is stiff, or the tolerance exceeds the
+    /// precision.
     StepUnderflow {
         /// The time reached.
         t: f64,

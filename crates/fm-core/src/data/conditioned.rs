@@ -8,7 +8,7 @@
 //! let mut condition = [0.0];
 //! Conditions::new(points.clone(), array![[0.0], [5.0]])?.write_condition(1, &mut condition)?;
 //! assert_eq!(condition, [5.0]);
-//! // A class or a vector for every row, classes from 0.
+//! // A class or a vector is needed for every row, and classes start at 0.
 //! assert!(Classes::new(points.clone(), vec![0]).is_err() && Classes::new(points.clone(), vec![0, -1]).is_err());
 //! assert!(Conditions::new(points, array![[0.0], [f32::NAN]]).is_err());
 //! # Ok::<(), fm_core::data::DataError>(())
@@ -18,7 +18,7 @@ use super::{DataError, Dataset, Pick};
 use crate::Error;
 use ndarray::Array2;
 
-/// Rows with a class each, from 0.
+/// Rows with one class each, counted from 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Classes {
     rows: Array2<f32>,
@@ -29,7 +29,7 @@ impl Classes {
     /// Rows (n, dim) and their classes (n).
     ///
     /// # Errors
-    /// [`Error::Rows`] for another number of classes than rows, [`Error::Value`] for a negative class.
+    /// [`Error::Rows`] if the numbers of classes and rows differ, [`Error::Value`] for a negative class.
     pub fn new(rows: Array2<f32>, classes: Vec<i64>) -> Result<Self, Error> {
         same_rows("classes of a data set", rows.nrows(), classes.len())?;
         if let Some(class) = classes.iter().find(|class| **class < 0) {
@@ -49,7 +49,7 @@ impl Dataset for Classes {
     }
 
     /// # Panics
-    /// As the rows alone.
+    /// As `write` of the rows.
     fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError> {
         self.rows.write(pick, out)
     }
@@ -59,7 +59,7 @@ impl Dataset for Classes {
     }
 }
 
-/// Rows with a condition vector each.
+/// Rows with one condition vector each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conditions {
     rows: Array2<f32>,
@@ -70,7 +70,8 @@ impl Conditions {
     /// Rows (n, dim) and their condition vectors (n, condition dim).
     ///
     /// # Errors
-    /// [`Error::Rows`] for another number of vectors than rows, [`Error::NotFinite`] for a vector that is not finite.
+    /// [`Error::Rows`] if the numbers of vectors and rows differ, [`Error::NotFinite`] for a vector that is not
+    /// finite.
     pub fn new(rows: Array2<f32>, conditions: Array2<f32>) -> Result<Self, Error> {
         same_rows("condition vectors of a data set", rows.nrows(), conditions.nrows())?;
         match conditions.outer_iter().position(|vector| vector.iter().any(|v| !v.is_finite())) {
@@ -90,7 +91,7 @@ impl Dataset for Conditions {
     }
 
     /// # Panics
-    /// As the rows alone.
+    /// As `write` of the rows.
     fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError> {
         self.rows.write(pick, out)
     }
@@ -100,7 +101,7 @@ impl Dataset for Conditions {
     }
 
     /// # Panics
-    /// When `row` is not below the number of rows, or `out` does not hold a condition vector.
+    /// When `row` is not below the number of rows, or the length of `out` is not that of a condition vector.
     fn write_condition(&self, row: usize, out: &mut [f32]) -> Result<(), DataError> {
         self.conditions.write(Pick { row, mirrored: false }, out)
     }

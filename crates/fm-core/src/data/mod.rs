@@ -1,6 +1,7 @@
-//! Data sets: what training needs of one, and the order in which it takes the rows.
+//! Data sets: the interface that training uses, and the order of the rows.
 //!
-//! A data set implements [`Dataset::len`], [`Dataset::dim`] and [`Dataset::write`], and where rows have classes, [`Dataset::class`]:
+//! A data set implements [`Dataset::len`], [`Dataset::dim`] and [`Dataset::write`], and also [`Dataset::class`] if its rows have
+//! classes:
 //!
 //! ```
 //! use fm_core::data::{DataError, Dataset, Pick};
@@ -21,7 +22,7 @@
 //! let mut row = [0.0; 2];
 //! Squares.write(Pick { row: 50, mirrored: false }, &mut row)?;
 //! assert_eq!(row, [0.5, 0.25]);
-//! // A table is a data set as it is.
+//! // An array is a data set without a wrapper.
 //! assert_eq!(ndarray::array![[1.0f32, 2.0], [3.0, 4.0]].dim(), (2, 2));
 //! # Ok::<(), DataError>(())
 //! ```
@@ -34,19 +35,19 @@ pub use order::Order;
 
 use ndarray::Array2;
 
-/// A row that a batch takes, and how.
+/// A row of a batch, and whether to mirror it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pick {
-    /// Its number.
+    /// The row number.
     pub row: usize,
-    /// Left and right exchanged, for rows that have them; others take no notice.
+    /// Whether to mirror the row left to right; ignored by data sets whose rows are not images.
     pub mirrored: bool,
 }
 
 /// Why a row cannot be read: any error of the data set.
 pub type DataError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Rows of `dim` values each, read by several threads at once.
+/// Rows of `dim` values each, read by several threads concurrently.
 #[doc(alias = "TensorDataset")]
 pub trait Dataset: Sync {
     /// Number of rows.
@@ -55,7 +56,7 @@ pub trait Dataset: Sync {
     /// Values per row.
     fn dim(&self) -> usize;
 
-    /// The shape of a row in the network's input, [`dim`](Self::dim) values in all: (channels, height, width) of an image.
+    /// The shape of a row as the network takes it, [`dim`](Self::dim) values in all: (channels, height, width) for an image.
     fn shape(&self) -> Vec<usize> {
         vec![self.dim()]
     }
@@ -63,19 +64,19 @@ pub trait Dataset: Sync {
     /// Writes a row in the network's units. `out` holds `dim` values.
     ///
     /// # Errors
-    /// A row that cannot be read; the training ends with it.
+    /// A row that cannot be read; training then stops with this error.
     ///
     /// # Panics
     /// An implementation may panic when `pick.row` is not below [`len`](Self::len) or `out` does not hold [`dim`](Self::dim) values.
     fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError>;
 
-    /// The class of a row, from 0; `None` in a set without classes.
+    /// The class of a row, counted from 0; `None` if the data set has no classes.
     fn class(&self, row: usize) -> Option<i64> {
         let _ = row;
         None
     }
 
-    /// Values of the condition vector of each row; 0 in a set without condition vectors.
+    /// Length of each row's condition vector; 0 if the data set has none.
     fn condition_dim(&self) -> usize {
         0
     }
@@ -105,7 +106,7 @@ impl Dataset for Array2<f32> {
     }
 
     /// # Panics
-    /// When `pick.row` is not below the number of rows, or `out` has another length than the number of columns.
+    /// When `pick.row` is not below the number of rows, or the length of `out` is not the number of columns.
     fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError> {
         let (rows, columns) = Array2::dim(self);
         assert!(pick.row < rows, "row {} is not below the {rows} rows", pick.row);

@@ -1,7 +1,7 @@
 //! Which rows make up a training batch: a pure function of (seed, step).
 //!
-//! Global row g = step * batch + i belongs to epoch g / n, whose permutation comes from (seed, epoch); a batch may straddle two
-//! epochs, so that every row is seen exactly once an epoch and none is dropped.
+//! Global row g = step * batch + i belongs to epoch g / n, whose permutation is drawn from (seed, epoch). A batch may span two
+//! epochs, so every row appears exactly once per epoch and none is dropped.
 //!
 //! ```
 //! use fm_core::data::Order;
@@ -15,13 +15,13 @@ use crate::rng::{self, Stream};
 use rand::seq::SliceRandom;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The order of a data set of n rows over all epochs. Shared by the loader's threads.
+/// The order of a data set of n rows over all epochs. Shared between the loader's threads.
 #[derive(Debug)]
 #[doc(alias = "RandomSampler")]
 pub struct Order {
     seed: u64,
     rows: usize,
-    /// The two epochs used last: threads work a few batches apart at most.
+    /// The two most recently used epochs: threads are at most a few batches apart.
     recent: Mutex<Vec<(u64, Arc<Vec<u32>>)>>,
 }
 
@@ -35,12 +35,12 @@ impl Order {
         Self { seed, rows, recent: Mutex::new(Vec::new()) }
     }
 
-    /// The rows of one step; none if the set has none.
+    /// The rows of one step; empty if the data set is empty.
     ///
     /// # Panics
-    /// When memory cannot hold `batch` row numbers, or the permutation of an epoch, four bytes per row of the set.
+    /// When memory cannot hold `batch` row numbers, or the permutation of an epoch (four bytes per row of the data set).
     pub fn batch(&self, step: u64, batch: usize) -> Vec<usize> {
-        // In 128 bits, since the number of rows seen after the last possible step has more than 64.
+        // In 128 bits: the global row number may exceed 64 bits.
         let (n, mut rows) = (self.rows as u128, Vec::new());
         if n == 0 {
             return rows;

@@ -1,10 +1,10 @@
 //! Eigenvalues and eigenvectors of a symmetric matrix, by Jacobi's method.
 //!
-//! A = sum_i w_i q_i q_i^T. Plane rotations annihilate the entries above the diagonal one after another until they are below the
-//! rounding error of the matrix; each sweep over them costs O(d^3), and a handful are enough. Accurate and short, for the matrices of
-//! this module (tens of rows); a library's tridiagonal solver is faster for hundreds. Unit: that of the matrix. Errors: none; a matrix
-//! with a value that is not finite gives values that are not finite. Source: Golub and Van Loan, "Matrix Computations" (2013),
-//! section 8.5.
+//! A = sum_i w_i q_i q_i^T. Plane rotations annihilate the entries above the diagonal one after another until they are below the rounding
+//! error of the matrix. Each sweep over them costs O(d^3), and a handful of sweeps is enough. The method is accurate and short, for the
+//! matrices of this module (tens of rows); a tridiagonal solver is faster for hundreds. Unit: that of the matrix. Errors: none; a matrix
+//! with values that are not finite gives results that are not finite. Source: Golub and Van Loan, "Matrix Computations" (2013), section
+//! 8.5.
 //!
 //! ```text
 //! let (w, q) = symmetric_eigen(&array![[2.0, 1.0], [1.0, 2.0]]);   // w = [1, 3], rows of q (1, -1) / sqrt 2 and (1, 1) / sqrt 2
@@ -12,15 +12,16 @@
 
 use ndarray::{Array2, ArrayViewMut1, Zip, s};
 
-/// Sweeps after which the rotations stop in any case; convergence is quadratic, and six are usual.
+/// The maximum number of sweeps; convergence is quadratic, and six are usual.
 const MOST_SWEEPS: usize = 40;
 
-/// The eigenvalues of a symmetric matrix (d, d), in no particular order, and in row i of the second array the unit eigenvector of the i-th.
+/// The eigenvalues of a symmetric matrix (d, d) in no particular order, and an array whose row i is the unit eigenvector of the i-th
+/// eigenvalue.
 pub(super) fn symmetric_eigen(matrix: &Array2<f64>) -> (Vec<f64>, Array2<f64>) {
     let d = matrix.nrows();
     let largest = matrix.iter().fold(0.0f64, |most, v| most.max(v.abs()));
     let scale = if largest > 0.0 && largest.is_finite() { largest } else { 1.0 };
-    // At a scale of 1 no square overflows, and none that matters underflows.
+    // Scaled to 1, no square overflows, and only negligible squares underflow.
     let (mut a, mut vectors) = (matrix / scale, Array2::eye(d));
     for _ in 0..MOST_SWEEPS {
         let above: f64 = a.indexed_iter().filter(|((i, j), _)| i < j).map(|(_, v)| v * v).sum();
@@ -39,13 +40,13 @@ pub(super) fn symmetric_eigen(matrix: &Array2<f64>) -> (Vec<f64>, Array2<f64>) {
 /// Rotates axes p < q so that the entry (p, q) becomes 0.
 fn annihilate(a: &mut Array2<f64>, vectors: &mut Array2<f64>, p: usize, q: usize) {
     let (app, aqq, apq) = (a[[p, p]], a[[q, q]], a[[p, q]]);
-    // Negligible beside both diagonal entries: to add it to either changes no digit.
+    // Negligible relative to both diagonal entries: adding it to either changes no digit.
     if apq.abs() <= f64::EPSILON * f64::EPSILON * (app.abs() + aqq.abs()) {
         (a[[p, q]], a[[q, p]]) = (0.0, 0.0);
         return;
     }
     let theta = (aqq - app) / (2.0 * apq);
-    // The smaller root, which turns by at most 45 degrees.
+    // The smaller root, which rotates by at most 45 degrees.
     let tangent = theta.signum() / (theta.abs() + theta.hypot(1.0));
     let cosine = 1.0 / tangent.hypot(1.0);
     let sine = tangent * cosine;
@@ -57,7 +58,7 @@ fn annihilate(a: &mut Array2<f64>, vectors: &mut Array2<f64>, p: usize, q: usize
     turn(a, false);
     turn(a, true);
     turn(vectors, false);
-    // Exactly, where rounding leaves a rest.
+    // Set exactly, since rounding would leave a small remainder.
     (a[[p, p]], a[[q, q]]) = (app - tangent * apq, aqq + tangent * apq);
     (a[[p, q]], a[[q, p]]) = (0.0, 0.0);
 }
@@ -93,7 +94,7 @@ mod tests {
         for (got, want) in sorted(&hilbert).iter().zip(want) {
             assert!((got - want).abs() < 1e-15, "{got} instead of {want}");
         }
-        // Of an indefinite matrix, with a double eigenvalue.
+        // An indefinite matrix with a double eigenvalue.
         for (got, want) in
             sorted(&array![[0.0, 2.0, 2.0], [2.0, 0.0, 2.0], [2.0, 2.0, 0.0]]).iter().zip([-2.0, -2.0, 4.0])
         {
@@ -101,7 +102,7 @@ mod tests {
         }
     }
 
-    /// A = Q^T diag(w) Q and Q Q^T = I, at any scale that squares would leave the range of.
+    /// A = Q^T diag(w) Q and Q Q^T = I, also at scales where squares would overflow or underflow.
     #[test]
     fn vectors_are_orthonormal_and_rebuild_the_matrix() {
         for (d, scale) in [(1, 1.0), (2, 1e200), (7, 1e-200), (48, 1.0)] {

@@ -1,4 +1,4 @@
-//! The exact velocity as a field for solvers.
+//! The exact velocity as a field that solvers integrate.
 
 use super::Mixture;
 use crate::Error;
@@ -7,13 +7,13 @@ use crate::path::ProbPath;
 use crate::prediction::Prediction;
 use ndarray::{Array2, Axis};
 
-/// The marginal velocity of a mixture along a path: what a perfect network would predict. States are (rows, dimensions).
+/// The marginal velocity of a mixture along a path, which a perfect network would predict. States are (rows, dimensions).
 ///
 /// ```
 /// use fm_core::exact::{ExactField, Mixture};
 /// use fm_core::field::VelocityField;
 /// use fm_core::path::PathKind;
-/// // To a single point: straight at it, from wherever one is.
+/// // With a single data point, the velocity points straight at it from everywhere.
 /// let point = Mixture::empirical(ndarray::array![[3.0, 1.0]].view())?;
 /// let field = ExactField::new(&point, PathKind::Linear, (0.0, 0.5))?;
 /// let v = field.velocity(&ndarray::array![[1.0, 0.0]], 0.5);
@@ -30,7 +30,8 @@ impl<'a, P: ProbPath> ExactField<'a, P> {
     /// The field, for times in `span` only.
     ///
     /// # Errors
-    /// An illegal path, a singular end of the path, and a path that ends without noise in a mixture with points: there the velocity has no limit.
+    /// An invalid path, a singular end of the path, and a path without noise at its end for a mixture with points, where the velocity has
+    /// no limit.
     pub fn new(mixture: &'a Mixture, path: P, span: (f64, f64)) -> Result<Self, Error> {
         path.check()?;
         for t in [span.0, span.1] {
@@ -54,7 +55,7 @@ impl<P: ProbPath> VelocityField<Array2<f64>> for ExactField<'_, P> {
 }
 
 impl<P: ProbPath> RowField<Array2<f64>> for ExactField<'_, P> {
-    /// NaN where the path is singular, and for rows of another width than the mixture's; a solver reports both.
+    /// NaN where the path is singular, and for rows whose width is not that of the mixture; a solver reports both.
     fn velocities(&self, x: &Array2<f64>, t: &[f64], _: &[usize]) -> Array2<f64> {
         let mut out = Array2::from_elem(x.dim(), f64::NAN);
         if x.ncols() != self.mixture.dim() {

@@ -1,4 +1,4 @@
-//! The loss that a perfect network would still have.
+//! The irreducible loss: the loss of a perfect network.
 
 use super::eigen::symmetric_eigen;
 use super::{Mixture, MixtureError};
@@ -22,14 +22,14 @@ pub struct Estimate {
     pub standard_error: f64,
 }
 
-/// Nodes a dimension; the integrand is as smooth as the mixture, and 48 nodes of one agree with 96.
+/// Nodes per dimension; the integrand is as smooth as the mixture, and 48 nodes agree with 96.
 const NODES: usize = 48;
 
 /// E ||T - E[T | x_t]||^2 at one time, summed over dimensions: exact for a single Gaussian, by Gauss-Hermite quadrature over x_t for a
 /// mixture of up to three dimensions.
 ///
 /// # Errors
-/// A mixture of more dimensions; [`estimate`] has no such bound. Coefficients for which the loss is not finite.
+/// A mixture of more than three dimensions ([`estimate`] has no such limit), and coefficients for which the loss is not finite.
 pub fn irreducible_at(mixture: &Mixture, c: &Coefficients, target: &Target) -> Result<f64, Error> {
     let value = quadrature(mixture, c, target)?;
     let what = || "the irreducible loss".into();
@@ -58,12 +58,12 @@ fn quadrature(mixture: &Mixture, c: &Coefficients, target: &Target) -> Result<f6
     Ok(sum)
 }
 
-/// The irreducible loss of an objective: the mean of w(t) Var(T | x_t) over `samples` draws of t and x_t. Only the draws are random,
-/// the variance at each is exact, so the error is far below that of averaging losses.
+/// The irreducible loss of an objective: the mean of w(t) Var(T | x_t) over `samples` draws of t and x_t. Only the draws are random; the
+/// variance at each draw is exact, so the error is far below that of averaging losses.
 ///
 /// # Errors
-/// An objective that is not legal, or whose loss is not the squared error, fewer than 2 samples or more than memory can hold, and a loss that
-/// is not finite.
+/// An invalid objective, or one whose loss is not the squared error; fewer than 2 samples, or more than memory can hold; and a loss that is
+/// not finite.
 pub fn estimate<P: ProbPath>(
     mixture: &Mixture,
     objective: &Objective<P>,
@@ -99,10 +99,10 @@ pub fn estimate<P: ProbPath>(
     Ok(Estimate { value, standard_error: (spread / n).sqrt() })
 }
 
-/// The rule of every time of an integral over times.
+/// The quadrature rule, computed once and shared by all times.
 static GAUSS_HERMITE: LazyLock<(Vec<f64>, Vec<f64>)> = LazyLock::new(|| gauss_hermite(NODES));
 
-/// Nodes and weights of E g(z), z standard normal, by the eigenvalues of the Jacobi matrix (Golub and Welsch, 1969).
+/// Nodes and weights for E g(z), z standard normal, from the eigenvalues of the Jacobi matrix (Golub and Welsch, 1969).
 fn gauss_hermite(n: usize) -> (Vec<f64>, Vec<f64>) {
     let beside = |i: usize, j: usize| if i.abs_diff(j) == 1 { (i.max(j) as f64).sqrt() } else { 0.0 };
     let (nodes, vectors) = symmetric_eigen(&Array2::from_shape_fn((n, n), |(i, j)| beside(i, j)));

@@ -1,4 +1,4 @@
-//! Mixtures of Gaussians, and what a point on the path says about the component and the target.
+//! Mixtures of Gaussians, and the posterior of component and target given a point on the path.
 
 use super::eigen::symmetric_eigen;
 use crate::Error;
@@ -11,13 +11,13 @@ use ndarray::{Array1, Array2, ArrayView2};
 pub struct Mixture {
     log_weights: Vec<f64>,
     means: Array2<f64>,
-    /// One a component, or one for all.
+    /// One per component, or one for all.
     shapes: Vec<Shape>,
 }
 
 #[derive(Debug, Clone)]
 enum Shape {
-    /// This variance in every direction.
+    /// The same variance in every direction.
     Isotropic(f64),
     /// Eigenvectors as rows, and their variances.
     Full { basis: Array2<f64>, eigenvalues: Vec<f64> },
@@ -40,7 +40,7 @@ impl Shape {
         }
     }
 
-    /// Into the eigenbasis.
+    /// Transforms into the eigenbasis.
     fn turn(&self, x: Vec<f64>) -> Vec<f64> {
         match self {
             Shape::Isotropic(_) => x,
@@ -48,7 +48,7 @@ impl Shape {
         }
     }
 
-    /// Out of it.
+    /// Transforms back from the eigenbasis.
     fn turn_back(&self, y: Vec<f64>) -> Vec<f64> {
         match self {
             Shape::Isotropic(_) => y,
@@ -57,7 +57,7 @@ impl Shape {
     }
 }
 
-/// A target given a point on the path.
+/// The posterior of a target given a point on the path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Posterior {
     /// Its mean, d values.
@@ -76,9 +76,9 @@ pub enum MixtureError {
         "a mixture needs as many weights and covariances as means, and at least one value in each; got {weights} weights, {covariances} covariances, means {means:?}"
     )]
     Shape {
-        /// Weights.
+        /// Number of weights.
         weights: usize,
-        /// Covariances.
+        /// Number of covariances.
         covariances: usize,
         /// Rows and columns of the means.
         means: (usize, usize),
@@ -86,7 +86,7 @@ pub enum MixtureError {
     /// A weight, mean or covariance outside its domain.
     #[error("cannot use component {component} of the mixture: {problem}; correct or remove it")]
     Component {
-        /// Which.
+        /// The component.
         component: usize,
         /// What is wrong.
         problem: &'static str,
@@ -100,13 +100,13 @@ impl Mixture {
     /// Components with covariance `variances[k]` I; weights are scaled to sum 1. `means` is (components, dimensions).
     ///
     /// # Errors
-    /// Counts that differ; weights that are not above 0; means that are not finite; variances below 0.
+    /// Counts that differ, weights that are not above 0, means that are not finite, and variances below 0.
     pub fn isotropic(weights: &[f64], means: ArrayView2<'_, f64>, variances: &[f64]) -> Result<Self, MixtureError> {
         let shapes = variances.iter().map(|v| Shape::Isotropic(*v)).collect();
         Self::checked(weights, means, shapes)
     }
 
-    /// Components with full covariances, each (dimensions, dimensions), symmetric and without negative eigenvalues.
+    /// Components with full covariances, each (dimensions, dimensions), symmetric and positive semi-definite.
     ///
     /// # Errors
     /// As [`isotropic`](Self::isotropic), and a covariance that is not square, symmetric and positive semi-definite.
@@ -123,7 +123,7 @@ impl Mixture {
                 return Err(MixtureError::Component { component, problem: "its covariance is not a symmetric matrix" });
             }
             let (mut eigenvalues, basis) = symmetric_eigen(s);
-            // A zero eigenvalue may come out as a rounding error below zero.
+            // Rounding may turn a zero eigenvalue slightly negative.
             let tiny = 1e-12 * eigenvalues.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
             eigenvalues.iter_mut().filter(|v| v.abs() <= tiny).for_each(|v| *v = 0.0);
             Ok(Shape::Full { basis, eigenvalues })
@@ -132,7 +132,7 @@ impl Mixture {
         Self::checked(weights, means, shapes)
     }
 
-    /// A finite data set, each point with the same probability: (points, dimensions).
+    /// A finite data set (points, dimensions), each point with the same probability.
     ///
     /// # Errors
     /// No points, or values that are not finite.
@@ -166,33 +166,33 @@ impl Mixture {
                 return problem("its covariance has a negative or infinite eigenvalue");
             }
         }
-        // Over the largest, since the sum of the weights themselves may overflow.
+        // Divided by the largest, because the sum of the weights may overflow.
         let largest = weights.iter().copied().fold(0.0, f64::max);
         let total = weights.iter().map(|w| w / largest).sum::<f64>().ln();
         let log_weights = weights.iter().map(|w| w.ln() - largest.ln() - total).collect();
         Ok(Self { log_weights, means: means.to_owned(), shapes })
     }
 
-    /// Dimensions.
+    /// The number of dimensions.
     pub fn dim(&self) -> usize {
         self.means.ncols()
     }
 
-    /// Components.
+    /// The number of components.
     pub fn components(&self) -> usize {
         self.means.nrows()
     }
 
-    /// Whether some component is a point, whose posterior has no limit where the path has no noise.
+    /// Whether some component is a point (zero variance), whose posterior has no limit where the path has no noise.
     pub fn has_points(&self) -> bool {
         self.shapes.iter().any(|s| (0..self.dim()).any(|i| s.eigenvalue(i) == 0.0))
     }
 
-    /// What the point x (d values) at a time of the path says about a target. Not finite where a component and the path have no
-    /// variance at all.
+    /// The posterior of a target given the point x (d values) at a time of the path. Not finite where neither a component nor
+    /// the path has any variance.
     ///
     /// # Errors
-    /// [`Error::Width`] for a point of another number of values.
+    /// [`Error::Width`] if the number of values is not d.
     pub fn posterior(&self, x: &[f64], c: &Coefficients, target: &Target) -> Result<Posterior, Error> {
         let (expected, got) = (self.dim(), x.len());
         if got != expected {
@@ -201,7 +201,7 @@ impl Mixture {
         Ok(self.posterior_of(x, c, target))
     }
 
-    /// [`posterior`](Self::posterior) of a point that is known to have d values.
+    /// [`posterior`](Self::posterior) for a point already known to have d values.
     pub(super) fn posterior_of(&self, x: &[f64], c: &Coefficients, target: &Target) -> Posterior {
         let logs: Vec<f64> = (0..self.components()).map(|k| self.log_joint(k, x, c)).collect();
         let top = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -209,7 +209,7 @@ impl Mixture {
         let (mut mean, mut square, mut variance) = (vec![0.0; self.dim()], 0.0, 0.0);
         for (k, log) in logs.iter().enumerate() {
             let r = (log - top).exp() / total;
-            // What cannot be seen beside the others may be skipped; a NaN may not.
+            // Skip negligible components, but not NaN.
             if r < 1e-20 {
                 continue;
             }
@@ -226,7 +226,7 @@ impl Mixture {
     fn log_joint(&self, k: usize, x: &[f64], c: &Coefficients) -> f64 {
         let (mu, log_of) = (self.means.row(k), |v: f64| (std::f64::consts::TAU * v).ln());
         let energy = match self.shape(k) {
-            // Without a single allocation: this is the inner loop over the points of a data set.
+            // Without allocations: this is the inner loop over the points of a data set.
             Shape::Isotropic(s) => {
                 let v = variance(*s, c);
                 let square: f64 = x.iter().zip(mu).map(|(x, m)| (x - c.alpha * m).powi(2)).sum();

@@ -16,7 +16,7 @@ type Function = Arc<dyn Fn(f64) -> f64 + Send + Sync>;
 /// let path = Custom::new("smooth", step, slope, move |t| 1.0 - step(t), move |t| -slope(t))?;
 /// assert_eq!(path.at(0.5)?.alpha, 0.5);
 /// assert_eq!(path.at(0.5)?.d_alpha, 1.5);
-/// // A derivative that is not the function's is found out.
+/// // A derivative that does not match its function is rejected.
 /// assert!(Custom::new("wrong", step, |_| 1.0, move |t| 1.0 - step(t), move |t| -slope(t)).is_err());
 /// # Ok::<(), fm_core::Error>(())
 /// ```
@@ -29,11 +29,11 @@ pub struct Custom {
 }
 
 impl Custom {
-    /// A path from alpha, its derivative, sigma and its derivative. The ends at which a value is not finite are the singular ones.
+    /// A path from alpha, its derivative, sigma and its derivative. Ends at which a value is not finite are singular.
     ///
     /// # Errors
-    /// [`Error::CustomPath`] where a value is not finite inside (0, 1), or a derivative differs from a central difference of its
-    /// function by more than 1e-4 (1 + |value|), at 99 times.
+    /// [`Error::CustomPath`] where, at one of 99 times inside (0, 1), a value is not finite, or a derivative differs from a
+    /// central difference of its function by more than 1e-4 (1 + |value|).
     pub fn new(
         name: impl Into<String>,
         alpha: impl Fn(f64) -> f64 + Send + Sync + 'static,

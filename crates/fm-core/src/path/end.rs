@@ -1,4 +1,4 @@
-//! The ends of time.
+//! The two ends of the time interval.
 
 /// One end of the time interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl End {
         }
     }
 
-    /// The end that a time is at, if it is at one.
+    /// The end at time `t`, or `None` for a time that is neither 0 nor 1.
     pub fn of(t: f64) -> Option<Self> {
         [End::Source, End::Data].into_iter().find(|end| end.time() == t)
     }

@@ -1,4 +1,4 @@
-//! The paths of the field, by name.
+//! The built-in paths, chosen by name.
 
 use super::{Coefficients, End, ProbPath};
 use crate::Error;
@@ -7,7 +7,7 @@ use crate::choice::{Choice, Domain};
 use std::f64::consts::FRAC_PI_2;
 
 choice! {
-    /// A path by its name.
+    /// A built-in path.
     ///
     /// | name | alpha(t), sigma(t) | ends | source |
     /// |---|---|---|---|
@@ -19,9 +19,9 @@ choice! {
     /// | `linear-vp` | t, sqrt(1 - t^2) | sigma' singular at 1 | data schedule |
     /// | `linear-vp-noise` | sqrt(1 - (1-t)^2), 1 - t | alpha' singular at 0 | noise schedule |
     /// | `polynomial` | t^n, 1 - t^n | singular at 0 for n < 1 | Lipman et al. 2024, "Flow Matching Guide and Code" |
-    /// | `schroedinger-bridge` | t, 1 - t, gamma = s sqrt(t (1 - t)) | gamma' singular at both | Tong et al. 2024, "Simulation-free Schroedinger Bridges" |
+    /// | `schroedinger-bridge` | t, 1 - t, gamma = s sqrt(t (1 - t)) | gamma' singular at both | Tong et al. 2024, "Simulation-free Schrödinger Bridges" |
     ///
-    /// Unless a row says otherwise alpha goes from 0 to 1 and sigma from 1 to 0.
+    /// Unless the `ends` column says otherwise, alpha goes from 0 to 1 and sigma from 1 to 0.
     #[derive(Default)]
     pub enum PathKind("path") {
         /// The straight path at constant speed: u = x1 - x0. Rectified flow, CondOT.
@@ -40,7 +40,7 @@ choice! {
             /// Standard deviation of the blur.
             sigma = 0.1, Domain::within(0.0, 100.0)
         },
-        /// The quarter circle, which keeps the variance when source and data have the same.
+        /// The quarter circle, which preserves the variance when source and data have equal variance.
         #[doc(alias = "CosineScheduler")]
         #[doc(alias = "VariancePreservingConditionalFlowMatcher")]
         Trigonometric = "trigonometric" | "cosine" | "gvp",
@@ -52,18 +52,18 @@ choice! {
             /// Noise rate at the source end.
             beta_max = 20.0, Domain::above(0.0, 1000.0)
         },
-        /// Variance preserving, the data's weight linear in time.
+        /// Variance preserving, with the data weight linear in time.
         #[doc(alias = "LinearVPScheduler")]
         LinearVp = "linear-vp",
-        /// Variance preserving, the noise level linear in time.
+        /// Variance preserving, with the noise level linear in time.
         LinearVpNoise = "linear-vp-noise",
-        /// Along the straight line at the speed of a power: slow at the source for n > 1.
+        /// The straight line at power-law speed: slow at the source for n > 1.
         #[doc(alias = "PolynomialConvexScheduler")]
         Polynomial = "polynomial" {
             /// The power.
             n = 2.0, Domain::above(0.0, 100.0)
         },
-        /// The Brownian bridge between the two points; with an entropic coupling of regularisation 2 sigma^2, Schroedinger's.
+        /// The Brownian bridge between x0 and x1; with an entropic coupling of regularisation 2 sigma^2 it is the Schrödinger bridge.
         #[doc(alias = "SchrodingerBridgeConditionalFlowMatcher")]
         Bridge = "schroedinger-bridge" | "bridge" {
             /// Diffusion of the Brownian motion.
@@ -73,8 +73,8 @@ choice! {
 }
 
 impl PathKind {
-    /// The weight lambda(t) = 2 gamma(t) / sigma^2 of the score loss beside a bridge: it turns the regression of the bridge's conditional
-    /// score -eps / gamma into one of unit size. Zero for a path that is no bridge.
+    /// The weight lambda(t) = 2 gamma(t) / sigma^2 of the score loss of a bridge. It scales the regression of the bridge's conditional
+    /// score -eps / gamma to unit size. Zero for any other path.
     pub fn score_weight(&self, t: f64) -> f64 {
         match *self {
             PathKind::Bridge { sigma } => 2.0 * self.coefficients(t).gamma / (sigma * sigma),
@@ -97,7 +97,7 @@ impl ProbPath for PathKind {
             }
             PathKind::ConstantNoise { sigma } => Coefficients { gamma: sigma, ..linear },
             PathKind::Trigonometric => {
-                // cos(pi t / 2) by its own argument, so that it is 0 at t = 1 and not 6e-17.
+                // cos(pi t / 2), computed as sin(pi (1 - t) / 2) so that it is exactly 0 at t = 1 and not 6e-17.
                 let (sin, cos) = ((FRAC_PI_2 * t).sin(), (FRAC_PI_2 * noise).sin());
                 affine(sin, cos, FRAC_PI_2 * cos, -FRAC_PI_2 * sin)
             }

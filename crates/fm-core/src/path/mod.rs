@@ -1,11 +1,11 @@
-//! Probability paths: scalar functions of time that say where a point is and how fast it moves.
+//! Probability paths: scalar functions of time that give the position and the velocity of a point.
 //!
-//! A path puts x_t = alpha(t) x1 + sigma(t) x0 + gamma(t) eps between a source point x0 (t = 0) and a data point x1 (t = 1), with
-//! eps a standard normal of its own, so its velocity is u_t = alpha'(t) x1 + sigma'(t) x0 + gamma'(t) eps. gamma is zero but for
-//! [constant noise](PathKind::ConstantNoise) and the [bridge](PathKind::Bridge); where it is zero the path is *affine*. Time has no
-//! unit; u has the unit of x. [`PathKind`] lists the paths of the field, [`Custom`] makes one from four functions.
+//! A path defines x_t = alpha(t) x1 + sigma(t) x0 + gamma(t) eps between a source point x0 (t = 0) and a data point x1 (t = 1), with eps
+//! an independent standard normal, called the path's extra noise. The velocity is u_t = alpha'(t) x1 + sigma'(t) x0 + gamma'(t) eps.
+//! gamma is zero except for [constant noise](PathKind::ConstantNoise) and the [bridge](PathKind::Bridge); a path with gamma = 0 is
+//! *affine*. Time is dimensionless; u has the unit of x. [`PathKind`] lists the built-in paths; [`Custom`] makes one from four functions.
 //!
-//! Some derivatives grow without bound at one end. [`ProbPath::at`] answers there with an error that names the end and the remedy.
+//! Some derivatives are unbounded at one end. There [`ProbPath::at`] returns an error that names the end and the remedy.
 //!
 //! Source: Lipman et al., "Flow Matching for Generative Modeling" (2023); Albergo et al., "Stochastic Interpolants" (2023).
 //!
@@ -66,30 +66,30 @@ impl Coefficients {
     }
 }
 
-/// A path between source and data, evaluated on the host in f64. Threads share it.
+/// A path between source and data, evaluated on the host in f64. Shared between threads.
 #[doc(alias = "Scheduler")]
 #[doc(alias = "AffineProbPath")]
 pub trait ProbPath: Send + Sync {
     /// The formulas at time t, unchecked: at a singular end a derivative is infinite or NaN.
     fn coefficients(&self, t: f64) -> Coefficients;
 
-    /// The ends at which a derivative is not finite. Without them [`at`](Self::at) still refuses a value that is not finite, and does not
-    /// name the end.
+    /// The ends at which a derivative is not finite. [`at`](Self::at) rejects values that are not finite in any case, but its error names
+    /// the end only if it is listed here.
     fn singular_ends(&self) -> &[End] {
         &[]
     }
 
-    /// The name in messages and checkpoints.
+    /// The name used in messages and checkpoints.
     fn name(&self) -> String {
         crate::message::type_name::<Self>()
     }
 
-    /// Whether the path adds noise of its own (gamma is not zero).
+    /// Whether the path adds extra noise (gamma is not zero).
     fn has_extra_noise(&self) -> bool {
         false
     }
 
-    /// Checks parameters that were set in code rather than read.
+    /// Checks parameters that were set in code rather than parsed.
     ///
     /// # Errors
     /// A parameter outside its domain.
@@ -100,8 +100,8 @@ pub trait ProbPath: Send + Sync {
     /// The coefficients at time t.
     ///
     /// # Errors
-    /// [`Error::TimeOutside`] unless 0 <= t <= 1, [`Error::SingularPath`] at a singular end, [`Error::PathNotFinite`] where the
-    /// formulas of a custom path fail.
+    /// [`Error::TimeOutside`] unless 0 <= t <= 1, [`Error::SingularPath`] at a singular end, [`Error::PathNotFinite`] where the formulas
+    /// of a custom path give a value that is not finite.
     fn at(&self, t: f64) -> Result<Coefficients, Error> {
         if !(0.0..=1.0).contains(&t) {
             return Err(Error::TimeOutside { t });
@@ -114,7 +114,7 @@ pub trait ProbPath: Send + Sync {
     }
 }
 
-/// A path behind a pointer is a path.
+/// Pointers to paths implement `ProbPath`.
 macro_rules! pointer {
     ($($pointer:ty),*) => {$(
         impl<P: ProbPath + ?Sized> ProbPath for $pointer {

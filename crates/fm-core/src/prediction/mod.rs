@@ -1,13 +1,13 @@
-//! What a network predicts, and how one prediction becomes another.
+//! What a network predicts, and how to convert between predictions.
 //!
 //! On an affine path x_t = alpha x1 + sigma x0 a network may predict the velocity v = alpha' x1 + sigma' x0, the data x1, the noise x0
-//! or, for a standard normal source, the score -x0 / sigma. Each is a combination of x1 and x0, so with x_t known any one determines
-//! the others: with x_t = (alpha, sigma), p = (p1, p0) and q = (q1, q0) in the basis (x1, x0),
+//! or, for a standard normal source, the score -x0 / sigma. Each is a linear combination of x1 and x0, so any one of them together
+//! with x_t determines the others: with x_t = (alpha, sigma), p = (p1, p0) and q = (q1, q0) in the basis (x1, x0),
 //!
 //! q = (q1 p0 - q0 p1) / D x_t + (alpha q0 - sigma q1) / D p, D = alpha p0 - sigma p1.
 //!
-//! The same holds for conditional means given x_t, which is what a network learns. A prediction is *singular* where D = 0: the data
-//! says nothing about the noise at t = 1, and the noise nothing about the data at t = 0.
+//! The same holds for conditional means given x_t, which are what a network learns. A prediction is *singular* where D = 0: at t = 1
+//! the data does not determine the noise, and at t = 0 the noise does not determine the data.
 //!
 //! Source: Lipman et al., "Flow Matching Guide and Code" (2024), section 4.8; Salimans and Ho, "Progressive Distillation" (2022).
 //!
@@ -40,27 +40,27 @@ pub struct Target {
     pub eps: f64,
 }
 
-/// One prediction from another: x x_t + prediction p.
+/// The conversion of one prediction to another: x x_t + prediction p.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conversion {
     /// Weight of the point x_t.
     pub x: f64,
-    /// Weight of the prediction at hand.
+    /// Weight of the given prediction.
     pub prediction: f64,
 }
 
 impl Conversion {
-    /// The other prediction, for one number.
+    /// Converts one value.
     pub fn apply(self, x_t: f64, prediction: f64) -> f64 {
         self.x * x_t + self.prediction * prediction
     }
 }
 
 impl Prediction {
-    /// What a network that predicts this is trained to say. With extra noise the score is that of x_t given both ends, -eps / gamma.
+    /// The training target of this prediction. With extra noise the score is that of x_t given both x0 and x1, -eps / gamma.
     ///
     /// # Errors
-    /// [`Error::SingularPrediction`] for the score where there is no noise.
+    /// [`Error::SingularPrediction`] for the score where the noise is zero.
     pub fn target(self, c: &Coefficients) -> Result<Target, Error> {
         let target = match self {
             Prediction::Velocity => Target { x1: c.d_alpha, x0: c.d_sigma, eps: c.d_gamma },
@@ -74,7 +74,7 @@ impl Prediction {
         if finite { Ok(target) } else { Err(singular()) }
     }
 
-    /// D of the module's formula: how strongly this prediction, beside x_t, tells data from noise.
+    /// The determinant D of the module's formula: how well this prediction and x_t together separate data from noise.
     pub fn determinant(self, c: &Coefficients) -> f64 {
         match self {
             Prediction::Velocity => c.alpha * c.d_sigma - c.sigma * c.d_alpha,
@@ -84,10 +84,10 @@ impl Prediction {
         }
     }
 
-    /// How to compute `to` from this prediction and x_t.
+    /// The conversion from this prediction and x_t to the prediction `to`.
     ///
     /// # Errors
-    /// [`Error::ExtraNoise`] on a path with noise of its own, [`Error::SingularPrediction`] where D = 0.
+    /// [`Error::ExtraNoise`] on a path with extra noise, [`Error::SingularPrediction`] where D = 0.
     pub fn to(self, to: Prediction, c: &Coefficients) -> Result<Conversion, Error> {
         if self == to {
             return Ok(Conversion { x: 0.0, prediction: 1.0 });

@@ -1,4 +1,4 @@
-//! States: what a solver can move ([`OdeState`], [`RowState`]), and what a path can place ([`RowCombination`]).
+//! States: the values that solvers integrate ([`OdeState`], [`RowState`]) and that paths combine ([`RowCombination`]).
 //!
 //! ```
 //! use fm_core::state::{OdeState, Tolerance};
@@ -6,7 +6,7 @@
 //! assert_eq!(Vec::linear_combination(&[(1.0, &x), (0.1, &k)]), [2.0, 1.0]);
 //! // An error of exactly the tolerance has norm 1.
 //! assert!((Vec::error_norm(&vec![1e-3, -1e-3], &x, &x, &Tolerance::new(0.0, 1e-3)) - 1.0).abs() < 1e-12);
-//! // Each dimension may have its own.
+//! // Each dimension may have its own tolerance.
 //! assert!((Vec::error_norm(&vec![1e-3, -2.0], &x, &x, &Tolerance::new(0.0, vec![1e-3, 2.0])) - 1.0).abs() < 1e-12);
 //! ```
 
@@ -15,9 +15,9 @@ mod tolerance;
 
 pub use tolerance::{Bound, Tolerance};
 
-/// A value with a shape. Solvers and paths compare shapes before they combine two states.
+/// A value with a shape. Solvers and paths compare shapes before they combine states.
 pub trait Shaped {
-    /// The sizes of all axes, the batch's first; empty for a single number.
+    /// The sizes of all axes, the batch axis first; empty for a single number.
     ///
     /// ```
     /// use fm_core::state::Shaped;
@@ -25,22 +25,22 @@ pub trait Shaped {
     /// ```
     fn shape(&self) -> Vec<usize>;
 
-    /// Whether two values have one shape. An implementation may answer without making two lists.
+    /// Whether two values have the same shape. An implementation may avoid allocating the two shapes.
     fn same_shape(&self, other: &Self) -> bool {
         self.shape() == other.shape()
     }
 }
 
-/// What a solver needs of a state: two operations, of which the first has a form that reuses memory.
+/// The operations on states that a solver needs.
 pub trait OdeState: Sized + Shaped {
-    /// sum_i c_i s_i over at least one term; all states have one shape.
+    /// sum_i c_i s_i over at least one term; all states have the same shape.
     ///
     /// # Panics
-    /// When a term has another shape than the first.
+    /// When a term's shape differs from the first term's.
     fn linear_combination(terms: &[(f64, &Self)]) -> Self;
 
-    /// sqrt(mean((e / (atol + rtol max(|before|, |after|)))^2)): at most 1 when the step is good; 0 / 0 counts as 0. NaN when an error
-    /// is, and infinite when one is too large to be divided by its tolerance.
+    /// sqrt(mean((e / (atol + rtol max(|before|, |after|)))^2)): at most 1 for an acceptable step; 0 / 0 counts as 0. NaN if an error
+    /// is NaN, and infinite if dividing an error by its tolerance overflows.
     ///
     /// Source: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", eq. II.4.11.
     ///
@@ -48,34 +48,34 @@ pub trait OdeState: Sized + Shaped {
     /// When the three states have different shapes.
     fn error_norm(error: &Self, before: &Self, after: &Self, tol: &Tolerance) -> f64;
 
-    /// Becomes [`linear_combination`](Self::linear_combination) of the terms, in the memory that it has.
+    /// Overwrites `self` with the [`linear_combination`](Self::linear_combination) of the terms, reusing its memory.
     ///
     /// # Panics
-    /// When a term has another shape than the first.
+    /// When a term's shape differs from the first term's.
     fn assign_combination(&mut self, terms: &[(f64, &Self)]) {
         *self = Self::linear_combination(terms);
     }
 
-    /// The number of values that per-dimension tolerances must have; none: not known.
+    /// The number of values that per-dimension tolerances must have; `None` if it is unknown.
     fn dimension(&self) -> Option<usize> {
         None
     }
 
-    /// Runs a whole solve; states that could record how they came about (tensors) do not, within.
+    /// Runs a whole solve without recording gradients, for states that would record them (tensors).
     fn untracked<R>(work: impl FnOnce() -> R) -> R {
         work()
     }
 }
 
-/// A batch whose rows can be combined: what paths, predictions and targets need of the tensors of any framework.
+/// A batch whose rows can be combined: the operations that paths, predictions and targets need of arrays and tensors.
 pub trait RowCombination: Sized + Shaped {
     /// The number of rows; 0 for a value without axes.
     fn rows(&self) -> usize {
         self.shape().first().copied().unwrap_or(0)
     }
 
-    /// Row i of the result is sum_k c_k\[i\] s_k\[i\], over at least one term; all batches have one shape, all coefficients one value
-    /// per row.
+    /// Row i of the result is sum_k c_k\[i\] s_k\[i\], over at least one term; all batches have the same shape, and all coefficients
+    /// have one value per row.
     ///
     /// ```
     /// use fm_core::state::RowCombination;
@@ -86,10 +86,10 @@ pub trait RowCombination: Sized + Shaped {
     /// ```
     ///
     /// # Panics
-    /// When a term has another shape than the first, or another number of coefficients than rows.
+    /// When a term's shape differs from the first term's, or its number of coefficients is not the number of rows.
     fn row_combination(terms: &[(&[f64], &Self)]) -> Self;
 
-    /// Becomes [`row_combination`](Self::row_combination) of the terms, in the memory that it has.
+    /// Overwrites `self` with the [`row_combination`](Self::row_combination) of the terms, reusing its memory.
     ///
     /// # Panics
     /// As [`row_combination`](Self::row_combination).
@@ -98,7 +98,7 @@ pub trait RowCombination: Sized + Shaped {
     }
 }
 
-/// A batch, row by row: what a solver with a step size per row needs beyond [`RowCombination`].
+/// A batch, row by row: the operations that a solver with a step size per row needs beyond [`RowCombination`].
 pub trait RowState: RowCombination {
     /// [`OdeState::error_norm`] of each row.
     ///
@@ -106,7 +106,7 @@ pub trait RowState: RowCombination {
     /// When the three states have different shapes.
     fn row_error_norms(error: &Self, before: &Self, after: &Self, tol: &Tolerance) -> Vec<f64>;
 
-    /// The batch of these rows, in this order.
+    /// The batch of the given rows, in this order.
     ///
     /// # Panics
     /// When a number in `rows` is not below [`rows`](RowCombination::rows), or the value has no axes.
@@ -119,7 +119,7 @@ pub trait RowState: RowCombination {
     fn put_rows(&mut self, rows: &[usize], from: &Self);
 }
 
-/// Panics unless term `k` of a combination has the first one's shape.
+/// Panics unless term `k` of a combination has the first term's shape.
 #[inline]
 pub(crate) fn demand_shape<S: Shaped>(k: usize, first: &S, term: &S) {
     if !term.same_shape(first) {
@@ -127,7 +127,7 @@ pub(crate) fn demand_shape<S: Shaped>(k: usize, first: &S, term: &S) {
     }
 }
 
-/// The panic, out of the way of steps that take nanoseconds.
+/// The panic, in a cold function so that steps of a few nanoseconds stay fast.
 #[cold]
 #[inline(never)]
 fn refuse_shape<S: Shaped>(k: usize, first: &S, term: &S) {
@@ -139,7 +139,7 @@ fn refuse_shape<S: Shaped>(k: usize, first: &S, term: &S) {
     );
 }
 
-/// The panic of a combination in which a term after the first has another shape.
+/// The panic for a term whose shape differs from the first term's.
 #[cold]
 #[inline(never)]
 pub(crate) fn refuse_term<S: Shaped>(first: &S, rest: &[(f64, &S)]) {
@@ -152,7 +152,7 @@ pub(crate) fn demand_shapes<S: Shaped>(error: &S, before: &S, after: &S) {
     demand_shape(2, error, after);
 }
 
-/// Panics unless every term has the first one's shape and one coefficient per row.
+/// Panics unless every term has the first term's shape and one coefficient per row.
 pub(crate) fn demand_terms<S: RowCombination>(terms: &[(&[f64], &S)], first: &S) {
     let rows = first.rows();
     for (k, (coefficients, state)) in terms.iter().enumerate() {

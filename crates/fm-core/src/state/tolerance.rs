@@ -1,21 +1,22 @@
-//! How much error per step is acceptable, and the norm of an error under it.
+//! The acceptable error per step, and the norm of an error relative to it.
 
 use ndarray::NdFloat;
 use num_traits::cast;
 use serde::{Deserialize, Serialize};
 
-/// A bound on errors: one for all dimensions, or one per dimension. Files hold a number or a list of them.
+/// A bound on errors: one for all dimensions, or one per dimension. In files, a number or a list of
+/// numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Bound {
-    /// The same everywhere.
+    /// The same bound for all dimensions.
     All(f64),
     /// One per dimension, in the order of the row's values.
     Each(Vec<f64>),
 }
 
 impl Bound {
-    /// The bound of a row's i-th value. Bounds given for fewer dimensions repeat; an empty list is NaN.
+    /// The bound of a row's i-th value. A list shorter than the row repeats; an empty list gives NaN.
     pub fn at(&self, i: usize) -> f64 {
         match self {
             Self::All(bound) => *bound,
@@ -23,7 +24,7 @@ impl Bound {
         }
     }
 
-    /// The bounds as they were given.
+    /// The bounds as given.
     pub fn values(&self) -> &[f64] {
         match self {
             Self::All(bound) => std::slice::from_ref(bound),
@@ -44,7 +45,7 @@ impl From<Vec<f64>> for Bound {
     }
 }
 
-/// How much error per step is acceptable: atol + rtol |x|, elementwise.
+/// The acceptable error per step: atol + rtol |x|, elementwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tolerance {
@@ -60,7 +61,7 @@ impl Tolerance {
         Self { rtol: rtol.into(), atol: atol.into() }
     }
 
-    /// The scale that the error of a row's i-th value is divided by.
+    /// The scale by which the error of a row's i-th value is divided.
     pub fn scale(&self, i: usize, before: f64, after: f64) -> f64 {
         self.atol.at(i) + self.rtol.at(i) * before.abs().max(after.abs())
     }

@@ -1,4 +1,4 @@
-//! Tensors against arrays and scalar formulas.
+//! Tensors compared with arrays and scalar formulas.
 
 use super::*;
 use crate::interpolate::{coefficients, convert, interpolate};
@@ -52,7 +52,7 @@ fn losses_on_tensors_are_the_scalar_formulas() {
     }
 }
 
-/// A prediction that would broadcast against the target is refused; rows may be single numbers.
+/// A prediction that would broadcast against the target is rejected; rows may be single numbers.
 #[test]
 fn losses_of_other_shapes_are_refused() {
     let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
@@ -68,7 +68,8 @@ fn losses_of_other_shapes_are_refused() {
     }
 }
 
-/// Batches of single numbers, and values for which both error and scale are 0, have norms as arrays do.
+/// Norms of batches of single numbers, and of values whose error and scale are both 0, match those of
+/// arrays.
 #[test]
 fn norms_of_rows_that_are_numbers_and_of_nothing() {
     let relative = Tolerance::new(0.1, 0.0);
@@ -77,7 +78,8 @@ fn norms_of_rows_that_are_numbers_and_of_nothing() {
     assert!((Tensor::error_norm(&e, &x, &x, &relative) - 0.5f64.sqrt()).abs() < 1e-12);
     let nothing = Tensor::zeros([0, 2], (Kind::Double, Device::Cpu));
     assert_eq!(Tensor::error_norm(&nothing, &nothing, &nothing, &relative), 0.0);
-    // By a bound beyond f32 only values that are not finite have a norm that is not.
+    // Under a bound beyond the range of f32, the norm is not finite only for values that are not
+    // finite.
     let huge = Tolerance::new(0.0, 1e300);
     for kind in [Kind::Double, Kind::Float] {
         let x = Tensor::from_slice(&[1.0, 1e38, f64::NAN, f64::INFINITY]).to_kind(kind);
@@ -94,7 +96,8 @@ fn combinations_do_not_broadcast() {
     let _ = Tensor::linear_combination(&[(1.0, &zeros(2)), (1.0, &zeros(1))]);
 }
 
-/// Coefficients that rows share are filled in on the device; the bits are those of uploaded columns.
+/// Coefficients shared by all rows are filled in on the device; the results are bit-identical to those
+/// of uploaded columns.
 #[test]
 fn shared_coefficients_give_the_bits_of_columns() {
     let state = |seed| {
@@ -137,7 +140,7 @@ fn tensors_and_vectors_agree_as_states() {
     }
 }
 
-/// Pseudo-Huber as somebody else would write it: a value, and no tensor operations.
+/// Pseudo-Huber as a user would implement it: a value only, without tensor operations.
 struct Own;
 
 impl RowLoss for Own {

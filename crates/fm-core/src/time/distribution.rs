@@ -1,4 +1,4 @@
-//! What a distribution of times is: its quantile function.
+//! The trait of time distributions, defined by their quantile function.
 //!
 //! ```
 //! use fm_core::time::{TimeDistribution, Times};
@@ -20,20 +20,21 @@
 use super::confined;
 use crate::Error;
 
-/// Step of the difference quotient of a density, the cube root of the spacing of f64 near 1.
+/// Step of the central difference of a density: the cube root of the spacing of f64 near 1.
 const STEP: f64 = 6e-6;
 
-/// A distribution of training times on [0, 1]. Threads share it.
+/// A distribution of training times on [0, 1]. Shared between threads.
 pub trait TimeDistribution: Send + Sync {
-    /// Q(u), rising, for u in (0, 1). A draw is t = Q(u) with u uniform.
+    /// The quantile function Q(u), increasing, for u in (0, 1). A draw is t = Q(u) with u uniform.
     fn quantile(&self, u: f64) -> f64;
 
-    /// F(t): the probability of a time of at most t; without a formula by bisection of Q, to about 1e-16.
+    /// F(t), the probability of a time of at most t. The default bisects Q, to about 1e-16.
     fn cdf(&self, t: f64) -> f64 {
         invert(t, |u| self.quantile(u))
     }
 
-    /// p(t), in 1 / time; without a formula 1 / Q'(F(t)) from a central difference, to about 1e-9 of its value.
+    /// The density p(t), in 1 / time. The default computes 1 / Q'(F(t)) by a central difference, with a
+    /// relative error of about 1e-9.
     fn density(&self, t: f64) -> f64 {
         if !(0.0..=1.0).contains(&t) {
             return if t.is_nan() { t } else { 0.0 };
@@ -43,20 +44,20 @@ pub trait TimeDistribution: Send + Sync {
         (high - low) / (self.quantile(high) - self.quantile(low))
     }
 
-    /// Whether the distribution has masses at points instead of a density.
+    /// Whether the distribution has point masses instead of a density.
     fn is_discrete(&self) -> bool {
         false
     }
 
-    /// The name in messages.
+    /// The name used in messages.
     fn name(&self) -> String {
         crate::message::type_name::<Self>()
     }
 
-    /// Checks the parameters, or that Q rises within [0, 1], at 1001 places.
+    /// Checks the parameters; the default checks at 1001 points that Q is increasing and within [0, 1].
     ///
     /// # Errors
-    /// A parameter outside its domain, a quantile that leaves [0, 1] or falls.
+    /// A parameter outside its domain, or a quantile function that leaves [0, 1] or decreases.
     fn check(&self) -> Result<(), Error> {
         let mut before = 0.0;
         for u in (0..=1000).map(|i| (f64::from(i) / 1000.0).clamp(f64::EPSILON, 1.0 - f64::EPSILON)) {
@@ -70,7 +71,7 @@ pub trait TimeDistribution: Send + Sync {
     }
 }
 
-/// A distribution behind a pointer is one.
+/// Pointers to distributions implement `TimeDistribution`.
 macro_rules! pointer {
     ($($pointer:ty),*) => {$(
         impl<T: TimeDistribution + ?Sized> TimeDistribution for $pointer {
@@ -103,13 +104,13 @@ macro_rules! pointer {
 
 pointer!(&T, Box<T>, std::sync::Arc<T>);
 
-/// The u of Q(u) = t for a rising Q, by bisection.
+/// The solution u of Q(u) = t for an increasing Q, by bisection.
 pub(super) fn invert(t: f64, quantile: impl Fn(f64) -> f64) -> f64 {
     if !(t > 0.0 && t < 1.0) {
         return confined(t, 0.0, 1.0);
     }
     let (mut low, mut high) = (0.0, 1.0);
-    // Half the interval each time, until the middle is one of its ends.
+    // Halve the interval until the midpoint equals one of its ends.
     loop {
         let middle = 0.5 * (low + high);
         if middle <= low || middle >= high || high - low < 1e-17 {

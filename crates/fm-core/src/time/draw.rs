@@ -1,4 +1,4 @@
-//! How a batch draws its times.
+//! Drawing the times of a batch.
 
 use super::{LossAware, TimeDistribution, TimeKind, confined};
 use crate::Error;
@@ -9,34 +9,34 @@ use rand_distr::Open01;
 use serde::{Deserialize, Serialize};
 
 choice! {
-    /// How the rows of a batch share the unit interval of u.
+    /// How the values of u for a batch's rows are drawn together.
     #[derive(Default, Eq)]
     pub enum Draw("draw") {
-        /// Every row for itself.
+        /// Independent rows.
         #[default]
         Independent = "independent",
-        /// Row i of n in the i-th of n equal parts: the same distribution at less variance of the batch's mean.
+        /// Row i of n in the i-th of n equal parts: the same distribution, with less variance of the batch mean.
         Stratified = "stratified",
-        /// Rows in pairs u and 1 - u.
+        /// Pairs of rows at u and 1 - u.
         Antithetic = "antithetic",
     }
 }
 
-/// A distribution of times, the range it is confined to, and how batches draw from it. Its serde form: `time`, `time_draw`, `time_clip` and
-/// `importance`.
+/// A distribution of times, its restriction to a range, and how batches draw from it. The serde fields are `time`, `time_draw`, `time_clip`
+/// and `importance`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Times<T = TimeKind> {
     /// The distribution.
     #[serde(rename = "time")]
     pub distribution: T,
-    /// How rows share the unit interval.
+    /// How the values of u for a batch's rows are drawn together.
     #[serde(rename = "time_draw")]
     pub draw: Draw,
-    /// eps: times keep to [eps, 1 - eps], distributed as given that they lie there (truncated, so nothing piles up at the
-    /// edges). 0 confines nothing.
+    /// The clip eps: times are restricted to [eps, 1 - eps] by truncating the distribution, so nothing accumulates at the bounds. 0 means
+    /// no restriction.
     #[serde(rename = "time_clip")]
     pub clip: f64,
-    /// Weigh every draw by 1 / p(t), so that the distribution changes the variance of the loss and not its meaning.
+    /// Weight every draw by 1 / p(t), so that the distribution changes the variance of the loss but not its expectation.
     pub importance: bool,
 }
 
@@ -47,7 +47,7 @@ pub struct SampledTimes {
     pub times: Vec<f64>,
     /// Importance weight of each row.
     pub weights: Vec<f64>,
-    /// u of each row, which says to which bin of a [`LossAware`] it belongs.
+    /// u of each row, which determines its bin of a [`LossAware`].
     pub positions: Vec<f64>,
 }
 
@@ -59,19 +59,19 @@ impl Default for Times {
 }
 
 impl<T> Times<T> {
-    /// Independent draws from the whole of a distribution.
+    /// Independent draws from the whole distribution.
     pub fn of(distribution: T) -> Self {
         Self { distribution, draw: Draw::Independent, clip: 0.0, importance: false }
     }
 }
 
 impl<T: TimeDistribution> Times<T> {
-    /// The interval that times are confined to, [eps, 1 - eps].
+    /// The interval that times are restricted to, [eps, 1 - eps].
     pub fn range(&self) -> (f64, f64) {
         (self.clip, 1.0 - self.clip)
     }
 
-    /// The first and the last time that can be drawn.
+    /// The smallest and largest time that can be drawn.
     pub fn support(&self) -> (f64, f64) {
         if self.distribution.is_discrete() {
             return (self.distribution.quantile(0.0), self.distribution.quantile(1.0));
@@ -123,7 +123,7 @@ impl<T: TimeDistribution> Times<T> {
         }
     }
 
-    /// The quantile of the truncated distribution, within its range whatever the rounding; NaN unless 0 <= u <= 1.
+    /// The quantile function of the truncated distribution, kept within its range despite rounding; NaN unless 0 <= u <= 1.
     pub fn quantile(&self, u: f64) -> f64 {
         let (low, high) = self.range();
         if self.clip == 0.0 || !(0.0..=1.0).contains(&u) {
@@ -133,15 +133,15 @@ impl<T: TimeDistribution> Times<T> {
         confined(self.distribution.quantile(inner), low, high)
     }
 
-    /// The weight of a draw at t: 1 / p(t) with importance correction, else 1.
+    /// The weight of a draw at t: 1 / p(t) with importance weights, otherwise 1.
     pub fn weight(&self, t: f64) -> f64 {
         if self.importance { 1.0 / self.density(t) } else { 1.0 }
     }
 
-    /// The times of `rows` rows in one step of a run, from [`Stream::Time`]; `adaptive` bends u and corrects for it.
+    /// The times of `rows` rows in one step of a run, from [`Stream::Time`]. `adaptive` redistributes u and corrects the weights for it.
     ///
     /// # Errors
-    /// See [`validate`](Self::validate), and more rows than memory can hold.
+    /// As [`validate`](Self::validate), and more rows than memory can hold.
     pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<SampledTimes, Error> {
         self.validate()?;
         let mut drawn = SampledTimes::default();
@@ -151,7 +151,7 @@ impl<T: TimeDistribution> Times<T> {
         for row in 0..rows {
             let unit = self.unit(seed, step, row, rows);
             let (u, bend) = adaptive.map_or((unit, 1.0), |a| a.quantile(unit));
-            // Rounding must not close the interval: quantiles are finite inside it only.
+            // Keep u inside the open interval despite rounding: quantiles may be infinite at its ends.
             let u = u.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
             let t = self.quantile(u);
             drawn.times.push(t);
@@ -161,7 +161,7 @@ impl<T: TimeDistribution> Times<T> {
         Ok(drawn)
     }
 
-    /// A row's place in the unit interval.
+    /// The u of a row.
     fn unit(&self, seed: u64, step: u64, row: usize, rows: usize) -> f64 {
         let uniform = |row: usize| stream(seed, step, Stream::Time, row as u64).sample::<f64, _>(Open01);
         match self.draw {

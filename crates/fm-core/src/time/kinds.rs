@@ -1,4 +1,4 @@
-//! The distributions by name.
+//! The built-in time distributions, chosen by name.
 
 use super::distribution::{TimeDistribution, invert};
 use super::{confined, normal};
@@ -14,7 +14,7 @@ choice! {
     /// |---|---|---|---|
     /// | `uniform` | u | 1 | |
     /// | `logit-normal` | sigmoid(loc + scale z) | phi((logit t - loc) / scale) / (scale t (1 - t)) | Esser et al. 2024 |
-    /// | `arcsine` | sin^2(pi u / 2) | 1 / (pi sqrt(t (1 - t))) | "u-shaped" of one library |
+    /// | `arcsine` | sin^2(pi u / 2) | 1 / (pi sqrt(t (1 - t))) | called "u-shaped" elsewhere |
     /// | `exp-u` | 1/2 + asinh((2u - 1) sinh(a/2)) / a | a cosh(a (t - 1/2)) / (2 sinh(a/2)) | Lee et al. 2024 |
     /// | `power` | u^k | t^(1/k - 1) / k | toward the source for k > 1 |
     /// | `power-data` | 1 - (1 - u)^k | (1 - t)^(1/k - 1) / k | toward the data for k > 1 |
@@ -24,7 +24,7 @@ choice! {
     /// | `edm-skew` | 1 / (1 + exp(1.2 z' - 1.2)), z' = -z | that of logit-normal(1.2, 1.2) | Karras et al. 2022 |
     /// | `discrete` | (ceil(k u) - 1) / k | mass 1/k at 0, 1/k, ..., (k-1)/k | Liu et al. 2023, k-step distillation |
     ///
-    /// Esser et al. count time from the data; their formulas are turned round here. Densities have unit 1 / time.
+    /// Esser et al. measure time from the data; their formulas are reversed here. Densities have unit 1 / time.
     ///
     /// ```
     /// use fm_core::time::TimeKind;
@@ -37,41 +37,41 @@ choice! {
     /// ```
     #[derive(Default)]
     pub enum TimeKind("time") {
-        /// Every time alike.
+        /// All times equally.
         #[default]
         Uniform = "uniform",
-        /// Mass in the middle of the path, where the regression is hardest.
+        /// More mass in the middle of the path, where the regression is hardest.
         LogitNormal = "logit-normal" | "logit_normal" {
             /// Median of logit(t).
             loc = 0.0, Domain::within(-30.0, 30.0);
             /// Standard deviation of logit(t).
             scale = 1.0, Domain::above(0.0, 30.0)
         },
-        /// Mass at both ends.
+        /// More mass at both ends.
         Arcsine = "arcsine" | "u-shaped" | "u_shaped",
-        /// Mass at both ends, bounded: proportional to exp(a t) + exp(a (1 - t)).
+        /// More mass at both ends, with a bounded density proportional to exp(a t) + exp(a (1 - t)).
         ExpU = "exp-u" {
-            /// How steeply.
+            /// The steepness.
             a = 4.0, Domain::above(0.0, 100.0)
         },
-        /// Mass at the source end for k > 1.
+        /// More mass at the source end for k > 1.
         Power = "power" {
             /// The power.
             k = 2.0, Domain::above(0.0, 100.0)
         },
-        /// Mass at the data end for k > 1.
+        /// More mass at the data end for k > 1.
         PowerData = "power-data" {
             /// The power.
             k = 2.0, Domain::above(0.0, 100.0)
         },
-        /// Mass in the middle for s > 0, at the ends for s < 0; s = 0 is uniform.
+        /// More mass in the middle for s > 0, at the ends for s < 0; s = 0 is uniform.
         Mode = "mode" {
-            /// How far; 2 / (pi - 2) at most, where Q stops rising.
+            /// The strength, at most 2 / (pi - 2), where Q stops increasing.
             s = 1.29, Domain::within(-1.0, 2.0 / (PI - 2.0))
         },
-        /// Heavy middle: the law under which a linear path spends its log signal-to-noise ratio as the cosine schedule does.
+        /// More mass in the middle: log signal-to-noise ratios on the linear path are distributed as under the cosine schedule.
         Cosmap = "cosmap",
-        /// A cubic in u: mass in the middle for s < 1, at the ends for s > 1; s = 1 is uniform.
+        /// A cubic in u: more mass in the middle for s < 1, at the ends for s > 1; s = 1 is uniform.
         Warp = "warp" {
             /// Slope of Q in the middle.
             s = 0.5, Domain::within(0.0, 1.5)
@@ -80,14 +80,14 @@ choice! {
         EdmSkew = "edm-skew",
         /// k equal times from 0, for distillation to k Euler steps; k = 1 is t = 0 only.
         Discrete = "discrete" {
-            /// How many.
+            /// The number of times.
             k = 4.0, Domain::whole(1.0, 100_000.0)
         },
     }
 }
 
 impl TimeKind {
-    /// Q(u), rising, for u in (0, 1); NaN unless 0 <= u <= 1.
+    /// The quantile function Q(u), increasing, for u in (0, 1); NaN unless 0 <= u <= 1.
     pub fn quantile(&self, u: f64) -> f64 {
         if !(0.0..=1.0).contains(&u) {
             return f64::NAN;
@@ -110,7 +110,7 @@ impl TimeKind {
         }
     }
 
-    /// F(t): the probability of a time of at most t. 0 below and 1 above [0, 1].
+    /// F(t), the probability of a time of at most t: 0 below the interval [0, 1] and 1 above it.
     pub fn cdf(&self, t: f64) -> f64 {
         if !(0.0..=1.0).contains(&t) {
             return confined(t, 0.0, 1.0);
@@ -118,7 +118,7 @@ impl TimeKind {
         match *self {
             TimeKind::Uniform => t,
             TimeKind::LogitNormal { loc, scale } => normal::cdf((logit(t) - loc) / scale),
-            // Both halves through the square root that keeps their digits.
+            // Each half is computed from the square root that is accurate there.
             TimeKind::Arcsine if t > 0.5 => 1.0 - self.cdf(1.0 - t),
             TimeKind::Arcsine => t.sqrt().asin() / FRAC_PI_2,
             TimeKind::ExpU { a } => 0.5 + (a * (t - 0.5)).sinh() / (2.0 * (0.5 * a).sinh()),
@@ -131,7 +131,8 @@ impl TimeKind {
         }
     }
 
-    /// p(t) for t in (0, 1), 0 outside of [0, 1]; the probability of t itself where the law is [discrete](Self::is_discrete). Infinite where a density is.
+    /// p(t) for t in (0, 1), 0 outside [0, 1], infinite where the density is. For a [discrete](Self::is_discrete) distribution, the
+    /// probability of t.
     pub fn density(&self, t: f64) -> f64 {
         if !(0.0..=1.0).contains(&t) {
             return if t.is_nan() { t } else { 0.0 };
@@ -153,12 +154,12 @@ impl TimeKind {
         }
     }
 
-    /// Whether the law has masses at points instead of a density.
+    /// Whether the distribution has point masses instead of a density.
     pub fn is_discrete(&self) -> bool {
         matches!(self, TimeKind::Discrete { .. })
     }
 
-    /// Q'(u) of the laws whose cdf has no closed form; never below 0.
+    /// Q'(u) of the distributions without a closed-form cdf; never negative.
     fn slope(&self, u: f64) -> f64 {
         let slope = match *self {
             TimeKind::Mode { s } => 1.0 + s * (1.0 - FRAC_PI_2 * (PI * u).sin()),
@@ -198,7 +199,7 @@ impl TimeDistribution for TimeKind {
     }
 }
 
-/// t = 1 / (1 + sigma) with log sigma normal of mean -1.2 and deviation 1.2 is logistic in 1.2 + 1.2 z.
+/// t = 1 / (1 + sigma), with log sigma normal of mean -1.2 and deviation 1.2, is the logistic function of 1.2 + 1.2 z.
 const EDM_SKEW: TimeKind = TimeKind::LogitNormal { loc: 1.2, scale: 1.2 };
 
 fn sigmoid(x: f64) -> f64 {

@@ -1,8 +1,8 @@
-//! Times where the loss is large.
+//! Time distributions with more mass where the loss is large.
 //!
-//! The unit interval of u is cut into equal bins; bin b is drawn with probability q_b = (1 - m) r_b / sum r + m / bins, where r_b is the
-//! root of the mean squared loss seen in it and m keeps every bin alive. A draw is weighed by 1 / (bins q_b), so the expected loss is
-//! what it was: only its variance falls.
+//! The unit interval of u is divided into equal bins. Bin b is drawn with probability q_b = (1 - m) r_b / sum r + m / bins, where r_b is
+//! the root of the mean squared loss observed in it, and m keeps every probability above 0. A draw is weighted by 1 / (bins q_b), so the
+//! expected loss is unchanged: only its variance falls.
 //!
 //! Source: Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021), section 3.3.
 //!
@@ -13,7 +13,7 @@
 //! let q = law.probabilities();
 //! assert!((q[0] - (0.99 * 0.25 + 0.005)).abs() < 1e-12);
 //! assert!((q[0] + q[1] - 1.0).abs() < 1e-12);
-//! // A draw in bin 0 counts 0.5 / q_0.
+//! // A draw in bin 0 has the weight 0.5 / q_0.
 //! let (u, weight) = law.quantile(0.1);
 //! assert!(u < 0.5 && (weight - 0.5 / q[0]).abs() < 1e-12);
 //! ```
@@ -21,16 +21,16 @@
 use crate::Error;
 use serde::{Deserialize, Serialize};
 
-/// A density over u, constant on bins.
+/// A piecewise constant density over u.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 #[doc(alias = "LossSecondMomentResampler")]
 pub struct LossAware {
-    /// Mean squared loss of each bin; none before the first update.
+    /// Mean squared loss of each bin; `None` before its first update.
     mean_squares: Vec<Option<f64>>,
 }
 
-/// [`LossAware`] as it is read from a file.
+/// [`LossAware`] as read from a file.
 #[derive(Deserialize)]
 struct Unchecked {
     mean_squares: Vec<Option<f64>>,
@@ -54,10 +54,10 @@ impl TryFrom<Unchecked> for LossAware {
 impl LossAware {
     /// Share of the draws that are uniform.
     pub const MIXTURE: f64 = 0.01;
-    /// The most bins that a density can have.
+    /// The largest number of bins.
     pub const MAX_BINS: usize = 1 << 20;
 
-    /// The uniform density over this many bins, at least 1.
+    /// The uniform density with this many bins, at least 1.
     ///
     /// # Panics
     /// When `bins` is above [`MAX_BINS`](Self::MAX_BINS).
@@ -71,24 +71,24 @@ impl LossAware {
         self.mean_squares.len()
     }
 
-    /// The bin of a position u in (0, 1); the first below it and for NaN, the last above it.
+    /// The bin of a position u in (0, 1); the first bin for smaller values and NaN, the last for larger values.
     pub fn bin(&self, u: f64) -> usize {
         ((u * self.bins() as f64) as usize).min(self.bins() - 1)
     }
 
-    /// Updates with the sum of squared losses and the number of rows in each bin since the last update. A mean moves halfway to the new
-    /// one. Bins keep theirs where there are no rows, where the sum is not finite, and beyond the end of either list.
+    /// Updates with the sum of squared losses and the number of rows in each bin since the last update. Each mean becomes the average of
+    /// its old and its new value. Bins without rows, with a sum that is not finite, or beyond the end of either list keep their mean.
     pub fn update(&mut self, sums: &[f64], rows: &[f64]) {
         for (mean, (sum, n)) in self.mean_squares.iter_mut().zip(sums.iter().zip(rows)) {
             let seen = sum / n;
             if *n > 0.0 && seen.is_finite() && seen >= 0.0 {
-                // The sum of the two may overflow.
+                // Halve before adding: the sum of the two may overflow.
                 *mean = Some(mean.map_or(seen, |old| 0.5 * old + 0.5 * seen));
             }
         }
     }
 
-    /// The probability of each bin; uniform until every bin has been seen.
+    /// The probability of each bin; uniform until every bin has a mean.
     pub fn probabilities(&self) -> Vec<f64> {
         let uniform = 1.0 / self.bins() as f64;
         let roots: Option<Vec<f64>> = self.mean_squares.iter().map(|m| m.map(f64::sqrt)).collect();
@@ -100,7 +100,7 @@ impl LossAware {
         roots.iter().map(|r| (1.0 - Self::MIXTURE) * r / total + Self::MIXTURE * uniform).collect()
     }
 
-    /// Bends a uniform draw to this density: the position u and its weight 1 / density. The position is NaN for a draw that is.
+    /// Maps a uniform draw to this density: the position u and its weight 1 / density. The position is NaN if the draw is NaN.
     pub fn quantile(&self, uniform: f64) -> (f64, f64) {
         let (q, bins) = (self.probabilities(), self.bins() as f64);
         let mut before = 0.0;

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | [`TimeDistribution`] | a distribution *is* its quantile function Q: a draw is t = Q(u) with u uniform on (0, 1) |
 //! | [`TimeKind`] | the named distributions |
-//! | [`Times`] | a law clipped to a range, drawn row by row, stratified or antithetic, with importance weights |
-//! | [`LossAware`] | a density over u that follows the loss |
+//! | [`Times`] | a distribution clipped to a range, drawn independently, stratified or antithetic, with importance weights |
+//! | [`LossAware`] | a density over u that adapts to the loss |
 //!
-//! Since a law is its quantile, how u is drawn and how t is distributed are independent choices.
+//! Because a distribution is its quantile function, how u is drawn and how t is distributed are independent choices.
 //!
 //! ```
 //! use fm_core::time::{Draw, TimeKind, Times};
@@ -31,7 +31,7 @@ pub use draw::{Draw, SampledTimes, Times};
 pub use kinds::TimeKind;
 pub use loss_aware::LossAware;
 
-/// x moved into [low, high]; NaN stays NaN, and bounds in the wrong order do not panic.
+/// x clamped to [low, high]; unlike `clamp`, it does not panic on reversed bounds. NaN stays NaN.
 fn confined(x: f64, low: f64, high: f64) -> f64 {
     if x < low {
         low

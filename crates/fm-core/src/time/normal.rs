@@ -1,4 +1,4 @@
-//! The standard normal law, to about 1e-15 relative, since std has no error function.
+//! The standard normal distribution, to a relative error of about 1e-15; std has no error function.
 
 use libm::erfc;
 use std::f64::consts::{PI, SQRT_2};
@@ -11,7 +11,7 @@ pub(super) fn cdf(z: f64) -> f64 {
     0.5 * erfc(-z / SQRT_2)
 }
 
-/// Newton's iteration with Halley's correction from a logistic first guess, in the lower tail (the upper by symmetry).
+/// Halley's method from a logistic initial guess, in the lower tail; the upper tail follows by symmetry.
 pub(super) fn quantile(u: f64) -> f64 {
     if u > 0.5 {
         return -quantile(1.0 - u);

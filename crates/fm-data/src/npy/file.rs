@@ -1,6 +1,7 @@
-//! The `.npy` format: a short text that describes an array, and its numbers.
+//! The `.npy` format: a text header that describes an array, followed by its numbers.
 //!
-//! A header is a claim. It is compared with the file's length where that is known, and no more memory is taken than numbers have come.
+//! A header is not trusted: it is compared with the file's length if that is known, and memory is allocated only for numbers actually
+//! read.
 
 use crate::DataError;
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
@@ -11,14 +12,14 @@ use std::path::{Path, PathBuf};
 /// The longest header, in bytes; NumPy reads up to 10,000.
 const HEADER: usize = 1 << 16;
 
-/// Numbers that are read at a time.
+/// Numbers read at a time.
 const CHUNK: usize = 1 << 14;
 
 /// An open file whose header has been read.
 pub(super) struct Npy {
     path: PathBuf,
     reader: BufReader<File>,
-    /// Bytes after the header, of a regular file.
+    /// Bytes after the header, if the file is a regular file.
     left: Option<u64>,
     /// NumPy's name of the number type: `<f4`, `|u1`, ...
     pub(super) kind: String,
@@ -43,7 +44,7 @@ impl Npy {
         Ok(Self { path: path.into(), reader, left, kind, fortran_order, shape })
     }
 
-    /// The numbers, of N bytes each.
+    /// Reads the numbers, of N bytes each.
     pub(super) fn read<const N: usize, T>(mut self, decode: impl Fn([u8; N]) -> T) -> Result<ArrayD<T>, DataError> {
         let too_short = || unreadable(&self.path, format!("its shape {:?} needs more bytes than follow", self.shape));
         let count = self.shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n)).ok_or_else(too_short)?;
@@ -78,7 +79,7 @@ enum Unread {
     Problem(&'static str),
 }
 
-/// The text of a header, and where the numbers start.
+/// The text of a header, and the offset at which the numbers start.
 fn header(reader: &mut impl Read) -> Result<(String, u64), Unread> {
     let mut take = |bytes: &mut [u8]| {
         reader.read_exact(bytes).map_err(|e| match e.kind() {
@@ -108,7 +109,7 @@ fn header(reader: &mut impl Read) -> Result<(String, u64), Unread> {
     Ok((text, (8 + width + length) as u64))
 }
 
-/// Number type, order and shape of a header: a Python dictionary of `descr`, `fortran_order` and `shape`.
+/// Number type, order and shape from a header: a Python dictionary of `descr`, `fortran_order` and `shape`.
 fn described(text: &str) -> Option<(String, bool, Vec<usize>)> {
     let value = |key: &str| {
         let ends = ["'", "\""].iter().find_map(|quote| {
@@ -135,7 +136,7 @@ fn unreadable(path: &Path, problem: impl std::fmt::Display) -> DataError {
     broken(path, format!("it cannot be read as .npy ({problem})"), "give what numpy.save wrote")
 }
 
-/// The error for a file whose content cannot be used.
+/// The error for a file with invalid content.
 pub(super) fn broken(path: &Path, problem: String, remedy: &str) -> DataError {
     DataError::Malformed { path: path.into(), problem, remedy: remedy.into() }
 }
@@ -159,7 +160,7 @@ mod tests {
         Npy::open(path)?.read(f32::from_le_bytes)
     }
 
-    /// A file of 100 bytes whose header claims 160 GB, and what else a header may claim.
+    /// A file of 100 bytes whose header claims 160 GB, and other false claims of a header.
     #[test]
     fn claims_beyond_the_file_are_errors() {
         let dir = tempfile::tempdir().unwrap();
@@ -191,7 +192,7 @@ mod tests {
         assert!(matches!(read(&dir.path().join("none")), Err(DataError::Io { .. })));
     }
 
-    /// Longer than a chunk, in both orders, and a number without dimensions.
+    /// An array longer than a chunk, in both orders, and a number without dimensions.
     #[test]
     fn arrays_are_what_was_written() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,7 +1,8 @@
-//! Images and tables from NumPy's `.npy` files.
+//! Images and tables from NumPy `.npy` files.
 //!
-//! Images are uint8, 0 to 255: (N, H, W), (N, C, H, W) or (N, H, W, C) with 1 or 3 channels; where both fit, channels come first. Their
-//! classes, if any, are a file of N whole numbers from 0. Tables are (N, D) of float32, float64, int64, int32 or uint8, read as f32.
+//! Images are uint8, 0 to 255: (N, H, W), (N, C, H, W) or (N, H, W, C) with 1 or 3 channels; if both orders fit, channels come first. Their
+//! classes, if any, are in a file of N whole numbers starting at 0. Tables are (N, D) of float32, float64, int64, int32 or uint8, read as
+//! f32.
 //!
 //! ```
 //! use ndarray::Array3;
@@ -22,13 +23,13 @@ use ndarray::{Array1, Array2, ArrayD, Axis, Ix4};
 use num_traits::AsPrimitive;
 use std::path::Path;
 
-/// Most classes that a file of labels may name.
+/// Maximum number of classes in a file of labels.
 const CLASSES: f64 = 10_000.0;
 
-/// Images, and their classes where there is a file of them.
+/// Reads images, and their classes from the file `labels` if given.
 ///
 /// # Errors
-/// A file that is missing, not `.npy`, shorter or longer than its header says, of another type or shape, and classes that do not fit.
+/// A file that is missing, not `.npy`, shorter or longer than its header claims, of another type or shape, and classes that do not match.
 pub fn images(path: &Path, labels: Option<&Path>) -> Result<ImageSet, DataError> {
     let file = Npy::open(path)?;
     if !["|u1", "u1", "B"].contains(&file.kind.as_str()) {
@@ -56,10 +57,11 @@ pub fn images(path: &Path, labels: Option<&Path>) -> Result<ImageSet, DataError>
     ImageSet::new([channels, height, width], 255, array.iter().copied().collect(), labels, classes)
 }
 
-/// A table of one sample per row.
+/// Reads a table with one sample per row.
 ///
 /// # Errors
-/// A file that is missing, not `.npy`, shorter or longer than its header says, not two-dimensional, without rows, or with values that are not finite.
+/// A file that is missing, not `.npy`, shorter or longer than its header claims, not two-dimensional, without rows, or with values that are
+/// not finite.
 pub fn table(path: &Path) -> Result<Array2<f32>, DataError> {
     let table = numbers::<f32>(path)?;
     let shape = table.shape().to_vec();
@@ -98,7 +100,7 @@ fn classes(path: &Path, count: usize) -> Result<(Vec<u16>, Vec<String>), DataErr
     Ok((labels, (0..=most).map(|k| k.to_string()).collect()))
 }
 
-/// Reads whichever of the usual number types the file has.
+/// Reads numbers of any of the supported types.
 fn numbers<T: Copy + 'static>(path: &Path) -> Result<ArrayD<T>, DataError>
 where
     f32: AsPrimitive<T>,

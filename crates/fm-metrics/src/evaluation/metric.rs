@@ -1,4 +1,4 @@
-//! One metric of an evaluation: a name and a function of samples and a reference.
+//! A metric of an evaluation: a name and a function of samples and a reference.
 //!
 //! ```
 //! use fm_metrics::evaluation::SampleMetric;
@@ -20,15 +20,15 @@ use std::fmt;
 /// A number that a metric computes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantity {
-    /// The metric's name where it computes one number, or the number's own.
+    /// The name of the metric if it computes one number, otherwise the number's own name.
     pub name: String,
-    /// The number, with its standard error where that is known and NaN otherwise.
+    /// The number, with its standard error if known, otherwise NaN.
     pub estimate: Estimate,
 }
 
-/// What a metric computes: one number or several.
+/// The result of a metric: one number or several.
 pub trait Values {
-    /// The numbers, of which one that has no name of its own has the metric's.
+    /// The numbers; a number without a name gets the name of the metric.
     fn quantities(self, metric: &str) -> Vec<Quantity>;
 }
 
@@ -78,7 +78,8 @@ pub struct SampleMetric<'a, T = f32> {
 }
 
 impl<'a, T> SampleMetric<'a, T> {
-    /// A metric by its name and a function of samples and reference. An error that is none of this crate's is a [`MetricError::Own`].
+    /// A metric from its name and a function of samples and reference. An error type from outside this crate becomes a
+    /// [`MetricError::Own`].
     pub fn new<V: Values>(
         name: impl Into<String>,
         compute: impl Fn(ArrayView2<'_, T>, ArrayView2<'_, T>) -> Result<V, MetricError> + Send + Sync + 'a,
@@ -93,10 +94,10 @@ impl<'a, T> SampleMetric<'a, T> {
         &self.name
     }
 
-    /// Computes it.
+    /// Computes the metric.
     ///
     /// # Errors
-    /// Those of its function.
+    /// Errors of its function.
     pub fn compute(
         &self,
         samples: ArrayView2<'_, T>,

@@ -1,7 +1,7 @@
-//! A list of metrics, computed on samples and a reference, as one report.
+//! Evaluations: a list of metrics, computed on samples and a reference, as one report.
 //!
-//! Samples are (n, d) and the reference (m, d), f32 or f64. A metric that cannot be computed puts its error into the report, and the
-//! others go on. Units and sources are those of each metric's module.
+//! Samples are (n, d) and the reference (m, d), f32 or f64. If a metric fails, its error is part of the report, and the other
+//! metrics are still computed. Units and sources are those of each metric's module.
 //!
 //! ```
 //! use fm_metrics::evaluation::{Evaluation, SampleMetric, energy_distance, precision_recall};
@@ -34,20 +34,20 @@ use crate::checks::same_space;
 use crate::points::Scalar;
 use ndarray::ArrayView2;
 
-/// Metrics that are computed together.
+/// A list of metrics that are computed together.
 #[derive(Debug)]
 pub struct Evaluation<'a, T = f32> {
     metrics: Vec<SampleMetric<'a, T>>,
 }
 
 impl<'a, T: Scalar> Evaluation<'a, T> {
-    /// These metrics, in this order.
+    /// An evaluation with these metrics, in this order.
     pub fn new(metrics: impl IntoIterator<Item = SampleMetric<'a, T>>) -> Self {
         Self { metrics: metrics.into_iter().collect() }
     }
 
-    /// Computes every metric of samples (n, d) against a reference (m, d). Errors are part of the report; where the sides
-    /// differ in their dimensions, every metric has that error.
+    /// Computes every metric of samples (n, d) against a reference (m, d). Errors are part of the report; if the dimensions of the
+    /// sides differ, every metric has that error.
     pub fn run<'v>(&self, samples: impl Into<ArrayView2<'v, T>>, reference: impl Into<ArrayView2<'v, T>>) -> Report
     where
         T: 'v,

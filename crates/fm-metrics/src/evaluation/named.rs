@@ -1,6 +1,6 @@
-//! The metrics of this crate under their names, with the settings that papers report.
+//! The metrics of this crate by name, with the settings usual in papers.
 //!
-//! For other settings, give the function itself: `SampleMetric::new("sliced_1", |x, y| sliced_wasserstein(x, y, 1, 100, 0))`.
+//! For other settings, pass the function: `SampleMetric::new("sliced_1", |x, y| sliced_wasserstein(x, y, 1, 100, 0))`.
 //!
 //! ```
 //! use fm_metrics::evaluation::{Evaluation, sliced_wasserstein};
@@ -15,10 +15,10 @@ use crate::points::Scalar;
 use crate::{energy, frechet, manifold, nearest, sliced, two_sample};
 use ndarray::ArrayView2;
 
-/// Random directions of [`sliced_wasserstein`].
+/// Number of random directions of [`sliced_wasserstein`].
 const DIRECTIONS: usize = 500;
 
-/// [`energy::energy_distance`]: D^2, without bias.
+/// [`energy::energy_distance`]: unbiased D^2.
 pub fn energy_distance<'a, T: Scalar>() -> SampleMetric<'a, T> {
     SampleMetric::new("energy_distance", energy::energy_distance)
 }
@@ -38,7 +38,7 @@ pub fn kid<'a, T: Scalar>() -> SampleMetric<'a, T> {
     SampleMetric::new("kid", |x, y| crate::kid::kid(x, y, &Subsets::default()))
 }
 
-/// [`frechet`](frechet::frechet()) of features: the distance of the Gaussians that both sides are fitted by.
+/// [`frechet`](frechet::frechet()) of features: the distance of the Gaussians fitted to both sides.
 #[doc(alias = "fid")]
 pub fn frechet_distance<'a, T: Scalar>() -> SampleMetric<'a, T> {
     SampleMetric::new("frechet_distance", |x: ArrayView2<'_, T>, y: ArrayView2<'_, T>| {
@@ -57,12 +57,12 @@ pub fn precision_recall<'a, T: Scalar>(k: usize) -> SampleMetric<'a, T> {
     SampleMetric::new("precision_recall", move |x, y| manifold::manifold(x, y, k))
 }
 
-/// [`nearest_neighbour_accuracy`](two_sample::nearest_neighbour_accuracy): 1/2 where both sides follow one distribution.
+/// [`nearest_neighbour_accuracy`](two_sample::nearest_neighbour_accuracy): 1/2 if both distributions are equal.
 pub fn nearest_neighbour_accuracy<'a, T: Scalar>() -> SampleMetric<'a, T> {
     SampleMetric::new("nearest_neighbour_accuracy", two_sample::nearest_neighbour_accuracy)
 }
 
-/// [`copy_rate`](nearest::copy_rate): the share of samples that copy a row of the reference, which is the training data here.
+/// [`copy_rate`](nearest::copy_rate): the share of samples that copy a row of the reference, which must be the training data.
 pub fn copy_rate<'a, T: Scalar>() -> SampleMetric<'a, T> {
     SampleMetric::new("copy_rate", nearest::copy_rate)
 }

@@ -1,6 +1,6 @@
-//! The numbers and errors of an evaluation, in the order of its metrics.
+//! Reports: the numbers and errors of an evaluation, in the order of its metrics.
 //!
-//! As text an aligned table; as data a map from names to `{"value", "standard_error"}` (the error where it is known) or `{"error"}`.
+//! As text, an aligned table; as data, a map from names to `{"value", "standard_error"}` (the error only if known) or `{"error"}`.
 //!
 //! ```
 //! use fm_metrics::evaluation::{Evaluation, energy_distance, kid};
@@ -14,40 +14,40 @@ use crate::MetricError;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fmt;
 
-/// The outcome of one metric.
+/// The result of one metric.
 #[derive(Debug)]
 pub struct Entry {
     /// Its name.
     pub metric: String,
-    /// Its numbers, or why there are none.
+    /// Its numbers, or its error.
     pub outcome: Result<Vec<Quantity>, MetricError>,
 }
 
-/// The outcome of every metric of an evaluation.
+/// The results of every metric of an evaluation.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Report {
-    /// In the order of the metrics.
+    /// The results, in the order of the metrics.
     pub entries: Vec<Entry>,
 }
 
 impl Report {
-    /// The numbers that were computed.
+    /// All numbers that were computed.
     pub fn quantities(&self) -> impl Iterator<Item = &Quantity> {
         self.entries.iter().filter_map(|entry| entry.outcome.as_ref().ok()).flatten()
     }
 
-    /// The first number of this name.
+    /// The first number with this name.
     pub fn value(&self, name: &str) -> Option<f64> {
         self.quantities().find(|quantity| quantity.name == name).map(|quantity| quantity.estimate.value)
     }
 
-    /// The metrics that could not be computed, and why.
+    /// The metrics that failed, with their errors.
     pub fn errors(&self) -> impl Iterator<Item = (&str, &MetricError)> {
         self.entries.iter().filter_map(|entry| Some((entry.metric.as_str(), entry.outcome.as_ref().err()?)))
     }
 
-    /// Names and texts of the rows of the table.
+    /// The names and texts of the table's rows.
     fn lines(&self) -> impl Iterator<Item = (&str, String)> {
         self.entries.iter().flat_map(|entry| match &entry.outcome {
             Ok(quantities) => quantities.iter().map(|q| (q.name.as_str(), number(q))).collect(),
@@ -56,7 +56,7 @@ impl Report {
     }
 }
 
-/// Six digits, and the standard error where it is known.
+/// Six digits, with the standard error if known.
 fn number(quantity: &Quantity) -> String {
     let (value, error) = (quantity.estimate.value, quantity.estimate.error);
     let digits = |v: f64| {

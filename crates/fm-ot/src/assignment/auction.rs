@@ -1,14 +1,15 @@
-//! First prices by an auction (Bertsekas 1988), in single precision: only the prices are kept, and any prices will do.
+//! Initial prices by an auction (Bertsekas 1988), in single precision: only the prices are kept, and any prices are valid.
 //!
-//! Rows without a column bid for their cheapest, whose price falls to what makes it as dear as their second choice, less an increment;
-//! whoever had it bids again. A large increment settles quickly and roughly, and each level starts from the prices of the one before.
+//! Each row without a column bids for its cheapest one. The price falls until that column costs as much as the row's second choice,
+//! less an increment; a displaced row bids again. A large increment settles fast but roughly, and each level starts from the prices of
+//! the previous one.
 
 use multiversion::multiversion;
 
 const LANES: usize = 32;
-/// What the increment is divided by from level to level.
+/// The factor by which the increment is divided from level to level.
 const FALL: f32 = 8.0;
-/// Bids for each row and level after which a level is given up; a well-behaved problem needs half of it.
+/// Bids per row and level after which a level is abandoned; a well-behaved problem needs half of them.
 const PATIENCE: usize = 20;
 const NONE: u32 = u32::MAX;
 
@@ -17,11 +18,11 @@ pub(super) fn warm_prices(cost: &[f64], minima: &[f64]) -> Vec<f64> {
     let n = minima.len();
     let stride = n.next_multiple_of(LANES);
     let largest = cost.chunks_exact(n).map(|row| largest_reduced(row, minima)).fold(0.0, f64::max);
-    // Below the normal numbers a reciprocal is infinite.
+    // The reciprocal of a subnormal number is infinite.
     if n < 2 || largest < f64::MIN_POSITIVE || !largest.is_finite() {
         return minima.to_vec();
     }
-    // Columns that only fill up vectors are never the cheapest.
+    // Padding columns are never the cheapest.
     let mut costs = vec![f32::INFINITY; n * stride];
     for (to, from) in costs.chunks_exact_mut(stride).zip(cost.chunks_exact(n)) {
         reduce(to, from, minima, 1.0 / largest);
@@ -49,7 +50,7 @@ fn reduce(to: &mut [f32], row: &[f64], minima: &[f64], scale: f64) {
 fn auction(costs: &[f32], n: usize, stride: usize) -> Vec<f32> {
     let row = |i: u32| &costs[i as usize * stride..(i as usize + 1) * stride];
     let mut prices = vec![0.0; stride];
-    // What a row typically loses by its second choice sets the scale: prices of n columns move by up to about n of it.
+    // The typical gap between a row's first and second choice sets the scale: prices of n columns move by up to about n gaps.
     let mut gaps: Vec<f32> = (0..n as u32).map(|i| cheapest(row(i), &prices)).map(|(_, a, b)| b - a).collect();
     let typical = *gaps.select_nth_unstable_by(n / 2, f32::total_cmp).1;
     let mut increment = typical * n as f32 / 16.0;
@@ -74,7 +75,7 @@ fn auction(costs: &[f32], n: usize, stride: usize) -> Vec<f32> {
     prices
 }
 
-/// The cheapest column of a row, its reduced cost and the second least.
+/// The cheapest column of a row, its reduced cost and the second least reduced cost.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 fn cheapest(costs: &[f32], prices: &[f32]) -> (usize, f32, f32) {
     let (mut first, mut second) = ([f32::INFINITY; LANES], [f32::INFINITY; LANES]);
@@ -95,7 +96,7 @@ fn cheapest(costs: &[f32], prices: &[f32]) -> (usize, f32, f32) {
         lanes[l] = if first[l] == least { l as u32 } else { lanes[l] };
     }
     let lane = least_of(lanes);
-    // The second least is second in its own lane, or the first of another.
+    // The second least is the second of its own lane or the first of another lane.
     for l in 0..LANES {
         first[l] = if l as u32 == lane { second[l] } else { first[l] };
     }
@@ -132,7 +133,7 @@ mod tests {
         }
     }
 
-    /// What the auction is for: hardly a row is left to the searches.
+    /// The purpose of the auction: it leaves almost no rows to the searches.
     #[test]
     fn prices_leave_little_to_search_for() {
         let n = 512;

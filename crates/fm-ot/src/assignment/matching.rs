@@ -1,9 +1,9 @@
-//! A partial assignment and its prices, which one stage of the method hands to the next.
+//! A partial assignment with its prices, passed from one stage of the method to the next.
 
 /// Marks a row without a column, and a column without a row.
 pub(super) const NONE: usize = usize::MAX;
 
-/// Who has which column, and at which prices: what all stages work on.
+/// The assignment and the prices that all stages work on.
 pub(super) struct Matching<'a> {
     pub(super) cost: &'a [f64],
     pub(super) rows: usize,

@@ -1,18 +1,18 @@
 //! The linear assignment problem: distinct columns p(i) that minimise sum_i C[i, p(i)].
 //!
-//! For uniform marginals of equal size this *is* optimal transport. The method is Jonker and
-//! Volgenant's ("A shortest augmenting path algorithm for dense and sparse linear assignment problems", Computing 38, 1987) with
-//! better first prices:
+//! For uniform marginals of equal size this *is* optimal transport. The method is that of Jonker and Volgenant ("A shortest
+//! augmenting path algorithm for dense and sparse linear assignment problems", Computing 38, 1987) with better initial prices:
 //!
-//! 1. Prices v_j start at the column minima, and an auction with a falling increment (Bertsekas, "The auction algorithm", Annals of
-//!    Operations Research 14, 1988) drives them near their optimum. Its assignments are thrown away, its prices are kept.
-//! 2. At those prices each row takes its cheapest column, the price falling to the row's second choice (augmenting row reduction).
-//! 3. A Dijkstra search over reduced costs C_ij - v_j places each row that is left, and makes the result exact.
+//! 1. Prices v_j start at the column minima, and an auction with a decreasing increment (Bertsekas, "The auction algorithm", Annals
+//!    of Operations Research 14, 1988) moves them near their optimum. Its assignments are discarded, its prices are kept.
+//! 2. At those prices each row takes its cheapest column, whose price falls to the row's second choice (augmenting row reduction).
+//! 3. A Dijkstra search over reduced costs C_ij - v_j assigns each remaining row and makes the result exact.
 //!
-//! Good prices leave a handful of rows to the third stage, the slow one. All stages do nothing but scan rows of reduced costs,
-//! in vector code.
+//! Good prices leave a handful of rows to the third stage, which is the slow one. All stages only scan rows of reduced costs, in
+//! vectorised code.
 //!
-//! The answer carries its own proof: potentials u, v with u_i + v_j <= C_ij and sum u + sum v = cost (v = 0 on unused columns).
+//! The result includes a certificate of optimality: potentials u, v with u_i + v_j <= C_ij and sum u + sum v = cost (v = 0 on
+//! unused columns).
 //!
 //! ```
 //! use fm_ot::assignment::assign;
@@ -63,7 +63,7 @@ pub fn assign(cost: ArrayView2<'_, f64>) -> Result<Assignment, OtError> {
     if rows == 0 {
         return Ok(Assignment { columns: Vec::new(), cost: 0.0, u: Vec::new(), v: vec![0.0; columns] });
     }
-    // A column that stays unused must keep the price 0, so that only a square problem may start from other prices.
+    // An unused column must keep the price 0, so only a square problem may start from other prices.
     let square = rows == columns;
     let v = if square { auction::warm_prices(cost, &column_minima(cost, columns)) } else { vec![0.0; columns] };
     let mut matching = Matching { cost, rows, column_of: vec![NONE; rows], row_of: vec![NONE; columns], v };
@@ -75,7 +75,7 @@ pub fn assign(cost: ArrayView2<'_, f64>) -> Result<Assignment, OtError> {
     Ok(Assignment { cost: spent.iter().sum(), u, columns: matching.column_of, v: matching.v })
 }
 
-/// v_j = min_i C_ij, found row by row so that memory is read in order.
+/// v_j = min_i C_ij, computed row by row so that memory is read sequentially.
 fn column_minima(cost: &[f64], n: usize) -> Vec<f64> {
     let mut v = vec![f64::INFINITY; n];
     for row in cost.chunks_exact(n) {

@@ -1,5 +1,5 @@
-//! Passes over a row of reduced costs C_ij - v_j, written so that the compiler makes vector code of them and compiled for several
-//! instruction sets, of which the machine's best is chosen as the program runs. All give the same bits.
+//! Passes over a row of reduced costs C_ij - v_j, written so that the compiler vectorises them. They are compiled for several
+//! instruction sets, and the best one is chosen at run time. All give bit-identical results.
 
 use multiversion::multiversion;
 
@@ -9,7 +9,7 @@ type Lanes = [f64; LANES];
 /// The cheapest column of a row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cheapest {
-    /// The first column that has the least reduced cost.
+    /// The first column with the least reduced cost.
     pub(super) column: usize,
     /// The least reduced cost.
     pub(super) first: f64,
@@ -43,12 +43,12 @@ pub(super) fn cheapest(costs: &[f64], v: &[f64]) -> Cheapest {
         }
     }
     let least = least_of(first);
-    // Among equals the first column, as in a plain loop.
+    // On ties the first column, as in a plain loop.
     for l in 0..LANES {
         place[l] = if first[l] == least { place[l] + l as u64 } else { u64::MAX };
     }
     let column = least_of(place);
-    // The second least is second in its own lane, or the first of another.
+    // The second least is the second of its own lane or the first of another lane.
     let lane = column % LANES as u64;
     for l in 0..LANES {
         first[l] = if l as u64 == lane { second[l] } else { first[l] };
@@ -73,13 +73,13 @@ pub(super) fn lower(v: &mut [f64], row: &[f64]) {
     v.iter_mut().zip(row).for_each(|(v, &c)| *v = if c < *v { c } else { *v });
 }
 
-/// The first column, from `from` on, whose reduced cost is `value`.
+/// The first column, starting at `from`, whose reduced cost is `value`.
 #[inline(always)]
 pub(super) fn position(costs: &[f64], v: &[f64], value: f64, from: usize) -> Option<usize> {
     let (mut at, n) = (from, costs.len());
     while at + LANES <= n {
         let (c, v) = (&costs[at..at + LANES], &v[at..at + LANES]);
-        // Counting instead of stopping lets the compiler compare whole vectors.
+        // Counting without an early exit lets the compiler compare whole vectors.
         if (0..LANES).map(|l| u64::from(c[l] - v[l] == value)).sum::<u64>() > 0 {
             break;
         }
@@ -88,8 +88,8 @@ pub(super) fn position(costs: &[f64], v: &[f64], value: f64, from: usize) -> Opt
     (at..n).find(|&j| costs[j] - v[j] == value)
 }
 
-/// Lowers distances to what they are through `row`, whose reduced costs less `offset` are distances, and remembers the row where it
-/// does; returns the least distance. A settled column has the distance NaN, which is neither lowered nor least.
+/// Lowers distances to those of paths through `row`, which are the row's reduced costs less `offset`, and stores `row` where they
+/// fall. Returns the least distance. A settled column has the distance NaN, which is neither lowered nor least.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 pub(crate) fn relax(
     costs: &[f64],

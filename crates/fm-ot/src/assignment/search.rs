@@ -3,9 +3,9 @@
 use super::matching::{Matching, NONE};
 use super::scan::relax;
 
-/// Scratch of the searches, kept between them.
+/// Buffers of the searches, reused between them.
 pub(super) struct Search {
-    /// Of columns that are not settled; NaN for those that are.
+    /// Distances of the columns; NaN for settled ones.
     distance: Vec<f64>,
     previous: Vec<u64>,
     settled: Vec<(usize, f64)>,
@@ -24,7 +24,7 @@ impl Search {
         let (end, shortest) = loop {
             let shortest =
                 relax(matching.row(row), &matching.v, offset, row as u64, &mut self.distance, &mut self.previous);
-            // Among equally near columns a free one ends the search.
+            // Among equally near columns, a free one ends the search.
             let mut nearest = self.distance.iter().enumerate().filter(|(_, d)| **d == shortest).map(|(j, _)| j);
             let Some(first) = nearest.next() else { return };
             if matching.row_of[first] == NONE {
@@ -39,7 +39,7 @@ impl Search {
             offset = matching.row(row)[first] - matching.v[first] - shortest;
         };
         for &(j, distance) in &self.settled {
-            // Rounding may make a later column a hair nearer; prices only fall.
+            // Rounding may make a later column slightly nearer; prices must only fall.
             matching.v[j] -= (shortest - distance).max(0.0);
         }
         let mut j = end;

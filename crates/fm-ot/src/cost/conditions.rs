@@ -1,18 +1,18 @@
-//! Conditions in a cost: pairs whose conditions differ cost more.
+//! Conditions in a cost: pairs with different conditions cost more.
 //!
-//! C_ij + w mean(C) D_ij, with D_ij = 1 for two classes that differ and 0 for equal ones, and for vectors of conditions D_ij = |a_i - a_j|^2 in
-//! units of its mean. The weight w is in units of the mean cost. Source: Cheng and Schwing, "The curse of conditions" (2025).
+//! The cost is C_ij + w mean(C) D_ij. For classes D_ij is 1 if they differ and 0 otherwise; for condition vectors D_ij = |a_i - a_j|^2
+//! divided by its mean. The weight w is in units of the mean cost. Source: Cheng and Schwing, "The curse of conditions" (2025).
 
 use crate::OtError;
 use crate::scalar::Scalar;
 use fm_core::coupling::Conditions;
 use ndarray::{Array2, ArrayView2, Zip};
 
-/// Adds to each entry `weight`, in units of the mean cost, times the distance of its row's and its column's conditions: 1 where classes
-/// differ and 0 where they do not; for vectors the squared Euclidean distance, in units of its mean.
+/// Adds to each entry `weight`, in units of the mean cost, times the distance between the conditions of its row and column: for classes 1
+/// if they differ and 0 otherwise; for vectors the squared Euclidean distance divided by its mean.
 ///
 /// # Errors
-/// [`OtError::Weight`] for a weight that is negative, not finite or too large for these costs, [`OtError::Conditions`] when there is not one
+/// [`OtError::Weight`] for a weight that is negative, not finite or too large for these costs, [`OtError::Conditions`] unless there is one
 /// condition for each row and each column, [`OtError::Condition`] for a vector that is not finite.
 pub fn add_conditions(cost: &mut Array2<f64>, conditions: Conditions<'_>, weight: f64) -> Result<(), OtError> {
     match conditions {
@@ -26,7 +26,7 @@ pub fn add_conditions(cost: &mut Array2<f64>, conditions: Conditions<'_>, weight
     }
 }
 
-/// [`add_conditions`] for vectors of f32 or f64, (rows, dimensions).
+/// [`add_conditions`] for f32 or f64 vectors, (rows, dimensions).
 ///
 /// # Errors
 /// As [`add_conditions`].
@@ -51,7 +51,7 @@ pub fn add_condition_vectors<T: Scalar>(
     Ok(())
 }
 
-/// The weight in the unit of the cost; none where the costs are not finite, which stays for the solver to report.
+/// The weight in the unit of the cost; `None` if the costs are not finite, which the solver reports.
 fn scaled(cost: &Array2<f64>, conditions: usize, weight: f64) -> Result<Option<f64>, OtError> {
     check_weight(weight)?;
     let (rows, columns) = cost.dim();
@@ -67,7 +67,7 @@ fn scaled(cost: &Array2<f64>, conditions: usize, weight: f64) -> Result<Option<f
     Ok(Some(scaled))
 }
 
-/// Fails unless a weight of conditions is a finite number, 0 or above.
+/// Fails unless a condition weight is a finite number, 0 or above.
 pub(crate) fn check_weight(weight: f64) -> Result<(), OtError> {
     if weight >= 0.0 && weight.is_finite() { Ok(()) } else { Err(OtError::Weight { weight }) }
 }

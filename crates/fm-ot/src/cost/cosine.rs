@@ -1,4 +1,4 @@
-//! Cosine distances: 1 - x . y / (|x| |y|), by matrix products of unit rows.
+//! Cosine distances 1 - x . y / (|x| |y|), computed by matrix products of unit rows.
 
 use super::euclidean::by_blocks;
 use crate::element::Element;
@@ -18,13 +18,13 @@ fn unit<T: Element>(rows: ArrayView2<'_, T>) -> Array2<f64> {
     let mut rows = rows.mapv(Into::into);
     for mut row in rows.rows_mut() {
         let norm = norm_of(&mut row);
-        // NaN stays NaN; a row without direction is orthogonal to all.
+        // NaN stays NaN; a zero row is treated as orthogonal to every other.
         row.mapv_inplace(|v| if norm == 0.0 { 0.0 } else { v / norm });
     }
     rows
 }
 
-/// The norm of a row, which is first scaled where its squares leave the range of doubles; of f32 values they never do.
+/// The norm of a row, which is scaled first if its squares leave the range of f64; those of f32 values never do.
 fn norm_of(row: &mut ArrayViewMut1<'_, f64>) -> f64 {
     let square = row.dot(&*row);
     if square.is_normal() {

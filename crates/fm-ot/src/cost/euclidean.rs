@@ -1,7 +1,7 @@
-//! Squared Euclidean distances, by matrix products in more than a few dimensions.
+//! Squared Euclidean distances, computed by matrix products in more than a few dimensions.
 //!
-//! |x - y|^2 = |x|^2 + |y|^2 - 2 x . y about a point amid the rows, in f64 whatever the points' type; entries where the terms nearly
-//! cancel are computed again by the definition, so that each has a relative error below 1e-10.
+//! |x - y|^2 = |x|^2 + |y|^2 - 2 x . y relative to a point amid the rows, in f64 for any type of points. Entries whose terms nearly
+//! cancel are recomputed from the definition, so that each has a relative error below 1e-10.
 
 use crate::element::{Element, f64_of};
 use crate::pages;
@@ -10,16 +10,16 @@ use multiversion::multiversion;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, Zip, s};
 use rayon::prelude::*;
 
-/// Rows of the cost that are computed together, at least and at most: as many blocks as threads, if that leaves enough to do in each. How rows are
-/// shared out changes no bit of the result.
+/// Minimum and maximum number of cost rows that are computed together: as many blocks as threads, if each has enough work. The division
+/// into blocks does not change any bit of the result.
 const BLOCK: (usize, usize) = (32, 512);
-/// Dimensions that are multiplied at a time: the sides as f64 are never in memory as a whole.
+/// Dimensions multiplied at a time, so that the points are never in memory as a whole in f64.
 pub(super) const PANEL: usize = 512;
-/// Rows of a side that say where the points are.
+/// Number of rows per side from which the centre is estimated.
 const SOME: usize = 64;
-/// The largest dimension at which distances are computed by their definition: below it, writing the result takes longer.
+/// The largest dimension for which distances are computed from the definition: below it, writing the result takes longer.
 pub(super) const FEW: usize = 8;
-/// A squared distance below this share of the norms that it is the difference of is computed again.
+/// A squared distance below this fraction of the sum of the squared norms is recomputed.
 const CANCELLED: f64 = 1e-5;
 
 pub(crate) fn squared_euclidean<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array2<f64> {
@@ -63,7 +63,7 @@ pub(crate) fn squared_euclidean<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<
     cost
 }
 
-/// A point amid the points, so that far from the origin fewer distances cancel.
+/// A point amid the points, so that fewer distances cancel for points far from the origin.
 fn amid<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array1<f64> {
     let (mut sum, mut rows) = (Array1::zeros(x.ncols()), 0);
     for row in x.rows().into_iter().take(SOME).chain(y.rows().into_iter().take(SOME)) {
@@ -73,7 +73,7 @@ fn amid<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array1<f64> {
     sum / f64::from(rows.max(1))
 }
 
-/// Rows about a point; adds to each row's squared norm.
+/// Rows relative to a point; adds to each row's squared norm.
 fn centred<T: Element>(rows: ArrayView2<'_, T>, point: ArrayView1<'_, f64>, norms: &mut [f64]) -> Array2<f64> {
     let mut centred = pages::zeros(rows.dim());
     let parts = centred.axis_iter_mut(Axis(0)).into_par_iter().zip(rows.axis_iter(Axis(0))).zip(norms);
@@ -88,7 +88,7 @@ fn rows_of_a_block(rows: usize) -> usize {
     rows.div_ceil(rayon::current_num_threads()).clamp(BLOCK.0, BLOCK.1)
 }
 
-/// A matrix of as many rows as `x`, filled by blocks of rows, on all cores.
+/// A matrix with one row per row of `x`, filled by blocks of rows on all cores.
 pub(super) fn by_blocks<T: Element>(
     x: ArrayView2<'_, T>,
     columns: usize,
@@ -112,7 +112,7 @@ fn by_definition<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Arra
     })
 }
 
-/// Adds the squared difference of a coordinate from that of each point.
+/// Adds the squared difference between a coordinate and that of each point.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 fn add_squares(a: f64, column: &[f64], squared: &mut [f64]) {
     squared.iter_mut().zip(column).for_each(|(to, b)| *to += (a - b) * (a - b));

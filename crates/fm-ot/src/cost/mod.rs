@@ -1,20 +1,21 @@
-//! Cost matrices between two sets of points: what it costs to send row x_i to row y_j.
+//! Cost matrices between two sets of points: the cost of sending row x_i to row y_j.
 //!
 //! | [`Metric`] | C_ij | unit |
 //! |---|---|---|
 //! | `squared-euclidean` | \|x_i - y_j\|^2 | of the data, squared |
 //! | `euclidean` | \|x_i - y_j\| | of the data |
-//! | `cosine` | 1 - x_i . y_j / (\|x_i\| \|y_j\|) | none, from 0 to 2; 1 beside a zero row |
+//! | `cosine` | 1 - x_i . y_j / (\|x_i\| \|y_j\|) | none, from 0 to 2; 1 if a row is zero |
 //!
-//! Any other cost is a [`Cost`]: a closure of two rows, or a type with one method. Points are f32 or f64, (rows, dimensions); costs are f64.
+//! Any other cost implements [`Cost`]: a closure over two rows, or a type with one method. Points are f32 or f64, (rows, dimensions); costs
+//! are f64.
 //!
-//! Squared distances of more than a few dimensions are expanded to
-//! |x_i|^2 + |y_j|^2 - 2 x_i . y_j so that a matrix product in f64 does the work, on points centred at their common mean, in blocks of rows
-//! on all cores. Where the terms nearly cancel the distance is computed again by its definition: every entry has a relative error below
+//! Squared distances in more than a few dimensions are expanded to
+//! |x_i|^2 + |y_j|^2 - 2 x_i . y_j and computed by matrix products in f64, on points centred near their mean, in blocks of rows
+//! on all cores. Where the terms nearly cancel, the distance is recomputed from its definition: every entry has a relative error below
 //! 1e-10, and equal points have distance 0.
 //!
-//! [`add_conditions`] makes a cost condition-aware (Cheng and Schwing, "The curse of conditions: analyzing and improving optimal
-//! transport for conditional flow-based generation", 2025): pairs whose conditions differ cost more.
+//! [`add_conditions`] makes a cost condition-aware: pairs with different conditions cost more (Cheng and Schwing, "The curse of conditions:
+//! analyzing and improving optimal transport for conditional flow-based generation", 2025).
 //!
 //! ```
 //! use fm_ot::cost::{Cost, Metric};
@@ -42,13 +43,13 @@ use crate::{OtError, pages};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-/// A cost of sending one point to another, for points of f32 (or of T).
+/// The cost of sending one point to another, for points of f32 (or of T).
 ///
-/// Closures `Fn(&[T], &[T]) -> f64 + Sync` are costs. NaN and infinity are errors of the solver that receives them.
+/// Closures `Fn(&[T], &[T]) -> f64 + Sync` implement it. A cost that is NaN or infinite is an error in the solver that receives it.
 ///
 /// ```
 /// use fm_ot::{Cost, OtCoupling};
-/// /// Steps up cost twice as much as steps down.
+/// /// Moving up costs twice as much as moving down.
 /// struct Uphill;
 /// impl Cost for Uphill {
 ///     fn cost(&self, x: &[f32], y: &[f32]) -> f64 {
@@ -73,7 +74,7 @@ pub trait Cost<T: Scalar = f32>: Sync {
         pairwise(x, y, |x, y| self.cost(x, y))
     }
 
-    /// Whether the cost from x to y is that from y to x, which saves a coupling a transposition.
+    /// Whether the cost from x to y equals the cost from y to x, which saves a coupling a transposition.
     fn is_symmetric(&self) -> bool {
         false
     }
@@ -86,21 +87,21 @@ impl<T: Scalar, F: Fn(&[T], &[T]) -> f64 + Sync> Cost<T> for F {
 }
 
 fm_core::choice! {
-    /// A cost by its name.
+    /// A built-in cost.
     #[derive(Default)]
     pub enum Metric("cost") {
         /// The cost of the 2-Wasserstein distance, whose optimal paths do not cross.
         #[default]
         SquaredEuclidean = "squared-euclidean" | "sqeuclidean",
-        /// The distance itself.
+        /// The Euclidean distance.
         Euclidean = "euclidean",
-        /// The angle, whatever the norms.
+        /// The cosine distance, which is independent of the norms.
         Cosine = "cosine",
     }
 }
 
 impl Metric {
-    /// The costs between the rows of `x` (n, d) and of `y` (m, d), as an (n, m) matrix. NaN in the points stays for the solver to report.
+    /// The costs between the rows of `x` (n, d) and of `y` (m, d), as an (n, m) matrix. NaN in the points is reported by the solver.
     ///
     /// # Errors
     /// [`OtError::Dimension`] when the dimensions differ, [`OtError::Memory`] for a matrix that cannot be allocated.
@@ -142,7 +143,7 @@ impl<T: Scalar> Cost<T> for Metric {
     }
 }
 
-/// The cost that `between` gives to each pair of rows, on all cores.
+/// The cost `between` each pair of rows, computed on all cores.
 ///
 /// # Errors
 /// [`OtError::Dimension`] when the dimensions differ, [`OtError::Memory`] for a matrix that cannot be allocated.
@@ -164,7 +165,7 @@ pub fn pairwise<T: Scalar>(
     Ok(cost)
 }
 
-/// The shape of the cost between two sets of points of one dimension, which can be allocated.
+/// The shape of the cost between two sets of points; fails if dimensions differ or the matrix does not fit into memory.
 fn shape<T>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<(usize, usize), OtError> {
     let (left, right) = (x.ncols(), y.ncols());
     if left != right {

@@ -1,4 +1,4 @@
-//! Costs against their definitions.
+//! Costs compared with their definitions.
 
 use super::euclidean::{FEW, PANEL};
 use super::*;
@@ -83,7 +83,7 @@ fn conditions_cost_what_they_say() {
     assert_eq!(few, Err(OtError::Conditions { conditions: 1, rows: 2, columns: 2 }));
 }
 
-/// None of these may turn the conditions off.
+/// None of these may disable the conditions.
 #[test]
 fn weights_and_conditions_without_meaning_are_errors() {
     let mut cost = ndarray::array![[1.0, 3.0], [3.0, 1.0]];
@@ -119,7 +119,8 @@ fn nan_is_kept_for_the_solver_to_report() {
     assert_eq!(Metric::Cosine.matrix(x.view(), wide.view()), Err(OtError::Dimension { left: 1, right: 2 }));
 }
 
-/// Coordinates that f32 cannot tell apart: one thousand and multiples of 1e-6, where neighbouring f32 are 6e-5 apart.
+/// Coordinates that f32 cannot distinguish: one thousand plus multiples of 1e-6, where neighbouring f32 are 6e-5
+/// apart.
 fn fine(step: u64, rows: usize, dim: usize) -> Array2<f64> {
     points(step, rows, dim).mapv(|v| 1000.0 + 1e-6 * f64::from(v))
 }
@@ -137,7 +138,7 @@ fn points_in_f64_are_not_rounded() {
     }
 }
 
-/// Where squares of coordinates leave the range of doubles, which those of f32 never do.
+/// Points whose squared coordinates leave the range of f64, which those of f32 never do.
 #[test]
 fn angles_of_doubles_of_any_size() {
     for scale in [1e-200, 1.0, 1e200] {

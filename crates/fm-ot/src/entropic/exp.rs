@@ -1,7 +1,7 @@
-//! The exponential, without branches, so that the compiler can take many at once. A fused multiply-add rounds once on every
-//! machine (one without the instruction is slow), so that all give the same bits.
+//! The exponential without branches, so that the compiler can vectorise it. It uses a fused multiply-add on every machine
+//! (slow on one without the instruction), so that all machines give the same bits.
 
-/// Adding it leaves a double's integer part in its lowest bits.
+/// Adding this constant leaves the integer part of an f64 in its lowest bits.
 const SHIFT: f64 = 6_755_399_441_055_744.0;
 /// ln 2 in two parts; a product of the first with a small integer is exact.
 const LN2_HIGH: f64 = 0.693_147_180_369_123_8;

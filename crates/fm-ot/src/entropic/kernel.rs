@@ -1,13 +1,13 @@
-//! The passes over an n^2 matrix that Sinkhorn's iteration consists of, on all cores.
+//! The passes over an n^2 matrix of Sinkhorn's iteration, on all cores.
 //!
-//! Rows are taken in blocks whose size depends on the matrix alone, and partial sums are added in the order of the blocks: the result
-//! is the same with any number of threads, and on any instruction set.
+//! Rows are processed in blocks whose size depends only on the matrix, and partial sums are added in the order of the blocks. The
+//! result does not depend on the number of threads or the instruction set.
 
 use super::exp::exp;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-/// Entries of a block: enough to be worth a thread's while.
+/// Entries per block, enough work for a thread.
 pub(super) const BLOCK: usize = 1 << 17;
 const LANES: usize = 16;
 
@@ -29,7 +29,7 @@ fn block_rows(columns: usize) -> usize {
     (BLOCK / columns.max(1)).max(1)
 }
 
-/// K_ij = exp(g_j - C_ij / epsilon - top_i), top_i being the largest exponent of the row; returns the tops.
+/// K_ij = exp(g_j - C_ij / epsilon - top_i), where top_i is the largest exponent of the row; returns the tops.
 pub(super) fn build(kernel: &mut [f64], cost: &Matrix<'_>, g: &[f64], epsilon: f64) -> Vec<f64> {
     let n = cost.columns;
     let size = block_rows(n) * n;
@@ -64,7 +64,7 @@ fn largest_exponent(cost: &[f64], g: &[f64], rate: f64) -> f64 {
     top.into_iter().fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// For each row, ln sum_j exp(g_j - C_ij / epsilon), whatever the size of the terms.
+/// For each row, ln sum_j exp(g_j - C_ij / epsilon), without overflow.
 pub(super) fn log_sums(cost: &Matrix<'_>, g: &[f64], epsilon: f64) -> Vec<f64> {
     let size = block_rows(cost.columns) * cost.columns;
     let block = |c: &[f64]| c.chunks_exact(cost.columns).map(|c| log_sum(c, g, 1.0 / epsilon)).collect::<Vec<_>>();
@@ -83,7 +83,7 @@ fn log_sum(cost: &[f64], g: &[f64], rate: f64) -> f64 {
     top + sums.into_iter().sum::<f64>().ln()
 }
 
-/// The sum of |C_ij|: not finite when an entry is not.
+/// The sum of |C_ij|, which is not finite if an entry is not.
 pub(super) fn absolute_sum(cost: &[f64]) -> f64 {
     cost.par_chunks(BLOCK).map(absolute_sum_of).collect::<Vec<_>>().into_iter().sum()
 }
@@ -148,7 +148,7 @@ fn add_scaled(sum: &mut [f64], row: &[f64], scale: f64) {
     sum.iter_mut().zip(row).for_each(|(s, r)| *s = r.mul_add(scale, *s));
 }
 
-/// What a plan sums to.
+/// Sums over a plan.
 pub(super) struct Sums {
     pub(super) rows: Vec<f64>,
     pub(super) columns: Vec<f64>,
@@ -184,7 +184,7 @@ pub(super) fn finish(kernel: &mut [f64], cost: &Matrix<'_>, u: &[f64], v: &[f64]
     all
 }
 
-/// Multiplies a row by u v_j; its sum.
+/// Multiplies a row by u v_j and returns its sum.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 fn scale_row(row: &mut [f64], u: f64, v: &[f64]) -> f64 {
     let mut sums = [0.0; LANES];

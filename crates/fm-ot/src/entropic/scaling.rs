@@ -1,4 +1,4 @@
-//! The iteration: epsilon falls level by level, and each level fits both sides in turn until its error is small enough.
+//! The iteration: epsilon decreases level by level, and each level fits both sides in turn until its error is small enough.
 
 use super::kernel::{BLOCK, absolute_sum};
 use super::options::SinkhornOptions;
@@ -13,7 +13,7 @@ pub(super) fn solve(
     problem: &Problem<'_>,
     options: &SinkhornOptions,
 ) -> Result<EntropicPlan, OtError> {
-    // Passes that are shared out are started from within the pool: a thread outside would sleep and be woken at each of them.
+    // Run parallel passes from within the thread pool: a thread outside it would sleep and wake on each pass.
     if cost.len() > BLOCK { rayon::scope(|_| descend(cost, problem, options)) } else { descend(cost, problem, options) }
 }
 
@@ -35,21 +35,22 @@ fn descend(
     let mut iterations = 0;
     for level in levels(mean, epsilon) {
         let last = level == epsilon || iterations >= options.max_iterations;
-        // The plan must be of the epsilon asked for, however rough.
+        // The plan must have the requested epsilon, even if it is inaccurate.
         state.absorb();
         state.enter(if last { epsilon } else { level });
-        // A level on the way need only come close.
+        // An intermediate level only needs a rough fit.
         let tolerance = if last { options.tolerance } else { options.tolerance.max(0.05) };
         let mut relaxation = Relaxation::new(matches!(problem.side, Side::Exact));
         let mut target = 8.0 * tolerance;
         loop {
             iterations += 1;
-            // The last two that are allowed are plain, so that the plan is fitted however it ends.
+            // The last two allowed iterations are not over-relaxed, so that the plan is fitted in any case.
             let omega = if iterations + 2 > options.max_iterations { 1.0 } else { relaxation.omega() };
             let (mut error, total) = state.iterate(omega);
             relaxation.observe(total);
             if omega > 1.0 && last && total <= target {
-                // Over-relaxation leaves neither side fitted; a plan is judged, and given away, with exact columns.
+                // Over-relaxation leaves neither side fitted; the error is computed, and the plan returned, with exact column
+                // sums.
                 iterations += 2;
                 state.iterate(1.0);
                 error = state.iterate(1.0).0;
@@ -73,7 +74,7 @@ fn descend(
     Ok(found)
 }
 
-/// An eighth of the mean cost, divided by 4 until it is near epsilon, then epsilon.
+/// The levels of epsilon: an eighth of the mean cost, divided by 4 until it is near epsilon, then epsilon.
 fn levels(mean: f64, epsilon: f64) -> Vec<f64> {
     let falling = std::iter::successors(Some(mean / 8.0), |e| Some(e / 4.0)).take_while(|e| *e > 3.0 * epsilon);
     falling.chain([epsilon]).collect()

@@ -1,4 +1,4 @@
-//! What the iteration found, and how good it is.
+//! The result of the iteration and its error.
 
 use super::kernel::{Sums, finish};
 use super::state::{Side, State};
@@ -6,7 +6,7 @@ use crate::OtError;
 use crate::marginals::Marginals;
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 
-/// An entropic plan and how well it was found.
+/// An entropic plan with its potentials and its error.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EntropicPlan {
     /// P, (rows, columns).
@@ -19,12 +19,13 @@ pub struct EntropicPlan {
     pub epsilon: f64,
     /// sum P C.
     pub cost: f64,
-    /// The L1 distance of the plan from its constraints: for `sinkhorn` sum_i |P_i - a_i| + sum_j |P_j - b_j|, for `partial` the mass above
-    /// a, above b, and beside the mass asked for. For `unbalanced`, which has none, the mass that a further fit of the rows would move.
+    /// The L1 distance of the plan from its constraints: for `sinkhorn` sum_i |P_i - a_i| + sum_j |P_j - b_j|; for `partial` the mass above
+    /// a, above b, and the deviation from the requested mass. For `unbalanced`, which has no constraints, the mass that another fit of the
+    /// rows would move.
     pub error: f64,
     /// Iterations made.
     pub iterations: usize,
-    /// Whether the error came down to the tolerance.
+    /// Whether the error reached the tolerance.
     pub converged: bool,
 }
 
@@ -41,7 +42,7 @@ pub(super) fn assemble(mut state: State<'_>, iterations: usize, tolerance: f64) 
     };
     let error = match (state.problem.side, state.problem.mass) {
         (Side::Soft { reg_m }, _) => {
-            // A further fit of row i would multiply its mass s by (a / s)^(epsilon's share) exp(-f / (reg_m + epsilon)).
+            // Another fit of row i would multiply its mass s by (a / s)^(epsilon's share) exp(-f / (reg_m + epsilon)).
             let moved = |((s, a), f): ((&f64, &f64), &f64)| {
                 if *s == 0.0 {
                     return 0.0;
@@ -64,12 +65,12 @@ pub(super) fn assemble(mut state: State<'_>, iterations: usize, tolerance: f64) 
 }
 
 impl EntropicPlan {
-    /// For a plan of `sinkhorn`: how far its objective is above the optimum at most, in the unit of the cost. That is the objective of the
-    /// plan, rounded to exact marginals (Altschuler et al. 2017), less the dual objective of its potentials.
+    /// For a plan of `sinkhorn`: an upper bound on how far its objective is above the optimum, in the unit of the cost. It is the objective
+    /// of the plan, rounded to exact marginals (Altschuler et al. 2017), minus the dual objective of its potentials.
     ///
     /// # Errors
-    /// [`OtError::Masses`] when cost and marginals are not those that the plan was found for; [`OtError::NotFinite`], [`OtError::TooLarge`],
-    /// [`OtError::Potentials`], [`OtError::Plan`], [`OtError::Epsilon`] when cost or plan were changed since.
+    /// [`OtError::Masses`] if cost and marginals do not match the plan's shape; [`OtError::NotFinite`], [`OtError::TooLarge`],
+    /// [`OtError::Potentials`], [`OtError::Plan`], [`OtError::Epsilon`] if cost or plan were changed since the solve.
     pub fn duality_gap(&self, cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<f64, OtError> {
         let (a, b) = marginals.of(self.plan.dim())?;
         marginals.of(cost.dim())?;
@@ -102,7 +103,7 @@ impl EntropicPlan {
     }
 }
 
-/// The plan, with rows and then columns scaled down to their masses, and what they then lack added as a product.
+/// The plan with rows and then columns scaled down to their masses, and the missing mass added as a product.
 fn round(plan: &Array2<f64>, a: &[f64], b: &[f64]) -> Array2<f64> {
     let mut rounded = plan.clone();
     for (axis, masses) in [(Axis(0), a), (Axis(1), b)] {

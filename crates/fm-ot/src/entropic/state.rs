@@ -1,9 +1,9 @@
-//! What the iteration works on: a problem, its potentials and their scalings, and one fit of both sides.
+//! The state of the iteration: a problem, its potentials and scalings, and one fit of both sides.
 
 use super::kernel::{Matrix, Sweep, build, log_sums, sweep};
 use crate::marginals::Marginals;
 
-/// What a plan owes to the masses of a side.
+/// How strictly the plan must match the masses of a side.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Side {
     Exact,
@@ -25,14 +25,14 @@ impl Side {
 pub(super) struct Problem<'a> {
     pub(super) marginals: &'a Marginals,
     pub(super) side: Side,
-    /// The mass of the plan, where it is fixed beside the marginals.
+    /// The total mass of the plan, if it is fixed in addition to the marginals.
     pub(super) mass: Option<f64>,
 }
 
-/// Scalings beyond e^this are absorbed: the kernel's smallest entries stay negligible, and no product overflows.
+/// Scalings beyond e^ABSORB are absorbed: the kernel's smallest entries stay negligible, and no product overflows.
 const ABSORB: f64 = 100.0;
 
-/// Potentials in the unit of the cost, and what has changed since the kernel absorbed them.
+/// Potentials in the unit of the cost, and their changes since the kernel absorbed them.
 pub(super) struct State<'a> {
     pub(super) problem: &'a Problem<'a>,
     /// The masses of the rows and of the columns.
@@ -46,7 +46,7 @@ pub(super) struct State<'a> {
     pub(super) kernel: Vec<f64>,
     pub(super) u: Vec<f64>,
     pub(super) v: Vec<f64>,
-    /// The potential of a fixed mass, the same for all entries, and its scaling.
+    /// The potential of a fixed total mass, the same for all entries, and its scaling.
     pub(super) shift: f64,
     pub(super) factor: f64,
     pub(super) epsilon: f64,
@@ -81,21 +81,22 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Builds the kernel of the potentials for an epsilon, each row divided by its largest entry, which its scaling makes up for.
+    /// Builds the kernel of the potentials for an epsilon, with each row divided by its largest entry; the row's scaling
+    /// compensates for it.
     pub(super) fn enter(&mut self, epsilon: f64) {
         self.epsilon = epsilon;
         let exponents: Vec<f64> = self.g.iter().zip(&self.log_columns).map(|(g, log)| log + g / epsilon).collect();
         let tops = build(&mut self.kernel, &self.cost, &exponents, epsilon);
         for (((f, u), top), log) in self.f.iter_mut().zip(&mut self.u).zip(&tops).zip(&self.log_rows) {
             let absorbed = -epsilon * (top + log) - self.shift;
-            // Out of range only where epsilon has just fallen; the fit of the rows that comes next does not look at it.
+            // Out of range only if epsilon has just decreased; the next fit of the rows does not use this value.
             *u = ((*f - absorbed) / epsilon).exp().clamp((-ABSORB).exp(), ABSORB.exp());
             *f = absorbed;
         }
         self.v.fill(1.0);
     }
 
-    /// Fits the rows and then the columns in the log domain, where no sum can leave the range of doubles.
+    /// Fits the rows and then the columns in the log domain, where no sum can leave the range of f64.
     fn refit(&mut self) {
         let (epsilon, side, shift) = (self.epsilon, self.problem.side, self.shift);
         let fit = |cost: &Matrix<'_>, logs: (&[f64], &[f64]), other: &[f64], masses: &[f64]| -> Vec<f64> {
@@ -113,7 +114,8 @@ impl<'a> State<'a> {
         self.enter(epsilon);
     }
 
-    /// Fits the rows, then the columns, then the mass; the L1 error that was left.
+    /// Fits the rows, then the columns, then the total mass; returns the L1 error left in rows and mass, and that of both
+    /// sides before the fit.
     pub(super) fn iterate(&mut self, omega: f64) -> (f64, f64) {
         let (epsilon, side) = (self.epsilon, self.problem.side);
         let (a, b) = (self.a, self.b);
@@ -151,12 +153,12 @@ impl<'a> State<'a> {
             self.absorb();
             self.enter(self.epsilon);
         } else {
-            // The potentials that the kernel holds are sound; a sum of it was not.
+            // The potentials in the kernel are valid; a sum over the kernel was not.
             self.refit();
         }
     }
 
-    /// The potentials with their scalings in them.
+    /// Moves the scalings into the potentials.
     pub(super) fn absorb(&mut self) {
         let take = |potential: &mut [f64], scalings: &[f64], epsilon: f64| {
             potential.iter_mut().zip(scalings).for_each(|(p, s)| *p += epsilon * s.ln());

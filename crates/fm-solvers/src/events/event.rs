@@ -1,6 +1,6 @@
-//! What an event is: a function of state and time, and the direction in which it crosses zero.
+//! Event definitions: a function of state and time, and the direction in which it crosses zero.
 
-/// Which changes of sign are events.
+/// Which sign changes are events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Direction {
     /// Both.
@@ -14,7 +14,7 @@ pub enum Direction {
 
 type Function<'a, S> = dyn Fn(&S, f64) -> f64 + 'a;
 
-/// A function of state and time whose zeros are wanted.
+/// A function of state and time whose zeros are events.
 pub struct Event<'a, S> {
     pub(super) function: Box<Function<'a, S>>,
     direction: Direction,
@@ -29,7 +29,7 @@ impl<S> std::fmt::Debug for Event<'_, S> {
 }
 
 impl<'a, S> Event<'a, S> {
-    /// All zeros of `function`, which do not end the solve.
+    /// An event at all zeros of `function`, none of which ends the solve.
     pub fn new(function: impl Fn(&S, f64) -> f64 + 'a) -> Self {
         Self { function: Box::new(function), direction: Direction::Either, terminal: false }
     }
@@ -49,7 +49,7 @@ impl<'a, S> Event<'a, S> {
         self.direction(Direction::Falling)
     }
 
-    /// The first zero ends the solve.
+    /// Makes the first zero end the solve.
     pub fn terminal(self) -> Self {
         Self { terminal: true, ..self }
     }
@@ -69,7 +69,7 @@ impl<'a, S> Event<'a, S> {
 #[doc(alias = "t_events")]
 #[doc(alias = "y_events")]
 pub struct EventTimes<S> {
-    /// When.
+    /// The times.
     pub times: Vec<f64>,
     /// The states at these times.
     pub states: Vec<S>,

@@ -1,12 +1,13 @@
-//! A zero between two times of opposite sign.
+//! Root finding between two times at which a function has opposite signs.
 //!
-//! Chandrupatla's method: inverse quadratic interpolation where three points promise it to be
-//! monotonic, else bisection. The bracket only shrinks, until its ends are neighbours to rounding.
+//! Chandrupatla's method: inverse quadratic interpolation where the inverse parabola through three
+//! points is monotonic, otherwise bisection. The bracket shrinks until its ends are adjacent up to
+//! rounding.
 //!
 //! Source: Chandrupatla, "A new hybrid quadratic/bisection algorithm for finding the zero of a
 //! nonlinear function without using derivatives", Advances in Engineering Software 28 (1997).
 
-/// A point of a function.
+/// A time and the function value there.
 #[derive(Clone, Copy)]
 pub(super) struct Point {
     pub(super) t: f64,
@@ -19,9 +20,9 @@ const MAX_ITERATIONS: usize = 1200;
 /// A zero of `g` between `a` and `b`, where its signs differ.
 ///
 /// # Errors
-/// Those of `g`.
+/// Errors of `g`.
 pub(super) fn bracketed<E>(a: Point, b: Point, g: impl Fn(f64) -> Result<f64, E>) -> Result<f64, E> {
-    // The bracket is from `new` to `old`; `last` is the point that was dropped from it.
+    // The bracket is from `new` to `old`; `last` is the point most recently removed from it.
     let (mut new, mut old, mut share) = (b, a, 0.5);
     for _ in 0..MAX_ITERATIONS {
         let t = new.t + share * (old.t - new.t);
@@ -39,8 +40,8 @@ pub(super) fn bracketed<E>(a: Point, b: Point, g: impl Fn(f64) -> Result<f64, E>
     Ok(new.t)
 }
 
-/// The share of the way from `new` to `old` at which the inverse parabola through three points is
-/// zero, or a half.
+/// The fraction of the way from `new` to `old` at which the inverse parabola through the three
+/// points is zero, or 1/2.
 fn quadratic(new: Point, old: Point, last: Point) -> f64 {
     let xi = (new.t - old.t) / (last.t - old.t);
     let phi = (new.g - old.g) / (last.g - old.g);
@@ -78,7 +79,7 @@ mod tests {
         check(f64::cos, (0.0, 3.0), std::f64::consts::FRAC_PI_2, 9);
         check(|t| t.exp() - 1e5, (-50.0, 50.0), 1e5f64.ln(), 20);
         check(|t| (t - 0.3).powi(9), (0.0, 1.0), 0.3, 120);
-        // A jump, and values that are not numbers to calculate with, are bisected.
+        // Jumps and values that cannot be interpolated are bisected.
         check(|t| if t < 0.7 { -1.0 } else { 1.0 }, (0.0, 1.0), 0.7, 60);
         check(|t| if t < 0.7 { f64::NEG_INFINITY } else { 1.0 }, (0.0, 1.0), 0.7, 60);
         check(|t| t, (-1e300, 1.0), 0.0, 1200);

@@ -1,4 +1,4 @@
-//! What watches the steps of a solve: events, states to keep, and pieces of the dense output.
+//! The observer of a solve's steps: events, saved states, and pieces of the dense output.
 
 use super::event::{Event, EventTimes};
 use super::root::{self, Point};
@@ -9,19 +9,19 @@ use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
 use std::ops::Range;
 
-/// The steps of one solve under watch.
+/// The observer of one solve.
 pub(crate) struct Watch<'a, S> {
     pub(crate) record: Record<'a, S>,
-    /// The pieces of the dense output, where one is wanted.
+    /// The pieces of the dense output, if requested.
     pub(crate) pieces: Option<Vec<Piece<S>>>,
     pub(crate) found: Vec<EventTimes<S>>,
     events: &'a [Event<'a, S>],
-    /// Each event's function where the last step ended.
+    /// The value of each event function at the end of the last step.
     before: Vec<f64>,
 }
 
 impl<'a, S: OdeState> Watch<'a, S> {
-    /// Solves under watch, without a look at why it stopped.
+    /// Solves with this observer; a solve that stops early is not an error here.
     ///
     /// # Errors
     /// As [`adaptive::solve_partial`], and [`SolveError::Event`].
@@ -51,8 +51,7 @@ impl<'a, S: OdeState> Watch<'a, S> {
         })
     }
 
-    /// The events that happen in a step, each with its place in the list and its time, in the order
-    /// of the solve.
+    /// The events within a step, each with its index and its time, in the order of the solve.
     fn happened<F>(&self, step: &mut Step<'_, S, F>, after: &[f64]) -> Result<Vec<(usize, f64)>, SolveError>
     where
         F: VelocityField<S> + ?Sized,
@@ -98,7 +97,7 @@ impl<S: OdeState> Observer<S> for Watch<'_, S> {
     }
 }
 
-/// The events' functions at a state.
+/// The values of the event functions at a state.
 fn values<S>(events: &[Event<'_, S>], x: &S, t: f64) -> Result<Vec<f64>, SolveError> {
     events.iter().enumerate().map(|(index, event)| value(index, event, x, t)).collect()
 }

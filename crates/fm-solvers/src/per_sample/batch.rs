@@ -1,4 +1,4 @@
-//! The rows of a batch that have not ended, and one step of all of them.
+//! The unfinished rows of a batch, and one step of all of them.
 
 use super::solution::BatchSolution;
 use crate::controller::AdaptiveOptions;
@@ -8,7 +8,7 @@ use crate::{SaveAt, SolveError, Stats, StopReason, tableau::Tableau};
 use fm_core::field::RowField;
 use fm_core::state::{OdeState, RowState, Tolerance};
 
-/// The norms of a state's rows under a tolerance; NaN for those that a device did not give.
+/// The row norms of a state under a tolerance; NaN if the device returned none.
 fn norms<S: RowState>(error: &S, before: &S, after: &S, tolerance: &Tolerance) -> Vec<f64> {
     let mut norms = S::row_error_norms(error, before, after, tolerance);
     norms.resize(error.rows(), f64::NAN);
@@ -20,18 +20,18 @@ fn finite_rows<S: RowState>(x: &S) -> Vec<bool> {
     norms(x, x, x, &finite()).iter().map(|norm| norm.is_finite()).collect()
 }
 
-/// A row that has not ended.
+/// An unfinished row.
 struct Row {
-    /// Its place in the batch at the start.
+    /// Its index in the initial batch.
     place: usize,
     state: StepState,
-    /// Whether the velocity at its state is yet to be evaluated.
+    /// Whether the velocity at its state still has to be evaluated.
     stale: bool,
-    /// The next time of output.
+    /// The index of the next output time.
     due: usize,
 }
 
-/// The rows that have not ended.
+/// The unfinished rows of a batch.
 pub(super) struct Batch<'a, S, F: ?Sized> {
     field: &'a F,
     tableau: &'a Tableau,
@@ -39,7 +39,7 @@ pub(super) struct Batch<'a, S, F: ?Sized> {
     output: SaveAt<'a>,
     rows: Vec<Row>,
     x: S,
-    /// The velocity at x; at the start of a batch without rows there is none.
+    /// The velocity at x; missing for a batch that starts without rows.
     k0: S,
     /// Each stage of a step times the row's step size, so that sums of stages have the same weights in all rows.
     moves: Vec<S>,
@@ -70,7 +70,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         let trajectories = if output == SaveAt::Steps { (0..count).map(trajectory).collect() } else { Vec::new() };
         let out =
             BatchSolution { x: copy(), calls: 0, rows: vec![Stats::default(); count], times, states, trajectories };
-        // A tensor that was handed over may share its memory, so that even x is a copy.
+        // Copy x too: a tensor passed by the caller may share its memory.
         let (x, k0, next, error) = (copy(), copy(), copy(), copy());
         let mut batch =
             Self { field, tableau, options, output, rows: Vec::new(), x, k0, moves: Vec::new(), next, error, out };
@@ -80,7 +80,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         Ok(batch)
     }
 
-    /// Every row with its first velocity and step size.
+    /// All rows with their initial velocity and step size.
     fn first_rows(&mut self, count: usize, span: (f64, f64), due: usize) -> Result<Vec<Row>, SolveError> {
         let places: Vec<usize> = (0..count).collect();
         self.k0 = velocities(self.field, &self.x, &vec![span.0; count], &places)?;
@@ -92,7 +92,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         };
         self.out.calls = 1 + usize::from(self.options.first_step.is_none());
         let good = |i: usize| d0[i].is_finite() && d1[i].is_finite();
-        // A norm that is not finite may be that of finite values far above the tolerance.
+        // The norm may be infinite for finite values far above the tolerance.
         let finite = if (0..count).all(good) {
             vec![true; count]
         } else {
@@ -109,7 +109,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         Ok(places.into_iter().map(row).collect())
     }
 
-    /// Hairer's first step of every row. One evaluation.
+    /// Hairer's first step size of every row. Costs one evaluation.
     fn first_steps(
         &self,
         span: (f64, f64),
@@ -130,7 +130,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         Ok((0..places.len()).map(size).collect())
     }
 
-    /// One step of every row that is still on its way; false when none is.
+    /// One step of every unfinished row; false if there is none.
     pub(super) fn step(&mut self, error_weights: &[f64]) -> Result<bool, SolveError> {
         let trials = self.leave();
         if trials.is_empty() {
@@ -169,7 +169,8 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         Ok(true)
     }
 
-    /// The rows' error norms. An error that overflows beside its tolerance is large, not broken.
+    /// The error norms of the rows. A norm that overflows relative to the tolerance means a large error, not an invalid
+    /// one.
     fn norms(&self) -> Vec<f64> {
         let mut norms = norms(&self.error, &self.x, &self.next, &self.options.tolerance);
         if norms.iter().any(|norm| !norm.is_finite()) {
@@ -183,14 +184,14 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         norms
     }
 
-    /// The norms of errors that a second estimate damps.
+    /// Replaces the error norms by those damped with a second error estimate.
     fn damp(&mut self, norms: &mut [f64], low: &[f64]) {
         self.error.assign_combination(Weights::new(1.0, low, &self.moves).terms());
         let coarse = self::norms(&self.error, &self.x, &self.next, &self.options.tolerance);
         norms.iter_mut().zip(coarse).for_each(|(norm, coarse)| *norm = step_state::damped(*norm, coarse));
     }
 
-    /// Marks rows that reached the end with a value that is not finite.
+    /// Marks rows that reached the end with values that are not finite.
     pub(super) fn finish(&mut self, end: f64) {
         for (stats, finite) in self.out.rows.iter_mut().zip(finite_rows(&self.out.x)) {
             if !finite && stats.reason == StopReason::ReachedEnd {
@@ -199,7 +200,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         }
     }
 
-    /// The next steps; rows that have none leave with their state and stats.
+    /// The next steps to try; finished rows leave the batch with their state and stats.
     fn leave(&mut self) -> Vec<Trial> {
         let dense = if matches!(self.output, SaveAt::At(_)) { self.tableau.interpolant_stages() } else { 0 };
         let cost = self.tableau.stages() - usize::from(self.tableau.fsal()) + dense;
@@ -223,7 +224,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         trials.into_iter().flatten().collect()
     }
 
-    /// Velocities at the states of rows that have moved, for methods whose last stage is not the next step's first.
+    /// Evaluates velocities at the states of rows that have moved, for methods without "first same as last".
     fn refresh(&mut self) -> Result<(), SolveError> {
         let stale: Vec<usize> = (0..self.rows.len()).filter(|i| self.rows[*i].stale).collect();
         if stale.is_empty() {
@@ -241,7 +242,8 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         Ok(())
     }
 
-    /// Moves the accepted rows, to where the velocity is `last` if a stage was there; the others keep state and velocity.
+    /// Moves the accepted rows, using the last stage `last` as their new velocity if there is one; the others keep state
+    /// and velocity.
     fn advance(&mut self, accepted: &[usize], last: Option<S>) {
         accepted.iter().for_each(|i| self.rows[*i].stale = last.is_none());
         if accepted.len() == self.rows.len() {
@@ -253,7 +255,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         }
     }
 
-    /// Keeps what was asked for of the accepted steps.
+    /// Saves the requested output of the accepted steps.
     fn record(&mut self, accepted: &[usize], trials: &[Trial]) -> Result<(), SolveError> {
         match self.output {
             SaveAt::End => {}
@@ -273,7 +275,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         Ok(())
     }
 
-    /// The stages that only interpolants need, of rows that have passed a time within their step.
+    /// Evaluates the stages that only interpolants need, for rows whose step contains an output time.
     fn prepare(&mut self, times: &[f64], accepted: &[usize], trials: &[Trial]) -> Result<(), SolveError> {
         let passed = |i: &usize| {
             let (row, h) = (&self.rows[*i], trials[*i].h);
@@ -302,7 +304,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         Ok(())
     }
 
-    /// The states at one time of the rows that have just passed it.
+    /// Saves the states at one output time for the rows whose step contains it.
     fn record_at(&mut self, m: usize, time: f64, accepted: &[usize], trials: &[Trial]) {
         let passed = |i: &&usize| {
             let row = &self.rows[**i];
@@ -329,7 +331,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
     }
 }
 
-/// Stage i of a step times the rows' step sizes, in the memory of the last step where that has as many rows.
+/// Stores stage i of a step times the rows' step sizes, reusing the memory of the last step if it has as many rows.
 fn put_move<S: RowState>(moves: &mut Vec<S>, i: usize, h: &[f64], k: &S) {
     match moves.get_mut(i) {
         Some(moved) => moved.assign_row_combination(&[(h, k)]),

@@ -1,31 +1,32 @@
-//! What a solve with steps per row returns: the state, the cost and the reason to stop of each row.
+//! The result of a solve with steps per row: the state, the cost and the stop reason of each row.
 
 use crate::{SolveError, Stats, StopReason};
 
-/// What came out for each row, and what it cost.
+/// The result and cost of each row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchSolution<S> {
     /// The final states.
     pub x: S,
-    /// Calls of the field.
+    /// Number of calls of the field.
     pub calls: usize,
-    /// The cost of each row and why it stopped: rows over calls is how full the calls were.
+    /// The cost and stop reason of each row. [`row_evaluations`](Self::row_evaluations) over
+    /// `calls` is the mean number of rows per call.
     pub rows: Vec<Stats>,
     /// The requested times ([`SaveAt::At`](crate::SaveAt::At)).
     pub times: Vec<f64>,
-    /// The states at these times; NaN for a row that did not come so far.
+    /// The states at these times; NaN for a row that did not reach the time.
     pub states: Vec<S>,
     /// Times and states of each row ([`SaveAt::Steps`](crate::SaveAt::Steps)).
     pub trajectories: Vec<Vec<(f64, S)>>,
 }
 
 impl<S> BatchSolution<S> {
-    /// Evaluations of all rows: over the number of rows, the mean NFE of a sample.
+    /// Evaluations summed over rows; divided by the number of rows, the mean NFE of a sample.
     pub fn row_evaluations(&self) -> usize {
         self.rows.iter().map(|r| r.evaluations).sum()
     }
 
-    /// The solution if every row reached the end.
+    /// The solution, if every row reached the end.
     ///
     /// # Errors
     /// [`SolveError::Stopped`] with the first row that did not.

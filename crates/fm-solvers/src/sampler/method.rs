@@ -1,11 +1,11 @@
-//! Methods and step sizes by name.
+//! Solver methods and step-size modes, chosen by name.
 
 use crate::PidController;
 use crate::tableau::{self, Tableau};
 use fm_core::choice;
 
 choice! {
-    /// A solver's name.
+    /// A method, chosen by name.
     #[derive(Default)]
     pub enum SolverName("solver") {
         /// Order 1, one evaluation per step.
@@ -19,7 +19,8 @@ choice! {
         Rk4 = "rk4",
         /// Kutta's 3/8 rule, order 4, four evaluations per step.
         Rk438 = "rk4-38" | "3/8",
-        /// Heun with an error estimate, 2(1): adaptive unless a number of steps is given, as those below.
+        /// Heun with an error estimate, 2(1). This and the following methods are adaptive unless a number
+        /// of steps is given.
         #[doc(alias = "adaptive_heun")]
         HeunEuler = "heun-euler",
         /// Order 3(2).
@@ -38,7 +39,7 @@ choice! {
 }
 
 impl SolverName {
-    /// The numbers of the method.
+    /// The Butcher tableau of the method.
     pub fn tableau(self) -> &'static Tableau {
         match self {
             Self::Euler => &tableau::EULER,
@@ -56,13 +57,13 @@ impl SolverName {
 }
 
 choice! {
-    /// What shares an adaptive step size.
+    /// Which samples share an adaptive step size.
     #[derive(Default)]
     pub enum Pace("pace") {
-        /// Each sample has its own: a sample does not depend on its batch.
+        /// Each sample has its own, so a sample does not depend on its batch.
         #[default]
         PerSample = "per-sample",
-        /// The whole batch shares one, by its mean error.
+        /// The whole batch shares one, from its mean error.
         PerBatch = "per-batch",
     }
 }
@@ -71,12 +72,12 @@ choice! {
     /// The step-size controller.
     #[derive(Default)]
     pub enum Controller("controller") {
-        /// Integral: the last error.
+        /// Integral: uses the last error.
         #[default]
         I = "i",
-        /// Proportional-integral: the last two errors; steadier on stiff stretches.
+        /// Proportional-integral: uses the last two errors; smoother where the problem is stiff.
         Pi = "pi",
-        /// Proportional-integral-derivative: the last three errors.
+        /// Proportional-integral-derivative: uses the last three errors.
         Pid = "pid",
     }
 }

@@ -1,4 +1,4 @@
-//! Sampling: a solver and its steps as one value, which carries the source of a flow to its data.
+//! Sampling: a solver and its steps as one value that transports the source of a flow to the data.
 //!
 //! A network trained on an [`Objective`] predicts a velocity, the data, the noise or the score; the sampler converts the prediction,
 //! integrates dx/dt = v from t = 0 to 1 (or to the clip of a singular end), and counts the evaluations.
@@ -7,7 +7,7 @@
 //! use fm_core::objective::Objective;
 //! use fm_solvers::Sampler;
 //! use ndarray::{Array2, array};
-//! // All data lie at 3, and the network predicts the data.
+//! // All data are at 3, and the network predicts the data.
 //! let network = |x: &Array2<f64>, _: &[f64], _: &[usize]| Array2::from_elem(x.dim(), 3.0);
 //! let mut objective = Objective { prediction: "data".parse()?, ..Objective::default() };
 //! objective.times.clip = 1e-3;
@@ -46,15 +46,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Steps {
-    /// A number of steps, divided by a grid.
+    /// A number of steps, divided according to a grid.
     Fixed(Grid, usize),
-    /// Steps between these times, from 0 (source) to 1 (data).
+    /// Steps between the listed times, from 0 (source) to 1 (data).
     Listed(Vec<f64>),
     /// Steps chosen by an error estimate.
     Adaptive(Pace, AdaptiveOptions),
 }
 
-/// A solver with its accuracy.
+/// A solver method with its steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[doc(alias = "ODESolver")]
@@ -64,10 +64,10 @@ pub struct Sampler {
     pub solver: SolverName,
     /// Its steps.
     pub steps: Steps,
-    /// Stochastic sampling, by this method and diffusion instead of the solver's method.
+    /// Stochastic sampling with this method and diffusion, which replaces the solver method.
     #[serde(default)]
     pub stochastic: Option<(Method, Diffusion)>,
-    /// The path to sample along, if not the one that was trained on.
+    /// The path to sample along, if it differs from the path of training.
     #[serde(default)]
     pub schedule: Option<PathKind>,
 }
@@ -77,18 +77,18 @@ pub struct Sampler {
 pub struct Samples<S> {
     /// The samples.
     pub x: S,
-    /// States from the source to the samples, where they were saved.
+    /// States from the source to the samples, if saved.
     pub frames: Vec<S>,
-    /// Evaluations per sample, counted; the mean where samples differ.
+    /// Counted evaluations per sample; the mean if samples differ.
     pub nfe: f64,
-    /// Calls of the network.
+    /// Number of network calls.
     pub calls: usize,
-    /// Steps, accepted and rejected, over all samples that had their own.
+    /// Accepted and rejected steps, summed over samples with their own step sizes.
     pub stats: Stats,
 }
 
 impl<S> Samples<S> {
-    /// The cost for people.
+    /// The cost as readable text.
     pub fn describe_nfe(&self) -> String {
         if self.nfe == self.calls as f64 {
             return self.calls.to_string();
@@ -98,17 +98,17 @@ impl<S> Samples<S> {
 }
 
 impl<S> From<Solution<S>> for Samples<S> {
-    /// Samples that took their steps together.
+    /// The result of a solve in which all samples share their steps.
     fn from(Solution { x, states, stats, .. }: Solution<S>) -> Self {
         Self { x, frames: states, nfe: stats.evaluations as f64, calls: stats.evaluations, stats }
     }
 }
 
-/// States kept of an adaptive solve, whose own steps differ between samples.
+/// Number of states saved by an adaptive solve, because step times differ between samples.
 const FRAMES: usize = 50;
 
 impl Sampler {
-    /// A method with these steps.
+    /// A method with the given steps.
     pub fn new(solver: SolverName, steps: Steps) -> Self {
         Self { solver, steps, stochastic: None, schedule: None }
     }
@@ -133,18 +133,18 @@ impl Sampler {
         Self::fixed(SolverName::Rk4, steps)
     }
 
-    /// Dormand-Prince 5(4) with adaptive steps per sample, at this relative and absolute tolerance.
+    /// Dormand-Prince 5(4) with adaptive steps per sample, at the given relative and absolute tolerance.
     pub fn dopri5(tolerance: f64) -> Self {
         let options = AdaptiveOptions::with_tolerance(tolerance);
         Self::new(SolverName::Dopri5, Steps::Adaptive(Pace::PerSample, options))
     }
 
-    /// Carries x0 to samples with a network trained for `objective`. `noise(i)` returns the standard normal noise of step i, shaped as the
-    /// batch; only stochastic sampling calls it. `frames` saves states on the way.
+    /// Integrates x0 to samples with a network trained for `objective`. `noise(i)` returns the standard normal noise of step i, shaped as
+    /// the batch; only stochastic sampling calls it. `frames` saves intermediate states.
     ///
     /// # Errors
-    /// A singular end that the times of training did not keep away from, steps that cannot be taken, a network that returns another shape,
-    /// and a solve that did not reach the end.
+    /// A singular end without a training clip, invalid steps, a network that returns another shape, and a solve that does not reach the
+    /// end.
     pub fn run<S, P, T, W, L>(
         &self,
         network: &impl RowField<S>,
@@ -169,10 +169,10 @@ impl Sampler {
         self.solve(Rescheduled::new(velocity, &objective.path, path, span)?, &path, span, x0, noise, frames)
     }
 
-    /// Carries `x0` through `span` by a velocity along `path`.
+    /// Integrates `x0` over `span` with a velocity along `path`.
     ///
     /// # Errors
-    /// See [`run`](Self::run).
+    /// As [`run`](Self::run).
     pub fn solve<S: OdeState + RowState>(
         &self,
         field: impl RowField<S>,
@@ -212,13 +212,13 @@ impl Sampler {
         per_sample::solve(field, x0, span, self.solver.tableau(), options, output)
     }
 
-    /// Every value that samples depend on, for keys of caches: derived, so that a new field is part of it. For people there is
-    /// [`describe`](Self::describe).
+    /// Every value that samples depend on, for cache keys. It is derived from the struct, so new fields are included automatically.
+    /// [`describe`](Self::describe) returns a readable form.
     pub fn key(&self) -> String {
         format!("{self:?}")
     }
 
-    /// The method and its accuracy in words.
+    /// The method and its accuracy as readable text.
     pub fn describe(&self) -> String {
         let method = match self.stochastic {
             Some((method, diffusion)) => format!("stochastic {method}, diffusion {diffusion}"),
@@ -239,7 +239,7 @@ impl Sampler {
 }
 
 impl Steps {
-    /// The times in a span.
+    /// The step times within a span.
     fn grid(&self, (low, high): (f64, f64)) -> Result<Vec<f64>, SolveError> {
         let units = match self {
             Self::Fixed(grid, steps) => grid.times(*steps)?,
@@ -310,7 +310,7 @@ mod tests {
             ),
             adaptive(Pace::PerSample, AdaptiveOptions { max_step: 0.125, ..options() }),
         ];
-        // The words for people are the same for the last four.
+        // The readable text is the same for the last four.
         assert_eq!(samplers[5].describe(), samplers[9].describe());
         for (i, a) in samplers.iter().enumerate() {
             assert!(samplers[..i].iter().all(|b| a.key() != b.key()), "{}", a.key());

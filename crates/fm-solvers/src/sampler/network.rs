@@ -1,4 +1,4 @@
-//! Samples of networks: source rows, the field of the network, and the solve, in one call.
+//! Sampling from networks: source rows, the network as a field, and the solve, in one call.
 
 use super::{Sampler, Samples};
 use crate::SolveError;
@@ -16,24 +16,24 @@ use tch::{Device, Kind, Tensor};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guidance {
-    /// 1 for the conditional field, more to exaggerate the class.
+    /// 1 for the conditional field; larger values amplify the effect of the class.
     pub scale: f64,
-    /// Times at which the scale applies, both ends included.
+    /// Times at which the scale applies, including both ends.
     pub interval: (f64, f64),
 }
 
 impl Default for Guidance {
-    /// The conditional field itself.
+    /// The conditional field without guidance.
     fn default() -> Self {
         Self { scale: 1.0, interval: (0.0, 1.0) }
     }
 }
 
 impl Sampler {
-    /// Samples of a network trained on `flow`: row r starts from row r of the source for this seed, whatever the number of rows.
+    /// Samples of a network trained on `flow`: row r starts from row r of the source for this seed, independent of the number of rows.
     ///
     /// # Errors
-    /// A network without a [row shape](VelocityModel::row_shape), a source that cannot be drawn from, and those of [`run`](Self::run).
+    /// A network without a [row shape](VelocityModel::row_shape), an invalid source, and the errors of [`run`](Self::run).
     pub fn sample(
         &self,
         model: &dyn VelocityModel,
@@ -44,10 +44,10 @@ impl Sampler {
         self.sample_field(&Unconditional(model), model, flow, rows, seed)
     }
 
-    /// A sample of each class in `classes`, with guidance.
+    /// One sample for each entry of `classes`, with guidance.
     ///
     /// # Errors
-    /// As [`sample`](Self::sample); guidance for a network without a [null class](VelocityModel::null_class).
+    /// As [`sample`](Self::sample), and guidance for a network without a [null class](VelocityModel::null_class).
     pub fn sample_classes(
         &self,
         model: &dyn VelocityModel,
@@ -83,7 +83,7 @@ impl Sampler {
     }
 }
 
-/// Rows of the source for this seed, shaped as the network takes them and on its device.
+/// Rows of the source for this seed, in the shape of the network's input and on its device.
 pub(super) fn source_rows(
     model: &dyn VelocityModel,
     flow: &FlowMatching,
@@ -98,7 +98,7 @@ pub(super) fn source_rows(
 }
 
 impl Samples<Tensor> {
-    /// The samples on the host, one row each, (rows, values per row).
+    /// The samples on the host, one per row, (rows, values per row).
     ///
     /// # Errors
     /// [`fm_core::Error::Memory`] for samples that cannot be copied to the host.
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::{Fixed, sampler::sample_with};
 
-    /// x moves to the class (or to 2 without one) along straight lines: the data prediction is known.
+    /// x moves to the class (or to 2 without one) along straight lines, so the data prediction is known.
     #[derive(Debug)]
     struct Points {
         shape: Option<Vec<i64>>,

@@ -1,4 +1,4 @@
-//! Sampling by any [`Solver`], where a [`Sampler`](super::Sampler) chooses among the named ones.
+//! Sampling with any [`Solver`]; a [`Sampler`](super::Sampler) uses the built-in ones.
 
 use super::Samples;
 use crate::{SaveAt, SolveError, Solver};
@@ -10,13 +10,13 @@ use fm_core::state::{OdeState, RowState};
 use fm_core::time::TimeDistribution;
 use fm_core::weighting::TimeWeight;
 
-/// Carries x0 to samples with a network trained for `objective`, by a solver of your own. The samples take their steps together.
+/// Integrates x0 to samples with a network trained for `objective`, using a custom solver. All samples share the steps.
 ///
 /// ```
 /// use fm_core::objective::Objective;
 /// use fm_solvers::{Adaptive, sampler::run_with};
 /// use ndarray::{Array2, array};
-/// // All data lie at 3, and the network predicts the data.
+/// // All data are at 3, and the network predicts the data.
 /// let network = |x: &Array2<f64>, _: &[f64], _: &[usize]| Array2::from_elem(x.dim(), 3.0);
 /// let mut objective = Objective { prediction: "data".parse()?, ..Objective::default() };
 /// objective.times.clip = 1e-3;
@@ -47,7 +47,7 @@ where
     Ok(solver.solve(&SharedTime(velocity), x0, low..high, SaveAt::End)?.into())
 }
 
-/// Samples of a network trained on `flow`, by a solver of your own; rows of the source as in [`Sampler::sample`](super::Sampler::sample).
+/// Samples of a network trained on `flow`, using a custom solver; source rows are as in [`Sampler::sample`](super::Sampler::sample).
 ///
 /// # Errors
 /// As [`Sampler::sample`](super::Sampler::sample).

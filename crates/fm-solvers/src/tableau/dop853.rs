@@ -1,8 +1,8 @@
-//! Dormand and Prince's method of order 8 as Hairer, Norsett and Wanner wrote it.
+//! Dormand and Prince's method of order 8, in the form of Hairer, Norsett and Wanner.
 //!
-//! Twelve stages and the velocity at the new state; the three that follow are for the interpolant
-//! of order 7 alone. The published interpolant is nested in theta and 1 - theta; here it is
-//! multiplied out, in exact arithmetic on the published digits.
+//! Twelve stages and the velocity at the new state; the three further stages are only for the
+//! interpolant of order 7. The published interpolant is nested in theta and 1 - theta; here it is
+//! expanded, in exact arithmetic on the published digits.
 //!
 //! Source: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", II.5, II.6, and
 //! the authors' code dop853.f.

@@ -1,9 +1,9 @@
-//! The methods by name.
+//! The Runge-Kutta methods, by name.
 //!
 //! Sources: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", II.1, II.4 to II.6; Dormand and Prince, J. Comput. Appl.
 //! Math. 6 (1980), with Shampine's interpolant, Math. Comp. 46 (1986); Tsitouras, Comput. Math. Appl. 62 (2011); Bogacki and Shampine,
-//! Appl. Math. Lett. 2 (1989), with cubic Hermite interpolation. The continuous extensions of the classic methods solve the order
-//! conditions up to q with weights that become b at theta = 1. Coefficients are tested against SciPy's, NodePy's and diffrax's.
+//! Appl. Math. Lett. 2 (1989), with cubic Hermite interpolation. The continuous extensions of the classic methods satisfy the order
+//! conditions up to q, with weights that equal b at theta = 1. Coefficients are tested against those of SciPy, NodePy and diffrax.
 
 use super::Tableau;
 use super::dop853::DOP853;
@@ -47,7 +47,7 @@ pub const HEUN: Tableau = Tableau {
     dense_order: 2,
 };
 
-/// Heun's method with the Euler step inside it as an error estimate, 2(1).
+/// Heun's method with its embedded Euler step as error estimate, 2(1).
 pub const HEUN_EULER: Tableau = Tableau { name: "heun-euler", e: Some(&[-0.5, 0.5]), ..HEUN };
 
 /// The classic fourth-order method (not the 3/8 rule).
@@ -68,7 +68,7 @@ pub const RK4: Tableau = Tableau {
     dense_order: 3,
 };
 
-/// Kutta's 3/8 rule, order 4 (what some libraries call rk4).
+/// Kutta's 3/8 rule, order 4 (called rk4 in some libraries).
 pub const RK4_38: Tableau = Tableau {
     name: "rk4-38",
     order: 4,
@@ -186,6 +186,6 @@ pub const TSIT5: Tableau = Tableau {
     dense_order: 4,
 };
 
-/// Every method, in the order that help texts list them.
+/// Every method, in the order of help texts.
 pub const ALL: [&Tableau; 10] =
     [&EULER, &MIDPOINT, &HEUN, &RK4, &RK4_38, &HEUN_EULER, &BOGACKI_SHAMPINE, &DOPRI5, &TSIT5, &DOP853];

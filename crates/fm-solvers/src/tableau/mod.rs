@@ -1,15 +1,15 @@
 //! Butcher tableaux: explicit Runge-Kutta methods as constant data.
 //!
-//! A step from (x, t) of size h computes k_i = v(x + h sum_j a_ij k_j, t + c_i h) and x' = x + h sum_i b_i k_i; the embedded
-//! error estimate, where there is one, is h sum_i e_i k_i, and the state at t + theta h is x + h sum_i b_i(theta) k_i with polynomials
-//! b_i(theta) that the method brings along (its dense output). Nodes and rows of A beyond the weights
-//! b are stages that only these polynomials need, evaluated in accepted steps that are interpolated.
+//! A step from (x, t) of size h computes k_i = v(x + h sum_j a_ij k_j, t + c_i h) and x' = x + h sum_i b_i k_i. The embedded error
+//! estimate, if there is one, is h sum_i e_i k_i. The state at t + theta h is x + h sum_i b_i(theta) k_i, with polynomials b_i(theta)
+//! that belong to the method (its dense output). Nodes and rows of A beyond the weights b are stages that only these polynomials need;
+//! they are evaluated only in accepted steps that are interpolated.
 //!
 //! ```
 //! use fm_solvers::tableau::{DOPRI5, RK4};
 //! assert_eq!((RK4.stages(), RK4.order, RK4.fsal()), (4, 4, false));
 //! assert_eq!((DOPRI5.stages(), DOPRI5.order, DOPRI5.fsal()), (7, 5, true)); // 6 new evaluations a step
-//! // The interpolant ends where the step does.
+//! // The interpolant passes through the end of the step.
 //! assert!(DOPRI5.interpolate(1.0).iter().zip(DOPRI5.b).all(|(at_1, b)| (at_1 - b).abs() < 1e-14));
 //! ```
 
@@ -21,17 +21,17 @@ pub use methods::{ALL, BOGACKI_SHAMPINE, DOPRI5, EULER, HEUN, HEUN_EULER, MIDPOI
 
 use crate::SolveError;
 
-/// The most stages that a method may have.
+/// The maximum number of stages of a method.
 pub const MAX_STAGES: usize = 16;
 
 /// An explicit Runge-Kutta method.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tableau {
-    /// The name that users type.
+    /// The name used on the command line.
     pub name: &'static str,
     /// Order of the global error.
     pub order: usize,
-    /// Nodes c; those beyond the weights b are for the interpolant.
+    /// Nodes c; those beyond the weights b are for the interpolant only.
     pub c: &'static [f64],
     /// The strictly lower triangle of A, row by row; row 0 is empty.
     pub a: &'static [&'static [f64]],
@@ -39,29 +39,29 @@ pub struct Tableau {
     pub b: &'static [f64],
     /// Weights of the embedded error estimate.
     pub e: Option<&'static [f64]>,
-    /// Weights of a second error estimate, of lower order. With the norms e and E of both a step has the
-    /// error e e / sqrt(e^2 + E^2 / 100), as in Hairer's dop853.
+    /// Weights of a second error estimate, of lower order. With the norms e and E of both estimates, the error of a step is e e /
+    /// sqrt(e^2 + E^2 / 100), as in Hairer's dop853.
     pub e_low: Option<&'static [f64]>,
-    /// For each stage the coefficients of theta, theta^2, ... in b_i(theta).
+    /// For each stage, the coefficients of theta, theta^2, ... in b_i(theta).
     pub dense: &'static [&'static [f64]],
     /// Order q of the interpolant: within a step its error is O(h^(q + 1)).
     pub dense_order: usize,
 }
 
 impl Tableau {
-    /// Number of stages of a step with its error estimate.
+    /// Number of stages of a step including its error estimate.
     pub fn stages(&self) -> usize {
         self.b.len()
     }
 
-    /// Whether the last stage is the first one of the next step ("first same as last"): its row of A is b and its node 1.
+    /// Whether the last stage equals the first stage of the next step ("first same as last"): its row of A is b and its node is 1.
     pub fn fsal(&self) -> bool {
         let Some((b, before)) = self.b.split_last() else { return false };
         let (Some(a), Some(c)) = (self.a.get(before.len()), self.c.get(before.len())) else { return false };
         !before.is_empty() && *c == 1.0 && *b == 0.0 && *a == before
     }
 
-    /// The stages that the new state depends on: without those that only the error estimate and the interpolant need.
+    /// The number of stages that the new state depends on, without those only for the error estimate or the interpolant.
     pub fn stages_of_a_step(&self) -> usize {
         self.b.iter().rposition(|b| *b != 0.0).map_or(1, |last| last + 1)
     }
@@ -80,10 +80,10 @@ impl Tableau {
         weights
     }
 
-    /// Whether the numbers are those of a consistent explicit method.
+    /// Checks that the coefficients form a consistent explicit method.
     ///
     /// # Errors
-    /// [`SolveError::Tableau`] when the numbers do not fit together.
+    /// [`SolveError::Tableau`] if the coefficients are inconsistent.
     pub fn check(&self) -> Result<(), SolveError> {
         let (n, all) = (self.stages(), self.c.len());
         let why = match () {
