@@ -69,7 +69,7 @@ impl Profile {
 }
 
 impl Drop for Profile {
-    /// A profile that is not finished is thrown away.
+    /// Discards a profile that was not finished.
     fn drop(&mut self) {
         if self.running {
             let _ = self.stop(b"/dev/null");

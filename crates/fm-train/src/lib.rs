@@ -3,9 +3,9 @@
 //! | module | idea |
 //! |---|---|
 //! | [`batch`], [`prefetch`] | the data of a step, made ahead of time by worker threads |
-//! | [`block`] | everything that a step needs from the host, in one upload |
-//! | [`batches`] | batches of a data set: order, mirroring, dropped labels, coupled source rows |
-//! | [`device_dataset`], [`pairs`] | images kept in device memory; a teacher's noise and samples, in files |
+//! | [`block`] | all inputs of a step, in one upload |
+//! | [`batches`] | batches of a data set: order, mirroring, label dropout, coupled source rows |
+//! | [`device_dataset`], [`pairs`] | images kept in device memory; noise and samples of a teacher, in files |
 //! | [`flat`] | all parameters in one vector, all gradients in another |
 //! | [`optimizer`], [`ema`], [`schedule`] | updates of the weights, their moving averages, learning-rate schedules |
 //! | [`loss_aware`] | loss-aware time sampling |
