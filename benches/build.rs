@@ -1,4 +1,5 @@
-//! Lets the workers find libtorch without exported variables; in a pack (`cargo xtask gpu-pack`), beside themselves.
+//! Lets the workers find libtorch without exported variables; in a pack (`cargo xtask gpu-pack`),
+//! beside themselves.
 
 fn main() {
     println!("cargo::rerun-if-env-changed=FM_RPATH");

@@ -1,4 +1,5 @@
-//! Lets the program find libtorch without exported variables; in an archive (`cargo xtask package`), beside itself.
+//! Lets the program find libtorch without exported variables; in an archive
+//! (`cargo xtask package`), beside itself.
 
 fn main() {
     println!("cargo::rerun-if-env-changed=FM_RPATH");

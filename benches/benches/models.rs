@@ -1,4 +1,5 @@
-//! Criterion benches of fm-models on libtorch: a pass forwards and back, a pass forwards, and sampling, each in its own group.
+//! Criterion benches of fm-models on libtorch: a pass forwards and back, a pass forwards, and
+//! sampling, each in its own group.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use fm_benches::networks::{NAMES, Network};

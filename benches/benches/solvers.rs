@@ -1,4 +1,5 @@
-//! Criterion benches of fm-solvers: a pure function, and the exact field of a mixture, its batch in one step size and in one for each sample.
+//! Criterion benches of fm-solvers: a pure function, and the exact field of a mixture, its batch in
+//! one step size and in one for each sample.
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use fm_benches::points;

@@ -1,5 +1,6 @@
-//! `counts NAME`: one piece of work on fixed inputs, on one thread. Prints what it allocated; callgrind tells what it executed, between entering and leaving
-//! `perform`. `cargo xtask counts` compares both with what they were: a guard against slowness that needs no clock.
+//! `counts NAME`: one piece of work on fixed inputs, on one thread. It prints the allocations;
+//! callgrind counts the instructions between entering and leaving `perform`. `cargo xtask counts`
+//! compares both with stored values: a check for slowdowns that does not measure time.
 
 #![allow(unsafe_code, reason = "an allocator that counts")]
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
@@ -38,7 +39,7 @@ fn count(bytes: usize) {
     BYTES.fetch_add(bytes as u64, Relaxed);
 }
 
-// SAFETY: the system's allocator does the work.
+// SAFETY: forwards every call to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
@@ -65,7 +66,7 @@ static ALLOCATOR: Counting = Counting;
 
 type Work = Box<dyn FnMut() -> Result<f64, Box<dyn Error>> + Send>;
 
-/// Work by name: inputs first, then what counts.
+/// Work by name: the inputs, then the counted part.
 fn work(name: &str) -> Result<Work, Box<dyn Error>> {
     Ok(match name {
         "cost-matrix" => {
@@ -168,7 +169,7 @@ const NAMES: [&str; 14] = [
     "nearest",
 ];
 
-/// What callgrind counts between entering and leaving.
+/// The part that callgrind counts.
 #[inline(never)]
 fn perform(work: &mut Work) -> Result<f64, Box<dyn Error>> {
     work()
@@ -180,11 +181,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", NAMES.join("\n"));
         return Ok(());
     }
-    // One thread, the pool's own, so that nothing is handed to another that callgrind would not follow.
+    // One thread, the pool's own, so that no work moves to a thread that callgrind does not follow.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let mut work = work(&name)?;
     let (value, allocations, bytes) = pool.install(move || {
-        // Once before it counts: what libraries make for themselves at first use depends on the machine.
+        // One uncounted run first: the initialisation of libraries at first use depends on the
+        // machine.
         let _ = work();
         let before = (ALLOCATIONS.load(Relaxed), BYTES.load(Relaxed));
         let value = perform(&mut work).map_err(|e| e.to_string());

@@ -1,4 +1,5 @@
-//! What the benches and the comparison with peers share: inputs, networks, and how a worker speaks.
+//! Shared by the benches and the comparison with peers: inputs, networks, and the protocol of a
+//! worker.
 
 #[cfg(feature = "tch")]
 pub mod networks;
@@ -12,10 +13,10 @@ use ndarray::Array2;
 use std::error::Error;
 use std::io::{BufRead, Write};
 
-/// Whatever went wrong; a worker that fails says it and ends.
+/// Any error; a worker that fails prints it and ends.
 pub type Failure = Box<dyn Error>;
 
-/// Reads one request a line on standard input, as words, and writes one line of JSON for each.
+/// Reads one request per line on standard input, as words, and writes one line of JSON for each.
 ///
 /// # Errors
 /// The first request that fails.
@@ -29,19 +30,20 @@ pub fn serve(mut answer: impl FnMut(&[&str]) -> Result<String, Failure>) -> Resu
     Ok(())
 }
 
-/// A worker of networks begins: the device is its first argument, the CPU without one; memory and threads are as in the programs.
+/// Starts a worker for networks: the device is its first argument, by default the CPU; memory and
+/// threads are set as in the programs.
 ///
 /// # Errors
-/// A device that is not there.
+/// A device that does not exist.
 #[cfg(feature = "tch")]
 pub fn start() -> Result<tch::Device, Failure> {
     start_on(std::env::args().nth(1).as_deref().unwrap_or("cpu"))
 }
 
-/// The same on a device by name.
+/// Starts a worker on a device given by name.
 ///
 /// # Errors
-/// A device that is not there.
+/// A device that does not exist.
 #[cfg(feature = "tch")]
 pub fn start_on(device: &str) -> Result<tch::Device, Failure> {
     fm_app::memory::keep_freed();
@@ -63,10 +65,10 @@ pub fn cost_matrix(n: usize, dim: usize, seed: u64) -> Array2<f64> {
     fm_ot::cost::Metric::SquaredEuclidean.matrix(x.view(), y.view()).unwrap_or_default()
 }
 
-/// The most memory that this process has had, in MiB.
+/// The peak memory of this process, in MiB.
 ///
 /// # Errors
-/// A system that does not tell.
+/// A system that does not report it.
 pub fn peak() -> Result<f64, Failure> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).ok_or("no VmHWM in /proc/self/status")?;

@@ -1,8 +1,9 @@
-//! `bench-worker`: does our side of a comparison. Reads one request a line on standard input and answers each with one line of
-//! JSON, so that the driver can alternate it with the peers.
+//! `bench-worker`: our side of a comparison. Reads one request per line on standard input and
+//! answers each with one line of JSON, so that the driver can alternate it with the peers.
 //!
-//! `make DIR N DIM SEED` writes two point sets and their cost matrix; `load DIR` reads them; `cost`, `assign`,
-//! `sinkhorn EPSILON TOLERANCE` and `couple exact|sinkhorn` do the work and answer {"seconds", "value", "error"}; `memory` answers {"peak"}.
+//! `make DIR N DIM SEED` writes two point sets and their cost matrix; `load DIR` reads them;
+//! `cost`, `assign`, `sinkhorn EPSILON TOLERANCE` and `couple exact|sinkhorn` do the work and
+//! answer {"seconds", "value", "error"}; `memory` answers {"peak"}.
 
 use fm_benches::points;
 use fm_core::coupling::{Conditions, Coupling, CouplingInput};
@@ -81,7 +82,7 @@ fn make(dir: &Path, n: usize, dim: usize, seed: u64) -> Result<(), Box<dyn Error
     Ok(())
 }
 
-/// The time, the value and the error of some work, as JSON.
+/// Time, value and error of some work, as JSON.
 fn timed(work: impl FnOnce() -> Result<(f64, f64), Box<dyn Error>>) -> Result<String, Box<dyn Error>> {
     let started = Instant::now();
     let (value, error) = work()?;

@@ -1,4 +1,5 @@
-//! Our side of `cargo xtask bench metrics`: distances between samples and between features. One request a line, one line of JSON as the answer.
+//! Our side of `cargo xtask bench metrics`: distances between samples and between features. One
+//! request per line, answered by one line of JSON.
 
 use fm_benches::{peak, points, serve};
 use fm_metrics::energy::energy_distance;
@@ -19,7 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let value = match words {
             ["make", dir, n, dim] => {
                 let (n, dim) = (n.parse()?, dim.parse()?);
-                // The sides differ by a quarter of a deviation, so that distances are not all noise.
+                // The two sets differ by a quarter of a standard deviation, so that distances are
+                // not only noise.
                 write_npy(Path::new(dir).join("x.npy"), &points(n, dim, 1))?;
                 write_npy(Path::new(dir).join("y.npy"), &(points(n, dim, 2) + 0.25))?;
                 return Ok("{}".into());

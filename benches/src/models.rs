@@ -1,9 +1,12 @@
-//! `models-worker [DEVICE]`: our side of the comparison of networks. Reads one request a line on standard input and answers with one line of JSON.
+//! `models-worker [DEVICE]`: our side of the comparison of networks. Reads one request per line on
+//! standard input and answers with one line of JSON.
 //!
-//! `make DIR` writes each network's weights; `load DIR NAME [ROWS f32|bf16]` reads one, `build CHANNELS SIDE ROWS` makes a U-Net of that size;
-//! `train [N]` does N forward and backward passes on its batch, `infer [N]` N forward passes, `sample STEPS` carries the batch to samples. They answer
-//! {"seconds", "value"}: seconds of one pass, and the loss or the mean absolute output, which the peers must find too. The device is read once, at
-//! the end. `gradient DIR NAME` writes the gradient for the peers to compare with; `memory` answers {"peak"}.
+//! `make DIR` writes each network's weights; `load DIR NAME [ROWS f32|bf16]` reads one;
+//! `build CHANNELS SIDE ROWS` makes a U-Net of that size. `train [N]` does N forward and backward
+//! passes on its batch, `infer [N]` N forward passes, `sample STEPS` integrates the batch to
+//! samples. They answer {"seconds", "value"}: seconds per pass, and the loss or the mean absolute
+//! output, which must equal the peers'. The device is read once, at the end. `gradient DIR NAME`
+//! writes the gradient for comparison with the peers; `memory` answers {"peak"}.
 
 use fm_benches::networks::{Network, make};
 use fm_benches::{Failure, peak, serve, start};

@@ -1,4 +1,5 @@
-//! `network-counts NAME`: the operators and the memory of one step of a network, after one that is not counted; as `counts`, of what runs in libtorch.
+//! `network-counts NAME`: the operators and the memory of one step of a network, after one
+//! uncounted step; like `counts`, for work inside libtorch.
 
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 

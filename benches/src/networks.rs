@@ -1,4 +1,4 @@
-//! Networks as the benches use them: weights that peers can read, a batch, and what is done with it.
+//! Networks for the benches: weights in a format that peers can read, a batch, and passes over it.
 
 use crate::Failure;
 use fm_core::objective::Objective;
@@ -21,7 +21,7 @@ use tch::{Device, Kind, Tensor, nn, no_grad};
 /// The networks that are compared with peers.
 pub const NAMES: [&str; 3] = ["tiny", "cifar10", "dit"];
 
-/// A network and the rows of its batch.
+/// A network and its number of rows per batch.
 fn case(name: &str) -> Result<(ModelConfig, i64), Failure> {
     Ok(match name {
         "tiny" => (ModelConfig::Unet(tiny()), 16),
@@ -50,10 +50,10 @@ pub(crate) fn dit() -> DitConfig {
     DitConfig { time: TimeEmbedding::default(), ..sizes }
 }
 
-/// Writes each network's weights, random, zero-initialised ones too.
+/// Writes random weights of each network, including those that are initialised to zero.
 ///
 /// # Errors
-/// A folder that cannot be written.
+/// A folder that is not writable.
 pub fn make(dir: &Path) -> Result<(), Failure> {
     for name in NAMES {
         let (config, _) = case(name)?;
@@ -62,7 +62,8 @@ pub fn make(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A network's weights in host memory, zero-initialised ones random too, so that every gradient is non-zero.
+/// Random weights of a network in host memory, including those that are initialised to zero, so
+/// that every gradient is non-zero.
 ///
 /// # Errors
 /// A configuration that cannot be built.
@@ -80,13 +81,13 @@ pub fn random_weights(config: &ModelConfig) -> Result<nn::VarStore, Failure> {
 /// Writes weights as a safetensors file.
 ///
 /// # Errors
-/// A file that cannot be written.
+/// A file that is not writable.
 pub fn write_weights(store: &nn::VarStore, config: &ModelConfig, path: &Path) -> Result<(), Failure> {
     let about = About { model: Some(config.clone()), ..About::default() };
     Ok(std::fs::write(path, interchange::safetensors(&interchange::named(store), &about)?)?)
 }
 
-/// What a network computes from a fixed batch, in host memory and f64.
+/// Results of a network for a fixed batch, in host memory and f64.
 pub struct Computed {
     /// The output.
     pub output: Tensor,
@@ -94,7 +95,8 @@ pub struct Computed {
     pub gradient: BTreeMap<String, Tensor>,
 }
 
-/// The same in f64 on the CPU by plain autograd: a reference that shares no code with flat parameters, fused networks or devices.
+/// The results in f64 on the CPU by plain autograd: a reference that shares no code with flat
+/// parameters, fused networks or devices.
 ///
 /// # Errors
 /// A configuration that cannot be built.
@@ -126,10 +128,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// With the weights in a folder, where its batch is left for the peers; `size` is rows and precision in place of the usual ones.
+    /// A network with weights from a folder; its batch is written there for the peers. `size`
+    /// replaces the default rows and precision.
     ///
     /// # Errors
-    /// An unknown name, weights that do not read.
+    /// An unknown name, weights that cannot be read.
     pub fn load(dir: &Path, name: &str, device: Device, size: Option<(i64, Precision)>) -> Result<Self, Failure> {
         let (config, rows) = case(name)?;
         let (rows, precision) = size.unwrap_or((rows, Precision::F32));
@@ -144,7 +147,7 @@ impl Network {
         Self::of(&config, store, model, inputs, precision)
     }
 
-    /// With a copy of these weights, on a batch of so many rows.
+    /// A network with a copy of these weights, and a batch of `rows` rows.
     ///
     /// # Errors
     /// A configuration that cannot be built.
@@ -162,7 +165,7 @@ impl Network {
         Self::of(config, store, model, inputs, precision)
     }
 
-    /// One of these as it is initialised.
+    /// A named network with its initial weights.
     ///
     /// # Errors
     /// An unknown name.
@@ -174,7 +177,7 @@ impl Network {
     /// The small U-Net in another size.
     ///
     /// # Errors
-    /// A size that it cannot have.
+    /// An invalid size.
     pub fn unet(channels: i64, side: i64, rows: i64, device: Device) -> Result<Self, Failure> {
         Self::build(&ModelConfig::Unet(UNetConfig { channels, image_size: [side, side], ..tiny() }), rows, device)
     }
@@ -203,7 +206,7 @@ impl Network {
         self.model.as_ref()
     }
 
-    /// The output on the batch and the gradient of [`train`](Self::train)'s loss.
+    /// The output for the batch, and the gradient of [`train`](Self::train)'s loss.
     ///
     /// # Errors
     /// An exception of libtorch.
@@ -217,7 +220,7 @@ impl Network {
         Ok(Computed { output, gradient })
     }
 
-    /// One pass forwards and back, as a training step does it; the loss.
+    /// One forward and backward pass, as in a training step; returns the loss.
     ///
     /// # Errors
     /// An exception of libtorch.
@@ -225,7 +228,7 @@ impl Network {
         self.trains(1)
     }
 
-    /// Several, with one read from the device at the end.
+    /// Several such passes, with one read from the device at the end.
     ///
     /// # Errors
     /// An exception of libtorch.
@@ -240,12 +243,12 @@ impl Network {
         Ok(last.double_value(&[]))
     }
 
-    /// One pass forwards, at a time that all samples share; the mean absolute output.
+    /// One forward pass, at a time that all samples share; returns the mean absolute output.
     pub fn infer(&self) -> f64 {
         self.infers(1)
     }
 
-    /// Several, with one read from the device at the end.
+    /// Several such passes, with one read from the device at the end.
     pub fn infers(&self, passes: usize) -> f64 {
         let t = Tensor::from_slice(&[0.3f32]).to_device(self.x.device());
         let mut last = Tensor::from(f64::NAN);
@@ -255,10 +258,11 @@ impl Network {
         last.abs().mean(Kind::Float).double_value(&[])
     }
 
-    /// From the batch to samples by Euler steps, as `cifar-train sample` does it; their mean absolute value.
+    /// Integrates the batch to samples with Euler steps, like `cifar-train sample`; returns their
+    /// mean absolute value.
     ///
     /// # Errors
-    /// What the sampler refuses.
+    /// An error of the sampler.
     pub fn sample(&self, steps: usize) -> Result<f64, Failure> {
         let model = self.model.as_ref();
         let field = match &self.classes {
@@ -274,7 +278,7 @@ impl Network {
     }
 }
 
-/// Times spread over [0, 1], and a class for each row where the network takes classes.
+/// Times spread over [0, 1], and a class for each row if the network has classes.
 fn times_and_classes(config: &ModelConfig, x: &Tensor) -> (Tensor, Option<Tensor>) {
     let (rows, device) = (x.size()[0], x.device());
     let t = (Tensor::arange(rows, (Kind::Float, device)) + 0.5) / rows;

@@ -1,4 +1,4 @@
-//! What several ranks add up, and how long it takes them.
+//! Sums over several ranks, and their time.
 
 use crate::Failure;
 use fm_app::process_group::{Group, ReduceIn};
@@ -8,16 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
-/// The ranks that train together, with a clock.
+/// The ranks that train together, with timing.
 #[derive(Debug)]
 pub struct Timed {
     inner: Arc<dyn Collective>,
-    /// What adding up has taken so far, waiting for others included, but for what overlaps the backward pass.
+    /// Time spent in sums so far, including waiting for other ranks, but without sums that overlap
+    /// the backward pass.
     pub spent: Mutex<Duration>,
 }
 
 impl Timed {
-    /// Those of a group.
+    /// The ranks of a group.
     pub fn new(group: &Arc<Group>) -> Self {
         Self { inner: group.peers(ReduceIn::F32), spent: Mutex::default() }
     }
@@ -45,10 +46,10 @@ impl Collective for Timed {
     }
 }
 
-/// Adds up vectors of so many values, as a step does; seconds of the fastest half.
+/// Sums vectors of `count` values, as a step does; returns the mean seconds of the fastest half.
 ///
 /// # Errors
-/// A rank that is lost.
+/// A lost rank.
 pub fn reduce(group: &Arc<Group>, count: i64, kind: &str, times: usize) -> Result<String, Failure> {
     let peers = group.peers(if kind == "bf16" { ReduceIn::Bf16 } else { ReduceIn::F32 });
     let mut vector = Tensor::ones([count], (Kind::Float, Device::Cpu));

@@ -1,4 +1,4 @@
-//! A run's steps without its files: batches from a worker thread, clipping, AdamW, the moving average, the log's sums.
+//! The steps of a run without its files: prefetched batches, clipping, AdamW, EMA and metrics.
 
 use crate::Failure;
 use crate::networks::{dit, tiny, write_weights};
@@ -34,10 +34,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor, nn};
 
-/// The same at the batch and in the precision that a GPU is used with.
+/// The same network with the batch size and precision of a GPU.
 const GPU_UNET: &str = "unet-35m-bf16";
 
-/// Network and batch by name.
+/// Network and batch size by name.
 fn case(name: &str) -> Result<(ModelConfig, usize), Failure> {
     let unet = UNetConfig { classes: 10, ..tiny() };
     Ok(match name {
@@ -47,7 +47,7 @@ fn case(name: &str) -> Result<(ModelConfig, usize), Failure> {
         }
         "unet" => (ModelConfig::Unet(unet), 64),
         "unet-2m" => (ModelConfig::Unet(UNetConfig { channel_mult: vec![1, 2, 2, 2], res_blocks: 2, ..unet }), 64),
-        // The size that the field trains CIFAR-10 with, on a batch that a CPU can do.
+        // The usual size for CIFAR-10, with a batch that a CPU can handle.
         "unet-35m" | GPU_UNET => (
             ModelConfig::Unet(UNetConfig {
                 channels: 128,
@@ -64,10 +64,10 @@ fn case(name: &str) -> Result<(ModelConfig, usize), Failure> {
     })
 }
 
-/// Writes the weights that the steps of image networks start from, for the peers.
+/// Writes the initial weights of image networks, for the peers.
 ///
 /// # Errors
-/// A folder that cannot be written.
+/// A folder that is not writable.
 pub fn write_initial(dir: &Path) -> Result<(), Failure> {
     for name in ["unet-35m", "dit"] {
         let (config, _) = case(name)?;
@@ -76,7 +76,7 @@ pub fn write_initial(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The weights that a network starts from.
+/// The initial weights of a network.
 fn initial(config: &ModelConfig) -> Result<nn::VarStore, Failure> {
     tch::manual_seed(0);
     let weights = nn::VarStore::new(Device::Cpu);
@@ -84,12 +84,12 @@ fn initial(config: &ModelConfig) -> Result<nn::VarStore, Failure> {
     Ok(weights)
 }
 
-/// How a network is trained.
+/// Settings of a training.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The network.
     pub config: ModelConfig,
-    /// Rows of a batch.
+    /// Rows per batch.
     pub rows: usize,
     /// Precision of the network.
     pub precision: Precision,
@@ -97,9 +97,9 @@ pub struct Setup {
     pub optimizer: OptimizerConfig,
     /// Gradient norm to clip at.
     pub clip: f64,
-    /// Rows that go through the network at once; 0 for the whole batch.
+    /// Rows per pass through the network; 0 for the whole batch.
     pub micro_batch: usize,
-    /// Whether activations are computed again on the way back.
+    /// Whether activations are recomputed in the backward pass.
     pub checkpoint_activations: bool,
     /// Threads that make batches.
     pub workers: usize,
@@ -108,7 +108,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// As the programs train by default.
+    /// The default settings of the programs.
     pub fn of(config: ModelConfig, rows: usize) -> Self {
         let (precision, optimizer) = (Precision::F32, OptimizerConfig::default());
         let (clip, micro_batch, workers) = (1.0, 0, 1);
@@ -126,7 +126,7 @@ impl Setup {
     }
 }
 
-/// Rows, or random images of ten classes as bytes.
+/// Rows of a table, or random images of ten classes as bytes.
 enum Rows {
     Table(Array2<f32>),
     Images { bytes: Vec<u8>, shape: Vec<usize> },
@@ -181,7 +181,7 @@ impl Dataset for Rows {
     }
 }
 
-/// A network, its data, and all that its training keeps.
+/// A network, its data, and its training state.
 pub struct Steps {
     setup: Setup,
     rows: Rows,
@@ -193,10 +193,10 @@ pub struct Steps {
     _store: nn::VarStore,
 }
 
-/// Two sets of rows to train on, by the name of their network: a ring in the plane, and four correlated columns.
+/// The table of a network: a ring in the plane, or four correlated columns.
 ///
 /// # Errors
-/// None that is known of.
+/// No known errors.
 pub fn tables() -> Result<[(&'static str, Array2<f32>); 2], Failure> {
     let z = |dim| Array2::from_shape_vec((10_000, dim), normal_rows(Key::new(0, 0, Stream::Data), 10_000, dim));
     let mut ring = z(2)?;
@@ -213,7 +213,7 @@ pub fn tables() -> Result<[(&'static str, Array2<f32>); 2], Failure> {
     Ok([("mlp", ring), ("concat-squash", mixed)])
 }
 
-/// Keeps the log.
+/// Stores the log.
 #[derive(Default)]
 struct Log(Vec<LogRecord>);
 
@@ -224,7 +224,7 @@ impl Callback for Log {
     }
 }
 
-/// Shuffled batches, with classes where there are any.
+/// Shuffled batches, with classes if there are any.
 fn batches<'a>(
     flow: &'a FlowMatching,
     data: &'a Rows,
@@ -238,7 +238,7 @@ fn batches<'a>(
 }
 
 impl Steps {
-    /// A network by name, on a table of rows, or on random images where it takes images.
+    /// A network by name, on a table of rows, or on random images for an image network.
     ///
     /// # Errors
     /// An unknown name.
@@ -251,7 +251,7 @@ impl Steps {
         Self::on(setup, table, &weights, group, device)
     }
 
-    /// With a copy of these weights.
+    /// Training of a copy of these weights.
     ///
     /// # Errors
     /// A configuration that cannot be built.
@@ -284,17 +284,17 @@ impl Steps {
         self.state.params.split(&self.state.params.master).into_iter().collect()
     }
 
-    /// Their moving average, in host memory.
+    /// The moving average of the weights, in host memory.
     pub fn average(&self) -> BTreeMap<String, Tensor> {
         self.state.params.split(self.state.ema.weights()).into_iter().collect()
     }
 
-    /// Steps that were skipped in the last call of [`train`](Self::train).
+    /// Number of skipped steps in the last call of [`train`](Self::train).
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// Makes all later batches of a table NaN.
+    /// Makes all following batches of a table NaN.
     pub fn poison(&mut self) {
         if let Rows::Table(table) = &mut self.rows {
             table.fill(f32::NAN);
@@ -304,7 +304,7 @@ impl Steps {
     /// Writes a checkpoint below a directory and reads its weights back, in host memory.
     ///
     /// # Errors
-    /// Those of files.
+    /// Errors of file operations.
     pub fn saved(&self, directory: &Path) -> Result<BTreeMap<String, Tensor>, Failure> {
         let text = |words: &str| words.to_owned();
         let info = RunInfo {
@@ -319,10 +319,10 @@ impl Steps {
         Ok(checkpoint::read_weights(&path, Weights::Raw)?)
     }
 
-    /// The time of some work, with the part of it spent in adding up, a step.
+    /// The time of some work and the part of it spent in sums over ranks, per step.
     ///
     /// # Errors
-    /// Those of the work.
+    /// The errors of the work.
     pub fn timed(
         &mut self,
         steps: u64,
@@ -339,10 +339,10 @@ impl Steps {
         std::mem::take(&mut *self.peers.spent.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// So many steps of a run, logged once; the mean loss.
+    /// Makes this number of steps of a run, with one line in the log; returns the mean loss.
     ///
     /// # Errors
-    /// Those of training.
+    /// The errors of training.
     pub fn train(&mut self, steps: u64) -> Result<f64, Failure> {
         let total = self.state.step + steps;
         let schedule = Schedule { lr: 1e-3, warmup_steps: 0, decay: Decay::Constant };
@@ -375,10 +375,11 @@ impl Steps {
         Ok(log.0.last().map_or(f64::NAN, |record| record.loss))
     }
 
-    /// One batch, again and again: the network and its loss, forwards and back, and nothing else.
+    /// Passes one batch repeatedly through the network and its loss, forwards and backwards,
+    /// without anything else.
     ///
     /// # Errors
-    /// Those of making the batch.
+    /// The errors of making the batch.
     pub fn bare(&mut self, steps: u64) -> Result<f64, Failure> {
         let (rows, shape) = (self.setup.rows, self.setup.config.data_shape());
         let flow = FlowMatching::default();

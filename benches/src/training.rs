@@ -1,12 +1,17 @@
-//! `training-worker [DEVICE]`: our side of the comparison of training steps. Reads one request a line on standard input and answers with one line of JSON.
+//! `training-worker [DEVICE]`: our side of the comparison of training steps. Reads one request per
+//! line on standard input and answers with one line of JSON.
 //!
-//! `make DIR` writes the tables of two networks, DIR/NAME.npy, and the weights of two more, DIR/NAME.safetensors; `load DIR NAME` takes a network (`mlp`, `concat-squash`, `unet`, ...) and its data; `loop STEPS`
-//! goes on training through [`fm_train::train::train`] with everything that a run does but files; `bare STEPS` only puts one batch through the
-//! network, forwards and back. Both answer {"seconds", "value"}, seconds a step and the mean loss. `memory STEPS` trains and answers {"before", "peak"},
-//! bytes resident before the network was built and at most.
+//! `make DIR` writes the tables of two networks, DIR/NAME.npy, and the weights of two more,
+//! DIR/NAME.safetensors; `load DIR NAME` selects a network (`mlp`, `concat-squash`, `unet`, ...)
+//! and its data; `loop STEPS` continues the training with [`fm_train::train::train`], including
+//! everything in a run except files; `bare STEPS` only passes one batch through the network,
+//! forwards and backwards. Both answer {"seconds", "value"}: seconds per step and the mean loss.
+//! `memory STEPS` trains and answers {"before", "peak"}: resident bytes before the network was
+//! built, and their peak.
 //!
-//! Started as one of several ranks it does so with them: `loop` then answers {"exchange"} too, the seconds of a step spent in adding up, and
-//! `reduce COUNT KIND TIMES` adds up a vector of f32 or bf16.
+//! As one of several ranks, it does the same together with them: `loop` then also answers
+//! {"exchange"}, the seconds per step spent in sums, and `reduce COUNT KIND TIMES` sums a vector of
+//! f32 or bf16.
 
 use fm_app::memory::{peak_memory, resident_memory};
 use fm_app::process_group::Group;

@@ -1,4 +1,5 @@
-//! Compiles the shim over libtorch's c10d, and with the feature `nccl` a shared object for its CUDA half.
+//! Compiles the shim over libtorch's c10d, and with the feature `nccl` a shared object for its CUDA
+//! half.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ fn main() {
     }
 }
 
-/// A shared object, because libtorch_cuda, where its symbols lie, is loaded only when a GPU is asked for.
+/// A shared object, because libtorch_cuda, which defines its symbols, is loaded only when a GPU is
+/// used.
 fn nccl(mut build: cc::Build, libtorch: &Path) {
     let mut places = vec![libtorch.join("cuda-include")];
     for variable in ["CUDA_HOME", "CUDA_PATH", "NCCL_HOME"] {

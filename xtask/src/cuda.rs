@@ -1,7 +1,8 @@
 //! Counts CUDA devices by loading libtorch's CUDA half, as the programs do.
 //!
-//! xtask does not link libtorch, and a broken driver may crash whoever loads its libraries. So xtask runs itself with the
-//! hidden command `count-cuda-devices`, which opens the two libraries and calls `c10::cuda::device_count()`.
+//! xtask does not link libtorch, and a broken driver may crash a process that loads its libraries.
+//! So xtask runs itself with the hidden command `count-cuda-devices`, which opens the two libraries
+//! and calls `c10::cuda::device_count()`.
 
 #![allow(unsafe_code, reason = "loads shared libraries and calls one function of them")]
 
@@ -19,7 +20,8 @@ pub(crate) const CUDA_HALF: &str = "libtorch_cuda.so";
 const CPU_HALF: &str = "libtorch_cpu.so";
 /// `signed char c10::cuda::device_count()`.
 const DEVICE_COUNT: &[u8] = b"_ZN3c104cuda12device_countEv";
-/// Loading libtorch_cuda.so takes seconds from a cold disk, and starting the first device some more.
+/// Loading libtorch_cuda.so takes seconds from a cold disk, and initialising the first device a few
+/// more.
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -31,7 +33,7 @@ pub(crate) struct CountArgs {
     cuda: PathBuf,
 }
 
-/// Prints the number of devices. Runs in a process of its own.
+/// Prints the number of devices. Runs in a separate process.
 pub(crate) fn run(args: &CountArgs) -> anyhow::Result<()> {
     let _cpu = open(&args.cpu.join(CPU_HALF))?;
     let cuda = open(&args.cuda)?;
@@ -53,7 +55,8 @@ fn open(path: &Path) -> anyhow::Result<std::mem::ManuallyDrop<Library>> {
     }
 }
 
-/// The CUDA half that a program would load: from `LD_LIBRARY_PATH`, then from `lib/cuda`, then from `lib`.
+/// The CUDA half that a program would load: from `LD_LIBRARY_PATH`, then from `lib/cuda`, then from
+/// `lib`.
 pub(crate) fn find(lib: &Path) -> Option<PathBuf> {
     let variable = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let listed: Vec<PathBuf> = std::env::split_paths(&variable).filter(|p| !p.as_os_str().is_empty()).collect();
@@ -64,7 +67,8 @@ pub(crate) fn find(lib: &Path) -> Option<PathBuf> {
 /// Counts the devices in a child process.
 ///
 /// # Errors
-/// Why none can be counted: the dynamic linker's message, a crash, or a child that does not end.
+/// The reason that devices cannot be counted: the dynamic linker's message, a crash, or a child
+/// that does not end.
 pub(crate) fn count(lib: &Path, half: &Path) -> anyhow::Result<usize> {
     let mut child = Command::new(std::env::current_exe().context("cannot find xtask's own program")?);
     child.arg("count-cuda-devices").arg(lib).arg(half);
@@ -92,7 +96,7 @@ fn counted_by(command: &mut Command, limit: Duration) -> anyhow::Result<usize> {
     Ok(usize::try_from(number).unwrap_or(0))
 }
 
-/// The exit status, or `None` when the time is over. What the child prints fits into the pipes.
+/// The exit status, or `None` after the time limit. The output of the child fits into the pipes.
 fn wait(child: &mut Child, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
     let until = Instant::now() + limit;
     while Instant::now() < until {

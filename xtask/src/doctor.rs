@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: what is there, and the fix for what is not.
+//! `cargo xtask doctor`: reports what is installed, and how to fix what is missing.
 
 use crate::cuda;
 use crate::libtorch::{home, verify};
@@ -6,7 +6,7 @@ use crate::shell::{output, python};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// One finding; a problem comes with its fix.
+/// One finding; a problem includes its fix.
 struct Finding {
     subject: &'static str,
     text: String,
@@ -58,7 +58,7 @@ fn cuda() -> Finding {
     finding("CUDA", text, fix)
 }
 
-/// What to report of libtorch's CUDA half (`None` where there is no such file) and a driver, with the fix.
+/// The report on libtorch's CUDA half (`None` if there is no such file) and a driver, with the fix.
 fn cuda_verdict(counted: Option<Result<usize, String>>, driver: bool) -> (String, Option<&'static str>) {
     const NO_DRIVER: &str = "fix: install NVIDIA's driver, or use --device cpu";
     const OTHER_BUILD: &str = "fix: cargo xtask fetch-libtorch --variant cu130 --from auto";

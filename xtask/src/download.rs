@@ -1,4 +1,4 @@
-//! Downloads that show progress, resume where they stopped, and are whole or absent.
+//! Downloads with progress bar and resumption; a file is either complete or absent.
 
 use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
 
-/// Downloads `url` to `path` through `path.part`, which a later call takes up again.
+/// Downloads `url` to `path` through `path.part`, which a later call continues.
 pub(crate) fn download(url: &str, path: &Path) -> anyhow::Result<()> {
     let part = path.with_extension("part");
     if let Some(parent) = path.parent() {
@@ -28,7 +28,7 @@ pub(crate) fn download(url: &str, path: &Path) -> anyhow::Result<()> {
     let resumed = match status {
         206 => true,
         200 => false,
-        // The part holds all there is: nothing is left to ask for.
+        // The partial file is already complete: nothing is left to request.
         416 if have > 0 => return finish(&part, path),
         other => bail!("{url} answered {other}"),
     };
@@ -54,7 +54,7 @@ fn finish(part: &Path, path: &Path) -> anyhow::Result<()> {
     fs::rename(part, path).with_context(|| format!("cannot move {} into place", path.display()))
 }
 
-/// A bar of bytes; invisible when stderr is no terminal.
+/// A progress bar in bytes; hidden if stderr is not a terminal.
 pub(crate) fn progress(total: Option<u64>, start: u64) -> ProgressBar {
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_position(start);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  ETA {eta}") {
@@ -94,7 +94,8 @@ mod tests {
     use std::io::{BufRead, BufReader};
     use std::net::TcpListener;
 
-    /// Serves `body` `times` times; the first answer breaks off halfway. Returns the address and the ranges asked for.
+    /// Serves `body` `times` times; the first answer is cut off halfway. Returns the address and
+    /// the requested ranges.
     fn server(body: Vec<u8>, times: usize) -> (String, std::thread::JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/file.zip", listener.local_addr().unwrap());

@@ -1,4 +1,5 @@
-//! `cargo xtask launch`: several processes of one program, told of each other as torchrun tells them.
+//! `cargo xtask launch`: runs a program as several processes, with the environment variables of
+//! torchrun.
 
 use crate::shell::{cargo, execute, target};
 use anyhow::{Context, ensure};
@@ -13,28 +14,29 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, Args)]
 pub(crate) struct LaunchArgs {
-    /// Processes on this machine.
+    /// Number of processes on this machine.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     nproc: u32,
-    /// Machines; run this command on each of them.
+    /// Number of machines; run this command on each of them.
     #[arg(long, default_value_t = 1, value_name = "M", value_parser = clap::value_parser!(u32).range(1..=65536))]
     nnodes: u32,
-    /// Which of them this is, 0 to M - 1.
+    /// Index of this machine, 0 to M - 1.
     #[arg(long, default_value_t = 0, value_name = "R")]
     node_rank: u32,
-    /// The machine of rank 0, as the others reach it.
+    /// Host name or address of the machine of rank 0.
     #[arg(long, default_value = "127.0.0.1", value_name = "HOST")]
     master_addr: String,
-    /// Its port. Without it: a free one, or 29500 where there are several machines.
+    /// Port on that machine [default: a free one, or 29500 with several machines]
     #[arg(long, value_name = "PORT")]
     master_port: Option<u16>,
-    /// Restarts of all processes after one has failed, at most; training resumes from its last checkpoint.
+    /// Maximum number of restarts of all processes after a failure; training resumes from its last
+    /// checkpoint.
     #[arg(long, default_value_t = 0, value_name = "K")]
     max_restarts: u32,
-    /// Programs of this workspace are built optimised.
+    /// Build programs of this workspace with optimisation.
     #[arg(long)]
     release: bool,
-    /// What to build them with: nccl, where several GPUs are to exchange gradients directly.
+    /// Features to build them with: nccl, if several GPUs exchange gradients directly.
     #[arg(long, value_name = "NAME,...")]
     features: Option<String>,
     /// The program and its arguments; cifar-train and tabular-train are built first.
@@ -42,7 +44,7 @@ pub(crate) struct LaunchArgs {
     command: Vec<String>,
 }
 
-/// How long processes may take to end by themselves when one has failed, before they are killed.
+/// Time that processes have to end by themselves after one has failed, before they are killed.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -84,7 +86,7 @@ fn launch(args: &LaunchArgs, interrupts: &AtomicUsize) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// The program to run, built if it is ours.
+/// The program to run; programs of this workspace are built first.
 fn program(args: &LaunchArgs) -> anyhow::Result<PathBuf> {
     let name = &args.command[0];
     if !["cifar-train", "tabular-train"].contains(&name.as_str()) {
@@ -118,17 +120,17 @@ fn start(args: &LaunchArgs, program: &PathBuf, local: u32, port: u16, restart: u
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         command.env("OMP_NUM_THREADS", (cores / args.nproc as usize).max(1).to_string());
     }
-    // Of their own, so that Ctrl-C reaches them once: through us.
+    // A separate process group, so that Ctrl-C reaches the processes only once, through this one.
     command.process_group(0);
     let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
     Ok((rank, child))
 }
 
-/// Processes that have been started, killed when they are forgotten.
+/// Started processes; they are killed when this value is dropped.
 struct Group(Vec<(u32, Child)>);
 
 impl Group {
-    /// Waits for all to end, and hands Ctrl-C on. The first that failed, if any did.
+    /// Waits for all processes, and forwards Ctrl-C. Returns the first that failed, if any.
     fn wait(mut self, interrupts: &AtomicUsize) -> Option<(u32, ExitStatus)> {
         let (mut first, mut sent, mut patience): (Option<(u32, ExitStatus)>, _, Option<Instant>) =
             (None, interrupts.load(Ordering::SeqCst), None);
@@ -185,7 +187,7 @@ mod tests {
         launch(&args, &AtomicUsize::new(0)).map_err(|error| error.to_string())
     }
 
-    /// The exit code of a shell's script.
+    /// Runs a shell script and returns its exit code.
     fn shell(flags: &str, script: &str) -> String {
         format!("{:?}", launched(flags, &["sh", "-c", script]).unwrap())
     }
@@ -205,7 +207,7 @@ mod tests {
         assert_eq!(shell(flags, &say), code(0));
         let said = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
         assert_eq!((said("2.0").trim(), said("3.0").trim()), ("2 of 4, 0 here, node0", "3 of 4, 1 here, node0"));
-        // Rank 1 fails the first time.
+        // Rank 1 fails on the first run.
         let fragile = format!("{say}; test $RANK.$TORCHELASTIC_RESTART_COUNT != 1.0 || exit 3");
         assert_eq!(shell("--nproc 2", &fragile), code(3));
         assert_eq!(shell("--nproc 2 --max-restarts 2", &fragile), code(0));

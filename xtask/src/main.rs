@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask --help`.
+//! The development commands of the project: `cargo xtask --help`.
 
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
@@ -24,7 +24,7 @@ mod tidy;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Sets up, tests and measures this workspace.
+/// Set up, test and measure this workspace.
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -33,9 +33,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Bring libtorch 2.11.0 into the tree (libtorch/); nothing to do when it is there.
+    /// Fetch libtorch 2.11.0 into libtorch/, if it is missing.
     FetchLibtorch(libtorch::FetchArgs),
-    /// Bring CIFAR-10 into data/, verified by hash.
+    /// Fetch CIFAR-10 into data/, verified by hash.
     FetchCifar10(cifar10::FetchArgs),
     /// Report on libtorch, CUDA, driver and threads, with the fix for each problem.
     Doctor,
@@ -49,20 +49,30 @@ enum Command {
     /// Run a program of this workspace (or any other) as several processes, on one machine or
     /// several.
     Launch(launch::LaunchArgs),
-    /// All tests of the workspace; libtorch is fetched if missing.
+    /// Run all tests of the workspace; libtorch is fetched if missing.
     Test(test::TestArgs),
-    /// Measure our code, and with --peers the Python libraries beside it.
+    /// Measure our code, and with --peers also Python libraries.
     Bench(bench::BenchArgs),
     /// Run the named experiments of tabular-train over several seeds, and write the page of their
     /// results.
     Experiments(experiments::ExperimentsArgs),
+<<<<<<< HEAD
     /// Compare what the hot paths execute and allocate with what they did: a guard against slowness
     /// without a clock.
+=======
+    /// Compare the work of the hot paths (instructions, allocations, operators) with stored counts,
+    /// without measuring time.
+>>>>>>> 665b602
     Counts(counts::CountsArgs),
-    /// Make an archive of the programs for machines that have libtorch, and try it out.
+    /// Make an archive of the programs for machines that have libtorch, and test it.
     Package(package::PackageArgs),
+<<<<<<< HEAD
     /// Make a folder that checks and measures the programs on a GPU machine without cargo, and try
     /// it out.
+=======
+    /// Make a folder that checks and measures the programs on a GPU machine without cargo, and test
+    /// it.
+>>>>>>> 665b602
     GpuPack(gpu_pack::GpuPackArgs),
     /// Check the invariants that the compiler does not.
     Tidy,

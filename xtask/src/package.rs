@@ -1,4 +1,5 @@
-//! `cargo xtask package`: an archive of the programs for machines that have libtorch and nothing else of this workspace.
+//! `cargo xtask package`: makes an archive of the programs for machines that have libtorch and
+//! nothing else of this workspace.
 
 use crate::libtorch::{ensure_present, home};
 use crate::shell::{cargo, execute, output, root, target};
@@ -12,15 +13,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const PROGRAMS: [&str; 2] = ["cifar-train", "tabular-train"];
-/// Where the programs look for libtorch, from their own place on.
+/// Directories in which the programs look for libtorch, relative to their own directory.
 pub(crate) const RPATH: &str = "$ORIGIN/libtorch/lib:$ORIGIN/lib:$ORIGIN/../libtorch/lib";
 
 #[derive(Debug, Args)]
 pub(crate) struct PackageArgs {
-    /// Where the archive goes.
+    /// Directory for the archive.
     #[arg(long, value_name = "DIR", default_value = "target/package-archive")]
     out: PathBuf,
-    /// The cargo profile to build with.
+    /// Cargo profile of the programs.
     #[arg(long, default_value = "release")]
     profile: String,
 }
@@ -28,7 +29,8 @@ pub(crate) struct PackageArgs {
 pub(crate) fn run(args: &PackageArgs) -> anyhow::Result<()> {
     ensure_present()?;
     for program in PROGRAMS {
-        // Their build scripts take the place of libtorch from here, instead of this machine's.
+        // The build scripts take the path of libtorch from this variable, instead of this machine's
+        // path.
         execute(cargo(&["build", "--profile", &args.profile, "-p", program]).env("FM_RPATH", RPATH))?;
     }
     let built = target().join(if args.profile == "dev" { "debug" } else { &args.profile });
@@ -75,13 +77,13 @@ fn pack(archive: &Path, folder: &Path, name: &str) -> anyhow::Result<()> {
     Ok(fs::rename(partial, archive)?)
 }
 
-/// Every crate that the programs are made of, with its licence.
+/// All third-party crates in the programs, with their licences.
 fn third_party() -> anyhow::Result<String> {
     let mut lines = BTreeSet::new();
     for program in PROGRAMS {
         let tree =
             output(&mut cargo(&["tree", "-p", program, "-e", "normal", "--prefix", "none", "--format", "{p}\t{l}"]))?;
-        // Crates of this workspace name their path.
+        // Crates of this workspace are listed with their path.
         for line in tree.lines().filter(|line| !line.contains("(/") && !line.ends_with("(*)")) {
             let (package, licence) = line.split_once('\t').unwrap_or((line, ""));
             ensure!(!licence.trim().is_empty(), "{package} has no licence; leave it out or find out");
@@ -92,7 +94,8 @@ fn third_party() -> anyhow::Result<String> {
     Ok(format!("# Third-party crates in these programs\n\n| crate | licence |\n|---|---|\n{table}\n"))
 }
 
-/// Unpacks the archive where nothing of this workspace is, puts libtorch beside it, and uses it as its README says.
+/// Unpacks the archive outside this workspace, puts libtorch next to it, and uses it as its README
+/// describes.
 fn try_out(archive: &Path, name: &str) -> anyhow::Result<()> {
     let place = std::env::temp_dir().join(format!("fm-package-{}", std::process::id()));
     let tried = || -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
-//! What crates.io and docs.rs need of every crate; a check of `cargo xtask tidy`. It builds nothing.
+//! Requirements of crates.io and docs.rs for every crate; a check of `cargo xtask tidy`. It builds
+//! nothing.
 
 use crate::shell::{cargo, output, root};
 use anyhow::Context;
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Slugs of crates.io that fit this workspace.
+/// Category slugs of crates.io that fit this workspace.
 const CATEGORIES: [&str; 8] = [
     "algorithms",
     "api-bindings",
@@ -20,7 +21,7 @@ const CATEGORIES: [&str; 8] = [
     "simulation",
 ];
 const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
-/// Libraries whose types are part of the crates' interfaces.
+/// Libraries whose types are part of the crates' public interfaces.
 const INTERFACES: [&str; 3] = ["ndarray", "rand", "tch"];
 const VERSIONS: &str = "docs/versions.md";
 const CI: &str = ".ci/run";
@@ -52,14 +53,14 @@ struct Package {
 #[derive(Debug, Deserialize)]
 struct Dependency {
     name: String,
-    /// `*` where no version is given.
+    /// `*` if no version is given.
     req: String,
     /// None, "dev" or "build".
     kind: Option<String>,
     path: Option<PathBuf>,
 }
 
-/// Looks for what is missing; each comes back as a line.
+/// Checks the requirements; returns one line per problem.
 pub(crate) fn check() -> anyhow::Result<Vec<String>> {
     let metadata = output(&mut cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
     problems(&serde_json::from_str(&metadata).context("cannot read `cargo metadata`")?, &root())
@@ -117,7 +118,8 @@ fn fields(package: &Package) -> Vec<String> {
     missing
 }
 
-/// A dependency by path alone is left out of the package, which only a dev-dependency can be.
+/// A dependency with only a path is left out of the package, which is allowed only for a
+/// dev-dependency.
 fn dependencies(package: &Package, kept: &BTreeSet<&str>) -> Vec<String> {
     let mut wrong = Vec::new();
     for dependency in package.dependencies.iter().filter(|d| d.path.is_some()) {
@@ -140,7 +142,7 @@ fn files(package: &Package, licences: &[String]) -> Vec<String> {
             wrong.push(format!("{name} is missing or differs from the workspace's"));
         }
     }
-    // One more licence than that of the code for each embedded work.
+    // Each embedded work has its own licence, in addition to the licence of the code.
     let assets = fs::read_dir(directory.join("assets")).into_iter().flatten().flatten();
     let embedded = assets.filter(|f| f.file_name().to_string_lossy().starts_with("LICENSE-")).count();
     let named = package.license.as_ref().map_or(0, |text| text.matches(" AND ").count());
@@ -160,7 +162,7 @@ fn files(package: &Package, licences: &[String]) -> Vec<String> {
     wrong
 }
 
-/// The versions that a table of `text` does not show.
+/// The versions that are missing in a table of `text`.
 fn versions(package: &Package, text: &str) -> impl Iterator<Item = String> {
     let mut missing = Vec::new();
     for dependency in &package.dependencies {
@@ -179,7 +181,7 @@ fn versions(package: &Package, text: &str) -> impl Iterator<Item = String> {
     missing.into_iter()
 }
 
-/// CI packages every crate that is published. cargo does not skip the others by itself.
+/// CI packages every published crate. cargo does not skip unpublished ones by itself.
 fn packaged(ci: &str, kept: &BTreeSet<&str>) -> Vec<String> {
     let command = "cargo package --workspace --no-verify --offline --allow-dirty";
     let Some(line) = ci.lines().find(|line| line.starts_with(command)) else {
@@ -202,7 +204,7 @@ mod tests {
         "//! X.\n\n#[cfg(doctest)]\n#[doc = include_str!(\"../README.md\")]\nstruct ReadmeDoctests;\n";
     const PACKAGE: &str = "cargo package --workspace --no-verify --offline --allow-dirty --exclude xtask\n";
 
-    /// A workspace of one complete crate and one that is not published.
+    /// A workspace with one complete crate and one that is not published.
     fn workspace(root: &Path) -> Value {
         let write = |name: &str, text: &str| {
             fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();

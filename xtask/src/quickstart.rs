@@ -1,4 +1,5 @@
-//! `cargo xtask quickstart`: from a fresh clone to a picture of digits, by running the very commands that it prints.
+//! `cargo xtask quickstart`: from a fresh clone to a picture of digits, with the same commands that
+//! it prints.
 
 use crate::libtorch::ensure_present;
 use crate::shell::{cargo, execute, remove_ours, root, target};
@@ -11,10 +12,11 @@ use std::time::Instant;
 
 #[derive(Debug, Args)]
 pub(crate) struct QuickstartArgs {
-    /// The run directory.
+    /// Run directory.
     #[arg(long, default_value = "runs/quickstart")]
     out: PathBuf,
-    /// Train for other than the preset's steps (for trying the command out; fewer make worse digits).
+    /// Number of training steps instead of the preset's (for testing the command; fewer steps give
+    /// worse digits).
     #[arg(long)]
     steps: Option<u64>,
 }
@@ -47,7 +49,7 @@ const NEXT: &str = "
   cargo xtask test                                           # every test of the workspace
   cargo xtask doctor                                         # is a GPU visible, and if not, why";
 
-/// The program itself rather than `cargo run`, so that Ctrl-C reaches it alone.
+/// The program itself rather than `cargo run`, so that only the program gets Ctrl-C.
 fn program() -> Command {
     let mut command = Command::new(target().join("debug").join("cifar-train"));
     command.current_dir(root());
@@ -57,10 +59,11 @@ fn program() -> Command {
 const SAMPLES: &str = "samples.png";
 const GIF: &str = "trajectory.gif";
 
-/// Marks a directory that quickstart made; it works in no other.
+/// Marks a directory that quickstart made; it uses no other existing directory.
 const MARKER: &str = ".quickstart";
 
-/// What `train` writes into its run directory without being told a name, and `report`, which the last lines propose.
+/// Files that `train` writes into its run directory by default, and files of `report`, which the
+/// last lines suggest.
 const WRITTEN: [&str; 10] = [
     "best",
     "checkpoints",
@@ -74,7 +77,8 @@ const WRITTEN: [&str; 10] = [
     "timing.jsonl",
 ];
 
-/// Makes the run directory, anew where it holds a finished quickstart; one that was interrupted stays as it is.
+/// Creates the run directory, or replaces one with a finished quickstart; the directory of an
+/// interrupted one is kept.
 fn prepare(out: &Path) -> anyhow::Result<()> {
     let marker = out.join(MARKER);
     if marker.exists() && out.join(SAMPLES).exists() {
@@ -96,7 +100,8 @@ fn prepare(out: &Path) -> anyhow::Result<()> {
     fs::write(&marker, "").with_context(|| format!("cannot write {}", marker.display()))
 }
 
-/// The names in a run directory that quickstart may remove: those of its commands, and what a killed one leaves of a file.
+/// The names in a run directory that quickstart may remove: files of its commands, and incomplete
+/// files of a killed one.
 fn known(out: &Path) -> anyhow::Result<Vec<String>> {
     let words = showing(out)?.concat();
     let named = words.iter().filter_map(|word| Path::new(word).strip_prefix(out).ok()?.to_str());
@@ -105,7 +110,7 @@ fn known(out: &Path) -> anyhow::Result<Vec<String>> {
     Ok(whole.iter().map(|name| name.to_string()).chain(partial).chain([MARKER.to_owned()]).collect())
 }
 
-/// The command that trains, or goes on with a quickstart that was interrupted.
+/// The command that trains, or resumes an interrupted quickstart.
 fn training(out: &Path, steps: Option<u64>) -> anyhow::Result<Vec<String>> {
     let mut words = vec!["train", "--out", text(out)?];
     words.extend(if has_checkpoint(out) { &["--resume"][..] } else { &["--preset", "quickstart"] });
@@ -113,7 +118,7 @@ fn training(out: &Path, steps: Option<u64>) -> anyhow::Result<Vec<String>> {
     Ok(words.into_iter().map(String::from).chain(steps.into_iter().flatten()).collect())
 }
 
-/// The commands that follow the training. All files that they write lie in the run directory.
+/// The commands after the training. All files that they write are in the run directory.
 fn showing(out: &Path) -> anyhow::Result<[Vec<String>; 2]> {
     let [samples, gif, json] = [SAMPLES, GIF, "evaluation.json"].map(|name| out.join(name));
     let sample = [
@@ -145,7 +150,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// Names that sources of a folder put into a run directory, by one of the ways in which they do so.
+    /// The names that the sources in a folder write into a run directory, found by the usual ways
+    /// of writing them.
     fn written(folder: &Path, found: &mut BTreeSet<String>) {
         const WAYS: [&str; 6] =
             ["run.join(\"", "out.join(\"", "root.join(\"", "run.append(\"", "lock(root, \"", "lock(run, \""];
@@ -179,7 +185,7 @@ mod tests {
         for name in ["checkpoints", "config.toml", "loss.png", "metrics.jsonl", "run.lock", "tensorboard"] {
             assert!(found.contains(name), "the sources no longer show that they write {name}: {found:?}");
         }
-        // Of `train --pairs` and of `vqvae`.
+        // Files of `train --pairs` and of `vqvae`.
         let others = ["reflow.json", "autoencoder.json"];
         for name in found.iter().filter(|name| !others.contains(&name.as_str())) {
             assert!(known.contains(name), "{name} is unknown");

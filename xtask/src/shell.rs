@@ -1,4 +1,4 @@
-//! Running other programs, and where this workspace lies.
+//! Running other programs, and the directories of this workspace.
 
 use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
 }
 
-/// Where cargo builds.
+/// The target directory of cargo.
 pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
@@ -21,7 +21,7 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
-/// Runs a program to its end, its output passed through.
+/// Runs a program to its end, and passes its output through.
 pub(crate) fn execute(command: &mut Command) -> anyhow::Result<()> {
     let name = describe(command);
     let status = command.status().with_context(|| format!("cannot start `{name}`; is it installed?"))?;
@@ -29,7 +29,7 @@ pub(crate) fn execute(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a program and returns what it printed.
+/// Runs a program and returns its output.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     let name = describe(command);
     let Output { status, stdout, stderr } =
@@ -43,7 +43,7 @@ fn describe(command: &Command) -> String {
     words.map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// Removes a directory that an earlier run of ours made, if it holds nothing but `known` names.
+/// Removes a directory of an earlier run, if it contains only `known` names.
 pub(crate) fn remove_ours(directory: &Path, known: &[&str]) -> anyhow::Result<()> {
     if !directory.exists() {
         return Ok(());
@@ -61,7 +61,7 @@ pub(crate) fn remove_ours(directory: &Path, known: &[&str]) -> anyhow::Result<()
     std::fs::remove_dir_all(directory).with_context(|| format!("cannot remove {}", directory.display()))
 }
 
-/// A Python that starts, under any of its usual names.
+/// A Python that starts, under one of its usual names.
 pub(crate) fn python() -> anyhow::Result<&'static str> {
     let starts = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
     ["python3", "python"].into_iter().find(starts).context("no Python found; install python3 with pip")

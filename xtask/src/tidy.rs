@@ -1,4 +1,5 @@
-//! `cargo xtask tidy`: the invariants of docs/architecture.md that the compiler does not check.
+//! `cargo xtask tidy`: checks the invariants of docs/architecture.md that the compiler does not
+//! check.
 
 use crate::shell::{cargo, output, root};
 use anyhow::{Context, ensure};
@@ -7,13 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Usable without libtorch.
+/// Crates that must work without libtorch.
 const TORCH_FREE: [&str; 5] = ["fm-core", "fm-ot", "fm-solvers", "fm-data", "fm-metrics"];
-/// Ignorant of each other.
+/// Crates that must not depend on each other.
 const SIBLINGS: [&str; 6] = ["fm-ot", "fm-solvers", "fm-models", "fm-data", "fm-metrics", "fm-dist"];
 const LONGEST_FILE: usize = 400;
 
-/// Looks for violations of one invariant; each comes back as a line.
+/// A check of one invariant; returns one line per violation.
 type Check = fn() -> anyhow::Result<Vec<String>>;
 
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -39,7 +40,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 }
 
 /// `cargo tree -p X -e normal -i torch-sys` must find nothing; for fm-train it must find something,
-/// or the check itself is broken.
+/// otherwise the check itself is broken.
 fn torch_free() -> anyhow::Result<Vec<String>> {
     let depends = |name: &&str| {
         let tree = output(&mut cargo(&["tree", "-p", name, "-e", "normal", "-i", "torch-sys"]));
@@ -60,7 +61,7 @@ fn siblings() -> anyhow::Result<Vec<String>> {
     Ok(problems)
 }
 
-/// The most crates in a tree, itself included, without default features.
+/// Maximum number of crates in a dependency tree, including the root, without default features.
 const LIGHT: [(&str, usize); 3] = [("fm-core", 30), ("fm-ot", 45), ("fm-data", 45)];
 
 fn heavy() -> anyhow::Result<Vec<String>> {
@@ -81,7 +82,7 @@ fn circles() -> anyhow::Result<Vec<String>> {
     let roots = files.iter().filter(|p| p.ends_with("lib.rs") || p.ends_with("main.rs")).filter_map(|p| p.parent());
     let mut crates: BTreeMap<&Path, Vec<PathBuf>> = roots.map(|root| (root, Vec::new())).collect();
     for file in &files {
-        // A program may lie in a folder of a crate with others.
+        // A program may be in a folder of a crate together with others.
         let root = file.ancestors().find(|ancestor| crates.contains_key(ancestor));
         root.and_then(|root| crates.get_mut(root)).into_iter().for_each(|own| own.push(file.clone()));
     }

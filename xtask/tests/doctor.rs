@@ -14,14 +14,15 @@ fn library(source: &str, path: &Path) {
     assert!(status.success());
 }
 
-/// Where the linker searches, without this machine's own CUDA half. Built beside crates with the feature `tch`, xtask
-/// links libtorch and needs it to start.
+/// Where the linker searches, without this machine's own CUDA half. Built beside crates with the
+/// feature `tch`, xtask links libtorch and needs it to start.
 fn library_path() -> OsString {
     let listed = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     std::env::join_paths(std::env::split_paths(&listed).filter(|dir| !dir.join("libtorch_cuda.so").exists())).unwrap()
 }
 
-/// The lines of doctor about CUDA, with libtorch's CUDA half compiled from `source` where there is one.
+/// The lines of doctor about CUDA, with libtorch's CUDA half compiled from `source` where there is
+/// one.
 fn doctor(source: Option<&str>) -> String {
     let dir = tempfile::tempdir().unwrap();
     let lib = dir.path().join("lib");

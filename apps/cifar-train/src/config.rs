@@ -1,4 +1,4 @@
-//! A run's configuration: a plain value, which is written into the run.
+//! Configuration of a run: plain values that are stored in the run directory.
 
 use anyhow::ensure;
 use clap::ValueEnum;
@@ -14,7 +14,8 @@ use fm_train::flat::Precision;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-/// Everything that decides what a run computes. The presets (`presets/`) hold the values and their reasons.
+/// All settings that affect the results of a run. The presets (`presets/`) contain values and their
+/// reasons.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Config {
     pub(crate) preset: String,
@@ -23,15 +24,16 @@ pub(crate) struct Config {
     /// Whether images are kept on the device.
     #[serde(default)]
     pub(crate) data_on_device: Keep,
-    /// A teacher's pairs to learn instead of data; empty for data.
+    /// Directory of a teacher's pairs to train on; empty to train on data.
     #[serde(default)]
     pub(crate) pairs: String,
-    /// The weights to start from; empty for fresh ones.
+    /// Initial weights; empty for random ones.
     #[serde(default)]
     pub(crate) init: String,
-    /// The autoencoder in whose latent space the network works; empty for pixels.
+    /// The autoencoder whose latent space the network works in; empty for pixels.
     pub(crate) latent: String,
-    /// What its vectors are multiplied by; 0 is replaced by one over their standard deviation when a run starts.
+    /// Factor on the latent vectors; 0 is replaced by one over their standard deviation when a run
+    /// starts.
     pub(crate) latent_scale: f64,
     pub(crate) conditional: bool,
     pub(crate) seed: u64,
@@ -39,7 +41,7 @@ pub(crate) struct Config {
     pub(crate) batch_size: usize,
     pub(crate) num_workers: usize,
     pub(crate) device: String,
-    /// Of the network; `auto` is resolved when a run starts.
+    /// Precision of the network; `auto` is resolved when a run starts.
     pub(crate) precision: PrecisionArg,
     pub(crate) checkpoint_activations: bool,
     pub(crate) horizontal_flip: bool,
@@ -59,7 +61,7 @@ pub(crate) struct Config {
 }
 
 impl Default for Config {
-    /// What a preset's file does not say.
+    /// Values that a preset file does not set.
     fn default() -> Self {
         Self {
             preset: String::new(),
@@ -93,7 +95,7 @@ impl Default for Config {
     }
 }
 
-/// How this model is sampled unless one says otherwise.
+/// Default settings for sampling this model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sampling {
@@ -137,7 +139,8 @@ pub(crate) enum PrecisionArg {
 }
 
 impl PrecisionArg {
-    /// Resolves `auto` for a device. The run stores the result, so it resumes in the same precision on any device.
+    /// Resolves `auto` for a device. The run stores the result, so it resumes in the same precision
+    /// on any device.
     pub(crate) fn resolve(self, device: Device) -> Self {
         match self {
             PrecisionArg::Auto if device.is_cuda() => PrecisionArg::Bf16,
@@ -157,7 +160,7 @@ impl From<PrecisionArg> for Precision {
 }
 
 impl Config {
-    /// Refuses what a device cannot do well.
+    /// Rejects settings that the device cannot run well.
     pub(crate) fn check_device(&self, device: Device) -> anyhow::Result<()> {
         let last = matches!(&self.model, ModelConfig::Unet(unet) if unet.channels_last);
         ensure!(
@@ -168,7 +171,7 @@ impl Config {
         Ok(())
     }
 
-    /// Checks what no type checks.
+    /// Checks what the types do not.
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.steps > 0, "steps is 0: give at least one (--steps)");
         ensure!(self.batch_size > 0, "batch_size is 0: give at least one image a step (--batch-size)");
@@ -188,7 +191,7 @@ impl Config {
         Ok(())
     }
 
-    /// What pairs leave no room for.
+    /// Rejects settings that are incompatible with pairs.
     fn check_pairs(&self) -> anyhow::Result<()> {
         let (flow, path) = (&self.flow, self.flow.objective.path);
         ensure!(path == PathKind::Linear, "pairs are joined by lines, and the path is {path}; choose --path linear");

@@ -1,4 +1,4 @@
-//! `cifar-train convert`: weights from anywhere, for everyone; networks for points too.
+//! `cifar-train convert`: conversion of weights between file formats, also for networks for points.
 
 use crate::args::{ConvertArgs, Which};
 use crate::model::open;
@@ -12,12 +12,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use tch::Tensor;
 
-/// Weights and what is known of them.
+/// Weights and their metadata.
 struct Found {
     tensors: BTreeMap<String, Tensor>,
     model: ModelConfig,
     about: About,
-    /// Which weights these are, in words.
+    /// A description of the weights.
     name: String,
 }
 

@@ -1,4 +1,4 @@
-//! Opens the data set that `--data` names.
+//! Opens the data set given by `--data`.
 
 use crate::config::Config;
 use fm_app::sources;
@@ -11,13 +11,14 @@ pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
     Ok(name.parse::<ImageSource>()?.open(image_size)?)
 }
 
-/// The source that a configuration names, for images of `dim` values; another data set of images will do.
+/// The source that a configuration names, for images of `dim` values; it can be another data set of
+/// images.
 pub(crate) fn open_source(config: &mut Config, dim: usize, deviation: impl FnOnce() -> f64) -> anyhow::Result<Source> {
     let size = config.image_size;
     sources::open(&mut config.flow.source, dim, deviation, |name| Ok(matrix(&open(name, size)?)))
 }
 
-/// A set without images, for the shape, range and classes of a model's.
+/// An image set without images, with the shape, pixel range and classes of a model's data.
 pub(crate) fn without_images(data: &DataMeta, shape: &[i64]) -> ImageSet {
     let side = |i: usize| shape.get(i).copied().unwrap_or(1) as usize;
     ImageSet {
@@ -40,7 +41,7 @@ pub(crate) fn matrix(set: &ImageSet) -> Array2<f32> {
     rows
 }
 
-/// The standard deviation of all normalised values, without a copy of them.
+/// The standard deviation of all normalised values, computed without a copy of them.
 pub(crate) fn deviation(set: &ImageSet) -> f64 {
     let scale = 2.0 / f64::from(set.levels.max(1));
     scale * fm_core::source::deviation(set.pixels.iter().map(|p| f64::from(*p)))

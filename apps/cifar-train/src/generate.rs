@@ -1,4 +1,4 @@
-//! Generates images in batches, which several processes share.
+//! Generates images in batches, which are distributed over processes.
 
 use crate::config::Config;
 use anyhow::ensure;
@@ -12,30 +12,30 @@ use fm_solvers::sampler::{Sampler, Samples};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
-/// Images integrated together unless one says otherwise.
+/// Default number of images per batch.
 const BATCH: usize = 250;
 
-/// What to draw.
+/// The samples to draw.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) sampler: Sampler,
-    /// What the network was trained for.
+    /// The objective that the network was trained with.
     pub(crate) objective: Objective,
     pub(crate) source: Source,
     pub(crate) cfg_scale: f64,
     pub(crate) cfg_interval: (f64, f64),
     pub(crate) seed: u64,
     pub(crate) shape: Vec<i64>,
-    /// How many.
+    /// Number of samples.
     pub(crate) count: usize,
-    /// The class of each; empty when unconditional.
+    /// The class of each sample; empty for an unconditional model.
     pub(crate) classes: Vec<i64>,
     pub(crate) null_class: Option<i64>,
     pub(crate) batch_size: usize,
 }
 
 impl Request {
-    /// Samples of a network as its configuration says, class `i % classes` for sample i.
+    /// Samples with the settings of a network's configuration, class `i % classes` for sample i.
     pub(crate) fn of(config: &Config, source: &Source, shape: &[i64], count: usize, seed: u64) -> Self {
         let (classes, null_class) = (config.model.classes(), config.model.null_class());
         Self {
@@ -59,7 +59,7 @@ impl Request {
         self.source.sample(Key::new(self.seed, 0, Stream::Sample).from_row(first as u64), rows, dim)
     }
 
-    /// What the network makes of rows `first..first + rows`.
+    /// The field of the network for rows `first..first + rows`.
     pub(crate) fn field<'m>(
         &self,
         model: &'m dyn VelocityModel,
@@ -71,7 +71,7 @@ impl Request {
             Some(classes) if !classes.is_empty() => Field::Conditional(Guided {
                 model,
                 classes: Tensor::from_slice(classes).to_device(device),
-                // Without a null class there is nothing to guide away from; the scale is 1 then.
+                // Without a null class there is no guidance; the scale is 1 then.
                 null_class: self.null_class.unwrap_or(0),
                 scale: self.cfg_scale,
                 interval: self.cfg_interval,
@@ -81,33 +81,34 @@ impl Request {
     }
 }
 
-/// What was drawn and what it cost.
+/// The samples and the cost of drawing them.
 #[derive(Debug, Default)]
 pub(crate) struct Generated {
     /// Values of the images, one after the other, nominally in [-1, 1].
     pub(crate) values: Vec<f32>,
-    /// The same for each step of the first batch, if frames were asked for.
+    /// The values of the first batch after each step, if frames were requested.
     pub(crate) frames: Vec<Vec<f32>>,
-    /// Evaluations of a sample (their mean), one entry a batch.
+    /// Mean number of evaluations per sample, one entry per batch.
     pub(crate) nfe: Vec<f64>,
-    /// Calls of the network.
+    /// Number of calls of the network.
     pub(crate) calls: usize,
     pub(crate) seconds: f64,
 }
 
-/// What one turn of all processes has drawn.
+/// The samples of one round of all processes.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    /// The first sample.
+    /// Index of the first sample.
     pub(crate) first: usize,
-    /// As of [`Generated`].
+    /// As in [`Generated`].
     pub(crate) values: Vec<f32>,
     pub(crate) frames: Vec<Vec<f32>>,
     pub(crate) nfe: Vec<f64>,
     pub(crate) calls: usize,
 }
 
-/// Draws what is asked for. Every process of the group has the samples afterwards; frames are the first one's.
+/// Draws the requested samples. Every process of the group gets them; frames are those of the first
+/// process.
 pub(crate) fn generate(
     model: &dyn VelocityModel,
     device: Device,
@@ -128,7 +129,8 @@ pub(crate) fn generate(
     Ok(out)
 }
 
-/// Draws the samples from `start` on, and hands them over as they come, so that no more than a batch of each process is held.
+/// Draws the samples from index `start` on, and passes on each round as it completes, so that
+/// memory holds at most one batch per process.
 pub(crate) fn sample_batches(
     model: &dyn VelocityModel,
     device: Device,
@@ -175,14 +177,14 @@ pub(crate) fn sample_batches(
 }
 
 impl Generated {
-    /// Evaluations of a sample, over all batches.
+    /// Mean number of evaluations per sample, over all batches.
     pub(crate) fn mean_nfe(&self, count: usize, batch_size: usize) -> f64 {
         let rows = |i: usize| batch_size.min(count - i * batch_size) as f64;
         self.nfe.iter().enumerate().map(|(i, nfe)| nfe * rows(i)).sum::<f64>() / count as f64
     }
 }
 
-/// Carries rows of noise, sample `first` and those after it, to samples.
+/// Integrates rows of noise to samples, from sample `first` on.
 pub(crate) fn batch(
     model: &dyn VelocityModel,
     device: Device,
@@ -205,7 +207,8 @@ pub(crate) fn batch(
     Ok(r.sampler.run(&field, &r.objective, upload(noise, &shape, device), increments, frames)?)
 }
 
-/// The values of a tensor, f32. An error of the device is an error, not an empty list.
+/// The values of a tensor, f32. An error of the device is returned as an error, not as an empty
+/// list.
 pub(crate) fn to_host(x: &Tensor) -> anyhow::Result<Vec<f32>> {
     let x = x.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_reshape([-1])?;
     Ok(Vec::try_from(x)?)

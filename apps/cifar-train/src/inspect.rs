@@ -1,4 +1,4 @@
-//! `cifar-train inspect`: what a checkpoint holds.
+//! `cifar-train inspect`: shows the content of a checkpoint.
 
 use crate::args::InspectArgs;
 use fm_models::interchange;
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A file of weights: what it holds, what it says and what has to be assumed.
+/// Shows a file of weights: its tensors, its metadata and the assumed settings.
 fn file(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let weights = interchange::read(&args.path, None)?;
     let found = interchange::recognise(&weights)?;

@@ -1,7 +1,8 @@
-//! An autoencoder at work: from images to the latent space that a network learns in, and back.
+//! The autoencoder in use: maps images to the latent space that a network works in, and back.
 //!
-//! Latents are the encoder's vectors times a scale that makes their standard deviation 1; the scale is part of the run's configuration. A
-//! run in a latent space keeps a copy of its autoencoder, so that the run's directory is all that sampling needs.
+//! Latents are the encoder's vectors times a scale that makes their standard deviation 1; the scale
+//! is part of the run's configuration. A run in a latent space stores a copy of its autoencoder, so
+//! the run directory is sufficient for sampling.
 
 use crate::generate::to_host;
 use anyhow::{Context, ensure};
@@ -16,10 +17,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor, nn, no_grad};
 
-/// The copy's name in a run's directory.
+/// Name of the copy in a run directory.
 pub(crate) const FILE: &str = "autoencoder.safetensors";
 
-/// Images at a time.
+/// Images per batch.
 const BATCH: usize = 250;
 
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(crate) struct Autoencoder {
 }
 
 impl Autoencoder {
-    /// From a run of `cifar-train vqvae`, or a run's copy.
+    /// Opens the autoencoder of a `cifar-train vqvae` run, or a run's copy.
     pub(crate) fn open(path: &Path, device: Device) -> anyhow::Result<Self> {
         let not_one = || format!("{} holds no autoencoder; train one with `cifar-train vqvae`", path.display());
         let (config, tensors): (VqVaeConfig, BTreeMap<String, Tensor>) = if path.is_file() {
@@ -53,7 +54,7 @@ impl Autoencoder {
         Ok(Self { model, store })
     }
 
-    /// The copy that a run keeps.
+    /// The bytes of the copy that a run stores.
     pub(crate) fn bytes(&self) -> anyhow::Result<Vec<u8>> {
         let about = About {
             program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
@@ -63,7 +64,7 @@ impl Autoencoder {
         Ok(interchange::safetensors(&interchange::named(&self.store), &about)?)
     }
 
-    /// The SHA-256 of its configuration and weights.
+    /// The SHA-256 of the configuration and the weights.
     pub(crate) fn sha256(&self) -> anyhow::Result<String> {
         Ok(fm_train::files::sha256(&self.bytes()?))
     }
@@ -72,7 +73,7 @@ impl Autoencoder {
         self.model.config()
     }
 
-    /// The latent vectors of all images, a row each, not yet scaled.
+    /// The unscaled latent vectors of all images, one row per image.
     pub(crate) fn encode(&self, set: &ImageSet, flip: bool) -> anyhow::Result<Array2<f32>> {
         let shape = self.config().image_shape();
         ensure!(
@@ -95,7 +96,7 @@ impl Autoencoder {
         Ok(latents)
     }
 
-    /// Images, nominally in [-1, 1], of latent vectors, not scaled.
+    /// Decodes unscaled latent vectors to images, nominally in [-1, 1].
     pub(crate) fn decode(&self, latents: &[f32]) -> anyhow::Result<Vec<f32>> {
         let shape = self.config().latent_shape();
         let dim = shape.iter().product::<i64>() as usize;
@@ -106,7 +107,7 @@ impl Autoencoder {
         Ok(images)
     }
 
-    /// Share of the codes that latents use, and their perplexity.
+    /// Fraction of the codes that the latents use, and their perplexity.
     pub(crate) fn usage(&self, latents: &[f32]) -> (f64, f64) {
         self.model.usage(&self.model.codes(&self.upload(latents, &self.config().latent_shape())))
     }
@@ -117,27 +118,28 @@ impl Autoencoder {
     }
 }
 
-/// Images of what a network drew: itself, or decoded.
+/// Images from a network's samples: the samples themselves, or decoded latents.
 pub(crate) fn to_pixels(autoencoder: Option<&Autoencoder>, scale: f64, values: Vec<f32>) -> anyhow::Result<Vec<f32>> {
     let Some(autoencoder) = autoencoder else { return Ok(values) };
     autoencoder.decode(&values.iter().map(|v| v / scale as f32).collect::<Vec<_>>())
 }
 
-/// A data set as a network in a latent space sees it.
+/// The latents of a data set, as a network in a latent space reads them.
 #[derive(Debug)]
 pub(crate) struct Latents {
-    /// A row each.
+    /// One row per image.
     pub(crate) plain: Array2<f32>,
-    /// Of the mirrored images, where a run mirrors.
+    /// Latents of the mirrored images, if the run mirrors.
     pub(crate) mirrored: Option<Array2<f32>>,
-    /// The class of each image; empty for none.
+    /// The class of each image; empty without classes.
     classes: Vec<i64>,
     /// The shape of a row.
     shape: [usize; 3],
 }
 
 impl Latents {
-    /// All latents of a data set, times `scale`; a scale of 0 is replaced by one over their standard deviation.
+    /// All latents of a data set, times `scale`; a scale of 0 is replaced by one over their
+    /// standard deviation.
     pub(crate) fn of(autoencoder: &Autoencoder, set: &ImageSet, flip: bool, scale: &mut f64) -> anyhow::Result<Self> {
         let mut plain = autoencoder.encode(set, false)?;
         if *scale == 0.0 {
@@ -178,7 +180,7 @@ impl Dataset for Latents {
     }
 }
 
-/// Where the copy of a checkpoint's run lies.
+/// The path of the copy in a checkpoint's run.
 pub(crate) fn copy_of(checkpoint: &Path) -> anyhow::Result<PathBuf> {
     let places = checkpoint.ancestors().take(3).map(|place| place.join(FILE));
     places.into_iter().find(|place| place.is_file()).with_context(|| {
@@ -202,7 +204,7 @@ mod tests {
         let model = VqVae::new(&store.root(), &config).unwrap();
         let autoencoder = Autoencoder { model, store };
         let raw = autoencoder.encode(&set, false).unwrap();
-        // Codes among the vectors, so that the scale decides which is nearest.
+        // Some of the vectors become the codes, so that the nearest code depends on the scale.
         let vectors = Tensor::from_slice(raw.as_slice().unwrap()).view([40, 4, 16]).permute([0, 2, 1]).reshape([-1, 4]);
         autoencoder.store.variables()["codebook.embed"].shallow_clone().copy_(&vectors.narrow(0, 0, 256));
         let mut scale = 0.0;

@@ -1,7 +1,8 @@
 //! `cifar-train likelihood`: bits per dimension.
 //!
-//! Levels u = 0, 1, ... are dequantised as x = (u + U(-1/2, 1/2)) / scale - 1 with scale half the largest level, so that the mean stays what
-//! the model was trained on; see [`bits_per_dim`].
+//! Levels u = 0, 1, ... are dequantised as x = (u + U(-1/2, 1/2)) / scale - 1, with scale half the
+//! largest level. The mean over the noise is then the value that the model was trained on; see
+//! [`bits_per_dim`].
 
 use crate::args::LikelihoodOf;
 use crate::model::{Loaded, load};
@@ -46,7 +47,8 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Bits per dimension of images `first..first + rows`, and the evaluations of one. They do not depend on the batch that an image comes in.
+/// Bits per dimension of images `first..first + rows`, and evaluations per image. They do not
+/// depend on the batch of an image.
 pub(crate) fn bits_of(
     loaded: &Loaded,
     set: &ImageSet,
@@ -60,7 +62,7 @@ pub(crate) fn bits_of(
     Ok((found.values.iter().map(|log_p| bits_per_dim(*log_p, set.dim(), scale)).collect(), found.nfe))
 }
 
-/// Fails for models that give no density to these images.
+/// Fails for models that have no density on these images.
 pub(crate) fn check(loaded: &Loaded, set: &ImageSet) -> anyhow::Result<()> {
     ensure!(
         loaded.autoencoder.is_none(),
@@ -69,7 +71,8 @@ pub(crate) fn check(loaded: &Loaded, set: &ImageSet) -> anyhow::Result<()> {
     model::check_shape(set, loaded)
 }
 
-/// Images `first..first + rows` with noise of half a level either way, each from a generator of its own.
+/// Images `first..first + rows` with uniform noise of half a level in both directions, from a
+/// separate generator for each image.
 fn dequantised(set: &ImageSet, first: usize, rows: usize, seed: u64, loaded: &Loaded) -> Tensor {
     let scale = f32::from(set.levels) / 2.0;
     let image = |i: usize| {
@@ -80,7 +83,7 @@ fn dequantised(set: &ImageSet, first: usize, rows: usize, seed: u64, loaded: &Lo
     upload(&values, &[&[rows as i64], loaded.data.shape.as_slice()].concat(), loaded.device)
 }
 
-/// Under the label of each image, where the model knows labels.
+/// Log-densities, conditioned on the label of each image if the model has classes.
 fn densities(
     how: &LikelihoodArgs,
     loaded: &Loaded,

@@ -1,4 +1,5 @@
-//! `cifar-train`: train and sample flow-matching models of images. `cifar-train --help` is the manual.
+//! `cifar-train`: train and sample flow-matching models of images. `cifar-train --help` is the
+//! manual.
 
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 

@@ -1,4 +1,4 @@
-//! A model read back from a run, or from a file of weights.
+//! A model loaded from a run, or from a file of weights.
 
 use crate::args::{CheckpointArgs, Which};
 use crate::config::Config;
@@ -20,20 +20,20 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Tensor, nn};
 
 pub(crate) struct Loaded {
-    /// The checkpoint or the file.
+    /// Path of the checkpoint or file.
     pub(crate) path: PathBuf,
     pub(crate) config: Config,
     pub(crate) data: DataMeta,
     pub(crate) source: Source,
-    /// Of a network in a latent space.
+    /// The autoencoder of a network in a latent space.
     pub(crate) autoencoder: Option<Autoencoder>,
     pub(crate) model: Box<dyn VelocityModel>,
     pub(crate) device: Device,
     pub(crate) store: nn::VarStore,
     pub(crate) step: u64,
-    /// Decay of the average that the weights are, if they are one.
+    /// Decay of the moving average, if the weights are an average.
     pub(crate) ema_decay: Option<f64>,
-    /// Which weights these are, in words.
+    /// Description of the weights.
     pub(crate) weights: String,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn load(from: &CheckpointArgs) -> anyhow::Result<Loaded> {
     open(&from.checkpoint, &from.which, false)
 }
 
-/// `exact` reads the weights in f32, whatever precision the network was trained in.
+/// Opens a model. `exact` uses f32, whatever precision the network was trained in.
 pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Loaded> {
     let device = fm_app::device::select(&which.device)?;
     if path.is_file() {
@@ -52,7 +52,7 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
     let mut config: Config = serde_json::from_value(meta.config)
         .with_context(|| format!("{} was not written by cifar-train", path.display()))?;
-    // The name in a checkpoint is measured already.
+    // A source stored in a checkpoint already contains its measured deviation.
     let source = data::open_source(&mut config, meta.data.shape.iter().product::<i64>() as usize, || 0.0)?;
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
@@ -81,7 +81,8 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
     })
 }
 
-/// A file of ours says what it was trained for; another's network is taken for a velocity along the linear path, of images in [-1, 1].
+/// A file written by this library names its objective; any other network is assumed to predict the
+/// velocity of the linear path for images in [-1, 1].
 fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loaded> {
     ensure!(
         !which.raw_weights && which.ema_decay.is_none(),
@@ -102,7 +103,7 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
         data => serde_json::from_value(data).with_context(foreign)?,
     };
     let source = data::open_source(&mut config, shape.iter().product::<i64>() as usize, || 0.0)?;
-    // As a run's weights lie in memory, so that both round alike.
+    // The weights get the same memory layout as in a run, so that both round in the same way.
     FlatParams::new(&opened.store, config.precision.into())?;
     let autoencoder = open_autoencoder(&config, path, device)?;
     let (path, Opened { model, store, name: weights, .. }) = (path.to_path_buf(), opened);
@@ -119,13 +120,14 @@ impl Loaded {
         self.autoencoder.as_ref().map_or_else(|| self.data.shape.clone(), |a| a.config().image_shape().to_vec())
     }
 
-    /// The SHA-256 of the weights as they are used.
+    /// The SHA-256 of the weights that are used.
     pub(crate) fn sha256(&self) -> anyhow::Result<String> {
         let bytes = interchange::safetensors(&interchange::named(&self.store), &About::default())?;
         Ok(fm_train::files::sha256(&bytes))
     }
 
-    /// Every value that its samples depend on, for keys of caches: weights, configuration and autoencoder.
+    /// Everything that samples depend on, as a key for caches: weights, configuration and
+    /// autoencoder.
     pub(crate) fn key(&self) -> anyhow::Result<Value> {
         let autoencoder = self.autoencoder.as_ref().map(Autoencoder::sha256).transpose()?;
         Ok(
@@ -133,13 +135,13 @@ impl Loaded {
         )
     }
 
-    /// Images of what the network drew.
+    /// Images from the network's samples.
     pub(crate) fn to_pixels(&self, values: Vec<f32>) -> anyhow::Result<Vec<f32>> {
         latent::to_pixels(self.autoencoder.as_ref(), self.config.latent_scale, values)
     }
 }
 
-/// The weights of a run's or a checkpoint's first average, or of a file, by name.
+/// Weights by name: the first average of a run or checkpoint, or the content of a file.
 pub(crate) fn weights_of(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
     if path.is_file() {
         return Ok(interchange::read(path, None)?.tensors);
@@ -149,7 +151,7 @@ pub(crate) fn weights_of(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>
     Ok(checkpoint::read_weights(&path, Weights::Ema)?)
 }
 
-/// A preset's sampling for what a file says that its network was trained for.
+/// A preset's sampling settings for the objective that a file names.
 fn trained_for(preset: Config, path: &str, prediction: &str) -> anyhow::Result<Config> {
     let mut flow = FlowConfig::default();
     if !path.is_empty() {
@@ -159,14 +161,14 @@ fn trained_for(preset: Config, path: &str, prediction: &str) -> anyhow::Result<C
     Ok(Config { flow, ..preset })
 }
 
-/// 8-bit images as everyone scales them.
+/// 8-bit images, scaled to [-1, 1] as usual.
 fn pixels(shape: Vec<i64>, classes: i64) -> DataMeta {
     let classes = (0..classes).map(|k| k.to_string()).collect();
     DataMeta { shape, normalisation: "pixel values 0..=255 as 2 p / 255 - 1".into(), levels: 255, classes }
 }
 
 /// # Errors
-/// When images are not of the size that the model was trained on.
+/// Images of another size than the model was trained on.
 pub(crate) fn check_shape(set: &ImageSet, loaded: &Loaded) -> anyhow::Result<()> {
     let shape = loaded.image_shape();
     let same = set.shape.iter().map(|&s| s as i64).eq(shape.iter().copied());

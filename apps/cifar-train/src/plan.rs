@@ -1,4 +1,4 @@
-//! What a run is going to do: `--dry-run`, and the first lines of every run.
+//! The plan of a run, printed by `--dry-run` and at the start of every run.
 
 use crate::config::Config;
 use crate::config::PrecisionArg;
@@ -70,7 +70,8 @@ pub(crate) fn describe(config: &Config, material: &Material, parameters: usize, 
     lines.map(|(name, text)| format!("{name:<10}{text}")).join("\n")
 }
 
-/// The precision in words; bf16 is worth one on a GPU, because nobody may have asked for it.
+/// The precision as text; bf16 on a GPU comes with a hint, because the default may have selected
+/// it.
 fn precision(precision: PrecisionArg, device: Device) -> &'static str {
     match precision.into() {
         Precision::F32 => "f32",
@@ -79,26 +80,28 @@ fn precision(precision: PrecisionArg, device: Device) -> &'static str {
     }
 }
 
-/// libtorch and the program.
+/// Memory of libtorch and the program.
 const PROGRAM: f64 = 0.17 * GIB;
 
-/// Bytes per parameter: weights, gradient, two moments and an average in f32, and their copies while a checkpoint is saved.
+/// Bytes per parameter: weights, gradient, two moments and one average in f32, and their copies
+/// while a checkpoint is saved.
 const PARAMETER: f64 = 40.0;
 
 /// Bytes per parameter of the weights and gradients in bf16.
 const HALVES: f64 = 4.0;
 
-/// What a backward pass holds per kept activation: gradients of some, and the workspace of convolutions.
+/// Memory of a backward pass per stored activation: gradients, and the workspace of convolutions.
 const BACKWARD: f64 = 1.2;
 
-/// The same where activations are computed again, per output of a block and per value of the largest block.
+/// The same with recomputed activations, per output of a block and per value of the largest block.
 const RECOMPUTED: f64 = 2.65;
 
-/// Bytes: the program, the images, the parameters' vectors, and activations: of all blocks, or with checkpointing the outputs of all and
-/// the largest block. Fitted to peaks of U-Nets and transformers on a CPU, which it meets within 25 %.
+/// Estimated bytes: the program, the images, the parameter vectors, and activations. These are the
+/// activations of all blocks, or with checkpointing the outputs of all blocks and the activations
+/// of the largest one. Fitted to peaks of U-Nets and transformers on a CPU; accurate within 25 %.
 fn memory(config: &Config, set: &ImageSet, parameters: usize, device: Device) -> f64 {
     let half = Precision::from(config.precision) == Precision::Bf16;
-    // Without bf16 instructions a CPU widens the operands of convolutions.
+    // Without bf16 instructions, a CPU widens the operands of convolutions.
     let widened = !device.is_cuda() && matches!(config.model, ModelConfig::Unet(_));
     let width = if half && !widened { 2.0 } else { 4.0 };
     let averages = 4.0 * config.learning.ema_decay.len().saturating_sub(1) as f64;

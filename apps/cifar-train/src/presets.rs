@@ -1,4 +1,4 @@
-//! The named starting points: files in `presets/`, in the form of a user's configuration.
+//! The presets: files in `presets/`, in the format of a user's configuration.
 
 use crate::config::{Config, ModelKind};
 use anyhow::{Context, bail};
@@ -17,7 +17,7 @@ const FILES: [(&str, &str); 5] = [
     ("guide", include_str!("../presets/guide.toml")),
 ];
 
-/// The preset of a name, over the one that its file names.
+/// The preset with this name, applied to the one that its file extends.
 pub(crate) fn preset(name: &str) -> anyhow::Result<Config> {
     let names = FILES.map(|(name, _)| name);
     let Some((_, text)) = FILES.iter().find(|(known, _)| *known == name) else {
@@ -30,7 +30,8 @@ pub(crate) fn preset(name: &str) -> anyhow::Result<Config> {
     Ok(Config { preset: name.into(), ..laid })
 }
 
-/// Overrides a configuration by a file. One that chooses another kind of network starts from that kind's defaults.
+/// Overrides a configuration with a file. A file that selects another kind of network starts from
+/// that kind's defaults.
 pub(crate) fn lay_over(mut base: Config, mut file: Table) -> anyhow::Result<Config> {
     file.remove("preset");
     if let Some(kind) = file.get("model").and_then(|m| m.get("kind")).and_then(Value::as_str) {
@@ -44,7 +45,7 @@ pub(crate) fn lay_over(mut base: Config, mut file: Table) -> anyhow::Result<Conf
     settings::lay_over(&base, file)
 }
 
-/// Switches the network's kind, to the size that suits the preset.
+/// Selects another kind of network, in a size that suits the preset.
 pub(crate) fn set_model(config: &mut Config, kind: ModelKind) -> anyhow::Result<()> {
     let now = if config.model.kind() == "dit" { ModelKind::Dit } else { ModelKind::Unet };
     if kind == now {
@@ -66,7 +67,7 @@ pub(crate) fn set_model(config: &mut Config, kind: ModelKind) -> anyhow::Result<
 mod tests {
     use super::*;
 
-    /// Counted by torchcfm's `UNetModel` and published for the others; without classes.
+    /// Counted from torchcfm's `UNetModel`, and published for the others; without classes.
     #[test]
     fn presets_have_the_sizes_that_they_name() {
         for (name, count) in [("cifar10-unet", 35_746_307), ("guide", 59_721_283)] {

@@ -10,7 +10,8 @@ use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use toml::Value;
 
-/// What may change when a run is resumed; anything else would make it another run.
+/// Settings that may change when a run is resumed; a change of any other setting makes a different
+/// run.
 const MAY_CHANGE: [&str; 9] = [
     "steps",
     "num_workers",
@@ -55,7 +56,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The configuration of a run that is resumed, with the flags that may still change.
+    /// The configuration of a resumed run, with the flags that may change.
     pub(crate) fn resume(saved: Self, args: &TrainArgs) -> anyhow::Result<Self> {
         let mut config = saved.clone();
         config.apply(args)?;

@@ -35,7 +35,7 @@ fn sample(group: &Group, args: &SampleArgs) -> anyhow::Result<ExitCode> {
         println!("wrote {}", path.display());
     }
     if let Some(path) = &args.gif {
-        // 100 images show what there is to see; more would only make the file large.
+        // 100 images are enough to look at; more would only increase the file.
         let shown = grid.columns * (100 / grid.columns).max(1) * scale.dim();
         let frames: anyhow::Result<Vec<_>> =
             drawn.frames.iter().map(|f| grid.draw(&scale.denormalise(&f[..f.len().min(shown)]))).collect();
@@ -46,14 +46,14 @@ fn sample(group: &Group, args: &SampleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Turns what was drawn in a latent space into images.
+/// Decodes samples of a latent space to images.
 pub(crate) fn decode(drawn: &mut Generated, loaded: &Loaded) -> anyhow::Result<()> {
     drawn.values = loaded.to_pixels(std::mem::take(&mut drawn.values))?;
     drawn.frames = drawn.frames.drain(..).map(|frame| loaded.to_pixels(frame)).collect::<anyhow::Result<_>>()?;
     Ok(())
 }
 
-/// What was done, with every number counted or timed.
+/// Summary of the samples; all numbers are counted or timed.
 pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded) -> String {
     let nfe = match drawn.nfe.as_slice() {
         [first, rest @ ..] if first.fract() == 0.0 && rest.iter().all(|n| n == first) => first.to_string(),
@@ -102,7 +102,7 @@ fn request(args: &SampleArgs, loaded: &Loaded) -> anyhow::Result<Request> {
     with_classes(&args.solver, loaded, count, classes)
 }
 
-/// Classes 0, 1, 2, ... and again from 0; none for an unconditional model.
+/// Classes 0, 1, 2, ..., repeated; empty for an unconditional model.
 pub(crate) fn in_turn(classes: usize, count: usize) -> Vec<i64> {
     if classes == 0 { Vec::new() } else { (0..count).map(|i| (i % classes) as i64).collect() }
 }

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tch::{Device, nn};
 
-/// What is to be trained, and where.
+/// The configuration and the output directory of a run.
 #[derive(Debug, Serialize, Deserialize)]
 struct Plan {
     out: PathBuf,
@@ -37,7 +37,7 @@ struct Plan {
     config: Config,
 }
 
-/// Trains; `distilled` is the number of Euler steps that `distill` asks for.
+/// Runs a training; `distilled` is the number of Euler steps of `distill`.
 pub(crate) fn run(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<ExitCode> {
     let mut on_pairs = None;
     let code = Group::run(&args.group, |group| {
@@ -129,7 +129,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     job.run(group, &task, batches.as_ref(), state, Box::new(|state| preview.draw(state)))
 }
 
-/// What the flags ask for. A program that was started anew goes on with what it has left behind.
+/// The configuration from the flags. A restarted program resumes its own run.
 fn configure(args: &TrainArgs, distilled: Option<usize>, restarted: bool) -> anyhow::Result<Plan> {
     let left = args.out.as_ref().filter(|out| restarted && latest_checkpoint(out).is_ok());
     if !args.resume && left.is_none() {
@@ -152,7 +152,7 @@ fn configure(args: &TrainArgs, distilled: Option<usize>, restarted: bool) -> any
     Ok(Plan { config: Config::resume(saved, args)?, out, resume: true })
 }
 
-/// Puts the weights that a run starts from into its network.
+/// Loads the initial weights into the network.
 fn initialise(store: &nn::VarStore, config: &Config) -> anyhow::Result<()> {
     let init = Path::new(&config.init);
     let other = "give another --init, or --init fresh";
@@ -162,7 +162,7 @@ fn initialise(store: &nn::VarStore, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a run on pairs has brought, printed and kept beside it.
+/// Measures the result of a run on pairs, prints it and stores it in the run directory.
 fn measure(out: &Path, device: &str) -> anyhow::Result<()> {
     let which = Which { device: device.into(), ..Which::default() };
     let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -173,7 +173,7 @@ fn measure(out: &Path, device: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a picture of the model in training needs.
+/// Inputs of a sample image during training.
 struct Preview<'a> {
     config: &'a Config,
     material: &'a Material,
@@ -184,7 +184,7 @@ struct Preview<'a> {
 }
 
 impl Preview<'_> {
-    /// A grid of EMA samples, `samples/step-N.png`.
+    /// Draws a grid of EMA samples, `samples/step-N.png`.
     fn draw(&self, state: &mut TrainState) -> anyhow::Result<()> {
         let (config, set) = (self.config, &self.material.set);
         let names = if config.conditional { set.classes.as_slice() } else { &[] };

@@ -1,4 +1,4 @@
-//! What a run learns from: images, their latents, or a teacher's pairs.
+//! The training data: images, their latents, or a teacher's pairs.
 
 use crate::config::{Config, Keep};
 use crate::data;
@@ -17,22 +17,23 @@ use ndarray::Array2;
 use std::path::{Path, PathBuf};
 use tch::Device;
 
-/// The largest data set that is kept on a GPU unless one says otherwise.
+/// Maximum size of a data set that is kept on a GPU by default, in bytes.
 const FITS: usize = 2 << 30;
 
 #[derive(Debug)]
 pub(crate) struct Material {
-    /// The images; of pairs, their shape, range and classes alone.
+    /// The images; for pairs, only their shape, range and classes.
     pub(crate) set: ImageSet,
     pub(crate) autoencoder: Option<Autoencoder>,
     latents: Option<Latents>,
     pairs: Option<PairSet>,
-    /// The shape of a row as the network sees it.
+    /// The shape of a row of the network's input.
     pub(crate) shape: [usize; 3],
 }
 
 impl Material {
-    /// Opens what the configuration names, and measures what it leaves open. A run that is resumed has an autoencoder of its own.
+    /// Opens the data of a configuration, and measures the values that it leaves open. A resumed
+    /// run has its own autoencoder.
     pub(crate) fn open(config: &mut Config, resumed: Option<&Path>, device: Device) -> anyhow::Result<Self> {
         let place = resumed.map_or_else(|| PathBuf::from(&config.latent), |run| run.join(latent::FILE));
         let autoencoder = (!config.latent.is_empty()).then(|| Autoencoder::open(&place, device)).transpose()?;
@@ -54,7 +55,7 @@ impl Material {
         Ok(Self { set, autoencoder, latents, pairs, shape })
     }
 
-    /// Rows of an epoch.
+    /// Number of rows per epoch.
     pub(crate) fn len(&self) -> usize {
         self.pairs.as_ref().map_or(self.set.len(), PairSet::len)
     }
@@ -63,7 +64,7 @@ impl Material {
         self.latents.as_ref().map_or(&self.set, |latents| latents)
     }
 
-    /// Every row of the data, as the network sees it.
+    /// All rows of the data, in the units of the network.
     pub(crate) fn rows(&self) -> Array2<f32> {
         self.latents.as_ref().map_or_else(|| data::matrix(&self.set), |latents| latents.plain.clone())
     }
@@ -76,7 +77,7 @@ impl Material {
         }
     }
 
-    /// The images, if the device is to hold them.
+    /// The images on the device, if they are to be kept there.
     ///
     /// # Errors
     /// A set without images.
@@ -90,7 +91,7 @@ impl Material {
         set.map(|set| DeviceDataset::new(&set.pixels, set.shape, set.levels, device)).transpose()
     }
 
-    /// The batches of a run, or a process's share of each.
+    /// The batches of a run, restricted to the rows of one process.
     pub(crate) fn batches<'a>(
         &'a self,
         config: &Config,
@@ -112,7 +113,7 @@ impl Material {
         Ok(Box::new(FlowBatches::new(flow, self.dataset(), options)?.shared(shard)))
     }
 
-    /// What else the run keeps, by name.
+    /// Additional files that the run stores, by name.
     pub(crate) fn files(&self) -> anyhow::Result<Vec<(&'static str, Vec<u8>)>> {
         let copy = |a: &Autoencoder| Ok((latent::FILE, a.bytes().context("cannot copy the autoencoder")?));
         self.autoencoder.iter().map(copy).collect()

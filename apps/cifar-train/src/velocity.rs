@@ -1,4 +1,4 @@
-//! `cifar-train velocity`: what a network predicts, to compare with another program's answer.
+//! `cifar-train velocity`: writes the prediction of a network, for comparison with other programs.
 
 use crate::args::VelocityArgs;
 use crate::model::load;

@@ -1,4 +1,5 @@
-//! Several processes do what one does: the same weights at the same step, whatever the number of processes and whatever happens to them.
+//! Several processes do what one does: the same weights at the same step, whatever the number of
+//! processes and whatever happens to them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -31,7 +32,7 @@ fn train(dir: &Path, run: &str, flags: &str) -> String {
     format!("train --config {} {FLAGS} {flags} --out {}", path.display(), dir.join(run).display())
 }
 
-/// One command, started as each of so many ranks.
+/// One command, started once per rank.
 fn start(ranks: usize, words: &str) -> Vec<Child> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let start = |rank: usize| {
@@ -134,7 +135,8 @@ fn what_depends_on_a_whole_batch_is_the_same_for_its_parts() {
     }
 }
 
-/// The log decides, and the log is the same; a run that is resumed has its lines again, on every rank.
+/// The log decides, and the log is the same; a run that is resumed has its lines again, on every
+/// rank.
 #[test]
 fn early_stopping_is_everyones_at_the_same_step() {
     let dir = tempfile::tempdir().unwrap();
@@ -144,7 +146,8 @@ fn early_stopping_is_everyones_at_the_same_step() {
     assert!(succeed_as(2, &words("two")).contains("has not fallen for 3 lines"));
     let [one, two] = ["one", "two"].map(|run| losses(&dir.path().join(run)));
     assert!(one.len() == two.len() && one.len() < 200, "{} and {} lines", one.len(), two.len());
-    // Two of the three lines without a lower value lie before the checkpoint that the run is taken up from.
+    // Two of the three lines without a lower value lie before the checkpoint that the run is taken
+    // up from.
     let last = 2 * one.len();
     let resumed = dir.path().join("two");
     for step in (0..=last).filter(|step| *step > last - 2) {
@@ -169,7 +172,8 @@ fn a_killed_rank_is_named_and_others_go_on_from_the_last_checkpoint() {
     assert!(said.lines().count() == 1 && said.contains("lost rank 1: ended without a word"), "{said}");
     assert!(said.contains("the last good checkpoint is"), "{said}");
     assert!(!run.join("checkpoints/step-60").exists(), "it ended before it was killed");
-    // As a launcher starts it anew: the same command, told that it is not the first time, and with another number of processes.
+    // As a launcher starts it anew: the same command, told that it is not the first time, and with
+    // another number of processes.
     let again = format!("train --resume {FLAGS} --out {}", run.display());
     succeed_as(3, &again);
     let off = distance(dir.path(), "whole", "killed", 60);

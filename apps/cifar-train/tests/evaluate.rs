@@ -1,5 +1,6 @@
-//! `evaluate` through the real binary: every metric on every extractor against what public implementations recorded (`reference/evaluate.py`), which
-//! writes docs/metrics.md; and evaluations that stop, go on, grow and sweep.
+//! `evaluate` through the real binary: every metric on every extractor against what public
+//! implementations recorded (`reference/evaluate.py`), which writes docs/metrics.md; and
+//! evaluations that stop, go on, grow and sweep.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -44,7 +45,8 @@ fn json(path: PathBuf) -> Value {
     serde_json::from_slice(&read(path)).unwrap()
 }
 
-/// A metric on some features: its flag, the key of the result, and the recorded answer with the tolerance that it is held to.
+/// A metric on some features: its flag, the key of the result, and the recorded answer with the
+/// tolerance that it is held to.
 struct Row {
     flags: &'static str,
     images: &'static str,
@@ -345,7 +347,8 @@ fn sweeps_calibration_and_statistics() {
     let own = json(dir.path().join("own.json"))["metrics"]["fd-pixels"]["value"].as_f64().unwrap();
     let far = result["metrics"]["fd-pixels"]["value"].as_f64().unwrap();
     assert!(own.abs() < 1e-5 * far, "{own} beside {far}");
-    // Without more samples than features there is no Frechet distance, and nobody had asked for one.
+    // Without more samples than features there is no Frechet distance, and nobody had asked for
+    // one.
     let said = succeed(&format!("evaluate --checkpoint {run} --num-samples 50 --num-steps 2 --cache {d}/cache"));
     assert!(said.contains("KID-pixels") && said.contains("class agreement") && !said.contains("FD-"), "{said}");
     // Images of another range are not compared.

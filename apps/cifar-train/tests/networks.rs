@@ -1,5 +1,6 @@
-//! Networks for images through the real binary: every variant's velocities against what torchcfm and diffusers recorded, weights converted
-//! there and back, and an autoencoder with a network in its latent space. The first writes docs/networks.md.
+//! Networks for images through the real binary: every variant's velocities against what torchcfm
+//! and diffusers recorded, weights converted there and back, and an autoencoder with a network in
+//! its latent space. The first writes docs/networks.md.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -33,7 +34,8 @@ fn file(kind: &str, case: &Value, path: &Path) -> ModelConfig {
     config
 }
 
-/// The largest deviation of the program's velocities from the recorded ones; `source` is the file and its flags.
+/// The largest deviation of the program's velocities from the recorded ones; `source` is the file
+/// and its flags.
 fn deviation(case: &Value, source: &str, dir: &Path) -> f64 {
     let shape = integers(&case["shape"]);
     let d = dir.display();
@@ -103,7 +105,8 @@ fn weights_are_converted_there_and_back() {
     let config = file("unet", case, &dir.path().join("ours.safetensors"));
     let said = succeed(&format!("convert {d}/ours.safetensors {d}/theirs.pt"));
     assert!(said.contains(&format!("{} parameters", config.parameters().unwrap())), "{said}");
-    // A .pt tells shapes only: what they do not say is given, and the file that comes out says it all.
+    // A .pt tells shapes only: what they do not say is given, and the file that comes out says it
+    // all.
     let set = "--set heads=4 --set head_channels=0 --set new_attention_order=true --set image_size=[8,8]";
     succeed(&format!("convert {d}/theirs.pt {d}/again.safetensors {set} --path trigonometric"));
     let off = deviation(case, &format!("{d}/again.safetensors"), dir.path());

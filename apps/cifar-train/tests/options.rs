@@ -47,12 +47,14 @@ fn every_training_option_runs_and_is_recorded() {
     .enumerate()
     {
         let run = dir.path().join(format!("run{i}"));
-        // A file that sizes a U-Net cannot size a transformer; there the preset's transformer is taken.
+        // A file that sizes a U-Net cannot size a transformer; there the preset's transformer is
+        // taken.
         let base = if flags.ends_with("dit") { "--batch-size 4".to_owned() } else { format!("--config {config}") };
         succeed(&format!("train {base} {flags} --steps 2 --log-every 1 --sample-every 0 --out {}", run.display()));
         let meta: serde_json::Value = serde_json::from_slice(&read(run.join("checkpoints/step-2/meta.json"))).unwrap();
         assert!(meta["config"].to_string().contains(&format!("\"{key}\":\"{value}")), "{flags}: {}", meta["config"]);
-        // A fresh network predicts zero, so the first loss of velocity prediction is E[(x1 - x0)^2] = 1 + E[x1^2].
+        // A fresh network predicts zero, so the first loss of velocity prediction is E[(x1 -
+        // x0)^2] = 1 + E[x1^2].
         let first = losses(&run)[0];
         let velocity = !flags.contains("--prediction") && !flags.contains("--source");
         assert!(if velocity { (1.2..2.2).contains(&first) } else { first > 0.0 }, "{flags}: first loss {first}");
@@ -154,7 +156,8 @@ fn pictures_and_class_requests() {
     assert_eq!(&read(dir.path().join("g.gif"))[..6], b"GIF89a");
     let raw = succeed(&format!("sample {checkpoint} --class-label 7 --num-samples 3 --raw-weights --out {d}/r.png"));
     assert!(raw.contains("raw weights"), "{raw}");
-    // Guidance at no time is none; adaptive steps of each image make an animation too; so does noise on the way.
+    // Guidance at no time is none; adaptive steps of each image make an animation too; so does
+    // noise on the way.
     let values = |flags: &str, name: &str| {
         let said =
             succeed(&format!("sample {checkpoint} --num-samples 4 {flags} --out {d}/v.png --npy {d}/{name}.npy"));
@@ -169,7 +172,8 @@ fn pictures_and_class_requests() {
     assert!(said.contains("per-sample steps") && read(dir.path().join("a.gif")).len() > 1000, "{said}");
     let said = succeed(&format!("sample {run_only} --sde sigma --num-steps 3 --out {d}/n.png"));
     assert!(said.contains("NFE 5;") && said.contains("stochastic heun"), "{said}");
-    // The likelihood of a network that has learned next to nothing: about what independent uniform pixels would have.
+    // The likelihood of a network that has learned next to nothing: about what independent uniform
+    // pixels would have.
     let said = succeed(&format!(
         "likelihood --checkpoint {} --num-images 3 --batch-size 2 --probes 1 --out {d}/bits.csv",
         run.display()
@@ -212,7 +216,8 @@ fn checkpoints_use_the_fields_names_and_a_dry_run_writes_nothing() {
     }
 }
 
-/// The settings of the published U-Net on real CIFAR-10 records, narrowed: same loss, same first value.
+/// The settings of the published U-Net on real CIFAR-10 records, narrowed: same loss, same first
+/// value.
 #[test]
 fn the_first_cifar10_loss_is_one_plus_the_data_power_and_it_falls() {
     let Some(mini) = cifar_mini() else { return eprintln!("skipped: no CIFAR-10 records at hand") };

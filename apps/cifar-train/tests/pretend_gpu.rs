@@ -1,4 +1,5 @@
-//! Every kind of run on the pretend GPU: no operator sees host and device tensors together, and the losses are the CPU's.
+//! Every kind of run on the pretend GPU: no operator sees host and device tensors together, and the
+//! losses are the CPU's.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -23,7 +24,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// With configurations of small networks in `unet.toml` and `dit.toml`, without dropout: its draws differ between devices.
+    /// With configurations of small networks in `unet.toml` and `dit.toml`, without dropout: its
+    /// draws differ between devices.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let common = "steps = 3\nbatch_size = 8\nwarmup_steps = 0\nlog_every = 1\nsample_every = 0\nnum_workers = 1\n\

@@ -1,4 +1,5 @@
-//! Reflow and distillation through the real binary: a teacher's pairs, models that learn them, and what is said of both.
+//! Reflow and distillation through the real binary: a teacher's pairs, models that learn them, and
+//! what is said of both.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 

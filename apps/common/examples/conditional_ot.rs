@@ -1,12 +1,14 @@
-//! What condition-awareness is for: optimal transport in a class-conditional model, with and without it.
+//! What condition-awareness is for: optimal transport in a class-conditional model, with and
+//! without it.
 //!
 //! `cargo run --release -p fm-app --example conditional_ot`, some ten minutes on two cores.
 //!
-//! Minibatch transport gives each class the noise nearest to it. A model that is told the class then never sees that class start from
-//! anywhere else; when it samples, noise comes from everywhere. A condition-aware cost lets each class have noise of its own, all of it.
+//! Minibatch transport gives each class the noise nearest to it. A model that is told the class
+//! then never sees that class start from anywhere else; when it samples, noise comes from
+//! everywhere. A condition-aware cost lets each class have noise of its own, all of it.
 //!
-//! Printed are energy distances between 2,000 samples and 2,000 fresh points of each class, averaged over classes, with the standard
-//! error over seeds, for few and for many Euler steps.
+//! Printed are energy distances between 2,000 samples and 2,000 fresh points of each class,
+//! averaged over classes, with the standard error over seeds, for few and for many Euler steps.
 
 #![allow(clippy::print_stdout, reason = "an example speaks on standard output")]
 

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Runs a program. An error is printed as one line on standard error, with exit code 2. An exception of
-/// libtorch, such as out of memory, arrives as a panic; it is printed as one line too, with exit code 101. If
-/// RUST_BACKTRACE is set, the panic is printed in full.
+/// Runs a program. An error is printed as one line on standard error, with exit code 2. An
+/// exception of libtorch, such as out of memory, arrives as a panic; it is printed as one line too,
+/// with exit code 101. If RUST_BACKTRACE is set, the panic is printed in full.
 pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     crate::memory::keep_freed();
     if std::env::var_os("RUST_BACKTRACE").is_none() {

@@ -28,32 +28,36 @@ fm_core::choice! {
             /// Regularisation, in the unit of the cost.
             epsilon = 0.05, Domain::above(0.0, 1e9)
         },
-        /// The entropic plan with relaxed marginals: a point may carry more or less than its share of the mass.
+        /// The entropic plan with relaxed marginals: a point may carry more or less than its share
+        /// of the mass.
         Unbalanced = "unbalanced" {
             /// Regularisation, relative to the mean cost.
             epsilon = 0.05, Domain::above(0.0, 1e6);
             /// Penalty on deviations from the marginals, relative to the mean cost.
             reg_m = 1.0, Domain::above(0.0, 1e6)
         },
-        /// The plan for a fraction of the mass; the rest is paired at random, or left out of drawn pairs.
+        /// The plan for a fraction of the mass; the rest is paired at random, or left out of drawn
+        /// pairs.
         Partial = "partial" {
             /// The fraction.
             mass = 0.9, Domain::above(0.0, 1.0);
             /// Regularisation, relative to the mean cost; 0 for the plan of least cost.
             epsilon = 0.0, Domain::within(0.0, 1e6)
         },
-        /// Condition-aware: the plan of least cost, with a penalty on pairs of source and data rows of unlike classes.
+        /// Condition-aware: the plan of least cost, with a penalty on pairs of source and data rows
+        /// of unlike classes.
         C2ot = "c2ot" | "conditional" {
             /// The penalty, relative to the mean cost.
             weight = 10.0, Domain::above(0.0, 1e6)
         },
-        /// The entropic plan with regularisation 2 sigma^2, for the sigma of the Schrödinger-bridge path; its pairs are
-        /// always drawn.
+        /// The entropic plan with regularisation 2 sigma^2, for the sigma of the Schrödinger-bridge
+        /// path; its pairs are always drawn.
         SchroedingerBridge = "schroedinger-bridge" | "bridge",
     }
 }
 
-/// An approximate plan pairs almost as well, and a training step must not wait for full convergence.
+/// An approximate plan pairs almost as well, and a training step must not wait for full
+/// convergence.
 const MAX_ITERATIONS: usize = 300;
 
 impl CouplingKind {

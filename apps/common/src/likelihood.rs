@@ -22,8 +22,8 @@ pub struct LikelihoodArgs {
     /// Relative and absolute tolerance of the solver.
     #[arg(long, default_value_t = TOLERANCE)]
     tolerance: f64,
-    /// Probes per row of Hutchinson's divergence estimate; 0 computes the exact divergence, with one backward pass per
-    /// dimension.
+    /// Probes per row of Hutchinson's divergence estimate; 0 computes the exact divergence, with
+    /// one backward pass per dimension.
     #[arg(long, value_name = "N", default_value_t = 0)]
     probes: usize,
     #[arg(long, default_value_t, help = help::<Probe>("Distribution of the probes"))]
@@ -43,7 +43,8 @@ pub struct Densities {
 }
 
 impl LikelihoodArgs {
-    /// Hutchinson's estimate with this number of probes per row, at the default solver and tolerance of the flags.
+    /// Hutchinson's estimate with this number of probes per row, at the default solver and
+    /// tolerance of the flags.
     pub fn estimated(probes: usize, seed: u64) -> Self {
         Self { solver: SolverName::Tsit5, tolerance: TOLERANCE, probes, probe: Probe::default(), seed }
     }
@@ -61,12 +62,13 @@ impl LikelihoodArgs {
         }
     }
 
-    /// The log-densities of `x` under a network trained for `objective` with a Gaussian source; `x` holds the rows of
-    /// the data from `first_row` on. The density is that of the samples, whose ODE starts from the source at the first
-    /// training time.
+    /// The log-densities of `x` under a network trained for `objective` with a Gaussian source; `x`
+    /// holds the rows of the data from `first_row` on. The density is that of the samples, whose
+    /// ODE starts from the source at the first training time.
     ///
     /// # Errors
-    /// A source without a closed-form density, a solver without adaptive steps, and a row whose solve fails.
+    /// A source without a closed-form density, a solver without adaptive steps, and a row whose
+    /// solve fails.
     pub fn evaluate(
         &self,
         network: &impl RowField<Tensor>,

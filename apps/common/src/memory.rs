@@ -1,10 +1,12 @@
-//! Memory use of this process, and the treatment of freed memory by the C allocator, which libtorch uses on the CPU.
+//! Memory use of this process, and the treatment of freed memory by the C allocator, which libtorch
+//! uses on the CPU.
 //!
-//! By default glibc returns large freed blocks to the system, so each large tensor starts with page faults. Keeping the
-//! blocks shortens a training step of a large network by a few per cent (`docs/decisions.md`, "What happens to freed
-//! memory?").
+//! By default glibc returns large freed blocks to the system, so each large tensor starts with page
+//! faults. Keeping the blocks shortens a training step of a large network by a few per cent
+//! (`docs/decisions.md`, "What happens to freed memory?").
 
-/// Makes the allocator keep freed memory. Call it first in a program; without glibc it does nothing.
+/// Makes the allocator keep freed memory. Call it first in a program; without glibc it does
+/// nothing.
 pub fn keep_freed() {
     // SAFETY: mallopt only sets numbers of the allocator, before other threads exist.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

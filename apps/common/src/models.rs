@@ -20,8 +20,9 @@ fm_core::choice! {
 }
 
 impl TableModel {
-    /// The configuration for `dim` columns and hidden layers of these widths. The network is conditioned on one of
-    /// `classes` classes (0: unconditional); `null_class` adds the null class.
+    /// The configuration for `dim` columns and hidden layers of these widths. The network is
+    /// conditioned on one of `classes` classes (0: unconditional); `null_class` adds the null
+    /// class.
     pub fn config(self, dim: usize, widths: &[i64], classes: usize, null_class: bool) -> ModelConfig {
         let (dim, widths, classes) = (dim as i64, widths.to_vec(), classes as i64);
         match self {

@@ -73,15 +73,16 @@ pub struct FlowArgs {
     time: Option<TimeKind>,
     #[arg(long, value_name = "HOW", help = help::<Draw>("How the times of the rows of a batch are drawn"))]
     time_draw: Option<Draw>,
-    /// Restrict training times to [EPS, 1 - EPS], for objectives that are singular at an end; sampling keeps the same
-    /// distance from singular ends.
+    /// Restrict training times to [EPS, 1 - EPS], for objectives that are singular at an end;
+    /// sampling keeps the same distance from singular ends.
     #[arg(long, value_name = "EPS")]
     time_clip: Option<f64>,
-    /// Weight each row by 1 / p(t), so that the time distribution changes the variance of the loss but not its mean.
+    /// Weight each row by 1 / p(t), so that the time distribution changes the variance of the loss
+    /// but not its mean.
     #[arg(long, value_name = "BOOL")]
     importance: Option<bool>,
-    /// Draw times with a large loss more often, using this number of time bins; the mean loss is unchanged, and 0
-    /// disables this.
+    /// Draw times with a large loss more often, using this number of time bins; the mean loss is
+    /// unchanged, and 0 disables this.
     #[arg(long, value_name = "BINS")]
     loss_aware: Option<usize>,
     #[arg(long, value_name = "HOW", help = help::<CouplingKind>("How source rows are paired with data rows"))]
@@ -96,8 +97,8 @@ pub struct FlowArgs {
     /// Source distribution: gaussian, matched, sparse:rate=R, or a data set, named as for --data.
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
-    /// Also log the excess loss: the loss minus the smallest loss that a network can reach. Needs independent coupling,
-    /// the gaussian source, the mse loss and no classes.
+    /// Also log the excess loss: the loss minus the smallest loss that a network can reach. Needs
+    /// independent coupling, the gaussian source, the mse loss and no classes.
     #[arg(long, value_name = "BOOL")]
     excess_loss: Option<bool>,
 }

@@ -1,4 +1,5 @@
-//! The command `objective`: the coefficients of an objective over time, as a table and as a picture.
+//! The command `objective`: the coefficients of an objective over time, as a table and as a
+//! picture.
 
 #![allow(clippy::print_stdout, reason = "a program prints to standard output")]
 
@@ -21,7 +22,8 @@ pub struct ShowArgs {
     /// Plot path, time distribution and weight.
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     picture: Option<PathBuf>,
-    /// Evaluate at these times instead of 200 evenly spaced ones; the quantile is evaluated at the same numbers.
+    /// Evaluate at these times instead of 200 evenly spaced ones; the quantile is evaluated at the
+    /// same numbers.
     #[arg(long, value_delimiter = ',', value_name = "T,...", help_heading = "Output")]
     at: Vec<f64>,
     // Last: its heading would also cover later fields that have none.

@@ -42,7 +42,8 @@ pub struct LearningConfig {
     pub non_finite_patience: u64,
     /// The logged value for early stopping and for the best checkpoint.
     pub monitor: String,
-    /// Log lines without a lower monitored value after which training stops; 0 disables early stopping.
+    /// Log lines without a lower monitored value after which training stops; 0 disables early
+    /// stopping.
     pub early_stopping: u64,
     /// Whether to keep the checkpoint with the lowest monitored value, in `best/`.
     pub keep_best: bool,
@@ -111,7 +112,8 @@ pub struct LearningArgs {
     weight_decay: Option<f64>,
     #[arg(long, value_name = "WHICH", help = help::<DecayOn>("Parameters with weight decay"))]
     decay_on: Option<DecayOn>,
-    /// Maximum norm of the gradient; larger gradients are scaled down to it, and inf disables clipping.
+    /// Maximum norm of the gradient; larger gradients are scaled down to it, and inf disables
+    /// clipping.
     #[arg(long, value_name = "NORM")]
     clip: Option<f64>,
     /// Decays of the moving averages (EMA) of the weights; sampling uses the first.
@@ -120,17 +122,20 @@ pub struct LearningArgs {
     /// Warm up the EMA: update n uses the decay min(D, (1 + n) / (10 + n)).
     #[arg(long, value_name = "BOOL")]
     ema_warmup: Option<bool>,
-    /// Rows per forward and backward pass; gradients accumulate over the batch, which takes less memory and gives the
-    /// same result up to rounding. 0: the whole batch.
+    /// Rows per forward and backward pass; gradients accumulate over the batch, which takes less
+    /// memory and gives the same result up to rounding. 0: the whole batch.
     #[arg(long, value_name = "ROWS")]
     micro_batch_size: Option<usize>,
-    /// Consecutive steps with a non-finite loss or gradient after which the run ends; such steps are skipped.
+    /// Consecutive steps with a non-finite loss or gradient after which the run ends; such steps
+    /// are skipped.
     #[arg(long, value_name = "STEPS")]
     non_finite_patience: Option<u64>,
-    /// Value of metrics.jsonl for --early-stopping and --keep-best: loss, excess, grad_norm or update_ratio.
+    /// Value of metrics.jsonl for --early-stopping and --keep-best: loss, excess, grad_norm or
+    /// update_ratio.
     #[arg(long, value_name = "NAME")]
     monitor: Option<String>,
-    /// Stop after this number of log lines without a lower monitored value; 0 disables early stopping.
+    /// Stop after this number of log lines without a lower monitored value; 0 disables early
+    /// stopping.
     #[arg(long, value_name = "LINES")]
     early_stopping: Option<u64>,
     /// Also keep the checkpoint with the lowest monitored value, in best/.
@@ -213,7 +218,8 @@ impl LearningConfig {
         Ok(TrainState::new(params, optimizer, &ema, loss_aware_bins))
     }
 
-    /// The callbacks of these settings: early stopping, and keeping the best checkpoint on the process that writes.
+    /// The callbacks of these settings: early stopping, and keeping the best checkpoint on the
+    /// process that writes.
     ///
     /// # Errors
     /// A monitored value that is not in the log.

@@ -1,5 +1,5 @@
-//! Programs that run as several processes, started by torchrun, Slurm or `cargo xtask launch`. With one process, every
-//! operation here is the identity.
+//! Programs that run as several processes, started by torchrun, Slurm or `cargo xtask launch`. With
+//! one process, every operation here is the identity.
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -35,8 +35,8 @@ choice! {
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Distributed")]
 pub struct GroupArgs {
-    /// Time after which a process that waits for the others fails; allow for the saving and drawing of rank 0
-    /// (default: 600).
+    /// Time after which a process that waits for the others fails; allow for the saving and drawing
+    /// of rank 0 (default: 600).
     #[arg(long, value_name = "SECONDS")]
     pub dist_timeout: Option<u64>,
 }
@@ -58,8 +58,8 @@ pub struct GeneratedShard {
 }
 
 impl Group {
-    /// Runs a program as one of the processes of a launcher. If it ends with an error or a panic, the other processes
-    /// fail with that cause.
+    /// Runs a program as one of the processes of a launcher. If it ends with an error or a panic,
+    /// the other processes fail with that cause.
     ///
     /// # Errors
     /// Errors of the program, and the failure of another process.
@@ -99,7 +99,8 @@ impl Group {
         Self { processes, restarted: false }
     }
 
-    /// Fails if a launcher started several processes, for programs that would repeat the same work in each.
+    /// Fails if a launcher started several processes, for programs that would repeat the same work
+    /// in each.
     ///
     /// # Errors
     /// Several processes.

@@ -1,4 +1,5 @@
-//! The command `report`: a run as one self-contained HTML page, with curves, samples over time and configuration.
+//! The command `report`: a run as one self-contained HTML page, with curves, samples over time and
+//! configuration.
 
 #![allow(clippy::print_stdout, reason = "a program prints to standard output")]
 

@@ -1,4 +1,5 @@
-//! Settings of libtorch for a run: precision of f32 products, deterministic kernels, and a profile of a few steps.
+//! Settings of libtorch for a run: precision of f32 products, deterministic kernels, and a profile
+//! of a few steps.
 
 use crate::objective_args::{help, set};
 use clap::Args;

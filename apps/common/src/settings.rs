@@ -28,7 +28,8 @@ pub fn lay_over<C: Serialize + DeserializeOwned>(base: &C, file: Table) -> anyho
     table.try_into().context("cannot read the configuration")
 }
 
-/// Checks that the configuration of a resumed run differs from the saved one only in the keys of `may_change`.
+/// Checks that the configuration of a resumed run differs from the saved one only in the keys of
+/// `may_change`.
 ///
 /// # Errors
 /// The first other key that differs.

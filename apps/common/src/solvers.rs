@@ -14,8 +14,8 @@ use fm_solvers::{AdaptiveOptions, Grid};
 pub struct SolveArgs {
     #[arg(long, default_value_t, help = help::<SolverName>("ODE solver"))]
     solver: SolverName,
-    /// Number of fixed steps (default: 50, but adaptive steps for heun-euler, bogacki-shampine, dopri5, tsit5 and
-    /// dop853).
+    /// Number of fixed steps (default: 50, but adaptive steps for heun-euler, bogacki-shampine,
+    /// dopri5, tsit5 and dop853).
     #[arg(long, value_name = "N")]
     num_steps: Option<usize>,
     #[arg(long, default_value_t, help = help::<Grid>("Time grid of fixed steps"))]

@@ -9,9 +9,9 @@ use fm_core::source::{Source, SourceKind};
 use fm_core::time::Draw;
 use ndarray::Array2;
 
-/// Opens the source that a configuration names: a distribution, or the rows of a data set that `load` returns, for data
-/// rows of `dim` values. A source that depends on the standard deviation of the data (`matched`) gets it from
-/// `deviation`, and `name` is updated to contain it.
+/// Opens the source that a configuration names: a distribution, or the rows of a data set that
+/// `load` returns, for data rows of `dim` values. A source that depends on the standard deviation
+/// of the data (`matched`) gets it from `deviation`, and `name` is updated to contain it.
 ///
 /// # Errors
 /// An unknown name, and a data set without rows or with another dimension than the data.
@@ -71,7 +71,8 @@ pub fn irreducible(
     Ok(Some(estimate(&mixture, &objective, samples, seed)?))
 }
 
-/// The value of [`irreducible`], which is also printed; `what` names a row of the data, in the singular.
+/// The value of [`irreducible`], which is also printed; `what` names a row of the data, in the
+/// singular.
 ///
 /// # Errors
 /// Those of [`irreducible`].

@@ -49,10 +49,12 @@ pub struct Job {
 }
 
 impl Job {
-    /// Trains to the end or until interrupted; `draw` makes a picture of the current model. Only rank 0 writes files.
+    /// Trains to the end or until interrupted; `draw` makes a picture of the current model. Only
+    /// rank 0 writes files.
     ///
     /// # Errors
-    /// A directory that holds a run already or cannot be written, and errors of training, with the last checkpoint.
+    /// A directory that holds a run already or cannot be written, and errors of training, with the
+    /// last checkpoint.
     pub fn run(
         &self,
         group: &Group,

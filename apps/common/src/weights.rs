@@ -28,10 +28,12 @@ pub struct Opened {
 /// Choices that a file of weights leaves open.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct FileArgs {
-    /// Take this set of weights from a file with several, for example net_model (default: the EMA, if there is one).
+    /// Take this set of weights from a file with several, for example net_model (default: the EMA,
+    /// if there is one).
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub part: Option<String>,
-    /// Set a parameter of the network that a file of weights does not determine, for example heads=4; repeatable.
+    /// Set a parameter of the network that a file of weights does not determine, for example
+    /// heads=4; repeatable.
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Model")]
     pub set: Vec<String>,
 }

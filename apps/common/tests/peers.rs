@@ -1,4 +1,5 @@
-//! What several processes must agree on, here as threads of one: a step that one of them cannot use, and the state that rank 0 hands out.
+//! What several processes must agree on, here as threads of one: a step that one of them cannot
+//! use, and the state that rank 0 hands out.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -170,7 +171,8 @@ fn everyone_goes_on_from_the_state_of_rank_0_and_hears_what_it_has_made() {
     }
 }
 
-/// On a GPU, where there is one and this was built with the feature `nccl`, the sums of the group go through NCCL.
+/// On a GPU, where there is one and this was built with the feature `nccl`, the sums of the group
+/// go through NCCL.
 #[test]
 fn a_group_of_one_trains_to_the_bits_of_the_plain_run() {
     let device = fm_app::device::select("auto").unwrap();
@@ -201,7 +203,8 @@ fn a_group_of_one_trains_to_the_bits_of_the_plain_run() {
     assert_eq!(plain, group);
 }
 
-/// A run of two processes in one directory: rank 0 writes, both end at the weights of the run of one process, and a second call goes on.
+/// A run of two processes in one directory: rank 0 writes, both end at the weights of the run of
+/// one process, and a second call goes on.
 #[test]
 fn ranks_share_a_runs_directory() {
     let weights = |directory: &std::path::Path, steps: u64, collective: Arc<dyn Collective>| {

@@ -1,4 +1,4 @@
-//! A run's configuration: a plain value with defaults, which is written into the run.
+//! Configuration of a run: plain values with defaults, which are stored in the run directory.
 
 use anyhow::ensure;
 use fm_app::models::TableModel;
@@ -11,17 +11,17 @@ use fm_data::points;
 use fm_models::ModelConfig;
 use serde::{Deserialize, Serialize};
 
-/// Everything that decides what a run computes.
+/// All settings that affect the results of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Config {
     pub(crate) data: String,
-    /// The column of classes that the network is told; empty for none.
+    /// The column with the classes for a conditional network; empty for none.
     pub(crate) labels: String,
-    /// Columns that are left out.
+    /// Columns to ignore.
     pub(crate) ignore: Vec<String>,
     pub(crate) preprocess: Preprocess,
-    /// Share of a file's rows that are not trained on; below 0 for the usual one.
+    /// Fraction of a file's rows to hold out; a negative value selects the default.
     pub(crate) hold_out: f64,
     pub(crate) rows: usize,
     pub(crate) steps: u64,
@@ -29,13 +29,13 @@ pub(crate) struct Config {
     pub(crate) model: TableModel,
     pub(crate) widths: Vec<i64>,
     pub(crate) label_drop: f64,
-    /// Whether the source has a deviation of its own for each column, learned with the network.
+    /// Whether the source has a standard deviation per column that is learned with the network.
     pub(crate) trainable_source: bool,
-    /// The run whose ODE makes the pairs that are learned; empty where data are.
+    /// The run whose ODE makes the training pairs; empty to train on data.
     pub(crate) teacher: String,
-    /// Steps of RK4 by which it does.
+    /// RK4 steps per teacher pair.
     pub(crate) teacher_steps: usize,
-    /// Whether its student starts from fresh weights.
+    /// Whether the student starts from random weights.
     pub(crate) fresh: bool,
     pub(crate) seed: u64,
     pub(crate) log_every: u64,
@@ -99,7 +99,7 @@ impl Config {
         self.learning.validate()
     }
 
-    /// The share of rows that is not trained on: a tenth of a file's, unless said otherwise.
+    /// The fraction of held-out rows: by default a tenth of a file's rows.
     pub(crate) fn held_out(&self) -> f64 {
         let drawn = points::TOYS.contains(&self.data.as_str()) || self.data == "gaussian4";
         if self.hold_out >= 0.0 {
@@ -111,7 +111,7 @@ impl Config {
         }
     }
 
-    /// The network for a table of `dim` columns and so many classes.
+    /// The network for a table with `dim` columns and `classes` classes.
     pub(crate) fn model(&self, dim: usize, classes: usize) -> ModelConfig {
         self.model.config(dim, &self.widths, classes, self.label_drop > 0.0)
     }

@@ -1,4 +1,4 @@
-//! `tabular-train couple`: what a coupling does to two tables, or to a series of them.
+//! `tabular-train couple`: applies a coupling to two tables, or to a series of tables.
 
 use crate::args::CoupleArgs;
 use anyhow::{Context, bail, ensure};
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what the plan between two tables costs, for each unit of its mass.
+/// Prints the cost of the plan between two tables, per unit of its mass.
 fn describe(
     coupling: &OtCoupling,
     [from, to]: [&Array2<f32>; 2],
@@ -67,7 +67,7 @@ fn describe(
     Ok(())
 }
 
-/// The mean cost of the pairs between table k - 1 and table k.
+/// The mean cost of the pairs of tables k - 1 and k.
 fn leg_cost(coupling: &OtCoupling, tables: &[Array2<f32>], paths: &[Vec<usize>], k: usize) -> anyhow::Result<f64> {
     let cost = coupling.cost.matrix(tables[k - 1].view(), tables[k].view())?;
     let pairs = paths[k - 1].iter().zip(&paths[k]);

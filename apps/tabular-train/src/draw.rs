@@ -1,4 +1,4 @@
-//! From the source to rows of a table.
+//! Sampling: from the source to rows of a table.
 
 use crate::args::DrawArgs;
 use crate::model::{Loaded, load};
@@ -13,27 +13,27 @@ use fm_solvers::guidance::{Field, Guided, Unconditional};
 use fm_solvers::sampler::Sampler;
 use tch::{Device, Kind, Tensor};
 
-/// Everything that drawing needs beside the request.
+/// Inputs of sampling other than the request.
 pub(crate) struct Drawer<'a> {
     pub(crate) model: &'a dyn VelocityModel,
     pub(crate) device: Device,
     pub(crate) objective: &'a Objective,
     pub(crate) source: &'a Source,
-    /// Deviations of the source that were learned with the network, as logarithms.
+    /// Log standard deviations of the source, if they were learned.
     pub(crate) log_scale: Option<&'a Tensor>,
     pub(crate) columns: &'a Columns,
-    /// Guidance, and the class that stands for none.
+    /// Guidance scale and the null class.
     pub(crate) guidance: (f64, i64),
 }
 
-/// What was drawn.
+/// Samples.
 pub(crate) struct Rows {
     pub(crate) values: Vec<f32>,
-    /// Their classes, where there are any.
+    /// Their classes, if the model has any.
     pub(crate) classes: Vec<i64>,
-    /// States from the source on, if they were asked for.
+    /// States from the source on, if frames were requested.
     pub(crate) frames: Vec<Vec<f32>>,
-    /// What it cost, in words.
+    /// Number of evaluations, as text.
     pub(crate) nfe: String,
 }
 
@@ -55,19 +55,19 @@ impl<'a> Drawer<'a> {
         })
     }
 
-    /// Source rows, as the network sees them.
+    /// Source rows, in the units of the network.
     pub(crate) fn start(&self, rows: usize, seed: u64) -> anyhow::Result<Tensor> {
         let dim = self.columns.dim();
         let x0 = self.source.sample(Key::new(seed, 0, Stream::Sample), rows, dim)?;
         Ok(self.scaled(&upload(&x0, &[rows as i64, dim as i64], self.device)))
     }
 
-    /// Rows of the source with the deviations that were learned.
+    /// Source rows, scaled by the learned standard deviations.
     pub(crate) fn scaled(&self, x0: &Tensor) -> Tensor {
         self.log_scale.map_or_else(|| x0.shallow_clone(), |s| x0 * s.detach().exp())
     }
 
-    /// What the network makes of rows of these classes.
+    /// The field of the network for rows of these classes.
     pub(crate) fn field(&self, classes: &[i64]) -> Field<'a> {
         let (scale, null_class) = self.guidance;
         match classes {
@@ -82,7 +82,8 @@ impl<'a> Drawer<'a> {
         }
     }
 
-    /// Rows in the table's own units, of these classes if the model is told any; the states on the way, if they are asked for.
+    /// Samples in the table's units, with these classes if the model is conditional, and the
+    /// intermediate states if requested.
     pub(crate) fn draw(
         &self,
         sampler: &Sampler,
@@ -113,7 +114,8 @@ impl<'a> Drawer<'a> {
 }
 
 impl Columns {
-    /// The classes of so many samples: all of one, or each as often as the data have it.
+    /// The classes of `rows` samples: a single class, or all classes with the frequencies of the
+    /// data.
     pub(crate) fn asked(&self, class: Option<&str>, rows: usize) -> anyhow::Result<Vec<i64>> {
         let names = self.classes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
         let whole: usize = self.classes.iter().map(|(_, count)| count).sum();
@@ -128,7 +130,7 @@ impl Columns {
                 Ok(vec![place as i64; rows])
             }
             None => {
-                // Sample i lies at (i + 1/2) / n of the data, class after class.
+                // Sample i takes the class at quantile (i + 1/2) / n of the data, sorted by class.
                 let (mut classes, mut class, mut before) = (Vec::with_capacity(rows), 0, 0);
                 for i in 0..rows {
                     let at = (2 * i + 1) as f64 / (2 * rows) as f64 * whole as f64;
@@ -144,7 +146,7 @@ impl Columns {
     }
 }
 
-/// A model and what it drew.
+/// Loads a model and draws samples.
 pub(crate) fn drawn(args: &DrawArgs, rows: usize, frames: bool) -> anyhow::Result<(Loaded, Sampler, Rows)> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     let sampler = args.solve.sampler()?;

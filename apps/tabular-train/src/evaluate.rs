@@ -1,12 +1,14 @@
-//! `tabular-train evaluate`: how far samples are from real rows that were not trained on.
+//! `tabular-train evaluate`: distances between samples and held-out real rows.
 //!
-//! The exact Wasserstein distances are those of an optimal assignment between at most 2000 rows of each side; they fall slowly with that number, so
-//! that they mean something beside each other only.
+//! The exact Wasserstein distances come from an optimal assignment of at most 2000 rows per side.
+//! They decrease slowly with that number, so compare them only for equal numbers.
 //!
-//! Every distance is also given between those rows and as many that were trained on: what a perfect sampler would have, more or less. Distances and the
-//! two-sample test are taken in the units that the network sees; each column's mean and variance in the table's own. Of the flow itself there is the
-//! straightness S = E int |(x1 - x0) - v|^2 dt along its own trajectories (0 where every path is a line run through at constant speed), and the path
-//! energy E int |v|^2 dt = S + E |x1 - x0|^2, which optimal transport makes least.
+//! Every distance is also measured between the real rows and the same number of training rows:
+//! about the value of a perfect sampler. Distances and the two-sample test use the units of the
+//! network; each column's mean and variance use the table's units. For the flow itself there are
+//! two numbers: the straightness S = E int |(x1 - x0) - v|^2 dt along its trajectories (0 if every
+//! path is a line with constant speed), and the path energy E int |v|^2 dt = S + E |x1 - x0|^2,
+//! which optimal transport minimises.
 
 use crate::args::EvaluateArgs;
 use crate::draw::{Drawer, drawn};
@@ -33,7 +35,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use tch::{Kind, Tensor};
 
-/// Distances of two tables.
+/// Distances between two tables.
 #[derive(Debug, Clone, Copy)]
 struct Distances {
     energy: f64,
@@ -46,16 +48,16 @@ struct Distances {
     accuracy: f64,
 }
 
-/// How distances are taken.
+/// Settings of the distances.
 struct How<'a> {
     directions: usize,
     bandwidth: f64,
     components: Option<&'a Components>,
 }
 
-/// Rows of each side, at most, that the two-sample test and an assignment take.
+/// Maximum number of rows per side for the two-sample test and an assignment.
 const TESTED: usize = 2000;
-/// Trajectories that straightness is measured on, and the steps of RK4 along them.
+/// Number of trajectories for measuring straightness, and RK4 steps per trajectory.
 const TRAJECTORIES: usize = 1000;
 const STEPS: usize = 100;
 
@@ -98,7 +100,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         args.draw.seed
     );
     println!("{}", table(&found, &floor, few));
-    // Of a distribution that can be drawn from there is no end of rows, and nothing to copy.
+    // A distribution that can be sampled has unlimited rows, so there is nothing to copy.
     let finite = !points::TOYS.contains(&config.data.as_str());
     let copies = finite.then(|| copy_rate(samples.view(), trained.view())).transpose()?.map(|found| found.rate);
     if let Some(copies) = copies {
@@ -173,19 +175,19 @@ impl Distances {
     }
 }
 
-/// So many rows, evenly spaced.
+/// `n` evenly spaced rows.
 fn spaced(table: ArrayView2<'_, f32>, n: usize) -> Array2<f32> {
     table.select(Axis(0), &(0..n).map(|i| i * table.nrows() / n.max(1)).collect::<Vec<_>>())
 }
 
-/// The mean cost of the best assignment between as many rows of each.
+/// The mean cost of the optimal assignment between equal numbers of rows.
 fn wasserstein(x: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>, metric: Metric) -> anyhow::Result<f64> {
     let n = x.nrows().min(real.nrows()).min(TESTED);
     let cost = metric.matrix(spaced(x, n).view(), spaced(real, n).view())?;
     Ok(assign(cost.view())?.cost / n as f64)
 }
 
-/// Straightness and energy of the flow's own paths, as squared norms.
+/// Straightness and energy of the flow's paths, as squared norms.
 fn paths(args: &EvaluateArgs, loaded: &Loaded) -> anyhow::Result<[f64; 2]> {
     let drawer = Drawer::of(loaded, args.draw.cfg_scale)?;
     let classes = loaded.columns.asked(args.draw.class.as_deref(), TRAJECTORIES)?;
@@ -210,7 +212,8 @@ fn table(found: &Distances, floor: &Distances, trained: usize) -> String {
     [head].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// Columns as points: on the diagonal where samples are as real rows are.
+/// A plot of each column's mean and variance, samples against real rows: the points lie on the
+/// diagonal if they agree.
 fn picture(path: &Path, compared: &Compared) -> anyhow::Result<()> {
     let plane = |title: &str, of: fn(&Column) -> f64| {
         let log = |column: &Column| of(column).abs().ln_1p() as f32;
@@ -239,7 +242,7 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    /// No plan moves points less than their means move.
+    /// The distance between the means bounds the cost of every plan from below.
     #[test]
     fn a_shifted_cloud_is_as_far_as_it_was_shifted() {
         let x = Array2::from_shape_fn((300, 2), |(i, j)| ((i * 7919 + j * 104_729) % 1000) as f32 / 100.0);

@@ -1,4 +1,5 @@
-//! `tabular-train likelihood`: the log-density of rows under a trained model, and a picture of the density in the plane.
+//! `tabular-train likelihood`: log-densities of rows under a trained model, and a plot of a
+//! two-dimensional density.
 
 use crate::args::LikelihoodOf;
 use crate::draw::Drawer;
@@ -56,14 +57,15 @@ fn of_rows(args: &LikelihoodOf, loaded: &Loaded, file: &Path) -> anyhow::Result<
     Ok(())
 }
 
-/// Log-densities of rows in the table's own units.
+/// Log-densities of rows in the table's units.
 fn densities(args: &LikelihoodOf, loaded: &Loaded, mut table: Array2<f32>) -> anyhow::Result<(Vec<f64>, Densities)> {
     let (rows, dim) = table.dim();
     loaded.columns.apply(&mut table);
     let x = upload(table.as_slice().unwrap_or_default(), &[rows as i64, dim as i64], loaded.device);
     let field = Drawer::of(loaded, 1.0)?.field(&[]);
     let found = args.how.evaluate(&field, &loaded.config.flow.objective, &loaded.source, &x, 0)?;
-    // A density in the table's units is thinner by the deviation of every column.
+    // Change of units: the density in the table's units is smaller by the product of the columns'
+    // deviations.
     let scale: f64 = loaded.columns.deviation.iter().filter(|d| **d > 0.0).map(|d| f64::from(*d).ln()).sum();
     Ok((found.values.iter().map(|log_p| log_p - scale).collect(), found))
 }

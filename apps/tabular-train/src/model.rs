@@ -1,4 +1,4 @@
-//! A model read back from a run, or from a file of weights.
+//! A model loaded from a run, or from a file of weights.
 
 use crate::config::Config;
 use crate::saved::Saved;
@@ -20,10 +20,10 @@ pub(crate) struct Loaded {
     pub(crate) columns: Columns,
     pub(crate) source: Source,
     pub(crate) model: Box<dyn VelocityModel>,
-    /// Logarithms of the source's deviations, where they were learned.
+    /// Log standard deviations of the source, if they were learned.
     pub(crate) log_scale: Option<Tensor>,
     pub(crate) device: Device,
-    /// Which weights these are, in words.
+    /// Description of the weights.
     pub(crate) weights: String,
     pub(crate) store: nn::VarStore,
 }
@@ -34,7 +34,8 @@ impl Loaded {
     }
 }
 
-/// The averaged weights of a checkpoint, or of the newest good one of a run; or a file of weights.
+/// Loads the averaged weights of a checkpoint or of a run's newest undamaged checkpoint, or a file
+/// of weights.
 pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::Result<Loaded> {
     let device = fm_app::device::select(device)?;
     if checkpoint.is_file() {
@@ -46,7 +47,7 @@ pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::
     let saved: Saved = serde_json::from_value(meta.config)
         .with_context(|| format!("{} was not written by tabular-train", path.display()))?;
     let Saved { run: mut config, columns } = saved;
-    // The name in a checkpoint is measured already.
+    // A source stored in a checkpoint already contains its measured deviation.
     let source = open_source(&mut config, &columns, || 0.0)?;
     let store = nn::VarStore::new(device);
     let model = config.model(columns.dim(), columns.classes.len()).build(&store.root())?;
@@ -56,13 +57,14 @@ pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::
     Ok(Loaded { config, columns, source, model, log_scale, device, weights, store })
 }
 
-/// The parameter of a source that is trained.
+/// The trained parameter of a source.
 pub(crate) fn log_scale(config: &Config, store: &nn::VarStore, dim: usize) -> Option<Tensor> {
     let parameter = || (store.root() / "source").var("log_scale", &[dim as i64], nn::Init::Const(0.0));
     config.trainable_source.then(parameter)
 }
 
-/// A file of ours says what it was trained for; another's network is taken for a velocity along the linear path, in the data's own units.
+/// A file written by this library names its objective; any other network is assumed to predict the
+/// velocity of the linear path, in the data's units.
 fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loaded> {
     let opened = weights::open(path, file, device)?;
     let shape = opened.config.data_shape();
@@ -75,7 +77,7 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
     );
     let unknown = || Saved { run: Config::default(), columns: Columns::unchanged(shape[0] as usize) };
     let Saved { run: mut config, columns } = match opened.about {
-        // Columns in the wrong units would pass unnoticed.
+        // Columns in wrong units would not be noticed.
         Some(about) if !about.config.is_null() => serde_json::from_value(about.config).with_context(|| {
             format!("cannot read what {} was trained for; write it again from its run", path.display())
         })?,

@@ -1,7 +1,8 @@
-//! Means and covariances of samples while a run trains: what there is to see of a table of more than two columns.
+//! Means and covariances of samples during a run, for tables with more than two columns.
 //!
-//! The errors are |m - mu| / |mu| and |C - Sigma| / |Sigma| in Euclidean norms, against the moments that are known or those of the rows that are trained
-//! on. A perfect sampler has errors too, since its samples are finite.
+//! The errors are |m - mu| / |mu| and |C - Sigma| / |Sigma| in Euclidean norms, relative to the
+//! known moments or those of the training rows. Even a perfect sampler has non-zero errors, because
+//! the number of samples is finite.
 
 use anyhow::Context;
 use fm_data::table::GAUSSIAN4;
@@ -19,7 +20,7 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
-    /// Those that samples of some data should have.
+    /// The moments that samples of this data should have.
     pub(crate) fn wanted(data: &str, table: &Array2<f32>) -> Self {
         if data == "gaussian4" {
             let (mean, covariance) = GAUSSIAN4;
@@ -31,7 +32,7 @@ impl Moments {
         Self::of(table.view())
     }
 
-    /// Those of rows, the covariance divided by n - 1.
+    /// The moments of rows; the covariance is divided by n - 1.
     pub(crate) fn of(table: ArrayView2<'_, f32>) -> Self {
         let table = table.mapv(f64::from);
         let mean = table.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(table.ncols()));
@@ -40,7 +41,7 @@ impl Moments {
         Self { mean, covariance }
     }
 
-    /// The errors of others, of the mean and of the covariance.
+    /// The errors of another mean and covariance.
     pub(crate) fn errors(&self, other: &Self) -> [f64; 2] {
         let norm = |x: f64| x.sqrt();
         let mean = (&other.mean - &self.mean).mapv(|v| v * v).sum() / self.mean.mapv(|v| v * v).sum();
@@ -49,7 +50,7 @@ impl Moments {
         [norm(mean), norm(covariance)]
     }
 
-    /// Prints the errors of samples, and adds them to `moments.jsonl` of a run.
+    /// Prints the errors of samples, and appends them to the run's `moments.jsonl`.
     pub(crate) fn look(&self, run: &Path, step: u64, samples: &[f32]) -> anyhow::Result<()> {
         let dim = self.mean.len();
         let [mean, covariance] = self.errors(&Self::of(ArrayView2::from_shape((samples.len() / dim, dim), samples)?));
@@ -75,7 +76,7 @@ mod tests {
         let known = Moments::wanted("gaussian4", &array![[0.0]]);
         let rows = fm_data::table::gaussian4().unwrap().values;
         let [mean, covariance] = known.errors(&Moments::of(rows.view()));
-        // 1000 true samples: .041 and .051 on average.
+        // For 1000 exact samples, the averages are .041 and .051.
         assert!(mean < 0.12 && covariance < 0.15 && mean > 1e-4, "{mean} {covariance}");
     }
 }

@@ -1,4 +1,4 @@
-//! `tabular-train picture` and `animate`: models of the plane to look at.
+//! `tabular-train picture` and `animate`: plots of two-dimensional models.
 
 use crate::args::{AnimateArgs, DrawArgs, PictureArgs};
 use crate::draw::{Drawer, points};
@@ -13,11 +13,11 @@ use fm_solvers::sampler::{Sampler, Steps};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Arrows along a side, and paths that are drawn.
+/// Number of arrows per side, and of drawn paths.
 const ARROWS: usize = 22;
 const PATHS: usize = 150;
 
-/// A model of the plane with its data.
+/// A two-dimensional model with its data.
 struct Scene {
     loaded: Loaded,
     sampler: Sampler,
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The velocity on a grid, in the table's own units, the longest arrow as long as the grid is wide.
+/// The velocity on a grid, in the table's units; the longest arrow spans one grid cell.
 fn arrows(scene: &Scene, args: &DrawArgs, t: f64, reach: f32) -> anyhow::Result<Vec<(Point, Point)>> {
     let (loaded, columns) = (&scene.loaded, &scene.loaded.columns);
     let side = |k: usize| reach * (0.96 * (2 * k + 1) as f32 / ARROWS as f32 - 0.96);

@@ -1,4 +1,5 @@
-//! The named experiments: files in `presets/`, in the form of a user's configuration. docs/experiments.md has their results.
+//! The named experiments: files in `presets/`, in the format of a user's configuration.
+//! docs/experiments.md has their results.
 
 use crate::config::Config;
 use anyhow::{Context, bail};

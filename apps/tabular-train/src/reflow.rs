@@ -1,5 +1,6 @@
-//! `tabular-train reflow`: a student learns the pairs of noise and sample that its teacher's ODE makes. The straight lines between them hardly cross,
-//! so that the student's paths are nearly straight, and one or two Euler steps will do.
+//! `tabular-train reflow`: a student learns the pairs of noise and sample that its teacher's ODE
+//! makes. The straight lines between them hardly cross, so the student's paths are nearly straight,
+//! and one or two Euler steps are enough.
 
 use crate::args::ReflowArgs;
 use crate::config::Config;
@@ -18,7 +19,7 @@ pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
     start(&args.train, || student(args).map(Some))
 }
 
-/// The teacher's configuration with what pairs decide.
+/// The teacher's configuration with the settings that pairs determine.
 fn student(args: &ReflowArgs) -> anyhow::Result<Config> {
     let teacher = open(&args.teacher, &args.train.device)?.config;
     let times = Times { distribution: TimeKind::Warp { s: 0.5 }, ..Times::default() };

@@ -1,4 +1,4 @@
-//! The configuration of a run, from a preset, a file and flags, or from the run that is resumed.
+//! The configuration of a run, from a preset, a file and flags, or from the resumed run.
 
 use crate::args::TrainArgs;
 use crate::config::Config;
@@ -9,7 +9,8 @@ use fm_app::objective_args::set;
 use fm_app::settings;
 use fm_train::run_dir::latest_checkpoint;
 
-/// Preset, or a teacher's own configuration, then file, then flags; on --resume the run's own, with more steps if asked.
+/// A preset or the teacher's configuration, then the file, then flags; with --resume the run's
+/// configuration, with more steps if requested.
 pub(crate) fn resolve(args: &TrainArgs, resume: bool, student: Option<Config>) -> anyhow::Result<Config> {
     if !resume {
         let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();

@@ -63,7 +63,7 @@ fn line(row: &[f32]) -> String {
     row.iter().map(f32::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Rows as text, with a header where columns or classes have names.
+/// Rows as CSV, with a header if columns or classes have names.
 fn csv(values: &[f32], classes: &[i64], columns: &Columns) -> String {
     let mut text: String =
         columns.header(!classes.is_empty()).into_iter().flat_map(|header| [header, "\n".into()]).collect();

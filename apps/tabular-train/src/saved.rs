@@ -1,10 +1,10 @@
-//! What a checkpoint of this program remembers.
+//! The metadata of this program's checkpoints.
 
 use crate::config::Config;
 use crate::table::Columns;
 use serde::{Deserialize, Serialize};
 
-/// The configuration of the run, and how its columns were measured.
+/// The configuration of the run, and the statistics of its columns.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Saved {
     pub(crate) run: Config,

@@ -1,4 +1,4 @@
-//! `tabular-train solve`: what a solver costs and how far off it is, on a field that is known exactly.
+//! `tabular-train solve`: cost and error of a solver on a field with a known solution.
 
 use crate::args::SolveOf;
 use anyhow::ensure;

@@ -1,26 +1,27 @@
-//! What a network sees of a table, and how its samples become rows again.
+//! Conversion between rows of a table and the values of a network.
 
 use fm_app::preprocess::Preprocess;
 use fm_data::Table;
 use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-/// Column means and standard deviations, kept with the model so that samples come out in the table's own units.
+/// Column means and standard deviations, stored with the model so that samples are in the table's
+/// units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Columns {
     pub(crate) mean: Vec<f32>,
-    /// 0 where a column is constant: it stays so.
+    /// 0 for a constant column, which stays constant.
     pub(crate) deviation: Vec<f32>,
-    /// Whether they are of ln(1 + x).
+    /// Whether they are statistics of ln(1 + x).
     #[serde(default)]
     pub(crate) log1p: bool,
-    /// Whether values are whole.
+    /// Whether values are integers.
     #[serde(default)]
     pub(crate) whole: bool,
-    /// Their names, if they have any but numbers.
+    /// Column names, if they are not just numbers.
     #[serde(default)]
     pub(crate) names: Vec<String>,
-    /// The classes of rows, and how many there are of each.
+    /// The classes, with the number of rows of each.
     #[serde(default)]
     pub(crate) classes: Vec<(String, usize)>,
 }
@@ -46,7 +47,7 @@ impl Columns {
         }
     }
 
-    /// Values that are left as they are.
+    /// Columns without any transformation.
     pub(crate) fn unchanged(dim: usize) -> Self {
         Self::of(&Table::of(Array2::zeros((1, dim))), Preprocess::None)
     }
@@ -55,7 +56,7 @@ impl Columns {
         self.mean.len()
     }
 
-    /// The table as the network sees it.
+    /// Converts the table to the units of the network.
     pub(crate) fn apply(&self, table: &mut Array2<f32>) {
         for mut row in table.rows_mut() {
             for ((x, mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {
@@ -65,7 +66,7 @@ impl Columns {
         }
     }
 
-    /// What the network makes, in the table's own units.
+    /// Converts values of the network to the table's units.
     pub(crate) fn restore(&self, values: &mut [f32]) {
         for row in values.chunks_exact_mut(self.dim().max(1)) {
             for ((x, mean), deviation) in row.iter_mut().zip(&self.mean).zip(&self.deviation) {
@@ -79,7 +80,7 @@ impl Columns {
         }
     }
 
-    /// What was done, in words.
+    /// A description of the transformation.
     pub(crate) fn describe(&self) -> String {
         let standard = "(x - mean) / deviation, column by column";
         match (self.log1p, self.whole) {
@@ -92,7 +93,7 @@ impl Columns {
         }
     }
 
-    /// The line of a CSV file that names the columns, if they have names.
+    /// The header line of a CSV file, if the columns have names.
     pub(crate) fn header(&self, with_class: bool) -> Option<String> {
         let named = !self.names.is_empty();
         let names = (1..=self.dim()).map(|k| if named { self.names[k - 1].clone() } else { k.to_string() });
@@ -101,12 +102,12 @@ impl Columns {
     }
 }
 
-/// A field of a CSV file.
+/// Quotes a field of a CSV file.
 pub(crate) fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.into() }
 }
 
-/// Means and deviations over n, in double precision.
+/// Means and standard deviations (divided by n), in double precision.
 fn moments(table: &Array2<f32>) -> (Array1<f32>, Array1<f32>) {
     let table = table.mapv(f64::from);
     let mean = table.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(table.ncols()));

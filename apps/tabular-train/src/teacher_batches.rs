@@ -15,16 +15,17 @@ use fm_train::collective::Shard;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Loads a teacher, which is a run of this program, onto its student's device.
+/// Loads a teacher, which is a run of this program, onto the student's device.
 pub(crate) fn open(path: &Path, device: &str) -> anyhow::Result<Loaded> {
     let opened = load(path, &FileArgs::default(), device);
     opened.with_context(|| format!("{} cannot teach", path.display()))
 }
 
-/// Batches of a teacher's pairs: rows of the source and what its ODE makes of them. Classes are those of the data's own batches.
+/// Batches of a teacher's pairs: source rows and the samples that its ODE maps them to. Their
+/// classes are those of the data's batches.
 pub(crate) struct TeacherBatches<'a> {
     pub(crate) batches: FlowBatches<'a>,
-    /// Behind a lock, because networks do not work for several threads at once.
+    /// Behind a lock, because a network cannot be used by several threads at once.
     pub(crate) teacher: Mutex<Loaded>,
     pub(crate) sampler: Sampler,
     pub(crate) config: &'a Config,

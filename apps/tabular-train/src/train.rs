@@ -31,20 +31,20 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tch::nn;
 
-/// Samples that a look at them takes.
+/// Number of samples for each evaluation during training.
 const LOOKED_AT: usize = 1000;
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     start(args, || Ok(None))
 }
 
-/// Trains; `student` is the configuration that a teacher gives.
+/// Runs a training; `student` is the configuration derived from a teacher.
 pub(crate) fn start(
     args: &TrainArgs,
     student: impl FnOnce() -> anyhow::Result<Option<Config>>,
 ) -> anyhow::Result<ExitCode> {
     Group::run(&args.group, |group| {
-        // A program that was started anew goes on with what it has left behind.
+        // A restarted program resumes its own run.
         let resume = args.resume || group.restarted() && latest_checkpoint(&args.out).is_ok();
         let (config, resume) = group.agree(|| {
             let student = if resume { None } else { student()? };
@@ -121,7 +121,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         files: Vec::new(),
         options: TrainOptions {
             steps: config.steps,
-            // A teacher on a GPU runs between the steps of its student: both would wait for the same stream anyway.
+            // A teacher on a GPU runs between the steps of its student, because both would use the
+            // same stream anyway.
             workers: usize::from(config.teacher.is_empty() || !device.is_cuda()),
             log_every: config.log_every,
             clip: config.learning.clip,
@@ -153,7 +154,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             if dim == 2 { Sampler::fixed(SolverName::Euler, 50) } else { Sampler::fixed(SolverName::Tsit5, 20) };
         let rows = if dim == 2 { 2 * LOOKED_AT } else { LOOKED_AT };
         state.params.bind(Some(state.ema.weights()));
-        // Another draw at every look, so that their mean says more than one.
+        // New samples at every evaluation, so that their mean is more accurate than a single one.
         let drawn = drawer.draw(&solver, rows, state.step, columns.asked(None, rows)?, false);
         state.params.bind(None);
         let drawn = drawn?;
@@ -169,7 +170,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     job.run(group, &task, batches.as_ref(), state, look)
 }
 
-/// Parameters from which on a GPU trains a network of tables faster than a CPU: each of some 250 launches takes longer than the arithmetic below it.
+/// Number of parameters from which a GPU trains a table network faster than a CPU. Below it, each
+/// of about 250 launches per step takes longer than its arithmetic.
 const LARGE: i64 = 1_000_000;
 
 /// Resolves `auto` to the CPU for a small network; other names stay as given.
@@ -177,7 +179,7 @@ fn device_for(asked: &str, parameters: i64) -> &str {
     if asked == "auto" && parameters < LARGE { "cpu" } else { asked }
 }
 
-/// The weights that a student starts from.
+/// Loads the student's initial weights.
 fn warm_start(store: &nn::VarStore, config: &Config, device: &str) -> anyhow::Result<()> {
     let teacher = teacher_batches::open(Path::new(&config.teacher), device)?;
     let known = teacher.store.variables();

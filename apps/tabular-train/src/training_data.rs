@@ -1,4 +1,4 @@
-//! What a run learns from: a table by name, rows held out of it, and what the network sees.
+//! The training data: a named table, its held-out rows, and its values in the units of the network.
 
 use crate::config::Config;
 use crate::table::Columns;
@@ -14,17 +14,17 @@ use rand::seq::SliceRandom;
 /// The rows of a run.
 #[derive(Debug)]
 pub(crate) struct Material {
-    /// Rows that are trained on, in their own units.
+    /// Training rows, in the table's units.
     pub(crate) table: Table,
-    /// Rows that are not.
+    /// Held-out rows.
     pub(crate) held: Table,
     pub(crate) columns: Columns,
-    /// Rows as the network sees them.
+    /// Training rows in the units of the network.
     pub(crate) seen: Table,
 }
 
 impl Material {
-    /// Reads the data that a configuration names. Which rows are held out is a function of its seed.
+    /// Reads the data of a configuration. The choice of held-out rows is a function of the seed.
     pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
         let all = read(&config.data, config)?;
         let (rows, share) = (all.values.nrows(), config.held_out());
@@ -50,7 +50,8 @@ impl Material {
         Ok(Self { table, held, columns, seen })
     }
 
-    /// Real rows that were not trained on: those held out, or new ones of a distribution that can be drawn from; or all, where there is nothing else.
+    /// Real rows that were not trained on: held-out rows, or new rows of a distribution that can be
+    /// sampled; otherwise all rows.
     pub(crate) fn fresh(&self, config: &Config, rows: usize) -> anyhow::Result<(Table, &'static str)> {
         if !self.held.values.is_empty() {
             return Ok((self.held.clone(), "rows held out"));
@@ -87,7 +88,7 @@ pub(crate) fn read(name: &str, config: &Config) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// The source that a configuration names; a data set of its own is put into the units of the data.
+/// The source that a configuration names; a source data set is converted to the units of the data.
 pub(crate) fn open_source(
     config: &mut Config,
     columns: &Columns,

@@ -1,4 +1,5 @@
-//! `tabular-train velocity`: what a network predicts at given points, to compare with another program's answer.
+//! `tabular-train velocity`: the prediction of a network at given points, for comparison with other
+//! programs.
 
 use crate::args::VelocityArgs;
 use crate::model::load;

@@ -11,7 +11,8 @@ use std::fs;
 fn a_table_is_learned_in_its_own_units() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
-    // x uniform on 1000..1002, y = -5 x + 7000 up to rounding: far from standard normal, strongly correlated.
+    // x uniform on 1000..1002, y = -5 x + 7000 up to rounding: far from standard normal, strongly
+    // correlated.
     let rows = (0..400).map(|i| 1000.0 + f64::from(i) / 200.0).map(|x| format!("{x},{}\n", 7000.0 - 5.0 * x));
     fs::write(dir.path().join("t.csv"), format!("a,b\n{}", rows.collect::<String>())).unwrap();
     let flags = format!("--data {d}/t.csv --coupling exact --batch-size 64 --out {d}/run");
@@ -96,14 +97,16 @@ fn couple_joins_snapshots_into_paths() {
     assert_eq!(fs::read_to_string(dir.path().join("drawn.csv")).unwrap(), text);
 }
 
-/// Loss-aware times are part of the state: stopped between two moves of their density, a run goes on to the same bytes.
+/// Loss-aware times are part of the state: stopped between two moves of their density, a run goes
+/// on to the same bytes.
 #[test]
 fn loss_aware_times_resume_to_the_byte() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
     let flags = "--data spiral --rows 2000 --batch-size 64 --sample-every 0 --loss-aware 10 --time-draw antithetic";
     succeed(&format!("train {flags} --steps 160 --out {d}/whole"));
-    // The schedule depends on the number of steps, so the run is cut by its checkpoint and not by its length.
+    // The schedule depends on the number of steps, so the run is cut by its checkpoint and not by
+    // its length.
     succeed(&format!("train {flags} --steps 160 --save-every 80 --out {d}/parts"));
     fs::remove_dir_all(dir.path().join("parts/checkpoints/step-160")).unwrap();
     succeed(&format!("train --resume --out {d}/parts"));
@@ -117,7 +120,8 @@ fn loss_aware_times_resume_to_the_byte() {
     assert!(read("whole", weights) != read("plain", weights), "loss-aware times changed nothing");
 }
 
-/// Batches that are paired in groups of steps, resumed within a group and in the middle of drawn pairs.
+/// Batches that are paired in groups of steps, resumed within a group and in the middle of drawn
+/// pairs.
 #[test]
 fn rows_of_several_steps_are_paired_together_and_resume_to_the_byte() {
     let dir = tempfile::tempdir().unwrap();
@@ -178,7 +182,8 @@ fn other_trainers_names_data_to_data_and_the_excess_loss() {
     assert_eq!((code, error.lines().count()), (Some(2), 1), "{error}");
 }
 
-/// One network, sampled along another path than it was trained on: the same rows, but for the solver.
+/// One network, sampled along another path than it was trained on: the same rows, up to the
+/// error of the solver.
 #[test]
 fn a_change_of_schedule_moves_no_sample() {
     let dir = tempfile::tempdir().unwrap();
@@ -199,7 +204,8 @@ fn a_change_of_schedule_moves_no_sample() {
     assert!(code == Some(2) && error.contains("noise of its own"), "{error}");
 }
 
-/// Ten thousand steps, averages, coupling and worker thread included, need no more memory than two thousand.
+/// Ten thousand steps, averages, coupling and worker thread included, need no more memory than two
+/// thousand.
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_stays_flat_over_ten_thousand_steps() {
@@ -269,8 +275,10 @@ fn a_run_whose_checkpoints_are_all_damaged_is_never_overwritten() {
     assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), log);
 }
 
-/// `tests/files/format-5` was written by the program before checkpoints had a checksum of their metadata, after 2 steps of
-/// `train --data moons --rows 200 --model mlp --widths 8 --steps 4 --loss-aware 4 --ema-decay 0.9,0.99`.
+/// `tests/files/format-5` was written by the program before checkpoints had a checksum of their
+/// metadata, after 2 steps of
+/// `train --data moons --rows 200 --model mlp --widths 8 --steps 4 --loss-aware 4` with
+/// `--ema-decay 0.9,0.99`.
 #[test]
 fn runs_of_format_5_are_sampled_and_resumed() {
     let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/format-5");

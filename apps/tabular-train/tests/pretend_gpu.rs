@@ -1,12 +1,13 @@
-//! Every kind of run on the pretend GPU: no operator sees host and device tensors together, and the losses are the CPU's.
+//! Every kind of run on the pretend GPU: no operator sees host and device tensors together, and the
+//! losses are the CPU's.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use fm_pretend_gpu::{Counts, Runs, assert_launches};
 use std::fs;
 
-/// Relative difference of losses of the same run on both devices. Small networks on a CPU in training are loops of ours instead of
-/// libtorch's operators, and add in another order.
+/// Relative difference of losses of the same run on both devices. Small networks on a CPU in
+/// training are loops of ours instead of libtorch's operators, and add in another order.
 const SAME: f64 = 1e-5;
 
 struct Bench {

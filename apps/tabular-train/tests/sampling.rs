@@ -7,8 +7,8 @@ mod common;
 use common::{columns, fail, succeed};
 use std::fs;
 
-/// A trained model's density integrates to one over a grid, and the mass that it gives to parts of the plane is the share of its own samples
-/// that lie there: the likelihood and the sampler agree.
+/// A trained model's density integrates to one over a grid, and the mass that it gives to parts of
+/// the plane is the share of its own samples that lie there: the likelihood and the sampler agree.
 #[test]
 fn the_density_is_that_of_the_samples() {
     let dir = tempfile::tempdir().unwrap();
@@ -48,7 +48,8 @@ fn the_density_is_that_of_the_samples() {
     }
 }
 
-/// A sample is its own: alone, or in any company, it comes out the same to the rounding of matrix products.
+/// A sample is its own: alone, or in any company, it comes out the same to the rounding of matrix
+/// products.
 #[test]
 fn a_sample_does_not_depend_on_its_company() {
     let dir = tempfile::tempdir().unwrap();

@@ -11,10 +11,10 @@ pub(crate) fn relative(a: &Tensor, b: &Tensor) -> f64 {
     ((a - &b).norm() / b.norm()).double_value(&[])
 }
 
-/// |a - b| / |b| of all tensors together.
+/// |a - b| / |b| over all tensors together.
 ///
 /// # Errors
-/// Names that differ.
+/// Different sets of names.
 pub(crate) fn relative_of(a: &BTreeMap<String, Tensor>, b: &BTreeMap<String, Tensor>) -> Result<f64, Failure> {
     if !a.keys().eq(b.keys()) {
         return Err("the two sides have other parameters than each other".into());

@@ -1,9 +1,9 @@
-//! The settings that all parts read.
+//! The settings of all parts.
 
 use std::path::PathBuf;
 use tch::Device;
 
-/// What all parts read.
+/// The settings of all parts.
 pub(crate) struct Context {
     pub(crate) device: Device,
     pub(crate) small: bool,

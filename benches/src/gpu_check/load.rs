@@ -1,4 +1,4 @@
-//! The device: that it loads, how many there are, and their memory.
+//! The device: whether CUDA loads, the number of devices, and their memory.
 
 use crate::context::Context;
 use crate::report::Report;

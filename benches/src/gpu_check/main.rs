@@ -1,5 +1,6 @@
-//! `gpu-check PART`: what a GPU computes, compared with the CPU, and how fast. Prints one line of JSON per check as soon as it is done;
-//! the exit code is 1 where a check failed. `cargo xtask gpu-pack` takes it to a machine that has a GPU and no cargo.
+//! `gpu-check PART`: compares a GPU with the CPU, and measures its speed. Prints one line of JSON
+//! per check as soon as it is done; the exit code is 1 if a check failed. `cargo xtask gpu-pack`
+//! packages it for a machine that has a GPU and no cargo.
 
 mod compare;
 mod context;
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
 fn run(args: &Args, report: &mut Report) -> Result<(), Failure> {
     let small = args.small || std::env::var_os("FM_GPU_CHECK_SMALL").is_some_and(|value| value == "1");
     std::fs::create_dir_all(&args.out)?;
-    // Before anything that asks libtorch about CUDA.
+    // Before any query of libtorch for CUDA.
     let device = fm_benches::start_on(&args.device)?;
     let steps = args.steps.unwrap_or(if small { 2 } else { 50 });
     let context = Context { device, small, steps, out: args.out.clone() };

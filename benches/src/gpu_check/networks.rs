@@ -50,7 +50,8 @@ pub(crate) fn mlp() -> ModelConfig {
     ModelConfig::Mlp(MlpConfig { dim: 2, ..MlpConfig::default() })
 }
 
-/// The two networks whose speed is measured: torchcfm's CIFAR-10 U-Net (35.7M parameters) and DiT-B/2.
+/// The two networks whose speed is measured: torchcfm's CIFAR-10 U-Net (35.7M parameters) and
+/// DiT-B/2.
 pub(crate) fn measured(small: bool) -> [(&'static str, ModelConfig); 2] {
     let classes = |dit: DitConfig| DitConfig { classes: 10, null_class: true, ..dit };
     let (unet, dit) = if small {

@@ -1,4 +1,4 @@
-//! What the device computes against the CPU in f64: relative errors |a - b| / |b| in the L2 norm.
+//! The device compared with the CPU in f64: relative errors |a - b| / |b| in the L2 norm.
 
 use crate::compare::{relative, relative_of};
 use crate::context::Context;
@@ -45,7 +45,7 @@ fn network(context: &Context, report: &mut Report, name: &str, config: &ModelCon
     Ok(())
 }
 
-/// The parameter that contributes most to the error, as a hint at the cause, and its |a - b|.
+/// The parameter that contributes most to the error, as a hint to the cause, and its |a - b|.
 fn worst(a: &BTreeMap<String, Tensor>, b: &BTreeMap<String, Tensor>) -> (String, f64) {
     let each = a.iter().filter_map(|(name, t)| Some((name.clone(), (t - b.get(name)?).norm().double_value(&[]))));
     each.max_by(|x, y| x.1.total_cmp(&y.1)).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Writes weights, a batch and what comes of it, for the same networks in PyTorch (`gpu_peers.py`).
+//! Writes weights, a batch and its results, for the same networks in PyTorch (`gpu_peers.py`).
 
 use crate::context::Context;
 use crate::networks;

@@ -36,7 +36,8 @@ pub(crate) fn run(context: &Context, report: &mut Report) {
                 "top": summary.top(TOP),
             });
             report.line(&check, summary.operators > 0, fields);
-            // Attention by plain matrix products keeps all scores in memory. Without kernels this was no GPU, or CUPTI was not allowed.
+            // Attention by plain matrix products stores all scores. A trace without kernels means
+            // no GPU, or that CUPTI was not permitted.
             let by_products = summary.attention.keys().any(|name| name.ends_with("_math"));
             let fields = json!({"attention": summary.attention, "recorded kernels": summary.kernels > 0});
             report.line(&format!("{name}: attention is fused"), !by_products || summary.kernels == 0, fields);

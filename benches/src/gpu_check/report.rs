@@ -1,4 +1,4 @@
-//! Lines of JSON, and whether all checks held.
+//! Lines of JSON, and whether all checks passed.
 
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
@@ -19,7 +19,7 @@ impl Report {
         Self { part, failed: 0 }
     }
 
-    /// One line, flushed. `fields` is an object.
+    /// Writes and flushes one line. `fields` is an object.
     pub(crate) fn line(&mut self, check: &str, ok: bool, fields: Value) {
         self.failed += usize::from(!ok);
         let mut line = Map::new();
@@ -33,7 +33,7 @@ impl Report {
         let _ = std::io::stdout().flush();
     }
 
-    /// A number that must not exceed a bound; NaN does.
+    /// Checks that a number does not exceed a bound; NaN exceeds it.
     pub(crate) fn bounded(&mut self, check: &str, value: f64, bound: f64) {
         // JSON has no NaN.
         let shown = if value.is_finite() { json!(value) } else { json!(value.to_string()) };
@@ -44,7 +44,7 @@ impl Report {
         self.line(check, false, json!({"error": reason.lines().next().unwrap_or_default()}));
     }
 
-    /// Some checks, whose errors and panics (an exception of libtorch is one) fail this check and no other.
+    /// Runs some checks; an error or panic (an exception of libtorch, say) fails only this check.
     pub(crate) fn attempt(&mut self, check: &str, work: impl FnOnce(&mut Self) -> Result<(), Failure>) {
         match catch_unwind(AssertUnwindSafe(|| work(self))) {
             Ok(Ok(())) => {}

@@ -17,9 +17,10 @@ use fm_solvers::{AdaptiveOptions, tableau};
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
 const ROWS: i64 = 64;
-/// Errors of f32 over a whole solve.
+/// Bound on the error of f32 over a whole solve.
 const BOUND: f64 = 1e-4;
-/// Step sizes may differ in their last digits, and so the error of a solve, which has this size.
+/// Tolerance of a solve: step sizes may differ in their last digits, and results then differ by
+/// this size.
 const TOLERANCE: f64 = 1e-6;
 
 pub(crate) fn run(context: &Context, report: &mut Report) {
@@ -53,7 +54,7 @@ pub(crate) fn run(context: &Context, report: &mut Report) {
     });
 }
 
-/// A network with points to solve from.
+/// A network with initial points.
 struct Side {
     model: Box<dyn VelocityModel>,
     x: Tensor,

@@ -16,17 +16,17 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The fastest first: what is measured when time runs out matters most.
+/// The fastest mode first, because it matters most if time runs out.
 const MODES: [(&str, MatmulPrecision, Precision); 3] = [
     ("bf16", MatmulPrecision::Highest, Precision::Bf16),
     ("tf32", MatmulPrecision::High, Precision::F32),
     ("f32", MatmulPrecision::Highest, Precision::F32),
 ];
-/// Steps before the clock starts: cuDNN chooses algorithms, the allocator grows.
+/// Steps before timing starts: cuDNN chooses algorithms, the allocator grows.
 const WARM_UP: u64 = 10;
 /// Threads that make batches.
 const WORKERS: usize = 4;
-/// Euler steps of a sample.
+/// Euler steps per sample.
 const SAMPLER_STEPS: usize = 50;
 
 pub(crate) fn run(context: &Context, report: &mut Report) {
@@ -56,16 +56,16 @@ pub(crate) fn run(context: &Context, report: &mut Report) {
     }
 }
 
-/// A run of batches of this size; also what is profiled.
+/// Settings of a run with this batch size; also used for the profile.
 pub(crate) fn setup(config: &ModelConfig, rows: usize, precision: Precision) -> Setup {
     let workers = WORKERS.min(std::thread::available_parallelism().map_or(1, usize::from));
     Setup { precision, workers, resident: true, ..Setup::of(config.clone(), rows) }
 }
 
-/// A network in training, warm.
+/// A network in training, after the warm-up.
 ///
 /// # Errors
-/// Those of training.
+/// The errors of training.
 pub(crate) fn warm(context: &Context, setup: Setup) -> Result<Steps, Failure> {
     let weights = random_weights(&setup.config)?;
     let group = Arc::new(Group::alone());
@@ -99,7 +99,7 @@ fn sampling(context: &Context, config: &ModelConfig, rows: i64) -> Result<Value,
     let steps = if context.small { 2 } else { SAMPLER_STEPS };
     network.sample(2)?;
     let started = Instant::now();
-    // Reads one number at its end, which waits for the device.
+    // Reads one number at the end, which waits for the device.
     let value = network.sample(steps)?;
     let rate = rows as f64 / started.elapsed().as_secs_f64();
     if !value.is_finite() {

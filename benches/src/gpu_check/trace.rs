@@ -1,9 +1,10 @@
-//! Reads a Chrome trace of libtorch's profiler: kernels, launches, synchronizations, copies, and which attention ran.
+//! Reads a Chrome trace of libtorch's profiler: kernels, launches, synchronizations, copies, and
+//! the attention operators used.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What a trace holds.
+/// Summary of a trace.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Summary {
     /// Kernels that ran on the device.
@@ -16,16 +17,16 @@ pub(crate) struct Summary {
     pub(crate) operators: usize,
     /// Copies by direction, such as "Memcpy HtoD (Pageable -> Device)".
     pub(crate) copies: BTreeMap<String, usize>,
-    /// Operators that compute attention, and calls of each.
+    /// Attention operators, and the number of calls of each.
     pub(crate) attention: BTreeMap<String, usize>,
-    /// Kernels, or operators where there are no kernels: calls and microseconds.
+    /// Kernels, or operators if there are no kernels: calls and microseconds.
     times: BTreeMap<String, (usize, f64)>,
 }
 
 const ATTENTION: &str = "aten::_scaled_dot_product_";
 
 impl Summary {
-    /// `None` where the trace is not a trace.
+    /// `None` if the JSON is not a trace.
     pub(crate) fn of(trace: &Value) -> Option<Self> {
         let mut found = Self::default();
         let (mut kernels, mut operators) = (BTreeMap::new(), BTreeMap::new());
@@ -63,7 +64,7 @@ impl Summary {
         Some(found)
     }
 
-    /// Those that took longest.
+    /// The entries that took longest.
     pub(crate) fn top(&self, count: usize) -> Vec<Value> {
         let mut all: Vec<_> = self.times.iter().collect();
         all.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));

@@ -1,7 +1,7 @@
-//! Training on the device against training on the CPU: the same weights, batches and steps.
+//! Training on the device compared with training on the CPU: the same weights, batches and steps.
 //!
-//! Updates of Adam are nearly sign(g), so a rounding error of a tiny gradient becomes an error of a whole step. `eps` is therefore large
-//! here, and errors are measured relative to what training changed.
+//! Updates of Adam are nearly sign(g), so a rounding error of a tiny gradient becomes an error of a
+//! whole step. So `eps` is large here, and errors are relative to the change that training made.
 
 use crate::compare::relative_of;
 use crate::context::Context;
@@ -22,7 +22,7 @@ type Weights = BTreeMap<String, Tensor>;
 
 const STEPS: u64 = 4;
 const EPS: f64 = 1e-3;
-/// Of one path through libtorch's kernels against another, in f32.
+/// Bound for two paths through libtorch's kernels, in f32.
 const BOUND: f64 = 1e-3;
 /// Muon's iteration amplifies small singular values by several hundred.
 const MUON_BOUND: f64 = 2e-2;
@@ -31,7 +31,7 @@ pub(crate) fn run(context: &Context, report: &mut Report) {
     let device = context.device;
     for (name, rule, bound) in rules() {
         report.attempt(name, |report| {
-            // Decay, in which adam and adamw differ.
+            // Weight decay, so that adam and adamw differ.
             let optimizer = OptimizerConfig { rule, weight_decay: 0.5, ..OptimizerConfig::default() };
             let setup = Setup { optimizer, ..setup() };
             let [here, there] = [device, Device::Cpu].map(|device| trained(&setup, device, STEPS));
@@ -75,13 +75,13 @@ fn unet() -> Setup {
     Setup { config: ModelConfig::Unet(networks::small_unet()), rows: 8, ..setup() }
 }
 
-/// The weights at the start, and training after some steps.
+/// The initial weights, and the training after some steps.
 fn trained(setup: &Setup, device: Device, steps: u64) -> Result<(Weights, Steps), Failure> {
     let [(_, ring), _] = tables()?;
     let weights = random_weights(&setup.config)?;
     let mut training = Steps::on(setup.clone(), ring, &weights, &Arc::new(Group::alone()), device)?;
     let start = training.weights();
-    // A copy: the master changes in place where the device is the CPU.
+    // A copy: on the CPU, the master weights change in place.
     let start = start.into_iter().map(|(name, t)| (name, t.copy())).collect();
     training.train(steps)?;
     Ok((start, training))
@@ -95,7 +95,7 @@ fn change(a: &Weights, b: &Weights, start: &Weights) -> Result<f64, Failure> {
     relative_of(&less(a), &less(b))
 }
 
-/// Clipping at a norm that the gradient exceeds: as on the CPU, and different from not clipping.
+/// Clipping at a norm below the gradient's: the same as on the CPU, and different from no clipping.
 fn clipping(device: Device, report: &mut Report) -> Result<(), Failure> {
     let setup = Setup { clip: 1e-3, ..setup() };
     let ((start, here), (_, there)) = (trained(&setup, device, STEPS)?, trained(&setup, Device::Cpu, STEPS)?);
@@ -106,7 +106,7 @@ fn clipping(device: Device, report: &mut Report) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A step whose gradient is NaN leaves every bit of the weights as it was.
+/// A step with a NaN gradient leaves every bit of the weights unchanged.
 fn skipped(device: Device, report: &mut Report) -> Result<(), Failure> {
     let (start, mut training) = trained(&setup(), device, 2)?;
     let copied = |weights: Weights| -> Weights { weights.into_iter().map(|(name, t)| (name, t.copy())).collect() };

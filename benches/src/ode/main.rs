@@ -1,8 +1,10 @@
-//! `ode-worker`: our side of the comparison of solvers. Reads one request a line on standard input and answers with one line of JSON.
+//! `ode-worker`: our side of the comparison of solvers. Reads one request per line on standard
+//! input and answers with one line of JSON.
 //!
-//! `make DIR` writes the starting points; `load DIR CHECKPOINT` reads the end states and the trained network; `PROBLEM METHOD PACE
-//! TOLERANCE REPEATS` solves and answers {"seconds", "value", "evaluations"}: the mean time of a repeat, the root mean square error at the
-//! end, and the evaluations (of a sample, their mean).
+//! `make DIR` writes the initial points; `load DIR CHECKPOINT` reads the final states and the
+//! trained network; `PROBLEM METHOD PACE TOLERANCE REPEATS` solves and answers {"seconds", "value",
+//! "evaluations"}: the mean time per repeat, the root mean square error at the end, and the
+//! evaluations (their mean per sample).
 
 mod network;
 mod problems;
@@ -75,7 +77,7 @@ struct Job {
 }
 
 impl Job {
-    /// One system.
+    /// Solves one system.
     fn whole<S: OdeState>(
         &self,
         field: &impl VelocityField<S>,
@@ -91,7 +93,7 @@ impl Job {
         self.timed(solve, values)
     }
 
-    /// A batch, from noise to data.
+    /// Solves a batch, from noise to data.
     fn rows<S: OdeState + RowState>(&self, field: impl RowField<S>, x: S, values: impl Fn(&S) -> Vec<f64>) -> Answer {
         if !self.per_sample {
             return self.whole(&SharedTime(field), x, FLOW, values);

@@ -16,7 +16,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// The averaged weights of a checkpoint of `tabular-train`, of default size.
+    /// The averaged weights of a `tabular-train` checkpoint with the default network size.
     pub(crate) fn load(checkpoint: &Path) -> Result<Self, Box<dyn Error>> {
         let weights = read_weights(checkpoint, Weights::Ema)?;
         let build = |kind: Kind| -> Result<_, Box<dyn Error>> {

@@ -1,4 +1,4 @@
-//! The problems of the comparison: fields, where they start, and how far they go.
+//! The problems of the comparison: fields, initial points and time spans.
 
 use fm_core::exact::{ExactField, Mixture, MixtureError};
 use fm_core::path::PathKind;
@@ -7,7 +7,7 @@ use ndarray::{Array2, array};
 pub(crate) const HARMONIC: (f64, f64) = (0.0, 10.0);
 pub(crate) const VAN_DER_POL: (f64, f64) = (0.0, 10.0);
 pub(crate) const FLOW: (f64, f64) = (0.0, 1.0);
-/// Rows of the batches that flow from noise to data.
+/// Rows per batch from noise to data.
 pub(crate) const MIXTURE_ROWS: usize = 256;
 pub(crate) const NETWORK_ROWS: usize = 1024;
 
@@ -31,7 +31,7 @@ pub(crate) fn mixture_field(mixture: &Mixture) -> Result<ExactField<'_, PathKind
     ExactField::new(mixture, PathKind::Linear, FLOW)
 }
 
-/// Noise, in f64 with the values of f32.
+/// Noise in f64, with values that f32 represents exactly.
 pub(crate) fn noise(rows: usize) -> Array2<f64> {
     fm_benches::points(rows, 2, 1).mapv(f64::from)
 }

@@ -1,4 +1,5 @@
-//! Gene counts of blood cells, as single-cell studies measure them: a flow from noise to each type of cell.
+//! Gene counts of blood cells, as single-cell studies measure them: a flow from noise to each type
+//! of cell.
 //!
 //! `cargo run -p flow-matching --features torch --example cells`
 
@@ -15,7 +16,8 @@ fn standardise(counts: &Array2<f32>) -> Option<Array2<f32>> {
     Some((counts - &mean) / deviation.mapv(|s| s.max(1e-6)))
 }
 
-/// Energy distances to the cells of each of the three largest types: of generated cells of that type, and of cells of all types.
+/// Energy distances to the cells of each of the three largest types: of generated cells of that
+/// type, and of cells of all types.
 pub(crate) fn distances() -> Result<Vec<(String, [f64; 2])>, DataError> {
     tch::manual_seed(0);
     let table = genes()?;

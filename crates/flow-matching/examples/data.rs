@@ -1,4 +1,5 @@
-//! Data of four kinds in one loop: images in a folder, a CSV table with classes, a NumPy file, and arrays with condition vectors.
+//! Data of four kinds in one loop: images in a folder, a CSV table with classes, a NumPy file, and
+//! arrays with condition vectors.
 //!
 //! `cargo run -p flow-matching --features torch --example data`
 

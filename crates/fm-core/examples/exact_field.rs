@@ -1,4 +1,5 @@
-//! The field that a perfect network would learn from three points, and samples along it: without a network.
+//! The field that a perfect network would learn from three points, and samples along it: without a
+//! network.
 //!
 //! `cargo run -p fm-core --example exact_field`
 

@@ -1,8 +1,9 @@
 //! Choices: a name with numeric parameters, such as `polynomial:n=3`.
 //!
-//! Paths, times, weightings, losses and sources are chosen by name, some with parameters. Flags, configuration files and
-//! checkpoints share one text form: the name, then its parameters as `key=value`, or as bare values in order. Omitted
-//! parameters take their defaults. A parsed value is always valid: every parameter lies in its domain.
+//! Paths, times, weightings, losses and sources are chosen by name, some with parameters. Flags,
+//! configuration files and checkpoints share one text form: the name, then its parameters as
+//! `key=value`, or as bare values in order. Omitted parameters take their defaults. A parsed value
+//! is always valid: every parameter lies in its domain.
 //!
 //! ```
 //! use fm_core::path::PathKind;
@@ -20,7 +21,8 @@ use crate::message;
 pub use serde;
 use std::fmt;
 
-/// An enum whose variants are chosen by name; [`choice!`](crate::choice!) writes the implementation.
+/// An enum whose variants are chosen by name; [`choice!`](crate::choice!) writes the
+/// implementation.
 pub trait Choice: Sized + Copy + fmt::Display + 'static {
     /// What is being chosen: "path", "time", ...
     const WHAT: &'static str;
@@ -244,7 +246,8 @@ pub fn write(f: &mut fmt::Formatter<'_>, entry: &Entry, values: &[f64]) -> fmt::
     Ok(())
 }
 
-/// Declares an enum as a [`Choice`](crate::choice::Choice): `Variant = "name" | "other name" { parameter = default, domain }`.
+/// Declares an enum as a [`Choice`](crate::choice::Choice):
+/// `Variant = "name" | "other name" { parameter = default, domain }`.
 ///
 /// ```
 /// use fm_core::choice::{Choice, Domain};

@@ -1,8 +1,9 @@
 //! Couplings: which source point is paired with which data point.
 //!
-//! A coupling takes a batch of source rows and a batch of target rows, drawn independently, and returns a [`Pairing`]. Usually this is a
-//! permutation of the *source* rows, so that data and labels keep their order. Optimal transport couplings (Tong et al., "Improving and
-//! generalizing flow-based generative models with minibatch optimal transport", 2024) are in `fm-ot`.
+//! A coupling takes a batch of source rows and a batch of target rows, drawn independently, and
+//! returns a [`Pairing`]. Usually this is a permutation of the *source* rows, so that data and
+//! labels keep their order. Optimal transport couplings (Tong et al., "Improving and generalizing
+//! flow-based generative models with minibatch optimal transport", 2024) are in `fm-ot`.
 //!
 //! ```
 //! use fm_core::coupling::Pairing;
@@ -57,7 +58,8 @@ pub trait Coupling: Send + Sync {
     /// Pairs the rows of a batch.
     ///
     /// # Errors
-    /// Rows that cannot be paired: different shapes, values that are not finite, or missing conditions that the coupling needs.
+    /// Rows that cannot be paired: different shapes, values that are not finite, or missing
+    /// conditions that the coupling needs.
     fn couple(&self, batch: &CouplingInput<'_>, rng: &mut dyn RngCore) -> Result<Pairing, CouplingError>;
 }
 
@@ -68,7 +70,8 @@ pub enum Pairing {
     Identity,
     /// Row `p[i]` of the source is paired with row i of the target.
     Permutation(Vec<usize>),
-    /// Pairs drawn with replacement: row `sources[k]` of the source is paired with row `targets[k]` of the target.
+    /// Pairs drawn with replacement: row `sources[k]` of the source is paired with row `targets[k]`
+    /// of the target.
     Resampled {
         /// Source rows.
         sources: Vec<usize>,
@@ -81,8 +84,8 @@ impl Pairing {
     /// Checks that the pairing fits a batch of `rows` source and target rows.
     ///
     /// # Errors
-    /// [`CouplingError::Pairing`] for a row number not below `rows`, for a permutation that does not contain every row exactly once, and
-    /// for different numbers of sources and targets.
+    /// [`CouplingError::Pairing`] for a row number not below `rows`, for a permutation that does
+    /// not contain every row exactly once, and for different numbers of sources and targets.
     pub fn check(&self, rows: usize) -> Result<(), CouplingError> {
         let refuse = |problem| Err(CouplingError::Pairing { problem, rows });
         match self {
@@ -106,7 +109,8 @@ impl Pairing {
     /// Reorders rows that belong to the sources, `dim` values each, into the order of the pairs.
     ///
     /// # Panics
-    /// When a row number of the pairing is not below `rows.len() / dim`; call [`check`](Self::check) first to avoid this.
+    /// When a row number of the pairing is not below `rows.len() / dim`; call
+    /// [`check`](Self::check) first to avoid this.
     pub fn sources<T: Copy>(&self, rows: &[T], dim: usize) -> Vec<T> {
         match self {
             Pairing::Identity => rows.to_vec(),
@@ -114,7 +118,8 @@ impl Pairing {
         }
     }
 
-    /// Reorders rows that belong to the targets (data, labels), `dim` values each, into the order of the pairs.
+    /// Reorders rows that belong to the targets (data, labels), `dim` values each, into the order
+    /// of the pairs.
     ///
     /// # Panics
     /// As [`sources`](Self::sources).

@@ -1,9 +1,10 @@
 //! Velocity fields: what a solver integrates, and wrappers that make one from another.
 //!
-//! A [`VelocityField`] evaluates a whole state at one time. A [`RowField`] evaluates each row of a batch at its own time, as a network
-//! does. [`SharedTime`] makes the first from the second.
+//! A [`VelocityField`] evaluates a whole state at one time. A [`RowField`] evaluates each row of a
+//! batch at its own time, as a network does. [`SharedTime`] makes the first from the second.
 //!
-//! Functions take a field by reference, sized or not. Wrappers take a field by value, in one of these forms:
+//! Functions take a field by reference, sized or not. Wrappers take a field by value, in one of
+//! these forms:
 //!
 //! | form | used for |
 //! |---|---|
@@ -41,11 +42,13 @@ use std::sync::Arc;
 
 /// A velocity dx/dt = v(x, t) over states `S`; t runs from 0 (source) to 1 (data).
 pub trait VelocityField<S> {
-    /// v(x, t), with the shape of x and the unit of x per unit time. The result must not share memory with x, because a solver
-    /// overwrites x: a field over tensors whose velocity is x itself returns a copy. A solver rejects a result of another shape.
+    /// v(x, t), with the shape of x and the unit of x per unit time. The result must not share
+    /// memory with x, because a solver overwrites x: a field over tensors whose velocity is x
+    /// itself returns a copy. A solver rejects a result of another shape.
     fn velocity(&self, x: &S, t: f64) -> S;
 
-    /// Checks that the field accepts this state; a solver calls it once, before the first evaluation.
+    /// Checks that the field accepts this state; a solver calls it once, before the first
+    /// evaluation.
     ///
     /// # Errors
     /// The reason that it does not.
@@ -63,12 +66,14 @@ impl<S, F: Fn(&S, f64) -> S> VelocityField<S> for F {
 
 /// A velocity over a batch whose rows have their own times.
 pub trait RowField<S> {
-    /// Row i of the result is v(x_i, t\[i\]). A solver removes rows that have reached the end: `rows[i]` is the index of row i in the
-    /// initial batch, in increasing order, so that a field can look up the row's label. The result has the shape of x and must not
-    /// share memory with it; a solver rejects another shape.
+    /// Row i of the result is v(x_i, t\[i\]). A solver removes rows that have reached the end:
+    /// `rows[i]` is the index of row i in the initial batch, in increasing order, so that a field
+    /// can look up the row's label. The result has the shape of x and must not share memory with
+    /// it; a solver rejects another shape.
     fn velocities(&self, x: &S, t: &[f64], rows: &[usize]) -> S;
 
-    /// Checks that the field accepts the initial batch x; a solver calls it once, before the first evaluation.
+    /// Checks that the field accepts the initial batch x; a solver calls it once, before the first
+    /// evaluation.
     ///
     /// # Errors
     /// The reason that it does not.
@@ -200,8 +205,8 @@ impl<S: RowState, F: RowField<S>> VelocityField<S> for SharedTime<F> {
     }
 }
 
-/// The velocity of a field that predicts data, noise or score. A prediction of another shape than x is returned unchanged, so that a
-/// solver rejects it with an error that names both shapes.
+/// The velocity of a field that predicts data, noise or score. A prediction of another shape than x
+/// is returned unchanged, so that a solver rejects it with an error that names both shapes.
 #[derive(Debug, Clone)]
 pub struct Converted<F, P> {
     field: F,
@@ -213,7 +218,8 @@ impl<F, P: ProbPath> Converted<F, P> {
     /// Interprets the output of `field` as `prediction` on `path`, for times in `span` only.
     ///
     /// # Errors
-    /// An invalid path, an end of the span that is singular for the path or the prediction, and a path with extra noise.
+    /// An invalid path, an end of the span that is singular for the path or the prediction, and a
+    /// path with extra noise.
     pub fn new(field: F, path: P, prediction: Prediction, span: (f64, f64)) -> Result<Self, Error> {
         path.check()?;
         for t in [span.0, span.1] {

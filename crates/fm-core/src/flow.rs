@@ -1,6 +1,7 @@
 //! A complete flow: objective, source, coupling and seed, in one value.
 //!
-//! Batches, losses, samplers and checkpoints read these settings from here. Each part is either built in or your own:
+//! Batches, losses, samplers and checkpoints read these settings from here. Each part is either
+//! built in or your own:
 //!
 //! | part | built in | your own |
 //! |---|---|---|
@@ -48,8 +49,8 @@ pub struct FlowMatching {
     pub source: Source,
     /// The pairing of x0 and x1; `None` for independent draws.
     pub coupling: Option<Arc<dyn Coupling>>,
-    /// Number of consecutive steps whose rows are coupled together, at least 1. A plan of more rows is closer to the coupling of the
-    /// distributions.
+    /// Number of consecutive steps whose rows are coupled together, at least 1. A plan of more rows
+    /// is closer to the coupling of the distributions.
     pub coupled_steps: usize,
     /// The random seed.
     pub seed: u64,
@@ -73,7 +74,8 @@ impl std::fmt::Debug for FlowMatching {
 }
 
 impl Default for FlowMatching {
-    /// The linear path from a standard normal, uniform times, velocity prediction, the mean squared error, independent pairs, seed 0.
+    /// The linear path from a standard normal, uniform times, velocity prediction, the mean squared
+    /// error, independent pairs, seed 0.
     fn default() -> Self {
         Self::new(PathKind::default())
     }
@@ -122,7 +124,8 @@ impl FlowMatching {
         self
     }
 
-    /// The weight of each time in the loss: a [`Weighting`](crate::weighting::Weighting), a function of t, or a [`TimeWeight`].
+    /// The weight of each time in the loss: a [`Weighting`](crate::weighting::Weighting), a
+    /// function of t, or a [`TimeWeight`].
     pub fn weighting(mut self, weighting: impl TimeWeight + 'static) -> Self {
         self.objective.weighting = Arc::new(weighting);
         self
@@ -178,15 +181,16 @@ impl FlowMatching {
     /// x_t and the training target for rows x0 and x1 of the same shape, with one time per row.
     ///
     /// # Errors
-    /// A time outside [0, 1] or at a singular end; batches of different shapes or row counts; a path with extra noise, for which
-    /// [`sample_with_noise`](Self::sample_with_noise) is needed.
+    /// A time outside [0, 1] or at a singular end; batches of different shapes or row counts; a
+    /// path with extra noise, for which [`sample_with_noise`](Self::sample_with_noise) is needed.
     #[doc(alias = "sample_location_and_conditional_flow")]
     #[doc(alias = "PathSample")]
     pub fn sample<S: RowCombination>(&self, x0: &S, x1: &S, times: &[f64]) -> Result<PathSample<S>, Error> {
         self.interpolated(x0, x1, None, times)
     }
 
-    /// [`sample`](Self::sample) with the extra noise of the path, standard normal and shaped as the data.
+    /// [`sample`](Self::sample) with the extra noise of the path, standard normal and shaped as the
+    /// data.
     ///
     /// # Errors
     /// As [`sample`](Self::sample).

@@ -1,7 +1,8 @@
 //! Batches on their path: x_t, the training target at x_t, and conversions between predictions.
 //!
-//! Each function computes one set of scalar coefficients per row on the host, and then one [`RowCombination::row_combination`] per result.
-//! The same formulas serve arrays and tensors, and nothing is read back from a device.
+//! Each function computes one set of scalar coefficients per row on the host, and then one
+//! [`RowCombination::row_combination`] per result. The same formulas serve arrays and tensors, and
+//! nothing is read back from a device.
 //!
 //! ```
 //! use fm_core::interpolate::{coefficients, convert, interpolate};
@@ -41,7 +42,8 @@ pub fn coefficients(path: &(impl ProbPath + ?Sized), times: &[f64]) -> Result<Ve
     times.iter().map(|t| path.at(*t)).collect()
 }
 
-/// The weights of a batch's rows: x_t and the target are weighted sums of x1, x0 and noise, in this order.
+/// The weights of a batch's rows: x_t and the target are weighted sums of x1, x0 and noise, in this
+/// order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PathWeights {
     /// Weights for x_t.
@@ -69,10 +71,12 @@ impl PathWeights {
     }
 }
 
-/// Computes x_t and the target of `prediction` for rows x0 and x1. `eps` is required on a path with extra noise.
+/// Computes x_t and the target of `prediction` for rows x0 and x1. `eps` is required on a path with
+/// extra noise.
 ///
 /// # Errors
-/// A singular target, missing noise, batches of different shapes, and a number of rows other than that of `c`.
+/// A singular target, missing noise, batches of different shapes, and a number of rows other than
+/// that of `c`.
 pub fn interpolate<S: RowCombination>(
     c: &[Coefficients],
     prediction: Prediction,
@@ -106,7 +110,8 @@ pub fn interpolate<S: RowCombination>(
 /// Converts one prediction at x_t to another, row by row.
 ///
 /// # Errors
-/// As [`Prediction::to`]; also batches of different shapes, and a number of rows other than that of `c`.
+/// As [`Prediction::to`]; also batches of different shapes, and a number of rows other than that of
+/// `c`.
 pub fn convert<S: RowCombination>(
     c: &[Coefficients],
     from: Prediction,

@@ -1,7 +1,8 @@
 //! The objective of flow matching, without libtorch.
 //!
-//! Flow matching learns a velocity field v(x, t) that transports a source distribution at **t = 0** to the data at **t = 1**. This crate
-//! defines its parts: every part of an objective is a small value, and [`objective`] checks them together. A suggested reading order:
+//! Flow matching learns a velocity field v(x, t) that transports a source distribution at **t = 0**
+//! to the data at **t = 1**. This crate defines its parts: every part of an objective is a small
+//! value, and [`objective`] checks them together. A suggested reading order:
 //!
 //! | module | idea |
 //! |---|---|
@@ -20,8 +21,9 @@
 //! | [`choice`](mod@choice) | the text form of everything that is chosen by name |
 //! | [`message`] | numbers, names and shapes in error messages |
 //!
-//! With the feature `product`, the module `product` multiplies matrices; `faer` makes it faster. With the feature `tch`, `tensor`
-//! implements states and losses for libtorch tensors, and `tape` adds activation checkpointing.
+//! With the feature `product`, the module `product` multiplies matrices; `faer` makes it faster.
+//! With the feature `tch`, `tensor` implements states and losses for libtorch tensors, and `tape`
+//! adds activation checkpointing.
 //!
 //! A complete training step without a network, for a prediction that is off by a constant:
 //!

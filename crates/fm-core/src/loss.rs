@@ -1,13 +1,15 @@
 //! The loss of a row, as a function of its squared error.
 //!
-//! Let e^2 be the squared error of a row, as the mean or the sum over its dimensions ([`Reduction`]). The row's loss is
+//! Let e^2 be the squared error of a row, as the mean or the sum over its dimensions
+//! ([`Reduction`]). The row's loss is
 //!
 //! | name | loss | source |
 //! |---|---|---|
 //! | `mse` | e^2 | |
 //! | `pseudo-huber` | sqrt(e^2 + c^2) - c | Charbonnier et al. 1997; Song and Dhariwal 2024 |
 //!
-//! and the loss of a batch is the mean over rows of w(t) times the row's loss. Unit: that of the target, squared for `mse`.
+//! and the loss of a batch is the mean over rows of w(t) times the row's loss. Unit: that of the
+//! target, squared for `mse`.
 //!
 //! ```
 //! use fm_core::loss::{Loss, Reduction};
@@ -30,7 +32,8 @@ choice! {
         Mse = "mse",
         /// Squared for small errors, absolute for large ones.
         PseudoHuber = "pseudo-huber" {
-            /// The error at which the loss changes from squared to absolute, in the unit of the target.
+            /// The error at which the loss changes from squared to absolute, in the unit of the
+            /// target.
             c = 0.00054, Domain::above(0.0, 1e6)
         },
     }
@@ -47,7 +50,8 @@ impl Loss {
     }
 }
 
-/// A loss of a row, built in or your own, as a function of its squared error. Shared between threads.
+/// A loss of a row, built in or your own, as a function of its squared error. Shared between
+/// threads.
 ///
 /// ```
 /// use fm_core::loss::RowLoss;
@@ -66,15 +70,16 @@ pub trait RowLoss: Send + Sync {
     /// The loss of a row whose squared error is `squared`.
     fn value(&self, squared: f64) -> f64;
 
-    /// The derivative of the loss with respect to the squared error. The default is a central difference, with a relative error of about
-    /// 1e-9.
+    /// The derivative of the loss with respect to the squared error. The default is a central
+    /// difference, with a relative error of about 1e-9.
     fn slope(&self, squared: f64) -> f64 {
         let step = 6e-6 * squared.max(1e-6);
         (self.value(squared + step) - self.value(squared - step)) / (2.0 * step)
     }
 
-    /// The differentiable loss of each row, f32, from their squared errors (B). The default reads the squared errors from the device and
-    /// computes [`value`](Self::value) and [`slope`](Self::slope) on the host; on a GPU an implementation with tensor operations is
+    /// The differentiable loss of each row, f32, from their squared errors (B). The default reads
+    /// the squared errors from the device and computes [`value`](Self::value) and
+    /// [`slope`](Self::slope) on the host; on a GPU an implementation with tensor operations is
     /// faster.
     #[cfg(feature = "tch")]
     fn on_tensor(&self, squared: &tch::Tensor) -> tch::Tensor {

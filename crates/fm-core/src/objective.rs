@@ -1,9 +1,10 @@
 //! The training objective as one value: path, prediction, weighting, loss and times.
 //!
-//! L = E_{t, x0, x1} w(t) loss(||p(x_t, t) - target||^2), where each part is chosen independently. [`Objective::validate`] rejects
-//! invalid combinations (a singular end that training times can reach, an unbounded weight, score prediction from a source that is not
-//! standard normal), and the error names the remedy. [`Objective::span`] is the time interval over which a trained network can be
-//! sampled.
+//! L = E_{t, x0, x1} w(t) loss(||p(x_t, t) - target||^2), where each part is chosen independently.
+//! [`Objective::validate`] rejects invalid combinations (a singular end that training times can
+//! reach, an unbounded weight, score prediction from a source that is not standard normal), and the
+//! error names the remedy. [`Objective::span`] is the time interval over which a trained network
+//! can be sampled.
 //!
 //! ```
 //! use fm_core::objective::Objective;
@@ -30,10 +31,11 @@ use crate::weighting::{TimeWeight, Weighting};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The training objective. Each part is built in by default, or your own; [`FlowMatching`](crate::FlowMatching) accepts both.
+/// The training objective. Each part is built in by default, or your own;
+/// [`FlowMatching`](crate::FlowMatching) accepts both.
 ///
-/// With built-in parts the serde form is flat: `path`, `prediction`, `weighting`, `loss`, `reduction`, `loss_aware`, and the fields of
-/// [`Times`].
+/// With built-in parts the serde form is flat: `path`, `prediction`, `weighting`, `loss`,
+/// `reduction`, `loss_aware`, and the fields of [`Times`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[doc(alias = "MixturePathLoss")]
 pub struct Objective<P = PathKind, T = TimeKind, W = Weighting, L = Loss> {
@@ -66,7 +68,8 @@ impl Default for Objective {
 }
 
 impl<P> Objective<P> {
-    /// Velocity prediction on a built-in or custom path, with uniform times and the mean squared error.
+    /// Velocity prediction on a built-in or custom path, with uniform times and the mean squared
+    /// error.
     ///
     /// ```
     /// use fm_core::{objective::Objective, path::Custom, source::Source};
@@ -158,10 +161,12 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
         Ok(parts[0].1 * parts[1].1)
     }
 
-    /// The times and total weights of one step's rows: the product of weighting, importance and loss-aware weights.
+    /// The times and total weights of one step's rows: the product of weighting, importance and
+    /// loss-aware weights.
     ///
     /// # Errors
-    /// As [`validate`](Self::validate); also a weight that is not finite, and more rows than memory can hold.
+    /// As [`validate`](Self::validate); also a weight that is not finite, and more rows than memory
+    /// can hold.
     pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<SampledTimes, Error> {
         self.path.check()?;
         self.weighting.check()?;
@@ -175,15 +180,18 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
         Ok(drawn)
     }
 
-    /// The times at which a trained network gives a velocity: [0, 1], shortened by the clip at singular ends.
+    /// The times at which a trained network gives a velocity: [0, 1], shortened by the clip at
+    /// singular ends.
     ///
     /// # Errors
-    /// Invalid times, a singular end without a clip, and a path with extra noise unless the prediction is the velocity.
+    /// Invalid times, a singular end without a clip, and a path with extra noise unless the
+    /// prediction is the velocity.
     pub fn span(&self) -> Result<(f64, f64), Error> {
         self.legal_span(|t| self.has_velocity(t))
     }
 
-    /// [`span`](Self::span) in the time of another path along which the network will be [sampled](crate::schedule).
+    /// [`span`](Self::span) in the time of another path along which the network will be
+    /// [sampled](crate::schedule).
     ///
     /// # Errors
     /// As [`span`](Self::span) and [`change`].
@@ -207,8 +215,8 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
         Ok((end(0.0, low)?, end(1.0, high)?))
     }
 
-    /// The extra noise of the path for rows `first..first + rows` of a step, drawn from [`Stream::PathNoise`]; `None` for a path without
-    /// it.
+    /// The extra noise of the path for rows `first..first + rows` of a step, drawn from
+    /// [`Stream::PathNoise`]; `None` for a path without it.
     ///
     /// # Panics
     /// When memory cannot hold `rows` x `dim` values.

@@ -1,7 +1,8 @@
 //! Matrix products in f64 on one thread; to use several threads, give each a block of the result.
 //!
-//! out += s A B, with A (n, k), B (k, m) and out (n, m). With the feature `faer` this uses faer's kernels with wider registers,
-//! otherwise ndarray's (the crate matrixmultiply). Both agree within rounding, and the bits of a row do not depend on the other rows.
+//! out += s A B, with A (n, k), B (k, m) and out (n, m). With the feature `faer` this uses faer's
+//! kernels with wider registers, otherwise ndarray's (the crate matrixmultiply). Both agree within
+//! rounding, and the bits of a row do not depend on the other rows.
 //!
 //! ```
 //! use fm_core::product::{gemm, gram, matmul_nt};
@@ -34,7 +35,8 @@ pub fn gram(a: ArrayView2<'_, f64>) -> Array2<f64> {
 /// Adds `scale` A B to `out`.
 ///
 /// # Panics
-/// When the number of rows of B is not the number of columns of A, or `out` does not have A's rows and B's columns.
+/// When the number of rows of B is not the number of columns of A, or `out` does not have A's rows
+/// and B's columns.
 pub fn gemm(mut out: ArrayViewMut2<'_, f64>, scale: f64, a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) {
     let ((n, k), (inner, m)) = (a.dim(), b.dim());
     assert!(k == inner && out.dim() == (n, m), "a product of ({n}, {k}) and ({inner}, {m}) in {:?}", out.dim());
@@ -99,7 +101,8 @@ mod tests {
     use super::*;
     use ndarray::s;
 
-    /// Products of whole numbers are exact, for sizes around the kernels' tiles and views with any strides.
+    /// Products of whole numbers are exact, for sizes around the kernels' tiles and views with any
+    /// strides.
     #[test]
     fn products_are_those_of_the_definition() {
         for (n, m, k) in [(1, 1, 1), (7, 5, 3), (64, 65, 33), (130, 48, 257)] {

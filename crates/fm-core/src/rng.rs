@@ -1,8 +1,9 @@
 //! Reproducible randomness: every draw is a pure function of (seed, step, stream, row).
 //!
-//! There is no generator state to save. A run that resumes at step n draws exactly what the uninterrupted run drew at that
-//! step, and the draws of a row do not depend on the number of workers. The generator is ChaCha with 8 rounds, keyed by the
-//! four numbers themselves, so streams are independent and identical on every platform.
+//! There is no generator state to save. A run that resumes at step n draws exactly what the
+//! uninterrupted run drew at that step, and the draws of a row do not depend on the number of
+//! workers. The generator is ChaCha with 8 rounds, keyed by the four numbers themselves, so streams
+//! are independent and identical on every platform.
 //!
 //! ```
 //! use fm_core::rng::{stream, Stream};
@@ -19,7 +20,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// The purpose of a draw. The numbers are part of the file format of a run: never reuse or renumber one.
+/// The purpose of a draw. The numbers are part of the file format of a run: never reuse or renumber
+/// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Stream {
@@ -133,7 +135,8 @@ const UNTRIED: usize = 1 << 28;
 pub(crate) fn zeros(rows: usize, dim: usize) -> Option<Vec<f32>> {
     let count = rows.checked_mul(dim)?;
     if count > UNTRIED {
-        // `vec![0.0; n]` gets zeroed memory cheaply but aborts on failure, so large sizes are reserved first as a test.
+        // `vec![0.0; n]` gets zeroed memory cheaply but aborts on failure, so large sizes are
+        // reserved first as a test.
         Vec::<f32>::new().try_reserve_exact(count).ok()?;
     }
     Some(vec![0.0; count])

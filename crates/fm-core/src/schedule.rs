@@ -1,15 +1,18 @@
 //! Sampling a network along another path than it was trained on.
 //!
-//! Two affine paths pass through the same points up to scale where their signal-to-noise ratios are equal. For a network trained on
-//! (alpha, sigma) and sampled along (alpha-bar, sigma-bar), time r of the new path corresponds to the time t of the old path at which
-//! alpha / sigma = alpha-bar / sigma-bar, and x-bar = s x with s = sigma-bar(r) / sigma(t). The velocity is
+//! Two affine paths pass through the same points up to scale where their signal-to-noise ratios are
+//! equal. For a network trained on (alpha, sigma) and sampled along (alpha-bar, sigma-bar), time r
+//! of the new path corresponds to the time t of the old path at which alpha / sigma = alpha-bar /
+//! sigma-bar, and x-bar = s x with s = sigma-bar(r) / sigma(t). The velocity is
 //!
-//! u-bar(x, r) = (s' / s) x + s t' u(x / s, t), t' = (sigma alpha-bar' - alpha sigma-bar') / (alpha' sigma-bar - sigma' alpha-bar).
+//! u-bar(x, r) = (s' / s) x + s t' u(x / s, t), t' = (sigma alpha-bar' - alpha sigma-bar') /
+//! (alpha' sigma-bar - sigma' alpha-bar).
 //!
-//! The end points of trajectories do not change if both paths end at the data, but the errors of a solver do.
+//! The end points of trajectories do not change if both paths end at the data, but the errors of a
+//! solver do.
 //!
-//! Source: Lipman et al., "Flow Matching Guide and Code" (2024), section 4.6.2; Pokle et al., "Training-free Linear Image Inverses via
-//! Flows" (2023).
+//! Source: Lipman et al., "Flow Matching Guide and Code" (2024), section 4.6.2; Pokle et al.,
+//! "Training-free Linear Image Inverses via Flows" (2023).
 //!
 //! ```
 //! use fm_core::path::PathKind;
@@ -42,7 +45,8 @@ pub struct Change {
 /// The change from the `trained` path to the `sampled` path at time r of the sampled path.
 ///
 /// # Errors
-/// An invalid path, a path with extra noise, a singular end, and a signal-to-noise ratio that the trained path never reaches.
+/// An invalid path, a path with extra noise, a singular end, and a signal-to-noise ratio that the
+/// trained path never reaches.
 pub fn change(trained: &impl ProbPath, sampled: &impl ProbPath, r: f64) -> Result<Change, Error> {
     let noisy = [(trained.has_extra_noise(), trained.name()), (sampled.has_extra_noise(), sampled.name())];
     if let Some((_, what)) = noisy.into_iter().find(|(noisy, _)| *noisy) {
@@ -71,8 +75,8 @@ pub fn change(trained: &impl ProbPath, sampled: &impl ProbPath, r: f64) -> Resul
     if finite { Ok(change) } else { Err(Error::SingularPrediction { what: what(), t: r }) }
 }
 
-/// The time at which `path` has the ratio alpha / sigma of `wanted`: the zero of alpha(t) sigma - sigma(t) alpha, which increases with
-/// t.
+/// The time at which `path` has the ratio alpha / sigma of `wanted`: the zero of alpha(t) sigma -
+/// sigma(t) alpha, which increases with t.
 fn locate(path: &impl ProbPath, wanted: &Coefficients) -> Option<f64> {
     let excess = |t: f64| {
         let c = path.coefficients(t);
@@ -94,8 +98,8 @@ fn locate(path: &impl ProbPath, wanted: &Coefficients) -> Option<f64> {
     }
 }
 
-/// The field along another path. A velocity of another shape than x is returned unchanged, so that a solver rejects it with an error
-/// that names both shapes.
+/// The field along another path. A velocity of another shape than x is returned unchanged, so that
+/// a solver rejects it with an error that names both shapes.
 #[derive(Debug, Clone)]
 #[doc(alias = "ScheduleTransformedModel")]
 pub struct Rescheduled<F, P, Q> {
@@ -105,7 +109,8 @@ pub struct Rescheduled<F, P, Q> {
 }
 
 impl<F, P: ProbPath, Q: ProbPath> Rescheduled<F, P, Q> {
-    /// Converts `field`, a velocity on the `trained` path, to the `sampled` path, for times in `span` only.
+    /// Converts `field`, a velocity on the `trained` path, to the `sampled` path, for times in
+    /// `span` only.
     ///
     /// # Errors
     /// As [`change`], at either end of the span.
@@ -140,7 +145,8 @@ impl<S: RowState, F: RowField<S>, P: ProbPath, Q: ProbPath> RowField<S> for Resc
         let at = |r: f64| change(&self.trained, &self.sampled, r).unwrap_or(NOWHERE);
         let mut known: Vec<Change> = Vec::with_capacity(r.len());
         for (i, time) in r.iter().enumerate() {
-            // Rows that share a time reuse its conversion, because solving for t is the only costly step.
+            // Rows that share a time reuse its conversion, because solving for t is the only costly
+            // step.
             known.push(if i > 0 && r[i - 1] == *time { known[i - 1] } else { at(*time) });
         }
         let column = |of: fn(&Change) -> f64| known.iter().map(of).collect::<Vec<_>>();

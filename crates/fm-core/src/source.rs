@@ -6,7 +6,8 @@
 //! | `matched` | N(0, d^2), d the standard deviation of the data | no |
 //! | `sparse` | N(0, 1) with probability 1 - rate, else 0 (such as gene expression with dropout) | no |
 //!
-//! Any data set can be a source ([`Source::Rows`]), for flows from data to data. Row r of step n is a pure function of (seed, n, r).
+//! Any data set can be a source ([`Source::Rows`]), for flows from data to data. Row r of step n is
+//! a pure function of (seed, n, r).
 //!
 //! ```
 //! use fm_core::rng::{Key, Stream};
@@ -35,7 +36,8 @@ choice! {
         Gaussian = "gaussian" | "normal",
         /// A normal with the standard deviation of the data.
         Matched = "matched" {
-            /// The standard deviation; 0 means the standard deviation of the data, measured when training starts.
+            /// The standard deviation; 0 means the standard deviation of the data, measured when
+            /// training starts.
             deviation = 0.0, Domain::within(0.0, 1e6)
         },
         /// A standard normal with a fraction of values set to zero.
@@ -56,7 +58,8 @@ impl SourceKind {
     }
 }
 
-/// The standard deviation of the values, in their unit; 0 for an empty iterator, NaN when a value is not finite.
+/// The standard deviation of the values, in their unit; 0 for an empty iterator, NaN when a value
+/// is not finite.
 pub fn deviation(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let n = values.clone().count().max(1) as f64;
     let mean = values.clone().sum::<f64>() / n;
@@ -156,8 +159,9 @@ impl Source {
 
     /// Checks the parameters, or the rows of the data set.
     ///
-    /// A parameter outside its domain, a data set without rows, or one with a value that is not finite.
-    /// A parameter outside its domain, a data set without rows or with a value that is not finite.
+    /// A parameter outside its domain, a data set without rows, or one with a value that is not
+    /// finite. A parameter outside its domain, a data set without rows or with a value that is not
+    /// finite.
     pub fn check(&self) -> Result<(), Error> {
         match self {
             Source::Kind(kind) => Ok(kind.validate()?),
@@ -175,9 +179,9 @@ impl Source {
     /// `rows` x `dim` draws, each row from its own [generator](Key::generator).
     ///
     /// # Errors
-    /// A parameter outside its domain, a value that is not finite, a `matched` source whose deviation has not been
-    /// [measured](SourceKind::measured), a data set without rows or with rows of other than `dim` values, and more values than memory can
-    /// hold.
+    /// A parameter outside its domain, a value that is not finite, a `matched` source whose
+    /// deviation has not been [measured](SourceKind::measured), a data set without rows or with
+    /// rows of other than `dim` values, and more values than memory can hold.
     pub fn sample(&self, key: Key, rows: usize, dim: usize) -> Result<Vec<f32>, Error> {
         self.can_draw(dim)?;
         let mut out = zeros(rows, dim).ok_or(Error::Memory { rows, dim })?;

@@ -1,13 +1,16 @@
-//! Activation checkpointing: a block's activations are discarded after the forward pass and recomputed in the backward pass.
+//! Activation checkpointing: a block's activations are discarded after the forward pass and
+//! recomputed in the backward pass.
 //!
-//! A network runs its blocks through a [`Tape`]. When off, the tape only calls them. When on, it runs each block without gradients and
-//! keeps its inputs and its output, which becomes a leaf of the graph. [`Tape::backward`] then goes through the blocks from the last to the
-//! first, runs each again with gradients, and backpropagates sum(y g), where y is the block's output and g the gradient with respect to it.
-//! Memory falls from the activations of all blocks to those of one block plus all outputs, at the cost of one more forward pass per step. A
-//! block that draws random numbers (dropout) gets the same seed both times.
+//! A network runs its blocks through a [`Tape`]. When off, the tape only calls them. When on, it
+//! runs each block without gradients and keeps its inputs and its output, which becomes a leaf of
+//! the graph. [`Tape::backward`] then goes through the blocks from the last to the first, runs each
+//! again with gradients, and backpropagates sum(y g), where y is the block's output and g the
+//! gradient with respect to it. Memory falls from the activations of all blocks to those of one
+//! block plus all outputs, at the cost of one more forward pass per step. A block that draws random
+//! numbers (dropout) gets the same seed both times.
 //!
-//! Every tensor that a block depends on must be one of its inputs: gradients of a captured tensor that was computed outside any block would
-//! be backpropagated once per block that captured it.
+//! Every tensor that a block depends on must be one of its inputs: gradients of a captured tensor
+//! that was computed outside any block would be backpropagated once per block that captured it.
 //!
 //! ```
 //! use fm_core::tape::Tape;
@@ -21,8 +24,9 @@
 //! # Ok::<(), tch::TchError>(())
 //! ```
 //!
-//! The loss of a tape must be backpropagated by [`Tape::backward`]: `loss.backward()` alone stops at the blocks' outputs. Dropping a tape
-//! with such pending gradients panics, because they would be lost silently.
+//! The loss of a tape must be backpropagated by [`Tape::backward`]: `loss.backward()` alone stops
+//! at the blocks' outputs. Dropping a tape with such pending gradients panics, because they would
+//! be lost silently.
 
 use tch::{Kind, TchError, Tensor, no_grad_guard};
 
@@ -93,8 +97,9 @@ impl<'a> Tape<'a> {
         output
     }
 
-    /// A value computed outside the graph with its own backward function (libtorch calls this a custom function). `backward` receives the
-    /// gradient of the value and adds to the gradients of its parameters. Works whether or not the tape records blocks.
+    /// A value computed outside the graph with its own backward function (libtorch calls this a
+    /// custom function). `backward` receives the gradient of the value and adds to the gradients of
+    /// its parameters. Works whether or not the tape records blocks.
     ///
     /// ```
     /// use fm_core::tape::Tape;
@@ -136,7 +141,8 @@ impl<'a> Tape<'a> {
 
 impl Drop for Tape<'_> {
     /// # Panics
-    /// If recorded blocks have gradients that would be lost: `loss.backward()` was called instead of [`Tape::backward`].
+    /// If recorded blocks have gradients that would be lost: `loss.backward()` was called instead
+    /// of [`Tape::backward`].
     fn drop(&mut self) {
         let lost = self.records.iter().filter(|record| record.output.grad().defined()).count();
         assert!(

@@ -1,7 +1,8 @@
 //! States, paths and losses over libtorch tensors (feature `tch`).
 //!
-//! A tensor is a state like an array: [`interpolate`](crate::interpolate::interpolate) and the solvers use its linear combinations. The
-//! coefficients of a combination are uploaded as one small block, and nothing is read back from the device.
+//! A tensor is a state like an array: [`interpolate`](crate::interpolate::interpolate) and the
+//! solvers use its linear combinations. The coefficients of a combination are uploaded as one small
+//! block, and nothing is read back from the device.
 
 use crate::Error;
 use crate::loss::{Reduction, RowLoss};
@@ -14,17 +15,20 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 /// A network that predicts a velocity, or another [`Prediction`](crate::prediction::Prediction).
 pub trait VelocityModel: Debug + Send {
-    /// v(x, t | condition), shaped as x: x is (B, ...), and t in [0, 1] is (B), or (1) if all rows have the same time. The condition, if
-    /// any, is a class index (int64) per row, (B), or a vector (f32) per row, (B, d).
+    /// v(x, t | condition), shaped as x: x is (B, ...), and t in [0, 1] is (B), or (1) if all rows
+    /// have the same time. The condition, if any, is a class index (int64) per row, (B), or a
+    /// vector (f32) per row, (B, d).
     fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor;
 
-    /// [`forward`](Self::forward), with dropout if `train` is set. The default calls `forward`, for networks without dropout.
+    /// [`forward`](Self::forward), with dropout if `train` is set. The default calls `forward`, for
+    /// networks without dropout.
     fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
         let _ = train;
         self.forward(x, t, condition)
     }
 
-    /// The device of the parameters, on which batches and samples are created. A network on a GPU must override it.
+    /// The device of the parameters, on which batches and samples are created. A network on a GPU
+    /// must override it.
     fn device(&self) -> Device {
         Device::Cpu
     }
@@ -39,8 +43,8 @@ pub trait VelocityModel: Debug + Send {
         None
     }
 
-    /// [`forward_t`](Self::forward_t) in training mode, with the network's blocks run through a tape. The default records no blocks and
-    /// keeps all activations.
+    /// [`forward_t`](Self::forward_t) in training mode, with the network's blocks run through a
+    /// tape. The default records no blocks and keeps all activations.
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
         let _ = tape;
         self.forward_t(x, t, condition, true)
@@ -155,7 +159,8 @@ fn without_zeros(squares: Tensor, error: &Tensor) -> Tensor {
 /// (e / scale)^2, in f64.
 fn scaled_squares(error: &Tensor, before: &Tensor, after: &Tensor, tol: &Tolerance) -> Tensor {
     let larger = before.abs().maximum(&after.abs());
-    // Compute in f64 if a bound exceeds the range of f32; solvers use such bounds to test for finite values.
+    // Compute in f64 if a bound exceeds the range of f32; solvers use such bounds to test for
+    // finite values.
     let bounds = [&tol.rtol, &tol.atol].map(|bound| bound.values().iter().copied().fold(0.0, f64::max));
     let wide = bounds.iter().any(|bound| *bound > f64::from(f32::MAX));
     let larger = if wide { larger.to_kind(Kind::Double) } else { larger };
@@ -187,7 +192,8 @@ impl RowCombination for Tensor {
             && all(plus, 1.0)
             && all(minus, -1.0)
         {
-            // The target of straight paths, x1 - x0: bit-identical to the general case, without an upload.
+            // The target of straight paths, x1 - x0: bit-identical to the general case, without an
+            // upload.
             return *first - *second;
         }
         let columns = Columns::of(terms, first);
@@ -205,7 +211,8 @@ impl RowCombination for Tensor {
             None => self.g_mul_(&columns.get(0)),
         };
         for (k, (_, s)) in rest.iter().enumerate() {
-            // Not addcmul_: its rounding depends on the number of rows, through fusing and vectorization.
+            // Not addcmul_: its rounding depends on the number of rows, through fusing and
+            // vectorization.
             *self += columns.scale(s, k + 1);
         }
     }
@@ -220,7 +227,8 @@ impl RowState for Tensor {
         let squares = scaled_squares(error, before, after, tol);
         let read = |squares: &Tensor| {
             let norms = flat_rows(squares).mean_dim(1, false, Kind::Double).sqrt();
-            // The only read from the device per step. If it fails the norms are empty, and the solve ends.
+            // The only read from the device per step. If it fails the norms are empty, and the
+            // solve ends.
             Vec::<f64>::try_from(norms.to_device(Device::Cpu)).unwrap_or_default()
         };
         let norms = read(&squares);
@@ -253,8 +261,9 @@ fn shared(values: &[f64]) -> Option<f64> {
     rest.iter().all(|value| value == first).then_some(*first)
 }
 
-/// One time per row, (B), with the kind and device of `x`, or (1) if all rows share the time. A shared time is filled in on the device,
-/// because an upload from pageable memory would wait for the device's queue.
+/// One time per row, (B), with the kind and device of `x`, or (1) if all rows share the time. A
+/// shared time is filled in on the device, because an upload from pageable memory would wait for
+/// the device's queue.
 ///
 /// ```
 /// use fm_core::tensor::times_like;
@@ -270,7 +279,8 @@ pub fn times_like(x: &Tensor, t: &[f64]) -> Tensor {
     }
 }
 
-/// The coefficients of a combination: scalars for terms with one value for all rows, and one uploaded block for the others.
+/// The coefficients of a combination: scalars for terms with one value for all rows, and one
+/// uploaded block for the others.
 struct Columns {
     terms: Vec<Coefficient>,
     block: Option<Tensor>,
@@ -306,8 +316,9 @@ impl Columns {
         Self { terms, block, shape: std::iter::once(like.rows() as i64).chain(ones).collect(), options }
     }
 
-    /// The coefficients of term k as a column that broadcasts over the rows' values. A shared coefficient also fills a whole column,
-    /// because `addcmul` rounds differently when it broadcasts a single value.
+    /// The coefficients of term k as a column that broadcasts over the rows' values. A shared
+    /// coefficient also fills a whole column, because `addcmul` rounds differently when it
+    /// broadcasts a single value.
     fn get(&self, k: usize) -> Tensor {
         match (&self.terms[k], &self.block) {
             (Coefficient::Shared(c), _) => Tensor::full(self.shape.as_slice(), *c, self.options),
@@ -329,11 +340,12 @@ impl Columns {
     }
 }
 
-/// The loss of each row, (B) in f32: [`RowLoss::value`] of the [`Reduction`] over all dimensions except the first.
+/// The loss of each row, (B) in f32: [`RowLoss::value`] of the [`Reduction`] over all dimensions
+/// except the first.
 ///
 /// # Errors
-/// [`Error::Shape`] for a prediction whose shape differs from the target's (it would broadcast), and for tensors without a batch axis;
-/// [`Error::Combination`] for tensors on different devices.
+/// [`Error::Shape`] for a prediction whose shape differs from the target's (it would broadcast),
+/// and for tensors without a batch axis; [`Error::Combination`] for tensors on different devices.
 pub fn row_losses(
     prediction: &Tensor,
     target: &Tensor,

@@ -1,11 +1,12 @@
 //! Weights w(t) of the loss over time.
 //!
-//! The objective is E_t w(t) ||p - target||^2, where p is the trained prediction. With the noise level s^2 = sigma^2 + gamma^2, the
-//! signal-to-noise ratio is SNR = alpha^2 / s^2.
+//! The objective is E_t w(t) ||p - target||^2, where p is the trained prediction. With the noise
+//! level s^2 = sigma^2 + gamma^2, the signal-to-noise ratio is SNR = alpha^2 / s^2.
 //!
-//! Two published weightings, min-SNR and EDM, are stated for the error of the *data* prediction. An error e of the prediction is an
-//! error b e of the data, with b the coefficient of [`Prediction::to`], so these weightings are multiplied by b^2. It is computed in
-//! the form (b / s)^2 = 1 / D^2, which is finite wherever the weight is.
+//! Two published weightings, min-SNR and EDM, are stated for the error of the *data* prediction. An
+//! error e of the prediction is an error b e of the data, with b the coefficient of
+//! [`Prediction::to`], so these weightings are multiplied by b^2. It is computed in the form (b /
+//! s)^2 = 1 / D^2, which is finite wherever the weight is.
 //!
 //! ```
 //! use fm_core::path::{PathKind, ProbPath};
@@ -75,7 +76,8 @@ impl Weighting {
     /// w at one time; infinite where the weighting is unbounded, NaN where a parameter is NaN.
     ///
     /// # Errors
-    /// [`Error::ExtraNoise`] for a weighting of the data error on a path where the prediction does not determine the data.
+    /// [`Error::ExtraNoise`] for a weighting of the data error on a path where the prediction does
+    /// not determine the data.
     pub fn weight(&self, prediction: Prediction, c: &Coefficients) -> Result<f64, Error> {
         let (signal, noise) = (c.alpha * c.alpha, c.noise_variance());
         Ok(match *self {

@@ -1,4 +1,5 @@
-//! The exact field carries noise to the mixture, and the irreducible loss is what Monte Carlo finds.
+//! The exact field carries noise to the mixture, and the irreducible loss is what Monte Carlo
+//! finds.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -110,7 +111,8 @@ fn every_affine_path_and_prediction_gives_the_same_field_and_end() {
                 close(a.as_slice().unwrap(), b.as_slice().unwrap(), 1e-8, &format!("{path} {prediction} at {t}"));
             }
         }
-        // Two paths of one Gaussian source reach the same points: a change of schedule moves no end.
+        // Two paths of one Gaussian source reach the same points: a change of schedule moves no
+        // end.
         let changed = Rescheduled::new(velocity_of(&mixture, path), path, PathKind::Linear, (1e-3, 0.999)).unwrap();
         let by_change = changed.velocity(&x0, 0.4);
         close(by_change.as_slice().unwrap(), linear.velocity(&x0, 0.4).as_slice().unwrap(), 1e-8, "rescheduled");
@@ -158,7 +160,8 @@ fn monte_carlo_loss_at_the_exact_field_is_the_irreducible_loss() {
 
 #[test]
 fn estimates_agree_with_closed_forms_over_all_times() {
-    // N(0, v) on the linear path: Var(u | x_t) = v / (t^2 v + (1 - t)^2) a dimension, whose integral is pi/2 for v = 1.
+    // N(0, v) on the linear path: Var(u | x_t) = v / (t^2 v + (1 - t)^2) a dimension, whose
+    // integral is pi/2 for v = 1.
     let gaussian = Mixture::isotropic(&[2.0], array![[0.0, 0.0]].view(), &[1.0]).unwrap();
     let found = estimate(&gaussian, &Objective::<PathKind>::default(), 20_000, 0).unwrap();
     assert!((found.value - std::f64::consts::FRAC_PI_2).abs() < 4.0 * found.standard_error, "{found:?}");

@@ -10,7 +10,8 @@ use rand::Rng;
 
 const DATA: [[f64; 2]; 3] = [[0.0, 2.0], [-1.5, -1.0], [1.5, -1.0]];
 
-/// E Var(x1 - x0 | x_t) per dimension by brute force: x1 - x0 = (x1 - x_t) / (1 - t), and x1 given x_t is one of three points.
+/// E Var(x1 - x0 | x_t) per dimension by brute force: x1 - x0 = (x1 - x_t) / (1 - t), and x1 given
+/// x_t is one of three points.
 fn floor(draws: usize) -> f64 {
     let noise = normal_rows(Key::new(7, 0, Stream::Noise), draws, 2);
     let mut sum = 0.0;

@@ -49,7 +49,8 @@ fn rows_at_their_own_times_are_what_they_are_alone() {
     }
 }
 
-/// Batches that would broadcast, or be cut, are errors of `interpolate` and `convert` that name both shapes.
+/// Batches that would broadcast, or be cut, are errors of `interpolate` and `convert` that name
+/// both shapes.
 #[test]
 fn batches_of_other_shapes_are_errors() {
     let c = coefficients(&PathKind::Linear, &[0.25, 0.5]).unwrap();

@@ -48,7 +48,8 @@ fn losses_are_those_of_pytorch() {
     }
 }
 
-/// One error in the data, as every prediction would show it, weighs the same under a weighting of the data's error.
+/// One error in the data, as every prediction would show it, weighs the same under a weighting of
+/// the data's error.
 #[test]
 fn weightings_of_the_datas_error_do_not_depend_on_the_prediction() {
     for path in settings::<PathKind>().into_iter().filter(|p| !p.has_extra_noise()) {

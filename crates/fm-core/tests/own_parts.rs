@@ -1,4 +1,5 @@
-//! Paths, times, weightings, losses and sources of your own: equal to the named ones that they copy, and checked like them.
+//! Paths, times, weightings, losses and sources of your own: equal to the named ones that they
+//! copy, and checked like them.
 
 use fm_core::FlowMatching;
 use fm_core::loss::{Loss, RowLoss};

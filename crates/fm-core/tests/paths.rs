@@ -1,4 +1,5 @@
-//! Paths, targets, conversions and changes of schedule against torchcfm, flow_matching and themselves.
+//! Paths, targets, conversions and changes of schedule against torchcfm, flow_matching and
+//! themselves.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -137,7 +138,8 @@ fn all_conversions_round_trip() {
     for path in settings::<PathKind>().into_iter().filter(|p| !p.has_extra_noise()) {
         for t in (1..100).map(|i| f64::from(i) / 100.0) {
             let c = path.at(t).unwrap();
-            // A path that has hardly left its source says nothing about the data: 30 digits are not there to be kept.
+            // A path that has hardly left its source says nothing about the data: 30 digits are not
+            // there to be kept.
             if c.alpha < 1e-3 {
                 continue;
             }

@@ -1,4 +1,5 @@
-//! Random legal parameters never panic and never give NaN; illegal ones are always refused with a typed error.
+//! Random legal parameters never panic and never give NaN; illegal ones are always refused with a
+//! typed error.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -13,7 +14,8 @@ use fm_core::time::{Draw, LossAware, TimeKind, Times};
 use fm_core::weighting::Weighting;
 use proptest::prelude::*;
 
-/// Any name of a choice with any legal parameters; wide domains are explored by magnitude, and their ends are included.
+/// Any name of a choice with any legal parameters; wide domains are explored by magnitude, and
+/// their ends are included.
 fn legal<C: Choice + std::fmt::Debug>() -> impl Strategy<Value = C> {
     (0..C::TABLE.len(), prop::collection::vec(0.0..=1.0f64, 4)).prop_map(|(row, shares)| {
         let entry = &C::TABLE[row];
@@ -118,7 +120,8 @@ proptest! {
         if let Ok(c) = change(&a, &b, r) {
             prop_assert!((0.0..=1.0).contains(&c.t) && c.d_t.is_finite() && c.scale.is_finite() && c.d_log_scale.is_finite());
             let (old, new) = (a.coefficients(c.t), b.coefficients(r));
-            // The ratios agree, alpha sigma-bar = sigma alpha-bar, as far as a time of 16 digits can tell.
+            // The ratios agree, alpha sigma-bar = sigma alpha-bar, as far as a time of 16 digits
+            // can tell.
             let slope = (old.d_alpha * new.sigma - old.d_sigma * new.alpha).abs();
             let off = (old.alpha * new.sigma - old.sigma * new.alpha).abs();
             prop_assert!(off < 1e-9 + 1e-15 * slope, "{a} {b} {r} {c:?}: {off}");

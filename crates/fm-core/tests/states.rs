@@ -1,4 +1,5 @@
-//! States: norms at the edges of the numbers, and combinations that refuse to cut, pad or broadcast.
+//! States: norms at the edges of the numbers, and combinations that refuse to cut, pad or
+//! broadcast.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 

@@ -1,4 +1,5 @@
-//! Time laws against SciPy, NumPy, diffusers and themselves; the wrappers against what they promise.
+//! Time laws against SciPy, NumPy, diffusers and themselves; the wrappers against what they
+//! promise.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -14,7 +15,8 @@ fn continuous() -> Vec<TimeKind> {
     settings::<TimeKind>().into_iter().filter(|law| !law.is_discrete()).collect()
 }
 
-/// The integral of the density between two quantiles, on cells of equal probability, so that an infinite end is approached gently.
+/// The integral of the density between two quantiles, on cells of equal probability, so that an
+/// infinite end is approached gently.
 fn integral(law: &TimeKind, low: f64, high: f64) -> f64 {
     let edges: Vec<f64> = (0..=20_000).map(|i| law.quantile(low + f64::from(i) / 20_000.0 * (high - low))).collect();
     edges.windows(2).map(|e| law.density(0.5 * (e[0] + e[1])) * (e[1] - e[0])).sum()
@@ -58,7 +60,7 @@ fn quantile_and_cdf_invert_each_other() {
 fn densities_integrate_to_one() {
     for law in continuous() {
         assert_eq!((law.cdf(0.0), law.cdf(1.0)), (0.0, 1.0), "{law}");
-        // But for a thousandth at either end, where some densities are infinite.
+        // Without a thousandth at either end, where some densities are infinite.
         let whole = integral(&law, 1e-3, 0.999);
         assert!((whole - 0.998).abs() < 1e-5, "{law}: {whole}");
     }
@@ -114,11 +116,13 @@ fn stratified_and_antithetic_draws_have_their_shape_and_less_variance() {
 
 #[test]
 fn importance_weights_undo_the_law() {
-    // E over the law of f(t) / p(t) is the integral of f over the range: here of t^2 over [0.1, 0.9].
+    // E over the law of f(t) / p(t) is the integral of f over the range: here of t^2 over [0.1,
+    // 0.9].
     let want = (0.9f64.powi(3) - 0.1f64.powi(3)) / 3.0;
     for law in continuous() {
         let times = Times { distribution: law, clip: 0.1, importance: true, draw: Draw::Stratified };
-        // A law with hardly any mass in the range is refused, and one with a hole cannot be corrected by sampling.
+        // A law with hardly any mass in the range is refused, and one with a hole cannot be
+        // corrected by sampling.
         let Ok(drawn) = times.draw(5, 0, N, None) else { continue };
         if (1..9).any(|i| law.density(0.1 * f64::from(i) + 0.05) < 0.05) {
             continue;

@@ -1,5 +1,5 @@
-//! CIFAR-10 in its canonical binary layout (Krizhevsky 2009): records of 3073 bytes, the label and then 32x32 pixels red, green,
-//! blue.
+//! CIFAR-10 in its canonical binary layout (Krizhevsky 2009): records of 3073 bytes, the label and
+//! then 32x32 pixels red, green, blue.
 //!
 //! ```no_run
 //! let train = fm_data::cifar10::load("data/cifar10".as_ref(), fm_data::cifar10::Split::Train)?;
@@ -22,7 +22,8 @@ pub const CLASSES: [&str; 10] =
 /// The part of the data set to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// `data_batch_1.bin` to `data_batch_5.bin`, those that exist: 50,000 images if the set is complete.
+    /// `data_batch_1.bin` to `data_batch_5.bin`, those that exist: 50,000 images if the set is
+    /// complete.
     Train,
     /// `test_batch.bin`: 10,000 images if the set is complete.
     Test,
@@ -31,7 +32,8 @@ pub enum Split {
 /// Reads a folder of binary batches.
 ///
 /// # Errors
-/// A missing folder or batch, a length that is not a whole number of records or above 1 GiB, a label above 9; each names the file.
+/// A missing folder or batch, a length that is not a whole number of records or above 1 GiB, a
+/// label above 9; each names the file.
 pub fn load(folder: &Path, split: Split) -> Result<ImageSet, DataError> {
     let names: Vec<String> = match split {
         Split::Train => (1..=5).map(|i| format!("data_batch_{i}.bin")).collect(),

@@ -1,6 +1,7 @@
 //! The embedded default data set: 1797 real handwritten digits of 8x8 pixels with values 0..=16.
 //!
-//! E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, CC BY 4.0.
+//! E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning
+//! Repository, CC BY 4.0.
 //!
 //! ```
 //! let digits = fm_data::digits::load();
@@ -18,7 +19,8 @@ const RECORD: usize = 65;
 /// Unpacks the digits.
 pub fn load() -> ImageSet {
     let mut bytes = Vec::new();
-    // The asset is part of the program and a test reads all of it, so a failure here means a broken build.
+    // The asset is part of the program and a test reads all of it, so a failure here means a broken
+    // build.
     let read = GzDecoder::new(PACKED).read_to_end(&mut bytes);
     debug_assert!(read.is_ok());
     let records = bytes.chunks_exact(RECORD);

@@ -1,4 +1,5 @@
-//! Folders of images: one sub-folder per class, PNG or JPEG, resized to fit the short side and cropped at the centre.
+//! Folders of images: one sub-folder per class, PNG or JPEG, resized to fit the short side and
+//! cropped at the centre.
 //!
 //! ```no_run
 //! let set = fm_data::folder::load("photos".as_ref(), 32)?;
@@ -18,16 +19,18 @@ pub const LARGEST_SIZE: u32 = 4096;
 /// The maximum number of pixels of an image after resizing and before cropping, at 16 bytes each.
 const MOST_PIXELS: f64 = (1u64 << 25) as f64;
 
-/// Memory limit for decoding a file, in bytes: minimum, maximum, and per byte of the file. Deflate expands a byte to at most 1032 bytes,
-/// each of which becomes 24 bytes with a palette of two colours; JPEG expands less.
+/// Memory limit for decoding a file, in bytes: minimum, maximum, and per byte of the file. Deflate
+/// expands a byte to at most 1032 bytes, each of which becomes 24 bytes with a palette of two
+/// colours; JPEG expands less.
 const MEMORY: (u64, u64, u64) = (64 << 20, 512 << 20, 1032 * 24);
 
-/// Reads every image below `folder` as RGB of `size` x `size`, at most [`LARGEST_SIZE`]. Sub-folders, in alphabetical order, are the
-/// classes; if there are no sub-folders, the images in `folder` itself form one class.
+/// Reads every image below `folder` as RGB of `size` x `size`, at most [`LARGEST_SIZE`].
+/// Sub-folders, in alphabetical order, are the classes; if there are no sub-folders, the images in
+/// `folder` itself form one class.
 ///
 /// # Errors
-/// A size of 0 or above [`LARGEST_SIZE`], a missing or empty folder, more than 65,536 sub-folders, and the first file that cannot be
-/// decoded or is too long and thin to be cropped to a square.
+/// A size of 0 or above [`LARGEST_SIZE`], a missing or empty folder, more than 65,536 sub-folders,
+/// and the first file that cannot be decoded or is too long and thin to be cropped to a square.
 pub fn load(folder: &Path, size: u32) -> Result<ImageSet, DataError> {
     if !(1..=LARGEST_SIZE).contains(&size) {
         return Err(DataError::Size { size, most: LARGEST_SIZE });
@@ -64,7 +67,8 @@ pub fn load(folder: &Path, size: u32) -> Result<ImageSet, DataError> {
     Ok(set)
 }
 
-/// The image files of a folder and its sub-folders, in the order of [`load`], followed by those of deeper folders.
+/// The image files of a folder and its sub-folders, in the order of [`load`], followed by those of
+/// deeper folders.
 ///
 /// # Errors
 /// A missing folder, or one without images.
@@ -90,7 +94,8 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(found)
 }
 
-/// One image in its original size: the bytes of the red, green and blue planes, and (3, height, width).
+/// One image in its original size: the bytes of the red, green and blue planes, and (3, height,
+/// width).
 ///
 /// # Errors
 /// A file that cannot be decoded.
@@ -107,7 +112,8 @@ fn present(folder: &Path) -> Result<(), DataError> {
     Err(DataError::Missing { what: "an image folder", path: folder.into(), remedy: "check the path".into() })
 }
 
-/// The entries of a folder sorted by name, so that an image's index does not depend on the file system.
+/// The entries of a folder sorted by name, so that an image's index does not depend on the file
+/// system.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let io = |source| DataError::Io { path: folder.into(), source };
     let paths: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(io)?.map(|e| e.map(|e| e.path())).collect();

@@ -1,6 +1,7 @@
 //! Sets of labelled images of one size, stored as bytes.
 //!
-//! Pixels have values 0..=`levels` and are normalised to [-1, 1] as 2 p / levels - 1 when a batch is made, so that the set stays small.
+//! Pixels have values 0..=`levels` and are normalised to [-1, 1] as 2 p / levels - 1 when a batch
+//! is made, so that the set stays small.
 //!
 //! ```
 //! let digits = fm_data::digits::load();
@@ -48,8 +49,8 @@ impl ImageSet {
     /// Checks that the parts match.
     ///
     /// # Errors
-    /// [`DataError::Images`] for a side or levels of 0, a number of pixels other than `dim` per label, a pixel above the levels, a label
-    /// without a class.
+    /// [`DataError::Images`] for a side or levels of 0, a number of pixels other than `dim` per
+    /// label, a pixel above the levels, a label without a class.
     pub fn check(&self) -> Result<(), DataError> {
         let broken = |problem: String| Err(DataError::Images { problem });
         let (images, shape) = (self.labels.len(), self.shape);
@@ -97,7 +98,8 @@ impl ImageSet {
     /// The bytes of image i.
     ///
     /// # Panics
-    /// "no image i": if the set has no image with this index, or fewer pixels than [`ImageSet::check`] requires.
+    /// "no image i": if the set has no image with this index, or fewer pixels than
+    /// [`ImageSet::check`] requires.
     #[allow(clippy::panic, reason = "documented")]
     pub fn image(&self, i: usize) -> &[u8] {
         let place = || Some(i.checked_mul(self.dim())?..i.checked_add(1)?.checked_mul(self.dim())?);
@@ -110,7 +112,8 @@ impl ImageSet {
     /// Image i in [-1, 1], mirrored left to right if `flip`. `out` holds `dim` values.
     ///
     /// # Panics
-    /// As [`ImageSet::image`]; "dim values": if `out` has another length; "levels": if the levels or the width of the set are 0.
+    /// As [`ImageSet::image`]; "dim values": if `out` has another length; "levels": if the levels
+    /// or the width of the set are 0.
     pub fn write_normalised(&self, i: usize, flip: bool, out: &mut [f32]) {
         assert_eq!(out.len(), self.dim(), "a row holds dim values");
         assert!(self.levels > 0 && self.shape[2] > 0, "levels and width of images must be above 0");

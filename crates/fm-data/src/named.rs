@@ -103,8 +103,8 @@ impl fmt::Display for ImageSource {
 }
 
 impl ImageSource {
-    /// Reads the images. Those of a folder are resized to a square with sides of `size` pixels; all others keep their
-    /// size.
+    /// Reads the images. Those of a folder are resized to a square with sides of `size` pixels; all
+    /// others keep their size.
     ///
     /// # Errors
     /// Missing or invalid files.
@@ -154,7 +154,8 @@ impl FromStr for TableSource {
 }
 
 impl TableSource {
-    /// Reads the table, using `csv` for a CSV file; a toy distribution draws `rows` points from the seed.
+    /// Reads the table, using `csv` for a CSV file; a toy distribution draws `rows` points from the
+    /// seed.
     ///
     /// # Errors
     /// Missing or invalid files, and more rows than fit into memory.

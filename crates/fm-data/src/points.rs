@@ -31,7 +31,8 @@ type Draw = fn(&mut dyn FnMut() -> f64, &mut dyn FnMut() -> f64) -> [f64; 2];
 /// Draws `rows` points from a toy distribution.
 ///
 /// # Errors
-/// [`DataError::UnknownPoints`] for a name that is not in the table above, [`DataError::TooMany`] for more rows than fit into memory.
+/// [`DataError::UnknownPoints`] for a name that is not in the table above, [`DataError::TooMany`]
+/// for more rows than fit into memory.
 pub fn toy(name: &str, rows: usize, seed: u64) -> Result<Array2<f32>, DataError> {
     let draw: Draw = match name {
         "spiral" => |u, z| {

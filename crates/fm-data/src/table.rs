@@ -67,8 +67,8 @@ const GAUSSIAN4_ROWS: &[u8] = include_bytes!("../assets/gaussian4.csv");
 const GENES: &[u8] = include_bytes!("../assets/pbmc68k.csv.gz");
 
 impl Table {
-    /// A table of numbers only, whose columns are named by their numbers starting at 1. If there are no rows, only the first million
-    /// columns have names.
+    /// A table of numbers only, whose columns are named by their numbers starting at 1. If there
+    /// are no rows, only the first million columns have names.
     pub fn of(values: Array2<f32>) -> Self {
         let named = if values.is_empty() { values.ncols().min(1_000_000) } else { values.ncols() };
         Self { names: (1..=named).map(|k| k.to_string()).collect(), values, ..Self::default() }
@@ -129,7 +129,8 @@ pub fn genes() -> Result<Table, DataError> {
 /// Reads a CSV file. The first row is a header if none of its fields is a number.
 ///
 /// # Errors
-/// A missing file, unknown columns, no rows, rows of different lengths, and any value that is not a finite number, with line and column.
+/// A missing file, unknown columns, no rows, rows of different lengths, and any value that is not a
+/// finite number, with line and column.
 pub fn csv(path: &Path, options: &CsvOptions) -> Result<Table, DataError> {
     let file = File::open(path).map_err(|source| DataError::Io { path: path.into(), source })?;
     read(file, path, options)

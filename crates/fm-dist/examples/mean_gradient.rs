@@ -1,7 +1,9 @@
-//! Data-parallel gradients by hand: every rank differentiates the loss of its own rows, and all take the mean.
+//! Data-parallel gradients by hand: every rank differentiates the loss of its own rows, and all
+//! take the mean.
 //!
-//! `cargo run -p fm-dist --example mean_gradient` runs two ranks as threads. A launcher (`torchrun`, `srun`) starts them as processes, which
-//! call `ProcessGroup::from_env` instead of `open`.
+//! `cargo run -p fm-dist --example mean_gradient` runs two ranks as threads. A launcher
+//! (`torchrun`, `srun`) starts them as processes, which call `ProcessGroup::from_env` instead of
+//! `open`.
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 

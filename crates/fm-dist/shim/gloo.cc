@@ -1,4 +1,4 @@
-// c10d's TCPStore and Gloo, as C functions. Each returns null, or a text to be freed that says what went wrong.
+// c10d's TCPStore and Gloo, as C functions. Each returns null, or an error text that the caller frees.
 
 #include "shim.h"
 
@@ -26,7 +26,7 @@ extern "C" {
 
 char* fm_store_open(const char* host, uint16_t port, bool server, size_t world, int64_t timeout, const char* prefix, FmStore** out) {
   return fm_guarded([&] {
-    // What goes wrong comes back as a value; libtorch's own account of it, stack frames and all, is for those who ask.
+    // Errors are returned as values; libtorch's own log of them, with stack traces, is printed only if TORCH_CPP_LOG_LEVEL is set.
     if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {
       FLAGS_caffe2_log_level = kFatal;
     } else {
@@ -36,7 +36,7 @@ char* fm_store_open(const char* host, uint16_t port, bool server, size_t world, 
     options.port = port;
     options.isServer = server;
     options.numWorkers = world;
-    // Whoever is missing is found out by the groups that are opened next.
+    // Missing processes are detected when the groups are opened.
     options.waitWorkers = false;
     options.timeout = milliseconds(timeout);
     auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
@@ -52,7 +52,7 @@ char* fm_store_set(FmStore* store, const char* key, const uint8_t* data, size_t 
   return fm_guarded([&] { store->store->set(key, bytes_of(data, length)); });
 }
 
-// Whether a key is there; if so, *data is its value, for the caller to free.
+// Whether a key is set; if so, *data is its value, which the caller frees.
 char* fm_store_peek(FmStore* store, const char* key, bool* found, uint8_t** data, size_t* length) {
   return fm_guarded([&] {
     *found = store->store->check({key});
@@ -81,13 +81,13 @@ char* fm_gloo_open(FmStore* store, int rank, int size, int64_t timeout, const ch
   });
 }
 
-// NCCL's communicators are destroyed in order only by a shutdown; for Gloo it does nothing.
+// NCCL needs a shutdown to destroy its communicators in order; for Gloo it does nothing.
 void fm_group_close(FmGroup* group) {
   std::free(fm_guarded([&] { group->backend->shutdown(); }));
   delete group;
 }
 
-// The tensor becomes the sum, or the largest, over all ranks.
+// Replaces the tensor by the sum or the maximum over all ranks.
 char* fm_all_reduce(FmGroup* group, at::Tensor* tensor, bool largest, FmWork** out) {
   return fm_guarded([&] {
     std::vector<at::Tensor> tensors{*tensor};
@@ -108,7 +108,7 @@ char* fm_broadcast(FmGroup* group, at::Tensor* tensor, int root, FmWork** out) {
   });
 }
 
-// `gathered` has a leading dimension of one row a rank.
+// `gathered` has a leading dimension with one row per rank.
 char* fm_all_gather(FmGroup* group, at::Tensor* tensor, at::Tensor* gathered, FmWork** out) {
   return fm_guarded([&] {
     std::vector<at::Tensor> tensors{*tensor};
@@ -123,7 +123,7 @@ char* fm_barrier(FmGroup* group, FmWork** out) {
   return fm_guarded([&] { *out = new FmWork{group->backend->barrier(), {}}; });
 }
 
-// Waits for work to be done and frees it. Work on a GPU is then in its current stream's order.
+// Waits until work is done and frees it. For GPU work, the current stream then waits for it.
 char* fm_wait(FmWork* work) {
   char* problem = fm_guarded([&] { work->work->wait(); });
   delete work;

@@ -1,4 +1,4 @@
-// c10d's NCCL group. A shared object of its own, because its symbols lie in libtorch_cuda, which is loaded only when a GPU is asked for.
+// c10d's NCCL backend, in a separate shared object because its symbols are in libtorch_cuda, which is loaded only when a GPU is requested.
 
 #include "shim.h"
 

@@ -1,10 +1,10 @@
-// What the halves of the shim share: c10d's objects behind opaque pointers.
+// Shared by the parts of the shim: c10d's objects behind opaque pointers.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-// Of fm-torch's shim: exceptions as texts.
+// From fm-torch's shim: exceptions as texts.
 #include "guarded.h"
 
 #include <torch/csrc/distributed/c10d/Backend.hpp>
@@ -20,6 +20,6 @@ struct FmGroup {
 
 struct FmWork {
   c10::intrusive_ptr<c10d::Work> work;
-  // Until the work is done its tensors have to live.
+  // The tensors must live until the work is done.
   std::vector<at::Tensor> tensors;
 };

@@ -1,73 +1,73 @@
-//! What can go wrong between processes, with the remedy.
+//! Errors of process groups.
 
-/// A group that cannot be opened, or has lost a member.
+/// A process group that cannot be opened, or that has lost a member.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DistError {
-    /// A launcher's variable that cannot be used.
+    /// A launcher's environment variable with an invalid value.
     #[error("{name}={value}: {problem}; let torchrun, srun or `cargo xtask launch` set it, or unset it")]
     Variable {
-        /// Its name.
+        /// The variable's name.
         name: String,
-        /// Its value.
+        /// The variable's value.
         value: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// Rank 0 cannot serve at the address.
+    /// Rank 0 cannot listen at the address.
     #[error("rank 0 cannot serve at {address} ({reason}); choose another MASTER_PORT")]
     Port {
-        /// Where.
+        /// The address.
         address: String,
-        /// The system's reason.
+        /// The error of the operating system.
         reason: String,
     },
-    /// The meeting place cannot be reached.
+    /// The store at the rendezvous address cannot be reached.
     #[error(
         "rank {rank} cannot reach rank 0 at {address} ({reason}); check MASTER_ADDR and MASTER_PORT, and that rank 0 has been started"
     )]
     Unreachable {
-        /// Who tried.
+        /// The rank that tried to connect.
         rank: usize,
-        /// Where.
+        /// The address.
         address: String,
         /// The reason.
         reason: String,
     },
-    /// Tensors or ranks without a meaning for a collective.
+    /// Invalid tensors or ranks for a collective.
     #[error("cannot {action}: {problem}")]
     Argument {
         /// The collective.
         action: &'static str,
-        /// What is wrong, with the remedy.
+        /// The problem and its remedy.
         problem: String,
     },
-    /// Some ranks have not come or have gone without a word.
+    /// Some ranks did not arrive, or ended without a message.
     #[error("lost {ranks}: {reason}")]
     Lost {
-        /// Which, as text: `rank 2` or `ranks 2, 3`.
+        /// The lost ranks as text: `rank 2` or `ranks 2, 3`.
         ranks: String,
-        /// What is known.
+        /// The known details.
         reason: String,
     },
-    /// A rank has said why it ends.
+    /// A rank ended and reported the cause.
     #[error("rank {rank} failed: {cause}")]
     Failed {
-        /// Which.
+        /// The rank.
         rank: usize,
-        /// Its own words.
+        /// The cause, as that rank reported it.
         cause: String,
     },
-    /// All ranks are there, and yet they could not speak.
+    /// All ranks are alive, but the exchange failed.
     #[error(
         "the {world_size} ranks could not exchange data ({reason}); check the network, or set GLOO_SOCKET_IFNAME to the right interface"
     )]
     Exchange {
-        /// How many.
+        /// The number of ranks.
         world_size: usize,
         /// The reason.
         reason: String,
     },
-    /// NCCL is not to be had.
+    /// NCCL is not available.
     #[error("NCCL cannot be used ({reason}); build without the feature nccl to exchange data through the host")]
     Nccl {
         /// The reason.

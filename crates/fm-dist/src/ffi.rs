@@ -1,4 +1,4 @@
-//! The shim's functions, each made safe: pointers are owned, texts become errors.
+//! Safe wrappers of the shim's functions: they own the pointers and turn error texts into errors.
 
 #![allow(unsafe_code, reason = "the one module that speaks to C++")]
 
@@ -58,15 +58,15 @@ unsafe extern "C" {
     fn free(pointer: *mut c_void);
 }
 
-/// What C++ threw, in its words.
+/// The text of a C++ exception.
 pub(crate) type Thrown = String;
 
-/// Takes over a text of the shim.
+/// Takes ownership of a text of the shim.
 fn checked(text: *mut c_char) -> Result<(), Thrown> {
     if text.is_null() {
         return Ok(());
     }
-    // SAFETY: the shim returns a string that it has allocated and given away.
+    // SAFETY: the shim returns a string that it has allocated and no longer owns.
     let words = unsafe {
         let words = CStr::from_ptr(text).to_string_lossy().into_owned();
         free(text.cast());
@@ -81,7 +81,7 @@ fn made<T>(call: impl FnOnce(*mut *mut T) -> *mut c_char) -> Result<NonNull<T>, 
     NonNull::new(out).ok_or_else(|| "nothing was made".into())
 }
 
-/// What the loader says, which its error keeps below.
+/// The message of the dynamic loader, which is in the source of its error.
 fn said(error: &libloading::Error) -> Thrown {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
@@ -94,10 +94,10 @@ fn pointer(tensor: &Tensor) -> *mut c_void {
     tensor.as_ptr().cast_mut().cast()
 }
 
-/// Keys and values that all ranks see, served at one of them.
+/// A key-value store that all ranks share, served by one of them.
 pub(crate) struct Store(NonNull<RawStore>);
 
-// SAFETY: a c10d store serialises its calls by a lock.
+// SAFETY: a c10d store serialises its calls with a lock.
 unsafe impl Send for Store {}
 // SAFETY: as above.
 unsafe impl Sync for Store {}
@@ -111,7 +111,7 @@ impl Store {
         prefix: &str,
     ) -> Result<Self, Thrown> {
         let (host, prefix) = (c_text(host)?, c_text(prefix)?);
-        // SAFETY: the texts outlive the call.
+        // SAFETY: the strings outlive the call.
         let open = |out| unsafe { fm_store_open(host.as_ptr(), port, server, world, timeout_ms, prefix.as_ptr(), out) };
         made(open).map(Self)
     }
@@ -122,11 +122,11 @@ impl Store {
         checked(unsafe { fm_store_set(self.0.as_ptr(), key.as_ptr(), value.as_ptr(), value.len()) })
     }
 
-    /// The value of a key, if it is there.
+    /// The value of a key, if it is set.
     pub(crate) fn peek(&self, key: &str) -> Result<Option<String>, Thrown> {
         let key = c_text(key)?;
         let (mut found, mut data, mut length) = (false, null_mut(), 0);
-        // SAFETY: the places to write to outlive the call; the bytes are ours once it returns.
+        // SAFETY: the output variables outlive the call; the returned bytes belong to us.
         unsafe {
             checked(fm_store_peek(self.0.as_ptr(), key.as_ptr(), &raw mut found, &raw mut data, &raw mut length))?;
             if !found || data.is_null() {
@@ -141,7 +141,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // SAFETY: it is owned, and dropped once.
+        // SAFETY: the pointer is owned, and freed once.
         unsafe { fm_store_close(self.0.as_ptr()) }
     }
 }
@@ -149,11 +149,12 @@ impl Drop for Store {
 /// A backend of c10d.
 pub(crate) struct Group(NonNull<RawGroup>);
 
-// SAFETY: a backend may be used from any thread, one at a time.
+// SAFETY: a backend may be used from any thread, by one thread at a time.
 unsafe impl Send for Group {}
 
 impl Group {
-    /// Gloo over an interface, or over the address of a host, or over whatever address the name of this machine has.
+    /// Gloo over a network interface, over the address of a host, or over the address of this
+    /// machine's host name.
     pub(crate) fn gloo(
         store: &Store,
         (rank, size): (usize, usize),
@@ -164,14 +165,15 @@ impl Group {
         let interface = interface.map(c_text).transpose()?;
         let host = host.map(c_text).transpose()?;
         let text = |t: &Option<CString>| t.as_ref().map_or(std::ptr::null(), |t| t.as_ptr());
-        // SAFETY: the store and the texts outlive the call; the group keeps what it needs of the store alive by itself.
+        // SAFETY: the store and the strings outlive the call; the group keeps its own reference to
+        // the store.
         let open = |out| unsafe {
             fm_gloo_open(store.0.as_ptr(), rank as c_int, size as c_int, timeout_ms, text(&interface), text(&host), out)
         };
         made(open).map(Self)
     }
 
-    /// NCCL, from the shared object that was built for it; libtorch_cuda must have been loaded.
+    /// NCCL, from the shared object that was built for it; libtorch_cuda must be loaded first.
     pub(crate) fn nccl(
         library: &Path,
         store: &Store,
@@ -179,8 +181,9 @@ impl Group {
         timeout_ms: i64,
     ) -> Result<Self, Thrown> {
         type Open = unsafe extern "C" fn(*mut RawStore, c_int, c_int, i64, *mut *mut RawGroup) -> *mut c_char;
-        // SAFETY: the object is ours, and its function has this type. It stays loaded for good, as the group's code lies in it. All of its symbols
-        // are looked up now: one that is found missing later would end the process.
+        // SAFETY: the shared object is ours, and its function has this type. It is never unloaded,
+        // because the group's code is in it. All symbols are resolved now: a missing one would
+        // otherwise end the process later.
         let open: Open = unsafe {
             let library = Library::open(Some(library), RTLD_NOW).map_err(|e| said(&e))?;
             let open = *library.get::<Open>(b"fm_nccl_open\0").map_err(|e| said(&e))?;
@@ -192,7 +195,7 @@ impl Group {
     }
 
     pub(crate) fn all_reduce(&self, tensor: &Tensor, largest: bool) -> Result<Work, Thrown> {
-        // SAFETY: the tensor outlives the call, and the work holds a reference of its own.
+        // SAFETY: the tensor outlives the call, and the work holds its own reference.
         made(|out| unsafe { fm_all_reduce(self.0.as_ptr(), pointer(tensor), largest, out) }).map(Work)
     }
 
@@ -214,12 +217,12 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // SAFETY: it is owned, and dropped once.
+        // SAFETY: the pointer is owned, and freed once.
         unsafe { fm_group_close(self.0.as_ptr()) }
     }
 }
 
-/// Something under way.
+/// A collective in progress.
 pub(crate) struct Work(NonNull<RawWork>);
 
 // SAFETY: c10d's work may be waited for on any thread.
@@ -228,14 +231,15 @@ unsafe impl Send for Work {}
 impl Work {
     pub(crate) fn wait(self) -> Result<(), Thrown> {
         let work = std::mem::ManuallyDrop::new(self);
-        // SAFETY: it is owned, and given away here.
+        // SAFETY: the pointer is owned, and passed on here.
         checked(unsafe { fm_wait(work.0.as_ptr()) })
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        // SAFETY: it is owned; waiting frees it, and nobody is there to hear how it ended.
+        // SAFETY: the pointer is owned; waiting frees it. The result is dropped, because nothing
+        // can handle an error here.
         let _ = checked(unsafe { fm_wait(self.0.as_ptr()) });
     }
 }

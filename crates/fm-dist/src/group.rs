@@ -1,7 +1,8 @@
 //! A group of processes and its collectives.
 //!
-//! Host tensors always travel by Gloo, so that a rank that is lost is noticed even where the large tensors travel by NCCL. After a failure the
-//! group is closed: the call that met it, and every later one, returns the same error, which names the rank and the cause.
+//! Host tensors always use Gloo, so a lost rank is detected even if device tensors use NCCL. A
+//! failure closes the group: the call that failed, and every later one, returns the same error,
+//! which names the rank and the cause.
 
 use crate::DistError;
 use crate::ffi::{Group, Store, Thrown, Work};
@@ -11,18 +12,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// How values of several ranks become one.
+/// The reduction of an all-reduce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reduce {
     /// Their sum.
     Sum,
     /// Their mean.
     Mean,
-    /// The largest.
+    /// Their maximum.
     Max,
 }
 
-/// Processes that work together, seen from one of them.
+/// A group of processes, as seen from one of them.
 pub struct ProcessGroup {
     rank: usize,
     world_size: usize,
@@ -30,12 +31,13 @@ pub struct ProcessGroup {
     links: Option<Connection>,
 }
 
-/// What a group of several holds. Fields are dropped in this order: connections before the store that they were made by.
+/// The connections of a group with several processes. Fields are dropped in this order: connections
+/// before the store that created them.
 struct Connection {
     open: Mutex<Result<Backends, DistError>>,
     roll_call: FailureDetector,
     store: Arc<Store>,
-    /// How long a collective may take, in milliseconds.
+    /// Timeout of a collective, in milliseconds.
     patience: i64,
 }
 
@@ -45,7 +47,7 @@ struct Backends {
 }
 
 impl Backends {
-    /// Starts a collective on a tensor. One that cannot travel as it is goes as a copy.
+    /// Starts a collective on a tensor, or on a copy if the backend cannot use the tensor directly.
     fn start(
         &self,
         tensor: &Tensor,
@@ -63,7 +65,7 @@ impl Backends {
     }
 }
 
-/// A collective under way; dropping it waits for its end.
+/// A collective in progress; dropping it waits until it ends.
 pub struct Started {
     work: Option<Work>,
     tensor: Tensor,
@@ -95,13 +97,13 @@ impl std::fmt::Debug for ProcessGroup {
 }
 
 impl ProcessGroup {
-    /// The group of a process that works by itself: every collective is the identity.
+    /// The group of a single process: every collective is the identity.
     pub fn alone() -> Self {
         Self { rank: 0, world_size: 1, local_rank: 0, links: None }
     }
 
-    /// The group that the launcher's variables describe (see [`Rendezvous`]). Without them, or where there is only one process,
-    /// [`alone`](Self::alone).
+    /// The group that the launcher's environment variables describe (see [`Rendezvous`]). Without
+    /// them, or with only one process, [`alone`](Self::alone).
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`DistError::Variable`].
@@ -113,10 +115,12 @@ impl ProcessGroup {
         }
     }
 
-    /// Meets the others, within `timeout`; no later call takes longer than that either.
+    /// Connects to the other processes within `timeout`, which is also the timeout of all later
+    /// calls.
     ///
     /// # Errors
-    /// [`DistError::Port`] and [`DistError::Unreachable`] where there is no meeting place, [`DistError::Lost`] where somebody does not come.
+    /// [`DistError::Port`] and [`DistError::Unreachable`] if there is no store at the address;
+    /// [`DistError::Lost`] if a process does not arrive.
     pub fn open(place: &Rendezvous, timeout: Duration) -> Result<Self, DistError> {
         let grace = (timeout / 4).min(Duration::from_secs(10));
         let patience = timeout.saturating_sub(2 * grace).as_millis().min(i64::MAX as u128) as i64;
@@ -134,8 +138,9 @@ impl ProcessGroup {
         Ok(Self { rank: place.rank, world_size: place.world_size, local_rank: place.local_rank, links: Some(links) })
     }
 
-    /// Lets tensors on a CUDA device travel by NCCL from now on, where this crate was built for it; libtorch's CUDA half must have been loaded.
-    /// All ranks have to call it. Does nothing for other devices.
+    /// Uses NCCL for tensors on a CUDA device from now on, if this crate was built with it;
+    /// libtorch's CUDA half must be loaded first. All ranks must call it. Does nothing for other
+    /// devices.
     ///
     /// # Errors
     /// [`DistError::Nccl`].
@@ -151,30 +156,31 @@ impl ProcessGroup {
         Ok(())
     }
 
-    /// Which process this is, 0 to `world_size() - 1`.
+    /// The rank of this process, 0 to `world_size() - 1`.
     pub fn rank(&self) -> usize {
         self.rank
     }
 
-    /// Whether this is the group of a process by itself, which has no connections. A group of one that was [opened](Self::open) does.
+    /// Whether this is the group of a single process, without connections. A group of one that was
+    /// [opened](Self::open) has connections.
     pub fn is_alone(&self) -> bool {
         self.links.is_none()
     }
 
-    /// How many there are.
+    /// The number of processes.
     pub fn world_size(&self) -> usize {
         self.world_size
     }
 
-    /// Which of those on this machine this is: the index of its GPU.
+    /// The rank of this process among those on the same machine: the index of its GPU.
     pub fn local_rank(&self) -> usize {
         self.local_rank
     }
 
-    /// Combines each tensor, in place, with those of the other ranks; all of them are under way at the same time.
+    /// Reduces each tensor over all ranks, in place; all tensors are in progress at the same time.
     ///
     /// # Errors
-    /// The mean of tensors of integers, and those of a lost group, see the [module](self).
+    /// The mean of integer tensors; the errors of a lost group, see the [module](self).
     pub fn all_reduce(&self, tensors: &mut [Tensor], how: Reduce) -> Result<(), DistError> {
         if let (Reduce::Mean, Some(other)) = (how, tensors.iter().find(|t| !t.is_floating_point())) {
             let problem = format!("a tensor is {:?}; convert it to floats, or sum", other.kind());
@@ -188,19 +194,19 @@ impl ProcessGroup {
         Ok(())
     }
 
-    /// Overwrites a tensor with that of rank `root`.
+    /// Overwrites a tensor with the tensor of rank `root`.
     ///
     /// # Errors
-    /// A rank that does not exist, and those of a lost group.
+    /// A rank that does not exist; the errors of a lost group.
     pub fn broadcast(&self, tensor: &mut Tensor, root: usize) -> Result<(), DistError> {
         self.known(root)?;
         self.exchange(std::slice::from_mut(tensor), |group, tensor| group.broadcast(tensor, root))
     }
 
-    /// Bytes of rank `root`, of any length; what the others give is not looked at.
+    /// Broadcasts bytes of any length from rank `root`; the bytes of the other ranks are ignored.
     ///
     /// # Errors
-    /// A rank that does not exist, and those of a lost group.
+    /// A rank that does not exist; the errors of a lost group.
     pub fn broadcast_bytes(&self, bytes: &[u8], root: usize) -> Result<Vec<u8>, DistError> {
         self.known(root)?;
         if self.links.is_none() {
@@ -225,10 +231,10 @@ impl ProcessGroup {
         Err(DistError::Argument { action: "broadcast", problem })
     }
 
-    /// The tensors of all ranks, which have one shape, as the rows of one tensor.
+    /// Gathers the tensors of all ranks, of equal shape, as the rows of one tensor.
     ///
     /// # Errors
-    /// Those of a lost group.
+    /// The errors of a lost group.
     pub fn all_gather(&self, tensor: &Tensor) -> Result<Tensor, DistError> {
         let rows = tensor.contiguous().unsqueeze(0);
         if self.links.is_none() || tensor.numel() == 0 {
@@ -245,15 +251,16 @@ impl ProcessGroup {
         Ok(gathered)
     }
 
-    /// Waits until every rank has come here.
+    /// Waits until every rank has called it.
     ///
     /// # Errors
-    /// Those of a lost group.
+    /// The errors of a lost group.
     pub fn barrier(&self) -> Result<(), DistError> {
         self.with(|wires| wires.host.barrier()?.wait())
     }
 
-    /// Tells the others why this rank ends, so that they can say it; to be called once, before ending by an error of its own.
+    /// Reports the cause to the other ranks before this rank ends with an error, so that they can
+    /// show it. Call it once.
     pub fn leave(&self, cause: &str) {
         if let Some(links) = &self.links {
             let gone = DistError::Failed { rank: self.rank, cause: cause.into() };
@@ -266,7 +273,8 @@ impl ProcessGroup {
         }
     }
 
-    /// Starts a collective on every tensor, then waits for all. Tensors that cannot travel as they are go as copies.
+    /// Starts a collective on every tensor, then waits for all. Tensors that the backend cannot use
+    /// directly are copied.
     fn exchange(
         &self,
         tensors: &mut [Tensor],
@@ -281,11 +289,11 @@ impl ProcessGroup {
         })
     }
 
-    /// Starts to sum a tensor over the ranks, in place; [`finish`](Self::finish) waits for it. All ranks have to start the same sums in the same
-    /// order.
+    /// Starts to sum a tensor over the ranks, in place; [`finish`](Self::finish) waits for it. All
+    /// ranks must start the same sums in the same order.
     ///
     /// # Errors
-    /// Those of a lost group.
+    /// The errors of a lost group.
     pub fn start_sum(&self, tensor: &Tensor) -> Result<Started, DistError> {
         let mut started = Started { work: None, tensor: tensor.shallow_clone(), copy: None };
         self.with(|wires| {
@@ -295,15 +303,16 @@ impl ProcessGroup {
         Ok(started)
     }
 
-    /// Waits until a sum is in its place.
+    /// Waits until a sum is complete.
     ///
     /// # Errors
-    /// Those of a lost group.
+    /// The errors of a lost group.
     pub fn finish(&self, started: Started) -> Result<(), DistError> {
         self.with(|_| started.wait())
     }
 
-    /// Runs something on the group; a failure closes it, so that the others notice, and is looked into.
+    /// Runs `run` on the group. A failure closes the group, so that the other ranks detect it, and
+    /// its cause is determined.
     fn with(&self, run: impl FnOnce(&Backends) -> Result<(), Thrown>) -> Result<(), DistError> {
         let Some(links) = &self.links else { return Ok(()) };
         let mut open = links.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -312,7 +321,8 @@ impl ProcessGroup {
             Err(error) => return Err(error.clone()),
         };
         outcome.map_err(|reason| {
-            // Connections end here, and with them what the others wait for. NCCL's may hang, and are left to the end of the process.
+            // Close the connections, which also ends the waiting of other ranks. NCCL may hang
+            // while it closes, so it stays open until the process ends.
             if let Ok(Backends { cuda, .. }) = &mut *open {
                 std::mem::forget(cuda.take());
             }
@@ -324,7 +334,7 @@ impl ProcessGroup {
     }
 }
 
-/// NCCL, from the object that was built with this crate or lies beside the program.
+/// NCCL, from the shared object that was built with this crate or is in the program's directory.
 fn nccl(store: &Store, member: (usize, usize), timeout_ms: i64) -> Result<Group, Thrown> {
     const NAME: &str = "libfm_nccl.so";
     let built = std::path::PathBuf::from(option_env!("FM_NCCL").unwrap_or(NAME));
@@ -341,7 +351,7 @@ fn not_met(place: &Rendezvous, server: bool, reason: &str) -> DistError {
     }
 }
 
-/// The first line of what C++ said, without where in its sources it said so.
+/// The first line of a C++ error, without the position in the C++ sources.
 fn brief(reason: &str) -> String {
     let line = reason.lines().next().unwrap_or_default().trim();
     let line = line.strip_prefix('[').and_then(|l| l.split_once("] ")).map_or(line, |(_, rest)| rest);

@@ -1,22 +1,24 @@
-//! Process groups for data-parallel training, on libtorch's own c10d.
+//! Process groups for data-parallel training, based on libtorch's c10d.
 //!
-//! N processes of ranks 0..N run the same program. What they know together they agree on by collectives, which every rank calls in the same
-//! order; tensors on CPUs travel by Gloo, those on GPUs by NCCL (feature `nccl`) or, without it, through the host.
+//! N processes with ranks 0..N run the same program. They exchange data with collectives, which
+//! every rank calls in the same order. CPU tensors use Gloo; GPU tensors use NCCL (feature `nccl`)
+//! or, without it, are copied through the host.
 //!
-//! | call | what every rank has afterwards |
+//! | call | result on every rank |
 //! |---|---|
 //! | [`all_reduce`](ProcessGroup::all_reduce) | the sum, mean or maximum over ranks r of x_r, element by element |
 //! | [`broadcast`](ProcessGroup::broadcast) | x of one rank |
-//! | [`all_gather`](ProcessGroup::all_gather) | (N, ...), row r being x_r |
-//! | [`barrier`](ProcessGroup::barrier) | the knowledge that all others have come here |
+//! | [`all_gather`](ProcessGroup::all_gather) | (N, ...), with x_r as row r |
+//! | [`barrier`](ProcessGroup::barrier) | none; it returns after all ranks have called it |
 //!
-//! | module | idea |
+//! | module | content |
 //! |---|---|
-//! | [`place`] | where a process stands: what torchrun, Slurm and `cargo xtask launch` put into the environment |
+//! | [`place`] | rank and address of a process, from the environment of torchrun, Slurm or `cargo xtask launch` |
 //! | [`group`] | the group and its collectives |
 //! | `roll_call` | after a failure: which rank is missing, and why |
 //!
-//! A process that no launcher has started is a group of one, in which every call is the identity and no network is touched:
+//! A process without a launcher is a group of one: every call is the identity, and no network is
+//! used:
 //!
 //! ```
 //! use fm_dist::{ProcessGroup, group::Reduce};

@@ -1,16 +1,17 @@
-//! Where a process stands among those that train together, as its launcher says it.
+//! Rank and rendezvous address of a process, from the environment variables of its launcher.
 //!
-//! | what | torchrun, `cargo xtask launch` | Slurm | default |
+//! | value | torchrun, `cargo xtask launch` | Slurm | default |
 //! |---|---|---|---|
 //! | rank in 0..world size | `RANK` | `SLURM_PROCID` | |
 //! | world size | `WORLD_SIZE` | `SLURM_NTASKS` | |
 //! | rank on this machine | `LOCAL_RANK` | `SLURM_LOCALID` | the rank |
-//! | where rank 0 serves | `MASTER_ADDR`, `MASTER_PORT` | the same | port 29500 |
-//! | how often it was started anew | `TORCHELASTIC_RESTART_COUNT` | `SLURM_RESTART_COUNT` | 0 |
-//! | network interface | `GLOO_SOCKET_IFNAME` | the same | that of this machine's name |
-//! | whether the launcher serves there already | `TORCHELASTIC_USE_AGENT_STORE` | | no |
+//! | address of rank 0's store | `MASTER_ADDR`, `MASTER_PORT` | the same | port 29500 |
+//! | number of restarts | `TORCHELASTIC_RESTART_COUNT` | `SLURM_RESTART_COUNT` | 0 |
+//! | network interface | `GLOO_SOCKET_IFNAME` | the same | the interface of this machine's host name |
+//! | whether the launcher serves the store | `TORCHELASTIC_USE_AGENT_STORE` | | no |
 //!
-//! Slurm's variables count where `MASTER_ADDR` is set too, since Slurm sets the others for any command of a job.
+//! Slurm's variables are used only if `MASTER_ADDR` is set too, because Slurm sets the others for
+//! any command of a job.
 //!
 //! ```
 //! use fm_dist::place::Rendezvous;
@@ -25,34 +26,34 @@
 use crate::DistError;
 use std::str::FromStr;
 
-/// A process among others.
+/// The place of a process in its group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendezvous {
-    /// Which of them this is.
+    /// The rank of this process.
     pub rank: usize,
-    /// How many there are.
+    /// The number of processes.
     pub world_size: usize,
-    /// Which of those on this machine.
+    /// The rank among the processes on this machine.
     pub local_rank: usize,
     /// The host of rank 0.
     pub master: String,
-    /// Its port.
+    /// The port of rank 0.
     pub port: u16,
-    /// How often the launcher has started them anew.
+    /// How often the launcher has restarted the processes.
     pub restarts: u32,
-    /// Whether the launcher serves at that address, and not rank 0.
+    /// Whether the launcher, rather than rank 0, serves the store at that address.
     pub served: bool,
-    /// The network interface to use, where it is not that of this machine's name.
+    /// The network interface to use, if it is not the one of this machine's host name.
     pub interface: Option<String>,
 }
 
 const PORT: u16 = 29500;
 
 impl Rendezvous {
-    /// Reads the variables; `None` where no launcher has set them.
+    /// Reads the variables; `None` if no launcher has set them.
     ///
     /// # Errors
-    /// [`DistError::Variable`] names one that is missing or cannot be used.
+    /// [`DistError::Variable`] with the name of a variable that is missing or invalid.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, DistError> {
         let variables = Variables(&variable);
         let is_there = |name| variable(name).is_some();
@@ -83,7 +84,7 @@ impl Rendezvous {
         }))
     }
 
-    /// Reads this process's environment.
+    /// Reads the variables from this process's environment.
     ///
     /// # Errors
     /// As [`read`](Self::read).

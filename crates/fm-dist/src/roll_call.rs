@@ -1,15 +1,16 @@
-//! Who is still there, and why somebody is not.
+//! Failure detection: which ranks are alive, and why others are not.
 //!
-//! | key | set by | says |
+//! | key | set by | meaning |
 //! |---|---|---|
-//! | `came/R` | rank R | has found the store |
-//! | `left/R` | rank R | ends, for the reason that it gives |
-//! | `alarm` | whoever fails first | everyone is to answer |
+//! | `came/R` | rank R | it has reached the store |
+//! | `left/R` | rank R | it ends; the value is the cause |
+//! | `alarm` | the first rank that fails | all ranks must answer |
 //! | `here/R` | a thread of rank R | the process is alive, whatever it is doing |
-//! | `fell/R` | rank R | has met the failure too, and is not stuck elsewhere |
-//! | `seen/R` | rank R | knows the outcome, so the rank that serves the store may go |
+//! | `fell/R` | rank R | it has detected the failure too, and is not stuck elsewhere |
+//! | `seen/R` | rank R | it knows the outcome, so the rank that serves the store may end |
 //!
-//! Collectives only say that a connection broke or a time was up. The store knows more, and answers within a second or two.
+//! A collective only reports that a connection broke or that it timed out. The store has the
+//! details, and answers within one or two seconds.
 
 use crate::DistError;
 use crate::ffi::Store;
@@ -19,22 +20,23 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Between two looks at the store: of the thread that answers, and of a rank that waits for answers.
+/// Interval between two reads of the store: for the answering thread, and for a rank that waits for
+/// answers.
 const LISTEN: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A rank's part in roll calls.
+/// Failure detection of one rank.
 pub(crate) struct FailureDetector {
     store: Arc<Store>,
     place: Rendezvous,
-    /// How long to wait for answers.
+    /// Maximum time to wait for answers.
     grace: Duration,
-    /// Ends the answering thread when dropped.
+    /// Dropping it ends the answering thread.
     listener: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl FailureDetector {
-    /// Takes part from now on.
+    /// Starts to take part in failure detection.
     pub(crate) fn join(store: Arc<Store>, place: &Rendezvous, grace: Duration) -> Result<Self, String> {
         store.set(&format!("came/{}", place.rank), "")?;
         let (stop, stopped) = channel::<()>();
@@ -51,10 +53,10 @@ impl FailureDetector {
         Ok(Self { store, place: place.clone(), grace, listener: Some((stop, listener)) })
     }
 
-    /// Finds out what lies behind a failure; `reason` is what the collective said.
+    /// Finds the cause of a failure; `reason` is the error of the collective.
     pub(crate) fn call(&self, reason: &str) -> DistError {
         let said = reason.to_owned();
-        // On a thread, because a store whose server has been stopped does not answer at all.
+        // On a thread, because a store whose server has stopped never answers.
         let asked = self.within(self.grace * 3 / 2, move |call, grace| call.ask(&said, grace));
         let Some(outcome) = asked else { return no_store(&self.place, "does not answer") };
         let Ok(outcome) = outcome else { return no_store(&self.place, "is gone") };
@@ -66,7 +68,7 @@ impl FailureDetector {
         outcome
     }
 
-    /// Says why this rank ends, and gives the others time to read it.
+    /// Reports why this rank ends, and gives the others time to read it.
     pub(crate) fn leave(&self, cause: &str) {
         let cause = cause.to_owned();
         self.within(self.grace, move |call, grace| {
@@ -77,7 +79,7 @@ impl FailureDetector {
         });
     }
 
-    /// Runs something on the store for at most so long.
+    /// Runs `run` on the store for at most `time`.
     fn within<T: Send + 'static>(
         &self,
         time: Duration,
@@ -94,7 +96,7 @@ impl Drop for FailureDetector {
     fn drop(&mut self) {
         if let Some((stop, listener)) = self.listener.take() {
             drop(stop);
-            // One that the store keeps waiting is left behind.
+            // A thread that is blocked by the store is abandoned.
             let until = Instant::now() + 2 * LISTEN;
             while !listener.is_finished() && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(1));
@@ -132,7 +134,8 @@ impl Call {
             if busy.is_empty() || Instant::now() >= until {
                 return self.verdict(&silent, &busy, reason);
             }
-            // When somebody is missing, that is the cause, whatever the others are at; but give everyone time to answer.
+            // A missing rank is the cause, whatever the state of the others; but wait until every
+            // rank has had time to answer.
             std::thread::sleep(LOOK);
         }
     }
@@ -151,7 +154,8 @@ impl Call {
         }
     }
 
-    /// Whoever serves the store stays until the others know, or the time is up; `enough` judges the ranks that do not.
+    /// If this rank serves the store, waits until the others know the outcome or the time is over.
+    /// `enough` decides from the ranks that do not know it whether to stop waiting.
     fn linger(&self, time: Duration, enough: impl Fn(&[usize]) -> bool) {
         let until = Instant::now() + time;
         let serves = self.place.rank == 0 && !self.place.served;
@@ -165,7 +169,7 @@ impl Call {
         (0..self.place.world_size).filter(move |other| *other != rank)
     }
 
-    /// The other ranks that have not set a key.
+    /// The other ranks that have not set this key.
     fn without(&self, key: &str) -> Result<Vec<usize>, String> {
         let mut ranks = Vec::new();
         for other in self.others() {

@@ -1,4 +1,5 @@
-//! Groups of processes on this machine: what they compute, and what the others say when one is lost.
+//! Groups of processes on this machine: what they compute, and what the others say when one is
+//! lost.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 

@@ -23,7 +23,8 @@ fn mean_shift(x: ArrayView2<'_, f64>, y: ArrayView2<'_, f64>) -> f64 {
     x.iter().zip(&y).fold(0.0, |most, (a, b)| most.max((a - b).abs()))
 }
 
-/// Compares samples with held-out rows, 1e-6 apart about 1000, where neighbouring f32 are 6e-5 apart.
+/// Compares samples with held-out rows, 1e-6 apart about 1000, where neighbouring f32 are 6e-5
+/// apart.
 pub fn report() -> Report {
     let (samples, held_out) = (cloud(0, 1000.0 + 1e-6), cloud(1, 1000.0));
     Evaluation::new([

@@ -1,7 +1,8 @@
 //! Squared distances between many rows, computed block by block.
 //!
 //! |x - y|^2 = |x|^2 + |y|^2 - 2 x . y relative to a point amid the rows, in f64. This is a matrix product, exact for whole numbers
-//! (pixels) and otherwise accurate to 1e-15 of the rows' spread. Nothing larger than a block is stored.
+//! (pixels) and otherwise accurate to 1e-15 of the rows' spread. Nothing larger than a block is
+//! stored.
 
 use crate::MetricError;
 use crate::checks::first_bad;
@@ -28,7 +29,8 @@ impl Block {
         Self { values, norms }
     }
 
-    /// Fails unless these rows, which start at `first_row`, have finite norms: with NaN, every row would be at distance 0.
+    /// Fails unless these rows, which start at `first_row`, have finite norms: with NaN, every row
+    /// would be at distance 0.
     pub(crate) fn check(&self, set: &'static str, first_row: usize, rows: Points<'_>) -> Result<(), MetricError> {
         if self.norms.iter().all(|norm| *norm < LARGEST) {
             return Ok(());
@@ -47,14 +49,16 @@ impl Block {
     }
 }
 
-/// A point amid the rows: their mean, rounded so that whole numbers stay whole, unless the rows exceed the precision of f32.
+/// A point amid the rows: their mean, rounded so that whole numbers stay whole, unless the rows
+/// exceed the precision of f32.
 pub(crate) fn amid(rows: Points<'_>) -> Array1<f64> {
     let some = rows.rows(0..rows.nrows().min(BLOCK));
     // Rounding is harmless for features of f32 precision: the mean only reduces rounding errors.
     if some.beyond_f32() { some.mean() } else { some.mean().mapv(f64::round) }
 }
 
-/// Calls `see(first row of the block, squared distances)` with the distances between a block and all rows of a table, in order.
+/// Calls `see(first row of the block, squared distances)` with the distances between a block and
+/// all rows of a table, in order.
 ///
 /// # Errors
 /// A row of the table that is not finite.

@@ -6,10 +6,12 @@ use crate::points::{Points, Scalar, with_view};
 /// The maximum number of rows of a set: products of two such numbers fit into 64 bits.
 const MOST_ROWS: usize = 1 << 31;
 
-/// The largest coordinate, above the range of f32: sums over many pairs of the cube of its square are finite.
+/// The largest coordinate, above the range of f32: sums over many pairs of the cube of its square
+/// are finite.
 const LARGEST: f64 = 1e48;
 
-/// Fails unless both sets have the same dimension and at least `least` rows each, and all values are finite.
+/// Fails unless both sets have the same dimension and at least `least` rows each, and all values
+/// are finite.
 pub(crate) fn comparable(
     what: &'static str,
     least: usize,
@@ -37,7 +39,8 @@ pub(crate) fn count(what: &'static str, least: usize, most: usize, got: usize) -
     if (least..=most).contains(&got) { Ok(()) } else { Err(MetricError::Count { what, least, most, got }) }
 }
 
-/// Fails unless a set has columns, not too many rows, and only finite values of at most [`LARGEST`] in magnitude.
+/// Fails unless a set has columns, not too many rows, and only finite values of at most [`LARGEST`]
+/// in magnitude.
 pub(crate) fn usable(set: &'static str, rows: Points<'_>) -> Result<(), MetricError> {
     sized(set, rows.dim())?;
     if with_view!(rows, view => view.as_slice().is_some_and(all_in_range)) {

@@ -1,7 +1,8 @@
 //! Column statistics of tables: whether samples have the means and variances of real rows.
 //!
-//! Variances are sample variances (divided by n - 1). Correlations are Pearson's over the columns: 1 if the statistics of the samples are
-//! an increasing linear function of those of the real rows. Constant statistics have no correlation (NaN).
+//! Variances are sample variances (divided by n - 1). Correlations are Pearson's over the columns:
+//! 1 if the statistics of the samples are an increasing linear function of those of the real rows.
+//! Constant statistics have no correlation (NaN).
 //!
 //! ```
 //! use fm_metrics::columns::compare;

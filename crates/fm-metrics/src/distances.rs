@@ -1,8 +1,9 @@
 //! Sums of a function of the distance over all pairs of points, in parallel and in bounded memory.
 //!
-//! One side is stored column by column, so that the squared distances of a row to a block of points take a few vectorised passes; nothing
-//! larger than a block is stored. Rows are divided among threads in fixed chunks whose sums are added in order, so the result does not
-//! depend on the number of threads.
+//! One side is stored column by column, so that the squared distances of a row to a block of points
+//! take a few vectorised passes; nothing larger than a block is stored. Rows are divided among
+//! threads in fixed chunks whose sums are added in order, so the result does not depend on the
+//! number of threads.
 
 use crate::points::Points;
 use multiversion::multiversion;
@@ -80,7 +81,8 @@ mod tests {
     use super::*;
     use ndarray::Array2;
 
-    /// Whole numbers are summed exactly, around the sizes of blocks and chunks and for dimensions that are not multiples of four.
+    /// Whole numbers are summed exactly, around the sizes of blocks and chunks and for dimensions
+    /// that are not multiples of four.
     #[test]
     fn every_pair_counts_once() {
         for (n, dim) in [(2, 1), (63, 2), (64, 3), (65, 4), (255, 5), (256, 7), (257, 8), (700, 2)] {

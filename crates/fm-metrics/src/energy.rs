@@ -1,8 +1,9 @@
 //! The energy distance between two samples.
 //!
-//! D^2(X, Y) = 2 E|X - Y| - E|X - X'| - E|Y - Y'| with Euclidean norms: 0 exactly if both distributions are equal. The estimate uses all
-//! pairs of different points and is unbiased, so an estimate near 0 may be negative. Unit: that of the data. Source: Szekely and Rizzo,
-//! "Energy statistics: a class of statistics based on distances" (2013).
+//! D^2(X, Y) = 2 E|X - Y| - E|X - X'| - E|Y - Y'| with Euclidean norms: 0 exactly if both
+//! distributions are equal. The estimate uses all pairs of different points and is unbiased, so an
+//! estimate near 0 may be negative. Unit: that of the data. Source: Szekely and Rizzo, "Energy
+//! statistics: a class of statistics based on distances" (2013).
 //!
 //! ```
 //! use fm_metrics::energy::energy_distance;
@@ -42,7 +43,8 @@ mod tests {
     use rand::{Rng, SeedableRng};
     use rand_distr::StandardNormal;
 
-    /// `scipy.stats.energy_distance([0, 2, 5], [1, 1.5, 7, 9]) ** 2` also counts the pair of each point with itself.
+    /// `scipy.stats.energy_distance([0, 2, 5], [1, 1.5, 7, 9]) ** 2` also counts the pair of each
+    /// point with itself.
     #[test]
     fn is_scipys_but_for_the_bias() {
         let (x, y) = (array![[0.0f32], [2.0], [5.0]], array![[1.0f32], [1.5], [7.0], [9.0]]);

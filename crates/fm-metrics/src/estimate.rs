@@ -1,10 +1,11 @@
 //! A number and its standard error.
 //!
-//! Resampling estimates how much a number would vary if the samples were drawn again. For a mean this is the standard error. For other
-//! numbers it is the jackknife, which leaves out one of g groups of rows in turn: error^2 = (g - 1)/g sum_i (theta_i - mean theta)^2. A
-//! Fréchet distance decreases with the number of samples, but leaving out a group shifts it by about the same amount each time, so that the
-//! differences remain valid; the bootstrap, which repeats rows, is biased there. Source: Efron and Tibshirani, "An introduction to the
-//! bootstrap" (1993), chapter 11.
+//! Resampling estimates how much a number would vary if the samples were drawn again. For a mean
+//! this is the standard error. For other numbers it is the jackknife, which leaves out one of g
+//! groups of rows in turn: error^2 = (g - 1)/g sum_i (theta_i - mean theta)^2. A Fréchet distance
+//! decreases with the number of samples, but leaving out a group shifts it by about the same amount
+//! each time, so that the differences remain valid; the bootstrap, which repeats rows, is biased
+//! there. Source: Efron and Tibshirani, "An introduction to the bootstrap" (1993), chapter 11.
 //!
 //! ```
 //! use fm_metrics::estimate::{Estimate, jackknife, mean};
@@ -30,7 +31,8 @@ pub struct Estimate {
     pub error: f64,
 }
 
-/// The mean of independent values. The mean of no values is NaN, and so is the error of a single value.
+/// The mean of independent values. The mean of no values is NaN, and so is the error of a single
+/// value.
 pub fn mean(values: &[f64]) -> Estimate {
     let n = values.len() as f64;
     let value = values.iter().sum::<f64>() / n;
@@ -49,7 +51,8 @@ pub fn jackknife(groups: usize, without: impl Fn(usize) -> Result<f64, MetricErr
     Ok((groups as f64 - 1.0) * mean(&values).error)
 }
 
-/// The rows of group k of `groups` groups of neighbouring rows, whose sizes differ by at most one. A group beyond the last is empty.
+/// The rows of group k of `groups` groups of neighbouring rows, whose sizes differ by at most one.
+/// A group beyond the last is empty.
 pub fn group(rows: usize, groups: usize, k: usize) -> Range<usize> {
     // At most `rows` if k is at most `groups`, so the result fits.
     let start = |k: usize| if k < groups { (k as u128 * rows as u128 / groups as u128) as usize } else { rows };

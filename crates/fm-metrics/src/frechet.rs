@@ -1,12 +1,15 @@
 //! The Fréchet distance between Gaussians.
 //!
-//! D(a, b) = |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), the squared 2-Wasserstein distance of N(mu_a, S_a) and N(mu_b, S_b). The
-//! trace of the root is the sum of the square roots of the eigenvalues of the symmetric matrix S_a^(1/2) S_b S_a^(1/2). This takes only
-//! real arithmetic and no iteration that can fail, and eigenvalues made negative by rounding count as 0, so covariances near rank
-//! deficiency are safe. Unit: that of the features, squared. On features of the Inception network of its protocol this is FID; on others it
-//! is not. It decreases with the number of samples by about a constant divided by that number, so only distances from equal numbers of
-//! samples are comparable. Source: Dowson and Landau, "The Fréchet distance between multivariate normal distributions" (1982); Heusel et
-//! al., "GANs trained by a two time-scale update rule" (2017).
+//! D(a, b) = |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)), the squared 2-Wasserstein
+//! distance of N(mu_a, S_a) and N(mu_b, S_b). The trace of the root is the sum of the square roots
+//! of the eigenvalues of the symmetric matrix S_a^(1/2) S_b S_a^(1/2). This takes only real
+//! arithmetic and no iteration that can fail, and eigenvalues made negative by rounding count as 0,
+//! so covariances near rank deficiency are safe. Unit: that of the features, squared. On features
+//! of the Inception network of its protocol this is FID; on others it is not. It decreases with the
+//! number of samples by about a constant divided by that number, so only distances from equal
+//! numbers of samples are comparable. Source: Dowson and Landau, "The Fréchet distance between
+//! multivariate normal distributions" (1982); Heusel et al., "GANs trained by a two time-scale
+//! update rule" (2017).
 //!
 //! ```
 //! use fm_metrics::frechet::frechet;
@@ -29,8 +32,9 @@ use ndarray::Array2;
 /// The distance D of two Gaussians, not its square root.
 ///
 /// # Errors
-/// [`MetricError::Gaussian`] for a mean and a covariance whose shapes do not match, that are not finite, or that are not a valid
-/// covariance; different dimensions; a failed eigenvalue computation.
+/// [`MetricError::Gaussian`] for a mean and a covariance whose shapes do not match, that are not
+/// finite, or that are not a valid covariance; different dimensions; a failed eigenvalue
+/// computation.
 pub fn frechet(a: &Gaussian, b: &Gaussian) -> Result<f64, MetricError> {
     From::new(a)?.to(b)
 }
@@ -109,7 +113,8 @@ mod tests {
     use super::*;
     use ndarray::{Array1, array};
 
-    /// Half of the directions have no variance on either side; the covariances are diagonal in the others.
+    /// Half of the directions have no variance on either side; the covariances are diagonal in the
+    /// others.
     #[test]
     fn covariances_without_full_rank_are_no_trouble() {
         let d = 40;

@@ -1,8 +1,10 @@
 //! The inception score.
 //!
-//! IS = exp(E_x KL(p(y | x) || p(y))) with a classifier's p(y | x) = softmax(logits): at most the number of classes, and 1 if all samples
-//! look alike. It does not use real images. Samples are split, and the mean and standard deviation over splits are reported, as is usual;
-//! fewer samples per split give a lower score. Source: Salimans et al., "Improved techniques for training GANs" (2016).
+//! IS = exp(E_x KL(p(y | x) || p(y))) with a classifier's p(y | x) = softmax(logits): at most the
+//! number of classes, and 1 if all samples look alike. It does not use real images. Samples are
+//! split, and the mean and standard deviation over splits are reported, as is usual; fewer samples
+//! per split give a lower score. Source: Salimans et al., "Improved techniques for training GANs"
+//! (2016).
 //!
 //! ```
 //! use fm_metrics::inception_score::inception_score;

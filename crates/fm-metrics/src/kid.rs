@@ -1,9 +1,10 @@
 //! The kernel inception distance.
 //!
-//! MMD^2 = E k(X, X') + E k(Y, Y') - 2 E k(X, Y) of features of d dimensions with the kernel k(a, b) = (a . b / d + 1)^3. The estimate over
-//! all pairs of different rows is unbiased: its expectation does not depend on the number of samples, and it may be negative near 0. The
-//! mean over random subsets of equal size of both sides is reported, as is usual. Unit: none. Source: Binkowski et al., "Demystifying MMD
-//! GANs" (2018).
+//! MMD^2 = E k(X, X') + E k(Y, Y') - 2 E k(X, Y) of features of d dimensions with the kernel k(a,
+//! b) = (a . b / d + 1)^3. The estimate over all pairs of different rows is unbiased: its
+//! expectation does not depend on the number of samples, and it may be negative near 0. The mean
+//! over random subsets of equal size of both sides is reported, as is usual. Unit: none. Source:
+//! Binkowski et al., "Demystifying MMD GANs" (2018).
 //!
 //! ```
 //! use fm_metrics::kid::polynomial_mmd;
@@ -42,12 +43,12 @@ impl Default for Subsets {
     }
 }
 
-/// KID of features, (n, d) and (m, d). The error is that of a mean over as many subsets as could be disjoint, because further subsets reuse
-/// the same rows; if anything it is too large.
+/// KID of features, (n, d) and (m, d). The error is that of a mean over as many subsets as could be
+/// disjoint, because further subsets reuse the same rows; if anything it is too large.
 ///
 /// # Errors
-/// Different dimensions, fewer than two rows on a side or in a subset, no subsets or more than a million, values that are not finite, and
-/// kernel matrices of subsets that do not fit into memory.
+/// Different dimensions, fewer than two rows on a side or in a subset, no subsets or more than a
+/// million, values that are not finite, and kernel matrices of subsets that do not fit into memory.
 pub fn kid<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>, subsets: &Subsets) -> Result<Estimate, MetricError> {
     over_subsets(x.into(), y.into(), subsets)
 }
@@ -74,7 +75,8 @@ fn over_subsets(x: Points<'_>, y: Points<'_>, subsets: &Subsets) -> Result<Estim
 /// The unbiased MMD^2 with the cubic kernel over all rows, (n, d) and (m, d).
 ///
 /// # Errors
-/// Different dimensions, fewer than two rows on a side, values that are not finite, and a kernel matrix that does not fit into memory.
+/// Different dimensions, fewer than two rows on a side, values that are not finite, and a kernel
+/// matrix that does not fit into memory.
 pub fn polynomial_mmd<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<f64, MetricError> {
     polynomial(x.into(), y.into())
 }

@@ -17,8 +17,9 @@
 //!
 //! Features are computed elsewhere: `fm-models` contains the feature networks for images.
 //!
-//! Points are f32, f64 or bytes ([`Scalar`]), and every sum is f64. Every metric rejects samples that contain NaN, infinity, or a value
-//! above 1e48 in magnitude: [`MetricError::NotFinite`] names the first such row and column.
+//! Points are f32, f64 or bytes ([`Scalar`]), and every sum is f64. Every metric rejects samples
+//! that contain NaN, infinity, or a value above 1e48 in magnitude: [`MetricError::NotFinite`] names
+//! the first such row and column.
 //!
 //! ```
 //! use fm_metrics::nearest::nearest;

@@ -1,11 +1,13 @@
 //! Precision and recall, density and coverage of samples, from neighbourhoods of features.
 //!
-//! Each point has a ball whose radius is the distance to its k-th nearest neighbour on the same side. *Precision*: the share of samples in
-//! some real point's ball. *Recall*: the share of real points in some sample's ball. *Density*: the mean number of real points' balls that
-//! contain a sample, divided by k; may exceed 1. *Coverage*: the share of real points whose nearest sample is in their ball. Each is a mean
-//! over points; its standard error takes the balls as fixed.
-//! Source: Kynkaanniemi et al., "Improved precision and recall metric for assessing generative models" (2019), k = 3; Naeem et al., "Reliable
-//! fidelity and diversity metrics for generative models" (2020), k = 5.
+//! Each point has a ball whose radius is the distance to its k-th nearest neighbour on the same
+//! side. *Precision*: the share of samples in some real point's ball. *Recall*: the share of real
+//! points in some sample's ball. *Density*: the mean number of real points' balls that contain a
+//! sample, divided by k; may exceed 1. *Coverage*: the share of real points whose nearest sample is
+//! in their ball. Each is a mean over points; its standard error takes the balls as fixed. Source:
+//! Kynkaanniemi et al., "Improved precision and recall metric for assessing generative models"
+//! (2019), k = 3; Naeem et al., "Reliable fidelity and diversity metrics for generative models"
+//! (2020), k = 5.
 //!
 //! ```
 //! use fm_metrics::manifold::manifold;
@@ -61,8 +63,8 @@ fn between(samples: Points<'_>, real: Points<'_>, k: usize) -> Result<Manifold, 
     at_least("precision and recall of that many neighbours", k.saturating_add(1), least)?;
     let (balls, reach) = (kth_neighbour(real, k)?, kth_neighbour(samples, k)?);
     let about = blocks::amid(real);
-    // For a block of real points: the number of balls that contain each sample and, per point, whether it is in a sample's ball and whether
-    // its own ball contains a sample.
+    // For a block of real points: the number of balls that contain each sample and, per point,
+    // whether it is in a sample's ball and whether its own ball contains a sample.
     let block = |rows: Range<usize>| {
         let (mut within, mut recalled, mut covered) =
             (vec![0u32; samples.nrows()], vec![0.0; rows.len()], vec![0.0; rows.len()]);

@@ -1,9 +1,10 @@
 //! The maximum mean discrepancy with a Gaussian kernel.
 //!
-//! MMD^2(X, Y) = E k(X, X') + E k(Y, Y') - 2 E k(X, Y), k(a, b) = exp(-|a - b|^2 / (2 h^2)). The estimate uses all pairs of different
-//! points and is unbiased, so an estimate near 0 may be negative. The default bandwidth h is the median of the distances within and between
-//! the samples (at most 1000 evenly spaced rows of each). Unit: none. Source: Gretton et al., "A kernel two-sample test" (2012), including
-//! the median heuristic.
+//! MMD^2(X, Y) = E k(X, X') + E k(Y, Y') - 2 E k(X, Y), k(a, b) = exp(-|a - b|^2 / (2 h^2)). The
+//! estimate uses all pairs of different points and is unbiased, so an estimate near 0 may be
+//! negative. The default bandwidth h is the median of the distances within and between the samples
+//! (at most 1000 evenly spaced rows of each). Unit: none. Source: Gretton et al., "A kernel
+//! two-sample test" (2012), including the median heuristic.
 //!
 //! ```
 //! use fm_metrics::mmd::{median_distance, mmd};
@@ -29,7 +30,8 @@ const MEDIAN_ROWS: usize = 1000;
 /// MMD^2 of two samples, (n, d) and (m, d).
 ///
 /// # Errors
-/// Different dimensions, fewer than two points on a side, values that are not finite, a bandwidth outside 1e-150 to 1e150.
+/// Different dimensions, fewer than two points on a side, values that are not finite, a bandwidth
+/// outside 1e-150 to 1e150.
 pub fn mmd<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>, bandwidth: Option<f64>) -> Result<f64, MetricError> {
     between(x.into(), y.into(), bandwidth)
 }

@@ -1,9 +1,10 @@
 //! Means and covariances from a stream of rows.
 //!
-//! Sums are taken relative to a point near the rows (the mean of the first ones), in f64, so that large means cost no precision. Sums about
-//! the same point can be added and subtracted, which [`estimate::jackknife`](crate::estimate::jackknife) needs; sums about different points
-//! are first moved to their means and merged by the formula of Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
-//! computing sample variances" (1982).
+//! Sums are taken relative to a point near the rows (the mean of the first ones), in f64, so that
+//! large means cost no precision. Sums about the same point can be added and subtracted, which
+//! [`estimate::jackknife`](crate::estimate::jackknife) needs; sums about different points are first
+//! moved to their means and merged by the formula of Chan, Golub and LeVeque, "Updating formulae
+//! and a pairwise algorithm for computing sample variances" (1982).
 //!
 //! ```
 //! use fm_metrics::moments::Moments;
@@ -51,7 +52,8 @@ impl Moments {
     /// Empty sums, relative to the mean of `rows`, for rows of similar values.
     ///
     /// # Errors
-    /// No rows, no columns, values that are not finite, or a matrix of the columns that does not fit into memory.
+    /// No rows, no columns, values that are not finite, or a matrix of the columns that does not
+    /// fit into memory.
     pub fn like<T: Scalar>(rows: ArrayView2<'_, T>) -> Result<Self, MetricError> {
         let rows = Points::from(rows);
         at_least("a mean", 1, rows.nrows())?;
@@ -187,7 +189,8 @@ fn total(rows: usize, more: usize) -> Result<usize, MetricError> {
 }
 
 impl Gaussian {
-    /// Fails unless mean and covariance are finite with matching shapes, and the covariance is symmetric without negative variances.
+    /// Fails unless mean and covariance are finite with matching shapes, and the covariance is
+    /// symmetric without negative variances.
     pub(crate) fn check(&self) -> Result<(), MetricError> {
         let broken = |problem: String| Err(MetricError::Gaussian { problem });
         let (d, shape) = (self.mean.len(), self.covariance.dim());

@@ -1,8 +1,9 @@
 //! Nearest neighbours: class agreement and memorisation.
 //!
-//! *Class agreement* is the share of samples whose nearest real point (Euclidean, in data space) has the requested class. *Copies* are
-//! samples closer to a training point than the 1st percentile of the distances from each training point to its nearest other training point
-//! (of at most [`PROBED`] training points). About 1 % of new real data would also count as copies.
+//! *Class agreement* is the share of samples whose nearest real point (Euclidean, in data space)
+//! has the requested class. *Copies* are samples closer to a training point than the 1st percentile
+//! of the distances from each training point to its nearest other training point (of at most
+//! [`PROBED`] training points). About 1 % of new real data would also count as copies.
 //!
 //! ```
 //! use fm_metrics::nearest::{class_agreement, copy_rate};
@@ -26,7 +27,8 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Maximum number of training points whose nearest neighbour is searched to determine the copy threshold.
+/// Maximum number of training points whose nearest neighbour is searched to determine the copy
+/// threshold.
 pub const PROBED: usize = 2000;
 
 /// The nearest point of a reference set.
@@ -47,7 +49,8 @@ pub struct CopyReport {
     pub rate: f64,
 }
 
-/// The nearest row of `reference` for each row of `samples`; the first one on ties. References may be bytes: pixels are compared exactly.
+/// The nearest row of `reference` for each row of `samples`; the first one on ties. References may
+/// be bytes: pixels are compared exactly.
 ///
 /// # Errors
 /// Different dimensions, an empty reference, values that are not finite.
@@ -105,8 +108,8 @@ pub fn copy_rate<T: Scalar>(
     Ok(CopyReport { threshold, rate: copies as f64 / samples.nrows() as f64 })
 }
 
-/// The 1st percentile of the distances from training points to their nearest other training points, from at most [`PROBED`] evenly spaced
-/// points.
+/// The 1st percentile of the distances from training points to their nearest other training points,
+/// from at most [`PROBED`] evenly spaced points.
 ///
 /// # Errors
 /// Fewer than two training points, or values that are not finite or whose squares are not.
@@ -179,7 +182,8 @@ mod tests {
         }
     }
 
-    /// Across block sizes, compared with a plain search; whole numbers give ties, and the first of equals counts.
+    /// Across block sizes, compared with a plain search; whole numbers give ties, and the first of
+    /// equals counts.
     #[test]
     fn blocks_find_what_a_plain_search_finds() {
         let value = |i: usize, j: usize| ((i * 7919 + j * 104_729 + i * j * 31) % 17) as u8;

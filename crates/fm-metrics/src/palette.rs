@@ -1,8 +1,9 @@
-//! The error of a palette of K colours: the mean squared error of k-means, a baseline for image codecs of a known rate.
+//! The error of a palette of K colours: the mean squared error of k-means, a baseline for image
+//! codecs of a known rate.
 //!
-//! Every pixel is replaced by the nearest of K colours; the rate is log2 K bits per pixel. The initial colours are farthest points,
-//! followed by Lloyd's iteration until convergence. Error: mean over pixels and channels, in squared units of the data. Source:
-//! Lloyd (1982).
+//! Every pixel is replaced by the nearest of K colours; the rate is log2 K bits per pixel. The
+//! initial colours are farthest points, followed by Lloyd's iteration until convergence. Error:
+//! mean over pixels and channels, in squared units of the data. Source: Lloyd (1982).
 //!
 //! ```
 //! use fm_metrics::palette::palette_error;

@@ -1,9 +1,10 @@
 //! Bicubic resampling, bit-identical to that of Pillow for float images.
 //!
-//! Each output pixel is a weighted mean of the input around its centre. The kernel is Keys' cubic with a = -1/2, widened by the scale when
-//! an image shrinks (which prevents aliasing, the purpose of the `clean-fid` protocol), applied first along rows, then along columns.
-//! Weights and sums are f64, intermediate values between the passes are f32. Source: Parmar et al., "On aliased resizing and surprising
-//! subtleties in GAN evaluation" (2022).
+//! Each output pixel is a weighted mean of the input around its centre. The kernel is Keys' cubic
+//! with a = -1/2, widened by the scale when an image shrinks (which prevents aliasing, the purpose
+//! of the `clean-fid` protocol), applied first along rows, then along columns. Weights and sums are
+//! f64, intermediate values between the passes are f32. Source: Parmar et al., "On aliased resizing
+//! and surprising subtleties in GAN evaluation" (2022).
 //!
 //! ```
 //! use fm_metrics::resize::bicubic;
@@ -17,11 +18,12 @@ use crate::MetricError;
 use crate::checks::{fits, usable};
 use ndarray::ArrayView2;
 
-/// Resizes an image of (height, width), in row-major order. Values may exceed the range of the input.
+/// Resizes an image of (height, width), in row-major order. Values may exceed the range of the
+/// input.
 ///
 /// # Errors
-/// [`MetricError::Size`] for an image of another number of values, or a size without pixels; values that are not finite; an image that does not fit
-/// into memory.
+/// [`MetricError::Size`] for an image of another number of values, or a size without pixels; values
+/// that are not finite; an image that does not fit into memory.
 pub fn bicubic(image: &[f32], from: (usize, usize), to: (usize, usize)) -> Result<Vec<f32>, MetricError> {
     let wrong = |_| MetricError::Size { values: image.len(), from, to };
     let rows = ArrayView2::from_shape(from, image).map_err(wrong)?;

@@ -1,10 +1,11 @@
 //! Sliced Wasserstein distances.
 //!
-//! SW_p(X, Y) = (E_theta W_p(theta . X, theta . Y)^p)^(1/p) over directions theta, uniform on the unit sphere: a distance between
-//! distributions of any dimension at the cost of a few sorts. In one dimension W_p^p is the integral over u of |Q_X(u) - Q_Y(u)|^p of the
-//! quantile functions, computed exactly for samples of any two sizes. The mean over finitely many directions is an estimate, and two
-//! samples of one distribution do not have distance 0. Unit: that of the data. Source: Bonneel et al., "Sliced and Radon Wasserstein
-//! barycenters of measures" (2015).
+//! SW_p(X, Y) = (E_theta W_p(theta . X, theta . Y)^p)^(1/p) over directions theta, uniform on the
+//! unit sphere: a distance between distributions of any dimension at the cost of a few sorts. In
+//! one dimension W_p^p is the integral over u of |Q_X(u) - Q_Y(u)|^p of the quantile functions,
+//! computed exactly for samples of any two sizes. The mean over finitely many directions is an
+//! estimate, and two samples of one distribution do not have distance 0. Unit: that of the data.
+//! Source: Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures" (2015).
 //!
 //! ```
 //! use fm_metrics::sliced::{sliced_wasserstein, wasserstein_line};
@@ -29,7 +30,8 @@ use rayon::prelude::*;
 /// SW_p of two samples, (n, d) and (m, d), over random directions drawn from the seed; p is 1 or 2.
 ///
 /// # Errors
-/// Different dimensions, an empty side, values that are not finite, a p other than 1 or 2, no directions or more than fit into memory.
+/// Different dimensions, an empty side, values that are not finite, a p other than 1 or 2, no
+/// directions or more than fit into memory.
 #[doc(alias = "sliced_wasserstein_distance")]
 pub fn sliced_wasserstein<T: Scalar>(
     x: ArrayView2<'_, T>,

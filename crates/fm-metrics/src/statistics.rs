@@ -1,5 +1,6 @@
-//! Means and covariances as `.npz`, in the format of pytorch-fid: arrays `mu` (d) and `sigma` (d, d), f64 (f32 is also read), in a zip
-//! archive that may be compressed. Files written here also contain the number of samples (`count`), which other programs ignore.
+//! Means and covariances as `.npz`, in the format of pytorch-fid: arrays `mu` (d) and `sigma` (d,
+//! d), f64 (f32 is also read), in a zip archive that may be compressed. Files written here also
+//! contain the number of samples (`count`), which other programs ignore.
 //!
 //! ```
 //! use fm_metrics::{moments::Gaussian, statistics};
@@ -33,8 +34,8 @@ const PACKED: u64 = 1032;
 /// Reads a file of statistics.
 ///
 /// # Errors
-/// [`MetricError::Statistics`] for a file that is missing, of another format or shape, whose headers claim more data than it holds, or with
-/// values that are not finite.
+/// [`MetricError::Statistics`] for a file that is missing, of another format or shape, whose
+/// headers claim more data than it holds, or with values that are not finite.
 pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     let broken = |problem: String| MetricError::Statistics { path: path.into(), problem };
     let file = File::open(path).map_err(|e| broken(format!("it cannot be opened ({e})")))?;
@@ -78,7 +79,8 @@ fn numbers(bytes: &[u8]) -> Result<ArrayD<f64>, String> {
     .map_err(|e| e.to_string())
 }
 
-/// Whether the header of an `.npy` is short, flat and claims no more numbers than can follow; the reader allocates what the header claims.
+/// Whether the header of an `.npy` is short, flat and claims no more numbers than can follow; the
+/// reader allocates what the header claims.
 fn check_header(bytes: &[u8]) -> Option<()> {
     let (start, length): (usize, usize) = match *bytes.get(6..12)? {
         [1, _, a, b, ..] => (10, usize::from(u16::from_le_bytes([a, b]))),

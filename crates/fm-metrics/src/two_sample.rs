@@ -1,9 +1,10 @@
 //! A classifier two-sample test by nearest neighbours.
 //!
-//! Real rows and an equal number of samples are pooled, and each point is assigned the side of its nearest other point. The share of points
-//! assigned to their own side (leave-one-out accuracy) is near 1/2 if both distributions are equal, 1 if they are far apart, and near 0 if
-//! samples are copies. Source: Lopez-Paz and Oquab, "Revisiting classifier two-sample tests" (2017). In high dimensions, use it on
-//! [principal components](Components) of the real rows.
+//! Real rows and an equal number of samples are pooled, and each point is assigned the side of its
+//! nearest other point. The share of points assigned to their own side (leave-one-out accuracy) is
+//! near 1/2 if both distributions are equal, 1 if they are far apart, and near 0 if samples are
+//! copies. Source: Lopez-Paz and Oquab, "Revisiting classifier two-sample tests" (2017). In high
+//! dimensions, use it on [principal components](Components) of the real rows.
 //!
 //! ```
 //! use fm_metrics::two_sample::nearest_neighbour_accuracy;
@@ -22,7 +23,8 @@ use faer::{Mat, Side};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use rayon::prelude::*;
 
-/// The leave-one-out accuracy. The larger side is reduced to the size of the smaller, by evenly spaced rows.
+/// The leave-one-out accuracy. The larger side is reduced to the size of the smaller, by evenly
+/// spaced rows.
 ///
 /// # Errors
 /// Different dimensions, fewer than two rows on a side, values that are not finite.
@@ -64,8 +66,8 @@ impl Components {
     /// The first `k` principal components of a table; fewer where it has fewer columns.
     ///
     /// # Errors
-    /// Fewer than two rows, no columns, values that are not finite, k of 0, a covariance that does not fit into memory, or a failed
-    /// eigenvalue computation.
+    /// Fewer than two rows, no columns, values that are not finite, k of 0, a covariance that does
+    /// not fit into memory, or a failed eigenvalue computation.
     #[doc(alias = "PCA")]
     pub fn of<T: Scalar>(table: ArrayView2<'_, T>, k: usize) -> Result<Self, MetricError> {
         Self::of_points(table.into(), k)

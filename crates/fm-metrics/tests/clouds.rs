@@ -63,7 +63,8 @@ fn normal(seed: u64, rows: usize, dim: usize) -> Array2<f32> {
 fn closed_forms_hold_at_any_size() {
     for n in [255, 256, 257, 700] {
         let (x, y) = (normal(1, n, 2), normal(2, n, 2) + 1.5f32);
-        // E|theta . (1.5, 1.5)|^2 over the circle is 1.5^2, plus what samples of one distribution are apart.
+        // E|theta . (1.5, 1.5)|^2 over the circle is 1.5^2, plus what samples of one distribution
+        // are apart.
         let sw = sliced_wasserstein(x.view(), y.view(), 2, 400, 0).unwrap();
         assert!((sw - 1.5).abs() < 0.2, "{n}: {sw}");
         // E k = (1 + 2 s^2 / h^2)^-1 in the plane for normals of deviation s: 1/3 within for h = 1.

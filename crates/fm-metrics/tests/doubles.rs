@@ -1,4 +1,5 @@
-//! Metrics of f64 points that f32 cannot tell apart, against POT, SciPy and scikit-learn (`reference/doubles.py`).
+//! Metrics of f64 points that f32 cannot tell apart, against POT, SciPy and scikit-learn
+//! (`reference/doubles.py`).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -105,7 +106,8 @@ fn place(found: Result<f64, MetricError>) -> (usize, usize) {
     }
 }
 
-/// Squares of 1e-9 are below the rounding error of the squares of 0.3, which rounded means would leave in every coordinate.
+/// Squares of 1e-9 are below the rounding error of the squares of 0.3, which rounded means would
+/// leave in every coordinate.
 #[test]
 fn neighbours_a_billionth_apart_are_told_apart() {
     let line = |shift: f64| Array2::from_shape_fn((300, 1), |(i, _)| 1000.3 + 1e-9 * (((7 * i) % 300) as f64 + shift));

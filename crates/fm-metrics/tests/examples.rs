@@ -5,7 +5,8 @@
 #[path = "../examples/metrics_f64.rs"]
 mod metrics_f64;
 
-/// In units of 1e-6: means are (1, 1) apart and covariances equal, so that the Fréchet distance is near 2 and SW_2 near 1.
+/// In units of 1e-6: means are (1, 1) apart and covariances equal, so that the Fréchet distance is
+/// near 2 and SW_2 near 1.
 #[test]
 fn doubles_are_measured_in_their_own_digits() {
     let report = metrics_f64::report();

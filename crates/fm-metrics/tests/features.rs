@@ -1,4 +1,5 @@
-//! Distances between features against pytorch-fid, clean-fid, torchmetrics and prdc, and resampling against Pillow: `reference/features.py` recorded them.
+//! Distances between features against pytorch-fid, clean-fid, torchmetrics and prdc, and resampling
+//! against Pillow: `reference/features.py` recorded them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
@@ -140,7 +141,8 @@ fn pillows_bicubic_to_the_last_bit() {
     }
 }
 
-/// Samples of one distribution, drawn again and again: the error that is reported is how far the numbers scatter.
+/// Samples of one distribution, drawn again and again: the error that is reported is how far the
+/// numbers scatter.
 #[test]
 fn errors_are_what_fresh_samples_scatter_by() {
     let (rows, dim, groups) = (400, 4, 20);

@@ -1,7 +1,9 @@
-//! The ConcatSquash network of continuous normalising flows, with free widths and optional classes.
+//! The ConcatSquash network of continuous normalising flows, with configurable widths and optional
+//! classes.
 //!
-//! Layer k maps h to lin1(h) sigmoid(lin2(c)) + lin3(c), lin3 without bias; tanh lies between layers, the last is not squashed. c is t, or
-//! t and a learned embedding of the class. Parameters: `layers.K.lin1`, `.lin2`, `.lin3`, and `label_emb.weight`. Source: Grathwohl et al.,
+//! Layer k maps h to lin1(h) sigmoid(lin2(c)) + lin3(c), with lin3 without bias. A tanh follows
+//! each layer except the last. The context c is t, or t and a learned embedding of the class.
+//! Parameters: `layers.K.lin1`, `.lin2`, `.lin3`, and `label_emb.weight`. Source: Grathwohl et al.,
 //! "FFJORD" (2019).
 //!
 //! ```
@@ -33,11 +35,11 @@ use tch::{Device, Tensor};
 pub struct ConcatSquashConfig {
     /// Dimensions of x.
     pub dim: i64,
-    /// Width of each hidden layer; there is one layer more.
+    /// Width of each hidden layer; the output layer is added to them.
     pub widths: Vec<i64>,
     /// Number of classes; 0 is unconditional.
     pub classes: i64,
-    /// Whether one more class stands for "no class".
+    /// Whether there is an additional null class.
     pub null_class: bool,
     /// Width of the class embedding.
     pub class_width: i64,
@@ -55,7 +57,7 @@ impl ConcatSquashConfig {
         [&[self.dim], self.widths.as_slice(), &[self.dim]].concat()
     }
 
-    /// Values that a layer sees beside its input: the time, and the class.
+    /// Context values of a layer, besides its input: the time and the class.
     fn context(&self) -> i64 {
         1 + if self.classes > 0 { self.class_width } else { 0 }
     }

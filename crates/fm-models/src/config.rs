@@ -45,12 +45,13 @@ impl ModelConfig {
         }
     }
 
-    /// The name that users type.
+    /// The name of the network's kind.
     pub fn kind(&self) -> &'static str {
         self.network().kind()
     }
 
-    /// Sets image size (channels, height, width) and classes to those of a data set. `null_class` adds the row that stands for "no class".
+    /// Sets image size (channels, height, width) and classes to those of a data set. `null_class`
+    /// adds a null class.
     pub fn fit_to_images(&mut self, shape: [usize; 3], classes: usize, null_class: bool) {
         self.network_mut().fit_to_images(shape.map(|n| n as i64), classes as i64, null_class);
     }
@@ -60,18 +61,18 @@ impl ModelConfig {
         self.network().data_shape()
     }
 
-    /// The number of classes that conditions may name; 0 for an unconditional network.
+    /// The number of classes, without the null class; 0 for an unconditional network.
     pub fn classes(&self) -> i64 {
         self.network().classes().0
     }
 
-    /// The index of the class that stands for "no class", if there is one.
+    /// The index of the null class, if there is one.
     pub fn null_class(&self) -> Option<i64> {
         let (classes, null_class) = self.network().classes();
         (null_class && classes > 0).then_some(classes)
     }
 
-    /// Trainable values, counted without building anything.
+    /// Number of trainable values, computed without building the network.
     ///
     /// # Errors
     /// [`ModelError`] for a configuration that cannot be built.
@@ -79,10 +80,11 @@ impl ModelConfig {
         self.network().validate().map(|()| self.network().parameters())
     }
 
-    /// What a parameter of this network does, as far as optimizers care.
+    /// The role of a parameter for optimizers.
     pub fn role(&self, name: &str, shape: &[i64]) -> Role {
         let [first, last] = self.network().ends();
-        // A matrix of one column, which a time is multiplied by, has no directions to tell apart.
+        // A matrix with a single row or column (one that multiplies the time, say) has no
+        // directions to orthogonalise.
         let matrix = shape.len() > 1 && shape[0] > 1 && shape[1..].iter().product::<i64>() > 1;
         match name {
             _ if name.starts_with("label_emb.") || name.starts_with("y_embedder.") => Role::Table,
@@ -92,16 +94,16 @@ impl ModelConfig {
         }
     }
 
-    /// Values that a training step holds per sample: an estimate, for planning.
+    /// Estimated number of values per sample that a training step stores.
     pub fn activations(&self) -> Activations {
         self.network().activations()
     }
 
-    /// Checks the configuration and creates the network's variables below `path`, freshly initialised from libtorch's
-    /// generator (seed it first).
+    /// Checks the configuration and creates the network's variables below `path`. They are
+    /// initialised from libtorch's generator, so seed it first.
     ///
     /// # Errors
-    /// [`ModelError`] names what does not fit and what to change.
+    /// [`ModelError`] with the invalid setting and the remedy.
     pub fn build(&self, path: &Path<'_>) -> Result<Box<dyn VelocityModel>, ModelError> {
         self.network().build(path)
     }

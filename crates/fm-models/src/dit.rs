@@ -1,8 +1,10 @@
-//! The diffusion transformer: patches, fixed positions, and blocks modulated by time and class (adaLN-Zero).
+//! The diffusion transformer (DiT): patches, fixed positions, and blocks modulated by time and
+//! class (adaLN-Zero).
 //!
-//! A block computes x += g1 Attention(LN(x) (1 + s1) + b1), then x += g2 MLP(LN(x) (1 + s2) + b2), where (b1, s1, g1, b2, s2, g2)
-//! come from SiLU and a linear layer of c = time + class embedding. That layer and the output start at zero, so a
-//! fresh network predicts v = 0. Source: Peebles and Xie, "Scalable Diffusion Models with Transformers" (2023).
+//! A block computes x += g1 Attention(LN(x) (1 + s1) + b1), then x += g2 MLP(LN(x) (1 + s2) + b2).
+//! The values (b1, s1, g1, b2, s2, g2) are a linear layer of SiLU(c), where c is the sum of time
+//! and class embedding. That linear layer and the output layer start at zero, so a new network
+//! predicts v = 0. Source: Peebles and Xie, "Scalable Diffusion Models with Transformers" (2023).
 //!
 //! ```
 //! use fm_models::{parameter_count, dit::DitConfig, ModelConfig};
@@ -32,11 +34,11 @@ use tch::{Device, Kind, Tensor};
 pub struct DitConfig {
     /// Channels of the image.
     pub image_channels: i64,
-    /// Height and width of the image, each divisible by the patch.
+    /// Height and width of the image, each divisible by the patch size.
     pub image_size: [i64; 2],
-    /// Side of a patch.
+    /// Side of a patch in pixels.
     pub patch: i64,
-    /// Width of a token, divisible by 4 and by the heads.
+    /// Width of a token, divisible by 4 and by the number of heads.
     pub width: i64,
     /// Number of blocks.
     pub depth: i64,
@@ -44,9 +46,9 @@ pub struct DitConfig {
     pub heads: i64,
     /// Number of classes; 0 is unconditional.
     pub classes: i64,
-    /// Whether one more class stands for "no class".
+    /// Whether there is an additional null class.
     pub null_class: bool,
-    /// Whether the network has a second set of outputs, a variance, which is not used.
+    /// Whether the network has additional variance outputs, which are not used.
     pub learn_sigma: bool,
     /// How t is embedded.
     pub time: TimeEmbedding,
@@ -72,12 +74,12 @@ impl Default for DitConfig {
 /// Width of the sinusoidal time embedding.
 const FREQUENCIES: i64 = 256;
 
-/// The published sizes: name, width, depth, heads. A name is followed by the patch size, as in S/2.
+/// The published sizes: name, width, depth, heads. The patch size follows the name, as in S/2.
 pub const SIZES: [(&str, i64, i64, i64); 4] =
     [("S", 384, 12, 6), ("B", 768, 12, 12), ("L", 1024, 24, 16), ("XL", 1152, 28, 16)];
 
 impl DitConfig {
-    /// A published size, for example `S/2` or `XL/4`; nothing for another name.
+    /// A published size, for example `S/2` or `XL/4`; `None` for any other name.
     pub fn named(name: &str) -> Option<Self> {
         let (size, patch) = name.split_once('/')?;
         let (_, width, depth, heads) = SIZES.into_iter().find(|(known, ..)| known.eq_ignore_ascii_case(size))?;
@@ -148,11 +150,13 @@ impl NetworkConfig for DitConfig {
         let mut found = Activations::default();
         found.block(2 * tokens, tokens);
         for _ in 0..self.depth {
-            // Two norms, modulated values and sums, q, k and v, heads, two projections, and twice four of the MLP.
+            // Two norms, modulated values, sums, q, k, v, heads, two projections, and four widths
+            // of the MLP twice.
             found.block(20 * tokens, tokens);
         }
         found.block(2 * tokens, 0);
-        // Measured: of a block that is computed again, products are freed while the backward pass goes through it.
+        // Measured: when a block is recomputed, its products are freed as the backward pass goes
+        // through it.
         found.largest = 8 * tokens;
         found
     }
@@ -233,16 +237,17 @@ fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + use<>, ModelE
     })
 }
 
-/// LayerNorm without parameters (eps 1e-6, its statistics in f32), then x (1 + scale) + shift with one shift and scale per sample.
+/// LayerNorm without parameters (eps 1e-6, statistics in f32), then x (1 + scale) + shift with one
+/// shift and scale per sample.
 fn modulate(x: &Tensor, shift: &Tensor, scale: &Tensor) -> Tensor {
     let width = x.size()[2];
     let normed = x.layer_norm::<Tensor>([width], None, None, 1e-6, true);
-    // One pass instead of two.
+    // One kernel instead of two.
     shift.unsqueeze(1).addcmul(&normed, &(scale.unsqueeze(1) + 1.0))
 }
 
 impl DitBlock {
-    /// `c` is the conditioning through SiLU, which every block would otherwise repeat.
+    /// `c` is SiLU of the conditioning, computed once for all blocks.
     fn forward(&self, x: &Tensor, c: &Tensor) -> Tensor {
         let m = self.modulation.forward(c).chunk(6, 1);
         let x = x.addcmul(&self.attention(&modulate(x, &m[0], &m[1])), &m[2].unsqueeze(1));
@@ -250,8 +255,9 @@ impl DitBlock {
         x.addcmul(&self.fc2.forward(&h), &m[5].unsqueeze(1))
     }
 
-    /// q, k and v of (B, T, C) tokens, each (B, heads, T, C / heads), by `unbind`: its gradient is one stack, that of three selects
-    /// three zero-filled sums.
+    /// q, k and v of (B, T, C) tokens, each (B, heads, T, C / heads). They come from `unbind`,
+    /// whose gradient is one stack; the gradient of three selects would be a sum of three
+    /// zero-filled tensors.
     fn parts(&self, x: &Tensor) -> Vec<Tensor> {
         let size = x.size();
         let (batch, tokens, width) = (size[0], size[1], size[2]);

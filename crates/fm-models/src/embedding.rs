@@ -1,9 +1,10 @@
 //! Sinusoidal embeddings of time and position.
 //!
-//! A time t becomes cosines and sines of s t f_k with f_k = exp(-ln(10000) k / d), k = 0..half, where d is half the width (or half - 1,
-//! which reaches 1/10000 exactly). The scale s matters: with raw t in [0, 1] (s = 1) a 128-wide embedding has numerical rank 3, with
-//! s = 1000 it has rank 61. Scale, order and divisor are part of a network's configuration, because weights trained with one of them
-//! mean nothing under another.
+//! A time t maps to cosines and sines of s t f_k with f_k = exp(-ln(10000) k / d), k = 0..half,
+//! where d is half the width (or half - 1, which reaches 1/10000 exactly). The scale s matters:
+//! with raw t in [0, 1] (s = 1), a 128-wide embedding has numerical rank 3; with s = 1000 it has
+//! rank 61. Scale, order and divisor are part of a network's configuration, because weights are
+//! only valid with the values they were trained with.
 //!
 //! ```
 //! use fm_models::embedding::{Order, TimeEmbedding};
@@ -29,32 +30,33 @@ pub enum Order {
     /// Cosines first: guided diffusion, DiT, torchcfm.
     #[default]
     CosSin,
-    /// Sines first: DDPM and tutorials after it.
+    /// Sines first: DDPM and tutorials based on it.
     SinCos,
 }
 
-/// What k is divided by in the exponent of the frequencies.
+/// The divisor of k in the exponent of the frequencies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Divisor {
     /// Half the width: guided diffusion, DiT, torchcfm.
     #[default]
     Half,
-    /// Half the width less one: DDPM and tutorials after it.
+    /// Half the width minus one: DDPM and tutorials based on it.
     HalfMinusOne,
 }
 
-/// How a time in [0, 1] becomes a vector.
+/// Embedding of a time in [0, 1] as a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimeEmbedding {
-    /// What t is multiplied by.
+    /// Factor on t.
     pub scale: f64,
-    /// Whether the product is rounded to an integer, for networks that were trained on steps 0..=scale.
+    /// Whether s t is rounded to an integer, for networks that were trained on integer steps
+    /// 0..=scale.
     pub integer: bool,
     /// Which half comes first.
     pub order: Order,
-    /// What the frequencies' exponent is divided by.
+    /// Divisor in the exponent of the frequencies.
     pub divisor: Divisor,
 }
 
@@ -65,7 +67,7 @@ impl Default for TimeEmbedding {
 }
 
 impl TimeEmbedding {
-    /// Unscaled time, as torchcfm and SiT embed it.
+    /// Unscaled time, as in torchcfm and SiT.
     pub fn raw() -> Self {
         Self { scale: 1.0, ..Self::default() }
     }
@@ -73,7 +75,7 @@ impl TimeEmbedding {
     /// The embedding of times t (B) as (B, width), f32.
     ///
     /// # Panics
-    /// A width that is odd or below 2.
+    /// On a width that is odd or below 2.
     pub fn embed(&self, t: &Tensor, width: i64) -> Tensor {
         assert!(width >= 2 && width % 2 == 0, "a time embedding needs an even width of at least 2, not {width}");
         let half = width / 2;
@@ -99,11 +101,12 @@ impl TimeEmbedding {
     }
 }
 
-/// Fixed positions of a grid of `height` x `width` places as (1, height width, channels), f32: [sin, cos] with frequencies
-/// 10000^(-k / (channels / 4)), computed in f64; the first half of the channels encodes the column, the second the row.
+/// Fixed embeddings of the positions of a `height` x `width` grid as (1, height width, channels),
+/// f32: [sin, cos] with frequencies 10000^(-k / (channels / 4)), computed in f64. The first half of
+/// the channels encodes the column, the second half the row.
 ///
 /// # Errors
-/// Sizes below 1, channels that are not divisible by 4, and more than 2^31 values.
+/// Sizes below 1, a number of channels that is not divisible by 4, and more than 2^31 values.
 pub fn positions_2d([height, width]: [i64; 2], channels: i64, device: Device) -> Result<Tensor, ModelError> {
     let sizes = [height, width, channels];
     let count = sizes.iter().try_fold(1i64, |product, n| product.checked_mul(*n)).unwrap_or(i64::MAX);

@@ -1,14 +1,14 @@
-//! Why a network cannot be built.
+//! Errors of building a network.
 
 /// A network that cannot be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the {model} cannot be built: {problem}; {remedy}")]
 pub struct ModelError {
-    /// Which network.
+    /// The network.
     pub model: &'static str,
-    /// What does not fit.
+    /// The invalid setting.
     pub problem: String,
-    /// What to change.
+    /// The remedy.
     pub remedy: &'static str,
 }
 

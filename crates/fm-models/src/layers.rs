@@ -1,5 +1,5 @@
-//! tch layers with PyTorch's initialisation, which tch's own defaults are not: weights and biases uniform on
-//! +-1/sqrt(fan in). Normalisations compute in f32 whatever the compute precision.
+//! tch layers with PyTorch's initialisation, which differs from tch's defaults: weights and biases
+//! are uniform on +-1/sqrt(fan in). Normalisations compute in f32 for any compute precision.
 
 use fm_torch::group_norm::group_norm_silu;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ fn uniform(fan_in: i64) -> Init {
 
 pub(crate) const ZERO: Init = Init::Const(0.0);
 
-/// A linear layer initialised as `torch.nn.Linear`.
+/// A linear layer, initialised like `torch.nn.Linear`.
 pub(crate) fn linear(p: Path<'_>, fan_in: i64, out: i64) -> nn::Linear {
     linear_init(p, fan_in, out, uniform(fan_in), uniform(fan_in))
 }
@@ -34,10 +34,10 @@ pub(crate) fn buffer(p: &Path<'_>, name: &str, value: &Tensor) -> Tensor {
     kept
 }
 
-/// What the weights of a convolution start as.
+/// Initial weights of a convolution.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Start {
-    /// As `torch.nn.Conv2d`.
+    /// Like `torch.nn.Conv2d`.
     Default,
     /// All zero, so that the block starts as the identity.
     Zero,
@@ -68,7 +68,7 @@ pub(crate) fn group_norm(p: Path<'_>, channels: i64) -> GroupNorm {
 }
 
 impl GroupNorm {
-    /// SiLU of the normalized values, in one operator where there is one.
+    /// SiLU of the normalised values, in one operator if there is one.
     pub(crate) fn silu(&self, x: &Tensor) -> Tensor {
         if let (Some(w), Some(b)) = (&self.0.ws, &self.0.bs)
             && let Ok(Some(y)) = group_norm_silu(x, GROUPS, w, b, EPS)
@@ -90,12 +90,12 @@ impl Module for GroupNorm {
     }
 }
 
-/// The same values with the channels of (B, C, H, W) lying next to each other.
+/// Converts (B, C, H, W) to the channels-last memory format; the values are the same.
 pub(crate) fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }
 
-/// SiLU of a value that nothing else holds: in its own memory where no gradient will ask for what it was.
+/// SiLU of a value that nothing else refers to: in place if no gradient needs the input.
 pub(crate) fn silu(mut x: Tensor) -> Tensor {
     if x.requires_grad() {
         return x.silu();
@@ -103,7 +103,7 @@ pub(crate) fn silu(mut x: Tensor) -> Tensor {
     x.silu_()
 }
 
-/// GELU in its tanh form, likewise.
+/// GELU in its tanh form: in place under the same condition.
 pub(crate) fn gelu_tanh(mut x: Tensor) -> Tensor {
     if x.requires_grad() {
         return x.gelu("tanh");
@@ -136,18 +136,19 @@ impl Activation {
     }
 }
 
-/// softmax(q k' / sqrt(d)) v for q, k and v of (B, heads, T, d). Fused kernels need a last stride of 1.
+/// softmax(q k' / sqrt(d)) v for q, k and v of (B, heads, T, d). Fused kernels need a last stride
+/// of 1.
 pub(crate) fn attend(qkv: &[Tensor]) -> Tensor {
     Tensor::scaled_dot_product_attention::<Tensor>(&qkv[0], &qkv[1], &qkv[2], None, 0.0, false, None, false)
 }
 
-/// An embedding table for classes, with a last row for "no class" where asked for.
+/// An embedding table for classes, optionally with a last row for the null class.
 pub(crate) fn class_table(p: Path<'_>, classes: i64, null_class: bool, width: i64, stdev: f64) -> nn::Embedding {
     let config = nn::EmbeddingConfig { ws_init: Init::Randn { mean: 0.0, stdev }, ..Default::default() };
     nn::embedding(p, classes + i64::from(null_class), width, config)
 }
 
-/// The rows of a class table for a batch; where no class is given, the null row if the table has one.
+/// The rows of a class table for a batch; without classes, the null row if the table has one.
 pub(crate) fn look_up(
     table: &nn::Embedding,
     condition: Option<&Tensor>,

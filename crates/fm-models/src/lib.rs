@@ -1,16 +1,16 @@
-//! Velocity networks on libtorch, with the parameter names that the field's checkpoints use.
+//! Velocity networks on libtorch, with the parameter names of published checkpoints.
 //!
 //! | module | network |
 //! |---|---|
-//! | [`unet`] | the U-Net of the guided-diffusion family, as torchcfm's `UNetModelWrapper` |
+//! | [`unet`] | the U-Net of the guided-diffusion family, compatible with torchcfm's `UNetModelWrapper` |
 //! | [`dit`] | the diffusion transformer with adaLN-Zero |
 //! | [`mlp`] | a GELU or SELU MLP for points and tables |
-//! | [`concat_squash`] | the ConcatSquash network of continuous normalising flows, for the same |
-//! | [`vqvae`] | the vector-quantised autoencoder, whose latent space the image networks can work in |
-//! | [`features`] | not velocities: networks whose features say how good samples are |
+//! | [`concat_squash`] | the ConcatSquash network of continuous normalising flows, for points and tables |
+//! | [`vqvae`] | the vector-quantised autoencoder; image networks can work in its latent space |
+//! | [`features`] | feature extractors for measuring the quality of samples; not velocity networks |
 //! | [`embedding`] | sinusoidal time embedding and two-dimensional positions |
-//! | [`interchange`] | weights that travel: `.safetensors` and `.pt` in and out, networks recognised |
-//! | [`config`] | one value that describes any of them and builds it |
+//! | [`interchange`] | import and export of weights as `.safetensors` and `.pt`, and recognition of networks |
+//! | [`config`] | one type that describes and builds any velocity network |
 //!
 //! Every velocity network implements [`VelocityModel`]: v(x, t | condition) with t in [0, 1].
 //!

@@ -1,7 +1,9 @@
-//! A fully connected network: input [x, t], or [x, t, class as one-hot], hidden layers, linear output. For points and tables.
+//! A fully connected network for points and tables: input [x, t], or [x, t, one-hot class], hidden
+//! layers, linear output.
 //!
-//! Parameters: `net.0`, `net.2`, ... as a `torch.nn.Sequential` of linear layers and activations numbers them. With SELU and three hidden
-//! layers of 64 it is torchcfm's two-dimensional network; new ones use GELU.
+//! Parameters: `net.0`, `net.2`, ..., numbered like a `torch.nn.Sequential` of linear layers and
+//! activations. With SELU and three hidden layers of 64, this is torchcfm's two-dimensional
+//! network. The default is GELU.
 //!
 //! ```
 //! use fm_core::tensor::VelocityModel;
@@ -41,11 +43,11 @@ pub struct MlpConfig {
     pub dim: i64,
     /// Width of each hidden layer.
     pub widths: Vec<i64>,
-    /// After each layer but the last.
+    /// Activation after each layer except the last.
     pub activation: Activation,
-    /// Classes that conditions may name; 0 for an unconditional network.
+    /// Number of classes; 0 for an unconditional network.
     pub classes: i64,
-    /// Whether one more class stands for "no class".
+    /// Whether there is an additional null class.
     pub null_class: bool,
 }
 
@@ -56,12 +58,12 @@ impl Default for MlpConfig {
 }
 
 impl MlpConfig {
-    /// Values that tell the class.
+    /// Input values that encode the class.
     fn told(&self) -> i64 {
         if self.classes > 0 { self.classes + i64::from(self.null_class) } else { 0 }
     }
 
-    /// Widths from the input, with the time, to the output.
+    /// Widths from the input, including the time, to the output.
     fn all_widths(&self) -> Vec<i64> {
         [&[self.dim + 1 + self.told()], self.widths.as_slice(), &[self.dim]].concat()
     }
@@ -103,7 +105,7 @@ impl NetworkConfig for MlpConfig {
     }
 }
 
-/// Sizes that a fully connected network can have.
+/// Checks the sizes of a fully connected network.
 pub(crate) fn check_widths(model: &'static str, dim: i64, widths: &[i64]) -> Result<(), ModelError> {
     let good = |n: &i64| (1..=1 << 20).contains(n);
     let problem = format!("dim {dim} and widths {widths:?}");
@@ -115,7 +117,7 @@ pub(crate) fn check_widths(model: &'static str, dim: i64, widths: &[i64]) -> Res
 struct Mlp {
     layers: Vec<nn::Linear>,
     activation: Activation,
-    /// Values that tell the class; 0 for an unconditional network.
+    /// Input values that encode the class; 0 for an unconditional network.
     told: i64,
     null_class: bool,
 }
@@ -146,7 +148,8 @@ impl VelocityModel for Mlp {
         let t = t.to_kind(kind).unsqueeze(1).expand([x.size()[0], 1], false);
         let mut input = vec![x.to_kind(kind), t];
         if self.told > 0 {
-            // Without a condition every row is of the null class, or of none where there is no such class.
+            // Without a condition, every row has the null class, or no class if there is no null
+            // class.
             let none = || {
                 let rows = Tensor::zeros([x.size()[0], self.told], (kind, x.device()));
                 let _ = rows.narrow(1, self.told - 1, 1).fill_(f64::from(u8::from(self.null_class)));

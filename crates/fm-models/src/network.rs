@@ -1,27 +1,28 @@
-//! What a network's configuration says of it.
+//! The interface of network configurations.
 
 use crate::ModelError;
 use fm_core::tensor::VelocityModel;
 use tch::nn::Path;
 
-/// Values per sample that a training step holds, by the blocks that [`Tape`](fm_core::tape::Tape) runs.
+/// Number of values per sample that a training step stores, by the blocks that
+/// [`Tape`](fm_core::tape::Tape) runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Activations {
-    /// Of all blocks: what the backward pass needs where nothing is computed again.
+    /// Values of all blocks: stored by a backward pass that recomputes nothing.
     pub all: i64,
-    /// The outputs of the blocks, which a taped pass keeps.
+    /// Outputs of all blocks, which a taped pass stores.
     pub outputs: i64,
-    /// Of the largest block, which a taped pass computes again.
+    /// Values of the largest block, which a taped pass recomputes.
     pub largest: i64,
 }
 
 impl Activations {
-    /// Of a network that is one block.
+    /// A network that is a single block.
     pub(crate) fn whole(values: i64) -> Self {
         Self { all: values, outputs: 0, largest: values }
     }
 
-    /// Counts a block that keeps `inside` values, `output` of them its output.
+    /// Adds a block that stores `inside` values, of which `output` are its output.
     pub(crate) fn block(&mut self, inside: i64, output: i64) {
         self.all += inside;
         self.outputs += output;
@@ -29,31 +30,32 @@ impl Activations {
     }
 }
 
-/// The configuration of one network; a new network is one file with an `impl`, and a variant of [`ModelConfig`](crate::ModelConfig).
+/// The configuration of one network. To add a network, write one file with an `impl`, and a variant
+/// of [`ModelConfig`](crate::ModelConfig).
 pub(crate) trait NetworkConfig {
-    /// The name that users type.
+    /// The name of the network's kind.
     fn kind(&self) -> &'static str;
 
     /// The shape of one row of data.
     fn data_shape(&self) -> Vec<i64>;
 
-    /// Sets image size (channels, height, width) and classes; networks for points have no images to fit.
+    /// Sets image size (channels, height, width) and classes; does nothing for networks for points.
     fn fit_to_images(&mut self, _shape: [i64; 3], _classes: i64, _null_class: bool) {}
 
-    /// The number of classes, 0 for an unconditional network, and whether one more stands for "no class".
+    /// The number of classes, 0 for an unconditional network, and whether there is a null class.
     fn classes(&self) -> (i64, bool);
 
     /// # Errors
-    /// What does not fit, and what to change.
+    /// The invalid setting and its remedy.
     fn validate(&self) -> Result<(), ModelError>;
 
-    /// Trainable values of a valid configuration.
+    /// Number of trainable values of a valid configuration.
     fn parameters(&self) -> i64;
 
-    /// Values that a training step holds per sample: an estimate.
+    /// Estimated number of values per sample that a training step stores.
     fn activations(&self) -> Activations;
 
-    /// How the names of the first and the last layer's parameters start.
+    /// Prefixes of the parameter names of the first and the last layer.
     fn ends(&self) -> [String; 2];
 
     /// Creates the variables below `path`.

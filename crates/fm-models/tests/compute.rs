@@ -1,5 +1,5 @@
-//! Ways to compute the same: activations kept or computed again, channels last, half precision. All give the same gradients within their
-//! precision.
+//! Ways to compute the same: activations kept or computed again, channels last, half precision. All
+//! give the same gradients within their precision.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -78,7 +78,8 @@ fn activations_computed_again_give_the_same_gradients() {
     }
 }
 
-/// With dropout a block must draw on the way back what it drew before: the gradient is then the derivative of the very loss.
+/// With dropout a block must draw on the way back what it drew before: the gradient is then the
+/// derivative of the very loss.
 #[test]
 fn dropout_is_the_same_on_the_way_back() {
     let _guard = GENERATOR.lock();

@@ -1,4 +1,5 @@
-//! The transformer against diffusers': `python3 crates/fm-models/tests/reference/dit.py` makes the reference.
+//! The transformer against diffusers': `python3 crates/fm-models/tests/reference/dit.py` makes the
+//! reference.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -62,7 +63,8 @@ fn parameter_counts_are_the_published_ones() {
     assert_eq!(["T/2", "S/9", "S", "S/x"].map(DitConfig::named), [None, None, None, None]);
 }
 
-/// The published initialisation: Xavier for weights, N(0, .02) for the embeddings of time and class, zero for what modulates and puts out.
+/// The published initialisation: Xavier for weights, N(0, .02) for the embeddings of time and
+/// class, zero for what modulates and puts out.
 #[test]
 fn weights_start_as_published() {
     let config = DitConfig { depth: 1, width: 128, heads: 2, classes: 500, null_class: true, ..DitConfig::default() };

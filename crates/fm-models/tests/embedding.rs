@@ -1,4 +1,5 @@
-//! Embeddings against diffusers': `python3 crates/fm-models/tests/reference/embedding.py` makes the reference.
+//! Embeddings against diffusers': `python3 crates/fm-models/tests/reference/embedding.py` makes the
+//! reference.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 

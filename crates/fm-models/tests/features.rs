@@ -1,4 +1,5 @@
-//! Feature networks against PyTorch: a ResNet-20 written in its functions, and pytorch-fid's Inception-v3 (`reference/features.py`).
+//! Feature networks against PyTorch: a ResNet-20 written in its functions, and pytorch-fid's
+//! Inception-v3 (`reference/features.py`).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -50,7 +51,8 @@ fn bytes(set: &ImageSet, rows: std::ops::Range<usize>) -> Tensor {
     Tensor::from_slice(pixels).view([rows.len() as i64, 3, 32, 32])
 }
 
-/// Its published error, 8.27 %, on the whole test set; without it, on what there is of it, and the recorded features of the first images.
+/// Its published error, 8.27 %, on the whole test set; without it, on what there is of it, and the
+/// recorded features of the first images.
 #[test]
 fn resnet20_knows_cifar10() {
     let whole = data("../../data/cifar-10-batches-bin");

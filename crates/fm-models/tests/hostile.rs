@@ -1,4 +1,5 @@
-//! Files that are damaged or meant to harm: a clear error, nothing executed, nothing allocated beyond the file's size.
+//! Files that are damaged or meant to harm: a clear error, nothing executed, nothing allocated
+//! beyond the file's size.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -35,7 +36,8 @@ fn pickled(program: &[u8]) -> String {
     said(&zipped(&[("a/data.pkl", program), ("a/data/0", &[0; 64])], CompressionMethod::Stored))
 }
 
-/// A pickle of `{"net.0.weight": tensor}` with the given shape, strides and offset, as text opcodes around 4-byte integers.
+/// A pickle of `{"net.0.weight": tensor}` with the given shape, strides and offset, as text opcodes
+/// around 4-byte integers.
 fn tensor_pickle(shape: &[i32], strides: &[i32], offset: i32, times: usize) -> Vec<u8> {
     let int = |n: &i32| [b"J".as_slice(), &n.to_le_bytes()].concat();
     let tuple = |values: &[i32]| [b"(".to_vec(), values.iter().flat_map(int).collect(), b"t".to_vec()].concat();
@@ -132,7 +134,8 @@ fn each_hostile_file_is_refused_in_words() {
     assert!(said(&zipped(&[("a/b", b"c")], CompressionMethod::Stored)).contains("no data.pkl"));
     let big = zipped(&[("a/data.pkl", &pickle), ("a/byteorder", b"big")], CompressionMethod::Stored);
     assert!(said(&big).contains("big-endian"));
-    // Two entries of one name: the writer refuses to make them, so the second is renamed in the bytes.
+    // Two entries of one name: the writer refuses to make them, so the second is renamed in the
+    // bytes.
     let mut twice =
         zipped(&[("a/data.pkl", &pickle), ("a/data/0", &[0; 64]), ("a/data/1", &[1; 64])], CompressionMethod::Stored);
     for at in 0..twice.len() - 8 {

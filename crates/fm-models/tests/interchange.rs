@@ -1,5 +1,6 @@
-//! Weights that others trained: torchcfm's official two-dimensional networks, as published (whole pickled modules) and as safetensors.
-//! They lie in `reference/flow-weights` with their licence and the velocities that PyTorch computes with them.
+//! Weights that others trained: torchcfm's official two-dimensional networks, as published (whole
+//! pickled modules) and as safetensors. They lie in `reference/flow-weights` with their licence and
+//! the velocities that PyTorch computes with them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -66,7 +67,8 @@ fn the_published_networks_load_from_both_formats_and_give_pytorchs_velocities() 
     }
 }
 
-/// torchcfm's own moons, on which the networks were trained: even angles, and one uniform shift of both coordinates a point.
+/// torchcfm's own moons, on which the networks were trained: even angles, and one uniform shift of
+/// both coordinates a point.
 fn torchcfm_moons(n: usize) -> Array2<f32> {
     let shift = uniform("moons", n);
     let point = |i: usize| {
@@ -110,7 +112,8 @@ fn the_published_networks_carry_their_source_to_the_moons() {
         let drawn = Array2::from_shape_vec((N, 2), drawn).unwrap();
         let distance = energy_distance(drawn.view(), moons.view()).unwrap();
         println!("{name}: energy distance {distance:.4}");
-        // Under PyTorch the vp network's own distance is 0.031 +- 0.004 over samples; the others' are below 0.02.
+        // Under PyTorch the vp network's own distance is 0.031 +- 0.004 over samples; the others'
+        // are below 0.02.
         let bound = if name.contains("vp_flow") { 0.04 } else { 0.03 };
         assert!(distance <= bound, "{name}: energy distance {distance}");
     }

@@ -1,4 +1,5 @@
-//! Fully connected networks against torchcfm's MLP, torch.nn's layers and equinox's: `python3 crates/fm-models/tests/reference/mlp.py`.
+//! Fully connected networks against torchcfm's MLP, torch.nn's layers and equinox's:
+//! `python3 crates/fm-models/tests/reference/mlp.py`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -23,8 +24,8 @@ fn outputs_and_gradients_equal_torchs_and_equinoxes() {
     }
 }
 
-/// In training the networks go through code of ours; libtorch's graph has to agree, in double precision for outputs, whatever the number of rows
-/// and widths.
+/// In training the networks go through code of ours; libtorch's graph has to agree, in double
+/// precision for outputs, whatever the number of rows and widths.
 #[test]
 fn a_training_pass_equals_libtorchs() {
     let mlp = |dim, widths: &[i64], activation| {
@@ -134,7 +135,8 @@ fn impossible_sizes_name_the_remedy() {
     }
 }
 
-/// A class adds its column of the first matrix to the first bias; no condition is the null class, or no column at all.
+/// A class adds its column of the first matrix to the first bias; no condition is the null class,
+/// or no column at all.
 #[test]
 fn an_mlp_is_told_classes_one_hot() {
     for null_class in [false, true] {

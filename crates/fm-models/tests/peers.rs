@@ -1,7 +1,9 @@
-//! Full-size networks, randomly initialised by Python, there and back: `reference/peers.py` makes and checks the files.
+//! Full-size networks, randomly initialised by Python, there and back: `reference/peers.py` makes
+//! and checks the files.
 //!
-//! Needs a Python with torch, torchcfm, diffusers and safetensors: `FM_PYTHON=path/to/python`, or `python3`. Without one it says so and
-//! passes; the narrow networks of the other tests need no Python.
+//! Needs a Python with torch, torchcfm, diffusers and safetensors: `FM_PYTHON=path/to/python`, or
+//! `python3`. Without one it says so and passes; the narrow networks of the other tests need no
+//! Python.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -90,7 +92,8 @@ fn full_size_networks_agree_with_python_there_and_back() {
         let pairs: Vec<_> =
             trainable.map(|(key, t)| (key, values(&t.grad()), values(&known(&format!("g.{key}")).unwrap()))).collect();
         let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
-        // A bias before a normalisation of its own channel has gradient 0, so rounding is measured against the largest.
+        // A bias before a normalisation of its own channel has gradient 0, so rounding is measured
+        // against the largest.
         let largest = pairs.iter().map(|(_, _, want)| norm(want)).fold(0.0, f64::max);
         for (key, got, want) in &pairs {
             let difference: Vec<f64> = got.iter().zip(want).map(|(a, b)| a - b).collect();

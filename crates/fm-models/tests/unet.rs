@@ -1,4 +1,5 @@
-//! The U-Net against torchcfm's in all its variants: `python3 crates/fm-models/tests/reference/unet.py` makes the reference.
+//! The U-Net against torchcfm's in all its variants:
+//! `python3 crates/fm-models/tests/reference/unet.py` makes the reference.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 

@@ -1,5 +1,6 @@
-//! The autoencoder: its codebook against vector-quantize-pytorch (`python3 crates/fm-models/tests/reference/codebook.py`), its gradients,
-//! and its revival of dead codes.
+//! The autoencoder: its codebook against vector-quantize-pytorch
+//! (`python3 crates/fm-models/tests/reference/codebook.py`), its gradients, and its revival of dead
+//! codes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -75,7 +76,8 @@ fn the_codes_gradient_is_handed_to_the_encoder() {
     let config = VqVaeConfig { image_channels: 1, image_size: [8, 8], commitment: 0.0, ..VqVaeConfig::default() };
     let model = VqVae::new(&store.root(), &config).unwrap();
     let x = tensor("x", &[4, 1, 8, 8], 1.0, 0.0);
-    // As many codes as vectors, each a vector: what is decoded is what was encoded, and the gradients must be those of a plain autoencoder.
+    // As many codes as vectors, each a vector: what is decoded is what was encoded, and the
+    // gradients must be those of a plain autoencoder.
     let z = model.encode(&x);
     let vectors = z.permute([0, 2, 3, 1]).reshape([-1, 4]).detach();
     let codes = Tensor::cat(&[&vectors, &(vectors.ones_like() * 1e3).repeat([3, 1])], 0);
@@ -88,7 +90,8 @@ fn the_codes_gradient_is_handed_to_the_encoder() {
     };
     let through = gradient((model.reconstruct(&x, false).images - &x).square().mean(Kind::Float));
     assert!(through.iter().any(|g| g.abs() > 1e-6));
-    // A small step of the encoder against that gradient lowers the loss of the autoencoder without the codebook.
+    // A small step of the encoder against that gradient lowers the loss of the autoencoder without
+    // the codebook.
     let loss = |model: &VqVae| (model.reconstruct(&x, false).images - &x).square().mean(Kind::Float).double_value(&[]);
     let before = loss(&model);
     let step = Tensor::from_slice(&through).to_kind(Kind::Float).view([32, 1, 3, 3]) * 1e-2;

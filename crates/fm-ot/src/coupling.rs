@@ -53,7 +53,8 @@ pub enum Plan {
     },
 }
 
-/// A coupling by minibatch optimal transport. An entropic plan that has not converged is still used.
+/// A coupling by minibatch optimal transport. An entropic plan that has not converged is still
+/// used.
 ///
 /// ```
 /// use fm_ot::{Metric, OtCoupling, PairSampling, SinkhornOptions};
@@ -68,8 +69,8 @@ pub enum Plan {
 pub struct OtCoupling<C = Metric> {
     /// The cost between a source and a target.
     pub cost: C,
-    /// The added cost, in units of the mean cost, of pairing a target with a source that was drawn with a target of
-    /// another condition.
+    /// The added cost, in units of the mean cost, of pairing a target with a source that was drawn
+    /// with a target of another condition.
     pub condition_weight: f64,
     /// The plan.
     pub plan: Plan,
@@ -90,7 +91,8 @@ impl OtCoupling {
         Self::default()
     }
 
-    /// The entropic plan for squared Euclidean costs. Accepts options or an [`Epsilon`](entropic::Epsilon).
+    /// The entropic plan for squared Euclidean costs. Accepts options or an
+    /// [`Epsilon`](entropic::Epsilon).
     pub fn sinkhorn(options: impl Into<SinkhornOptions>) -> Self {
         Self { plan: Plan::Sinkhorn(options.into()), ..Self::default() }
     }

@@ -1,7 +1,8 @@
 //! Minibatch optimal transport for flow matching, without libtorch.
 //!
-//! Pairing each noise row with a data row so that the *total* cost is minimal straightens the paths that a model has
-//! to learn (Tong et al. 2024; Pooladian et al. 2023). The methods are plain functions over arrays:
+//! Pairing each noise row with a data row so that the *total* cost is minimal straightens the paths
+//! that a model has to learn (Tong et al. 2024; Pooladian et al. 2023). The methods are plain
+//! functions over arrays:
 //!
 //! | module | idea |
 //! |---|---|
@@ -57,7 +58,8 @@ pub use pairs::PairSampling;
 pub use scalar::Scalar;
 pub use transport::{TransportPlan, transport, transport as emd};
 
-/// Costs are at most f64::MAX divided by this number, so that sums and differences along the longest path are finite.
+/// Costs are at most f64::MAX divided by this number, so that sums and differences along the
+/// longest path are finite.
 const HEADROOM: f64 = (1u128 << 100) as f64;
 
 /// Fails unless every cost is finite and at most f64::MAX / [`HEADROOM`] in magnitude.

@@ -26,7 +26,8 @@ enum Side {
 }
 
 impl Marginals {
-    /// The same mass for every point of a side. A side without points does not match any cost matrix.
+    /// The same mass for every point of a side. A side without points does not match any cost
+    /// matrix.
     #[doc(alias = "unif")]
     pub fn uniform(rows: usize, columns: usize) -> Self {
         Self { rows: Side::Uniform(rows), columns: Side::Uniform(columns) }
@@ -35,8 +36,8 @@ impl Marginals {
     /// The given masses, each side divided by its sum.
     ///
     /// # Errors
-    /// [`OtError::Marginal`] for a mass that is not a finite number above 0, or that underflows to 0 when divided by the sum;
-    /// [`OtError::Empty`].
+    /// [`OtError::Marginal`] for a mass that is not a finite number above 0, or that underflows to
+    /// 0 when divided by the sum; [`OtError::Empty`].
     pub fn new(rows: &[f64], columns: &[f64]) -> Result<Self, OtError> {
         Ok(Self { rows: normalised("row", rows)?, columns: normalised("column", columns)? })
     }
@@ -51,7 +52,8 @@ impl Marginals {
         self.columns.masses()
     }
 
-    /// The masses of the rows and columns, checked against a cost matrix of this shape, which must fit into memory.
+    /// The masses of the rows and columns, checked against a cost matrix of this shape, which must
+    /// fit into memory.
     pub(crate) fn of(&self, shape: (usize, usize)) -> Result<(Vec<f64>, Vec<f64>), OtError> {
         for (side, masses, points) in [("row", &self.rows, shape.0), ("column", &self.columns, shape.1)] {
             if masses.len() == 0 || points == 0 {

@@ -16,8 +16,8 @@ pub(crate) fn check((rows, columns): (usize, usize)) -> Result<(), OtError> {
     if rows.checked_mul(columns).is_some_and(fits) { Ok(()) } else { Err(OtError::Memory { rows, columns }) }
 }
 
-/// Zeros, with large pages requested for large matrices: each page of new memory costs a page fault, which for 2048 x 2048 costs takes
-/// longer than computing them.
+/// Zeros, with large pages requested for large matrices: each page of new memory costs a page
+/// fault, which for 2048 x 2048 costs takes longer than computing them.
 pub(crate) fn zeros(shape: (usize, usize)) -> Array2<f64> {
     let zeros = Array2::<f64>::zeros(shape);
     #[cfg(target_os = "linux")]
@@ -26,8 +26,8 @@ pub(crate) fn zeros(shape: (usize, usize)) -> Array2<f64> {
         let start = zeros.as_ptr().addr();
         let (from, to) = (start.next_multiple_of(PAGE), start + size_of::<f64>() * zeros.len());
         let place = zeros.as_ptr().cast_mut().cast::<u8>().wrapping_add(from - start);
-        // SAFETY: the advice covers whole pages of our own memory, from its first page boundary to its end; it changes no content, and a
-        // refusal has no effect.
+        // SAFETY: the advice covers whole pages of our own memory, from its first page boundary to
+        // its end; it changes no content, and a refusal has no effect.
         #[allow(unsafe_code)]
         unsafe {
             libc::madvise(place.cast(), to - from, libc::MADV_HUGEPAGE);

@@ -1,7 +1,8 @@
 //! Paired rows in one call.
 //!
-//! A batch of sources x0 (n, d) and of targets x1 (n, d), f32 or f64, becomes n pairs: row i of one result is paired with row i of
-//! the other. The returned [`Pairing`] reorders labels in the same way.
+//! A batch of sources x0 (n, d) and of targets x1 (n, d), f32 or f64, becomes n pairs: row i of one
+//! result is paired with row i of the other. The returned [`Pairing`] reorders labels in the same
+//! way.
 //!
 //! ```
 //! use ndarray::array;
@@ -32,8 +33,8 @@ pub struct PairedRows<T = f32> {
     pub pairing: Pairing,
 }
 
-/// The pairs of least total squared Euclidean distance: [`OtCoupling::exact`] without a random generator, because nothing is
-/// drawn.
+/// The pairs of least total squared Euclidean distance: [`OtCoupling::exact`] without a random
+/// generator, because nothing is drawn.
 ///
 /// # Errors
 /// As [`OtCoupling::pair`].
@@ -45,9 +46,10 @@ impl<C> OtCoupling<C> {
     /// Pairs source rows and target rows, (n, d) each, with this coupling.
     ///
     /// # Errors
-    /// [`OtError::Batch`] for different shapes, [`OtError::Unconditional`] for a coupling with a condition weight (use
-    /// [`couple`](fm_core::coupling::Coupling::couple) instead), [`OtError::NotFinite`] for a cost that is NaN or infinite,
-    /// [`OtError::CostShape`], and the errors of the plan.
+    /// [`OtError::Batch`] for different shapes, [`OtError::Unconditional`] for a coupling with a
+    /// condition weight (use [`couple`](fm_core::coupling::Coupling::couple) instead),
+    /// [`OtError::NotFinite`] for a cost that is NaN or infinite, [`OtError::CostShape`], and the
+    /// errors of the plan.
     #[doc(alias = "sample_plan")]
     pub fn pair<T: Scalar>(
         &self,

@@ -27,7 +27,8 @@ fm_core::choice! {
     /// How pairs are sampled from a plan.
     #[derive(Default)]
     pub enum PairSampling("pairs") {
-        /// Each row of both batches occurs in exactly one pair; rows without mass left are paired at random.
+        /// Each row of both batches occurs in exactly one pair; rows without mass left are paired
+        /// at random.
         #[default]
         Permutation = "permutation",
         /// With replacement, from the plan: rows may be duplicated or dropped.
@@ -35,12 +36,14 @@ fm_core::choice! {
     }
 }
 
-/// `p[row] = column`, each column at most once. In random order, each row draws one of the remaining columns with the probabilities of the
-/// plan. A plan that is a permutation is returned unchanged.
+/// `p[row] = column`, each column at most once. In random order, each row draws one of the
+/// remaining columns with the probabilities of the plan. A plan that is a permutation is returned
+/// unchanged.
 ///
 /// # Errors
-/// [`OtError::MoreRows`] for a plan with more rows than columns, [`OtError::Plan`] for an entry that is negative or not finite,
-/// [`OtError::NoMass`] for a plan of zeros, [`OtError::TooLarge`], [`OtError::Memory`].
+/// [`OtError::MoreRows`] for a plan with more rows than columns, [`OtError::Plan`] for an entry
+/// that is negative or not finite, [`OtError::NoMass`] for a plan of zeros, [`OtError::TooLarge`],
+/// [`OtError::Memory`].
 pub fn permutation(plan: ArrayView2<'_, f64>, rng: &mut dyn RngCore) -> Result<Vec<usize>, OtError> {
     let (n, columns) = plan.dim();
     if n > columns {
@@ -77,8 +80,9 @@ pub fn permutation(plan: ArrayView2<'_, f64>, rng: &mut dyn RngCore) -> Result<V
 /// `count` pairs (row, column), drawn with replacement with probability proportional to the plan.
 ///
 /// # Errors
-/// [`OtError::Empty`] for a plan without entries, [`OtError::Plan`] for an entry that is negative or not finite, [`OtError::NoMass`] for a plan
-/// of zeros, [`OtError::TooLarge`], [`OtError::Memory`] for more pairs than can be allocated.
+/// [`OtError::Empty`] for a plan without entries, [`OtError::Plan`] for an entry that is negative
+/// or not finite, [`OtError::NoMass`] for a plan of zeros, [`OtError::TooLarge`],
+/// [`OtError::Memory`] for more pairs than can be allocated.
 #[doc(alias = "sample_map")]
 pub fn draw(plan: ArrayView2<'_, f64>, count: usize, rng: &mut dyn RngCore) -> Result<Vec<(usize, usize)>, OtError> {
     let masses = row_masses(plan)?;
@@ -101,11 +105,12 @@ pub fn draw(plan: ArrayView2<'_, f64>, count: usize, rng: &mut dyn RngCore) -> R
     Ok((0..count).map(pick).collect())
 }
 
-/// A column for a row, with probability proportional to the row's entries in the plan; the largest entry if rounding leaves none.
+/// A column for a row, with probability proportional to the row's entries in the plan; the largest
+/// entry if rounding leaves none.
 ///
 /// # Errors
-/// [`OtError::NoSuchRow`], [`OtError::MasslessRow`], [`OtError::Plan`] for an entry of the row that is negative or not finite,
-/// [`OtError::TooLarge`].
+/// [`OtError::NoSuchRow`], [`OtError::MasslessRow`], [`OtError::Plan`] for an entry of the row that
+/// is negative or not finite, [`OtError::TooLarge`].
 pub fn follow(plan: ArrayView2<'_, f64>, row: usize, rng: &mut dyn RngCore) -> Result<usize, OtError> {
     let rows = plan.nrows();
     if row >= rows {
@@ -116,12 +121,13 @@ pub fn follow(plan: ArrayView2<'_, f64>, row: usize, rng: &mut dyn RngCore) -> R
     if mass > 0.0 { Ok(choose(plan.row(row), mass, rng)) } else { Err(OtError::MasslessRow { row }) }
 }
 
-/// For each row i of the plan, the mean of `points` (columns, d) weighted by P_i: the barycentric projection. A row without mass has no
-/// mean and gives NaN.
+/// For each row i of the plan, the mean of `points` (columns, d) weighted by P_i: the barycentric
+/// projection. A row without mass has no mean and gives NaN.
 ///
 /// # Errors
-/// [`OtError::Points`] if the number of points is not the plan's number of columns, [`OtError::Point`] for a point that is not finite,
-/// [`OtError::Empty`] for a plan without entries, [`OtError::Plan`] for an entry that is negative or not finite, [`OtError::NoMass`],
+/// [`OtError::Points`] if the number of points is not the plan's number of columns,
+/// [`OtError::Point`] for a point that is not finite, [`OtError::Empty`] for a plan without
+/// entries, [`OtError::Plan`] for an entry that is negative or not finite, [`OtError::NoMass`],
 /// [`OtError::TooLarge`], [`OtError::Memory`].
 pub fn barycentric<T: Scalar>(plan: ArrayView2<'_, f64>, points: ArrayView2<'_, T>) -> Result<Array2<T>, OtError> {
     if plan.ncols() != points.nrows() {

@@ -8,7 +8,8 @@ use ndarray::{Array2, ArrayView2};
 /// The type of a coordinate: f32 or f64.
 pub trait Scalar: Copy + Into<f64> + Send + Sync + Kernels {}
 
-/// Functions compiled and optimised once per type in this crate, rather than in each crate that calls them.
+/// Functions compiled and optimised once per type in this crate, rather than in each crate that
+/// calls them.
 pub trait Kernels: Sized {
     #[doc(hidden)]
     fn squared_euclidean(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Array2<f64>;

@@ -1,5 +1,5 @@
-//! Optimal transport for libtorch tensors (feature `tch`): inputs may be on any device, and results return to that
-//! device.
+//! Optimal transport for libtorch tensors (feature `tch`): inputs may be on any device, and results
+//! return to that device.
 //!
 //! The solvers run on the host in f64; a batch of 512 images is a copy of 6 MB.
 //!
@@ -21,7 +21,8 @@ use ndarray::{Array2, ArrayD};
 use rand::RngCore;
 use tch::{Device, Kind, Tensor};
 
-/// Source and data rows (B, ...) and labels (B, int64), paired; each result is on the device of its input.
+/// Source and data rows (B, ...) and labels (B, int64), paired; each result is on the device of its
+/// input.
 ///
 /// # Errors
 /// As [`Coupling::couple`].
@@ -61,7 +62,8 @@ pub fn assign(cost: &Tensor) -> Result<Tensor, OtError> {
     Ok(Tensor::from_slice(&columns.iter().map(|&j| j as i64).collect::<Vec<_>>()).to_device(cost.device()))
 }
 
-/// The entropic plan of a cost matrix (n, m) between uniform masses: (n, m), in the kind of the cost.
+/// The entropic plan of a cost matrix (n, m) between uniform masses: (n, m), in the kind of the
+/// cost.
 ///
 /// # Errors
 /// As [`fn@sinkhorn`].
@@ -119,7 +121,8 @@ mod tests {
         let (a, b, l) = pair(&OtCoupling::default(), &x0, &x1, Some(&labels), &mut rng).unwrap();
         assert_eq!(Vec::<f32>::try_from(a.reshape([-1])).unwrap(), [1.0, 9.0, 5.0]);
         assert_eq!((b, l.unwrap()), (x1.shallow_clone(), labels.shallow_clone()));
-        // With replacement, every source is still paired with its own target, and every target with its label.
+        // With replacement, every source is still paired with its own target, and every target with
+        // its label.
         let drawn = OtCoupling { pairs: PairSampling::Drawn, plan: Plan::Exact, ..OtCoupling::default() };
         let (a, b, l) = pair(&drawn, &x0, &x1, Some(&labels), &mut rng).unwrap();
         let read = |t: &Tensor| Vec::<f32>::try_from(t.to_kind(Kind::Float).reshape([-1])).unwrap();

@@ -1,8 +1,8 @@
 //! Multi-marginal pairing: paths through snapshots at successive times.
 //!
-//! Snapshots of different points at several times are joined by coupling consecutive snapshots. A path takes one row of each snapshot.
-//! With drawn pairs, paths follow the plans from row to row as a Markov chain (as in torchcfm's `sample_trajectory`); otherwise each step
-//! is a permutation.
+//! Snapshots of different points at several times are joined by coupling consecutive snapshots. A
+//! path takes one row of each snapshot. With drawn pairs, paths follow the plans from row to row as
+//! a Markov chain (as in torchcfm's `sample_trajectory`); otherwise each step is a permutation.
 //!
 //! ```
 //! use fm_core::{coupling::Conditions, rng};
@@ -25,10 +25,12 @@ use fm_core::coupling::{Conditions, CouplingError};
 use ndarray::ArrayView2;
 use rand::RngCore;
 
-/// For each snapshot, the row on each path; path r starts at row r. The conditions apply to the rows of every snapshot.
+/// For each snapshot, the row on each path; path r starts at row r. The conditions apply to the
+/// rows of every snapshot.
 ///
 /// # Errors
-/// As [`OtCoupling::solve`]; also snapshots of different shapes, and a drawn path that reaches a row without mass in a plan.
+/// As [`OtCoupling::solve`]; also snapshots of different shapes, and a drawn path that reaches a
+/// row without mass in a plan.
 #[doc(alias = "sample_trajectory")]
 pub fn trajectory<T: Scalar, C: Cost<T>>(
     snapshots: &[ArrayView2<'_, T>],
@@ -40,7 +42,8 @@ pub fn trajectory<T: Scalar, C: Cost<T>>(
     pages::check((n, 1)).map_err(unsolved)?;
     let mut paths = vec![(0..n).collect::<Vec<usize>>()];
     for pair in snapshots.windows(2) {
-        // The earlier snapshot's rows draw from the later's, so that a row of the plan is one step of a path.
+        // The earlier snapshot's rows draw from the later's, so that a row of the plan is one step
+        // of a path.
         let (earlier, later) = (pair[0], pair[1]);
         check(later.dim(), earlier.dim(), &conditions)?;
         coupling.check_conditions(&conditions)?;
@@ -63,7 +66,8 @@ pub fn trajectory<T: Scalar, C: Cost<T>>(
     Ok(paths)
 }
 
-/// Fails unless both snapshots have the same shape and, if there are conditions, one condition per row.
+/// Fails unless both snapshots have the same shape and, if there are conditions, one condition per
+/// row.
 fn check(x0: (usize, usize), x1: (usize, usize), conditions: &Conditions<'_>) -> Result<(), CouplingError> {
     if x0 != x1 {
         return Err(CouplingError::Shape { x0, x1 });

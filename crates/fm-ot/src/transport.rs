@@ -1,11 +1,13 @@
 //! Exact transport between arbitrary masses, and exact partial transport.
 //!
-//! [`transport`] minimises sum P C over P 1 = a, P^T 1 = b; [`partial`] over P 1 <= a, P^T 1 <= b, sum P = mass, by adding a row and a
-//! column that absorb the remaining mass at no cost (Chapel et al., "Partial optimal transport with applications on positive-unlabeled
-//! learning", 2020). For equal numbers of equal masses use [`assign`](crate::assignment::assign), which is far faster.
+//! [`transport`] minimises sum P C over P 1 = a, P^T 1 = b; [`partial`] over P 1 <= a, P^T 1 <= b,
+//! sum P = mass, by adding a row and a column that absorb the remaining mass at no cost (Chapel et
+//! al., "Partial optimal transport with applications on positive-unlabeled learning", 2020). For
+//! equal numbers of equal masses use [`assign`](crate::assignment::assign), which is far faster.
 //!
-//! The method is successive shortest paths over reduced costs: the search of the assignment solver, with flows instead of pairs. Masses
-//! are whole multiples of 2^-52, so that flows add up exactly and the method terminates.
+//! The method is successive shortest paths over reduced costs: the search of the assignment solver,
+//! with flows instead of pairs. Masses are whole multiples of 2^-52, so that flows add up exactly
+//! and the method terminates.
 //!
 //! ```
 //! use fm_ot::{marginals::Marginals, transport::transport};
@@ -57,7 +59,8 @@ impl TransportPlan {
 /// The plan of least cost between two sets of masses.
 ///
 /// # Errors
-/// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278, [`OtError::Memory`].
+/// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs
+/// above 1e278, [`OtError::Memory`].
 #[doc(alias = "emd")]
 pub fn transport(cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<TransportPlan, OtError> {
     let (rows, columns) = marginals.of(cost.dim())?;
@@ -65,7 +68,8 @@ pub fn transport(cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<Tra
     Ok(solve(cost, &rows, &columns))
 }
 
-/// The plan of least cost that transports this mass, in (0, 1], and takes at most its mass from each point.
+/// The plan of least cost that transports this mass, in (0, 1], and takes at most its mass from
+/// each point.
 ///
 /// # Errors
 /// As [`transport`], and [`OtError::Mass`].
@@ -160,7 +164,8 @@ impl Flows<'_> {
         relax(costs, &self.v, offset, row as u64, &mut self.distance, &mut self.previous);
     }
 
-    /// Sends mass along one cheapest path from a row to a column with demand; returns whether there was one.
+    /// Sends mass along one cheapest path from a row to a column with demand; returns whether there
+    /// was one.
     fn augment(&mut self, start: usize) -> bool {
         self.distance.fill(f64::INFINITY);
         self.parent.fill(NONE);

@@ -12,7 +12,8 @@ use fm_ot::transport::transport;
 use ndarray::Array2;
 use proptest::prelude::*;
 
-/// The certificate is checked independently of the method: feasible potentials and no gap mean optimal.
+/// The certificate is checked independently of the method: feasible potentials and no gap mean
+/// optimal.
 fn check_optimal(cost: &Array2<f64>) -> Assignment {
     let plan = assign(cost.view()).unwrap();
     let mut seen = plan.columns.clone();

@@ -68,7 +68,8 @@ fn every_plan_permutes_and_costs_lie_in_order() {
     assert!(exact <= unbalanced && unbalanced < warm, "{unbalanced}");
 }
 
-/// Drawn pairs have the plan's frequencies; an outlier that a partial plan leaves out is never drawn.
+/// Drawn pairs have the plan's frequencies; an outlier that a partial plan leaves out is never
+/// drawn.
 #[test]
 fn drawing_follows_the_plan() {
     let (x0, x1) = instance("uniform", 6, 2, 2);
@@ -98,7 +99,8 @@ fn drawing_follows_the_plan() {
 #[test]
 fn conditions_keep_classes_together_as_far_as_they_weigh() {
     let (x0, x1) = instance("uniform", 120, 2, 4);
-    // Classes by position: without conditions sources are drawn to the class of their neighbourhood.
+    // Classes by position: without conditions sources are drawn to the class of their
+    // neighbourhood.
     let classes: Vec<i64> = x1.rows().into_iter().map(|x| i64::from(x[0] > 0.5)).collect();
     let same = |condition_weight: f64, batch: &CouplingInput<'_>| {
         let pairs = coupled(&OtCoupling { condition_weight, ..OtCoupling::default() }, batch);
@@ -135,7 +137,8 @@ fn trajectories_on_a_line_keep_their_order() {
     for path in 0..50 {
         assert!((1..4).all(|k| rank(k, path) == rank(0, path)), "path {path} changes its rank");
     }
-    // A drawn chain through a nearly exact plan does the same; through a product plan it forgets where it came from.
+    // A drawn chain through a nearly exact plan does the same; through a product plan it forgets
+    // where it came from.
     let mut chain = |share: f64| {
         let coupling = OtCoupling { pairs: PairSampling::Drawn, ..with(Plan::Sinkhorn(options(share))) };
         let paths = trajectory(&views, &coupling, Conditions::None, &mut rng).unwrap();

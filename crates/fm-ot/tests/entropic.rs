@@ -69,7 +69,8 @@ fn the_gap_bounds_what_is_left_to_gain() {
         let fine = sinkhorn(cost, marginals, &to_the_end(case.epsilon)).unwrap();
         let scale = cost.mean().unwrap();
         let gap = rough.duality_gap(cost, marginals).unwrap();
-        // The rough objective is above the optimum by less than its gap says, and the fine gap has closed.
+        // The rough objective is above the optimum by less than its gap says, and the fine gap has
+        // closed.
         assert!(gap > -1e-12 * scale && gap < 0.1 * scale, "{}: {gap}", case.name);
         assert!(fine.duality_gap(cost, marginals).unwrap().abs() < 1e-9 * scale, "{}", case.name);
         assert!((fine.cost - rough.cost).abs() < gap + 0.05 * scale);
@@ -133,7 +134,8 @@ fn requests_that_cannot_be() {
     assert_eq!(sinkhorn(huge.view(), &Marginals::uniform(1, 2), &options), Err(OtError::TooLarge));
     assert_eq!(sinkhorn(Array2::zeros((0, 3)).view(), &Marginals::uniform(0, 3), &options), Err(OtError::Empty));
     assert!(matches!(sinkhorn(cost.view(), &Marginals::uniform(2, 3), &options), Err(OtError::Masses { .. })));
-    // Larger than every cost by so much that exponents would overflow, or so small that quotients would.
+    // Larger than every cost by so much that exponents would overflow, or so small that quotients
+    // would.
     for epsilon in [1e-300, 1e300, 5e-324, f64::MAX] {
         assert!(matches!(ask(Epsilon::Absolute(epsilon)), Err(OtError::Epsilon { .. })), "{epsilon:e}");
     }

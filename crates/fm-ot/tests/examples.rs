@@ -5,7 +5,8 @@
 #[path = "../examples/pair_clouds.rs"]
 mod pair_clouds;
 
-/// Independent pairs are |shift|^2 + 2 d = 22 apart on average; a plan can take away all but the shift's 18.
+/// Independent pairs are |shift|^2 + 2 d = 22 apart on average; a plan can take away all but the
+/// shift's 18.
 #[test]
 fn clouds_are_paired_at_the_cost_of_their_shift() {
     let found = pair_clouds::pair_clouds().unwrap();

@@ -1,4 +1,5 @@
-//! Paired rows in one call, costs of the caller, and points in f64 against POT and SciPy (`reference/pairs.py`).
+//! Paired rows in one call, costs of the caller, and points in f64 against POT and SciPy
+//! (`reference/pairs.py`).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 

@@ -1,15 +1,17 @@
 //! A pretend GPU for tests on machines without one.
 //!
-//! [`build`] compiles a `libtorch_cuda.so` whose device memory is host memory: every operator on a CUDA tensor runs its CPU kernel. A program
-//! finds it where its directory comes first in `LD_LIBRARY_PATH`. Host and device tensors in one operator are an error, as on a real GPU; copies
-//! between them, kernel launches and numbers read are counted, and [`Counts`] reads the file that the program writes at exit. Numerics of CUDA kernels,
-//! data types that they refuse, and speed are what it cannot show.
+//! [`build`] compiles a `libtorch_cuda.so` whose device memory is host memory: every operator on a
+//! CUDA tensor runs its CPU kernel. A program loads it if its directory comes first in
+//! `LD_LIBRARY_PATH`. Host and device tensors in one operator are an error, as on a real GPU.
+//! Copies between host and device, kernel launches and values read by the host are counted;
+//! [`Counts`] reads the file that the program writes at exit. It cannot show the numerics of CUDA
+//! kernels, the data types that they reject, or their speed.
 //!
 //! | environment variable | meaning |
 //! |---|---|
 //! | `PRETEND_DEVICES` | number of devices, 1 by default |
 //! | `PRETEND_OUT` | file of the counts; none by default |
-//! | `UPDATE_LAUNCHES` | set, tests rewrite `launches.json`, the launches per step that they hold networks to |
+//! | `UPDATE_LAUNCHES` | if set, tests rewrite `launches.json`, the expected launches per step of each network |
 
 mod runs;
 
@@ -40,7 +42,7 @@ pub enum PretendError {
     Compiler {
         /// The command.
         compiler: String,
-        /// Its first error, or why it does not run.
+        /// Its first error, or the reason that it does not run.
         reason: String,
     },
     /// A file cannot be read or written.
@@ -48,7 +50,7 @@ pub enum PretendError {
     File {
         /// The path.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the operating system.
         reason: io::Error,
     },
     /// The file of counts is damaged.
@@ -61,8 +63,8 @@ pub enum PretendError {
     },
 }
 
-/// Compiles the pretend CUDA half, unless it is there already, and returns its path. The first build takes about 20 seconds. Several processes may
-/// call this at once.
+/// Compiles the pretend CUDA half, if it does not exist, and returns its path. The first build
+/// takes about 20 seconds. Several processes may call this at the same time.
 ///
 /// # Errors
 /// No libtorch, no C++ compiler, or an unwritable `target/`.
@@ -93,7 +95,7 @@ pub fn build() -> Result<PathBuf, PretendError> {
     if !library.exists() {
         let source = directory.join("pretend.cc");
         fs::write(&source, SOURCE).map_err(at(&source))?;
-        // Renamed when complete, because a compiler that is killed leaves a part of a file.
+        // Renamed when complete, because a killed compiler leaves an incomplete file.
         let partial = directory.join(format!("{}.partial", std::process::id()));
         let include = |path: &str| joined("-I", &libtorch.join(path));
         let mut words: Vec<OsString> = ["-std=c++17", "-O0", "-w", "-shared", "-fPIC"].map(OsString::from).to_vec();
@@ -123,7 +125,7 @@ fn run(compiler: &str, words: impl IntoIterator<Item = OsString>) -> Result<Stri
     Err(failed(first.to_owned()))
 }
 
-/// What a program did on the pretend GPU, over its whole life.
+/// Counts of a program's whole run on the pretend GPU.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Counts {
     /// Copies from host to device.
@@ -136,15 +138,16 @@ pub struct Counts {
     pub downloads: u64,
     /// Their bytes.
     pub download_bytes: u64,
-    /// Operators whose result the host waits for: single numbers, and results whose size depends on values.
+    /// Operators whose result the host waits for: single values, and results whose size depends on
+    /// values.
     pub numbers_read: u64,
     /// Operators that launch at least one kernel.
     pub launches: u64,
-    /// Attention by a fused kernel.
+    /// Attention calls that use a fused kernel.
     pub attention_fused: u64,
-    /// Attention that stores the matrix of scores.
+    /// Attention calls that store the matrix of scores.
     pub attention_by_matrices: u64,
-    /// The most bytes in tensors of one device.
+    /// The maximum number of bytes in tensors of one device.
     pub peak_bytes: u64,
     /// Launches by operator.
     pub operators: BTreeMap<String, u64>,
@@ -154,13 +157,14 @@ impl Counts {
     /// Reads the file that `PRETEND_OUT` names.
     ///
     /// # Errors
-    /// A missing or damaged file: the program has not loaded the pretend GPU, or was killed.
+    /// A missing or damaged file: the program did not load the pretend GPU, or was killed.
     pub fn read(path: &Path) -> Result<Self, PretendError> {
         let text = fs::read_to_string(path).map_err(|reason| PretendError::File { path: path.to_owned(), reason })?;
         serde_json::from_str(&text).map_err(|reason| PretendError::Counts { path: path.to_owned(), reason })
     }
 
-    /// Averages per step, from a run and one that took `steps` more steps but is otherwise the same.
+    /// Averages per step, from this run and a run with `steps` more steps that is otherwise the
+    /// same.
     pub fn per_step(&self, longer: &Self, steps: u64) -> PerStep {
         let average = |before: u64, after: u64| (after as f64 - before as f64) / steps as f64;
         let names = longer.operators.keys().chain(self.operators.keys());

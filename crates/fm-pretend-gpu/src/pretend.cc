@@ -1,7 +1,8 @@
 // A pretend GPU: a libtorch_cuda.so whose device memory is host memory.
 //
-// Every operator on the CUDA dispatch key runs its CPU kernel (boxed fallback), after a check that its arguments lie on one device. Copies,
-// launches and numbers read are counted; $PRETEND_OUT names the file that gets the counts at exit. $PRETEND_DEVICES is the number of devices.
+// Every operator on the CUDA dispatch key runs its CPU kernel (boxed fallback), after a check that its arguments are on one device.
+// Copies, launches and values read by the host are counted; $PRETEND_OUT is the file for the counts at exit. $PRETEND_DEVICES is the
+// number of devices.
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -44,7 +45,7 @@ Count fused{0}, by_matrices{0};
 std::mutex& names_lock = *new std::mutex;
 std::map<std::string, int64_t>& names = *new std::map<std::string, int64_t>;
 
-// Above 0 while an operator runs its CPU kernel: the copies that this takes are none of a real GPU's.
+// Above 0 while an operator runs its CPU kernel: a real GPU would not make the copies of this fallback.
 thread_local int inside = 0;
 struct Inside {
   Inside() { inside++; }
@@ -168,7 +169,7 @@ struct PinnedMemory final : c10::Allocator {
 };
 PinnedMemory& pinned_memory = *new PinnedMemory;
 
-// What libtorch asks of a device
+// Device functions that libtorch calls
 
 struct Guard final : c10::impl::DeviceGuardImplInterface {
   c10::DeviceType type() const override { return c10::kCUDA; }
@@ -213,7 +214,7 @@ struct Hooks final : at::CUDAHooksInterface {
   c10::DeviceIndex getCurrentDevice() const override { return current; }
   void setCurrentDevice(c10::DeviceIndex index) const override { current = index; }
   bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
-  // The CPU's generator, so that seeds mean the same on both devices.
+  // The CPU's generator, so that a seed gives the same numbers on both devices.
   const at::Generator& getDefaultGenerator(c10::DeviceIndex) const override {
     return at::detail::getDefaultCPUGenerator();
   }
@@ -235,7 +236,7 @@ void launched(const std::string& name, int64_t kernels = 1) {
   names[name] += kernels;
 }
 
-// cuDNN adds the bias by a kernel of its own, and takes one for each gradient.
+// cuDNN adds the bias with a separate kernel, and uses one kernel for each gradient.
 int64_t kernels_of(const std::string& name) {
   return name == "aten::convolution" ? 2 : name == "aten::convolution_backward" ? 3 : 1;
 }
@@ -257,7 +258,7 @@ void copy(at::TensorIterator& iterator, bool) {
   const at::Tensor to = iterator.tensor(0), from = iterator.tensor(1);
   const int64_t bytes = from.numel() * from.element_size();
   if (inside > 0) {
-    // Not a copy of a real GPU.
+    // A real GPU would not make this copy.
   } else if (from.is_cpu()) {
     uploads++;
     upload_bytes += bytes;
@@ -274,7 +275,7 @@ void copy(at::TensorIterator& iterator, bool) {
   on_host(to).copy_(on_host(from));
 }
 
-// What a fused CUDA kernel needs: four dimensions, contiguous rows, no mask, no dropout.
+// Requirements of a fused CUDA kernel: four dimensions, contiguous rows, no mask, no dropout.
 int64_t choose_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                          const std::optional<at::Tensor>& mask, double dropout, bool, std::optional<double>, bool) {
   const auto fits = [](const at::Tensor& t) { return t.dim() == 4 && t.stride(-1) == 1 && t.size(2) > 0; };
@@ -354,7 +355,7 @@ void by_cpu_kernel(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   at::native::cpu_fallback(op, stack);
 }
 
-// A list of copies is a launch or two on a GPU.
+// A list of copies takes one or two launches on a GPU.
 void copy_all(at::TensorList to, at::TensorList from, bool) {
   launched("aten::_foreach_copy_");
   const Inside guard;
@@ -423,7 +424,7 @@ const at::Tensor& resize(const at::Tensor& self, at::IntArrayRef size, std::opti
   return self;
 }
 
-// The fallback's way to write results into arguments.
+// Used by the fallback to write results into arguments.
 at::Tensor copy_and_resize(const at::Tensor& from, const at::Tensor& to) {
   const Inside guard;
   to.resize_(from.sizes());
@@ -431,7 +432,7 @@ at::Tensor copy_and_resize(const at::Tensor& from, const at::Tensor& to) {
   return to;
 }
 
-// What was counted, as JSON
+// The counts, as JSON
 
 struct Report {
   Report() { c10::SetAllocator(c10::kCUDA, &device_memory, 1); }
@@ -503,7 +504,7 @@ TORCH_LIBRARY_IMPL(aten, CUDA, library) {
   library.impl("_foreach_zero_", &zero_all);
   library.impl("_scaled_dot_product_flash_attention", &attention);
   library.impl("_scaled_dot_product_flash_attention_backward", &attention_backward);
-  // Without these lines they would be made of several operators.
+  // Otherwise libtorch would compose them of several operators.
   for (const char* name :
        {"convolution", "convolution_backward", "native_group_norm", "native_layer_norm", "silu_backward"}) {
     library.impl(name, torch::CppFunction::makeFromBoxedFunction<&by_cpu_kernel>());

@@ -1,4 +1,5 @@
-//! Runs of a program on the CPU and on the pretend GPU, for the tests of the apps. A failure panics, as in any test.
+//! Runs of a program on the CPU and on the pretend GPU, for the tests of the apps. A failure
+//! panics, as in any test.
 
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should stop")]
 
@@ -18,7 +19,8 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Builds the pretend GPU if need be. `DIR` in the words of a command stands for `dir`.
+    /// Builds the pretend GPU if it does not exist. `DIR` in the words of a command stands for
+    /// `dir`.
     pub fn new(program: &str, dir: &Path) -> Self {
         let half = build().unwrap_or_else(|error| panic!("{error}"));
         Self { program: program.into(), half: half.parent().expect("a file").into(), dir: dir.into() }
@@ -29,7 +31,7 @@ impl Runs {
         self.run(&format!("{words} --device cpu"), None)
     }
 
-    /// Runs a command on the pretend GPU, and returns what it did there.
+    /// Runs a command on the pretend GPU, and returns its counts.
     pub fn gpu(&self, words: &str) -> Counts {
         let counts = self.dir.join("counts.json");
         let _ = fs::remove_file(&counts);
@@ -37,7 +39,8 @@ impl Runs {
         Counts::read(&counts).unwrap_or_else(|error| panic!("{words}: {error}"))
     }
 
-    /// What a step of training takes: the difference between runs of 3 and 13 steps with one line of the log each.
+    /// Counts of one training step: the difference between runs of 3 and 13 steps, each with one
+    /// line in the log.
     pub fn step(&self, name: &str, words: &str) -> PerStep {
         let run = |steps: u64| {
             let rest = "--log-every 1000 --save-every 0 --sample-every 0";
@@ -46,7 +49,7 @@ impl Runs {
         run(3).per_step(&run(13), 10)
     }
 
-    /// What a step of a sampler takes: the difference between commands with 3 and 13 steps.
+    /// Counts of one sampler step: the difference between commands with 3 and 13 steps.
     pub fn sampler_step(&self, words: &str) -> PerStep {
         let run = |steps: u64| self.gpu(&format!("{words} --num-steps {steps}"));
         run(3).per_step(&run(13), 10)
@@ -65,7 +68,8 @@ impl Runs {
         text
     }
 
-    /// Runs a training command on both devices, into `DIR/cpu-NAME` and `DIR/gpu-NAME`, and compares the losses of their logs.
+    /// Runs a training command on both devices, into `DIR/cpu-NAME` and `DIR/gpu-NAME`, and
+    /// compares the losses of their logs.
     pub fn both(&self, name: &str, words: &str, tolerance: f64) -> Counts {
         self.cpu(&format!("{words} --out DIR/cpu-{name}"));
         let counts = self.gpu(&format!("{words} --out DIR/gpu-{name}"));
@@ -73,7 +77,8 @@ impl Runs {
         counts
     }
 
-    /// Asserts that the logs of two runs have the same steps, and the same losses within a relative tolerance.
+    /// Asserts that the logs of two runs have the same steps, and the same losses within a relative
+    /// tolerance.
     pub fn same_losses(&self, a: &str, b: &str, tolerance: f64) {
         let (left, right) = (self.losses(a), self.losses(b));
         let off = left.iter().zip(&right).map(|((_, x), (_, y))| (x / y - 1.0).abs()).fold(0.0, f64::max);
@@ -91,12 +96,14 @@ impl Runs {
 }
 
 impl PerStep {
-    /// Asserts that a training step makes one upload at most, from pinned memory, and reads nothing; no attention stores its scores.
+    /// Asserts that a training step makes at most one upload, from pinned memory, reads nothing,
+    /// and stores no attention scores.
     pub fn assert_training(&self, what: &str) {
         self.assert_at_most(what, [1.0, 0.0]);
     }
 
-    /// Asserts that a sampler's step uploads nothing but the noise of a stochastic sampler, and reads nothing.
+    /// Asserts that a sampler step uploads nothing except the noise of a stochastic sampler, and
+    /// reads nothing.
     pub fn assert_sampling(&self, what: &str, stochastic: bool) {
         assert!(self.launches > 0.0, "{what}: nothing ran on the device");
         let noise = f64::from(u8::from(stochastic));
@@ -116,8 +123,9 @@ impl PerStep {
     }
 }
 
-/// Asserts that a training step of a network launches as many kernels as `launches.json` of this crate says, within 10 %. With `UPDATE_LAUNCHES` in
-/// the environment the file is rewritten.
+/// Asserts that a training step of a network launches as many kernels as this crate's
+/// `launches.json` states, within 10 %. If `UPDATE_LAUNCHES` is set in the environment, the file is
+/// rewritten.
 pub fn assert_launches(network: &str, step: &PerStep) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("launches.json");
     let text = fs::read_to_string(&path).unwrap_or_else(|_| "{}".to_owned());

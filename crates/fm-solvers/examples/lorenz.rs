@@ -1,5 +1,5 @@
-//! The Lorenz attractor as a function of time, with two events. `cargo run -p fm-solvers --example
-//! lorenz`
+//! The Lorenz attractor as a function of time, with two events.
+//! `cargo run -p fm-solvers --example lorenz`
 
 #![allow(clippy::print_stdout, reason = "a program prints its results")]
 

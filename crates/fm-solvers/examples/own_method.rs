@@ -1,5 +1,5 @@
-//! A method of your own as a `Solver`: the two-step Adams-Bashforth method. `cargo run -p
-//! fm-solvers --example own_method`
+//! A method of your own as a `Solver`: the two-step Adams-Bashforth method.
+//! `cargo run -p fm-solvers --example own_method`
 //!
 //! x_(n+1) = x_n + h (3/2 v_n - 1/2 v_(n-1)), started by one Euler step: order 2, one evaluation
 //! per step.

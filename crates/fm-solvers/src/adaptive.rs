@@ -1,8 +1,9 @@
 //! Step sizes chosen by an embedded error estimate, one size for the whole state.
 //!
-//! A step is accepted if the scaled error norm is at most 1 (see [`OdeState::error_norm`]). Over a batch the norm includes all rows,
-//! as in torchdiffeq, so rows influence each other; in [`per_sample`](crate::per_sample) they do not. A
-//! [`controller`](crate::controller) chooses the next step size.
+//! A step is accepted if the scaled error norm is at most 1 (see [`OdeState::error_norm`]). Over a
+//! batch the norm includes all rows, as in torchdiffeq, so rows influence each other; in
+//! [`per_sample`](crate::per_sample) they do not. A [`controller`](crate::controller) chooses the
+//! next step size.
 //!
 //! ```
 //! use fm_solvers::{AdaptiveOptions, SaveAt, adaptive, tableau::DOPRI5};
@@ -28,8 +29,8 @@ use fm_core::state::OdeState;
 /// Integrates `x` from `span.0` to `span.1`, in either direction.
 ///
 /// # Errors
-/// If the span, the options, the tableau or the output times are invalid; a velocity of another shape than x; [`SolveError::Stopped`]
-/// for a solve that does not reach the end.
+/// If the span, the options, the tableau or the output times are invalid; a velocity of another
+/// shape than x; [`SolveError::Stopped`] for a solve that does not reach the end.
 pub fn solve<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: S,
@@ -87,7 +88,8 @@ pub(crate) fn integrate<S: OdeState>(
         error.assign_combination(Weights::new(trial.h, error_weights, &k).terms());
         let mut norm = S::error_norm(&error, &x, &next, &options.tolerance);
         if !norm.is_finite() && is_finite(&error) && is_finite(&next) {
-            // An error norm that overflows relative to the tolerance means a large error, not an invalid one.
+            // An error norm that overflows relative to the tolerance means a large error, not an
+            // invalid one.
             norm = f64::MAX;
         }
         if let Some(low) = tableau.e_low {

@@ -1,14 +1,18 @@
-//! Step-size control: the size of the next step from the errors of the last ones, and limits of a solve.
+//! Step-size control: the size of the next step from the errors of the last ones, and limits of a
+//! solve.
 //!
-//! With e_n the scaled error of the last accepted step and k the method's order, the step size h is multiplied by
+//! With e_n the scaled error of the last accepted step and k the method's order, the step size h is
+//! multiplied by
 //!
 //! clamp(s e_n^(-(p + i + d) / k) e_(n-1)^((p + 2 d) / k) e_(n-2)^(-d / k)),
 //!
-//! a PID controller on log(1 / e). i = 1 alone is the textbook controller. A step after a rejection does not grow. A rejected step
-//! shrinks by the textbook rule, because only its own error is relevant.
+//! a PID controller on log(1 / e). i = 1 alone is the textbook controller. A step after a rejection
+//! does not grow. A rejected step shrinks by the textbook rule, because only its own error is
+//! relevant.
 //!
-//! Sources: Soederlind, "Digital filters in adaptive time-stepping", ACM TOMS 29 (2003); Hairer, Norsett, Wanner, "Solving Ordinary
-//! Differential Equations I", II.4 (first step, p. 169), and volume II, IV.2 (PI).
+//! Sources: Soederlind, "Digital filters in adaptive time-stepping", ACM TOMS 29 (2003); Hairer,
+//! Norsett, Wanner, "Solving Ordinary Differential Equations I", II.4 (first step, p. 169), and
+//! volume II, IV.2 (PI).
 //!
 //! ```
 //! use fm_solvers::controller::PidController;
@@ -60,8 +64,9 @@ impl PidController {
     /// Soederlind's H312 filter, the smoothest of these controllers.
     pub const PID: Self = Self { proportional: 1.0 / 18.0, integral: 1.0 / 9.0, derivative: 1.0 / 18.0, ..Self::I };
 
-    /// The factor by which to multiply the step size, from the errors of the last three accepted steps, latest first. A NaN error counts
-    /// as infinite. If the bounds are in the wrong order (which a solver rejects), the result is the upper one.
+    /// The factor by which to multiply the step size, from the errors of the last three accepted
+    /// steps, latest first. A NaN error counts as infinite. If the bounds are in the wrong order
+    /// (which a solver rejects), the result is the upper one.
     pub fn factor(&self, order: usize, errors: [f64; 3]) -> f64 {
         let Self { proportional: p, integral: i, derivative: d, .. } = *self;
         let k = order as f64;
@@ -118,7 +123,8 @@ fn is_infinite(size: &f64) -> bool {
 }
 
 impl Default for AdaptiveOptions {
-    /// Relative and absolute tolerance 1e-5, the usual setting for CIFAR-10, and 10,000 evaluations.
+    /// Relative and absolute tolerance 1e-5, the usual setting for CIFAR-10, and 10,000
+    /// evaluations.
     fn default() -> Self {
         Self::with_tolerance(1e-5)
     }

@@ -1,8 +1,8 @@
 //! Dense output: a solution as a function of time.
 //!
-//! Each accepted step from (t, x) of size h is stored as the polynomial x + h sum_j theta^j c_j with
-//! theta = (time - t) / h, which is the method's interpolant. Memory is 1 + degree states per step
-//! (Dopri5: 5, DOP853: 8). The error is that of the interpolant, of order
+//! Each accepted step from (t, x) of size h is stored as the polynomial x + h sum_j theta^j c_j
+//! with theta = (time - t) / h, which is the method's interpolant. Memory is 1 + degree states per
+//! step (Dopri5: 5, DOP853: 8). The error is that of the interpolant, of order
 //! [`dense_order`](crate::tableau::Tableau::dense_order). The function is continuous and passes
 //! through the states at the ends of steps.
 //!

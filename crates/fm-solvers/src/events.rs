@@ -1,10 +1,11 @@
 //! Events: times at which a function g(x, t) of the state is zero.
 //!
-//! After each accepted step g is evaluated at the step's end. If its sign has changed, the zero is located on the
-//! method's interpolant to rounding error, and the state there has the error of the interpolant. A zero at the
-//! start is not an event, nor is a zero that g touches without a change of sign. Two zeros of the same event
-//! within one step cancel; a `max_step` below their distance separates them. g has any unit; rising and falling
-//! refer to the direction of the solve, also backwards in time. A terminal event ends the solve at its first zero.
+//! After each accepted step g is evaluated at the step's end. If its sign has changed, the zero is
+//! located on the method's interpolant to rounding error, and the state there has the error of the
+//! interpolant. A zero at the start is not an event, nor is a zero that g touches without a change
+//! of sign. Two zeros of the same event within one step cancel; a `max_step` below their distance
+//! separates them. g has any unit; rising and falling refer to the direction of the solve, also
+//! backwards in time. A terminal event ends the solve at its first zero.
 //!
 //! ```
 //! use fm_solvers::{Adaptive, Event, SaveAt, StopReason, events};

@@ -1,7 +1,8 @@
 //! Fixed-step solves along a given time grid, forwards or backwards.
 //!
-//! A grid of n + 1 times defines n steps. Evaluations are counted as they are made: n s for a method of s stages. A last stage that
-//! only an error estimate needs is skipped, so Dopri5 and Tsit5 take 6 evaluations per step.
+//! A grid of n + 1 times defines n steps. Evaluations are counted as they are made: n s for a
+//! method of s stages. A last stage that only an error estimate needs is skipped, so Dopri5 and
+//! Tsit5 take 6 evaluations per step.
 //!
 //! ```
 //! use fm_solvers::{Grid, SaveAt, fixed, tableau::EULER};
@@ -20,8 +21,9 @@ use fm_core::state::OdeState;
 /// Integrates `x` along `grid`.
 ///
 /// # Errors
-/// [`SolveError::Grid`] unless the grid has at least two finite, strictly monotonic times; output times outside it; an invalid tableau;
-/// a velocity of another shape than x; [`SolveError::Stopped`] at a state that is not finite.
+/// [`SolveError::Grid`] unless the grid has at least two finite, strictly monotonic times; output
+/// times outside it; an invalid tableau; a velocity of another shape than x;
+/// [`SolveError::Stopped`] at a state that is not finite.
 pub fn solve<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: S,
@@ -32,7 +34,8 @@ pub fn solve<S: OdeState>(
     solve_partial(field, x, grid, tableau, output)?.into_result()
 }
 
-/// As [`solve`], but if a state is not finite the result is the state before it, found by a second pass.
+/// As [`solve`], but if a state is not finite the result is the state before it, found by a second
+/// pass.
 ///
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].

@@ -7,8 +7,9 @@
 //! | `edm` | 1 / (1 + sigma_i) with sigma_i^(1/rho) equally spaced from sigma_max to sigma_min over n values, then 1 | Karras et al. (2022), eq. 5 |
 //! | `shift` | u / (s - (s - 1) u): for s > 1 more steps near the noise | Esser et al., "Scaling Rectified Flow Transformers" (2024), 5.3.2 |
 //!
-//! `shift` is the paper's formula with time reversed, because its time runs from data to noise. `edm` starts at 1 / (1 + sigma_max), 0.0123
-//! by default: the noise is used as the state there, as in flow_matching.
+//! `shift` is the paper's formula with time reversed, because its time runs from data to noise.
+//! `edm` starts at 1 / (1 + sigma_max), 0.0123 by default: the noise is used as the state there, as
+//! in flow_matching.
 //!
 //! ```
 //! use fm_solvers::Grid;
@@ -59,8 +60,9 @@ impl Grid {
     /// The n + 1 times of n steps, increasing from 0 (for `edm`, from 1 / (1 + sigma_max)) to 1.
     ///
     /// # Errors
-    /// An invalid parameter, [`SolveError::Steps`] for 0 or more than [`MAX_STEPS`](Self::MAX_STEPS) steps, [`SolveError::Grid`] if the
-    /// times do not increase (`edm` with sigma_min >= sigma_max).
+    /// An invalid parameter, [`SolveError::Steps`] for 0 or more than
+    /// [`MAX_STEPS`](Self::MAX_STEPS) steps, [`SolveError::Grid`] if the times do not increase
+    /// (`edm` with sigma_min >= sigma_max).
     pub fn times(&self, steps: usize) -> Result<Vec<f64>, SolveError> {
         self.validate()?;
         if !(1..=Self::MAX_STEPS).contains(&steps) {
@@ -80,7 +82,8 @@ impl Grid {
         Ok(times)
     }
 
-    /// t(u) and its derivative. `edm` is a list of times rather than a map; here it counts as uniform.
+    /// t(u) and its derivative. `edm` is a list of times rather than a map; here it counts as
+    /// uniform.
     fn map(&self, u: f64) -> (f64, f64) {
         match *self {
             Self::Uniform | Self::Edm { .. } => (u, 1.0),
@@ -96,8 +99,8 @@ impl Grid {
     }
 }
 
-/// A field in another time: dx/du = t'(u) v(x, t(u)), for grids that are maps. Adaptive steps in u adapt to the field in the new time;
-/// solutions pass through the same states.
+/// A field in another time: dx/du = t'(u) v(x, t(u)), for grids that are maps. Adaptive steps in u
+/// adapt to the field in the new time; solutions pass through the same states.
 ///
 /// ```
 /// use fm_core::field::VelocityField;
@@ -119,7 +122,8 @@ impl<F> Shifted<F> {
     /// The field in the time that `map` defines.
     ///
     /// # Errors
-    /// An invalid parameter, and [`SolveError::NotAMap`] for `edm`, which is not a map from \[0, 1\].
+    /// An invalid parameter, and [`SolveError::NotAMap`] for `edm`, which is not a map from \[0,
+    /// 1\].
     pub fn new(field: F, map: Grid) -> Result<Self, SolveError> {
         map.validate()?;
         if matches!(map, Grid::Edm { .. }) {

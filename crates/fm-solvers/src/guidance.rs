@@ -1,11 +1,12 @@
 //! Networks as velocity fields over tensors, with and without classifier-free guidance.
 //!
-//! v(x, t) = v_u + s (v_c - v_u), with v_c the prediction for the given classes and v_u the one for the null class. s = 1 is the
-//! conditional field, s = 0 the unconditional one, and s > 1 amplifies the effect of the class. Both predictions come from one forward
-//! pass over a doubled batch. Outside the guidance interval s = 1, which keeps samples diverse where the noise is large.
+//! v(x, t) = v_u + s (v_c - v_u), with v_c the prediction for the given classes and v_u the one for
+//! the null class. s = 1 is the conditional field, s = 0 the unconditional one, and s > 1 amplifies
+//! the effect of the class. Both predictions come from one forward pass over a doubled batch.
+//! Outside the guidance interval s = 1, which keeps samples diverse where the noise is large.
 //!
-//! Sources: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022); Kynkaanniemi et al., "Applying Guidance in a Limited Interval"
-//! (2024).
+//! Sources: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022); Kynkaanniemi et al.,
+//! "Applying Guidance in a Limited Interval" (2024).
 
 use fm_core::Error;
 use fm_core::field::RowField;
@@ -42,7 +43,8 @@ pub struct Guided<'a> {
 
 impl RowField<Tensor> for Guided<'_> {
     /// # Panics
-    /// When a number in `rows` is not below the number of classes; a solver detects this first through `check`.
+    /// When a number in `rows` is not below the number of classes; a solver detects this first
+    /// through `check`.
     fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
         let whole = rows.len() == self.classes.rows();
         let classes = if whole { self.classes.shallow_clone() } else { self.classes.select_rows(rows) };

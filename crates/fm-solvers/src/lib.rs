@@ -14,9 +14,9 @@
 //! | [`sde`] | stochastic sampling with the same marginals |
 //! | [`sampler`] | a solver and its steps as one value: from a source to samples |
 //! | [`straightness`] | straightness of trajectories |
-//! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows log-densities.
-//! With the feature `tch`, `guidance` turns networks into fields, and `likelihood` computes
-//! log-densities.
+//! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows
+//! log-densities. With the feature `tch`, `guidance` turns networks into fields, and `likelihood`
+//! computes log-densities.
 //! ```
 //! use fm_solvers::{Adaptive, Fixed, solve};
 //! let decay = |x: &Vec<f64>, _t: f64| x.iter().map(|v| -v).collect::<Vec<_>>();

@@ -1,15 +1,17 @@
 //! Log-densities along a flow, with autograd on tensors.
 //!
-//! Along dx/dt = v(x, t) the log-density of a point changes by d log p / dt = -div v. The divergence is integrated together with the point,
-//! as one more column of the state, by any solver. For a solve from the data back to the source,
+//! Along dx/dt = v(x, t) the log-density of a point changes by d log p / dt = -div v. The
+//! divergence is integrated together with the point, as one more column of the state, by any
+//! solver. For a solve from the data back to the source,
 //!
 //! log p_1(x_1) = log p_0(x_0) - integral from 0 to 1 of div v(x_t, t) dt.
 //!
-//! The divergence is either exact, with one backward pass per dimension, or an unbiased estimate eps . (dv/dx)^T eps with E\[eps eps^T\] =
-//! I (Hutchinson), with one backward pass per probe. Each row keeps its probes for a whole solve, so that the solver integrates a smooth
-//! function.
+//! The divergence is either exact, with one backward pass per dimension, or an unbiased estimate
+//! eps . (dv/dx)^T eps with E\[eps eps^T\] = I (Hutchinson), with one backward pass per probe. Each
+//! row keeps its probes for a whole solve, so that the solver integrates a smooth function.
 //!
-//! Sources: Chen et al., "Neural Ordinary Differential Equations" (2018); Grathwohl et al., "FFJORD" (2019); Hutchinson (1989).
+//! Sources: Chen et al., "Neural Ordinary Differential Equations" (2018); Grathwohl et al.,
+//! "FFJORD" (2019); Hutchinson (1989).
 
 use crate::per_sample::{self, BatchSolution};
 use crate::{AdaptiveOptions, SaveAt, SolveError, tableau::Tableau};
@@ -45,11 +47,13 @@ impl Divergence {
     /// The maximum number of probes.
     pub const MAX_PROBES: usize = 10_000;
 
-    /// Hutchinson's estimate with `probes` probes per row of a batch shaped as `like`, whose first row is row `first_row` of the data set.
-    /// A probe is a function of (seed, row, probe), independent of how the data are divided into batches.
+    /// Hutchinson's estimate with `probes` probes per row of a batch shaped as `like`, whose first
+    /// row is row `first_row` of the data set. A probe is a function of (seed, row, probe),
+    /// independent of how the data are divided into batches.
     ///
     /// # Errors
-    /// [`SolveError::Control`] unless there are 1 to [`MAX_PROBES`](Self::MAX_PROBES) probes, [`SolveError::NoRows`] for a single number.
+    /// [`SolveError::Control`] unless there are 1 to [`MAX_PROBES`](Self::MAX_PROBES) probes,
+    /// [`SolveError::NoRows`] for a single number.
     pub fn hutchinson(
         kind: Probe,
         probes: usize,
@@ -133,7 +137,8 @@ impl Divergence {
     }
 }
 
-/// A field over rows of d + 1 values: the flattened point, and the integral of the divergence so far.
+/// A field over rows of d + 1 values: the flattened point, and the integral of the divergence so
+/// far.
 #[derive(Debug)]
 pub struct WithDivergence<'a, F> {
     /// The field of the points.
@@ -145,7 +150,8 @@ pub struct WithDivergence<'a, F> {
 }
 
 impl<F: RowField<Tensor>> RowField<Tensor> for WithDivergence<'_, F> {
-    /// Returns an empty tensor, which a solver rejects, if the field's velocity has another shape than its points.
+    /// Returns an empty tensor, which a solver rejects, if the field's velocity has another shape
+    /// than its points.
     ///
     /// # Panics
     /// When a row of `state` does not have one value more than `shape`.
@@ -176,7 +182,8 @@ pub fn split(state: &Tensor, shape: &[i64]) -> (Tensor, Tensor) {
     (state.narrow(1, 0, dim).contiguous().view(shape.as_slice()), state.select(1, dim))
 }
 
-/// Points at the end of a solve and at requested times, with the integral of the divergence up to there.
+/// Points at the end of a solve and at requested times, with the integral of the divergence up to
+/// there.
 #[derive(Debug)]
 pub struct Carried {
     /// The points at the end.
@@ -192,8 +199,8 @@ pub struct Carried {
 /// Integrates points over `span` with steps per row, together with the divergence.
 ///
 /// # Errors
-/// As [`per_sample::solve`], and [`SolveError::Divergence`] for points or probes of a wrong shape. Per-dimension tolerances apply to the
-/// points; the integral uses the largest of them.
+/// As [`per_sample::solve`], and [`SolveError::Divergence`] for points or probes of a wrong shape.
+/// Per-dimension tolerances apply to the points; the integral uses the largest of them.
 pub fn carry(
     field: &impl RowField<Tensor>,
     x: &Tensor,
@@ -212,7 +219,8 @@ pub fn carry(
     let Tolerance { rtol, atol } = &options.tolerance;
     let options = AdaptiveOptions { tolerance: Tolerance::new(widened(rtol), widened(atol)), ..options.clone() };
     field.check(x)?;
-    // The solver's state has one more column than the points; record the points' own shapes for the error.
+    // The solver's state has one more column than the points; record the points' own shapes for the
+    // error.
     let misfit = RefCell::new(None);
     let watched = |x: &Tensor, t: &[f64], rows: &[usize]| {
         let v = field.velocities(x, t, rows);
@@ -237,8 +245,8 @@ pub fn carry(
     Ok(Carried { x, divergence: integral, along: pieces.collect(), solution })
 }
 
-/// log p_1 of data points, (B) in nats, and the source points that they are mapped to: `span` runs from the data to the source, and
-/// `source` returns the log-density of the source, (B).
+/// log p_1 of data points, (B) in nats, and the source points that they are mapped to: `span` runs
+/// from the data to the source, and `source` returns the log-density of the source, (B).
 ///
 /// # Errors
 /// As [`carry`], and [`SolveError::Shape`] if the source's log-density does not have shape (B).
@@ -269,9 +277,10 @@ pub fn gaussian_log_density(x: &Tensor, deviation: f64) -> Tensor {
     squares * -0.5 - dim * (0.5 * (2.0 * std::f64::consts::PI).ln() + deviation.ln())
 }
 
-/// Bits per dimension of quantised data: -(log p(x) / d - log(scale)) / log 2, for levels u = 0, 1, ... dequantised and scaled as x = (u +
-/// U(-1/2, 1/2)) / scale + constant. By Jensen's inequality, its average over the noise is an upper bound on the bits of the discrete data.
-/// Pixels in \[-1, 1\] have scale 127.5. Not finite unless `dim` and `scale` are above 0.
+/// Bits per dimension of quantised data: -(log p(x) / d - log(scale)) / log 2, for levels u = 0, 1,
+/// ... dequantised and scaled as x = (u + U(-1/2, 1/2)) / scale + constant. By Jensen's inequality,
+/// its average over the noise is an upper bound on the bits of the discrete data. Pixels in \[-1,
+/// 1\] have scale 127.5. Not finite unless `dim` and `scale` are above 0.
 ///
 /// ```
 /// use fm_solvers::likelihood::bits_per_dim;

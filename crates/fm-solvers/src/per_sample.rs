@@ -1,8 +1,10 @@
 //! Adaptive steps per row, by an embedded error estimate.
 //!
-//! Each row is a separate system with its own time, step size and controller, so its result does not depend on the other rows of the batch.
-//! All unfinished rows are evaluated in one call; a row that reaches the end or fails leaves the batch. For a field that treats rows
-//! independently, the results equal those of [`adaptive`](crate::adaptive) on each row, bit for bit, in any batch and any order.
+//! Each row is a separate system with its own time, step size and controller, so its result does
+//! not depend on the other rows of the batch. All unfinished rows are evaluated in one call; a row
+//! that reaches the end or fails leaves the batch. For a field that treats rows independently, the
+//! results equal those of [`adaptive`](crate::adaptive) on each row, bit for bit, in any batch and
+//! any order.
 //!
 //! ```
 //! use fm_core::state::RowState;
@@ -34,8 +36,8 @@ use fm_core::state::{OdeState, RowState};
 /// Integrates every row of `x` from `span.0` to `span.1`, in either direction.
 ///
 /// # Errors
-/// If the span, the options, the tableau or the output times are invalid, or the state has no rows; a velocity of another shape than x;
-/// [`SolveError::Stopped`] if a row does not reach the end.
+/// If the span, the options, the tableau or the output times are invalid, or the state has no rows;
+/// a velocity of another shape than x; [`SolveError::Stopped`] if a row does not reach the end.
 pub fn solve<S: OdeState + RowState>(
     field: &(impl RowField<S> + ?Sized),
     x: S,
@@ -47,7 +49,8 @@ pub fn solve<S: OdeState + RowState>(
     solve_partial(field, x, span, tableau, options, output)?.into_result()
 }
 
-/// As [`solve`], but for a row that stops early the result holds the state it reached, and [`BatchSolution::rows`] the reason.
+/// As [`solve`]; for a row that stops early the result holds the state it reached, and
+/// [`BatchSolution::rows`] the reason.
 ///
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].

@@ -4,18 +4,20 @@
 //!
 //! dx = (v(x, t) + g(t)^2 / 2 s(x, t)) dt + g(t) dW
 //!
-//! has the same density at every t. The score is computed from the velocity (or another prediction of the network) through the path, and
-//! requires a Gaussian source. The noise corrects errors of the velocity, at the cost of more steps.
+//! has the same density at every t. The score is computed from the velocity (or another prediction
+//! of the network) through the path, and requires a Gaussian source. The noise corrects errors of
+//! the velocity, at the cost of more steps.
 //!
 //! | method | order (weak, in the step size) | evaluations of n steps |
 //! |---|---|---|
 //! | Euler-Maruyama | 1 | n |
 //! | stochastic Heun, noise of both ends averaged | 2 | 2 n - 1 |
 //!
-//! The last step sets x to the expected data point E\[x1 | x_t\] (denoising), because the score is singular where the noise ends.
+//! The last step sets x to the expected data point E\[x1 | x_t\] (denoising), because the score is
+//! singular where the noise ends.
 //!
-//! Sources: Song et al., "Score-Based Generative Modeling through SDEs" (2021); Ma et al., "SiT" (2024), sections 2.4 and 3.4; Kloeden and
-//! Platen, "Numerical Solution of SDEs" (1992), ch. 15.
+//! Sources: Song et al., "Score-Based Generative Modeling through SDEs" (2021); Ma et al., "SiT"
+//! (2024), sections 2.4 and 3.4; Kloeden and Platen, "Numerical Solution of SDEs" (1992), ch. 15.
 //!
 //! ```
 //! use fm_core::path::PathKind;
@@ -47,7 +49,8 @@ use fm_core::prediction::{Conversion, Prediction};
 use fm_core::state::OdeState;
 
 fm_core::choice! {
-    /// g(t)^2, the variance of the noise per unit time, where sigma(t) is the path's weight of the source.
+    /// g(t)^2, the variance of the noise per unit time, where sigma(t) is the path's weight of the
+    /// source.
     pub enum Diffusion("diffusion") {
         /// g^2 = scale.
         Constant = "constant" {
@@ -90,13 +93,15 @@ fm_core::choice! {
     }
 }
 
-/// Integrates `x` along an increasing `grid`. `noise(i)` returns the noise of step i, standard normal and shaped as the state.
+/// Integrates `x` along an increasing `grid`. `noise(i)` returns the noise of step i, standard
+/// normal and shaped as the state.
 ///
 /// # Errors
-/// [`SolveError::Grid`] unless the grid has at least two finite, increasing times; [`SolveError::NoInterpolant`] for output at given times;
-/// [`SolveError::Choice`] for an invalid scale; [`SolveError::Path`] for a path with extra noise, for times outside \[0, 1\], and if the
-/// path is singular at a time of the grid other than the last; [`SolveError::Shape`] for a velocity or noise of another shape than x;
-/// [`SolveError::Stopped`] at a state that is not finite.
+/// [`SolveError::Grid`] unless the grid has at least two finite, increasing times;
+/// [`SolveError::NoInterpolant`] for output at given times; [`SolveError::Choice`] for an invalid
+/// scale; [`SolveError::Path`] for a path with extra noise, for times outside \[0, 1\], and if the
+/// path is singular at a time of the grid other than the last; [`SolveError::Shape`] for a velocity
+/// or noise of another shape than x; [`SolveError::Stopped`] at a state that is not finite.
 pub fn solve<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     path: &impl ProbPath,
@@ -109,7 +114,8 @@ pub fn solve<S: OdeState>(
     solve_partial(field, path, x, grid, how, noise, output)?.into_result()
 }
 
-/// As [`solve`], but if a state is not finite the result is the state before it, found by a second pass.
+/// As [`solve`], but if a state is not finite the result is the state before it, found by a second
+/// pass.
 ///
 /// # Errors
 /// As [`solve`], without [`SolveError::Stopped`].

@@ -1,7 +1,8 @@
 //! The result of a solver: the state, its cost, and why it stopped.
 //!
-//! `solve` returns a [`Solution`] that reached the end, or an error. `solve_partial` also returns a solve that ran out of evaluations,
-//! could not make its step small enough, or met a NaN; [`Stats::reason`] holds the reason.
+//! `solve` returns a [`Solution`] that reached the end, or an error. `solve_partial` also returns a
+//! solve that ran out of evaluations, could not make its step small enough, or met a NaN;
+//! [`Stats::reason`] holds the reason.
 //!
 //! ```
 //! use fm_solvers::{AdaptiveOptions, SaveAt, StopReason, SolveError, adaptive, tableau::DOPRI5};

@@ -1,9 +1,11 @@
-//! Solvers as values that a program can choose, store and pass on, independent of the kind of method.
+//! Solvers as values that a program can choose, store and pass on, independent of the kind of
+//! method.
 //!
-//! A [`Solver`] integrates a state x along dx/dt = v(x, t) from `span.start` to `span.end`; `1.0..0.0`
-//! integrates backwards. [`Fixed`] and [`Adaptive`] use the Runge-Kutta methods of [`tableau`]; multistep,
-//! exponential or stochastic methods can be added by implementing the trait (`examples/own_method.rs`).
-//! Fields are passed as `&dyn`, at the cost of one indirect call per evaluation.
+//! A [`Solver`] integrates a state x along dx/dt = v(x, t) from `span.start` to `span.end`;
+//! `1.0..0.0` integrates backwards. [`Fixed`] and [`Adaptive`] use the Runge-Kutta methods of
+//! [`tableau`]; multistep, exponential or stochastic methods can be added by implementing the trait
+//! (`examples/own_method.rs`). Fields are passed as `&dyn`, at the cost of one indirect call per
+//! evaluation.
 //!
 //! ```
 //! use fm_solvers::{Adaptive, Fixed, SaveAt, Solver, solve};
@@ -32,9 +34,9 @@ use std::sync::Arc;
 #[doc(alias = "OdeSolver")]
 #[doc(alias = "AbstractSolver")]
 pub trait Solver<S> {
-    /// Integrates `x` from `span.start` to `span.end`, in either direction. A solve that stops early
-    /// returns the state reached so far, with the reason in [`Stats`](crate::Stats). Implementations call
-    /// [`VelocityField::check`] once, before the first evaluation.
+    /// Integrates `x` from `span.start` to `span.end`, in either direction. A solve that stops
+    /// early returns the state reached so far, with the reason in [`Stats`](crate::Stats).
+    /// Implementations call [`VelocityField::check`] once, before the first evaluation.
     ///
     /// # Errors
     /// If the span, the options, the output times or the field are invalid.
@@ -79,8 +81,8 @@ macro_rules! pointers {
 
 pointers! { &T, Box<T>, Arc<T> }
 
-/// The solution of dx/dt = v(x, t) at `span.end`, from `x0` at `span.start`. For intermediate states use
-/// [`Solver::solve`] with a [`SaveAt`].
+/// The solution of dx/dt = v(x, t) at `span.end`, from `x0` at `span.start`. For intermediate
+/// states use [`Solver::solve`] with a [`SaveAt`].
 ///
 /// # Errors
 /// As [`Solver::solve`]: a solve that stops early is an error.
@@ -104,7 +106,8 @@ pub struct Fixed {
     pub tableau: Tableau,
     /// The number of steps.
     pub steps: usize,
-    /// How the steps divide the span. A backward solve uses the times of the forward one in reverse.
+    /// How the steps divide the span. A backward solve uses the times of the forward one in
+    /// reverse.
     pub grid: Grid,
 }
 

@@ -38,7 +38,8 @@ fn misshapen<S: OdeState>(what: &'static str, x: &S, value: &S, t: f64) -> Solve
     SolveError::Shape { what, t, expected: x.shape(), got: value.shape() }
 }
 
-/// A tolerance under which the norm of any finite state is finite: the squared quotients do not overflow.
+/// A tolerance under which the norm of any finite state is finite: the squared quotients do not
+/// overflow.
 pub(crate) fn finite() -> Tolerance {
     Tolerance::new(0.0, 1e300)
 }
@@ -78,8 +79,9 @@ impl<'a, S> Weights<'a, S> {
     }
 }
 
-/// Evaluates the missing stages in `k`, up to `count` stages, and writes the new state to `next`. Returns
-/// the number of evaluations. `at_end`: the last stage is evaluated at the new state itself.
+/// Evaluates the missing stages in `k`, up to `count` stages, and writes the new state to `next`.
+/// Returns the number of evaluations. `at_end`: the last stage is evaluated at the new state
+/// itself.
 ///
 /// # Errors
 /// A velocity of another shape than x.

@@ -1,4 +1,5 @@
-//! Step-size state of one trajectory: time, step size, errors and counts, in plain scalars. Solvers hold the states.
+//! Step-size state of one trajectory: time, step size, errors and counts, in plain scalars. Solvers
+//! hold the states.
 
 use crate::controller::AdaptiveOptions;
 use crate::{Stats, StopReason};
@@ -35,7 +36,8 @@ impl StepState {
         self.t
     }
 
-    /// The next step to try, which costs `cost` evaluations; `None` at the end, with the reason in the stats.
+    /// The next step to try, which costs `cost` evaluations; `None` at the end, with the reason in
+    /// the stats.
     pub(crate) fn propose(&mut self, cost: usize, options: &AdaptiveOptions) -> Option<Trial> {
         let remaining = (self.end - self.t).abs();
         if remaining == 0.0 || self.stats.reason != StopReason::ReachedEnd {
@@ -62,8 +64,8 @@ impl StepState {
     pub(crate) fn judge(&mut self, trial: Trial, error: f64, order: usize, options: &AdaptiveOptions) -> bool {
         let control = &options.control;
         if !error.is_finite() {
-            // There is no error to estimate from: shrink the step until the failing time is located accurately enough to
-            // report.
+            // There is no error to estimate from: shrink the step until the failing time is located
+            // accurately enough to report.
             self.stats.rejected += 1;
             self.rejected = true;
             self.h = 0.1 * trial.h.abs();
@@ -85,15 +87,16 @@ impl StepState {
         self.errors = [error, self.errors[0], self.errors[1]];
         let factor = control.factor(order, self.errors);
         let size = trial.h.abs() * if self.rejected { factor.min(1.0) } else { factor };
-        // A proposed size below the minimum is raised to it; only a rejection can require a smaller step.
+        // A proposed size below the minimum is raised to it; only a rejection can require a smaller
+        // step.
         self.h = size.max(options.min_step);
         self.rejected = false;
         true
     }
 }
 
-/// Hairer's first step size, in two halves around the evaluation that it needs. d0, d1 and d2 are scaled norms of the state,
-/// its velocity, and its second derivative.
+/// Hairer's first step size, in two halves around the evaluation that it needs. d0, d1 and d2 are
+/// scaled norms of the state, its velocity, and its second derivative.
 pub(crate) fn first_guess(d0: f64, d1: f64, length: f64) -> f64 {
     let guess = if d0 < 1e-5 || d1 < 1e-5 { 1e-6 } else { 0.01 * d0 / d1 };
     guess.min(length)
@@ -107,7 +110,8 @@ pub(crate) fn first_step(guess: f64, d1: f64, d2: f64, order: usize, length: f64
     if h.is_finite() && h > 0.0 { h } else { guess }
 }
 
-/// The norm of an error damped by a second, coarser estimate: e e / sqrt(e^2 + E^2 / 100), without overflow.
+/// The norm of an error damped by a second, coarser estimate: e e / sqrt(e^2 + E^2 / 100), without
+/// overflow.
 pub(crate) fn damped(error: f64, coarse: f64) -> f64 {
     if error == 0.0 || !coarse.is_finite() { error } else { error / (0.1 * coarse / error).hypot(1.0) }
 }

@@ -17,8 +17,8 @@ pub enum StopReason {
         /// The time reached.
         t: f64,
     },
-    /// The step became smaller than allowed, or too small relative to t or the span: the problem is stiff, or the tolerance exceeds the
-    /// precision.
+    /// The step became smaller than allowed, or too small relative to t or the span: the problem is
+    /// stiff, or the tolerance exceeds the precision.
     StepUnderflow {
         /// The time reached.
         t: f64,

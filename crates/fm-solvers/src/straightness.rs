@@ -1,10 +1,11 @@
 //! Straightness of trajectories: how accurately a few Euler steps follow them.
 //!
-//! S = integral over the span of |(x(end) - x(start)) - v(x(t), t)|^2 / d dt along the flow's own trajectories, d the number of dimensions;
-//! S times d uses the squared Euclidean norm. S is 0 exactly if every trajectory is a straight line at constant speed, and then one Euler
-//! step is exact. Unit: that of the state, squared. The trajectory is computed by a fixed-step method, the integral by the trapezoidal rule
-//! on its grid.
-//! Source: Liu, Gong, Liu, "Flow Straight and Fast" (2023), section 2.
+//! S = integral over the span of |(x(end) - x(start)) - v(x(t), t)|^2 / d dt along the flow's own
+//! trajectories, d the number of dimensions; S times d uses the squared Euclidean norm. S is 0
+//! exactly if every trajectory is a straight line at constant speed, and then one Euler step is
+//! exact. Unit: that of the state, squared. The trajectory is computed by a fixed-step method, the
+//! integral by the trapezoidal rule on its grid. Source: Liu, Gong, Liu, "Flow Straight and Fast"
+//! (2023), section 2.
 //!
 //! ```
 //! use fm_core::state::RowState;
@@ -73,7 +74,8 @@ mod tests {
         let grid = Grid::Uniform.times(7).unwrap();
         let flat = straightness(&constant, array![[1.0, 2.0]], &grid, &EULER).unwrap();
         assert!(flat[0] < 1e-25, "{flat:?}");
-        // v = 2 t moves along a line at varying speed: S = integral of (1 - 2 t)^2 = 1/3, the mean over dimensions.
+        // v = 2 t moves along a line at varying speed: S = integral of (1 - 2 t)^2 = 1/3, the mean
+        // over dimensions.
         let faster = |x: &Array2<f64>, t: &[f64], _: &[usize]| Array2::from_shape_fn(x.raw_dim(), |(i, _)| 2.0 * t[i]);
         for grid in [Grid::Uniform, Grid::Warp { s: 0.5 }] {
             let found = straightness(&faster, array![[1.0, 2.0]], &grid.times(400).unwrap(), &RK4).unwrap();

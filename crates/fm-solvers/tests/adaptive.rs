@@ -1,5 +1,5 @@
-//! Steps chosen by error, for a whole state and for each row: accuracy, honesty of the counts, independence, and what happens when
-//! things go wrong.
+//! Steps chosen by error, for a whole state and for each row: accuracy, honesty of the counts,
+//! independence, and what happens when things go wrong.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -84,7 +84,7 @@ fn bounds_on_steps_and_tolerances_by_dimension() {
     let capped = solve(&AdaptiveOptions { max_step: 0.125, ..AdaptiveOptions::with_tolerance(1e-6) });
     assert!(capped.times.windows(2).all(|p| p[1] - p[0] <= 0.125 + 1e-12) && capped.stats.accepted >= 64);
     assert!(free.stats.accepted < 40);
-    // A first step of one's own saves the evaluation that Hairer's rule costs.
+    // A given first step saves the evaluation that Hairer's rule costs.
     let told = solve(&AdaptiveOptions { first_step: Some(0.05), ..AdaptiveOptions::with_tolerance(1e-6) });
     assert!((told.times[1] - 0.05).abs() < 1e-12);
     assert_eq!(told.stats.evaluations, 1 + 6 * (told.stats.accepted + told.stats.rejected));
@@ -266,7 +266,8 @@ fn rows_are_solved_as_they_would_be_alone() {
                         SaveAt::Steps => rows.trajectories[i][k].1.row(0).to_vec(),
                         _ => rows.states[k].row(i).to_vec(),
                     };
-                    // Step sizes carry the rounding of an error estimate, which is a small difference.
+                    // Step sizes carry the rounding of an error estimate, which is a small
+                    // difference.
                     assert!(distance(state, &ours) < 1e-6, "{} row {i} state {k}", tableau.name);
                 }
             }

@@ -1,4 +1,5 @@
-//! Log-densities against closed forms, divergences against each other, and tensors as states of the per-sample solver.
+//! Log-densities against closed forms, divergences against each other, and tensors as states of the
+//! per-sample solver.
 
 #![cfg(feature = "tch")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
@@ -22,7 +23,8 @@ fn values(x: &Tensor) -> Vec<f64> {
     Vec::try_from(x.to_kind(Kind::Double).reshape([-1])).unwrap()
 }
 
-/// Data N((1, -0.5), S) with correlated S: along its eigenvectors v_i = m_i + (t s_i - (1 - t)) / (t^2 s_i + (1 - t)^2) (x_i - t m_i).
+/// Data N((1, -0.5), S) with correlated S: along its eigenvectors v_i = m_i + (t s_i - (1 - t)) /
+/// (t^2 s_i + (1 - t)^2) (x_i - t m_i).
 struct Slanted;
 
 const VARIANCES: [f64; 2] = [0.04, 1.69];
@@ -196,7 +198,8 @@ fn a_solve_keeps_its_probes() {
     assert!(error > 0.0 && mean.abs() < 4.5 * error, "{mean} +- {error}");
 }
 
-/// Tensors, f64 and f32, take the steps that arrays take; a row's result does not depend on its batch, bit for bit.
+/// Tensors, f64 and f32, take the steps that arrays take; a row's result does not depend on its
+/// batch, bit for bit.
 #[test]
 fn tensors_are_states_like_any_other() {
     let x = points(9, 2, 6);
@@ -235,7 +238,7 @@ fn tensors_are_states_like_any_other() {
     }
 }
 
-/// Networks have weights that want gradients; a solve records none, whoever drives it.
+/// Networks have weights that want gradients; a solve records none, in any function that calls it.
 #[test]
 fn solves_record_no_gradients() {
     let weight = Tensor::from_slice(&[0.5f64]).set_requires_grad(true);

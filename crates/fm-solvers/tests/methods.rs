@@ -8,7 +8,8 @@ use common::{State, distance, driven, driven_at, linear, linear_at, numbers, ref
 use fm_solvers::tableau::{ALL, DOPRI5, RK4, Tableau};
 use fm_solvers::{Grid, SaveAt, SolveError, fixed};
 
-/// Numbers by SciPy, NodePy and diffrax: `tests/reference/tableaux.py`. The 3/8 rule is held against torchdiffeq's in the options test.
+/// Numbers by SciPy, NodePy and diffrax: `tests/reference/tableaux.py`. The 3/8 rule is held
+/// against torchdiffeq's in the options test.
 #[test]
 fn coefficients_equal_scipys_nodepys_and_diffraxs() {
     let reference = reference("tableaux");
@@ -140,7 +141,8 @@ fn measured_order_is_the_stated_order_in_both_directions() {
     }
 }
 
-/// Within one step the interpolant is off by h^(q + 1); over a whole solve it keeps the order of the method.
+/// Within one step the interpolant is off by h^(q + 1); over a whole solve it keeps the order of
+/// the method.
 #[test]
 fn dense_output_has_its_stated_order() {
     for tableau in up_to_order_5() {
@@ -198,8 +200,8 @@ fn evaluations_are_counted_where_they_are_made() {
         };
         assert_eq!((plain.stats.evaluations, calls.get()), (needed, needed), "{}", tableau.name);
         assert!((plain.stats.smallest_step - 0.1).abs() < 1e-12 && plain.stats.accepted == 10);
-        // An interpolant needs the last stage, which FSAL hands on: one more in all. Stages of its own
-        // are evaluated only where it is used.
+        // An interpolant needs the last stage, which FSAL hands on: one more in all. Stages of its
+        // own are evaluated only where it is used.
         let dense = solve(SaveAt::At(&[0.05, 0.06]));
         let more = usize::from(tableau.fsal()) + tableau.interpolant_stages();
         assert_eq!(dense.stats.evaluations, needed + more, "{}", tableau.name);
@@ -281,7 +283,8 @@ fn a_velocity_that_is_not_finite_is_named_with_its_time() {
     assert!(matches!(solution.stats.reason, fm_solvers::StopReason::NonFinite { .. }) && solution.x[0].is_finite());
 }
 
-/// Another time, the same states: the end does not move, and rows at their own times are shifted each by its own.
+/// Another time, the same states: the end does not move, and rows at their own times are shifted
+/// each by its own.
 #[test]
 fn a_shifted_field_passes_through_the_same_states() {
     use fm_core::field::{RowField, VelocityField};

@@ -48,8 +48,9 @@ fn paths_are_torchsdes() {
     }
 }
 
-/// Data N(0, 1/4) from N(0, 1): a linear field, so that the end is a linear form of the start and the increments. With a basis vector
-/// for each of them the sum of squares is the exact variance, without any sampling.
+/// Data N(0, 1/4) from N(0, 1): a linear field, so that the end is a linear form of the start and
+/// the increments. With a basis vector for each of them the sum of squares is the exact variance,
+/// without any sampling.
 fn variance(method: Method, diffusion: Diffusion, steps: usize) -> f64 {
     let field = |x: &State, t: f64| {
         let slope = (t / 4.0 - (1.0 - t)) / (t * t / 4.0 + (1.0 - t) * (1.0 - t));

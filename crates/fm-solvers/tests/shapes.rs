@@ -1,4 +1,5 @@
-//! A field, or noise, of another shape than the state is an error that names both shapes, in every solver and for every kind of state.
+//! A field, or noise, of another shape than the state is an error that names both shapes, in every
+//! solver and for every kind of state.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -87,7 +88,8 @@ fn rows_refuse_other_shapes() {
     }
 }
 
-/// A velocity that has the right shape only while the solver looks for a first step is refused later.
+/// A velocity that has the right shape only while the solver looks for a first step is refused
+/// later.
 #[test]
 fn shapes_are_compared_at_every_evaluation() {
     let calls = std::cell::Cell::new(0);

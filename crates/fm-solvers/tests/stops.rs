@@ -58,7 +58,8 @@ fn tolerances_below_the_precision_underflow_the_step() {
     }
 }
 
-/// A relative tolerance at a state of 0 is not a broken model: where nothing moves, no error is an error of 0.
+/// A relative tolerance at a state of 0 is not a broken model: where nothing moves, no error is an
+/// error of 0.
 #[test]
 fn relative_tolerances_at_zero() {
     assert_eq!(reasons(|_, _| 0.0, 0.0, &rtol(1e-6, 0.0)), [None, None]);

@@ -1,4 +1,5 @@
-//! A training loop on flat parameters: gradients are taken into one vector, which one fused AdamW kernel applies.
+//! A training loop on flat parameters: gradients are taken into one vector, which one fused AdamW
+//! kernel applies.
 //!
 //! `cargo run -p fm-torch --example flat_adam`
 

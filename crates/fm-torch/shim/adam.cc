@@ -9,7 +9,8 @@
 
 extern "C" {
 
-// The gradient is divided by `scale`; nothing happens where `skip` is 1. Both are f32 tensors of one value on the device, as is `step`.
+// The gradient is divided by `scale`; if `skip` is 1, nothing changes. `scale`, `skip` and `step` are f32 tensors of one value on the
+// device.
 char* fm_fused_adam(at::Tensor* parameters, at::Tensor* gradient, at::Tensor* mean, at::Tensor* square, at::Tensor* step,
                     at::Tensor* scale, at::Tensor* skip, bool decoupled, double lr, double beta1, double beta2,
                     double decay, double eps) {

@@ -1,4 +1,4 @@
-// Global switches of libtorch.
+// Global settings of libtorch.
 
 #include "guarded.h"
 
@@ -6,7 +6,7 @@
 
 extern "C" {
 
-// level: 0 highest (f32), 1 high (TF32 where there is any), 2 medium (bf16).
+// level: 0 highest (f32), 1 high (TF32 if the GPU has it), 2 medium (bf16).
 char* fm_set_matmul_precision(int level) {
   return fm_guarded([&] {
     const char* names[] = {"highest", "high", "medium"};
@@ -29,7 +29,7 @@ bool fm_cudnn_benchmark() {
 
 void fm_set_deterministic(bool on) {
   if (on) {
-    // cuBLAS is deterministic with a workspace of its own for each stream only; a value that the user has set stays.
+    // cuBLAS is deterministic only with a separate workspace for each stream; a value set by the user is kept.
     setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
   }
   at::globalContext().setDeterministicAlgorithms(on, false);

@@ -1,4 +1,4 @@
-// Whether libtorch sees CUDA, and where its CPU half lies.
+// Whether libtorch finds CUDA, and the path of its CPU half.
 
 #include "guarded.h"
 
@@ -15,13 +15,13 @@
 
 extern "C" {
 
-// Creates the hooks if nobody has yet, which settles for the whole process whether libtorch sees CUDA.
+// Creates the hooks if they do not exist; this decides for the whole process whether libtorch finds CUDA.
 bool fm_cuda_registered() {
   const auto& hooks = at::detail::getCUDAHooks();
   return typeid(hooks) != typeid(at::CUDAHooksInterface);
 }
 
-// The number of devices; also starts CUDA, so that a missing driver is an error here and not in the middle of a run.
+// The number of devices; also initializes CUDA, so that a missing driver is an error here rather than during a run.
 char* fm_cuda_devices(int64_t* count) {
   return fm_guarded([&] {
     *count = at::detail::getCUDAHooks().deviceCount();
@@ -39,14 +39,14 @@ char* fm_cuda_use(int64_t index) {
   });
 }
 
-// The path of libtorch_cpu, for the caller to free.
+// The path of libtorch_cpu; the caller frees it.
 char* fm_libtorch_path() {
   Dl_info info;
   const auto* inside = reinterpret_cast<const void*>(&at::globalContext);
   return dladdr(inside, &info) != 0 && info.dli_fname != nullptr ? strdup(info.dli_fname) : nullptr;
 }
 
-// Bytes in tensors now, in tensors at most, taken from the device now, taken at most.
+// Bytes in tensors now and their maximum; bytes reserved on the device now and their maximum.
 char* fm_cuda_memory(int64_t device, int64_t* bytes) {
   return fm_guarded([&] {
     const auto stats = c10::getDeviceAllocator(c10::kCUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(device));
@@ -58,7 +58,7 @@ char* fm_cuda_memory(int64_t device, int64_t* bytes) {
   });
 }
 
-// A copy of these bytes in pinned memory, for the caller to own.
+// A copy of these bytes in pinned memory; the caller owns it.
 char* fm_pinned(const uint8_t* bytes, size_t count, at::Tensor** out) {
   return fm_guarded([&] {
     auto tensor = at::empty({static_cast<int64_t>(count)}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
@@ -67,7 +67,7 @@ char* fm_pinned(const uint8_t* bytes, size_t count, at::Tensor** out) {
   });
 }
 
-// Peaks from now on.
+// Resets the peaks to the current values.
 char* fm_cuda_reset_peaks(int64_t device) {
   return fm_guarded([&] {
     c10::getDeviceAllocator(c10::kCUDA)->resetPeakStats(static_cast<c10::DeviceIndex>(device));

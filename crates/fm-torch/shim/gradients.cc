@@ -1,4 +1,4 @@
-// Gradients taken from leaves into one flat vector, and hooks that fire when one is complete.
+// Moves the gradients of leaves into one flat vector; hooks that run when a gradient is complete.
 
 #include "guarded.h"
 
@@ -27,7 +27,7 @@ struct Hook : torch::autograd::PostAccumulateGradHook {
 
 extern "C" {
 
-// Writes the gradient of each of `count` leaves into its view and drops it from the leaf. A leaf without one gives zeros.
+// Writes the gradient of each of `count` leaves into its view and removes it from the leaf. A leaf without a gradient gives zeros.
 char* fm_take_gradients(at::Tensor** leaves, at::Tensor** views, int64_t count) {
   return fm_guarded([&] {
     const c10::NoGradGuard no_grad;
@@ -51,7 +51,7 @@ char* fm_take_gradients(at::Tensor** leaves, at::Tensor** views, int64_t count) 
   });
 }
 
-// Adds to the gradient of a leaf; the first one is kept as it is.
+// Adds to the gradient of a leaf; the first gradient is stored without a copy.
 char* fm_add_gradient(at::Tensor* leaf, at::Tensor* gradient) {
   return fm_guarded([&] {
     const c10::NoGradGuard no_grad;

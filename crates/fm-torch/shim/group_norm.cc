@@ -1,7 +1,7 @@
 // GroupNorm and SiLU in one operator, for contiguous (B, C, ...) tensors on the CPU in f32 and bf16.
 //
-// The backward pass keeps x, the mean and 1 / sigma of each group, and computes the normalized values again: a third of the memory
-// that the two operators keep. A CUDA kernel belongs into `fm_group_norm_silu`, beside `group_norm_silu_cpu`.
+// The backward pass stores x, the mean and 1 / sigma of each group, and recomputes the normalized values: a third of the memory of the two
+// operators. A CUDA kernel would belong in `fm_group_norm_silu`, next to `group_norm_silu_cpu`.
 
 #include "guarded.h"
 
@@ -23,10 +23,10 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Values that one thread takes at least.
+// Minimum number of values per thread.
 constexpr int64_t GRAIN = 1 << 14;
 
-// Values of a group from which on the loops are faster than libtorch's two operators (measured on AVX2).
+// Minimum number of values in a group for which the loops are faster than libtorch's two operators (measured on AVX2).
 constexpr int64_t SMALLEST_GROUP = 512;
 
 struct Sizes {
@@ -53,7 +53,7 @@ void each_group(const Sizes& sizes, int64_t scratch, const Body& body) {
   });
 }
 
-// The values of a group as f32: where they lie, or widened into `scratch`.
+// The values of a group as f32: a pointer to them, or a copy widened into `scratch`.
 const float* group_values(const at::Tensor& x, int64_t at, int64_t count, float* scratch) {
   if (x.scalar_type() == at::kFloat) {
     return x.const_data_ptr<float>() + at;
@@ -150,7 +150,7 @@ struct GroupNormSilu : torch::autograd::Function<GroupNormSilu> {
     const auto groups = context->saved_data["groups"].toInt();
     variable_list found;
     if (at::GradMode::is_enabled()) {
-      // create_graph: the loops above have no derivative, the two operators have.
+      // create_graph: the loops above have no derivative, but the two operators do.
       const auto eps = context->saved_data["eps"].toDouble();
       const auto y = at::silu(at::group_norm(saved[0], groups, saved[1], saved[2], eps, true));
       found = torch::autograd::grad({y}, {saved[0], saved[1], saved[2]}, {gradients[0]}, std::nullopt, true, true);
@@ -170,7 +170,7 @@ bool plain_float(const at::Tensor& t) {
 
 extern "C" {
 
-// silu(group_norm(x)), or null where the two operators have to be called: on CUDA, in f64, channels last, under forward-mode levels.
+// silu(group_norm(x)), or null if the two operators must be used: on CUDA, in f64, channels last, under forward-mode levels.
 char* fm_group_norm_silu(at::Tensor* x, at::Tensor* weight, at::Tensor* bias, int64_t groups, double eps, at::Tensor** out) {
   return fm_guarded([&] {
     *out = nullptr;

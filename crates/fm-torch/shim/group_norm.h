@@ -7,7 +7,7 @@ struct FmMoments {
   float mean, rstd;
 };
 
-// Sums of the gradient at the normalized values, and of it times the normalized values.
+// The sum of the gradient with respect to the normalized values, and of its product with the normalized values.
 struct FmSums {
   float plain, scaled;
 };
@@ -20,5 +20,5 @@ FmSums fm_silu_backward(const float* x, const float* dy, float* dz, int64_t coun
 // dz becomes a dz + on_x (x - mean) + constant
 void fm_group_backward(const float* x, float* dz, int64_t count, float a, float on_x, float mean, float constant);
 void fm_widen(const uint16_t* from, float* to, int64_t count);
-// To the nearest bf16, ties to even.
+// Rounds to the nearest bf16, ties to even.
 void fm_narrow(const float* from, uint16_t* to, int64_t count);

@@ -1,4 +1,4 @@
-// Loops of group_norm.cc. No libtorch headers: their inline functions would be cloned for each instruction set too.
+// Loops of group_norm.cc. They include no libtorch headers, whose inline functions would be cloned for each instruction set too.
 
 #include "group_norm.h"
 
@@ -14,11 +14,11 @@
 namespace {
 
 constexpr int64_t LANES = 16;
-// Values that are summed in f32 before the sum goes on in f64.
+// Number of values that are summed in f32; these sums are then added in f64.
 constexpr int64_t BLOCK = 1024;
 
-// e^x within 2 units in the last place: 2^n from the bits of n + 1.5 2^23, the rest by a polynomial. Beyond +-60 it is constant, which a
-// sigmoid does not see; at +-87 its products with small values would be denormal, and ten times as slow.
+// e^x within 2 units in the last place: 2^n from the bits of n + 1.5 2^23, the rest by a polynomial. It is constant beyond +-60, which
+// does not change a sigmoid; at +-87 its products with small values would be denormal, and ten times as slow.
 FM_INLINE float exponential(float x) {
   x = x < -60.0f ? -60.0f : x;
   x = x > 60.0f ? 60.0f : x;
@@ -94,14 +94,14 @@ FM_CLONES void fm_silu(const float* x, float* y, int64_t count, float a, float b
 
 FM_CLONES FmSums fm_silu_backward(const float* x, const float* dy, float* dz, int64_t count, float a, float shift, float mean,
                                   float rstd) {
-  // Two passes, because compilers vectorize each of them and not both at once; the values stay in the first cache.
+  // Two passes, because compilers vectorize each of them but not one combined loop; the values stay in the L1 cache.
   for (int64_t i = 0; i < count; i++) {
     dz[i] = silu_gradient(x[i], dy[i], a, shift, mean);
   }
   float plain[LANES] = {}, scaled[LANES] = {};
   int64_t i = 0;
   for (; i + LANES <= count; i += LANES) {
-    // Unrolled first, this loop is vectorized badly.
+    // If this loop is unrolled first, it is vectorized badly.
 #pragma GCC unroll 1
     for (int64_t l = 0; l < LANES; l++) {
       plain[l] += dz[i + l];
@@ -131,7 +131,7 @@ FM_CLONES void fm_narrow(const float* from, uint16_t* to, int64_t count) {
   for (int64_t i = 0; i < count; i++) {
     const auto bits = __builtin_bit_cast(uint32_t, from[i]);
     const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    // Rounding could carry a NaN into infinity or zero.
+    // Rounding could turn a NaN into infinity or zero.
     const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
     to[i] = static_cast<uint16_t>(nan ? 0x7fc0u : rounded);
   }

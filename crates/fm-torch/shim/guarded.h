@@ -1,4 +1,4 @@
-// Exceptions as texts: every function of the shim that can fail returns null, or what was thrown, for the caller to free.
+// Exceptions as texts: every function of the shim that can fail returns null, or the exception's text, which the caller frees.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Counts what libtorch does on this thread and on those that go on for it: operators, and memory asked for.
+// Counts the operators and memory allocations of libtorch on this thread and on the threads that continue its work.
 
 #include <ATen/record_function.h>
 #include <c10/core/Allocator.h>

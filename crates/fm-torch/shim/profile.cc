@@ -13,7 +13,7 @@ namespace impl = torch::profiler::impl;
 
 extern "C" {
 
-// Starts to record operators on all threads, and kernels where CUDA is loaded.
+// Starts to record operators on all threads, and kernels if CUDA is loaded.
 char* fm_profile_start(bool cuda) {
   return fm_guarded([&] {
     std::set<impl::ActivityType> activities{impl::ActivityType::CPU};
@@ -26,7 +26,7 @@ char* fm_profile_start(bool cuda) {
   });
 }
 
-// Stops, and writes what was recorded as a Chrome trace.
+// Stops, and writes the record as a Chrome trace.
 char* fm_profile_stop(const char* path) {
   return fm_guarded([&] { profiler::disableProfiler()->save(path); });
 }

@@ -1,9 +1,9 @@
 //! libtorch's fused Adam and AdamW over one flat vector: one pass over memory, one kernel on a GPU.
 //!
-//! With g the gradient divided by `scale`:
-//! m <- b1 m + (1 - b1) g; v <- b2 v + (1 - b2) g^2; p <- p - lr (m / (1 - b1^n)) / (sqrt(v / (1 - b2^n)) + eps).
-//! Decoupled weight decay multiplies p by 1 - lr decay first; otherwise decay p is added to g. Where `skip` is 1 nothing changes.
-//! Source: Kingma and Ba 2015; Loshchilov and Hutter 2019.
+//! With g the gradient divided by `scale`: m <- b1 m + (1 - b1) g; v <- b2 v + (1 - b2) g^2; p <-
+//! p - lr (m / (1 - b1^n)) / (sqrt(v / (1 - b2^n)) + eps). Decoupled weight decay first multiplies
+//! p by 1 - lr decay; otherwise decay p is added to g. If `skip` is 1, nothing changes. Source:
+//! Kingma and Ba 2015; Loshchilov and Hutter 2019.
 //!
 //! ```
 //! use fm_torch::adam::{Adam, Moments, update};
@@ -26,14 +26,14 @@ use crate::TorchError;
 use crate::ffi;
 use tch::{Kind, Tensor};
 
-/// The numbers of an update.
+/// Settings of an update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     /// Learning rate.
     pub lr: f64,
-    /// Decay of the mean of gradients.
+    /// Decay rate of the mean of gradients.
     pub beta1: f64,
-    /// Decay of the mean of squared gradients.
+    /// Decay rate of the mean of squared gradients.
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub eps: f64,
@@ -46,16 +46,16 @@ pub struct Adam {
 /// The state of the optimizer.
 #[derive(Debug)]
 pub struct Moments<'a> {
-    /// Mean of gradients, shaped as the parameters.
+    /// Mean of gradients, in the shape of the parameters.
     pub mean: &'a mut Tensor,
-    /// Mean of squared gradients, shaped as the parameters.
+    /// Mean of squared gradients, in the shape of the parameters.
     pub square: &'a mut Tensor,
     /// n, the number of this update, from 1; one f32 on the device.
     pub step: &'a Tensor,
 }
 
-/// Updates `parameters` (f32, contiguous). `scale` and `skip` are one f32 each on the device; the memory of `gradient` is overwritten with the
-/// scaled gradient.
+/// Updates `parameters` (f32, contiguous). `scale` and `skip` are one f32 each on the device. The
+/// memory of `gradient` is overwritten with the scaled gradient.
 ///
 /// # Errors
 /// [`TorchError::Mismatch`], and an exception of libtorch.
@@ -91,7 +91,7 @@ pub fn update(
     })
 }
 
-/// The kernel trusts sizes and types.
+/// Checks sizes and types, because the kernel does not.
 fn check(parameters: &Tensor, alike: &[&Tensor], numbers: &[&Tensor]) -> Result<(), TorchError> {
     let good = |t: &Tensor| t.kind() == Kind::Float && t.device() == parameters.device() && t.is_contiguous();
     let same = alike.iter().all(|t| good(t) && t.size() == parameters.size());

@@ -1,4 +1,4 @@
-//! Global switches of libtorch. Each holds for the whole process, from the next operator on.
+//! Global settings of libtorch. Each applies to the whole process, from the next operator on.
 //!
 //! ```
 //! use fm_torch::context::{self, MatmulPrecision};
@@ -13,7 +13,8 @@
 use crate::TorchError;
 use crate::ffi;
 
-/// How matrix products and convolutions of f32 tensors are computed; PyTorch's `set_float32_matmul_precision`, for cuDNN as well.
+/// Precision of matrix products and convolutions of f32 tensors; like PyTorch's
+/// `set_float32_matmul_precision`, and for cuDNN as well.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MatmulPrecision {
     /// f32: 24 bits of mantissa.
@@ -32,14 +33,14 @@ pub fn set_matmul_precision(precision: MatmulPrecision) -> Result<(), TorchError
     ffi::checked("set the matmul precision", unsafe { ffi::fm_set_matmul_precision(precision as i32) })
 }
 
-/// The precision in force.
+/// The current precision.
 pub fn matmul_precision() -> MatmulPrecision {
     // SAFETY: no arguments.
     if unsafe { ffi::fm_matmul_precision() } == 0 { MatmulPrecision::Highest } else { MatmulPrecision::High }
 }
 
-/// Lets cuDNN time its algorithms for each new shape of a convolution and keep the fastest. The choice may differ between runs, and with it
-/// the last bits of the results.
+/// Makes cuDNN time its algorithms for each new shape of a convolution and use the fastest. The
+/// choice, and with it the last bits of the results, may differ between runs.
 pub fn set_cudnn_benchmark(on: bool) {
     // SAFETY: no pointers.
     unsafe { ffi::fm_set_cudnn_benchmark(on) }
@@ -51,8 +52,9 @@ pub fn cudnn_benchmark() -> bool {
     unsafe { ffi::fm_cudnn_benchmark() }
 }
 
-/// Makes libtorch use deterministic kernels only, and throw where an operator has none. Sets `CUBLAS_WORKSPACE_CONFIG`, which cuBLAS needs for
-/// this, unless the user has; so call it before the first matrix product on a GPU, and before other threads read the environment.
+/// Restricts libtorch to deterministic kernels; operators without one throw. Sets
+/// `CUBLAS_WORKSPACE_CONFIG`, which cuBLAS needs for this, unless the user has set it. So call it
+/// before the first matrix product on a GPU, and before other threads read the environment.
 pub fn set_deterministic(on: bool) {
     // SAFETY: no pointers.
     unsafe { ffi::fm_set_deterministic(on) }

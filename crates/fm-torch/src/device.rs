@@ -1,10 +1,13 @@
-//! Choosing a device.
+//! Selection of a device.
 //!
-//! A program links libtorch's CPU half only, so that one binary runs everywhere. The CUDA half, `libtorch_cuda.so`, is loaded here when a
-//! GPU may be used. The order matters: libtorch decides once per process whether it has CUDA, at the first question, and a question that
-//! comes before the CUDA half is loaded disables CUDA for good. `tch::Cuda` and `tch::manual_seed` ask. So choose the device first.
+//! A program links only libtorch's CPU half, so that one binary runs everywhere. This module loads
+//! the CUDA half, `libtorch_cuda.so`, when a GPU may be used. The order matters: libtorch checks
+//! for CUDA once per process, at the first query, and a query before the CUDA half is loaded
+//! disables CUDA for the whole process. `tch::Cuda` and `tch::manual_seed` make such a query. So
+//! choose the device first.
 //!
-//! The CUDA half is searched in the directories of `LD_LIBRARY_PATH`, then in `cuda/` beside the libtorch_cpu that is loaded, then beside it.
+//! The CUDA half is searched in the directories of `LD_LIBRARY_PATH`, then in `cuda/` in the
+//! directory of the loaded libtorch_cpu, then in that directory itself.
 //!
 //! ```
 //! use fm_torch::device::DeviceChoice;
@@ -29,15 +32,16 @@ use tch::Device;
 
 const CUDA_HALF: &str = "libtorch_cuda.so";
 
-/// A device as users name it.
+/// A device as named by the user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// CUDA where it works, otherwise the CPU.
+    /// CUDA if it is usable, otherwise the CPU.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// A CUDA device by number; without one, the device of this process among those on its machine.
+    /// A CUDA device by number; without a number, the device that belongs to this process's local
+    /// rank.
     Cuda(Option<usize>),
 }
 
@@ -69,12 +73,13 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The device, made the current one of this thread. `local_rank` is the number of this process among those on its machine; where there
-    /// are fewer devices than processes (each process may see one only), devices are shared out in turn.
+    /// Opens the device and makes it the current one of this thread. `local_rank` is the rank of
+    /// this process among those on its machine. If there are fewer devices than processes (each
+    /// process may see only one), devices are assigned in turn.
     ///
     /// # Errors
-    /// CUDA that was asked for and does not work, and a device number that does not exist. `Auto` never fails: it takes the CPU, and
-    /// [`cuda_devices`] says why.
+    /// A CUDA device that was requested and is not usable, and a device number that does not exist.
+    /// `Auto` never fails: it falls back to the CPU, and [`cuda_devices`] returns the reason.
     pub fn open(self, local_rank: usize) -> Result<Device, TorchError> {
         let index = match self {
             Self::Cpu => return Ok(Device::Cpu),
@@ -92,10 +97,12 @@ impl DeviceChoice {
     }
 }
 
-/// The number of CUDA devices, at least 1. The first call loads the CUDA half; later calls return the same answer.
+/// The number of CUDA devices, at least 1. The first call loads the CUDA half; later calls return
+/// the same answer.
 ///
 /// # Errors
-/// Why CUDA cannot be used: no CUDA half, one that does not load, a question to libtorch that came first, no driver or no device.
+/// The reason that CUDA is not usable: no CUDA half, a CUDA half that does not load, an earlier
+/// query to libtorch, no driver, or no device.
 pub fn cuda_devices() -> Result<usize, TorchError> {
     static ANSWER: OnceLock<Result<usize, TorchError>> = OnceLock::new();
     ANSWER.get_or_init(load_and_count).clone()
@@ -103,7 +110,7 @@ pub fn cuda_devices() -> Result<usize, TorchError> {
 
 fn load_and_count() -> Result<usize, TorchError> {
     load()?;
-    // SAFETY: no arguments; the CUDA half is loaded, so this first question gets its answer.
+    // SAFETY: no arguments; the CUDA half is loaded, so this first query finds it.
     if !unsafe { ffi::fm_cuda_registered() } {
         return Err(TorchError::AskedTooEarly);
     }
@@ -119,7 +126,8 @@ fn load_and_count() -> Result<usize, TorchError> {
 
 /// Loads the CUDA half, unless the program already contains it.
 fn load() -> Result<(), TorchError> {
-    // Linked or preloaded: RTLD_NOLOAD would find it, and so does opening it by its bare name below.
+    // If it is linked or preloaded, RTLD_NOLOAD would find it, and so does opening it by its bare
+    // name below.
     let looked = directories();
     let Some(path) = looked.iter().map(|directory| directory.join(CUDA_HALF)).find(|path| path.exists()) else {
         return open(Path::new(CUDA_HALF)).map_err(|_| TorchError::NoCudaHalf { looked });
@@ -127,7 +135,7 @@ fn load() -> Result<(), TorchError> {
     open(&path).map_err(|reason| TorchError::Load { path, reason })
 }
 
-/// The library stays loaded for good: tensors refer to its code.
+/// Opens a library and never unloads it, because tensors refer to its code.
 fn open(path: &Path) -> Result<(), String> {
     // SAFETY: runs the initialisers of libtorch's own library.
     match unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) } {
@@ -139,11 +147,11 @@ fn open(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Where the CUDA half may be, in order.
+/// Directories that may contain the CUDA half, in search order.
 fn directories() -> Vec<PathBuf> {
     let variable = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&variable).filter(|p| !p.as_os_str().is_empty()).collect();
-    // SAFETY: returns a string of its own, or null.
+    // SAFETY: returns an owned string, or null.
     let cpu_half = ffi::text(unsafe { ffi::fm_libtorch_path() }).map(PathBuf::from);
     if let Some(lib) = cpu_half.as_deref().and_then(Path::parent) {
         places.extend([lib.join("cuda"), lib.to_owned()]);

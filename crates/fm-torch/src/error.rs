@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-/// What can fail; each text names the cause and the remedy.
+/// Errors of libtorch and of the shim; each text contains the cause and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TorchError {
-    /// A device name that does not parse.
+    /// An invalid device name.
     #[error("no device is called '{name}'; choose auto, cpu, cuda or cuda:N")]
     UnknownDevice {
         /// The name.
         name: String,
     },
-    /// CUDA was asked for, and this libtorch is a CPU build.
+    /// CUDA was requested, but this libtorch is a CPU build.
     #[error(
         "cannot use CUDA: this libtorch has no libtorch_cuda.so (looked in {}); `cargo xtask fetch-libtorch --variant cu130` brings one, or use the CPU",
         places(.looked)
@@ -20,59 +20,60 @@ pub enum TorchError {
         /// Directories that were searched.
         looked: Vec<PathBuf>,
     },
-    /// The CUDA half exists and does not load.
+    /// The CUDA half exists but cannot be loaded.
     #[error("cannot load {}: {reason}; check it with `cargo xtask doctor`, or use the CPU", path.display())]
     Load {
         /// The file.
         path: PathBuf,
-        /// What the dynamic linker reported.
+        /// The message of the dynamic linker.
         reason: String,
     },
-    /// libtorch decided that there is no CUDA before its CUDA half was loaded, and keeps that answer for the whole process.
+    /// libtorch was queried for CUDA before its CUDA half was loaded, and keeps the negative answer
+    /// for the whole process.
     #[error(
         "cannot use CUDA: libtorch was asked about CUDA (by tch::Cuda or tch::manual_seed, say) before its CUDA half was loaded; choose the device first"
     )]
     AskedTooEarly,
-    /// The CUDA half is loaded and finds no usable device.
+    /// The CUDA half is loaded but finds no usable device.
     #[error("cannot use CUDA: {reason}; check the driver with `nvidia-smi`, or use the CPU")]
     NoDevice {
-        /// What CUDA reported.
+        /// The message of CUDA.
         reason: String,
     },
-    /// A device number beyond those that exist.
+    /// A device number that does not exist.
     #[error("cannot use cuda:{index}: libtorch sees {count} CUDA device(s), numbered from 0; choose another number")]
     NoSuchDevice {
         /// The requested number.
         index: usize,
-        /// How many there are.
+        /// The number of devices.
         count: usize,
     },
     /// libtorch threw an exception.
     #[error("cannot {action}: {reason}")]
     Thrown {
-        /// What was attempted.
+        /// The attempted operation.
         action: &'static str,
-        /// The exception's text, with a remedy where libtorch has one.
+        /// The exception's text, with a remedy if libtorch gives one.
         reason: String,
     },
     /// A forward-mode level was opened inside another.
     #[error("cannot open a forward-mode level inside another; compute the inner derivative first")]
     NestedLevel,
-    /// Tensors that do not belong together.
+    /// Tensors that do not match.
     #[error("cannot {action}: {problem}; give tensors of matching sizes, types and devices")]
     Mismatch {
-        /// What was attempted.
+        /// The attempted operation.
         action: &'static str,
-        /// The difference.
+        /// The mismatch.
         problem: String,
     },
-    /// A profile that another profile of this process excludes.
+    /// A profile is already running in this process.
     #[error("cannot start a profile: another one is running; finish it first")]
     Profiling,
 }
 
 impl TorchError {
-    /// An exception that tch returned: the first line of its text, without libtorch's stack.
+    /// An exception returned by tch: the first line of its text, without libtorch's stack trace.
     pub fn thrown(action: &'static str, error: &tch::TchError) -> Self {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The shim's functions, and exceptions as errors.
+//! The shim's functions, and conversion of exceptions to errors.
 
 #![allow(unsafe_code, reason = "the one module that declares C++")]
 
@@ -6,7 +6,7 @@ use crate::TorchError;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use tch::Tensor;
 
-/// Called with the context and the index given to [`fm_on_gradient`].
+/// Called with the context and the index that were given to [`fm_on_gradient`].
 pub(crate) type OnGradient = extern "C" fn(*mut c_void, i64);
 
 unsafe extern "C" {
@@ -63,12 +63,12 @@ unsafe extern "C" {
     fn free(pointer: *mut c_void);
 }
 
-/// Takes over a text that the shim has allocated.
+/// Takes ownership of a text that the shim has allocated.
 pub(crate) fn text(words: *mut c_char) -> Option<String> {
     if words.is_null() {
         return None;
     }
-    // SAFETY: the shim returns a string that it has allocated and given away.
+    // SAFETY: the shim returns a string that it has allocated and no longer owns.
     unsafe {
         let owned = CStr::from_ptr(words).to_string_lossy().into_owned();
         free(words.cast());
@@ -76,7 +76,8 @@ pub(crate) fn text(words: *mut c_char) -> Option<String> {
     }
 }
 
-/// Turns what the shim threw into an error: its first line, without the place in libtorch's sources.
+/// Turns an exception of the shim into an error: its first line, without the position in libtorch's
+/// sources.
 pub(crate) fn checked(action: &'static str, thrown: *mut c_char) -> Result<(), TorchError> {
     match text(thrown) {
         None => Ok(()),

@@ -1,8 +1,9 @@
 //! Jacobian-vector products by forward-mode differentiation.
 //!
-//! Inside [`with_level`] a tensor can carry a tangent: for y = f(x) with x = (x0, dx), y carries J_f(x0) dx, computed by the operators of f
-//! as they run. A level ends with its closure, also by a panic, and tangents end with it. libtorch has one level per process: a second thread
-//! waits for the first, and a level inside a level is an error.
+//! Inside [`with_level`] a tensor can have a tangent: for y = f(x) with x = (x0, dx), y has the
+//! tangent J_f(x0) dx, which the operators of f compute as they run. A level and its tangents end
+//! with the closure, also after a panic. libtorch has one level per process: a second thread waits
+//! for the first, and nested levels are an error.
 //!
 //! ```
 //! use fm_torch::forward_ad::with_level;
@@ -25,14 +26,14 @@ use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 use tch::Tensor;
 
-/// Held while a level is open.
+/// Locked while a level is open.
 static ONE: Mutex<()> = Mutex::new(());
 
 thread_local! {
     static OPEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A level of differentiation, for the thread that opened it.
+/// A differentiation level, for the thread that opened it.
 #[derive(Debug)]
 pub struct Level {
     id: u64,
@@ -65,16 +66,17 @@ impl Drop for Level {
 }
 
 impl Level {
-    /// `primal` with a tangent of its shape.
+    /// `primal` with a tangent of the same shape.
     ///
     /// # Errors
-    /// An exception of libtorch: shapes that differ, or a tensor that already has a tangent.
+    /// An exception of libtorch: different shapes, or a tensor that already has a tangent.
     pub fn dual(&self, primal: &Tensor, tangent: &Tensor) -> Result<Tensor, TorchError> {
         let made = Tensor::f_internal_make_dual(primal, tangent, self.id as i64);
         made.map_err(|e| thrown("attach a tangent", &e))
     }
 
-    /// The primal and the tangent of a result; a result that does not depend on a dual tensor has a tangent of zeros.
+    /// The primal and the tangent of a result; the tangent is zero if the result does not depend on
+    /// a dual tensor.
     ///
     /// # Errors
     /// An exception of libtorch.

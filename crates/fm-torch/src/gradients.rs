@@ -1,7 +1,9 @@
-//! Gradients taken from leaves into one flat vector, and hooks that fire when one is complete.
+//! Moves the gradients of leaves into one flat vector, and reports each gradient when it is
+//! complete.
 //!
-//! Autograd hands a leaf that has no gradient yet the tensor it has just computed, without copying or adding. [`Taker::take`] moves these
-//! tensors into one vector in a single operator and leaves the leaves without a gradient, ready for the next backward pass.
+//! If a leaf has no gradient yet, autograd stores the tensor that it has just computed, without a
+//! copy or an addition. [`Taker::take`] moves these tensors into one vector in a single operator,
+//! and leaves the leaves without gradients, ready for the next backward pass.
 //!
 //! ```
 //! use fm_torch::gradients::Taker;
@@ -12,7 +14,7 @@
 //! let taker = Taker::new(&[&a, &b], vec![flat.narrow(0, 0, 2), flat.narrow(0, 3, 1)])?;
 //! a.square().sum(Kind::Float).backward();
 //! taker.take()?;
-//! // d a^2 = 2 a; the third value belongs to no leaf; b was not reached.
+//! // d a^2 = 2 a; the third value belongs to no leaf; b has no gradient.
 //! assert_eq!(Vec::<f32>::try_from(&flat)?, [4.0, 6.0, 9.0, 0.0]);
 //! assert!(!a.grad().defined());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -26,7 +28,7 @@ use std::cell::RefCell;
 use std::ffi::c_void;
 use tch::Tensor;
 
-/// Leaves, and where their gradients go.
+/// Leaves, and the views that receive their gradients.
 #[derive(Debug)]
 pub struct Taker {
     leaves: Vec<Tensor>,
@@ -34,7 +36,8 @@ pub struct Taker {
 }
 
 impl Taker {
-    /// The gradient of leaf i goes into view i, which has its shape, in the view's type.
+    /// The gradient of leaf i is written to view i, which has the same shape, in the type of the
+    /// view.
     ///
     /// # Errors
     /// [`TorchError::Mismatch`].
@@ -51,7 +54,7 @@ impl Taker {
         }
     }
 
-    /// Another handle on the same leaves and views, for a thread of its own.
+    /// Another handle to the same leaves and views, for use on another thread.
     pub fn share(&self) -> Self {
         let clone = |tensors: &[Tensor]| tensors.iter().map(Tensor::shallow_clone).collect();
         Self { leaves: clone(&self.leaves), views: clone(&self.views) }
@@ -65,7 +68,7 @@ impl Taker {
         self.take_some(0..self.leaves.len())
     }
 
-    /// The same for leaves of these indices.
+    /// Moves the gradients of the leaves with these indices.
     ///
     /// # Errors
     /// An exception of libtorch.
@@ -80,8 +83,9 @@ impl Taker {
         ffi::checked("collect gradients", thrown)
     }
 
-    /// Runs a backward pass, and calls `complete` with the index of each leaf whose gradient is complete, in that order. Calls come while the
-    /// pass runs, on the thread that runs it (CPU) or on the device's own thread (CUDA).
+    /// Runs a backward pass, and calls `complete` with the index of each leaf when its gradient is
+    /// complete, in that order. The calls are made during the pass, on the thread that runs it
+    /// (CPU) or on the device's thread (CUDA).
     ///
     /// # Errors
     /// An exception of libtorch.
@@ -90,8 +94,9 @@ impl Taker {
         let hooks = Hooks { leaves: &self.leaves };
         for (index, leaf) in self.leaves.iter().enumerate() {
             let context = (&raw const called).cast_mut().cast::<c_void>();
-            // SAFETY: `called` outlives the hooks, which `hooks` removes before this function returns or unwinds. Hooks of one backward pass run
-            // one after the other, because all leaves are on one device.
+            // SAFETY: `called` outlives the hooks, which `hooks` removes before this function
+            // returns or unwinds. Hooks of one backward pass run one after the other, because all
+            // leaves are on one device.
             ffi::checked("watch gradients", unsafe {
                 ffi::fm_on_gradient(ffi::pointer(leaf), Some(forward), context, index as i64)
             })?;
@@ -102,10 +107,10 @@ impl Taker {
     }
 }
 
-/// Adds to the gradient of a leaf, as autograd does; the first gradient is kept without a copy.
+/// Adds to the gradient of a leaf, as autograd does; the first gradient is stored without a copy.
 ///
 /// # Errors
-/// [`TorchError::Mismatch`] where shapes or types differ, and an exception of libtorch.
+/// [`TorchError::Mismatch`] if shapes or types differ, and an exception of libtorch.
 pub fn add(leaf: &Tensor, gradient: &Tensor) -> Result<(), TorchError> {
     let of = |t: &Tensor| (t.size(), t.kind(), t.device());
     if of(leaf) != of(gradient) {
@@ -131,7 +136,8 @@ impl Drop for Hooks<'_> {
     }
 }
 
-/// Calls the closure behind `context`. A panic would unwind into C++, so it ends the process with its message.
+/// Calls the closure behind `context`. A panic would unwind into C++, so it ends the process with
+/// its message.
 extern "C" fn forward(context: *mut c_void, index: i64) {
     // SAFETY: `context` is the cell of the `watch` call in progress.
     let called = unsafe { &*context.cast::<RefCell<Box<dyn FnMut(usize) + Send + '_>>>() };

@@ -1,8 +1,9 @@
 //! GroupNorm and SiLU in one operator, for contiguous tensors on the CPU in f32 and bf16.
 //!
-//! With the channels of x (B, C, ...) in G groups of M values: z = (x - mean) / sqrt(variance + eps) w + b, y = z sigmoid(z); mean and
-//! variance over a group, in f32. The backward pass keeps only x and two numbers per group. Where the gradient itself is differentiated
-//! (`create_graph`), libtorch's two operators compute it. Source: Wu and He, "Group Normalization" (2018).
+//! The channels of x (B, C, ...) form G groups of M values: z = (x - mean) / sqrt(variance + eps)
+//! w + b, y = z sigmoid(z), with mean and variance over a group, in f32. The backward pass stores
+//! only x and two numbers per group. For second derivatives (`create_graph`), libtorch's two
+//! operators compute the gradient. Source: Wu and He, "Group Normalization" (2018).
 //!
 //! ```
 //! use fm_torch::group_norm::group_norm_silu;
@@ -13,7 +14,7 @@
 //! let y = group_norm_silu(&x, 1, &one, &zero, 0.0)?.unwrap_or_default();
 //! assert!((y.double_value(&[0, 0, 0]) + 0.268_941).abs() < 1e-6);
 //! assert!((y.double_value(&[0, 1, 0]) - 0.731_059).abs() < 1e-6);
-//! // f64 and small groups are left to libtorch's operators.
+//! // f64 and small groups use libtorch's operators.
 //! assert!(group_norm_silu(&x.narrow(2, 0, 1).contiguous(), 1, &one, &zero, 0.0)?.is_none());
 //! assert!(group_norm_silu(&x.to_kind(Kind::Double), 1, &one, &zero, 0.0)?.is_none());
 //! # Ok::<(), fm_torch::TorchError>(())
@@ -26,12 +27,12 @@ use crate::ffi;
 use std::ptr::null_mut;
 use tch::Tensor;
 
-/// silu(group_norm(x)) in x's type, or nothing where there is no fused kernel: on a GPU, in f64 or f16, for tensors that are not
-/// contiguous (channels last), under forward-mode differentiation, and for groups of less than 512 values, where libtorch's operators
-/// are faster.
+/// silu(group_norm(x)) in x's type, or `None` if there is no fused kernel: on a GPU, in f64 or f16,
+/// for tensors that are not contiguous (channels last), under forward-mode differentiation, and for
+/// groups of less than 512 values, for which libtorch's operators are faster.
 ///
 /// # Errors
-/// An exception of libtorch, for example for want of memory.
+/// An exception of libtorch, for example if memory runs out.
 pub fn group_norm_silu(
     x: &Tensor,
     groups: i64,
@@ -43,7 +44,7 @@ pub fn group_norm_silu(
     // SAFETY: the tensors and `out` outlive the call; the shim checks types, sizes and layout.
     let thrown = unsafe { ffi::fm_group_norm_silu(p(x), p(weight), p(bias), groups, eps, &raw mut out) };
     ffi::checked("normalize groups", thrown)?;
-    // SAFETY: a tensor that the shim has allocated and given away, as `tch` frees it.
+    // SAFETY: a tensor that the shim has allocated and no longer owns; `tch` frees it.
     Ok((!out.is_null()).then(|| unsafe { Tensor::from_ptr(out.cast()) }))
 }
 
@@ -64,7 +65,8 @@ mod tests {
         [of(size, 0.1), of(&size[1..2], 0.2), of(&size[1..2], 0.3)]
     }
 
-    /// The value and the gradients of x, weight and bias, by libtorch's two operators in f64 from the same rounded inputs.
+    /// The value and the gradients of x, weight and bias, computed by libtorch's two operators in
+    /// f64 from the same rounded inputs.
     fn plain(inputs: &[Tensor; 3]) -> Vec<Tensor> {
         let wide = inputs.each_ref().map(|t| t.detach().to_kind(Kind::Double).set_requires_grad(true));
         let y = wide[0].group_norm(GROUPS, Some(&wide[1]), Some(&wide[2]), 1e-5, true).silu();
@@ -90,7 +92,7 @@ mod tests {
 
     #[test]
     fn value_and_gradients_are_those_of_the_two_operators() {
-        // Areas of whole vectors, of some with a rest, and of a single value; sums of several blocks.
+        // Areas of whole vectors, with a remainder, and of a single value; sums of several blocks.
         for size in [vec![3, 8, 16, 16], vec![2, 12, 15, 13], vec![2, 64, 33], vec![1, 8, 40, 40], vec![2, 2048]] {
             for (kind, bound) in [(Kind::Float, 2e-6), (Kind::BFloat16, 6e-3)] {
                 let inputs = leaves(&size, kind);
@@ -131,7 +133,8 @@ mod tests {
         }
     }
 
-    /// The fused operator has no forward derivative: it must step aside for a tangent rather than drop it.
+    /// The fused operator has no forward derivative: it must return `None` for a tangent rather
+    /// than drop it.
     #[test]
     fn tangents_go_through_the_two_operators() {
         let [x, weight, bias] = leaves(&[2, 8, 16, 16], Kind::Float).map(|t| t.detach());

@@ -1,11 +1,11 @@
-//! What `tch` lacks of libtorch, each as a safe Rust value over a small C++ shim.
+//! Features of libtorch that `tch` lacks, as safe Rust over a small C++ shim.
 //!
 //! | module | content |
 //! |---|---|
-//! | [`device`] | choosing a device; loads libtorch's CUDA half at run time |
-//! | [`context`] | global switches: matmul precision, cuDNN benchmark, deterministic algorithms |
+//! | [`device`] | selection of a device; loads libtorch's CUDA half at run time |
+//! | [`context`] | global settings: matmul precision, cuDNN benchmark, deterministic algorithms |
 //! | [`memory`] | statistics of the CUDA caching allocator |
-//! | [`gradients`] | gradients taken from leaves into one vector; hooks that fire when one is complete |
+//! | [`gradients`] | moves gradients of leaves into one vector; hooks that run when a gradient is complete |
 //! | [`adam`] | libtorch's fused Adam and AdamW over one flat vector |
 //! | [`group_norm`] | GroupNorm and SiLU in one operator |
 //! | [`profile`](mod@profile) | libtorch's profiler, written as a Chrome trace |

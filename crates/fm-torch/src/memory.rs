@@ -1,4 +1,5 @@
-//! Device memory: statistics of the CUDA caching allocator, and pinned host memory, from which a copy to the device need not wait.
+//! Device memory: statistics of the CUDA caching allocator, and pinned host memory, which allows
+//! asynchronous copies to the device.
 //!
 //! ```
 //! use tch::Device;
@@ -14,17 +15,17 @@ use tch::{Device, Tensor};
 /// Bytes of device memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceMemory {
-    /// In tensors now.
+    /// Bytes in tensors now.
     pub allocated: u64,
-    /// In tensors at most so far.
+    /// Maximum of `allocated` so far.
     pub peak_allocated: u64,
-    /// Taken from the device now: tensors and cached blocks.
+    /// Bytes reserved on the device now: tensors and cached blocks.
     pub reserved: u64,
-    /// Taken from the device at most so far.
+    /// Maximum of `reserved` so far.
     pub peak_reserved: u64,
 }
 
-/// The memory of a CUDA device; `None` for other devices, and where libtorch has no statistics.
+/// The memory of a CUDA device; `None` for other devices, and if libtorch has no statistics.
 pub fn device_memory(device: Device) -> Option<DeviceMemory> {
     let Device::Cuda(index) = device else { return None };
     let mut bytes = [0i64; 4];
@@ -34,20 +35,21 @@ pub fn device_memory(device: Device) -> Option<DeviceMemory> {
     Some(DeviceMemory { allocated, peak_allocated, reserved, peak_reserved })
 }
 
-/// These bytes as a uint8 tensor in pinned host memory. Needs CUDA to be loaded.
+/// Copies bytes into a uint8 tensor in pinned host memory. CUDA must be loaded.
 ///
 /// # Errors
 /// An exception of libtorch.
 pub fn pinned(bytes: &[u8]) -> Result<Tensor, TorchError> {
     let mut out = std::ptr::null_mut();
-    // SAFETY: the bytes outlive the call, which copies them; the tensor is ours once it returns without an exception.
+    // SAFETY: the bytes outlive the call, which copies them; the returned tensor belongs to us,
+    // unless there was an exception.
     unsafe {
         ffi::checked("allocate pinned memory", ffi::fm_pinned(bytes.as_ptr(), bytes.len(), &raw mut out))?;
         Ok(Tensor::from_ptr(out.cast()))
     }
 }
 
-/// Lets the peaks of a CUDA device start again from what is in use now; nothing on other devices.
+/// Resets the peaks of a CUDA device to the current values; does nothing for other devices.
 pub fn reset_peaks(device: Device) {
     let Device::Cuda(index) = device else { return };
     // SAFETY: no pointers. An allocator without statistics throws, and then has no peaks either.

@@ -1,5 +1,6 @@
-//! Counts what libtorch does: operators called (nested ones too) and memory allocated for tensors. On a GPU an operator is one or a few
-//! kernel launches. The counts are the same on every run and on a busy machine.
+//! Counts of libtorch's work: operators called (including nested ones) and memory allocated for
+//! tensors. On a GPU an operator is one or a few kernel launches. The counts are the same on every
+//! run, also on a busy machine.
 //!
 //! ```
 //! use fm_torch::operators::count;
@@ -7,7 +8,7 @@
 //! let x = Tensor::ones([8, 4], (Kind::Float, Device::Cpu));
 //! let (sum, counts) = count(|| (&x + &x).sum(Kind::Float).double_value(&[]));
 //! assert_eq!(sum, 64.0);
-//! // add and its 128 bytes, sum and its 4; reading the value is item and _local_scalar_dense.
+//! // add allocates 128 bytes, sum 4; reading the value calls item and _local_scalar_dense.
 //! assert!(counts.operators >= 4);
 //! assert!(counts.allocations >= 2 && counts.bytes >= 132);
 //! ```
@@ -16,7 +17,7 @@
 
 use crate::ffi;
 
-/// Counts of one piece of work.
+/// Counts of a piece of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// Operators called.
@@ -27,10 +28,10 @@ pub struct Counts {
     pub bytes: u64,
 }
 
-/// Runs `work` and counts what libtorch does for it on this thread.
+/// Runs `work` and counts libtorch's operators and allocations on this thread.
 pub fn count<T>(work: impl FnOnce() -> T) -> (T, Counts) {
     let mut counts = [0i64; 3];
-    // SAFETY: no arguments; counting is this thread's.
+    // SAFETY: no arguments; the counters belong to this thread.
     unsafe { ffi::fm_count_start() };
     let done = work();
     // SAFETY: three numbers are written.

@@ -1,4 +1,5 @@
-//! libtorch's profiler: operators on all threads, and kernels on a GPU, as a Chrome trace (`chrome://tracing`, Perfetto, TensorBoard).
+//! libtorch's profiler: operators on all threads, and kernels on a GPU, as a Chrome trace
+//! (`chrome://tracing`, Perfetto, TensorBoard).
 //!
 //! ```
 //! use fm_torch::profile::Profile;
@@ -69,7 +70,7 @@ impl Profile {
 }
 
 impl Drop for Profile {
-    /// A profile that is not finished is thrown away.
+    /// Discards a profile that was not finished.
     fn drop(&mut self) {
         if self.running {
             let _ = self.stop(b"/dev/null");

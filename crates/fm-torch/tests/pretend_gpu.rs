@@ -1,4 +1,5 @@
-//! Devices, with and without a CUDA half, each case in a process of its own: libtorch decides once per process whether it has CUDA.
+//! Devices, with and without a CUDA half, each case in a process of its own: libtorch decides once
+//! per process whether it has CUDA.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 

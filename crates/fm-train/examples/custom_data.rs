@@ -1,4 +1,5 @@
-//! A data set of your own: points on a Lissajous curve, computed when a batch needs them. `cargo run -p fm-train --example custom_data`
+//! A data set of your own: points on a Lissajous curve, computed when a batch needs them.
+//! `cargo run -p fm-train --example custom_data`
 
 use fm_core::FlowMatching;
 use fm_core::data::{DataError, Dataset, Pick};

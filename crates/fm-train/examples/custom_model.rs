@@ -1,4 +1,5 @@
-//! A network of your own: any type with a forward pass. `cargo run -p fm-train --example custom_model`
+//! A network of your own: any type with a forward pass.
+//! `cargo run -p fm-train --example custom_model`
 
 use fm_core::{FlowMatching, tensor::VelocityModel};
 use fm_train::{FlowTraining, Trainer, TrainerConfig};

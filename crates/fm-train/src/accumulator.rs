@@ -1,17 +1,18 @@
-//! What has been seen since the last line of the log, kept on the device, read back and summed up once a line.
+//! Training metrics since the last line of the log: accumulated on the device, and read back once
+//! per line.
 //!
 //! | number | meaning |
 //! |---|---|
-//! | loss, bins | sums over steps and rows that were finite |
-//! | skipped | steps, of the whole run, whose loss or gradient was not finite, and which therefore changed nothing |
-//! | in a row | such steps without a good one after them, and how many there were at worst since the last line |
+//! | loss, bins | sums over the steps and rows whose loss was finite |
+//! | skipped | steps of the whole run that were skipped because their loss or gradient was not finite |
+//! | in a row | consecutive skipped steps up to now, and the longest such sequence since the last line |
 //!
-//! All of it is part of a checkpoint, so that a resumed log has the same bytes.
+//! All of these numbers are part of a checkpoint, so the log of a resumed run has the same bytes.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// Equal parts of [0, 1] by which the loss is told apart.
+/// Number of equal parts of [0, 1] by which losses are reported.
 pub const BINS: usize = 10;
 
 const LOSS: usize = 0;
@@ -21,22 +22,23 @@ const IN_A_ROW: usize = 3;
 const WORST: usize = 4;
 const NUMBERS: usize = 5;
 
-/// What was seen, on the device.
+/// Accumulated metrics, on the device.
 #[derive(Debug)]
 pub struct MetricAccumulator {
-    /// [`NUMBERS`] numbers as they were when last read, f64.
+    /// The [`NUMBERS`] numbers when they were last read, f64.
     numbers: Vec<f64>,
-    /// The loss and the rows of each bin, f64.
+    /// Sum of losses and number of rows in each bin, f64.
     bins: Tensor,
-    /// Steps since the numbers were read: the loss, and 1 or 0 for one that was finite or not, f64, in rows of 2.
+    /// The steps since the numbers were read, in rows of 2, f64: the loss, and 1 if it was finite
+    /// or 0 if not.
     steps: Vec<Tensor>,
-    /// The same, several steps in one.
+    /// The same, with several steps packed into one tensor.
     packed: Vec<Tensor>,
-    /// Gains of optimal transport, and how many; these come with the batches, from the host.
+    /// Sum and count of the coupling gains, on the host because batches carry them.
     gain: (f64, u64),
 }
 
-/// Which bin each value belongs to, one row of 0 and a single 1 per value: (rows, bins), f64. `values` are in [0, 1].
+/// One-hot bins of values in [0, 1]: (rows, bins), f64, with a single 1 in each row.
 pub(crate) fn members(values: &[f64], bins: usize, bin: impl Fn(f64) -> usize) -> Vec<f64> {
     let mut members = vec![0.0; values.len() * bins];
     for (value, row) in values.iter().zip(members.chunks_exact_mut(bins.max(1))) {
@@ -50,7 +52,7 @@ pub(crate) fn bin(t: f64) -> usize {
     (t * BINS as f64).clamp(0.0, BINS as f64 - 1.0) as usize
 }
 
-/// Steps that are packed into one tensor.
+/// Number of steps that are packed into one tensor.
 const PACKED: usize = 256;
 
 /// [`MetricAccumulator`] in a checkpoint.
@@ -60,44 +62,46 @@ pub struct Saved {
     gain: (f64, u64),
 }
 
-/// A tally read back.
+/// Metrics that were read back.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
     /// Mean loss; NaN if no step was finite.
     pub loss: f64,
-    /// Mean loss of the rows of each tenth of the time, by the rows that fell there; NaN where none did.
+    /// Mean loss of the rows in each tenth of the time interval; NaN for a tenth without rows.
     pub bins: Vec<f64>,
-    /// Mean gain of the coupling, where there was one.
+    /// Mean gain of the coupling, if there is one.
     pub gain: Option<f64>,
     /// Steps skipped in the whole run.
     pub skipped: u64,
-    /// The longest row of skipped steps since the last line.
+    /// The longest sequence of skipped steps since the last line.
     pub worst: u64,
 }
 
 impl MetricAccumulator {
-    /// Nothing seen.
+    /// An empty accumulator.
     pub fn new(device: Device) -> Self {
         let bins = Tensor::zeros([2 * BINS as i64], (Kind::Double, device));
         Self { numbers: vec![0.0; NUMBERS], bins, steps: Vec::new(), packed: Vec::new(), gain: (0.0, 0) }
     }
 
-    /// Adds rows' losses, (B), by the bins of their times, (B, [`BINS`]) of [`members`]. Rows that are not finite are left out.
+    /// Adds row losses, (B), to the bins of their times, (B, [`BINS`]) of [`members`]. Non-finite
+    /// rows are left out.
     pub(crate) fn rows(&mut self, members: &Tensor, losses: &Tensor) {
         no_grad(|| {
             let finite = losses.isfinite().to_kind(Kind::Double);
             let sums = Tensor::stack(&[losses.detach().to_kind(Kind::Double).nan_to_num(0.0, 0.0, 0.0), finite], 0);
-            // A product, because sums by atomic additions differ from run to run on a GPU.
+            // A matrix product, because sums by atomic additions differ from run to run on a GPU.
             self.bins += sums.matmul(members).view(-1);
         });
     }
 
-    /// Adds a step's loss. Returns 1, or 0 if the loss or the gradient's norm is not finite; a number on the device, not read.
+    /// Adds a step's loss. Returns 1, or 0 if the loss or the gradient norm is not finite, as a
+    /// tensor on the device.
     pub(crate) fn step(&mut self, loss: &Tensor, norm: &Tensor, gain: Option<f64>) -> Tensor {
         self.gain = gain.map_or(self.gain, |g| (self.gain.0 + g, self.gain.1 + 1));
         no_grad(|| {
             let loss = loss.detach().to_kind(Kind::Double);
-            // Not finite where either is not.
+            // Not finite if either is not finite.
             let good = (&loss + norm).isfinite().to_kind(Kind::Double);
             self.steps.push(Tensor::stack(&[&loss, &good], 0));
             if self.steps.len() == PACKED {
@@ -108,7 +112,7 @@ impl MetricAccumulator {
         })
     }
 
-    /// Reads everything back and begins the next line.
+    /// Reads everything back and starts the next line.
     pub(crate) fn take(&mut self) -> Seen {
         let (numbers, bins) = self.read();
         let mut next = Self::new(self.bins.device());
@@ -125,7 +129,7 @@ impl MetricAccumulator {
         }
     }
 
-    /// The numbers and bins of now. One device-to-host read.
+    /// The current numbers and bins. One device-to-host read.
     fn read(&self) -> (Vec<f64>, Vec<f64>) {
         let parts: Vec<&Tensor> = [&self.bins].into_iter().chain(&self.packed).chain(&self.steps).collect();
         let read = Vec::try_from(Tensor::cat(&parts, 0).to_device(Device::Cpu));
@@ -146,16 +150,16 @@ impl MetricAccumulator {
         (numbers, bins.to_vec())
     }
 
-    /// What a checkpoint keeps.
+    /// The part that a checkpoint stores.
     pub fn save(&self) -> Saved {
         let (numbers, bins) = self.read();
         Saved { sums: [numbers, bins].concat(), gain: self.gain }
     }
 
-    /// Goes on from a checkpoint.
+    /// Continues from a checkpoint.
     ///
     /// # Errors
-    /// Another number of sums than a tally has.
+    /// A number of sums that differs from the accumulator's.
     pub fn restore(&mut self, saved: &Saved) -> Result<(), String> {
         if saved.sums.len() != NUMBERS + 2 * BINS {
             return Err(format!("its tally has {} sums, not {}", saved.sums.len(), NUMBERS + 2 * BINS));
@@ -188,12 +192,12 @@ mod tests {
         assert_eq!((seen.loss, seen.skipped, seen.worst, seen.gain), (2.0, 3, 2, Some(0.5)));
         assert_eq!((seen.bins[0], seen.bins[9]), (1.0, 4.0));
         assert!(seen.bins[1].is_nan());
-        // The run of bad steps goes on across a line.
+        // A sequence of bad steps continues across a line.
         let _ = again.step(&Tensor::from(f64::NAN), &Tensor::from(1.0), None);
         let seen = again.take();
         assert!(seen.loss.is_nan() && seen.gain.is_none());
         assert_eq!((seen.skipped, seen.worst), (4, 2));
-        // More steps than are packed, and some beside.
+        // More steps than fit into one packed tensor, and a few extra.
         for k in 0..PACKED + 3 {
             let loss = if k == PACKED - 1 || k == PACKED { f64::NAN } else { 2.0 };
             let _ = again.step(&Tensor::from(loss), &Tensor::from(1.0), None);

@@ -1,6 +1,7 @@
-//! Batches: the data of a step on the host, already paired.
+//! Batches: the data of one step on the host, already paired.
 //!
-//! A batch is a pure function of its step: the result is the same with any number of workers, and a resumed run starts anywhere.
+//! A batch is a pure function of its step: any number of workers gives the same result, and a run
+//! can resume at any step.
 //!
 //! ```
 //! use fm_train::batch::Batch;
@@ -14,50 +15,52 @@ use fm_core::data::{DataError, Pick};
 use fm_core::source::Source;
 use std::ops::Range;
 
-/// One training batch on the host, or some rows of it: source and data, already paired.
+/// One training batch on the host, or a part of its rows: source and data, already paired.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
-    /// The step that the batch is for; the training loop sets it.
+    /// The step of the batch; the training loop sets it.
     pub step: u64,
     /// The shape of a row; empty for rows of one value.
     pub shape: Vec<i64>,
     /// Source rows x0, B x dim.
     pub x0: Vec<f32>,
-    /// Data rows x1, B x dim, in the network's units; empty where the device holds them.
+    /// Data rows x1, B x dim, in the network's units; empty if the device holds the data.
     pub x1: Vec<f32>,
-    /// The rows of the data set that these are, where the device holds it ([`crate::device_dataset`]).
+    /// The rows of the data set in this batch, if the device holds the data
+    /// ([`crate::device_dataset`]).
     pub device_rows: Vec<Pick>,
-    /// The class of each row, dropped ones as the null class; empty without classes.
+    /// The class of each row, with the null class for dropped labels; empty without classes.
     pub classes: Vec<i64>,
-    /// The condition vector of each row, dropped ones as zeros, B x condition dim; empty without condition vectors.
+    /// The condition vector of each row, with zeros for dropped conditions, B x condition dim;
+    /// empty without condition vectors.
     pub conditions: Vec<f32>,
-    /// The cost of these pairs over that of independent ones, where rows were coupled.
+    /// Cost of these pairs relative to independent pairs, if rows were coupled.
     pub coupling_gain: Option<f64>,
-    /// The first of these rows in the whole batch, of which other processes have other rows.
+    /// Index of the first of these rows in the whole batch; other processes hold the other rows.
     pub first: usize,
-    /// Rows of the whole batch; 0 where these are all.
+    /// Rows of the whole batch; 0 if all rows are here.
     pub whole: usize,
 }
 
 impl Batch {
-    /// Values per row, at least 1; the largest number for a shape that is too large to count.
+    /// Values per row, at least 1; the largest `usize` if the shape is too large to count.
     pub fn dim(&self) -> usize {
         let sizes = self.shape.iter().map(|n| usize::try_from(*n).unwrap_or(0));
         sizes.fold(1usize, usize::saturating_mul).max(1)
     }
 
-    /// The number of rows here.
+    /// The number of rows in this part.
     pub fn rows(&self) -> usize {
         self.device_rows.len().max(self.x1.len() / self.dim())
     }
 
-    /// The rows of the whole batch that are here, and the number of rows of the whole batch.
+    /// Range of these rows in the whole batch, and the number of rows of the whole batch.
     pub fn span(&self) -> (Range<usize>, usize) {
         let rows = self.rows();
         (self.first..self.first.saturating_add(rows), self.whole.max(rows))
     }
 
-    /// Some of the `whole` rows that are here; none of those that are not.
+    /// The given rows of this batch, which has `whole` rows; empty for a range that is not here.
     pub fn part(&self, rows: Range<usize>, whole: usize) -> Self {
         fn of<T: Clone>(values: &[T], rows: &Range<usize>, whole: usize) -> Vec<T> {
             let each = values.len() / whole.max(1);
@@ -77,7 +80,7 @@ impl Batch {
         }
     }
 
-    /// The rows of all batches, one after the other.
+    /// The rows of all batches, concatenated.
     pub(crate) fn concat(batches: &[Self]) -> Self {
         fn all<T: Clone>(batches: &[Batch], of: fn(&Batch) -> &Vec<T>) -> Vec<T> {
             batches.iter().flat_map(of).cloned().collect()
@@ -93,7 +96,8 @@ impl Batch {
         }
     }
 
-    /// Deals the rows out to as many equal batches, which keep their step and place.
+    /// Splits the rows into equal parts, one for each of `batches`, which keep their step and
+    /// place.
     pub(crate) fn split_into(&self, batches: &mut [Self]) {
         let (count, whole) = (batches.len(), self.rows());
         for (k, batch) in batches.iter_mut().enumerate() {
@@ -106,7 +110,7 @@ impl Batch {
 
 /// A source of batches.
 pub trait BatchSource: Sync {
-    /// The batch of one step. It depends on the step alone.
+    /// The batch of one step. It depends only on the step.
     ///
     /// # Errors
     /// Any error; the training ends with its text.
@@ -115,12 +119,12 @@ pub trait BatchSource: Sync {
     /// Checks the settings before the first step.
     ///
     /// # Errors
-    /// Settings from which no batch, or a wrong one, would be made.
+    /// Settings from which no batch, or a wrong one, would result.
     fn validate(&self) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// The source that x0 is drawn from, where there is one.
+    /// The source distribution of x0, if there is one.
     fn source(&self) -> Option<&Source> {
         None
     }

@@ -1,8 +1,9 @@
 //! Batches of a data set: shuffled rows, random mirroring, label dropout, and coupled source rows.
 //!
-//! A batch is a function of (seed, step, row), independent of the thread that makes it: resuming or changing the number of workers gives the
-//! same batches. [`Order`] gives each row once per epoch, and the [`FlowMatching`] its source, coupling and seed. With
-//! `flow.coupled_steps = k`, one OT plan covers the rows of k consecutive steps.
+//! A batch is a function of (seed, step, row), independent of the thread that makes it: resuming or
+//! changing the number of workers gives the same batches. [`Order`] visits each row once per epoch.
+//! The [`FlowMatching`] gives source, coupling and seed. With `flow.coupled_steps = k`, one OT plan
+//! covers the rows of k consecutive steps.
 //!
 //! ```
 //! use fm_core::FlowMatching;
@@ -27,16 +28,17 @@ use fm_core::source::Source;
 use rand::Rng;
 use std::ops::Range;
 
-/// How batches are made of a data set.
+/// Options for batches of a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchOptions {
-    /// Rows of a batch.
+    /// Rows per batch.
     pub rows: usize,
-    /// Mirror rows at random.
+    /// Mirror rows at random, each with probability 1/2.
     pub mirror: bool,
-    /// Condition the model on the rows' classes, or on their condition vectors.
+    /// Condition the model on the classes or condition vectors of the rows.
     pub conditional: bool,
-    /// The null class, and the probability that it replaces a row's class (for classifier-free guidance).
+    /// The null class, and the probability that it replaces a row's class (for classifier-free
+    /// guidance).
     pub dropped: Option<(i64, f64)>,
     /// Give row numbers instead of values, for data in device memory ([`crate::device_dataset`]).
     pub resident: bool,
@@ -71,7 +73,8 @@ impl<'a> FlowBatches<'a> {
     /// Batches of `data` for a flow.
     ///
     /// # Errors
-    /// [`TrainError::Setting`] for data or options from which no batch, or a wrong one, would be made; a flow that has no meaning.
+    /// [`TrainError::Setting`] for data or options from which no batch, or a wrong one, would
+    /// result; an invalid flow.
     pub fn new(flow: &'a FlowMatching, data: &'a dyn Dataset, options: BatchOptions) -> Result<Self, TrainError> {
         flow.validate()?;
         check(data, &options)?;
@@ -79,12 +82,13 @@ impl<'a> FlowBatches<'a> {
         Ok(Self { data, order, pairing: Pairing::new(flow), options, next: 0 })
     }
 
-    /// Only the rows of each batch that belong to one process. Coupled rows are coupled as one batch by every process, with the same result.
+    /// Restricts each batch to the rows of one process. Every process couples the whole batch, with
+    /// the same result.
     pub fn shared(self, shard: Shard) -> Self {
         Self { pairing: self.pairing.shared(shard), ..self }
     }
 
-    /// The data of a step: a process's share of the rows, without sources.
+    /// The data of a step without sources: the rows of one process.
     fn rows(&self, step: u64, shard: Shard) -> Result<Batch, DataError> {
         let (o, dim) = (&self.options, self.data.dim());
         let mirrored = |i: usize| o.mirror && self.draw(step, Stream::Augment, i).random();
@@ -121,7 +125,7 @@ impl<'a> FlowBatches<'a> {
         rows.zip(picks).map(|(i, pick)| if self.is_dropped(step, i) { null } else { class(pick) }).collect()
     }
 
-    /// The condition vectors of the rows; dropped ones are zero.
+    /// The condition vectors of the rows; zero for dropped rows.
     fn conditions(&self, step: u64, rows: Range<usize>, picks: &[Pick]) -> Result<Vec<f32>, DataError> {
         let dim = self.data.condition_dim();
         let mut vectors = vec![0.0; picks.len() * dim];
@@ -158,7 +162,7 @@ impl BatchSource for FlowBatches<'_> {
     }
 }
 
-/// Fails for data or options from which no batch, or a wrong one, would be made.
+/// Fails for data or options from which no batch, or a wrong one, would result.
 fn check(data: &dyn Dataset, o: &BatchOptions) -> Result<(), TrainError> {
     let (rows, dim, shape) = (data.len(), data.dim(), data.shape());
     if rows == 0 || dim == 0 {
@@ -206,7 +210,7 @@ mod tests {
         let mirrored = picks(true);
         let count = mirrored.iter().filter(|pick| pick.mirrored).count();
         assert!((60..140).contains(&count), "{count} of 200");
-        // The same row, met again in the batch, is not always mirrored.
+        // A row that occurs several times is not always mirrored.
         let both = |row| [true, false].iter().all(|m| mirrored.iter().any(|p| p.row == row && p.mirrored == *m));
         assert!((0..50).any(both));
     }

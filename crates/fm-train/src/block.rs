@@ -1,8 +1,9 @@
 //! One block of bytes for everything that a step needs from the host.
 //!
-//! Each copy from the host makes a GPU's queue drain unless it comes from pinned memory, and each has a fixed cost. So the worker thread that
-//! makes a batch packs its values, of any type, into one block of pinned memory; [`HostBlock::upload`] is one non-blocking copy, and
-//! [`Block::get`] returns views of it on the device.
+//! A copy from pageable host memory makes the GPU's queue drain, and every copy has a fixed cost.
+//! So the worker thread that makes a batch packs its values, of any type, into one block of pinned
+//! memory; [`HostBlock::upload`] is one non-blocking copy, and [`Block::get`] returns views of it
+//! on the device.
 //!
 //! ```
 //! use fm_train::block::Packer;
@@ -24,10 +25,10 @@ use std::collections::BTreeMap;
 use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
-/// Bytes to which each field is aligned, as libtorch aligns its tensors.
+/// Alignment of fields in bytes, the same as libtorch's for tensors.
 const ALIGNMENT: usize = 64;
 
-/// Where a field lies in the block.
+/// Position of a field in the block.
 #[derive(Debug, Clone)]
 struct Field {
     offset: i64,
@@ -36,18 +37,18 @@ struct Field {
     shape: Vec<i64>,
 }
 
-/// Collects fields.
+/// Collects the fields of a block.
 #[derive(Debug, Default)]
 pub struct Packer {
     bytes: Vec<u8>,
     fields: BTreeMap<&'static str, Field>,
-    /// The first field whose values do not fill its shape.
+    /// The first field whose number of values does not match its shape.
     misfit: Option<(&'static str, String)>,
 }
 
 impl Packer {
-    /// Adds values of a shape under a name. A name that is given twice keeps the last values; values that do not fill the shape make
-    /// [`finish`](Self::finish) fail.
+    /// Adds values of a shape under a name. If a name is given twice, the last values count. If the
+    /// number of values does not match the shape, [`finish`](Self::finish) fails.
     pub fn push<T: Pod + Element>(&mut self, name: &'static str, values: &[T], shape: &[i64]) {
         self.push_as(name, bytemuck::cast_slice(values), T::KIND, shape);
     }
@@ -69,10 +70,11 @@ impl Packer {
         self.fields.insert(name, field);
     }
 
-    /// The block, in pinned memory where it goes to a GPU.
+    /// Returns the block, in pinned memory if the device is a GPU.
     ///
     /// # Errors
-    /// A field whose values do not fill its shape, and pinned memory that cannot be had.
+    /// A field whose number of values does not match its shape; pinned memory that cannot be
+    /// allocated.
     pub fn finish(self, device: Device) -> Result<HostBlock, TrainError> {
         if let Some((name, found)) = self.misfit {
             return Err(TrainError::setting(name, found, "give as many values as the shape has"));
@@ -90,7 +92,7 @@ impl Packer {
 pub struct HostBlock(Block);
 
 impl HostBlock {
-    /// The block on a device: one copy, which the host does not wait for.
+    /// Copies the block to a device: one copy, which the host does not wait for.
     pub fn upload(self, device: Device) -> Block {
         let Block { bytes, fields } = self.0;
         let bytes = if device == Device::Cpu { bytes } else { bytes.to_device_(device, Kind::Uint8, true, false) };
@@ -106,7 +108,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// The values of a field, as a view; `None` if the block has no such field.
+    /// The values of a field as a view; `None` if the block does not have the field.
     pub fn get(&self, name: &str) -> Option<Tensor> {
         let Field { offset, bytes, kind, shape } = self.fields.get(name)?;
         Some(self.bytes.narrow(0, *offset, *bytes).view_dtype(*kind).view(shape.as_slice()))

@@ -1,7 +1,7 @@
 //! Callbacks of a training run.
 //!
-//! The state of an observer is a function of the log. A resumed run passes the lines of the log to [`Callback::replay`] first, so that it
-//! continues exactly.
+//! The state of a callback must be a function of the log. A resumed run first passes the lines of
+//! the log to [`Callback::replay`], so the callback continues exactly.
 //!
 //! ```
 //! use fm_train::callbacks::EarlyStopping;
@@ -21,17 +21,17 @@ use crate::state::TrainState;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-/// A callback of a training run: progress, logs, checkpoints, pictures.
+/// A callback of a training run: progress, logs, checkpoints, sample images.
 #[doc(alias = "TrainerCallback")]
 pub trait Callback {
     /// Called after every step, with a record on logging steps.
     ///
     /// # Errors
-    /// Whatever the observer's files do; the run ends with it.
+    /// Any error of the callback; it ends the run.
     fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>)
     -> Result<ControlFlow<()>, TrainError>;
 
-    /// Called once when the run is over or one of several observers has stopped it.
+    /// Called once at the end of the run, also when one of several callbacks has stopped it.
     ///
     /// # Errors
     /// As [`after_step`](Self::after_step).
@@ -40,7 +40,7 @@ pub trait Callback {
         Ok(())
     }
 
-    /// A line that was logged before this run was resumed.
+    /// Receives a line that was logged before the run was resumed.
     fn replay(&mut self, record: &LogRecord) {
         let _ = record;
     }
@@ -53,7 +53,7 @@ impl Callback for () {
     }
 }
 
-/// Several callbacks in turn; any of them may stop the run.
+/// Several callbacks, called in order; any of them may stop the run.
 impl Callback for Vec<Box<dyn Callback + '_>> {
     fn after_step(
         &mut self,
@@ -78,7 +78,7 @@ impl Callback for Vec<Box<dyn Callback + '_>> {
     }
 }
 
-/// Stops when a value of the log has not fallen by more than `least` for `patience` lines.
+/// Stops when a logged value has not fallen by more than `least` for `patience` lines.
 #[derive(Debug)]
 pub struct EarlyStopping {
     monitor: String,
@@ -89,10 +89,11 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Watches one of [`LogRecord::NAMES`]; lines without the value do not count.
+    /// Monitors one of [`LogRecord::NAMES`]; lines without the value do not count.
     ///
     /// # Errors
-    /// [`TrainError::Setting`]: another name, no patience, a `least` that is negative or not finite.
+    /// [`TrainError::Setting`]: an unknown name, a `patience` of 0, a `least` that is negative or
+    /// not finite.
     pub fn new(monitor: &str, patience: u64, least: f64) -> Result<Self, TrainError> {
         let monitor = LogRecord::monitored(monitor)?;
         if patience == 0 {
@@ -104,7 +105,7 @@ impl EarlyStopping {
         Ok(Self { monitor, patience, least, best: f64::INFINITY, waited: 0 })
     }
 
-    /// Takes in a line; whether patience is at its end.
+    /// Adds a line and returns whether patience has run out.
     pub fn is_over(&mut self, record: &LogRecord) -> bool {
         let Some(value) = record.value(&self.monitor) else { return false };
         if value < self.best - self.least {
@@ -127,7 +128,8 @@ impl Callback for EarlyStopping {
     }
 }
 
-/// Saves the checkpoint of the line with the lowest value in a directory of its own, and removes the one before.
+/// Keeps the checkpoint of the line with the lowest value in a separate directory, and removes the
+/// previous one.
 #[derive(Debug)]
 pub struct KeepBest {
     directory: PathBuf,
@@ -137,10 +139,10 @@ pub struct KeepBest {
 }
 
 impl KeepBest {
-    /// Watches one of [`LogRecord::NAMES`].
+    /// Monitors one of [`LogRecord::NAMES`].
     ///
     /// # Errors
-    /// [`TrainError::Setting`]: another name.
+    /// [`TrainError::Setting`]: an unknown name.
     pub fn new(directory: PathBuf, info: RunInfo, monitor: &str) -> Result<Self, TrainError> {
         Ok(Self { directory, info, monitor: LogRecord::monitored(monitor)?, best: f64::INFINITY })
     }
@@ -162,7 +164,8 @@ impl Callback for KeepBest {
         if record.is_some_and(|r| self.is_best(r)) {
             std::fs::create_dir_all(&self.directory).map_err(TrainError::io("create", &self.directory))?;
             let best = checkpoint::save(&self.directory, state, &self.info)?;
-            // Not the newest: a run that goes on from before a crash finds later ones there.
+            // The best is not always the newest: a run resumed after a crash finds later
+            // checkpoints in the directory.
             crate::run_dir::keep_only(&self.directory, &best)?;
         }
         Ok(ControlFlow::Continue(()))

@@ -2,13 +2,14 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `model.safetensors` | the weights, f32, by parameter name, and what is saved with them (fixed positions, a codebook) |
-//! | `ema.safetensors` | their first moving average, which sampling uses, and the same |
-//! | `ema-D.safetensors` | the average of decay D, where there are several |
+//! | `model.safetensors` | the weights, f32, by parameter name, and the buffers saved with them (fixed positions, a codebook) |
+//! | `ema.safetensors` | the first moving average of the weights, which sampling uses, and the buffers |
+//! | `ema-D.safetensors` | the average of decay D, if there are several |
 //! | `optimizer.safetensors` | `exp_avg.NAME` and `exp_avg_sq.NAME` |
-//! | `meta.json` | step, configuration, conventions, and size and SHA-256 of the others |
+//! | `meta.json` | step, configuration, conventions, and size and SHA-256 of the other files |
 //!
-//! There is no generator state: randomness is a function of the seed and the step (see `fm_core::rng`).
+//! There is no generator state: random numbers are a function of the seed and the step (see
+//! `fm_core::rng`).
 
 use crate::accumulator;
 use crate::ema::EmaConfig;
@@ -22,7 +23,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 
-/// What a checkpoint says about itself.
+/// Metadata of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
     /// Version of this layout.
@@ -37,23 +38,23 @@ pub struct Meta {
     pub path: String,
     /// What the network predicts.
     pub prediction: String,
-    /// Which end of time is which.
+    /// Direction of time: which end is source and which is data.
     pub time_direction: String,
-    /// Values of one data row, and what they mean.
+    /// Shape and meaning of one data row.
     pub data: DataMeta,
     /// The moving averages.
     pub ema: EmaConfig,
-    /// Updates that they have seen.
+    /// Updates of the moving averages.
     pub ema_updates: u64,
-    /// Updates that the optimizer has made.
+    /// Updates of the optimizer.
     pub optimizer_updates: u64,
-    /// What was seen since the last line of the log.
+    /// Metrics since the last line of the log.
     pub tally: accumulator::Saved,
-    /// The state of loss-aware times, where there are any.
+    /// The state of loss-aware times, if they are used.
     pub adaptive: Option<loss_aware::Saved>,
-    /// libtorch's threads, on which the last bits of CPU results depend.
+    /// Number of libtorch threads; the last bits of CPU results depend on it.
     pub threads: i32,
-    /// The run's whole configuration, model included.
+    /// The run's whole configuration, including the model's.
     pub config: serde_json::Value,
     /// Size and hash of each file.
     pub files: BTreeMap<String, FileMeta>,
@@ -64,9 +65,9 @@ pub struct Meta {
 pub struct DataMeta {
     /// Shape of one row.
     pub shape: Vec<i64>,
-    /// How raw values became what the network sees.
+    /// Normalisation that maps raw values to the network's inputs.
     pub normalisation: String,
-    /// The largest raw pixel value; 0 where there are no pixels.
+    /// The largest raw pixel value; 0 for data without pixels.
     pub levels: u8,
     /// Names of the classes; empty for an unconditional model.
     pub classes: Vec<String>,
@@ -81,7 +82,7 @@ pub struct FileMeta {
     pub sha256: String,
 }
 
-/// What the caller knows of a run beyond its state.
+/// Facts about a run that are not in its state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunInfo {
     /// The program's name and version.
@@ -92,7 +93,7 @@ pub struct RunInfo {
     pub prediction: String,
     /// The data.
     pub data: DataMeta,
-    /// The network's configuration, which travels with the weights.
+    /// The network's configuration, which is stored with the weights.
     pub model: serde_json::Value,
     /// The run's resolved configuration.
     pub config: serde_json::Value,
@@ -103,9 +104,9 @@ pub struct RunInfo {
 pub enum Weights {
     /// The first moving average.
     Ema,
-    /// The moving average of this decay.
+    /// The moving average with this decay.
     EmaOf(f64),
-    /// The weights as trained.
+    /// The trained weights without averaging.
     Raw,
 }
 
@@ -119,24 +120,24 @@ impl Weights {
     }
 }
 
-/// Flat vectors, and what is put before their parameters' names.
+/// Flat vectors, each with the prefix of its parameters' names.
 type Prefixed<'a> = Vec<(&'static str, &'a Tensor)>;
 
-/// Since 6 the metadata has a checksum of its own.
+/// Since version 6, the metadata has its own checksum.
 const FORMAT: u32 = 6;
 const READABLE: [u32; 2] = [5, FORMAT];
-/// Begins the line of the metadata that has the SHA-256 of all its other lines.
+/// Start of the metadata line that holds the SHA-256 of all other lines.
 const CHECKSUM: &str = "  \"sha256\": \"";
 const META: &str = "meta.json";
-/// Which end of time is which, as checkpoints say it.
+/// Direction of time, as written in checkpoints.
 pub const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
 const OPTIMIZER: &str = "optimizer.safetensors";
 
-/// Saves the state as `step-N` below `directory`, durably, and returns its path. A checkpoint of that step that is there already
-/// is kept, since it holds the same.
+/// Saves the state durably as `step-N` below `directory`, and returns its path. If a checkpoint of
+/// that step exists, it is kept, because it has the same content.
 ///
 /// # Errors
-/// [`TrainError::Io`]; whatever was saved before is untouched.
+/// [`TrainError::Io`]; existing checkpoints stay untouched.
 #[doc(alias = "save_state")]
 #[doc(alias = "torch.save")]
 pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<PathBuf, TrainError> {
@@ -174,7 +175,7 @@ pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<Path
     Ok(path)
 }
 
-/// What a checkpoint of this state says about itself, with these files.
+/// Metadata of a checkpoint of this state with these files.
 pub fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, FileMeta>) -> Meta {
     Meta {
         format: FORMAT,
@@ -196,7 +197,8 @@ pub fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, File
     }
 }
 
-/// One safetensors file of flat vectors, each split by parameter and prefixed, and of the buffers where they belong.
+/// One safetensors file of flat vectors, each split by parameter and prefixed, and of the buffers
+/// for weight files.
 fn serialize(
     state: &TrainState,
     parts: &[(&str, &Tensor)],
@@ -228,7 +230,7 @@ fn serialize(
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|e| e.to_string())?;
         views.push(((*name).clone(), view));
     }
-    // One entry, because the order of several would differ from run to run.
+    // One entry, because the order of several entries would differ from run to run.
     let about = serde_json::json!({
         "program": info.program, "step": state.step, "path": info.path, "prediction": info.prediction,
         "time_direction": TIME_DIRECTION, "data": info.data, "model": info.model, "ema_decay": decay,
@@ -240,15 +242,15 @@ fn serialize(
 fn little_endian(flat: &Tensor) -> Result<Vec<u8>, String> {
     let values = Vec::<f32>::try_from(flat.to_device(Device::Cpu)).map_err(|e| e.to_string())?;
     let mut bytes = vec![0; 4 * values.len()];
-    // Compiled to one copy; collecting single bytes is not.
+    // This loop compiles to one copy; collecting single bytes does not.
     bytes.chunks_exact_mut(4).zip(&values).for_each(|(to, v)| to.copy_from_slice(&v.to_le_bytes()));
     Ok(bytes)
 }
 
-/// Reads what a checkpoint says about itself, without its weights.
+/// Reads the metadata of a checkpoint without its weights.
 ///
 /// # Errors
-/// [`TrainError::Checkpoint`] when it is missing, foreign or from a newer version.
+/// [`TrainError::Checkpoint`] if it is missing, not a checkpoint, or from a newer version.
 pub fn read_meta(path: &Path) -> Result<Meta, TrainError> {
     let text = fs::read_to_string(path.join(META)).map_err(|e| broken(path, format!("{META} cannot be read ({e})")))?;
     let (text, checksum) = without_checksum(&text);
@@ -266,7 +268,7 @@ pub fn read_meta(path: &Path) -> Result<Meta, TrainError> {
     Ok(meta)
 }
 
-/// A JSON object of several lines with the SHA-256 of its text as the first entry.
+/// Adds the SHA-256 of a JSON text of several lines as its first entry.
 fn with_checksum(text: &str) -> String {
     let hash = files::sha256(text.as_bytes());
     text.replacen("{\n", &format!("{{\n{CHECKSUM}{hash}\",\n"), 1)
@@ -281,7 +283,7 @@ fn without_checksum(text: &str) -> (String, Option<&str>) {
 /// Checks every file of a checkpoint against its recorded size and hash.
 ///
 /// # Errors
-/// [`TrainError::Checkpoint`] names the file.
+/// [`TrainError::Checkpoint`] with the name of the file.
 pub fn verify(path: &Path) -> Result<Meta, TrainError> {
     let meta = read_meta(path)?;
     meta.files.keys().try_for_each(|name| read_file(path, &meta, name).map(|_| ()))?;
@@ -291,7 +293,7 @@ pub fn verify(path: &Path) -> Result<Meta, TrainError> {
 /// Reads the averaged or raw weights, checked against their hash.
 ///
 /// # Errors
-/// [`TrainError::Checkpoint`] names the file.
+/// [`TrainError::Checkpoint`] with the name of the file.
 pub fn read_weights(path: &Path, which: Weights) -> Result<BTreeMap<String, Tensor>, TrainError> {
     let meta = read_meta(path)?;
     if let Weights::EmaOf(decay) = which
@@ -302,7 +304,7 @@ pub fn read_weights(path: &Path, which: Weights) -> Result<BTreeMap<String, Tens
     read_tensors(path, &meta, &which.file(&meta.ema))
 }
 
-/// Puts a checkpoint into a fresh state of the same network.
+/// Loads a checkpoint into a new state of the same network.
 ///
 /// # Errors
 /// [`TrainError::Checkpoint`] and [`TrainError::Weights`].
@@ -330,10 +332,10 @@ pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> 
     Ok(meta)
 }
 
-/// Takes over what a checkpoint says beside its tensors.
+/// Copies the metadata of a checkpoint into the state, all but its tensors.
 ///
 /// # Errors
-/// Loss-aware times on one side only, or sums of another length.
+/// Loss-aware times in only one of the two, or a different number of sums.
 pub fn adopt(meta: &Meta, state: &mut TrainState) -> Result<(), String> {
     state.optimizer.updates = Tensor::from(meta.optimizer_updates as f64).to_device(state.params.device());
     (state.ema.updates, state.step) = (meta.ema_updates, meta.step);

@@ -1,9 +1,12 @@
-//! The processes that train one model together, each on its rows of every batch.
+//! Data-parallel training: the processes that train one model together, each on its rows of every
+//! batch.
 //!
-//! A batch is a function of its step, so each process can make its own rows of it; losses are shares of the whole batch's mean. What is added
-//! up over all processes, once a step, is the gradient, the rows' losses, and whether somebody has been asked to stop. From there on everyone
-//! computes the same: norm, clipping, update, averages, log. So N processes do what one does, up to the order of sums (and dropout masks, which
-//! libtorch draws), any of them could write the checkpoint, and a run may go on with another number of them.
+//! A batch is a function of its step, so each process makes its own rows of it; its loss is its
+//! share of the mean over the whole batch. Once per step, all processes sum the gradient, the row
+//! losses and a stop flag. Everything after that (norm, clipping, update, averages, log) is the
+//! same computation in every process. So N processes give the result of one, up to the order of
+//! sums (and dropout masks, which libtorch draws). Any of them could write the checkpoint, and a
+//! run can resume with a different number of processes.
 //!
 //! ```
 //! use fm_train::collective::Shard;
@@ -17,42 +20,44 @@ use std::fmt::Debug;
 use std::ops::Range;
 use tch::Tensor;
 
-/// The others, as seen from one of them. A backward pass on a GPU calls from a thread of its own.
+/// The group of processes, as seen from one of them. A backward pass on a GPU calls it from another
+/// thread.
 #[doc(alias = "DistributedDataParallel")]
 #[doc(alias = "DDP")]
 pub trait Collective: Debug + Send + Sync {
-    /// Which process this is, and of how many.
+    /// The rank of this process, and the number of processes.
     fn shard(&self) -> Shard;
 
-    /// Whether there is nobody to exchange anything with.
+    /// Whether there are no other processes.
     fn is_alone(&self) -> bool {
         self.shard().is_whole()
     }
 
-    /// Adds tensors up over all processes, in place. All have to call it alike; the gradient, unless it is added up already, may travel in less
-    /// precision than the others.
+    /// Sums tensors over all processes, in place. All processes must call it in the same way. The
+    /// gradient, if it is not summed yet, may be sent in lower precision than the other tensors.
     ///
     /// # Errors
-    /// Which process is lost, and why.
+    /// The process that is lost, and the cause.
     fn all_reduce(&self, gradient: Option<&mut Tensor>, exact: &mut [Tensor]) -> Result<(), Outside>;
 
-    /// Starts to add up a part of the gradient, in place, while the rest is computed. All have to start the same parts in the same order.
+    /// Starts to sum a part of the gradient, in place, while the rest is computed. All processes
+    /// must start the same parts in the same order.
     ///
     /// # Errors
-    /// Which process is lost, and why.
+    /// The process that is lost, and the cause.
     fn start(&self, part: &Tensor) -> Result<Box<dyn Pending>, Outside>;
 }
 
-/// A sum under way.
+/// A sum in progress.
 pub trait Pending: Send {
-    /// Waits until the sum is in its place.
+    /// Waits until the sum is complete.
     ///
     /// # Errors
-    /// Which process is lost, and why.
+    /// The process that is lost, and the cause.
     fn finish(self: Box<Self>) -> Result<(), Outside>;
 }
 
-/// A process by itself.
+/// A single process.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SingleProcess;
 
@@ -78,12 +83,12 @@ impl Pending for Done {
     }
 }
 
-/// One of several equal parts.
+/// One of several nearly equal parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// Which.
+    /// Index of the part.
     pub rank: usize,
-    /// Of how many.
+    /// Number of parts.
     pub count: usize,
 }
 
@@ -94,7 +99,8 @@ impl Default for Shard {
 }
 
 impl Shard {
-    /// Its share of `whole` rows; shares differ by one row at most, and the first are the larger ones.
+    /// This part's share of `whole` rows; shares differ by at most one row, and the larger ones
+    /// come first.
     pub fn rows(self, whole: usize) -> Range<usize> {
         let count = self.count.max(1);
         let (each, more) = (whole / count, whole % count);
@@ -102,7 +108,7 @@ impl Shard {
         start(self.rank)..start(self.rank.saturating_add(1))
     }
 
-    /// Whether this is all there is.
+    /// Whether this is the only part.
     pub fn is_whole(self) -> bool {
         self.count <= 1
     }

@@ -1,7 +1,8 @@
-//! Images that stay on the device as bytes: a batch then only names its rows, and nothing else of the data crosses to the device.
+//! Images kept on the device as bytes: a batch holds only row numbers, and no pixels are copied to
+//! the device per step.
 //!
-//! Pixels p in 0..=levels become 2 p / levels - 1, in the same f32 operations as on the host, so that it does not matter to a run where its
-//! data lie.
+//! Pixels p in 0..=levels become 2 p / levels - 1, in the same f32 operations as on the host, so a
+//! run gives the same result with its data on the host or on the device.
 //!
 //! ```
 //! use fm_core::data::Pick;
@@ -30,10 +31,11 @@ pub struct DeviceDataset {
 }
 
 impl DeviceDataset {
-    /// Uploads images of shape (C, H, W) that lie one after the other.
+    /// Uploads images of shape (C, H, W), stored one after the other.
     ///
     /// # Errors
-    /// [`TrainError::Setting`]: an empty shape, bytes that are not whole images, no levels.
+    /// [`TrainError::Setting`]: an empty shape, a number of bytes that is not a whole number of
+    /// images, `levels` of 0.
     pub fn new(pixels: &[u8], shape: [usize; 3], levels: u8, device: Device) -> Result<Self, TrainError> {
         let size = shape.iter().try_fold(1, |product: usize, n| product.checked_mul(*n)).unwrap_or(0);
         if size == 0 || !pixels.len().is_multiple_of(size) {
@@ -59,10 +61,12 @@ impl DeviceDataset {
         self.len() == 0
     }
 
-    /// The rows of a batch by number, (B) int64 on the device, each mirrored or not, (B) bool: (B, C, H, W) in [-1, 1], f32.
+    /// The rows of a batch: (B) int64 row numbers on the device and (B) bool, whether to mirror,
+    /// give (B, C, H, W) in [-1, 1], f32.
     ///
     /// # Panics
-    /// A number that is negative or not less than [`len`](Self::len), and tensors of other shapes or types.
+    /// On a number that is negative or not less than [`len`](Self::len), and on tensors of other
+    /// shapes or types.
     pub fn select(&self, rows: &Tensor, mirrored: Option<&Tensor>) -> Tensor {
         let plain = self.bytes.index_select(0, rows);
         let bytes = match mirrored {
@@ -72,10 +76,10 @@ impl DeviceDataset {
         bytes.to_kind(Kind::Float) * f64::from(self.scale) - 1.0
     }
 
-    /// The same for rows that are named on the host, which uploads their numbers.
+    /// The same for row numbers on the host, which are uploaded.
     ///
     /// # Panics
-    /// A row that is not less than [`len`](Self::len).
+    /// On a row that is not less than [`len`](Self::len).
     pub fn rows(&self, device_rows: &[Pick]) -> Tensor {
         let device = self.bytes.device();
         let rows: Vec<usize> = device_rows.iter().map(|pick| pick.row).collect();

@@ -1,6 +1,8 @@
-//! Exponential moving averages of the weights: e <- d e + (1 - d) p after every step, for one decay d or several.
+//! Exponential moving averages of the weights: e <- d e + (1 - d) p after every step, for one or
+//! more decays d.
 //!
-//! While young an average would remember the random start for 1/(1 - d) steps. Warmed, its decay at update n is min(d, (1 + n) / (10 + n)).
+//! Without warm-up, an average contains the random initial weights for about 1/(1 - d) steps. With
+//! warm-up, the decay at update n is min(d, (1 + n) / (10 + n)).
 //!
 //! ```
 //! use fm_train::ema::{Ema, EmaConfig};
@@ -16,17 +18,17 @@ use crate::TrainError;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
-/// Which averages are kept.
+/// Options of the moving averages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EmaConfig {
-    /// A decay for each average, in [0, 1). The first average is the one that sampling uses unless told otherwise.
+    /// One decay in [0, 1) per average. Sampling uses the first average by default.
     pub decays: Vec<f64>,
-    /// Whether decays are smaller at first.
+    /// Whether to use smaller decays at first (see the module).
     pub warmup: bool,
 }
 
 impl EmaConfig {
-    /// One warmed average.
+    /// One average with warm-up.
     pub fn of(decay: f64) -> Self {
         Self { decays: vec![decay], warmup: true }
     }
@@ -34,7 +36,7 @@ impl EmaConfig {
     /// Checks the decays.
     ///
     /// # Errors
-    /// [`TrainError::Setting`]: a decay outside [0, 1), or given twice.
+    /// [`TrainError::Setting`]: a decay outside [0, 1), or a repeated decay.
     pub fn validate(&self) -> Result<(), TrainError> {
         for (i, decay) in self.decays.iter().enumerate() {
             if !(0.0..1.0).contains(decay) {
@@ -48,22 +50,23 @@ impl EmaConfig {
     }
 }
 
-/// The averages and their age.
+/// The averages and their number of updates.
 #[derive(Debug)]
 #[doc(alias = "AveragedModel")]
 #[doc(alias = "EMAModel")]
 #[doc(alias = "ExponentialMovingAverage")]
 pub struct Ema {
-    /// The averaged weights, flat, one vector a decay.
+    /// The averaged weights, one flat vector per decay.
     pub averages: Vec<Tensor>,
-    /// What they are.
+    /// Their options.
     pub config: EmaConfig,
-    /// Updates made.
+    /// Number of updates.
     pub updates: u64,
 }
 
 impl Ema {
-    /// Starts at the given weights. Without any decay there is one average all the same, of decay 0: the weights themselves.
+    /// Starts from the given weights. Without any decay there is one average of decay 0: the
+    /// weights themselves.
     pub fn new(weights: &Tensor, config: &EmaConfig) -> Self {
         let mut config = config.clone();
         if config.decays.is_empty() {
@@ -77,7 +80,7 @@ impl Ema {
         &self.averages[0]
     }
 
-    /// Takes in new weights.
+    /// Updates the averages with new weights.
     pub fn update(&mut self, weights: &Tensor) {
         self.updates += 1;
         let n = self.updates as f64;

@@ -9,14 +9,14 @@ pub type Outside = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The system refused a file operation.
+    /// A file operation failed.
     #[error("cannot {action} {}: {source}; check permissions and free space", path.display())]
     Io {
-        /// What was attempted.
+        /// The attempted operation, such as "write".
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A checkpoint that fails its checks.
@@ -27,27 +27,27 @@ pub enum TrainError {
         /// What is wrong.
         problem: String,
     },
-    /// Nothing to load.
+    /// No checkpoint to load.
     #[error("no checkpoint found in {}; give a run directory or a checkpoints/step-N directory", path.display())]
     NoCheckpoint {
-        /// Where it was looked for.
+        /// The path that was searched.
         path: PathBuf,
     },
     /// Weights that do not fit the network.
     #[error("the weights do not fit the network: {problems}; load them with the configuration they were trained with")]
     Weights {
-        /// Missing, surplus and mis-shaped tensors by name.
+        /// Names of missing, surplus and mis-shaped tensors.
         problems: String,
     },
-    /// Pairs that cannot be used.
+    /// Teacher pairs that cannot be used.
     #[error("{} is not a usable set of pairs: {problem}", path.display())]
     Pairs {
-        /// Their directory.
+        /// The directory of the pairs.
         path: PathBuf,
-        /// What is wrong, with the remedy.
+        /// The problem and its remedy.
         problem: String,
     },
-    /// Another process works in the run directory.
+    /// Another process uses the run directory.
     #[error("{} is in use by another run; wait for it to end, or choose another directory", path.display())]
     Locked {
         /// The run directory.
@@ -58,17 +58,17 @@ pub enum TrainError {
     Run {
         /// The directory.
         path: PathBuf,
-        /// What is wrong, with the remedy.
+        /// The problem and its remedy.
         problem: String,
     },
-    /// A setting without a meaning.
+    /// An invalid setting.
     #[error("cannot train: {setting} is {value}; {remedy}")]
     Setting {
         /// The setting.
         setting: &'static str,
         /// Its value.
         value: String,
-        /// What to give instead.
+        /// A valid setting to use instead.
         remedy: String,
     },
     /// The loss stayed non-finite for too many steps.
@@ -76,11 +76,11 @@ pub enum TrainError {
         "loss or gradient was not finite in {in_a_row} steps in a row before step {step} (batches of seed {seed}), and none of them changed the weights; lower the learning rate, raise the warm-up, or look at those batches, and resume"
     )]
     NonFinite {
-        /// The step at which it was noticed.
+        /// The step at which it was detected.
         step: u64,
-        /// How many.
+        /// Number of consecutive steps.
         in_a_row: u64,
-        /// What the batches were drawn with.
+        /// The seed of the batches.
         seed: u64,
     },
     /// An exception of libtorch.
@@ -89,10 +89,10 @@ pub enum TrainError {
     /// An objective that cannot be trained.
     #[error(transparent)]
     Objective(#[from] fm_core::Error),
-    /// Another process that trains the same model.
+    /// An error of the collective, such as the loss of another process.
     #[error(transparent)]
     Collective(Outside),
-    /// An error of an observer.
+    /// An error of a callback.
     #[error(transparent)]
     Callback(Outside),
     /// A batch could not be made.
@@ -106,12 +106,12 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// Refuses a setting.
+    /// An error for an invalid setting.
     pub(crate) fn setting(setting: &'static str, value: impl ToString, remedy: impl Into<String>) -> Self {
         Self::Setting { setting, value: value.to_string(), remedy: remedy.into() }
     }
 
-    /// Attaches an action and a path to a system error.
+    /// Adds an action and a path to an I/O error.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
         let path = path.to_path_buf();
         move |source| TrainError::Io { action, path, source }

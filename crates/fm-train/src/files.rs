@@ -1,7 +1,8 @@
-//! Files that are either whole or absent.
+//! Atomic writes: a file is either complete or absent.
 //!
-//! Everything is written beside its final place, flushed to the disk, and then renamed, which file systems do all at once. A
-//! process that is killed at any moment leaves the old file, the new file, or a `.partial` that the next run removes.
+//! Every file is written to a temporary name in the same directory, flushed to disk, and then
+//! renamed, which file systems do atomically. A process that is killed at any moment leaves the old
+//! file, the new file, or a `.partial` file that the next run removes.
 //!
 //! ```
 //! let dir = tempfile::tempdir().unwrap();
@@ -29,11 +30,11 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     publish(path, |partial| write_plain(partial, bytes))
 }
 
-/// Lets `make` create a file or a directory of files at a temporary place, then moves it to `path`, which must not be a
-/// non-empty directory.
+/// Calls `make` to create a file or a directory of files at a temporary path, then moves it to
+/// `path`, which must not be a non-empty directory.
 ///
 /// # Errors
-/// Whatever `make` returns, or [`TrainError::Io`]; the temporary place is removed.
+/// The error of `make`, or [`TrainError::Io`]; the temporary path is removed.
 pub fn publish(path: &Path, make: impl FnOnce(&Path) -> Result<(), TrainError>) -> Result<(), TrainError> {
     let partial = partial_path(path);
     let result = make(&partial).and_then(|()| {
@@ -46,7 +47,8 @@ pub fn publish(path: &Path, make: impl FnOnce(&Path) -> Result<(), TrainError>) 
     result
 }
 
-/// Writes a file and flushes it, without the rename: for files inside a directory that is published as a whole.
+/// Writes a file and flushes it, without the rename: for files inside a directory that is published
+/// as a whole.
 ///
 /// # Errors
 /// [`TrainError::Io`].
@@ -64,7 +66,8 @@ pub fn sync(path: &Path) -> Result<(), TrainError> {
     File::open(path).and_then(|f| f.sync_all()).map_err(TrainError::io("flush", path))
 }
 
-/// Removes what a killed process left in a directory: the names that [`publish`] makes, and no others.
+/// Removes temporary files that a killed process left in a directory: only names that [`publish`]
+/// makes.
 pub fn clean(directory: &Path) {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let ours = |name: &str| name.starts_with('.') && name.ends_with(SUFFIX);
@@ -73,7 +76,7 @@ pub fn clean(directory: &Path) {
     }
 }
 
-/// The SHA-256 of some bytes, in hexadecimal.
+/// The SHA-256 of `bytes`, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
@@ -85,7 +88,8 @@ fn partial_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Best effort: a leftover is harmless, and the error that led here matters more.
+/// Best effort: a leftover file is harmless, and the caller already has a more important error to
+/// report.
 fn remove(path: &Path) {
     let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
 }

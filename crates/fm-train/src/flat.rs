@@ -1,9 +1,11 @@
 //! Parameters in one flat vector.
 //!
-//! Each parameter of the network is a view into one f32 vector, so that the optimizer, the gradient norm and the moving average are a
-//! handful of kernels over one vector. Views start at multiples of [`ALIGNMENT`] values, because tensor-core kernels read 16 bytes at a time;
-//! the values between are zero and stay zero. Under bf16 the network reads views of a second, bf16 copy, refreshed from the f32 master after
-//! every update. Autograd leaves each gradient where it was computed, and one operator moves all of them into a flat f32 vector.
+//! Each parameter of the network is a view into one f32 vector, so the optimizer, the gradient norm
+//! and the moving average are a few kernels over one vector. Views start at multiples of
+//! [`ALIGNMENT`] values, because tensor-core kernels read 16 bytes at a time; the padding between
+//! them is zero and stays zero. With bf16 the network reads views of a second, bf16 copy, which is
+//! refreshed from the f32 master after every update. Autograd keeps each gradient in its own
+//! memory, and one operator moves all of them into a flat f32 vector.
 
 use crate::TrainError;
 use fm_core::tape::Tape;
@@ -12,7 +14,8 @@ use fm_torch::gradients::Taker;
 use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
-/// The precision that the network computes in. Master weights, optimizer state and EMA are always f32.
+/// The precision that the network computes in. Master weights, optimizer state and EMA are always
+/// f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -23,17 +26,18 @@ pub enum Precision {
     Bf16,
 }
 
-/// Values to which each parameter's place is rounded up: 256 bytes in f32, 128 in bf16.
+/// Each parameter's length is rounded up to a multiple of this number of values: 256 bytes in f32,
+/// 128 in bf16.
 pub const ALIGNMENT: i64 = 64;
 
-/// One parameter's place in the vectors.
+/// Position of one parameter in the flat vectors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
     /// The parameter's name.
     pub name: String,
     /// Its shape.
     pub shape: Vec<i64>,
-    /// Its first value's index.
+    /// Index of its first value.
     pub offset: i64,
 }
 
@@ -42,12 +46,12 @@ impl Slot {
         self.shape.iter().product()
     }
 
-    /// The first value after this parameter that another may start at.
+    /// The first index after this parameter at which another one may start.
     fn end(&self) -> i64 {
         (self.offset + self.len() + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT
     }
 
-    /// This parameter's part of a flat vector.
+    /// The view of this parameter in a flat vector.
     pub fn view(&self, flat: &Tensor) -> Tensor {
         flat.narrow(0, self.offset, self.len()).view(self.shape.as_slice())
     }
@@ -56,14 +60,14 @@ impl Slot {
 /// All trainable parameters of a network.
 #[derive(Debug)]
 pub struct FlatParams {
-    /// Names, shapes and places, in alphabetical order of the names, or of a key and then the names.
+    /// Names, shapes and positions, sorted by name, or by a key and then by name.
     pub slots: Vec<Slot>,
     /// The f32 master weights.
     pub master: Tensor,
-    /// Values that are saved with the weights but not trained, by name: fixed positions, a codebook.
+    /// Values by name that are saved with the weights but not trained: fixed positions, a codebook.
     pub buffers: BTreeMap<String, Tensor>,
     variables: Vec<Tensor>,
-    /// What the network reads: the master itself, or its bf16 copy.
+    /// The vector that the network reads: the master itself, or its bf16 copy.
     compute: Tensor,
     /// All gradients, f32.
     gradient: Tensor,
@@ -71,7 +75,8 @@ pub struct FlatParams {
 }
 
 impl FlatParams {
-    /// Moves the trainable variables of `store` into flat vectors; the network then reads views of them.
+    /// Moves the trainable variables of `store` into flat vectors; the network then reads views of
+    /// them.
     ///
     /// # Errors
     /// An exception of libtorch.
@@ -79,7 +84,8 @@ impl FlatParams {
         Self::sorted(store, precision, |_, _| 0)
     }
 
-    /// The same with parameters of one key, of name and shape, next to each other.
+    /// Like [`new`](Self::new), with parameters sorted by a key of name and shape, so that equal
+    /// keys are adjacent.
     ///
     /// # Errors
     /// An exception of libtorch.
@@ -113,17 +119,18 @@ impl FlatParams {
         Ok(params)
     }
 
-    /// The number of trainable values, without the zeros between parameters.
+    /// The number of trainable values, without padding.
     pub fn count(&self) -> i64 {
         self.slots.iter().map(Slot::len).sum()
     }
 
-    /// Where the parameters live.
+    /// The device of the parameters.
     pub fn device(&self) -> Device {
         self.master.device()
     }
 
-    /// Lets the network read another vector of weights (an average, say) until [`FlatParams::bind`] is called with `None`.
+    /// Makes the network read another vector of weights (an average, say) until
+    /// [`FlatParams::bind`] is called with `None`.
     pub fn bind(&mut self, weights: Option<&Tensor>) {
         let source = weights.map_or_else(|| self.compute.shallow_clone(), |w| w.to_kind(self.compute.kind()));
         for (variable, slot) in self.variables.iter_mut().zip(&self.slots) {
@@ -131,8 +138,8 @@ impl FlatParams {
         }
     }
 
-    /// Back-propagates a loss, through what its forward pass left on a tape too, and returns the flat f32 gradient of all parameters. The next
-    /// call writes to the same memory.
+    /// Backpropagates a loss, including the blocks that its forward pass recorded on a tape, and
+    /// returns the flat f32 gradient of all parameters. The next call overwrites the same memory.
     ///
     /// # Errors
     /// An exception of libtorch.
@@ -141,18 +148,18 @@ impl FlatParams {
         self.take()
     }
 
-    /// The flat gradient, with what autograd has collected moved into it.
+    /// Moves the gradients that autograd has collected into the flat gradient, and returns it.
     pub(crate) fn take(&mut self) -> Result<Tensor, TrainError> {
         self.taker.take()?;
         Ok(self.gradient.shallow_clone())
     }
 
-    /// What moves gradients into the flat vector, and that vector.
+    /// The object that moves gradients into the flat vector, and that vector.
     pub(crate) fn taker(&self) -> (&Taker, &Tensor) {
         (&self.taker, &self.gradient)
     }
 
-    /// After a change of the master weights: refreshes what the network reads.
+    /// Refreshes the vector that the network reads; call it after a change of the master weights.
     pub fn refresh(&mut self) {
         if self.compute.kind() != Kind::Float {
             no_grad(|| self.compute.copy_(&self.master));
@@ -165,10 +172,11 @@ impl FlatParams {
         self.slots.iter().map(|s| (s.name.clone(), s.view(&host))).collect()
     }
 
-    /// Takes over named weights and buffers.
+    /// Loads named weights and buffers.
     ///
     /// # Errors
-    /// [`TrainError::Weights`] lists everything missing, surplus or of another shape; nothing has changed then.
+    /// [`TrainError::Weights`] lists all missing, surplus and mis-shaped tensors; nothing is
+    /// changed in this case.
     pub fn adopt(&mut self, named: BTreeMap<String, Tensor>) -> Result<(), TrainError> {
         let kept: Vec<_> = self.buffers.keys().map(|name| (name.clone(), named.get(name).map(Tensor::copy))).collect();
         let missing: Vec<_> =
@@ -186,10 +194,10 @@ impl FlatParams {
         Ok(())
     }
 
-    /// Joins named tensors into a flat vector on the device. Buffers may be among them and are left out.
+    /// Joins named tensors into a flat vector on the device. Buffers among them are left out.
     ///
     /// # Errors
-    /// [`TrainError::Weights`] lists everything missing, surplus or of another shape.
+    /// [`TrainError::Weights`] lists all missing, surplus and mis-shaped tensors.
     pub fn join(&self, mut named: BTreeMap<String, Tensor>) -> Result<Tensor, TrainError> {
         let (mut parts, mut problems) = (Vec::new(), Vec::new());
         for (name, buffer) in &self.buffers {
@@ -252,7 +260,8 @@ mod tests {
             ["a.bias", "a.weight", "b.bias", "b.weight"]
         );
         for round in 0..3 {
-            // The gradient of sum(out) with respect to b.bias is the batch size, whatever was there before.
+            // The gradient of sum(out) with respect to b.bias is the batch size, regardless of
+            // earlier gradients.
             let g = params.backward(&run().sum(Kind::Float), Tape::off()).unwrap();
             assert_eq!(Vec::<f32>::try_from(params.slots[2].view(&g).view(-1)).unwrap(), [5.0, 5.0], "round {round}");
         }

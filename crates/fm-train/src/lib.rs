@@ -3,9 +3,9 @@
 //! | module | idea |
 //! |---|---|
 //! | [`batch`], [`prefetch`] | the data of a step, made ahead of time by worker threads |
-//! | [`block`] | everything that a step needs from the host, in one upload |
-//! | [`batches`] | batches of a data set: order, mirroring, dropped labels, coupled source rows |
-//! | [`device_dataset`], [`pairs`] | images kept in device memory; a teacher's noise and samples, in files |
+//! | [`block`] | all inputs of a step, in one upload |
+//! | [`batches`] | batches of a data set: order, mirroring, label dropout, coupled source rows |
+//! | [`device_dataset`], [`pairs`] | images kept in device memory; noise and samples of a teacher, in files |
 //! | [`flat`] | all parameters in one vector, all gradients in another |
 //! | [`optimizer`], [`ema`], [`schedule`] | updates of the weights, their moving averages, learning-rate schedules |
 //! | [`loss_aware`] | loss-aware time sampling |
@@ -21,9 +21,11 @@
 //! | [`run`] | a run in a directory, in one call |
 //! | [`run_dir`] | the directory of a run: lock, configuration, metrics |
 //!
-//! Paths, data sets and couplings come from `fm-core`. Batches come from any [`batch::BatchSource`].
+//! Paths, data sets and couplings come from `fm-core`. Batches come from any
+//! [`batch::BatchSource`].
 //!
-//! A training loop that you write yourself, with AdamW, gradient clipping and an EMA of the weights:
+//! A training loop that you write yourself, with AdamW, gradient clipping and an EMA of the
+//! weights:
 //!
 //! ```
 //! use fm_core::{FlowMatching, rng::{Key, Stream, normal_rows}};

@@ -1,13 +1,14 @@
 //! Loss-aware times in a training loop.
 //!
-//! Squared losses are summed by bin on the device at every step; every [`EVERY`] steps the sums are read back and the density over times
-//! moves. Density and open sums are part of the training state, so a resumed run draws what the uninterrupted one would have drawn.
+//! Squared losses are summed by bin on the device at every step. Every [`EVERY`] steps the sums are
+//! read back and the density over times is updated. The density and the current sums are part of
+//! the training state, so a resumed run draws the same times as an uninterrupted one.
 //!
 //! ```
 //! use fm_train::loss_aware::LossAwareTimes;
 //! use tch::{Device, Tensor};
 //! let mut times = LossAwareTimes::new(2, Device::Cpu);
-//! // Which half each of four rows belongs to.
+//! // The half of [0, 1] of each of four rows, one-hot.
 //! let members = Tensor::from_slice(&[1f64, 0., 0., 1., 0., 1., 1., 0.]).view([4, 2]);
 //! times.see(&members, &Tensor::from_slice(&[1f32, 3.0, 3.0, f32::NAN]));
 //! times.adopt();
@@ -19,10 +20,10 @@ use fm_core::time::LossAware;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// Steps between two moves of the density.
+/// Steps between two updates of the density.
 pub const EVERY: u64 = 50;
 
-/// A density over times and what was seen since it last moved.
+/// A density over times, and the losses since its last update.
 #[derive(Debug)]
 pub struct LossAwareTimes {
     /// The density.
@@ -45,8 +46,8 @@ impl LossAwareTimes {
         Self { sums: Tensor::zeros([2, law.bins() as i64], (Kind::Double, device)), law }
     }
 
-    /// Adds the losses of a batch, (B), by the bins of their rows, (B, bins) with a single 1 per row, f64; rows that are not finite are left
-    /// out. Nothing is read back.
+    /// Adds the losses of a batch, (B), to the bins of their rows, (B, bins) with a single 1 per
+    /// row, f64. Non-finite rows are left out. Nothing is read back.
     pub fn see(&mut self, members: &Tensor, losses: &Tensor) {
         no_grad(|| {
             let losses = losses.detach().to_kind(Kind::Double);
@@ -56,7 +57,7 @@ impl LossAwareTimes {
         });
     }
 
-    /// Moves the density to what was seen. One device-to-host read.
+    /// Updates the density from the collected losses. One device-to-host read.
     pub fn adopt(&mut self) {
         let (sums, rows) = self.read();
         self.law.update(&sums, &rows);
@@ -69,16 +70,16 @@ impl LossAwareTimes {
         (sums.to_vec(), rows.to_vec())
     }
 
-    /// What a checkpoint keeps.
+    /// The part that a checkpoint stores.
     pub fn save(&self) -> Saved {
         let (sums, rows) = self.read();
         Saved { law: self.law.clone(), sums: [sums, rows].concat() }
     }
 
-    /// Goes on from a checkpoint.
+    /// Continues from a checkpoint.
     ///
     /// # Errors
-    /// Another number of bins, or sums that do not belong to them.
+    /// Another number of bins, or sums that do not match it.
     pub fn restore(&mut self, saved: &Saved) -> Result<(), String> {
         let bins = self.law.bins();
         if saved.law.bins() != bins || saved.sums.len() != 2 * bins {

@@ -1,8 +1,10 @@
-//! The exchange of the gradient between processes while the backward pass still runs.
+//! All-reduce of the gradient, overlapped with the backward pass.
 //!
-//! Parameters are grouped into buckets that are contiguous in the flat vector. When the gradients of a bucket are complete, they are moved
-//! into the flat vector and their sum over the processes starts. Sums have to start in the same order everywhere, so the first step only
-//! records in which order buckets become complete; all processes then use the order of the first one.
+//! Parameters are grouped into buckets that are contiguous in the flat vector. When the gradients
+//! of a bucket are complete, they are moved into the flat vector and their sum over the processes
+//! starts. All processes must start the sums in the same order. So the first step only records the
+//! order in which buckets become complete, and all processes then use the order of the first
+//! process.
 
 use crate::TrainError;
 use crate::collective::{Collective, Pending};
@@ -11,19 +13,19 @@ use fm_torch::gradients::Taker;
 use std::ops::Range;
 use tch::Tensor;
 
-/// Values of a bucket: 8 MiB. Smaller ones start earlier, larger ones have less overhead.
+/// Values per bucket: 8 MiB. Smaller buckets start earlier, larger ones have less overhead.
 const BUCKET: i64 = 1 << 21;
 
 /// Buckets, and the order in which they become complete.
 #[derive(Debug)]
 pub(crate) struct Overlap {
-    /// Parameters by number, and the values that they take in the flat vector.
+    /// Indices of the bucket's parameters, and the range of their values in the flat vector.
     buckets: Vec<(Range<usize>, Range<i64>)>,
-    /// The bucket of each parameter.
+    /// The bucket index of each parameter.
     bucket_of: Vec<usize>,
-    /// Empty until the first step has recorded it.
+    /// The order of the buckets; empty until the first step has recorded it.
     order: Vec<usize>,
-    /// Handles for the thread that runs a backward pass.
+    /// Gradient handles for the thread that runs the backward pass.
     taker: Taker,
     gradient: Tensor,
 }
@@ -49,7 +51,7 @@ impl Overlap {
         !self.order.is_empty()
     }
 
-    /// Uses an order that all processes have agreed on, if it names each bucket once.
+    /// Uses the order that all processes have agreed on, if it contains each bucket once.
     pub(crate) fn adopt(&mut self, agreed: &Tensor) {
         let numbers = Vec::<f64>::try_from(agreed).unwrap_or_default();
         let order: Vec<usize> = numbers.into_iter().map(|b| b.max(0.0) as usize).collect();
@@ -60,8 +62,9 @@ impl Overlap {
         }
     }
 
-    /// Back-propagates and returns the gradient of this process, and the order in which its buckets became complete: numbers that processes can
-    /// add up, because all but the first give zeros.
+    /// Backpropagates, and returns the gradient of this process and the order in which its buckets
+    /// became complete. The order can be summed over processes, because all but the first return
+    /// zeros.
     pub(crate) fn record(
         &self,
         params: &mut FlatParams,
@@ -78,13 +81,13 @@ impl Overlap {
             }
         };
         params.taker().0.watch(complete, || loss.backward())?;
-        // Those that the loss does not reach come last.
+        // Buckets that the loss does not reach come last.
         let rest: Vec<usize> = (0..self.buckets.len()).filter(|b| !order.contains(b)).collect();
         let numbers = order.into_iter().chain(rest).map(|b| if first { b as f64 } else { 0.0 });
         Ok((params.take()?, Tensor::from_slice(&numbers.collect::<Vec<_>>())))
     }
 
-    /// Back-propagates and returns the gradient, summed over all processes.
+    /// Backpropagates and returns the gradient, summed over all processes.
     pub(crate) fn backward(
         &mut self,
         params: &FlatParams,
@@ -108,7 +111,7 @@ impl Overlap {
         Ok(gradient.shallow_clone())
     }
 
-    /// Gradients that each bucket waits for.
+    /// Number of gradients to wait for, per bucket.
     fn waiting(&self) -> Vec<usize> {
         self.buckets.iter().map(|(slots, _)| slots.len()).collect()
     }
@@ -122,15 +125,15 @@ struct Sums<'a> {
     taker: &'a mut Taker,
     gradient: &'a mut Tensor,
     peers: &'a dyn Collective,
-    /// Gradients that each bucket still waits for.
+    /// Number of gradients that each bucket still waits for.
     waiting: Vec<usize>,
-    /// The place in the order up to which sums have started.
+    /// Position in the order up to which sums have started.
     next: usize,
     pending: Vec<Box<dyn Pending>>,
 }
 
 impl Sums<'_> {
-    /// Starts every sum whose turn has come.
+    /// Starts the sums of all buckets that are next in the order and complete.
     fn complete(&mut self, parameter: usize) -> Result<(), TrainError> {
         self.waiting[self.bucket_of[parameter]] -= 1;
         while self.order.get(self.next).is_some_and(|b| self.waiting[*b] == 0) {
@@ -149,7 +152,8 @@ impl Sums<'_> {
         Ok(())
     }
 
-    /// Starts what has not started, because the loss does not reach all of its parameters, and waits for everything.
+    /// Starts the sums of the remaining buckets, which have parameters that the loss does not
+    /// reach, and waits for all sums.
     fn finish(mut self) -> Result<(), TrainError> {
         while self.next < self.order.len() {
             self.start()?;
@@ -168,7 +172,8 @@ mod tests {
     use tch::nn::{self, Module};
     use tch::{Device, Kind};
 
-    /// Two processes with the same gradient; notes whether the flat gradient of the first layer was still missing when each sum started.
+    /// Two processes with the same gradient. Records whether the flat gradient of the first layer
+    /// was still missing when each sum started.
     #[derive(Debug)]
     struct Twins {
         last: Mutex<Tensor>,
@@ -204,7 +209,8 @@ mod tests {
     fn sums_start_before_the_backward_pass_ends_and_give_the_whole_gradient() {
         let store = nn::VarStore::new(Device::Cpu);
         let layer = |name: &str| nn::linear(store.root() / name, 1500, 1500, Default::default());
-        // By name the first layer comes first, in the backward pass last. Nothing reaches the third.
+        // The first layer comes first by name and last in the backward pass. The loss does not
+        // reach the third.
         let [first, second, _] = ["a", "b", "c"].map(layer);
         let mut params = FlatParams::new(&store, Precision::F32).unwrap();
         let x = Tensor::ones([2, 1500], (Kind::Float, Device::Cpu));

@@ -1,4 +1,4 @@
-//! Source rows, drawn and coupled with the data rows of a step or of several steps together.
+//! Source rows, drawn and coupled with the data rows of one step or of several consecutive steps.
 
 use crate::batch::Batch;
 use crate::collective::Shard;
@@ -10,10 +10,10 @@ use ndarray::ArrayView2;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Batches that were coupled together, or the reason that they could not be.
+/// Batches that were coupled together, or the error that prevented it.
 type Group = Arc<OnceLock<Result<Vec<Batch>, String>>>;
 
-/// Groups kept: one that a worker still reads, one that it makes, and one ahead.
+/// Number of groups kept: one that a worker still reads, one that is being made, and one ahead.
 const KEPT: usize = 3;
 
 /// Adds source rows to the data of a step.
@@ -37,12 +37,12 @@ impl<'a> Pairing<'a> {
         self.flow.coupling.is_some()
     }
 
-    /// Steps that are coupled together.
+    /// Number of steps that are coupled together.
     fn steps(&self) -> u64 {
         self.flow.coupled_steps.max(1) as u64
     }
 
-    /// The batch of one step; `rows` gives a process's share of the data of any step.
+    /// The batch of one step; `rows` returns the data of a step for one process.
     pub(crate) fn batch(
         &self,
         step: u64,
@@ -54,7 +54,8 @@ impl<'a> Pairing<'a> {
         let mut batch = if steps == 1 {
             self.pair(first, rows)?.swap_remove(place)
         } else {
-            // A worker that needs a group that another one makes waits for it; none holds the list meanwhile.
+            // If another worker is making the group, this one waits for it; the list is not locked
+            // meanwhile.
             let group = self.group(first);
             let made = group.get_or_init(|| self.pair(first, rows).map_err(|error| error.to_string()));
             made.as_ref().map_err(|problem| DataError::from(problem.clone()))?[place].clone()
@@ -96,7 +97,8 @@ impl<'a> Pairing<'a> {
         Ok(batches)
     }
 
-    /// Couples the rows of some batches, and notes the cost of the pairs over that of independent ones.
+    /// Couples the rows of some batches, and stores the cost of the pairs relative to independent
+    /// pairs.
     fn couple(&self, coupling: &dyn Coupling, first: u64, batches: &mut [Batch]) -> Result<(), DataError> {
         let Some(dim) = batches.first().map(Batch::dim) else { return Ok(()) };
         let mut all = Batch::concat(batches);
@@ -129,7 +131,7 @@ impl<'a> Pairing<'a> {
     }
 }
 
-/// The mean squared distance of rows as they are paired, up to a factor.
+/// The mean squared distance of paired rows, up to a constant factor.
 fn cost(x0: &[f32], x1: &[f32]) -> f64 {
     x0.iter().zip(x1).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / x1.len().max(1) as f64
 }

@@ -1,12 +1,14 @@
-//! A teacher's pairs: noise x0 and what its ODE makes of it, x1. Reflow and distillation train on them.
+//! A teacher's pairs: noise x0, and the sample x1 that its ODE maps x0 to. Reflow and distillation
+//! train on them.
 //!
 //! | file | content |
 //! |---|---|
-//! | `pairs.json` | the teacher, how its ODE was solved, and size and SHA-256 of each shard |
-//! | `shard-00000.safetensors`, ... | `x0` and `x1`, (n, shape), f32, and `classes`, (n), int64, of a conditional teacher |
+//! | `pairs.json` | the teacher, the solver of its ODE, and size and SHA-256 of each shard |
+//! | `shard-00000.safetensors`, ... | `x0` and `x1`, (n, shape), f32, and `classes`, (n), int64, for a conditional teacher |
 //!
-//! Shards appear whole or not at all, so that a run that was killed goes on with the first one that is missing. A [`PairSet`] reads rows where
-//! they lie: the memory that it takes does not grow with the number of pairs.
+//! A shard is either complete or absent, so a run that was killed continues with the first missing
+//! shard. A [`PairSet`] reads rows from the files as needed: its memory does not grow with the
+//! number of pairs.
 
 use crate::batch::{Batch, BatchSource};
 use crate::checkpoint::DataMeta;
@@ -20,7 +22,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// What pairs say about themselves; two sets with equal descriptions are equal.
+/// Description of a set of pairs; two sets with equal descriptions are equal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PairsAbout {
     /// The program that made them.
@@ -29,18 +31,19 @@ pub struct PairsAbout {
     pub teacher: String,
     /// SHA-256 of its weights.
     pub teacher_sha256: String,
-    /// Pairs in all.
+    /// Total number of pairs.
     pub count: usize,
-    /// Pairs in a shard; the last may have fewer.
+    /// Pairs per shard; the last shard may have fewer.
     pub shard_size: usize,
     /// Pair i is a function of the seed and i.
     pub seed: u64,
-    /// How the teacher's ODE is solved, for people.
+    /// The solver of the teacher's ODE, as text for people.
     pub solver: String,
-    /// The same with every value that pairs depend on; empty in sets that were made before it was kept.
+    /// All values of the solver that pairs depend on; empty in sets that were made before this
+    /// field existed.
     #[serde(default)]
     pub sampler: String,
-    /// Classifier-free guidance.
+    /// Scale of classifier-free guidance.
     pub cfg_scale: f64,
     /// Whether pairs have classes.
     pub conditional: bool,
@@ -51,7 +54,7 @@ pub struct PairsAbout {
 }
 
 impl PairsAbout {
-    /// What the pairs in a directory say about themselves, complete or not.
+    /// Reads the description of the pairs in a directory, complete or not.
     ///
     /// # Errors
     /// [`TrainError::Pairs`].
@@ -60,7 +63,7 @@ impl PairsAbout {
     }
 }
 
-/// One shard's file.
+/// Description of a shard's file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShardMeta {
     /// Its name.
@@ -69,20 +72,20 @@ pub struct ShardMeta {
     pub bytes: u64,
     /// SHA-256, hexadecimal.
     pub sha256: String,
-    /// Evaluations of a pair, counted; their mean.
+    /// Mean number of function evaluations per pair.
     pub nfe: f64,
 }
 
 /// Pairs in memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TeacherPairs {
-    /// Noise, row after row.
+    /// Noise x0, row after row.
     pub x0: Vec<f32>,
-    /// What becomes of it.
+    /// Samples x1, row after row.
     pub x1: Vec<f32>,
-    /// The class of each, of a conditional teacher.
+    /// The class of each pair, for a conditional teacher.
     pub classes: Vec<i64>,
-    /// Evaluations of a pair, counted; their mean.
+    /// Mean number of function evaluations per pair.
     pub nfe: f64,
 }
 
@@ -112,7 +115,7 @@ impl Index {
     }
 }
 
-/// Writes pairs, a shard at a time.
+/// Writes pairs, one shard at a time.
 #[derive(Debug)]
 pub struct PairWriter {
     directory: PathBuf,
@@ -121,10 +124,12 @@ pub struct PairWriter {
 }
 
 impl PairWriter {
-    /// Starts a set, or goes on with the one that is there. Shards that do not match their hash are dropped and come back as errors.
+    /// Starts a set, or continues an existing one. Shards that do not match their hash are dropped
+    /// and returned as errors.
     ///
     /// # Errors
-    /// [`TrainError::Pairs`] where pairs of another description lie, [`TrainError::Locked`] while another process writes there.
+    /// [`TrainError::Pairs`] if the directory has pairs of another description,
+    /// [`TrainError::Locked`] while another process writes there.
     pub fn open(directory: &Path, about: PairsAbout) -> Result<(Self, Vec<TrainError>), TrainError> {
         fs::create_dir_all(directory).map_err(TrainError::io("create", directory))?;
         let lock = run_dir::lock(directory, "pairs.lock")?;
@@ -149,7 +154,7 @@ impl PairWriter {
         Ok((writer, damaged))
     }
 
-    /// Shards that are still to be made, by number, with their pairs.
+    /// Indices of missing shards, with the range of their pairs.
     pub fn missing(&self) -> Vec<(usize, Range<usize>)> {
         let (count, size) = (self.index.about.count, self.index.about.shard_size.max(1));
         let there = |k: &usize| self.index.shards.iter().any(|s| s.name == name(*k));
@@ -160,7 +165,7 @@ impl PairWriter {
     /// Adds a shard.
     ///
     /// # Errors
-    /// [`TrainError::Io`]; what was written before is untouched.
+    /// [`TrainError::Io`]; shards that were written before stay untouched.
     pub fn write(&mut self, shard: usize, pairs: &TeacherPairs) -> Result<(), TrainError> {
         let (name, about) = (name(shard), &self.index.about);
         let dim = about.data.shape.iter().product::<i64>().max(1) as usize;
@@ -184,7 +189,7 @@ impl PairWriter {
         self.publish()
     }
 
-    /// Evaluations of a pair, over all shards.
+    /// Mean number of function evaluations per pair, over all shards.
     pub fn mean_nfe(&self) -> f64 {
         self.index.shards.iter().map(|s| s.nfe).sum::<f64>() / self.index.shards.len().max(1) as f64
     }
@@ -199,7 +204,7 @@ fn name(shard: usize) -> String {
     format!("shard-{shard:05}.safetensors")
 }
 
-/// Reads a shard's bytes, checked against size and hash, and where its tensors begin.
+/// Checks a shard's size and hash, and returns the offsets of its tensors.
 fn read_shard(directory: &Path, shard: &ShardMeta) -> Result<[usize; 3], TrainError> {
     let path = directory.join(&shard.name);
     let problem = |what: &str| broken(directory, format!("{} {what}; make the pairs again", shard.name));
@@ -217,7 +222,7 @@ fn read_shard(directory: &Path, shard: &ShardMeta) -> Result<[usize; 3], TrainEr
 #[derive(Debug)]
 #[doc(alias = "reflow")]
 pub struct PairSet {
-    /// What they say about themselves.
+    /// The description of the set.
     pub about: PairsAbout,
     directory: PathBuf,
     shards: Vec<(File, [usize; 3])>,
@@ -249,12 +254,12 @@ impl PairSet {
         self.about.count
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Values of x0, and of x1.
+    /// Values per row of x0 and of x1.
     pub fn dim(&self) -> usize {
         self.about.data.shape.iter().product::<i64>() as usize
     }
@@ -262,7 +267,7 @@ impl PairSet {
     /// Adds pair i to the end of `pairs`.
     ///
     /// # Errors
-    /// [`TrainError::Pairs`] for a pair that the set does not have, and [`TrainError::Io`].
+    /// [`TrainError::Pairs`] for an index outside the set, and [`TrainError::Io`].
     pub fn read(&self, i: usize, pairs: &mut TeacherPairs) -> Result<(), TrainError> {
         let size = self.about.shard_size.max(1);
         let (shard, place) = (i / size, i % size);
@@ -287,7 +292,7 @@ impl PairSet {
     }
 }
 
-/// Batches of pairs: every pair once an epoch, noise and sample together.
+/// Batches of pairs: every pair once per epoch, noise and sample together.
 #[derive(Debug)]
 pub struct PairBatches<'a> {
     pairs: &'a PairSet,
@@ -303,7 +308,7 @@ impl<'a> PairBatches<'a> {
         Self { pairs, order: Order::new(seed, pairs.len()), rows, conditional, shard: Shard::default() }
     }
 
-    /// Those rows of each batch that are a process's.
+    /// Restricts each batch to the rows of one process.
     pub fn shared(self, shard: Shard) -> Self {
         Self { shard, ..self }
     }

@@ -1,7 +1,7 @@
 //! Values of consecutive steps, made ahead of time by worker threads.
 //!
-//! A value is a pure function of its step, so workers need no coordination: worker w of n makes steps w, w + n, ... and the loop takes them in
-//! turn.
+//! A value is a pure function of its step, so workers need no coordination: worker w of n computes
+//! steps w, w + n, ..., and the loop takes from the workers in turn.
 //!
 //! ```
 //! use fm_train::prefetch::Prefetch;
@@ -35,7 +35,8 @@ impl<T> std::fmt::Debug for Prefetch<'_, T> {
 }
 
 impl<'a, T: Send + 'a> Prefetch<'a, T> {
-    /// Starts `workers` threads on these steps; 0 makes each value when it is taken. A thread keeps at most two values ready.
+    /// Starts `workers` threads for these steps; with 0, each value is computed when it is taken. A
+    /// thread keeps at most two values ready.
     pub fn start<'scope>(
         scope: &'scope Scope<'scope, 'a>,
         make: &'a Make<'a, T>,
@@ -45,7 +46,7 @@ impl<'a, T: Send + 'a> Prefetch<'a, T> {
         let start = |worker: usize| {
             let (sender, receiver) = sync_channel(1);
             let steps = steps.clone().skip(worker).step_by(workers);
-            // Sending fails when the loop has ended, and the thread ends too.
+            // Sending fails after the loop has ended; then the thread ends too.
             scope.spawn(move || steps.map(make).all(|value| sender.send(value).is_ok()));
             receiver
         };
@@ -55,7 +56,8 @@ impl<'a, T: Send + 'a> Prefetch<'a, T> {
     /// The value of `step`; steps must be taken in order.
     ///
     /// # Errors
-    /// Those of making it, and [`TrainError::Batch`] where a worker thread has died or a step lies before the first.
+    /// The error of computing the value; [`TrainError::Batch`] if a worker thread has died or the
+    /// step is before the first.
     pub fn take(&mut self, step: u64) -> Result<T, TrainError> {
         if self.queues.is_empty() {
             return (self.make)(step);

@@ -3,18 +3,19 @@
 use crate::TrainError;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What a line of `metrics.jsonl` says.
+/// A line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogRecord {
     /// Steps done.
     pub step: u64,
-    /// Mean loss since the line before; NaN (null) if no step was finite.
+    /// Mean loss since the previous line; NaN (null) if no step was finite.
     #[serde(deserialize_with = "or_nan")]
     pub loss: f64,
-    /// The loss less what no network can avoid, where that is known.
+    /// Loss minus the irreducible loss, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excess: Option<f64>,
-    /// Mean loss, before weighting, of the rows in each tenth of the time; null where there were none.
+    /// Mean unweighted loss of the rows in each tenth of the time interval; null for a tenth
+    /// without rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loss_by_time: Vec<Option<f64>>,
     /// Gradient norm of this step, before clipping.
@@ -25,7 +26,8 @@ pub struct LogRecord {
     pub update_ratio: f64,
     /// Learning rate of this step.
     pub lr: f64,
-    /// Mean cost of the pairs trained on over that of independent ones, since the line before, where rows are coupled.
+    /// Mean cost of the training pairs relative to independent pairs, since the previous line, if
+    /// rows are coupled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupling_gain: Option<f64>,
     /// Steps of the run that were skipped because loss or gradient was not finite.
@@ -34,7 +36,7 @@ pub struct LogRecord {
 }
 
 impl LogRecord {
-    /// A value by its name: what can be monitored.
+    /// A value by its name, for monitoring.
     pub fn value(&self, name: &str) -> Option<f64> {
         match name {
             "loss" => Some(self.loss),

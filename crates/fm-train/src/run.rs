@@ -1,6 +1,8 @@
-//! A training run in a directory: new or resumed, with checkpoints, a log and callbacks, in one call.
+//! A training run in a directory: new or resumed, with checkpoints, a log and callbacks, in one
+//! call.
 //!
-//! A run that was killed continues bit for bit from its last checkpoint when the same program opens its directory again.
+//! If a run was killed, it continues bit for bit from its last checkpoint when the same program
+//! opens its directory again.
 //!
 //! ```
 //! use fm_core::FlowMatching;
@@ -45,16 +47,16 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use tch::{nn, no_grad};
 
-/// The options of a run.
+/// Options of a run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// Optimizer, learning rate, EMA, clipping, precision.
     pub trainer: TrainerConfig,
-    /// Steps in all; a resumed run makes those that are left.
+    /// Total number of steps; a resumed run makes the remaining ones.
     pub steps: u64,
     /// Decay of the learning rate over these steps.
     pub decay: Decay,
-    /// Rows of a batch, mirroring, conditions.
+    /// Rows per batch, mirroring, conditions.
     pub batches: BatchOptions,
     /// Threads that make batches; 0 makes them in the loop.
     pub workers: usize,
@@ -67,7 +69,8 @@ pub struct RunOptions {
 }
 
 impl Default for RunOptions {
-    /// 10,000 steps of 256 rows at a constant rate, logged every 100 and saved every 1,000 steps, of which three are kept.
+    /// 10,000 steps of 256 rows at a constant rate, logged every 100 and saved every 1,000 steps;
+    /// three checkpoints are kept.
     fn default() -> Self {
         Self {
             trainer: TrainerConfig::default(),
@@ -89,26 +92,28 @@ pub struct Run {
     config: serde_json::Value,
     /// The checkpoint to continue from.
     resumed: Option<PathBuf>,
-    /// Which process of the group this is.
+    /// The shard of this process in its group.
     shard: Shard,
 }
 
-/// The configuration of the run, in its directory.
+/// Name of the file with the run's configuration.
 const CONFIG: &str = "config.json";
 
 impl Run {
-    /// Opens a directory: a new one, an empty one, or that of a run with the same configuration, which is resumed. The configuration is any
-    /// value that says what the run is (the network's, say); it is kept in `config.json` and in every checkpoint.
+    /// Opens a directory: a new one, an empty one, or the directory of a run with the same
+    /// configuration, which is resumed. The configuration can be any value that describes the run
+    /// (the network's configuration, say); it is stored in `config.json` and in every checkpoint.
     ///
     /// # Errors
-    /// [`TrainError::Run`] for a directory with files of something else, for a run of another configuration, and for one whose checkpoints are
-    /// all damaged; [`TrainError::Locked`] while another process trains there; [`TrainError::Io`].
+    /// [`TrainError::Run`] for a directory with unrelated files, for a run with another
+    /// configuration, and for a run whose checkpoints are all damaged; [`TrainError::Locked`] while
+    /// another process trains there; [`TrainError::Io`].
     pub fn open(directory: impl AsRef<Path>, config: &impl Serialize) -> Result<Self, TrainError> {
         Self::open_shard(directory, config, Shard::default())
     }
 
-    /// Opens a directory that several processes share: each calls this with its shard, before any of them trains. Rank 0 holds and writes the
-    /// directory, the others read it.
+    /// Opens a directory that several processes share: each process calls this with its shard
+    /// before any of them trains. Rank 0 locks and writes the directory; the others read it.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -147,12 +152,13 @@ impl Run {
         Ok(self.resumed.as_deref().map(checkpoint::read_meta).transpose()?.map_or(0, |meta| meta.step))
     }
 
-    /// Trains the variables of `store`, of which `model` is made, to the last step, and returns them with their EMA. Appends to
-    /// `metrics.jsonl`, saves checkpoints, and calls `callback` after every step.
+    /// Trains the variables of `store`, which `model` uses, to the last step, and returns them with
+    /// their EMA. Appends to `metrics.jsonl`, saves checkpoints, and calls `callback` after every
+    /// step.
     ///
     /// # Errors
-    /// Those of [`train`]; a checkpoint that does not fit the network or the flow; a collective of another shard than the one that the run was
-    /// [opened](Self::open_shard) with.
+    /// The errors of [`train`]; a checkpoint that does not fit the network or the flow; a
+    /// collective with another shard than the run was [opened](Self::open_shard) with.
     pub fn train(
         &self,
         flow: &FlowMatching,
@@ -197,7 +203,7 @@ impl Run {
         Ok(trainer)
     }
 
-    /// The configuration of a run, for a program that loads what another one trained.
+    /// The configuration of a run, for programs that load a trained model.
     ///
     /// # Errors
     /// [`TrainError::NoCheckpoint`] and [`TrainError::Checkpoint`].
@@ -212,7 +218,8 @@ impl Run {
     /// Copies the weights of the newest checkpoint of a run into `store`, and returns its step.
     ///
     /// # Errors
-    /// [`TrainError::NoCheckpoint`], [`TrainError::Checkpoint`], and [`TrainError::Weights`] for another network.
+    /// [`TrainError::NoCheckpoint`], [`TrainError::Checkpoint`], and [`TrainError::Weights`] for
+    /// another network.
     pub fn load(directory: impl AsRef<Path>, store: &nn::VarStore, which: Weights) -> Result<u64, TrainError> {
         let (path, meta, _) = latest_checkpoint(directory.as_ref())?;
         let (saved, mut variables) = (checkpoint::read_weights(&path, which)?, store.variables());
@@ -261,14 +268,14 @@ impl RunOptions {
 
 const LOG: &str = "metrics.jsonl";
 
-/// The lines up to a step; a killed run may have left later ones.
+/// The lines of the log up to a step; a killed run may have left later ones.
 fn log_lines(directory: &RunDir, step: u64) -> Vec<LogRecord> {
     let text = std::fs::read_to_string(directory.join(LOG)).unwrap_or_default();
     let lines = text.lines().filter_map(|line| serde_json::from_str::<LogRecord>(line).ok());
     lines.filter(|line| line.step <= step).collect()
 }
 
-/// Whether a directory is absent, empty, or that of a run.
+/// Whether a directory is absent, empty, or a run directory.
 fn is_ours(path: &Path) -> bool {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
@@ -291,7 +298,7 @@ struct Keeper<'a> {
     run: &'a Run,
     info: RunInfo,
     options: &'a RunOptions,
-    /// Whether this process writes.
+    /// Whether this process writes files.
     first: bool,
 }
 
@@ -305,7 +312,7 @@ impl Keeper<'_> {
     }
 }
 
-/// A keeper, then the user's callback.
+/// The keeper first, then the user's callback.
 struct Both<'a, 'b>(Keeper<'a>, &'b mut dyn Callback);
 
 impl Callback for Both<'_, '_> {

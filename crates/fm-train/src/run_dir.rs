@@ -3,9 +3,9 @@
 //! | entry | content |
 //! |---|---|
 //! | `config.toml` | the resolved configuration |
-//! | `metrics.jsonl` | one object a logged step; the same bytes whether or not the run was interrupted |
-//! | `timing.jsonl` | what depends on the clock and the machine |
-//! | `samples/step-N.png` | pictures |
+//! | `metrics.jsonl` | one object per logged step; the same bytes whether or not the run was interrupted |
+//! | `timing.jsonl` | values that depend on the clock and the machine |
+//! | `samples/step-N.png` | sample images |
 //! | `checkpoints/step-N/` | checkpoints |
 //! | `run.lock` | held while a process trains here |
 
@@ -16,7 +16,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// A run directory that this process holds, or that one of its group holds.
+/// A run directory that is locked by this process, or by another process of its group.
 #[derive(Debug)]
 pub struct RunDir {
     root: PathBuf,
@@ -24,10 +24,12 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Creates the directory if need be, takes its lock and removes what a killed run left half-written.
+    /// Creates the directory if it does not exist, takes its lock, and removes incomplete files of
+    /// a killed run.
     ///
     /// # Errors
-    /// [`TrainError::Locked`] while another process trains there, [`TrainError::Io`] where it cannot be written.
+    /// [`TrainError::Locked`] while another process trains there; [`TrainError::Io`] if it is not
+    /// writable.
     pub fn open(root: &Path) -> Result<Self, TrainError> {
         for directory in [root.to_path_buf(), root.join("checkpoints"), root.join("samples")] {
             fs::create_dir_all(&directory).map_err(TrainError::io("create", &directory))?;
@@ -39,7 +41,7 @@ impl RunDir {
         Ok(Self { root: root.into(), _lock: Some(lock) })
     }
 
-    /// The directory that another process of this one's group holds and writes.
+    /// A run directory that another process of the same group locks and writes.
     pub fn of_group(root: &Path) -> Self {
         Self { root: root.into(), _lock: None }
     }
@@ -49,7 +51,7 @@ impl RunDir {
         self.root.join(name)
     }
 
-    /// Where checkpoints go.
+    /// The directory of the checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.root.join("checkpoints")
     }
@@ -66,7 +68,7 @@ impl RunDir {
         file.and_then(|mut f| f.write_all(line.as_bytes())).map_err(TrainError::io("append to", &path))
     }
 
-    /// Drops lines of a log that belong to steps after `step`, and a last line that was cut short.
+    /// Drops log lines of steps after `step`, and an incomplete last line.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -94,7 +96,7 @@ impl RunDir {
     }
 }
 
-/// Takes a directory's lock, which lasts as long as the file that is returned.
+/// Takes a directory's lock, which is held until the returned file is dropped.
 pub(crate) fn lock(directory: &Path, name: &str) -> Result<File, TrainError> {
     let path = directory.join(name);
     let lock = File::create(&path).map_err(TrainError::io("create", &path))?;
@@ -102,7 +104,7 @@ pub(crate) fn lock(directory: &Path, name: &str) -> Result<File, TrainError> {
     Ok(lock)
 }
 
-/// Removes all checkpoints in a directory but this one.
+/// Removes all checkpoints in a directory except this one.
 pub(crate) fn keep_only(directory: &Path, kept: &Path) -> Result<(), TrainError> {
     for (_, path) in checkpoint_steps(directory).into_iter().filter(|(_, path)| path != kept) {
         fs::remove_dir_all(&path).map_err(TrainError::io("remove the old", &path))?;
@@ -110,11 +112,11 @@ pub(crate) fn keep_only(directory: &Path, kept: &Path) -> Result<(), TrainError>
     Ok(())
 }
 
-/// The newest good checkpoint at `path`, which is a checkpoint itself, a directory of them, or a run directory. Damaged newer
-/// ones come back as their errors.
+/// The newest undamaged checkpoint at `path`, which is a checkpoint itself, a directory of
+/// checkpoints, or a run directory. Newer damaged checkpoints are returned as errors.
 ///
 /// # Errors
-/// [`TrainError::NoCheckpoint`] when there is none, and the newest one's damage when none is good.
+/// [`TrainError::NoCheckpoint`] if there is none; if all are damaged, the error of the newest.
 pub fn latest_checkpoint(path: &Path) -> Result<(PathBuf, Meta, Vec<TrainError>), TrainError> {
     if path.join("meta.json").exists() {
         return checkpoint::verify(path).map(|meta| (path.into(), meta, Vec::new()));
@@ -130,7 +132,7 @@ pub fn latest_checkpoint(path: &Path) -> Result<(PathBuf, Meta, Vec<TrainError>)
     Err(damaged.into_iter().next().unwrap_or(TrainError::NoCheckpoint { path: path.into() }))
 }
 
-/// Whether a run directory holds checkpoints, damaged ones included.
+/// Whether a run directory contains checkpoints, damaged ones included.
 pub fn holds_checkpoints(run: &Path) -> bool {
     !checkpoint_steps(&run.join("checkpoints")).is_empty()
 }

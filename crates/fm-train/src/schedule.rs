@@ -1,6 +1,7 @@
 //! The learning rate as a pure function of the step.
 //!
-//! A linear warm-up, lr (n + 1) / w for step n of w, then with T the steps of the whole run
+//! A linear warm-up, lr (n + 1) / w for step n of w, followed by a decay. T is the total number of
+//! steps of the run.
 //!
 //! | decay | learning rate of step n >= w |
 //! |---|---|
@@ -9,7 +10,8 @@
 //! | `linear` | lr (T - n) / (T - w) |
 //! | `inverse-sqrt` | lr sqrt(s / (n - w + s)), s = max(w, 1) |
 //!
-//! After the warm-up these are `transformers`' and `diffusers`' schedules; in it theirs begin with a step at rate 0, ours do not.
+//! After the warm-up these schedules equal those of `transformers` and `diffusers`. Their warm-up
+//! starts with a step at rate 0; this one does not.
 //!
 //! ```
 //! use fm_train::schedule::{Decay, Schedule};
@@ -26,7 +28,7 @@ use crate::TrainError;
 use fm_core::choice;
 
 choice! {
-    /// What follows the warm-up.
+    /// The decay after the warm-up.
     #[derive(Default, Eq)]
     pub enum Decay("decay") {
         /// Stays at the peak.
@@ -46,16 +48,16 @@ choice! {
 #[doc(alias = "lr_scheduler")]
 #[doc(alias = "get_scheduler")]
 pub struct Schedule {
-    /// The peak.
+    /// Peak learning rate.
     pub lr: f64,
     /// Steps of linear warm-up.
     pub warmup_steps: u64,
-    /// What follows.
+    /// The decay after the warm-up.
     pub decay: Decay,
 }
 
 impl Schedule {
-    /// Checks the peak.
+    /// Checks the peak rate.
     ///
     /// # Errors
     /// [`TrainError::Setting`]: a learning rate that is negative or not finite.

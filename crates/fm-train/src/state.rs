@@ -7,7 +7,7 @@ use crate::loss_aware::LossAwareTimes;
 use crate::optimizer::Optimizer;
 use tch::Tensor;
 
-/// Everything that changes while training, and therefore everything that a checkpoint holds.
+/// Everything that changes during training and is stored in checkpoints.
 #[derive(Debug)]
 pub struct TrainState {
     /// The weights.
@@ -18,21 +18,23 @@ pub struct TrainState {
     pub ema: Ema,
     /// Steps done.
     pub step: u64,
-    /// What was seen since the last line of the log.
+    /// Metrics since the last line of the log.
     pub tally: MetricAccumulator,
-    /// Where the loss is large, if times follow it.
+    /// The density of loss-aware times, if they are used.
     pub adaptive: Option<LossAwareTimes>,
 }
 
 impl TrainState {
-    /// The state before the first step. `loss_aware_bins` is the objective's; 0 for times that do not follow the loss.
+    /// The state before the first step. `loss_aware_bins` comes from the objective; 0 without
+    /// loss-aware times.
     pub fn new(params: FlatParams, optimizer: Optimizer, ema: &EmaConfig, loss_aware_bins: usize) -> Self {
         let (ema, tally) = (Ema::new(&params.master, ema), MetricAccumulator::new(params.device()));
         let adaptive = (loss_aware_bins > 0).then(|| LossAwareTimes::new(loss_aware_bins, params.device()));
         Self { params, optimizer, ema, step: 0, tally, adaptive }
     }
 
-    /// The tensors of a checkpoint, for processes to hand to each other; [`FlatParams::refresh`] follows.
+    /// The tensors of a checkpoint, for exchange between processes; call [`FlatParams::refresh`]
+    /// after changing them.
     pub fn tensors(&mut self) -> Vec<&mut Tensor> {
         let FlatParams { master, buffers, .. } = &mut self.params;
         let mut tensors = vec![master, &mut self.optimizer.mean, &mut self.optimizer.square];

@@ -1,8 +1,9 @@
 //! Losses of batches.
 //!
-//! A task packs what a step needs from the host into one [`Block`], on a worker thread, and computes the loss from that block on the device.
-//! [`FlowTask`] regresses a network's prediction onto the target of a [`FlowMatching`]. Another task (an autoencoder, say) runs through the same loop
-//! by giving its own block and loss.
+//! A task packs the inputs of a step into one [`Block`] on a worker thread, and computes the loss
+//! from that block on the device. [`FlowTask`] regresses a network's prediction onto the target of
+//! a [`FlowMatching`]. Another task (an autoencoder, say) uses the same loop with its own block and
+//! loss.
 
 use crate::TrainError;
 use crate::accumulator::{self, BINS};
@@ -21,9 +22,10 @@ use fm_core::time::LossAware;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
-/// The field of a block that says which bin of time each row of the whole batch belongs to: (whole, [`BINS`]), f64, one 1 per row.
+/// The field of a block with the one-hot time bin of each row of the whole batch: (whole,
+/// [`BINS`]), f64, one 1 per row.
 pub const TIME_BINS: &str = "time bins";
-/// The same for the bins of loss-aware times, where times follow the loss.
+/// The same for the bins of loss-aware times, if they are used.
 pub const DENSITY_BINS: &str = "density bins";
 
 /// A loss to minimize.
@@ -31,7 +33,8 @@ pub trait Task {
     /// Packs batches on worker threads.
     fn packer(&self) -> Box<dyn Pack + '_>;
 
-    /// Checks the task before the first step, with the source that x0 is drawn from where batches have one.
+    /// Checks the task before the first step. `source` is the distribution of x0, if batches have
+    /// one.
     ///
     /// # Errors
     /// A task that cannot be trained.
@@ -40,21 +43,22 @@ pub trait Task {
         Ok(())
     }
 
-    /// The seed of what libtorch draws (dropout).
+    /// The seed of libtorch's random numbers (dropout).
     fn seed(&self) -> u64 {
         0
     }
 
-    /// The share of some rows in the mean loss of a batch; blocks whose activations need not be kept run through the tape.
+    /// The share of `rows` in the mean loss of a batch. Blocks whose activations need not be kept
+    /// run through the tape.
     ///
     /// # Errors
     /// A batch that the task cannot use.
     fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError>;
 }
 
-/// Packs what a step needs from the host.
+/// Packs the inputs of a step on the host.
 pub trait Pack: Send + Sync {
-    /// The inputs of a step. They depend on the batch and the context alone.
+    /// The inputs of a step. They depend only on the batch and the context.
     ///
     /// # Errors
     /// A batch or times that the task cannot use.
@@ -64,29 +68,29 @@ pub trait Pack: Send + Sync {
 /// Context of packing a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct PackContext<'s> {
-    /// The device that the block will go to.
+    /// The target device of the block.
     pub device: Device,
     /// The density of loss-aware times, if there is one.
     pub density: Option<&'s LossAware>,
 }
 
 impl PackContext<'_> {
-    /// For a device, without loss-aware times.
+    /// A context for a device, without loss-aware times.
     pub fn on(device: Device) -> Self {
         Self { device, density: None }
     }
 }
 
-/// What a step needs, on the host or (as [`Inputs`]) on the device.
+/// Inputs of a step, on the host or (as [`Inputs`]) on the device.
 #[derive(Debug)]
 pub struct StepInputs<B> {
     /// Steps done.
     pub step: u64,
-    /// Which rows of the whole batch are here.
+    /// Range of these rows in the whole batch.
     pub rows: Range<usize>,
-    /// Rows of the whole batch, of which other processes may have others.
+    /// Rows of the whole batch; other processes may hold some of them.
     pub whole: usize,
-    /// What the coupling gained, where there was one.
+    /// Gain of the coupling, if there is one.
     pub coupling_gain: Option<f64>,
     /// The values.
     pub block: B,
@@ -98,7 +102,7 @@ pub type HostInputs = StepInputs<HostBlock>;
 pub type Inputs = StepInputs<Block>;
 
 impl HostInputs {
-    /// One copy to the device.
+    /// Copies the inputs to the device, in one copy.
     pub fn upload(self, device: Device) -> Inputs {
         let Self { step, rows, whole, coupling_gain, block } = self;
         Inputs { step, rows, whole, coupling_gain, block: block.upload(device) }
@@ -106,7 +110,7 @@ impl HostInputs {
 }
 
 impl Inputs {
-    /// Some rows of a field that has a value for each row that is here; `rows` count in the whole batch.
+    /// Some rows of a field with one value per local row; `rows` are indices in the whole batch.
     pub fn of(&self, name: &str, rows: &Range<usize>) -> Option<Tensor> {
         let all = self.block.get(name)?;
         if *rows == self.rows {
@@ -119,34 +123,37 @@ impl Inputs {
 /// The loss of some rows.
 #[derive(Debug)]
 pub struct LossOutput {
-    /// The sum of their weighted losses over the number of rows of the whole batch, 0-d, on the device.
+    /// Sum of their weighted losses, divided by the number of rows of the whole batch; 0-d, on the
+    /// device.
     pub loss: Tensor,
-    /// The loss of each row, not weighted, (rows), on the device, where the block has [`TIME_BINS`].
+    /// The unweighted loss of each row, (rows), on the device, if the block has [`TIME_BINS`].
     pub rows: Option<Tensor>,
 }
 
-/// Flow matching: draws times, puts a batch on its path and compares the prediction with the target.
+/// Flow matching: draws times, computes points on the path, and compares the prediction with the
+/// target.
 #[derive(Debug)]
 pub struct FlowTask<'m> {
     /// The network.
     pub model: &'m dyn VelocityModel,
-    /// What it learns.
+    /// The flow that the network learns.
     pub flow: &'m FlowMatching,
-    /// The data, where the device holds them.
+    /// The data, if the device holds them.
     pub resident: Option<DeviceDataset>,
-    /// Logarithms of a deviation for each value of a source row, a parameter that is trained with the network; x0 is multiplied by the
-    /// deviations.
+    /// Log standard deviations, one for each value of a source row: a parameter that is trained
+    /// with the network. x0 is multiplied by the standard deviations.
     pub log_scale: Option<Tensor>,
 }
 
 impl<'m> FlowTask<'m> {
-    /// Trains a network on batches that bring their data along.
+    /// Trains a network on batches that contain their data.
     pub fn new(model: &'m dyn VelocityModel, flow: &'m FlowMatching) -> Self {
         Self { model, flow, resident: None, log_scale: None }
     }
 }
 
-/// Batches and losses of a flow, for a loop that you write yourself; see [`Trainer`](crate::trainer::Trainer).
+/// Batches and losses of a flow, for a loop that you write yourself; see
+/// [`Trainer`](crate::trainer::Trainer).
 pub trait FlowTraining {
     /// Shuffled batches of `rows` rows, as an iterator from step 0.
     ///
@@ -154,7 +161,7 @@ pub trait FlowTraining {
     /// As [`FlowBatches::new`].
     fn batches<'a>(&'a self, data: &'a dyn Dataset, rows: usize) -> Result<FlowBatches<'a>, TrainError>;
 
-    /// The mean loss of a batch, 0-d, with its graph, on the network's device.
+    /// The mean loss of a batch, 0-d, with its autograd graph, on the network's device.
     ///
     /// # Errors
     /// A batch, a time or a network that does not fit the flow.
@@ -175,7 +182,7 @@ impl FlowTraining for FlowMatching {
 /// Packs batches for a flow.
 struct FlowPacker<'m> {
     flow: &'m FlowMatching,
-    /// Images on the device, where there are any.
+    /// Number of images on the device, if it holds the data.
     resident: Option<usize>,
 }
 
@@ -214,7 +221,7 @@ impl Pack for FlowPacker<'_> {
         if let Some(noise) = objective.path_noise(seed, step, here.start as u64, here.len(), dim) {
             packer.push("noise", &noise, &shape);
         }
-        // Drawn for the whole batch, because its rows may share the times out among them.
+        // Times are drawn for the whole batch, because its rows may share stratified times.
         let drawn = objective.draw(seed, step, whole, density)?;
         let bins = accumulator::members(&drawn.times, BINS, accumulator::bin);
         packer.push(TIME_BINS, &bins, &[whole as i64, BINS as i64]);
@@ -249,8 +256,9 @@ fn pack_conditions(packer: &mut Packer, batch: &Batch, rows: usize) -> Result<()
 }
 
 impl FlowPacker<'_> {
-    /// Times, loss weights, and the weights of x1, x0 and noise in x_t and in the target, one value per row each. Weights that are all 1 (of
-    /// losses) or all 0 are left out, and those of the target x1 - x0.
+    /// Packs times, loss weights, and the weights of x1, x0 and noise in x_t and in the target, one
+    /// value per row each. Left out: loss weights that are all 1, other weights that are all 0, and
+    /// the weights of the target x1 - x0.
     fn pack_times(&self, packer: &mut Packer, times: &[f64], weights: &[f64], axes: usize) -> Result<(), TrainError> {
         let objective = &self.flow.objective;
         let rows = times.len() as i64;
@@ -274,7 +282,7 @@ impl FlowPacker<'_> {
     }
 }
 
-/// Weights of x1, x0 and noise.
+/// Names of the weights of x1, x0 and noise.
 const POSITION: [&str; 3] = ["position x1", "position x0", "position noise"];
 const TARGET: [&str; 3] = ["target x1", "target x0", "target noise"];
 
@@ -312,7 +320,8 @@ impl Task for FlowTask<'_> {
 }
 
 impl FlowTask<'_> {
-    /// The mean loss of a batch, 0-d, for a loop that you write yourself: draws the times of its step, uploads, and computes.
+    /// The mean loss of a batch, 0-d, for a loop that you write yourself: draws the times of its
+    /// step, uploads, and computes.
     ///
     /// # Errors
     /// A batch, a time or a network that does not fit the task.
@@ -322,16 +331,16 @@ impl FlowTask<'_> {
         if inputs.rows.is_empty() {
             return Err(TrainError::Batch { step: batch.step, problem: "it has no rows; check the data".into() });
         }
-        // Without a tape, so that the loss has its whole graph.
+        // Without a tape, so that autograd records the whole graph.
         let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_t(x, t, classes, true);
         let losses = self.losses(&inputs, &inputs.rows, predict)?;
         Ok(weighted_mean(&losses, &inputs, &inputs.rows))
     }
 
-    /// The loss of each of these rows, (rows), not yet weighted, under any way to call the network.
+    /// The unweighted loss of each of these rows, (rows), with any function that calls the network.
     ///
     /// # Errors
-    /// Inputs of another task.
+    /// Inputs that were packed for another task.
     pub fn losses(
         &self,
         inputs: &Inputs,
@@ -362,7 +371,7 @@ impl FlowTask<'_> {
         };
         let states = [Some(x1), Some(x0), inputs.of("noise", rows)];
         let x_t = combination(inputs, POSITION, &states, rows).ok_or_else(|| lacks("weights of x_t"))?;
-        // Straight paths: the same bits as with weights 1 and -1.
+        // Straight paths: same bits as with weights 1 and -1.
         let [x1, x0, _] = &states;
         let straight = || Some(x1.as_ref()? - x0.as_ref()?);
         let target = combination(inputs, TARGET, &states, rows).or_else(straight).ok_or_else(|| lacks("target"))?;
@@ -371,7 +380,7 @@ impl FlowTask<'_> {
     }
 }
 
-/// The mean of the losses of rows times their weights.
+/// The weighted mean of row losses.
 fn weighted_mean(losses: &Tensor, inputs: &Inputs, rows: &Range<usize>) -> Tensor {
     match inputs.of("weight", rows) {
         Some(weights) => (losses * weights).mean(Kind::Float),
@@ -379,7 +388,8 @@ fn weighted_mean(losses: &Tensor, inputs: &Inputs, rows: &Range<usize>) -> Tenso
     }
 }
 
-/// The sum of weight times state over the named weights that the block has; `None` if it has none.
+/// The sum of weight times state over the named weights that the block has; `None` if it has none
+/// of them.
 fn combination(inputs: &Inputs, names: [&str; 3], states: &[Option<Tensor>; 3], rows: &Range<usize>) -> Option<Tensor> {
     let weighted = names.iter().zip(states).filter_map(|(name, state)| Some((inputs.of(name, rows)?, state.as_ref()?)));
     weighted.fold(None, |sum, (weight, state)| match sum {

@@ -1,9 +1,11 @@
-//! The log as TensorBoard reads it: event files of scalars and images.
+//! The log as TensorBoard event files of scalars and images.
 //!
-//! A file is a sequence of records: length (u64, little endian), its masked CRC-32C, that many bytes of a protocol buffer, their masked CRC-32C;
-//! a mask is the sum rotated right by 15 bits plus 0xa282ead8. The first event names the version, the second says at which step the file takes
-//! over from those before it: when a run is resumed, TensorBoard drops what an abandoned stretch had logged from there on. Source:
-//! `tensorboard/compat/proto/{event,summary}.proto` and the TFRecord format.
+//! A file is a sequence of records: length (u64, little endian), its masked CRC-32C, the bytes of a
+//! protocol buffer, their masked CRC-32C; the mask rotates the checksum right by 15 bits and adds
+//! 0xa282ead8. The first event names the version. The second gives the step from which this file
+//! replaces earlier ones: for a resumed run, TensorBoard drops the values that the interrupted run
+//! had logged from that step on. Source: `tensorboard/compat/proto/{event,summary}.proto` and the
+//! TFRecord format.
 //!
 //! ```
 //! use fm_train::tensorboard::EventWriter;
@@ -21,7 +23,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Appends events to a file of its own.
+/// Appends events to a new file.
 #[derive(Debug)]
 pub struct EventWriter {
     path: PathBuf,
@@ -29,7 +31,8 @@ pub struct EventWriter {
 }
 
 impl EventWriter {
-    /// Starts a file in a directory at this time, in seconds since 1970. `step` is the number of steps done before.
+    /// Creates a file in a directory; `wall_time` is in seconds since 1970, and `step` is the
+    /// number of steps done before.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -50,7 +53,7 @@ impl EventWriter {
         Ok(writer)
     }
 
-    /// Values of a step by their tags.
+    /// Writes values of a step with their tags.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -59,7 +62,7 @@ impl EventWriter {
         self.summary(wall_time, step, values.iter().map(value).collect())
     }
 
-    /// A picture of a step: a PNG of `size` (width, height).
+    /// Writes an image of a step: a PNG of `size` (width, height).
     ///
     /// # Errors
     /// [`TrainError::Io`].

@@ -1,9 +1,11 @@
 //! The training loop.
 //!
-//! Each step computes the loss of one batch from its [`Task`], backpropagates, all-reduces the gradient over [`collective`](crate::collective), clips it by
-//! its global norm, and updates the weights and their EMA. A step with a non-finite loss or gradient changes nothing but the age of the EMA, and
-//! is counted. The loop uploads one block per step and reads from the device only on logging steps (and where loss-aware times move), so it
-//! never stalls a GPU.
+//! Each step computes the loss of one batch from its [`Task`], backpropagates, all-reduces the
+//! gradient over [`collective`](crate::collective), clips it by its global norm, and updates the
+//! weights and their EMA. A step with a non-finite loss or gradient is counted and leaves the
+//! weights unchanged; the EMA is still updated with them. The loop uploads one block per step and
+//! reads from the device only on logging steps (and when loss-aware times are updated), so it never
+//! stalls a GPU.
 
 use crate::TrainError;
 use crate::batch::{Batch, BatchSource};
@@ -26,10 +28,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::{Device, Kind, Tensor};
 
-/// The fixed part of a run.
+/// Options of the training loop.
 #[derive(Debug, Clone)]
 pub struct TrainOptions {
-    /// Steps of the whole run.
+    /// Total number of steps of the run.
     pub steps: u64,
     /// Worker threads that make batches; 0 makes them in the loop.
     pub workers: usize,
@@ -39,17 +41,19 @@ pub struct TrainOptions {
     pub clip: f64,
     /// The learning rate.
     pub schedule: Schedule,
-    /// Rows that go through the network at once, their gradients added up; 0 for the whole batch.
+    /// Rows per forward and backward pass, with gradients accumulated over the batch; 0 for the
+    /// whole batch.
     pub micro_batch: usize,
-    /// Steps in a row without a finite loss and gradient after which the run ends.
+    /// Number of consecutive steps with a non-finite loss or gradient after which the run fails.
     pub patience: u64,
-    /// Whether blocks compute their activations again on the way back instead of keeping them: less memory, more time.
+    /// Whether blocks recompute their activations in the backward pass instead of storing them:
+    /// less memory, more time.
     pub checkpoint_activations: bool,
-    /// The loss that no network can avoid, where it is known; the log then shows the excess over it.
+    /// The irreducible loss, if it is known; the log then shows the excess over it.
     pub irreducible: Option<f64>,
     /// The processes that train the same model.
     pub collective: Arc<dyn Collective>,
-    /// Raised, in any process, when the run is to stop after a step.
+    /// Stop flag: set it in any process to stop the run after the current step.
     pub interrupted: Arc<AtomicBool>,
 }
 
@@ -74,7 +78,7 @@ impl Default for TrainOptions {
 }
 
 impl TrainOptions {
-    /// Checks what has no meaning or would freeze the training.
+    /// Checks the settings.
     ///
     /// # Errors
     /// [`TrainError::Setting`].
@@ -92,7 +96,7 @@ impl TrainOptions {
 }
 
 impl TrainState {
-    /// Closes a line of the log. Device-to-host reads: the tally and two norms.
+    /// Completes a line of the log. Device-to-host reads: the accumulator and two norms.
     fn take_record(&mut self, done: &StepInfo, options: &TrainOptions, seed: u64) -> Result<LogRecord, TrainError> {
         let seen = self.tally.take();
         if seen.worst >= options.patience {
@@ -118,12 +122,14 @@ impl TrainState {
     }
 }
 
-/// Trains from `state.step` to `options.steps`, or until an observer or an interruption stops it.
+/// Trains from `state.step` to `options.steps`, or until a callback or an interruption stops the
+/// run.
 ///
 /// # Errors
-/// Settings without a meaning ([`TrainOptions::validate`] and those of the task and the source of batches), before the first step; a batch
-/// that cannot be made, a time that the objective cannot use, too many steps in a row without a finite loss (noticed on logging
-/// steps), a process that is lost, and what the observer returns.
+/// Invalid settings ([`TrainOptions::validate`] and those of the task and the source of batches),
+/// before the first step; a batch that cannot be made; a time that the objective cannot use; too
+/// many consecutive steps with a non-finite loss (detected on logging steps); a lost process; the
+/// error of a callback.
 pub fn train(
     task: &dyn Task,
     source: &dyn BatchSource,
@@ -147,7 +153,7 @@ pub fn train(
             let logging = (state.step + 1).is_multiple_of(options.log_every) || state.step + 1 == options.steps;
             let done = step(task, &batch, state, options, &mut overlap, logging)?;
             let record = logging.then(|| state.take_record(&done, options, task.seed())).transpose()?;
-            // Known to all processes, whichever of them was told.
+            // Every process sees the flag, whichever process it was set in.
             options.interrupted.fetch_or(done.interrupted, Ordering::SeqCst);
             if observer.after_step(state, record.as_ref())? == ControlFlow::Break(()) || done.interrupted {
                 break;
@@ -160,11 +166,11 @@ pub fn train(
 /// The result of a worker thread for one step.
 enum Made {
     Packed(HostInputs),
-    /// To be packed in the loop, because its times depend on the losses of the steps before.
+    /// Packed in the loop, because its times depend on the losses of earlier steps.
     Batch(Batch),
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn panicked(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     format!("the code that makes it panicked ({}); correct the data set or the coupling", text.unwrap_or("no text"))
@@ -180,7 +186,7 @@ struct Ahead<'a> {
 
 impl Ahead<'_> {
     fn make(&self, step: u64) -> Result<Made, TrainError> {
-        // A panic in a data set, a coupling or a path of the user's ends the run as an error, on whatever thread it happens.
+        // A panic in a user's data set, coupling or path ends the run with an error, on any thread.
         let made = catch_unwind(AssertUnwindSafe(|| self.make_here(step)));
         made.unwrap_or_else(|panic| Err(TrainError::Batch { step, problem: panicked(panic.as_ref()) }))
     }
@@ -210,15 +216,15 @@ impl Ahead<'_> {
 /// Per-step values needed for logging.
 struct StepInfo {
     lr: f64,
-    /// The gradient's norm before clipping, on the device.
+    /// Gradient norm before clipping, on the device.
     norm: Tensor,
     /// The weights before the update, on logging steps.
     before: Option<Tensor>,
-    /// Whether some process was asked to stop.
+    /// Whether the stop flag is set in any process.
     interrupted: bool,
 }
 
-/// Forward, backward, update; nothing is read back.
+/// Forward pass, backward pass and update; reads nothing back from the device.
 fn step(
     task: &dyn Task,
     inputs: &Inputs,
@@ -254,28 +260,29 @@ fn step(
     Ok(StepInfo { lr, norm, before, interrupted })
 }
 
-/// What a batch gives, or the rows of it that are here.
+/// Loss and gradient of the rows of a batch that this process holds.
 struct StepGradient {
     /// Their share of the mean loss, f64.
     loss: Tensor,
     gradient: Tensor,
-    /// LossOutput of the rows that are here.
+    /// The unweighted loss of each of these rows.
     rows: Option<Tensor>,
     exchange: Exchange,
 }
 
-/// What has become of the exchange of the gradient between processes.
+/// State of the gradient exchange between processes.
 enum Exchange {
-    /// Not begun.
+    /// Not started.
     Open,
-    /// Not begun; the order of buckets is to be agreed on.
+    /// Not started; the processes must first agree on the order of buckets.
     Order(Tensor),
-    /// The gradient is summed already.
+    /// The gradient is already summed.
     Finished,
 }
 
 impl StepGradient {
-    /// Makes it that of all processes. Returns whether some process was asked to stop.
+    /// Sums loss, gradient and row losses over all processes. Returns whether the stop flag is set
+    /// in any process.
     fn all_reduce(
         &mut self,
         inputs: &Inputs,
@@ -286,14 +293,14 @@ impl StepGradient {
         if options.collective.is_alone() {
             return Ok(raised);
         }
-        // The loss, and that of each row at its place.
+        // The batch loss, followed by the loss of each row at its index.
         let whole = if self.rows.is_some() { inputs.whole as i64 } else { 0 };
         let shared = Tensor::zeros([1 + whole], (Kind::Double, self.loss.device()));
         shared.get(0).copy_(&self.loss);
         if let Some(losses) = &self.rows {
             shared.narrow(0, 1 + inputs.rows.start as i64, losses.numel() as i64).copy_(&losses.detach());
         }
-        // On the host, where reading it waits for no device.
+        // On the host, so that reading it does not wait for the device.
         let mut exact = vec![shared, Tensor::from(f64::from(raised))];
         if let Exchange::Order(order) = &self.exchange {
             exact.push(order.shallow_clone());
@@ -310,7 +317,8 @@ impl StepGradient {
     }
 }
 
-/// The loss of the rows of a batch that are here, and the gradient of all parameters, in one go or added up over parts of the batch.
+/// Loss and gradient of the rows that this process holds, in one pass or accumulated over parts of
+/// the batch.
 fn gradient(
     task: &dyn Task,
     inputs: &Inputs,
@@ -319,7 +327,7 @@ fn gradient(
     overlap: &mut Overlap,
 ) -> Result<StepGradient, TrainError> {
     let here = inputs.rows.clone();
-    // Processes draw other masks than each other: their rows are others.
+    // Each process uses its own dropout masks, because its rows differ.
     let seed = |first: usize| torch_seed(task.seed(), state.step, Stream::Torch).wrapping_add((first as i64) << 20);
     tch::manual_seed(seed(here.start));
     let size = if options.micro_batch == 0 { here.len() } else { options.micro_batch }.max(1);
@@ -328,7 +336,8 @@ fn gradient(
         let mut tape = if options.checkpoint_activations { Tape::on(seed(first)) } else { Tape::off() };
         let part = first..here.end.min(first + size);
         let LossOutput { loss, rows } = task.loss(inputs, part, &mut tape)?;
-        // Blocks that compute their activations again, and parts of a batch, complete a gradient in several passes.
+        // Recomputed blocks and parts of a batch complete a gradient in several passes, so they
+        // cannot overlap the exchange.
         let whole = size >= here.len() && tape.is_empty() && !options.collective.is_alone();
         let (gradient, exchange) = match whole {
             false => (state.params.backward(&loss, tape)?, Exchange::Open),
@@ -346,7 +355,7 @@ fn gradient(
         losses.extend(rows.as_ref().map(Tensor::shallow_clone));
         sum = Some(match sum {
             None if size >= here.len() => StepGradient { loss, gradient, rows, exchange },
-            // A copy, because the next part's gradient arrives in the same memory.
+            // A copy, because the next part's gradient is written to the same memory.
             None => StepGradient { loss, gradient: gradient.copy(), rows, exchange },
             Some(sum) => {
                 StepGradient { loss: sum.loss + loss, gradient: sum.gradient + gradient, rows: sum.rows, exchange }

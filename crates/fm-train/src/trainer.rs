@@ -1,8 +1,9 @@
 //! A training step for a loop that you write yourself.
 //!
-//! [`Trainer::step`] backpropagates a loss, all-reduces the gradient over processes, clips it by its global norm, updates the weights, and
-//! moves their EMA. A step whose loss or gradient is not finite changes no weight and is counted. [`train`](mod@crate::train) does the same
-//! with prefetched batches, a log, checkpoints and observers.
+//! [`Trainer::step`] backpropagates a loss, all-reduces the gradient over processes, clips it by
+//! its global norm, updates the weights, and updates their EMA. A step with a non-finite loss or
+//! gradient is counted and changes no weight. [`train`](mod@crate::train) does the same with
+//! prefetched batches, a log, checkpoints and callbacks.
 //!
 //! ```
 //! use fm_train::trainer::{Trainer, TrainerConfig};
@@ -70,7 +71,7 @@ impl Default for TrainerConfig {
     }
 }
 
-/// The weights of a network in training, with their optimizer and EMA.
+/// The weights of a network during training, with their optimizer and EMA.
 #[derive(Debug)]
 #[doc(alias = "Accelerator")]
 #[doc(alias = "clip_grad_norm_")]
@@ -83,16 +84,18 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Trains the trainable variables of `store`. Create the network in it first; matrices and kernels count as hidden weights, all else
-    /// as vectors (see [`with_roles`](Self::with_roles)).
+    /// Trains the trainable variables of `store`. Create the network in it first. Matrices and
+    /// kernels count as hidden weights, all other parameters as vectors (see
+    /// [`with_roles`](Self::with_roles)).
     ///
     /// # Errors
-    /// Settings without a meaning, a store without trainable variables, an exception of libtorch.
+    /// Invalid settings, a store without trainable variables, an exception of libtorch.
     pub fn new(store: &nn::VarStore, config: &TrainerConfig) -> Result<Self, TrainError> {
         Self::with_roles(store, config, |_, shape| if shape.len() > 1 { Role::Hidden } else { Role::Vector })
     }
 
-    /// The same with the role of each parameter given by its name and shape, for Muon and selective weight decay.
+    /// Like [`new`](Self::new), with the role of each parameter given by its name and shape, for
+    /// Muon and selective weight decay.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -122,11 +125,12 @@ impl Trainer {
         Ok(Self { state, schedule, clip, collective: collective.clone(), skipped })
     }
 
-    /// One update by the gradient of `loss`, a single number: with several processes the mean loss of an equal share of the batch each.
-    /// Nothing is read from the device.
+    /// One update by the gradient of `loss`, a single number. With several processes, each passes
+    /// the mean loss of an equal share of the batch. Nothing is read from the device.
     ///
     /// # Errors
-    /// A loss of several values or of no weight, a process that is lost, an exception of libtorch.
+    /// A loss that is not a single number or does not depend on any weight, a lost process, an
+    /// exception of libtorch.
     pub fn step(&mut self, loss: &Tensor) -> Result<(), TrainError> {
         if loss.numel() != 1 || !loss.requires_grad() {
             let found =
@@ -153,7 +157,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Runs `work` while the network holds the averaged weights.
+    /// Runs `work` with the averaged weights in the network.
     pub fn with_ema<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let average = self.state.ema.weights().shallow_clone();
         self.state.params.bind(Some(&average));
@@ -162,12 +166,12 @@ impl Trainer {
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Steps whose loss or gradient was not finite. Reads a number from the device.
+    /// Number of steps with a non-finite loss or gradient. Reads one number from the device.
     pub fn skipped(&self) -> u64 {
         self.skipped.double_value(&[]) as u64
     }
 
-    /// Sets the learning rate of the steps to come.
+    /// Sets the learning rate of the following steps.
     ///
     /// # Errors
     /// A rate that is negative or not finite.
@@ -183,12 +187,12 @@ impl Trainer {
         self.state.params.device()
     }
 
-    /// Everything that a checkpoint keeps, for [`crate::checkpoint::save`].
+    /// The training state, for [`crate::checkpoint::save`].
     pub fn state(&self) -> &TrainState {
         &self.state
     }
 
-    /// The same for [`crate::checkpoint::restore`].
+    /// The training state, for [`crate::checkpoint::restore`].
     pub fn state_mut(&mut self) -> &mut TrainState {
         &mut self.state
     }
@@ -251,11 +255,11 @@ mod tests {
         assert!(trainer.step(&loss(&net, 1.0).detach()).unwrap_err().to_string().contains("without a graph"));
         let again = loss(&net, 1.0);
         trainer.step(&again).unwrap();
-        // Its graph is gone.
+        // The graph of this loss is already freed.
         assert!(trainer.step(&again).is_err());
     }
 
-    /// The first of two processes with the same rows: sums are twice its own.
+    /// The first of two processes with the same rows: each sum is twice its own value.
     #[derive(Debug)]
     struct Twin;
 

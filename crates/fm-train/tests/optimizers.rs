@@ -1,4 +1,5 @@
-//! Optimizers against PyTorch's over 100 steps of a network: `python3 crates/fm-train/tests/reference/optimizers.py`.
+//! Optimizers against PyTorch's over 100 steps of a network:
+//! `python3 crates/fm-train/tests/reference/optimizers.py`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 

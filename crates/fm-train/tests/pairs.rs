@@ -1,4 +1,5 @@
-//! Pairs on disk: written a shard at a time, gone on with after a kill, read back to the bit, refused when damaged.
+//! Pairs on disk: written a shard at a time, gone on with after a kill, read back to the bit,
+//! refused when damaged.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 

@@ -1,4 +1,5 @@
-//! Settings, data and networks that would train wrongly without a word are errors before the first step.
+//! Settings, data and networks that would train wrongly without a word are errors before the first
+//! step.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 

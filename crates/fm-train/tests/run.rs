@@ -1,4 +1,5 @@
-//! A run in a directory: resumed bit for bit, refused where it is not the same run, loaded as it was saved.
+//! A run in a directory: resumed bit for bit, refused where it is not the same run, loaded as it
+//! was saved.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 

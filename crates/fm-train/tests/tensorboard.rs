@@ -1,4 +1,5 @@
-//! Event files: the same bytes as TensorBoard's own writer, and read by its own reader. `reference/events.py` is both.
+//! Event files: the same bytes as TensorBoard's own writer, and read by its own reader.
+//! `reference/events.py` is both.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -27,7 +28,8 @@ fn the_bytes_are_those_of_tensorboards_own_writer() {
     assert!(fs::read(path).unwrap() == fs::read(reference("events.tfevents")).unwrap());
 }
 
-/// Needs a Python with tensorboard: `FM_PYTHON=path/to/python`, or `python3`. Without one it says so and passes.
+/// Needs a Python with tensorboard: `FM_PYTHON=path/to/python`, or `python3`. Without one it says
+/// so and passes.
 #[test]
 fn tensorboard_reads_a_resumed_run_as_one() {
     let python = std::env::var("FM_PYTHON").unwrap_or_else(|_| "python3".into());

@@ -1,4 +1,5 @@
-//! The loop on a batch that never changes: it must learn it, clip what it should, and stop when told.
+//! The loop on a batch that never changes: it must learn it, clip what it should, and stop when
+//! told.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -179,7 +180,8 @@ fn a_custom_path_trains_as_the_named_one_that_it_equals() {
     assert_eq!(weights(true), weights(false));
 }
 
-/// Parts of a batch give the gradient of the whole, whatever their size; stratified times are those of the whole batch.
+/// Parts of a batch give the gradient of the whole, whatever their size; stratified times are those
+/// of the whole batch.
 #[test]
 fn micro_batches_add_up_to_the_batch() {
     let run = |micro_batch| {

@@ -1,4 +1,5 @@
-//! Two moons with a network of candle instead of libtorch: batches, x_t and samples are plain arrays.
+//! Two moons with a network of candle instead of libtorch: batches, x_t and samples are plain
+//! arrays.
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 

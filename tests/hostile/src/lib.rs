@@ -1,7 +1,7 @@
 //! Calls public functions with bad input and collects panics.
 //!
-//! A call may return anything but must not panic, abort, or allocate more than [`LIMIT`] at once. [`Calls::refuses`] also asks for an error
-//! of one line and at most 300 characters.
+//! A call may return anything but must not panic, abort, or allocate more than [`LIMIT`] at once.
+//! [`Calls::refuses`] also asks for an error of one line and at most 300 characters.
 //!
 //! ```
 //! let mut calls = hostile::Calls::new("doctest");
@@ -103,7 +103,8 @@ impl Calls {
         }
     }
 
-    /// Calls, and demands a panic whose text has a part that the function's documentation announces.
+    /// Calls, and demands a panic whose text has a part that the function's documentation
+    /// announces.
     pub fn panics<T>(&mut self, name: &str, part: &str, call: impl FnOnce() -> T) {
         let before = self.problems.len();
         let result = self.survives(name, call);

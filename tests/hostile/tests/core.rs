@@ -1,4 +1,5 @@
-//! Bad input to the public functions of fm-core; exact fields and wrappers of fields are in `fields.rs`.
+//! Bad input to the public functions of fm-core; exact fields and wrappers of fields are in
+//! `fields.rs`.
 
 use fm_core::choice::{Choice, Domain, Entry};
 use fm_core::coupling::{Conditions, Coupling, CouplingError, CouplingInput, Independent, Pairing};

@@ -1,20 +1,20 @@
-//! One case of a comparison: the same work by us and by peers, in turn.
+//! One case of a comparison: our code and the peers do the same work in turn.
 
 use super::places;
 use super::worker::{Answer, Worker};
 use anyhow::{Context, ensure};
 use std::time::{Duration, Instant};
 
-/// What a peer must agree with before its time counts.
+/// The agreement that a peer's result needs before its time counts.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Agreement {
-    /// The value, to a relative 1e-9.
+    /// The same value, to a relative 1e-9.
     Optimum,
-    /// The value as far as single precision carries it.
+    /// The same value, to single precision.
     Single,
-    /// The value, to this, relative.
+    /// The same value, to this relative error.
     Within(f64),
-    /// Its own L1 error, to this.
+    /// An L1 error of the marginals of at most this.
     Error(f64),
 }
 
@@ -24,11 +24,11 @@ pub(super) struct Times {
     peers: Vec<Option<Vec<f64>>>,
 }
 
-/// After this a case is content with the fewest rounds.
+/// After this time, a case stops after the minimum number of rounds.
 const PATIENCE: Duration = Duration::from_secs(60);
 const FEWEST: usize = 3;
 
-/// Runs a request of ours and one of each peer in turn; a peer that finds nothing has no times.
+/// Runs our request and each peer's in turn; a peer that finds no result has no times.
 pub(super) fn contest(
     (ours, theirs): (&mut Worker, &mut Worker),
     request: &str,
@@ -89,17 +89,18 @@ impl Times {
         self.ours.len()
     }
 
-    /// Milliseconds, as a cell.
+    /// Our milliseconds, as a table cell.
     pub(super) fn ours(&self) -> String {
         cell(1e3 * median(&self.ours))
     }
 
-    /// A peer's milliseconds, as a cell.
+    /// A peer's milliseconds, as a table cell.
     pub(super) fn peer(&self, k: usize) -> String {
         self.peers[k].as_ref().map_or("nothing".into(), |seconds| cell(1e3 * median(seconds)))
     }
 
-    /// Time over ours within a round: of one peer, or of whichever is fastest in that round. Median and extremes.
+    /// The ratio of a peer's time to ours within a round, for the fastest of these peers in that
+    /// round: median and extremes.
     pub(super) fn ratio(&self, peers: &[usize]) -> String {
         let ratios = self.ratios(peers);
         if ratios.iter().any(|r| r.is_infinite()) {
@@ -116,24 +117,24 @@ impl Times {
         (0..self.rounds()).map(|r| fastest(r) / self.ours[r]).collect()
     }
 
-    /// The median of those.
+    /// The median of these ratios.
     pub(super) fn median_ratio(&self, peers: &[usize]) -> f64 {
         median(&self.ratios(peers))
     }
 }
 
-/// The median and the extremes, as a cell.
+/// The median and the extremes, as a table cell.
 pub(super) fn spread(values: &[f64], places: usize) -> String {
     let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     format!("**{:.places$}** ({low:.places$} to {high:.places$})", median(values))
 }
 
-/// Each of some over each of others, round by round.
+/// Ratios, round by round.
 pub(super) fn over(above: &[f64], below: &[f64]) -> Vec<f64> {
     above.iter().zip(below).map(|(a, b)| a / b).collect()
 }
 
-/// Three digits.
+/// A number with three significant digits.
 pub(super) fn cell(value: f64) -> String {
     let places = (2 - value.abs().max(1e-9).log10().floor() as i32).clamp(0, 4) as usize;
     format!("{value:.places$}")

@@ -1,4 +1,4 @@
-//! What a coupling adds to a training step.
+//! The time that a coupling adds to a training step.
 
 use super::contest::{median, over};
 use super::machine;
@@ -12,16 +12,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 const COUPLINGS: [&str; 2] = ["exact", "sinkhorn"];
-/// Rows of a batch, and values of an image of CIFAR-10.
+/// Rows per batch, and values per CIFAR-10 image.
 const SHAPE: [usize; 2] = [128, 3072];
-/// The first of three lines of the log is warm-up.
+/// Steps of a run; the first of three log lines is warm-up.
 const STEPS: u32 = 9;
 const LOG_EVERY: u32 = 3;
-/// Batches that are coupled between two runs.
+/// Number of batches that are coupled between two runs.
 const BATCHES: usize = 20;
 
 pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
-    // One after the other: built together, the torch-free worker would be linked with libtorch.
+    // Built separately: in one build, the torch-free worker would be linked with libtorch.
     places::build(&["-p", "cifar-train"])?;
     places::build(&["-p", "fm-benches"])?;
     let dir = folder("coupling")?;

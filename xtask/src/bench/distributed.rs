@@ -1,4 +1,5 @@
-//! Two processes of one thread against one process of two, beside PyTorch's DDP; what a step spends in exchanging gradients.
+//! Two processes with one thread each against one process with two threads, and against PyTorch's
+//! DDP; the time of a step spent in exchanging gradients.
 
 use super::contest::{cell, median, over, spread};
 use super::machine;
@@ -11,22 +12,22 @@ use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::process::Command;
 
-/// Network, description, parameters, steps of a round, and how much faster than DDP it is to be.
+/// Network, description, parameters, steps per round, and the required ratio of DDP's time to ours.
 const NETWORKS: [(&str, &str, u64, u64, Option<f64>); 2] = [
     ("unet-2m", "U-Net, 32 channels, batch 64", 2_247_043, 2, None),
     ("unet-35m", "U-Net, 128 channels, batch 8", 35_751_427, 1, Some(1.0)),
 ];
 const RANKS: usize = 2;
-/// One process and several see the same rows: their losses are the same up to the order of sums.
+/// One process and several use the same rows: their losses are equal up to the order of sums.
 const SAME: f64 = 1e-3;
-/// So many rounds: rounding grows with steps.
+/// Number of rounds whose losses are compared: rounding errors grow with the steps.
 const COMPARED: u32 = 5;
-/// PyTorch starts elsewhere and draws otherwise.
+/// PyTorch starts from other weights and draws other numbers.
 const LIKE: f64 = 0.1;
 const SENT: [&str; 2] = ["f32", "bf16"];
 const TIMES: u32 = 20;
 
-/// The processes of one group, each told the same.
+/// The processes of one group, which get the same requests.
 struct Team(Vec<Worker>);
 
 impl Team {
@@ -44,21 +45,22 @@ impl Team {
         Ok(Self((0..ranks).map(start).collect::<anyhow::Result<_>>()?))
     }
 
-    /// The answers, by rank.
+    /// The answers of all ranks, by rank.
     fn ask(&mut self, request: &str) -> anyhow::Result<Vec<Value>> {
         self.0.iter_mut().try_for_each(|worker| worker.send(request))?;
         self.0.iter_mut().map(|worker| worker.receive(request)).collect()
     }
 }
 
-/// Seconds, the loss, and seconds spent in exchange.
+/// Seconds, the loss, and seconds spent in the exchange.
 #[derive(Clone, Copy)]
 struct Step([f64; 3]);
 
 fn step(team: &mut Team, steps: u64) -> anyhow::Result<Step> {
     let answers = team.ask(&format!("loop {steps}"))?;
     let number = |key: &str| answers[0][key].as_f64().unwrap_or(f64::NAN);
-    // The rank that waits least is the one whose exchange is only that.
+    // The rank with the shortest exchange does not wait for others, so its time is that of the
+    // exchange itself.
     let exchange = answers.iter().filter_map(|a| a["exchange"].as_f64()).fold(f64::INFINITY, f64::min);
     ensure!(number("seconds") > 0.0, "a worker did not say how long it took");
     Ok(Step([number("seconds"), number("value"), exchange]))
@@ -158,7 +160,7 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     Ok(Report { text, targets })
 }
 
-/// How much faster `other` is than `base`, round by round.
+/// The ratio of the time of `base` to that of `other`, round by round.
 fn ratio(base: &[f64], other: &[f64]) -> String {
     spread(&over(base, other), 2)
 }

@@ -1,4 +1,5 @@
-//! The pages of results: docs/benchmarks.md has the newest run of each suite, docs/benchmarks-elsewhere.md the last of each other machine.
+//! The pages of results: docs/benchmarks.md has the newest run of each suite,
+//! docs/benchmarks-elsewhere.md the latest run of each other machine.
 
 use super::{machine, places};
 use anyhow::Context;
@@ -15,7 +16,7 @@ pub(super) fn write(name: &str, report: &str) -> anyhow::Result<()> {
     let (newest, elsewhere) = (docs.join("benchmarks.md"), docs.join("benchmarks-elsewhere.md"));
     let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
     let (newest_text, elsewhere_text) = rewritten(&read(&newest), &read(&elsewhere), name, report);
-    // The older run is safe before its place is taken.
+    // The older run is saved before it is replaced.
     for (path, text) in [(&elsewhere, elsewhere_text), (&newest, newest_text)] {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
         println!("wrote {}", path.display());
@@ -45,7 +46,7 @@ fn marks(name: &str) -> (String, String) {
     (format!("\n<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"))
 }
 
-/// Where a part lies, marks included.
+/// The range of a part, including its marks.
 fn place(document: &str, name: &str) -> Option<std::ops::Range<usize>> {
     let (from, to) = marks(name);
     Some(document.find(&from)?..document.find(&to)? + to.len())
@@ -60,7 +61,8 @@ fn without_part(document: &str, name: &str) -> String {
     place(document, name).map_or_else(|| document.to_owned(), |r| document[..r.start].to_owned() + &document[r.end..])
 }
 
-/// A document of this head with one part, between its marks, replaced or added; what stood before the first part gives way to the head.
+/// A document with this head and one part, between its marks, replaced or added. The head replaces
+/// everything before the first part.
 pub(crate) fn replaced_part(head: &str, document: &str, name: &str, report: &str) -> String {
     let (from, to) = marks(name);
     let part = format!("{from}{report}{to}");
@@ -84,7 +86,7 @@ mod tests {
         let again = replaced(&both, "ot", "three\n");
         assert!(!again.contains("one\n") && again.contains("two\n") && again.contains("three\n"));
         assert_eq!(again.matches("<!-- ot -->").count(), 1);
-        // A head that has changed costs no part.
+        // A changed head loses no part.
         let renamed = replaced_part("# Other\n", &again, "ot", "four\n");
         assert!(renamed.starts_with("# Other\n\n<!--") && renamed.contains("two\n") && renamed.contains("four\n"));
     }
@@ -94,12 +96,12 @@ mod tests {
         let run = |machine: &str, time: &str| format!("{time} *Machine*: {machine}, 2 cores; commit {time}.\n");
         let (page, other) = rewritten("", "", "models", &run("A", "a1"));
         assert!(page.contains("a1") && other.is_empty());
-        // The same machine again replaces its run.
+        // A new run on the same machine replaces the old one.
         let (page, other) = rewritten(&page, &other, "models", &run("A", "a2"));
         assert!(!page.contains("a1") && other.is_empty());
         let (page, other) = rewritten(&page, &other, "models", &run("B", "b1"));
         assert!(page.contains("b1") && !page.contains("a2") && other.contains("a2") && other.starts_with(ELSEWHERE));
-        // Back on the first: its older run goes, the other machine's is kept.
+        // Back on the first machine: its older run is removed, the other machine's is kept.
         let (page, other) = rewritten(&page, &other, "models", &run("A", "a3"));
         assert!(page.contains("a3") && other.contains("b1") && !other.contains("a2"), "{other}");
     }

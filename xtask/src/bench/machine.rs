@@ -1,4 +1,4 @@
-//! The machine and the code that a number was measured with.
+//! The machine and the commit that a number was measured with.
 
 use crate::shell::{output, root};
 use std::process::Command;
@@ -10,7 +10,7 @@ pub(crate) fn machine() -> String {
     format!("{}, {cores} cores{}", processor(&info), commit().map_or_else(String::new, |code| format!("; {code}")))
 }
 
-/// The commit of the code, marked where files other than the documents differ from it.
+/// The commit of the code, with a mark if files other than the documents differ from it.
 fn commit() -> Option<String> {
     let git = |arguments: &[&str]| output(Command::new("git").current_dir(root()).args(arguments)).ok();
     let hash = git(&["rev-parse", "--short=10", "HEAD"])?;
@@ -18,14 +18,15 @@ fn commit() -> Option<String> {
     Some(format!("commit {}{}", hash.trim(), if changed { " with changes" } else { "" }))
 }
 
-/// The machine that a part of a document names, without the code.
+/// The machine that a part of a document names, without the commit.
 pub(super) fn named(part: &str) -> Option<&str> {
     let (_, after) = part.split_once("*Machine*: ")?;
     Some(&after[..after.find(" cores")?])
 }
 
-/// The processor that /proc/cpuinfo describes: its model, family and model numbers (names of virtual machines say little), and the
-/// instruction sets that decide how fast products are.
+/// The processor that /proc/cpuinfo describes: its model, family and model numbers (the names of
+/// virtual machines are not specific), and the instruction sets that determine the speed of matrix
+/// products.
 fn processor(info: &str) -> String {
     let value = |key: &str| {
         let line = info.lines().find(|line| line.split(':').next().is_some_and(|name| name.trim() == key));

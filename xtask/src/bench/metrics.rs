@@ -1,4 +1,5 @@
-//! Distances between samples and between features, against SciPy, pytorch-fid, clean-fid and prdc; and FID from folders to the number.
+//! Distances between samples and between features, against SciPy, pytorch-fid, clean-fid and prdc;
+//! and FID of folders of images.
 
 use super::contest::{Agreement, cell, contest};
 use super::machine;
@@ -11,7 +12,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-/// What is measured: our request, the peer's, its name, rows, dimensions, and what must agree.
+/// A measurement: our request, the peer's request and name, rows, dimensions, and the required
+/// agreement.
 struct Case {
     title: &'static str,
     request: &'static str,
@@ -43,7 +45,7 @@ const CASES: [Case; 10] = [
     case("precision to coverage", "prdc", "prdc", (10_000, 64), Agreement::Optimum),
     case("precision to coverage", "prdc", "prdc", (10_000, 2048), Agreement::Optimum),
 ];
-/// Images a folder of the whole command, so that a covariance of 2048 features has full rank.
+/// Images per folder for the whole command, so that a covariance of 2048 features has full rank.
 const IMAGES: usize = 2100;
 
 pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
@@ -54,7 +56,7 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     let (mut table, mut versions, mut large) = (String::new(), String::new(), f64::NAN);
     for Case { title, request, peer, rows, dim, agreement } in &CASES {
         eprintln!("{title}, {rows} rows of {dim}");
-        // Fresh ones, whose most memory is this case's.
+        // New processes, so that their peak memory belongs to this case.
         let mut ours = Worker::start(&mut worker::ours("metrics-worker"), threads)?;
         let mut theirs = Worker::start(&mut script(&python, "metrics_worker.py"), threads)?;
         versions = theirs.versions()?;
@@ -99,12 +101,13 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     Ok(Report { text, targets })
 }
 
-/// The peer's request: f64 features are asked for by its name.
+/// The peer's request; its name selects f64 features.
 fn asked(request: &str, peer: &str) -> String {
     if peer.ends_with("f64") { request.replace("kid", "kid64") } else { request.to_owned() }
 }
 
-/// The whole command on two folders of images, once: it is minutes of Inception on both sides.
+/// Runs the whole command on two folders of images, once, because both sides take minutes for
+/// Inception.
 fn whole(python: &Path, dir: &str, threads: usize) -> anyhow::Result<String> {
     eprintln!("FD-inception of folders");
     let mut theirs = Worker::start(&mut script(python, "metrics_worker.py"), threads)?;

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: criterion benches of ours, and with --peers the same work done by Python libraries in alternation with ours.
+//! `cargo xtask bench`: our criterion benches, or with --peers the same work by Python libraries
+//! and our code in alternation.
 
 mod contest;
 mod coupling;
@@ -26,19 +27,20 @@ use target::Report;
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// What to measure.
+    /// Suite to measure.
     #[arg(value_enum)]
     suite: Suite,
-    /// Compare with Python libraries, installed under target/peers, and print ratios; criterion measures ours alone otherwise.
+    /// Compare with Python libraries, installed under target/peers, and print ratios; otherwise
+    /// criterion measures only our code.
     #[arg(long)]
     peers: bool,
     /// Also write the tables to docs/benchmarks.md.
     #[arg(long)]
     write_docs: bool,
-    /// Alternated runs of each case; a case that takes longer than a minute is content with 3.
+    /// Alternated runs per case; a case that takes longer than a minute stops after 3.
     #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(3..))]
     rounds: u32,
-    /// Where networks run: cpu, or cuda (models, sample and train, beside PyTorch).
+    /// Device of the networks: cpu, or cuda (models, sample and train, compared with PyTorch).
     #[arg(long, default_value = "cpu")]
     device: String,
     #[command(flatten)]
@@ -47,27 +49,32 @@ pub(crate) struct BenchArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Suite {
-    /// Optimal transport beside SciPy, POT and ott-jax: costs, exact assignments and entropic plans.
+    /// Optimal transport, compared with SciPy, POT and ott-jax: costs, exact assignments and
+    /// entropic plans.
     Ot,
-    /// Solvers of differential equations beside torchdiffeq, diffrax and SciPy: evaluations at equal error, and time.
+    /// Solvers of differential equations, compared with torchdiffeq, diffrax and SciPy: evaluations
+    /// at equal error, and time.
     #[value(alias = "ode")]
     Solvers,
-    /// Networks beside PyTorch, eager and compiled: a forward and backward pass, and a forward pass.
+    /// Networks, compared with PyTorch, eager and compiled: a forward and backward pass, and a
+    /// forward pass.
     Models,
-    /// Training steps beside PyTorch and jax; what the loop adds to its network; memory.
+    /// Training steps, compared with PyTorch and jax; overhead of the training loop; memory.
     #[value(alias = "training")]
     Train,
-    /// Sampling, from noise to samples, beside torchdiffeq on PyTorch, eager and compiled.
+    /// Sampling, from noise to samples, compared with torchdiffeq on PyTorch, eager and compiled.
     Sample,
-    /// What a coupling adds to a training step; of ours alone.
+    /// Time that a coupling adds to a training step; only our code.
     Coupling,
-    /// Distances between samples and between features beside SciPy, pytorch-fid, clean-fid and prdc.
+    /// Distances between samples and between features, compared with SciPy, pytorch-fid, clean-fid
+    /// and prdc.
     Metrics,
-    /// Two processes of one thread beside one of two, and beside PyTorch's DDP; what adding up gradients takes.
+    /// Two processes with one thread each, compared with one with two threads and with PyTorch's
+    /// DDP; time of the all-reduce.
     Distributed,
-    /// How time and memory grow with sizes and threads, with fitted exponents; of ours alone.
+    /// Growth of time and memory with sizes and threads, with fitted exponents; only our code.
     Scaling,
-    /// One after the other.
+    /// All suites, one after the other.
     All,
 }
 
@@ -88,7 +95,7 @@ impl Suite {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Its criterion bench, and which part of it.
+    /// The suite's criterion bench, and the part of it to run.
     fn criterion(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Ot => Some(("ot", "")),
@@ -101,12 +108,12 @@ impl Suite {
         }
     }
 
-    /// Measures ours alone, in a table of its own.
+    /// Whether the suite measures only our code, in its own table.
     fn alone(self) -> bool {
         matches!(self, Self::Coupling | Self::Scaling)
     }
 
-    /// Does its work on a GPU too.
+    /// Whether the suite also runs on a GPU.
     fn on_devices(self) -> bool {
         matches!(self, Self::Models | Self::Train | Self::Sample)
     }
@@ -147,7 +154,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         if suites.len() > 1 {
             eprintln!("== {} ({} of {})", suite.name(), done + 1, suites.len());
         }
-        // One that fails takes no other with it.
+        // A suite that fails does not stop the others.
         if let Err(error) = measure(*suite, args) {
             if suites.len() == 1 {
                 return Err(error);
@@ -160,7 +167,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is to be measured, one after the other.
+/// The suites to measure, in order.
 fn chosen(args: &BenchArgs) -> anyhow::Result<Vec<Suite>> {
     let elsewhere = args.device != "cpu";
     ensure!(!elsewhere || args.peers, "--device compares with PyTorch there: add --peers");

@@ -1,4 +1,4 @@
-//! Networks against PyTorch: a forward and backward pass, and a forward pass as sampling makes it.
+//! Networks against PyTorch: a forward and backward pass, and a forward pass as in sampling.
 
 use super::contest::{cell, median, over};
 use super::machine;
@@ -15,17 +15,18 @@ const NETWORKS: [(&str, &str); 3] = [
 ];
 const PEERS: [(&str, &str); 3] = [("eager", "eager"), ("compiled", "torch.compile"), ("last", "eager, channels last")];
 const THREADS: usize = 2;
-/// On a GPU: rows of a batch, precision, and passes between two reads from the device.
+/// On a GPU: rows per batch, precision, and passes between two reads from the device.
 const GPU_ROWS: u32 = 128;
 const GPU_PASSES: u32 = 50;
-/// Bounds on |a - b| / |b| of gradients: in f32, and in bf16 by autocast, which keeps other operators in f32 than we do.
+/// Bounds on |a - b| / |b| of gradients: in f32, and in bf16 with autocast, which keeps other
+/// operators in f32 than our code.
 const GRADIENT_BOUND: f64 = 1e-3;
 const GPU_GRADIENT_BOUND: f64 = 5e-2;
 
-/// Steps of a sampler.
+/// Steps of the sampler.
 const STEPS: usize = 10;
 
-/// What is measured, and what heads its table.
+/// A request, and the heading of its table.
 type Work<'a> = (&'a str, &'a str);
 
 pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
@@ -47,7 +48,7 @@ pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
     Ok(Report { text, targets })
 }
 
-/// What must agree before times are compared, and on what batches.
+/// The agreement that is required before times are compared, and the batches.
 fn agreement(device: &str) -> String {
     if device == "cpu" {
         return format!(
@@ -79,7 +80,7 @@ pub(super) fn sampling(rounds: u32, device: &str) -> anyhow::Result<Report> {
     Ok(Report { text, targets })
 }
 
-/// What a heading adds for a device.
+/// The addition to a heading for a device.
 pub(super) fn on(device: &str) -> String {
     if device == "cpu" { String::new() } else { format!(" on {device}") }
 }
@@ -121,7 +122,8 @@ fn compared(works: &[Work<'_>], rounds: u32, device: &str) -> anyhow::Result<Com
             theirs.ask(&format!("load {dir} {network}{size}"))?;
             let bound = if on_gpu { GPU_GRADIENT_BOUND } else { GRADIENT_BOUND };
             gradients_agree((&mut ours, &mut theirs), &format!("{dir} {network}"), bound)?;
-            // A loss is a sum of many signs: in bf16 it agrees less than gradients do, which were compared.
+            // A loss sums terms of both signs, so in bf16 it agrees less well than the gradients,
+            // which were compared already.
             let tolerance = match (on_gpu, work.starts_with("train")) {
                 (false, _) => 1e-3,
                 (true, true) => f64::INFINITY,
@@ -141,7 +143,8 @@ fn compared(works: &[Work<'_>], rounds: u32, device: &str) -> anyhow::Result<Com
     Ok(Compared { tables, versions, targets })
 }
 
-/// Channels last is a way to train; forward passes are compared with the other two.
+/// The peers of a request. Channels last is used for training; forward passes are compared with the
+/// other two.
 fn peers_of(work: &str) -> Vec<(&'static str, &'static str)> {
     PEERS.into_iter().filter(|(peer, _)| work.starts_with("train") || *peer != "last").collect()
 }
@@ -151,7 +154,7 @@ fn header(peers: &[(&str, &str)]) -> String {
     format!("| network | ours |{titles}\n|---|---|{}", "---|---|".repeat(peers.len()))
 }
 
-/// Compares the gradients of the same weights and batch.
+/// Compares the gradients for the same weights and batch.
 fn gradients_agree((ours, theirs): (&mut Worker, &mut Worker), case: &str, bound: f64) -> anyhow::Result<()> {
     ours.ask(&format!("gradient {case}"))?;
     let off = theirs.ask(&format!("gradient {case}"))?["value"].as_f64().unwrap_or(f64::NAN);

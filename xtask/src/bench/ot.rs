@@ -8,12 +8,12 @@ use super::worker::{self, Peers, Worker, environment, folder, script};
 use std::fmt::Write as _;
 
 const THREADS: [usize; 2] = [1, 2];
-/// Dimensions of the points: the plane, and an image of CIFAR-10.
+/// Dimensions of the points: the plane, and a CIFAR-10 image.
 const DIMENSIONS: [usize; 2] = [2, 3072];
 const EXACT: [usize; 7] = [64, 128, 256, 512, 1024, 2048, 4096];
 const ENTROPIC: [usize; 3] = [128, 512, 1024];
 const TOLERANCE: f64 = 1e-3;
-/// As a share of the mean cost, and in the unit of the cost.
+/// Regularisation relative to the mean cost, and in the unit of the cost.
 const RELATIVE: f64 = 0.05;
 const ABSOLUTE: f64 = 0.01;
 
@@ -26,12 +26,12 @@ struct Tables {
     ratios: Ratios,
 }
 
-/// Medians of the ratios that are held to something.
+/// Medians of the ratios that have a target.
 #[derive(Default)]
 struct Ratios {
-    /// Up to 2048 points, and of 4096.
+    /// For up to 2048 points, and for 4096.
     exact: [Vec<f64>; 2],
-    /// To ott-jax and to POT.
+    /// Relative to ott-jax and to POT.
     relative: [Vec<f64>; 2],
     absolute: Vec<f64>,
 }
@@ -77,7 +77,7 @@ fn load(ours: &mut Worker, theirs: &mut Worker, n: usize, dim: usize) -> anyhow:
     Ok(())
 }
 
-/// All that is measured on one cost matrix.
+/// Measures everything for one cost matrix.
 fn case(
     tables: &mut Tables,
     (ours, theirs): (&mut Worker, &mut Worker),
@@ -103,7 +103,7 @@ fn case(
     let mut entropic = |epsilon: f64, pot: &str| {
         let ask = |who: &str| format!("{who} {epsilon} {TOLERANCE}");
         let requests = [ask("ott"), ask(pot)];
-        // Single precision leaves ott-jax's sums a little above where it stops.
+        // In single precision, ott-jax's sums are slightly above its stopping tolerance.
         contest((ours, theirs), &ask("sinkhorn"), &requests, Agreement::Error(1.05 * TOLERANCE), rounds)
     };
     let t = entropic(RELATIVE * mean, "pot_log")?;

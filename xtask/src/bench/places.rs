@@ -1,7 +1,8 @@
-//! Where a bench finds its scripts and programs, and the order of its contestants: settings that hold for the whole run.
+//! Paths of the scripts and programs of a bench, and the order of its contestants: settings of the
+//! whole run.
 //!
-//! By default all lies in this workspace and cargo builds the programs. On a machine without cargo, `--root`, `--workers` and
-//! `--python` name them.
+//! By default everything is in this workspace and cargo builds the programs. On a machine without
+//! cargo, `--root`, `--workers` and `--python` give the paths.
 
 use crate::shell::{cargo, execute, root as workspace, target};
 use anyhow::Context;
@@ -15,10 +16,12 @@ pub(crate) struct Places {
     /// Root of a copy of this workspace, with benches/peers [default: this workspace]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// Directory of the built programs; cargo is not used [default: target/release, built first]
+    /// Directory of the built programs; cargo is then not used [default: target/release, built
+    /// first]
     #[arg(long, value_name = "DIR")]
     workers: Option<PathBuf>,
-    /// Python that has the peers [default: a virtual environment in target/peers, made where missing]
+    /// Python with the peers installed [default: a virtual environment in target/peers, created if
+    /// missing]
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
     /// Random seed of the order of contestants [default: from the clock]
@@ -28,7 +31,7 @@ pub(crate) struct Places {
 
 static PLACES: OnceLock<Places> = OnceLock::new();
 
-/// Settles the settings; the first call counts.
+/// Sets the settings; only the first call has an effect.
 pub(crate) fn settle(places: &Places) -> anyhow::Result<()> {
     let absolute = |path: &Option<PathBuf>| {
         let found = path.as_ref().map(|p| p.canonicalize().with_context(|| format!("cannot find {}", p.display())));
@@ -36,7 +39,7 @@ pub(crate) fn settle(places: &Places) -> anyhow::Result<()> {
     };
     let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
     let order_seed = Some(places.order_seed.unwrap_or(now));
-    // A virtual environment's Python is a link, and must be started by the link's name.
+    // The Python of a virtual environment is a link, and must be started with the link's path.
     let python = places.python.clone().map(std::path::absolute).transpose()?;
     let (root, workers) = (absolute(&places.root)?, absolute(&places.workers)?);
     let _ = PLACES.set(Places { root, workers, python, order_seed });
@@ -47,7 +50,7 @@ fn places() -> &'static Places {
     PLACES.get_or_init(Places::default)
 }
 
-/// Whether programs are given instead of built.
+/// Whether the programs are given rather than built.
 pub(crate) fn prebuilt(places: &Places) -> bool {
     places.workers.is_some()
 }
@@ -68,7 +71,7 @@ pub(super) fn seed() -> u64 {
     places().order_seed.unwrap_or(0)
 }
 
-/// Builds programs for speed, unless they are given.
+/// Builds programs with optimisation, unless they are given.
 pub(super) fn build(what: &[&str]) -> anyhow::Result<()> {
     if prebuilt(places()) {
         return Ok(());
@@ -76,7 +79,7 @@ pub(super) fn build(what: &[&str]) -> anyhow::Result<()> {
     execute(&mut cargo(&[&["build", "--release"], what].concat()))
 }
 
-/// The order in which contestants take turns in a case, printed. 0 is ours, k is the k-th peer.
+/// The order of contestants in a case, which is also printed. 0 is our code, k is the k-th peer.
 pub(super) fn order(case: &str, peers: &[&str]) -> Vec<usize> {
     let order = drawn(seed(), case, peers.len() + 1);
     let names: Vec<&str> = order.iter().map(|k| if *k == 0 { "ours" } else { peers[*k - 1] }).collect();
@@ -84,7 +87,7 @@ pub(super) fn order(case: &str, peers: &[&str]) -> Vec<usize> {
     order
 }
 
-/// A permutation of `0..count` that depends on the seed and the case alone.
+/// A permutation of `0..count` that depends only on the seed and the case.
 fn drawn(seed: u64, case: &str, count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by_cached_key(|k| Sha256::digest(format!("{seed} {case} {k}")).to_vec());
@@ -108,7 +111,7 @@ mod tests {
                 first[order[0]] += 1;
             }
         }
-        // Uniform would be 20 each.
+        // A uniform distribution would give 20 each.
         assert!(first.iter().all(|n| (8..=32).contains(n)), "{first:?}");
     }
 }

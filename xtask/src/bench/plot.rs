@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use std::error::Error;
 
-/// Times over sizes, and the exponent of the power law through them.
+/// Times over sizes, and the exponent of the fitted power law.
 pub(super) struct Panel {
     pub(super) title: String,
     pub(super) axis: String,
@@ -17,9 +17,9 @@ pub(super) struct Panel {
 const COLUMNS: usize = 3;
 const SIZE: (u32, u32) = (320, 250);
 
-/// All of them as the text of an SVG.
+/// All panels as the text of an SVG.
 pub(super) fn panels(panels: &[Panel]) -> anyhow::Result<String> {
-    // Only the widths of texts are taken from it.
+    // The font is used only for the widths of texts.
     let _ = register_font("sans-serif", FontStyle::Normal, fonts::HACK_REGULAR);
     let rows = panels.len().div_ceil(COLUMNS).max(1);
     let mut text = String::new();
@@ -45,14 +45,14 @@ pub(super) fn panels(panels: &[Panel]) -> anyhow::Result<String> {
                 .light_line_style(WHITE)
                 .x_desc(format!("{}, exponent {:.2}", panel.axis, panel.exponent));
             mesh.y_desc("ms").label_style(("sans-serif", 10)).draw()?;
-            // The law goes through the middle of the points.
+            // The line passes through the mean of the points.
             let n = panel.points.len() as f64;
             let middle = |of: fn(&(f64, f64)) -> f64| panel.points.iter().map(|p| of(p).ln()).sum::<f64>() / n;
             let (x, y) = (middle(|p| p.0), middle(|p| p.1));
             let law = panel.points.iter().map(|p| (p.0, (y + panel.exponent * (p.0.ln() - x)).exp()));
             chart.draw_series(LineSeries::new(law, RGBColor(200, 60, 40).stroke_width(1)))?;
             chart.draw_series(panel.points.iter().map(|p| {
-                // Its size and its time.
+                // The label of a point: its size and its time.
                 let label = Text::new(format!("{}: {}", p.0, cell(p.1)), (5, 2), ("sans-serif", 9));
                 EmptyElement::at(*p) + Circle::new((0, 0), 3, RGBColor(20, 90, 180).filled()) + label
             }))?;

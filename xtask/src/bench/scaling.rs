@@ -1,4 +1,5 @@
-//! How time and memory grow: each curve is one piece of our work over one size, with the exponent of a power law fitted to it.
+//! Growth of time and memory: each curve measures one piece of our work over one size, with the
+//! exponent of a fitted power law.
 
 use super::contest::{cell, median};
 use super::machine;
@@ -9,16 +10,17 @@ use super::worker::{self, Worker, folder, threads};
 use anyhow::Context;
 use std::fmt::Write as _;
 
-/// Repetitions of a point, after one that warms up.
+/// Repetitions per point, after one warm-up.
 const REPEATS: usize = 5;
 
 /// One piece of work over one size.
 struct Curve {
     title: &'static str,
-    /// What grows.
+    /// The size that grows.
     axis: &'static str,
     worker: &'static str,
-    /// What makes the input of a size, `{}` being it and `DIR` a place for files; then what is timed.
+    /// Requests that make the input of a size (`{}` is the size, `DIR` a directory for files), then
+    /// the timed request.
     setup: &'static [&'static str],
     work: &'static str,
     sizes: &'static [usize],
@@ -28,7 +30,7 @@ struct Curve {
 #[derive(Clone, Copy)]
 enum Threads {
     Two,
-    /// The size is their number.
+    /// The size is the number of threads.
     Size,
 }
 
@@ -108,7 +110,8 @@ const fn curve(
 type Point = (usize, f64, f64);
 
 pub(super) fn report(draw: bool) -> anyhow::Result<Report> {
-    // One after the other: built together, the torch-free workers would be linked with libtorch and have its memory.
+    // Built separately: in one build, the torch-free workers would be linked with libtorch and use
+    // its memory.
     let build = ["-p", "fm-benches", "--bin"];
     places::build(&[&build[..], &["bench-worker", "--bin", "metrics-worker"]].concat())?;
     places::build(&[&build[..], &["models-worker", "--features", "tch"]].concat())?;
@@ -117,7 +120,7 @@ pub(super) fn report(draw: bool) -> anyhow::Result<Report> {
     for curve in &CURVES {
         let sizes = curve.sizes.iter().filter(|n| matches!(curve.threads, Threads::Two) || **n <= cores);
         let points = sizes.map(|n| point(curve, *n, cores, &dir)).collect::<anyhow::Result<Vec<Point>>>()?;
-        // One core has no curve over threads.
+        // With a single core there is no curve over threads.
         if points.len() < 2 {
             continue;
         }

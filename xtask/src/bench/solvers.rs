@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 const TOLERANCES: [&str; 8] = ["1e-2", "1e-3", "1e-4", "1e-5", "1e-6", "1e-7", "1e-8", "1e-9"];
 const PROBLEMS: [&str; 4] = ["harmonic", "van-der-pol", "mixture", "network"];
 const PEERS: [&str; 4] = ["scipy dopri5", "torchdiffeq dopri5", "diffrax dopri5", "diffrax tsit5"];
-/// Timed: the problem, its tolerances, our repeats and each peer's, so that every measurement lasts some milliseconds.
+/// Timed cases: the problem, its tolerances, our repeats and each peer's, chosen so that every
+/// measurement takes some milliseconds.
 const TIMED: [(&str, [u32; 4]); 3] =
     [("harmonic", [2000, 10, 1, 100]), ("van-der-pol", [500, 5, 1, 50]), ("network-f32", [20, 0, 10, 3])];
 const TIMED_AT: [&str; 3] = ["1e-3", "1e-5", "1e-7"];
@@ -61,7 +62,7 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
     Ok(Report { text, targets })
 }
 
-/// A network that velocities can be asked of, trained once.
+/// A network to compute velocities with, trained once.
 fn trained(home: &Path) -> anyhow::Result<PathBuf> {
     let run = home.join("run");
     let done = run.join("checkpoints/step-2000");
@@ -88,7 +89,7 @@ fn curve(worker: &mut Worker, problem: &str, who: &str) -> anyhow::Result<Curve>
     TOLERANCES.iter().map(at).collect()
 }
 
-/// The tables of ratios and of points, and what is held to a bound.
+/// The tables of ratios and of points, and the targets.
 fn work_precision(ours: &mut Worker, theirs: &mut Worker) -> anyhow::Result<(String, String, Vec<Target>)> {
     let mut best = Vec::new();
     let mut ratios = String::from("| problem | ours |");
@@ -110,7 +111,7 @@ fn work_precision(ours: &mut Worker, theirs: &mut Worker) -> anyhow::Result<(Str
             let compared: Vec<_> = peers.iter().map(|peer| compare(&mine, peer)).collect();
             let cells: String =
                 compared.iter().map(|c| format!(" {} |", c.as_ref().map_or(NONE, |c| c.1.as_str()))).collect();
-            // A peer without common errors is not one that we beat.
+            // A peer without common errors does not count as beaten.
             let means = compared.iter().map(|c| c.as_ref().map_or(f64::INFINITY, |c| c.0));
             worst.push(means.fold(f64::NEG_INFINITY, f64::max));
             writeln!(ratios, "| {problem} | {method}, {pace} |{cells}")?;
@@ -127,7 +128,8 @@ fn work_precision(ours: &mut Worker, theirs: &mut Worker) -> anyhow::Result<(Str
 
 const NONE: &str = "no common errors";
 
-/// Our evaluations over the peer's at our errors: their geometric mean, and with the extremes as a cell.
+/// The ratio of our evaluations to the peer's at our errors: the geometric mean, and as a cell with
+/// the extremes.
 fn compare(mine: &Curve, peer: &Curve) -> Option<(f64, String)> {
     let ratios: Vec<f64> = mine.iter().filter_map(|(e, n)| Some(n / evaluations_at(peer, *e)?)).collect();
     if ratios.is_empty() {
@@ -138,7 +140,7 @@ fn compare(mine: &Curve, peer: &Curve) -> Option<(f64, String)> {
     Some((mean, format!("**{mean:.3}** ({low:.2} to {high:.2})")))
 }
 
-/// A curve read at an error; none beyond its ends.
+/// The evaluations of a curve at an error; `None` beyond its ends.
 fn evaluations_at(curve: &Curve, error: f64) -> Option<f64> {
     let mut sorted = curve.clone();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -155,7 +157,7 @@ fn times(ours: &mut Worker, theirs: &mut Worker, rounds: u32) -> anyhow::Result<
         "| problem | tolerance | ours | SciPy | torchdiffeq | diffrax | to SciPy | to torchdiffeq | to diffrax |\n|---|---|---|---|---|---|---|---|---|\n",
     );
     for (problem, repeats) in TIMED {
-        // A network in f32 has no errors below 1e-6 to look for.
+        // A network in f32 does not reach errors below 1e-6.
         for tolerance in TIMED_AT.iter().filter(|t| !(problem == "network-f32" && **t == "1e-7")) {
             let peers = ["scipy", "torchdiffeq", "diffrax"];
             let order = places::order(&format!("time of {problem} at {tolerance}"), &peers);

@@ -1,9 +1,9 @@
-//! What the numbers are held to: bounds that were set before anything was measured, and what a run found of them.
+//! Targets: bounds that were set before anything was measured, and the measured values.
 
 use super::contest::cell;
 use std::fmt::Write as _;
 
-/// A suite's part of the document, and the bounds that it checks.
+/// A suite's part of the document, and its targets.
 pub(super) struct Report {
     pub(super) text: String,
     pub(super) targets: Vec<Target>,
@@ -15,7 +15,7 @@ pub(super) struct Target {
     what: String,
     bound: Bound,
     found: f64,
-    /// What is known of it where it is missed.
+    /// Explanation that is printed if the target is missed.
     reason: &'static str,
 }
 
@@ -26,19 +26,19 @@ enum Bound {
 }
 
 impl Target {
-    /// The least of what was found must be as much.
+    /// A target whose smallest value must be at least `bound`.
     pub(super) fn at_least(bound: f64, what: impl Into<String>, found: impl IntoIterator<Item = f64>) -> Self {
         let found = worst(found, f64::min);
         Self { what: what.into(), bound: Bound::AtLeast(bound), found, reason: "" }
     }
 
-    /// The most of what was found must be no more.
+    /// A target whose largest value must be at most `bound`.
     pub(super) fn at_most(bound: f64, what: impl Into<String>, found: impl IntoIterator<Item = f64>) -> Self {
         let found = worst(found, f64::max);
         Self { what: what.into(), bound: Bound::AtMost(bound), found, reason: "" }
     }
 
-    /// What to say where it is missed.
+    /// Adds an explanation for a missed target.
     pub(super) fn or_because(self, reason: &'static str) -> Self {
         Self { reason, ..self }
     }
@@ -64,14 +64,14 @@ impl Target {
     }
 }
 
-/// NaN, which meets no bound, where nothing was found or something is no number.
+/// The worst value; NaN, which meets no bound, if there are no values or one is NaN.
 fn worst(found: impl IntoIterator<Item = f64>, of: fn(f64, f64) -> f64) -> f64 {
     let pick = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { of(a, b) };
     found.into_iter().reduce(pick).unwrap_or(f64::NAN)
 }
 
 impl Report {
-    /// The part with its targets after it.
+    /// The part of the document, followed by its targets.
     pub(super) fn document(&self) -> String {
         let mut text = self.text.trim_end().to_owned() + "\n";
         if !self.targets.is_empty() {
@@ -84,7 +84,7 @@ impl Report {
         text
     }
 
-    /// What was missed, a line each.
+    /// The missed targets, one line each.
     pub(super) fn missed(&self) -> Vec<String> {
         self.targets.iter().filter(|t| !t.met()).map(Target::row).collect()
     }

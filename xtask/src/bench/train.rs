@@ -9,40 +9,42 @@ use super::worker::{self, Peers, Worker, environment, folder, script, threads};
 use anyhow::{Context, ensure};
 use std::fmt::Write as _;
 
-/// Network, description, steps of a round, and how much faster than PyTorch it is to be.
+/// Network, description, steps per round, and the required ratio of PyTorch's time to ours.
 const NETWORKS: [(&str, &str, u64, f64); 2] = [
     ("mlp", "MLP 64 x 3, 2-D, batch 2048", 300, 1.2),
     ("concat-squash", "ConcatSquash 64 x 3, 4-D, batch 1000", 500, 2.0),
 ];
 const PEERS: [(&str, &str); 3] =
     [("eager", "PyTorch eager"), ("jax", "jax.jit, a step at a time"), ("scan", "jax.jit over all steps")];
-/// Everyone starts elsewhere and draws otherwise: the first round, which is not counted, trains them alike.
+/// All contestants start from different weights and draw different numbers; after the first round,
+/// which is not counted, their losses are alike.
 const LATER: Alike = Alike { within: 0.05, first: false };
-/// Image networks, whose steps start from the same weights: name, description, and steps of a round.
+/// Image networks, whose steps start from the same weights: name, description, and steps per round.
 const IMAGES: [(&str, &str, u64); 2] = [
     ("unet-35m", "U-Net of CIFAR-10, 35.7M parameters, batch 8", 2),
     ("dit", "DiT 384 x 6 x 6, 2 x 2 patches, batch 16", 2),
 ];
 const IMAGE_PEERS: [(&str, &str); 2] = [("eager", "PyTorch eager"), ("compiled", "torch.compile")];
-/// They draw otherwise.
+/// The contestants draw different numbers.
 const FIRST: Alike = Alike { within: 0.1, first: true };
 const THREADS: usize = 2;
-/// What is known of small networks that are not as fast as they should be.
+/// Explanation for small networks that miss their target.
 const CROWDED: &str = "a step of a millisecond shares the cores with the thread that draws the next batch, and neighbours of the machine move it from run to \
                        run; blocks of 128 and of 256 rows in place of 64 were tried and change nothing";
-/// Steps of the small U-Net: in a round, and for memory.
+/// Steps of the small U-Net: per round, and for memory.
 const UNET_STEPS: u64 = 3;
 const MEMORY_STEPS: u64 = 6;
 const GPU_STEPS: u64 = 50;
 
-/// When mean losses must agree before times count, relative: in the first round, or in all later ones.
+/// Required agreement of mean losses before times count, relative: in the first round, or in all
+/// later ones.
 #[derive(Clone, Copy)]
 struct Alike {
     within: f64,
     first: bool,
 }
 
-/// Those that do the same steps in turn.
+/// The contestants, which do the same steps in turn.
 struct Contestants<'a> {
     ours: &'a mut Worker,
     theirs: &'a mut Worker,
@@ -56,7 +58,7 @@ pub(super) fn report(rounds: u32, device: &str) -> anyhow::Result<Report> {
     let start = || Worker::start(worker::ours("training-worker").arg(device), threads);
     let mut ours = start()?;
     let mut theirs = Worker::start(script(&python, "training_worker.py").arg(device), threads)?;
-    // JAX is installed for the CPU.
+    // JAX is installed only for the CPU.
     let peers = &PEERS[..if device == "cpu" { PEERS.len() } else { 1 }];
     ours.ask(&format!("make {dir}"))?;
     let versions = theirs.versions()?;
@@ -201,18 +203,19 @@ fn steps_of(
     Ok((row, seen.iter().map(|times| median(&over(times, &own))).collect()))
 }
 
-/// What a step of the small U-Net takes beyond its network, forwards and back.
+/// The time of a step of the small U-Net beyond its network's forward and backward pass.
 fn overhead(ours: &mut Worker, dir: &str, rounds: u32, device: &str) -> anyhow::Result<(String, f64)> {
     let (network, description, steps) = match device {
         "cpu" => ("unet", "the U-Net of `cifar10-tiny` at batch 64", UNET_STEPS),
-        // Many steps between two reads from the device, at the size that a GPU is used with.
+        // Many steps between two reads from the device, at a size that is usual on a GPU.
         _ => ("unet-35m-bf16", "the U-Net of `cifar10-unet` at batch 128 in bf16", GPU_STEPS),
     };
     ours.ask(&format!("load {dir} {network}"))?;
     let (mut shares, mut bare, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
         eprintln!("overhead {round}");
-        // The bare network before and after, so that a machine that slows down or recovers is not taken for the loop.
+        // The bare network before and after, so that a change in the machine's speed does not count
+        // as overhead of the loop.
         let before = ours.solve(&format!("bare {steps}"))?.seconds;
         let step = ours.solve(&format!("loop {steps}"))?.seconds;
         let after = ours.solve(&format!("bare {steps}"))?.seconds;

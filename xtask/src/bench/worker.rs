@@ -1,4 +1,4 @@
-//! Processes that do one side of a comparison, and the Python environment of the peers.
+//! Worker processes for one side of a comparison, and the Python environment of the peers.
 
 use super::places;
 use crate::shell::{execute, output, python};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-/// OpenBLAS's threads look out for more work for 2^28 cycles after they have done some, on cores that the next in turn needs.
+/// OpenBLAS threads spin for 2^28 cycles after their work, on cores that the next contestant needs.
 const PAUSE: Duration = Duration::from_millis(150);
 
 /// A process that answers one line of JSON for each request.
@@ -19,36 +19,36 @@ pub(super) struct Worker {
     answers: BufReader<ChildStdout>,
 }
 
-/// What a request for work is answered with.
+/// The answer to a request for work.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answer {
     pub(super) seconds: f64,
-    /// What was found; NaN if nothing was.
+    /// The result; NaN if there is none.
     pub(super) value: f64,
-    /// The L1 error of its marginals.
+    /// The L1 error of the marginals.
     pub(super) error: f64,
 }
 
-/// A program of ours, built for speed.
+/// Starts one of our programs, built with optimisation.
 pub(super) fn ours(name: &str) -> Command {
     Command::new(places::workers().join(name))
 }
 
-/// A script of the peers.
+/// Starts a script of the peers.
 pub(super) fn script(python: &Path, name: &str) -> Command {
     let mut command = Command::new(python);
     command.arg(places::root().join("benches/peers").join(name));
     command
 }
 
-/// A place for what a suite's workers share.
+/// A directory for the files that a suite's workers share.
 pub(super) fn folder(suite: &str) -> anyhow::Result<String> {
     let home = places::root().join("target").join(format!("bench-{suite}"));
     std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
     Ok(home.to_str().context("the workspace's path is not UTF-8")?.to_owned())
 }
 
-/// So many threads, or as many as there are.
+/// The number of threads: at most `most`, and at most the number of cores.
 pub(super) fn threads(most: usize) -> usize {
     most.min(std::thread::available_parallelism().map_or(1, usize::from))
 }
@@ -58,7 +58,7 @@ impl Worker {
         for variable in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"] {
             command.env(variable, threads.to_string());
         }
-        // Its reason is one line.
+        // Without backtraces, an error is one line.
         command.env_remove("RUST_BACKTRACE");
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start a worker")?;
@@ -71,7 +71,7 @@ impl Worker {
         self.receive(request)
     }
 
-    /// What runs there.
+    /// The versions of the worker's libraries.
     pub(super) fn versions(&mut self) -> anyhow::Result<String> {
         let known = self.ask("versions")?;
         let name = |(k, v): (&String, &Value)| format!("{k} {}", v.as_str().unwrap_or_default());
@@ -82,7 +82,7 @@ impl Worker {
         Ok(writeln!(self.input.as_mut().context("the worker is closed")?, "{request}")?)
     }
 
-    /// The answer to what was sent.
+    /// Receives the answer to a request.
     pub(super) fn receive(&mut self, request: &str) -> anyhow::Result<Value> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
@@ -90,7 +90,7 @@ impl Worker {
         serde_json::from_str(&line).with_context(|| format!("a worker answered `{request}` with {line}"))
     }
 
-    /// Does a piece of work once, after the threads of whoever worked before have gone to sleep.
+    /// Does a piece of work once, after the threads of the previous contestant have gone to sleep.
     pub(super) fn solve(&mut self, request: &str) -> anyhow::Result<Answer> {
         std::thread::sleep(PAUSE);
         let answer = self.ask(request)?;
@@ -102,13 +102,13 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Closing its input ends it.
+        // The worker ends when its input is closed.
         drop(self.input.take());
         let _ = self.child.wait();
     }
 }
 
-/// What of the peers a suite needs: those that know nothing of PyTorch and its gigabytes, or all.
+/// The peers that a suite needs: those without PyTorch and its gigabytes, or all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peers {
     Light,
@@ -116,7 +116,7 @@ pub(super) enum Peers {
 }
 
 impl Peers {
-    /// The list that pip is given; the longer one includes the other.
+    /// The requirements file for pip; the longer one includes the other.
     fn list(self) -> &'static str {
         match self {
             Self::Light => "requirements-light.txt",
@@ -124,7 +124,7 @@ impl Peers {
         }
     }
 
-    /// What is then pinned.
+    /// The pinned requirements.
     fn pinned(self, home: &Path) -> anyhow::Result<String> {
         let read = |list: Self| {
             let path = home.join(list.list());
@@ -134,7 +134,8 @@ impl Peers {
     }
 }
 
-/// The Python of a virtual environment with the pinned peers, made or added to when it lacks some or their versions have changed.
+/// The Python of a virtual environment with the pinned peers; it is created, or updated if packages
+/// are missing or their versions have changed.
 pub(super) fn environment(peers: Peers) -> anyhow::Result<PathBuf> {
     if let Some(python) = places::python() {
         return Ok(python);

@@ -1,16 +1,17 @@
-//! Experiments in the plane.
+//! Experiments with two-dimensional data.
 
 use super::tool::{Tool, number, spread};
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// One number of an evaluation over seeds.
+/// One number of an evaluation, over seeds.
 fn over(found: &[Value], path: &str, digits: usize) -> anyhow::Result<String> {
     let numbers = found.iter().map(|value| number(value.pointer(path).unwrap_or(&Value::Null)));
     Ok(spread(&numbers.collect::<anyhow::Result<Vec<_>>>()?, digits))
 }
 
-/// What is measured of the spiral's models: the model, the solver, and what PyTorch's reached.
+/// Measurements of the spiral's models: the model, the solver, and the value that PyTorch's
+/// reached.
 const SPIRAL: [(&str, &str, &str, &str); 7] = [
     ("base", "euler", "100", ".054"),
     ("base", "rk4", "20", ".049"),

@@ -8,9 +8,9 @@ use nalgebra::Matrix4;
 use ndarray::Array2;
 use std::fmt::Write as _;
 
-/// Looks at the samples whose mean counts: those of the last 1000 steps.
+/// Number of evaluations of the samples that are averaged: those in the last 1000 steps.
 const LAST: usize = 10;
-/// What stands in each line of the table, and its flags.
+/// Label of each line of the table, and its flags.
 const VARIANTS: [(&str, &str, u64); 3] = [
     ("the preset: width 4, four layers", "", 3),
     ("with a trainable source", "--trainable-source true", 1),
@@ -69,12 +69,12 @@ pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
     ))
 }
 
-/// The errors of the embedded rows' own moments.
+/// The errors of the embedded rows' moments.
 fn own_errors() -> anyhow::Result<[f64; 2]> {
     Ok(errors(&gaussian4()?.values.mapv(f64::from)))
 }
 
-/// The mean errors of as many samples of the distribution itself, over many draws.
+/// The mean errors of the same number of exact samples, over many draws.
 fn perfect_errors() -> anyhow::Result<[f64; 2]> {
     const DRAWS: u64 = 400;
     let (mean, covariance) = GAUSSIAN4;
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn the_rows_have_errors_of_their_own() {
         let [mean, covariance] = super::own_errors().unwrap();
-        // NumPy's.
+        // Values computed by NumPy.
         assert!((mean - 0.018739).abs() < 1e-5 && (covariance - 0.064632).abs() < 1e-5, "{mean} {covariance}");
         let [mean, covariance] = super::perfect_errors().unwrap();
         assert!((mean - 0.041).abs() < 2e-3 && (covariance - 0.051).abs() < 2e-3, "{mean} {covariance}");

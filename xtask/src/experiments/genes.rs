@@ -1,8 +1,8 @@
-//! Counts of genes in cells of ten types.
+//! Gene counts in cells of ten types.
 
 use super::tool::{Tool, number, spread};
 
-/// What is measured, its place in the evaluation, what was asked for, and digits.
+/// Each measurement: its name, its path in the evaluation, its target, and its number of digits.
 const MEASURED: [(&str, &str, &str, usize); 5] = [
     ("correlation of the genes' means", "/mean_correlation", "above .95", 4),
     ("correlation of the genes' variances", "/variance_correlation", "above .85", 4),

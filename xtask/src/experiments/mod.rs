@@ -1,4 +1,5 @@
-//! `cargo xtask experiments`: the named experiments of tabular-train, run over several seeds, and the page of their results.
+//! `cargo xtask experiments`: runs the named experiments of tabular-train over several seeds, and
+//! writes the page of their results.
 
 mod clouds;
 mod gaussian4;
@@ -14,10 +15,10 @@ use tool::Tool;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExperimentsArgs {
-    /// Which.
+    /// Experiments to run.
     #[arg(value_enum, required = true)]
     which: Vec<Which>,
-    /// Seeds of each.
+    /// Seeds per experiment.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
     /// Also write docs/experiments.md and its pictures.
@@ -29,11 +30,11 @@ pub(crate) struct ExperimentsArgs {
 enum Which {
     /// A normal distribution of four correlated columns.
     Gaussian4,
-    /// A spiral, and what reflow makes of its model.
+    /// A spiral, and the effect of reflow on its model.
     Spiral,
-    /// From eight Gaussians to two moons, under four couplings.
+    /// From eight Gaussians to two moons, with four couplings.
     Transport,
-    /// Counts of genes in cells of ten types.
+    /// Gene counts in cells of ten types.
     Genes,
 }
 

@@ -1,4 +1,4 @@
-//! The program under the experiments, its answers, and statistics over seeds.
+//! The program that the experiments run, its results, and statistics over seeds.
 
 use crate::shell::{execute, output, root, target};
 use anyhow::Context;
@@ -12,12 +12,12 @@ use std::time::Instant;
 pub(super) struct Tool {
     home: PathBuf,
     started: Instant,
-    /// Pictures that the page shows: where they lie, and their names there.
+    /// Pictures for the page: their paths, and their names on the page.
     pictures: RefCell<Vec<(PathBuf, String)>>,
 }
 
 impl Tool {
-    /// In a fresh directory below `target/experiments`.
+    /// Creates an empty directory below `target/experiments` to work in.
     pub(super) fn new(name: String) -> anyhow::Result<Self> {
         let home = target().join("experiments").join(name);
         if home.exists() {
@@ -27,7 +27,7 @@ impl Tool {
         Ok(Self { home, started: Instant::now(), pictures: RefCell::default() })
     }
 
-    /// A place in the directory, as text.
+    /// A path in the directory, as text.
     pub(super) fn at(&self, name: &str) -> String {
         self.home.join(name).display().to_string()
     }
@@ -38,34 +38,35 @@ impl Tool {
         command
     }
 
-    /// Runs a command of the program, its output passed through; the seconds that it took.
+    /// Runs a command of the program and passes its output through; returns the seconds that it
+    /// took.
     pub(super) fn run(&self, words: &str) -> anyhow::Result<f64> {
         let started = Instant::now();
         execute(&mut Self::command(words))?;
         Ok(started.elapsed().as_secs_f64())
     }
 
-    /// `evaluate` of a run.
+    /// Runs `evaluate` on a run.
     pub(super) fn evaluate(&self, run: &str, flags: &str) -> anyhow::Result<Value> {
         let json = self.at("evaluation.json");
         output(&mut Self::command(&format!("evaluate --checkpoint {} {flags} --json {json}", self.at(run))))?;
         read(Path::new(&json))
     }
 
-    /// Lines of a log of a run.
+    /// The lines of one of a run's logs.
     pub(super) fn log(&self, run: &str, name: &str) -> anyhow::Result<Vec<Value>> {
         let path = self.home.join(run).join(name);
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 
-    /// Notes a picture for the page; how the page refers to it.
+    /// Registers a picture for the page, and returns the link to it.
     pub(super) fn picture(&self, file: &str, name: &str) -> String {
         self.pictures.borrow_mut().push((self.home.join(file), name.to_owned()));
         format!("images/{name}")
     }
 
-    /// Copies the noted pictures to where the page looks for them.
+    /// Copies the registered pictures to the page's image directory.
     pub(super) fn keep_pictures(&self) -> anyhow::Result<()> {
         for (from, name) in self.pictures.borrow().iter() {
             let to = root().join("docs/images").join(name);
@@ -84,7 +85,7 @@ fn read(path: &Path) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&text)?)
 }
 
-/// A number of an answer.
+/// A JSON value as a number.
 pub(super) fn number(value: &Value) -> anyhow::Result<f64> {
     value.as_f64().context("an answer lacks a number")
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask gpu-pack`: one folder that checks and measures the programs on a machine with a GPU, Python with PyTorch 2.11, no
-//! cargo and no network.
+//! `cargo xtask gpu-pack`: makes a folder that checks and measures the programs on a machine with a
+//! GPU and Python with PyTorch 2.11, but without cargo and network.
 
 use crate::cuda::CUDA_HALF;
 use crate::libtorch::{ensure_present, home};
@@ -17,27 +17,27 @@ const PROGRAMS: [&str; 3] = ["cifar-train", "tabular-train", "gpu-check"];
 const NCCL: &str = "libfm_nccl.so";
 const RUN: &str = include_str!("run.sh");
 const TABLE: &str = include_str!("table.py");
-/// A file that says that a directory is a pack of ours, which may be made anew.
+/// A file that marks a directory as a pack, which may be replaced.
 const MARKER: &str = ".flow-matching-gpu-pack";
-/// Wheels for the machine with the GPU; pure Python, so that they fit any.
+/// Wheels for the machine with the GPU; they are pure Python, so they fit any machine.
 const WHEELS: [&str; 1] = ["torchcfm==1.0.7"];
 const LIMIT: u64 = 50 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct GpuPackArgs {
-    /// Directory of the pack; it is made anew.
+    /// Directory of the pack; an existing pack is replaced.
     #[arg(long, value_name = "DIR", default_value = "target/gpu-pack")]
     out: PathBuf,
     /// Cargo profile of the programs.
     #[arg(long, default_value = "release")]
     profile: String,
-    /// Include the NCCL half, which needs the headers of CUDA and NCCL.
+    /// Include the NCCL half; building it needs the headers of CUDA and NCCL.
     #[arg(long)]
     nccl: bool,
-    /// Run all of run.sh here with tiny sizes, on a pretend GPU.
+    /// Run all of run.sh on this machine with tiny sizes, on a pretend GPU.
     #[arg(long = "try")]
     try_out: bool,
-    /// Directory of another libtorch_cuda.so for --try than the tests' pretend GPU.
+    /// Directory of a libtorch_cuda.so for --try, instead of the tests' pretend GPU.
     #[arg(long, value_name = "DIR")]
     cuda_half: Option<PathBuf>,
 }
@@ -55,7 +55,8 @@ pub(crate) fn run(args: &GpuPackArgs) -> anyhow::Result<()> {
     half.map_or(Ok(()), |half| try_pack(&pack, &half))
 }
 
-/// The directory of the library that `--try` uses as libtorch's CUDA half: the one given, or the pretend GPU of the tests.
+/// The directory of the library that `--try` uses as libtorch's CUDA half: the one given, or the
+/// pretend GPU of the tests.
 fn pretend_half(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let Some(given) = given else {
         let library = fm_pretend_gpu::build()?;
@@ -66,7 +67,7 @@ fn pretend_half(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(directory)
 }
 
-/// Builds the programs and returns the directory that they are in.
+/// Builds the programs and returns their directory.
 fn build(profile: &str, nccl: bool) -> anyhow::Result<PathBuf> {
     let mut build =
         cargo(&["build", "--profile", profile, "-p", "cifar-train", "-p", "tabular-train", "-p", "fm-benches"]);
@@ -78,7 +79,7 @@ fn build(profile: &str, nccl: bool) -> anyhow::Result<PathBuf> {
 
 fn fill(pack: &Path, built: &Path, nccl: bool) -> anyhow::Result<()> {
     if pack.exists() {
-        // Not any folder that --out happens to name.
+        // Only a pack is replaced, not any other folder that --out names.
         ensure!(pack.join(MARKER).exists(), "{} is not a pack; choose another --out or remove it", pack.display());
         fs::remove_dir_all(pack).with_context(|| format!("cannot clear {}", pack.display()))?;
     }
@@ -105,14 +106,15 @@ fn fill(pack: &Path, built: &Path, nccl: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The newest NCCL half that fm-dist's build script has made.
+/// The newest NCCL half built by fm-dist's build script.
 fn nccl_half(built: &Path) -> Option<PathBuf> {
     let builds = fs::read_dir(built.join("build")).ok()?.flatten();
     let halves = builds.map(|entry| entry.path().join("out").join(NCCL)).filter(|path| path.exists());
     halves.max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok())
 }
 
-/// Downloads the peers' wheels. A pack without them compares with what the other machine has installed.
+/// Downloads the peers' wheels. A pack without them uses the packages installed on the other
+/// machine.
 fn wheels(directory: &Path) {
     for wheel in WHEELS {
         let downloaded = python().and_then(|python| {
@@ -140,7 +142,7 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// Runs run.sh from a copy elsewhere, so that nothing of this workspace helps it.
+/// Runs run.sh from a copy in another place, so that it cannot use files of this workspace.
 fn try_pack(pack: &Path, half: &Path) -> anyhow::Result<()> {
     let place = std::env::temp_dir().join(format!("fm-gpu-pack-{}", std::process::id()));
     let tried = || -> anyhow::Result<()> {
@@ -163,13 +165,13 @@ fn try_pack(pack: &Path, half: &Path) -> anyhow::Result<()> {
     result.context("the pack does not work")
 }
 
-/// The lines that tell of failures.
+/// The lines about failures.
 fn tail(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().filter(|line| line.contains("\"ok\":false")).map(|line| format!("{line}\n")).collect()
 }
 
-/// Every line must parse, and every part must have lines of its own beside the one that closes it.
+/// Checks that every line parses, and that every part has lines other than its closing line.
 fn check(results: &str) -> anyhow::Result<()> {
     let mut lines = Vec::new();
     for line in results.lines() {

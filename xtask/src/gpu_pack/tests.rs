@@ -1,4 +1,4 @@
-//! run.sh and table.py with stubs in place of the programs.
+//! Tests of run.sh and table.py with stubs instead of the programs.
 
 use super::*;
 use std::process::Output;
@@ -24,7 +24,8 @@ fn ran(dir: &Path) -> (Output, String) {
 }
 
 const CHECK: &str = r#"echo "{\"part\":\"$1\",\"check\":\"c\",\"ok\":true}""#;
-/// Writes what cifar-train writes: a log, and checkpoints whose weights are the same in every run.
+/// Writes the same files as cifar-train: a log, and checkpoints whose weights are the same in every
+/// run.
 const TRAIN: &str = r#"
 case $1 in evaluate) while [ $# -gt 0 ]; do [ "$1" = --json ] && echo '{"kid":1}' > "$2"; shift; done; exit;; esac
 case "$*" in *--help*) exit;; esac
@@ -86,7 +87,7 @@ fn a_part_that_hangs_is_stopped_at_its_limit() {
     let (output, results) = ran(dir.path());
     assert_eq!(output.status.code(), Some(1), "{results}");
     assert!(results.contains("\"error\":\"stopped after 1 s\""), "{results}");
-    // What was found before the end counts.
+    // Results from before the failure count.
     assert!(results.contains("{\"part\":\"speed\",\"check\":\"c\",\"ok\":true}"), "{results}");
 }
 
@@ -95,7 +96,7 @@ fn other_weights_after_a_resume_are_seen() {
     if !python_is_there() {
         return;
     }
-    // A CPU resumes to the bit; this program's weights differ from run to run.
+    // On a CPU a run resumes bit for bit; this program's weights differ from run to run.
     let dir = pack(CHECK, &TRAIN.replace("echo w", "date +%N"));
     let run = fs::read_to_string(dir.path().join("run.sh")).unwrap().replace("${FM_DEVICE:-cuda}", "cpu");
     fs::write(dir.path().join("run.sh"), run).unwrap();

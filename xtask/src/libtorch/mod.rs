@@ -1,12 +1,12 @@
-//! `cargo xtask fetch-libtorch`: libtorch 2.11.0 in one place of the tree, from wherever it can be had.
+//! `cargo xtask fetch-libtorch`: puts libtorch 2.11.0 into `libtorch/`, from any available source.
 //!
-//! | module | thought |
+//! | module | content |
 //! |---|---|
-//! | [`place`] | which version, and where it lies |
-//! | [`parts`] | the files of a libtorch, and which of them are wanted |
+//! | [`place`] | the version, and its directory |
+//! | [`parts`] | the files of a libtorch, and which of them are needed |
 //! | [`plan`] | which sources to try, in which order, for a platform and a variant |
 //! | [`sources`] | finding or downloading one of them |
-//! | [`tree`] | making `libtorch/` from it, whole or not at all, and checking it |
+//! | [`tree`] | creating `libtorch/` from it, complete or not at all, and checking it |
 
 mod parts;
 mod place;
@@ -23,11 +23,12 @@ pub(crate) use tree::{Manifest, installed, verify};
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
-    /// cpu, or a CUDA build as published for PyTorch 2.11: cu126, cu128, cu130.
+    /// Variant: cpu, or a CUDA build as published for PyTorch 2.11: cu126, cu128, cu130.
     #[arg(long, default_value = "cpu")]
     variant: Variant,
-    /// auto, env (LIBTORCH), python (an installed PyTorch), official (the project's archive), index (the Python package index,
-    /// through pip), or a PATH to an unpacked libtorch, a .zip or a .whl.
+    /// Source: auto, env (LIBTORCH), python (an installed PyTorch), official (the project's
+    /// archive), index (the Python package index, through pip), or a PATH to an unpacked libtorch,
+    /// a .zip or a .whl.
     #[arg(long, default_value = "auto")]
     from: String,
     /// Print the plan and exit.
@@ -35,7 +36,7 @@ pub(crate) struct FetchArgs {
     dry_run: bool,
 }
 
-/// Brings libtorch if it is not there.
+/// Fetches libtorch if it is missing.
 pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
     let platform = Platform::current();
     let sources = plan::sources(&args.from, args.variant, platform)?;
@@ -89,7 +90,7 @@ fn try_source(source: &Source, variant: Variant) -> anyhow::Result<Manifest> {
     tree::install(&home(), &parts, variant, &source.to_string())
 }
 
-/// Brings the CPU libtorch unless something usable is there; what `quickstart` and `test` begin with.
+/// Fetches the CPU libtorch unless a usable one exists; the first step of `quickstart` and `test`.
 pub(crate) fn ensure_present() -> anyhow::Result<()> {
     if std::env::var_os("LIBTORCH").is_some_and(|dir| dir != home()) || installed(&home()).is_ok() {
         return Ok(());

@@ -1,9 +1,9 @@
-//! The files of a libtorch, and which of them are wanted.
+//! The files of a libtorch, and which of them are needed.
 
 use super::plan::Variant;
 use std::path::PathBuf;
 
-/// The files of a libtorch, wherever they lie.
+/// The files of a libtorch, in any location.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) version: String,
@@ -11,15 +11,16 @@ pub(crate) struct Parts {
     pub(crate) include: PathBuf,
     /// Directories of shared libraries.
     pub(crate) libs: Vec<PathBuf>,
-    /// Directories of CUDA's and NCCL's headers, where they come along.
+    /// Directories of CUDA's and NCCL's headers, if they are included.
     pub(crate) cuda_headers: Vec<PathBuf>,
-    /// Whether the files belong to somebody else, so that they are linked to rather than moved.
+    /// Whether the files belong to another installation, so that they are linked rather than moved.
     pub(crate) borrowed: bool,
 }
 
-/// Where a library belongs, if it is wanted.
+/// The directory of a library below `lib`, if the library is needed.
 pub(crate) fn wanted(name: &str, variant: Variant) -> Option<&'static str> {
-    // libcudart and libcupti belong to the CPU half because PyTorch's Linux wheels link libtorch_cpu against them.
+    // libcudart and libcupti belong to the CPU half because PyTorch's Linux wheels link
+    // libtorch_cpu against them.
     const CPU: [&str; 8] = [
         "libtorch_cpu.",
         "libc10.",

@@ -1,4 +1,4 @@
-//! Which sources to try, as a value: printed by `--dry-run`, tested for platforms that are not at hand.
+//! The sources to try, as a value: printed by `--dry-run`, and testable for other platforms.
 
 use super::place::VERSION;
 use anyhow::bail;
@@ -56,7 +56,7 @@ impl Platform {
         }
     }
 
-    /// The tag of its wheels.
+    /// The platform tag of its wheels.
     fn wheel_tag(self) -> Option<&'static str> {
         match self {
             Platform::LinuxX64 => Some("manylinux_2_28_x86_64"),
@@ -78,7 +78,7 @@ impl fmt::Display for Platform {
     }
 }
 
-/// One place to have libtorch from.
+/// A source of libtorch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The directory that LIBTORCH names.
@@ -106,7 +106,7 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// What exactly would be taken from there.
+    /// A description of the files to take from the source.
     pub(crate) fn detail(&self) -> String {
         match self {
             Source::Archive(url) => url.clone(),
@@ -116,12 +116,12 @@ impl Source {
     }
 }
 
-/// The base address of the official archives; a test, or a mirror, may put its own here.
+/// The base URL of the official archives; a test or a mirror may set another one.
 fn official_base() -> String {
     std::env::var("FM_LIBTORCH_URL").unwrap_or_else(|_| "https://download.pytorch.org/libtorch".into())
 }
 
-/// The official archive, where one is published.
+/// The official archive, if one is published.
 fn archive(variant: Variant, platform: Platform) -> Option<Source> {
     let base = official_base();
     match platform {
@@ -135,8 +135,9 @@ fn archive(variant: Variant, platform: Platform) -> Option<Source> {
     }
 }
 
-/// Wheels. The Linux wheel is built for CUDA 13.0: for the CPU its CPU half and the two small runtime libraries that half loads are
-/// enough; for CUDA its whole tree is taken, with what it requires from NVIDIA.
+/// Wheels. The Linux wheel is built for CUDA 13.0. The CPU variant needs only its CPU half and the
+/// two small runtime libraries that this half loads; a CUDA variant takes the whole wheel and its
+/// NVIDIA dependencies.
 fn index(variant: Variant, platform: Platform) -> Option<Source> {
     let torch = format!("torch=={VERSION}");
     let requirements = match (platform, variant) {
@@ -161,7 +162,7 @@ fn index(variant: Variant, platform: Platform) -> Option<Source> {
                 "nvidia-cusparselt-cu13==0.8.0",
                 "nvidia-nccl-cu13==2.28.9",
                 "nvidia-nvshmem-cu13==3.4.5",
-                // Headers alone, for what is compiled against NCCL.
+                // Only headers, for code that is compiled against NCCL.
                 "nvidia-cuda-crt==13.0.88",
                 "nvidia-cuda-cccl==13.0.85",
             ];
@@ -214,7 +215,7 @@ mod tests {
         assert!(linux[0].starts_with("the directory in LIBTORCH") && linux[1].starts_with("the installed PyTorch"));
         assert!(linux[2].ends_with("/libtorch/cpu/libtorch-shared-with-deps-2.11.0%2Bcpu.zip"), "{linux:?}");
         assert!(linux[3].contains("torch==2.11.0 nvidia-cuda-runtime") && linux[3].contains("manylinux_2_28_x86_64"));
-        // PyTorch publishes no archive for Linux on arm64; the wheel is the way.
+        // PyTorch publishes no archive for Linux on arm64, so the wheel is used.
         let arm = plan("cpu", Platform::LinuxArm64);
         assert_eq!(arm.len(), 3);
         assert!(arm[2].contains("manylinux_2_28_aarch64"), "{arm:?}");

@@ -1,4 +1,5 @@
-//! Obtaining one source: what comes back is a set of files on this machine, not yet in their place.
+//! Obtains one source: the result is a set of files on this machine, not yet in their final
+//! directory.
 
 use super::parts::{Parts, wanted};
 use super::place::{home, scratch};
@@ -34,7 +35,7 @@ pub(crate) fn obtain(source: &Source, variant: Variant) -> anyhow::Result<Parts>
     }
 }
 
-/// A directory laid out as libtorch's archives are: include/, lib/ and build-version.
+/// A directory with the layout of libtorch's archives: include/, lib/ and build-version.
 fn directory(path: &Path) -> anyhow::Result<Parts> {
     let path = path.canonicalize().with_context(|| format!("{} is not there", path.display()))?;
     let version = read_version(&path).with_context(|| format!("{} is not a libtorch", path.display()))?;
@@ -42,7 +43,7 @@ fn directory(path: &Path) -> anyhow::Result<Parts> {
     Ok(Parts { version, include, libs, cuda_headers: Vec::new(), borrowed: true })
 }
 
-/// The version in `build-version`, or in the headers, where every PyTorch has it.
+/// The version in `build-version`, or in the headers, which every PyTorch includes.
 fn read_version(path: &Path) -> anyhow::Result<String> {
     if let Ok(text) = fs::read_to_string(path.join("build-version")) {
         return Ok(text.trim().split('+').next().unwrap_or_default().to_owned());
@@ -65,7 +66,7 @@ fn installed_pytorch(variant: Variant) -> anyhow::Result<Parts> {
     let torch = PathBuf::from(found.trim());
     let version = read_version(&torch)?;
     let mut libs = vec![torch.join("lib")];
-    // PyTorch's own CUDA wheels keep NVIDIA's libraries beside it.
+    // PyTorch's CUDA wheels store NVIDIA's libraries in the directory next to it.
     let nvidia = torch.with_file_name("nvidia");
     libs.extend(folders(&nvidia, "lib"));
     if let Variant::Cuda(_) = variant {
@@ -75,7 +76,7 @@ fn installed_pytorch(variant: Variant) -> anyhow::Result<Parts> {
     Ok(Parts { version, include: torch.join("include"), libs, cuda_headers, borrowed: true })
 }
 
-/// Every folder of a name below `root`, two levels deep.
+/// All folders with this name below `root`, at most two levels deep.
 fn folders(root: &Path, name: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
     let mut folders: Vec<PathBuf> = entries.map(|e| e.path().join(name)).filter(|p| p.is_dir()).collect();
@@ -88,7 +89,7 @@ fn from_index(requirements: &[String], tag: &str, variant: Variant) -> anyhow::R
     fs::create_dir_all(&wheels)?;
     let mut pip = Command::new(python()?);
     pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]);
-    // One Python version for everybody, so that everybody gets the same file.
+    // A fixed Python version, so that every machine gets the same file.
     pip.args(["--python-version", "3.12", "--implementation", "cp", "--dest"]).arg(&wheels);
     for tag in tags(tag) {
         pip.args(["--platform", &tag]);
@@ -104,14 +105,15 @@ fn from_index(requirements: &[String], tag: &str, variant: Variant) -> anyhow::R
     unpack_all(&files, variant)
 }
 
-/// The tags under which wheels for one platform are published; pip takes each literally.
+/// The tags under which wheels for a platform are published; pip matches each literally.
 fn tags(tag: &str) -> Vec<String> {
     let Some(machine) = tag.strip_prefix("manylinux_2_28_") else { return vec![tag.into()] };
     let older = ["_2_28", "_2_27", "_2_26", "_2_25", "_2_24", "_2_18", "_2_17", "2014"];
     older.iter().map(|v| format!("manylinux{v}_{machine}")).collect()
 }
 
-/// Unpacks archives and wheels, only what is wanted, each wheel's files checked against its own record of hashes.
+/// Unpacks the needed files of archives and wheels; each wheel's files are checked against its own
+/// record of hashes.
 fn unpack_all(files: &[PathBuf], variant: Variant) -> anyhow::Result<Parts> {
     let into = scratch().join("unpacked");
     if into.exists() {
@@ -162,7 +164,7 @@ fn keep(name: &Path, variant: Variant) -> bool {
         || (variant != Variant::Cpu && cuda_header(&text))
 }
 
-/// Of CUDA's headers those of the C interfaces, and what they include.
+/// Whether a CUDA header belongs to the C interfaces or is included by them.
 fn cuda_header(path: &str) -> bool {
     let Some((_, inside)) = path.strip_prefix("nvidia/").and_then(|rest| rest.split_once("/include/")) else {
         return false;
@@ -182,7 +184,7 @@ fn copy_hashed(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<Str
     }
 }
 
-/// A wheel's RECORD: path,sha256=DIGEST,size. Empty for an archive that has none.
+/// A wheel's RECORD: path,sha256=DIGEST,size. Empty for an archive without one.
 fn read_record(archive: &mut ZipArchive<BufReader<File>>) -> anyhow::Result<HashMap<String, String>> {
     let Some(name) = archive.file_names().find(|n| n.ends_with(".dist-info/RECORD")).map(str::to_owned) else {
         return Ok(HashMap::new());

@@ -1,7 +1,8 @@
-//! The `libtorch/` directory: made whole or not at all, with a manifest of what is in it.
+//! The `libtorch/` directory: created completely or not at all, with a manifest of its content.
 //!
-//! `lib/` holds the CPU half, which programs link against. The CUDA half lies in `lib/cuda/`, where the linker does not see it and
-//! a program loads it when a GPU is asked for: so one binary serves both.
+//! `lib/` contains the CPU half, which programs link against. The CUDA half is in `lib/cuda/`,
+//! where the linker does not find it; a program loads it when a GPU is requested. So one binary
+//! runs on both.
 
 use super::parts::{Parts, wanted};
 use super::place::{VERSION, scratch};
@@ -14,7 +15,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// What a `libtorch/` directory holds and where it came from.
+/// Content and origin of a `libtorch/` directory.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     pub(crate) version: String,
@@ -26,7 +27,7 @@ pub(crate) struct Manifest {
 
 const MANIFEST: &str = "manifest.json";
 
-/// Makes `home` from the parts, beside it first and then in its place.
+/// Creates `home` from the parts: first under a temporary name, then renamed.
 pub(crate) fn install(home: &Path, parts: &Parts, variant: Variant, source: &str) -> anyhow::Result<Manifest> {
     if home.exists() && !home.join(MANIFEST).exists() {
         bail!("{} exists and was not made by this command; move it away first", home.display());
@@ -72,7 +73,7 @@ fn build(into: &Path, parts: &Parts, variant: Variant, source: &str) -> anyhow::
         ensure!(files.contains_key("lib/cuda/libtorch_cuda.so"), "it has no libtorch_cuda.so");
     }
     if cfg!(target_os = "linux") {
-        // What `-ltorch` finds: the CPU half alone, whatever else lies about.
+        // The library for `-ltorch`: only the CPU half, whatever other libraries exist.
         fs::write(into.join("lib/libtorch.so"), "INPUT(-ltorch_cpu)\n")?;
     }
     fs::write(into.join("build-version"), format!("{VERSION}\n"))?;
@@ -81,7 +82,7 @@ fn build(into: &Path, parts: &Parts, variant: Variant, source: &str) -> anyhow::
     Ok(manifest)
 }
 
-/// Several folders of headers as one.
+/// Merges several folders of headers.
 fn headers(folders: &[PathBuf], into: &Path, borrowed: bool) -> anyhow::Result<()> {
     fs::create_dir_all(into)?;
     for folder in folders {
@@ -118,7 +119,8 @@ fn clear(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The manifest of a complete installation: right version, every file there with its size.
+/// The manifest of a complete installation: the right version, and every file present with its
+/// size.
 pub(crate) fn installed(home: &Path) -> anyhow::Result<Manifest> {
     let text = fs::read_to_string(home.join(MANIFEST)).with_context(|| format!("no libtorch in {}", home.display()))?;
     let manifest: Manifest = serde_json::from_str(&text).context("its manifest does not read")?;

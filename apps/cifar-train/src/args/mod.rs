@@ -21,8 +21,8 @@ use std::path::PathBuf;
 
 /// Train and sample flow-matching models of images.
 ///
-/// Training fits a network to the velocity field that carries noise to images; sampling integrates this field.
-/// `cifar-train COMMAND --help` describes each command.
+/// Training fits a network to the velocity field that carries noise to images; sampling integrates
+/// this field. `cifar-train COMMAND --help` describes each command.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110, after_help = examples::PROGRAM)]
 pub(crate) struct Cli {
@@ -34,8 +34,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Train a model and write its run directory.
     ///
-    /// A preset sets all options of a run; a TOML file (--config) overrides the preset, and flags override both.
-    /// `--dry-run` prints the result without training.
+    /// A preset sets all options of a run; a TOML file (--config) overrides the preset, and flags
+    /// override both. `--dry-run` prints the result without training.
     #[command(after_help = examples::TRAIN)]
     Train(Box<TrainArgs>),
     /// Draw images from a model.
@@ -43,8 +43,8 @@ pub(crate) enum Command {
     Sample(Box<SampleArgs>),
     /// Compare samples of a model, or any images, with real images.
     ///
-    /// Metrics: Fréchet distance, KID, precision and recall, density and coverage, inception score, copies and
-    /// likelihood.
+    /// Metrics: Fréchet distance, KID, precision and recall, density and coverage, inception score,
+    /// copies and likelihood.
     #[command(after_help = examples::EVALUATE)]
     Evaluate(Box<EvaluateArgs>),
     /// Make a teacher's pairs of noise and samples, and compare the models trained on them.
@@ -64,7 +64,8 @@ pub(crate) enum Command {
     /// Convert weights between runs, safetensors files and PyTorch files.
     #[command(after_help = examples::CONVERT)]
     Convert(ConvertArgs),
-    /// Write the output of a network at given images and times, to compare it with another program's.
+    /// Write the output of a network at given images and times, to compare it with another
+    /// program's.
     #[command(after_help = examples::VELOCITY)]
     Velocity(VelocityArgs),
     /// Compute the bits per dimension of images under a model.
@@ -84,7 +85,8 @@ pub(crate) struct AutoencoderArgs {
     /// Read options from a TOML file; it takes any keys of a run's config.toml.
     #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
     pub(crate) config: Option<PathBuf>,
-    /// Training images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR, ... (default: digits).
+    /// Training images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR, ...
+    /// (default: digits).
     #[arg(long, help_heading = "Data")]
     pub(crate) data: Option<String>,
     /// Height and width to which the images of folder:DIR are resized and cropped (default: 32).
@@ -102,7 +104,8 @@ pub(crate) struct AutoencoderArgs {
     /// Images per step (default: 64).
     #[arg(long, help_heading = "Optimization")]
     pub(crate) batch_size: Option<usize>,
-    /// Peak learning rate, reached after 100 warm-up steps; it then follows a cosine to 0 (default: 0.001).
+    /// Peak learning rate, reached after 100 warm-up steps; it then follows a cosine to 0 (default:
+    /// 0.001).
     #[arg(long, help_heading = "Optimization")]
     pub(crate) lr: Option<f64>,
     /// Number of codes in the codebook (default: 256).
@@ -117,7 +120,8 @@ pub(crate) struct AutoencoderArgs {
     /// Base width of the network, a multiple of 32 (default: 32).
     #[arg(long, value_name = "N", help_heading = "Network")]
     pub(crate) channels: Option<i64>,
-    /// Width multiplier of each stage; every stage except the last halves the image size (default: 1,2).
+    /// Width multiplier of each stage; every stage except the last halves the image size (default:
+    /// 1,2).
     #[arg(long, value_name = "N,...", value_delimiter = ',', help_heading = "Network")]
     pub(crate) channel_mult: Option<Vec<i64>>,
     /// Random seed (default: 0).
@@ -135,8 +139,8 @@ pub(crate) struct AutoencoderArgs {
     /// Run directory.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: PathBuf,
-    /// Continue from the newest intact checkpoint of --out, with its configuration. Only --steps, --device,
-    /// --save-every and --sample-every may change.
+    /// Continue from the newest intact checkpoint of --out, with its configuration.
+    /// Only --steps, --device, --save-every and --sample-every may change.
     #[arg(long, conflicts_with = "config", help_heading = "Run")]
     pub(crate) resume: bool,
 }
@@ -145,8 +149,8 @@ pub(crate) struct AutoencoderArgs {
 pub(crate) struct ConvertArgs {
     /// Run, checkpoint, or file of weights (.safetensors, .pt, .pth).
     pub(crate) input: PathBuf,
-    /// File to write: .safetensors, with all metadata of the network, or .pt, a PyTorch state_dict. The tensors of both
-    /// load with load_state_dict(strict=True).
+    /// File to write: .safetensors, with all metadata of the network, or .pt, a PyTorch state_dict.
+    /// The tensors of both load with load_state_dict(strict=True).
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) which: Which,
@@ -185,7 +189,8 @@ pub(crate) struct SampleArgs {
     /// Number of images.
     #[arg(long, default_value_t = 64, value_name = "N", conflicts_with = "class_grid", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
-    /// Draw images of class K only; without it, a class-conditional model cycles through its classes.
+    /// Draw images of class K only; without it, a class-conditional model cycles through its
+    /// classes.
     #[arg(long, value_name = "K", conflicts_with = "class_grid", help_heading = "Sampling")]
     pub(crate) class_label: Option<usize>,
     /// Draw a grid with one labelled row per class.

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 /// The model of a command.
 #[derive(Debug, Args)]
 pub(crate) struct CheckpointArgs {
-    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights (.safetensors, .pt,
-    /// .pth).
+    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights
+    /// (.safetensors, .pt, .pth).
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
@@ -36,8 +36,8 @@ pub(crate) struct Which {
 /// Guidance, solver and noise of every command that draws samples.
 #[derive(Debug, Args)]
 pub(crate) struct SolverArgs {
-    /// Scale of classifier-free guidance; 1 is the class-conditional model without guidance (default: the run's
-    /// `sampling.cfg_scale`).
+    /// Scale of classifier-free guidance; 1 is the class-conditional model without guidance
+    /// (default: the run's `sampling.cfg_scale`).
     #[arg(long, value_name = "S", help_heading = "Sampling")]
     pub(crate) cfg_scale: Option<f64>,
     /// Guide only at times from LOW to HIGH; 0 is noise, 1 is data (default: 0,1).

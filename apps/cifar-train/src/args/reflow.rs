@@ -6,10 +6,12 @@ use super::train::TrainArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// Reflow: training on the pairs of noise and sample that a teacher's ODE makes, which straightens the paths.
+/// Reflow: training on the pairs of noise and sample that a teacher's ODE makes, which straightens
+/// the paths.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReflowCommand {
-    /// Make pairs of noise and samples with a teacher's ODE; an interrupted command continues where it stopped.
+    /// Make pairs of noise and samples with a teacher's ODE; an interrupted command continues where
+    /// it stopped.
     #[command(after_help = examples::PAIRS)]
     Pairs(PairsArgs),
     /// Compare the straightness of models, and their quality in few steps, on the same noise.

@@ -1,4 +1,4 @@
-//! Images to features.
+//! Feature extraction from images.
 
 use super::images::Batch;
 use anyhow::Context;
@@ -11,12 +11,12 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 fm_core::choice! {
-    /// Where features come from.
+    /// A feature extractor.
     #[derive(Eq)]
     pub(crate) enum ExtractorName("extractor") {
         /// A ResNet-20 trained on CIFAR-10: 64 features of 32 x 32 colour images.
         Resnet20 = "resnet20",
-        /// The FID protocol's Inception-v3: 2048 features of any images.
+        /// Inception-v3 as used for FID: 2048 features of images of any size.
         Inception = "inception",
         /// The pixels themselves.
         Pixels = "pixels",
@@ -24,21 +24,21 @@ fm_core::choice! {
 }
 
 fm_core::choice! {
-    /// Whose preparation of images for Inception.
+    /// Preparation of images for Inception.
     #[derive(Default, Eq)]
     pub(crate) enum Protocol("protocol") {
-        /// Bilinear, without smoothing: pytorch-fid, and what most papers report.
+        /// Bilinear without antialiasing: as in pytorch-fid and most papers.
         #[default]
         PytorchFid = "pytorch-fid",
-        /// Pillow's bicubic filter, which smooths what it shrinks: clean-fid.
+        /// Pillow's bicubic filter with antialiasing: as in clean-fid.
         CleanFid = "clean-fid",
     }
 }
 
-/// Images that Inception takes at a time.
+/// Images per batch of Inception.
 const AT_ONCE: i64 = 50;
 
-/// Something that makes features of images.
+/// A feature extractor with its weights.
 #[derive(Debug)]
 pub(crate) enum Extractor {
     Resnet20 { network: Box<Resnet20>, device: Device },
@@ -66,7 +66,7 @@ impl Extractor {
         }
     }
 
-    /// Features, and classes.
+    /// Number of features, and of classes.
     pub(crate) fn widths(&self) -> (usize, usize) {
         match self {
             Self::Resnet20 { .. } => (resnet20::FEATURES, resnet20::CLASSES),
@@ -75,12 +75,12 @@ impl Extractor {
         }
     }
 
-    /// Whether this is the network that FID is defined by.
+    /// Whether this is the network that defines FID.
     pub(crate) fn is_fids(&self) -> bool {
         matches!(self, Self::Inception { sha256, .. } if sha256.starts_with(inception::HASH))
     }
 
-    /// What tells it from every other one.
+    /// A key that identifies the extractor.
     pub(crate) fn key(&self) -> String {
         match self {
             Self::Resnet20 { .. } | Self::Pixels { .. } => self.name().to_string(),
@@ -88,7 +88,7 @@ impl Extractor {
         }
     }
 
-    /// The same in words and for readers of results.
+    /// A description of the extractor for results.
     pub(crate) fn describe(&self) -> Value {
         match self {
             Self::Resnet20 { .. } => json!({
@@ -145,7 +145,7 @@ fn bytes(batch: &Batch) -> Tensor {
     Tensor::from_slice(&batch.colours()).view([batch.rows() as i64, 3, height as i64, width as i64])
 }
 
-/// Resized as clean-fid does, (N, 3, 299, 299), in 0 to 255.
+/// Images resized like clean-fid, (N, 3, 299, 299), in 0 to 255.
 fn smoothed(batch: &Batch) -> anyhow::Result<Tensor> {
     let [_, height, width] = batch.shape;
     let side = inception::SIDE as usize;

@@ -1,7 +1,10 @@
-//! What was found of images, kept on disk row by row: features of a data set are made once, and an evaluation that was stopped goes on where it was.
+//! Cache of per-image results on disk: features of a data set are computed once, and an interrupted
+//! evaluation resumes.
 //!
-//! A store is a folder named by a hash of what its rows are of, which `about.json` tells in words. Each file in it holds rows of one kind, little-endian
-//! and of equal length; its length says how many there are. Rows are only ever appended; half a row, left by a kill, is dropped.
+//! A store is a folder named by a hash of the description of its images, which is in `about.json`.
+//! Each file in it contains rows of one kind, little-endian and of equal length; the file's length
+//! gives their number. Rows are only ever appended; an incomplete last row, left by a killed
+//! process, is dropped.
 
 use anyhow::{Context, bail, ensure};
 use ndarray::Array2;
@@ -10,11 +13,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// A folder of rows.
+/// A folder of row files.
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
-    /// Held as long as the store is.
+    /// Locked while the store is open.
     _lock: File,
 }
 
@@ -23,15 +26,15 @@ pub(crate) struct Store {
 pub(crate) struct Rows {
     path: PathBuf,
     file: File,
-    /// Bytes of a row.
+    /// Bytes per row.
     width: usize,
     count: usize,
 }
 
 impl Store {
-    /// The store of what is described so; only one program uses it at a time.
+    /// Opens the store for this description; only one process can use it at a time.
     pub(crate) fn open(cache: &Path, about: &Value) -> anyhow::Result<Self> {
-        // Another version may find something else of the same images.
+        // Another version may compute other values for the same images.
         let text = format!("{:#}\n", json!({ "of": about, "program": env!("CARGO_PKG_VERSION") }));
         let folder = cache.join(&fm_train::files::sha256(text.as_bytes())[..16]);
         let place = || format!("cannot keep what is found in {}; choose another place with --cache", folder.display());
@@ -47,7 +50,7 @@ impl Store {
         Ok(Self { folder, _lock: lock })
     }
 
-    /// Its rows of one kind, of `width` bytes.
+    /// The file for rows of one kind, `width` bytes each.
     pub(crate) fn rows(&self, name: &str, width: usize) -> anyhow::Result<Rows> {
         let path = self.path(name);
         let mut options = OpenOptions::new();
@@ -69,7 +72,7 @@ impl Rows {
         self.count
     }
 
-    /// Takes rows from `first` on; those that are there already are passed over.
+    /// Appends rows from index `first` on; rows that exist already are skipped.
     pub(crate) fn append(&mut self, first: usize, bytes: &[u8]) -> anyhow::Result<()> {
         ensure!(
             bytes.len().is_multiple_of(self.width) && first <= self.count,
@@ -101,7 +104,7 @@ impl Rows {
         Ok(Array2::from_shape_vec((count, self.width / 4), values)?)
     }
 
-    /// The first rows, of f64.
+    /// The first `count` rows of f64.
     pub(crate) fn doubles(&mut self, count: usize) -> anyhow::Result<Array2<f64>> {
         let bytes = self.bytes(0, count)?;
         let values = bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect();

@@ -1,4 +1,4 @@
-//! Images, a batch at a time, to rows in a store.
+//! Computes features of images in batches and stores them in the cache.
 
 use super::feature_cache::{Rows, Store, doubles, floats};
 use super::images::{Batch, Images};
@@ -20,28 +20,28 @@ use std::path::Path;
 /// Images read at a time.
 const BATCH: usize = 250;
 
-/// What is wanted of images.
+/// Values to compute for each image.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub(crate) extractors: &'a Extractors,
-    /// Of each extractor: features, logits.
+    /// Per extractor: whether to compute features, and logits.
     pub(crate) parts: &'a [(bool, bool)],
-    /// Training images to find the nearest of, and what tells them from others.
+    /// Training images for the nearest-neighbour search, and a key that identifies them.
     pub(crate) training: Option<(&'a ImageSet, &'a str)>,
 }
 
-/// What was found of images: features of each extractor, and so on; empty where it was not wanted.
+/// Values computed for images: features per extractor, and so on; empty if not requested.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) count: usize,
     pub(crate) features: Vec<Array2<f32>>,
     pub(crate) logits: Vec<Array2<f32>>,
     pub(crate) nearest: Vec<Neighbour>,
-    /// Evaluations that each sample took.
+    /// Number of function evaluations of each sample.
     pub(crate) nfe: Vec<f64>,
 }
 
-/// The files that rows go to.
+/// The cache files that rows are written to.
 struct Sink<'a> {
     wanted: Wanted<'a>,
     parts: Vec<[Option<Rows>; 2]>,
@@ -49,7 +49,7 @@ struct Sink<'a> {
     nfe: Option<Rows>,
 }
 
-/// What is wanted of the first images of a set.
+/// Computes the requested values for the first `count` images of a set.
 pub(crate) fn of_images(images: &Images, count: usize, wanted: Wanted<'_>, cache: &Path) -> anyhow::Result<Found> {
     let store = Store::open(cache, &images.describe())?;
     let mut sink = Sink::open(&store, wanted, false)?;
@@ -67,7 +67,8 @@ pub(crate) fn of_images(images: &Images, count: usize, wanted: Wanted<'_>, cache
     sink.found(count)
 }
 
-/// What is wanted of a model's samples, which several processes may draw; only the first one looks at them.
+/// Computes the requested values for a model's samples. Several processes may draw samples; only
+/// the first one computes values.
 pub(crate) fn of_samples(
     loaded: &Loaded,
     request: &Request,
@@ -98,7 +99,8 @@ pub(crate) fn of_samples(
     sink.map(|(sink, _)| sink.found(request.count)).transpose()
 }
 
-/// What the samples depend on. Their number is no part of it, since sample i is the same whatever it is: more of them go on from fewer.
+/// Everything that the samples depend on. Their number is not included, because sample i does not
+/// depend on it: a larger evaluation extends a smaller one.
 fn about(loaded: &Loaded, request: &Request) -> anyhow::Result<Value> {
     let shared = matches!(request.sampler.steps, Steps::Adaptive(Pace::PerBatch, _)).then_some(request.count);
     Ok(json!({
@@ -125,7 +127,7 @@ impl<'a> Sink<'a> {
         Ok(Self { wanted, parts, nearest, nfe })
     }
 
-    /// Rows that every file has.
+    /// Number of rows that every file has.
     fn start(&self) -> usize {
         let all = self.parts.iter().flatten().flatten().chain(&self.nearest).chain(&self.nfe);
         all.map(Rows::count).min().unwrap_or(0)
@@ -158,7 +160,7 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// The first rows of everything.
+    /// The first `count` rows of all files.
     fn found(self, count: usize) -> anyhow::Result<Found> {
         let mut found = Found { count, ..Found::default() };
         for files in self.parts {
@@ -195,7 +197,8 @@ fn neighbours(batch: &Batch, training: &ImageSet) -> anyhow::Result<Vec<f64>> {
     Ok(nearest(samples.view(), reference)?.into_iter().flat_map(|n| [n.index as f64, n.distance]).collect())
 }
 
-/// A bar over the images of a set; nothing when there is nothing to do, and indicatif is quiet when not on a terminal.
+/// A progress bar over the images of a set; hidden if there is nothing to do, or without a
+/// terminal.
 fn progress(name: &str, start: usize, count: usize) -> anyhow::Result<ProgressBar> {
     let bar = if start < count { ProgressBar::new(count as u64) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{bar:28} {msg} {pos}/{len}  {per_sec}  ETA {eta}")?);

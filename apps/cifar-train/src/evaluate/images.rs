@@ -1,4 +1,4 @@
-//! Images to be looked at: a set in memory, or a folder read file by file.
+//! Images to evaluate: a set in memory, or a folder that is read file by file.
 
 use crate::data;
 use anyhow::{Context, bail, ensure};
@@ -24,7 +24,7 @@ impl Batch {
         self.pixels.len() / self.shape.iter().product::<usize>().max(1)
     }
 
-    /// Red, green and blue planes of 0 to 255; grey images have three alike.
+    /// Red, green and blue planes in 0 to 255; the planes of a grey image are equal.
     pub(crate) fn colours(&self) -> Vec<u8> {
         let full = |p: &u8| (f32::from(*p) * 255.0 / f32::from(self.levels.max(1))).round() as u8;
         let plane = self.shape[1] * self.shape[2];
@@ -36,27 +36,28 @@ impl Batch {
     }
 }
 
-/// Where images come from.
+/// Origin of images.
 #[derive(Debug, Clone)]
 enum Origin {
     Set(ImageSet),
     Files(Vec<PathBuf>),
 }
 
-/// Images, perhaps mirrored too, perhaps with noise.
+/// Images, optionally with mirrored copies or with noise.
 #[derive(Debug, Clone)]
 pub(crate) struct Images {
-    /// As the user names them.
+    /// The name that the user gave.
     pub(crate) name: String,
     origin: Origin,
     fingerprint: String,
     mirrored: bool,
-    /// Standard deviation of the noise, as a share of the range of values.
+    /// Standard deviation of the noise, relative to the range of values.
     noise: f64,
 }
 
 impl Images {
-    /// What `--data` or `--samples` names. A folder's images keep their size unless one is given.
+    /// Opens the images given by `--data` or `--samples`. Images of a folder keep their size unless
+    /// one is given.
     pub(crate) fn open(name: &str, image_size: Option<u32>) -> anyhow::Result<Self> {
         let origin = match (name.strip_prefix("folder:"), image_size) {
             (Some(place), None) => Origin::Files(folder::files(Path::new(place))?),
@@ -65,7 +66,7 @@ impl Images {
         let fingerprint = match &origin {
             Origin::Set(set) => sha256(&[&[set.levels], format!("{:?}", set.shape).as_bytes(), &set.pixels].concat()),
             Origin::Files(files) => {
-                // Of what the files hold, one after the other.
+                // The hash of the hashes of all files.
                 let each =
                     files.iter().map(|f| Ok(sha256(&std::fs::read(f).with_context(|| f.display().to_string())?)));
                 sha256(each.collect::<anyhow::Result<String>>()?.as_bytes())
@@ -74,12 +75,13 @@ impl Images {
         Ok(Self { name: name.into(), origin, fingerprint, mirrored: false, noise: 0.0 })
     }
 
-    /// Each image, and then each again mirrored left to right.
+    /// Adds a mirrored copy (left to right) of every image, after all originals.
     pub(crate) fn with_mirrored(self) -> Self {
         Self { mirrored: true, ..self }
     }
 
-    /// Each image with Gaussian noise of this deviation, a share of the range of values, rounded to pixel values.
+    /// Adds Gaussian noise with this standard deviation, relative to the range of values, and
+    /// rounds to pixel values.
     pub(crate) fn with_noise(self, noise: f64) -> Self {
         Self { name: format!("{} + {}% noise", self.name, 100.0 * noise), noise, ..self }
     }
@@ -103,7 +105,7 @@ impl Images {
         }
     }
 
-    /// What tells these images from all others.
+    /// A description that identifies these images.
     pub(crate) fn describe(&self) -> Value {
         json!({ "images": self.fingerprint, "mirrored": self.mirrored, "noise": self.noise })
     }
@@ -112,7 +114,7 @@ impl Images {
         &self.fingerprint
     }
 
-    /// Rows in batches of one shape each.
+    /// Rows, in batches of equal shape.
     pub(crate) fn read(&self, rows: Range<usize>) -> anyhow::Result<Vec<Batch>> {
         let mut batches: Vec<Batch> = Vec::new();
         for row in rows {
@@ -148,7 +150,7 @@ impl Images {
         Ok(image)
     }
 
-    /// All of them in memory, for who has to compare with each.
+    /// All images in memory, for comparisons with each of them.
     pub(crate) fn whole(&self) -> anyhow::Result<ImageSet> {
         if let Origin::Set(set) = &self.origin {
             return Ok(set.clone());
@@ -185,7 +187,7 @@ mod tests {
         assert_eq!((&pixels(&both, 7), pixels(&both, 7) == again), (&pixels(&digits, 7), false));
         again.chunks_exact_mut(8).for_each(<[u8]>::reverse);
         assert_eq!(again, pixels(&digits, 7));
-        // 1600 pixels in the middle of the range: their deviation is told to 2 %.
+        // 1600 pixels in the middle of the range: their standard deviation is known to 2 %.
         let noisy = digits.clone().with_noise(0.1);
         let rows = noisy.read(0..200).unwrap().remove(0);
         assert_eq!(pixels(&noisy, 150), rows.pixels[150 * 64..151 * 64]);

@@ -1,7 +1,9 @@
-//! `cifar-train evaluate`: how good samples are, in numbers that say what they rest on.
+//! `cifar-train evaluate`: measures the quality of samples, and states the protocol of every
+//! number.
 //!
-//! [`request`] reads the request, [`plan`] settles what it needs, [`images`] and [`features`] carry images, a batch at a time, through [`extract`] into a [`feature_cache`] on disk, [`metrics`] compute
-//! numbers from what lies there and from a [`reference`], [`table`] shows them.
+//! [`request`] parses the request and [`plan`] determines its inputs. [`images`] and [`features`]
+//! pass images in batches through [`extract`] into a [`feature_cache`] on disk. [`metrics`] compute
+//! numbers from the cache and a [`reference`], and [`table`] prints them.
 
 pub(crate) mod extract;
 mod feature_cache;

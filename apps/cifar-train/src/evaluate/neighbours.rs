@@ -12,7 +12,7 @@ use ndarray::ArrayView2;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Class agreement, where classes were asked for, and copies.
+/// Class agreement, if classes were requested, and the share of copies.
 pub(crate) fn neighbours(
     found: &Found,
     asked: &[i64],
@@ -43,7 +43,7 @@ pub(crate) fn neighbours(
     Ok(out)
 }
 
-/// The distance under which a sample is a copy; made once of a data set.
+/// The distance below which a sample counts as a copy; computed once per data set.
 fn threshold(images: &Images, training: &ImageSet, cache: &Path) -> anyhow::Result<f64> {
     let store = Store::open(cache, &images.describe())?;
     let mut rows = store.rows("copy-threshold.f64", 8)?;

@@ -1,4 +1,4 @@
-//! Bits per dimension, kept row by row like everything else.
+//! Bits per dimension, cached row by row like all other values.
 
 use super::feature_cache::{Store, doubles};
 use super::measured::Measured;
@@ -11,10 +11,11 @@ use fm_metrics::estimate::mean;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-/// Images whose densities are found together.
+/// Images per batch.
 const BATCH: usize = 16;
 
-/// Of the held-out images, or of the real ones if there are none; nothing if nobody asked.
+/// Bits per dimension of the held-out images, or of the real ones if there are none; empty if not
+/// requested.
 pub(super) fn measured(plan: &Plan<'_>) -> anyhow::Result<Vec<Measured>> {
     let Some(loaded) = plan.loaded.as_ref().filter(|_| plan.asked.iter().any(|a| a.metric == MetricName::Nll)) else {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Everything about an evaluation that is settled before the first image.
+//! Everything about an evaluation that is determined before the first image.
 
 use super::features::{Found, Wanted, of_images, of_samples};
 use super::images::Images;
@@ -18,27 +18,28 @@ use fm_metrics::MetricError;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Noise, as a share of the range of values, that training images are measured with to tell what numbers mean.
+/// Noise levels, relative to the range of values: measuring training images with such noise shows
+/// what the numbers mean.
 const NOISES: [f64; 3] = [0.01, 0.03, 0.1];
-/// Samples and metrics unless one says otherwise.
+/// Default number of samples, and default metrics.
 const SAMPLES: usize = 1000;
 const DEFAULT: [&str; 4] = ["fd", "kid", "pr", "nn"];
 
-/// Everything that is settled before the first image.
+/// Everything that is determined before the first image.
 pub(super) struct Plan<'a> {
     pub(super) args: &'a EvaluateArgs,
     pub(super) loaded: Option<Loaded>,
-    /// Images that are evaluated in the place of a model's samples.
+    /// Images that are evaluated instead of a model's samples.
     pub(super) samples: Option<Images>,
     pub(super) count: usize,
     pub(super) asked: Vec<Asked>,
     pub(super) placed: Vec<Placed>,
     pub(super) extractors: Extractors,
-    /// Of each extractor: whether samples need features, and logits.
+    /// Per extractor: whether samples need features, and logits.
     pub(super) parts: Vec<(bool, bool)>,
-    /// What samples are compared with.
+    /// The images that samples are compared with.
     pub(super) real: Images,
-    /// In memory, when neighbours are looked for.
+    /// Training images in memory, for the nearest-neighbour search.
     pub(super) training: Option<ImageSet>,
     pub(super) held_out: Option<Images>,
     pub(super) cache: PathBuf,
@@ -78,7 +79,7 @@ impl<'a> Plan<'a> {
         for asked in asked.iter().filter(|a| metrics::of(a.metric).is_some()) {
             let place = extractors.place(*asked, shape, &sources)?;
             let extractor = &extractors.all[place];
-            // Known before the first image is drawn.
+            // The dimension is known before any image is drawn.
             let (dimensions, _) = extractor.widths();
             if metrics::needs(asked.metric).real_gaussian && fewest <= dimensions {
                 ensure!(args.metrics.is_empty(), MetricError::Rank { dimensions, got: fewest });
@@ -122,7 +123,8 @@ impl<'a> Plan<'a> {
         Wanted { extractors: &self.extractors, parts: &self.parts, training }
     }
 
-    /// What is evaluated: what was found of it, what it is, and the classes that were asked for. None for all processes but the first.
+    /// The evaluated images: their values, their description and the requested classes. `None` in
+    /// all processes except the first.
     pub(super) fn subject(&self, group: &Group) -> anyhow::Result<Option<(Found, Value, Vec<i64>)>> {
         if let Some(loaded) = &self.loaded {
             let classes = in_turn(loaded.data.classes.len(), self.count);
@@ -156,7 +158,8 @@ impl<'a> Plan<'a> {
     ) -> anyhow::Result<Vec<Measured>> {
         let mut out = self.on_features(found, reference)?;
         if let Some(training) = &self.training {
-            // Classes are those of the model only where the images have them too.
+            // The requested classes are meaningful only if the model and the images have the same
+            // classes.
             let known = self.loaded.as_ref().is_some_and(|loaded| loaded.data.classes == training.classes);
             let classes = if known { classes } else { &[] };
             out.extend(neighbours(found, classes, &self.real, training, &self.cache)?);
@@ -172,7 +175,7 @@ impl<'a> Plan<'a> {
         Ok(out)
     }
 
-    /// Real images that were not trained on, and training images with noise, as many as there are samples.
+    /// As many held-out real images as samples, and as many training images with noise.
     pub(super) fn calibration(&self, found: &Found, reference: &Reference) -> anyhow::Result<Vec<Column>> {
         let noisy = NOISES.map(|noise| self.real.clone().with_noise(noise));
         let mut columns = Vec::new();
@@ -212,7 +215,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Where features are kept unless one says otherwise.
+/// Default directory of the cache.
 fn default_cache() -> anyhow::Result<PathBuf> {
     let given = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let home = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")));

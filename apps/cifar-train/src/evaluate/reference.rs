@@ -1,4 +1,4 @@
-//! What samples are compared with.
+//! The reference that samples are compared with.
 
 use super::feature_cache::Store;
 use super::features::{Found, Wanted, of_images};
@@ -11,18 +11,18 @@ use fm_metrics::statistics;
 use ndarray::{Array2, ArrayView2};
 use std::path::Path;
 
-/// What samples are compared with, of each extractor; empty where nobody asks.
+/// The reference per extractor; empty if not needed.
 #[derive(Debug, Default)]
 pub(crate) struct Reference {
     gaussians: Vec<Option<Gaussian>>,
     features: Vec<Array2<f32>>,
 }
 
-/// A metric and the place of its extractor.
+/// A metric and the index of its extractor.
 pub(crate) type Placed = (Asked, usize);
 
 impl Reference {
-    /// Of real images: what their features say is kept beside them.
+    /// Computes the reference from real images, and caches their Gaussian with them.
     pub(crate) fn of(
         images: &Images,
         placed: &[Placed],
@@ -65,7 +65,7 @@ impl Reference {
         Ok(Self { gaussians, features: found.features })
     }
 
-    /// One metric of what was found.
+    /// Computes one metric.
     pub(crate) fn measure(
         &self,
         (asked, place): Placed,

@@ -1,4 +1,4 @@
-//! What is asked for: metrics, and the features that they are taken on.
+//! The requested metrics, and the features that they use.
 
 use super::extract::{Extractor, ExtractorName, Protocol};
 use anyhow::{Context, bail, ensure};
@@ -9,12 +9,12 @@ use std::path::Path;
 use tch::Device;
 
 fm_core::choice! {
-    /// What is measured.
+    /// A metric.
     #[derive(Eq)]
     pub(crate) enum MetricName("metric") {
-        /// The Frechet distance of features as Gaussians.
+        /// The Fréchet distance between Gaussians fitted to features.
         Fd = "fd",
-        /// The same on Inception features, by the FID protocol with its own weights.
+        /// The Fréchet distance on Inception features, with the protocol and the weights of FID.
         Fid = "fid",
         /// The kernel inception distance: unbiased MMD with a cubic kernel.
         Kid = "kid",
@@ -22,7 +22,8 @@ fm_core::choice! {
         Pr = "pr",
         /// Density and coverage, to the 5th neighbour.
         Dc = "dc",
-        /// The inception score: exp of the mean KL of a classifier's answers to their mean.
+        /// The inception score: exp of the mean KL divergence between a classifier's predictions
+        /// and their mean.
         Is = "is",
         /// Nearest training images: class agreement, and copies.
         Nn = "nn",
@@ -31,7 +32,7 @@ fm_core::choice! {
     }
 }
 
-/// A metric, and an extractor if one was named with it.
+/// A metric, with an extractor if its name includes one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Asked {
     pub(crate) metric: MetricName,
@@ -39,7 +40,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// `kid`, or `kid-pixels`.
+    /// Parses `kid` or `kid-pixels`.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         let (name, on) = text.split_once('-').map_or((text, None), |(name, on)| (name, Some(on)));
         let metric = MetricName::parse(name).with_context(|| {
@@ -62,14 +63,14 @@ impl Asked {
     }
 }
 
-/// Networks that were asked for, loaded once.
+/// The requested extractors, each loaded once.
 #[derive(Debug, Default)]
 pub(crate) struct Extractors {
-    /// In the order that metrics were asked in.
+    /// In the order of the requested metrics.
     pub(crate) all: Vec<Extractor>,
 }
 
-/// How extractors are found.
+/// Settings for loading extractors.
 #[derive(Debug)]
 pub(crate) struct Sources<'a> {
     pub(crate) default: Option<ExtractorName>,
@@ -79,7 +80,7 @@ pub(crate) struct Sources<'a> {
 }
 
 impl Extractors {
-    /// The place of the extractor that a metric is taken on, images being of this shape.
+    /// The index of the extractor for a metric on images of this shape.
     pub(crate) fn place(&mut self, asked: Asked, shape: [usize; 3], from: &Sources<'_>) -> anyhow::Result<usize> {
         let natural = match (from.weights, shape) {
             (Some(_), _) => ExtractorName::Inception,

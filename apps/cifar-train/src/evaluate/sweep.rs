@@ -1,4 +1,4 @@
-//! Quality over evaluations, for several solvers.
+//! Quality as a function of the number of function evaluations, for several solvers.
 
 use super::features::of_samples;
 use super::measured::Measured;
@@ -13,7 +13,7 @@ use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
 use std::process::ExitCode;
 
-/// What one solver makes of some evaluations.
+/// Result of one solver with one number of evaluations.
 struct Case {
     solver: SolverName,
     nfe: f64,
@@ -70,7 +70,7 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// `nfe=1,2,4`.
+/// Parses `nfe=1,2,4`.
 fn budgets(sweep: &str) -> anyhow::Result<Vec<usize>> {
     let wrong = || format!("--sweep is '{sweep}'; give whole numbers of evaluations above 0 as nfe=1,2,4,8");
     let list = sweep.strip_prefix("nfe=").with_context(wrong)?;
@@ -79,13 +79,13 @@ fn budgets(sweep: &str) -> anyhow::Result<Vec<usize>> {
     each.with_context(wrong)
 }
 
-/// Fixed steps of a solver that take so many evaluations, if there are any.
+/// The number of fixed steps with which a solver takes `nfe` evaluations, if there is one.
 fn steps_of(solver: SolverName, nfe: usize) -> Option<usize> {
     let per_step = solver.tableau().stages_of_a_step();
     nfe.is_multiple_of(per_step).then_some(nfe / per_step).filter(|steps| *steps > 0)
 }
 
-/// A row a case.
+/// A table with one row per case.
 fn lines(cases: &[Case]) -> String {
     let Some(first) = cases.first() else { return String::new() };
     let width = |m: &Measured| m.label.len().max(18) + 2;
@@ -98,7 +98,7 @@ fn lines(cases: &[Case]) -> String {
     lines.join("\n")
 }
 
-/// The first metric over evaluations.
+/// Plots the first metric over the number of evaluations.
 fn plot(path: &std::path::Path, cases: &[Case], count: usize, data: &str) -> anyhow::Result<()> {
     let label = cases.first().and_then(|c| c.column.measured.first()).map(|m| m.label.clone());
     let label = label.context("--plot draws the first metric; ask for one of samples (not nll alone)")?;

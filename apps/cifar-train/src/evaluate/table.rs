@@ -1,4 +1,4 @@
-//! Numbers for people and for programs.
+//! Results as a table and as JSON.
 
 use super::features::Found;
 use super::measured::Measured;
@@ -6,14 +6,15 @@ use crate::generate::Request;
 use crate::model::Loaded;
 use serde_json::{Map, Value, json};
 
-/// What was measured of one kind of images.
+/// Results for one kind of images.
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) measured: Vec<Measured>,
 }
 
-/// A row a metric, a column a kind of images; a number and its standard error.
+/// A table with one row per metric and one column per kind of images; each cell is a number and its
+/// standard error.
 pub(super) fn show(columns: &[Column]) -> String {
     let Some(first) = columns.first() else { return String::new() };
     let width = |column: &Column| column.name.len().max(20) + 2;
@@ -30,7 +31,7 @@ pub(super) fn show(columns: &[Column]) -> String {
     lines.join("\n")
 }
 
-/// A number to the digits that its error leaves.
+/// A number with as many digits as its error allows.
 pub(super) fn number(measured: &Measured) -> String {
     let (value, error) = (measured.value.value, measured.value.error);
     let places = |x: f64| (1 - x.abs().max(1e-9).log10().floor() as i32).clamp(0, 6) as usize;
@@ -40,7 +41,7 @@ pub(super) fn number(measured: &Measured) -> String {
     if value == 0.0 { "0".into() } else { format!("{value:.*}", places(value) + 2) }
 }
 
-/// What the samples are.
+/// Description of the samples.
 pub(super) fn samples(loaded: &Loaded, request: &Request, found: &Found) -> Value {
     let nfe = found.nfe.iter().sum::<f64>() / found.nfe.len().max(1) as f64;
     println!(
@@ -59,7 +60,7 @@ pub(super) fn samples(loaded: &Loaded, request: &Request, found: &Found) -> Valu
     })
 }
 
-/// Everything, each number with what it rests on.
+/// All results with their protocols.
 pub(super) fn json(columns: &[Column], samples: &Value, reference: &Value) -> Value {
     let metrics = |measured: &[Measured]| {
         let one = |m: &Measured| {

@@ -1,4 +1,5 @@
-//! `cifar-train reflow compare`: straightness and quality in few steps, model beside model on the same noise.
+//! `cifar-train reflow compare`: compares models by straightness and by quality in few steps, on
+//! the same noise.
 
 use crate::args::CompareArgs;
 use crate::data;
@@ -22,14 +23,14 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use tch::Tensor;
 
-/// RK4 steps of a trajectory whose straightness is measured.
+/// RK4 steps per trajectory for measuring straightness.
 const STEPS: usize = 24;
 /// Images of the data set that samples are compared with.
 const REAL: usize = 5000;
-/// Columns of the picture.
+/// Columns of the sample grid.
 const COLUMNS: usize = 10;
 
-/// What is measured, and on how much.
+/// Settings of a comparison.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) nfe: Vec<usize>,
@@ -44,13 +45,13 @@ impl Default for Plan {
     }
 }
 
-/// What was found, with its protocol.
+/// Results for a model, with their protocol.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Measured {
     pub(crate) model: String,
     pub(crate) weights: String,
     pub(crate) cfg_scale: f64,
-    /// Mean over trajectories of the squared norm, and its standard error.
+    /// Mean squared norm over trajectories, and its standard error.
     pub(crate) straightness: f64,
     pub(crate) straightness_error: f64,
     pub(crate) trajectories: usize,
@@ -63,11 +64,11 @@ pub(crate) struct Measured {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct FewSteps {
-    /// Evaluations, counted.
+    /// Number of function evaluations.
     pub(crate) nfe: f64,
-    /// Between samples and data, squared, of values in [-1, 1].
+    /// Squared energy distance between samples and data, with values in [-1, 1].
     pub(crate) energy_distance: f64,
-    /// Share of samples whose nearest image has the class that was asked for.
+    /// Fraction of samples whose nearest image has the requested class.
     pub(crate) class_agreement: Option<f64>,
 }
 
@@ -155,7 +156,7 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
     Ok((measured, shown))
 }
 
-/// The straightness of some trajectories: squared norms, in the space that the network works in.
+/// The straightness of some trajectories: squared norms, in the space of the network.
 fn straightness_of(loaded: &Loaded, request: &Request, trajectories: usize) -> anyhow::Result<Vec<f64>> {
     let objective = &request.objective;
     let request = Request {
@@ -178,7 +179,7 @@ fn straightness_of(loaded: &Loaded, request: &Request, trajectories: usize) -> a
     Ok(values)
 }
 
-/// A line a model.
+/// A table with one line per model.
 pub(crate) fn table(measured: &[Measured]) -> String {
     let mut text = String::from("model                 straightness       ");
     for few in measured.iter().flat_map(|m| &m.euler).take(measured.first().map_or(0, |m| m.euler.len())) {

@@ -1,4 +1,5 @@
-//! Reflow and distillation: a model learns the pairs that another one's ODE makes, so that fewer steps will do.
+//! Reflow and distillation: a model learns the pairs of another model's ODE, so that it needs fewer
+//! steps.
 
 pub(crate) mod compare;
 pub(crate) mod pairs;
@@ -15,8 +16,8 @@ use fm_solvers::sampler::SolverName;
 use fm_train::pairs::PairsAbout;
 use std::path::Path;
 
-/// The defaults of a run on pairs: its teacher's configuration, or a preset's, with what pairs decide. Guidance is part of the pairs, so
-/// their model is sampled without.
+/// Default configuration of a run on pairs: the teacher's or a preset's, with the settings that the
+/// pairs determine. Guidance is already part of the pairs, so the student is sampled without it.
 pub(crate) fn student(pairs: &str, preset: Option<&str>) -> anyhow::Result<Config> {
     let about = PairsAbout::read(Path::new(pairs))?;
     let teacher: Config = serde_json::from_value(about.config)
@@ -49,7 +50,8 @@ pub(crate) fn student(pairs: &str, preset: Option<&str>) -> anyhow::Result<Confi
     })
 }
 
-/// Makes a run on pairs learn what so many Euler steps need: the velocity at their times alone.
+/// Trains a run on pairs for sampling with this number of Euler steps: it learns the velocity only
+/// at their times.
 pub(crate) fn distil(config: &mut Config, steps: usize) -> anyhow::Result<()> {
     ensure!(!config.pairs.is_empty(), "distillation needs a teacher's pairs: --pairs DIR");
     ensure!((1..=1000).contains(&steps), "--num-steps is {steps}: choose 1 to 1000 Euler steps");

@@ -16,7 +16,7 @@ pub(crate) fn run(args: &PairsArgs) -> anyhow::Result<ExitCode> {
     Group::run(&args.solver.group, |group| pairs(group, args))
 }
 
-/// Of several processes each makes every so many-th shard, and the first one writes them.
+/// With n processes, each makes every n-th shard, and the first process writes them.
 fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.num_pairs > 0 && args.shard_size > 0, "--num-pairs and --shard-size must be at least 1");
     ensure!(args.solver.batch_size > 0, "--batch-size is 0: give at least one");
@@ -89,7 +89,8 @@ fn about(args: &PairsArgs, request: &Request, loaded: &Loaded) -> anyhow::Result
     })
 }
 
-/// Noise and samples of some rows, and the evaluations of one; pair i is the noise of sample i and sample i.
+/// Noise and samples of some rows, and their number of evaluations; pair i consists of the noise of
+/// sample i and sample i.
 fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBar) -> anyhow::Result<GeneratedShard> {
     let (mut noise, mut samples, mut nfe) = (Vec::new(), Vec::new(), 0.0);
     for first in rows.clone().step_by(request.batch_size) {

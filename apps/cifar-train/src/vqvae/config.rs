@@ -1,4 +1,4 @@
-//! Configuration of an autoencoder's run: defaults, a file over them, flags over both.
+//! Configuration of an autoencoder run: defaults, overridden by a file, overridden by flags.
 
 use crate::args::AutoencoderArgs;
 use anyhow::{Context, ensure};
@@ -8,7 +8,7 @@ use fm_models::vqvae::VqVaeConfig;
 use fm_train::run_dir::latest_checkpoint;
 use serde::{Deserialize, Serialize};
 
-/// Everything that decides what a run computes.
+/// All settings that affect the results of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {

@@ -1,4 +1,4 @@
-//! `cifar-train vqvae`: trains the autoencoder in whose latent space `train --latent` works.
+//! `cifar-train vqvae`: trains an autoencoder for `train --latent`.
 
 pub(crate) mod config;
 mod report;
@@ -49,7 +49,7 @@ impl Task for Autoencoding<'_> {
         Box::new(ImagePacker)
     }
 
-    /// Of all rows at once, because the codebook moves by what it sees of a batch.
+    /// The loss of all rows at once, because the codebook is updated from the whole batch.
     fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, _: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
         let missing = || TrainError::Batch { step: inputs.step, problem: "it has no images; check the data".into() };
         let images = inputs.of("x1", &rows).ok_or_else(missing)?;
@@ -113,7 +113,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
         config.model.bits()
     );
     println!("training  {} steps of {} images, into {}", config.steps, config.batch_size, args.out.display());
-    // The autoencoder is used as it is, not its average, because its codes are no average either.
+    // The trained weights are used without an EMA, because the codebook has none.
     let params = FlatParams::new(&store, Precision::F32)?;
     let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
     let state = TrainState::new(params, optimizer, &EmaConfig::of(0.0), 0);

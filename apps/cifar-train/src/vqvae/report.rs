@@ -1,4 +1,5 @@
-//! What an autoencoder loses, in a picture and beside a palette of sixteen colours.
+//! The reconstruction error of an autoencoder, as images and compared with a palette of sixteen
+//! colours.
 
 use super::config::Config;
 use crate::latent::Autoencoder;
@@ -11,7 +12,7 @@ use serde_json::json;
 use std::path::Path;
 use tch::{Device, no_grad};
 
-/// A row of images above a row of their reconstructions, four times.
+/// A row of images above a row of their reconstructions, repeated four times.
 pub(super) fn side_by_side(model: &VqVae, set: &ImageSet, device: Device) -> anyhow::Result<(Vec<u8>, usize)> {
     let (columns, dim) = (set.len().min(12), set.dim());
     let mut pixels = Vec::new();
@@ -28,10 +29,10 @@ pub(super) fn side_by_side(model: &VqVae, set: &ImageSet, device: Device) -> any
     Ok((pixels, columns))
 }
 
-/// Pixels that the palette is fitted to.
+/// Number of pixels that the palette is fitted to.
 const PALETTE_PIXELS: usize = 200_000;
 
-/// Reconstruction error, codes in use, and what a palette of sixteen colours loses at its rate.
+/// Reconstruction error, used codes, and the error and rate of a palette of sixteen colours.
 pub(super) fn report(
     out: &Path,
     config: &Config,
@@ -62,7 +63,8 @@ pub(super) fn report(
     Ok(all.into())
 }
 
-/// The error of the best sixteen colours for the whole set, in the units of the autoencoder's.
+/// The error of the best sixteen colours for the whole set, in the units of the autoencoder's
+/// error.
 fn sixteen_colours(set: &ImageSet) -> anyhow::Result<f64> {
     let [channels, height, width] = set.shape;
     let (area, scale) = (height * width, 2.0 / f32::from(set.levels.max(1)));
@@ -74,7 +76,7 @@ fn sixteen_colours(set: &ImageSet) -> anyhow::Result<f64> {
 }
 
 impl Autoencoder {
-    /// Mean squared error of all images, share of codes in use and their perplexity.
+    /// Mean squared error of all images, fraction of codes in use, and their perplexity.
     fn measure(&self, set: &ImageSet) -> anyhow::Result<(f64, f64, f64)> {
         let latents = self.encode(set, false)?;
         let decoded = self.decode(latents.as_slice().unwrap_or_default())?;

@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The binary with one thread: tests run side by side, and more threads than cores are slower, not faster.
+/// The binary with one thread: tests run side by side, and more threads than cores are slower, not
+/// faster.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cifar-train"));
     command.env("OMP_NUM_THREADS", "1").env_remove("LD_LIBRARY_PATH");

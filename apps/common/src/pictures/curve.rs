@@ -10,7 +10,8 @@ use plotters::prelude::*;
 use std::error::Error;
 use std::path::Path;
 
-/// Lines over a common axis. The y axis is fitted to the bulk of the points, so that a steep start does not flatten the rest.
+/// Lines over a common axis. The y axis is fitted to the bulk of the points, so that a steep start
+/// does not flatten the rest.
 #[derive(Debug, Clone)]
 pub struct Curves {
     /// What they show.
@@ -19,7 +20,8 @@ pub struct Curves {
     pub labels: (String, String),
     /// Lines by name; a single one needs none.
     pub lines: Vec<(String, Vec<(f64, f64)>)>,
-    /// Logarithmic axes (y only if all of it is above 0), with a dot at each point: for lines of few points whose x doubles.
+    /// Logarithmic axes (y only if all of it is above 0), with a dot at each point: for lines of
+    /// few points whose x doubles.
     pub doubling: bool,
 }
 

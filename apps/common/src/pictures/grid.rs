@@ -1,4 +1,5 @@
-//! Grids of images, upscaled by whole factors so that small images can be seen, with a name before each row.
+//! Grids of images, upscaled by whole factors so that small images can be seen, with a name before
+//! each row.
 
 use super::font::use_embedded_font;
 use anyhow::{Context, anyhow};

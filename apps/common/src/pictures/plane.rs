@@ -1,4 +1,5 @@
-//! Pictures of the plane: points, the paths of particles, arrows of a field, and densities, over equal axes.
+//! Pictures of the plane: points, the paths of particles, arrows of a field, and densities, over
+//! equal axes.
 
 use super::font::use_embedded_font;
 use super::grid::save_png;
@@ -228,7 +229,8 @@ mod tests {
             let all = (from..from + SIDE).flat_map(|x| (0..SIDE + TITLE).map(move |y| (x, y)));
             all.filter(|(x, y)| test(&picture.get_pixel(*x, *y).0)).collect()
         };
-        // The point lies in the upper right quarter of the first plane, and the dark square of the second.
+        // The point lies in the upper right quarter of the first plane, and the dark square of the
+        // second.
         let red = coloured(0, |p| p[0] > 180 && p[1] < 150);
         assert!(!red.is_empty() && red.iter().all(|(x, y)| *x > SIDE / 2 && *y < (SIDE + TITLE) / 2), "{red:?}");
         let dark = coloured(SIDE, |p| p[0] < 60 && p[1] < 30 && p[2] > 40);

@@ -20,8 +20,8 @@ use std::path::PathBuf;
 
 /// Train and sample flow-matching models of point clouds and tables.
 ///
-/// Training fits a network to the velocity field that carries noise to data; sampling integrates this field.
-/// `tabular-train COMMAND --help` describes each command.
+/// Training fits a network to the velocity field that carries noise to data; sampling integrates
+/// this field. `tabular-train COMMAND --help` describes each command.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 110, after_help = examples::PROGRAM)]
 pub(crate) struct Cli {
@@ -33,10 +33,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Train a network on a table and write its run directory.
     ///
-    /// A run has defaults; a preset overrides them, a TOML file (--config) overrides both, and flags override all.
+    /// A run has defaults; a preset overrides them, a TOML file (--config) overrides both, and
+    /// flags override all.
     #[command(after_help = examples::TRAIN)]
     Train(Box<TrainArgs>),
-    /// Train a student on a teacher's pairs of noise and sample; its straighter paths need fewer steps.
+    /// Train a student on a teacher's pairs of noise and sample; its straighter paths need fewer
+    /// steps.
     #[command(after_help = examples::REFLOW)]
     Reflow(Box<ReflowArgs>),
     /// Draw rows from a model, as a CSV file or a NumPy array.
@@ -45,7 +47,8 @@ pub(crate) enum Command {
     /// Write the paths of rows from the source to the data.
     #[command(after_help = examples::TRAJECTORY)]
     Trajectory(TrajectoryArgs),
-    /// Compute the log-density of rows under a model, or plot the density of a model of two columns.
+    /// Compute the log-density of rows under a model, or plot the density of a model of two
+    /// columns.
     #[command(after_help = examples::LIKELIHOOD)]
     Likelihood(LikelihoodOf),
     /// Measure distances between samples of a model and held-out rows.
@@ -57,10 +60,12 @@ pub(crate) enum Command {
     /// Animate particles that move from the source to the data, for a model of two columns.
     #[command(after_help = examples::ANIMATE)]
     Animate(AnimateArgs),
-    /// Write the output of a network at given points and times, to compare it with another program's.
+    /// Write the output of a network at given points and times, to compare it with another
+    /// program's.
     #[command(after_help = examples::VELOCITY)]
     Velocity(VelocityArgs),
-    /// Run a solver on the exact velocity to a mixture of Gaussians, without a network; print its cost.
+    /// Run a solver on the exact velocity to a mixture of Gaussians, without a network; print its
+    /// cost.
     #[command(after_help = examples::SOLVE)]
     Solve(SolveOf),
     /// Write a report of a run as one HTML page: curves, samples over time and configuration.
@@ -77,18 +82,18 @@ pub(crate) enum Command {
 /// A model, its solver and its noise.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DrawArgs {
-    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights (.safetensors, .pt,
-    /// .pth).
+    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights
+    /// (.safetensors, .pt, .pth).
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
     pub(crate) file: FileArgs,
-    /// Draw rows of one class, given by name or by number from 0; without it, a class-conditional model draws each
-    /// class as often as it occurs in the training data.
+    /// Draw rows of one class, given by name or by number from 0; without it, a class-conditional
+    /// model draws each class as often as it occurs in the training data.
     #[arg(long, value_name = "CLASS", help_heading = "Sampling")]
     pub(crate) class: Option<String>,
-    /// Scale of classifier-free guidance, for a model trained with --label-drop; 1 is the class-conditional model
-    /// without guidance.
+    /// Scale of classifier-free guidance, for a model trained with --label-drop; 1 is the
+    /// class-conditional model without guidance.
     #[arg(long, default_value_t = 1.0, value_name = "S", help_heading = "Sampling")]
     pub(crate) cfg_scale: f64,
     #[command(flatten)]
@@ -120,8 +125,8 @@ pub(crate) struct TrajectoryArgs {
     /// Number of paths.
     #[arg(long, default_value_t = 100, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
-    /// Write the paths to FILE.npy, an array (times, rows, columns), or to FILE.csv, where each line starts with the
-    /// indices of the time and of the row.
+    /// Write the paths to FILE.npy, an array (times, rows, columns), or to FILE.csv, where each
+    /// line starts with the indices of the time and of the row.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
@@ -139,7 +144,8 @@ pub(crate) struct EvaluateArgs {
     /// Number of principal components for the two-sample test, if the table has more columns.
     #[arg(long, default_value_t = 20, value_name = "N", help_heading = "Metrics")]
     pub(crate) components: usize,
-    /// Also plot mean and variance of each column, samples (y) against real rows (x), as ln(1 + |value|).
+    /// Also plot mean and variance of each column, samples (y) against real rows (x), as
+    /// ln(1 + |value|).
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) picture: Option<PathBuf>,
     /// Also write the results, with the statistics of each column, as JSON.
@@ -182,8 +188,8 @@ pub(crate) struct LikelihoodOf {
     /// Rows, in the units of the training table; optional with --picture.
     #[arg(value_name = "FILE.csv", required_unless_present = "picture")]
     pub(crate) rows: Option<PathBuf>,
-    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights (.safetensors, .pt,
-    /// .pth).
+    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights
+    /// (.safetensors, .pt, .pth).
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
@@ -209,8 +215,8 @@ pub(crate) struct VelocityArgs {
     /// Points, one per line: the columns of the training table, then the time.
     #[arg(value_name = "FILE.csv")]
     pub(crate) rows: PathBuf,
-    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights (.safetensors, .pt,
-    /// .pth).
+    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights
+    /// (.safetensors, .pt, .pth).
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
@@ -231,7 +237,8 @@ pub(crate) struct SolveOf {
     /// Standard deviation of each Gaussian.
     #[arg(long, default_value_t = 0.1, help_heading = "Problem")]
     pub(crate) deviation: f64,
-    /// Read the start points from a file instead of drawing them from a standard normal distribution.
+    /// Read the start points from a file instead of drawing them from a standard normal
+    /// distribution.
     #[arg(long, value_name = "FILE.csv", help_heading = "Problem")]
     pub(crate) start: Option<PathBuf>,
     /// Number of start points to draw.

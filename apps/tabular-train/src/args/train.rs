@@ -18,12 +18,12 @@ pub(crate) struct TrainArgs {
     /// Read options from a TOML file; it takes any keys of a run's config.toml.
     #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
     pub(crate) config: Option<PathBuf>,
-    /// Training data: spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a table of numbers FILE.csv or
-    /// FILE.npy (default: moons).
+    /// Training data: spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a table of
+    /// numbers FILE.csv or FILE.npy (default: moons).
     #[arg(long, help_heading = "Data")]
     pub(crate) data: Option<String>,
-    /// Condition the network on the classes in this column of FILE.csv, given by name or by number from 1 (of genes:
-    /// cell_type).
+    /// Condition the network on the classes in this column of FILE.csv, given by name or by number
+    /// from 1 (of genes: cell_type).
     #[arg(long, value_name = "COLUMN", help_heading = "Data")]
     pub(crate) labels: Option<String>,
     /// Leave out these columns of FILE.csv, given by name or by number from 1.
@@ -33,7 +33,8 @@ pub(crate) struct TrainArgs {
         "Transformation of the columns, inverted after sampling (default: standardize)"
     ))]
     pub(crate) preprocess: Option<Preprocess>,
-    /// Share of rows held out from training, for `evaluate` (default: 0.1 for files and genes, otherwise 0).
+    /// Share of rows held out from training, for `evaluate` (default: 0.1 for files and genes,
+    /// otherwise 0).
     #[arg(long, value_name = "SHARE", help_heading = "Data")]
     pub(crate) hold_out: Option<f64>,
     /// Number of points to draw from spiral, moons, 8gaussians or checkerboard (default: 20000).
@@ -50,10 +51,12 @@ pub(crate) struct TrainArgs {
     /// Widths of the hidden layers (default: 64,64,64).
     #[arg(long, value_name = "WIDTH,...", value_delimiter = ',', help_heading = "Network")]
     pub(crate) widths: Option<Vec<i64>>,
-    /// Probability of replacing a label by the null label, for classifier-free guidance (default: 0).
+    /// Probability of replacing a label by the null label, for classifier-free guidance (default:
+    /// 0).
     #[arg(long, value_name = "SHARE", help_heading = "Network")]
     pub(crate) label_drop: Option<f64>,
-    /// Learn a standard deviation of the source for each column, together with the network (default: false).
+    /// Learn a standard deviation of the source for each column, together with the network
+    /// (default: false).
     #[arg(long, value_name = "BOOL", help_heading = "Network")]
     pub(crate) trainable_source: Option<bool>,
     /// Random seed (default: 0).
@@ -62,19 +65,19 @@ pub(crate) struct TrainArgs {
     /// Run directory.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: PathBuf,
-    /// Continue from the newest intact checkpoint of --out, with its configuration. Only --steps, --device,
-    /// --save-every, --sample-every and --log-every may change.
+    /// Continue from the newest intact checkpoint of --out, with its configuration.
+    /// Only --steps, --device, --save-every, --sample-every and --log-every may change.
     #[arg(long, conflicts_with = "config", help_heading = "Run")]
     pub(crate) resume: bool,
-    /// Device: auto, cpu, cuda or cuda:N. auto takes CUDA if it works and the network has a million parameters or more:
-    /// a GPU does not speed up smaller ones.
+    /// Device: auto, cpu, cuda or cuda:N. auto takes CUDA if it works and the network has a million
+    /// parameters or more: a GPU does not speed up smaller ones.
     #[arg(long, default_value = "auto", help_heading = "Hardware")]
     pub(crate) device: String,
     /// Steps between checkpoints; 0 saves only at the end.
     #[arg(long, default_value_t = 5000, value_name = "STEPS", help_heading = "Output")]
     pub(crate) save_every: u64,
-    /// Steps between pictures of samples (tables of two columns) or reports of the errors of the samples' mean and
-    /// covariance (other tables); 0 disables both.
+    /// Steps between pictures of samples (tables of two columns) or reports of the errors of the
+    /// samples' mean and covariance (other tables); 0 disables both.
     #[arg(long, default_value_t = 1000, value_name = "STEPS", help_heading = "Output")]
     pub(crate) sample_every: u64,
     /// Steps between lines of metrics.jsonl (default: 50).
@@ -94,7 +97,8 @@ pub(crate) struct TrainArgs {
 /// Training on a teacher's pairs of noise and sample, with new pairs in every step.
 #[derive(Debug, Args)]
 pub(crate) struct ReflowArgs {
-    /// Teacher: a run or a checkpoint. Its options are the student's defaults, except 1000 steps and --time warp:s=0.5.
+    /// Teacher: a run or a checkpoint. Its options are the student's defaults, except 1000 steps
+    /// and --time warp:s=0.5.
     #[arg(long, value_name = "PATH", help_heading = "Teacher")]
     pub(crate) teacher: PathBuf,
     /// RK4 steps with which the teacher makes a sample.

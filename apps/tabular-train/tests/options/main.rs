@@ -1,4 +1,5 @@
-//! Every named option: run through the real binary, held against an outside reference, and written into one table, docs/options.md.
+//! Every named option: run through the real binary, held against an outside reference, and written
+//! into one table, docs/options.md.
 //!
 //! An option without a row here fails the test. `UPDATE_DOCS=1` rewrites the table.
 
@@ -70,7 +71,8 @@ fn deviation(got: &[f64], want: &[f64]) -> f64 {
     got.iter().zip(want).map(|(g, w)| (g - w).abs() / (1.0 + w.abs())).fold(0.0, f64::max)
 }
 
-/// x_t and velocity from the binary's coefficients and the reference's points, against the reference's.
+/// x_t and velocity from the binary's coefficients and the reference's points, against the
+/// reference's.
 fn path_deviation(name: &str) -> f64 {
     let reference = reference("paths");
     let i = &reference["inputs"];
@@ -114,7 +116,8 @@ fn weighting_deviation(name: &str) -> f64 {
     off.fold(0.0, f64::max)
 }
 
-/// The target of a prediction on the quarter circle, against flow_matching's velocity and autograd's score; data and noise are themselves.
+/// The target of a prediction on the quarter circle, against flow_matching's velocity and
+/// autograd's score; data and noise are themselves.
 fn prediction_deviation(name: &str) -> f64 {
     let reference = reference("paths");
     let i = &reference["inputs"];
@@ -363,8 +366,8 @@ fn losses_follow_their_formulas_through_the_binary() {
     same(first("--loss pseudo-huber:c=1000"), plain / 2000.0);
     // Uniform times need no importance weights: the weights are 1.
     same(first("--importance true"), plain);
-    // The noise target is a standard normal and the data is standardised: a fresh network's loss is near 1 for both, and 2 for the
-    // velocity between them, at the source alone too.
+    // The noise target is a standard normal and the data is standardised: a fresh network's loss is
+    // near 1 for both, and 2 for the velocity between them, at the source alone too.
     for (flags, want) in [
         ("--prediction noise --time-clip 1e-3", 1.0),
         ("--prediction data --time-clip 1e-3", 1.0),

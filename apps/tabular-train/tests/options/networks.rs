@@ -1,5 +1,5 @@
-//! The networks for points and tables: weights that Python computed alike go into a file, and the program's velocities are held against
-//! what Python recorded.
+//! The networks for points and tables: weights that Python computed alike go into a file, and the
+//! program's velocities are held against what Python recorded.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -14,7 +14,8 @@ use fm_models::interchange::{self, About};
 use serde_json::Value;
 use weights::{reference_model, relative, tensor, values};
 
-/// Means and deviations that a run keeps, against NumPy's; and its samples come out in the table's own units.
+/// Means and deviations that a run keeps, against NumPy's; and its samples come out in the table's
+/// own units.
 fn columns_deviation(name: &str) -> f64 {
     let reference: Value = serde_json::from_str(include_str!("../reference/preprocess.json")).unwrap();
     let dir = tempfile::tempdir().unwrap();

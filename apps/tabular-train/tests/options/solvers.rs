@@ -1,5 +1,5 @@
-//! The options of sampling: each samples from one trained network, and carries known points by an exact velocity to where others carry
-//! them (`crates/fm-solvers/tests/reference/options.py`).
+//! The options of sampling: each samples from one trained network, and carries known points by an
+//! exact velocity to where others carry them (`crates/fm-solvers/tests/reference/options.py`).
 
 use super::{Cells, columns, numbers, reference_of, rows_of, succeed, table, within};
 use fm_core::choice::{Choice, Entry};
@@ -82,7 +82,8 @@ impl Bench {
             self.off(&format!("--solver heun --grid {name} --num-steps {}", self.reference["steps"]), &known["x"]);
         let list = numbers(&known["times"]).iter().map(f64::to_string).collect::<Vec<_>>().join(",");
         if name != "edm" {
-            // The same times by hand; diffusers' are in single precision, and need not end in 0 and 1 to the last digit.
+            // The same times by hand; diffusers' are in single precision, and need not end in 0 and
+            // 1 to the last digit.
             let listed = self.off(&format!("--solver heun --times {list}"), &known["x"]);
             assert!(listed < 1e-6, "{name}: {listed}");
         }
@@ -103,7 +104,8 @@ impl Bench {
         format!("{evaluations}; its step sizes, to 1e-9 (`crates/fm-solvers/tests/adaptive.rs`)")
     }
 
-    /// Mean and covariance of many stochastic samples of the reference's mixture, in standard errors.
+    /// Mean and covariance of many stochastic samples of the reference's mixture, in standard
+    /// errors.
     fn moments(&self, flags: &str) -> String {
         let (_, ends) = self.solve("--num-samples 4000", flags);
         let means: Vec<Vec<f64>> = self.reference["means"].as_array().unwrap().iter().map(numbers).collect();

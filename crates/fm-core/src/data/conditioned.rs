@@ -29,7 +29,8 @@ impl Classes {
     /// Rows (n, dim) and their classes (n).
     ///
     /// # Errors
-    /// [`Error::Rows`] if the numbers of classes and rows differ, [`Error::Value`] for a negative class.
+    /// [`Error::Rows`] if the numbers of classes and rows differ, [`Error::Value`] for a negative
+    /// class.
     pub fn new(rows: Array2<f32>, classes: Vec<i64>) -> Result<Self, Error> {
         same_rows("classes of a data set", rows.nrows(), classes.len())?;
         if let Some(class) = classes.iter().find(|class| **class < 0) {
@@ -70,8 +71,8 @@ impl Conditions {
     /// Rows (n, dim) and their condition vectors (n, condition dim).
     ///
     /// # Errors
-    /// [`Error::Rows`] if the numbers of vectors and rows differ, [`Error::NotFinite`] for a vector that is not
-    /// finite.
+    /// [`Error::Rows`] if the numbers of vectors and rows differ, [`Error::NotFinite`] for a vector
+    /// that is not finite.
     pub fn new(rows: Array2<f32>, conditions: Array2<f32>) -> Result<Self, Error> {
         same_rows("condition vectors of a data set", rows.nrows(), conditions.nrows())?;
         match conditions.outer_iter().position(|vector| vector.iter().any(|v| !v.is_finite())) {
@@ -101,7 +102,8 @@ impl Dataset for Conditions {
     }
 
     /// # Panics
-    /// When `row` is not below the number of rows, or the length of `out` is not that of a condition vector.
+    /// When `row` is not below the number of rows, or the length of `out` is not that of a
+    /// condition vector.
     fn write_condition(&self, row: usize, out: &mut [f32]) -> Result<(), DataError> {
         self.conditions.write(Pick { row, mirrored: false }, out)
     }

@@ -1,7 +1,7 @@
 //! Data sets: the interface that training uses, and the order of the rows.
 //!
-//! A data set implements [`Dataset::len`], [`Dataset::dim`] and [`Dataset::write`], and also [`Dataset::class`] if its rows have
-//! classes:
+//! A data set implements [`Dataset::len`], [`Dataset::dim`] and [`Dataset::write`], and also
+//! [`Dataset::class`] if its rows have classes:
 //!
 //! ```
 //! use fm_core::data::{DataError, Dataset, Pick};
@@ -56,7 +56,8 @@ pub trait Dataset: Sync {
     /// Values per row.
     fn dim(&self) -> usize;
 
-    /// The shape of a row as the network takes it, [`dim`](Self::dim) values in all: (channels, height, width) for an image.
+    /// The shape of a row as the network takes it, [`dim`](Self::dim) values in all: (channels,
+    /// height, width) for an image.
     fn shape(&self) -> Vec<usize> {
         vec![self.dim()]
     }
@@ -67,7 +68,8 @@ pub trait Dataset: Sync {
     /// A row that cannot be read; training then stops with this error.
     ///
     /// # Panics
-    /// An implementation may panic when `pick.row` is not below [`len`](Self::len) or `out` does not hold [`dim`](Self::dim) values.
+    /// An implementation may panic when `pick.row` is not below [`len`](Self::len) or `out` does
+    /// not hold [`dim`](Self::dim) values.
     fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError>;
 
     /// The class of a row, counted from 0; `None` if the data set has no classes.
@@ -81,7 +83,8 @@ pub trait Dataset: Sync {
         0
     }
 
-    /// Writes the condition vector of a row. `out` holds [`condition_dim`](Self::condition_dim) values.
+    /// Writes the condition vector of a row. `out` holds [`condition_dim`](Self::condition_dim)
+    /// values.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -106,7 +109,8 @@ impl Dataset for Array2<f32> {
     }
 
     /// # Panics
-    /// When `pick.row` is not below the number of rows, or the length of `out` is not the number of columns.
+    /// When `pick.row` is not below the number of rows, or the length of `out` is not the number of
+    /// columns.
     fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError> {
         let (rows, columns) = Array2::dim(self);
         assert!(pick.row < rows, "row {} is not below the {rows} rows", pick.row);

@@ -1,7 +1,8 @@
 //! Which rows make up a training batch: a pure function of (seed, step).
 //!
-//! Global row g = step * batch + i belongs to epoch g / n, whose permutation is drawn from (seed, epoch). A batch may span two
-//! epochs, so every row appears exactly once per epoch and none is dropped.
+//! Global row g = step * batch + i belongs to epoch g / n, whose permutation is drawn from (seed,
+//! epoch). A batch may span two epochs, so every row appears exactly once per epoch and none is
+//! dropped.
 //!
 //! ```
 //! use fm_core::data::Order;
@@ -38,7 +39,8 @@ impl Order {
     /// The rows of one step; empty if the data set is empty.
     ///
     /// # Panics
-    /// When memory cannot hold `batch` row numbers, or the permutation of an epoch (four bytes per row of the data set).
+    /// When memory cannot hold `batch` row numbers, or the permutation of an epoch (four bytes per
+    /// row of the data set).
     pub fn batch(&self, step: u64, batch: usize) -> Vec<usize> {
         // In 128 bits: the global row number may exceed 64 bits.
         let (n, mut rows) = (self.rows as u128, Vec::new());

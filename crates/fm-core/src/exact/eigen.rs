@@ -1,10 +1,11 @@
 //! Eigenvalues and eigenvectors of a symmetric matrix, by Jacobi's method.
 //!
-//! A = sum_i w_i q_i q_i^T. Plane rotations annihilate the entries above the diagonal one after another until they are below the rounding
-//! error of the matrix. Each sweep over them costs O(d^3), and a handful of sweeps is enough. The method is accurate and short, for the
-//! matrices of this module (tens of rows); a tridiagonal solver is faster for hundreds. Unit: that of the matrix. Errors: none; a matrix
-//! with values that are not finite gives results that are not finite. Source: Golub and Van Loan, "Matrix Computations" (2013), section
-//! 8.5.
+//! A = sum_i w_i q_i q_i^T. Plane rotations annihilate the entries above the diagonal one after
+//! another until they are below the rounding error of the matrix. Each sweep over them costs
+//! O(d^3), and a handful of sweeps is enough. The method is accurate and short, for the matrices of
+//! this module (tens of rows); a tridiagonal solver is faster for hundreds. Unit: that of the
+//! matrix. Errors: none; a matrix with values that are not finite gives results that are not
+//! finite. Source: Golub and Van Loan, "Matrix Computations" (2013), section 8.5.
 //!
 //! ```text
 //! let (w, q) = symmetric_eigen(&array![[2.0, 1.0], [1.0, 2.0]]);   // w = [1, 3], rows of q (1, -1) / sqrt 2 and (1, 1) / sqrt 2
@@ -15,8 +16,8 @@ use ndarray::{Array2, ArrayViewMut1, Zip, s};
 /// The maximum number of sweeps; convergence is quadratic, and six are usual.
 const MOST_SWEEPS: usize = 40;
 
-/// The eigenvalues of a symmetric matrix (d, d) in no particular order, and an array whose row i is the unit eigenvector of the i-th
-/// eigenvalue.
+/// The eigenvalues of a symmetric matrix (d, d) in no particular order, and an array whose row i is
+/// the unit eigenvector of the i-th eigenvalue.
 pub(super) fn symmetric_eigen(matrix: &Array2<f64>) -> (Vec<f64>, Array2<f64>) {
     let d = matrix.nrows();
     let largest = matrix.iter().fold(0.0f64, |most, v| most.max(v.abs()));

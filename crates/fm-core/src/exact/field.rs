@@ -7,7 +7,8 @@ use crate::path::ProbPath;
 use crate::prediction::Prediction;
 use ndarray::{Array2, Axis};
 
-/// The marginal velocity of a mixture along a path, which a perfect network would predict. States are (rows, dimensions).
+/// The marginal velocity of a mixture along a path, which a perfect network would predict. States
+/// are (rows, dimensions).
 ///
 /// ```
 /// use fm_core::exact::{ExactField, Mixture};
@@ -30,8 +31,8 @@ impl<'a, P: ProbPath> ExactField<'a, P> {
     /// The field, for times in `span` only.
     ///
     /// # Errors
-    /// An invalid path, a singular end of the path, and a path without noise at its end for a mixture with points, where the velocity has
-    /// no limit.
+    /// An invalid path, a singular end of the path, and a path without noise at its end for a
+    /// mixture with points, where the velocity has no limit.
     pub fn new(mixture: &'a Mixture, path: P, span: (f64, f64)) -> Result<Self, Error> {
         path.check()?;
         for t in [span.0, span.1] {
@@ -55,7 +56,8 @@ impl<P: ProbPath> VelocityField<Array2<f64>> for ExactField<'_, P> {
 }
 
 impl<P: ProbPath> RowField<Array2<f64>> for ExactField<'_, P> {
-    /// NaN where the path is singular, and for rows whose width is not that of the mixture; a solver reports both.
+    /// NaN where the path is singular, and for rows whose width is not that of the mixture; a
+    /// solver reports both.
     fn velocities(&self, x: &Array2<f64>, t: &[f64], _: &[usize]) -> Array2<f64> {
         let mut out = Array2::from_elem(x.dim(), f64::NAN);
         if x.ncols() != self.mixture.dim() {

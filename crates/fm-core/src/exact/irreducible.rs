@@ -25,11 +25,12 @@ pub struct Estimate {
 /// Nodes per dimension; the integrand is as smooth as the mixture, and 48 nodes agree with 96.
 const NODES: usize = 48;
 
-/// E ||T - E[T | x_t]||^2 at one time, summed over dimensions: exact for a single Gaussian, by Gauss-Hermite quadrature over x_t for a
-/// mixture of up to three dimensions.
+/// E ||T - E[T | x_t]||^2 at one time, summed over dimensions: exact for a single Gaussian, by
+/// Gauss-Hermite quadrature over x_t for a mixture of up to three dimensions.
 ///
 /// # Errors
-/// A mixture of more than three dimensions ([`estimate`] has no such limit), and coefficients for which the loss is not finite.
+/// A mixture of more than three dimensions ([`estimate`] has no such limit), and coefficients for
+/// which the loss is not finite.
 pub fn irreducible_at(mixture: &Mixture, c: &Coefficients, target: &Target) -> Result<f64, Error> {
     let value = quadrature(mixture, c, target)?;
     let what = || "the irreducible loss".into();
@@ -58,12 +59,13 @@ fn quadrature(mixture: &Mixture, c: &Coefficients, target: &Target) -> Result<f6
     Ok(sum)
 }
 
-/// The irreducible loss of an objective: the mean of w(t) Var(T | x_t) over `samples` draws of t and x_t. Only the draws are random; the
-/// variance at each draw is exact, so the error is far below that of averaging losses.
+/// The irreducible loss of an objective: the mean of w(t) Var(T | x_t) over `samples` draws of t
+/// and x_t. Only the draws are random; the variance at each draw is exact, so the error is far
+/// below that of averaging losses.
 ///
 /// # Errors
-/// An invalid objective, or one whose loss is not the squared error; fewer than 2 samples, or more than memory can hold; and a loss that is
-/// not finite.
+/// An invalid objective, or one whose loss is not the squared error; fewer than 2 samples, or more
+/// than memory can hold; and a loss that is not finite.
 pub fn estimate<P: ProbPath>(
     mixture: &Mixture,
     objective: &Objective<P>,
@@ -102,7 +104,8 @@ pub fn estimate<P: ProbPath>(
 /// The quadrature rule, computed once and shared by all times.
 static GAUSS_HERMITE: LazyLock<(Vec<f64>, Vec<f64>)> = LazyLock::new(|| gauss_hermite(NODES));
 
-/// Nodes and weights for E g(z), z standard normal, from the eigenvalues of the Jacobi matrix (Golub and Welsch, 1969).
+/// Nodes and weights for E g(z), z standard normal, from the eigenvalues of the Jacobi matrix
+/// (Golub and Welsch, 1969).
 fn gauss_hermite(n: usize) -> (Vec<f64>, Vec<f64>) {
     let beside = |i: usize, j: usize| if i.abs_diff(j) == 1 { (i.max(j) as f64).sqrt() } else { 0.0 };
     let (nodes, vectors) = symmetric_eigen(&Array2::from_shape_fn((n, n), |(i, j)| beside(i, j)));

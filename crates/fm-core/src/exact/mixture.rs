@@ -97,19 +97,23 @@ pub enum MixtureError {
 }
 
 impl Mixture {
-    /// Components with covariance `variances[k]` I; weights are scaled to sum 1. `means` is (components, dimensions).
+    /// Components with covariance `variances[k]` I; weights are scaled to sum 1. `means` is
+    /// (components, dimensions).
     ///
     /// # Errors
-    /// Counts that differ, weights that are not above 0, means that are not finite, and variances below 0.
+    /// Counts that differ, weights that are not above 0, means that are not finite, and variances
+    /// below 0.
     pub fn isotropic(weights: &[f64], means: ArrayView2<'_, f64>, variances: &[f64]) -> Result<Self, MixtureError> {
         let shapes = variances.iter().map(|v| Shape::Isotropic(*v)).collect();
         Self::checked(weights, means, shapes)
     }
 
-    /// Components with full covariances, each (dimensions, dimensions), symmetric and positive semi-definite.
+    /// Components with full covariances, each (dimensions, dimensions), symmetric and positive
+    /// semi-definite.
     ///
     /// # Errors
-    /// As [`isotropic`](Self::isotropic), and a covariance that is not square, symmetric and positive semi-definite.
+    /// As [`isotropic`](Self::isotropic), and a covariance that is not square, symmetric and
+    /// positive semi-definite.
     pub fn full(
         weights: &[f64],
         means: ArrayView2<'_, f64>,
@@ -183,13 +187,14 @@ impl Mixture {
         self.means.nrows()
     }
 
-    /// Whether some component is a point (zero variance), whose posterior has no limit where the path has no noise.
+    /// Whether some component is a point (zero variance), whose posterior has no limit where the
+    /// path has no noise.
     pub fn has_points(&self) -> bool {
         self.shapes.iter().any(|s| (0..self.dim()).any(|i| s.eigenvalue(i) == 0.0))
     }
 
-    /// The posterior of a target given the point x (d values) at a time of the path. Not finite where neither a component nor
-    /// the path has any variance.
+    /// The posterior of a target given the point x (d values) at a time of the path. Not finite
+    /// where neither a component nor the path has any variance.
     ///
     /// # Errors
     /// [`Error::Width`] if the number of values is not d.

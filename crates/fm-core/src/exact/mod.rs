@@ -1,16 +1,19 @@
 //! Ground truth: the field that a perfect network would learn, and the loss that would remain.
 //!
-//! Let x1 come from a mixture of Gaussians with weights w_k, means mu_k and covariances S_k, and x0 from N(0, I), independently. Then
-//! x_t given component k is N(alpha mu_k, V_k) with V_k = alpha^2 S_k + s^2 I and s^2 = sigma^2 + gamma^2. Given x_t and k, a target T = a
-//! x1 + b x0 + c eps has mean
+//! Let x1 come from a mixture of Gaussians with weights w_k, means mu_k and covariances S_k, and x0
+//! from N(0, I), independently. Then x_t given component k is N(alpha mu_k, V_k) with V_k = alpha^2
+//! S_k + s^2 I and s^2 = sigma^2 + gamma^2. Given x_t and k, a target T = a x1 + b x0 + c eps has
+//! mean
 //!
 //! m_k = a mu_k + (a alpha S_k + kappa I) V_k^-1 (x_t - alpha mu_k), kappa = b sigma + c gamma,
 //!
-//! and covariance a^2 S_k + (b^2 + c^2) I - (a alpha S_k + kappa I)^2 V_k^-1. With r_k the posterior probability of component k, the mean
-//! of T is sum r_k m_k: the marginal velocity, data, noise or score. The variance of T given x_t cannot be predicted by any network: its
-//! average over x_t and t is the irreducible loss. A finite data set is the mixture of its points with S = 0.
+//! and covariance a^2 S_k + (b^2 + c^2) I - (a alpha S_k + kappa I)^2 V_k^-1. With r_k the
+//! posterior probability of component k, the mean of T is sum r_k m_k: the marginal velocity, data,
+//! noise or score. The variance of T given x_t cannot be predicted by any network: its average over
+//! x_t and t is the irreducible loss. A finite data set is the mixture of its points with S = 0.
 //!
-//! Source: Lipman et al. (2023), theorem 1; Bishop, "Pattern Recognition and Machine Learning" (2006), section 2.3.3.
+//! Source: Lipman et al. (2023), theorem 1; Bishop, "Pattern Recognition and Machine Learning"
+//! (2006), section 2.3.3.
 //!
 //! ```
 //! use fm_core::exact::Mixture;

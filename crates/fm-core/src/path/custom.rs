@@ -29,11 +29,13 @@ pub struct Custom {
 }
 
 impl Custom {
-    /// A path from alpha, its derivative, sigma and its derivative. Ends at which a value is not finite are singular.
+    /// A path from alpha, its derivative, sigma and its derivative. Ends at which a value is not
+    /// finite are singular.
     ///
     /// # Errors
-    /// [`Error::CustomPath`] where, at one of 99 times inside (0, 1), a value is not finite, or a derivative differs from a
-    /// central difference of its function by more than 1e-4 (1 + |value|).
+    /// [`Error::CustomPath`] where, at one of 99 times inside (0, 1), a value is not finite, or a
+    /// derivative differs from a central difference of its function by more than 1e-4
+    /// (1 + |value|).
     pub fn new(
         name: impl Into<String>,
         alpha: impl Fn(f64) -> f64 + Send + Sync + 'static,

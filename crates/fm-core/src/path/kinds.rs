@@ -35,16 +35,19 @@ choice! {
             /// Standard deviation left at t = 1.
             sigma_min = 0.001, Domain::within(0.0, 0.99)
         },
-        /// The straight path blurred by noise of constant size: x_t = t x1 + (1 - t) x0 + sigma eps, u = x1 - x0.
+        /// The straight path blurred by noise of constant size: x_t = t x1 + (1 - t) x0 + sigma
+        /// eps, u = x1 - x0.
         ConstantNoise = "constant-noise" {
             /// Standard deviation of the blur.
             sigma = 0.1, Domain::within(0.0, 100.0)
         },
-        /// The quarter circle, which preserves the variance when source and data have equal variance.
+        /// The quarter circle, which preserves the variance when source and data have equal
+        /// variance.
         #[doc(alias = "CosineScheduler")]
         #[doc(alias = "VariancePreservingConditionalFlowMatcher")]
         Trigonometric = "trigonometric" | "cosine" | "gvp",
-        /// The variance-preserving diffusion with a linear noise rate between `beta_min` and `beta_max`.
+        /// The variance-preserving diffusion with a linear noise rate between `beta_min` and
+        /// `beta_max`.
         #[doc(alias = "VPScheduler")]
         Vp = "vp" {
             /// Noise rate at the data end.
@@ -63,7 +66,8 @@ choice! {
             /// The power.
             n = 2.0, Domain::above(0.0, 100.0)
         },
-        /// The Brownian bridge between x0 and x1; with an entropic coupling of regularisation 2 sigma^2 it is the Schrödinger bridge.
+        /// The Brownian bridge between x0 and x1; with an entropic coupling of regularisation 2
+        /// sigma^2 it is the Schrödinger bridge.
         #[doc(alias = "SchrodingerBridgeConditionalFlowMatcher")]
         Bridge = "schroedinger-bridge" | "bridge" {
             /// Diffusion of the Brownian motion.
@@ -73,8 +77,9 @@ choice! {
 }
 
 impl PathKind {
-    /// The weight lambda(t) = 2 gamma(t) / sigma^2 of the score loss of a bridge. It scales the regression of the bridge's conditional
-    /// score -eps / gamma to unit size. Zero for any other path.
+    /// The weight lambda(t) = 2 gamma(t) / sigma^2 of the score loss of a bridge. It scales the
+    /// regression of the bridge's conditional score -eps / gamma to unit size. Zero for any other
+    /// path.
     pub fn score_weight(&self, t: f64) -> f64 {
         match *self {
             PathKind::Bridge { sigma } => 2.0 * self.coefficients(t).gamma / (sigma * sigma),
@@ -97,7 +102,8 @@ impl ProbPath for PathKind {
             }
             PathKind::ConstantNoise { sigma } => Coefficients { gamma: sigma, ..linear },
             PathKind::Trigonometric => {
-                // cos(pi t / 2), computed as sin(pi (1 - t) / 2) so that it is exactly 0 at t = 1 and not 6e-17.
+                // cos(pi t / 2), computed as sin(pi (1 - t) / 2) so that it is exactly 0 at t = 1
+                // and not 6e-17.
                 let (sin, cos) = ((FRAC_PI_2 * t).sin(), (FRAC_PI_2 * noise).sin());
                 affine(sin, cos, FRAC_PI_2 * cos, -FRAC_PI_2 * sin)
             }

@@ -1,13 +1,17 @@
 //! Probability paths: scalar functions of time that give the position and the velocity of a point.
 //!
-//! A path defines x_t = alpha(t) x1 + sigma(t) x0 + gamma(t) eps between a source point x0 (t = 0) and a data point x1 (t = 1), with eps
-//! an independent standard normal, called the path's extra noise. The velocity is u_t = alpha'(t) x1 + sigma'(t) x0 + gamma'(t) eps.
-//! gamma is zero except for [constant noise](PathKind::ConstantNoise) and the [bridge](PathKind::Bridge); a path with gamma = 0 is
-//! *affine*. Time is dimensionless; u has the unit of x. [`PathKind`] lists the built-in paths; [`Custom`] makes one from four functions.
+//! A path defines x_t = alpha(t) x1 + sigma(t) x0 + gamma(t) eps between a source point x0 (t = 0)
+//! and a data point x1 (t = 1), with eps an independent standard normal, called the path's extra
+//! noise. The velocity is u_t = alpha'(t) x1 + sigma'(t) x0 + gamma'(t) eps. gamma is zero except
+//! for [constant noise](PathKind::ConstantNoise) and the [bridge](PathKind::Bridge); a path with
+//! gamma = 0 is *affine*. Time is dimensionless; u has the unit of x. [`PathKind`] lists the
+//! built-in paths; [`Custom`] makes one from four functions.
 //!
-//! Some derivatives are unbounded at one end. There [`ProbPath::at`] returns an error that names the end and the remedy.
+//! Some derivatives are unbounded at one end. There [`ProbPath::at`] returns an error that names
+//! the end and the remedy.
 //!
-//! Source: Lipman et al., "Flow Matching for Generative Modeling" (2023); Albergo et al., "Stochastic Interpolants" (2023).
+//! Source: Lipman et al., "Flow Matching for Generative Modeling" (2023); Albergo et al.,
+//! "Stochastic Interpolants" (2023).
 //!
 //! ```
 //! use fm_core::path::{PathKind, ProbPath};
@@ -55,7 +59,8 @@ impl Coefficients {
         self.sigma * self.sigma + self.gamma * self.gamma
     }
 
-    /// Half the time derivative of [`noise_variance`](Self::noise_variance): sigma sigma' + gamma gamma'.
+    /// Half the time derivative of [`noise_variance`](Self::noise_variance): sigma sigma' + gamma
+    /// gamma'.
     pub fn noise_covariance(&self) -> f64 {
         self.sigma * self.d_sigma + self.gamma * self.d_gamma
     }
@@ -73,8 +78,8 @@ pub trait ProbPath: Send + Sync {
     /// The formulas at time t, unchecked: at a singular end a derivative is infinite or NaN.
     fn coefficients(&self, t: f64) -> Coefficients;
 
-    /// The ends at which a derivative is not finite. [`at`](Self::at) rejects values that are not finite in any case, but its error names
-    /// the end only if it is listed here.
+    /// The ends at which a derivative is not finite. [`at`](Self::at) rejects values that are not
+    /// finite in any case, but its error names the end only if it is listed here.
     fn singular_ends(&self) -> &[End] {
         &[]
     }
@@ -100,8 +105,9 @@ pub trait ProbPath: Send + Sync {
     /// The coefficients at time t.
     ///
     /// # Errors
-    /// [`Error::TimeOutside`] unless 0 <= t <= 1, [`Error::SingularPath`] at a singular end, [`Error::PathNotFinite`] where the formulas
-    /// of a custom path give a value that is not finite.
+    /// [`Error::TimeOutside`] unless 0 <= t <= 1, [`Error::SingularPath`] at a singular end,
+    /// [`Error::PathNotFinite`] where the formulas of a custom path give a value that is not
+    /// finite.
     fn at(&self, t: f64) -> Result<Coefficients, Error> {
         if !(0.0..=1.0).contains(&t) {
             return Err(Error::TimeOutside { t });

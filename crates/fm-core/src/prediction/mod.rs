@@ -1,15 +1,18 @@
 //! What a network predicts, and how to convert between predictions.
 //!
-//! On an affine path x_t = alpha x1 + sigma x0 a network may predict the velocity v = alpha' x1 + sigma' x0, the data x1, the noise x0
-//! or, for a standard normal source, the score -x0 / sigma. Each is a linear combination of x1 and x0, so any one of them together
-//! with x_t determines the others: with x_t = (alpha, sigma), p = (p1, p0) and q = (q1, q0) in the basis (x1, x0),
+//! On an affine path x_t = alpha x1 + sigma x0 a network may predict the velocity v = alpha' x1 +
+//! sigma' x0, the data x1, the noise x0 or, for a standard normal source, the score -x0 / sigma.
+//! Each is a linear combination of x1 and x0, so any one of them together with x_t determines the
+//! others: with x_t = (alpha, sigma), p = (p1, p0) and q = (q1, q0) in the basis (x1, x0),
 //!
 //! q = (q1 p0 - q0 p1) / D x_t + (alpha q0 - sigma q1) / D p, D = alpha p0 - sigma p1.
 //!
-//! The same holds for conditional means given x_t, which are what a network learns. A prediction is *singular* where D = 0: at t = 1
-//! the data does not determine the noise, and at t = 0 the noise does not determine the data.
+//! The same holds for conditional means given x_t, which are what a network learns. A prediction
+//! is *singular* where D = 0: at t = 1 the data does not determine the noise, and at t = 0 the
+//! noise does not determine the data.
 //!
-//! Source: Lipman et al., "Flow Matching Guide and Code" (2024), section 4.8; Salimans and Ho, "Progressive Distillation" (2022).
+//! Source: Lipman et al., "Flow Matching Guide and Code" (2024), section 4.8; Salimans and Ho,
+//! "Progressive Distillation" (2022).
 //!
 //! ```
 //! use fm_core::path::{PathKind, ProbPath};
@@ -57,7 +60,8 @@ impl Conversion {
 }
 
 impl Prediction {
-    /// The training target of this prediction. With extra noise the score is that of x_t given both x0 and x1, -eps / gamma.
+    /// The training target of this prediction. With extra noise the score is that of x_t given both
+    /// x0 and x1, -eps / gamma.
     ///
     /// # Errors
     /// [`Error::SingularPrediction`] for the score where the noise is zero.
@@ -74,7 +78,8 @@ impl Prediction {
         if finite { Ok(target) } else { Err(singular()) }
     }
 
-    /// The determinant D of the module's formula: how well this prediction and x_t together separate data from noise.
+    /// The determinant D of the module's formula: how well this prediction and x_t together
+    /// separate data from noise.
     pub fn determinant(self, c: &Coefficients) -> f64 {
         match self {
             Prediction::Velocity => c.alpha * c.d_sigma - c.sigma * c.d_alpha,

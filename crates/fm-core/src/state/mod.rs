@@ -1,4 +1,5 @@
-//! States: the values that solvers integrate ([`OdeState`], [`RowState`]) and that paths combine ([`RowCombination`]).
+//! States: the values that solvers integrate ([`OdeState`], [`RowState`]) and that paths combine
+//! ([`RowCombination`]).
 //!
 //! ```
 //! use fm_core::state::{OdeState, Tolerance};
@@ -25,7 +26,8 @@ pub trait Shaped {
     /// ```
     fn shape(&self) -> Vec<usize>;
 
-    /// Whether two values have the same shape. An implementation may avoid allocating the two shapes.
+    /// Whether two values have the same shape. An implementation may avoid allocating the two
+    /// shapes.
     fn same_shape(&self, other: &Self) -> bool {
         self.shape() == other.shape()
     }
@@ -39,8 +41,9 @@ pub trait OdeState: Sized + Shaped {
     /// When a term's shape differs from the first term's.
     fn linear_combination(terms: &[(f64, &Self)]) -> Self;
 
-    /// sqrt(mean((e / (atol + rtol max(|before|, |after|)))^2)): at most 1 for an acceptable step; 0 / 0 counts as 0. NaN if an error
-    /// is NaN, and infinite if dividing an error by its tolerance overflows.
+    /// sqrt(mean((e / (atol + rtol max(|before|, |after|)))^2)): at most 1 for an acceptable step;
+    /// 0 / 0 counts as 0. NaN if an error is NaN, and infinite if dividing an error by its
+    /// tolerance overflows.
     ///
     /// Source: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", eq. II.4.11.
     ///
@@ -48,7 +51,8 @@ pub trait OdeState: Sized + Shaped {
     /// When the three states have different shapes.
     fn error_norm(error: &Self, before: &Self, after: &Self, tol: &Tolerance) -> f64;
 
-    /// Overwrites `self` with the [`linear_combination`](Self::linear_combination) of the terms, reusing its memory.
+    /// Overwrites `self` with the [`linear_combination`](Self::linear_combination) of the terms,
+    /// reusing its memory.
     ///
     /// # Panics
     /// When a term's shape differs from the first term's.
@@ -67,15 +71,16 @@ pub trait OdeState: Sized + Shaped {
     }
 }
 
-/// A batch whose rows can be combined: the operations that paths, predictions and targets need of arrays and tensors.
+/// A batch whose rows can be combined: the operations that paths, predictions and targets need of
+/// arrays and tensors.
 pub trait RowCombination: Sized + Shaped {
     /// The number of rows; 0 for a value without axes.
     fn rows(&self) -> usize {
         self.shape().first().copied().unwrap_or(0)
     }
 
-    /// Row i of the result is sum_k c_k\[i\] s_k\[i\], over at least one term; all batches have the same shape, and all coefficients
-    /// have one value per row.
+    /// Row i of the result is sum_k c_k\[i\] s_k\[i\], over at least one term; all batches have the
+    /// same shape, and all coefficients have one value per row.
     ///
     /// ```
     /// use fm_core::state::RowCombination;
@@ -86,10 +91,12 @@ pub trait RowCombination: Sized + Shaped {
     /// ```
     ///
     /// # Panics
-    /// When a term's shape differs from the first term's, or its number of coefficients is not the number of rows.
+    /// When a term's shape differs from the first term's, or its number of coefficients is not the
+    /// number of rows.
     fn row_combination(terms: &[(&[f64], &Self)]) -> Self;
 
-    /// Overwrites `self` with the [`row_combination`](Self::row_combination) of the terms, reusing its memory.
+    /// Overwrites `self` with the [`row_combination`](Self::row_combination) of the terms, reusing
+    /// its memory.
     ///
     /// # Panics
     /// As [`row_combination`](Self::row_combination).
@@ -98,7 +105,8 @@ pub trait RowCombination: Sized + Shaped {
     }
 }
 
-/// A batch, row by row: the operations that a solver with a step size per row needs beyond [`RowCombination`].
+/// A batch, row by row: the operations that a solver with a step size per row needs beyond
+/// [`RowCombination`].
 pub trait RowState: RowCombination {
     /// [`OdeState::error_norm`] of each row.
     ///
@@ -109,13 +117,15 @@ pub trait RowState: RowCombination {
     /// The batch of the given rows, in this order.
     ///
     /// # Panics
-    /// When a number in `rows` is not below [`rows`](RowCombination::rows), or the value has no axes.
+    /// When a number in `rows` is not below [`rows`](RowCombination::rows), or the value has no
+    /// axes.
     fn select_rows(&self, rows: &[usize]) -> Self;
 
     /// Row `rows[i]` becomes row i of `from`; the indices are distinct.
     ///
     /// # Panics
-    /// When a number in `rows` is not below [`rows`](RowCombination::rows), or `from` has rows of another shape.
+    /// When a number in `rows` is not below [`rows`](RowCombination::rows), or `from` has rows of
+    /// another shape.
     fn put_rows(&mut self, rows: &[usize], from: &Self);
 }
 

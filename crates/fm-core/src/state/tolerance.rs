@@ -16,7 +16,8 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// The bound of a row's i-th value. A list shorter than the row repeats; an empty list gives NaN.
+    /// The bound of a row's i-th value. A list shorter than the row repeats; an empty list gives
+    /// NaN.
     pub fn at(&self, i: usize) -> f64 {
         match self {
             Self::All(bound) => *bound,

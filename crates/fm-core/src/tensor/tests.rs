@@ -68,8 +68,8 @@ fn losses_of_other_shapes_are_refused() {
     }
 }
 
-/// Norms of batches of single numbers, and of values whose error and scale are both 0, match those of
-/// arrays.
+/// Norms of batches of single numbers, and of values whose error and scale are both 0, match those
+/// of arrays.
 #[test]
 fn norms_of_rows_that_are_numbers_and_of_nothing() {
     let relative = Tolerance::new(0.1, 0.0);
@@ -96,8 +96,8 @@ fn combinations_do_not_broadcast() {
     let _ = Tensor::linear_combination(&[(1.0, &zeros(2)), (1.0, &zeros(1))]);
 }
 
-/// Coefficients shared by all rows are filled in on the device; the results are bit-identical to those
-/// of uploaded columns.
+/// Coefficients shared by all rows are filled in on the device; the results are bit-identical to
+/// those of uploaded columns.
 #[test]
 fn shared_coefficients_give_the_bits_of_columns() {
     let state = |seed| {

@@ -33,8 +33,8 @@ pub trait TimeDistribution: Send + Sync {
         invert(t, |u| self.quantile(u))
     }
 
-    /// The density p(t), in 1 / time. The default computes 1 / Q'(F(t)) by a central difference, with a
-    /// relative error of about 1e-9.
+    /// The density p(t), in 1 / time. The default computes 1 / Q'(F(t)) by a central difference,
+    /// with a relative error of about 1e-9.
     fn density(&self, t: f64) -> f64 {
         if !(0.0..=1.0).contains(&t) {
             return if t.is_nan() { t } else { 0.0 };
@@ -54,7 +54,8 @@ pub trait TimeDistribution: Send + Sync {
         crate::message::type_name::<Self>()
     }
 
-    /// Checks the parameters; the default checks at 1001 points that Q is increasing and within [0, 1].
+    /// Checks the parameters; the default checks at 1001 points that Q is increasing and within [0,
+    /// 1].
     ///
     /// # Errors
     /// A parameter outside its domain, or a quantile function that leaves [0, 1] or decreases.

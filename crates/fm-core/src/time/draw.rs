@@ -15,15 +15,16 @@ choice! {
         /// Independent rows.
         #[default]
         Independent = "independent",
-        /// Row i of n in the i-th of n equal parts: the same distribution, with less variance of the batch mean.
+        /// Row i of n in the i-th of n equal parts: the same distribution, with less variance of
+        /// the batch mean.
         Stratified = "stratified",
         /// Pairs of rows at u and 1 - u.
         Antithetic = "antithetic",
     }
 }
 
-/// A distribution of times, its restriction to a range, and how batches draw from it. The serde fields are `time`, `time_draw`, `time_clip`
-/// and `importance`.
+/// A distribution of times, its restriction to a range, and how batches draw from it. The serde
+/// fields are `time`, `time_draw`, `time_clip` and `importance`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Times<T = TimeKind> {
     /// The distribution.
@@ -32,11 +33,12 @@ pub struct Times<T = TimeKind> {
     /// How the values of u for a batch's rows are drawn together.
     #[serde(rename = "time_draw")]
     pub draw: Draw,
-    /// The clip eps: times are restricted to [eps, 1 - eps] by truncating the distribution, so nothing accumulates at the bounds. 0 means
-    /// no restriction.
+    /// The clip eps: times are restricted to [eps, 1 - eps] by truncating the distribution, so
+    /// nothing accumulates at the bounds. 0 means no restriction.
     #[serde(rename = "time_clip")]
     pub clip: f64,
-    /// Weight every draw by 1 / p(t), so that the distribution changes the variance of the loss but not its expectation.
+    /// Weight every draw by 1 / p(t), so that the distribution changes the variance of the loss but
+    /// not its expectation.
     pub importance: bool,
 }
 
@@ -82,7 +84,8 @@ impl<T: TimeDistribution> Times<T> {
     /// Checks the parameters.
     ///
     /// # Errors
-    /// A parameter outside its domain, a clip outside [0, 0.5), a discrete distribution with a clip or importance weights.
+    /// A parameter outside its domain, a clip outside [0, 0.5), a discrete distribution with a clip
+    /// or importance weights.
     pub fn validate(&self) -> Result<(), Error> {
         self.distribution.check()?;
         if !(0.0..0.5).contains(&self.clip) {
@@ -123,7 +126,8 @@ impl<T: TimeDistribution> Times<T> {
         }
     }
 
-    /// The quantile function of the truncated distribution, kept within its range despite rounding; NaN unless 0 <= u <= 1.
+    /// The quantile function of the truncated distribution, kept within its range despite rounding;
+    /// NaN unless 0 <= u <= 1.
     pub fn quantile(&self, u: f64) -> f64 {
         let (low, high) = self.range();
         if self.clip == 0.0 || !(0.0..=1.0).contains(&u) {
@@ -138,7 +142,8 @@ impl<T: TimeDistribution> Times<T> {
         if self.importance { 1.0 / self.density(t) } else { 1.0 }
     }
 
-    /// The times of `rows` rows in one step of a run, from [`Stream::Time`]. `adaptive` redistributes u and corrects the weights for it.
+    /// The times of `rows` rows in one step of a run, from [`Stream::Time`]. `adaptive`
+    /// redistributes u and corrects the weights for it.
     ///
     /// # Errors
     /// As [`validate`](Self::validate), and more rows than memory can hold.
@@ -151,7 +156,8 @@ impl<T: TimeDistribution> Times<T> {
         for row in 0..rows {
             let unit = self.unit(seed, step, row, rows);
             let (u, bend) = adaptive.map_or((unit, 1.0), |a| a.quantile(unit));
-            // Keep u inside the open interval despite rounding: quantiles may be infinite at its ends.
+            // Keep u inside the open interval despite rounding: quantiles may be infinite at its
+            // ends.
             let u = u.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
             let t = self.quantile(u);
             drawn.times.push(t);

@@ -24,7 +24,8 @@ choice! {
     /// | `edm-skew` | 1 / (1 + exp(1.2 z' - 1.2)), z' = -z | that of logit-normal(1.2, 1.2) | Karras et al. 2022 |
     /// | `discrete` | (ceil(k u) - 1) / k | mass 1/k at 0, 1/k, ..., (k-1)/k | Liu et al. 2023, k-step distillation |
     ///
-    /// Esser et al. measure time from the data; their formulas are reversed here. Densities have unit 1 / time.
+    /// Esser et al. measure time from the data; their formulas are reversed here. Densities have
+    /// unit 1 / time.
     ///
     /// ```
     /// use fm_core::time::TimeKind;
@@ -49,7 +50,8 @@ choice! {
         },
         /// More mass at both ends.
         Arcsine = "arcsine" | "u-shaped" | "u_shaped",
-        /// More mass at both ends, with a bounded density proportional to exp(a t) + exp(a (1 - t)).
+        /// More mass at both ends, with a bounded density proportional to exp(a t) + exp(a (1 -
+        /// t)).
         ExpU = "exp-u" {
             /// The steepness.
             a = 4.0, Domain::above(0.0, 100.0)
@@ -69,9 +71,11 @@ choice! {
             /// The strength, at most 2 / (pi - 2), where Q stops increasing.
             s = 1.29, Domain::within(-1.0, 2.0 / (PI - 2.0))
         },
-        /// More mass in the middle: log signal-to-noise ratios on the linear path are distributed as under the cosine schedule.
+        /// More mass in the middle: log signal-to-noise ratios on the linear path are distributed
+        /// as under the cosine schedule.
         Cosmap = "cosmap",
-        /// A cubic in u: more mass in the middle for s < 1, at the ends for s > 1; s = 1 is uniform.
+        /// A cubic in u: more mass in the middle for s < 1, at the ends for s > 1; s = 1 is
+        /// uniform.
         Warp = "warp" {
             /// Slope of Q in the middle.
             s = 0.5, Domain::within(0.0, 1.5)
@@ -131,8 +135,8 @@ impl TimeKind {
         }
     }
 
-    /// p(t) for t in (0, 1), 0 outside [0, 1], infinite where the density is. For a [discrete](Self::is_discrete) distribution, the
-    /// probability of t.
+    /// p(t) for t in (0, 1), 0 outside [0, 1], infinite where the density is. For a
+    /// [discrete](Self::is_discrete) distribution, the probability of t.
     pub fn density(&self, t: f64) -> f64 {
         if !(0.0..=1.0).contains(&t) {
             return if t.is_nan() { t } else { 0.0 };
@@ -199,7 +203,8 @@ impl TimeDistribution for TimeKind {
     }
 }
 
-/// t = 1 / (1 + sigma), with log sigma normal of mean -1.2 and deviation 1.2, is the logistic function of 1.2 + 1.2 z.
+/// t = 1 / (1 + sigma), with log sigma normal of mean -1.2 and deviation 1.2, is the logistic
+/// function of 1.2 + 1.2 z.
 const EDM_SKEW: TimeKind = TimeKind::LogitNormal { loc: 1.2, scale: 1.2 };
 
 fn sigmoid(x: f64) -> f64 {

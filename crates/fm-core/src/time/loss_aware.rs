@@ -1,10 +1,12 @@
 //! Time distributions with more mass where the loss is large.
 //!
-//! The unit interval of u is divided into equal bins. Bin b is drawn with probability q_b = (1 - m) r_b / sum r + m / bins, where r_b is
-//! the root of the mean squared loss observed in it, and m keeps every probability above 0. A draw is weighted by 1 / (bins q_b), so the
-//! expected loss is unchanged: only its variance falls.
+//! The unit interval of u is divided into equal bins. Bin b is drawn with probability q_b = (1 - m)
+//! r_b / sum r + m / bins, where r_b is the root of the mean squared loss observed in it, and m
+//! keeps every probability above 0. A draw is weighted by 1 / (bins q_b), so the expected loss is
+//! unchanged: only its variance falls.
 //!
-//! Source: Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021), section 3.3.
+//! Source: Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021), section
+//! 3.3.
 //!
 //! ```
 //! use fm_core::time::LossAware;
@@ -71,13 +73,15 @@ impl LossAware {
         self.mean_squares.len()
     }
 
-    /// The bin of a position u in (0, 1); the first bin for smaller values and NaN, the last for larger values.
+    /// The bin of a position u in (0, 1); the first bin for smaller values and NaN, the last for
+    /// larger values.
     pub fn bin(&self, u: f64) -> usize {
         ((u * self.bins() as f64) as usize).min(self.bins() - 1)
     }
 
-    /// Updates with the sum of squared losses and the number of rows in each bin since the last update. Each mean becomes the average of
-    /// its old and its new value. Bins without rows, with a sum that is not finite, or beyond the end of either list keep their mean.
+    /// Updates with the sum of squared losses and the number of rows in each bin since the last
+    /// update. Each mean becomes the average of its old and its new value. Bins without rows, with
+    /// a sum that is not finite, or beyond the end of either list keep their mean.
     pub fn update(&mut self, sums: &[f64], rows: &[f64]) {
         for (mean, (sum, n)) in self.mean_squares.iter_mut().zip(sums.iter().zip(rows)) {
             let seen = sum / n;
@@ -100,7 +104,8 @@ impl LossAware {
         roots.iter().map(|r| (1.0 - Self::MIXTURE) * r / total + Self::MIXTURE * uniform).collect()
     }
 
-    /// Maps a uniform draw to this density: the position u and its weight 1 / density. The position is NaN if the draw is NaN.
+    /// Maps a uniform draw to this density: the position u and its weight 1 / density. The position
+    /// is NaN if the draw is NaN.
     pub fn quantile(&self, uniform: f64) -> (f64, f64) {
         let (q, bins) = (self.probabilities(), self.bins() as f64);
         let mut before = 0.0;

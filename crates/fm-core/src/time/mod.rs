@@ -7,7 +7,8 @@
 //! | [`Times`] | a distribution clipped to a range, drawn independently, stratified or antithetic, with importance weights |
 //! | [`LossAware`] | a density over u that adapts to the loss |
 //!
-//! Because a distribution is its quantile function, how u is drawn and how t is distributed are independent choices.
+//! Because a distribution is its quantile function, how u is drawn and how t is distributed are
+//! independent choices.
 //!
 //! ```
 //! use fm_core::time::{Draw, TimeKind, Times};

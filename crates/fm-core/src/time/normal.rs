@@ -11,7 +11,8 @@ pub(super) fn cdf(z: f64) -> f64 {
     0.5 * erfc(-z / SQRT_2)
 }
 
-/// Halley's method from a logistic initial guess, in the lower tail; the upper tail follows by symmetry.
+/// Halley's method from a logistic initial guess, in the lower tail; the upper tail follows by
+/// symmetry.
 pub(super) fn quantile(u: f64) -> f64 {
     if u > 0.5 {
         return -quantile(1.0 - u);
@@ -35,7 +36,8 @@ pub(super) fn quantile(u: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Reference: `[float(scipy.stats.norm.ppf(u)) for u in (1e-300, 1e-6, 0.1, 0.975)]`, SciPy 1.17.1.
+    /// Reference: `[float(scipy.stats.norm.ppf(u)) for u in (1e-300, 1e-6, 0.1, 0.975)]`, SciPy
+    /// 1.17.1.
     #[test]
     fn normal_quantile_matches_scipy() {
         let reference = [

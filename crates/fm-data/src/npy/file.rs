@@ -1,7 +1,7 @@
 //! The `.npy` format: a text header that describes an array, followed by its numbers.
 //!
-//! A header is not trusted: it is compared with the file's length if that is known, and memory is allocated only for numbers actually
-//! read.
+//! A header is not trusted: it is compared with the file's length if that is known, and memory is
+//! allocated only for numbers actually read.
 
 use crate::DataError;
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
@@ -109,7 +109,8 @@ fn header(reader: &mut impl Read) -> Result<(String, u64), Unread> {
     Ok((text, (8 + width + length) as u64))
 }
 
-/// Number type, order and shape from a header: a Python dictionary of `descr`, `fortran_order` and `shape`.
+/// Number type, order and shape from a header: a Python dictionary of `descr`, `fortran_order` and
+/// `shape`.
 fn described(text: &str) -> Option<(String, bool, Vec<usize>)> {
     let value = |key: &str| {
         let ends = ["'", "\""].iter().find_map(|quote| {

@@ -1,8 +1,8 @@
 //! Images and tables from NumPy `.npy` files.
 //!
-//! Images are uint8, 0 to 255: (N, H, W), (N, C, H, W) or (N, H, W, C) with 1 or 3 channels; if both orders fit, channels come first. Their
-//! classes, if any, are in a file of N whole numbers starting at 0. Tables are (N, D) of float32, float64, int64, int32 or uint8, read as
-//! f32.
+//! Images are uint8, 0 to 255: (N, H, W), (N, C, H, W) or (N, H, W, C) with 1 or 3 channels; if
+//! both orders fit, channels come first. Their classes, if any, are in a file of N whole numbers
+//! starting at 0. Tables are (N, D) of float32, float64, int64, int32 or uint8, read as f32.
 //!
 //! ```
 //! use ndarray::Array3;
@@ -29,7 +29,8 @@ const CLASSES: f64 = 10_000.0;
 /// Reads images, and their classes from the file `labels` if given.
 ///
 /// # Errors
-/// A file that is missing, not `.npy`, shorter or longer than its header claims, of another type or shape, and classes that do not match.
+/// A file that is missing, not `.npy`, shorter or longer than its header claims, of another type or
+/// shape, and classes that do not match.
 pub fn images(path: &Path, labels: Option<&Path>) -> Result<ImageSet, DataError> {
     let file = Npy::open(path)?;
     if !["|u1", "u1", "B"].contains(&file.kind.as_str()) {
@@ -60,8 +61,8 @@ pub fn images(path: &Path, labels: Option<&Path>) -> Result<ImageSet, DataError>
 /// Reads a table with one sample per row.
 ///
 /// # Errors
-/// A file that is missing, not `.npy`, shorter or longer than its header claims, not two-dimensional, without rows, or with values that are
-/// not finite.
+/// A file that is missing, not `.npy`, shorter or longer than its header claims, not
+/// two-dimensional, without rows, or with values that are not finite.
 pub fn table(path: &Path) -> Result<Array2<f32>, DataError> {
     let table = numbers::<f32>(path)?;
     let shape = table.shape().to_vec();

@@ -1,4 +1,5 @@
-// Declarations only, for what ProcessGroupGloo.hpp mentions and libtorch does not ship: no object of Gloo is made or derived from here.
+// Declarations only, for types that ProcessGroupGloo.hpp mentions and libtorch does not ship; this code neither creates nor derives from
+// Gloo objects.
 #pragma once
 
 #include <chrono>

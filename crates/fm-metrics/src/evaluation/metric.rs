@@ -78,8 +78,8 @@ pub struct SampleMetric<'a, T = f32> {
 }
 
 impl<'a, T> SampleMetric<'a, T> {
-    /// A metric from its name and a function of samples and reference. An error type from outside this crate becomes a
-    /// [`MetricError::Own`].
+    /// A metric from its name and a function of samples and reference. An error type from outside
+    /// this crate becomes a [`MetricError::Own`].
     pub fn new<V: Values>(
         name: impl Into<String>,
         compute: impl Fn(ArrayView2<'_, T>, ArrayView2<'_, T>) -> Result<V, MetricError> + Send + Sync + 'a,

@@ -1,7 +1,8 @@
 //! Evaluations: a list of metrics, computed on samples and a reference, as one report.
 //!
-//! Samples are (n, d) and the reference (m, d), f32 or f64. If a metric fails, its error is part of the report, and the other
-//! metrics are still computed. Units and sources are those of each metric's module.
+//! Samples are (n, d) and the reference (m, d), f32 or f64. If a metric fails, its error is part of
+//! the report, and the other metrics are still computed. Units and sources are those of each
+//! metric's module.
 //!
 //! ```
 //! use fm_metrics::evaluation::{Evaluation, SampleMetric, energy_distance, precision_recall};
@@ -46,8 +47,8 @@ impl<'a, T: Scalar> Evaluation<'a, T> {
         Self { metrics: metrics.into_iter().collect() }
     }
 
-    /// Computes every metric of samples (n, d) against a reference (m, d). Errors are part of the report; if the dimensions of the
-    /// sides differ, every metric has that error.
+    /// Computes every metric of samples (n, d) against a reference (m, d). Errors are part of the
+    /// report; if the dimensions of the sides differ, every metric has that error.
     pub fn run<'v>(&self, samples: impl Into<ArrayView2<'v, T>>, reference: impl Into<ArrayView2<'v, T>>) -> Report
     where
         T: 'v,

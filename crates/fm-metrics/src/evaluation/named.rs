@@ -1,6 +1,7 @@
 //! The metrics of this crate by name, with the settings usual in papers.
 //!
-//! For other settings, pass the function: `SampleMetric::new("sliced_1", |x, y| sliced_wasserstein(x, y, 1, 100, 0))`.
+//! For other settings, pass the function:
+//! `SampleMetric::new("sliced_1", |x, y| sliced_wasserstein(x, y, 1, 100, 0))`.
 //!
 //! ```
 //! use fm_metrics::evaluation::{Evaluation, sliced_wasserstein};
@@ -51,18 +52,21 @@ pub fn frechet_distance<'a, T: Scalar>() -> SampleMetric<'a, T> {
     })
 }
 
-/// [`manifold`](manifold::manifold()): `precision`, `recall`, `density` and `coverage`, with balls to the k-th neighbour.
+/// [`manifold`](manifold::manifold()): `precision`, `recall`, `density` and `coverage`, with balls
+/// to the k-th neighbour.
 #[doc(alias = "prdc")]
 pub fn precision_recall<'a, T: Scalar>(k: usize) -> SampleMetric<'a, T> {
     SampleMetric::new("precision_recall", move |x, y| manifold::manifold(x, y, k))
 }
 
-/// [`nearest_neighbour_accuracy`](two_sample::nearest_neighbour_accuracy): 1/2 if both distributions are equal.
+/// [`nearest_neighbour_accuracy`](two_sample::nearest_neighbour_accuracy): 1/2 if both
+/// distributions are equal.
 pub fn nearest_neighbour_accuracy<'a, T: Scalar>() -> SampleMetric<'a, T> {
     SampleMetric::new("nearest_neighbour_accuracy", two_sample::nearest_neighbour_accuracy)
 }
 
-/// [`copy_rate`](nearest::copy_rate): the share of samples that copy a row of the reference, which must be the training data.
+/// [`copy_rate`](nearest::copy_rate): the share of samples that copy a row of the reference, which
+/// must be the training data.
 pub fn copy_rate<'a, T: Scalar>() -> SampleMetric<'a, T> {
     SampleMetric::new("copy_rate", nearest::copy_rate)
 }

@@ -1,6 +1,7 @@
 //! Reports: the numbers and errors of an evaluation, in the order of its metrics.
 //!
-//! As text, an aligned table; as data, a map from names to `{"value", "standard_error"}` (the error only if known) or `{"error"}`.
+//! As text, an aligned table; as data, a map from names to `{"value", "standard_error"}` (the error
+//! only if known) or `{"error"}`.
 //!
 //! ```
 //! use fm_metrics::evaluation::{Evaluation, energy_distance, kid};

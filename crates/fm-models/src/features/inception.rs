@@ -1,7 +1,9 @@
-//! Inception-v3 as the FID protocol has it: TensorFlow's network of 2015-12-05 with the parameter names of torchvision's. Mean pools leave their padding out,
-//! the last block takes a maximum instead, the head has 1008 classes. Its weights (95 MB) are not part of this project. pytorch-fid publishes them as
-//! `pt_inception-2015-12-05-6726825d.pth`, whose sha256 begins as its name says. Source: Szegedy et al., "Rethinking the Inception architecture" (2016);
-//! Heusel et al. (2017).
+//! Inception-v3 as used for FID: TensorFlow's network of 2015-12-05 with torchvision's parameter
+//! names. Mean pooling excludes the padding, the last block uses max pooling instead, and the head
+//! has 1008 classes. The weights (95 MB) are not part of this project. pytorch-fid publishes them
+//! as `pt_inception-2015-12-05-6726825d.pth`; the end of the name is the start of the file's
+//! SHA-256. Source: Szegedy et al., "Rethinking the Inception architecture" (2016); Heusel et al.
+//! (2017).
 //!
 //! ```
 //! use fm_models::features::inception::{Inception, prepare_pytorch_fid};
@@ -19,13 +21,13 @@ use std::path::Path;
 use tch::nn::{self, Module, ModuleT, VarStore};
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// Features of an image: the last mean over positions.
+/// Number of features per image: the final mean over positions.
 pub const FEATURES: usize = 2048;
-/// Classes, of which 8 mean nothing.
+/// Number of classes; 8 of them are unused.
 pub const CLASSES: usize = 1008;
-/// Side of the images that it takes.
+/// Side of the input images.
 pub const SIDE: i64 = 299;
-/// How the sha256 of pytorch-fid's file begins.
+/// Start of the SHA-256 of pytorch-fid's file.
 pub const HASH: &str = "6726825d";
 
 /// The network with its weights.
@@ -41,7 +43,7 @@ pub struct Inception {
 #[derive(Debug)]
 struct Conv(nn::Conv<[i64; 2]>, nn::BatchNorm);
 
-/// Convolutions one after the other, then perhaps two side by side.
+/// Convolutions in sequence, optionally followed by two parallel ones.
 #[derive(Debug)]
 struct Branch {
     chain: Vec<Conv>,
@@ -50,29 +52,31 @@ struct Branch {
 
 #[derive(Debug)]
 enum Pool {
-    /// A mean that leaves padding out, then a convolution.
+    /// Mean pooling without padding, then a convolution.
     Mean(Conv),
-    /// A maximum, then a convolution.
+    /// Max pooling, then a convolution.
     Max(Conv),
-    /// A maximum that halves the size.
+    /// Max pooling that halves the size.
     Halve,
 }
 
-/// Branches side by side, and a pool.
+/// Parallel branches, and a pooling branch.
 #[derive(Debug)]
 struct Block {
     branches: Vec<Branch>,
     pool: Pool,
 }
 
-/// A convolution in a block: name, channels, kernel, stride; padded to keep the size where the stride is 1.
+/// A convolution in a block: name, channels, kernel, stride; padded to keep the size if the stride
+/// is 1.
 type Spec<'a> = (&'a str, i64, [i64; 2], i64);
 
 impl Inception {
-    /// Builds it with the weights of a file: pytorch-fid's, or what its `state_dict` was saved as.
+    /// Builds the network with the weights of a file: pytorch-fid's, or a conversion of its
+    /// `state_dict`.
     ///
     /// # Errors
-    /// A file that cannot be read, or of another network.
+    /// A file that cannot be read, or that has the weights of another network.
     pub fn open(path: &Path, device: Device) -> Result<Self, InterchangeError> {
         let weights = interchange::read(path, Some(""))?;
         let mut store = VarStore::new(device);
@@ -102,7 +106,8 @@ impl Inception {
         Ok(Self { store, stem, blocks, head: fc.ws })
     }
 
-    /// Features, and logits without their bias (as the inception score has them), of prepared images, (N, 3, 299, 299).
+    /// Features, and logits without bias (as the inception score uses them), of prepared images,
+    /// (N, 3, 299, 299).
     pub fn extract(&self, x: &Tensor) -> Extracted {
         no_grad(|| {
             let mut x = x.to_device(self.store.device());
@@ -120,13 +125,15 @@ impl Inception {
     }
 }
 
-/// Bytes (N, 3, H, W) as pytorch-fid prepares them: to [0, 1], bilinearly to 299 x 299 without smoothing, to [-1, 1].
+/// Prepares bytes (N, 3, H, W) like pytorch-fid: to [0, 1], bilinear resize to 299 x 299 without
+/// antialiasing, to [-1, 1].
 pub fn prepare_pytorch_fid(images: &Tensor) -> Tensor {
     let unit = images.to_kind(Kind::Float) / 255.0;
     unit.upsample_bilinear2d([SIDE, SIDE], false, None, None) * 2.0 - 1.0
 }
 
-/// Values (N, 3, 299, 299) in 0 to 255, resized by [Pillow's bicubic filter](https://pillow.readthedocs.io) and clipped, as clean-fid goes on: (x - 128) / 128.
+/// Prepares values (N, 3, 299, 299) in 0 to 255, resized by [Pillow's bicubic
+/// filter](https://pillow.readthedocs.io) and clipped, like clean-fid: (x - 128) / 128.
 pub fn prepare_clean_fid(resized: &Tensor) -> Tensor {
     (resized - 128.0) / 128.0
 }
@@ -181,7 +188,7 @@ fn halve(x: &Tensor) -> Tensor {
     x.max_pool2d([3, 3], [2, 2], [0, 0], [1, 1], false)
 }
 
-/// Kernels.
+/// Kernel sizes.
 const ONE: [i64; 2] = [1, 1];
 const THREE: [i64; 2] = [3, 3];
 const ROW3: [i64; 2] = [1, 3];
@@ -264,7 +271,7 @@ fn inception_d(p: nn::Path<'_>) -> Block {
     Block { branches, pool: Pool::Halve }
 }
 
-/// Inception E, whose pool is what tells its two forms apart.
+/// Inception E; its two variants differ in the pool.
 fn inception_e(p: nn::Path<'_>, from: i64, pool: fn(Conv) -> Pool) -> Block {
     let branches = vec![
         Branch::new(&p, from, &[("branch1x1", 320, ONE, 1)], &[]),

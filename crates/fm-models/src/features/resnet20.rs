@@ -1,6 +1,8 @@
-//! A ResNet-20 for CIFAR-10: three stages of three blocks at 16, 32 and 64 channels, shortcuts without parameters (every other pixel, channels
-//! filled up with zeros on both sides), a mean over 8 x 8 positions. 8.27 % error on the test set. Source: He et al., "Deep residual learning for image
-//! recognition" (2016), section 4.2, option A; weights by Y. Idelbayev (BSD-2-Clause, `assets/LICENSE-resnet20`).
+//! A ResNet-20 for CIFAR-10: three stages of three blocks at 16, 32 and 64 channels, shortcuts
+//! without parameters (every second pixel, channels padded with zeros on both sides), and a mean
+//! over 8 x 8 positions. 8.27 % error on the test set. Source: He et al., "Deep residual learning
+//! for image recognition" (2016), section 4.2, option A; weights by Y. Idelbayev (BSD-2-Clause,
+//! `assets/LICENSE-resnet20`).
 //!
 //! ```
 //! use fm_models::features::resnet20::{Resnet20, prepare};
@@ -20,15 +22,15 @@ use std::path::Path;
 use tch::nn::{self, Module, ModuleT, VarStore};
 use tch::{Device, Kind, Tensor, no_grad};
 
-/// The file of its weights, as it is part of this crate.
+/// The file with the weights, embedded in this crate.
 pub const WEIGHTS: &[u8] = include_bytes!("../../assets/resnet20-12fca82f.safetensors");
 
-/// Features of an image.
+/// Number of features per image.
 pub const FEATURES: usize = 64;
-/// Classes of CIFAR-10.
+/// Number of classes of CIFAR-10.
 pub const CLASSES: usize = 10;
 
-/// Means and deviations of ImageNet, which it was trained with.
+/// Channel means and standard deviations of ImageNet, which the network was trained with.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
@@ -44,15 +46,15 @@ pub struct Resnet20 {
 #[derive(Debug)]
 struct Block {
     convs: [(nn::Conv<[i64; 2]>, nn::BatchNorm); 2],
-    /// Channels to fill up with, where the size is halved.
+    /// Number of zero channels to pad with, if the block halves the size.
     fill: Option<i64>,
 }
 
 impl Resnet20 {
-    /// Builds it.
+    /// Builds the network with its weights.
     ///
     /// # Errors
-    /// Only if the weights in this crate were damaged.
+    /// Only if the embedded weights are damaged.
     pub fn new(device: Device) -> Result<Self, InterchangeError> {
         let mut store = VarStore::new(device);
         let root = store.root();
@@ -106,7 +108,7 @@ impl Block {
     }
 }
 
-/// Bytes (N, 3, 32, 32) as it wants them: (x / 255 - mean) / deviation.
+/// Prepares bytes (N, 3, 32, 32): (x / 255 - mean) / deviation.
 pub fn prepare(images: &Tensor) -> Tensor {
     let of = |values: [f32; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]).to_device(images.device());
     (images.to_kind(Kind::Float) / 255.0 - of(MEAN)) / of(DEVIATION)

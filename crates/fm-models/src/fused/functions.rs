@@ -1,9 +1,11 @@
-//! The nonlinear functions, in single precision and without branches, so that compilers make vector code of loops over them.
+//! Nonlinear functions in single precision and without branches, so that compilers vectorise loops
+//! over them.
 //!
-//! Each comes with products fused with sums (`FUSED`), for processors that have them as one instruction, and without. `tests/reference/fit.py` made
-//! the polynomials.
+//! Each function has two versions: with fused multiply-add (`FUSED`), for processors that have it
+//! as an instruction, and without. The polynomials come from `tests/reference/fit.py`.
 
-/// The upper tail of the normal distribution times exp(a^2 / 2) for a in [0, 10], in (a - 4) / (a + 4); relative error 4e-9.
+/// The upper tail of the normal distribution times exp(a^2 / 2) for a in [0, 10], in (a - 4) / (a +
+/// 4); relative error 4e-9.
 const TAIL: [f32; 10] = [
     0.094_410_64,
     -0.170_397_71,
@@ -29,7 +31,8 @@ pub(super) fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// A function over slices, compiled for several instruction sets, from one that is told whether to fuse.
+/// Compiles a function over slices for several instruction sets, from one that has a flag for fused
+/// multiply-add.
 macro_rules! for_every_processor {
     ($(fn $name:ident($($arg:ident: $type:ty),*) = $generic:ident;)*) => {$(
         fn $name($($arg: $type),*) {
@@ -54,12 +57,13 @@ fn polynomial<const N: usize, const FUSED: bool>(c: &[f32; N], x: f32) -> f32 {
     sum
 }
 
-/// e^x, to 2e-7 relative, for x in [-87, 88]; 0 below, and above as at 88.
+/// e^x with relative error 2e-7 for x in [-87, 88]; 0 for smaller x, e^88 for larger x.
 #[inline(always)]
 pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {
-    // Adding and taking away 1.5 2^23 rounds to the nearest whole number, which is then in the lowest bits.
+    // Adding and subtracting 1.5 2^23 rounds to the nearest integer, which is then in the lowest
+    // bits.
     const ROUND: f32 = 12_582_912.0;
-    // ln 2 in two parts, the first of few bits, so that its multiples are exact.
+    // ln 2 in two parts; the first has few bits, so its multiples are exact.
     const LN_2: [f32; 2] = [0.693_359_4, -0.000_212_194_44];
     let inside = x.clamp(-87.0, 88.0);
     let shifted = fma::<FUSED>(inside, std::f32::consts::LOG2_E, ROUND);
@@ -109,7 +113,8 @@ mod tests {
     use super::*;
     use tch::{Kind, Tensor};
 
-    /// libtorch's functions in double precision, by errors relative to 0.1 and more.
+    /// Compared with libtorch's functions in double precision; errors are relative to max(|value|,
+    /// 0.1).
     #[test]
     fn functions_are_those_of_libtorch_to_single_precision() {
         let x: Vec<f32> = (-12_000..=12_000).map(|k| k as f32 * 1e-3).collect();

@@ -1,4 +1,4 @@
-//! A chain of layers (h W1' + b1) sigmoid(t w2 + b2) + t w3 with tanh between them.
+//! Layers (h W1' + b1) sigmoid(t w2 + b2) + t w3 in sequence, with tanh between them.
 
 use super::FusedNetwork;
 use super::functions::{fma, for_every_processor, sigmoid, tanh};
@@ -17,7 +17,7 @@ pub(crate) struct FusedConcatSquash {
 }
 
 impl FusedConcatSquash {
-    /// Of parameters W1, b1, w2, b2, w3, and so on.
+    /// Builds the layers from the parameters W1, b1, w2, b2, w3 of each.
     pub(crate) fn of(parameters: Vec<Vec<f32>>) -> Self {
         let mut parameters = parameters.into_iter();
         let layer = || {
@@ -29,7 +29,7 @@ impl FusedConcatSquash {
     }
 }
 
-/// What a layer was given, and what it made before and in its gate.
+/// Values of a layer that the backward pass needs: its input, its linear part and its gate.
 pub(crate) struct Seen {
     input: Vec<f32>,
     linear: Vec<f32>,
@@ -62,13 +62,13 @@ fn each_tanh<const FUSED: bool>(values: &mut [f32]) {
     values.iter_mut().for_each(|v| *v = tanh::<FUSED>(*v));
 }
 
-/// Turns gradients of values of tanh into those of what went in.
+/// Turns gradients of tanh(x) into gradients of x.
 #[inline(always)]
 fn undo_each<const FUSED: bool>(gradient: &mut [f32], values: &[f32]) {
     gradient.iter_mut().zip(values).for_each(|(g, h)| *g *= fma::<FUSED>(-h, *h, 1.0));
 }
 
-/// Sums over rows of the gradients of everything but the weight.
+/// Sums over rows of the gradients of all parameters except the weight.
 struct Sums {
     bias: Vec<f32>,
     gate_weight: Vec<f32>,
@@ -76,7 +76,7 @@ struct Sums {
     shift: Vec<f32>,
 }
 
-/// Turns gradients of outputs into those of the linear part and adds to the sums.
+/// Turns gradients of outputs into gradients of the linear part, and adds to the sums.
 #[inline(always)]
 fn close_rows<const FUSED: bool>(t: &[f32], gradient: &mut [f32], linear: &[f32], gate: &[f32], sums: &mut Sums) {
     let width = sums.bias.len();

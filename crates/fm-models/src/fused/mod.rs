@@ -1,11 +1,13 @@
 //! Training passes of small networks without libtorch's graph.
 //!
-//! A narrow network's step costs more in calls than in arithmetic. Here a forward pass and the matching backward pass are written out: rows go
-//! through all layers in blocks that stay in the cache, on as many threads as libtorch has, with everything between two matrix products in one
-//! loop. The [`Tape`] joins them to autograd, so that any loss may follow. The cut into blocks and the order of sums depend on the number of rows
-//! alone: results are the same with any number of threads.
+//! A training step of a narrow network costs more in calls than in arithmetic. This module
+//! implements the forward and backward pass directly: blocks of rows that fit into the cache go
+//! through all layers, on as many threads as libtorch uses, and everything between two matrix
+//! products is one loop. The [`Tape`] connects the passes to autograd, so the loss can be any
+//! function of the output. The blocks and the order of sums depend only on the number of rows, so
+//! results are the same with any number of threads.
 //!
-//! Sampling and everything that differentiates by x goes through libtorch as ever.
+//! Sampling and derivatives with respect to x use libtorch.
 
 mod functions;
 pub(crate) mod gated;
@@ -17,28 +19,31 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tch::{Device, Kind, Tensor};
 
-/// Rows that go through the network together: few, so that nobody waits long for one that was interrupted.
+/// Rows per block: few, so that other threads do not wait long for one that was interrupted.
 const BLOCK: usize = 64;
 
-/// A network that knows its own derivative. Rows are B x dim, times B.
+/// A network with its own backward pass. Rows are B x dim, times B.
 pub(crate) trait FusedNetwork: Send + Sync {
-    /// What a backward pass needs of a forward pass.
+    /// Values of a forward pass that the backward pass needs.
     type Saved: Send + Sync;
 
     /// The output rows.
     fn forward(&self, x: &[f32], t: &[f32]) -> (Vec<f32>, Self::Saved);
 
-    /// The gradient of each parameter, in the order in which the network was given them, for that of the output rows.
+    /// The gradient of each parameter, in the order of the network's parameters, from the gradient
+    /// of the output rows.
     fn backward(&self, kept: &Self::Saved, t: &[f32], gradient: &[f32]) -> Vec<Vec<f32>>;
 }
 
-/// Whether a training pass may go this way: single precision on the host, rows of `dim` values, and nobody asks for derivatives by x.
+/// Whether the fused pass is usable: f32 on the CPU, rows of `dim` values, and no gradient with
+/// respect to x.
 pub(crate) fn fits(parameters: &[&Tensor], x: &Tensor, dim: i64) -> bool {
     let here = |t: &&Tensor| t.kind() == Kind::Float && t.device() == Device::Cpu && t.requires_grad();
     parameters.iter().all(here) && x.kind() == Kind::Float && !x.requires_grad() && x.dim() == 2 && x.size()[1] == dim
 }
 
-/// The output rows, with the way back on the tape. `network` makes the network of the parameters' values.
+/// Runs the network, with its backward pass on the tape, and returns the output rows. `network`
+/// builds it from the values of the parameters.
 pub(crate) fn run<'a, N: FusedNetwork + 'a>(
     tape: &mut Tape<'a>,
     parameters: &[&Tensor],
@@ -67,7 +72,8 @@ pub(crate) fn run<'a, N: FusedNetwork + 'a>(
     })
 }
 
-/// The work on each block of rows, in order. This thread takes its share, so that a few blocks do not wait for others to wake up.
+/// Runs `work` on each block of rows, and returns the results in order. This thread works too, so
+/// that a few blocks do not wait for other threads to wake up.
 fn each<R: Send + Sync>(rows: usize, work: impl Fn(std::ops::Range<usize>) -> R + Sync) -> Vec<R> {
     let block = |k: usize| work(k * BLOCK..rows.min((k + 1) * BLOCK));
     let blocks = rows.div_ceil(BLOCK);
@@ -91,22 +97,24 @@ fn each<R: Send + Sync>(rows: usize, work: impl Fn(std::ops::Range<usize>) -> R 
     done.into_iter().filter_map(OnceLock::into_inner).collect()
 }
 
-/// The values of a tensor on the host. A call or two, where copying by libtorch's means takes half a dozen: a network has many parameters.
+/// Copies the values of a tensor on the host. This takes one or two calls; libtorch's copy takes
+/// about six, and a network has many parameters.
 fn values(tensor: &Tensor) -> Vec<f32> {
     let tensor = if tensor.is_contiguous() { tensor.shallow_clone() } else { tensor.contiguous() };
     assert_eq!((tensor.kind(), tensor.device()), (Kind::Float, Device::Cpu));
     if tensor.numel() == 0 {
-        // Its data pointer is null.
+        // The data pointer of an empty tensor is null.
         return Vec::new();
     }
-    // SAFETY: `data_ptr` points to `numel()` contiguous f32 values, and nothing writes to them while they are copied.
+    // SAFETY: `data_ptr` points to `numel()` contiguous f32 values, and nothing writes to them
+    // while they are copied.
     #[allow(unsafe_code)]
     unsafe {
         std::slice::from_raw_parts(tensor.data_ptr() as *const f32, tensor.numel()).to_vec()
     }
 }
 
-/// Adds to what autograd has collected for a parameter.
+/// Adds to the gradient that autograd has collected for a parameter.
 fn add_gradient(parameter: &Tensor, gradient: &[f32]) {
     let gradient = Tensor::from_slice(gradient).view(parameter.size().as_slice());
     let added = fm_torch::gradients::add(parameter, &gradient);

@@ -1,21 +1,21 @@
-//! A chain of linear layers with an activation between them, over [x, t].
+//! Linear layers in sequence with an activation between them, applied to [x, t].
 
 use super::FusedNetwork;
 use super::functions::{for_every_processor, gelu, selu};
 use super::product::{Linear, Matrix, outer, product};
 use crate::layers::Activation;
 
-/// Replaces values by an activation of theirs and fills in its derivative.
+/// Replaces values by their activation and stores its derivative.
 pub(crate) type Activate = fn(&mut [f32], &mut [f32]);
 
-/// Weights and biases in turn.
+/// An MLP: weights and biases of its layers.
 pub(crate) struct FusedMlp {
     layers: Vec<Linear>,
     activation: Activate,
 }
 
 impl FusedMlp {
-    /// Of the parameters weight, bias, weight, bias and so on.
+    /// Builds the layers from the parameters weight, bias, weight, bias and so on.
     pub(crate) fn of(parameters: Vec<Vec<f32>>, activation: Activate) -> Self {
         let mut parameters = parameters.into_iter();
         let layers = std::iter::from_fn(|| Some(Linear::new(parameters.next()?, parameters.next()?))).collect();
@@ -23,7 +23,7 @@ impl FusedMlp {
     }
 }
 
-/// An activation, where it is written out here.
+/// The fused version of an activation, if there is one.
 pub(crate) fn activation(kind: Activation) -> Option<Activate> {
     match kind {
         Activation::Gelu => Some(all_gelu),
@@ -38,7 +38,8 @@ for_every_processor! {
     fn undo(gradient: &mut [f32], slopes: &[f32], sums: &mut [f32]) = undo_rows;
 }
 
-/// Turns gradients of activations into those of what went in, and adds these to the sums of their columns.
+/// Turns gradients of activations into gradients of their inputs, and adds these to the column
+/// sums.
 #[inline(always)]
 fn undo_rows<const FUSED: bool>(gradient: &mut [f32], slopes: &[f32], sums: &mut [f32]) {
     let width = sums.len();
@@ -60,7 +61,8 @@ fn each_selu<const FUSED: bool>(values: &mut [f32], slopes: &mut [f32]) {
     values.iter_mut().zip(slopes).for_each(|(v, s)| (*v, *s) = selu::<FUSED>(*v));
 }
 
-/// What a layer was given, and the slopes of the activation before it.
+/// Values of a layer that the backward pass needs: its input, and the derivative of the activation
+/// before it.
 pub(crate) struct Seen {
     input: Vec<f32>,
     slopes: Vec<f32>,

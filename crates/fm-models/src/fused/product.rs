@@ -1,8 +1,9 @@
-//! Products with small matrices that lie in the cache as they are, without the packing that general routines begin with.
+//! Products with small matrices that are in the cache already, without the packing step of general
+//! routines.
 
 use multiversion::multiversion;
 
-/// A matrix by its values and the distances from row to row and from column to column.
+/// A matrix: its values and its row and column strides.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     values: &'a [f32],
@@ -10,7 +11,7 @@ pub(super) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows of so many columns, one after the other.
+    /// Row-major rows with this number of columns.
     pub(super) fn rows(values: &'a [f32], columns: usize) -> Self {
         Self { values, strides: [columns, 1] }
     }
@@ -21,11 +22,12 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// The rows of a x b + `start` (a row, or nothing), where b is rows of `width` values, one after the other.
+/// The rows of a x b + `start` (a row, or nothing). b is row-major with `width` columns.
 pub(super) fn product(a: Matrix<'_>, rows: usize, b: &[f32], width: usize, start: Option<&[f32]>) -> Vec<f32> {
     let mut c = vec![0.0; rows * width];
     let whole = Place { b, width, column: 0, start };
-    // A product fused with a sum is one instruction where the processor has it, and a slow function elsewhere.
+    // Fused multiply-add is one instruction on processors that have it, and a slow function on
+    // others.
     match instructions() {
         Instructions::Wide => wide(a, rows, whole, &mut c),
         Instructions::Fused => fused(a, rows, whole, &mut c),
@@ -34,7 +36,7 @@ pub(super) fn product(a: Matrix<'_>, rows: usize, b: &[f32], width: usize, start
     c
 }
 
-/// Whether the processor multiplies and adds in one instruction.
+/// Whether the processor has a fused multiply-add instruction.
 pub(super) fn fuses() -> bool {
     !matches!(instructions(), Instructions::Plain)
 }
@@ -69,7 +71,7 @@ fn fused(a: Matrix<'_>, rows: usize, whole: Place<'_>, c: &mut [f32]) {
     strips::<16, true>(a, rows, whole, c);
 }
 
-/// All columns, W at a time as long as there are so many.
+/// All columns, W at a time while at least W remain.
 #[inline(always)]
 fn strips<const W: usize, const FUSED: bool>(a: Matrix<'_>, rows: usize, whole: Place<'_>, c: &mut [f32]) {
     let mut column = 0;
@@ -85,7 +87,7 @@ fn strips<const W: usize, const FUSED: bool>(a: Matrix<'_>, rows: usize, whole: 
     }
 }
 
-/// Which columns are computed, and what from.
+/// The range of columns to compute, and the inputs.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     b: &'a [f32],
@@ -94,7 +96,7 @@ struct Place<'a> {
     start: Option<&'a [f32]>,
 }
 
-/// W columns of all rows. Returns W.
+/// Computes W columns of all rows. Returns W.
 #[inline(always)]
 fn strip<const W: usize, const FUSED: bool>(a: Matrix<'_>, rows: usize, at: Place<'_>, c: &mut [f32]) -> usize {
     let mut row = 0;
@@ -109,7 +111,7 @@ fn strip<const W: usize, const FUSED: bool>(a: Matrix<'_>, rows: usize, at: Plac
     W
 }
 
-/// R rows of W columns, whose sums stay in registers.
+/// R rows of W columns, with their sums in registers.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "a counted loop over the array itself keeps its sums in registers")]
 fn tile<const R: usize, const W: usize, const FUSED: bool>(a: Matrix<'_>, row: usize, at: Place<'_>, c: &mut [f32]) {
@@ -128,13 +130,14 @@ fn tile<const R: usize, const W: usize, const FUSED: bool>(a: Matrix<'_>, row: u
     }
 }
 
-/// sums + factor b. A function of arrays, because compilers make vector code of those and not of loops over their places.
+/// sums + factor b. A function of arrays, because compilers vectorise it, but not a loop over
+/// indices.
 #[inline(always)]
 fn add<const W: usize, const FUSED: bool>(sums: [f32; W], factor: f32, b: &[f32; W]) -> [f32; W] {
     std::array::from_fn(|j| if FUSED { factor.mul_add(b[j], sums[j]) } else { factor * b[j] + sums[j] })
 }
 
-/// A linear layer: weight and bias, and the weight transposed, once for all rows.
+/// A linear layer: weight and bias, and the transposed weight, computed once for all rows.
 pub(super) struct Linear {
     pub(super) weight: Vec<f32>,
     transposed: Vec<f32>,
@@ -147,7 +150,7 @@ impl Linear {
         Self { weight, transposed, bias }
     }
 
-    /// Columns that go in.
+    /// Number of inputs.
     pub(super) fn fan_in(&self) -> usize {
         self.weight.len() / self.bias.len()
     }
@@ -166,7 +169,7 @@ impl Linear {
     }
 }
 
-/// The gradient of the weights of a linear layer, a' b for its outputs' gradients a and inputs b.
+/// The weight gradient of a linear layer: a' b for gradients a of its outputs and its inputs b.
 pub(super) fn outer(a: &[f32], out: usize, b: &[f32], fan_in: usize) -> Vec<f32> {
     if fan_in >= NARROW || out < NARROW {
         return product(Matrix::columns(a, out), out, b, fan_in, None);
@@ -174,10 +177,10 @@ pub(super) fn outer(a: &[f32], out: usize, b: &[f32], fan_in: usize) -> Vec<f32>
     transposed(&product(Matrix::columns(b, fan_in), fan_in, a, out, None), out)
 }
 
-/// Below so many columns a product's strips are too narrow for vectors.
+/// With fewer columns than this, the strips of a product are too narrow for vector instructions.
 const NARROW: usize = 8;
 
-/// A product of two rows, in eight sums side by side.
+/// Dot product of two rows, in eight parallel sums.
 #[inline]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
@@ -189,7 +192,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// The rows of the transpose.
+/// The transpose of a row-major matrix.
 pub(super) fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
     let rows = values.len() / columns.max(1);
     let mut out = vec![0.0; values.len()];

@@ -1,41 +1,41 @@
-//! What can be wrong with a file of weights.
+//! Errors of reading and loading weights.
 
 use std::path::{Path, PathBuf};
 
-/// Weights that cannot be read, understood or used.
+/// Weights that cannot be read, recognised or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum InterchangeError {
-    /// The system refused.
+    /// The file cannot be read.
     #[error("cannot read {}: {source}; check the path and its permissions", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Not a file of weights, a damaged one, or one that does more than hold weights.
+    /// Not a file of weights, a damaged file, or a file with other content than weights.
     #[error("{} cannot be read as weights: {problem}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and what helps.
+        /// The problem and its remedy.
         problem: String,
     },
-    /// Readable, but of no network that this crate has, or not of the asked part.
+    /// Readable weights of an unknown network, or without the requested part.
     #[error("the weights are of no known network: {problem}")]
     Unknown {
-        /// What was found instead, and what helps.
+        /// The content that was found, and the remedy.
         problem: String,
     },
-    /// Not the tensors that the network has.
+    /// Tensors that do not match the network's.
     #[error("the weights do not fit the {model}: {problems}; give the configuration that they were trained with")]
     Mismatch {
         /// The network.
         model: &'static str,
-        /// Missing, surplus, mis-shaped and non-float tensors by name.
+        /// Names of missing, surplus, mis-shaped and non-float tensors.
         problems: String,
     },
-    /// A configuration that no network can have.
+    /// An invalid configuration of the network.
     #[error(transparent)]
     Model(#[from] crate::ModelError),
 }

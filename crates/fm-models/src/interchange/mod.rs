@@ -1,9 +1,11 @@
-//! Weights that travel: read what others trained, write what they can load.
+//! Import and export of weights.
 //!
-//! [`read`] takes `.safetensors` and PyTorch's own `.pt`/`.pth` (its pickle is read as data, nothing in it is executed, and nothing is
-//! allocated that the file's size does not warrant), picks one set of weights out of nested ones and strips the prefixes that wrappers
-//! add. [`recognise`] tells network and configuration from names and shapes. [`load`] puts the weights into a network, or lists all that
-//! does not fit by name. [`safetensors`] and [`torch`] make files that torchcfm's and DiT's `load_state_dict(strict=True)` take.
+//! [`read`] takes `.safetensors` and PyTorch's `.pt`/`.pth` files, selects one set of weights from
+//! a file with several, and strips the prefixes that wrappers add. It reads a pickle as data: it
+//! executes nothing, and bounds its memory by the size of the file. [`recognise`] infers network
+//! and configuration from names and shapes. [`load`] copies the weights into a network, or lists
+//! the name of every tensor that does not fit. [`safetensors`] and [`torch`] write files that
+//! torchcfm's and DiT's `load_state_dict(strict=True)` accept.
 //!
 //! ```
 //! use fm_models::{ModelConfig, interchange, mlp::MlpConfig};
@@ -44,11 +46,12 @@ use std::path::Path;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor, no_grad};
 
-/// Reads a file's weights. `part` names one of several sets in it (`ema_model`, `net_model`); without it averaged weights are preferred.
+/// Reads a file's weights. `part` selects one of several sets in it (`ema_model`, `net_model`); by
+/// default averaged weights are preferred.
 ///
 /// # Errors
-/// [`InterchangeError::Io`], [`InterchangeError::File`] for a file that is damaged or no file of weights, and
-/// [`InterchangeError::Unknown`] for a part that it has not.
+/// [`InterchangeError::Io`]; [`InterchangeError::File`] for a file that is damaged or not a file of
+/// weights; [`InterchangeError::Unknown`] for a part that the file does not have.
 pub fn read(path: &Path, part: Option<&str>) -> Result<Weights, InterchangeError> {
     let kind = std::fs::metadata(path).map_err(InterchangeError::io(path))?;
     if !kind.is_file() {
@@ -57,7 +60,7 @@ pub fn read(path: &Path, part: Option<&str>) -> Result<Weights, InterchangeError
     parse(&std::fs::read(path).map_err(InterchangeError::io(path))?, path, part)
 }
 
-/// The same of a file's bytes; `path` is what errors call it.
+/// Reads weights from the bytes of a file; `path` is its name in errors.
 ///
 /// # Errors
 /// As [`read`].
@@ -85,11 +88,12 @@ pub fn parse(bytes: &[u8], path: &Path, part: Option<&str>) -> Result<Weights, I
     Ok(Weights { tensors, part: chosen.part, about, modules: Vec::new() })
 }
 
-/// Puts weights into a network, in the network's precision. Values that are fixed by the configuration (positions) may be absent.
+/// Copies weights into a network, in the network's precision. Values that are fixed by the
+/// configuration (positions) may be absent.
 ///
 /// # Errors
-/// [`InterchangeError::Mismatch`] lists every tensor that is missing, surplus, of another shape or not of floats; the network is then
-/// as it was.
+/// [`InterchangeError::Mismatch`] lists every tensor that is missing, surplus, mis-shaped or not of
+/// a float type; the network is then unchanged.
 pub fn load(store: &VarStore, model: &'static str, tensors: &BTreeMap<String, Tensor>) -> Result<(), InterchangeError> {
     let variables: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
     let mut problems = Vec::new();

@@ -1,18 +1,18 @@
-//! Which of a file's tensors are the weights, and what they are called without their wrappers.
+//! Selection of the weights in a file, and their names without the prefixes of wrappers.
 
 use super::InterchangeError;
 use std::collections::BTreeMap;
 use tch::Tensor;
 
-/// Where checkpoints keep their sets of weights, averaged ones first.
+/// Keys of sets of weights in checkpoints, averaged ones first.
 const PARTS: [&str; 8] =
     ["ema_model", "ema", "model_ema", "ema_state_dict", "net_model", "model", "state_dict", "model_state_dict"];
 
-/// What wrappers put before every name.
+/// Prefixes that wrappers add to every name.
 const WRAPPERS: [&str; 9] =
     ["module.", "_orig_mod.", "model.", "ema_model.", "net_model.", "state_dict.", "unet.", "dit.", "network."];
 
-/// The kind of network that has such names.
+/// The kind of network with these parameter names.
 pub(super) fn family<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
     names.filter_map(of_name).next()
 }
@@ -28,7 +28,7 @@ fn of_name(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Names in the file by the names of the network.
+/// Maps the network's names to the names in the file.
 #[derive(Debug)]
 pub(super) struct Chosen {
     pub(super) part: String,
@@ -44,7 +44,7 @@ impl Chosen {
     }
 }
 
-/// Names without the prefixes that all of them share, by the names before.
+/// Removes the prefixes that all names share; maps new names to old ones.
 fn unwrap(mut names: BTreeMap<String, String>) -> BTreeMap<String, String> {
     while !names.is_empty() && family(names.keys().map(String::as_str)).is_none() {
         let Some(wrapper) = WRAPPERS.iter().find(|w| names.keys().all(|name| name.starts_with(**w))) else { break };

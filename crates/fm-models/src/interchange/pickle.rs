@@ -1,18 +1,19 @@
-//! The pickle format read as data: a stack machine that builds a tree of values and calls nothing.
+//! The pickle format, read as data: a stack machine that builds a tree of values and calls nothing.
 //!
-//! A pickle is a program. Its instructions that name or call Python objects are recorded here as [`Value::Global`] and [`Value::Object`];
-//! calls of anything but the constructors that files of weights are made of are refused. Every instruction makes at most one value, so
-//! that the tree is no larger than the file.
+//! A pickle is a program. Its instructions that name or call Python objects are recorded as
+//! [`Value::Global`] and [`Value::Object`]; calls are rejected unless they are constructors that
+//! occur in files of weights. Each instruction creates at most one value, so the tree is no larger
+//! than the file.
 
 use std::collections::HashMap;
 
-/// A value's place in the tree.
+/// Index of a value in the tree.
 pub(crate) type Id = usize;
 
 /// A Python value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
-    /// Nothing of interest: None, a float, bytes.
+    /// A value that is not used: None, a float, bytes.
     Other,
     Bool,
     Int(i64),
@@ -22,17 +23,17 @@ pub(crate) enum Value {
     Dict(Vec<(Id, Id)>),
     /// `module.name`.
     Global(String),
-    /// What a call or a construction would have made.
+    /// The result that a call or a construction would have.
     Object {
         class: Id,
         arguments: Id,
         state: Option<Id>,
     },
-    /// A reference to data outside of the pickle.
+    /// A reference to data outside the pickle.
     Persistent(Id),
 }
 
-/// The values of a pickle, the last of which is its result.
+/// The values of a pickle; the last one is its result.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     values: Vec<Value>,
@@ -66,8 +67,8 @@ impl Tree {
     }
 }
 
-/// What may be called: constructors of containers and of tensors. Nothing is called in fact; a file that asks for more is not one of
-/// weights.
+/// Allowed calls: constructors of containers and of tensors. They are only recorded, never run; a
+/// file with any other call is not a file of weights.
 fn is_harmless(global: &str) -> bool {
     const NAMES: [&str; 12] = [
         "__builtin__.set",
@@ -87,8 +88,8 @@ fn is_harmless(global: &str) -> bool {
     NAMES.contains(&global) || MODULES.iter().any(|module| global.starts_with(module))
 }
 
-/// Values of a tree. A value can be one byte in a file and takes some fifty here, so their number is bounded too; a network of a thousand
-/// tensors has some ten thousand.
+/// Maximum number of values in a tree. A value can be one byte in the file and about 50 bytes here,
+/// so the number is bounded too; a network with a thousand tensors has about ten thousand values.
 const MOST: usize = 2_000_000;
 
 struct Machine<'a> {
@@ -160,7 +161,7 @@ impl Machine<'_> {
         self.stack.last().copied().ok_or_else(|| "its pickle takes from an empty stack".into())
     }
 
-    /// Everything above the last mark.
+    /// All values above the last mark.
     fn above_mark(&mut self) -> Result<Vec<Id>, String> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len());
         Ok(self.stack.split_off(mark.ok_or("its pickle lacks a mark")?))
@@ -228,7 +229,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// One instruction; true at the end.
+    /// Runs one instruction; returns true at the end.
     fn step(&mut self) -> Result<bool, String> {
         let place = self.at;
         match self.number(1)? as u8 {

@@ -1,7 +1,8 @@
-//! Network and configuration from names and shapes.
+//! Infers network and configuration from names and shapes of weights.
 //!
-//! What they do not tell (the number of heads, the image's size, the scale of time) is taken from the file's own description if it is one
-//! of ours, and otherwise assumed and listed as assumed.
+//! Settings that they do not determine (the number of heads, the image size, the scale of time)
+//! come from the metadata of a file that this library wrote; otherwise they are assumed, and listed
+//! as assumed.
 
 use super::names::family;
 use super::{InterchangeError, Weights};
@@ -14,19 +15,19 @@ use crate::unet::UNetConfig;
 use crate::{ModelConfig, ModelError};
 use std::collections::BTreeMap;
 
-/// A configuration, and what of it was assumed.
+/// A configuration, and its assumed settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recognised {
     /// The network.
     pub config: ModelConfig,
-    /// Settings that neither names nor shapes nor the file's description tell, as `key = value`.
+    /// Settings that are determined neither by names, shapes nor metadata, as `key = value`.
     pub assumed: Vec<String>,
 }
 
 /// Recognises the network that weights belong to.
 ///
 /// # Errors
-/// [`InterchangeError::Unknown`] when names or shapes are of no network of this crate.
+/// [`InterchangeError::Unknown`] if names or shapes do not match any network of this crate.
 pub fn recognise(weights: &Weights) -> Result<Recognised, InterchangeError> {
     let unknown = |problem: String| InterchangeError::Unknown { problem };
     let shapes: BTreeMap<&str, Vec<i64>> = weights.tensors.iter().map(|(n, t)| (n.as_str(), t.size())).collect();
@@ -50,10 +51,11 @@ pub fn recognise(weights: &Weights) -> Result<Recognised, InterchangeError> {
     Ok(found)
 }
 
-/// Nothing is built that has far more values than the file: what is missing in it can then be listed without harm.
+/// Rejects a network that is much larger than the file. This bounds the memory for building a
+/// network only to list the tensors that are missing in the file.
 ///
 /// # Errors
-/// [`InterchangeError::Unknown`] when the network would be more than twice the weights.
+/// [`InterchangeError::Unknown`] if the network would be more than twice the size of the weights.
 pub fn check_size(weights: &Weights, config: &ModelConfig) -> Result<(), InterchangeError> {
     let held: usize = weights.tensors.values().map(tch::Tensor::numel).sum();
     let needed = config.parameters().map_err(|e: ModelError| InterchangeError::Unknown { problem: e.to_string() })?;
@@ -85,12 +87,13 @@ impl Shapes<'_> {
         shape.ok_or_else(|| format!("{name} has not {N} dimensions above 0"))
     }
 
-    /// Numbers from 0 on for which a name exists.
+    /// Number of consecutive indices from 0 for which `exists` holds.
     fn count(&self, exists: impl Fn(i64) -> bool) -> i64 {
         (0..).take_while(|i| exists(*i)).count() as i64
     }
 
-    /// Classes and whether the last row is the null class: assumed where the count is one more than that of a data set.
+    /// Number of classes, and whether the last row is the null class: assumed if the count is one
+    /// more than that of a known data set.
     fn classes(&self, rows: i64, assumed: &mut Vec<String>) -> (i64, bool) {
         let null = matches!(rows, 11 | 101 | 1001);
         assumed.push(format!("null_class = {null}"));
@@ -106,7 +109,7 @@ impl Shapes<'_> {
         let up_at = |i: i64, rest: &str| (1..3).any(|j| self.has(&format!("output_blocks.{i}.{j}.{rest}")));
         let ups = |rest: &str| (0..blocks).filter(|i| up_at(*i, rest)).count() as i64;
         let (convolved, residual) = (ups("conv.weight"), ups("in_layers.0.weight"));
-        // Resampling without parameters leaves gaps in the numbers of the way down.
+        // Resampling without parameters leaves gaps in the indices of the downward path.
         let gaps = (1..blocks).filter(|i| !self.any(&input(*i, ""))).count() as i64;
         let stages = 1 + convolved.max(residual).max(gaps);
         if blocks == 0 || blocks % stages != 0 || stages > 8 {
@@ -164,7 +167,7 @@ impl Shapes<'_> {
         let classes = self.shape::<2>("y_embedder.embedding_table.weight").map_or(0, |[rows, _]| rows);
         let mut assumed = vec![format!("heads = {heads}"), "time.scale = 1".into()];
         assumed.push(format!("image_size = [{side}, {side}]"));
-        // The family always has a null class, unless it was trained without dropping labels.
+        // DiT always has a null class, unless it was trained without label dropout.
         let null_class = classes > 1;
         assumed.extend((classes > 0).then(|| format!("null_class = {null_class}")));
         let config = ModelConfig::Dit(DitConfig {

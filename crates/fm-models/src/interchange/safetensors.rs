@@ -1,4 +1,4 @@
-//! Safetensors in and out, with a network's configuration in the metadata.
+//! Reading and writing safetensors, with a network's configuration in the metadata.
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use tch::{Device, Kind, Tensor};
 
-/// The entry of the metadata that holds everything else, as JSON.
+/// The metadata key whose value holds all other metadata, as JSON.
 const ABOUT: &str = "flow_matching";
 
-/// A file's header without its values.
+/// The header of a file.
 pub(super) struct Parsed<'a> {
     tensors: SafeTensors<'a>,
     pub(super) about: Option<serde_json::Value>,
@@ -53,7 +53,7 @@ impl Parsed<'_> {
     }
 }
 
-/// The first key that a JSON object has twice, which JSON readers usually forgive.
+/// The first key that occurs twice in a JSON object, which JSON readers usually accept.
 struct Repeated(Option<String>);
 
 impl<'de> de::Deserialize<'de> for Repeated {
@@ -78,7 +78,7 @@ impl<'de> de::Deserialize<'de> for Repeated {
     }
 }
 
-/// A safetensors file of f32 tensors, which PyTorch's `load_state_dict` takes as it is.
+/// A safetensors file of f32 tensors, which PyTorch's `load_state_dict` accepts unchanged.
 pub(super) fn serialize(tensors: &BTreeMap<String, Tensor>, about: &serde_json::Value) -> Result<Vec<u8>, String> {
     let mut values = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {

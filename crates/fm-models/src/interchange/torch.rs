@@ -1,7 +1,8 @@
-//! PyTorch's own files: a zip of a pickle and of the storages that it refers to.
+//! PyTorch's file format: a zip archive of a pickle and the storages that it refers to.
 //!
-//! Names are those of `state_dict()`, whether the file holds one, a dictionary of several, or a whole pickled module. Tensors are not
-//! made before they are asked for, so that an optimizer's state beside the weights costs nothing.
+//! Names are those of `state_dict()`, whether the file contains one, a dictionary of several, or a
+//! whole pickled module. A tensor is created only when it is read, so an optimizer state in the
+//! same file costs nothing.
 
 use super::pickle::{Id, Tree, Value, parse};
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +10,7 @@ use std::io::{Cursor, Read};
 use tch::{Kind, Tensor};
 use zip::{CompressionMethod, ZipArchive};
 
-/// Where a tensor's values lie.
+/// Position of a tensor's values in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Place {
     storage: String,
@@ -23,9 +24,9 @@ pub(super) struct Place {
 pub(super) struct TorchFile<'a> {
     archive: ZipArchive<Cursor<&'a [u8]>>,
     bytes: &'a [u8],
-    /// Before every entry's name: the archive's own name and a slash.
+    /// Prefix of every entry: the archive's name and a slash.
     prefix: String,
-    /// Tensors by dotted name.
+    /// Positions of tensors by dotted name.
     pub(super) places: BTreeMap<String, Place>,
     /// Classes of the modules in the file, if it holds modules.
     pub(super) modules: Vec<String>,
@@ -58,7 +59,7 @@ impl<'a> TorchFile<'a> {
         Ok(file)
     }
 
-    /// An entry's bytes, no more than the file itself has.
+    /// Bytes of an entry, limited to the size of the file.
     fn entry(&mut self, name: &str) -> Result<Option<Vec<u8>>, String> {
         let Some(index) = self.archive.index_for_name(&format!("{}{name}", self.prefix)) else { return Ok(None) };
         let entry = self.archive.by_index(index).map_err(|e| format!("its zip is damaged ({e}); fetch it again"))?;
@@ -77,7 +78,7 @@ impl<'a> TorchFile<'a> {
         Ok(Some(bytes))
     }
 
-    /// A tensor, with memory of its own.
+    /// A tensor that owns its memory.
     pub(super) fn tensor(&mut self, name: &str) -> Result<Tensor, String> {
         let place = self.places.get(name).ok_or_else(|| format!("it has no tensor {name}"))?.clone();
         if !self.storages.contains_key(&place.storage) {
@@ -91,7 +92,7 @@ impl<'a> TorchFile<'a> {
         if last.checked_mul(size).is_none_or(|end| end > bytes.len()) {
             return Err(format!("{name} claims values {:?} that its file does not hold", place.shape));
         }
-        // A tensor may repeat its values, and several may share them, but not without end.
+        // A tensor may repeat its values, and several may share them, but the total is bounded.
         let count = place.shape.iter().try_fold(size, |n, side| n.checked_mul(usize::try_from(*side).ok()?));
         self.made = count.and_then(|n| self.made.checked_add(n)).unwrap_or(usize::MAX);
         if self.made > 2 * self.bytes.len() {
@@ -103,7 +104,7 @@ impl<'a> TorchFile<'a> {
     }
 }
 
-/// One past the last value that a tensor reaches in its storage.
+/// One past the last index of a tensor in its storage; `None` if there is none.
 fn last_index(place: &Place) -> Option<usize> {
     if place.shape.contains(&0) {
         return Some(0);
@@ -116,7 +117,7 @@ fn last_index(place: &Place) -> Option<usize> {
     usize::try_from(last.checked_add(1)?).ok().filter(|_| place.offset >= 0)
 }
 
-/// The number of entries by the zip's own count.
+/// The number of entries that the zip archive declares.
 fn entries(bytes: &[u8]) -> Option<usize> {
     let at = bytes.len().checked_sub(22).and_then(|last| {
         let first = last.saturating_sub(1 << 16);
@@ -126,7 +127,7 @@ fn entries(bytes: &[u8]) -> Option<usize> {
     if short != u16::MAX {
         return Some(usize::from(short));
     }
-    // The zip64 form: its record lies where the locator before the end says.
+    // Zip64: the locator before the end record holds the position of the zip64 record.
     let locator = at.checked_sub(20)?;
     let record = u64::from_le_bytes(bytes.get(locator + 8..locator + 16)?.try_into().ok()?) as usize;
     let count = bytes.get(record.checked_add(32)?..record.checked_add(40)?)?;
@@ -152,7 +153,8 @@ fn kind_of(storage: &str) -> Option<Kind> {
 /// Collects the tensors of a pickle's tree under their dotted names.
 struct Walk<'a> {
     tree: &'a Tree,
-    /// Values that may still be visited: a tree that shares its branches can be far larger than the file.
+    /// Number of values that may still be visited: a tree with shared branches can be far larger
+    /// than the file.
     budget: usize,
     places: &'a mut BTreeMap<String, Place>,
     modules: &'a mut Vec<String>,
@@ -185,7 +187,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A module holds its parameters, buffers and children in dictionaries of these names.
+    /// A module stores its parameters, buffers and children in dictionaries with these names.
     fn module(&mut self, state: Id, class: &str, name: &str, depth: usize) -> Result<(), String> {
         let parts = ["_parameters", "_buffers", "_modules"].map(|part| self.tree.entry(state, part));
         if parts[0].is_some() {

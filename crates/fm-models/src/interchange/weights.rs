@@ -1,17 +1,17 @@
-//! Weights as a file holds them.
+//! Weights read from a file.
 
 use super::About;
 use std::collections::BTreeMap;
 use tch::Tensor;
 
-/// One set of weights out of a file.
+/// One set of weights from a file.
 #[derive(Debug)]
 pub struct Weights {
-    /// By name, without prefixes, in the file's own precision.
+    /// Tensors by name, without prefixes, in the file's precision.
     pub tensors: BTreeMap<String, Tensor>,
-    /// Which part of the file they are: `ema_model`, say; empty for the whole.
+    /// Name of the part of the file, such as `ema_model`; empty for the whole file.
     pub part: String,
-    /// What the file says of itself, if one of ours.
+    /// Metadata of the file, if this library wrote it.
     pub about: Option<About>,
     /// Classes of the modules in the file, if it holds whole modules.
     pub modules: Vec<String>,

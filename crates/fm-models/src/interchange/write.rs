@@ -1,4 +1,4 @@
-//! Files of weights for others.
+//! Export of weights for other programs.
 
 use super::InterchangeError;
 use super::safetensors as format;
@@ -12,7 +12,7 @@ use tch::nn::VarStore;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// What a file of ours says about its weights: everything that names and shapes do not tell.
+/// Metadata of an exported file: everything that names and shapes do not determine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct About {
@@ -24,11 +24,11 @@ pub struct About {
     pub path: String,
     /// What the network predicts.
     pub prediction: String,
-    /// Which end of time is which.
+    /// Direction of time: which end is source and which is data.
     pub time_direction: String,
     /// Steps of training.
     pub step: u64,
-    /// Decay of the moving average, if the weights are one.
+    /// Decay of the moving average, if the weights are an average.
     pub ema_decay: Option<f64>,
     /// The data: shape of a row, normalisation, pixel levels and class names.
     pub data: serde_json::Value,
@@ -36,25 +36,26 @@ pub struct About {
     pub config: serde_json::Value,
 }
 
-/// A network's weights and fixed values by name.
+/// A network's weights and buffers by name.
 pub fn named(store: &VarStore) -> BTreeMap<String, Tensor> {
     store.variables().into_iter().map(|(name, t)| (name, t.detach())).collect()
 }
 
-/// The bytes of a safetensors file of f32 values; its metadata are `about`.
+/// The bytes of a safetensors file of f32 values, with `about` as metadata.
 ///
 /// # Errors
-/// [`InterchangeError::File`] for values that cannot be brought to the host.
+/// [`InterchangeError::File`] for values that cannot be copied to the host.
 pub fn safetensors(tensors: &BTreeMap<String, Tensor>, about: &About) -> Result<Vec<u8>, InterchangeError> {
     let unwritable = |problem: String| InterchangeError::file(Path::new("the new file"), problem);
     let about = serde_json::to_value(about).map_err(|e| unwritable(e.to_string()))?;
     format::serialize(tensors, &about).map_err(unwritable)
 }
 
-/// The bytes of a `.pt` file: what `torch.save(state_dict)` writes, an `OrderedDict` of f32 tensors.
+/// The bytes of a `.pt` file: what `torch.save(state_dict)` writes, an `OrderedDict` of f32
+/// tensors.
 ///
 /// # Errors
-/// [`InterchangeError::File`] for values that cannot be brought to the host.
+/// [`InterchangeError::File`] for values that cannot be copied to the host.
 pub fn torch(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>, InterchangeError> {
     let unwritable = |problem: String| InterchangeError::file(Path::new("the new file"), problem);
     let zip = || -> Result<Vec<u8>, String> {

@@ -1,7 +1,9 @@
-//! Self-attention over the positions of a feature map: x + P softmax(q k' / sqrt(d)) v, with q, k and v linear in GroupNorm(x).
+//! Self-attention over the positions of a feature map: x + P softmax(q k' / sqrt(d)) v, with q, k
+//! and v linear in GroupNorm(x).
 //!
-//! Positions are rows: (B, C, H, W) becomes (B, T, C) with T = H W before it is projected. q, k and v then have a last stride of 1,
-//! which every fused attention kernel needs; without it libtorch keeps the T x T scores of each head in memory.
+//! Positions are rows: (B, C, H, W) becomes (B, T, C) with T = H W before the projection. q, k and
+//! v then have a last stride of 1, which every fused attention kernel needs; otherwise libtorch
+//! stores the T x T scores of each head.
 
 use super::config::UNetConfig;
 use crate::layers::{GroupNorm, Start, attend, channels_last, conv1d, group_norm};
@@ -30,7 +32,7 @@ pub(crate) fn attention(p: Path<'_>, channels: i64, heads: i64, c: &UNetConfig) 
     }
 }
 
-/// A pointwise convolution, whose weight is (out, in, 1), over rows (B, T, in).
+/// A pointwise convolution with weight (out, in, 1), applied to rows (B, T, in).
 fn project(layer: &nn::Conv1D, rows: &Tensor) -> Tensor {
     rows.linear(&layer.ws.squeeze_dim(-1), layer.bs.as_ref())
 }
@@ -43,7 +45,8 @@ impl Attention {
         let rows = self.norm.forward(flat).transpose(1, 2).contiguous();
         let qkv = project(&self.qkv, &rows);
         let width = channels / self.heads;
-        // The legacy order keeps q, k and v of a head together, the new one all heads of q, of k and of v.
+        // The legacy order stores q, k and v of each head together; the new order stores q of all
+        // heads, then k, then v.
         let parts = if self.new_order {
             qkv.view([batch, positions, 3, self.heads, width]).unbind(2)
         } else {
@@ -92,7 +95,7 @@ mod tests {
         }
     }
 
-    /// The formula, head by head, with the channels of q, k and v picked by hand.
+    /// The formula, computed head by head, with explicit indices for the channels of q, k and v.
     #[test]
     fn both_orders_are_the_formula() {
         for new_order in [false, true] {

@@ -11,7 +11,7 @@ use tch::nn::{self, Module, Path};
 pub(crate) enum Resample {
     /// Average of each 2 x 2 block.
     Down,
-    /// Each value four times.
+    /// Each value repeated in a 2 x 2 block.
     Up,
 }
 
@@ -27,8 +27,8 @@ impl Resample {
     }
 }
 
-/// GroupNorm, SiLU, (resampling,) conv; the embedded time, added or as scale and shift; GroupNorm, SiLU, dropout, zero conv; plus the
-/// (resampled, projected) input.
+/// GroupNorm, SiLU, (resampling,) conv; the embedded time, added or as scale and shift; GroupNorm,
+/// SiLU, dropout, zero conv; plus the (resampled, projected) input.
 #[derive(Debug)]
 pub(crate) struct ResBlock {
     in_norm: GroupNorm,
@@ -58,7 +58,7 @@ pub(crate) fn res_block(p: Path<'_>, cin: i64, cout: i64, c: &UNetConfig, resamp
 }
 
 impl ResBlock {
-    /// `emb` is already through SiLU, which every block would otherwise repeat.
+    /// `emb` is SiLU of the embedding, computed once for all blocks.
     pub(crate) fn forward(&self, x: &Tensor, emb: &Tensor, train: bool) -> Tensor {
         let h = self.in_norm.silu(x);
         let resampled = self.resample.map(|r| (r.forward(x), r.forward(&h)));
@@ -69,7 +69,7 @@ impl ResBlock {
             let halves = emb.chunk(2, 1);
             silu(self.out_norm.forward(&h) * (&halves[0] + 1.0) + &halves[1])
         } else {
-            // In place, because a convolution does not need its output on the way back.
+            // In place, because the backward pass of a convolution does not need its output.
             let _ = h.g_add_(&emb);
             self.out_norm.silu(&h)
         };
@@ -88,9 +88,9 @@ pub(crate) enum Block {
     Conv(nn::Conv2D),
     Res(Box<ResBlock>),
     Attention(Box<Attention>),
-    /// Halves the size by a strided convolution.
+    /// Halves the size with a strided convolution.
     Down(nn::Conv2D),
-    /// Doubles the size by repetition, then convolves.
+    /// Doubles the size by repetition, then applies a convolution.
     Up(nn::Conv2D),
     /// Changes the size without parameters.
     Plain(Resample),

@@ -1,4 +1,4 @@
-//! From a configuration to the U-Net's stages, and the names of their parameters.
+//! Builds the U-Net's stages from a configuration, with the names of their parameters.
 
 use super::attention::attention;
 use super::blocks::{Block, Resample, res_block};
@@ -23,7 +23,7 @@ impl<'p> Builder<'_, 'p> {
         Block::Attention(Box::new(attention(p, width, self.c.heads_at(width, up), self.c)))
     }
 
-    /// A change of resolution that keeps the width; its kind decides which parameters it has.
+    /// A change of resolution that keeps the width; `resample` decides which parameters it has.
     fn resample(&self, p: Path<'p>, width: i64, resample: Resample) -> Block {
         let learned = |name: &str, stride| conv(&p / name, width, width, 3, stride, Start::Default);
         match (self.c.resblock_updown, self.c.conv_resample, resample) {
@@ -34,7 +34,7 @@ impl<'p> Builder<'_, 'p> {
         }
     }
 
-    /// The way down, and the width that each of its blocks hands to the way up.
+    /// The downward path, and the width of each of its skip connections.
     fn input_blocks(&self) -> (Vec<Vec<Block>>, Vec<i64>) {
         let (c, root) = (self.c, self.p / "input_blocks");
         let mut width = c.channels * c.channel_mult[0];

@@ -5,7 +5,8 @@ use crate::error::{ModelError, require};
 use crate::layers::{Activation, GROUPS};
 use serde::{Deserialize, Serialize};
 
-/// Sizes and variants of the U-Net. The default is the CIFAR-10 network of 35,746,307 parameters, on raw time.
+/// Sizes and variants of the U-Net. The default is the CIFAR-10 network with 35,746,307 parameters
+/// and unscaled time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[doc(alias = "UNetModelWrapper")]
@@ -15,41 +16,44 @@ pub struct UNetConfig {
     pub image_channels: i64,
     /// Height and width of the image, each divisible by 2^(stages - 1).
     pub image_size: [i64; 2],
-    /// Base width; widths are multiples of 32 for the group normalisation.
+    /// Base width; all widths are multiples of 32, because of the group normalisation.
     pub channels: i64,
     /// Width multiple of each stage.
     pub channel_mult: Vec<i64>,
-    /// Residual blocks per stage on the way down (one more on the way up).
+    /// Residual blocks per stage on the downward path (one more per stage on the upward path).
     pub res_blocks: i64,
-    /// Downsampling factors at which to attend: 2 is half resolution.
+    /// Downsampling factors with attention: 2 is half resolution.
     pub attention_at: Vec<i64>,
-    /// Channels of an attention head; 0 counts heads instead.
+    /// Channels of an attention head; 0 to set the number of heads instead.
     pub head_channels: i64,
-    /// Attention heads, where `head_channels` is 0.
+    /// Number of attention heads, if `head_channels` is 0.
     pub heads: i64,
-    /// Attention heads on the way up, where `head_channels` is 0; 0 is as many as on the way down.
+    /// Number of attention heads on the upward path, if `head_channels` is 0; 0 for the same number
+    /// as on the downward path.
     pub heads_up: i64,
-    /// Whether q, k and v are split before the heads (the family's "new" order) or within each head (its "legacy" order).
+    /// Whether q, k and v are split before the heads (the family's "new" order) or within each head
+    /// (its "legacy" order).
     pub new_attention_order: bool,
-    /// Whether the embedding scales and shifts the normalised values (FiLM) instead of being added before the normalisation.
+    /// Whether the embedding scales and shifts the normalised values (FiLM) instead of being added
+    /// before the normalisation.
     pub scale_shift_norm: bool,
-    /// Whether resolution changes inside a residual block of its own.
+    /// Whether separate residual blocks change the resolution.
     pub resblock_updown: bool,
-    /// Whether up- and downsampling convolve; without, they repeat and average.
+    /// Whether up- and downsampling use convolutions; otherwise they repeat and average.
     pub conv_resample: bool,
-    /// Dropout in the residual blocks.
+    /// Dropout probability in the residual blocks.
     pub dropout: f64,
     /// Number of classes; 0 is unconditional.
     pub classes: i64,
-    /// Whether one more class stands for "no class".
+    /// Whether there is an additional null class.
     pub null_class: bool,
-    /// Whether the network has a second set of outputs, a variance, which is not used.
+    /// Whether the network has additional variance outputs, which are not used.
     pub learn_sigma: bool,
     /// How t is embedded.
     pub time: TimeEmbedding,
-    /// Between the two layers of the time embedding.
+    /// Activation between the two layers of the time embedding.
     pub time_activation: Activation,
-    /// Whether activations lie in memory with their channels last. The result is the same.
+    /// Whether activations use the channels-last memory format. The result is the same.
     pub channels_last: bool,
 }
 
@@ -126,7 +130,7 @@ impl UNetConfig {
         if self.heads_up > 0 { self.heads_up } else { self.heads }
     }
 
-    /// Attention heads at a width, on the way down or up.
+    /// Number of attention heads at a width, on the downward or upward path.
     pub(crate) fn heads_at(&self, width: i64, up: bool) -> i64 {
         match (self.head_channels, up) {
             (0, true) => self.heads_going_up(),
@@ -144,7 +148,7 @@ impl UNetConfig {
         self.image_channels * if self.learn_sigma { 2 } else { 1 }
     }
 
-    /// Trainable values, counted along the way that the network is built.
+    /// Number of trainable values, computed in the same order as the network is built.
     pub(crate) fn parameters(&self) -> i64 {
         let (emb, first) = (4 * self.channels, self.channels * self.channel_mult[0]);
         let conv = |cin: i64, cout: i64| 9 * cin * cout + cout;

@@ -1,18 +1,19 @@
-//! Activations of a U-Net in training, counted along the way that the network is built.
+//! Activations of a U-Net in training, counted in the same order as the network is built.
 
 use super::config::UNetConfig;
 use crate::network::Activations;
 
-/// Maps of `width` channels that an attention block keeps: normalized, rows, q, k and v, heads, projection, sum.
+/// Feature maps of `width` channels that an attention block stores: normalised, rows, q, k, v,
+/// heads, projection, sum.
 const ATTENTION: i64 = 8;
 
 impl UNetConfig {
-    /// Values per sample: an estimate, for planning.
+    /// Estimated number of values per sample.
     pub(crate) fn activations(&self) -> Activations {
         let stages: Vec<i64> = self.widths().collect();
         let area = |stage: usize| self.image_size.iter().product::<i64>() >> (2 * stage);
         let dropout = i64::from(self.dropout > 0.0);
-        // Normalized input, convolution, normalized again, dropout, sum; FiLM keeps two more.
+        // Normalised input, convolution, second normalisation, dropout, sum; FiLM stores two more.
         let res = |cin: i64, cout: i64| cin + (3 + dropout + 2 * i64::from(self.scale_shift_norm)) * cout;
         let attends = |stage: usize| i64::from(self.attention_at.contains(&(1 << stage)));
         let first = self.channels * self.channel_mult[0];

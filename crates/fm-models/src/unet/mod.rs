@@ -1,8 +1,11 @@
-//! The U-Net of the guided-diffusion family, with the parameter names of torchcfm's `UNetModelWrapper`.
+//! The U-Net of the guided-diffusion family, with the parameter names of torchcfm's
+//! `UNetModelWrapper`.
 //!
-//! Stages of residual blocks at falling resolution, with self-attention at chosen ones, mirrored with skip connections on the
-//! way up; the time embedding is added in every residual block (or scales and shifts there), the class embedding to the time
-//! embedding. Output convolutions start at zero, so a fresh network predicts v = 0. Sources: Ho et al. 2020; Dhariwal and Nichol 2021.
+//! The downward path has stages of residual blocks at decreasing resolution, with self-attention at
+//! selected ones. The upward path mirrors it, with skip connections. The class embedding is added
+//! to the time embedding, and the sum is added in every residual block (or scales and shifts
+//! there). Output convolutions start at zero, so a new network predicts v = 0. Sources: Ho et al.
+//! 2020; Dhariwal and Nichol 2021.
 //!
 //! ```
 //! use fm_models::{parameter_count, unet::UNetConfig, ModelConfig};
@@ -40,7 +43,7 @@ pub(crate) struct UNet {
 }
 
 impl UNet {
-    /// The time and class embedding through SiLU, as every residual block takes it.
+    /// SiLU of the time and class embedding, the input of every residual block.
     fn embed(&self, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
         let [first, second] = &self.time;
         let e = self.config.time.embed(t, self.config.channels).to_kind(first.ws.kind());
@@ -61,11 +64,11 @@ impl UNet {
         train: bool,
     ) -> Tensor {
         let emb = {
-            // A shared time is repeated, so that its products round as those of separate times do.
+            // A shared time is repeated, so that its products round like those of separate times.
             let (t, condition) = (t.expand([x.size()[0]], false), condition.map(Tensor::shallow_clone));
             tape.run(&[], move |_| self.embed(&t, condition.as_ref()))
         };
-        // A stage takes what lies before it, joined along the channels, and the embedding.
+        // A stage takes the embedding and the outputs before it, concatenated along the channels.
         let stage = |blocks: &'a [Block]| {
             move |inputs: &[Tensor]| {
                 let (emb, before) = (&inputs[0], &inputs[1..]);

@@ -1,9 +1,11 @@
-//! A codebook that follows the vectors it stands for.
+//! A codebook whose codes are moving averages of the vectors assigned to them.
 //!
-//! A vector is replaced by the nearest of K codes. Codes are not trained by gradient: with n_i vectors at code i in a batch and s_i their sum,
-//! N_i <- g N_i + (1 - g) n_i and m_i <- g m_i + (1 - g) s_i, and code i is m_i / N'_i, where N' is N smoothed as (N_i + eps) / (N + K eps) N.
-//! A code whose N_i falls below a threshold is dead: it is moved to a random vector of the batch. Source: van den Oord et al., "Neural
-//! Discrete Representation Learning" (2017), appendix A.1; revival as in Jukebox (2020).
+//! A vector is replaced by the nearest of K codes. Codes are not trained by gradient. With n_i
+//! vectors assigned to code i in a batch and s_i their sum, N_i <- g N_i + (1 - g) n_i and m_i <- g
+//! m_i + (1 - g) s_i, and code i is m_i / N'_i, where N' is N smoothed as (N_i + eps) / (N + K eps)
+//! N. A code whose N_i falls below a threshold is dead: it is reset to a random vector of the
+//! batch. Source: van den Oord et al., "Neural Discrete Representation Learning" (2017), appendix
+//! A.1; reset as in Jukebox (2020).
 //!
 //! ```
 //! use fm_models::vqvae::{Codebook, CodebookConfig};
@@ -31,13 +33,13 @@ use tch::{Kind, Tensor, no_grad};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CodebookConfig {
-    /// K.
+    /// Number of codes, K.
     pub codes: i64,
-    /// Values of a code.
+    /// Values per code.
     pub dim: i64,
-    /// g.
+    /// Decay of the averages, g.
     pub decay: f64,
-    /// The N_i below which a code is dead; 0 revives none.
+    /// A code with N_i below this is dead; 0 disables resets.
     pub dead_below: f64,
 }
 
@@ -48,7 +50,7 @@ impl Default for CodebookConfig {
 }
 
 impl CodebookConfig {
-    /// Checks sizes and rates.
+    /// Checks the settings.
     ///
     /// # Errors
     /// Fewer than 2 codes, codes without values, a decay outside [0, 1), a negative threshold.
@@ -63,10 +65,10 @@ impl CodebookConfig {
     }
 }
 
-/// Smooths the counts.
+/// eps, which smooths the counts.
 const EPS: f64 = 1e-5;
 
-/// K codes, and the averages that they follow.
+/// K codes, and the averages that define them.
 #[derive(Debug)]
 pub struct Codebook {
     config: CodebookConfig,
@@ -76,7 +78,7 @@ pub struct Codebook {
 }
 
 impl Codebook {
-    /// Empty counts: the first update moves every code to a vector of its batch.
+    /// A codebook with empty counts: the first update resets every code to a vector of its batch.
     ///
     /// # Errors
     /// [`CodebookConfig::validate`].
@@ -92,7 +94,7 @@ impl Codebook {
         })
     }
 
-    /// Sets all codes, each as if `count` vectors stood behind it.
+    /// Sets all codes, each with the weight of `count` vectors.
     pub fn set(&self, codes: &Tensor, count: f64) {
         no_grad(|| {
             self.embed.shallow_clone().copy_(codes);
@@ -101,26 +103,26 @@ impl Codebook {
         });
     }
 
-    /// The number of the nearest code of each vector: (N, dim) to (N).
+    /// The index of the nearest code of each vector: (N, dim) to (N).
     pub fn nearest(&self, z: &Tensor) -> Tensor {
-        // |z - e|^2 less |z|^2, which is the same for every code.
+        // |z - e|^2 minus |z|^2, which is the same for every code.
         let squares = self.embed.square().sum_dim_intlist(1, false, Kind::Float);
         let distances = squares.unsqueeze(0) - z.detach().to_kind(Kind::Float).matmul(&self.embed.tr()) * 2.0;
         distances.argmin(1, false)
     }
 
-    /// The codes of these numbers: (N) to (N, dim).
+    /// The codes with these indices: (N) to (N, dim).
     pub fn look_up(&self, numbers: &Tensor) -> Tensor {
         self.embed.index_select(0, numbers)
     }
 
-    /// Lets the codes follow the vectors (N, dim) whose nearest codes were `numbers`.
+    /// Updates the codes with vectors (N, dim), whose nearest codes are `numbers`.
     pub fn update(&self, z: &Tensor, numbers: &Tensor) {
         let _guard = tch::no_grad_guard();
         let (z, k, rate) = (z.detach().to_kind(Kind::Float), self.config.codes, 1.0 - self.config.decay);
         let (mut counts, mut sums, mut embed) =
             (self.counts.shallow_clone(), self.sums.shallow_clone(), self.embed.shallow_clone());
-        // A product, because index_add adds in no fixed order on a GPU.
+        // A matrix product, because index_add sums in an unspecified order on a GPU.
         let chosen = numbers.one_hot(k).to_kind(Kind::Float);
         let met = chosen.sum_dim_intlist(0, false, Kind::Float);
         let sum = chosen.tr().matmul(&z);
@@ -132,7 +134,7 @@ impl Codebook {
         if self.config.dead_below > 0.0 {
             let dead = counts.lt(self.config.dead_below);
             let drawn = z.index_select(0, &Tensor::randint(z.size()[0], [k], (Kind::Int64, z.device())));
-            // Twice the threshold, so that a revived code has time to be chosen.
+            // Twice the threshold, so that a reset code has time to be assigned.
             let alive = 2.0 * self.config.dead_below;
             let column = dead.unsqueeze(1);
             embed.copy_(&drawn.where_self(&column, &embed));
@@ -141,7 +143,8 @@ impl Codebook {
         }
     }
 
-    /// Share of the codes that these numbers use, and their perplexity exp(-sum p ln p), which is K when all are used alike.
+    /// Fraction of the codes that occur in `numbers`, and their perplexity exp(-sum p ln p), which
+    /// is K if all are equally frequent.
     pub fn usage(&self, numbers: &Tensor) -> (f64, f64) {
         let counts = numbers.bincount::<Tensor>(None, self.config.codes).to_kind(Kind::Double);
         let p = &counts / counts.sum(Kind::Double);

@@ -1,8 +1,10 @@
 //! The vector-quantised autoencoder, for flow matching in its latent space.
 //!
-//! An encoder turns an image (C, H, W) into vectors (d, H/f, W/f), a codebook replaces each by its nearest code, a decoder turns codes back
-//! into an image. The loss is |x - decoded|^2 + beta |z - sg(code)|^2, means over all values, with the decoder's gradient handed straight
-//! through the codebook. Rate: (H/f) (W/f) log2 K bits an image. Source: van den Oord et al., "Neural Discrete Representation Learning" (2017).
+//! An encoder maps an image (C, H, W) to vectors (d, H/f, W/f), a codebook replaces each vector by
+//! its nearest code, and a decoder maps the codes back to an image. The loss is |x - decoded|^2 +
+//! beta |z - sg(code)|^2, means over all values. The gradient of the codes is copied to the vectors
+//! (straight-through estimator). Rate: (H/f) (W/f) log2 K bits per image. Source: van den Oord et
+//! al., "Neural Discrete Representation Learning" (2017).
 //!
 //! ```
 //! use fm_models::vqvae::{VqVae, VqVaeConfig};
@@ -35,13 +37,13 @@ pub struct VqVaeConfig {
     pub image_size: [i64; 2],
     /// Base width, a multiple of 32.
     pub channels: i64,
-    /// Width multiple of each stage; each stage but the last halves the size.
+    /// Width multiple of each stage; each stage except the last halves the size.
     pub channel_mult: Vec<i64>,
     /// Residual blocks per stage.
     pub res_blocks: i64,
     /// Weight beta of the commitment loss.
     pub commitment: f64,
-    /// The codes.
+    /// The codebook.
     pub codebook: CodebookConfig,
 }
 
@@ -81,7 +83,7 @@ impl VqVaeConfig {
         check(self.commitment >= 0.0, format!("commitment {}", self.commitment), "give 0 or more")
     }
 
-    /// Trainable values, counted without building anything.
+    /// Number of trainable values, computed without building the network.
     ///
     /// # Errors
     /// [`ModelError`] for a configuration that cannot be built.
@@ -107,12 +109,12 @@ impl VqVaeConfig {
         Ok(down + half(&widths, [self.codebook.dim, self.image_channels]))
     }
 
-    /// The size is divided by this.
+    /// The factor f between image size and latent size.
     fn factor(&self) -> i64 {
         1 << (self.channel_mult.len().max(1) - 1)
     }
 
-    /// The shape of an image's latent vectors: values, height, width.
+    /// The shape of an image's latent vectors: values per vector, height, width.
     pub fn latent_shape(&self) -> [i64; 3] {
         let [height, width] = self.image_size.map(|n| n / self.factor());
         [self.codebook.dim, height, width]
@@ -123,14 +125,14 @@ impl VqVaeConfig {
         [self.image_channels, self.image_size[0], self.image_size[1]]
     }
 
-    /// Bits that name an image's codes.
+    /// Bits per image that encode the indices of its codes.
     pub fn bits(&self) -> f64 {
         let [_, height, width] = self.latent_shape();
         (height * width) as f64 * (self.codebook.codes as f64).log2()
     }
 }
 
-/// GroupNorm, SiLU, conv, twice; plus the input, projected where the width changes.
+/// GroupNorm, SiLU and conv, twice, plus the input, which is projected if the width changes.
 #[derive(Debug)]
 struct Residual {
     norms: [GroupNorm; 2],
@@ -173,7 +175,7 @@ impl Stage {
     }
 }
 
-/// Convolution, stages, and out through a normalisation.
+/// A convolution, stages, and an output layer with a normalisation.
 #[derive(Debug)]
 struct Half {
     first: nn::Conv2D,
@@ -227,22 +229,22 @@ pub struct VqVae {
     codebook: Codebook,
 }
 
-/// What a batch gives in training.
+/// Outputs of a training pass.
 #[derive(Debug)]
 pub struct Reconstruction {
     /// Decoded images.
     pub images: Tensor,
-    /// The number of the code at each place of each image, (B H/f W/f).
+    /// The index of the code at each position of each image, (B H/f W/f).
     pub codes: Tensor,
-    /// Mean squared distance of the vectors from their codes.
+    /// Mean squared distance between the vectors and their codes.
     pub commitment: Tensor,
 }
 
 impl VqVae {
-    /// Creates the autoencoder below `path`, freshly initialised from libtorch's generator.
+    /// Creates the autoencoder below `path`, initialised from libtorch's generator.
     ///
     /// # Errors
-    /// [`ModelError`] names what does not fit and what to change.
+    /// [`ModelError`] with the invalid setting and the remedy.
     pub fn new(p: &Path<'_>, config: &VqVaeConfig) -> Result<Self, ModelError> {
         config.validate()?;
         Ok(Self {
@@ -253,28 +255,28 @@ impl VqVae {
         })
     }
 
-    /// Its configuration.
+    /// The configuration.
     pub fn config(&self) -> &VqVaeConfig {
         &self.config
     }
 
-    /// Images (B, C, H, W) to vectors (B, d, H/f, W/f), not yet replaced by codes.
+    /// Maps images (B, C, H, W) to vectors (B, d, H/f, W/f), not yet replaced by codes.
     pub fn encode(&self, x: &Tensor) -> Tensor {
         self.encoder.forward(x)
     }
 
-    /// Vectors to images, through their nearest codes.
+    /// Maps vectors to images, through their nearest codes.
     pub fn decode(&self, z: &Tensor) -> Tensor {
         let (_, codes) = self.quantise(z);
         self.decoder.forward(&codes)
     }
 
-    /// The number of the nearest code at each place of each image, (B H/f W/f).
+    /// The index of the nearest code at each position of each image, (B H/f W/f).
     pub fn codes(&self, z: &Tensor) -> Tensor {
         self.codebook.nearest(&rows(z))
     }
 
-    /// The numbers of the nearest codes, and the codes in the shape of the vectors.
+    /// The indices of the nearest codes, and the codes in the shape of the vectors.
     fn quantise(&self, z: &Tensor) -> (Tensor, Tensor) {
         let numbers = self.codebook.nearest(&rows(z));
         let (size, codes) = (z.size(), self.codebook.look_up(&numbers));
@@ -282,7 +284,8 @@ impl VqVae {
         (numbers, codes)
     }
 
-    /// There and back, with the gradient of the codes handed to the vectors. `train` lets the codebook follow, and revives dead codes.
+    /// Encodes and decodes; the gradient of the codes is copied to the vectors. `train` updates the
+    /// codebook and resets dead codes.
     pub fn reconstruct(&self, x: &Tensor, train: bool) -> Reconstruction {
         let z = self.encode(x);
         let (numbers, codes) = self.quantise(&z);
@@ -300,7 +303,7 @@ impl VqVae {
         (r.images - x).square().mean(Kind::Float) + r.commitment * self.config.commitment
     }
 
-    /// Share of the codes in use, and their perplexity.
+    /// Fraction of the codes in use, and their perplexity.
     pub fn usage(&self, codes: &Tensor) -> (f64, f64) {
         self.codebook.usage(codes)
     }

@@ -1,4 +1,5 @@
-//! Weights and inputs that the Python scripts in `reference/` compute alike, and the comparison with what they recorded.
+//! Weights and inputs that the Python scripts in `reference/` compute alike, and the comparison
+//! with what they recorded.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -69,7 +70,8 @@ pub(crate) fn build(config: &ModelConfig) -> (nn::VarStore, Box<dyn VelocityMode
     (store, model)
 }
 
-/// A network of the reference's configuration, whose parameters, by name and shape those of the reference, hold the computed weights.
+/// A network of the reference's configuration, whose parameters, by name and shape those of the
+/// reference, hold the computed weights.
 pub(crate) fn reference_model(kind: Option<&str>, case: &Value) -> (ModelConfig, nn::VarStore, Box<dyn VelocityModel>) {
     let mut config = case["config"].clone();
     if let Some(kind) = kind {
@@ -93,7 +95,8 @@ pub(crate) fn loss(out: &Tensor) -> Tensor {
     (out * tensor("loss", &out.size(), 1.0, 0.0)).sum(Kind::Float)
 }
 
-/// Outputs to `tolerance` at every recorded call; gradients of the last call's loss to ten times that, by norm and two projections.
+/// Outputs to `tolerance` at every recorded call; gradients of the last call's loss to ten times
+/// that, by norm and two projections.
 pub(crate) fn compare(name: &str, case: &Value, kind: Option<&str>, tolerance: f64) {
     let (config, store, model) = reference_model(kind, case);
     assert_eq!(config.parameters().unwrap() as usize, fm_models::parameter_count(&store), "{name}: counted parameters");
@@ -120,8 +123,8 @@ pub(crate) fn compare(name: &str, case: &Value, kind: Option<&str>, tolerance: f
     }
     loss(&last).backward();
     let gradients = case["gradients"].as_object().unwrap();
-    // A bias before a normalisation of its own channel has gradient 0, so rounding is measured against the largest:
-    // a few units in its last place, which depend on the processor.
+    // A bias before a normalisation of its own channel has gradient 0, so rounding is measured
+    // against the largest: a few units in its last place, which depend on the processor.
     let largest = gradients.values().map(|g| numbers(g)[0]).fold(0.0, f64::max);
     for (key, want) in gradients {
         let g = values(&store.variables()[key].grad());

@@ -1,15 +1,17 @@
-//! Initial prices by an auction (Bertsekas 1988), in single precision: only the prices are kept, and any prices are valid.
+//! Initial prices by an auction (Bertsekas 1988), in single precision: only the prices are kept,
+//! and any prices are valid.
 //!
-//! Each row without a column bids for its cheapest one. The price falls until that column costs as much as the row's second choice,
-//! less an increment; a displaced row bids again. A large increment settles fast but roughly, and each level starts from the prices of
-//! the previous one.
+//! Each row without a column bids for its cheapest one. The price falls until that column costs as
+//! much as the row's second choice, less an increment; a displaced row bids again. A large
+//! increment settles fast but roughly, and each level starts from the prices of the previous one.
 
 use multiversion::multiversion;
 
 const LANES: usize = 32;
 /// The factor by which the increment is divided from level to level.
 const FALL: f32 = 8.0;
-/// Bids per row and level after which a level is abandoned; a well-behaved problem needs half of them.
+/// Bids per row and level after which a level is abandoned; a well-behaved problem needs half of
+/// them.
 const PATIENCE: usize = 20;
 const NONE: u32 = u32::MAX;
 
@@ -50,7 +52,8 @@ fn reduce(to: &mut [f32], row: &[f64], minima: &[f64], scale: f64) {
 fn auction(costs: &[f32], n: usize, stride: usize) -> Vec<f32> {
     let row = |i: u32| &costs[i as usize * stride..(i as usize + 1) * stride];
     let mut prices = vec![0.0; stride];
-    // The typical gap between a row's first and second choice sets the scale: prices of n columns move by up to about n gaps.
+    // The typical gap between a row's first and second choice sets the scale: prices of n columns
+    // move by up to about n gaps.
     let mut gaps: Vec<f32> = (0..n as u32).map(|i| cheapest(row(i), &prices)).map(|(_, a, b)| b - a).collect();
     let typical = *gaps.select_nth_unstable_by(n / 2, f32::total_cmp).1;
     let mut increment = typical * n as f32 / 16.0;

@@ -1,18 +1,22 @@
 //! The linear assignment problem: distinct columns p(i) that minimise sum_i C[i, p(i)].
 //!
-//! For uniform marginals of equal size this *is* optimal transport. The method is that of Jonker and Volgenant ("A shortest
-//! augmenting path algorithm for dense and sparse linear assignment problems", Computing 38, 1987) with better initial prices:
+//! For uniform marginals of equal size this *is* optimal transport. The method is that of Jonker
+//! and Volgenant ("A shortest augmenting path algorithm for dense and sparse linear assignment
+//! problems", Computing 38, 1987) with better initial prices:
 //!
-//! 1. Prices v_j start at the column minima, and an auction with a decreasing increment (Bertsekas, "The auction algorithm", Annals
-//!    of Operations Research 14, 1988) moves them near their optimum. Its assignments are discarded, its prices are kept.
-//! 2. At those prices each row takes its cheapest column, whose price falls to the row's second choice (augmenting row reduction).
-//! 3. A Dijkstra search over reduced costs C_ij - v_j assigns each remaining row and makes the result exact.
+//! 1. Prices v_j start at the column minima, and an auction with a decreasing increment (Bertsekas,
+//!    "The auction algorithm", Annals of Operations Research 14, 1988) moves them near their
+//!    optimum. Its assignments are discarded, its prices are kept.
+//! 2. At those prices each row takes its cheapest column, whose price falls to the row's second
+//!    choice (augmenting row reduction).
+//! 3. A Dijkstra search over reduced costs C_ij - v_j assigns each remaining row and makes the
+//!    result exact.
 //!
-//! Good prices leave a handful of rows to the third stage, which is the slow one. All stages only scan rows of reduced costs, in
-//! vectorised code.
+//! Good prices leave a handful of rows to the third stage, which is the slow one. All stages only
+//! scan rows of reduced costs, in vectorised code.
 //!
-//! The result includes a certificate of optimality: potentials u, v with u_i + v_j <= C_ij and sum u + sum v = cost (v = 0 on
-//! unused columns).
+//! The result includes a certificate of optimality: potentials u, v with u_i + v_j <= C_ij and sum
+//! u + sum v = cost (v = 0 on unused columns).
 //!
 //! ```
 //! use fm_ot::assignment::assign;
@@ -46,10 +50,12 @@ pub struct Assignment {
     pub v: Vec<f64>,
 }
 
-/// Solves the assignment problem for finite costs of any sign, with at least as many columns as rows.
+/// Solves the assignment problem for finite costs of any sign, with at least as many columns as
+/// rows.
 ///
 /// # Errors
-/// [`OtError::MoreRows`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278, [`OtError::Memory`].
+/// [`OtError::MoreRows`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278,
+/// [`OtError::Memory`].
 #[doc(alias = "linear_sum_assignment")]
 pub fn assign(cost: ArrayView2<'_, f64>) -> Result<Assignment, OtError> {
     let (rows, columns) = cost.dim();

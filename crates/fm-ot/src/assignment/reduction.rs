@@ -1,18 +1,20 @@
-//! Augmenting row reduction: rows take their cheapest columns and lower the prices to their second choices.
+//! Augmenting row reduction: rows take their cheapest columns and lower the prices to their second
+//! choices.
 
 use super::matching::{Matching, NONE};
 use super::scan::{Cheapest, cheapest, position};
 
-/// Two rounds in which each free row takes its cheapest column and lowers its price to the second cheapest. A displaced row continues
-/// immediately if the price fell, and otherwise waits for the next round. Returns the rows that are still free.
+/// Two rounds in which each free row takes its cheapest column and lowers its price to the second
+/// cheapest. A displaced row continues immediately if the price fell, and otherwise waits for the
+/// next round. Returns the rows that are still free.
 pub(super) fn reduce_rows(matching: &mut Matching<'_>) -> Vec<usize> {
     let mut free: Vec<usize> = (0..matching.rows).collect();
     for _ in 0..2 {
         let mut waiting = Vec::new();
         for start in free {
             let mut i = start;
-            // Rounding could make two rows exchange one column forever, so the loop is bounded; the searches assign the remaining
-            // rows.
+            // Rounding could make two rows exchange one column forever, so the loop is bounded; the
+            // searches assign the remaining rows.
             for _ in 0..matching.rows {
                 let falls = take_cheapest(&mut i, matching);
                 if i == NONE || !falls {
@@ -28,7 +30,8 @@ pub(super) fn reduce_rows(matching: &mut Matching<'_>) -> Vec<usize> {
     free
 }
 
-/// Row i takes its cheapest column, and i becomes the displaced row. Returns whether the price fell.
+/// Row i takes its cheapest column, and i becomes the displaced row. Returns whether the price
+/// fell.
 fn take_cheapest(i: &mut usize, matching: &mut Matching<'_>) -> bool {
     let costs = matching.row(*i);
     let Cheapest { column: mut j, first, second } = cheapest(costs, &matching.v);

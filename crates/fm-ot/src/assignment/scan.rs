@@ -1,5 +1,6 @@
-//! Passes over a row of reduced costs C_ij - v_j, written so that the compiler vectorises them. They are compiled for several
-//! instruction sets, and the best one is chosen at run time. All give bit-identical results.
+//! Passes over a row of reduced costs C_ij - v_j, written so that the compiler vectorises them.
+//! They are compiled for several instruction sets, and the best one is chosen at run time. All give
+//! bit-identical results.
 
 use multiversion::multiversion;
 
@@ -88,8 +89,9 @@ pub(super) fn position(costs: &[f64], v: &[f64], value: f64, from: usize) -> Opt
     (at..n).find(|&j| costs[j] - v[j] == value)
 }
 
-/// Lowers distances to those of paths through `row`, which are the row's reduced costs less `offset`, and stores `row` where they
-/// fall. Returns the least distance. A settled column has the distance NaN, which is neither lowered nor least.
+/// Lowers distances to those of paths through `row`, which are the row's reduced costs less
+/// `offset`, and stores `row` where they fall. Returns the least distance. A settled column has the
+/// distance NaN, which is neither lowered nor least.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
 pub(crate) fn relax(
     costs: &[f64],

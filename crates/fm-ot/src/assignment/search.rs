@@ -16,7 +16,8 @@ impl Search {
         Self { distance: vec![0.0; columns], previous: vec![0; columns], settled: Vec::new() }
     }
 
-    /// Finds the cheapest alternating path from a free row to a free column, updates prices along it and flips it.
+    /// Finds the cheapest alternating path from a free row to a free column, updates prices along
+    /// it and flips it.
     pub(super) fn augment(&mut self, start: usize, matching: &mut Matching<'_>) {
         self.distance.fill(f64::INFINITY);
         self.settled.clear();

@@ -1,19 +1,22 @@
 //! Conditions in a cost: pairs with different conditions cost more.
 //!
-//! The cost is C_ij + w mean(C) D_ij. For classes D_ij is 1 if they differ and 0 otherwise; for condition vectors D_ij = |a_i - a_j|^2
-//! divided by its mean. The weight w is in units of the mean cost. Source: Cheng and Schwing, "The curse of conditions" (2025).
+//! The cost is C_ij + w mean(C) D_ij. For classes D_ij is 1 if they differ and 0 otherwise; for
+//! condition vectors D_ij = |a_i - a_j|^2 divided by its mean. The weight w is in units of the mean
+//! cost. Source: Cheng and Schwing, "The curse of conditions" (2025).
 
 use crate::OtError;
 use crate::scalar::Scalar;
 use fm_core::coupling::Conditions;
 use ndarray::{Array2, ArrayView2, Zip};
 
-/// Adds to each entry `weight`, in units of the mean cost, times the distance between the conditions of its row and column: for classes 1
-/// if they differ and 0 otherwise; for vectors the squared Euclidean distance divided by its mean.
+/// Adds to each entry `weight`, in units of the mean cost, times the distance between the
+/// conditions of its row and column: for classes 1 if they differ and 0 otherwise; for vectors the
+/// squared Euclidean distance divided by its mean.
 ///
 /// # Errors
-/// [`OtError::Weight`] for a weight that is negative, not finite or too large for these costs, [`OtError::Conditions`] unless there is one
-/// condition for each row and each column, [`OtError::Condition`] for a vector that is not finite.
+/// [`OtError::Weight`] for a weight that is negative, not finite or too large for these costs,
+/// [`OtError::Conditions`] unless there is one condition for each row and each column,
+/// [`OtError::Condition`] for a vector that is not finite.
 pub fn add_conditions(cost: &mut Array2<f64>, conditions: Conditions<'_>, weight: f64) -> Result<(), OtError> {
     match conditions {
         Conditions::None => check_weight(weight),
@@ -51,7 +54,8 @@ pub fn add_condition_vectors<T: Scalar>(
     Ok(())
 }
 
-/// The weight in the unit of the cost; `None` if the costs are not finite, which the solver reports.
+/// The weight in the unit of the cost; `None` if the costs are not finite, which the solver
+/// reports.
 fn scaled(cost: &Array2<f64>, conditions: usize, weight: f64) -> Result<Option<f64>, OtError> {
     check_weight(weight)?;
     let (rows, columns) = cost.dim();

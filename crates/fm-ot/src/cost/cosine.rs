@@ -24,7 +24,8 @@ fn unit<T: Element>(rows: ArrayView2<'_, T>) -> Array2<f64> {
     rows
 }
 
-/// The norm of a row, which is scaled first if its squares leave the range of f64; those of f32 values never do.
+/// The norm of a row, which is scaled first if its squares leave the range of f64; those of f32
+/// values never do.
 fn norm_of(row: &mut ArrayViewMut1<'_, f64>) -> f64 {
     let square = row.dot(&*row);
     if square.is_normal() {

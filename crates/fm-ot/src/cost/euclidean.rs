@@ -10,14 +10,15 @@ use multiversion::multiversion;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, Zip, s};
 use rayon::prelude::*;
 
-/// Minimum and maximum number of cost rows that are computed together: as many blocks as threads, if each has enough work. The division
-/// into blocks does not change any bit of the result.
+/// Minimum and maximum number of cost rows that are computed together: as many blocks as threads,
+/// if each has enough work. The division into blocks does not change any bit of the result.
 const BLOCK: (usize, usize) = (32, 512);
 /// Dimensions multiplied at a time, so that the points are never in memory as a whole in f64.
 pub(super) const PANEL: usize = 512;
 /// Number of rows per side from which the centre is estimated.
 const SOME: usize = 64;
-/// The largest dimension for which distances are computed from the definition: below it, writing the result takes longer.
+/// The largest dimension for which distances are computed from the definition: below it, writing
+/// the result takes longer.
 pub(super) const FEW: usize = 8;
 /// A squared distance below this fraction of the sum of the squared norms is recomputed.
 const CANCELLED: f64 = 1e-5;

@@ -6,16 +6,17 @@
 //! | `euclidean` | \|x_i - y_j\| | of the data |
 //! | `cosine` | 1 - x_i . y_j / (\|x_i\| \|y_j\|) | none, from 0 to 2; 1 if a row is zero |
 //!
-//! Any other cost implements [`Cost`]: a closure over two rows, or a type with one method. Points are f32 or f64, (rows, dimensions); costs
-//! are f64.
+//! Any other cost implements [`Cost`]: a closure over two rows, or a type with one method. Points
+//! are f32 or f64, (rows, dimensions); costs are f64.
 //!
 //! Squared distances in more than a few dimensions are expanded to
 //! |x_i|^2 + |y_j|^2 - 2 x_i . y_j and computed by matrix products in f64, on points centred near their mean, in blocks of rows
-//! on all cores. Where the terms nearly cancel, the distance is recomputed from its definition: every entry has a relative error below
-//! 1e-10, and equal points have distance 0.
+//! on all cores. Where the terms nearly cancel, the distance is recomputed from its definition:
+//! every entry has a relative error below 1e-10, and equal points have distance 0.
 //!
-//! [`add_conditions`] makes a cost condition-aware: pairs with different conditions cost more (Cheng and Schwing, "The curse of conditions:
-//! analyzing and improving optimal transport for conditional flow-based generation", 2025).
+//! [`add_conditions`] makes a cost condition-aware: pairs with different conditions cost more
+//! (Cheng and Schwing, "The curse of conditions: analyzing and improving optimal transport for
+//! conditional flow-based generation", 2025).
 //!
 //! ```
 //! use fm_ot::cost::{Cost, Metric};
@@ -45,7 +46,8 @@ use rayon::prelude::*;
 
 /// The cost of sending one point to another, for points of f32 (or of T).
 ///
-/// Closures `Fn(&[T], &[T]) -> f64 + Sync` implement it. A cost that is NaN or infinite is an error in the solver that receives it.
+/// Closures `Fn(&[T], &[T]) -> f64 + Sync` implement it. A cost that is NaN or infinite is an error
+/// in the solver that receives it.
 ///
 /// ```
 /// use fm_ot::{Cost, OtCoupling};
@@ -69,12 +71,14 @@ pub trait Cost<T: Scalar = f32>: Sync {
     /// The costs between the rows of `x` (n, d) and of `y` (m, d), as an (n, m) matrix.
     ///
     /// # Errors
-    /// [`OtError::Dimension`] when the dimensions differ, [`OtError::Memory`] for a matrix that cannot be allocated.
+    /// [`OtError::Dimension`] when the dimensions differ, [`OtError::Memory`] for a matrix that
+    /// cannot be allocated.
     fn matrix(&self, x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<Array2<f64>, OtError> {
         pairwise(x, y, |x, y| self.cost(x, y))
     }
 
-    /// Whether the cost from x to y equals the cost from y to x, which saves a coupling a transposition.
+    /// Whether the cost from x to y equals the cost from y to x, which saves a coupling a
+    /// transposition.
     fn is_symmetric(&self) -> bool {
         false
     }
@@ -101,10 +105,12 @@ fm_core::choice! {
 }
 
 impl Metric {
-    /// The costs between the rows of `x` (n, d) and of `y` (m, d), as an (n, m) matrix. NaN in the points is reported by the solver.
+    /// The costs between the rows of `x` (n, d) and of `y` (m, d), as an (n, m) matrix. NaN in the
+    /// points is reported by the solver.
     ///
     /// # Errors
-    /// [`OtError::Dimension`] when the dimensions differ, [`OtError::Memory`] for a matrix that cannot be allocated.
+    /// [`OtError::Dimension`] when the dimensions differ, [`OtError::Memory`] for a matrix that
+    /// cannot be allocated.
     #[doc(alias = "dist")]
     #[doc(alias = "cdist")]
     #[doc(alias = "pairwise_distances")]
@@ -146,7 +152,8 @@ impl<T: Scalar> Cost<T> for Metric {
 /// The cost `between` each pair of rows, computed on all cores.
 ///
 /// # Errors
-/// [`OtError::Dimension`] when the dimensions differ, [`OtError::Memory`] for a matrix that cannot be allocated.
+/// [`OtError::Dimension`] when the dimensions differ, [`OtError::Memory`] for a matrix that cannot
+/// be allocated.
 pub fn pairwise<T: Scalar>(
     x: ArrayView2<'_, T>,
     y: ArrayView2<'_, T>,
@@ -165,7 +172,8 @@ pub fn pairwise<T: Scalar>(
     Ok(cost)
 }
 
-/// The shape of the cost between two sets of points; fails if dimensions differ or the matrix does not fit into memory.
+/// The shape of the cost between two sets of points; fails if dimensions differ or the matrix does
+/// not fit into memory.
 fn shape<T>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<(usize, usize), OtError> {
     let (left, right) = (x.ncols(), y.ncols());
     if left != right {

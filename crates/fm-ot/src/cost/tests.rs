@@ -119,8 +119,8 @@ fn nan_is_kept_for_the_solver_to_report() {
     assert_eq!(Metric::Cosine.matrix(x.view(), wide.view()), Err(OtError::Dimension { left: 1, right: 2 }));
 }
 
-/// Coordinates that f32 cannot distinguish: one thousand plus multiples of 1e-6, where neighbouring f32 are 6e-5
-/// apart.
+/// Coordinates that f32 cannot distinguish: one thousand plus multiples of 1e-6, where neighbouring
+/// f32 are 6e-5 apart.
 fn fine(step: u64, rows: usize, dim: usize) -> Array2<f64> {
     points(step, rows, dim).mapv(|v| 1000.0 + 1e-6 * f64::from(v))
 }

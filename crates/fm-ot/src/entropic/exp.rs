@@ -1,5 +1,6 @@
-//! The exponential without branches, so that the compiler can vectorise it. It uses a fused multiply-add on every machine
-//! (slow on one without the instruction), so that all machines give the same bits.
+//! The exponential without branches, so that the compiler can vectorise it. It uses a fused
+//! multiply-add on every machine (slow on one without the instruction), so that all machines give
+//! the same bits.
 
 /// Adding this constant leaves the integer part of an f64 in its lowest bits.
 const SHIFT: f64 = 6_755_399_441_055_744.0;
@@ -9,7 +10,8 @@ const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 
 /// e^x to 2 units in the last place for x <= 709; 0 below -708.
 ///
-/// x = k ln 2 + r with |r| <= ln 2 / 2, where e^r is its Taylor series up to r^13 / 13! (its remainder is below 1e-17).
+/// x = k ln 2 + r with |r| <= ln 2 / 2, where e^r is its Taylor series up to r^13 / 13! (its
+/// remainder is below 1e-17).
 #[inline(always)]
 pub(super) fn exp(x: f64) -> f64 {
     let shifted = x.mul_add(std::f64::consts::LOG2_E, SHIFT);

@@ -1,7 +1,8 @@
 //! The passes over an n^2 matrix of Sinkhorn's iteration, on all cores.
 //!
-//! Rows are processed in blocks whose size depends only on the matrix, and partial sums are added in the order of the blocks. The
-//! result does not depend on the number of threads or the instruction set.
+//! Rows are processed in blocks whose size depends only on the matrix, and partial sums are added
+//! in the order of the blocks. The result does not depend on the number of threads or the
+//! instruction set.
 
 use super::exp::exp;
 use multiversion::multiversion;
@@ -29,7 +30,8 @@ fn block_rows(columns: usize) -> usize {
     (BLOCK / columns.max(1)).max(1)
 }
 
-/// K_ij = exp(g_j - C_ij / epsilon - top_i), where top_i is the largest exponent of the row; returns the tops.
+/// K_ij = exp(g_j - C_ij / epsilon - top_i), where top_i is the largest exponent of the row;
+/// returns the tops.
 pub(super) fn build(kernel: &mut [f64], cost: &Matrix<'_>, g: &[f64], epsilon: f64) -> Vec<f64> {
     let n = cost.columns;
     let size = block_rows(n) * n;

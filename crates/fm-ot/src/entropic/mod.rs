@@ -8,15 +8,19 @@
 //! | [`unbalanced`] | the same + reg_m KL(P 1 \| a) + reg_m KL(P^T 1 \| b) | none |
 //! | [`partial`] | sum P C + epsilon sum P ln P | P 1 <= a, P^T 1 <= b, sum P = mass |
 //!
-//! All three plans have the form P_ij = r_ij exp((f_i + g_j - C_ij) / epsilon), r = a b^T (1 for `partial`), and are computed by fitting f
-//! and g in turn. The iteration uses scalings u, v of a kernel that has absorbed the potentials so far, so that a pass is n^2
-//! multiplications without exponentials. Scalings that grow large are absorbed; if a sum leaves the range of f64, potentials are fitted in
-//! the log domain. No valid epsilon gives a NaN. Epsilon decreases from an eighth of the mean cost by factors of 4, and the balanced
-//! iteration is over-relaxed at a rate derived from its own convergence, so that small values of epsilon converge too.
+//! All three plans have the form P_ij = r_ij exp((f_i + g_j - C_ij) / epsilon), r = a b^T (1 for
+//! `partial`), and are computed by fitting f and g in turn. The iteration uses scalings u, v of a
+//! kernel that has absorbed the potentials so far, so that a pass is n^2 multiplications without
+//! exponentials. Scalings that grow large are absorbed; if a sum leaves the range of f64,
+//! potentials are fitted in the log domain. No valid epsilon gives a NaN. Epsilon decreases from an
+//! eighth of the mean cost by factors of 4, and the balanced iteration is over-relaxed at a rate
+//! derived from its own convergence, so that small values of epsilon converge too.
 //!
-//! Cost, potentials, epsilon and reg_m share one unit, that of the cost. Sources: Cuturi (2013); Peyre and Cuturi, "Computational Optimal
-//! Transport" (2019), chapter 4; Chizat et al., "Scaling algorithms for unbalanced optimal transport problems" (2018); Benamou et al.,
-//! "Iterative Bregman projections" (2015), section 5; Lehmann et al., "A note on overrelaxation in the Sinkhorn algorithm" (2021).
+//! Cost, potentials, epsilon and reg_m share one unit, that of the cost. Sources: Cuturi (2013);
+//! Peyre and Cuturi, "Computational Optimal Transport" (2019), chapter 4; Chizat et al., "Scaling
+//! algorithms for unbalanced optimal transport problems" (2018); Benamou et al., "Iterative Bregman
+//! projections" (2015), section 5; Lehmann et al., "A note on overrelaxation in the Sinkhorn
+//! algorithm" (2021).
 //!
 //! ```
 //! use fm_ot::{entropic::{Epsilon, SinkhornOptions, sinkhorn}, marginals::Marginals};
@@ -50,8 +54,9 @@ use state::{Problem, Side};
 /// The plan with fixed marginals.
 ///
 /// # Errors
-/// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs above 1e278, [`OtError::Memory`],
-/// [`OtError::Epsilon`], [`OtError::Tolerance`], and [`OtError::NotConverged`] if convergence is required.
+/// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs
+/// above 1e278, [`OtError::Memory`], [`OtError::Epsilon`], [`OtError::Tolerance`], and
+/// [`OtError::NotConverged`] if convergence is required.
 #[doc(alias = "sinkhorn2")]
 #[doc(alias = "sinkhorn_log")]
 pub fn sinkhorn(
@@ -62,7 +67,8 @@ pub fn sinkhorn(
     scaling::solve(cost, &Problem { marginals, side: Side::Exact, mass: None }, options)
 }
 
-/// The plan with relaxed marginals, at a penalty of `reg_m` per unit of Kullback-Leibler divergence.
+/// The plan with relaxed marginals, at a penalty of `reg_m` per unit of Kullback-Leibler
+/// divergence.
 ///
 /// # Errors
 /// As [`sinkhorn`], and [`OtError::Strength`] for a `reg_m` that is not above 0 and at most 1e290.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Epsilon {
     /// In the unit of the cost.
     Absolute(f64),
-    /// As a fraction of the mean cost (the mean |C_ij| if costs have signs), which suits data of any scale and dimension.
+    /// As a fraction of the mean cost (the mean |C_ij| if costs have signs), which suits data of
+    /// any scale and dimension.
     Relative(f64),
 }
 
@@ -19,17 +20,19 @@ pub enum Epsilon {
 pub struct SinkhornOptions {
     /// The regularisation, above 0.
     pub epsilon: Epsilon,
-    /// The error at which the iteration stops, 0 or above; see [`EntropicPlan::error`](super::EntropicPlan::error).
+    /// The error at which the iteration stops, 0 or above; see
+    /// [`EntropicPlan::error`](super::EntropicPlan::error).
     pub tolerance: f64,
-    /// Maximum number of iterations over all levels of epsilon. The plan reached so far is then returned (with one more iteration if the
-    /// last level has not started).
+    /// Maximum number of iterations over all levels of epsilon. The plan reached so far is then
+    /// returned (with one more iteration if the last level has not started).
     pub max_iterations: usize,
     /// Whether a plan whose error exceeds the tolerance is an error.
     pub require_convergence: bool,
 }
 
 impl Default for SinkhornOptions {
-    /// Epsilon 0.05 of the mean cost, an L1 error of 1e-3, at most 2,000 iterations, and no error if the iteration does not converge.
+    /// Epsilon 0.05 of the mean cost, an L1 error of 1e-3, at most 2,000 iterations, and no error
+    /// if the iteration does not converge.
     fn default() -> Self {
         Self { epsilon: Epsilon::Relative(0.05), tolerance: 1e-3, max_iterations: 2000, require_convergence: false }
     }
@@ -42,8 +45,8 @@ impl From<Epsilon> for SinkhornOptions {
     }
 }
 
-/// Upper limit of epsilon, reg_m and costs in units of epsilon; epsilon is at least its reciprocal, so that products with logarithms stay
-/// finite.
+/// Upper limit of epsilon, reg_m and costs in units of epsilon; epsilon is at least its reciprocal,
+/// so that products with logarithms stay finite.
 pub(super) const LARGEST: f64 = 1e290;
 
 impl SinkhornOptions {

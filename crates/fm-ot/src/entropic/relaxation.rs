@@ -1,9 +1,10 @@
 //! Over-relaxation of the potentials.
 //!
-//! Near its limit, Sinkhorn's iteration is a Gauss-Seidel iteration on a linear system. If theta is the factor by which it reduces the
-//! error, the factor omega = 2 / (1 + sqrt(1 - theta)) on each logarithmic step gives the fastest convergence, by a factor omega - 1 per
-//! iteration. Theta is estimated from the observed decline rho of the error under the current omega, where (rho + omega - 1)^2 = rho
-//! omega^2 theta.
+//! Near its limit, Sinkhorn's iteration is a Gauss-Seidel iteration on a linear system. If theta is
+//! the factor by which it reduces the error, the factor omega = 2 / (1 + sqrt(1 - theta)) on each
+//! logarithmic step gives the fastest convergence, by a factor omega - 1 per iteration. Theta is
+//! estimated from the observed decline rho of the error under the current omega, where (rho +
+//! omega - 1)^2 = rho omega^2 theta.
 
 /// Above this value, rounding errors would be amplified more than any problem gains.
 const LARGEST: f64 = 1.999;
@@ -28,8 +29,9 @@ impl Relaxation {
         self.omega
     }
 
-    /// Number of iterations over which the decline is measured: an error that shrinks by omega - 1 per iteration shrinks by e^4, so that
-    /// its oscillations do not matter. Half as many iterations are skipped before.
+    /// Number of iterations over which the decline is measured: an error that shrinks by omega - 1
+    /// per iteration shrinks by e^4, so that its oscillations do not matter. Half as many
+    /// iterations are skipped before.
     fn window(&self) -> usize {
         (4.0 / (2.0 - self.omega)).clamp(8.0, 500.0) as usize
     }

@@ -1,4 +1,5 @@
-//! The iteration: epsilon decreases level by level, and each level fits both sides in turn until its error is small enough.
+//! The iteration: epsilon decreases level by level, and each level fits both sides in turn until
+//! its error is small enough.
 
 use super::kernel::{BLOCK, absolute_sum};
 use super::options::SinkhornOptions;
@@ -13,7 +14,8 @@ pub(super) fn solve(
     problem: &Problem<'_>,
     options: &SinkhornOptions,
 ) -> Result<EntropicPlan, OtError> {
-    // Run parallel passes from within the thread pool: a thread outside it would sleep and wake on each pass.
+    // Run parallel passes from within the thread pool: a thread outside it would sleep and wake on
+    // each pass.
     if cost.len() > BLOCK { rayon::scope(|_| descend(cost, problem, options)) } else { descend(cost, problem, options) }
 }
 
@@ -44,13 +46,14 @@ fn descend(
         let mut target = 8.0 * tolerance;
         loop {
             iterations += 1;
-            // The last two allowed iterations are not over-relaxed, so that the plan is fitted in any case.
+            // The last two allowed iterations are not over-relaxed, so that the plan is fitted in
+            // any case.
             let omega = if iterations + 2 > options.max_iterations { 1.0 } else { relaxation.omega() };
             let (mut error, total) = state.iterate(omega);
             relaxation.observe(total);
             if omega > 1.0 && last && total <= target {
-                // Over-relaxation leaves neither side fitted; the error is computed, and the plan returned, with exact column
-                // sums.
+                // Over-relaxation leaves neither side fitted; the error is computed, and the plan
+                // returned, with exact column sums.
                 iterations += 2;
                 state.iterate(1.0);
                 error = state.iterate(1.0).0;
@@ -74,7 +77,8 @@ fn descend(
     Ok(found)
 }
 
-/// The levels of epsilon: an eighth of the mean cost, divided by 4 until it is near epsilon, then epsilon.
+/// The levels of epsilon: an eighth of the mean cost, divided by 4 until it is near epsilon, then
+/// epsilon.
 fn levels(mean: f64, epsilon: f64) -> Vec<f64> {
     let falling = std::iter::successors(Some(mean / 8.0), |e| Some(e / 4.0)).take_while(|e| *e > 3.0 * epsilon);
     falling.chain([epsilon]).collect()

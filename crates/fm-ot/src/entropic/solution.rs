@@ -19,8 +19,9 @@ pub struct EntropicPlan {
     pub epsilon: f64,
     /// sum P C.
     pub cost: f64,
-    /// The L1 distance of the plan from its constraints: for `sinkhorn` sum_i |P_i - a_i| + sum_j |P_j - b_j|; for `partial` the mass above
-    /// a, above b, and the deviation from the requested mass. For `unbalanced`, which has no constraints, the mass that another fit of the
+    /// The L1 distance of the plan from its constraints: for `sinkhorn` sum_i |P_i - a_i| +
+    /// sum_j |P_j - b_j|; for `partial` the mass above a, above b, and the deviation from the
+    /// requested mass. For `unbalanced`, which has no constraints, the mass that another fit of the
     /// rows would move.
     pub error: f64,
     /// Iterations made.
@@ -42,7 +43,8 @@ pub(super) fn assemble(mut state: State<'_>, iterations: usize, tolerance: f64) 
     };
     let error = match (state.problem.side, state.problem.mass) {
         (Side::Soft { reg_m }, _) => {
-            // Another fit of row i would multiply its mass s by (a / s)^(epsilon's share) exp(-f / (reg_m + epsilon)).
+            // Another fit of row i would multiply its mass s by (a / s)^(epsilon's share) exp(-f /
+            // (reg_m + epsilon)).
             let moved = |((s, a), f): ((&f64, &f64), &f64)| {
                 if *s == 0.0 {
                     return 0.0;
@@ -65,12 +67,14 @@ pub(super) fn assemble(mut state: State<'_>, iterations: usize, tolerance: f64) 
 }
 
 impl EntropicPlan {
-    /// For a plan of `sinkhorn`: an upper bound on how far its objective is above the optimum, in the unit of the cost. It is the objective
-    /// of the plan, rounded to exact marginals (Altschuler et al. 2017), minus the dual objective of its potentials.
+    /// For a plan of `sinkhorn`: an upper bound on how far its objective is above the optimum, in
+    /// the unit of the cost. It is the objective of the plan, rounded to exact marginals
+    /// (Altschuler et al. 2017), minus the dual objective of its potentials.
     ///
     /// # Errors
-    /// [`OtError::Masses`] if cost and marginals do not match the plan's shape; [`OtError::NotFinite`], [`OtError::TooLarge`],
-    /// [`OtError::Potentials`], [`OtError::Plan`], [`OtError::Epsilon`] if cost or plan were changed since the solve.
+    /// [`OtError::Masses`] if cost and marginals do not match the plan's shape;
+    /// [`OtError::NotFinite`], [`OtError::TooLarge`], [`OtError::Potentials`], [`OtError::Plan`],
+    /// [`OtError::Epsilon`] if cost or plan were changed since the solve.
     pub fn duality_gap(&self, cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<f64, OtError> {
         let (a, b) = marginals.of(self.plan.dim())?;
         marginals.of(cost.dim())?;
@@ -103,7 +107,8 @@ impl EntropicPlan {
     }
 }
 
-/// The plan with rows and then columns scaled down to their masses, and the missing mass added as a product.
+/// The plan with rows and then columns scaled down to their masses, and the missing mass added as a
+/// product.
 fn round(plan: &Array2<f64>, a: &[f64], b: &[f64]) -> Array2<f64> {
     let mut rounded = plan.clone();
     for (axis, masses) in [(Axis(0), a), (Axis(1), b)] {

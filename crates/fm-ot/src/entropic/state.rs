@@ -29,7 +29,8 @@ pub(super) struct Problem<'a> {
     pub(super) mass: Option<f64>,
 }
 
-/// Scalings beyond e^ABSORB are absorbed: the kernel's smallest entries stay negligible, and no product overflows.
+/// Scalings beyond e^ABSORB are absorbed: the kernel's smallest entries stay negligible, and no
+/// product overflows.
 const ABSORB: f64 = 100.0;
 
 /// Potentials in the unit of the cost, and their changes since the kernel absorbed them.
@@ -81,22 +82,24 @@ impl<'a> State<'a> {
         }
     }
 
-    /// Builds the kernel of the potentials for an epsilon, with each row divided by its largest entry; the row's scaling
-    /// compensates for it.
+    /// Builds the kernel of the potentials for an epsilon, with each row divided by its largest
+    /// entry; the row's scaling compensates for it.
     pub(super) fn enter(&mut self, epsilon: f64) {
         self.epsilon = epsilon;
         let exponents: Vec<f64> = self.g.iter().zip(&self.log_columns).map(|(g, log)| log + g / epsilon).collect();
         let tops = build(&mut self.kernel, &self.cost, &exponents, epsilon);
         for (((f, u), top), log) in self.f.iter_mut().zip(&mut self.u).zip(&tops).zip(&self.log_rows) {
             let absorbed = -epsilon * (top + log) - self.shift;
-            // Out of range only if epsilon has just decreased; the next fit of the rows does not use this value.
+            // Out of range only if epsilon has just decreased; the next fit of the rows does not
+            // use this value.
             *u = ((*f - absorbed) / epsilon).exp().clamp((-ABSORB).exp(), ABSORB.exp());
             *f = absorbed;
         }
         self.v.fill(1.0);
     }
 
-    /// Fits the rows and then the columns in the log domain, where no sum can leave the range of f64.
+    /// Fits the rows and then the columns in the log domain, where no sum can leave the range of
+    /// f64.
     fn refit(&mut self) {
         let (epsilon, side, shift) = (self.epsilon, self.problem.side, self.shift);
         let fit = |cost: &Matrix<'_>, logs: (&[f64], &[f64]), other: &[f64], masses: &[f64]| -> Vec<f64> {
@@ -114,8 +117,8 @@ impl<'a> State<'a> {
         self.enter(epsilon);
     }
 
-    /// Fits the rows, then the columns, then the total mass; returns the L1 error left in rows and mass, and that of both
-    /// sides before the fit.
+    /// Fits the rows, then the columns, then the total mass; returns the L1 error left in rows and
+    /// mass, and that of both sides before the fit.
     pub(super) fn iterate(&mut self, omega: f64) -> (f64, f64) {
         let (epsilon, side) = (self.epsilon, self.problem.side);
         let (a, b) = (self.a, self.b);

@@ -1,4 +1,5 @@
-//! Point sets that Rust and Python build alike, bit by bit: `reference/instances.py` is the same in NumPy.
+//! Point sets that Rust and Python build alike, bit by bit: `reference/instances.py` is the same in
+//! NumPy.
 
 #![allow(dead_code, reason = "each test file uses what it needs")]
 

@@ -41,7 +41,8 @@ pub(super) struct Batch<'a, S, F: ?Sized> {
     x: S,
     /// The velocity at x; missing for a batch that starts without rows.
     k0: S,
-    /// Each stage of a step times the row's step size, so that sums of stages have the same weights in all rows.
+    /// Each stage of a step times the row's step size, so that sums of stages have the same weights
+    /// in all rows.
     moves: Vec<S>,
     next: S,
     error: S,
@@ -169,8 +170,8 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         Ok(true)
     }
 
-    /// The error norms of the rows. A norm that overflows relative to the tolerance means a large error, not an invalid
-    /// one.
+    /// The error norms of the rows. A norm that overflows relative to the tolerance means a large
+    /// error, not an invalid one.
     fn norms(&self) -> Vec<f64> {
         let mut norms = norms(&self.error, &self.x, &self.next, &self.options.tolerance);
         if norms.iter().any(|norm| !norm.is_finite()) {
@@ -224,7 +225,8 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         trials.into_iter().flatten().collect()
     }
 
-    /// Evaluates velocities at the states of rows that have moved, for methods without "first same as last".
+    /// Evaluates velocities at the states of rows that have moved, for methods without "first same
+    /// as last".
     fn refresh(&mut self) -> Result<(), SolveError> {
         let stale: Vec<usize> = (0..self.rows.len()).filter(|i| self.rows[*i].stale).collect();
         if stale.is_empty() {
@@ -242,8 +244,8 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         Ok(())
     }
 
-    /// Moves the accepted rows, using the last stage `last` as their new velocity if there is one; the others keep state
-    /// and velocity.
+    /// Moves the accepted rows, using the last stage `last` as their new velocity if there is one;
+    /// the others keep state and velocity.
     fn advance(&mut self, accepted: &[usize], last: Option<S>) {
         accepted.iter().for_each(|i| self.rows[*i].stale = last.is_none());
         if accepted.len() == self.rows.len() {
@@ -275,7 +277,8 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         Ok(())
     }
 
-    /// Evaluates the stages that only interpolants need, for rows whose step contains an output time.
+    /// Evaluates the stages that only interpolants need, for rows whose step contains an output
+    /// time.
     fn prepare(&mut self, times: &[f64], accepted: &[usize], trials: &[Trial]) -> Result<(), SolveError> {
         let passed = |i: &usize| {
             let (row, h) = (&self.rows[*i], trials[*i].h);
@@ -331,7 +334,8 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
     }
 }
 
-/// Stores stage i of a step times the rows' step sizes, reusing the memory of the last step if it has as many rows.
+/// Stores stage i of a step times the rows' step sizes, reusing the memory of the last step if it
+/// has as many rows.
 fn put_move<S: RowState>(moves: &mut Vec<S>, i: usize, h: &[f64], k: &S) {
     match moves.get_mut(i) {
         Some(moved) => moved.assign_row_combination(&[(h, k)]),

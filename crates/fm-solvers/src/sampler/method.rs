@@ -19,8 +19,8 @@ choice! {
         Rk4 = "rk4",
         /// Kutta's 3/8 rule, order 4, four evaluations per step.
         Rk438 = "rk4-38" | "3/8",
-        /// Heun with an error estimate, 2(1). This and the following methods are adaptive unless a number
-        /// of steps is given.
+        /// Heun with an error estimate, 2(1). This and the following methods are adaptive unless a
+        /// number of steps is given.
         #[doc(alias = "adaptive_heun")]
         HeunEuler = "heun-euler",
         /// Order 3(2).

@@ -1,7 +1,8 @@
 //! Sampling: a solver and its steps as one value that transports the source of a flow to the data.
 //!
-//! A network trained on an [`Objective`] predicts a velocity, the data, the noise or the score; the sampler converts the prediction,
-//! integrates dx/dt = v from t = 0 to 1 (or to the clip of a singular end), and counts the evaluations.
+//! A network trained on an [`Objective`] predicts a velocity, the data, the noise or the score; the
+//! sampler converts the prediction, integrates dx/dt = v from t = 0 to 1 (or to the clip of a
+//! singular end), and counts the evaluations.
 //!
 //! ```
 //! use fm_core::objective::Objective;
@@ -133,18 +134,20 @@ impl Sampler {
         Self::fixed(SolverName::Rk4, steps)
     }
 
-    /// Dormand-Prince 5(4) with adaptive steps per sample, at the given relative and absolute tolerance.
+    /// Dormand-Prince 5(4) with adaptive steps per sample, at the given relative and absolute
+    /// tolerance.
     pub fn dopri5(tolerance: f64) -> Self {
         let options = AdaptiveOptions::with_tolerance(tolerance);
         Self::new(SolverName::Dopri5, Steps::Adaptive(Pace::PerSample, options))
     }
 
-    /// Integrates x0 to samples with a network trained for `objective`. `noise(i)` returns the standard normal noise of step i, shaped as
-    /// the batch; only stochastic sampling calls it. `frames` saves intermediate states.
+    /// Integrates x0 to samples with a network trained for `objective`. `noise(i)` returns the
+    /// standard normal noise of step i, shaped as the batch; only stochastic sampling calls it.
+    /// `frames` saves intermediate states.
     ///
     /// # Errors
-    /// A singular end without a training clip, invalid steps, a network that returns another shape, and a solve that does not reach the
-    /// end.
+    /// A singular end without a training clip, invalid steps, a network that returns another shape,
+    /// and a solve that does not reach the end.
     pub fn run<S, P, T, W, L>(
         &self,
         network: &impl RowField<S>,
@@ -212,8 +215,8 @@ impl Sampler {
         per_sample::solve(field, x0, span, self.solver.tableau(), options, output)
     }
 
-    /// Every value that samples depend on, for cache keys. It is derived from the struct, so new fields are included automatically.
-    /// [`describe`](Self::describe) returns a readable form.
+    /// Every value that samples depend on, for cache keys. It is derived from the struct, so new
+    /// fields are included automatically. [`describe`](Self::describe) returns a readable form.
     pub fn key(&self) -> String {
         format!("{self:?}")
     }

@@ -12,7 +12,8 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-/// Classifier-free guidance: v = v_null + scale (v_class - v_null) at times within the interval, v_class elsewhere.
+/// Classifier-free guidance: v = v_null + scale (v_class - v_null) at times within the interval,
+/// v_class elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guidance {
@@ -30,10 +31,12 @@ impl Default for Guidance {
 }
 
 impl Sampler {
-    /// Samples of a network trained on `flow`: row r starts from row r of the source for this seed, independent of the number of rows.
+    /// Samples of a network trained on `flow`: row r starts from row r of the source for this seed,
+    /// independent of the number of rows.
     ///
     /// # Errors
-    /// A network without a [row shape](VelocityModel::row_shape), an invalid source, and the errors of [`run`](Self::run).
+    /// A network without a [row shape](VelocityModel::row_shape), an invalid source, and the errors
+    /// of [`run`](Self::run).
     pub fn sample(
         &self,
         model: &dyn VelocityModel,
@@ -47,7 +50,8 @@ impl Sampler {
     /// One sample for each entry of `classes`, with guidance.
     ///
     /// # Errors
-    /// As [`sample`](Self::sample), and guidance for a network without a [null class](VelocityModel::null_class).
+    /// As [`sample`](Self::sample), and guidance for a network without a [null
+    /// class](VelocityModel::null_class).
     pub fn sample_classes(
         &self,
         model: &dyn VelocityModel,
@@ -116,7 +120,8 @@ mod tests {
     use super::*;
     use crate::{Fixed, sampler::sample_with};
 
-    /// x moves to the class (or to 2 without one) along straight lines, so the data prediction is known.
+    /// x moves to the class (or to 2 without one) along straight lines, so the data prediction is
+    /// known.
     #[derive(Debug)]
     struct Points {
         shape: Option<Vec<i64>>,

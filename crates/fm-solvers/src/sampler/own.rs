@@ -10,7 +10,8 @@ use fm_core::state::{OdeState, RowState};
 use fm_core::time::TimeDistribution;
 use fm_core::weighting::TimeWeight;
 
-/// Integrates x0 to samples with a network trained for `objective`, using a custom solver. All samples share the steps.
+/// Integrates x0 to samples with a network trained for `objective`, using a custom solver. All
+/// samples share the steps.
 ///
 /// ```
 /// use fm_core::objective::Objective;
@@ -47,7 +48,8 @@ where
     Ok(solver.solve(&SharedTime(velocity), x0, low..high, SaveAt::End)?.into())
 }
 
-/// Samples of a network trained on `flow`, using a custom solver; source rows are as in [`Sampler::sample`](super::Sampler::sample).
+/// Samples of a network trained on `flow`, using a custom solver; source rows are as in
+/// [`Sampler::sample`](super::Sampler::sample).
 ///
 /// # Errors
 /// As [`Sampler::sample`](super::Sampler::sample).

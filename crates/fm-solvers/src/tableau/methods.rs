@@ -1,9 +1,11 @@
 //! The Runge-Kutta methods, by name.
 //!
-//! Sources: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", II.1, II.4 to II.6; Dormand and Prince, J. Comput. Appl.
-//! Math. 6 (1980), with Shampine's interpolant, Math. Comp. 46 (1986); Tsitouras, Comput. Math. Appl. 62 (2011); Bogacki and Shampine,
-//! Appl. Math. Lett. 2 (1989), with cubic Hermite interpolation. The continuous extensions of the classic methods satisfy the order
-//! conditions up to q, with weights that equal b at theta = 1. Coefficients are tested against those of SciPy, NodePy and diffrax.
+//! Sources: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", II.1, II.4 to
+//! II.6; Dormand and Prince, J. Comput. Appl. Math. 6 (1980), with Shampine's interpolant, Math.
+//! Comp. 46 (1986); Tsitouras, Comput. Math. Appl. 62 (2011); Bogacki and Shampine, Appl. Math.
+//! Lett. 2 (1989), with cubic Hermite interpolation. The continuous extensions of the classic
+//! methods satisfy the order conditions up to q, with weights that equal b at theta = 1.
+//! Coefficients are tested against those of SciPy, NodePy and diffrax.
 
 use super::Tableau;
 use super::dop853::DOP853;

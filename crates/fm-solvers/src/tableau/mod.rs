@@ -1,9 +1,10 @@
 //! Butcher tableaux: explicit Runge-Kutta methods as constant data.
 //!
-//! A step from (x, t) of size h computes k_i = v(x + h sum_j a_ij k_j, t + c_i h) and x' = x + h sum_i b_i k_i. The embedded error
-//! estimate, if there is one, is h sum_i e_i k_i. The state at t + theta h is x + h sum_i b_i(theta) k_i, with polynomials b_i(theta)
-//! that belong to the method (its dense output). Nodes and rows of A beyond the weights b are stages that only these polynomials need;
-//! they are evaluated only in accepted steps that are interpolated.
+//! A step from (x, t) of size h computes k_i = v(x + h sum_j a_ij k_j, t + c_i h) and x' = x + h
+//! sum_i b_i k_i. The embedded error estimate, if there is one, is h sum_i e_i k_i. The state at
+//! t + theta h is x + h sum_i b_i(theta) k_i, with polynomials b_i(theta) that belong to the method
+//! (its dense output). Nodes and rows of A beyond the weights b are stages that only these
+//! polynomials need; they are evaluated only in accepted steps that are interpolated.
 //!
 //! ```
 //! use fm_solvers::tableau::{DOPRI5, RK4};
@@ -39,8 +40,8 @@ pub struct Tableau {
     pub b: &'static [f64],
     /// Weights of the embedded error estimate.
     pub e: Option<&'static [f64]>,
-    /// Weights of a second error estimate, of lower order. With the norms e and E of both estimates, the error of a step is e e /
-    /// sqrt(e^2 + E^2 / 100), as in Hairer's dop853.
+    /// Weights of a second error estimate, of lower order. With the norms e and E of both
+    /// estimates, the error of a step is e e / sqrt(e^2 + E^2 / 100), as in Hairer's dop853.
     pub e_low: Option<&'static [f64]>,
     /// For each stage, the coefficients of theta, theta^2, ... in b_i(theta).
     pub dense: &'static [&'static [f64]],
@@ -54,14 +55,16 @@ impl Tableau {
         self.b.len()
     }
 
-    /// Whether the last stage equals the first stage of the next step ("first same as last"): its row of A is b and its node is 1.
+    /// Whether the last stage equals the first stage of the next step ("first same as last"): its
+    /// row of A is b and its node is 1.
     pub fn fsal(&self) -> bool {
         let Some((b, before)) = self.b.split_last() else { return false };
         let (Some(a), Some(c)) = (self.a.get(before.len()), self.c.get(before.len())) else { return false };
         !before.is_empty() && *c == 1.0 && *b == 0.0 && *a == before
     }
 
-    /// The number of stages that the new state depends on, without those only for the error estimate or the interpolant.
+    /// The number of stages that the new state depends on, without those only for the error
+    /// estimate or the interpolant.
     pub fn stages_of_a_step(&self) -> usize {
         self.b.iter().rposition(|b| *b != 0.0).map_or(1, |last| last + 1)
     }

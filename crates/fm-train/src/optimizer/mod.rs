@@ -6,9 +6,10 @@
 //! | `adam` | Adam (Kingma and Ba 2015); weight decay is added to the gradient |
 //! | `muon` | orthogonalised momentum for hidden weight matrices (Jordan et al. 2024), AdamW for the rest |
 //!
-//! Parameters that are treated alike and lie next to each other are a segment, which a handful of kernels updates at once;
-//! [`OptimizerConfig::key`] sorts parameters so that there are few. Clipping and skipping happen inside the update, by two numbers on the device
-//! ([`Scaling`]), so that the host reads nothing back.
+//! A segment is a range of adjacent parameters that are updated in the same way, by a few kernels
+//! at once; [`OptimizerConfig::key`] sorts parameters so that there are few segments. Clipping and
+//! skipping happen inside the update, by two numbers on the device ([`Scaling`]), so the host reads
+//! nothing back.
 //!
 //! ```
 //! use fm_train::optimizer::{Optimizer, OptimizerConfig, Scaling};
@@ -43,51 +44,51 @@ choice! {
     pub enum Rule("optimizer") {
         /// Adam with decoupled weight decay.
         AdamW = "adamw" {
-            /// Decay of the mean of gradients.
+            /// Decay rate of the mean of gradients.
             beta1 = 0.9, Domain::within(0.0, 0.999_999);
-            /// Decay of the mean of squared gradients.
+            /// Decay rate of the mean of squared gradients.
             beta2 = 0.999, Domain::within(0.0, 0.999_999_9);
             /// Added to the root of the second moment.
             eps = 1e-8, Domain::above(0.0, 1.0)
         },
-        /// Adam, with weight decay as a part of the gradient.
+        /// Adam, with weight decay added to the gradient.
         Adam = "adam" {
-            /// Decay of the mean of gradients.
+            /// Decay rate of the mean of gradients.
             beta1 = 0.9, Domain::within(0.0, 0.999_999);
-            /// Decay of the mean of squared gradients.
+            /// Decay rate of the mean of squared gradients.
             beta2 = 0.999, Domain::within(0.0, 0.999_999_9);
             /// Added to the root of the second moment.
             eps = 1e-8, Domain::above(0.0, 1.0)
         },
         /// Muon for hidden weight matrices, AdamW for the rest.
         Muon = "muon" {
-            /// Decay of the mean of gradients of matrices.
+            /// Decay rate of the mean of gradients of matrices.
             momentum = 0.95, Domain::within(0.0, 0.999_999);
             /// Newton-Schulz iterations.
             iterations = 5.0, Domain::whole(1.0, 100.0);
-            /// AdamW's.
+            /// As in AdamW.
             beta1 = 0.9, Domain::within(0.0, 0.999_999);
-            /// AdamW's.
+            /// As in AdamW.
             beta2 = 0.999, Domain::within(0.0, 0.999_999_9);
-            /// AdamW's.
+            /// As in AdamW.
             eps = 1e-8, Domain::above(0.0, 1.0)
         },
     }
 }
 
 choice! {
-    /// Which parameters weight decay shrinks.
+    /// Parameters that weight decay applies to.
     #[derive(Default, Eq)]
     pub enum DecayOn("choice of decayed parameters") {
-        /// All of them.
+        /// All parameters.
         #[default]
         All = "all",
-        /// Weight matrices and kernels; not biases, normalisations and embeddings.
+        /// Weight matrices and kernels, but not biases, normalisations and embeddings.
         Matrices = "matrices",
     }
 }
 
-/// An optimizer by its numbers.
+/// Options of an optimizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[doc(alias = "AdamW")]
@@ -96,11 +97,11 @@ choice! {
 pub struct OptimizerConfig {
     /// The update rule.
     pub rule: Rule,
-    /// Weight decay, per unit of learning rate; flow-matching recipes leave it at 0.
+    /// Weight decay, multiplied by the learning rate at each step; 0 in flow-matching recipes.
     pub weight_decay: f64,
-    /// What it shrinks.
+    /// Parameters that it applies to.
     pub decay_on: DecayOn,
-    /// Parameters that are treated differently; the first group that matches counts.
+    /// Groups of parameters with other settings; the first group that matches a parameter applies.
     pub groups: Vec<Group>,
 }
 
@@ -115,12 +116,12 @@ impl Default for OptimizerConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
-    /// Their names; `*` stands for any text.
+    /// Pattern of their names; `*` stands for any text.
     pub names: String,
-    /// Multiplies the learning rate.
+    /// Factor on the learning rate.
     #[serde(default = "one")]
     pub lr_scale: f64,
-    /// Replaces the weight decay.
+    /// Weight decay of the group instead of the optimizer's.
     #[serde(default)]
     pub weight_decay: Option<f64>,
 }
@@ -132,7 +133,7 @@ fn one() -> f64 {
 /// How a parameter is updated.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Treatment {
-    /// By Muon rather than Adam.
+    /// Whether Muon updates it, rather than Adam.
     orthogonal: bool,
     decay: f64,
     lr_scale: f64,
@@ -150,14 +151,14 @@ impl OptimizerConfig {
         }
     }
 
-    /// Sorts parameters by their treatment.
+    /// Sort key that puts parameters with the same treatment next to each other.
     pub fn key(&self, name: &str, role: Role) -> [u64; 3] {
         let t = self.treatment(name, role);
         [u64::from(t.orthogonal), t.decay.to_bits(), t.lr_scale.to_bits()]
     }
 
     /// # Errors
-    /// A text that names the number that cannot be, and what it may be.
+    /// A message with the number that is out of range, and its valid range.
     pub fn validate(&self) -> Result<(), String> {
         choice::Choice::validate(&self.rule).map_err(|e| e.to_string())?;
         let decays = self.groups.iter().filter_map(|g| g.weight_decay).chain([self.weight_decay]);
@@ -171,7 +172,7 @@ impl OptimizerConfig {
     }
 }
 
-/// Whether a name fits a pattern in which `*` stands for any text.
+/// Whether a name matches a pattern in which `*` stands for any text.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
@@ -181,7 +182,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Parameters next to each other that are treated alike.
+/// Adjacent parameters with the same treatment.
 #[derive(Debug)]
 struct Segment {
     first: i64,
@@ -197,19 +198,19 @@ pub struct Optimizer {
     segments: Vec<Segment>,
     /// Mean of gradients, flat: Adam's first moment, Muon's momentum.
     pub mean: Tensor,
-    /// Mean of squared gradients, flat; unused where Muon is at work.
+    /// Mean of squared gradients, flat; unused for Muon's parameters.
     pub square: Tensor,
-    /// Updates made, a number on the device.
+    /// Number of updates, on the device.
     pub updates: Tensor,
 }
 
 impl Optimizer {
-    /// A fresh optimizer for a flat vector of parameters at these places.
+    /// A new optimizer for a flat vector of parameters at these positions.
     pub fn new(parameters: &Tensor, config: &OptimizerConfig, slots: &[Slot], role: impl Fn(&Slot) -> Role) -> Self {
         let mut segments: Vec<Segment> = Vec::new();
         for slot in slots {
             let mut treatment = config.treatment(&slot.name, role(slot));
-            // Only matrices and kernels can be made orthogonal.
+            // Only matrices and kernels can be orthogonalised.
             treatment.orthogonal &= slot.shape.len() > 1 && slot.len() > 0;
             match segments.last_mut() {
                 Some(last) if last.treatment == treatment => {
@@ -232,16 +233,17 @@ impl Optimizer {
         }
     }
 
-    /// The same for one parameter that is no matrix.
+    /// A new optimizer for one parameter that is not a matrix.
     pub fn of_one(parameter: &Tensor, config: &OptimizerConfig) -> Self {
         let slot = Slot { name: String::new(), shape: vec![parameter.numel() as i64], offset: 0 };
         Self::new(parameter, config, &[slot], |_| Role::Vector)
     }
 
-    /// One update of `parameters` by `gradient` at learning rate `lr`. The memory of `gradient` may be overwritten.
+    /// One update of `parameters` by `gradient` at learning rate `lr`. The memory of `gradient` may
+    /// be overwritten.
     ///
     /// # Errors
-    /// Vectors of another size than the optimizer's, an exception of libtorch.
+    /// Vectors whose size differs from the optimizer's; an exception of libtorch.
     pub fn step(
         &mut self,
         parameters: &mut Tensor,
@@ -317,7 +319,7 @@ mod tests {
         let mut optimizer = Optimizer::new(&p, &config, &slots, role);
         optimizer.step(&mut p, &Tensor::from_slice(&[0f32; 3]), 0.1, &Scaling::none(Device::Cpu)).unwrap();
         let got = Vec::<f32>::try_from(&p).unwrap();
-        // No gradient: only decay moves anything.
+        // The gradient is zero: only weight decay changes the parameters.
         assert!(got.iter().zip([0.95, 1.0, 0.995]).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?}");
     }
 }

@@ -1,9 +1,11 @@
-//! Muon: momentum whose matrices are made orthogonal.
+//! Muon: momentum with orthogonalised matrices.
 //!
-//! m <- mu m + (1 - mu) g; u = mu m + (1 - mu) g (Nesterov); p <- p (1 - lr decay) - 0.2 sqrt(max(rows, columns)) lr O, with O the
-//! orthogonal factor of u, nearly: the singular values of u / |u| are brought near 1 by a few iterations of X <- a X + (b A + c A A) X, A = X X'.
-//! A convolution's kernel is a matrix of its output channels by everything else. The factor 0.2 sqrt(max) gives updates the size of AdamW's
-//! (Liu et al. 2025), so that both share a learning rate. Computed in f32. Source: Jordan et al. (2024); compared with `torch.optim.Muon`.
+//! m <- mu m + (1 - mu) g; u = mu m + (1 - mu) g (Nesterov); p <- p (1 - lr decay) - 0.2
+//! sqrt(max(rows, columns)) lr O. O approximates the orthogonal factor of u: a few iterations of X
+//! <- a X + (b A + c A A) X, A = X X', bring the singular values of u / |u| near 1. The kernel of a
+//! convolution counts as a matrix with one row per output channel. The factor 0.2 sqrt(max) gives
+//! updates the size of AdamW's (Liu et al. 2025), so both can share a learning rate. Computed in
+//! f32. Source: Jordan et al. (2024); compared with `torch.optim.Muon`.
 
 use super::update::{Scaling, Update};
 use crate::flat::Slot;
@@ -17,7 +19,7 @@ const C: f64 = 2.0315;
 pub(super) fn step(s: Update, scaling: &Scaling, momentum: f64, iterations: usize, slots: &[Slot]) {
     let Update { mut parameters, gradient, mut mean, lr, decay, .. } = s;
     let update_mask = &scaling.update;
-    // One that is not finite becomes finite, so that a factor of 0 can undo it.
+    // Replace non-finite values by 0, so that a factor of 0 cancels the update.
     let gradient = (gradient / &scaling.divisor).nan_to_num(0.0, 0.0, 0.0);
     if decay > 0.0 {
         let _ = parameters.g_mul_(&(update_mask * (-lr * decay) + 1.0));
@@ -26,7 +28,7 @@ pub(super) fn step(s: Update, scaling: &Scaling, momentum: f64, iterations: usiz
     let update = gradient.lerp(&mean, momentum);
     let start = slots.first().map_or(0, |slot| slot.offset);
     let place = |flat: &Tensor, slot: &Slot| flat.narrow(0, slot.offset - start, slot.len());
-    // Matrices of one shape go through the iterations together.
+    // Matrices of the same shape are stacked and iterated together.
     let mut by_shape: BTreeMap<[i64; 2], Vec<&Slot>> = BTreeMap::new();
     for slot in slots {
         by_shape.entry([slot.shape[0], slot.len() / slot.shape[0].max(1)]).or_default().push(slot);
@@ -41,7 +43,7 @@ pub(super) fn step(s: Update, scaling: &Scaling, momentum: f64, iterations: usiz
     }
 }
 
-/// Nearly orthogonal factors of a stack of matrices.
+/// Approximately orthogonal factors of a stack of matrices.
 fn orthogonal(stack: &Tensor, iterations: usize) -> Tensor {
     let size = stack.size();
     let tall = size[1] > size[2];

@@ -1,4 +1,4 @@
-//! The Frechet distance of features as Gaussians; FID where the extractor is FID's.
+//! The Fréchet distance between Gaussians fitted to features; FID if the extractor is FID's.
 
 use super::metric::{FeatureMetric, Needs, OnFeatures};
 use crate::evaluate::extract::{Extractor, Protocol};
@@ -9,9 +9,9 @@ use fm_metrics::moments::{Gaussian, Moments};
 use ndarray::{ArrayView2, Axis, s};
 use serde_json::json;
 
-/// Groups that the distance's error is found from.
+/// Number of groups for the jackknife error.
 const GROUPS: usize = 10;
-/// Rows whose products are added up at a time.
+/// Rows whose products are summed at a time.
 const ROWS: usize = 4096;
 
 pub(super) struct FrechetDistance;
@@ -46,7 +46,7 @@ pub(in crate::evaluate) fn gaussian(rows: ArrayView2<'_, f32>) -> anyhow::Result
     Ok(moments(rows)?.gaussian()?)
 }
 
-/// Sums over each of some groups of neighbouring rows, about one point.
+/// Sums over each group of adjacent rows, all relative to one reference point.
 fn grouped(rows: ArrayView2<'_, f32>) -> anyhow::Result<Vec<Moments>> {
     let empty = Moments::like(rows.slice(s![..rows.nrows().min(ROWS), ..]))?;
     let of = |k: usize| {
@@ -59,7 +59,7 @@ fn grouped(rows: ArrayView2<'_, f32>) -> anyhow::Result<Vec<Moments>> {
     (0..GROUPS).map(of).collect()
 }
 
-/// What is said where nothing is added is pytorch-fid's.
+/// FID without an addition means pytorch-fid's.
 fn fids_name(extractor: &Extractor) -> String {
     match extractor {
         Extractor::Inception { protocol: Protocol::CleanFid, .. } => format!("FID ({})", Protocol::CleanFid),

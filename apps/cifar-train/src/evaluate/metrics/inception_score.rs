@@ -1,4 +1,5 @@
-//! The inception score: exp of the mean KL divergence of a classifier's answers from their mean.
+//! The inception score: exp of the mean KL divergence between a classifier's predictions and their
+//! mean.
 
 use super::metric::{FeatureMetric, Needs, OnFeatures};
 use crate::evaluate::measured::Measured;

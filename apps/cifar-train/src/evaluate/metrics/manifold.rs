@@ -1,4 +1,5 @@
-//! Precision and recall, density and coverage: which samples lie in neighbourhoods of real images, and the reverse.
+//! Precision and recall, density and coverage: the samples in neighbourhoods of real images, and
+//! vice versa.
 
 use super::metric::{FeatureMetric, Needs, OnFeatures};
 use crate::evaluate::measured::Measured;
@@ -6,15 +7,15 @@ use fm_metrics::manifold::manifold;
 use ndarray::{Array2, ArrayView2, Axis};
 use serde_json::json;
 
-/// A pair of values by neighbourhoods up to the k-th neighbour.
+/// Two values based on k-nearest-neighbour balls.
 pub(super) struct ManifoldMetric {
     neighbours: usize,
     names: [&'static str; 2],
 }
 
-/// To the 3rd neighbour, as in the paper.
+/// The 3rd neighbour, as in the paper.
 pub(super) const PRECISION_RECALL: ManifoldMetric = ManifoldMetric { neighbours: 3, names: ["precision", "recall"] };
-/// To the 5th neighbour, as in the paper.
+/// The 5th neighbour, as in the paper.
 pub(super) const DENSITY_COVERAGE: ManifoldMetric = ManifoldMetric { neighbours: 5, names: ["density", "coverage"] };
 
 impl FeatureMetric for ManifoldMetric {
@@ -34,7 +35,7 @@ impl FeatureMetric for ManifoldMetric {
     }
 }
 
-/// As many rows as there are samples, evenly spaced, since neighbourhoods shrink with their number.
+/// As many rows as samples, evenly spaced, because neighbourhoods shrink as their number grows.
 fn alike(rows: ArrayView2<'_, f32>, count: usize) -> Array2<f32> {
     let n = rows.nrows().min(count);
     rows.select(Axis(0), &(0..n).map(|i| i * rows.nrows() / n.max(1)).collect::<Vec<_>>())

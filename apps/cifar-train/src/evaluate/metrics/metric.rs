@@ -1,4 +1,4 @@
-//! What a metric on features is.
+//! The interface of metrics on features.
 
 use crate::evaluate::extract::Extractor;
 use crate::evaluate::measured::Measured;
@@ -7,7 +7,7 @@ use fm_metrics::moments::Gaussian;
 use ndarray::ArrayView2;
 use serde_json::{Value, json};
 
-/// What a metric is computed from.
+/// Inputs of a metric.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
     /// Features of the samples.
@@ -16,7 +16,7 @@ pub(crate) struct Needs {
     pub(crate) logits: bool,
     /// Features of the real images.
     pub(crate) real_features: bool,
-    /// Mean and covariance of the real images' features; with them, more samples than features.
+    /// Mean and covariance of the real images' features; they require more samples than features.
     pub(crate) real_gaussian: bool,
 }
 
@@ -25,11 +25,11 @@ pub(crate) trait FeatureMetric {
     fn needs(&self) -> Needs;
 
     /// # Errors
-    /// Features that the metric has no value for.
+    /// Features for which the metric is undefined.
     fn measure(&self, on: &OnFeatures<'_>) -> anyhow::Result<Vec<Measured>>;
 }
 
-/// Samples and real images, seen by one extractor. What is not needed is empty.
+/// Samples and real images as values of one extractor. Inputs that are not needed are empty.
 pub(crate) struct OnFeatures<'a> {
     pub(crate) extractor: &'a Extractor,
     pub(crate) count: usize,
@@ -40,7 +40,7 @@ pub(crate) struct OnFeatures<'a> {
 }
 
 impl OnFeatures<'_> {
-    /// `NAME-EXTRACTOR`, with the settings that it was measured by.
+    /// A result named `NAME-EXTRACTOR`, with its settings.
     pub(super) fn named(&self, name: &str, label: String, value: Estimate, how: Value) -> Measured {
         Measured {
             key: format!("{name}-{}", self.extractor.name()),
@@ -50,7 +50,7 @@ impl OnFeatures<'_> {
         }
     }
 
-    /// The extractor in a label. Weights of Inception that are not FID's are named by their hash.
+    /// The extractor's name for a label. Inception weights other than FID's include their hash.
     pub(super) fn suffix(&self) -> String {
         let (key, name) = (self.extractor.key(), self.extractor.name());
         if key.starts_with("inception") && !self.extractor.is_fids() {

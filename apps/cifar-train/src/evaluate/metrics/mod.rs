@@ -1,6 +1,6 @@
-//! The metrics on features, one file each: what it needs, and how it is measured.
+//! The metrics on features, one file each: their inputs and their computation.
 //!
-//! A new metric is a file here, a name in [`MetricName`], and an arm of [`of`].
+//! To add a metric, add a file here, a name in [`MetricName`], and an arm of [`of`].
 
 mod frechet;
 mod inception_score;
@@ -14,7 +14,7 @@ pub(super) use metric::{Needs, OnFeatures};
 use super::request::MetricName;
 use metric::FeatureMetric;
 
-/// The metric of a name; none for names that look at no features.
+/// The metric with this name; `None` for metrics that do not use features.
 pub(super) fn of(name: MetricName) -> Option<&'static dyn FeatureMetric> {
     match name {
         MetricName::Fd | MetricName::Fid => Some(&frechet::FrechetDistance),
@@ -26,7 +26,7 @@ pub(super) fn of(name: MetricName) -> Option<&'static dyn FeatureMetric> {
     }
 }
 
-/// What a metric needs; nothing for names that look at no features.
+/// Inputs of a metric; none for metrics that do not use features.
 pub(super) fn needs(name: MetricName) -> Needs {
     of(name).map(FeatureMetric::needs).unwrap_or_default()
 }

@@ -1,2 +1,3 @@
-// Declarations only, for what ProcessGroupGloo.hpp mentions and libtorch does not ship: no object of Gloo is made or derived from here.
+// Declarations only, for types that ProcessGroupGloo.hpp mentions and libtorch does not ship; this code neither creates nor derives from
+// Gloo objects.
 #pragma once
