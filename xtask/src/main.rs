@@ -56,23 +56,13 @@ enum Command {
     /// Run the named experiments of tabular-train over several seeds, and write the page of their
     /// results.
     Experiments(experiments::ExperimentsArgs),
-<<<<<<< HEAD
-    /// Compare what the hot paths execute and allocate with what they did: a guard against slowness
-    /// without a clock.
-=======
     /// Compare the work of the hot paths (instructions, allocations, operators) with stored counts,
     /// without measuring time.
->>>>>>> 665b602
     Counts(counts::CountsArgs),
     /// Make an archive of the programs for machines that have libtorch, and test it.
     Package(package::PackageArgs),
-<<<<<<< HEAD
-    /// Make a folder that checks and measures the programs on a GPU machine without cargo, and try
-    /// it out.
-=======
     /// Make a folder that checks and measures the programs on a GPU machine without cargo, and test
     /// it.
->>>>>>> 665b602
     GpuPack(gpu_pack::GpuPackArgs),
     /// Check the invariants that the compiler does not.
     Tidy,
