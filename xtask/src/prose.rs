@@ -68,7 +68,7 @@ fn prose(text: &str, markdown: bool) -> Vec<Line<'_>> {
         };
         if words.trim_start().starts_with("```") {
             in_code = !in_code;
-        } else if !in_code && !(markdown && whole.starts_with("    ")) {
+        } else if !(in_code || markdown && whole.starts_with("    ")) {
             lines.push(Line { number: at + 1, whole, words });
         }
     }
