@@ -1,7 +1,7 @@
 //! What docs/style.md asks of comments and pages, as far as a program can see it.
 //!
-//! Looked at are comments that fill their line, and Markdown outside of code blocks. A line that is wide because of one word or
-//! a table is no violation.
+//! Looked at are comments that fill their line, and Markdown outside of code blocks. A line that is
+//! wide because of one word or a table is no violation.
 
 use crate::shell::root;
 use std::fs;
