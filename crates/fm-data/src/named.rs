@@ -2,7 +2,7 @@
 //!
 //! | images | data set |
 //! |---|---|
-//! | `digits` | the embedded [digits](crate::digits) |
+//! | `digits` | the embedded [digits] |
 //! | `cifar10`, `cifar10:DIR` | the training split of [CIFAR-10](crate::cifar10), in [`CIFAR10`] or in a directory |
 //! | `cifar10-test`, `cifar10-test:DIR` | its test split |
 //! | `folder:DIR` | a folder of images (feature `images`) |

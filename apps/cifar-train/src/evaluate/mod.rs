@@ -3,7 +3,7 @@
 //!
 //! [`request`] parses the request and [`plan`] determines its inputs. [`images`] and [`features`]
 //! pass images in batches through [`extract`] into a [`feature_cache`] on disk. [`metrics`] compute
-//! numbers from the cache and a [`reference`], and [`table`] prints them.
+//! numbers from the cache and a [`mod@reference`], and [`table`] prints them.
 
 pub(crate) mod extract;
 mod feature_cache;
