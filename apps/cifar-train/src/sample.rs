@@ -64,7 +64,7 @@ pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded) -> 
     let guidance = match request.classes.is_empty() {
         true => "unconditional".into(),
         false if request.cfg_scale == 1.0 => "class-conditional".into(),
-        false => format!("guidance {}{when} (two network passes an evaluation)", request.cfg_scale),
+        false => format!("guidance {}{when} (two network passes per evaluation)", request.cfg_scale),
     };
     format!(
         "{} samples in {:.1} s: {:.1} samples/s, NFE {nfe}; {}, {guidance}; {}; seed {}",

@@ -3,8 +3,8 @@
 //!
 //! `cargo run --release -p fm-app --example conditional_ot`, some ten minutes on two cores.
 //!
-//! Minibatch transport gives each class the noise nearest to it. A model that is told the class
-//! then never sees that class start from anywhere else; when it samples, noise comes from
+//! Minibatch transport gives each class the noise nearest to it. A model that is conditioned on the
+//! class then never sees that class start from anywhere else; when it samples, noise comes from
 //! everywhere. A condition-aware cost lets each class have noise of its own, all of it.
 //!
 //! Printed are energy distances between 2,000 samples and 2,000 fresh points of each class,

@@ -120,7 +120,7 @@ impl Group {
         self.restarted
     }
 
-    /// Describes the split of a batch; none for one process.
+    /// Describes how a batch is split; `None` for a single process.
     ///
     /// # Errors
     /// Fewer rows than processes.

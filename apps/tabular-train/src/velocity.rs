@@ -13,7 +13,7 @@ pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     ensure!(
         loaded.columns.classes.is_empty(),
-        "this model is told classes, and points have none; draw from it with sample --class"
+        "this model is conditioned on classes, and points have none; draw from it with sample --class"
     );
     let table = csv(&args.rows, &CsvOptions::default())?.values;
     let (rows, columns) = table.dim();

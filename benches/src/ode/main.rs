@@ -93,7 +93,7 @@ impl Job {
         self.timed(solve, values)
     }
 
-    /// Solves a batch, from noise to data.
+    /// Integrates a batch from noise to data.
     fn rows<S: OdeState + RowState>(&self, field: impl RowField<S>, x: S, values: impl Fn(&S) -> Vec<f64>) -> Answer {
         if !self.per_sample {
             return self.whole(&SharedTime(field), x, FLOW, values);

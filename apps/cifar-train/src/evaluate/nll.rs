@@ -2,8 +2,8 @@
 
 use super::feature_cache::{Store, doubles};
 use super::measured::Measured;
+use super::metrics::MetricName;
 use super::plan::Plan;
-use super::request::MetricName;
 use crate::likelihood::{bits_of, check};
 use anyhow::ensure;
 use fm_app::likelihood::LikelihoodArgs;

@@ -3,10 +3,10 @@
 use super::features::{Found, Wanted, of_images, of_samples};
 use super::images::Images;
 use super::measured::Measured;
-use super::metrics;
+use super::metrics::{self, MetricName};
 use super::neighbours::neighbours;
 use super::reference::{Placed, Reference};
-use super::request::{Asked, Extractors, MetricName, Sources};
+use super::request::{Asked, Extractors, Sources};
 use super::table::{self, Column};
 use crate::args::EvaluateArgs;
 use crate::model::{Loaded, check_shape, open};

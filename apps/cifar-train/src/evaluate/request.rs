@@ -1,36 +1,13 @@
 //! The requested metrics, and the features that they use.
 
 use super::extract::{Extractor, ExtractorName, Protocol};
+use super::metrics::{self, MetricName};
 use anyhow::{Context, bail, ensure};
 use fm_app::cli::nearest;
 use fm_core::choice::Choice;
 use fm_models::features::inception;
 use std::path::Path;
 use tch::Device;
-
-fm_core::choice! {
-    /// A metric.
-    #[derive(Eq)]
-    pub(crate) enum MetricName("metric") {
-        /// The Fréchet distance between Gaussians fitted to features.
-        Fd = "fd",
-        /// The Fréchet distance on Inception features, with the protocol and the weights of FID.
-        Fid = "fid",
-        /// The kernel inception distance: unbiased MMD with a cubic kernel.
-        Kid = "kid",
-        /// Improved precision and recall, to the 3rd neighbour.
-        Pr = "pr",
-        /// Density and coverage, to the 5th neighbour.
-        Dc = "dc",
-        /// The inception score: exp of the mean KL divergence between a classifier's predictions
-        /// and their mean.
-        Is = "is",
-        /// Nearest training images: class agreement, and copies.
-        Nn = "nn",
-        /// Bits per dimension of images under the model.
-        Nll = "nll",
-    }
-}
 
 /// A metric, with an extractor if its name includes one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,7 +26,7 @@ impl Asked {
         })?;
         let extractor = on.map(ExtractorName::parse).transpose()?;
         if let Some(on) = extractor {
-            ensure!(!matches!(metric, MetricName::Nn | MetricName::Nll), "{metric} looks at no features; drop -{on}");
+            ensure!(metrics::of(metric).is_some(), "{metric} looks at no features; drop -{on}");
             ensure!(
                 metric != MetricName::Fid || on == ExtractorName::Inception,
                 "FID is a distance of Inception features; that of {on} is called fd-{on}"

@@ -2,8 +2,8 @@
 
 use super::features::of_samples;
 use super::measured::Measured;
+use super::metrics::MetricName;
 use super::plan::Plan;
-use super::request::MetricName;
 use super::table::{Column, json, number, samples};
 use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};

@@ -101,7 +101,7 @@ pub(crate) struct ReflowArgs {
     /// and --time warp:s=0.5.
     #[arg(long, value_name = "PATH", help_heading = "Teacher")]
     pub(crate) teacher: PathBuf,
-    /// RK4 steps with which the teacher makes a sample.
+    /// Number of RK4 steps that the teacher takes per sample.
     #[arg(long, default_value_t = 20, value_name = "N", help_heading = "Teacher")]
     pub(crate) teacher_steps: usize,
     /// Start from random weights instead of the teacher's.

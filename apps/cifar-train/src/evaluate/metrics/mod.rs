@@ -7,11 +7,12 @@ mod inception_score;
 mod kid;
 mod manifold;
 mod metric;
+mod name;
 
 pub(super) use frechet::gaussian;
 pub(super) use metric::{Needs, OnFeatures};
+pub(crate) use name::MetricName;
 
-use super::request::MetricName;
 use metric::FeatureMetric;
 
 /// The metric with this name; `None` for metrics that do not use features.
