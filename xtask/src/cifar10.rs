@@ -3,15 +3,16 @@
 //! pixels. Six SHA-256 sums verify them.
 
 use crate::download::{download, hex, sha256};
-use crate::shell::{execute, root};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use flate2::read::GzDecoder;
+use png::{BitDepth, ColorType};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask_shell::{execute, root};
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
@@ -107,6 +108,10 @@ fn obtain(source: &str) -> anyhow::Result<Batches> {
     }
 }
 
+/// Bounds of an archive's members: a batch has 30,730,000 bytes, its picture fewer.
+const LARGEST_MEMBER: u64 = 32 << 20;
+const MOST_MEMBERS: usize = 16;
+
 /// Reads the canonical archive or the npm package; the content shows which one it is.
 fn read_archive(path: &Path) -> anyhow::Result<Batches> {
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -122,6 +127,8 @@ fn read_archive(path: &Path) -> anyhow::Result<Batches> {
             Some((stem, "json")) if stem.ends_with("lables") => &mut labels,
             _ => continue,
         };
+        ensure!(entry.size() <= LARGEST_MEMBER, "{name} in {} has {} bytes", path.display(), entry.size());
+        ensure!(group.len() < MOST_MEMBERS, "{} has more files than CIFAR-10", path.display());
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).with_context(damaged)?;
         group.push((name, bytes));
@@ -145,12 +152,9 @@ fn from_pictures(pictures: &Batches, labels: &Batches) -> anyhow::Result<Batches
         let picture = name.replace(".bin", ".png");
         let labels = if i < 5 { train.get(i * 10_000..(i + 1) * 10_000) } else { test.get(..10_000) };
         let labels = labels.with_context(|| format!("there are too few labels for {name}"))?;
-        let image = image::load_from_memory(&find(pictures, &picture)?)
-            .with_context(|| format!("{picture} does not decode"))?
-            .to_rgb8();
-        ensure!(image.dimensions() == (1024, 10_000), "{picture} is {:?} instead of 1024 x 10000", image.dimensions());
+        let pixels = decode(&find(pictures, &picture)?).with_context(|| format!("{picture} does not decode"))?;
         let mut bytes = Vec::with_capacity(30_730_000);
-        for (row, label) in image.as_raw().chunks_exact(3 * 1024).zip(labels) {
+        for (row, label) in pixels.chunks_exact(3 * 1024).zip(labels) {
             bytes.push(*label);
             (0..3).for_each(|channel| bytes.extend(row.iter().skip(channel).step_by(3)));
         }
@@ -159,19 +163,45 @@ fn from_pictures(pictures: &Batches, labels: &Batches) -> anyhow::Result<Batches
     Ok(batches)
 }
 
-/// Checks all hashes, then writes the files.
-fn install(out: &Path, batches: &Batches) -> anyhow::Result<()> {
-    for (name, expected) in FILES {
-        let (_, bytes) = batches.iter().find(|(n, _)| n == name).with_context(|| format!("{name} is missing"))?;
-        let hash = hex(&Sha256::digest(bytes));
-        ensure!(hash == expected, "{name} has the hash {hash} instead of {expected}");
+/// The pixels of a PNG of 1024 x 10000, as RGB.
+fn decode(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info()?;
+    let info = reader.info();
+    ensure!(info.size() == (1024, 10_000), "it is {:?} instead of 1024 x 10000", info.size());
+    let channels = match (info.color_type, info.bit_depth) {
+        (ColorType::Rgb, BitDepth::Eight) => 3,
+        (ColorType::Rgba, BitDepth::Eight) => 4,
+        other => bail!("its pixels are {other:?} instead of RGB of 8 bits"),
+    };
+    let mut pixels = vec![0; channels * 1024 * 10_000];
+    reader.next_frame(&mut pixels)?;
+    if channels == 4 {
+        pixels = pixels.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
     }
-    place(out, batches)
+    Ok(pixels)
+}
+
+/// Writes the six files once all their hashes match, and no other member of the archive.
+fn install(out: &Path, batches: &Batches) -> anyhow::Result<()> {
+    place(out, &verified(batches, &FILES)?)
+}
+
+/// The files of the list, each present once with its hash.
+fn verified<'a>(batches: &'a Batches, files: &[(&'a str, &str)]) -> anyhow::Result<Vec<(&'a str, &'a [u8])>> {
+    let one = |(name, expected): &(&'a str, &str)| {
+        let mut found = batches.iter().filter(|(n, _)| n == name);
+        let (_, bytes) = found.next().with_context(|| format!("{name} is missing"))?;
+        ensure!(found.next().is_none(), "{name} is in the archive twice");
+        let hash = hex(&Sha256::digest(bytes));
+        ensure!(hash == *expected, "{name} has the hash {hash} instead of {expected}");
+        Ok((*name, bytes.as_slice()))
+    };
+    files.iter().map(one).collect()
 }
 
 /// Writes files with temporary names and renames them, so that each is complete or absent. Other
 /// files in the directory are kept.
-fn place(out: &Path, batches: &Batches) -> anyhow::Result<()> {
+fn place(out: &Path, batches: &[(&str, &[u8])]) -> anyhow::Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     for (name, bytes) in batches {
         let partial = out.join(format!(".{name}.{}.partial", std::process::id()));
@@ -214,10 +244,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("thesis.tex"), "not ours").unwrap();
         fs::write(dir.path().join("test_batch.bin"), "old").unwrap();
-        place(dir.path(), &vec![("test_batch.bin".to_owned(), b"new".to_vec())]).unwrap();
+        place(dir.path(), &[("test_batch.bin", b"new")]).unwrap();
         assert_eq!(fs::read(dir.path().join("thesis.tex")).unwrap(), b"not ours");
         assert_eq!(fs::read(dir.path().join("test_batch.bin")).unwrap(), b"new");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn only_the_listed_files_with_their_hashes_are_written() {
+        let (good, bad) = (b"right".to_vec(), b"wrong".to_vec());
+        let hash = hex(&Sha256::digest(&good));
+        let files = [("a.bin", hash.as_str())];
+        let member = |name: &str, bytes: &Vec<u8>| (name.to_owned(), bytes.clone());
+        let with_another = vec![member("a.bin", &good), member("b.bin", &bad)];
+        assert_eq!(verified(&with_another, &files).unwrap(), [("a.bin", &good[..])]);
+        for (batches, says) in [
+            (vec![member("a.bin", &good), member("a.bin", &bad)], "a.bin is in the archive twice"),
+            (vec![member("a.bin", &bad)], "instead of"),
+            (vec![], "a.bin is missing"),
+        ] {
+            let error = verified(&batches, &files).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 
     #[test]

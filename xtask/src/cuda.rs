@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-pub(crate) const CUDA_HALF: &str = "libtorch_cuda.so";
+pub(crate) use xtask_shell::CUDA_HALF;
 const CPU_HALF: &str = "libtorch_cpu.so";
 /// `signed char c10::cuda::device_count()`.
 const DEVICE_COUNT: &[u8] = b"_ZN3c104cuda12device_countEv";

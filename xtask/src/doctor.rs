@@ -2,9 +2,9 @@
 
 use crate::cuda;
 use crate::libtorch::{home, verify};
-use crate::shell::{output, python};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask_shell::{output, python};
 
 /// One finding; a problem includes its fix.
 struct Finding {

@@ -1,7 +1,6 @@
 //! `cargo xtask launch`: runs a program as several processes, with the environment variables of
 //! torchrun.
 
-use crate::shell::{cargo, execute, target};
 use anyhow::{Context, ensure};
 use clap::Args;
 use std::net::TcpListener;
@@ -11,6 +10,7 @@ use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use xtask_shell::{cargo, execute, target};
 
 #[derive(Debug, Args)]
 pub(crate) struct LaunchArgs {

@@ -2,24 +2,15 @@
 
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
-mod bench;
 mod cifar10;
-mod circles;
-mod counts;
 mod cuda;
 mod doctor;
 mod download;
-mod experiments;
-mod gpu_pack;
+mod elsewhere;
 mod launch;
 mod libtorch;
-mod package;
-mod prose;
-mod publish;
 mod quickstart;
-mod shell;
 mod test;
-mod tidy;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -52,20 +43,26 @@ enum Command {
     /// Run all tests of the workspace; libtorch is fetched if missing.
     Test(test::TestArgs),
     /// Measure our code, and with --peers also Python libraries.
-    Bench(bench::BenchArgs),
+    #[command(disable_help_flag = true)]
+    Bench(elsewhere::Args),
     /// Run the named experiments of tabular-train over several seeds, and write the page of their
     /// results.
-    Experiments(experiments::ExperimentsArgs),
+    #[command(disable_help_flag = true)]
+    Experiments(elsewhere::Args),
     /// Compare the work of the hot paths (instructions, allocations, operators) with stored counts,
     /// without measuring time.
-    Counts(counts::CountsArgs),
+    #[command(disable_help_flag = true)]
+    Counts(elsewhere::Args),
     /// Make an archive of the programs for machines that have libtorch, and test it.
-    Package(package::PackageArgs),
+    #[command(disable_help_flag = true)]
+    Package(elsewhere::Args),
     /// Make a folder that checks and measures the programs on a GPU machine without cargo, and test
     /// it.
-    GpuPack(gpu_pack::GpuPackArgs),
+    #[command(disable_help_flag = true)]
+    GpuPack(elsewhere::Args),
     /// Check the invariants that the compiler does not.
-    Tidy,
+    #[command(disable_help_flag = true)]
+    Tidy(elsewhere::Args),
 }
 
 fn main() -> ExitCode {
@@ -77,12 +74,12 @@ fn main() -> ExitCode {
         Command::Quickstart(args) => quickstart::run(&args),
         Command::Launch(args) => return launch::run(&args),
         Command::Test(args) => test::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Experiments(args) => experiments::run(&args),
-        Command::Counts(args) => counts::run(&args),
-        Command::Package(args) => package::run(&args),
-        Command::GpuPack(args) => gpu_pack::run(&args),
-        Command::Tidy => tidy::run(),
+        Command::Bench(args) => return elsewhere::run("fm-measure", "bench", &args),
+        Command::Experiments(args) => return elsewhere::run("fm-measure", "experiments", &args),
+        Command::Counts(args) => return elsewhere::run("xtask-dev", "counts", &args),
+        Command::Package(args) => return elsewhere::run("xtask-dev", "package", &args),
+        Command::GpuPack(args) => return elsewhere::run("xtask-dev", "gpu-pack", &args),
+        Command::Tidy(args) => return elsewhere::run("xtask-dev", "tidy", &args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,13 +2,13 @@
 //! it prints.
 
 use crate::libtorch::ensure_present;
-use crate::shell::{cargo, execute, remove_ours, root, target};
 use anyhow::{Context, ensure};
 use clap::Args;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
+use xtask_shell::{cargo, execute, remove_ours, root, target};
 
 #[derive(Debug, Args)]
 pub(crate) struct QuickstartArgs {

@@ -1,9 +1,9 @@
 //! `cargo xtask test`: runs all tests of the workspace, with libtorch.
 
 use crate::libtorch::{ensure_present, home};
-use crate::shell::{cargo, execute};
 use clap::Args;
 use std::path::PathBuf;
+use xtask_shell::{cargo, execute};
 
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {

@@ -3,9 +3,9 @@
 use anyhow::ensure;
 use clap::ValueEnum;
 use fm_app::couplings::CouplingKind;
-use fm_app::objective_args::FlowConfig;
-use fm_app::optimizer_args::LearningConfig;
-use fm_app::runtime::RuntimeConfig;
+use fm_app::objective_args::{FlowArgs, FlowConfig};
+use fm_app::optimizer_args::{LearningArgs, LearningConfig};
+use fm_app::runtime::{RuntimeArgs, RuntimeConfig};
 use fm_core::path::PathKind;
 use fm_models::ModelConfig;
 use fm_models::unet::UNetConfig;
@@ -14,83 +14,99 @@ use fm_train::flat::Precision;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-/// All settings that affect the results of a run. The presets (`presets/`) contain values and their
-/// reasons.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Config {
-    pub(crate) preset: String,
-    pub(crate) data: String,
-    pub(crate) image_size: u32,
-    /// Whether images are kept on the device.
-    #[serde(default)]
-    pub(crate) data_on_device: Keep,
-    /// Directory of a teacher's pairs to train on; empty to train on data.
-    #[serde(default)]
-    pub(crate) pairs: String,
-    /// Initial weights; empty for random ones.
-    #[serde(default)]
-    pub(crate) init: String,
-    /// The autoencoder whose latent space the network works in; empty for pixels.
-    pub(crate) latent: String,
-    /// Factor on the latent vectors; 0 is replaced by one over their standard deviation when a run
-    /// starts.
-    pub(crate) latent_scale: f64,
-    pub(crate) conditional: bool,
-    pub(crate) seed: u64,
-    pub(crate) steps: u64,
-    pub(crate) batch_size: usize,
-    pub(crate) num_workers: usize,
-    pub(crate) device: String,
-    /// Precision of the network; `auto` is resolved when a run starts.
-    pub(crate) precision: PrecisionArg,
-    pub(crate) checkpoint_activations: bool,
-    pub(crate) horizontal_flip: bool,
-    pub(crate) label_drop: f64,
-    pub(crate) save_every: u64,
-    pub(crate) sample_every: u64,
-    pub(crate) log_every: u64,
-    pub(crate) keep_checkpoints: usize,
-    #[serde(flatten)]
-    pub(crate) runtime: RuntimeConfig,
-    #[serde(flatten)]
-    pub(crate) flow: FlowConfig,
-    #[serde(flatten)]
-    pub(crate) learning: LearningConfig,
-    pub(crate) sampling: Sampling,
-    pub(crate) model: ModelConfig,
+fm_app::options! {
+    /// All settings that affect the results of a run. The presets (`presets/`) contain values and
+    /// their reasons.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub(crate) struct Config, flags ConfigArgs {
+        "Data" {
+            /// Training images: digits (embedded), cifar10 or cifar10:DIR (binary batches),
+            /// cifar10-test (its test split), folder:DIR (PNG or JPEG; one subfolder per class),
+            /// IMAGES.npy or IMAGES.npy,LABELS.npy (uint8).
+            data: String = "digits".into();
+            /// Height and width to which the images of folder:DIR are resized and cropped.
+            image_size: u32 = 32, arg(value_name = "PIXELS");
+            /// Keep the images in device memory instead of copying each batch; auto does so on a GPU
+            /// if they take at most 2 GiB. The results are identical. Latents and pairs are always
+            /// copied.
+            data_on_device: Keep = Keep::Auto, arg(value_name = "WHEN", hide = true);
+            /// Train on a teacher's pairs, written by `cifar-train reflow pairs`, instead of data. If
+            /// no preset is named, all other options default to the teacher's.
+            pairs: String = String::new(), arg(value_name = "DIR");
+            /// Mirror images left to right at random.
+            horizontal_flip: bool = true, arg(value_name = "BOOL");
+        }
+        "Network" {
+            /// Start from the weights of a run, a checkpoint or a file; `fresh` starts from random
+            /// weights (default: fresh, with --pairs the teacher's weights).
+            init: String = String::new(), arg(value_name = "PATH");
+            /// Train in the latent space of an autoencoder, a run of `cifar-train vqvae`.
+            latent: String = String::new(), arg(value_name = "DIR");
+            /// Condition the network on class labels.
+            conditional: bool = false, arg(value_name = "BOOL");
+            /// Probability of replacing a label by the null label (for classifier-free guidance).
+            label_drop: f64 = 0.1, arg(value_name = "SHARE");
+        }
+        "Optimization" {
+            /// Total number of training steps.
+            steps: u64 = 10_000, arg(conflicts_with = "epochs");
+            /// Images per step, over all processes.
+            batch_size: usize = 128;
+        }
+        "Hardware" {
+            /// Threads that prefetch batches and solve their couplings; 0 does both in the training
+            /// loop. The results are identical.
+            num_workers: usize = 2, arg(value_name = "N", hide = true);
+            /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+            device: String = "auto".into();
+            /// Precision of the network's computations; weights, EMA and normalisation layers are
+            /// always f32. A run stores what `auto` was resolved to.
+            precision: PrecisionArg = PrecisionArg::Auto;
+            /// Recompute activations in the backward pass instead of storing them: less memory, more
+            /// time.
+            checkpoint_activations: bool = false, arg(value_name = "BOOL", hide = true);
+        }
+        "Run" {
+            /// Random seed.
+            seed: u64 = 0;
+        }
+        "Output" {
+            /// Steps between checkpoints; 0 saves only at the end.
+            save_every: u64 = 5000, arg(value_name = "STEPS");
+            /// Steps between sample grids; 0 draws none.
+            sample_every: u64 = 1000, arg(value_name = "STEPS");
+            /// Steps between lines of metrics.jsonl.
+            log_every: u64 = 100, arg(value_name = "STEPS", hide = true);
+            /// Number of newest checkpoints to keep; 0 keeps all.
+            keep_checkpoints: usize = 3, arg(value_name = "N", hide = true);
+        }
+        also {
+            preset: String = String::new();
+            /// Factor on the latent vectors; 0 is replaced by one over their standard deviation when a
+            /// run starts.
+            latent_scale: f64 = 0.0;
+            sampling: Sampling = Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 3.0 };
+        }
+        flatten {
+            runtime: RuntimeConfig, RuntimeArgs = RuntimeConfig::default();
+            learning: LearningConfig, LearningArgs = LearningConfig::default();
+            flow: FlowConfig, FlowArgs = FlowConfig::default();
+        }
+        nested {
+            model: ModelConfig, ModelArgs = ModelConfig::Unet(UNetConfig::default());
+        }
+    }
 }
 
-impl Default for Config {
-    /// Values that a preset file does not set.
-    fn default() -> Self {
-        Self {
-            preset: String::new(),
-            data: "digits".into(),
-            image_size: 32,
-            data_on_device: Keep::Auto,
-            pairs: String::new(),
-            init: String::new(),
-            latent: String::new(),
-            latent_scale: 0.0,
-            conditional: false,
-            seed: 0,
-            steps: 10_000,
-            batch_size: 128,
-            num_workers: 2,
-            device: "auto".into(),
-            precision: PrecisionArg::Auto,
-            runtime: RuntimeConfig::default(),
-            checkpoint_activations: false,
-            horizontal_flip: true,
-            label_drop: 0.1,
-            flow: FlowConfig::default(),
-            learning: LearningConfig::default(),
-            save_every: 5000,
-            sample_every: 1000,
-            log_every: 100,
-            keep_checkpoints: 3,
-            sampling: Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 3.0 },
-            model: ModelConfig::Unet(UNetConfig::default()),
+fm_app::options! {
+    pub(crate) flags ModelArgs of ModelConfig {
+        "Network" {
+            /// Type of the network. If it differs from the preset's, its size is chosen to match the
+            /// preset.
+            model: ModelKind as "model.kind";
+            /// Store the U-Net's activations with channels last, on the CPU only. The result is the
+            /// same.
+            channels_last: bool as "model.channels_last", arg(value_name = "BOOL", hide = true);
         }
     }
 }
@@ -117,7 +133,9 @@ pub(crate) enum Keep {
     Never,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// Kinds of networks for images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum ModelKind {
     /// Convolutional U-Net.
     Unet,

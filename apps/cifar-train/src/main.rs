@@ -24,11 +24,14 @@ mod velocity;
 mod vqvae;
 
 use args::{Cli, Command, ReflowCommand};
-use clap::Parser;
+use fm_app::{cli, options};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fm_app::cli::run(|| match Cli::parse().command {
+    let vqvae_defaults = |command: clap::Command| {
+        command.mut_subcommand("vqvae", |c| options::with_defaults(c, &vqvae::config::Config::default()))
+    };
+    cli::run(|| match cli::parse::<Cli>(vqvae_defaults).command {
         Command::Train(args) => train::run(&args, None),
         Command::Distill(args) => train::run(&args.train, Some(args.num_steps)),
         Command::Reflow(ReflowCommand::Pairs(args)) => reflow::pairs::run(&args),

@@ -1,11 +1,10 @@
 //! The configuration of a run, from a preset, a file and flags.
 
 use crate::args::TrainArgs;
-use crate::config::Config;
+use crate::config::{Config, ModelKind};
 use crate::{presets, reflow};
 use anyhow::{Context, bail, ensure};
-use fm_app::objective_args::set;
-use fm_app::settings;
+use fm_app::{options, settings};
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use toml::Value;
@@ -34,13 +33,12 @@ impl Config {
             (None, Some(other)) => bail!("preset must be a name in quotes, not {other}"),
             (None, None) => None,
         };
-        let base = match (&args.pairs, file.get("pairs").and_then(Value::as_str)) {
-            (Some(pairs), _) => reflow::student(pairs, named)?,
-            (None, Some(pairs)) if !pairs.is_empty() => reflow::student(pairs, named)?,
+        let pairs = args.options.pairs.as_deref().or(file.get("pairs").and_then(Value::as_str));
+        let base = match pairs {
+            Some(pairs) if !pairs.is_empty() => reflow::student(pairs, named)?,
             _ => presets::preset(named.unwrap_or("quickstart"))?,
         };
-        let mut config = presets::lay_over(base, file)?;
-        config.apply(args)?;
+        let mut config = presets::lay_over(base, file)?.with_flags(args)?;
         if config.init == "fresh" {
             config.init.clear();
         }
@@ -49,51 +47,26 @@ impl Config {
             config.model =
                 ModelConfig::Dit(DitConfig::named(name).with_context(|| format!("--dit {name}: give {sizes}"))?);
         }
-        ensure!(
-            args.channels_last != Some(true) || matches!(config.model, ModelConfig::Unet(_)),
-            "--channels-last is for the U-Net; a transformer has no convolutions to speak of"
-        );
         Ok(config)
     }
 
     /// The configuration of a resumed run, with the flags that may change.
     pub(crate) fn resume(saved: Self, args: &TrainArgs) -> anyhow::Result<Self> {
-        let mut config = saved.clone();
-        config.apply(args)?;
+        let config = saved.clone().with_flags(args)?;
         settings::check_resumed(&saved, &config, &MAY_CHANGE)?;
         Ok(config)
     }
 
-    fn apply(&mut self, args: &TrainArgs) -> anyhow::Result<()> {
-        set(&mut self.data, &args.data);
-        set(&mut self.image_size, &args.image_size);
-        set(&mut self.data_on_device, &args.data_on_device);
-        set(&mut self.pairs, &args.pairs);
-        set(&mut self.init, &args.init);
-        set(&mut self.latent, &args.latent);
-        set(&mut self.conditional, &args.conditional);
-        args.flow.apply(&mut self.flow);
-        set(&mut self.steps, &args.steps);
-        set(&mut self.batch_size, &args.batch_size);
-        args.learning.apply(&mut self.learning);
-        set(&mut self.horizontal_flip, &args.horizontal_flip);
-        set(&mut self.label_drop, &args.label_drop);
-        set(&mut self.num_workers, &args.num_workers);
-        set(&mut self.device, &args.device);
-        set(&mut self.precision, &args.precision);
-        args.runtime.apply(&mut self.runtime);
-        set(&mut self.checkpoint_activations, &args.checkpoint_activations);
-        set(&mut self.seed, &args.seed);
-        set(&mut self.save_every, &args.save_every);
-        set(&mut self.sample_every, &args.sample_every);
-        set(&mut self.log_every, &args.log_every);
-        set(&mut self.keep_checkpoints, &args.keep_checkpoints);
-        if let Some(kind) = args.model {
-            presets::set_model(self, kind)?;
-        }
-        if let (ModelConfig::Unet(unet), Some(last)) = (&mut self.model, args.channels_last) {
-            unet.channels_last = last;
-        }
-        Ok(())
+    fn with_flags(self, args: &TrainArgs) -> anyhow::Result<Self> {
+        let (flags, network) = (&args.options, &args.options.model);
+        let convolutional = match network.model {
+            Some(kind) => kind == ModelKind::Unet,
+            None => matches!(self.model, ModelConfig::Unet(_)) && args.dit.is_none(),
+        };
+        ensure!(
+            network.channels_last.is_none() || convolutional,
+            "--channels-last is for the U-Net: a transformer has no convolutions; drop it, or use --model unet"
+        );
+        presets::lay_over(self, options::table(flags)?)
     }
 }

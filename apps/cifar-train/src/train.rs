@@ -114,7 +114,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         },
         batch_size: config.batch_size,
         learning: config.learning.clone(),
-        profile: args.runtime.profile.clone(),
+        profile: args.profile.clone(),
         out: out.clone(),
     };
     let preview = Preview {

@@ -1,9 +1,17 @@
 //! Exit codes, error messages and Ctrl-C of the programs.
 
+use crate::help;
+use clap::{Command, CommandFactory, FromArgMatches};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Parses the command line; `adapt` changes the program's commands before.
+pub fn parse<P: CommandFactory + FromArgMatches>(adapt: impl FnOnce(Command) -> Command) -> P {
+    let command = help::shown_for(help::with_help_all(adapt(P::command())), std::env::args_os());
+    P::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
 
 /// Runs a program. An error is printed as one line on standard error, with exit code 2. An
 /// exception of libtorch, such as out of memory, arrives as a panic; it is printed as one line too,

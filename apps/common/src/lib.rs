@@ -3,9 +3,11 @@
 //! | module | content |
 //! |---|---|
 //! | [`cli`] | one-line error messages, exit codes, Ctrl-C (once: save and stop; twice: abort) |
+//! | [`help`] | `--help` with the options that most runs need, `--help-all` with all |
 //! | [`device`], [`memory`] | choice of the device; memory use, and an allocator that keeps freed memory |
 //! | [`runtime`] | precision of f32 products, deterministic kernels, profile of a few steps |
 //! | [`settings`] | TOML files over defaults; an unknown key is an error that suggests the nearest one |
+//! | [`options`] | options declared once: configuration, default, flag and help |
 //! | [`objective_args`], [`sources`], [`couplings`] | objective, source and coupling, as flags and as configuration |
 //! | [`optimizer_args`] | optimizer, learning rate, EMA and early stopping, as flags and as configuration |
 //! | [`aliases`] | configuration keys of other trainers |
@@ -24,12 +26,14 @@ pub mod cli;
 pub mod couplings;
 pub mod device;
 mod flow;
+pub mod help;
 pub mod likelihood;
 pub mod memory;
 pub mod models;
 pub mod objective_args;
 pub mod objective_report;
 pub mod optimizer_args;
+pub mod options;
 pub mod pictures;
 pub mod preprocess;
 pub mod process_group;

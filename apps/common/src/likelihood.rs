@@ -1,6 +1,6 @@
 //! Log-densities of data under a trained network.
 
-use crate::objective_args::help;
+use crate::options::help;
 use anyhow::{bail, ensure};
 use fm_core::field::{Converted, RowField};
 use fm_core::objective::Objective;

@@ -1,8 +1,7 @@
-//! Objective, source and coupling of a run, as flags and as configuration.
+//! Objective, source and coupling of a run, as configuration and as flags. A choice with parameters
+//! is written `NAME:KEY=VALUE,...`.
 
 use crate::couplings::CouplingKind;
-use clap::Args;
-use fm_core::choice::Choice;
 use fm_core::loss::{Loss, Reduction};
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
@@ -13,129 +12,61 @@ use fm_ot::cost::Metric;
 use fm_ot::pairs::PairSampling;
 use serde::{Deserialize, Serialize};
 
-/// Objective, source and coupling in a run's configuration; the programs flatten it into theirs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FlowConfig {
-    /// A named source, or a data set; see [`crate::sources`].
-    pub source: String,
-    /// How source rows are paired with data rows.
-    pub coupling: CouplingKind,
-    /// The cost that optimal transport minimises.
-    #[serde(default)]
-    pub cost: Metric,
-    /// How pairs are taken from the transport plan.
-    #[serde(default)]
-    pub pairing: PairSampling,
-    /// Steps whose rows share one transport plan.
-    #[serde(default = "one")]
-    pub ot_batch: usize,
-    /// Whether to log the excess loss: the loss minus the smallest loss that a network can reach.
-    pub excess_loss: bool,
-    /// Path, prediction, weighting, loss and times.
-    #[serde(flatten)]
-    pub objective: Objective,
-}
-
-fn one() -> usize {
-    1
-}
-
-impl Default for FlowConfig {
-    /// Rectified flow: straight paths from Gaussian noise to data, with independent coupling.
-    fn default() -> Self {
-        Self {
-            source: "gaussian".into(),
-            coupling: CouplingKind::Independent,
-            cost: Metric::default(),
-            pairing: PairSampling::default(),
-            ot_batch: 1,
-            excess_loss: false,
-            objective: Objective::default(),
+crate::options! {
+    /// Objective, source and coupling: by default rectified flow, straight paths from Gaussian noise
+    /// to data with independent coupling.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct FlowConfig, flags FlowArgs {
+        "Objective" {
+            @choice("How source rows are paired with data rows")
+            coupling: CouplingKind = CouplingKind::Independent, arg(value_name = "HOW");
+            @choice("Cost that optimal transport minimises")
+            cost: Metric = Metric::default(), arg(value_name = "COST", hide = true);
+            @choice("How pairs are taken from the transport plan")
+            pairing: PairSampling = PairSampling::default(), arg(value_name = "HOW", hide = true);
+            /// Steps whose rows share one transport plan; larger plans are closer to the true coupling.
+            ot_batch: usize = 1, arg(value_name = "STEPS", hide = true);
+            /// Source distribution: gaussian, matched, sparse:rate=R, or a data set, named as for
+            /// --data.
+            source: String = "gaussian".into(), arg(value_name = "SOURCE");
+            /// Also log the excess loss: the loss minus the smallest loss that a network can reach.
+            /// Needs independent coupling, the gaussian source, the mse loss and no classes.
+            excess_loss: bool = false, arg(value_name = "BOOL", hide = true);
+        }
+        flatten {
+            /// Path, prediction, weighting, loss and times.
+            objective: Objective, ObjectiveArgs = Objective::default();
         }
     }
 }
 
-/// The flags over a [`FlowConfig`]. A choice with parameters is written `NAME:KEY=VALUE,...`.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Objective")]
-pub struct FlowArgs {
-    #[arg(long, value_name = "PATH", help = help::<PathKind>("Path of x_t from source to data"))]
-    path: Option<PathKind>,
-    #[arg(long, value_name = "WHAT", help = help::<Prediction>("Quantity that the network predicts"))]
-    prediction: Option<Prediction>,
-    #[arg(long, value_name = "W", help = help::<Weighting>("Weight of each time in the loss"))]
-    weighting: Option<Weighting>,
-    #[arg(long, value_name = "LOSS", help = help::<Loss>("Loss of a row"))]
-    loss: Option<Loss>,
-    #[arg(long, value_name = "HOW", help = help::<Reduction>("Reduction of the loss over the dimensions of a row"))]
-    reduction: Option<Reduction>,
-    #[arg(long, value_name = "TIME", help = help::<TimeKind>("Distribution of training times"))]
-    time: Option<TimeKind>,
-    #[arg(long, value_name = "HOW", help = help::<Draw>("How the times of the rows of a batch are drawn"))]
-    time_draw: Option<Draw>,
-    /// Restrict training times to [EPS, 1 - EPS], for objectives that are singular at an end;
-    /// sampling keeps the same distance from singular ends.
-    #[arg(long, value_name = "EPS")]
-    time_clip: Option<f64>,
-    /// Weight each row by 1 / p(t), so that the time distribution changes the variance of the loss
-    /// but not its mean.
-    #[arg(long, value_name = "BOOL")]
-    importance: Option<bool>,
-    /// Draw times with a large loss more often, using this number of time bins; the mean loss is
-    /// unchanged, and 0 disables this.
-    #[arg(long, value_name = "BINS")]
-    loss_aware: Option<usize>,
-    #[arg(long, value_name = "HOW", help = help::<CouplingKind>("How source rows are paired with data rows"))]
-    coupling: Option<CouplingKind>,
-    #[arg(long, value_name = "COST", help = help::<Metric>("Cost that optimal transport minimises"))]
-    cost: Option<Metric>,
-    #[arg(long, value_name = "HOW", help = help::<PairSampling>("How pairs are taken from the transport plan"))]
-    pairing: Option<PairSampling>,
-    /// Steps whose rows share one transport plan; larger plans are closer to the true coupling.
-    #[arg(long, value_name = "STEPS")]
-    ot_batch: Option<usize>,
-    /// Source distribution: gaussian, matched, sparse:rate=R, or a data set, named as for --data.
-    #[arg(long, value_name = "SOURCE")]
-    source: Option<String>,
-    /// Also log the excess loss: the loss minus the smallest loss that a network can reach. Needs
-    /// independent coupling, the gaussian source, the mse loss and no classes.
-    #[arg(long, value_name = "BOOL")]
-    excess_loss: Option<bool>,
-}
-
-/// A help text that lists all options of a choice with their default parameters.
-pub fn help<C: Choice>(what: &str) -> String {
-    let written = |e: &'static fm_core::choice::Entry| C::parse(e.name()).map_or(e.name().into(), |c| c.to_string());
-    format!("{what}: {}", C::TABLE.iter().map(written).collect::<Vec<_>>().join(", "))
-}
-
-/// Overrides a setting if its flag is given.
-pub fn set<T: Clone>(slot: &mut T, flag: &Option<T>) {
-    if let Some(value) = flag {
-        *slot = value.clone();
-    }
-}
-
-impl FlowArgs {
-    /// Lays the flags over a configuration.
-    pub fn apply(&self, config: &mut FlowConfig) {
-        let objective = &mut config.objective;
-        set(&mut objective.path, &self.path);
-        set(&mut objective.prediction, &self.prediction);
-        set(&mut objective.weighting, &self.weighting);
-        set(&mut objective.loss, &self.loss);
-        set(&mut objective.reduction, &self.reduction);
-        set(&mut objective.times.distribution, &self.time);
-        set(&mut objective.times.draw, &self.time_draw);
-        set(&mut objective.times.clip, &self.time_clip);
-        set(&mut objective.times.importance, &self.importance);
-        set(&mut objective.loss_aware_bins, &self.loss_aware);
-        set(&mut config.coupling, &self.coupling);
-        set(&mut config.cost, &self.cost);
-        set(&mut config.pairing, &self.pairing);
-        set(&mut config.ot_batch, &self.ot_batch);
-        set(&mut config.source, &self.source);
-        set(&mut config.excess_loss, &self.excess_loss);
+crate::options! {
+    pub flags ObjectiveArgs of Objective {
+        "Objective" {
+            @choice("Path of x_t from source to data")
+            path: PathKind, arg(value_name = "PATH");
+            @choice("Quantity that the network predicts")
+            prediction: Prediction, arg(value_name = "WHAT");
+            @choice("Weight of each time in the loss")
+            weighting: Weighting, arg(value_name = "W");
+            @choice("Loss of a row")
+            loss: Loss, arg(value_name = "LOSS", hide = true);
+            @choice("Reduction of the loss over the dimensions of a row")
+            reduction: Reduction, arg(value_name = "HOW", hide = true);
+            @choice("Distribution of training times")
+            time: TimeKind, arg(value_name = "TIME");
+            @choice("How the times of the rows of a batch are drawn")
+            time_draw: Draw, arg(value_name = "HOW", hide = true);
+            /// Restrict training times to [EPS, 1 - EPS], for objectives that are singular at an end;
+            /// sampling keeps the same distance from singular ends.
+            time_clip: f64, arg(value_name = "EPS");
+            /// Weight each row by 1 / p(t), so that the time distribution changes the variance of the
+            /// loss but not its mean.
+            importance: bool, arg(value_name = "BOOL", hide = true);
+            /// Draw times with a large loss more often, using this number of time bins; the mean loss
+            /// is unchanged, and 0 disables this.
+            loss_aware: usize, arg(value_name = "BINS", hide = true);
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::objective_args::{FlowArgs, FlowConfig};
 use crate::pictures::{Panel, panels};
-use crate::sources;
+use crate::{options, settings, sources};
 use clap::Args;
 use fm_core::objective::Objective;
 use fm_core::path::ProbPath;
@@ -53,8 +53,7 @@ const COLUMNS: [&str; 14] = [
 /// # Errors
 /// An invalid objective, and files that cannot be written.
 pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let mut config = FlowConfig::default();
-    args.flow.apply(&mut config);
+    let mut config: FlowConfig = settings::lay_over(&FlowConfig::default(), options::table(&args.flow)?)?;
     // There are no data: `matched` gets deviation 1, and a data set as the source is a placeholder.
     let source = sources::open(&mut config.source, 1, || 1.0, |_| Ok(Array2::zeros((1, 1))))?;
     let objective = &config.objective;

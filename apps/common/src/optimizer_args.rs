@@ -1,9 +1,7 @@
-//! Optimizer, learning rate, EMA and early stopping of a run, as flags and as configuration.
+//! Optimizer, learning rate, EMA and early stopping of a run, as configuration and as flags.
 
-use crate::objective_args::{help, set};
 use crate::process_group::ReduceIn;
 use anyhow::{anyhow, ensure};
-use clap::Args;
 use fm_core::tensor::Role;
 use fm_models::ModelConfig;
 use fm_train::TrainError;
@@ -19,57 +17,60 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
 use tch::nn::VarStore;
 
-/// The optimization in a run's configuration; the programs flatten it into theirs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LearningConfig {
-    /// Peak learning rate.
-    pub lr: f64,
-    /// Steps of linear warm-up.
-    pub warmup_steps: u64,
-    /// The schedule after the warm-up.
-    pub decay: Decay,
-    /// Maximum gradient norm.
-    #[serde(deserialize_with = "or_infinite")]
-    pub clip: f64,
-    /// Decays of the moving averages (EMA) of the weights; sampling uses the first.
-    #[serde(deserialize_with = "one_or_many")]
-    pub ema_decay: Vec<f64>,
-    /// Whether the decay of the EMA is smaller in the first updates.
-    pub ema_warmup: bool,
-    /// Rows per forward and backward pass; 0 for the whole batch.
-    pub micro_batch_size: usize,
-    /// Consecutive steps with a non-finite loss or gradient after which the run ends.
-    pub non_finite_patience: u64,
-    /// The logged value for early stopping and for the best checkpoint.
-    pub monitor: String,
-    /// Log lines without a lower monitored value after which training stops; 0 disables early
-    /// stopping.
-    pub early_stopping: u64,
-    /// Whether to keep the checkpoint with the lowest monitored value, in `best/`.
-    pub keep_best: bool,
-    /// Precision of the all-reduce of gradients between processes.
-    #[serde(default)]
-    pub reduce_in: ReduceIn,
-    /// The optimizer.
-    pub optimizer: OptimizerConfig,
+crate::options! {
+    /// The optimization: Adam with a warm-up and a cosine schedule, gradient clipping and an EMA.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub struct LearningConfig, flags LearningArgs {
+        "Optimization" {
+            /// Peak learning rate.
+            lr: f64 = 1e-3;
+            /// Steps of linear warm-up to the peak learning rate.
+            warmup_steps: u64 = 100, arg(value_name = "STEPS");
+            @choice("Schedule of the learning rate after the warm-up")
+            decay: Decay = Decay::Cosine, arg(value_name = "HOW");
+            /// Maximum norm of the gradient; larger gradients are scaled down to it, and inf disables
+            /// clipping.
+            clip: f64 = 1.0, arg(value_name = "NORM"), serde(deserialize_with = "or_infinite");
+            /// Decays of the moving averages (EMA) of the weights; sampling uses the first.
+            ema_decay: Vec<f64> = vec![0.999], arg(value_name = "D,...", value_delimiter = ','),
+                serde(deserialize_with = "one_or_many");
+            /// Warm up the EMA: update n uses the decay min(D, (1 + n) / (10 + n)).
+            ema_warmup: bool = true, arg(value_name = "BOOL", hide = true);
+            /// Rows per forward and backward pass; gradients accumulate over the batch, which takes
+            /// less memory and gives the same result up to rounding. 0: the whole batch.
+            micro_batch_size: usize = 0, arg(value_name = "ROWS");
+            /// Consecutive steps with a non-finite loss or gradient after which the run ends; such
+            /// steps are skipped.
+            non_finite_patience: u64 = 10, arg(value_name = "STEPS", hide = true);
+            /// Value of metrics.jsonl for --early-stopping and --keep-best: loss, excess, grad_norm or
+            /// update_ratio.
+            monitor: String = "loss".into(), arg(value_name = "NAME", hide = true);
+            /// Stop after this number of log lines without a lower monitored value; 0 disables early
+            /// stopping.
+            early_stopping: u64 = 0, arg(value_name = "LINES");
+            /// Also keep the checkpoint with the lowest monitored value, in best/.
+            keep_best: bool = false, arg(value_name = "BOOL");
+        }
+        "Distributed" {
+            @choice("Precision of the all-reduce of gradients")
+            reduce_in: ReduceIn = ReduceIn::default(), arg(value_name = "KIND", hide = true);
+        }
+        nested {
+            /// The optimizer.
+            optimizer: OptimizerConfig, OptimizerArgs = OptimizerConfig::default();
+        }
+    }
 }
 
-impl Default for LearningConfig {
-    fn default() -> Self {
-        Self {
-            lr: 1e-3,
-            warmup_steps: 100,
-            decay: Decay::Cosine,
-            clip: 1.0,
-            ema_decay: vec![0.999],
-            ema_warmup: true,
-            micro_batch_size: 0,
-            non_finite_patience: 10,
-            monitor: "loss".into(),
-            early_stopping: 0,
-            keep_best: false,
-            reduce_in: ReduceIn::default(),
-            optimizer: OptimizerConfig::default(),
+crate::options! {
+    pub flags OptimizerArgs of OptimizerConfig {
+        "Optimization" {
+            @choice("Optimizer")
+            optimizer: Rule as "optimizer.rule", arg(value_name = "RULE");
+            /// Coefficient of weight decay; adamw and muon multiply it by the learning rate.
+            weight_decay: f64 as "optimizer.weight_decay", arg(value_name = "D");
+            @choice("Parameters with weight decay")
+            decay_on: DecayOn as "optimizer.decay_on", arg(value_name = "WHICH", hide = true);
         }
     }
 }
@@ -91,84 +92,6 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D
         Given::One(decay) => vec![decay],
         Given::Many(decays) => decays,
     })
-}
-
-/// The flags over a [`LearningConfig`].
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Optimization")]
-pub struct LearningArgs {
-    /// Peak learning rate.
-    #[arg(long)]
-    lr: Option<f64>,
-    /// Steps of linear warm-up to the peak learning rate.
-    #[arg(long, value_name = "STEPS")]
-    warmup_steps: Option<u64>,
-    #[arg(long, value_name = "HOW", help = help::<Decay>("Schedule of the learning rate after the warm-up"))]
-    decay: Option<Decay>,
-    #[arg(long, value_name = "RULE", help = help::<Rule>("Optimizer"))]
-    optimizer: Option<Rule>,
-    /// Coefficient of weight decay; adamw and muon multiply it by the learning rate.
-    #[arg(long, value_name = "D")]
-    weight_decay: Option<f64>,
-    #[arg(long, value_name = "WHICH", help = help::<DecayOn>("Parameters with weight decay"))]
-    decay_on: Option<DecayOn>,
-    /// Maximum norm of the gradient; larger gradients are scaled down to it, and inf disables
-    /// clipping.
-    #[arg(long, value_name = "NORM")]
-    clip: Option<f64>,
-    /// Decays of the moving averages (EMA) of the weights; sampling uses the first.
-    #[arg(long, value_name = "D,...", value_delimiter = ',')]
-    ema_decay: Option<Vec<f64>>,
-    /// Warm up the EMA: update n uses the decay min(D, (1 + n) / (10 + n)).
-    #[arg(long, value_name = "BOOL")]
-    ema_warmup: Option<bool>,
-    /// Rows per forward and backward pass; gradients accumulate over the batch, which takes less
-    /// memory and gives the same result up to rounding. 0: the whole batch.
-    #[arg(long, value_name = "ROWS")]
-    micro_batch_size: Option<usize>,
-    /// Consecutive steps with a non-finite loss or gradient after which the run ends; such steps
-    /// are skipped.
-    #[arg(long, value_name = "STEPS")]
-    non_finite_patience: Option<u64>,
-    /// Value of metrics.jsonl for --early-stopping and --keep-best: loss, excess, grad_norm or
-    /// update_ratio.
-    #[arg(long, value_name = "NAME")]
-    monitor: Option<String>,
-    /// Stop after this number of log lines without a lower monitored value; 0 disables early
-    /// stopping.
-    #[arg(long, value_name = "LINES")]
-    early_stopping: Option<u64>,
-    /// Also keep the checkpoint with the lowest monitored value, in best/.
-    #[arg(long, value_name = "BOOL")]
-    keep_best: Option<bool>,
-    #[arg(
-        long,
-        value_name = "KIND",
-        help_heading = "Distributed",
-        help = help::<ReduceIn>("Precision of the all-reduce of gradients")
-    )]
-    reduce_in: Option<ReduceIn>,
-}
-
-impl LearningArgs {
-    /// Lays the flags over a configuration.
-    pub fn apply(&self, config: &mut LearningConfig) {
-        set(&mut config.lr, &self.lr);
-        set(&mut config.warmup_steps, &self.warmup_steps);
-        set(&mut config.decay, &self.decay);
-        set(&mut config.optimizer.rule, &self.optimizer);
-        set(&mut config.optimizer.weight_decay, &self.weight_decay);
-        set(&mut config.optimizer.decay_on, &self.decay_on);
-        set(&mut config.clip, &self.clip);
-        set(&mut config.ema_decay, &self.ema_decay);
-        set(&mut config.ema_warmup, &self.ema_warmup);
-        set(&mut config.micro_batch_size, &self.micro_batch_size);
-        set(&mut config.non_finite_patience, &self.non_finite_patience);
-        set(&mut config.monitor, &self.monitor);
-        set(&mut config.early_stopping, &self.early_stopping);
-        set(&mut config.keep_best, &self.keep_best);
-        set(&mut config.reduce_in, &self.reduce_in);
-    }
 }
 
 impl LearningConfig {

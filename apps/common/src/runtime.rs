@@ -1,8 +1,6 @@
 //! Settings of libtorch for a run: precision of f32 products, deterministic kernels, and a profile
 //! of a few steps.
 
-use crate::objective_args::{help, set};
-use clap::Args;
 use fm_core::choice;
 use fm_torch::TorchError;
 use fm_torch::context::{self, MatmulPrecision};
@@ -28,38 +26,16 @@ choice! {
     }
 }
 
-/// Settings of libtorch in a run's configuration; the programs flatten it into theirs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct RuntimeConfig {
-    /// The precision of f32 products.
-    #[serde(default)]
-    pub matmul_precision: Products,
-    /// Whether only deterministic kernels run.
-    #[serde(default)]
-    pub deterministic: bool,
-}
-
-/// The flags over a [`RuntimeConfig`].
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Hardware")]
-pub struct RuntimeArgs {
-    #[arg(long, value_name = "PRECISION", help = help::<Products>(
-        "Precision of f32 matrix products and convolutions on a GPU; high is TF32"
-    ))]
-    matmul_precision: Option<Products>,
-    /// Use deterministic kernels only, so that a run on a GPU repeats bit for bit; slower.
-    #[arg(long, value_name = "BOOL")]
-    deterministic: Option<bool>,
-    /// Write a profile of three steps as a Chrome trace (chrome://tracing, Perfetto).
-    #[arg(long, value_name = "FILE.json")]
-    pub profile: Option<PathBuf>,
-}
-
-impl RuntimeArgs {
-    /// Lays the flags over a configuration.
-    pub fn apply(&self, config: &mut RuntimeConfig) {
-        set(&mut config.matmul_precision, &self.matmul_precision);
-        set(&mut config.deterministic, &self.deterministic);
+crate::options! {
+    /// Settings of libtorch.
+    #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+    pub struct RuntimeConfig, flags RuntimeArgs {
+        "Hardware" {
+            @choice("Precision of f32 matrix products and convolutions on a GPU; high is TF32")
+            matmul_precision: Products = Products::default(), arg(value_name = "PRECISION");
+            /// Use deterministic kernels only, so that a run on a GPU repeats bit for bit; slower.
+            deterministic: bool = false, arg(value_name = "BOOL", hide = true);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The flags of the solver.
 
-use crate::objective_args::help;
+use crate::options::help;
 use anyhow::{bail, ensure};
 use fm_core::path::PathKind;
 use fm_core::state::{Bound, Tolerance};
@@ -21,7 +21,7 @@ pub struct SolveArgs {
     #[arg(long, default_value_t, help = help::<Grid>("Time grid of fixed steps"))]
     grid: Grid,
     /// Times of fixed steps, rising from 0 (source) to 1 (data), instead of a grid.
-    #[arg(long, value_name = "T,...", value_delimiter = ',', conflicts_with_all = ["num_steps", "grid"])]
+    #[arg(long, value_name = "T,...", value_delimiter = ',', conflicts_with_all = ["num_steps", "grid"], hide = true)]
     times: Vec<f64>,
     /// Relative tolerance of adaptive steps: one number, or one per dimension.
     #[arg(long, value_name = "RTOL,...", value_delimiter = ',', default_value = "1e-5")]
@@ -31,12 +31,12 @@ pub struct SolveArgs {
     atol: Vec<f64>,
     #[arg(long, default_value_t, help = help::<Pace>("Whether adaptive step sizes are chosen per sample or per batch"))]
     pace: Pace,
-    #[arg(long, default_value_t, help = help::<Controller>("Controller of adaptive step sizes"))]
+    #[arg(long, default_value_t, hide = true, help = help::<Controller>("Controller of adaptive step sizes"))]
     controller: Controller,
     /// Number of evaluations after which an adaptive solve fails.
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, hide = true)]
     max_evaluations: usize,
-    #[arg(long, value_name = "PATH", help = help::<PathKind>(
+    #[arg(long, value_name = "PATH", hide = true, help = help::<PathKind>(
         "Sample along this path instead of the one trained on; exact samples are the same, solver errors differ"
     ))]
     schedule: Option<PathKind>,
@@ -44,7 +44,7 @@ pub struct SolveArgs {
         "Sample an SDE instead of the ODE, with this noise variance per unit time"
     ))]
     sde: Option<Diffusion>,
-    #[arg(long, value_name = "METHOD", default_value_t, help = help::<Method>("Solver of the SDE"))]
+    #[arg(long, value_name = "METHOD", default_value_t, hide = true, help = help::<Method>("Solver of the SDE"))]
     sde_method: Method,
 }
 

@@ -2,74 +2,82 @@
 
 use anyhow::ensure;
 use fm_app::models::TableModel;
-use fm_app::objective_args::FlowConfig;
-use fm_app::optimizer_args::LearningConfig;
+use fm_app::objective_args::{FlowArgs, FlowConfig};
+use fm_app::optimizer_args::{LearningArgs, LearningConfig};
 use fm_app::preprocess::Preprocess;
-use fm_app::runtime::RuntimeConfig;
+use fm_app::runtime::{RuntimeArgs, RuntimeConfig};
 use fm_core::source::SourceKind;
 use fm_data::points;
 use fm_models::ModelConfig;
 use serde::{Deserialize, Serialize};
 
-/// All settings that affect the results of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Config {
-    pub(crate) data: String,
-    /// The column with the classes for a conditional network; empty for none.
-    pub(crate) labels: String,
-    /// Columns to ignore.
-    pub(crate) ignore: Vec<String>,
-    pub(crate) preprocess: Preprocess,
-    /// Fraction of a file's rows to hold out; a negative value selects the default.
-    pub(crate) hold_out: f64,
-    pub(crate) rows: usize,
-    pub(crate) steps: u64,
-    pub(crate) batch_size: usize,
-    pub(crate) model: TableModel,
-    pub(crate) widths: Vec<i64>,
-    pub(crate) label_drop: f64,
-    /// Whether the source has a standard deviation per column that is learned with the network.
-    pub(crate) trainable_source: bool,
-    /// The run whose ODE makes the training pairs; empty to train on data.
-    pub(crate) teacher: String,
-    /// RK4 steps per teacher pair.
-    pub(crate) teacher_steps: usize,
-    /// Whether the student starts from random weights.
-    pub(crate) fresh: bool,
-    pub(crate) seed: u64,
-    pub(crate) log_every: u64,
-    #[serde(flatten)]
-    pub(crate) runtime: RuntimeConfig,
-    #[serde(flatten)]
-    pub(crate) flow: FlowConfig,
-    #[serde(flatten)]
-    pub(crate) learning: LearningConfig,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            data: "moons".into(),
-            labels: String::new(),
-            ignore: Vec::new(),
-            preprocess: Preprocess::default(),
-            hold_out: -1.0,
-            rows: 20_000,
-            steps: 5000,
-            batch_size: 256,
-            model: TableModel::default(),
-            widths: vec![64; 3],
-            label_drop: 0.0,
-            trainable_source: false,
-            teacher: String::new(),
-            teacher_steps: 20,
-            fresh: false,
-            seed: 0,
-            log_every: 50,
-            runtime: RuntimeConfig::default(),
-            flow: FlowConfig::default(),
-            learning: LearningConfig { lr: 2e-3, ..LearningConfig::default() },
+fm_app::options! {
+    /// All settings that affect the results of a run.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub(crate) struct Config, flags ConfigArgs {
+        "Data" {
+            /// Training data: spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a table of
+            /// numbers FILE.csv or FILE.npy.
+            data: String = "moons".into();
+            /// Condition the network on the classes in this column of FILE.csv, given by name or by
+            /// number from 1 (of genes: cell_type).
+            labels: String = String::new(), arg(value_name = "COLUMN");
+            /// Leave out these columns of FILE.csv, given by name or by number from 1.
+            ignore: Vec<String> = Vec::new(), arg(value_name = "COLUMN,...", value_delimiter = ',');
+            @choice("Transformation of the columns, inverted after sampling")
+            preprocess: Preprocess = Preprocess::default(), arg(value_name = "HOW");
+            /// Share of rows held out from training, for `evaluate`; a negative share is 0.1 for files
+            /// and genes, otherwise 0.
+            hold_out: f64 = -1.0, arg(value_name = "SHARE");
+            /// Number of points to draw from spiral, moons, 8gaussians or checkerboard.
+            rows: usize = 20_000, arg(value_name = "N");
+        }
+        "Network" {
+            @choice("Type of the network")
+            model: TableModel = TableModel::default();
+            /// Widths of the hidden layers.
+            widths: Vec<i64> = vec![64; 3], arg(value_name = "WIDTH,...", value_delimiter = ',');
+            /// Probability of replacing a label by the null label, for classifier-free guidance.
+            label_drop: f64 = 0.0, arg(value_name = "SHARE");
+            /// Learn a standard deviation of the source for each column, together with the network.
+            trainable_source: bool = false, arg(value_name = "BOOL", hide = true);
+        }
+        "Optimization" {
+            /// Total number of training steps.
+            steps: u64 = 5000;
+            /// Rows per step, over all processes.
+            batch_size: usize = 256;
+        }
+        "Run" {
+            /// Random seed.
+            seed: u64 = 0;
+        }
+        "Hardware" {
+            /// Device: auto, cpu, cuda or cuda:N. auto takes CUDA if it works and the network has a
+            /// million parameters or more: a GPU does not speed up smaller ones.
+            device: String = "auto".into();
+        }
+        "Output" {
+            /// Steps between checkpoints; 0 saves only at the end.
+            save_every: u64 = 5000, arg(value_name = "STEPS");
+            /// Steps between pictures of samples (tables of two columns) or reports of the errors of
+            /// the samples' mean and covariance (other tables); 0 disables both.
+            sample_every: u64 = 1000, arg(value_name = "STEPS");
+            /// Steps between lines of metrics.jsonl.
+            log_every: u64 = 50, arg(value_name = "STEPS", hide = true);
+        }
+        also {
+            /// The run whose ODE makes the training pairs; empty to train on data.
+            teacher: String = String::new();
+            /// RK4 steps per teacher pair.
+            teacher_steps: usize = 20;
+            /// Whether the student starts from random weights.
+            fresh: bool = false;
+        }
+        flatten {
+            runtime: RuntimeConfig, RuntimeArgs = RuntimeConfig::default();
+            learning: LearningConfig, LearningArgs = LearningConfig { lr: 2e-3, ..LearningConfig::default() };
+            flow: FlowConfig, FlowArgs = FlowConfig::default();
         }
     }
 }

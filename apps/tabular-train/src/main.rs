@@ -24,11 +24,14 @@ mod training_data;
 mod velocity;
 
 use args::{Cli, Command};
-use clap::Parser;
+use config::Config;
+use fm_app::{cli, options};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fm_app::cli::run(|| match Cli::parse().command {
+    let train_defaults =
+        |command: clap::Command| command.mut_subcommand("train", |c| options::with_defaults(c, &Config::default()));
+    cli::run(|| match cli::parse::<Cli>(train_defaults).command {
         Command::Train(args) => train::run(&args),
         Command::Reflow(args) => reflow::run(&args),
         Command::Sample(args) => sample::run(&args),

@@ -21,7 +21,8 @@ pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
 
 /// The teacher's configuration with the settings that pairs determine.
 fn student(args: &ReflowArgs) -> anyhow::Result<Config> {
-    let teacher = open(&args.teacher, &args.train.device)?.config;
+    let device = args.train.options.device.clone().unwrap_or_else(|| "auto".into());
+    let teacher = open(&args.teacher, &device)?.config;
     let times = Times { distribution: TimeKind::Warp { s: 0.5 }, ..Times::default() };
     let objective = Objective { path: PathKind::Linear, times, loss_aware_bins: 0, ..teacher.flow.objective };
     let flow = FlowConfig { coupling: CouplingKind::Independent, excess_loss: false, objective, ..teacher.flow };
@@ -30,6 +31,7 @@ fn student(args: &ReflowArgs) -> anyhow::Result<Config> {
         teacher_steps: args.teacher_steps,
         fresh: args.fresh,
         steps: 1000,
+        device,
         trainable_source: false,
         flow,
         ..teacher

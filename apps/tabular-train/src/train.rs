@@ -60,8 +60,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let Material { table, columns, seen, .. } = &material;
     let (dim, classes) = (columns.dim(), columns.classes.len());
     let network = config.model(dim, classes);
-    let on = device_for(&args.device, network.parameters()?);
-    let device = fm_app::device::select(on)?;
+    let on = device_for(&config.device, network.parameters()?).to_owned();
+    let device = fm_app::device::select(&on)?;
     group.use_device(device)?;
     config.runtime.apply(device)?;
     let source = open_source(&mut config, columns, || deviation(seen.values.iter().map(|x| f64::from(*x))))?;
@@ -78,14 +78,14 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let batches = FlowBatches::new(&flow, seen, how)?.shared(group.shard());
     let batches: Box<dyn BatchSource> = match config.teacher.as_str() {
         "" => Box::new(batches),
-        _ => Box::new(TeacherBatches::new(batches, &config, group.shard(), on)?),
+        _ => Box::new(TeacherBatches::new(batches, &config, group.shard(), &on)?),
     };
     tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
     let store = nn::VarStore::new(device);
     let model = network.build(&store.root())?;
     let log_scale = log_scale(&config, &store, dim);
     if !config.teacher.is_empty() && !config.fresh && !resume {
-        warm_start(&store, &config, on)?;
+        warm_start(&store, &config, &on)?;
     }
     let processes = group.describe(config.batch_size)?;
     if group.is_first() {
@@ -133,10 +133,10 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             collective: group.peers(config.learning.reduce_in),
             ..TrainOptions::default()
         },
-        cadence: Cadence { save_every: args.save_every, keep: 3, sample_every: args.sample_every },
+        cadence: Cadence { save_every: config.save_every, keep: 3, sample_every: config.sample_every },
         batch_size: config.batch_size,
         learning: config.learning.clone(),
-        profile: args.runtime.profile.clone(),
+        profile: args.profile.clone(),
     };
     let drawer = Drawer {
         model: model.as_ref(),

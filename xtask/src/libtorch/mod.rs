@@ -17,9 +17,9 @@ mod tree;
 use anyhow::{anyhow, ensure};
 use clap::Args;
 use place::VERSION;
-pub(crate) use place::home;
 use plan::{Platform, Source, Variant};
 pub(crate) use tree::{Manifest, installed, verify};
+pub(crate) use xtask_shell::libtorch as home;
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {

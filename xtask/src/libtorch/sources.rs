@@ -2,10 +2,9 @@
 //! directory.
 
 use super::parts::{Parts, wanted};
-use super::place::{home, scratch};
+use super::place::scratch;
 use super::plan::{Source, Variant};
 use crate::download::download;
-use crate::shell::{execute, output, python};
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -14,6 +13,8 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use xtask_shell::libtorch as home;
+use xtask_shell::{execute, output, python};
 use zip::ZipArchive;
 
 pub(crate) fn obtain(source: &Source, variant: Variant) -> anyhow::Result<Parts> {

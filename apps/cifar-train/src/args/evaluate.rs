@@ -3,7 +3,7 @@
 use super::model::{SolverArgs, Which};
 use crate::evaluate::extract::{ExtractorName, Protocol};
 use clap::Args;
-use fm_app::objective_args::help;
+use fm_app::options::help;
 use fm_solvers::sampler::SolverName;
 use std::path::PathBuf;
 
@@ -32,7 +32,7 @@ pub(crate) struct EvaluateArgs {
     pub(crate) data: Option<String>,
     /// Height and width to which the images of folder:DIR are resized and cropped (default: as in
     /// the model's training; without a model, images keep their sizes).
-    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
+    #[arg(long, value_name = "PIXELS", help_heading = "Data", hide = true)]
     pub(crate) image_size: Option<u32>,
     /// Number of samples to draw, cycling through the classes (default: 1000), or of images to take
     /// from --samples (default: all).
@@ -53,34 +53,34 @@ pub(crate) struct EvaluateArgs {
     /// its tensors as .safetensors.
     #[arg(long, value_name = "FILE", help_heading = "Metrics")]
     pub(crate) inception_weights: Option<PathBuf>,
-    #[arg(long, default_value_t, help_heading = "Metrics", help = help::<Protocol>(
+    #[arg(long, default_value_t, help_heading = "Metrics", hide = true, help = help::<Protocol>(
         "How images are prepared for Inception"
     ))]
     pub(crate) protocol: Protocol,
     /// Compare with the mirrored real images too, as some references do.
-    #[arg(long, help_heading = "Metrics")]
+    #[arg(long, help_heading = "Metrics", hide = true)]
     pub(crate) reference_flips: bool,
     /// For fd and fid, read mean and covariance of the real features from a file (arrays mu and
     /// sigma, as pytorch-fid writes them) instead of computing them from --data.
-    #[arg(long, value_name = "FILE.npz", help_heading = "Metrics")]
+    #[arg(long, value_name = "FILE.npz", help_heading = "Metrics", hide = true)]
     pub(crate) statistics: Option<PathBuf>,
     /// Also write mean and covariance of the samples' features.
-    #[arg(long, value_name = "FILE.npz", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.npz", help_heading = "Output", hide = true)]
     pub(crate) save_statistics: Option<PathBuf>,
     /// Also measure held-out real images, and training images with added noise, as points of
     /// reference.
-    #[arg(long, help_heading = "Metrics")]
+    #[arg(long, help_heading = "Metrics", hide = true)]
     pub(crate) calibrate: bool,
     /// Held-out real images for --calibrate and nll (default for cifar10: cifar10-test; otherwise
     /// nll uses --data).
-    #[arg(long, value_name = "DATA", help_heading = "Data")]
+    #[arg(long, value_name = "DATA", help_heading = "Data", hide = true)]
     pub(crate) held_out: Option<String>,
     /// Number of images for nll, from the first on.
-    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Metrics")]
+    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Metrics", hide = true)]
     pub(crate) nll_images: usize,
     /// Probes per image of Hutchinson's divergence estimate in nll; 0 computes the exact
     /// divergence.
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Metrics")]
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Metrics", hide = true)]
     pub(crate) nll_probes: usize,
     /// Measure samples at each of these numbers of function evaluations (NFE), with each
     /// of --sweep-solvers.
@@ -98,11 +98,12 @@ pub(crate) struct EvaluateArgs {
         value_name = "SOLVER,...",
         value_delimiter = ',',
         default_value = "euler,midpoint,rk4",
-        help_heading = "Sweep"
+        help_heading = "Sweep",
+        hide = true
     )]
     pub(crate) sweep_solvers: Vec<SolverName>,
     /// Plot the first metric over NFE (.png or .svg).
-    #[arg(long, value_name = "FILE", requires = "sweep", help_heading = "Sweep")]
+    #[arg(long, value_name = "FILE", requires = "sweep", help_heading = "Sweep", hide = true)]
     pub(crate) plot: Option<PathBuf>,
     /// Also write the results as JSON.
     #[arg(long, value_name = "FILE.json", help_heading = "Output")]
@@ -110,6 +111,6 @@ pub(crate) struct EvaluateArgs {
     /// Directory for cached features (default: flow-matching in $XDG_CACHE_HOME or, if that is not
     /// set, in ~/.cache). The features of a data set are computed once, and an interrupted
     /// evaluation continues where it stopped.
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    #[arg(long, value_name = "DIR", help_heading = "Output", hide = true)]
     pub(crate) cache: Option<PathBuf>,
 }

@@ -11,6 +11,7 @@ pub(crate) use model::{CheckpointArgs, SolverArgs, Which};
 pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowCommand};
 pub(crate) use train::TrainArgs;
 
+use crate::vqvae;
 use clap::{Args, Parser, Subcommand};
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
@@ -85,64 +86,20 @@ pub(crate) struct AutoencoderArgs {
     /// Read options from a TOML file; it takes any keys of a run's config.toml.
     #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
     pub(crate) config: Option<PathBuf>,
-    /// Training images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR, ...
-    /// (default: digits).
-    #[arg(long, help_heading = "Data")]
-    pub(crate) data: Option<String>,
-    /// Height and width to which the images of folder:DIR are resized and cropped (default: 32).
-    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
-    pub(crate) image_size: Option<u32>,
-    /// Mirror images left to right at random (default: false).
-    #[arg(long, value_name = "BOOL", help_heading = "Data")]
-    pub(crate) horizontal_flip: Option<bool>,
     /// Also measure the reconstruction error on held-out images, for example cifar10-test.
     #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub(crate) test: Option<String>,
-    /// Total number of training steps (default: 2000).
-    #[arg(long, help_heading = "Optimization")]
-    pub(crate) steps: Option<u64>,
-    /// Images per step (default: 64).
-    #[arg(long, help_heading = "Optimization")]
-    pub(crate) batch_size: Option<usize>,
-    /// Peak learning rate, reached after 100 warm-up steps; it then follows a cosine to 0 (default:
-    /// 0.001).
-    #[arg(long, help_heading = "Optimization")]
-    pub(crate) lr: Option<f64>,
-    /// Number of codes in the codebook (default: 256).
-    #[arg(long, value_name = "K", help_heading = "Network")]
-    pub(crate) codes: Option<i64>,
-    /// Dimension of a code, which is the number of latent channels (default: 4).
-    #[arg(long, value_name = "N", help_heading = "Network")]
-    pub(crate) code_dim: Option<i64>,
-    /// Weight of the commitment loss (default: 0.25).
-    #[arg(long, value_name = "BETA", help_heading = "Optimization")]
-    pub(crate) commitment: Option<f64>,
-    /// Base width of the network, a multiple of 32 (default: 32).
-    #[arg(long, value_name = "N", help_heading = "Network")]
-    pub(crate) channels: Option<i64>,
-    /// Width multiplier of each stage; every stage except the last halves the image size (default:
-    /// 1,2).
-    #[arg(long, value_name = "N,...", value_delimiter = ',', help_heading = "Network")]
-    pub(crate) channel_mult: Option<Vec<i64>>,
-    /// Random seed (default: 0).
-    #[arg(long, help_heading = "Run")]
-    pub(crate) seed: Option<u64>,
-    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N (default: auto).
-    #[arg(long, help_heading = "Hardware")]
-    pub(crate) device: Option<String>,
-    /// Steps between checkpoints; 0 saves only at the end (default: 500).
-    #[arg(long, value_name = "STEPS", help_heading = "Output")]
-    pub(crate) save_every: Option<u64>,
-    /// Steps between pictures of reconstructions; 0 draws none (default: 500).
-    #[arg(long, value_name = "STEPS", help_heading = "Output")]
-    pub(crate) sample_every: Option<u64>,
     /// Run directory.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: PathBuf,
     /// Continue from the newest intact checkpoint of --out, with its configuration.
-    /// Only --steps, --device, --save-every and --sample-every may change.
+    /// Only --steps, --num-workers, --device, --save-every, --sample-every and --log-every may
+    /// change.
     #[arg(long, conflicts_with = "config", help_heading = "Run")]
     pub(crate) resume: bool,
+    /// The options of the configuration.
+    #[command(flatten)]
+    pub(crate) options: vqvae::config::ConfigArgs,
 }
 
 #[derive(Debug, Args)]

@@ -2,49 +2,77 @@
 
 use crate::args::AutoencoderArgs;
 use anyhow::{Context, ensure};
-use fm_app::objective_args::set;
-use fm_app::settings;
+use fm_app::{options, settings};
 use fm_models::vqvae::VqVaeConfig;
 use fm_train::run_dir::latest_checkpoint;
 use serde::{Deserialize, Serialize};
 
-/// All settings that affect the results of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Config {
-    pub(crate) data: String,
-    pub(crate) image_size: u32,
-    pub(crate) horizontal_flip: bool,
-    pub(crate) seed: u64,
-    pub(crate) steps: u64,
-    pub(crate) batch_size: usize,
-    pub(crate) lr: f64,
-    pub(crate) warmup_steps: u64,
-    pub(crate) num_workers: usize,
-    pub(crate) device: String,
-    pub(crate) log_every: u64,
-    pub(crate) save_every: u64,
-    pub(crate) sample_every: u64,
-    pub(crate) model: VqVaeConfig,
+/// Settings that may change when a run is resumed.
+const MAY_CHANGE: [&str; 6] = ["steps", "num_workers", "device", "save_every", "sample_every", "log_every"];
+
+fm_app::options! {
+    /// All settings that affect the results of a run.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(crate) struct Config, flags ConfigArgs {
+        "Data" {
+            /// Training images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR, ...
+            data: String = "digits".into();
+            /// Height and width to which the images of folder:DIR are resized and cropped.
+            image_size: u32 = 32, arg(value_name = "PIXELS");
+            /// Mirror images left to right at random.
+            horizontal_flip: bool = false, arg(value_name = "BOOL");
+        }
+        "Optimization" {
+            /// Total number of training steps.
+            steps: u64 = 2000;
+            /// Images per step.
+            batch_size: usize = 64;
+            /// Peak learning rate; it then follows a cosine to 0.
+            lr: f64 = 1e-3;
+            /// Steps of linear warm-up to the peak learning rate.
+            warmup_steps: u64 = 100, arg(value_name = "STEPS");
+        }
+        "Run" {
+            /// Random seed.
+            seed: u64 = 0;
+        }
+        "Hardware" {
+            /// Threads that prefetch batches; 0 does so in the training loop. The results are
+            /// identical.
+            num_workers: usize = 1, arg(value_name = "N", hide = true);
+            /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+            device: String = "auto".into();
+        }
+        "Output" {
+            /// Steps between checkpoints; 0 saves only at the end.
+            save_every: u64 = 500, arg(value_name = "STEPS");
+            /// Steps between pictures of reconstructions; 0 draws none.
+            sample_every: u64 = 500, arg(value_name = "STEPS");
+            /// Steps between lines of metrics.jsonl.
+            log_every: u64 = 50, arg(value_name = "STEPS", hide = true);
+        }
+        nested {
+            model: VqVaeConfig, ModelArgs = VqVaeConfig::default();
+        }
+    }
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            data: "digits".into(),
-            image_size: 32,
-            horizontal_flip: false,
-            seed: 0,
-            steps: 2000,
-            batch_size: 64,
-            lr: 1e-3,
-            warmup_steps: 100,
-            num_workers: 1,
-            device: "auto".into(),
-            log_every: 50,
-            save_every: 500,
-            sample_every: 500,
-            model: VqVaeConfig::default(),
+fm_app::options! {
+    pub(crate) flags ModelArgs of VqVaeConfig {
+        "Network" {
+            /// Number of codes in the codebook.
+            codes: i64 as "model.codebook.codes", arg(value_name = "K");
+            /// Dimension of a code, which is the number of latent channels.
+            code_dim: i64 as "model.codebook.dim", arg(value_name = "N");
+            /// Base width of the network, a multiple of 32.
+            channels: i64 as "model.channels", arg(value_name = "N");
+            /// Width multiplier of each stage; every stage except the last halves the image size.
+            channel_mult: Vec<i64> as "model.channel_mult", arg(value_name = "N,...", value_delimiter = ',');
+        }
+        "Optimization" {
+            /// Weight of the commitment loss.
+            commitment: f64 as "model.commitment", arg(value_name = "BETA");
         }
     }
 }
@@ -61,37 +89,14 @@ impl Config {
                 settings::lay_over(&Self::default(), file)?
             }
         };
-        let mut config: Self = base;
-        let before = config.clone();
-        config.apply(args);
+        let base: Self = base;
+        let config: Self = settings::lay_over(&base, options::table(&args.options)?)?;
         if saved.is_some() {
-            settings::check_resumed(
-                &before,
-                &config,
-                &["steps", "num_workers", "device", "save_every", "sample_every"],
-            )?;
+            settings::check_resumed(&base, &config, &MAY_CHANGE)?;
         }
         ensure!(config.steps > 0 && config.batch_size > 0, "steps and batch_size must be at least 1");
         ensure!(config.log_every > 0, "log_every is 0: give at least 1");
         ensure!(config.lr > 0.0 && config.lr.is_finite(), "lr is {}: choose a learning rate above 0 (--lr)", config.lr);
         Ok(config)
-    }
-
-    fn apply(&mut self, args: &AutoencoderArgs) {
-        set(&mut self.data, &args.data);
-        set(&mut self.image_size, &args.image_size);
-        set(&mut self.horizontal_flip, &args.horizontal_flip);
-        set(&mut self.seed, &args.seed);
-        set(&mut self.steps, &args.steps);
-        set(&mut self.batch_size, &args.batch_size);
-        set(&mut self.lr, &args.lr);
-        set(&mut self.device, &args.device);
-        set(&mut self.save_every, &args.save_every);
-        set(&mut self.sample_every, &args.sample_every);
-        set(&mut self.model.channels, &args.channels);
-        set(&mut self.model.channel_mult, &args.channel_mult);
-        set(&mut self.model.codebook.codes, &args.codes);
-        set(&mut self.model.codebook.dim, &args.code_dim);
-        set(&mut self.model.commitment, &args.commitment);
     }
 }

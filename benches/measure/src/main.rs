@@ -1,0 +1,43 @@
+//! `cargo xtask bench` and `cargo xtask experiments`: a program of its own, so that `xtask` builds
+//! in seconds.
+
+#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
+
+mod bench;
+mod experiments;
+mod machine;
+mod page;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Measure this workspace.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure our code, and with --peers also Python libraries.
+    Bench(bench::BenchArgs),
+    /// Run the named experiments of tabular-train over several seeds, and write the page of their
+    /// results.
+    Experiments(experiments::ExperimentsArgs),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
+        Command::Experiments(args) => experiments::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

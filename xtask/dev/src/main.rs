@@ -1,0 +1,53 @@
+//! The commands of `cargo xtask` for those who change the code: a program of its own, so that
+//! `xtask` builds in seconds.
+
+#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
+
+mod circles;
+mod counts;
+mod gpu_pack;
+mod package;
+mod prose;
+mod publish;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Check and package this workspace.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compare the work of the hot paths (instructions, allocations, operators) with stored counts,
+    /// without measuring time.
+    Counts(counts::CountsArgs),
+    /// Make an archive of the programs for machines that have libtorch, and test it.
+    Package(package::PackageArgs),
+    /// Make a folder that checks and measures the programs on a GPU machine without cargo, and test
+    /// it.
+    GpuPack(gpu_pack::GpuPackArgs),
+    /// Check the invariants that the compiler does not.
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Counts(args) => counts::run(&args),
+        Command::Package(args) => package::run(&args),
+        Command::GpuPack(args) => gpu_pack::run(&args),
+        Command::Tidy => tidy::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Running other programs, and the directories of this workspace.
+
+use anyhow::{Context, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()
+}
+
+/// The directory of libtorch in this workspace.
+pub fn libtorch() -> PathBuf {
+    root().join("libtorch")
+}
+
+/// The library with libtorch's CUDA half.
+pub const CUDA_HALF: &str = "libtorch_cuda.so";
+
+/// Fetches libtorch, if it is missing, by the project's own command.
+///
+/// # Errors
+/// The failure of the command.
+pub fn ensure_libtorch() -> anyhow::Result<()> {
+    if std::env::var_os("LIBTORCH").is_some_and(|dir| Path::new(&dir) != libtorch()) {
+        return Ok(());
+    }
+    let mut fetch = cargo(&["run", "--quiet", "--package", "xtask", "--", "fetch-libtorch"]);
+    // Standard output is for results.
+    execute(fetch.stdout(std::io::stderr())).context("there is no libtorch")
+}
+
+/// The target directory of cargo.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// A cargo command in the workspace.
+pub fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).args(args);
+    command
+}
+
+/// Runs a program to its end, and passes its output through.
+pub fn execute(command: &mut Command) -> anyhow::Result<()> {
+    let name = describe(command);
+    let status = command.status().with_context(|| format!("cannot start `{name}`; is it installed?"))?;
+    ensure!(status.success(), "`{name}` failed ({status})");
+    Ok(())
+}
+
+/// Runs a program and returns its output.
+pub fn output(command: &mut Command) -> anyhow::Result<String> {
+    let name = describe(command);
+    let Output { status, stdout, stderr } =
+        command.output().with_context(|| format!("cannot start `{name}`; is it installed?"))?;
+    ensure!(status.success(), "`{name}` failed ({status}): {}", String::from_utf8_lossy(&stderr).trim());
+    Ok(String::from_utf8_lossy(&stdout).into_owned())
+}
+
+fn describe(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// Removes a directory of an earlier run, if it contains only `known` names.
+pub fn remove_ours(directory: &Path, known: &[&str]) -> anyhow::Result<()> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    for entry in entries {
+        let name = entry?.file_name();
+        ensure!(
+            known.iter().any(|k| name == *k),
+            "cannot replace {}: it also holds {}; choose another directory, or move that file",
+            directory.display(),
+            name.display()
+        );
+    }
+    std::fs::remove_dir_all(directory).with_context(|| format!("cannot remove {}", directory.display()))
+}
+
+/// A Python that starts, under one of its usual names.
+pub fn python() -> anyhow::Result<&'static str> {
+    let starts = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
+    ["python3", "python"].into_iter().find(starts).context("no Python found; install python3 with pip")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_with_something_else_in_it_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = dir.path().join("made");
+        remove_ours(&made, &["a"]).unwrap();
+        std::fs::create_dir(&made).unwrap();
+        std::fs::write(made.join("a"), "ours").unwrap();
+        std::fs::write(made.join("thesis.tex"), "not ours").unwrap();
+        let error = remove_ours(&made, &["a"]).unwrap_err().to_string();
+        assert!(error.contains("thesis.tex") && made.join("a").exists() && made.join("thesis.tex").exists(), "{error}");
+        std::fs::remove_file(made.join("thesis.tex")).unwrap();
+        remove_ours(&made, &["a"]).unwrap();
+        assert!(!made.exists());
+    }
+}
