@@ -2,7 +2,7 @@
 
 use super::file::{Npy, broken, tuple};
 use super::kind::{Number, NumberType};
-use super::range::{Extent, ValueRange};
+use super::range::{Extent, ValueRange, shown};
 use super::{ArraySource, labels};
 use crate::{DataError, ImageSet};
 use ndarray::{Array4, ArrayD, Axis, Ix4};
@@ -110,7 +110,7 @@ fn scaled<T: Number + Into<f64>>(
                 let (problem, remedy) = extent.advice();
                 broken(path, problem, &remedy)
             })?;
-            let (least, most) = (extent.least, extent.most);
+            let (least, most) = (shown(extent.least), shown(extent.most));
             notes.push(format!("{source}: values of {least} to {most} are read with {range} as black..white"));
             range
         }
@@ -120,7 +120,12 @@ fn scaled<T: Number + Into<f64>>(
         }
         None => {
             let (_, remedy) = extent.advice();
-            let problem = format!("its {} values are {} to {}, not 0 to 255", kind.name(), extent.least, extent.most);
+            let problem = format!(
+                "its {} values are {} to {}, not 0 to 255",
+                kind.name(),
+                shown(extent.least),
+                shown(extent.most)
+            );
             return Err(broken(path, problem, &remedy));
         }
     };
@@ -131,7 +136,7 @@ fn scaled<T: Number + Into<f64>>(
 /// Notes that integers use only a small part of 0 to 255.
 fn dark(source: &ArraySource, extent: Extent, notes: &mut Vec<String>) {
     if extent.most <= 31.0 {
-        let (least, most) = (extent.least, extent.most);
+        let (least, most) = (shown(extent.least), shown(extent.most));
         notes.push(format!(
             "{source}: its values are {least} to {most} of 255, which is dark; if {most} is white, add :range=0..{most}"
         ));
@@ -160,7 +165,7 @@ fn outside(
     if beyond == 0 {
         return Ok(());
     }
-    let percent = 100.0 * beyond as f64 / count as f64;
+    let (percent, example) = (100.0 * beyond as f64 / count as f64, shown(example));
     if far * 10 >= count {
         let problem = format!("{percent:.3} % of its values lie outside the range {range}, such as {example}");
         return Err(broken(&source.path, problem, "give the values of black and white as the range"));

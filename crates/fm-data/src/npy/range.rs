@@ -90,6 +90,17 @@ impl FromStr for ValueRange {
     }
 }
 
+/// A value in few digits: those of f32, if they suffice.
+pub(super) fn shown(value: f64) -> String {
+    let narrow = value as f32;
+    let few = value == 0.0 || (1e-5..1e9).contains(&value.abs());
+    match (few, f64::from(narrow) == value) {
+        (true, true) => narrow.to_string(),
+        (true, false) => value.to_string(),
+        (false, _) => format!("{narrow:e}"),
+    }
+}
+
 /// What decides about the range of floats.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
@@ -125,12 +136,12 @@ impl Extent {
     /// Why a range must be given, and how, for values of this extent.
     pub(super) fn advice(&self) -> (String, String) {
         let (least, most) = (self.least, self.most);
-        let problem = format!("its values are {least} to {most}, not in [0, 1] or [-1, 1]");
+        let problem = format!("its values are {} to {}, not in [0, 1] or [-1, 1]", shown(least), shown(most));
         let remedy = if least >= 0.0 && most <= 255.0 {
             "name what is white: range=0..255 after a colon, or 0..1 or 0..16".into()
         } else if least >= 0.0 {
             let white = if most > 4095.0 && most <= 65535.0 { 65535.0 } else { most };
-            format!("name black and white after a colon: range=0..{white}")
+            format!("name black and white after a colon: range=0..{}", shown(white))
         } else if least >= -0.5 && most <= 1.5 {
             "name black and white after a colon: range=0..1 or range=-1..1".into()
         } else {

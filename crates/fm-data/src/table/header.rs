@@ -1,6 +1,6 @@
 //! The first line of a table: names or numbers.
 
-use super::number::{is_missing, is_number};
+use super::number::{has_commas, is_missing, is_number};
 use super::options::{CsvOptions, Header};
 use crate::error;
 use ndarray::ArrayView2;
@@ -21,7 +21,7 @@ pub(super) fn is_header(first: &[String], second: &[String], options: &CsvOption
         return true;
     }
     if !first.iter().any(|field| is_number(field)) {
-        return !first.iter().all(|field| is_missing(field));
+        return !first.iter().all(|field| is_missing(field)) && !first.iter().any(|field| has_commas(field));
     }
     // A number with a typing error is not a name: a name starts with a letter.
     let is_name = |field: &str| field.starts_with(char::is_alphabetic) && !is_missing(field);

@@ -23,6 +23,11 @@ pub(super) fn is_missing(field: &str) -> bool {
     WORDS.contains(&lower.as_str()) || field.parse().is_ok_and(|value: f64| !value.is_finite())
 }
 
+/// Whether a field is a number with a decimal comma or with commas between thousands.
+pub(super) fn has_commas(field: &str) -> bool {
+    with_commas(field).is_some()
+}
+
 /// What the commas of a number are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Commas {
