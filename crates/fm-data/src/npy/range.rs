@@ -126,7 +126,7 @@ impl Extent {
         let (least, most) = (self.least, self.most);
         if least >= -1e-3 && most <= 1.0 + 1e-3 {
             Some(ValueRange::UNIT)
-        } else if least < -0.5 && least >= -3.0 && most <= 3.0 && self.far * 100 <= self.count {
+        } else if (-3.0..-0.5).contains(&least) && most <= 3.0 && self.far * 100 <= self.count {
             Some(ValueRange::SYMMETRIC)
         } else {
             None

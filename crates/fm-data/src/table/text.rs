@@ -13,6 +13,9 @@ const COLUMNS: usize = 1 << 18;
 /// Bytes decoded at a time.
 const CHUNK: usize = 1 << 15;
 
+/// Room for decoded bytes: at most three per byte, and the last line.
+const OUT: usize = 3 * CHUNK + 64;
+
 /// The last line that [`Text`] adds. If it isn't read as a row, a quote was left open.
 pub(super) const END: &[u8] = b"\x04";
 
@@ -35,7 +38,9 @@ pub(super) struct Text<R> {
     raw: Vec<u8>,
     /// The bytes of `raw` that are not decoded yet.
     todo: std::ops::Range<usize>,
+    /// Decoded bytes: `ready` of them, of which `given` are read.
     out: Vec<u8>,
+    ready: usize,
     given: usize,
     /// The current line, from 1.
     line: u64,
@@ -62,7 +67,8 @@ impl<R: Read> Text<R> {
             separator,
             raw: vec![0; CHUNK],
             todo: 0..0,
-            out: Vec::new(),
+            out: vec![0; OUT],
+            ready: 0,
             given: 0,
             line: 1,
             after_return: false,
@@ -76,7 +82,7 @@ impl<R: Read> Text<R> {
         self.row = (0, 0);
     }
 
-    /// Decodes the next piece into `out`.
+    /// Decodes the next piece into `out`, whose content has been read.
     fn decode(&mut self) -> io::Result<()> {
         if self.todo.is_empty() && self.state == State::Reading {
             let n = self.from.read(&mut self.raw)?;
@@ -85,13 +91,13 @@ impl<R: Read> Text<R> {
                 self.state = State::Flushing;
             }
         }
-        let (last, start) = (self.state == State::Flushing, self.out.len());
-        self.out.resize(start + 3 * CHUNK + 16, 0);
+        let last = self.state == State::Flushing;
+        let room = &mut self.out[..OUT - 1 - END.len()];
         let (result, read, written) =
-            self.decoder.decode_to_utf8_without_replacement(&self.raw[self.todo.clone()], &mut self.out[start..], last);
+            self.decoder.decode_to_utf8_without_replacement(&self.raw[self.todo.clone()], room, last);
         self.todo.start += read;
-        self.out.truncate(start + written);
-        self.check(start)?;
+        (self.ready, self.given) = (written, 0);
+        self.check()?;
         if let DecoderResult::Malformed(..) = result {
             let encoding = self.decoder.encoding();
             let problem = format!("line {} is not {} text", self.line, encoding.name());
@@ -99,16 +105,17 @@ impl<R: Read> Text<R> {
             return Err(wrong(problem, remedy));
         }
         if last && result == DecoderResult::InputEmpty {
-            self.out.push(b'\n');
-            self.out.extend(END);
+            let end = [b"\n", END].concat();
+            self.out[self.ready..self.ready + end.len()].copy_from_slice(&end);
+            self.ready += end.len();
             self.state = State::Ended;
         }
         Ok(())
     }
 
     /// Counts lines, bytes and columns, and refuses control characters.
-    fn check(&mut self, start: usize) -> io::Result<()> {
-        for byte in &self.out[start..] {
+    fn check(&mut self) -> io::Result<()> {
+        for byte in &self.out[..self.ready] {
             match byte {
                 b'\n' => self.line += u64::from(!self.after_return),
                 b'\r' => self.line += 1,
@@ -135,12 +142,10 @@ impl<R: Read> Text<R> {
 
 impl<R: Read> Read for Text<R> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        while self.given == self.out.len() && self.state != State::Ended {
-            self.out.clear();
-            self.given = 0;
+        while self.given == self.ready && self.state != State::Ended {
             self.decode()?;
         }
-        let rest = &self.out[self.given..];
+        let rest = &self.out[self.given..self.ready];
         let n = rest.len().min(to.len());
         to[..n].copy_from_slice(&rest[..n]);
         self.given += n;
