@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 use fm_core::data::{DataError, Dataset, Pick};
-use fm_data::{digits, table};
+use fm_data::{Columns, digits, table};
 use std::collections::BTreeMap;
 
 /// Rows and mean value of each class of a data set, read as training reads it: row by row, as f32.
@@ -29,7 +29,7 @@ pub(crate) fn main() -> Result<(), DataError> {
     }
     let cells = table::genes()?;
     println!("genes: {} cells, counts of {:?} and others", cells.values.nrows(), &cells.names[..5]);
-    for (class, (rows, mean)) in by_class(&cells)? {
+    for (class, (rows, mean)) in by_class(&Columns::unchanged(cells.values.ncols()).apply_table(&cells)?)? {
         let name = class.and_then(|class| cells.classes.get(class as usize));
         println!("  {}: {rows} cells, mean count {mean:.2}", name.map_or("unnamed", |name| name));
     }

@@ -25,7 +25,7 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// A file with invalid content.
-    #[error("cannot use {}: {}; {}", end(path, 90), brief(problem, 100), brief(remedy, 95))]
+    #[error("cannot use {}: {}; {}", end(path, 60), brief(problem, 118), brief(remedy, 106))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -34,18 +34,56 @@ pub enum DataError {
         /// The remedy.
         remedy: String,
     },
+    /// A folder, device, pipe or socket in place of a file.
+    #[error("cannot read {}: it is {kind}; give a plain file (copy what a pipe delivers to one)", end(path, 150))]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// Numbers that do not fit into memory.
+    #[error(
+        "cannot read {}: its numbers need {} MiB of memory, more than is available; give fewer rows or columns",
+        end(path, 120),
+        bytes >> 20
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The memory that the numbers need, in bytes.
+        bytes: u64,
+    },
+    /// Columns that do not match a table, a model or each other.
+    #[error("cannot match the columns: {}; {}", brief(problem, 160), brief(remedy, 100))]
+    Columns {
+        /// What is wrong.
+        problem: String,
+        /// The remedy.
+        remedy: String,
+    },
+    /// An option of a reader that cannot be parsed.
+    #[error("cannot use '{}' as {what}: {}", brief(given, 60), brief(remedy, 160))]
+    Option {
+        /// The option.
+        what: &'static str,
+        /// The text given.
+        given: String,
+        /// The remedy.
+        remedy: String,
+    },
     /// An unknown toy distribution.
     #[error(
         "cannot draw data called '{}': there are none; choose one of spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a \
-         .csv or .npy file",
-        brief(.0, 100)
+         file that ends in .csv, .tsv, .txt, .npy or .npz",
+        brief(.0, 90)
     )]
     UnknownPoints(String),
     /// An unknown image set.
     #[error(
         "no data set is called '{}'; did you mean '{near}'? There are digits, cifar10, cifar10:DIR, cifar10-test, folder:DIR, \
-         IMAGES.npy and IMAGES.npy,LABELS.npy",
-        brief(.given, 100)
+         IMAGES.npy, IMAGES.npy,LABELS.npy and FILE.npz:IMAGES",
+        brief(.given, 90)
     )]
     UnknownImages {
         /// The name given.
@@ -78,8 +116,14 @@ pub enum DataError {
     },
 }
 
+/// The first few of a list of names.
+pub(crate) fn some(names: &[impl AsRef<str>]) -> String {
+    let first: Vec<String> = names.iter().take(6).map(|name| brief(name.as_ref(), 24)).collect();
+    first.join(", ") + if names.len() > 6 { ", ..." } else { "" }
+}
+
 /// A text on one line, cut to a maximum length.
-fn brief(text: &str, most: usize) -> String {
+pub(crate) fn brief(text: &str, most: usize) -> String {
     let line: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
     if line.len() <= most { line.into_iter().collect() } else { line[..most - 3].iter().chain(&['.'; 3]).collect() }
 }
@@ -105,7 +149,15 @@ mod tests {
             let text = error.to_string();
             assert!(text.chars().count() <= 300 && !text.contains('\n') && text.contains("name.csv"), "{text}");
         }
-        for error in [DataError::UnknownPoints(long.clone()), DataError::Images { problem: long }] {
+        let columns = DataError::Columns { problem: long.clone(), remedy: long.clone() };
+        let option = DataError::Option { what: "an encoding", given: long.clone(), remedy: long.clone() };
+        let unknown = DataError::UnknownImages { given: long.clone(), near: "cifar10-test" };
+        let large = DataError::TooLarge { path: long.clone().into(), bytes: u64::MAX };
+        let other = DataError::NotAFile { path: long.clone().into(), kind: "a device, pipe or socket" };
+        let known = [columns, option, unknown, large, other];
+        for error in
+            known.into_iter().chain([DataError::UnknownPoints(long.clone()), DataError::Images { problem: long }])
+        {
             assert!(error.to_string().chars().count() <= 300, "{error}");
         }
         assert_eq!((brief("abcdef", 6), brief("abcdefg", 6)), ("abcdef".into(), "abc...".into()));

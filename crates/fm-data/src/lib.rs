@@ -7,12 +7,14 @@
 //! | `folder` | a folder of images, one sub-folder per class (feature `images`, on by default) |
 //! | [`images`] | the image set type of the three modules above |
 //! | [`points`] | two-dimensional toy distributions |
-//! | [`table`] | tables with named columns and classes: embedded ones, and CSV files |
+//! | [`table`] | tables with named columns and classes: embedded ones, and text files |
+//! | [`columns`] | centring and scaling of the columns of a table, and its inverse |
 //! | [`named`] | any of these data sets by name |
-//! | [`npy`] | images and tables from NumPy files |
+//! | [`npy`] | arrays, images and tables from NumPy files |
 //!
-//! Image sets implement [`Dataset`](fm_core::data::Dataset), the only trait that training requires
-//! of data.
+//! Image sets and scaled tables implement [`Dataset`](fm_core::data::Dataset), the only trait that
+//! training requires of data. What a reader assumed about a file is returned as notes, one line
+//! each, for a program to print.
 //!
 //! ```
 //! let digits = fm_data::digits::load();
@@ -21,19 +23,24 @@
 //! ```
 
 pub mod cifar10;
+pub mod columns;
 pub mod digits;
 pub mod error;
 #[cfg(feature = "images")]
 pub mod folder;
 pub mod images;
+mod input;
 pub mod named;
 pub mod npy;
 pub mod points;
+mod preprocess;
 pub mod table;
 
+pub use columns::Columns;
 pub use error::DataError;
 pub use images::ImageSet;
 pub use named::{ImageSource, TableSource};
+pub use preprocess::Preprocess;
 pub use table::Table;
 
 #[cfg(doctest)]

@@ -7,18 +7,24 @@
 //! | `cifar10-test`, `cifar10-test:DIR` | its test split |
 //! | `folder:DIR` | a folder of images (feature `images`) |
 //! | `IMAGES.npy`, `IMAGES.npy,LABELS.npy` | [NumPy files](crate::npy) |
+//! | `FILE.npz:IMAGES`, `FILE.npz:IMAGES,FILE.npz:LABELS` | arrays of an archive |
+//! | `IMAGES.npy:range=LOW..HIGH` | either, with the [values](crate::npy::ValueRange) of black and white |
 //!
 //! | tables | data set |
 //! |---|---|
 //! | `spiral`, `moons`, `8gaussians`, `checkerboard` | points [drawn](crate::points) from a toy distribution |
 //! | `gaussian4`, `genes` | embedded [tables](crate::table) |
-//! | `FILE.csv`, `FILE.npy` | a file |
+//! | `FILE.csv`, `.tsv`, `.tab`, `.txt`, each also with `.gz` | a text file |
+//! | `FILE.npy`, `FILE.npz`, `FILE.npz:NAME` | an array |
+//!
+//! Endings may be in capital letters.
 //!
 //! ```
 //! use fm_data::named::{ImageSource, TableSource};
 //! let source: ImageSource = "cifar10-test:/data".parse()?;
 //! assert_eq!(source.to_string(), "cifar10-test:/data");
-//! assert_eq!("digits".parse::<ImageSource>()?.open(32)?.len(), 1797);
+//! let mut notes = Vec::new();
+//! assert_eq!("digits".parse::<ImageSource>()?.open(32, &mut notes)?.len(), 1797);
 //! let error = "cifar100".parse::<ImageSource>().unwrap_err().to_string();
 //! assert!(error.contains("did you mean 'cifar10'"), "{error}");
 //! assert_eq!("genes".parse::<TableSource>()?.open(&Default::default(), 0, 0)?.values.nrows(), 700);
@@ -26,6 +32,7 @@
 //! ```
 
 use crate::cifar10::{self, Split};
+use crate::npy::{ArraySource, ValueRange};
 use crate::points::{TOYS, toy};
 use crate::table::{self, CsvOptions, Table};
 use crate::{DataError, ImageSet, digits, npy};
@@ -35,6 +42,9 @@ use std::str::FromStr;
 
 /// The default directory of CIFAR-10.
 pub const CIFAR10: &str = "data/cifar-10-batches-bin";
+
+/// Endings of text files, in small letters.
+const TEXTS: [&str; 4] = [".csv", ".tsv", ".tab", ".txt"];
 
 /// A set of images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,12 +62,14 @@ pub enum ImageSource {
     /// A folder of PNG and JPEG files, one sub-folder per class.
     #[cfg(feature = "images")]
     Folder(PathBuf),
-    /// NumPy files.
+    /// NumPy arrays.
     Npy {
-        /// The images: (N, H, W), (N, C, H, W) or (N, H, W, C), uint8.
-        images: PathBuf,
+        /// The images: (N, H, W), (N, C, H, W) or (N, H, W, C).
+        images: ArraySource,
+        /// The values of black and white; recognised from the values if `None`.
+        range: Option<ValueRange>,
         /// The labels: (N), integers.
-        labels: Option<PathBuf>,
+        labels: Option<ArraySource>,
     },
 }
 
@@ -73,11 +85,10 @@ impl FromStr for ImageSource {
             ("cifar10-test", _) => cifar10(Split::Test),
             #[cfg(feature = "images")]
             ("folder", Some(place)) => Self::Folder(place.into()),
-            _ if name.split(',').all(|file| file.ends_with(".npy")) => match name.split_once(',') {
-                Some((images, labels)) => Self::Npy { images: images.into(), labels: Some(labels.into()) },
-                None => Self::Npy { images: name.into(), labels: None },
-            },
             _ => {
+                if let Some(source) = arrays(name) {
+                    return source;
+                }
                 let near = nearest(kind, &["digits", "cifar10", "cifar10-test", "folder:DIR"]);
                 return Err(DataError::UnknownImages { given: name.into(), near });
             }
@@ -96,19 +107,22 @@ impl fmt::Display for ImageSource {
             }
             #[cfg(feature = "images")]
             Self::Folder(folder) => write!(f, "folder:{}", folder.display()),
-            Self::Npy { images, labels: None } => write!(f, "{}", images.display()),
-            Self::Npy { images, labels: Some(labels) } => write!(f, "{},{}", images.display(), labels.display()),
+            Self::Npy { images, range, labels } => {
+                write!(f, "{images}")?;
+                range.iter().try_for_each(|range| write!(f, ":range={range}"))?;
+                labels.iter().try_for_each(|labels| write!(f, ",{labels}"))
+            }
         }
     }
 }
 
 impl ImageSource {
     /// Reads the images. Those of a folder are resized to a square with sides of `size` pixels; all
-    /// others keep their size.
+    /// others keep their size. What was assumed about them is appended to `notes`, one line each.
     ///
     /// # Errors
     /// Missing or invalid files.
-    pub fn open(&self, size: u32) -> Result<ImageSet, DataError> {
+    pub fn open(&self, size: u32, notes: &mut Vec<String>) -> Result<ImageSet, DataError> {
         // Only folders are resized.
         #[cfg(not(feature = "images"))]
         let _ = size;
@@ -117,7 +131,7 @@ impl ImageSource {
             Self::Cifar10 { folder, split } => cifar10::load(folder, *split),
             #[cfg(feature = "images")]
             Self::Folder(folder) => crate::folder::load(folder, size),
-            Self::Npy { images, labels } => npy::images(images, labels.as_deref()),
+            Self::Npy { images, range, labels } => npy::images(images.clone(), labels.as_ref(), *range, notes),
         }
     }
 }
@@ -132,10 +146,10 @@ pub enum TableSource {
     Gaussian4,
     /// Gene counts of blood cells, embedded.
     Genes,
-    /// A CSV file.
+    /// A text file.
     Csv(PathBuf),
-    /// A NumPy file.
-    Npy(PathBuf),
+    /// A NumPy array.
+    Npy(ArraySource),
 }
 
 impl FromStr for TableSource {
@@ -143,31 +157,55 @@ impl FromStr for TableSource {
 
     fn from_str(name: &str) -> Result<Self, DataError> {
         let toy = TOYS.into_iter().find(|toy| *toy == name);
-        match (Path::new(name).extension().and_then(|e| e.to_str()), name) {
-            (Some("csv"), _) => Ok(Self::Csv(name.into())),
-            (Some("npy"), _) => Ok(Self::Npy(name.into())),
-            (_, "genes") => Ok(Self::Genes),
-            (_, "gaussian4") => Ok(Self::Gaussian4),
+        let lower = name.to_ascii_lowercase();
+        let text = TEXTS.iter().any(|end| lower.strip_suffix(".gz").unwrap_or(&lower).ends_with(end));
+        match name {
+            "genes" => Ok(Self::Genes),
+            "gaussian4" => Ok(Self::Gaussian4),
+            _ if text => Ok(Self::Csv(name.into())),
+            _ if ArraySource::is_name(name) => Ok(Self::Npy(name.parse()?)),
             _ => toy.map(Self::Toy).ok_or_else(|| DataError::UnknownPoints(name.into())),
         }
     }
 }
 
 impl TableSource {
-    /// Reads the table, using `csv` for a CSV file; a toy distribution draws `rows` points from the
+    /// Reads the table, using `csv` for a text file; a toy distribution draws `rows` points from the
     /// seed.
     ///
     /// # Errors
     /// Missing or invalid files, and more rows than fit into memory.
     pub fn open(&self, csv: &CsvOptions, rows: usize, seed: u64) -> Result<Table, DataError> {
         match self {
-            Self::Toy(name) => Ok(Table::of(toy(name, rows, seed)?)),
+            Self::Toy(name) => Ok(Table::of(toy(name, rows, seed)?.mapv(f64::from))),
             Self::Gaussian4 => table::gaussian4(),
             Self::Genes => table::genes(),
             Self::Csv(path) => table::csv(path, csv),
-            Self::Npy(path) => Ok(Table::of(npy::table(path)?)),
+            Self::Npy(array) => Ok(Table::of(npy::table(array.clone())?)),
         }
     }
+}
+
+/// The source that names one or two arrays, if the name is that.
+fn arrays(name: &str) -> Option<Result<ImageSource, DataError>> {
+    let split = |text: &'_ str| -> (String, Option<String>) {
+        let parts = text.rsplit_once(":range=");
+        parts.map_or((text.into(), None), |(images, range)| (images.into(), Some(range.into())))
+    };
+    // From the right, because a path and a range may have commas too.
+    let two = name.rmatch_indices(',').map(|(at, _)| (&name[..at], &name[at + 1..])).find(|(images, labels)| {
+        let (images, range) = split(images);
+        let fits = range.is_none_or(|range| range.parse::<ValueRange>().is_ok());
+        fits && ArraySource::is_name(&images) && ArraySource::is_name(labels)
+    });
+    let (images, labels) = two.map_or((name, None), |(images, labels)| (images, Some(labels)));
+    let (images, range) = split(images);
+    let parse = || {
+        let range = range.map(|range| range.parse()).transpose()?;
+        let labels = labels.map(str::parse).transpose()?;
+        Ok(ImageSource::Npy { images: images.parse()?, range, labels })
+    };
+    ArraySource::is_name(&images).then(parse)
 }
 
 /// The known name closest to the given one.
@@ -182,9 +220,13 @@ mod tests {
     #[test]
     fn names_read_back_as_what_they_were_written_from() {
         let names = ["digits", "cifar10", "cifar10:/a b", "cifar10-test", "folder:x", "a.npy", "a.npy,b.npy"];
-        for name in names {
+        let arrays = ["A.NPY", "a.npz:x,a.npz:y", "a.npy:range=0..1", "a.npz:x:range=-1..1,b,c.npy"];
+        for name in names.into_iter().chain(arrays) {
             assert_eq!(name.parse::<ImageSource>().unwrap().to_string(), name);
         }
+        let comma = "a.npy:range=0,1,b.npy".parse::<ImageSource>().unwrap();
+        assert_eq!(comma.to_string(), "a.npy:range=0..1,b.npy");
+        assert!("a.npy:range=x".parse::<ImageSource>().is_err());
         assert_eq!("cifar10:data/cifar-10-batches-bin".parse::<ImageSource>().unwrap().to_string(), "cifar10");
     }
 
@@ -193,6 +235,12 @@ mod tests {
         for name in ["", "digits:x", "folder", "cifar", "a.npy,b.csv", "x.npy,"] {
             let error = name.parse::<ImageSource>().unwrap_err().to_string();
             assert!(error.contains(name) && error.contains("folder:DIR"), "{error}");
+        }
+        for name in ["a.CSV", "a.tsv", "a.csv.gz", "A.TSV.GZ", "a.txt", "a.tab"] {
+            assert_eq!(name.parse::<TableSource>().unwrap(), TableSource::Csv(name.into()));
+        }
+        for name in ["a.NPY", "a.npz", "a.npz:x"] {
+            assert!(matches!(name.parse::<TableSource>(), Ok(TableSource::Npy(array)) if array.to_string() == name));
         }
         assert!("genes2".parse::<TableSource>().is_err_and(|e| e.to_string().contains("genes2")));
         let missing = "no-such.csv".parse::<TableSource>().unwrap().open(&CsvOptions::default(), 1, 0);

@@ -4,7 +4,7 @@ use fm_core::data::{Dataset, Pick};
 use fm_data::cifar10::{self, Split};
 use fm_data::points::{TOYS, toy};
 use fm_data::table::{CsvOptions, csv, gaussian4, genes};
-use fm_data::{ImageSet, Table, digits, folder, npy};
+use fm_data::{Columns, ImageSet, Preprocess, Table, digits, folder, npy};
 use hostile::Calls;
 use ndarray::{Array2, array};
 use std::path::Path;
@@ -46,9 +46,11 @@ fn arrays_of_numpy() {
     std::fs::write(&pictures, npy_file(1, "|u1", "(2, 2, 2)", 8)).unwrap();
     let mut refused = |name: &str, bytes: &[u8]| {
         std::fs::write(&path, bytes).unwrap();
-        calls.refuses(&format!("images of {name}"), || npy::images(&path, None));
+        calls.refuses(&format!("images of {name}"), || npy::images(&path, None, None, &mut Vec::new()));
         calls.refuses(&format!("table of {name}"), || npy::table(&path));
-        calls.refuses(&format!("labels of {name}"), || npy::images(&pictures, Some(&path)));
+        calls.refuses(&format!("labels of {name}"), || {
+            npy::images(&pictures, Some(&(&path).into()), None, &mut Vec::new())
+        });
     };
     for (name, bytes) in junk() {
         refused(name, &bytes);
@@ -72,7 +74,7 @@ fn arrays_of_numpy() {
             }
         }
     }
-    for kind in ["<f2", "|O", "|S9", "<c16", "", "'"] {
+    for kind in ["<f16", "|O", "|S9", "<c16", "", "'"] {
         refused(&format!("kind {kind}"), &npy_file(1, kind, "(2, 2)", 16));
     }
     let whole = npy_file(1, "<f4", "(2, 2)", 16);
@@ -96,12 +98,14 @@ fn arrays_of_numpy() {
         let mut bytes = npy_file(1, "<f8", "(2,)", 8);
         bytes.extend(f64::to_le_bytes(label));
         std::fs::write(&path, bytes).unwrap();
-        calls.refuses(&format!("label {label:e}"), || npy::images(&pictures, Some(&path)));
+        calls.refuses(&format!("label {label:e}"), || {
+            npy::images(&pictures, Some(&(&path).into()), None, &mut Vec::new())
+        });
     }
     for place in [dir.path(), &dir.path().join("none"), Path::new(""), &dir.path().join("x".repeat(3000))] {
-        calls.refuses("no file", || npy::images(place, None));
+        calls.refuses("no file", || npy::images(place, None, None, &mut Vec::new()));
         calls.refuses("no file", || npy::table(place));
-        calls.refuses("no file", || npy::images(&pictures, Some(place)));
+        calls.refuses("no file", || npy::images(&pictures, Some(&place.into()), None, &mut Vec::new()));
     }
     calls.finish(900);
 }
@@ -111,8 +115,8 @@ fn tables() {
     let mut calls = Calls::new("fm-data tables");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.csv");
-    let named = |name: &str| CsvOptions { labels: Some(name.into()), ignore: vec![] };
-    let ignoring = |name: &str| CsvOptions { labels: None, ignore: vec![name.into()] };
+    let named = |name: &str| CsvOptions { labels: Some(name.into()), ..CsvOptions::default() };
+    let ignoring = |name: &str| CsvOptions { ignore: vec![name.into()], ..CsvOptions::default() };
     for (name, bytes) in junk() {
         std::fs::write(&path, bytes).unwrap();
         for options in [CsvOptions::default(), named("a"), named("1"), ignoring("1")] {
@@ -125,9 +129,10 @@ fn tables() {
         calls.refuses(&format!("labels {name}"), || csv(&path, &named(name)));
         calls.refuses(&format!("ignore {name}"), || csv(&path, &ignoring(name)));
     }
-    let all = CsvOptions { labels: Some("kind".into()), ignore: vec!["a".into(), "b".into(), "a".into()] };
+    let ignore = vec!["a".into(), "b".into(), "a".into()];
+    let all = CsvOptions { labels: Some("kind".into()), ignore, ..CsvOptions::default() };
     calls.refuses("nothing left", || csv(&path, &all));
-    for number in ["", "x", "NaN", "inf", "-inf", "1e39", "1e999", "0x10", "1_000", "\u{661}", &"9".repeat(50_000)] {
+    for number in ["", "x", "NaN", "inf", "-inf", "1e999", "0x10", "1_000", "\u{661}", &"9".repeat(50_000)] {
         std::fs::write(&path, format!("a,b\n1,2\n3,{number}\n")).unwrap();
         calls.refuses(&format!("the number {}", &number[..number.len().min(9)]), || csv(&path, &CsvOptions::default()));
     }
@@ -146,12 +151,21 @@ fn tables() {
         calls.refuses("no file", || csv(place, &CsvOptions::default()));
     }
     for shape in [(0, 0), (0, 3), (3, 0), (MOST, 0), (0, MOST)] {
-        calls.survives(&format!("Table::of {shape:?}"), || Table::of(Array2::zeros(shape)).names.len());
+        calls.survives(&format!("Table::of {shape:?}"), || Table::of(Array2::<f64>::zeros(shape)).names.len());
     }
-    let table = Table::of(array![[1f32, 2.0]]);
+    let table = Table::of(array![[1.0, 2.0]]);
     calls.panics("select", "", || table.select(&[1]));
     calls.survives("select none", || table.select(&[]));
-    calls.survives("class", || (table.class(0), table.class(usize::MAX)));
+    let columns = Columns::unchanged(2);
+    let scaled = columns.apply_table(&table).unwrap();
+    calls.survives("class", || (scaled.class(0), scaled.class(usize::MAX)));
+    calls.survives("restore", || columns.restore(&[f32::NAN, f32::MAX, 0.0]));
+    calls.refuses("columns of another table", || Columns::unchanged(3).apply_table(&table));
+    calls.refuses("too large for f32", || columns.apply(array![[1e39, 0.0]].view()));
+    for value in [f64::NAN, f64::INFINITY, 1e300] {
+        let table = Table::of(array![[value], [-1.0]]);
+        calls.refuses(&format!("moments of {value}"), || Columns::of(&table, Preprocess::Standardize));
+    }
     calls.survives("embedded", || (gaussian4().is_ok(), genes().is_ok(), digits::load().check()));
     calls.finish(100);
 }

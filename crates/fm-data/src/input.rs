@@ -1,0 +1,111 @@
+//! Opening files: only plain files are read, and memory is checked before it is allocated.
+
+use crate::DataError;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+
+/// Memory that is allocated without asking the system, in bytes.
+const UNCHECKED: u64 = 64 << 20;
+
+/// Beginnings of files, what they are, and what to do instead.
+const KNOWN: [(&[u8], &str, &str); 17] = [
+    (b"\x93NUMPY", "a NumPy array", "give it a name that ends in .npy"),
+    (b"PK\x03\x04", "a zip archive, such as .xlsx or .npz", "unpack it, or export the table as CSV"),
+    (b"PK\x05\x06", "an empty zip archive", "write the arrays again with numpy.savez"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel file", "export the table as CSV"),
+    (b"\x1f\x8b", "gzip data", "unpack it with gunzip"),
+    (b"PAR1", "a Parquet file", "export it: pandas.read_parquet(f).to_csv(g, index=False)"),
+    (b"ARROW1", "an Arrow file", "export it: pandas.read_feather(f).to_csv(g, index=False)"),
+    (b"\x89HDF", "an HDF5 file", "save the array with numpy.save"),
+    (b"MATLAB ", "a MATLAB file", "save the array with numpy.save"),
+    (b"\x80\x02", "a Python pickle", "save the array with numpy.save"),
+    (b"\x80\x04", "a Python pickle", "save the array with numpy.save"),
+    (b"\x80\x05", "a Python pickle", "save the array with numpy.save"),
+    (b"BZh", "bzip2 data", "unpack it with bunzip2"),
+    (b"\xfd7zXZ", "xz data", "unpack it with unxz"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard data", "unpack it with unzstd"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the data", "fetch the data with git lfs pull"),
+    (b"<!DOCTYPE", "a web page", "download the file itself"),
+];
+
+/// The number of bytes of a file that [`known`] looks at.
+pub(crate) const BEGINNING: usize = 24;
+
+/// What a file is by its first bytes, and the remedy, if it is a known format of another kind.
+pub(crate) fn known(beginning: &[u8]) -> Option<(&'static str, &'static str)> {
+    KNOWN.iter().find(|(start, ..)| beginning.starts_with(start)).map(|(_, what, remedy)| (*what, *remedy))
+}
+
+/// Opens a plain file. Returns its length in bytes too.
+///
+/// # Errors
+/// [`DataError::NotAFile`] for a folder, a device, a pipe or a socket, which may never end.
+pub(crate) fn open(path: &Path) -> Result<(File, u64), DataError> {
+    let io = |source| DataError::Io { path: path.into(), source };
+    // Opening a pipe waits for its writer, so the kind is checked before.
+    let kind = std::fs::metadata(path).map_err(io)?.file_type();
+    if !kind.is_file() {
+        let kind = if kind.is_dir() { "a folder" } else { "a device, pipe or socket" };
+        return Err(DataError::NotAFile { path: path.into(), kind });
+    }
+    let file = File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    Ok((file, length))
+}
+
+/// The first bytes of a file, at most [`BEGINNING`]; the file is then read from its start.
+pub(crate) fn beginning(file: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut first = Vec::new();
+    file.by_ref().take(BEGINNING as u64).read_to_end(&mut first)?;
+    file.rewind()?;
+    Ok(first)
+}
+
+/// An empty vector with room for `count` values.
+///
+/// # Errors
+/// [`DataError::TooLarge`] if the values do not fit into the memory that the system has available.
+pub(crate) fn room<T>(path: &Path, count: usize) -> Result<Vec<T>, DataError> {
+    let bytes = (count as u64).saturating_mul(size_of::<T>() as u64);
+    let too_large = || DataError::TooLarge { path: path.into(), bytes };
+    if bytes > UNCHECKED && available().is_some_and(|free| bytes > free) {
+        return Err(too_large());
+    }
+    let mut values = Vec::new();
+    values.try_reserve_exact(count).map_err(|_| too_large())?;
+    Ok(values)
+}
+
+/// Available memory in bytes, on systems that publish it in `/proc/meminfo`.
+fn available() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_files_are_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(open(dir.path()), Err(DataError::NotAFile { kind: "a folder", .. })));
+        assert!(matches!(open(&dir.path().join("none")), Err(DataError::Io { .. })));
+        #[cfg(unix)]
+        assert!(open("/dev/zero".as_ref()).is_err_and(|e| e.to_string().contains("a device, pipe or socket")));
+        std::fs::write(dir.path().join("x"), "PAR1 and more").unwrap();
+        let (mut file, length) = open(&dir.path().join("x")).unwrap();
+        let first = beginning(&mut file).unwrap();
+        assert_eq!((length, known(&first).map(|(what, _)| what)), (13, Some("a Parquet file")));
+    }
+
+    #[test]
+    fn room_is_limited_by_memory() {
+        assert!(room::<u8>("x".as_ref(), 1000).is_ok_and(|v| v.capacity() >= 1000));
+        for count in [1 << 50, usize::MAX] {
+            assert!(matches!(room::<f64>("x".as_ref(), count), Err(DataError::TooLarge { .. })));
+        }
+    }
+}
