@@ -19,7 +19,8 @@ pub(crate) fn comparable(
     reference: Points<'_>,
 ) -> Result<(), MetricError> {
     same_space(samples.ncols(), reference.ncols())?;
-    at_least(what, least, samples.nrows().min(reference.nrows()))?;
+    at_least(what, "samples", least, samples.nrows())?;
+    at_least(what, "reference rows", least, reference.nrows())?;
     usable("samples", samples)?;
     usable("reference", reference)
 }
@@ -29,9 +30,9 @@ pub(crate) fn same_space(left: usize, right: usize) -> Result<(), MetricError> {
     if left == right { Ok(()) } else { Err(MetricError::Dimension { left, right }) }
 }
 
-/// Fails unless there are at least `least` points.
-pub(crate) fn at_least(what: &'static str, least: usize, got: usize) -> Result<(), MetricError> {
-    if got < least { Err(MetricError::TooFew { what, least, got }) } else { Ok(()) }
+/// Fails unless a set has at least `least` points.
+pub(crate) fn at_least(what: &'static str, set: &'static str, least: usize, got: usize) -> Result<(), MetricError> {
+    if got < least { Err(MetricError::TooFew { what, set, least, got }) } else { Ok(()) }
 }
 
 /// Fails unless a given number lies in its range.
@@ -84,11 +85,22 @@ fn all_in_range<T: Scalar>(values: &[T]) -> bool {
     sums.iter().all(|sum| *sum == 0.0)
 }
 
-/// Fails unless an f64 matrix of this shape can be allocated; ndarray would abort the program.
+/// The largest matrix of f64, in bytes: 8 GiB. It does not depend on the machine, whose operating
+/// system may promise more than it has.
+pub(crate) const MOST_BYTES: usize = 8 << 30;
+
+/// Fails unless an f64 matrix of this shape is within [`MOST_BYTES`] and can be allocated; ndarray
+/// would abort the program.
 pub(crate) fn fits(rows: usize, columns: usize) -> Result<(), MetricError> {
     const SMALL: usize = 1 << 22;
-    let fits = |len: usize| len <= SMALL || Vec::<f64>::new().try_reserve_exact(len).is_ok();
+    let free = |len: usize| len <= SMALL || Vec::<f64>::new().try_reserve_exact(len).is_ok();
+    let fits = |len: usize| len <= MOST_BYTES / size_of::<f64>() && free(len);
     if rows.checked_mul(columns).is_some_and(fits) { Ok(()) } else { Err(MetricError::Memory { rows, columns }) }
+}
+
+/// The size of an f64 matrix in GiB.
+pub(crate) fn gibibytes(rows: usize, columns: usize) -> f64 {
+    8.0 * rows as f64 * columns as f64 / (1u64 << 30) as f64
 }
 
 /// A text on one line, cut to a maximum length.
@@ -146,6 +158,9 @@ mod tests {
         let many = one.broadcast((1 << 40, 1)).unwrap();
         assert!(matches!(usable("samples", many), Err(MetricError::Count { .. })));
         assert!(matches!(fits(usize::MAX, 2), Err(MetricError::Memory { .. })) && fits(3, 4).is_ok());
+        // Features of 256 x 256 x 3 pixels have a covariance of 288 GiB.
+        let text = fits(256 * 256 * 3, 256 * 256 * 3).unwrap_err().to_string();
+        assert!(text.contains("288.0 GiB") && fits((1 << 16) + 1, 1 << 14).is_err(), "{text}");
         assert_eq!((brief("a\nb", 10), brief("abcdefgh", 6)), ("a b".into(), "abc...".into()));
         assert_eq!(brief_path("/some/long/file.npz".as_ref(), 11), "...file.npz");
     }

@@ -31,21 +31,44 @@ pub struct Estimate {
     pub error: f64,
 }
 
-/// The mean of independent values. The mean of no values is NaN, and so is the error of a single
-/// value.
+impl Estimate {
+    /// A number with its standard error, if known.
+    pub fn new(value: f64, error: Option<f64>) -> Self {
+        Self { value, error: error.unwrap_or(f64::NAN) }
+    }
+
+    /// The standard error, if known.
+    pub fn standard_error(&self) -> Option<f64> {
+        Some(self.error).filter(|error| error.is_finite())
+    }
+}
+
+/// The mean of independent values. The mean of no values is NaN. A single value has no error, and
+/// neither have equal values, which say nothing about how far others would scatter: a share of 0
+/// or 1 is not exact.
 pub fn mean(values: &[f64]) -> Estimate {
     let n = values.len() as f64;
     let value = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|v| (v - value).powi(2)).sum();
-    Estimate { value, error: if n > 1.0 { (squares / (n - 1.0) / n).sqrt() } else { f64::NAN } }
+    Estimate::new(value, deviation(values).map(|deviation| deviation / n.sqrt()))
+}
+
+/// The standard deviation (n - 1) of values that differ.
+pub(crate) fn deviation(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    if values.windows(2).all(|pair| pair[0] == pair[1]) {
+        return None;
+    }
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    Some((squares / (n - 1.0)).sqrt())
 }
 
 /// The standard error of a number, from its values with one of `groups` groups left out.
 ///
 /// # Errors
-/// Errors of the number; fewer than two groups, or more than 2^31.
+/// Errors of the number; fewer than two groups, or more than 2^31. NaN if all values are equal.
 pub fn jackknife(groups: usize, without: impl Fn(usize) -> Result<f64, MetricError>) -> Result<f64, MetricError> {
-    crate::checks::at_least("the jackknife, in groups of rows,", 2, groups)?;
+    crate::checks::at_least("the jackknife", "groups of rows", 2, groups)?;
     crate::checks::count("the number of groups", 2, 1 << 31, groups)?;
     let values = (0..groups).map(without).collect::<Result<Vec<f64>, _>>()?;
     Ok((groups as f64 - 1.0) * mean(&values).error)
@@ -62,6 +85,18 @@ pub fn group(rows: usize, groups: usize, k: usize) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One value, none, and values that do not differ.
+    #[test]
+    fn there_is_no_error_without_a_spread() {
+        for values in [&[][..], &[2.5], &[1.0; 7], &[0.0, 0.0], &[f64::NAN, 1.0], &[f64::INFINITY, 1.0]] {
+            assert_eq!(mean(values).standard_error(), None, "{values:?}");
+        }
+        let found = mean(&[1.0, 1.0, 1.0, 3.0]);
+        assert_eq!((found.value, found.standard_error()), (1.5, Some(0.5)));
+        assert!(jackknife(5, |_| Ok(1.0)).unwrap().is_nan());
+        assert_eq!(Estimate::new(1.0, None).standard_error(), None);
+    }
 
     #[test]
     fn groups_share_the_rows_out_and_none_is_beyond_them() {

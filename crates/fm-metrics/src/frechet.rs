@@ -39,7 +39,8 @@ pub fn frechet(a: &Gaussian, b: &Gaussian) -> Result<f64, MetricError> {
     From::new(a)?.to(b)
 }
 
-/// The distance of all groups of rows taken together, with its jackknife error over the groups.
+/// The distance of all groups of rows taken together, with its jackknife error over the groups that
+/// have rows; NaN for fewer than two of them, or if too few rows are left without one.
 ///
 /// # Errors
 /// As [`frechet`]; too few rows for the number of features.
@@ -48,7 +49,9 @@ pub fn estimate(reference: &Gaussian, groups: &[Moments]) -> Result<Estimate, Me
     let Some(first) = groups.first() else { return Err(MetricError::Rank { dimensions: from.dim(), got: 0 }) };
     let all = groups.iter().try_fold(first.empty(), |sum, group| sum.with(group))?;
     let value = from.to(&all.gaussian()?)?;
-    let error = match jackknife(groups.len(), |k| from.to(&all.without(&groups[k])?.gaussian()?)) {
+    // Leaving out a group without rows changes nothing, and would make the error too small.
+    let groups: Vec<&Moments> = groups.iter().filter(|group| group.count() > 0).collect();
+    let error = match jackknife(groups.len(), |k| from.to(&all.without(groups[k])?.gaussian()?)) {
         Err(MetricError::Rank { .. } | MetricError::TooFew { .. }) => f64::NAN,
         other => other?,
     };
@@ -157,6 +160,24 @@ mod tests {
         let [one, other] = [(0..4).map(near).collect::<Vec<_>>(), (0..4).map(own).collect()]
             .map(|groups| estimate(&reference, &groups).unwrap());
         assert!((one.value - other.value).abs() < 1e-9 && (one.error - other.error).abs() < 1e-9, "{one:?} {other:?}");
+    }
+
+    /// Ten groups of which seven have no rows are three groups.
+    #[test]
+    fn groups_without_rows_do_not_count() {
+        let rows = Array2::from_shape_fn((30, 2), |(i, j)| ((7 * i + 5 * j + i * j) % 13) as f32);
+        let reference = Gaussian { mean: array![1.0, 2.0], covariance: array![[2.0, 1.0], [1.0, 3.0]], count: None };
+        let empty = Moments::like(rows.view()).unwrap().empty();
+        let mut groups = vec![empty.clone(); 3];
+        for (k, sums) in groups.iter_mut().enumerate() {
+            sums.add(rows.slice(ndarray::s![10 * k..10 * k + 10, ..])).unwrap();
+        }
+        let three = estimate(&reference, &groups).unwrap();
+        groups.extend(vec![empty.clone(); 7]);
+        assert_eq!(estimate(&reference, &groups).unwrap(), three);
+        assert!(three.standard_error().is_some());
+        let one = estimate(&reference, &[groups[0].with(&groups[1]).unwrap(), empty.clone(), empty]).unwrap();
+        assert_eq!(one.standard_error(), None);
     }
 
     #[test]

@@ -18,35 +18,39 @@
 
 use crate::MetricError;
 use crate::checks::{at_least, count, usable};
-use crate::estimate::group;
+use crate::estimate::{deviation, group};
 use crate::points::{Points, Scalar};
 use ndarray::{ArrayView2, Axis};
 
 /// Scores over splits.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Score {
     /// Their mean.
     pub mean: f64,
-    /// Their standard deviation (n - 1); NaN for a single split.
-    pub deviation: f64,
+    /// Their standard deviation (n - 1); `None` for a single split, or for equal scores.
+    pub deviation: Option<f64>,
+    /// Splits that were used, which may be fewer than requested.
+    pub splits: usize,
 }
 
-/// The score of logits, (n, classes), in `splits` splits of neighbouring rows.
+/// The score of logits, (n, classes), in at most `splits` splits of neighbouring rows. A split has
+/// at least two rows: the score of one row is 1, whatever the row.
 ///
 /// # Errors
-/// Fewer rows than splits, no splits, no classes, values that are not finite.
+/// Fewer than two rows, no splits, no classes, values that are not finite.
 pub fn inception_score<T: Scalar>(logits: ArrayView2<'_, T>, splits: usize) -> Result<Score, MetricError> {
     in_splits(logits.into(), splits)
 }
 
 fn in_splits(logits: Points<'_>, splits: usize) -> Result<Score, MetricError> {
     count("the number of splits", 1, usize::MAX, splits)?;
-    at_least("an inception score in that many splits", splits, logits.nrows())?;
+    at_least("an inception score", "samples", 2, logits.nrows())?;
     usable("logits", logits)?;
+    let splits = splits.min(logits.nrows() / 2);
     let scores: Vec<f64> = (0..splits).map(|k| one(logits.rows(group(logits.nrows(), splits, k)))).collect();
     let mean = scores.iter().sum::<f64>() / splits as f64;
-    let squares: f64 = scores.iter().map(|v| (v - mean).powi(2)).sum();
-    Ok(Score { mean, deviation: if splits > 1 { (squares / (splits as f64 - 1.0)).sqrt() } else { f64::NAN } })
+    Ok(Score { mean, deviation: deviation(&scores), splits })
 }
 
 fn one(logits: Points<'_>) -> f64 {
@@ -62,4 +66,24 @@ fn one(logits: Points<'_>) -> f64 {
     let sum: f64 =
         log_p.rows().into_iter().map(|row| row.iter().zip(&log_q).map(|(p, q)| term(*p, *q)).sum::<f64>()).sum();
     (sum / log_p.nrows() as f64).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+
+    /// Split by split, each row alone would score 1 +- 0.
+    #[test]
+    fn splits_have_at_least_two_rows() {
+        let sure = |n: usize| Array2::from_shape_fn((n, 3), |(i, j)| if i % 3 == j { 50.0f32 } else { 0.0 });
+        for (rows, used) in [(2, 1), (3, 1), (10, 5), (19, 9), (20, 10), (100, 10)] {
+            let found = inception_score(sure(rows).view(), 10).unwrap();
+            assert_eq!((found.splits, found.deviation.is_some_and(|d| d > 1.0)), (used, false), "{rows}");
+            assert!(found.mean > 1.5, "{rows}: {found:?}");
+        }
+        assert_eq!(inception_score(sure(3).view(), 10).unwrap().deviation, None);
+        assert_eq!(inception_score(Array2::<f32>::zeros((40, 3)).view(), 10).unwrap().deviation, None);
+        assert!(matches!(inception_score(sure(1).view(), 1), Err(MetricError::TooFew { least: 2, got: 1, .. })));
+    }
 }

@@ -12,6 +12,7 @@
 //! | [`inception_score`] | does a classifier find samples clear and varied? |
 //! | [`moments`], [`statistics`] | means and covariances of a stream of features, and as `.npz` |
 //! | [`estimate`] | what is the standard error of a number? |
+//! | [`space`] | are two sets of one shape and one range of values? |
 //! | [`evaluation`] | a list of metrics on samples and a reference, as one report |
 //! | [`resize`] | bicubic resampling, bit-identical to Pillow |
 //!
@@ -48,6 +49,7 @@ pub mod palette;
 mod points;
 pub mod resize;
 pub mod sliced;
+pub mod space;
 pub mod statistics;
 pub mod two_sample;
 
@@ -77,10 +79,12 @@ pub enum MetricError {
         set: &'static str,
     },
     /// Too few points for a metric.
-    #[error("cannot compute {what}: it needs at least {least} points, got {got}; draw more")]
+    #[error("cannot compute {what}: it needs at least {least} points, got {got} {set}; give more {set}")]
     TooFew {
         /// The requested quantity.
         what: &'static str,
+        /// The set that has too few: samples, reference rows.
+        set: &'static str,
         /// Required points.
         least: usize,
         /// Given points.
@@ -110,7 +114,8 @@ pub enum MetricError {
     },
     /// A matrix too large to allocate.
     #[error(
-        "cannot allocate a matrix of {rows} x {columns}: it does not fit into memory; take fewer rows or fewer dimensions"
+        "cannot allocate a matrix of {rows} x {columns}: it needs {:.1} GiB, and the limit is {:.1} GiB, or what memory is \
+         free; take fewer rows or fewer dimensions", checks::gibibytes(*rows, *columns), checks::gibibytes(1, checks::MOST_BYTES / 8)
     )]
     Memory {
         /// Its rows.
@@ -120,7 +125,7 @@ pub enum MetricError {
     },
     /// A covariance that cannot have full rank.
     #[error(
-        "cannot estimate a covariance: {dimensions} features needs more than {dimensions} samples, got {got}; draw more, or take \
+        "cannot estimate a covariance: {dimensions} features needs more than {dimensions} samples, got {got}; give more, or take \
          KID, which needs two"
     )]
     Rank {
@@ -130,7 +135,10 @@ pub enum MetricError {
         got: usize,
     },
     /// A mean and a covariance that do not form a Gaussian.
-    #[error("cannot use a Gaussian: {problem}; give a finite mean (d) and a covariance (d, d), d at least 1")]
+    #[error(
+        "cannot use a Gaussian: {}; give a finite mean (d) and a covariance (d, d), d at least 1",
+        checks::brief(problem, 160)
+    )]
     Gaussian {
         /// What is wrong.
         problem: String,
@@ -172,12 +180,73 @@ pub enum MetricError {
     },
     /// A kernel with an invalid bandwidth.
     #[error(
-        "cannot use a kernel of bandwidth {value:?}: it must be between 1e-150 and 1e150; give one, since points that all \
-         coincide have none of their own"
+        "cannot use a kernel of bandwidth {value:?}: it must be between 1e-150 and 1e150; give another, or leave the metric \
+         out where most rows coincide"
     )]
     Bandwidth {
         /// The bandwidth.
         value: f64,
+    },
+    /// Rows whose median distance gives no bandwidth.
+    #[error(
+        "cannot choose a bandwidth: the median distance between rows is 0, because at least half of their pairs coincide; give \
+         a bandwidth above 0, or leave the metric out"
+    )]
+    NoSpread,
+    /// A metric whose number is undefined on these rows.
+    #[error(
+        "cannot report {}: its value is {value} on these rows; leave it out, or give other rows",
+        checks::brief(name, 100)
+    )]
+    Undefined {
+        /// The number.
+        name: String,
+        /// NaN or infinity.
+        value: f64,
+    },
+    /// Rows whose values mean different things.
+    #[error(
+        "cannot compare {} with {}: a distance needs one shape and one range of values; convert one of the sets",
+        checks::brief(left, 100),
+        checks::brief(right, 100)
+    )]
+    Space {
+        /// The space of the samples.
+        left: String,
+        /// The space of the reference.
+        right: String,
+    },
+    /// A value outside the range that its space declares.
+    #[error(
+        "cannot use the {set} as {}: row {row}, column {column} (from 0) is {value:?}; declare the range that the values have, \
+         or convert them",
+        checks::brief(space, 100)
+    )]
+    Range {
+        /// The set: samples, reference.
+        set: &'static str,
+        /// The declared space.
+        space: String,
+        /// Row of the first value outside.
+        row: usize,
+        /// Its column.
+        column: usize,
+        /// The value.
+        value: f64,
+    },
+    /// A space that cannot be.
+    #[error(
+        "cannot declare values of shape {} from {low:?} to {high:?}: sizes are 1 or more, with a product of at most 2^31, and \
+         the ends finite, the lower one first; correct them",
+        checks::brief(&fm_core::message::shape(shape), 60)
+    )]
+    NoSpace {
+        /// The shape of a row.
+        shape: Vec<usize>,
+        /// The lower end of the range.
+        low: f64,
+        /// The upper end.
+        high: f64,
     },
     /// An unsupported order of a Wasserstein distance.
     #[error("cannot compute a Wasserstein distance of order {p}: only 1 and 2 are offered; give one of them")]

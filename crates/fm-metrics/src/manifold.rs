@@ -58,9 +58,10 @@ pub fn manifold<T: Scalar>(
 
 fn between(samples: Points<'_>, real: Points<'_>, k: usize) -> Result<Manifold, MetricError> {
     comparable("precision and recall", 1, samples, real)?;
-    let least = samples.nrows().min(real.nrows());
     count("the number of neighbours", 1, usize::MAX, k)?;
-    at_least("precision and recall of that many neighbours", k.saturating_add(1), least)?;
+    for (set, rows) in [("samples", samples.nrows()), ("reference rows", real.nrows())] {
+        at_least("precision and recall of that many neighbours", set, k.saturating_add(1), rows)?;
+    }
     let (balls, reach) = (kth_neighbour(real, k)?, kth_neighbour(samples, k)?);
     let about = blocks::amid(real);
     // For a block of real points: the number of balls that contain each sample and, per point,

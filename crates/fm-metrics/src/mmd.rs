@@ -31,7 +31,8 @@ const MEDIAN_ROWS: usize = 1000;
 ///
 /// # Errors
 /// Different dimensions, fewer than two points on a side, values that are not finite, a bandwidth
-/// outside 1e-150 to 1e150.
+/// outside 1e-150 to 1e150, and [`MetricError::NoSpread`] without a bandwidth if half of the rows'
+/// distances are 0.
 pub fn mmd<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>, bandwidth: Option<f64>) -> Result<f64, MetricError> {
     between(x.into(), y.into(), bandwidth)
 }
@@ -40,7 +41,10 @@ fn between(x: Points<'_>, y: Points<'_>, bandwidth: Option<f64>) -> Result<f64, 
     comparable("the maximum mean discrepancy", 2, x, y)?;
     let h = match bandwidth {
         Some(h) => h,
-        None => median(x, y)?,
+        None => match median(x, y)? {
+            0.0 => return Err(MetricError::NoSpread),
+            median => median,
+        },
     };
     // The square of any other value would be 0 or infinite.
     if !(1e-150..=1e150).contains(&h) {
@@ -63,7 +67,7 @@ fn median(x: Points<'_>, y: Points<'_>) -> Result<f64, MetricError> {
     comparable("a median of distances", 0, x, y)?;
     let some = |z: Points<'_>| z.select(&spaced(z.nrows(), z.nrows().min(MEDIAN_ROWS)));
     let both = concatenate(Axis(0), &[some(x).view(), some(y).view()]).unwrap_or_default();
-    at_least("a median of distances", 2, both.nrows())?;
+    at_least("a median of distances", "rows", 2, both.nrows())?;
     let mut distances = Vec::with_capacity(both.nrows() * (both.nrows() - 1) / 2);
     for (i, a) in both.rows().into_iter().enumerate() {
         for b in both.rows().into_iter().skip(i + 1) {

@@ -56,7 +56,7 @@ impl Moments {
     /// fit into memory.
     pub fn like<T: Scalar>(rows: ArrayView2<'_, T>) -> Result<Self, MetricError> {
         let rows = Points::from(rows);
-        at_least("a mean", 1, rows.nrows())?;
+        at_least("a mean", "rows", 1, rows.nrows())?;
         usable("rows", rows)?;
         fits(rows.ncols(), rows.ncols())?;
         Ok(Self::about(rows.mean()))
@@ -128,7 +128,7 @@ impl Moments {
     /// A different number of columns, or more rows than there are.
     pub fn without(&self, other: &Self) -> Result<Self, MetricError> {
         same_space(other.about.len(), self.about.len())?;
-        at_least("what is left without some rows", other.count, self.count)?;
+        at_least("what is left without some rows", "rows", other.count, self.count)?;
         let count = self.count - other.count;
         if self.about == other.about {
             let (sum, products) = (&self.sum - &other.sum, &self.products - &other.products);
@@ -192,26 +192,32 @@ impl Gaussian {
     /// Fails unless mean and covariance are finite with matching shapes, and the covariance is
     /// symmetric without negative variances.
     pub(crate) fn check(&self) -> Result<(), MetricError> {
-        let broken = |problem: String| Err(MetricError::Gaussian { problem });
+        self.problem().map_or(Ok(()), |problem| Err(MetricError::Gaussian { problem }))
+    }
+
+    /// What is wrong with it, and where.
+    pub(crate) fn problem(&self) -> Option<String> {
         let (d, shape) = (self.mean.len(), self.covariance.dim());
         if d == 0 || shape != (d, d) {
-            return broken(format!("its mean has {d} values and its covariance the shape {shape:?}"));
+            return Some(format!("its mean has {d} values and its covariance the shape {shape:?}"));
         }
         // Products of larger values may not be finite.
-        let illegal = |v: &&f64| v.is_nan() || v.abs() > 1e140;
-        if let Some(value) = self.mean.iter().chain(&self.covariance).find(illegal) {
-            return broken(format!("it has the value {value:?}, which is not finite or above 1e140"));
+        let illegal = |v: &f64| v.is_nan() || v.abs() > 1e140;
+        if let Some((i, value)) = self.mean.indexed_iter().find(|(_, v)| illegal(v)) {
+            return Some(format!("mu[{i}] is {value:?}, which is not finite or above 1e140"));
+        }
+        if let Some(((i, j), value)) = self.covariance.indexed_iter().find(|(_, v)| illegal(v)) {
+            return Some(format!("sigma[{i}, {j}] is {value:?}, which is not finite or above 1e140"));
         }
         let largest = self.covariance.iter().fold(0.0f64, |most, v| most.max(v.abs()));
         for ((i, j), value) in self.covariance.indexed_iter() {
-            if (value - self.covariance[(j, i)]).abs() > 1e-6 * largest {
-                return broken(format!("its covariance is not symmetric at ({i}, {j})"));
+            let other = self.covariance[(j, i)];
+            if (value - other).abs() > 1e-6 * largest {
+                return Some(format!("sigma is not symmetric: [{i}, {j}] is {value:.3e} and [{j}, {i}] {other:.3e}"));
             }
         }
-        match self.covariance.diag().iter().position(|v| *v < -1e-6 * largest) {
-            Some(i) => broken(format!("the variance of feature {i} is negative")),
-            None => Ok(()),
-        }
+        let (i, value) = self.covariance.diag().into_iter().enumerate().find(|(_, v)| **v < -1e-6 * largest)?;
+        Some(format!("the variance sigma[{i}, {i}] is {value:.3e}, below 0"))
     }
 }
 

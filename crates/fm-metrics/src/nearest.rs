@@ -78,6 +78,7 @@ pub fn class_agreement<S: Scalar, T: Scalar>(
     reference: ArrayView2<'_, T>,
     classes: &[u16],
 ) -> Result<f64, MetricError> {
+    same_space(samples.ncols(), reference.ncols())?;
     for (set, labels, rows) in
         [("samples", asked.len(), samples.nrows()), ("reference", classes.len(), reference.nrows())]
     {
@@ -85,7 +86,7 @@ pub fn class_agreement<S: Scalar, T: Scalar>(
             return Err(MetricError::Labels { set, labels, rows });
         }
     }
-    at_least("class agreement", 1, samples.nrows())?;
+    at_least("class agreement", "samples", 1, samples.nrows())?;
     let hits = nearest(samples, reference)?;
     let right = hits.iter().zip(asked).filter(|(hit, class)| classes.get(hit.index) == Some(class)).count();
     Ok(right as f64 / hits.len() as f64)
@@ -101,7 +102,7 @@ pub fn copy_rate<T: Scalar>(
 ) -> Result<CopyReport, MetricError> {
     let (samples, training) = (Points::from(samples), Points::from(training));
     same_space(samples.ncols(), training.ncols())?;
-    at_least("the copy rate", 1, samples.nrows())?;
+    at_least("the copy rate", "samples", 1, samples.nrows())?;
     usable("samples", samples)?;
     let threshold = threshold(training)?;
     let copies = nearest_of(samples, training)?.iter().filter(|n| n.distance < threshold).count();
@@ -118,7 +119,7 @@ pub fn copy_threshold<T: Scalar>(training: ArrayView2<'_, T>) -> Result<f64, Met
 }
 
 fn threshold(training: Points<'_>) -> Result<f64, MetricError> {
-    at_least("the copy rate", 2, training.nrows())?;
+    at_least("the copy rate", "training rows", 2, training.nrows())?;
     usable("reference", training)?;
     let probed: Vec<usize> = spaced(training.nrows(), training.nrows().min(PROBED));
     let rows = training.select(&probed);
@@ -138,7 +139,7 @@ fn percentile(sorted: &[f64], q: f64) -> f64 {
 
 /// If `own` is given, sample i is not compared with row `own[i]`.
 fn search(samples: Points<'_>, reference: Points<'_>, own: Option<&[usize]>) -> Result<Vec<Neighbour>, MetricError> {
-    at_least("a nearest neighbour", 1, reference.nrows())?;
+    at_least("a nearest neighbour", "reference rows", 1, reference.nrows())?;
     sized("reference", reference.dim())?;
     let about = blocks::amid(reference);
     let block = |rows: Range<usize>| {

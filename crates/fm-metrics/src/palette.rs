@@ -37,7 +37,7 @@ pub fn palette_error<T: Scalar>(pixels: ArrayView2<'_, T>, colours: usize) -> Re
 
 fn error_of<T: Scalar>(pixels: ArrayView2<'_, T>, colours: usize) -> Result<f64, MetricError> {
     count("the number of colours", 1, usize::MAX, colours)?;
-    at_least("a palette of that many colours", colours, pixels.nrows())?;
+    at_least("a palette of that many colours", "pixels", colours, pixels.nrows())?;
     usable("pixels", pixels.into())?;
     let mut palette = farthest(pixels, colours);
     let mut error = f64::INFINITY;

@@ -69,7 +69,7 @@ pub fn sliced_along<T: Scalar>(
     let (x, y) = (Points::from(x), Points::from(y));
     check(x, y, p)?;
     same_space(x.ncols(), directions.ncols())?;
-    at_least("a mean over directions", 1, directions.nrows())?;
+    at_least("a mean over directions", "directions", 1, directions.nrows())?;
     for (row, theta) in directions.rows().into_iter().enumerate() {
         let norm = theta.dot(&theta).sqrt();
         if norm.is_nan() || (norm - 1.0).abs() > 1e-6 {
@@ -104,7 +104,7 @@ fn along(x: Points<'_>, y: Points<'_>, p: i32, directions: ArrayView2<'_, f64>) 
 pub fn wasserstein_line(x: &[f64], y: &[f64], p: i32) -> Result<f64, MetricError> {
     order(p)?;
     for (set, z) in [("samples", x), ("reference", y)] {
-        at_least("the Wasserstein distance on a line", 1, z.len())?;
+        at_least("the Wasserstein distance on a line", set, 1, z.len())?;
         count("the number of points", 1, 1 << 31, z.len())?;
         if let Some(row) = z.iter().position(|v| v.is_nan() || v.abs() > 1e140) {
             return Err(MetricError::NotFinite { set, row, column: 0, value: z[row] });

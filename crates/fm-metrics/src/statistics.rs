@@ -28,6 +28,9 @@ const MOST: u64 = 1 << 15;
 /// Maximum size of an `.npy` in addition to its numbers, in bytes.
 const HEADER: u64 = 1 << 12;
 
+/// The largest number of samples that f64 holds exactly.
+const COUNT: f64 = 9_007_199_254_740_992.0;
+
 /// The largest compression ratio of deflate.
 const PACKED: u64 = 1032;
 
@@ -35,7 +38,8 @@ const PACKED: u64 = 1032;
 ///
 /// # Errors
 /// [`MetricError::Statistics`] for a file that is missing, of another format or shape, whose
-/// headers claim more data than it holds, or with values that are not finite.
+/// headers claim more data than it holds, with values that are not finite, or with a sigma that is
+/// not symmetric or has a negative variance; its text says which, and where.
 pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     let broken = |problem: String| MetricError::Statistics { path: path.into(), problem };
     let file = File::open(path).map_err(|e| broken(format!("it cannot be opened ({e})")))?;
@@ -45,7 +49,9 @@ pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     let mean = array("mu", 8 * MOST + HEADER).map_err(broken)?;
     let d = mean.len();
     let covariance = array("sigma", 8 * (d * d) as u64 + HEADER).map_err(broken)?;
-    let count = array("count", HEADER).ok().and_then(|a| a.first().copied()).map(|n| n as usize);
+    // A number of samples that is none is not one of this program's.
+    let whole = |n: &f64| *n >= 1.0 && *n <= COUNT && n.fract() == 0.0;
+    let count = array("count", HEADER).ok().and_then(|a| a.first().copied()).filter(whole).map(|n| n as usize);
     let shapes = format!("mu is of shape {:?} and sigma of {:?}", mean.shape(), covariance.shape());
     let wrong = |_| broken(shapes.clone());
     let mean: Array1<f64> = mean.into_dimensionality().map_err(wrong)?;
@@ -53,10 +59,9 @@ pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     if mean.is_empty() || covariance.dim() != (d, d) {
         return Err(broken(shapes));
     }
-    if !mean.iter().chain(&covariance).all(|v| v.is_finite()) {
-        return Err(broken("it has values that are not finite".into()));
-    }
-    Ok(Gaussian { mean, covariance, count })
+    let gaussian = Gaussian { mean, covariance, count };
+    gaussian.problem().map_or(Ok(()), |problem| Err(broken(problem)))?;
+    Ok(gaussian)
 }
 
 /// Reads an array from an archive, up to a limit in bytes.

@@ -75,7 +75,7 @@ impl Components {
 
     fn of_points(table: Points<'_>, k: usize) -> Result<Self, MetricError> {
         count("the number of components", 1, usize::MAX, k)?;
-        at_least("principal components", 2, table.nrows())?;
+        at_least("principal components", "rows", 2, table.nrows())?;
         usable("table", table)?;
         fits(table.ncols(), table.ncols())?;
         let table = table.to_f64();

@@ -12,12 +12,14 @@
 //! # Ok::<(), fm_core::coupling::CouplingError>(())
 //! ```
 
+use crate::checked::{CheckedPlan, Promise};
 use crate::cost::{Cost, Metric, add_conditions, check_weight};
 use crate::entropic::{self, EntropicPlan, SinkhornOptions, sinkhorn, unbalanced};
 use crate::marginals::Marginals;
 use crate::pairs::{self, PairSampling};
+use crate::report::{PlanReport, TransportCost};
 use crate::scalar::Scalar;
-use crate::{OtError, assignment, transport};
+use crate::{OtError, assignment, memory, transport};
 use fm_core::coupling::{Conditions, Coupling, CouplingError, CouplingInput, Pairing};
 use ndarray::{Array2, ArrayView2};
 use rand::{Rng, RngCore};
@@ -54,7 +56,8 @@ pub enum Plan {
 }
 
 /// A coupling by minibatch optimal transport. An entropic plan that has not converged is still
-/// used.
+/// used, because it pairs almost as well: [`couple_reported`](OtCoupling::couple_reported) and
+/// [`Reporting`](crate::reporting::Reporting) say how far it is from convergence.
 ///
 /// ```
 /// use fm_ot::{Metric, OtCoupling, PairSampling, SinkhornOptions};
@@ -126,7 +129,45 @@ pub enum Solved {
     /// The source of each target.
     Permutation(Vec<usize>),
     /// The mass of each pair.
-    Masses(Array2<f64>),
+    Masses(CheckedPlan),
+}
+
+impl Solved {
+    /// How well the plan keeps its marginals.
+    pub fn report(&self) -> PlanReport {
+        match self {
+            Solved::Permutation(_) => PlanReport::EXACT,
+            Solved::Masses(plan) => plan.report(),
+        }
+    }
+
+    /// sum P C for a cost whose rows are targets, between masses of 1/n per point. Its text says
+    /// so if the plan has not converged: such a cost may be below the optimum.
+    ///
+    /// # Errors
+    /// [`OtError::CostShape`] for a cost of another shape.
+    pub fn cost(&self, cost: ArrayView2<'_, f64>) -> Result<TransportCost, OtError> {
+        let (expected, got) = (self.shape(cost.ncols()), cost.dim());
+        if got != expected {
+            return Err(OtError::CostShape { expected, got });
+        }
+        let (value, mass) = match self {
+            Solved::Permutation(p) => {
+                let sum: f64 = p.iter().enumerate().filter_map(|(t, s)| cost.get((t, *s))).sum();
+                (sum / p.len().max(1) as f64, 1.0)
+            }
+            Solved::Masses(plan) => (plan.iter().zip(cost).map(|(p, c)| p * c).sum(), plan.sum()),
+        };
+        Ok(TransportCost { value, mass, report: self.report() })
+    }
+
+    /// Rows and columns; a permutation has at least as many columns as its largest entry needs.
+    fn shape(&self, columns: usize) -> (usize, usize) {
+        match self {
+            Solved::Permutation(p) => (p.len(), p.iter().map(|s| s + 1).max().unwrap_or(0).max(columns)),
+            Solved::Masses(plan) => plan.dim(),
+        }
+    }
 }
 
 impl<C: Cost> OtCoupling<C> {
@@ -139,6 +180,25 @@ impl<C: Cost> OtCoupling<C> {
         self.check_conditions(&batch.conditions)?;
         let cost = self.costs_of_targets(batch.x0, batch.x1).map_err(unsolved)?;
         self.solve_costs(cost, &batch.conditions).map_err(unsolved)
+    }
+
+    /// [`couple`](Coupling::couple) with the report of the plan.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve), and a plan without mass.
+    pub fn couple_reported(
+        &self,
+        batch: &CouplingInput<'_>,
+        rng: &mut dyn RngCore,
+    ) -> Result<(Pairing, PlanReport), CouplingError> {
+        let n = batch.x1.nrows();
+        if n == 0 {
+            batch.check()?;
+            return Ok((Pairing::Identity, PlanReport::EXACT));
+        }
+        let solved = self.solve(batch)?;
+        let report = solved.report();
+        Ok((self.sample(solved, n, rng).map_err(unsolved)?, report))
     }
 }
 
@@ -170,6 +230,8 @@ impl<C> OtCoupling<C> {
     where
         C: Cost<T>,
     {
+        // Before the cost is computed, not after.
+        memory::check((x.nrows(), y.nrows()), self.plan.matrices())?;
         let cost = self.cost.matrix(x, y)?;
         let (expected, got) = ((x.nrows(), y.nrows()), cost.dim());
         if got == expected { Ok(cost) } else { Err(OtError::CostShape { expected, got }) }
@@ -215,6 +277,7 @@ impl Plan {
     pub fn solve(&self, cost: ArrayView2<'_, f64>) -> Result<Solved, OtError> {
         let marginals = Marginals::uniform(cost.nrows(), cost.ncols());
         let entropic = |found: Result<EntropicPlan, OtError>| found.map(|f| Solved::Masses(f.plan));
+        memory::check(cost.dim(), self.matrices())?;
         match self {
             Plan::Exact => Ok(Solved::Permutation(assignment::assign(cost)?.columns)),
             Plan::Sinkhorn(options) => entropic(sinkhorn(cost, &marginals, options)),
@@ -223,20 +286,22 @@ impl Plan {
                 let unit = if mean > 0.0 && mean.is_finite() { mean } else { 1.0 };
                 entropic(unbalanced(cost, &marginals, reg_m * unit, options))
             }
-            Plan::Partial { mass } => Ok(Solved::Masses(transport::partial(cost, &marginals, *mass)?.dense())),
+            Plan::Partial { mass } => {
+                let plan = transport::partial(cost, &marginals, *mass)?.dense();
+                CheckedPlan::new(plan, &Promise::Mass(*mass), PlanReport::EXACT).map(Solved::Masses)
+            }
             Plan::EntropicPartial { mass, options } => entropic(entropic::partial(cost, &marginals, *mass, options)),
         }
+    }
+
+    /// Matrices that a solve holds at once, with the cost.
+    fn matrices(&self) -> usize {
+        if matches!(self, Plan::Exact) { 2 } else { 3 }
     }
 }
 
 impl<C: Cost + Send> Coupling for OtCoupling<C> {
     fn couple(&self, batch: &CouplingInput<'_>, rng: &mut dyn RngCore) -> Result<Pairing, CouplingError> {
-        let n = batch.x1.nrows();
-        if n == 0 {
-            batch.check()?;
-            return Ok(Pairing::Identity);
-        }
-        let solved = self.solve(batch)?;
-        self.sample(solved, n, rng).map_err(unsolved)
+        self.couple_reported(batch, rng).map(|(pairing, _)| pairing)
     }
 }

@@ -15,13 +15,61 @@ pub enum OtError {
         /// Its dimensions.
         dimensions: usize,
     },
-    /// A matrix too large to allocate.
-    #[error("cannot allocate a matrix of {rows} x {columns}: it does not fit into memory; take fewer rows")]
+    /// A problem whose matrices exceed the [limit](crate::memory) or the memory of the machine.
+    #[error(
+        "cannot solve a problem of {rows} x {columns}: its matrices need {} and the limit is {}, or what memory is free; take fewer rows{}, or \
+         raise the limit by fm_ot::memory::set_limit", size(*bytes), size(*limit), fitting(*rows, *columns, *bytes, *limit)
+    )]
     Memory {
-        /// Its rows.
+        /// Rows.
         rows: usize,
-        /// Its columns.
+        /// Columns.
         columns: usize,
+        /// The bytes that the matrices of the call need together.
+        bytes: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A regularisation so small beside the costs that f64 cannot resolve it.
+    #[error(
+        "cannot regularise costs of up to {largest:.1e} by an epsilon of {epsilon:?}: f64 cannot resolve a quotient above \
+         1e9, and the marginals would be wrong; give an epsilon of at least {least:.1e}, or take the exact plan"
+    )]
+    Resolution {
+        /// The epsilon given.
+        epsilon: f64,
+        /// The least epsilon for these costs, in the unit of the one given.
+        least: f64,
+        /// The largest cost.
+        largest: f64,
+    },
+    /// A plan that is not what its solver promises.
+    #[error(
+        "cannot use the plan: its marginals are off by {off:.1e} of a mass of {mass:.1e} that further iterations cannot \
+         mend; give a larger epsilon, or take the exact plan"
+    )]
+    Marginals {
+        /// The L1 distance from the promised masses.
+        off: f64,
+        /// The promised mass.
+        mass: f64,
+    },
+    /// A Schroedinger-bridge coupling for another path.
+    #[error(
+        "cannot use the schroedinger-bridge coupling with the path {path}: it takes sigma from its own path; choose path \
+         schroedinger-bridge or another coupling"
+    )]
+    BridgePath {
+        /// The path.
+        path: String,
+    },
+    /// A condition-aware coupling for a model without classes.
+    #[error(
+        "cannot use the {coupling} coupling: it compares the classes of rows, and this model has none; choose another"
+    )]
+    NoClasses {
+        /// The coupling.
+        coupling: String,
     },
     /// An invalid regularisation.
     #[error(
@@ -198,7 +246,9 @@ pub enum OtError {
         mass: f64,
     },
     /// A plan whose entries are all zero.
-    #[error("cannot take pairs from the plan: all of its entries are 0; give a plan with mass")]
+    #[error(
+        "cannot take pairs from the plan: all of its entries are 0; give a plan with mass, or a larger reg_m if it is unbalanced"
+    )]
     NoMass,
     /// A row of a plan without mass.
     #[error(
@@ -234,6 +284,22 @@ pub enum OtError {
     },
 }
 
+/// Bytes as text, in GiB if they are many.
+fn size(bytes: u64) -> String {
+    let giga = bytes as f64 / (1u64 << 30) as f64;
+    if giga >= 0.1 { format!("{giga:.1} GiB") } else { format!("{bytes} bytes") }
+}
+
+/// The number of rows that would fit, for a square problem.
+fn fitting(rows: usize, columns: usize, bytes: u64, limit: u64) -> String {
+    if rows != columns || rows == 0 || bytes == u64::MAX {
+        return String::new();
+    }
+    // A little less than the limit allows, because an exact plan adds a row and a column.
+    let most = (limit.min(bytes) as f64 / bytes as f64).sqrt() * rows as f64;
+    format!(" (up to {:.0} on each side)", (0.999 * most).floor())
+}
+
 #[cfg(test)]
 mod tests {
     use super::OtError;
@@ -255,6 +321,25 @@ mod tests {
             OtError::Batch { x0: (usize::MAX, usize::MAX), x1: (usize::MAX, usize::MAX) },
             OtError::CostShape { expected: (usize::MAX, usize::MAX), got: (usize::MAX, usize::MAX) },
             OtError::Unconditional,
+            OtError::Memory { rows: usize::MAX, columns: usize::MAX, bytes: u64::MAX, limit: u64::MAX },
+            OtError::Resolution { epsilon: huge, least: huge, largest: huge },
+            OtError::Marginals { off: huge, mass: huge },
+            OtError::Masses { side: "column", masses: usize::MAX, points: usize::MAX },
+            OtError::Potentials { side: "column", potentials: usize::MAX, points: usize::MAX },
+            OtError::Dimension { left: usize::MAX, right: usize::MAX },
+            OtError::MoreRows { rows: usize::MAX, columns: usize::MAX },
+            OtError::NotFinite { row: usize::MAX, column: usize::MAX },
+            OtError::Condition { row: usize::MAX, column: usize::MAX },
+            OtError::Point { row: usize::MAX, column: usize::MAX },
+            OtError::NoSuchRow { row: usize::MAX, rows: usize::MAX },
+            OtError::MasslessRow { row: usize::MAX },
+            OtError::Points { points: usize::MAX, columns: usize::MAX },
+            OtError::NotAMatrix { dimensions: usize::MAX },
+            OtError::BridgePath { path: "polynomial:n=100".into() },
+            OtError::NoClasses { coupling: "c2ot:weight=1000000".into() },
+            OtError::TooLarge,
+            OtError::NoMass,
+            OtError::Empty,
         ] {
             let text = error.to_string();
             assert!(text.len() <= 300 && text.starts_with("cannot ") && text.contains(';'), "{text}");

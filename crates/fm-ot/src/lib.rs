@@ -12,6 +12,9 @@
 //! | [`entropic`] | the Sinkhorn plan, and its unbalanced and partial variants |
 //! | [`pairs`] | from a plan to pairs of rows |
 //! | [`coupling`] | cost, plan and pair sampling as one value for a training loop; [`pair`] for two arrays |
+//! | [`named`] | couplings by name, with parameters, as flags and configuration files give them |
+//! | [`report`], [`reporting`], [`checked`] | how well a plan keeps its marginals; no plan without a check |
+//! | [`memory`] | the limit of the memory that a call may take |
 //! | [`mod@trajectory`] | paths through snapshots at several times |
 //! | `tensor` | the same for libtorch tensors (feature `tch`) |
 //!
@@ -31,15 +34,20 @@
 //! ```
 
 pub mod assignment;
+pub mod checked;
 pub mod cost;
 pub mod coupling;
 mod element;
 pub mod entropic;
 mod error;
 pub mod marginals;
+pub mod memory;
+pub mod named;
 mod pages;
 mod paired;
 pub mod pairs;
+pub mod report;
+pub mod reporting;
 mod scalar;
 #[cfg(feature = "tch")]
 pub mod tensor;
@@ -47,14 +55,18 @@ pub mod trajectory;
 pub mod transport;
 
 pub use assignment::{Assignment, assign};
+pub use checked::CheckedPlan;
 pub use cost::{Cost, Metric};
 pub use coupling::{OtCoupling, Plan};
 pub use entropic::{EntropicPlan, Epsilon, SinkhornOptions, sinkhorn};
 pub use error::OtError;
 pub use marginals::Marginals;
+pub use named::CouplingKind;
 pub use ndarray;
 pub use paired::{PairedRows, pair};
 pub use pairs::PairSampling;
+pub use report::{PlanReport, Reports, TransportCost};
+pub use reporting::Reporting;
 pub use scalar::Scalar;
 pub use transport::{TransportPlan, transport, transport as emd};
 

@@ -9,7 +9,7 @@
 //! # Ok::<(), fm_ot::OtError>(())
 //! ```
 
-use crate::{OtError, pages};
+use crate::{OtError, memory};
 
 /// The masses of the points on both sides: all above 0, and each side sums to 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +63,7 @@ impl Marginals {
                 return Err(OtError::Masses { side, masses: masses.len(), points });
             }
         }
-        pages::check(shape)?;
+        memory::check(shape, 3)?;
         Ok((self.rows().collect(), self.columns().collect()))
     }
 }

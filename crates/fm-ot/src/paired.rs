@@ -15,6 +15,7 @@
 use crate::OtError;
 use crate::cost::{Cost, check_weight};
 use crate::coupling::OtCoupling;
+use crate::report::PlanReport;
 use crate::scalar::Scalar;
 use fm_core::coupling::{Conditions, Pairing};
 use fm_core::rng::{Stream, stream};
@@ -31,6 +32,8 @@ pub struct PairedRows<T = f32> {
     pub x1: Array2<T>,
     /// The row numbers in the original batch.
     pub pairing: Pairing,
+    /// How well the plan keeps its marginals.
+    pub report: PlanReport,
 }
 
 /// The pairs of least total squared Euclidean distance: [`OtCoupling::exact`] without a random
@@ -68,16 +71,18 @@ impl<C> OtCoupling<C> {
             return Err(OtError::Unconditional);
         }
         let n = x1.nrows();
-        let pairing = if n == 0 {
-            Pairing::Identity
+        let (pairing, report) = if n == 0 {
+            (Pairing::Identity, PlanReport::EXACT)
         } else {
-            self.sample(self.solve_costs(self.costs_of_targets(x0, x1)?, &Conditions::None)?, n, rng)?
+            let solved = self.solve_costs(self.costs_of_targets(x0, x1)?, &Conditions::None)?;
+            let report = solved.report();
+            (self.sample(solved, n, rng)?, report)
         };
         let (x0, x1) = match &pairing {
             Pairing::Identity => (x0.to_owned(), x1.to_owned()),
             Pairing::Permutation(sources) => (x0.select(Axis(0), sources), x1.to_owned()),
             Pairing::Resampled { sources, targets } => (x0.select(Axis(0), sources), x1.select(Axis(0), targets)),
         };
-        Ok(PairedRows { x0, x1, pairing })
+        Ok(PairedRows { x0, x1, pairing, report })
     }
 }

@@ -19,7 +19,7 @@
 //! ```
 
 use crate::scalar::Scalar;
-use crate::{OtError, pages};
+use crate::{OtError, memory};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rand::{Rng, RngCore};
 
@@ -86,7 +86,7 @@ pub fn permutation(plan: ArrayView2<'_, f64>, rng: &mut dyn RngCore) -> Result<V
 #[doc(alias = "sample_map")]
 pub fn draw(plan: ArrayView2<'_, f64>, count: usize, rng: &mut dyn RngCore) -> Result<Vec<(usize, usize)>, OtError> {
     let masses = row_masses(plan)?;
-    pages::check((count, 2))?;
+    memory::check((count, 2), 1)?;
     let mut below = 0.0;
     let cumulative: Vec<f64> = masses
         .iter()
@@ -116,7 +116,7 @@ pub fn follow(plan: ArrayView2<'_, f64>, row: usize, rng: &mut dyn RngCore) -> R
     if row >= rows {
         return Err(OtError::NoSuchRow { row, rows });
     }
-    pages::check((1, plan.ncols()))?;
+    memory::check((1, plan.ncols()), 1)?;
     let mass = row_mass(plan.row(row), row)?;
     if mass > 0.0 { Ok(choose(plan.row(row), mass, rng)) } else { Err(OtError::MasslessRow { row }) }
 }
@@ -134,7 +134,7 @@ pub fn barycentric<T: Scalar>(plan: ArrayView2<'_, f64>, points: ArrayView2<'_, 
         return Err(OtError::Points { points: points.nrows(), columns: plan.ncols() });
     }
     let masses = row_masses(plan)?;
-    pages::check((plan.nrows().max(points.nrows()), points.ncols()))?;
+    memory::check((plan.nrows().max(points.nrows()), points.ncols()), 2)?;
     let points: Array2<f64> = points.mapv(Into::into);
     if let Some(((row, column), _)) = points.indexed_iter().find(|(_, v)| !v.is_finite()) {
         return Err(OtError::Point { row, column });
@@ -161,7 +161,7 @@ fn row_masses(plan: ArrayView2<'_, f64>) -> Result<Vec<f64>, OtError> {
     if plan.is_empty() {
         return Err(OtError::Empty);
     }
-    pages::check(plan.dim())?;
+    memory::check(plan.dim(), 1)?;
     let masses: Vec<f64> =
         plan.rows().into_iter().enumerate().map(|(i, row)| row_mass(row, i)).collect::<Result<_, _>>()?;
     match masses.iter().sum::<f64>() {

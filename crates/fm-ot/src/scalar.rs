@@ -2,6 +2,7 @@
 //!
 //! Points may be f32 or f64. Both are converted to f64 before any arithmetic.
 
+use crate::OtError;
 use crate::cost::{cosine, euclidean};
 use ndarray::{Array2, ArrayView2};
 
@@ -12,9 +13,9 @@ pub trait Scalar: Copy + Into<f64> + Send + Sync + Kernels {}
 /// calls them.
 pub trait Kernels: Sized {
     #[doc(hidden)]
-    fn squared_euclidean(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Array2<f64>;
+    fn squared_euclidean(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Result<Array2<f64>, OtError>;
     #[doc(hidden)]
-    fn cosine(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Array2<f64>;
+    fn cosine(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Result<Array2<f64>, OtError>;
     #[doc(hidden)]
     fn of(value: f64) -> Self;
 }
@@ -24,11 +25,11 @@ macro_rules! scalar {
         impl Scalar for $type {}
 
         impl Kernels for $type {
-            fn squared_euclidean(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Array2<f64> {
+            fn squared_euclidean(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Result<Array2<f64>, OtError> {
                 euclidean::squared_euclidean(x, y)
             }
 
-            fn cosine(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Array2<f64> {
+            fn cosine(x: ArrayView2<'_, Self>, y: ArrayView2<'_, Self>) -> Result<Array2<f64>, OtError> {
                 cosine::cosine(x, y)
             }
 

@@ -62,8 +62,8 @@ pub fn assign(cost: &Tensor) -> Result<Tensor, OtError> {
     Ok(Tensor::from_slice(&columns.iter().map(|&j| j as i64).collect::<Vec<_>>()).to_device(cost.device()))
 }
 
-/// The entropic plan of a cost matrix (n, m) between uniform masses: (n, m), in the kind of the
-/// cost.
+/// The entropic plan of a cost matrix (n, m) between uniform masses: (n, m), in f64 for a cost in
+/// f64 and otherwise in f32. Half precision and integers cannot hold masses of 1 / (n m).
 ///
 /// # Errors
 /// As [`fn@sinkhorn`].
@@ -72,7 +72,8 @@ pub fn entropic_plan(cost: &Tensor, options: &SinkhornOptions) -> Result<Tensor,
     let found = sinkhorn(values.view(), &Marginals::uniform(values.nrows(), values.ncols()), options)?;
     let (n, m) = values.dim();
     let plan = Tensor::from_slice(found.plan.as_slice().unwrap_or(&[])).view([n as i64, m as i64]);
-    Ok(plan.to_kind(cost.kind()).to_device(cost.device()))
+    let kind = if cost.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+    Ok(plan.to_kind(kind).to_device(cost.device()))
 }
 
 /// Rows of any shape, flattened to points.
@@ -138,6 +139,11 @@ mod tests {
         let plan = entropic_plan(&cost, &SinkhornOptions { tolerance: 1e-9, ..SinkhornOptions::default() }).unwrap();
         let sums = Vec::<f64>::try_from(plan.sum_dim_intlist([1i64].as_slice(), false, Kind::Double)).unwrap();
         assert!(sums.iter().all(|s| (s - 1.0 / 3.0).abs() < 1e-9), "{sums:?}");
+        // Whole numbers would make all masses 0.
+        let whole = entropic_plan(&cost.to_kind(Kind::Int64), &SinkhornOptions::default()).unwrap();
+        assert_eq!((whole.kind(), whole.sum(Kind::Double).double_value(&[]).round()), (Kind::Float, 1.0));
+        let far = entropic_plan(&(&cost * 1e20), &crate::entropic::Epsilon::Absolute(0.05).into());
+        assert!(matches!(far, Err(OtError::Resolution { .. })));
         assert_eq!(assign(&cost.view([9])), Err(OtError::NotAMatrix { dimensions: 1 }));
         assert_eq!(assign(&Tensor::new()), Err(OtError::NotAMatrix { dimensions: 0 }));
         let mut rng = stream(0, 0, Stream::Coupling, 0);

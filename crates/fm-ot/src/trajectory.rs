@@ -18,8 +18,9 @@
 
 use crate::cost::Cost;
 use crate::coupling::{OtCoupling, Solved, unsolved};
-use crate::pages;
+use crate::memory;
 use crate::pairs::{self, PairSampling};
+use crate::report::PlanReport;
 use crate::scalar::Scalar;
 use fm_core::coupling::{Conditions, CouplingError};
 use ndarray::ArrayView2;
@@ -38,17 +39,47 @@ pub fn trajectory<T: Scalar, C: Cost<T>>(
     conditions: Conditions<'_>,
     rng: &mut dyn RngCore,
 ) -> Result<Vec<Vec<usize>>, CouplingError> {
+    Ok(trajectory_reported(snapshots, coupling, conditions, rng)?.rows)
+}
+
+/// Paths through snapshots, with the reports of the plans between them.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Trajectory {
+    /// For each snapshot, the row on each path.
+    pub rows: Vec<Vec<usize>>,
+    /// For each plan between two successive snapshots, how well it keeps its marginals.
+    pub reports: Vec<PlanReport>,
+}
+
+/// [`trajectory`] with the reports of its plans.
+///
+/// # Errors
+/// As [`trajectory`].
+pub fn trajectory_reported<T: Scalar, C: Cost<T>>(
+    snapshots: &[ArrayView2<'_, T>],
+    coupling: &OtCoupling<C>,
+    conditions: Conditions<'_>,
+    rng: &mut dyn RngCore,
+) -> Result<Trajectory, CouplingError> {
     let n = snapshots.first().map_or(0, |s| s.nrows());
-    pages::check((n, 1)).map_err(unsolved)?;
+    memory::check((n, 1), 1).map_err(unsolved)?;
     let mut paths = vec![(0..n).collect::<Vec<usize>>()];
+    let mut reports = Vec::new();
     for pair in snapshots.windows(2) {
         // The earlier snapshot's rows draw from the later's, so that a row of the plan is one step
         // of a path.
         let (earlier, later) = (pair[0], pair[1]);
         check(later.dim(), earlier.dim(), &conditions)?;
         coupling.check_conditions(&conditions)?;
+        if n == 0 {
+            paths.push(Vec::new());
+            reports.push(PlanReport::EXACT);
+            continue;
+        }
         let cost = coupling.costs(earlier, later).map_err(unsolved)?;
         let solved = coupling.solve_costs(cost, &conditions).map_err(unsolved)?;
+        reports.push(solved.report());
         let last = &paths[paths.len() - 1];
         let next = match (solved, coupling.pairs) {
             (Solved::Permutation(p), _) => last.iter().map(|&i| p[i]).collect(),
@@ -63,7 +94,7 @@ pub fn trajectory<T: Scalar, C: Cost<T>>(
         };
         paths.push(next);
     }
-    Ok(paths)
+    Ok(Trajectory { rows: paths, reports })
 }
 
 /// Fails unless both snapshots have the same shape and, if there are conditions, one condition per

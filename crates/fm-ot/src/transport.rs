@@ -18,9 +18,9 @@
 //! # Ok::<(), fm_ot::OtError>(())
 //! ```
 
-use crate::OtError;
 use crate::assignment::scan::relax;
 use crate::marginals::Marginals;
+use crate::{OtError, pages};
 use ndarray::{Array2, ArrayView2, s};
 
 /// An optimal plan, stored as its non-zero entries.
@@ -50,7 +50,7 @@ impl TransportPlan {
 
     /// The plan as a matrix.
     pub fn dense(&self) -> Array2<f64> {
-        let mut plan = Array2::zeros(self.shape);
+        let mut plan = pages::block(self.shape);
         self.entries.iter().for_each(|&(i, j, mass)| plan[(i, j)] = mass);
         plan
     }
@@ -84,7 +84,7 @@ pub fn partial(cost: ArrayView2<'_, f64>, marginals: &Marginals, mass: f64) -> R
         return Ok(solve(cost, &a, &b));
     }
     let largest = cost.fold(0.0f64, |m, c| m.max(c.abs()));
-    let mut extended = Array2::zeros((rows + 1, columns + 1));
+    let mut extended = pages::zeros((rows + 1, columns + 1))?;
     extended.slice_mut(s![..rows, ..columns]).assign(&cost);
     // Expensive enough that the added row never sends mass to the added column.
     extended[(rows, columns)] = 1.0 + 2.0 * largest;

@@ -75,7 +75,7 @@ fn drawing_follows_the_plan() {
     let (x0, x1) = instance("uniform", 6, 2, 2);
     let cost = Metric::SquaredEuclidean.matrix(x1.view(), x0.view()).unwrap();
     let marginals = fm_ot::marginals::Marginals::uniform(6, 6);
-    let plan = fm_ot::entropic::sinkhorn(cost.view(), &marginals, &options(0.2)).unwrap().plan;
+    let plan = fm_ot::entropic::sinkhorn(cost.view(), &marginals, &options(0.2)).unwrap().plan.into_masses();
     let mut rng = stream(3, 0, Stream::Coupling, 0);
     let mut seen = Array2::<f64>::zeros((6, 6));
     let draws = 200_000;

@@ -12,6 +12,8 @@
 
 use crate::MetricError;
 use crate::estimate::Estimate;
+use crate::inception_score::Score;
+use crate::kid::Kid;
 use crate::manifold::Manifold;
 use crate::nearest::CopyReport;
 use ndarray::ArrayView2;
@@ -34,7 +36,7 @@ pub trait Values {
 
 impl Values for f64 {
     fn quantities(self, metric: &str) -> Vec<Quantity> {
-        Estimate { value: self, error: f64::NAN }.quantities(metric)
+        Estimate::new(self, None).quantities(metric)
     }
 }
 
@@ -53,6 +55,18 @@ impl Values for Manifold {
             ("coverage", self.coverage),
         ];
         named.map(|(name, estimate)| Quantity { name: name.to_owned(), estimate }).into()
+    }
+}
+
+impl Values for Kid {
+    fn quantities(self, metric: &str) -> Vec<Quantity> {
+        self.estimate().quantities(metric)
+    }
+}
+
+impl Values for Score {
+    fn quantities(self, metric: &str) -> Vec<Quantity> {
+        Estimate::new(self.mean, self.deviation).quantities(metric)
     }
 }
 

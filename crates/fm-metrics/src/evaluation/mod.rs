@@ -1,8 +1,9 @@
 //! Evaluations: a list of metrics, computed on samples and a reference, as one report.
 //!
-//! Samples are (n, d) and the reference (m, d), f32 or f64. If a metric fails, its error is part of
-//! the report, and the other metrics are still computed. Units and sources are those of each
-//! metric's module.
+//! Samples are (n, d) and the reference (m, d), f32 or f64. If a metric fails, or its value is not
+//! finite, its error is part of the report, and the other metrics are still computed. Rows with a
+//! declared [space](crate::space) are compared only with rows of the same space. Units and sources
+//! are those of each metric's module.
 //!
 //! ```
 //! use fm_metrics::evaluation::{Evaluation, SampleMetric, energy_distance, precision_recall};
@@ -31,8 +32,10 @@ pub use named::{
 };
 pub use report::{Entry, Report};
 
+use crate::MetricError;
 use crate::checks::same_space;
 use crate::points::Scalar;
+use crate::space::Labelled;
 use ndarray::ArrayView2;
 
 /// A list of metrics that are computed together.
@@ -54,10 +57,31 @@ impl<'a, T: Scalar> Evaluation<'a, T> {
         T: 'v,
     {
         let (samples, reference) = (samples.into(), reference.into());
-        let entry = |metric: &SampleMetric<'a, T>| Entry {
-            metric: metric.name().to_owned(),
-            outcome: same_space(samples.ncols(), reference.ncols()).and_then(|()| metric.compute(samples, reference)),
-        };
+        self.entries(|metric| {
+            same_space(samples.ncols(), reference.ncols())?;
+            metric.compute(samples, reference).and_then(finite)
+        })
+    }
+
+    /// [`run`](Self::run) for rows whose [spaces](crate::space) are known: if shapes or ranges of
+    /// values differ, every metric has that error.
+    pub fn run_in(&self, samples: &Labelled<'_, T>, reference: &Labelled<'_, T>) -> Report {
+        self.entries(|metric| {
+            samples.same_space(reference)?;
+            metric.compute(samples.rows(), reference.rows()).and_then(finite)
+        })
+    }
+
+    fn entries(&self, compute: impl Fn(&SampleMetric<'a, T>) -> Result<Vec<Quantity>, MetricError>) -> Report {
+        let entry = |metric| Entry { metric: SampleMetric::name(metric).to_owned(), outcome: compute(metric) };
         Report { entries: self.metrics.iter().map(entry).collect() }
+    }
+}
+
+/// Fails if a number is NaN or infinite.
+fn finite(quantities: Vec<Quantity>) -> Result<Vec<Quantity>, MetricError> {
+    match quantities.iter().find(|quantity| !quantity.estimate.value.is_finite()) {
+        Some(Quantity { name, estimate }) => Err(MetricError::Undefined { name: name.clone(), value: estimate.value }),
+        None => Ok(quantities),
     }
 }

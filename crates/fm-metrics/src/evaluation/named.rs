@@ -34,7 +34,7 @@ pub fn mmd<'a, T: Scalar>() -> SampleMetric<'a, T> {
     SampleMetric::new("mmd", |x, y| crate::mmd::mmd(x, y, None))
 }
 
-/// [`kid`](crate::kid::kid) of features, over 100 subsets of at most 1000 rows.
+/// [`kid`](crate::kid::kid()) of features, over 100 subsets of at most 1000 rows.
 pub fn kid<'a, T: Scalar>() -> SampleMetric<'a, T> {
     SampleMetric::new("kid", |x, y| crate::kid::kid(x, y, &Subsets::default()))
 }

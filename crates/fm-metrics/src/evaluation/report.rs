@@ -1,7 +1,7 @@
 //! Reports: the numbers and errors of an evaluation, in the order of its metrics.
 //!
-//! As text, an aligned table; as data, a map from names to `{"value", "standard_error"}` (the error
-//! only if known) or `{"error"}`.
+//! As text, an aligned table, in which a metric that failed is left out with its reason; as data, a
+//! map from names to `{"value", "standard_error"}` (the error only if known) or `{"error"}`.
 //!
 //! ```
 //! use fm_metrics::evaluation::{Evaluation, energy_distance, kid};
@@ -43,7 +43,7 @@ impl Report {
         self.quantities().find(|quantity| quantity.name == name).map(|quantity| quantity.estimate.value)
     }
 
-    /// The metrics that failed, with their errors.
+    /// The metrics that were left out, with the reasons.
     pub fn errors(&self) -> impl Iterator<Item = (&str, &MetricError)> {
         self.entries.iter().filter_map(|entry| Some((entry.metric.as_str(), entry.outcome.as_ref().err()?)))
     }
@@ -52,14 +52,14 @@ impl Report {
     fn lines(&self) -> impl Iterator<Item = (&str, String)> {
         self.entries.iter().flat_map(|entry| match &entry.outcome {
             Ok(quantities) => quantities.iter().map(|q| (q.name.as_str(), number(q))).collect(),
-            Err(error) => vec![(entry.metric.as_str(), error.to_string())],
+            Err(error) => vec![(entry.metric.as_str(), format!("left out: {error}"))],
         })
     }
 }
 
 /// Six digits, with the standard error if known.
 fn number(quantity: &Quantity) -> String {
-    let (value, error) = (quantity.estimate.value, quantity.estimate.error);
+    let value = quantity.estimate.value;
     let digits = |v: f64| {
         let rounded = format!("{v:.5e}").parse().unwrap_or(v);
         if rounded != 0.0 && !(1e-4..1e7).contains(&rounded.abs()) {
@@ -68,7 +68,10 @@ fn number(quantity: &Quantity) -> String {
             format!("{rounded}")
         }
     };
-    if error.is_nan() { digits(value) } else { format!("{} +- {}", digits(value), digits(error)) }
+    match quantity.estimate.standard_error() {
+        Some(error) => format!("{} +- {}", digits(value), digits(error)),
+        None => digits(value),
+    }
 }
 
 impl fmt::Display for Report {
@@ -102,7 +105,7 @@ impl Serialize for Report {
             match &entry.outcome {
                 Ok(quantities) => {
                     for Quantity { name, estimate } in quantities {
-                        let standard_error = Some(estimate.error).filter(|error| !error.is_nan());
+                        let standard_error = estimate.standard_error();
                         map.serialize_entry(name, &Shown::Value { value: estimate.value, standard_error })?;
                     }
                 }

@@ -62,7 +62,7 @@ pub fn assign(cost: ArrayView2<'_, f64>) -> Result<Assignment, OtError> {
     if rows > columns {
         return Err(OtError::MoreRows { rows, columns });
     }
-    crate::pages::check((rows.max(1), columns))?;
+    crate::memory::check((rows.max(1), columns), 2)?;
     crate::check_cost(cost)?;
     let standard = cost.as_standard_layout();
     let cost = standard.as_slice().unwrap_or(&[]);

@@ -43,7 +43,8 @@ pub fn add_condition_vectors<T: Scalar>(
     if let Some(((row, column), _)) = values.indexed_iter().find(|(_, v)| !finite(**v)) {
         return Err(OtError::Condition { row, column });
     }
-    let apart = T::squared_euclidean(values, values);
+    crate::memory::check(cost.dim(), 2)?;
+    let apart = T::squared_euclidean(values, values)?;
     let mean = apart.mean().unwrap_or(0.0);
     if !mean.is_finite() {
         return Err(OtError::TooLarge);

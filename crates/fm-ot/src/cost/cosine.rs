@@ -1,11 +1,12 @@
 //! Cosine distances 1 - x . y / (|x| |y|), computed by matrix products of unit rows.
 
 use super::euclidean::by_blocks;
+use crate::OtError;
 use crate::element::Element;
 use fm_core::product;
 use ndarray::{Array2, ArrayView2, ArrayViewMut1};
 
-pub(crate) fn cosine<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array2<f64> {
+pub(crate) fn cosine<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<Array2<f64>, OtError> {
     let q = unit(y);
     by_blocks(x, y.nrows(), |x, mut cost| {
         product::gemm(cost.view_mut(), -1.0, unit(x).view(), q.t());

@@ -4,7 +4,7 @@
 //! cancel are recomputed from the definition, so that each has a relative error below 1e-10.
 
 use crate::element::{Element, f64_of};
-use crate::pages;
+use crate::{OtError, pages};
 use fm_core::product;
 use multiversion::multiversion;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, Zip, s};
@@ -23,13 +23,16 @@ pub(super) const FEW: usize = 8;
 /// A squared distance below this fraction of the sum of the squared norms is recomputed.
 const CANCELLED: f64 = 1e-5;
 
-pub(crate) fn squared_euclidean<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array2<f64> {
+pub(crate) fn squared_euclidean<T: Element>(
+    x: ArrayView2<'_, T>,
+    y: ArrayView2<'_, T>,
+) -> Result<Array2<f64>, OtError> {
     if x.ncols() <= FEW {
         return by_definition(x, y);
     }
     let amid = amid(x, y);
     let (mut own, mut others) = (vec![0.0; x.nrows()], vec![0.0; y.nrows()]);
-    let mut cost = pages::zeros((x.nrows(), y.nrows()));
+    let mut cost = pages::zeros((x.nrows(), y.nrows()))?;
     let block = rows_of_a_block(x.nrows());
     for start in (0..x.ncols()).step_by(PANEL) {
         let panel = s![.., start..x.ncols().min(start + PANEL)];
@@ -61,7 +64,7 @@ pub(crate) fn squared_euclidean<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<
             }
         }
     });
-    cost
+    Ok(cost)
 }
 
 /// A point amid the points, so that fewer distances cancel for points far from the origin.
@@ -76,7 +79,7 @@ fn amid<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array1<f64> {
 
 /// Rows relative to a point; adds to each row's squared norm.
 fn centred<T: Element>(rows: ArrayView2<'_, T>, point: ArrayView1<'_, f64>, norms: &mut [f64]) -> Array2<f64> {
-    let mut centred = pages::zeros(rows.dim());
+    let mut centred = pages::block(rows.dim());
     let parts = centred.axis_iter_mut(Axis(0)).into_par_iter().zip(rows.axis_iter(Axis(0))).zip(norms);
     parts.for_each(|((mut to, from), norm)| {
         Zip::from(&mut to).and(&from).and(point).for_each(|to, v, p| *to = f64_of(*v) - p);
@@ -94,15 +97,15 @@ pub(super) fn by_blocks<T: Element>(
     x: ArrayView2<'_, T>,
     columns: usize,
     fill: impl Fn(ArrayView2<'_, T>, ArrayViewMut2<'_, f64>) + Sync,
-) -> Array2<f64> {
-    let mut cost = pages::zeros((x.nrows(), columns));
+) -> Result<Array2<f64>, OtError> {
+    let mut cost = pages::zeros((x.nrows(), columns))?;
     let block = rows_of_a_block(x.nrows());
     let blocks = cost.axis_chunks_iter_mut(Axis(0), block).into_par_iter().zip(x.axis_chunks_iter(Axis(0), block));
     blocks.for_each(|(cost, x)| fill(x, cost));
-    cost
+    Ok(cost)
 }
 
-fn by_definition<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Array2<f64> {
+fn by_definition<T: Element>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<Array2<f64>, OtError> {
     let columns: Vec<Vec<f64>> = y.columns().into_iter().map(|c| c.iter().map(|v| f64_of(*v)).collect()).collect();
     by_blocks(x, y.nrows(), |x, mut cost| {
         for (mut row, a) in cost.rows_mut().into_iter().zip(x.rows()) {

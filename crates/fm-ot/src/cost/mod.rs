@@ -40,7 +40,7 @@ pub use conditions::{add_condition_vectors, add_conditions};
 
 use crate::element::f64_of;
 use crate::scalar::Scalar;
-use crate::{OtError, pages};
+use crate::{OtError, memory, pages};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
@@ -120,9 +120,9 @@ impl Metric {
             return Ok(Array2::zeros(shape));
         }
         Ok(match self {
-            Metric::SquaredEuclidean => T::squared_euclidean(x, y),
-            Metric::Euclidean => T::squared_euclidean(x, y).mapv_into(f64::sqrt),
-            Metric::Cosine => T::cosine(x, y),
+            Metric::SquaredEuclidean => T::squared_euclidean(x, y)?,
+            Metric::Euclidean => T::squared_euclidean(x, y)?.mapv_into(f64::sqrt),
+            Metric::Cosine => T::cosine(x, y)?,
         })
     }
 }
@@ -159,7 +159,7 @@ pub fn pairwise<T: Scalar>(
     y: ArrayView2<'_, T>,
     between: impl Fn(&[T], &[T]) -> f64 + Sync,
 ) -> Result<Array2<f64>, OtError> {
-    let mut cost = Array2::zeros(shape(x, y)?);
+    let mut cost = pages::zeros(shape(x, y)?)?;
     if cost.is_empty() {
         return Ok(cost);
     }
@@ -180,6 +180,6 @@ fn shape<T>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<(usize, usize)
         return Err(OtError::Dimension { left, right });
     }
     let shape = (x.nrows(), y.nrows());
-    pages::check(shape)?;
+    memory::check(shape, 1)?;
     Ok(shape)
 }

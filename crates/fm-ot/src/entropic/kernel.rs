@@ -99,6 +99,20 @@ fn absolute_sum_of(cost: &[f64]) -> f64 {
     sums.into_iter().sum()
 }
 
+/// The largest |C_ij|.
+pub(super) fn largest_magnitude(cost: &[f64]) -> f64 {
+    cost.par_chunks(BLOCK).map(largest_magnitude_of).collect::<Vec<_>>().into_iter().fold(0.0, f64::max)
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq", "x86_64+avx2+fma"))]
+fn largest_magnitude_of(cost: &[f64]) -> f64 {
+    let mut tops = [0.0; LANES];
+    for c in cost.chunks(LANES) {
+        tops.iter_mut().zip(c).for_each(|(t, c)| *t = if c.abs() > *t { c.abs() } else { *t });
+    }
+    tops.into_iter().fold(0.0, f64::max)
+}
+
 /// One pass: each row's u becomes `update(i, (K v)_i)`, and the columns of diag(u) K are summed.
 pub(super) fn sweep(
     kernel: &Matrix<'_>,

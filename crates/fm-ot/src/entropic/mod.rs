@@ -12,9 +12,11 @@
 //! `partial`), and are computed by fitting f and g in turn. The iteration uses scalings u, v of a
 //! kernel that has absorbed the potentials so far, so that a pass is n^2 multiplications without
 //! exponentials. Scalings that grow large are absorbed; if a sum leaves the range of f64,
-//! potentials are fitted in the log domain. No valid epsilon gives a NaN. Epsilon decreases from an
-//! eighth of the mean cost by factors of 4, and the balanced iteration is over-relaxed at a rate
-//! derived from its own convergence, so that small values of epsilon converge too.
+//! potentials are fitted in the log domain. Every plan is checked before it is returned, and an
+//! epsilon below 1e-9 of the largest cost is an error, because f64 does not resolve it. Epsilon
+//! decreases from an eighth of the mean cost by factors of 4, and the balanced iteration is
+//! over-relaxed at a rate derived from its own convergence, so that small values of epsilon
+//! converge too.
 //!
 //! Cost, potentials, epsilon and reg_m share one unit, that of the cost. Sources: Cuturi (2013);
 //! Peyre and Cuturi, "Computational Optimal Transport" (2019), chapter 4; Chizat et al., "Scaling
@@ -55,8 +57,10 @@ use state::{Problem, Side};
 ///
 /// # Errors
 /// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs
-/// above 1e278, [`OtError::Memory`], [`OtError::Epsilon`], [`OtError::Tolerance`], and
-/// [`OtError::NotConverged`] if convergence is required.
+/// above 1e278, [`OtError::Memory`], [`OtError::Epsilon`], [`OtError::Tolerance`],
+/// [`OtError::Resolution`] for an epsilon below 1e-9 of the largest cost, [`OtError::Marginals`] for
+/// a plan that is not what the last iteration promises, and [`OtError::NotConverged`] if
+/// convergence is required.
 #[doc(alias = "sinkhorn2")]
 #[doc(alias = "sinkhorn_log")]
 pub fn sinkhorn(

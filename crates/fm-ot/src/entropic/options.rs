@@ -18,7 +18,8 @@ pub enum Epsilon {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SinkhornOptions {
-    /// The regularisation, above 0.
+    /// The regularisation, above 0, and at least 1e-9 of the largest cost, because f64 does not
+    /// resolve exponents of larger quotients.
     pub epsilon: Epsilon,
     /// The error at which the iteration stops, 0 or above; see
     /// [`EntropicPlan::error`](super::EntropicPlan::error).
@@ -49,19 +50,44 @@ impl From<Epsilon> for SinkhornOptions {
 /// so that products with logarithms stay finite.
 pub(super) const LARGEST: f64 = 1e290;
 
+/// The largest quotient of a cost and epsilon. Exponents of this size have an absolute rounding
+/// error of about 1e-7, which is the relative error of a mass; it grows in proportion.
+const RESOLVED: f64 = 1e9;
+
+/// Magnitudes of costs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Magnitudes {
+    /// The sum of |C_ij|.
+    pub(super) total: f64,
+    /// The mean |C_ij|.
+    pub(super) mean: f64,
+    /// The largest |C_ij|.
+    pub(super) largest: f64,
+}
+
 impl SinkhornOptions {
-    /// The regularisation in the unit of the cost, for costs whose absolute values sum to `total`.
-    pub(super) fn epsilon(&self, total: f64, mean: f64) -> Result<f64, OtError> {
+    /// The regularisation in the unit of the cost, for costs of these magnitudes.
+    pub(super) fn epsilon(&self, costs: Magnitudes) -> Result<f64, OtError> {
+        let Magnitudes { total, mean, largest } = costs;
         let tolerance = self.tolerance;
         if !(tolerance >= 0.0 && tolerance.is_finite()) {
             return Err(OtError::Tolerance { tolerance });
         }
-        let (given, epsilon) = match self.epsilon {
-            Epsilon::Absolute(epsilon) => (epsilon, epsilon),
+        let (given, unit) = match self.epsilon {
+            Epsilon::Absolute(epsilon) => (epsilon, 1.0),
             // If all costs are 0, any regularisation gives the same plan.
-            Epsilon::Relative(share) => (share, if mean > 0.0 { share * mean } else { share }),
+            Epsilon::Relative(share) => (share, if mean > 0.0 { mean } else { 1.0 }),
         };
-        let legal = given > 0.0 && (1.0 / LARGEST..=LARGEST).contains(&epsilon) && total / epsilon <= LARGEST;
+        let epsilon = given * unit;
+        if !(given > 0.0 && given.is_finite()) {
+            return Err(OtError::Epsilon { epsilon: given });
+        }
+        if largest > RESOLVED * epsilon {
+            // A tenth more, because a message rounds it.
+            let least = 1.1 * largest / RESOLVED / unit;
+            return Err(OtError::Resolution { epsilon: given, least, largest });
+        }
+        let legal = (1.0 / LARGEST..=LARGEST).contains(&epsilon) && total / epsilon <= LARGEST;
         if legal { Ok(epsilon) } else { Err(OtError::Epsilon { epsilon: given }) }
     }
 }

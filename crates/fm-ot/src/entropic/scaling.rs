@@ -1,8 +1,8 @@
 //! The iteration: epsilon decreases level by level, and each level fits both sides in turn until
 //! its error is small enough.
 
-use super::kernel::{BLOCK, absolute_sum};
-use super::options::SinkhornOptions;
+use super::kernel::{BLOCK, absolute_sum, largest_magnitude};
+use super::options::{Magnitudes, SinkhornOptions};
 use super::relaxation::Relaxation;
 use super::solution::{EntropicPlan, assemble};
 use super::state::{Problem, Side, State};
@@ -32,7 +32,7 @@ fn descend(
         crate::check_cost(cost)?;
     }
     let mean = total / values.len() as f64;
-    let epsilon = options.epsilon(total, mean)?;
+    let epsilon = options.epsilon(Magnitudes { total, mean, largest: largest_magnitude(values) })?;
     let mut state = State::new(problem, (&a, &b), values, cost.ncols());
     let mut iterations = 0;
     for level in levels(mean, epsilon) {
@@ -44,6 +44,7 @@ fn descend(
         let tolerance = if last { options.tolerance } else { options.tolerance.max(0.05) };
         let mut relaxation = Relaxation::new(matches!(problem.side, Side::Exact));
         let mut target = 8.0 * tolerance;
+        let mut progress = Progress::default();
         loop {
             iterations += 1;
             // The last two allowed iterations are not over-relaxed, so that the plan is fitted in
@@ -61,7 +62,12 @@ fn descend(
             } else if omega > 1.0 {
                 error = total;
             }
-            if error <= tolerance || iterations >= options.max_iterations {
+            if error <= tolerance || iterations >= options.max_iterations || progress.has_ended(error) {
+                if last && omega > 1.0 {
+                    // The columns of the plan are exact, however the iteration ends.
+                    iterations += 1;
+                    state.iterate(1.0);
+                }
                 break;
             }
         }
@@ -69,12 +75,38 @@ fn descend(
             break;
         }
     }
-    let found = assemble(state, iterations, options.tolerance);
+    let found = assemble(state, iterations, options.tolerance)?;
     if options.require_convergence && !found.converged {
         let (error, tolerance) = (found.error, options.tolerance);
         return Err(OtError::NotConverged { iterations, error, tolerance });
     }
     Ok(found)
+}
+
+/// Ends an iteration whose error no longer falls, because rounding keeps it above the tolerance.
+#[derive(Debug)]
+struct Progress {
+    least: f64,
+    since: usize,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { least: f64::INFINITY, since: 0 }
+    }
+}
+
+impl Progress {
+    /// Iterations without a fall of the error by a thousandth after which it has ended.
+    const PATIENCE: usize = 20_000;
+
+    fn has_ended(&mut self, error: f64) -> bool {
+        self.since += 1;
+        if error < 0.999 * self.least {
+            (self.least, self.since) = (error, 0);
+        }
+        self.since >= Self::PATIENCE
+    }
 }
 
 /// The levels of epsilon: an eighth of the mean cost, divided by 4 until it is near epsilon, then

@@ -3,21 +3,25 @@
 use super::kernel::{Sums, finish};
 use super::state::{Side, State};
 use crate::OtError;
+use crate::checked::{CheckedPlan, Promise};
 use crate::marginals::Marginals;
+use crate::report::{PlanReport, TransportCost};
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 
 /// An entropic plan with its potentials and its error.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct EntropicPlan {
     /// P, (rows, columns).
-    pub plan: Array2<f64>,
+    pub plan: CheckedPlan,
     /// Row potentials, in the unit of the cost.
     pub f: Vec<f64>,
     /// Column potentials.
     pub g: Vec<f64>,
     /// The regularisation in the unit of the cost.
     pub epsilon: f64,
-    /// sum P C.
+    /// sum P C. It may be below the optimum if the plan has not converged; print
+    /// [`transport_cost`](Self::transport_cost).
     pub cost: f64,
     /// The L1 distance of the plan from its constraints: for `sinkhorn` sum_i |P_i - a_i| +
     /// sum_j |P_j - b_j|; for `partial` the mass above a, above b, and the deviation from the
@@ -30,18 +34,51 @@ pub struct EntropicPlan {
     pub converged: bool,
 }
 
-pub(super) fn assemble(mut state: State<'_>, iterations: usize, tolerance: f64) -> EntropicPlan {
+/// The plan of the scalings, checked.
+pub(super) fn assemble(mut state: State<'_>, iterations: usize, tolerance: f64) -> Result<EntropicPlan, OtError> {
     let shape = (state.u.len(), state.v.len());
     let scaled: Vec<f64> = state.u.iter().map(|u| u * state.factor).collect();
     let mut kernel = std::mem::take(&mut state.kernel);
-    let Sums { rows, columns, cost } = finish(&mut kernel, &state.cost, &scaled, &state.v);
-    let plan = Array2::from_shape_vec(shape, kernel).unwrap_or_else(|_| Array2::zeros(shape));
+    let mut sums = finish(&mut kernel, &state.cost, &scaled, &state.v);
     state.absorb();
+    if let Some(mass) = state.problem.mass {
+        fit_mass(mass, &mut kernel, &mut sums, &mut state);
+    }
+    let Sums { rows, columns, cost } = sums;
+    let masses = Array2::from_shape_vec(shape, kernel).unwrap_or_else(|_| Array2::zeros(shape));
+    let error = error(&state, &rows, &columns);
+    let promise = match (state.problem.side, state.problem.mass) {
+        (_, Some(mass)) => Promise::Mass(mass),
+        (Side::Soft { reg_m }, None) => {
+            Promise::Columns(state.b.iter().zip(&state.g).map(|(b, g)| b * (-g / reg_m).exp()).collect())
+        }
+        (Side::Exact | Side::AtMost, None) => Promise::Columns(state.b.to_vec()),
+    };
+    let report = PlanReport::new(error, tolerance, iterations);
+    let plan = CheckedPlan::new(masses, &promise, report)?;
+    state.f.iter_mut().for_each(|f| *f += state.shift);
+    let converged = report.converged;
+    Ok(EntropicPlan { plan, f: state.f, g: state.g, epsilon: state.epsilon, cost, error, iterations, converged })
+}
+
+/// Scales a plan to a total mass, which an iteration that ends in the log domain has not fitted.
+fn fit_mass(mass: f64, plan: &mut [f64], sums: &mut Sums, state: &mut State<'_>) {
+    let scale = mass / sums.rows.iter().sum::<f64>();
+    if scale == 1.0 || !(scale > 0.0 && scale.is_finite()) {
+        return;
+    }
+    plan.iter_mut().chain(&mut sums.rows).chain(&mut sums.columns).for_each(|p| *p *= scale);
+    sums.cost *= scale;
+    state.shift += state.epsilon * scale.ln();
+}
+
+/// The error of a plan with these row and column sums; see [`EntropicPlan::error`].
+fn error(state: &State<'_>, rows: &[f64], columns: &[f64]) -> f64 {
     let (a, b) = (state.a, state.b);
     let total = |sums: &[f64], masses: &[f64], distance: fn(f64) -> f64| -> f64 {
         sums.iter().zip(masses).map(|(s, m)| distance(s - m)).sum()
     };
-    let error = match (state.problem.side, state.problem.mass) {
+    match (state.problem.side, state.problem.mass) {
         (Side::Soft { reg_m }, _) => {
             // Another fit of row i would multiply its mass s by (a / s)^(epsilon's share) exp(-f /
             // (reg_m + epsilon)).
@@ -55,26 +92,33 @@ pub(super) fn assemble(mut state: State<'_>, iterations: usize, tolerance: f64) 
             };
             rows.iter().zip(a).zip(&state.f).map(moved).sum()
         }
-        (Side::Exact, _) => total(&rows, a, f64::abs) + total(&columns, b, f64::abs),
+        (Side::Exact, _) => total(rows, a, f64::abs) + total(columns, b, f64::abs),
         (Side::AtMost, mass) => {
             let above = |d: f64| d.max(0.0);
-            total(&rows, a, above) + total(&columns, b, above) + (rows.iter().sum::<f64>() - mass.unwrap_or(1.0)).abs()
+            total(rows, a, above) + total(columns, b, above) + (rows.iter().sum::<f64>() - mass.unwrap_or(1.0)).abs()
         }
-    };
-    state.f.iter_mut().for_each(|f| *f += state.shift);
-    let converged = error <= tolerance;
-    EntropicPlan { plan, f: state.f, g: state.g, epsilon: state.epsilon, cost, error, iterations, converged }
+    }
 }
 
 impl EntropicPlan {
+    /// How well the plan keeps its marginals, for a program to print.
+    pub fn report(&self) -> PlanReport {
+        self.plan.report()
+    }
+
+    /// sum P C with the report: its text says so if the plan has not converged.
+    pub fn transport_cost(&self) -> TransportCost {
+        TransportCost { value: self.cost, mass: self.plan.sum(), report: self.report() }
+    }
+
     /// For a plan of `sinkhorn`: an upper bound on how far its objective is above the optimum, in
     /// the unit of the cost. It is the objective of the plan, rounded to exact marginals
     /// (Altschuler et al. 2017), minus the dual objective of its potentials.
     ///
     /// # Errors
     /// [`OtError::Masses`] if cost and marginals do not match the plan's shape;
-    /// [`OtError::NotFinite`], [`OtError::TooLarge`], [`OtError::Potentials`], [`OtError::Plan`],
-    /// [`OtError::Epsilon`] if cost or plan were changed since the solve.
+    /// [`OtError::NotFinite`], [`OtError::TooLarge`], [`OtError::Potentials`], [`OtError::Epsilon`] if
+    /// the cost is another one, or the fields were changed since the solve.
     pub fn duality_gap(&self, cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<f64, OtError> {
         let (a, b) = marginals.of(self.plan.dim())?;
         marginals.of(cost.dim())?;
@@ -97,10 +141,6 @@ impl EntropicPlan {
             if potentials != points {
                 return Err(OtError::Potentials { side, potentials, points });
             }
-        }
-        let illegal = |p: &f64| !(*p >= 0.0 && p.is_finite());
-        if let Some(((row, column), mass)) = self.plan.indexed_iter().find(|(_, p)| illegal(p)) {
-            return Err(OtError::Plan { row, column, mass: *mass });
         }
         let legal = self.epsilon > 0.0 && self.epsilon.is_finite();
         if legal { Ok(()) } else { Err(OtError::Epsilon { epsilon: self.epsilon }) }

@@ -90,9 +90,9 @@ impl<'a> State<'a> {
         let tops = build(&mut self.kernel, &self.cost, &exponents, epsilon);
         for (((f, u), top), log) in self.f.iter_mut().zip(&mut self.u).zip(&tops).zip(&self.log_rows) {
             let absorbed = -epsilon * (top + log) - self.shift;
-            // Out of range only if epsilon has just decreased; the next fit of the rows does not
-            // use this value.
-            *u = ((*f - absorbed) / epsilon).exp().clamp((-ABSORB).exp(), ABSORB.exp());
+            // Too large only if epsilon has just decreased; the next fit of the rows does not use
+            // this value. Small scalings are those of an unbalanced plan of little mass.
+            *u = ((*f - absorbed) / epsilon).exp().clamp(f64::MIN_POSITIVE, ABSORB.exp());
             *f = absorbed;
         }
         self.v.fill(1.0);

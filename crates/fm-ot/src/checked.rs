@@ -1,0 +1,119 @@
+//! Plans that were checked: the one place where a solver's result becomes a plan.
+//!
+//! A [`CheckedPlan`] has no other constructor than the check, so a plan of NaN, of negative or
+//! infinite masses, or of marginals other than the solver promises cannot be drawn from, averaged
+//! or printed. What an iteration still lacks when it stops is part of the
+//! [report](CheckedPlan::report), and what no number of iterations can mend is an error.
+//!
+//! | plan | what is promised |
+//! |---|---|
+//! | balanced | column sums b, even if the iteration stops early |
+//! | unbalanced | column sums b_j exp(-g_j / reg_m), the fit of its last half-step |
+//! | partial | the mass |
+//!
+//! ```
+//! use fm_ot::{Marginals, SinkhornOptions, sinkhorn};
+//! let cost = ndarray::array![[0.0, 1.0], [1.0, 0.0]];
+//! let found = sinkhorn(cost.view(), &Marginals::uniform(2, 2), &SinkhornOptions::default())?;
+//! // It reads as the matrix that it holds.
+//! assert!((found.plan.sum() - 1.0).abs() < 1e-9 && found.plan.report().converged);
+//! # Ok::<(), fm_ot::OtError>(())
+//! ```
+
+use crate::OtError;
+use crate::report::PlanReport;
+use ndarray::{Array2, ArrayView2, Axis};
+use std::ops::Deref;
+
+/// The largest L1 distance of a plan from what its solver promises, relative to the promised mass.
+/// Rounding stays below it for all costs that [`OtError::Resolution`] lets pass.
+const ROUNDING: f64 = 1e-5;
+
+/// The masses of a plan, (rows, columns): finite, 0 or above, with the marginals that its solver
+/// promises.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckedPlan {
+    masses: Array2<f64>,
+    report: PlanReport,
+}
+
+/// What a solver promises of its plan, whatever it converged to.
+#[derive(Debug, Clone)]
+pub(crate) enum Promise {
+    Columns(Vec<f64>),
+    Mass(f64),
+}
+
+impl CheckedPlan {
+    /// The only way to a plan.
+    pub(crate) fn new(masses: Array2<f64>, promise: &Promise, report: PlanReport) -> Result<Self, OtError> {
+        let legal = |p: &f64| *p >= 0.0 && *p < f64::INFINITY;
+        if let Some(((row, column), mass)) = masses.indexed_iter().find(|(_, p)| !legal(p)) {
+            return Err(OtError::Plan { row, column, mass: *mass });
+        }
+        let (off, promised) = match promise {
+            Promise::Columns(columns) => {
+                let sums = masses.sum_axis(Axis(0));
+                let off: f64 = sums.iter().zip(columns).map(|(s, c)| (s - c).abs()).sum();
+                (off, columns.iter().sum::<f64>())
+            }
+            Promise::Mass(mass) => ((masses.sum() - mass).abs(), *mass),
+        };
+        // Written so that NaN fails. Masses near the least f64 have few digits.
+        if off <= ROUNDING * promised + 1e-300 && promised.is_finite() && !report.error.is_nan() {
+            Ok(Self { masses, report })
+        } else {
+            Err(OtError::Marginals { off, mass: promised })
+        }
+    }
+
+    /// How well the plan keeps its marginals.
+    pub fn report(&self) -> PlanReport {
+        self.report
+    }
+
+    /// The masses.
+    pub fn view(&self) -> ArrayView2<'_, f64> {
+        self.masses.view()
+    }
+
+    /// The masses as a matrix that may be changed, and is then no longer a checked plan.
+    pub fn into_masses(self) -> Array2<f64> {
+        self.masses
+    }
+}
+
+impl Deref for CheckedPlan {
+    type Target = Array2<f64>;
+
+    fn deref(&self) -> &Array2<f64> {
+        &self.masses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn plans_that_nobody_may_draw_from_are_refused() {
+        let even = Promise::Columns(vec![0.5, 0.5]);
+        let refused = |plan: Array2<f64>, promise: &Promise| CheckedPlan::new(plan, promise, PlanReport::EXACT).err();
+        for bad in [f64::NAN, f64::INFINITY, -1e-300, f64::NEG_INFINITY] {
+            let found = refused(array![[0.5, 0.0], [bad, 0.5]], &even);
+            assert!(matches!(found, Some(OtError::Plan { row: 1, column: 0, .. })), "{bad}: {found:?}");
+        }
+        // A mass of 46, one of 0, and one of the right mass in the wrong column.
+        for plan in [array![[23.0, 0.0], [0.0, 23.0]], array![[0.0, 0.0], [0.0, 0.0]], array![[0.5, 0.0], [0.5, 0.0]]] {
+            assert!(matches!(refused(plan.clone(), &even), Some(OtError::Marginals { .. })), "{plan}");
+        }
+        assert!(matches!(refused(array![[0.6]], &Promise::Mass(0.5)), Some(OtError::Marginals { .. })));
+        for promise in [Promise::Mass(f64::NAN), Promise::Mass(f64::INFINITY), Promise::Columns(vec![f64::NAN])] {
+            assert!(matches!(refused(array![[0.6]], &promise), Some(OtError::Marginals { .. })), "{promise:?}");
+        }
+        let unknown = PlanReport::new(f64::NAN, 1.0, 1);
+        assert!(CheckedPlan::new(array![[0.5]], &Promise::Mass(0.5), unknown).is_err());
+        assert_eq!(refused(array![[0.5, 0.0], [0.0, 0.5 + 1e-9]], &even), None);
+    }
+}
