@@ -9,7 +9,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// The largest number of pixels of an image file: 2^26, such as 8192 x 8192.
+/// The largest number of pixels of an image file: 2^26, such as 8192 x 8192. Reading and resizing
+/// RGB images of that size took at most 775 MB.
 pub const MOST_PIXELS: u64 = 1 << 26;
 
 /// The largest memory for the decoded pixels of a file, in bytes: 8 for each of the pixels.
@@ -219,4 +220,24 @@ fn failed(path: &Path, format: ImageFormat, error: &ImageError) -> DataError {
 /// The red, green and blue planes.
 pub(super) fn planes(image: &RgbImage) -> Vec<u8> {
     (0..3).flat_map(|c| image.pixels().map(move |p| p[c])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb32FImage;
+
+    #[test]
+    fn floats_have_the_range_of_zero_to_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.tif");
+        let write = |value| DynamicImage::from(Rgb32FImage::from_pixel(2, 2, [0.0, 1.0, value].into())).save(&path);
+        write(0.5).unwrap();
+        assert_eq!(planes(&decode(&path, true).unwrap().image), [[0; 4], [255; 4], [128; 4]].concat());
+        for value in [200.0, -0.1, f32::NAN] {
+            write(value).unwrap();
+            let text = decode(&path, true).unwrap_err().to_string();
+            assert!(text.contains("outside 0 to 1; store it with 8 or 16 bits"), "{text}");
+        }
+    }
 }

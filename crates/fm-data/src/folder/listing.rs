@@ -8,6 +8,7 @@ use super::{memory, names};
 use crate::{DataError, ImageSet};
 use image::imageops::FilterType;
 use image::{DynamicImage, RgbImage};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// The largest side that images are resized to.
@@ -91,27 +92,25 @@ impl Listing {
         if names.len() > 1 << 16 {
             return refuse(format!("{} class names were given", names.len()));
         }
-        if let Some(twice) = (1..names.len()).find(|i| names[..*i].contains(&names[*i])) {
-            return refuse(format!("the class '{}' was given twice", names::line(&names[twice], 40)));
-        }
-        let label = |class: &ClassCount| names.iter().position(|name| *name == class.name);
-        let mut labels = Vec::new();
-        for class in &self.summary.classes {
-            match label(class) {
-                Some(label) => labels.push(label),
-                None => {
-                    let name = names::line(&class.name, 40);
-                    return refuse(format!("its class '{name}' is not among the {} expected ones", names.len()));
-                }
+        let mut places = HashMap::new();
+        for (label, name) in (0..=u16::MAX).zip(names) {
+            if places.insert(name.as_str(), label).is_some() {
+                return refuse(format!("the class '{}' was given twice", names::line(name, 40)));
             }
         }
-        let counts = names.iter().map(|name| {
-            let images = self.summary.classes.iter().find(|c| c.name == *name).map_or(0, |c| c.images);
-            ClassCount { name: name.clone(), images }
-        });
-        self.summary.classes = counts.collect();
+        let mut counts: Vec<ClassCount> = names.iter().map(|n| ClassCount { name: n.clone(), images: 0 }).collect();
+        let mut labels = Vec::new();
+        for class in &self.summary.classes {
+            let Some(label) = places.get(class.name.as_str()) else {
+                let name = names::line(&class.name, 40);
+                return refuse(format!("its class '{name}' is not among the {} expected ones", names.len()));
+            };
+            counts[usize::from(*label)].images = class.images;
+            labels.push(*label);
+        }
+        self.summary.classes = counts;
         let mut files: Vec<(u16, PathBuf)> =
-            self.labels.iter().map(|old| labels[usize::from(*old)] as u16).zip(self.files).collect();
+            self.labels.iter().map(|old| labels[usize::from(*old)]).zip(self.files).collect();
         files.sort_by_key(|(label, _)| *label);
         (self.labels, self.files) = files.into_iter().unzip();
         Ok(self)
@@ -123,8 +122,8 @@ impl Listing {
     ///
     /// # Errors
     /// A size of 0 or above [`LARGEST_SIZE`], a set beyond the available memory, and the first file
-    /// that is not an image, is cut short, does not decode, has more than
-    /// [`MOST_PIXELS`](crate::folder::MOST_PIXELS) pixels, or is too long and thin to be cropped to a
+    /// that is not an image, is cut short, does not decode, has too many pixels
+    /// ([`MOST_PIXELS`](crate::folder::MOST_PIXELS)), or is too long and thin to be cropped to a
     /// square.
     pub fn load(&self, size: u32) -> Result<(ImageSet, Summary), DataError> {
         check(size)?;

@@ -113,7 +113,7 @@ impl Walk {
         let entries: Result<Vec<DirEntry>, _> = fs::read_dir(&place.path).map_err(io)?.collect();
         let mut entries = entries.map_err(io)?;
         // The same examples of what is left out on every file system.
-        entries.sort_by_key(DirEntry::file_name);
+        entries.sort_by_cached_key(DirEntry::file_name);
         for entry in entries {
             let (kind, inner) = (entry.file_type().map_err(io)?, place.join(&entry));
             if names::is_hidden(&entry.file_name()) {
