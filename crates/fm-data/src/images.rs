@@ -75,6 +75,17 @@ impl ImageSet {
         }
     }
 
+    /// The names of the classes without images, in the order of `classes`.
+    pub fn empty_classes(&self) -> Vec<&str> {
+        let mut empty = vec![true; self.classes.len()];
+        for label in &self.labels {
+            if let Some(class) = empty.get_mut(usize::from(*label)) {
+                *class = false;
+            }
+        }
+        self.classes.iter().zip(empty).filter(|(_, empty)| *empty).map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -186,6 +197,17 @@ mod tests {
         told(ImageSet::new([1, 1, 2], 3, vec![0, 1, 2], vec![1, 0], names()), "have 3 pixels");
         told(ImageSet::new([1, 1, 2], 3, vec![0, 1, 2, 4], vec![1, 0], names()), "image 1 has a pixel of 4");
         told(ImageSet::new([1, 1, 1], 3, vec![0, 1], vec![1, 2], names()), "image 1 has label 2 of 2 classes");
+    }
+
+    #[test]
+    fn classes_without_images_are_listed() {
+        let names = ["a", "b", "c", "d"].map(String::from).to_vec();
+        let set = |labels: &[u16]| ImageSet::new([1, 1, 1], 1, vec![0; labels.len()], labels.to_vec(), names.clone());
+        assert_eq!(set(&[2, 0, 2]).unwrap().empty_classes(), ["b", "d"]);
+        assert_eq!(set(&[3, 2, 1, 0]).unwrap().empty_classes(), [""; 0]);
+        assert_eq!(set(&[]).unwrap().empty_classes().len(), 4);
+        let wild = ImageSet { shape: [1, 1, 1], levels: 1, pixels: vec![0], labels: vec![9], classes: vec![] };
+        assert!(wild.empty_classes().is_empty());
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub enum ImageSource {
         /// The split to read.
         split: Split,
     },
-    /// A folder of PNG and JPEG files, one sub-folder per class.
+    /// A folder of image files, one sub-folder per class.
     #[cfg(feature = "images")]
     Folder(PathBuf),
     /// NumPy arrays.
