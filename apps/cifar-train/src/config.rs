@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use clap::ValueEnum;
-use fm_app::couplings::CouplingKind;
+use fm_ot::CouplingKind;
 use fm_app::objective_args::{FlowArgs, FlowConfig};
 use fm_app::optimizer_args::{LearningArgs, LearningConfig};
 use fm_app::runtime::{RuntimeArgs, RuntimeConfig};

@@ -19,6 +19,7 @@ use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
 use fm_models::interchange;
+use fm_ot::Reports;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
@@ -71,7 +72,8 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     config.model.fit_to_images(material.shape, classes, null_class);
     let dim = material.shape.iter().product();
     let source = data::open_source(&mut config, dim, || material.deviation())?;
-    let flow = config.flow.flow(source, config.seed, config.conditional)?;
+    let couplings = Reports::default();
+    let flow = config.flow.flow(source, config.seed, config.conditional, &couplings)?;
     flow.validate()?;
     // Fail before training rather than after.
     flow.objective.span().context("a network trained so could not be sampled")?;
@@ -116,6 +118,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         learning: config.learning.clone(),
         profile: args.profile.clone(),
         out: out.clone(),
+        couplings,
     };
     let preview = Preview {
         config: &config,

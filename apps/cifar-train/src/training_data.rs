@@ -124,7 +124,7 @@ impl Material {
 mod tests {
     use super::*;
     use crate::presets;
-    use fm_app::couplings::CouplingKind;
+    use fm_ot::CouplingKind;
     use fm_core::source::Source;
     use fm_train::batch::Batch;
 
@@ -134,7 +134,7 @@ mod tests {
         let material = Material::open(&mut config, None, Device::Cpu).unwrap();
         config.model.fit_to_images(material.shape, 10, true);
         let resident = config.data_on_device == Keep::Always;
-        let flow = config.flow.flow(Source::default(), config.seed, true).unwrap();
+        let flow = config.flow.flow(Source::default(), config.seed, true, &fm_ot::Reports::default()).unwrap();
         material.batches(&config, &flow, resident, Shard::default()).unwrap().batch(step).unwrap()
     }
 

@@ -13,7 +13,7 @@
 #![allow(clippy::print_stdout, reason = "an example speaks on standard output")]
 
 use anyhow::{Context, Result};
-use fm_app::couplings::CouplingKind;
+use fm_ot::CouplingKind;
 use fm_app::objective_args::FlowConfig;
 use fm_core::choice::Choice;
 use fm_core::data::Classes;
@@ -113,7 +113,7 @@ impl VelocityModel for ClassMlp {
 fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]> {
     let classes = Labelled::count(data);
     let config = FlowConfig { coupling, ..FlowConfig::default() };
-    let flow = config.flow(Source::default(), seed, true)?;
+    let flow = config.flow(Source::default(), seed, true, &fm_ot::Reports::default())?;
     let Labelled { points, classes: labels } = Labelled::draw(data, POINTS, seed)?;
     let data_set = Classes::new(points, labels)?;
     let batches = flow.batches(&data_set, BATCH)?;

@@ -1,20 +1,31 @@
 //! Builds the flow of a run from its configuration.
 
-use crate::couplings::CouplingKind;
+use fm_ot::CouplingKind;
 use crate::objective_args::FlowConfig;
 use fm_core::FlowMatching;
 use fm_core::source::Source;
+use fm_ot::Reports;
 
 impl FlowConfig {
-    /// The flow of a run, for a model with or without classes.
+    /// The flow of a run, for a model with or without classes. Its coupling adds a report of each
+    /// plan to `reports`.
     ///
     /// # Errors
     /// A coupling that does not fit the path or the model.
-    pub fn flow(&self, source: Source, seed: u64, conditional: bool) -> anyhow::Result<FlowMatching> {
+    pub fn flow(
+        &self,
+        source: Source,
+        seed: u64,
+        conditional: bool,
+        reports: &Reports,
+    ) -> anyhow::Result<FlowMatching> {
         anyhow::ensure!((1..=1024).contains(&self.ot_batch), "ot_batch is {}: choose 1 to 1024", self.ot_batch);
         let coupling = match self.coupling {
             CouplingKind::Independent => None,
-            kind => Some(kind.build(self.cost, self.pairing, self.objective.path, conditional)?.into()),
+            kind => {
+                let (cost, pairing, path) = (self.cost, self.pairing, self.objective.path);
+                Some(kind.build_reporting(cost, pairing, path, conditional, reports)?.into())
+            }
         };
         let flow = FlowMatching::from(self.objective.clone());
         Ok(FlowMatching { source, coupling, coupled_steps: self.ot_batch, seed, ..flow })
@@ -42,7 +53,7 @@ mod tests {
 
     fn flow(coupling: CouplingKind, pairs: PairSampling, ot_batch: usize) -> FlowMatching {
         let config = FlowConfig { coupling, pairing: pairs, ot_batch, ..FlowConfig::default() };
-        config.flow(Source::default(), 5, true).unwrap()
+        config.flow(Source::default(), 5, true, &Reports::default()).unwrap()
     }
 
     fn batches<'a>(flow: &'a FlowMatching, data: &'a Classes) -> FlowBatches<'a> {
@@ -129,7 +140,7 @@ mod tests {
     #[test]
     fn couplings_that_do_not_fit_are_told_at_once() {
         let told =
-            |config: FlowConfig, conditional| config.flow(Source::default(), 0, conditional).unwrap_err().to_string();
+            |config: FlowConfig, conditional| config.flow(Source::default(), 0, conditional, &Reports::default()).unwrap_err().to_string();
         let with = |coupling| FlowConfig { coupling, ..FlowConfig::default() };
         assert!(told(with(CouplingKind::C2ot { weight: 1.0 }), false).contains("this model has none"));
         assert!(told(with(CouplingKind::SchroedingerBridge), true).contains("--path schroedinger-bridge"));

@@ -8,11 +8,11 @@
 //! | [`runtime`] | precision of f32 products, deterministic kernels, profile of a few steps |
 //! | [`settings`] | TOML files over defaults; an unknown key is an error that suggests the nearest one |
 //! | [`options`] | options declared once: configuration, default, flag and help |
-//! | [`objective_args`], [`sources`], [`couplings`] | objective, source and coupling, as flags and as configuration |
+//! | [`objective_args`], [`sources`] | objective, source and coupling, as flags and as configuration |
 //! | [`optimizer_args`] | optimizer, learning rate, EMA and early stopping, as flags and as configuration |
 //! | [`aliases`] | configuration keys of other trainers |
 //! | [`objective_report`] | the command `objective`: an objective over time, as a table and a picture |
-//! | [`models`], [`solvers`], [`preprocess`] | networks for tables, solvers, and transformations of columns by name |
+//! | [`models`], [`solvers`] | networks for tables, and solvers, by name |
 //! | [`weights`] | networks from files of weights |
 //! | [`likelihood`] | log-densities of data under a network |
 //! | [`process_group`] | programs that run as several processes |
@@ -23,7 +23,6 @@
 
 pub mod aliases;
 pub mod cli;
-pub mod couplings;
 pub mod device;
 mod flow;
 pub mod help;
@@ -35,7 +34,6 @@ pub mod objective_report;
 pub mod optimizer_args;
 pub mod options;
 pub mod pictures;
-pub mod preprocess;
 pub mod process_group;
 pub mod progress;
 pub mod report;

@@ -1,7 +1,7 @@
 //! Objective, source and coupling of a run, as configuration and as flags. A choice with parameters
 //! is written `NAME:KEY=VALUE,...`.
 
-use crate::couplings::CouplingKind;
+use fm_ot::CouplingKind;
 use fm_core::loss::{Loss, Reduction};
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;

@@ -1,6 +1,6 @@
 //! Sources by name, and the smallest loss that a network can reach.
 
-use crate::couplings::CouplingKind;
+use fm_ot::CouplingKind;
 use crate::objective_args::FlowConfig;
 use anyhow::{Context, bail, ensure};
 use fm_core::choice::Choice;

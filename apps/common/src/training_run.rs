@@ -10,6 +10,7 @@ use crate::process_group::Group;
 use crate::progress::{Cadence, Draw, Watch};
 use crate::runtime::Profiler;
 use anyhow::{Context, bail};
+use fm_ot::Reports;
 use fm_torch::memory::{DeviceMemory, device_memory};
 use fm_train::batch::BatchSource;
 use fm_train::callbacks::Callback;
@@ -46,6 +47,8 @@ pub struct Job {
     pub learning: LearningConfig,
     /// The file for a profile of a few steps.
     pub profile: Option<PathBuf>,
+    /// The reports of the coupling's plans.
+    pub couplings: Reports,
 }
 
 impl Job {
@@ -89,6 +92,10 @@ impl Job {
         if let Some(run) = &run {
             let device = device_memory(state.params.device());
             report(run, &self.out, state.step - first, started.elapsed().as_secs_f64(), device)?;
+            let plans = self.couplings.tally();
+            if plans.unconverged > 0 {
+                println!("coupling  {plans}");
+            }
             self.profile.iter().for_each(|path| println!("profile   {}", path.display()));
             let LearningConfig { monitor, early_stopping, .. } = &self.learning;
             match state.step < steps {

@@ -4,7 +4,7 @@ use anyhow::ensure;
 use fm_app::models::TableModel;
 use fm_app::objective_args::{FlowArgs, FlowConfig};
 use fm_app::optimizer_args::{LearningArgs, LearningConfig};
-use fm_app::preprocess::Preprocess;
+use fm_data::Preprocess;
 use fm_app::runtime::{RuntimeArgs, RuntimeConfig};
 use fm_core::source::SourceKind;
 use fm_data::points;
@@ -24,6 +24,14 @@ fm_app::options! {
             labels: String = String::new(), arg(value_name = "COLUMN");
             /// Leave out these columns of FILE.csv, given by name or by number from 1.
             ignore: Vec<String> = Vec::new(), arg(value_name = "COLUMN,...", value_delimiter = ',');
+            /// Whether the first line of FILE.csv names the columns: auto, yes or no.
+            header: String = "auto".into(), arg(value_name = "HOW", hide = true);
+            /// Separator of the columns of FILE.csv: comma, semicolon, tab or space (default: recognised
+            /// from the first lines).
+            separator: String = String::new(), arg(value_name = "NAME", hide = true);
+            /// Encoding of FILE.csv, for example latin1 (default: UTF-16 if the file starts with its
+            /// byte order mark, otherwise UTF-8).
+            encoding: String = String::new(), arg(value_name = "NAME", hide = true);
             @choice("Transformation of the columns, inverted after sampling")
             preprocess: Preprocess = Preprocess::default(), arg(value_name = "HOW");
             /// Share of rows held out from training, for `evaluate`; a negative share is 0.1 for files
@@ -97,7 +105,7 @@ impl Config {
         if self.trainable_source {
             let gaussian = SourceKind::Gaussian.to_string();
             ensure!(self.flow.source == gaussian, "trainable_source scales the {gaussian} source; drop --source");
-            let independent = self.flow.coupling == fm_app::couplings::CouplingKind::Independent;
+            let independent = self.flow.coupling == fm_ot::CouplingKind::Independent;
             ensure!(
                 independent,
                 "rows of a source that is trained cannot be paired before it is known; drop --coupling"

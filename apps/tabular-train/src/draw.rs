@@ -2,7 +2,7 @@
 
 use crate::args::DrawArgs;
 use crate::model::{Loaded, load};
-use crate::table::Columns;
+use fm_data::Columns;
 use anyhow::{Context, bail, ensure};
 use fm_app::pictures::Point;
 use fm_core::objective::Objective;
@@ -28,11 +28,11 @@ pub(crate) struct Drawer<'a> {
 
 /// Samples.
 pub(crate) struct Rows {
-    pub(crate) values: Vec<f32>,
+    pub(crate) values: Vec<f64>,
     /// Their classes, if the model has any.
     pub(crate) classes: Vec<i64>,
     /// States from the source on, if frames were requested.
-    pub(crate) frames: Vec<Vec<f32>>,
+    pub(crate) frames: Vec<Vec<f64>>,
     /// Number of evaluations, as text.
     pub(crate) nfe: String,
 }
@@ -98,11 +98,7 @@ impl<'a> Drawer<'a> {
         let noise =
             |step| upload(&normal_rows(Key::new(seed, step, Stream::Increment), rows, dim), &shape, self.device);
         let drawn = sampler.run(&self.field(&classes), self.objective, self.start(rows, seed)?, noise, frames)?;
-        let host = |x: &Tensor| -> anyhow::Result<Vec<f32>> {
-            let mut values = values(x)?;
-            self.columns.restore(&mut values);
-            Ok(values)
-        };
+        let host = |x: &Tensor| -> anyhow::Result<Vec<f64>> { Ok(self.columns.restore(&values(x)?)) };
         let frames = drawn.frames.iter().map(host).collect::<anyhow::Result<_>>()?;
         let values = host(&drawn.x)?;
         ensure!(
@@ -113,10 +109,18 @@ impl<'a> Drawer<'a> {
     }
 }
 
-impl Columns {
+/// What a request asks of the classes of a table.
+pub(crate) trait Classes {
     /// The classes of `rows` samples: a single class, or all classes with the frequencies of the
     /// data.
-    pub(crate) fn asked(&self, class: Option<&str>, rows: usize) -> anyhow::Result<Vec<i64>> {
+    ///
+    /// # Errors
+    /// A class that does not exist.
+    fn asked(&self, class: Option<&str>, rows: usize) -> anyhow::Result<Vec<i64>>;
+}
+
+impl Classes for Columns {
+    fn asked(&self, class: Option<&str>, rows: usize) -> anyhow::Result<Vec<i64>> {
         let names = self.classes.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
         let whole: usize = self.classes.iter().map(|(_, count)| count).sum();
         match class {
@@ -126,7 +130,7 @@ impl Columns {
                 let number = class.parse::<usize>().ok().filter(|k| *k < names.len());
                 let place = names.iter().position(|name| *name == class).or(number);
                 let place = place
-                    .with_context(|| format!("there is no class '{class}'; choose one of {}", names.join(", ")))?;
+                    .with_context(|| format!("there is no class '{class}'; choose one of {}", first_few(&names)))?;
                 Ok(vec![place as i64; rows])
             }
             None => {
@@ -161,8 +165,8 @@ pub(crate) fn values(x: &Tensor) -> anyhow::Result<Vec<f32>> {
 }
 
 /// Values of two columns as points.
-pub(crate) fn points(values: &[f32]) -> Vec<Point> {
-    values.chunks_exact(2).map(|p| (p[0], p[1])).collect()
+pub(crate) fn points(values: &[f64]) -> Vec<Point> {
+    values.chunks_exact(2).map(|p| (p[0] as f32, p[1] as f32)).collect()
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 use crate::args::EvaluateArgs;
 use crate::draw::{Drawer, drawn};
 use crate::model::Loaded;
-use crate::table::Columns;
+use fm_data::Columns;
 use crate::training_data::Material;
 use anyhow::ensure;
 use fm_app::pictures::{Layer, Plane, Point, ink, save_png, side_by_side};

@@ -17,7 +17,6 @@ mod resolve;
 mod sample;
 mod saved;
 mod solve;
-mod table;
 mod teacher_batches;
 mod train;
 mod training_data;

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::saved::Saved;
-use crate::table::Columns;
+use fm_data::Columns;
 use crate::training_data::open_source;
 use anyhow::{Context, ensure};
 use fm_app::weights::{self, FileArgs};

@@ -21,7 +21,7 @@ pub(crate) struct Moments {
 
 impl Moments {
     /// The moments that samples of this data should have.
-    pub(crate) fn wanted(data: &str, table: &Array2<f32>) -> Self {
+    pub(crate) fn wanted(data: &str, table: &Array2<f64>) -> Self {
         if data == "gaussian4" {
             let (mean, covariance) = GAUSSIAN4;
             return Self {
@@ -33,10 +33,9 @@ impl Moments {
     }
 
     /// The moments of rows; the covariance is divided by n - 1.
-    pub(crate) fn of(table: ArrayView2<'_, f32>) -> Self {
-        let table = table.mapv(f64::from);
+    pub(crate) fn of(table: ArrayView2<'_, f64>) -> Self {
         let mean = table.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(table.ncols()));
-        let centred = &table - &mean;
+        let centred = table.to_owned() - &mean;
         let covariance = centred.t().dot(&centred) / (table.nrows().max(2) - 1) as f64;
         Self { mean, covariance }
     }
@@ -51,7 +50,7 @@ impl Moments {
     }
 
     /// Prints the errors of samples, and appends them to the run's `moments.jsonl`.
-    pub(crate) fn look(&self, run: &Path, step: u64, samples: &[f32]) -> anyhow::Result<()> {
+    pub(crate) fn look(&self, run: &Path, step: u64, samples: &[f64]) -> anyhow::Result<()> {
         let dim = self.mean.len();
         let [mean, covariance] = self.errors(&Self::of(ArrayView2::from_shape((samples.len() / dim, dim), samples)?));
         println!("samples   at step {step}: relative error of the mean {mean:.4}, of the covariance {covariance:.4}");
@@ -69,9 +68,9 @@ mod tests {
 
     #[test]
     fn errors_are_relative() {
-        let wanted = Moments::of(array![[1.0f32, 0.0], [3.0, 0.0]].view());
+        let wanted = Moments::of(array![[1.0, 0.0], [3.0, 0.0]].view());
         assert_eq!((wanted.mean[0], wanted.covariance[[0, 0]]), (2.0, 2.0));
-        let found = Moments::of(array![[2.0f32, 1.0], [4.0, 1.0]].view());
+        let found = Moments::of(array![[2.0, 1.0], [4.0, 1.0]].view());
         assert_eq!(wanted.errors(&found), [2f64.sqrt() / 2.0, 0.0]);
         let known = Moments::wanted("gaussian4", &array![[0.0]]);
         let rows = fm_data::table::gaussian4().unwrap().values;

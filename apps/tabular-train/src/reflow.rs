@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::teacher_batches::open;
 use crate::train::start;
 use anyhow::ensure;
-use fm_app::couplings::CouplingKind;
+use fm_ot::CouplingKind;
 use fm_app::objective_args::FlowConfig;
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;

@@ -2,7 +2,7 @@
 
 use crate::args::{SampleArgs, TrajectoryArgs};
 use crate::draw::drawn;
-use crate::table::{Columns, quoted};
+use fm_data::columns::{Columns, quoted};
 use anyhow::{Context, bail, ensure};
 use ndarray::{Array2, Array3};
 use ndarray_npy::{WritableElement, WriteNpyExt};

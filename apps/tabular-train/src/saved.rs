@@ -1,7 +1,7 @@
 //! The metadata of this program's checkpoints.
 
 use crate::config::Config;
-use crate::table::Columns;
+use fm_data::Columns;
 use serde::{Deserialize, Serialize};
 
 /// The configuration of the run, and the statistics of its columns.

@@ -17,6 +17,7 @@ use fm_app::sources::least;
 use fm_app::training_run::Job;
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::source::deviation;
+use fm_ot::Reports;
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
 use fm_train::batch::BatchSource;
@@ -65,7 +66,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     group.use_device(device)?;
     config.runtime.apply(device)?;
     let source = open_source(&mut config, columns, || deviation(seen.values.iter().map(|x| f64::from(*x))))?;
-    let flow = config.flow.flow(source, config.seed, classes > 0)?;
+    let couplings = Reports::default();
+    let flow = config.flow.flow(source, config.seed, classes > 0, &couplings)?;
     flow.validate()?;
     // Fail before training rather than after.
     flow.objective.span().context("a network trained so could not be sampled")?;
@@ -137,6 +139,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         batch_size: config.batch_size,
         learning: config.learning.clone(),
         profile: args.profile.clone(),
+        couplings,
     };
     let drawer = Drawer {
         model: model.as_ref(),

@@ -1,14 +1,13 @@
 //! The training data: a named table, its held-out rows, and its values in the units of the network.
 
 use crate::config::Config;
-use crate::table::Columns;
+use fm_data::Columns;
 use anyhow::{Context, bail, ensure};
 use fm_app::sources;
 use fm_core::rng::{self, Stream};
 use fm_core::source::Source;
 use fm_data::table::CsvOptions;
 use fm_data::{Table, TableSource, points};
-use ndarray::Array2;
 use rand::seq::SliceRandom;
 
 /// The rows of a run.
@@ -20,7 +19,7 @@ pub(crate) struct Material {
     pub(crate) held: Table,
     pub(crate) columns: Columns,
     /// Training rows in the units of the network.
-    pub(crate) seen: Table,
+    pub(crate) seen: Table<f32>,
 }
 
 impl Material {
@@ -36,17 +35,10 @@ impl Material {
         }
         let (held, kept) = order.split_at(held);
         let (held, table) = (all.select(held), if held.is_empty() { all } else { all.select(kept) });
-        let columns = Columns::of(&table, config.preprocess);
-        if columns.log1p {
-            let least = table.values.iter().chain(&held.values).copied().fold(f32::INFINITY, f32::min);
-            ensure!(
-                least > -1.0,
-                "{} has the value {least}, which has no ln(1 + x); choose --preprocess standardize",
-                config.data
-            );
-        }
-        let mut seen = table.clone();
-        columns.apply(&mut seen.values);
+        let unsuited = || format!("cannot use {} with --preprocess {}", config.data, config.preprocess);
+        let columns = Columns::of(&table, config.preprocess).with_context(unsuited)?;
+        let seen = columns.apply_table(&table).with_context(unsuited)?;
+        columns.apply(held.values.view()).with_context(unsuited)?;
         Ok(Self { table, held, columns, seen })
     }
 
@@ -58,7 +50,7 @@ impl Material {
         }
         if points::TOYS.contains(&config.data.as_str()) {
             let drawn = points::toy(&config.data, rows, config.seed.wrapping_add(1 << 32))?;
-            return Ok((Table::of(drawn), "rows drawn anew"));
+            return Ok((Table::of(drawn.mapv(f64::from)), "rows drawn anew"));
         }
         Ok((self.table.clone(), "the rows that were trained on"))
     }
@@ -66,9 +58,13 @@ impl Material {
 
 /// A toy distribution, an embedded table, or a file, in its own units.
 pub(crate) fn read(name: &str, config: &Config) -> anyhow::Result<Table> {
+    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let options = CsvOptions {
-        labels: (!config.labels.is_empty()).then(|| config.labels.clone()),
+        labels: given(&config.labels),
         ignore: config.ignore.clone(),
+        header: config.header.parse()?,
+        separator: given(&config.separator).map(|name| name.parse()).transpose()?,
+        encoding: given(&config.encoding).map(|name| name.parse()).transpose()?,
     };
     let source: TableSource = name.parse()?;
     if matches!(source, TableSource::Csv(_)) {
@@ -96,8 +92,8 @@ pub(crate) fn open_source(
 ) -> anyhow::Result<Source> {
     let plain = Config { labels: String::new(), ignore: Vec::new(), ..config.clone() };
     sources::open(&mut config.flow.source, columns.dim(), deviation, |name| {
-        let mut table: Array2<f32> = read(name, &plain).with_context(|| format!("the source is {name}"))?.values;
-        columns.apply(&mut table);
-        Ok(table)
+        let source = || format!("the source is {name}");
+        let table = read(name, &plain).with_context(source)?;
+        Ok(columns.apply_table(&table).with_context(source)?.values)
     })
 }

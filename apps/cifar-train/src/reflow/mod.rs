@@ -7,7 +7,7 @@ pub(crate) mod pairs;
 use crate::config::{Config, Sampling};
 use crate::{latent, presets};
 use anyhow::{Context, ensure};
-use fm_app::couplings::CouplingKind;
+use fm_ot::CouplingKind;
 use fm_app::objective_args::FlowConfig;
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;

@@ -173,5 +173,6 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
         batch_size: config.batch_size,
         learning: LearningConfig::default(),
         profile: None,
+        couplings: fm_ot::Reports::default(),
     })
 }

@@ -6,7 +6,7 @@ mod train;
 pub(crate) use train::{ReflowArgs, TrainArgs};
 
 use clap::{Args, Parser, Subcommand};
-use fm_app::couplings::CouplingKind;
+use fm_ot::CouplingKind;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
 use fm_app::options::help;

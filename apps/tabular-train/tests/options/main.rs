@@ -12,7 +12,7 @@ mod networks;
 mod solvers;
 
 use common::{columns, fail, succeed};
-use fm_app::couplings::CouplingKind;
+use fm_ot::CouplingKind;
 use fm_core::choice::{Choice, Entry};
 use fm_core::loss::{Loss, Reduction};
 use fm_core::path::PathKind;

@@ -9,7 +9,7 @@ mod weights;
 use crate::common::{columns, succeed};
 use crate::{numbers, reference_of, section, within};
 use fm_app::models::TableModel;
-use fm_app::preprocess::Preprocess;
+use fm_data::Preprocess;
 use fm_models::interchange::{self, About};
 use serde_json::Value;
 use weights::{reference_model, relative, tensor, values};
