@@ -6,11 +6,11 @@
 //! ```
 //! use fm_core::{coupling::{Conditions, Coupling, CouplingInput}, rng};
 //! use fm_ot::{Epsilon, OtCoupling, Reports, SinkhornOptions, reporting::Reporting};
-//! let x = ndarray::array![[5.0f32], [1.0], [2.0]];
+//! let (x0, x1) = (ndarray::array![[5.0f32], [1.0], [2.0]], ndarray::array![[0.0f32], [7.0], [4.0]]);
 //! let hurried = SinkhornOptions { max_iterations: 1, tolerance: 1e-9, ..Epsilon::Relative(0.05).into() };
 //! let reports = Reports::default();
 //! let coupling = Reporting::new(OtCoupling::sinkhorn(hurried), &reports);
-//! let batch = CouplingInput { x0: x.view(), x1: x.view(), conditions: Conditions::None };
+//! let batch = CouplingInput { x0: x0.view(), x1: x1.view(), conditions: Conditions::None };
 //! coupling.couple(&batch, &mut rng::stream(0, 0, rng::Stream::Coupling, 0))?;
 //! assert!(reports.tally().to_string().starts_with("1 of 1 plans not converged"));
 //! # Ok::<(), fm_core::coupling::CouplingError>(())
