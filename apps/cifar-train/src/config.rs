@@ -2,13 +2,13 @@
 
 use anyhow::ensure;
 use clap::ValueEnum;
-use fm_ot::CouplingKind;
 use fm_app::objective_args::{FlowArgs, FlowConfig};
 use fm_app::optimizer_args::{LearningArgs, LearningConfig};
 use fm_app::runtime::{RuntimeArgs, RuntimeConfig};
 use fm_core::path::PathKind;
 use fm_models::ModelConfig;
 use fm_models::unet::UNetConfig;
+use fm_ot::CouplingKind;
 use fm_solvers::sampler::SolverName;
 use fm_train::flat::Precision;
 use serde::{Deserialize, Serialize};

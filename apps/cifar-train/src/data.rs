@@ -1,14 +1,39 @@
 //! Opens the data set given by `--data`.
 
 use crate::config::Config;
+use anyhow::bail;
 use fm_app::sources;
 use fm_core::source::Source;
-use fm_data::{ImageSet, ImageSource};
+use fm_data::{ImageSet, ImageSource, folder};
 use fm_train::checkpoint::DataMeta;
 use ndarray::Array2;
 
+/// Reads images; what was read and what was left out or assumed is printed.
 pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
-    Ok(name.parse::<ImageSource>()?.open(image_size)?)
+    let mut notes = Vec::new();
+    let set = name.parse::<ImageSource>()?.open(image_size, &mut notes)?;
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
+    if let empty @ [first, ..] = set.empty_classes().as_slice() {
+        eprintln!("note: {} of {} classes have no images, such as {first}", empty.len(), set.classes.len());
+    }
+    Ok(set)
+}
+
+/// The largest size that a folder's images keep unless another is given.
+pub(crate) const LARGEST_OWN_SIZE: u32 = 256;
+
+/// Takes the size of a folder's images where a preset's size belongs to other data.
+///
+/// # Errors
+/// Images of different sizes, or larger ones than networks usually take.
+pub(crate) fn take_own_size(config: &mut Config) -> anyhow::Result<()> {
+    let Ok(ImageSource::Folder(folder)) = config.data.parse() else { return Ok(()) };
+    let sizes = folder::list(&folder)?.sizes()?;
+    match sizes.square() {
+        Some(side) if side <= LARGEST_OWN_SIZE => config.image_size = side,
+        _ => bail!("at which size should {} be read? give --image-size PIXELS: {sizes}", config.data),
+    }
+    Ok(())
 }
 
 /// The source that a configuration names, for images of `dim` values; it can be another data set of

@@ -7,6 +7,7 @@ mod args;
 mod config;
 mod convert;
 mod data;
+mod data_report;
 mod evaluate;
 mod generate;
 mod inspect;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Distill(args) => train::run(&args.train, Some(args.num_steps)),
         Command::Reflow(ReflowCommand::Pairs(args)) => reflow::pairs::run(&args),
         Command::Reflow(ReflowCommand::Compare(args)) => reflow::compare::run(&args),
+        Command::Data(args) => data_report::run(&args),
         Command::Report(args) => fm_app::report::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

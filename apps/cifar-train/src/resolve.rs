@@ -2,7 +2,7 @@
 
 use crate::args::TrainArgs;
 use crate::config::{Config, ModelKind};
-use crate::{presets, reflow};
+use crate::{data, presets, reflow};
 use anyhow::{Context, bail, ensure};
 use fm_app::{options, settings};
 use fm_models::ModelConfig;
@@ -38,7 +38,12 @@ impl Config {
             Some(pairs) if !pairs.is_empty() => reflow::student(pairs, named)?,
             _ => presets::preset(named.unwrap_or("quickstart"))?,
         };
+        let sized = args.options.image_size.is_some() || file.contains_key("image_size");
+        let known = base.data.clone();
         let mut config = presets::lay_over(base, file)?.with_flags(args)?;
+        if !sized && config.data != known {
+            data::take_own_size(&mut config)?;
+        }
         if config.init == "fresh" {
             config.init.clear();
         }

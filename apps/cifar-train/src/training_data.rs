@@ -124,8 +124,8 @@ impl Material {
 mod tests {
     use super::*;
     use crate::presets;
-    use fm_ot::CouplingKind;
     use fm_core::source::Source;
+    use fm_ot::CouplingKind;
     use fm_train::batch::Batch;
 
     fn batch(step: u64, change: impl FnOnce(&mut Config)) -> Batch {

@@ -2,17 +2,21 @@
 
 use crate::args::VelocityArgs;
 use crate::model::load;
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use fm_core::tensor::{upload, upload_rows};
 use ndarray::Array4;
-use ndarray_npy::{WriteNpyExt, read_npy};
+use ndarray::Ix4;
+use ndarray_npy::WriteNpyExt;
 use std::process::ExitCode;
 use tch::{Device, Kind, Tensor, no_grad};
 
 pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.from)?;
-    let images: Array4<f32> = read_npy(&args.images)
-        .with_context(|| format!("cannot read {} as a NumPy array (N, C, H, W) of f32", args.images.display()))?;
+    let images = fm_data::npy::read::<f32, Ix4>(args.images.as_path())?;
+    ensure!(!images.is_empty(), "{} has no images; give at least one", args.images.display());
+    ensure!(images.iter().all(|v| v.is_finite()), "{} has values that are not finite", args.images.display());
+    let inside = |t: &f64| (0.0..=1.0).contains(t);
+    ensure!(args.at.iter().all(inside), "--at takes times from 0 (noise) to 1 (data)");
     let shape = images.shape().iter().map(|n| *n as i64).collect::<Vec<_>>();
     ensure!(
         shape[1..] == loaded.data.shape,

@@ -13,7 +13,6 @@
 #![allow(clippy::print_stdout, reason = "an example speaks on standard output")]
 
 use anyhow::{Context, Result};
-use fm_ot::CouplingKind;
 use fm_app::objective_args::FlowConfig;
 use fm_core::choice::Choice;
 use fm_core::data::Classes;
@@ -24,6 +23,7 @@ use fm_core::tensor::{Role, VelocityModel, upload};
 use fm_data::points::toy;
 use fm_metrics::energy::energy_distance;
 use fm_models::{ModelConfig, mlp::MlpConfig};
+use fm_ot::CouplingKind;
 use fm_solvers::guidance::Guided;
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;

@@ -1,9 +1,9 @@
 //! Builds the flow of a run from its configuration.
 
-use fm_ot::CouplingKind;
 use crate::objective_args::FlowConfig;
 use fm_core::FlowMatching;
 use fm_core::source::Source;
+use fm_ot::CouplingKind;
 use fm_ot::Reports;
 
 impl FlowConfig {
@@ -139,8 +139,9 @@ mod tests {
 
     #[test]
     fn couplings_that_do_not_fit_are_told_at_once() {
-        let told =
-            |config: FlowConfig, conditional| config.flow(Source::default(), 0, conditional, &Reports::default()).unwrap_err().to_string();
+        let told = |config: FlowConfig, conditional| {
+            config.flow(Source::default(), 0, conditional, &Reports::default()).unwrap_err().to_string()
+        };
         let with = |coupling| FlowConfig { coupling, ..FlowConfig::default() };
         assert!(told(with(CouplingKind::C2ot { weight: 1.0 }), false).contains("this model has none"));
         assert!(told(with(CouplingKind::SchroedingerBridge), true).contains("--path schroedinger-bridge"));

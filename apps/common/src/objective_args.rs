@@ -1,13 +1,13 @@
 //! Objective, source and coupling of a run, as configuration and as flags. A choice with parameters
 //! is written `NAME:KEY=VALUE,...`.
 
-use fm_ot::CouplingKind;
 use fm_core::loss::{Loss, Reduction};
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
 use fm_core::time::{Draw, TimeKind};
 use fm_core::weighting::Weighting;
+use fm_ot::CouplingKind;
 use fm_ot::cost::Metric;
 use fm_ot::pairs::PairSampling;
 use serde::{Deserialize, Serialize};

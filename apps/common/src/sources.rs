@@ -1,12 +1,12 @@
 //! Sources by name, and the smallest loss that a network can reach.
 
-use fm_ot::CouplingKind;
 use crate::objective_args::FlowConfig;
 use anyhow::{Context, bail, ensure};
 use fm_core::choice::Choice;
 use fm_core::exact::{Estimate, Mixture, estimate};
 use fm_core::source::{Source, SourceKind};
 use fm_core::time::Draw;
+use fm_ot::CouplingKind;
 use ndarray::Array2;
 
 /// Opens the source that a configuration names: a distribution, or the rows of a data set that

@@ -4,21 +4,18 @@ use anyhow::ensure;
 use fm_app::models::TableModel;
 use fm_app::objective_args::{FlowArgs, FlowConfig};
 use fm_app::optimizer_args::{LearningArgs, LearningConfig};
-use fm_data::Preprocess;
 use fm_app::runtime::{RuntimeArgs, RuntimeConfig};
 use fm_core::source::SourceKind;
+use fm_data::Preprocess;
 use fm_data::points;
 use fm_models::ModelConfig;
 use serde::{Deserialize, Serialize};
 
 fm_app::options! {
-    /// All settings that affect the results of a run.
+    /// How a table is read.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    pub(crate) struct Config, flags ConfigArgs {
+    pub(crate) struct TableConfig, flags TableArgs {
         "Data" {
-            /// Training data: spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a table of
-            /// numbers FILE.csv or FILE.npy.
-            data: String = "moons".into();
             /// Condition the network on the classes in this column of FILE.csv, given by name or by
             /// number from 1 (of genes: cell_type).
             labels: String = String::new(), arg(value_name = "COLUMN");
@@ -32,6 +29,18 @@ fm_app::options! {
             /// Encoding of FILE.csv, for example latin1 (default: UTF-16 if the file starts with its
             /// byte order mark, otherwise UTF-8).
             encoding: String = String::new(), arg(value_name = "NAME", hide = true);
+        }
+    }
+}
+
+fm_app::options! {
+    /// All settings that affect the results of a run.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub(crate) struct Config, flags ConfigArgs {
+        "Data" {
+            /// Training data: spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a table of
+            /// numbers FILE.csv or FILE.npy.
+            data: String = "moons".into();
             @choice("Transformation of the columns, inverted after sampling")
             preprocess: Preprocess = Preprocess::default(), arg(value_name = "HOW");
             /// Share of rows held out from training, for `evaluate`; a negative share is 0.1 for files
@@ -83,6 +92,8 @@ fm_app::options! {
             fresh: bool = false;
         }
         flatten {
+            /// How a table is read.
+            table: TableConfig, TableArgs = TableConfig::default();
             runtime: RuntimeConfig, RuntimeArgs = RuntimeConfig::default();
             learning: LearningConfig, LearningArgs = LearningConfig { lr: 2e-3, ..LearningConfig::default() };
             flow: FlowConfig, FlowArgs = FlowConfig::default();
@@ -99,7 +110,7 @@ impl Config {
         ensure!(self.hold_out < 1.0, "hold_out is {}: choose a share below 1 (--hold-out)", self.hold_out);
         ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}: choose a share in [0, 1]", self.label_drop);
         ensure!(
-            self.label_drop == 0.0 || !self.labels.is_empty(),
+            self.label_drop == 0.0 || !self.table.labels.is_empty(),
             "label_drop drops labels, and there are none; give --labels"
         );
         if self.trainable_source {

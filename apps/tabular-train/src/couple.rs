@@ -1,12 +1,15 @@
 //! `tabular-train couple`: applies a coupling to two tables, or to a series of tables.
 
 use crate::args::CoupleArgs;
+use crate::training_data::told;
 use anyhow::{Context, bail, ensure};
 use fm_core::coupling::{Conditions, CouplingInput};
 use fm_core::rng::{Stream, stream};
 use fm_data::table::{CsvOptions, csv};
-use fm_ot::coupling::{OtCoupling, Solved};
-use fm_ot::trajectory::trajectory;
+use fm_data::{Columns, Preprocess, Table};
+use fm_ot::cost::Metric;
+use fm_ot::coupling::OtCoupling;
+use fm_ot::trajectory::trajectory_reported;
 use ndarray::{Array2, ArrayView2};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,12 +20,12 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
         .coupling
         .transport(args.cost, args.pairing, args.path)?
         .with_context(|| format!("the {} coupling leaves rows as they are; choose another", args.coupling))?;
-    let read = |path: &Path| csv(path, &CsvOptions::default()).map(|table| table.values);
-    let tables = args.tables.iter().map(|t| read(t)).collect::<Result<Vec<_>, _>>()?;
-    let classes = args.classes.as_deref().map(read).transpose()?;
+    let read = |path: &Path| csv(path, &CsvOptions::default()).inspect(|table| told(&table.notes));
+    let classes = args.classes.as_deref().map(read).transpose()?.map(|table| table.values);
     if let Some(odd) = classes.iter().flatten().find(|v| v.fract() != 0.0) {
         bail!("--classes holds {odd}, which is no class; give whole numbers");
     }
+    let tables = centred(args.tables.iter().map(|t| read(t)).collect::<Result<_, _>>()?, args.cost)?;
     let classes: Option<Vec<i64>> = classes.map(|c| c.iter().map(|v| *v as i64).collect());
     ensure!(classes.is_none() || tables.len() == 2, "--classes belong to the second of two tables; give two");
     let views: Vec<ArrayView2<'_, f32>> = tables.iter().map(Array2::view).collect();
@@ -30,7 +33,8 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     for (k, leg) in tables.windows(2).enumerate() {
         describe(&coupling, [&leg[0], &leg[1]], conditions, &args.tables[k..k + 2])?;
     }
-    let paths = trajectory(&views, &coupling, conditions, &mut stream(args.seed, 0, Stream::Coupling, 0))?;
+    let rng = &mut stream(args.seed, 0, Stream::Coupling, 0);
+    let paths = trajectory_reported(&views, &coupling, conditions, rng)?.rows;
     let legs = (1..views.len()).map(|k| leg_cost(&coupling, &tables, &paths, k)).collect::<anyhow::Result<Vec<_>>>()?;
     println!("pairs     cost {}", legs.iter().map(f64::to_string).collect::<Vec<_>>().join(", "));
     if let Some(out) = &args.out {
@@ -43,6 +47,21 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The tables with the columns of the first, from which its means are subtracted before f32: no cost
+/// changes, except the cosine's, which is not centred.
+fn centred(mut tables: Vec<Table>, metric: Metric) -> anyhow::Result<Vec<Array2<f32>>> {
+    let names = tables.first().map(|first| first.names.clone()).unwrap_or_default();
+    for table in &mut tables[1..] {
+        *table = table.in_order(&names)?;
+    }
+    let mut columns = Columns::of(&tables[0], Preprocess::Standardize)?;
+    columns.deviation.fill(1.0);
+    if metric == Metric::Cosine {
+        columns.mean.fill(0.0);
+    }
+    tables.iter().map(|table| Ok(columns.apply(table.values.view())?)).collect()
+}
+
 /// Prints the cost of the plan between two tables, per unit of its mass.
 fn describe(
     coupling: &OtCoupling,
@@ -52,11 +71,9 @@ fn describe(
 ) -> anyhow::Result<()> {
     let cost = coupling.cost.matrix(to.view(), from.view())?;
     let n = cost.nrows().max(1) as f64;
-    let (mass, spent) =
-        match coupling.solve(&CouplingInput { x0: from.view(), x1: to.view(), conditions: conditions.view() })? {
-            Solved::Permutation(p) => (1.0, p.iter().enumerate().map(|(t, &s)| cost[(t, s)] / n).sum::<f64>()),
-            Solved::Masses(plan) => (plan.sum(), (&plan * &cost).sum()),
-        };
+    let input = CouplingInput { x0: from.view(), x1: to.view(), conditions: conditions.view() };
+    let spent = coupling.solve(&input)?.cost(cost.view())?;
+    let mass = spent.mass;
     println!(
         "plan      {} rows of {} to {}: cost {spent} of mass {mass}; as they stand {}",
         cost.nrows(),

@@ -2,13 +2,13 @@
 
 use crate::args::DrawArgs;
 use crate::model::{Loaded, load};
-use fm_data::Columns;
 use anyhow::{Context, bail, ensure};
 use fm_app::pictures::Point;
 use fm_core::objective::Objective;
 use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
+use fm_data::Columns;
 use fm_solvers::guidance::{Field, Guided, Unconditional};
 use fm_solvers::sampler::Sampler;
 use tch::{Device, Kind, Tensor};
@@ -147,6 +147,14 @@ impl Classes for Columns {
                 Ok(classes)
             }
         }
+    }
+}
+
+/// The first few of many names.
+fn first_few(names: &[&str]) -> String {
+    match names {
+        [first @ .., _, _] if first.len() > 8 => format!("{}, ... ({} in all)", first[..8].join(", "), names.len()),
+        all => all.join(", "),
     }
 }
 

@@ -11,13 +11,13 @@
 //! which optimal transport minimises.
 
 use crate::args::EvaluateArgs;
-use crate::draw::{Drawer, drawn};
+use crate::draw::{Classes, Drawer, drawn};
 use crate::model::Loaded;
-use fm_data::Columns;
 use crate::training_data::Material;
 use anyhow::ensure;
 use fm_app::pictures::{Layer, Plane, Point, ink, save_png, side_by_side};
 use fm_core::field::{Converted, RowField, SharedTime};
+use fm_data::Columns;
 use fm_data::points;
 use fm_metrics::columns::{Column, Compared, compare};
 use fm_metrics::energy::energy_distance;
@@ -31,27 +31,29 @@ use fm_solvers::tableau::RK4;
 use fm_solvers::{Grid, SaveAt, fixed};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde_json::{Value, json};
+use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 use tch::{Kind, Tensor};
 
-/// Distances between two tables.
-#[derive(Debug, Clone, Copy)]
-struct Distances {
-    energy: f64,
-    sliced_1: f64,
-    sliced_2: f64,
-    exact_1: f64,
-    exact_2: f64,
-    mmd: f64,
-    /// Leave-one-out accuracy of the nearest neighbour.
-    accuracy: f64,
+/// A distance between two tables, or the reason why there is none.
+#[derive(Debug, Clone)]
+struct Distance {
+    name: &'static str,
+    /// Its name in the JSON file.
+    key: &'static str,
+    value: Result<f64, String>,
 }
+
+/// Distances between two tables.
+#[derive(Debug, Clone)]
+struct Distances(Vec<Distance>);
 
 /// Settings of the distances.
 struct How<'a> {
     directions: usize,
-    bandwidth: f64,
+    /// The bandwidth of MMD; MMD measures the spread itself if there is none.
+    bandwidth: Option<f64>,
     components: Option<&'a Components>,
 }
 
@@ -76,18 +78,14 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let samples = Array2::from_shape_vec((args.num_samples, dim), rows.values)?;
 
     let own = compare(samples.view(), real.values.view())?;
-    let seen = |table: &Array2<f32>| {
-        let mut table = table.clone();
-        columns.apply(&mut table);
-        table
-    };
-    let (samples, real, trained) = (seen(&samples), seen(&real.values), seen(&material.table.values));
+    let seen = |table: &Array2<f64>| columns.apply(table.view());
+    let (samples, real, trained) = (seen(&samples)?, seen(&real.values)?, seen(&material.table.values)?);
     let components = (dim > args.components).then(|| Components::of(trained.view(), args.components)).transpose()?;
-    let bandwidth = median_distance(real.view(), trained.view())?;
+    let bandwidth = median_distance(real.view(), trained.view()).ok();
     let how = How { directions: args.directions, bandwidth, components: components.as_ref() };
-    let found = how.between(samples.view(), real.view())?;
+    let found = how.between(samples.view(), real.view());
     let few = trained.nrows().min(args.num_samples);
-    let floor = how.between(trained.slice(s![..few, ..]), real.view())?;
+    let floor = how.between(trained.slice(s![..few, ..]), real.view());
 
     println!(
         "{} samples against {} {whence} of {}; NFE {}; {}; {}; seed {}",
@@ -138,40 +136,37 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl How<'_> {
-    fn between(&self, x: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>) -> anyhow::Result<Distances> {
+    fn between(&self, x: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>) -> Distances {
         let sliced = |p| sliced_wasserstein(x, real, p, self.directions, 0);
+        let exact = |metric| wasserstein(x, real, metric);
         let some = |z: ArrayView2<'_, f32>| spaced(z, z.nrows().min(TESTED));
-        let accuracy = match self.components {
-            None => nearest_neighbour_accuracy(some(x).view(), some(real).view())?,
-            Some(c) => nearest_neighbour_accuracy(c.coordinates(x)?.view(), c.coordinates(real)?.view())?,
+        let accuracy = || match self.components {
+            None => nearest_neighbour_accuracy(some(x).view(), some(real).view()),
+            Some(c) => nearest_neighbour_accuracy(c.coordinates(x)?.view(), c.coordinates(real)?.view()),
         };
-        Ok(Distances {
-            energy: energy_distance(x, real)?,
-            sliced_1: sliced(1)?,
-            sliced_2: sliced(2)?,
-            exact_1: wasserstein(x, real, Metric::Euclidean)?,
-            exact_2: wasserstein(x, real, Metric::SquaredEuclidean)?.sqrt(),
-            mmd: mmd(x, real, Some(self.bandwidth))?,
-            accuracy,
-        })
+        Distances(vec![
+            Distance::of("energy distance", "energy_distance", energy_distance(x, real)),
+            Distance::of("sliced Wasserstein-1", "sliced_wasserstein_1", sliced(1)),
+            Distance::of("sliced Wasserstein-2", "sliced_wasserstein_2", sliced(2)),
+            Distance::of("Wasserstein-1, exact", "wasserstein_1", exact(Metric::Euclidean)),
+            Distance::of("Wasserstein-2, exact", "wasserstein_2", exact(Metric::SquaredEuclidean).map(f64::sqrt)),
+            Distance::of("MMD^2", "mmd", mmd(x, real, self.bandwidth)),
+            Distance::of("1-NN accuracy (.5 is best)", "nearest_neighbour_accuracy", accuracy()),
+        ])
+    }
+}
+
+impl Distance {
+    fn of(name: &'static str, key: &'static str, value: Result<f64, impl Display>) -> Self {
+        Self { name, key, value: value.map_err(|reason| reason.to_string()) }
     }
 }
 
 impl Distances {
-    fn named(&self) -> [(&'static str, &'static str, f64); 7] {
-        [
-            ("energy distance", "energy_distance", self.energy),
-            ("sliced Wasserstein-1", "sliced_wasserstein_1", self.sliced_1),
-            ("sliced Wasserstein-2", "sliced_wasserstein_2", self.sliced_2),
-            ("Wasserstein-1, exact", "wasserstein_1", self.exact_1),
-            ("Wasserstein-2, exact", "wasserstein_2", self.exact_2),
-            ("MMD^2", "mmd", self.mmd),
-            ("1-NN accuracy (.5 is best)", "nearest_neighbour_accuracy", self.accuracy),
-        ]
-    }
-
     fn json(&self) -> Value {
-        Value::Object(self.named().into_iter().map(|(_, key, value)| (key.to_owned(), value.into())).collect())
+        let value =
+            |d: &Distance| d.value.as_ref().map_or_else(|reason| json!({ "left_out": reason }), |v| (*v).into());
+        Value::Object(self.0.iter().map(|d| (d.key.to_owned(), value(d))).collect())
     }
 }
 
@@ -206,8 +201,13 @@ fn paths(args: &EvaluateArgs, loaded: &Loaded) -> anyhow::Result<[f64; 2]> {
 }
 
 fn table(found: &Distances, floor: &Distances, trained: usize) -> String {
-    let line = |((name, _, a), (_, _, b)): (_, (_, _, f64))| format!("{name:28}{a:>12.5}{b:>16.5}");
-    let lines = found.named().into_iter().zip(floor.named()).map(line);
+    let number = |d: &Distance| d.value.as_ref().map_or_else(|_| "-".to_owned(), |value| format!("{value:.5}"));
+    let line = |(a, b): (&Distance, &Distance)| {
+        let reason = a.value.as_ref().err().or(b.value.as_ref().err());
+        let reason = reason.map_or_else(String::new, |reason| format!("  left out: {reason}"));
+        format!("{:28}{:>12}{:>16}{reason}", a.name, number(a), number(b))
+    };
+    let lines = found.0.iter().zip(&floor.0).map(line);
     let head = format!("{:28}{:>12}{:>16}", "", "samples", format!("{trained} trained on"));
     [head].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }

@@ -5,7 +5,7 @@ use crate::args::LikelihoodOf;
 use crate::draw::Drawer;
 use crate::model::{Loaded, load};
 use crate::training_data::Material;
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use fm_app::likelihood::{Densities, mean_and_error};
 use fm_app::pictures::{Layer, Plane, around, ink, reach, save_png, side_by_side};
 use fm_core::tensor::upload;
@@ -38,9 +38,9 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
 }
 
 fn of_rows(args: &LikelihoodOf, loaded: &Loaded, file: &Path) -> anyhow::Result<()> {
-    let table = csv(file, &CsvOptions::default())?.values;
-    let (rows, dim) = table.dim();
-    ensure!(dim == loaded.dim(), "{} has {dim} columns; the model has {}", file.display(), loaded.dim());
+    let table = loaded.columns.apply_table(&csv(file, &CsvOptions::default())?);
+    let table = table.with_context(|| format!("cannot use {}", file.display()))?.values;
+    let rows = table.nrows();
     let (values, found) = densities(args, loaded, table)?;
     let (mean, error) = mean_and_error(&values);
     println!(
@@ -57,16 +57,15 @@ fn of_rows(args: &LikelihoodOf, loaded: &Loaded, file: &Path) -> anyhow::Result<
     Ok(())
 }
 
-/// Log-densities of rows in the table's units.
-fn densities(args: &LikelihoodOf, loaded: &Loaded, mut table: Array2<f32>) -> anyhow::Result<(Vec<f64>, Densities)> {
+/// Log-densities in the table's units of rows in those of the network.
+fn densities(args: &LikelihoodOf, loaded: &Loaded, table: Array2<f32>) -> anyhow::Result<(Vec<f64>, Densities)> {
     let (rows, dim) = table.dim();
-    loaded.columns.apply(&mut table);
     let x = upload(table.as_slice().unwrap_or_default(), &[rows as i64, dim as i64], loaded.device);
     let field = Drawer::of(loaded, 1.0)?.field(&[]);
     let found = args.how.evaluate(&field, &loaded.config.flow.objective, &loaded.source, &x, 0)?;
     // Change of units: the density in the table's units is smaller by the product of the columns'
     // deviations.
-    let scale: f64 = loaded.columns.deviation.iter().filter(|d| **d > 0.0).map(|d| f64::from(*d).ln()).sum();
+    let scale: f64 = loaded.columns.deviation.iter().filter(|d| **d > 0.0).map(|d| d.ln()).sum();
     Ok((found.values.iter().map(|log_p| log_p - scale).collect(), found))
 }
 
@@ -74,9 +73,9 @@ fn picture(args: &LikelihoodOf, loaded: &Loaded, path: &Path) -> anyhow::Result<
     let material = Material::open(&loaded.config)?;
     let data = crate::draw::points(material.table.values.as_slice().unwrap_or_default());
     let (reach, side) = (reach(&data), args.resolution);
-    let centre = |k: usize| reach * ((2 * k + 1) as f32 / side as f32 - 1.0);
+    let centre = |k: usize| f64::from(reach) * ((2 * k + 1) as f64 / side as f64 - 1.0);
     let grid = Array2::from_shape_fn((side * side, 2), |(i, j)| centre(if j == 0 { i % side } else { i / side }));
-    let (values, _) = densities(args, loaded, grid)?;
+    let (values, _) = densities(args, loaded, loaded.columns.apply(grid.view())?)?;
     let heat = values.iter().map(|log_p| log_p.exp() as f32).collect();
     let plane = |title: &str, layers| Plane { title: title.into(), span: around(reach), layers };
     let shown = data.into_iter().take(3000).collect();

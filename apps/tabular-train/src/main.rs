@@ -5,6 +5,7 @@
 mod args;
 mod config;
 mod couple;
+mod data_report;
 mod draw;
 mod evaluate;
 mod likelihood;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Animate(args) => picture::animate(&args),
         Command::Velocity(args) => velocity::run(&args),
         Command::Solve(args) => solve::run(&args),
+        Command::Data(args) => data_report::run(&args),
         Command::Report(args) => fm_app::report::run(&args),
         Command::Objective(args) => fm_app::objective_report::run(&args),
         Command::Couple(args) => couple::run(&args),

@@ -2,12 +2,12 @@
 
 use crate::config::Config;
 use crate::saved::Saved;
-use fm_data::Columns;
 use crate::training_data::open_source;
 use anyhow::{Context, ensure};
 use fm_app::weights::{self, FileArgs};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
+use fm_data::Columns;
 use fm_models::interchange::About;
 use fm_train::checkpoint::{Weights, read_weights};
 use fm_train::flat::{FlatParams, Precision};

@@ -1,7 +1,7 @@
 //! `tabular-train picture` and `animate`: plots of two-dimensional models.
 
 use crate::args::{AnimateArgs, DrawArgs, PictureArgs};
-use crate::draw::{Drawer, points};
+use crate::draw::{Classes, Drawer, points};
 use crate::model::{Loaded, load};
 use crate::training_data::Material;
 use anyhow::ensure;
@@ -90,9 +90,8 @@ fn arrows(scene: &Scene, args: &DrawArgs, t: f64, reach: f32) -> anyhow::Result<
     let (loaded, columns) = (&scene.loaded, &scene.loaded.columns);
     let side = |k: usize| reach * (0.96 * (2 * k + 1) as f32 / ARROWS as f32 - 0.96);
     let grid: Vec<Point> = (0..ARROWS * ARROWS).map(|k| (side(k % ARROWS), side(k / ARROWS))).collect();
-    let mut table =
-        ndarray::Array2::from_shape_fn((grid.len(), 2), |(i, j)| if j == 0 { grid[i].0 } else { grid[i].1 });
-    columns.apply(&mut table);
+    let place = |(i, j): (usize, usize)| f64::from(if j == 0 { grid[i].0 } else { grid[i].1 });
+    let table = columns.apply(ndarray::Array2::from_shape_fn((grid.len(), 2), place).view())?;
     let x = upload(table.as_slice().unwrap_or_default(), &[grid.len() as i64, 2], loaded.device);
     let classes = columns.asked(args.class.as_deref(), grid.len())?;
     let field = scene.drawer(args)?.field(&classes);
@@ -102,7 +101,7 @@ fn arrows(scene: &Scene, args: &DrawArgs, t: f64, reach: f32) -> anyhow::Result<
     let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
     let rows: Vec<usize> = (0..grid.len()).collect();
     let v = tch::no_grad(|| velocity.velocities(&x, &vec![t.clamp(low, high); grid.len()], &rows));
-    let deviation = |k: usize| columns.deviation[k];
+    let deviation = |k: usize| columns.deviation[k] as f32;
     let v: Vec<Point> =
         crate::draw::values(&v)?.chunks_exact(2).map(|v| (v[0] * deviation(0), v[1] * deviation(1))).collect();
     let longest = v.iter().map(|v| v.0.hypot(v.1)).fold(f32::MIN_POSITIVE, f32::max);

@@ -2,8 +2,8 @@
 
 use crate::args::{SampleArgs, TrajectoryArgs};
 use crate::draw::drawn;
-use fm_data::columns::{Columns, quoted};
 use anyhow::{Context, bail, ensure};
+use fm_data::columns::{Columns, quoted};
 use ndarray::{Array2, Array3};
 use ndarray_npy::{WritableElement, WriteNpyExt};
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ pub(crate) fn trajectory(args: &TrajectoryArgs) -> anyhow::Result<ExitCode> {
             let mut text = String::new();
             for (time, frame) in rows.frames.iter().enumerate() {
                 for (row, values) in frame.chunks_exact(dim).enumerate() {
-                    writeln!(text, "{time},{row},{}", line(values))?;
+                    writeln!(text, "{time},{row},{}", line(values, &loaded.columns))?;
                 }
             }
             fm_train::files::write(&args.out, text.as_bytes())?;
@@ -59,16 +59,22 @@ fn extension(path: &Path) -> &str {
     path.extension().and_then(|e| e.to_str()).unwrap_or_default()
 }
 
-fn line(row: &[f32]) -> String {
-    row.iter().map(f32::to_string).collect::<Vec<_>>().join(",")
+/// Values with the digits that f32 has, unless the deviation of their column is small beside them.
+fn line(row: &[f64], columns: &Columns) -> String {
+    let written = |(value, deviation): (&f64, &f64)| {
+        let narrow = *value as f32;
+        let close = (f64::from(narrow) - value).abs() <= 1e-6 * deviation;
+        if close { narrow.to_string() } else { value.to_string() }
+    };
+    row.iter().zip(&columns.deviation).map(written).collect::<Vec<_>>().join(",")
 }
 
 /// Rows as CSV, with a header if columns or classes have names.
-fn csv(values: &[f32], classes: &[i64], columns: &Columns) -> String {
+fn csv(values: &[f64], classes: &[i64], columns: &Columns) -> String {
     let mut text: String =
         columns.header(!classes.is_empty()).into_iter().flat_map(|header| [header, "\n".into()]).collect();
     for (i, row) in values.chunks_exact(columns.dim()).enumerate() {
-        text += &line(row);
+        text += &line(row, columns);
         if let Some((name, _)) = classes.get(i).and_then(|class| columns.classes.get(*class as usize)) {
             text += ",";
             text += &quoted(name);

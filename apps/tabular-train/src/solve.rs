@@ -13,7 +13,7 @@ use ndarray::Array2;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
-    let means = csv(&args.means, &CsvOptions::default())?.values.mapv(f64::from);
+    let means = csv(&args.means, &CsvOptions::default())?.values;
     ensure!(
         args.deviation > 0.0 && args.deviation.is_finite(),
         "--deviation is {}; give a width above 0",
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
     let count = means.nrows();
     let mixture = Mixture::isotropic(&vec![1.0 / count as f64; count], means.view(), &vec![variance; count])?;
     let start = match &args.start {
-        Some(path) => csv(path, &CsvOptions::default())?.values.mapv(f64::from),
+        Some(path) => csv(path, &CsvOptions::default())?.values,
         None => noise(args.seed, 0, args.num_samples, means.ncols()),
     };
     ensure!(

@@ -2,7 +2,7 @@
 
 use crate::args::TrainArgs;
 use crate::config::Config;
-use crate::draw::{Drawer, points};
+use crate::draw::{Classes, Drawer, points};
 use crate::model::log_scale;
 use crate::moments::Moments;
 use crate::resolve::resolve;

@@ -1,11 +1,11 @@
 //! The training data: a named table, its held-out rows, and its values in the units of the network.
 
-use crate::config::Config;
-use fm_data::Columns;
+use crate::config::{Config, TableConfig};
 use anyhow::{Context, bail, ensure};
 use fm_app::sources;
 use fm_core::rng::{self, Stream};
 use fm_core::source::Source;
+use fm_data::Columns;
 use fm_data::table::CsvOptions;
 use fm_data::{Table, TableSource, points};
 use rand::seq::SliceRandom;
@@ -56,15 +56,27 @@ impl Material {
     }
 }
 
-/// A toy distribution, an embedded table, or a file, in its own units.
+/// Prints what was assumed about data.
+pub(crate) fn told(notes: &[String]) {
+    notes.iter().for_each(|note| eprintln!("note: {note}"));
+}
+
+/// A toy distribution, an embedded table, or a file, in its own units. What was assumed about it is
+/// printed.
 pub(crate) fn read(name: &str, config: &Config) -> anyhow::Result<Table> {
+    let table = open(name, config)?;
+    told(&table.notes);
+    Ok(table)
+}
+
+fn open(name: &str, config: &Config) -> anyhow::Result<Table> {
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let options = CsvOptions {
-        labels: given(&config.labels),
-        ignore: config.ignore.clone(),
-        header: config.header.parse()?,
-        separator: given(&config.separator).map(|name| name.parse()).transpose()?,
-        encoding: given(&config.encoding).map(|name| name.parse()).transpose()?,
+        labels: given(&config.table.labels),
+        ignore: config.table.ignore.clone(),
+        header: config.table.header.parse()?,
+        separator: given(&config.table.separator).map(|name| name.parse()).transpose()?,
+        encoding: given(&config.table.encoding).map(|name| name.parse()).transpose()?,
     };
     let source: TableSource = name.parse()?;
     if matches!(source, TableSource::Csv(_)) {
@@ -76,7 +88,7 @@ pub(crate) fn read(name: &str, config: &Config) -> anyhow::Result<Table> {
         "--labels names a column of a CSV file, and {name} is none"
     );
     let mut table = source.open(&options, config.rows, config.seed)?;
-    match config.labels.as_str() {
+    match config.table.labels.as_str() {
         "" => (table.labels, table.classes) = (Vec::new(), Vec::new()),
         "cell_type" => {}
         other => bail!("the rows of genes have a cell_type, and no '{other}'; give --labels cell_type or none"),
@@ -90,7 +102,8 @@ pub(crate) fn open_source(
     columns: &Columns,
     deviation: impl FnOnce() -> f64,
 ) -> anyhow::Result<Source> {
-    let plain = Config { labels: String::new(), ignore: Vec::new(), ..config.clone() };
+    let read_as = TableConfig { labels: String::new(), ignore: Vec::new(), ..config.table.clone() };
+    let plain = Config { table: read_as, ..config.clone() };
     sources::open(&mut config.flow.source, columns.dim(), deviation, |name| {
         let source = || format!("the source is {name}");
         let table = read(name, &plain).with_context(source)?;

@@ -23,10 +23,8 @@ pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
         "{} has {columns} columns; {dim} of the point and one of the time",
         args.rows.display()
     );
-    let mut x = table.slice(ndarray::s![.., ..dim]).to_owned();
-    loaded.columns.apply(&mut x);
-    let x: Vec<f32> = x.iter().copied().collect();
-    let t: Vec<f64> = table.column(dim).iter().map(|t| f64::from(*t)).collect();
+    let x: Vec<f32> = loaded.columns.apply(table.slice(ndarray::s![.., ..dim]))?.into_iter().collect();
+    let t: Vec<f64> = table.column(dim).to_vec();
     let x = upload(&x, &[rows as i64, dim as i64], loaded.device);
     let v = no_grad(|| loaded.model.forward_t(&x, &upload_rows(&t, loaded.device), None, false));
     let v = Vec::<f32>::try_from(v.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;

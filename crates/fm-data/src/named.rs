@@ -130,7 +130,11 @@ impl ImageSource {
             Self::Digits => Ok(digits::load()),
             Self::Cifar10 { folder, split } => cifar10::load(folder, *split),
             #[cfg(feature = "images")]
-            Self::Folder(folder) => crate::folder::load(folder, size),
+            Self::Folder(folder) => {
+                let (set, summary) = crate::folder::open(folder, size)?;
+                notes.extend(summary.to_string().lines().map(str::to_owned));
+                Ok(set)
+            }
             Self::Npy { images, range, labels } => npy::images(images.clone(), labels.as_ref(), *range, notes),
         }
     }

@@ -13,6 +13,11 @@ Examples:
   cifar-train train --data folder:photos --image-size 32 --out runs/photos
   cifar-train train --resume --steps 5000 --out runs/digits";
 
+pub(crate) const DATA: &str = "\
+Examples:
+  cifar-train data digits --picture digits.png
+  cifar-train data folder:photos";
+
 pub(crate) const SAMPLE: &str = "\
 Examples:
   cifar-train sample --checkpoint runs/digits --class-grid --out digits.png

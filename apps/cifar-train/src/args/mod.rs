@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// override both. `--dry-run` prints the result without training.
     #[command(after_help = examples::TRAIN)]
     Train(Box<TrainArgs>),
+    /// Show what the program sees in a data set: counts, classes, sizes, values, a picture.
+    #[command(after_help = examples::DATA)]
+    Data(DataArgs),
     /// Draw images from a model.
     #[command(after_help = examples::SAMPLE)]
     Sample(Box<SampleArgs>),
@@ -100,6 +103,19 @@ pub(crate) struct AutoencoderArgs {
     /// The options of the configuration.
     #[command(flatten)]
     pub(crate) options: vqvae::config::ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// Images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR, IMAGES.npy, ...
+    pub(crate) data: String,
+    /// Height and width to which the images of folder:DIR are resized and cropped (default: their
+    /// own size if they are equal squares, otherwise 32).
+    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
+    pub(crate) image_size: Option<u32>,
+    /// Draw the first images of each class.
+    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    pub(crate) picture: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

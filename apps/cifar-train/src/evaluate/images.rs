@@ -105,6 +105,14 @@ impl Images {
         }
     }
 
+    /// The largest value of a pixel.
+    pub(crate) fn levels(&self) -> u8 {
+        match &self.origin {
+            Origin::Set(set) => set.levels,
+            Origin::Files(_) => 255,
+        }
+    }
+
     /// A description that identifies these images.
     pub(crate) fn describe(&self) -> Value {
         json!({ "images": self.fingerprint, "mirrored": self.mirrored, "noise": self.noise })

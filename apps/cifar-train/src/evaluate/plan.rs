@@ -1,5 +1,6 @@
 //! Everything about an evaluation that is determined before the first image.
 
+use super::extract::Extractor;
 use super::features::{Found, Wanted, of_images, of_samples};
 use super::images::Images;
 use super::measured::Measured;
@@ -10,7 +11,7 @@ use super::request::{Asked, Extractors, Sources};
 use super::table::{self, Column};
 use crate::args::EvaluateArgs;
 use crate::model::{Loaded, check_shape, open};
-use crate::sample::{in_turn, with_classes};
+use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, bail, ensure};
 use fm_app::process_group::Group;
 use fm_data::ImageSet;
@@ -114,6 +115,17 @@ impl<'a> Plan<'a> {
             }
             _ => None,
         };
+        let evaluated = match (&loaded, &samples) {
+            (Some(loaded), _) => Some((image_scale(loaded).shape, loaded.data.levels)),
+            (None, Some(images)) => Some((images.shape()?, images.levels())),
+            (None, None) => None,
+        };
+        let pixels = placed.iter().any(|(_, at)| matches!(extractors.all[*at], Extractor::Pixels { .. }));
+        if let Some(evaluated) = evaluated.filter(|_| pixels || training.is_some()) {
+            for images in std::iter::once(&real).chain(&held_out) {
+                comparable(evaluated, images)?;
+            }
+        }
         let cache = args.cache.clone().map_or_else(default_cache, Ok)?;
         Ok(Self { args, loaded, samples, count, asked, placed, extractors, parts, real, training, held_out, cache })
     }
@@ -213,6 +225,19 @@ impl<'a> Plan<'a> {
             "flips": self.args.reference_flips, "statistics": self.args.statistics,
         })
     }
+}
+
+/// Refuses to compare pixels of different shapes or ranges. Networks resize and scale images, so
+/// their features are compared in any case.
+fn comparable((shape, levels): ([usize; 3], u8), real: &Images) -> anyhow::Result<()> {
+    let (other, top) = (real.shape()?, real.levels());
+    ensure!(
+        (shape, levels) == (other, top),
+        "cannot compare pixels of {shape:?} in 0..={levels} with those of {}, {other:?} in 0..={top}; give images of one \
+         size and range, or metrics on other features, such as kid-inception",
+        real.name
+    );
+    Ok(())
 }
 
 /// Default directory of the cache.

@@ -13,6 +13,11 @@ Examples:
   tabular-train train --data moons --source 8gaussians --coupling exact --out runs/transport
   tabular-train train --resume --steps 20000 --out runs/spiral";
 
+pub(crate) const DATA: &str = "\
+Examples:
+  tabular-train data moons --picture moons.png
+  tabular-train data patients.csv --labels diagnosis --ignore id";
+
 pub(crate) const REFLOW: &str = "\
 Examples:
   tabular-train reflow --teacher runs/spiral --out runs/spiral-reflow

@@ -5,8 +5,8 @@ mod train;
 
 pub(crate) use train::{ReflowArgs, TrainArgs};
 
+use crate::config::TableArgs;
 use clap::{Args, Parser, Subcommand};
-use fm_ot::CouplingKind;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
 use fm_app::options::help;
@@ -14,6 +14,7 @@ use fm_app::report::ReportArgs;
 use fm_app::solvers::SolveArgs;
 use fm_app::weights::FileArgs;
 use fm_core::path::PathKind;
+use fm_ot::CouplingKind;
 use fm_ot::cost::Metric;
 use fm_ot::pairs::PairSampling;
 use std::path::PathBuf;
@@ -41,6 +42,9 @@ pub(crate) enum Command {
     /// steps.
     #[command(after_help = examples::REFLOW)]
     Reflow(Box<ReflowArgs>),
+    /// Show what the program sees in a table: rows, columns and their values, classes, a picture.
+    #[command(after_help = examples::DATA)]
+    Data(Box<DataArgs>),
     /// Draw rows from a model, as a CSV file or a NumPy array.
     #[command(after_help = examples::SAMPLE)]
     Sample(SampleArgs),
@@ -77,6 +81,18 @@ pub(crate) enum Command {
     /// Pair the rows of tables by optimal transport, and print the cost.
     #[command(after_help = examples::COUPLE)]
     Couple(CoupleArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// Data, as for `train --data`: moons, genes, FILE.csv, FILE.npy, ...
+    pub(crate) data: String,
+    /// How the table is read.
+    #[command(flatten)]
+    pub(crate) options: TableArgs,
+    /// Draw the first two columns.
+    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    pub(crate) picture: Option<PathBuf>,
 }
 
 /// A model, its solver and its noise.

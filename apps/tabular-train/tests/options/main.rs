@@ -12,7 +12,6 @@ mod networks;
 mod solvers;
 
 use common::{columns, fail, succeed};
-use fm_ot::CouplingKind;
 use fm_core::choice::{Choice, Entry};
 use fm_core::loss::{Loss, Reduction};
 use fm_core::path::PathKind;
@@ -20,6 +19,7 @@ use fm_core::prediction::Prediction;
 use fm_core::source::SourceKind;
 use fm_core::time::{Draw, TimeKind};
 use fm_core::weighting::Weighting;
+use fm_ot::CouplingKind;
 use fm_ot::cost::Metric;
 use fm_ot::pairs::PairSampling;
 use serde_json::Value;

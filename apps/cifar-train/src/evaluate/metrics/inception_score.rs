@@ -18,8 +18,8 @@ impl FeatureMetric for InceptionScore {
 
     fn measure(&self, on: &OnFeatures<'_>) -> anyhow::Result<Vec<Measured>> {
         let score = inception_score(on.logits, SPLITS)?;
-        let value = Estimate { value: score.mean, error: score.deviation };
-        let how = json!({ "splits": SPLITS, "error": "standard deviation over splits" });
+        let value = Estimate::new(score.mean, score.deviation);
+        let how = json!({ "splits": score.splits, "error": "standard deviation over splits" });
         Ok(vec![on.named("is", format!("IS-{}", on.suffix()), value, how)])
     }
 }

@@ -14,8 +14,9 @@ impl FeatureMetric for KernelDistance {
 
     fn measure(&self, on: &OnFeatures<'_>) -> anyhow::Result<Vec<Measured>> {
         let subsets = Subsets::default();
-        let value = kid(on.samples, on.real, &subsets)?;
-        let how = json!({ "kernel": "(x y / d + 1)^3", "subsets": subsets.count, "size": subsets.size, "seed": subsets.seed });
-        Ok(vec![on.named("kid", format!("KID-{}", on.suffix()), value, how)])
+        let found = kid(on.samples, on.real, &subsets)?;
+        let how =
+            json!({ "kernel": "(x y / d + 1)^3", "subsets": found.count, "size": found.size, "seed": subsets.seed });
+        Ok(vec![on.named("kid", format!("KID-{}", on.suffix()), found.estimate(), how)])
     }
 }
