@@ -144,7 +144,7 @@ mod tests {
         };
         let with = |coupling| FlowConfig { coupling, ..FlowConfig::default() };
         assert!(told(with(CouplingKind::C2ot { weight: 1.0 }), false).contains("this model has none"));
-        assert!(told(with(CouplingKind::SchroedingerBridge), true).contains("--path schroedinger-bridge"));
+        assert!(told(with(CouplingKind::SchroedingerBridge), true).contains("path schroedinger-bridge"));
         assert!(told(FlowConfig { ot_batch: 0, ..FlowConfig::default() }, true).contains("choose 1 to 1024"));
     }
 }
