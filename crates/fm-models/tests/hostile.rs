@@ -69,6 +69,8 @@ fn valid() -> [Vec<u8>; 2] {
     let tensors = BTreeMap::from([
         ("net.0.weight".to_owned(), Tensor::ones([2, 2], (Kind::Float, Device::Cpu))),
         ("net.2.weight".to_owned(), Tensor::ones([1, 2], (Kind::Float, Device::Cpu))),
+        ("net.0.bias".to_owned(), Tensor::ones([2], (Kind::Float, Device::Cpu))),
+        ("net.2.bias".to_owned(), Tensor::ones([1], (Kind::Float, Device::Cpu))),
     ]);
     let config = MlpConfig { dim: 1, widths: vec![2], ..MlpConfig::default() };
     let about = About { model: Some(ModelConfig::Mlp(config)), ..About::default() };

@@ -281,6 +281,7 @@ fn what_a_file_leaves_open_is_listed() {
         channel_mult: vec![1],
         res_blocks: 1,
         attention_at: vec![],
+        head_channels: 32,
         learn_sigma: true,
         ..UNetConfig::default()
     });

@@ -11,6 +11,9 @@ use std::collections::{HashMap, HashSet};
 /// Tensors of averages: the remaining names below the part, and the entries of the file.
 type Group<'a> = Vec<(&'a str, usize)>;
 
+/// Maximum number of groups that are matched, which bounds the work.
+const GROUPS: usize = 64;
+
 /// Adds a set for each group of averages that fits a network in the file. Returns the name of a
 /// group that fits none.
 pub(super) fn add(named: &Named<'_>, sets: &mut Vec<Set>) -> Option<String> {
@@ -25,18 +28,19 @@ pub(super) fn add(named: &Named<'_>, sets: &mut Vec<Set>) -> Option<String> {
         });
         groups[group].1.push((rest, i));
     }
-    let raw: Vec<Set> = sets.iter().filter(|set| !set.averaged).cloned().collect();
-    let mut unused = None;
-    for (part, group) in groups.iter().filter(|(_, group)| group.len() > 1) {
+    let raw: Vec<&Set> = sets.iter().filter(|set| !set.averaged).collect();
+    let (mut made, mut unused) = (Vec::new(), None);
+    for (part, group) in groups.iter().filter(|(_, group)| group.len() > 1).take(GROUPS) {
         let fitting = raw.iter().find_map(|set| {
             let picks = if is_list(group) { by_order(named, set, group) } else { by_name(named, set, group) };
             Some(set.renamed(part, picks?))
         });
         match fitting {
-            Some(set) => sets.push(set),
+            Some(set) => made.push(set),
             None => unused = unused.or_else(|| Some(part.clone())),
         }
     }
+    sets.extend(made);
     unused
 }
 

@@ -1,9 +1,9 @@
 //! Names and views of the tensors in a pickle.
 //!
 //! Names are those of `state_dict()`, whether the file contains one, a dictionary of several, or a
-//! whole pickled module. Branches without tensors are never entered, so the objects beside the
-//! weights do not matter. A value that several branches share is looked at once, and then named
-//! under each of them.
+//! whole pickled module. Branches without tensors or modules are never entered, so the objects
+//! beside the weights do not matter. A value that several branches share is looked at once, and
+//! then named under each of them.
 
 use super::budget::Budget;
 use super::contents::{Entry, Leaf};
@@ -25,7 +25,7 @@ const LEAF: usize = 3 * size_of::<Leaf>() + 96;
 /// An exhausted budget, and branches that are shared so often that they cannot be weights.
 pub(super) fn collect(tree: &Tree<'_>, budget: &mut Budget) -> Result<(Vec<Leaf>, Vec<String>), String> {
     let below = count(tree, budget)?;
-    let held = tree.all().filter(|id| is_tensor(tree, *id)).count() as u64;
+    let held = tree.all().filter(|id| counts(tree, *id)).count() as u64;
     if below.get(tree.root as usize).is_some_and(|n| *n > held.saturating_mul(REPEATS)) {
         return Err("its pickle is too tangled to be weights: it repeats its parts; save only the state_dict".into());
     }
@@ -47,6 +47,16 @@ enum Branch {
 
 fn is_tensor(tree: &Tree<'_>, id: Id) -> bool {
     matches!(branch(tree, id), Branch::Tensor)
+}
+
+/// Whether an object is a module, whose class tells activations.
+fn is_module(tree: &Tree<'_>, id: Id) -> bool {
+    matches!(tree.get(id), Value::Object { state: Some(state), .. } if tree.entry(*state, "_parameters").is_some())
+}
+
+/// Whether a value is one that a walk looks for.
+fn counts(tree: &Tree<'_>, id: Id) -> bool {
+    is_tensor(tree, id) || is_module(tree, id)
 }
 
 fn branch(tree: &Tree<'_>, id: Id) -> Branch {
@@ -100,8 +110,8 @@ enum Key {
     Index(usize),
 }
 
-/// The number of tensors below each value, counting a shared one as often as it occurs. A branch
-/// back to a value that contains it leads to none.
+/// The number of tensors and modules below each value, counting a shared one as often as it occurs.
+/// A branch back to a value that contains it leads to none.
 fn count(tree: &Tree<'_>, budget: &mut Budget) -> Result<Vec<u64>, String> {
     const NEW: u64 = u64::MAX;
     budget.allocate(tree.len() * 9)?;
@@ -110,7 +120,7 @@ fn count(tree: &Tree<'_>, budget: &mut Budget) -> Result<Vec<u64>, String> {
     while let Some((id, entered)) = stack.pop() {
         let at = id as usize;
         if entered {
-            let mut sum = u64::from(is_tensor(tree, id));
+            let mut sum = u64::from(counts(tree, id));
             let mut links = 0;
             children(tree, id, |_, child| {
                 links += 1;
@@ -172,9 +182,7 @@ impl Walk<'_, '_> {
             self.leaves.push(Leaf { name, value });
             return Ok(());
         }
-        if let (Value::Object { state: Some(state), .. }, Some((module, class))) = (tree.get(id), tree.class(id))
-            && tree.entry(*state, "_parameters").is_some()
-        {
+        if let Some((module, class)) = tree.class(id).filter(|_| is_module(tree, id)) {
             budget.allocate(3 * size_of::<String>() + module.len() + class.len() + 1)?;
             self.modules.push(format!("{module}.{class}"));
         }
@@ -207,7 +215,8 @@ impl Walk<'_, '_> {
         let Some(label) = self.label(key) else { return Ok(()) };
         let length = name.len() + label.len() + 1;
         budget.spend(length)?;
-        budget.allocate(length + 3 * size_of::<Visit>())?;
+        // The name, and its copies in the sets of weights.
+        budget.allocate(3 * length + 3 * size_of::<Visit>())?;
         let name = join(name, &label);
         if tensors {
             stack.push(Visit::Enter(child, name));
@@ -241,7 +250,8 @@ impl Walk<'_, '_> {
 fn join(prefix: &str, name: &str) -> String {
     match (prefix, name) {
         ("", name) | (name, "") => name.to_owned(),
-        (prefix, name) => format!("{prefix}.{name}"),
+        // Exactly as long as it is charged for.
+        (prefix, name) => [prefix, ".", name].concat(),
     }
 }
 

@@ -79,12 +79,20 @@ pub(super) fn clip(text: impl Display, most: usize) -> String {
     clipped
 }
 
-/// The first few names of a list.
+/// The first few names of a list, in about 140 characters.
 pub(super) fn list<T: AsRef<str>>(names: &[T]) -> String {
-    const SHOWN: usize = 5;
-    let mut text = names.iter().take(SHOWN).map(|name| clip(name.as_ref(), 40)).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    let (mut text, mut shown) = (String::new(), 0);
+    for name in names {
+        let name = clip(name.as_ref(), 70);
+        if shown > 0 && text.len() + name.len() > 140 {
+            break;
+        }
+        text.push_str(if shown > 0 { ", " } else { "" });
+        text.push_str(&name);
+        shown += 1;
+    }
+    if names.len() > shown {
+        text.push_str(&format!(" and {} more", names.len() - shown));
     }
     text
 }

@@ -74,6 +74,11 @@ pub(super) fn identify(bytes: &[u8], path: &Path) -> Format {
     if bytes.iter().take(1 << 16).all(|b| *b == 0) {
         return other("only zeros, as interrupted downloads are", "fetch it again");
     }
+    if bytes.get(257..262) == Some(b"ustar") {
+        let old = ["sys_info", "storages", "tensors", "pickle"].iter().any(|n| bytes.starts_with(n.as_bytes()));
+        let save = "load it with PyTorch and save it with torch.save";
+        return if old { other("PyTorch's format before 0.2 (a tar)", save) } else { other("a tar archive", UNPACK) };
+    }
     if let Some(content) = text(bytes, &name) {
         return content;
     }
@@ -103,11 +108,6 @@ fn text(bytes: &[u8], name: &str) -> Option<Format> {
 /// Formats whose beginning is short, or elsewhere.
 fn binary(bytes: &[u8], name: &str) -> Format {
     let other = |what: &str, remedy: &str| Format::Other(format!("it is {what}; {remedy}"));
-    if bytes.get(257..262) == Some(b"ustar") {
-        let old = ["sys_info", "storages", "tensors", "pickle"].iter().any(|n| bytes.starts_with(n.as_bytes()));
-        let save = "load it with PyTorch and save it with torch.save";
-        return if old { other("PyTorch's format before 0.2 (a tar)", save) } else { other("a tar archive", UNPACK) };
-    }
     if bytes.ends_with(b"\x57\xfb\x80\x8b\x24\x75\x47\xdb") || name.contains(".data-00000-of-") {
         return other("a part of a TensorFlow checkpoint", PYTORCH);
     }
