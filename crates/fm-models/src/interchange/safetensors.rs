@@ -146,7 +146,9 @@ impl<'de> de::Deserialize<'de> for Part {
                 while let Some(key) = map.next_key::<String>()? {
                     part.entries += 1;
                     match key.as_str() {
-                        "shape" => drop(map.next_value::<Numbers>()?),
+                        "shape" => {
+                            map.next_value::<Numbers>()?;
+                        }
                         "data_offsets" => part.end = map.next_value::<Numbers>()?.last,
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
