@@ -143,7 +143,7 @@ fn entry(file: &[u8], name: &str) -> Vec<u8> {
 
 #[test]
 fn mutated_zip_archives_are_read_within_limits() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let files = ["objects.pt", "views.pt", "shadow-torch-ema.pt", "lit-ema.pt"].map(asset);
     let pickles = files.clone().map(|file| entry(&file, "data.pkl"));
     let mut random = Random(1);
@@ -165,7 +165,7 @@ fn mutated_zip_archives_are_read_within_limits() {
 
 #[test]
 fn mutated_old_files_are_read_within_limits() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let files = ["old.pt", "old-objects.pt", "old-views.pt", "old-protocol4.pt", "numpy.pkl", "dumped.pkl"].map(asset);
     let mut random = Random(2);
     let mut read = 0;
@@ -178,7 +178,7 @@ fn mutated_old_files_are_read_within_limits() {
 
 #[test]
 fn mutated_safetensors_are_read_within_limits() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let weights = interchange::parse(&asset("old.pt"), Path::new("old.pt"), None).unwrap();
     let config = MlpConfig { dim: 1, widths: vec![2], ..MlpConfig::default() };
     let data = serde_json::json!({"shape": [1], "classes": []});
@@ -220,7 +220,7 @@ fn tensor() -> Vec<u8> {
 
 #[test]
 fn small_programs_with_large_results_are_refused() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let pickled = |program: &[u8]| bounded(&zipped(&[("a/data.pkl", program), ("a/data/0", &[0; 4])]), "w.pt");
     // Every level holds the level below twice, down to a tensor.
     let doubling = |levels: u8, leaf: Vec<u8>, sequence: bool| {
@@ -276,7 +276,7 @@ fn small_programs_with_large_results_are_refused() {
 
 #[test]
 fn large_headers_and_directories_are_refused() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let file = |header: &str| {
         bounded(&[&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat(), "w.safetensors")
     };
@@ -325,7 +325,7 @@ fn views(storage: usize, views: &[(String, [i32; 2], [i32; 2], i32)]) -> Vec<u8>
 
 #[test]
 fn many_views_of_one_buffer_cost_their_own_bytes() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     const VIEWS: i32 = 84;
     const WIDTH: i32 = 50_000;
     let values = vec![0u8; 4 * (VIEWS * WIDTH) as usize];
