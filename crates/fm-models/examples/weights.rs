@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
-use fm_models::interchange::{About, load, named, read, recognise, safetensors, torch};
+use fm_models::interchange::{About, Concerns, load, named, read, recognise, safetensors, torch};
 use fm_models::{ModelConfig, VelocityModel, dit::DitConfig, parameter_count};
 use std::{fs, path::Path};
 use tch::{Device, Kind, Tensor, nn::VarStore};
@@ -27,9 +27,11 @@ pub(crate) fn round_trip(directory: &Path, name: &str) -> Result<(f64, usize), B
 
     let weights = read(&path, None)?;
     let recognised = recognise(&weights)?;
-    println!("{name}: a {}, assumed: {:?}", recognised.config.kind(), recognised.assumed);
+    println!("{name}: a {}", recognised.config.kind());
+    recognised.assumed.iter().for_each(|a| println!("  assumed {a}: {}", a.why));
     // Names and shapes do not tell heads and the scale of time: where they are assumed, say them.
-    let config = if recognised.assumed.is_empty() { recognised.config } else { small() };
+    let open = recognised.assumed.iter().any(|a| a.concerns == Concerns::Network);
+    let config = if open { small() } else { recognised.config };
     let again = VarStore::new(Device::Cpu);
     let other = config.build(&again.root())?;
     load(&again, config.kind(), &weights.tensors)?;

@@ -69,6 +69,8 @@ fn valid() -> [Vec<u8>; 2] {
     let tensors = BTreeMap::from([
         ("net.0.weight".to_owned(), Tensor::ones([2, 2], (Kind::Float, Device::Cpu))),
         ("net.2.weight".to_owned(), Tensor::ones([1, 2], (Kind::Float, Device::Cpu))),
+        ("net.0.bias".to_owned(), Tensor::ones([2], (Kind::Float, Device::Cpu))),
+        ("net.2.bias".to_owned(), Tensor::ones([1], (Kind::Float, Device::Cpu))),
     ]);
     let config = MlpConfig { dim: 1, widths: vec![2], ..MlpConfig::default() };
     let about = About { model: Some(ModelConfig::Mlp(config)), ..About::default() };
@@ -82,7 +84,7 @@ fn each_hostile_file_is_refused_in_words() {
     assert!(said(b"").contains("it is empty"));
     assert!(said(&torch[..torch.len() / 2]).contains("its zip is damaged"));
     assert!(said(&safe[..safe.len() - 3]).contains("not valid safetensors"));
-    assert!(said(b"\x80\x02}q\x00.legacy").contains("neither safetensors nor a zip of PyTorch"));
+    assert!(said(b"\x80\x02}q\x00.legacy").contains("a Python pickle without tensors"));
     let error = interchange::read(Path::new("/"), None).unwrap_err().to_string();
     assert!(error.contains("it is a directory"), "{error}");
     let error = interchange::read(Path::new("/no/such/file.pt"), None).unwrap_err().to_string();
@@ -112,28 +114,24 @@ fn each_hostile_file_is_refused_in_words() {
     assert!(pickled(b"\x80\x02t").contains("lacks a mark"));
     assert!(
         pickled(&[b"\x80\x02".as_slice(), &vec![b')'; 3_000_000], b"."].concat())
-            .contains("more values than weights need")
+            .contains("more values than a file of its size")
     );
-    // A dictionary that holds itself, and one that doubles at every level.
-    assert!(pickled(b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.").contains("nested too deeply"));
-    let mut doubling = b"\x80\x02}q\x00X\x01\x00\x00\x00aNs".to_vec();
-    for level in 0..60u8 {
-        doubling.extend(b"}(X\x01\x00\x00\x00ah");
-        doubling.push(level);
-        doubling.extend(b"X\x01\x00\x00\x00bh");
-        doubling.push(level);
-        doubling.extend(b"uq");
-        doubling.push(level + 1);
-    }
-    doubling.push(b'.');
-    assert!(pickled(&doubling).contains("too tangled"));
 
     let pickle = tensor_pickle(&[4, 4], &[4, 1], 0, 1);
     let bomb = zipped(&[("a/data.pkl", &pickle), ("a/data/0", &vec![0; 1 << 20])], CompressionMethod::Deflated);
     assert!(said(&bomb).contains("is compressed"));
     assert!(said(&zipped(&[("a/b", b"c")], CompressionMethod::Stored)).contains("no data.pkl"));
-    let big = zipped(&[("a/data.pkl", &pickle), ("a/byteorder", b"big")], CompressionMethod::Stored);
-    assert!(said(&big).contains("big-endian"));
+    let mut values = [0u8; 64];
+    values[..4].copy_from_slice(&1f32.to_be_bytes());
+    let big = [("a/data.pkl", &pickle[..]), ("a/byteorder", b"big"), ("a/data/0", &values)];
+    let big = zipped(&big, CompressionMethod::Stored);
+    let weights = interchange::parse(&big, Path::new("big.pt"), None).unwrap();
+    assert_eq!(weights.tensors["net.0.weight"].double_value(&[0, 0]), 1.0);
+    // A changed value is found by the checksum of its storage.
+    let mut damaged = big.clone();
+    let at = damaged.windows(64).position(|w| w == values).unwrap();
+    damaged[at] ^= 1;
+    assert!(said(&damaged).contains("wrong checksum"));
     // Two entries of one name: the writer refuses to make them, so the second is renamed in the
     // bytes.
     let mut twice =

@@ -1,11 +1,12 @@
 //! Import and export of weights.
 //!
-//! [`read`] takes `.safetensors` and PyTorch's `.pt`/`.pth` files, selects one set of weights from
-//! a file with several, and strips the prefixes that wrappers add. It reads a pickle as data: it
-//! executes nothing, and bounds its memory by the size of the file. [`recognise`] infers network
-//! and configuration from names and shapes. [`load`] copies the weights into a network, or lists
-//! the name of every tensor that does not fit. [`safetensors`] and [`torch`] write files that
-//! torchcfm's and DiT's `load_state_dict(strict=True)` accept.
+//! [`read`] takes `.safetensors`, in one file or in shards, and PyTorch's `.pt`/`.pth` files of
+//! every version since 0.2, selects one set of weights from a file with several, and strips the
+//! prefixes that wrappers add. It reads a pickle as data: it executes nothing, and bounds its memory
+//! and work by the size of the file. Any other file is named for what it is. [`recognise`] infers
+//! network and configuration from names and shapes, and lists what they leave open. [`load`] copies
+//! the weights into a network, or lists the first names of tensors that do not fit. [`safetensors`]
+//! and [`torch`] write files that torchcfm's and DiT's `load_state_dict(strict=True)` accept.
 //!
 //! ```
 //! use fm_models::{ModelConfig, interchange, mlp::MlpConfig};
@@ -27,65 +28,111 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod assume;
+mod averages;
+mod budget;
+mod choose;
+mod collect;
+mod contents;
+mod describe;
 mod error;
+mod file;
+mod format;
+mod legacy;
 mod names;
 mod pickle;
 mod recognise;
 mod safetensors;
+mod sets;
+mod shapes;
+mod storage;
 mod torch;
 mod weights;
 mod write;
 
+pub use assume::{Assumption, Concerns};
+pub use describe::check_size;
 pub use error::InterchangeError;
-pub use recognise::{Recognised, check_size, recognise};
+pub use recognise::{Recognised, recognise};
 pub use weights::Weights;
 pub use write::{About, named, safetensors, torch};
 
+use contents::{Contents, Entry};
+use error::{clip, list};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor, no_grad};
 
-/// Reads a file's weights. `part` selects one of several sets in it (`ema_model`, `net_model`); by
-/// default averaged weights are preferred.
+/// Reads a file's weights. `path` can also be the index or a shard of weights in several files, or
+/// a folder with the weights of one network. `part` selects one of several sets in the file
+/// (`ema_model`, `net_model`); by default averaged weights are preferred.
 ///
 /// # Errors
-/// [`InterchangeError::Io`]; [`InterchangeError::File`] for a file that is damaged or not a file of
-/// weights; [`InterchangeError::Unknown`] for a part that the file does not have.
+/// [`InterchangeError::Io`]; [`InterchangeError::File`] for a file that is damaged, holds values
+/// that are not finite, or is not a file of weights; [`InterchangeError::Unknown`] for tensors of
+/// no known network and for a part that the file does not have; [`InterchangeError::Part`] where
+/// several parts fit equally.
 pub fn read(path: &Path, part: Option<&str>) -> Result<Weights, InterchangeError> {
-    let kind = std::fs::metadata(path).map_err(InterchangeError::io(path))?;
-    if !kind.is_file() {
-        return Err(InterchangeError::file(path, "it is a directory; name a .safetensors, .pt or .pth file in it"));
-    }
-    parse(&std::fs::read(path).map_err(InterchangeError::io(path))?, path, part)
+    let shards = file::load(path)?;
+    let (contents, budget) = shards.open()?;
+    select(contents, budget, path, part).map_err(|error| match (error, &shards.class) {
+        (InterchangeError::Unknown { problem }, Some(class)) => {
+            InterchangeError::Unknown { problem: format!("config.json names a {class} of diffusers; {problem}") }
+        }
+        (error, _) => error,
+    })
 }
 
-/// Reads weights from the bytes of a file; `path` is its name in errors.
+/// Reads weights from the bytes of a file; `path` is its name in errors, and is not opened.
 ///
 /// # Errors
 /// As [`read`].
 pub fn parse(bytes: &[u8], path: &Path, part: Option<&str>) -> Result<Weights, InterchangeError> {
+    let mut budget = budget::Budget::of(bytes.len());
+    let contents = file::parse(bytes, path, &mut budget).map_err(|problem| InterchangeError::file(path, problem))?;
+    select(contents, budget, path, part)
+}
+
+/// Makes the tensors of one set of weights.
+fn select(
+    contents: Contents<'_>,
+    mut budget: budget::Budget,
+    path: &Path,
+    part: Option<&str>,
+) -> Result<Weights, InterchangeError> {
     let damaged = |problem| InterchangeError::file(path, problem);
-    if bytes.starts_with(b"PK\x03\x04") {
-        let mut file = torch::TorchFile::open(bytes).map_err(damaged)?;
-        let shapes = file.places.iter().map(|(name, place)| (name.clone(), place.shape.clone())).collect();
-        let chosen = names::choose(&shapes, part)?;
-        let tensors = chosen.tensors(|name| file.tensor(name)).map_err(damaged)?;
-        return Ok(Weights { tensors, part: chosen.part, about: None, modules: file.modules });
+    let chosen = choose::choose(&contents, part)?;
+    let Contents { leaves, mut storages, modules, about } = contents;
+    let mut tensors = BTreeMap::new();
+    for (name, leaf) in chosen.entries(&leaves).map_err(damaged)? {
+        let Entry::Tensor(view) = &leaf.value else { continue };
+        let tensor = storages.tensor(name, view, &mut budget).map_err(damaged)?;
+        if !is_finite(&tensor) {
+            let name = clip(name, 80);
+            return Err(damaged(format!(
+                "{name} has values that are NaN or infinite: its training diverged; take an earlier checkpoint"
+            )));
+        }
+        tensors.insert(name.to_owned(), tensor);
     }
-    if bytes.len() < 8 || bytes.starts_with(b"\x80") {
-        let problem = if bytes.is_empty() { "it is empty" } else { "it is neither safetensors nor a zip of PyTorch" };
-        let remedy = "save it with safetensors, or with torch.save of PyTorch 1.6 or later";
-        return Err(InterchangeError::file(path, format!("{problem}; {remedy}")));
-    }
-    let file = safetensors::parse(bytes).map_err(damaged)?;
-    let chosen = names::choose(&file.shapes(), part)?;
-    let tensors = chosen.tensors(|name| file.tensor(name)).map_err(damaged)?;
     let foreign = |e| {
-        damaged(format!("its description of itself does not read ({e}); convert it with the program that wrote it"))
+        let problem = clip(e, 80);
+        damaged(format!(
+            "its description of itself does not read ({problem}); convert it with the program that wrote it"
+        ))
     };
-    let about = file.about.map(serde_json::from_value).transpose().map_err(foreign)?;
-    Ok(Weights { tensors, part: chosen.part, about, modules: Vec::new() })
+    let about = about.map(serde_json::from_value).transpose().map_err(foreign)?;
+    Ok(Weights { tensors, part: chosen.part, about, modules })
+}
+
+fn is_float(tensor: &Tensor) -> bool {
+    matches!(tensor.kind(), Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16)
+}
+
+fn is_finite(tensor: &Tensor) -> bool {
+    let finite = || tensor.f_isfinite()?.f_all()?.f_int64_value(&[]);
+    !is_float(tensor) || finite().is_ok_and(|finite| finite != 0)
 }
 
 /// Copies weights into a network, in the network's precision. Values that are fixed by the
@@ -98,22 +145,18 @@ pub fn load(store: &VarStore, model: &'static str, tensors: &BTreeMap<String, Te
     let variables: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
     let mut problems = Vec::new();
     for (name, variable) in &variables {
-        let float = |t: &Tensor| matches!(t.kind(), Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);
         match tensors.get(name) {
             Some(t) if t.size() != variable.size() => {
                 problems.push(format!("{name} is {:?}, not {:?}", t.size(), variable.size()));
             }
-            Some(t) if !float(t) => problems.push(format!("{name} is of {:?}, not of floats", t.kind())),
+            Some(t) if !is_float(t) => problems.push(format!("{name} is of {:?}, not of floats", t.kind())),
             None if name != "pos_embed" => problems.push(format!("{name} is missing")),
             _ => {}
         }
     }
     problems.extend(tensors.keys().filter(|name| !variables.contains_key(*name)).map(|n| format!("{n} is surplus")));
     if !problems.is_empty() {
-        let more = problems.len().saturating_sub(50);
-        problems.truncate(50);
-        let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
-        return Err(InterchangeError::Mismatch { model, problems: problems.join(", ") + &rest });
+        return Err(InterchangeError::Mismatch { model, problems: list(&problems) });
     }
     no_grad(|| {
         for (name, mut variable) in variables {

@@ -1,120 +1,172 @@
-//! Selection of the weights in a file, and their names without the prefixes of wrappers.
+//! Names of tensors: the networks that they belong to, and the components that wrappers add.
 
-use super::InterchangeError;
-use std::collections::BTreeMap;
-use tch::Tensor;
+use std::borrow::Cow;
 
-/// Keys of sets of weights in checkpoints, averaged ones first.
-const PARTS: [&str; 8] =
-    ["ema_model", "ema", "model_ema", "ema_state_dict", "net_model", "model", "state_dict", "model_state_dict"];
+/// Components that wrappers add anywhere in a name.
+const INSIDE: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 
-/// Prefixes that wrappers add to every name.
-const WRAPPERS: [&str; 9] =
-    ["module.", "_orig_mod.", "model.", "ema_model.", "net_model.", "state_dict.", "unet.", "dit.", "network."];
+/// Components that wrappers add before the names of a network.
+const BEFORE: [&str; 9] =
+    ["module", "model", "ema_model", "net_model", "state_dict", "unet", "dit", "network", "diffusion_model"];
+
+/// A tensor that a network always has, and the network.
+const MARKERS: [(&str, &str); 5] = [
+    ("time_embed.0.weight", "unet"),
+    ("x_embedder.proj.weight", "dit"),
+    ("net.0.weight", "mlp"),
+    ("layers.0.lin1.weight", "concat-squash"),
+    ("codebook.embed", "vq-vae"),
+];
+
+/// Tensors of networks of others, for messages.
+const OTHERS: [(&str, &str); 12] = [
+    ("down_blocks.0.resnets.0.conv1.weight", "a U-Net or autoencoder of diffusers"),
+    ("transformer_blocks.0.attn1.to_q.weight", "a transformer of diffusers"),
+    ("joint_blocks.0.x_block.attn.qkv.weight", "an MM-DiT (Stable Diffusion 3)"),
+    ("double_blocks.0.img_attn.qkv.weight", "a FLUX transformer"),
+    ("encoder.conv_in.weight", "an autoencoder for latents"),
+    ("temb.dense.0.weight", "the U-Net of DDPM"),
+    ("init_conv.weight", "the U-Net of denoising-diffusion-pytorch"),
+    ("map_layer0.weight", "a network of EDM"),
+    ("patch_embed.proj.weight", "a vision transformer"),
+    ("Conv2d_1a_3x3.conv.weight", "the Inception network for FID, which is no velocity network"),
+    ("text_model.embeddings.token_embedding.weight", "a text encoder"),
+    ("layer1.0.conv1.weight", "a ResNet"),
+];
 
 /// The kind of network with these parameter names.
 pub(super) fn family<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
-    names.filter_map(of_name).next()
+    names.filter_map(|name| MARKERS.iter().find(|(marker, _)| *marker == name)).map(|(_, kind)| *kind).next()
 }
 
-fn of_name(name: &str) -> Option<&'static str> {
-    match name {
-        "time_embed.0.weight" => Some("unet"),
-        "x_embedder.proj.weight" => Some("dit"),
-        "net.0.weight" => Some("mlp"),
-        "layers.0.lin1.weight" => Some("concat-squash"),
-        "codebook.embed" => Some("vq-vae"),
-        _ => None,
-    }
-}
-
-/// Maps the network's names to the names in the file.
-#[derive(Debug)]
-pub(super) struct Chosen {
-    pub(super) part: String,
-    names: BTreeMap<String, String>,
-}
-
-impl Chosen {
-    pub(super) fn tensors(
-        &self,
-        mut read: impl FnMut(&str) -> Result<Tensor, String>,
-    ) -> Result<BTreeMap<String, Tensor>, String> {
-        self.names.iter().map(|(name, at)| Ok((name.clone(), read(at)?))).collect()
-    }
-}
-
-/// Removes the prefixes that all names share; maps new names to old ones.
-fn unwrap(mut names: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    while !names.is_empty() && family(names.keys().map(String::as_str)).is_none() {
-        let Some(wrapper) = WRAPPERS.iter().find(|w| names.keys().all(|name| name.starts_with(**w))) else { break };
-        names = names.into_iter().map(|(name, at)| (name[wrapper.len()..].to_owned(), at)).collect();
-    }
+/// The kind of a network of others with these names.
+pub(super) fn other_family<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
     names
+        .filter_map(|name| OTHERS.iter().find(|(marker, _)| under(name, marker).is_some()))
+        .map(|(_, kind)| *kind)
+        .next()
 }
 
-pub(super) fn choose(shapes: &BTreeMap<String, Vec<i64>>, part: Option<&str>) -> Result<Chosen, InterchangeError> {
-    let unknown = |problem| Err(InterchangeError::Unknown { problem });
-    if shapes.is_empty() {
-        return unknown("the file holds no tensors; save the state_dict".into());
+/// The prefix of a network whose tensor this is, with its dot, and the kind of the network.
+pub(super) fn network_prefix(name: &str) -> Option<(&str, &'static str)> {
+    MARKERS.iter().find_map(|(marker, kind)| Some((under(name, marker)?, *kind)))
+}
+
+fn under<'a>(name: &'a str, marker: &str) -> Option<&'a str> {
+    name.strip_suffix(marker).filter(|prefix| prefix.is_empty() || prefix.ends_with('.'))
+}
+
+/// A name without the components that compilation and sharding add to every level.
+pub(super) fn clean(name: &str) -> Cow<'_, str> {
+    if !INSIDE.iter().any(|component| name.contains(component)) {
+        return Cow::Borrowed(name);
     }
-    let set_of = |part: &str| {
-        let prefix = if part.is_empty() { String::new() } else { format!("{part}.") };
-        let inside = shapes.keys().filter_map(|name| Some((name.strip_prefix(&prefix)?.to_owned(), name.clone())));
-        unwrap(inside.collect())
-    };
-    let known = |names: &BTreeMap<String, String>| family(names.keys().map(String::as_str)).is_some();
-    if let Some(part) = part {
-        let names = set_of(part);
-        if names.is_empty() {
-            let mut parts: Vec<&str> = shapes.keys().filter_map(|name| name.split('.').next()).collect();
-            parts.dedup();
-            parts.truncate(12);
-            return unknown(format!("the file has no part '{part}'; it has {}", parts.join(", ")));
+    let kept: Vec<&str> = name.split('.').filter(|component| !INSIDE.contains(component)).collect();
+    Cow::Owned(kept.join("."))
+}
+
+/// The name of the part of the file with this prefix: without the components of wrappers around a
+/// network.
+pub(super) fn part_of(prefix: &str) -> String {
+    let mut components: Vec<&str> = prefix.split('.').filter(|c| !c.is_empty()).collect();
+    while components.last() == Some(&"module") {
+        components.pop();
+    }
+    components.join(".")
+}
+
+/// The length of the prefix of wrappers that all names share.
+pub(super) fn shared_wrappers(names: &[&str]) -> usize {
+    let mut length = 0;
+    while let Some(first) = names.first() {
+        let Some(wrapper) =
+            BEFORE.iter().find(|w| first[length..].strip_prefix(**w).is_some_and(|r| r.starts_with('.')))
+        else {
+            break;
+        };
+        let next = length + wrapper.len() + 1;
+        let known = family(names.iter().map(|name| &name[length..])).is_some();
+        let shared = names.iter().all(|name| name.len() > next && name[..next] == first[..next]);
+        if known || !shared {
+            break;
         }
-        return Ok(Chosen { part: part.into(), names });
+        length = next;
     }
-    for part in std::iter::once("").chain(PARTS) {
-        let names = set_of(part);
-        if known(&names) {
-            return Ok(Chosen { part: part.into(), names });
+    length
+}
+
+/// Whether a component of a name says that the weights are averages.
+fn names_averages(component: &str) -> bool {
+    let lower = component.to_lowercase();
+    if lower.starts_with("exp_avg") || lower.starts_with("max_exp_avg") {
+        return false;
+    }
+    lower.split(|c: char| !c.is_ascii_alphabetic()).any(|token| {
+        matches!(token, "averaged" | "average" | "averages" | "swa" | "shadow" | "polyak" | "ewa")
+            || token.ends_with("ema") && !matches!(token, "schema" | "cinema")
+    })
+}
+
+/// Whether a component belongs to the state of an optimizer.
+pub(super) fn names_an_optimizer(component: &str) -> bool {
+    let lower = component.to_lowercase();
+    lower.starts_with("optim") || lower == "opt" || lower.contains("exp_avg") || lower == "collected_params"
+}
+
+/// The part of a name up to its last component that names averages, without the rest; `None` if the
+/// name is not of an average.
+pub(super) fn averaged(name: &str) -> Option<(&str, &str)> {
+    let (mut start, mut found) = (0, None);
+    for component in name.split('.') {
+        if names_an_optimizer(component) {
+            return None;
         }
+        let end = start + component.len();
+        if names_averages(component) && end < name.len() {
+            found = Some((&name[..end], &name[end + 1..]));
+        }
+        start = end + 1;
     }
-    let mut first: Vec<&str> = shapes.keys().map(String::as_str).collect();
-    first.truncate(6);
-    unknown(format!(
-        "its tensors are {}, ...; known are U-Nets of the guided-diffusion family, DiT/SiT, MLPs (net.0, net.2, ...) and ConcatSquash networks",
-        first.join(", ")
-    ))
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shapes(names: &[&str]) -> BTreeMap<String, Vec<i64>> {
-        names.iter().map(|name| ((*name).to_owned(), vec![1])).collect()
+    #[test]
+    fn averages_are_told_from_the_state_of_optimizers() {
+        for (name, part) in [
+            ("ema_model.net.0.weight", Some("ema_model")),
+            ("state_dict.model_ema.x", Some("state_dict.model_ema")),
+            ("ema.shadow_params.3", Some("ema.shadow_params")),
+            ("EMA.w", Some("EMA")),
+            ("netEMA.w", Some("netEMA")),
+            ("ema_0.9999.w", Some("ema_0")),
+            ("swa.module.w", Some("swa")),
+            ("optimizer.state.0.exp_avg", None),
+            ("optimizer.ema.0.w", None),
+            ("model.exp_avg.w", None),
+            ("schema.w", None),
+            ("ema.collected_params.0", None),
+            ("model.w", None),
+            ("ema", None),
+        ] {
+            assert_eq!(averaged(name).map(|(part, _)| part), part, "{name}");
+        }
     }
 
     #[test]
-    fn averaged_weights_come_first_and_wrappers_fall_away() {
-        let file = shapes(&["ema_model.module.net.0.weight", "net_model.module.net.0.weight", "optim.state.0.exp_avg"]);
-        let chosen = choose(&file, None).unwrap();
-        assert_eq!(chosen.part, "ema_model");
-        assert_eq!(
-            chosen.names.into_iter().collect::<Vec<_>>(),
-            [("net.0.weight".to_owned(), "ema_model.module.net.0.weight".to_owned())]
-        );
-        assert_eq!(choose(&file, Some("net_model")).unwrap().part, "net_model");
-        let error = choose(&file, Some("average")).unwrap_err().to_string();
-        assert!(error.contains("no part 'average'; it has ema_model, net_model, optim"), "{error}");
-        assert_eq!(choose(&shapes(&["_orig_mod.module.net.0.weight"]), None).unwrap().part, "");
-    }
-
-    #[test]
-    fn what_is_no_network_is_named() {
-        let error = choose(&shapes(&["encoder.weight"]), None).unwrap_err().to_string();
-        assert!(error.contains("encoder.weight") && error.contains("known are"), "{error}");
-        assert!(choose(&BTreeMap::new(), None).unwrap_err().to_string().contains("no tensors"));
+    fn wrappers_fall_away_at_every_level() {
+        assert_eq!(clean("_fsdp_wrapped_module.blocks.0._fsdp_wrapped_module.w"), "blocks.0.w");
+        assert_eq!(clean("_orig_mod.module.w"), "module.w");
+        assert_eq!(clean("blocks.1._checkpoint_wrapped_module._orig_mod.w"), "blocks.1.w");
+        assert_eq!(network_prefix("a.net.time_embed.0.weight"), Some(("a.net.", "unet")));
+        assert_eq!(network_prefix("subnet.0.weight"), None);
+        assert_eq!(part_of("ema.module."), "ema");
+        assert_eq!(part_of("module."), "");
+        assert_eq!(shared_wrappers(&["model.module.a", "model.module.b"]), "model.module.".len());
+        assert_eq!(shared_wrappers(&["model.net.0.weight"]), "model.".len());
+        assert_eq!(shared_wrappers(&["net.0.weight", "net.0.bias"]), 0);
     }
 }

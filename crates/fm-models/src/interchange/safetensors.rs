@@ -1,7 +1,11 @@
 //! Reading and writing safetensors, with a network's configuration in the metadata.
 
+use super::budget::Budget;
+use super::contents::{Contents, Entry, Leaf};
+use super::error::clip;
+use super::storage::{Storage, View};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use tch::{Device, Kind, Tensor};
@@ -9,72 +13,183 @@ use tch::{Device, Kind, Tensor};
 /// The metadata key whose value holds all other metadata, as JSON.
 const ABOUT: &str = "flow_matching";
 
-/// The header of a file.
-pub(super) struct Parsed<'a> {
-    tensors: SafeTensors<'a>,
-    pub(super) about: Option<serde_json::Value>,
+/// Limits of a header: its bytes, its tensors, their dimensions, and the bytes of a description.
+const HEADER: usize = 12 << 20;
+const TENSORS: usize = 50_000;
+const DIMENSIONS: usize = 16;
+const DESCRIPTION: usize = 1 << 20;
+
+/// Whether a file begins like safetensors: a length, and a JSON object.
+pub(super) fn is_safetensors(bytes: &[u8]) -> bool {
+    bytes.len() >= 8 && bytes[4..8] == [0; 4] && bytes.get(8).is_none_or(|b| *b == b'{')
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, String> {
-    let damaged = |e: &dyn fmt::Display| format!("it is not valid safetensors ({e}); fetch it again");
-    let tensors = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
-    let (length, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
-    if let Some(name) = serde_json::from_slice::<Repeated>(&bytes[8..8 + length]).map_err(|e| damaged(&e))?.0 {
-        return Err(format!("it holds {name} twice"));
+/// Opens a file. The values are borrowed from `bytes`.
+///
+/// # Errors
+/// A header that is damaged, ambiguous, or far larger than weights need.
+pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<'a>, String> {
+    let damaged = |e: &dyn fmt::Display| format!("it is not valid safetensors ({}); fetch it again", clip(e, 120));
+    let length = bytes.first_chunk::<8>().map(|n| u64::from_le_bytes(*n)).unwrap_or(u64::MAX);
+    let (length, held) = (usize::try_from(length).unwrap_or(usize::MAX), bytes.len().saturating_sub(8));
+    if length > held {
+        let problem = format!("it is cut short: its header has {length} bytes, and {held} are there");
+        return Err(damaged(&problem));
+    }
+    if length > HEADER {
+        return Err(format!("its header has {length} bytes, more than weights need; save only the state_dict"));
+    }
+    let probe: Probe = serde_json::from_slice(&bytes[8..8 + length]).map_err(|e| damaged(&e))?;
+    if let Some(name) = probe.repeated {
+        return Err(format!("it holds {} twice; save it again", clip(name, 80)));
+    }
+    if 8 + length + probe.end != bytes.len() {
+        let needed = (8 + length).saturating_add(probe.end);
+        let how = if needed > bytes.len() { "it is cut short" } else { "it has surplus bytes" };
+        return Err(damaged(&format!("{how}: it describes {needed} bytes and has {}", bytes.len())));
+    }
+    budget.allocate(length.saturating_mul(3))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
+    let mut contents = Contents::default();
+    // The order of the values in the file is the one order that a header has.
+    let names = header.offset_keys();
+    for name in names {
+        let Some(info) = header.info(&name) else { continue };
+        let (start, end) = info.data_offsets;
+        let part = bytes.get(8 + length + start..8 + length + end).unwrap_or_default();
+        budget.allocate(2 * name.len() + 3 * size_of::<Leaf>() + 3 * size_of::<Storage<'_>>() + 16 * DIMENSIONS)?;
+        let value = view(&name, info.dtype, &info.shape).map_or_else(Entry::Opaque, Entry::Tensor);
+        contents.storages.by_key.insert(name.clone(), Storage { bytes: part, crc: None, big_endian: false });
+        contents.leaves.push(Leaf { name, value });
     }
     let about = header.metadata().as_ref().and_then(|m| m.get(ABOUT));
-    let about = about.map(|text| serde_json::from_str(text)).transpose().map_err(|e| damaged(&e))?;
-    Ok(Parsed { tensors, about })
+    if about.is_some_and(|text| text.len() > DESCRIPTION) {
+        return Err("its description of itself is larger than 1 MiB; convert it with the program that wrote it".into());
+    }
+    contents.about = about.map(|text| serde_json::from_str(text)).transpose().map_err(|e| damaged(&e))?;
+    Ok(contents)
 }
 
-impl Parsed<'_> {
-    pub(super) fn shapes(&self) -> BTreeMap<String, Vec<i64>> {
-        let shape = |view: TensorView<'_>| view.shape().iter().map(|n| *n as i64).collect();
-        self.tensors.iter().map(|(name, view)| (name.to_owned(), shape(view))).collect()
+fn view(name: &str, dtype: Dtype, shape: &[usize]) -> Result<View, String> {
+    let kind = match dtype {
+        Dtype::F32 => Kind::Float,
+        Dtype::F64 => Kind::Double,
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::I64 => Kind::Int64,
+        Dtype::I32 => Kind::Int,
+        Dtype::I16 => Kind::Int16,
+        Dtype::I8 => Kind::Int8,
+        Dtype::U8 => Kind::Uint8,
+        Dtype::BOOL => Kind::Bool,
+        other => return Err(format!("its values are {other:?}, which libtorch's weights never are; save it as F32")),
+    };
+    let shape: Vec<i64> = shape.iter().map(|n| i64::try_from(*n).unwrap_or(i64::MAX)).collect();
+    let mut strides = vec![1i64; shape.len()];
+    for d in (1..shape.len()).rev() {
+        strides[d - 1] = strides[d].saturating_mul(shape[d].max(1));
     }
-
-    pub(super) fn tensor(&self, name: &str) -> Result<Tensor, String> {
-        let view = self.tensors.tensor(name).map_err(|e| e.to_string())?;
-        let kind = match view.dtype() {
-            Dtype::F32 => Kind::Float,
-            Dtype::F64 => Kind::Double,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::I64 => Kind::Int64,
-            Dtype::I32 => Kind::Int,
-            Dtype::I16 => Kind::Int16,
-            Dtype::I8 => Kind::Int8,
-            Dtype::U8 => Kind::Uint8,
-            Dtype::BOOL => Kind::Bool,
-            other => return Err(format!("{name} is {other:?}, which libtorch's weights never are")),
-        };
-        let shape: Vec<i64> = view.shape().iter().map(|n| *n as i64).collect();
-        Ok(Tensor::from_data_size(view.data(), &shape, kind))
-    }
+    Ok(View { storage: name.into(), kind, offset: 0, shape, strides })
 }
 
-/// The first key that occurs twice in a JSON object, which JSON readers usually accept.
-struct Repeated(Option<String>);
+/// What is checked before the header is read: names that occur twice, which JSON readers usually
+/// accept, sizes that would cost far more memory than their text, and the end of the values.
+struct Probe {
+    repeated: Option<String>,
+    end: usize,
+}
 
-impl<'de> de::Deserialize<'de> for Repeated {
+impl<'de> de::Deserialize<'de> for Probe {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Repeated;
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Probe;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Repeated, A::Error> {
-                let (mut seen, mut repeated) = (HashSet::new(), None);
-                while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
-                    if !seen.insert(key.clone()) {
-                        repeated.get_or_insert(key);
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Probe, A::Error> {
+                let (mut seen, mut probe) = (HashSet::new(), Probe { repeated: None, end: 0 });
+                while let Some((key, Part { end, entries })) = map.next_entry::<String, Part>()? {
+                    if seen.len() >= TENSORS || entries > TENSORS {
+                        return Err(de::Error::custom("more tensors than weights have"));
+                    }
+                    probe.end = probe.end.max(end);
+                    if seen.contains(&key) {
+                        probe.repeated.get_or_insert(key);
+                    } else {
+                        seen.insert(key);
                     }
                 }
-                Ok(Repeated(repeated))
+                Ok(probe)
             }
         }
-        deserializer.deserialize_map(Keys)
+        deserializer.deserialize_map(Names)
+    }
+}
+
+/// A tensor's entry, or the metadata.
+struct Part {
+    end: usize,
+    entries: usize,
+}
+
+impl<'de> de::Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Part;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Part, A::Error> {
+                let mut part = Part { end: 0, entries: 0 };
+                while let Some(key) = map.next_key::<String>()? {
+                    part.entries += 1;
+                    match key.as_str() {
+                        "shape" => {
+                            map.next_value::<Numbers>()?;
+                        }
+                        "data_offsets" => part.end = map.next_value::<Numbers>()?.last,
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(part)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// The last of a few numbers.
+struct Numbers {
+    last: usize,
+}
+
+impl<'de> de::Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Few;
+        impl<'de> Visitor<'de> for Few {
+            type Value = Numbers;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of numbers")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Numbers, A::Error> {
+                let (mut numbers, mut count) = (Numbers { last: 0 }, 0);
+                while let Some(n) = sequence.next_element::<usize>()? {
+                    count += 1;
+                    if count > DIMENSIONS {
+                        return Err(de::Error::custom("more dimensions than a tensor has"));
+                    }
+                    numbers.last = n;
+                }
+                Ok(numbers)
+            }
+            // The text of a metadata entry with this name.
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<Numbers, E> {
+                Ok(Numbers { last: 0 })
+            }
+        }
+        deserializer.deserialize_any(Few)
     }
 }
 

@@ -7,9 +7,10 @@ use tch::Tensor;
 /// One set of weights from a file.
 #[derive(Debug)]
 pub struct Weights {
-    /// Tensors by name, without prefixes, in the file's precision.
+    /// Tensors by name, without prefixes, in the file's precision. All values are finite.
     pub tensors: BTreeMap<String, Tensor>,
-    /// Name of the part of the file, such as `ema_model`; empty for the whole file.
+    /// Name of the part of the file, such as `ema_model`; empty for the whole file. Programs show
+    /// it, because it tells averaged weights from raw ones.
     pub part: String,
     /// Metadata of the file, if this library wrote it.
     pub about: Option<About>,

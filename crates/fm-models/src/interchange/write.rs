@@ -36,6 +36,16 @@ pub struct About {
     pub config: serde_json::Value,
 }
 
+impl About {
+    /// The source distribution that the configuration of the run names, if any. It comes from the
+    /// file and can name any path: this library does not open it, and a program must not without
+    /// being told to.
+    pub fn source(&self) -> Option<&str> {
+        let run = self.config.get("run").unwrap_or(&self.config);
+        run.get("source")?.as_str()
+    }
+}
+
 /// A network's weights and buffers by name.
 pub fn named(store: &VarStore) -> BTreeMap<String, Tensor> {
     store.variables().into_iter().map(|(name, t)| (name, t.detach())).collect()
