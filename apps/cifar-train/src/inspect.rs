@@ -52,7 +52,7 @@ fn file(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     }
     println!("  network          {}", serde_json::to_string(&found.config)?);
     if !found.assumed.is_empty() {
-        println!("  assumed          {}", found.assumed.join(", "));
+        found.assumed.iter().for_each(|assumption| println!("  assumed          {assumption}: {}", assumption.why));
     }
     if args.tensors {
         weights.tensors.iter().for_each(|(name, t)| println!("  {name:<56} {:?} {:?}", t.size(), t.kind()));

@@ -91,12 +91,21 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
     let mut opened = weights::open(path, &which.file, device)?;
     let shape = opened.config.data_shape();
     ensure!(shape.len() == 3, "{} is a network for points; use tabular-train", path.display());
-    let About { config, data, step, ema_decay, path: along, prediction, .. } = opened.about.take().unwrap_or_default();
+    let objective = which.file.objective(opened.about.as_ref())?;
+    let About { config, data, step, ema_decay, .. } = opened.about.take().unwrap_or_default();
+    let foreign_source = || format!("{} describes a source that is not in the file; use the run", path.display());
     let foreign = || format!("{} was not written by cifar-train", path.display());
     let mut config = match config {
-        Value::Null => trained_for(presets::preset("cifar10-unet")?, &along, &prediction)?,
-        config => serde_json::from_value(config).with_context(foreign)?,
+        Value::Null => {
+            Config { flow: FlowConfig { objective, ..FlowConfig::default() }, ..presets::preset("cifar10-unet")? }
+        }
+        config => {
+            let mut config: Config = serde_json::from_value(config).with_context(foreign)?;
+            config.flow.objective.times.clip = objective.times.clip;
+            config
+        }
     };
+    fm_app::sources::named(&config.flow.source).with_context(foreign_source)?;
     config.model = opened.config.clone();
     let data = match data {
         Value::Null => pixels(shape.clone(), config.model.classes()),
@@ -149,16 +158,6 @@ pub(crate) fn weights_of(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>
     let (path, _, damaged) = latest_checkpoint(path)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
     Ok(checkpoint::read_weights(&path, Weights::Ema)?)
-}
-
-/// A preset's sampling settings for the objective that a file names.
-fn trained_for(preset: Config, path: &str, prediction: &str) -> anyhow::Result<Config> {
-    let mut flow = FlowConfig::default();
-    if !path.is_empty() {
-        flow.objective.path = path.parse()?;
-        flow.objective.prediction = prediction.parse()?;
-    }
-    Ok(Config { flow, ..preset })
 }
 
 /// 8-bit images, scaled to [-1, 1] as usual.

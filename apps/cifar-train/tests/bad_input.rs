@@ -164,7 +164,7 @@ fn what_cannot_be_evaluated_is_told_in_a_line() {
         (format!("{both} --metrics kid --num-samples 0"), "--num-samples is 0"),
         (
             format!("evaluate --samples {d}/colour.npy --data digits --metrics kid --cache {d}/cache"),
-            "these images are [3, 32, 32]",
+            "cannot compare pixels of [3, 32, 32]",
         ),
         (format!("{both} --metrics fd --statistics {d}/w.pth"), "is no zip"),
         (format!("{both} --metrics kid --save-statistics {d}/s.npz"), "ask for fd or fid too"),

@@ -354,7 +354,7 @@ fn sweeps_calibration_and_statistics() {
     // Images of another range are not compared.
     write_npy(dir.path().join("bare.npy"), &digits().mapv(|p| 15 * p)).unwrap();
     let error = fail(&format!("{from} --metrics nn --num-steps 2 --data {d}/bare.npy"));
-    assert!(error.contains("of one form"), "{error}");
+    assert!(error.contains("give images of one size and range"), "{error}");
     // Mirrored real images are other images.
     succeed(&format!("{from} --metrics fd --num-steps 2 --reference-flips --json {d}/flips.json"));
     let flipped = json(dir.path().join("flips.json"));

@@ -17,6 +17,7 @@ pub fn parse<P: CommandFactory + FromArgMatches>(adapt: impl FnOnce(Command) -> 
 /// exception of libtorch, such as out of memory, arrives as a panic; it is printed as one line too,
 /// with exit code 101. If RUST_BACKTRACE is set, the panic is printed in full.
 pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
+    crate::spinning::bound();
     crate::memory::keep_freed();
     if std::env::var_os("RUST_BACKTRACE").is_none() {
         std::panic::set_hook(Box::new(|info| {

@@ -41,5 +41,6 @@ pub mod runtime;
 pub mod settings;
 pub mod solvers;
 pub mod sources;
+mod spinning;
 pub mod training_run;
 pub mod weights;

@@ -41,6 +41,16 @@ pub fn open(
     Ok(Source::Rows(rows))
 }
 
+/// Whether this names a distribution rather than a data set of the machine.
+///
+/// # Errors
+/// The name of a data set.
+pub fn named(name: &str) -> anyhow::Result<()> {
+    SourceKind::parse(name)
+        .map(|_| ())
+        .with_context(|| format!("the source {name} is a data set, which a file of weights may not open"))
+}
+
 /// The smallest loss that a network can reach on `data`, if `excess_loss` is set.
 ///
 /// # Errors

@@ -1,10 +1,14 @@
 //! Networks from files of weights, of this project or of others.
 
 use crate::settings;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
+use fm_core::choice::Choice;
+use fm_core::objective::Objective;
+use fm_core::path::PathKind;
+use fm_core::prediction::Prediction;
 use fm_core::tensor::VelocityModel;
 use fm_models::ModelConfig;
-use fm_models::interchange::{self, About, Recognised};
+use fm_models::interchange::{self, About, Assumption, Concerns, Recognised};
 use std::path::Path;
 use tch::Device;
 use tch::nn::VarStore;
@@ -34,18 +38,97 @@ pub struct FileArgs {
     pub part: Option<String>,
     /// Set a parameter of the network that a file of weights does not determine, for example
     /// heads=4; repeatable.
-    #[arg(long, value_name = "KEY=VALUE", help_heading = "Model")]
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Model", hide = true)]
     pub set: Vec<String>,
+    /// Path that the network of a file was trained on, if the file does not say (default: linear).
+    #[arg(long, help_heading = "Model", hide = true)]
+    pub path: Option<PathKind>,
+    /// Quantity that the network of a file predicts, if the file does not say (default: velocity).
+    #[arg(long, help_heading = "Model", hide = true)]
+    pub prediction: Option<Prediction>,
+    /// Distance in time that sampling keeps from singular ends, for a file of weights (default: the
+    /// file's, otherwise 0.001 where an end is singular).
+    #[arg(long, value_name = "EPS", help_heading = "Model", hide = true)]
+    pub time_clip: Option<f64>,
 }
 
+/// Distance from an end of the time span at which a network's velocity is singular.
+const TIME_CLIP: f64 = 1e-3;
+
 impl FileArgs {
+    /// Whether a flag gives this setting.
+    fn gives(&self, name: &str) -> bool {
+        match name {
+            "path" => self.path.is_some(),
+            "prediction" => self.prediction.is_some(),
+            name => self.set.iter().any(|s| s.split('=').next() == Some(name)),
+        }
+    }
+
     /// Fails if a flag is set; for models that are not a file of weights.
     ///
     /// # Errors
     /// A flag that is set.
     pub fn refuse(&self) -> anyhow::Result<()> {
-        ensure!(self.part.is_none() && self.set.is_empty(), "cannot apply --part or --set: this is a run; drop them");
+        let network = self.part.is_some() || !self.set.is_empty();
+        let objective = self.path.is_some() || self.prediction.is_some() || self.time_clip.is_some();
+        ensure!(
+            !network && !objective,
+            "cannot apply --part, --set, --path, --prediction or --time-clip: this is a run, which knows them; drop them"
+        );
         Ok(())
+    }
+
+    /// The objective of a file of weights: its description, completed by the flags. A time clip that
+    /// is assumed is printed to standard error.
+    ///
+    /// # Errors
+    /// A flag that contradicts the description, and an unknown name in it.
+    pub fn objective(&self, about: Option<&About>) -> anyhow::Result<Objective> {
+        let said = |text: fn(&About) -> &str| about.map(text).filter(|text| !text.is_empty());
+        let mut objective = Objective {
+            path: agreed("--path", self.path, said(|about| &about.path))?,
+            prediction: agreed("--prediction", self.prediction, said(|about| &about.prediction))?,
+            ..Objective::default()
+        };
+        objective.times.clip = self.time_clip.unwrap_or(about.map_or(0.0, stored_clip));
+        if objective.times.clip == 0.0 && objective.span().is_err() {
+            objective.times.clip = TIME_CLIP;
+            eprintln!(
+                "assumed   time_clip = {TIME_CLIP}: an end of the path is singular (change with --time-clip EPS)"
+            );
+        }
+        objective.span()?;
+        Ok(objective)
+    }
+}
+
+/// The time clip of a description, or of the run's configuration in it.
+fn stored_clip(about: &About) -> f64 {
+    let run = about.config.get("run").unwrap_or(&about.config);
+    about.time_clip.max(run.get("time_clip").and_then(serde_json::Value::as_f64).unwrap_or(0.0))
+}
+
+/// What a flag and a description say, if they do not contradict each other.
+fn agreed<C: Choice + Default + PartialEq>(flag: &str, given: Option<C>, said: Option<&str>) -> anyhow::Result<C> {
+    let said = said.map(C::parse).transpose()?;
+    match (given, said) {
+        (Some(given), Some(said)) if given != said => {
+            bail!("the weights' own description says {said}; drop {flag} {given}")
+        }
+        (given, said) => Ok(given.or(said).unwrap_or_default()),
+    }
+}
+
+/// How to change an assumption.
+fn remedy(assumption: &Assumption) -> String {
+    match (assumption.concerns, assumption.name) {
+        (Concerns::Network, name) => format!("change with --set {name}=VALUE"),
+        (Concerns::Objective, "time_direction") => "weights with the other direction cannot be used".into(),
+        (Concerns::Objective, name) => format!("change with --{name} NAME"),
+        (Concerns::Sampling, _) => "change with --cfg-scale S".into(),
+        (Concerns::Data, "latents") => "take the latents with --npy; the picture shows their channels".into(),
+        (Concerns::Data, _) => "it cannot be changed".into(),
     }
 }
 
@@ -56,10 +139,8 @@ impl FileArgs {
 pub fn open(path: &Path, args: &FileArgs, device: Device) -> anyhow::Result<Opened> {
     let (weights, settings) = (interchange::read(path, args.part.as_deref())?, &args.set);
     let Recognised { config, assumed } = interchange::recognise(&weights)?;
-    let given = |assumption: &&String| !settings.iter().any(|s| s.split('=').next() == assumption.split(' ').next());
-    let open: Vec<&str> = assumed.iter().filter(given).map(String::as_str).collect();
-    if !open.is_empty() {
-        eprintln!("assumed   {} (not in the file; change with --set KEY=VALUE)", open.join(", "));
+    for assumption in assumed.iter().filter(|assumption| !args.gives(assumption.name)) {
+        eprintln!("assumed   {assumption}: {} ({})", assumption.why, remedy(assumption));
     }
     let config = overlay(config, settings)?;
     interchange::check_size(&weights, &config)?;

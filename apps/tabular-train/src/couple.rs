@@ -47,18 +47,24 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The tables with the columns of the first, from which its means are subtracted before f32: no cost
-/// changes, except the cosine's, which is not centred.
+/// A mean of this many deviations is subtracted before f32.
+const OFFSET: f64 = 1000.0;
+
+/// The tables with the columns of the first, in f32. Large means of the first are subtracted before,
+/// so that columns such as time stamps keep their differences; no cost changes by that, except the
+/// cosine's, which keeps its means.
 fn centred(mut tables: Vec<Table>, metric: Metric) -> anyhow::Result<Vec<Array2<f32>>> {
     let names = tables.first().map(|first| first.names.clone()).unwrap_or_default();
     for table in &mut tables[1..] {
         *table = table.in_order(&names)?;
     }
     let mut columns = Columns::of(&tables[0], Preprocess::Standardize)?;
-    columns.deviation.fill(1.0);
-    if metric == Metric::Cosine {
-        columns.mean.fill(0.0);
+    for (mean, deviation) in columns.mean.iter_mut().zip(&columns.deviation) {
+        if metric == Metric::Cosine || mean.abs() < OFFSET * deviation {
+            *mean = 0.0;
+        }
     }
+    columns.deviation.fill(1.0);
     tables.iter().map(|table| Ok(columns.apply(table.values.view())?)).collect()
 }
 

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::saved::Saved;
 use crate::training_data::open_source;
 use anyhow::{Context, ensure};
+use fm_app::objective_args::FlowConfig;
 use fm_app::weights::{self, FileArgs};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
@@ -75,7 +76,11 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
         "{} is a part of a checkpoint, which knows the columns' units; name the checkpoint's directory",
         path.display()
     );
-    let unknown = || Saved { run: Config::default(), columns: Columns::unchanged(shape[0] as usize) };
+    let objective = file.objective(opened.about.as_ref())?;
+    let clip = objective.times.clip;
+    let flow = FlowConfig { objective, ..FlowConfig::default() };
+    let unknown =
+        || Saved { run: Config { flow, ..Config::default() }, columns: Columns::unchanged(shape[0] as usize) };
     let Saved { run: mut config, columns } = match opened.about {
         // Columns in wrong units would not be noticed.
         Some(about) if !about.config.is_null() => serde_json::from_value(about.config).with_context(|| {
@@ -83,6 +88,9 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
         })?,
         _ => unknown(),
     };
+    config.flow.objective.times.clip = clip;
+    fm_app::sources::named(&config.flow.source)
+        .with_context(|| format!("{} describes a source that is not in the file; use the run", path.display()))?;
     let source = open_source(&mut config, &columns, || 0.0)?;
     let (model, store, weights) = (opened.model, opened.store, opened.name);
     Ok(Loaded { config, columns, source, model, log_scale: None, device, weights, store })

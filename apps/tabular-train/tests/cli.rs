@@ -65,7 +65,7 @@ fn every_toy_runs_and_bad_input_is_one_line() {
         (format!("train --batch-size 0 --out {d}/x"), "--batch-size"),
         (format!("train --out {d}/moons"), "already holds a run"),
         (format!("sample --checkpoint {d}/none --out {d}/s.csv"), "no checkpoint found"),
-        (format!("train --coupling schroedinger-bridge --out {d}/x"), "--path schroedinger-bridge"),
+        (format!("train --coupling schroedinger-bridge --out {d}/x"), "choose path schroedinger-bridge"),
         (format!("train --ot-batch 0 --out {d}/x"), "ot_batch is 0"),
         (format!("couple {d}/one.csv"), "at least two"),
         (format!("couple {d}/one.csv {d}/three.csv"), "equal rows"),

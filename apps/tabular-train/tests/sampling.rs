@@ -86,7 +86,7 @@ fn sampling_requests_that_cannot_be() {
         ("sample --solver dopri5 --rtol 1e-3,1e-3,1e-3", "3 tolerances were given for rows of 2"),
         ("sample --solver tsit5 --max-evaluations 10", "used up the allowed evaluations"),
         ("sample --solver tsit5 --pace per-batch --max-evaluations 10", "used up the allowed evaluations"),
-        ("likelihood wide.csv", "3 columns; the model has 2"),
+        ("likelihood wide.csv", "has 3 columns where 2 are expected"),
         ("likelihood one.csv --solver rk4", "no embedded error estimate"),
         ("likelihood one.csv --tolerance 0", "--tolerance is 0"),
         ("likelihood none.csv", "none.csv"),

@@ -49,7 +49,7 @@ fn counts_with_classes_come_out_as_they_went_in() {
     // Asked for one class, that class has more of the second gene.
     let mean = |class: &str, scale: &str| {
         succeed(&format!("sample {from} --num-samples 100 --class {class} {scale} --out {d}/one.npy"));
-        let drawn: ndarray::Array2<f32> = ndarray_npy::read_npy(dir.path().join("one.npy")).unwrap();
+        let drawn: ndarray::Array2<f64> = ndarray_npy::read_npy(dir.path().join("one.npy")).unwrap();
         drawn.column(1).sum() / 100.0
     };
     assert!(mean("1", "--cfg-scale 1.5") > 60.0 && mean("common", "") < 20.0);
@@ -62,7 +62,7 @@ fn counts_with_classes_come_out_as_they_went_in() {
         ["nearest_neighbour_accuracy", "sliced_wasserstein_2"].map(|key| found["found"][key].as_f64().unwrap());
     assert!(accuracy < 0.9 && w2 < 0.5, "{found}");
     succeed(&format!("trajectory {from} --num-samples 7 --out {d}/t.npy"));
-    let paths: ndarray::Array3<f32> = ndarray_npy::read_npy(dir.path().join("t.npy")).unwrap();
+    let paths: ndarray::Array3<f64> = ndarray_npy::read_npy(dir.path().join("t.npy")).unwrap();
     assert_eq!(paths.dim(), (21, 7, 2));
     for (words, says) in [
         (format!("train --data {d}/c.csv --out {d}/x"), "line 2, column 1 (id): 'cell0' is not a finite number"),

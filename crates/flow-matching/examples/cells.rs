@@ -5,23 +5,17 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
-use flow_matching::data::table::genes;
+use flow_matching::data::{Columns, Preprocess, table::genes};
 use flow_matching::metrics::energy::energy_distance;
 use flow_matching::prelude::*;
 use ndarray::Axis;
-
-/// Mean and standard deviation of each gene over all cells.
-fn standardise(counts: &Array2<f32>) -> Option<Array2<f32>> {
-    let (mean, deviation) = (counts.mean_axis(Axis(0))?, counts.std_axis(Axis(0), 0.0));
-    Some((counts - &mean) / deviation.mapv(|s| s.max(1e-6)))
-}
 
 /// Energy distances to the cells of each of the three largest types: of generated cells of that
 /// type, and of cells of all types.
 pub(crate) fn distances() -> Result<Vec<(String, [f64; 2])>, DataError> {
     tch::manual_seed(0);
     let table = genes()?;
-    let logs = standardise(&table.values.mapv(f32::ln_1p)).ok_or("no cells")?;
+    let logs = Columns::of(&table, Preprocess::Log1pStandardize)?.apply(table.values.view())?;
     let data = Classes::new(logs.clone(), table.labels.iter().map(|label| i64::from(*label)).collect())?;
     let store = nn::VarStore::new(Device::Cpu);
     let (dim, classes) = (logs.ncols() as i64, table.classes.len() as i64);

@@ -6,8 +6,9 @@
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 use flow_matching::data::table::{CsvOptions, csv};
-use flow_matching::data::{folder, npy};
+use flow_matching::data::{Columns, Preprocess, folder, npy};
 use flow_matching::prelude::*;
+use ndarray::Ix2;
 use std::fs;
 use std::path::Path;
 
@@ -35,7 +36,8 @@ pub(crate) fn batches() -> Result<Vec<Batch>, Box<dyn std::error::Error>> {
     let images = folder::load(&at.join("images"), 2)?;
     let options = CsvOptions { labels: Some("kind".into()), ..CsvOptions::default() };
     let flowers = csv(&at.join("flowers.csv"), &options)?;
-    let points = npy::table(&at.join("points.npy"))?;
+    let flowers = Columns::of(&flowers, Preprocess::Standardize)?.apply_table(&flowers)?;
+    let points = npy::read::<f32, Ix2>(at.join("points.npy").as_path())?;
     let conditioned = Conditions::new(points.clone(), array![[0.5], [1.5], [2.5]])?;
     let (flow, mut batches) = (FlowMatching::default(), Vec::new());
     let sets: [&dyn Dataset; 4] = [&images, &flowers, &points, &conditioned];

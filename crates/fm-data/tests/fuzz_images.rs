@@ -89,7 +89,7 @@ fn mutated_files_neither_panic_nor_hang() {
         match image {
             Ok((pixels, shape)) => {
                 read += 1;
-                assert_eq!(pixels.len(), shape.iter().product(), "file {number}");
+                assert_eq!(pixels.len(), shape.iter().product::<usize>(), "file {number}");
                 assert!(sizes.is_ok(), "file {number} is read, but has no size: {}", sizes.unwrap_err());
             }
             Err(e) => assert!(e.to_string().contains("x.png") && e.to_string().chars().count() <= 300, "{e}"),

@@ -31,8 +31,8 @@ use rayon::prelude::*;
 pub struct Subsets {
     /// Number of subsets, from 1 to a million.
     pub count: usize,
-    /// Rows per subset. Several subsets have at most half of the rows of the smaller side, so that
-    /// they differ; one subset has at most all of them. [`Kid::size`] is the size used.
+    /// Rows per subset, at most those of the smaller side; [`Kid::size`] is the size used. An error
+    /// is known only for subsets that leave out rows of both sides.
     pub size: usize,
     /// The random seed.
     pub seed: u64,
@@ -51,7 +51,7 @@ impl Default for Subsets {
 pub struct Kid {
     /// The mean over the subsets.
     pub value: f64,
-    /// Its standard error; `None` if there is one subset, or if subsets cannot differ.
+    /// Its standard error; `None` if there is one subset, or if subsets have all rows of a side.
     pub error: Option<f64>,
     /// Rows per subset that were used, which may be fewer than requested.
     pub size: usize,
@@ -86,7 +86,7 @@ fn over_subsets(x: Points<'_>, y: Points<'_>, subsets: &Subsets) -> Result<Kid, 
     let whole = x.nrows() == y.nrows();
     count("the number of rows per subset", 2, usize::MAX, subsets.size)?;
     count("the number of subsets", 1, 1_000_000, subsets.count)?;
-    let size = size_of_subsets(subsets, least);
+    let size = subsets.size.min(least);
     // Subsets of all rows of both sides are one.
     let count = if size == least && whole { 1 } else { subsets.count };
     fits(size, size)?;
@@ -102,12 +102,6 @@ fn over_subsets(x: Points<'_>, y: Points<'_>, subsets: &Subsets) -> Result<Kid, 
     let scale = (share / (1.0 - share) + 1.0 / count as f64).sqrt();
     let error = if size < least { deviation(&values).map(|s| s * scale) } else { None };
     Ok(Kid { value: values.iter().sum::<f64>() / count as f64, error, size, count })
-}
-
-/// Rows per subset, given the rows of the smaller side. With less than four, a half is no subset.
-fn size_of_subsets(subsets: &Subsets, least: usize) -> usize {
-    let most = if subsets.count > 1 && least >= 4 { least / 2 } else { least };
-    subsets.size.min(most)
 }
 
 /// The unbiased MMD^2 with the cubic kernel over all rows, (n, d) and (m, d).
@@ -151,12 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn subsets_are_smaller_than_what_they_are_drawn_from() {
+    fn an_error_is_that_of_subsets_which_differ() {
         let real = normal(0, 3000);
         for (rows, requested, count, used) in [
-            (20, 1000, 100, 10),
-            (4, 1000, 100, 2),
-            (1500, 1000, 4, 750),
+            (20, 1000, 100, 20),
+            (20, 10, 100, 10),
+            (4, 1000, 100, 4),
+            (1500, 1000, 4, 1000),
             (2000, 1000, 4, 1000),
             (3000, 100, 4, 100),
             (20, 1000, 1, 20),
@@ -165,7 +160,7 @@ mod tests {
         ] {
             let x = normal(1, rows);
             let found = kid(x.view(), real.view(), &Subsets { count, size: requested, seed: 0 }).unwrap();
-            assert_eq!((found.size, found.error.is_some()), (used, count > 1 && rows >= 4), "{rows}: {found:?}");
+            assert_eq!((found.size, found.error.is_some()), (used, count > 1 && used < rows), "{rows}: {found:?}");
         }
         let same =
             kid(real.slice(ndarray::s![..3, ..]), real.slice(ndarray::s![3..6, ..]), &Subsets::default()).unwrap();
@@ -185,7 +180,7 @@ mod tests {
             let found: Vec<Kid> = (0..80)
                 .map(|seed| {
                     let (x, y) = (normal(2 * seed, 20) * 1.5 + 1.0, normal(2 * seed + 1, many));
-                    kid(x.view(), y.view(), &Subsets { seed, ..Subsets::default() }).unwrap()
+                    kid(x.view(), y.view(), &Subsets { seed, size: 10, ..Subsets::default() }).unwrap()
                 })
                 .collect();
             let values: Vec<f64> = found.iter().map(|k| k.value).collect();

@@ -16,8 +16,6 @@ use clap::{Args, Parser, Subcommand};
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
 use fm_app::report::ReportArgs;
-use fm_core::path::PathKind;
-use fm_core::prediction::Prediction;
 use std::path::PathBuf;
 
 /// Train and sample flow-matching models of images.
@@ -127,12 +125,6 @@ pub(crate) struct ConvertArgs {
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) which: Which,
-    /// Path that the network was trained on, if the input has no such metadata (default: linear).
-    #[arg(long, help_heading = "Model")]
-    pub(crate) path: Option<PathKind>,
-    /// Quantity that the network predicts, if the input has no such metadata (default: velocity).
-    #[arg(long, help_heading = "Model")]
-    pub(crate) prediction: Option<Prediction>,
 }
 
 #[derive(Debug, Args)]

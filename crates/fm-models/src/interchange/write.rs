@@ -24,6 +24,9 @@ pub struct About {
     pub path: String,
     /// What the network predicts.
     pub prediction: String,
+    /// Distance in time that training and sampling keep from singular ends; 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub time_clip: f64,
     /// Direction of time: which end is source and which is data.
     pub time_direction: String,
     /// Steps of training.
@@ -34,6 +37,11 @@ pub struct About {
     pub data: serde_json::Value,
     /// The whole configuration of the run.
     pub config: serde_json::Value,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl About {
