@@ -184,8 +184,11 @@ pub(super) fn read_shard(directory: &Path, layout: &Layout, shard: &ShardMeta) -
         return Err(problem("does not match its recorded size and hash"));
     }
     let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| problem(&e.to_string()))?;
-    let mut starts = [0; 3];
-    for (start, (name, dtype, shape)) in starts.iter_mut().zip(layout.tensors(number)) {
+    let (mut starts, tensors) = ([0; 3], layout.tensors(number));
+    if metadata.tensors().len() != tensors.len() {
+        return Err(problem("has other tensors than its description"));
+    }
+    for (start, (name, dtype, shape)) in starts.iter_mut().zip(tensors) {
         let found = metadata.info(name).filter(|found| found.dtype == dtype && found.shape == shape);
         let wrong = || problem(&format!("has no {name} of {dtype:?} {}", fm_core::message::shape(&shape)));
         *start = 8 + header + found.ok_or_else(wrong)?.data_offsets.0;
