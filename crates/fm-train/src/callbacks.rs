@@ -44,6 +44,11 @@ pub trait Callback {
     fn replay(&mut self, record: &LogRecord) {
         let _ = record;
     }
+
+    /// Receives a problem that does not end the run, such as a damaged checkpoint.
+    fn warn(&mut self, warning: &TrainError) {
+        let _ = warning;
+    }
 }
 
 /// No callback.
@@ -75,6 +80,10 @@ impl Callback for Vec<Box<dyn Callback + '_>> {
 
     fn replay(&mut self, record: &LogRecord) {
         self.iter_mut().for_each(|observer| observer.replay(record));
+    }
+
+    fn warn(&mut self, warning: &TrainError) {
+        self.iter_mut().for_each(|observer| observer.warn(warning));
     }
 }
 
@@ -136,6 +145,7 @@ pub struct KeepBest {
     info: RunInfo,
     monitor: String,
     best: f64,
+    warnings: Vec<TrainError>,
 }
 
 impl KeepBest {
@@ -144,7 +154,13 @@ impl KeepBest {
     /// # Errors
     /// [`TrainError::Setting`]: an unknown name.
     pub fn new(directory: PathBuf, info: RunInfo, monitor: &str) -> Result<Self, TrainError> {
-        Ok(Self { directory, info, monitor: LogRecord::monitored(monitor)?, best: f64::INFINITY })
+        let monitor = LogRecord::monitored(monitor)?;
+        Ok(Self { directory, info, monitor, best: f64::INFINITY, warnings: Vec::new() })
+    }
+
+    /// Checkpoints that were not removed, because they hold other files.
+    pub fn warnings(&self) -> &[TrainError] {
+        &self.warnings
     }
 
     fn is_best(&mut self, record: &LogRecord) -> bool {
@@ -162,11 +178,10 @@ impl Callback for KeepBest {
         record: Option<&LogRecord>,
     ) -> Result<ControlFlow<()>, TrainError> {
         if record.is_some_and(|r| self.is_best(r)) {
-            std::fs::create_dir_all(&self.directory).map_err(TrainError::io("create", &self.directory))?;
             let best = checkpoint::save(&self.directory, state, &self.info)?;
             // The best is not always the newest: a run resumed after a crash finds later
             // checkpoints in the directory.
-            crate::run_dir::keep_only(&self.directory, &best)?;
+            self.warnings = crate::run_dir::keep_only(&self.directory, &best)?;
         }
         Ok(ControlFlow::Continue(()))
     }

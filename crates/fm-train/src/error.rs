@@ -19,6 +19,32 @@ pub enum TrainError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// Something else under the name of a file of ours.
+    #[error("cannot {action} {}: it is {kind}, not a plain file; move it away", path.display())]
+    NotPlain {
+        /// The attempted operation, such as "open".
+        action: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A warning: a directory was kept, because what it holds cannot be shown to be ours.
+    #[error("{} was not removed: {problem}; move what you need, then remove it", path.display())]
+    Kept {
+        /// The directory.
+        path: PathBuf,
+        /// Why it was kept.
+        problem: String,
+    },
+    /// A warning: a log that does not have one line per logged step.
+    #[error("{} {problem}; curves and callbacks use the lines that are left", path.display())]
+    Log {
+        /// The log.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// A checkpoint that fails its checks.
     #[error("{} is not a usable checkpoint: {problem}; use another one, or train it again", path.display())]
     Checkpoint {
@@ -114,6 +140,17 @@ impl TrainError {
     /// Adds an action and a path to an I/O error.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
         let path = path.to_path_buf();
-        move |source| TrainError::Io { action, path, source }
+        move |source| match source.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(NotPlain { kind }) => TrainError::NotPlain { action, path, kind },
+            None => TrainError::Io { action, path, source },
+        }
     }
+}
+
+/// Why a path cannot be used as a plain file.
+#[derive(Debug, thiserror::Error)]
+#[error("it is {kind}, not a plain file")]
+pub(crate) struct NotPlain {
+    /// What it is.
+    pub(crate) kind: &'static str,
 }

@@ -1,8 +1,9 @@
-//! Atomic writes: a file is either complete or absent.
+//! Atomic writes, plain files, locks, and the only place where files are deleted.
 //!
 //! Every file is written to a temporary name in the same directory, flushed to disk, and then
 //! renamed, which file systems do atomically. A process that is killed at any moment leaves the old
-//! file, the new file, or a `.partial` file that the next run removes.
+//! file, the new file, or a temporary file, whose name has a pattern that no other program uses:
+//! `.NAME.flow-matching-PID.partial`. The next process that locks the directory removes it.
 //!
 //! ```
 //! let dir = tempfile::tempdir().unwrap();
@@ -14,12 +15,15 @@
 //! ```
 
 use crate::TrainError;
+use crate::error::NotPlain;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+const MARK: &str = ".flow-matching-";
 const SUFFIX: &str = ".partial";
 
 /// Writes a file atomically and durably.
@@ -37,23 +41,26 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 /// The error of `make`, or [`TrainError::Io`]; the temporary path is removed.
 pub fn publish(path: &Path, make: impl FnOnce(&Path) -> Result<(), TrainError>) -> Result<(), TrainError> {
     let partial = partial_path(path);
+    // A process with the same number may have been killed here.
+    delete(&Owned::Partial(&partial))?;
     let result = make(&partial).and_then(|()| {
         fs::rename(&partial, path).map_err(TrainError::io("move into place", path))?;
         sync(path.parent().unwrap_or(Path::new(".")))
     });
     if result.is_err() {
-        remove(&partial);
+        // A leftover is harmless, and the first error is more important.
+        let _ = delete(&Owned::Partial(&partial));
     }
     result
 }
 
-/// Writes a file and flushes it, without the rename: for files inside a directory that is published
-/// as a whole.
+/// Writes a new file and flushes it, without the rename: for files inside a directory that is
+/// published as a whole.
 ///
 /// # Errors
-/// [`TrainError::Io`].
+/// [`TrainError::Io`], also if the file exists.
 pub fn write_plain(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let mut file = File::create(path).map_err(TrainError::io("create", path))?;
+    let mut file = File::create_new(path).map_err(TrainError::io("create", path))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::io("write", path))
 }
 
@@ -66,30 +73,186 @@ pub fn sync(path: &Path) -> Result<(), TrainError> {
     File::open(path).and_then(|f| f.sync_all()).map_err(TrainError::io("flush", path))
 }
 
-/// Removes temporary files that a killed process left in a directory: only names that [`publish`]
-/// makes.
-pub fn clean(directory: &Path) {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let ours = |name: &str| name.starts_with('.') && name.ends_with(SUFFIX);
-    for entry in entries.filter(|e| ours(&e.file_name().to_string_lossy())) {
-        remove(&entry.path());
+/// The SHA-256 of `bytes`, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// The SHA-256 of a stream, in hexadecimal, with a buffer of constant size.
+pub(crate) fn sha256_of(mut stream: impl Read) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    io::copy(&mut stream, &mut hash)?;
+    Ok(hexadecimal(&hash.finalize()))
+}
+
+fn hexadecimal(digest: &[u8]) -> String {
+    digest.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Opens a plain file. Symbolic links are not followed, and pipes and devices are not opened, so
+/// this cannot block.
+///
+/// # Errors
+/// Those of the operating system, and [`NotPlain`] inside an [`io::Error`].
+pub(crate) fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    if let Ok(found) = fs::symlink_metadata(path) {
+        plain(found.file_type())?;
+    }
+    // The flags cover the time between that look and this one.
+    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    plain(file.metadata()?.file_type())?;
+    Ok(file)
+}
+
+fn plain(found: fs::FileType) -> io::Result<()> {
+    let kind = match found {
+        f if f.is_file() => return Ok(()),
+        f if f.is_symlink() => "a symbolic link",
+        f if f.is_dir() => "a directory",
+        f if f.is_fifo() => "a pipe",
+        _ => "a device or a socket",
+    };
+    Err(io::Error::new(ErrorKind::InvalidInput, NotPlain { kind }))
+}
+
+/// Reads a plain file of at most `most` bytes.
+///
+/// # Errors
+/// As [`open_plain`]; a longer file, before it is read.
+pub(crate) fn read_plain(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = open_plain(path, OpenOptions::new().read(true))?;
+    let length = file.metadata()?.len();
+    if length > most {
+        return Err(io::Error::other(format!("it has {length} bytes, more than {most}")));
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length as usize)?;
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether a name from a file is that of an entry of the same directory.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != ".."
+}
+
+/// The lock of a directory, held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    directory: PathBuf,
+    _file: File,
+}
+
+/// Takes a directory's lock. The lock file is opened as it is: its content does not change.
+///
+/// # Errors
+/// [`TrainError::Locked`] while another process holds it; [`TrainError::NotPlain`] for a link, a
+/// pipe or a device of that name.
+pub(crate) fn lock(directory: &Path, name: &str) -> Result<Lock, TrainError> {
+    let path = directory.join(name);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = open_plain(&path, &mut options).map_err(TrainError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { directory: directory.into(), _file: file }),
+        Err(TryLockError::WouldBlock) => Err(TrainError::Locked { path: directory.into() }),
+        Err(TryLockError::Error(error)) => Err(TrainError::io("lock", &path)(error)),
     }
 }
 
-/// The SHA-256 of `bytes`, in hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+impl Lock {
+    /// Removes temporary files that killed processes left in the locked directory and in these
+    /// directories below it: only those that [`publish`] made.
+    pub(crate) fn clean(&self, below: &[&str]) {
+        let directories = below.iter().map(|name| self.directory.join(name)).chain([self.directory.clone()]);
+        for entry in directories.flat_map(|directory| fs::read_dir(directory).into_iter().flatten().flatten()) {
+            // A leftover is harmless.
+            let _ = delete(&Owned::Partial(&entry.path()));
+        }
+    }
+}
+
+/// Something that this crate made, with what shows it.
+#[derive(Debug)]
+pub(crate) enum Owned<'a> {
+    /// A temporary file or directory of [`publish`]: its name shows it.
+    Partial(&'a Path),
+    /// A directory of files, such as a checkpoint: the names in its index show which are ours. They
+    /// are removed in this order.
+    Listed(&'a Path, &'a [&'a str]),
+}
+
+/// Deletes what is ours, and nothing else, and returns whether nothing remains. All deletions of
+/// this crate go through this function. Directories inside, links, and files that are not ours
+/// stay, and so does the directory that contains them.
+///
+/// # Errors
+/// [`TrainError::Io`].
+pub(crate) fn delete(owned: &Owned<'_>) -> Result<bool, TrainError> {
+    let (Owned::Partial(path) | Owned::Listed(path, _)) = *owned;
+    let failed = || TrainError::io("remove", path);
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(true) };
+    let partial = matches!(owned, Owned::Partial(_));
+    if partial && !is_partial(path) {
+        return Ok(false);
+    }
+    if partial && found.is_file() {
+        return gone(fs::remove_file(path)).map_err(failed());
+    }
+    if !found.is_dir() {
+        return Ok(false);
+    }
+    let ours: Vec<PathBuf> = match owned {
+        Owned::Partial(_) => {
+            let entries = fs::read_dir(path).map_err(failed())?;
+            entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>().map_err(failed())?
+        }
+        Owned::Listed(_, names) => names.iter().filter(|n| is_plain_name(n)).map(|n| path.join(n)).collect(),
+    };
+    for file in ours.iter().filter(|file| fs::symlink_metadata(file).is_ok_and(|found| found.is_file())) {
+        gone(fs::remove_file(file)).map_err(failed())?;
+    }
+    gone(fs::remove_dir(path)).map_err(failed())
+}
+
+/// Whether a removal leaves nothing: false for a directory that still has entries.
+fn gone(removed: io::Result<()>) -> io::Result<bool> {
+    match removed {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Moves something out of the way, to the first free name `NAME.damaged-K`.
+///
+/// # Errors
+/// [`TrainError::Io`].
+pub(crate) fn set_aside(path: &Path) -> Result<(), TrainError> {
+    let name = |k: u32| {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".damaged-{k}"));
+        path.with_file_name(name)
+    };
+    let free = (1..u32::MAX).map(name).find(|aside| fs::symlink_metadata(aside).is_err());
+    let Some(aside) = free else { return Ok(()) };
+    fs::rename(path, aside).map_err(TrainError::io("move aside", path))
 }
 
 fn partial_path(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(SUFFIX);
+    name.push(format!("{MARK}{}{SUFFIX}", std::process::id()));
     path.with_file_name(name)
 }
 
-/// Best effort: a leftover file is harmless, and the caller already has a more important error to
-/// report.
-fn remove(path: &Path) {
-    let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+/// Whether a path has a name that [`publish`] makes.
+fn is_partial(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let made = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(SUFFIX)?.rsplit_once(MARK));
+    made.is_some_and(|(name, process)| {
+        let number = process.parse::<u32>();
+        !name.is_empty() && number.is_ok_and(|number| number.to_string() == process)
+    })
 }

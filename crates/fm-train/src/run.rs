@@ -92,6 +92,8 @@ pub struct Run {
     config: serde_json::Value,
     /// The checkpoint to continue from.
     resumed: Option<PathBuf>,
+    /// Newer checkpoints, which are damaged.
+    damaged: Vec<TrainError>,
     /// The shard of this process in its group.
     shard: Shard,
 }
@@ -122,26 +124,30 @@ impl Run {
         let refuse = |problem: String| TrainError::Run { path: path.into(), problem };
         let config =
             serde_json::to_value(config).map_err(|e| refuse(format!("its configuration has no JSON ({e})")))?;
-        if !is_ours(path) {
-            return Err(refuse("it holds files of something else; choose a new directory".into()));
+        // The lock comes first: no other process trains here while the checkpoints are compared.
+        let directory = if shard.rank > 0 {
+            RunDir::refuse_foreign(path)?;
+            RunDir::of_group(path)
+        } else {
+            RunDir::open(path)?
+        };
+        if !holds_checkpoints(path) {
+            RunDir::refuse_used(path)?;
         }
-        let resumed = holds_checkpoints(path).then(|| latest_checkpoint(path)).transpose()?.map(|(path, meta, _)| {
-            let same = meta.config == config;
-            (path, same, difference(&meta.config, &config))
-        });
-        if let Some((_, false, difference)) = &resumed {
+        let newest = holds_checkpoints(path).then(|| latest_checkpoint(path)).transpose()?;
+        if let Some((_, meta, _)) = newest.as_ref().filter(|(_, meta, _)| meta.config != config) {
+            let difference = difference(&meta.config, &config);
             return Err(refuse(format!(
                 "it holds a run of another configuration ({difference}); choose another directory"
             )));
         }
-        let resumed = resumed.map(|(path, ..)| path);
-        if shard.rank > 0 {
-            return Ok(Self { directory: RunDir::of_group(path), config, resumed, shard });
+        let (resumed, damaged) = newest.map_or((None, Vec::new()), |(path, _, damaged)| (Some(path), damaged));
+        if shard.rank == 0 {
+            directory.begin()?;
+            let text = serde_json::to_string_pretty(&config).map_err(|e| refuse(e.to_string()))?;
+            files::write(&directory.join(CONFIG), format!("{text}\n").as_bytes())?;
         }
-        let directory = RunDir::open(path)?;
-        let text = serde_json::to_string_pretty(&config).map_err(|e| refuse(e.to_string()))?;
-        files::write(&directory.join(CONFIG), format!("{text}\n").as_bytes())?;
-        Ok(Self { directory, config, resumed, shard })
+        Ok(Self { directory, config, resumed, damaged, shard })
     }
 
     /// The step to continue from; 0 for a new run.
@@ -191,11 +197,12 @@ impl Run {
                 return Err(TrainError::Checkpoint { path: path.clone(), problem });
             }
         }
-        let lines = log_lines(&self.directory, state.step);
-        lines.iter().for_each(|line| callback.replay(line));
-        if shard.rank == 0 {
-            self.directory.rewind(LOG, state.step)?;
+        self.damaged.iter().for_each(|warning| callback.warn(warning));
+        let (lines, found) = self.directory.rewind_as::<LogRecord>(LOG, state.step)?;
+        if let Some(problem) = found.problem(options.log_every) {
+            callback.warn(&TrainError::Log { path: self.directory.join(LOG), problem });
         }
+        lines.iter().for_each(|line| callback.replay(line));
         let batches = FlowBatches::new(flow, data, options.batches.clone())?.shared(shard);
         let keeper = Keeper { run: self, info, options, first: shard.rank == 0 };
         let mut callbacks = Both(keeper, callback);
@@ -268,20 +275,6 @@ impl RunOptions {
 
 const LOG: &str = "metrics.jsonl";
 
-/// The lines of the log up to a step; a killed run may have left later ones.
-fn log_lines(directory: &RunDir, step: u64) -> Vec<LogRecord> {
-    let text = std::fs::read_to_string(directory.join(LOG)).unwrap_or_default();
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<LogRecord>(line).ok());
-    lines.filter(|line| line.step <= step).collect()
-}
-
-/// Whether a directory is absent, empty, or a run directory.
-fn is_ours(path: &Path) -> bool {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-    names.is_empty() || names.iter().any(|name| name == "run.lock")
-}
-
 /// The first key that differs between two configurations.
 fn difference(old: &serde_json::Value, new: &serde_json::Value) -> String {
     let keys = old.as_object().into_iter().chain(new.as_object()).flat_map(|map| map.keys());
@@ -303,12 +296,15 @@ struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    fn save(&self, state: &TrainState) -> Result<(), TrainError> {
+    /// Saves a checkpoint, removes old ones, and returns warnings.
+    fn save(&self, state: &TrainState) -> Result<Vec<TrainError>, TrainError> {
         if !self.first {
-            return Ok(());
+            return Ok(Vec::new());
         }
+        // A checkpoint implies the lines before it.
+        self.run.directory.sync(&[LOG])?;
         checkpoint::save(&self.run.directory.checkpoints(), state, &self.info)?;
-        self.run.directory.prune(self.options.keep)
+        self.run.directory.retain(self.options.keep)
     }
 }
 
@@ -328,13 +324,14 @@ impl Callback for Both<'_, '_> {
         let flow = callback.after_step(state, record)?;
         let every = keeper.options.save_every;
         if every > 0 && state.step.is_multiple_of(every) {
-            keeper.save(state)?;
+            keeper.save(state)?.iter().for_each(|warning| callback.warn(warning));
         }
         Ok(flow)
     }
 
     fn at_end(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
-        self.0.save(state)?;
-        self.1.at_end(state)
+        let Self(keeper, callback) = self;
+        keeper.save(state)?.iter().for_each(|warning| callback.warn(warning));
+        callback.at_end(state)
     }
 }

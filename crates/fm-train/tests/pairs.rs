@@ -120,3 +120,111 @@ fn pairs_of_another_description_are_not_mixed_in() {
     assert!(PairSet::open(dir.path()).unwrap_err().to_string().contains("not ours"));
     assert!(PairSet::open(&dir.path().join("nowhere")).unwrap_err().to_string().contains("directory of pairs"));
 }
+
+/// Changes the description of a set.
+fn edit(directory: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+    let path = directory.join("pairs.json");
+    let mut index: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut index);
+    fs::write(&path, index.to_string()).unwrap();
+}
+
+#[test]
+fn the_description_is_held_against_the_shards_before_anything_is_allocated() {
+    type Change = fn(&mut serde_json::Value);
+    let changes: [(&str, Change); 16] = [
+        ("has no x0", |i| i["data"]["shape"] = serde_json::json!([1, 4, 1])),
+        ("do not fit", |i| i["data"]["shape"] = serde_json::json!([1i64 << 40])),
+        ("has no x0", |i| i["data"]["shape"] = serde_json::json!([3])),
+        ("no size", |i| i["data"]["shape"] = serde_json::json!([1i64 << 62, 4])),
+        ("no size", |i| i["data"]["shape"] = serde_json::json!([-1, 3, -1])),
+        ("no size", |i| i["data"]["shape"] = serde_json::json!([0])),
+        ("no size", |i| i["data"]["shape"] = serde_json::json!([])),
+        ("do not fit its 9 pairs", |i| i["count"] = 29.into()),
+        ("has no x0", |i| i["count"] = 21.into()),
+        ("no size", |i| i["count"] = u64::MAX.into()),
+        ("at least 1", |i| i["count"] = 0.into()),
+        ("at least 1", |i| i["shard_size"] = 0.into()),
+        ("3 of 1 shards", |i| i["shard_size"] = u64::MAX.into()),
+        ("more than", |i| {
+            i["count"] = (1u64 << 40).into();
+            i["shard_size"] = 1.into();
+        }),
+        ("once, in order", |i| i["shards"][1] = i["shards"][0].clone()),
+        ("once, in order", |i| i["shards"][0]["name"] = "../shard-00000.safetensors".into()),
+    ];
+    for (words, change) in changes {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path(), false, 9);
+        edit(dir.path(), change);
+        let told = PairSet::open(dir.path()).unwrap_err().to_string();
+        assert!(told.contains(words) && told.len() < 300, "{told}");
+    }
+    // Classes that are not there, or not described.
+    for conditional in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path(), conditional, 9);
+        edit(dir.path(), |i| i["conditional"] = (!conditional).into());
+        let told = PairSet::open(dir.path()).unwrap_err().to_string();
+        assert!(told.contains("other tensors"), "{told}");
+    }
+}
+
+#[test]
+fn classes_are_those_of_the_data() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), true, 9);
+    let names: Vec<String> = (0..5).map(|k| format!("class {k}")).collect();
+    edit(dir.path(), |i| i["data"]["classes"] = serde_json::json!(names));
+    let (set, mut pairs) = (PairSet::open(dir.path()).unwrap(), TeacherPairs::default());
+    set.read(4, &mut pairs).unwrap();
+    let told = set.read(5, &mut pairs).unwrap_err().to_string();
+    assert!(told.contains("pair 5 has class 5 of 5"), "{told}");
+    assert_eq!((pairs.x0.len(), pairs.classes), (DIM, vec![4]));
+    assert!(PairBatches::new(&set, 5, 23, true).batch(0).is_err());
+}
+
+#[test]
+fn a_shard_takes_its_own_number_of_pairs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, _) = PairWriter::open(dir.path(), about(true)).unwrap();
+    let misaligned = TeacherPairs { x1: made(0..9).x1, ..made(0..10) };
+    let without = TeacherPairs { classes: Vec::new(), ..made(0..10) };
+    for (shard, pairs) in
+        [(0, made(0..9)), (0, misaligned), (0, without), (2, made(20..30)), (3, made(0..10)), (usize::MAX, made(0..0))]
+    {
+        let told = writer.write(shard, &pairs).unwrap_err().to_string();
+        assert!(told.contains("takes") && told.len() < 300, "{told}");
+    }
+    assert_eq!(writer.missing().len(), 3);
+    writer.write(0, &made(0..10)).unwrap();
+    writer.write(0, &made(0..10)).unwrap();
+    assert_eq!(writer.missing(), [(1, 10..20), (2, 20..23)]);
+    for (count, shard_size) in [(usize::MAX, 1), (0, 1), (1, 0), (1 << 40, 2)] {
+        let told =
+            PairWriter::open(&dir.path().join("new"), PairsAbout { count, shard_size, ..about(true) }).unwrap_err();
+        assert!(matches!(told, fm_train::TrainError::Pairs { .. }), "{told}");
+    }
+    assert!(!dir.path().join("new").exists());
+}
+
+#[test]
+fn pairs_are_not_written_among_files_of_others_and_nothing_is_cleaned_first() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("shard-00000.safetensors"), "mine").unwrap();
+    let told = PairWriter::open(dir.path(), about(true)).unwrap_err().to_string();
+    assert!(told.contains("no pairs.json; choose a new directory"), "{told}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), true, 1);
+    let (ours, theirs) = (".pairs.json.flow-matching-7.partial", ".thesis.partial");
+    fs::create_dir(dir.path().join(theirs)).unwrap();
+    for path in [dir.path().join(ours), dir.path().join(theirs).join("chapter.tex")] {
+        fs::write(path, "x").unwrap();
+    }
+    assert!(PairWriter::open(dir.path(), PairsAbout { seed: 1, ..about(true) }).is_err());
+    assert!(dir.path().join(ours).exists(), "a command that is refused removes nothing");
+    fill(dir.path(), true, 1);
+    assert!(!dir.path().join(ours).exists() && dir.path().join(theirs).join("chapter.tex").exists());
+}

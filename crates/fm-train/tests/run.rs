@@ -7,11 +7,14 @@ use fm_core::FlowMatching;
 use fm_core::path::PathKind;
 use fm_core::rng::{Key, Stream, normal_rows};
 use fm_models::{ModelConfig, mlp::MlpConfig};
+use fm_train::callbacks::Callback;
 use fm_train::checkpoint::Weights;
 use fm_train::record::LogRecord;
+use fm_train::train::TrainState;
 use fm_train::{Run, RunOptions, TrainError, Trainer};
 use ndarray::Array2;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use tch::{Device, Tensor, nn};
 
@@ -31,10 +34,19 @@ fn store() -> (nn::VarStore, Box<dyn fm_core::tensor::VelocityModel>) {
 }
 
 fn train(directory: &Path, flow: &FlowMatching, steps: u64) -> Result<(nn::VarStore, Trainer), TrainError> {
+    train_with(directory, flow, steps, &mut ())
+}
+
+fn train_with(
+    directory: &Path,
+    flow: &FlowMatching,
+    steps: u64,
+    callback: &mut dyn Callback,
+) -> Result<(nn::VarStore, Trainer), TrainError> {
     let data = Array2::from_shape_vec((50, 2), normal_rows(Key::new(3, 0, Stream::Data), 50, 2)).unwrap();
     let (store, net) = store();
     let options = RunOptions { steps, save_every: 7, log_every: 2, ..RunOptions::default() };
-    let trainer = Run::open(directory, &config())?.train(flow, net.as_ref(), &store, &data, &options, &mut ())?;
+    let trainer = Run::open(directory, &config())?.train(flow, net.as_ref(), &store, &data, &options, callback)?;
     Ok((store, trainer))
 }
 
@@ -111,4 +123,58 @@ fn damaged_checkpoints_are_not_cut() {
     let before = log(directory.path());
     assert!(Run::open(directory.path(), &config()).is_err());
     assert_eq!((before, std::fs::read_to_string(&meta).unwrap()), (log(directory.path()), "{}".into()));
+}
+
+/// Collects replayed steps and warnings.
+#[derive(Default)]
+struct Witness {
+    steps: Vec<u64>,
+    warnings: Vec<String>,
+}
+
+impl Callback for Witness {
+    fn after_step(&mut self, _: &mut TrainState, _: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn replay(&mut self, record: &LogRecord) {
+        self.steps.push(record.step);
+    }
+
+    fn warn(&mut self, warning: &TrainError) {
+        self.warnings.push(warning.to_string());
+    }
+}
+
+#[test]
+fn what_a_resumed_run_finds_damaged_is_said_and_nothing_good_is_lost() {
+    let (flow, directory) = (FlowMatching::default(), tempfile::tempdir().unwrap());
+    train(directory.path(), &flow, 20).unwrap();
+    let checkpoints = directory.path().join("checkpoints");
+    for step in [14, 20] {
+        std::fs::write(checkpoints.join(format!("step-{step}/ema.safetensors")), "").unwrap();
+    }
+    // The line of step 4 is damaged by one byte.
+    let mut lines = log(directory.path()).into_bytes();
+    let place = lines.windows(8).position(|w| w == b"\"step\":4").unwrap();
+    lines[place + 1] = 0xff;
+    std::fs::write(directory.path().join("metrics.jsonl"), lines).unwrap();
+    let mut witness = Witness::default();
+    train_with(directory.path(), &flow, 12, &mut witness).unwrap();
+    assert_eq!(witness.steps, [2, 6]);
+    let said = |words: &str| witness.warnings.iter().filter(|w| w.contains(words)).count();
+    assert_eq!((said("ema.safetensors"), said("1 lines missing, 1 lines damaged")), (2, 1), "{:?}", witness.warnings);
+    let steps: Vec<u64> =
+        log(directory.path()).lines().map(|l| serde_json::from_str::<LogRecord>(l).unwrap().step).collect();
+    assert_eq!(steps, [2, 6, 8, 10, 12]);
+    for step in [7, 12] {
+        fm_train::checkpoint::verify(&checkpoints.join(format!("step-{step}"))).unwrap();
+    }
+
+    // All checkpoints are gone: the rest of the run is not overwritten.
+    std::fs::remove_dir_all(&checkpoints).unwrap();
+    let before = log(directory.path());
+    let told = Run::open(directory.path(), &config()).unwrap_err().to_string();
+    assert!(told.contains("already holds a run"), "{told}");
+    assert_eq!(log(directory.path()), before);
 }

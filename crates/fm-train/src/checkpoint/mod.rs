@@ -11,76 +11,24 @@
 //! There is no generator state: random numbers are a function of the seed and the step (see
 //! `fm_core::rng`).
 
-use crate::accumulator;
+mod check;
+mod meta;
+
+pub use check::verify;
+pub(crate) use check::{remove, verify_changed};
+pub use meta::{DataMeta, FileMeta, Meta, read_meta};
+
 use crate::ema::EmaConfig;
-use crate::loss_aware::{self, LossAwareTimes};
+use crate::loss_aware::LossAwareTimes;
 use crate::state::TrainState;
 use crate::{TrainError, files};
+use check::read_file;
+use meta::{FORMAT, META, broken, with_checksum};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
-
-/// Metadata of a checkpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Meta {
-    /// Version of this layout.
-    pub format: u32,
-    /// The program that wrote it.
-    pub program: String,
-    /// Steps done.
-    pub step: u64,
-    /// Trainable values.
-    pub parameters: i64,
-    /// The probability path's name.
-    pub path: String,
-    /// What the network predicts.
-    pub prediction: String,
-    /// Direction of time: which end is source and which is data.
-    pub time_direction: String,
-    /// Shape and meaning of one data row.
-    pub data: DataMeta,
-    /// The moving averages.
-    pub ema: EmaConfig,
-    /// Updates of the moving averages.
-    pub ema_updates: u64,
-    /// Updates of the optimizer.
-    pub optimizer_updates: u64,
-    /// Metrics since the last line of the log.
-    pub tally: accumulator::Saved,
-    /// The state of loss-aware times, if they are used.
-    pub adaptive: Option<loss_aware::Saved>,
-    /// Number of libtorch threads; the last bits of CPU results depend on it.
-    pub threads: i32,
-    /// The run's whole configuration, including the model's.
-    pub config: serde_json::Value,
-    /// Size and hash of each file.
-    pub files: BTreeMap<String, FileMeta>,
-}
-
-/// The data that a model was trained on.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct DataMeta {
-    /// Shape of one row.
-    pub shape: Vec<i64>,
-    /// Normalisation that maps raw values to the network's inputs.
-    pub normalisation: String,
-    /// The largest raw pixel value; 0 for data without pixels.
-    pub levels: u8,
-    /// Names of the classes; empty for an unconditional model.
-    pub classes: Vec<String>,
-}
-
-/// A file's size and hash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileMeta {
-    /// Length in bytes.
-    pub bytes: u64,
-    /// SHA-256, hexadecimal.
-    pub sha256: String,
-}
 
 /// Facts about a run that are not in its state.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,18 +71,13 @@ impl Weights {
 /// Flat vectors, each with the prefix of its parameters' names.
 type Prefixed<'a> = Vec<(&'static str, &'a Tensor)>;
 
-/// Since version 6, the metadata has its own checksum.
-const FORMAT: u32 = 6;
-const READABLE: [u32; 2] = [5, FORMAT];
-/// Start of the metadata line that holds the SHA-256 of all other lines.
-const CHECKSUM: &str = "  \"sha256\": \"";
-const META: &str = "meta.json";
 /// Direction of time, as written in checkpoints.
 pub const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
 const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// Saves the state durably as `step-N` below `directory`, and returns its path. If a checkpoint of
-/// that step exists, it is kept, because it has the same content.
+/// that step exists, it is kept, because it has the same content. A damaged one is replaced; if it
+/// has files that are not ours, it is kept as `step-N.damaged-K`.
 ///
 /// # Errors
 /// [`TrainError::Io`]; existing checkpoints stay untouched.
@@ -142,17 +85,16 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 #[doc(alias = "torch.save")]
 pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<PathBuf, TrainError> {
     let path = directory.join(format!("step-{}", state.step));
-    if path.join(META).exists() && verify(&path).is_ok() {
+    if check::verify_changed(&path).is_ok() {
         return Ok(path);
     }
-    if path.exists() {
-        fs::remove_dir_all(&path).map_err(TrainError::io("replace the damaged", &path))?;
+    if fs::symlink_metadata(&path).is_ok() && check::remove(&path)?.is_some() {
+        files::set_aside(&path)?;
     }
+    fs::create_dir_all(directory).map_err(TrainError::io("create", directory))?;
+    let mut written = None;
     files::publish(&path, |partial| {
-        if partial.exists() {
-            fs::remove_dir_all(partial).map_err(TrainError::io("clear", partial))?;
-        }
-        fs::create_dir_all(partial).map_err(TrainError::io("create", partial))?;
+        fs::create_dir(partial).map_err(TrainError::io("create", partial))?;
         let mut listing = BTreeMap::new();
         let (m, o, averages) = (&state.params, &state.optimizer, &state.ema.config);
         let mut contents: Vec<(String, f64, Prefixed<'_>)> = vec![
@@ -168,10 +110,12 @@ pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<Path
             files::write_plain(&partial.join(&name), &bytes)?;
             listing.insert(name, FileMeta { bytes: bytes.len() as u64, sha256: files::sha256(&bytes) });
         }
-        let text = serde_json::to_string_pretty(&describe(state, info, listing)).map_err(|e| broken(&path, e))?;
+        let meta = written.insert(describe(state, info, listing));
+        let text = serde_json::to_string_pretty(meta).map_err(|e| broken(&path, e))?;
         files::write_plain(&partial.join(META), with_checksum(&text).as_bytes())?;
         files::sync(partial)
     })?;
+    written.iter().for_each(|meta| check::remember(&path, meta));
     Ok(path)
 }
 
@@ -247,49 +191,6 @@ fn little_endian(flat: &Tensor) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Reads the metadata of a checkpoint without its weights.
-///
-/// # Errors
-/// [`TrainError::Checkpoint`] if it is missing, not a checkpoint, or from a newer version.
-pub fn read_meta(path: &Path) -> Result<Meta, TrainError> {
-    let text = fs::read_to_string(path.join(META)).map_err(|e| broken(path, format!("{META} cannot be read ({e})")))?;
-    let (text, checksum) = without_checksum(&text);
-    let damaged = || broken(path, format!("{META} does not match its own checksum"));
-    if checksum.is_some_and(|recorded| recorded != files::sha256(text.as_bytes())) {
-        return Err(damaged());
-    }
-    let meta: Meta = serde_json::from_str(&text).map_err(|e| broken(path, format!("{META} is not ours ({e})")))?;
-    if !READABLE.contains(&meta.format) {
-        return Err(broken(path, format!("its format is {}, this program knows {READABLE:?}", meta.format)));
-    }
-    if meta.format >= FORMAT && checksum.is_none() {
-        return Err(damaged());
-    }
-    Ok(meta)
-}
-
-/// Adds the SHA-256 of a JSON text of several lines as its first entry.
-fn with_checksum(text: &str) -> String {
-    let hash = files::sha256(text.as_bytes());
-    text.replacen("{\n", &format!("{{\n{CHECKSUM}{hash}\",\n"), 1)
-}
-
-/// The text without that entry, and the hash.
-fn without_checksum(text: &str) -> (String, Option<&str>) {
-    let found = text.strip_prefix("{\n").and_then(|rest| rest.strip_prefix(CHECKSUM)?.split_once("\",\n"));
-    found.map_or_else(|| (text.to_owned(), None), |(hash, rest)| (format!("{{\n{rest}"), Some(hash)))
-}
-
-/// Checks every file of a checkpoint against its recorded size and hash.
-///
-/// # Errors
-/// [`TrainError::Checkpoint`] with the name of the file.
-pub fn verify(path: &Path) -> Result<Meta, TrainError> {
-    let meta = read_meta(path)?;
-    meta.files.keys().try_for_each(|name| read_file(path, &meta, name).map(|_| ()))?;
-    Ok(meta)
-}
-
 /// Reads the averaged or raw weights, checked against their hash.
 ///
 /// # Errors
@@ -348,18 +249,6 @@ pub fn adopt(meta: &Meta, state: &mut TrainState) -> Result<(), String> {
     }
 }
 
-fn read_file(path: &Path, meta: &Meta, name: &str) -> Result<Vec<u8>, TrainError> {
-    let expected = meta.files.get(name).ok_or_else(|| broken(path, format!("{META} does not list {name}")))?;
-    let bytes = fs::read(path.join(name)).map_err(|e| broken(path, format!("{name} cannot be read ({e})")))?;
-    if bytes.len() as u64 != expected.bytes {
-        return Err(broken(path, format!("{name} has {} bytes instead of {}", bytes.len(), expected.bytes)));
-    }
-    if files::sha256(&bytes) != expected.sha256 {
-        return Err(broken(path, format!("{name} does not match its recorded hash")));
-    }
-    Ok(bytes)
-}
-
 fn read_tensors(path: &Path, meta: &Meta, name: &str) -> Result<BTreeMap<String, Tensor>, TrainError> {
     let bytes = read_file(path, meta, name)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, format!("{name}: {e}")))?;
@@ -372,8 +261,4 @@ fn read_tensors(path: &Path, meta: &Meta, name: &str) -> Result<BTreeMap<String,
         named.insert(key.to_owned(), Tensor::from_data_size(view.data(), &shape, Kind::Float));
     }
     Ok(named)
-}
-
-fn broken(path: &Path, problem: impl ToString) -> TrainError {
-    TrainError::Checkpoint { path: path.into(), problem: problem.to_string() }
 }

@@ -10,71 +10,23 @@
 //! shard. A [`PairSet`] reads rows from the files as needed: its memory does not grow with the
 //! number of pairs.
 
+mod index;
+
+pub use index::{PairsAbout, ShardMeta};
+
+use crate::TrainError;
 use crate::batch::{Batch, BatchSource};
-use crate::checkpoint::DataMeta;
 use crate::collective::Shard;
-use crate::{TrainError, files, run_dir};
+use crate::files::{self, Lock};
 use fm_core::data::{DataError, Order};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use index::{FORMAT, INDEX, Index, Layout, broken, name, read_shard};
+use safetensors::tensor::{Dtype, TensorView};
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-/// Description of a set of pairs; two sets with equal descriptions are equal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PairsAbout {
-    /// The program that made them.
-    pub program: String,
-    /// The teacher's checkpoint or file.
-    pub teacher: String,
-    /// SHA-256 of its weights.
-    pub teacher_sha256: String,
-    /// Total number of pairs.
-    pub count: usize,
-    /// Pairs per shard; the last shard may have fewer.
-    pub shard_size: usize,
-    /// Pair i is a function of the seed and i.
-    pub seed: u64,
-    /// The solver of the teacher's ODE, as text for people.
-    pub solver: String,
-    /// All values of the solver that pairs depend on; empty in sets that were made before this
-    /// field existed.
-    #[serde(default)]
-    pub sampler: String,
-    /// Scale of classifier-free guidance.
-    pub cfg_scale: f64,
-    /// Whether pairs have classes.
-    pub conditional: bool,
-    /// The data that the teacher was trained on; its shape is that of x0 and x1.
-    pub data: DataMeta,
-    /// The teacher's configuration.
-    pub config: serde_json::Value,
-}
-
-impl PairsAbout {
-    /// Reads the description of the pairs in a directory, complete or not.
-    ///
-    /// # Errors
-    /// [`TrainError::Pairs`].
-    pub fn read(directory: &Path) -> Result<Self, TrainError> {
-        Ok(Index::read(directory)?.about)
-    }
-}
-
-/// Description of a shard's file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ShardMeta {
-    /// Its name.
-    pub name: String,
-    /// Length in bytes.
-    pub bytes: u64,
-    /// SHA-256, hexadecimal.
-    pub sha256: String,
-    /// Mean number of function evaluations per pair.
-    pub nfe: f64,
-}
 
 /// Pairs in memory.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -89,88 +41,79 @@ pub struct TeacherPairs {
     pub nfe: f64,
 }
 
-/// Version of this layout.
-const FORMAT: u32 = 1;
-const INDEX: &str = "pairs.json";
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Index {
-    format: u32,
-    #[serde(flatten)]
-    about: PairsAbout,
-    shards: Vec<ShardMeta>,
-}
-
-impl Index {
-    fn read(directory: &Path) -> Result<Self, TrainError> {
-        let path = directory.join(INDEX);
-        let text = fs::read_to_string(&path)
-            .map_err(|e| broken(directory, format!("{INDEX} cannot be read ({e}); give a directory of pairs")))?;
-        let index: Self = serde_json::from_str(&text)
-            .map_err(|e| broken(directory, format!("{INDEX} is not ours ({e}); make the pairs again")))?;
-        if index.format != FORMAT {
-            return Err(broken(directory, format!("its format is {}, this program knows {FORMAT}", index.format)));
-        }
-        Ok(index)
-    }
-}
-
 /// Writes pairs, one shard at a time.
 #[derive(Debug)]
 pub struct PairWriter {
     directory: PathBuf,
     index: Index,
-    _lock: File,
+    layout: Layout,
+    _lock: Lock,
 }
+
+const LOCK: &str = "pairs.lock";
 
 impl PairWriter {
     /// Starts a set, or continues an existing one. Shards that do not match their hash are dropped
     /// and returned as errors.
     ///
     /// # Errors
-    /// [`TrainError::Pairs`] if the directory has pairs of another description,
-    /// [`TrainError::Locked`] while another process writes there.
+    /// [`TrainError::Pairs`] if the directory has pairs of another description, or files of
+    /// something else, or if the description has no size; [`TrainError::Locked`] while another
+    /// process writes there. Then nothing changes but the lock file.
     pub fn open(directory: &Path, about: PairsAbout) -> Result<(Self, Vec<TrainError>), TrainError> {
+        let layout = Layout::new(directory, &about)?;
+        refuse_foreign(directory)?;
         fs::create_dir_all(directory).map_err(TrainError::io("create", directory))?;
-        let lock = run_dir::lock(directory, "pairs.lock")?;
-        files::clean(directory);
+        let lock = files::lock(directory, LOCK)?;
         let mut index = Index { format: FORMAT, about, shards: Vec::new() };
         let mut damaged = Vec::new();
-        if directory.join(INDEX).exists() {
+        if fs::symlink_metadata(directory.join(INDEX)).is_ok() {
             let found = Index::read(directory)?;
             if found.about != index.about {
                 let problem = "it holds pairs of another teacher or made otherwise; choose another directory";
                 return Err(broken(directory, problem.into()));
             }
             for shard in found.shards {
-                match read_shard(directory, &shard) {
+                match read_shard(directory, &layout, &shard) {
+                    Ok(_) if index.shards.iter().any(|known| known.name == shard.name) => {}
                     Ok(_) => index.shards.push(shard),
                     Err(error) => damaged.push(error),
                 }
             }
         }
-        let writer = Self { directory: directory.into(), index, _lock: lock };
+        lock.clean(&[]);
+        let writer = Self { directory: directory.into(), index, layout, _lock: lock };
         writer.publish()?;
         Ok((writer, damaged))
     }
 
     /// Indices of missing shards, with the range of their pairs.
     pub fn missing(&self) -> Vec<(usize, Range<usize>)> {
-        let (count, size) = (self.index.about.count, self.index.about.shard_size.max(1));
-        let there = |k: &usize| self.index.shards.iter().any(|s| s.name == name(*k));
-        let all = (0..count.div_ceil(size)).filter(|k| !there(k));
-        all.map(|k| (k, k * size..count.min((k + 1).saturating_mul(size)))).collect()
+        let there: HashSet<_> = self.index.shards.iter().filter_map(|shard| self.layout.number(shard)).collect();
+        let all = (0..self.layout.shards).filter(|shard| !there.contains(shard));
+        let start = |shard: usize| shard * self.layout.shard_size;
+        all.map(|shard| (shard, start(shard)..start(shard) + self.layout.rows(shard))).collect()
     }
 
     /// Adds a shard.
     ///
     /// # Errors
-    /// [`TrainError::Io`]; shards that were written before stay untouched.
+    /// [`TrainError::Io`], and [`TrainError::Pairs`] for another number of values than the shard
+    /// has; shards that were written before stay untouched.
     pub fn write(&mut self, shard: usize, pairs: &TeacherPairs) -> Result<(), TrainError> {
-        let (name, about) = (name(shard), &self.index.about);
-        let dim = about.data.shape.iter().product::<i64>().max(1) as usize;
-        let shape: Vec<usize> =
-            [pairs.x0.len() / dim].into_iter().chain(about.data.shape.iter().map(|n| *n as usize)).collect();
+        let (name, rows) = (name(shard), self.layout.rows(shard));
+        let (values, labels) = (rows * self.layout.dim, if self.layout.conditional { rows } else { 0 });
+        if shard >= self.layout.shards
+            || [pairs.x0.len(), pairs.x1.len()] != [values; 2]
+            || pairs.classes.len() != labels
+        {
+            let (x0, x1, classes) = (pairs.x0.len(), pairs.x1.len(), pairs.classes.len());
+            let problem = format!(
+                "{name} takes {values} values of x0 and of x1 and {labels} classes, not {x0}, {x1} and {classes}; give the pairs of missing()"
+            );
+            return Err(broken(&self.directory, problem));
+        }
+        let shape: Vec<usize> = [rows].into_iter().chain(self.layout.shape.iter().copied()).collect();
         let floats = |x: &[f32]| x.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
         let (x0, x1) = (floats(&pairs.x0), floats(&pairs.x1));
         let classes: Vec<u8> = pairs.classes.iter().flat_map(|c| c.to_le_bytes()).collect();
@@ -178,12 +121,13 @@ impl PairWriter {
             TensorView::new(dtype, shape.to_vec(), bytes).map_err(|e| broken(&self.directory, e.to_string()))
         };
         let mut views = vec![("x0", view(Dtype::F32, &shape, &x0)?), ("x1", view(Dtype::F32, &shape, &x1)?)];
-        if about.conditional {
+        if self.layout.conditional {
             views.push(("classes", view(Dtype::I64, &shape[..1], &classes)?));
         }
         let bytes = safetensors::serialize(views, None).map_err(|e| broken(&self.directory, format!("{name}: {e}")))?;
         files::write(&self.directory.join(&name), &bytes)?;
         let meta = ShardMeta { name, bytes: bytes.len() as u64, sha256: files::sha256(&bytes), nfe: pairs.nfe };
+        self.index.shards.retain(|other| other.name != meta.name);
         self.index.shards.push(meta);
         self.index.shards.sort_by(|a, b| a.name.cmp(&b.name));
         self.publish()
@@ -200,22 +144,22 @@ impl PairWriter {
     }
 }
 
-fn name(shard: usize) -> String {
-    format!("shard-{shard:05}.safetensors")
-}
-
-/// Checks a shard's size and hash, and returns the offsets of its tensors.
-fn read_shard(directory: &Path, shard: &ShardMeta) -> Result<[usize; 3], TrainError> {
-    let path = directory.join(&shard.name);
-    let problem = |what: &str| broken(directory, format!("{} {what}; make the pairs again", shard.name));
-    let bytes = fs::read(&path).map_err(|e| problem(&format!("cannot be read ({e})")))?;
-    if bytes.len() as u64 != shard.bytes || files::sha256(&bytes) != shard.sha256 {
-        return Err(problem("does not match its recorded size and hash"));
+/// Refuses a directory that has files and no description of pairs; a killed process may have left
+/// its lock.
+fn refuse_foreign(directory: &Path) -> Result<(), TrainError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(TrainError::io("read", directory))?,
+    };
+    let names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    let known = |name: &&String| name.starts_with('.') || [LOCK, "lost+found"].contains(&name.as_str());
+    match names.iter().find(|name| !known(name)) {
+        Some(name) if !names.iter().any(|name| name == INDEX) => {
+            let name = fm_core::message::name(name);
+            Err(broken(directory, format!("it holds {name} and no {INDEX}; choose a new directory")))
+        }
+        _ => Ok(()),
     }
-    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| problem(&e.to_string()))?;
-    let start = |name: &str| metadata.info(name).map(|info| 8 + header + info.data_offsets.0);
-    let missing = || problem("lacks a tensor");
-    Ok([start("x0").ok_or_else(missing)?, start("x1").ok_or_else(missing)?, start("classes").unwrap_or(0)])
 }
 
 /// Pairs on disk, complete and checked.
@@ -225,6 +169,7 @@ pub struct PairSet {
     /// The description of the set.
     pub about: PairsAbout,
     directory: PathBuf,
+    layout: Layout,
     shards: Vec<(File, [usize; 3])>,
 }
 
@@ -235,23 +180,30 @@ impl PairSet {
     /// [`TrainError::Pairs`] when it is missing, incomplete or damaged.
     pub fn open(directory: &Path) -> Result<Self, TrainError> {
         let Index { about, shards, .. } = Index::read(directory)?;
-        let wanted = about.count.div_ceil(about.shard_size.max(1));
-        if shards.len() != wanted || wanted == 0 {
-            let problem = format!("it has {} of {wanted} shards; run the command that makes them again", shards.len());
+        let layout = Layout::new(directory, &about)?;
+        if shards.len() != layout.shards {
+            let (found, wanted) = (shards.len(), layout.shards);
+            let problem = format!("it has {found} of {wanted} shards; run the command that makes them again");
             return Err(broken(directory, problem));
         }
-        let open = |shard: &ShardMeta| {
-            let places = read_shard(directory, shard)?;
+        let open = |(number, shard): (usize, &ShardMeta)| {
+            if layout.number(shard) != Some(number) {
+                let problem = format!("{INDEX} does not list {} once, in order; make the pairs again", name(number));
+                return Err(broken(directory, problem));
+            }
+            let places = read_shard(directory, &layout, shard)?;
             let path = directory.join(&shard.name);
-            Ok((File::open(&path).map_err(TrainError::io("open", &path))?, places))
+            let file =
+                files::open_plain(&path, OpenOptions::new().read(true)).map_err(TrainError::io("open", &path))?;
+            Ok((file, places))
         };
-        let shards = shards.iter().map(open).collect::<Result<_, TrainError>>()?;
-        Ok(Self { about, directory: directory.into(), shards })
+        let shards = shards.iter().enumerate().map(open).collect::<Result<_, TrainError>>()?;
+        Ok(Self { about, directory: directory.into(), layout, shards })
     }
 
     /// Number of pairs.
     pub fn len(&self) -> usize {
-        self.about.count
+        self.layout.count
     }
 
     /// Whether the set is empty.
@@ -261,16 +213,16 @@ impl PairSet {
 
     /// Values per row of x0 and of x1.
     pub fn dim(&self) -> usize {
-        self.about.data.shape.iter().product::<i64>() as usize
+        self.layout.dim
     }
 
     /// Adds pair i to the end of `pairs`.
     ///
     /// # Errors
-    /// [`TrainError::Pairs`] for an index outside the set, and [`TrainError::Io`].
+    /// [`TrainError::Pairs`] for an index outside the set, or a class outside the named ones;
+    /// [`TrainError::Io`]. Then `pairs` does not change.
     pub fn read(&self, i: usize, pairs: &mut TeacherPairs) -> Result<(), TrainError> {
-        let size = self.about.shard_size.max(1);
-        let (shard, place) = (i / size, i % size);
+        let (shard, place) = (i / self.layout.shard_size, i % self.layout.shard_size);
         let absent =
             || broken(&self.directory, format!("it has {} pairs, numbered from 0, and no pair {i}", self.len()));
         let (file, starts) = self.shards.get(shard).filter(|_| i < self.len()).ok_or_else(absent)?;
@@ -280,14 +232,18 @@ impl PairSet {
             file.read_exact_at(&mut bytes, at).map_err(TrainError::io("read", &self.directory))?;
             Ok::<_, TrainError>(bytes)
         };
-        for (to, start) in [(&mut pairs.x0, starts[0]), (&mut pairs.x1, starts[1])] {
-            let bytes = read(start, 4 * self.dim())?;
+        let (x0, x1) = (read(starts[0], 4 * self.dim())?, read(starts[1], 4 * self.dim())?);
+        let class = self.layout.conditional.then(|| read(starts[2], 8)).transpose()?.unwrap_or_default();
+        let class: Vec<i64> = class.as_chunks::<8>().0.iter().map(|v| i64::from_le_bytes(*v)).collect();
+        let named = self.about.data.classes.len();
+        if let Some(class) = class.iter().find(|class| named > 0 && !(0..named as i64).contains(*class)) {
+            let problem = format!("pair {i} has class {class} of {named}; make the pairs again");
+            return Err(broken(&self.directory, problem));
+        }
+        for (to, bytes) in [(&mut pairs.x0, x0), (&mut pairs.x1, x1)] {
             to.extend(bytes.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)));
         }
-        if self.about.conditional {
-            let bytes = read(starts[2], 8)?;
-            pairs.classes.extend(bytes.as_chunks::<8>().0.iter().map(|v| i64::from_le_bytes(*v)));
-        }
+        pairs.classes.extend(class);
         Ok(())
     }
 }
@@ -322,7 +278,7 @@ impl BatchSource for PairBatches<'_> {
         if self.pairs.is_empty() {
             return Err(TrainError::setting("number of pairs", 0, "make pairs first"));
         }
-        if self.conditional && !self.pairs.about.conditional {
+        if self.conditional && !self.pairs.layout.conditional {
             return Err(TrainError::setting(
                 "conditional",
                 true,
@@ -340,11 +296,7 @@ impl BatchSource for PairBatches<'_> {
         }
         let classes = if self.conditional { drawn.classes } else { Vec::new() };
         let (first, whole) = (wanted.start, self.rows);
-        let shape = self.pairs.about.data.shape.clone();
+        let shape = self.pairs.layout.shape.iter().map(|n| *n as i64).collect();
         Ok(Batch { step, shape, x0: drawn.x0, x1: drawn.x1, classes, first, whole, ..Batch::default() })
     }
-}
-
-fn broken(directory: &Path, problem: String) -> TrainError {
-    TrainError::Pairs { path: directory.into(), problem }
 }

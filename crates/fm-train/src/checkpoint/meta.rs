@@ -1,0 +1,120 @@
+//! The metadata of a checkpoint, `meta.json`, with a checksum of its own.
+
+use crate::ema::EmaConfig;
+use crate::{TrainError, accumulator, files, loss_aware};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+/// Metadata of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Version of this layout.
+    pub format: u32,
+    /// The program that wrote it.
+    pub program: String,
+    /// Steps done.
+    pub step: u64,
+    /// Trainable values.
+    pub parameters: i64,
+    /// The probability path's name.
+    pub path: String,
+    /// What the network predicts.
+    pub prediction: String,
+    /// Direction of time: which end is source and which is data.
+    pub time_direction: String,
+    /// Shape and meaning of one data row.
+    pub data: DataMeta,
+    /// The moving averages.
+    pub ema: EmaConfig,
+    /// Updates of the moving averages.
+    pub ema_updates: u64,
+    /// Updates of the optimizer.
+    pub optimizer_updates: u64,
+    /// Metrics since the last line of the log.
+    pub tally: accumulator::Saved,
+    /// The state of loss-aware times, if they are used.
+    pub adaptive: Option<loss_aware::Saved>,
+    /// Number of libtorch threads; the last bits of CPU results depend on it.
+    pub threads: i32,
+    /// The run's whole configuration, including the model's.
+    pub config: serde_json::Value,
+    /// Size and hash of each file.
+    pub files: BTreeMap<String, FileMeta>,
+}
+
+/// The data that a model was trained on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DataMeta {
+    /// Shape of one row.
+    pub shape: Vec<i64>,
+    /// Normalisation that maps raw values to the network's inputs.
+    pub normalisation: String,
+    /// The largest raw pixel value; 0 for data without pixels.
+    pub levels: u8,
+    /// Names of the classes; empty for an unconditional model.
+    pub classes: Vec<String>,
+}
+
+/// A file's size and hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileMeta {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+/// Since version 6, the metadata has its own checksum.
+pub(super) const FORMAT: u32 = 6;
+const READABLE: [u32; 2] = [5, FORMAT];
+/// Start of the metadata line that holds the SHA-256 of all other lines.
+const CHECKSUM: &str = "  \"sha256\": \"";
+pub(super) const META: &str = "meta.json";
+/// The longest metadata that is read, in bytes.
+const LONGEST: u64 = 1 << 26;
+
+/// Reads the metadata of a checkpoint without its weights.
+///
+/// # Errors
+/// [`TrainError::Checkpoint`] if it is missing, not a checkpoint, or from a newer version.
+pub fn read_meta(path: &Path) -> Result<Meta, TrainError> {
+    let unreadable = |e: io::Error| broken(path, format!("{META} cannot be read ({e})"));
+    let bytes = files::read_plain(&path.join(META), LONGEST).map_err(unreadable)?;
+    let text = String::from_utf8(bytes).map_err(|_| broken(path, format!("{META} is not text")))?;
+    let (text, checksum) = without_checksum(&text);
+    let damaged = || broken(path, format!("{META} does not match its own checksum"));
+    if checksum.is_some_and(|recorded| recorded != files::sha256(text.as_bytes())) {
+        return Err(damaged());
+    }
+    let meta: Meta = serde_json::from_str(&text).map_err(|e| broken(path, format!("{META} is not ours ({e})")))?;
+    if !READABLE.contains(&meta.format) {
+        return Err(broken(path, format!("its format is {}, this program knows {READABLE:?}", meta.format)));
+    }
+    if meta.format >= FORMAT && checksum.is_none() {
+        return Err(damaged());
+    }
+    let outside = |name: &&String| !files::is_plain_name(name) || name.as_str() == META;
+    if let Some(name) = meta.files.keys().find(outside) {
+        let name = fm_core::message::name(name);
+        return Err(broken(path, format!("{META} lists {name}, which is not a file of a checkpoint")));
+    }
+    Ok(meta)
+}
+
+/// Adds the SHA-256 of a JSON text of several lines as its first entry.
+pub(super) fn with_checksum(text: &str) -> String {
+    let hash = files::sha256(text.as_bytes());
+    text.replacen("{\n", &format!("{{\n{CHECKSUM}{hash}\",\n"), 1)
+}
+
+/// The text without that entry, and the hash.
+fn without_checksum(text: &str) -> (String, Option<&str>) {
+    let found = text.strip_prefix("{\n").and_then(|rest| rest.strip_prefix(CHECKSUM)?.split_once("\",\n"));
+    found.map_or_else(|| (text.to_owned(), None), |(hash, rest)| (format!("{{\n{rest}"), Some(hash)))
+}
+
+pub(super) fn broken(path: &Path, problem: impl ToString) -> TrainError {
+    TrainError::Checkpoint { path: path.into(), problem: problem.to_string() }
+}

@@ -1,0 +1,61 @@
+//! Libraries and programs delete through one function, which deletes only what is theirs.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Files that may delete, and why.
+const ALLOWED: [(&str, &str); 2] = [
+    ("crates/fm-train/src/files.rs", "the one function"),
+    ("crates/fm-pretend-gpu/src/runs.rs", "a test tool, which removes its own file of counts"),
+];
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The lines that delete, without documentation, comments, and the tests at the end of a file.
+fn deleting(text: &str) -> usize {
+    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let deletes = |line: &&str| {
+        !line.trim_start().starts_with("//") && line.contains("remove_file") | line.contains("remove_dir")
+    };
+    code.lines().filter(deletes).count()
+}
+
+#[test]
+fn nothing_else_deletes_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let packages = ["crates", "apps"].map(|group| fs::read_dir(root.join(group)));
+    let mut files = Vec::new();
+    packages
+        .into_iter()
+        .flatten()
+        .flatten()
+        .for_each(|package| sources(&package.unwrap().path().join("src"), &mut files));
+    // A package of this crate alone is without the others.
+    let whole = root.join("apps").is_dir();
+    assert!(files.len() > 100 || !whole, "{}", files.len());
+    for file in files {
+        let name = file.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        let found = deleting(&fs::read_to_string(&file).unwrap());
+        let allowed = ALLOWED.iter().any(|(path, _)| *path == name);
+        assert!(allowed || found == 0, "{name} deletes; use fm_train::files");
+        assert!(!allowed || found > 0, "{name} no longer deletes; take it off the list");
+    }
+}
+
+#[test]
+fn deletions_are_found() {
+    assert_eq!(deleting("fn f() {\n    std::fs::remove_file(p);\n    fs::remove_dir_all(p)\n}"), 2);
+    assert_eq!(deleting("use std::fs::remove_dir;"), 1);
+    assert_eq!(deleting("//! fs::remove_file(p)\n#[cfg(test)]\nmod tests {\n    fs::remove_file(p)\n}"), 0);
+}

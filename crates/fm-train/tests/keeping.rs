@@ -1,0 +1,197 @@
+//! What is removed from a run's directory: old checkpoints, if newer undamaged ones are there, and
+//! temporary files of this crate. Everything else stays.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod common;
+
+use common::{damage, info, names, refused, save, set, state};
+use fm_train::callbacks::{Callback, KeepBest};
+use fm_train::checkpoint::{Meta, read_meta, verify};
+use fm_train::record::LogRecord;
+use fm_train::run_dir::{RunDir, latest_checkpoint};
+use fm_train::{TrainError, files};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+/// A run with checkpoints of steps 10, 20, 30 and 40.
+fn run(root: &Path) -> RunDir {
+    let run = RunDir::create(root).unwrap();
+    [10, 20, 30, 40].iter().for_each(|step| drop(save(&run.checkpoints(), *step)));
+    run
+}
+
+#[test]
+fn damaged_checkpoints_do_not_push_out_good_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(dir.path());
+    ["step-30", "step-40"].iter().for_each(|name| damage(&run.checkpoints().join(name)));
+    // Resumed from step 20.
+    for (step, left) in [(22, ["step-20", "step-22"]), (24, ["step-22", "step-24"]), (26, ["step-24", "step-26"])] {
+        save(&run.checkpoints(), step);
+        run.prune(2).unwrap();
+        assert_eq!(names(&run.checkpoints()), &set(&left) | &set(&["step-30", "step-40"]));
+        assert_eq!(latest_checkpoint(dir.path()).unwrap().1.step, step);
+    }
+    // A damaged one is replaced when its step is reached.
+    save(&run.checkpoints(), 30);
+    verify(&run.checkpoints().join("step-30")).unwrap();
+}
+
+#[test]
+fn nothing_is_removed_while_too_few_are_good() {
+    for keep in [1, 2, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        let run = run(dir.path());
+        // Damaged in three ways: a value, the metadata, a file that is gone.
+        damage(&run.checkpoints().join("step-40"));
+        fs::write(run.checkpoints().join("step-30/meta.json"), "{}").unwrap();
+        fs::remove_file(run.checkpoints().join("step-20/optimizer.safetensors")).unwrap();
+        run.prune(keep).unwrap();
+        assert_eq!(names(&run.checkpoints()), set(&["step-10", "step-20", "step-30", "step-40"]));
+        assert_eq!(latest_checkpoint(dir.path()).unwrap().1.step, 10);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(dir.path());
+    run.prune(0).unwrap();
+    assert_eq!(names(&run.checkpoints()).len(), 4);
+    run.prune(3).unwrap();
+    assert_eq!(names(&run.checkpoints()), set(&["step-20", "step-30", "step-40"]));
+    // Damaged after it was verified, in the same process.
+    damage(&run.checkpoints().join("step-40"));
+    run.prune(2).unwrap();
+    assert_eq!(names(&run.checkpoints()), set(&["step-20", "step-30", "step-40"]));
+    fs::create_dir(run.checkpoints().join("step-007")).unwrap();
+    run.prune(1).unwrap();
+    assert_eq!(names(&run.checkpoints()), set(&["step-007", "step-30", "step-40"]));
+}
+
+#[test]
+fn the_best_checkpoint_is_replaced_by_a_good_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let best = dir.path().join("best");
+    let mut keeper = KeepBest::new(best.clone(), info(), "loss").unwrap();
+    let line = |step, loss| LogRecord {
+        step,
+        loss,
+        ..serde_json::from_str(r#"{"step":1,"loss":0,"grad_norm":1,"lr":1}"#).unwrap()
+    };
+    for (step, loss, kept) in [(2, 3.0, "step-2"), (4, 5.0, "step-2"), (6, 1.0, "step-6")] {
+        let _ = keeper.after_step(&mut state(step), Some(&line(step, loss))).unwrap();
+        assert_eq!(names(&best), set(&[kept]));
+    }
+    fs::write(best.join("step-6/notes.txt"), "mine").unwrap();
+    let _ = keeper.after_step(&mut state(8), Some(&line(8, 0.5))).unwrap();
+    assert_eq!((names(&best), names(&best.join("step-6"))), (set(&["step-6", "step-8"]), set(&["notes.txt"])));
+    assert!(keeper.warnings()[0].to_string().contains("not part of the checkpoint"), "{:?}", keeper.warnings());
+}
+
+#[test]
+fn files_of_others_inside_a_checkpoint_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(dir.path());
+    let [note, folder, linked] = [10, 20, 30].map(|step| run.checkpoints().join(format!("step-{step}")));
+    fs::write(note.join("notes.txt"), "mine").unwrap();
+    fs::create_dir(folder.join("thesis")).unwrap();
+    fs::write(folder.join("thesis/chapter.tex"), "mine").unwrap();
+    let outside = dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("chapter.tex"), "mine").unwrap();
+    symlink(&outside, linked.join("link")).unwrap();
+    let warnings = run.retain(1).unwrap();
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings.iter().all(|w| matches!(w, TrainError::Kept { .. })));
+    assert_eq!([names(&note), names(&folder), names(&linked)], [set(&["notes.txt"]), set(&["thesis"]), set(&["link"])]);
+    assert_eq!((names(&folder.join("thesis")), names(&outside)), (set(&["chapter.tex"]), set(&["chapter.tex"])));
+
+    // A link to a checkpoint, and a directory without readable metadata.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let real = save(elsewhere.path(), 5);
+    symlink(&real, run.checkpoints().join("step-5")).unwrap();
+    fs::create_dir(run.checkpoints().join("step-6")).unwrap();
+    fs::write(run.checkpoints().join("step-6/model.safetensors"), "mine").unwrap();
+    fs::create_dir(run.checkpoints().join("step-7")).unwrap();
+    run.retain(1).unwrap();
+    verify(&real).unwrap();
+    let left = set(&["step-5", "step-6", "step-10", "step-20", "step-30", "step-40"]);
+    assert_eq!(names(&run.checkpoints()), left, "the empty directory is gone");
+
+    // A step that is saved again over something that is not ours.
+    save(&run.checkpoints(), 6);
+    save(&run.checkpoints(), 10);
+    let aside = ["step-6.damaged-1", "step-10.damaged-1"];
+    assert_eq!(names(&run.checkpoints()), &left | &set(&aside));
+    assert_eq!(fs::read_to_string(run.checkpoints().join(aside[0]).join("model.safetensors")).unwrap(), "mine");
+}
+
+/// A temporary name as a killed process leaves it, found by writing.
+fn partial(name: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let mut made = String::new();
+    files::publish(&dir.path().join(name), |path| {
+        made = path.file_name().unwrap().to_string_lossy().into_owned();
+        files::write_plain(path, b"")
+    })
+    .unwrap();
+    made
+}
+
+#[test]
+fn cleaning_removes_our_temporary_files_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("run");
+    drop(run(&root));
+    let (ours, checkpoint) = (partial("config.toml"), partial("step-50"));
+    let process = std::process::id().to_string();
+    assert!(ours.contains(&process), "{ours}");
+    let others = [
+        ".thesis.partial".to_owned(),
+        ours.replace(&process, ""),
+        ours.replace(&process, "0x1"),
+        ours.replace(&process, "+1"),
+        ours.replacen('.', "", 1),
+        format!("{ours}.part"),
+    ];
+    for directory in [root.clone(), root.join("checkpoints"), root.join("samples")] {
+        for name in others.iter().chain([&ours]) {
+            fs::write(directory.join(name), "x").unwrap();
+        }
+        for name in [".folder.partial", ".step-50.partial", &checkpoint] {
+            fs::create_dir(directory.join(name)).unwrap();
+            fs::write(directory.join(name).join("model.safetensors"), "x").unwrap();
+        }
+    }
+    let nested = root.join(partial("step-60"));
+    fs::create_dir_all(nested.join("thesis")).unwrap();
+    fs::write(nested.join("thesis/chapter.tex"), "mine").unwrap();
+    symlink(dir.path(), root.join(partial("link"))).unwrap();
+
+    let before: Vec<_> = [root.clone(), root.join("checkpoints")].iter().map(|d| names(d)).collect();
+    let opened = RunDir::open(&root).unwrap();
+    refused(RunDir::open(&root), "in use by another run");
+    refused(RunDir::create(&root), "already holds a run");
+    let after: Vec<_> = [root.clone(), root.join("checkpoints")].iter().map(|d| names(d)).collect();
+    assert_eq!(before, after, "nothing changes before the run begins");
+    opened.begin().unwrap();
+    for directory in [root.clone(), root.join("checkpoints"), root.join("samples")] {
+        let left = names(&directory);
+        assert!(!left.contains(&ours) && !left.contains(&checkpoint), "{left:?}");
+        assert!(others.iter().all(|name| left.contains(name)), "{left:?}");
+        for name in [".folder.partial", ".step-50.partial"] {
+            assert_eq!(names(&directory.join(name)), set(&["model.safetensors"]));
+        }
+    }
+    assert!(nested.join("thesis/chapter.tex").exists() && names(&root).contains(&partial("link")));
+}
+
+#[test]
+fn a_checkpoint_that_was_removed_halfway_is_removed_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(dir.path());
+    let old = run.checkpoints().join("step-10");
+    let Meta { files, .. } = read_meta(&old).unwrap();
+    fs::remove_file(old.join(files.keys().next().unwrap())).unwrap();
+    run.prune(3).unwrap();
+    assert_eq!(names(&run.checkpoints()), set(&["step-20", "step-30", "step-40"]));
+}
