@@ -64,7 +64,8 @@ const MARKER: &str = ".quickstart";
 
 /// Files that `train` writes into its run directory by default, and files of `report`, which the
 /// last lines suggest.
-const WRITTEN: [&str; 10] = [
+const WRITTEN: [&str; 11] = [
+    ".flow-matching-run",
     "best",
     "checkpoints",
     "config.toml",
@@ -106,7 +107,13 @@ fn known(out: &Path) -> anyhow::Result<Vec<String>> {
     let words = showing(out)?.concat();
     let named = words.iter().filter_map(|word| Path::new(word).strip_prefix(out).ok()?.to_str());
     let whole: Vec<&str> = named.filter(|name| !name.is_empty()).chain(WRITTEN).collect();
-    let partial = whole.iter().map(|name| format!(".{name}.partial"));
+    let entries = fs::read_dir(out).into_iter().flatten().flatten();
+    let partial = entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| {
+        // Incomplete files: .NAME.flow-matching-PID.partial, and .NAME.partial of earlier versions.
+        let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial")).unwrap_or_default();
+        let whole_name = inner.rsplit_once(".flow-matching-").map_or(inner, |(name, _)| name);
+        whole.contains(&whole_name)
+    });
     Ok(whole.iter().map(|name| name.to_string()).chain(partial).chain([MARKER.to_owned()]).collect())
 }
 

@@ -107,8 +107,12 @@ impl<'a> Watch<'a> {
     }
 
     fn save(&self, state: &TrainState) -> Result<(), TrainError> {
+        // A checkpoint implies the lines before it.
+        self.run.sync(&["metrics.jsonl", "timing.jsonl", "moments.jsonl"])?;
         checkpoint::save(&self.run.checkpoints(), state, &self.info)?;
-        self.run.prune(self.cadence.keep)
+        let kept = self.run.retain(self.cadence.keep)?;
+        self.bar.suspend(|| kept.iter().for_each(|warning| eprintln!("warning: {warning}")));
+        Ok(())
     }
 
     fn picture(&mut self, state: &mut TrainState) -> Result<(), TrainError> {

@@ -9,7 +9,7 @@ use crate::pictures::Curves;
 use crate::process_group::Group;
 use crate::progress::{Cadence, Draw, Watch};
 use crate::runtime::Profiler;
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use fm_ot::Reports;
 use fm_torch::memory::{DeviceMemory, device_memory};
 use fm_train::batch::BatchSource;
@@ -114,14 +114,25 @@ impl Job {
 
     /// Opens the run directory; restores the state from it if the run is resumed.
     fn open(&self, state: &mut TrainState) -> anyhow::Result<RunDir> {
-        let run = RunDir::open(&self.out)?;
-        if self.resume {
-            self.restore(state)?;
-        } else if holds_checkpoints(&self.out) {
-            // Damaged checkpoints count too: never overwrite the rest of a run.
-            bail!("{} already holds a run; pass --resume to continue it, or another --out", self.out.display());
-        }
-        for log in ["metrics.jsonl", "timing.jsonl", "moments.jsonl"] {
+        let mut logged_every = self.options.log_every;
+        let run = if self.resume {
+            let run = RunDir::open(&self.out)?;
+            logged_every = self.restore(state)?.unwrap_or(logged_every);
+            run.begin()?;
+            run
+        } else {
+            ensure!(
+                // Damaged checkpoints count too: never overwrite the rest of a run.
+                !holds_checkpoints(&self.out),
+                "{} already holds a run; pass --resume to continue it, or another --out",
+                self.out.display()
+            );
+            RunDir::create(&self.out)?
+        };
+        let found = run.rewind("metrics.jsonl", state.step)?;
+        let problem = found.problem(logged_every);
+        problem.iter().for_each(|problem| eprintln!("warning: metrics.jsonl {problem}"));
+        for log in ["timing.jsonl", "moments.jsonl"] {
             run.rewind(log, state.step)?;
         }
         fm_train::files::write(&run.join("config.toml"), self.config_toml.as_bytes())?;
@@ -137,7 +148,8 @@ impl Job {
         }
     }
 
-    fn restore(&self, state: &mut TrainState) -> anyhow::Result<()> {
+    /// Restores the newest usable checkpoint; returns the steps between lines of the log before.
+    fn restore(&self, state: &mut TrainState) -> anyhow::Result<Option<u64>> {
         let (path, meta, damaged) = latest_checkpoint(&self.out)?;
         damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
         checkpoint::restore(&path, state)?;
@@ -152,7 +164,8 @@ impl Job {
         if state.step >= self.options.steps {
             println!("done      all {} steps; raise --steps to train longer", self.options.steps);
         }
-        Ok(())
+        let run = meta.config.get("run").unwrap_or(&meta.config);
+        Ok(run.get("log_every").and_then(serde_json::Value::as_u64))
     }
 }
 
