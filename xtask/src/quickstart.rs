@@ -204,7 +204,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("runs/quickstart");
         prepare(&out).unwrap();
-        let fill = || known(&out).unwrap().iter().for_each(|name| fs::write(out.join(name), name).unwrap());
+        let partial = [".samples.png.flow-matching-7.partial".to_owned(), ".loss.png.partial".to_owned()];
+        let fill = || {
+            let names = known(&out).unwrap().into_iter().chain(partial.clone());
+            names.for_each(|name| fs::write(out.join(&name), &name).unwrap());
+        };
         fill();
         fs::remove_file(out.join(SAMPLES)).unwrap();
         prepare(&out).unwrap();

@@ -66,7 +66,7 @@ impl Job {
         mut state: TrainState,
         draw: Draw<'_>,
     ) -> anyhow::Result<ExitCode> {
-        let run = group.is_first().then(|| self.open(&mut state)).transpose()?;
+        let run = group.is_first().then(|| self.open(&mut state, group.restarted())).transpose()?;
         group.share(&mut state, &self.info)?;
         let interrupted = interrupt_flag()?;
         let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
@@ -113,7 +113,7 @@ impl Job {
     }
 
     /// Opens the run directory; restores the state from it if the run is resumed.
-    fn open(&self, state: &mut TrainState) -> anyhow::Result<RunDir> {
+    fn open(&self, state: &mut TrainState, restarted: bool) -> anyhow::Result<RunDir> {
         let mut logged_every = self.options.log_every;
         let run = if self.resume {
             let run = RunDir::open(&self.out)?;
@@ -127,7 +127,8 @@ impl Job {
                 "{} already holds a run; pass --resume to continue it, or another --out",
                 self.out.display()
             );
-            RunDir::create(&self.out)?
+            // A launcher starts a run again that has no checkpoint yet, but perhaps a best one.
+            if restarted { RunDir::open(&self.out)? } else { RunDir::create(&self.out)? }
         };
         let found = run.rewind("metrics.jsonl", state.step)?;
         let problem = found.problem(logged_every);
