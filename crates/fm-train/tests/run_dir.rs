@@ -96,6 +96,12 @@ fn a_new_run_does_not_begin_among_files_of_others() {
         assert_eq!(contents(dir.path()), before);
         assert!(!dir.path().join("run.lock").exists());
     }
+    // Under a file.
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "mine").unwrap();
+    for name in ["file", "file/run"] {
+        refused(RunDir::create(&dir.path().join(name)), "cannot create");
+    }
     // Of a checkpoint, and of a directory of checkpoints.
     let dir = tempfile::tempdir().unwrap();
     finished(&dir.path().join("run"));

@@ -148,7 +148,8 @@ impl PairWriter {
 /// its lock.
 fn refuse_foreign(directory: &Path) -> Result<(), TrainError> {
     let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        // Creating the directory names the reason.
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
         entries => entries.map_err(TrainError::io("read", directory))?,
     };
     let names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();

@@ -105,7 +105,8 @@ impl RunDir {
     /// [`TrainError::Run`]; [`TrainError::Io`] if it cannot be read.
     pub fn refuse_foreign(root: &Path) -> Result<(), TrainError> {
         let entries = match fs::read_dir(root) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            // Creating the directory names the reason.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
             entries => entries.map_err(TrainError::io("read", root))?,
         };
         let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
