@@ -160,8 +160,14 @@ mod tests {
     /// The names that the sources in a folder write into a run directory, found by the usual ways
     /// of writing them.
     fn written(folder: &Path, found: &mut BTreeSet<String>) {
-        const WAYS: [&str; 6] =
-            ["run.join(\"", "out.join(\"", "root.join(\"", "run.append(\"", "lock(root, \"", "lock(run, \""];
+        const WAYS: [&str; 6] = [
+            "run.join(\"",
+            "out.join(\"",
+            "root.join(\"",
+            "run.append(\"",
+            "const LOCK: &str = \"",
+            "const MARKER: &str = \"",
+        ];
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
                 written(&path, found);
@@ -192,8 +198,8 @@ mod tests {
         for name in ["checkpoints", "config.toml", "loss.png", "metrics.jsonl", "run.lock", "tensorboard"] {
             assert!(found.contains(name), "the sources no longer show that they write {name}: {found:?}");
         }
-        // Files of `train --pairs` and of `vqvae`.
-        let others = ["reflow.json", "autoencoder.json"];
+        // Files of `train --pairs`, of `vqvae`, and of directories of pairs.
+        let others = ["reflow.json", "autoencoder.json", "pairs.lock"];
         for name in found.iter().filter(|name| !others.contains(&name.as_str())) {
             assert!(known.contains(name), "{name} is unknown");
         }

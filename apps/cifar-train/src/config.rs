@@ -26,12 +26,12 @@ fm_app::options! {
             data: String = "digits".into();
             /// Height and width to which the images of folder:DIR are resized and cropped.
             image_size: u32 = 32, arg(value_name = "PIXELS");
-            /// Keep the images in device memory instead of copying each batch; auto does so on a GPU
-            /// if they take at most 2 GiB. The results are identical. Latents and pairs are always
-            /// copied.
+            /// Keep the images in device memory instead of copying each batch; auto does so on a
+            /// GPU if they take at most 2 GiB. The results are identical. Latents and pairs are
+            /// always copied.
             data_on_device: Keep = Keep::Auto, arg(value_name = "WHEN", hide = true);
-            /// Train on a teacher's pairs, written by `cifar-train reflow pairs`, instead of data. If
-            /// no preset is named, all other options default to the teacher's.
+            /// Train on a teacher's pairs, written by `cifar-train reflow pairs`, instead of data.
+            /// If no preset is named, all other options default to the teacher's.
             pairs: String = String::new(), arg(value_name = "DIR");
             /// Mirror images left to right at random.
             horizontal_flip: bool = true, arg(value_name = "BOOL");
@@ -62,8 +62,8 @@ fm_app::options! {
             /// Precision of the network's computations; weights, EMA and normalisation layers are
             /// always f32. A run stores what `auto` was resolved to.
             precision: PrecisionArg = PrecisionArg::Auto;
-            /// Recompute activations in the backward pass instead of storing them: less memory, more
-            /// time.
+            /// Recompute activations in the backward pass instead of storing them: less memory,
+            /// more time.
             checkpoint_activations: bool = false, arg(value_name = "BOOL", hide = true);
         }
         "Run" {
@@ -82,8 +82,8 @@ fm_app::options! {
         }
         also {
             preset: String = String::new();
-            /// Factor on the latent vectors; 0 is replaced by one over their standard deviation when a
-            /// run starts.
+            /// Factor on the latent vectors; 0 is replaced by one over their standard deviation
+            /// when a run starts.
             latent_scale: f64 = 0.0;
             sampling: Sampling = Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 3.0 };
         }
@@ -101,8 +101,8 @@ fm_app::options! {
 fm_app::options! {
     pub(crate) flags ModelArgs of ModelConfig {
         "Network" {
-            /// Type of the network. If it differs from the preset's, its size is chosen to match the
-            /// preset.
+            /// Type of the network. If it differs from the preset's, its size is chosen to match
+            /// the preset.
             model: ModelKind as "model.kind";
             /// Store the U-Net's activations with channels last, on the CPU only. The result is the
             /// same.

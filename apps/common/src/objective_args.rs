@@ -13,8 +13,8 @@ use fm_ot::pairs::PairSampling;
 use serde::{Deserialize, Serialize};
 
 crate::options! {
-    /// Objective, source and coupling: by default rectified flow, straight paths from Gaussian noise
-    /// to data with independent coupling.
+    /// Objective, source and coupling: by default rectified flow, straight paths from Gaussian
+    /// noise to data with independent coupling.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct FlowConfig, flags FlowArgs {
         "Objective" {
@@ -24,7 +24,8 @@ crate::options! {
             cost: Metric = Metric::default(), arg(value_name = "COST", hide = true);
             @choice("How pairs are taken from the transport plan")
             pairing: PairSampling = PairSampling::default(), arg(value_name = "HOW", hide = true);
-            /// Steps whose rows share one transport plan; larger plans are closer to the true coupling.
+            /// Steps whose rows share one transport plan; larger plans are closer to the true
+            /// coupling.
             ot_batch: usize = 1, arg(value_name = "STEPS", hide = true);
             /// Source distribution: gaussian, matched, sparse:rate=R, or a data set, named as for
             /// --data.
@@ -57,14 +58,14 @@ crate::options! {
             time: TimeKind, arg(value_name = "TIME");
             @choice("How the times of the rows of a batch are drawn")
             time_draw: Draw, arg(value_name = "HOW", hide = true);
-            /// Restrict training times to [EPS, 1 - EPS], for objectives that are singular at an end;
-            /// sampling keeps the same distance from singular ends.
+            /// Restrict training times to [EPS, 1 - EPS], for objectives that are singular at an
+            /// end; sampling keeps the same distance from singular ends.
             time_clip: f64, arg(value_name = "EPS");
-            /// Weight each row by 1 / p(t), so that the time distribution changes the variance of the
-            /// loss but not its mean.
+            /// Weight each row by 1 / p(t), so that the time distribution changes the variance of
+            /// the loss but not its mean.
             importance: bool, arg(value_name = "BOOL", hide = true);
-            /// Draw times with a large loss more often, using this number of time bins; the mean loss
-            /// is unchanged, and 0 disables this.
+            /// Draw times with a large loss more often, using this number of time bins; the mean
+            /// loss is unchanged, and 0 disables this.
             loss_aware: usize, arg(value_name = "BINS", hide = true);
         }
     }

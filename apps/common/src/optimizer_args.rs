@@ -28,8 +28,8 @@ crate::options! {
             warmup_steps: u64 = 100, arg(value_name = "STEPS");
             @choice("Schedule of the learning rate after the warm-up")
             decay: Decay = Decay::Cosine, arg(value_name = "HOW");
-            /// Maximum norm of the gradient; larger gradients are scaled down to it, and inf disables
-            /// clipping.
+            /// Maximum norm of the gradient; larger gradients are scaled down to it, and inf
+            /// disables clipping.
             clip: f64 = 1.0, arg(value_name = "NORM"), serde(deserialize_with = "or_infinite");
             /// Decays of the moving averages (EMA) of the weights; sampling uses the first.
             ema_decay: Vec<f64> = vec![0.999], arg(value_name = "D,...", value_delimiter = ','),
@@ -42,11 +42,11 @@ crate::options! {
             /// Consecutive steps with a non-finite loss or gradient after which the run ends; such
             /// steps are skipped.
             non_finite_patience: u64 = 10, arg(value_name = "STEPS", hide = true);
-            /// Value of metrics.jsonl for --early-stopping and --keep-best: loss, excess, grad_norm or
-            /// update_ratio.
+            /// Value of metrics.jsonl for --early-stopping and --keep-best: loss, excess, grad_norm
+            /// or update_ratio.
             monitor: String = "loss".into(), arg(value_name = "NAME", hide = true);
-            /// Stop after this number of log lines without a lower monitored value; 0 disables early
-            /// stopping.
+            /// Stop after this number of log lines without a lower monitored value; 0 disables
+            /// early stopping.
             early_stopping: u64 = 0, arg(value_name = "LINES");
             /// Also keep the checkpoint with the lowest monitored value, in best/.
             keep_best: bool = false, arg(value_name = "BOOL");

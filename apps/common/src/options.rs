@@ -35,11 +35,11 @@ use toml::{Table, Value};
 
 /// Declares a configuration and its flags; see [the module](self).
 ///
-/// `@choice("...")` is the help of an option with names, which it lists. Options of a `flatten` entry are
-/// declared elsewhere, as a configuration with flags, and have keys beside the others; those of a
-/// `nested` entry are a table of their own. `also` has values without a flag. The form
-/// `flags F of C` makes only the flags, for a configuration of a library; `as "inner.key"` gives the
-/// key of an option that is not its name.
+/// `@choice("...")` is the help of an option with names, which it lists. Options of a `flatten`
+/// entry are declared elsewhere, as a configuration with flags, and have keys beside the others;
+/// those of a `nested` entry are a table of their own. `also` has values without a flag. The form
+/// `flags F of C` makes only the flags, for a configuration of a library; `as "inner.key"` gives
+/// the key of an option that is not its name.
 #[macro_export]
 macro_rules! options {
     (

@@ -1,9 +1,9 @@
 //! A bound on the spinning of OpenMP's barriers.
 //!
-//! At the end of each parallel loop, libgomp's threads spin until the last one arrives. On a machine
-//! that others use too, that thread may not be running, and the spinning takes its core. libgomp
-//! reads the bound once, when it is loaded, which is before `main`; so the program starts itself
-//! again with the variable set.
+//! At the end of each parallel loop, libgomp's threads spin until the last one arrives. On a
+//! machine that others use too, that thread may not be running, and the spinning takes its core.
+//! libgomp reads the bound once, when it is loaded, which is before `main`; so the program starts
+//! itself again with the variable set.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -29,8 +29,9 @@ const LONG: [&str; 11] = [
 /// Variables with which a user has decided about threads.
 const GIVEN: [&str; 3] = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME"];
 
-/// Replaces this process by the same program with bounded spinning, unless the user has set a bound,
-/// there is one thread, or the command is short. If that fails, the program goes on as it is.
+/// Replaces this process by the same program with bounded spinning, unless the user has set a
+/// bound, there is one thread, or the command is short. If that fails, the program goes on as it
+/// is.
 pub(crate) fn bound() {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let long = words.get(1).is_some_and(|command| LONG.contains(&command.as_str()));

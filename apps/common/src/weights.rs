@@ -79,8 +79,8 @@ impl FileArgs {
         Ok(())
     }
 
-    /// The objective of a file of weights: its description, completed by the flags. A time clip that
-    /// is assumed is printed to standard error.
+    /// The objective of a file of weights: its description, completed by the flags. A time clip
+    /// that is assumed is printed to standard error.
     ///
     /// # Errors
     /// A flag that contradicts the description, and an unknown name in it.

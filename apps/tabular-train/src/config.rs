@@ -23,11 +23,11 @@ fm_app::options! {
             ignore: Vec<String> = Vec::new(), arg(value_name = "COLUMN,...", value_delimiter = ',');
             /// Whether the first line of FILE.csv names the columns: auto, yes or no.
             header: String = "auto".into(), arg(value_name = "HOW", hide = true);
-            /// Separator of the columns of FILE.csv: comma, semicolon, tab or space (default: recognised
-            /// from the first lines).
+            /// Separator of the columns of FILE.csv: comma, semicolon, tab or space (default:
+            /// recognised from the first lines).
             separator: String = String::new(), arg(value_name = "NAME", hide = true);
-            /// Encoding of FILE.csv, for example latin1 (default: UTF-16 if the file starts with its
-            /// byte order mark, otherwise UTF-8).
+            /// Encoding of FILE.csv, for example latin1 (default: UTF-16 if the file starts with
+            /// its byte order mark, otherwise UTF-8).
             encoding: String = String::new(), arg(value_name = "NAME", hide = true);
         }
     }
@@ -38,13 +38,13 @@ fm_app::options! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub(crate) struct Config, flags ConfigArgs {
         "Data" {
-            /// Training data: spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a table of
-            /// numbers FILE.csv or FILE.npy.
+            /// Training data: spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a table
+            /// of numbers FILE.csv or FILE.npy.
             data: String = "moons".into();
             @choice("Transformation of the columns, inverted after sampling")
             preprocess: Preprocess = Preprocess::default(), arg(value_name = "HOW");
-            /// Share of rows held out from training, for `evaluate`; a negative share is 0.1 for files
-            /// and genes, otherwise 0.
+            /// Share of rows held out from training, for `evaluate`; a negative share is 0.1 for
+            /// files and genes, otherwise 0.
             hold_out: f64 = -1.0, arg(value_name = "SHARE");
             /// Number of points to draw from spiral, moons, 8gaussians or checkerboard.
             rows: usize = 20_000, arg(value_name = "N");
@@ -77,8 +77,8 @@ fm_app::options! {
         "Output" {
             /// Steps between checkpoints; 0 saves only at the end.
             save_every: u64 = 5000, arg(value_name = "STEPS");
-            /// Steps between pictures of samples (tables of two columns) or reports of the errors of
-            /// the samples' mean and covariance (other tables); 0 disables both.
+            /// Steps between pictures of samples (tables of two columns) or reports of the errors
+            /// of the samples' mean and covariance (other tables); 0 disables both.
             sample_every: u64 = 1000, arg(value_name = "STEPS");
             /// Steps between lines of metrics.jsonl.
             log_every: u64 = 50, arg(value_name = "STEPS", hide = true);

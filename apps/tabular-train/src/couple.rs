@@ -50,9 +50,9 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
 /// A mean of this many deviations is subtracted before f32.
 const OFFSET: f64 = 1000.0;
 
-/// The tables with the columns of the first, in f32. Large means of the first are subtracted before,
-/// so that columns such as time stamps keep their differences; no cost changes by that, except the
-/// cosine's, which keeps its means.
+/// The tables with the columns of the first, in f32. Large means of the first are subtracted
+/// before, so that columns such as time stamps keep their differences; no cost changes by that,
+/// except the cosine's, which keeps its means.
 fn centred(mut tables: Vec<Table>, metric: Metric) -> anyhow::Result<Vec<Array2<f32>>> {
     let names = tables.first().map(|first| first.names.clone()).unwrap_or_default();
     for table in &mut tables[1..] {

@@ -183,13 +183,13 @@ fn moments_are_looked_at_on_the_way_and_a_source_can_be_trained() {
     succeed(&format!(
         "trajectory --checkpoint {d}/run --num-samples 2000 --solver euler --num-steps 1 --out {d}/t.npy"
     ));
-    let paths: ndarray::Array3<f32> = ndarray_npy::read_npy(dir.path().join("t.npy")).unwrap();
+    let paths: ndarray::Array3<f64> = ndarray_npy::read_npy(dir.path().join("t.npy")).unwrap();
     let start = paths.index_axis(ndarray::Axis(0), 0);
     let bytes = fs::read(dir.path().join("run/checkpoints/step-300/ema.safetensors")).unwrap();
     let learned = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let learned = learned.tensor("source.log_scale").unwrap();
     for (k, value) in learned.data().as_chunks::<4>().0.iter().enumerate() {
-        let (found, wanted) = (start.column(k).std(1.0), f32::from_le_bytes(*value).exp());
+        let (found, wanted) = (start.column(k).std(1.0), f64::from(f32::from_le_bytes(*value)).exp());
         assert!(wanted < 0.9 && (found / wanted - 1.0).abs() < 0.06, "column {k}: {found} instead of {wanted}");
     }
     let error = fail(&format!("{flags} --trainable-source true --coupling exact --out {d}/x"));

@@ -71,7 +71,7 @@ impl Columns {
     /// The statistics of a table.
     ///
     /// # Errors
-    /// [`DataError::Columns`] for a value of -1 or less if ln(1 + x) is asked for, and for values
+    /// [`DataError::Columns`] for a value of -1 or less if ln(1 + x) is wanted, and for values
     /// that are not finite or so large that their variance is not.
     #[doc(alias = "fit")]
     pub fn of(table: &Table, preprocess: Preprocess) -> Result<Self, DataError> {
@@ -165,9 +165,9 @@ impl Columns {
         Ok(scaled)
     }
 
-    /// A table in the units of the network: a data set for training. Columns are taken by name where
-    /// both have names, as [`Table::in_order`] describes. A note names columns whose values f32
-    /// cannot tell apart.
+    /// A table in the units of the network: a data set for training. Columns are taken by name
+    /// where both have names, as [`Table::in_order`] describes. A note names columns whose values
+    /// f32 cannot tell apart.
     ///
     /// # Errors
     /// As [`apply`](Self::apply) and [`Table::in_order`].

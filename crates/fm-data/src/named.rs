@@ -174,8 +174,8 @@ impl FromStr for TableSource {
 }
 
 impl TableSource {
-    /// Reads the table, using `csv` for a text file; a toy distribution draws `rows` points from the
-    /// seed.
+    /// Reads the table, using `csv` for a text file; a toy distribution draws `rows` points from
+    /// the seed.
     ///
     /// # Errors
     /// Missing or invalid files, and more rows than fit into memory.

@@ -13,8 +13,9 @@ pub(crate) fn zeros(shape: (usize, usize)) -> Result<Array2<f64>, OtError> {
     Ok(block(shape))
 }
 
-/// Zeros of a shape that is known to be small or was checked, with large pages requested for large matrices: each page of new memory costs a page
-/// fault, which for 2048 x 2048 costs takes longer than computing them.
+/// Zeros of a shape that is known to be small or was checked, with large pages requested for large
+/// matrices: each page of new memory costs a page fault, which for 2048 x 2048 costs takes longer
+/// than computing them.
 pub(crate) fn block(shape: (usize, usize)) -> Array2<f64> {
     let zeros = Array2::<f64>::zeros(shape);
     #[cfg(target_os = "linux")]

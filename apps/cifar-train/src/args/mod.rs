@@ -11,7 +11,7 @@ pub(crate) use model::{CheckpointArgs, SolverArgs, Which};
 pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowCommand};
 pub(crate) use train::TrainArgs;
 
-use crate::vqvae;
+use crate::vqvae::config::ConfigArgs;
 use clap::{Args, Parser, Subcommand};
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
@@ -100,7 +100,7 @@ pub(crate) struct AutoencoderArgs {
     pub(crate) resume: bool,
     /// The options of the configuration.
     #[command(flatten)]
-    pub(crate) options: vqvae::config::ConfigArgs,
+    pub(crate) options: ConfigArgs,
 }
 
 #[derive(Debug, Args)]

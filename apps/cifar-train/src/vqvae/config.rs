@@ -1,14 +1,7 @@
-//! Configuration of an autoencoder run: defaults, overridden by a file, overridden by flags.
+//! Configuration of an autoencoder run: plain values with defaults.
 
-use crate::args::AutoencoderArgs;
-use anyhow::{Context, ensure};
-use fm_app::{options, settings};
 use fm_models::vqvae::VqVaeConfig;
-use fm_train::run_dir::latest_checkpoint;
 use serde::{Deserialize, Serialize};
-
-/// Settings that may change when a run is resumed.
-const MAY_CHANGE: [&str; 6] = ["steps", "num_workers", "device", "save_every", "sample_every", "log_every"];
 
 fm_app::options! {
     /// All settings that affect the results of a run.
@@ -16,7 +9,8 @@ fm_app::options! {
     #[serde(deny_unknown_fields)]
     pub(crate) struct Config, flags ConfigArgs {
         "Data" {
-            /// Training images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR, ...
+            /// Training images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR,
+            /// ...
             data: String = "digits".into();
             /// Height and width to which the images of folder:DIR are resized and cropped.
             image_size: u32 = 32, arg(value_name = "PIXELS");
@@ -74,29 +68,5 @@ fm_app::options! {
             /// Weight of the commitment loss.
             commitment: f64 as "model.commitment", arg(value_name = "BETA");
         }
-    }
-}
-
-impl Config {
-    pub(crate) fn resolve(args: &AutoencoderArgs) -> anyhow::Result<Self> {
-        let saved =
-            args.resume.then(|| latest_checkpoint(&args.out).context("there is nothing to resume")).transpose()?;
-        let base = match &saved {
-            Some((path, meta, _)) => serde_json::from_value(meta.config.clone())
-                .with_context(|| format!("{} is no autoencoder's", path.display()))?,
-            None => {
-                let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
-                settings::lay_over(&Self::default(), file)?
-            }
-        };
-        let base: Self = base;
-        let config: Self = settings::lay_over(&base, options::table(&args.options)?)?;
-        if saved.is_some() {
-            settings::check_resumed(&base, &config, &MAY_CHANGE)?;
-        }
-        ensure!(config.steps > 0 && config.batch_size > 0, "steps and batch_size must be at least 1");
-        ensure!(config.log_every > 0, "log_every is 0: give at least 1");
-        ensure!(config.lr > 0.0 && config.lr.is_finite(), "lr is {}: choose a learning rate above 0 (--lr)", config.lr);
-        Ok(config)
     }
 }

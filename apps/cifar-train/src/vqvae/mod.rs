@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 mod report;
+mod resolve;
 
 use crate::args::AutoencoderArgs;
 use crate::data;

@@ -31,31 +31,16 @@ mod number;
 mod options;
 mod order;
 mod read;
+mod rows;
 mod separator;
 mod text;
 
 pub use options::{CsvOptions, Encoding, Header, Separator};
+pub use rows::Table;
 
 use crate::DataError;
-use fm_core::data::{Dataset, Pick};
-use ndarray::Array2;
 use read::{Origin, read};
 use std::path::Path;
-
-/// Rows of numbers: f64 in the units of a file, f32 in those of a network.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Table<T = f64> {
-    /// The column names: those of the header, or column numbers starting at 1.
-    pub names: Vec<String>,
-    /// (rows, columns).
-    pub values: Array2<T>,
-    /// The class of each row; empty if there are no classes.
-    pub labels: Vec<u16>,
-    /// The class names, in alphabetical order.
-    pub classes: Vec<String>,
-    /// What was assumed about the data, one line each, for the user to read.
-    pub notes: Vec<String>,
-}
 
 /// The mean and the covariance matrix of `gaussian4`.
 pub const GAUSSIAN4: ([f64; 4], [[f64; 4]; 4]) = (
@@ -70,55 +55,6 @@ pub const GAUSSIAN4: ([f64; 4], [[f64; 4]; 4]) = (
 
 const GAUSSIAN4_ROWS: &[u8] = include_bytes!("../../assets/gaussian4.csv");
 const GENES: &[u8] = include_bytes!("../../assets/pbmc68k.csv.gz");
-
-impl<T: Clone + Default> Table<T> {
-    /// A table of numbers only, whose columns are named by their numbers starting at 1. If there
-    /// are no rows, only the first million columns have names.
-    pub fn of(values: Array2<T>) -> Self {
-        let named = if values.is_empty() { values.ncols().min(1_000_000) } else { values.ncols() };
-        Self { names: (1..=named).map(|k| k.to_string()).collect(), values, ..Self::default() }
-    }
-
-    /// A table of the given rows.
-    ///
-    /// # Panics
-    /// If one of `rows` is not below the number of rows.
-    pub fn select(&self, rows: &[usize]) -> Self {
-        Self {
-            values: self.values.select(ndarray::Axis(0), rows),
-            labels: rows.iter().filter_map(|row| self.labels.get(*row)).copied().collect(),
-            ..self.clone_names()
-        }
-    }
-
-    fn clone_names(&self) -> Self {
-        let (names, classes, notes) = (self.names.clone(), self.classes.clone(), self.notes.clone());
-        Self { names, classes, notes, ..Self::default() }
-    }
-
-    /// Whether the columns have names other than their numbers.
-    pub fn has_names(&self) -> bool {
-        order::are_names(&self.names)
-    }
-}
-
-impl Dataset for Table<f32> {
-    fn len(&self) -> usize {
-        self.values.nrows()
-    }
-
-    fn dim(&self) -> usize {
-        self.values.ncols()
-    }
-
-    fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), fm_core::data::DataError> {
-        self.values.write(pick, out)
-    }
-
-    fn class(&self, row: usize) -> Option<i64> {
-        self.labels.get(row).map(|class| i64::from(*class))
-    }
-}
 
 /// The rows of `gaussian4`.
 ///

@@ -1,14 +1,9 @@
 //! Columns by name.
 
-use super::Table;
+use super::rows::{Table, are_names};
 use crate::{DataError, error};
 use ndarray::Axis;
 use std::collections::HashMap;
-
-/// Whether column names are other than the numbers 1, 2, ...
-pub(super) fn are_names(names: &[String]) -> bool {
-    !names.iter().zip(1..).all(|(name, k): (_, usize)| *name == k.to_string())
-}
 
 impl<T: Clone + Default> Table<T> {
     /// The table with its columns in the order of `names`, for a comparison with another table or a

@@ -2,9 +2,10 @@
 
 use super::header::{is_header, unique, unlike_note};
 use super::number::{is_number, parse, trouble};
-use super::options::{CsvOptions, Separator};
+use super::options::{CsvOptions, Header, Separator};
+use super::rows::Table;
+use super::separator;
 use super::text::{END, Text, TextError};
-use super::{Table, separator};
 use crate::{DataError, error, input};
 use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 use flate2::read::MultiGzDecoder;
@@ -190,7 +191,7 @@ impl Plan {
             let remedy = "give a table with a column besides classes and ignored ones";
             return Err(malformed(path, "no column of numbers is left".into(), remedy));
         }
-        if header && options.header == super::Header::Auto && wanted.iter().any(|k| is_number(&first[*k])) {
+        if header && options.header == Header::Auto && wanted.iter().any(|k| is_number(&first[*k])) {
             let which = error::some(first);
             notes.push(format!("the first line ({which}) is read as names; set header to no if it is a row"));
         }
@@ -230,7 +231,7 @@ pub(super) fn read(origin: &Origin<'_>, options: &CsvOptions) -> Result<Table, D
     }
     let mut table = parse_rows(origin, options, separator, &plan, count)?;
     let numbers: Vec<String> = plan.wanted.iter().map(|k| first[*k].clone()).collect();
-    if !plan.header && options.header == super::Header::Auto {
+    if !plan.header && options.header == Header::Auto {
         notes.extend(unlike_note(table.values.view(), &numbers));
     }
     let nameless = table.classes.iter().position(String::is_empty);

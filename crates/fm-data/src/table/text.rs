@@ -29,8 +29,8 @@ pub(super) struct TextError {
 
 /// A text as UTF-8 without a byte order mark, followed by the line [`END`].
 ///
-/// Reading fails at bytes that the encoding does not define, at control characters, and at rows that
-/// are too long.
+/// Reading fails at bytes that the encoding does not define, at control characters, and at rows
+/// that are too long.
 pub(super) struct Text<R> {
     from: R,
     decoder: Decoder,

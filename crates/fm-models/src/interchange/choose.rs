@@ -1,7 +1,7 @@
 //! Selection of one set of weights from the contents of a file.
 //!
-//! Averaged weights are preferred to raw ones. Between sets that fit equally, and where averages are
-//! present that cannot be used, the caller must choose.
+//! Averaged weights are preferred to raw ones. Between sets that fit equally, and where averages
+//! are present that cannot be used, the caller must choose.
 
 use super::averages;
 use super::contents::Contents;

@@ -2,11 +2,12 @@
 //!
 //! [`read`] takes `.safetensors`, in one file or in shards, and PyTorch's `.pt`/`.pth` files of
 //! every version since 0.2, selects one set of weights from a file with several, and strips the
-//! prefixes that wrappers add. It reads a pickle as data: it executes nothing, and bounds its memory
-//! and work by the size of the file. Any other file is named for what it is. [`recognise`] infers
-//! network and configuration from names and shapes, and lists what they leave open. [`load`] copies
-//! the weights into a network, or lists the first names of tensors that do not fit. [`safetensors`]
-//! and [`torch`] write files that torchcfm's and DiT's `load_state_dict(strict=True)` accept.
+//! prefixes that wrappers add. It reads a pickle as data: it executes nothing, and bounds its
+//! memory and work by the size of the file. Any other file is named for what it is. [`recognise`]
+//! infers network and configuration from names and shapes, and lists what they leave open. [`load`]
+//! copies the weights into a network, or lists the first names of tensors that do not fit.
+//! [`safetensors`] and [`torch`] write files that torchcfm's and DiT's
+//! `load_state_dict(strict=True)` accept.
 //!
 //! ```
 //! use fm_models::{ModelConfig, interchange, mlp::MlpConfig};

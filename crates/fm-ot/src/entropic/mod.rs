@@ -58,8 +58,8 @@ use state::{Problem, Side};
 /// # Errors
 /// [`OtError::Empty`], [`OtError::Masses`], [`OtError::NotFinite`], [`OtError::TooLarge`] for costs
 /// above 1e278, [`OtError::Memory`], [`OtError::Epsilon`], [`OtError::Tolerance`],
-/// [`OtError::Resolution`] for an epsilon below 1e-9 of the largest cost, [`OtError::Marginals`] for
-/// a plan that is not what the last iteration promises, and [`OtError::NotConverged`] if
+/// [`OtError::Resolution`] for an epsilon below 1e-9 of the largest cost, [`OtError::Marginals`]
+/// for a plan that is not what the last iteration promises, and [`OtError::NotConverged`] if
 /// convergence is required.
 #[doc(alias = "sinkhorn2")]
 #[doc(alias = "sinkhorn_log")]

@@ -117,8 +117,8 @@ impl EntropicPlan {
     ///
     /// # Errors
     /// [`OtError::Masses`] if cost and marginals do not match the plan's shape;
-    /// [`OtError::NotFinite`], [`OtError::TooLarge`], [`OtError::Potentials`], [`OtError::Epsilon`] if
-    /// the cost is another one, or the fields were changed since the solve.
+    /// [`OtError::NotFinite`], [`OtError::TooLarge`], [`OtError::Potentials`], [`OtError::Epsilon`]
+    /// if the cost is another one, or the fields were changed since the solve.
     pub fn duality_gap(&self, cost: ArrayView2<'_, f64>, marginals: &Marginals) -> Result<f64, OtError> {
         let (a, b) = marginals.of(self.plan.dim())?;
         marginals.of(cost.dim())?;
