@@ -7,7 +7,7 @@
 //! | [`device`], [`memory`] | choice of the device; memory use, and an allocator that keeps freed memory |
 //! | [`runtime`] | precision of f32 products, deterministic kernels, profile of a few steps |
 //! | [`settings`] | TOML files over defaults; an unknown key is an error that suggests the nearest one |
-//! | [`options`] | options declared once: configuration, default, flag and help |
+//! | [`mod@options`] | options declared once: configuration, default, flag and help |
 //! | [`objective_args`], [`sources`] | objective, source and coupling, as flags and as configuration |
 //! | [`optimizer_args`] | optimizer, learning rate, EMA and early stopping, as flags and as configuration |
 //! | [`aliases`] | configuration keys of other trainers |
