@@ -66,7 +66,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    xtask_shell::exit_code(match Cli::parse().command {
         Command::FetchLibtorch(args) => libtorch::fetch(&args),
         Command::FetchCifar10(args) => cifar10::fetch(&args),
         Command::Doctor => doctor::run(),
@@ -80,12 +80,5 @@ fn main() -> ExitCode {
         Command::Package(args) => return elsewhere::run("xtask-dev", "package", &args),
         Command::GpuPack(args) => return elsewhere::run("xtask-dev", "gpu-pack", &args),
         Command::Tidy(args) => return elsewhere::run("xtask-dev", "tidy", &args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    })
 }

@@ -8,6 +8,19 @@ use fm_data::{ImageSet, ImageSource, folder};
 use fm_train::checkpoint::DataMeta;
 use ndarray::Array2;
 
+/// Reads the images of a run with the classes of its checkpoint: their numbers stay, however the
+/// folder is sorted now.
+///
+/// # Errors
+/// A class of the data that the run does not have.
+pub(crate) fn open_again(name: &str, image_size: u32, classes: &[String]) -> anyhow::Result<ImageSet> {
+    let Ok(ImageSource::Folder(folder)) = name.parse() else { return open(name, image_size) };
+    if classes.is_empty() {
+        return open(name, image_size);
+    }
+    Ok(folder::list(&folder)?.with_classes(classes)?.load(image_size)?.0)
+}
+
 /// Reads images; what was read and what was left out or assumed is printed.
 pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
     let mut notes = Vec::new();

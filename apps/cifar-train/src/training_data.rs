@@ -13,6 +13,7 @@ use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::collective::Shard;
 use fm_train::device_dataset::DeviceDataset;
 use fm_train::pairs::{PairBatches, PairSet};
+use fm_train::run_dir::latest_checkpoint;
 use ndarray::Array2;
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -45,7 +46,13 @@ impl Material {
                     .map_or_else(|| pairs.about.data.shape.clone(), |a| a.config().image_shape().to_vec());
                 data::without_images(&pairs.about.data, &shape)
             }
-            None => data::open(&config.data, config.image_size)?,
+            None => match resumed {
+                Some(run) => {
+                    let (_, meta, _) = latest_checkpoint(run)?;
+                    data::open_again(&config.data, config.image_size, &meta.data.classes)?
+                }
+                None => data::open(&config.data, config.image_size)?,
+            },
         };
         let mut scale = config.latent_scale;
         let encode = |a: &Autoencoder| Latents::of(a, &set, config.horizontal_flip, &mut scale);

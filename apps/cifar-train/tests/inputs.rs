@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 mod common;
-#[path = "common/page.rs"]
+#[path = "../../common/tests/support/page.rs"]
 mod page;
 
 use common::{run, succeed};
@@ -134,4 +134,30 @@ fn arrays(part: &mut Part, d: &Path) {
     part.row("`velocity --at nan`", d, velocity("wide64.npy", "nan"), "--at takes times");
     let many = told(&format!("sample --checkpoint {0}/run --class-label 1000 --out {0}/s.png", d.display()));
     part.row("`--class-label 1000`", d, many, "error");
+}
+
+/// The numbers of a run's classes stay when the folder gets another order.
+#[test]
+fn a_resumed_run_keeps_the_numbers_of_its_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    for name in ["2", "10"] {
+        picture(&d.join(format!("photos/{name}/x.png")), 8, ImageFormat::Png);
+    }
+    let config = common::tiny_config(d);
+    let run = format!("{}/run", d.display());
+    let data = format!("--data folder:{}/photos --conditional true", d.display());
+    succeed(&format!("train --config {config} {data} --steps 4 --out {run}"));
+    let classes = || {
+        let told = succeed(&format!("inspect {run}"));
+        told.lines().find(|line| line.contains("classes")).unwrap().trim().to_owned()
+    };
+    assert!(classes().ends_with("2: 2, 10"), "{}", classes());
+    // A folder that no longer has a class keeps its number; a new one is refused.
+    fs::remove_dir_all(d.join("photos/2")).unwrap();
+    succeed(&format!("train --resume --steps 8 --out {run}"));
+    assert!(classes().ends_with("2: 2, 10"), "{}", classes());
+    picture(&d.join("photos/11/x.png"), 8, ImageFormat::Png);
+    let error = common::fail(&format!("train --resume --steps 12 --out {run}"));
+    assert!(error.contains("'11'"), "{error}");
 }

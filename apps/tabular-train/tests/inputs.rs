@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 mod common;
-#[path = "common/page.rs"]
+#[path = "../../common/tests/support/page.rs"]
 mod page;
 
 use common::{columns, run, succeed};

@@ -29,15 +29,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    xtask_shell::exit_code(match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
         Command::Experiments(args) => experiments::run(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    })
 }

@@ -37,17 +37,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    xtask_shell::exit_code(match Cli::parse().command {
         Command::Counts(args) => counts::run(&args),
         Command::Package(args) => package::run(&args),
         Command::GpuPack(args) => gpu_pack::run(&args),
         Command::Tidy => tidy::run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
-    }
+    })
 }

@@ -62,7 +62,7 @@ fn siblings() -> anyhow::Result<Vec<String>> {
 }
 
 /// Maximum number of crates in a dependency tree, including the root, without default features.
-const LIGHT: [(&str, usize); 3] = [("fm-core", 30), ("fm-ot", 45), ("fm-data", 48)];
+const LIGHT: [(&str, usize); 3] = [("fm-core", 30), ("fm-ot", 45), ("fm-data", 45)];
 
 fn heavy() -> anyhow::Result<Vec<String>> {
     let mut problems = Vec::new();

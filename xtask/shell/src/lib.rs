@@ -2,7 +2,18 @@
 
 use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, ExitCode, Output};
+
+/// The exit code of a command: 2 after an error, which is printed as one line.
+pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
+    result.map_or_else(
+        |error| {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
 
 /// The root of the workspace.
 pub fn root() -> PathBuf {

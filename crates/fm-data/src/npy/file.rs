@@ -6,19 +6,13 @@
 use super::ArraySource;
 use super::header::{Header, Unread};
 use super::kind::{Number, Value};
-use crate::{DataError, error, input};
+use super::trouble::{broken, reading, tuple};
+use crate::{DataError, input};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
-use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
-use std::path::Path;
-use zip::result::ZipError;
-use zip::{CompressionMethod, ZipArchive};
 
 /// Numbers read at a time.
 const CHUNK: usize = 1 << 14;
-
-/// Deflate expands a byte to at most 1032 bytes.
-const EXPANSION: u64 = 1032;
 
 /// An array whose header has been read.
 pub(super) struct Npy<'a> {
@@ -40,7 +34,10 @@ impl<'a> Npy<'a> {
         let (mut file, length) = input::open(path)?;
         let first = input::beginning(&mut file).map_err(io)?;
         if first.starts_with(b"PK\x03\x04") {
-            return in_archive(source, file, length, then);
+            #[cfg(feature = "npz")]
+            return super::archive::open(source, file, length, |member, size| then(Npy::of(source, member, size)?));
+            #[cfg(not(feature = "npz"))]
+            return Err(broken(path, "it is an archive".into(), "build fm-data with its feature npz"));
         }
         if source.member.is_some() && first.starts_with(b"\x93NUMPY") {
             let problem = "it is one array, without members".into();
@@ -117,55 +114,6 @@ impl<'a> Npy<'a> {
     }
 }
 
-/// Opens a member of an archive.
-fn in_archive<R>(
-    source: &ArraySource,
-    file: File,
-    length: u64,
-    then: impl FnOnce(Npy<'_>) -> Result<R, DataError>,
-) -> Result<R, DataError> {
-    let path = &source.path;
-    let damaged = |e: ZipError| match e {
-        ZipError::Io(e) => reading(source, e),
-        e => broken(path, format!("it cannot be read as .npz ({e})"), "give a file that numpy.savez wrote"),
-    };
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
-    let place = member(source, &archive)?;
-    let mut member = archive.by_index(place).map_err(damaged)?;
-    let (size, packed, stored) =
-        (member.size(), member.compressed_size(), member.compression() == CompressionMethod::Stored);
-    let most = if stored { packed } else { packed.saturating_mul(EXPANSION).saturating_add(EXPANSION) };
-    if packed > length || size > most {
-        let problem = format!("an array of {size} bytes is claimed in {packed} compressed bytes of {length}");
-        return Err(broken(path, problem, "it is damaged: copy or save it again"));
-    }
-    then(Npy::of(source, &mut member, size)?)
-}
-
-/// The index of the member to read.
-fn member(source: &ArraySource, archive: &ZipArchive<BufReader<File>>) -> Result<usize, DataError> {
-    let names: Vec<&str> = archive.file_names().filter_map(|name| name.strip_suffix(".npy")).collect();
-    let file = source.path.file_name().unwrap_or_default().to_string_lossy();
-    let which = |name: &str| format!("name one after a colon, as in {file}:{}", error::brief(name, 40));
-    let name = match (&source.member, &names[..]) {
-        (Some(name), _) => name.as_str(),
-        (None, [only]) => only,
-        (None, []) => {
-            let problem = "it holds no arrays (.npy members)".into();
-            return Err(broken(&source.path, problem, "give a file that numpy.savez wrote"));
-        }
-        (None, [first, ..]) => {
-            let problem = format!("it holds {} arrays: {}", names.len(), error::some(&names));
-            return Err(broken(&source.path, problem, &which(first)));
-        }
-    };
-    let found = archive.index_for_name(&format!("{name}.npy")).or_else(|| archive.index_for_name(name));
-    found.ok_or_else(|| {
-        let problem = format!("it holds no array '{}', only {}", error::brief(name, 30), error::some(&names));
-        broken(&source.path, problem, &names.first().map_or("give another file".into(), |first| which(first)))
-    })
-}
-
 /// The index of a number in the array, from its position in the file.
 fn place(mut at: usize, shape: &[usize], fortran_order: bool) -> Vec<usize> {
     let mut index = vec![0; shape.len()];
@@ -177,26 +125,4 @@ fn place(mut at: usize, shape: &[usize], fortran_order: bool) -> Vec<usize> {
         at /= size;
     }
     index
-}
-
-/// A shape or an index as Python writes it, cut to the first few sizes.
-pub(super) fn tuple(sizes: &[usize]) -> String {
-    let first: Vec<String> = sizes.iter().take(6).map(usize::to_string).collect();
-    let end = if sizes.len() > 6 { ", ...)" } else { ")" };
-    format!("({}{end}", first.join(", "))
-}
-
-/// The error of reading: damage of the archive, or of the system.
-fn reading(source: &ArraySource, error: std::io::Error) -> DataError {
-    match error.kind() {
-        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof | ErrorKind::Other => {
-            broken(&source.path, format!("it is damaged ({error})"), "copy or save it again")
-        }
-        _ => DataError::Io { path: source.path.clone(), source: error },
-    }
-}
-
-/// The error for a file with invalid content.
-pub(super) fn broken(path: &Path, problem: String, remedy: &str) -> DataError {
-    DataError::Malformed { path: path.into(), problem, remedy: remedy.into() }
 }

@@ -1,8 +1,9 @@
 //! Images from arrays.
 
-use super::file::{Npy, broken, tuple};
+use super::file::Npy;
 use super::kind::{Number, NumberType};
 use super::range::{Extent, ValueRange, shown};
+use super::trouble::{broken, tuple};
 use super::{ArraySource, labels};
 use crate::{DataError, ImageSet};
 use ndarray::{Array4, ArrayD, Axis, Ix4};

@@ -1,8 +1,9 @@
 //! The classes of images, from an array of whole numbers.
 
 use super::ArraySource;
-use super::file::{Npy, broken, tuple};
+use super::file::Npy;
 use super::kind::Value;
+use super::trouble::{broken, tuple};
 use crate::{DataError, error};
 
 /// The most classes of an array of labels.

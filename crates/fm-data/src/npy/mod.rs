@@ -1,4 +1,4 @@
-//! Arrays from NumPy files: `.npy` (versions 1, 2 and 3) and `.npz`.
+//! Arrays from NumPy files: `.npy` (versions 1, 2 and 3) and `.npz` (feature `npz`, on by default).
 //!
 //! | array | shapes | types |
 //! |---|---|---|
@@ -28,6 +28,8 @@
 //! # Ok::<(), fm_data::DataError>(())
 //! ```
 
+#[cfg(feature = "npz")]
+mod archive;
 mod file;
 mod header;
 mod images;
@@ -35,6 +37,7 @@ mod kind;
 mod labels;
 mod range;
 mod source;
+mod trouble;
 
 pub use images::images;
 pub use kind::Number;
@@ -42,10 +45,11 @@ pub use range::ValueRange;
 pub use source::ArraySource;
 
 use crate::DataError;
-use file::{Npy, broken, tuple};
+use file::Npy;
 use kind::Value;
 use ndarray::{Array, Array2, ArrayD, Dimension};
 use std::path::Path;
+use trouble::{broken, tuple};
 
 /// Reads an array of numbers, in C order: `read::<f32, Ix4>(path)`. `T` is f32, f64, i64 or u8; the
 /// numbers are converted as [`Number`] describes.

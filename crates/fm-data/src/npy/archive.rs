@@ -1,0 +1,61 @@
+//! Members of an `.npz` archive.
+
+use super::ArraySource;
+use super::trouble::{broken, reading};
+use crate::{DataError, error};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
+
+/// Deflate expands a byte to at most 1032 bytes.
+const EXPANSION: u64 = 1032;
+
+/// Opens a member of an archive, and passes its bytes and their number to `then`.
+pub(super) fn open<R>(
+    source: &ArraySource,
+    file: File,
+    length: u64,
+    then: impl FnOnce(&mut dyn Read, u64) -> Result<R, DataError>,
+) -> Result<R, DataError> {
+    let path = &source.path;
+    let damaged = |e: ZipError| match e {
+        ZipError::Io(e) => reading(source, e),
+        e => broken(path, format!("it cannot be read as .npz ({e})"), "give a file that numpy.savez wrote"),
+    };
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
+    let place = member(source, &archive)?;
+    let mut member = archive.by_index(place).map_err(damaged)?;
+    let (size, packed, stored) =
+        (member.size(), member.compressed_size(), member.compression() == CompressionMethod::Stored);
+    let most = if stored { packed } else { packed.saturating_mul(EXPANSION).saturating_add(EXPANSION) };
+    if packed > length || size > most {
+        let problem = format!("an array of {size} bytes is claimed in {packed} compressed bytes of {length}");
+        return Err(broken(path, problem, "it is damaged: copy or save it again"));
+    }
+    then(&mut member, size)
+}
+
+/// The index of the member to read.
+fn member(source: &ArraySource, archive: &ZipArchive<BufReader<File>>) -> Result<usize, DataError> {
+    let names: Vec<&str> = archive.file_names().filter_map(|name| name.strip_suffix(".npy")).collect();
+    let file = source.path.file_name().unwrap_or_default().to_string_lossy();
+    let which = |name: &str| format!("name one after a colon, as in {file}:{}", error::brief(name, 40));
+    let name = match (&source.member, &names[..]) {
+        (Some(name), _) => name.as_str(),
+        (None, [only]) => only,
+        (None, []) => {
+            let problem = "it holds no arrays (.npy members)".into();
+            return Err(broken(&source.path, problem, "give a file that numpy.savez wrote"));
+        }
+        (None, [first, ..]) => {
+            let problem = format!("it holds {} arrays: {}", names.len(), error::some(&names));
+            return Err(broken(&source.path, problem, &which(first)));
+        }
+    };
+    let found = archive.index_for_name(&format!("{name}.npy")).or_else(|| archive.index_for_name(name));
+    found.ok_or_else(|| {
+        let problem = format!("it holds no array '{}', only {}", error::brief(name, 30), error::some(&names));
+        broken(&source.path, problem, &names.first().map_or("give another file".into(), |first| which(first)))
+    })
+}
