@@ -3,8 +3,6 @@
 //! compares both with stored values: a check for slowdowns that does not measure time.
 
 #![allow(unsafe_code, reason = "an allocator that counts")]
-#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
-
 use fm_benches::{cost_matrix, points};
 use fm_core::coupling::{Conditions, Coupling, CouplingInput};
 use fm_core::exact::{ExactField, Mixture};
@@ -24,6 +22,7 @@ use fm_ot::entropic::{SinkhornOptions, sinkhorn};
 use fm_ot::marginals::Marginals;
 use fm_solvers::tableau::{DOPRI5, TSIT5};
 use fm_solvers::{AdaptiveOptions, SaveAt, adaptive, per_sample};
+use fm_terminal::println;
 use ndarray::array;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;

@@ -6,6 +6,7 @@ use crate::download::{download, hex, sha256};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use flate2::read::GzDecoder;
+use fm_terminal::println;
 use png::{BitDepth, ColorType};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};

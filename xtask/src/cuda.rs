@@ -8,6 +8,7 @@
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use fm_terminal::println;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use std::error::Error;
 use std::io::Read;

@@ -2,6 +2,7 @@
 
 use crate::cuda;
 use crate::libtorch::{home, verify};
+use fm_terminal::println;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use xtask_shell::{output, python};

@@ -1,6 +1,7 @@
 //! Commands of other programs of this workspace, which are built when one of them is called:
 //! `benches/measure` and `xtask/dev`.
 
+use fm_terminal::eprintln;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use xtask_shell::cargo;

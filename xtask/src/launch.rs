@@ -3,11 +3,12 @@
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use fm_terminal::{eprintln, interrupt};
+use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use xtask_shell::{cargo, execute, target};
@@ -49,12 +50,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(args: &LaunchArgs) -> ExitCode {
-    let interrupts = Arc::new(AtomicUsize::new(0));
-    let raised = interrupts.clone();
-    let handled = ctrlc::set_handler(move || {
-        raised.fetch_add(1, Ordering::SeqCst);
-    });
-    handled.map_err(anyhow::Error::from).and_then(|()| launch(args, &interrupts)).unwrap_or_else(|error| {
+    let interrupts = interrupt::count().context("cannot handle Ctrl-C");
+    interrupts.and_then(|interrupts| launch(args, &interrupts)).unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::from(2)
     })
@@ -122,8 +119,29 @@ fn start(args: &LaunchArgs, program: &PathBuf, local: u32, port: u16, restart: u
     }
     // A separate process group, so that Ctrl-C reaches the processes only once, through this one.
     command.process_group(0);
+    with_launcher(&mut command);
     let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
     Ok((rank, child))
+}
+
+/// Makes a process save and stop when this one is killed.
+fn with_launcher(command: &mut Command) {
+    let launcher = std::process::id();
+    // SAFETY: both calls are safe between fork and exec, and allocate nothing.
+    #[cfg(target_os = "linux")]
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(move || {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+            // It may have been killed before the call.
+            let parent = libc::getppid();
+            if u32::try_from(parent).is_ok_and(|parent| parent == launcher) {
+                Ok(())
+            } else {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+        });
+    }
 }
 
 /// Started processes; they are killed when this value is dropped.

@@ -1,7 +1,5 @@
 //! The development commands of the project: `cargo xtask --help`.
 
-#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
-
 mod cifar10;
 mod cuda;
 mod doctor;

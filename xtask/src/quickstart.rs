@@ -4,6 +4,7 @@
 use crate::libtorch::ensure_present;
 use anyhow::{Context, ensure};
 use clap::Args;
+use fm_terminal::println;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -7,6 +7,7 @@ use fm_app::weights::{self, Opened};
 use fm_core::objective::Objective;
 use fm_models::ModelConfig;
 use fm_models::interchange::{self, About};
+use fm_terminal::{print, println};
 use fm_train::checkpoint::TIME_DIRECTION;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         "safetensors" => interchange::safetensors(&tensors, &about)?,
         _ => interchange::torch(&tensors)?,
     };
-    fm_train::files::write(&args.output, &bytes)?;
+    fm_train::files::output(&args.output, &bytes)?;
     println!("{name}: {} tensors, {} parameters", tensors.len(), model.parameters()?);
     print!("{}", toml::to_string(&model).context("cannot write the configuration as TOML")?);
     println!("path = \"{}\", prediction = \"{}\"", about.path, about.prediction);

@@ -5,6 +5,7 @@ use anyhow::bail;
 use fm_app::sources;
 use fm_core::source::Source;
 use fm_data::{ImageSet, ImageSource, folder};
+use fm_terminal::eprintln;
 use fm_train::checkpoint::DataMeta;
 use ndarray::Array2;
 

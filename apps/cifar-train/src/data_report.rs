@@ -4,6 +4,7 @@ use crate::args::DataArgs;
 use crate::data;
 use fm_app::pictures::{Grid, save_png};
 use fm_data::{ImageSet, ImageSource, folder};
+use fm_terminal::println;
 use std::path::Path;
 use std::process::ExitCode;
 

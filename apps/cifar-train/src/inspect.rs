@@ -2,6 +2,7 @@
 
 use crate::args::InspectArgs;
 use fm_models::interchange;
+use fm_terminal::{eprintln, println};
 use fm_train::checkpoint::{Weights, read_weights};
 use fm_train::run_dir::latest_checkpoint;
 use std::process::ExitCode;

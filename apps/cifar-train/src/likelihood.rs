@@ -14,6 +14,7 @@ use fm_core::tensor::upload;
 use fm_data::ImageSet;
 use fm_solvers::guidance::{Guided, Unconditional};
 use fm_solvers::likelihood::bits_per_dim;
+use fm_terminal::println;
 use rand::Rng;
 use std::process::ExitCode;
 use tch::Tensor;
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     );
     if let Some(path) = &args.out {
         let text: String = bits.iter().map(|b| format!("{b}\n")).collect();
-        fm_train::files::write(path, text.as_bytes())?;
+        fm_train::files::output(path, text.as_bytes())?;
         println!("wrote {}", path.display());
     }
     Ok(ExitCode::SUCCESS)

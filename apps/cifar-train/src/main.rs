@@ -1,8 +1,6 @@
 //! `cifar-train`: train and sample flow-matching models of images. `cifar-train --help` is the
 //! manual.
 
-#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
-
 mod args;
 mod config;
 mod convert;

@@ -11,6 +11,7 @@ use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
 use fm_models::interchange::{self, About};
+use fm_terminal::eprintln;
 use fm_train::checkpoint::{self, DataMeta, Weights};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
@@ -48,10 +49,12 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
         return from_file(path, which, device);
     }
     which.file.refuse()?;
-    let (path, meta, damaged) = latest_checkpoint(path)?;
+    let (path, mut meta, damaged) = latest_checkpoint(path)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
-    let mut config: Config = serde_json::from_value(meta.config)
+    let mut config: Config = serde_json::from_value(meta.config.take())
         .with_context(|| format!("{} was not written by cifar-train", path.display()))?;
+    let network = &config.model;
+    meta.check_network(&path, &network.data_shape(), network.classes(), network.parameters()?)?;
     // A source stored in a checkpoint already contains its measured deviation.
     let source = data::open_source(&mut config, meta.data.shape.iter().product::<i64>() as usize, || 0.0)?;
     let store = nn::VarStore::new(device);
@@ -111,6 +114,13 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
         Value::Null => pixels(shape.clone(), config.model.classes()),
         data => serde_json::from_value(data).with_context(foreign)?,
     };
+    ensure!(
+        data.shape == shape && (data.classes.is_empty() || data.classes.len() as i64 == config.model.classes()),
+        "{} describes images of {:?} in {} classes, its network others; write it again from its run",
+        path.display(),
+        data.shape,
+        data.classes.len()
+    );
     let source = data::open_source(&mut config, shape.iter().product::<i64>() as usize, || 0.0)?;
     // The weights get the same memory layout as in a run, so that both round in the same way.
     FlatParams::new(&opened.store, config.precision.into())?;
@@ -163,7 +173,8 @@ pub(crate) fn weights_of(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>
 /// 8-bit images, scaled to [-1, 1] as usual.
 fn pixels(shape: Vec<i64>, classes: i64) -> DataMeta {
     let classes = (0..classes).map(|k| k.to_string()).collect();
-    DataMeta { shape, normalisation: "pixel values 0..=255 as 2 p / 255 - 1".into(), levels: 255, classes }
+    let normalisation = "pixel values 0..=255 as 2 p / 255 - 1".into();
+    DataMeta { shape, normalisation, levels: 255, classes, ..DataMeta::default() }
 }
 
 /// # Errors

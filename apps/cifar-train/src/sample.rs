@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use fm_app::pictures::{Grid, save_gif, save_png};
 use fm_app::process_group::Group;
 use fm_data::ImageSet;
+use fm_terminal::println;
 use ndarray::Array4;
 use ndarray_npy::WriteNpyExt;
 use std::path::Path;
@@ -171,5 +172,5 @@ fn write_npy(path: &Path, shape: &[i64], drawn: &Generated) -> anyhow::Result<()
     let array = Array4::from_shape_vec(dims, drawn.values.clone())?;
     let mut bytes = Vec::new();
     array.write_npy(&mut bytes)?;
-    Ok(fm_train::files::write(path, &bytes)?)
+    Ok(fm_train::files::output(path, &bytes)?)
 }

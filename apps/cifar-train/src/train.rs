@@ -17,9 +17,9 @@ use fm_app::training_run::Job;
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
-use fm_data::ImageSet;
 use fm_models::interchange;
 use fm_ot::Reports;
+use fm_terminal::println;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
@@ -102,7 +102,8 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     let job = Job {
         resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
-        info: info(&config, set, &row_shape)?,
+        allow_changed_data: args.allow_changed_data,
+        info: info(&config, &material, &row_shape)?,
         files: material.files()?,
         options: TrainOptions {
             irreducible: known,
@@ -172,7 +173,7 @@ fn measure(out: &Path, device: &str) -> anyhow::Result<()> {
     let (found, _) = compare::measure(&open(out, &which, false)?, &name, &compare::Plan::default())?;
     println!("{}", compare::table(std::slice::from_ref(&found)));
     let text = serde_json::to_string_pretty(&[found])?;
-    fm_train::files::write(&out.join("reflow.json"), format!("{text}\n").as_bytes())?;
+    fm_train::files::output(&out.join("reflow.json"), format!("{text}\n").as_bytes())?;
     Ok(())
 }
 
@@ -225,8 +226,8 @@ fn options(c: &Config) -> TrainOptions {
     }
 }
 
-fn info(config: &Config, set: &ImageSet, shape: &[i64]) -> anyhow::Result<RunInfo> {
-    let levels = set.levels;
+fn info(config: &Config, material: &Material, shape: &[i64]) -> anyhow::Result<RunInfo> {
+    let (set, levels) = (&material.set, material.set.levels);
     let pixels = format!("pixel values 0..={levels} as 2 p / {levels} - 1");
     let normalisation = match config.latent.is_empty() {
         true => pixels,
@@ -241,6 +242,7 @@ fn info(config: &Config, set: &ImageSet, shape: &[i64]) -> anyhow::Result<RunInf
             normalisation,
             levels,
             classes: if config.conditional { set.classes.clone() } else { Vec::new() },
+            fingerprint: material.fingerprint()?,
         },
         model: serde_json::to_value(&config.model)?,
         config: serde_json::to_value(config)?,

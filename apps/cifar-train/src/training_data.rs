@@ -12,6 +12,7 @@ use fm_train::batch::BatchSource;
 use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::collective::Shard;
 use fm_train::device_dataset::DeviceDataset;
+use fm_train::fingerprint::fingerprint;
 use fm_train::pairs::{PairBatches, PairSet};
 use fm_train::run_dir::latest_checkpoint;
 use ndarray::Array2;
@@ -65,6 +66,14 @@ impl Material {
     /// Number of rows per epoch.
     pub(crate) fn len(&self) -> usize {
         self.pairs.as_ref().map_or(self.set.len(), PairSet::len)
+    }
+
+    /// The fingerprint of the images, or of the description of the pairs.
+    pub(crate) fn fingerprint(&self) -> anyhow::Result<String> {
+        match &self.pairs {
+            Some(pairs) => Ok(fm_train::files::sha256(&serde_json::to_vec(&pairs.about)?)),
+            None => Ok(fingerprint(&self.set)?),
+        }
     }
 
     fn dataset(&self) -> &dyn Dataset {

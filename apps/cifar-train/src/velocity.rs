@@ -4,6 +4,7 @@ use crate::args::VelocityArgs;
 use crate::model::load;
 use anyhow::ensure;
 use fm_core::tensor::{upload, upload_rows};
+use fm_terminal::println;
 use ndarray::Array4;
 use ndarray::Ix4;
 use ndarray_npy::WriteNpyExt;
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     let v = Vec::<f32>::try_from(v.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;
     let mut bytes = Vec::new();
     Array4::from_shape_vec(images.dim(), v)?.write_npy(&mut bytes)?;
-    fm_train::files::write(&args.out, &bytes)?;
+    fm_train::files::output(&args.out, &bytes)?;
     println!("wrote {}: what the network predicts; {}", args.out.display(), loaded.weights);
     Ok(ExitCode::SUCCESS)
 }

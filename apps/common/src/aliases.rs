@@ -10,6 +10,7 @@
 //! | `logit_normal_loc`, `logit_normal_scale` | parameters `loc` (0) and `scale` (1) of `logit-normal` |
 
 use anyhow::{bail, ensure};
+use fm_terminal::eprintln;
 use toml::{Table, Value};
 
 const KEYS: [&str; 7] = [

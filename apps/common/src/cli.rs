@@ -1,36 +1,50 @@
-//! Exit codes, error messages and Ctrl-C of the programs.
+//! The command line, exit codes and error messages of the programs.
 
 use crate::help;
 use clap::{Command, CommandFactory, FromArgMatches};
+use fm_terminal::eprintln;
+use fm_terminal::print::cut;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Parses the command line; `adapt` changes the program's commands before.
+/// Parses the command line; `adapt` changes the program's commands before. After an error, help is
+/// on standard error, and the exit code is 2.
 pub fn parse<P: CommandFactory + FromArgMatches>(adapt: impl FnOnce(Command) -> Command) -> P {
     let command = help::shown_for(help::with_help_all(adapt(P::command())), std::env::args_os());
-    P::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    let parsed = command.try_get_matches().and_then(|matches| P::from_arg_matches(&matches));
+    parsed.unwrap_or_else(|error| {
+        if !error.use_stderr() {
+            // Help and version, with colours.
+            error.exit();
+        }
+        // A value may be as long as the system permits.
+        error.render().to_string().lines().for_each(|line| eprintln!("{}", cut(line, LONGEST)));
+        std::process::exit(2)
+    })
 }
 
-/// Runs a program. An error is printed as one line on standard error, with exit code 2. An
-/// exception of libtorch, such as out of memory, arrives as a panic; it is printed as one line too,
-/// with exit code 101. If RUST_BACKTRACE is set, the panic is printed in full.
+/// Largest number of characters of an error message.
+const LONGEST: usize = 300;
+
+/// Runs a program. An error is printed as one line on standard error, with exit code 2, also that
+/// standard output could not be written. An exception of libtorch, such as out of memory, arrives
+/// as a panic; it is printed as one line too, with exit code 101. If RUST_BACKTRACE is set, the
+/// panic is printed in full.
 pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     crate::spinning::bound();
     crate::memory::keep_freed();
     if std::env::var_os("RUST_BACKTRACE").is_none() {
         std::panic::set_hook(Box::new(|info| {
-            let text = info.payload_as_str().unwrap_or("unknown");
-            // A closed pipe (`| head`) is not a failure.
-            if !text.contains("Broken pipe") {
-                eprintln!("error: {}", thrown(text));
-            }
+            eprintln!("error: {}", cut(&thrown(info.payload_as_str().unwrap_or("unknown")), LONGEST));
         }));
     }
     let result = catch_unwind(AssertUnwindSafe(main)).unwrap_or(Ok(ExitCode::from(101)));
-    result.unwrap_or_else(|error| {
-        eprintln!("error: {}", one_line(&error));
+    let complete = |code| match fm_terminal::print::lost() {
+        Some(error) => Err(anyhow::anyhow!("cannot write standard output: {error}; free space or redirect it")),
+        None => Ok(code),
+    };
+    result.and_then(complete).unwrap_or_else(|error| {
+        eprintln!("error: {}", cut(&one_line(&error), LONGEST));
         ExitCode::from(2)
     })
 }
@@ -61,22 +75,6 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
         }
     }
     said.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// A flag that is set by the first Ctrl-C (or SIGTERM); the second one aborts the program.
-///
-/// # Errors
-/// When the signal handler cannot be installed.
-pub fn interrupt_flag() -> anyhow::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let raised = flag.clone();
-    ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-        eprintln!("\ninterrupted: saving a checkpoint after this step; press Ctrl-C again to abort");
-    })?;
-    Ok(flag)
 }
 
 /// The name nearest to `given`, for a "did you mean" hint.

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use fm_dist::place::Rendezvous;
+use fm_terminal::eprintln;
 use fm_torch::TorchError;
 use fm_torch::device::{DeviceChoice, cuda_devices};
 use tch::Device;

@@ -2,7 +2,7 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | [`cli`] | one-line error messages, exit codes, Ctrl-C (once: save and stop; twice: abort) |
+//! | [`cli`] | the command line, one-line error messages, exit codes |
 //! | [`help`] | `--help` with the options that most runs need, `--help-all` with all |
 //! | [`device`], [`memory`] | choice of the device; memory use, and an allocator that keeps freed memory |
 //! | [`runtime`] | precision of f32 products, deterministic kernels, profile of a few steps |

@@ -1,14 +1,13 @@
 //! The command `objective`: the coefficients of an objective over time, as a table and as a
 //! picture.
 
-#![allow(clippy::print_stdout, reason = "a program prints to standard output")]
-
 use crate::objective_args::{FlowArgs, FlowConfig};
 use crate::pictures::{Panel, panels};
 use crate::{options, settings, sources};
 use clap::Args;
 use fm_core::objective::Objective;
 use fm_core::path::ProbPath;
+use fm_terminal::println;
 use ndarray::Array2;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,7 +69,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.csv {
         let line = |row: &[f64; 14]| row.map(|v| v.to_string()).join(",") + "\n";
         let text: String = rows.iter().map(line).collect();
-        fm_train::files::write(path, format!("{}\n{text}", COLUMNS.join(",")).as_bytes())?;
+        fm_train::files::output(path, format!("{}\n{text}", COLUMNS.join(",")).as_bytes())?;
         println!("wrote {}", path.display());
     }
     if let Some(path) = &args.picture {

@@ -95,11 +95,11 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D
 }
 
 impl LearningConfig {
-    /// Checks the values.
+    /// Checks the values; `logs_excess` says whether the log will have the excess loss.
     ///
     /// # Errors
     /// The key with an invalid value, and its valid values.
-    pub fn validate(&self) -> anyhow::Result<()> {
+    pub fn validate(&self, logs_excess: bool) -> anyhow::Result<()> {
         ensure!(self.lr > 0.0 && self.lr.is_finite(), "lr is {}: choose a learning rate above 0 (--lr)", self.lr);
         ensure!(self.clip > 0.0, "clip is {}: choose a norm above 0 (inf for none)", self.clip);
         ensure!(!self.ema_decay.is_empty(), "ema_decay is empty: give at least one (0 for the weights themselves)");
@@ -113,6 +113,10 @@ impl LearningConfig {
             LogRecord::NAMES.contains(&self.monitor.as_str()),
             "cannot monitor '{}': metrics.jsonl has no such value; choose one of {names}",
             self.monitor
+        );
+        ensure!(
+            self.monitor != "excess" || logs_excess,
+            "cannot monitor the excess loss, which is not logged: pass --excess-loss true, or monitor another value"
         );
         self.optimizer.validate().map_err(|problem| anyhow!(problem))
     }

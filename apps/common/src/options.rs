@@ -140,6 +140,11 @@ pub fn help<C: Choice>(what: &str) -> String {
     format!("{what}: {}", names.join(", "))
 }
 
+/// As [`help`], with the default: for a flag whose absence is not the same as its default.
+pub fn help_with_default<C: Choice + Default>(what: &str) -> String {
+    format!("{} (default: {})", help::<C>(what), C::default())
+}
+
 /// The given flags as a table; a key with dots, `model.width`, is a value of an inner table.
 ///
 /// # Errors

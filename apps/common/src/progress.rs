@@ -1,6 +1,7 @@
 //! The callback of a training run: progress bar, logs, checkpoints and pictures.
 
 use crate::memory::{peak_memory, resident_memory};
+use fm_terminal::eprintln;
 use fm_torch::memory::device_memory;
 use fm_train::callbacks::Callback;
 use fm_train::checkpoint::{self, RunInfo};
@@ -12,6 +13,7 @@ use fm_train::{TrainError, error::Outside};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
@@ -79,6 +81,12 @@ fn now() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
+/// The step of a line of a log.
+#[derive(Deserialize)]
+struct Step {
+    step: u64,
+}
+
 impl<'a> Watch<'a> {
     /// The callback of a run from step `first` to `total`. The bar is drawn only on a terminal.
     ///
@@ -94,7 +102,7 @@ impl<'a> Watch<'a> {
         draw: Draw<'a>,
     ) -> Result<Self, TrainError> {
         let bar = ProgressBar::new(total).with_position(first);
-        let template = "{bar:28} step {pos}/{len}  {per_sec}  ETA {eta}  {msg}";
+        let template = "{bar:28} step {pos}/{len}  {per_sec}  ETA {eta}  {wide_msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.with_key("per_sec", |s: &indicatif::ProgressState, w: &mut dyn std::fmt::Write| {
                 let _ = write!(w, "{:.1} steps/s", s.per_sec());
@@ -104,6 +112,28 @@ impl<'a> Watch<'a> {
         let events = EventWriter::create(&run.join("tensorboard"), now(), first)?;
         let last = (Instant::now(), first);
         Ok(Self { run, info, cadence, total, rows_per_step, draw, interrupted, bar, events, last })
+    }
+
+    /// Draws the picture that is due at the step of a checkpoint, if the run was killed between the
+    /// two.
+    ///
+    /// # Errors
+    /// Those of the picture.
+    pub fn catch_up(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
+        let step = state.step;
+        let due =
+            self.cadence.sample_every > 0 && (step.is_multiple_of(self.cadence.sample_every) || step == self.total);
+        if step == 0 || !due || self.is_drawn(step)? { Ok(()) } else { self.picture(state) }
+    }
+
+    /// Whether the picture of this step is there, or the line of its moments.
+    fn is_drawn(&self, step: u64) -> Result<bool, TrainError> {
+        let (lines, _) = self.run.rewind_as::<Step>("moments.jsonl", step)?;
+        Ok(self.picture_path(step).exists() || lines.last().is_some_and(|line| line.step == step))
+    }
+
+    fn picture_path(&self, step: u64) -> PathBuf {
+        self.run.join(format!("samples/step-{step}.png"))
     }
 
     fn save(&self, state: &TrainState) -> Result<(), TrainError> {
@@ -119,7 +149,7 @@ impl<'a> Watch<'a> {
         // The output of `draw` is printed above the bar.
         let draw = &mut self.draw;
         self.bar.suspend(|| draw(state)).map_err(|e| TrainError::Callback(Outside::from(e)))?;
-        let Ok(png) = std::fs::read(self.run.join(format!("samples/step-{}.png", state.step))) else { return Ok(()) };
+        let Ok(png) = std::fs::read(self.picture_path(state.step)) else { return Ok(()) };
         let size = image::load_from_memory(&png).map_or((0, 0), |image| (image.width(), image.height()));
         self.events.image(now(), state.step, "samples", size, png)
     }
@@ -199,7 +229,8 @@ impl Callback for Watch<'_> {
     fn at_end(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
         self.save(state)?;
         let interrupted = self.interrupted.load(Ordering::SeqCst) && state.step < self.total;
-        if self.cadence.sample_every > 0 && !interrupted && !state.step.is_multiple_of(self.cadence.sample_every) {
+        let due = self.cadence.sample_every > 0 && !interrupted;
+        if due && !self.is_drawn(state.step)? {
             self.picture(state)?;
         }
         self.bar.finish_and_clear();

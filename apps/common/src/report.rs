@@ -1,14 +1,13 @@
 //! The command `report`: a run as one self-contained HTML page, with curves, samples over time and
 //! configuration.
 
-#![allow(clippy::print_stdout, reason = "a program prints to standard output")]
-
 use crate::pictures::{Curves, svg};
 use crate::progress::Timing;
 use crate::training_run::{read_log, records};
 use anyhow::{Context, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
+use fm_terminal::println;
 use fm_train::checkpoint::Meta;
 use fm_train::record::LogRecord;
 use fm_train::run_dir::latest_checkpoint;
@@ -49,7 +48,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         println!("wrote {} curves into {}", curves.len(), directory.display());
     }
     let path = args.out.clone().unwrap_or_else(|| args.run.join("report.html"));
-    fm_train::files::write(&path, seen.page(&curves)?.into_string().as_bytes())?;
+    fm_train::files::output(&path, seen.page(&curves)?.into_string().as_bytes())?;
     println!("wrote {}", path.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! The flags of the solver.
 
-use crate::options::help;
+use crate::options::{help, help_with_default};
 use anyhow::{bail, ensure};
 use fm_core::path::PathKind;
 use fm_core::state::{Bound, Tolerance};
@@ -12,30 +12,30 @@ use fm_solvers::{AdaptiveOptions, Grid};
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Solver")]
 pub struct SolveArgs {
-    #[arg(long, default_value_t, help = help::<SolverName>("ODE solver"))]
-    solver: SolverName,
+    #[arg(long, help = help_with_default::<SolverName>("ODE solver"))]
+    solver: Option<SolverName>,
     /// Number of fixed steps (default: 50, but adaptive steps for heun-euler, bogacki-shampine,
     /// dopri5, tsit5 and dop853).
     #[arg(long, value_name = "N")]
     num_steps: Option<usize>,
-    #[arg(long, default_value_t, help = help::<Grid>("Time grid of fixed steps"))]
-    grid: Grid,
+    #[arg(long, help = help_with_default::<Grid>("Time grid of fixed steps"))]
+    grid: Option<Grid>,
     /// Times of fixed steps, rising from 0 (source) to 1 (data), instead of a grid.
     #[arg(long, value_name = "T,...", value_delimiter = ',', conflicts_with_all = ["num_steps", "grid"], hide = true)]
     times: Vec<f64>,
-    /// Relative tolerance of adaptive steps: one number, or one per dimension.
-    #[arg(long, value_name = "RTOL,...", value_delimiter = ',', default_value = "1e-5")]
+    /// Relative tolerance of adaptive steps: one number, or one per dimension (default: 1e-5).
+    #[arg(long, value_name = "RTOL,...", value_delimiter = ',')]
     rtol: Vec<f64>,
-    /// Absolute tolerance of adaptive steps: one number, or one per dimension.
-    #[arg(long, value_name = "ATOL,...", value_delimiter = ',', default_value = "1e-5")]
+    /// Absolute tolerance of adaptive steps: one number, or one per dimension (default: 1e-5).
+    #[arg(long, value_name = "ATOL,...", value_delimiter = ',')]
     atol: Vec<f64>,
-    #[arg(long, default_value_t, help = help::<Pace>("Whether adaptive step sizes are chosen per sample or per batch"))]
-    pace: Pace,
-    #[arg(long, default_value_t, hide = true, help = help::<Controller>("Controller of adaptive step sizes"))]
-    controller: Controller,
-    /// Number of evaluations after which an adaptive solve fails.
-    #[arg(long, value_name = "N", default_value_t = 10_000, hide = true)]
-    max_evaluations: usize,
+    #[arg(long, help = help_with_default::<Pace>("Whether adaptive step sizes are chosen per sample or per batch"))]
+    pace: Option<Pace>,
+    #[arg(long, hide = true, help = help_with_default::<Controller>("Controller of adaptive step sizes"))]
+    controller: Option<Controller>,
+    /// Number of evaluations after which an adaptive solve fails (default: 10000).
+    #[arg(long, value_name = "N", hide = true)]
+    max_evaluations: Option<usize>,
     #[arg(long, value_name = "PATH", hide = true, help = help::<PathKind>(
         "Sample along this path instead of the one trained on; exact samples are the same, solver errors differ"
     ))]
@@ -44,22 +44,34 @@ pub struct SolveArgs {
         "Sample an SDE instead of the ODE, with this noise variance per unit time"
     ))]
     sde: Option<Diffusion>,
-    #[arg(long, value_name = "METHOD", default_value_t, hide = true, help = help::<Method>("Solver of the SDE"))]
-    sde_method: Method,
+    #[arg(long, value_name = "METHOD", requires = "sde", hide = true, help = help_with_default::<Method>("Solver of the SDE"))]
+    sde_method: Option<Method>,
 }
 
 impl SolveArgs {
     /// The sampler of these flags.
     ///
     /// # Errors
-    /// Zero steps, times that do not rise from 0 to 1, and a grid for adaptive steps.
+    /// Zero steps, times that do not rise from 0 to 1, and a flag without effect.
     pub fn sampler(&self) -> anyhow::Result<Sampler> {
+        let solver = self.solver.unwrap_or_default();
+        ensure!(
+            self.sde.is_none() || self.solver.is_none(),
+            "--sde has its own solvers: give --sde-method, not --solver"
+        );
         let sampler = |steps| Sampler {
-            solver: self.solver,
+            solver,
             steps,
-            stochastic: self.sde.map(|diffusion| (self.sde_method, diffusion)),
+            stochastic: self.sde.map(|diffusion| (self.sde_method.unwrap_or_default(), diffusion)),
             schedule: self.schedule,
         };
+        let chooses = solver.tableau().e.is_some() && self.sde.is_none();
+        let adaptive = chooses && self.num_steps.is_none() && self.times.is_empty();
+        if let (false, Some(flag)) = (adaptive, self.of_adaptive_steps()) {
+            let remedy =
+                if chooses { "drop it, or drop --num-steps and --times" } else { "drop it, or take --solver dopri5" };
+            bail!("{flag} is for adaptive steps, and these are fixed: {remedy}");
+        }
         if !self.times.is_empty() {
             let rise = self.times.windows(2).all(|p| p[0] < p[1]);
             let ends = (self.times.first(), self.times.last()) == (Some(&0.0), Some(&1.0));
@@ -67,27 +79,37 @@ impl SolveArgs {
             return Ok(sampler(Steps::Listed(self.times.clone())));
         }
         ensure!(self.num_steps != Some(0), "--num-steps is 0: give at least one");
-        let chooses = self.solver.tableau().e.is_some() && self.sde.is_none();
-        match self.num_steps {
-            None if chooses && self.grid != Grid::Uniform => {
-                bail!("{} chooses its own steps; give --num-steps with --grid", self.solver)
-            }
-            None if chooses => Ok(sampler(Steps::Adaptive(self.pace, self.options()))),
-            steps => Ok(sampler(Steps::Fixed(self.grid, steps.unwrap_or(50)))),
+        if adaptive {
+            ensure!(self.grid.is_none(), "{solver} chooses its own steps; give --num-steps with --grid");
+            return Ok(sampler(Steps::Adaptive(self.pace.unwrap_or_default(), self.options())));
         }
+        Ok(sampler(Steps::Fixed(self.grid.unwrap_or_default(), self.num_steps.unwrap_or(50))))
+    }
+
+    /// A given flag that only adaptive steps have.
+    fn of_adaptive_steps(&self) -> Option<&'static str> {
+        let given = [
+            (!self.rtol.is_empty(), "--rtol"),
+            (!self.atol.is_empty(), "--atol"),
+            (self.pace.is_some(), "--pace"),
+            (self.controller.is_some(), "--controller"),
+            (self.max_evaluations.is_some(), "--max-evaluations"),
+        ];
+        given.into_iter().find_map(|(given, flag)| given.then_some(flag))
     }
 
     /// Tolerances, controller and limit of adaptive steps.
     pub fn options(&self) -> AdaptiveOptions {
         let bound = |values: &[f64]| match values {
+            [] => Bound::All(1e-5),
             [one] => Bound::All(*one),
             each => Bound::Each(each.to_vec()),
         };
         let tolerance = Tolerance::new(bound(&self.rtol), bound(&self.atol));
         AdaptiveOptions {
             tolerance,
-            control: self.controller.pid(),
-            max_evaluations: self.max_evaluations,
+            control: self.controller.unwrap_or_default().pid(),
+            max_evaluations: self.max_evaluations.unwrap_or(10_000),
             ..AdaptiveOptions::default()
         }
     }

@@ -7,6 +7,7 @@ use fm_core::exact::{Estimate, Mixture, estimate};
 use fm_core::source::{Source, SourceKind};
 use fm_core::time::Draw;
 use fm_ot::CouplingKind;
+use fm_terminal::println;
 use ndarray::Array2;
 
 /// Opens the source that a configuration names: a distribution, or the rows of a data set that
@@ -86,7 +87,6 @@ pub fn irreducible(
 ///
 /// # Errors
 /// Those of [`irreducible`].
-#[allow(clippy::print_stdout, reason = "a program prints to standard output")]
 pub fn least(
     config: &FlowConfig,
     source: &Source,

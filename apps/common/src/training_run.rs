@@ -1,19 +1,18 @@
 //! A training run, from its directory to its summary; the same for all programs.
 
-#![allow(clippy::print_stdout, reason = "a program prints to standard output")]
-
-use crate::cli::interrupt_flag;
 use crate::memory::peak_memory;
 use crate::optimizer_args::LearningConfig;
 use crate::pictures::Curves;
 use crate::process_group::Group;
 use crate::progress::{Cadence, Draw, Watch};
 use crate::runtime::Profiler;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use fm_ot::Reports;
+use fm_terminal::interrupt::Interruptible;
+use fm_terminal::{eprintln, println};
 use fm_torch::memory::{DeviceMemory, device_memory};
 use fm_train::batch::BatchSource;
-use fm_train::callbacks::Callback;
+use fm_train::callbacks::{self, Callback};
 use fm_train::checkpoint::{self, RunInfo};
 use fm_train::record::LogRecord;
 use fm_train::run_dir::{RunDir, holds_checkpoints, latest_checkpoint};
@@ -21,7 +20,6 @@ use fm_train::task::Task;
 use fm_train::train::{TrainOptions, TrainState, train};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Everything that a training run needs besides its task, batches and state.
@@ -31,6 +29,8 @@ pub struct Job {
     pub out: PathBuf,
     /// Whether to resume the run in this directory.
     pub resume: bool,
+    /// Whether a resumed run may continue on other data.
+    pub allow_changed_data: bool,
     /// The resolved configuration, the content of `config.toml`.
     pub config_toml: String,
     /// Metadata for the checkpoints.
@@ -68,48 +68,56 @@ impl Job {
     ) -> anyhow::Result<ExitCode> {
         let run = group.is_first().then(|| self.open(&mut state, group.restarted())).transpose()?;
         group.share(&mut state, &self.info)?;
-        let interrupted = interrupt_flag()?;
+        let work = Interruptible::start(NOTICE).context("cannot handle Ctrl-C")?;
         let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
-        let options = TrainOptions { interrupted: interrupted.clone(), ..self.options.clone() };
+        let mut options = TrainOptions { interrupted: work.flag(), ..self.options.clone() };
         let mut observers: Vec<Box<dyn Callback + '_>> = Vec::new();
         observers
             .extend(self.learning.observers(&self.out, &self.info, run.is_some())?.into_iter().map(|o| o as Box<_>));
         if let (Some(path), true) = (&self.profile, group.is_first()) {
             observers.push(Box::new(Profiler::new(path.clone(), state.params.device(), (first, steps))));
         }
+        let log = group.agree(|| Ok(read_log(&self.out)))?;
+        // A run that was stopped early is over.
+        if callbacks::replay(&records(&log), state.step, &mut observers) {
+            options.steps = state.step;
+        }
         if let Some(run) = &run {
-            let (span, flag) = ((first, steps), interrupted.clone());
-            let watch = Watch::new(run, self.info.clone(), self.cadence, span, self.batch_size, flag, draw)?;
+            let span = (first, options.steps);
+            let mut watch = Watch::new(run, self.info.clone(), self.cadence, span, self.batch_size, work.flag(), draw)?;
+            watch.catch_up(&mut state)?;
             // Last, so that it saves after another callback has stopped the run.
             observers.push(Box::new(watch));
         }
-        let log = group.agree(|| Ok(read_log(&self.out)))?;
-        records(&log).iter().for_each(|record| observers.replay(record));
         train(task, source, &mut state, &options, &mut observers).with_context(|| self.last_good())?;
         drop(observers);
 
-        let stopped = interrupted.load(Ordering::SeqCst) && state.step < steps;
+        let stopped = work.raised() && state.step < options.steps;
         if let Some(run) = &run {
             let device = device_memory(state.params.device());
             report(run, &self.out, state.step - first, started.elapsed().as_secs_f64(), device)?;
-            let plans = self.couplings.tally();
-            if plans.unconverged > 0 {
-                println!("coupling  {plans}");
-            }
-            self.profile.iter().for_each(|path| println!("profile   {}", path.display()));
-            let LearningConfig { monitor, early_stopping, .. } = &self.learning;
-            match state.step < steps {
-                true if stopped => {
-                    println!("stopped   at step {}; continue with --resume --out {}", state.step, self.out.display());
-                }
-                true => println!(
-                    "stopped   at step {}: {monitor} has not fallen for {early_stopping} lines of the log",
-                    state.step
-                ),
-                false => {}
-            }
+            self.epilogue(state.step, stopped);
         }
         Ok(if stopped { ExitCode::from(130) } else { ExitCode::SUCCESS })
+    }
+
+    /// Prints the plans, the profile, and why the run stopped.
+    fn epilogue(&self, step: u64, interrupted: bool) {
+        let plans = self.couplings.tally();
+        if plans.unconverged > 0 {
+            println!("coupling  {plans}");
+        }
+        self.profile.iter().for_each(|path| println!("profile   {}", path.display()));
+        let LearningConfig { monitor, early_stopping, .. } = &self.learning;
+        if interrupted {
+            println!("stopped   at step {step}; continue with --resume --out {}", self.out.display());
+        } else if step < self.options.steps {
+            println!("stopped   at step {step}: {monitor} has not fallen for {early_stopping} lines of the log");
+        }
+        if let Some(error) = fm_terminal::print::lost() {
+            let log = self.out.join("metrics.jsonl");
+            eprintln!("warning: standard output was lost ({error}); the log is {}", log.display());
+        }
     }
 
     /// Opens the run directory; restores the state from it if the run is resumed.
@@ -153,6 +161,9 @@ impl Job {
     fn restore(&self, state: &mut TrainState) -> anyhow::Result<Option<u64>> {
         let (path, meta, damaged) = latest_checkpoint(&self.out)?;
         damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
+        if !self.allow_changed_data && meta.data.check_unchanged(&self.info.data).is_err() {
+            bail!("cannot resume: {CHANGED}");
+        }
         checkpoint::restore(&path, state)?;
         println!("resumed   {} at step {}", path.display(), state.step);
         let threads = tch::get_num_threads();
@@ -169,6 +180,12 @@ impl Job {
         Ok(run.get("log_every").and_then(serde_json::Value::as_u64))
     }
 }
+
+/// A run that would continue on other data.
+const CHANGED: &str = "the data or the teacher changed since the run began; restore them, or pass --allow-changed-data";
+
+/// What the first Ctrl-C prints.
+const NOTICE: &str = "interrupted: saving a checkpoint after this step; press Ctrl-C again to abort";
 
 /// The text of a run's `metrics.jsonl`; empty if there is none.
 pub(crate) fn read_log(out: &Path) -> String {

@@ -9,6 +9,7 @@ use fm_core::prediction::Prediction;
 use fm_core::tensor::VelocityModel;
 use fm_models::ModelConfig;
 use fm_models::interchange::{self, About, Assumption, Concerns, Recognised};
+use fm_terminal::eprintln;
 use std::path::Path;
 use tch::Device;
 use tch::nn::VarStore;

@@ -123,7 +123,7 @@ impl Config {
             );
             ensure!(!self.flow.excess_loss, "the least loss is known for a fixed source; drop --excess-loss");
         }
-        self.learning.validate()
+        self.learning.validate(self.flow.excess_loss)
     }
 
     /// The fraction of held-out rows: by default a tenth of a file's rows.

@@ -10,6 +10,7 @@ use fm_data::{Columns, Preprocess, Table};
 use fm_ot::cost::Metric;
 use fm_ot::coupling::OtCoupling;
 use fm_ot::trajectory::trajectory_reported;
+use fm_terminal::println;
 use ndarray::{Array2, ArrayView2};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
         let names = (0..views.len()).map(|k| format!("table_{k}")).collect::<Vec<_>>().join(",");
         let line = |r: usize| paths.iter().map(|p| p[r].to_string()).collect::<Vec<_>>().join(",") + "\n";
         let text: String = (0..views[0].nrows()).map(line).collect();
-        fm_train::files::write(out, format!("{names}\n{text}").as_bytes())?;
+        fm_train::files::output(out, format!("{names}\n{text}").as_bytes())?;
         println!("wrote {}: a path a line, as row numbers from 0", out.display());
     }
     Ok(ExitCode::SUCCESS)

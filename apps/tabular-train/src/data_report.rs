@@ -6,6 +6,7 @@ use crate::draw::points;
 use crate::training_data::read;
 use fm_app::pictures::scatter;
 use fm_app::{options, settings};
+use fm_terminal::println;
 use ndarray::{ArrayView1, s};
 use std::process::ExitCode;
 

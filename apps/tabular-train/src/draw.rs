@@ -40,6 +40,7 @@ pub(crate) struct Rows {
 impl<'a> Drawer<'a> {
     pub(crate) fn of(loaded: &'a Loaded, cfg_scale: f64) -> anyhow::Result<Self> {
         let classes = loaded.columns.classes.len() as i64;
+        ensure!(cfg_scale.is_finite(), "--cfg-scale is {cfg_scale}: give a finite number, 1 for no guidance");
         ensure!(
             cfg_scale == 1.0 || loaded.config.label_drop > 0.0,
             "only a model that was trained with --label-drop can be guided; drop --cfg-scale"

@@ -29,6 +29,7 @@ use fm_ot::{assignment::assign, cost::Metric};
 use fm_solvers::straightness::straightness;
 use fm_solvers::tableau::RK4;
 use fm_solvers::{Grid, SaveAt, fixed};
+use fm_terminal::println;
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde_json::{Value, json};
 use std::fmt::Display;
@@ -129,7 +130,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             "mean_correlation": mean_correlation, "variance_correlation": variance_correlation,
             "columns": statistics(columns, &own),
         });
-        fm_train::files::write(path, format!("{result:#}\n").as_bytes())?;
+        fm_train::files::output(path, format!("{result:#}\n").as_bytes())?;
         println!("wrote {}", path.display());
     }
     Ok(ExitCode::SUCCESS)

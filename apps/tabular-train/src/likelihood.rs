@@ -10,6 +10,7 @@ use fm_app::likelihood::{Densities, mean_and_error};
 use fm_app::pictures::{Layer, Plane, around, ink, reach, save_png, side_by_side};
 use fm_core::tensor::upload;
 use fm_data::table::{CsvOptions, csv};
+use fm_terminal::println;
 use ndarray::Array2;
 use std::path::Path;
 use std::process::ExitCode;
@@ -51,7 +52,7 @@ fn of_rows(args: &LikelihoodOf, loaded: &Loaded, file: &Path) -> anyhow::Result<
     );
     if let Some(path) = &args.out {
         let text: String = values.iter().map(|v| format!("{v}\n")).collect();
-        fm_train::files::write(path, text.as_bytes())?;
+        fm_train::files::output(path, text.as_bytes())?;
         println!("wrote {}", path.display());
     }
     Ok(())

@@ -1,7 +1,5 @@
 //! `tabular-train`: train and sample flow-matching models of point clouds and tables.
 
-#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
-
 mod args;
 mod config;
 mod couple;

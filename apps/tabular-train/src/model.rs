@@ -10,6 +10,7 @@ use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::Columns;
 use fm_models::interchange::About;
+use fm_terminal::eprintln;
 use fm_train::checkpoint::{Weights, read_weights};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
@@ -43,15 +44,17 @@ pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::
         return from_file(checkpoint, file, device);
     }
     file.refuse()?;
-    let (path, meta, damaged) = latest_checkpoint(checkpoint)?;
+    let (path, mut meta, damaged) = latest_checkpoint(checkpoint)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
-    let saved: Saved = serde_json::from_value(meta.config)
+    let saved: Saved = serde_json::from_value(meta.config.take())
         .with_context(|| format!("{} was not written by tabular-train", path.display()))?;
     let Saved { run: mut config, columns } = saved;
+    let network = config.model(columns.dim(), columns.classes.len());
+    meta.check_network(&path, &network.data_shape(), network.classes(), network.parameters()?)?;
     // A source stored in a checkpoint already contains its measured deviation.
     let source = open_source(&mut config, &columns, || 0.0)?;
     let store = nn::VarStore::new(device);
-    let model = config.model(columns.dim(), columns.classes.len()).build(&store.root())?;
+    let model = network.build(&store.root())?;
     let log_scale = log_scale(&config, &store, columns.dim());
     FlatParams::new(&store, Precision::F32)?.adopt(read_weights(&path, Weights::Ema)?)?;
     let weights = format!("EMA weights of step {}", meta.step);
@@ -89,6 +92,13 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
         _ => unknown(),
     };
     config.flow.objective.times.clip = clip;
+    let classes = columns.classes.len() as i64;
+    ensure!(
+        columns.dim() as i64 == shape[0] && (classes == 0 || classes == opened.config.classes()),
+        "{} describes {} columns and {classes} classes, its network others; write it again from its run",
+        path.display(),
+        columns.dim()
+    );
     fm_app::sources::named(&config.flow.source)
         .with_context(|| format!("{} describes a source that is not in the file; use the run", path.display()))?;
     let source = open_source(&mut config, &columns, || 0.0)?;

@@ -4,12 +4,11 @@
 //! known moments or those of the training rows. Even a perfect sampler has non-zero errors, because
 //! the number of samples is finite.
 
-use anyhow::Context;
 use fm_data::table::GAUSSIAN4;
+use fm_terminal::println;
+use fm_train::run_dir::RunDir;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde_json::json;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::Path;
 
 /// Moments of a distribution.
@@ -54,10 +53,8 @@ impl Moments {
         let dim = self.mean.len();
         let [mean, covariance] = self.errors(&Self::of(ArrayView2::from_shape((samples.len() / dim, dim), samples)?));
         println!("samples   at step {step}: relative error of the mean {mean:.4}, of the covariance {covariance:.4}");
-        let path = run.join("moments.jsonl");
         let line = json!({ "step": step, "mean_error": mean, "covariance_error": covariance });
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        file.and_then(|mut file| writeln!(file, "{line}")).with_context(|| format!("cannot write {}", path.display()))
+        Ok(RunDir::of_group(run).append("moments.jsonl", &line)?)
     }
 }
 

@@ -10,6 +10,7 @@ use fm_app::weights::FileArgs;
 use fm_core::field::{Converted, RowField};
 use fm_core::tensor::upload;
 use fm_solvers::sampler::{Sampler, Steps};
+use fm_terminal::println;
 use std::path::Path;
 use std::process::ExitCode;
 

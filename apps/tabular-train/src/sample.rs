@@ -4,6 +4,7 @@ use crate::args::{SampleArgs, TrajectoryArgs};
 use crate::draw::drawn;
 use anyhow::{Context, bail, ensure};
 use fm_data::columns::{Columns, quoted};
+use fm_terminal::println;
 use ndarray::{Array2, Array3};
 use ndarray_npy::{WritableElement, WriteNpyExt};
 use std::fmt::Write as _;
@@ -11,15 +12,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
+    let format = Format::of(&args.out)?;
     let (loaded, sampler, rows) = drawn(&args.draw, args.num_samples, false)?;
     let dim = loaded.dim();
-    match extension(&args.out) {
-        "csv" => {
+    match format {
+        Format::Csv => {
             let text = csv(&rows.values, &rows.classes, &loaded.columns);
-            fm_train::files::write(&args.out, text.as_bytes())?;
+            fm_train::files::output(&args.out, text.as_bytes())?;
         }
-        "npy" => npy(&args.out, &Array2::from_shape_vec((args.num_samples, dim), rows.values)?)?,
-        _ => bail!("{} names no format: end it in .csv or .npy", args.out.display()),
+        Format::Npy => npy(&args.out, &Array2::from_shape_vec((args.num_samples, dim), rows.values)?)?,
     }
     let (nfe, weights, seed) = (rows.nfe, &loaded.weights, args.draw.seed);
     println!("{} rows, NFE {nfe}; {}; {weights}; seed {seed}", args.num_samples, sampler.describe());
@@ -28,21 +29,21 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn trajectory(args: &TrajectoryArgs) -> anyhow::Result<ExitCode> {
+    let format = Format::of(&args.out)?;
     let (loaded, sampler, rows) = drawn(&args.draw, args.num_samples, true)?;
     let (dim, times) = (loaded.dim(), rows.frames.len());
     ensure!(times > 0, "this solver keeps no states on its way; give --num-steps");
-    match extension(&args.out) {
-        "csv" => {
+    match format {
+        Format::Csv => {
             let mut text = String::new();
             for (time, frame) in rows.frames.iter().enumerate() {
                 for (row, values) in frame.chunks_exact(dim).enumerate() {
                     writeln!(text, "{time},{row},{}", line(values, &loaded.columns))?;
                 }
             }
-            fm_train::files::write(&args.out, text.as_bytes())?;
+            fm_train::files::output(&args.out, text.as_bytes())?;
         }
-        "npy" => npy(&args.out, &Array3::from_shape_vec((times, args.num_samples, dim), rows.frames.concat())?)?,
-        _ => bail!("{} names no format: end it in .npy or .csv", args.out.display()),
+        Format::Npy => npy(&args.out, &Array3::from_shape_vec((times, args.num_samples, dim), rows.frames.concat())?)?,
     }
     let (nfe, weights) = (rows.nfe, &loaded.weights);
     println!(
@@ -55,8 +56,23 @@ pub(crate) fn trajectory(args: &TrajectoryArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn extension(path: &Path) -> &str {
-    path.extension().and_then(|e| e.to_str()).unwrap_or_default()
+/// The format of an output.
+enum Format {
+    Csv,
+    Npy,
+}
+
+impl Format {
+    /// The format that a name ends in; a pipe or a device gets text.
+    fn of(path: &Path) -> anyhow::Result<Self> {
+        let special = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        match path.extension().and_then(|e| e.to_str()).map(str::to_lowercase).as_deref() {
+            Some("csv") => Ok(Self::Csv),
+            Some("npy") => Ok(Self::Npy),
+            _ if special => Ok(Self::Csv),
+            _ => bail!("cannot tell the format of {}; end its name in .csv or .npy", path.display()),
+        }
+    }
 }
 
 /// Values with the digits that f32 has, unless the deviation of their column is small beside them.
@@ -87,5 +103,5 @@ fn csv(values: &[f64], classes: &[i64], columns: &Columns) -> String {
 fn npy<T: WritableElement, D: ndarray::Dimension>(path: &Path, array: &ndarray::Array<T, D>) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     array.write_npy(&mut bytes).context("cannot encode the array")?;
-    Ok(fm_train::files::write(path, &bytes)?)
+    Ok(fm_train::files::output(path, &bytes)?)
 }

@@ -9,6 +9,7 @@ use fm_core::source::Source;
 use fm_core::time::Times;
 use fm_data::table::{CsvOptions, csv};
 use fm_solvers::sampler::Sampler;
+use fm_terminal::println;
 use ndarray::Array2;
 use std::process::ExitCode;
 
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
     );
     let line = |row: ndarray::ArrayView1<'_, f64>| row.iter().map(f64::to_string).collect::<Vec<_>>().join(",") + "\n";
     let text: String = drawn.x.rows().into_iter().map(line).collect();
-    fm_train::files::write(&args.out, text.as_bytes())?;
+    fm_train::files::output(&args.out, text.as_bytes())?;
     println!("wrote {}", args.out.display());
     Ok(ExitCode::SUCCESS)
 }

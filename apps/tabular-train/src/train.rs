@@ -15,14 +15,17 @@ use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
 use fm_app::sources::least;
 use fm_app::training_run::Job;
+use fm_core::data::Dataset;
 use fm_core::rng::{Stream, torch_seed};
 use fm_core::source::deviation;
 use fm_ot::Reports;
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
+use fm_terminal::println;
 use fm_train::batch::BatchSource;
 use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::checkpoint::{DataMeta, RunInfo};
+use fm_train::fingerprint::fingerprint;
 use fm_train::flat::Precision;
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
@@ -107,6 +110,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         out: args.out.clone(),
         resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
+        allow_changed_data: args.allow_changed_data,
         info: RunInfo {
             program: format!("tabular-train {}", env!("CARGO_PKG_VERSION")),
             path: config.flow.objective.path.to_string(),
@@ -115,6 +119,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
                 shape: vec![dim as i64],
                 normalisation: columns.describe(),
                 classes: columns.classes.iter().map(|(name, _)| name.clone()).collect(),
+                fingerprint: fingerprint_of(&config, seen)?,
                 ..DataMeta::default()
             },
             model: serde_json::to_value(&network)?,
@@ -180,6 +185,17 @@ const LARGE: i64 = 1_000_000;
 /// Resolves `auto` to the CPU for a small network; other names stay as given.
 fn device_for(asked: &str, parameters: i64) -> &str {
     if asked == "auto" && parameters < LARGE { "cpu" } else { asked }
+}
+
+/// The fingerprint of the rows, and of the teacher's weights.
+fn fingerprint_of(config: &Config, rows: &dyn Dataset) -> anyhow::Result<String> {
+    let rows = fingerprint(rows)?;
+    if config.teacher.is_empty() {
+        return Ok(rows);
+    }
+    let (_, meta, _) = latest_checkpoint(Path::new(&config.teacher))?;
+    let weights = meta.files.get("ema.safetensors").map_or("", |file| file.sha256.as_str());
+    Ok(format!("{rows} {weights}"))
 }
 
 /// Loads the student's initial weights.

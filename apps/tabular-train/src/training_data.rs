@@ -8,6 +8,7 @@ use fm_core::source::Source;
 use fm_data::Columns;
 use fm_data::table::CsvOptions;
 use fm_data::{Table, TableSource, points};
+use fm_terminal::eprintln;
 use rand::seq::SliceRandom;
 
 /// The rows of a run.

@@ -6,6 +6,7 @@ use crate::model::load;
 use anyhow::ensure;
 use fm_core::tensor::{upload, upload_rows};
 use fm_data::table::{CsvOptions, csv};
+use fm_terminal::println;
 use std::process::ExitCode;
 use tch::{Device, Kind, no_grad};
 
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     let v = no_grad(|| loaded.model.forward_t(&x, &upload_rows(&t, loaded.device), None, false));
     let v = Vec::<f32>::try_from(v.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;
     let line = |row: &[f32]| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
-    fm_train::files::write(&args.out, v.chunks_exact(dim).map(line).collect::<String>().as_bytes())?;
+    fm_train::files::output(&args.out, v.chunks_exact(dim).map(line).collect::<String>().as_bytes())?;
     println!("wrote {}: what the network predicts, in standardised units", args.out.display());
     Ok(ExitCode::SUCCESS)
 }

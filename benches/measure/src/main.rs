@@ -1,8 +1,6 @@
 //! `cargo xtask bench` and `cargo xtask experiments`: a program of its own, so that `xtask` builds
 //! in seconds.
 
-#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
-
 mod bench;
 mod experiments;
 mod machine;

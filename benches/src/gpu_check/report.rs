@@ -1,8 +1,7 @@
 //! Lines of JSON, and whether all checks passed.
 
-#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
-
 use fm_benches::Failure;
+use fm_terminal::println;
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -8,6 +8,7 @@ use crate::DistError;
 use crate::ffi::{Group, Store, Thrown, Work};
 use crate::place::Rendezvous;
 use crate::roll_call::FailureDetector;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -126,8 +127,13 @@ impl ProcessGroup {
         let patience = timeout.saturating_sub(2 * grace).as_millis().min(i64::MAX as u128) as i64;
         let server = place.rank == 0 && !place.served;
         let prefix = format!("fm-dist/{}", place.restarts);
-        let met = Store::open((&place.master, place.port), server, place.world_size, patience, &prefix);
-        let store = Arc::new(met.map_err(|reason| not_met(place, server, &reason))?);
+        let at = place.clone();
+        // c10d waits without limit for the first answer of a server that accepts connections.
+        let met = within(timeout, move || {
+            let store = Store::open((&at.master, at.port), server, at.world_size, patience, &prefix)?;
+            store.peek("alarm").map(|_| Arc::new(store))
+        });
+        let store = met.map_err(|reason| not_met(place, server, &reason))?;
         let joined = FailureDetector::join(store.clone(), place, grace);
         let roll_call = joined.map_err(|reason| not_met(place, false, &reason))?;
         let local = place.master == "localhost" || place.master.starts_with("127.");
@@ -341,6 +347,16 @@ fn nccl(store: &Store, member: (usize, usize), timeout_ms: i64) -> Result<Group,
     let beside = std::env::current_exe().ok().map(|program| program.with_file_name(NAME));
     let library = beside.filter(|path| path.exists()).unwrap_or(built);
     Group::nccl(&library, store, member, timeout_ms)
+}
+
+/// Runs a call that may never return, on a thread that is abandoned after `time`.
+fn within<T: Send + 'static>(
+    time: Duration,
+    call: impl FnOnce() -> Result<T, Thrown> + Send + 'static,
+) -> Result<T, Thrown> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || sender.send(call()));
+    receiver.recv_timeout(time).unwrap_or_else(|_| Err("it accepts connections and does not answer".into()))
 }
 
 fn not_met(place: &Rendezvous, server: bool, reason: &str) -> DistError {

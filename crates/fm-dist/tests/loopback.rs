@@ -200,6 +200,10 @@ fn a_port_in_use_and_a_place_where_nobody_serves_are_told() {
     let said = world("collectives", 2, &[0], ("127.0.0.1", port));
     assert_told(&said, &format!("rank 0 cannot serve at 127.0.0.1:{port}"));
     assert_told(&said, "address already in use");
+    // Something else accepts connections there, and never answers.
+    let said = world("collectives", 2, &[1], ("127.0.0.1", port));
+    assert_told(&said, &format!("rank 1 cannot reach rank 0 at 127.0.0.1:{port}"));
+    assert_told(&said, "does not answer");
     let said = world("collectives", 2, &[1], ("127.0.0.1", free_port()));
     assert_told(&said, "rank 1 cannot reach rank 0 at 127.0.0.1:");
     let said = world("collectives", 2, &[1], ("no-such-host.invalid", 29500));

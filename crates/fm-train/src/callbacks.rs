@@ -40,15 +40,24 @@ pub trait Callback {
         Ok(())
     }
 
-    /// Receives a line that was logged before the run was resumed.
-    fn replay(&mut self, record: &LogRecord) {
+    /// Receives a line that was logged before the run was resumed. The result for the last line
+    /// decides whether training continues: `Break` if the callback had stopped the run there.
+    fn replay(&mut self, record: &LogRecord) -> ControlFlow<()> {
         let _ = record;
+        ControlFlow::Continue(())
     }
 
     /// Receives a problem that does not end the run, such as a damaged checkpoint.
     fn warn(&mut self, warning: &TrainError) {
         let _ = warning;
     }
+}
+
+/// Passes the lines of a log, up to `step`, to a callback. Returns whether the callback had stopped
+/// the run at `step`; such a run must not train on.
+pub fn replay(log: &[LogRecord], step: u64, callback: &mut dyn Callback) -> bool {
+    let flows = log.iter().map(|line| (line.step, callback.replay(line)));
+    flows.last().is_some_and(|(last, flow)| last == step && flow.is_break())
 }
 
 /// No callback.
@@ -65,26 +74,26 @@ impl Callback for Vec<Box<dyn Callback + '_>> {
         state: &mut TrainState,
         record: Option<&LogRecord>,
     ) -> Result<ControlFlow<()>, TrainError> {
-        let mut flow = ControlFlow::Continue(());
-        for observer in self.iter_mut() {
-            if observer.after_step(state, record)? == ControlFlow::Break(()) {
-                flow = ControlFlow::Break(());
-            }
-        }
-        Ok(flow)
+        let flows: Result<Vec<_>, _> = self.iter_mut().map(|observer| observer.after_step(state, record)).collect();
+        Ok(any_break(flows?))
     }
 
     fn at_end(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
         self.iter_mut().try_for_each(|observer| observer.at_end(state))
     }
 
-    fn replay(&mut self, record: &LogRecord) {
-        self.iter_mut().for_each(|observer| observer.replay(record));
+    fn replay(&mut self, record: &LogRecord) -> ControlFlow<()> {
+        // All of them receive the line.
+        any_break(self.iter_mut().map(|observer| observer.replay(record)).collect())
     }
 
     fn warn(&mut self, warning: &TrainError) {
         self.iter_mut().for_each(|observer| observer.warn(warning));
     }
+}
+
+fn any_break(flows: Vec<ControlFlow<()>>) -> ControlFlow<()> {
+    if flows.iter().any(ControlFlow::is_break) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 /// Stops when a logged value has not fallen by more than `least` for `patience` lines.
@@ -128,12 +137,11 @@ impl EarlyStopping {
 
 impl Callback for EarlyStopping {
     fn after_step(&mut self, _: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
-        let over = record.is_some_and(|r| self.is_over(r));
-        Ok(if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(record.map_or(ControlFlow::Continue(()), |record| self.replay(record)))
     }
 
-    fn replay(&mut self, record: &LogRecord) {
-        self.is_over(record);
+    fn replay(&mut self, record: &LogRecord) -> ControlFlow<()> {
+        if self.is_over(record) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -186,7 +194,8 @@ impl Callback for KeepBest {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn replay(&mut self, record: &LogRecord) {
+    fn replay(&mut self, record: &LogRecord) -> ControlFlow<()> {
         self.is_best(record);
+        ControlFlow::Continue(())
     }
 }

@@ -79,6 +79,9 @@ pub enum TrainError {
         /// The run directory.
         path: PathBuf,
     },
+    /// A resumed run whose data are not those that it began with.
+    #[error("the data or the teacher changed since the run began; restore them, or allow the change")]
+    DataChanged,
     /// A directory in which no run can be opened.
     #[error("cannot train in {}: {problem}", path.display())]
     Run {

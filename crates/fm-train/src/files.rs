@@ -34,6 +34,20 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     publish(path, |partial| write_plain(partial, bytes))
 }
 
+/// Writes a file whose path a user gave. A link is followed; a pipe, a device or a socket is opened
+/// and written, never replaced; a plain file is written as by [`write()`].
+///
+/// # Errors
+/// [`TrainError::Io`]; nothing is left behind.
+pub fn output(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let Ok(found) = fs::metadata(path) else { return write(path, bytes) };
+    if found.is_file() || found.is_dir() {
+        return write(&fs::canonicalize(path).map_err(TrainError::io("resolve", path))?, bytes);
+    }
+    let file = OpenOptions::new().write(true).open(path);
+    file.and_then(|mut file| file.write_all(bytes)).map_err(TrainError::io("write", path))
+}
+
 /// Calls `make` to create a file or a directory of files at a temporary path, then moves it to
 /// `path`, which must not be a non-empty directory.
 ///
@@ -94,7 +108,7 @@ fn hexadecimal(digest: &[u8]) -> String {
 ///
 /// # Errors
 /// Those of the operating system, and [`NotPlain`] inside an [`io::Error`].
-pub(crate) fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+pub fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     if let Ok(found) = fs::symlink_metadata(path) {
         plain(found.file_type())?;
     }

@@ -63,6 +63,7 @@ pub mod device_dataset;
 pub mod ema;
 pub mod error;
 pub mod files;
+pub mod fingerprint;
 pub mod flat;
 pub mod loss_aware;
 pub mod optimizer;

@@ -27,10 +27,11 @@
 
 use crate::TrainError;
 use crate::batches::{BatchOptions, FlowBatches};
-use crate::callbacks::Callback;
+use crate::callbacks::{self, Callback};
 use crate::checkpoint::{self, DataMeta, RunInfo, Weights};
 use crate::collective::Shard;
 use crate::files;
+use crate::fingerprint::fingerprint;
 use crate::loss_aware::LossAwareTimes;
 use crate::record::LogRecord;
 use crate::run_dir::{RunDir, holds_checkpoints, latest_checkpoint};
@@ -66,6 +67,8 @@ pub struct RunOptions {
     pub save_every: u64,
     /// Checkpoints to keep; 0 keeps all.
     pub keep: usize,
+    /// Whether a resumed run may continue on other data; otherwise it is refused.
+    pub allow_changed_data: bool,
 }
 
 impl Default for RunOptions {
@@ -81,6 +84,7 @@ impl Default for RunOptions {
             log_every: 100,
             save_every: 1000,
             keep: 3,
+            allow_changed_data: false,
         }
     }
 }
@@ -188,7 +192,7 @@ impl Run {
         let device = trainer.device();
         let state = trainer.state_mut();
         state.adaptive = (bins > 0).then(|| LossAwareTimes::new(bins, device));
-        let info = self.info(flow, data);
+        let info = self.info(flow, data)?;
         if let Some(path) = &self.resumed {
             let meta = checkpoint::restore(path, state)?;
             if (&meta.path, &meta.prediction) != (&info.path, &info.prediction) {
@@ -196,17 +200,23 @@ impl Run {
                 let problem = format!("it predicts {found}; give the flow that the run began with");
                 return Err(TrainError::Checkpoint { path: path.clone(), problem });
             }
+            if !options.allow_changed_data {
+                meta.data.check_unchanged(&info.data)?;
+            }
         }
         self.damaged.iter().for_each(|warning| callback.warn(warning));
         let (lines, found) = self.directory.rewind_as::<LogRecord>(LOG, state.step)?;
         if let Some(problem) = found.problem(options.log_every) {
             callback.warn(&TrainError::Log { path: self.directory.join(LOG), problem });
         }
-        lines.iter().for_each(|line| callback.replay(line));
+        let mut loop_options = options.loop_options();
+        if callbacks::replay(&lines, state.step, callback) {
+            loop_options.steps = state.step;
+        }
         let batches = FlowBatches::new(flow, data, options.batches.clone())?.shared(shard);
         let keeper = Keeper { run: self, info, options, first: shard.rank == 0 };
         let mut callbacks = Both(keeper, callback);
-        train(&FlowTask::new(model, flow), &batches, state, &options.loop_options(), &mut callbacks)?;
+        train(&FlowTask::new(model, flow), &batches, state, &loop_options, &mut callbacks)?;
         Ok(trainer)
     }
 
@@ -246,15 +256,16 @@ impl Run {
         Ok(meta.step)
     }
 
-    fn info(&self, flow: &FlowMatching, data: &dyn Dataset) -> RunInfo {
-        RunInfo {
+    fn info(&self, flow: &FlowMatching, data: &dyn Dataset) -> Result<RunInfo, TrainError> {
+        let shape = data.shape().iter().map(|n| *n as i64).collect();
+        Ok(RunInfo {
             program: format!("fm-train {}", env!("CARGO_PKG_VERSION")),
             path: flow.objective.path.name(),
             prediction: flow.objective.prediction.to_string(),
-            data: DataMeta { shape: data.shape().iter().map(|n| *n as i64).collect(), ..DataMeta::default() },
+            data: DataMeta { shape, fingerprint: fingerprint(data)?, ..DataMeta::default() },
             model: serde_json::Value::Null,
             config: self.config.clone(),
-        }
+        })
     }
 }
 

@@ -115,6 +115,28 @@ fn what_is_not_the_same_run_is_refused_and_left_alone() {
 }
 
 #[test]
+fn an_early_stopped_run_is_over_also_when_it_is_resumed() {
+    use fm_train::callbacks::EarlyStopping;
+    let (flow, directory) = (FlowMatching::default(), tempfile::tempdir().unwrap());
+    // The norm of the gradient does not fall by 0.5 for long.
+    let patient = |lines| EarlyStopping::new("grad_norm", lines, 0.5).unwrap();
+    let (_, first) = train_with(directory.path(), &flow, 40, &mut patient(3)).unwrap();
+    let stopped = first.state().step;
+    assert!(stopped < 40, "{stopped}");
+    let before = log(directory.path());
+    let (_, again) = train_with(directory.path(), &flow, 40, &mut patient(3)).unwrap();
+    assert_eq!((again.state().step, log(directory.path())), (stopped, before));
+    assert!(again.state().params.master.equal(&first.state().params.master));
+    // Killed before the checkpoint of the last step was saved, it stops at the same step.
+    std::fs::remove_dir_all(directory.path().join(format!("checkpoints/step-{stopped}"))).unwrap();
+    let (_, third) = train_with(directory.path(), &flow, 40, &mut patient(3)).unwrap();
+    assert!(third.state().step == stopped && third.state().params.master.equal(&first.state().params.master));
+    // More patience trains on.
+    let (_, longer) = train_with(directory.path(), &flow, 40, &mut patient(30)).unwrap();
+    assert_eq!(longer.state().step, 40);
+}
+
+#[test]
 fn damaged_checkpoints_are_not_cut() {
     let directory = tempfile::tempdir().unwrap();
     train(directory.path(), &FlowMatching::default(), 5).unwrap();
@@ -137,8 +159,9 @@ impl Callback for Witness {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn replay(&mut self, record: &LogRecord) {
+    fn replay(&mut self, record: &LogRecord) -> ControlFlow<()> {
         self.steps.push(record.step);
+        ControlFlow::Continue(())
     }
 
     fn warn(&mut self, warning: &TrainError) {

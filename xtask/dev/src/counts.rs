@@ -5,6 +5,7 @@
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
+use fm_terminal::println;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,8 +1,6 @@
 //! The commands of `cargo xtask` for those who change the code: a program of its own, so that
 //! `xtask` builds in seconds.
 
-#![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
-
 mod circles;
 mod counts;
 mod gpu_pack;

@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use fm_terminal::println;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //! check.
 
 use anyhow::{Context, ensure};
+use fm_terminal::println;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

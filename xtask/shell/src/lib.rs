@@ -1,6 +1,7 @@
 //! Running other programs, and the directories of this workspace.
 
 use anyhow::{Context, ensure};
+use fm_terminal::eprintln;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 

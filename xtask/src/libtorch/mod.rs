@@ -8,6 +8,7 @@
 //! | [`sources`] | finding or downloading one of them |
 //! | [`tree`] | creating `libtorch/` from it, complete or not at all, and checking it |
 
+mod archive;
 mod parts;
 mod place;
 mod plan;
@@ -16,6 +17,7 @@ mod tree;
 
 use anyhow::{anyhow, ensure};
 use clap::Args;
+use fm_terminal::println;
 use place::VERSION;
 use plan::{Platform, Source, Variant};
 pub(crate) use tree::{Manifest, installed, verify};
@@ -59,13 +61,14 @@ pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
     let mut tried = Vec::new();
     for source in &sources {
         match try_source(source, args.variant) {
-            Ok(manifest) => {
+            Ok((manifest, checked)) => {
                 println!(
-                    "libtorch {} {} from {}: {} files, verified, in {}",
+                    "libtorch {} {} from {}: {} files{}, in {}",
                     manifest.version,
                     manifest.variant,
                     manifest.source,
                     manifest.files.len(),
+                    if checked { ", verified" } else { "" },
                     home().display()
                 );
                 return Ok(());
@@ -84,10 +87,11 @@ pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
     ))
 }
 
-fn try_source(source: &Source, variant: Variant) -> anyhow::Result<Manifest> {
+/// Installs libtorch from one source; also whether all files were compared with published hashes.
+fn try_source(source: &Source, variant: Variant) -> anyhow::Result<(Manifest, bool)> {
     let parts = sources::obtain(source, variant)?;
     ensure!(parts.version == VERSION, "its version is {}, this project needs {VERSION}", parts.version);
-    tree::install(&home(), &parts, variant, &source.to_string())
+    Ok((tree::install(&home(), &parts, variant, &source.to_string())?, parts.checked))
 }
 
 /// Fetches the CPU libtorch unless a usable one exists; the first step of `quickstart` and `test`.

@@ -15,6 +15,8 @@ pub(crate) struct Parts {
     pub(crate) cuda_headers: Vec<PathBuf>,
     /// Whether the files belong to another installation, so that they are linked rather than moved.
     pub(crate) borrowed: bool,
+    /// Whether all files were compared with the hashes of their wheels.
+    pub(crate) checked: bool,
 }
 
 /// The directory of a library below `lib`, if the library is needed.

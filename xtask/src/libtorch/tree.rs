@@ -156,6 +156,7 @@ mod tests {
             libs: vec![dir.join("lib")],
             cuda_headers: vec![dir.join("include")],
             borrowed: true,
+            checked: false,
         }
     }
 

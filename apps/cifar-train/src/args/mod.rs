@@ -98,6 +98,9 @@ pub(crate) struct AutoencoderArgs {
     /// change.
     #[arg(long, conflicts_with = "config", help_heading = "Run")]
     pub(crate) resume: bool,
+    /// Resume also if the data or the teacher changed since the run began.
+    #[arg(long, requires = "resume", help_heading = "Run", hide = true)]
+    pub(crate) allow_changed_data: bool,
     /// The options of the configuration.
     #[command(flatten)]
     pub(crate) options: ConfigArgs,

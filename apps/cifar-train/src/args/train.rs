@@ -27,6 +27,9 @@ pub(crate) struct TrainArgs {
     /// --log-every and --keep-checkpoints may change.
     #[arg(long, conflicts_with_all = ["preset", "config"], help_heading = "Run")]
     pub(crate) resume: bool,
+    /// Resume also if the data or the teacher changed since the run began.
+    #[arg(long, requires = "resume", help_heading = "Run", hide = true)]
+    pub(crate) allow_changed_data: bool,
     /// Print what the run would do, and exit.
     #[arg(long, help_heading = "Run")]
     pub(crate) dry_run: bool,

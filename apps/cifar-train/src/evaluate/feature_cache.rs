@@ -3,14 +3,17 @@
 //!
 //! A store is a folder named by a hash of the description of its images, which is in `about.json`.
 //! Each file in it contains rows of one kind, little-endian and of equal length; the file's length
-//! gives their number. Rows are only ever appended; an incomplete last row, left by a killed
-//! process, is dropped.
+//! gives their number. Each row is followed by the CRC-32 of its number and its bytes. Rows are only
+//! ever appended. Opening a file checks all rows; the first incomplete or damaged one and those
+//! after it are dropped, and computed again.
 
 use anyhow::{Context, bail, ensure};
+use fm_terminal::eprintln;
+use fm_train::files::open_plain;
 use ndarray::Array2;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// A folder of row files.
@@ -26,7 +29,7 @@ pub(crate) struct Store {
 pub(crate) struct Rows {
     path: PathBuf,
     file: File,
-    /// Bytes per row.
+    /// Bytes per row, without its checksum.
     width: usize,
     count: usize,
 }
@@ -35,11 +38,12 @@ impl Store {
     /// Opens the store for this description; only one process can use it at a time.
     pub(crate) fn open(cache: &Path, about: &Value) -> anyhow::Result<Self> {
         // Another version may compute other values for the same images.
-        let text = format!("{:#}\n", json!({ "of": about, "program": env!("CARGO_PKG_VERSION") }));
+        let text = format!("{:#}\n", json!({ "of": about, "program": env!("CARGO_PKG_VERSION"), "format": FORMAT }));
         let folder = cache.join(&fm_train::files::sha256(text.as_bytes())[..16]);
         let place = || format!("cannot keep what is found in {}; choose another place with --cache", folder.display());
         std::fs::create_dir_all(&folder).with_context(place)?;
-        let lock = File::create(folder.join("lock")).with_context(place)?;
+        let mut options = OpenOptions::new();
+        let lock = open_plain(&folder.join("lock"), options.write(true).create(true)).with_context(place)?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 bail!("another evaluation of the same images is under way in {}", folder.display())
@@ -55,11 +59,15 @@ impl Store {
         let path = self.path(name);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        let length = file.metadata()?.len();
-        let count = length / width.max(1) as u64;
-        file.set_len(count * width as u64)?;
-        Ok(Rows { path, file, width, count: count as usize })
+        let file = open_plain(&path, &mut options).with_context(|| format!("cannot open {}", path.display()))?;
+        let whole = (file.metadata()?.len() / (width + CHECKSUM) as u64) as usize;
+        let mut rows = Rows { path, file, width, count: whole };
+        rows.count = rows.intact(whole)?;
+        if rows.count < whole {
+            eprintln!("warning: row {} of {} is damaged; it is computed again", rows.count, rows.path.display());
+        }
+        rows.file.set_len((rows.count * (width + CHECKSUM)) as u64)?;
+        Ok(rows)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -67,7 +75,34 @@ impl Store {
     }
 }
 
+/// Version of the layout of a file of rows.
+const FORMAT: u32 = 2;
+/// Bytes of a row's checksum.
+const CHECKSUM: usize = 4;
+
+/// The checksum of a row; its number makes a row in another place a damaged one.
+fn checksum(row: usize, bytes: &[u8]) -> [u8; CHECKSUM] {
+    let mut hash = crc32fast::Hasher::new();
+    hash.update(&(row as u64).to_le_bytes());
+    hash.update(bytes);
+    hash.finalize().to_le_bytes()
+}
+
 impl Rows {
+    /// The number of rows before the first damaged one.
+    fn intact(&mut self, whole: usize) -> anyhow::Result<usize> {
+        let mut record = vec![0; self.width + CHECKSUM];
+        let mut reader = BufReader::with_capacity(1 << 20, &self.file);
+        for row in 0..whole {
+            reader.read_exact(&mut record).with_context(|| format!("cannot read {}", self.path.display()))?;
+            let (bytes, stored) = record.split_at(self.width);
+            if checksum(row, bytes) != stored {
+                return Ok(row);
+            }
+        }
+        Ok(whole)
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.count
     }
@@ -82,19 +117,23 @@ impl Rows {
         let known = (self.count - first) * self.width;
         let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) else { return Ok(()) };
         let full = || format!("cannot write {}; is the disk full?", self.path.display());
-        self.file.seek(SeekFrom::End(0)).and_then(|_| self.file.write_all(fresh)).with_context(full)?;
+        let rows = fresh.chunks_exact(self.width).enumerate();
+        let records: Vec<u8> =
+            rows.flat_map(|(k, row)| row.iter().copied().chain(checksum(self.count + k, row))).collect();
+        self.file.seek(SeekFrom::End(0)).and_then(|_| self.file.write_all(&records)).with_context(full)?;
         self.file.sync_data().with_context(full)?;
         self.count += fresh.len() / self.width;
         Ok(())
     }
 
     fn bytes(&mut self, first: usize, count: usize) -> anyhow::Result<Vec<u8>> {
-        let mut bytes = vec![0; count * self.width];
-        self.file.seek(SeekFrom::Start((first * self.width) as u64))?;
+        let record = self.width + CHECKSUM;
+        let mut records = vec![0; count * record];
+        self.file.seek(SeekFrom::Start((first * record) as u64))?;
         self.file
-            .read_exact(&mut bytes)
+            .read_exact(&mut records)
             .with_context(|| format!("{} has fewer rows than it had", self.path.display()))?;
-        Ok(bytes)
+        Ok(records.chunks_exact(record).flat_map(|record| &record[..self.width]).copied().collect())
     }
 
     /// Rows `first..first + count` of f32.
@@ -141,6 +180,15 @@ mod tests {
         assert_eq!(rows.count(), 2);
         rows.append(1, &floats(&[9.0, 9.0, 5.0, 6.0])).unwrap();
         assert_eq!(rows.floats(0, 3).unwrap(), ndarray::array![[1.0f32, 2.0], [3.0, 4.0], [5.0, 6.0]]);
+        drop(rows);
+        // One bit of the second row flips, and the fourth row is a copy of the first.
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[12 + 3] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(open().rows("a.f32", 8).unwrap().count(), 1);
+        bytes.truncate(12);
+        std::fs::write(&path, bytes.repeat(2)).unwrap();
+        assert_eq!(open().rows("a.f32", 8).unwrap().count(), 1);
         assert_eq!(Store::open(dir.path(), &json!({ "of": "that" })).unwrap().rows("a.f32", 8).unwrap().count(), 0);
     }
 }

@@ -21,6 +21,7 @@ mod table;
 
 use crate::args::EvaluateArgs;
 use fm_app::process_group::Group;
+use fm_terminal::println;
 use plan::Plan;
 use std::process::ExitCode;
 use table::{Column, show};

@@ -16,6 +16,7 @@ use anyhow::{Context, bail, ensure};
 use fm_app::process_group::Group;
 use fm_data::ImageSet;
 use fm_metrics::MetricError;
+use fm_terminal::println;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -206,7 +207,7 @@ impl<'a> Plan<'a> {
             bail!("--save-statistics writes what fd is made of; ask for fd or fid too")
         };
         let gaussian = metrics::gaussian(found.features[*place].view())?;
-        fm_train::files::write(path, &fm_metrics::statistics::write(&gaussian)?)?;
+        fm_train::files::output(path, &fm_metrics::statistics::write(&gaussian)?)?;
         println!("wrote {}: mu and sigma of {}", path.display(), self.extractors.all[*place].key());
         Ok(())
     }
@@ -214,7 +215,7 @@ impl<'a> Plan<'a> {
     pub(super) fn write_json(&self, columns: &[Column], about: &Value) -> anyhow::Result<()> {
         let Some(path) = &self.args.json else { return Ok(()) };
         let result = table::json(columns, about, &self.about_reference());
-        fm_train::files::write(path, format!("{result:#}\n").as_bytes())?;
+        fm_train::files::output(path, format!("{result:#}\n").as_bytes())?;
         println!("wrote {}", path.display());
         Ok(())
     }

@@ -11,6 +11,7 @@ use fm_app::pictures::Curves;
 use fm_app::process_group::Group;
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
+use fm_terminal::println;
 use std::process::ExitCode;
 
 /// Result of one solver with one number of evaluations.
@@ -64,7 +65,7 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
             .zip(&about)
             .map(|(case, about)| json(&[case.column], about, &plan.about_reference()))
             .collect();
-        fm_train::files::write(path, format!("{:#}\n", serde_json::Value::from(each)).as_bytes())?;
+        fm_train::files::output(path, format!("{:#}\n", serde_json::Value::from(each)).as_bytes())?;
         println!("wrote {}", path.display());
     }
     Ok(ExitCode::SUCCESS)

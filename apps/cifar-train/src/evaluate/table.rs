@@ -4,6 +4,7 @@ use super::features::Found;
 use super::measured::Measured;
 use crate::generate::Request;
 use crate::model::Loaded;
+use fm_terminal::println;
 use serde_json::{Map, Value, json};
 
 /// Results for one kind of images.

@@ -17,6 +17,7 @@ use fm_metrics::nearest::class_agreement;
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
 use fm_solvers::{Grid as Times, straightness::straightness, tableau};
+use fm_terminal::{eprintln, println};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -96,7 +97,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     println!("{}", table(&measured));
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&measured)?;
-        fm_train::files::write(path, format!("{text}\n").as_bytes())?;
+        fm_train::files::output(path, format!("{text}\n").as_bytes())?;
         println!("wrote {}", path.display());
     }
     if let (Some(path), Some((grid, pixels))) = (&args.picture, picture) {

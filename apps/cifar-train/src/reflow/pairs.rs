@@ -6,6 +6,7 @@ use crate::model::{Loaded, load};
 use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
 use fm_app::process_group::{GeneratedShard, Group};
+use fm_terminal::{eprintln, println};
 use fm_train::pairs::{PairWriter, PairsAbout, TeacherPairs};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::Range;

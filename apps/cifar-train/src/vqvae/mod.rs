@@ -19,11 +19,13 @@ use fm_core::tape::Tape;
 use fm_core::tensor::Role;
 use fm_data::ImageSet;
 use fm_models::vqvae::VqVae;
+use fm_terminal::println;
 use fm_train::TrainError;
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::block::Packer;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::ema::EmaConfig;
+use fm_train::fingerprint::fingerprint;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::schedule::{Decay, Schedule};
@@ -134,7 +136,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     )?;
     if code == ExitCode::SUCCESS {
         let measured = report(&args.out, &config, &set, test.as_ref().map(|(name, set)| (*name, set)))?;
-        fm_train::files::write(&args.out.join("autoencoder.json"), format!("{measured:#}\n").as_bytes())?;
+        fm_train::files::output(&args.out.join("autoencoder.json"), format!("{measured:#}\n").as_bytes())?;
     }
     Ok(code)
 }
@@ -143,6 +145,7 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
     Ok(Job {
         out: args.out.clone(),
         resume: args.resume,
+        allow_changed_data: args.allow_changed_data,
         config_toml: toml::to_string(config).context("cannot write the configuration as TOML")?,
         info: RunInfo {
             program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
@@ -153,6 +156,7 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
                 normalisation: format!("pixel values 0..={0} as 2 p / {0} - 1", set.levels),
                 levels: set.levels,
                 classes: Vec::new(),
+                fingerprint: fingerprint(set)?,
             },
             model: serde_json::Value::Null,
             config: serde_json::to_value(config)?,

@@ -7,6 +7,7 @@ use fm_core::tensor::upload;
 use fm_data::ImageSet;
 use fm_metrics::palette::palette_error;
 use fm_models::vqvae::VqVae;
+use fm_terminal::println;
 use ndarray::Array2;
 use serde_json::json;
 use std::path::Path;

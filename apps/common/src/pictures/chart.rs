@@ -40,7 +40,7 @@ pub fn svg(chart: &impl Chart) -> anyhow::Result<String> {
 /// Writes a chart as SVG, if the file's name ends so, or as PNG.
 pub(super) fn save_chart(path: &Path, chart: &impl Chart) -> anyhow::Result<()> {
     if path.extension().is_some_and(|e| e == "svg") {
-        return Ok(fm_train::files::write(path, svg(chart)?.as_bytes())?);
+        return Ok(fm_train::files::output(path, svg(chart)?.as_bytes())?);
     }
     use_embedded_font();
     let size = chart.size();

@@ -81,7 +81,7 @@ impl Grid {
 pub fn save_png(path: &Path, image: &RgbImage) -> anyhow::Result<()> {
     let mut bytes = Cursor::new(Vec::new());
     image.write_to(&mut bytes, ImageFormat::Png).context("cannot encode the picture")?;
-    Ok(fm_train::files::write(path, bytes.get_ref())?)
+    Ok(fm_train::files::output(path, bytes.get_ref())?)
 }
 
 /// Writes an animation that repeats for ever and rests on its last frame.
@@ -100,7 +100,7 @@ pub fn save_gif(path: &Path, frames: Vec<RgbImage>) -> anyhow::Result<()> {
             encoder.encode_frame(Frame::from_parts(rgba, 0, 0, Delay::from_numer_denom_ms(milliseconds, 1)))?;
         }
     }
-    Ok(fm_train::files::write(path, &bytes)?)
+    Ok(fm_train::files::output(path, &bytes)?)
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ pub(crate) struct TrainArgs {
     /// Only --steps, --device, --save-every, --sample-every and --log-every may change.
     #[arg(long, conflicts_with = "config", help_heading = "Run")]
     pub(crate) resume: bool,
+    /// Resume also if the data or the teacher changed since the run began.
+    #[arg(long, requires = "resume", help_heading = "Run", hide = true)]
+    pub(crate) allow_changed_data: bool,
     /// Write a profile of three steps as a Chrome trace (chrome://tracing, Perfetto).
     #[arg(long, value_name = "FILE.json", help_heading = "Hardware", hide = true)]
     pub(crate) profile: Option<PathBuf>,

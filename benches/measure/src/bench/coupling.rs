@@ -6,6 +6,7 @@ use super::target::{Report, Target};
 use super::worker::{self, Worker, folder};
 use crate::machine::machine;
 use anyhow::{Context, ensure};
+use fm_terminal::eprintln;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;

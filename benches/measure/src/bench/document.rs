@@ -5,6 +5,7 @@ use super::places;
 use crate::machine;
 use crate::page::{part, replaced_part, without_part};
 use anyhow::Context;
+use fm_terminal::println;
 use std::path::Path;
 
 const HEAD: &str = include_str!("head.md");

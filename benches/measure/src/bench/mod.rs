@@ -18,6 +18,7 @@ mod worker;
 
 use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
+use fm_terminal::{eprintln, println};
 use target::Report;
 use xtask_shell::ensure_libtorch;
 use xtask_shell::{cargo, execute};

@@ -5,6 +5,7 @@ use super::places;
 use super::target::{Report, Target};
 use super::worker::{self, Peers, Worker, environment, folder, script};
 use crate::machine::machine;
+use fm_terminal::eprintln;
 use std::fmt::Write as _;
 
 const THREADS: [usize; 2] = [1, 2];

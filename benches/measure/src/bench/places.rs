@@ -6,6 +6,7 @@
 
 use anyhow::Context;
 use clap::Args;
+use fm_terminal::eprintln;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::sync::OnceLock;

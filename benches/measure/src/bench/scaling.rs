@@ -8,6 +8,7 @@ use super::target::Report;
 use super::worker::{self, Worker, folder, threads};
 use crate::machine::machine;
 use anyhow::Context;
+use fm_terminal::eprintln;
 use std::fmt::Write as _;
 
 /// Repetitions per point, after one warm-up.

@@ -6,6 +6,7 @@ use super::target::{Report, Target};
 use super::worker::{self, Peers, Worker, environment, folder, script};
 use crate::machine::machine;
 use anyhow::{Context, ensure};
+use fm_terminal::eprintln;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use xtask_shell::execute;

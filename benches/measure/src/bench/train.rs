@@ -7,6 +7,7 @@ use super::target::{Report, Target};
 use super::worker::{self, Peers, Worker, environment, folder, script, threads};
 use crate::machine::machine;
 use anyhow::{Context, ensure};
+use fm_terminal::eprintln;
 use std::fmt::Write as _;
 
 /// Network, description, steps per round, and the required ratio of PyTorch's time to ours.

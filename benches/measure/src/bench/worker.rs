@@ -2,6 +2,7 @@
 
 use super::places;
 use anyhow::{Context, bail, ensure};
+use fm_terminal::println;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};

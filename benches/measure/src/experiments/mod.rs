@@ -10,6 +10,7 @@ use crate::machine::machine;
 use crate::page::replaced_part;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use fm_terminal::println;
 use tool::Tool;
 use xtask_shell::ensure_libtorch;
 use xtask_shell::{cargo, execute, root};

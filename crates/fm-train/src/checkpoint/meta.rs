@@ -55,6 +55,10 @@ pub struct DataMeta {
     pub levels: u8,
     /// Names of the classes; empty for an unconditional model.
     pub classes: Vec<String>,
+    /// [Fingerprint](crate::fingerprint) of the data, and of the teacher if there is one; empty in
+    /// files that were made before this field existed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
 }
 
 /// A file's size and hash.
@@ -64,6 +68,43 @@ pub struct FileMeta {
     pub bytes: u64,
     /// SHA-256, hexadecimal.
     pub sha256: String,
+}
+
+impl DataMeta {
+    /// Checks that a run continues on the data that it began with. Runs of earlier versions have no
+    /// fingerprint, and pass.
+    ///
+    /// # Errors
+    /// [`TrainError::DataChanged`].
+    pub fn check_unchanged(&self, now: &Self) -> Result<(), TrainError> {
+        let known = !self.fingerprint.is_empty() && !now.fingerprint.is_empty();
+        if known && self.fingerprint != now.fingerprint { Err(TrainError::DataChanged) } else { Ok(()) }
+    }
+}
+
+impl Meta {
+    /// Checks that a network whose rows have this shape, with this many parameters and classes, can
+    /// be the one of this checkpoint. Call it before the network is built, because only the sizes
+    /// of files bound what the metadata claims.
+    ///
+    /// # Errors
+    /// [`TrainError::Checkpoint`].
+    pub fn check_network(&self, path: &Path, shape: &[i64], classes: i64, parameters: i64) -> Result<(), TrainError> {
+        let stored = self.files.iter().filter(|(name, _)| name.ends_with(".safetensors"));
+        let largest = stored.map(|(_, file)| file.bytes / 4).max().unwrap_or(0);
+        let refuse = |problem: String| Err(broken(path, format!("{META} contradicts itself: {problem}")));
+        if u64::try_from(parameters).map_or(true, |parameters| parameters > largest) {
+            return refuse(format!("its network has {parameters} parameters, its files at most {largest}"));
+        }
+        if self.data.shape != shape {
+            return refuse(format!("its data have the shape {:?}, its network {shape:?}", self.data.shape));
+        }
+        let named = self.data.classes.len() as i64;
+        if named != 0 && named != classes {
+            return refuse(format!("it names {named} classes, its network has {classes}"));
+        }
+        Ok(())
+    }
 }
 
 /// Since version 6, the metadata has its own checksum.

@@ -4,6 +4,7 @@
 use crate::package::RPATH;
 use anyhow::{Context, ensure};
 use clap::Args;
+use fm_terminal::println;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
