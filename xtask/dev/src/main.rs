@@ -3,12 +3,15 @@
 
 #![allow(clippy::print_stdout, reason = "a program speaks on standard output")]
 
+mod book;
 mod circles;
 mod counts;
 mod gpu_pack;
 mod package;
+mod pages;
 mod prose;
 mod publish;
+mod quotes;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +37,8 @@ enum Command {
     GpuPack(gpu_pack::GpuPackArgs),
     /// Check the invariants that the compiler does not.
     Tidy,
+    /// Build the book of docs/ into target/book, and the Rust documentation into target/doc.
+    Docs(book::DocsArgs),
 }
 
 fn main() -> ExitCode {
@@ -42,5 +47,6 @@ fn main() -> ExitCode {
         Command::Package(args) => package::run(&args),
         Command::GpuPack(args) => gpu_pack::run(&args),
         Command::Tidy => tidy::run(),
+        Command::Docs(args) => book::run(&args),
     })
 }
