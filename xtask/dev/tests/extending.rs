@@ -103,8 +103,10 @@ const SELECTED: &[&str] = if cfg!(feature = "libtorch") {
 fn workspace_manifest(package: &str) -> String {
     let text = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let optimized = format!("{package} = {{ opt-level");
-    let lines = text.lines().filter(|line| !line.starts_with(&optimized));
-    let text = lines.map(|line| format!("{line}\n")).collect::<String>();
+    let of_line = |line: &str| {
+        if line.starts_with(&optimized) { format!("{package} = {{ opt-level = 0 }}\n") } else { format!("{line}\n") }
+    };
+    let text = text.lines().map(of_line).collect::<String>();
     let moved = text.replace(&format!("\"crates/{package}\""), &format!("\"changed/{package}\""));
     moved.replace("\nmembers = [", "\nmembers = [\"changed/*\", ")
 }
