@@ -61,6 +61,9 @@ enum Command {
     /// Check the invariants that the compiler does not.
     #[command(disable_help_flag = true)]
     Tidy(elsewhere::Args),
+    /// Build the book of docs/ into target/book, and the Rust documentation into target/doc.
+    #[command(disable_help_flag = true)]
+    Docs(elsewhere::Args),
 }
 
 fn main() -> ExitCode {
@@ -78,5 +81,6 @@ fn main() -> ExitCode {
         Command::Package(args) => return elsewhere::run("xtask-dev", "package", &args),
         Command::GpuPack(args) => return elsewhere::run("xtask-dev", "gpu-pack", &args),
         Command::Tidy(args) => return elsewhere::run("xtask-dev", "tidy", &args),
+        Command::Docs(args) => return elsewhere::run("xtask-dev", "docs", &args),
     })
 }

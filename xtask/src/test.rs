@@ -14,7 +14,12 @@ pub(crate) struct TestArgs {
 
 pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
     ensure_present()?;
-    let mut command = cargo(&["test", "--workspace", "--features", "fm-benches/tch,flow-matching/torch,hostile/tch"]);
+    let mut command = cargo(&[
+        "test",
+        "--workspace",
+        "--features",
+        "fm-benches/tch,flow-matching/torch,hostile/tch,xtask-dev/libtorch",
+    ]);
     // In one build, the torch-free crates are linked with libtorch too, but have no build script
     // that sets its path.
     let variable = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };

@@ -1,12 +1,15 @@
 //! The commands of `cargo xtask` for those who change the code: a program of its own, so that
 //! `xtask` builds in seconds.
 
+mod book;
 mod circles;
 mod counts;
 mod gpu_pack;
 mod package;
+mod pages;
 mod prose;
 mod publish;
+mod quotes;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +35,8 @@ enum Command {
     GpuPack(gpu_pack::GpuPackArgs),
     /// Check the invariants that the compiler does not.
     Tidy,
+    /// Build the book of docs/ into target/book, and the Rust documentation into target/doc.
+    Docs(book::DocsArgs),
 }
 
 fn main() -> ExitCode {
@@ -40,5 +45,6 @@ fn main() -> ExitCode {
         Command::Package(args) => package::run(&args),
         Command::GpuPack(args) => gpu_pack::run(&args),
         Command::Tidy => tidy::run(),
+        Command::Docs(args) => book::run(&args),
     })
 }

@@ -19,7 +19,7 @@ const LONGEST_FILE: usize = 400;
 type Check = fn() -> anyhow::Result<Vec<String>>;
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let checks: [(&str, Check); 8] = [
+    let checks: [(&str, Check); 10] = [
         ("torch-free crates stay torch-free", torch_free),
         ("sibling crates do not depend on each other", siblings),
         ("dependency trees stay light", heavy),
@@ -27,6 +27,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         ("no file is too long", long_files),
         ("modules open with documentation", undocumented),
         ("prose follows docs/style.md", prose),
+        ("pages are in the book, and links lead somewhere", pages),
+        ("quoted messages are those of the programs", quotes),
         ("crates are ready for crates.io and docs.rs", crate::publish::check),
     ];
     let mut problems = 0;
@@ -116,6 +118,14 @@ fn undocumented() -> anyhow::Result<Vec<String>> {
 
 fn prose() -> anyhow::Result<Vec<String>> {
     crate::prose::violations(&[sources()?, files("*.md")?].concat())
+}
+
+fn pages() -> anyhow::Result<Vec<String>> {
+    crate::pages::check(&files("*.md")?)
+}
+
+fn quotes() -> anyhow::Result<Vec<String>> {
+    crate::quotes::check(&sources()?)
 }
 
 /// Rust files under version control, and new ones that are not ignored.
