@@ -16,16 +16,14 @@ pub(crate) struct Flag {
 /// Reads the long help of a command.
 pub(crate) fn read(text: &str) -> Vec<Flag> {
     let mut blocks: Vec<(String, String)> = Vec::new();
-    for line in text.lines().map(str::trim) {
-        let named = line.split_once("--").filter(|(before, _)| before.is_empty() || before.len() == "-h, ".len());
-        match named {
-            Some((_, rest)) => blocks.push((rest.into(), String::new())),
-            None => {
-                if let Some((_, help)) = blocks.last_mut() {
-                    help.push('\n');
-                    help.push_str(line);
-                }
-            }
+    for line in text.lines() {
+        // Lines of help texts are indented further, and may begin with an option too.
+        let named = line.split_once("--").filter(|(before, _)| ["      ", "  -h, ", "  -V, "].contains(before));
+        if let Some((_, rest)) = named {
+            blocks.push((rest.into(), String::new()));
+        } else if let Some((_, help)) = blocks.last_mut() {
+            help.push('\n');
+            help.push_str(line.trim());
         }
     }
     blocks.iter().map(|(head, help)| flag(head, help)).collect()
@@ -45,9 +43,17 @@ fn flag(head: &str, help: &str) -> Flag {
     let values = match in_line {
         Some(values) => values.split(", ").map(str::to_owned).collect(),
         None if one_line.contains("Possible values:") => listed.map(str::to_owned).collect(),
-        None => Vec::new(),
+        None => choices(&one_line),
     };
     Flag { name, value, values, default: after("(default: ", ")").or_else(|| after("[default: ", "]")) }
+}
+
+/// The names of a help text such as `The precision: high, low (default: low)`.
+fn choices(help: &str) -> Vec<String> {
+    let text = help.split(" (default: ").next().unwrap_or(help).trim_end_matches('.');
+    let names: Vec<&str> = text.rsplit_once(": ").map(|(_, names)| names.split(", ").collect()).unwrap_or_default();
+    let all = names.len() > 1 && names.iter().all(|name| !name.is_empty() && !name.contains(' '));
+    if all { names.into_iter().map(str::to_owned).collect() } else { Vec::new() }
 }
 
 #[cfg(test)]
@@ -69,22 +75,28 @@ Network:
 
 Run:
       --resume
-          Continue from the newest intact checkpoint of --out, with its configuration
+          Continue from the newest intact checkpoint of --out, with its configuration. Only
+          --label-drop, --kind and --steps may change
   -h, --help
           Print help
       --label-drop <SHARE>
           Probability of replacing a label
           by the null label (default: 0.1)
-      --kind <KIND>  The kind [default: a] [possible values: a, b-c]
+      --kind <KIND>
+          The kind [default: a] [possible values: a, b-c]
+      --precision <P>
+          Precision of products; high is TF32: highest,
+          high (default: highest)
 ";
 
     #[test]
     fn names_values_and_defaults_are_read_from_a_help() {
         let flags = read(HELP);
         let names: Vec<&str> = flags.iter().map(|flag| flag.name.as_str()).collect();
-        assert_eq!(names, ["model", "resume", "help", "label-drop", "kind"]);
+        assert_eq!(names, ["model", "resume", "help", "label-drop", "kind", "precision"]);
         assert_eq!((flags[0].values.join(" "), flags[1].value.clone()), ("unet dit".into(), None));
         assert_eq!((flags[3].value.as_deref(), flags[3].default.as_deref()), (Some("SHARE"), Some("0.1")));
+        assert_eq!((flags[5].values.join(" "), flags[3].values.len()), ("highest high".into(), 0));
         assert_eq!((flags[4].values.join(" "), flags[4].default.as_deref()), ("a b-c".into(), Some("a")));
     }
 }

@@ -55,9 +55,9 @@ struct TortureArgs {
     /// Time for all strikes, in minutes.
     #[arg(long, default_value_t = 2.0, value_name = "N")]
     minutes: f64,
-    /// Seed of configurations and strikes.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Seed of configurations and strikes (default: from the clock; it is printed).
+    #[arg(long)]
+    seed: Option<u64>,
     /// Number of configurations (default: one for every two minutes, at least 4).
     #[arg(long, value_name = "N")]
     configurations: Option<usize>,
@@ -106,6 +106,7 @@ struct Bench<'a> {
     programs: Programs,
     subjects: Subjects,
     args: &'a TortureArgs,
+    seed: u64,
     /// The folder of the run that is struck.
     folder: PathBuf,
     bar: ProgressBar,
@@ -126,14 +127,16 @@ fn run(args: &TortureArgs) -> anyhow::Result<Report> {
     let page =
         std::fs::read_to_string(xtask_shell::root().join("docs/options.md")).context("cannot read the options")?;
     let subjects = Subjects::prepare(&programs, &page, &work.join("base"))?;
-    println!("drawn     from {} options; seed {}", subjects.count(), args.seed);
+    let clock = || std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis() as u64 % 1_000_000);
+    let seed = args.seed.unwrap_or_else(clock);
+    println!("drawn     from {} options; seed {seed}", subjects.count());
     if !subjects.unknown.is_empty() {
         let names: Vec<&str> = subjects.unknown.iter().map(String::as_str).collect();
         println!("not drawn {}: no value is known; add them to tests/torture/src/options.rs", names.join(", "));
     }
     let bar = ProgressBar::no_length();
     bar.set_style(ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}")?);
-    let bench = Bench { programs, subjects, args, folder: work.join("struck"), bar };
+    let bench = Bench { programs, subjects, args, seed, folder: work.join("struck"), bar };
     let report = bench.all()?;
     bench.bar.finish_and_clear();
     ensure!(report.strikes() > 0 || !report.failures().is_empty(), "no strike was made; give more --minutes");
@@ -170,7 +173,7 @@ impl Bench<'_> {
         let Some(reference) = self.reference(number, report)? else { return Ok(()) };
         report.configurations += 1;
         let (strikes, failures) = (report.strikes(), report.failures().len());
-        let kills = strikes::kills(&reference.done, &mut generator(self.args.seed, number, None));
+        let kills = strikes::kills(&reference.done, &mut generator(self.seed, number, None));
         let chosen = self.args.only.and_then(|only| only.strike);
         let mut strike = chosen.unwrap_or(0);
         while chosen.is_some_and(|chosen| strike == chosen) || chosen.is_none() && (strike == 0 || Instant::now() < end)
@@ -192,8 +195,8 @@ impl Bench<'_> {
 
     /// Draws a configuration that the program accepts, and runs it.
     fn reference(&self, number: usize, report: &mut Report) -> anyhow::Result<Option<Box<Reference>>> {
-        let mut rng = generator(self.args.seed, number, None);
-        let mut configuration = self.subjects.draw(number, &mut rng);
+        let mut rng = generator(self.seed, number, None);
+        let mut configuration = self.subjects.draw(number, self.seed, &mut rng);
         let mut reason = String::new();
         for _ in 0..ATTEMPTS {
             self.bar.set_message(configuration.describe());
@@ -223,7 +226,7 @@ impl Bench<'_> {
         kills: &[programs::At],
         report: &mut Report,
     ) {
-        let mut rng = generator(self.args.seed, number, Some(strike));
+        let mut rng = generator(self.seed, number, Some(strike));
         let drawn = strikes::draw(strike, &reference.done, kills, &mut rng);
         let said = drawn.describe(&reference.done);
         let failures = report.failures().len();
@@ -244,7 +247,7 @@ impl Bench<'_> {
             strike: strike.into(),
             problem: self.shortened(&format!("{error:#}")),
             command: self.shortened(&of.describe()),
-            again: format!("cargo xtask torture --seed {} --only {only}", self.args.seed),
+            again: format!("cargo xtask torture --seed {} --only {only}", self.seed),
         };
         self.bar.suspend(|| println!("{failure}"));
         failure

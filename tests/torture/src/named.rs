@@ -50,6 +50,11 @@ fn parameter(text: &str) -> Option<Parameter> {
 }
 
 impl Named {
+    /// Whether a text is this name, with or without parameters.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        text.split(':').next() == Some(self.name.as_str())
+    }
+
     /// The name, in half of the cases with values for its parameters near the defaults.
     pub(crate) fn draw(&self, rng: &mut impl Rng) -> String {
         if self.parameters.is_empty() || rng.random_bool(0.5) {

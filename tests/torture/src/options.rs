@@ -115,11 +115,14 @@ fn values(flag: &Flag, named: &BTreeMap<String, Vec<Named>>) -> Option<From> {
     if let Some((_, known)) = VALUES.iter().find(|(name, _)| *name == flag.name) {
         return Some(texts(known));
     }
+    // An option of one program may have the name of a named option of the other.
+    let page = named.get(&flag.name).or_else(|| (flag.name == "schedule").then(|| named.get("path"))?);
+    let listed = |name: &Named| flag.values.is_empty() || flag.values.iter().any(|value| name.is(value));
+    if let Some(names) = page.filter(|names| names.iter().all(listed)) {
+        return Some(From::Names(names.clone()));
+    }
     if !flag.values.is_empty() {
         return Some(From::Texts(flag.values.clone()));
-    }
-    if let Some(names) = named.get(&flag.name).or_else(|| (flag.name == "schedule").then(|| named.get("path"))?) {
-        return Some(From::Names(names.clone()));
     }
     match flag.value.as_deref() {
         None => Some(From::Switch),

@@ -162,9 +162,10 @@ impl Subjects {
         self.options.iter().map(Vec::len).sum()
     }
 
-    /// Draws a configuration. The first ones take the commands in turn.
-    pub(crate) fn draw(&self, number: usize, rng: &mut ChaCha8Rng) -> Configuration {
-        let at = if number < KINDS.len() { number } else { weighted(rng) };
+    /// Draws a configuration. The first ones take the commands in turn, from the one of `first`.
+    pub(crate) fn draw(&self, number: usize, first: u64, rng: &mut ChaCha8Rng) -> Configuration {
+        let turn = (number + first as usize % KINDS.len()) % KINDS.len();
+        let at = if number < KINDS.len() { turn } else { weighted(rng) };
         let kind = &KINDS[at];
         let mut fixed = words(kind.variants.choose(rng).unwrap_or(&""), &self.base);
         for (name, values) in kind.always {
@@ -259,14 +260,14 @@ mod tests {
     use rand::SeedableRng;
 
     fn subjects() -> Subjects {
-        let flags = help::read("  --path <PATH>\n  --clip <NORM>\n  --teacher-steps <N>\n");
+        let flags = help::read("      --path <PATH>\n      --clip <NORM>\n      --teacher-steps <N>\n");
         let (drawn, _) = options::sort(&flags, &named::read("## P (`--path`)\n| `linear` |  |  | x |\n"));
         Subjects { base: "/base".into(), options: vec![drawn; KINDS.len()], unknown: BTreeSet::new() }
     }
 
     #[test]
     fn the_first_configurations_are_of_all_commands_and_a_seed_repeats_them() {
-        let draw = |number, seed| subjects().draw(number, &mut ChaCha8Rng::seed_from_u64(seed));
+        let draw = |number, seed| subjects().draw(number, 3, &mut ChaCha8Rng::seed_from_u64(seed));
         let commands: BTreeSet<String> =
             (0..KINDS.len()).map(|n| draw(n, 1)).map(|c| format!("{} {:?}", c.program, c.command)).collect();
         assert_eq!(commands.len(), 6);
@@ -277,7 +278,7 @@ mod tests {
     #[test]
     fn fixed_options_are_not_drawn_again_and_refused_ones_are_halved() {
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let student = subjects().draw(2, &mut rng);
+        let student = subjects().draw(2, 0, &mut rng);
         let text = student.describe();
         assert_eq!(text.matches("--teacher-steps").count(), 1, "{text}");
         assert!(text.contains("--path linear") && text.contains("--teacher /base/points"), "{text}");
