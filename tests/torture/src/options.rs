@@ -13,36 +13,10 @@ use std::collections::BTreeMap;
 
 /// Options that are left out: places, other commands' results, devices, processes, and what the
 /// configurations set themselves.
-const NOT_DRAWN: &[&str] = &[
-    "help",
-    "help-all",
-    "preset",
-    "config",
-    "out",
-    "resume",
-    "dry-run",
-    "profile",
-    "data",
-    "image-size",
-    "pairs",
-    "init",
-    "latent",
-    "dit",
-    "epochs",
-    "device",
-    "dist-timeout",
-    "teacher",
-    "checkpoint",
-    "raw-weights",
-    "part",
-    "set",
-    "labels",
-    "ignore",
-    "header",
-    "separator",
-    "encoding",
-    "test",
-];
+const NOT_DRAWN: &str = "
+    help help-all preset config out resume dry-run profile data image-size pairs init latent dit epochs device
+    dist-timeout teacher checkpoint raw-weights part set labels ignore header separator encoding test steps batch-size
+    save-every sample-every log-every channels";
 
 /// Values of options whose useful values do not follow from the help, for runs of a few small
 /// steps.
@@ -101,7 +75,7 @@ enum From {
 /// is known.
 pub(crate) fn sort(flags: &[Flag], named: &BTreeMap<String, Vec<Named>>) -> (Vec<Drawn>, Vec<String>) {
     let (mut drawn, mut unknown) = (Vec::new(), Vec::new());
-    for flag in flags.iter().filter(|flag| !NOT_DRAWN.contains(&flag.name.as_str())) {
+    for flag in flags.iter().filter(|flag| NOT_DRAWN.split_whitespace().all(|name| name != flag.name)) {
         match values(flag, named) {
             Some(from) => drawn.push(Drawn { name: flag.name.clone(), from }),
             None => unknown.push(flag.name.clone()),

@@ -200,6 +200,12 @@ impl Trial<'_> {
             *byte ^= 1 << (place % 8);
         }
         fs::write(path, damaged)?;
+        // Nothing shows any more which files of this checkpoint are ours, so it is kept aside.
+        if trains && path.ends_with("meta.json") {
+            let mut aside = directory.clone().into_os_string();
+            aside.push(".damaged-1");
+            self.allowed.inside = Path::new(&aside).strip_prefix(&self.out).ok().map(Into::into);
+        }
         let is_newest = all.last().is_none_or(|(_, last)| *last == directory);
         if !is_newest {
             // It is not used again, and stays damaged or is removed.
