@@ -77,7 +77,6 @@ fn fresh(folder: &Path) -> anyhow::Result<PathBuf> {
 /// What is wrong with the program under this strike.
 pub(crate) fn strike(programs: &Programs, reference: &Reference, strike: &Strike, folder: &Path) -> anyhow::Result<()> {
     let out = fresh(folder)?;
-    // Nothing would show where a run that is not struck begins to differ.
     let foreign = Foreign::before(&out)?;
     let mut trial = Trial { programs, reference, out, foreign, allowed: Allowed::default() };
     trial.hit(strike)?;
@@ -189,7 +188,7 @@ impl Trial<'_> {
         let plain = |path: &PathBuf| path.is_file() && path.extension().is_some_and(|e| e != "lock" && e != "partial");
         let mut files: Vec<PathBuf> =
             fs::read_dir(&directory)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
-        files.retain(|path| plain(path) && (trains || !path.ends_with("run")));
+        files.retain(plain);
         files.sort();
         ensure!(!files.is_empty(), "{} has no files to damage", directory.display());
         let path = &files[file as usize % files.len()];
