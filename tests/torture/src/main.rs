@@ -44,12 +44,14 @@ struct Cli {
 enum Command {
     /// Interrupt runs of both programs in every way, continue them, and compare them with
     /// uninterrupted runs.
+    ///
+    /// Strikes: kills at each call that writes and at random times, several kills of one run, full
+    /// and failing disks, flipped bits in checkpoints, signals, closed and full outputs, closed
+    /// terminals. The exit code is 1 if anything is lost, differs, is left over, or is not ours and
+    /// was touched. On a memory file system (TMPDIR=/dev/shm), more strikes fit into the time.
     Torture(TortureArgs),
 }
 
-/// Strikes: kills at each call that writes and at random times, several kills of one run, full and
-/// failing disks, flipped bits in checkpoints, signals, closed and full outputs, closed terminals.
-/// The exit code is 1 if anything is lost, differs, is left over, or is not ours and touched.
 #[derive(Debug, Args)]
 struct TortureArgs {
     /// Time for all strikes, in minutes.

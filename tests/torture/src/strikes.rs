@@ -20,7 +20,7 @@ pub(crate) enum Strike {
     Series(Vec<At>),
     /// A disk that fails from a call on.
     Disk(At),
-    /// A flipped bit in a saved file, after a kill at a call: the file and the bit as drawn numbers.
+    /// A flipped bit in a saved file, after a kill at a call; file and bit are random numbers.
     Flip { at: At, newest: bool, file: u64, bit: u64 },
     /// A signal that asks the process to stop.
     Signal(At),
