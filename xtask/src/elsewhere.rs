@@ -1,5 +1,5 @@
 //! Commands of other programs of this workspace, which are built when one of them is called:
-//! `benches/measure` and `xtask/dev`.
+//! `benches/measure`, `tests/torture` and `xtask/dev`.
 
 use fm_terminal::eprintln;
 use std::ffi::OsString;

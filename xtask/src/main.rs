@@ -51,6 +51,10 @@ enum Command {
     /// without measuring time.
     #[command(disable_help_flag = true)]
     Counts(elsewhere::Args),
+    /// Interrupt runs of both programs in every way, continue them, and compare them with
+    /// uninterrupted runs.
+    #[command(disable_help_flag = true)]
+    Torture(elsewhere::Args),
     /// Make an archive of the programs for machines that have libtorch, and test it.
     #[command(disable_help_flag = true)]
     Package(elsewhere::Args),
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => return elsewhere::run("fm-measure", "bench", &args),
         Command::Experiments(args) => return elsewhere::run("fm-measure", "experiments", &args),
         Command::Counts(args) => return elsewhere::run("xtask-dev", "counts", &args),
+        Command::Torture(args) => return elsewhere::run("torture", "torture", &args),
         Command::Package(args) => return elsewhere::run("xtask-dev", "package", &args),
         Command::GpuPack(args) => return elsewhere::run("xtask-dev", "gpu-pack", &args),
         Command::Tidy(args) => return elsewhere::run("xtask-dev", "tidy", &args),

@@ -1,0 +1,145 @@
+//! The content of a directory, and how two of them differ.
+
+use anyhow::Context;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Entries whose content depends on the clock or the process.
+const NOT_COMPARED: [&str; 3] = ["tensorboard", "run.lock", "pairs.lock"];
+/// A log of which only the steps are compared.
+const TIMES: &str = "timing.jsonl";
+/// Folders of a run, which may be empty.
+const FOLDERS: [&str; 4] = ["", "checkpoints", "samples", "best"];
+/// How many differences are named.
+const NAMED: usize = 4;
+
+/// A hash of each file of a directory, by its path in it. An empty directory is an entry too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Snapshot(BTreeMap<PathBuf, String>);
+
+/// What may differ from the reference.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Allowed {
+    /// Checkpoints that only one of the two has, the newest one excepted: a run that was stopped
+    /// saves at another step.
+    pub(crate) other_steps: bool,
+    /// Files in this directory.
+    pub(crate) inside: Option<PathBuf>,
+}
+
+impl Snapshot {
+    /// Reads a directory, except for these files.
+    pub(crate) fn read(root: &Path, except: &BTreeSet<PathBuf>) -> anyhow::Result<Self> {
+        let mut found = BTreeMap::new();
+        let mut left = vec![PathBuf::new()];
+        while let Some(inner) = left.pop() {
+            let path = root.join(&inner);
+            if fs::symlink_metadata(&path).with_context(|| format!("{} is missing", path.display()))?.is_dir() {
+                let names: Vec<_> =
+                    fs::read_dir(&path)?.map(|entry| entry.map(|e| e.file_name())).collect::<Result<_, _>>()?;
+                let inner_of = |name| if inner.as_os_str().is_empty() { PathBuf::from(name) } else { inner.join(name) };
+                let below: Vec<PathBuf> = names.into_iter().map(inner_of).collect();
+                let known = |path: &&PathBuf| !NOT_COMPARED.iter().any(|name| path == &&PathBuf::from(name));
+                let ours: Vec<PathBuf> = below.iter().filter(known).cloned().collect();
+                if below.is_empty() && !FOLDERS.iter().any(|folder| inner == Path::new(folder)) {
+                    found.insert(inner, "an empty directory".into());
+                }
+                left.extend(ours);
+            } else if !except.contains(&inner) {
+                let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                let hash = if inner == Path::new(TIMES) { steps(&bytes) } else { hash(&bytes) };
+                found.insert(inner, hash);
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// The differences of another directory from this one, in words; empty if there are none.
+    pub(crate) fn differences(&self, other: &Self, allowed: &Allowed) -> String {
+        let newest = self.0.keys().filter_map(|path| step(path)).max();
+        let all: BTreeSet<&PathBuf> = self.0.keys().chain(other.0.keys()).collect();
+        let differs = |path: &&PathBuf| -> Option<String> {
+            if allowed.inside.as_ref().is_some_and(|inside| path.starts_with(inside)) {
+                return None;
+            }
+            let other_step = allowed.other_steps && step(path).is_some_and(|step| Some(step) != newest);
+            let how = match (self.0.get(*path), other.0.get(*path)) {
+                (Some(one), Some(two)) if one == two => return None,
+                (Some(_), Some(_)) => "differs",
+                _ if other_step => return None,
+                (Some(_), None) => "is missing",
+                (None, _) => "is left over",
+            };
+            Some(format!("{} {how}", path.display()))
+        };
+        let found: Vec<String> = all.iter().filter_map(differs).collect();
+        let more = if found.len() > NAMED { format!(" and {} more", found.len() - NAMED) } else { String::new() };
+        found.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ") + &more
+    }
+}
+
+/// The step of a file in a checkpoint.
+fn step(path: &Path) -> Option<u64> {
+    let mut parts = path.strip_prefix("checkpoints").ok()?.iter();
+    parts.next()?.to_str()?.strip_prefix("step-")?.parse().ok()
+}
+
+/// The steps of the lines of a log.
+fn steps(bytes: &[u8]) -> String {
+    let line =
+        |line: &[u8]| serde_json::from_slice::<Value>(line).map_or("?".into(), |value| value["step"].to_string());
+    bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(line).collect::<Vec<_>>().join(" ")
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(files: &[(&str, &str)]) -> (tempfile::TempDir, Snapshot) {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let snapshot = Snapshot::read(dir.path(), &BTreeSet::from(["mine".into()])).unwrap();
+        (dir, snapshot)
+    }
+
+    #[test]
+    fn every_kind_of_difference_is_found_and_times_are_none() {
+        let timing = |time: u32| format!("{{\"step\":2,\"time\":{time}}}\n");
+        let (_a, a) =
+            directory(&[("log", "1"), ("timing.jsonl", &timing(3)), ("old", "x"), ("run.lock", ""), ("mine", "")]);
+        let (_b, b) = directory(&[("log", "1"), ("timing.jsonl", &timing(4)), ("old", "x"), ("tensorboard/e", "")]);
+        assert_eq!(a.differences(&b, &Allowed::default()), "");
+        let (_c, c) = directory(&[("log", "2"), ("timing.jsonl", ""), ("new", "x")]);
+        let found = a.differences(&c, &Allowed::default());
+        assert_eq!(found, "log differs, new is left over, old is missing, timing.jsonl differs");
+    }
+
+    #[test]
+    fn a_stopped_run_may_have_other_checkpoints_but_the_same_newest_one() {
+        let [a, b, c, d] = [
+            &[("checkpoints/step-4/m", "4"), ("checkpoints/step-10/m", "10")][..],
+            &[("checkpoints/step-5/m", "5"), ("checkpoints/step-10/m", "10")],
+            &[("checkpoints/step-4/m", "9"), ("checkpoints/step-10/m", "10")],
+            &[("checkpoints/step-4/m", "4"), ("checkpoints/step-9/m", "9")],
+        ]
+        .map(|files| directory(files).1);
+        let allowed = Allowed { other_steps: true, inside: None };
+        assert_eq!(a.differences(&b, &allowed), "");
+        assert!(a.differences(&b, &Allowed::default()).contains("step-5/m is left over"));
+        assert_eq!(a.differences(&c, &allowed), "checkpoints/step-4/m differs");
+        assert_eq!(a.differences(&d, &allowed), "checkpoints/step-10/m is missing");
+        let inside = Allowed { inside: Some("checkpoints/step-4".into()), ..Allowed::default() };
+        assert_eq!(a.differences(&c, &inside), "");
+    }
+}
