@@ -29,7 +29,7 @@ crate::options! {
             ot_batch: usize = 1, arg(value_name = "STEPS", hide = true);
             /// Source distribution: gaussian, matched, sparse:rate=R, or a data set, named as for
             /// --data.
-            source: String = "gaussian".into(), arg(value_name = "SOURCE");
+            source: String = "gaussian".into(), arg(value_name = "SOURCE", hide = true);
             /// Also log the excess loss: the loss minus the smallest loss that a network can reach.
             /// Needs independent coupling, the gaussian source, the mse loss and no classes.
             excess_loss: bool = false, arg(value_name = "BOOL", hide = true);
@@ -60,7 +60,7 @@ crate::options! {
             time_draw: Draw, arg(value_name = "HOW", hide = true);
             /// Restrict training times to [EPS, 1 - EPS], for objectives that are singular at an
             /// end; sampling keeps the same distance from singular ends.
-            time_clip: f64, arg(value_name = "EPS");
+            time_clip: f64, arg(value_name = "EPS", hide = true);
             /// Weight each row by 1 / p(t), so that the time distribution changes the variance of
             /// the loss but not its mean.
             importance: bool, arg(value_name = "BOOL", hide = true);

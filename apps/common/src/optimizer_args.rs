@@ -25,19 +25,19 @@ crate::options! {
             /// Peak learning rate.
             lr: f64 = 1e-3;
             /// Steps of linear warm-up to the peak learning rate.
-            warmup_steps: u64 = 100, arg(value_name = "STEPS");
+            warmup_steps: u64 = 100, arg(value_name = "STEPS", hide = true);
             @choice("Schedule of the learning rate after the warm-up")
             decay: Decay = Decay::Cosine, arg(value_name = "HOW");
             /// Maximum norm of the gradient; larger gradients are scaled down to it, and inf
             /// disables clipping.
-            clip: f64 = 1.0, arg(value_name = "NORM"), serde(deserialize_with = "or_infinite");
+            clip: f64 = 1.0, arg(value_name = "NORM", hide = true), serde(deserialize_with = "or_infinite");
             /// Decays of the moving averages (EMA) of the weights; sampling uses the first.
             ema_decay: Vec<f64> = vec![0.999], arg(value_name = "D,...", value_delimiter = ','),
                 serde(deserialize_with = "one_or_many");
             /// Warm up the EMA: update n uses the decay min(D, (1 + n) / (10 + n)).
             ema_warmup: bool = true, arg(value_name = "BOOL", hide = true);
-            /// Rows per forward and backward pass; gradients accumulate over the batch, which takes
-            /// less memory and gives the same result up to rounding. 0: the whole batch.
+            /// Rows per forward and backward pass; gradients accumulate over the batch. Fewer rows
+            /// take less memory. 0: the whole batch.
             micro_batch_size: usize = 0, arg(value_name = "ROWS");
             /// Consecutive steps with a non-finite loss or gradient after which the run ends; such
             /// steps are skipped.
@@ -49,7 +49,7 @@ crate::options! {
             /// early stopping.
             early_stopping: u64 = 0, arg(value_name = "LINES");
             /// Also keep the checkpoint with the lowest monitored value, in best/.
-            keep_best: bool = false, arg(value_name = "BOOL");
+            keep_best: bool = false, arg(value_name = "BOOL", hide = true);
         }
         "Distributed" {
             @choice("Precision of the all-reduce of gradients")
@@ -68,7 +68,7 @@ crate::options! {
             @choice("Optimizer")
             optimizer: Rule as "optimizer.rule", arg(value_name = "RULE");
             /// Coefficient of weight decay; adamw and muon multiply it by the learning rate.
-            weight_decay: f64 as "optimizer.weight_decay", arg(value_name = "D");
+            weight_decay: f64 as "optimizer.weight_decay", arg(value_name = "D", hide = true);
             @choice("Parameters with weight decay")
             decay_on: DecayOn as "optimizer.decay_on", arg(value_name = "WHICH", hide = true);
         }

@@ -37,7 +37,7 @@ choice! {
 pub struct GroupArgs {
     /// Time after which a process that waits for the others fails; allow for the saving and drawing
     /// of rank 0 (default: 600).
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", hide = true)]
     pub dist_timeout: Option<u64>,
 }
 

@@ -32,7 +32,7 @@ crate::options! {
     pub struct RuntimeConfig, flags RuntimeArgs {
         "Hardware" {
             @choice("Precision of f32 matrix products and convolutions on a GPU; high is TF32")
-            matmul_precision: Products = Products::default(), arg(value_name = "PRECISION");
+            matmul_precision: Products = Products::default(), arg(value_name = "PRECISION", hide = true);
             /// Use deterministic kernels only, so that a run on a GPU repeats bit for bit; slower.
             deterministic: bool = false, arg(value_name = "BOOL", hide = true);
         }
