@@ -9,7 +9,7 @@ use fm_core::exact::{ExactField, Mixture};
 use fm_core::interpolate::{coefficients, interpolate};
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
-use fm_core::rng::{Key, Stream, normal_rows, stream};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::time::Times;
 use fm_metrics::energy::energy_distance;
 use fm_metrics::manifold::manifold;
@@ -84,20 +84,21 @@ fn work(name: &str) -> Result<Work, Box<dyn Error>> {
             let (x, y) = (points(128, 64, 1), points(128, 64, 2));
             Box::new(move || {
                 let batch = CouplingInput { x0: x.view(), x1: y.view(), conditions: Conditions::None };
-                let pairing = OtCoupling::default().couple(&batch, &mut stream(0, 0, Stream::Coupling, 0))?;
+                let pairing =
+                    OtCoupling::default().couple(&batch, &mut Key::new(0, 0, Stream::Coupling).generator(0))?;
                 let rows: Vec<usize> = (0..128).collect();
                 Ok(pairing.sources(&rows, 1)[0] as f64)
             })
         }
         "interpolation" => {
             let (x0, x1) = (points(512, 64, 1), points(512, 64, 2));
-            let drawn = Times::default().draw(0, 0, 512, None)?;
+            let drawn = Times::default().draw(Key::new(0, 0, Stream::Time), 512, None)?;
             Box::new(move || {
                 let c = coefficients(&PathKind::Linear, &drawn.times)?;
                 Ok(interpolate(&c, Prediction::Velocity, &x0, &x1, None)?.x_t.sum().into())
             })
         }
-        "times" => Box::new(|| Ok(Times::default().draw(0, 0, 4096, None)?.times.iter().sum())),
+        "times" => Box::new(|| Ok(Times::default().draw(Key::new(0, 0, Stream::Time), 4096, None)?.times.iter().sum())),
         "noise" => {
             Box::new(|| Ok(normal_rows(Key::new(0, 0, Stream::Noise), 128, 3072).iter().map(|v| f64::from(*v)).sum()))
         }

@@ -7,7 +7,7 @@
 
 use fm_benches::points;
 use fm_core::coupling::{Conditions, Coupling, CouplingInput};
-use fm_core::rng::{Stream, stream};
+use fm_core::rng::{Key, Stream};
 use fm_ot::assignment::assign;
 use fm_ot::cost::Metric;
 use fm_ot::coupling::{OtCoupling, Plan};
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let coupling = OtCoupling { plan, ..OtCoupling::default() };
                 let batch = CouplingInput { x0: loaded.x.view(), x1: loaded.y.view(), conditions: Conditions::None };
                 timed(|| {
-                    let pairing = coupling.couple(&batch, &mut stream(0, 0, Stream::Coupling, 0))?;
+                    let pairing = coupling.couple(&batch, &mut Key::new(0, 0, Stream::Coupling).generator(0))?;
                     let rows: Vec<usize> = (0..loaded.x.nrows()).collect();
                     Ok((pairing.sources(&rows, 1)[0] as f64, 0.0))
                 })?

@@ -268,8 +268,8 @@ impl Network {
         let field = match &self.classes {
             None => Field::Unconditional(Unconditional(model)),
             Some(classes) => {
-                let classes = classes.shallow_clone();
-                Field::Conditional(Guided { model, classes, null_class: 0, scale: 1.0, interval: (0.0, 1.0) })
+                let conditions = classes.shallow_clone();
+                Field::Conditional(Guided { model, conditions, null_class: 0, scale: 1.0, interval: (0.0, 1.0) })
             }
         };
         let (sampler, no_noise) = (Sampler::fixed(SolverName::Euler, steps), |_| self.x.zeros_like());

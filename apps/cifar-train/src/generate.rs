@@ -70,7 +70,7 @@ impl Request {
         match self.classes.get(first..first + rows) {
             Some(classes) if !classes.is_empty() => Field::Conditional(Guided {
                 model,
-                classes: Tensor::from_slice(classes).to_device(device),
+                conditions: Tensor::from_slice(classes).to_device(device),
                 // Without a null class there is no guidance; the scale is 1 then.
                 null_class: self.null_class.unwrap_or(0),
                 scale: self.cfg_scale,

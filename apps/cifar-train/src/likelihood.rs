@@ -9,7 +9,7 @@ use crate::model::{Loaded, load};
 use crate::{data, model};
 use anyhow::ensure;
 use fm_app::likelihood::{LikelihoodArgs, mean_and_error};
-use fm_core::rng::{Stream, stream};
+use fm_core::rng::{Key, Stream};
 use fm_core::tensor::upload;
 use fm_data::ImageSet;
 use fm_solvers::guidance::{Guided, Unconditional};
@@ -77,7 +77,7 @@ pub(crate) fn check(loaded: &Loaded, set: &ImageSet) -> anyhow::Result<()> {
 fn dequantised(set: &ImageSet, first: usize, rows: usize, seed: u64, loaded: &Loaded) -> Tensor {
     let scale = f32::from(set.levels) / 2.0;
     let image = |i: usize| {
-        let mut rng = stream(seed, 0, Stream::Dequantise, i as u64);
+        let mut rng = Key::new(seed, 0, Stream::Dequantise).generator(i);
         set.image(i).iter().map(move |u| (f32::from(*u) + rng.random::<f32>() - 0.5) / scale - 1.0).collect::<Vec<_>>()
     };
     let values: Vec<f32> = (first..first + rows).flat_map(image).collect();
@@ -100,8 +100,8 @@ fn densities(
     let known = loaded.data.classes == set.classes && set.labels.len() >= first + rows;
     ensure!(known, "the model has classes that these images are not labelled with; give labelled images");
     let labels: Vec<i64> = set.labels[first..first + rows].iter().map(|l| i64::from(*l)).collect();
-    let classes = Tensor::from_slice(&labels).to_device(loaded.device);
+    let conditions = Tensor::from_slice(&labels).to_device(loaded.device);
     let null_class = loaded.config.model.null_class().unwrap_or(0);
-    let field = Guided { model, classes, null_class, scale: 1.0, interval: (0.0, 1.0) };
+    let field = Guided { model, conditions, null_class, scale: 1.0, interval: (0.0, 1.0) };
     how.evaluate(&field, objective, &loaded.source, x, first)
 }

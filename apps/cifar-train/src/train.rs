@@ -14,7 +14,7 @@ use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
 use fm_app::sources::least;
 use fm_app::training_run::Job;
-use fm_core::rng::{Stream, torch_seed};
+use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_models::interchange;
@@ -78,7 +78,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     // Fail before training rather than after.
     flow.objective.span().context("a network trained so could not be sampled")?;
 
-    tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
+    tch::manual_seed(Key::new(config.seed, 0, Stream::Init).torch_seed());
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
     if group.is_first() && !resume && !config.init.is_empty() {

@@ -17,7 +17,7 @@ use fm_app::objective_args::FlowConfig;
 use fm_core::choice::Choice;
 use fm_core::data::Classes;
 use fm_core::objective::Objective;
-use fm_core::rng::{Key, Stream, normal_rows, torch_seed};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tensor::{Role, VelocityModel, upload};
 use fm_data::points::toy;
@@ -117,7 +117,7 @@ fn experiment(data: &str, coupling: CouplingKind, seed: u64) -> Result<[f64; 2]>
     let Labelled { points, classes: labels } = Labelled::draw(data, POINTS, seed)?;
     let data_set = Classes::new(points, labels)?;
     let batches = flow.batches(&data_set, BATCH)?;
-    tch::manual_seed(torch_seed(seed, 0, Stream::Init));
+    tch::manual_seed(Key::new(seed, 0, Stream::Init).torch_seed());
     let store = nn::VarStore::new(Device::Cpu);
     let net = ModelConfig::Mlp(MlpConfig { dim: 2 + classes, widths: vec![128; 3], ..MlpConfig::default() })
         .build(&store.root())?;
@@ -151,7 +151,7 @@ fn sample(model: &ClassMlp, objective: &Objective, class: i64, steps: usize, see
     let noise = normal_rows(Key::new(seed, class as u64, Stream::Sample), EVALUATED, 2);
     let x0 = upload(&noise, &[EVALUATED as i64, 2], Device::Cpu);
     let asked = Tensor::full([EVALUATED as i64], class, (Kind::Int64, Device::Cpu));
-    let field = Guided { model, classes: asked, null_class: 0, scale: 1.0, interval: (0.0, 1.0) };
+    let field = Guided { model, conditions: asked, null_class: 0, scale: 1.0, interval: (0.0, 1.0) };
     let noise = |_| x0.zeros_like();
     let drawn = Sampler::fixed(SolverName::Euler, steps).run(&field, objective, x0.copy(), noise, false)?;
     let values = Vec::<f32>::try_from(drawn.x.reshape([-1])).context("samples cannot be read")?;

@@ -4,6 +4,7 @@ use crate::options::help;
 use anyhow::{bail, ensure};
 use fm_core::field::{Converted, RowField};
 use fm_core::objective::Objective;
+use fm_core::rng::{Key, Stream};
 use fm_core::source::{Source, SourceKind};
 use fm_core::state::RowCombination;
 use fm_solvers::AdaptiveOptions;
@@ -90,7 +91,12 @@ impl LikelihoodArgs {
         let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
         let divergence = match self.probes {
             0 => Divergence::Exact,
-            n => Divergence::hutchinson(self.probe, n, self.seed, first_row as u64, x)?,
+            n => Divergence::hutchinson(
+                self.probe,
+                n,
+                Key::new(self.seed, 0, Stream::Probe).from_row(first_row as u64),
+                x,
+            )?,
         };
         let options = AdaptiveOptions::with_tolerance(self.tolerance);
         let source = |x: &Tensor| gaussian_log_density(x, deviation);

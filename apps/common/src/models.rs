@@ -28,7 +28,7 @@ impl TableModel {
         match self {
             Self::Mlp | Self::SeluMlp => {
                 let activation = if self == Self::Mlp { Activation::Gelu } else { Activation::Selu };
-                ModelConfig::Mlp(MlpConfig { dim, widths, activation, classes, null_class })
+                ModelConfig::Mlp(MlpConfig { dim, widths, activation, classes, null_class, ..MlpConfig::default() })
             }
             Self::ConcatSquash => {
                 let config = ConcatSquashConfig { dim, widths, classes, null_class, ..ConcatSquashConfig::default() };

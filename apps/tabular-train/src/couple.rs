@@ -4,7 +4,7 @@ use crate::args::CoupleArgs;
 use crate::training_data::told;
 use anyhow::{Context, bail, ensure};
 use fm_core::coupling::{Conditions, CouplingInput};
-use fm_core::rng::{Stream, stream};
+use fm_core::rng::{Key, Stream};
 use fm_data::table::{CsvOptions, csv};
 use fm_data::{Columns, Preprocess, Table};
 use fm_ot::cost::Metric;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     for (k, leg) in tables.windows(2).enumerate() {
         describe(&coupling, [&leg[0], &leg[1]], conditions, &args.tables[k..k + 2])?;
     }
-    let rng = &mut stream(args.seed, 0, Stream::Coupling, 0);
+    let rng = &mut Key::new(args.seed, 0, Stream::Coupling).generator(0);
     let paths = trajectory_reported(&views, &coupling, conditions, rng)?.rows;
     let legs = (1..views.len()).map(|k| leg_cost(&coupling, &tables, &paths, k)).collect::<anyhow::Result<Vec<_>>>()?;
     println!("pairs     cost {}", legs.iter().map(f64::to_string).collect::<Vec<_>>().join(", "));

@@ -75,7 +75,7 @@ impl<'a> Drawer<'a> {
             [] => Field::Unconditional(Unconditional(self.model)),
             classes => Field::Conditional(Guided {
                 model: self.model,
-                classes: Tensor::from_slice(classes).to_device(self.device),
+                conditions: Tensor::from_slice(classes).to_device(self.device),
                 null_class,
                 scale,
                 interval: (0.0, 1.0),

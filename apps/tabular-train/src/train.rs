@@ -16,7 +16,7 @@ use fm_app::progress::Cadence;
 use fm_app::sources::least;
 use fm_app::training_run::Job;
 use fm_core::data::Dataset;
-use fm_core::rng::{Stream, torch_seed};
+use fm_core::rng::{Key, Stream};
 use fm_core::source::deviation;
 use fm_ot::Reports;
 use fm_solvers::sampler::Sampler;
@@ -85,7 +85,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         "" => Box::new(batches),
         _ => Box::new(TeacherBatches::new(batches, &config, group.shard(), &on)?),
     };
-    tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
+    tch::manual_seed(Key::new(config.seed, 0, Stream::Init).torch_seed());
     let store = nn::VarStore::new(device);
     let model = network.build(&store.root())?;
     let log_scale = log_scale(&config, &store, dim);

@@ -3,7 +3,7 @@
 use crate::config::{Config, TableConfig};
 use anyhow::{Context, bail, ensure};
 use fm_app::sources;
-use fm_core::rng::{self, Stream};
+use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_data::Columns;
 use fm_data::table::CsvOptions;
@@ -32,7 +32,7 @@ impl Material {
         ensure!(held < rows, "hold_out is {share}: of {rows} rows none would be left to train on");
         let mut order: Vec<usize> = (0..rows).collect();
         if held > 0 {
-            order.shuffle(&mut rng::stream(config.seed, u64::MAX, Stream::Order, 0));
+            order.shuffle(&mut Key::new(config.seed, u64::MAX, Stream::Order).generator(0));
         }
         let (held, kept) = order.split_at(held);
         let (held, table) = (all.select(held), if held.is_empty() { all } else { all.select(kept) });

@@ -36,9 +36,9 @@ pub(crate) fn distance() -> Result<f64, Box<dyn std::error::Error>> {
     let (mut model, order) = (Model { a, b: b.row(0).to_owned(), w }, Order::new(flow.seed, data.nrows()));
     for step in 0..4_000 {
         let x1 = data.select(Axis(0), &order.batch(step, BATCH));
-        let x0 = flow.source.sample(Key::new(flow.seed, step, Stream::Noise), BATCH, 2)?;
-        let times = flow.objective.draw(flow.seed, step, BATCH, None)?.times;
-        let sample = flow.sample(&Array2::from_shape_vec((BATCH, 2), x0)?, &x1, &times)?;
+        let key = Key::new(flow.seed, step, Stream::Noise);
+        let times = flow.objective.draw(key, BATCH, None)?.times;
+        let sample = flow.sample(&flow.source.sample_array(key, BATCH, 2)?, &x1, &times)?;
         let features = model.features(&sample.x_t, &times);
         let error = features.dot(&model.w) - &sample.target;
         model.w.scaled_add(-2.0 / BATCH as f32, &features.t().dot(&error));

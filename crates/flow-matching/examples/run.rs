@@ -1,5 +1,4 @@
-//! A data set and a network of your own in a run directory: trained, stopped, resumed, loaded,
-//! sampled and evaluated.
+//! A data set and a network of your own: trained, stopped, resumed, loaded, sampled and evaluated.
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 use flow_matching::metrics::energy::energy_distance;

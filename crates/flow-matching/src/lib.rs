@@ -76,10 +76,9 @@ pub mod prelude {
 
     #[cfg(feature = "torch")]
     pub use {
-        fm_core::tensor::VelocityModel,
+        fm_core::tensor::{ConditionKind, VelocityModel},
         fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, dit::DitConfig, mlp::MlpConfig, unet::UNetConfig},
-        fm_solvers::guidance::{Guided, Unconditional},
-        fm_solvers::sampler::Guidance,
+        fm_solvers::guidance::{Guidance, Guided, Unconditional},
         fm_train::checkpoint::Weights,
         fm_train::device::DeviceChoice,
         fm_train::{

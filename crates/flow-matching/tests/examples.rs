@@ -21,9 +21,41 @@ fn plain_arrays_learn_the_moons() {
     assert!(distance < 0.02 && distance < source / 20.0, "{distance}, of the source {source}");
 }
 
+/// Programs that a user would write, with the largest number of lines of each: what a reader has to
+/// take in. Those of other crates run in the tests of these crates.
+const PROGRAMS: [(&str, usize); 13] = [
+    ("crates/fm-ot/examples/pair_clouds.rs", 60),
+    ("crates/fm-solvers/examples/lorenz.rs", 60),
+    ("crates/fm-solvers/examples/own_method.rs", 60),
+    ("crates/flow-matching/examples/own_path.rs", 60),
+    ("crates/flow-matching/examples/plain_arrays.rs", 60),
+    ("examples/candle/src/main.rs", 60),
+    ("crates/flow-matching/examples/run.rs", 60),
+    ("crates/fm-metrics/examples/metrics_f64.rs", 60),
+    ("crates/flow-matching/examples/data.rs", 60),
+    ("crates/flow-matching/examples/cells.rs", 60),
+    ("crates/flow-matching/examples/conditions.rs", 60),
+    ("crates/flow-matching/examples/loop.rs", 30),
+    ("crates/fm-train/examples/first.rs", 25),
+];
+
+#[test]
+fn programs_are_short_and_import_little() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for (path, most) in PROGRAMS {
+        let text = std::fs::read_to_string(root.join(path)).unwrap();
+        let lines = text.lines().count();
+        let imports = text.lines().filter(|line| line.trim_start().starts_with("use ")).count();
+        assert!(lines <= most && imports <= 8, "{path}: {lines} lines, {imports} use lines");
+    }
+}
+
 #[cfg(feature = "torch")]
 #[path = "../examples/cells.rs"]
 mod cells;
+#[cfg(feature = "torch")]
+#[path = "../examples/conditions.rs"]
+mod conditions;
 #[cfg(feature = "torch")]
 #[path = "../examples/data.rs"]
 mod data;
@@ -39,7 +71,7 @@ mod run;
 
 #[cfg(feature = "torch")]
 mod torch {
-    use super::{cells, data, of_the_source, own_loop, own_path, run};
+    use super::{cells, conditions, data, of_the_source, own_loop, own_path, run};
     use flow_matching::prelude::*;
 
     #[test]
@@ -71,6 +103,14 @@ mod torch {
         for (name, [generated, all]) in found {
             assert!(generated < all / 2.0, "{name}: {generated}, of all types {all}");
         }
+    }
+
+    #[test]
+    fn points_lie_at_the_angle_of_their_condition_and_guidance_brings_them_nearer() {
+        let [plain, guided] = conditions::distances().unwrap();
+        // The data are at a mean distance of 0.2 sqrt(pi / 2) = 0.25.
+        assert!((0.15..0.35).contains(&plain), "{plain}");
+        assert!(guided < 0.25 && guided < plain, "{plain} {guided}");
     }
 
     #[test]

@@ -135,6 +135,7 @@ impl fmt::Display for Domain {
 
 /// A text or a value that is not a valid choice.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChoiceError {
     /// An unknown name.
     #[error("no {what} is called '{}'; choose one of {known}", message::name(.given))]

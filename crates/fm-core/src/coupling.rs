@@ -145,6 +145,7 @@ fn gather<T: Copy>(rows: &[T], dim: usize, order: &[usize]) -> Vec<T> {
 
 /// A batch that cannot be paired.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CouplingError {
     /// Row counts or dimensions differ.
     #[error("source batch is {x0:?} and target batch {x1:?}; a coupling needs equal rows and dimensions")]

@@ -173,6 +173,14 @@ pub enum Error {
         /// The value given.
         value: f64,
     },
+    /// Conditions that a network does not take.
+    #[error("cannot give the network {given}: it takes {takes}; give these")]
+    Condition {
+        /// The conditions given.
+        given: String,
+        /// The conditions that it takes.
+        takes: String,
+    },
     /// A signal-to-noise ratio that the trained path never reaches.
     #[error(
         "path {} never has the signal-to-noise ratio that path {} has at t = {}; sample from t = {} to t = {}",

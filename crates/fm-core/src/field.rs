@@ -41,6 +41,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// A velocity dx/dt = v(x, t) over states `S`; t runs from 0 (source) to 1 (data).
+#[doc(alias = "ODETerm")]
 pub trait VelocityField<S> {
     /// v(x, t), with the shape of x and the unit of x per unit time. The result must not share
     /// memory with x, because a solver overwrites x: a field over tensors whose velocity is x

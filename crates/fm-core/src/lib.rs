@@ -39,7 +39,7 @@
 //! let x1 = Array2::from_elem((4, 2), 1.0);
 //! let x0 = Source::default().sample(Key::new(0, 0, Stream::Noise), 4, 2)?;
 //! let x0 = Array2::from_shape_fn((4, 2), |(i, j)| f64::from(x0[2 * i + j]));
-//! let drawn = objective.draw(0, 0, 4, None)?;
+//! let drawn = objective.draw(Key::new(0, 0, Stream::Time), 4, None)?;
 //! let sample = interpolate(&coefficients(&objective.path, &drawn.times)?, objective.prediction, &x0, &x1, None)?;
 //! let predicted = &sample.target + 0.5;
 //! let errors = (predicted - &sample.target).into_raw_vec_and_offset().0;

@@ -161,16 +161,16 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
         Ok(parts[0].1 * parts[1].1)
     }
 
-    /// The times and total weights of one step's rows: the product of weighting, importance and
-    /// loss-aware weights.
+    /// The times and total weights of one step's rows, drawn as [`Times::draw`]: the product of
+    /// weighting, importance and loss-aware weights.
     ///
     /// # Errors
     /// As [`validate`](Self::validate); also a weight that is not finite, and more rows than memory
     /// can hold.
-    pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<SampledTimes, Error> {
+    pub fn draw(&self, key: Key, rows: usize, adaptive: Option<&LossAware>) -> Result<SampledTimes, Error> {
         self.path.check()?;
         self.weighting.check()?;
-        let mut drawn = self.times.draw(seed, step, rows, adaptive)?;
+        let mut drawn = self.times.draw(key, rows, adaptive)?;
         for (weight, t) in drawn.weights.iter_mut().zip(&drawn.times) {
             *weight *= self.weighting.weight(self.prediction, &self.path.at(*t)?)?;
             if !weight.is_finite() {
@@ -215,13 +215,13 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
         Ok((end(0.0, low)?, end(1.0, high)?))
     }
 
-    /// The extra noise of the path for rows `first..first + rows` of a step, drawn from
-    /// [`Stream::PathNoise`]; `None` for a path without it.
+    /// The extra noise of the path for `rows` rows of a step from `key.first_row` on, drawn from
+    /// [`Stream::PathNoise`] whatever the stream of the key; `None` for a path without it.
     ///
     /// # Panics
     /// When memory cannot hold `rows` x `dim` values.
-    pub fn path_noise(&self, seed: u64, step: u64, first: u64, rows: usize, dim: usize) -> Option<Vec<f32>> {
-        let key = Key::new(seed, step, Stream::PathNoise).from_row(first);
+    pub fn path_noise(&self, key: Key, rows: usize, dim: usize) -> Option<Vec<f32>> {
+        let key = key.with_stream(Stream::PathNoise);
         self.path.has_extra_noise().then(|| crate::rng::normal_rows(key, rows, dim))
     }
 }

@@ -6,17 +6,16 @@
 //! are independent and identical on every platform.
 //!
 //! ```
-//! use fm_core::rng::{stream, Stream};
+//! use fm_core::rng::{Key, Stream};
 //! use rand::RngCore;
-//! let mut a = stream(0, 100, Stream::Noise, 3);
-//! let mut b = stream(0, 100, Stream::Noise, 3);
-//! let mut other = stream(0, 100, Stream::Noise, 4);
-//! let first = a.next_u64();
-//! assert_eq!(first, b.next_u64());
-//! assert_ne!(first, other.next_u64());
+//! let key = Key::new(0, 100, Stream::Noise);
+//! let first = key.generator(3).next_u64();
+//! assert_eq!(first, key.from_row(2).generator(1).next_u64());
+//! assert_ne!(first, key.generator(4).next_u64());
+//! assert_ne!(first, key.with_stream(Stream::Time).generator(3).next_u64());
 //! ```
 
-use rand::SeedableRng;
+use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -88,25 +87,26 @@ impl Key {
         Self { first_row, ..self }
     }
 
+    /// The same rows in another stream.
+    pub fn with_stream(self, stream: Stream) -> Self {
+        Self { stream, ..self }
+    }
+
     /// The generator of row `first_row + i`. Row numbers wrap around.
     pub fn generator(self, i: usize) -> ChaCha8Rng {
-        stream(self.seed, self.step, self.stream, self.first_row.wrapping_add(i as u64))
+        let mut key = [0; 32];
+        let row = self.first_row.wrapping_add(i as u64);
+        for (bytes, word) in key.chunks_exact_mut(8).zip([self.seed, self.step, self.stream as u64, row]) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        ChaCha8Rng::from_seed(key)
     }
-}
 
-/// The generator of one row in one stream of one step of a run.
-pub fn stream(seed: u64, step: u64, stream: Stream, row: u64) -> ChaCha8Rng {
-    let mut key = [0; 32];
-    for (bytes, word) in key.chunks_exact_mut(8).zip([seed, step, stream as u64, row]) {
-        bytes.copy_from_slice(&word.to_le_bytes());
+    /// A non-negative seed for libtorch's generator, from the first row.
+    #[doc(alias = "manual_seed")]
+    pub fn torch_seed(self) -> i64 {
+        (self.generator(0).next_u64() >> 1) as i64
     }
-    ChaCha8Rng::from_seed(key)
-}
-
-/// A libtorch seed from the same key.
-pub fn torch_seed(seed: u64, step: u64, purpose: Stream) -> i64 {
-    use rand::RngCore;
-    (stream(seed, step, purpose, 0).next_u64() >> 1) as i64
 }
 
 /// Fills `out` with standard normal draws.
@@ -145,13 +145,14 @@ pub(crate) fn zeros(rows: usize, dim: usize) -> Option<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::RngCore;
 
     #[test]
     fn streams_are_fixed_for_all_time() {
         // Guards reproducibility of old runs: these values must never change.
-        let words = [Stream::Noise, Stream::Time].map(|s| stream(42, 7, s, 5).next_u64());
+        let words = [Stream::Noise, Stream::Time].map(|s| Key::new(42, 7, s).generator(5).next_u64());
         assert_eq!(words, [9_868_465_889_930_528_483, 786_531_199_779_159_762]);
+        let seed = Key::new(42, 7, Stream::Noise).from_row(5).torch_seed();
+        assert_eq!(seed, 4_934_232_944_965_264_241);
     }
 
     #[test]

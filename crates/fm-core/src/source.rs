@@ -207,6 +207,27 @@ impl Source {
         Ok(out)
     }
 
+    /// [`sample`](Self::sample) as an array (rows, dim) of f32 or f64. Both have the same values: a
+    /// draw is an f32.
+    ///
+    /// ```
+    /// use fm_core::rng::{Key, Stream};
+    /// use fm_core::source::Source;
+    /// use ndarray::Array2;
+    /// let key = Key::new(0, 0, Stream::Sample);
+    /// let (single, double): (Array2<f32>, Array2<f64>) =
+    ///     (Source::default().sample_array(key, 3, 2)?, Source::default().sample_array(key, 3, 2)?);
+    /// assert_eq!((single.dim(), single.mapv(f64::from)), ((3, 2), double));
+    /// # Ok::<(), fm_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample).
+    pub fn sample_array<T: From<f32>>(&self, key: Key, rows: usize, dim: usize) -> Result<Array2<T>, Error> {
+        let values = self.sample(key, rows, dim)?.into_iter().map(T::from).collect();
+        Array2::from_shape_vec((rows, dim), values).map_err(|_| Error::Memory { rows, dim })
+    }
+
     /// Checks that rows of `dim` values can be drawn, without reading a whole data set.
     fn can_draw(&self, dim: usize) -> Result<(), Error> {
         match self {

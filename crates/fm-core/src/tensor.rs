@@ -4,91 +4,16 @@
 //! solvers use its linear combinations. The coefficients of a combination are uploaded as one small
 //! block, and nothing is read back from the device.
 
+mod model;
+
+pub use model::{ConditionKind, Role, VelocityModel};
+
 use crate::Error;
 use crate::loss::{Reduction, RowLoss};
 use crate::state::{
     Bound, OdeState, RowCombination, RowState, Shaped, Tolerance, demand_shape, demand_shapes, demand_terms,
 };
-use crate::tape::Tape;
-use std::fmt::Debug;
 use tch::{Device, Kind, Tensor, no_grad};
-
-/// A network that predicts a velocity, or another [`Prediction`](crate::prediction::Prediction).
-pub trait VelocityModel: Debug + Send {
-    /// v(x, t | condition), shaped as x: x is (B, ...), and t in [0, 1] is (B), or (1) if all rows
-    /// have the same time. The condition, if any, is a class index (int64) per row, (B), or a
-    /// vector (f32) per row, (B, d).
-    fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor;
-
-    /// [`forward`](Self::forward), with dropout if `train` is set. The default calls `forward`, for
-    /// networks without dropout.
-    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
-        let _ = train;
-        self.forward(x, t, condition)
-    }
-
-    /// The device of the parameters, on which batches and samples are created. A network on a GPU
-    /// must override it.
-    fn device(&self) -> Device {
-        Device::Cpu
-    }
-
-    /// The shape of a row x, if it is fixed, so that samples can be drawn without giving a shape.
-    fn row_shape(&self) -> Option<Vec<i64>> {
-        None
-    }
-
-    /// The index of the null class for classifier-free guidance, if the network has one.
-    fn null_class(&self) -> Option<i64> {
-        None
-    }
-
-    /// [`forward_t`](Self::forward_t) in training mode, with the network's blocks run through a
-    /// tape. The default records no blocks and keeps all activations.
-    fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        let _ = tape;
-        self.forward_t(x, t, condition, true)
-    }
-}
-
-impl<M: VelocityModel + ?Sized> VelocityModel for Box<M> {
-    fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        (**self).forward(x, t, condition)
-    }
-
-    fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
-        (**self).forward_t(x, t, condition, train)
-    }
-
-    fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        (**self).forward_taped(tape, x, t, condition)
-    }
-
-    fn device(&self) -> Device {
-        (**self).device()
-    }
-
-    fn row_shape(&self) -> Option<Vec<i64>> {
-        (**self).row_shape()
-    }
-
-    fn null_class(&self) -> Option<i64> {
-        (**self).null_class()
-    }
-}
-
-/// The function of a parameter in its network, for optimizers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// A weight matrix or a kernel between hidden layers.
-    Hidden,
-    /// The matrix or kernel of the first or last layer.
-    Edge,
-    /// An embedding table with one row per class.
-    Table,
-    /// Biases, and the scales of normalisation layers.
-    Vector,
-}
 
 impl Shaped for Tensor {
     fn shape(&self) -> Vec<usize> {

@@ -13,7 +13,7 @@ use fm_core::interpolate::{coefficients, interpolate};
 use fm_core::objective::Objective;
 use fm_core::path::{PathKind, ProbPath};
 use fm_core::prediction::{PREDICTIONS, Prediction};
-use fm_core::rng::{Key, Stream, normal_rows, stream};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::schedule::Rescheduled;
 use fm_core::time::Times;
 use fm_solvers::tableau::DOPRI5;
@@ -40,7 +40,7 @@ fn draw(seed: u64, rows: usize) -> Array2<f64> {
     let z = normal_rows(Key::new(seed, 1, Stream::Data), rows, 2);
     let mut out = Array2::zeros((rows, 2));
     for (i, mut row) in out.outer_iter_mut().enumerate() {
-        let u: f64 = stream(seed, 2, Stream::Data, i as u64).random();
+        let u: f64 = Key::new(seed, 2, Stream::Data).generator(i).random();
         let k = usize::from(u > WEIGHTS[0]) + usize::from(u > WEIGHTS[0] + WEIGHTS[1]);
         let ([a, b, c], z) = (factors[k], [f64::from(z[2 * i]), f64::from(z[2 * i + 1])]);
         row[0] = means[k][0] + a * z[0];

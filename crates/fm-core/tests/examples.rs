@@ -5,7 +5,7 @@
 #[path = "../examples/exact_field.rs"]
 mod exact_field;
 
-use fm_core::rng::{Key, Stream, normal_rows, stream};
+use fm_core::rng::{Key, Stream, normal_rows};
 use rand::Rng;
 
 const DATA: [[f64; 2]; 3] = [[0.0, 2.0], [-1.5, -1.0], [1.5, -1.0]];
@@ -16,7 +16,7 @@ fn floor(draws: usize) -> f64 {
     let noise = normal_rows(Key::new(7, 0, Stream::Noise), draws, 2);
     let mut sum = 0.0;
     for i in 0..draws {
-        let (t, x1) = (stream(7, 0, Stream::Time, i as u64).random::<f64>(), DATA[i % 3]);
+        let (t, x1) = (Key::new(7, 0, Stream::Time).generator(i).random::<f64>(), DATA[i % 3]);
         let x = [0, 1].map(|k| t * x1[k] + (1.0 - t) * f64::from(noise[2 * i + k]));
         let square = |p: &[f64; 2]| (x[0] - t * p[0]).powi(2) + (x[1] - t * p[1]).powi(2);
         let nearest = DATA.iter().map(square).fold(f64::INFINITY, f64::min);

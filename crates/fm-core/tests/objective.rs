@@ -84,7 +84,7 @@ fn every_combination_is_legal_or_says_why_not() {
                         match objective.validate(&Source::default()) {
                             Ok(()) => {
                                 legal += 1;
-                                let drawn = objective.draw(0, 0, 8, None).unwrap();
+                                let drawn = objective.draw(Key::new(0, 0, Stream::Time), 8, None).unwrap();
                                 assert!(drawn.weights.iter().all(|w| w.is_finite() && *w >= 0.0), "{objective:?}");
                             }
                             Err(error) => {
@@ -197,7 +197,7 @@ fn settings_that_are_not_numbers_do_not_turn_themselves_off() {
     let weight = |weighting: Weighting| weighting.weight(Prediction::Velocity, &c).unwrap();
     assert!(weight(Weighting::MinSnr { gamma: f64::NAN }).is_nan());
     assert_eq!(weight(Weighting::MinSnr { gamma: 5.0 }), 5.0 / 16.0);
-    let draw = |objective: &Objective| objective.draw(0, 0, 4, None);
+    let draw = |objective: &Objective| objective.draw(Key::new(0, 0, Stream::Time), 4, None);
     for weighting in [Weighting::MinSnr { gamma: f64::NAN }, Weighting::MinSnr { gamma: -1.0 }] {
         assert!(matches!(draw(&Objective { weighting, ..Objective::default() }), Err(Error::Choice(_))));
     }
@@ -208,5 +208,5 @@ fn settings_that_are_not_numbers_do_not_turn_themselves_off() {
         let objective: Objective = Objective { times: Times { clip, ..Times::default() }, ..Objective::default() };
         assert!(objective.span().is_err() && draw(&objective).is_err(), "{clip}");
     }
-    assert!(matches!(Times::default().draw(0, 0, usize::MAX, None), Err(Error::Memory { .. })));
+    assert!(matches!(Times::default().draw(Key::new(0, 0, Stream::Time), usize::MAX, None), Err(Error::Memory { .. })));
 }

@@ -59,7 +59,7 @@ fn a_flow_of_your_own_parts_draws_what_the_named_ones_draw() {
         .weighting("data-end".parse::<fm_core::weighting::Weighting>().unwrap())
         .time_clip(0.05);
     own.validate().unwrap();
-    let [a, b] = [&own, &named].map(|flow| flow.objective.draw(3, 5, 64, None).unwrap());
+    let [a, b] = [&own, &named].map(|flow| flow.objective.draw(Key::new(3, 5, Stream::Time), 64, None).unwrap());
     let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12 * b.abs().max(1.0));
     assert!(close(&a.times, &b.times) && close(&a.weights, &b.weights), "{a:?} {b:?}");
     let (x0, x1, t) = (array![[1.0, -2.0]], array![[0.5, 3.0]], [0.3]);
@@ -83,7 +83,10 @@ fn cdf_and_density_follow_from_the_quantile() {
     // Importance weights 1 / p(t) of the truncated distribution.
     let times = |clip| Times { clip, importance: true, ..Times::of(Cube) };
     let exact = |clip| Times { clip, importance: true, ..Times::of(named) };
-    let (a, b) = (times(0.1).draw(1, 0, 100, None).unwrap(), exact(0.1).draw(1, 0, 100, None).unwrap());
+    let (a, b) = (
+        times(0.1).draw(Key::new(1, 0, Stream::Time), 100, None).unwrap(),
+        exact(0.1).draw(Key::new(1, 0, Stream::Time), 100, None).unwrap(),
+    );
     assert!(a.weights.iter().zip(&b.weights).all(|(a, b)| (a / b - 1.0).abs() < 1e-7));
 }
 
@@ -189,5 +192,5 @@ fn a_named_objective_keeps_its_parts() {
         times.importance,
     );
     assert_eq!(others, expected);
-    assert_eq!(o.draw(1, 2, 9, None), objective.draw(1, 2, 9, None));
+    assert_eq!(o.draw(Key::new(1, 2, Stream::Time), 9, None), objective.draw(Key::new(1, 2, Stream::Time), 9, None));
 }

@@ -8,6 +8,7 @@ use fm_core::loss::Loss;
 use fm_core::objective::Objective;
 use fm_core::path::{PathKind, ProbPath};
 use fm_core::prediction::{PREDICTIONS, Prediction};
+use fm_core::rng::{Key, Stream};
 use fm_core::schedule::change;
 use fm_core::source::{Source, SourceKind};
 use fm_core::time::{Draw, LossAware, TimeKind, Times};
@@ -86,7 +87,7 @@ proptest! {
         let mut adaptive = LossAware::new(bins);
         adaptive.update(&seen, &vec![1.0; 30]);
         prop_assert!((adaptive.probabilities().iter().sum::<f64>() - 1.0).abs() < 1e-9);
-        if let Ok(drawn) = times.draw(seed, 3, rows, (bins > 0).then_some(&adaptive)) {
+        if let Ok(drawn) = times.draw(Key::new(seed, 3, Stream::Time), rows, (bins > 0).then_some(&adaptive)) {
             let (low, high) = times.range();
             prop_assert_eq!(drawn.times.len(), rows);
             prop_assert!(drawn.times.iter().all(|t| (low..=high).contains(t)));
@@ -105,7 +106,7 @@ proptest! {
         prop_assert!(loss.value(e2) >= 0.0);
         match objective.validate(&Source::from(source)) {
             Ok(()) => {
-                let drawn = objective.draw(1, 2, 16, None).unwrap();
+                let drawn = objective.draw(Key::new(1, 2, Stream::Time), 16, None).unwrap();
                 prop_assert!(drawn.weights.iter().all(|w| w.is_finite() && *w >= 0.0), "{objective:?} {drawn:?}");
                 if let Ok((low, high)) = objective.span() {
                     prop_assert!(0.0 <= low && low < high && high <= 1.0);

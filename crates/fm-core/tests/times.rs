@@ -7,6 +7,7 @@ mod common;
 
 use common::{close, numbers, reference, settings};
 use fm_core::Error;
+use fm_core::rng::{Key, Stream};
 use fm_core::time::{Draw, LossAware, TimeKind, Times};
 
 const N: usize = 100_000;
@@ -71,7 +72,13 @@ fn draws_pass_kolmogorov_smirnov_whatever_the_draw_and_clip() {
     for law in continuous() {
         for (draw, clip) in [(Draw::Independent, 0.0), (Draw::Independent, 0.05), (Draw::Antithetic, 0.0)] {
             let times = Times { distribution: law, draw, clip, ..Times::default() };
-            let mut f: Vec<f64> = times.draw(7, 0, N, None).unwrap().times.iter().map(|t| times.cdf(*t)).collect();
+            let mut f: Vec<f64> = times
+                .draw(Key::new(7, 0, Stream::Time), N, None)
+                .unwrap()
+                .times
+                .iter()
+                .map(|t| times.cdf(*t))
+                .collect();
             f.sort_by(f64::total_cmp);
             let d = f.iter().enumerate().map(|(i, f)| (f - (i as f64 + 0.5) / N as f64).abs()).fold(0.0, f64::max);
             // 0.1 % level; antithetic pairs are half as many independent draws.
@@ -84,20 +91,24 @@ fn draws_pass_kolmogorov_smirnov_whatever_the_draw_and_clip() {
 #[test]
 fn a_discrete_law_draws_its_grid_evenly() {
     let times = Times { distribution: TimeKind::Discrete { k: 4.0 }, ..Times::default() };
-    let drawn = times.draw(1, 0, N, None).unwrap().times;
+    let drawn = times.draw(Key::new(1, 0, Stream::Time), N, None).unwrap().times;
     for i in 0..4 {
         let count = drawn.iter().filter(|t| **t == f64::from(i) / 4.0).count() as f64;
         assert!((count - 25_000.0).abs() < 4.0 * (N as f64 * 0.25 * 0.75).sqrt(), "{i}: {count}");
     }
     let one = Times { distribution: TimeKind::Discrete { k: 1.0 }, ..Times::default() };
-    assert!(one.draw(1, 0, 100, None).unwrap().times.iter().all(|t| *t == 0.0));
+    assert!(one.draw(Key::new(1, 0, Stream::Time), 100, None).unwrap().times.iter().all(|t| *t == 0.0));
 }
 
 #[test]
 fn stratified_and_antithetic_draws_have_their_shape_and_less_variance() {
     let law = TimeKind::LogitNormal { loc: 0.0, scale: 1.0 };
-    let draw =
-        |draw, step| Times { distribution: law, draw, ..Times::default() }.draw(3, step, 64, None).unwrap().times;
+    let draw = |draw, step| {
+        Times { distribution: law, draw, ..Times::default() }
+            .draw(Key::new(3, step, Stream::Time), 64, None)
+            .unwrap()
+            .times
+    };
     for (i, t) in draw(Draw::Stratified, 0).iter().enumerate() {
         assert_eq!((law.cdf(*t) * 64.0) as usize, i);
     }
@@ -123,7 +134,7 @@ fn importance_weights_undo_the_law() {
         let times = Times { distribution: law, clip: 0.1, importance: true, draw: Draw::Stratified };
         // A law with hardly any mass in the range is refused, and one with a hole cannot be
         // corrected by sampling.
-        let Ok(drawn) = times.draw(5, 0, N, None) else { continue };
+        let Ok(drawn) = times.draw(Key::new(5, 0, Stream::Time), N, None) else { continue };
         if (1..9).any(|i| law.density(0.1 * f64::from(i) + 0.05) < 0.05) {
             continue;
         }
@@ -137,8 +148,8 @@ fn loss_aware_times_follow_the_loss_and_keep_its_mean() {
     let times = Times { distribution: TimeKind::Arcsine, ..Times::default() };
     let loss = |t: f64| 0.1 + 5.0 * t.powi(4);
     let mut adaptive = LossAware::new(20);
-    let uniform = times.draw(0, 0, N, Some(&adaptive)).unwrap();
-    let plain = times.draw(0, 0, N, None).unwrap();
+    let uniform = times.draw(Key::new(0, 0, Stream::Time), N, Some(&adaptive)).unwrap();
+    let plain = times.draw(Key::new(0, 0, Stream::Time), N, None).unwrap();
     close(&uniform.times, &plain.times, 1e-12, "nothing bends before anything was seen");
     close(&uniform.weights, &plain.weights, 1e-12, "weights");
     let (mut sums, mut rows) = (vec![0.0; 20], vec![0.0; 20]);
@@ -147,7 +158,7 @@ fn loss_aware_times_follow_the_loss_and_keep_its_mean() {
         rows[adaptive.bin(*u)] += 1.0;
     }
     adaptive.update(&sums, &rows);
-    let bent = times.draw(0, 1, N, Some(&adaptive)).unwrap();
+    let bent = times.draw(Key::new(0, 1, Stream::Time), N, Some(&adaptive)).unwrap();
     let mean = |d: &fm_core::time::SampledTimes| {
         let values: Vec<f64> = d.times.iter().zip(&d.weights).map(|(t, w)| loss(*t) * w).collect();
         let mean = values.iter().sum::<f64>() / N as f64;
@@ -192,7 +203,29 @@ fn laws_outside_of_their_domain() {
     for clip in [f64::NAN, -0.3, 0.7, f64::INFINITY] {
         let times = Times { clip, ..Times::default() };
         let _ = (times.quantile(0.5), times.cdf(0.5), times.density(0.5), times.weight(0.5), times.support());
-        assert!(times.draw(0, 0, 3, None).is_err(), "{clip}");
+        assert!(times.draw(Key::new(0, 0, Stream::Time), 3, None).is_err(), "{clip}");
     }
     assert!(Times { clip: 0.1, ..Times::default() }.quantile(1.5).is_nan());
+}
+
+/// One key of a step serves all draws, and rows do not depend on how they are split.
+#[test]
+fn times_follow_the_rows_of_their_key() {
+    let key = Key::new(3, 5, Stream::Noise);
+    for draw in [Draw::Independent, Draw::Antithetic] {
+        let times = Times { draw, ..Times::default() };
+        let whole = times.draw(key, 9, None).unwrap();
+        assert_eq!(whole, times.draw(key.with_stream(Stream::Time), 9, None).unwrap());
+        assert_ne!(whole, times.draw(Key { step: 6, ..key }, 9, None).unwrap());
+        for first in 1..9 {
+            let part = times.draw(key.from_row(first as u64), 9 - first, None).unwrap();
+            assert_eq!(part.times, whole.times[first..], "{draw} from row {first}");
+        }
+    }
+    // Row numbers wrap, and stratified times share [0, 1] from any row on.
+    let times = Times { draw: Draw::Stratified, ..Times::default() };
+    for (i, t) in times.draw(key.from_row(u64::MAX), 4, None).unwrap().times.iter().enumerate() {
+        assert_eq!((4.0 * t).floor(), i as f64);
+    }
+    assert!(Times { draw: Draw::Antithetic, ..times }.draw(key.from_row(u64::MAX), 3, None).is_ok());
 }

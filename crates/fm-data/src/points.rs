@@ -16,7 +16,7 @@
 //! ```
 
 use crate::DataError;
-use fm_core::rng::{self, Stream};
+use fm_core::rng::{Key, Stream};
 use ndarray::Array2;
 use rand::Rng;
 use rand_distr::StandardNormal;
@@ -62,8 +62,8 @@ pub fn toy(name: &str, rows: usize, seed: u64) -> Result<Array2<f32>, DataError>
     }
     let mut points = Array2::zeros((rows, 2));
     for (i, mut point) in points.rows_mut().into_iter().enumerate() {
-        let mut uniform = rng::stream(seed, 0, Stream::Data, i as u64);
-        let mut normal = rng::stream(seed, 1, Stream::Data, i as u64);
+        let mut uniform = Key::new(seed, 0, Stream::Data).generator(i);
+        let mut normal = Key::new(seed, 1, Stream::Data).generator(i);
         let [x, y] = draw(&mut || uniform.random(), &mut || normal.sample(StandardNormal));
         (point[0], point[1]) = (x as f32, y as f32);
     }

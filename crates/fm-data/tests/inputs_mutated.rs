@@ -8,7 +8,7 @@
     reason = "a test that cannot go on should stop"
 )]
 
-use fm_core::rng::{Stream, stream};
+use fm_core::rng::{Key, Stream};
 use fm_data::npy::{self, ArraySource};
 use fm_data::table::{CsvOptions, csv};
 use rand::Rng;
@@ -129,7 +129,7 @@ fn mutated_arrays() {
     assert!(seeds.len() > 50);
     let (path, pictures) = (dir.path().join("x.npy"), dir.path().join("p.npy"));
     ndarray_npy::write_npy(&pictures, &ndarray::Array3::<u8>::zeros((2, 2, 2))).unwrap();
-    let mut rng = stream(1, 0, Stream::Data, 0);
+    let mut rng = Key::new(1, 0, Stream::Data).generator(0);
     let mut read = 0;
     for i in 0..INPUTS {
         let bytes = mutate(&mut rng, &seeds[i % seeds.len()]);
@@ -165,7 +165,7 @@ fn mutated_tables() {
         CsvOptions { encoding: Some("utf-16be".parse().unwrap()), ..CsvOptions::default() },
         CsvOptions { separator: Some(fm_data::table::Separator::Space), ..CsvOptions::default() },
     ];
-    let (dir, mut rng, mut read) = (tempfile::tempdir().unwrap(), stream(2, 0, Stream::Data, 0), 0);
+    let (dir, mut rng, mut read) = (tempfile::tempdir().unwrap(), Key::new(2, 0, Stream::Data).generator(0), 0);
     let path = dir.path().join("t.csv");
     for i in 0..INPUTS {
         // A third is damaged after compression, a third before, a third is not compressed.

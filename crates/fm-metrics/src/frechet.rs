@@ -36,7 +36,7 @@ use ndarray::Array2;
 /// finite, or that are not a valid covariance; different dimensions; a failed eigenvalue
 /// computation.
 pub fn frechet(a: &Gaussian, b: &Gaussian) -> Result<f64, MetricError> {
-    From::new(a)?.to(b)
+    Reference::new(a)?.to(b)
 }
 
 /// The distance of all groups of rows taken together, with its jackknife error over the groups that
@@ -45,7 +45,7 @@ pub fn frechet(a: &Gaussian, b: &Gaussian) -> Result<f64, MetricError> {
 /// # Errors
 /// As [`frechet`]; too few rows for the number of features.
 pub fn estimate(reference: &Gaussian, groups: &[Moments]) -> Result<Estimate, MetricError> {
-    let from = From::new(reference)?;
+    let from = Reference::new(reference)?;
     let Some(first) = groups.first() else { return Err(MetricError::Rank { dimensions: from.dim(), got: 0 }) };
     let all = groups.iter().try_fold(first.empty(), |sum, group| sum.with(group))?;
     let value = from.to(&all.gaussian()?)?;
@@ -59,12 +59,12 @@ pub fn estimate(reference: &Gaussian, groups: &[Moments]) -> Result<Estimate, Me
 }
 
 /// A reference Gaussian, with the root of its covariance.
-struct From<'a> {
+struct Reference<'a> {
     gaussian: &'a Gaussian,
     root: Mat<f64>,
 }
 
-impl<'a> From<'a> {
+impl<'a> Reference<'a> {
     fn new(gaussian: &'a Gaussian) -> Result<Self, MetricError> {
         gaussian.check()?;
         let d = gaussian.mean.len();

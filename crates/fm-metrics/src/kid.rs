@@ -21,7 +21,7 @@ use crate::checks::{comparable, count, fits};
 use crate::estimate::{Estimate, deviation};
 use crate::points::{Points, Scalar};
 use fm_core::product::{gram, matmul_nt};
-use fm_core::rng::{Stream, stream};
+use fm_core::rng::{Key, Stream};
 use ndarray::{Array2, ArrayView2};
 use rand::seq::index::sample;
 use rayon::prelude::*;
@@ -76,6 +76,7 @@ impl Kid {
 /// # Errors
 /// Different dimensions, fewer than two rows on a side or in a subset, no subsets or more than a
 /// million, values that are not finite, and kernel matrices of subsets that do not fit into memory.
+#[doc(alias = "KernelInceptionDistance")]
 pub fn kid<T: Scalar>(x: ArrayView2<'_, T>, y: ArrayView2<'_, T>, subsets: &Subsets) -> Result<Kid, MetricError> {
     over_subsets(x.into(), y.into(), subsets)
 }
@@ -92,7 +93,7 @@ fn over_subsets(x: Points<'_>, y: Points<'_>, subsets: &Subsets) -> Result<Kid, 
     fits(size, size)?;
     fits(size, x.ncols())?;
     let one = |k: usize| {
-        let mut rng = stream(subsets.seed, k as u64, Stream::Data, 0);
+        let mut rng = Key::new(subsets.seed, k as u64, Stream::Data).generator(0);
         let mut some = |z: Points<'_>| z.select(&sample(&mut rng, z.nrows(), size).into_vec());
         let (x, y) = (some(x), some(y));
         of_all(&x, &y)

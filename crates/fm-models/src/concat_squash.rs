@@ -1,8 +1,9 @@
 //! The ConcatSquash network of continuous normalising flows, with configurable widths and optional
-//! classes.
+//! classes or condition vectors.
 //!
 //! Layer k maps h to lin1(h) sigmoid(lin2(c)) + lin3(c), with lin3 without bias. A tanh follows
-//! each layer except the last. The context c is t, or t and a learned embedding of the class.
+//! each layer except the last. The context c is t, with a learned embedding of the class or a
+//! condition vector if there is one.
 //! Parameters: `layers.K.lin1`, `.lin2`, `.lin3`, and `label_emb.weight`. Source: Grathwohl et al.,
 //! "FFJORD" (2019).
 //!
@@ -21,9 +22,9 @@ use crate::error::{ModelError, require};
 use crate::fused::{self, gated::FusedConcatSquash};
 use crate::layers::{class_table, linear, linear_without_bias, look_up};
 use crate::mlp::check_widths;
-use crate::network::{Activations, NetworkConfig};
+use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_zero};
 use fm_core::tape::Tape;
-use fm_core::tensor::VelocityModel;
+use fm_core::tensor::{ConditionKind, VelocityModel};
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Module, Path};
 use tch::{Device, Tensor};
@@ -43,11 +44,14 @@ pub struct ConcatSquashConfig {
     pub null_class: bool,
     /// Width of the class embedding.
     pub class_width: i64,
+    /// Values of a condition vector; 0 for a network without. With classes it must be 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub condition_dim: i64,
 }
 
 impl Default for ConcatSquashConfig {
     fn default() -> Self {
-        Self { dim: 2, widths: vec![64; 3], classes: 0, null_class: false, class_width: 16 }
+        Self { dim: 2, widths: vec![64; 3], classes: 0, null_class: false, class_width: 16, condition_dim: 0 }
     }
 }
 
@@ -57,9 +61,9 @@ impl ConcatSquashConfig {
         [&[self.dim], self.widths.as_slice(), &[self.dim]].concat()
     }
 
-    /// Context values of a layer, besides its input: the time and the class.
+    /// Context values of a layer, besides its input: the time and the condition.
     fn context(&self) -> i64 {
-        1 + if self.classes > 0 { self.class_width } else { 0 }
+        1 + if self.classes > 0 { self.class_width } else { self.condition_dim }
     }
 }
 
@@ -78,6 +82,7 @@ impl NetworkConfig for ConcatSquashConfig {
 
     fn validate(&self) -> Result<(), ModelError> {
         check_widths("ConcatSquash network", self.dim, &self.widths)?;
+        check_condition_dim("ConcatSquash network", self.condition_dim, self.classes)?;
         let bounded = (0..1 << 31).contains(&self.classes) && (1..=1 << 20).contains(&self.class_width);
         let problem = format!("classes {} and class_width {}", self.classes, self.class_width);
         require(bounded, "ConcatSquash network", problem, "give classes from 0 and a width above 0")
@@ -114,6 +119,7 @@ struct ConcatSquash {
     layers: Vec<Layer>,
     label_emb: Option<nn::Embedding>,
     null_class: Option<i64>,
+    conditions: ConditionKind,
 }
 
 fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl VelocityModel + use<>, ModelError> {
@@ -132,6 +138,7 @@ fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl VelocityMo
         layers: widths.windows(2).enumerate().map(layer).collect(),
         label_emb: (c.classes > 0).then(table),
         null_class: (c.classes > 0 && c.null_class).then_some(c.classes),
+        conditions: condition_kind(c.classes, c.null_class, c.condition_dim),
     })
 }
 
@@ -144,6 +151,10 @@ impl VelocityModel for ConcatSquash {
         self.null_class
     }
 
+    fn condition_kind(&self) -> Option<ConditionKind> {
+        Some(self.conditions)
+    }
+
     fn row_shape(&self) -> Option<Vec<i64>> {
         self.layers.last().map(|layer| layer.lin1.ws.size()[..1].to_vec())
     }
@@ -151,7 +162,14 @@ impl VelocityModel for ConcatSquash {
     fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
         let kind = self.layers[0].lin1.ws.kind();
         let t = t.to_kind(kind);
-        let context = match self.label_emb.as_ref().and_then(|e| look_up(e, condition, self.null_class, &t)) {
+        let embedded = match self.conditions {
+            ConditionKind::Vectors { dim } => {
+                let zeros = || Tensor::zeros([x.size()[0], dim], (kind, x.device()));
+                Some(condition.map_or_else(zeros, |vectors| vectors.to_kind(kind)))
+            }
+            _ => self.label_emb.as_ref().and_then(|e| look_up(e, condition, self.null_class, &t)),
+        };
+        let context = match embedded {
             Some(rows) => Tensor::cat(&[t.unsqueeze(1).expand([rows.size()[0], 1], false), rows], 1),
             None => t.unsqueeze(1),
         };
@@ -170,7 +188,7 @@ impl VelocityModel for ConcatSquash {
             [Some(&l.lin1.ws), l.lin1.bs.as_ref(), Some(&l.lin2.ws), l.lin2.bs.as_ref(), Some(&l.lin3.ws)]
         };
         let parameters: Vec<&Tensor> = self.layers.iter().flat_map(of_layer).flatten().collect();
-        if self.label_emb.is_none() && fused::fits(&parameters, x, self.layers[0].lin1.ws.size()[1]) {
+        if self.conditions == ConditionKind::None && fused::fits(&parameters, x, self.layers[0].lin1.ws.size()[1]) {
             return fused::run(tape, &parameters, FusedConcatSquash::of, x, t);
         }
         self.forward_t(x, t, condition, true)

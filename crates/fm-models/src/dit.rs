@@ -19,9 +19,9 @@
 use crate::embedding::{TimeEmbedding, positions_2d};
 use crate::error::{ModelError, require};
 use crate::layers::{ZERO, attend, buffer, class_table, gelu_tanh, linear_init, look_up};
-use crate::network::{Activations, NetworkConfig};
+use crate::network::{Activations, NetworkConfig, condition_kind};
 use fm_core::tape::Tape;
-use fm_core::tensor::VelocityModel;
+use fm_core::tensor::{ConditionKind, VelocityModel};
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Init, Module, Path};
 use tch::{Device, Kind, Tensor};
@@ -315,6 +315,10 @@ impl VelocityModel for Dit {
 
     fn null_class(&self) -> Option<i64> {
         (self.config.classes > 0 && self.config.null_class).then_some(self.config.classes)
+    }
+
+    fn condition_kind(&self) -> Option<ConditionKind> {
+        Some(condition_kind(self.config.classes, self.config.null_class, 0))
     }
 
     fn row_shape(&self) -> Option<Vec<i64>> {

@@ -1,5 +1,5 @@
-//! A fully connected network for points and tables: input [x, t], or [x, t, one-hot class], hidden
-//! layers, linear output.
+//! A fully connected network for points and tables: input [x, t], [x, t, one-hot class] or [x, t,
+//! condition vector], hidden layers, linear output.
 //!
 //! Parameters: `net.0`, `net.2`, ..., numbered like a `torch.nn.Sequential` of linear layers and
 //! activations. With SELU and three hidden layers of 64, this is torchcfm's two-dimensional
@@ -28,9 +28,9 @@
 use crate::error::{ModelError, require};
 use crate::fused::{self, plain};
 use crate::layers::{Activation, linear};
-use crate::network::{Activations, NetworkConfig};
+use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_zero};
 use fm_core::tape::Tape;
-use fm_core::tensor::VelocityModel;
+use fm_core::tensor::{ConditionKind, VelocityModel};
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Module, Path};
 use tch::{Device, Tensor};
@@ -49,23 +49,35 @@ pub struct MlpConfig {
     pub classes: i64,
     /// Whether there is an additional null class.
     pub null_class: bool,
+    /// Values of a condition vector; 0 for a network without. With classes it must be 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub condition_dim: i64,
 }
 
 impl Default for MlpConfig {
     fn default() -> Self {
-        Self { dim: 2, widths: vec![64; 3], activation: Activation::Gelu, classes: 0, null_class: false }
+        let (activation, widths) = (Activation::Gelu, vec![64; 3]);
+        Self { dim: 2, widths, activation, classes: 0, null_class: false, condition_dim: 0 }
     }
 }
 
 impl MlpConfig {
-    /// Input values that encode the class.
-    fn told(&self) -> i64 {
-        if self.classes > 0 { self.classes + i64::from(self.null_class) } else { 0 }
+    /// The conditions of the network: classes, or vectors.
+    fn conditions(&self) -> ConditionKind {
+        condition_kind(self.classes, self.null_class, self.condition_dim)
+    }
+
+    /// Input values that encode the condition.
+    fn condition_width(&self) -> i64 {
+        match self.conditions() {
+            ConditionKind::None => 0,
+            ConditionKind::Classes { count: width } | ConditionKind::Vectors { dim: width } => width,
+        }
     }
 
     /// Widths from the input, including the time, to the output.
     fn all_widths(&self) -> Vec<i64> {
-        [&[self.dim + 1 + self.told()], self.widths.as_slice(), &[self.dim]].concat()
+        [&[self.dim + 1 + self.condition_width()], self.widths.as_slice(), &[self.dim]].concat()
     }
 }
 
@@ -85,6 +97,7 @@ impl NetworkConfig for MlpConfig {
     fn validate(&self) -> Result<(), ModelError> {
         let problem = format!("it has {} classes", self.classes);
         require((0..1 << 20).contains(&self.classes), "MLP", problem, "give 0 to 2^20")?;
+        check_condition_dim("MLP", self.condition_dim, self.classes)?;
         check_widths("MLP", self.dim, &self.widths)
     }
 
@@ -117,8 +130,7 @@ pub(crate) fn check_widths(model: &'static str, dim: i64, widths: &[i64]) -> Res
 struct Mlp {
     layers: Vec<nn::Linear>,
     activation: Activation,
-    /// Input values that encode the class; 0 for an unconditional network.
-    told: i64,
+    conditions: ConditionKind,
     null_class: bool,
 }
 
@@ -127,7 +139,7 @@ fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelE
     let widths = c.all_widths();
     let net = p / "net";
     let layers = widths.windows(2).enumerate().map(|(i, w)| linear(&net / (2 * i), w[0], w[1])).collect();
-    Ok(Mlp { layers, activation: c.activation, told: c.told(), null_class: c.null_class })
+    Ok(Mlp { layers, activation: c.activation, conditions: c.conditions(), null_class: c.null_class })
 }
 
 impl VelocityModel for Mlp {
@@ -136,7 +148,14 @@ impl VelocityModel for Mlp {
     }
 
     fn null_class(&self) -> Option<i64> {
-        (self.null_class && self.told > 0).then(|| self.told - 1)
+        match self.conditions {
+            ConditionKind::Classes { count } if self.null_class => Some(count - 1),
+            _ => None,
+        }
+    }
+
+    fn condition_kind(&self) -> Option<ConditionKind> {
+        Some(self.conditions)
     }
 
     fn row_shape(&self) -> Option<Vec<i64>> {
@@ -147,15 +166,22 @@ impl VelocityModel for Mlp {
         let kind = self.layers[0].ws.kind();
         let t = t.to_kind(kind).unsqueeze(1).expand([x.size()[0], 1], false);
         let mut input = vec![x.to_kind(kind), t];
-        if self.told > 0 {
-            // Without a condition, every row has the null class, or no class if there is no null
-            // class.
-            let none = || {
-                let rows = Tensor::zeros([x.size()[0], self.told], (kind, x.device()));
-                let _ = rows.narrow(1, self.told - 1, 1).fill_(f64::from(u8::from(self.null_class)));
-                rows
-            };
-            input.push(condition.map_or_else(none, |classes| classes.one_hot(self.told).to_kind(kind)));
+        let zeros = |width| Tensor::zeros([x.size()[0], width], (kind, x.device()));
+        match self.conditions {
+            ConditionKind::None => {}
+            ConditionKind::Vectors { dim } => {
+                input.push(condition.map_or_else(|| zeros(dim), |vectors| vectors.to_kind(kind)));
+            }
+            ConditionKind::Classes { count } => {
+                // Without a condition, every row has the null class, or no class if there is no null
+                // class.
+                let none = || {
+                    let rows = zeros(count);
+                    let _ = rows.narrow(1, count - 1, 1).fill_(f64::from(u8::from(self.null_class)));
+                    rows
+                };
+                input.push(condition.map_or_else(none, |classes| classes.one_hot(count).to_kind(kind)));
+            }
         }
         let mut h = Tensor::cat(&input, 1);
         for (i, layer) in self.layers.iter().enumerate() {
@@ -171,7 +197,10 @@ impl VelocityModel for Mlp {
         let parameters: Vec<&Tensor> =
             self.layers.iter().flat_map(|l| [Some(&l.ws), l.bs.as_ref()]).flatten().collect();
         match plain::activation(self.activation) {
-            Some(activation) if self.told == 0 && fused::fits(&parameters, x, self.layers[0].ws.size()[1] - 1) => {
+            Some(activation)
+                if self.conditions == ConditionKind::None
+                    && fused::fits(&parameters, x, self.layers[0].ws.size()[1] - 1) =>
+            {
                 fused::run(tape, &parameters, |values| plain::FusedMlp::of(values, activation), x, t)
             }
             _ => self.forward_t(x, t, condition, true),

@@ -1,7 +1,7 @@
 //! The interface of network configurations.
 
-use crate::ModelError;
-use fm_core::tensor::VelocityModel;
+use crate::error::{ModelError, require};
+use fm_core::tensor::{ConditionKind, VelocityModel};
 use tch::nn::Path;
 
 /// Number of values per sample that a training step stores, by the blocks that
@@ -28,6 +28,29 @@ impl Activations {
         self.outputs += output;
         self.largest = self.largest.max(inside);
     }
+}
+
+/// The conditions of a network with this many classes, not counting a null class, or with condition
+/// vectors of `dim` values.
+pub(crate) fn condition_kind(classes: i64, null_class: bool, dim: i64) -> ConditionKind {
+    match (classes, dim) {
+        (0, 0) => ConditionKind::None,
+        (0, dim) => ConditionKind::Vectors { dim },
+        (classes, _) => ConditionKind::Classes { count: classes + i64::from(null_class) },
+    }
+}
+
+/// Checks the number of values of condition vectors.
+pub(crate) fn check_condition_dim(model: &'static str, dim: i64, classes: i64) -> Result<(), ModelError> {
+    let problem = format!("condition_dim {dim} and {classes} classes");
+    let good = (0..=1 << 20).contains(&dim) && (dim == 0 || classes == 0);
+    require(good, model, problem, "give condition_dim from 0 to 2^20, or classes")
+}
+
+/// Whether a setting is 0, its default: files then leave it out, as they did before it existed.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn is_zero(value: &i64) -> bool {
+    *value == 0
 }
 
 /// The configuration of one network. To add a network, write one file with an `impl`, and a variant

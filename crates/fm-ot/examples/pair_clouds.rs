@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
-use fm_core::rng::{Key, Stream, normal_rows, stream};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_ot::ndarray::{Array2, ArrayView2};
 use fm_ot::{Cost, Epsilon, Metric, OtCoupling, OtError};
 
@@ -43,7 +43,7 @@ pub fn pair_clouds() -> Result<Lengths, OtError> {
 }
 
 fn length<C: Cost>(coupling: &OtCoupling<C>, x0: &Array2<f32>, x1: &Array2<f32>) -> Result<f64, OtError> {
-    let pairs = coupling.pair(x0.view(), x1.view(), &mut stream(0, 0, Stream::Coupling, 0))?;
+    let pairs = coupling.pair(x0.view(), x1.view(), &mut Key::new(0, 0, Stream::Coupling).generator(0))?;
     Ok(mean_square(pairs.x0.view(), pairs.x1.view()))
 }
 

@@ -6,7 +6,7 @@
 //! use ndarray::array;
 //! let (x0, x1) = (array![[5.0f32], [1.0]], array![[0.0f32], [6.0]]);
 //! let batch = CouplingInput { x0: x0.view(), x1: x1.view(), conditions: Conditions::None };
-//! let mut rng = rng::stream(0, 0, rng::Stream::Coupling, 0);
+//! let mut rng = rng::Key::new(0, 0, rng::Stream::Coupling).generator(0);
 //! // Source row 1 is paired with target 0, source row 0 with target 1.
 //! assert_eq!(OtCoupling::default().couple(&batch, &mut rng)?, Pairing::Permutation(vec![1, 0]));
 //! # Ok::<(), fm_core::coupling::CouplingError>(())

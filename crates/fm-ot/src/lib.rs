@@ -28,7 +28,7 @@
 //! assert_eq!((plan.columns, plan.cost), (vec![1, 0], 1.0 + 2.0));
 //! // The same with a closure as the cost.
 //! let coupling = OtCoupling::exact().cost(|x: &[f32], y: &[f32]| f64::from((x[0] - y[0]).abs()));
-//! # let mut rng = fm_core::rng::stream(0, 0, fm_core::rng::Stream::Coupling, 0);
+//! # let mut rng = fm_core::rng::Key::new(0, 0, fm_core::rng::Stream::Coupling).generator(0);
 //! assert_eq!(coupling.pair(x0.view(), x1.view(), &mut rng)?.x0, pairs.x0);
 //! # Ok::<(), fm_ot::OtError>(())
 //! ```
@@ -60,6 +60,7 @@ pub use cost::{Cost, Metric};
 pub use coupling::{OtCoupling, Plan};
 pub use entropic::{EntropicPlan, Epsilon, SinkhornOptions, sinkhorn};
 pub use error::OtError;
+pub use fm_core::rand;
 pub use marginals::Marginals;
 pub use named::CouplingKind;
 pub use ndarray;

@@ -18,7 +18,7 @@ use crate::coupling::OtCoupling;
 use crate::report::PlanReport;
 use crate::scalar::Scalar;
 use fm_core::coupling::{Conditions, Pairing};
-use fm_core::rng::{Stream, stream};
+use fm_core::rng::{Key, Stream};
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::RngCore;
 
@@ -42,7 +42,7 @@ pub struct PairedRows<T = f32> {
 /// # Errors
 /// As [`OtCoupling::pair`].
 pub fn pair<T: Scalar>(x0: ArrayView2<'_, T>, x1: ArrayView2<'_, T>) -> Result<PairedRows<T>, OtError> {
-    OtCoupling::exact().pair(x0, x1, &mut stream(0, 0, Stream::Coupling, 0))
+    OtCoupling::exact().pair(x0, x1, &mut Key::new(0, 0, Stream::Coupling).generator(0))
 }
 
 impl<C> OtCoupling<C> {

@@ -183,12 +183,12 @@ fn row_mass(row: ArrayView1<'_, f64>, index: usize) -> Result<f64, OtError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fm_core::rng::{Stream, stream};
+    use fm_core::rng::{Key, Stream};
     use ndarray::array;
 
     #[test]
     fn plans_without_meaning_are_errors() {
-        let rng = &mut stream(0, 0, Stream::Coupling, 0);
+        let rng = &mut Key::new(0, 0, Stream::Coupling).generator(0);
         for (entry, row) in [(f64::NAN, 1), (-0.5, 1), (f64::INFINITY, 1)] {
             let plan = array![[0.5, 0.0], [0.25, entry]];
             let refused = |found: OtError| matches!(found, OtError::Plan { row: r, column: 1, .. } if r == row);

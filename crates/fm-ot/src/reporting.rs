@@ -11,7 +11,7 @@
 //! let reports = Reports::default();
 //! let coupling = Reporting::new(OtCoupling::sinkhorn(hurried), &reports);
 //! let batch = CouplingInput { x0: x0.view(), x1: x1.view(), conditions: Conditions::None };
-//! coupling.couple(&batch, &mut rng::stream(0, 0, rng::Stream::Coupling, 0))?;
+//! coupling.couple(&batch, &mut rng::Key::new(0, 0, rng::Stream::Coupling).generator(0))?;
 //! assert!(reports.tally().to_string().starts_with("1 of 1 plans not converged"));
 //! # Ok::<(), fm_core::coupling::CouplingError>(())
 //! ```

@@ -5,9 +5,9 @@
 //!
 //! ```no_run
 //! # use fm_ot::{coupling::OtCoupling, tensor::pair};
-//! # use fm_core::rng::{Stream, stream};
+//! # use fm_core::rng::{Key, Stream};
 //! # let (x0, x1) = (tch::Tensor::zeros([8, 3], tch::kind::FLOAT_CPU), tch::Tensor::zeros([8, 3], tch::kind::FLOAT_CPU));
-//! let mut rng = stream(0, 0, Stream::Coupling, 0);
+//! let mut rng = Key::new(0, 0, Stream::Coupling).generator(0);
 //! let (x0, x1, _labels) = pair(&OtCoupling::default(), &x0, &x1, None, &mut rng)?;
 //! # Ok::<(), fm_core::coupling::CouplingError>(())
 //! ```
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::coupling::{OtCoupling, Plan};
     use crate::pairs::PairSampling;
-    use fm_core::rng::{Stream, stream};
+    use fm_core::rng::{Key, Stream};
 
     #[test]
     fn tensors_are_paired_as_arrays_are() {
@@ -118,7 +118,7 @@ mod tests {
             Tensor::from_slice(&[0f32, 9.5, 6.0]).view([3, 1, 1]),
         );
         let labels = Tensor::from_slice(&[0i64, 9, 6]);
-        let mut rng = stream(0, 0, Stream::Coupling, 0);
+        let mut rng = Key::new(0, 0, Stream::Coupling).generator(0);
         let (a, b, l) = pair(&OtCoupling::default(), &x0, &x1, Some(&labels), &mut rng).unwrap();
         assert_eq!(Vec::<f32>::try_from(a.reshape([-1])).unwrap(), [1.0, 9.0, 5.0]);
         assert_eq!((b, l.unwrap()), (x1.shallow_clone(), labels.shallow_clone()));
@@ -146,7 +146,7 @@ mod tests {
         assert!(matches!(far, Err(OtError::Resolution { .. })));
         assert_eq!(assign(&cost.view([9])), Err(OtError::NotAMatrix { dimensions: 1 }));
         assert_eq!(assign(&Tensor::new()), Err(OtError::NotAMatrix { dimensions: 0 }));
-        let mut rng = stream(0, 0, Stream::Coupling, 0);
+        let mut rng = Key::new(0, 0, Stream::Coupling).generator(0);
         let one = Tensor::from(1.0f32);
         assert!(pair(&OtCoupling::default(), &one, &one, None, &mut rng).is_err());
     }

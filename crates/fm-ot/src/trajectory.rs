@@ -9,7 +9,7 @@
 //! use fm_ot::{coupling::OtCoupling, trajectory::trajectory};
 //! use ndarray::array;
 //! let (monday, tuesday, friday) = (array![[0.0f32], [9.0]], array![[8.0f32], [1.0]], array![[7.0f32], [2.0]]);
-//! let mut draws = rng::stream(0, 0, rng::Stream::Coupling, 0);
+//! let mut draws = rng::Key::new(0, 0, rng::Stream::Coupling).generator(0);
 //! let snapshots = [monday.view(), tuesday.view(), friday.view()];
 //! let paths = trajectory(&snapshots, &OtCoupling::default(), Conditions::None, &mut draws)?;
 //! assert_eq!(paths, [[0, 1], [1, 0], [1, 0]]); // the path of row 0 goes through rows 0, 1, 1

@@ -6,7 +6,7 @@
 mod common;
 
 use fm_core::coupling::{Conditions, Coupling, CouplingInput};
-use fm_core::rng::{Stream, stream};
+use fm_core::rng::{Key, Stream};
 use fm_ot::cost::Metric;
 use fm_ot::coupling::Solved;
 use fm_ot::entropic::{partial, sinkhorn, unbalanced};
@@ -34,7 +34,7 @@ fn entropic_plans(options: SinkhornOptions) -> [Plan; 3] {
 #[test]
 fn time_stamps_in_microseconds_have_right_marginals_or_an_error() {
     let (x0, x1) = (time_stamps(30, 1), time_stamps(30, 2));
-    let mut rng = stream(0, 0, Stream::Coupling, 0);
+    let mut rng = Key::new(0, 0, Stream::Coupling).generator(0);
     for plan in entropic_plans(absolute(0.05)) {
         for pairs in [PairSampling::Permutation, PairSampling::Drawn] {
             let coupling = OtCoupling::exact().plan(plan).pairs(pairs);
@@ -146,10 +146,11 @@ fn a_cost_below_the_optimum_says_that_it_has_not_converged() {
         assert!(!report.converged && report.error > 1e-9 && report.iterations >= 20, "{plan:?}: {report}");
         assert!(solved.cost(cost.view()).unwrap().to_string().contains("not converged"));
         let coupling = OtCoupling::exact().plan(plan);
-        let pairs = coupling.pair(y.view(), x.view(), &mut stream(0, 0, Stream::Coupling, 0)).unwrap();
+        let pairs = coupling.pair(y.view(), x.view(), &mut Key::new(0, 0, Stream::Coupling).generator(0)).unwrap();
         assert_eq!(pairs.report, report);
         let path = [y.view(), x.view(), y.view()];
-        let found = trajectory_reported(&path, &coupling, Conditions::None, &mut stream(0, 0, Stream::Coupling, 0));
+        let found =
+            trajectory_reported(&path, &coupling, Conditions::None, &mut Key::new(0, 0, Stream::Coupling).generator(0));
         assert!(found.unwrap().reports.iter().all(|report| !report.converged));
     }
     let exact = Plan::Exact.solve(cost.view()).unwrap();
@@ -167,7 +168,7 @@ fn a_cost_below_the_optimum_says_that_it_has_not_converged() {
 fn a_training_loop_counts_the_plans_that_have_not_converged() {
     let (x0, x1) = common::instance("uniform", 40, 2, 1);
     let batch = CouplingInput { x0: x0.view(), x1: x1.view(), conditions: Conditions::None };
-    let mut rng = stream(0, 0, Stream::Coupling, 0);
+    let mut rng = Key::new(0, 0, Stream::Coupling).generator(0);
     let reports = Reports::default();
     let hurried = SinkhornOptions { max_iterations: 3, tolerance: 1e-9, ..Epsilon::Relative(0.01).into() };
     let quick: Box<dyn Coupling> = Box::new(Reporting::new(OtCoupling::sinkhorn(hurried), &reports));
@@ -201,7 +202,7 @@ fn a_tolerance_below_rounding_ends() {
 
 #[test]
 fn points_of_extreme_scales_are_paired_or_refused() {
-    let mut rng = stream(0, 0, Stream::Coupling, 0);
+    let mut rng = Key::new(0, 0, Stream::Coupling).generator(0);
     let options: SinkhornOptions = Epsilon::Relative(0.05).into();
     let plans = [Plan::Exact, Plan::Partial { mass: 0.5 }].into_iter().chain(entropic_plans(options));
     for plan in plans {

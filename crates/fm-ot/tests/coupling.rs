@@ -6,7 +6,7 @@ mod common;
 
 use common::instance;
 use fm_core::coupling::{Conditions, Coupling, CouplingError, CouplingInput, Pairing};
-use fm_core::rng::{Stream, stream};
+use fm_core::rng::{Key, Stream};
 use fm_ot::cost::Metric;
 use fm_ot::coupling::{OtCoupling, Plan};
 use fm_ot::entropic::{Epsilon, SinkhornOptions};
@@ -30,7 +30,7 @@ fn with(plan: Plan) -> OtCoupling {
 /// The pairs of a coupling, (source, target).
 fn coupled(coupling: &OtCoupling, batch: &CouplingInput<'_>) -> Vec<(usize, usize)> {
     let all: Vec<usize> = (0..batch.x0.nrows()).collect();
-    let pairing = coupling.couple(batch, &mut stream(1, 0, Stream::Coupling, 0)).unwrap();
+    let pairing = coupling.couple(batch, &mut Key::new(1, 0, Stream::Coupling).generator(0)).unwrap();
     pairing.sources(&all, 1).into_iter().zip(pairing.targets(&all, 1)).collect()
 }
 
@@ -76,7 +76,7 @@ fn drawing_follows_the_plan() {
     let cost = Metric::SquaredEuclidean.matrix(x1.view(), x0.view()).unwrap();
     let marginals = fm_ot::marginals::Marginals::uniform(6, 6);
     let plan = fm_ot::entropic::sinkhorn(cost.view(), &marginals, &options(0.2)).unwrap().plan.into_masses();
-    let mut rng = stream(3, 0, Stream::Coupling, 0);
+    let mut rng = Key::new(3, 0, Stream::Coupling).generator(0);
     let mut seen = Array2::<f64>::zeros((6, 6));
     let draws = 200_000;
     pairs::draw(plan.view(), draws, &mut rng)
@@ -89,7 +89,7 @@ fn drawing_follows_the_plan() {
     let near = array![[0.1f32], [1.1], [2.0]];
     let partial = OtCoupling { pairs: PairSampling::Drawn, ..with(Plan::Partial { mass: 2.0 / 3.0 }) };
     for step in 0..50 {
-        let drawn = partial.couple(&plain(&near, &far), &mut stream(0, step, Stream::Coupling, 0)).unwrap();
+        let drawn = partial.couple(&plain(&near, &far), &mut Key::new(0, step, Stream::Coupling).generator(0)).unwrap();
         let Pairing::Resampled { sources, targets } = drawn else { panic!("{drawn:?}") };
         let mut pairs = sources.iter().zip(&targets);
         assert!(pairs.all(|pair| [(&1, &0), (&0, &2)].contains(&pair)), "{sources:?} {targets:?}");
@@ -118,7 +118,7 @@ fn conditions_keep_classes_together_as_far_as_they_weigh() {
     let coupling = OtCoupling { condition_weight: 5.0, ..OtCoupling::default() };
     let equal = CouplingInput { conditions: Conditions::Classes(&[3; 120]), ..plain(&x0, &x1) };
     assert_eq!(coupled(&coupling, &equal), coupled(&OtCoupling::default(), &equal));
-    let nothing = coupling.couple(&plain(&x0, &x1), &mut stream(0, 0, Stream::Coupling, 0));
+    let nothing = coupling.couple(&plain(&x0, &x1), &mut Key::new(0, 0, Stream::Coupling).generator(0));
     assert_eq!(nothing, Err(CouplingError::Unconditional));
 }
 
@@ -127,7 +127,7 @@ fn conditions_keep_classes_together_as_far_as_they_weigh() {
 fn trajectories_on_a_line_keep_their_order() {
     let snapshots: Vec<Array2<f32>> = (0..4).map(|k| instance("uniform", 50, 1, 20 + k).0).collect();
     let views: Vec<ArrayView2<'_, f32>> = snapshots.iter().map(|s| s.view()).collect();
-    let mut rng = stream(0, 0, Stream::Coupling, 0);
+    let mut rng = Key::new(0, 0, Stream::Coupling).generator(0);
     let paths = trajectory(&views, &OtCoupling::default(), Conditions::None, &mut rng).unwrap();
     assert_eq!(paths[0], (0..50).collect::<Vec<_>>());
     let rank = |k: usize, path: usize| {
@@ -148,7 +148,8 @@ fn trajectories_on_a_line_keep_their_order() {
     let (close, free) = (chain(1e-3), chain(1e3));
     // Half of the mass leaves rows behind, and a path has nowhere to go from them.
     let half = OtCoupling { pairs: PairSampling::Drawn, ..with(Plan::Partial { mass: 0.5 }) };
-    let message = trajectory(&views, &half, Conditions::None, &mut stream(0, 0, Stream::Coupling, 0)).unwrap_err();
+    let message =
+        trajectory(&views, &half, Conditions::None, &mut Key::new(0, 0, Stream::Coupling).generator(0)).unwrap_err();
     assert!(message.to_string().contains("no mass there"), "{message}");
     assert!(close < 0.02 && free > 0.08, "{close} {free}");
     assert!(trajectory::<f32, _>(&[], &OtCoupling::default(), Conditions::None, &mut rng).unwrap()[0].is_empty());
@@ -156,7 +157,7 @@ fn trajectories_on_a_line_keep_their_order() {
 
 #[test]
 fn batches_that_cannot_be_paired() {
-    let mut rng = stream(0, 0, Stream::Coupling, 0);
+    let mut rng = Key::new(0, 0, Stream::Coupling).generator(0);
     let mut couple =
         |x0: &Array2<f32>, x1: &Array2<f32>, coupling: &OtCoupling| coupling.couple(&plain(x0, x1), &mut rng);
     let (two, three, none) = (array![[0.0f32], [1.0]], array![[0.0f32], [1.0], [2.0]], Array2::zeros((0, 1)));
@@ -206,7 +207,7 @@ proptest! {
         let classes: Vec<i64> = (0..n as i64).map(|i| i % 2).collect();
         let coupling = OtCoupling { cost: metric, condition_weight, plan, pairs };
         let batch = CouplingInput { conditions: Conditions::Classes(&classes), ..plain(&x0, &x1) };
-        if let Ok(pairing) = coupling.couple(&batch, &mut stream(0, 0, Stream::Coupling, 0)) {
+        if let Ok(pairing) = coupling.couple(&batch, &mut Key::new(0, 0, Stream::Coupling).generator(0)) {
             prop_assert_eq!(pairing.sources(&classes, 1).len(), n);
             prop_assert_eq!(pairing.targets(&classes, 1).len(), n);
             let finite = x0.iter().chain(&x1).all(|v| v.is_finite());

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use fm_core::coupling::{Conditions, CouplingInput};
-use fm_core::rng::{Stream, stream};
+use fm_core::rng::{Key, Stream};
 use fm_ot::cost::{add_conditions, pairwise};
 use fm_ot::ndarray::{Array2, ArrayView2};
 use fm_ot::pairs::{barycentric, draw};
@@ -27,7 +27,7 @@ fn nothing_above_the_limit_is_allocated() {
         Plan::EntropicPartial { mass: 0.5, options },
         Plan::Unbalanced { reg_m: 1.0, options },
     ];
-    let mut rng = stream(0, 0, Stream::Coupling, 0);
+    let mut rng = Key::new(0, 0, Stream::Coupling).generator(0);
     let many = Array2::<f32>::zeros((100_000, 1));
     let view = many.view();
     for plan in plans {

@@ -7,7 +7,7 @@ mod common;
 use fm_core::choice::Choice;
 use fm_core::coupling::{Conditions, CouplingInput, Pairing};
 use fm_core::path::PathKind;
-use fm_core::rng::{Stream, stream};
+use fm_core::rng::{Key, Stream};
 use fm_ot::{CouplingKind, Epsilon, Metric, OtCoupling, OtError, PairSampling, Plan, Reports};
 
 const BRIDGE: PathKind = PathKind::Bridge { sigma: 0.5 };
@@ -30,13 +30,13 @@ fn every_name_is_read_as_it_is_written_and_pairs() {
             let reports = Reports::default();
             let built =
                 kind.build_reporting(Metric::default(), PairSampling::default(), BRIDGE, true, &reports).unwrap();
-            let pairing = built.couple(&batch, &mut stream(0, 0, Stream::Coupling, 0)).unwrap();
+            let pairing = built.couple(&batch, &mut Key::new(0, 0, Stream::Coupling).generator(0)).unwrap();
             pairing.check(20).unwrap();
             let independent = kind == CouplingKind::Independent;
             assert_eq!(pairing == Pairing::Identity, independent, "{name}");
             assert_eq!(reports.tally().plans, u64::from(!independent), "{name}");
             let plain = kind.build(Metric::default(), PairSampling::default(), BRIDGE, true).unwrap();
-            assert_eq!(plain.couple(&batch, &mut stream(0, 0, Stream::Coupling, 0)).unwrap(), pairing);
+            assert_eq!(plain.couple(&batch, &mut Key::new(0, 0, Stream::Coupling).generator(0)).unwrap(), pairing);
         }
     }
 }
@@ -91,6 +91,9 @@ fn what_does_not_fit_the_model_or_the_path_is_a_typed_error() {
         CouplingKind::C2ot { weight: f64::NAN },
     ] {
         let coupling = kind.transport(Metric::default(), PairSampling::default(), PathKind::Linear).unwrap().unwrap();
-        assert!(coupling.pair(x.view(), x.view(), &mut stream(0, 0, Stream::Coupling, 0)).is_err(), "{kind:?}");
+        assert!(
+            coupling.pair(x.view(), x.view(), &mut Key::new(0, 0, Stream::Coupling).generator(0)).is_err(),
+            "{kind:?}"
+        );
     }
 }

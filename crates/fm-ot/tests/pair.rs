@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 use fm_core::coupling::{Conditions, Coupling, CouplingInput, Pairing};
-use fm_core::rng::{Key, Stream, normal_rows, stream};
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_ot::cost::pairwise;
 use fm_ot::ndarray::{Array2, ArrayView2, Axis, array};
 use fm_ot::trajectory::trajectory;
@@ -22,7 +22,7 @@ fn table(value: &Value) -> Array2<f64> {
 }
 
 fn rng() -> impl rand::RngCore {
-    stream(0, 0, Stream::Coupling, 0)
+    Key::new(0, 0, Stream::Coupling).generator(0)
 }
 
 fn city_block<T: Scalar>(x: &[T], y: &[T]) -> f64 {

@@ -86,15 +86,19 @@ impl PidController {
         let Self { proportional, integral, derivative, safety, min_factor, max_factor } = *self;
         let gain = proportional + integral + derivative;
         let bad = |what, value, remedy| Err(SolveError::Control { what, value, remedy });
-        match () {
-            () if !(gain > 0.0 && gain.is_finite()) => {
-                bad("the sum of the gains", gain, "give finite gains that add up to more than 0")
-            }
-            () if !(safety > 0.0 && safety <= 1.0) => bad("safety", safety, "give at most 1 and more than 0"),
-            () if !(min_factor > 0.0 && min_factor < 1.0) => bad("min_factor", min_factor, "give one between 0 and 1"),
-            () if !(max_factor > 1.0 && max_factor.is_finite()) => bad("max_factor", max_factor, "give one above 1"),
-            () => Ok(()),
+        if !(gain > 0.0 && gain.is_finite()) {
+            return bad("the sum of the gains", gain, "give finite gains that add up to more than 0");
         }
+        if !(safety > 0.0 && safety <= 1.0) {
+            return bad("safety", safety, "give at most 1 and more than 0");
+        }
+        if !(min_factor > 0.0 && min_factor < 1.0) {
+            return bad("min_factor", min_factor, "give one between 0 and 1");
+        }
+        if !(max_factor > 1.0 && max_factor.is_finite()) {
+            return bad("max_factor", max_factor, "give one above 1");
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Dense output: a solution as a function of time.
 //!
-//! Each accepted step from (t, x) of size h is stored as the polynomial x + h sum_j theta^j c_j
+//! Each step of a [`Fixed`](crate::Fixed) or [`Adaptive`](crate::Adaptive) solver, from (t, x) of
+//! size h, is stored as the polynomial x + h sum_j theta^j c_j
 //! with theta = (time - t) / h, which is the method's interpolant. Memory is 1 + degree states per
 //! step (Dopri5: 5, DOP853: 8). The error is that of the interpolant, of order
 //! [`dense_order`](crate::tableau::Tableau::dense_order). The function is continuous and passes
@@ -17,9 +18,10 @@
 //! # Ok::<(), SolveError>(())
 //! ```
 
-use crate::events::{Event, EventTimes, Watch};
+use crate::events::{Event, EventObserver, EventTimes};
 use crate::piece::Piece;
-use crate::{Adaptive, SaveAt, SolveError, Stats, StopReason};
+use crate::solver::RungeKutta;
+use crate::{SaveAt, SolveError, Stats, StopReason};
 use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
 use std::ops::Range;
@@ -63,16 +65,17 @@ impl<S: OdeState> DenseSolution<S> {
     }
 }
 
-/// Integrates `x` from `span.start` to `span.end` and stores the solution at all times.
+/// Integrates `x` from `span.start` to `span.end` and stores the solution at all times. `solver` is
+/// a [`&Fixed`](crate::Fixed) or an [`&Adaptive`](crate::Adaptive).
 ///
 /// # Errors
-/// As [`adaptive::solve`](crate::adaptive::solve).
+/// As [`adaptive::solve`](crate::adaptive::solve) and [`fixed::solve`](crate::fixed::solve).
 #[doc(alias = "dense_output")]
-pub fn solve<S: OdeState>(
+pub fn solve<'a, S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: S,
     span: Range<f64>,
-    solver: &Adaptive,
+    solver: impl Into<RungeKutta<'a>>,
 ) -> Result<DenseSolution<S>, SolveError> {
     solve_with_events(field, x, span, solver, &[])
 }
@@ -81,19 +84,25 @@ pub fn solve<S: OdeState>(
 ///
 /// # Errors
 /// As [`solve`], and [`SolveError::Event`] for an event function that is NaN.
-pub fn solve_with_events<S: OdeState>(
+pub fn solve_with_events<'a, S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: S,
     span: Range<f64>,
-    solver: &Adaptive,
+    solver: impl Into<RungeKutta<'a>>,
     events: &[Event<'_, S>],
 ) -> Result<DenseSolution<S>, SolveError> {
-    let Range { start, end } = span;
-    let (x, stats, watch) = Watch::run(field, x, span, solver, events, (SaveAt::End, true))?;
+    let (x, stats, observer) = EventObserver::run(field, x, span, solver.into(), events, (SaveAt::End, true))?;
+    let (start, end) = observer.ends;
     let end = match stats.reason {
         StopReason::ReachedEnd => end,
         StopReason::Event { t } => t,
         reason => return Err(SolveError::Stopped { row: None, reason }),
     };
-    Ok(DenseSolution { x, stats, events: watch.found, span: (start, end), pieces: watch.pieces.unwrap_or_default() })
+    Ok(DenseSolution {
+        x,
+        stats,
+        events: observer.found,
+        span: (start, end),
+        pieces: observer.pieces.unwrap_or_default(),
+    })
 }

@@ -12,7 +12,7 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
-use crate::record::{Record, Step};
+use crate::record::{Observer, Record, Step};
 use crate::step::{is_finite, stages};
 use crate::{SaveAt, Solution, SolveError, Stats, StopReason, tableau::Tableau};
 use fm_core::field::VelocityField;
@@ -51,30 +51,34 @@ pub fn solve_partial<S: OdeState>(
     output.check((grid[0], grid[grid.len() - 1]))?;
     field.check(&x)?;
     S::untracked(|| {
-        let solution = pass(field, &x, grid, tableau, output, false)?;
+        let pass = |careful| {
+            let mut record = Record::new(output, grid[0], &x);
+            let (x, stats) = integrate(field, &x, grid, tableau, careful, &mut record)?;
+            Ok::<_, SolveError>(record.finish(x, stats))
+        };
+        let solution = pass(false)?;
         if is_finite(&solution.x) {
             return Ok(solution);
         }
-        let mut careful = pass(field, &x, grid, tableau, output, true)?;
+        let mut careful = pass(true)?;
         careful.stats.evaluations += solution.stats.evaluations;
         Ok(careful)
     })
 }
 
-/// All steps; if `careful`, only those before the first state that is not finite.
-fn pass<S: OdeState>(
+/// All steps, unless the observer returns a state; if `careful`, only those before the first state
+/// that is not finite.
+pub(crate) fn integrate<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: &S,
     grid: &[f64],
     tableau: &Tableau,
-    output: SaveAt<'_>,
     careful: bool,
-) -> Result<Solution<S>, SolveError> {
+    observer: &mut impl Observer<S>,
+) -> Result<(S, Stats), SolveError> {
     // Interpolants may need a stage that steps do not.
-    let interpolates = matches!(output, SaveAt::At(_));
-    let count = if interpolates { tableau.stages() } else { tableau.stages_of_a_step() };
+    let count = if observer.interpolates() { tableau.stages() } else { tableau.stages_of_a_step() };
     let at_end = count == tableau.stages() && tableau.fsal();
-    let mut record = Record::new(output, grid[0], x);
     let mut stats = Stats { smallest_step: f64::INFINITY, ..Stats::default() };
     let mut x = S::linear_combination(&[(1.0, x)]);
     let mut next = S::linear_combination(&[(1.0, &x)]);
@@ -89,13 +93,17 @@ fn pass<S: OdeState>(
         stats.accepted += 1;
         stats.smallest_step = stats.smallest_step.min(h.abs());
         let mut step = Step { field, tableau, t, h, end: pair[1], x: &x, next: &next, k: &mut k, evaluations: 0 };
-        record.pass(&mut step, pair[1], &next)?;
+        let stopped = observer.step(&mut step)?;
         stats.evaluations += step.evaluations;
+        if let Some((t, stopped)) = stopped {
+            stats.reason = StopReason::Event { t };
+            return Ok((stopped, stats));
+        }
         std::mem::swap(&mut x, &mut next);
         k.swap(0, count - 1);
         k.truncate(usize::from(at_end));
     }
-    Ok(record.finish(x, stats))
+    Ok((x, stats))
 }
 
 pub(crate) fn check_grid(grid: &[f64]) -> Result<(), SolveError> {

@@ -1,17 +1,40 @@
 //! Networks as velocity fields over tensors, with and without classifier-free guidance.
 //!
-//! v(x, t) = v_u + s (v_c - v_u), with v_c the prediction for the given classes and v_u the one for
-//! the null class. s = 1 is the conditional field, s = 0 the unconditional one, and s > 1 amplifies
-//! the effect of the class. Both predictions come from one forward pass over a doubled batch.
-//! Outside the guidance interval s = 1, which keeps samples diverse where the noise is large.
+//! v(x, t) = v_u + s (v_c - v_u), with v_c the prediction for the given classes or condition vectors
+//! and v_u the one without condition: for the null class, or for vectors of zeros. s = 1 is the
+//! conditional field, s = 0 the unconditional one, and s > 1 amplifies the effect of the condition.
+//! Both predictions come from one forward pass over a doubled batch. Outside the guidance interval
+//! s = 1, which keeps samples diverse where the noise is large.
+//!
+//! ```
+//! use fm_core::{field::RowField, tensor::VelocityModel};
+//! use fm_solvers::guidance::{Guidance, Guided};
+//! use tch::{Device, Kind, Tensor};
+//! /// v = the condition vector, or 0 without one.
+//! #[derive(Debug)]
+//! struct Copy;
+//! impl VelocityModel for Copy {
+//!     fn forward(&self, x: &Tensor, _t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+//!         condition.map_or_else(|| x.zeros_like(), Tensor::shallow_clone)
+//!     }
+//! }
+//! let (vectors, guidance) = (ndarray::array![[1.0f32, -2.0]], Guidance { scale: 3.0, ..Guidance::default() });
+//! let field = Guided::vectors(&Copy, vectors.view(), guidance)?;
+//! let v = field.velocities(&Tensor::zeros([1, 2], (Kind::Float, Device::Cpu)), &[0.5], &[0]);
+//! assert_eq!(Vec::<f32>::try_from(v.view(-1)).unwrap(), [3.0, -6.0]); // 0 + 3 (c - 0)
+//! # Ok::<(), fm_solvers::SolveError>(())
+//! ```
 //!
 //! Sources: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022); Kynkaanniemi et al.,
 //! "Applying Guidance in a Limited Interval" (2024).
 
+use crate::SolveError;
 use fm_core::Error;
 use fm_core::field::RowField;
 use fm_core::state::{RowCombination, RowState};
-use fm_core::tensor::{VelocityModel, times_like};
+use fm_core::tensor::{ConditionKind, VelocityModel, times_like, upload};
+use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 /// A network without conditions, as a field.
@@ -24,16 +47,38 @@ impl RowField<Tensor> for Unconditional<'_> {
     }
 }
 
-/// A class-conditional network under guidance, as a field.
+/// Classifier-free guidance: v = v_null + scale (v_condition - v_null) at times within the interval,
+/// v_condition elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[doc(alias = "guidance_scale")]
+#[doc(alias = "cfg_scale")]
+pub struct Guidance {
+    /// 1 for the conditional field; larger values amplify the effect of the condition.
+    pub scale: f64,
+    /// Times at which the scale applies, including both ends.
+    pub interval: (f64, f64),
+}
+
+impl Default for Guidance {
+    /// The conditional field without guidance.
+    fn default() -> Self {
+        Self { scale: 1.0, interval: (0.0, 1.0) }
+    }
+}
+
+/// A conditional network under guidance, as a field.
 #[derive(Debug)]
 #[doc(alias = "classifier_free_guidance")]
 #[doc(alias = "CFG")]
+#[doc(alias = "CFGScaledModel")]
 pub struct Guided<'a> {
     /// The network.
     pub model: &'a dyn VelocityModel,
-    /// The class of each row, int64, (B).
-    pub classes: Tensor,
-    /// The index of the null class, which means "no condition".
+    /// The class of each row, int64, (B), or its condition vector, f32, (B, d).
+    pub conditions: Tensor,
+    /// The index of the null class, which means "no condition"; unused with condition vectors,
+    /// where zeros mean it.
     pub null_class: i64,
     /// Guidance scale s.
     pub scale: f64,
@@ -41,25 +86,79 @@ pub struct Guided<'a> {
     pub interval: (f64, f64),
 }
 
+impl<'a> Guided<'a> {
+    /// A class per row.
+    ///
+    /// # Errors
+    /// [`SolveError::NoNullClass`] for guidance of a network without a [null
+    /// class](VelocityModel::null_class); [`Error::Condition`] for classes that the network does
+    /// not [take](VelocityModel::condition_kind).
+    pub fn classes(model: &'a dyn VelocityModel, classes: &[i64], guidance: Guidance) -> Result<Self, SolveError> {
+        if let Some(kind) = model.condition_kind() {
+            kind.check_classes(classes)?;
+        }
+        let Guidance { scale, interval } = guidance;
+        let null_class = match model.null_class() {
+            Some(null) => null,
+            None if scale == 1.0 => 0,
+            None => return Err(SolveError::NoNullClass),
+        };
+        let conditions = Tensor::from_slice(classes).to_device(model.device());
+        Ok(Self { model, conditions, null_class, scale, interval })
+    }
+
+    /// A condition vector per row, (rows, d). Guidance is away from the vector of zeros, which
+    /// stands for a dropped condition in training.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for vectors that are not finite; [`Error::Condition`] for vectors that
+    /// the network does not [take](VelocityModel::condition_kind).
+    pub fn vectors(
+        model: &'a dyn VelocityModel,
+        vectors: ArrayView2<'_, f32>,
+        guidance: Guidance,
+    ) -> Result<Self, SolveError> {
+        let (rows, dim) = vectors.dim();
+        model.condition_kind().map_or(Ok(()), |kind: ConditionKind| kind.check_vectors(dim))?;
+        if let Some(row) = vectors.outer_iter().position(|vector| vector.iter().any(|v| !v.is_finite())) {
+            return Err(Error::NotFinite { what: "the condition vectors", row }.into());
+        }
+        let values: Vec<f32> = vectors.iter().copied().collect();
+        let conditions = upload(&values, &[rows as i64, dim as i64], model.device());
+        let Guidance { scale, interval } = guidance;
+        Ok(Self { model, conditions, null_class: 0, scale, interval })
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.conditions.rows()
+    }
+
+    /// "No condition" for each of these conditions.
+    fn null(&self, conditions: &Tensor) -> Tensor {
+        if conditions.kind() == Kind::Int64 { conditions.full_like(self.null_class) } else { conditions.zeros_like() }
+    }
+}
+
 impl RowField<Tensor> for Guided<'_> {
     /// # Panics
-    /// When a number in `rows` is not below the number of classes; a solver detects this first
+    /// When a number in `rows` is not below the number of conditions; a solver detects this first
     /// through `check`.
     fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
-        let whole = rows.len() == self.classes.rows();
-        let classes = if whole { self.classes.shallow_clone() } else { self.classes.select_rows(rows) };
-        let null = classes.full_like(self.null_class);
+        let whole = rows.len() == self.rows();
+        let given = if whole { self.conditions.shallow_clone() } else { self.conditions.select_rows(rows) };
+        let null = self.null(&given);
         let at = times_like(x, t);
         let inside = |t: &f64| (self.interval.0..=self.interval.1).contains(t);
         let scales: Vec<f64> = t.iter().map(|t| if inside(t) { self.scale } else { 1.0 }).collect();
-        for (scale, classes) in [(1.0, &classes), (0.0, &null)] {
+        for (scale, condition) in [(1.0, &given), (0.0, &null)] {
             if scales.iter().all(|s| *s == scale) {
-                return in_kind_of(x, self.model.forward_t(x, &at, Some(classes), false));
+                return in_kind_of(x, self.model.forward_t(x, &at, Some(condition), false));
             }
         }
         let at = if at.rows() == 1 { at } else { Tensor::cat(&[&at, &at], 0) };
         let doubled = Tensor::cat(&[x, x], 0);
-        let v = self.model.forward_t(&doubled, &at, Some(&Tensor::cat(&[&classes, &null], 0)), false);
+        let v = self.model.forward_t(&doubled, &at, Some(&Tensor::cat(&[&given, &null], 0)), false);
         if v.size() != doubled.size() {
             // Return a shape that a solver rejects: a velocity of half the rows would look valid.
             return if v.size() == x.size() { x.new_empty([0], (x.kind(), x.device())) } else { v };
@@ -76,10 +175,16 @@ impl RowField<Tensor> for Guided<'_> {
     }
 
     fn check(&self, x: &Tensor) -> Result<(), Error> {
-        let (expected, got) = (x.rows(), self.classes.rows());
+        let (expected, got) = (x.rows(), self.rows());
         let (from, to) = self.interval;
-        if self.classes.size() != [expected as i64] {
-            return Err(Error::Rows { what: "classes of a guided field", expected, got });
+        let axes = if self.conditions.kind() == Kind::Int64 { 1 } else { 2 };
+        if got != expected || self.conditions.dim() != axes {
+            return Err(Error::Rows { what: "conditions of a guided field", expected, got });
+        }
+        match (self.model.condition_kind(), &self.conditions.size()[..]) {
+            (Some(kind), [_, values]) => kind.check_vectors(*values as usize)?,
+            (Some(kind), _) => kind.check_classes(&[])?,
+            (None, _) => {}
         }
         if !self.scale.is_finite() {
             return Err(Error::Value { name: "the guidance scale", domain: "finite", value: self.scale });
@@ -92,12 +197,12 @@ impl RowField<Tensor> for Guided<'_> {
     }
 }
 
-/// A network as a field, with guidance if it has classes.
+/// A network as a field, with guidance if the rows have conditions.
 #[derive(Debug)]
 pub enum Field<'m> {
-    /// For rows with classes.
+    /// For rows with classes or condition vectors.
     Conditional(Guided<'m>),
-    /// For rows without classes.
+    /// For rows without conditions.
     Unconditional(Unconditional<'m>),
 }
 
@@ -137,7 +242,7 @@ mod tests {
     }
 
     fn guided(scale: f64, interval: (f64, f64)) -> Guided<'static> {
-        Guided { model: &ClassIndex, classes: Tensor::from_slice(&[1i64, 4]), null_class: 10, scale, interval }
+        Guided { model: &ClassIndex, conditions: Tensor::from_slice(&[1i64, 4]), null_class: 10, scale, interval }
     }
 
     fn values(field: &Guided<'_>, t: &[f64], rows: &[usize]) -> Vec<f32> {
@@ -164,8 +269,8 @@ mod tests {
         assert_eq!(of(&[0.25, 0.25, 0.25]), [-0.25, -0.25, -0.25]);
         assert_eq!(of(&[0.25, 0.25, 0.5]), [0.25, 0.25, 0.5]);
         let guided = |t: &[f64]| {
-            let classes = Tensor::from_slice(&[0i64, 0, 0]);
-            let field = Guided { model: &Clock, classes, null_class: 1, scale: 2.0, interval: (0.0, 1.0) };
+            let conditions = Tensor::from_slice(&[0i64, 0, 0]);
+            let field = Guided { model: &Clock, conditions, null_class: 1, scale: 2.0, interval: (0.0, 1.0) };
             Vec::<f32>::try_from(field.velocities(&x, t, &[0, 1, 2]).view(-1)).unwrap()
         };
         assert_eq!(guided(&[0.25, 0.25, 0.25]), [-0.25, -0.25, -0.25]);
@@ -203,8 +308,8 @@ mod tests {
     #[test]
     fn predictions_for_another_number_of_rows_are_not_guided() {
         for rows in [0, 1, 2, 3, 5] {
-            let (model, classes) = (Rows(rows), Tensor::from_slice(&[1i64, 4]));
-            let field = Guided { model: &model, classes, null_class: 10, scale: 2.0, interval: (0.0, 1.0) };
+            let (model, conditions) = (Rows(rows), Tensor::from_slice(&[1i64, 4]));
+            let field = Guided { model: &model, conditions, null_class: 10, scale: 2.0, interval: (0.0, 1.0) };
             let x = Tensor::zeros([2, 1], (Kind::Float, tch::Device::Cpu));
             let options = crate::AdaptiveOptions::default();
             let tableau = &crate::tableau::DOPRI5;

@@ -14,9 +14,10 @@
 //! | [`sde`] | stochastic sampling with the same marginals |
 //! | [`sampler`] | a solver and its steps as one value: from a source to samples |
 //! | [`straightness`] | straightness of trajectories |
-//! With the feature `tch`, `guidance` makes fields of networks, and `likelihood` follows
-//! log-densities. With the feature `tch`, `guidance` turns networks into fields, and `likelihood`
+//!
+//! With the feature `tch`, `guidance` turns networks into fields, and `likelihood`
 //! computes log-densities.
+//!
 //! ```
 //! use fm_solvers::{Adaptive, Fixed, solve};
 //! let decay = |x: &Vec<f64>, _t: f64| x.iter().map(|v| -v).collect::<Vec<_>>();
@@ -57,11 +58,12 @@ pub use controller::{AdaptiveOptions, PidController};
 pub use dense::DenseSolution;
 pub use error::SolveError;
 pub use events::{Direction, Event, EventSolution};
+pub use fm_core::ndarray;
 pub use grid::Grid;
 pub use per_sample::BatchSolution;
 pub use sampler::{Sampler, Samples};
 pub use solution::{SaveAt, Solution, Stats, StepRecord, StopReason};
-pub use solver::{Adaptive, Fixed, Solver, solve};
+pub use solver::{Adaptive, Fixed, RungeKutta, Solver, solve};
 pub use tableau::Tableau;
 
 #[cfg(doctest)]

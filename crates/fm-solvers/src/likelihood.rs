@@ -16,7 +16,7 @@
 use crate::per_sample::{self, BatchSolution};
 use crate::{AdaptiveOptions, SaveAt, SolveError, tableau::Tableau};
 use fm_core::field::RowField;
-use fm_core::rng::{Stream, fill_normal, stream};
+use fm_core::rng::{Key, Stream, fill_normal};
 use fm_core::state::{Bound, RowCombination, Shaped, Tolerance};
 use fm_core::tensor::{flat_rows, indices};
 use std::cell::RefCell;
@@ -48,19 +48,14 @@ impl Divergence {
     pub const MAX_PROBES: usize = 10_000;
 
     /// Hutchinson's estimate with `probes` probes per row of a batch shaped as `like`, whose first
-    /// row is row `first_row` of the data set. A probe is a function of (seed, row, probe),
-    /// independent of how the data are divided into batches.
+    /// row is row `key.first_row` of the data set. A probe is a function of the row and of the
+    /// seed and step of the key, independent of how the data are divided into batches; it comes
+    /// from [`Stream::Probe`], and probe i from step `key.step + i`.
     ///
     /// # Errors
     /// [`SolveError::Control`] unless there are 1 to [`MAX_PROBES`](Self::MAX_PROBES) probes,
     /// [`SolveError::NoRows`] for a single number.
-    pub fn hutchinson(
-        kind: Probe,
-        probes: usize,
-        seed: u64,
-        first_row: u64,
-        like: &Tensor,
-    ) -> Result<Self, SolveError> {
+    pub fn hutchinson(kind: Probe, probes: usize, key: Key, like: &Tensor) -> Result<Self, SolveError> {
         if !(1..=Self::MAX_PROBES).contains(&probes) {
             let remedy = "give from 1 to 10000";
             return Err(SolveError::Control { what: "the number of probes", value: probes as f64, remedy });
@@ -71,8 +66,9 @@ impl Divergence {
         let (rows, dim) = (like.rows(), like.size().iter().skip(1).product::<i64>() as usize);
         let draw = |probe: usize| {
             let mut values = vec![0f32; rows * dim];
+            let key = Key { step: key.step.wrapping_add(probe as u64), ..key.with_stream(Stream::Probe) };
             for (row, out) in values.chunks_exact_mut(dim.max(1)).enumerate() {
-                fill_normal(&mut stream(seed, probe as u64, Stream::Probe, first_row.wrapping_add(row as u64)), out);
+                fill_normal(&mut key.generator(row), out);
             }
             if kind == Probe::Rademacher {
                 values.iter_mut().for_each(|v| *v = v.signum());
@@ -250,6 +246,7 @@ pub fn carry(
 ///
 /// # Errors
 /// As [`carry`], and [`SolveError::Shape`] if the source's log-density does not have shape (B).
+#[doc(alias = "compute_likelihood")]
 pub fn log_density(
     field: &impl RowField<Tensor>,
     data: &Tensor,

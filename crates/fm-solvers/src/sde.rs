@@ -102,6 +102,7 @@ fm_core::choice! {
 /// scale; [`SolveError::Path`] for a path with extra noise, for times outside \[0, 1\], and if the
 /// path is singular at a time of the grid other than the last; [`SolveError::Shape`] for a velocity
 /// or noise of another shape than x; [`SolveError::Stopped`] at a state that is not finite.
+#[doc(alias = "sdeint")]
 pub fn solve<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     path: &impl ProbPath,

@@ -28,6 +28,7 @@ use crate::SolveError;
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Stats {
     /// Number of evaluations, counted as they are made: the NFE.
+    #[doc(alias = "nfev")]
     pub evaluations: usize,
     /// Accepted steps.
     pub accepted: usize,
@@ -41,6 +42,7 @@ pub struct Stats {
 
 /// The state reached, saved states, and the cost.
 #[derive(Debug, Clone, PartialEq)]
+#[doc(alias = "OdeResult")]
 pub struct Solution<S> {
     /// The final state.
     pub x: S,

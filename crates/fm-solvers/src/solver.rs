@@ -255,3 +255,26 @@ impl<S: OdeState> Solver<S> for Adaptive {
         adaptive::solve_partial(field, x, (span.start, span.end), &self.tableau, &self.options, save)
     }
 }
+
+/// A Runge-Kutta solver, whose steps have an interpolant: for [events](crate::events) and [dense
+/// output](crate::dense). Converted from `&Fixed` and `&Adaptive`.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum RungeKutta<'a> {
+    /// Steps along a time grid.
+    Fixed(&'a Fixed),
+    /// Steps from an error estimate.
+    Adaptive(&'a Adaptive),
+}
+
+impl<'a> From<&'a Fixed> for RungeKutta<'a> {
+    fn from(solver: &'a Fixed) -> Self {
+        Self::Fixed(solver)
+    }
+}
+
+impl<'a> From<&'a Adaptive> for RungeKutta<'a> {
+    fn from(solver: &'a Adaptive) -> Self {
+        Self::Adaptive(solver)
+    }
+}

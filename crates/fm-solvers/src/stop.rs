@@ -3,6 +3,7 @@
 /// Why a solver stopped.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[non_exhaustive]
+#[doc(alias = "RESULTS")]
 pub enum StopReason {
     /// The end of the time span was reached.
     #[default]

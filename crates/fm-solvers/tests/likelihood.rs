@@ -143,7 +143,15 @@ fn hutchinsons_estimate_is_unbiased_with_either_probe() {
     let (rows, truth) = ([0, 1, 2, 3, 4], by_hand());
     let spread = |kind: Probe| {
         let estimates: Vec<Vec<f64>> = (0..4000)
-            .map(|seed| divergence(&field, &Divergence::hutchinson(kind, 1, seed, 0, &x).unwrap(), &x, &TIMES, &rows))
+            .map(|seed| {
+                divergence(
+                    &field,
+                    &Divergence::hutchinson(kind, 1, Key::new(seed, 0, Stream::Probe), &x).unwrap(),
+                    &x,
+                    &TIMES,
+                    &rows,
+                )
+            })
             .collect();
         let n = estimates.len() as f64;
         let mut errors = Vec::new();
@@ -159,9 +167,11 @@ fn hutchinsons_estimate_is_unbiased_with_either_probe() {
     let (signs, normal) = (spread(Probe::Rademacher), spread(Probe::Gaussian));
     assert!(signs.iter().zip(&normal).all(|(s, n)| s < n), "signs have the least variance: {signs:?} {normal:?}");
     // Many probes are the mean of single ones, and a row keeps its probe when others leave.
-    let four = Divergence::hutchinson(Probe::Gaussian, 4, 7, 0, &x).unwrap();
+    let four = Divergence::hutchinson(Probe::Gaussian, 4, Key::new(7, 0, Stream::Probe), &x).unwrap();
     let Divergence::Hutchinson(probes) = &four else { return };
-    let later = Divergence::hutchinson(Probe::Gaussian, 4, 7, 3, &x.narrow(0, 3, 2)).unwrap();
+    let later =
+        Divergence::hutchinson(Probe::Gaussian, 4, Key::new(7, 0, Stream::Probe).from_row(3), &x.narrow(0, 3, 2))
+            .unwrap();
     let Divergence::Hutchinson(of_the_end) = &later else { return };
     assert!(probes.iter().zip(of_the_end).all(|(all, end)| all.narrow(0, 3, 2) == *end), "batches share one numbering");
     let rows_of_probes: Vec<Vec<f64>> = probes.iter().flat_map(|p| (0..5).map(|i| values(&p.get(i)))).collect();
@@ -188,7 +198,7 @@ fn a_solve_keeps_its_probes() {
         let (log_p, carried) = log_density(&Slanted, &x, (1.0, 0.0), &TSIT5, &options, how, source).unwrap();
         (values(&log_p), carried.solution.row_evaluations())
     };
-    let how = Divergence::hutchinson(Probe::Rademacher, 1, 0, 0, &x).unwrap();
+    let how = Divergence::hutchinson(Probe::Rademacher, 1, Key::new(0, 0, Stream::Probe), &x).unwrap();
     let ((first, cost), (exact, least)) = (run(&how), run(&Divergence::Exact));
     assert_eq!(first, run(&how).0);
     assert!(cost < 2 * least, "fresh noise at every evaluation would make the solver crawl: {cost} against {least}");
@@ -285,7 +295,10 @@ fn points_and_probes_that_do_not_fit_are_errors() {
     let x = points(3, 2, 1);
     for (x, how) in [
         (x.copy(), Divergence::Hutchinson(vec![])),
-        (x.copy(), Divergence::hutchinson(Probe::Gaussian, 1, 0, 0, &points(2, 2, 1)).unwrap()),
+        (
+            x.copy(),
+            Divergence::hutchinson(Probe::Gaussian, 1, Key::new(0, 0, Stream::Probe), &points(2, 2, 1)).unwrap(),
+        ),
         (x.select(1, 0), Divergence::Exact),
         (x.narrow(1, 0, 0), Divergence::Exact),
     ] {
@@ -340,9 +353,15 @@ fn a_source_of_another_shape_does_not_broadcast() {
 fn numbers_of_probes_and_points_without_rows_are_errors() {
     let x = points(2, 2, 1);
     for probes in [0, usize::MAX] {
-        assert!(matches!(Divergence::hutchinson(Probe::Gaussian, probes, 0, 0, &x), Err(SolveError::Control { .. })));
+        assert!(matches!(
+            Divergence::hutchinson(Probe::Gaussian, probes, Key::new(0, 0, Stream::Probe), &x),
+            Err(SolveError::Control { .. })
+        ));
     }
     let number = Tensor::from(1.0);
-    assert!(matches!(Divergence::hutchinson(Probe::Gaussian, 1, 0, 0, &number), Err(SolveError::NoRows)));
+    assert!(matches!(
+        Divergence::hutchinson(Probe::Gaussian, 1, Key::new(0, 0, Stream::Probe), &number),
+        Err(SolveError::NoRows)
+    ));
     assert_eq!(values(&gaussian_log_density(&Tensor::from_slice(&[0.0, 1.0]), 1.0)).len(), 2);
 }

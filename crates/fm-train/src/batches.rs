@@ -20,10 +20,10 @@
 use crate::TrainError;
 use crate::batch::{Batch, BatchSource};
 use crate::collective::Shard;
-use crate::pairing::Pairing;
+use crate::coupler::Coupler;
 use fm_core::FlowMatching;
 use fm_core::data::{DataError, Dataset, Order, Pick};
-use fm_core::rng::{self, Stream};
+use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use rand::Rng;
 use std::ops::Range;
@@ -37,8 +37,10 @@ pub struct BatchOptions {
     pub mirror: bool,
     /// Condition the model on the classes or condition vectors of the rows.
     pub conditional: bool,
-    /// The null class, and the probability that it replaces a row's class (for classifier-free
-    /// guidance).
+    /// The null class, and the probability that it replaces a row's class, for classifier-free
+    /// guidance. Condition vectors become zeros with this probability; the class is then unused.
+    #[doc(alias = "label_drop")]
+    #[doc(alias = "class_dropout_prob")]
     pub dropped: Option<(i64, f64)>,
     /// Give row numbers instead of values, for data in device memory ([`crate::device_dataset`]).
     pub resident: bool,
@@ -55,7 +57,7 @@ impl Default for BatchOptions {
 pub struct FlowBatches<'a> {
     data: &'a dyn Dataset,
     order: Order,
-    pairing: Pairing<'a>,
+    coupler: Coupler<'a>,
     options: BatchOptions,
     next: u64,
 }
@@ -64,7 +66,7 @@ impl std::fmt::Debug for FlowBatches<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FlowBatches")
             .field("options", &self.options)
-            .field("flow", self.pairing.flow)
+            .field("flow", self.coupler.flow)
             .finish_non_exhaustive()
     }
 }
@@ -79,13 +81,13 @@ impl<'a> FlowBatches<'a> {
         flow.validate()?;
         check(data, &options)?;
         let order = Order::new(flow.seed, data.len());
-        Ok(Self { data, order, pairing: Pairing::new(flow), options, next: 0 })
+        Ok(Self { data, order, coupler: Coupler::new(flow), options, next: 0 })
     }
 
     /// Restricts each batch to the rows of one process. Every process couples the whole batch, with
     /// the same result.
     pub fn shared(self, shard: Shard) -> Self {
-        Self { pairing: self.pairing.shared(shard), ..self }
+        Self { coupler: self.coupler.shared(shard), ..self }
     }
 
     /// The data of a step without sources: the rows of one process.
@@ -101,7 +103,7 @@ impl<'a> FlowBatches<'a> {
         } else if o.conditional {
             batch.classes = self.classes(step, wanted, &picks);
         }
-        if !o.resident || self.pairing.looks_at_rows() {
+        if !o.resident || self.coupler.looks_at_rows() {
             batch.x1.resize(picks.len() * dim, 0.0);
             let rows = batch.x1.chunks_exact_mut(dim.max(1));
             picks.iter().zip(rows).try_for_each(|(pick, out)| self.data.write(*pick, out))?;
@@ -111,7 +113,7 @@ impl<'a> FlowBatches<'a> {
     }
 
     fn draw(&self, step: u64, stream: Stream, i: usize) -> impl Rng + use<> {
-        rng::stream(self.pairing.flow.seed, step, stream, i as u64)
+        Key::new(self.coupler.flow.seed, step, stream).generator(i)
     }
 
     fn is_dropped(&self, step: u64, i: usize) -> bool {
@@ -150,11 +152,11 @@ impl Iterator for FlowBatches<'_> {
 
 impl BatchSource for FlowBatches<'_> {
     fn source(&self) -> Option<&Source> {
-        Some(&self.pairing.flow.source)
+        Some(&self.coupler.flow.source)
     }
 
     fn batch(&self, step: u64) -> Result<Batch, DataError> {
-        let mut batch = self.pairing.batch(step, |step, shard| self.rows(step, shard))?;
+        let mut batch = self.coupler.batch(step, |step, shard| self.rows(step, shard))?;
         if self.options.resident {
             batch.x1 = Vec::new();
         }

@@ -47,6 +47,7 @@ choice! {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[doc(alias = "lr_scheduler")]
 #[doc(alias = "get_scheduler")]
+#[doc(alias = "CosineAnnealingLR")]
 pub struct Schedule {
     /// Peak learning rate.
     pub lr: f64,

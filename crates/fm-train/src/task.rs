@@ -11,13 +11,15 @@ use crate::batch::Batch;
 use crate::batches::{BatchOptions, FlowBatches};
 use crate::block::{Block, HostBlock, Packer};
 use crate::device_dataset::DeviceDataset;
+use crate::pack::{check, pack_conditions};
 use fm_core::FlowMatching;
 use fm_core::data::Dataset;
 use fm_core::interpolate::{PathWeights, coefficients};
 use fm_core::path::ProbPath;
+use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tape::Tape;
-use fm_core::tensor::{VelocityModel, row_losses};
+use fm_core::tensor::{ConditionKind, VelocityModel, row_losses};
 use fm_core::time::LossAware;
 use std::ops::Range;
 use tch::{Device, Kind, Tensor};
@@ -184,6 +186,8 @@ struct FlowPacker<'m> {
     flow: &'m FlowMatching,
     /// Number of images on the device, if it holds the data.
     resident: Option<usize>,
+    /// The conditions that the network takes, if known and not none.
+    conditions: Option<ConditionKind>,
 }
 
 impl Pack for FlowPacker<'_> {
@@ -216,13 +220,13 @@ impl Pack for FlowPacker<'_> {
                 packer.push_bools("mirrored", &mirrored, &shape[..1]);
             }
         }
-        pack_conditions(&mut packer, batch, here.len())?;
-        let (objective, seed) = (&self.flow.objective, self.flow.seed);
-        if let Some(noise) = objective.path_noise(seed, step, here.start as u64, here.len(), dim) {
+        pack_conditions(&mut packer, batch, here.len(), self.conditions)?;
+        let (objective, key) = (&self.flow.objective, Key::new(self.flow.seed, step, Stream::Time));
+        if let Some(noise) = objective.path_noise(key.from_row(here.start as u64), here.len(), dim) {
             packer.push("noise", &noise, &shape);
         }
         // Times are drawn for the whole batch, because its rows may share stratified times.
-        let drawn = objective.draw(seed, step, whole, density)?;
+        let drawn = objective.draw(key, whole, density)?;
         let bins = accumulator::members(&drawn.times, BINS, accumulator::bin);
         packer.push(TIME_BINS, &bins, &[whole as i64, BINS as i64]);
         if let Some(density) = density {
@@ -234,25 +238,6 @@ impl Pack for FlowPacker<'_> {
         let block = packer.finish(device)?;
         Ok(HostInputs { step, rows: here, whole, coupling_gain: batch.coupling_gain, block })
     }
-}
-
-/// Adds the classes or the condition vectors of a batch of `rows` rows, if it has any.
-fn pack_conditions(packer: &mut Packer, batch: &Batch, rows: usize) -> Result<(), TrainError> {
-    let Batch { step, classes, conditions, .. } = batch;
-    if !classes.is_empty() && !conditions.is_empty() {
-        let problem = "it has classes and condition vectors; give one of them".into();
-        return Err(TrainError::Batch { step: *step, problem });
-    }
-    if !classes.is_empty() {
-        check("class", classes.len(), rows, *step)?;
-        packer.push("condition", classes, &[rows as i64]);
-    }
-    if !conditions.is_empty() {
-        let dim = conditions.len() / rows.max(1);
-        check("condition", conditions.len(), rows * dim.max(1), *step)?;
-        packer.push("condition", conditions, &[rows as i64, dim as i64]);
-    }
-    Ok(())
 }
 
 impl FlowPacker<'_> {
@@ -286,14 +271,6 @@ impl FlowPacker<'_> {
 const POSITION: [&str; 3] = ["position x1", "position x0", "position noise"];
 const TARGET: [&str; 3] = ["target x1", "target x0", "target noise"];
 
-fn check(what: &str, got: usize, expected: usize, step: u64) -> Result<(), TrainError> {
-    if got == expected {
-        return Ok(());
-    }
-    let problem = format!("its {what} rows have {got} values instead of {expected}; check the shape of a row");
-    Err(TrainError::Batch { step, problem })
-}
-
 impl Task for FlowTask<'_> {
     fn validate(&self, source: Option<&Source>) -> Result<(), TrainError> {
         if source.is_some_and(|source| *source != self.flow.source) {
@@ -308,7 +285,8 @@ impl Task for FlowTask<'_> {
     }
 
     fn packer(&self) -> Box<dyn Pack + '_> {
-        Box::new(FlowPacker { flow: self.flow, resident: self.resident.as_ref().map(DeviceDataset::len) })
+        let conditions = self.model.condition_kind().filter(|kind| *kind != ConditionKind::None);
+        Box::new(FlowPacker { flow: self.flow, resident: self.resident.as_ref().map(DeviceDataset::len), conditions })
     }
 
     fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError> {

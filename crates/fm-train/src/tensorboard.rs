@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 /// Appends events to a new file.
 #[derive(Debug)]
+#[doc(alias = "SummaryWriter")]
 pub struct EventWriter {
     path: PathBuf,
     file: File,

@@ -19,7 +19,7 @@ use crate::record::LogRecord;
 use crate::schedule::{Decay, Schedule};
 pub use crate::state::TrainState;
 use crate::task::{DENSITY_BINS, HostInputs, Inputs, LossOutput, Pack, PackContext, TIME_BINS, Task};
-use fm_core::rng::{Stream, torch_seed};
+use fm_core::rng::{Key, Stream};
 use fm_core::tape::Tape;
 use std::any::Any;
 use std::ops::ControlFlow;
@@ -328,7 +328,8 @@ fn gradient(
 ) -> Result<StepGradient, TrainError> {
     let here = inputs.rows.clone();
     // Each process uses its own dropout masks, because its rows differ.
-    let seed = |first: usize| torch_seed(task.seed(), state.step, Stream::Torch).wrapping_add((first as i64) << 20);
+    let seed =
+        |first: usize| Key::new(task.seed(), state.step, Stream::Torch).torch_seed().wrapping_add((first as i64) << 20);
     tch::manual_seed(seed(here.start));
     let size = if options.micro_batch == 0 { here.len() } else { options.micro_batch }.max(1);
     let (mut sum, mut losses): (Option<StepGradient>, Vec<Tensor>) = (None, Vec::new());

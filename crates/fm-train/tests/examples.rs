@@ -1,4 +1,4 @@
-//! The examples run, and their losses fall.
+//! The examples run and learn.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::print_stderr, reason = "examples in a test")]
 
@@ -6,6 +6,8 @@
 mod custom_data;
 #[path = "../examples/custom_model.rs"]
 mod custom_model;
+#[path = "../examples/first.rs"]
+mod first;
 
 /// A mean loss of the last steps below that of the first, which predicts nothing.
 fn falls(losses: &[f64]) {
@@ -17,6 +19,13 @@ fn falls(losses: &[f64]) {
 #[test]
 fn a_data_set_of_your_own_is_learned() {
     falls(&custom_data::losses().unwrap());
+}
+
+#[test]
+fn the_first_example_learns_the_circle() {
+    tch::manual_seed(0);
+    let distance = first::distance().unwrap();
+    assert!(distance < 0.02, "{distance}");
 }
 
 #[test]

@@ -39,9 +39,9 @@ pub(crate) fn distance() -> std::result::Result<f64, Box<dyn Error>> {
     let (mut optimizer, order) = (AdamW::new_lr(variables, 2e-3)?, Order::new(flow.seed, data.nrows()));
     for step in 0..1_000 {
         let x1 = data.select(Axis(0), &order.batch(step, BATCH));
-        let x0 = flow.source.sample(Key::new(flow.seed, step, Stream::Noise), BATCH, 2)?;
-        let times = flow.objective.draw(flow.seed, step, BATCH, None)?.times;
-        let sample = flow.sample(&Array2::from_shape_vec((BATCH, 2), x0)?, &x1, &times)?;
+        let key = Key::new(flow.seed, step, Stream::Noise);
+        let times = flow.objective.draw(key, BATCH, None)?.times;
+        let sample = flow.sample(&flow.source.sample_array(key, BATCH, 2)?, &x1, &times)?;
         optimizer.backward_step(&mse(&velocity(&net, &sample.x_t, &times)?, &tensor(&sample.target)?)?)?;
     }
     let field = |x: &Array2<f32>, t: f64| {

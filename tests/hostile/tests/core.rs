@@ -10,7 +10,7 @@ use fm_core::message;
 use fm_core::objective::Objective;
 use fm_core::path::{Coefficients, Custom, End, PathKind, ProbPath};
 use fm_core::prediction::{Conversion, PREDICTIONS, Prediction};
-use fm_core::rng::{Key, Stream, fill_normal, normal_rows, stream, torch_seed};
+use fm_core::rng::{Key, Stream, fill_normal, normal_rows};
 use fm_core::schedule::change;
 use fm_core::source::{Source, SourceKind, deviation};
 use fm_core::state::{Bound, OdeState, RowCombination, RowState, Shaped, Tolerance};
@@ -217,12 +217,17 @@ fn times_and_losses() {
             let times = Times { distribution: law, clip: v, importance: true, ..Times::default() };
             calls.survives("Times", || (times.quantile(0.5), times.cdf(v), times.density(v), times.weight(v)));
             calls.survives("Times::validate", || times.validate().map_err(|e| e.to_string()));
-            calls.survives("Times::draw", || times.draw(u64::MAX, u64::MAX, 3, None).is_ok());
+            let last = Key::new(u64::MAX, u64::MAX, Stream::Time).from_row(u64::MAX);
+            calls.survives("Times::draw", || times.draw(last, 3, None).is_ok());
+            let antithetic = Times { draw: Draw::Antithetic, ..times };
+            calls.survives("Times::draw", || antithetic.draw(last, 3, None).is_ok());
         }
     }
     for rows in HUGE {
         for draw in [Draw::Independent, Draw::Stratified, Draw::Antithetic] {
-            calls.refuses("Times::draw", || Times { draw, ..Times::default() }.draw(0, 0, rows, None));
+            calls.refuses("Times::draw", || {
+                Times { draw, ..Times::default() }.draw(Key::new(0, 0, Stream::Time), rows, None)
+            });
         }
         calls.panics("LossAware::new", "at most", || LossAware::new(rows));
     }
@@ -239,13 +244,13 @@ fn times_and_losses() {
         for path in paths() {
             let objective = Objective { path, ..objective.clone() };
             calls.survives("Objective::validate", || objective.validate(&Source::default()).map_err(|e| e.to_string()));
-            calls.survives("Objective::draw", || objective.draw(0, 0, 2, None).is_ok());
+            calls.survives("Objective::draw", || objective.draw(Key::new(0, 0, Stream::Time), 2, None).is_ok());
         }
     }
     let objective: Objective = Objective { path: PathKind::ConstantNoise { sigma: 1.0 }, ..Objective::default() };
     for rows in HUGE {
-        calls.refuses("Objective::draw", || objective.draw(0, 0, rows, None));
-        calls.panics("Objective::path_noise", "memory", || objective.path_noise(0, 0, 0, rows, 8));
+        calls.refuses("Objective::draw", || objective.draw(Key::new(0, 0, Stream::Time), rows, None));
+        calls.panics("Objective::path_noise", "memory", || objective.path_noise(Key::new(0, 0, Stream::Time), rows, 8));
         let bins = Objective { loss_aware_bins: rows, ..objective.clone() };
         calls.refuses("Objective::validate", || bins.validate(&Source::default()));
     }
@@ -288,15 +293,15 @@ fn sources_and_randomness() {
     for (step, batch) in [(u64::MAX, 3), (u64::MAX, 0), (0, 0), (u64::MAX / 2, 1000)] {
         calls.survives("Order::batch", || (Order::new(0, 7).batch(step, batch), Order::new(0, 0).batch(step, batch)));
     }
-    calls.survives("fill_normal", || fill_normal(&mut stream(0, 0, Stream::Data, 0), &mut []));
-    calls.survives("torch_seed", || torch_seed(u64::MAX, u64::MAX, Stream::Torch));
+    calls.survives("fill_normal", || fill_normal(&mut Key::new(0, 0, Stream::Data).generator(0), &mut []));
+    calls.survives("torch_seed", || Key::new(u64::MAX, u64::MAX, Stream::Torch).torch_seed());
     calls.finish(70);
 }
 
 #[test]
 fn couplings_and_data() {
     let mut calls = Calls::new("fm-core couplings");
-    let rng = || stream(0, 0, Stream::Coupling, 0);
+    let rng = || Key::new(0, 0, Stream::Coupling).generator(0);
     let good = Array2::<f32>::zeros((2, 3));
     for shape in SHAPES {
         let other = Array2::<f32>::zeros(shape);

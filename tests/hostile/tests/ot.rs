@@ -2,7 +2,7 @@
 
 use fm_core::choice::Choice;
 use fm_core::coupling::{Conditions, Coupling, CouplingInput};
-use fm_core::rng::{Stream, stream};
+use fm_core::rng::{Key, Stream};
 use fm_ot::assignment::assign;
 use fm_ot::cost::{Metric, add_conditions, pairwise};
 use fm_ot::coupling::{OtCoupling, Plan};
@@ -24,7 +24,7 @@ const NUMBERS: [f64; 12] =
 const METRICS: [Metric; 3] = [Metric::SquaredEuclidean, Metric::Euclidean, Metric::Cosine];
 
 fn rng() -> ChaCha8Rng {
-    stream(0, 0, Stream::Coupling, 0)
+    Key::new(0, 0, Stream::Coupling).generator(0)
 }
 
 /// Matrices of all kinds of shapes, and of 2 x 2 and 2 x 3 with each number in one place or in all.

@@ -9,7 +9,8 @@ use fm_solvers::sde::{self, Diffusion, Method};
 use fm_solvers::straightness::straightness;
 use fm_solvers::tableau::{ALL, DOPRI5, EULER, RK4, Tableau};
 use fm_solvers::{
-    AdaptiveOptions, Grid, PidController, SaveAt, Solution, SolveError, Stats, StopReason, adaptive, fixed, per_sample,
+    AdaptiveOptions, Event, Fixed, Grid, PidController, SaveAt, Solution, SolveError, Stats, StopReason, adaptive,
+    dense, events, fixed, per_sample,
 };
 use hostile::Calls;
 use ndarray::{Array1, Array2, ArrayD};
@@ -272,6 +273,44 @@ fn values() {
         });
     }
     calls.finish(250);
+}
+
+#[test]
+fn events_on_fixed_grids() {
+    let mut calls = Calls::new("fm-solvers events");
+    let level = |v: f64| [Event::new(move |x: &State, _| x[0] - v), Event::new(move |_: &State, t| t - v).terminal()];
+    for v in BAD {
+        for tableau in ALL {
+            let (solver, late) =
+                (Fixed::new(*tableau, 4), move |x: &State, t: f64| vec![if t > 0.5 { v } else { x[0] }]);
+            for span in [0.0..1.0, 1.0..0.0, v..1.0, 0.0..v] {
+                calls.survives("events::solve", || {
+                    events::solve(&late, vec![1.0], span.clone(), &solver, &level(v), SaveAt::Steps)
+                        .map_err(|e| e.to_string())
+                });
+                calls.survives("dense::solve_with_events", || {
+                    let found = dense::solve_with_events(&late, vec![v], span, &solver, &level(0.5));
+                    found.map(|found| (found.at(v).is_ok(), found.at(0.5).is_ok(), found.span())).is_ok()
+                });
+            }
+            let grid = Grid::Edm { rho: v, sigma_min: v, sigma_max: v };
+            calls.refuses("events::solve", || {
+                events::solve(&late, vec![1.0], 0.0..1.0, &solver.clone().grid(grid), &level(0.5), SaveAt::End)
+            });
+            calls.refuses("events::solve", || {
+                events::solve(&late, vec![1.0], 0.0..1.0, &solver, &level(0.5), SaveAt::At(&[0.5, v, 0.6]))
+            });
+        }
+    }
+    for steps in [0, usize::MAX, Grid::MAX_STEPS + 1] {
+        calls.refuses("events::solve", || {
+            events::solve(&decay, vec![1.0], 0.0..1.0, &Fixed::rk4(steps), &level(0.5), SaveAt::End)
+        });
+    }
+    let short = |_: &State, _: f64| vec![];
+    calls.refuses("dense::solve", || dense::solve(&short, vec![1.0], 0.0..1.0, &Fixed::rk4(3)));
+    calls.survives("dense::solve", || dense::solve(&short, vec![], 0.0..1.0, &Fixed::rk4(3)).is_ok());
+    calls.finish(600);
 }
 
 #[test]

@@ -5,8 +5,10 @@
 use fm_core::FlowMatching;
 use fm_core::data::Pick;
 use fm_core::source::Source;
-use fm_core::tensor::Role;
+use fm_core::tensor::{ConditionKind, Role};
 use fm_models::{ModelConfig, mlp::MlpConfig};
+use fm_solvers::Sampler;
+use fm_solvers::guidance::{Guidance, Guided};
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::block::Packer;
@@ -37,6 +39,53 @@ const COUNTS: [usize; 4] = [0, 1, 3, usize::MAX];
 fn network(store: &nn::VarStore) -> Box<dyn fm_core::tensor::VelocityModel> {
     let config = MlpConfig { dim: 2, widths: vec![4], ..MlpConfig::default() };
     ModelConfig::Mlp(config).build(&store.root()).unwrap()
+}
+
+#[test]
+fn conditions() {
+    let mut calls = Calls::new("fm-train, conditions");
+    let flow = FlowMatching::default();
+    let base = MlpConfig { dim: 2, widths: vec![4], ..MlpConfig::default() };
+    for config in [
+        base.clone(),
+        MlpConfig { condition_dim: 3, ..base.clone() },
+        MlpConfig { classes: 3, ..base.clone() },
+        MlpConfig { classes: 3, null_class: true, ..base },
+    ] {
+        let store = nn::VarStore::new(Device::Cpu);
+        let net = ModelConfig::Mlp(config.clone()).build(&store.root()).unwrap();
+        let sampler = Sampler::euler(2);
+        for scale in NUMBERS {
+            let guidance = Guidance { scale, interval: (scale, 1.0) };
+            for (rows, dim) in [(0, 0), (0, 3), (2, 0), (2, 2), (2, 3), (2, 4), (3, 1)] {
+                let name = format!("sample_vectors of {rows} x {dim}, scale {scale}");
+                let vectors = Array2::from_elem((rows, dim), 0.5);
+                if dim as i64 != config.condition_dim {
+                    calls.refuses(&name, || sampler.sample_vectors(&net, &flow, vectors.view(), guidance, 0));
+                }
+                calls.survives(&name, || sampler.sample_vectors(&net, &flow, vectors.view(), guidance, 0).is_ok());
+                let bad = Array2::from_elem((rows.max(1), 3), f32::INFINITY);
+                calls.refuses(&name, || sampler.sample_vectors(&net, &flow, bad.view(), guidance, 0));
+            }
+            for classes in [&[][..], &[0], &[2, 3], &[4], &[-1], &[i64::MAX, i64::MIN]] {
+                let name = format!("sample_classes of {classes:?}, scale {scale}");
+                calls.survives(&name, || sampler.sample_classes(&net, &flow, classes, guidance, 0).is_ok());
+                let batch = Batch { shape: vec![2], x0: vec![0.0; 2 * classes.len()], ..Batch::default() };
+                let batch = Batch { x1: batch.x0.clone(), classes: classes.to_vec(), ..batch };
+                calls.survives("FlowMatching::loss", || flow.loss(&net, &batch).is_ok());
+            }
+        }
+        for conditions in [Tensor::from(1i64), Tensor::zeros([2, 3, 1], (Kind::Float, Device::Cpu))] {
+            let guided = Guided { model: &net, conditions, null_class: 0, scale: 2.0, interval: (0.0, 1.0) };
+            calls.refuses("sample_guided", || sampler.sample_guided(&guided, &flow, 0));
+        }
+    }
+    for count in [i64::MIN, -1, 0, 1, i64::MAX] {
+        let kind = ConditionKind::Classes { count };
+        calls.survives("check_classes", || kind.check_classes(&[i64::MIN, 0, i64::MAX]).map_err(|e| e.to_string()));
+        calls.survives("check_vectors", || ConditionKind::Vectors { dim: count }.check_vectors(usize::MAX).is_ok());
+    }
+    calls.finish(600);
 }
 
 #[test]

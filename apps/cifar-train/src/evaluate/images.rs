@@ -2,7 +2,7 @@
 
 use crate::data;
 use anyhow::{Context, bail, ensure};
-use fm_core::rng::{Stream, fill_normal, stream};
+use fm_core::rng::{Key, Stream, fill_normal};
 use fm_data::{ImageSet, folder};
 use fm_train::files::sha256;
 use serde_json::{Value, json};
@@ -149,7 +149,7 @@ impl Images {
         }
         if self.noise > 0.0 {
             let mut noise = vec![0f32; image.pixels.len()];
-            fill_normal(&mut stream(0, 0, Stream::Data, row as u64), &mut noise);
+            fill_normal(&mut Key::new(0, 0, Stream::Data).generator(row), &mut noise);
             let top = f32::from(image.levels);
             for (p, e) in image.pixels.iter_mut().zip(noise) {
                 *p = (f32::from(*p) + self.noise as f32 * top * e).round().clamp(0.0, top) as u8;

@@ -14,7 +14,7 @@ use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
 use fm_app::training_run::Job;
 use fm_core::data::{DataError, Order};
-use fm_core::rng::{self, Stream, torch_seed};
+use fm_core::rng::{Key, Stream};
 use fm_core::tape::Tape;
 use fm_core::tensor::Role;
 use fm_data::ImageSet;
@@ -83,7 +83,7 @@ impl BatchSource for Images<'_> {
         let rows = self.order.batch(step, self.config.batch_size);
         let mut x1 = vec![0.0; rows.len() * self.set.dim()];
         for (i, (row, out)) in rows.iter().zip(x1.chunks_exact_mut(self.set.dim())).enumerate() {
-            let mirror = || rng::stream(self.config.seed, step, Stream::Augment, i as u64).random();
+            let mirror = || Key::new(self.config.seed, step, Stream::Augment).generator(i).random();
             self.set.write_normalised(*row, self.config.horizontal_flip && mirror(), out);
         }
         let shape = self.set.shape.map(|n| n as i64).to_vec();
@@ -104,7 +104,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     let [channels, height, width] = set.shape.map(|n| n as i64);
     (config.model.image_channels, config.model.image_size) = (channels, [height, width]);
     let device = fm_app::device::select(&config.device)?;
-    tch::manual_seed(torch_seed(config.seed, 0, Stream::Init));
+    tch::manual_seed(Key::new(config.seed, 0, Stream::Init).torch_seed());
     let store = nn::VarStore::new(device);
     let model = VqVae::new(&store.root(), &config.model)?;
     println!("data      {}: {} images {:?}", config.data, set.len(), set.shape);

@@ -12,7 +12,7 @@
 //! assert_eq!(epoch, (0..10).collect::<Vec<_>>());
 //! ```
 
-use crate::rng::{self, Stream};
+use crate::rng::{Key, Stream};
 use rand::seq::SliceRandom;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -68,7 +68,7 @@ impl Order {
         let mut order = Vec::new();
         assert!(order.try_reserve_exact(self.rows).is_ok(), "memory cannot hold a permutation of {} rows", self.rows);
         order.extend(0..self.rows as u32);
-        order.shuffle(&mut rng::stream(self.seed, epoch, Stream::Order, 0));
+        order.shuffle(&mut Key::new(self.seed, epoch, Stream::Order).generator(0));
         let order = Arc::new(order);
         if recent.len() > 1 {
             recent.remove(0);

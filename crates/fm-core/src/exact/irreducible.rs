@@ -7,7 +7,7 @@ use crate::loss::Loss;
 use crate::objective::Objective;
 use crate::path::{Coefficients, ProbPath};
 use crate::prediction::Target;
-use crate::rng::{Stream, stream};
+use crate::rng::{Key, Stream};
 use ndarray::Array2;
 use rand::Rng;
 use rand_distr::{Open01, StandardNormal};
@@ -80,13 +80,13 @@ pub fn estimate<P: ProbPath>(
         let (name, domain) = ("the number of samples", "at least 2, for a standard error");
         return Err(Error::Value { name, domain, value: samples as f64 }.into());
     }
-    let drawn = objective.draw(seed, 0, samples, None)?;
+    let drawn = objective.draw(Key::new(seed, 0, Stream::Time), samples, None)?;
     let scale = objective.reduction.scale(mixture.dim());
     let mut values = Vec::with_capacity(samples);
     for (row, (t, weight)) in drawn.times.iter().zip(&drawn.weights).enumerate() {
         let c = objective.path.at(*t)?;
         let target = objective.prediction.target(&c)?;
-        let mut rng = stream(seed, 0, Stream::Estimate, row as u64);
+        let mut rng = Key::new(seed, 0, Stream::Estimate).generator(row);
         let k = mixture.component_at(rng.sample(Open01));
         let z: Vec<f64> = (0..mixture.dim()).map(|_| rng.sample(StandardNormal)).collect();
         let variance = mixture.posterior_of(&mixture.place(k, &z, &c), &c, &target).variance;

@@ -70,6 +70,7 @@ pub struct Posterior {
 
 /// Why a mixture cannot be made or used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MixtureError {
     /// Counts differ, or are zero.
     #[error(

@@ -1,6 +1,7 @@
 //! The trait of time distributions, defined by their quantile function.
 //!
 //! ```
+//! use fm_core::rng::{Key, Stream};
 //! use fm_core::time::{TimeDistribution, Times};
 //! /// t = u^2: half of the times lie below 1/4.
 //! struct Square;
@@ -12,7 +13,7 @@
 //! // The cdf and the density follow: F(t) = sqrt(t), p(t) = 1 / (2 sqrt(t)).
 //! assert!((Square.cdf(0.25) - 0.5).abs() < 1e-12);
 //! assert!((Square.density(0.25) - 1.0).abs() < 1e-6);
-//! let drawn = Times::of(Square).draw(0, 0, 1000, None)?;
+//! let drawn = Times::of(Square).draw(Key::new(0, 0, Stream::Time), 1000, None)?;
 //! assert!(drawn.times.iter().filter(|t| **t < 0.25).count().abs_diff(500) < 64);
 //! # Ok::<(), fm_core::Error>(())
 //! ```

@@ -3,7 +3,7 @@
 use super::{LossAware, TimeDistribution, TimeKind, confined};
 use crate::Error;
 use crate::choice;
-use crate::rng::{Stream, stream};
+use crate::rng::{Key, Stream};
 use rand::Rng;
 use rand_distr::Open01;
 use serde::{Deserialize, Serialize};
@@ -142,19 +142,22 @@ impl<T: TimeDistribution> Times<T> {
         if self.importance { 1.0 / self.density(t) } else { 1.0 }
     }
 
-    /// The times of `rows` rows in one step of a run, from [`Stream::Time`]. `adaptive`
-    /// redistributes u and corrects the weights for it.
+    /// The times of the rows from `key.first_row` on, `rows` in number, in one step of a run. They
+    /// come from [`Stream::Time`], so that one key of a step serves all its draws. `adaptive`
+    /// redistributes u and corrects the weights for it. Independent and antithetic draws of a row
+    /// do not depend on how the rows are split; stratified times divide \[0, 1\] among the rows of
+    /// one call, so draw them for the whole batch.
     ///
     /// # Errors
     /// As [`validate`](Self::validate), and more rows than memory can hold.
-    pub fn draw(&self, seed: u64, step: u64, rows: usize, adaptive: Option<&LossAware>) -> Result<SampledTimes, Error> {
+    pub fn draw(&self, key: Key, rows: usize, adaptive: Option<&LossAware>) -> Result<SampledTimes, Error> {
         self.validate()?;
         let mut drawn = SampledTimes::default();
         for values in [&mut drawn.times, &mut drawn.weights, &mut drawn.positions] {
             values.try_reserve_exact(rows).map_err(|_| Error::Memory { rows, dim: 3 })?;
         }
         for row in 0..rows {
-            let unit = self.unit(seed, step, row, rows);
+            let unit = self.unit(key, row, rows);
             let (u, bend) = adaptive.map_or((unit, 1.0), |a| a.quantile(unit));
             // Keep u inside the open interval despite rounding: quantiles may be infinite at its
             // ends.
@@ -167,12 +170,14 @@ impl<T: TimeDistribution> Times<T> {
         Ok(drawn)
     }
 
-    /// The u of a row.
-    fn unit(&self, seed: u64, step: u64, row: usize, rows: usize) -> f64 {
-        let uniform = |row: usize| stream(seed, step, Stream::Time, row as u64).sample::<f64, _>(Open01);
+    /// The u of row `i` of `rows`.
+    fn unit(&self, key: Key, i: usize, rows: usize) -> f64 {
+        let row = key.first_row.wrapping_add(i as u64);
+        let key = key.with_stream(Stream::Time);
+        let uniform = |row: u64| key.from_row(row).generator(0).sample::<f64, _>(Open01);
         match self.draw {
             Draw::Independent => uniform(row),
-            Draw::Stratified => (row as f64 + uniform(row)) / rows as f64,
+            Draw::Stratified => (i as f64 + uniform(row)) / rows as f64,
             Draw::Antithetic if row % 2 == 1 => 1.0 - uniform(row - 1),
             Draw::Antithetic => uniform(row),
         }

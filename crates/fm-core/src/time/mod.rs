@@ -11,9 +11,10 @@
 //! independent choices.
 //!
 //! ```
+//! use fm_core::rng::{Key, Stream};
 //! use fm_core::time::{Draw, TimeKind, Times};
 //! let times = Times { distribution: TimeKind::Arcsine, draw: Draw::Stratified, ..Times::default() };
-//! let drawn = times.draw(0, 0, 4, None)?;
+//! let drawn = times.draw(Key::new(0, 0, Stream::Time), 4, None)?;
 //! // One draw in each quarter of the distribution, every one with weight 1.
 //! let quarters: Vec<f64> = drawn.times.iter().map(|t| (4.0 * times.distribution.cdf(*t)).floor()).collect();
 //! assert_eq!(quarters, [0.0, 1.0, 2.0, 3.0]);

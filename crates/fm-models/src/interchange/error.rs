@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Weights that cannot be read, recognised or loaded.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InterchangeError {
     /// The file cannot be read.
     #[error("cannot read {}: {source}; check the path and its permissions", shown(path))]

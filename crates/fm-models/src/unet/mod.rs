@@ -23,10 +23,11 @@ mod config;
 mod memory;
 
 use crate::layers::{GroupNorm, channels_last, look_up};
+use crate::network::condition_kind;
 use blocks::Block;
 pub use config::UNetConfig;
 use fm_core::tape::Tape;
-use fm_core::tensor::VelocityModel;
+use fm_core::tensor::{ConditionKind, VelocityModel};
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Tensor};
 
@@ -102,6 +103,10 @@ impl VelocityModel for UNet {
 
     fn null_class(&self) -> Option<i64> {
         (self.config.classes > 0 && self.config.null_class).then_some(self.config.classes)
+    }
+
+    fn condition_kind(&self) -> Option<ConditionKind> {
+        Some(condition_kind(self.config.classes, self.config.null_class, 0))
     }
 
     fn row_shape(&self) -> Option<Vec<i64>> {

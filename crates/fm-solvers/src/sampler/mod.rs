@@ -24,16 +24,16 @@ mod method;
 mod network;
 mod own;
 
-pub use method::{Controller, Pace, SolverName};
 #[cfg(feature = "tch")]
-pub use network::Guidance;
+pub use crate::guidance::Guidance;
+pub use method::{Controller, Pace, SolverName};
 pub use own::run_with;
 #[cfg(feature = "tch")]
-pub use own::sample_with;
+pub use own::{sample_guided_with, sample_with};
 
 use crate::sde::{self, Diffusion, Method};
 use crate::{AdaptiveOptions, Grid, SaveAt, Solution, SolveError, Stats, StopReason, adaptive, fixed, per_sample};
-use fm_core::field::{Converted, RowField, SharedTime};
+use fm_core::field::{ByRef, Converted, RowField, SharedTime};
 use fm_core::loss::RowLoss;
 use fm_core::objective::Objective;
 use fm_core::path::{PathKind, ProbPath};
@@ -163,8 +163,7 @@ impl Sampler {
         W: TimeWeight,
         L: RowLoss,
     {
-        let predicted = |x: &S, t: &[f64], rows: &[usize]| network.velocities(x, t, rows);
-        let velocity = Converted::new(predicted, &objective.path, objective.prediction, objective.span()?)?;
+        let velocity = Converted::new(ByRef(network), &objective.path, objective.prediction, objective.span()?)?;
         let Some(path) = self.schedule else {
             return self.solve(velocity, &objective.path, objective.span()?, x0, noise, frames);
         };

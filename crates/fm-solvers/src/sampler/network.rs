@@ -2,33 +2,14 @@
 
 use super::{Sampler, Samples};
 use crate::SolveError;
-use crate::guidance::{Guided, Unconditional};
+use crate::guidance::{Guidance, Guided, Unconditional};
 use fm_core::FlowMatching;
 use fm_core::field::RowField;
 use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::state::RowCombination;
 use fm_core::tensor::{VelocityModel, flat_rows, upload};
-use ndarray::Array2;
-use serde::{Deserialize, Serialize};
+use ndarray::{Array2, ArrayView2};
 use tch::{Device, Kind, Tensor};
-
-/// Classifier-free guidance: v = v_null + scale (v_class - v_null) at times within the interval,
-/// v_class elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Guidance {
-    /// 1 for the conditional field; larger values amplify the effect of the class.
-    pub scale: f64,
-    /// Times at which the scale applies, including both ends.
-    pub interval: (f64, f64),
-}
-
-impl Default for Guidance {
-    /// The conditional field without guidance.
-    fn default() -> Self {
-        Self { scale: 1.0, interval: (0.0, 1.0) }
-    }
-}
 
 impl Sampler {
     /// Samples of a network trained on `flow`: row r starts from row r of the source for this seed,
@@ -50,8 +31,7 @@ impl Sampler {
     /// One sample for each entry of `classes`, with guidance.
     ///
     /// # Errors
-    /// As [`sample`](Self::sample), and guidance for a network without a [null
-    /// class](VelocityModel::null_class).
+    /// As [`sample`](Self::sample) and [`Guided::classes`].
     pub fn sample_classes(
         &self,
         model: &dyn VelocityModel,
@@ -60,15 +40,35 @@ impl Sampler {
         guidance: Guidance,
         seed: u64,
     ) -> Result<Samples<Tensor>, SolveError> {
-        let Guidance { scale, interval } = guidance;
-        let null_class = match model.null_class() {
-            Some(null) => null,
-            None if scale == 1.0 => 0,
-            None => return Err(SolveError::NoNullClass),
-        };
-        let indices = Tensor::from_slice(classes).to_device(model.device());
-        let field = Guided { model, classes: indices, null_class, scale, interval };
-        self.sample_field(&field, model, flow, classes.len(), seed)
+        self.sample_guided(&Guided::classes(model, classes, guidance)?, flow, seed)
+    }
+
+    /// One sample for each row of `vectors`, its condition vector, with guidance.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample) and [`Guided::vectors`].
+    pub fn sample_vectors(
+        &self,
+        model: &dyn VelocityModel,
+        flow: &FlowMatching,
+        vectors: ArrayView2<'_, f32>,
+        guidance: Guidance,
+        seed: u64,
+    ) -> Result<Samples<Tensor>, SolveError> {
+        self.sample_guided(&Guided::vectors(model, vectors, guidance)?, flow, seed)
+    }
+
+    /// One sample for each condition of a guided network.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample).
+    pub fn sample_guided(
+        &self,
+        guided: &Guided<'_>,
+        flow: &FlowMatching,
+        seed: u64,
+    ) -> Result<Samples<Tensor>, SolveError> {
+        self.sample_field(guided, guided.model, flow, guided.rows(), seed)
     }
 
     fn sample_field(
@@ -118,7 +118,8 @@ impl Samples<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Fixed, sampler::sample_with};
+    use crate::Fixed;
+    use crate::sampler::sample_with;
 
     /// x moves to the class (or to 2 without one) along straight lines, so the data prediction is
     /// known.

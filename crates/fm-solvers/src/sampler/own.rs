@@ -2,7 +2,7 @@
 
 use super::Samples;
 use crate::{SaveAt, SolveError, Solver};
-use fm_core::field::{Converted, RowField, SharedTime};
+use fm_core::field::{ByRef, Converted, RowField, SharedTime};
 use fm_core::loss::RowLoss;
 use fm_core::objective::Objective;
 use fm_core::path::ProbPath;
@@ -42,9 +42,8 @@ where
     W: TimeWeight,
     L: RowLoss,
 {
-    let predicted = |x: &S, t: &[f64], rows: &[usize]| network.velocities(x, t, rows);
     let (low, high) = objective.span()?;
-    let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
+    let velocity = Converted::new(ByRef(network), &objective.path, objective.prediction, (low, high))?;
     Ok(solver.solve(&SharedTime(velocity), x0, low..high, SaveAt::End)?.into())
 }
 
@@ -63,4 +62,20 @@ pub fn sample_with(
 ) -> Result<Samples<tch::Tensor>, SolveError> {
     let x0 = super::network::source_rows(model, flow, rows, seed)?;
     run_with(solver, &crate::guidance::Unconditional(model), &flow.objective, x0)
+}
+
+/// One sample for each condition of a guided network, using a custom solver; see
+/// [`Sampler::sample_guided`](super::Sampler::sample_guided).
+///
+/// # Errors
+/// As [`Sampler::sample`](super::Sampler::sample).
+#[cfg(feature = "tch")]
+pub fn sample_guided_with(
+    solver: &(impl Solver<tch::Tensor> + ?Sized),
+    guided: &crate::guidance::Guided<'_>,
+    flow: &fm_core::FlowMatching,
+    seed: u64,
+) -> Result<Samples<tch::Tensor>, SolveError> {
+    let x0 = super::network::source_rows(guided.model, flow, guided.rows(), seed)?;
+    run_with(solver, guided, &flow.objective, x0)
 }

@@ -89,21 +89,30 @@ impl Tableau {
     /// [`SolveError::Tableau`] if the coefficients are inconsistent.
     pub fn check(&self) -> Result<(), SolveError> {
         let (n, all) = (self.stages(), self.c.len());
-        let why = match () {
-            () if n == 0 || n.max(all) > MAX_STAGES => "it must have between 1 and 16 stages",
-            () if all < n || self.a.len() != all => "A and c must have one row per stage, b at most as many",
-            () if self.a.iter().enumerate().any(|(i, row)| row.len() != i) => "row i of A must have i entries",
-            () if self.c[0] != 0.0 => "the first node must be 0",
-            () if self.order == 0 => "its order must be at least 1",
-            () if self.estimates().any(|e| e.len() != n) => "the error estimate must have one weight per stage",
-            () if self.dense.len() != all => "the interpolant must have a polynomial per stage",
-            () if !self.numbers().all(|v| v.is_finite()) => "its numbers must be finite",
-            () if (sum(self.b) - 1.0).abs() > 1e-9 => "the weights b must add up to 1",
-            () if self.estimates().any(|e| sum(e).abs() > 1e-9) => "the weights of the error estimate must add up to 0",
-            () if all > n && !self.interpolant_ends_the_step() => {
-                "an interpolant with stages of its own must be b at theta = 1"
-            }
-            () => return Ok(()),
+        let why = if n == 0 || n.max(all) > MAX_STAGES {
+            "it must have between 1 and 16 stages"
+        } else if all < n || self.a.len() != all {
+            "A and c must have one row per stage, b at most as many"
+        } else if self.a.iter().enumerate().any(|(i, row)| row.len() != i) {
+            "row i of A must have i entries"
+        } else if self.c[0] != 0.0 {
+            "the first node must be 0"
+        } else if self.order == 0 {
+            "its order must be at least 1"
+        } else if self.estimates().any(|e| e.len() != n) {
+            "the error estimate must have one weight per stage"
+        } else if self.dense.len() != all {
+            "the interpolant must have a polynomial per stage"
+        } else if !self.numbers().all(|v| v.is_finite()) {
+            "its numbers must be finite"
+        } else if (sum(self.b) - 1.0).abs() > 1e-9 {
+            "the weights b must add up to 1"
+        } else if self.estimates().any(|e| sum(e).abs() > 1e-9) {
+            "the weights of the error estimate must add up to 0"
+        } else if all > n && !self.interpolant_ends_the_step() {
+            "an interpolant with stages of its own must be b at theta = 1"
+        } else {
+            return Ok(());
         };
         Err(SolveError::Tableau { method: self.name, why })
     }
@@ -113,7 +122,8 @@ impl Tableau {
         rows.chain([self.c, self.b]).chain(self.estimates()).flatten()
     }
 
-    fn interpolant_ends_the_step(&self) -> bool {
+    /// Whether the interpolant passes through the end of the step.
+    pub(crate) fn interpolant_ends_the_step(&self) -> bool {
         let b = self.b.iter().copied().chain(std::iter::repeat(0.0));
         self.interpolate(1.0).iter().zip(b).all(|(at_1, b)| (at_1 - b).abs() < 1e-9)
     }

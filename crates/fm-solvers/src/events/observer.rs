@@ -4,50 +4,73 @@ use super::event::{Event, EventTimes};
 use super::root::{self, Point};
 use crate::piece::Piece;
 use crate::record::{Interpolant, Observer, Record, Step};
-use crate::{Adaptive, SaveAt, SolveError, Stats, adaptive};
+use crate::solver::{Adaptive, RungeKutta};
+use crate::tableau::Tableau;
+use crate::{SaveAt, SolveError, Stats, adaptive, fixed};
 use fm_core::field::VelocityField;
 use fm_core::state::OdeState;
 use std::ops::Range;
 
 /// The observer of one solve.
-pub(crate) struct Watch<'a, S> {
+pub(crate) struct EventObserver<'a, S> {
     pub(crate) record: Record<'a, S>,
     /// The pieces of the dense output, if requested.
     pub(crate) pieces: Option<Vec<Piece<S>>>,
     pub(crate) found: Vec<EventTimes<S>>,
+    /// The first and the last time of the solve.
+    pub(crate) ends: (f64, f64),
     events: &'a [Event<'a, S>],
     /// The value of each event function at the end of the last step.
     before: Vec<f64>,
 }
 
-impl<'a, S: OdeState> Watch<'a, S> {
+impl<'a, S: OdeState> EventObserver<'a, S> {
     /// Solves with this observer; a solve that stops early is not an error here.
     ///
     /// # Errors
-    /// As [`adaptive::solve_partial`], and [`SolveError::Event`].
+    /// As [`adaptive::solve_partial`] and [`fixed::solve_partial`], and [`SolveError::Event`].
     pub(crate) fn run(
         field: &(impl VelocityField<S> + ?Sized),
         x: S,
         span: Range<f64>,
-        solver: &Adaptive,
+        solver: RungeKutta<'_>,
         events: &'a [Event<'a, S>],
         (output, dense): (SaveAt<'a>, bool),
     ) -> Result<(S, Stats, Self), SolveError> {
-        let Adaptive { tableau, options } = solver;
-        let span = (span.start, span.end);
-        let error_weights = options.check(span, tableau, x.dimension())?;
-        output.check(span)?;
-        field.check(&x)?;
-        S::untracked(|| {
-            let mut watch = Self {
-                record: Record::new(output, span.0, &x),
+        let start = |x: &S, ends: (f64, f64), tableau: &Tableau| {
+            if !tableau.interpolant_ends_the_step() {
+                let why = "for events and dense output its interpolant must be b at theta = 1";
+                return Err(SolveError::Tableau { method: tableau.name, why });
+            }
+            output.check(ends)?;
+            field.check(x)?;
+            Ok(Self {
+                record: Record::new(output, ends.0, x),
                 pieces: dense.then(Vec::new),
                 found: events.iter().map(|_| EventTimes { times: Vec::new(), states: Vec::new() }).collect(),
+                ends,
                 events,
-                before: values(events, &x, span.0)?,
-            };
-            let (x, stats) = adaptive::integrate(field, x, span, (tableau, error_weights), options, &mut watch)?;
-            Ok((x, stats, watch))
+                before: values(events, x, ends.0)?,
+            })
+        };
+        S::untracked(|| match solver {
+            RungeKutta::Adaptive(Adaptive { tableau, options }) => {
+                let ends = (span.start, span.end);
+                let error_weights = options.check(ends, tableau, x.dimension())?;
+                let mut observer = start(&x, ends, tableau)?;
+                let (x, stats) = adaptive::integrate(field, x, ends, (tableau, error_weights), options, &mut observer)?;
+                Ok((x, stats, observer))
+            }
+            RungeKutta::Fixed(solver) => {
+                let (grid, tableau) = (solver.times(&span)?, &solver.tableau);
+                fixed::check_grid(&grid)?;
+                tableau.check()?;
+                // The grid may start or end within the span.
+                let mut observer = start(&x, (grid[0], grid[grid.len() - 1]), tableau)?;
+                // Careful: a state that is not finite must not reach an event function.
+                let (x, stats) = fixed::integrate(field, &x, &grid, tableau, true, &mut observer)?;
+                Ok((x, stats, observer))
+            }
         })
     }
 
@@ -69,7 +92,7 @@ impl<'a, S: OdeState> Watch<'a, S> {
     }
 }
 
-impl<S: OdeState> Observer<S> for Watch<'_, S> {
+impl<S: OdeState> Observer<S> for EventObserver<'_, S> {
     fn interpolates(&self) -> bool {
         true
     }

@@ -5,7 +5,7 @@ use crate::collective::Shard;
 use fm_core::FlowMatching;
 use fm_core::coupling::{self, Conditions, Coupling, CouplingInput};
 use fm_core::data::DataError;
-use fm_core::rng::{self, Key, Stream};
+use fm_core::rng::{Key, Stream};
 use ndarray::ArrayView2;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -17,13 +17,13 @@ type Group = Arc<OnceLock<Result<Vec<Batch>, String>>>;
 const KEPT: usize = 3;
 
 /// Adds source rows to the data of a step.
-pub(crate) struct Pairing<'a> {
+pub(crate) struct Coupler<'a> {
     pub(crate) flow: &'a FlowMatching,
     shard: Shard,
     recent: Mutex<VecDeque<(u64, Group)>>,
 }
 
-impl<'a> Pairing<'a> {
+impl<'a> Coupler<'a> {
     pub(crate) fn new(flow: &'a FlowMatching) -> Self {
         Self { flow, shard: Shard::default(), recent: Mutex::default() }
     }
@@ -103,7 +103,7 @@ impl<'a> Pairing<'a> {
         let Some(dim) = batches.first().map(Batch::dim) else { return Ok(()) };
         let mut all = Batch::concat(batches);
         let n = all.rows();
-        let mut draws = rng::stream(self.flow.seed, first, Stream::Coupling, 0);
+        let mut draws = Key::new(self.flow.seed, first, Stream::Coupling).generator(0);
         let pairing = {
             let condition_dim = all.conditions.len() / n.max(1);
             let conditions = match (all.classes.is_empty(), condition_dim) {
