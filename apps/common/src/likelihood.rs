@@ -2,7 +2,7 @@
 
 use crate::options::help;
 use anyhow::{bail, ensure};
-use fm_core::field::{Converted, RowField};
+use fm_core::field::{ByRef, Converted, RowField};
 use fm_core::objective::Objective;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::{Source, SourceKind};
@@ -86,9 +86,8 @@ impl LikelihoodArgs {
             ),
         };
         ensure!(self.tolerance > 0.0, "--tolerance is {}; give a number above 0", self.tolerance);
-        let predicted = |x: &Tensor, t: &[f64], rows: &[usize]| network.velocities(x, t, rows);
         let (low, high) = objective.span()?;
-        let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
+        let velocity = Converted::new(ByRef(network), &objective.path, objective.prediction, (low, high))?;
         let divergence = match self.probes {
             0 => Divergence::Exact,
             n => Divergence::hutchinson(
