@@ -9,6 +9,7 @@ use crate::reflow::{self, compare};
 use crate::training_data::Material;
 use crate::{data, plan};
 use anyhow::{Context, bail};
+use fm_app::memory::ensure_fits;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
@@ -64,13 +65,16 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     let material = Material::open(&mut config, resume.then_some(&out), device)?;
     let set = &material.set;
     if let Some(epochs) = args.epochs {
-        config.steps = (epochs * material.len() as u64).div_ceil(config.batch_size as u64);
+        let rows = epochs.checked_mul(material.len() as u64);
+        let rows = rows.with_context(|| format!("--epochs is {epochs}: too many for a number of steps; give fewer"))?;
+        config.steps = rows.div_ceil(config.batch_size as u64);
         config.validate()?;
     }
     let classes = if config.conditional { set.classes.len() } else { 0 };
     let null_class = config.label_drop > 0.0 || config.model.null_class().is_some();
     config.model.fit_to_images(material.shape, classes, null_class);
     let dim = material.shape.iter().product();
+    ensure_fits("a batch", &[config.batch_size, dim], BATCHES * size_of::<f32>(), "--batch-size")?;
     let source = data::open_source(&mut config, dim, || material.deviation())?;
     let couplings = Reports::default();
     let flow = config.flow.flow(source, config.seed, config.conditional, &couplings)?;
@@ -132,6 +136,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     let task = FlowTask { resident, ..FlowTask::new(model.as_ref(), &flow) };
     job.run(group, &task, batches.as_ref(), state, Box::new(|state| preview.draw(state)))
 }
+
+/// Arrays of a batch that exist at once: noise, data, x_t, and the batch that is being made.
+const BATCHES: usize = 4;
 
 /// The configuration from the flags. A restarted program resumes its own run.
 fn configure(args: &TrainArgs, distilled: Option<usize>, restarted: bool) -> anyhow::Result<Plan> {

@@ -28,8 +28,8 @@ const LONGEST: usize = 300;
 
 /// Runs a program. An error is printed as one line on standard error, with exit code 2, also that
 /// standard output could not be written. An exception of libtorch, such as out of memory, arrives
-/// as a panic; it is printed as one line too, with exit code 101. If RUST_BACKTRACE is set, the
-/// panic is printed in full.
+/// as a panic; it is printed as one line too, with exit code 2. Any other panic is a bug, with exit
+/// code 101. If RUST_BACKTRACE is set, panics are printed in full.
 pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     crate::spinning::bound();
     crate::memory::keep_freed();
@@ -38,7 +38,10 @@ pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
             eprintln!("error: {}", cut(&thrown(info.payload_as_str().unwrap_or("unknown")), LONGEST));
         }));
     }
-    let result = catch_unwind(AssertUnwindSafe(main)).unwrap_or(Ok(ExitCode::from(101)));
+    let result = catch_unwind(AssertUnwindSafe(main)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map_or("", String::as_str);
+        Ok(ExitCode::from(if text.contains(LIBTORCH) { 2 } else { 101 }))
+    });
     let complete = |code| match fm_terminal::print::lost() {
         Some(error) => Err(anyhow::anyhow!("cannot write standard output: {error}; free space or redirect it")),
         None => Ok(code),
@@ -53,9 +56,12 @@ pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
 const OUT_OF_MEMORY: &str =
     "; use a smaller --batch-size; in training, also --micro-batch-size or --checkpoint-activations true";
 
+/// How an exception of libtorch begins in the text of a panic.
+const LIBTORCH: &str = "Torch(\"";
+
 /// The message for a panic: the first line of libtorch's exception, or the text of the panic.
 fn thrown(text: &str) -> String {
-    match text.split_once("Torch(\"") {
+    match text.split_once(LIBTORCH) {
         Some((_, said)) => {
             let first = said.split("\\n").next().unwrap_or(said);
             let hint = if first.contains("out of memory") { OUT_OF_MEMORY } else { "" };

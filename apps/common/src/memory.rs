@@ -5,6 +5,8 @@
 //! faults. Keeping the blocks shortens a training step of a large network by a few per cent
 //! (`docs/decisions.md`, "What happens to freed memory?").
 
+use anyhow::ensure;
+
 /// Makes the allocator keep freed memory. Call it first in a program; without glibc it does
 /// nothing.
 pub fn keep_freed() {
@@ -16,6 +18,43 @@ pub fn keep_freed() {
         libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
     }
+}
+
+/// Fails if values of these counts and size in bytes do not fit into memory, before they are
+/// allocated: an allocation that fails ends a program without a message.
+///
+/// # Errors
+/// The memory that `what` needs and that there is; the remedy is less of `flag`.
+pub fn ensure_fits(what: &str, counts: &[usize], bytes: usize, flag: &str) -> anyhow::Result<()> {
+    let needed = counts.iter().fold(bytes as u128, |product, count| product.saturating_mul(*count as u128));
+    let there = available().map_or(u128::from(u64::MAX), u128::from);
+    let gib = |bytes: u128| bytes as f64 / f64::from(1 << 30);
+    ensure!(
+        needed <= there,
+        "cannot hold {what}: they take {:.1} GiB, and {:.1} GiB are free; give a smaller {flag}",
+        gib(needed),
+        gib(there)
+    );
+    Ok(())
+}
+
+/// Memory that this process can still allocate: the least of what the machine has free and what the
+/// limits of its process and its group leave.
+fn available() -> Option<u64> {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free = text.lines().find_map(|line| kibibytes(line.strip_prefix("MemAvailable:")?));
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let words = limits.lines().find_map(|line| line.strip_prefix("Max address space"));
+    let space = words.and_then(|words| words.split_whitespace().next()?.parse::<u64>().ok());
+    let group = number("/sys/fs/cgroup/memory.max")
+        .map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
+    let space = space.map(|most| most.saturating_sub(status("VmSize:").unwrap_or(0)));
+    [free, space, group].into_iter().flatten().min()
+}
+
+fn kibibytes(text: &str) -> Option<u64> {
+    Some(text.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
 /// Peak resident memory of this process in bytes, where the system reports it.
@@ -30,6 +69,19 @@ pub fn resident_memory() -> Option<u64> {
 
 fn status(key: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with(key))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+    status.lines().find_map(|line| kibibytes(line.strip_prefix(key)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_refused_before_it_is_allocated() {
+        assert!(ensure_fits("rows", &[1000, 1000], 4, "--rows").is_ok());
+        for counts in [[usize::MAX, 2], [usize::MAX, usize::MAX], [1 << 30, 1 << 20]] {
+            let error = ensure_fits("the rows", &counts, 4, "--rows").unwrap_err().to_string();
+            assert!(error.contains("GiB are free; give a smaller --rows"), "{error}");
+        }
+    }
 }

@@ -78,12 +78,14 @@ impl SolveArgs {
             ensure!(rise && ends, "--times must rise from 0 to 1, both included; got {:?}", self.times);
             return Ok(sampler(Steps::Listed(self.times.clone())));
         }
-        ensure!(self.num_steps != Some(0), "--num-steps is 0: give at least one");
+        let most = 1_000_000;
+        let steps = self.num_steps.unwrap_or(50);
+        ensure!((1..=most).contains(&steps), "--num-steps is {steps}: choose 1 to {most}");
         if adaptive {
             ensure!(self.grid.is_none(), "{solver} chooses its own steps; give --num-steps with --grid");
             return Ok(sampler(Steps::Adaptive(self.pace.unwrap_or_default(), self.options())));
         }
-        Ok(sampler(Steps::Fixed(self.grid.unwrap_or_default(), self.num_steps.unwrap_or(50))))
+        Ok(sampler(Steps::Fixed(self.grid.unwrap_or_default(), steps)))
     }
 
     /// A given flag that only adaptive steps have.

@@ -1,6 +1,7 @@
 //! Configuration of a run: plain values with defaults, which are stored in the run directory.
 
 use anyhow::ensure;
+use fm_app::memory::ensure_fits;
 use fm_app::models::TableModel;
 use fm_app::objective_args::{FlowArgs, FlowConfig};
 use fm_app::optimizer_args::{LearningArgs, LearningConfig};
@@ -106,6 +107,7 @@ impl Config {
         ensure!(self.steps > 0, "steps is 0: give at least one (--steps)");
         ensure!(self.batch_size > 0, "batch_size is 0: give at least one row a step (--batch-size)");
         ensure!(self.rows > 0, "rows is 0: give at least one point (--rows)");
+        ensure_fits("the points", &[self.rows, 2], 2 * size_of::<f64>(), "--rows")?;
         ensure!(self.log_every > 0, "log_every is 0: give at least 1 (--log-every)");
         ensure!(self.hold_out < 1.0, "hold_out is {}: choose a share below 1 (--hold-out)", self.hold_out);
         ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}: choose a share in [0, 1]", self.label_drop);

@@ -3,6 +3,7 @@
 use crate::args::DrawArgs;
 use crate::model::{Loaded, load};
 use anyhow::{Context, bail, ensure};
+use fm_app::memory::ensure_fits;
 use fm_app::pictures::Point;
 use fm_core::objective::Objective;
 use fm_core::rng::{Key, Stream, normal_rows};
@@ -163,6 +164,7 @@ fn first_few(names: &[&str]) -> String {
 pub(crate) fn drawn(args: &DrawArgs, rows: usize, frames: bool) -> anyhow::Result<(Loaded, Sampler, Rows)> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     let sampler = args.solve.sampler()?;
+    ensure_fits("the samples", &[rows, loaded.dim()], 4 * size_of::<f64>(), "--num-samples")?;
     let classes = loaded.columns.asked(args.class.as_deref(), rows)?;
     let drawn = Drawer::of(&loaded, args.cfg_scale)?.draw(&sampler, rows, args.seed, classes, frames)?;
     Ok((loaded, sampler, drawn))

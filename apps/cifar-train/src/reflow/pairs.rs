@@ -5,6 +5,7 @@ use crate::generate::{Request, batch, to_host};
 use crate::model::{Loaded, load};
 use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
+use fm_app::memory::ensure_fits;
 use fm_app::process_group::{GeneratedShard, Group};
 use fm_terminal::{eprintln, println};
 use fm_train::pairs::{PairWriter, PairsAbout, TeacherPairs};
@@ -22,6 +23,14 @@ fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.num_pairs > 0 && args.shard_size > 0, "--num-pairs and --shard-size must be at least 1");
     ensure!(args.solver.batch_size > 0, "--batch-size is 0: give at least one");
     let loaded = load(&args.from)?;
+    let dim = loaded.data.shape.iter().product::<i64>() as usize;
+    ensure_fits(
+        "the pairs of a file",
+        &[args.shard_size.min(args.num_pairs), dim],
+        4 * size_of::<f32>(),
+        "--shard-size",
+    )?;
+    ensure_fits("the classes", &[args.num_pairs], size_of::<i64>(), "--num-pairs")?;
     let classes = in_turn(loaded.data.classes.len(), args.num_pairs);
     let request = with_classes(&args.solver, &loaded, args.num_pairs, classes)?;
     ensure!(
