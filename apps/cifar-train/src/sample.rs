@@ -98,15 +98,16 @@ fn request(args: &SampleArgs, loaded: &Loaded) -> anyhow::Result<Request> {
             );
             vec![k as i64; args.num_samples]
         }
-        (false, None) => in_turn(names.len(), args.num_samples),
+        (false, None) => in_turn(names.len(), args.num_samples)?,
     };
     let count = if args.class_grid { classes.len() } else { args.num_samples };
     with_classes(&args.solver, loaded, count, classes)
 }
 
 /// Classes 0, 1, 2, ..., repeated; empty for an unconditional model.
-pub(crate) fn in_turn(classes: usize, count: usize) -> Vec<i64> {
-    if classes == 0 { Vec::new() } else { (0..count).map(|i| (i % classes) as i64).collect() }
+pub(crate) fn in_turn(classes: usize, count: usize) -> anyhow::Result<Vec<i64>> {
+    ensure_fits("the classes of the samples", &[count], size_of::<i64>(), "number of samples")?;
+    Ok(if classes == 0 { Vec::new() } else { (0..count).map(|i| (i % classes) as i64).collect() })
 }
 
 pub(crate) fn with_classes(

@@ -140,7 +140,7 @@ impl<'a> Plan<'a> {
     /// all processes except the first.
     pub(super) fn subject(&self, group: &Group) -> anyhow::Result<Option<(Found, Value, Vec<i64>)>> {
         if let Some(loaded) = &self.loaded {
-            let classes = in_turn(loaded.data.classes.len(), self.count);
+            let classes = in_turn(loaded.data.classes.len(), self.count)?;
             let request = with_classes(&self.args.solver, loaded, self.count, classes.clone())?;
             let Some(found) = of_samples(loaded, &request, self.wanted(true), &self.cache, group)? else {
                 return Ok(None);

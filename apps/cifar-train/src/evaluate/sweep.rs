@@ -25,7 +25,7 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
     let budgets = budgets(sweep)?;
     let loaded = plan.loaded.as_ref().context("a sweep is over samples of a --checkpoint")?;
     let count = plan.count;
-    let classes = in_turn(loaded.data.classes.len(), count);
+    let classes = in_turn(loaded.data.classes.len(), count)?;
     let asked = with_classes(&plan.args.solver, loaded, count, classes.clone())?.sampler;
     ensure!(asked.stochastic.is_none(), "a sweep is over solvers of the ODE; drop --sde");
     ensure!(

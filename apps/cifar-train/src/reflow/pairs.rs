@@ -30,8 +30,7 @@ fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
         4 * size_of::<f32>(),
         "--shard-size",
     )?;
-    ensure_fits("the classes", &[args.num_pairs], size_of::<i64>(), "--num-pairs")?;
-    let classes = in_turn(loaded.data.classes.len(), args.num_pairs);
+    let classes = in_turn(loaded.data.classes.len(), args.num_pairs)?;
     let request = with_classes(&args.solver, &loaded, args.num_pairs, classes)?;
     ensure!(
         request.sampler.stochastic.is_none(),
