@@ -153,6 +153,7 @@ impl Job {
     fn last_good(&self) -> String {
         match latest_checkpoint(&self.out) {
             Ok((path, _, _)) => format!("the run ended; the last good checkpoint is {}", path.display()),
+            Err(_) if holds_checkpoints(&self.out) => "the run ended, and none of its checkpoints is usable".into(),
             Err(_) => "the run ended before its first checkpoint".into(),
         }
     }
