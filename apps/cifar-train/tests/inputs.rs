@@ -155,9 +155,13 @@ fn a_resumed_run_keeps_the_numbers_of_its_classes() {
     assert!(classes().ends_with("2: 2, 10"), "{}", classes());
     // A folder that no longer has a class keeps its number; a new one is refused.
     fs::remove_dir_all(d.join("photos/2")).unwrap();
-    succeed(&format!("train --resume --steps 8 --out {run}"));
+    let refused = common::fail(&format!("train --resume --steps 8 --out {run}"));
+    assert!(refused.contains("changed since the run began") && refused.contains("--allow-changed-data"), "{refused}");
+    succeed(&format!("train --resume --steps 8 --out {run} --allow-changed-data"));
     assert!(classes().ends_with("2: 2, 10"), "{}", classes());
+    // Without a change, the flag is not needed.
+    succeed(&format!("train --resume --steps 9 --out {run}"));
     picture(&d.join("photos/11/x.png"), 8, ImageFormat::Png);
-    let error = common::fail(&format!("train --resume --steps 12 --out {run}"));
+    let error = common::fail(&format!("train --resume --steps 12 --out {run} --allow-changed-data"));
     assert!(error.contains("'11'"), "{error}");
 }

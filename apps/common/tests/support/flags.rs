@@ -36,7 +36,7 @@ const VALUES: [&str; 20] = [
 const KIBIBYTES: u64 = 8 << 20;
 
 /// A case that still runs after this time has accepted its value.
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(10);
 
 /// Checks the flags of a command, given the words of a short valid call of it.
 pub(crate) struct Commands<'a> {
