@@ -3,7 +3,7 @@
 use crate::libtorch::{ensure_present, home};
 use clap::Args;
 use std::path::PathBuf;
-use xtask_shell::{cargo, execute};
+use xtask_shell::{TESTED, cargo, execute};
 
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
@@ -14,12 +14,7 @@ pub(crate) struct TestArgs {
 
 pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
     ensure_present()?;
-    let mut command = cargo(&[
-        "test",
-        "--workspace",
-        "--features",
-        "fm-benches/tch,flow-matching/torch,hostile/tch,xtask-dev/libtorch",
-    ]);
+    let mut command = cargo(&["test", "--workspace", "--features", TESTED]);
     // In one build, the torch-free crates are linked with libtorch too, but have no build script
     // that sets its path.
     let variable = if cfg!(target_os = "macos") { "DYLD_FALLBACK_LIBRARY_PATH" } else { "LD_LIBRARY_PATH" };

@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use xtask_shell::{cargo, execute, target};
+use xtask_shell::{TESTED, cargo, execute, target};
 
 /// The names of the programs.
 const PROGRAMS: [&str; 2] = ["cifar-train", "tabular-train"];
@@ -80,8 +80,8 @@ impl Programs {
     /// Builds the programs and the library.
     pub(crate) fn build(work: &Path) -> anyhow::Result<Self> {
         xtask_shell::ensure_libtorch()?;
-        let mut build = cargo(&["build", "--quiet"]);
-        execute(build.args(PROGRAMS.iter().flat_map(|name| ["-p", name])))?;
+        let mut build = cargo(&["build", "--quiet", "--workspace", "--features", TESTED]);
+        execute(build.args(PROGRAMS.iter().flat_map(|name| ["--bin", name])))?;
         let (source, shim) = (work.join("shim.c"), work.join("shim.so"));
         fs::write(&source, SHIM)?;
         let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
