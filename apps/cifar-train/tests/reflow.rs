@@ -210,7 +210,9 @@ fn requests_that_cannot_be() {
     assert!(!Path::new(&out).exists(), "a refused run must leave no directory");
     let other = bench.pairs("pairs").replace("--seed 3", "--seed 4");
     assert!(fail(&other).contains("choose another directory"));
-    assert!(fail(&(bench.pairs("x") + " --sde constant")).contains("drop --sde"));
+    let stochastic = bench.pairs("x") + " --sde constant";
+    assert!(fail(&stochastic).contains("give --sde-method, not --solver"));
+    assert!(fail(&stochastic.replace("--solver rk4", "")).contains("drop --sde"));
     assert!(fail(&bench.pairs_command("x", 0)).contains("at least 1"));
     let compare = format!("reflow compare {} --num-samples 20 --trajectories 8", bench.at("teacher"));
     assert!(fail(&format!("{compare} --nfe 0")).contains("from 1"));
