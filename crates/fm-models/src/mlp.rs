@@ -173,7 +173,7 @@ impl VelocityModel for Mlp {
                 input.push(condition.map_or_else(|| zeros(dim), |vectors| vectors.to_kind(kind)));
             }
             ConditionKind::Classes { count } => {
-                // Without a condition, every row has the null class, or no class if there is no null
+                // Without a condition, every row has the null class, or none if there is no null
                 // class.
                 let none = || {
                     let rows = zeros(count);

@@ -6,8 +6,9 @@
 //! equal steps of a built-in method of order p, times and states of events have the error
 //! O(n^(-p)). A zero at the start is not an event, nor is a zero that g touches without a change of
 //! sign. Two zeros of the same event within one step cancel; steps below their distance
-//! (`max_step`, or more fixed steps) separate them. g has any unit; rising and falling refer to the direction of the solve, also
-//! backwards in time. A terminal event ends the solve at its first zero.
+//! (`max_step`, or more fixed steps) separate them. g has any unit; rising and falling refer to the
+//! direction of the solve, also backwards in time. A terminal event ends the solve at its first
+//! zero.
 //!
 //! ```
 //! use fm_solvers::{Adaptive, Event, Fixed, SaveAt, StopReason, events};

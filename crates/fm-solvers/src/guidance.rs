@@ -1,7 +1,7 @@
 //! Networks as velocity fields over tensors, with and without classifier-free guidance.
 //!
-//! v(x, t) = v_u + s (v_c - v_u), with v_c the prediction for the given classes or condition vectors
-//! and v_u the one without condition: for the null class, or for vectors of zeros. s = 1 is the
+//! v(x, t) = v_u + s (v_c - v_u), with v_c the prediction for the given classes or vectors, and
+//! v_u the one without condition: for the null class, or for vectors of zeros. s = 1 is the
 //! conditional field, s = 0 the unconditional one, and s > 1 amplifies the effect of the condition.
 //! Both predictions come from one forward pass over a doubled batch. Outside the guidance interval
 //! s = 1, which keeps samples diverse where the noise is large.
@@ -47,8 +47,8 @@ impl RowField<Tensor> for Unconditional<'_> {
     }
 }
 
-/// Classifier-free guidance: v = v_null + scale (v_condition - v_null) at times within the interval,
-/// v_condition elsewhere.
+/// Classifier-free guidance: v = v_null + scale (v_condition - v_null) at times within the
+/// interval, v_condition elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[doc(alias = "guidance_scale")]

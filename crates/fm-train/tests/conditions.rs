@@ -93,7 +93,8 @@ fn conditions_that_a_network_does_not_take_are_errors() {
     for (batch, kind) in [(&classes, ConditionKind::Classes { count: 3 }), (&classes, ConditionKind::None)] {
         assert!(flow.loss(&Recorder::taking(kind), batch).is_ok(), "{kind}");
     }
-    // A network without a condition kind takes anything, but a batch has classes or vectors, one per row.
+    // A network without a condition kind takes anything, but a batch has classes or vectors, one
+    // per row.
     assert!(flow.loss(&Recorder::default(), &vectors).is_ok());
     let both = Batch { classes: classes.classes.clone(), ..vectors.clone() };
     let short = Batch { conditions: vectors.conditions[1..].to_vec(), ..vectors.clone() };

@@ -26,8 +26,8 @@ pub fn libtorch() -> PathBuf {
     root().join("libtorch")
 }
 
-/// The features with which the whole workspace is tested. Building with the same ones builds nothing
-/// twice.
+/// The features with which the whole workspace is tested. Building with the same ones builds
+/// nothing twice.
 pub const TESTED: &str = "fm-benches/tch,flow-matching/torch,hostile/tch,xtask-dev/libtorch";
 
 /// The library with libtorch's CUDA half.

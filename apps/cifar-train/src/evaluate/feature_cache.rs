@@ -3,9 +3,9 @@
 //!
 //! A store is a folder named by a hash of the description of its images, which is in `about.json`.
 //! Each file in it contains rows of one kind, little-endian and of equal length; the file's length
-//! gives their number. Each row is followed by the CRC-32 of its number and its bytes. Rows are only
-//! ever appended. Opening a file checks all rows; the first incomplete or damaged one and those
-//! after it are dropped, and computed again.
+//! gives their number. The CRC-32 of its number and its bytes follows each row. Rows are only ever
+//! appended. Opening a file checks all rows; the first incomplete or damaged one and those after it
+//! are dropped, and computed again.
 
 use anyhow::{Context, bail, ensure};
 use fm_terminal::eprintln;
