@@ -1,5 +1,7 @@
 //! Every flag with values that nobody should give.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
 #[path = "../../common/tests/support/flags.rs"]
 mod flags;
 

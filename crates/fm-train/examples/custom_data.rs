@@ -1,6 +1,8 @@
 //! A data set of your own: points on a Lissajous curve, computed when a batch needs them.
 //! `cargo run -p fm-train --example custom_data`
 
+#![allow(clippy::print_stderr, reason = "an example prints its progress")]
+
 use fm_core::FlowMatching;
 use fm_core::data::{DataError, Dataset, Pick};
 use fm_models::{ModelConfig, mlp::MlpConfig};

@@ -1,6 +1,8 @@
 //! A network of your own: any type with a forward pass.
 //! `cargo run -p fm-train --example custom_model`
 
+#![allow(clippy::print_stderr, reason = "an example prints its progress")]
+
 use fm_core::{FlowMatching, tensor::VelocityModel};
 use fm_train::{FlowTraining, Trainer, TrainerConfig};
 use ndarray::Array2;

@@ -51,6 +51,7 @@ unsafe impl GlobalAlloc for Limited {
 }
 
 /// Names the call, because what follows may be an abort.
+#[allow(clippy::print_stderr, reason = "a test has no other way to tell")]
 fn too_much(size: usize) -> *mut u8 {
     CALL.with(|call| {
         if let Ok(name) = call.try_borrow() {
