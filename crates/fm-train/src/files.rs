@@ -107,7 +107,7 @@ fn hexadecimal(digest: &[u8]) -> String {
 /// this cannot block.
 ///
 /// # Errors
-/// Those of the operating system, and [`NotPlain`] inside an [`io::Error`].
+/// Those of the operating system, and [`ErrorKind::InvalidInput`] for a file that is not plain.
 pub fn open_plain(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     if let Ok(found) = fs::symlink_metadata(path) {
         plain(found.file_type())?;
