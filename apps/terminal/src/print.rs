@@ -80,7 +80,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
 /// start of a message and remedies at its end.
 ///
 /// ```
-/// assert_eq!(fm_terminal::print::cut("0123456789", 9), "01234 789");
+/// assert_eq!(fm_terminal::print::cut("0123456789", 9), "01 ... 89");
 /// assert_eq!(fm_terminal::print::cut("0123456789", 10), "0123456789");
 /// ```
 pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
