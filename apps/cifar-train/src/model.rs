@@ -116,7 +116,7 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
     };
     ensure!(
         data.shape == shape && (data.classes.is_empty() || data.classes.len() as i64 == config.model.classes()),
-        "{} describes images of {:?} in {} classes, its network others; write it again from its run",
+        "cannot use {}: it describes images of {:?} in {} classes, which its network does not take; write it again from its run",
         path.display(),
         data.shape,
         data.classes.len()

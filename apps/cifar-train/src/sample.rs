@@ -5,7 +5,7 @@ use crate::data;
 use crate::generate::{Generated, Request, generate};
 use crate::model::{Loaded, load};
 use anyhow::{Context, bail, ensure};
-use fm_app::memory::ensure_fits;
+use fm_app::memory::{ensure_batch_fits, ensure_fits};
 use fm_app::pictures::{Grid, save_gif, save_png};
 use fm_app::process_group::Group;
 use fm_data::ImageSet;
@@ -128,7 +128,7 @@ pub(crate) fn with_classes(
     let dim = loaded.data.shape.iter().product::<i64>() as usize;
     // Noise and samples.
     ensure_fits("the samples", &[count, dim], 2 * size_of::<f32>(), "number of samples")?;
-    ensure_fits("a batch", &[args.batch_size, dim], 2 * size_of::<f32>(), "--batch-size")?;
+    ensure_batch_fits(args.batch_size, dim)?;
     Ok(Request {
         sampler: args.solve.sampler()?,
         cfg_scale,

@@ -9,7 +9,7 @@ use crate::reflow::{self, compare};
 use crate::training_data::Material;
 use crate::{data, plan};
 use anyhow::{Context, bail};
-use fm_app::memory::ensure_fits;
+use fm_app::memory::ensure_batch_fits;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
@@ -74,7 +74,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     let null_class = config.label_drop > 0.0 || config.model.null_class().is_some();
     config.model.fit_to_images(material.shape, classes, null_class);
     let dim = material.shape.iter().product();
-    ensure_fits("a batch", &[config.batch_size, dim], BATCHES * size_of::<f32>(), "--batch-size")?;
+    ensure_batch_fits(config.batch_size, dim)?;
     let source = data::open_source(&mut config, dim, || material.deviation())?;
     let couplings = Reports::default();
     let flow = config.flow.flow(source, config.seed, config.conditional, &couplings)?;
@@ -137,9 +137,6 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     job.run(group, &task, batches.as_ref(), state, Box::new(|state| preview.draw(state)))
 }
 
-/// Arrays of a batch that exist at once: noise, data, x_t, and the batch that is being made.
-const BATCHES: usize = 4;
-
 /// The configuration from the flags. A restarted program resumes its own run.
 fn configure(args: &TrainArgs, distilled: Option<usize>, restarted: bool) -> anyhow::Result<Plan> {
     let left = args.out.as_ref().filter(|out| restarted && latest_checkpoint(out).is_ok());
@@ -180,7 +177,7 @@ fn measure(out: &Path, device: &str) -> anyhow::Result<()> {
     let (found, _) = compare::measure(&open(out, &which, false)?, &name, &compare::Plan::default())?;
     println!("{}", compare::table(std::slice::from_ref(&found)));
     let text = serde_json::to_string_pretty(&[found])?;
-    fm_train::files::output(&out.join("reflow.json"), format!("{text}\n").as_bytes())?;
+    fm_train::files::write(&out.join("reflow.json"), format!("{text}\n").as_bytes())?;
     Ok(())
 }
 

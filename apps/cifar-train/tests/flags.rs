@@ -1,4 +1,4 @@
-//! Every flag with values that nobody should give.
+//! Every flag with invalid and extreme values.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 

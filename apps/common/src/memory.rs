@@ -38,6 +38,15 @@ pub fn ensure_fits(what: &str, counts: &[usize], bytes: usize, flag: &str) -> an
     Ok(())
 }
 
+/// As [`ensure_fits`], for the arrays of a batch that exist at once: noise, data, x_t, and the next
+/// batch.
+///
+/// # Errors
+/// As [`ensure_fits`].
+pub fn ensure_batch_fits(rows: usize, dim: usize) -> anyhow::Result<()> {
+    ensure_fits("a batch", &[rows, dim], 4 * size_of::<f32>(), "--batch-size")
+}
+
 /// Memory that this process can still allocate: the least of what the machine has free and what the
 /// limits of its process and its group leave.
 fn available() -> Option<u64> {

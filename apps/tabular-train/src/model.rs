@@ -95,7 +95,7 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
     let classes = columns.classes.len() as i64;
     ensure!(
         columns.dim() as i64 == shape[0] && (classes == 0 || classes == opened.config.classes()),
-        "{} describes {} columns and {classes} classes, its network others; write it again from its run",
+        "cannot use {}: it describes {} columns and {classes} classes, which its network does not take; write it again from its run",
         path.display(),
         columns.dim()
     );

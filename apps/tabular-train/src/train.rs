@@ -10,7 +10,7 @@ use crate::saved::Saved;
 use crate::teacher_batches::{self, TeacherBatches};
 use crate::training_data::{Material, open_source};
 use anyhow::Context;
-use fm_app::memory::ensure_fits;
+use fm_app::memory::ensure_batch_fits;
 use fm_app::pictures::scatter;
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
@@ -64,7 +64,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let material = Material::open(&config)?;
     let Material { table, columns, seen, .. } = &material;
     let (dim, classes) = (columns.dim(), columns.classes.len());
-    ensure_fits("a batch", &[config.batch_size, dim], 4 * size_of::<f32>(), "--batch-size")?;
+    ensure_batch_fits(config.batch_size, dim)?;
     let network = config.model(dim, classes);
     let on = device_for(&config.device, network.parameters()?).to_owned();
     let device = fm_app::device::select(&on)?;

@@ -1,5 +1,5 @@
-//! Outputs that are no plain files, readers that have gone, full disks and closed terminals; and
-//! what a run that was killed between two of its files does when it is resumed.
+//! Outputs to pipes, devices and links, closed pipes, full disks and closed terminals; and resuming
+//! a run that was killed between writing two of its files.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -94,7 +94,7 @@ fn a_full_standard_output_is_an_error_but_does_not_end_a_run() {
     assert!(said.contains("cannot write standard output"), "{said}");
 }
 
-/// Starts a run that takes long, and returns when it has logged a step.
+/// Starts a long run, and returns after it has logged its first step.
 fn started(shell: &str, out: &str) -> Child {
     let words = format!("train {TINY} --steps 200000 --sample-every 0 --out {out}");
     let mut command = Command::new("sh");

@@ -53,11 +53,11 @@ pub fn output(text: Arguments<'_>) {
 /// The function behind [`eprintln!`](crate::eprintln!).
 #[doc(hidden)]
 pub fn error(text: Arguments<'_>) {
-    // There is no place left to report a failure.
+    // A failure of standard error cannot be reported.
     let _ = io::stderr().write_all(plain(&text.to_string()).as_bytes());
 }
 
-/// Takes the first failure of standard output since the last call. A closed pipe is none.
+/// Takes the first failure of standard output since the last call. A closed pipe does not count.
 pub fn lost() -> Option<io::Error> {
     LOST.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -102,7 +102,7 @@ pub enum TrainError {
     },
     /// The loss stayed non-finite for too many steps.
     #[error(
-        "loss or gradient was not finite in {in_a_row} steps in a row before step {step} (batches of seed {seed}), and none of them changed the weights; lower the learning rate, raise the warm-up, or look at those batches, and resume"
+        "loss or gradient was not finite in {in_a_row} consecutive steps before step {step} (batches of seed {seed}), which did not change the weights; start a new run from the last checkpoint with a lower learning rate or a longer warm-up, or look at those batches"
     )]
     NonFinite {
         /// The step at which it was detected.

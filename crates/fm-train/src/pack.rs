@@ -1,4 +1,4 @@
-//! Checks and packing of the conditions of a batch.
+//! Checking and packing conditions.
 
 use crate::TrainError;
 use crate::batch::Batch;

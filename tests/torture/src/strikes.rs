@@ -85,7 +85,7 @@ pub(crate) fn kills(done: &Done, rng: &mut ChaCha8Rng) -> Vec<At> {
     all
 }
 
-/// Draws a strike; the first one is none, to see that the run repeats.
+/// Draws a strike. The first one does nothing: it checks that the run repeats.
 pub(crate) fn draw(number: usize, done: &Done, kills: &[At], rng: &mut ChaCha8Rng) -> Strike {
     if number == 0 {
         return Strike::Nothing;

@@ -93,11 +93,8 @@ fn run(title: &str, package: &str, test: &str) {
 
 /// The packages and features of the build that this test belongs to. They determine the features of
 /// dependencies, and so whether cargo has built them.
-const SELECTED: &[&str] = if cfg!(feature = "libtorch") {
-    &["--workspace", "--features", "fm-benches/tch,flow-matching/torch,hostile/tch,xtask-dev/libtorch"]
-} else {
-    &[]
-};
+const SELECTED: &[&str] =
+    if cfg!(feature = "libtorch") { &["--workspace", "--features", xtask_shell::TESTED] } else { &[] };
 
 /// The manifest of the workspace with a changed package, which is not optimized.
 fn workspace_manifest(package: &str) -> String {
@@ -127,13 +124,13 @@ fn link_other_packages(workspace: &Path, package: &str) {
 }
 
 #[test]
-#[ignore = "builds in the target directory of the other tests, which may then find stale crates; run it alone"]
+#[ignore = "writes into the target directory of the other tests; .ci/run runs it alone"]
 fn the_path_works() {
     run("A path", "fm-core", "smoothstep");
 }
 
 #[test]
-#[ignore = "builds in the target directory of the other tests, which may then find stale crates; run it alone"]
+#[ignore = "writes into the target directory of the other tests; .ci/run runs it alone"]
 fn the_network_works() {
     run("A network", "fm-models", "residual");
 }

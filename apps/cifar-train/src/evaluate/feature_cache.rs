@@ -80,7 +80,7 @@ const FORMAT: u32 = 2;
 /// Bytes of a row's checksum.
 const CHECKSUM: usize = 4;
 
-/// The checksum of a row; its number makes a row in another place a damaged one.
+/// The checksum of a row and of its number, so that a moved row is found too.
 fn checksum(row: usize, bytes: &[u8]) -> [u8; CHECKSUM] {
     let mut hash = crc32fast::Hasher::new();
     hash.update(&(row as u64).to_le_bytes());
@@ -181,7 +181,7 @@ mod tests {
         rows.append(1, &floats(&[9.0, 9.0, 5.0, 6.0])).unwrap();
         assert_eq!(rows.floats(0, 3).unwrap(), ndarray::array![[1.0f32, 2.0], [3.0, 4.0], [5.0, 6.0]]);
         drop(rows);
-        // One bit of the second row flips, and the fourth row is a copy of the first.
+        // One bit of the second row flips; then the second row is a copy of the first.
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[12 + 3] ^= 1;
         std::fs::write(&path, &bytes).unwrap();

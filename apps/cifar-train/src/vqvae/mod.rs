@@ -136,7 +136,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     )?;
     if code == ExitCode::SUCCESS {
         let measured = report(&args.out, &config, &set, test.as_ref().map(|(name, set)| (*name, set)))?;
-        fm_train::files::output(&args.out.join("autoencoder.json"), format!("{measured:#}\n").as_bytes())?;
+        fm_train::files::write(&args.out.join("autoencoder.json"), format!("{measured:#}\n").as_bytes())?;
     }
     Ok(code)
 }

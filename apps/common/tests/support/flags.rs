@@ -1,4 +1,4 @@
-//! Every flag of every command with values that nobody should give: the exit code is 0 or 2, and
+//! Every flag of the given commands with invalid and extreme values: the exit code is 0 or 2, and
 //! an error is one short line. One drawn value per flag; all values with FLAGS=all.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]

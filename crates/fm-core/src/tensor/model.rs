@@ -112,7 +112,7 @@ pub enum ConditionKind {
 }
 
 impl ConditionKind {
-    /// Checks the classes of a batch.
+    /// Checks class numbers.
     ///
     /// # Errors
     /// [`Error::Condition`] for a class that the network does not have, and for a network that
