@@ -3,6 +3,7 @@
 use crate::aliases;
 use crate::cli::nearest;
 use anyhow::{Context, bail};
+use fm_train::TrainError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -13,8 +14,7 @@ use toml::{Table, Value};
 /// # Errors
 /// A file that cannot be read or is not TOML.
 pub fn read(path: &Path) -> anyhow::Result<Table> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the configuration {}; check the path", path.display()))?;
+    let text = std::fs::read_to_string(path).map_err(TrainError::io("read the configuration", path))?;
     text.parse().with_context(|| format!("{} is not valid TOML", path.display()))
 }
 

@@ -1,5 +1,6 @@
 //! Errors of this crate.
 
+use fm_core::message::io_remedy;
 use std::path::{Path, PathBuf};
 
 /// Data that cannot be used.
@@ -17,7 +18,7 @@ pub enum DataError {
         remedy: String,
     },
     /// A file that could not be read.
-    #[error("cannot read {}: {}; check that it is a readable file", end(path, 120), brief(&source.to_string(), 120))]
+    #[error("cannot read {}: {}; {}", end(path, 120), brief(&source.to_string(), 100), io_remedy(source))]
     Io {
         /// The file.
         path: PathBuf,

@@ -1,5 +1,6 @@
 //! Errors of this crate.
 
+use fm_core::message::io_remedy;
 use std::path::{Path, PathBuf};
 
 /// An error of code outside this crate.
@@ -10,7 +11,7 @@ pub type Outside = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum TrainError {
     /// A file operation failed.
-    #[error("cannot {action} {}: {source}; check permissions and free space", path.display())]
+    #[error("cannot {action} {}: {source}; {}", path.display(), io_remedy(source))]
     Io {
         /// The attempted operation, such as "write".
         action: &'static str,

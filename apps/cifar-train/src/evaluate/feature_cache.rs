@@ -9,6 +9,7 @@
 
 use anyhow::{Context, bail, ensure};
 use fm_terminal::eprintln;
+use fm_train::TrainError;
 use fm_train::files::open_plain;
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -40,15 +41,19 @@ impl Store {
         // Another version may compute other values for the same images.
         let text = format!("{:#}\n", json!({ "of": about, "program": env!("CARGO_PKG_VERSION"), "format": FORMAT }));
         let folder = cache.join(&fm_train::files::sha256(text.as_bytes())[..16]);
-        let place = || format!("cannot keep what is found in {}; choose another place with --cache", folder.display());
-        std::fs::create_dir_all(&folder).with_context(place)?;
+        let place = || format!("cannot keep features in {}; choose another place with --cache", folder.display());
+        std::fs::create_dir_all(&folder).map_err(TrainError::io("create", &folder)).with_context(place)?;
         let mut options = OpenOptions::new();
-        let lock = open_plain(&folder.join("lock"), options.write(true).create(true)).with_context(place)?;
+        let path = folder.join("lock");
+        let lock = open_plain(&path, options.write(true).create(true))
+            .map_err(TrainError::io("open", &path))
+            .with_context(place)?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 bail!("another evaluation of the same images is under way in {}", folder.display())
             }
-            other => other.with_context(place)?,
+            Err(TryLockError::Error(error)) => return Err(TrainError::io("lock", &path)(error)).with_context(place),
+            Ok(()) => {}
         }
         fm_train::files::write(&folder.join("about.json"), text.as_bytes())?;
         Ok(Self { folder, _lock: lock })
@@ -59,7 +64,7 @@ impl Store {
         let path = self.path(name);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let file = open_plain(&path, &mut options).with_context(|| format!("cannot open {}", path.display()))?;
+        let file = open_plain(&path, &mut options).map_err(TrainError::io("open", &path))?;
         let whole = (file.metadata()?.len() / (width + CHECKSUM) as u64) as usize;
         let mut rows = Rows { path, file, width, count: whole };
         rows.count = rows.intact(whole)?;
@@ -94,7 +99,7 @@ impl Rows {
         let mut record = vec![0; self.width + CHECKSUM];
         let mut reader = BufReader::with_capacity(1 << 20, &self.file);
         for row in 0..whole {
-            reader.read_exact(&mut record).with_context(|| format!("cannot read {}", self.path.display()))?;
+            reader.read_exact(&mut record).map_err(TrainError::io("read", &self.path))?;
             let (bytes, stored) = record.split_at(self.width);
             if checksum(row, bytes) != stored {
                 return Ok(row);
@@ -116,12 +121,14 @@ impl Rows {
         );
         let known = (self.count - first) * self.width;
         let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) else { return Ok(()) };
-        let full = || format!("cannot write {}; is the disk full?", self.path.display());
         let rows = fresh.chunks_exact(self.width).enumerate();
         let records: Vec<u8> =
             rows.flat_map(|(k, row)| row.iter().copied().chain(checksum(self.count + k, row))).collect();
-        self.file.seek(SeekFrom::End(0)).and_then(|_| self.file.write_all(&records)).with_context(full)?;
-        self.file.sync_data().with_context(full)?;
+        self.file
+            .seek(SeekFrom::End(0))
+            .and_then(|_| self.file.write_all(&records))
+            .and_then(|()| self.file.sync_data())
+            .map_err(TrainError::io("write", &self.path))?;
         self.count += fresh.len() / self.width;
         Ok(())
     }
