@@ -98,10 +98,6 @@ impl DitConfig {
 }
 
 impl NetworkConfig for DitConfig {
-    fn kind(&self) -> &'static str {
-        "dit"
-    }
-
     fn data_shape(&self) -> Vec<i64> {
         vec![self.image_channels, self.image_size[0], self.image_size[1]]
     }
@@ -111,8 +107,16 @@ impl NetworkConfig for DitConfig {
         (self.classes, self.null_class) = (classes, null_class);
     }
 
-    fn classes(&self) -> (i64, bool) {
-        (self.classes, self.null_class)
+    fn classes(&self) -> i64 {
+        self.classes
+    }
+
+    fn null_class(&self) -> bool {
+        self.null_class
+    }
+
+    fn learns_sigma(&self) -> bool {
+        self.learn_sigma
     }
 
     fn validate(&self) -> Result<(), ModelError> {
