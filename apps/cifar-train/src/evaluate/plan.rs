@@ -4,7 +4,7 @@ use super::extract::Extractor;
 use super::features::{Found, Wanted, of_images, of_samples};
 use super::images::Images;
 use super::measured::Measured;
-use super::metrics::{self, MetricName};
+use super::metrics::{self, MetricName, Needs};
 use super::neighbours::neighbours;
 use super::reference::{Placed, Reference};
 use super::request::{Asked, Extractors, Sources};
@@ -38,7 +38,7 @@ pub(super) struct Plan<'a> {
     pub(super) placed: Vec<Placed>,
     pub(super) extractors: Extractors,
     /// Per extractor: whether samples need features, and logits.
-    pub(super) parts: Vec<(bool, bool)>,
+    pub(super) parts: Vec<Needs>,
     /// The images that samples are compared with.
     pub(super) real: Images,
     /// Training images in memory, for the nearest-neighbour search.
@@ -92,10 +92,10 @@ impl<'a> Plan<'a> {
             (None, Some(images)) => Some((images.shape()?, images.levels())),
             (None, None) => None,
         };
-        let pixels = placed.iter().any(|(_, at)| matches!(extractors.all[*at], Extractor::Pixels { .. }));
-        if let Some(evaluated) = evaluated.filter(|_| pixels || training.is_some()) {
+        let pixels = placed.iter().any(|p: &Placed| matches!(extractors.all[p.extractor], Extractor::Pixels { .. }));
+        if let Some((shape, levels)) = evaluated.filter(|_| pixels || training.is_some()) {
             for images in std::iter::once(&real).chain(&held_out) {
-                comparable(evaluated, images)?;
+                comparable(shape, levels, images)?;
             }
         }
         let cache = args.cache.clone().map_or_else(default_cache, Ok)?;
@@ -173,8 +173,8 @@ impl<'a> Plan<'a> {
     }
 
     pub(super) fn save_statistics(&self, path: &std::path::Path, found: &Found) -> anyhow::Result<()> {
-        let of = |(asked, _): &&Placed| metrics::needs(asked.metric).real_gaussian;
-        let Some((_, place)) = self.placed.iter().find(of) else {
+        let Some(Placed { extractor: place, .. }) = self.placed.iter().find(|placed| placed.needs().real_gaussian)
+        else {
             bail!("--save-statistics writes what fd is made of; ask for fd or fid too")
         };
         let gaussian = metrics::gaussian(found.features[*place].view())?;
@@ -235,7 +235,7 @@ impl Features {
                 args.inception_weights.as_deref().unwrap_or("the file".as_ref()).display(),
                 fm_models::features::inception::HASH
             );
-            placed.push((*asked, place));
+            placed.push(Placed { asked: *asked, extractor: place });
         }
         asked.retain(|a| !(dropped && metrics::needs(a.metric).real_gaussian));
         Ok(Self { asked, placed, extractors })
@@ -243,12 +243,14 @@ impl Features {
 }
 
 /// Per extractor: whether samples need features, and logits.
-fn parts(placed: &[Placed], extractors: usize) -> Vec<(bool, bool)> {
-    let of = |k: usize| {
-        let needs = placed.iter().filter(|(_, at)| *at == k).map(|(asked, _)| metrics::needs(asked.metric));
-        needs.fold((false, false), |(features, logits), n| (features || n.features, logits || n.logits))
-    };
-    (0..extractors).map(of).collect()
+fn parts(placed: &[Placed], extractors: usize) -> Vec<Needs> {
+    let mut parts = vec![Needs::default(); extractors];
+    for placed in placed {
+        let (part, needs) = (&mut parts[placed.extractor], placed.needs());
+        part.features |= needs.features;
+        part.logits |= needs.logits;
+    }
+    parts
 }
 
 /// The name of the held-out images: the given ones, or the test split of CIFAR-10 where they are
@@ -263,7 +265,7 @@ fn held_out(args: &EvaluateArgs, data: &str, nll: bool) -> Option<String> {
 
 /// Refuses to compare pixels of different shapes or ranges. Networks resize and scale images, so
 /// their features are compared in any case.
-fn comparable((shape, levels): ([usize; 3], u8), real: &Images) -> anyhow::Result<()> {
+fn comparable(shape: [usize; 3], levels: u8, real: &Images) -> anyhow::Result<()> {
     let (other, top) = (real.shape()?, real.levels());
     ensure!(
         (shape, levels) == (other, top),
