@@ -153,7 +153,10 @@ pub struct Validation<'a> {
 
 impl std::fmt::Debug for Validation<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Validation").field("held_out", &self.held_out).field("every", &self.every).finish_non_exhaustive()
+        f.debug_struct("Validation")
+            .field("held_out", &self.held_out)
+            .field("every", &self.every)
+            .finish_non_exhaustive()
     }
 }
 
