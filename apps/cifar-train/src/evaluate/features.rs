@@ -1,6 +1,7 @@
 //! Computes features of images in batches and stores them in the cache.
 
-use super::feature_cache::{Rows, Store, doubles, floats};
+use super::feature_cache::Store;
+use super::rows::{Rows, doubles, floats};
 use super::images::{Batch, Images};
 use super::request::Extractors;
 use crate::generate::{Request, sample_batches};

@@ -1,6 +1,7 @@
 //! Nearest training images: class agreement, and copies.
 
-use super::feature_cache::{Store, doubles};
+use super::feature_cache::Store;
+use super::rows::doubles;
 use super::features::Found;
 use super::images::Images;
 use super::measured::Measured;

@@ -1,6 +1,7 @@
 //! Bits per dimension, cached row by row like all other values.
 
-use super::feature_cache::{Store, doubles};
+use super::feature_cache::Store;
+use super::rows::doubles;
 use super::measured::Measured;
 use super::metrics::MetricName;
 use super::plan::Plan;
