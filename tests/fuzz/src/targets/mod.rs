@@ -10,6 +10,20 @@ mod sampler;
 mod statistics;
 mod tables;
 
+#[cfg(feature = "tch")]
+mod caches;
+#[cfg(feature = "tch")]
+mod checkpoints;
+#[cfg(feature = "tch")]
+mod configs;
+#[cfg(feature = "tch")]
+mod logs;
+#[cfg(feature = "tch")]
+mod networks;
+#[cfg(feature = "tch")]
+mod pairs;
+#[cfg(feature = "tch")]
+mod weights;
 
 use crate::target::Target;
 use std::fmt::Display;
