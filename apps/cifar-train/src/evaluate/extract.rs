@@ -52,9 +52,10 @@ impl Extractor {
     }
 
     pub(crate) fn inception(weights: &Path, protocol: Protocol, device: Device) -> anyhow::Result<Self> {
+        // Only a plain file of weights is opened.
+        let network = Box::new(Inception::open(weights, device)?);
         let bytes =
             std::fs::read(weights).with_context(|| format!("cannot read --inception-weights {}", weights.display()))?;
-        let network = Box::new(Inception::open(weights, device)?);
         Ok(Self::Inception { network, protocol, sha256: fm_train::files::sha256(&bytes), device })
     }
 
