@@ -1,6 +1,7 @@
 //! Changes of an input: bits, bytes, pieces, ends, numbers, and words of the format.
 
 use crate::random::Random;
+use std::ops::Range;
 
 /// The longest input, in bytes.
 const LONGEST: usize = 1 << 15;
@@ -49,7 +50,7 @@ fn change(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], words: &[&str], random: &mut R
     let near = if random.below(3) == 0 { bytes.len().min(HEADER) } else { bytes.len() };
     let at = random.below(near);
     let end = bytes.len().min(at + 1 + random.below(16));
-    match random.below(13) {
+    match random.below(16) {
         0 => bytes.truncate(at),
         1 => drop(bytes.drain(at..end)),
         2 => {
@@ -73,6 +74,7 @@ fn change(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], words: &[&str], random: &mut R
         }
         5 | 6 => number(bytes, at, random),
         7 => digits(bytes, at, random),
+        13..=15 => token(bytes, at, (seeds, words), random),
         8 | 9 if !words.is_empty() => {
             let word = random.of(words).as_bytes();
             let end = if random.below(2) == 0 { at } else { bytes.len().min(at + word.len()) };
@@ -102,6 +104,32 @@ fn number(bytes: &mut [u8], at: usize, random: &mut Random) {
         true => place.copy_from_slice(&value.to_be_bytes()[8 - width..]),
         false => place.copy_from_slice(&value.to_le_bytes()[..width]),
     }
+}
+
+/// Replaces the next name or number of a text by another one, so that its structure stays.
+fn token(bytes: &mut Vec<u8>, at: usize, (seeds, words): (&[Vec<u8>], &[&str]), random: &mut Random) {
+    let Some(place) = next_token(bytes, at) else { return };
+    let new = match random.below(4) {
+        0 if !words.is_empty() => random.of(words).as_bytes(),
+        1 => {
+            let other = random.of(seeds);
+            let Some(range) = next_token(other, random.below(other.len())) else { return };
+            &other[range]
+        }
+        _ => random.of(&TEXTS).as_bytes(),
+    };
+    let new = new.to_vec();
+    bytes.splice(place, new);
+}
+
+/// The next run of bytes of names and numbers, from a place on.
+fn next_token(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-+.".contains(byte);
+    // The token that the place is in is passed over.
+    let from = at + bytes.iter().skip(at).position(|byte| !inside(byte))?;
+    let start = from + bytes.iter().skip(from).position(inside)?;
+    let end = bytes.iter().skip(start).position(|byte| !inside(byte)).map_or(bytes.len(), |n| start + n);
+    Some(start..end)
 }
 
 /// Replaces the next run of digits by another number.

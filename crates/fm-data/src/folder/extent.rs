@@ -59,6 +59,10 @@ fn png<R: BufRead + Seek>(mut walker: Walker<R>) -> io::Result<Extent> {
                 walker.skip(u64::from(count) + 4)?;
                 return Ok(found);
             }
+            // The decoder panics.
+            b"PLTE" if !count.is_multiple_of(3) => {
+                return Err(io::Error::new(ErrorKind::InvalidData, format!("its palette has {count} bytes")));
+            }
             b"acTL" if count >= 4 => {
                 found.more_frames = u32::from_be_bytes(walker.take()?) > 1;
                 count -= 4;

@@ -70,8 +70,6 @@ pub const TARGETS: &[Target] = &[
     #[cfg(feature = "tch")]
     weights::INCEPTION,
     #[cfg(feature = "tch")]
-    weights::AUTOENCODER,
-    #[cfg(feature = "tch")]
     networks::NETWORK,
     #[cfg(feature = "tch")]
     networks::ENCODER,

@@ -4,10 +4,8 @@ use super::accepted;
 use crate::target::{Finish, Target};
 use crate::{finish, scratch, seeds};
 use fm_models::interchange::{self, About};
-use fm_models::vqvae::{VqVae, VqVaeConfig};
 use fm_models::{ModelConfig, features, mlp::MlpConfig};
 use std::path::Path;
-use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
 const FOLDER: &str = "crates/fm-models/tests/reference/wrapped";
@@ -48,7 +46,7 @@ pub(super) const HEADER: Target = Target {
     name: "safetensors-header",
     seeds: || vec![header(&file())],
     words: JSON,
-    finish: Finish::Pack(finish::safetensors),
+    finish: Finish::Pack(with_values),
     read,
 };
 
@@ -85,14 +83,6 @@ pub(super) const INCEPTION: Target = Target {
     },
 };
 
-pub(super) const AUTOENCODER: Target = Target {
-    name: "autoencoder",
-    seeds: || vec![file()],
-    words: JSON,
-    finish: Finish::Nothing,
-    read: autoencoder,
-};
-
 /// Files of the tests of fm-models that are small.
 fn small(end: &str, keep: fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
     let mut files = seeds::files(FOLDER, &[end]);
@@ -119,14 +109,15 @@ fn header(file: &[u8]) -> Vec<u8> {
     file.get(8..8 + length).unwrap_or_default().to_vec()
 }
 
+/// A header before the values of [`file`].
+fn with_values(header: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes(), header, &1f32.to_le_bytes().repeat(9 + 3 + 6 + 2)].concat()
+}
+
 fn described(text: &[u8]) -> Vec<u8> {
-    let file = file();
-    let header: serde_json::Value = serde_json::from_slice(&header(&file)).unwrap_or_default();
-    let mut header = header;
+    let mut header: serde_json::Value = serde_json::from_slice(&header(&file())).unwrap_or_default();
     header["__metadata__"]["flow_matching"] = String::from_utf8_lossy(text).into();
-    let text = header.to_string();
-    let values = &file[file.len() - 4 * (9 + 3 + 6 + 2)..];
-    [&(text.len() as u64).to_le_bytes(), text.as_bytes(), values].concat()
+    with_values(header.to_string().as_bytes())
 }
 
 fn read(bytes: &[u8]) -> bool {
@@ -149,17 +140,4 @@ fn shards(bytes: &[u8]) -> bool {
         Err(error @ interchange::InterchangeError::Unknown { .. }) => !accepted::<(), _>(Err(error)),
         other => accepted(other),
     }
-}
-
-/// As `cifar-train` opens the autoencoder of a run.
-fn autoencoder(bytes: &[u8]) -> bool {
-    let Ok(weights) = interchange::parse(bytes, Path::new("autoencoder.safetensors"), None) else { return false };
-    let config = weights.about.and_then(|about| serde_json::from_value::<VqVaeConfig>(about.config).ok());
-    let Some(config) = config else { return false };
-    let held: usize = weights.tensors.values().map(Tensor::numel).sum();
-    if config.parameters().is_ok_and(|count| count / 2 <= held as i64) {
-        let store = VarStore::new(Device::Cpu);
-        return accepted(VqVae::new(&store.root(), &config));
-    }
-    false
 }
