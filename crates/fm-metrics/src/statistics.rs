@@ -50,7 +50,8 @@ pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     let file = File::open(path).map_err(|e| broken(format!("it cannot be opened ({e})")))?;
     let length = about.len();
     let mut archive = ZipArchive::new(file).map_err(|e| broken(format!("it is no zip archive ({e})")))?;
-    let mut array = |name: &str, most: u64| member(&mut archive, name, most.min(length.saturating_mul(5) / 4 + UNPACKED));
+    let mut array =
+        |name: &str, most: u64| member(&mut archive, name, most.min(length.saturating_mul(5) / 4 + UNPACKED));
     let mean = array("mu", 8 * MOST + HEADER).map_err(broken)?;
     let d = mean.len();
     let covariance = array("sigma", 8 * (d * d) as u64 + HEADER).map_err(broken)?;

@@ -38,7 +38,9 @@ pub fn judge(target: &Target, bytes: &[u8]) -> Judged {
     let allowed = FLOOR + FACTOR * bytes.len();
     let problem = match &result {
         Err(payload) => Some(format!("panics: {}", text(&**payload))),
-        Ok(_) if held > allowed => Some(format!("holds {held} bytes for {}, at most {allowed} are allowed", bytes.len())),
+        Ok(_) if held > allowed => {
+            Some(format!("holds {held} bytes for {}, at most {allowed} are allowed", bytes.len()))
+        }
         Ok(_) if time > LONGEST => Some(format!("takes {:.1} s", time.as_secs_f64())),
         Ok(_) => None,
     };

@@ -31,8 +31,22 @@ const NUMBERS: [u64; 16] = [
 
 /// Numbers as texts have them.
 const TEXTS: [&str; 16] = [
-    "0", "1", "-1", "2", "10", "255", "65536", "1e9", "1e400", "-0.0", "0.1", "4294967296", "9223372036854775807",
-    "-9223372036854775808", "18446744073709551615", "NaN",
+    "0",
+    "1",
+    "-1",
+    "2",
+    "10",
+    "255",
+    "65536",
+    "1e9",
+    "1e400",
+    "-0.0",
+    "0.1",
+    "4294967296",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "18446744073709551615",
+    "NaN",
 ];
 
 /// Makes one to six changes.
@@ -93,9 +107,10 @@ fn number(bytes: &mut [u8], at: usize, random: &mut Random) {
     let Some(place) = bytes.get_mut(at..at + width) else { return };
     let big = random.below(2) == 0;
     let value = if random.below(4) == 0 {
-        let old = place.iter().enumerate().fold(0u64, |all, (k, byte)| {
-            all | u64::from(*byte) << (8 * if big { width - 1 - k } else { k })
-        });
+        let old = place
+            .iter()
+            .enumerate()
+            .fold(0u64, |all, (k, byte)| all | u64::from(*byte) << (8 * if big { width - 1 - k } else { k }));
         old.wrapping_add(random.below(33) as u64).wrapping_sub(16)
     } else {
         *random.of(&NUMBERS)

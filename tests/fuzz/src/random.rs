@@ -8,9 +8,9 @@ impl Random {
     /// The generator of an input. Neither the machine nor earlier inputs change what it draws.
     pub(crate) fn new(target: &str, seed: u64, number: u64) -> Self {
         // FNV-1a of the name, then one draw per part of the key.
-        let name = target.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        });
+        let name = target
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
         let mut random = Self(name);
         for part in [seed, number] {
             random.0 = random.next() ^ part;

@@ -19,10 +19,8 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 #[allow(clippy::expect_used, reason = "a test that cannot go on should stop")]
 fn temporary() -> TempDir {
     let memory = Path::new("/dev/shm");
-    let place = std::env::var_os("FUZZ_SCRATCH").map_or_else(
-        || if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() },
-        PathBuf::from,
-    );
+    let place = std::env::var_os("FUZZ_SCRATCH")
+        .map_or_else(|| if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() }, PathBuf::from);
     tempfile::Builder::new().prefix("fuzz-").tempdir_in(place).expect("a temporary folder")
 }
 

@@ -33,7 +33,11 @@ pub(crate) fn search(targets: &[&'static Target], seconds: u64, seed: u64, finds
         let mut command = Command::new(&program);
         command.env("FUZZ_TARGET", target.name).env("FUZZ_SCRATCH", scratch.path());
         command.arg(format!("-max_total_time={seconds}")).arg(format!("-max_len={LONGEST}"));
-        command.arg(format!("-seed={}", seed.max(1))).args(["-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1"]);
+        command.arg(format!("-seed={}", seed.max(1))).args([
+            "-timeout=20",
+            "-rss_limit_mb=4096",
+            "-print_final_stats=1",
+        ]);
         command.arg(format!("-artifact_prefix={}/{}-", finds.display(), target.name)).arg(kept);
         let status = command.status().with_context(|| format!("cannot start {}", program.display()))?;
         if !status.success() {
@@ -59,8 +63,10 @@ fn kept(fuzzed: &Target) -> anyhow::Result<PathBuf> {
 fn build() -> anyhow::Result<PathBuf> {
     let about = output(Command::new("rustc").arg("-vV"))?;
     let host = about.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
-    let (place, features) = (target().join("fuzz").join("build"), if cfg!(feature = "tch") { "guided,tch" } else { "guided" });
-    let mut command = cargo(&["build", "--package", "fuzz", "--bin", "fuzz-guided", "--features", features, "--target", host]);
+    let (place, features) =
+        (target().join("fuzz").join("build"), if cfg!(feature = "tch") { "guided,tch" } else { "guided" });
+    let mut command =
+        cargo(&["build", "--package", "fuzz", "--bin", "fuzz-guided", "--features", features, "--target", host]);
     command.arg("--target-dir").arg(&place).env("RUSTFLAGS", COUNTERS.join(" "));
     execute(&mut command)?;
     let program = place.join(host).join("debug").join("fuzz-guided");

@@ -82,7 +82,8 @@ pub fn one(target: &'static Target, bytes: &[u8], name: &str, finds: &Path, foun
         let file = finds.join(format!("{}-{name}", target.name));
         let written = std::fs::create_dir_all(finds).and_then(|()| std::fs::write(&file, bytes));
         let place = written.map_or_else(|error| format!("not written ({error})"), |()| file.display().to_string());
-        let problem: String = problem.chars().take(LONGEST_PROBLEM).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let problem: String =
+            problem.chars().take(LONGEST_PROBLEM).map(|c| if c.is_control() { ' ' } else { c }).collect();
         found.problems.push(format!("{}, {name}, {problem}; its input: {place}", target.name));
     }
 }

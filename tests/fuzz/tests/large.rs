@@ -38,7 +38,8 @@ fn json_of_many_values() {
 fn logs_of_long_and_of_many_lines() {
     within("log", &filled("{\"step\":1,\"x\":[", "0,", 16 << 20));
     within("log", &filled("{\"step\":1,\"loss_by_time\":[", "null,", 4 << 20));
-    let lines: String = (0..200_000).map(|k| format!("{{\"step\":{k},\"loss\":0,\"grad_norm\":1,\"lr\":1}}\n")).collect();
+    let lines: String =
+        (0..200_000).map(|k| format!("{{\"step\":{k},\"loss\":0,\"grad_norm\":1,\"lr\":1}}\n")).collect();
     within("log", lines.as_bytes());
     within("log", &filled("", "\n", 16 << 20));
 }

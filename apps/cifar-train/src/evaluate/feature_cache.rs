@@ -47,7 +47,11 @@ impl Store {
     pub(crate) fn rows(&self, name: &str, width: usize) -> anyhow::Result<Rows> {
         let (rows, found) = Rows::open(self.path(name), width)?;
         if rows.count() < found {
-            eprintln!("warning: row {} of {} is damaged; it is computed again", rows.count(), self.path(name).display());
+            eprintln!(
+                "warning: row {} of {} is damaged; it is computed again",
+                rows.count(),
+                self.path(name).display()
+            );
         }
         Ok(rows)
     }

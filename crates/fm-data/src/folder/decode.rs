@@ -177,7 +177,8 @@ fn pixels(
         return Err(refused(path, problem, "scale it down, cut it into tiles, or remove it"));
     }
     if bound::needed(format, pixels, decoder.total_bytes()) > bound::allowed(length) {
-        let problem = format!("it claims {width} x {height} pixels in {length} bytes, too few for an image of that size");
+        let problem =
+            format!("it claims {width} x {height} pixels in {length} bytes, too few for an image of that size");
         return Err(refused(path, problem, REMOVE));
     }
     // Pillow, which the reference implementations of metrics use, turns TIFF alone.

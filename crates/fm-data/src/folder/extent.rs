@@ -1,8 +1,8 @@
 //! Whether a file holds its whole image, by the structure of its format. Decoders accept some cut
 //! files, so this comes before decoding.
 
-use super::{jpeg, tags, webp};
 use super::walker::Walker;
+use super::{jpeg, tags, webp};
 use image::ImageFormat;
 use image::metadata::Orientation;
 use std::io::{self, BufRead, ErrorKind, Seek, SeekFrom};

@@ -75,8 +75,8 @@ type Prefixed<'a> = Vec<(&'static str, &'a Tensor)>;
 pub const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
 const OPTIMIZER: &str = "optimizer.safetensors";
 
-/// The longest list of tensors that is read, in bytes; a parsed list takes ten times that.
-const LONGEST_HEADER: u64 = 1 << 22;
+/// The longest list of tensors that is read, in bytes; a parsed list takes up to 33 times that.
+const LONGEST_HEADER: u64 = 1 << 21;
 
 /// Saves the state durably as `step-N` below `directory`, and returns its path. If a checkpoint of
 /// that step exists, it is kept, because it has the same content. A damaged one is replaced; if it

@@ -68,7 +68,8 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path, to: u64) -> io::Result<Line
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         read => read?,
     };
-    let (mut records, mut kept, mut found) = (Vec::new(), Vec::with_capacity(bytes.len()), Rewound { to, ..Rewound::default() });
+    let (mut records, mut kept, mut found) =
+        (Vec::new(), Vec::with_capacity(bytes.len()), Rewound { to, ..Rewound::default() });
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let (text, ended) = line.strip_suffix(b"\n").map_or((line, false), |text| (text, true));
         let step = serde_json::from_slice::<Step>(text).ok().map(|line| line.step);

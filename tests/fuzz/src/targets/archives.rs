@@ -10,8 +10,18 @@ use zip::CompressionMethod;
 #[path = "../../../../xtask/src/libtorch/archive.rs"]
 mod archive;
 
-const WORDS: &[&str] =
-    &["torch/lib/", "../", "/", "RECORD", ".dist-info/RECORD", ",sha256=", ",7\n", "\"", "PK\u{3}\u{4}", "PK\u{1}\u{2}"];
+const WORDS: &[&str] = &[
+    "torch/lib/",
+    "../",
+    "/",
+    "RECORD",
+    ".dist-info/RECORD",
+    ",sha256=",
+    ",7\n",
+    "\"",
+    "PK\u{3}\u{4}",
+    "PK\u{1}\u{2}",
+];
 const LIBRARY: &str = "torch/lib/libtorch_cpu.so";
 
 pub(super) const WHEEL: Target = Target {

@@ -9,12 +9,34 @@ use zip::CompressionMethod;
 
 const FOLDER: &str = "crates/fm-data/tests/arrays";
 const WORDS: &[&str] = &[
-    "'descr'", "'fortran_order'", "'shape'", "True", "False", "(", ")", ",", "'<f8'", "'>f4'", "'|u1'", "'|b1'", "'<i8'",
-    "'|O'", "'<U9'", "[('a', '<f4')]", "\u{1}\0", "\u{2}\0", "\u{3}\0",
+    "'descr'",
+    "'fortran_order'",
+    "'shape'",
+    "True",
+    "False",
+    "(",
+    ")",
+    ",",
+    "'<f8'",
+    "'>f4'",
+    "'|u1'",
+    "'|b1'",
+    "'<i8'",
+    "'|O'",
+    "'<U9'",
+    "[('a', '<f4')]",
+    "\u{1}\0",
+    "\u{2}\0",
+    "\u{3}\0",
 ];
 
-pub(super) const NPY: Target =
-    Target { name: "npy", seeds: || seeds::files(FOLDER, &[".npy"]), words: WORDS, finish: Finish::Nothing, read: plain };
+pub(super) const NPY: Target = Target {
+    name: "npy",
+    seeds: || seeds::files(FOLDER, &[".npy"]),
+    words: WORDS,
+    finish: Finish::Nothing,
+    read: plain,
+};
 
 pub(super) const NPZ: Target = Target {
     name: "npz",

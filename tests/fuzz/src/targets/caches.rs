@@ -1,7 +1,7 @@
 //! Files of features that `cifar-train evaluate` keeps.
 
-use crate::target::{Finish, Target};
 use crate::scratch;
+use crate::target::{Finish, Target};
 use rows::Rows;
 
 #[allow(dead_code, reason = "the program uses all of it")]

@@ -7,8 +7,24 @@ use fm_train::checkpoint::{Meta, Weights, read_meta, read_weights};
 use fm_train::files::sha256;
 
 const WORDS: &[&str] = &[
-    "\"format\": 5", "\"format\": 6", "\"files\"", "\"meta.json\"", "\"../x\"", "\"bytes\"", "\"sha256\"", "\"config\"", "\"adaptive\"", "null",
-    "[", "]", "{", "}", ",", "1e400", "\"decays\"", "\\u0000",
+    "\"format\": 5",
+    "\"format\": 6",
+    "\"files\"",
+    "\"meta.json\"",
+    "\"../x\"",
+    "\"bytes\"",
+    "\"sha256\"",
+    "\"config\"",
+    "\"adaptive\"",
+    "null",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "1e400",
+    "\"decays\"",
+    "\\u0000",
 ];
 
 pub(super) const META: Target = Target {

@@ -40,7 +40,8 @@ pub(super) const PACKAGE: Target = Target {
     read: fetched,
 };
 
-const WORDS: &[&str] = &["ustar", "../", ".bin", ".png", "lables.json", "00000003001\0", "77777777777", "L", "x", "IHDR"];
+const WORDS: &[&str] =
+    &["ustar", "../", ".bin", ".png", "lables.json", "00000003001\0", "77777777777", "L", "x", "IHDR"];
 
 fn record(label: u8) -> Vec<u8> {
     std::iter::once(label).chain((0..3072).map(|i| (i % 251) as u8)).collect()

@@ -19,8 +19,33 @@ mod tables;
 mod encoders;
 
 const WORDS: &[&str] = &[
-    "[model]", "[", "]", "[[", "]]", "{", "}", "=", "\"", "'''", "\"\"\"", ".", ",", "\n", "#", "true", "inf", "nan", "0x", "1_0", "steps = ",
-    "kind = \"dit\"", "use_ot = true", "time_sampling = \"u_shaped\"", "flow_type = \"ot_cfm\"", "1979-05-27", "\\u0000",
+    "[model]",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    "=",
+    "\"",
+    "'''",
+    "\"\"\"",
+    ".",
+    ",",
+    "\n",
+    "#",
+    "true",
+    "inf",
+    "nan",
+    "0x",
+    "1_0",
+    "steps = ",
+    "kind = \"dit\"",
+    "use_ot = true",
+    "time_sampling = \"u_shaped\"",
+    "flow_type = \"ot_cfm\"",
+    "1979-05-27",
+    "\\u0000",
 ];
 
 pub(super) const IMAGES: Target = Target {

@@ -36,20 +36,46 @@ pub(super) const WEBP: Target = Target {
     ..NONE
 };
 
-pub(super) const BMP: Target = Target { name: "bmp", seeds: || seeds::images(&[".bmp"]), words: &["BM", "BGRs"], ..NONE };
+pub(super) const BMP: Target =
+    Target { name: "bmp", seeds: || seeds::images(&[".bmp"]), words: &["BM", "BGRs"], ..NONE };
 
 pub(super) const TIFF: Target = Target {
     name: "tiff",
     seeds: || seeds::images(&[".tif"]),
     // The tags of sizes, types, compression, strips and tiles.
-    words: &["II*\0", "MM\0*", "\0\u{1}", "\u{1}\u{1}", "\u{2}\u{1}", "\u{3}\u{1}", "\u{11}\u{1}", "\u{17}\u{1}", "B\u{1}"],
+    words: &[
+        "II*\0",
+        "MM\0*",
+        "\0\u{1}",
+        "\u{1}\u{1}",
+        "\u{2}\u{1}",
+        "\u{3}\u{1}",
+        "\u{11}\u{1}",
+        "\u{17}\u{1}",
+        "B\u{1}",
+    ],
     ..NONE
 };
 
 pub(super) const PNM: Target = Target {
     name: "pnm",
     seeds: || seeds::images(&[".pbm", ".pgm", ".ppm"]),
-    words: &["P1", "P2", "P3", "P4", "P5", "P6", "P7\n", "WIDTH ", "HEIGHT ", "DEPTH ", "MAXVAL ", "TUPLTYPE RGB", "ENDHDR\n", "#"],
+    words: &[
+        "P1",
+        "P2",
+        "P3",
+        "P4",
+        "P5",
+        "P6",
+        "P7\n",
+        "WIDTH ",
+        "HEIGHT ",
+        "DEPTH ",
+        "MAXVAL ",
+        "TUPLTYPE RGB",
+        "ENDHDR\n",
+        "#",
+    ],
     ..NONE
 };
 

@@ -18,7 +18,21 @@ pub(super) const LOG: Target = Target {
             "\n",
         )])
     },
-    words: &["\n", "{", "}", "[", "]", ",", "\"step\":", "\"loss\":", "null", "1e400", "-1", "\"loss_by_time\":[", "\\ud800"],
+    words: &[
+        "\n",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "\"step\":",
+        "\"loss\":",
+        "null",
+        "1e400",
+        "-1",
+        "\"loss_by_time\":[",
+        "\\ud800",
+    ],
     finish: Finish::Nothing,
     read,
 };

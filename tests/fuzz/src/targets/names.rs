@@ -13,8 +13,18 @@ pub(super) const NAMES: Target = Target {
     name: "names",
     seeds: || {
         seeds::texts(&[
-            "digits", "cifar10:/a b", "cifar10-test", "folder:x", "a.npy", "a.npy,b.npy", "a.npz:x:range=-1..1,b,c.npy",
-            "a.npy:range=0,1,b.npy", "moons", "genes", "a.csv.gz", "A.TSV",
+            "digits",
+            "cifar10:/a b",
+            "cifar10-test",
+            "folder:x",
+            "a.npy",
+            "a.npy,b.npy",
+            "a.npz:x:range=-1..1,b,c.npy",
+            "a.npy:range=0,1,b.npy",
+            "moons",
+            "genes",
+            "a.csv.gz",
+            "A.TSV",
         ])
     },
     words: &["digits", "cifar10", ":", ",", "folder:", ".npy", ".npz:", ":range=", "..", ".csv", ".gz", "é"],

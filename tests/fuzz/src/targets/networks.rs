@@ -12,8 +12,26 @@ use fm_models::vqvae::VqVaeConfig;
 use fm_torch::device::DeviceChoice;
 
 const WORDS: &[&str] = &[
-    "\"kind\"", "\"unet\"", "\"dit\"", "\"mlp\"", "\"concat-squash\"", "[", "]", ",", "65536", "2147483647", "1048576", "true",
-    "false", "null", "0.5", "\"classes\":", "\"depth\":", "\"width\":", "\"image_size\":", "\"channel_mult\":",
+    "\"kind\"",
+    "\"unet\"",
+    "\"dit\"",
+    "\"mlp\"",
+    "\"concat-squash\"",
+    "[",
+    "]",
+    ",",
+    "65536",
+    "2147483647",
+    "1048576",
+    "true",
+    "false",
+    "null",
+    "0.5",
+    "\"classes\":",
+    "\"depth\":",
+    "\"width\":",
+    "\"image_size\":",
+    "\"channel_mult\":",
 ];
 
 pub(super) const NETWORK: Target = Target {

@@ -7,11 +7,12 @@ use fm_data::Columns;
 use fm_data::table::{CsvOptions, Header, Separator, csv};
 
 const WORDS: &[&str] = &[
-    "\"", "\"\"", ",", ";", "\t", " ", "\n", "\r\n", "nan", "inf", "NA", "1e", "-", "+", "1,5", "#", "\u{feff}", "kind", "id",
-    "\u{0}", "'", "1.234,5",
+    "\"", "\"\"", ",", ";", "\t", " ", "\n", "\r\n", "nan", "inf", "NA", "1e", "-", "+", "1,5", "#", "\u{feff}",
+    "kind", "id", "\u{0}", "'", "1.234,5",
 ];
 
-pub(super) const TABLE: Target = Target { name: "table", seeds: texts, words: WORDS, finish: Finish::Nothing, read: plain };
+pub(super) const TABLE: Target =
+    Target { name: "table", seeds: texts, words: WORDS, finish: Finish::Nothing, read: plain };
 
 pub(super) const OPTIONS: Target =
     Target { name: "table-options", seeds: texts, words: WORDS, finish: Finish::Nothing, read: with_options };
@@ -49,7 +50,8 @@ fn read(bytes: &[u8], options: &CsvOptions) -> bool {
 }
 
 fn plain(bytes: &[u8]) -> bool {
-    read(bytes, &CsvOptions::default()) | read(bytes, &CsvOptions { labels: Some("kind".into()), ..CsvOptions::default() })
+    read(bytes, &CsvOptions::default())
+        | read(bytes, &CsvOptions { labels: Some("kind".into()), ..CsvOptions::default() })
 }
 
 fn with_options(bytes: &[u8]) -> bool {

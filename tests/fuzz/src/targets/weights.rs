@@ -12,14 +12,71 @@ const FOLDER: &str = "crates/fm-models/tests/reference/wrapped";
 
 /// Instructions of pickles, and names that they import.
 const PICKLE: &[&str] = &[
-    "ctorch._utils\n_rebuild_tensor_v2\n", "ctorch\nFloatStorage\n", "ccollections\nOrderedDict\n", "cbuiltins\neval\n", "cos\nsystem\n",
-    "(", ")", "}", "]", "t", "u", "s", "e", "l", "d", "0", "1", "2", "R", "b", "Q", "N", ".", "q\0", "h\0", "K\u{1}", "J\0\0\0\u{7f}",
-    "M\0\u{1}", "X\u{1}\0\0\0a", "\u{7f}", "net.0.weight", "I1\n", "F1.5\n", "V\n", "ema_model", "state_dict", "byteorder", "data.pkl",
+    "ctorch._utils\n_rebuild_tensor_v2\n",
+    "ctorch\nFloatStorage\n",
+    "ccollections\nOrderedDict\n",
+    "cbuiltins\neval\n",
+    "cos\nsystem\n",
+    "(",
+    ")",
+    "}",
+    "]",
+    "t",
+    "u",
+    "s",
+    "e",
+    "l",
+    "d",
+    "0",
+    "1",
+    "2",
+    "R",
+    "b",
+    "Q",
+    "N",
+    ".",
+    "q\0",
+    "h\0",
+    "K\u{1}",
+    "J\0\0\0\u{7f}",
+    "M\0\u{1}",
+    "X\u{1}\0\0\0a",
+    "\u{7f}",
+    "net.0.weight",
+    "I1\n",
+    "F1.5\n",
+    "V\n",
+    "ema_model",
+    "state_dict",
+    "byteorder",
+    "data.pkl",
 ];
 
 const JSON: &[&str] = &[
-    "{", "}", "[", "]", ",", ":", "\"", "\"F32\"", "\"F16\"", "\"I64\"", "\"dtype\"", "\"shape\"", "\"data_offsets\"", "\"__metadata__\"",
-    "\"flow_matching\"", "\"net.0.weight\"", "\"kind\"", "\"mlp\"", "\"unet\"", "\"dit\"", "null", "true", "\\u0000", "1e400",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\"F32\"",
+    "\"F16\"",
+    "\"I64\"",
+    "\"dtype\"",
+    "\"shape\"",
+    "\"data_offsets\"",
+    "\"__metadata__\"",
+    "\"flow_matching\"",
+    "\"net.0.weight\"",
+    "\"kind\"",
+    "\"mlp\"",
+    "\"unet\"",
+    "\"dit\"",
+    "null",
+    "true",
+    "\\u0000",
+    "1e400",
 ];
 
 pub(super) const ZIP: Target = Target {
@@ -67,7 +124,20 @@ pub(super) const SHARDS: Target = Target {
             r#"{"weight_map":{"x":"a.safetensors"}}"#,
         ])
     },
-    words: &["\"weight_map\"", "a.safetensors", "b.safetensors", "../", "/dev/zero", "/", "\\u0000", "{", "}", ",", ":", "\""],
+    words: &[
+        "\"weight_map\"",
+        "a.safetensors",
+        "b.safetensors",
+        "../",
+        "/dev/zero",
+        "/",
+        "\\u0000",
+        "{",
+        "}",
+        ",",
+        ":",
+        "\"",
+    ],
     finish: Finish::Nothing,
     read: shards,
 };
@@ -99,7 +169,12 @@ fn about() -> About {
 #[allow(clippy::expect_used, reason = "nothing fails in memory")]
 fn file() -> Vec<u8> {
     let tensor = |shape: &[i64]| Tensor::ones(shape, (tch::Kind::Float, Device::Cpu));
-    let tensors = [("net.0.weight", tensor(&[3, 3])), ("net.0.bias", tensor(&[3])), ("net.2.weight", tensor(&[2, 3])), ("net.2.bias", tensor(&[2]))];
+    let tensors = [
+        ("net.0.weight", tensor(&[3, 3])),
+        ("net.0.bias", tensor(&[3])),
+        ("net.2.weight", tensor(&[2, 3])),
+        ("net.2.bias", tensor(&[2])),
+    ];
     let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect();
     interchange::safetensors(&tensors, &about()).expect("tensors on the host")
 }
@@ -130,9 +205,12 @@ fn read(bytes: &[u8]) -> bool {
 
 fn shards(bytes: &[u8]) -> bool {
     for name in ["a", "b"] {
-        scratch::file(&format!("weights/{name}.safetensors"), &finish::safetensors(format!(
-            r#"{{"net.0.{name}":{{"dtype":"F32","shape":[16],"data_offsets":[0,64]}}}}"#
-        ).as_bytes()));
+        scratch::file(
+            &format!("weights/{name}.safetensors"),
+            &finish::safetensors(
+                format!(r#"{{"net.0.{name}":{{"dtype":"F32","shape":[16],"data_offsets":[0,64]}}}}"#).as_bytes(),
+            ),
+        );
     }
     let index = scratch::file("weights/model.safetensors.index.json", bytes);
     // Reading tensors is enough: they are of no network.
