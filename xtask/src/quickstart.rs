@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
-use xtask_shell::{cargo, execute, remove_ours, root, target};
+use xtask_shell::{cargo, execute, root, target};
 
 #[derive(Debug, Args)]
 pub(crate) struct QuickstartArgs {
@@ -63,31 +63,12 @@ const GIF: &str = "trajectory.gif";
 /// Marks a directory that quickstart made; it uses no other existing directory.
 const MARKER: &str = ".quickstart";
 
-/// Files that `train` writes into its run directory by default, and files of `report`, which the
-/// last lines suggest.
-const WRITTEN: [&str; 11] = [
-    ".flow-matching-run",
-    "best",
-    "checkpoints",
-    "config.toml",
-    "loss.png",
-    "metrics.jsonl",
-    "report.html",
-    "run.lock",
-    "samples",
-    "tensorboard",
-    "timing.jsonl",
-];
-
-/// Creates the run directory, or replaces one with a finished quickstart; the directory of an
-/// interrupted one is kept.
+/// Creates the run directory. That of an earlier quickstart goes on being used: its training is
+/// resumed, which is short if it was complete, and nothing in it is deleted.
 fn prepare(out: &Path) -> anyhow::Result<()> {
     let marker = out.join(MARKER);
-    if marker.exists() && out.join(SAMPLES).exists() {
-        let known = known(out)?;
-        remove_ours(out, &known.iter().map(String::as_str).collect::<Vec<_>>())?;
-    }
     if marker.exists() {
+        println!("{} exists: resuming it; for a new one, choose another --out", out.display());
         return Ok(());
     }
     let entries = out.exists().then(|| fs::read_dir(out)).transpose();
@@ -100,22 +81,6 @@ fn prepare(out: &Path) -> anyhow::Result<()> {
     );
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     fs::write(&marker, "").with_context(|| format!("cannot write {}", marker.display()))
-}
-
-/// The names in a run directory that quickstart may remove: files of its commands, and incomplete
-/// files of a killed one.
-fn known(out: &Path) -> anyhow::Result<Vec<String>> {
-    let words = showing(out)?.concat();
-    let named = words.iter().filter_map(|word| Path::new(word).strip_prefix(out).ok()?.to_str());
-    let whole: Vec<&str> = named.filter(|name| !name.is_empty()).chain(WRITTEN).collect();
-    let entries = fs::read_dir(out).into_iter().flatten().flatten();
-    let partial = entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| {
-        // Incomplete files: .NAME.flow-matching-PID.partial, and .NAME.partial of earlier versions.
-        let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial")).unwrap_or_default();
-        let whole_name = inner.rsplit_once(".flow-matching-").map_or(inner, |(name, _)| name);
-        whole.contains(&whole_name)
-    });
-    Ok(whole.iter().map(|name| name.to_string()).chain(partial).chain([MARKER.to_owned()]).collect())
 }
 
 /// The command that trains, or resumes an interrupted quickstart.
@@ -156,79 +121,19 @@ fn text(path: &Path) -> anyhow::Result<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
-
-    /// The names that the sources in a folder write into a run directory, found by the usual ways
-    /// of writing them.
-    fn written(folder: &Path, found: &mut BTreeSet<String>) {
-        const WAYS: [&str; 6] = [
-            "run.join(\"",
-            "out.join(\"",
-            "root.join(\"",
-            "run.append(\"",
-            "const LOCK: &str = \"",
-            "const MARKER: &str = \"",
-        ];
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                written(&path, found);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                let places = WAYS.iter().flat_map(|way| text.split(way).skip(1));
-                found.extend(places.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
-            }
-        }
-    }
 
     #[test]
-    fn every_output_of_the_commands_is_known() {
-        let out = Path::new("/somewhere/with a blank/run");
-        let known = known(out).unwrap();
-        let commands = [&[training(out, Some(4)).unwrap()][..], &showing(out).unwrap()].concat();
-        for words in &commands {
-            let named = words.windows(2).filter(|pair| ["--out", "--gif", "--json", "--npy"].contains(&&*pair[0]));
-            for file in named.map(|pair| Path::new(&pair[1])).filter(|file| *file != out) {
-                assert_eq!(file.parent(), Some(out), "{}", file.display());
-                assert!(known.iter().any(|name| file.ends_with(name)), "{} is unknown", file.display());
-            }
-        }
-        let mut found = BTreeSet::new();
-        ["apps/common/src", "apps/cifar-train/src", "crates/fm-train/src"]
-            .iter()
-            .for_each(|folder| written(&root().join(folder), &mut found));
-        for name in ["checkpoints", "config.toml", "loss.png", "metrics.jsonl", "run.lock", "tensorboard"] {
-            assert!(found.contains(name), "the sources no longer show that they write {name}: {found:?}");
-        }
-        // Files of `train --pairs`, of `vqvae`, and of directories of pairs.
-        let others = ["reflow.json", "autoencoder.json", "pairs.lock"];
-        for name in found.iter().filter(|name| !others.contains(&name.as_str())) {
-            assert!(known.contains(name), "{name} is unknown");
-        }
-    }
-
-    #[test]
-    fn a_finished_quickstart_is_replaced_and_nothing_else() {
+    fn a_directory_is_used_again_if_quickstart_made_it() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("runs/quickstart");
         prepare(&out).unwrap();
-        let partial = [".samples.png.flow-matching-7.partial".to_owned(), ".loss.png.partial".to_owned()];
-        let fill = || {
-            let names = known(&out).unwrap().into_iter().chain(partial.clone());
-            names.for_each(|name| fs::write(out.join(&name), &name).unwrap());
-        };
-        fill();
-        fs::remove_file(out.join(SAMPLES)).unwrap();
+        fs::write(out.join(SAMPLES), "").unwrap();
+        fs::create_dir_all(out.join("checkpoints/step-5")).unwrap();
+        fs::write(out.join("checkpoints/thesis.tex"), "").unwrap();
         prepare(&out).unwrap();
-        assert!(out.join("loss.png").exists(), "an interrupted one goes on");
-        fill();
-        fs::write(out.join("thesis.tex"), "").unwrap();
-        assert!(prepare(&out).unwrap_err().to_string().contains("thesis.tex") && out.join("loss.png").exists());
-        fs::remove_file(out.join("thesis.tex")).unwrap();
-        prepare(&out).unwrap();
-        assert_eq!(fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>(), [MARKER]);
-        fill();
-        fs::remove_file(out.join(MARKER)).unwrap();
+        assert!(out.join(SAMPLES).exists() && out.join("checkpoints/thesis.tex").exists());
+        assert!(training(&out, None).unwrap().contains(&"--resume".to_owned()));
+        fs::rename(out.join(MARKER), out.join("other")).unwrap();
         assert!(prepare(&out).unwrap_err().to_string().contains("choose another --out"));
-        assert!(out.join(SAMPLES).exists(), "a run that quickstart did not make is kept");
     }
 }

@@ -1,5 +1,6 @@
 //! Configuration of a run: plain values that are stored in the run directory.
 
+use crate::networks::ModelKind;
 use anyhow::ensure;
 use clap::ValueEnum;
 use fm_app::objective_args::{FlowArgs, FlowConfig};
@@ -131,16 +132,6 @@ pub(crate) enum Keep {
     Always,
     /// On no device: each batch is copied.
     Never,
-}
-
-/// Kinds of networks for images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ModelKind {
-    /// Convolutional U-Net.
-    Unet,
-    /// Diffusion transformer.
-    Dit,
 }
 
 /// Precision of the network.

@@ -4,12 +4,13 @@ use crate::args::SampleArgs;
 use crate::data;
 use crate::generate::{Generated, Request, generate};
 use crate::model::{Loaded, load};
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use fm_app::memory::{ensure_batch_fits, ensure_fits};
 use fm_app::pictures::{Grid, save_gif, save_png};
 use fm_app::process_group::Group;
 use fm_data::ImageSet;
 use fm_terminal::println;
+use fm_train::TrainError;
 use ndarray::Array4;
 use ndarray_npy::WriteNpyExt;
 use std::path::Path;
@@ -168,8 +169,7 @@ pub(crate) fn image_scale(loaded: &Loaded) -> ImageSet {
 
 fn make_parent(path: &Path) -> anyhow::Result<()> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent)
-        .with_context(|| format!("cannot create {}; choose a place that is writable", parent.display()))
+    Ok(std::fs::create_dir_all(parent).map_err(TrainError::io("create", parent))?)
 }
 
 fn write_npy(path: &Path, shape: &[i64], drawn: &Generated) -> anyhow::Result<()> {

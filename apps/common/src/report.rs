@@ -4,10 +4,11 @@
 use crate::pictures::{Curves, svg};
 use crate::progress::Timing;
 use crate::training_run::{read_log, records};
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
 use fm_terminal::println;
+use fm_train::TrainError;
 use fm_train::checkpoint::Meta;
 use fm_train::files::read_plain;
 use fm_train::record::LogRecord;
@@ -47,7 +48,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let seen = Seen::read(&args.run)?;
     let curves = seen.curves();
     if let Some(directory) = &args.plots {
-        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        fs::create_dir_all(directory).map_err(TrainError::io("create", directory))?;
         for (name, curve) in &curves {
             curve.save(&directory.join(format!("{name}.png")))?;
             curve.save(&directory.join(format!("{name}.svg")))?;

@@ -3,6 +3,7 @@
 use crate::aliases;
 use crate::cli::nearest;
 use anyhow::{Context, bail, ensure};
+use fm_train::TrainError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
@@ -21,7 +22,7 @@ pub fn read(path: &Path) -> anyhow::Result<Table> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
-        .with_context(|| format!("cannot read the configuration {}; check the path", path.display()))?;
+        .map_err(TrainError::io("read the configuration", path))?;
     ensure!(
         text.len() as u64 <= LONGEST,
         "cannot read the configuration {}: it has more than {LONGEST} bytes; give the config.toml of a run",

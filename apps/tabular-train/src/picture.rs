@@ -11,6 +11,7 @@ use fm_core::field::{Converted, RowField};
 use fm_core::tensor::upload;
 use fm_solvers::sampler::{Sampler, Steps};
 use fm_terminal::println;
+use fm_train::TrainError;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -52,7 +53,7 @@ impl Scene {
 pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
     let scene = Scene::open(&args.draw.checkpoint, &args.draw, args.num_samples)?;
     ensure!(args.at.iter().all(|t| (0.0..=1.0).contains(t)), "--at takes times from 0 (noise) to 1 (data)");
-    std::fs::create_dir_all(&args.out)?;
+    std::fs::create_dir_all(&args.out).map_err(TrainError::io("create", &args.out))?;
     let frames = scene.frames(&args.draw, args.num_samples)?;
     let (source, samples) = (&frames[0], &frames[frames.len() - 1]);
     let reach = reach(scene.data.iter().chain(source));

@@ -1,4 +1,5 @@
-//! Numbers, names and shapes in error messages, each in a bounded number of characters.
+//! Numbers, names and shapes in error messages, each in a bounded number of characters, and the
+//! remedies for errors of the operating system.
 //!
 //! ```
 //! use fm_core::message::{brief, name, number, shape};
@@ -8,6 +9,8 @@
 //! assert_eq!(brief("an error of another library", 8), "an error...");
 //! assert_eq!(shape(&[4, 2]), "[4, 2]");
 //! ```
+
+use std::io::{self, ErrorKind};
 
 /// The maximum number of characters of a name in a message.
 const LONGEST_NAME: usize = 60;
@@ -57,4 +60,78 @@ pub fn shape(axes: &[usize]) -> String {
     let named: Vec<String> = axes.iter().take(MOST_AXES).map(usize::to_string).collect();
     let rest = if axes.len() > MOST_AXES { ", ..." } else { "" };
     format!("[{}{rest}]", named.join(", "))
+}
+
+/// What to do about an error of the operating system on a file.
+///
+/// ```
+/// let error = std::fs::read("/no/such/file").unwrap_err();
+/// assert_eq!(fm_core::message::io_remedy(&error), "check the path");
+/// ```
+pub fn io_remedy(error: &io::Error) -> &'static str {
+    // Without a stable `ErrorKind`: ELOOP, EIO, ENFILE and EMFILE.
+    #[cfg(unix)]
+    match error.raw_os_error() {
+        Some(40) if cfg!(target_os = "linux") => return "a link in the path leads to itself; remove it",
+        Some(5) => return "check the disk, or the network connection to it",
+        Some(23 | 24) => return "close other files, or raise the limit (ulimit -n)",
+        _ => {}
+    }
+    match error.kind() {
+        ErrorKind::NotFound => "check the path",
+        ErrorKind::PermissionDenied => "check its permissions",
+        ErrorKind::ReadOnlyFilesystem => "its file system is read-only; choose another place",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or choose another place",
+        ErrorKind::FileTooLarge => "raise the limit (ulimit -f), or choose another place",
+        ErrorKind::IsADirectory => "it is a directory; give a file",
+        ErrorKind::NotADirectory => "a part of the path is a file; give another path",
+        ErrorKind::DirectoryNotEmpty => "move away what is in it",
+        ErrorKind::AlreadyExists => "move it away, or choose another path",
+        ErrorKind::InvalidFilename => "shorten the name",
+        ErrorKind::InvalidInput => "give another path",
+        ErrorKind::InvalidData => "it is not text in UTF-8; check that it is the right file",
+        ErrorKind::UnexpectedEof => "it ends early; copy it again",
+        ErrorKind::OutOfMemory => "free some memory",
+        ErrorKind::ResourceBusy | ErrorKind::ExecutableFileBusy => "close the program that uses it",
+        ErrorKind::CrossesDevices => "choose a place on the same file system",
+        ErrorKind::BrokenPipe => "keep its reader open",
+        ErrorKind::Unsupported => "choose another place, whose file system can do this",
+        _ => "check that the path can be used",
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io::Write;
+
+    #[test]
+    fn remedies_follow_the_cause() {
+        let dir = std::env::temp_dir().join(format!("fm-core-message-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        let (file, link) = (dir.join("file"), dir.join("link"));
+        fs::write(&file, [0xff]).unwrap();
+        std::os::unix::fs::symlink(&link, &link).unwrap();
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let cases = [
+            (fs::read(dir.join("none")).unwrap_err(), "check the path"),
+            (fs::read(&dir).unwrap_err(), "give a file"),
+            (fs::read(file.join("below")).unwrap_err(), "a part of the path is a file"),
+            (fs::read(&link).unwrap_err(), "leads to itself"),
+            (fs::read(dir.join("x".repeat(300))).unwrap_err(), "shorten the name"),
+            (fs::read("a\0b").unwrap_err(), "give another path"),
+            (fs::read_to_string(&file).unwrap_err(), "not text in UTF-8"),
+            (fs::create_dir(&dir).unwrap_err(), "move it away"),
+            (fs::remove_dir(&dir).unwrap_err(), "move away what is in it"),
+            ((&full).write_all(b"x").unwrap_err(), "free some space"),
+            (fs::write("/proc/version", "x").unwrap_err(), "check"),
+        ];
+        for (error, remedy) in cases {
+            assert!(io_remedy(&error).contains(remedy), "{error}: {}", io_remedy(&error));
+        }
+        fs::remove_file(file).unwrap();
+        fs::remove_file(link).unwrap();
+        fs::remove_dir(dir).unwrap();
+    }
 }

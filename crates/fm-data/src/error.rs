@@ -1,5 +1,6 @@
 //! Errors of this crate.
 
+use fm_core::message::io_remedy;
 use std::path::{Path, PathBuf};
 
 /// Data that cannot be used.
@@ -17,7 +18,7 @@ pub enum DataError {
         remedy: String,
     },
     /// A file that could not be read.
-    #[error("cannot read {}: {}; check that it is a readable file", end(path, 120), brief(&source.to_string(), 120))]
+    #[error("cannot read {}: {}; {}", end(path, 120), brief(&source.to_string(), 100), io_remedy(source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -74,11 +75,17 @@ pub enum DataError {
     },
     /// An unknown toy distribution.
     #[error(
-        "cannot draw data called '{}': there are none; choose one of spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a \
-         file that ends in .csv, .tsv, .txt, .npy or .npz",
-        brief(.0, 90)
+        "cannot draw data called '{}': there are none; choose one of {}, gaussian4, genes, or a file that ends in .csv, .tsv, .txt, \
+         .npy or .npz",
+        brief(given, 90),
+        brief(known, 76)
     )]
-    UnknownPoints(String),
+    UnknownPoints {
+        /// The name given.
+        given: String,
+        /// The names of the toy distributions.
+        known: String,
+    },
     /// An unknown image set.
     #[error(
         "no data set is called '{}'; did you mean '{near}'? There are digits, cifar10, cifar10:DIR, cifar10-test, folder:DIR, \
@@ -155,9 +162,8 @@ mod tests {
         let large = DataError::TooLarge { path: long.clone().into(), bytes: u64::MAX };
         let other = DataError::NotAFile { path: long.clone().into(), kind: "a device, pipe or socket" };
         let known = [columns, option, unknown, large, other];
-        for error in
-            known.into_iter().chain([DataError::UnknownPoints(long.clone()), DataError::Images { problem: long }])
-        {
+        let points = DataError::UnknownPoints { given: long.clone(), known: long.clone() };
+        for error in known.into_iter().chain([points, DataError::Images { problem: long }]) {
             assert!(error.to_string().chars().count() <= 300, "{error}");
         }
         assert_eq!((brief("abcdef", 6), brief("abcdefg", 6)), ("abcdef".into(), "abc...".into()));

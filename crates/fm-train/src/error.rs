@@ -1,5 +1,6 @@
 //! Errors of this crate.
 
+use fm_core::message::io_remedy;
 use std::path::{Path, PathBuf};
 
 /// An error of code outside this crate.
@@ -13,7 +14,7 @@ const LONGEST_PROBLEM: usize = 150;
 #[non_exhaustive]
 pub enum TrainError {
     /// A file operation failed.
-    #[error("cannot {action} {}: {source}; check permissions and free space", path.display())]
+    #[error("cannot {action} {}: {source}; {}", path.display(), io_remedy(source))]
     Io {
         /// The attempted operation, such as "write".
         action: &'static str,

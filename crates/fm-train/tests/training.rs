@@ -121,7 +121,7 @@ fn an_observer_stops_the_loop_and_a_nonsensical_rate_is_reported() {
         train(&FlowTask::new(model.as_ref(), &flow()), &fixed_batch(), &mut state, &options, &mut Collect::default())
             .unwrap_err();
     assert!(matches!(error, TrainError::NonFinite { step: 50, seed: 0, .. }), "{error}");
-    assert!(error.to_string().contains("lower the learning rate"));
+    assert!(error.to_string().contains("a lower learning rate"));
 }
 
 /// The loop sets the step of a batch, so that a source need not.

@@ -21,5 +21,11 @@ pub mod sweep;
 mod target;
 mod targets;
 
+// The configuration of cifar-train is included in a target, and imports this module.
+#[cfg(feature = "tch")]
+#[allow(dead_code, reason = "the program uses all of it")]
+#[path = "../../../apps/cifar-train/src/networks.rs"]
+mod networks;
+
 pub use target::{Finish, Target};
 pub use targets::TARGETS;

@@ -99,7 +99,9 @@ impl Programs {
     /// Runs a program to its end.
     pub(crate) fn run(&self, program: &str, words: &[String], how: &How<'_>) -> anyhow::Result<Ended> {
         let [log, out, err] = ["calls", "out", "err"].map(|name| self.work.join(name));
-        [&log, &out, &err].into_iter().for_each(|path| drop(fs::remove_file(path)));
+        for path in [&log, &out, &err] {
+            fs::write(path, "")?;
+        }
         let binary = self.binaries.join(program);
         let mut command = if how.outputs == Outputs::Shut {
             let mut shell = Command::new("sh");

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use xtask_shell::ours;
 
 /// A process may take this time in addition to ten times that of the reference.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -64,10 +65,7 @@ pub(crate) fn first(programs: &Programs, configuration: Configuration, folder: &
 
 /// An empty folder with the path of a run's directory in it.
 fn fresh(folder: &Path) -> anyhow::Result<PathBuf> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder)?;
+    ours::empty(folder)?;
     Ok(folder.join("run"))
 }
 

@@ -38,11 +38,9 @@ pub(crate) fn run(args: &PackageArgs) -> anyhow::Result<()> {
     let name =
         format!("flow-matching-{}-{}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
     let out = root().join(&args.out);
-    let folder = out.join(&name);
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    let scratch = tempfile::tempdir_in(&out)?;
+    let folder = scratch.path();
     for program in PROGRAMS {
         fs::copy(built.join(program), folder.join(program)).with_context(|| format!("{program} was not built"))?;
     }
@@ -57,7 +55,7 @@ pub(crate) fn run(args: &PackageArgs) -> anyhow::Result<()> {
     fs::write(folder.join("README.md"), README)?;
     fs::write(folder.join("THIRD-PARTY.md"), third_party()?)?;
     let archive = out.join(format!("{name}.tar.gz"));
-    pack(&archive, &folder, &name)?;
+    pack(&archive, folder, &name)?;
     try_out(&archive, &name)?;
     let size = fs::metadata(&archive)?.len();
     println!(
@@ -98,14 +96,14 @@ fn third_party() -> anyhow::Result<String> {
 /// Unpacks the archive outside this workspace, puts libtorch next to it, and uses it as its README
 /// describes.
 fn try_out(archive: &Path, name: &str) -> anyhow::Result<()> {
-    let place = std::env::temp_dir().join(format!("fm-package-{}", std::process::id()));
+    let place = tempfile::tempdir()?;
+    let place = place.path();
     let tried = || -> anyhow::Result<()> {
-        fs::create_dir_all(&place)?;
-        tar::Archive::new(flate2::read::GzDecoder::new(fs::File::open(archive)?)).unpack(&place)?;
+        tar::Archive::new(flate2::read::GzDecoder::new(fs::File::open(archive)?)).unpack(place)?;
         let folder = place.join(name);
         let program = |words: &str| {
             let mut command = Command::new(folder.join(words.split(' ').next().unwrap_or_default()));
-            command.args(words.split(' ').skip(1)).env_clear().env("HOME", &place).current_dir(&place);
+            command.args(words.split(' ').skip(1)).env_clear().env("HOME", place).current_dir(place);
             command
         };
         ensure!(
@@ -125,9 +123,7 @@ fn try_out(archive: &Path, name: &str) -> anyhow::Result<()> {
         }
         Ok(())
     };
-    let result = tried();
-    let _ = fs::remove_dir_all(&place);
-    result.context("the archive does not work")
+    tried().context("the archive does not work")
 }
 
 const README: &str = "# Flow matching

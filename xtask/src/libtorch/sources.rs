@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use xtask_shell::libtorch as home;
-use xtask_shell::{execute, output, python};
+use xtask_shell::{execute, ours, output, python};
 
 pub(crate) fn obtain(source: &Source, variant: Variant) -> anyhow::Result<Parts> {
     match source {
@@ -23,7 +23,7 @@ pub(crate) fn obtain(source: &Source, variant: Variant) -> anyhow::Result<Parts>
         Source::Python => installed_pytorch(variant),
         Source::Archive(url) => {
             let name = url.rsplit('/').next().unwrap_or("libtorch.zip");
-            let file = scratch().join(name);
+            let file = scratch()?.join(name);
             download(url, &file)?;
             unpack_all(&[file], variant)
         }
@@ -83,7 +83,7 @@ fn folders(root: &Path, name: &str) -> Vec<PathBuf> {
 }
 
 fn from_index(requirements: &[String], tag: &str, variant: Variant) -> anyhow::Result<Parts> {
-    let wheels = scratch().join("wheels");
+    let wheels = scratch()?.join("wheels");
     fs::create_dir_all(&wheels)?;
     let mut pip = Command::new(python()?);
     pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]);
@@ -112,11 +112,8 @@ fn tags(tag: &str) -> Vec<String> {
 
 /// Unpacks the needed files of archives and wheels.
 fn unpack_all(files: &[PathBuf], variant: Variant) -> anyhow::Result<Parts> {
-    let into = scratch().join("unpacked");
-    if into.exists() {
-        fs::remove_dir_all(&into)?;
-    }
-    fs::create_dir_all(&into)?;
+    let into = scratch()?.join("unpacked");
+    ours::empty(&into)?;
     let mut checked = true;
     for file in files {
         println!("  unpacking {}", file.file_name().unwrap_or_default().to_string_lossy());

@@ -5,15 +5,16 @@
 //! runs on both.
 
 use super::parts::{Parts, wanted};
-use super::place::{VERSION, scratch};
+use super::place::VERSION;
 use super::plan::Variant;
 use crate::download::sha256;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use xtask_shell::ours;
 
 /// Content and origin of a `libtorch/` directory.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,24 +30,22 @@ const MANIFEST: &str = "manifest.json";
 
 /// Creates `home` from the parts: first under a temporary name, then renamed.
 pub(crate) fn install(home: &Path, parts: &Parts, variant: Variant, source: &str) -> anyhow::Result<Manifest> {
-    if home.exists() && !home.join(MANIFEST).exists() {
-        bail!("{} exists and was not made by this command; move it away first", home.display());
+    if home.exists() {
+        claim(home)?;
     }
-    let partial = home.with_extension("partial");
-    clear(&partial)?;
+    let (partial, old) = (home.with_extension("partial"), home.with_extension("old"));
+    ours::empty(&partial)?;
     let made = build(&partial, parts, variant, source);
     if made.is_err() {
-        clear(&partial)?;
+        ours::remove(&partial)?;
     }
     let manifest = made?;
-    let old = home.with_extension("old");
-    clear(&old)?;
+    ours::remove(&old)?;
     if home.exists() {
         fs::rename(home, &old)?;
     }
     fs::rename(&partial, home).with_context(|| format!("cannot move libtorch to {}", home.display()))?;
-    clear(&old)?;
-    clear(&scratch())?;
+    ours::remove(&old)?;
     Ok(manifest)
 }
 
@@ -110,13 +109,13 @@ fn place(from: &Path, to: &Path, borrowed: bool) -> anyhow::Result<()> {
     done.with_context(|| format!("cannot bring {} to {}", from.display(), to.display()))
 }
 
-fn clear(path: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
+/// Marks an installation as ours: earlier versions wrote a manifest and no marker.
+fn claim(home: &Path) -> anyhow::Result<()> {
+    let manifest = || serde_json::from_str::<Manifest>(&fs::read_to_string(home.join(MANIFEST)).ok()?).ok();
+    if home.join(ours::MARKER).exists() || manifest().is_none() {
+        return ours::claim(home);
     }
+    fs::write(home.join(ours::MARKER), "").with_context(|| format!("cannot write into {}", home.display()))
 }
 
 /// The manifest of a complete installation: the right version, and every file present with its
@@ -212,5 +211,28 @@ mod tests {
         fs::create_dir(&home).unwrap();
         let good = parts(&dir.path().join("good"), &["libtorch_cpu.so", "libc10.so"]);
         assert!(install(&home, &good, Variant::Cpu, "a test").unwrap_err().to_string().contains("move it away"));
+        fs::remove_dir(&home).unwrap();
+        for name in ["libtorch", "libtorch.partial", "libtorch.old"] {
+            let theirs = dir.path().join(name);
+            fs::create_dir(&theirs).unwrap();
+            fs::write(theirs.join("manifest.json"), "{\"name\": \"my web page\"}").unwrap();
+            let error = install(&home, &good, Variant::Cpu, "a test").unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("move it away"), "{error}");
+            assert!(theirs.join("manifest.json").exists());
+            fs::remove_file(theirs.join("manifest.json")).unwrap();
+            fs::remove_dir(&theirs).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_installation_of_an_earlier_version_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("libtorch");
+        let good = parts(&dir.path().join("good"), &["libtorch_cpu.so", "libc10.so"]);
+        install(&home, &good, Variant::Cpu, "a test").unwrap();
+        fs::remove_file(home.join(ours::MARKER)).unwrap();
+        install(&home, &good, Variant::Cpu, "again").unwrap();
+        assert_eq!(installed(&home).unwrap().source, "again");
+        assert!(!home.with_extension("old").exists());
     }
 }

@@ -1,11 +1,11 @@
 //! Feature extraction from images.
 
 use super::images::Batch;
-use anyhow::Context;
 use fm_metrics::resize::bicubic;
 use fm_models::features::Extracted;
 use fm_models::features::inception::{self, Inception};
 use fm_models::features::resnet20::{self, Resnet20};
+use fm_train::TrainError;
 use serde_json::{Value, json};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -54,8 +54,7 @@ impl Extractor {
     pub(crate) fn inception(weights: &Path, protocol: Protocol, device: Device) -> anyhow::Result<Self> {
         // Only a plain file of weights is opened.
         let network = Box::new(Inception::open(weights, device)?);
-        let bytes =
-            std::fs::read(weights).with_context(|| format!("cannot read --inception-weights {}", weights.display()))?;
+        let bytes = std::fs::read(weights).map_err(TrainError::io("read --inception-weights", weights))?;
         Ok(Self::Inception { network, protocol, sha256: fm_train::files::sha256(&bytes), device })
     }
 

@@ -10,6 +10,7 @@
 use super::rows::Rows;
 use anyhow::{Context, bail};
 use fm_terminal::eprintln;
+use fm_train::TrainError;
 use fm_train::files::open_plain;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -29,15 +30,19 @@ impl Store {
         // Another version may compute other values for the same images.
         let text = format!("{:#}\n", json!({ "of": about, "program": env!("CARGO_PKG_VERSION"), "format": FORMAT }));
         let folder = cache.join(&fm_train::files::sha256(text.as_bytes())[..16]);
-        let place = || format!("cannot keep what is found in {}; choose another place with --cache", folder.display());
-        std::fs::create_dir_all(&folder).with_context(place)?;
+        let place = || format!("cannot keep features in {}; choose another place with --cache", folder.display());
+        std::fs::create_dir_all(&folder).map_err(TrainError::io("create", &folder)).with_context(place)?;
         let mut options = OpenOptions::new();
-        let lock = open_plain(&folder.join("lock"), options.write(true).create(true)).with_context(place)?;
+        let path = folder.join("lock");
+        let lock = open_plain(&path, options.write(true).create(true))
+            .map_err(TrainError::io("open", &path))
+            .with_context(place)?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 bail!("another evaluation of the same images is under way in {}", folder.display())
             }
-            other => other.with_context(place)?,
+            Err(TryLockError::Error(error)) => return Err(TrainError::io("lock", &path)(error)).with_context(place),
+            Ok(()) => {}
         }
         fm_train::files::write(&folder.join("about.json"), text.as_bytes())?;
         Ok(Self { folder, _lock: lock })

@@ -1,9 +1,10 @@
 //! Images to evaluate: a set in memory, or a folder that is read file by file.
 
 use crate::data;
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use fm_core::rng::{Key, Stream, fill_normal};
 use fm_data::{ImageSet, folder};
+use fm_train::TrainError;
 use fm_train::files::sha256;
 use serde_json::{Value, json};
 use std::ops::Range;
@@ -67,8 +68,7 @@ impl Images {
             Origin::Set(set) => sha256(&[&[set.levels], format!("{:?}", set.shape).as_bytes(), &set.pixels].concat()),
             Origin::Files(files) => {
                 // The hash of the hashes of all files.
-                let each =
-                    files.iter().map(|f| Ok(sha256(&std::fs::read(f).with_context(|| f.display().to_string())?)));
+                let each = files.iter().map(|f| Ok(sha256(&std::fs::read(f).map_err(TrainError::io("read", f))?)));
                 sha256(each.collect::<anyhow::Result<String>>()?.as_bytes())
             }
         };

@@ -2,6 +2,7 @@
 //! of its number and its bytes follows each row. Rows are only ever appended.
 
 use anyhow::{Context, ensure};
+use fm_train::TrainError;
 use fm_train::files::open_plain;
 use ndarray::Array2;
 use std::fs::{File, OpenOptions};
@@ -35,7 +36,7 @@ impl Rows {
     pub(crate) fn open(path: PathBuf, width: usize) -> anyhow::Result<(Self, usize)> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let file = open_plain(&path, &mut options).with_context(|| format!("cannot open {}", path.display()))?;
+        let file = open_plain(&path, &mut options).map_err(TrainError::io("open", &path))?;
         let whole = (file.metadata()?.len() / (width + CHECKSUM) as u64) as usize;
         let mut rows = Self { path, file, width, count: whole };
         rows.count = rows.intact(whole)?;
@@ -48,7 +49,7 @@ impl Rows {
         let mut record = vec![0; self.width + CHECKSUM];
         let mut reader = BufReader::with_capacity(1 << 20, &self.file);
         for row in 0..whole {
-            reader.read_exact(&mut record).with_context(|| format!("cannot read {}", self.path.display()))?;
+            reader.read_exact(&mut record).map_err(TrainError::io("read", &self.path))?;
             let (bytes, stored) = record.split_at(self.width);
             if checksum(row, bytes) != stored {
                 return Ok(row);
@@ -70,12 +71,14 @@ impl Rows {
         );
         let known = (self.count - first) * self.width;
         let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) else { return Ok(()) };
-        let full = || format!("cannot write {}; is the disk full?", self.path.display());
         let rows = fresh.chunks_exact(self.width).enumerate();
         let records: Vec<u8> =
             rows.flat_map(|(k, row)| row.iter().copied().chain(checksum(self.count + k, row))).collect();
-        self.file.seek(SeekFrom::End(0)).and_then(|_| self.file.write_all(&records)).with_context(full)?;
-        self.file.sync_data().with_context(full)?;
+        self.file
+            .seek(SeekFrom::End(0))
+            .and_then(|_| self.file.write_all(&records))
+            .and_then(|()| self.file.sync_data())
+            .map_err(TrainError::io("write", &self.path))?;
         self.count += fresh.len() / self.width;
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use std::cell::Cell;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -38,16 +39,21 @@ const KIBIBYTES: u64 = 8 << 20;
 /// A case that still runs after this time has accepted its value.
 const LONG: Duration = Duration::from_secs(10);
 
-/// Checks the flags of a command, given the words of a short valid call of it.
+/// The commands of a program.
 pub(crate) struct Commands<'a> {
     pub(crate) program: &'a str,
     pub(crate) directory: &'a Path,
     pub(crate) seed: u64,
+    pub(crate) calls: Cell<usize>,
 }
 
 impl Commands<'_> {
-    /// Returns the number of cases.
+    /// Checks the flags of a command, in a valid call of it. `rest` are its words, where OUT stands
+    /// for a new path in each call. Returns the number of cases.
     pub(crate) fn check(&self, name: &str, rest: &str) -> usize {
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let (status, error) = self.run(name, &words);
+        assert!(status.success(), "{name} {rest} is not a valid call: {error}");
         let flags = self.flags(name);
         assert!(!flags.is_empty(), "{name} has no flags");
         let all = std::env::var("FLAGS").is_ok_and(|which| which == "all");
@@ -85,8 +91,9 @@ impl Commands<'_> {
             }
         }
         let given = format!("{flag}={value}");
-        let (status, error) = self.run(name, &words, &given);
-        let call = format!("{name} {} '{given}'", words.join(" "));
+        words.push(&given);
+        let (status, error) = self.run(name, &words);
+        let call = format!("{name} {}", words.join(" "));
         let code = status.code();
         assert!(matches!(code, Some(0 | 2)) || status.signal() == Some(9), "{call}: {status}\n{error}");
         assert!(!error.contains("panicked"), "{call}: {error}");
@@ -98,14 +105,16 @@ impl Commands<'_> {
         assert!(longest <= 310 && !error.contains('\u{1b}'), "{call}: a line of {longest} characters\n{error}");
     }
 
-    fn run(&self, name: &str, words: &[&str], given: &str) -> (std::process::ExitStatus, String) {
+    fn run(&self, name: &str, words: &[&str]) -> (std::process::ExitStatus, String) {
         let errors = self.directory.join("stderr");
+        self.calls.update(|calls| calls + 1);
+        let out = format!("out-{}", self.calls.get());
+        let words = words.iter().map(|word| if *word == "OUT" { &out } else { *word });
         let bounded = format!("ulimit -v {KIBIBYTES}; exec \"$0\" \"$@\"");
         let mut child = Command::new("sh")
             .args(["-c", &bounded, self.program])
             .args(name.split(' '))
             .args(words)
-            .arg(given)
             .current_dir(self.directory)
             .env("OMP_NUM_THREADS", "1")
             .env_remove("RUST_BACKTRACE")

@@ -10,7 +10,7 @@ use fm_terminal::eprintln;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::Path;
-use xtask_shell::output;
+use xtask_shell::{ours, output};
 
 const COUPLINGS: [&str; 2] = ["exact", "sinkhorn"];
 /// Rows per batch, and values per CIFAR-10 image.
@@ -72,10 +72,9 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
 }
 
 fn seconds_per_step(home: &Path) -> anyhow::Result<f64> {
-    let out = home.join("run");
-    if out.exists() {
-        std::fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
-    }
+    let trained = home.join("trained");
+    ours::empty(&trained)?;
+    let out = trained.join("run");
     let mut command = worker::ours("cifar-train");
     command.args(["train", "--preset", "cifar10-tiny", "--model", "unet", "--batch-size", "128"]);
     command.args(["--coupling", "independent", "--save-every", "0", "--sample-every", "0"]);

@@ -11,7 +11,7 @@ use fm_terminal::eprintln;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
-use xtask_shell::output;
+use xtask_shell::{ours, output};
 
 /// A measurement: our request, the peer's request and name, rows, dimensions, and the required
 /// agreement.
@@ -114,9 +114,7 @@ fn whole(python: &Path, dir: &str, threads: usize) -> anyhow::Result<String> {
     let mut theirs = Worker::start(&mut script(python, "metrics_worker.py"), threads)?;
     theirs.ask(&format!("folders {dir} {IMAGES}"))?;
     let cache = format!("{dir}/cache");
-    if Path::new(&cache).exists() {
-        std::fs::remove_dir_all(&cache)?;
-    }
+    ours::empty(Path::new(&cache))?;
     let words = format!(
         "evaluate --samples folder:{dir}/a --data folder:{dir}/b --metrics fd-inception --inception-weights {dir}/weights.pth --device cpu \
          --cache {cache} --json {dir}/fd.json"

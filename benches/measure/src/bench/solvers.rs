@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use fm_terminal::eprintln;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use xtask_shell::execute;
+use xtask_shell::{execute, ours};
 
 const TOLERANCES: [&str; 8] = ["1e-2", "1e-3", "1e-4", "1e-5", "1e-6", "1e-7", "1e-8", "1e-9"];
 const PROBLEMS: [&str; 4] = ["harmonic", "van-der-pol", "mixture", "network"];
@@ -65,12 +65,11 @@ pub(super) fn report(rounds: u32) -> anyhow::Result<Report> {
 
 /// A network to compute velocities with, trained once.
 fn trained(home: &Path) -> anyhow::Result<PathBuf> {
-    let run = home.join("run");
+    let trained = home.join("trained");
+    let run = trained.join("run");
     let done = run.join("checkpoints/step-2000");
     if !done.exists() {
-        if run.exists() {
-            std::fs::remove_dir_all(&run).with_context(|| format!("cannot remove {}", run.display()))?;
-        }
+        ours::empty(&trained)?;
         let mut train = worker::ours("tabular-train");
         train.args(["train", "--data", "8gaussians", "--steps", "2000", "--sample-every", "0", "--out"]).arg(&run);
         execute(&mut train)?;

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
-use xtask_shell::{execute, output, root, target};
+use xtask_shell::{execute, ours, output, root, target};
 
 /// `tabular-train`, working in a directory of an experiment.
 pub(super) struct Tool {
@@ -20,10 +20,7 @@ impl Tool {
     /// Creates an empty directory below `target/experiments` to work in.
     pub(super) fn new(name: String) -> anyhow::Result<Self> {
         let home = target().join("experiments").join(name);
-        if home.exists() {
-            std::fs::remove_dir_all(&home).with_context(|| format!("cannot clear {}", home.display()))?;
-        }
-        std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+        ours::empty(&home)?;
         Ok(Self { home, started: Instant::now(), pictures: RefCell::default() })
     }
 

@@ -1,5 +1,6 @@
 //! Errors of reading and loading weights.
 
+use fm_core::message::io_remedy;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum InterchangeError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}; check the path and its permissions", shown(path))]
+    #[error("cannot read {}: {source}; {}", shown(path), io_remedy(source))]
     Io {
         /// The file.
         path: PathBuf,

@@ -11,15 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 use xtask_shell::CUDA_HALF;
-use xtask_shell::{cargo, execute, python, root, target};
+use xtask_shell::{cargo, execute, ours, python, root, target};
 use xtask_shell::{ensure_libtorch, libtorch};
 
 const PROGRAMS: [&str; 3] = ["cifar-train", "tabular-train", "gpu-check"];
 const NCCL: &str = "libfm_nccl.so";
 const RUN: &str = include_str!("run.sh");
 const TABLE: &str = include_str!("table.py");
-/// A file that marks a directory as a pack, which may be replaced.
-const MARKER: &str = ".flow-matching-gpu-pack";
 /// Wheels for the machine with the GPU; they are pure Python, so they fit any machine.
 const WHEELS: [&str; 1] = ["torchcfm==1.0.7"];
 const LIMIT: u64 = 50 << 20;
@@ -45,10 +43,11 @@ pub(crate) struct GpuPackArgs {
 
 pub(crate) fn run(args: &GpuPackArgs) -> anyhow::Result<()> {
     ensure_libtorch()?;
+    let pack = root().join(&args.out);
     // Fail before the build rather than after.
+    ours::claim(&pack)?;
     let half = if args.try_out { Some(pretend_half(args.cuda_half.as_deref())?) } else { None };
     let built = build(&args.profile, args.nccl)?;
-    let pack = root().join(&args.out);
     fill(&pack, &built, args.nccl)?;
     let size = size_of(&pack)?;
     ensure!(size <= LIMIT, "{} has {:.1} MiB; at most {} are allowed", pack.display(), mib(size), LIMIT >> 20);
@@ -79,13 +78,8 @@ fn build(profile: &str, nccl: bool) -> anyhow::Result<PathBuf> {
 }
 
 fn fill(pack: &Path, built: &Path, nccl: bool) -> anyhow::Result<()> {
-    if pack.exists() {
-        // Only a pack is replaced, not any other folder that --out names.
-        ensure!(pack.join(MARKER).exists(), "{} is not a pack; choose another --out or remove it", pack.display());
-        fs::remove_dir_all(pack).with_context(|| format!("cannot clear {}", pack.display()))?;
-    }
+    ours::empty(pack)?;
     fs::create_dir_all(pack.join("wheels")).with_context(|| format!("cannot make {}", pack.display()))?;
-    fs::write(pack.join(MARKER), "").with_context(|| format!("cannot write into {}", pack.display()))?;
     let copy = |from: PathBuf, name: &str| {
         fs::copy(&from, pack.join(name)).with_context(|| format!("cannot copy {}", from.display())).map(drop)
     };
@@ -145,14 +139,14 @@ fn mib(bytes: u64) -> f64 {
 
 /// Runs run.sh from a copy in another place, so that it cannot use files of this workspace.
 fn try_pack(pack: &Path, half: &Path) -> anyhow::Result<()> {
-    let place = std::env::temp_dir().join(format!("fm-gpu-pack-{}", std::process::id()));
+    let place = tempfile::tempdir()?;
+    let place = place.path();
     let tried = || -> anyhow::Result<()> {
-        fs::create_dir_all(&place)?;
         execute(Command::new("cp").arg("-r").arg(pack).arg(place.join("pack")))?;
         let results = place.join("results");
         let lib = std::env::var_os("LIBTORCH").map_or_else(libtorch, PathBuf::from).canonicalize()?.join("lib");
         let mut script = Command::new(place.join("pack/run.sh"));
-        script.current_dir(&place).env_clear().env("HOME", &place).env("OUT", &results);
+        script.current_dir(place).env_clear().env("HOME", place).env("OUT", &results);
         script.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("OMP_NUM_THREADS", "1");
         script.env("FM_GPU_CHECK_SMALL", "1").env("FM_LIMIT_SCALE", "5").env("PRETEND_OUT", place.join("counts.txt"));
         script.env("FM_TORCH_LIB", format!("{}:{}", half.display(), lib.display()));
@@ -161,9 +155,7 @@ fn try_pack(pack: &Path, half: &Path) -> anyhow::Result<()> {
         println!("run.sh took {:.0} s on a pretend GPU", started.elapsed().as_secs_f64());
         check(&fs::read_to_string(results.join("results.jsonl"))?)
     };
-    let result = tried();
-    let _ = fs::remove_dir_all(&place);
-    result.context("the pack does not work")
+    tried().context("the pack does not work")
 }
 
 /// The lines about failures.
