@@ -1,7 +1,6 @@
 //! Packing, and repair of checksums.
 
 use flate2::{Compression, write::GzEncoder};
-use sha2::{Digest, Sha256};
 use std::io::Write;
 
 /// Compresses with gzip.
@@ -63,18 +62,19 @@ pub(crate) fn tar_gz(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Adds or repairs the checksum of a JSON text of several lines, as checkpoints have it.
+#[cfg(feature = "tch")]
 pub(crate) fn checked_json(bytes: &[u8]) -> Vec<u8> {
+    use sha2::{Digest, Sha256};
     let text = String::from_utf8_lossy(bytes);
-    let Some(mut rest) = text.strip_prefix("{\n") else { return bytes.to_vec() };
-    if let Some((line, others)) = rest.split_once('\n').filter(|(line, _)| line.starts_with("  \"sha256\": \"")) {
-        let _ = line;
-        rest = others;
-    }
+    let Some(lines) = text.strip_prefix("{\n") else { return bytes.to_vec() };
+    let first = lines.split_once('\n').filter(|(line, _)| line.starts_with("  \"sha256\": \""));
+    let rest = first.map_or(lines, |(_, rest)| rest);
     let hash: String = Sha256::digest(format!("{{\n{rest}")).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{{\n  \"sha256\": \"{hash}\",\n{rest}").into_bytes()
 }
 
-/// Puts a text in front of 8 bytes, with its length: the layout of safetensors.
+/// Puts a header in front of 64 bytes of values, with its length: the layout of safetensors.
+#[cfg(feature = "tch")]
 pub(crate) fn safetensors(header: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header, &[0; 64]].concat()
 }

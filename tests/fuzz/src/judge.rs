@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 /// The longest time for an input. It is that of the processor, because others work on the machine.
 pub const LONGEST: Duration = Duration::from_secs(2);
 
-/// The most memory for an input: this many bytes,
+/// Memory that any input may take, in bytes.
 pub const FLOOR: usize = 64 << 20;
-/// and this many times the length of the input.
+
+/// Memory that an input may take for each of its bytes, in bytes.
 pub const FACTOR: usize = 4;
 
 /// What a reader made of an input.
