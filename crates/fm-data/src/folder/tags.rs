@@ -6,8 +6,8 @@ use std::io::{self, BufRead, ErrorKind, Seek};
 /// The tags that decoders read: sizes, types, strips, tiles, colours and tables of JPEG.
 const READ: std::ops::RangeInclusive<u64> = 254..=532;
 
-/// The longest list, in bytes: that of an image of 2^26 pixels in tiles of 16 x 16. Decoders need 32
-/// bytes for each value.
+/// The longest list, in bytes: that of an image of 2^26 pixels in tiles of 16 x 16. Decoders need
+/// 32 bytes for each value.
 pub(super) const LONGEST: u64 = 1 << 20;
 
 /// Checks that the lists of all pages end within the file, and are not longer than those of images.
