@@ -46,8 +46,8 @@ fm_app::options! {
             ));
             @choice("Transformation of the columns, inverted after sampling")
             preprocess: Preprocess = Preprocess::default(), arg(value_name = "HOW");
-            /// Share of rows held out from training, for `evaluate`; a negative share is 0.1 for
-            /// files and genes, otherwise 0.
+            /// Share of rows held out from training, for `evaluate` and --validate-every; a negative
+            /// share is 0.1 for files and genes, otherwise 0.
             hold_out: f64 = -1.0, arg(value_name = "SHARE");
             /// Number of points to draw from a toy distribution.
             rows: usize = 20_000, arg(value_name = "N", help = format!(
@@ -129,6 +129,12 @@ impl Config {
             );
             ensure!(!self.flow.excess_loss, "the least loss is known for a fixed source; drop --excess-loss");
         }
+        ensure!(
+            self.teacher.is_empty() || self.learning.validate_every == 0,
+            "validate_every is {}: held-out rows are not the pairs of a teacher; drop --validate-every",
+            self.learning.validate_every
+        );
+        self.learning.validate_held_out(self.log_every, self.held_out() > 0.0)?;
         self.learning.validate(self.flow.excess_loss)
     }
 
