@@ -45,10 +45,10 @@ fn made(method: CompressionMethod) -> Vec<u8> {
     seeds::zip(&[(LIBRARY, b"library"), other, ("torch-2.11.0.dist-info/RECORD", record.as_bytes())], method)
 }
 
+#[allow(clippy::expect_used, reason = "a test that cannot go on should stop")]
 fn read(name: &str, bytes: &[u8]) -> bool {
-    let (file, into) = (scratch::file(name, bytes), scratch::folder("unpacked"));
-    let result = archive::unpack(&file, &into, |name| name.starts_with("torch/lib"));
+    let file = scratch::file(name, bytes);
     // The next input starts without files.
-    assert!(!into.exists() || std::fs::remove_dir_all(&into).is_ok());
-    result.is_ok()
+    let into = tempfile::tempdir_in(file.parent().unwrap_or(&file)).expect("a temporary folder");
+    archive::unpack(&file, into.path(), |name| name.starts_with("torch/lib")).is_ok()
 }
