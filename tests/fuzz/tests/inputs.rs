@@ -27,7 +27,9 @@ fn finds_of_earlier_runs_stay_mended() {
         let name = entry.file_name().unwrap().to_string_lossy().into_owned();
         let Some(target) = TARGETS.iter().find(|target| target.name == name) else {
             // The formats of libtorch's crates are absent without the feature `tch`.
-            assert!(!cfg!(feature = "tch"), "corpus/{name} is not a target");
+            if cfg!(feature = "tch") {
+                problems.push(format!("corpus/{name} is not a target"));
+            }
             continue;
         };
         let mut found = Found::default();
