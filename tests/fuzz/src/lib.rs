@@ -22,7 +22,7 @@ mod target;
 mod targets;
 
 // The configuration of cifar-train is included in a target, and imports this module.
-#[cfg(feature = "tch")]
+#[cfg(all(feature = "tch", not(test)))]
 #[allow(dead_code, reason = "the program uses all of it")]
 #[path = "../../../apps/cifar-train/src/networks.rs"]
 mod networks;

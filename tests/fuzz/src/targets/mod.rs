@@ -14,7 +14,8 @@ mod tables;
 mod caches;
 #[cfg(feature = "tch")]
 mod checkpoints;
-#[cfg(feature = "tch")]
+// The included files have tests, which need the rest of their programs.
+#[cfg(all(feature = "tch", not(test)))]
 mod configs;
 #[cfg(feature = "tch")]
 mod logs;
@@ -85,13 +86,13 @@ pub const TARGETS: &[Target] = &[
     pairs::INDEX,
     #[cfg(feature = "tch")]
     pairs::SHARD,
-    #[cfg(feature = "tch")]
+    #[cfg(all(feature = "tch", not(test)))]
     configs::IMAGES,
-    #[cfg(feature = "tch")]
+    #[cfg(all(feature = "tch", not(test)))]
     configs::TABLES,
-    #[cfg(feature = "tch")]
+    #[cfg(all(feature = "tch", not(test)))]
     configs::ENCODERS,
-    #[cfg(feature = "tch")]
+    #[cfg(all(feature = "tch", not(test)))]
     configs::SAVED,
     #[cfg(feature = "tch")]
     caches::ROWS,
