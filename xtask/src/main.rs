@@ -55,6 +55,9 @@ enum Command {
     /// uninterrupted runs.
     #[command(disable_help_flag = true)]
     Torture(elsewhere::Args),
+    /// Give hostile inputs to every reader of a file or a text; libtorch is fetched if missing.
+    #[command(disable_help_flag = true)]
+    Fuzz(elsewhere::Args),
     /// Make an archive of the programs for machines that have libtorch, and test it.
     #[command(disable_help_flag = true)]
     Package(elsewhere::Args),
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Experiments(args) => return elsewhere::run("fm-measure", "experiments", &args),
         Command::Counts(args) => return elsewhere::run("xtask-dev", "counts", &args),
         Command::Torture(args) => return elsewhere::run("torture", "torture", &args),
+        Command::Fuzz(args) => return elsewhere::run_on_libtorch("fuzz", "tch", "fuzz", &args),
         Command::Package(args) => return elsewhere::run("xtask-dev", "package", &args),
         Command::GpuPack(args) => return elsewhere::run("xtask-dev", "gpu-pack", &args),
         Command::Tidy(args) => return elsewhere::run("xtask-dev", "tidy", &args),

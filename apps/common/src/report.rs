@@ -10,6 +10,7 @@ use clap::Args;
 use fm_terminal::println;
 use fm_train::TrainError;
 use fm_train::checkpoint::Meta;
+use fm_train::files::read_plain;
 use fm_train::record::LogRecord;
 use fm_train::run_dir::latest_checkpoint;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -29,6 +30,12 @@ pub struct ReportArgs {
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
 }
+
+/// The longest file of a run that is read, in bytes.
+const LONGEST: u64 = 1 << 28;
+
+/// The longest table of `reflow compare`, in bytes.
+const LONGEST_TABLE: usize = 1 << 20;
 
 /// Maximum number of sample pictures on a page: the last one, and earlier ones at even intervals.
 const PICTURES: usize = 8;
@@ -74,7 +81,7 @@ impl Seen {
             "cannot report on {}: it has no metrics.jsonl with a line; give the --out directory of a run",
             run.display()
         );
-        let text = |name: &str| fs::read_to_string(run.join(name)).ok();
+        let text = |name: &str| String::from_utf8(read_plain(&run.join(name), LONGEST).ok()?).ok();
         let timings = text("timing.jsonl").unwrap_or_default();
         let step = |path: &Path| path.file_stem()?.to_str()?.strip_prefix("step-")?.parse::<u64>().ok();
         let entries = fs::read_dir(run.join("samples")).into_iter().flatten().flatten().map(|e| e.path());
@@ -87,7 +94,7 @@ impl Seen {
             config: text("config.toml").unwrap_or_default(),
             meta: latest_checkpoint(run).ok().map(|(_, meta, _)| meta),
             samples,
-            reflow: text("reflow.json"),
+            reflow: text("reflow.json").filter(|text| text.len() <= LONGEST_TABLE),
         })
     }
 
@@ -188,7 +195,7 @@ impl Seen {
 }
 
 fn picture(step: u64, path: &Path) -> Markup {
-    let data = BASE64_STANDARD.encode(fs::read(path).unwrap_or_default());
+    let data = BASE64_STANDARD.encode(read_plain(path, LONGEST).unwrap_or_default());
     html! {
         figure {
             img src=(format!("data:image/png;base64,{data}")) alt=(format!("samples after {step} steps"));

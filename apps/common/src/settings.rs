@@ -2,19 +2,32 @@
 
 use crate::aliases;
 use crate::cli::nearest;
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use fm_train::TrainError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use toml::{Table, Value};
+
+/// The longest configuration, in bytes.
+const LONGEST: u64 = 1 << 18;
 
 /// Reads a TOML file as a table.
 ///
 /// # Errors
-/// A file that cannot be read or is not TOML.
+/// A file that cannot be read, is longer than 256 KiB, or is not TOML.
 pub fn read(path: &Path) -> anyhow::Result<Table> {
-    let text = std::fs::read_to_string(path).map_err(TrainError::io("read the configuration", path))?;
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
+        .map_err(TrainError::io("read the configuration", path))?;
+    ensure!(
+        text.len() as u64 <= LONGEST,
+        "cannot read the configuration {}: it has more than {LONGEST} bytes; give the config.toml of a run",
+        path.display()
+    );
     text.parse().with_context(|| format!("{} is not valid TOML", path.display()))
 }
 

@@ -14,6 +14,7 @@ use fm_torch::memory::{DeviceMemory, device_memory};
 use fm_train::batch::BatchSource;
 use fm_train::callbacks::{self, Callback};
 use fm_train::checkpoint::{self, RunInfo};
+use fm_train::files::read_plain;
 use fm_train::held_out::Validation;
 use fm_train::record::LogRecord;
 use fm_train::run_dir::{RunDir, holds_checkpoints, latest_checkpoint};
@@ -22,6 +23,9 @@ use fm_train::train::{TrainOptions, TrainState, train};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+
+/// The longest log that is drawn, in bytes.
+const LONGEST_LOG: u64 = 1 << 30;
 
 /// Everything that a training run needs besides its task, batches and state.
 #[derive(Debug)]
@@ -203,7 +207,8 @@ const NOTICE: &str = "interrupted: saving a checkpoint after this step; press Ct
 
 /// The text of a run's `metrics.jsonl`; empty if there is none.
 pub(crate) fn read_log(out: &Path) -> String {
-    std::fs::read_to_string(out.join("metrics.jsonl")).unwrap_or_default()
+    let text = read_plain(&out.join("metrics.jsonl"), LONGEST_LOG).ok();
+    text.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
 }
 
 /// The lines of the log that can be parsed.

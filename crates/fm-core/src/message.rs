@@ -2,10 +2,11 @@
 //! remedies for errors of the operating system.
 //!
 //! ```
-//! use fm_core::message::{name, number, shape};
+//! use fm_core::message::{brief, name, number, shape};
 //! assert_eq!([number(&0.5), number(&-1.0), number(&1e300)], ["0.5", "-1", "1e300"]);
 //! assert_eq!(name("a name\nof two lines"), "a name of two lines");
 //! assert_eq!(name(&"x".repeat(1000)).len(), 63);
+//! assert_eq!(brief("an error of another library", 8), "an error...");
 //! assert_eq!(shape(&[4, 2]), "[4, 2]");
 //! ```
 
@@ -41,9 +42,14 @@ pub fn type_name<T: ?Sized>() -> String {
 
 /// The first 60 characters of external text, on one line.
 pub fn name(text: &str) -> String {
+    brief(text, LONGEST_NAME)
+}
+
+/// The first `most` characters of external text, on one line.
+pub fn brief(text: &str, most: usize) -> String {
     let line = |c: char| if c.is_control() { ' ' } else { c };
-    let mut out: String = text.chars().take(LONGEST_NAME).map(line).collect();
-    if text.chars().nth(LONGEST_NAME).is_some() {
+    let mut out: String = text.chars().take(most).map(line).collect();
+    if text.chars().nth(most).is_some() {
         out.push_str("...");
     }
     out

@@ -7,7 +7,8 @@
 //! # Ok::<(), fm_data::DataError>(())
 //! ```
 
-use crate::{DataError, ImageSet};
+use crate::{DataError, ImageSet, input};
+use std::io::Read;
 use std::path::Path;
 
 const RECORD: usize = 3073;
@@ -47,13 +48,13 @@ pub fn load(folder: &Path, split: Split) -> Result<ImageSet, DataError> {
         classes: CLASSES.map(String::from).to_vec(),
     };
     for path in names.iter().map(|n| folder.join(n)).filter(|p| p.exists()) {
-        let io = |source| DataError::Io { path: path.clone(), source };
-        let length = std::fs::metadata(&path).map_err(io)?.len();
+        let (mut file, length) = input::open(&path)?;
         if length > LARGEST {
             let problem = format!("{length} bytes are more than a CIFAR-10 batch has");
             return Err(DataError::Malformed { path, problem, remedy: REMEDY.into() });
         }
-        let bytes = std::fs::read(&path).map_err(io)?;
+        let mut bytes = Vec::with_capacity(length as usize);
+        file.read_to_end(&mut bytes).map_err(|source| DataError::Io { path: path.clone(), source })?;
         append(&mut set, &bytes).map_err(|problem| DataError::Malformed { path, problem, remedy: REMEDY.into() })?;
     }
     if set.is_empty() {
@@ -117,7 +118,7 @@ mod tests {
         assert!(load(dir.path(), Split::Train).unwrap_err().to_string().contains("more than a CIFAR-10 batch"));
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
-        assert!(matches!(load(dir.path(), Split::Train), Err(DataError::Io { .. })));
+        assert!(matches!(load(dir.path(), Split::Train), Err(DataError::NotAFile { .. })));
         let text = load(&dir.path().join("nowhere"), Split::Test).unwrap_err().to_string();
         assert!(text.contains("nowhere") && text.contains("not found"), "{text}");
     }

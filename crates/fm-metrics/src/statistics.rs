@@ -31,8 +31,9 @@ const HEADER: u64 = 1 << 12;
 /// The largest number of samples that f64 holds exactly.
 const COUNT: f64 = 9_007_199_254_740_992.0;
 
-/// The largest compression ratio of deflate.
-const PACKED: u64 = 1032;
+/// Bytes that the arrays of a compressed file may have beyond five quarters of its length. Random
+/// numbers do not compress, and the covariances of 1,400 features fit without.
+const UNPACKED: u64 = 16 << 20;
 
 /// Reads a file of statistics.
 ///
@@ -42,10 +43,15 @@ const PACKED: u64 = 1032;
 /// not symmetric or has a negative variance; its text says which, and where.
 pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     let broken = |problem: String| MetricError::Statistics { path: path.into(), problem };
+    let about = std::fs::metadata(path).map_err(|e| broken(format!("it cannot be opened ({e})")))?;
+    if !about.is_file() {
+        return Err(broken("it is not a plain file".into()));
+    }
     let file = File::open(path).map_err(|e| broken(format!("it cannot be opened ({e})")))?;
-    let length = file.metadata().map_err(|e| broken(e.to_string()))?.len();
+    let length = about.len();
     let mut archive = ZipArchive::new(file).map_err(|e| broken(format!("it is no zip archive ({e})")))?;
-    let mut array = |name: &str, most: u64| member(&mut archive, name, most.min(length.saturating_mul(PACKED)));
+    let mut array =
+        |name: &str, most: u64| member(&mut archive, name, most.min(length.saturating_mul(5) / 4 + UNPACKED));
     let mean = array("mu", 8 * MOST + HEADER).map_err(broken)?;
     let d = mean.len();
     let covariance = array("sigma", 8 * (d * d) as u64 + HEADER).map_err(broken)?;
@@ -72,16 +78,19 @@ fn member(archive: &mut ZipArchive<File>, name: &str, most: u64) -> Result<Array
     }
     let mut bytes = Vec::new();
     entry.take(most).read_to_end(&mut bytes).map_err(|e| format!("its {name} cannot be read ({e})"))?;
-    numbers(&bytes).map_err(|e| format!("its {name} cannot be read ({e})"))
+    numbers(bytes).map_err(|e| format!("its {name} cannot be read ({e})"))
 }
 
-fn numbers(bytes: &[u8]) -> Result<ArrayD<f64>, String> {
-    check_header(bytes).ok_or("its header is not that of as many numbers as follow")?;
-    match ArrayD::<f64>::read_npy(bytes) {
-        Err(ReadNpyError::WrongDescriptor(_)) => ArrayD::<f32>::read_npy(bytes).map(|a| a.mapv(f64::from)),
-        other => other,
+fn numbers(bytes: Vec<u8>) -> Result<ArrayD<f64>, String> {
+    check_header(&bytes).ok_or("its header is not that of as many numbers as follow")?;
+    match ArrayD::<f64>::read_npy(&bytes[..]) {
+        Err(ReadNpyError::WrongDescriptor(_)) => {
+            let narrow = ArrayD::<f32>::read_npy(&bytes[..]).map_err(|e| e.to_string())?;
+            drop(bytes);
+            Ok(narrow.mapv(f64::from))
+        }
+        other => other.map_err(|e| e.to_string()),
     }
-    .map_err(|e| e.to_string())
 }
 
 /// Whether the header of an `.npy` is short, flat and claims no more numbers than can follow; the

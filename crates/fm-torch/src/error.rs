@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TorchError {
     /// An invalid device name.
-    #[error("no device is called '{name}'; choose auto, cpu, cuda or cuda:N")]
+    #[error("no device is called '{}'; choose auto, cpu, cuda or cuda:N", brief(.name))]
     UnknownDevice {
         /// The name.
         name: String,
@@ -80,6 +80,15 @@ impl TorchError {
         let reason = line.strip_prefix("Internal torch error: ").unwrap_or(line).to_owned();
         Self::Thrown { action, reason }
     }
+}
+
+/// A name on one line of at most 60 characters.
+fn brief(name: &str) -> String {
+    let mut line: String = name.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if name.chars().nth(60).is_some() {
+        line.push_str("...");
+    }
+    line
 }
 
 fn places(looked: &[PathBuf]) -> String {

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 /// An error of code outside this crate.
 pub type Outside = Box<dyn std::error::Error + Send + Sync>;
 
+/// The most characters of what is wrong with a checkpoint.
+const LONGEST_PROBLEM: usize = 150;
+
 /// Errors of training, checkpoints and run directories.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,7 +50,11 @@ pub enum TrainError {
         problem: String,
     },
     /// A checkpoint that fails its checks.
-    #[error("{} is not a usable checkpoint: {problem}; use another one, or train it again", path.display())]
+    #[error(
+        "{} is not a usable checkpoint: {}; use another one, or train it again",
+        path.display(),
+        fm_core::message::brief(problem, LONGEST_PROBLEM)
+    )]
     Checkpoint {
         /// The checkpoint's directory.
         path: PathBuf,

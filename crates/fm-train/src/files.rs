@@ -16,6 +16,7 @@
 
 use crate::TrainError;
 use crate::error::NotPlain;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -129,11 +130,27 @@ fn plain(found: fs::FileType) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidInput, NotPlain { kind }))
 }
 
+/// The most values of a JSON text, which take up to about 100 bytes each. It is enough for the
+/// statistics of 100,000 columns.
+const MOST_VALUES: usize = 1 << 19;
+
+/// Parses the JSON text of a file, whose values are counted before they are kept.
+///
+/// # Errors
+/// What is wrong with the text, in few words.
+pub(crate) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
+    let values = text.iter().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count();
+    if values > MOST_VALUES {
+        return Err(format!("it has {values} values, more than {MOST_VALUES}"));
+    }
+    serde_json::from_slice(text).map_err(|error| fm_core::message::brief(&error.to_string(), 90))
+}
+
 /// Reads a plain file of at most `most` bytes.
 ///
 /// # Errors
 /// As [`open_plain`]; a longer file, before it is read.
-pub(crate) fn read_plain(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub fn read_plain(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open_plain(path, OpenOptions::new().read(true))?;
     let length = file.metadata()?.len();
     if length > most {

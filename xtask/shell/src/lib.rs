@@ -30,7 +30,7 @@ pub fn libtorch() -> PathBuf {
 
 /// The features with which the whole workspace is tested. Building with the same ones builds
 /// nothing twice.
-pub const TESTED: &str = "fm-benches/tch,flow-matching/torch,hostile/tch,xtask-dev/libtorch";
+pub const TESTED: &str = "fm-benches/tch,flow-matching/torch,fuzz/tch,hostile/tch,xtask-dev/libtorch";
 
 /// The library with libtorch's CUDA half.
 pub const CUDA_HALF: &str = "libtorch_cuda.so";

@@ -16,7 +16,7 @@ use zip::ZipArchive;
 type Archive = ZipArchive<BufReader<File>>;
 
 /// The longest RECORD that is read; that of PyTorch has 2 MB.
-const LONGEST_RECORD: u64 = 64 << 20;
+const LONGEST_RECORD: u64 = 4 << 20;
 
 /// Unpacks the files that `keep` accepts. Returns whether they were compared with hashes.
 pub(super) fn unpack(file: &Path, into: &Path, keep: impl Fn(&Path) -> bool) -> anyhow::Result<bool> {

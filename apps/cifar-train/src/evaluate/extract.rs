@@ -52,8 +52,9 @@ impl Extractor {
     }
 
     pub(crate) fn inception(weights: &Path, protocol: Protocol, device: Device) -> anyhow::Result<Self> {
-        let bytes = std::fs::read(weights).map_err(TrainError::io("read --inception-weights", weights))?;
+        // Only a plain file of weights is opened.
         let network = Box::new(Inception::open(weights, device)?);
+        let bytes = std::fs::read(weights).map_err(TrainError::io("read --inception-weights", weights))?;
         Ok(Self::Inception { network, protocol, sha256: fm_train::files::sha256(&bytes), device })
     }
 

@@ -7,14 +7,13 @@
 //! appended. Opening a file checks all rows; the first incomplete or damaged one and those after it
 //! are dropped, and computed again.
 
-use anyhow::{Context, bail, ensure};
+use super::rows::Rows;
+use anyhow::{Context, bail};
 use fm_terminal::eprintln;
 use fm_train::TrainError;
 use fm_train::files::open_plain;
-use ndarray::Array2;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// A folder of row files.
@@ -23,16 +22,6 @@ pub(crate) struct Store {
     folder: PathBuf,
     /// Locked while the store is open.
     _lock: File,
-}
-
-/// A file of rows.
-#[derive(Debug)]
-pub(crate) struct Rows {
-    path: PathBuf,
-    file: File,
-    /// Bytes per row, without its checksum.
-    width: usize,
-    count: usize,
 }
 
 impl Store {
@@ -61,17 +50,14 @@ impl Store {
 
     /// The file for rows of one kind, `width` bytes each.
     pub(crate) fn rows(&self, name: &str, width: usize) -> anyhow::Result<Rows> {
-        let path = self.path(name);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = open_plain(&path, &mut options).map_err(TrainError::io("open", &path))?;
-        let whole = (file.metadata()?.len() / (width + CHECKSUM) as u64) as usize;
-        let mut rows = Rows { path, file, width, count: whole };
-        rows.count = rows.intact(whole)?;
-        if rows.count < whole {
-            eprintln!("warning: row {} of {} is damaged; it is computed again", rows.count, rows.path.display());
+        let (rows, found) = Rows::open(self.path(name), width)?;
+        if rows.count() < found {
+            eprintln!(
+                "warning: row {} of {} is damaged; it is computed again",
+                rows.count(),
+                self.path(name).display()
+            );
         }
-        rows.file.set_len((rows.count * (width + CHECKSUM)) as u64)?;
         Ok(rows)
     }
 
@@ -82,93 +68,11 @@ impl Store {
 
 /// Version of the layout of a file of rows.
 const FORMAT: u32 = 2;
-/// Bytes of a row's checksum.
-const CHECKSUM: usize = 4;
-
-/// The checksum of a row and of its number, so that a moved row is found too.
-fn checksum(row: usize, bytes: &[u8]) -> [u8; CHECKSUM] {
-    let mut hash = crc32fast::Hasher::new();
-    hash.update(&(row as u64).to_le_bytes());
-    hash.update(bytes);
-    hash.finalize().to_le_bytes()
-}
-
-impl Rows {
-    /// The number of rows before the first damaged one.
-    fn intact(&mut self, whole: usize) -> anyhow::Result<usize> {
-        let mut record = vec![0; self.width + CHECKSUM];
-        let mut reader = BufReader::with_capacity(1 << 20, &self.file);
-        for row in 0..whole {
-            reader.read_exact(&mut record).map_err(TrainError::io("read", &self.path))?;
-            let (bytes, stored) = record.split_at(self.width);
-            if checksum(row, bytes) != stored {
-                return Ok(row);
-            }
-        }
-        Ok(whole)
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Appends rows from index `first` on; rows that exist already are skipped.
-    pub(crate) fn append(&mut self, first: usize, bytes: &[u8]) -> anyhow::Result<()> {
-        ensure!(
-            bytes.len().is_multiple_of(self.width) && first <= self.count,
-            "rows of {} are out of step",
-            self.path.display()
-        );
-        let known = (self.count - first) * self.width;
-        let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) else { return Ok(()) };
-        let rows = fresh.chunks_exact(self.width).enumerate();
-        let records: Vec<u8> =
-            rows.flat_map(|(k, row)| row.iter().copied().chain(checksum(self.count + k, row))).collect();
-        self.file
-            .seek(SeekFrom::End(0))
-            .and_then(|_| self.file.write_all(&records))
-            .and_then(|()| self.file.sync_data())
-            .map_err(TrainError::io("write", &self.path))?;
-        self.count += fresh.len() / self.width;
-        Ok(())
-    }
-
-    fn bytes(&mut self, first: usize, count: usize) -> anyhow::Result<Vec<u8>> {
-        let record = self.width + CHECKSUM;
-        let mut records = vec![0; count * record];
-        self.file.seek(SeekFrom::Start((first * record) as u64))?;
-        self.file
-            .read_exact(&mut records)
-            .with_context(|| format!("{} has fewer rows than it had", self.path.display()))?;
-        Ok(records.chunks_exact(record).flat_map(|record| &record[..self.width]).copied().collect())
-    }
-
-    /// Rows `first..first + count` of f32.
-    pub(crate) fn floats(&mut self, first: usize, count: usize) -> anyhow::Result<Array2<f32>> {
-        let bytes = self.bytes(first, count)?;
-        let values = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        Ok(Array2::from_shape_vec((count, self.width / 4), values)?)
-    }
-
-    /// The first `count` rows of f64.
-    pub(crate) fn doubles(&mut self, count: usize) -> anyhow::Result<Array2<f64>> {
-        let bytes = self.bytes(0, count)?;
-        let values = bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
-        Ok(Array2::from_shape_vec((count, self.width / 8), values)?)
-    }
-}
-
-pub(crate) fn floats(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-pub(crate) fn doubles(values: &[f64]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::rows::floats;
 
     #[test]
     fn rows_survive_and_half_a_row_does_not() {

@@ -1,9 +1,10 @@
 //! Computes features of images in batches and stores them in the cache.
 
-use super::feature_cache::{Rows, Store, doubles, floats};
+use super::feature_cache::Store;
 use super::images::{Batch, Images};
 use super::metrics::Needs;
 use super::request::Extractors;
+use super::rows::{Rows, doubles, floats};
 use crate::generate::{Request, sample_batches};
 use crate::model::Loaded;
 use crate::sample::image_scale;

@@ -16,6 +16,7 @@ mod nll;
 mod plan;
 mod reference;
 mod request;
+mod rows;
 mod sweep;
 mod table;
 

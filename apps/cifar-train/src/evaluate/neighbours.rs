@@ -1,9 +1,10 @@
 //! Nearest training images: class agreement, and copies.
 
-use super::feature_cache::{Store, doubles};
+use super::feature_cache::Store;
 use super::features::Found;
 use super::images::Images;
 use super::measured::Measured;
+use super::rows::doubles;
 use anyhow::ensure;
 use fm_data::ImageSet;
 use fm_metrics::estimate::{Estimate, mean};

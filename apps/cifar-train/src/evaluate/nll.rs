@@ -1,9 +1,10 @@
 //! Bits per dimension, cached row by row like all other values.
 
-use super::feature_cache::{Store, doubles};
+use super::feature_cache::Store;
 use super::measured::Measured;
 use super::metrics::MetricName;
 use super::plan::Plan;
+use super::rows::doubles;
 use crate::likelihood::{bits_of, check};
 use anyhow::ensure;
 use fm_app::likelihood::LikelihoodArgs;

@@ -1,7 +1,7 @@
 //! One image file: checked, decoded to RGB, and turned.
 
 use super::extent::{self, Extent};
-use super::{jpeg, kind};
+use super::{bound, jpeg, kind};
 use crate::DataError;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
@@ -88,11 +88,7 @@ pub(super) fn is_image(path: &Path) -> bool {
 pub(super) fn decode(path: &Path, turn: bool) -> Result<Decoded, DataError> {
     let (opened, format) = open_image(path)?;
     let (mut reader, length) = (opened.reader, opened.length);
-    let found = extent::extent(format, &mut reader, length).map_err(|e| match e.kind() {
-        ErrorKind::UnexpectedEof => cut_short(path, format),
-        ErrorKind::InvalidData => undecodable(path, format, &e.to_string()),
-        _ => DataError::Io { path: path.into(), source: e },
-    })?;
+    let found = whole(path, format, &mut reader, length)?;
     let io = |source| DataError::Io { path: path.into(), source };
     reader.seek(SeekFrom::Start(0)).map_err(io)?;
     let image = match found.end {
@@ -104,11 +100,20 @@ pub(super) fn decode(path: &Path, turn: bool) -> Result<Decoded, DataError> {
         Some(end) => {
             let mut bytes = Vec::new();
             reader.take(end).read_to_end(&mut bytes).map_err(io)?;
-            pixels(path, format, Cursor::new(bytes), &found, turn)?
+            pixels((path, length), format, Cursor::new(bytes), &found, turn)?
         }
-        None => pixels(path, format, reader, &found, turn)?,
+        None => pixels((path, length), format, reader, &found, turn)?,
     };
     Ok(Decoded { image, more_frames: found.more_frames })
+}
+
+/// The extent of an image that the file holds as a whole.
+fn whole(path: &Path, format: ImageFormat, reader: impl BufRead + Seek, length: u64) -> Result<Extent, DataError> {
+    extent::extent(format, reader, length).map_err(|e| match e.kind() {
+        ErrorKind::UnexpectedEof => cut_short(path, format),
+        ErrorKind::InvalidData => undecodable(path, format, &e.to_string()),
+        _ => DataError::Io { path: path.into(), source: e },
+    })
 }
 
 /// The size of an image in a file: height and width, after turning.
@@ -128,10 +133,12 @@ pub(super) fn size(path: &Path) -> Result<[u32; 2], DataError> {
     } else {
         let found = match format {
             ImageFormat::Png => extent::extent(format, &mut opened.reader, opened.length).unwrap_or_default(),
+            // Their decoders believe the lengths of lists and chunks.
+            ImageFormat::Tiff | ImageFormat::WebP => whole(path, format, &mut opened.reader, opened.length)?,
             _ => Extent::default(),
         };
         opened.reader.seek(SeekFrom::Start(0)).map_err(io)?;
-        let mut decoder = decoder(path, format, opened.reader)?;
+        let mut decoder = decoder((path, opened.length), format, opened.reader)?;
         let (width, height) = decoder.dimensions();
         ([height, width], orientation(&mut decoder, format, &found))
     };
@@ -144,29 +151,35 @@ pub(super) fn size(path: &Path) -> Result<[u32; 2], DataError> {
 
 /// Reads the header with a bound on memory.
 fn decoder<'a>(
-    path: &Path,
+    (path, length): (&Path, u64),
     format: ImageFormat,
     reader: impl BufRead + Seek + 'a,
 ) -> Result<impl ImageDecoder + 'a, DataError> {
     let mut reader = ImageReader::with_format(reader, format);
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_BYTES + WORKING);
+    limits.max_alloc = Some(bound::allowed(length).min(MOST_BYTES + WORKING));
     reader.limits(limits);
     reader.into_decoder().map_err(|e| failed(path, format, &e))
 }
 
 fn pixels(
-    path: &Path,
+    (path, length): (&Path, u64),
     format: ImageFormat,
     reader: impl BufRead + Seek,
     found: &Extent,
     turn: bool,
 ) -> Result<RgbImage, DataError> {
-    let mut decoder = decoder(path, format, reader)?;
+    let mut decoder = decoder((path, length), format, reader)?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MOST_PIXELS || decoder.total_bytes() > MOST_BYTES {
+    let pixels = (u64::from(width) * u64::from(height)).max(found.pixels);
+    if pixels > MOST_PIXELS || decoder.total_bytes() > MOST_BYTES {
         let problem = format!("it has {width} x {height} pixels, and an image has at most {MOST_PIXELS}");
         return Err(refused(path, problem, "scale it down, cut it into tiles, or remove it"));
+    }
+    if bound::needed(format, pixels, decoder.total_bytes()) > bound::allowed(length) {
+        let problem =
+            format!("it claims {width} x {height} pixels in {length} bytes, too few for an image of that size");
+        return Err(refused(path, problem, REMOVE));
     }
     // Pillow, which the reference implementations of metrics use, turns TIFF alone.
     let turn = turn || format == ImageFormat::Tiff;
@@ -219,7 +232,9 @@ fn failed(path: &Path, format: ImageFormat, error: &ImageError) -> DataError {
 
 /// The red, green and blue planes.
 pub(super) fn planes(image: &RgbImage) -> Vec<u8> {
-    (0..3).flat_map(|c| image.pixels().map(move |p| p[c])).collect()
+    let mut planes = Vec::with_capacity(image.as_raw().len());
+    (0..3).for_each(|c| planes.extend(image.pixels().map(|p| p[c])));
+    planes
 }
 
 #[cfg(test)]

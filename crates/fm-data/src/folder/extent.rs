@@ -1,18 +1,16 @@
 //! Whether a file holds its whole image, by the structure of its format. Decoders accept some cut
 //! files, so this comes before decoding.
 
-use super::jpeg;
 use super::walker::Walker;
+use super::{jpeg, tags, webp};
 use image::ImageFormat;
 use image::metadata::Orientation;
-use std::io::{self, BufRead, ErrorKind, Seek};
+use std::io::{self, BufRead, ErrorKind, Seek, SeekFrom};
 use tiff::decoder::{Decoder, Limits};
 use tiff::tags::Tag;
 
 /// The largest EXIF data of a PNG file that are read, in bytes; JPEG allows no more.
 const EXIF: u32 = 1 << 16;
-/// The largest list of offsets of a TIFF file, in bytes.
-const OFFSETS: usize = 64 << 20;
 
 /// The largest number of pages of a TIFF file that are checked.
 const PAGES: usize = 10_000;
@@ -22,6 +20,8 @@ const PAGES: usize = 10_000;
 pub(super) struct Extent {
     /// The number of bytes up to the end of the image, where the format tells it.
     pub(super) end: Option<u64>,
+    /// The number of pixels of the largest frame, where the decoder does not give it.
+    pub(super) pixels: u64,
     /// Whether there are more frames or pages than one.
     pub(super) more_frames: bool,
     /// The orientation, where the decoder does not give it.
@@ -36,11 +36,11 @@ pub(super) fn extent(format: ImageFormat, reader: impl BufRead + Seek, length: u
     match format {
         ImageFormat::Png => png(Walker::new(reader, length)?),
         ImageFormat::Gif => gif(Walker::new(reader, length)?),
-        ImageFormat::WebP => webp(Walker::new(reader, length)?),
+        ImageFormat::WebP => webp::extent(Walker::new(reader, length)?),
         ImageFormat::Tiff => tiff(reader, length),
         ImageFormat::Jpeg => {
             let found = jpeg::whole(reader, length)?;
-            Ok(Extent { end: Some(found.end), orientation: found.orientation, more_frames: false })
+            Ok(Extent { end: Some(found.end), orientation: found.orientation, ..Extent::default() })
         }
         // The decoder reads every byte of BMP and PNM.
         _ => Ok(Extent::default()),
@@ -58,6 +58,10 @@ fn png<R: BufRead + Seek>(mut walker: Walker<R>) -> io::Result<Extent> {
             b"IEND" => {
                 walker.skip(u64::from(count) + 4)?;
                 return Ok(found);
+            }
+            // The decoder panics.
+            b"PLTE" if !count.is_multiple_of(3) => {
+                return Err(io::Error::new(ErrorKind::InvalidData, format!("its palette has {count} bytes")));
             }
             b"acTL" if count >= 4 => {
                 found.more_frames = u32::from_be_bytes(walker.take()?) > 1;
@@ -107,24 +111,10 @@ fn colours<R: BufRead + Seek>(walker: &mut Walker<R>, flags: u8) -> io::Result<(
     walker.skip(if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) })
 }
 
-/// A RIFF container, whose header gives its length. The first chunk of an extended file has a flag
-/// for animations.
-fn webp<R: BufRead + Seek>(mut walker: Walker<R>) -> io::Result<Extent> {
-    walker.skip(4)?;
-    let count = u64::from(u32::from_le_bytes(walker.take()?));
-    let mut found = Extent::default();
-    if count >= 18 {
-        let start = walker.take::<18>()?;
-        found.more_frames = &start[4..8] == b"VP8X" && start[12] & 2 != 0;
-        walker.skip(count - 18)?;
-    } else {
-        walker.skip(count)?;
-    }
-    Ok(found)
-}
-
 /// Pages of strips or tiles, whose places are listed. The decoder reports problems of the lists.
-fn tiff(reader: impl BufRead + Seek, length: u64) -> io::Result<Extent> {
+fn tiff(mut reader: impl BufRead + Seek, length: u64) -> io::Result<Extent> {
+    tags::check(&mut reader, length)?;
+    reader.seek(SeekFrom::Start(0))?;
     let pages = |more_frames| Extent { more_frames, ..Extent::default() };
     match tiff_pages(reader, length) {
         Ok(count) => Ok(pages(count > 1)),
@@ -136,7 +126,7 @@ fn tiff(reader: impl BufRead + Seek, length: u64) -> io::Result<Extent> {
 /// The number of pages, at most [`PAGES`]; each must lie within the file.
 fn tiff_pages(reader: impl BufRead + Seek, length: u64) -> tiff::TiffResult<usize> {
     let mut limits = Limits::default();
-    limits.ifd_value_size = OFFSETS;
+    limits.ifd_value_size = tags::LONGEST.min(length) as usize;
     let mut decoder = Decoder::new(reader)?.with_limits(limits);
     for page in 1..PAGES {
         for (offsets, counts) in [(Tag::StripOffsets, Tag::StripByteCounts), (Tag::TileOffsets, Tag::TileByteCounts)] {

@@ -1,7 +1,8 @@
 //! Folders of images: one sub-folder per class, in PNG, JPEG, WebP, BMP, GIF, TIFF or PNM.
 //!
 //! - The content decides about the format of a file, not its suffix. A file with the suffix of an
-//!   image that is not one, is cut short or has more than [`MOST_PIXELS`] pixels is an error.
+//!   image that is not one, is cut short, has more than [`MOST_PIXELS`] pixels or is too short for
+//!   the pixels that it claims is an error.
 //! - Of an animation or a file with several pages, the first image is read.
 //! - Transparency is dropped, grey becomes RGB, and 16 bits become 8.
 //! - [`open`] and [`load`], for training, turn images as their EXIF orientation says. [`read`], for
@@ -28,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bound;
 mod decode;
 mod extent;
 mod jpeg;
@@ -37,8 +39,10 @@ mod memory;
 mod names;
 mod sizes;
 mod summary;
+mod tags;
 mod walk;
 mod walker;
+mod webp;
 
 pub use decode::MOST_PIXELS;
 pub use listing::{LARGEST_SIZE, Listing};

@@ -45,6 +45,27 @@ impl<R: BufRead + Seek> Walker<R> {
         Ok(self.take::<1>()?[0])
     }
 
+    /// Checks that `count` more bytes follow.
+    pub(super) fn check(&self, count: u64) -> io::Result<()> {
+        if count > self.length.saturating_sub(self.at) { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    /// Moves to a place, forward or back.
+    pub(super) fn go_to(&mut self, place: u64) -> io::Result<()> {
+        if place > self.length {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        self.reader.seek(SeekFrom::Start(place))?;
+        self.at = place;
+        Ok(())
+    }
+
+    /// Passes the bytes up to a place, or up to `end` if that is one byte earlier.
+    pub(super) fn skip_to(&mut self, place: u64, end: u64) -> io::Result<()> {
+        let place = if place == end + 1 { end } else { place };
+        self.skip(place.saturating_sub(self.at))
+    }
+
     /// Passes `count` bytes.
     pub(super) fn skip(&mut self, count: u64) -> io::Result<()> {
         if count > self.length.saturating_sub(self.at) {

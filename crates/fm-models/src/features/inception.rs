@@ -27,6 +27,9 @@ pub const FEATURES: usize = 2048;
 pub const CLASSES: usize = 1008;
 /// Side of the input images.
 pub const SIDE: i64 = 299;
+/// The network has 23.9 million values.
+const VALUES: usize = 20_000_000;
+const NAME: &str = "Inception-v3 of the FID protocol";
 /// Start of the SHA-256 of pytorch-fid's file.
 pub const HASH: &str = "6726825d";
 
@@ -79,6 +82,12 @@ impl Inception {
     /// A file that cannot be read, or that has the weights of another network.
     pub fn open(path: &Path, device: Device) -> Result<Self, InterchangeError> {
         let weights = interchange::read(path, Some(""))?;
+        let held: usize = weights.tensors.values().map(Tensor::numel).sum();
+        // The network is built only for a file that can hold its values.
+        if held < VALUES {
+            let problems = format!("the file has {held} values, and the network more than {VALUES}");
+            return Err(InterchangeError::Mismatch { model: NAME, problems });
+        }
         let mut store = VarStore::new(device);
         let root = store.root();
         let stem = vec![
@@ -102,7 +111,7 @@ impl Inception {
             inception_e(&root / "Mixed_7c", 2048, Pool::Max),
         ];
         let fc = nn::linear(&root / "fc", FEATURES as i64, CLASSES as i64, Default::default());
-        adopt(&mut store, "Inception-v3 of the FID protocol", weights.tensors)?;
+        adopt(&mut store, NAME, weights.tensors)?;
         Ok(Self { store, stem, blocks, head: fc.ws })
     }
 

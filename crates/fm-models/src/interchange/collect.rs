@@ -265,7 +265,8 @@ fn view(tree: &Tree<'_>, id: Id) -> Result<View, String> {
     let (Value::Object { arguments, .. }, Some(class)) = (tree.get(id), tree.class(id)) else {
         return Err("it is not a tensor".into());
     };
-    let unknown = || format!("it is a tensor of a kind that is not known here ({}); save a plain copy", class.1);
+    let unknown =
+        || format!("it is a tensor of a kind that is not known here ({}); save a plain copy", clip(class.1, 60));
     match class.1 {
         "_rebuild_tensor" | "_rebuild_tensor_v2" => plain(tree, *arguments).ok_or_else(unknown),
         "_rebuild_tensor_v3" => Err(match tree.sequence(*arguments).and_then(|a| tree.global(*a.get(6)?)) {

@@ -17,7 +17,7 @@ pub enum InterchangeError {
         source: std::io::Error,
     },
     /// Not a file of weights, a damaged file, or a file with other content than weights.
-    #[error("{} cannot be read as weights: {problem}", shown(path))]
+    #[error("{} cannot be read as weights: {}", shown(path), clip(problem, 170))]
     File {
         /// The file.
         path: PathBuf,

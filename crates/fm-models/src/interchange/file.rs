@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const SHARDS: usize = 1000;
 
 /// Maximum size of a list of shards in bytes.
-const INDEX: usize = 32 << 20;
+const INDEX: usize = 8 << 20;
 
 /// Names of files of weights in a folder of Hugging Face's libraries, the preferred one first.
 const NAMES: [&str; 6] = [
@@ -118,7 +118,7 @@ fn indexed(bytes: &[u8], path: &Path) -> Result<Vec<PathBuf>, InterchangeError> 
     }
     let problem = |text: String| InterchangeError::file(path, text);
     if bytes.len() > INDEX {
-        return Err(problem("its list of shards is larger than 32 MiB; fetch it again".into()));
+        return Err(problem("its list of shards is larger than 8 MiB; fetch it again".into()));
     }
     let index: Index = serde_json::from_slice(bytes)
         .map_err(|e| problem(format!("its list of shards is damaged ({}); fetch it again", clip(e, 80))))?;

@@ -43,8 +43,8 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
     if let Some(name) = probe.repeated {
         return Err(format!("it holds {} twice; save it again", clip(name, 80)));
     }
-    if 8 + length + probe.end != bytes.len() {
-        let needed = (8 + length).saturating_add(probe.end);
+    let needed = (8 + length).saturating_add(probe.end);
+    if needed != bytes.len() {
         let how = if needed > bytes.len() { "it is cut short" } else { "it has surplus bytes" };
         return Err(damaged(&format!("{how}: it describes {needed} bytes and has {}", bytes.len())));
     }

@@ -129,7 +129,7 @@ pub fn read_meta(path: &Path) -> Result<Meta, TrainError> {
     if checksum.is_some_and(|recorded| recorded != files::sha256(text.as_bytes())) {
         return Err(damaged());
     }
-    let meta: Meta = serde_json::from_str(&text).map_err(|e| broken(path, format!("{META} is not ours ({e})")))?;
+    let meta: Meta = files::json(text.as_bytes()).map_err(|e| broken(path, format!("{META} is not ours ({e})")))?;
     if !READABLE.contains(&meta.format) {
         return Err(broken(path, format!("its format is {}, this program knows {READABLE:?}", meta.format)));
     }

@@ -82,7 +82,7 @@ impl Index {
     pub(super) fn read(directory: &Path) -> Result<Self, TrainError> {
         let text = files::read_plain(&directory.join(INDEX), LONGEST)
             .map_err(|e| broken(directory, format!("{INDEX} cannot be read ({e}); give a directory of pairs")))?;
-        let index: Self = serde_json::from_slice(&text)
+        let index: Self = files::json(&text)
             .map_err(|e| broken(directory, format!("{INDEX} is not ours ({e}); make the pairs in a new directory")))?;
         if index.format != FORMAT {
             return Err(broken(directory, format!("its format is {}, this program knows {FORMAT}", index.format)));
@@ -183,7 +183,8 @@ pub(super) fn read_shard(directory: &Path, layout: &Layout, shard: &ShardMeta) -
     if bytes.len() as u64 != shard.bytes || files::sha256(&bytes) != shard.sha256 {
         return Err(problem("does not match its recorded size and hash"));
     }
-    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| problem(&e.to_string()))?;
+    let (header, metadata) = SafeTensors::read_metadata(&bytes)
+        .map_err(|e| problem(&format!("is damaged ({})", fm_core::message::brief(&e.to_string(), 90))))?;
     let (mut starts, tensors) = ([0; 3], layout.tensors(number));
     if metadata.tensors().len() != tensors.len() {
         return Err(problem("has other tensors than its description"));

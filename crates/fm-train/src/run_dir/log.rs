@@ -1,8 +1,8 @@
 //! The logs of a run: files of JSON lines, each with its step.
 
 use crate::files;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
@@ -53,16 +53,26 @@ pub(super) struct Lines<T> {
     pub(super) found: Rewound,
 }
 
+/// The longest log that is read, in bytes; a line has about 200.
+const LONGEST: u64 = 1 << 30;
+
+/// The step of a line. Other values are passed over, not kept.
+#[derive(Deserialize)]
+struct Step {
+    step: u64,
+}
+
 /// Reads a log; an absent one is empty.
 pub(super) fn read<T: DeserializeOwned>(path: &Path, to: u64) -> io::Result<Lines<T>> {
-    let bytes = match files::read_plain(path, u64::MAX) {
+    let bytes = match files::read_plain(path, LONGEST) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         read => read?,
     };
-    let (mut records, mut kept, mut found) = (Vec::new(), Vec::new(), Rewound { to, ..Rewound::default() });
+    let (mut records, mut kept, mut found) =
+        (Vec::new(), Vec::with_capacity(bytes.len()), Rewound { to, ..Rewound::default() });
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let (text, ended) = line.strip_suffix(b"\n").map_or((line, false), |text| (text, true));
-        let step = serde_json::from_slice::<Value>(text).ok().and_then(|value| value.get("step")?.as_u64());
+        let step = serde_json::from_slice::<Step>(text).ok().map(|line| line.step);
         let record = serde_json::from_slice::<T>(text).ok();
         match step.zip(record) {
             // A killed process leaves a last line that is cut; it is not counted.

