@@ -26,7 +26,7 @@ struct Found {
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     let extension = args.output.extension().and_then(|e| e.to_str()).unwrap_or_default();
     if !["safetensors", "pt", "pth"].contains(&extension) {
-        bail!("{} names no format: end it in .safetensors or .pt", args.output.display());
+        bail!("{} names no format; end it in .safetensors or .pt", args.output.display());
     }
     let Found { tensors, model, about, name } =
         if args.input.is_file() { from_file(&args.input, &args.which)? } else { from_run(args)? };

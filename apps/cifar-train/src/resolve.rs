@@ -30,7 +30,7 @@ impl Config {
         let named = match (&args.preset, file.get("preset")) {
             (Some(name), _) => Some(name.as_str()),
             (None, Some(Value::String(name))) => Some(name.as_str()),
-            (None, Some(other)) => bail!("preset must be a name in quotes, not {other}"),
+            (None, Some(other)) => bail!("preset is {other}; give a name in quotes"),
             (None, None) => None,
         };
         let pairs = args.options.pairs.as_deref().or(file.get("pairs").and_then(Value::as_str));

@@ -153,10 +153,10 @@ fn configure(args: &TrainArgs, distilled: Option<usize>, restarted: bool) -> any
         let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(place));
         return Ok(Plan { out, resume: false, config });
     }
-    let Some(out) = args.out.clone() else { bail!("--resume needs the run to continue: --out DIR") };
+    let Some(out) = args.out.clone() else { bail!("--resume needs the run to continue; give --out DIR") };
     let (path, meta, _) = latest_checkpoint(&out).context("there is nothing to resume")?;
     let saved = serde_json::from_value(meta.config)
-        .with_context(|| format!("{} was not written by cifar-train", path.display()))?;
+        .with_context(|| format!("{} was not written by cifar-train; give a run of this program", path.display()))?;
     Ok(Plan { config: Config::resume(saved, args)?, out, resume: true })
 }
 

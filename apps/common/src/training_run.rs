@@ -170,7 +170,7 @@ impl Job {
         let threads = tch::get_num_threads();
         if meta.threads != threads {
             eprintln!(
-                "warning: {threads} threads now, {} before: the last bits of the results may differ",
+                "warning: {threads} threads now, {} before, so the last bits of the results may differ; set OMP_NUM_THREADS for the same bytes",
                 meta.threads
             );
         }

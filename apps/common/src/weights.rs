@@ -163,5 +163,5 @@ fn overlay(config: ModelConfig, settings: &[String]) -> anyhow::Result<ModelConf
         ensure!(!top.contains_key("kind"), "cannot set kind: it follows from the tensors of the file; drop --set kind");
         settings::overlay(&mut table, top, "model.")?;
     }
-    table.try_into().context("--set gives a value that does not fit its key")
+    table.try_into().context("--set gives a value that does not fit its key; see the keys by `inspect FILE`")
 }

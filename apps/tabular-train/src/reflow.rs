@@ -15,7 +15,7 @@ use fm_ot::CouplingKind;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
-    ensure!(args.teacher_steps > 0, "--teacher-steps is 0: give at least one");
+    ensure!(args.teacher_steps > 0, "--teacher-steps is 0; give at least one");
     start(&args.train, || student(args).map(Some))
 }
 

@@ -50,7 +50,7 @@ impl Store {
             .with_context(place)?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {
-                bail!("another evaluation of the same images is under way in {}", folder.display())
+                bail!("another evaluation of the same images is under way in {}; wait for it to end, or give another --cache", folder.display())
             }
             Err(TryLockError::Error(error)) => return Err(TrainError::io("lock", &path)(error)).with_context(place),
             Ok(()) => {}
@@ -116,7 +116,7 @@ impl Rows {
     pub(crate) fn append(&mut self, first: usize, bytes: &[u8]) -> anyhow::Result<()> {
         ensure!(
             bytes.len().is_multiple_of(self.width) && first <= self.count,
-            "rows of {} are out of step",
+            "rows of {} are out of step; remove the folder and run again",
             self.path.display()
         );
         let known = (self.count - first) * self.width;
@@ -139,7 +139,7 @@ impl Rows {
         self.file.seek(SeekFrom::Start((first * record) as u64))?;
         self.file
             .read_exact(&mut records)
-            .with_context(|| format!("{} has fewer rows than it had", self.path.display()))?;
+            .with_context(|| format!("{} has fewer rows than it had; run again, with no other program in the folder", self.path.display()))?;
         Ok(records.chunks_exact(record).flat_map(|record| &record[..self.width]).copied().collect())
     }
 

@@ -51,14 +51,14 @@ impl<'a> Plan<'a> {
     pub(super) fn of(args: &'a EvaluateArgs) -> anyhow::Result<Self> {
         let names = if args.metrics.is_empty() { DEFAULT.map(String::from).to_vec() } else { args.metrics.clone() };
         let mut asked = names.iter().map(|m| Asked::parse(m)).collect::<anyhow::Result<Vec<_>>>()?;
-        ensure!(args.num_samples != Some(0), "--num-samples is 0: ask for at least one sample");
+        ensure!(args.num_samples != Some(0), "--num-samples is 0; ask for at least one sample");
         let loaded = args.checkpoint.as_ref().map(|path| open(path, &args.which, false)).transpose()?;
         let (name, size) = match &loaded {
             Some(loaded) => {
                 let name = args.data.clone().unwrap_or_else(|| loaded.config.data.clone());
                 (name, args.image_size.or(Some(loaded.config.image_size)))
             }
-            None => (args.data.clone().context("--data names the images to compare with")?, args.image_size),
+            None => (args.data.clone().context("there are no images to compare with; name them by --data")?, args.image_size),
         };
         let real = Images::open(&name, size)?;
         let shape = real.shape()?;
@@ -151,7 +151,7 @@ impl<'a> Plan<'a> {
         if !group.is_first() {
             return Ok(None);
         }
-        let images = self.samples.as_ref().context("--samples names the images to evaluate")?;
+        let images = self.samples.as_ref().context("there are no images to evaluate; give --samples or --checkpoint")?;
         let (name, count) = (&images.name, self.count);
         let found = of_images(images, count, self.wanted(true), &self.cache)?;
         println!("{count} images of {name} against {} of {}", self.real.len(), self.real.name);

@@ -20,8 +20,8 @@ pub(crate) fn run(args: &PairsArgs) -> anyhow::Result<ExitCode> {
 
 /// With n processes, each makes every n-th shard, and the first process writes them.
 fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
-    ensure!(args.num_pairs > 0 && args.shard_size > 0, "--num-pairs and --shard-size must be at least 1");
-    ensure!(args.solver.batch_size > 0, "--batch-size is 0: give at least one");
+    ensure!(args.num_pairs > 0 && args.shard_size > 0, "--num-pairs or --shard-size is 0; both must be at least 1");
+    ensure!(args.solver.batch_size > 0, "--batch-size is 0; give at least one");
     let loaded = load(&args.from)?;
     let dim = loaded.data.shape.iter().product::<i64>() as usize;
     ensure_fits(
@@ -113,7 +113,7 @@ fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBa
     }
     ensure!(
         samples.iter().all(|v: &f32| v.is_finite()),
-        "the teacher drew values that are not finite: its weights are broken"
+        "the teacher drew values that are not finite, because its weights are broken; use an earlier checkpoint, or train it again"
     );
     noise.extend(samples);
     Ok(GeneratedShard { values: noise, about: [nfe, 0.0] })

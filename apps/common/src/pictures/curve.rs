@@ -54,7 +54,7 @@ impl Curves {
     /// # Errors
     /// When there are no finite points, or the file cannot be written.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
-        ensure!(self.finite().next().is_some(), "there is nothing to draw in {}: no finite points", self.title);
+        ensure!(self.finite().next().is_some(), "there is nothing to draw in {}: no finite points; train longer, or look for values that are not finite", self.title);
         save_chart(path, self)
     }
 
