@@ -204,7 +204,11 @@ impl Config {
         if !self.pairs.is_empty() {
             self.check_pairs()?;
         }
-        ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}; choose a share in [0, 1] (--label-drop)", self.label_drop);
+        ensure!(
+            (0.0..=1.0).contains(&self.label_drop),
+            "label_drop is {}; choose a share in [0, 1] (--label-drop)",
+            self.label_drop
+        );
         ensure!(self.sampling.num_steps > 0, "sampling.num_steps is 0; give at least one");
         let scale = self.sampling.cfg_scale;
         ensure!(scale.is_finite(), "sampling.cfg_scale is {scale}; give a finite number, 1 for no guidance");

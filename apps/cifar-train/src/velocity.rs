@@ -15,7 +15,11 @@ pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.from)?;
     let images = fm_data::npy::read::<f32, Ix4>(args.images.as_path())?;
     ensure!(!images.is_empty(), "{} has no images; give at least one", args.images.display());
-    ensure!(images.iter().all(|v| v.is_finite()), "{} has values that are not finite; correct or remove them", args.images.display());
+    ensure!(
+        images.iter().all(|v| v.is_finite()),
+        "{} has values that are not finite; correct or remove them",
+        args.images.display()
+    );
     let inside = |t: &f64| (0.0..=1.0).contains(t);
     ensure!(args.at.iter().all(inside), "--at has a time outside [0, 1]; give times from 0 (noise) to 1 (data)");
     let shape = images.shape().iter().map(|n| *n as i64).collect::<Vec<_>>();

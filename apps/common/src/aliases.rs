@@ -50,7 +50,9 @@ pub fn translate(mut file: Table) -> anyhow::Result<Table> {
             Some(other) => bail!("flow_type '{other}' is unknown; choose cfm, ot_cfm or rectified_flow"),
         };
         if flow.as_deref() == Some("rectified_flow") && has(&["sigma_min"]) {
-            eprintln!("warning: sigma_min is ignored, because the paths of flow_type = \"rectified_flow\" end at the data; drop it");
+            eprintln!(
+                "warning: sigma_min is ignored, because the paths of flow_type = \"rectified_flow\" end at the data; drop it"
+            );
         }
         put(&mut file, "path", path)?;
     }
@@ -125,8 +127,8 @@ mod tests {
         for (theirs, says) in [
             ("flow_type = 'reflow'", "choose cfm, ot_cfm or rectified_flow"),
             ("time_sampling = 'normal'", "choose uniform, logit_normal or u_shaped"),
-            ("sigma_min = 'small'", "must be a number"),
-            ("use_ot = 1", "true or false"),
+            ("sigma_min = 'small'", "give a number"),
+            ("use_ot = 1", "true nor false"),
             ("flow_type = 'ot_cfm'\nuse_ot = false", "contradict"),
             ("flow_type = 'cfm'\npath = 'linear'", "path is set twice"),
         ] {

@@ -172,7 +172,9 @@ impl Group {
             return Ok(sent.value);
         }
         let text = String::from_utf8(self.processes.broadcast_bytes(&[], 0)?)?;
-        Ok(toml::from_str::<Sent<T>>(&text).context("cannot read the value of rank 0; start the same program in all processes")?.value)
+        Ok(toml::from_str::<Sent<T>>(&text)
+            .context("cannot read the value of rank 0; start the same program in all processes")?
+            .value)
     }
 
     /// Broadcasts the training state of rank 0 to all processes.

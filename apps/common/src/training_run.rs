@@ -140,7 +140,9 @@ impl Job {
         };
         let found = run.rewind("metrics.jsonl", state.step)?;
         let problem = found.problem(logged_every);
-        problem.iter().for_each(|problem| eprintln!("warning: metrics.jsonl {problem}"));
+        problem
+            .iter()
+            .for_each(|problem| eprintln!("warning: metrics.jsonl {problem}; the curves use the other lines"));
         for log in ["timing.jsonl", "moments.jsonl"] {
             run.rewind(log, state.step)?;
         }

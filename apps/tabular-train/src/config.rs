@@ -110,7 +110,11 @@ impl Config {
         ensure_fits("the points", &[self.rows, 2], 2 * size_of::<f64>(), "--rows")?;
         ensure!(self.log_every > 0, "log_every is 0; give at least 1 (--log-every)");
         ensure!(self.hold_out < 1.0, "hold_out is {}; choose a share below 1 (--hold-out)", self.hold_out);
-        ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}; choose a share in [0, 1] (--label-drop)", self.label_drop);
+        ensure!(
+            (0.0..=1.0).contains(&self.label_drop),
+            "label_drop is {}; choose a share in [0, 1] (--label-drop)",
+            self.label_drop
+        );
         ensure!(
             self.label_drop == 0.0 || !self.table.labels.is_empty(),
             "label_drop drops labels, and there are none; give --labels"

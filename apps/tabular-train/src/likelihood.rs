@@ -19,7 +19,7 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     if loaded.columns.log1p || !loaded.columns.classes.is_empty() || loaded.log_scale.is_some() {
         bail!(
-            "densities are known for models without classes, of tables that are standardised or left as they are, and with a fixed source"
+            "densities are known for models without classes, of tables that are standardised or left as they are, and with a fixed source; train such a model"
         );
     }
     if let Some(rows) = &args.rows {

@@ -29,7 +29,10 @@ impl Material {
         let all = read(&config.data, config)?;
         let (rows, share) = (all.values.nrows(), config.held_out());
         let held = (rows as f64 * share).round() as usize;
-        ensure!(held < rows, "hold_out is {share}: of {rows} rows none would be left to train on; give a smaller --hold-out");
+        ensure!(
+            held < rows,
+            "hold_out is {share}: of {rows} rows none would be left to train on; give a smaller --hold-out"
+        );
         let mut order: Vec<usize> = (0..rows).collect();
         if held > 0 {
             order.shuffle(&mut Key::new(config.seed, u64::MAX, Stream::Order).generator(0));

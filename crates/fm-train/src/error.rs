@@ -153,7 +153,7 @@ impl TrainError {
 
 /// Why a path cannot be used as a plain file.
 #[derive(Debug, thiserror::Error)]
-#[error("it is {kind}, not a plain file")]
+#[error("it is {kind}, not a plain file; move it away")]
 pub(crate) struct NotPlain {
     /// What it is.
     pub(crate) kind: &'static str,

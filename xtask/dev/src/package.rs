@@ -108,7 +108,7 @@ fn try_out(archive: &Path, name: &str) -> anyhow::Result<()> {
         };
         ensure!(
             output(&mut program("cifar-train --version")).is_err_and(|e| e.to_string().contains("libtorch")),
-            "the program finds a libtorch that is not beside it: this machine's path is still in it"
+            "the program finds a libtorch that is not beside it: this machine's path is still in it; correct the rpath of the build"
         );
         let libtorch = std::env::var_os("LIBTORCH").map_or_else(libtorch, PathBuf::from);
         std::os::unix::fs::symlink(libtorch, folder.join("libtorch"))?;

@@ -39,7 +39,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         found.iter().for_each(|problem| println!("       {problem}"));
         problems += found.len();
     }
-    ensure!(problems == 0, "{problems} violation(s) of docs/architecture.md");
+    ensure!(problems == 0, "{problems} violation(s) of docs/architecture.md; correct what the lines above name");
     Ok(())
 }
 
@@ -50,7 +50,7 @@ fn torch_free() -> anyhow::Result<Vec<String>> {
         let tree = output(&mut cargo(&["tree", "-p", name, "-e", "normal", "-i", "torch-sys"]));
         tree.is_ok_and(|text| text.contains("torch-sys"))
     };
-    ensure!(depends(&"fm-train"), "`cargo tree` no longer finds torch-sys where it is");
+    ensure!(depends(&"fm-train"), "`cargo tree` no longer finds torch-sys where it is; correct this check");
     Ok(TORCH_FREE.into_iter().filter(depends).map(|name| format!("{name} depends on torch-sys")).collect())
 }
 

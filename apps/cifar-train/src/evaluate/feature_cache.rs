@@ -50,7 +50,10 @@ impl Store {
             .with_context(place)?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {
-                bail!("another evaluation of the same images is under way in {}; wait for it to end, or give another --cache", folder.display())
+                bail!(
+                    "another evaluation of the same images is under way in {}; wait for it to end, or give another --cache",
+                    folder.display()
+                )
             }
             Err(TryLockError::Error(error)) => return Err(TrainError::io("lock", &path)(error)).with_context(place),
             Ok(()) => {}
@@ -137,9 +140,12 @@ impl Rows {
         let record = self.width + CHECKSUM;
         let mut records = vec![0; count * record];
         self.file.seek(SeekFrom::Start((first * record) as u64))?;
-        self.file
-            .read_exact(&mut records)
-            .with_context(|| format!("{} has fewer rows than it had; run again, with no other program in the folder", self.path.display()))?;
+        self.file.read_exact(&mut records).with_context(|| {
+            format!(
+                "{} has fewer rows than it had; run again, with no other program in the folder",
+                self.path.display()
+            )
+        })?;
         Ok(records.chunks_exact(record).flat_map(|record| &record[..self.width]).copied().collect())
     }
 

@@ -58,7 +58,10 @@ impl<'a> Plan<'a> {
                 let name = args.data.clone().unwrap_or_else(|| loaded.config.data.clone());
                 (name, args.image_size.or(Some(loaded.config.image_size)))
             }
-            None => (args.data.clone().context("there are no images to compare with; name them by --data")?, args.image_size),
+            None => (
+                args.data.clone().context("there are no images to compare with; name them by --data")?,
+                args.image_size,
+            ),
         };
         let real = Images::open(&name, size)?;
         let shape = real.shape()?;
@@ -151,7 +154,8 @@ impl<'a> Plan<'a> {
         if !group.is_first() {
             return Ok(None);
         }
-        let images = self.samples.as_ref().context("there are no images to evaluate; give --samples or --checkpoint")?;
+        let images =
+            self.samples.as_ref().context("there are no images to evaluate; give --samples or --checkpoint")?;
         let (name, count) = (&images.name, self.count);
         let found = of_images(images, count, self.wanted(true), &self.cache)?;
         println!("{count} images of {name} against {} of {}", self.real.len(), self.real.name);

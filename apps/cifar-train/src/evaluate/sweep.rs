@@ -46,7 +46,10 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
     if !group.is_first() {
         return Ok(ExitCode::SUCCESS);
     }
-    ensure!(!found.is_empty(), "no solver of --sweep-solvers makes whole steps of {budgets:?} evaluations; give numbers that their evaluations per step divide");
+    ensure!(
+        !found.is_empty(),
+        "no solver of --sweep-solvers makes whole steps of {budgets:?} evaluations; give numbers that their evaluations per step divide"
+    );
     let reference = plan.reference()?;
     let mut cases = Vec::new();
     for (solver, found) in &found {

@@ -99,7 +99,13 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     let opened = |name| Ok::<_, anyhow::Error>((name, data::open(name, config.image_size)?));
     let test: Option<(&str, ImageSet)> = args.test.as_deref().map(opened).transpose()?;
     if let Some((name, test)) = &test {
-        ensure!(test.shape == set.shape, "{name} has images of {:?}, {} of {:?}; give images of one shape", test.shape, config.data, set.shape);
+        ensure!(
+            test.shape == set.shape,
+            "{name} has images of {:?}, {} of {:?}; give images of one shape",
+            test.shape,
+            config.data,
+            set.shape
+        );
     }
     let [channels, height, width] = set.shape.map(|n| n as i64);
     (config.model.image_channels, config.model.image_size) = (channels, [height, width]);

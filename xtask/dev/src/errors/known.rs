@@ -16,6 +16,8 @@ pub(super) const PARTS: [&str; 7] = ["problem", "problems", "remedy", "reason", 
 pub(super) struct Maker {
     file: PathBuf,
     parameters: usize,
+    /// Whether it is a closure, which only its file has.
+    local: bool,
     pub(super) variant: String,
     /// Texts of fields that it sets itself.
     pub(super) set: BTreeMap<String, Vec<String>>,
@@ -43,9 +45,10 @@ impl Known {
         let last = name.rsplit("::").next().unwrap_or(name);
         let found = self.makers.get(name).or_else(|| self.makers.get(last))?;
         let mut fitting = found.iter().filter(|maker| maker.parameters == arguments);
-        let near = |maker: &&Maker| maker.file == path;
         let same = |maker: &&Maker| maker.file.iter().take(2).eq(path.iter().take(2));
-        fitting.clone().find(near).or_else(|| fitting.find(|maker| same(maker) || name.contains("::")))
+        let reachable = |maker: &&Maker| maker.file == path || !maker.local && (same(maker) || name.contains("::"));
+        let near = |maker: &&Maker| maker.file.iter().zip(path).take_while(|(a, b)| a == b).count();
+        fitting.by_ref().filter(reachable).max_by_key(near)
     }
 }
 
@@ -56,7 +59,7 @@ struct Definitions<'a> {
 }
 
 impl Definitions<'_> {
-    fn maker(&mut self, name: String, parameters: &[String], body: impl FnOnce(&mut Literals)) {
+    fn maker(&mut self, name: String, local: bool, parameters: &[String], body: impl FnOnce(&mut Literals)) {
         let mut found = Literals { own: self.own.clone(), values: Vec::new() };
         body(&mut found);
         for value in found.values {
@@ -72,8 +75,14 @@ impl Definitions<'_> {
                 }
             }
             if !fields.is_empty() {
-                let maker =
-                    Maker { file: self.path.into(), parameters: parameters.len(), variant: value.variant, set, fields };
+                let maker = Maker {
+                    file: self.path.into(),
+                    local,
+                    parameters: parameters.len(),
+                    variant: value.variant,
+                    set,
+                    fields,
+                };
                 self.known.makers.entry(name.clone()).or_default().push(maker);
             }
         }
@@ -127,14 +136,14 @@ impl<'ast> Visit<'ast> for Definitions<'_> {
 
     fn visit_item_fn(&mut self, item: &'ast ItemFn) {
         let parameters = parameters(item.sig.inputs.iter());
-        self.maker(item.sig.ident.to_string(), &parameters, |found| found.visit_block(&item.block));
+        self.maker(item.sig.ident.to_string(), false, &parameters, |found| found.visit_block(&item.block));
         visit::visit_item_fn(self, item);
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
         let parameters = parameters(item.sig.inputs.iter());
         let name = format!("{}::{}", self.own, item.sig.ident);
-        self.maker(name, &parameters, |found| found.visit_block(&item.block));
+        self.maker(name, false, &parameters, |found| found.visit_block(&item.block));
         visit::visit_impl_item_fn(self, item);
     }
 
@@ -143,7 +152,7 @@ impl<'ast> Visit<'ast> for Definitions<'_> {
             && let Expr::Closure(closure) = &*init.expr
         {
             let parameters: Vec<String> = closure.inputs.iter().map(pattern_name).collect();
-            self.maker(name.ident.to_string(), &parameters, |found| found.visit_expr(&closure.body));
+            self.maker(name.ident.to_string(), true, &parameters, |found| found.visit_expr(&closure.body));
         }
         visit::visit_local(self, local);
     }

@@ -66,6 +66,15 @@ pub(super) fn texts(sources: &[(PathBuf, String)]) -> anyhow::Result<Vec<Text>> 
     Ok(found)
 }
 
+/// Whether a text is more than places for others.
+fn has_words(text: &str) -> bool {
+    let mut depth = 0;
+    text.chars().any(|c| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        depth == 0 && c.is_alphabetic()
+    })
+}
+
 /// Reads the texts of one file.
 struct Reader<'a> {
     known: &'a Known,
@@ -80,7 +89,18 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn add(&mut self, kind: Kind, words: &[String]) {
         let file = self.path.display().to_string();
-        self.found.extend(words.iter().map(|words| Text { file: file.clone(), kind, words: words.clone() }));
+        let words: Vec<String> = words.iter().map(|words| self.with_constants(words)).collect();
+        for words in words.into_iter().filter(|words| has_words(words)) {
+            let open = PARTS.iter().any(|part| words.ends_with(&format!("{{{part}}}")));
+            let kind = if open && matches!(kind, Kind::Whole | Kind::Warning) { Kind::Frame } else { kind };
+            self.found.push(Text { file: file.clone(), kind, words });
+        }
+    }
+
+    /// A text with those of constants in their places.
+    fn with_constants(&self, words: &str) -> String {
+        let constants = self.known.constants.iter().filter(|(_, texts)| texts.len() == 1);
+        constants.fold(words.to_owned(), |words, (name, texts)| words.replace(&format!("{{{name}}}"), &texts[0]))
     }
 
     fn value(&mut self, kind: Kind, expr: Option<&Expr>) {

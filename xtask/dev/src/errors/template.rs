@@ -3,7 +3,7 @@
 use super::literals::arguments;
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Attribute, Expr, Fields, Lit, Meta};
+use syn::{Attribute, Fields, Lit, Meta};
 
 /// The text of a variant or struct; positional places have the name of their field, where one is
 /// known.
@@ -15,7 +15,10 @@ pub(super) fn of(attributes: &[Attribute], fields: &Fields) -> Option<String> {
     let text = first_literal(&tokens)?;
     let names: Vec<String> = fields.iter().filter_map(|f| f.ident.as_ref().map(ToString::to_string)).collect();
     let parsed = arguments(&with_self(tokens));
-    Some(named(&text, &parsed.iter().skip(1).map(|expr| name_in(expr, &names)).collect::<Vec<_>>()))
+    Some(named(
+        &text,
+        &parsed.iter().skip(1).map(|e| name_in(e.to_token_stream(), &names).unwrap_or_default()).collect::<Vec<_>>(),
+    ))
 }
 
 /// `.field` in an argument is no Rust expression, but `self.field` is.
@@ -42,11 +45,27 @@ fn first_literal(tokens: &TokenStream) -> Option<String> {
     }
 }
 
-/// The field that an argument shows.
-fn name_in(expr: &Expr, names: &[String]) -> String {
-    let words = expr.to_token_stream().to_string();
-    let has = |name: &&String| words.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == *name);
-    names.iter().find(has).cloned().unwrap_or_default()
+/// The field that an argument shows; the name of a function is none.
+fn name_in(tokens: TokenStream, names: &[String]) -> Option<String> {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Group(group) => {
+                let found = name_in(group.stream(), names);
+                if found.is_some() {
+                    return found;
+                }
+            }
+            TokenTree::Ident(ident) if !matches!(tokens.peek(), Some(TokenTree::Group(_))) => {
+                let found = names.iter().find(|name| ident == name.as_str());
+                if found.is_some() {
+                    return found.cloned();
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Puts names into the `{}` of a text, in order.
