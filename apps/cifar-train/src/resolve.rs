@@ -49,8 +49,8 @@ impl Config {
         }
         if let Some(name) = &args.dit {
             let sizes = "S, B, L or XL with a patch from 1 to 8, as in S/2";
-            config.model =
-                ModelConfig::Dit(DitConfig::named(name).with_context(|| format!("--dit {name}: give {sizes}"))?);
+            let named = DitConfig::named(name).with_context(|| format!("--dit {name} has no such size; give {sizes}"))?;
+            config.model = ModelConfig::Dit(named);
         }
         Ok(config)
     }
