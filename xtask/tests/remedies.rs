@@ -10,7 +10,7 @@ type Row = (&'static str, &'static str, &'static str);
 const ROWS: [Row; 3] = [
     (
         "launch --nproc 1 --nnodes 2 --node-rank 5 --master-addr localhost -- true",
-        "--node-rank is 5; choose 0 to 1",
+        "--node-rank is ",
         "launch --nproc 1 --nnodes 2 --node-rank 1 --master-addr localhost -- true",
     ),
     (

@@ -182,10 +182,6 @@ fn pixels(shape: Vec<i64>, classes: i64) -> DataMeta {
 pub(crate) fn check_shape(set: &ImageSet, loaded: &Loaded) -> anyhow::Result<()> {
     let shape = loaded.image_shape();
     let same = set.shape.iter().map(|&s| s as i64).eq(shape.iter().copied());
-    ensure!(
-        same,
-        "the data set has images of {:?}, the model of {shape:?}; give images of that shape (--image-size)",
-        set.shape
-    );
+    ensure!(same, "the data set has images of {:?}, the model of {shape:?}; give images of that shape", set.shape);
     Ok(())
 }

@@ -49,7 +49,8 @@ impl Config {
         }
         if let Some(name) = &args.dit {
             let sizes = "S, B, L or XL with a patch from 1 to 8, as in S/2";
-            let named = DitConfig::named(name).with_context(|| format!("--dit {name} has no such size; give {sizes}"))?;
+            let named =
+                DitConfig::named(name).with_context(|| format!("--dit {name} has no such size; give {sizes}"))?;
             config.model = ModelConfig::Dit(named);
         }
         Ok(config)

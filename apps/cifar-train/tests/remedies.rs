@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::{fail, succeed};
+use common::{fail, program, succeed};
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -106,11 +106,16 @@ const TRAINING: [Row; 29] = [
         "vqvae --data digits --codes 16 --channels 32 --channel-mult 1,1 --steps 1 --batch-size 8 --save-every 0 --lr 0.1 --out {d}/vq-new",
     ),
     ("vqvae --resume --out {d}/run", "give the --out of an autoencoder", "vqvae --resume --out {d}/vq"),
-    ("TRAIN --dit Q/2", "no such size; give S, B, L or XL", "TRAIN --dit S/2"),
+    ("TRAIN --dit Q/2", "has no such size; give ", "TRAIN --dit S/2"),
     ("TRAIN --device cuda:9", "(--device cpu works)", "TRAIN --device cpu"),
 ];
 
-const SAMPLES: [Row; 25] = [
+const SAMPLES: [Row; 26] = [
+    (
+        "sample --checkpoint {d}/vq/checkpoints/step-1/model.safetensors --out {d}/s.png",
+        "it is an autoencoder, which `--latent` takes",
+        "TRAIN --latent {d}/vq",
+    ),
     (
         "convert {d}/two.safetensors {d}/net.pt",
         "choose one with --part",
@@ -226,7 +231,12 @@ const SAMPLES: [Row; 25] = [
     ),
 ];
 
-const EVALUATION: [Row; 16] = [
+const EVALUATION: [Row; 17] = [
+    (
+        "evaluate --data folder:{d}/mixed --samples folder:{d}/mixed --metrics nn --cache {d}/cache",
+        "differ in size; give --image-size",
+        "evaluate --data folder:{d}/mixed --samples folder:{d}/mixed --metrics nn --cache {d}/cache --image-size 8",
+    ),
     (
         "evaluate --data digits --cache {d}/tiny.toml --samples digits --num-samples 64 --metrics kid-pixels --metrics nn",
         "choose another place with --cache",
@@ -309,6 +319,13 @@ const EVALUATION: [Row; 16] = [
     ),
 ];
 
+/// As [`Row`], with environment variables in place of the command that fails; the remedy changes or
+/// unsets them, or makes them needless.
+const VARIABLES: [Row; 2] = [
+    ("RANK=3 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=29500", "set it, or unset it", "TRAIN"),
+    ("HOME= XDG_CACHE_HOME=", "there is no home to keep features in; give --cache DIR", "IMAGES"),
+];
+
 /// Makes the runs and files that the rows name.
 const FIXTURES: [&str; 7] = [
     "train --config {d}/tiny.toml --steps 2 --save-every 0 --out {d}/run",
@@ -319,6 +336,10 @@ const FIXTURES: [&str; 7] = [
     "convert {d}/run {d}/net.safetensors",
     "sample --checkpoint {d}/run --num-samples 2 --num-steps 1 --out {d}/x.png --npy {d}/x.npy",
 ];
+
+/// Settings of a run that takes no time.
+const TINY: &str = "steps = 2\nbatch_size = 8\nlog_every = 1\nsave_every = 1\nsample_every = 0\nnum_workers = 1\n\
+                  coupling = \"exact\"\n[model]\nchannels = 32\nchannel_mult = [1]\nres_blocks = 1\nattention_at = []\n";
 
 fn spelled(words: &str, directory: &Path) -> String {
     let (first, rest) = words.split_once(' ').unwrap_or((words, ""));
@@ -337,9 +358,7 @@ fn follow(rows: &[Row]) {
 }
 
 fn fixtures(dir: &Path) {
-    let config = "steps = 2\nbatch_size = 8\nlog_every = 1\nsave_every = 1\nsample_every = 0\nnum_workers = 1\n\
-                  coupling = \"exact\"\n[model]\nchannels = 32\nchannel_mult = [1]\nres_blocks = 1\nattention_at = []\n";
-    fs::write(dir.join("tiny.toml"), config).unwrap();
+    fs::write(dir.join("tiny.toml"), TINY).unwrap();
     fs::create_dir(dir.join("mixed")).unwrap();
     for side in 8..12 {
         image::RgbImage::from_fn(side, 8, |x, y| image::Rgb([(x * 7 + y * 13) as u8; 3]))
@@ -359,6 +378,21 @@ fn sets(dir: &Path, file: &str, names: [&str; 2]) {
     let all: Vec<HashMap<_, _>> = names.iter().map(|set| named(set)).collect();
     let all: HashMap<_, _> = all.into_iter().flatten().collect();
     fs::write(dir.join(file), safetensors::serialize(all, None).unwrap()).unwrap();
+}
+
+#[test]
+fn remedies_for_variables_work() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("tiny.toml"), TINY).unwrap();
+    for (variables, says, right) in VARIABLES {
+        let right = spelled(right, dir.path());
+        let wrong = right.replace(&format!("--cache {}/cache ", dir.path().display()), "");
+        let variables = variables.split(' ').map(|set| set.split_once('=').unwrap());
+        let output = program().envs(variables).args(wrong.split_whitespace()).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.contains(says), "{wrong}: {error}");
+        succeed(&right);
+    }
 }
 
 #[test]

@@ -14,7 +14,13 @@ use std::path::Path;
 /// A command that fails, a part of its message, and the command after the remedy.
 type Row = (&'static str, &'static str, &'static str);
 
-const TRAINING: [Row; 24] = [
+const TRAINING: [Row; 26] = [
+    ("TRAIN --data {d}/three.csv --preprocess log1p", " with --preprocess ", "TRAIN --data {d}/three.csv"),
+    (
+        "train --resume --steps 2 --out {d}/grown",
+        "pass --allow-changed-data",
+        "train --resume --steps 2 --allow-changed-data --out {d}/grown",
+    ),
     ("TRAIN --steps 0", "give at least one (--steps)", "TRAIN --steps 1"),
     ("TRAIN --batch-size 0", "give at least one row per step (--batch-size)", "TRAIN --batch-size 1"),
     ("TRAIN --rows 0", "give at least one point (--rows)", "TRAIN --rows 50"),
@@ -148,7 +154,8 @@ const SHORT: [(&str, &str); 3] = [
 ];
 
 /// Makes the runs that the rows name.
-const FIXTURES: [&str; 4] = [
+const FIXTURES: [&str; 5] = [
+    "train --config {d}/tiny.toml --data {d}/grown.csv --hold-out 0 --out {d}/grown",
     "train --data moons --rows 50 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/run",
     "train --data {d}/t.csv --labels kind --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/labelled",
     "train --data {d}/t.csv --labels kind --label-drop 0.1 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/dropped",
@@ -193,7 +200,9 @@ fn fixtures(dir: &Path) {
     write("one.csv", "1,2\n3,4\n".into());
     write("classes.csv", "0\n1\n".into());
     write("half.csv", "0.5\n1\n".into());
+    write("grown.csv", table("a,b", |i| format!("{:.4},{:.4}", i.sin(), i.cos())));
     FIXTURES.iter().for_each(|words| drop(succeed(&spelled(words, dir))));
+    write("grown.csv", table("a,b", |i| format!("{:.4},{:.4}", i.sin(), (2.0 * i).cos())));
 }
 
 #[test]

@@ -15,7 +15,30 @@ use syn::visit::{self, Visit};
 const LEAST: usize = 12;
 
 /// Parts of the texts that no test of the programs can follow, with the reason.
-const UNFOLLOWED: [(&str, &str); 0] = [];
+const UNFOLLOWED: [(&str, &str); 22] = [
+    ("channels first; use --channels-last false", "it needs a GPU"),
+    ("this libtorch has no libtorch_cuda.so (looked in", "it depends on the libtorch of the machine"),
+    ("cannot use CUDA: ", "it needs a GPU"),
+    ("check it with `cargo xtask doctor`, or use the CPU", "it needs a damaged CUDA half of libtorch"),
+    ("has no libtorch_cuda.so; run `cargo xtask fetch-libtorch", "it needs a CPU build of libtorch"),
+    ("set LIBTORCH or run `cargo xtask fetch-libtorch`", "it needs a machine without libtorch"),
+    ("each needs a row; raise --batch-size", "it needs several processes"),
+    ("wait for it to end, or give another --cache", "it needs two programs at one moment"),
+    ("CIFAR-10 could not be had from", "it needs a machine without a network"),
+    ("or download an archive elsewhere and pass --from PATH", "it needs a machine without a network"),
+    ("nothing is published for {platform}", "it needs another kind of machine"),
+    ("so quickstart did not make it; choose another --out", "quickstart takes minutes"),
+    ("`cargo xtask counts --update`", "it changes the counts of the repository"),
+    ("its worker thread stopped; run with --num-workers 0", "it needs a bug in a worker thread"),
+    ("was not made by cifar-train; make pairs with", "it needs pairs that another program made"),
+    ("the neighbours of some samples are missing", "it needs a cache that changes during the evaluation"),
+    ("give images of one form, by --image-size", "images of another form are refused before"),
+    ("there are no images to compare with", "the parser of the command line asks for --data before"),
+    ("there are no images to evaluate", "the parser of the command line asks for --samples before"),
+    ("there is no model to sample in the sweep", "the parser of the command line refuses --samples before"),
+    ("--plot draws the first metric", "a sweep refuses nll before"),
+    ("this solver keeps no states on its way", "all present solvers keep them"),
+];
 
 /// Checks texts against the files with rows; returns one line per problem.
 pub(super) fn check(texts: &[Text], rows: &[(PathBuf, String)]) -> anyhow::Result<Vec<String>> {
@@ -47,7 +70,7 @@ fn problems(texts: &[Text], followed: &[String], unfollowed: &[(&str, &str)]) ->
 /// Whether a text names a flag, or a command in backquotes.
 fn names_a_flag(text: &str) -> bool {
     let flag = text.match_indices("--").any(|(at, _)| text[at + 2..].starts_with(|c: char| c.is_ascii_lowercase()));
-    let commands = ["cargo ", "cifar-train ", "tabular-train ", "inspect ", "nvidia-smi", "pip "];
+    let commands = ["cargo xtask ", "cifar-train ", "tabular-train ", "inspect ", "nvidia-smi", "pip "];
     flag || text.split('`').skip(1).step_by(2).any(|code| commands.iter().any(|name| code.starts_with(name)))
 }
 
