@@ -37,7 +37,7 @@ pub(crate) fn check(files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     ensure!(texts.len() > 100, "the scanner of error texts found only {}; correct it", texts.len());
     let mut problems: Vec<String> = texts.iter().flat_map(problems_of).collect();
     problems.extend(follow::check(&texts, &rows?)?);
-    let page = page::of(&texts);
+    let page = page::of(&texts, &CAUSES);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(root().join(PAGE), page).with_context(|| format!("cannot write {PAGE}"))?;
     } else if read(Path::new(PAGE)).unwrap_or_default() != page {
