@@ -43,7 +43,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     };
     fm_train::files::output(&args.output, &bytes)?;
     println!("{name}: {} tensors, {} parameters", tensors.len(), model.parameters()?);
-    print!("{}", toml::to_string(&model).context("cannot write the configuration as TOML")?);
+    print!("{}", toml::to_string(&model).context("cannot write the configuration as TOML; please report this")?);
     println!("path = \"{}\", prediction = \"{}\"", about.path, about.prediction);
     println!("wrote {}", args.output.display());
     Ok(ExitCode::SUCCESS)

@@ -105,7 +105,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         config.learning.state(&store, &config.model, config.precision.into(), flow.objective.loss_aware_bins)?;
     let job = Job {
         resume,
-        config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
+        config_toml: toml::to_string(&config).context("cannot write the configuration as TOML; please report this")?,
         allow_changed_data: args.allow_changed_data,
         info: info(&config, &material, &row_shape)?,
         files: material.files()?,

@@ -167,7 +167,7 @@ impl Group {
         if self.is_first() {
             let value = make()?;
             let sent = Sent { value };
-            let text = toml::to_string(&sent).context("cannot serialise the value of rank 0")?;
+            let text = toml::to_string(&sent).context("cannot serialise the value of rank 0; please report this")?;
             self.processes.broadcast_bytes(text.as_bytes(), 0)?;
             return Ok(sent.value);
         }

@@ -15,7 +15,7 @@ use toml::{Table, Value};
 /// A file that cannot be read or is not TOML.
 pub fn read(path: &Path) -> anyhow::Result<Table> {
     let text = std::fs::read_to_string(path).map_err(TrainError::io("read the configuration", path))?;
-    text.parse().with_context(|| format!("{} is not valid TOML", path.display()))
+    text.parse().with_context(|| format!("{} is not valid TOML; correct it", path.display()))
 }
 
 /// Overrides a configuration by a file; keys of other trainers are translated ([`crate::aliases`]).
@@ -23,9 +23,9 @@ pub fn read(path: &Path) -> anyhow::Result<Table> {
 /// # Errors
 /// Unknown keys, with the nearest valid name, and invalid values.
 pub fn lay_over<C: Serialize + DeserializeOwned>(base: &C, file: Table) -> anyhow::Result<C> {
-    let mut table = Table::try_from(base).context("cannot write the configuration as TOML")?;
+    let mut table = Table::try_from(base).context("cannot write the configuration as TOML; please report this")?;
     overlay(&mut table, aliases::translate(file)?, "")?;
-    table.try_into().context("cannot read the configuration")
+    table.try_into().context("cannot read the configuration; correct the value")
 }
 
 /// Checks that the configuration of a resumed run differs from the saved one only in the keys of
@@ -34,7 +34,7 @@ pub fn lay_over<C: Serialize + DeserializeOwned>(base: &C, file: Table) -> anyho
 /// # Errors
 /// The first other key that differs.
 pub fn check_resumed<C: Serialize>(saved: &C, config: &C, may_change: &[&str]) -> anyhow::Result<()> {
-    let table = |c: &C| Table::try_from(c).context("cannot write the configuration as TOML");
+    let table = |c: &C| Table::try_from(c).context("cannot write the configuration as TOML; please report this");
     let changed = differences(&table(saved)?, &table(config)?, "");
     let fixed = |key: &&String| !may_change.iter().any(|may| key.split('.').next() == Some(may));
     if let Some(key) = changed.iter().find(fixed) {

@@ -156,7 +156,7 @@ pub fn open(path: &Path, args: &FileArgs, device: Device) -> anyhow::Result<Open
 
 /// Overrides a configuration by `key=value` settings; values are TOML.
 fn overlay(config: ModelConfig, settings: &[String]) -> anyhow::Result<ModelConfig> {
-    let mut table = Table::try_from(&config).context("cannot write the configuration as TOML")?;
+    let mut table = Table::try_from(&config).context("cannot write the configuration as TOML; please report this")?;
     for setting in settings {
         let top: Table =
             setting.parse().with_context(|| format!("cannot read --set {setting}; give KEY=VALUE as in TOML"))?;

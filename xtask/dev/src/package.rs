@@ -42,7 +42,8 @@ pub(crate) fn run(args: &PackageArgs) -> anyhow::Result<()> {
     let scratch = tempfile::tempdir_in(&out)?;
     let folder = scratch.path();
     for program in PROGRAMS {
-        fs::copy(built.join(program), folder.join(program)).with_context(|| format!("{program} was not built"))?;
+        fs::copy(built.join(program), folder.join(program))
+            .with_context(|| format!("{program} was not built; look at the output of cargo"))?;
     }
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
         fs::copy(root().join(licence), folder.join(licence))?;

@@ -94,7 +94,8 @@ fn about(args: &PairsArgs, request: &Request, loaded: &Loaded) -> anyhow::Result
         cfg_scale: request.cfg_scale,
         conditional: !request.classes.is_empty(),
         data: loaded.data.clone(),
-        config: serde_json::to_value(&loaded.config).context("cannot write the configuration as JSON")?,
+        config: serde_json::to_value(&loaded.config)
+            .context("cannot write the configuration as JSON; please report this")?,
     })
 }
 

@@ -152,7 +152,7 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
         out: args.out.clone(),
         resume: args.resume,
         allow_changed_data: args.allow_changed_data,
-        config_toml: toml::to_string(config).context("cannot write the configuration as TOML")?,
+        config_toml: toml::to_string(config).context("cannot write the configuration as TOML; please report this")?,
         info: RunInfo {
             program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
             path: "none".into(),

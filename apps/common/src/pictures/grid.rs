@@ -81,7 +81,7 @@ impl Grid {
 /// When it cannot be encoded or written.
 pub fn save_png(path: &Path, image: &RgbImage) -> anyhow::Result<()> {
     let mut bytes = Cursor::new(Vec::new());
-    image.write_to(&mut bytes, ImageFormat::Png).context("cannot encode the picture")?;
+    image.write_to(&mut bytes, ImageFormat::Png).context("cannot encode the picture; please report this")?;
     Ok(fm_train::files::output(path, bytes.get_ref())?)
 }
 

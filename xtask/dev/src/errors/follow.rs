@@ -44,7 +44,8 @@ const UNFOLLOWED: [(&str, &str); 22] = [
 pub(super) fn check(texts: &[Text], rows: &[(PathBuf, String)]) -> anyhow::Result<Vec<String>> {
     let mut followed = Vec::new();
     for (path, text) in rows {
-        let file = syn::parse_file(text).with_context(|| format!("cannot parse {}", path.display()))?;
+        let file =
+            syn::parse_file(text).with_context(|| format!("cannot parse {}; correct its syntax", path.display()))?;
         let mut reader = Rows(Vec::new());
         reader.visit_file(&file);
         followed.extend(reader.0);

@@ -48,7 +48,10 @@ impl Text {
 pub(super) fn texts(sources: &[(PathBuf, String)]) -> anyhow::Result<Vec<Text>> {
     let mut files = Vec::new();
     for (path, text) in sources {
-        files.push((path, syn::parse_file(text).with_context(|| format!("cannot parse {}", path.display()))?));
+        files.push((
+            path,
+            syn::parse_file(text).with_context(|| format!("cannot parse {}; correct its syntax", path.display()))?,
+        ));
     }
     let mut known = Known::default();
     files.iter().for_each(|(path, file)| known.learn(path, file));

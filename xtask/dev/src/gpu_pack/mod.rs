@@ -60,7 +60,7 @@ pub(crate) fn run(args: &GpuPackArgs) -> anyhow::Result<()> {
 fn pretend_half(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let Some(given) = given else {
         let library = fm_pretend_gpu::build()?;
-        return Ok(library.parent().context("the pretend GPU has no directory")?.to_owned());
+        return Ok(library.parent().context("the pretend GPU has no directory; build it again")?.to_owned());
     };
     let directory = given.canonicalize().with_context(|| format!("cannot find {}", given.display()))?;
     ensure!(
@@ -172,7 +172,8 @@ fn tail(path: &Path) -> String {
 fn check(results: &str) -> anyhow::Result<()> {
     let mut lines = Vec::new();
     for line in results.lines() {
-        let value: serde_json::Value = serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))?;
+        let value: serde_json::Value =
+            serde_json::from_str(line).with_context(|| format!("not JSON; correct the script: {line}"))?;
         lines.push(value);
     }
     for part in ["load", "parity", "collectives", "speed", "peers", "profile", "training"] {
