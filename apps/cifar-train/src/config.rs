@@ -1,5 +1,6 @@
 //! Configuration of a run: plain values that are stored in the run directory.
 
+use crate::networks::ModelKind;
 use anyhow::ensure;
 use clap::ValueEnum;
 use fm_app::objective_args::{FlowArgs, FlowConfig};
@@ -33,6 +34,8 @@ fm_app::options! {
             /// Train on a teacher's pairs, written by `cifar-train reflow pairs`, instead of data.
             /// If no preset is named, all other options default to the teacher's.
             pairs: String = String::new(), arg(value_name = "DIR");
+            /// Share of the images held out from training, for --validate-every.
+            hold_out: f64 = 0.0, arg(value_name = "SHARE", hide = true);
             /// Mirror images left to right at random.
             horizontal_flip: bool = true, arg(value_name = "BOOL");
         }
@@ -133,16 +136,6 @@ pub(crate) enum Keep {
     Never,
 }
 
-/// Kinds of networks for images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ModelKind {
-    /// Convolutional U-Net.
-    Unet,
-    /// Diffusion transformer.
-    Dit,
-}
-
 /// Precision of the network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -200,6 +193,12 @@ impl Config {
             self.image_size
         );
         ensure!(self.num_workers <= 64, "num_workers is {}; choose at most 64 (--num-workers)", self.num_workers);
+        ensure!(
+            (0.0..1.0).contains(&self.hold_out),
+            "hold_out is {}; choose a share in [0, 1) (--hold-out)",
+            self.hold_out
+        );
+        self.learning.validate_held_out(self.log_every, self.hold_out > 0.0)?;
         self.learning.validate(self.flow.excess_loss)?;
         if !self.pairs.is_empty() {
             self.check_pairs()?;
@@ -226,6 +225,7 @@ impl Config {
         );
         ensure!(!self.horizontal_flip, "pairs cannot be mirrored; drop --horizontal-flip");
         ensure!(self.label_drop == 0.0, "labels of pairs are not dropped; leave --label-drop at 0");
+        ensure!(self.hold_out == 0.0, "pairs of a teacher are not held out; drop --hold-out");
         ensure!(!flow.excess_loss, "the least loss on pairs is not known; drop --excess-loss");
         Ok(())
     }

@@ -12,6 +12,7 @@ mod inspect;
 mod latent;
 mod likelihood;
 mod model;
+mod networks;
 mod plan;
 mod presets;
 mod reflow;

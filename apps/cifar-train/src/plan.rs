@@ -23,7 +23,8 @@ pub(crate) fn describe(config: &Config, material: &Material, parameters: usize, 
     };
     let set = &material.set;
     let data = match config.pairs.as_str() {
-        "" => format!("{}: {} images", config.data, set.len()),
+        "" if material.held.is_empty() => format!("{}: {} images", config.data, set.len()),
+        "" => format!("{}: {} images, {} more held out,", config.data, set.len(), material.held.len()),
         pairs => format!("{pairs}: {} pairs of noise and samples,", material.len()),
     };
     let init = if config.init.is_empty() { String::new() } else { format!(", from {}", config.init) };

@@ -1,12 +1,10 @@
 //! The presets: files in `presets/`, in the format of a user's configuration.
 
-use crate::config::{Config, ModelKind};
+use crate::config::Config;
+use crate::networks::ModelKind;
 use anyhow::{Context, bail};
 use fm_app::cli::nearest;
 use fm_app::settings;
-use fm_models::ModelConfig;
-use fm_models::dit::DitConfig;
-use fm_models::unet::UNetConfig;
 use toml::{Table, Value};
 
 const FILES: [(&str, &str); 5] = [
@@ -36,37 +34,36 @@ pub(crate) fn preset(name: &str) -> anyhow::Result<Config> {
 pub(crate) fn lay_over(mut base: Config, mut file: Table) -> anyhow::Result<Config> {
     file.remove("preset");
     if let Some(kind) = file.get("model").and_then(|m| m.get("kind")).and_then(Value::as_str) {
-        let kind = match kind {
-            "unet" => ModelKind::Unet,
-            "dit" => ModelKind::Dit,
-            other => bail!("model.kind '{other}' is unknown; choose unet or dit"),
-        };
-        set_model(&mut base, kind)?;
+        set_model(&mut base, ModelKind::named(kind)?);
     }
     settings::lay_over(&base, file)
 }
 
 /// Selects another kind of network, in a size that suits the preset.
-pub(crate) fn set_model(config: &mut Config, kind: ModelKind) -> anyhow::Result<()> {
-    let now = if config.model.kind() == "dit" { ModelKind::Dit } else { ModelKind::Unet };
-    if kind == now {
-        return Ok(());
+fn set_model(config: &mut Config, kind: ModelKind) {
+    if ModelKind::named(config.model.kind()).is_ok_and(|now| now == kind) {
+        return;
     }
-    let large = matches!(config.preset.as_str(), "cifar10-unet" | "cifar10-dit" | "guide");
-    config.model = match (kind, large) {
-        (ModelKind::Unet, true) => ModelConfig::Unet(UNetConfig::default()),
-        (ModelKind::Dit, true) => ModelConfig::Dit(DitConfig::default()),
-        (ModelKind::Unet, false) => preset("cifar10-tiny")?.model,
-        (ModelKind::Dit, false) => {
-            ModelConfig::Dit(DitConfig { width: 128, depth: 4, heads: 4, ..DitConfig::default() })
-        }
-    };
-    Ok(())
+    let full = matches!(config.preset.as_str(), "cifar10-unet" | "cifar10-dit" | "guide");
+    config.model = if full { kind.full() } else { kind.small() };
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_of_another_kind_has_the_size_of_the_preset() {
+        assert_eq!(preset("cifar10-tiny").unwrap().model, ModelKind::Unet.small());
+        let changed = |name: &str| {
+            let mut config = preset(name).unwrap();
+            set_model(&mut config, ModelKind::Dit);
+            set_model(&mut config, ModelKind::Unet);
+            config.model
+        };
+        assert_eq!([changed("quickstart"), changed("guide")], [ModelKind::Unet.small(), ModelKind::Unet.full()]);
+        assert_eq!(ModelKind::named("mlp").unwrap_err().to_string(), "model.kind 'mlp' is unknown; choose unet or dit");
+    }
 
     /// Counted from torchcfm's `UNetModel`, and published for the others; without classes.
     #[test]

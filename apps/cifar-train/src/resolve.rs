@@ -1,7 +1,8 @@
 //! The configuration of a run, from a preset, a file and flags.
 
 use crate::args::TrainArgs;
-use crate::config::{Config, ModelKind};
+use crate::config::Config;
+use crate::networks::ModelKind;
 use crate::{data, presets, reflow};
 use anyhow::{Context, bail, ensure};
 use fm_app::{options, settings};

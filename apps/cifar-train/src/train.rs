@@ -14,7 +14,7 @@ use fm_app::pictures::{Grid, save_png};
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
 use fm_app::sources::least;
-use fm_app::training_run::Job;
+use fm_app::training_run::{Job, Parts};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
@@ -22,6 +22,7 @@ use fm_models::interchange;
 use fm_ot::Reports;
 use fm_terminal::println;
 use fm_train::checkpoint::{DataMeta, RunInfo};
+use fm_train::held_out::HeldOutOptions;
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
 use fm_train::train::{TrainOptions, TrainState};
@@ -134,7 +135,11 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         out: &out,
     };
     let task = FlowTask { resident, ..FlowTask::new(model.as_ref(), &flow) };
-    job.run(group, &task, batches.as_ref(), state, Box::new(|state| preview.draw(state)))
+    let pass = if config.learning.micro_batch_size == 0 { config.batch_size } else { config.learning.micro_batch_size };
+    let options = HeldOutOptions { rows: pass, conditional: config.model.classes() > 0, ..HeldOutOptions::default() };
+    let validation = config.learning.validation(&flow, model.as_ref(), material.held_out(), &options, config.steps)?;
+    let draw = Box::new(|state: &mut TrainState| preview.draw(state));
+    job.run(group, state, Parts { task: &task, source: batches.as_ref(), validation, draw })
 }
 
 /// The configuration from the flags. A restarted program resumes its own run.

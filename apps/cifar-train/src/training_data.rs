@@ -3,9 +3,10 @@
 use crate::config::{Config, Keep};
 use crate::data;
 use crate::latent::{self, Autoencoder, Latents};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use fm_core::FlowMatching;
 use fm_core::data::Dataset;
+use fm_core::rng::{Key, Stream};
 use fm_data::ImageSet;
 use fm_train::TrainError;
 use fm_train::batch::BatchSource;
@@ -16,6 +17,7 @@ use fm_train::fingerprint::fingerprint;
 use fm_train::pairs::{PairBatches, PairSet};
 use fm_train::run_dir::latest_checkpoint;
 use ndarray::Array2;
+use rand::seq::SliceRandom;
 use std::path::{Path, PathBuf};
 use tch::Device;
 
@@ -24,10 +26,13 @@ const FITS: usize = 2 << 30;
 
 #[derive(Debug)]
 pub(crate) struct Material {
-    /// The images; for pairs, only their shape, range and classes.
+    /// The training images; for pairs, only their shape, range and classes.
     pub(crate) set: ImageSet,
+    /// The held-out images.
+    pub(crate) held: ImageSet,
     pub(crate) autoencoder: Option<Autoencoder>,
     latents: Option<Latents>,
+    held_latents: Option<Latents>,
     pairs: Option<PairSet>,
     /// The shape of a row of the network's input.
     pub(crate) shape: [usize; 3],
@@ -55,12 +60,17 @@ impl Material {
                 None => data::open(&config.data, config.image_size)?,
             },
         };
+        let (set, held) = split(set, config.hold_out, config.seed)?;
         let mut scale = config.latent_scale;
-        let encode = |a: &Autoencoder| Latents::of(a, &set, config.horizontal_flip, &mut scale);
-        let latents = autoencoder.as_ref().filter(|_| pairs.is_none()).map(encode).transpose()?;
+        let mut encode = |set, flip| {
+            let encoder = autoencoder.as_ref().filter(|_| pairs.is_none());
+            encoder.map(|a| Latents::of(a, set, flip, &mut scale)).transpose()
+        };
+        let latents = encode(&set, config.horizontal_flip)?;
+        let held_latents = if held.is_empty() { None } else { encode(&held, false)? };
         config.latent_scale = scale;
         let shape = autoencoder.as_ref().map_or(set.shape, |a| a.config().latent_shape().map(|n| n as usize));
-        Ok(Self { set, autoencoder, latents, pairs, shape })
+        Ok(Self { set, held, autoencoder, latents, held_latents, pairs, shape })
     }
 
     /// Number of rows per epoch.
@@ -78,6 +88,11 @@ impl Material {
 
     fn dataset(&self) -> &dyn Dataset {
         self.latents.as_ref().map_or(&self.set, |latents| latents)
+    }
+
+    /// The held-out rows.
+    pub(crate) fn held_out(&self) -> &dyn Dataset {
+        self.held_latents.as_ref().map_or(&self.held, |latents| latents)
     }
 
     /// All rows of the data, in the units of the network.
@@ -134,6 +149,26 @@ impl Material {
         let copy = |a: &Autoencoder| Ok((latent::FILE, a.bytes().context("cannot copy the autoencoder")?));
         self.autoencoder.iter().map(copy).collect()
     }
+}
+
+/// Training and held-out images. The choice is a function of the seed.
+fn split(set: ImageSet, share: f64, seed: u64) -> anyhow::Result<(ImageSet, ImageSet)> {
+    let count = (set.len() as f64 * share).round() as usize;
+    ensure!(
+        count < set.len() || count == 0,
+        "hold_out is {share}: of {} images none would be left; give a smaller --hold-out",
+        set.len()
+    );
+    if count == 0 {
+        let none = set.select(&[]);
+        return Ok((set, none));
+    }
+    let mut order: Vec<usize> = (0..set.len()).collect();
+    order.shuffle(&mut Key::new(seed, u64::MAX, Stream::Order).generator(0));
+    let (held, kept) = order.split_at_mut(count);
+    // In the order of the data set.
+    [&mut *held, &mut *kept].into_iter().for_each(|rows| rows.sort_unstable());
+    Ok((set.select(kept), set.select(held)))
 }
 
 #[cfg(test)]

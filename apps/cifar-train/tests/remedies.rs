@@ -30,7 +30,13 @@ const SHORT: [(&str, &str); 8] = [
     ("PAIRS", "reflow pairs --checkpoint {d}/run --num-steps 1"),
 ];
 
-const TRAINING: [Row; 29] = [
+const TRAINING: [Row; 31] = [
+    ("TRAIN --hold-out 2", "choose a share in [0, 1) (--hold-out)", "TRAIN --hold-out 0.1"),
+    (
+        "TRAIN --pairs {d}/pairs --coupling independent --hold-out 0.1",
+        "pairs of a teacher are not held out; drop --hold-out",
+        "TRAIN --pairs {d}/pairs --coupling independent",
+    ),
     ("TRAIN --steps 0", "give at least one (--steps)", "TRAIN --steps 1"),
     ("TRAIN --batch-size 0", "give at least one image per step (--batch-size)", "TRAIN --batch-size 1"),
     ("TRAIN --log-every 0", "give at least 1 (--log-every)", "TRAIN --log-every 1"),

@@ -91,6 +91,15 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     }
 }
 
+/// Names as text: `a, b or c`, with `last` before the last one.
+pub fn listing<'a>(names: impl IntoIterator<Item = &'a str>, last: &str) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    match names.split_last() {
+        Some((end, first)) if !first.is_empty() => format!("{} {last} {end}", first.join(", ")),
+        _ => names.concat(),
+    }
+}
+
 /// The name nearest to `given`, for a "did you mean" hint.
 pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names.into_iter().min_by_key(|name| strsim::osa_distance(given, name))
@@ -110,6 +119,12 @@ mod tests {
         );
         assert!(["--micro-batch-size", "--checkpoint-activations"].iter().all(|flag| told.contains(flag)), "{told}");
         assert!(thrown("index out of bounds").contains("RUST_BACKTRACE=1"));
+    }
+
+    #[test]
+    fn names_are_listed_with_a_word_before_the_last() {
+        assert_eq!(listing(["a", "b", "c"], "or"), "a, b or c");
+        assert_eq!([listing(["a", "b"], "and"), listing(["a"], "or"), listing([], "or")], ["a and b", "a", ""]);
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 use crate::process_group::ReduceIn;
 use anyhow::{anyhow, ensure};
-use fm_core::tensor::Role;
+use fm_core::FlowMatching;
+use fm_core::data::Dataset;
+use fm_core::tensor::{Role, VelocityModel};
 use fm_models::ModelConfig;
 use fm_train::TrainError;
 use fm_train::callbacks::{Callback, EarlyStopping, KeepBest};
 use fm_train::checkpoint::RunInfo;
 use fm_train::ema::EmaConfig;
 use fm_train::flat::{FlatParams, Precision};
+use fm_train::held_out::{HeldOut, HeldOutOptions, Validation};
 use fm_train::optimizer::{DecayOn, Optimizer, OptimizerConfig, Rule};
 use fm_train::record::LogRecord;
 use fm_train::schedule::{Decay, Schedule};
@@ -42,8 +45,11 @@ crate::options! {
             /// Consecutive steps with a non-finite loss or gradient after which the run ends; such
             /// steps are skipped.
             non_finite_patience: u64 = 10, arg(value_name = "STEPS", hide = true);
-            /// Value of metrics.jsonl for --early-stopping and --keep-best: loss, excess, grad_norm
-            /// or update_ratio.
+            /// Steps between measurements of the loss on the rows that --hold-out holds out:
+            /// val_loss (of the EMA weights) and val_loss_raw. A multiple of --log-every; 0: none.
+            validate_every: u64 = 0, arg(value_name = "STEPS", hide = true);
+            /// Value of metrics.jsonl for --early-stopping and --keep-best: loss, excess, val_loss,
+            /// val_loss_raw, grad_norm or update_ratio.
             monitor: String = "loss".into(), arg(value_name = "NAME", hide = true);
             /// Stop after this number of log lines without a lower monitored value; 0 disables
             /// early stopping.
@@ -118,7 +124,45 @@ impl LearningConfig {
             self.monitor != "excess" || logs_excess,
             "cannot monitor the excess loss, which is not logged; pass --excess-loss true, or monitor another value"
         );
+        ensure!(
+            !self.monitor.starts_with("val_loss") || self.validate_every > 0,
+            "cannot monitor {}, which is not measured; pass --validate-every STEPS and --hold-out 0.1",
+            self.monitor
+        );
         self.optimizer.validate().map_err(|problem| anyhow!(problem))
+    }
+
+    /// Checks the interval of measurements on held-out rows, of which there are some if `held_out`.
+    ///
+    /// # Errors
+    /// An interval at which no line is logged, and no held-out rows.
+    pub fn validate_held_out(&self, log_every: u64, held_out: bool) -> anyhow::Result<()> {
+        let every = self.validate_every;
+        ensure!(
+            every.is_multiple_of(log_every.max(1)),
+            "validate_every is {every}, and a line is logged every {log_every} steps; choose a multiple of {log_every} (--validate-every)"
+        );
+        ensure!(every == 0 || held_out, "validate_every is {every}, and no rows are held out; pass --hold-out 0.1");
+        Ok(())
+    }
+
+    /// The callback that measures the loss of `model` on held-out rows, if it is wanted.
+    ///
+    /// # Errors
+    /// Rows that do not fit the flow.
+    pub fn validation<'m>(
+        &self,
+        flow: &FlowMatching,
+        model: &'m dyn VelocityModel,
+        rows: &dyn Dataset,
+        options: &HeldOutOptions,
+        last: u64,
+    ) -> Result<Option<Validation<'m>>, TrainError> {
+        if self.validate_every == 0 {
+            return Ok(None);
+        }
+        let held_out = HeldOut::new(flow, rows, options)?;
+        Ok(Some(Validation { held_out, model, log_scale: None, every: self.validate_every, last }))
     }
 
     /// The learning rate over a run.

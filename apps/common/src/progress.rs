@@ -159,8 +159,9 @@ impl<'a> Watch<'a> {
         let steps_per_second = (record.step - self.last.1) as f64 / seconds;
         let rows_per_second = steps_per_second * self.rows_per_step as f64;
         self.last = (Instant::now(), record.step);
+        let held_out = record.val_loss.map_or(String::new(), |loss| format!("  val_loss {loss:.4}"));
         self.bar.set_message(format!(
-            "loss {:.4}  grad {:.2}  lr {:.1e}  {rows_per_second:.0} rows/s",
+            "loss {:.4}{held_out}  grad {:.2}  lr {:.1e}  {rows_per_second:.0} rows/s",
             record.loss, record.grad_norm, record.lr
         ));
         self.run.append("metrics.jsonl", record)?;
@@ -194,14 +195,18 @@ fn scalars(record: &LogRecord, timing: &Timing) -> Vec<(String, f64)> {
     ];
     let known = [
         ("train/excess", record.excess),
+        ("val/loss", record.val_loss),
+        ("val/loss_raw", record.val_loss_raw),
         ("train/coupling_gain", record.coupling_gain),
         ("memory/resident_bytes", timing.resident_memory_bytes.map(|b| b as f64)),
         ("memory/device_bytes", timing.device_memory_bytes.map(|b| b as f64)),
     ];
     values.extend(known.into_iter().filter_map(|(tag, value)| Some((tag.to_owned(), value?))));
-    for (k, loss) in record.loss_by_time.iter().enumerate() {
-        let (from, to) = (k as f64 / 10.0, (k + 1) as f64 / 10.0);
-        values.extend(loss.map(|loss| (format!("loss_by_time/{from:.1}-{to:.1}"), loss)));
+    for (tag, losses) in [("loss_by_time", &record.loss_by_time), ("val_loss_by_time", &record.val_loss_by_time)] {
+        for (k, loss) in losses.iter().enumerate() {
+            let (from, to) = (k as f64 / 10.0, (k + 1) as f64 / 10.0);
+            values.extend(loss.map(|loss| (format!("{tag}/{from:.1}-{to:.1}"), loss)));
+        }
     }
     values
 }

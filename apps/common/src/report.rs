@@ -3,7 +3,7 @@
 
 use crate::pictures::{Curves, svg};
 use crate::progress::Timing;
-use crate::training_run::{read_log, records};
+use crate::training_run::{loss_curves, read_log, records};
 use anyhow::ensure;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
@@ -107,7 +107,7 @@ impl Seen {
         let by_time = Curves { lines: bins.collect(), ..one("Loss by time, before weighting", "loss", Vec::new()) };
         let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
         let all = [
-            ("loss", one("Loss", "loss", line(&|r| Some(r.loss)))),
+            ("loss", loss_curves(&self.records)),
             ("excess", one("Excess loss", "excess", line(&|r| r.excess))),
             ("loss-by-time", by_time),
             ("grad-norm", one("Gradient norm, before clipping", "norm", line(&|r| Some(r.grad_norm)))),

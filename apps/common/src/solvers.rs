@@ -1,12 +1,13 @@
 //! The flags of the solver.
 
+use crate::cli::listing;
 use crate::options::{help, help_with_default};
 use anyhow::{bail, ensure};
 use fm_core::path::PathKind;
 use fm_core::state::{Bound, Tolerance};
 use fm_solvers::sampler::{Controller, Pace, Sampler, SolverName, Steps};
 use fm_solvers::sde::{Diffusion, Method};
-use fm_solvers::{AdaptiveOptions, Grid};
+use fm_solvers::{AdaptiveOptions, Grid, tableau};
 
 /// The flags of the solver, the same for every command that integrates.
 #[derive(Debug, Clone, clap::Args)]
@@ -14,9 +15,9 @@ use fm_solvers::{AdaptiveOptions, Grid};
 pub struct SolveArgs {
     #[arg(long, help = help_with_default::<SolverName>("ODE solver"))]
     solver: Option<SolverName>,
-    /// Number of fixed steps (default: 50, but adaptive steps for heun-euler, bogacki-shampine,
-    /// dopri5, tsit5 and dop853).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help = format!(
+        "Number of fixed steps (default: 50, but adaptive steps for {})", adaptive_methods()
+    ))]
     num_steps: Option<usize>,
     #[arg(long, help = help_with_default::<Grid>("Time grid of fixed steps"))]
     grid: Option<Grid>,
@@ -46,6 +47,11 @@ pub struct SolveArgs {
     sde: Option<Diffusion>,
     #[arg(long, value_name = "METHOD", requires = "sde", hide = true, help = help_with_default::<Method>("Solver of the SDE"))]
     sde_method: Option<Method>,
+}
+
+/// The methods with an error estimate.
+fn adaptive_methods() -> String {
+    listing(tableau::ALL.iter().filter(|method| method.e.is_some()).map(|method| method.name), "and")
 }
 
 impl SolveArgs {

@@ -14,6 +14,7 @@ use fm_torch::memory::{DeviceMemory, device_memory};
 use fm_train::batch::BatchSource;
 use fm_train::callbacks::{self, Callback};
 use fm_train::checkpoint::{self, RunInfo};
+use fm_train::held_out::Validation;
 use fm_train::record::LogRecord;
 use fm_train::run_dir::{RunDir, holds_checkpoints, latest_checkpoint};
 use fm_train::task::Task;
@@ -51,27 +52,39 @@ pub struct Job {
     pub couplings: Reports,
 }
 
+/// What a training run works on.
+pub struct Parts<'a> {
+    /// The loss.
+    pub task: &'a dyn Task,
+    /// The batches.
+    pub source: &'a dyn BatchSource,
+    /// The loss on held-out rows, if it is measured.
+    pub validation: Option<Validation<'a>>,
+    /// Makes a picture of the current model.
+    pub draw: Draw<'a>,
+}
+
+impl std::fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("validation", &self.validation).finish_non_exhaustive()
+    }
+}
+
 impl Job {
-    /// Trains to the end or until interrupted; `draw` makes a picture of the current model. Only
-    /// rank 0 writes files.
+    /// Trains to the end or until interrupted. Only rank 0 writes files.
     ///
     /// # Errors
     /// A directory that holds a run already or cannot be written, and errors of training, with the
     /// last checkpoint.
-    pub fn run(
-        &self,
-        group: &Group,
-        task: &dyn Task,
-        source: &dyn BatchSource,
-        mut state: TrainState,
-        draw: Draw<'_>,
-    ) -> anyhow::Result<ExitCode> {
+    pub fn run(&self, group: &Group, mut state: TrainState, parts: Parts<'_>) -> anyhow::Result<ExitCode> {
+        let Parts { task, source, validation, draw } = parts;
         let run = group.is_first().then(|| self.open(&mut state, group.restarted())).transpose()?;
         group.share(&mut state, &self.info)?;
         let work = Interruptible::start(NOTICE).context("cannot handle Ctrl-C")?;
         let (first, started, steps) = (state.step, Instant::now(), self.options.steps);
         let mut options = TrainOptions { interrupted: work.flag(), ..self.options.clone() };
         let mut observers: Vec<Box<dyn Callback + '_>> = Vec::new();
+        observers.extend(validation.map(|validation| Box::new(validation) as Box<_>));
         observers
             .extend(self.learning.observers(&self.out, &self.info, run.is_some())?.into_iter().map(|o| o as Box<_>));
         if let (Some(path), true) = (&self.profile, group.is_first()) {
@@ -200,20 +213,36 @@ pub(crate) fn records(log: &str) -> Vec<LogRecord> {
     log.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
 }
 
+/// The losses over the steps: of the training rows, and of held-out rows if they were measured.
+pub(crate) fn loss_curves(records: &[LogRecord]) -> Curves {
+    let line = |of: &dyn Fn(&LogRecord) -> Option<f64>| -> Vec<(f64, f64)> {
+        records.iter().filter_map(|r| Some((r.step as f64, of(r)?))).collect()
+    };
+    let training = Curves::one("Loss", ("step", "loss"), line(&|r| Some(r.loss)));
+    let held_out = line(&|r| r.val_loss);
+    if held_out.is_empty() {
+        return training;
+    }
+    let named = [("training rows", line(&|r| Some(r.loss))), ("held-out rows, EMA weights", held_out)];
+    let raw = ("held-out rows, raw weights", line(&|r| r.val_loss_raw));
+    let lines = named.into_iter().chain([raw]).map(|(name, line)| (name.to_owned(), line)).collect();
+    Curves { lines, ..training }
+}
+
 /// Prints the summary of a run and draws its loss curve.
 fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64, device: Option<DeviceMemory>) -> anyhow::Result<()> {
     let records = records(&read_log(out));
     if let Some(last) = records.last() {
-        let points: Vec<(f64, f64)> = records.iter().map(|r| (r.step as f64, r.loss)).collect();
-        Curves::one("training loss", ("step", "loss"), points).save(&run.join("loss.png"))?;
+        loss_curves(&records).save(&run.join("loss.png"))?;
         let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64);
         let host = peak_memory().map_or("unknown".into(), gib);
         // Reserved rather than allocated memory: other programs cannot use it.
         let memory = device.map_or(host.clone(), |m| format!("{host}, on the device {}", gib(m.peak_reserved)));
         let speed = steps as f64 / seconds;
         println!(
-            "trained   {steps} steps in {seconds:.1} s: {speed:.2} steps/s; loss {:.4}; peak memory {memory}",
-            last.loss
+            "trained   {steps} steps in {seconds:.1} s: {speed:.2} steps/s; loss {:.4}{}; peak memory {memory}",
+            last.loss,
+            last.val_loss.map_or(String::new(), |loss| format!(", val_loss {loss:.4}"))
         );
     }
     println!("wrote     {}: loss.png, metrics.jsonl, samples/, checkpoints/", out.display());

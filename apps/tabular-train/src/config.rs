@@ -1,6 +1,7 @@
 //! Configuration of a run: plain values with defaults, which are stored in the run directory.
 
 use anyhow::ensure;
+use fm_app::cli::listing;
 use fm_app::memory::ensure_fits;
 use fm_app::models::TableModel;
 use fm_app::objective_args::{FlowArgs, FlowConfig};
@@ -39,16 +40,19 @@ fm_app::options! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub(crate) struct Config, flags ConfigArgs {
         "Data" {
-            /// Training data: spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a table
-            /// of numbers FILE.csv or FILE.npy.
-            data: String = "moons".into();
+            /// Training data: a toy distribution, an embedded table, or a file.
+            data: String = "moons".into(), arg(help = format!(
+                "Training data: {}, gaussian4, genes, or a table of numbers FILE.csv or FILE.npy", points::TOYS.join(", ")
+            ));
             @choice("Transformation of the columns, inverted after sampling")
             preprocess: Preprocess = Preprocess::default(), arg(value_name = "HOW");
-            /// Share of rows held out from training, for `evaluate`; a negative share is 0.1 for
-            /// files and genes, otherwise 0.
+            /// Share of rows held out from training, for `evaluate` and --validate-every; a negative
+            /// share is 0.1 for files and genes, otherwise 0.
             hold_out: f64 = -1.0, arg(value_name = "SHARE");
-            /// Number of points to draw from spiral, moons, 8gaussians or checkerboard.
-            rows: usize = 20_000, arg(value_name = "N");
+            /// Number of points to draw from a toy distribution.
+            rows: usize = 20_000, arg(value_name = "N", help = format!(
+                "Number of points to draw from {}", listing(points::TOYS, "or")
+            ));
         }
         "Network" {
             @choice("Type of the network")
@@ -129,6 +133,12 @@ impl Config {
             );
             ensure!(!self.flow.excess_loss, "the least loss is known for a fixed source; drop --excess-loss");
         }
+        ensure!(
+            self.teacher.is_empty() || self.learning.validate_every == 0,
+            "validate_every is {}: held-out rows are not the pairs of a teacher; drop --validate-every",
+            self.learning.validate_every
+        );
+        self.learning.validate_held_out(self.log_every, self.held_out() > 0.0)?;
         self.learning.validate(self.flow.excess_loss)
     }
 

@@ -101,25 +101,11 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     println!("{}", table(&found, &floor, few));
     // A distribution that can be sampled has unlimited rows, so there is nothing to copy.
     let finite = !points::TOYS.contains(&config.data.as_str());
-    let copies = finite.then(|| copy_rate(samples.view(), trained.view())).transpose()?.map(|found| found.rate);
-    if let Some(copies) = copies {
-        println!(
-            "copies    {:.1} %: nearer to a row that was trained on than the 1st percentile among those rows themselves",
-            100.0 * copies
-        );
-    }
+    let copies = finite.then(|| copies(samples.view(), trained.view())).transpose()?;
     let [straight, energy] = paths(args, &loaded)?;
     println!("paths     straightness {straight:.4}, energy {energy:.4}");
     let Compared { mean_correlation, variance_correlation, .. } = &own;
-    if dim > 2 {
-        println!(
-            "columns   correlation of their means {mean_correlation:.4}, of their variances {variance_correlation:.4}"
-        );
-    }
-    if let Some(path) = &args.picture {
-        picture(path, &own)?;
-        println!("wrote {}", path.display());
-    }
+    show_columns(args, &own, dim)?;
     if let Some(path) = &args.json {
         let result = json!({
             "checkpoint": args.draw.checkpoint, "data": config.data, "weights": loaded.weights, "against": whence,
@@ -134,6 +120,31 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         println!("wrote {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The share of samples that copy a row that was trained on, which is also printed.
+fn copies(samples: ArrayView2<'_, f32>, trained: ArrayView2<'_, f32>) -> anyhow::Result<f64> {
+    let rate = copy_rate(samples, trained)?.rate;
+    println!(
+        "copies    {:.1} %: nearer to a row that was trained on than the 1st percentile among those rows themselves",
+        100.0 * rate
+    );
+    Ok(rate)
+}
+
+/// Prints how the columns' statistics correlate, and draws them.
+fn show_columns(args: &EvaluateArgs, own: &Compared, dim: usize) -> anyhow::Result<()> {
+    let Compared { mean_correlation, variance_correlation, .. } = own;
+    if dim > 2 {
+        println!(
+            "columns   correlation of their means {mean_correlation:.4}, of their variances {variance_correlation:.4}"
+        );
+    }
+    if let Some(path) = &args.picture {
+        picture(path, own)?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
 }
 
 impl How<'_> {

@@ -15,7 +15,7 @@ use fm_app::pictures::scatter;
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
 use fm_app::sources::least;
-use fm_app::training_run::Job;
+use fm_app::training_run::{Job, Parts};
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::deviation;
@@ -28,6 +28,7 @@ use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::fingerprint::fingerprint;
 use fm_train::flat::Precision;
+use fm_train::held_out::{HeldOutOptions, Validation};
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
 use fm_train::train::{TrainOptions, TrainState};
@@ -176,8 +177,12 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         scatter(&path, &format!("{} after {} steps", config.data, state.step), &sets)
     });
     let log_scale = log_scale.as_ref().map(tch::Tensor::shallow_clone);
+    let options = HeldOutOptions { conditional: classes > 0, ..HeldOutOptions::default() };
+    let validation = config.learning.validation(&flow, model.as_ref(), &material.unseen, &options, config.steps)?;
+    let scale = log_scale.as_ref().map(tch::Tensor::shallow_clone);
+    let validation = validation.map(|validation| Validation { log_scale: scale, ..validation });
     let task = FlowTask { log_scale, ..FlowTask::new(model.as_ref(), &flow) };
-    job.run(group, &task, batches.as_ref(), state, look)
+    job.run(group, state, Parts { task: &task, source: batches.as_ref(), validation, draw: look })
 }
 
 /// Number of parameters from which a GPU trains a table network faster than a CPU. Below it, each

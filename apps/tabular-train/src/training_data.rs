@@ -21,6 +21,8 @@ pub(crate) struct Material {
     pub(crate) columns: Columns,
     /// Training rows in the units of the network.
     pub(crate) seen: Table<f32>,
+    /// Held-out rows in the units of the network.
+    pub(crate) unseen: Table<f32>,
 }
 
 impl Material {
@@ -42,8 +44,8 @@ impl Material {
         let unsuited = || format!("cannot use {} with --preprocess {}", config.data, config.preprocess);
         let columns = Columns::of(&table, config.preprocess).with_context(unsuited)?;
         let seen = columns.apply_table(&table).with_context(unsuited)?;
-        columns.apply(held.values.view()).with_context(unsuited)?;
-        Ok(Self { table, held, columns, seen })
+        let unseen = columns.apply_table(&held).with_context(unsuited)?;
+        Ok(Self { table, held, columns, seen, unseen })
     }
 
     /// Real rows that were not trained on: held-out rows, or new rows of a distribution that can be

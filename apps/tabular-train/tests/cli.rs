@@ -252,6 +252,56 @@ fn early_stopping_and_the_best_checkpoint_survive_a_resume() {
     assert_eq!(lines(&log("whole")), lines(&log("parts")));
 }
 
+/// The loss on held-out rows is in the log of the lines that are due, stops a run, and is the same
+/// bytes after a resume.
+#[test]
+fn the_loss_on_held_out_rows_is_logged_monitored_and_resumed() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let flags = "--data moons --rows 200 --batch-size 16 --widths 8 --log-every 5 --sample-every 0 --hold-out 0.25";
+    let measured = format!("{flags} --validate-every 10 --decay constant");
+    let said = succeed(&format!("train {measured} --steps 40 --out {d}/whole"));
+    assert!(said.contains("50 more held out") && said.contains("val_loss"), "{said}");
+    let log = |run: &str| std::fs::read_to_string(dir.path().join(run).join("metrics.jsonl")).unwrap();
+    let lines = |run: &str| -> Vec<serde_json::Value> {
+        log(run).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let due: Vec<bool> = lines("whole").iter().map(|line| line.get("val_loss").is_some()).collect();
+    assert_eq!(due, [false, true].repeat(4));
+    let last = lines("whole").pop().unwrap();
+    let number = |key: &str| last[key].as_f64().unwrap();
+    assert!((0.3..4.0).contains(&number("val_loss")) && (0.3..4.0).contains(&number("val_loss_raw")), "{last}");
+    assert!(last["val_loss_by_time"].as_array().unwrap().len() == 10 && number("val_loss") != number("val_loss_raw"));
+    succeed(&format!("train {measured} --steps 20 --out {d}/parts"));
+    succeed(&format!("train --resume --steps 40 --out {d}/parts"));
+    assert_eq!(log("whole"), log("parts"));
+    // Measuring changes nothing else.
+    succeed(&format!("train {flags} --decay constant --steps 40 --out {d}/plain"));
+    let weights =
+        |run: &str| std::fs::read(dir.path().join(run).join("checkpoints/step-40/model.safetensors")).unwrap();
+    assert!(weights("plain") == weights("whole"));
+
+    // A network that does not move: the loss stops falling at once.
+    let still = format!("{measured} --lr 1e-12 --monitor val_loss --early-stopping 3 --keep-best true");
+    let said = succeed(&format!("train {still} --steps 400 --out {d}/still"));
+    assert!(said.contains("val_loss has not fallen for 3 lines"), "{said}");
+    assert!(lines("still").len() < 20 && dir.path().join("still/best").is_dir());
+
+    let refused =
+        |flags: &str| fail(&format!("train --data moons --rows 200 --steps 2 --log-every 5 {flags} --out {d}/no"));
+    let hint = refused("--validate-every 10");
+    assert!(hint.contains("no rows are held out; pass --hold-out 0.1"), "{hint}");
+    let hint = refused("--validate-every 7 --hold-out 0.1");
+    assert!(hint.contains("choose a multiple of 5 (--validate-every)"), "{hint}");
+    let hint = refused("--monitor val_loss --early-stopping 2");
+    assert!(hint.contains("pass --validate-every STEPS and --hold-out 0.1"), "{hint}");
+    // The remedies work.
+    succeed(&format!(
+        "train --data moons --rows 200 --steps 2 --log-every 5 --monitor val_loss --early-stopping 2 --validate-every 10 \
+         --hold-out 0.1 --out {d}/yes"
+    ));
+}
+
 #[test]
 fn a_run_whose_checkpoints_are_all_damaged_is_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();

@@ -14,7 +14,27 @@ use std::path::Path;
 /// A command that fails, a part of its message, and the command after the remedy.
 type Row = (&'static str, &'static str, &'static str);
 
-const TRAINING: [Row; 26] = [
+const TRAINING: [Row; 30] = [
+    (
+        "TRAIN --validate-every 7 --log-every 5 --hold-out 0.1",
+        "choose a multiple of ",
+        "TRAIN --validate-every 10 --log-every 5 --hold-out 0.1",
+    ),
+    (
+        "TRAIN --validate-every 10 --log-every 5",
+        "no rows are held out; pass --hold-out 0.1",
+        "TRAIN --validate-every 10 --log-every 5 --hold-out 0.1",
+    ),
+    (
+        "TRAIN --monitor val_loss",
+        "which is not measured; pass --validate-every STEPS and --hold-out 0.1",
+        "TRAIN --monitor val_loss --validate-every 5 --log-every 5 --hold-out 0.1",
+    ),
+    (
+        "reflow --teacher {d}/run --steps 1 --log-every 1 --hold-out 0.5 --validate-every 1 --out {new}",
+        "the pairs of a teacher; drop --validate-every",
+        "reflow --teacher {d}/run --steps 1 --teacher-steps 1 --batch-size 8 --save-every 0 --sample-every 0 --hold-out 0.5 --out {new}",
+    ),
     ("TRAIN --data {d}/three.csv --preprocess log1p", " with --preprocess ", "TRAIN --data {d}/three.csv"),
     (
         "train --resume --steps 2 --out {d}/grown",

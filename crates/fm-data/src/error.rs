@@ -75,11 +75,17 @@ pub enum DataError {
     },
     /// An unknown toy distribution.
     #[error(
-        "cannot draw data called '{}': there are none; choose one of spiral, moons, 8gaussians, checkerboard, gaussian4, genes, or a \
-         file that ends in .csv, .tsv, .txt, .npy or .npz",
-        brief(.0, 90)
+        "cannot draw data called '{}': there are none; choose one of {}, gaussian4, genes, or a file that ends in .csv, .tsv, .txt, \
+         .npy or .npz",
+        brief(given, 90),
+        brief(known, 76)
     )]
-    UnknownPoints(String),
+    UnknownPoints {
+        /// The name given.
+        given: String,
+        /// The names of the toy distributions.
+        known: String,
+    },
     /// An unknown image set.
     #[error(
         "no data set is called '{}'; did you mean '{near}'? There are digits, cifar10, cifar10:DIR, cifar10-test, folder:DIR, \
@@ -156,9 +162,8 @@ mod tests {
         let large = DataError::TooLarge { path: long.clone().into(), bytes: u64::MAX };
         let other = DataError::NotAFile { path: long.clone().into(), kind: "a device, pipe or socket" };
         let known = [columns, option, unknown, large, other];
-        for error in
-            known.into_iter().chain([DataError::UnknownPoints(long.clone()), DataError::Images { problem: long }])
-        {
+        let points = DataError::UnknownPoints { given: long.clone(), known: long.clone() };
+        for error in known.into_iter().chain([points, DataError::Images { problem: long }]) {
             assert!(error.to_string().chars().count() <= 300, "{error}");
         }
         assert_eq!((brief("abcdef", 6), brief("abcdefg", 6)), ("abcdef".into(), "abc...".into()));

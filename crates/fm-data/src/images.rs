@@ -106,6 +106,20 @@ impl ImageSet {
         self.shape.iter().fold(1, |all, n| all.saturating_mul(*n))
     }
 
+    /// The set of these images; classes stay, also those without images.
+    ///
+    /// # Panics
+    /// As [`ImageSet::image`].
+    #[must_use]
+    pub fn select(&self, images: &[usize]) -> Self {
+        Self {
+            pixels: images.iter().flat_map(|i| self.image(*i)).copied().collect(),
+            labels: images.iter().filter_map(|i| self.labels.get(*i)).copied().collect(),
+            classes: self.classes.clone(),
+            ..*self
+        }
+    }
+
     /// The bytes of image i.
     ///
     /// # Panics

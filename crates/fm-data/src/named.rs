@@ -12,7 +12,7 @@
 //!
 //! | tables | data set |
 //! |---|---|
-//! | `spiral`, `moons`, `8gaussians`, `checkerboard` | points [drawn](crate::points) from a toy distribution |
+//! | a name of [`TOYS`], such as `moons` | points [drawn](crate::points) from a toy distribution |
 //! | `gaussian4`, `genes` | embedded [tables](crate::table) |
 //! | `FILE.csv`, `.tsv`, `.tab`, `.txt`, each also with `.gz` | a text file |
 //! | `FILE.npy`, `FILE.npz`, `FILE.npz:NAME` | an array |
@@ -33,7 +33,7 @@
 
 use crate::cifar10::{self, Split};
 use crate::npy::{ArraySource, ValueRange};
-use crate::points::{TOYS, toy};
+use crate::points::{self, TOYS, toy};
 use crate::table::{self, CsvOptions, Table};
 use crate::{DataError, ImageSet, digits, npy};
 use std::fmt;
@@ -168,7 +168,7 @@ impl FromStr for TableSource {
             "gaussian4" => Ok(Self::Gaussian4),
             _ if text => Ok(Self::Csv(name.into())),
             _ if ArraySource::is_name(name) => Ok(Self::Npy(name.parse()?)),
-            _ => toy.map(Self::Toy).ok_or_else(|| DataError::UnknownPoints(name.into())),
+            _ => toy.map(Self::Toy).ok_or_else(|| points::unknown(name)),
         }
     }
 }

@@ -28,6 +28,11 @@ pub const TOYS: [&str; 4] = ["spiral", "moons", "8gaussians", "checkerboard"];
 /// Draws one point from a uniform and a normal generator.
 type Draw = fn(&mut dyn FnMut() -> f64, &mut dyn FnMut() -> f64) -> [f64; 2];
 
+/// The error for a name that [`toy`] does not accept.
+pub(crate) fn unknown(name: &str) -> DataError {
+    DataError::UnknownPoints { given: name.into(), known: TOYS.join(", ") }
+}
+
 /// Draws `rows` points from a toy distribution.
 ///
 /// # Errors
@@ -55,7 +60,7 @@ pub fn toy(name: &str, rows: usize, seed: u64) -> Result<Array2<f32>, DataError>
             let row = 2.0 * (2.0 * u()).floor() + column.rem_euclid(2) as f64;
             [x, 2.0 * (row + u()) - 4.0]
         },
-        other => return Err(DataError::UnknownPoints(other.into())),
+        other => return Err(unknown(other)),
     };
     if Vec::<[f32; 2]>::new().try_reserve_exact(rows).is_err() {
         return Err(DataError::TooMany { rows });

@@ -68,16 +68,16 @@ impl ConcatSquashConfig {
 }
 
 impl NetworkConfig for ConcatSquashConfig {
-    fn kind(&self) -> &'static str {
-        "concat-squash"
-    }
-
     fn data_shape(&self) -> Vec<i64> {
         vec![self.dim]
     }
 
-    fn classes(&self) -> (i64, bool) {
-        (self.classes, self.null_class)
+    fn classes(&self) -> i64 {
+        self.classes
+    }
+
+    fn null_class(&self) -> bool {
+        self.null_class
     }
 
     fn validate(&self) -> Result<(), ModelError> {

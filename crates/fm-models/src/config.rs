@@ -1,4 +1,4 @@
-//! One value that describes any network and builds it.
+//! What one value that describes any network computes and builds.
 //!
 //! ```
 //! use fm_models::{ModelConfig, unet::UNetConfig};
@@ -6,50 +6,14 @@
 //! assert!(text.starts_with(r#"{"kind":"unet""#));
 //! ```
 
-use crate::network::{Activations, NetworkConfig};
-use crate::{ModelError, concat_squash::ConcatSquashConfig, dit::DitConfig, mlp::MlpConfig, unet::UNetConfig};
+pub use crate::ModelConfig;
+
+use crate::ModelError;
+use crate::network::Activations;
 use fm_core::tensor::{Role, VelocityModel};
-use serde::{Deserialize, Serialize};
 use tch::nn::Path;
 
-/// Any network of this crate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum ModelConfig {
-    /// Convolutional, for images.
-    Unet(UNetConfig),
-    /// Transformer over patches, for images.
-    Dit(DitConfig),
-    /// Fully connected, for points and tables.
-    Mlp(MlpConfig),
-    /// Fully connected, gated by time, for points and tables.
-    ConcatSquash(ConcatSquashConfig),
-}
-
 impl ModelConfig {
-    fn network(&self) -> &dyn NetworkConfig {
-        match self {
-            ModelConfig::Unet(c) => c,
-            ModelConfig::Dit(c) => c,
-            ModelConfig::Mlp(c) => c,
-            ModelConfig::ConcatSquash(c) => c,
-        }
-    }
-
-    fn network_mut(&mut self) -> &mut dyn NetworkConfig {
-        match self {
-            ModelConfig::Unet(c) => c,
-            ModelConfig::Dit(c) => c,
-            ModelConfig::Mlp(c) => c,
-            ModelConfig::ConcatSquash(c) => c,
-        }
-    }
-
-    /// The name of the network's kind.
-    pub fn kind(&self) -> &'static str {
-        self.network().kind()
-    }
-
     /// Sets image size (channels, height, width) and classes to those of a data set. `null_class`
     /// adds a null class.
     pub fn fit_to_images(&mut self, shape: [usize; 3], classes: usize, null_class: bool) {
@@ -63,13 +27,18 @@ impl ModelConfig {
 
     /// The number of classes, without the null class; 0 for an unconditional network.
     pub fn classes(&self) -> i64 {
-        self.network().classes().0
+        self.network().classes()
     }
 
     /// The index of the null class, if there is one.
     pub fn null_class(&self) -> Option<i64> {
-        let (classes, null_class) = self.network().classes();
-        (null_class && classes > 0).then_some(classes)
+        let classes = self.classes();
+        (classes > 0 && self.network().null_class()).then_some(classes)
+    }
+
+    /// Whether the output has a second half for the variance.
+    pub(crate) fn learns_sigma(&self) -> bool {
+        self.network().learns_sigma()
     }
 
     /// Number of trainable values, computed without building the network.

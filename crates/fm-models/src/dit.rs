@@ -74,15 +74,32 @@ impl Default for DitConfig {
 /// Width of the sinusoidal time embedding.
 const FREQUENCIES: i64 = 256;
 
-/// The published sizes: name, width, depth, heads. The patch size follows the name, as in S/2.
-pub const SIZES: [(&str, i64, i64, i64); 4] =
-    [("S", 384, 12, 6), ("B", 768, 12, 12), ("L", 1024, 24, 16), ("XL", 1152, 28, 16)];
+/// A published size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Its name; the patch size follows it, as in S/2.
+    pub name: &'static str,
+    /// Width of a token.
+    pub width: i64,
+    /// Number of blocks.
+    pub depth: i64,
+    /// Attention heads.
+    pub heads: i64,
+}
+
+/// The published sizes.
+pub const SIZES: [Size; 4] = [
+    Size { name: "S", width: 384, depth: 12, heads: 6 },
+    Size { name: "B", width: 768, depth: 12, heads: 12 },
+    Size { name: "L", width: 1024, depth: 24, heads: 16 },
+    Size { name: "XL", width: 1152, depth: 28, heads: 16 },
+];
 
 impl DitConfig {
     /// A published size, for example `S/2` or `XL/4`; `None` for any other name.
     pub fn named(name: &str) -> Option<Self> {
         let (size, patch) = name.split_once('/')?;
-        let (_, width, depth, heads) = SIZES.into_iter().find(|(known, ..)| known.eq_ignore_ascii_case(size))?;
+        let Size { width, depth, heads, .. } = SIZES.into_iter().find(|known| known.name.eq_ignore_ascii_case(size))?;
         let patch = patch.parse().ok().filter(|patch| (1..=8).contains(patch))?;
         Some(Self { width, depth, heads, patch, ..Self::default() })
     }
@@ -98,10 +115,6 @@ impl DitConfig {
 }
 
 impl NetworkConfig for DitConfig {
-    fn kind(&self) -> &'static str {
-        "dit"
-    }
-
     fn data_shape(&self) -> Vec<i64> {
         vec![self.image_channels, self.image_size[0], self.image_size[1]]
     }
@@ -111,8 +124,16 @@ impl NetworkConfig for DitConfig {
         (self.classes, self.null_class) = (classes, null_class);
     }
 
-    fn classes(&self) -> (i64, bool) {
-        (self.classes, self.null_class)
+    fn classes(&self) -> i64 {
+        self.classes
+    }
+
+    fn null_class(&self) -> bool {
+        self.null_class
+    }
+
+    fn learns_sigma(&self) -> bool {
+        self.learn_sigma
     }
 
     fn validate(&self) -> Result<(), ModelError> {

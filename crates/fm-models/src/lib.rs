@@ -40,12 +40,25 @@ mod network;
 pub mod unet;
 pub mod vqvae;
 
-pub use config::ModelConfig;
 pub use error::ModelError;
 pub use fm_core::tensor::VelocityModel;
 pub use interchange::InterchangeError;
 pub use network::Activations;
 pub use tch;
+
+network::networks! {
+    /// Any network of this crate.
+    pub enum ModelConfig {
+        /// Convolutional, for images.
+        Unet = "unet" (unet::UNetConfig),
+        /// Transformer over patches, for images.
+        Dit = "dit" (dit::DitConfig),
+        /// Fully connected, for points and tables.
+        Mlp = "mlp" (mlp::MlpConfig),
+        /// Fully connected, gated by time, for points and tables.
+        ConcatSquash = "concat-squash" (concat_squash::ConcatSquashConfig),
+    }
+}
 
 /// Number of trainable values.
 pub fn parameter_count(store: &tch::nn::VarStore) -> usize {

@@ -82,16 +82,16 @@ impl MlpConfig {
 }
 
 impl NetworkConfig for MlpConfig {
-    fn kind(&self) -> &'static str {
-        "mlp"
-    }
-
     fn data_shape(&self) -> Vec<i64> {
         vec![self.dim]
     }
 
-    fn classes(&self) -> (i64, bool) {
-        (self.classes, self.null_class)
+    fn classes(&self) -> i64 {
+        self.classes
+    }
+
+    fn null_class(&self) -> bool {
+        self.null_class
     }
 
     fn validate(&self) -> Result<(), ModelError> {

@@ -53,20 +53,60 @@ pub(crate) fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
-/// The configuration of one network. To add a network, write one file with an `impl`, and a variant
-/// of [`ModelConfig`](crate::ModelConfig).
-pub(crate) trait NetworkConfig {
-    /// The name of the network's kind.
-    fn kind(&self) -> &'static str;
+/// Declares [`ModelConfig`](crate::ModelConfig): a variant, the name of its kind, and its
+/// configuration per network.
+macro_rules! networks {
+    ($(#[$meta:meta])* $vis:vis enum $Name:ident {
+        $($(#[$doc:meta])* $Network:ident = $kind:literal ($Config:ty)),+ $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(tag = "kind")]
+        $vis enum $Name {
+            $($(#[$doc])* #[serde(rename = $kind)] $Network($Config)),+
+        }
 
+        impl $Name {
+            /// The name of the network's kind.
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$Network(_) => $kind),+ }
+            }
+
+            fn network(&self) -> &dyn $crate::network::NetworkConfig {
+                match self { $(Self::$Network(config) => config),+ }
+            }
+
+            fn network_mut(&mut self) -> &mut dyn $crate::network::NetworkConfig {
+                match self { $(Self::$Network(config) => config),+ }
+            }
+        }
+    };
+}
+pub(crate) use networks;
+
+/// The configuration of one network. To add a network, write one file with an `impl`, and its line
+/// in the list of networks in `lib.rs`.
+pub(crate) trait NetworkConfig {
     /// The shape of one row of data.
     fn data_shape(&self) -> Vec<i64>;
 
     /// Sets image size (channels, height, width) and classes; does nothing for networks for points.
     fn fit_to_images(&mut self, _shape: [i64; 3], _classes: i64, _null_class: bool) {}
 
-    /// The number of classes, 0 for an unconditional network, and whether there is a null class.
-    fn classes(&self) -> (i64, bool);
+    /// The number of classes, without the null class; 0 for an unconditional network.
+    fn classes(&self) -> i64 {
+        0
+    }
+
+    /// Whether there is an additional null class.
+    fn null_class(&self) -> bool {
+        false
+    }
+
+    /// Whether the output has a second half for the variance, which is not used.
+    fn learns_sigma(&self) -> bool {
+        false
+    }
 
     /// # Errors
     /// The invalid setting and its remedy.

@@ -31,6 +31,16 @@ pub trait Callback {
     fn after_step(&mut self, state: &mut TrainState, record: Option<&LogRecord>)
     -> Result<ControlFlow<()>, TrainError>;
 
+    /// Adds values to a line of the log before [`after_step`](Self::after_step) receives it, such as
+    /// the loss on held-out rows. In a data-parallel run every process must add the same values.
+    ///
+    /// # Errors
+    /// As [`after_step`](Self::after_step).
+    fn measure(&mut self, state: &mut TrainState, record: &mut LogRecord) -> Result<(), TrainError> {
+        let _ = (state, record);
+        Ok(())
+    }
+
     /// Called once at the end of the run, also when one of several callbacks has stopped it.
     ///
     /// # Errors
@@ -76,6 +86,10 @@ impl Callback for Vec<Box<dyn Callback + '_>> {
     ) -> Result<ControlFlow<()>, TrainError> {
         let flows: Result<Vec<_>, _> = self.iter_mut().map(|observer| observer.after_step(state, record)).collect();
         Ok(any_break(flows?))
+    }
+
+    fn measure(&mut self, state: &mut TrainState, record: &mut LogRecord) -> Result<(), TrainError> {
+        self.iter_mut().try_for_each(|observer| observer.measure(state, record))
     }
 
     fn at_end(&mut self, state: &mut TrainState) -> Result<(), TrainError> {

@@ -14,6 +14,7 @@
 //! | [`train`](mod@train) | the training loop |
 //! | [`trainer`] | a training step, for a loop that you write yourself |
 //! | [`accumulator`], [`record`] | metrics accumulated on the device, and the lines of the log |
+//! | [`held_out`] | the loss on rows that are not trained on |
 //! | [`callbacks`] | callbacks: early stopping, the best checkpoint, your own |
 //! | [`checkpoint`] | a directory per step, complete or absent |
 //! | [`tensorboard`] | TensorBoard event files |
@@ -66,6 +67,7 @@ pub mod error;
 pub mod files;
 pub mod fingerprint;
 pub mod flat;
+pub mod held_out;
 pub mod loss_aware;
 pub mod optimizer;
 mod overlap;

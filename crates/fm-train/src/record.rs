@@ -30,6 +30,17 @@ pub struct LogRecord {
     /// rows are coupled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupling_gain: Option<f64>,
+    /// Loss of the first EMA of the weights on held-out rows, if it is measured
+    /// ([`held_out`](crate::held_out)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_loss: Option<f64>,
+    /// The same loss of the weights themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_loss_raw: Option<f64>,
+    /// Mean unweighted loss of the first EMA on the held-out rows in each tenth of the time
+    /// interval; null for a tenth without rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub val_loss_by_time: Vec<Option<f64>>,
     /// Steps of the run that were skipped because loss or gradient was not finite.
     #[serde(default, skip_serializing_if = "none")]
     pub skipped: u64,
@@ -41,6 +52,8 @@ impl LogRecord {
         match name {
             "loss" => Some(self.loss),
             "excess" => self.excess,
+            "val_loss" => self.val_loss,
+            "val_loss_raw" => self.val_loss_raw,
             "grad_norm" => Some(self.grad_norm),
             "update_ratio" => Some(self.update_ratio),
             _ => None,
@@ -48,7 +61,7 @@ impl LogRecord {
     }
 
     /// The names that can be monitored.
-    pub const NAMES: [&str; 4] = ["loss", "excess", "grad_norm", "update_ratio"];
+    pub const NAMES: [&str; 6] = ["loss", "excess", "val_loss", "val_loss_raw", "grad_norm", "update_ratio"];
 
     /// Checks a name.
     pub(crate) fn monitored(name: &str) -> Result<String, TrainError> {

@@ -340,6 +340,10 @@ impl Callback for Both<'_, '_> {
         Ok(flow)
     }
 
+    fn measure(&mut self, state: &mut TrainState, record: &mut LogRecord) -> Result<(), TrainError> {
+        self.1.measure(state, record)
+    }
+
     fn at_end(&mut self, state: &mut TrainState) -> Result<(), TrainError> {
         let Self(keeper, callback) = self;
         keeper.save(state)?.iter().for_each(|warning| callback.warn(warning));

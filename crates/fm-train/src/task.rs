@@ -315,6 +315,18 @@ impl FlowTask<'_> {
         Ok(weighted_mean(&losses, &inputs, &inputs.rows))
     }
 
+    /// The unweighted loss of each row of a block, (rows), f64, and their weighted mean, without
+    /// dropout and without an autograd graph.
+    pub(crate) fn unrecorded(&self, inputs: &Inputs) -> Result<(Tensor, f64), TrainError> {
+        tch::no_grad(|| {
+            let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_t(x, t, classes, false);
+            let losses = self.losses(inputs, &inputs.rows, predict)?;
+            let exact = losses.to_kind(Kind::Double);
+            let weighted = inputs.of("weight", &inputs.rows).map_or_else(|| exact.shallow_clone(), |w| &exact * w);
+            Ok((exact, weighted.mean(Kind::Double).double_value(&[])))
+        })
+    }
+
     /// The unweighted loss of each of these rows, (rows), with any function that calls the network.
     ///
     /// # Errors

@@ -117,6 +117,9 @@ impl TrainState {
             update_ratio: change.map_or(f64::NAN, |c| c.double_value(&[])),
             lr: done.lr,
             coupling_gain: seen.gain,
+            val_loss: None,
+            val_loss_raw: None,
+            val_loss_by_time: Vec::new(),
             skipped: seen.skipped,
         })
     }
@@ -152,7 +155,10 @@ pub fn train(
             let batch = ahead.inputs(batches.take(state.step)?, state)?.upload(device);
             let logging = (state.step + 1).is_multiple_of(options.log_every) || state.step + 1 == options.steps;
             let done = step(task, &batch, state, options, &mut overlap, logging)?;
-            let record = logging.then(|| state.take_record(&done, options, task.seed())).transpose()?;
+            let mut record = logging.then(|| state.take_record(&done, options, task.seed())).transpose()?;
+            if let Some(record) = &mut record {
+                observer.measure(state, record)?;
+            }
             // Every process sees the flag, whichever process it was set in.
             options.interrupted.fetch_or(done.interrupted, Ordering::SeqCst);
             if observer.after_step(state, record.as_ref())? == ControlFlow::Break(()) || done.interrupted {

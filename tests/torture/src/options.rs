@@ -28,6 +28,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("micro-batch-size", &["1", "2", "3", "5"]),
     ("non-finite-patience", &["1", "5"]),
     ("monitor", &["loss", "grad_norm", "update_ratio"]),
+    ("validate-every", &["0", "6"]),
     ("early-stopping", &["1", "2", "3"]),
     ("loss-aware", &["2", "5", "10"]),
     ("ot-batch", &["2", "3", "4"]),

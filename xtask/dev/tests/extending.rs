@@ -1,5 +1,5 @@
-//! The diffs of docs/extending.md: all apply to the present tree, and the first two are built and
-//! tested in a copy of their crate.
+//! The diffs of docs/extending.md: all apply to the present tree and change as many files as the
+//! page says, and the first two are built and tested in a copy of their crate.
 //!
 //! The copies are in the target directory and share it, so dependencies are not built again.
 
@@ -27,6 +27,12 @@ fn diffs() -> BTreeMap<String, String> {
 /// The files that a diff changes, without those that it adds.
 fn changed(diff: &str) -> impl Iterator<Item = &str> {
     diff.lines().filter_map(|line| line.strip_prefix("--- a/"))
+}
+
+/// The files that a diff changes or adds, without tests.
+fn files_of_code(diff: &str) -> usize {
+    let files = diff.lines().filter_map(|line| line.strip_prefix("+++ b/"));
+    files.filter(|file| file.ends_with(".rs") && !file.contains("/tests/")).count()
 }
 
 fn apply(diff: &str, directory: &Path) {
@@ -62,14 +68,25 @@ fn every_diff_applies_to_the_present_tree() {
     }
 }
 
-/// Applies a diff to a copy of a crate, and runs one of its tests there.
+#[test]
+fn a_part_is_added_in_few_files() {
+    let diffs = diffs();
+    let counted =
+        ["A path", "A network", "A solver", "A data set", "A metric"].map(|title| files_of_code(&diffs[title]));
+    assert_eq!(counted, [1, 3, 1, 1, 2]);
+}
+
+/// Applies a diff to a copy of a crate, and runs one of its tests there. Files of other crates are
+/// changed but not built.
 fn run(title: &str, package: &str, test: &str) {
     let staged = tempfile::tempdir().unwrap();
     let staged_crate = staged.path().join("crates").join(package);
     for name in ["Cargo.toml", "build.rs", "src", "assets"] {
         copy(&root().join("crates").join(package).join(name), &staged_crate.join(name));
     }
-    apply(&diffs()[title], staged.path());
+    let diff = &diffs()[title];
+    changed(diff).for_each(|file| copy(&root().join(file), &staged.path().join(file)));
+    apply(diff, staged.path());
     // Other tests of the crate need more dependencies.
     let manifest = fs::read_to_string(staged_crate.join("Cargo.toml")).unwrap();
     let tables = manifest.split("\n[").filter(|table| !table.starts_with("dev-dependencies]"));

@@ -2,6 +2,7 @@
 
 use super::model::{SolverArgs, Which};
 use crate::evaluate::extract::{ExtractorName, Protocol};
+use crate::evaluate::metrics;
 use clap::Args;
 use fm_app::options::help;
 use fm_solvers::sampler::SolverName;
@@ -38,11 +39,11 @@ pub(crate) struct EvaluateArgs {
     /// from --samples (default: all).
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub(crate) num_samples: Option<usize>,
-    /// Metrics: fd (Fréchet distance), fid, kid, pr (precision and recall), dc (density and
-    /// coverage), is (inception score), nn (class agreement and copies, by nearest neighbours), nll
-    /// (bits per dimension). A suffix selects the features: fd-pixels, kid-inception, ... (default:
-    /// fd,kid,pr,nn; without fd if there are not more images than features).
-    #[arg(long, value_name = "METRIC,...", value_delimiter = ',', help_heading = "Metrics")]
+    #[arg(long, value_name = "METRIC,...", value_delimiter = ',', help_heading = "Metrics", help = format!(
+        "Metrics: {}. A suffix selects the features: fd-pixels, kid-inception, ... (default: fd,kid,pr,nn; without fd \
+         if there are not more images than features)",
+        metrics::listed()
+    ))]
     pub(crate) metrics: Vec<String>,
     #[arg(long, help_heading = "Metrics", help = help::<ExtractorName>(
         "Features of metrics without a suffix (default: inception if its weights are given, resnet20 for 32 x 32 \

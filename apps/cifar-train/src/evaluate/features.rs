@@ -2,6 +2,7 @@
 
 use super::feature_cache::{Rows, Store, doubles, floats};
 use super::images::{Batch, Images};
+use super::metrics::Needs;
 use super::request::Extractors;
 use crate::generate::{Request, sample_batches};
 use crate::model::Loaded;
@@ -25,7 +26,7 @@ const BATCH: usize = 250;
 pub(crate) struct Wanted<'a> {
     pub(crate) extractors: &'a Extractors,
     /// Per extractor: whether to compute features, and logits.
-    pub(crate) parts: &'a [(bool, bool)],
+    pub(crate) parts: &'a [Needs],
     /// Training images for the nearest-neighbour search, and a key that identifies them.
     pub(crate) training: Option<(&'a ImageSet, &'a str)>,
 }
@@ -113,12 +114,12 @@ fn about(loaded: &Loaded, request: &Request) -> anyhow::Result<Value> {
 impl<'a> Sink<'a> {
     fn open(store: &Store, wanted: Wanted<'a>, model: bool) -> anyhow::Result<Self> {
         let mut parts = Vec::new();
-        for (extractor, (features, logits)) in wanted.extractors.all.iter().zip(wanted.parts) {
+        for (extractor, needs) in wanted.extractors.all.iter().zip(wanted.parts) {
             let (d, classes) = extractor.widths();
             let rows = |name: String, width: usize| store.rows(&name, 4 * width);
             parts.push([
-                features.then(|| rows(format!("{}.f32", extractor.key()), d)).transpose()?,
-                logits.then(|| rows(format!("{}-logits.f32", extractor.key()), classes)).transpose()?,
+                needs.features.then(|| rows(format!("{}.f32", extractor.key()), d)).transpose()?,
+                needs.logits.then(|| rows(format!("{}-logits.f32", extractor.key()), classes)).transpose()?,
             ]);
         }
         let near = |(_, name): (_, &str)| store.rows(&format!("nearest-{}.f64", &name[..16.min(name.len())]), 16);

@@ -10,7 +10,7 @@ mod feature_cache;
 mod features;
 mod images;
 mod measured;
-mod metrics;
+pub(crate) mod metrics;
 mod neighbours;
 mod nll;
 mod plan;

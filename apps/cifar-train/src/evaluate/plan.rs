@@ -4,7 +4,7 @@ use super::extract::Extractor;
 use super::features::{Found, Wanted, of_images, of_samples};
 use super::images::Images;
 use super::measured::Measured;
-use super::metrics::{self, MetricName};
+use super::metrics::{self, MetricName, Needs};
 use super::neighbours::neighbours;
 use super::reference::{Placed, Reference};
 use super::request::{Asked, Extractors, Sources};
@@ -38,7 +38,7 @@ pub(super) struct Plan<'a> {
     pub(super) placed: Vec<Placed>,
     pub(super) extractors: Extractors,
     /// Per extractor: whether samples need features, and logits.
-    pub(super) parts: Vec<(bool, bool)>,
+    pub(super) parts: Vec<Needs>,
     /// The images that samples are compared with.
     pub(super) real: Images,
     /// Training images in memory, for the nearest-neighbour search.
@@ -50,7 +50,7 @@ pub(super) struct Plan<'a> {
 impl<'a> Plan<'a> {
     pub(super) fn of(args: &'a EvaluateArgs) -> anyhow::Result<Self> {
         let names = if args.metrics.is_empty() { DEFAULT.map(String::from).to_vec() } else { args.metrics.clone() };
-        let mut asked = names.iter().map(|m| Asked::parse(m)).collect::<anyhow::Result<Vec<_>>>()?;
+        let asked = names.iter().map(|m| Asked::parse(m)).collect::<anyhow::Result<Vec<_>>>()?;
         ensure!(args.num_samples != Some(0), "--num-samples is 0; ask for at least one sample");
         let loaded = args.checkpoint.as_ref().map(|path| open(path, &args.which, false)).transpose()?;
         let (name, size) = match &loaded {
@@ -80,54 +80,25 @@ impl<'a> Plan<'a> {
             None => args.num_samples.unwrap_or(SAMPLES),
         };
         let fewest = if args.statistics.is_some() { count } else { count.min(real.len()) };
-        let (mut extractors, mut placed, mut dropped) = (Extractors::default(), Vec::new(), false);
-        for asked in asked.iter().filter(|a| metrics::of(a.metric).is_some()) {
-            let place = extractors.place(*asked, shape, &sources)?;
-            let extractor = &extractors.all[place];
-            // The dimension is known before any image is drawn.
-            let (dimensions, _) = extractor.widths();
-            if metrics::needs(asked.metric).real_gaussian && fewest <= dimensions {
-                ensure!(args.metrics.is_empty(), MetricError::Rank { dimensions, got: fewest });
-                dropped = true;
-                continue;
-            }
-            ensure!(
-                asked.metric != MetricName::Fid || extractor.is_fids(),
-                "{} is not the file that FID is defined by (its sha256 does not begin with {}); the distance by it is called fd-inception",
-                args.inception_weights.as_deref().unwrap_or("the file".as_ref()).display(),
-                fm_models::features::inception::HASH
-            );
-            placed.push((*asked, place));
-        }
-        asked.retain(|a| !(dropped && metrics::needs(a.metric).real_gaussian));
-        let parts = (0..extractors.all.len())
-            .map(|k| {
-                let asked = placed.iter().filter(|(_, at)| *at == k).map(|(a, _)| metrics::needs(a.metric));
-                asked.fold((false, false), |(features, logits), n| (features || n.features, logits || n.logits))
-            })
-            .collect();
+        let Features { asked, placed, extractors } = Features::of(args, asked, &sources, shape, fewest)?;
+        let parts = parts(&placed, extractors.all.len());
         let wants = |metric| asked.iter().any(|a: &Asked| a.metric == metric);
         ensure!(loaded.is_some() || !wants(MetricName::Nll), "nll is the likelihood under a model; give --checkpoint");
         let training = wants(MetricName::Nn).then(|| real.whole()).transpose()?;
         if let (Some(loaded), Some(training)) = (&loaded, &training) {
             check_shape(training, loaded)?;
         }
-        let held_out = match (&args.held_out, name.strip_prefix("cifar10")) {
-            (Some(held_out), _) => Some(Images::open(held_out, size)?),
-            (None, Some(rest)) if !rest.starts_with("-test") && (args.calibrate || wants(MetricName::Nll)) => {
-                Some(Images::open(&format!("cifar10-test{rest}"), size)?)
-            }
-            _ => None,
-        };
+        let held_out = held_out(args, &name, wants(MetricName::Nll));
+        let held_out = held_out.map(|name| Images::open(&name, size)).transpose()?;
         let evaluated = match (&loaded, &samples) {
             (Some(loaded), _) => Some((image_scale(loaded).shape, loaded.data.levels)),
             (None, Some(images)) => Some((images.shape()?, images.levels())),
             (None, None) => None,
         };
-        let pixels = placed.iter().any(|(_, at)| matches!(extractors.all[*at], Extractor::Pixels { .. }));
-        if let Some(evaluated) = evaluated.filter(|_| pixels || training.is_some()) {
+        let pixels = placed.iter().any(|p: &Placed| matches!(extractors.all[p.extractor], Extractor::Pixels { .. }));
+        if let Some((shape, levels)) = evaluated.filter(|_| pixels || training.is_some()) {
             for images in std::iter::once(&real).chain(&held_out) {
-                comparable(evaluated, images)?;
+                comparable(shape, levels, images)?;
             }
         }
         let cache = args.cache.clone().map_or_else(default_cache, Ok)?;
@@ -206,8 +177,8 @@ impl<'a> Plan<'a> {
     }
 
     pub(super) fn save_statistics(&self, path: &std::path::Path, found: &Found) -> anyhow::Result<()> {
-        let of = |(asked, _): &&Placed| metrics::needs(asked.metric).real_gaussian;
-        let Some((_, place)) = self.placed.iter().find(of) else {
+        let Some(Placed { extractor: place, .. }) = self.placed.iter().find(|placed| placed.needs().real_gaussian)
+        else {
             bail!("--save-statistics writes what fd is made of; ask for fd or fid too")
         };
         let gaussian = metrics::gaussian(found.features[*place].view())?;
@@ -232,9 +203,73 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// The metrics on features, and the extractors that they use.
+struct Features {
+    /// The requested metrics that can be computed, also those without features.
+    asked: Vec<Asked>,
+    placed: Vec<Placed>,
+    extractors: Extractors,
+}
+
+impl Features {
+    /// Loads the extractors of the requested metrics for images of this shape. A Gaussian is fitted
+    /// to `fewest` images: if they are too few, a metric that needs it is an error, or left out if
+    /// it is one of the default metrics.
+    fn of(
+        args: &EvaluateArgs,
+        mut asked: Vec<Asked>,
+        sources: &Sources<'_>,
+        shape: [usize; 3],
+        fewest: usize,
+    ) -> anyhow::Result<Self> {
+        let (mut extractors, mut placed, mut dropped) = (Extractors::default(), Vec::new(), false);
+        for asked in asked.iter().filter(|a| metrics::of(a.metric).is_some()) {
+            let place = extractors.place(*asked, shape, sources)?;
+            let extractor = &extractors.all[place];
+            // The dimension is known before any image is drawn.
+            let (dimensions, _) = extractor.widths();
+            if metrics::needs(asked.metric).real_gaussian && fewest <= dimensions {
+                ensure!(args.metrics.is_empty(), MetricError::Rank { dimensions, got: fewest });
+                dropped = true;
+                continue;
+            }
+            ensure!(
+                asked.metric != MetricName::Fid || extractor.is_fids(),
+                "{} is not the file that FID is defined by (its sha256 does not begin with {}); the distance by it is called fd-inception",
+                args.inception_weights.as_deref().unwrap_or("the file".as_ref()).display(),
+                fm_models::features::inception::HASH
+            );
+            placed.push(Placed { asked: *asked, extractor: place });
+        }
+        asked.retain(|a| !(dropped && metrics::needs(a.metric).real_gaussian));
+        Ok(Self { asked, placed, extractors })
+    }
+}
+
+/// Per extractor: whether samples need features, and logits.
+fn parts(placed: &[Placed], extractors: usize) -> Vec<Needs> {
+    let mut parts = vec![Needs::default(); extractors];
+    for placed in placed {
+        let (part, needs) = (&mut parts[placed.extractor], placed.needs());
+        part.features |= needs.features;
+        part.logits |= needs.logits;
+    }
+    parts
+}
+
+/// The name of the held-out images: the given ones, or the test split of CIFAR-10 where they are
+/// needed.
+fn held_out(args: &EvaluateArgs, data: &str, nll: bool) -> Option<String> {
+    let test_split = || {
+        let rest = data.strip_prefix("cifar10").filter(|rest| !rest.starts_with("-test"))?;
+        (args.calibrate || nll).then(|| format!("cifar10-test{rest}"))
+    };
+    args.held_out.clone().or_else(test_split)
+}
+
 /// Refuses to compare pixels of different shapes or ranges. Networks resize and scale images, so
 /// their features are compared in any case.
-fn comparable((shape, levels): ([usize; 3], u8), real: &Images) -> anyhow::Result<()> {
+fn comparable(shape: [usize; 3], levels: u8, real: &Images) -> anyhow::Result<()> {
     let (other, top) = (real.shape()?, real.levels());
     ensure!(
         (shape, levels) == (other, top),

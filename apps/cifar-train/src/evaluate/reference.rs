@@ -18,8 +18,20 @@ pub(crate) struct Reference {
     features: Vec<Array2<f32>>,
 }
 
-/// A metric and the index of its extractor.
-pub(crate) type Placed = (Asked, usize);
+/// A metric on features.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed {
+    pub(crate) asked: Asked,
+    /// The index of its extractor.
+    pub(crate) extractor: usize,
+}
+
+impl Placed {
+    /// The inputs of the metric.
+    pub(crate) fn needs(self) -> Needs {
+        metrics::needs(self.asked.metric)
+    }
+}
 
 impl Reference {
     /// Computes the reference from real images, and caches their Gaussian with them.
@@ -31,7 +43,7 @@ impl Reference {
         cache: &Path,
     ) -> anyhow::Result<Self> {
         let needed = |k: usize, need: fn(&Needs) -> bool| {
-            placed.iter().any(|(asked, at)| *at == k && need(&metrics::needs(asked.metric)))
+            placed.iter().any(|placed| placed.extractor == k && need(&placed.needs()))
         };
         let count = images.len();
         let given = statistics_from.map(statistics::read).transpose()?;
@@ -46,10 +58,10 @@ impl Reference {
                 };
             }
             let rows = needed(k, |needs| needs.real_features);
-            parts.push((rows || (distance && gaussians[k].is_none()), false));
+            parts.push(Needs { features: rows || (distance && gaussians[k].is_none()), ..Needs::default() });
         }
         let mut found = Found::default();
-        if parts.iter().any(|(features, _)| *features) {
+        if parts.iter().any(|part| part.features) {
             let wanted = Wanted { extractors, parts: &parts, training: None };
             found = of_images(images, count, wanted, cache)?;
         }
@@ -68,7 +80,7 @@ impl Reference {
     /// Computes one metric.
     pub(crate) fn measure(
         &self,
-        (asked, place): Placed,
+        Placed { asked, extractor: place }: Placed,
         found: &Found,
         extractors: &Extractors,
     ) -> anyhow::Result<Vec<Measured>> {

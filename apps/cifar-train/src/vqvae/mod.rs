@@ -12,7 +12,7 @@ use fm_app::optimizer_args::LearningConfig;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
-use fm_app::training_run::Job;
+use fm_app::training_run::{Job, Parts};
 use fm_core::data::{DataError, Order};
 use fm_core::rng::{Key, Stream};
 use fm_core::tape::Tape;
@@ -133,13 +133,9 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
         let (pixels, columns) = side_by_side(&model, &set, device)?;
         save_png(&path, &Grid { shape: set.shape, levels: set.levels, columns, row_names: vec![] }.draw(&pixels)?)
     };
-    let code = job.run(
-        &Group::alone(),
-        &Autoencoding { model: &model, seed: config.seed },
-        &images,
-        state,
-        Box::new(picture),
-    )?;
+    let task = Autoencoding { model: &model, seed: config.seed };
+    let parts = Parts { task: &task, source: &images, validation: None, draw: Box::new(picture) };
+    let code = job.run(&Group::alone(), state, parts)?;
     if code == ExitCode::SUCCESS {
         let measured = report(&args.out, &config, &set, test.as_ref().map(|(name, set)| (*name, set)))?;
         fm_train::files::write(&args.out.join("autoencoder.json"), format!("{measured:#}\n").as_bytes())?;

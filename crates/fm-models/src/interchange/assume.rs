@@ -45,7 +45,7 @@ pub(super) fn network(name: &'static str, value: impl ToString, why: &'static st
 pub(super) fn use_of(config: &ModelConfig, about: Option<&About>) -> Vec<Assumption> {
     let empty = About::default();
     let about = about.unwrap_or(&empty);
-    let (mut assumed, sigma) = (Vec::new(), learned_sigma(config));
+    let (mut assumed, sigma) = (Vec::new(), config.learns_sigma());
     let mut add = |concerns, name, value: String, why| assumed.push(Assumption { name, value, why, concerns });
     if about.prediction.is_empty() {
         let why = if sigma {
@@ -87,13 +87,4 @@ pub(super) fn use_of(config: &ModelConfig, about: Option<&About>) -> Vec<Assumpt
         }
     }
     assumed
-}
-
-/// Whether the output has a second half for the variance.
-fn learned_sigma(config: &ModelConfig) -> bool {
-    match config {
-        ModelConfig::Unet(config) => config.learn_sigma,
-        ModelConfig::Dit(config) => config.learn_sigma,
-        ModelConfig::Mlp(_) | ModelConfig::ConcatSquash(_) => false,
-    }
 }

@@ -136,8 +136,8 @@ impl Shapes<'_> {
         let pixels = patch.checked_mul(patch).and_then(|n| n.checked_mul(image_channels)).unwrap_or(i64::MAX);
         let learn_sigma = learned_sigma(out, pixels)?;
         let depth = self.count(|i| self.any(&format!("blocks.{i}.")));
-        let published = SIZES.into_iter().find(|(_, w, d, _)| (*w, *d) == (width, depth));
-        let heads = published.map_or(if width % 64 == 0 { width / 64 } else { 1 }, |(.., heads)| heads);
+        let published = SIZES.into_iter().find(|size| (size.width, size.depth) == (width, depth));
+        let heads = published.map_or(if width % 64 == 0 { width / 64 } else { 1 }, |size| size.heads);
         let tokens = self.shape::<3>("pos_embed").map_or((32 / patch).pow(2), |[_, tokens, _]| tokens);
         let side = ((tokens as f64).sqrt().round() as i64).saturating_mul(patch);
         let classes = self.shape::<2>("y_embedder.embedding_table.weight").map_or(0, |[rows, _]| rows);

@@ -109,10 +109,6 @@ fn unet(p: &Path<'_>, c: &UNetConfig) -> Result<UNet, ModelError> {
 }
 
 impl NetworkConfig for UNetConfig {
-    fn kind(&self) -> &'static str {
-        "unet"
-    }
-
     fn data_shape(&self) -> Vec<i64> {
         vec![self.image_channels, self.image_size[0], self.image_size[1]]
     }
@@ -122,8 +118,16 @@ impl NetworkConfig for UNetConfig {
         (self.classes, self.null_class) = (classes, null_class);
     }
 
-    fn classes(&self) -> (i64, bool) {
-        (self.classes, self.null_class)
+    fn classes(&self) -> i64 {
+        self.classes
+    }
+
+    fn null_class(&self) -> bool {
+        self.null_class
+    }
+
+    fn learns_sigma(&self) -> bool {
+        self.learn_sigma
     }
 
     fn validate(&self) -> Result<(), ModelError> {

@@ -19,14 +19,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod method;
+mod control;
 #[cfg(feature = "tch")]
 mod network;
 mod own;
 
 #[cfg(feature = "tch")]
 pub use crate::guidance::Guidance;
-pub use method::{Controller, Pace, SolverName};
+pub use crate::tableau::SolverName;
+pub use control::{Controller, Pace};
 pub use own::run_with;
 #[cfg(feature = "tch")]
 pub use own::{sample_guided_with, sample_with};

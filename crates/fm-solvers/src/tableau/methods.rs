@@ -6,9 +6,70 @@
 //! Lett. 2 (1989), with cubic Hermite interpolation. The continuous extensions of the classic
 //! methods satisfy the order conditions up to q, with weights that equal b at theta = 1.
 //! Coefficients are tested against those of SciPy, NodePy and diffrax.
+//!
+//! To add a method, add its constant and a variant of [`SolverName`]. The compiler then requires it
+//! in [`SolverName::tableau`] and [`ALL`].
 
 use super::Tableau;
 use super::dop853::DOP853;
+use fm_core::choice;
+use fm_core::choice::Choice;
+
+choice! {
+    /// A method, chosen by name.
+    #[derive(Default)]
+    pub enum SolverName("solver") {
+        /// Order 1, one evaluation per step.
+        #[default]
+        Euler = "euler",
+        /// Order 2, two evaluations per step.
+        Midpoint = "midpoint",
+        /// Order 2, two evaluations per step.
+        Heun = "heun",
+        /// Classic, order 4, four evaluations per step.
+        Rk4 = "rk4",
+        /// Kutta's 3/8 rule, order 4, four evaluations per step.
+        Rk438 = "rk4-38" | "3/8",
+        /// Heun with an error estimate, 2(1). This and the following methods are adaptive unless a
+        /// number of steps is given.
+        #[doc(alias = "adaptive_heun")]
+        HeunEuler = "heun-euler",
+        /// Order 3(2).
+        #[doc(alias = "RK23")]
+        #[doc(alias = "bosh3")]
+        BogackiShampine = "bogacki-shampine" | "bosh3",
+        /// Dormand-Prince 5(4).
+        #[doc(alias = "RK45")]
+        Dopri5 = "dopri5",
+        /// Tsitouras 5(4).
+        Tsit5 = "tsit5",
+        /// Dormand-Prince 8(5, 3), twelve evaluations per step: for tight tolerances.
+        #[doc(alias = "dopri8")]
+        Dop853 = "dop853",
+    }
+}
+
+impl SolverName {
+    /// The Butcher tableau of the method.
+    pub fn tableau(self) -> &'static Tableau {
+        match self {
+            Self::Euler => &EULER,
+            Self::Midpoint => &MIDPOINT,
+            Self::Heun => &HEUN,
+            Self::Rk4 => &RK4,
+            Self::Rk438 => &RK4_38,
+            Self::HeunEuler => &HEUN_EULER,
+            Self::BogackiShampine => &BOGACKI_SHAMPINE,
+            Self::Dopri5 => &DOPRI5,
+            Self::Tsit5 => &TSIT5,
+            Self::Dop853 => &DOP853,
+        }
+    }
+}
+
+/// Every method, in the order of help texts.
+pub const ALL: [&Tableau; SolverName::TABLE.len()] =
+    [&EULER, &MIDPOINT, &HEUN, &RK4, &RK4_38, &HEUN_EULER, &BOGACKI_SHAMPINE, &DOPRI5, &TSIT5, &DOP853];
 
 /// Forward Euler, order 1.
 pub const EULER: Tableau = Tableau {
@@ -187,7 +248,3 @@ pub const TSIT5: Tableau = Tableau {
     ],
     dense_order: 4,
 };
-
-/// Every method, in the order of help texts.
-pub const ALL: [&Tableau; 10] =
-    [&EULER, &MIDPOINT, &HEUN, &RK4, &RK4_38, &HEUN_EULER, &BOGACKI_SHAMPINE, &DOPRI5, &TSIT5, &DOP853];

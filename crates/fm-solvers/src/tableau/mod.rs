@@ -18,7 +18,7 @@ mod dop853;
 mod methods;
 
 pub use dop853::DOP853;
-pub use methods::{ALL, BOGACKI_SHAMPINE, DOPRI5, EULER, HEUN, HEUN_EULER, MIDPOINT, RK4, RK4_38, TSIT5};
+pub use methods::*;
 
 use crate::SolveError;
 

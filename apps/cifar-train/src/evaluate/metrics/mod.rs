@@ -1,33 +1,91 @@
-//! The metrics on features, one file each: their inputs and their computation.
+//! The metrics by name. Those on features are one file each: their inputs and their computation.
 //!
-//! To add a metric, add a file here, a name in [`MetricName`], and an arm of [`of`].
+//! To add a metric, add a file here, and in this file its module and a variant of [`MetricName`].
+//! The compiler then requires its row in the table.
 
 mod frechet;
 mod inception_score;
 mod kid;
 mod manifold;
 mod metric;
-mod name;
 
 pub(super) use frechet::gaussian;
 pub(super) use metric::{Needs, OnFeatures};
-pub(crate) use name::MetricName;
 
+use fm_core::choice::Choice;
 use metric::FeatureMetric;
+
+fm_core::choice! {
+    /// A metric.
+    #[derive(Eq)]
+    pub(crate) enum MetricName("metric") {
+        /// The Fréchet distance between Gaussians fitted to features.
+        Fd = "fd",
+        /// The Fréchet distance on Inception features, with the protocol and the weights of FID.
+        Fid = "fid",
+        /// The kernel inception distance: unbiased MMD with a cubic kernel.
+        Kid = "kid",
+        /// Improved precision and recall, to the 3rd neighbour.
+        Pr = "pr",
+        /// Density and coverage, to the 5th neighbour.
+        Dc = "dc",
+        /// The inception score: exp of the mean KL divergence between a classifier's predictions
+        /// and their mean.
+        Is = "is",
+        /// Nearest training images: class agreement, and copies.
+        Nn = "nn",
+        /// Bits per dimension of images under the model.
+        Nll = "nll",
+    }
+}
+
+/// A row of the table of metrics.
+struct Row {
+    /// The explanation in the help, if the name needs one.
+    help: Option<&'static str>,
+    /// The computation; `None` for metrics that do not use features.
+    on_features: Option<&'static dyn FeatureMetric>,
+}
+
+fn row(name: MetricName) -> Row {
+    let on_features = |metric: &'static dyn FeatureMetric, help| Row { help, on_features: Some(metric) };
+    match name {
+        MetricName::Fd => on_features(&frechet::FrechetDistance, Some("Fréchet distance")),
+        MetricName::Fid => on_features(&frechet::FrechetDistance, None),
+        MetricName::Kid => on_features(&kid::KernelDistance, None),
+        MetricName::Pr => on_features(&manifold::PRECISION_RECALL, Some("precision and recall")),
+        MetricName::Dc => on_features(&manifold::DENSITY_COVERAGE, Some("density and coverage")),
+        MetricName::Is => on_features(&inception_score::InceptionScore, Some("inception score")),
+        MetricName::Nn => Row { help: Some("class agreement and copies, by nearest neighbours"), on_features: None },
+        MetricName::Nll => Row { help: Some("bits per dimension"), on_features: None },
+    }
+}
 
 /// The metric with this name; `None` for metrics that do not use features.
 pub(super) fn of(name: MetricName) -> Option<&'static dyn FeatureMetric> {
-    match name {
-        MetricName::Fd | MetricName::Fid => Some(&frechet::FrechetDistance),
-        MetricName::Kid => Some(&kid::KernelDistance),
-        MetricName::Pr => Some(&manifold::PRECISION_RECALL),
-        MetricName::Dc => Some(&manifold::DENSITY_COVERAGE),
-        MetricName::Is => Some(&inception_score::InceptionScore),
-        MetricName::Nn | MetricName::Nll => None,
-    }
+    row(name).on_features
 }
 
 /// Inputs of a metric; none for metrics that do not use features.
 pub(super) fn needs(name: MetricName) -> Needs {
     of(name).map(FeatureMetric::needs).unwrap_or_default()
+}
+
+/// All names with their explanations, for the help.
+pub(crate) fn listed() -> String {
+    let one = |name: &str| {
+        let help = MetricName::parse(name).ok().and_then(|metric| row(metric).help);
+        help.map_or_else(|| name.to_owned(), |help| format!("{name} ({help})"))
+    };
+    MetricName::TABLE.iter().map(|entry| one(entry.name())).collect::<Vec<String>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_explains_the_names_that_need_it() {
+        assert!(listed().starts_with("fd (Fréchet distance), fid, kid, pr (precision and recall), "), "{}", listed());
+    }
 }
