@@ -1,6 +1,6 @@
 //! Remedies that name a flag or a command, and the tests that follow them.
 //!
-//! A file `remedies.rs` among the tests of a program has rows of a command that fails, a part of
+//! A file `remedies.rs` or `remedies/rows.rs` among the tests of a program has rows of a command that fails, a part of
 //! its message, and the command after the remedy. Each text that names a flag or a command has a
 //! row, or is in [`UNFOLLOWED`].
 
@@ -15,7 +15,7 @@ use syn::visit::{self, Visit};
 const LEAST: usize = 12;
 
 /// Parts of the texts that no test of the programs can follow, with the reason.
-const UNFOLLOWED: [(&str, &str); 22] = [
+const UNFOLLOWED: [(&str, &str); 21] = [
     ("channels first; use --channels-last false", "it needs a GPU"),
     ("this libtorch has no libtorch_cuda.so (looked in", "it depends on the libtorch of the machine"),
     ("cannot use CUDA: ", "it needs a GPU"),
@@ -33,7 +33,6 @@ const UNFOLLOWED: [(&str, &str); 22] = [
     ("was not made by cifar-train; make pairs with", "it needs pairs that another program made"),
     ("the neighbours of some samples are missing", "it needs a cache that changes during the evaluation"),
     ("give images of one form, by --image-size", "images of another form are refused before"),
-    ("there are no images to compare with", "the parser of the command line asks for --data before"),
     ("there are no images to evaluate", "the parser of the command line asks for --samples before"),
     ("there is no model to sample in the sweep", "the parser of the command line refuses --samples before"),
     ("--plot draws the first metric", "a sweep refuses nll before"),

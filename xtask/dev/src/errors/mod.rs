@@ -31,7 +31,8 @@ pub(crate) fn check(files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     let listed = |path: &&PathBuf| LISTED.iter().any(|top| path.starts_with(top)) && is_program(path);
     let sources: Result<Vec<_>, _> =
         files.iter().filter(listed).map(|p| read(p).map(|text| (p.clone(), text))).collect();
-    let rows = files.iter().filter(|path| path.ends_with("tests/remedies.rs"));
+    let follows = |path: &&PathBuf| path.ends_with("tests/remedies.rs") || path.ends_with("tests/remedies/rows.rs");
+    let rows = files.iter().filter(follows);
     let rows: Result<Vec<_>, _> = rows.map(|p| read(p).map(|text| (p.clone(), text))).collect();
     let texts = scan::texts(&sources?)?;
     ensure!(texts.len() > 100, "the scanner of error texts found only {}; correct it", texts.len());
