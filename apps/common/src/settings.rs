@@ -28,6 +28,15 @@ pub fn lay_over<C: Serialize + DeserializeOwned>(base: &C, file: Table) -> anyho
     table.try_into().context("cannot read the configuration; correct the value")
 }
 
+/// A path as the text of a setting, which is UTF-8.
+///
+/// # Errors
+/// A path of other bytes, which the text could not name.
+pub fn text_of(path: &Path) -> anyhow::Result<String> {
+    let text = path.to_str().map(str::to_owned);
+    text.with_context(|| format!("cannot write {} into a configuration: it is not UTF-8; rename it", path.display()))
+}
+
 /// Checks that the configuration of a resumed run differs from the saved one only in the keys of
 /// `may_change`.
 ///

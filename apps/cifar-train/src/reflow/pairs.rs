@@ -7,6 +7,7 @@ use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
 use fm_app::memory::ensure_fits;
 use fm_app::process_group::{GeneratedShard, Group};
+use fm_app::settings::text_of;
 use fm_terminal::{eprintln, println};
 use fm_train::pairs::{PairWriter, PairsAbout, TeacherPairs};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -84,7 +85,7 @@ fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
 fn about(args: &PairsArgs, request: &Request, loaded: &Loaded) -> anyhow::Result<PairsAbout> {
     Ok(PairsAbout {
         program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
-        teacher: loaded.path.display().to_string(),
+        teacher: text_of(&loaded.path)?,
         teacher_sha256: loaded.sha256()?,
         count: args.num_pairs,
         shard_size: args.shard_size,
