@@ -156,7 +156,7 @@ fn a_full_disk_is_told_and_loses_nothing_that_was_saved() {
     let output = limited.env("OMP_NUM_THREADS", "1").output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{error}");
-    let told = ["cannot write", "safetensors", "free space", "last good checkpoint", "step-4"];
+    let told = ["cannot write", "safetensors", "raise the limit (ulimit -f)", "last good checkpoint", "step-4"];
     assert!(told.iter().all(|part| error.contains(part)), "{error}");
     assert!(succeed(&format!("inspect {}", out.display())).contains("step             4"));
     let left: Vec<_> = fs::read_dir(out.join("checkpoints")).unwrap().flatten().map(|e| e.file_name()).collect();
