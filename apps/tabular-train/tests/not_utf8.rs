@@ -1,4 +1,5 @@
-//! Paths that are not UTF-8: they name the files of exactly these bytes, or are refused on one line.
+//! Paths that are not UTF-8: they name the files of exactly these bytes, or are refused on one
+//! line.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]

@@ -1,8 +1,8 @@
 //! Remedies that name a flag or a command, and the tests that follow them.
 //!
-//! A file `remedies.rs` or `remedies/rows.rs` among the tests of a program has rows of a command that fails, a part of
-//! its message, and the command after the remedy. Each text that names a flag or a command has a
-//! row, or is in [`UNFOLLOWED`].
+//! A file `remedies.rs` or `remedies/rows.rs` among the tests of a program has rows of a command
+//! that fails, a part of its message, and the command after the remedy. Each text that names a flag
+//! or a command has a row, or is in [`UNFOLLOWED`].
 
 use super::literals::{self, Constants};
 use super::scan::Text;

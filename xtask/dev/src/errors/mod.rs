@@ -1,8 +1,8 @@
 //! The catalogue of error texts, docs/errors.md, and its check; a check of `cargo xtask tidy`.
 //!
 //! The texts are read from the source code of the crates, the programs and `cargo xtask`. Each text
-//! names cause and remedy in at most 300 characters, on one line. Each remedy that names a flag or a
-//! command is followed by a test, or listed with the reason why no test can follow it.
+//! names cause and remedy in at most 300 characters, on one line. Each remedy that names a flag or
+//! a command is followed by a test, or listed with the reason why no test can follow it.
 
 mod follow;
 mod known;
