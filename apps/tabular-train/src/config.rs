@@ -46,8 +46,8 @@ fm_app::options! {
             ));
             @choice("Transformation of the columns, inverted after sampling")
             preprocess: Preprocess = Preprocess::default(), arg(value_name = "HOW");
-            /// Share of rows held out from training, for `evaluate` and --validate-every; a negative
-            /// share is 0.1 for files and genes, otherwise 0.
+            /// Share of rows held out from training, for `evaluate` and --validate-every; a
+            /// negative share is 0.1 for files and genes, otherwise 0.
             hold_out: f64 = -1.0, arg(value_name = "SHARE");
             /// Number of points to draw from a toy distribution.
             rows: usize = 20_000, arg(value_name = "N", help = format!(
