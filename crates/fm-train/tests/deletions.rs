@@ -30,7 +30,7 @@ fn sources(directory: &Path, inside: bool, found: &mut Vec<PathBuf>) {
 
 /// The lines that delete, without documentation, comments, and the tests at the end of a file.
 fn deleting(text: &str) -> usize {
-    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let code = text.split("\nmod tests {").next().unwrap_or_default();
     let deletes = |line: &&str| {
         !line.trim_start().starts_with("//") && line.contains("remove_file") | line.contains("remove_dir")
     };
