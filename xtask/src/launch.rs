@@ -58,9 +58,9 @@ pub(crate) fn run(args: &LaunchArgs) -> ExitCode {
 }
 
 fn launch(args: &LaunchArgs, interrupts: &AtomicUsize) -> anyhow::Result<ExitCode> {
-    ensure!(args.node_rank < args.nnodes, "--node-rank is {}: choose 0 to {}", args.node_rank, args.nnodes - 1);
+    ensure!(args.node_rank < args.nnodes, "--node-rank is {}; choose 0 to {}", args.node_rank, args.nnodes - 1);
     let alone = args.nnodes == 1;
-    ensure!(alone || args.master_addr != "127.0.0.1", "several machines need --master-addr, the host of rank 0");
+    ensure!(alone || args.master_addr != "127.0.0.1", "several machines need the host of rank 0; give --master-addr");
     let program = program(args)?;
     for restart in 0..=args.max_restarts {
         let port = match args.master_port {
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn what_cannot_be_launched_is_told() {
         let told = |flags, program| launched(flags, &[program]).unwrap_err();
-        assert!(told("--nproc 1 --nnodes 2", "true").contains("several machines need --master-addr"));
+        assert!(told("--nproc 1 --nnodes 2", "true").contains("give --master-addr"));
         assert!(told("--nproc 1 --node-rank 1", "true").contains("choose 0 to 0"));
         assert!(told("--nproc 1", "no-such-program").contains("cannot start no-such-program"));
     }

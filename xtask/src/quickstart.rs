@@ -115,7 +115,7 @@ fn has_checkpoint(out: &Path) -> bool {
 }
 
 fn text(path: &Path) -> anyhow::Result<&str> {
-    path.to_str().with_context(|| format!("{} is not valid UTF-8", path.display()))
+    path.to_str().with_context(|| format!("{} is not valid UTF-8; give another path", path.display()))
 }
 
 #[cfg(test)]

@@ -184,25 +184,33 @@ impl Config {
 
     /// Checks what the types do not.
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
-        ensure!(self.steps > 0, "steps is 0: give at least one (--steps)");
-        ensure!(self.batch_size > 0, "batch_size is 0: give at least one image a step (--batch-size)");
-        ensure!(self.log_every > 0, "log_every is 0: give at least 1 (--log-every)");
+        ensure!(self.steps > 0, "steps is 0; give at least one (--steps)");
+        ensure!(self.batch_size > 0, "batch_size is 0; give at least one image per step (--batch-size)");
+        ensure!(self.log_every > 0, "log_every is 0; give at least 1 (--log-every)");
         ensure!(
             (1..=4096).contains(&self.image_size),
-            "image_size is {}: choose 1 to 4096 (--image-size)",
+            "image_size is {}; choose 1 to 4096 (--image-size)",
             self.image_size
         );
-        ensure!(self.num_workers <= 64, "num_workers is {}: choose at most 64 (--num-workers)", self.num_workers);
-        ensure!((0.0..1.0).contains(&self.hold_out), "hold_out is {}: choose a share in [0, 1)", self.hold_out);
+        ensure!(self.num_workers <= 64, "num_workers is {}; choose at most 64 (--num-workers)", self.num_workers);
+        ensure!(
+            (0.0..1.0).contains(&self.hold_out),
+            "hold_out is {}; choose a share in [0, 1) (--hold-out)",
+            self.hold_out
+        );
         self.learning.validate_held_out(self.log_every, self.hold_out > 0.0)?;
         self.learning.validate(self.flow.excess_loss)?;
         if !self.pairs.is_empty() {
             self.check_pairs()?;
         }
-        ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}: choose a share in [0, 1]", self.label_drop);
-        ensure!(self.sampling.num_steps > 0, "sampling.num_steps is 0: give at least one");
+        ensure!(
+            (0.0..=1.0).contains(&self.label_drop),
+            "label_drop is {}; choose a share in [0, 1] (--label-drop)",
+            self.label_drop
+        );
+        ensure!(self.sampling.num_steps > 0, "sampling.num_steps is 0; give at least one");
         let scale = self.sampling.cfg_scale;
-        ensure!(scale.is_finite(), "sampling.cfg_scale is {scale}: give a finite number, 1 for no guidance");
+        ensure!(scale.is_finite(), "sampling.cfg_scale is {scale}; give a finite number, 1 for no guidance");
         Ok(())
     }
 

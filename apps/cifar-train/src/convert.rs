@@ -26,7 +26,7 @@ struct Found {
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     let extension = args.output.extension().and_then(|e| e.to_str()).unwrap_or_default();
     if !["safetensors", "pt", "pth"].contains(&extension) {
-        bail!("{} names no format: end it in .safetensors or .pt", args.output.display());
+        bail!("{} names no format; end it in .safetensors or .pt", args.output.display());
     }
     let Found { tensors, model, about, name } =
         if args.input.is_file() { from_file(&args.input, &args.which)? } else { from_run(args)? };
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     };
     fm_train::files::output(&args.output, &bytes)?;
     println!("{name}: {} tensors, {} parameters", tensors.len(), model.parameters()?);
-    print!("{}", toml::to_string(&model).context("cannot write the configuration as TOML")?);
+    print!("{}", toml::to_string(&model).context("cannot write the configuration as TOML; please report this")?);
     println!("path = \"{}\", prediction = \"{}\"", about.path, about.prediction);
     println!("wrote {}", args.output.display());
     Ok(ExitCode::SUCCESS)

@@ -45,7 +45,7 @@ pub(crate) fn take_own_size(config: &mut Config) -> anyhow::Result<()> {
     let sizes = folder::list(&folder)?.sizes()?;
     match sizes.square() {
         Some(side) if side <= LARGEST_OWN_SIZE => config.image_size = side,
-        _ => bail!("at which size should {} be read? give --image-size PIXELS: {sizes}", config.data),
+        _ => bail!("at which size should {} be read? The folder has {sizes}; give --image-size PIXELS", config.data),
     }
     Ok(())
 }

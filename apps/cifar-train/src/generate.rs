@@ -140,8 +140,8 @@ pub(crate) fn sample_batches(
     group: &Group,
     mut take: impl FnMut(Turn) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    ensure!(r.count > 0, "there is nothing to draw: ask for at least one sample");
-    ensure!(r.batch_size > 0, "--batch-size is 0: give at least one");
+    ensure!(r.count > 0, "there is nothing to draw; ask for at least one sample");
+    ensure!(r.batch_size > 0, "--batch-size is 0; give at least one");
     let (dim, shard) = (r.shape.iter().product::<i64>() as usize, group.shard());
     for turn in (start..r.count).step_by(r.batch_size * shard.count) {
         let first = turn + shard.rank * r.batch_size;
@@ -158,7 +158,7 @@ pub(crate) fn sample_batches(
         for GeneratedShard { values, about: [nfe, calls] } in group.gather(made, r.batch_size * dim)? {
             ensure!(
                 Some(values.len()) == expected.next(),
-                "cannot sample: a process returned {} values of its batch",
+                "cannot sample: a process returned {} values of its batch; start the same program in all processes",
                 values.len()
             );
             if !values.is_empty() {
@@ -169,7 +169,7 @@ pub(crate) fn sample_batches(
         }
         ensure!(
             out.values.iter().all(|v| v.is_finite()),
-            "the model drew values that are not finite: its weights are broken"
+            "the model drew values that are not finite, because its weights are broken; use an earlier checkpoint, or train it again"
         );
         take(out)?;
     }

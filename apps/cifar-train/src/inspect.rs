@@ -12,7 +12,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
         return file(args);
     }
     let (path, meta, damaged) = latest_checkpoint(&args.path)?;
-    damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
+    damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
     let weights = read_weights(&path, Weights::Ema)?;
     println!("{}", path.display());
     println!("  written by       {} (format {})", meta.program, meta.format);

@@ -45,7 +45,7 @@ impl Autoencoder {
         let held: usize = tensors.values().map(Tensor::numel).sum();
         ensure!(
             config.parameters()? / 2 <= held as i64,
-            "{} describes a larger autoencoder than it holds",
+            "{} describes a larger autoencoder than it holds; train it again",
             path.display()
         );
         let store = nn::VarStore::new(device);
@@ -78,7 +78,7 @@ impl Autoencoder {
         let shape = self.config().image_shape();
         ensure!(
             set.shape.iter().map(|n| *n as i64).eq(shape),
-            "the autoencoder is for images of {shape:?}, the data set has {:?}",
+            "the autoencoder is for images of {shape:?}, the data set has {:?}; give images of that shape, or train another",
             set.shape
         );
         let dim = self.config().latent_shape().iter().product::<i64>() as usize;

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     let name = args.data.as_deref().unwrap_or(&loaded.config.data);
     let set = data::open(name, loaded.config.image_size)?;
     check(&loaded, &set)?;
-    ensure!(args.num_images > 0 && args.batch_size > 0, "--num-images and --batch-size must be at least 1");
+    ensure!(args.num_images > 0 && args.batch_size > 0, "--num-images or --batch-size is 0; both must be at least 1");
     let count = args.num_images.min(set.len());
     let (mut bits, mut evaluations) = (Vec::with_capacity(count), 0.0);
     for first in (0..count).step_by(args.batch_size) {

@@ -50,9 +50,9 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
     }
     which.file.refuse()?;
     let (path, mut meta, damaged) = latest_checkpoint(path)?;
-    damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
+    damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
     let mut config: Config = serde_json::from_value(meta.config.take())
-        .with_context(|| format!("{} was not written by cifar-train", path.display()))?;
+        .with_context(|| format!("{} was not written by cifar-train; give a run of this program", path.display()))?;
     let network = &config.model;
     meta.check_network(&path, &network.data_shape(), network.classes(), network.parameters()?)?;
     // A source stored in a checkpoint already contains its measured deviation.
@@ -97,7 +97,7 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
     let objective = which.file.objective(opened.about.as_ref())?;
     let About { config, data, step, ema_decay, .. } = opened.about.take().unwrap_or_default();
     let foreign_source = || format!("{} describes a source that is not in the file; use the run", path.display());
-    let foreign = || format!("{} was not written by cifar-train", path.display());
+    let foreign = || format!("{} was not written by cifar-train; give a run of this program", path.display());
     let mut config = match config {
         Value::Null => {
             Config { flow: FlowConfig { objective, ..FlowConfig::default() }, ..presets::preset("cifar10-unet")? }
@@ -166,7 +166,7 @@ pub(crate) fn weights_of(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>
         return Ok(interchange::read(path, None)?.tensors);
     }
     let (path, _, damaged) = latest_checkpoint(path)?;
-    damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
+    damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
     Ok(checkpoint::read_weights(&path, Weights::Ema)?)
 }
 
@@ -182,6 +182,6 @@ fn pixels(shape: Vec<i64>, classes: i64) -> DataMeta {
 pub(crate) fn check_shape(set: &ImageSet, loaded: &Loaded) -> anyhow::Result<()> {
     let shape = loaded.image_shape();
     let same = set.shape.iter().map(|&s| s as i64).eq(shape.iter().copied());
-    ensure!(same, "the data set has images of {:?}, the model of {shape:?}", set.shape);
+    ensure!(same, "the data set has images of {:?}, the model of {shape:?}; give images of that shape", set.shape);
     Ok(())
 }

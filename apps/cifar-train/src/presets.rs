@@ -22,9 +22,10 @@ pub(crate) fn preset(name: &str) -> anyhow::Result<Config> {
         let hint = nearest(name, names).unwrap_or_default();
         bail!("no preset is called '{name}'; did you mean '{hint}'? There are {}", names.join(", "))
     };
-    let file: Table = text.parse().with_context(|| format!("the preset {name} is not valid TOML"))?;
+    let file: Table =
+        text.parse().with_context(|| format!("the preset {name} is not valid TOML; please report this"))?;
     let base = file.get("preset").and_then(Value::as_str).map_or_else(|| Ok(Config::default()), preset)?;
-    let laid = lay_over(base, file).with_context(|| format!("cannot read the preset {name}"))?;
+    let laid = lay_over(base, file).with_context(|| format!("cannot read the preset {name}; please report this"))?;
     Ok(Config { preset: name.into(), ..laid })
 }
 

@@ -31,7 +31,7 @@ impl Config {
         let named = match (&args.preset, file.get("preset")) {
             (Some(name), _) => Some(name.as_str()),
             (None, Some(Value::String(name))) => Some(name.as_str()),
-            (None, Some(other)) => bail!("preset must be a name in quotes, not {other}"),
+            (None, Some(other)) => bail!("preset is {other}; give a name in quotes"),
             (None, None) => None,
         };
         let pairs = args.options.pairs.as_deref().or(file.get("pairs").and_then(Value::as_str));
@@ -50,8 +50,9 @@ impl Config {
         }
         if let Some(name) = &args.dit {
             let sizes = "S, B, L or XL with a patch from 1 to 8, as in S/2";
-            config.model =
-                ModelConfig::Dit(DitConfig::named(name).with_context(|| format!("--dit {name}: give {sizes}"))?);
+            let named =
+                DitConfig::named(name).with_context(|| format!("--dit {name} has no such size; give {sizes}"))?;
+            config.model = ModelConfig::Dit(named);
         }
         Ok(config)
     }

@@ -87,13 +87,13 @@ fn request(args: &SampleArgs, loaded: &Loaded) -> anyhow::Result<Request> {
             bail!("this model was trained without classes; drop --class-grid and --class-label")
         }
         (true, _) => {
-            ensure!(args.samples_per_class > 0, "--samples-per-class is 0: give at least one");
+            ensure!(args.samples_per_class > 0, "--samples-per-class is 0; give at least one");
             (0..names.len()).flat_map(|k| std::iter::repeat_n(k as i64, args.samples_per_class)).collect()
         }
         (false, Some(k)) => {
             ensure!(
                 k < names.len(),
-                "there is no class {k}: this model has classes 0 to {} ({})",
+                "this model has no class {k}; give one of 0 to {} ({})",
                 names.len() - 1,
                 names.join(", ")
             );
@@ -119,7 +119,7 @@ pub(crate) fn with_classes(
 ) -> anyhow::Result<Request> {
     let null_class = loaded.config.model.null_class();
     let cfg_scale = match (args.cfg_scale, null_class) {
-        (Some(s), _) if !s.is_finite() => bail!("--cfg-scale must be finite"),
+        (Some(s), _) if !s.is_finite() => bail!("--cfg-scale is not finite; give a finite number, 1 for no guidance"),
         (Some(s), None) if s != 1.0 => bail!(
             "this model has no class to guide away from (it was trained without dropped labels); drop --cfg-scale"
         ),

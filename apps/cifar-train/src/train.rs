@@ -106,7 +106,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         config.learning.state(&store, &config.model, config.precision.into(), flow.objective.loss_aware_bins)?;
     let job = Job {
         resume,
-        config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
+        config_toml: toml::to_string(&config).context("cannot write the configuration as TOML; please report this")?,
         allow_changed_data: args.allow_changed_data,
         info: info(&config, &material, &row_shape)?,
         files: material.files()?,
@@ -158,10 +158,10 @@ fn configure(args: &TrainArgs, distilled: Option<usize>, restarted: bool) -> any
         let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(place));
         return Ok(Plan { out, resume: false, config });
     }
-    let Some(out) = args.out.clone() else { bail!("--resume needs the run to continue: --out DIR") };
+    let Some(out) = args.out.clone() else { bail!("--resume needs the run to continue; give --out DIR") };
     let (path, meta, _) = latest_checkpoint(&out).context("there is nothing to resume")?;
     let saved = serde_json::from_value(meta.config)
-        .with_context(|| format!("{} was not written by cifar-train", path.display()))?;
+        .with_context(|| format!("{} was not written by cifar-train; give a run of this program", path.display()))?;
     Ok(Plan { config: Config::resume(saved, args)?, out, resume: true })
 }
 

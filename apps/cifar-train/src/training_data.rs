@@ -154,7 +154,11 @@ impl Material {
 /// Training and held-out images. The choice is a function of the seed.
 fn split(set: ImageSet, share: f64, seed: u64) -> anyhow::Result<(ImageSet, ImageSet)> {
     let count = (set.len() as f64 * share).round() as usize;
-    ensure!(count < set.len() || count == 0, "hold_out is {share}: of {} images none would be left", set.len());
+    ensure!(
+        count < set.len() || count == 0,
+        "hold_out is {share}: of {} images none would be left; give a smaller --hold-out",
+        set.len()
+    );
     if count == 0 {
         let none = set.select(&[]);
         return Ok((set, none));

@@ -15,30 +15,34 @@ pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.from)?;
     let images = fm_data::npy::read::<f32, Ix4>(args.images.as_path())?;
     ensure!(!images.is_empty(), "{} has no images; give at least one", args.images.display());
-    ensure!(images.iter().all(|v| v.is_finite()), "{} has values that are not finite", args.images.display());
+    ensure!(
+        images.iter().all(|v| v.is_finite()),
+        "{} has values that are not finite; correct or remove them",
+        args.images.display()
+    );
     let inside = |t: &f64| (0.0..=1.0).contains(t);
-    ensure!(args.at.iter().all(inside), "--at takes times from 0 (noise) to 1 (data)");
+    ensure!(args.at.iter().all(inside), "--at has a time outside [0, 1]; give times from 0 (noise) to 1 (data)");
     let shape = images.shape().iter().map(|n| *n as i64).collect::<Vec<_>>();
     ensure!(
         shape[1..] == loaded.data.shape,
-        "{} holds images of {:?}, the model is for {:?}",
+        "{} holds images of {:?}, the model is for {:?}; give images of that shape",
         args.images.display(),
         &shape[1..],
         loaded.data.shape
     );
     let rows = shape[0] as usize;
     let fits = |n: usize| n == 1 || n == rows;
-    ensure!(fits(args.at.len()), "--at takes one time, or one for each of the {rows} images");
+    ensure!(fits(args.at.len()), "--at has another number of times; give one, or one for each of the {rows} images");
     let (classes, known) =
         (&args.classes, loaded.config.model.classes() + loaded.config.model.null_class().map_or(0, |_| 1));
     ensure!(
         classes.is_empty() || classes.len() == rows && classes.iter().all(|k| (0..known).contains(k)),
-        "--classes takes one class from 0 to {} for each of the {rows} images",
+        "--classes does not fit; give one class from 0 to {} for each of the {rows} images",
         known - 1
     );
     ensure!(
         !classes.is_empty() || loaded.config.model.classes() == 0 || loaded.config.model.null_class().is_some(),
-        "this network has classes and no null class: give --classes"
+        "this network has classes and no null class; give --classes"
     );
     let x = upload(&images.iter().copied().collect::<Vec<f32>>(), &shape, loaded.device);
     let t = upload_rows(&args.at, loaded.device);

@@ -131,7 +131,7 @@ fn arrays(part: &mut Part, d: &Path) {
     part.row("an empty batch for `velocity`", d, velocity("none.npy", "0.5"), "no images");
     write_npy(d.join("wide64.npy"), &Array4::<f64>::zeros((2, 1, 8, 8))).unwrap();
     part.row("float64 images for `velocity`", d, velocity("wide64.npy", "0.5"), "wrote");
-    part.row("`velocity --at nan`", d, velocity("wide64.npy", "nan"), "--at takes times");
+    part.row("`velocity --at nan`", d, velocity("wide64.npy", "nan"), "--at has a time");
     let many = told(&format!("sample --checkpoint {0}/run --class-label 1000 --out {0}/s.png", d.display()));
     part.row("`--class-label 1000`", d, many, "error");
 }

@@ -36,7 +36,7 @@ pub fn translate(mut file: Table) -> anyhow::Result<Table> {
         None => Ok(default),
         Some(Value::Float(v)) => Ok(*v),
         Some(Value::Integer(v)) => Ok(*v as f64),
-        Some(other) => bail!("{key} must be a number, not {other}"),
+        Some(other) => bail!("{key} is {other}; give a number"),
     };
     let has = |keys: &[&str]| keys.iter().any(|k| given.contains_key(*k));
     let text = |key: &str| given.get(key).map(|v| v.as_str().unwrap_or("").to_owned());
@@ -50,12 +50,14 @@ pub fn translate(mut file: Table) -> anyhow::Result<Table> {
             Some(other) => bail!("flow_type '{other}' is unknown; choose cfm, ot_cfm or rectified_flow"),
         };
         if flow.as_deref() == Some("rectified_flow") && has(&["sigma_min"]) {
-            eprintln!("warning: sigma_min is ignored: the paths of flow_type = \"rectified_flow\" end at the data");
+            eprintln!(
+                "warning: sigma_min is ignored, because the paths of flow_type = \"rectified_flow\" end at the data; drop it"
+            );
         }
         put(&mut file, "path", path)?;
     }
     let asked = given.get("use_ot").map(|v| v.as_bool());
-    ensure!(asked != Some(None), "use_ot must be true or false");
+    ensure!(asked != Some(None), "use_ot is neither true nor false; give one of them");
     let implied = flow.as_deref() == Some("ot_cfm");
     ensure!(
         !(implied && asked == Some(Some(false))),
@@ -125,8 +127,8 @@ mod tests {
         for (theirs, says) in [
             ("flow_type = 'reflow'", "choose cfm, ot_cfm or rectified_flow"),
             ("time_sampling = 'normal'", "choose uniform, logit_normal or u_shaped"),
-            ("sigma_min = 'small'", "must be a number"),
-            ("use_ot = 1", "true or false"),
+            ("sigma_min = 'small'", "give a number"),
+            ("use_ot = 1", "true nor false"),
             ("flow_type = 'ot_cfm'\nuse_ot = false", "contradict"),
             ("flow_type = 'cfm'\npath = 'linear'", "path is set twice"),
         ] {

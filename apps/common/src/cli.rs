@@ -2,8 +2,10 @@
 
 use crate::help;
 use clap::{Command, CommandFactory, FromArgMatches};
+use fm_core::message::io_remedy;
 use fm_terminal::eprintln;
 use fm_terminal::print::cut;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -80,7 +82,13 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
             said.push(text);
         }
     }
-    said.join(": ").split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = said.join(": ").split_whitespace().collect::<Vec<_>>().join(" ");
+    // Only the innermost cause is an error of the operating system that nothing has explained yet.
+    let outside = error.root_cause().downcast_ref::<io::Error>().filter(|error| error.raw_os_error().is_some());
+    match outside.map(io_remedy).filter(|remedy| !line.contains(remedy)) {
+        Some(remedy) => format!("{line}; {remedy}"),
+        None => line,
+    }
 }
 
 /// Names as text: `a, b or c`, with `last` before the last one.
@@ -125,5 +133,7 @@ mod tests {
             .context("cannot write a.txt: the disk is full")
             .context("no\ncheckpoint");
         assert_eq!(one_line(&error), "no checkpoint: cannot write a.txt: the disk is full");
+        let missing = anyhow::Error::new(std::fs::read("/no/such/file").unwrap_err()).context("cannot read a file");
+        assert!(one_line(&missing).ends_with("; check the path"), "{}", one_line(&missing));
     }
 }

@@ -19,7 +19,7 @@ impl FlowConfig {
         conditional: bool,
         reports: &Reports,
     ) -> anyhow::Result<FlowMatching> {
-        anyhow::ensure!((1..=1024).contains(&self.ot_batch), "ot_batch is {}: choose 1 to 1024", self.ot_batch);
+        anyhow::ensure!((1..=1024).contains(&self.ot_batch), "ot_batch is {}; choose 1 to 1024", self.ot_batch);
         let coupling = match self.coupling {
             CouplingKind::Independent => None,
             kind => {

@@ -106,14 +106,14 @@ impl LearningConfig {
     /// # Errors
     /// The key with an invalid value, and its valid values.
     pub fn validate(&self, logs_excess: bool) -> anyhow::Result<()> {
-        ensure!(self.lr > 0.0 && self.lr.is_finite(), "lr is {}: choose a learning rate above 0 (--lr)", self.lr);
-        ensure!(self.clip > 0.0, "clip is {}: choose a norm above 0 (inf for none)", self.clip);
-        ensure!(!self.ema_decay.is_empty(), "ema_decay is empty: give at least one (0 for the weights themselves)");
+        ensure!(self.lr > 0.0 && self.lr.is_finite(), "lr is {}; choose a learning rate above 0 (--lr)", self.lr);
+        ensure!(self.clip > 0.0, "clip is {}; choose a norm above 0 (inf for none)", self.clip);
+        ensure!(!self.ema_decay.is_empty(), "ema_decay is empty; give at least one (0 for the weights themselves)");
         for (k, decay) in self.ema_decay.iter().enumerate() {
-            ensure!((0.0..1.0).contains(decay), "ema_decay is {decay}: choose it in [0, 1)");
-            ensure!(!self.ema_decay[..k].contains(decay), "ema_decay has {decay} twice: give each decay once");
+            ensure!((0.0..1.0).contains(decay), "ema_decay is {decay}; choose it in [0, 1)");
+            ensure!(!self.ema_decay[..k].contains(decay), "ema_decay has {decay} twice; give each decay once");
         }
-        ensure!(self.non_finite_patience > 0, "non_finite_patience is 0: give at least 1 step");
+        ensure!(self.non_finite_patience > 0, "non_finite_patience is 0; give at least 1 step");
         let names = LogRecord::NAMES.join(", ");
         ensure!(
             LogRecord::NAMES.contains(&self.monitor.as_str()),
@@ -122,11 +122,11 @@ impl LearningConfig {
         );
         ensure!(
             self.monitor != "excess" || logs_excess,
-            "cannot monitor the excess loss, which is not logged: pass --excess-loss true, or monitor another value"
+            "cannot monitor the excess loss, which is not logged; pass --excess-loss true, or monitor another value"
         );
         ensure!(
             !self.monitor.starts_with("val_loss") || self.validate_every > 0,
-            "cannot monitor {}, which is not measured: pass --validate-every STEPS and --hold-out 0.1",
+            "cannot monitor {}, which is not measured; pass --validate-every STEPS and --hold-out 0.1",
             self.monitor
         );
         self.optimizer.validate().map_err(|problem| anyhow!(problem))
@@ -142,7 +142,7 @@ impl LearningConfig {
             every.is_multiple_of(log_every.max(1)),
             "validate_every is {every}, and a line is logged every {log_every} steps; choose a multiple of {log_every} (--validate-every)"
         );
-        ensure!(every == 0 || held_out, "validate_every is {every}, and no rows are held out: pass --hold-out 0.1");
+        ensure!(every == 0 || held_out, "validate_every is {every}, and no rows are held out; pass --hold-out 0.1");
         Ok(())
     }
 

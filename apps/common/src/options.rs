@@ -151,7 +151,9 @@ pub fn help_with_default<C: Choice + Default>(what: &str) -> String {
 /// A number that TOML cannot hold.
 pub fn table(flags: &impl Serialize) -> anyhow::Result<Table> {
     let mut nested = Table::new();
-    for (key, value) in Table::try_from(flags).context("a flag has a value that a configuration cannot hold")? {
+    for (key, value) in
+        Table::try_from(flags).context("a flag has a value that a configuration cannot hold; give another value")?
+    {
         insert(&mut nested, &key, value);
     }
     Ok(nested)

@@ -68,7 +68,7 @@ impl Group {
         program: impl FnOnce(&Arc<Self>) -> anyhow::Result<ExitCode>,
     ) -> anyhow::Result<ExitCode> {
         let seconds = args.dist_timeout.unwrap_or(600);
-        ensure!((1..=1_000_000).contains(&seconds), "--dist-timeout is {seconds}: choose 1 to 1000000 seconds");
+        ensure!((1..=1_000_000).contains(&seconds), "--dist-timeout is {seconds}; choose 1 to 1000000 seconds");
         let restarted = Rendezvous::from_env()?.is_some_and(|place| place.restarts > 0);
         let group = Arc::new(Self { processes: ProcessGroup::from_env(Duration::from_secs(seconds))?, restarted });
         match catch_unwind(AssertUnwindSafe(|| program(&group))) {
@@ -167,12 +167,14 @@ impl Group {
         if self.is_first() {
             let value = make()?;
             let sent = Sent { value };
-            let text = toml::to_string(&sent).context("cannot serialise the value of rank 0")?;
+            let text = toml::to_string(&sent).context("cannot serialise the value of rank 0; please report this")?;
             self.processes.broadcast_bytes(text.as_bytes(), 0)?;
             return Ok(sent.value);
         }
         let text = String::from_utf8(self.processes.broadcast_bytes(&[], 0)?)?;
-        Ok(toml::from_str::<Sent<T>>(&text).context("cannot read the value of rank 0")?.value)
+        Ok(toml::from_str::<Sent<T>>(&text)
+            .context("cannot read the value of rank 0; start the same program in all processes")?
+            .value)
     }
 
     /// Broadcasts the training state of rank 0 to all processes.

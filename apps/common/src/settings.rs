@@ -28,7 +28,7 @@ pub fn read(path: &Path) -> anyhow::Result<Table> {
         "cannot read the configuration {}: it has more than {LONGEST} bytes; give the config.toml of a run",
         path.display()
     );
-    text.parse().with_context(|| format!("{} is not valid TOML", path.display()))
+    text.parse().with_context(|| format!("{} is not valid TOML; correct it", path.display()))
 }
 
 /// Overrides a configuration by a file; keys of other trainers are translated ([`crate::aliases`]).
@@ -36,9 +36,18 @@ pub fn read(path: &Path) -> anyhow::Result<Table> {
 /// # Errors
 /// Unknown keys, with the nearest valid name, and invalid values.
 pub fn lay_over<C: Serialize + DeserializeOwned>(base: &C, file: Table) -> anyhow::Result<C> {
-    let mut table = Table::try_from(base).context("cannot write the configuration as TOML")?;
+    let mut table = Table::try_from(base).context("cannot write the configuration as TOML; please report this")?;
     overlay(&mut table, aliases::translate(file)?, "")?;
-    table.try_into().context("cannot read the configuration")
+    table.try_into().context("cannot read the configuration; correct the value")
+}
+
+/// A path as the text of a setting, which is UTF-8.
+///
+/// # Errors
+/// A path of other bytes, which the text could not name.
+pub fn text_of(path: &Path) -> anyhow::Result<String> {
+    let text = path.to_str().map(str::to_owned);
+    text.with_context(|| format!("cannot write {} into a configuration: it is not UTF-8; rename it", path.display()))
 }
 
 /// Checks that the configuration of a resumed run differs from the saved one only in the keys of
@@ -47,7 +56,7 @@ pub fn lay_over<C: Serialize + DeserializeOwned>(base: &C, file: Table) -> anyho
 /// # Errors
 /// The first other key that differs.
 pub fn check_resumed<C: Serialize>(saved: &C, config: &C, may_change: &[&str]) -> anyhow::Result<()> {
-    let table = |c: &C| Table::try_from(c).context("cannot write the configuration as TOML");
+    let table = |c: &C| Table::try_from(c).context("cannot write the configuration as TOML; please report this");
     let changed = differences(&table(saved)?, &table(config)?, "");
     let fixed = |key: &&String| !may_change.iter().any(|may| key.split('.').next() == Some(may));
     if let Some(key) = changed.iter().find(fixed) {

@@ -63,7 +63,7 @@ impl SolveArgs {
         let solver = self.solver.unwrap_or_default();
         ensure!(
             self.sde.is_none() || self.solver.is_none(),
-            "--sde has its own solvers: give --sde-method, not --solver"
+            "--sde has its own solvers; give --sde-method, not --solver"
         );
         let sampler = |steps| Sampler {
             solver,
@@ -76,7 +76,7 @@ impl SolveArgs {
         if let (false, Some(flag)) = (adaptive, self.of_adaptive_steps()) {
             let remedy =
                 if chooses { "drop it, or drop --num-steps and --times" } else { "drop it, or take --solver dopri5" };
-            bail!("{flag} is for adaptive steps, and these are fixed: {remedy}");
+            bail!("{flag} is for adaptive steps, and these are fixed; {remedy}");
         }
         if !self.times.is_empty() {
             let rise = self.times.windows(2).all(|p| p[0] < p[1]);
@@ -86,7 +86,7 @@ impl SolveArgs {
         }
         let most = 1_000_000;
         let steps = self.num_steps.unwrap_or(50);
-        ensure!((1..=most).contains(&steps), "--num-steps is {steps}: choose 1 to {most}");
+        ensure!((1..=most).contains(&steps), "--num-steps is {steps}; choose 1 to {most}");
         if adaptive {
             ensure!(self.grid.is_none(), "{solver} chooses its own steps; give --num-steps with --grid");
             return Ok(sampler(Steps::Adaptive(self.pace.unwrap_or_default(), self.options())));

@@ -33,7 +33,7 @@ pub fn open(
             "cannot open '{name}': it is neither a source (gaussian, matched, sparse:rate=R) nor a readable data set"
         )
     })?;
-    ensure!(rows.nrows() > 0, "cannot use the source {name}: it has no rows");
+    ensure!(rows.nrows() > 0, "cannot use the source {name}: it has no rows; give at least one");
     ensure!(
         rows.ncols() == dim,
         "cannot use the source {name}: its rows have {} values, those of the data {dim}; choose another",

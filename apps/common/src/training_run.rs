@@ -157,7 +157,9 @@ impl Job {
         };
         let found = run.rewind("metrics.jsonl", state.step)?;
         let problem = found.problem(logged_every);
-        problem.iter().for_each(|problem| eprintln!("warning: metrics.jsonl {problem}"));
+        problem
+            .iter()
+            .for_each(|problem| eprintln!("warning: metrics.jsonl {problem}; the curves use the other lines"));
         for log in ["timing.jsonl", "moments.jsonl"] {
             run.rewind(log, state.step)?;
         }
@@ -187,7 +189,7 @@ impl Job {
         let threads = tch::get_num_threads();
         if meta.threads != threads {
             eprintln!(
-                "warning: {threads} threads now, {} before: the last bits of the results may differ",
+                "warning: {threads} threads now, {} before, so the last bits of the results may differ; set OMP_NUM_THREADS for the same bytes",
                 meta.threads
             );
         }

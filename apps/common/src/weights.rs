@@ -156,12 +156,12 @@ pub fn open(path: &Path, args: &FileArgs, device: Device) -> anyhow::Result<Open
 
 /// Overrides a configuration by `key=value` settings; values are TOML.
 fn overlay(config: ModelConfig, settings: &[String]) -> anyhow::Result<ModelConfig> {
-    let mut table = Table::try_from(&config).context("cannot write the configuration as TOML")?;
+    let mut table = Table::try_from(&config).context("cannot write the configuration as TOML; please report this")?;
     for setting in settings {
         let top: Table =
             setting.parse().with_context(|| format!("cannot read --set {setting}; give KEY=VALUE as in TOML"))?;
         ensure!(!top.contains_key("kind"), "cannot set kind: it follows from the tensors of the file; drop --set kind");
         settings::overlay(&mut table, top, "model.")?;
     }
-    table.try_into().context("--set gives a value that does not fit its key")
+    table.try_into().context("--set gives a value that does not fit its key; see the keys by `inspect FILE`")
 }

@@ -46,8 +46,8 @@ fm_app::options! {
             ));
             @choice("Transformation of the columns, inverted after sampling")
             preprocess: Preprocess = Preprocess::default(), arg(value_name = "HOW");
-            /// Share of rows held out from training, for `evaluate` and --validate-every; a negative
-            /// share is 0.1 for files and genes, otherwise 0.
+            /// Share of rows held out from training, for `evaluate` and --validate-every; a
+            /// negative share is 0.1 for files and genes, otherwise 0.
             hold_out: f64 = -1.0, arg(value_name = "SHARE");
             /// Number of points to draw from a toy distribution.
             rows: usize = 20_000, arg(value_name = "N", help = format!(
@@ -108,13 +108,17 @@ fm_app::options! {
 
 impl Config {
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
-        ensure!(self.steps > 0, "steps is 0: give at least one (--steps)");
-        ensure!(self.batch_size > 0, "batch_size is 0: give at least one row a step (--batch-size)");
-        ensure!(self.rows > 0, "rows is 0: give at least one point (--rows)");
+        ensure!(self.steps > 0, "steps is 0; give at least one (--steps)");
+        ensure!(self.batch_size > 0, "batch_size is 0; give at least one row per step (--batch-size)");
+        ensure!(self.rows > 0, "rows is 0; give at least one point (--rows)");
         ensure_fits("the points", &[self.rows, 2], 2 * size_of::<f64>(), "--rows")?;
-        ensure!(self.log_every > 0, "log_every is 0: give at least 1 (--log-every)");
-        ensure!(self.hold_out < 1.0, "hold_out is {}: choose a share below 1 (--hold-out)", self.hold_out);
-        ensure!((0.0..=1.0).contains(&self.label_drop), "label_drop is {}: choose a share in [0, 1]", self.label_drop);
+        ensure!(self.log_every > 0, "log_every is 0; give at least 1 (--log-every)");
+        ensure!(self.hold_out < 1.0, "hold_out is {}; choose a share below 1 (--hold-out)", self.hold_out);
+        ensure!(
+            (0.0..=1.0).contains(&self.label_drop),
+            "label_drop is {}; choose a share in [0, 1] (--label-drop)",
+            self.label_drop
+        );
         ensure!(
             self.label_drop == 0.0 || !self.table.labels.is_empty(),
             "label_drop drops labels, and there are none; give --labels"

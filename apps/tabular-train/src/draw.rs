@@ -41,7 +41,7 @@ pub(crate) struct Rows {
 impl<'a> Drawer<'a> {
     pub(crate) fn of(loaded: &'a Loaded, cfg_scale: f64) -> anyhow::Result<Self> {
         let classes = loaded.columns.classes.len() as i64;
-        ensure!(cfg_scale.is_finite(), "--cfg-scale is {cfg_scale}: give a finite number, 1 for no guidance");
+        ensure!(cfg_scale.is_finite(), "--cfg-scale is {cfg_scale}; give a finite number, 1 for no guidance");
         ensure!(
             cfg_scale == 1.0 || loaded.config.label_drop > 0.0,
             "only a model that was trained with --label-drop can be guided; drop --cfg-scale"
@@ -94,7 +94,7 @@ impl<'a> Drawer<'a> {
         classes: Vec<i64>,
         frames: bool,
     ) -> anyhow::Result<Rows> {
-        ensure!(rows > 0, "--num-samples is 0: ask for at least one row");
+        ensure!(rows > 0, "--num-samples is 0; ask for at least one row");
         let dim = self.columns.dim();
         let shape = [rows as i64, dim as i64];
         let noise =
@@ -105,7 +105,7 @@ impl<'a> Drawer<'a> {
         let values = host(&drawn.x)?;
         ensure!(
             values.iter().all(|v| v.is_finite()),
-            "the model drew values that are not finite: its weights are broken"
+            "the model drew values that are not finite, because its weights are broken; use an earlier checkpoint, or train it again"
         );
         Ok(Rows { values, classes, frames, nfe: drawn.describe_nfe() })
     }

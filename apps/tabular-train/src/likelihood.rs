@@ -19,7 +19,7 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     if loaded.columns.log1p || !loaded.columns.classes.is_empty() || loaded.log_scale.is_some() {
         bail!(
-            "densities are known for models without classes, of tables that are standardised or left as they are, and with a fixed source"
+            "densities are known for models without classes, of tables that are standardised or left as they are, and with a fixed source; train such a model"
         );
     }
     if let Some(rows) = &args.rows {
@@ -28,10 +28,10 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.picture {
         ensure!(
             loaded.dim() == 2,
-            "a picture shows the density in the plane, and this model has {} columns",
+            "a picture shows the density in the plane, and this model has {} columns; drop --picture",
             loaded.dim()
         );
-        ensure!((2..=1000).contains(&args.resolution), "--resolution is {}: choose 2 to 1000", args.resolution);
+        ensure!((2..=1000).contains(&args.resolution), "--resolution is {}; choose 2 to 1000", args.resolution);
         picture(args, &loaded, path)?;
         println!("wrote {}", path.display());
     }

@@ -45,9 +45,9 @@ pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::
     }
     file.refuse()?;
     let (path, mut meta, damaged) = latest_checkpoint(checkpoint)?;
-    damaged.iter().for_each(|problem| eprintln!("warning: {problem}"));
+    damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
     let saved: Saved = serde_json::from_value(meta.config.take())
-        .with_context(|| format!("{} was not written by tabular-train", path.display()))?;
+        .with_context(|| format!("{} was not written by tabular-train; give a run of this program", path.display()))?;
     let Saved { run: mut config, columns } = saved;
     let network = config.model(columns.dim(), columns.classes.len());
     meta.check_network(&path, &network.data_shape(), network.classes(), network.parameters()?)?;

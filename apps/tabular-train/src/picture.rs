@@ -30,7 +30,12 @@ struct Scene {
 impl Scene {
     fn open(path: &Path, args: &DrawArgs, shown: usize) -> anyhow::Result<Self> {
         let loaded = load(path, &args.file, &args.device)?;
-        ensure!(loaded.dim() == 2, "pictures are of the plane, and {} has {} columns", path.display(), loaded.dim());
+        ensure!(
+            loaded.dim() == 2,
+            "pictures are of the plane, and {} has {} columns; give a model of two columns",
+            path.display(),
+            loaded.dim()
+        );
         let material = Material::open(&loaded.config)?;
         let data = points(material.table.values.as_slice().unwrap_or_default());
         let title = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -52,7 +57,10 @@ impl Scene {
 
 pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
     let scene = Scene::open(&args.draw.checkpoint, &args.draw, args.num_samples)?;
-    ensure!(args.at.iter().all(|t| (0.0..=1.0).contains(t)), "--at takes times from 0 (noise) to 1 (data)");
+    ensure!(
+        args.at.iter().all(|t| (0.0..=1.0).contains(t)),
+        "--at has a time outside [0, 1]; give times from 0 (noise) to 1 (data)"
+    );
     std::fs::create_dir_all(&args.out).map_err(TrainError::io("create", &args.out))?;
     let frames = scene.frames(&args.draw, args.num_samples)?;
     let (source, samples) = (&frames[0], &frames[frames.len() - 1]);

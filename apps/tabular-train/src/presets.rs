@@ -18,6 +18,7 @@ pub(crate) fn preset(name: &str) -> anyhow::Result<Config> {
         let nearest = fm_app::cli::nearest(name, names).unwrap_or("spiral");
         bail!("no preset is called '{name}'; did you mean {nearest}? There are {}", names.join(", "))
     };
-    let file = text.parse().with_context(|| format!("the preset {name} is not valid TOML"))?;
-    settings::lay_over(&Config::default(), file).with_context(|| format!("cannot read the preset {name}"))
+    let file = text.parse().with_context(|| format!("the preset {name} is not valid TOML; please report this"))?;
+    settings::lay_over(&Config::default(), file)
+        .with_context(|| format!("cannot read the preset {name}; please report this"))
 }

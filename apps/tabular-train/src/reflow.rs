@@ -8,6 +8,7 @@ use crate::teacher_batches::open;
 use crate::train::start;
 use anyhow::ensure;
 use fm_app::objective_args::FlowConfig;
+use fm_app::settings::text_of;
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::time::{TimeKind, Times};
@@ -15,7 +16,7 @@ use fm_ot::CouplingKind;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
-    ensure!(args.teacher_steps > 0, "--teacher-steps is 0: give at least one");
+    ensure!(args.teacher_steps > 0, "--teacher-steps is 0; give at least one");
     start(&args.train, || student(args).map(Some))
 }
 
@@ -27,7 +28,7 @@ fn student(args: &ReflowArgs) -> anyhow::Result<Config> {
     let objective = Objective { path: PathKind::Linear, times, loss_aware_bins: 0, ..teacher.flow.objective };
     let flow = FlowConfig { coupling: CouplingKind::Independent, excess_loss: false, objective, ..teacher.flow };
     Ok(Config {
-        teacher: args.teacher.display().to_string(),
+        teacher: text_of(&args.teacher)?,
         teacher_steps: args.teacher_steps,
         fresh: args.fresh,
         steps: 1000,

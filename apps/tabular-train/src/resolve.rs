@@ -27,7 +27,7 @@ pub(crate) fn resolve(args: &TrainArgs, resume: bool, student: Option<Config>) -
     }
     let (path, meta, _) = latest_checkpoint(&args.out).context("there is nothing to resume")?;
     let saved: Saved = serde_json::from_value(meta.config)
-        .with_context(|| format!("{} was not written by tabular-train", path.display()))?;
+        .with_context(|| format!("{} was not written by tabular-train; give a run of this program", path.display()))?;
     let config = settings::lay_over(&saved.run, flags)?;
     settings::check_resumed(&saved.run, &config, &MAY_CHANGE)?;
     Ok(config)

@@ -102,6 +102,6 @@ fn csv(values: &[f64], classes: &[i64], columns: &Columns) -> String {
 
 fn npy<T: WritableElement, D: ndarray::Dimension>(path: &Path, array: &ndarray::Array<T, D>) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
-    array.write_npy(&mut bytes).context("cannot encode the array")?;
+    array.write_npy(&mut bytes).context("cannot encode the array; please report this")?;
     Ok(fm_train::files::output(path, &bytes)?)
 }

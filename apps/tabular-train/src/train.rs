@@ -112,7 +112,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let job = Job {
         out: args.out.clone(),
         resume,
-        config_toml: toml::to_string(&config).context("cannot write the configuration as TOML")?,
+        config_toml: toml::to_string(&config).context("cannot write the configuration as TOML; please report this")?,
         allow_changed_data: args.allow_changed_data,
         info: RunInfo {
             program: format!("tabular-train {}", env!("CARGO_PKG_VERSION")),

@@ -31,7 +31,10 @@ impl Material {
         let all = read(&config.data, config)?;
         let (rows, share) = (all.values.nrows(), config.held_out());
         let held = (rows as f64 * share).round() as usize;
-        ensure!(held < rows, "hold_out is {share}: of {rows} rows none would be left to train on");
+        ensure!(
+            held < rows,
+            "hold_out is {share}: of {rows} rows none would be left to train on; give a smaller --hold-out"
+        );
         let mut order: Vec<usize> = (0..rows).collect();
         if held > 0 {
             order.shuffle(&mut Key::new(config.seed, u64::MAX, Stream::Order).generator(0));
@@ -85,10 +88,10 @@ fn open(name: &str, config: &Config) -> anyhow::Result<Table> {
     if matches!(source, TableSource::Csv(_)) {
         return Ok(source.open(&options, config.rows, config.seed)?);
     }
-    ensure!(options.ignore.is_empty(), "--ignore names columns of a CSV file, and {name} is none");
+    ensure!(options.ignore.is_empty(), "--ignore names columns of a CSV file, and {name} is none; drop it");
     ensure!(
         options.labels.is_none() || source == TableSource::Genes,
-        "--labels names a column of a CSV file, and {name} is none"
+        "--labels names a column of a CSV file, and {name} is none; drop it"
     );
     let mut table = source.open(&options, config.rows, config.seed)?;
     match config.table.labels.as_str() {

@@ -290,7 +290,7 @@ fn the_loss_on_held_out_rows_is_logged_monitored_and_resumed() {
     let refused =
         |flags: &str| fail(&format!("train --data moons --rows 200 --steps 2 --log-every 5 {flags} --out {d}/no"));
     let hint = refused("--validate-every 10");
-    assert!(hint.contains("no rows are held out: pass --hold-out 0.1"), "{hint}");
+    assert!(hint.contains("no rows are held out; pass --hold-out 0.1"), "{hint}");
     let hint = refused("--validate-every 7 --hold-out 0.1");
     assert!(hint.contains("choose a multiple of 5 (--validate-every)"), "{hint}");
     let hint = refused("--monitor val_loss --early-stopping 2");

@@ -12,7 +12,7 @@
 //! assert_eq!("polynomial:3".parse::<PathKind>()?, path);
 //! assert_eq!(path.to_string(), "polynomial:n=3");
 //! let error = "polynomial:n=-1".parse::<PathKind>().unwrap_err();
-//! assert_eq!(error.to_string(), "path polynomial needs n above 0 and at most 100, got -1");
+//! assert_eq!(error.to_string(), "n is -1; path polynomial needs n above 0 and at most 100");
 //! # Ok::<(), fm_core::choice::ChoiceError>(())
 //! ```
 
@@ -170,7 +170,7 @@ pub enum ChoiceError {
         parameter: &'static str,
     },
     /// A text that is not a number.
-    #[error("{what} {name} needs a number for {parameter}, got '{}'", message::name(.given))]
+    #[error("'{}' is no number; {what} {name} needs a number for {parameter}", message::name(.given))]
     Number {
         /// What was being chosen.
         what: &'static str,
@@ -182,7 +182,7 @@ pub enum ChoiceError {
         given: String,
     },
     /// A number outside its domain.
-    #[error("{what} {name} needs {parameter} {domain}, got {}", message::number(.value))]
+    #[error("{parameter} is {}; {what} {name} needs {parameter} {domain}", message::number(.value))]
     Domain {
         /// What was being chosen.
         what: &'static str,

@@ -164,7 +164,7 @@ pub enum Error {
         why: &'static str,
     },
     /// A parameter outside its domain.
-    #[error("{name} must be {domain}, got {}", number(.value))]
+    #[error("{name} is {}; it must be {domain}", number(.value))]
     Value {
         /// The parameter.
         name: &'static str,

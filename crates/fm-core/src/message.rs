@@ -11,9 +11,13 @@
 //! ```
 
 use std::io::{self, ErrorKind};
+use std::path::Path;
 
 /// The maximum number of characters of a name in a message.
 const LONGEST_NAME: usize = 60;
+
+/// The maximum number of characters of a path in a message.
+const LONGEST_PATH: usize = 100;
 
 /// The maximum number of axes of a shape in a message.
 const MOST_AXES: usize = 6;
@@ -53,6 +57,19 @@ pub fn brief(text: &str, most: usize) -> String {
         out.push_str("...");
     }
     out
+}
+
+/// The last 100 characters of a path, on one line.
+///
+/// ```
+/// use std::path::Path;
+/// assert_eq!(fm_core::message::path(Path::new("/a\nb/c.npy")), "/a b/c.npy");
+/// assert_eq!(fm_core::message::path(Path::new(&"x/".repeat(100))).len(), 100);
+/// ```
+pub fn path(path: &Path) -> String {
+    let text: Vec<char> = path.display().to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let cut = (text.len() + 3).saturating_sub(LONGEST_PATH);
+    if text.len() <= LONGEST_PATH { text.iter().collect() } else { ['.'; 3].iter().chain(&text[cut..]).collect() }
 }
 
 /// The sizes of a shape's axes; those after the sixth are left out.

@@ -136,7 +136,11 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
         }
         if self.prediction == Prediction::Score && !source.is_standard_normal() {
             let (what, with) = ("score prediction".into(), "this source".into());
-            return Err(Error::Combination { what, with, why: "the score is known for the gaussian source only" });
+            return Err(Error::Combination {
+                what,
+                with,
+                why: "the score is known for the gaussian source only; choose that source, or another prediction",
+            });
         }
         let (first, last) = self.times.support();
         [first, last].into_iter().try_for_each(|t| self.weight(t).map(|_| ()))

@@ -283,7 +283,7 @@ pub fn row_losses(
     }
     if prediction.device() != target.device() {
         let [what, with] = [prediction, target].map(|x| format!("a tensor on {:?}", x.device()));
-        return Err(Error::Combination { what, with, why: "move both to one device" });
+        return Err(Error::Combination { what, with, why: "they are on different devices; move both to one" });
     }
     let squares = flat_rows(&(prediction.to_kind(Kind::Float) - target).square());
     let squared = squares.sum_dim_intlist(1, false, Kind::Float) * reduction.scale(squares.size()[1] as usize);

@@ -158,12 +158,12 @@ fn text_forms_round_trip_and_mistakes_are_explained() {
     let says = |text: &str| TimeKind::parse(text).unwrap_err().to_string();
     assert_eq!(says("power:q=2"), "time power has no parameter 'q=2'; it has k");
     assert_eq!(says("uniform:3"), "time uniform has no parameter '3'; it has none");
-    assert_eq!(says("power:k=two"), "time power needs a number for k, got 'two'");
-    assert_eq!(says("discrete:k=2.5"), "time discrete needs k from 1 to 100000 in whole numbers, got 2.5");
-    assert_eq!(says("warp:s=1.51"), "time warp needs s from 0 to 1.5, got 1.51");
-    assert_eq!(says("warp:s=-0.01"), "time warp needs s from 0 to 1.5, got -0.01");
+    assert_eq!(says("power:k=two"), "'two' is no number; time power needs a number for k");
+    assert_eq!(says("discrete:k=2.5"), "k is 2.5; time discrete needs k from 1 to 100000 in whole numbers");
+    assert_eq!(says("warp:s=1.51"), "s is 1.51; time warp needs s from 0 to 1.5");
+    assert_eq!(says("warp:s=-0.01"), "s is -0.01; time warp needs s from 0 to 1.5");
     assert_eq!(says("logit-normal:1,loc=2"), "time logit-normal has loc twice; give it once");
-    assert_eq!(says("power:k=1e300"), "time power needs k above 0 and at most 100, got 1e300");
+    assert_eq!(says("power:k=1e300"), "k is 1e300; time power needs k above 0 and at most 100");
     let long = says(&format!("power:k={}", "x\n".repeat(1000)));
     assert!(long.len() < 200 && !long.contains('\n'), "{long}");
     assert!(says("normal").starts_with("no time is called 'normal'; choose one of uniform, logit-normal, arcsine"));

@@ -64,7 +64,7 @@ pub enum DataError {
         remedy: String,
     },
     /// An option of a reader that cannot be parsed.
-    #[error("cannot use '{}' as {what}: {}", brief(given, 60), brief(remedy, 160))]
+    #[error("cannot use '{}' as {what}; {}", brief(given, 60), brief(remedy, 160))]
     Option {
         /// The option.
         what: &'static str,

@@ -42,7 +42,7 @@ pub enum DistError {
         problem: String,
     },
     /// Some ranks did not arrive, or ended without a message.
-    #[error("lost {ranks}: {reason}")]
+    #[error("lost {ranks}: {reason}; look at their output, then start all processes again")]
     Lost {
         /// The lost ranks as text: `rank 2` or `ranks 2, 3`.
         ranks: String,

@@ -59,8 +59,8 @@ impl Profile {
 
     fn stop(&mut self, path: &[u8]) -> Result<(), TorchError> {
         let action = "write the profile";
-        let path =
-            CString::new(path).map_err(|_| TorchError::Thrown { action, reason: "its path has a zero byte".into() })?;
+        let path = CString::new(path)
+            .map_err(|_| TorchError::Thrown { action, reason: "its path has a zero byte; give another path".into() })?;
         self.running = false;
         // SAFETY: the path outlives the call; a profile is running.
         let stopped = ffi::checked(action, unsafe { ffi::fm_profile_stop(path.as_ptr()) });

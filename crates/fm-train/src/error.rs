@@ -1,6 +1,6 @@
 //! Errors of this crate.
 
-use fm_core::message::io_remedy;
+use fm_core::message::{io_remedy, path as shown};
 use std::path::{Path, PathBuf};
 
 /// An error of code outside this crate.
@@ -14,7 +14,7 @@ const LONGEST_PROBLEM: usize = 150;
 #[non_exhaustive]
 pub enum TrainError {
     /// A file operation failed.
-    #[error("cannot {action} {}: {source}; {}", path.display(), io_remedy(source))]
+    #[error("cannot {action} {}: {source}; {}", shown(path), io_remedy(source))]
     Io {
         /// The attempted operation, such as "write".
         action: &'static str,
@@ -24,7 +24,7 @@ pub enum TrainError {
         source: std::io::Error,
     },
     /// Something else under the name of a file of ours.
-    #[error("cannot {action} {}: it is {kind}, not a plain file; move it away", path.display())]
+    #[error("cannot {action} {}: it is {kind}, not a plain file; move it away", shown(path))]
     NotPlain {
         /// The attempted operation, such as "open".
         action: &'static str,
@@ -34,7 +34,7 @@ pub enum TrainError {
         kind: &'static str,
     },
     /// A warning: a directory was kept, because what it holds cannot be shown to be ours.
-    #[error("{} was not removed: {problem}; move what you need, then remove it", path.display())]
+    #[error("{} was not removed: {problem}; move what you need, then remove it", shown(path))]
     Kept {
         /// The directory.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum TrainError {
         problem: String,
     },
     /// A warning: a log that does not have one line per logged step.
-    #[error("{} {problem}; curves and callbacks use the lines that are left", path.display())]
+    #[error("{} {problem}; curves and callbacks use the lines that are left", shown(path))]
     Log {
         /// The log.
         path: PathBuf,
@@ -52,7 +52,7 @@ pub enum TrainError {
     /// A checkpoint that fails its checks.
     #[error(
         "{} is not a usable checkpoint: {}; use another one, or train it again",
-        path.display(),
+        shown(path),
         fm_core::message::brief(problem, LONGEST_PROBLEM)
     )]
     Checkpoint {
@@ -62,7 +62,7 @@ pub enum TrainError {
         problem: String,
     },
     /// No checkpoint to load.
-    #[error("no checkpoint found in {}; give a run directory or a checkpoints/step-N directory", path.display())]
+    #[error("no checkpoint found in {}; give a run directory or a checkpoints/step-N directory", shown(path))]
     NoCheckpoint {
         /// The path that was searched.
         path: PathBuf,
@@ -74,7 +74,7 @@ pub enum TrainError {
         problems: String,
     },
     /// Teacher pairs that cannot be used.
-    #[error("{} is not a usable set of pairs: {problem}", path.display())]
+    #[error("{} is not a usable set of pairs: {problem}", shown(path))]
     Pairs {
         /// The directory of the pairs.
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum TrainError {
         problem: String,
     },
     /// Another process uses the run directory.
-    #[error("{} is in use by another run; wait for it to end, or choose another directory", path.display())]
+    #[error("{} is in use by another run; wait for it to end, or choose another directory", shown(path))]
     Locked {
         /// The run directory.
         path: PathBuf,
@@ -91,7 +91,7 @@ pub enum TrainError {
     #[error("the data or the teacher changed since the run began; restore them, or allow the change")]
     DataChanged,
     /// A directory in which no run can be opened.
-    #[error("cannot train in {}: {problem}", path.display())]
+    #[error("cannot train in {}: {problem}", shown(path))]
     Run {
         /// The directory.
         path: PathBuf,
@@ -160,7 +160,7 @@ impl TrainError {
 
 /// Why a path cannot be used as a plain file.
 #[derive(Debug, thiserror::Error)]
-#[error("it is {kind}, not a plain file")]
+#[error("it is {kind}, not a plain file; move it away")]
 pub(crate) struct NotPlain {
     /// What it is.
     pub(crate) kind: &'static str,

@@ -126,8 +126,8 @@ impl Run {
     pub fn open_shard(directory: impl AsRef<Path>, config: &impl Serialize, shard: Shard) -> Result<Self, TrainError> {
         let path = directory.as_ref();
         let refuse = |problem: String| TrainError::Run { path: path.into(), problem };
-        let config =
-            serde_json::to_value(config).map_err(|e| refuse(format!("its configuration has no JSON ({e})")))?;
+        let config = serde_json::to_value(config)
+            .map_err(|e| refuse(format!("its configuration has no JSON ({e}); use types that serde_json can write")))?;
         // The lock comes first: no other process trains here while the checkpoints are compared.
         let directory = if shard.rank > 0 {
             RunDir::refuse_foreign(path)?;

@@ -62,7 +62,11 @@ fn mdbook() -> anyhow::Result<PathBuf> {
             tools.join("bin").display()
         )
     })?;
-    ensure!(program.exists(), "cargo installed mdBook, but {} is missing", program.display());
+    ensure!(
+        program.exists(),
+        "cargo installed mdBook, but {} is missing; remove its folder and run again",
+        program.display()
+    );
     Ok(program)
 }
 

@@ -29,7 +29,8 @@ pub(crate) fn of_crate(src: &Path, files: &[PathBuf]) -> anyhow::Result<Vec<Stri
     for path in files {
         let module = module_of(path.strip_prefix(src)?);
         let text = fs::read_to_string(xtask_shell::root().join(path))?;
-        let parsed = syn::parse_file(&text).with_context(|| format!("cannot parse {}", path.display()))?;
+        let parsed =
+            syn::parse_file(&text).with_context(|| format!("cannot parse {}; correct its syntax", path.display()))?;
         let declared = parsed.items.iter().filter_map(|item| match item {
             Item::Mod(item) if !is_test(&item.attrs) => Some(item.ident.to_string()),
             _ => None,

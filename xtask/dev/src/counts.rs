@@ -63,7 +63,8 @@ pub(crate) fn run(args: &CountsArgs) -> anyhow::Result<()> {
     }
     let path = root().join("benches/counts.json");
     let known: BTreeMap<String, Counts> = match std::fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{} does not read", path.display()))?,
+        Ok(text) => serde_json::from_str(&text)
+            .with_context(|| format!("{} does not read; restore it from git", path.display()))?,
         Err(_) => BTreeMap::new(),
     };
     let mut found = BTreeMap::new();
@@ -134,7 +135,9 @@ fn path_of(program: &str) -> PathBuf {
 fn counts(program: &str, name: &str, valgrind: bool) -> anyhow::Result<Counts> {
     let path = path_of(program);
     let plain: serde_json::Value = serde_json::from_str(&output(Command::new(&path).arg(name))?)?;
-    let number = |key: &str| plain[key].as_u64().with_context(|| format!("`{program} {name}` said no {key}"));
+    let number = |key: &str| {
+        plain[key].as_u64().with_context(|| format!("`{program} {name}` said no {key}; correct the program"))
+    };
     let operators = plain["operators"].as_u64().unwrap_or(0);
     let mut counts =
         Counts { instructions: 0, operators, allocations: number("allocations")?, bytes: number("bytes")? };
@@ -146,11 +149,12 @@ fn counts(program: &str, name: &str, valgrind: bool) -> anyhow::Result<Counts> {
             "--collect-atstart=no",
             "--toggle-collect=*counts::perform*",
         ]);
-        let said = command.arg(&path).arg(name).output().context("cannot start valgrind")?;
+        let said = command.arg(&path).arg(name).output().context("cannot start valgrind; install it")?;
         let text = String::from_utf8_lossy(&said.stderr).into_owned();
         let line = text.lines().find_map(|l| l.split("Collected :").nth(1));
         let read = line.and_then(|l| l.trim().parse().ok()).filter(|n| *n > 0);
-        counts.instructions = read.with_context(|| format!("callgrind counted nothing of {name}: {text}"))?;
+        counts.instructions =
+            read.with_context(|| format!("callgrind counted nothing of {name}; look at its output: {text}"))?;
     }
     Ok(counts)
 }

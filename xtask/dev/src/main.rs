@@ -4,6 +4,7 @@
 mod book;
 mod circles;
 mod counts;
+mod errors;
 mod gpu_pack;
 mod package;
 mod pages;

@@ -42,7 +42,8 @@ pub(crate) fn run(args: &PackageArgs) -> anyhow::Result<()> {
     let scratch = tempfile::tempdir_in(&out)?;
     let folder = scratch.path();
     for program in PROGRAMS {
-        fs::copy(built.join(program), folder.join(program)).with_context(|| format!("{program} was not built"))?;
+        fs::copy(built.join(program), folder.join(program))
+            .with_context(|| format!("{program} was not built; look at the output of cargo"))?;
     }
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
         fs::copy(root().join(licence), folder.join(licence))?;
@@ -108,7 +109,7 @@ fn try_out(archive: &Path, name: &str) -> anyhow::Result<()> {
         };
         ensure!(
             output(&mut program("cifar-train --version")).is_err_and(|e| e.to_string().contains("libtorch")),
-            "the program finds a libtorch that is not beside it: this machine's path is still in it"
+            "the program finds a libtorch that is not beside it: this machine's path is still in it; correct the rpath of the build"
         );
         let libtorch = std::env::var_os("LIBTORCH").map_or_else(libtorch, PathBuf::from);
         std::os::unix::fs::symlink(libtorch, folder.join("libtorch"))?;

@@ -63,7 +63,7 @@ struct Dependency {
 /// Checks the requirements; returns one line per problem.
 pub(crate) fn check() -> anyhow::Result<Vec<String>> {
     let metadata = output(&mut cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"]))?;
-    problems(&serde_json::from_str(&metadata).context("cannot read `cargo metadata`")?, &root())
+    problems(&serde_json::from_str(&metadata).context("cannot read `cargo metadata`; correct this check")?, &root())
 }
 
 fn problems(workspace: &Metadata, root: &Path) -> anyhow::Result<Vec<String>> {

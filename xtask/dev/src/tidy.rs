@@ -19,7 +19,7 @@ const LONGEST_FILE: usize = 400;
 type Check = fn() -> anyhow::Result<Vec<String>>;
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let checks: [(&str, Check); 10] = [
+    let checks: [(&str, Check); 11] = [
         ("torch-free crates stay torch-free", torch_free),
         ("sibling crates do not depend on each other", siblings),
         ("dependency trees stay light", heavy),
@@ -29,6 +29,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         ("prose follows docs/style.md", prose),
         ("pages are in the book, and links lead somewhere", pages),
         ("quoted messages are those of the programs", quotes),
+        ("error texts have cause and remedy", errors),
         ("crates are ready for crates.io and docs.rs", crate::publish::check),
     ];
     let mut problems = 0;
@@ -38,7 +39,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         found.iter().for_each(|problem| println!("       {problem}"));
         problems += found.len();
     }
-    ensure!(problems == 0, "{problems} violation(s) of docs/architecture.md");
+    ensure!(problems == 0, "{problems} violation(s) of docs/architecture.md; correct what the lines above name");
     Ok(())
 }
 
@@ -49,7 +50,7 @@ fn torch_free() -> anyhow::Result<Vec<String>> {
         let tree = output(&mut cargo(&["tree", "-p", name, "-e", "normal", "-i", "torch-sys"]));
         tree.is_ok_and(|text| text.contains("torch-sys"))
     };
-    ensure!(depends(&"fm-train"), "`cargo tree` no longer finds torch-sys where it is");
+    ensure!(depends(&"fm-train"), "`cargo tree` no longer finds torch-sys where it is; correct this check");
     Ok(TORCH_FREE.into_iter().filter(depends).map(|name| format!("{name} depends on torch-sys")).collect())
 }
 
@@ -128,8 +129,12 @@ fn quotes() -> anyhow::Result<Vec<String>> {
     crate::quotes::check(&sources()?)
 }
 
+fn errors() -> anyhow::Result<Vec<String>> {
+    crate::errors::check(&sources()?)
+}
+
 /// Rust files under version control, and new ones that are not ignored.
-fn sources() -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn sources() -> anyhow::Result<Vec<PathBuf>> {
     files("*.rs")
 }
 

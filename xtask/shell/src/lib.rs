@@ -4,6 +4,7 @@ pub mod ours;
 
 use anyhow::{Context, ensure};
 use fm_terminal::eprintln;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 
@@ -11,11 +12,26 @@ use std::process::{Command, ExitCode, Output};
 pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     result.map_or_else(
         |error| {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", one_line(&error));
             ExitCode::from(2)
         },
         |()| ExitCode::SUCCESS,
     )
+}
+
+/// An error on one line; a failure of the operating system comes with its remedy.
+fn one_line(error: &anyhow::Error) -> String {
+    let line = format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+    let outside = error.root_cause().downcast_ref::<io::Error>().filter(|error| error.raw_os_error().is_some());
+    let remedy = outside.filter(|_| !line.contains("; ")).map(|error| match error.kind() {
+        ErrorKind::NotFound => "check the path",
+        ErrorKind::PermissionDenied => "check its permissions",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space",
+        ErrorKind::IsADirectory => "give a file",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "give another path",
+        _ => "check that the path can be used",
+    });
+    remedy.map_or_else(|| line.clone(), |remedy| format!("{line}; {remedy}"))
 }
 
 /// The root of the workspace.
@@ -64,7 +80,7 @@ pub fn cargo(args: &[&str]) -> Command {
 pub fn execute(command: &mut Command) -> anyhow::Result<()> {
     let name = describe(command);
     let status = command.status().with_context(|| format!("cannot start `{name}`; is it installed?"))?;
-    ensure!(status.success(), "`{name}` failed ({status})");
+    ensure!(status.success(), "`{name}` failed ({status}); its output above has the cause");
     Ok(())
 }
 
@@ -73,7 +89,11 @@ pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let name = describe(command);
     let Output { status, stdout, stderr } =
         command.output().with_context(|| format!("cannot start `{name}`; is it installed?"))?;
-    ensure!(status.success(), "`{name}` failed ({status}): {}", String::from_utf8_lossy(&stderr).trim());
+    ensure!(
+        status.success(),
+        "`{name}` failed ({status}): {}; correct this, and run again",
+        String::from_utf8_lossy(&stderr).trim()
+    );
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
@@ -86,4 +106,17 @@ fn describe(command: &Command) -> String {
 pub fn python() -> anyhow::Result<&'static str> {
     let starts = |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
     ["python3", "python"].into_iter().find(starts).context("no Python found; install python3 with pip")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_the_operating_system_come_with_a_remedy_on_one_line() {
+        let error = std::fs::read("/no/such/file").context("cannot read\n/no/such/file").unwrap_err();
+        assert!(one_line(&error).starts_with("cannot read /no/such/file: "), "{error:#}");
+        assert!(one_line(&error).ends_with("; check the path"), "{error:#}");
+        assert_eq!(one_line(&anyhow::anyhow!("it is wrong; correct it")), "it is wrong; correct it");
+    }
 }

@@ -64,8 +64,8 @@ pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
         }
     }
     bail!(
-        "CIFAR-10 could not be had from {}. Connect to the network, or download {URL} elsewhere and pass --from PATH",
-        tried.join("; ")
+        "CIFAR-10 could not be had from {}; connect to the network, or download {URL} elsewhere and pass --from PATH",
+        tried.join(", ")
     )
 }
 

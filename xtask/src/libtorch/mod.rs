@@ -80,17 +80,17 @@ pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
         }
     }
     Err(anyhow!(
-        "libtorch {VERSION} {} could not be had from: {}. Connect to the network, install PyTorch {VERSION} (pip install torch=={VERSION}), \
+        "libtorch {VERSION} {} could not be had from: {}; connect to the network, install PyTorch {VERSION} (pip install torch=={VERSION}), \
          or download an archive elsewhere and pass --from PATH",
         args.variant,
-        tried.join("; ")
+        tried.join(", ")
     ))
 }
 
 /// Installs libtorch from one source; also whether all files were compared with published hashes.
 fn try_source(source: &Source, variant: Variant) -> anyhow::Result<(Manifest, bool)> {
     let parts = sources::obtain(source, variant)?;
-    ensure!(parts.version == VERSION, "its version is {}, this project needs {VERSION}", parts.version);
+    ensure!(parts.version == VERSION, "its version is {}; this project needs {VERSION}", parts.version);
     let manifest = tree::install(&home(), &parts, variant, &source.to_string())?;
     place::clean()?;
     Ok((manifest, parts.checked))

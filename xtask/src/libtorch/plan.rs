@@ -23,7 +23,7 @@ impl FromStr for Variant {
             "cu126" => Ok(Variant::Cuda(126)),
             "cu128" => Ok(Variant::Cuda(128)),
             "cu130" => Ok(Variant::Cuda(130)),
-            other => Err(format!("PyTorch {VERSION} is published as cpu, cu126, cu128 and cu130, not as '{other}'")),
+            other => Err(format!("PyTorch {VERSION} is not published as '{other}'; choose cpu, cu126, cu128 or cu130")),
         }
     }
 }

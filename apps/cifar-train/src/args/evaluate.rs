@@ -29,7 +29,7 @@ pub(crate) struct EvaluateArgs {
     pub(crate) samples: Option<String>,
     /// Real images to compare with, named as for `train --data` (default: the training data of the
     /// model).
-    #[arg(long, value_name = "DATA", required_unless_present = "checkpoint", help_heading = "Data")]
+    #[arg(long, value_name = "DATA", required_unless_present_any = ["checkpoint", "statistics"], help_heading = "Data")]
     pub(crate) data: Option<String>,
     /// Height and width to which the images of folder:DIR are resized and cropped (default: as in
     /// the model's training; without a model, images keep their sizes).
@@ -62,7 +62,8 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, help_heading = "Metrics", hide = true)]
     pub(crate) reference_flips: bool,
     /// For fd and fid, read mean and covariance of the real features from a file (arrays mu and
-    /// sigma, as pytorch-fid writes them) instead of computing them from --data.
+    /// sigma, as pytorch-fid writes them) instead of computing them from --data, which is then
+    /// needed for other metrics only.
     #[arg(long, value_name = "FILE.npz", help_heading = "Metrics", hide = true)]
     pub(crate) statistics: Option<PathBuf>,
     /// Also write mean and covariance of the samples' features.

@@ -39,7 +39,10 @@ impl Store {
             .with_context(place)?;
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {
-                bail!("another evaluation of the same images is under way in {}", folder.display())
+                bail!(
+                    "another evaluation of the same images is under way in {}; wait for it to end, or give another --cache",
+                    folder.display()
+                )
             }
             Err(TryLockError::Error(error)) => return Err(TrainError::io("lock", &path)(error)).with_context(place),
             Ok(()) => {}

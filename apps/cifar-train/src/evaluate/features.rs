@@ -187,7 +187,7 @@ impl<'a> Sink<'a> {
 fn neighbours(batch: &Batch, training: &ImageSet) -> anyhow::Result<Vec<f64>> {
     ensure!(
         (batch.shape, batch.levels) == (training.shape, training.levels),
-        "these images are {:?} with {} levels, the training images {:?} with {}; copies are looked for among images of one form (--image-size)",
+        "these images are {:?} with {} levels, the training images {:?} with {}; give images of one form, by --image-size",
         batch.shape,
         batch.levels,
         training.shape,

@@ -100,7 +100,7 @@ impl Images {
             Origin::Set(set) => Ok(set.shape),
             Origin::Files(files) => match files.first() {
                 Some(file) => Ok(folder::read(file)?.1),
-                None => bail!("{} has no images", self.name),
+                None => bail!("{} has no images; give at least one", self.name),
             },
         }
     }
@@ -167,7 +167,7 @@ impl Images {
         let [Batch { shape, levels, pixels }] = &batches[..] else {
             bail!("the images of {} differ in size; give --image-size", self.name)
         };
-        ensure!(!pixels.is_empty(), "{} has no images", self.name);
+        ensure!(!pixels.is_empty(), "{} has no images; give at least one", self.name);
         let labels = vec![0; self.len()];
         Ok(ImageSet { shape: *shape, levels: *levels, pixels: pixels.clone(), labels, classes: Vec::new() })
     }

@@ -21,7 +21,10 @@ pub(crate) fn neighbours(
     training: &ImageSet,
     cache: &Path,
 ) -> anyhow::Result<Vec<Measured>> {
-    ensure!(found.nearest.len() == found.count, "the neighbours of some samples are missing");
+    ensure!(
+        found.nearest.len() == found.count,
+        "the neighbours of some samples are missing; remove the folder of --cache and run again"
+    );
     let threshold = threshold(images, training, cache)?;
     let share = |is: &dyn Fn(usize) -> bool| {
         let each: Vec<f64> = (0..found.count).map(|i| f64::from(u8::from(is(i)))).collect();

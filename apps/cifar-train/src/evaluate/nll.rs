@@ -21,7 +21,7 @@ pub(super) fn measured(plan: &Plan<'_>) -> anyhow::Result<Vec<Measured>> {
     let Some(loaded) = plan.loaded.as_ref().filter(|_| plan.asked.iter().any(|a| a.metric == MetricName::Nll)) else {
         return Ok(Vec::new());
     };
-    ensure!(plan.args.nll_images > 0, "--nll-images is 0: give at least one");
+    ensure!(plan.args.nll_images > 0, "--nll-images is 0; give at least one");
     let images = plan.held_out.as_ref().unwrap_or(&plan.real);
     let set = images.whole()?;
     check(loaded, &set)?;

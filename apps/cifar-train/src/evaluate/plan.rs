@@ -18,7 +18,7 @@ use fm_data::ImageSet;
 use fm_metrics::MetricError;
 use fm_terminal::println;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Noise levels, relative to the range of values: measuring training images with such noise shows
 /// what the numbers mean.
@@ -51,14 +51,14 @@ impl<'a> Plan<'a> {
     pub(super) fn of(args: &'a EvaluateArgs) -> anyhow::Result<Self> {
         let names = if args.metrics.is_empty() { DEFAULT.map(String::from).to_vec() } else { args.metrics.clone() };
         let asked = names.iter().map(|m| Asked::parse(m)).collect::<anyhow::Result<Vec<_>>>()?;
-        ensure!(args.num_samples != Some(0), "--num-samples is 0: ask for at least one sample");
+        ensure!(args.num_samples != Some(0), "--num-samples is 0; ask for at least one sample");
         let loaded = args.checkpoint.as_ref().map(|path| open(path, &args.which, false)).transpose()?;
         let (name, size) = match &loaded {
             Some(loaded) => {
                 let name = args.data.clone().unwrap_or_else(|| loaded.config.data.clone());
                 (name, args.image_size.or(Some(loaded.config.image_size)))
             }
-            None => (args.data.clone().context("--data names the images to compare with")?, args.image_size),
+            None => (compared_with(args, &asked)?, args.image_size),
         };
         let real = Images::open(&name, size)?;
         let shape = real.shape()?;
@@ -122,10 +122,14 @@ impl<'a> Plan<'a> {
         if !group.is_first() {
             return Ok(None);
         }
-        let images = self.samples.as_ref().context("--samples names the images to evaluate")?;
+        let images =
+            self.samples.as_ref().context("there are no images to evaluate; give --samples or --checkpoint")?;
         let (name, count) = (&images.name, self.count);
         let found = of_images(images, count, self.wanted(true), &self.cache)?;
-        println!("{count} images of {name} against {} of {}", self.real.len(), self.real.name);
+        match self.only_statistics() {
+            Some(file) => println!("{count} images of {name} against the statistics of {}", file.display()),
+            None => println!("{count} images of {name} against {} of {}", self.real.len(), self.real.name),
+        }
         Ok(Some((found, json!({ "images": name, "count": count, "fingerprint": images.fingerprint() }), Vec::new())))
     }
 
@@ -172,7 +176,7 @@ impl<'a> Plan<'a> {
         Ok(columns)
     }
 
-    pub(super) fn save_statistics(&self, path: &std::path::Path, found: &Found) -> anyhow::Result<()> {
+    pub(super) fn save_statistics(&self, path: &Path, found: &Found) -> anyhow::Result<()> {
         let Some(Placed { extractor: place, .. }) = self.placed.iter().find(|placed| placed.needs().real_gaussian)
         else {
             bail!("--save-statistics writes what fd is made of; ask for fd or fid too")
@@ -191,12 +195,32 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
+    /// The file of statistics, if it replaces the real images.
+    fn only_statistics(&self) -> Option<&Path> {
+        self.args.statistics.as_deref().filter(|_| self.args.data.is_none() && self.loaded.is_none())
+    }
+
     pub(super) fn about_reference(&self) -> Value {
+        if let Some(file) = self.only_statistics() {
+            return json!({ "statistics": file });
+        }
         json!({
             "images": self.real.name, "count": self.real.len() * (1 + usize::from(self.args.reference_flips)), "fingerprint": self.real.fingerprint(),
             "flips": self.args.reference_flips, "statistics": self.args.statistics,
         })
     }
+}
+
+/// The images that samples are compared with. Without any, statistics of a file are enough for the
+/// Fréchet distance; the samples then stand for them where only the shape matters.
+fn compared_with(args: &EvaluateArgs, asked: &[Asked]) -> anyhow::Result<String> {
+    let enough = |asked: &Asked| {
+        let needs = metrics::needs(asked.metric);
+        needs.real_gaussian && !needs.real_features
+    };
+    let replaced = args.statistics.is_some() && !args.calibrate && asked.iter().all(enough);
+    let stand_in = args.samples.clone().filter(|_| replaced);
+    args.data.clone().or(stand_in).context("there are no images to compare with; name them by --data")
 }
 
 /// The metrics on features, and the extractors that they use.

@@ -66,7 +66,7 @@ impl Extractors {
         };
         let name = asked.extractor.or(from.default).unwrap_or(natural);
         let name = if asked.metric == MetricName::Is && name == ExtractorName::Pixels {
-            bail!("the inception score needs a classifier: is-resnet20 for 32 x 32 colour images, or is-inception")
+            bail!("the inception score needs a classifier; ask for is-resnet20 (32 x 32 colour images) or is-inception")
         } else {
             name
         };

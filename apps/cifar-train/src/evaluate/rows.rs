@@ -66,7 +66,7 @@ impl Rows {
     pub(crate) fn append(&mut self, first: usize, bytes: &[u8]) -> anyhow::Result<()> {
         ensure!(
             bytes.len().is_multiple_of(self.width) && first <= self.count,
-            "rows of {} are out of step",
+            "rows of {} are out of step; remove the folder and run again",
             self.path.display()
         );
         let known = (self.count - first) * self.width;
@@ -87,9 +87,12 @@ impl Rows {
         let record = self.width + CHECKSUM;
         let mut records = vec![0; count * record];
         self.file.seek(SeekFrom::Start((first * record) as u64))?;
-        self.file
-            .read_exact(&mut records)
-            .with_context(|| format!("{} has fewer rows than it had", self.path.display()))?;
+        self.file.read_exact(&mut records).with_context(|| {
+            format!(
+                "{} has fewer rows than it had; run again, with no other program in the folder",
+                self.path.display()
+            )
+        })?;
         Ok(records.chunks_exact(record).flat_map(|record| &record[..self.width]).copied().collect())
     }
 

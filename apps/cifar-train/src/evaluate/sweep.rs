@@ -23,7 +23,7 @@ struct Case {
 
 pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result<ExitCode> {
     let budgets = budgets(sweep)?;
-    let loaded = plan.loaded.as_ref().context("a sweep is over samples of a --checkpoint")?;
+    let loaded = plan.loaded.as_ref().context("there is no model to sample in the sweep; give --checkpoint")?;
     let count = plan.count;
     let classes = in_turn(loaded.data.classes.len(), count)?;
     let asked = with_classes(&plan.args.solver, loaded, count, classes.clone())?.sampler;
@@ -46,7 +46,10 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
     if !group.is_first() {
         return Ok(ExitCode::SUCCESS);
     }
-    ensure!(!found.is_empty(), "no solver of --sweep-solvers makes whole steps of {budgets:?} evaluations");
+    ensure!(
+        !found.is_empty(),
+        "no solver of --sweep-solvers makes whole steps of {budgets:?} evaluations; give numbers that their evaluations per step divide"
+    );
     let reference = plan.reference()?;
     let mut cases = Vec::new();
     for (solver, found) in &found {

@@ -90,7 +90,11 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
             let (shape, levels) = (scale.shape, scale.levels);
             (Grid { shape, levels, columns: COLUMNS, row_names: Vec::new() }, Vec::new())
         });
-        ensure!(grid.0.shape == scale.shape, "{} has images of another size than the first model", path.display());
+        ensure!(
+            grid.0.shape == scale.shape,
+            "{} has images of another size than the first model; compare models of one size",
+            path.display()
+        );
         grid.0.row_names.extend(names);
         grid.1.extend(scale.denormalise(&rows));
     }
@@ -109,8 +113,14 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
 
 /// Measures a model, and draws a row of samples for each number of steps.
 pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Result<(Measured, Vec<f32>)> {
-    ensure!(plan.num_samples > 1 && plan.trajectories > 1, "--num-samples and --trajectories must be at least 2");
-    ensure!(!plan.nfe.contains(&0) && !plan.nfe.is_empty(), "--nfe takes numbers of steps from 1");
+    ensure!(
+        plan.num_samples > 1 && plan.trajectories > 1,
+        "--num-samples or --trajectories is below 2; both must be at least 2"
+    );
+    ensure!(
+        !plan.nfe.contains(&0) && !plan.nfe.is_empty(),
+        "--nfe has no number of steps, or a 0; give numbers from 1"
+    );
     let config = &loaded.config;
     let real = data::open(&config.data, config.image_size)
         .with_context(|| format!("samples are compared with the data of {name}, {}", config.data))?;

@@ -53,8 +53,8 @@ pub(crate) fn student(pairs: &str, preset: Option<&str>) -> anyhow::Result<Confi
 /// Trains a run on pairs for sampling with this number of Euler steps: it learns the velocity only
 /// at their times.
 pub(crate) fn distil(config: &mut Config, steps: usize) -> anyhow::Result<()> {
-    ensure!(!config.pairs.is_empty(), "distillation needs a teacher's pairs: --pairs DIR");
-    ensure!((1..=1000).contains(&steps), "--num-steps is {steps}: choose 1 to 1000 Euler steps");
+    ensure!(!config.pairs.is_empty(), "distillation needs a teacher's pairs; give --pairs DIR");
+    ensure!((1..=1000).contains(&steps), "--num-steps is {steps}; choose 1 to 1000 Euler steps");
     config.flow.objective.times.distribution = TimeKind::Discrete { k: steps as f64 };
     (config.sampling.solver, config.sampling.num_steps) = (SolverName::Euler, steps);
     Ok(())

@@ -7,6 +7,7 @@ use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
 use fm_app::memory::ensure_fits;
 use fm_app::process_group::{GeneratedShard, Group};
+use fm_app::settings::text_of;
 use fm_terminal::{eprintln, println};
 use fm_train::pairs::{PairWriter, PairsAbout, TeacherPairs};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,8 +21,8 @@ pub(crate) fn run(args: &PairsArgs) -> anyhow::Result<ExitCode> {
 
 /// With n processes, each makes every n-th shard, and the first process writes them.
 fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
-    ensure!(args.num_pairs > 0 && args.shard_size > 0, "--num-pairs and --shard-size must be at least 1");
-    ensure!(args.solver.batch_size > 0, "--batch-size is 0: give at least one");
+    ensure!(args.num_pairs > 0 && args.shard_size > 0, "--num-pairs or --shard-size is 0; both must be at least 1");
+    ensure!(args.solver.batch_size > 0, "--batch-size is 0; give at least one");
     let loaded = load(&args.from)?;
     let dim = loaded.data.shape.iter().product::<i64>() as usize;
     ensure_fits(
@@ -84,7 +85,7 @@ fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
 fn about(args: &PairsArgs, request: &Request, loaded: &Loaded) -> anyhow::Result<PairsAbout> {
     Ok(PairsAbout {
         program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
-        teacher: loaded.path.display().to_string(),
+        teacher: text_of(&loaded.path)?,
         teacher_sha256: loaded.sha256()?,
         count: args.num_pairs,
         shard_size: args.shard_size,
@@ -94,7 +95,8 @@ fn about(args: &PairsArgs, request: &Request, loaded: &Loaded) -> anyhow::Result
         cfg_scale: request.cfg_scale,
         conditional: !request.classes.is_empty(),
         data: loaded.data.clone(),
-        config: serde_json::to_value(&loaded.config).context("cannot write the configuration as JSON")?,
+        config: serde_json::to_value(&loaded.config)
+            .context("cannot write the configuration as JSON; please report this")?,
     })
 }
 
@@ -113,7 +115,7 @@ fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBa
     }
     ensure!(
         samples.iter().all(|v: &f32| v.is_finite()),
-        "the teacher drew values that are not finite: its weights are broken"
+        "the teacher drew values that are not finite, because its weights are broken; use an earlier checkpoint, or train it again"
     );
     noise.extend(samples);
     Ok(GeneratedShard { values: noise, about: [nfe, 0.0] })

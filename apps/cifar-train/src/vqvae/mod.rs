@@ -99,7 +99,13 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     let opened = |name| Ok::<_, anyhow::Error>((name, data::open(name, config.image_size)?));
     let test: Option<(&str, ImageSet)> = args.test.as_deref().map(opened).transpose()?;
     if let Some((name, test)) = &test {
-        ensure!(test.shape == set.shape, "{name} has images of {:?}, {} of {:?}", test.shape, config.data, set.shape);
+        ensure!(
+            test.shape == set.shape,
+            "{name} has images of {:?}, {} of {:?}; give images of one shape",
+            test.shape,
+            config.data,
+            set.shape
+        );
     }
     let [channels, height, width] = set.shape.map(|n| n as i64);
     (config.model.image_channels, config.model.image_size) = (channels, [height, width]);
@@ -142,7 +148,7 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
         out: args.out.clone(),
         resume: args.resume,
         allow_changed_data: args.allow_changed_data,
-        config_toml: toml::to_string(config).context("cannot write the configuration as TOML")?,
+        config_toml: toml::to_string(config).context("cannot write the configuration as TOML; please report this")?,
         info: RunInfo {
             program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
             path: "none".into(),

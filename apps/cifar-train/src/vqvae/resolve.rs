@@ -15,7 +15,7 @@ impl Config {
             args.resume.then(|| latest_checkpoint(&args.out).context("there is nothing to resume")).transpose()?;
         let base = match &saved {
             Some((path, meta, _)) => serde_json::from_value(meta.config.clone())
-                .with_context(|| format!("{} is no autoencoder's", path.display()))?,
+                .with_context(|| format!("{} is no autoencoder's; give the --out of an autoencoder", path.display()))?,
             None => {
                 let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
                 settings::lay_over(&Self::default(), file)?
@@ -26,9 +26,9 @@ impl Config {
         if saved.is_some() {
             settings::check_resumed(&base, &config, &MAY_CHANGE)?;
         }
-        ensure!(config.steps > 0 && config.batch_size > 0, "steps and batch_size must be at least 1");
-        ensure!(config.log_every > 0, "log_every is 0: give at least 1");
-        ensure!(config.lr > 0.0 && config.lr.is_finite(), "lr is {}: choose a learning rate above 0 (--lr)", config.lr);
+        ensure!(config.steps > 0 && config.batch_size > 0, "steps or batch_size is 0; both must be at least 1");
+        ensure!(config.log_every > 0, "log_every is 0; give at least 1");
+        ensure!(config.lr > 0.0 && config.lr.is_finite(), "lr is {}; choose a learning rate above 0 (--lr)", config.lr);
         Ok(config)
     }
 }

@@ -32,7 +32,7 @@ pub fn svg(chart: &impl Chart) -> anyhow::Result<String> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, chart.size()).into_drawing_area();
-        chart.draw(&area).map_err(|e| anyhow!("cannot draw: {e}"))?;
+        chart.draw(&area).map_err(|e| anyhow!("cannot draw: {e}; please report this"))?;
     }
     Ok(text)
 }
@@ -47,7 +47,7 @@ pub(super) fn save_chart(path: &Path, chart: &impl Chart) -> anyhow::Result<()> 
     let mut canvas = RgbImage::new(size.0, size.1);
     {
         let area = BitMapBackend::with_buffer(&mut canvas, size).into_drawing_area();
-        chart.draw(&area).map_err(|e| anyhow!("cannot draw {}: {e}", path.display()))?;
+        chart.draw(&area).map_err(|e| anyhow!("cannot draw {}: {e}; please report this", path.display()))?;
     }
     save_png(path, &canvas)
 }

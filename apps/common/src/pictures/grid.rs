@@ -68,9 +68,10 @@ impl Grid {
         for (row, name) in self.row_names.iter().enumerate() {
             let y = (row as u32 * cell_height + cell_height / 2) as i32 - 7;
             let style = ("sans-serif", 15).into_font().color(&WHITE);
-            area.draw(&Text::new(name.clone(), (6, y), style)).map_err(|e| anyhow!("cannot write row names: {e}"))?;
+            area.draw(&Text::new(name.clone(), (6, y), style))
+                .map_err(|e| anyhow!("cannot write row names: {e}; please report this"))?;
         }
-        area.present().map_err(|e| anyhow!("cannot write row names: {e}"))
+        area.present().map_err(|e| anyhow!("cannot write row names: {e}; please report this"))
     }
 }
 
@@ -80,7 +81,7 @@ impl Grid {
 /// When it cannot be encoded or written.
 pub fn save_png(path: &Path, image: &RgbImage) -> anyhow::Result<()> {
     let mut bytes = Cursor::new(Vec::new());
-    image.write_to(&mut bytes, ImageFormat::Png).context("cannot encode the picture")?;
+    image.write_to(&mut bytes, ImageFormat::Png).context("cannot encode the picture; please report this")?;
     Ok(fm_train::files::output(path, bytes.get_ref())?)
 }
 

@@ -85,7 +85,7 @@ pub fn side_by_side(planes: &[Plane]) -> anyhow::Result<RgbImage> {
             }
             Ok(area.present()?)
         };
-        draw().map_err(|e| anyhow!("cannot draw: {e}"))?;
+        draw().map_err(|e| anyhow!("cannot draw: {e}; please report this"))?;
     }
     Ok(canvas)
 }

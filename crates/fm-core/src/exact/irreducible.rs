@@ -74,7 +74,12 @@ pub fn estimate<P: ProbPath>(
 ) -> Result<Estimate, MixtureError> {
     if objective.loss != Loss::Mse {
         let (what, with) = ("the irreducible loss".into(), objective.loss.to_string());
-        return Err(Error::Combination { what, with, why: "it is known for the squared error only" }.into());
+        return Err(Error::Combination {
+            what,
+            with,
+            why: "it is known for the squared error only; use that loss, or leave the estimate out",
+        }
+        .into());
     }
     if samples < 2 {
         let (name, domain) = ("the number of samples", "at least 2, for a standard error");

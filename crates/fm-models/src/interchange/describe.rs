@@ -23,7 +23,8 @@ pub fn check_size(weights: &Weights, config: &ModelConfig) -> Result<(), Interch
     let held = held(weights);
     let needed = config.parameters().map_err(|e: ModelError| InterchangeError::Unknown { problem: e.to_string() })?;
     if needed / 2 > held {
-        let problem = format!("a {} of these sizes has {needed} values, they have {held}", config.kind());
+        let problem =
+            format!("a {} of these sizes has {needed} values, they have {held}; fetch the whole file", config.kind());
         return Err(InterchangeError::Unknown { problem });
     }
     let mut sizes = vec![config.data_shape()];

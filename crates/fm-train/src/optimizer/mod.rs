@@ -163,10 +163,10 @@ impl OptimizerConfig {
         choice::Choice::validate(&self.rule).map_err(|e| e.to_string())?;
         let decays = self.groups.iter().filter_map(|g| g.weight_decay).chain([self.weight_decay]);
         if let Some(bad) = decays.into_iter().find(|d| !(0.0..=1e6).contains(d)) {
-            return Err(format!("the weight decay is {bad}: choose it from 0 (--weight-decay)"));
+            return Err(format!("the weight decay is {bad}; choose it from 0 (--weight-decay)"));
         }
         match self.groups.iter().find(|g| !(0.0..=1e6).contains(&g.lr_scale)) {
-            Some(bad) => Err(format!("lr_scale of {} is {}: choose it from 0", bad.names, bad.lr_scale)),
+            Some(bad) => Err(format!("lr_scale of {} is {}; choose it from 0", bad.names, bad.lr_scale)),
             None => Ok(()),
         }
     }

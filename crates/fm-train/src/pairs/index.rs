@@ -85,7 +85,10 @@ impl Index {
         let index: Self = files::json(&text)
             .map_err(|e| broken(directory, format!("{INDEX} is not ours ({e}); make the pairs in a new directory")))?;
         if index.format != FORMAT {
-            return Err(broken(directory, format!("its format is {}, this program knows {FORMAT}", index.format)));
+            return Err(broken(
+                directory,
+                format!("its format is {}, this program knows {FORMAT}; make the pairs again", index.format),
+            ));
         }
         Ok(index)
     }

@@ -124,7 +124,8 @@ impl PairWriter {
         if self.layout.conditional {
             views.push(("classes", view(Dtype::I64, &shape[..1], &classes)?));
         }
-        let bytes = safetensors::serialize(views, None).map_err(|e| broken(&self.directory, format!("{name}: {e}")))?;
+        let bytes = safetensors::serialize(views, None)
+            .map_err(|e| broken(&self.directory, format!("{name}: {e}; please report this")))?;
         files::write(&self.directory.join(&name), &bytes)?;
         let meta = ShardMeta { name, bytes: bytes.len() as u64, sha256: files::sha256(&bytes), nfe: pairs.nfe };
         self.index.shards.retain(|other| other.name != meta.name);
@@ -224,8 +225,12 @@ impl PairSet {
     /// [`TrainError::Io`]. Then `pairs` does not change.
     pub fn read(&self, i: usize, pairs: &mut TeacherPairs) -> Result<(), TrainError> {
         let (shard, place) = (i / self.layout.shard_size, i % self.layout.shard_size);
-        let absent =
-            || broken(&self.directory, format!("it has {} pairs, numbered from 0, and no pair {i}", self.len()));
+        let absent = || {
+            broken(
+                &self.directory,
+                format!("it has {} pairs, numbered from 0, and no pair {i}; ask for one of these", self.len()),
+            )
+        };
         let (file, starts) = self.shards.get(shard).filter(|_| i < self.len()).ok_or_else(absent)?;
         let read = |start: usize, length: usize| {
             let mut bytes = vec![0; length];

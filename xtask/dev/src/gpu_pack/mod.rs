@@ -60,10 +60,14 @@ pub(crate) fn run(args: &GpuPackArgs) -> anyhow::Result<()> {
 fn pretend_half(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let Some(given) = given else {
         let library = fm_pretend_gpu::build()?;
-        return Ok(library.parent().context("the pretend GPU has no directory")?.to_owned());
+        return Ok(library.parent().context("the pretend GPU has no directory; build it again")?.to_owned());
     };
     let directory = given.canonicalize().with_context(|| format!("cannot find {}", given.display()))?;
-    ensure!(directory.join(CUDA_HALF).exists(), "{} has no {CUDA_HALF}", directory.display());
+    ensure!(
+        directory.join(CUDA_HALF).exists(),
+        "{} has no {CUDA_HALF}; run `cargo xtask fetch-libtorch --variant cu130`",
+        directory.display()
+    );
     Ok(directory)
 }
 
@@ -151,7 +155,7 @@ fn try_pack(pack: &Path, half: &Path) -> anyhow::Result<()> {
         script.env("FM_GPU_CHECK_SMALL", "1").env("FM_LIMIT_SCALE", "5").env("PRETEND_OUT", place.join("counts.txt"));
         script.env("FM_TORCH_LIB", format!("{}:{}", half.display(), lib.display()));
         let started = Instant::now();
-        execute(&mut script).with_context(|| format!("its results were\n{}", tail(&results.join("results.jsonl"))))?;
+        execute(&mut script).with_context(|| format!("its results were {}", tail(&results.join("results.jsonl"))))?;
         println!("run.sh took {:.0} s on a pretend GPU", started.elapsed().as_secs_f64());
         check(&fs::read_to_string(results.join("results.jsonl"))?)
     };
@@ -168,7 +172,8 @@ fn tail(path: &Path) -> String {
 fn check(results: &str) -> anyhow::Result<()> {
     let mut lines = Vec::new();
     for line in results.lines() {
-        let value: serde_json::Value = serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))?;
+        let value: serde_json::Value =
+            serde_json::from_str(line).with_context(|| format!("not JSON; correct the script: {line}"))?;
         lines.push(value);
     }
     for part in ["load", "parity", "collectives", "speed", "peers", "profile", "training"] {
@@ -176,7 +181,7 @@ fn check(results: &str) -> anyhow::Result<()> {
             lines.iter().filter(|line| line["part"] == part).partition(|line| line["check"] == "(part)");
         ensure!(
             ends.len() == 1 && !checks.is_empty(),
-            "part {part} has {} lines and {} ends",
+            "part {part} has {} lines and {} ends; correct the script",
             checks.len(),
             ends.len()
         );

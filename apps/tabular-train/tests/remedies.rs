@@ -1,0 +1,236 @@
+//! Remedies of error messages that name a flag or a command, followed through the real binary.
+//!
+//! `cargo xtask tidy` checks that each such text of the source code has a row here, in the same
+//! file of another program, or in its list of those that no test can follow.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
+mod common;
+
+use common::succeed;
+use std::fs;
+use std::path::Path;
+
+/// A command that fails, a part of its message, and the command after the remedy.
+type Row = (&'static str, &'static str, &'static str);
+
+const TRAINING: [Row; 30] = [
+    (
+        "TRAIN --validate-every 7 --log-every 5 --hold-out 0.1",
+        "choose a multiple of ",
+        "TRAIN --validate-every 10 --log-every 5 --hold-out 0.1",
+    ),
+    (
+        "TRAIN --validate-every 10 --log-every 5",
+        "no rows are held out; pass --hold-out 0.1",
+        "TRAIN --validate-every 10 --log-every 5 --hold-out 0.1",
+    ),
+    (
+        "TRAIN --monitor val_loss",
+        "which is not measured; pass --validate-every STEPS and --hold-out 0.1",
+        "TRAIN --monitor val_loss --validate-every 5 --log-every 5 --hold-out 0.1",
+    ),
+    (
+        "reflow --teacher {d}/run --steps 1 --log-every 1 --hold-out 0.5 --validate-every 1 --out {new}",
+        "the pairs of a teacher; drop --validate-every",
+        "reflow --teacher {d}/run --steps 1 --teacher-steps 1 --batch-size 8 --save-every 0 --sample-every 0 --hold-out 0.5 --out {new}",
+    ),
+    ("TRAIN --data {d}/three.csv --preprocess log1p", " with --preprocess ", "TRAIN --data {d}/three.csv"),
+    (
+        "train --resume --steps 2 --out {d}/grown",
+        "pass --allow-changed-data",
+        "train --resume --steps 2 --allow-changed-data --out {d}/grown",
+    ),
+    ("TRAIN --steps 0", "give at least one (--steps)", "TRAIN --steps 1"),
+    ("TRAIN --batch-size 0", "give at least one row per step (--batch-size)", "TRAIN --batch-size 1"),
+    ("TRAIN --rows 0", "give at least one point (--rows)", "TRAIN --rows 50"),
+    ("TRAIN --log-every 0", "give at least 1 (--log-every)", "TRAIN --log-every 1"),
+    ("TRAIN --hold-out 2", "choose a share below 1 (--hold-out)", "TRAIN --hold-out 0.5"),
+    ("TRAIN --hold-out 0.999", "give a smaller --hold-out", "TRAIN --hold-out 0.5"),
+    ("TRAIN --label-drop 2", "choose a share in [0, 1] (--label-drop)", "TRAIN --label-drop 0"),
+    (
+        "TRAIN --data {d}/t.csv --ignore kind --label-drop 0.1",
+        "label_drop drops labels, and there are none; give --labels",
+        "TRAIN --data {d}/t.csv --labels kind --label-drop 0.1",
+    ),
+    ("TRAIN --lr=-1", "choose a learning rate above 0 (--lr)", "TRAIN --lr 0.1"),
+    ("TRAIN --trainable-source true --source 8gaussians", "source; drop --source", "TRAIN --trainable-source true"),
+    (
+        "TRAIN --trainable-source true --coupling exact",
+        "cannot be paired before it is known; drop --coupling",
+        "TRAIN --trainable-source true",
+    ),
+    (
+        "TRAIN --trainable-source true --excess-loss true",
+        "the least loss is known for a fixed source; drop --excess-loss",
+        "TRAIN --trainable-source true",
+    ),
+    ("TRAIN --coupling exact --excess-loss true", "and no classes; drop --excess-loss", "TRAIN --coupling exact"),
+    (
+        "TRAIN --monitor excess",
+        "pass --excess-loss true, or monitor another value",
+        "TRAIN --monitor excess --excess-loss true",
+    ),
+    ("TRAIN --ignore a", "--ignore names columns of a CSV file", "TRAIN --rows 50"),
+    ("TRAIN --labels a", "--labels names a column of a CSV file", "TRAIN --rows 50"),
+    ("TRAIN --data genes --labels x", "give --labels cell_type or none", "TRAIN --data genes --labels cell_type"),
+    (
+        "train --data moons --rows 50 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/run",
+        "pass --resume to continue it, or another --out",
+        "train --resume --out {d}/run",
+    ),
+    (
+        "train --resume --batch-size 4 --out {d}/run",
+        "drop the flag, or start a new run with another --out",
+        "train --resume --out {d}/run",
+    ),
+    (
+        "couple {d}/one.csv {d}/one.csv --coupling c2ot --classes {d}/half.csv",
+        "which is no class; give whole numbers",
+        "couple {d}/one.csv {d}/one.csv --coupling c2ot --classes {d}/classes.csv",
+    ),
+    (
+        "couple {d}/one.csv {d}/one.csv {d}/one.csv --coupling c2ot --classes {d}/classes.csv",
+        "--classes belong to the second of two tables; give two",
+        "couple {d}/one.csv {d}/one.csv --coupling c2ot --classes {d}/classes.csv",
+    ),
+    (
+        "reflow --teacher {d}/run --steps 1 --batch-size 8 --teacher-steps 0 --out {d}/student",
+        "--teacher-steps is 0; give at least one",
+        "reflow --teacher {d}/run --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --teacher-steps 1 --out {d}/student",
+    ),
+    (
+        "reflow --teacher {d}/run --steps 1 --preset spiral --out {d}/student-2",
+        "a student learns what its teacher does; drop --preset",
+        "reflow --teacher {d}/run --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --teacher-steps 1 --out {d}/student-2",
+    ),
+    (
+        "reflow --teacher {d}/run --steps 1 --widths 8,8 --out {d}/student-3",
+        "drop what changes it, or pass --fresh",
+        "reflow --teacher {d}/run --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --teacher-steps 1 --widths 8,8 --fresh --out {d}/student-3",
+    ),
+];
+
+const SAMPLES: [Row; 12] = [
+    (
+        "sample --checkpoint {d}/dropped --num-steps 1 --num-samples 4 --out {d}/s.csv --cfg-scale inf",
+        "give a finite number, 1 for no guidance",
+        "sample --checkpoint {d}/dropped --num-steps 1 --num-samples 4 --out {d}/s.csv --cfg-scale 1",
+    ),
+    (
+        "SAMPLE --cfg-scale 2",
+        "only a model that was trained with --label-drop can be guided; drop --cfg-scale",
+        "SAMPLE",
+    ),
+    (
+        "sample --checkpoint {d}/run --num-steps 1 --num-samples 0 --out {d}/s.csv",
+        "--num-samples is 0; ask for at least one row",
+        "SAMPLE",
+    ),
+    ("SAMPLE --class x", "this model was trained without classes; drop --class", "SAMPLE"),
+    (
+        "evaluate --checkpoint {d}/run --num-samples 20 --num-steps 1 --directions 0",
+        "--directions or --components is 0; both must be at least 1",
+        "evaluate --checkpoint {d}/run --num-samples 20 --num-steps 1 --directions 4",
+    ),
+    (
+        "likelihood --checkpoint {d}/three --picture {d}/l.png",
+        "columns; drop --picture",
+        "likelihood {d}/three.csv --checkpoint {d}/three",
+    ),
+    (
+        "likelihood --checkpoint {d}/run --picture {d}/l.png --resolution 1",
+        "choose 2 to 1000",
+        "likelihood --checkpoint {d}/run --picture {d}/l.png --resolution 2",
+    ),
+    (
+        "likelihood {d}/points.csv --checkpoint {d}/run --tolerance 0",
+        "give a number above 0",
+        "likelihood {d}/points.csv --checkpoint {d}/run --tolerance 0.1",
+    ),
+    (
+        "picture --checkpoint {d}/run --num-samples 8 --num-steps 2 --at 2 --out {d}/pictures",
+        "give times from 0 (noise) to 1 (data)",
+        "picture --checkpoint {d}/run --num-samples 8 --num-steps 2 --at 0.5 --out {d}/pictures",
+    ),
+    ("SOLVE --deviation 0", "give a width above 0", "SOLVE --deviation 1"),
+    (
+        "solve {d}/points.csv --num-samples 4 --out {d}/e.csv --times 0.5,1",
+        "--times must rise from 0 to 1, both included",
+        "solve {d}/points.csv --num-samples 4 --out {d}/e.csv --times 0,1",
+    ),
+    (
+        "velocity {d}/points.csv --checkpoint {d}/labelled --out {d}/v.csv",
+        "draw from it with sample --class",
+        "sample --checkpoint {d}/labelled --num-steps 1 --num-samples 4 --out {d}/s.csv --class x",
+    ),
+];
+
+/// Beginnings of commands; `{d}` is the directory of the test, `{new}` a run of its own.
+const SHORT: [(&str, &str); 3] = [
+    ("SAMPLE", "sample --checkpoint {d}/run --num-steps 1 --num-samples 4 --out {d}/s.csv"),
+    ("SOLVE", "solve {d}/points.csv --num-steps 1 --num-samples 4 --out {d}/e.csv"),
+    ("TRAIN", "train --config {d}/tiny.toml --out {new}"),
+];
+
+/// Makes the runs that the rows name.
+const FIXTURES: [&str; 5] = [
+    "train --config {d}/tiny.toml --data {d}/grown.csv --hold-out 0 --out {d}/grown",
+    "train --data moons --rows 50 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/run",
+    "train --data {d}/t.csv --labels kind --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/labelled",
+    "train --data {d}/t.csv --labels kind --label-drop 0.1 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/dropped",
+    "train --data {d}/three.csv --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/three",
+];
+
+fn spelled(words: &str, directory: &Path) -> String {
+    let (first, rest) = words.split_once(' ').unwrap_or((words, ""));
+    let first = SHORT.iter().find(|(short, _)| *short == first).map_or(first, |(_, long)| long);
+    format!("{first} {rest}").replace("{d}", &directory.display().to_string())
+}
+
+fn follow(rows: &[Row]) {
+    let dir = tempfile::tempdir().unwrap();
+    fixtures(dir.path());
+    for (at, (wrong, says, right)) in rows.iter().enumerate() {
+        let new = dir.path().join(format!("new-{at}")).display().to_string();
+        let [wrong, right] = [wrong, right].map(|words| spelled(words, dir.path()).replace("{new}", &new));
+        let (_, _, error) = common::run(&wrong);
+        let error = error.lines().find(|line| line.starts_with("error: ")).unwrap_or_default().to_owned();
+        assert!(error.contains(says), "{wrong}: {error}");
+        succeed(&right);
+    }
+}
+
+/// Settings of a run that takes no time.
+const TINY: &str =
+    "data = 'moons'\nrows = 50\nwidths = [8]\nbatch_size = 8\nsteps = 1\nsave_every = 0\nsample_every = 0\n";
+
+/// Rows of smooth numbers.
+fn table(header: &str, line: impl Fn(f64) -> String) -> String {
+    (0..60).fold(format!("{header}\n"), |text, i| text + &line(f64::from(i)) + "\n")
+}
+
+fn fixtures(dir: &Path) {
+    let write = |name: &str, text: String| fs::write(dir.join(name), text).unwrap();
+    let kind = |i: f64| if i % 2.0 == 0.0 { "x" } else { "y" };
+    write("t.csv", table("a,b,kind", |i| format!("{:.4},{:.4},{}", (i * 0.7).sin(), (i * 1.3).cos(), kind(i))));
+    write("three.csv", table("a,b,c", |i| format!("{:.4},{:.4},{:.4}", i.sin(), (i * 1.3).cos(), (i * 0.3).sin())));
+    write("tiny.toml", TINY.into());
+    write("points.csv", "a,b\n0.1,0.2\n-0.5,0.3\n".into());
+    write("one.csv", "1,2\n3,4\n".into());
+    write("classes.csv", "0\n1\n".into());
+    write("half.csv", "0.5\n1\n".into());
+    write("grown.csv", table("a,b", |i| format!("{:.4},{:.4}", i.sin(), i.cos())));
+    FIXTURES.iter().for_each(|words| drop(succeed(&spelled(words, dir))));
+    write("grown.csv", table("a,b", |i| format!("{:.4},{:.4}", i.sin(), (2.0 * i).cos())));
+}
+
+#[test]
+fn remedies_for_training_work() {
+    follow(&TRAINING);
+}
+
+#[test]
+fn remedies_for_samples_work() {
+    follow(&SAMPLES);
+}
