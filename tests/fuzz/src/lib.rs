@@ -8,6 +8,7 @@
 //! `tests/inputs.rs` judges 20,000 inputs of each target, and the finds of earlier runs in
 //! `corpus/`. `cargo xtask fuzz` judges more of them, or lets libFuzzer search for new ones.
 
+mod accepted;
 mod finish;
 pub mod inputs;
 pub mod judge;

@@ -22,8 +22,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Give hostile inputs to every reader of a file or a text, and report panics, aborts, inputs of
-    /// more than 2 seconds, and memory above 4 times the input and 64 MiB.
+    /// Give hostile inputs to every reader of a file or a text, and report panics, aborts, inputs
+    /// of more than 2 seconds, and memory above 4 times the input and 64 MiB.
     ///
     /// With --inputs, the inputs follow from seed and number. Otherwise libFuzzer searches for
     /// inputs that reach new code; it is built on the first call. Inputs with problems are written

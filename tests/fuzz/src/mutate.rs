@@ -101,7 +101,8 @@ fn change(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], words: &[&str], random: &mut R
     }
 }
 
-/// Writes a number of 1, 2, 4 or 8 bytes in either order, or adds a little to the one that is there.
+/// Writes a number of 1, 2, 4 or 8 bytes in either order, or adds a little to the one that is
+/// there.
 fn number(bytes: &mut [u8], at: usize, random: &mut Random) {
     let width = 1 << random.below(4);
     let Some(place) = bytes.get_mut(at..at + width) else { return };

@@ -36,7 +36,10 @@ pub(super) fn extent(format: ImageFormat, reader: impl BufRead + Seek, length: u
     match format {
         ImageFormat::Png => png(Walker::new(reader, length)?),
         ImageFormat::Gif => gif(Walker::new(reader, length)?),
-        ImageFormat::WebP => webp::extent(Walker::new(reader, length)?),
+        ImageFormat::WebP => {
+            let found = webp::frames(Walker::new(reader, length)?)?;
+            Ok(Extent { pixels: found.pixels, more_frames: found.more, ..Extent::default() })
+        }
         ImageFormat::Tiff => tiff(reader, length),
         ImageFormat::Jpeg => {
             let found = jpeg::whole(reader, length)?;

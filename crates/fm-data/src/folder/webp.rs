@@ -1,8 +1,16 @@
 //! The chunks of a WebP file.
 
-use super::extent::Extent;
 use super::walker::Walker;
 use std::io::{self, BufRead, Seek};
+
+/// The frames of a file.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    /// The number of pixels of the largest one.
+    pub(super) pixels: u64,
+    /// Whether there are more than one.
+    pub(super) more: bool,
+}
 
 /// A RIFF container, whose header gives its length. The first chunk of an extended file has a flag
 /// for animations. Frames have sizes of their own, which decoders compare with the image's after
@@ -11,12 +19,12 @@ use std::io::{self, BufRead, Seek};
 /// # Errors
 /// [`ErrorKind::UnexpectedEof`](std::io::ErrorKind::UnexpectedEof) for a file, or a known chunk,
 /// that ends after the file, and other errors of reading.
-pub(super) fn extent<R: BufRead + Seek>(mut walker: Walker<R>) -> io::Result<Extent> {
+pub(super) fn frames<R: BufRead + Seek>(mut walker: Walker<R>) -> io::Result<Frames> {
     walker.skip(4)?;
     let count = u64::from(u32::from_le_bytes(walker.take()?));
     let end = walker.at() + count;
     walker.check(count)?;
-    let mut found = Extent::default();
+    let mut found = Frames::default();
     if count < 4 {
         return Ok(found);
     }
@@ -27,7 +35,7 @@ pub(super) fn extent<R: BufRead + Seek>(mut walker: Walker<R>) -> io::Result<Ext
         let length = u64::from(u32::from_le_bytes(walker.take()?)).next_multiple_of(2);
         let passed = match &kind {
             b"VP8X" if length >= 10 => {
-                found.more_frames = walker.byte()? & 2 != 0;
+                found.more = walker.byte()? & 2 != 0;
                 1
             }
             b"VP8 " if length >= 10 => {

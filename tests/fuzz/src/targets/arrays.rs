@@ -1,6 +1,6 @@
 //! NumPy's arrays.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::target::{Finish, Target};
 use crate::{finish, scratch, seeds};
 use fm_data::npy::{self, ArraySource};

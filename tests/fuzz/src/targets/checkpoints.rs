@@ -1,6 +1,6 @@
 //! Checkpoints: their metadata, and their tensors.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::target::{Finish, Target};
 use crate::{finish, scratch, seeds};
 use fm_train::checkpoint::{Meta, Weights, read_meta, read_weights};

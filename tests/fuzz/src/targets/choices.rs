@@ -1,6 +1,6 @@
 //! Named options: their text on the command line, in configurations and in checkpoints.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::seeds;
 use crate::target::{Finish, Target};
 use fm_core::choice::Choice;

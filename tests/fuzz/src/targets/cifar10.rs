@@ -1,6 +1,6 @@
 //! CIFAR-10: its records, and the archives that it is fetched in.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::target::{Finish, Target};
 use crate::{finish, scratch};
 use fm_data::cifar10::{self, Split};

@@ -1,6 +1,6 @@
 //! Logs of runs.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::target::{Finish, Target};
 use crate::{scratch, seeds};
 use fm_train::record::LogRecord;

@@ -1,4 +1,4 @@
-//! The targets, and what they have in common.
+//! The targets.
 
 mod archives;
 mod arrays;
@@ -27,7 +27,6 @@ mod pairs;
 mod weights;
 
 use crate::target::Target;
-use std::fmt::Display;
 
 /// All targets: one per format.
 pub const TARGETS: &[Target] = &[
@@ -97,17 +96,3 @@ pub const TARGETS: &[Target] = &[
     #[cfg(feature = "tch")]
     caches::ROWS,
 ];
-
-/// The longest message of an error, in characters.
-const LONGEST_MESSAGE: usize = 300;
-
-/// Whether a reader accepted its input; an error must be one short line.
-fn accepted<T, E: Display>(result: Result<T, E>) -> bool {
-    let Err(error) = result else { return true };
-    let text = error.to_string();
-    assert!(
-        !text.is_empty() && !text.contains('\n') && text.chars().count() <= LONGEST_MESSAGE,
-        "a message is not one line of at most {LONGEST_MESSAGE} characters: {text}"
-    );
-    false
-}

@@ -1,6 +1,6 @@
 //! Names of data sets, and options of their readers.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::seeds;
 use crate::target::{Finish, Target};
 use fm_data::npy::{ArraySource, ValueRange};

@@ -1,6 +1,6 @@
 //! Configurations of networks, as checkpoints and files of weights have them, and names of devices.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::seeds;
 use crate::target::{Finish, Target};
 use fm_models::ModelConfig;

@@ -1,6 +1,6 @@
 //! A teacher's pairs: their description, and a shard.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::target::{Finish, Target};
 use crate::{finish, scratch, seeds};
 use fm_train::files::sha256;

@@ -1,6 +1,6 @@
 //! Descriptions of solvers and their steps, as pairs and results have them.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::seeds;
 use crate::target::{Finish, Target};
 use fm_solvers::sampler::Steps;

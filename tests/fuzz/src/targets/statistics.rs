@@ -1,6 +1,6 @@
 //! Means and covariances of features.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::target::{Finish, Target};
 use crate::{finish, scratch, seeds};
 use fm_metrics::moments::Gaussian;

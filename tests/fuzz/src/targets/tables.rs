@@ -1,6 +1,6 @@
 //! Tables of numbers as texts, and the statistics of their columns.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::target::{Finish, Target};
 use crate::{finish, scratch, seeds};
 use fm_data::Columns;

@@ -1,6 +1,6 @@
 //! Files of weights, of this project and of others.
 
-use super::accepted;
+use crate::accepted::accepted;
 use crate::target::{Finish, Target};
 use crate::{finish, scratch, seeds};
 use fm_models::interchange::{self, About};

@@ -55,8 +55,9 @@ fn is_program(path: &Path) -> bool {
 }
 
 /// Files whose texts are causes in another message, which names the remedy.
-const CAUSES: [(&str, &str); 6] = [
-    ("xtask/src/cifar10.rs", "CIFAR-10 could not be had from"),
+const CAUSES: [(&str, &str); 7] = [
+    ("xtask/src/cifar10/archive.rs", "CIFAR-10 could not be had from"),
+    ("xtask/src/cifar10/mod.rs", "CIFAR-10 could not be had from"),
     ("xtask/src/cuda.rs", "the line `CUDA` of `cargo xtask doctor`"),
     ("xtask/src/download.rs", "the messages of `fetch-libtorch` and `fetch-cifar10`"),
     ("xtask/src/libtorch/archive.rs", "libtorch ... could not be had from"),
