@@ -176,9 +176,6 @@ impl NetworkConfig for DitConfig {
             found.block(20 * tokens, tokens);
         }
         found.block(2 * tokens, 0);
-        // Measured: when a block is recomputed, its products are freed as the backward pass goes
-        // through it.
-        found.largest = 8 * tokens;
         found
     }
 

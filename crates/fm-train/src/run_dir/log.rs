@@ -72,7 +72,9 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path, to: u64) -> io::Result<Line
         (Vec::new(), Vec::with_capacity(bytes.len()), Rewound { to, ..Rewound::default() });
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let (text, ended) = line.strip_suffix(b"\n").map_or((line, false), |text| (text, true));
-        let step = serde_json::from_slice::<Step>(text).ok().map(|line| line.step);
+        // A list would be read as a struct, too.
+        let object = text.trim_ascii_start().starts_with(b"{");
+        let step = serde_json::from_slice::<Step>(text).ok().filter(|_| object).map(|line| line.step);
         let record = serde_json::from_slice::<T>(text).ok();
         match step.zip(record) {
             // A killed process leaves a last line that is cut; it is not counted.
