@@ -10,25 +10,43 @@ mod common;
 use common::{succeed, tiny_config};
 use flags::Commands;
 use std::cell::Cell;
+use std::path::Path;
 
-#[test]
-fn no_value_of_a_flag_ends_in_a_panic() {
+/// Checks commands of the program in a directory with a trained run; `calls` makes their names and
+/// words from its path.
+fn check(seed: u64, calls: impl Fn(&str) -> Vec<(&'static str, String)>) {
     let dir = tempfile::tempdir().unwrap();
     let config = tiny_config(dir.path());
-    let run = dir.path().join("run");
-    succeed(&format!("train --config {config} --data digits --steps 2 --out {}", run.display()));
-    let train = format!("--config {config} --data digits --steps 2 --out OUT --dry-run");
-    let model = format!("--checkpoint {} --num-steps 2", run.display());
+    let run = dir.path().join("run").display().to_string();
+    succeed(&format!("train --config {config} --data digits --steps 2 --out {run}"));
     let commands =
-        Commands { program: env!("CARGO_BIN_EXE_cifar-train"), directory: dir.path(), seed: 1, calls: Cell::default() };
-    let cases = [
-        commands.check("train", &train),
-        commands.check("sample", &format!("{model} --num-samples 2 --out samples.png")),
-        commands.check("evaluate", &format!("{model} --data digits --num-samples 8 --metrics kid,nn --cache cache")),
-        commands.check("vqvae", "--data digits --steps 2 --batch-size 4 --sample-every 0 --out OUT"),
-        commands.check("likelihood", &format!("--checkpoint {} --data digits --num-images 1", run.display())),
-        commands.check("objective", "--picture objective.png"),
-        commands.check("reflow pairs", &format!("{model} --num-pairs 4 --out OUT")),
-    ];
-    assert!(cases.iter().sum::<usize>() >= 200, "{cases:?}");
+        Commands { program: env!("CARGO_BIN_EXE_cifar-train"), directory: dir.path(), seed, calls: Cell::default() };
+    let cases: usize = calls(&run).iter().map(|(name, words)| commands.check(name, words)).sum();
+    assert!(cases >= 100, "{cases}");
+}
+
+#[test]
+fn no_value_of_a_flag_of_training_ends_in_a_panic() {
+    check(1, |run| {
+        let config = Path::new(run).with_file_name("tiny.toml");
+        let train = format!("--config {} --data digits --steps 2 --out OUT --dry-run", config.display());
+        vec![
+            ("train", train),
+            ("vqvae", "--data digits --steps 2 --batch-size 4 --sample-every 0 --out OUT".into()),
+            ("objective", "--picture objective.png".into()),
+        ]
+    });
+}
+
+#[test]
+fn no_value_of_a_flag_of_a_trained_model_ends_in_a_panic() {
+    check(2, |run| {
+        let model = format!("--checkpoint {run} --num-steps 2");
+        vec![
+            ("sample", format!("{model} --num-samples 2 --out samples.png")),
+            ("evaluate", format!("{model} --data digits --num-samples 8 --metrics kid,nn --cache cache")),
+            ("likelihood", format!("--checkpoint {run} --data digits --num-images 1")),
+            ("reflow pairs", format!("{model} --num-pairs 4 --out OUT")),
+        ]
+    });
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use xtask_shell::{cargo, execute, output, root, target};
+use xtask_shell::{TESTED, cargo, execute, output, root, target};
 use xtask_shell::{ensure_libtorch, libtorch};
 
 const PROGRAMS: [&str; 2] = ["cifar-train", "tabular-train"];
@@ -29,11 +29,11 @@ pub(crate) struct PackageArgs {
 
 pub(crate) fn run(args: &PackageArgs) -> anyhow::Result<()> {
     ensure_libtorch()?;
-    for program in PROGRAMS {
-        // The build scripts take the path of libtorch from this variable, instead of this machine's
-        // path.
-        execute(cargo(&["build", "--profile", &args.profile, "-p", program]).env("FM_RPATH", RPATH))?;
-    }
+    // With the features of the tests, so that nothing that they built is built again.
+    let mut build = cargo(&["build", "--profile", &args.profile, "--workspace", "--features", TESTED]);
+    build.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
+    // The build scripts take the path of libtorch from this variable, instead of this machine's path.
+    execute(build.env("FM_RPATH", RPATH))?;
     let built = target().join(if args.profile == "dev" { "debug" } else { &args.profile });
     let name =
         format!("flow-matching-{}-{}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
