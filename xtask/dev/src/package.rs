@@ -32,7 +32,8 @@ pub(crate) fn run(args: &PackageArgs) -> anyhow::Result<()> {
     // With the features of the tests, so that nothing that they built is built again.
     let mut build = cargo(&["build", "--profile", &args.profile, "--workspace", "--features", TESTED]);
     build.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
-    // The build scripts take the path of libtorch from this variable, instead of this machine's path.
+    // The build scripts take the path of libtorch from this variable, instead of this machine's
+    // path.
     execute(build.env("FM_RPATH", RPATH))?;
     let built = target().join(if args.profile == "dev" { "debug" } else { &args.profile });
     let name =
