@@ -1,5 +1,7 @@
 //! Errors of building a network.
 
+use fm_core::message::brief;
+
 /// A network that cannot be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the {model} cannot be built: {problem}; {remedy}")]
@@ -12,6 +14,9 @@ pub struct ModelError {
     pub remedy: &'static str,
 }
 
+/// The longest description of a setting, in characters.
+const LONGEST: usize = 160;
+
 /// Fails with a [`ModelError`] unless `good`.
 pub(crate) fn require(
     good: bool,
@@ -19,5 +24,6 @@ pub(crate) fn require(
     problem: impl Into<String>,
     remedy: &'static str,
 ) -> Result<(), ModelError> {
-    if good { Ok(()) } else { Err(ModelError { model, problem: problem.into(), remedy }) }
+    // A list in a configuration has any length.
+    if good { Ok(()) } else { Err(ModelError { model, problem: brief(&problem.into(), LONGEST), remedy }) }
 }

@@ -24,8 +24,8 @@ impl Activations {
 
     /// Adds a block that stores `inside` values, of which `output` are its output.
     pub(crate) fn block(&mut self, inside: i64, output: i64) {
-        self.all += inside;
-        self.outputs += output;
+        self.all = self.all.saturating_add(inside);
+        self.outputs = self.outputs.saturating_add(output);
         self.largest = self.largest.max(inside);
     }
 }

@@ -99,9 +99,11 @@ impl UNetConfig {
         check(bounded, size, "give at most 65536 channels and multiples from 1 to 64")?;
         let widths: Vec<i64> = self.widths().collect();
         check(widths.iter().all(|w| w % GROUPS == 0), format!("widths {widths:?}"), "make channels a multiple of 32")?;
+        let sides = self.image_size.iter().all(|side| (1..=1 << 16).contains(side));
+        check(sides, format!("image size {:?}", self.image_size), "give sides of 1 to 65536 pixels")?;
         let factor = 1 << (stages - 1);
         check(
-            self.image_size.iter().all(|size| *size > 0 && size % factor == 0),
+            self.image_size.iter().all(|size| size % factor == 0),
             format!("image size {:?} is not divisible by {factor}", self.image_size),
             "use fewer stages in channel_mult",
         )?;

@@ -2,7 +2,7 @@
 //!
 //! A file `remedies.rs` or `remedies/rows.rs` among the tests of a program has rows of a command
 //! that fails, a part of its message, and the command after the remedy. Each text that names a flag
-//! or a command has a row, or is in [`UNFOLLOWED`].
+//! or a command has a row, or is in [`WITHOUT_TEST`].
 
 use super::literals::{self, Constants};
 use super::scan::Text;
@@ -15,7 +15,7 @@ use syn::visit::{self, Visit};
 const LEAST: usize = 12;
 
 /// Parts of the texts that no test of the programs can follow, with the reason.
-const UNFOLLOWED: [(&str, &str); 21] = [
+const WITHOUT_TEST: [(&str, &str); 21] = [
     ("channels first; use --channels-last false", "it needs a GPU"),
     ("this libtorch has no libtorch_cuda.so (looked in", "it depends on the libtorch of the machine"),
     ("cannot use CUDA: ", "it needs a GPU"),
@@ -49,7 +49,7 @@ pub(super) fn check(texts: &[Text], rows: &[(PathBuf, String)]) -> anyhow::Resul
         reader.visit_file(&file);
         followed.extend(reader.0);
     }
-    Ok(problems(texts, &followed, &UNFOLLOWED))
+    Ok(problems(texts, &followed, &WITHOUT_TEST))
 }
 
 fn problems(texts: &[Text], followed: &[String], unfollowed: &[(&str, &str)]) -> Vec<String> {
