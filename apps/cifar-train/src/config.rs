@@ -3,6 +3,7 @@
 use crate::networks::ModelKind;
 use anyhow::ensure;
 use clap::ValueEnum;
+use fm_app::every::Every;
 use fm_app::objective_args::{FlowArgs, FlowConfig};
 use fm_app::optimizer_args::{LearningArgs, LearningConfig};
 use fm_app::runtime::{RuntimeArgs, RuntimeConfig};
@@ -74,12 +75,12 @@ fm_app::options! {
             seed: u64 = 0;
         }
         "Output" {
-            /// Steps between checkpoints; 0 saves only at the end.
-            save_every: u64 = 5000, arg(value_name = "STEPS");
+            /// Steps between checkpoints, or epochs as in 10e; 0 saves only at the end.
+            save_every: Every = Every::Steps(5000), arg(value_name = "STEPS");
             /// Steps between sample grids; 0 draws none.
-            sample_every: u64 = 1000, arg(value_name = "STEPS");
+            sample_every: Every = Every::Steps(1000), arg(value_name = "STEPS");
             /// Steps between lines of metrics.jsonl.
-            log_every: u64 = 100, arg(value_name = "STEPS", hide = true);
+            log_every: Every = Every::Steps(100), arg(value_name = "STEPS", hide = true);
             /// Number of newest checkpoints to keep; 0 keeps all.
             keep_checkpoints: usize = 3, arg(value_name = "N", hide = true);
         }
@@ -186,7 +187,7 @@ impl Config {
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.steps > 0, "steps is 0; give at least one (--steps)");
         ensure!(self.batch_size > 0, "batch_size is 0; give at least one image per step (--batch-size)");
-        ensure!(self.log_every > 0, "log_every is 0; give at least 1 (--log-every)");
+        ensure!(self.log_every != Every::Steps(0), "log_every is 0; give at least 1 (--log-every)");
         ensure!(
             (1..=4096).contains(&self.image_size),
             "image_size is {}; choose 1 to 4096 (--image-size)",
@@ -198,7 +199,6 @@ impl Config {
             "hold_out is {}; choose a share in [0, 1) (--hold-out)",
             self.hold_out
         );
-        self.learning.validate_held_out(self.log_every, self.hold_out > 0.0)?;
         self.learning.validate(self.flow.excess_loss)?;
         if !self.pairs.is_empty() {
             self.check_pairs()?;

@@ -34,8 +34,11 @@ fn main() -> ExitCode {
     cli::run(|| match cli::parse::<Cli>(vqvae_defaults).command {
         Command::Train(args) => train::run(&args, None),
         Command::Distill(args) => train::run(&args.train, Some(args.num_steps)),
-        Command::Reflow(ReflowCommand::Pairs(args)) => reflow::pairs::run(&args),
-        Command::Reflow(ReflowCommand::Compare(args)) => reflow::compare::run(&args),
+        Command::Reflow(args) => match &args.command {
+            None => reflow::rounds::run(&args),
+            Some(ReflowCommand::Pairs(args)) => reflow::pairs::run(args),
+            Some(ReflowCommand::Compare(args)) => reflow::compare::run(args),
+        },
         Command::Data(args) => data_report::run(&args),
         Command::Report(args) => fm_app::report::run(&args),
         Command::Sample(args) => sample::run(&args),

@@ -62,8 +62,10 @@ pub(crate) fn describe(config: &Config, material: &Material, parameters: usize, 
         (
             "saving",
             format!(
-                "checkpoint every {} steps, samples every {}, log every {}",
-                config.save_every, config.sample_every, config.log_every
+                "checkpoint every {}, samples every {}, log every {}",
+                config.save_every.describe(),
+                config.sample_every.describe(),
+                config.log_every.describe()
             ),
         ),
         ("where", out.display().to_string()),

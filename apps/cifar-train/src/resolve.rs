@@ -12,7 +12,7 @@ use toml::Value;
 
 /// Settings that may change when a run is resumed; a change of any other setting makes a different
 /// run.
-const MAY_CHANGE: [&str; 9] = [
+pub(crate) const MAY_CHANGE: [&str; 9] = [
     "steps",
     "num_workers",
     "device",
@@ -74,6 +74,8 @@ impl Config {
             network.channels_last.is_none() || convolutional,
             "--channels-last is for the U-Net: a transformer has no convolutions; drop it, or use --model unet"
         );
-        presets::lay_over(self, options::table(flags)?)
+        let mut given = options::table(flags)?;
+        given.extend(options::table(&args.aliases)?);
+        presets::lay_over(self, given)
     }
 }

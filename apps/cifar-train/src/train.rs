@@ -9,6 +9,8 @@ use crate::reflow::{self, compare};
 use crate::training_data::Material;
 use crate::{data, plan};
 use anyhow::{Context, bail};
+use fm_app::advice::{Setting, advice};
+use fm_app::every::total_steps;
 use fm_app::memory::ensure_batch_fits;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::process_group::Group;
@@ -22,6 +24,7 @@ use fm_models::interchange;
 use fm_ot::Reports;
 use fm_terminal::println;
 use fm_train::checkpoint::{DataMeta, RunInfo};
+use fm_train::epoch::EpochLength;
 use fm_train::held_out::HeldOutOptions;
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
@@ -40,8 +43,21 @@ struct Plan {
     config: Config,
 }
 
-/// Runs a training; `distilled` is the number of Euler steps of `distill`.
+/// Runs a training, and measures a finished run on pairs; `distilled` is the number of Euler steps
+/// of `distill`.
 pub(crate) fn run(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<ExitCode> {
+    let (code, on_pairs) = trained(args, distilled)?;
+    if let Some((out, device)) = on_pairs.filter(|_| code == ExitCode::SUCCESS) {
+        measure(&out, &device)?;
+    }
+    Ok(code)
+}
+
+/// Runs a training. Returns the directory and the device of a run on pairs too.
+pub(crate) fn trained(
+    args: &TrainArgs,
+    distilled: Option<usize>,
+) -> anyhow::Result<(ExitCode, Option<(PathBuf, String)>)> {
     let mut on_pairs = None;
     let code = Group::run(&args.group, |group| {
         let plan = group.agree(|| configure(args, distilled, group.restarted()))?;
@@ -49,10 +65,7 @@ pub(crate) fn run(args: &TrainArgs, distilled: Option<usize>) -> anyhow::Result<
             .then(|| (plan.out.clone(), plan.config.device.clone()));
         train(group, plan, args)
     })?;
-    if let Some((out, device)) = on_pairs.filter(|_| code == ExitCode::SUCCESS) {
-        measure(&out, &device)?;
-    }
-    Ok(code)
+    Ok((code, on_pairs))
 }
 
 fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<ExitCode> {
@@ -65,12 +78,13 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     config.precision = config.precision.resolve(device);
     let material = Material::open(&mut config, resume.then_some(&out), device)?;
     let set = &material.set;
+    let epoch = EpochLength::new(material.len() as u64, config.batch_size as u64);
     if let Some(epochs) = args.epochs {
-        let rows = epochs.checked_mul(material.len() as u64);
-        let rows = rows.with_context(|| format!("--epochs is {epochs}: too many for a number of steps; give fewer"))?;
-        config.steps = rows.div_ceil(config.batch_size as u64);
+        config.steps = total_steps(epochs, epoch)?;
         config.validate()?;
     }
+    let log_every = config.log_every.steps(epoch)?;
+    let validate_every = config.learning.validation_interval(log_every, config.hold_out > 0.0, epoch)?;
     let classes = if config.conditional { set.classes.len() } else { 0 };
     let null_class = config.label_drop > 0.0 || config.model.null_class().is_some();
     config.model.fit_to_images(material.shape, classes, null_class);
@@ -93,6 +107,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     if group.is_first() {
         println!("{}", plan::describe(&config, &material, fm_models::parameter_count(&store), device, &out));
         processes.iter().for_each(|line| println!("{line}"));
+        let setting =
+            Setting { batch_size: config.batch_size, learning: &config.learning, deviation: None, rescale: None };
+        advice(&setting).iter().for_each(|line| println!("advice    {line}"));
     }
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
@@ -113,13 +130,11 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         options: TrainOptions {
             irreducible: known,
             collective: group.peers(config.learning.reduce_in),
+            log_every,
             ..options(&config)
         },
-        cadence: Cadence {
-            save_every: config.save_every,
-            keep: config.keep_checkpoints,
-            sample_every: config.sample_every,
-        },
+        cadence: Cadence::new(config.save_every, config.keep_checkpoints, config.sample_every, epoch)?,
+        epoch,
         batch_size: config.batch_size,
         learning: config.learning.clone(),
         profile: args.profile.clone(),
@@ -137,7 +152,13 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     let task = FlowTask { resident, ..FlowTask::new(model.as_ref(), &flow) };
     let pass = if config.learning.micro_batch_size == 0 { config.batch_size } else { config.learning.micro_batch_size };
     let options = HeldOutOptions { rows: pass, conditional: config.model.classes() > 0, ..HeldOutOptions::default() };
-    let validation = config.learning.validation(&flow, model.as_ref(), material.held_out(), &options, config.steps)?;
+    let validation = config.learning.validation(
+        &flow,
+        model.as_ref(),
+        material.held_out(),
+        &options,
+        (validate_every, config.steps),
+    )?;
     let draw = Box::new(|state: &mut TrainState| preview.draw(state));
     job.run(group, state, Parts { task: &task, source: batches.as_ref(), validation, draw })
 }
@@ -224,7 +245,6 @@ fn options(c: &Config) -> TrainOptions {
     TrainOptions {
         steps: c.steps,
         workers: c.num_workers,
-        log_every: c.log_every,
         clip: c.learning.clip,
         schedule: c.learning.schedule(),
         micro_batch: c.learning.micro_batch_size,

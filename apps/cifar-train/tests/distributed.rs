@@ -142,8 +142,8 @@ fn early_stopping_is_everyones_at_the_same_step() {
     let dir = tempfile::tempdir().unwrap();
     let flags = "--steps 400 --early-stopping 3";
     let words = |run: &str| train(dir.path(), run, flags).replace("--log-every 10", "--log-every 2");
-    assert!(succeed(&words("one")).contains("has not fallen for 3 lines"));
-    assert!(succeed_as(2, &words("two")).contains("has not fallen for 3 lines"));
+    assert!(succeed(&words("one")).contains("has not improved for 3 lines"));
+    assert!(succeed_as(2, &words("two")).contains("has not improved for 3 lines"));
     let [one, two] = ["one", "two"].map(|run| losses(&dir.path().join(run)));
     assert!(one.len() == two.len() && one.len() < 200, "{} and {} lines", one.len(), two.len());
     // Two of the three lines without a lower value lie before the checkpoint that the run is taken

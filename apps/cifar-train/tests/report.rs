@@ -20,7 +20,7 @@ fn a_page_holds_curves_samples_and_configuration_and_needs_nothing_beside_it() {
     let shown = [
         "Loss by time, before weighting",
         "Gradient norm",
-        "Cost of the pairs",
+        "Cost of coupled pairs",
         "step 6",
         "step 12",
         "channel_mult = [1]",

@@ -1,4 +1,4 @@
-//! Configuration keys of other trainers, translated to ours.
+//! Configuration keys and flags of other trainers, translated to ours.
 //!
 //! | key | means here |
 //! |---|---|
@@ -10,8 +10,46 @@
 //! | `logit_normal_loc`, `logit_normal_scale` | parameters `loc` (0) and `scale` (1) of `logit-normal` |
 
 use anyhow::{bail, ensure};
+use clap::Args;
 use fm_terminal::eprintln;
+use serde::Serialize;
 use toml::{Table, Value};
+
+/// The flags, which have the names of the keys.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[group(skip)]
+pub struct AliasArgs {
+    /// Type of flow: cfm, ot_cfm or rectified_flow (see --path and --coupling).
+    #[arg(long, value_name = "TYPE", help_heading = HEADING, hide = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow_type: Option<String>,
+    /// Noise at the data end of cfm and ot_cfm (see --path linear-sigma-min).
+    #[arg(long, value_name = "SIGMA", help_heading = HEADING, hide = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sigma_min: Option<f64>,
+    /// Couple rows by Sinkhorn's plan (see --coupling sinkhorn-absolute).
+    #[arg(long, value_name = "BOOL", help_heading = HEADING, hide = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    use_ot: Option<bool>,
+    /// Entropic regularization of that plan, its epsilon.
+    #[arg(long, value_name = "EPSILON", help_heading = HEADING, hide = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ot_regularization: Option<f64>,
+    /// Distribution of times: uniform, logit_normal or u_shaped (see --time).
+    #[arg(long, value_name = "NAME", help_heading = HEADING, hide = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_sampling: Option<String>,
+    /// Mean of the logit of logit_normal times.
+    #[arg(long, value_name = "MEAN", allow_negative_numbers = true, help_heading = HEADING, hide = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logit_normal_loc: Option<f64>,
+    /// Deviation of the logit of logit_normal times.
+    #[arg(long, value_name = "DEVIATION", help_heading = HEADING, hide = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logit_normal_scale: Option<f64>,
+}
+
+const HEADING: &str = "Names of other trainers";
 
 const KEYS: [&str; 7] = [
     "flow_type",

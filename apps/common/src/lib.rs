@@ -10,20 +10,27 @@
 //! | [`mod@options`] | options declared once: configuration, default, flag and help |
 //! | [`objective_args`], [`sources`] | objective, source and coupling, as flags and as configuration |
 //! | [`optimizer_args`] | optimizer, learning rate, EMA and early stopping, as flags and as configuration |
-//! | [`aliases`] | configuration keys of other trainers |
+//! | [`every`] | intervals in steps or epochs |
+//! | [`aliases`] | configuration keys and flags of other trainers |
 //! | [`objective_report`] | the command `objective`: an objective over time, as a table and a picture |
 //! | [`models`], [`solvers`] | networks for tables, and solvers, by name |
 //! | [`weights`] | networks from files of weights |
 //! | [`likelihood`] | log-densities of data under a network |
 //! | [`process_group`] | programs that run as several processes |
+//! | [`advice`] | advice at the start of a run |
+//! | [`rounds`] | reflow in rounds |
 //! | [`training_run`] | a training run, from its directory to its summary |
+//! | [`artefact`] | the files of a finished run: its weights and their description |
 //! | [`progress`] | progress bar, logs, checkpoints and pictures of a training run |
 //! | [`pictures`] | image grids, animations and curves |
 //! | [`report`] | the command `report`: a run as one HTML page |
 
+pub mod advice;
 pub mod aliases;
+pub mod artefact;
 pub mod cli;
 pub mod device;
+pub mod every;
 mod flow;
 pub mod help;
 pub mod likelihood;
@@ -37,6 +44,7 @@ pub mod pictures;
 pub mod process_group;
 pub mod progress;
 pub mod report;
+pub mod rounds;
 pub mod runtime;
 pub mod settings;
 pub mod solvers;

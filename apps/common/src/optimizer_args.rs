@@ -1,5 +1,6 @@
 //! Optimizer, learning rate, EMA and early stopping of a run, as configuration and as flags.
 
+use crate::every::Every;
 use crate::process_group::ReduceIn;
 use anyhow::{anyhow, ensure};
 use fm_core::FlowMatching;
@@ -10,10 +11,11 @@ use fm_train::TrainError;
 use fm_train::callbacks::{Callback, EarlyStopping, KeepBest};
 use fm_train::checkpoint::RunInfo;
 use fm_train::ema::EmaConfig;
+use fm_train::epoch::EpochLength;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::held_out::{HeldOut, HeldOutOptions, Validation};
+use fm_train::monitor::Monitor;
 use fm_train::optimizer::{DecayOn, Optimizer, OptimizerConfig, Rule};
-use fm_train::record::LogRecord;
 use fm_train::schedule::{Decay, Schedule};
 use fm_train::train::TrainState;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -47,15 +49,18 @@ crate::options! {
             non_finite_patience: u64 = 10, arg(value_name = "STEPS", hide = true);
             /// Steps between measurements of the loss on the rows that --hold-out holds out:
             /// val_loss (of the EMA weights) and val_loss_raw. A multiple of --log-every; 0: none.
-            validate_every: u64 = 0, arg(value_name = "STEPS", hide = true);
-            /// Value of metrics.jsonl for --early-stopping and --keep-best: loss, excess, val_loss,
-            /// val_loss_raw, grad_norm or update_ratio.
+            validate_every: Every = Every::Steps(0), arg(value_name = "STEPS", hide = true);
+            /// Value of metrics.jsonl for --early-stopping and --keep-best, as NAME if lower is
+            /// better and NAME:max if higher is.
             monitor: String = "loss".into(), arg(value_name = "NAME", hide = true);
-            /// Stop after this number of log lines without a lower monitored value; 0 disables
+            /// Stop after this number of log lines without a better monitored value; 0 disables
             /// early stopping.
             early_stopping: u64 = 0, arg(value_name = "LINES");
-            /// Also keep the checkpoint with the lowest monitored value, in best/.
-            keep_best: bool = false, arg(value_name = "BOOL", hide = true);
+            /// Improvement of the monitored value below which a line does not count as better.
+            min_delta: f64 = 0.0, arg(value_name = "D", hide = true);
+            /// Number of checkpoints with the best monitored values to keep too, in best/.
+            keep_best: usize = 0, arg(value_name = "N", hide = true, value_parser = count_or_bool),
+                serde(deserialize_with = "number_or_bool");
         }
         "Distributed" {
             @choice("Precision of the all-reduce of gradients")
@@ -100,6 +105,30 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D
     })
 }
 
+/// A count; earlier versions had true for 1 and false for 0.
+fn count_or_bool(text: &str) -> Result<usize, String> {
+    match (text, text.parse()) {
+        (_, Ok(count)) => Ok(count),
+        ("true", _) => Ok(1),
+        ("false", _) => Ok(0),
+        _ => Err("give a number of checkpoints".into()),
+    }
+}
+
+/// As [`count_or_bool`], of a file.
+fn number_or_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Count(usize),
+        Bool(bool),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::Count(count) => count,
+        Given::Bool(keep) => keep.into(),
+    })
+}
+
 impl LearningConfig {
     /// Checks the values; `logs_excess` says whether the log will have the excess loss.
     ///
@@ -114,39 +143,45 @@ impl LearningConfig {
             ensure!(!self.ema_decay[..k].contains(decay), "ema_decay has {decay} twice; give each decay once");
         }
         ensure!(self.non_finite_patience > 0, "non_finite_patience is 0; give at least 1 step");
-        let names = LogRecord::NAMES.join(", ");
+        let monitor: Monitor = self.monitor.parse()?;
         ensure!(
-            LogRecord::NAMES.contains(&self.monitor.as_str()),
-            "cannot monitor '{}': metrics.jsonl has no such value; choose one of {names}",
-            self.monitor
-        );
-        ensure!(
-            self.monitor != "excess" || logs_excess,
+            monitor.name() != "excess" || logs_excess,
             "cannot monitor the excess loss, which is not logged; pass --excess-loss true, or monitor another value"
         );
         ensure!(
-            !self.monitor.starts_with("val_loss") || self.validate_every > 0,
-            "cannot monitor {}, which is not measured; pass --validate-every STEPS and --hold-out 0.1",
-            self.monitor
+            !monitor.name().starts_with("val_loss") || self.validate_every != Every::Steps(0),
+            "cannot monitor {monitor}, which is not measured; pass --validate-every STEPS and --hold-out 0.1"
+        );
+        ensure!(
+            self.min_delta >= 0.0 && self.min_delta.is_finite(),
+            "min_delta is {}; give an improvement of 0 or more (--min-delta)",
+            self.min_delta
         );
         self.optimizer.validate().map_err(|problem| anyhow!(problem))
     }
 
-    /// Checks the interval of measurements on held-out rows, of which there are some if `held_out`.
+    /// Checks the interval of measurements on held-out rows, of which there are some if `held_out`,
+    /// and returns it in steps.
     ///
     /// # Errors
     /// An interval at which no line is logged, and no held-out rows.
-    pub fn validate_held_out(&self, log_every: u64, held_out: bool) -> anyhow::Result<()> {
-        let every = self.validate_every;
+    pub fn validation_interval(
+        &self,
+        log_every: u64,
+        held_out: bool,
+        epoch: Option<EpochLength>,
+    ) -> anyhow::Result<u64> {
+        let every = self.validate_every.steps(epoch)?;
         ensure!(
             every.is_multiple_of(log_every.max(1)),
             "validate_every is {every}, and a line is logged every {log_every} steps; choose a multiple of {log_every} (--validate-every)"
         );
         ensure!(every == 0 || held_out, "validate_every is {every}, and no rows are held out; pass --hold-out 0.1");
-        Ok(())
+        Ok(every)
     }
 
-    /// The callback that measures the loss of `model` on held-out rows, if it is wanted.
+    /// The callback that measures the loss of `model` on held-out rows after each `every` steps, 0
+    /// for never, and after step `last`.
     ///
     /// # Errors
     /// Rows that do not fit the flow.
@@ -156,13 +191,13 @@ impl LearningConfig {
         model: &'m dyn VelocityModel,
         rows: &dyn Dataset,
         options: &HeldOutOptions,
-        last: u64,
+        (every, last): (u64, u64),
     ) -> Result<Option<Validation<'m>>, TrainError> {
-        if self.validate_every == 0 {
+        if every == 0 {
             return Ok(None);
         }
         let held_out = HeldOut::new(flow, rows, options)?;
-        Ok(Some(Validation { held_out, model, log_scale: None, every: self.validate_every, last }))
+        Ok(Some(Validation { held_out, model, log_scale: None, every, last }))
     }
 
     /// The learning rate over a run.
@@ -189,18 +224,18 @@ impl LearningConfig {
         Ok(TrainState::new(params, optimizer, &ema, loss_aware_bins))
     }
 
-    /// The callbacks of these settings: early stopping, and keeping the best checkpoint on the
+    /// The callbacks of these settings: early stopping, and keeping the best checkpoints on the
     /// process that writes.
     ///
     /// # Errors
     /// A monitored value that is not in the log.
     pub fn observers(&self, out: &Path, info: &RunInfo, writes: bool) -> Result<Vec<Box<dyn Callback>>, TrainError> {
         let mut observers: Vec<Box<dyn Callback>> = Vec::new();
-        if self.keep_best && writes {
-            observers.push(Box::new(KeepBest::new(out.join("best"), info.clone(), &self.monitor)?));
+        if self.keep_best > 0 && writes {
+            observers.push(Box::new(KeepBest::new(out.join("best"), info.clone(), &self.monitor, self.keep_best)?));
         }
         if self.early_stopping > 0 {
-            observers.push(Box::new(EarlyStopping::new(&self.monitor, self.early_stopping, 0.0)?));
+            observers.push(Box::new(EarlyStopping::new(&self.monitor, self.early_stopping, self.min_delta)?));
         }
         Ok(observers)
     }

@@ -1,10 +1,12 @@
 //! The callback of a training run: progress bar, logs, checkpoints and pictures.
 
+use crate::every::Every;
 use crate::memory::{peak_memory, resident_memory};
 use fm_terminal::eprintln;
 use fm_torch::memory::device_memory;
 use fm_train::callbacks::Callback;
 use fm_train::checkpoint::{self, RunInfo};
+use fm_train::epoch::EpochLength;
 use fm_train::record::LogRecord;
 use fm_train::run_dir::RunDir;
 use fm_train::tensorboard::EventWriter;
@@ -28,6 +30,16 @@ pub struct Cadence {
     pub keep: usize,
     /// Steps between pictures; 0 draws none.
     pub sample_every: u64,
+}
+
+impl Cadence {
+    /// The intervals in steps.
+    ///
+    /// # Errors
+    /// Epochs of data that have none.
+    pub fn new(save: Every, keep: usize, sample: Every, epoch: Option<EpochLength>) -> anyhow::Result<Self> {
+        Ok(Self { save_every: save.steps(epoch)?, keep, sample_every: sample.steps(epoch)? })
+    }
 }
 
 /// Draws a picture of the current model.
@@ -160,8 +172,9 @@ impl<'a> Watch<'a> {
         let rows_per_second = steps_per_second * self.rows_per_step as f64;
         self.last = (Instant::now(), record.step);
         let held_out = record.val_loss.map_or(String::new(), |loss| format!("  val_loss {loss:.4}"));
+        let epoch = record.epoch.map_or(String::new(), |epoch| format!("epoch {epoch:.1}  "));
         self.bar.set_message(format!(
-            "loss {:.4}{held_out}  grad {:.2}  lr {:.1e}  {rows_per_second:.0} rows/s",
+            "{epoch}loss {:.4}{held_out}  grad {:.2}  lr {:.1e}  {rows_per_second:.0} rows/s",
             record.loss, record.grad_norm, record.lr
         ));
         self.run.append("metrics.jsonl", record)?;
@@ -194,7 +207,10 @@ fn scalars(record: &LogRecord, timing: &Timing) -> Vec<(String, f64)> {
         ("speed/rows_per_second".to_owned(), timing.rows_per_second),
     ];
     let known = [
+        ("train/epoch", record.epoch),
+        ("train/epoch_loss", record.epoch_loss),
         ("train/excess", record.excess),
+        ("val/quality", record.quality),
         ("val/loss", record.val_loss),
         ("val/loss_raw", record.val_loss_raw),
         ("train/coupling_gain", record.coupling_gain),

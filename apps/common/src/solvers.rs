@@ -10,7 +10,7 @@ use fm_solvers::sde::{Diffusion, Method};
 use fm_solvers::{AdaptiveOptions, Grid, tableau};
 
 /// The flags of the solver, the same for every command that integrates.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Solver")]
 pub struct SolveArgs {
     #[arg(long, help = help_with_default::<SolverName>("ODE solver"))]
@@ -55,6 +55,11 @@ fn adaptive_methods() -> String {
 }
 
 impl SolveArgs {
+    /// The flags for this number of fixed steps.
+    pub fn fixed(solver: SolverName, num_steps: usize) -> Self {
+        Self { solver: Some(solver), num_steps: Some(num_steps), ..Self::default() }
+    }
+
     /// The sampler of these flags.
     ///
     /// # Errors

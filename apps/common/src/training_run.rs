@@ -1,5 +1,6 @@
 //! A training run, from its directory to its summary; the same for all programs.
 
+use crate::artefact::{self, CONFIG, WEIGHTS};
 use crate::memory::peak_memory;
 use crate::optimizer_args::LearningConfig;
 use crate::pictures::Curves;
@@ -14,6 +15,7 @@ use fm_torch::memory::{DeviceMemory, device_memory};
 use fm_train::batch::BatchSource;
 use fm_train::callbacks::{self, Callback};
 use fm_train::checkpoint::{self, RunInfo};
+use fm_train::epoch::EpochLength;
 use fm_train::files::read_plain;
 use fm_train::held_out::Validation;
 use fm_train::record::LogRecord;
@@ -46,6 +48,8 @@ pub struct Job {
     pub options: TrainOptions,
     /// Intervals of checkpoints and pictures.
     pub cadence: Cadence,
+    /// The length of an epoch, if the data have one.
+    pub epoch: Option<EpochLength>,
     /// Rows per step.
     pub batch_size: usize,
     /// Optimization settings; they define further callbacks, such as early stopping.
@@ -82,6 +86,7 @@ impl Job {
     /// last checkpoint.
     pub fn run(&self, group: &Group, mut state: TrainState, parts: Parts<'_>) -> anyhow::Result<ExitCode> {
         let Parts { task, source, validation, draw } = parts;
+        state.epoch = self.epoch;
         let run = group.is_first().then(|| self.open(&mut state, group.restarted())).transpose()?;
         group.share(&mut state, &self.info)?;
         let work = Interruptible::start(NOTICE).context("cannot handle Ctrl-C")?;
@@ -112,7 +117,8 @@ impl Job {
         let stopped = work.raised() && state.step < options.steps;
         if let Some(run) = &run {
             let device = device_memory(state.params.device());
-            report(run, &self.out, state.step - first, started.elapsed().as_secs_f64(), device)?;
+            let artefact = !stopped && artefact::write(run, &self.out, &self.info)?;
+            report(run, &self.out, (state.step - first, started.elapsed().as_secs_f64()), device, artefact)?;
             self.epilogue(state.step, stopped);
         }
         Ok(if stopped { ExitCode::from(130) } else { ExitCode::SUCCESS })
@@ -129,7 +135,7 @@ impl Job {
         if interrupted {
             println!("stopped   at step {step}; continue with --resume --out {}", self.out.display());
         } else if step < self.options.steps {
-            println!("stopped   at step {step}: {monitor} has not fallen for {early_stopping} lines of the log");
+            println!("stopped   at step {step}: {monitor} has not improved for {early_stopping} lines of the log");
         }
         if let Some(error) = fm_terminal::print::lost() {
             let log = self.out.join("metrics.jsonl");
@@ -235,7 +241,13 @@ pub(crate) fn loss_curves(records: &[LogRecord]) -> Curves {
 }
 
 /// Prints the summary of a run and draws its loss curve.
-fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64, device: Option<DeviceMemory>) -> anyhow::Result<()> {
+fn report(
+    run: &RunDir,
+    out: &Path,
+    (steps, seconds): (u64, f64),
+    device: Option<DeviceMemory>,
+    artefact: bool,
+) -> anyhow::Result<()> {
     let records = records(&read_log(out));
     if let Some(last) = records.last() {
         loss_curves(&records).save(&run.join("loss.png"))?;
@@ -250,6 +262,7 @@ fn report(run: &RunDir, out: &Path, steps: u64, seconds: f64, device: Option<Dev
             last.val_loss.map_or(String::new(), |loss| format!(", val_loss {loss:.4}"))
         );
     }
-    println!("wrote     {}: loss.png, metrics.jsonl, samples/, checkpoints/", out.display());
+    let model = if artefact { format!("{WEIGHTS}, {CONFIG}, ") } else { String::new() };
+    println!("wrote     {}: {model}loss.png, metrics.jsonl, samples/, checkpoints/", out.display());
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use anyhow::ensure;
 use fm_app::cli::listing;
+use fm_app::every::Every;
 use fm_app::memory::ensure_fits;
 use fm_app::models::TableModel;
 use fm_app::objective_args::{FlowArgs, FlowConfig};
@@ -80,13 +81,13 @@ fm_app::options! {
             device: String = "auto".into();
         }
         "Output" {
-            /// Steps between checkpoints; 0 saves only at the end.
-            save_every: u64 = 5000, arg(value_name = "STEPS");
+            /// Steps between checkpoints, or epochs as in 10e; 0 saves only at the end.
+            save_every: Every = Every::Steps(5000), arg(value_name = "STEPS");
             /// Steps between pictures of samples (tables of two columns) or reports of the errors
             /// of the samples' mean and covariance (other tables); 0 disables both.
-            sample_every: u64 = 1000, arg(value_name = "STEPS");
+            sample_every: Every = Every::Steps(1000), arg(value_name = "STEPS");
             /// Steps between lines of metrics.jsonl.
-            log_every: u64 = 50, arg(value_name = "STEPS", hide = true);
+            log_every: Every = Every::Steps(50), arg(value_name = "STEPS", hide = true);
         }
         also {
             /// The run whose ODE makes the training pairs; empty to train on data.
@@ -112,7 +113,7 @@ impl Config {
         ensure!(self.batch_size > 0, "batch_size is 0; give at least one row per step (--batch-size)");
         ensure!(self.rows > 0, "rows is 0; give at least one point (--rows)");
         ensure_fits("the points", &[self.rows, 2], 2 * size_of::<f64>(), "--rows")?;
-        ensure!(self.log_every > 0, "log_every is 0; give at least 1 (--log-every)");
+        ensure!(self.log_every != Every::Steps(0), "log_every is 0; give at least 1 (--log-every)");
         ensure!(self.hold_out < 1.0, "hold_out is {}; choose a share below 1 (--hold-out)", self.hold_out);
         ensure!(
             (0.0..=1.0).contains(&self.label_drop),
@@ -134,11 +135,10 @@ impl Config {
             ensure!(!self.flow.excess_loss, "the least loss is known for a fixed source; drop --excess-loss");
         }
         ensure!(
-            self.teacher.is_empty() || self.learning.validate_every == 0,
+            self.teacher.is_empty() || self.learning.validate_every == Every::Steps(0),
             "validate_every is {}: held-out rows are not the pairs of a teacher; drop --validate-every",
             self.learning.validate_every
         );
-        self.learning.validate_held_out(self.log_every, self.held_out() > 0.0)?;
         self.learning.validate(self.flow.excess_loss)
     }
 

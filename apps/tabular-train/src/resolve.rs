@@ -10,12 +10,13 @@ use fm_train::run_dir::latest_checkpoint;
 
 /// Settings that may change when a run is resumed; a change of any other setting makes a different
 /// run.
-const MAY_CHANGE: [&str; 5] = ["steps", "device", "save_every", "sample_every", "log_every"];
+pub(crate) const MAY_CHANGE: [&str; 5] = ["steps", "device", "save_every", "sample_every", "log_every"];
 
 /// A preset or the teacher's configuration, then the file, then flags; with --resume the run's
 /// configuration, with the flags that may change.
 pub(crate) fn resolve(args: &TrainArgs, resume: bool, student: Option<Config>) -> anyhow::Result<Config> {
-    let flags = options::table(&args.options)?;
+    let mut flags = options::table(&args.options)?;
+    flags.extend(options::table(&args.aliases)?);
     if !resume {
         let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
         let base = match (&args.preset, student) {

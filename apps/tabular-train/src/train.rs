@@ -10,6 +10,8 @@ use crate::saved::Saved;
 use crate::teacher_batches::{self, TeacherBatches};
 use crate::training_data::{Material, open_source};
 use anyhow::Context;
+use fm_app::advice::{Setting, advice};
+use fm_app::every::total_steps;
 use fm_app::memory::ensure_batch_fits;
 use fm_app::pictures::scatter;
 use fm_app::process_group::Group;
@@ -66,6 +68,13 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let Material { table, columns, seen, .. } = &material;
     let (dim, classes) = (columns.dim(), columns.classes.len());
     ensure_batch_fits(config.batch_size, dim)?;
+    let epoch = material.epoch(&config);
+    if let Some(epochs) = args.epochs {
+        config.steps = total_steps(epochs, epoch)?;
+        config.validate()?;
+    }
+    let log_every = config.log_every.steps(epoch)?;
+    let validate_every = config.learning.validation_interval(log_every, config.held_out() > 0.0, epoch)?;
     let network = config.model(dim, classes);
     let on = device_for(&config.device, network.parameters()?).to_owned();
     let device = fm_app::device::select(&on)?;
@@ -102,6 +111,14 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         println!("learning  {}", config.flow.describe());
         println!("training  {} steps of {} rows, into {}", config.steps, config.batch_size, args.out.display());
         processes.iter().for_each(|line| println!("{line}"));
+        let spread = deviation(seen.values.iter().map(|x| f64::from(*x)));
+        let setting = Setting {
+            batch_size: config.batch_size,
+            learning: &config.learning,
+            deviation: Some(spread),
+            rescale: Some("--preprocess standardize"),
+        };
+        advice(&setting).iter().for_each(|line| println!("advice    {line}"));
     }
     let known =
         group.agree(|| least(&config.flow, &flow.source, || seen.values.clone(), classes > 0, config.seed, "row"))?;
@@ -134,7 +151,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             // A teacher on a GPU runs between the steps of its student, because both would use the
             // same stream anyway.
             workers: usize::from(config.teacher.is_empty() || !device.is_cuda()),
-            log_every: config.log_every,
+            log_every,
             clip: config.learning.clip,
             schedule: config.learning.schedule(),
             micro_batch: config.learning.micro_batch_size,
@@ -143,7 +160,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             collective: group.peers(config.learning.reduce_in),
             ..TrainOptions::default()
         },
-        cadence: Cadence { save_every: config.save_every, keep: 3, sample_every: config.sample_every },
+        cadence: Cadence::new(config.save_every, 3, config.sample_every, epoch)?,
+        epoch,
         batch_size: config.batch_size,
         learning: config.learning.clone(),
         profile: args.profile.clone(),
@@ -178,7 +196,13 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     });
     let log_scale = log_scale.as_ref().map(tch::Tensor::shallow_clone);
     let options = HeldOutOptions { conditional: classes > 0, ..HeldOutOptions::default() };
-    let validation = config.learning.validation(&flow, model.as_ref(), &material.unseen, &options, config.steps)?;
+    let validation = config.learning.validation(
+        &flow,
+        model.as_ref(),
+        &material.unseen,
+        &options,
+        (validate_every, config.steps),
+    )?;
     let scale = log_scale.as_ref().map(tch::Tensor::shallow_clone);
     let validation = validation.map(|validation| Validation { log_scale: scale, ..validation });
     let task = FlowTask { log_scale, ..FlowTask::new(model.as_ref(), &flow) };

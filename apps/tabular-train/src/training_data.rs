@@ -9,6 +9,7 @@ use fm_data::Columns;
 use fm_data::table::CsvOptions;
 use fm_data::{Table, TableSource, points};
 use fm_terminal::eprintln;
+use fm_train::epoch::EpochLength;
 use rand::seq::SliceRandom;
 
 /// The rows of a run.
@@ -46,6 +47,12 @@ impl Material {
         let seen = columns.apply_table(&table).with_context(unsuited)?;
         let unseen = columns.apply_table(&held).with_context(unsuited)?;
         Ok(Self { table, held, columns, seen, unseen })
+    }
+
+    /// The length of an epoch; `None` if a teacher makes the rows of each step.
+    pub(crate) fn epoch(&self, config: &Config) -> Option<EpochLength> {
+        let rows = if config.teacher.is_empty() { self.table.values.nrows() } else { 0 };
+        EpochLength::new(rows as u64, config.batch_size as u64)
     }
 
     /// Real rows that were not trained on: held-out rows, or new rows of a distribution that can be

@@ -32,7 +32,7 @@ fn a_table_is_learned_in_its_own_units() {
     succeed(&format!("report {d}/run --plots {d}/plots"));
     let page = fs::read_to_string(dir.path().join("run/report.html")).unwrap();
     assert!(
-        page.contains("Cost of the pairs")
+        page.contains("Cost of coupled pairs")
             && page.contains("step 500")
             && page.contains("coupling = &quot;exact&quot;")
     );
@@ -232,7 +232,7 @@ fn early_stopping_and_the_best_checkpoint_survive_a_resume() {
     let d = dir.path().display();
     let flags = "--data moons --rows 200 --batch-size 16 --widths 8 --log-every 10 --sample-every 0 --early-stopping 6 --keep-best true --lr 1e-5";
     let said = succeed(&format!("train {flags} --steps 400 --decay constant --out {d}/whole"));
-    assert!(said.contains("loss has not fallen for 6 lines"), "{said}");
+    assert!(said.contains("loss has not improved for 6 lines"), "{said}");
     let log = |run: &str| std::fs::read_to_string(dir.path().join(run).join("metrics.jsonl")).unwrap();
     let losses: Vec<f64> = log("whole")
         .lines()
@@ -284,7 +284,7 @@ fn the_loss_on_held_out_rows_is_logged_monitored_and_resumed() {
     // A network that does not move: the loss stops falling at once.
     let still = format!("{measured} --lr 1e-12 --monitor val_loss --early-stopping 3 --keep-best true");
     let said = succeed(&format!("train {still} --steps 400 --out {d}/still"));
-    assert!(said.contains("val_loss has not fallen for 3 lines"), "{said}");
+    assert!(said.contains("val_loss has not improved for 3 lines"), "{said}");
     assert!(lines("still").len() < 20 && dir.path().join("still/best").is_dir());
 
     let refused =

@@ -182,9 +182,9 @@ fn an_early_stopped_run_is_over() {
     let d = dir.path().display();
     let flags = format!("{TINY} --steps 400 --lr 1e-9 --early-stopping 5 --sample-every 0 --save-every 3");
     let said = succeed(&format!("train {flags} --out {d}/run"));
-    assert!(said.contains("has not fallen for 5 lines"), "{said}");
+    assert!(said.contains("has not improved for 5 lines"), "{said}");
     let log = fs::read(dir.path().join("run/metrics.jsonl")).unwrap();
     let said = succeed(&format!("train --resume --out {d}/run"));
-    assert!(said.contains("has not fallen for 5 lines"), "{said}");
+    assert!(said.contains("has not improved for 5 lines"), "{said}");
     assert!(fs::read(dir.path().join("run/metrics.jsonl")).unwrap() == log);
 }

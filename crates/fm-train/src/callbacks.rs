@@ -16,6 +16,7 @@
 
 use crate::TrainError;
 use crate::checkpoint::{self, RunInfo};
+use crate::monitor::Monitor;
 use crate::record::LogRecord;
 use crate::state::TrainState;
 use std::ops::ControlFlow;
@@ -110,10 +111,10 @@ fn any_break(flows: Vec<ControlFlow<()>>) -> ControlFlow<()> {
     if flows.iter().any(ControlFlow::is_break) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
-/// Stops when a logged value has not fallen by more than `least` for `patience` lines.
+/// Stops when a logged value has not improved by more than `least` for `patience` lines.
 #[derive(Debug)]
 pub struct EarlyStopping {
-    monitor: String,
+    monitor: Monitor,
     patience: u64,
     least: f64,
     best: f64,
@@ -121,13 +122,14 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Monitors one of [`LogRecord::NAMES`]; lines without the value do not count.
+    /// Monitors a value of the log, written as a [`Monitor`] is; lines without the value do not
+    /// count.
     ///
     /// # Errors
     /// [`TrainError::Setting`]: an unknown name, a `patience` of 0, a `least` that is negative or
     /// not finite.
     pub fn new(monitor: &str, patience: u64, least: f64) -> Result<Self, TrainError> {
-        let monitor = LogRecord::monitored(monitor)?;
+        let monitor = monitor.parse()?;
         if patience == 0 {
             return Err(TrainError::setting("patience of early stopping", 0, "give at least 1 line of the log"));
         }
@@ -139,11 +141,13 @@ impl EarlyStopping {
 
     /// Adds a line and returns whether patience has run out.
     pub fn is_over(&mut self, record: &LogRecord) -> bool {
-        let Some(value) = record.value(&self.monitor) else { return false };
-        if value < self.best - self.least {
-            (self.best, self.waited) = (value, 0);
-        } else {
-            self.waited += 1;
+        if record.value(self.monitor.name()).is_none() {
+            return false;
+        }
+        // A value that is not finite is no improvement.
+        match self.monitor.score(record) {
+            Some(score) if score < self.best - self.least => (self.best, self.waited) = (score, 0),
+            _ => self.waited += 1,
         }
         self.waited >= self.patience
     }
@@ -159,25 +163,31 @@ impl Callback for EarlyStopping {
     }
 }
 
-/// Keeps the checkpoint of the line with the lowest value in a separate directory, and removes the
-/// previous one.
+/// Keeps the checkpoints of the lines with the best values in a separate directory, and removes the
+/// others there.
 #[derive(Debug)]
+#[doc(alias = "ModelCheckpoint")]
 pub struct KeepBest {
     directory: PathBuf,
     info: RunInfo,
-    monitor: String,
-    best: f64,
+    monitor: Monitor,
+    count: usize,
+    /// Scores and steps, the best first.
+    best: Vec<(f64, u64)>,
     warnings: Vec<TrainError>,
 }
 
 impl KeepBest {
-    /// Monitors one of [`LogRecord::NAMES`].
+    /// Keeps the `count` best checkpoints by a value of the log, written as a [`Monitor`] is. Of
+    /// equal values the earlier is better.
     ///
     /// # Errors
-    /// [`TrainError::Setting`]: an unknown name.
-    pub fn new(directory: PathBuf, info: RunInfo, monitor: &str) -> Result<Self, TrainError> {
-        let monitor = LogRecord::monitored(monitor)?;
-        Ok(Self { directory, info, monitor, best: f64::INFINITY, warnings: Vec::new() })
+    /// [`TrainError::Setting`]: an unknown name, a `count` of 0.
+    pub fn new(directory: PathBuf, info: RunInfo, monitor: &str, count: usize) -> Result<Self, TrainError> {
+        if count == 0 {
+            return Err(TrainError::setting("number of best checkpoints", 0, "keep at least 1"));
+        }
+        Ok(Self { directory, info, monitor: monitor.parse()?, count, best: Vec::new(), warnings: Vec::new() })
     }
 
     /// Checkpoints that were not removed, because they hold other files.
@@ -185,11 +195,16 @@ impl KeepBest {
         &self.warnings
     }
 
-    fn is_best(&mut self, record: &LogRecord) -> bool {
-        let value = record.value(&self.monitor).unwrap_or(f64::NAN);
-        let better = value < self.best;
-        self.best = if better { value } else { self.best };
-        better
+    /// Adds a line; returns whether it is among the best.
+    fn adopt(&mut self, record: &LogRecord) -> bool {
+        let Some(score) = self.monitor.score(record) else { return false };
+        let place = self.best.partition_point(|(best, _)| *best <= score);
+        if place == self.count {
+            return false;
+        }
+        self.best.insert(place, (score, record.step));
+        self.best.truncate(self.count);
+        true
     }
 }
 
@@ -199,17 +214,18 @@ impl Callback for KeepBest {
         state: &mut TrainState,
         record: Option<&LogRecord>,
     ) -> Result<ControlFlow<()>, TrainError> {
-        if record.is_some_and(|r| self.is_best(r)) {
-            let best = checkpoint::save(&self.directory, state, &self.info)?;
-            // The best is not always the newest: a run resumed after a crash finds later
+        if record.is_some_and(|r| self.adopt(r)) {
+            let newest = checkpoint::save(&self.directory, state, &self.info)?;
+            // The best are not always the newest: a run resumed after a crash finds later
             // checkpoints in the directory.
-            self.warnings = crate::run_dir::keep_only(&self.directory, &best)?;
+            let steps: Vec<u64> = self.best.iter().map(|(_, step)| *step).collect();
+            self.warnings = crate::run_dir::keep_only(&self.directory, &newest, &steps)?;
         }
         Ok(ControlFlow::Continue(()))
     }
 
     fn replay(&mut self, record: &LogRecord) -> ControlFlow<()> {
-        self.is_best(record);
+        self.adopt(record);
         ControlFlow::Continue(())
     }
 }

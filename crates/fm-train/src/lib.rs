@@ -14,8 +14,9 @@
 //! | [`train`](mod@train) | the training loop |
 //! | [`trainer`] | a training step, for a loop that you write yourself |
 //! | [`accumulator`], [`record`] | metrics accumulated on the device, and the lines of the log |
+//! | [`epoch`] | passes over the data |
 //! | [`held_out`] | the loss on rows that are not trained on |
-//! | [`callbacks`] | callbacks: early stopping, the best checkpoint, your own |
+//! | [`callbacks`], [`monitor`] | callbacks: early stopping on a value of the log, the best checkpoints, your own |
 //! | [`checkpoint`] | a directory per step, complete or absent |
 //! | [`tensorboard`] | TensorBoard event files |
 //! | [`files`] | atomic, durable writes |
@@ -63,12 +64,14 @@ pub mod collective;
 mod coupler;
 pub mod device_dataset;
 pub mod ema;
+pub mod epoch;
 pub mod error;
 pub mod files;
 pub mod fingerprint;
 pub mod flat;
 pub mod held_out;
 pub mod loss_aware;
+pub mod monitor;
 pub mod optimizer;
 mod overlap;
 mod pack;

@@ -1,6 +1,5 @@
 //! A line of the log.
 
-use crate::TrainError;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A line of `metrics.jsonl`.
@@ -8,9 +7,15 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub struct LogRecord {
     /// Steps done.
     pub step: u64,
+    /// Passes over the data that are done, if the data have a fixed number of rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<f64>,
     /// Mean loss since the previous line; NaN (null) if no step was finite.
     #[serde(deserialize_with = "or_nan")]
     pub loss: f64,
+    /// Mean loss of the epoch that ended last, if one ended since the previous line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch_loss: Option<f64>,
     /// Loss minus the irreducible loss, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excess: Option<f64>,
@@ -41,6 +46,9 @@ pub struct LogRecord {
     /// interval; null for a tenth without rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub val_loss_by_time: Vec<Option<f64>>,
+    /// Distance between samples and data, if it is measured; lower is better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<f64>,
     /// Steps of the run that were skipped because loss or gradient was not finite.
     #[serde(default, skip_serializing_if = "none")]
     pub skipped: u64,
@@ -51,29 +59,32 @@ impl LogRecord {
     pub fn value(&self, name: &str) -> Option<f64> {
         match name {
             "loss" => Some(self.loss),
+            "epoch_loss" => self.epoch_loss,
             "excess" => self.excess,
             "val_loss" => self.val_loss,
             "val_loss_raw" => self.val_loss_raw,
+            "quality" => self.quality,
             "grad_norm" => Some(self.grad_norm),
             "update_ratio" => Some(self.update_ratio),
+            "lr" => Some(self.lr),
+            "coupling_gain" => self.coupling_gain,
             _ => None,
         }
     }
 
     /// The names that can be monitored.
-    pub const NAMES: [&str; 6] = ["loss", "excess", "val_loss", "val_loss_raw", "grad_norm", "update_ratio"];
-
-    /// Checks a name.
-    pub(crate) fn monitored(name: &str) -> Result<String, TrainError> {
-        if Self::NAMES.contains(&name) {
-            return Ok(name.to_owned());
-        }
-        Err(TrainError::setting(
-            "monitored value",
-            format!("{name:?}"),
-            format!("choose one of {}", Self::NAMES.join(", ")),
-        ))
-    }
+    pub const NAMES: [&str; 10] = [
+        "loss",
+        "epoch_loss",
+        "excess",
+        "val_loss",
+        "val_loss_raw",
+        "quality",
+        "grad_norm",
+        "update_ratio",
+        "lr",
+        "coupling_gain",
+    ];
 }
 
 fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {

@@ -30,6 +30,7 @@ use crate::batches::{BatchOptions, FlowBatches};
 use crate::callbacks::{self, Callback};
 use crate::checkpoint::{self, DataMeta, RunInfo, Weights};
 use crate::collective::Shard;
+use crate::epoch::EpochLength;
 use crate::files;
 use crate::fingerprint::fingerprint;
 use crate::loss_aware::LossAwareTimes;
@@ -204,6 +205,7 @@ impl Run {
                 meta.data.check_unchanged(&info.data)?;
             }
         }
+        state.epoch = EpochLength::new(data.len() as u64, options.batches.rows as u64);
         self.damaged.iter().for_each(|warning| callback.warn(warning));
         let (lines, found) = self.directory.rewind_as::<LogRecord>(LOG, state.step)?;
         if let Some(problem) = found.problem(options.log_every) {

@@ -2,6 +2,7 @@
 
 use crate::accumulator::MetricAccumulator;
 use crate::ema::{Ema, EmaConfig};
+use crate::epoch::EpochLength;
 use crate::flat::FlatParams;
 use crate::loss_aware::LossAwareTimes;
 use crate::optimizer::Optimizer;
@@ -20,6 +21,9 @@ pub struct TrainState {
     pub step: u64,
     /// Metrics since the last line of the log.
     pub tally: MetricAccumulator,
+    /// The length of an epoch, if the data have one. It belongs to the data of this process: a
+    /// checkpoint does not restore it.
+    pub epoch: Option<EpochLength>,
     /// The density of loss-aware times, if they are used.
     pub adaptive: Option<LossAwareTimes>,
 }
@@ -30,7 +34,7 @@ impl TrainState {
     pub fn new(params: FlatParams, optimizer: Optimizer, ema: &EmaConfig, loss_aware_bins: usize) -> Self {
         let (ema, tally) = (Ema::new(&params.master, ema), MetricAccumulator::new(params.device()));
         let adaptive = (loss_aware_bins > 0).then(|| LossAwareTimes::new(loss_aware_bins, params.device()));
-        Self { params, optimizer, ema, step: 0, tally, adaptive }
+        Self { params, optimizer, ema, step: 0, tally, epoch: None, adaptive }
     }
 
     /// The tensors of a checkpoint, for exchange between processes; call [`FlatParams::refresh`]

@@ -106,7 +106,9 @@ impl TrainState {
         let finite = |x: f64| x.is_finite().then_some(x);
         Ok(LogRecord {
             step: self.step,
+            epoch: self.epoch.map(|epoch| epoch.passes(self.step)),
             loss: seen.loss,
+            epoch_loss: seen.epoch_loss,
             excess: options.irreducible.map(|least| seen.loss - least),
             loss_by_time: if seen.bins.iter().all(|b| b.is_nan()) {
                 Vec::new()
@@ -120,6 +122,7 @@ impl TrainState {
             val_loss: None,
             val_loss_raw: None,
             val_loss_by_time: Vec::new(),
+            quality: None,
             skipped: seen.skipped,
         })
     }
@@ -250,7 +253,8 @@ fn step(
         adaptive.see(&members, losses);
     }
     let norm = gradient.norm();
-    let update = state.tally.step(&loss, &norm, inputs.coupling_gain);
+    let ends_epoch = state.epoch.is_some_and(|epoch| epoch.ends_with(state.step + 1));
+    let update = state.tally.step(&loss, &norm, inputs.coupling_gain, ends_epoch);
     let scaling = Scaling::by_norm(&norm, options.clip, &update);
     let lr = options.schedule.at(state.step, options.steps);
     let before = logging.then(|| state.params.master.copy());

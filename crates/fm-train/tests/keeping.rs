@@ -73,7 +73,7 @@ fn nothing_is_removed_while_too_few_are_good() {
 fn the_best_checkpoint_is_replaced_by_a_good_one() {
     let dir = tempfile::tempdir().unwrap();
     let best = dir.path().join("best");
-    let mut keeper = KeepBest::new(best.clone(), info(), "loss").unwrap();
+    let mut keeper = KeepBest::new(best.clone(), info(), "loss", 1).unwrap();
     let line = |step, loss| LogRecord {
         step,
         loss,
@@ -87,6 +87,32 @@ fn the_best_checkpoint_is_replaced_by_a_good_one() {
     let _ = keeper.after_step(&mut state(8), Some(&line(8, 0.5))).unwrap();
     assert_eq!((names(&best), names(&best.join("step-6"))), (set(&["step-6", "step-8"]), set(&["notes.txt"])));
     assert!(keeper.warnings()[0].to_string().contains("not part of the checkpoint"), "{:?}", keeper.warnings());
+}
+
+#[test]
+fn several_best_checkpoints_are_kept_across_a_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let best = dir.path().join("best");
+    let keeper = || KeepBest::new(best.clone(), info(), "val_loss:max", 2).unwrap();
+    let line = |(step, value): (u64, f64)| LogRecord {
+        step,
+        val_loss: (value != 0.0).then_some(value),
+        ..serde_json::from_str(r#"{"step":1,"loss":0,"grad_norm":1,"lr":1}"#).unwrap()
+    };
+    let log: Vec<LogRecord> =
+        [(2, 1.0), (4, 3.0), (6, 0.0), (8, 2.0), (10, 2.0), (12, f64::NAN), (14, 9.0)].map(line).into();
+    let kept = [&["step-2"][..], &["step-2", "step-4"], &["step-2", "step-4"], &["step-4", "step-8"]];
+    let kept = kept.into_iter().chain([&["step-4", "step-8"][..], &["step-4", "step-8"], &["step-14", "step-4"]]);
+    let (mut whole, mut resumed) = (keeper(), keeper());
+    for (k, (line, kept)) in log.iter().zip(kept).enumerate() {
+        // The second half by a callback that received the lines of the first.
+        let keeper = if k < 4 { &mut whole } else { &mut resumed };
+        let _ = keeper.after_step(&mut state(line.step), Some(line)).unwrap();
+        assert_eq!(names(&best), set(kept), "step {}", line.step);
+        let _ = if k < 4 { resumed.replay(line) } else { whole.replay(line) };
+    }
+    assert!(KeepBest::new(best.clone(), info(), "loss", 0).is_err());
+    assert!(KeepBest::new(best, info(), "val_loss:most", 1).is_err());
 }
 
 #[test]

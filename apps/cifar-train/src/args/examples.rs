@@ -29,6 +29,10 @@ Examples:
   cifar-train evaluate --checkpoint runs/digits --metrics fd --sweep nfe=2,4,8,16 --plot sweep.png
   cifar-train evaluate --samples cifar10-test --data cifar10 --metrics fd,kid,pr";
 
+pub(crate) const REFLOW: &str = "\
+Examples:
+  cifar-train reflow --teacher runs/digits --rounds 3 --steps 2000 --lr 5e-4 --out runs/rounds";
+
 pub(crate) const PAIRS: &str = "\
 Examples:
   cifar-train reflow pairs --checkpoint runs/digits --solver rk4 --num-steps 16 --out runs/pairs

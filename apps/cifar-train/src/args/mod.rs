@@ -8,7 +8,7 @@ mod train;
 
 pub(crate) use evaluate::EvaluateArgs;
 pub(crate) use model::{CheckpointArgs, SolverArgs, Which};
-pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowCommand};
+pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowArgs, ReflowCommand};
 pub(crate) use train::TrainArgs;
 
 use crate::vqvae::config::ConfigArgs;
@@ -49,9 +49,10 @@ pub(crate) enum Command {
     /// copies and likelihood.
     #[command(after_help = examples::EVALUATE)]
     Evaluate(Box<EvaluateArgs>),
-    /// Make a teacher's pairs of noise and samples, and compare the models trained on them.
-    #[command(subcommand)]
-    Reflow(ReflowCommand),
+    /// Train on a teacher's pairs of noise and samples, in rounds; make such pairs, and compare
+    /// models by their quality in few steps.
+    #[command(after_help = examples::REFLOW)]
+    Reflow(Box<ReflowArgs>),
     /// Distil a teacher: train a model for a fixed number of Euler steps on the teacher's pairs.
     ///
     /// The same as `train --pairs` with training times restricted to those of the Euler steps.
@@ -90,11 +91,14 @@ pub(crate) struct AutoencoderArgs {
     /// Also measure the reconstruction error on held-out images, for example cifar10-test.
     #[arg(long, value_name = "DATA", help_heading = "Data")]
     pub(crate) test: Option<String>,
+    /// Total number of passes over the images, instead of --steps.
+    #[arg(long, help_heading = "Optimization")]
+    pub(crate) epochs: Option<u64>,
     /// Run directory.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: PathBuf,
     /// Continue from the newest intact checkpoint of --out, with its configuration.
-    /// Only --steps, --num-workers, --device, --save-every, --sample-every and --log-every may
+    /// Only --steps or --epochs, --num-workers, --device, --save-every, --sample-every and --log-every may
     /// change.
     #[arg(long, conflicts_with = "config", help_heading = "Run")]
     pub(crate) resume: bool,

@@ -7,7 +7,38 @@ use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// Reflow: training on the pairs of noise and sample that a teacher's ODE makes, which straightens
-/// the paths.
+/// the paths. Each round makes pairs with the model of the round before, and trains on them.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct ReflowArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ReflowCommand>,
+    /// Teacher of the first round: a run or a checkpoint. Its options are the students' defaults.
+    #[arg(long, value_name = "PATH", required = true, help_heading = "Teacher")]
+    pub(crate) teacher: Option<PathBuf>,
+    /// Number of rounds.
+    #[arg(long, default_value_t = 3, value_name = "N", help_heading = "Teacher")]
+    pub(crate) rounds: usize,
+    /// Number of RK4 steps with which the model of the round before makes a pair.
+    #[arg(long, default_value_t = 16, value_name = "N", help_heading = "Teacher")]
+    pub(crate) teacher_steps: usize,
+    /// Pairs per round.
+    #[arg(long, default_value_t = 10_000, value_name = "N", help_heading = "Teacher")]
+    pub(crate) num_pairs: usize,
+    /// Scale of classifier-free guidance in the pairs of the first round (default: the teacher's
+    /// `sampling.cfg_scale`).
+    #[arg(long, value_name = "S", help_heading = "Teacher")]
+    pub(crate) cfg_scale: Option<f64>,
+    /// Samples per model and number of steps, and trajectories, of the table at the end.
+    #[arg(long, default_value_t = 1000, value_name = "N", help_heading = "Teacher", hide = true)]
+    pub(crate) num_samples: usize,
+    /// Start each round from random weights instead of those of the round before.
+    #[arg(long, help_heading = "Teacher")]
+    pub(crate) fresh: bool,
+    #[command(flatten)]
+    pub(crate) train: TrainArgs,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReflowCommand {
     /// Make pairs of noise and samples with a teacher's ODE; an interrupted command continues where

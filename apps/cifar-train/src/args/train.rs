@@ -2,11 +2,12 @@
 
 use crate::config::ConfigArgs;
 use clap::Args;
+use fm_app::aliases::AliasArgs;
 use fm_app::process_group::GroupArgs;
 use std::path::PathBuf;
 
 /// A preset sets all options of a run; a TOML file overrides the preset, and flags override both.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TrainArgs {
     /// Start from a preset: quickstart (digits, minutes on a CPU), cifar10-tiny (1.1M parameters,
     /// CPU-sized), cifar10-unet (35.7M, unconditional), cifar10-dit (129.5M, transformer) or guide
@@ -44,6 +45,9 @@ pub(crate) struct TrainArgs {
     /// The options of the configuration.
     #[command(flatten)]
     pub(crate) options: ConfigArgs,
+    /// The same options under the names of other trainers.
+    #[command(flatten)]
+    pub(crate) aliases: AliasArgs,
     #[command(flatten)]
     pub(crate) group: GroupArgs,
 }

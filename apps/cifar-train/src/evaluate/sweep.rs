@@ -116,5 +116,6 @@ fn plot(path: &std::path::Path, cases: &[Case], count: usize, data: &str) -> any
         }
     }
     let title = format!("{label} of {count} samples, against {data}");
-    Curves { title, labels: ("evaluations of the network".into(), label), lines, doubling: true }.save(path)
+    Curves { title, labels: ("evaluations of the network".into(), label), lines, doubling: true, log_y: false }
+        .save(path)
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod pairs;
+pub(crate) mod rounds;
 
 use crate::config::{Config, Sampling};
 use crate::{latent, presets};

@@ -1,5 +1,6 @@
 //! Configuration of an autoencoder run: plain values with defaults.
 
+use fm_app::every::Every;
 use fm_models::vqvae::VqVaeConfig;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ fm_app::options! {
         }
         "Optimization" {
             /// Total number of training steps.
-            steps: u64 = 2000;
+            steps: u64 = 2000, arg(conflicts_with = "epochs");
             /// Images per step.
             batch_size: usize = 64;
             /// Peak learning rate; it then follows a cosine to 0.
@@ -39,12 +40,12 @@ fm_app::options! {
             device: String = "auto".into();
         }
         "Output" {
-            /// Steps between checkpoints; 0 saves only at the end.
-            save_every: u64 = 500, arg(value_name = "STEPS");
+            /// Steps between checkpoints, or epochs as in 10e; 0 saves only at the end.
+            save_every: Every = Every::Steps(500), arg(value_name = "STEPS");
             /// Steps between pictures of reconstructions; 0 draws none.
-            sample_every: u64 = 500, arg(value_name = "STEPS");
+            sample_every: Every = Every::Steps(500), arg(value_name = "STEPS");
             /// Steps between lines of metrics.jsonl.
-            log_every: u64 = 50, arg(value_name = "STEPS", hide = true);
+            log_every: Every = Every::Steps(50), arg(value_name = "STEPS", hide = true);
         }
         nested {
             model: VqVaeConfig, ModelArgs = VqVaeConfig::default();

@@ -8,6 +8,7 @@ use crate::args::AutoencoderArgs;
 use crate::data;
 use anyhow::{Context, ensure};
 pub(crate) use config::Config;
+use fm_app::every::total_steps;
 use fm_app::optimizer_args::LearningConfig;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::process_group::Group;
@@ -25,6 +26,7 @@ use fm_train::batch::{Batch, BatchSource};
 use fm_train::block::Packer;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::ema::EmaConfig;
+use fm_train::epoch::EpochLength;
 use fm_train::fingerprint::fingerprint;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::optimizer::{Optimizer, OptimizerConfig};
@@ -113,6 +115,10 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     tch::manual_seed(Key::new(config.seed, 0, Stream::Init).torch_seed());
     let store = nn::VarStore::new(device);
     let model = VqVae::new(&store.root(), &config.model)?;
+    let epoch = EpochLength::new(set.len() as u64, config.batch_size as u64);
+    if let Some(epochs) = args.epochs {
+        config.steps = total_steps(epochs, epoch)?;
+    }
     println!("data      {}: {} images {:?}", config.data, set.len(), set.shape);
     println!(
         "model     VQ-VAE, {} parameters, {} codes, latents {:?}, {:.0} bits an image, on {device:?}",
@@ -127,7 +133,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     let optimizer = Optimizer::new(&params.master, &OptimizerConfig::default(), &params.slots, |_| Role::Hidden);
     let state = TrainState::new(params, optimizer, &EmaConfig::of(0.0), 0);
     let images = Images { set: &set, order: Order::new(config.seed, set.len()), config: &config };
-    let job = job(args, &config, &set)?;
+    let job = job(args, &config, &set, epoch)?;
     let picture = |state: &mut TrainState| {
         let path = args.out.join("samples").join(format!("step-{}.png", state.step));
         let (pixels, columns) = side_by_side(&model, &set, device)?;
@@ -143,7 +149,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Result<Job> {
+fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet, epoch: Option<EpochLength>) -> anyhow::Result<Job> {
     Ok(Job {
         out: args.out.clone(),
         resume: args.resume,
@@ -167,7 +173,7 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
         options: TrainOptions {
             steps: config.steps,
             workers: config.num_workers,
-            log_every: config.log_every,
+            log_every: config.log_every.steps(epoch)?,
             clip: 1.0,
             schedule: Schedule { lr: config.lr, warmup_steps: config.warmup_steps, decay: Decay::Cosine },
             micro_batch: 0,
@@ -176,7 +182,8 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet) -> anyhow::Resul
             irreducible: None,
             ..TrainOptions::default()
         },
-        cadence: Cadence { save_every: config.save_every, keep: 3, sample_every: config.sample_every },
+        cadence: Cadence::new(config.save_every, 3, config.sample_every, epoch)?,
+        epoch,
         batch_size: config.batch_size,
         learning: LearningConfig::default(),
         profile: None,

@@ -3,6 +3,7 @@
 use super::config::Config;
 use crate::args::AutoencoderArgs;
 use anyhow::{Context, ensure};
+use fm_app::every::Every;
 use fm_app::{options, settings};
 use fm_train::run_dir::latest_checkpoint;
 
@@ -27,7 +28,7 @@ impl Config {
             settings::check_resumed(&base, &config, &MAY_CHANGE)?;
         }
         ensure!(config.steps > 0 && config.batch_size > 0, "steps or batch_size is 0; both must be at least 1");
-        ensure!(config.log_every > 0, "log_every is 0; give at least 1");
+        ensure!(config.log_every != Every::Steps(0), "log_every is 0; give at least 1");
         ensure!(config.lr > 0.0 && config.lr.is_finite(), "lr is {}; choose a learning rate above 0 (--lr)", config.lr);
         Ok(config)
     }

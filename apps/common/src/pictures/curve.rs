@@ -23,13 +23,15 @@ pub struct Curves {
     /// Logarithmic axes (y only if all of it is above 0), with a dot at each point: for lines of
     /// few points whose x doubles.
     pub doubling: bool,
+    /// A logarithmic y axis, if all of it is above 0.
+    pub log_y: bool,
 }
 
 impl Curves {
     /// A single line.
     pub fn one(title: &str, labels: (&str, &str), points: Vec<(f64, f64)>) -> Self {
         let labels = (labels.0.into(), labels.1.into());
-        Self { title: title.into(), labels, lines: vec![(String::new(), points)], doubling: false }
+        Self { title: title.into(), labels, lines: vec![(String::new(), points)], doubling: false, log_y: false }
     }
 
     fn finite(&self) -> impl Iterator<Item = (f64, f64)> {
@@ -38,7 +40,7 @@ impl Curves {
 
     /// Whether x and y are shown by their logarithms.
     fn logarithmic(&self) -> (bool, bool) {
-        (self.doubling, self.doubling && self.finite().all(|(_, y)| y > 0.0))
+        (self.doubling, (self.doubling || self.log_y) && self.finite().all(|(_, y)| y > 0.0))
     }
 
     /// Where points are drawn.
@@ -87,14 +89,16 @@ impl Chart for Curves {
         let (shown, (by_x, by_y)) = (self.placed(), self.logarithmic());
         let (low, high, last) = shown.range();
         let mut chart = ChartBuilder::on(area)
-            .caption(&self.title, ("sans-serif", 20))
+            .caption(&self.title, ("sans-serif", 26))
             .margin(14)
             .margin_right(34)
-            .x_label_area_size(40)
-            .y_label_area_size(72)
+            .x_label_area_size(56)
+            .y_label_area_size(104)
             .build_cartesian_2d(0.0..last, low..high)?;
         let mesh = &mut chart.configure_mesh();
         mesh.x_desc(&self.labels.0).y_desc(&self.labels.1).light_line_style(WHITE);
+        // A page shows the chart at two thirds of its size.
+        mesh.label_style(("sans-serif", 19)).axis_desc_style(("sans-serif", 21));
         let value = |v: &f64, by: bool| if by { short(&three_digits(v.exp2())) } else { short(v) };
         let (x_label, y_label) = (|v: &f64| value(v, by_x), |v: &f64| value(v, by_y));
         // Doublings, one a label.
@@ -116,7 +120,7 @@ impl Chart for Curves {
         }
         if count > 1 {
             let labels = &mut chart.configure_series_labels();
-            labels.position(SeriesLabelPosition::UpperRight);
+            labels.position(SeriesLabelPosition::UpperRight).label_font(("sans-serif", 18));
             labels.border_style(BLACK.mix(0.3)).background_style(WHITE.mix(0.85)).draw()?;
         }
         Ok(area.present()?)

@@ -16,6 +16,9 @@ pub struct Meta {
     pub program: String,
     /// Steps done.
     pub step: u64,
+    /// Passes over the data that are done, if they have a fixed number of rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<f64>,
     /// Trainable values.
     pub parameters: i64,
     /// The probability path's name.

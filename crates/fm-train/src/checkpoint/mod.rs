@@ -128,6 +128,7 @@ pub fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, File
         format: FORMAT,
         program: info.program.clone(),
         step: state.step,
+        epoch: state.epoch.map(|epoch| epoch.passes(state.step)),
         parameters: state.params.count(),
         path: info.path.clone(),
         prediction: info.prediction.clone(),

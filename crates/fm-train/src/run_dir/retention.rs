@@ -54,11 +54,11 @@ pub(super) fn retain(directory: &Path, keep: usize) -> Result<Vec<TrainError>, T
     Ok(warnings)
 }
 
-/// Removes all checkpoints in a directory except this one, which must be undamaged. Returns
-/// warnings as [`retain`].
-pub(crate) fn keep_only(directory: &Path, kept: &Path) -> Result<Vec<TrainError>, TrainError> {
-    checkpoint::verify_changed(kept)?;
-    let others = checkpoint_steps(directory).into_iter().filter(|(_, path)| path != kept);
+/// Removes all checkpoints in a directory except those of `steps`, once `newest`, one of them, is
+/// known to be undamaged. Returns warnings as [`retain`].
+pub(crate) fn keep_only(directory: &Path, newest: &Path, steps: &[u64]) -> Result<Vec<TrainError>, TrainError> {
+    checkpoint::verify_changed(newest)?;
+    let others = checkpoint_steps(directory).into_iter().filter(|(step, _)| !steps.contains(step));
     let removed: Result<Vec<_>, _> = others.map(|(_, path)| checkpoint::remove(&path)).collect();
     Ok(removed?.into_iter().flatten().collect())
 }

@@ -2,6 +2,8 @@
 //! makes. The straight lines between them hardly cross, so the student's paths are nearly straight,
 //! and one or two Euler steps are enough.
 
+mod rounds;
+
 use crate::args::ReflowArgs;
 use crate::config::Config;
 use crate::teacher_batches::open;
@@ -17,6 +19,14 @@ use std::process::ExitCode;
 
 pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.teacher_steps > 0, "--teacher-steps is 0; give at least one");
+    match args.rounds {
+        None => one(args),
+        Some(count) => rounds::run(args, count),
+    }
+}
+
+/// One round.
+fn one(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
     start(&args.train, || student(args).map(Some))
 }
 

@@ -1,0 +1,114 @@
+//! `tabular-train reflow --rounds N`: students of students, and the quality of each in few steps.
+
+use super::one;
+use crate::args::ReflowArgs;
+use crate::draw::{Classes, Drawer};
+use crate::model::load;
+use crate::resolve::MAY_CHANGE;
+use crate::training_data::Material;
+use anyhow::ensure;
+use fm_app::options;
+use fm_app::process_group::Group;
+use fm_app::rounds::{Round, Rounds};
+use fm_app::weights::FileArgs;
+use fm_metrics::energy::energy_distance;
+use fm_metrics::sliced::sliced_wasserstein;
+use fm_solvers::sampler::{Sampler, SolverName};
+use fm_terminal::println;
+use ndarray::{Array2, s};
+use serde::Serialize;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Numbers of Euler steps at which the rounds are compared.
+const STEPS: [usize; 6] = [1, 2, 4, 8, 16, 32];
+/// Samples and real rows of the sliced Wasserstein distance, and of the energy distance.
+const SAMPLES: usize = 10_000;
+const FEWER: usize = 2000;
+/// Directions of the sliced Wasserstein distance.
+const DIRECTIONS: usize = 200;
+
+/// The quality of one model at a number of steps.
+#[derive(Debug, Clone, Serialize)]
+struct Quality {
+    steps: usize,
+    sliced_wasserstein_2: f64,
+    energy_distance: f64,
+}
+
+pub(super) fn run(args: &ReflowArgs, count: usize) -> anyhow::Result<ExitCode> {
+    Group::refuse("reflow in rounds")?;
+    ensure!(!args.train.resume, "rounds continue by repeating their command; drop --resume");
+    let out = &args.train.out;
+    let mut flags = options::table(&args.train.options)?;
+    MAY_CHANGE.iter().filter(|key| **key != "steps").for_each(|key| drop(flags.remove(*key)));
+    let settings = json!({
+        "teacher_steps": args.teacher_steps, "fresh": args.fresh, "config": args.train.config, "flags": flags,
+    });
+    let rounds = Rounds { teacher: &args.teacher, count, out, settings };
+    let models = match rounds.run(|round| train(args, round))? {
+        Ok(models) => models,
+        Err(code) => return Ok(code),
+    };
+    let device = args.train.options.device.as_deref().unwrap_or("auto");
+    let found = models.iter().map(|model| measure(model, device)).collect::<anyhow::Result<Vec<_>>>()?;
+    println!("{}", table(&found));
+    let each = |(round, (model, quality)): (usize, (&PathBuf, &Vec<Quality>))| json!({ "round": round, "model": model, "euler": quality });
+    let all: Vec<_> = models.iter().zip(&found).enumerate().map(each).collect();
+    let path = out.join("steps.json");
+    fm_train::files::write(&path, format!("{:#}\n", json!(all)).as_bytes())?;
+    println!("wrote {}", path.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn train(args: &ReflowArgs, round: &Round) -> anyhow::Result<ExitCode> {
+    let mut args = ReflowArgs { teacher: round.teacher.clone(), rounds: None, ..args.clone() };
+    args.train.out = round.out.clone();
+    if round.resume {
+        // The run knows all of its settings.
+        args.train.resume = true;
+        args.train.config = None;
+    }
+    one(&args)
+}
+
+/// Samples in few Euler steps against real rows that were not trained on, in the units of the
+/// network.
+fn measure(model: &Path, device: &str) -> anyhow::Result<Vec<Quality>> {
+    let loaded = load(model, &FileArgs::default(), device)?;
+    let (real, _) = Material::open(&loaded.config)?.fresh(&loaded.config, SAMPLES)?;
+    let seen = |values: &Array2<f64>| loaded.columns.apply(values.view());
+    let real = seen(&real.values)?;
+    let drawer = Drawer::of(&loaded, 1.0)?;
+    let at = |steps: usize| {
+        let classes = loaded.columns.asked(None, SAMPLES)?;
+        let drawn = drawer.draw(&Sampler::fixed(SolverName::Euler, steps), SAMPLES, 0, classes, false)?;
+        let samples = seen(&Array2::from_shape_vec((SAMPLES, loaded.dim()), drawn.values)?)?;
+        let few = |rows: &Array2<f32>| rows.slice(s![..rows.nrows().min(FEWER), ..]).to_owned();
+        Ok(Quality {
+            steps,
+            sliced_wasserstein_2: sliced_wasserstein(samples.view(), real.view(), 2, DIRECTIONS, 0)?,
+            energy_distance: energy_distance(few(&samples).view(), few(&real).view())?,
+        })
+    };
+    STEPS.into_iter().map(at).collect()
+}
+
+fn table(found: &[Vec<Quality>]) -> String {
+    let mut text = String::from("round ");
+    for steps in STEPS {
+        let _ = write!(text, "{:>16}", format!("NFE {steps}"));
+    }
+    for (round, qualities) in found.iter().enumerate() {
+        let _ = write!(text, "\n{round:<6}");
+        for quality in qualities {
+            let both = format!("{:.4} {:.4}", quality.sliced_wasserstein_2, quality.energy_distance);
+            let _ = write!(text, "{both:>16}");
+        }
+    }
+    text + &format!(
+        "\nsliced Wasserstein-2 distance of {SAMPLES} Euler samples, and energy distance of {FEWER}; round 0 is the teacher"
+    )
+}
