@@ -198,8 +198,9 @@ fn reflow_in_rounds_is_one_command() {
     succeed(&rounds(1, "parts", ""));
     succeed(&rounds(2, "parts", ""));
     fs::remove_dir_all(dir.path().join("parts/round-2/checkpoints/step-6")).unwrap();
-    ["model.safetensors", "config.json"]
-        .map(|name| fs::remove_file(dir.path().join("parts/round-2").join(name)).unwrap());
+    for name in ["model.safetensors", "config.json"] {
+        fs::remove_file(dir.path().join("parts/round-2").join(name)).unwrap();
+    }
     let said = succeed(&rounds(2, "parts", ""));
     assert!(said.contains("round     1 of 2 is done") && said.contains("resumed "), "{said}");
     assert!(
