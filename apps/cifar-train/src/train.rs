@@ -7,7 +7,7 @@ use crate::latent::to_pixels;
 use crate::model::{open, weights_of};
 use crate::reflow::{self, compare};
 use crate::training_data::Material;
-use crate::{data, plan};
+use crate::{data, duration, plan};
 use anyhow::{Context, bail};
 use fm_app::memory::ensure_batch_fits;
 use fm_app::pictures::{Grid, save_png};
@@ -93,6 +93,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     if group.is_first() {
         println!("{}", plan::describe(&config, &material, fm_models::parameter_count(&store), device, &out));
         processes.iter().for_each(|line| println!("{line}"));
+        if !resume && let Some(line) = duration::on_cpu(&config, &store, model.as_ref(), group.shard().count)? {
+            println!("{line}");
+        }
     }
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
