@@ -35,7 +35,7 @@ fn case(name: &str) -> Result<(ModelConfig, i64), Failure> {
 pub(crate) fn tiny() -> UNetConfig {
     UNetConfig {
         channels: 32,
-        channel_mult: vec![1, 2, 2],
+        channel_mult: vec![1.0, 2.0, 2.0],
         res_blocks: 1,
         attention_at: vec![4],
         head_channels: 32,

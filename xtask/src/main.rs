@@ -3,7 +3,6 @@
 mod cifar10;
 mod cuda;
 mod doctor;
-mod download;
 mod elsewhere;
 mod launch;
 mod libtorch;

@@ -42,8 +42,7 @@ pub(crate) fn run(args: &QuickstartArgs) -> anyhow::Result<()> {
 }
 
 const NEXT: &str = "
-  cargo xtask fetch-cifar10                                  # 50,000 colour images
-  cargo run -p cifar-train -- train --preset cifar10-tiny
+  cargo run -p cifar-train -- train --preset cifar10-tiny    # 50,000 colour images, fetched if missing
   cargo run -p cifar-train -- sample --checkpoint runs/quickstart --class-label 3 --cfg-scale 4 --out threes.png
   cargo run -p cifar-train -- inspect runs/quickstart
   cargo run -p cifar-train -- report runs/quickstart

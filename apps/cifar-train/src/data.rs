@@ -4,10 +4,14 @@ use crate::config::Config;
 use anyhow::bail;
 use fm_app::sources;
 use fm_core::source::Source;
+use fm_data::cifar10;
+use fm_data::named::CIFAR10;
 use fm_data::{ImageSet, ImageSource, folder};
+use fm_fetch::cifar10::{Outcome, Request, URL};
 use fm_terminal::eprintln;
 use fm_train::checkpoint::DataMeta;
 use ndarray::Array2;
+use std::path::Path;
 
 /// Reads the images of a run with the classes of its checkpoint: their numbers stay, however the
 /// folder is sorted now.
@@ -25,13 +29,38 @@ pub(crate) fn open_again(name: &str, image_size: u32, classes: &[String]) -> any
 /// Reads images; what was read and what was left out or assumed is printed.
 pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
     let mut notes = Vec::new();
-    let set = name.parse::<ImageSource>()?.open(image_size, &mut notes)?;
+    let source = name.parse::<ImageSource>()?;
+    fetch_missing(&source)?;
+    let set = source.open(image_size, &mut notes)?;
     notes.iter().for_each(|note| eprintln!("note: {note}"));
     if let empty @ [first, ..] = set.empty_classes().as_slice() {
         eprintln!("note: {} of {} classes have no images, such as {first}", empty.len(), set.classes.len());
     }
     Ok(set)
 }
+
+/// Fetches CIFAR-10 if it is missing in its default directory. Another directory is the user's.
+///
+/// # Errors
+/// No network, a full disk, and files with other hashes.
+fn fetch_missing(source: &ImageSource) -> anyhow::Result<()> {
+    let ImageSource::Cifar10 { folder, split } = source else { return Ok(()) };
+    if folder != Path::new(CIFAR10) || cifar10::is_present(folder, *split) {
+        return Ok(());
+    }
+    eprintln!("note: CIFAR-10 is not in {CIFAR10}; fetching 170 MB");
+    let url = std::env::var("FM_CIFAR10_URL").unwrap_or_else(|_| URL.into());
+    let fetched = Request { from: "auto", url: &url, out: folder, remedy: WITHOUT_NETWORK }
+        .run(&mut |line| eprintln!("{line}"))?;
+    if let Outcome::Fetched(from) = fetched {
+        eprintln!("note: CIFAR-10 from {from}: 60,000 images in {CIFAR10}, all six hashes match");
+    }
+    Ok(())
+}
+
+/// Remedies of a fetch that fails.
+const WITHOUT_NETWORK: &str = "connect to the network, give its unpacked batches as --data cifar10:DIR, or train on the \
+                               embedded digits: --preset quickstart";
 
 /// The largest size that a folder's images keep unless another is given.
 pub(crate) const LARGEST_OWN_SIZE: u32 = 256;

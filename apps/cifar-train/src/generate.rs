@@ -86,7 +86,7 @@ impl Request {
 pub(crate) struct Generated {
     /// Values of the images, one after the other, nominally in [-1, 1].
     pub(crate) values: Vec<f32>,
-    /// The values of the first batch after each step, if frames were requested.
+    /// The values of the first batch after each step or at given times, if frames were requested.
     pub(crate) frames: Vec<Vec<f32>>,
     /// Mean number of evaluations per sample, one entry per batch.
     pub(crate) nfe: Vec<f64>,
@@ -149,7 +149,8 @@ pub(crate) fn sample_batches(
         let mut made = GeneratedShard::default();
         if first < r.count {
             let rows = r.batch_size.min(r.count - first);
-            let drawn = batch(model, device, r, first, &r.noise(first, rows)?, frames && first == 0)?;
+            let saved = if frames && first == 0 { Frames::Steps } else { Frames::None };
+            let drawn = batch(model, device, r, first, &r.noise(first, rows)?, saved)?;
             out.frames = drawn.frames.iter().map(to_host).collect::<Result<_, _>>()?;
             made = GeneratedShard { values: to_host(&drawn.x)?, about: [drawn.nfe, drawn.calls as f64] };
         }
@@ -184,6 +185,16 @@ impl Generated {
     }
 }
 
+/// The states that a batch saves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Frames<'a> {
+    None,
+    /// After each step.
+    Steps,
+    /// At times from 0 to 1.
+    At(&'a [f64]),
+}
+
 /// Integrates rows of noise to samples, from sample `first` on.
 pub(crate) fn batch(
     model: &dyn VelocityModel,
@@ -191,7 +202,7 @@ pub(crate) fn batch(
     r: &Request,
     first: usize,
     noise: &[f32],
-    frames: bool,
+    frames: Frames<'_>,
 ) -> anyhow::Result<Samples<Tensor>> {
     let dim = r.shape.iter().product::<i64>() as usize;
     let rows = noise.len() / dim.max(1);
@@ -204,7 +215,12 @@ pub(crate) fn batch(
         )
     };
     let field = r.field(model, device, first, rows);
-    Ok(r.sampler.run(&field, &r.objective, upload(noise, &shape, device), increments, frames)?)
+    let x0 = upload(noise, &shape, device);
+    Ok(match frames {
+        Frames::At(times) => r.sampler.trajectory(&field, &r.objective, x0, increments, times)?,
+        Frames::Steps => r.sampler.run(&field, &r.objective, x0, increments, true)?,
+        Frames::None => r.sampler.run(&field, &r.objective, x0, increments, false)?,
+    })
 }
 
 /// The values of a tensor, f32. An error of the device is returned as an error, not as an empty

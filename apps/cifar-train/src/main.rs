@@ -6,6 +6,7 @@ mod config;
 mod convert;
 mod data;
 mod data_report;
+mod duration;
 mod evaluate;
 mod generate;
 mod inspect;
@@ -20,6 +21,7 @@ mod resolve;
 mod sample;
 mod train;
 mod training_data;
+mod trajectory;
 mod velocity;
 mod vqvae;
 

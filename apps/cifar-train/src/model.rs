@@ -11,6 +11,7 @@ use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
 use fm_models::interchange::{self, About};
+use fm_models::resize::{Resized, resized};
 use fm_terminal::eprintln;
 use fm_train::checkpoint::{self, DataMeta, Weights};
 use fm_train::flat::{FlatParams, Precision};
@@ -137,6 +138,26 @@ impl Loaded {
     /// The shape of an image.
     pub(crate) fn image_shape(&self) -> Vec<i64> {
         self.autoencoder.as_ref().map_or_else(|| self.data.shape.clone(), |a| a.config().image_shape().to_vec())
+    }
+
+    /// Makes it a model of images of another height and width.
+    ///
+    /// # Errors
+    /// A size that the network does not take, and a model in a latent space.
+    pub(crate) fn resize(&mut self, size: [i64; 2]) -> anyhow::Result<()> {
+        ensure!(
+            self.autoencoder.is_none(),
+            "cannot draw another size in a latent space, whose autoencoder has one size; drop --size"
+        );
+        let Resized { config, store, model } = resized(&self.config.model, &self.store, size)
+            .with_context(|| format!("cannot draw images of {} x {}", size[0], size[1]))?;
+        // The same memory layout and precision as in a run.
+        FlatParams::new(&store, self.config.precision.into())?;
+        self.data.shape = config.data_shape();
+        (self.config.model, self.store, self.model) = (config, store, model);
+        let dim = self.data.shape.iter().product::<i64>() as usize;
+        self.source = data::open_source(&mut self.config, dim, || 0.0)?;
+        Ok(())
     }
 
     /// The SHA-256 of the weights that are used.

@@ -7,6 +7,9 @@ use fm_app::cli::nearest;
 use fm_app::settings;
 use toml::{Table, Value};
 
+/// The preset of a run that names none: what `cifar-train train` trains.
+pub(crate) const DEFAULT: &str = "cifar10-dit";
+
 const FILES: [(&str, &str); 5] = [
     ("quickstart", include_str!("../presets/quickstart.toml")),
     ("cifar10-tiny", include_str!("../presets/cifar10-tiny.toml")),

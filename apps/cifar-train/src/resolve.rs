@@ -37,7 +37,7 @@ impl Config {
         let pairs = args.options.pairs.as_deref().or(file.get("pairs").and_then(Value::as_str));
         let base = match pairs {
             Some(pairs) if !pairs.is_empty() => reflow::student(pairs, named)?,
-            _ => presets::preset(named.unwrap_or("quickstart"))?,
+            _ => presets::preset(named.unwrap_or(presets::DEFAULT))?,
         };
         let sized = args.options.image_size.is_some() || file.contains_key("image_size");
         let known = base.data.clone();

@@ -1,9 +1,9 @@
 //! `cifar-train sample`.
 
-use crate::args::SampleArgs;
-use crate::data;
+use crate::args::{ImageSize, SampleArgs};
 use crate::generate::{Generated, Request, generate};
 use crate::model::{Loaded, load};
+use crate::{data, trajectory};
 use anyhow::{bail, ensure};
 use fm_app::memory::{ensure_batch_fits, ensure_fits};
 use fm_app::pictures::{Grid, save_gif, save_png};
@@ -21,12 +21,24 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn sample(group: &Group, args: &SampleArgs) -> anyhow::Result<ExitCode> {
-    let loaded = load(&args.from)?;
+    let mut loaded = load(&args.from)?;
+    if let Some(ImageSize(size)) = args.size {
+        loaded.resize(size)?;
+    }
     let request = request(args, &loaded)?;
-    [Some(&args.out), args.npy.as_ref(), args.gif.as_ref()].into_iter().flatten().try_for_each(|p| make_parent(p))?;
-    let mut drawn = generate(loaded.model.as_ref(), loaded.device, &request, args.gif.is_some(), group)?;
+    let times = trajectory::times(args, &request)?;
+    let outputs = [Some(&args.out), args.npy.as_ref(), args.gif.as_ref(), args.trajectory.as_ref()];
+    outputs.into_iter().flatten().try_for_each(|p| make_parent(p))?;
+    let (mut drawn, states) = match &times {
+        Some(times) => trajectory::draw(&loaded, &request, times, args.gif.is_some())?,
+        None => (generate(loaded.model.as_ref(), loaded.device, &request, args.gif.is_some(), group)?, Vec::new()),
+    };
     if !group.is_first() {
         return Ok(ExitCode::SUCCESS);
+    }
+    if let (Some(path), Some(times)) = (&args.trajectory, &times) {
+        trajectory::write(path, &loaded, times.len(), states)?;
+        println!("wrote {}", path.display());
     }
     decode(&mut drawn, &loaded)?;
     let grid = grid(args, &loaded);
@@ -130,6 +142,13 @@ pub(crate) fn with_classes(
     // Noise and samples.
     ensure_fits("the samples", &[count, dim], 2 * size_of::<f32>(), "number of samples")?;
     ensure_batch_fits(args.batch_size, dim)?;
+    let values = loaded.config.model.activations().largest.max(0) as usize;
+    ensure_fits(
+        "a block of the network",
+        &[args.batch_size.min(count), values],
+        size_of::<f32>(),
+        "--batch-size or --size",
+    )?;
     Ok(Request {
         sampler: args.solve.sampler()?,
         cfg_scale,

@@ -7,7 +7,7 @@ use crate::latent::to_pixels;
 use crate::model::{open, weights_of};
 use crate::reflow::{self, compare};
 use crate::training_data::Material;
-use crate::{data, plan};
+use crate::{data, duration, plan};
 use anyhow::{Context, bail};
 use fm_app::advice::{Setting, advice};
 use fm_app::every::total_steps;
@@ -110,6 +110,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         let setting =
             Setting { batch_size: config.batch_size, learning: &config.learning, deviation: None, rescale: None };
         advice(&setting).iter().for_each(|line| println!("advice    {line}"));
+        if !resume && let Some(line) = duration::on_cpu(&config, &store, model.as_ref(), group.shard().count)? {
+            println!("{line}");
+        }
     }
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);

@@ -41,7 +41,8 @@ fn names_and_numbers_that_cannot_be() {
         ("--config nowhere.toml", "nowhere.toml"),
         ("--resume", "nothing to resume"),
     ] {
-        let error = fail(&format!("train {flags} {out}").replace("--lr -1", "--lr=-1"));
+        let preset = if flags.contains("--preset") || flags.contains("--resume") { "" } else { "--preset quickstart" };
+        let error = fail(&format!("train {preset} {flags} {out}").replace("--lr -1", "--lr=-1"));
         assert!(error.contains(says), "{flags}: {error}");
     }
 }
@@ -51,7 +52,7 @@ fn configurations_with_mistakes() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.toml");
     let train = |text: &str| {
-        fs::write(&path, text).unwrap();
+        fs::write(&path, format!("preset = \"quickstart\"\n{text}")).unwrap();
         fail(&format!("train --config {} --out {}/run", path.display(), dir.path().display()))
     };
     for (text, says) in [
@@ -82,7 +83,7 @@ fn configurations_with_mistakes() {
 fn an_output_directory_that_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
-    let error = fail(&format!("train --steps 1 --out {}/file/run", dir.path().display()));
+    let error = fail(&format!("train --preset quickstart --steps 1 --out {}/file/run", dir.path().display()));
     assert!(error.contains("cannot create") && error.contains("a part of the path is a file"), "{error}");
 }
 

@@ -16,7 +16,7 @@ const FLAGS: &str =
     "--batch-size 12 --log-every 10 --sample-every 0 --save-every 10 --keep-checkpoints 0 --dist-timeout 40";
 
 /// The quickstart's U-Net without dropout, whose masks libtorch draws.
-const PLAIN: &str = "num_workers = 1\n[model]\ndropout = 0.0\n";
+const PLAIN: &str = "preset = \"quickstart\"\nnum_workers = 1\n[model]\ndropout = 0.0\n";
 /// A small one.
 const SMALL: &str = "channels = 32\nchannel_mult = [1]\nres_blocks = 1\nattention_at = []\n";
 

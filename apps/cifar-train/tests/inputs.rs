@@ -60,7 +60,10 @@ fn folders(part: &mut Part, d: &Path) {
         fs::remove_file(d.join("mixed/a/up")).unwrap();
     }
     let train = |folder: &str, flags: &str| {
-        told(&format!("train --data folder:{}/{folder} {flags} --dry-run --out {0}/run", d.display()))
+        told(&format!(
+            "train --preset quickstart --data folder:{}/{folder} {flags} --dry-run --out {0}/run",
+            d.display()
+        ))
     };
     part.row("photos of 16 x 16 with a preset for 8 x 8", d, train("mixed", ""), "[3, 16, 16]");
     picture(&d.join("sizes/a/1.png"), 24, ImageFormat::Png);

@@ -183,7 +183,8 @@ fn a_network_learns_in_the_latent_space_of_an_autoencoder() {
     let weights = |run: &str| read(dir.path().join(run).join("checkpoints/step-30/model.safetensors"));
     assert!(weights("vq") == weights("parts"), "a resumed autoencoder differs");
 
-    let toml = "[model]\nchannels = 32\nchannel_mult = [1]\nres_blocks = 1\nattention_at = []\n";
+    let toml =
+        "preset = \"quickstart\"\n[model]\nchannels = 32\nchannel_mult = [1]\nres_blocks = 1\nattention_at = []\n";
     std::fs::write(dir.path().join("latent.toml"), toml).unwrap();
     succeed(&format!(
         "train --config {d}/latent.toml --latent {d}/vq --steps 3 --batch-size 8 --sample-every 3 --out {d}/run"
@@ -211,6 +212,6 @@ fn a_network_learns_in_the_latent_space_of_an_autoencoder() {
         "evaluate --checkpoint {d}/run --num-samples 20 --num-steps 2 --metrics kid,nn --cache {d}/cache"
     ));
     assert!(fail(&format!("likelihood --checkpoint {d}/run")).contains("latent space"));
-    assert!(fail(&format!("train --latent {d}/nowhere --out {d}/r")).contains("nowhere"));
-    assert!(fail(&format!("train --latent {d}/run --out {d}/r")).contains("no autoencoder"));
+    assert!(fail(&format!("train --preset quickstart --latent {d}/nowhere --out {d}/r")).contains("nowhere"));
+    assert!(fail(&format!("train --preset quickstart --latent {d}/run --out {d}/r")).contains("no autoencoder"));
 }

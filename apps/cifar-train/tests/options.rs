@@ -49,7 +49,11 @@ fn every_training_option_runs_and_is_recorded() {
         let run = dir.path().join(format!("run{i}"));
         // A file that sizes a U-Net cannot size a transformer; there the preset's transformer is
         // taken.
-        let base = if flags.ends_with("dit") { "--batch-size 4".to_owned() } else { format!("--config {config}") };
+        let base = if flags.ends_with("dit") {
+            "--preset quickstart --batch-size 4".to_owned()
+        } else {
+            format!("--config {config}")
+        };
         succeed(&format!("train {base} {flags} --steps 2 --log-every 1 --sample-every 0 --out {}", run.display()));
         let meta: serde_json::Value = serde_json::from_slice(&read(run.join("checkpoints/step-2/meta.json"))).unwrap();
         assert!(meta["config"].to_string().contains(&format!("\"{key}\":\"{value}")), "{flags}: {}", meta["config"]);

@@ -28,7 +28,7 @@ impl Bench {
     /// draws differ between devices.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let common = "steps = 3\nbatch_size = 8\nwarmup_steps = 0\nlog_every = 1\nsample_every = 0\nnum_workers = 1\n\
+        let common = "preset = \"quickstart\"\nsteps = 3\nbatch_size = 8\nwarmup_steps = 0\nlog_every = 1\nsample_every = 0\nnum_workers = 1\n\
                       keep_checkpoints = 0\nprecision = \"f32\"\n";
         let unet = "[model]\nchannels = 32\nchannel_mult = [1, 1]\nres_blocks = 1\nattention_at = [2]\ndropout = 0.0\n";
         let dit = "[model]\nkind = \"dit\"\nwidth = 32\ndepth = 2\nheads = 2\npatch = 2\n";

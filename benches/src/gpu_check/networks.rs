@@ -24,7 +24,7 @@ pub(crate) fn small_unet() -> UNetConfig {
     UNetConfig {
         image_size: [16, 16],
         channels: 32,
-        channel_mult: vec![1, 2],
+        channel_mult: vec![1.0, 2.0],
         res_blocks: 1,
         attention_at: vec![2],
         head_channels: 32,

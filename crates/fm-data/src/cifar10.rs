@@ -30,16 +30,27 @@ pub enum Split {
     Test,
 }
 
+impl Split {
+    fn files(self) -> Vec<String> {
+        match self {
+            Self::Train => (1..=5).map(|i| format!("data_batch_{i}.bin")).collect(),
+            Self::Test => vec!["test_batch.bin".into()],
+        }
+    }
+}
+
+/// Whether the folder has a batch of the split, so that [`load`] reads it.
+pub fn is_present(folder: &Path, split: Split) -> bool {
+    split.files().iter().any(|name| folder.join(name).exists())
+}
+
 /// Reads a folder of binary batches.
 ///
 /// # Errors
 /// A missing folder or batch, a length that is not a whole number of records or above 1 GiB, a
 /// label above 9; each names the file.
 pub fn load(folder: &Path, split: Split) -> Result<ImageSet, DataError> {
-    let names: Vec<String> = match split {
-        Split::Train => (1..=5).map(|i| format!("data_batch_{i}.bin")).collect(),
-        Split::Test => vec!["test_batch.bin".into()],
-    };
+    let names = split.files();
     let mut set = ImageSet {
         shape: [3, 32, 32],
         levels: 255,
@@ -94,6 +105,7 @@ mod tests {
         std::fs::write(dir.path().join("data_batch_4.bin"), record(0)).unwrap();
         let set = load(dir.path(), Split::Train).unwrap();
         assert_eq!((set.labels.as_slice(), set.image(2)[5]), ([3, 9, 0].as_slice(), 5));
+        assert!(is_present(dir.path(), Split::Train) && !is_present(dir.path(), Split::Test));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 pub use crate::ModelConfig;
 
-use crate::ModelError;
+use crate::error::{ModelError, require};
 use crate::network::Activations;
 use fm_core::tensor::{Role, VelocityModel};
 use tch::nn::Path;
@@ -23,6 +23,29 @@ impl ModelConfig {
     /// The shape of one row of data.
     pub fn data_shape(&self) -> Vec<i64> {
         self.network().data_shape()
+    }
+
+    /// The same network for images of another height and width. All weights fit both, except a
+    /// transformer's table of positions, which is computed for the new grid.
+    ///
+    /// # Errors
+    /// A network for points, and a size that its patches or stages do not divide.
+    pub fn at_size(&self, [height, width]: [i64; 2]) -> Result<Self, ModelError> {
+        let given = || format!("images of {height} x {width}");
+        let (divisor, kind) = (self.network().size_divisor(), self.kind());
+        let Some(divisor) = divisor else {
+            let remedy = "leave out the size: it is a network for points";
+            return Err(ModelError { model: kind, problem: given(), remedy });
+        };
+        let fits = divisor > 0 && height % divisor == 0 && width % divisor == 0;
+        let problem = format!("{} are not divisible by {divisor}", given());
+        require(fits, kind, problem, "give a height and a width that are")?;
+        let mut resized = self.clone();
+        let channels = self.data_shape()[0];
+        let (classes, null_class) = (self.classes(), self.null_class().is_some());
+        resized.network_mut().fit_to_images([channels, height, width], classes, null_class);
+        resized.network().validate()?;
+        Ok(resized)
     }
 
     /// The number of classes, without the null class; 0 for an unconditional network.

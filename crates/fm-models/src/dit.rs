@@ -50,8 +50,20 @@ pub struct DitConfig {
     pub null_class: bool,
     /// Whether the network has additional variance outputs, which are not used.
     pub learn_sigma: bool,
+    /// Whether the layer normalisations have a learned scale and shift before the modulation, as a
+    /// plain `torch.nn.LayerNorm` has.
+    #[serde(skip_serializing_if = "is_false")]
+    pub affine_norm: bool,
+    /// Whether GELU is x Phi(x) with the exact error function, instead of its tanh form.
+    #[serde(skip_serializing_if = "is_false")]
+    pub exact_gelu: bool,
     /// How t is embedded.
     pub time: TimeEmbedding,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Default for DitConfig {
@@ -66,6 +78,8 @@ impl Default for DitConfig {
             classes: 0,
             null_class: false,
             learn_sigma: false,
+            affine_norm: false,
+            exact_gelu: false,
             time: TimeEmbedding::default(),
         }
     }
@@ -104,6 +118,12 @@ impl DitConfig {
         Some(Self { width, depth, heads, patch, ..Self::default() })
     }
 
+    /// The transformer of a widespread training guide: 512 x 12 x 8, affine layer normalisations and
+    /// the exact GELU.
+    pub fn guide() -> Self {
+        Self { width: 512, depth: 12, heads: 8, affine_norm: true, exact_gelu: true, ..Self::default() }
+    }
+
     /// Patches along the height and the width.
     fn grid(&self) -> [i64; 2] {
         self.image_size.map(|size| size / self.patch)
@@ -136,6 +156,10 @@ impl NetworkConfig for DitConfig {
         self.learn_sigma
     }
 
+    fn size_divisor(&self) -> Option<i64> {
+        Some(self.patch)
+    }
+
     fn validate(&self) -> Result<(), ModelError> {
         let check = |good, problem: String, remedy| require(good, "DiT", problem, remedy);
         let [height, width] = self.image_size;
@@ -163,7 +187,8 @@ impl NetworkConfig for DitConfig {
         let block = linear(w, 3 * w) + linear(w, w) + linear(w, 4 * w) + linear(4 * w, w) + linear(w, 6 * w);
         let ends = linear(self.image_channels * pixels, w) + linear(w, 2 * w) + linear(w, pixels * self.out_channels());
         let classes = if self.classes > 0 { (self.classes + i64::from(self.null_class)) * w } else { 0 };
-        linear(FREQUENCIES, w) + linear(w, w) + classes + self.depth * block + ends
+        let norms = if self.affine_norm { (2 * self.depth + 1) * 2 * w } else { 0 };
+        linear(FREQUENCIES, w) + linear(w, w) + classes + self.depth * block + ends + norms
     }
 
     fn activations(&self) -> Activations {
@@ -196,9 +221,14 @@ struct Dit {
     time: [nn::Linear; 2],
     classes: Option<nn::Embedding>,
     blocks: Vec<DitBlock>,
+    final_norm: Norm,
     final_modulation: nn::Linear,
     final_linear: nn::Linear,
 }
+
+/// Scale and shift of a layer normalisation, if it has them.
+#[derive(Debug)]
+struct Norm(Option<nn::LayerNorm>);
 
 #[derive(Debug)]
 struct DitBlock {
@@ -206,8 +236,10 @@ struct DitBlock {
     proj: nn::Linear,
     fc1: nn::Linear,
     fc2: nn::Linear,
+    norms: [Norm; 2],
     modulation: nn::Linear,
     heads: i64,
+    exact_gelu: bool,
 }
 
 fn xavier(p: Path<'_>, fan_in: i64, out: i64) -> nn::Linear {
@@ -238,8 +270,10 @@ fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + use<>, ModelE
             proj: xavier(&p / "attn" / "proj", w, w),
             fc1: xavier(&p / "mlp" / "fc1", w, 4 * w),
             fc2: xavier(&p / "mlp" / "fc2", 4 * w, w),
+            norms: ["norm1", "norm2"].map(|name| norm(&p / name, c)),
             modulation: zero(&p / "adaLN_modulation" / 1, w, 6 * w),
             heads: c.heads,
+            exact_gelu: c.exact_gelu,
         }
     };
     let table = p / "y_embedder" / "embedding_table";
@@ -250,16 +284,22 @@ fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + use<>, ModelE
         time: [linear_init(&time / 0, FREQUENCIES, w, small, ZERO), linear_init(&time / 2, w, w, small, ZERO)],
         classes: (c.classes > 0).then(|| class_table(table, c.classes, c.null_class, w, 0.02)),
         blocks: (0..c.depth).map(block).collect(),
+        final_norm: norm(p / "final_layer" / "norm_final", c),
         final_modulation: zero(p / "final_layer" / "adaLN_modulation" / 1, w, 2 * w),
         final_linear: zero(p / "final_layer" / "linear", w, c.patch * c.patch * c.out_channels()),
     })
 }
 
-/// LayerNorm without parameters (eps 1e-6, statistics in f32), then x (1 + scale) + shift with one
-/// shift and scale per sample.
-fn modulate(x: &Tensor, shift: &Tensor, scale: &Tensor) -> Tensor {
+fn norm(p: Path<'_>, c: &DitConfig) -> Norm {
+    Norm(c.affine_norm.then(|| nn::layer_norm(p, vec![c.width], nn::LayerNormConfig::default())))
+}
+
+/// LayerNorm (eps 1e-6, statistics in f32), then x (1 + scale) + shift with one shift and scale per
+/// sample.
+fn modulate(norm: &Norm, x: &Tensor, shift: &Tensor, scale: &Tensor) -> Tensor {
     let width = x.size()[2];
-    let normed = x.layer_norm::<Tensor>([width], None, None, 1e-6, true);
+    let (weight, bias) = norm.0.as_ref().map_or((None, None), |norm| (norm.ws.as_ref(), norm.bs.as_ref()));
+    let normed = x.layer_norm([width], weight, bias, 1e-6, true);
     // One kernel instead of two.
     shift.unsqueeze(1).addcmul(&normed, &(scale.unsqueeze(1) + 1.0))
 }
@@ -268,8 +308,10 @@ impl DitBlock {
     /// `c` is SiLU of the conditioning, computed once for all blocks.
     fn forward(&self, x: &Tensor, c: &Tensor) -> Tensor {
         let m = self.modulation.forward(c).chunk(6, 1);
-        let x = x.addcmul(&self.attention(&modulate(x, &m[0], &m[1])), &m[2].unsqueeze(1));
-        let h = gelu_tanh(self.fc1.forward(&modulate(&x, &m[3], &m[4])));
+        let [first, second] = &self.norms;
+        let x = x.addcmul(&self.attention(&modulate(first, x, &m[0], &m[1])), &m[2].unsqueeze(1));
+        let h = self.fc1.forward(&modulate(second, &x, &m[3], &m[4]));
+        let h = if self.exact_gelu { h.gelu("none") } else { gelu_tanh(h) };
         x.addcmul(&self.fc2.forward(&h), &m[5].unsqueeze(1))
     }
 
@@ -320,7 +362,7 @@ impl Dit {
         }
         let out = tape.run(&[&tokens, &c], |inputs| {
             let m = self.final_modulation.forward(&inputs[1]).chunk(2, 1);
-            self.final_linear.forward(&modulate(&inputs[0], &m[0], &m[1]))
+            self.final_linear.forward(&modulate(&self.final_norm, &inputs[0], &m[0], &m[1]))
         });
         self.unpatchify(&out).narrow(1, 0, self.config.image_channels).to_kind(Kind::Float)
     }

@@ -111,7 +111,7 @@ pub fn positions_2d([height, width]: [i64; 2], channels: i64, device: Device) ->
     let sizes = [height, width, channels];
     let count = sizes.iter().try_fold(1i64, |product, n| product.checked_mul(*n)).unwrap_or(i64::MAX);
     let good = sizes.iter().all(|n| *n >= 1) && channels % 4 == 0 && count <= 1 << 31;
-    let remedy = "use sizes of at least 1, and channels divisible by 4";
+    let remedy = "use sizes of at least 1, channels divisible by 4, and at most 2^31 values";
     require(good, "position table", format!("{height} x {width} places of {channels} channels"), remedy)?;
     let quarter = (channels / 4) as usize;
     let mut table = Vec::with_capacity(count as usize);

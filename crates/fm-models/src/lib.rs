@@ -9,6 +9,7 @@
 //! | [`vqvae`] | the vector-quantised autoencoder; image networks can work in its latent space |
 //! | [`features`] | feature extractors for measuring the quality of samples; not velocity networks |
 //! | [`embedding`] | sinusoidal time embedding and two-dimensional positions |
+//! | [`resize`] | networks at other image sizes than they were built for |
 //! | [`interchange`] | import and export of weights as `.safetensors` and `.pt`, and recognition of networks |
 //! | [`config`] | one type that describes and builds any velocity network |
 //!
@@ -37,6 +38,7 @@ pub mod interchange;
 pub mod layers;
 pub mod mlp;
 mod network;
+pub mod resize;
 pub mod unet;
 pub mod vqvae;
 

@@ -108,6 +108,12 @@ pub(crate) trait NetworkConfig {
         false
     }
 
+    /// The number that divides height and width of the images that the network takes; `None` for
+    /// networks for points.
+    fn size_divisor(&self) -> Option<i64> {
+        None
+    }
+
     /// # Errors
     /// The invalid setting and its remedy.
     fn validate(&self) -> Result<(), ModelError>;

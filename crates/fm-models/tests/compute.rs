@@ -21,7 +21,7 @@ fn unet(dropout: f64) -> UNetConfig {
     let small = UNetConfig {
         image_size: [8, 8],
         channels: 32,
-        channel_mult: vec![1, 2],
+        channel_mult: vec![1.0, 2.0],
         res_blocks: 1,
         ..UNetConfig::default()
     };

@@ -27,7 +27,7 @@ fn published() -> [UNetConfig; 2] {
         image_channels: 1,
         image_size: [28, 28],
         channels: 32,
-        channel_mult: vec![1, 2, 2],
+        channel_mult: vec![1.0, 2.0, 2.0],
         res_blocks: 1,
         attention_at: vec![1],
         head_channels: 0,
@@ -78,7 +78,7 @@ fn a_fresh_network_predicts_zero_and_starts_as_pytorch_does() {
 fn rectangles_pass_and_impossible_sizes_name_the_remedy() {
     let small = UNetConfig {
         channels: 32,
-        channel_mult: vec![1, 1],
+        channel_mult: vec![1.0, 1.0],
         res_blocks: 1,
         head_channels: 32,
         ..UNetConfig::default()
@@ -92,7 +92,7 @@ fn rectangles_pass_and_impossible_sizes_name_the_remedy() {
         (UNetConfig { image_size: [32, 20], ..default() }, "fewer stages"),
         (UNetConfig { dropout: 1.0, ..default() }, "[0, 1)"),
         (UNetConfig { channel_mult: vec![], ..default() }, "between 1 and 8"),
-        (UNetConfig { channel_mult: vec![i64::MAX; 2], ..default() }, "multiples from 1 to 64"),
+        (UNetConfig { channel_mult: vec![f64::MAX; 2], ..default() }, "multiples above 0 and up to 64"),
         (UNetConfig { head_channels: 48, ..default() }, "head_channels 48"),
         (UNetConfig { head_channels: 0, heads: 0, ..default() }, "heads or head_channels above 0"),
         (UNetConfig { head_channels: 0, heads: 3, ..default() }, "heads 3"),

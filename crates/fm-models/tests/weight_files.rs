@@ -278,7 +278,7 @@ fn what_a_file_leaves_open_is_listed() {
     };
     let unet = ModelConfig::Unet(UNetConfig {
         channels: 32,
-        channel_mult: vec![1],
+        channel_mult: vec![1.0],
         res_blocks: 1,
         attention_at: vec![],
         head_channels: 32,

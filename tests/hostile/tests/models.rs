@@ -23,6 +23,10 @@ fn build(calls: &mut Calls, what: &str, config: &ModelConfig) {
     calls.survives(&format!("{what}: build"), || config.build(&nn::VarStore::new(Device::Cpu).root()).is_ok());
 }
 
+fn reals(list: &[i64]) -> Vec<f64> {
+    list.iter().map(|n| *n as f64).collect()
+}
+
 #[test]
 fn configurations() {
     let mut calls = Calls::new("fm-models, configurations");
@@ -59,24 +63,28 @@ fn configurations() {
         }
         let base = UNetConfig {
             channels: 32,
-            channel_mult: vec![1],
+            channel_mult: vec![1.0],
             res_blocks: 1,
             attention_at: vec![],
             ..UNetConfig::default()
         };
         for config in [
             UNetConfig { channels: size, ..base.clone() },
-            UNetConfig { channel_mult: lists[0].clone(), ..base.clone() },
-            UNetConfig { channel_mult: lists[2].clone(), ..base.clone() },
+            UNetConfig { channel_mult: reals(&lists[0]), ..base.clone() },
+            UNetConfig { channel_mult: reals(&lists[2]), ..base.clone() },
             UNetConfig { res_blocks: size, ..base.clone() },
             UNetConfig { attention_at: lists[0].clone(), ..base.clone() },
             UNetConfig { head_channels: size, attention_at: vec![1], ..base.clone() },
             UNetConfig { head_channels: 0, heads: size, attention_at: vec![1], ..base.clone() },
             UNetConfig { image_size: [8, size], ..base.clone() },
+            UNetConfig { out_kernel: size, ..base.clone() },
+            UNetConfig { channel_mult: vec![f64::NAN, 1e-300], ..base.clone() },
             UNetConfig { image_channels: size, ..base.clone() },
             UNetConfig { classes: size, ..base.clone() },
         ] {
-            build(&mut calls, &format!("unet {size}"), &ModelConfig::Unet(config));
+            let config = ModelConfig::Unet(config);
+            calls.survives("ModelConfig::at_size", || config.at_size([size, 8]).is_ok());
+            build(&mut calls, &format!("unet {size}"), &config);
         }
         for config in [
             VqVaeConfig { channels: size, ..VqVaeConfig::default() },
@@ -111,8 +119,13 @@ fn configurations() {
 fn batches_without_rows() {
     let mut calls = Calls::new("fm-models, empty batches");
     let dit = DitConfig { width: 16, depth: 1, heads: 2, image_size: [8, 8], ..DitConfig::default() };
-    let small =
-        UNetConfig { channels: 32, channel_mult: vec![1], res_blocks: 1, image_size: [8, 8], ..UNetConfig::default() };
+    let small = UNetConfig {
+        channels: 32,
+        channel_mult: vec![1.0],
+        res_blocks: 1,
+        image_size: [8, 8],
+        ..UNetConfig::default()
+    };
     let unet = UNetConfig { attention_at: vec![1], head_channels: 32, ..small };
     for config in [
         ModelConfig::Mlp(MlpConfig { dim: 2, ..MlpConfig::default() }),

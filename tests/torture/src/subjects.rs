@@ -230,7 +230,7 @@ impl Configuration {
 
 const UNET: &str = "channels = 32\nchannel_mult = [1]\nres_blocks = 1\nattention_at = []\n";
 const DIT: &str = "kind = \"dit\"\nwidth = 16\ndepth = 1\nheads = 2\npatch = 4\n";
-const SMALL: &str = "data = \"digits\"\nsampling = { solver = \"euler\", num_steps = 2, cfg_scale = 1.5 }\n\
+const SMALL: &str = "preset = \"quickstart\"\ndata = \"digits\"\nsampling = { solver = \"euler\", num_steps = 2, cfg_scale = 1.5 }\n\
                      coupling = \"independent\"\nlabel_drop = 0.1\n";
 
 /// Makes the files and runs that configurations refer to.

@@ -7,8 +7,8 @@
 use super::parts::{Parts, wanted};
 use super::place::VERSION;
 use super::plan::Variant;
-use crate::download::sha256;
 use anyhow::{Context, ensure};
+use fm_fetch::download::sha256;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;

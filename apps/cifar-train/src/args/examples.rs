@@ -2,15 +2,17 @@
 
 pub(crate) const PROGRAM: &str = "\
 Examples:
+  cifar-train train                                           # a DiT on CIFAR-10, fetched if missing: for a GPU
   cifar-train train --preset quickstart --out runs/digits     # minutes on a CPU, no download
   cifar-train sample --checkpoint runs/digits --class-grid --out digits.png
   cifar-train evaluate --checkpoint runs/digits";
 
 pub(crate) const TRAIN: &str = "\
 Examples:
+  cifar-train train                                # the preset cifar10-dit: a DiT on CIFAR-10, for a GPU
   cifar-train train --preset quickstart --out runs/digits
   cifar-train train --preset quickstart --model dit --dry-run
-  cifar-train train --data folder:photos --image-size 32 --out runs/photos
+  cifar-train train --preset cifar10-tiny --data folder:photos --image-size 32 --out runs/photos
   cifar-train train --resume --steps 5000 --out runs/digits";
 
 pub(crate) const DATA: &str = "\
@@ -21,7 +23,8 @@ Examples:
 pub(crate) const SAMPLE: &str = "\
 Examples:
   cifar-train sample --checkpoint runs/digits --class-grid --out digits.png
-  cifar-train sample --checkpoint runs/digits --class-label 3 --solver heun --num-steps 20 --out threes.png";
+  cifar-train sample --checkpoint runs/digits --class-label 3 --solver heun --num-steps 20 --out threes.png
+  cifar-train sample --checkpoint runs/digits --size 8x16 --trajectory states.npy --out wide.png";
 
 pub(crate) const EVALUATE: &str = "\
 Examples:

@@ -7,7 +7,7 @@ mod reflow;
 mod train;
 
 pub(crate) use evaluate::EvaluateArgs;
-pub(crate) use model::{CheckpointArgs, SolverArgs, Which};
+pub(crate) use model::{CheckpointArgs, ImageSize, SolverArgs, Which};
 pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowArgs, ReflowCommand};
 pub(crate) use train::TrainArgs;
 
@@ -168,6 +168,10 @@ pub(crate) struct SampleArgs {
     /// Draw a grid with one labelled row per class.
     #[arg(long, help_heading = "Sampling")]
     pub(crate) class_grid: bool,
+    /// Height and width of the images, which the network's patch or stages divide, as HxW or as one
+    /// side (default: those of its training).
+    #[arg(long, value_name = "HxW", help_heading = "Sampling")]
+    pub(crate) size: Option<ImageSize>,
     /// Images per class in the class grid.
     #[arg(long, default_value_t = 10, value_name = "M", help_heading = "Sampling")]
     pub(crate) samples_per_class: usize,
@@ -180,6 +184,12 @@ pub(crate) struct SampleArgs {
     /// Also write an animation from noise to images.
     #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
     pub(crate) gif: Option<PathBuf>,
+    /// Also write the states at equal times from noise to images, as a NumPy array (T, N, C, H, W).
+    #[arg(long, value_name = "FILE.npy", help_heading = "Output")]
+    pub(crate) trajectory: Option<PathBuf>,
+    /// Number of times of the trajectory, from 0 to 1.
+    #[arg(long, value_name = "T", default_value_t = 100, help_heading = "Output", hide = true)]
+    pub(crate) trajectory_times: usize,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ use fm_app::process_group::GroupArgs;
 use fm_app::solvers::SolveArgs;
 use fm_app::weights::FileArgs;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// The model of a command.
 #[derive(Debug, Args)]
@@ -53,4 +54,35 @@ pub(crate) struct SolverArgs {
     pub(crate) batch_size: usize,
     #[command(flatten)]
     pub(crate) group: GroupArgs,
+}
+
+/// Height and width of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ImageSize(pub(crate) [i64; 2]);
+
+impl FromStr for ImageSize {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (height, width) = text.split_once(['x', 'X']).unwrap_or((text, text));
+        let side = |text: &str| text.trim().parse::<u16>().ok().filter(|side| *side > 0).map(i64::from);
+        match (side(height), side(width)) {
+            (Some(height), Some(width)) => Ok(Self([height, width])),
+            _ => Err("give a height and a width from 1 to 65535, such as 32x48, or one side"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_two_sides_or_one() {
+        assert_eq!("8x12".parse(), Ok(ImageSize([8, 12])));
+        assert_eq!("16".parse(), Ok(ImageSize([16, 16])));
+        for wrong in ["", "x", "8x", "0x8", "-8", "8x8x8", "1e3", "70000"] {
+            assert!(wrong.parse::<ImageSize>().unwrap_err().contains("such as 32x48"), "{wrong}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! `cifar-train reflow pairs`.
 
 use crate::args::PairsArgs;
-use crate::generate::{Request, batch, to_host};
+use crate::generate::{Frames, Request, batch, to_host};
 use crate::model::{Loaded, load};
 use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
@@ -107,7 +107,7 @@ fn make(loaded: &Loaded, request: &Request, rows: Range<usize>, bar: &ProgressBa
     for first in rows.clone().step_by(request.batch_size) {
         let count = request.batch_size.min(rows.end - first);
         let x0 = request.noise(first, count)?;
-        let drawn = batch(loaded.model.as_ref(), loaded.device, request, first, &x0, false)?;
+        let drawn = batch(loaded.model.as_ref(), loaded.device, request, first, &x0, Frames::None)?;
         noise.extend(x0);
         samples.extend(to_host(&drawn.x)?);
         nfe += drawn.nfe * count as f64 / rows.len() as f64;

@@ -38,7 +38,7 @@ pub(crate) fn fail(words: &str) -> String {
 /// A network and a schedule small enough for a test.
 pub(crate) fn tiny_config(dir: &Path) -> String {
     let path = dir.join("tiny.toml");
-    let text = "steps = 12\nbatch_size = 8\nwarmup_steps = 4\nlog_every = 5\nsave_every = 4\nsample_every = 0\nnum_workers = 2\n\
+    let text = "preset = \"quickstart\"\nsteps = 12\nbatch_size = 8\nwarmup_steps = 4\nlog_every = 5\nsave_every = 4\nsample_every = 0\nnum_workers = 2\n\
                 coupling = \"exact\"\nkeep_checkpoints = 0\n\
                 ema_decay = [0.9, 0.99]\nmicro_batch_size = 3\n[optimizer]\nrule = \"muon\"\nweight_decay = 0.01\n[model]\nchannels = 32\nchannel_mult = [1]\nres_blocks = 1\nattention_at = []\n";
     std::fs::write(&path, text).unwrap();

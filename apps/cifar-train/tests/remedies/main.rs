@@ -43,7 +43,7 @@ const FIXTURES: [&str; 8] = [
 ];
 
 /// Settings of a run that takes no time.
-const TINY: &str = "steps = 2\nbatch_size = 8\nlog_every = 1\nsave_every = 1\nsample_every = 0\nnum_workers = 1\n\
+const TINY: &str = "preset = \"quickstart\"\nsteps = 2\nbatch_size = 8\nlog_every = 1\nsave_every = 1\nsample_every = 0\nnum_workers = 1\n\
                   coupling = \"exact\"\n[model]\nchannels = 32\nchannel_mult = [1]\nres_blocks = 1\nattention_at = []\n";
 
 fn spelled(words: &str, directory: &Path) -> String {

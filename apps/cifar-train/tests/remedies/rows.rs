@@ -110,6 +110,21 @@ pub(crate) const SAMPLES: [Row; 26] = [
         "--raw-weights and --ema-decay are for runs; choose a file's weights with --part NAME",
         "sample --checkpoint {d}/sets.safetensors --num-steps 1 --num-samples 2 --out {d}/s.png --part ema_model",
     ),
+    (
+        "SAMPLE --trajectory {d}/t.npy --sde sigma",
+        "a stochastic path has no states between its steps; drop --sde",
+        "SAMPLE --trajectory {d}/t.npy",
+    ),
+    (
+        "SAMPLE --trajectory {d}/t.npy --trajectory-times 1",
+        "--trajectory-times is ",
+        "SAMPLE --trajectory {d}/t.npy --trajectory-times 2",
+    ),
+    (
+        "SAMPLE --trajectory {d}/t.npy --batch-size 0",
+        "or --batch-size is 0; both must be",
+        "SAMPLE --trajectory {d}/t.npy",
+    ),
     ("SAMPLE --batch-size 0", "--batch-size is 0; give at least one", "SAMPLE --batch-size 1"),
     (
         "sample --checkpoint {d}/plain --num-steps 1 --out {d}/s.png --class-grid",

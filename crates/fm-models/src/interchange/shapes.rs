@@ -73,7 +73,7 @@ impl Shapes<'_> {
     fn unet(&self) -> Result<Inferred, String> {
         let [_, channels] = self.shape::<2>("time_embed.0.weight")?;
         let [first, image_channels, ..] = self.shape::<4>("input_blocks.0.0.weight")?;
-        let [out, ..] = self.shape::<4>("out.2.weight")?;
+        let [out, .., out_kernel] = self.shape::<4>("out.2.weight")?;
         let learn_sigma = learned_sigma(out, image_channels)?;
         let blocks = self.count(|i| self.any(&format!("output_blocks.{i}.")));
         let input = |i: i64, rest: &str| format!("input_blocks.{i}.{rest}");
@@ -87,16 +87,16 @@ impl Shapes<'_> {
             return Err(format!("{blocks} output blocks do not divide into {stages} stages"));
         }
         let res_blocks = blocks / stages - 1;
-        let (mut channel_mult, mut attention_at) = (Vec::new(), Vec::new());
+        let (mut channel_mult, mut widths, mut attention_at) = (Vec::new(), Vec::new(), Vec::new());
         for stage in 0..stages {
             let block = 1 + stage * (res_blocks + 1);
             let [width] = self.shape::<1>(&input(block, "0.out_layers.0.weight"))?;
-            channel_mult.push(width / channels);
+            channel_mult.push(width as f64 / channels as f64);
+            widths.push(width);
             if self.has(&input(block, "1.norm.weight")) {
                 attention_at.push(1 << stage);
             }
         }
-        let widths: Vec<i64> = channel_mult.iter().map(|m| m * channels).collect();
         let head_channels = if widths.iter().all(|w| w % 64 == 0) { 64 } else { 0 };
         let side = if image_channels == 1 { 28 } else { 32 };
         let heads = "guided diffusion and torchcfm use 64 channels per head where they divide the widths";
@@ -125,6 +125,8 @@ impl Shapes<'_> {
             classes,
             null_class,
             learn_sigma,
+            middle_attention: self.has("middle_block.1.norm.weight"),
+            out_kernel,
             ..UNetConfig::default()
         });
         Ok((config, assumed))
@@ -158,6 +160,8 @@ impl Shapes<'_> {
             classes: classes - i64::from(null_class),
             null_class,
             learn_sigma,
+            affine_norm: self.has("blocks.0.norm1.weight"),
+            exact_gelu: false,
             time: TimeEmbedding::raw(),
         });
         Ok((config, assumed))

@@ -37,7 +37,7 @@ impl<'p> Builder<'_, 'p> {
     /// The downward path, and the width of each of its skip connections.
     fn input_blocks(&self) -> (Vec<Vec<Block>>, Vec<i64>) {
         let (c, root) = (self.c, self.p / "input_blocks");
-        let mut width = c.channels * c.channel_mult[0];
+        let mut width = c.widths().next().unwrap_or(c.channels);
         let mut blocks = vec![vec![Block::Conv(conv(&root / 0 / 0, c.image_channels, width, 3, 1, Start::Default))]];
         let mut widths = vec![width];
         for (stage, next) in c.widths().enumerate() {
@@ -62,12 +62,13 @@ impl<'p> Builder<'_, 'p> {
     fn output_blocks(&self, mut skips: Vec<i64>, mut width: i64) -> Vec<Vec<Block>> {
         let (c, root) = (self.c, self.p / "output_blocks");
         let mut blocks = Vec::new();
-        for (stage, mult) in c.channel_mult.iter().enumerate().rev() {
+        let stages: Vec<i64> = c.widths().collect();
+        for (stage, next) in stages.iter().enumerate().rev() {
             for i in 0..=c.res_blocks {
                 let p = &root / blocks.len();
                 let skip = skips.pop().unwrap_or(0);
-                let mut block = vec![self.res(&p / 0, width + skip, mult * c.channels)];
-                width = mult * c.channels;
+                let mut block = vec![self.res(&p / 0, width + skip, *next)];
+                width = *next;
                 if c.attention_at.contains(&(1 << stage)) {
                     block.push(self.attention(&p / 1, width, true));
                 }
@@ -90,11 +91,11 @@ fn unet(p: &Path<'_>, c: &UNetConfig) -> Result<UNet, ModelError> {
     let (input_blocks, widths) = build.input_blocks();
     let (first, deepest) = (widths[0], widths[widths.len() - 1]);
     let middle = p / "middle_block";
-    let middle_block = vec![
-        build.res(&middle / 0, deepest, deepest),
-        build.attention(&middle / 1, deepest, false),
-        build.res(&middle / 2, deepest, deepest),
-    ];
+    let mut middle_block = vec![build.res(&middle / 0, deepest, deepest)];
+    if c.middle_attention {
+        middle_block.push(build.attention(&middle / 1, deepest, false));
+    }
+    middle_block.push(build.res(&middle / middle_block.len(), deepest, deepest));
     let output_blocks = build.output_blocks(widths, deepest);
     Ok(UNet {
         config: c.clone(),
@@ -104,7 +105,7 @@ fn unet(p: &Path<'_>, c: &UNetConfig) -> Result<UNet, ModelError> {
         middle_block,
         output_blocks,
         out_norm: group_norm(p / "out" / 0, first),
-        out_conv: conv(p / "out" / 2, first, c.out_channels(), 3, 1, Start::Zero),
+        out_conv: conv(p / "out" / 2, first, c.out_channels(), c.out_kernel, 1, Start::Zero),
     })
 }
 
@@ -128,6 +129,10 @@ impl NetworkConfig for UNetConfig {
 
     fn learns_sigma(&self) -> bool {
         self.learn_sigma
+    }
+
+    fn size_divisor(&self) -> Option<i64> {
+        Some(1 << self.channel_mult.len().saturating_sub(1).min(62))
     }
 
     fn validate(&self) -> Result<(), ModelError> {

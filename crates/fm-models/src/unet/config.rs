@@ -3,7 +3,8 @@
 use crate::embedding::TimeEmbedding;
 use crate::error::{ModelError, require};
 use crate::layers::{Activation, GROUPS};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeSeq;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Sizes and variants of the U-Net. The default is the CIFAR-10 network with 35,746,307 parameters
 /// and unscaled time.
@@ -18,8 +19,9 @@ pub struct UNetConfig {
     pub image_size: [i64; 2],
     /// Base width; all widths are multiples of 32, because of the group normalisation.
     pub channels: i64,
-    /// Width multiple of each stage.
-    pub channel_mult: Vec<i64>,
+    /// Width multiple of each stage, such as 1 or 0.5; the width is rounded down.
+    #[serde(serialize_with = "whole_or_real")]
+    pub channel_mult: Vec<f64>,
     /// Residual blocks per stage on the downward path (one more per stage on the upward path).
     pub res_blocks: i64,
     /// Downsampling factors with attention: 2 is half resolution.
@@ -53,6 +55,12 @@ pub struct UNetConfig {
     pub time: TimeEmbedding,
     /// Activation between the two layers of the time embedding.
     pub time_activation: Activation,
+    /// Whether the middle has self-attention between its two residual blocks.
+    #[serde(skip_serializing_if = "is_true")]
+    pub middle_attention: bool,
+    /// Side of the kernel of the output convolution: 3, or 1.
+    #[serde(skip_serializing_if = "is_three")]
+    pub out_kernel: i64,
     /// Whether activations use the channels-last memory format. The result is the same.
     pub channels_last: bool,
 }
@@ -63,7 +71,7 @@ impl Default for UNetConfig {
             image_channels: 3,
             image_size: [32, 32],
             channels: 128,
-            channel_mult: vec![1, 2, 2, 2],
+            channel_mult: vec![1.0, 2.0, 2.0, 2.0],
             res_blocks: 2,
             attention_at: vec![2],
             head_channels: 64,
@@ -79,9 +87,34 @@ impl Default for UNetConfig {
             learn_sigma: false,
             time: TimeEmbedding::raw(),
             time_activation: Activation::Silu,
+            middle_attention: true,
+            out_kernel: 3,
             channels_last: false,
         }
     }
+}
+
+/// Multiples as files had them when they were integers; the others as they are.
+fn whole_or_real<S: Serializer>(multiples: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut list = serializer.serialize_seq(Some(multiples.len()))?;
+    for multiple in multiples {
+        if multiple.fract() == 0.0 && multiple.abs() < 1e9 {
+            list.serialize_element(&(*multiple as i64))?;
+        } else {
+            list.serialize_element(multiple)?;
+        }
+    }
+    list.end()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_three(value: &i64) -> bool {
+    *value == 3
 }
 
 impl UNetConfig {
@@ -94,11 +127,16 @@ impl UNetConfig {
         check((1..=8).contains(&stages), format!("channel_mult has {stages} entries"), "give between 1 and 8 stages")?;
         let few = (1..=64).contains(&self.res_blocks);
         check(few, format!("res_blocks {}", self.res_blocks), "give at least 1 and at most 64")?;
-        let bounded = (1..=1 << 16).contains(&self.channels) && self.channel_mult.iter().all(|m| (1..=64).contains(m));
+        let bounded =
+            (1..=1 << 16).contains(&self.channels) && self.channel_mult.iter().all(|m| *m > 0.0 && *m <= 64.0);
         let size = format!("channels {} and channel_mult {:?}", self.channels, self.channel_mult);
-        check(bounded, size, "give at most 65536 channels and multiples from 1 to 64")?;
+        check(bounded, size, "give at most 65536 channels and multiples above 0 and up to 64")?;
         let widths: Vec<i64> = self.widths().collect();
-        check(widths.iter().all(|w| w % GROUPS == 0), format!("widths {widths:?}"), "make channels a multiple of 32")?;
+        check(
+            widths.iter().all(|w| *w > 0 && w % GROUPS == 0),
+            format!("widths {widths:?}"),
+            "make channels a multiple of 32",
+        )?;
         let sides = self.image_size.iter().all(|side| (1..=1 << 16).contains(side));
         check(sides, format!("image size {:?}", self.image_size), "give sides of 1 to 65536 pixels")?;
         let factor = 1 << (stages - 1);
@@ -108,6 +146,8 @@ impl UNetConfig {
             "use fewer stages in channel_mult",
         )?;
         self.validate_heads(&widths)?;
+        let kernel = self.out_kernel == 1 || self.out_kernel == 3;
+        check(kernel, format!("out_kernel {}", self.out_kernel), "choose 1 or 3")?;
         check((0.0..1.0).contains(&self.dropout), format!("dropout {}", self.dropout), "choose it in [0, 1)")?;
         self.time.validate("U-Net")
     }
@@ -143,7 +183,8 @@ impl UNetConfig {
 
     /// The width of each stage.
     pub(crate) fn widths(&self) -> impl Iterator<Item = i64> {
-        self.channel_mult.iter().map(|m| m * self.channels)
+        // A multiple that is a rounded fraction must not lose a channel.
+        self.channel_mult.iter().map(|m| (m * self.channels as f64 + 1e-6) as i64)
     }
 
     pub(crate) fn out_channels(&self) -> i64 {
@@ -152,7 +193,8 @@ impl UNetConfig {
 
     /// Number of trainable values, computed in the same order as the network is built.
     pub(crate) fn parameters(&self) -> i64 {
-        let (emb, first) = (4 * self.channels, self.channels * self.channel_mult[0]);
+        let stages: Vec<i64> = self.widths().collect();
+        let (emb, first) = (4 * self.channels, stages[0]);
         let conv = |cin: i64, cout: i64| 9 * cin * cout + cout;
         let linear = |cin: i64, cout: i64| cin * cout + cout;
         let res = |cin: i64, cout: i64| {
@@ -168,7 +210,6 @@ impl UNetConfig {
             (false, false) => 0,
         };
         let (mut total, mut width, mut skips) = (conv(self.image_channels, first), first, vec![first]);
-        let stages: Vec<i64> = self.widths().collect();
         for (stage, next) in stages.iter().enumerate() {
             for _ in 0..self.res_blocks {
                 total += res(width, *next) + if attends(stage) { attention(*next) } else { 0 };
@@ -180,7 +221,7 @@ impl UNetConfig {
                 skips.push(width);
             }
         }
-        total += 2 * res(width, width) + attention(width);
+        total += 2 * res(width, width) + if self.middle_attention { attention(width) } else { 0 };
         for (stage, next) in stages.iter().enumerate().rev() {
             for i in 0..=self.res_blocks {
                 total +=
@@ -190,6 +231,7 @@ impl UNetConfig {
             }
         }
         let classes = if self.classes > 0 { (self.classes + i64::from(self.null_class)) * emb } else { 0 };
-        total + linear(self.channels, emb) + linear(emb, emb) + classes + 2 * first + conv(first, self.out_channels())
+        let out = self.out_kernel * self.out_kernel * first * self.out_channels() + self.out_channels();
+        total + linear(self.channels, emb) + linear(emb, emb) + classes + 2 * first + out
     }
 }

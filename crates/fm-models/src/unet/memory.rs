@@ -16,7 +16,7 @@ impl UNetConfig {
         // Normalised input, convolution, second normalisation, dropout, sum; FiLM stores two more.
         let res = |cin: i64, cout: i64| cin + (3 + dropout + 2 * i64::from(self.scale_shift_norm)) * cout;
         let attends = |stage: usize| i64::from(self.attention_at.contains(&(1 << stage)));
-        let first = self.channels * self.channel_mult[0];
+        let first = stages[0];
         let (mut width, mut skips) = (first, vec![first]);
         let mut found = Activations::default();
         found.block(first * area(0), first * area(0));
@@ -33,7 +33,8 @@ impl UNetConfig {
             }
         }
         let deepest = area(stages.len() - 1);
-        found.block((2 * res(width, width) + ATTENTION * width) * deepest, width * deepest);
+        let attention = i64::from(self.middle_attention) * ATTENTION * width;
+        found.block((2 * res(width, width) + attention) * deepest, width * deepest);
         for (stage, next) in stages.iter().enumerate().rev() {
             for i in 0..=self.res_blocks {
                 let joined = width + skips.pop().unwrap_or(0);

@@ -23,6 +23,7 @@ mod control;
 #[cfg(feature = "tch")]
 mod network;
 mod own;
+mod saving;
 
 #[cfg(feature = "tch")]
 pub use crate::guidance::Guidance;
@@ -42,6 +43,7 @@ use fm_core::schedule::Rescheduled;
 use fm_core::state::{OdeState, RowState};
 use fm_core::time::TimeDistribution;
 use fm_core::weighting::TimeWeight;
+use saving::Save;
 use serde::{Deserialize, Serialize};
 
 /// The steps of a sampler.
@@ -106,9 +108,6 @@ impl<S> From<Solution<S>> for Samples<S> {
     }
 }
 
-/// Number of states saved by an adaptive solve, because step times differ between samples.
-const FRAMES: usize = 50;
-
 impl Sampler {
     /// A method with the given steps.
     pub fn new(solver: SolverName, steps: Steps) -> Self {
@@ -164,12 +163,59 @@ impl Sampler {
         W: TimeWeight,
         L: RowLoss,
     {
+        let save = if frames { Save::Frames } else { Save::End };
+        self.run_saving(network, objective, x0, noise, save)
+    }
+
+    /// As [`run`](Self::run), and saves the states at `times`, which rise from 0 (source) to 1
+    /// (data). A step that contains a time gives the state by the method's interpolant, so that the
+    /// times do not change the samples. With 0 and 1 among the times, the first state is x0, and
+    /// the last the samples. Of a clipped span, 0 and 1 are the ends.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); [`SolveError::Times`] for times that do not rise within 0 to 1, and
+    /// [`SolveError::NoInterpolant`] in stochastic sampling.
+    #[doc(alias = "odeint")]
+    pub fn trajectory<S, P, T, W, L>(
+        &self,
+        network: &impl RowField<S>,
+        objective: &Objective<P, T, W, L>,
+        x0: S,
+        noise: impl Fn(u64) -> S,
+        times: &[f64],
+    ) -> Result<Samples<S>, SolveError>
+    where
+        S: OdeState + RowState,
+        P: ProbPath,
+        T: TimeDistribution,
+        W: TimeWeight,
+        L: RowLoss,
+    {
+        SaveAt::At(times).check((0.0, 1.0))?;
+        self.run_saving(network, objective, x0, noise, Save::At(times))
+    }
+
+    fn run_saving<S, P, T, W, L>(
+        &self,
+        network: &impl RowField<S>,
+        objective: &Objective<P, T, W, L>,
+        x0: S,
+        noise: impl Fn(u64) -> S,
+        save: Save<'_>,
+    ) -> Result<Samples<S>, SolveError>
+    where
+        S: OdeState + RowState,
+        P: ProbPath,
+        T: TimeDistribution,
+        W: TimeWeight,
+        L: RowLoss,
+    {
         let velocity = Converted::new(ByRef(network), &objective.path, objective.prediction, objective.span()?)?;
         let Some(path) = self.schedule else {
-            return self.solve(velocity, &objective.path, objective.span()?, x0, noise, frames);
+            return self.solve_saving(velocity, &objective.path, objective.span()?, x0, noise, save);
         };
         let span = objective.span_along(&path)?;
-        self.solve(Rescheduled::new(velocity, &objective.path, path, span)?, &path, span, x0, noise, frames)
+        self.solve_saving(Rescheduled::new(velocity, &objective.path, path, span)?, &path, span, x0, noise, save)
     }
 
     /// Integrates `x0` over `span` with a velocity along `path`.
@@ -185,10 +231,25 @@ impl Sampler {
         noise: impl Fn(u64) -> S,
         frames: bool,
     ) -> Result<Samples<S>, SolveError> {
-        let every = if frames { SaveAt::Steps } else { SaveAt::End };
+        let save = if frames { Save::Frames } else { Save::End };
+        self.solve_saving(field, path, span, x0, noise, save)
+    }
+
+    fn solve_saving<S: OdeState + RowState>(
+        &self,
+        field: impl RowField<S>,
+        path: &impl ProbPath,
+        span: (f64, f64),
+        x0: S,
+        noise: impl Fn(u64) -> S,
+        save: Save<'_>,
+    ) -> Result<Samples<S>, SolveError> {
+        let times = save.times(span)?;
+        let every = save.of_steps(&times);
         let solution = match (&self.steps, self.stochastic) {
             (Steps::Adaptive(Pace::PerSample, options), None) => {
-                return Ok(finish_rows(self.own_pace(&field, span, x0, options, frames)?));
+                let output = if times.is_empty() { SaveAt::End } else { SaveAt::At(&times) };
+                return Ok(finish_rows(per_sample::solve(&field, x0, span, self.solver.tableau(), options, output)?));
             }
             (Steps::Adaptive(Pace::PerBatch, options), None) => {
                 adaptive::solve(&SharedTime(field), x0, span, self.solver.tableau(), options, every)?
@@ -200,19 +261,6 @@ impl Sampler {
             (steps, Some(how)) => sde::solve(&SharedTime(field), path, x0, &steps.grid(span)?, how, noise, every)?,
         };
         Ok(solution.into())
-    }
-
-    fn own_pace<S: OdeState + RowState>(
-        &self,
-        field: &impl RowField<S>,
-        span: (f64, f64),
-        x0: S,
-        options: &AdaptiveOptions,
-        frames: bool,
-    ) -> Result<per_sample::BatchSolution<S>, SolveError> {
-        let times = Steps::Fixed(Grid::Uniform, FRAMES).grid(span)?;
-        let output = if frames { SaveAt::At(&times) } else { SaveAt::End };
-        per_sample::solve(field, x0, span, self.solver.tableau(), options, output)
     }
 
     /// Every value that samples depend on, for cache keys. It is derived from the struct, so new
@@ -249,7 +297,7 @@ impl Steps {
             Self::Listed(times) => times.clone(),
             Self::Adaptive(..) => return Err(SolveError::Grid),
         };
-        Ok(units.iter().map(|u| low * (1.0 - u) + high * u).collect())
+        Ok(saving::within(&units, (low, high)))
     }
 }
 

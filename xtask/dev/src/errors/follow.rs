@@ -15,7 +15,7 @@ use syn::visit::{self, Visit};
 const LEAST: usize = 12;
 
 /// Parts of the texts that no test of the programs can follow, with the reason.
-const WITHOUT_TEST: [(&str, &str); 21] = [
+const WITHOUT_TEST: [(&str, &str); 20] = [
     ("channels first; use --channels-last false", "it needs a GPU"),
     ("this libtorch has no libtorch_cuda.so (looked in", "it depends on the libtorch of the machine"),
     ("cannot use CUDA: ", "it needs a GPU"),
@@ -24,7 +24,6 @@ const WITHOUT_TEST: [(&str, &str); 21] = [
     ("set LIBTORCH or run `cargo xtask fetch-libtorch`", "it needs a machine without libtorch"),
     ("each needs a row; raise --batch-size", "it needs several processes"),
     ("wait for it to end, or give another --cache", "it needs two programs at one moment"),
-    ("CIFAR-10 could not be had from", "it needs a machine without a network"),
     ("or download an archive elsewhere and pass --from PATH", "it needs a machine without a network"),
     ("nothing is published for {platform}", "it needs another kind of machine"),
     ("so quickstart did not make it; choose another --out", "quickstart takes minutes"),

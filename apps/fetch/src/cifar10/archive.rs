@@ -57,7 +57,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Batches> {
 
 /// The npm package: one PNG per batch, 1024 x 10000, one row per image, one column per pixel;
 /// labels in two JSON lists.
-pub(super) fn from_pictures(pictures: &Batches, labels: &Batches) -> anyhow::Result<Batches> {
+fn from_pictures(pictures: &Batches, labels: &Batches) -> anyhow::Result<Batches> {
     let find = |list: &Batches, name: &str| {
         let found = list.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes.clone());
         found.with_context(|| format!("the package lacks {name}"))
@@ -99,4 +99,19 @@ fn decode(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
         pixels = pixels.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
     }
     Ok(pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_parts_of_the_package_are_named() {
+        let labels =
+            vec![("train_lables.json".to_owned(), b"[1,2]".to_vec()), ("test_lables.json".to_owned(), b"[1]".to_vec())];
+        assert!(
+            from_pictures(&vec![], &labels).unwrap_err().to_string().contains("too few labels for data_batch_1.bin")
+        );
+        assert!(from_pictures(&vec![], &vec![]).unwrap_err().to_string().contains("train_lables.json"));
+    }
 }

@@ -8,7 +8,10 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 /// Downloads `url` to `path` through `path.part`, which a later call continues.
-pub(crate) fn download(url: &str, path: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+/// A server that is not reached or refuses, a transfer that breaks off, and a full disk.
+pub fn download(url: &str, path: &Path) -> anyhow::Result<()> {
     let part = path.with_extension("part");
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
@@ -55,7 +58,7 @@ fn finish(part: &Path, path: &Path) -> anyhow::Result<()> {
 }
 
 /// A progress bar in bytes; hidden if stderr is not a terminal.
-pub(crate) fn progress(total: Option<u64>, start: u64) -> ProgressBar {
+pub fn progress(total: Option<u64>, start: u64) -> ProgressBar {
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_position(start);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  ETA {eta}") {
         bar.set_style(style);
@@ -76,7 +79,10 @@ fn copy(from: &mut impl Read, to: &mut impl Write, bar: &ProgressBar) -> std::io
 }
 
 /// The SHA-256 of a file, in hexadecimal.
-pub(crate) fn sha256(path: &Path) -> anyhow::Result<String> {
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn sha256(path: &Path) -> anyhow::Result<String> {
     let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut hasher = Sha256::new();
     std::io::copy(&mut file, &mut hasher)?;
@@ -84,7 +90,7 @@ pub(crate) fn sha256(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
