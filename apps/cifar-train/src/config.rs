@@ -75,7 +75,7 @@ fm_app::options! {
             seed: u64 = 0;
         }
         "Output" {
-            /// Steps between checkpoints, or epochs as in 10e; 0 saves only at the end.
+            /// Steps between checkpoints, or epochs (10e); 0 saves only at the end.
             save_every: Every = Every::Steps(5000), arg(value_name = "STEPS");
             /// Steps between sample grids; 0 draws none.
             sample_every: Every = Every::Steps(1000), arg(value_name = "STEPS");

@@ -30,10 +30,11 @@ use fm_app::{cli, options};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let vqvae_defaults = |command: clap::Command| {
-        command.mut_subcommand("vqvae", |c| options::with_defaults(c, &vqvae::config::Config::default()))
+    let complete = |command: clap::Command| {
+        let command = command.mut_subcommand("vqvae", |c| options::with_defaults(c, &vqvae::config::Config::default()));
+        command.mut_subcommand("reflow", reflow::rounds::without_fixed)
     };
-    cli::run(|| match cli::parse::<Cli>(vqvae_defaults).command {
+    cli::run(|| match cli::parse::<Cli>(complete).command {
         Command::Train(args) => train::run(&args, None),
         Command::Distill(args) => train::run(&args.train, Some(args.num_steps)),
         Command::Reflow(args) => match &args.command {

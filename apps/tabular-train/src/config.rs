@@ -81,7 +81,7 @@ fm_app::options! {
             device: String = "auto".into();
         }
         "Output" {
-            /// Steps between checkpoints, or epochs as in 10e; 0 saves only at the end.
+            /// Steps between checkpoints, or epochs (10e); 0 saves only at the end.
             save_every: Every = Every::Steps(5000), arg(value_name = "STEPS");
             /// Steps between pictures of samples (tables of two columns) or reports of the errors
             /// of the samples' mean and covariance (other tables); 0 disables both.

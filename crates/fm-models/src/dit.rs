@@ -16,6 +16,7 @@
 //! # Ok::<(), fm_models::ModelError>(())
 //! ```
 
+use crate::adaln::{Block, BlockConfig, FREQUENCIES, Head, time_layers, xavier_bound};
 use crate::embedding::{TimeEmbedding, positions_2d};
 use crate::error::{ModelError, require};
 use crate::layers::{ZERO, attend, buffer, class_table, gelu_tanh, linear_init, look_up};
@@ -85,9 +86,6 @@ impl Default for DitConfig {
     }
 }
 
-/// Width of the sinusoidal time embedding.
-const FREQUENCIES: i64 = 256;
-
 /// A published size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
@@ -122,6 +120,11 @@ impl DitConfig {
     /// the exact GELU.
     pub fn guide() -> Self {
         Self { width: 512, depth: 12, heads: 8, affine_norm: true, exact_gelu: true, ..Self::default() }
+    }
+
+    /// The settings of its blocks.
+    fn blocks(&self) -> BlockConfig {
+        BlockConfig { width: self.width, heads: self.heads, affine_norm: self.affine_norm, exact_gelu: self.exact_gelu }
     }
 
     /// Patches along the height and the width.
@@ -182,26 +185,14 @@ impl NetworkConfig for DitConfig {
     }
 
     fn parameters(&self) -> i64 {
-        let linear = |cin: i64, cout: i64| cin * cout + cout;
         let (w, pixels) = (self.width, self.patch * self.patch);
-        let block = linear(w, 3 * w) + linear(w, w) + linear(w, 4 * w) + linear(4 * w, w) + linear(w, 6 * w);
-        let ends = linear(self.image_channels * pixels, w) + linear(w, 2 * w) + linear(w, pixels * self.out_channels());
+        let patches = self.image_channels * pixels * w + w;
         let classes = if self.classes > 0 { (self.classes + i64::from(self.null_class)) * w } else { 0 };
-        let norms = if self.affine_norm { (2 * self.depth + 1) * 2 * w } else { 0 };
-        linear(FREQUENCIES, w) + linear(w, w) + classes + self.depth * block + ends + norms
+        patches + classes + self.blocks().parameters(self.depth, pixels * self.out_channels())
     }
 
     fn activations(&self) -> Activations {
-        let tokens = self.width * self.grid().iter().product::<i64>();
-        let mut found = Activations::default();
-        found.block(2 * tokens, tokens);
-        for _ in 0..self.depth {
-            // Two norms, modulated values, sums, q, k, v, heads, two projections, and four widths
-            // of the MLP twice.
-            found.block(20 * tokens, tokens);
-        }
-        found.block(2 * tokens, 0);
-        found
+        self.blocks().activations(self.depth, self.grid().iter().product())
     }
 
     fn ends(&self) -> [String; 2] {
@@ -220,115 +211,26 @@ struct Dit {
     positions: Tensor,
     time: [nn::Linear; 2],
     classes: Option<nn::Embedding>,
-    blocks: Vec<DitBlock>,
-    final_norm: Norm,
-    final_modulation: nn::Linear,
-    final_linear: nn::Linear,
-}
-
-/// Scale and shift of a layer normalisation, if it has them.
-#[derive(Debug)]
-struct Norm(Option<nn::LayerNorm>);
-
-#[derive(Debug)]
-struct DitBlock {
-    qkv: nn::Linear,
-    proj: nn::Linear,
-    fc1: nn::Linear,
-    fc2: nn::Linear,
-    norms: [Norm; 2],
-    modulation: nn::Linear,
-    heads: i64,
-    exact_gelu: bool,
-}
-
-fn xavier(p: Path<'_>, fan_in: i64, out: i64) -> nn::Linear {
-    linear_init(p, fan_in, out, xavier_bound(fan_in, out), ZERO)
-}
-
-fn xavier_bound(fan_in: i64, out: i64) -> Init {
-    let bound = (6.0 / (fan_in + out) as f64).sqrt();
-    Init::Uniform { lo: -bound, up: bound }
-}
-
-fn zero(p: Path<'_>, fan_in: i64, out: i64) -> nn::Linear {
-    linear_init(p, fan_in, out, ZERO, ZERO)
+    blocks: Vec<Block>,
+    head: Head,
 }
 
 fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + use<>, ModelError> {
     c.validate()?;
     let w = c.width;
-    let small = Init::Randn { mean: 0.0, stdev: 0.02 };
     let patch_dim = c.image_channels * c.patch * c.patch;
     let patch_config =
         nn::ConvConfig { stride: c.patch, ws_init: xavier_bound(patch_dim, w), bs_init: ZERO, ..Default::default() };
-    let time = p / "t_embedder" / "mlp";
-    let block = |i: i64| {
-        let p = p / "blocks" / i;
-        DitBlock {
-            qkv: xavier(&p / "attn" / "qkv", w, 3 * w),
-            proj: xavier(&p / "attn" / "proj", w, w),
-            fc1: xavier(&p / "mlp" / "fc1", w, 4 * w),
-            fc2: xavier(&p / "mlp" / "fc2", 4 * w, w),
-            norms: ["norm1", "norm2"].map(|name| norm(&p / name, c)),
-            modulation: zero(&p / "adaLN_modulation" / 1, w, 6 * w),
-            heads: c.heads,
-            exact_gelu: c.exact_gelu,
-        }
-    };
     let table = p / "y_embedder" / "embedding_table";
     Ok(Dit {
         config: c.clone(),
         patches: nn::conv2d(p / "x_embedder" / "proj", c.image_channels, w, c.patch, patch_config),
         positions: buffer(p, "pos_embed", &positions_2d(c.grid(), w, p.device())?),
-        time: [linear_init(&time / 0, FREQUENCIES, w, small, ZERO), linear_init(&time / 2, w, w, small, ZERO)],
+        time: time_layers(&(p / "t_embedder" / "mlp"), w),
         classes: (c.classes > 0).then(|| class_table(table, c.classes, c.null_class, w, 0.02)),
-        blocks: (0..c.depth).map(block).collect(),
-        final_norm: norm(p / "final_layer" / "norm_final", c),
-        final_modulation: zero(p / "final_layer" / "adaLN_modulation" / 1, w, 2 * w),
-        final_linear: zero(p / "final_layer" / "linear", w, c.patch * c.patch * c.out_channels()),
+        blocks: (0..c.depth).map(|i| Block::new(&(p / "blocks" / i), c.blocks())).collect(),
+        head: Head::new(&(p / "final_layer"), c.blocks(), c.patch * c.patch * c.out_channels()),
     })
-}
-
-fn norm(p: Path<'_>, c: &DitConfig) -> Norm {
-    Norm(c.affine_norm.then(|| nn::layer_norm(p, vec![c.width], nn::LayerNormConfig::default())))
-}
-
-/// LayerNorm (eps 1e-6, statistics in f32), then x (1 + scale) + shift with one shift and scale per
-/// sample.
-fn modulate(norm: &Norm, x: &Tensor, shift: &Tensor, scale: &Tensor) -> Tensor {
-    let width = x.size()[2];
-    let (weight, bias) = norm.0.as_ref().map_or((None, None), |norm| (norm.ws.as_ref(), norm.bs.as_ref()));
-    let normed = x.layer_norm([width], weight, bias, 1e-6, true);
-    // One kernel instead of two.
-    shift.unsqueeze(1).addcmul(&normed, &(scale.unsqueeze(1) + 1.0))
-}
-
-impl DitBlock {
-    /// `c` is SiLU of the conditioning, computed once for all blocks.
-    fn forward(&self, x: &Tensor, c: &Tensor) -> Tensor {
-        let m = self.modulation.forward(c).chunk(6, 1);
-        let [first, second] = &self.norms;
-        let x = x.addcmul(&self.attention(&modulate(first, x, &m[0], &m[1])), &m[2].unsqueeze(1));
-        let h = self.fc1.forward(&modulate(second, &x, &m[3], &m[4]));
-        let h = if self.exact_gelu { h.gelu("none") } else { gelu_tanh(h) };
-        x.addcmul(&self.fc2.forward(&h), &m[5].unsqueeze(1))
-    }
-
-    /// q, k and v of (B, T, C) tokens, each (B, heads, T, C / heads). They come from `unbind`,
-    /// whose gradient is one stack; the gradient of three selects would be a sum of three
-    /// zero-filled tensors.
-    fn parts(&self, x: &Tensor) -> Vec<Tensor> {
-        let size = x.size();
-        let (batch, tokens, width) = (size[0], size[1], size[2]);
-        let qkv = self.qkv.forward(x).view([batch, tokens, 3, self.heads, width / self.heads]);
-        qkv.permute([2, 0, 3, 1, 4]).unbind(0)
-    }
-
-    fn attention(&self, x: &Tensor) -> Tensor {
-        let h = attend(&self.parts(x));
-        self.proj.forward(&h.transpose(1, 2).reshape(x.size()))
-    }
 }
 
 impl Dit {
@@ -360,17 +262,14 @@ impl Dit {
         for block in &self.blocks {
             tokens = tape.run(&[&tokens, &c], |inputs| block.forward(&inputs[0], &inputs[1]));
         }
-        let out = tape.run(&[&tokens, &c], |inputs| {
-            let m = self.final_modulation.forward(&inputs[1]).chunk(2, 1);
-            self.final_linear.forward(&modulate(&self.final_norm, &inputs[0], &m[0], &m[1]))
-        });
+        let out = tape.run(&[&tokens, &c], |inputs| self.head.forward(&inputs[0], &inputs[1]));
         self.unpatchify(&out).narrow(1, 0, self.config.image_channels).to_kind(Kind::Float)
     }
 }
 
 impl VelocityModel for Dit {
     fn device(&self) -> Device {
-        self.final_linear.ws.device()
+        self.head.device()
     }
 
     fn null_class(&self) -> Option<i64> {

@@ -101,6 +101,26 @@ impl TimeEmbedding {
     }
 }
 
+/// Fixed embeddings of the positions of a sequence as (1, length, channels), f32: [sin, cos] with
+/// frequencies 10000^(-k / (channels / 2)), computed in f64.
+///
+/// # Errors
+/// Sizes below 1, an odd number of channels, and more than 2^31 values.
+pub fn positions_1d(length: i64, channels: i64, device: Device) -> Result<Tensor, ModelError> {
+    let good = length >= 1 && channels >= 2 && channels % 2 == 0;
+    let good = good && length.checked_mul(channels).is_some_and(|count| count <= 1 << 31);
+    let remedy = "use a length of at least 1, an even number of channels, and at most 2^31 values";
+    require(good, "position table", format!("{length} places of {channels} channels"), remedy)?;
+    let half = (channels / 2) as usize;
+    let mut table = Vec::with_capacity((length * channels) as usize);
+    for position in 0..length {
+        let angle = |k: usize| position as f64 * 10_000f64.powf(-(k as f64) / half as f64);
+        table.extend((0..half).map(|k| angle(k).sin() as f32));
+        table.extend((0..half).map(|k| angle(k).cos() as f32));
+    }
+    Ok(Tensor::from_slice(&table).view([1, length, channels]).to_device(device))
+}
+
 /// Fixed embeddings of the positions of a `height` x `width` grid as (1, height width, channels),
 /// f32: [sin, cos] with frequencies 10000^(-k / (channels / 4)), computed in f64. The first half of
 /// the channels encodes the column, the second half the row.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`unet`] | the U-Net of the guided-diffusion family, compatible with torchcfm's `UNetModelWrapper` |
 //! | [`dit`] | the diffusion transformer with adaLN-Zero |
+//! | [`sequence`] | the same transformer over the places of a sequence |
 //! | [`mlp`] | a GELU or SELU MLP for points and tables |
 //! | [`concat_squash`] | the ConcatSquash network of continuous normalising flows, for points and tables |
 //! | [`vqvae`] | the vector-quantised autoencoder; image networks can work in its latent space |
@@ -27,6 +28,7 @@
 //! # Ok::<(), fm_models::ModelError>(())
 //! ```
 
+mod adaln;
 pub mod concat_squash;
 pub mod config;
 pub mod dit;
@@ -39,6 +41,7 @@ pub mod layers;
 pub mod mlp;
 mod network;
 pub mod resize;
+pub mod sequence;
 pub mod unet;
 pub mod vqvae;
 
@@ -55,6 +58,8 @@ network::networks! {
         Unet = "unet" (unet::UNetConfig),
         /// Transformer over patches, for images.
         Dit = "dit" (dit::DitConfig),
+        /// Transformer over places, for sequences.
+        Sequence = "sequence" (sequence::SequenceConfig),
         /// Fully connected, for points and tables.
         Mlp = "mlp" (mlp::MlpConfig),
         /// Fully connected, gated by time, for points and tables.

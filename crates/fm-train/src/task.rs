@@ -343,7 +343,8 @@ impl FlowTask<'_> {
         };
         let need = |name: &str| inputs.of(name, rows).ok_or_else(|| lacks(name));
         let x0 = need("x0")?;
-        if let Some(row) = self.model.row_shape().filter(|row| x0.size()[1..] != row[..]) {
+        if !self.model.takes(&x0.size()[1..]) {
+            let row = self.model.row_shape().unwrap_or_default();
             let problem = format!("its rows have shape {:?}, the network's {row:?}; give it its own", &x0.size()[1..]);
             return Err(TrainError::Batch { step: inputs.step, problem });
         }

@@ -18,6 +18,29 @@ const STEPS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 /// The most trajectories over which straightness is averaged.
 const TRAJECTORIES: usize = 256;
 
+/// Options that the pairs, the teacher or the repetition of the command determine.
+const FIXED: [&str; 14] = [
+    "resume",
+    "dry_run",
+    "pairs",
+    "data",
+    "image_size",
+    "horizontal_flip",
+    "init",
+    "latent",
+    "conditional",
+    "label_drop",
+    "path",
+    "source",
+    "coupling",
+    "preset",
+];
+
+/// The command without its fixed options in the short help.
+pub(crate) fn without_fixed(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| if FIXED.contains(&arg.get_id().as_str()) { arg.hide(true) } else { arg })
+}
+
 pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
     fm_app::process_group::Group::refuse("reflow in rounds")?;
     let teacher = args.teacher.as_deref().context("reflow needs a model that makes the pairs; give --teacher RUN")?;

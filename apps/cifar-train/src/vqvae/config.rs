@@ -40,7 +40,7 @@ fm_app::options! {
             device: String = "auto".into();
         }
         "Output" {
-            /// Steps between checkpoints, or epochs as in 10e; 0 saves only at the end.
+            /// Steps between checkpoints, or epochs (10e); 0 saves only at the end.
             save_every: Every = Every::Steps(500), arg(value_name = "STEPS");
             /// Steps between pictures of reconstructions; 0 draws none.
             sample_every: Every = Every::Steps(500), arg(value_name = "STEPS");

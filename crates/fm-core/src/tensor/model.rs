@@ -34,6 +34,12 @@ pub trait VelocityModel: Debug + Send {
         None
     }
 
+    /// Whether the network takes rows x of this shape: by default the [row shape](Self::row_shape), or
+    /// any if that is not fixed.
+    fn takes(&self, row: &[i64]) -> bool {
+        self.row_shape().is_none_or(|own| own == row)
+    }
+
     /// The index of the null class for classifier-free guidance, if the network has one.
     fn null_class(&self) -> Option<i64> {
         None
@@ -72,6 +78,10 @@ impl<M: VelocityModel + ?Sized> VelocityModel for Box<M> {
 
     fn row_shape(&self) -> Option<Vec<i64>> {
         (**self).row_shape()
+    }
+
+    fn takes(&self, row: &[i64]) -> bool {
+        (**self).takes(row)
     }
 
     fn null_class(&self) -> Option<i64> {
