@@ -104,6 +104,14 @@ pub enum DataError {
         /// The number of rows.
         rows: usize,
     },
+    /// Sequences that rows do not give.
+    #[error("cannot use the rows as sequences: {problem}; {remedy}")]
+    Windows {
+        /// What is wrong.
+        problem: String,
+        /// What to change.
+        remedy: &'static str,
+    },
     /// An image set whose parts do not match.
     #[error(
         "cannot use the images: {}; give shape, pixels, labels and classes of the same images",

@@ -8,6 +8,7 @@
 //! | [`images`] | the image set type of the three modules above |
 //! | [`points`] | two-dimensional toy distributions |
 //! | [`table`] | tables with named columns and classes: embedded ones, and text files |
+//! | [`series`] | windows of a time series, as sequences |
 //! | [`columns`] | centring and scaling of the columns of a table, and its inverse |
 //! | [`named`] | any of these data sets by name |
 //! | [`npy`] | arrays, images and tables from NumPy files |
@@ -34,6 +35,7 @@ pub mod named;
 pub mod npy;
 pub mod points;
 mod preprocess;
+pub mod series;
 pub mod table;
 
 pub use columns::Columns;

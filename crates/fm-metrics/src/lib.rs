@@ -6,6 +6,7 @@
 //! | [`palette`] | what is the error of a palette of a few colours? |
 //! | [`energy`], [`sliced`], [`mmd`] | how far apart are two distributions, from samples of both? |
 //! | [`columns`] | do the columns of a table have the right means and variances? |
+//! | [`series`] | do sequences have the right autocorrelation and spectrum? |
 //! | [`two_sample`] | can a classifier distinguish samples from real rows? |
 //! | [`frechet`], [`kid`] | how far apart are two sets of features, as Gaussians and by a kernel? |
 //! | [`manifold`] | precision and recall, density and coverage: are samples realistic, and do they cover the data? |
@@ -48,6 +49,7 @@ pub mod nearest;
 pub mod palette;
 mod points;
 pub mod resize;
+pub mod series;
 pub mod sliced;
 pub mod space;
 pub mod statistics;
