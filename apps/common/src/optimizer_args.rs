@@ -197,7 +197,7 @@ impl LearningConfig {
             return Ok(None);
         }
         let held_out = HeldOut::new(flow, rows, options)?;
-        Ok(Some(Validation { held_out, model, log_scale: None, every, last }))
+        Ok(Some(Validation { held_out, model, trained_source: None, every, last }))
     }
 
     /// The learning rate over a run.

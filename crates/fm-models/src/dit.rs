@@ -19,12 +19,12 @@
 use crate::adaln::{Block, BlockConfig, FREQUENCIES, Head, time_layers, xavier_bound};
 use crate::embedding::{TimeEmbedding, positions_2d};
 use crate::error::{ModelError, require};
-use crate::layers::{ZERO, attend, buffer, class_table, gelu_tanh, linear_init, look_up};
+use crate::layers::{ZERO, buffer, class_table, look_up};
 use crate::network::{Activations, NetworkConfig, condition_kind};
 use fm_core::tape::Tape;
 use fm_core::tensor::{ConditionKind, VelocityModel};
 use serde::{Deserialize, Serialize};
-use tch::nn::{self, Init, Module, Path};
+use tch::nn::{self, Module, Path};
 use tch::{Device, Kind, Tensor};
 
 /// Sizes of the transformer. The default is 768 x 12 x 12 with 2x2 patches: B/2 on CIFAR-10.

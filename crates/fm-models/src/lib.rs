@@ -6,7 +6,8 @@
 //! | [`dit`] | the diffusion transformer with adaLN-Zero |
 //! | [`sequence`] | the same transformer over the places of a sequence |
 //! | [`mlp`] | a GELU or SELU MLP for points and tables |
-//! | [`concat_squash`] | the ConcatSquash network of continuous normalising flows, for points and tables |
+//! | [`concat_squash`] | networks of layers that are told the time, ConcatSquash by default, for points and tables |
+//! | [`timed_layer`] | these layers: the family of FFJORD, or your own |
 //! | [`vqvae`] | the vector-quantised autoencoder; image networks can work in its latent space |
 //! | [`features`] | feature extractors for measuring the quality of samples; not velocity networks |
 //! | [`embedding`] | sinusoidal time embedding and two-dimensional positions |
@@ -40,8 +41,10 @@ pub mod interchange;
 pub mod layers;
 pub mod mlp;
 mod network;
+mod polynomial;
 pub mod resize;
 pub mod sequence;
+pub mod timed_layer;
 pub mod unet;
 pub mod vqvae;
 

@@ -12,6 +12,7 @@
 //! | [`collective`] | data-parallel training: collectives of the processes that train one model |
 //! | [`task`] | losses: flow matching, or your own |
 //! | [`train`](mod@train) | the training loop |
+//! | [`trained_source`] | a Gaussian source whose mean and scale are trained with the network |
 //! | [`trainer`] | a training step, for a loop that you write yourself |
 //! | [`accumulator`], [`record`] | metrics accumulated on the device, and the lines of the log |
 //! | [`epoch`] | passes over the data |
@@ -85,6 +86,7 @@ mod state;
 pub mod task;
 pub mod tensorboard;
 pub mod train;
+pub mod trained_source;
 pub mod trainer;
 
 pub use batch::{Batch, BatchSource};
