@@ -9,6 +9,7 @@ use fm_app::optimizer_args::{LearningArgs, LearningConfig};
 use fm_app::runtime::{RuntimeArgs, RuntimeConfig};
 use fm_core::choice::Choice;
 use fm_core::source::SourceKind;
+use fm_data::Columns;
 use fm_data::Preprocess;
 use fm_data::TableSource;
 use fm_data::points::{self, Toy};
@@ -37,6 +38,11 @@ fm_app::options! {
             /// Encoding of FILE.csv, for example latin1 (default: UTF-16 if the file starts with
             /// its byte order mark, otherwise UTF-8).
             encoding: String = String::new(), arg(value_name = "NAME", hide = true);
+            /// Take the rows as times of a series, and its windows of this number of rows as
+            /// sequences, for --model transformer; 0: the rows are no series.
+            window: usize = 0, arg(value_name = "ROWS", hide = true);
+            /// Rows between the starts of two windows.
+            stride: usize = 1, arg(value_name = "ROWS", hide = true);
         }
     }
 }
@@ -48,7 +54,7 @@ fm_app::options! {
         "Data" {
             /// Training data: a toy distribution, an embedded table, or a file.
             data: String = "moons".into(), arg(help = format!(
-                "Training data: {}, gaussian4, genes, or a table of numbers FILE.csv or FILE.npy", points::TOYS.join(", ")
+                "Training data: {}, gaussian4, genes, ecg, or a table of numbers FILE.csv or FILE.npy", points::TOYS.join(", ")
             ));
             @choice("Transformation of the columns, inverted after sampling")
             preprocess: Preprocess = Preprocess::default(), arg(value_name = "HOW");
@@ -72,6 +78,9 @@ fm_app::options! {
             /// Degree of the polynomial features that the concat-squash network takes; 1 is the
             /// values themselves.
             degree: i64 = 1, arg(value_name = "N", hide = true);
+            /// Attention heads of the transformer; its blocks are as many as --widths, which are
+            /// equal.
+            heads: i64 = 4, arg(value_name = "N", hide = true);
             /// Probability of replacing a label by the null label, for classifier-free guidance.
             label_drop: f64 = 0.0, arg(value_name = "SHARE");
             /// Train the mean and the variance of the source for each column, together with the
@@ -144,6 +153,10 @@ impl Config {
             self.label_drop == 0.0 || !self.table.labels.is_empty(),
             "label_drop drops labels, and there are none; give --labels"
         );
+        ensure!(
+            self.table.window == 0 || self.table.stride > 0,
+            "stride is 0; give at least one row between windows (--stride)"
+        );
         let network = self.network()?;
         ensure!(
             network.model == TableModel::ConcatSquash || (network.layer == LayerKind::default() && network.degree == 1),
@@ -212,9 +225,10 @@ impl Config {
         older(self.toy(), &self.data) || older(self.source_toy(), &self.flow.source)
     }
 
-    /// The network for a table with `dim` columns and `classes` classes.
-    pub(crate) fn model(&self, dim: usize, classes: usize) -> anyhow::Result<ModelConfig> {
-        Ok(self.network()?.config(dim, classes, self.label_drop > 0.0))
+    /// The network for the columns and classes of a table.
+    pub(crate) fn model(&self, columns: &Columns) -> anyhow::Result<ModelConfig> {
+        let series = columns.series.map(|s| [s.length as i64, s.channels as i64]);
+        self.network()?.config(columns.dim(), series, columns.classes.len(), self.label_drop > 0.0)
     }
 
     /// # Errors
@@ -222,7 +236,7 @@ impl Config {
     fn network(&self) -> anyhow::Result<TableNetwork> {
         let activation = (!self.activation.is_empty()).then(|| Activation::parse(&self.activation)).transpose()?;
         let (model, widths, layer, degree) = (self.model, self.widths.clone(), self.layer, self.degree);
-        Ok(TableNetwork { model, widths, activation, layer, degree })
+        Ok(TableNetwork { model, widths, activation, layer, degree, heads: self.heads })
     }
 
     /// The trained source of a run, with its parameters in `store`: a student keeps that of its

@@ -20,8 +20,11 @@ use fm_core::field::{Converted, RowField, SharedTime};
 use fm_data::Columns;
 use fm_metrics::columns::{Column, Compared, compare};
 use fm_metrics::energy::energy_distance;
+use fm_metrics::frechet;
 use fm_metrics::mmd::{median_distance, mmd};
+use fm_metrics::moments::Moments;
 use fm_metrics::nearest::copy_rate;
+use fm_metrics::series::{self, Apart};
 use fm_metrics::sliced::sliced_wasserstein;
 use fm_metrics::two_sample::{Components, nearest_neighbour_accuracy};
 use fm_ot::{assignment::assign, cost::Metric};
@@ -85,7 +88,14 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let how = How { directions: args.directions, bandwidth, components: components.as_ref() };
     let found = how.between(samples.view(), real.view());
     let few = trained.nrows().min(args.num_samples);
-    let floor = how.between(trained.slice(s![..few, ..]), real.view());
+    // Neighbouring windows of a series share their rows.
+    let picked =
+        if columns.series.is_some() { spaced(trained.view(), few) } else { trained.slice(s![..few, ..]).to_owned() };
+    let floor = how.between(picked.view(), real.view());
+    let gaussian = columns.series.map(|_| gaussian(trained.view(), args)).transpose()?;
+    let mut compared = vec![("samples".to_owned(), &found), (format!("{few} trained on"), &floor)];
+    let fitted = gaussian.as_ref().map(|drawn| how.between(drawn.view(), real.view()));
+    compared.extend(fitted.as_ref().map(|fitted| ("a Gaussian fit".to_owned(), fitted)));
 
     println!(
         "{} samples against {} {whence} of {}; NFE {}; {}; {}; seed {}",
@@ -97,7 +107,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         loaded.weights,
         args.draw.seed
     );
-    println!("{}", table(&found, &floor, few));
+    println!("{}", table(&compared));
+    let sequences = columns.series.map(|series| sequences(series.length, &samples, &real, &picked)).transpose()?;
     // A distribution that can be sampled has unlimited rows, so there is nothing to copy.
     let finite = config.toy().is_none();
     let copies = finite.then(|| copies(samples.view(), trained.view())).transpose()?;
@@ -113,7 +124,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             "components": components.as_ref().map(|_| args.components),
             "found": found.json(), "floor": floor.json(), "copies": copies, "straightness": straight, "path_energy": energy,
             "mean_correlation": mean_correlation, "variance_correlation": variance_correlation,
-            "columns": statistics(columns, &own),
+            "columns": statistics(columns, &own), "gaussian": fitted.map(|fitted| fitted.json()), "sequences": sequences,
         });
         fm_train::files::output(path, format!("{result:#}\n").as_bytes())?;
         println!("wrote {}", path.display());
@@ -211,16 +222,42 @@ fn paths(args: &EvaluateArgs, loaded: &Loaded) -> anyhow::Result<[f64; 2]> {
     Ok([straight, straight + moved])
 }
 
-fn table(found: &Distances, floor: &Distances, trained: usize) -> String {
+/// A line per distance, with a column for each set.
+fn table(sets: &[(String, &Distances)]) -> String {
+    let width = |k: usize| if k == 0 { 12 } else { 16 };
     let number = |d: &Distance| d.value.as_ref().map_or_else(|_| "-".to_owned(), |value| format!("{value:.5}"));
-    let line = |(a, b): (&Distance, &Distance)| {
-        let reason = a.value.as_ref().err().or(b.value.as_ref().err());
-        let reason = reason.map_or_else(String::new, |reason| format!("  left out: {reason}"));
-        format!("{:28}{:>12}{:>16}{reason}", a.name, number(a), number(b))
-    };
-    let lines = found.0.iter().zip(&floor.0).map(line);
-    let head = format!("{:28}{:>12}{:>16}", "", "samples", format!("{trained} trained on"));
-    [head].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+    let mut text = format!("{:28}", "");
+    sets.iter().enumerate().for_each(|(k, (name, _))| text += &format!("{name:>0$}", width(k)));
+    for (k, distance) in sets.first().into_iter().flat_map(|(_, first)| first.0.iter().enumerate()) {
+        text += &format!("\n{:28}", distance.name);
+        let of_sets = || sets.iter().filter_map(|(_, distances)| distances.0.get(k));
+        of_sets().enumerate().for_each(|(column, d)| text += &format!("{:>1$}", number(d), width(column)));
+        let reason = of_sets().find_map(|d| d.value.as_ref().err());
+        text += &reason.map_or_else(String::new, |reason| format!("  left out: {reason}"));
+    }
+    text
+}
+
+/// Rows of the Gaussian that has the mean and the covariance of the training rows: of windows of a
+/// series, a Gaussian process.
+fn gaussian(trained: ArrayView2<'_, f32>, args: &EvaluateArgs) -> anyhow::Result<Array2<f32>> {
+    let mut moments = Moments::like(trained)?;
+    moments.add(trained)?;
+    Ok(frechet::draw(&moments.gaussian()?, args.num_samples, args.draw.seed)?.mapv(|v| v as f32))
+}
+
+/// Prints how far the autocorrelation and the spectrum of samples are from those of held-out
+/// sequences, and those of training sequences beside them.
+fn sequences(length: usize, samples: &Array2<f32>, real: &Array2<f32>, trained: &Array2<f32>) -> anyhow::Result<Value> {
+    let wide = |rows: &Array2<f32>| rows.mapv(f64::from);
+    let apart = |rows: &Array2<f32>| series::compare(wide(rows).view(), wide(real).view(), length);
+    let (own, floor) = (apart(samples)?, apart(trained)?);
+    println!(
+        "sequences autocorrelation {:.4} apart (rows trained on: {:.4}), spectrum {:.2} dB ({:.2} dB)",
+        own.autocorrelation, floor.autocorrelation, own.spectrum, floor.spectrum
+    );
+    let json = |apart: Apart| json!({ "autocorrelation": apart.autocorrelation, "spectrum": apart.spectrum });
+    Ok(json!({ "samples": json(own), "trained": json(floor) }))
 }
 
 /// A plot of each column's mean and variance, samples against real rows: the points lie on the

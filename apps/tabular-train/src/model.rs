@@ -50,7 +50,7 @@ pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::
     let saved = Saved::read(meta.config.take())
         .with_context(|| format!("{} was not written by tabular-train; give a run of this program", path.display()))?;
     let Saved { run: mut config, columns } = saved;
-    let network = config.model(columns.dim(), columns.classes.len())?;
+    let network = config.model(&columns)?;
     meta.check_network(&path, &network.data_shape(), network.classes(), network.parameters()?)?;
     // A source stored in a checkpoint already contains its measured deviation.
     let source = open_source(&mut config, &columns, || 0.0)?;

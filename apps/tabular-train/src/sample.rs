@@ -4,6 +4,7 @@ use crate::args::{SampleArgs, TrajectoryArgs};
 use crate::draw::drawn;
 use anyhow::{Context, bail, ensure};
 use fm_data::columns::{Columns, quoted};
+use fm_data::series::Series;
 use fm_terminal::println;
 use ndarray::{Array2, Array3};
 use ndarray_npy::{WritableElement, WriteNpyExt};
@@ -20,7 +21,12 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
             let text = csv(&rows.values, &rows.classes, &loaded.columns);
             fm_train::files::output(&args.out, text.as_bytes())?;
         }
-        Format::Npy => npy(&args.out, &Array2::from_shape_vec((args.num_samples, dim), rows.values)?)?,
+        Format::Npy => match loaded.columns.series {
+            Some(Series { length, channels }) => {
+                npy(&args.out, &Array3::from_shape_vec((args.num_samples, length, channels), rows.values)?)?;
+            }
+            None => npy(&args.out, &Array2::from_shape_vec((args.num_samples, dim), rows.values)?)?,
+        },
     }
     let (nfe, weights, seed) = (rows.nfe, &loaded.weights, args.draw.seed);
     println!("{} rows, NFE {nfe}; {}; {weights}; seed {seed}", args.num_samples, sampler.describe());

@@ -76,7 +76,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let log_every = config.log_every.steps(epoch)?;
     let sample_every = config.sample_every.steps(epoch)?;
     let validate_every = config.learning.validation_interval(log_every, config.held_out() > 0.0, epoch)?;
-    let network = config.model(dim, classes)?;
+    let network = config.model(columns)?;
     let on = device_for(&config.device, network.parameters()?).to_owned();
     let device = fm_app::device::select(&on)?;
     group.use_device(device)?;

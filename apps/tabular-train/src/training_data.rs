@@ -8,6 +8,7 @@ use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_data::Columns;
 use fm_data::points::{ToyStream, toy};
+use fm_data::series::windows_of;
 use fm_data::table::CsvOptions;
 use fm_data::{Table, TableSource};
 use fm_terminal::eprintln;
@@ -37,7 +38,8 @@ const POINTS: usize = 20_000;
 impl Material {
     /// Reads the data of a configuration. The choice of held-out rows is a function of the seed.
     pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
-        let all = read(&config.data, config)?;
+        let all = open(&config.data, config)?;
+        told(&all.notes);
         let (rows, share) = (all.values.nrows(), config.held_out());
         let held = (rows as f64 * share).round() as usize;
         ensure!(
@@ -45,11 +47,16 @@ impl Material {
             "hold_out is {share}: of {rows} rows none would be left to train on; give a smaller --hold-out"
         );
         let mut order: Vec<usize> = (0..rows).collect();
-        if held > 0 {
+        // Windows overlap, so those of the last part of a series are held out.
+        let series = config.table.window > 0;
+        if series {
+            order.rotate_left(rows - held);
+        } else if held > 0 {
             order.shuffle(&mut Key::new(config.seed, u64::MAX, Stream::Order).generator(0));
         }
         let (held, kept) = order.split_at(held);
         let (held, table) = (all.select(held), if held.is_empty() { all } else { all.select(kept) });
+        let (held, table) = (windows(held, config, "the rows held out")?, windows(table, config, &config.data)?);
         let unsuited = || format!("cannot use {} with --preprocess {}", config.data, config.preprocess);
         let columns = Columns::of(&table, config.preprocess).with_context(unsuited)?;
         let seen = columns.apply_table(&table).with_context(unsuited)?;
@@ -95,7 +102,16 @@ pub(crate) fn told(notes: &[String]) {
 pub(crate) fn read(name: &str, config: &Config) -> anyhow::Result<Table> {
     let table = open(name, config)?;
     told(&table.notes);
-    Ok(table)
+    windows(table, config, name)
+}
+
+/// The windows of a series, if the rows are one.
+fn windows(table: Table, config: &Config, name: &str) -> anyhow::Result<Table> {
+    let TableConfig { window, stride, .. } = config.table;
+    if window == 0 {
+        return Ok(table);
+    }
+    windows_of(&table, window, stride).with_context(|| format!("cannot take windows of {name}"))
 }
 
 fn open(name: &str, config: &Config) -> anyhow::Result<Table> {

@@ -2,7 +2,8 @@
 //!
 //! Column by column, z = (f(x) - mean) / deviation with f(x) = x or ln(1 + x), computed in f64 and
 //! narrowed to f32 last: a column of time stamps such as 1700000000 + i keeps its differences. The
-//! deviation is divided by n; for a constant column it is 0, and z = f(x) - mean.
+//! deviation is divided by n; for a constant column it is 0, and z = f(x) - mean. The columns of a
+//! [sequence](crate::series) have the statistics of their channel, over all places.
 //!
 //! ```
 //! use fm_data::{Columns, Preprocess, Table};
@@ -17,8 +18,9 @@
 //! # Ok::<(), fm_data::DataError>(())
 //! ```
 
+use crate::series::Series;
 use crate::{DataError, Preprocess, Table, error};
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, s};
 use serde::{Deserialize, Serialize};
 
 /// Column means and standard deviations, stored with a model so that samples are in the table's
@@ -39,6 +41,9 @@ pub struct Columns {
     pub names: Vec<String>,
     /// The classes, with the number of rows of each.
     pub classes: Vec<(String, usize)>,
+    /// The shape of a row, if rows are sequences: the statistics are then those of a channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<Series>,
 }
 
 /// [`Columns`] as they are stored, not checked yet.
@@ -54,14 +59,16 @@ struct Stored {
     names: Vec<String>,
     #[serde(default)]
     classes: Vec<(String, usize)>,
+    #[serde(default)]
+    series: Option<Series>,
 }
 
 impl TryFrom<Stored> for Columns {
     type Error = DataError;
 
     fn try_from(stored: Stored) -> Result<Self, DataError> {
-        let Stored { mean, deviation, log1p, whole, names, classes } = stored;
-        let columns = Self { mean, deviation, log1p, whole, names, classes };
+        let Stored { mean, deviation, log1p, whole, names, classes, series } = stored;
+        let columns = Self { mean, deviation, log1p, whole, names, classes, series };
         columns.check()?;
         Ok(columns)
     }
@@ -90,7 +97,15 @@ impl Columns {
                     "standardize it instead",
                 ));
             }
-            let (mean, deviation) = mean_deviation(column, log1p);
+            let (mean, deviation) = match table.series {
+                // All places of a channel have one scale.
+                Some(Series { channels, .. }) if k >= channels => moments[k % channels],
+                Some(Series { channels, .. }) => {
+                    let channel = table.values.slice(s![.., k..; channels]);
+                    mean_deviation(Array1::from_iter(channel.iter().copied()).view(), log1p)
+                }
+                None => mean_deviation(column, log1p),
+            };
             if !(mean.is_finite() && deviation.is_finite()) {
                 let problem = format!("{} has values that are not finite or too large to be squared", name());
                 return Err(refused(problem, "scale the column down, or leave it out"));
@@ -106,13 +121,14 @@ impl Columns {
             whole: preprocess == Preprocess::Counts,
             names: if table.has_names() { table.names.clone() } else { Vec::new() },
             classes: table.classes.iter().enumerate().map(|(k, name)| (name.clone(), count(k))).collect(),
+            series: table.series,
         })
     }
 
     /// `dim` columns without names and without any transformation.
     pub fn unchanged(dim: usize) -> Self {
         let (mean, deviation) = (vec![0.0; dim], vec![1.0; dim]);
-        Self { mean, deviation, log1p: false, whole: false, names: Vec::new(), classes: Vec::new() }
+        Self { mean, deviation, log1p: false, whole: false, names: Vec::new(), classes: Vec::new(), series: None }
     }
 
     /// The number of columns.
@@ -133,6 +149,10 @@ impl Columns {
             return told(format!("there are {dim} means, {deviations} deviations and {names} names"));
         }
         let fits = |(mean, deviation): (&f64, &f64)| mean.is_finite() && deviation.is_finite() && *deviation >= 0.0;
+        if let Some(Series { length, channels }) = self.series.filter(|s| s.length.checked_mul(s.channels) != Some(dim))
+        {
+            return told(format!("sequences of {length} places with {channels} channels are not {dim} columns"));
+        }
         match self.mean.iter().zip(&self.deviation).position(|pair| !fits(pair)) {
             Some(k) => told(format!("column {} has mean {} and deviation {}", k + 1, self.mean[k], self.deviation[k])),
             None => Ok(()),
@@ -180,6 +200,7 @@ impl Columns {
             labels: table.labels.clone(),
             classes: table.classes.clone(),
             notes: table.notes.clone(),
+            series: table.series,
         };
         // Whether f32 merges most neighbouring rows that differ in f64.
         let merged = |k: &usize| {
@@ -217,12 +238,13 @@ impl Columns {
 
     /// A description of the transformation.
     pub fn describe(&self) -> String {
-        let standard = "(x - mean) / deviation, column by column";
+        let each = if self.series.is_some() { "channel by channel" } else { "column by column" };
+        let standard = format!("(x - mean) / deviation, {each}");
         match (self.log1p, self.whole) {
             (false, _) if self.deviation.iter().all(|d| *d == 1.0) && self.mean.iter().all(|m| *m == 0.0) => {
                 "none".into()
             }
-            (false, _) => standard.into(),
+            (false, _) => standard,
             (true, false) => format!("ln(1 + x), then {standard}"),
             (true, true) => format!("ln(1 + x) of counts, then {standard}"),
         }

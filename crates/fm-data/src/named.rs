@@ -13,7 +13,7 @@
 //! | tables | data set |
 //! |---|---|
 //! | a [toy](crate::points), such as `moons` or `moons:noise=0.1` | points drawn from a toy distribution |
-//! | `gaussian4`, `genes` | embedded [tables](crate::table) |
+//! | `gaussian4`, `genes`, `ecg` | embedded [tables](crate::table) |
 //! | `FILE.csv`, `.tsv`, `.tab`, `.txt`, each also with `.gz` | a text file |
 //! | `FILE.npy`, `FILE.npz`, `FILE.npz:NAME` | an array |
 //!
@@ -150,6 +150,8 @@ pub enum TableSource {
     Gaussian4,
     /// Gene counts of blood cells, embedded.
     Genes,
+    /// An electrocardiogram, embedded: a series, one row per 1/60 s.
+    Ecg,
     /// A text file.
     Csv(PathBuf),
     /// A NumPy array.
@@ -164,6 +166,7 @@ impl FromStr for TableSource {
         let text = TEXTS.iter().any(|end| lower.strip_suffix(".gz").unwrap_or(&lower).ends_with(end));
         match name {
             "genes" => Ok(Self::Genes),
+            "ecg" => Ok(Self::Ecg),
             "gaussian4" => Ok(Self::Gaussian4),
             _ if text => Ok(Self::Csv(name.into())),
             _ if ArraySource::is_name(name) => Ok(Self::Npy(name.parse()?)),
@@ -179,6 +182,7 @@ impl fmt::Display for TableSource {
             Self::Toy(toy) => write!(f, "{toy}"),
             Self::Gaussian4 => f.write_str("gaussian4"),
             Self::Genes => f.write_str("genes"),
+            Self::Ecg => f.write_str("ecg"),
             Self::Csv(path) => write!(f, "{}", path.display()),
             Self::Npy(array) => write!(f, "{array}"),
         }
@@ -196,8 +200,9 @@ impl TableSource {
             Self::Toy(toy) => Ok(Table::of(points::draw(*toy, rows, seed)?.mapv(f64::from))),
             Self::Gaussian4 => table::gaussian4(),
             Self::Genes => table::genes(),
+            Self::Ecg => table::ecg(),
             Self::Csv(path) => table::csv(path, csv),
-            Self::Npy(array) => Ok(Table::of(npy::table(array.clone())?)),
+            Self::Npy(array) => npy::sequences(array.clone()),
         }
     }
 }

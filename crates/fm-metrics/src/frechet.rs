@@ -23,10 +23,11 @@
 //! ```
 
 use crate::MetricError;
-use crate::checks::same_space;
+use crate::checks::{count, fits, same_space};
 use crate::estimate::{Estimate, jackknife};
 use crate::moments::{Gaussian, Moments};
 use faer::{Mat, Side};
+use fm_core::rng::{Key, Stream, normal_rows};
 use ndarray::Array2;
 
 /// The distance D of two Gaussians, not its square root.
@@ -96,6 +97,22 @@ impl<'a> Reference<'a> {
     }
 }
 
+/// `rows` draws (rows, d) of a Gaussian: mean + R z with R the symmetric root of the covariance and z
+/// normal, a function of the seed.
+///
+/// # Errors
+/// A Gaussian that is not one, a number of rows of 0, and more numbers than fit into memory.
+pub fn draw(gaussian: &Gaussian, rows: usize, seed: u64) -> Result<Array2<f64>, MetricError> {
+    let reference = Reference::new(gaussian)?;
+    let d = reference.dim();
+    count("the number of rows", 1, 1 << 31, rows)?;
+    fits(rows, d)?;
+    let normal = normal_rows(Key::new(seed, 0, Stream::Sample), rows, d);
+    let normal = Mat::from_fn(rows, d, |i, j| f64::from(normal[i * d + j]));
+    let moved = normal * reference.root.transpose();
+    Ok(Array2::from_shape_fn((rows, d), |(i, j)| gaussian.mean[j] + moved[(i, j)]))
+}
+
 /// Fails if an eigenvalue is more negative than rounding can explain.
 fn positive(eigenvalues: impl Iterator<Item = f64> + Clone) -> Result<(), MetricError> {
     let largest = eigenvalues.clone().fold(0.0f64, |most, v| most.max(v.abs()));
@@ -114,6 +131,21 @@ fn mat(array: &Array2<f64>) -> Mat<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn draws_have_the_gaussians_moments() {
+        let covariance = array![[2.0, 0.6, 0.0], [0.6, 1.0, 0.0], [0.0, 0.0, 0.0]];
+        let wanted = Gaussian { mean: array![1.0, -2.0, 5.0], covariance, count: None };
+        let rows = draw(&wanted, 40_000, 3).unwrap();
+        let mut found = crate::moments::Moments::like(rows.view()).unwrap();
+        found.add(rows.view()).unwrap();
+        let found = found.gaussian().unwrap();
+        // Standard errors: at most .007 of the means, .014 of the covariances.
+        assert!((&found.mean - &wanted.mean).iter().all(|d| d.abs() < 0.035), "{}", found.mean);
+        assert!((&found.covariance - &wanted.covariance).iter().all(|d| d.abs() < 0.07), "{}", found.covariance);
+        assert_eq!(rows, draw(&wanted, 40_000, 3).unwrap());
+        assert!(draw(&wanted, 0, 0).is_err());
+    }
     use ndarray::{Array1, array};
 
     /// Half of the directions have no variance on either side; the covariances are diagonal in the

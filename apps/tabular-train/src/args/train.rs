@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TrainArgs {
     /// Start from the settings of a named experiment: gaussian4, gaussian4-tuned,
-    /// spiral, transport or genes.
+    /// spiral, transport, genes or series.
     #[arg(long, value_name = "NAME", conflicts_with = "resume", help_heading = "Run")]
     pub(crate) preset: Option<String>,
     /// Read options from a TOML file; it takes any keys of a run's config.toml.

@@ -9,6 +9,7 @@ mod weights;
 use crate::common::{columns, succeed};
 use crate::{numbers, reference_of, section, within};
 use fm_app::models::TableModel;
+use fm_core::choice::Entry;
 use fm_data::Preprocess;
 use fm_models::interchange::{self, About};
 use serde_json::Value;
@@ -42,7 +43,10 @@ fn columns_deviation(name: &str) -> f64 {
 }
 
 pub(crate) fn sections() -> String {
-    let small = |_: &_| "--widths 8,16";
+    let small = |entry: &Entry| match entry.name() {
+        "transformer" => "--data ecg --window 8 --stride 50 --widths 8,8 --heads 2",
+        _ => "--widths 8,16",
+    };
     // Logarithms need values above -1.
     let none = |_: &_| "--data genes --widths 8";
     let text = section::<Preprocess>("Preprocessing of columns (`tabular-train`)", "--preprocess", &none, &|name| {
@@ -50,20 +54,22 @@ pub(crate) fn sections() -> String {
             + "; samples are of their kind"
     });
     text + &section::<TableModel>("Networks for tables", "--model", &small, &|name| {
-        let (case, by) = match name {
-            "mlp" => ("gelu", "`torch.nn`'s layers"),
-            "selu-mlp" => ("selu", "torchcfm's `MLP`"),
-            "concat-squash" => ("concat-squash", "the formula on equinox's layers"),
+        let (file, case, by) = match name {
+            "mlp" => ("mlp", "gelu", "`torch.nn`'s layers"),
+            "selu-mlp" => ("mlp", "selu", "torchcfm's `MLP`"),
+            "concat-squash" => ("mlp", "concat-squash", "the formula on equinox's layers"),
+            "transformer" => ("sequence", "plain", "the blocks of diffusers' `DiTTransformer2DModel`"),
             other => panic!("network {other} has no reference"),
         };
-        let gradients = "; gradients: `crates/fm-models/tests/mlp.rs`";
-        within(&format!("velocities: {by}"), velocity_deviation(case), 1e-5) + gradients
+        let gradients = format!("; gradients: `crates/fm-models/tests/{file}.rs`");
+        within(&format!("velocities: {by}"), velocity_deviation(file, case), 1e-5) + &gradients
     })
 }
 
-fn velocity_deviation(case: &str) -> f64 {
-    let reference = reference_of("fm-models", "mlp");
-    let (config, store, _model) = reference_model(None, &reference[case]);
+fn velocity_deviation(file: &str, case: &str) -> f64 {
+    let reference = reference_of("fm-models", file);
+    let kind = (file == "sequence").then_some(file);
+    let (config, store, _model) = reference_model(kind, &reference[case]);
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
     let about = About { model: Some(config), ..About::default() };
@@ -71,7 +77,7 @@ fn velocity_deviation(case: &str) -> f64 {
     std::fs::write(dir.path().join("weights.safetensors"), bytes).unwrap();
     let deviation = |call: &serde_json::Value| {
         let t = numbers(&call["t"]);
-        let dim = reference[case]["shape"][0].as_i64().unwrap();
+        let dim = numbers(&reference[case]["shape"]).iter().product::<f64>() as i64;
         let x = values(&tensor(&format!("x{}", t.len()), &[t.len() as i64, dim], 1.7, 0.0));
         let row = |(x, t): (&[f64], &f64)| x.iter().chain([t]).map(f64::to_string).collect::<Vec<_>>().join(",") + "\n";
         let text: String = x.chunks_exact(dim as usize).zip(&t).map(row).collect();

@@ -6,6 +6,7 @@
 //! | [`images`] | (N, H, W), (N, C, H, W) or (N, H, W, C) with 1 or 3 channels; if both orders fit, channels come first | any of them; see [`ValueRange`] |
 //! | labels of images | (N) or (N, 1) | bool and integers |
 //! | [`table`] | (rows, columns) | any of them, read as f64 |
+//! | [`sequences`] | (N, L, C): N sequences of L places with C channels; also (rows, columns) | any of them, read as f64 |
 //!
 //! An array of an archive is named as `FILE.npz:NAME`; the name can be left out if it is the only
 //! array. Arrays of Python objects, texts, complex numbers and named fields are errors, which name
@@ -44,10 +45,11 @@ pub use kind::Number;
 pub use range::ValueRange;
 pub use source::ArraySource;
 
-use crate::DataError;
+use crate::series::Series;
+use crate::{DataError, Table};
 use file::Npy;
 use kind::Value;
-use ndarray::{Array, Array2, ArrayD, Dimension};
+use ndarray::{Array, Array2, Array3, ArrayD, Dimension};
 use std::path::Path;
 use trouble::{broken, tuple};
 
@@ -92,6 +94,31 @@ pub fn table(array: impl Into<ArraySource>) -> Result<Array2<f64>, DataError> {
         return Err(broken(&source.path, "it has no rows or no columns".into(), "give at least one of each"));
     }
     Ok(table)
+}
+
+/// Reads a table, or an array of sequences (N, L, C) as a table of N rows of L C numbers.
+///
+/// # Errors
+/// As [`table`].
+pub fn sequences(array: impl Into<ArraySource>) -> Result<Table, DataError> {
+    let source = array.into();
+    let shape = Npy::with(&source, |npy| Ok(npy.header.shape.clone()))?;
+    let [rows, length, channels] = shape[..] else { return Ok(Table::of(table(source)?)) };
+    let values: Array3<f64> = read(source.clone())?;
+    if values.is_empty() {
+        let problem = "it has no sequences, no places or no channels";
+        return Err(broken(&source.path, problem.into(), "give at least one of each"));
+    }
+    if let Some(bad) = values.iter().find(|x| !x.is_finite()) {
+        return Err(broken(
+            &source.path,
+            format!("it has the value {bad}"),
+            "fill or drop missing and infinite values",
+        ));
+    }
+    let values = values.into_shape_with_order((rows, length * channels));
+    let values = values.map_err(|e| broken(&source.path, e.to_string(), "save the array in C order"))?;
+    Ok(Table { series: Some(Series { length, channels }), ..Table::of(values) })
 }
 
 fn wrong_axes(path: &Path, shape: &[usize], wanted: usize, remedy: &str) -> DataError {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `gaussian4` | 1000 x 4 | a correlated normal distribution whose [moments](GAUSSIAN4) are known |
 //! | `genes` | 700 x 765 | counts of genes in blood cells of ten types: `pbmc68k_reduced` of scanpy (BSD-3), from Zheng et al. (2017) |
+//! | `ecg` | 18000 x 1 | an electrocardiogram in millivolts, five minutes at 60 Hz: record 208 of the MIT-BIH Arrhythmia Database (ODC-By 1.0), Moody and Mark (2001) |
 //! | `FILE.csv`, `.tsv`, `.txt` | | numbers separated by commas, semicolons, tabs or spaces, with a header or without, quoted or not; one column may hold classes |
 //!
 //! Files are UTF-8, UTF-16 with its byte order mark, or of a given [`Encoding`]; gzip is recognised
@@ -54,6 +55,7 @@ pub const GAUSSIAN4: ([f64; 4], [[f64; 4]; 4]) = (
 );
 
 const GAUSSIAN4_ROWS: &[u8] = include_bytes!("../../assets/gaussian4.csv");
+const ECG: &[u8] = include_bytes!("../../assets/ecg.csv.gz");
 const GENES: &[u8] = include_bytes!("../../assets/pbmc68k.csv.gz");
 
 /// The rows of `gaussian4`.
@@ -71,6 +73,14 @@ pub fn gaussian4() -> Result<Table, DataError> {
 pub fn genes() -> Result<Table, DataError> {
     let options = CsvOptions { labels: Some("cell_type".into()), ..CsvOptions::default() };
     read(&Origin::Bytes("genes", GENES), &options)
+}
+
+/// The electrocardiogram: a series, one row per 1/60 s.
+///
+/// # Errors
+/// None, unless the embedded file is broken.
+pub fn ecg() -> Result<Table, DataError> {
+    read(&Origin::Bytes("ecg", ECG), &CsvOptions::default())
 }
 
 /// Reads a table from a text file. [`Table::notes`] tells what was assumed.
@@ -96,6 +106,11 @@ mod tests {
             let found = rows.values.column(k).sum() / 1000.0;
             assert!((found - mean[k]).abs() < 4.0 * (covariance[k][k] / 1000.0).sqrt());
         }
+        let ecg = ecg().unwrap();
+        assert_eq!((ecg.values.dim(), ecg.names.as_slice()), ((18_000, 1), &["mv".to_owned()][..]));
+        // Numbers that `pack_ecg.py` prints.
+        let mean = ecg.values.sum() / 18_000.0;
+        assert!((mean + 0.163_211_111).abs() < 1e-6 && (ecg.values.std(0.0) - 0.589_665_764).abs() < 1e-6, "{mean}");
         let genes = genes().unwrap();
         assert_eq!((genes.values.dim(), genes.labels.len(), genes.classes.len()), ((700, 765), 700, 10));
         assert!(genes.values.iter().all(|v| *v >= 0.0 && v.fract() == 0.0));

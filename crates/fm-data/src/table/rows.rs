@@ -7,6 +7,7 @@
 //! assert_eq!(table.select(&[1]).values, ndarray::array![[3.0, 4.0]]);
 //! ```
 
+use crate::series::Series;
 use fm_core::data::{Dataset, Pick};
 use ndarray::Array2;
 
@@ -23,6 +24,8 @@ pub struct Table<T = f64> {
     pub classes: Vec<String>,
     /// What was assumed about the data, one line each, for the user to read.
     pub notes: Vec<String>,
+    /// The shape of the rows, if they are sequences.
+    pub series: Option<Series>,
 }
 
 impl<T: Clone + Default> Table<T> {
@@ -47,7 +50,7 @@ impl<T: Clone + Default> Table<T> {
 
     fn clone_names(&self) -> Self {
         let (names, classes, notes) = (self.names.clone(), self.classes.clone(), self.notes.clone());
-        Self { names, classes, notes, ..Self::default() }
+        Self { names, classes, notes, series: self.series, ..Self::default() }
     }
 
     /// Whether the columns have names other than their numbers.

@@ -31,6 +31,9 @@ pub fn check_size(weights: &Weights, config: &ModelConfig) -> Result<(), Interch
     if let ModelConfig::Dit(dit) = config {
         sizes.push(vec![dit.image_size[0] / dit.patch, dit.image_size[1] / dit.patch, dit.width]);
     }
+    if let ModelConfig::Sequence(sequence) = config {
+        sizes.push(vec![sequence.length, sequence.width]);
+    }
     for size in sizes {
         if size.iter().try_fold(1i64, |n, side| n.checked_mul(*side)).is_none_or(|n| n > ROW) {
             let problem = format!("rows of {size:?} are larger than any network here can take");

@@ -10,9 +10,10 @@ const BEFORE: [&str; 9] =
     ["module", "model", "ema_model", "net_model", "state_dict", "unet", "dit", "network", "diffusion_model"];
 
 /// A tensor that a network always has, and the network.
-const MARKERS: [(&str, &str); 6] = [
+const MARKERS: [(&str, &str); 7] = [
     ("time_embed.0.weight", "unet"),
     ("x_embedder.proj.weight", "dit"),
+    ("x_embedder.weight", "sequence"),
     ("net.0.weight", "mlp"),
     ("layers.0.lin1.weight", "concat-squash"),
     ("layers.0.lin2.weight", "concat-squash"),

@@ -11,6 +11,7 @@ use crate::dit::{DitConfig, SIZES};
 use crate::embedding::TimeEmbedding;
 use crate::layers::Activation;
 use crate::mlp::MlpConfig;
+use crate::sequence::SequenceConfig;
 use crate::unet::UNetConfig;
 use std::collections::BTreeMap;
 use tch::Tensor;
@@ -29,6 +30,7 @@ pub(super) fn infer(tensors: &BTreeMap<String, Tensor>, modules: &[String]) -> R
     match family(shapes.shapes.keys().copied()) {
         Some("unet") => shapes.unet(),
         Some("dit") => shapes.dit(),
+        Some("sequence") => shapes.sequence(),
         Some("mlp") => shapes.mlp(modules),
         Some("concat-squash") => shapes.concat_squash(),
         Some(_) => Err("it is an autoencoder, which `--latent` takes".into()),
@@ -165,6 +167,24 @@ impl Shapes<'_> {
             time: TimeEmbedding::raw(),
         });
         Ok((config, assumed))
+    }
+
+    fn sequence(&self) -> Result<Inferred, String> {
+        let [width, channels] = self.shape::<2>("x_embedder.weight")?;
+        let depth = self.count(|i| self.any(&format!("blocks.{i}.")));
+        let SequenceConfig { length, heads, .. } = SequenceConfig::default();
+        let heads = if width % heads == 0 { heads } else { 1 };
+        let mut assumed = vec![
+            network("heads", heads, "the shapes do not determine it"),
+            network("length", length, "positions are computed, for any length"),
+            network("time.scale", 1, TIME),
+        ];
+        let rows = self.shape::<2>("y_embedder.embedding_table.weight").map_or(0, |[rows, _]| rows);
+        let (classes, null_class) = if rows > 0 { self.classes(rows, &mut assumed) } else { (0, false) };
+        let condition_dim = self.shape::<2>("c_embedder.0.weight").map_or(0, |[_, dim]| dim);
+        let time = TimeEmbedding::raw();
+        let config = SequenceConfig { length, channels, width, depth, heads, classes, null_class, condition_dim, time };
+        Ok((ModelConfig::Sequence(config), assumed))
     }
 
     fn mlp(&self, modules: &[String]) -> Result<Inferred, String> {
