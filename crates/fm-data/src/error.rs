@@ -86,6 +86,9 @@ pub enum DataError {
         /// The names of the toy distributions.
         known: String,
     },
+    /// A toy distribution with a wrong parameter.
+    #[error(transparent)]
+    Toy(fm_core::choice::ChoiceError),
     /// An unknown image set.
     #[error(
         "no data set is called '{}'; did you mean '{near}'? There are digits, cifar10, cifar10:DIR, cifar10-test, folder:DIR, \

@@ -6,7 +6,7 @@
 //! | [`cifar10`] | CIFAR-10 in its binary layout |
 //! | `folder` | a folder of images, one sub-folder per class (feature `images`, on by default) |
 //! | [`images`] | the image set type of the three modules above |
-//! | [`points`] | two-dimensional toy distributions |
+//! | [`points`] | toy distributions with parameters |
 //! | [`table`] | tables with named columns and classes: embedded ones, and text files |
 //! | [`columns`] | centring and scaling of the columns of a table, and its inverse |
 //! | [`named`] | any of these data sets by name |

@@ -12,7 +12,7 @@
 //!
 //! | tables | data set |
 //! |---|---|
-//! | a name of [`TOYS`], such as `moons` | points [drawn](crate::points) from a toy distribution |
+//! | a [toy](crate::points), such as `moons` or `moons:noise=0.1` | points drawn from a toy distribution |
 //! | `gaussian4`, `genes` | embedded [tables](crate::table) |
 //! | `FILE.csv`, `.tsv`, `.tab`, `.txt`, each also with `.gz` | a text file |
 //! | `FILE.npy`, `FILE.npz`, `FILE.npz:NAME` | an array |
@@ -33,7 +33,7 @@
 
 use crate::cifar10::{self, Split};
 use crate::npy::{ArraySource, ValueRange};
-use crate::points::{self, TOYS, toy};
+use crate::points::{self, Toy};
 use crate::table::{self, CsvOptions, Table};
 use crate::{DataError, ImageSet, digits, npy};
 use std::fmt;
@@ -141,11 +141,11 @@ impl ImageSource {
 }
 
 /// A table of numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum TableSource {
     /// Points drawn from a toy distribution.
-    Toy(&'static str),
+    Toy(Toy),
     /// Four correlated columns, embedded.
     Gaussian4,
     /// Gene counts of blood cells, embedded.
@@ -160,7 +160,6 @@ impl FromStr for TableSource {
     type Err = DataError;
 
     fn from_str(name: &str) -> Result<Self, DataError> {
-        let toy = TOYS.into_iter().find(|toy| *toy == name);
         let lower = name.to_ascii_lowercase();
         let text = TEXTS.iter().any(|end| lower.strip_suffix(".gz").unwrap_or(&lower).ends_with(end));
         match name {
@@ -168,7 +167,20 @@ impl FromStr for TableSource {
             "gaussian4" => Ok(Self::Gaussian4),
             _ if text => Ok(Self::Csv(name.into())),
             _ if ArraySource::is_name(name) => Ok(Self::Npy(name.parse()?)),
-            _ => toy.map(Self::Toy).ok_or_else(|| points::unknown(name)),
+            _ => points::parse(name).map(Self::Toy),
+        }
+    }
+}
+
+impl fmt::Display for TableSource {
+    /// The name that parses back to this source.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Toy(toy) => write!(f, "{toy}"),
+            Self::Gaussian4 => f.write_str("gaussian4"),
+            Self::Genes => f.write_str("genes"),
+            Self::Csv(path) => write!(f, "{}", path.display()),
+            Self::Npy(array) => write!(f, "{array}"),
         }
     }
 }
@@ -181,7 +193,7 @@ impl TableSource {
     /// Missing or invalid files, and more rows than fit into memory.
     pub fn open(&self, csv: &CsvOptions, rows: usize, seed: u64) -> Result<Table, DataError> {
         match self {
-            Self::Toy(name) => Ok(Table::of(toy(name, rows, seed)?.mapv(f64::from))),
+            Self::Toy(toy) => Ok(Table::of(points::draw(*toy, rows, seed)?.mapv(f64::from))),
             Self::Gaussian4 => table::gaussian4(),
             Self::Genes => table::genes(),
             Self::Csv(path) => table::csv(path, csv),
@@ -245,6 +257,9 @@ mod tests {
         }
         for name in ["a.NPY", "a.npz", "a.npz:x"] {
             assert!(matches!(name.parse::<TableSource>(), Ok(TableSource::Npy(array)) if array.to_string() == name));
+        }
+        for name in ["genes", "gaussian4", "a.csv", "spiral:scale=1,noise=0.1"] {
+            assert_eq!(name.parse::<TableSource>().unwrap().to_string(), name);
         }
         assert!("genes2".parse::<TableSource>().is_err_and(|e| e.to_string().contains("genes2")));
         let missing = "no-such.csv".parse::<TableSource>().unwrap().open(&CsvOptions::default(), 1, 0);

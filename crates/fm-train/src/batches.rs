@@ -1,7 +1,8 @@
 //! Batches of a data set: shuffled rows, random mirroring, label dropout, and coupled source rows.
 //!
 //! A batch is a function of (seed, step, row), independent of the thread that makes it: resuming or
-//! changing the number of workers gives the same batches. [`Order`] visits each row once per epoch.
+//! changing the number of workers gives the same batches. [`Order`] visits each row once per epoch;
+//! rows of an [endless](Dataset::is_endless) data set are taken in order.
 //! The [`FlowMatching`] gives source, coupling and seed. With `flow.coupled_steps = k`, one OT plan
 //! covers the rows of k consecutive steps.
 //!
@@ -56,7 +57,8 @@ impl Default for BatchOptions {
 #[doc(alias = "DataLoader")]
 pub struct FlowBatches<'a> {
     data: &'a dyn Dataset,
-    order: Order,
+    /// `None` for an endless data set.
+    order: Option<Order>,
     coupler: Coupler<'a>,
     options: BatchOptions,
     next: u64,
@@ -80,7 +82,7 @@ impl<'a> FlowBatches<'a> {
     pub fn new(flow: &'a FlowMatching, data: &'a dyn Dataset, options: BatchOptions) -> Result<Self, TrainError> {
         flow.validate()?;
         check(data, &options)?;
-        let order = Order::new(flow.seed, data.len());
+        let order = (!data.is_endless()).then(|| Order::new(flow.seed, data.len()));
         Ok(Self { data, order, coupler: Coupler::new(flow), options, next: 0 })
     }
 
@@ -94,8 +96,10 @@ impl<'a> FlowBatches<'a> {
     fn rows(&self, step: u64, shard: Shard) -> Result<Batch, DataError> {
         let (o, dim) = (&self.options, self.data.dim());
         let mirrored = |i: usize| o.mirror && self.draw(step, Stream::Augment, i).random();
-        let (wanted, order) = (shard.rows(o.rows), self.order.batch(step, o.rows));
-        let picks: Vec<Pick> = wanted.clone().map(|i| Pick { row: order[i], mirrored: mirrored(i) }).collect();
+        let (wanted, order) = (shard.rows(o.rows), self.order.as_ref().map(|order| order.batch(step, o.rows)));
+        let first = (step as usize).wrapping_mul(o.rows);
+        let row = |i: usize| order.as_ref().map_or(first.wrapping_add(i), |order| order[i]);
+        let picks: Vec<Pick> = wanted.clone().map(|i| Pick { row: row(i), mirrored: mirrored(i) }).collect();
         let mut batch = Batch { step, first: wanted.start, whole: o.rows, ..Batch::default() };
         batch.shape = self.data.shape().iter().map(|n| *n as i64).collect();
         if o.conditional && self.data.condition_dim() > 0 {
@@ -184,6 +188,9 @@ fn check(data: &dyn Dataset, o: &BatchOptions) -> Result<(), TrainError> {
         return Err(TrainError::setting("label drop", found, "give a share from 0 to 1"));
     }
     let classless = |row: &usize| data.class(*row).is_none_or(|class| class < 0);
+    if o.resident && data.is_endless() {
+        return Err(TrainError::setting("resident", true, "an endless data set has no rows to keep on the device"));
+    }
     if o.conditional
         && data.condition_dim() == 0
         && let Some(row) = (0..rows).find(classless)
@@ -215,6 +222,40 @@ mod tests {
         // A row that occurs several times is not always mirrored.
         let both = |row| [true, false].iter().all(|m| mirrored.iter().any(|p| p.row == row && p.mirrored == *m));
         assert!((0..50).any(both));
+    }
+
+    /// Row numbers as values.
+    struct Numbers;
+
+    impl Dataset for Numbers {
+        fn len(&self) -> usize {
+            usize::MAX
+        }
+
+        fn dim(&self) -> usize {
+            1
+        }
+
+        fn is_endless(&self) -> bool {
+            true
+        }
+
+        fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError> {
+            out[0] = pick.row as f32;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn rows_of_an_endless_data_set_are_new_at_every_step() {
+        let flow = FlowMatching::default();
+        let batches = FlowBatches::new(&flow, &Numbers, BatchOptions { rows: 3, ..BatchOptions::default() }).unwrap();
+        assert_eq!(batches.batch(0).unwrap().x1, [0.0, 1.0, 2.0]);
+        assert_eq!(batches.batch(7).unwrap().x1, [21.0, 22.0, 23.0]);
+        let shared = batches.shared(Shard { rank: 1, count: 3 });
+        assert_eq!(shared.batch(7).unwrap().x1, [22.0]);
+        let resident = BatchOptions { resident: true, ..BatchOptions::default() };
+        assert!(FlowBatches::new(&flow, &Numbers, resident).is_err());
     }
 
     #[test]

@@ -181,7 +181,7 @@ fn points() {
             calls.survives(&format!("{rows} of {name}"), || toy(name, rows, u64::MAX));
         }
     }
-    for name in ["", "Moons", "moons ", "\0", "spiral\nmoons", &"x".repeat(5000), "é"] {
+    for name in ["", "Moons", "moons:noise=nan", "gaussian:dim=1e9", "gaussian:seed=-1", "spiral:,,,", "moons ", "\0", "spiral\nmoons", &"x".repeat(5000), "é"] {
         calls.refuses(&format!("toy {name}"), || toy(name, 1, 0));
     }
     calls.finish(30);

@@ -19,6 +19,7 @@ use fm_core::prediction::Prediction;
 use fm_core::source::SourceKind;
 use fm_core::time::{Draw, TimeKind};
 use fm_core::weighting::Weighting;
+use fm_data::points::Toy;
 use fm_ot::CouplingKind;
 use fm_ot::cost::Metric;
 use fm_ot::pairs::PairSampling;
@@ -185,7 +186,7 @@ fn trained(flags: &str, steps: usize) -> f64 {
     let data = if flags.contains("--data") { "" } else { "--data moons --rows 300" };
     succeed(&format!("train {data} --batch-size 32 --steps {steps} --sample-every 0 {flags} --out {d}/run"));
     succeed(&format!("sample --checkpoint {d}/run --num-samples 5 --num-steps 4 --out {d}/s.csv"));
-    let drawn = columns(&dir.path().join("s.csv"), usize::from(flags.contains("--data")));
+    let drawn = columns(&dir.path().join("s.csv"), usize::from(flags.contains("--data genes")));
     assert!(drawn.len() == 5 && drawn.iter().flatten().all(|v| v.is_finite()), "{flags}: {drawn:?}");
     let text = std::fs::read_to_string(dir.path().join("run/metrics.jsonl")).unwrap();
     let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -320,6 +321,13 @@ fn every_named_option_runs_agrees_and_stands_in_the_table() {
     text += &section::<SourceKind>("Sources", "--source", &plain, &|name| match name {
         "gaussian" | "matched" | "sparse" => "closed-form moments (`crates/fm-core/tests/objective.rs`)".into(),
         other => panic!("source {other} has no reference"),
+    });
+    text += &section::<Toy>("Toy distributions", "--data", &|_| "--rows 300", &|name| match name {
+        "moons" | "8gaussians" => {
+            "torchcfm's points: moments, energy distance, two-sample test (`apps/tabular-train/tests/toys.rs`)".into()
+        }
+        "gaussian" => "`jax.random`'s mean and covariance, to 1e-6 (`crates/fm-data/src/points/recipe.rs`)".into(),
+        _ => "the definition".into(),
     });
     let bridge = |entry: &Entry| match entry.name() {
         "schroedinger-bridge" => "--path schroedinger-bridge --time-clip 1e-3",

@@ -93,6 +93,12 @@ pub trait Dataset: Sync {
         Ok(())
     }
 
+    /// Whether rows are drawn when they are read, so that any row number is new data. Training then
+    /// takes the rows in order, and none twice.
+    fn is_endless(&self) -> bool {
+        false
+    }
+
     /// Whether there are no rows.
     fn is_empty(&self) -> bool {
         self.len() == 0

@@ -22,12 +22,14 @@ pub(super) const NAMES: Target = Target {
             "a.npz:x:range=-1..1,b,c.npy",
             "a.npy:range=0,1,b.npy",
             "moons",
+            "8gaussians:scale=5,variance=0.3",
+            "gaussian:dim=4,seed=41",
             "genes",
             "a.csv.gz",
             "A.TSV",
         ])
     },
-    words: &["digits", "cifar10", ":", ",", "folder:", ".npy", ".npz:", ":range=", "..", ".csv", ".gz", "é"],
+    words: &["digits", "cifar10", ":", ",", "folder:", ".npy", ".npz:", ":range=", "..", ".csv", ".gz", "é", "moons", "noise=", "1e9"],
     finish: Finish::Nothing,
     read: names,
 };
@@ -51,7 +53,7 @@ fn back<T: FromStr<Err: Display> + Display + PartialEq + Debug>(text: &str) -> b
 
 fn names(bytes: &[u8]) -> bool {
     let text = &String::from_utf8_lossy(bytes);
-    accepted(text.parse::<TableSource>()) | back::<ArraySource>(text) | back::<ImageSource>(text)
+    back::<TableSource>(text) | back::<ArraySource>(text) | back::<ImageSource>(text)
 }
 
 fn reading(bytes: &[u8]) -> bool {
