@@ -85,6 +85,21 @@ impl LikelihoodArgs {
                 "cannot compute likelihoods: only Gaussian sources have a density in closed form; use a model with one"
             ),
         };
+        self.evaluate_from(network, objective, |x| gaussian_log_density(x, deviation), x, first_row)
+    }
+
+    /// As [`evaluate`](Self::evaluate), with the log-density of the source in nats, one per row.
+    ///
+    /// # Errors
+    /// A solver without adaptive steps, and a row whose solve fails.
+    pub fn evaluate_from(
+        &self,
+        network: &impl RowField<Tensor>,
+        objective: &Objective,
+        source: impl Fn(&Tensor) -> Tensor,
+        x: &Tensor,
+        first_row: usize,
+    ) -> anyhow::Result<Densities> {
         ensure!(self.tolerance > 0.0, "--tolerance is {}; give a number above 0", self.tolerance);
         let (low, high) = objective.span()?;
         let velocity = Converted::new(ByRef(network), &objective.path, objective.prediction, (low, high))?;
@@ -98,7 +113,6 @@ impl LikelihoodArgs {
             )?,
         };
         let options = AdaptiveOptions::with_tolerance(self.tolerance);
-        let source = |x: &Tensor| gaussian_log_density(x, deviation);
         let (found, carried) =
             log_density(&velocity, x, (high, low), self.solver.tableau(), &options, &divergence, source)?;
         if let Some((row, reason)) = carried.solution.failure() {

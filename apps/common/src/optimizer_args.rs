@@ -162,7 +162,7 @@ impl LearningConfig {
             return Ok(None);
         }
         let held_out = HeldOut::new(flow, rows, options)?;
-        Ok(Some(Validation { held_out, model, log_scale: None, every: self.validate_every, last }))
+        Ok(Some(Validation { held_out, model, trained_source: None, every: self.validate_every, last }))
     }
 
     /// The learning rate over a run.

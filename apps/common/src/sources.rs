@@ -2,7 +2,7 @@
 
 use crate::objective_args::FlowConfig;
 use anyhow::{Context, bail, ensure};
-use fm_core::choice::Choice;
+use fm_core::choice::{Choice, Entry};
 use fm_core::exact::{Estimate, Mixture, estimate};
 use fm_core::source::{Source, SourceKind};
 use fm_core::time::Draw;
@@ -22,8 +22,7 @@ pub fn open(
     deviation: impl FnOnce() -> f64,
     load: impl FnOnce(&str) -> anyhow::Result<Array2<f32>>,
 ) -> anyhow::Result<Source> {
-    let known = SourceKind::TABLE.iter().flat_map(|e| e.names).any(|n| name.split(':').next() == Some(n));
-    if known {
+    if is_distribution(name) {
         let kind = SourceKind::parse(name)?.measured(deviation);
         *name = kind.to_string();
         return Ok(kind.into());
@@ -40,6 +39,15 @@ pub fn open(
         rows.ncols()
     );
     Ok(Source::Rows(rows))
+}
+
+/// Whether a name is that of a [`SourceKind`], right or wrong parameters included. `gaussian` has
+/// none, so `gaussian:dim=3,seed=7` is a data set.
+fn is_distribution(name: &str) -> bool {
+    let (head, parameters) = name.split_once(':').unwrap_or((name, ""));
+    let named = |entry: &&Entry| entry.names.contains(&head.trim());
+    let entry = SourceKind::TABLE.iter().find(named);
+    entry.is_some_and(|entry| parameters.is_empty() || !entry.parameters.is_empty())
 }
 
 /// Whether this names a distribution rather than a data set of the machine.

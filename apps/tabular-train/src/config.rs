@@ -1,17 +1,22 @@
 //! Configuration of a run: plain values with defaults, which are stored in the run directory.
 
 use anyhow::ensure;
-use fm_app::cli::listing;
 use fm_app::memory::ensure_fits;
-use fm_app::models::TableModel;
+use fm_app::models::{TableModel, TableNetwork};
 use fm_app::objective_args::{FlowArgs, FlowConfig};
 use fm_app::optimizer_args::{LearningArgs, LearningConfig};
 use fm_app::runtime::{RuntimeArgs, RuntimeConfig};
+use fm_core::choice::Choice;
 use fm_core::source::SourceKind;
 use fm_data::Preprocess;
-use fm_data::points;
+use fm_data::TableSource;
+use fm_data::points::{self, Toy};
 use fm_models::ModelConfig;
+use fm_models::layers::Activation;
+use fm_models::timed_layer::LayerKind;
+use fm_train::trained_source::{SourceScale, TrainedSource};
 use serde::{Deserialize, Serialize};
+use tch::nn;
 
 fm_app::options! {
     /// How a table is read.
@@ -49,19 +54,27 @@ fm_app::options! {
             /// Share of rows held out from training, for `evaluate` and --validate-every; a
             /// negative share is 0.1 for files and genes, otherwise 0.
             hold_out: f64 = -1.0, arg(value_name = "SHARE");
-            /// Number of points to draw from a toy distribution.
-            rows: usize = 20_000, arg(value_name = "N", help = format!(
-                "Number of points to draw from {}", listing(points::TOYS, "or")
-            ));
+            /// Train on this number of points of a toy distribution, drawn once; 0 draws new points
+            /// at every step.
+            rows: usize = 0, arg(value_name = "N");
         }
         "Network" {
             @choice("Type of the network")
             model: TableModel = TableModel::default();
             /// Widths of the hidden layers.
             widths: Vec<i64> = vec![64; 3], arg(value_name = "WIDTH,...", value_delimiter = ',');
+            /// Activation between the layers: gelu, selu, silu, tanh, relu, elu or softplus (default:
+            /// gelu of mlp, selu of selu-mlp, tanh of concat-squash).
+            activation: String = String::new(), arg(value_name = "NAME", hide = true);
+            @choice("Layers of the concat-squash network")
+            layer: LayerKind = LayerKind::default(), arg(value_name = "LAYER", hide = true);
+            /// Degree of the polynomial features that the concat-squash network takes; 1 is the
+            /// values themselves.
+            degree: i64 = 1, arg(value_name = "N", hide = true);
             /// Probability of replacing a label by the null label, for classifier-free guidance.
             label_drop: f64 = 0.0, arg(value_name = "SHARE");
-            /// Learn a standard deviation of the source for each column, together with the network.
+            /// Train the mean and the variance of the source for each column, together with the
+            /// network.
             trainable_source: bool = false, arg(value_name = "BOOL", hide = true);
         }
         "Optimization" {
@@ -95,6 +108,9 @@ fm_app::options! {
             teacher_steps: usize = 20;
             /// Whether the student starts from random weights.
             fresh: bool = false;
+            /// The parameters of a trained source.
+            #[serde(default = "SourceScale::of_older_runs")]
+            source_scale: SourceScale = SourceScale::default();
         }
         flatten {
             /// How a table is read.
@@ -110,8 +126,12 @@ impl Config {
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
         ensure!(self.steps > 0, "steps is 0; give at least one (--steps)");
         ensure!(self.batch_size > 0, "batch_size is 0; give at least one row per step (--batch-size)");
-        ensure!(self.rows > 0, "rows is 0; give at least one point (--rows)");
-        ensure_fits("the points", &[self.rows, 2], 2 * size_of::<f64>(), "--rows")?;
+        let dim = self.toy().map_or(2, Toy::dim);
+        ensure_fits("the points", &[self.rows, dim], 2 * size_of::<f64>(), "--rows")?;
+        ensure!(
+            self.rows > 0 || self.toy().is_none() || !self.flow.excess_loss,
+            "the least loss is known for a fixed set of points; give --rows, or drop --excess-loss"
+        );
         ensure!(self.log_every > 0, "log_every is 0; give at least 1 (--log-every)");
         ensure!(self.hold_out < 1.0, "hold_out is {}; choose a share below 1 (--hold-out)", self.hold_out);
         ensure!(
@@ -123,9 +143,18 @@ impl Config {
             self.label_drop == 0.0 || !self.table.labels.is_empty(),
             "label_drop drops labels, and there are none; give --labels"
         );
+        let network = self.network()?;
+        ensure!(
+            network.model == TableModel::ConcatSquash || (network.layer == LayerKind::default() && network.degree == 1),
+            "{} has no layers of a kind or polynomial features; choose --model concat-squash, or drop --layer and --degree",
+            network.model
+        );
         if self.trainable_source {
             let gaussian = SourceKind::Gaussian.to_string();
-            ensure!(self.flow.source == gaussian, "trainable_source scales the {gaussian} source; drop --source");
+            ensure!(
+                self.flow.source == gaussian,
+                "trainable_source moves and scales the {gaussian} source; drop --source"
+            );
             let independent = self.flow.coupling == fm_ot::CouplingKind::Independent;
             ensure!(
                 independent,
@@ -144,7 +173,7 @@ impl Config {
 
     /// The fraction of held-out rows: by default a tenth of a file's rows.
     pub(crate) fn held_out(&self) -> f64 {
-        let drawn = points::TOYS.contains(&self.data.as_str()) || self.data == "gaussian4";
+        let drawn = self.toy().is_some() || self.data == "gaussian4";
         if self.hold_out >= 0.0 {
             self.hold_out
         } else if drawn {
@@ -154,8 +183,60 @@ impl Config {
         }
     }
 
+    /// The toy distribution of the data.
+    pub(crate) fn toy(&self) -> Option<Toy> {
+        toy_of(&self.data)
+    }
+
+    /// The toy distribution of the source, unless it is one of the [kinds](SourceKind).
+    pub(crate) fn source_toy(&self) -> Option<Toy> {
+        if SourceKind::parse(&self.flow.source).is_ok() { None } else { toy_of(&self.flow.source) }
+    }
+
+    /// Writes the names of toy distributions with their parameters. Every run stores them so; a name
+    /// without is of an older run (`older`), or of a user.
+    pub(crate) fn with_parameters(mut self, older: bool) -> Self {
+        let full = |toy: Option<Toy>, name: &str| {
+            let toy = if older && toy.is_some() { Toy::of_older_runs(name) } else { toy };
+            toy.map_or_else(|| name.to_owned(), |toy| toy.to_string())
+        };
+        self.data = full(self.toy(), &self.data);
+        self.flow.source = full(self.source_toy(), &self.flow.source);
+        self
+    }
+
+    /// Whether an older run wrote this: its names of toy distributions have no parameters.
+    pub(crate) fn is_of_older_run(&self) -> bool {
+        let older =
+            |toy: Option<Toy>, name: &str| toy.is_some_and(|toy| !toy.parameters().is_empty()) && !name.contains(':');
+        older(self.toy(), &self.data) || older(self.source_toy(), &self.flow.source)
+    }
+
     /// The network for a table with `dim` columns and `classes` classes.
-    pub(crate) fn model(&self, dim: usize, classes: usize) -> ModelConfig {
-        self.model.config(dim, &self.widths, classes, self.label_drop > 0.0)
+    pub(crate) fn model(&self, dim: usize, classes: usize) -> anyhow::Result<ModelConfig> {
+        Ok(self.network()?.config(dim, classes, self.label_drop > 0.0))
+    }
+
+    /// # Errors
+    /// An unknown activation.
+    fn network(&self) -> anyhow::Result<TableNetwork> {
+        let activation = (!self.activation.is_empty()).then(|| Activation::parse(&self.activation)).transpose()?;
+        let (model, widths, layer, degree) = (self.model, self.widths.clone(), self.layer, self.degree);
+        Ok(TableNetwork { model, widths, activation, layer, degree })
+    }
+
+    /// The trained source of a run, with its parameters in `store`: a student keeps that of its
+    /// teacher, others train theirs.
+    pub(crate) fn trained_source(&self, store: &nn::VarStore, dim: usize) -> Option<TrainedSource> {
+        let trained = self.teacher.is_empty();
+        self.trainable_source.then(|| TrainedSource::new(&store.root(), dim, self.source_scale, trained))
+    }
+}
+
+/// The toy distribution that a name describes.
+fn toy_of(name: &str) -> Option<Toy> {
+    match name.parse() {
+        Ok(TableSource::Toy(toy)) => Some(toy),
+        _ => None,
     }
 }

@@ -6,13 +6,13 @@ use anyhow::{Context, bail, ensure};
 use fm_core::coupling::{Conditions, CouplingInput};
 use fm_core::rng::{Key, Stream};
 use fm_data::table::{CsvOptions, csv};
-use fm_data::{Columns, Preprocess, Table};
+use fm_data::{Columns, Preprocess, Table, TableSource};
 use fm_ot::cost::Metric;
 use fm_ot::coupling::OtCoupling;
 use fm_ot::trajectory::trajectory_reported;
 use fm_terminal::println;
 use ndarray::{Array2, ArrayView2};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
@@ -26,13 +26,14 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     if let Some(odd) = classes.iter().flatten().find(|v| v.fract() != 0.0) {
         bail!("--classes holds {odd}, which is no class; give whole numbers");
     }
-    let tables = centred(args.tables.iter().map(|t| read(t)).collect::<Result<_, _>>()?, args.cost)?;
+    let tables = args.tables.iter().enumerate().map(|(k, name)| table(args, name, k)).collect::<anyhow::Result<_>>()?;
+    let tables = centred(tables, args.cost)?;
     let classes: Option<Vec<i64>> = classes.map(|c| c.iter().map(|v| *v as i64).collect());
     ensure!(classes.is_none() || tables.len() == 2, "--classes belong to the second of two tables; give two");
     let views: Vec<ArrayView2<'_, f32>> = tables.iter().map(Array2::view).collect();
     let conditions = classes.as_deref().map_or(Conditions::None, Conditions::Classes);
     for (k, leg) in tables.windows(2).enumerate() {
-        describe(&coupling, [&leg[0], &leg[1]], conditions, &args.tables[k..k + 2])?;
+        describe(&coupling, [&leg[0], &leg[1]], conditions, [&args.tables[k], &args.tables[k + 1]])?;
     }
     let rng = &mut Key::new(args.seed, 0, Stream::Coupling).generator(0);
     let paths = trajectory_reported(&views, &coupling, conditions, rng)?.rows;
@@ -46,6 +47,15 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
         println!("wrote {}: a path a line, as row numbers from 0", out.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Table number `k` by name. Toy distributions of one name are drawn with one seed each, so that
+/// they differ.
+fn table(args: &CoupleArgs, name: &str, k: usize) -> anyhow::Result<Table> {
+    let source: TableSource = name.parse()?;
+    let table = source.open(&CsvOptions::default(), args.rows, args.seed.wrapping_add(k as u64))?;
+    told(&table.notes);
+    Ok(Table { labels: Vec::new(), classes: Vec::new(), ..table })
 }
 
 /// A mean of this many deviations is subtracted before f32.
@@ -74,7 +84,7 @@ fn describe(
     coupling: &OtCoupling,
     [from, to]: [&Array2<f32>; 2],
     conditions: Conditions<'_>,
-    names: &[PathBuf],
+    names: [&str; 2],
 ) -> anyhow::Result<()> {
     let cost = coupling.cost.matrix(to.view(), from.view())?;
     let n = cost.nrows().max(1) as f64;
@@ -84,8 +94,8 @@ fn describe(
     println!(
         "plan      {} rows of {} to {}: cost {spent} of mass {mass}; as they stand {}",
         cost.nrows(),
-        names[0].display(),
-        names[1].display(),
+        names[0],
+        names[1],
         cost.diag().sum() / n
     );
     Ok(())

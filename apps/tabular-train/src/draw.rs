@@ -12,6 +12,7 @@ use fm_core::tensor::{VelocityModel, upload};
 use fm_data::Columns;
 use fm_solvers::guidance::{Field, Guided, Unconditional};
 use fm_solvers::sampler::Sampler;
+use fm_train::trained_source::TrainedSource;
 use tch::{Device, Kind, Tensor};
 
 /// Inputs of sampling other than the request.
@@ -20,8 +21,8 @@ pub(crate) struct Drawer<'a> {
     pub(crate) device: Device,
     pub(crate) objective: &'a Objective,
     pub(crate) source: &'a Source,
-    /// Log standard deviations of the source, if they were learned.
-    pub(crate) log_scale: Option<&'a Tensor>,
+    /// The source, if it was trained.
+    pub(crate) trained_source: Option<&'a TrainedSource>,
     pub(crate) columns: &'a Columns,
     /// Guidance scale and the null class.
     pub(crate) guidance: (f64, i64),
@@ -51,7 +52,7 @@ impl<'a> Drawer<'a> {
             device: loaded.device,
             objective: &loaded.config.flow.objective,
             source: &loaded.source,
-            log_scale: loaded.log_scale.as_ref(),
+            trained_source: loaded.trained_source.as_ref(),
             columns: &loaded.columns,
             guidance: (cfg_scale, classes),
         })
@@ -61,12 +62,12 @@ impl<'a> Drawer<'a> {
     pub(crate) fn start(&self, rows: usize, seed: u64) -> anyhow::Result<Tensor> {
         let dim = self.columns.dim();
         let x0 = self.source.sample(Key::new(seed, 0, Stream::Sample), rows, dim)?;
-        Ok(self.scaled(&upload(&x0, &[rows as i64, dim as i64], self.device)))
+        Ok(self.from_normal(&upload(&x0, &[rows as i64, dim as i64], self.device)))
     }
 
-    /// Source rows, scaled by the learned standard deviations.
-    pub(crate) fn scaled(&self, x0: &Tensor) -> Tensor {
-        self.log_scale.map_or_else(|| x0.shallow_clone(), |s| x0 * s.detach().exp())
+    /// Rows of the source, by the trained source if there is one.
+    pub(crate) fn from_normal(&self, x0: &Tensor) -> Tensor {
+        tch::no_grad(|| self.trained_source.map_or_else(|| x0.shallow_clone(), |source| source.transform(x0)))
     }
 
     /// The field of the network for rows of these classes.

@@ -18,7 +18,6 @@ use anyhow::ensure;
 use fm_app::pictures::{Layer, Plane, Point, ink, save_png, side_by_side};
 use fm_core::field::{Converted, RowField, SharedTime};
 use fm_data::Columns;
-use fm_data::points;
 use fm_metrics::columns::{Column, Compared, compare};
 use fm_metrics::energy::energy_distance;
 use fm_metrics::mmd::{median_distance, mmd};
@@ -100,7 +99,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     );
     println!("{}", table(&found, &floor, few));
     // A distribution that can be sampled has unlimited rows, so there is nothing to copy.
-    let finite = !points::TOYS.contains(&config.data.as_str());
+    let finite = config.toy().is_none();
     let copies = finite.then(|| copies(samples.view(), trained.view())).transpose()?;
     let [straight, energy] = paths(args, &loaded)?;
     println!("paths     straightness {straight:.4}, energy {energy:.4}");

@@ -17,9 +17,9 @@ use std::process::ExitCode;
 
 pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
-    if loaded.columns.log1p || !loaded.columns.classes.is_empty() || loaded.log_scale.is_some() {
+    if loaded.columns.log1p || !loaded.columns.classes.is_empty() {
         bail!(
-            "densities are known for models without classes, of tables that are standardised or left as they are, and with a fixed source; train such a model"
+            "densities are known for models without classes, of tables that are standardised or left as they are; train such a model"
         );
     }
     if let Some(rows) = &args.rows {
@@ -63,7 +63,11 @@ fn densities(args: &LikelihoodOf, loaded: &Loaded, table: Array2<f32>) -> anyhow
     let (rows, dim) = table.dim();
     let x = upload(table.as_slice().unwrap_or_default(), &[rows as i64, dim as i64], loaded.device);
     let field = Drawer::of(loaded, 1.0)?.field(&[]);
-    let found = args.how.evaluate(&field, &loaded.config.flow.objective, &loaded.source, &x, 0)?;
+    let objective = &loaded.config.flow.objective;
+    let found = match &loaded.trained_source {
+        Some(source) => args.how.evaluate_from(&field, objective, |x| source.log_density(x), &x, 0)?,
+        None => args.how.evaluate(&field, objective, &loaded.source, &x, 0)?,
+    };
     // Change of units: the density in the table's units is smaller by the product of the columns'
     // deviations.
     let scale: f64 = loaded.columns.deviation.iter().filter(|d| **d > 0.0).map(|d| d.ln()).sum();

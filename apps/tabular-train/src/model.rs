@@ -14,16 +14,17 @@ use fm_terminal::eprintln;
 use fm_train::checkpoint::{Weights, read_weights};
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
+use fm_train::trained_source::TrainedSource;
 use std::path::Path;
-use tch::{Device, Tensor, nn};
+use tch::{Device, nn};
 
 pub(crate) struct Loaded {
     pub(crate) config: Config,
     pub(crate) columns: Columns,
     pub(crate) source: Source,
     pub(crate) model: Box<dyn VelocityModel>,
-    /// Log standard deviations of the source, if they were learned.
-    pub(crate) log_scale: Option<Tensor>,
+    /// The source, if it was trained.
+    pub(crate) trained_source: Option<TrainedSource>,
     pub(crate) device: Device,
     /// Description of the weights.
     pub(crate) weights: String,
@@ -46,25 +47,19 @@ pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::
     file.refuse()?;
     let (path, mut meta, damaged) = latest_checkpoint(checkpoint)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
-    let saved: Saved = serde_json::from_value(meta.config.take())
+    let saved = Saved::read(meta.config.take())
         .with_context(|| format!("{} was not written by tabular-train; give a run of this program", path.display()))?;
     let Saved { run: mut config, columns } = saved;
-    let network = config.model(columns.dim(), columns.classes.len());
+    let network = config.model(columns.dim(), columns.classes.len())?;
     meta.check_network(&path, &network.data_shape(), network.classes(), network.parameters()?)?;
     // A source stored in a checkpoint already contains its measured deviation.
     let source = open_source(&mut config, &columns, || 0.0)?;
     let store = nn::VarStore::new(device);
     let model = network.build(&store.root())?;
-    let log_scale = log_scale(&config, &store, columns.dim());
+    let trained_source = config.trained_source(&store, columns.dim());
     FlatParams::new(&store, Precision::F32)?.adopt(read_weights(&path, Weights::Ema)?)?;
     let weights = format!("EMA weights of step {}", meta.step);
-    Ok(Loaded { config, columns, source, model, log_scale, device, weights, store })
-}
-
-/// The trained parameter of a source.
-pub(crate) fn log_scale(config: &Config, store: &nn::VarStore, dim: usize) -> Option<Tensor> {
-    let parameter = || (store.root() / "source").var("log_scale", &[dim as i64], nn::Init::Const(0.0));
-    config.trainable_source.then(parameter)
+    Ok(Loaded { config, columns, source, model, trained_source, device, weights, store })
 }
 
 /// A file written by this library names its objective; any other network is assumed to predict the
@@ -86,7 +81,7 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
         || Saved { run: Config { flow, ..Config::default() }, columns: Columns::unchanged(shape[0] as usize) };
     let Saved { run: mut config, columns } = match opened.about {
         // Columns in wrong units would not be noticed.
-        Some(about) if !about.config.is_null() => serde_json::from_value(about.config).with_context(|| {
+        Some(about) if !about.config.is_null() => Saved::read(about.config).with_context(|| {
             format!("cannot read what {} was trained for; write it again from its run", path.display())
         })?,
         _ => unknown(),
@@ -99,9 +94,12 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
         path.display(),
         columns.dim()
     );
-    fm_app::sources::named(&config.flow.source)
-        .with_context(|| format!("{} describes a source that is not in the file; use the run", path.display()))?;
+    // A toy distribution opens no file.
+    if config.source_toy().is_none() {
+        fm_app::sources::named(&config.flow.source)
+            .with_context(|| format!("{} describes a source that is not in the file; use the run", path.display()))?;
+    }
     let source = open_source(&mut config, &columns, || 0.0)?;
     let (model, store, weights) = (opened.model, opened.store, opened.name);
-    Ok(Loaded { config, columns, source, model, log_scale: None, device, weights, store })
+    Ok(Loaded { config, columns, source, model, trained_source: None, device, weights, store })
 }

@@ -4,11 +4,13 @@
 //! known moments or those of the training rows. Even a perfect sampler has non-zero errors, because
 //! the number of samples is finite.
 
+use crate::config::Config;
+use fm_data::points::Toy;
 use fm_data::table::GAUSSIAN4;
 use fm_terminal::println;
 use fm_train::run_dir::RunDir;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// Moments of a distribution.
@@ -20,8 +22,11 @@ pub(crate) struct Moments {
 
 impl Moments {
     /// The moments that samples of this data should have.
-    pub(crate) fn wanted(data: &str, table: &Array2<f64>) -> Self {
-        if data == "gaussian4" {
+    pub(crate) fn wanted(config: &Config, table: &Array2<f64>) -> Self {
+        if let Some(recipe) = config.toy().and_then(Toy::recipe) {
+            return Self { covariance: recipe.covariance(), mean: recipe.mean };
+        }
+        if config.data == "gaussian4" {
             let (mean, covariance) = GAUSSIAN4;
             return Self {
                 mean: mean.to_vec().into(),
@@ -48,14 +53,39 @@ impl Moments {
         [norm(mean), norm(covariance)]
     }
 
-    /// Prints the errors of samples, and appends them to the run's `moments.jsonl`.
-    pub(crate) fn look(&self, run: &Path, step: u64, samples: &[f64]) -> anyhow::Result<()> {
-        let dim = self.mean.len();
+    /// Appends the errors of samples to the run's `moments.jsonl`, and prints them with the loss of
+    /// the step if the log has it.
+    pub(crate) fn look(&self, run: &Path, look: &Look, samples: &[f64]) -> anyhow::Result<()> {
+        let (dim, step) = (self.mean.len(), look.step);
         let [mean, covariance] = self.errors(&Self::of(ArrayView2::from_shape((samples.len() / dim, dim), samples)?));
-        println!("samples   at step {step}: relative error of the mean {mean:.4}, of the covariance {covariance:.4}");
+        if look.printed {
+            let epoch = look.epoch.map_or(String::new(), |epoch| format!(", epoch {epoch}"));
+            let loss = loss_of(run, step).map_or(String::new(), |loss| format!("loss {loss:.4}, "));
+            println!(
+                "samples   at step {step}{epoch}: {loss}relative error of the mean (mu_loss) {mean:.4}, of the covariance (std_loss) \
+                 {covariance:.4}"
+            );
+        }
         let line = json!({ "step": step, "mean_error": mean, "covariance_error": covariance });
         Ok(RunDir::of_group(run).append("moments.jsonl", &line)?)
     }
+}
+
+/// When samples are measured.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) step: u64,
+    /// Passes over the rows so far; `None` for data without a number of rows.
+    pub(crate) epoch: Option<usize>,
+    /// Whether the errors are printed too.
+    pub(crate) printed: bool,
+}
+
+/// The loss of a step, if it is the last line of the log.
+fn loss_of(run: &Path, step: u64) -> Option<f64> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).ok()?;
+    let line: Value = serde_json::from_str(text.lines().last()?).ok()?;
+    line["loss"].as_f64().filter(|_| line["step"] == step)
 }
 
 #[cfg(test)]
@@ -69,7 +99,10 @@ mod tests {
         assert_eq!((wanted.mean[0], wanted.covariance[[0, 0]]), (2.0, 2.0));
         let found = Moments::of(array![[2.0, 1.0], [4.0, 1.0]].view());
         assert_eq!(wanted.errors(&found), [2f64.sqrt() / 2.0, 0.0]);
-        let known = Moments::wanted("gaussian4", &array![[0.0]]);
+        let known = Moments::wanted(&Config { data: "gaussian4".into(), ..Config::default() }, &array![[0.0]]);
+        let same = Config { data: "gaussian:dim=4,seed=41".into(), ..Config::default() };
+        let [mean, covariance] = known.errors(&Moments::wanted(&same, &array![[0.0]]));
+        assert!(mean < 1e-6 && covariance < 1e-6);
         let rows = fm_data::table::gaussian4().unwrap().values;
         let [mean, covariance] = known.errors(&Moments::of(rows.view()));
         // For 1000 exact samples, the averages are .041 and .051.

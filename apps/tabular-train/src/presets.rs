@@ -5,8 +5,9 @@ use crate::config::Config;
 use anyhow::{Context, bail};
 use fm_app::settings;
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("gaussian4", include_str!("../presets/gaussian4.toml")),
+    ("gaussian4-tuned", include_str!("../presets/gaussian4-tuned.toml")),
     ("spiral", include_str!("../presets/spiral.toml")),
     ("transport", include_str!("../presets/transport.toml")),
     ("genes", include_str!("../presets/genes.toml")),

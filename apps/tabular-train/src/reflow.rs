@@ -33,7 +33,6 @@ fn student(args: &ReflowArgs) -> anyhow::Result<Config> {
         fresh: args.fresh,
         steps: 1000,
         device,
-        trainable_source: false,
         flow,
         ..teacher
     })

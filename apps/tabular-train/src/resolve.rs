@@ -6,7 +6,9 @@ use crate::presets;
 use crate::saved::Saved;
 use anyhow::{Context, bail};
 use fm_app::{options, settings};
+use fm_data::points::Toy;
 use fm_train::run_dir::latest_checkpoint;
+use toml::{Table, Value};
 
 /// Settings that may change when a run is resumed; a change of any other setting makes a different
 /// run.
@@ -17,18 +19,35 @@ const MAY_CHANGE: [&str; 5] = ["steps", "device", "save_every", "sample_every", 
 pub(crate) fn resolve(args: &TrainArgs, resume: bool, student: Option<Config>) -> anyhow::Result<Config> {
     let flags = options::table(&args.options)?;
     if !resume {
-        let file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
+        let mut file = args.config.as_deref().map(settings::read).transpose()?.unwrap_or_default();
+        older_names(&mut file);
         let base = match (&args.preset, student) {
             (Some(_), Some(_)) => bail!("a student learns what its teacher does; drop --preset"),
             (Some(name), None) => presets::preset(name)?,
             (None, student) => student.unwrap_or_default(),
         };
-        return settings::lay_over(&settings::lay_over(&base, file)?, flags);
+        return Ok(settings::lay_over(&settings::lay_over(&base, file)?, flags)?.with_parameters(false));
     }
     let (path, meta, _) = latest_checkpoint(&args.out).context("there is nothing to resume")?;
     let saved: Saved = serde_json::from_value(meta.config)
         .with_context(|| format!("{} was not written by tabular-train; give a run of this program", path.display()))?;
-    let config = settings::lay_over(&saved.run, flags)?;
-    settings::check_resumed(&saved.run, &config, &MAY_CHANGE)?;
+    let older = saved.run.is_of_older_run();
+    let config = settings::lay_over(&saved.run, flags)?.with_parameters(older);
+    settings::check_resumed(&saved.run.with_parameters(older), &config, &MAY_CHANGE)?;
     Ok(config)
+}
+
+/// Gives the names of toy distributions in the config.toml of an older run, which has every key, the
+/// meaning that they had.
+fn older_names(file: &mut Table) {
+    if !file.contains_key("teacher_steps") {
+        return;
+    }
+    for key in ["data", "source"] {
+        if let Some(Value::String(name)) = file.get_mut(key)
+            && let Some(toy) = Toy::of_older_runs(name).filter(|_| name != "gaussian")
+        {
+            *name = toy.to_string();
+        }
+    }
 }

@@ -56,15 +56,17 @@ impl BatchSource for TeacherBatches<'_> {
         let x0 =
             teacher.source.sample(Key::new(self.config.seed, step, Stream::Noise).from_row(first as u64), rows, dim);
         let x0 = x0?;
-        let carried = || -> anyhow::Result<Vec<f32>> {
+        let carried = || -> anyhow::Result<[Vec<f32>; 2]> {
             let drawer = Drawer::of(&teacher, 1.0)?;
-            let start = drawer.scaled(&upload(&x0, &[rows as i64, dim as i64], teacher.device));
+            let start = drawer.from_normal(&upload(&x0, &[rows as i64, dim as i64], teacher.device));
             let none = |_| start.shallow_clone();
             let drawn =
                 self.sampler.run(&drawer.field(&classes), drawer.objective, start.shallow_clone(), none, false)?;
-            values(&drawn.x)
+            Ok([values(&start)?, values(&drawn.x)?])
         };
-        let x1 = tch::no_grad(carried).map_err(|error| format!("{error:#}"))?;
+        let [start, x1] = tch::no_grad(carried).map_err(|error| format!("{error:#}"))?;
+        // A student of a trained source keeps it: its pairs start there.
+        let x0 = if self.config.trainable_source { start } else { x0 };
         let shape = vec![dim as i64];
         Ok(Batch { step, shape, x0, x1, classes, first, whole, ..Batch::default() })
     }

@@ -3,8 +3,7 @@
 use crate::args::TrainArgs;
 use crate::config::Config;
 use crate::draw::{Classes, Drawer, points};
-use crate::model::log_scale;
-use crate::moments::Moments;
+use crate::moments::{Look, Moments};
 use crate::resolve::resolve;
 use crate::saved::Saved;
 use crate::teacher_batches::{self, TeacherBatches};
@@ -32,6 +31,7 @@ use fm_train::held_out::{HeldOutOptions, Validation};
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
 use fm_train::train::{TrainOptions, TrainState};
+use fm_train::trained_source::TrainedSource;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let Material { table, columns, seen, .. } = &material;
     let (dim, classes) = (columns.dim(), columns.classes.len());
     ensure_batch_fits(config.batch_size, dim)?;
-    let network = config.model(dim, classes);
+    let network = config.model(dim, classes)?;
     let on = device_for(&config.device, network.parameters()?).to_owned();
     let device = fm_app::device::select(&on)?;
     group.use_device(device)?;
@@ -83,7 +83,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         dropped: network.null_class().map(|null| (null, config.label_drop)),
         ..BatchOptions::default()
     };
-    let batches = FlowBatches::new(&flow, seen, how)?.shared(group.shard());
+    let batches = FlowBatches::new(&flow, material.training(), how)?.shared(group.shard());
     let batches: Box<dyn BatchSource> = match config.teacher.as_str() {
         "" => Box::new(batches),
         _ => Box::new(TeacherBatches::new(batches, &config, group.shard(), &on)?),
@@ -91,8 +91,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     tch::manual_seed(Key::new(config.seed, 0, Stream::Init).torch_seed());
     let store = nn::VarStore::new(device);
     let model = network.build(&store.root())?;
-    let log_scale = log_scale(&config, &store, dim);
-    if !config.teacher.is_empty() && !config.fresh && !resume {
+    let trained_source = config.trained_source(&store, dim);
+    if !config.teacher.is_empty() && !resume {
         warm_start(&store, &config, &on)?;
     }
     let processes = group.describe(config.batch_size)?;
@@ -154,34 +154,45 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         device,
         objective: &config.flow.objective,
         source: &flow.source,
-        log_scale: log_scale.as_ref(),
+        trained_source: trained_source.as_ref(),
         columns,
         guidance: (1.0, classes as i64),
     };
     let shown = points(table.values.as_slice().unwrap_or_default());
-    let moments = Moments::wanted(&config.data, &table.values);
+    let moments = Moments::wanted(&config, &table.values);
+    // Rows per epoch.
+    let epoch = if material.stream.is_some() { 0 } else { seen.len() };
     let look = Box::new(|state: &mut TrainState| {
         let solver =
             if dim == 2 { Sampler::fixed(SolverName::Euler, 50) } else { Sampler::fixed(SolverName::Tsit5, 20) };
         let rows = if dim == 2 { 2 * LOOKED_AT } else { LOOKED_AT };
         state.params.bind(Some(state.ema.weights()));
-        // New samples at every evaluation, so that their mean is more accurate than a single one.
-        let drawn = drawer.draw(&solver, rows, state.step, columns.asked(None, rows)?, false);
+        // New samples at every evaluation and for every seed, so that means over them are more
+        // accurate than a single one.
+        let seed = Key::new(config.seed, state.step, Stream::Sample).torch_seed() as u64;
+        let drawn = drawer.draw(&solver, rows, seed, columns.asked(None, rows)?, false);
         state.params.bind(None);
         let drawn = drawn?;
         if dim != 2 {
-            return moments.look(&args.out, state.step, &drawn.values);
+            let printed = config.sample_every >= config.log_every || state.step.is_multiple_of(config.log_every);
+            let seen = state.step as usize * config.batch_size;
+            let look = Look {
+                step: state.step,
+                epoch: seen.checked_div(epoch),
+                printed: printed || state.step == config.steps,
+            };
+            return moments.look(&args.out, &look, &drawn.values);
         }
         let path = args.out.join("samples").join(format!("step-{}.png", state.step));
         let sets = [("data", shown[..shown.len().min(2000)].to_vec()), ("samples", points(&drawn.values))];
         scatter(&path, &format!("{} after {} steps", config.data, state.step), &sets)
     });
-    let log_scale = log_scale.as_ref().map(tch::Tensor::shallow_clone);
     let options = HeldOutOptions { conditional: classes > 0, ..HeldOutOptions::default() };
     let validation = config.learning.validation(&flow, model.as_ref(), &material.unseen, &options, config.steps)?;
-    let scale = log_scale.as_ref().map(tch::Tensor::shallow_clone);
-    let validation = validation.map(|validation| Validation { log_scale: scale, ..validation });
-    let task = FlowTask { log_scale, ..FlowTask::new(model.as_ref(), &flow) };
+    // A student's pairs start from its source already.
+    let learned = || trained_source.as_ref().filter(|_| config.teacher.is_empty()).map(TrainedSource::shallow_clone);
+    let validation = validation.map(|validation| Validation { trained_source: learned(), ..validation });
+    let task = FlowTask { trained_source: learned(), ..FlowTask::new(model.as_ref(), &flow) };
     job.run(group, state, Parts { task: &task, source: batches.as_ref(), validation, draw: look })
 }
 
@@ -205,11 +216,14 @@ fn fingerprint_of(config: &Config, rows: &dyn Dataset) -> anyhow::Result<String>
     Ok(format!("{rows} {weights}"))
 }
 
-/// Loads the student's initial weights.
+/// Loads the student's initial weights; only the source of a fresh one.
 fn warm_start(store: &nn::VarStore, config: &Config, device: &str) -> anyhow::Result<()> {
     let teacher = teacher_batches::open(Path::new(&config.teacher), device)?;
     let known = teacher.store.variables();
     for (name, mut variable) in store.variables() {
+        if config.fresh && !name.starts_with("source.") {
+            continue;
+        }
         let from = known.get(&name).filter(|from| from.size() == variable.size());
         let from = from.with_context(|| {
             format!("{} has another network: it lacks {name}; drop what changes it, or pass --fresh", config.teacher)
@@ -220,7 +234,7 @@ fn warm_start(store: &nn::VarStore, config: &Config, device: &str) -> anyhow::Re
 }
 
 fn describe(config: &Config, material: &Material) -> String {
-    let Material { table, held, columns, .. } = material;
+    let Material { table, held, columns, stream, .. } = material;
     let (rows, dim) = table.values.dim();
     let kept = if held.values.is_empty() { String::new() } else { format!(", {} more held out", held.values.nrows()) };
     let classes =
@@ -229,8 +243,9 @@ fn describe(config: &Config, material: &Material) -> String {
         "" => String::new(),
         teacher => format!("; learned are the pairs of {teacher} by {} steps of rk4", config.teacher_steps),
     };
+    let rows = if stream.is_some() { "new points at every step".to_owned() } else { format!("{rows} rows") };
     format!(
-        "data      {}: {rows} rows of {dim} columns{kept}{classes}; preprocessing {}{teacher}",
+        "data      {}: {rows} of {dim} columns{kept}{classes}; preprocessing {}{teacher}",
         config.data,
         columns.describe()
     )

@@ -3,11 +3,13 @@
 use crate::config::{Config, TableConfig};
 use anyhow::{Context, bail, ensure};
 use fm_app::sources;
+use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_data::Columns;
+use fm_data::points::{ToyStream, toy};
 use fm_data::table::CsvOptions;
-use fm_data::{Table, TableSource, points};
+use fm_data::{Table, TableSource};
 use fm_terminal::eprintln;
 use rand::seq::SliceRandom;
 
@@ -23,7 +25,13 @@ pub(crate) struct Material {
     pub(crate) seen: Table<f32>,
     /// Held-out rows in the units of the network.
     pub(crate) unseen: Table<f32>,
+    /// Training points that are drawn anew at every step, in the units of the network; `table` is
+    /// then a set of them, for statistics and pictures.
+    pub(crate) stream: Option<ToyStream>,
 }
+
+/// Points of a toy distribution, for the statistics of columns and for pictures.
+const POINTS: usize = 20_000;
 
 impl Material {
     /// Reads the data of a configuration. The choice of held-out rows is a function of the seed.
@@ -45,7 +53,14 @@ impl Material {
         let columns = Columns::of(&table, config.preprocess).with_context(unsuited)?;
         let seen = columns.apply_table(&table).with_context(unsuited)?;
         let unseen = columns.apply_table(&held).with_context(unsuited)?;
-        Ok(Self { table, held, columns, seen, unseen })
+        let toy = config.toy().filter(|_| config.rows == 0);
+        let stream = toy.map(|toy| ToyStream::new(toy, columns.clone(), config.seed)).transpose()?;
+        Ok(Self { table, held, columns, seen, unseen, stream })
+    }
+
+    /// The rows to train on.
+    pub(crate) fn training(&self) -> &dyn Dataset {
+        self.stream.as_ref().map_or(&self.seen as &dyn Dataset, |stream| stream)
     }
 
     /// Real rows that were not trained on: held-out rows, or new rows of a distribution that can be
@@ -54,8 +69,8 @@ impl Material {
         if !self.held.values.is_empty() {
             return Ok((self.held.clone(), "rows held out"));
         }
-        if points::TOYS.contains(&config.data.as_str()) {
-            let drawn = points::toy(&config.data, rows, config.seed.wrapping_add(1 << 32))?;
+        if config.toy().is_some() {
+            let drawn = toy(&config.data, rows, config.seed.wrapping_add(1 << 32))?;
             return Ok((Table::of(drawn.mapv(f64::from)), "rows drawn anew"));
         }
         Ok((self.table.clone(), "the rows that were trained on"))
@@ -85,15 +100,16 @@ fn open(name: &str, config: &Config) -> anyhow::Result<Table> {
         encoding: given(&config.table.encoding).map(|name| name.parse()).transpose()?,
     };
     let source: TableSource = name.parse()?;
+    let rows = if config.rows == 0 { POINTS } else { config.rows };
     if matches!(source, TableSource::Csv(_)) {
-        return Ok(source.open(&options, config.rows, config.seed)?);
+        return Ok(source.open(&options, rows, config.seed)?);
     }
     ensure!(options.ignore.is_empty(), "--ignore names columns of a CSV file, and {name} is none; drop it");
     ensure!(
         options.labels.is_none() || source == TableSource::Genes,
         "--labels names a column of a CSV file, and {name} is none; drop it"
     );
-    let mut table = source.open(&options, config.rows, config.seed)?;
+    let mut table = source.open(&options, rows, config.seed)?;
     match config.table.labels.as_str() {
         "" => (table.labels, table.classes) = (Vec::new(), Vec::new()),
         "cell_type" => {}
@@ -108,6 +124,10 @@ pub(crate) fn open_source(
     columns: &Columns,
     deviation: impl FnOnce() -> f64,
 ) -> anyhow::Result<Source> {
+    if let Some(toy) = config.source_toy().filter(|_| config.rows == 0) {
+        let source = || format!("the source is {toy}");
+        return Ok(ToyStream::new(toy, columns.clone(), config.seed).with_context(source)?.into());
+    }
     let read_as = TableConfig { labels: String::new(), ignore: Vec::new(), ..config.table.clone() };
     let plain = Config { table: read_as, ..config.clone() };
     sources::open(&mut config.flow.source, columns.dim(), deviation, |name| {

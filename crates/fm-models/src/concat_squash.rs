@@ -1,11 +1,12 @@
-//! The ConcatSquash network of continuous normalising flows, with configurable widths and optional
-//! classes or condition vectors.
+//! The networks of continuous normalising flows, with configurable widths and optional classes or
+//! condition vectors.
 //!
-//! Layer k maps h to lin1(h) sigmoid(lin2(c)) + lin3(c), with lin3 without bias. A tanh follows
-//! each layer except the last. The context c is t, with a learned embedding of the class or a
-//! condition vector if there is one.
-//! Parameters: `layers.K.lin1`, `.lin2`, `.lin3`, and `label_emb.weight`. Source: Grathwohl et al.,
-//! "FFJORD" (2019).
+//! Layer k maps h to lin1(h) sigmoid(lin2(c)) + lin3(c), with lin3 without bias, or is another layer
+//! of its [family](crate::timed_layer). An activation, tanh by default, follows each layer except
+//! the last. The context c is t, with a learned embedding of the class or a condition vector if
+//! there is one. The first layer takes x, or all monomials of x up to a degree, in the order of
+//! scikit-learn's `PolynomialFeatures`. Parameters: `layers.K.lin1`, `.lin2`, `.lin3`, as far as the
+//! layer has them, and `label_emb.weight`. Source: Grathwohl et al., "FFJORD" (2019).
 //!
 //! ```
 //! use fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, parameter_count};
@@ -20,13 +21,15 @@
 
 use crate::error::{ModelError, require};
 use crate::fused::{self, gated::FusedConcatSquash};
-use crate::layers::{class_table, linear, linear_without_bias, look_up};
+use crate::layers::{Activation, class_table, look_up};
 use crate::mlp::check_widths;
 use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_zero};
+use crate::polynomial;
+use crate::timed_layer::{self, Layer, LayerKind, TimedLayer};
 use fm_core::tape::Tape;
 use fm_core::tensor::{ConditionKind, VelocityModel};
 use serde::{Deserialize, Serialize};
-use tch::nn::{self, Module, Path};
+use tch::nn::{self, Path};
 use tch::{Device, Tensor};
 
 /// Sizes of the ConcatSquash network.
@@ -38,6 +41,15 @@ pub struct ConcatSquashConfig {
     pub dim: i64,
     /// Width of each hidden layer; the output layer is added to them.
     pub widths: Vec<i64>,
+    /// The kind of the layers.
+    #[serde(skip_serializing_if = "is_concat_squash")]
+    pub layer: LayerKind,
+    /// Activation after each layer except the last.
+    #[serde(skip_serializing_if = "is_tanh")]
+    pub activation: Activation,
+    /// Degree of the polynomial features of x; 1 for x itself.
+    #[serde(skip_serializing_if = "is_one")]
+    pub degree: i64,
     /// Number of classes; 0 is unconditional.
     pub classes: i64,
     /// Whether there is an additional null class.
@@ -51,14 +63,41 @@ pub struct ConcatSquashConfig {
 
 impl Default for ConcatSquashConfig {
     fn default() -> Self {
-        Self { dim: 2, widths: vec![64; 3], classes: 0, null_class: false, class_width: 16, condition_dim: 0 }
+        Self {
+            dim: 2,
+            widths: vec![64; 3],
+            layer: LayerKind::default(),
+            activation: Activation::Tanh,
+            degree: 1,
+            classes: 0,
+            null_class: false,
+            class_width: 16,
+            condition_dim: 0,
+        }
     }
+}
+
+// Files leave out the settings that did not exist when all networks had their defaults.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_concat_squash(layer: &LayerKind) -> bool {
+    *layer == LayerKind::ConcatSquash
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_tanh(activation: &Activation) -> bool {
+    *activation == Activation::Tanh
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(degree: &i64) -> bool {
+    *degree == 1
 }
 
 impl ConcatSquashConfig {
     /// Widths from the input to the output.
     fn all_widths(&self) -> Vec<i64> {
-        [&[self.dim], self.widths.as_slice(), &[self.dim]].concat()
+        let features = polynomial::count(self.dim, self.degree).unwrap_or(self.dim);
+        [&[features], self.widths.as_slice(), &[self.dim]].concat()
     }
 
     /// Context values of a layer, besides its input: the time and the condition.
@@ -83,19 +122,28 @@ impl NetworkConfig for ConcatSquashConfig {
     fn validate(&self) -> Result<(), ModelError> {
         check_widths("ConcatSquash network", self.dim, &self.widths)?;
         check_condition_dim("ConcatSquash network", self.condition_dim, self.classes)?;
+        let degree = (1..=64).contains(&self.degree) && polynomial::count(self.dim, self.degree).is_some();
+        let problem = format!("degree {} of {} values", self.degree, self.dim);
+        require(degree, "ConcatSquash network", problem, "give a degree from 1 with at most 2^20 features")?;
+        let told = self.layer.takes_conditions() || (self.classes == 0 && self.condition_dim == 0);
+        let problem = format!("its layer {} does not take conditions", self.layer);
+        require(told, "ConcatSquash network", problem, "choose another layer, or train without classes")?;
         let bounded = (0..1 << 31).contains(&self.classes) && (1..=1 << 20).contains(&self.class_width);
         let problem = format!("classes {} and class_width {}", self.classes, self.class_width);
         require(bounded, "ConcatSquash network", problem, "give classes from 0 and a width above 0")
     }
 
     fn parameters(&self) -> i64 {
-        let layer = |w: &[i64]| w[0] * w[1] + w[1] + 2 * self.context() * w[1] + w[1];
+        let layer = |w: &[i64]| self.layer.parameters(w[0], w[1], self.context());
         let rows = if self.classes > 0 { self.classes + i64::from(self.null_class) } else { 0 };
         self.all_widths().windows(2).map(layer).sum::<i64>() + rows * self.class_width
     }
 
     fn activations(&self) -> Activations {
-        Activations::whole(6 * self.widths.iter().sum::<i64>() + self.dim)
+        // A row's weights of `hyper` are made anew.
+        let each = |w: &[i64]| if self.layer == LayerKind::Hyper { w[0] * w[1] } else { 0 };
+        let made: i64 = self.all_widths().windows(2).map(each).sum();
+        Activations::whole(6 * self.widths.iter().sum::<i64>() + self.dim + made)
     }
 
     fn ends(&self) -> [String; 2] {
@@ -108,15 +156,13 @@ impl NetworkConfig for ConcatSquashConfig {
 }
 
 #[derive(Debug)]
-struct Layer {
-    lin1: nn::Linear,
-    lin2: nn::Linear,
-    lin3: nn::Linear,
-}
-
-#[derive(Debug)]
 struct ConcatSquash {
     layers: Vec<Layer>,
+    activation: Activation,
+    degree: i64,
+    /// Whether training may take the [fused](crate::fused) pass.
+    fused: bool,
+    dim: i64,
     label_emb: Option<nn::Embedding>,
     null_class: Option<i64>,
     conditions: ConditionKind,
@@ -125,26 +171,40 @@ struct ConcatSquash {
 fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl VelocityModel + use<>, ModelError> {
     c.validate()?;
     let (widths, context) = (c.all_widths(), c.context());
-    let layer = |(i, w): (usize, &[i64])| {
-        let p = p / "layers" / i;
-        Layer {
-            lin1: linear(&p / "lin1", w[0], w[1]),
-            lin2: linear(&p / "lin2", context, w[1]),
-            lin3: linear_without_bias(&p / "lin3", context, w[1]),
-        }
-    };
+    let layer = |(i, w): (usize, &[i64])| c.layer.build(&(p / "layers" / i), w[0], w[1], context);
     let table = || class_table(p / "label_emb", c.classes, c.null_class, c.class_width, 1.0);
     Ok(ConcatSquash {
         layers: widths.windows(2).enumerate().map(layer).collect(),
+        activation: c.activation,
+        degree: c.degree,
+        fused: c.layer == LayerKind::ConcatSquash && c.activation == Activation::Tanh && c.degree == 1,
+        dim: c.dim,
         label_emb: (c.classes > 0).then(table),
         null_class: (c.classes > 0 && c.null_class).then_some(c.classes),
         conditions: condition_kind(c.classes, c.null_class, c.condition_dim),
     })
 }
 
+impl ConcatSquash {
+    /// A weight of the first layer.
+    fn weight(&self) -> Option<&Tensor> {
+        self.layers.first().and_then(|layer| layer.lin1.as_ref().or(layer.lin2.as_ref())).map(|linear| &linear.ws)
+    }
+
+    /// The parameters of the fused pass; `None` if a layer lacks one.
+    fn fused_parameters(&self) -> Option<Vec<&Tensor>> {
+        let mut parameters = Vec::with_capacity(5 * self.layers.len());
+        for layer in self.layers.iter().filter(|_| self.fused) {
+            let (lin1, lin2, lin3) = (layer.lin1.as_ref()?, layer.lin2.as_ref()?, layer.lin3.as_ref()?);
+            parameters.extend([&lin1.ws, lin1.bs.as_ref()?, &lin2.ws, lin2.bs.as_ref()?, &lin3.ws]);
+        }
+        self.fused.then_some(parameters)
+    }
+}
+
 impl VelocityModel for ConcatSquash {
     fn device(&self) -> Device {
-        self.layers[0].lin1.ws.device()
+        self.weight().map_or(Device::Cpu, Tensor::device)
     }
 
     fn null_class(&self) -> Option<i64> {
@@ -156,11 +216,11 @@ impl VelocityModel for ConcatSquash {
     }
 
     fn row_shape(&self) -> Option<Vec<i64>> {
-        self.layers.last().map(|layer| layer.lin1.ws.size()[..1].to_vec())
+        Some(vec![self.dim])
     }
 
     fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        let kind = self.layers[0].lin1.ws.kind();
+        let kind = self.weight().map_or_else(|| x.kind(), Tensor::kind);
         let t = t.to_kind(kind);
         let embedded = match self.conditions {
             ConditionKind::Vectors { dim } => {
@@ -173,22 +233,15 @@ impl VelocityModel for ConcatSquash {
             Some(rows) => Tensor::cat(&[t.unsqueeze(1).expand([rows.size()[0], 1], false), rows], 1),
             None => t.unsqueeze(1),
         };
-        let mut h = x.to_kind(kind);
-        for (i, layer) in self.layers.iter().enumerate() {
-            if i > 0 {
-                h = h.tanh();
-            }
-            h = layer.lin1.forward(&h) * layer.lin2.forward(&context).sigmoid() + layer.lin3.forward(&context);
-        }
-        h.to_kind(x.kind())
+        let input = polynomial::features(&x.to_kind(kind), self.degree);
+        let layers = self.layers.iter().map(|layer| layer as &dyn TimedLayer);
+        timed_layer::run(layers, self.activation, &input, &context).to_kind(x.kind())
     }
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        let of_layer = |l: &'a Layer| {
-            [Some(&l.lin1.ws), l.lin1.bs.as_ref(), Some(&l.lin2.ws), l.lin2.bs.as_ref(), Some(&l.lin3.ws)]
-        };
-        let parameters: Vec<&Tensor> = self.layers.iter().flat_map(of_layer).flatten().collect();
-        if self.conditions == ConditionKind::None && fused::fits(&parameters, x, self.layers[0].lin1.ws.size()[1]) {
+        if self.conditions == ConditionKind::None
+            && let Some(parameters) = self.fused_parameters().filter(|all| fused::fits(all, x, self.dim))
+        {
             return fused::run(tape, &parameters, FusedConcatSquash::of, x, t);
         }
         self.forward_t(x, t, condition, true)

@@ -2,7 +2,6 @@
 //! are uniform on +-1/sqrt(fan in). Normalisations compute in f32 for any compute precision.
 
 use fm_torch::group_norm::group_norm_silu;
-use serde::{Deserialize, Serialize};
 use tch::nn::{self, Init, Module, Path};
 use tch::{Kind, Tensor};
 
@@ -111,18 +110,25 @@ pub(crate) fn gelu_tanh(mut x: Tensor) -> Tensor {
     x.gelu_("tanh")
 }
 
-/// An activation function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Activation {
-    /// x Phi(x), with the exact error function.
-    Gelu,
-    /// lambda x for x > 0, lambda alpha (e^x - 1) below: torchcfm's two-dimensional networks.
-    Selu,
-    /// x sigmoid(x).
-    Silu,
-    /// tanh(x).
-    Tanh,
+fm_core::choice! {
+    /// An activation function.
+    #[derive(Eq)]
+    pub enum Activation("activation") {
+        /// x Phi(x), with the exact error function.
+        Gelu = "gelu",
+        /// lambda x for x > 0, lambda alpha (e^x - 1) below: torchcfm's two-dimensional networks.
+        Selu = "selu",
+        /// x sigmoid(x).
+        Silu = "silu" | "swish",
+        /// tanh(x).
+        Tanh = "tanh",
+        /// max(x, 0).
+        Relu = "relu",
+        /// x for x > 0, e^x - 1 below.
+        Elu = "elu",
+        /// ln(1 + e^x).
+        Softplus = "softplus",
+    }
 }
 
 impl Activation {
@@ -132,6 +138,9 @@ impl Activation {
             Activation::Selu => x.selu(),
             Activation::Silu => x.silu(),
             Activation::Tanh => x.tanh(),
+            Activation::Relu => x.relu(),
+            Activation::Elu => x.elu(),
+            Activation::Softplus => x.softplus(),
         }
     }
 }

@@ -5,7 +5,8 @@
 //! | [`unet`] | the U-Net of the guided-diffusion family, compatible with torchcfm's `UNetModelWrapper` |
 //! | [`dit`] | the diffusion transformer with adaLN-Zero |
 //! | [`mlp`] | a GELU or SELU MLP for points and tables |
-//! | [`concat_squash`] | the ConcatSquash network of continuous normalising flows, for points and tables |
+//! | [`concat_squash`] | networks of layers that are told the time, ConcatSquash by default, for points and tables |
+//! | [`timed_layer`] | these layers: the family of FFJORD, or your own |
 //! | [`vqvae`] | the vector-quantised autoencoder; image networks can work in its latent space |
 //! | [`features`] | feature extractors for measuring the quality of samples; not velocity networks |
 //! | [`embedding`] | sinusoidal time embedding and two-dimensional positions |
@@ -37,6 +38,8 @@ pub mod interchange;
 pub mod layers;
 pub mod mlp;
 mod network;
+mod polynomial;
+pub mod timed_layer;
 pub mod unet;
 pub mod vqvae;
 

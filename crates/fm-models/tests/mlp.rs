@@ -6,9 +6,11 @@
 mod common;
 
 use common::{build, compare, relative, values};
+use fm_core::choice::Choice;
 use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::tape::Tape;
 use fm_models::layers::Activation;
+use fm_models::timed_layer::LayerKind;
 use fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, mlp::MlpConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -21,6 +23,23 @@ fn outputs_and_gradients_equal_torchs_and_equinoxes() {
     assert_eq!(cases.len(), 4);
     for (name, case) in cases {
         compare(name, case, None, 1e-5);
+    }
+}
+
+/// Each layer of the family, activations, polynomial features and networks without hidden layers:
+/// `python3 crates/fm-models/tests/reference/timed_layers.py`.
+#[test]
+fn the_layers_of_ffjord_equal_their_formulas_in_torch() {
+    let reference: Value = serde_json::from_str(include_str!("reference/timed_layers.json")).unwrap();
+    let cases = reference.as_object().unwrap();
+    assert!(LayerKind::TABLE.iter().all(|entry| cases.contains_key(entry.name())));
+    assert!(Activation::TABLE.iter().all(|entry| cases.contains_key(&format!("activation-{}", entry.name()))));
+    for (name, case) in cases {
+        compare(name, case, None, 1e-5);
+        // Settings survive a file.
+        let config: ModelConfig = serde_json::from_value(case["config"].clone()).unwrap();
+        let again: ModelConfig = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again, config);
     }
 }
 
@@ -122,7 +141,19 @@ fn no_class_means_the_null_class() {
 #[test]
 fn impossible_sizes_name_the_remedy() {
     for (config, says) in [
-        (ModelConfig::Mlp(MlpConfig { widths: vec![], ..MlpConfig::default() }), "sizes from 1 to 2^20"),
+        (ModelConfig::Mlp(MlpConfig { widths: vec![8; 1025], ..MlpConfig::default() }), "sizes from 1 to 2^20"),
+        (
+            ModelConfig::ConcatSquash(ConcatSquashConfig { degree: 9, dim: 90, ..ConcatSquashConfig::default() }),
+            "degree 9 of 90 values",
+        ),
+        (
+            ModelConfig::ConcatSquash(ConcatSquashConfig {
+                layer: LayerKind::Gate,
+                classes: 2,
+                ..ConcatSquashConfig::default()
+            }),
+            "layer gate does not take conditions",
+        ),
         (ModelConfig::Mlp(MlpConfig { dim: 0, ..MlpConfig::default() }), "dim 0"),
         (
             ModelConfig::ConcatSquash(ConcatSquashConfig { widths: vec![3, -1], ..ConcatSquashConfig::default() }),

@@ -35,6 +35,7 @@ use crate::callbacks::Callback;
 use crate::record::LogRecord;
 use crate::state::TrainState;
 use crate::task::{FlowTask, PackContext, TIME_BINS, Task};
+use crate::trained_source::TrainedSource;
 use fm_core::FlowMatching;
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
@@ -109,14 +110,17 @@ impl HeldOut {
         Ok(Self { flow, batches })
     }
 
-    /// The loss of a network. `log_scale` is that of a trained source
-    /// ([`FlowTask::log_scale`](crate::task::FlowTask::log_scale)).
+    /// The loss of a network, with the source that is trained beside it, if there is one.
     ///
     /// # Errors
     /// A network that does not fit the rows.
-    pub fn loss(&self, model: &dyn VelocityModel, log_scale: Option<&Tensor>) -> Result<HeldOutLoss, TrainError> {
-        let log_scale = log_scale.map(Tensor::shallow_clone);
-        let task = FlowTask { log_scale, ..FlowTask::new(model, &self.flow) };
+    pub fn loss(
+        &self,
+        model: &dyn VelocityModel,
+        trained_source: Option<&TrainedSource>,
+    ) -> Result<HeldOutLoss, TrainError> {
+        let trained_source = trained_source.map(TrainedSource::shallow_clone);
+        let task = FlowTask { trained_source, ..FlowTask::new(model, &self.flow) };
         let (device, packer) = (model.device(), task.packer());
         let (mut sum, mut rows) = (0.0, 0);
         let mut bins = Tensor::zeros([2, BINS as i64], (Kind::Double, device));
@@ -142,8 +146,8 @@ pub struct Validation<'a> {
     pub held_out: HeldOut,
     /// The network in training.
     pub model: &'a dyn VelocityModel,
-    /// The log standard deviations of a source that is trained.
-    pub log_scale: Option<Tensor>,
+    /// The source that is trained beside the network, if there is one.
+    pub trained_source: Option<TrainedSource>,
     /// Steps between measurements; only lines of the log at multiples of it have the loss, and the
     /// last line.
     pub every: u64,
@@ -165,7 +169,7 @@ impl Callback for Validation<'_> {
         if !record.step.is_multiple_of(self.every.max(1)) && record.step != self.last {
             return Ok(());
         }
-        let loss = || self.held_out.loss(self.model, self.log_scale.as_ref());
+        let loss = || self.held_out.loss(self.model, self.trained_source.as_ref());
         let raw = loss();
         state.params.bind(Some(state.ema.weights()));
         let averaged = loss();

@@ -12,6 +12,7 @@
 //! | [`collective`] | data-parallel training: collectives of the processes that train one model |
 //! | [`task`] | losses: flow matching, or your own |
 //! | [`train`](mod@train) | the training loop |
+//! | [`trained_source`] | a Gaussian source whose mean and scale are trained with the network |
 //! | [`trainer`] | a training step, for a loop that you write yourself |
 //! | [`accumulator`], [`record`] | metrics accumulated on the device, and the lines of the log |
 //! | [`held_out`] | the loss on rows that are not trained on |
@@ -82,6 +83,7 @@ mod state;
 pub mod task;
 pub mod tensorboard;
 pub mod train;
+pub mod trained_source;
 pub mod trainer;
 
 pub use batch::{Batch, BatchSource};

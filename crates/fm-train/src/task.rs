@@ -12,6 +12,7 @@ use crate::batches::{BatchOptions, FlowBatches};
 use crate::block::{Block, HostBlock, Packer};
 use crate::device_dataset::DeviceDataset;
 use crate::pack::{check, pack_conditions};
+use crate::trained_source::TrainedSource;
 use fm_core::FlowMatching;
 use fm_core::data::Dataset;
 use fm_core::interpolate::{PathWeights, coefficients};
@@ -142,15 +143,14 @@ pub struct FlowTask<'m> {
     pub flow: &'m FlowMatching,
     /// The data, if the device holds them.
     pub resident: Option<DeviceDataset>,
-    /// Log standard deviations, one for each value of a source row: a parameter that is trained
-    /// with the network. x0 is multiplied by the standard deviations.
-    pub log_scale: Option<Tensor>,
+    /// A source that is trained with the network: it makes x0 of the batches' standard normal rows.
+    pub trained_source: Option<TrainedSource>,
 }
 
 impl<'m> FlowTask<'m> {
     /// Trains a network on batches that contain their data.
     pub fn new(model: &'m dyn VelocityModel, flow: &'m FlowMatching) -> Self {
-        Self { model, flow, resident: None, log_scale: None }
+        Self { model, flow, resident: None, trained_source: None }
     }
 }
 
@@ -347,12 +347,12 @@ impl FlowTask<'_> {
             let problem = format!("its rows have shape {:?}, the network's {row:?}; give it its own", &x0.size()[1..]);
             return Err(TrainError::Batch { step: inputs.step, problem });
         }
-        let x0 = match &self.log_scale {
-            Some(scale) if scale.size() != x0.size()[1..] => {
-                let found = format!("of shape {:?}", scale.size());
-                return Err(TrainError::setting("log_scale", found, "give one logarithm per value of a row"));
+        let x0 = match &self.trained_source {
+            Some(source) if x0.size()[1..] != [source.dim()] => {
+                let found = format!("of {} values", source.dim());
+                return Err(TrainError::setting("trained source", found, "give it one value per value of a row"));
             }
-            Some(scale) => x0 * scale.exp(),
+            Some(source) => source.transform(&x0),
             None => x0,
         };
         let x1 = match (&self.resident, inputs.of("picked", rows)) {

@@ -121,7 +121,7 @@ fn trained(every: Option<u64>, steps: u64) -> (TrainState, Vec<LogRecord>) {
     let options = TrainOptions { steps, log_every: 10, ..TrainOptions::default() };
     let validation = every.map(|every| {
         let held_out = HeldOut::new(&flow, &unseen, &HeldOutOptions::default()).unwrap();
-        Validation { held_out, model: model.as_ref(), log_scale: None, every, last: steps }
+        Validation { held_out, model: model.as_ref(), trained_source: None, every, last: steps }
     });
     let mut log = Collect { validation, lines: Vec::new() };
     train(&FlowTask::new(model.as_ref(), &flow), &batches, &mut state, &options, &mut log).unwrap();

@@ -277,9 +277,13 @@ pub(crate) struct SolveOf {
 
 #[derive(Debug, Args)]
 pub(crate) struct CoupleArgs {
-    /// Two or more tables of numbers, all of the same shape, in order of time.
-    #[arg(value_name = "FILE.csv", required = true)]
-    pub(crate) tables: Vec<PathBuf>,
+    /// Two or more tables of numbers, all of the same shape, in order of time: FILE.csv, FILE.npy,
+    /// or the name of a toy distribution.
+    #[arg(value_name = "TABLE", required = true)]
+    pub(crate) tables: Vec<String>,
+    /// Number of points to draw from a toy distribution.
+    #[arg(long, value_name = "N", default_value_t = 1000, help_heading = "Coupling")]
+    pub(crate) rows: usize,
     #[arg(
         long,
         value_name = "HOW",

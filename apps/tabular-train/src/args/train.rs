@@ -8,7 +8,8 @@ use std::path::PathBuf;
 /// A run has defaults; a preset overrides them, a TOML file overrides both, and flags override all.
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// Start from the settings of a named experiment: gaussian4, spiral, transport or genes.
+    /// Start from the settings of a named experiment: gaussian4, gaussian4-tuned,
+    /// spiral, transport or genes.
     #[arg(long, value_name = "NAME", conflicts_with = "resume", help_heading = "Run")]
     pub(crate) preset: Option<String>,
     /// Read options from a TOML file; it takes any keys of a run's config.toml.

@@ -6,9 +6,9 @@
 use super::{About, InterchangeError, Weights};
 use crate::{ModelConfig, ModelError};
 
-/// Tensors that no parameter count contains: fixed positions, and the parameter of a source that
+/// Tensors that no parameter count contains: fixed positions, and the parameters of a source that
 /// was trained beside the network.
-const UNCOUNTED: [&str; 2] = ["pos_embed", "source.log_scale"];
+const UNCOUNTED: [&str; 4] = ["pos_embed", "source.log_scale", "source.mean", "source.variance"];
 
 /// Maximum number of values in a row of data, and in a network's table of positions.
 const ROW: i64 = 1 << 28;

@@ -10,11 +10,12 @@ const BEFORE: [&str; 9] =
     ["module", "model", "ema_model", "net_model", "state_dict", "unet", "dit", "network", "diffusion_model"];
 
 /// A tensor that a network always has, and the network.
-const MARKERS: [(&str, &str); 5] = [
+const MARKERS: [(&str, &str); 6] = [
     ("time_embed.0.weight", "unet"),
     ("x_embedder.proj.weight", "dit"),
     ("net.0.weight", "mlp"),
     ("layers.0.lin1.weight", "concat-squash"),
+    ("layers.0.lin2.weight", "concat-squash"),
     ("codebook.embed", "vq-vae"),
 ];
 
