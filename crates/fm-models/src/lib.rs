@@ -10,6 +10,7 @@
 //! | [`features`] | feature extractors for measuring the quality of samples; not velocity networks |
 //! | [`embedding`] | sinusoidal time embedding and two-dimensional positions |
 //! | [`resize`] | networks at other image sizes than they were built for |
+//! | [`reverse`] | weights of networks whose time runs from data to noise |
 //! | [`interchange`] | import and export of weights as `.safetensors` and `.pt`, and recognition of networks |
 //! | [`config`] | one type that describes and builds any velocity network |
 //!
@@ -39,6 +40,7 @@ pub mod layers;
 pub mod mlp;
 mod network;
 pub mod resize;
+pub mod reverse;
 pub mod unet;
 pub mod vqvae;
 

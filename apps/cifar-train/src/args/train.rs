@@ -35,7 +35,8 @@ pub(crate) struct TrainArgs {
     /// Total number of passes over the data, instead of --steps.
     #[arg(long, help_heading = "Optimization")]
     pub(crate) epochs: Option<u64>,
-    /// Use a diffusion transformer of a published size and patch: S/2, B/4, L/2, XL/8, ...
+    /// Use a diffusion transformer of a published size and patch: S/2, B/4, L/2, XL/8, ...; or
+    /// `guide`, the training guide's (512 x 12 x 8).
     #[arg(long, value_name = "SIZE/PATCH", conflicts_with = "model", help_heading = "Network")]
     pub(crate) dit: Option<String>,
     /// Write a profile of three steps as a Chrome trace (chrome://tracing, Perfetto).
