@@ -6,6 +6,7 @@
 //! | [`cifar10`] | CIFAR-10 in its binary layout |
 //! | `folder` | a folder of images, one sub-folder per class (feature `images`, on by default) |
 //! | [`images`] | the image set type of the three modules above |
+//! | [`augment`] | random crops, rotations and translations of images |
 //! | [`points`] | two-dimensional toy distributions |
 //! | [`table`] | tables with named columns and classes: embedded ones, and text files |
 //! | [`columns`] | centring and scaling of the columns of a table, and its inverse |
@@ -22,6 +23,7 @@
 //! assert_eq!(digits.labels[..4], [0, 1, 2, 3]);
 //! ```
 
+pub mod augment;
 pub mod cifar10;
 pub mod columns;
 pub mod digits;
