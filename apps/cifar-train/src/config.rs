@@ -21,8 +21,8 @@ fm_app::options! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub(crate) struct Config, flags ConfigArgs {
         "Data" {
-            /// Training images: digits (embedded), cifar10 (fetched if missing) or cifar10:DIR (binary
-            /// batches), cifar10-test, folder:DIR (a subfolder per class), IMAGES.npy or
+            /// Training images: digits (embedded), cifar10 (fetched if missing) or cifar10:DIR
+            /// (binary batches), cifar10-test, folder:DIR (a subfolder per class), IMAGES.npy or
             /// IMAGES.npy,LABELS.npy.
             data: String = "digits".into();
             /// Height and width to which the images of folder:DIR are resized and cropped.

@@ -45,7 +45,8 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
 fn file(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let weights = interchange::read(&args.path, None)?;
     let found = interchange::recognise(&weights)?;
-    // Names can look right where a shape is not. Positions follow from the image size, which is assumed.
+    // Names can look right where a shape is not. Positions follow from the image size, which is
+    // assumed.
     let mut tensors: BTreeMap<_, _> = weights.tensors.iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect();
     tensors.remove("pos_embed");
     interchange::check_size(&weights, &found.config)?;

@@ -11,7 +11,8 @@ use serde_json::Value;
 fn each_scale_of_a_sweep_is_an_evaluation_at_that_scale() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display().to_string();
-    // A transformer: a U-Net this narrow has groups of one channel, whose normalisation removes the class.
+    // A transformer: a U-Net this narrow has groups of one channel, whose normalisation removes the
+    // class.
     let config = "preset = \"quickstart\"\nbatch_size = 8\nsample_every = 0\nnum_workers = 0\nwarmup_steps = 0\n\
                   ema_decay = [0.9]\n[model]\nkind = \"dit\"\nwidth = 32\ndepth = 1\nheads = 2\npatch = 2\n";
     std::fs::write(dir.path().join("dit.toml"), config).unwrap();

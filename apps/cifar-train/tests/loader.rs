@@ -1,8 +1,8 @@
-//! The script beside an exported `.pt`: run in PyTorch where it is installed, and otherwise compared
-//! with a recorded run.
+//! The script beside an exported `.pt`: run in PyTorch where it is installed, and otherwise
+//! compared with a recorded run.
 //!
-//! `UPDATE_LOADERS=1` writes `reference/loader-*.json`, by running the scripts with the Python of the
-//! variable PYTHON, which needs torch and torchcfm.
+//! `UPDATE_LOADERS=1` writes `reference/loader-*.json`, by running the scripts with the Python of
+//! the variable PYTHON, which needs torch and torchcfm.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
@@ -63,7 +63,8 @@ fn python() -> String {
     std::env::var("PYTHON").unwrap_or_else(|_| "python3".into())
 }
 
-/// The outputs of the script at [`TIMES`]: without labels, and with labels 1, 0, 1 if there are any.
+/// The outputs of the script at [`TIMES`]: without labels, and with labels 1, 0, 1 if there are
+/// any.
 fn by_script(d: &Path, classes: bool) -> Vec<f64> {
     let program = "import sys, json, numpy, torch\nsys.path.insert(0, '.')\nfrom net import load\nmodel = load()\n\
                    x = torch.from_numpy(numpy.load('x.npy'))\nt = torch.tensor(json.loads(sys.argv[1]))\n\

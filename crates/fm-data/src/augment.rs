@@ -8,14 +8,15 @@
 //!   translation by whole pixels, uniform on {-t, ..., t}^2: bilinear, with black outside.
 //!
 //! A row holds (C, H, W) values in [-1, 1]; black is -1. The operations are those of
-//! `numpy.pad(mode="reflect")` and of `scipy.ndimage.affine_transform(order=1, mode="grid-constant")`.
+//! `numpy.pad(mode="reflect")` and of
+//! `scipy.ndimage.affine_transform(order=1, mode="grid-constant")`.
 //!
 //! ```
 //! use fm_data::augment::{Change, ImageAugment};
 //! let images = ImageAugment { shape: [1, 1, 4], ..ImageAugment::default() };
 //! let mut row = [0.0f32, 0.1, 0.2, 0.3];
 //! images.change(&mut row, Change { crop: [0, 2], ..Change::default() });
-//! assert_eq!(row, [0.2, 0.3, 0.2, 0.1]); // a window two pixels to the right, over the reflected edge
+//! assert_eq!(row, [0.2, 0.3, 0.2, 0.1]); // a window two pixels to the right, with reflection
 //! images.change(&mut row, Change { shift: [0, 1], ..Change::default() });
 //! assert_eq!(row, [-1.0, 0.2, 0.3, 0.2]);
 //! ```
@@ -63,8 +64,8 @@ impl ImageAugment {
     /// Checks the bounds.
     ///
     /// # Errors
-    /// [`DataError::Option`] for an angle outside [0, 180], and pixels that are not fewer than those
-    /// of a side.
+    /// [`DataError::Option`] for an angle outside [0, 180], and pixels that are not fewer than
+    /// those of a side.
     pub fn validate(&self) -> Result<(), DataError> {
         let side = self.shape[1].min(self.shape[2]);
         let pixels = |what, given: usize| {

@@ -1,13 +1,13 @@
 //! Weights of networks whose time runs the other way.
 //!
-//! Here t = 0 is noise and t = 1 is data. A network u(x, t) that was trained with data at t = 0 becomes
-//! v(x, t) = -u(x, 1 - t), which has the same paths and samples. Predictions of data, noise and score
-//! keep their sign. Both changes are exact changes of weights:
+//! Here t = 0 is noise and t = 1 is data. A network u(x, t) that was trained with data at t = 0
+//! becomes v(x, t) = -u(x, 1 - t), which has the same paths and samples. Predictions of data, noise
+//! and score keep their sign. Both changes are exact changes of weights:
 //!
 //! - the last layer is negated;
-//! - the first layer of the time embedding takes the embedding of 1 - t, which is a rotation of that
-//!   of t: cos(w (1 - t)) = cos w cos(w t) + sin w sin(w t) and sin(w (1 - t)) = sin w cos(w t) - cos w
-//!   sin(w t), with w = scale f_k; the rotation is multiplied into its matrix;
+//! - the first layer of the time embedding takes the embedding of 1 - t, which is a rotation of
+//!   that of t: cos(w (1 - t)) = cos w cos(w t) + sin w sin(w t) and
+//!   sin(w (1 - t)) = sin w cos(w t) - cos w sin(w t), with w = scale f_k; the rotation is multiplied into its matrix;
 //! - in a layer that takes t itself, W_t (1 - t) + b = -W_t t + (b + W_t).
 //!
 //! Reversing twice gives the original weights, to rounding.
@@ -22,7 +22,8 @@
 //! let (u, v) = (config.build(&store.root())?, config.build(&reversed.root())?);
 //! let weights = reverse_time(&config, &interchange::named(&store), Prediction::Velocity)?;
 //! interchange::load(&reversed, "mlp", &weights)?;
-//! let (x, at) = (Tensor::from_slice(&[0.3f32, -1.0]).view([1, 2]), |t: f32| Tensor::from_slice(&[t]));
+//! let x = Tensor::from_slice(&[0.3f32, -1.0]).view([1, 2]);
+//! let at = |t: f32| Tensor::from_slice(&[t]);
 //! let difference = v.forward(&x, &at(0.2), None) + u.forward(&x, &at(0.8), None);
 //! assert!(difference.abs().max().double_value(&[]) < 1e-5);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 #[derive(Debug, Default, Args)]
 pub(crate) struct TrainArgs {
     /// Start from a preset: quickstart (digits, minutes on a CPU), cifar10-tiny (1.1M parameters,
-    /// hours on a CPU), cifar10-unet (35.7M, unconditional), cifar10-dit (129.5M, transformer, for a
-    /// GPU) or guide (59.7M, U-Net with FiLM) (default: cifar10-dit).
+    /// hours on a CPU), cifar10-unet (35.7M, unconditional), cifar10-dit (129.5M, transformer, for
+    /// a GPU) or guide (39.7M, U-Net of a training guide) (default: cifar10-dit).
     #[arg(long, value_name = "NAME", help_heading = "Run")]
     pub(crate) preset: Option<String>,
     /// Read options from a TOML file; it takes any keys of a run's config.toml, `preset` among

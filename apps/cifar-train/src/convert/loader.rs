@@ -1,5 +1,5 @@
-//! The script beside an exported `.pt`: it builds the network in PyTorch, so that its forward takes t
-//! in [0, 1] and the labels of the run.
+//! The script beside an exported `.pt`: it builds the network in PyTorch, so that its forward takes
+//! t in [0, 1] and the labels of the run.
 
 use anyhow::Context;
 use fm_models::ModelConfig;

@@ -1,5 +1,5 @@
-//! Quality as a function of the number of function evaluations, for several solvers, or of the scale
-//! of classifier-free guidance.
+//! Quality as a function of the number of function evaluations, for several solvers, or of the
+//! scale of classifier-free guidance.
 
 use super::features::of_samples;
 use super::measured::Measured;

@@ -231,7 +231,12 @@ pub(crate) const SAMPLES: [Row; 30] = [
     ),
 ];
 
-pub(crate) const EVALUATION: [Row; 21] = [
+pub(crate) const EVALUATION: [Row; 22] = [
+    (
+        "evaluate --data digits --cache {d}/cache --checkpoint {d}/run --num-samples 8 --num-steps 2 --metrics kid-pixels --sweep cfg=inf",
+        "give finite guidance scales as cfg=",
+        "evaluate --data digits --cache {d}/cache --checkpoint {d}/run --num-samples 8 --num-steps 2 --metrics kid-pixels --sweep cfg=0,1,1.5,2",
+    ),
     (
         "evaluate --data digits --cache {d}/cache --checkpoint {d}/run --num-samples 8 --metrics kid-pixels --sweep nfe=1 --num-steps 3",
         "a sweep over evaluations sets the steps itself; drop --num-steps",
