@@ -46,9 +46,7 @@ fn case(name: &str) -> Result<(ModelConfig, usize), Failure> {
             (ModelConfig::ConcatSquash(ConcatSquashConfig { dim: 4, ..ConcatSquashConfig::default() }), 1000)
         }
         "unet" => (ModelConfig::Unet(unet), 64),
-        "unet-2m" => {
-            (ModelConfig::Unet(UNetConfig { channel_mult: vec![1.0, 2.0, 2.0, 2.0], res_blocks: 2, ..unet }), 64)
-        }
+        "unet-2m" => (ModelConfig::Unet(UNetConfig { channel_mult: vec![1., 2., 2., 2.], res_blocks: 2, ..unet }), 64),
         // The usual size for CIFAR-10, with a batch that a CPU can handle.
         "unet-35m" | GPU_UNET => (
             ModelConfig::Unet(UNetConfig {

@@ -22,8 +22,8 @@ fm_app::options! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub(crate) struct Config, flags ConfigArgs {
         "Data" {
-            /// Training images: digits (embedded), cifar10 (fetched if missing) or cifar10:DIR (binary
-            /// batches), cifar10-test, folder:DIR (a subfolder per class), IMAGES.npy or
+            /// Training images: digits (embedded), cifar10 (fetched if missing) or cifar10:DIR
+            /// (binary batches), cifar10-test, folder:DIR (a subfolder per class), IMAGES.npy or
             /// IMAGES.npy,LABELS.npy.
             data: String = "digits".into();
             /// Height and width to which the images of folder:DIR are resized and cropped.
@@ -39,6 +39,12 @@ fm_app::options! {
             hold_out: f64 = 0.0, arg(value_name = "SHARE", hide = true);
             /// Mirror images left to right at random.
             horizontal_flip: bool = true, arg(value_name = "BOOL");
+            /// Pad images by reflection and cut out a window of their size at random.
+            random_crop: usize = 0, arg(value_name = "PADDING", hide = true);
+            /// Rotate images by random angles up to this one; outside they are black.
+            random_rotation: f64 = 0.0, arg(value_name = "DEGREES", hide = true);
+            /// Move images by random numbers of pixels up to this one; outside they are black.
+            random_translation: usize = 0, arg(value_name = "PIXELS", hide = true);
         }
         "Network" {
             /// Start from the weights of a run, a checkpoint or a file; `fresh` starts from random
@@ -208,9 +214,39 @@ impl Config {
             "label_drop is {}; choose a share in [0, 1] (--label-drop)",
             self.label_drop
         );
+        self.check_augmentation()?;
         ensure!(self.sampling.num_steps > 0, "sampling.num_steps is 0; give at least one");
         let scale = self.sampling.cfg_scale;
         ensure!(scale.is_finite(), "sampling.cfg_scale is {scale}; give a finite number, 1 for no guidance");
+        Ok(())
+    }
+
+    /// Whether images are cropped, rotated or moved.
+    pub(crate) fn augments(&self) -> bool {
+        self.random_crop > 0 || self.random_rotation != 0.0 || self.random_translation > 0
+    }
+
+    /// Rejects settings that are incompatible with crops, rotations and translations.
+    fn check_augmentation(&self) -> anyhow::Result<()> {
+        ensure!(
+            (0.0..=180.0).contains(&self.random_rotation),
+            "random_rotation is {}; choose 0 to 180 degrees (--random-rotation)",
+            self.random_rotation
+        );
+        if !self.augments() {
+            return Ok(());
+        }
+        ensure!(
+            self.latent.is_empty() && self.pairs.is_empty(),
+            "latents and pairs are made before the training, so their images cannot be augmented; \
+             drop --random-crop, --random-rotation and --random-translation"
+        );
+        ensure!(
+            self.data_on_device != Keep::Always,
+            "augmented images are made on the CPU; use --data-on-device never, or drop --random-crop, --random-rotation \
+             and --random-translation"
+        );
+        ensure!(!self.flow.excess_loss, "the least loss on augmented images is not known; drop --excess-loss");
         Ok(())
     }
 

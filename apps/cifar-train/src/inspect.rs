@@ -1,11 +1,15 @@
 //! `cifar-train inspect`: shows the content of a checkpoint.
 
 use crate::args::InspectArgs;
+use anyhow::Context;
 use fm_models::interchange;
 use fm_terminal::{eprintln, println};
 use fm_train::checkpoint::{Weights, read_weights};
 use fm_train::run_dir::latest_checkpoint;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
+use tch::Device;
+use tch::nn::VarStore;
 
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     if args.path.is_file() {
@@ -41,6 +45,16 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
 fn file(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let weights = interchange::read(&args.path, None)?;
     let found = interchange::recognise(&weights)?;
+    // Names can look right where a shape is not. Positions follow from the image size, which is
+    // assumed.
+    let mut tensors: BTreeMap<_, _> = weights.tensors.iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect();
+    tensors.remove("pos_embed");
+    interchange::check_size(&weights, &found.config)?;
+    let store = VarStore::new(Device::Cpu);
+    found.config.build(&store.root())?;
+    interchange::load(&store, found.config.kind(), &tensors).with_context(|| {
+        format!("{} does not fit the network that its names and shapes suggest", args.path.display())
+    })?;
     println!("{}", args.path.display());
     if !weights.part.is_empty() {
         println!("  part             {}", weights.part);

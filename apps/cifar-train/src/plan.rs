@@ -31,7 +31,7 @@ pub(crate) fn describe(config: &Config, material: &Material, parameters: usize, 
     let epochs = config.steps as f64 * config.batch_size as f64 / material.len() as f64;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let lines = [
-        ("data", format!("{data} {:?}, {classes}{latent}", set.shape)),
+        ("data", format!("{data} {:?}, {classes}{latent}{}", set.shape, augmentation(config))),
         (
             "model",
             format!(
@@ -71,6 +71,17 @@ pub(crate) fn describe(config: &Config, material: &Material, parameters: usize, 
         ("where", out.display().to_string()),
     ];
     lines.map(|(name, text)| format!("{name:<10}{text}")).join("\n")
+}
+
+/// The random changes of images, other than mirroring.
+fn augmentation(config: &Config) -> String {
+    let parts = [
+        (config.random_crop > 0, format!("crops of {}", config.random_crop)),
+        (config.random_rotation > 0.0, format!("rotations of {} degrees", config.random_rotation)),
+        (config.random_translation > 0, format!("translations of {}", config.random_translation)),
+    ];
+    let given: Vec<String> = parts.into_iter().filter(|(given, _)| *given).map(|(_, text)| text).collect();
+    if given.is_empty() { String::new() } else { format!("; random {}", given.join(", ")) }
 }
 
 /// The precision as text; bf16 on a GPU comes with a hint, because the default may have selected

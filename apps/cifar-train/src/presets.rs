@@ -36,10 +36,22 @@ pub(crate) fn preset(name: &str) -> anyhow::Result<Config> {
 /// that kind's defaults.
 pub(crate) fn lay_over(mut base: Config, mut file: Table) -> anyhow::Result<Config> {
     file.remove("preset");
+    complete(&mut file);
     if let Some(kind) = file.get("model").and_then(|m| m.get("kind")).and_then(Value::as_str) {
         set_model(&mut base, ModelKind::named(kind)?);
     }
     settings::lay_over(&base, file)
+}
+
+/// Adds the settings that a run's config.toml of an earlier version lacks, where a preset has other
+/// values by now. Only such a file has all other keys, `latent_scale` among them.
+fn complete(file: &mut Table) {
+    let whole = file.contains_key("latent_scale");
+    let Some(Value::Table(model)) = file.get_mut("model").filter(|_| whole) else { return };
+    if model.get("kind").and_then(Value::as_str) == Some("unet") {
+        model.entry("middle_attention").or_insert(true.into());
+        model.entry("out_kernel").or_insert(3.into());
+    }
 }
 
 /// Selects another kind of network, in a size that suits the preset.
@@ -68,10 +80,25 @@ mod tests {
         assert_eq!(ModelKind::named("mlp").unwrap_err().to_string(), "model.kind 'mlp' is unknown; choose unet or dit");
     }
 
+    /// A run of the preset `guide` that was written when it had attention.
+    #[test]
+    fn a_configuration_of_an_earlier_run_keeps_its_network() {
+        let unet = ModelKind::Unet.full();
+        let mut file = Table::try_from(Config { model: unet.clone(), ..Config::default() }).unwrap();
+        let Some(Value::Table(model)) = file.get_mut("model") else { panic!("no table") };
+        assert!(model.remove("middle_attention").is_some() && model.remove("out_kernel").is_some());
+        assert_eq!(lay_over(preset("guide").unwrap(), file).unwrap().model, unet);
+        // A file that a user wrote takes the preset's.
+        let short =
+            lay_over(preset("guide").unwrap(), "[model]\nkind = \"unet\"\nchannels = 32".parse().unwrap()).unwrap();
+        let fm_models::ModelConfig::Unet(short) = short.model else { panic!("another network") };
+        assert!(!short.middle_attention && short.channels == 32);
+    }
+
     /// Counted from torchcfm's `UNetModel`, and published for the others; without classes.
     #[test]
     fn presets_have_the_sizes_that_they_name() {
-        for (name, count) in [("cifar10-unet", 35_746_307), ("guide", 59_721_283)] {
+        for (name, count) in [("cifar10-unet", 35_746_307), ("guide", 39_653_379)] {
             assert_eq!(preset(name).unwrap().model.parameters().unwrap(), count, "{name}");
         }
         for (name, _) in FILES {

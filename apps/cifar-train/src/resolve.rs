@@ -49,9 +49,9 @@ impl Config {
             config.init.clear();
         }
         if let Some(name) = &args.dit {
-            let sizes = "S, B, L or XL with a patch from 1 to 8, as in S/2";
-            let named =
-                DitConfig::named(name).with_context(|| format!("--dit {name} has no such size; give {sizes}"))?;
+            let sizes = "S, B, L or XL with a patch from 1 to 8, as in S/2, or guide";
+            let named = if name == "guide" { Some(DitConfig::guide()) } else { DitConfig::named(name) };
+            let named = named.with_context(|| format!("--dit {name} has no such size; give {sizes}"))?;
             config.model = ModelConfig::Dit(named);
         }
         Ok(config)

@@ -8,6 +8,7 @@ use fm_core::FlowMatching;
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
 use fm_data::ImageSet;
+use fm_data::augment::ImageAugment;
 use fm_train::TrainError;
 use fm_train::batch::BatchSource;
 use fm_train::batches::{BatchOptions, FlowBatches};
@@ -36,6 +37,7 @@ pub(crate) struct Material {
     pairs: Option<PairSet>,
     /// The shape of a row of the network's input.
     pub(crate) shape: [usize; 3],
+    augment: ImageAugment,
 }
 
 impl Material {
@@ -70,7 +72,16 @@ impl Material {
         let held_latents = if held.is_empty() { None } else { encode(&held, false)? };
         config.latent_scale = scale;
         let shape = autoencoder.as_ref().map_or(set.shape, |a| a.config().latent_shape().map(|n| n as usize));
-        Ok(Self { set, held, autoencoder, latents, held_latents, pairs, shape })
+        let augment = ImageAugment {
+            shape: set.shape,
+            crop: config.random_crop,
+            rotation: config.random_rotation,
+            translation: config.random_translation,
+        };
+        augment
+            .validate()
+            .context("cannot augment the images (--random-crop, --random-rotation, --random-translation)")?;
+        Ok(Self { set, held, autoencoder, latents, held_latents, pairs, shape, augment })
     }
 
     /// Number of rows per epoch.
@@ -118,6 +129,7 @@ impl Material {
             Keep::Always => true,
             Keep::Auto => device.is_cuda() && self.set.pixels.len() <= FITS,
         };
+        let wanted = wanted && !self.augment.is_active();
         let set = Some(&self.set).filter(|_| wanted && self.latents.is_none() && self.pairs.is_none());
         set.map(|set| DeviceDataset::new(&set.pixels, set.shape, set.levels, device)).transpose()
     }
@@ -141,7 +153,11 @@ impl Material {
             dropped: config.model.null_class().map(|null| (null, config.label_drop)),
             resident,
         };
-        Ok(Box::new(FlowBatches::new(flow, self.dataset(), options)?.shared(shard)))
+        let mut batches = FlowBatches::new(flow, self.dataset(), options)?.shared(shard);
+        if self.augment.is_active() {
+            batches = batches.augmented(&self.augment)?;
+        }
+        Ok(Box::new(batches))
     }
 
     /// Additional files that the run stores, by name.

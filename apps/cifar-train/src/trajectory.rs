@@ -11,7 +11,7 @@ use ndarray_npy::WriteNpyExt;
 use std::path::Path;
 use std::time::Instant;
 
-/// The times of the trajectory, if one is asked for. What cannot be drawn or held is refused before
+/// The times of the trajectory, if there is one. Requests that do not fit are refused before
 /// anything is drawn.
 pub(crate) fn times(args: &SampleArgs, request: &Request) -> anyhow::Result<Option<Vec<f64>>> {
     if args.trajectory.is_none() {
@@ -29,8 +29,8 @@ pub(crate) fn times(args: &SampleArgs, request: &Request) -> anyhow::Result<Opti
     Ok(Some((0..count).map(|k| k as f64 / (count - 1) as f64).collect()))
 }
 
-/// Draws the samples, and their states ordered by time, then sample. `frames` are those of the first
-/// batch.
+/// Draws the samples, and their states ordered by time, then sample. `frames` are those of the
+/// first batch.
 pub(crate) fn draw(loaded: &Loaded, r: &Request, times: &[f64], frames: bool) -> anyhow::Result<(Generated, Vec<f32>)> {
     let (started, dim) = (Instant::now(), r.shape.iter().product::<i64>() as usize);
     let mut states = vec![0.0; times.len() * r.count * dim];

@@ -69,9 +69,10 @@ const fn row(
 
 const RESNET: &str = "the network in PyTorch's functions, then";
 const INCEPTION: &str = "pytorch-fid's network, then";
-const TABLE: [Row; 18] = [
+const TABLE: [Row; 19] = [
     row("fd-pixels", "grey", &["fd"], "pixels", "pytorch-fid's distance", 1e-6),
     row("kid-pixels", "grey", &["kid"], "pixels", "clean-fid's kernel distance", 1e-9),
+    row("energy-pixels", "grey", &["energy"], "pixels", "SciPy's `cdist`", 1e-6),
     row("pr-pixels", "grey", &["precision", "recall"], "pixels", "prdc, k = 3", 1e-12),
     row("dc-pixels", "grey", &["density", "coverage"], "pixels", "prdc, k = 5", 1e-12),
     row("fd-resnet20", "colour", &["fd"], "resnet20", "pytorch-fid's distance", 1e-4),

@@ -212,6 +212,7 @@ fn a_network_learns_in_the_latent_space_of_an_autoencoder() {
         "evaluate --checkpoint {d}/run --num-samples 20 --num-steps 2 --metrics kid,nn --cache {d}/cache"
     ));
     assert!(fail(&format!("likelihood --checkpoint {d}/run")).contains("latent space"));
+    assert!(fail(&format!("sample --checkpoint {d}/run --size 8x12 --out {d}/s.png")).contains("drop --size"));
     assert!(fail(&format!("train --preset quickstart --latent {d}/nowhere --out {d}/r")).contains("nowhere"));
     assert!(fail(&format!("train --preset quickstart --latent {d}/run --out {d}/r")).contains("no autoencoder"));
 }

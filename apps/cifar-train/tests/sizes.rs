@@ -10,8 +10,10 @@ use ndarray_npy::read_npy;
 use std::fs;
 use std::path::Path;
 
-const UNET: &str = "channels = 32\nchannel_mult = [1, 1]\nres_blocks = 1\nattention_at = [2]\ndropout = 0.0\n";
-const DIT: &str = "kind = \"dit\"\nwidth = 32\ndepth = 2\nheads = 2\npatch = 2\n";
+const UNET: &str = "channels = 64\nchannel_mult = [0.5, 1]\nres_blocks = 1\nattention_at = [2]\ndropout = 0.0\n\
+                    middle_attention = false\nout_kernel = 1\n";
+const DIT: &str =
+    "kind = \"dit\"\nwidth = 32\ndepth = 2\nheads = 2\npatch = 2\naffine_norm = true\nexact_gelu = true\n";
 
 /// A few steps on the digits.
 fn train(d: &Path, name: &str, model: &str) -> String {

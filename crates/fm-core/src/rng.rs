@@ -54,6 +54,8 @@ pub enum Stream {
     Probe = 14,
     /// Dequantisation of pixels.
     Dequantise = 15,
+    /// Augmentations of a data row other than mirroring.
+    Transform = 16,
 }
 
 /// Identifies one stream of one step of a run, starting at a row; every draw is a function of it.

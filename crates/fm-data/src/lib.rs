@@ -6,6 +6,7 @@
 //! | [`cifar10`] | CIFAR-10 in its binary layout |
 //! | `folder` | a folder of images, one sub-folder per class (feature `images`, on by default) |
 //! | [`images`] | the image set type of the three modules above |
+//! | [`augment`] | random crops, rotations and translations of images |
 //! | [`points`] | toy distributions with parameters |
 //! | [`table`] | tables with named columns and classes: embedded ones, and text files |
 //! | [`series`] | windows of a time series, as sequences |
@@ -23,6 +24,7 @@
 //! assert_eq!(digits.labels[..4], [0, 1, 2, 3]);
 //! ```
 
+pub mod augment;
 pub mod cifar10;
 pub mod columns;
 pub mod digits;

@@ -72,6 +72,11 @@ impl ModelConfig {
         self.network().validate().map(|()| self.network().parameters())
     }
 
+    /// Prefixes of the parameter names of the first and the last layer.
+    pub(crate) fn ends(&self) -> [String; 2] {
+        self.network().ends()
+    }
+
     /// The role of a parameter for optimizers.
     pub fn role(&self, name: &str, shape: &[i64]) -> Role {
         let [first, last] = self.network().ends();

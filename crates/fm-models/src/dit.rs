@@ -53,18 +53,11 @@ pub struct DitConfig {
     pub learn_sigma: bool,
     /// Whether the layer normalisations have a learned scale and shift before the modulation, as a
     /// plain `torch.nn.LayerNorm` has.
-    #[serde(skip_serializing_if = "is_false")]
     pub affine_norm: bool,
     /// Whether GELU is x Phi(x) with the exact error function, instead of its tanh form.
-    #[serde(skip_serializing_if = "is_false")]
     pub exact_gelu: bool,
     /// How t is embedded.
     pub time: TimeEmbedding,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 impl Default for DitConfig {
@@ -116,8 +109,8 @@ impl DitConfig {
         Some(Self { width, depth, heads, patch, ..Self::default() })
     }
 
-    /// The transformer of a widespread training guide: 512 x 12 x 8, affine layer normalisations and
-    /// the exact GELU.
+    /// The transformer of a widespread training guide: 512 x 12 x 8, affine layer normalisations
+    /// and the exact GELU.
     pub fn guide() -> Self {
         Self { width: 512, depth: 12, heads: 8, affine_norm: true, exact_gelu: true, ..Self::default() }
     }

@@ -12,6 +12,7 @@
 //! | [`features`] | feature extractors for measuring the quality of samples; not velocity networks |
 //! | [`embedding`] | sinusoidal time embedding and two-dimensional positions |
 //! | [`resize`] | networks at other image sizes than they were built for |
+//! | [`reverse`] | weights of networks whose time runs from data to noise |
 //! | [`interchange`] | import and export of weights as `.safetensors` and `.pt`, and recognition of networks |
 //! | [`config`] | one type that describes and builds any velocity network |
 //!
@@ -43,6 +44,7 @@ pub mod mlp;
 mod network;
 mod polynomial;
 pub mod resize;
+pub mod reverse;
 pub mod sequence;
 pub mod timed_layer;
 pub mod unet;

@@ -1,11 +1,11 @@
 //! Networks at other image sizes than they were built for.
 //!
-//! A U-Net is convolutional and takes (B, C, H, W) for every H and W that its 2^(stages - 1) divides.
-//! A DiT takes every size that its patch divides: the positions of patch (i, j) are the sines and
-//! cosines of its row i and column j ([`positions_2d`](crate::embedding::positions_2d)), for any grid.
-//! All other weights are the same. What such a network draws at a size it was not trained at is not
-//! what training at that size would give: attention spreads over more places, and positions beyond
-//! the trained grid are new to it.
+//! A U-Net is convolutional and takes (B, C, H, W) for every H and W that its 2^(stages - 1)
+//! divides. A DiT takes every size that its patch divides: the positions of patch (i, j) are the
+//! sines and cosines of its row i and column j ([`positions_2d`](crate::embedding::positions_2d)),
+//! for any grid. All other weights are the same. What such a network draws at a size it was not
+//! trained at is not what training at that size would give: attention spreads over more places, and
+//! positions beyond the trained grid are new to it.
 //!
 //! ```
 //! use fm_core::tensor::VelocityModel;

@@ -96,9 +96,12 @@ fn the_settings_of_these_networks_are_recognised_and_written_as_before() {
             assert!(found.get(key).is_some() && found[key] == config[key], "{name}: {key} is {}", found[key]);
         }
     }
-    // Whole multiples stay integers, and settings that earlier versions lacked are left out.
+    // Whole multiples stay integers, and a file of an earlier version lacks the later settings.
     let text = serde_json::to_string(&ModelConfig::Unet(UNetConfig::default())).unwrap();
-    assert!(text.contains("\"channel_mult\":[1,2,2,2]") && !text.contains("out_kernel"), "{text}");
+    assert!(text.contains("\"channel_mult\":[1,2,2,2]"), "{text}");
+    let before = text.replace("\"middle_attention\":true,\"out_kernel\":3,", "");
+    assert!(before.len() < text.len() && !before.contains("out_kernel"));
+    assert_eq!(serde_json::from_str::<ModelConfig>(&before).unwrap(), ModelConfig::Unet(UNetConfig::default()));
     let half = UNetConfig { channels: 64, channel_mult: vec![0.5, 1.0], ..UNetConfig::default() };
     let text = serde_json::to_string(&half).unwrap();
     assert!(text.contains("\"channel_mult\":[0.5,1]"), "{text}");

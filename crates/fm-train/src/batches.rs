@@ -1,8 +1,9 @@
 //! Batches of a data set: shuffled rows, random mirroring, label dropout, and coupled source rows.
 //!
-//! A batch is a function of (seed, step, row), independent of the thread that makes it: resuming or
-//! changing the number of workers gives the same batches. [`Order`] visits each row once per epoch;
-//! rows of an [endless](Dataset::is_endless) data set are taken in order.
+//! Rows can be [augmented](FlowBatches::augmented). A batch is a function of (seed, step, row),
+//! independent of the thread that makes it: resuming or changing the number of workers gives the
+//! same batches. [`Order`] visits each row once per epoch; rows of an
+//! [endless](Dataset::is_endless) data set are taken in order.
 //! The [`FlowMatching`] gives source, coupling and seed. With `flow.coupled_steps = k`, one OT plan
 //! covers the rows of k consecutive steps.
 //!
@@ -23,7 +24,7 @@ use crate::batch::{Batch, BatchSource};
 use crate::collective::Shard;
 use crate::coupler::Coupler;
 use fm_core::FlowMatching;
-use fm_core::data::{DataError, Dataset, Order, Pick};
+use fm_core::data::{Augment, DataError, Dataset, Order, Pick};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use rand::Rng;
@@ -61,6 +62,7 @@ pub struct FlowBatches<'a> {
     order: Option<Order>,
     coupler: Coupler<'a>,
     options: BatchOptions,
+    augment: Option<&'a dyn Augment>,
     next: u64,
 }
 
@@ -83,7 +85,19 @@ impl<'a> FlowBatches<'a> {
         flow.validate()?;
         check(data, &options)?;
         let order = (!data.is_endless()).then(|| Order::new(flow.seed, data.len()));
-        Ok(Self { data, order, coupler: Coupler::new(flow), options, next: 0 })
+        Ok(Self { data, order, coupler: Coupler::new(flow), options, augment: None, next: 0 })
+    }
+
+    /// Changes the rows of each batch at random, after mirroring.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] with `resident` rows, whose values stay on the device.
+    pub fn augmented(self, augment: &'a dyn Augment) -> Result<Self, TrainError> {
+        if self.options.resident {
+            let remedy = "augmented rows are made on the host: give values instead of row numbers";
+            return Err(TrainError::setting("resident", true, remedy));
+        }
+        Ok(Self { augment: Some(augment), ..self })
     }
 
     /// Restricts each batch to the rows of one process. Every process couples the whole batch, with
@@ -103,14 +117,19 @@ impl<'a> FlowBatches<'a> {
         let mut batch = Batch { step, first: wanted.start, whole: o.rows, ..Batch::default() };
         batch.shape = self.data.shape().iter().map(|n| *n as i64).collect();
         if o.conditional && self.data.condition_dim() > 0 {
-            batch.conditions = self.conditions(step, wanted, &picks)?;
+            batch.conditions = self.conditions(step, wanted.clone(), &picks)?;
         } else if o.conditional {
-            batch.classes = self.classes(step, wanted, &picks);
+            batch.classes = self.classes(step, wanted.clone(), &picks);
         }
         if !o.resident || self.coupler.looks_at_rows() {
             batch.x1.resize(picks.len() * dim, 0.0);
             let rows = batch.x1.chunks_exact_mut(dim.max(1));
-            picks.iter().zip(rows).try_for_each(|(pick, out)| self.data.write(*pick, out))?;
+            for ((i, pick), out) in wanted.zip(&picks).zip(rows) {
+                self.data.write(*pick, out)?;
+                if let Some(augment) = self.augment {
+                    augment.apply(out, &mut self.draw(step, Stream::Transform, i));
+                }
+            }
         }
         batch.device_rows = if o.resident { picks } else { Vec::new() };
         Ok(batch)
@@ -211,6 +230,33 @@ mod tests {
         let (table, flow) = (Array2::zeros((50, 3)), FlowMatching::default());
         let options = BatchOptions { rows: 200, mirror, resident: true, ..BatchOptions::default() };
         FlowBatches::new(&flow, &table, options).unwrap().batch(0).unwrap().device_rows
+    }
+
+    #[test]
+    fn augmented_rows_are_functions_of_seed_step_and_row() {
+        struct Shift;
+        impl Augment for Shift {
+            fn apply(&self, row: &mut [f32], rng: &mut dyn rand::RngCore) {
+                let by = rng.random::<f32>();
+                row.iter_mut().for_each(|value| *value += by);
+            }
+        }
+        let (table, flow) = (Array2::zeros((50, 3)), FlowMatching::default());
+        let options = || BatchOptions { rows: 20, ..BatchOptions::default() };
+        let batches = FlowBatches::new(&flow, &table, options()).unwrap().augmented(&Shift).unwrap();
+        let (first, again, next) = (batches.batch(3).unwrap(), batches.batch(3).unwrap(), batches.batch(4).unwrap());
+        assert_eq!(first.x1, again.x1);
+        assert!(first.x1 != next.x1 && first.x1.iter().all(|v| *v > 0.0));
+        // Of several processes, each has its rows of the same batch.
+        for rank in 0..2 {
+            let shard = Shard { rank, count: 2 };
+            let part = FlowBatches::new(&flow, &table, options()).unwrap().augmented(&Shift).unwrap().shared(shard);
+            let rows = shard.rows(20);
+            assert_eq!(part.batch(3).unwrap().x1, first.x1[3 * rows.start..3 * rows.end]);
+        }
+        let resident = FlowBatches::new(&flow, &table, BatchOptions { resident: true, ..options() }).unwrap();
+        let error = resident.augmented(&Shift).unwrap_err().to_string();
+        assert!(error.contains("made on the host"), "{error}");
     }
 
     #[test]

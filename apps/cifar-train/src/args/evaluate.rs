@@ -85,11 +85,11 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Metrics", hide = true)]
     pub(crate) nll_probes: usize,
     /// Measure samples at each of these numbers of function evaluations (NFE), with each
-    /// of --sweep-solvers.
+    /// of --sweep-solvers, or at each of these scales of classifier-free guidance (cfg=S,...).
     #[arg(
         long,
         value_name = "nfe=N,...",
-        conflicts_with_all = ["samples", "calibrate", "save_statistics", "num_steps", "times", "grid"],
+        conflicts_with_all = ["samples", "calibrate", "save_statistics"],
         help_heading = "Sweep"
     )]
     pub(crate) sweep: Option<String>,
@@ -104,9 +104,12 @@ pub(crate) struct EvaluateArgs {
         hide = true
     )]
     pub(crate) sweep_solvers: Vec<SolverName>,
-    /// Plot the first metric over NFE (.png or .svg).
+    /// Plot the first metric over NFE or the scale (.png or .svg).
     #[arg(long, value_name = "FILE", requires = "sweep", help_heading = "Sweep", hide = true)]
     pub(crate) plot: Option<PathBuf>,
+    /// Draw the first samples of each point of the sweep, from the same noise, one row each.
+    #[arg(long, value_name = "FILE.png", requires = "sweep", help_heading = "Sweep", hide = true)]
+    pub(crate) picture: Option<PathBuf>,
     /// Also write the results as JSON.
     #[arg(long, value_name = "FILE.json", help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,

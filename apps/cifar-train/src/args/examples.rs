@@ -63,7 +63,9 @@ Examples:
 pub(crate) const CONVERT: &str = "\
 Examples:
   cifar-train convert runs/digits digits.safetensors
-  cifar-train convert otcfm_cifar10_weights.pt otcfm.safetensors --set head_channels=64";
+  cifar-train convert otcfm_cifar10_weights.pt otcfm.safetensors --set head_channels=64
+  cifar-train convert runs/digits digits.pt                     # and digits.py, which builds the network in PyTorch
+  cifar-train convert theirs.pt ours.safetensors --time-direction data-to-noise";
 
 pub(crate) const VELOCITY: &str = "\
 Examples:

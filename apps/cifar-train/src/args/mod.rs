@@ -12,7 +12,7 @@ pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowArgs, ReflowC
 pub(crate) use train::TrainArgs;
 
 use crate::vqvae::config::ConfigArgs;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
 use fm_app::report::ReportArgs;
@@ -130,8 +130,24 @@ pub(crate) struct ConvertArgs {
     /// File to write: .safetensors, with all metadata of the network, or .pt, a PyTorch state_dict.
     /// The tensors of both load with load_state_dict(strict=True).
     pub(crate) output: PathBuf,
+    /// How time runs in the input: noise-to-data (t = 0 is noise, as everywhere here), or
+    /// data-to-noise (t = 0 is data, as in diffusers, SD3 and rectified flow's papers).
+    #[arg(long, value_name = "DIRECTION", default_value = "noise-to-data", help_heading = "Time")]
+    pub(crate) time_direction: TimeDirection,
+    /// How time runs in the output; the other direction only for .pt, which has no description.
+    #[arg(long, value_name = "DIRECTION", default_value = "noise-to-data", help_heading = "Time")]
+    pub(crate) output_time_direction: TimeDirection,
     #[command(flatten)]
     pub(crate) which: Which,
+}
+
+/// The direction of time of a network's weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TimeDirection {
+    /// Noise at t = 0, data at t = 1; the velocity points to the data.
+    NoiseToData,
+    /// Data at t = 0, noise at t = 1; the velocity points to the noise.
+    DataToNoise,
 }
 
 #[derive(Debug, Args)]

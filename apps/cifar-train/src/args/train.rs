@@ -10,8 +10,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TrainArgs {
     /// Start from a preset: quickstart (digits, minutes on a CPU), cifar10-tiny (1.1M parameters,
-    /// hours on a CPU), cifar10-unet (35.7M, unconditional), cifar10-dit (129.5M, transformer, for a
-    /// GPU) or guide (59.7M, U-Net with FiLM) (default: cifar10-dit).
+    /// hours on a CPU), cifar10-unet (35.7M, unconditional), cifar10-dit (129.5M, transformer, for
+    /// a GPU) or guide (39.7M, U-Net of a training guide) (default: cifar10-dit).
     #[arg(long, value_name = "NAME", help_heading = "Run")]
     pub(crate) preset: Option<String>,
     /// Read options from a TOML file; it takes any keys of a run's config.toml, `preset` among
@@ -36,7 +36,8 @@ pub(crate) struct TrainArgs {
     /// Total number of passes over the data, instead of --steps.
     #[arg(long, help_heading = "Optimization")]
     pub(crate) epochs: Option<u64>,
-    /// Use a diffusion transformer of a published size and patch: S/2, B/4, L/2, XL/8, ...
+    /// Use a diffusion transformer of a published size and patch: S/2, B/4, L/2, XL/8, ...; or
+    /// `guide`, the training guide's (512 x 12 x 8).
     #[arg(long, value_name = "SIZE/PATCH", conflicts_with = "model", help_heading = "Network")]
     pub(crate) dit: Option<String>,
     /// Write a profile of three steps as a Chrome trace (chrome://tracing, Perfetto).

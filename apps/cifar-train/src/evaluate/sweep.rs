@@ -1,65 +1,79 @@
-//! Quality as a function of the number of function evaluations, for several solvers.
+//! Quality as a function of the number of function evaluations, for several solvers, or of the
+//! scale of classifier-free guidance.
 
 use super::features::of_samples;
 use super::measured::Measured;
 use super::metrics::MetricName;
 use super::plan::Plan;
 use super::table::{Column, json, number, samples};
-use crate::sample::{in_turn, with_classes};
+use crate::generate::{Request, generate};
+use crate::model::Loaded;
+use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, ensure};
-use fm_app::pictures::Curves;
+use fm_app::pictures::{Curves, Grid, save_png};
 use fm_app::process_group::Group;
-use fm_solvers::sampler::Sampler;
-use fm_solvers::sampler::SolverName;
+use fm_solvers::sampler::{Sampler, SolverName, Steps};
 use fm_terminal::println;
+use std::path::Path;
 use std::process::ExitCode;
 
-/// Result of one solver with one number of evaluations.
+/// What a sweep varies.
+#[derive(Debug, Clone, PartialEq)]
+enum Sweep {
+    /// The number of function evaluations, for each of several solvers.
+    Nfe(Vec<usize>),
+    /// The scale of classifier-free guidance.
+    Cfg(Vec<f64>),
+}
+
+/// Result of one point of a sweep.
 struct Case {
-    solver: SolverName,
+    /// The first column of the table: the solver, or the scale.
+    line: String,
+    /// The place on the plot's axis.
+    at: f64,
     nfe: f64,
     column: Column,
 }
 
 pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result<ExitCode> {
-    let budgets = budgets(sweep)?;
+    let sweep = parse(sweep)?;
     let loaded = plan.loaded.as_ref().context("there is no model to sample in the sweep; give --checkpoint")?;
     let count = plan.count;
     let classes = in_turn(loaded.data.classes.len(), count)?;
-    let asked = with_classes(&plan.args.solver, loaded, count, classes.clone())?.sampler;
-    ensure!(asked.stochastic.is_none(), "a sweep is over solvers of the ODE; drop --sde");
+    let asked = with_classes(&plan.args.solver, loaded, count, classes.clone())?;
+    ensure!(asked.sampler.stochastic.is_none(), "a sweep is over solvers of the ODE; drop --sde");
     ensure!(
         plan.asked.iter().all(|a| a.metric != MetricName::Nll),
         "nll does not depend on how samples are drawn; ask for it without --sweep"
     );
     let (mut found, mut about) = (Vec::new(), Vec::new());
-    for solver in &plan.args.sweep_solvers {
-        for steps in budgets.iter().filter_map(|nfe| steps_of(*solver, *nfe)) {
-            let mut request = with_classes(&plan.args.solver, loaded, count, classes.clone())?;
-            request.sampler = Sampler { schedule: request.sampler.schedule, ..Sampler::fixed(*solver, steps) };
-            if let Some(samples_found) = of_samples(loaded, &request, plan.wanted(true), &plan.cache, group)? {
-                about.push(samples(loaded, &request, &samples_found));
-                found.push((*solver, samples_found));
-            }
+    let requests = requests(&sweep, &plan.args.sweep_solvers, asked)?;
+    if let (Some(path), true) = (&plan.args.picture, group.is_first()) {
+        picture(path, loaded, &requests)?;
+        println!("wrote {}", path.display());
+    }
+    for (line, request) in requests {
+        if let Some(samples_found) = of_samples(loaded, &request, plan.wanted(true), &plan.cache, group)? {
+            about.push(samples(loaded, &request, &samples_found));
+            found.push((line, request.cfg_scale, samples_found));
         }
     }
     if !group.is_first() {
         return Ok(ExitCode::SUCCESS);
     }
-    ensure!(
-        !found.is_empty(),
-        "no solver of --sweep-solvers makes whole steps of {budgets:?} evaluations; give numbers that their evaluations per step divide"
-    );
     let reference = plan.reference()?;
     let mut cases = Vec::new();
-    for (solver, found) in &found {
+    for (line, scale, found) in &found {
         let nfe = found.nfe.iter().sum::<f64>() / found.count as f64;
         let measured = plan.measured(found, &reference, &classes)?;
-        cases.push(Case { solver: *solver, nfe, column: Column { name: format!("{solver} {nfe}"), measured } });
+        let column = Column { name: format!("{line} {nfe}"), measured };
+        let at = if matches!(sweep, Sweep::Cfg(_)) { *scale } else { nfe };
+        cases.push(Case { line: line.clone(), at, nfe, column });
     }
-    println!("{}", lines(&cases));
+    println!("{}", lines(&sweep, &cases));
     if let Some(path) = &plan.args.plot {
-        plot(path, &cases, count, &plan.real.name)?;
+        plot(path, &sweep, &cases, count, &plan.real.name)?;
         println!("wrote {}", path.display());
     }
     if let Some(path) = &plan.args.json {
@@ -74,13 +88,55 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Parses `nfe=1,2,4`.
-fn budgets(sweep: &str) -> anyhow::Result<Vec<usize>> {
-    let wrong = || format!("--sweep is '{sweep}'; give whole numbers of evaluations above 0 as nfe=1,2,4,8");
+/// Parses `nfe=1,2,4` and `cfg=0,1,1.5`.
+fn parse(sweep: &str) -> anyhow::Result<Sweep> {
+    if let Some(list) = sweep.strip_prefix("cfg=") {
+        let each: Result<Vec<f64>, _> = list.split(',').map(str::parse).collect();
+        let each = each.ok().filter(|each| each.iter().all(|scale| scale.is_finite()));
+        return Ok(Sweep::Cfg(
+            each.with_context(|| format!("--sweep is '{sweep}'; give finite guidance scales as cfg=0,1,1.5,2"))?,
+        ));
+    }
+    let wrong = || {
+        format!(
+            "--sweep is '{sweep}'; give whole numbers of evaluations above 0 as nfe=1,2,4,8, or scales as cfg=0,1,2"
+        )
+    };
     let list = sweep.strip_prefix("nfe=").with_context(wrong)?;
     let each: Result<Vec<usize>, _> = list.split(',').map(str::parse).collect();
     let each = each.ok().filter(|each| each.iter().all(|n| (1..=1_000_000).contains(n)));
-    each.with_context(wrong)
+    Ok(Sweep::Nfe(each.with_context(wrong)?))
+}
+
+/// The samples of each point of a sweep, with its name.
+fn requests(sweep: &Sweep, solvers: &[SolverName], asked: Request) -> anyhow::Result<Vec<(String, Request)>> {
+    let mut requests = Vec::new();
+    match sweep {
+        Sweep::Nfe(budgets) => {
+            let free =
+                matches!(asked.sampler.steps, Steps::Adaptive(..)) || asked.sampler.steps == Sampler::euler(50).steps;
+            ensure!(free, "a sweep over evaluations sets the steps itself; drop --num-steps, --times and --grid");
+            for solver in solvers {
+                for steps in budgets.iter().filter_map(|nfe| steps_of(*solver, *nfe)) {
+                    let sampler = Sampler { schedule: asked.sampler.schedule, ..Sampler::fixed(*solver, steps) };
+                    requests.push((solver.to_string(), Request { sampler, ..asked.clone() }));
+                }
+            }
+            ensure!(
+                !requests.is_empty(),
+                "no solver of --sweep-solvers makes whole steps of {budgets:?} evaluations; give numbers that their evaluations per step divide"
+            );
+        }
+        Sweep::Cfg(scales) => {
+            ensure!(
+                asked.null_class.is_some(),
+                "this model has no null class to guide away from, so its samples have one scale; drop --sweep cfg=..."
+            );
+            let named = |scale: &f64| (format!("guidance {scale}"), Request { cfg_scale: *scale, ..asked.clone() });
+            requests.extend(scales.iter().map(named));
+        }
+    }
+    Ok(requests)
 }
 
 /// The number of fixed steps with which a solver takes `nfe` evaluations, if there is one.
@@ -89,33 +145,68 @@ fn steps_of(solver: SolverName, nfe: usize) -> Option<usize> {
     nfe.is_multiple_of(per_step).then_some(nfe / per_step).filter(|steps| *steps > 0)
 }
 
+/// The first samples of each point, one row each.
+fn picture(path: &Path, loaded: &Loaded, requests: &[(String, Request)]) -> anyhow::Result<()> {
+    let (scale, mut pixels) = (image_scale(loaded), Vec::new());
+    for (_, request) in requests {
+        let request = Request { count: COLUMNS.min(request.count), ..request.clone() };
+        let drawn = generate(loaded.model.as_ref(), loaded.device, &request, false, &Group::alone())?;
+        pixels.extend(scale.denormalise(&loaded.to_pixels(drawn.values)?));
+    }
+    let columns = requests.first().map_or(1, |(_, request)| COLUMNS.min(request.count));
+    let row_names = requests.iter().map(|(name, _)| name.clone());
+    let grid = Grid { shape: scale.shape, levels: scale.levels, columns, row_names: row_names.collect() };
+    save_png(path, &grid.draw(&pixels)?)
+}
+
+/// Samples per row of the picture.
+const COLUMNS: usize = 20;
+
 /// A table with one row per case.
-fn lines(cases: &[Case]) -> String {
+fn lines(sweep: &Sweep, cases: &[Case]) -> String {
     let Some(first) = cases.first() else { return String::new() };
     let width = |m: &Measured| m.label.len().max(18) + 2;
     let head: String = first.column.measured.iter().map(|m| format!("{:>1$}", m.label, width(m))).collect();
-    let mut lines = vec![format!("{:18}{:>6}{head}", "solver", "NFE")];
+    let name = if matches!(sweep, Sweep::Cfg(_)) { "scale" } else { "solver" };
+    let mut lines = vec![format!("{name:18}{:>6}{head}", "NFE")];
     for case in cases {
         let cells: String = case.column.measured.iter().map(|m| format!("{:>1$}", number(m), width(m))).collect();
-        lines.push(format!("{:18}{:>6}{cells}", case.solver.to_string(), case.nfe));
+        lines.push(format!("{:18}{:>6}{cells}", case.line, case.nfe));
     }
     lines.join("\n")
 }
 
-/// Plots the first metric over the number of evaluations.
-fn plot(path: &std::path::Path, cases: &[Case], count: usize, data: &str) -> anyhow::Result<()> {
+/// Plots the first metric over the number of evaluations, or over the scale.
+fn plot(path: &Path, sweep: &Sweep, cases: &[Case], count: usize, data: &str) -> anyhow::Result<()> {
     let label = cases.first().and_then(|c| c.column.measured.first()).map(|m| m.label.clone());
     let label = label.context("--plot draws the first metric; ask for one of samples (not nll alone)")?;
+    let by_scale = matches!(sweep, Sweep::Cfg(_));
     let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     for case in cases {
         let Some(measured) = case.column.measured.first() else { continue };
-        let point = (case.nfe, measured.value.value);
-        match lines.iter_mut().find(|(name, _)| *name == case.solver.to_string()) {
+        let (point, name) = ((case.at, measured.value.value), if by_scale { &label } else { &case.line });
+        match lines.iter_mut().find(|(known, _)| known == name) {
             Some((_, line)) => line.push(point),
-            None => lines.push((case.solver.to_string(), vec![point])),
+            None => lines.push((name.clone(), vec![point])),
         }
     }
     let title = format!("{label} of {count} samples, against {data}");
-    Curves { title, labels: ("evaluations of the network".into(), label), lines, doubling: true, log_y: false }
-        .save(path)
+    let axis = if by_scale { "guidance scale" } else { "evaluations of the network" };
+    Curves { title, labels: (axis.into(), label), lines, doubling: !by_scale, log_y: false }.save(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweeps_are_over_evaluations_or_scales() {
+        assert_eq!(parse("nfe=1,2").unwrap(), Sweep::Nfe(vec![1, 2]));
+        assert_eq!(parse("cfg=0,1.5,-1").unwrap(), Sweep::Cfg(vec![0.0, 1.5, -1.0]));
+        for (wrong, says) in
+            [("cfg=", "finite guidance scales"), ("cfg=1,inf", "finite"), ("1,2", "nfe=1,2,4,8"), ("nfe=0", "above 0")]
+        {
+            assert!(parse(wrong).unwrap_err().to_string().contains(says), "{wrong}");
+        }
+    }
 }

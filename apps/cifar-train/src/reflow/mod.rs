@@ -38,6 +38,9 @@ pub(crate) fn student(pairs: &str, preset: Option<&str>) -> anyhow::Result<Confi
         pairs: pairs.into(),
         init: about.teacher,
         horizontal_flip: false,
+        random_crop: 0,
+        random_rotation: 0.0,
+        random_translation: 0,
         label_drop: 0.0,
         flow: FlowConfig {
             source: teacher.flow.source,

@@ -51,6 +51,12 @@ def distances(x, y):
     return {k: float(v) for k, v in found.items()}
 
 
+def energy(x, y):
+    """Without the distances of points to themselves."""
+    within = lambda z: cdist(z, z).sum() / (len(z) * (len(z) - 1))
+    return float(2 * cdist(x, y).mean() - within(x) - within(y))
+
+
 def score(logits):
     metric = InceptionScore(feature=torch.nn.Identity(), splits=10)
     torch.manual_seed(0)
@@ -86,6 +92,7 @@ real, fake = slice(0, HALF), slice(HALF, 2 * HALF)
 found = {}
 flat = digits.reshape(len(digits), -1).astype(np.float32)
 found["pixels"] = distances(flat[fake], flat[real])
+found["pixels"]["energy"] = energy(flat[fake].astype(float), flat[real].astype(float))
 # Fewer samples than real images, of which as many are taken, evenly spaced.
 found["pixels, 300 samples"] = distances(flat[fake][:300], flat[real][[i * HALF // 300 for i in range(300)]])
 found["copies"] = copies(flat[fake].astype(float), flat[real].astype(float))

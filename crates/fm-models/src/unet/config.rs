@@ -56,10 +56,8 @@ pub struct UNetConfig {
     /// Activation between the two layers of the time embedding.
     pub time_activation: Activation,
     /// Whether the middle has self-attention between its two residual blocks.
-    #[serde(skip_serializing_if = "is_true")]
     pub middle_attention: bool,
     /// Side of the kernel of the output convolution: 3, or 1.
-    #[serde(skip_serializing_if = "is_three")]
     pub out_kernel: i64,
     /// Whether activations use the channels-last memory format. The result is the same.
     pub channels_last: bool,
@@ -105,16 +103,6 @@ fn whole_or_real<S: Serializer>(multiples: &[f64], serializer: S) -> Result<S::O
         }
     }
     list.end()
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_true(value: &bool) -> bool {
-    *value
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_three(value: &i64) -> bool {
-    *value == 3
 }
 
 impl UNetConfig {

@@ -15,13 +15,14 @@ use syn::visit::{self, Visit};
 const LEAST: usize = 12;
 
 /// Parts of the texts that no test of the programs can follow, with the reason.
-const WITHOUT_TEST: [(&str, &str); 20] = [
+const WITHOUT_TEST: [(&str, &str); 21] = [
     ("channels first; use --channels-last false", "it needs a GPU"),
     ("this libtorch has no libtorch_cuda.so (looked in", "it depends on the libtorch of the machine"),
     ("cannot use CUDA: ", "it needs a GPU"),
     ("check it with `cargo xtask doctor`, or use the CPU", "it needs a damaged CUDA half of libtorch"),
     ("has no libtorch_cuda.so; run `cargo xtask fetch-libtorch", "it needs a CPU build of libtorch"),
     ("set LIBTORCH or run `cargo xtask fetch-libtorch`", "it needs a machine without libtorch"),
+    ("whose autoencoder has one size; drop --size", "it needs a run in a latent space, which another test has"),
     ("each needs a row; raise --batch-size", "it needs several processes"),
     ("wait for it to end, or give another --cache", "it needs two programs at one moment"),
     ("or download an archive elsewhere and pass --from PATH", "it needs a machine without a network"),

@@ -3,6 +3,7 @@
 //! To add a metric, add a file here, and in this file its module and a variant of [`MetricName`].
 //! The compiler then requires its row in the table.
 
+mod energy;
 mod frechet;
 mod inception_score;
 mod kid;
@@ -25,6 +26,8 @@ fm_core::choice! {
         Fid = "fid",
         /// The kernel inception distance: unbiased MMD with a cubic kernel.
         Kid = "kid",
+        /// The energy distance, in the units of the features.
+        Energy = "energy",
         /// Improved precision and recall, to the 3rd neighbour.
         Pr = "pr",
         /// Density and coverage, to the 5th neighbour.
@@ -53,6 +56,7 @@ fn row(name: MetricName) -> Row {
         MetricName::Fd => on_features(&frechet::FrechetDistance, Some("Fréchet distance")),
         MetricName::Fid => on_features(&frechet::FrechetDistance, None),
         MetricName::Kid => on_features(&kid::KernelDistance, None),
+        MetricName::Energy => on_features(&energy::EnergyDistance, Some("energy distance")),
         MetricName::Pr => on_features(&manifold::PRECISION_RECALL, Some("precision and recall")),
         MetricName::Dc => on_features(&manifold::DENSITY_COVERAGE, Some("density and coverage")),
         MetricName::Is => on_features(&inception_score::InceptionScore, Some("inception score")),
@@ -86,6 +90,6 @@ mod tests {
 
     #[test]
     fn the_help_explains_the_names_that_need_it() {
-        assert!(listed().starts_with("fd (Fréchet distance), fid, kid, pr (precision and recall), "), "{}", listed());
+        assert!(listed().starts_with("fd (Fréchet distance), fid, kid, energy (energy distance), pr"), "{}", listed());
     }
 }

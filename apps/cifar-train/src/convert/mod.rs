@@ -1,12 +1,15 @@
 //! `cifar-train convert`: conversion of weights between file formats, also for networks for points.
 
-use crate::args::{ConvertArgs, Which};
+mod loader;
+
+use crate::args::{ConvertArgs, TimeDirection, Which};
 use crate::model::open;
 use anyhow::{Context, bail, ensure};
 use fm_app::weights::{self, Opened};
 use fm_core::objective::Objective;
 use fm_models::ModelConfig;
 use fm_models::interchange::{self, About};
+use fm_models::reverse::reverse_time;
 use fm_terminal::{print, println};
 use fm_train::checkpoint::TIME_DIRECTION;
 use std::collections::BTreeMap;
@@ -28,8 +31,17 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     if !["safetensors", "pt", "pth"].contains(&extension) {
         bail!("{} names no format; end it in .safetensors or .pt", args.output.display());
     }
-    let Found { tensors, model, about, name } =
+    ensure!(
+        args.output_time_direction == TimeDirection::NoiseToData || extension != "safetensors",
+        "a .safetensors file describes weights whose time runs from noise to data; write a .pt with --output-time-direction"
+    );
+    let Found { mut tensors, model, about, name } =
         if args.input.is_file() { from_file(&args.input, &args.which)? } else { from_run(args)? };
+    // Reversed twice is as it was.
+    if args.time_direction != args.output_time_direction {
+        let objective = about.prediction.parse().context("cannot read the prediction; please report this")?;
+        tensors = reverse_time(&model, &tensors, objective)?;
+    }
     let or = |text: String, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text };
     let about = About {
         program: or(about.program, concat!("cifar-train ", env!("CARGO_PKG_VERSION"))),
@@ -46,7 +58,33 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     print!("{}", toml::to_string(&model).context("cannot write the configuration as TOML; please report this")?);
     println!("path = \"{}\", prediction = \"{}\"", about.path, about.prediction);
     println!("wrote {}", args.output.display());
+    if extension != "safetensors"
+        && args.output_time_direction == TimeDirection::NoiseToData
+        && let Some((path, text)) = loader::script(&args.output, &model, &about)?
+    {
+        fm_train::files::output(&path, text.as_bytes())?;
+        println!(
+            "wrote {}: builds the network in PyTorch; its forward takes t from 0 (noise) to 1 (data)",
+            path.display()
+        );
+        println!("      without it, {}", bare(&model));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the weights take without the wrapper of the script.
+fn bare(model: &ModelConfig) -> String {
+    let (scale, labels) = match model {
+        ModelConfig::Unet(unet) => (unet.time.scale, unet.classes),
+        ModelConfig::Dit(dit) => (dit.time.scale, dit.classes),
+        _ => (1.0, 0),
+    };
+    let labels = match (labels, model.null_class()) {
+        (0, _) => String::new(),
+        (classes, None) => format!(", and labels 0 to {}", classes - 1),
+        (classes, Some(null)) => format!(", and labels 0 to {} with {null} for none", classes - 1),
+    };
+    format!("the weights take t times {scale}{labels}")
 }
 
 fn from_file(path: &Path, which: &Which) -> anyhow::Result<Found> {
