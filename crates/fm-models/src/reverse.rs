@@ -7,7 +7,8 @@
 //! - the last layer is negated;
 //! - the first layer of the time embedding takes the embedding of 1 - t, which is a rotation of
 //!   that of t: cos(w (1 - t)) = cos w cos(w t) + sin w sin(w t) and
-//!   sin(w (1 - t)) = sin w cos(w t) - cos w sin(w t), with w = scale f_k; the rotation is multiplied into its matrix;
+//!   sin(w (1 - t)) = sin w cos(w t) - cos w sin(w t), with w = scale f_k; the rotation is multiplied
+//!   into its matrix;
 //! - in a layer that takes t itself, W_t (1 - t) + b = -W_t t + (b + W_t).
 //!
 //! Reversing twice gives the original weights, to rounding.
@@ -51,6 +52,7 @@ pub fn reverse_time(
     match config {
         ModelConfig::Unet(unet) => embedded(config, &mut out, "time_embed.0.weight", unet.time)?,
         ModelConfig::Dit(dit) => embedded(config, &mut out, "t_embedder.mlp.0.weight", dit.time)?,
+        ModelConfig::Sequence(net) => embedded(config, &mut out, "t_embedder.mlp.0.weight", net.time)?,
         ModelConfig::Mlp(mlp) => raw(config, &mut out, mlp.dim)?,
         ModelConfig::ConcatSquash(_) => {
             return Err(refused(config, "its time enters layers without a bias", "reverse the program that uses it"));

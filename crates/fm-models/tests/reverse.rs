@@ -7,7 +7,9 @@ mod common;
 use common::{build, relative, tensor, values, weight};
 use fm_core::prediction::Prediction;
 use fm_models::concat_squash::ConcatSquashConfig;
+use fm_models::embedding::TimeEmbedding;
 use fm_models::reverse::reverse_time;
+use fm_models::sequence::SequenceConfig;
 use fm_models::{ModelConfig, interchange, mlp::MlpConfig};
 use serde_json::{Value, json};
 use tch::Tensor;
@@ -73,6 +75,10 @@ fn every_network_with_reversed_weights_is_the_formula() {
         let found = error(&config, Prediction::Velocity, -1.0);
         assert!(found < tolerance, "{more}: {found}");
     }
+    let small = SequenceConfig { length: 4, channels: 2, width: 16, depth: 1, heads: 2, ..SequenceConfig::default() };
+    let sequence = ModelConfig::Sequence(SequenceConfig { time: TimeEmbedding::raw(), ..small });
+    let found = error(&sequence, Prediction::Velocity, -1.0);
+    assert!(found < 1e-5, "sequence: {found}");
     let mlp = ModelConfig::Mlp(MlpConfig { dim: 3, classes: 2, ..MlpConfig::default() });
     assert!(error(&mlp, Prediction::Velocity, -1.0) < 1e-5);
     // Predictions of points and noise have no direction.
