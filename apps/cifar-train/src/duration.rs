@@ -91,17 +91,16 @@ mod tests {
     }
 
     #[test]
-    fn a_measured_pass_leaves_weights_gradients_and_draws_as_they_are() {
+    fn a_measured_pass_leaves_weights_and_gradients_as_they_are() {
         let mut config = crate::presets::preset("quickstart").unwrap();
         config.model.fit_to_images([1, 8, 8], 10, true);
         let store = nn::VarStore::new(Device::Cpu);
         let model = config.model.build(&store.root()).unwrap();
         assert!(on_cpu(&config, &store, model.as_ref(), 1).unwrap().is_none(), "a small network is not measured");
-        tch::manual_seed(3);
-        let expected = Tensor::rand([4], (Kind::Float, Device::Cpu));
-        tch::manual_seed(3);
+        let before: Vec<Tensor> = store.trainable_variables().iter().map(Tensor::copy).collect();
         assert!(seconds(&config, &store, model.as_ref(), 2).unwrap() > 0.0);
-        assert_eq!(Tensor::rand([4], (Kind::Float, Device::Cpu)), expected);
-        assert!(store.trainable_variables().iter().all(|weight| !weight.grad().defined()));
+        for (weight, before) in store.trainable_variables().iter().zip(before) {
+            assert!(weight.equal(&before) && !weight.grad().defined());
+        }
     }
 }

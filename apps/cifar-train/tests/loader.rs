@@ -7,7 +7,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 mod common;
-#[allow(dead_code, reason = "each test file uses its part")]
 #[path = "../../../crates/fm-models/tests/common/mod.rs"]
 mod weights;
 

@@ -5,10 +5,10 @@
 //! and score keep their sign. Both changes are exact changes of weights:
 //!
 //! - the last layer is negated;
-//! - the first layer of the time embedding takes the embedding of 1 - t, which is a rotation of
+//! - the first layer of the time embedding takes the embedding of 1 - t, a rotation of
 //!   that of t: cos(w (1 - t)) = cos w cos(w t) + sin w sin(w t) and
-//!   sin(w (1 - t)) = sin w cos(w t) - cos w sin(w t), with w = scale f_k; the rotation is multiplied
-//!   into its matrix;
+//!   sin(w (1 - t)) = sin w cos(w t) - cos w sin(w t), with w = scale f_k; the rotation is
+//!   multiplied into its matrix;
 //! - in a layer that takes t itself, W_t (1 - t) + b = -W_t t + (b + W_t).
 //!
 //! Reversing twice gives the original weights, to rounding.

@@ -65,7 +65,11 @@ pub(super) const TABLES: Target = Target {
         laid::<tables::Config>(bytes).is_some_and(|config| {
             let valid = short(config.validate());
             if valid && config.widths.len() < 100 {
-                let _ = config.model(2, 3).parameters();
+                // Four columns as they are, and as sequences of two places.
+                let mut columns = fm_data::Columns::unchanged(4);
+                let _ = config.model(&columns).map(|network| network.parameters());
+                columns.series = fm_data::series::Series::new(2, 4).ok();
+                let _ = config.model(&columns).map(|network| network.parameters());
             }
             valid
         })
