@@ -1,10 +1,10 @@
 //! Batches of the pairs of noise and sample that a teacher's ODE makes, for its student.
 
+use crate::args::ModelFileArgs;
 use crate::config::Config;
 use crate::draw::{Drawer, values};
 use crate::model::{Loaded, load};
 use anyhow::Context;
-use fm_app::weights::FileArgs;
 use fm_core::data::DataError;
 use fm_core::rng::{Key, Stream};
 use fm_core::tensor::upload;
@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Loads a teacher, which is a run of this program, onto the student's device.
 pub(crate) fn open(path: &Path, device: &str) -> anyhow::Result<Loaded> {
-    let opened = load(path, &FileArgs::default(), device);
+    let opened = load(path, &ModelFileArgs::default(), device);
     opened.with_context(|| format!("{} cannot teach", path.display()))
 }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 /// A command that fails, a part of its message, and the command after the remedy.
 type Row = (&'static str, &'static str, &'static str);
 
-const TRAINING: [Row; 30] = [
+const TRAINING: [Row; 31] = [
     (
         "TRAIN --validate-every 7 --log-every 5 --hold-out 0.1",
         "choose a multiple of ",
@@ -43,7 +43,12 @@ const TRAINING: [Row; 30] = [
     ),
     ("TRAIN --steps 0", "give at least one (--steps)", "TRAIN --steps 1"),
     ("TRAIN --batch-size 0", "give at least one row per step (--batch-size)", "TRAIN --batch-size 1"),
-    ("TRAIN --rows 0", "give at least one point (--rows)", "TRAIN --rows 50"),
+    ("TRAIN --rows 0 --excess-loss true", "give --rows, or drop --excess-loss", "TRAIN --rows 50 --excess-loss true"),
+    (
+        "TRAIN --model mlp --layer concat",
+        "choose --model concat-squash, or drop --layer and --degree",
+        "TRAIN --model concat-squash --layer concat",
+    ),
     ("TRAIN --log-every 0", "give at least 1 (--log-every)", "TRAIN --log-every 1"),
     ("TRAIN --hold-out 2", "choose a share below 1 (--hold-out)", "TRAIN --hold-out 0.5"),
     ("TRAIN --hold-out 0.999", "give a smaller --hold-out", "TRAIN --hold-out 0.5"),
@@ -111,7 +116,12 @@ const TRAINING: [Row; 30] = [
     ),
 ];
 
-const SAMPLES: [Row; 12] = [
+const SAMPLES: [Row; 13] = [
+    (
+        "sample --checkpoint {d}/run --num-steps 1 --num-samples 4 --source gaussian --out {d}/s.csv",
+        "this is a run, which knows its source; drop it",
+        "sample --checkpoint {d}/run --num-steps 1 --num-samples 4 --out {d}/s.csv",
+    ),
     (
         "sample --checkpoint {d}/dropped --num-steps 1 --num-samples 4 --out {d}/s.csv --cfg-scale inf",
         "give a finite number, 1 for no guidance",
