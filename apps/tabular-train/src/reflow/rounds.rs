@@ -1,6 +1,7 @@
 //! `tabular-train reflow --rounds N`: students of students, and the quality of each in few steps.
 
 use super::one;
+use crate::args::ModelFileArgs;
 use crate::args::ReflowArgs;
 use crate::draw::{Classes, Drawer};
 use crate::model::load;
@@ -10,7 +11,6 @@ use anyhow::ensure;
 use fm_app::options;
 use fm_app::process_group::Group;
 use fm_app::rounds::{Round, Rounds};
-use fm_app::weights::FileArgs;
 use fm_metrics::energy::energy_distance;
 use fm_metrics::sliced::sliced_wasserstein;
 use fm_solvers::sampler::{Sampler, SolverName};
@@ -77,7 +77,7 @@ fn train(args: &ReflowArgs, round: &Round) -> anyhow::Result<ExitCode> {
 /// Samples in few Euler steps against real rows that were not trained on, in the units of the
 /// network.
 fn measure(model: &Path, device: &str) -> anyhow::Result<Vec<Quality>> {
-    let loaded = load(model, &FileArgs::default(), device)?;
+    let loaded = load(model, &ModelFileArgs::default(), device)?;
     let (real, _) = Material::open(&loaded.config)?.fresh(&loaded.config, SAMPLES)?;
     let seen = |values: &Array2<f64>| loaded.columns.apply(values.view());
     let real = seen(&real.values)?;

@@ -58,8 +58,11 @@ pub(crate) fn sections() -> String {
     let squash = |_: &_| "--model concat-squash --widths 8";
     let by_torch = |case: &str| {
         let reference = reference_of("fm-models", "timed_layers");
-        within("velocities: FFJORD's formula on `torch.nn`'s layers", velocity_deviation_of(None, &reference[case]), 1e-5)
-            + "; gradients: `crates/fm-models/tests/mlp.rs`"
+        within(
+            "velocities: FFJORD's formula on `torch.nn`'s layers",
+            velocity_deviation_of(None, &reference[case]),
+            1e-5,
+        ) + "; gradients: `crates/fm-models/tests/mlp.rs`"
     };
     let text = text + &section::<LayerKind>("Layers of the concat-squash network", "--layer", &squash, &by_torch);
     let text = text
