@@ -1,7 +1,7 @@
 //! Polynomial features of the input of a network.
 //!
-//! All monomials of x of total degree 1 to n, by degree, each degree in lexicographic order: for n =
-//! 2 and two dimensions x1, x2, x1^2, x1 x2, x2^2. This is scikit-learn's `PolynomialFeatures`
+//! All monomials of x of total degree 1 to n, by degree, each degree in lexicographic order: for n
+//! = 2 and two dimensions x1, x2, x1^2, x1 x2, x2^2. This is scikit-learn's `PolynomialFeatures`
 //! without its constant.
 
 use tch::Tensor;
