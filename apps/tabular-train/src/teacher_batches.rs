@@ -58,7 +58,7 @@ impl BatchSource for TeacherBatches<'_> {
         let x0 = x0?;
         let carried = || -> anyhow::Result<[Vec<f32>; 2]> {
             let drawer = Drawer::of(&teacher, 1.0)?;
-            let start = drawer.from_normal(&upload(&x0, &[rows as i64, dim as i64], teacher.device));
+            let start = drawer.start_of(&upload(&x0, &[rows as i64, dim as i64], teacher.device));
             let none = |_| start.shallow_clone();
             let drawn =
                 self.sampler.run(&drawer.field(&classes), drawer.objective, start.shallow_clone(), none, false)?;

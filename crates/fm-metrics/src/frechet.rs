@@ -15,9 +15,9 @@
 //! use fm_metrics::frechet::frechet;
 //! use fm_metrics::moments::Gaussian;
 //! use ndarray::{Array2, array};
-//! let of = |mean, diagonal| Gaussian { mean, covariance: Array2::from_diag(&diagonal), count: None
-//! }; // With diagonal covariances: a difference of means and one of deviations per dimension. let
-//! (a, b) = (of(array![0.0, 1.0], array![1.0, 4.0]), of(array![3.0, 1.0], array![1.0, 25.0]));
+//! let of = |mean, diagonal| Gaussian { mean, covariance: Array2::from_diag(&diagonal), count: None };
+//! // With diagonal covariances: a difference of means and one of deviations per dimension.
+//! let (a, b) = (of(array![0.0, 1.0], array![1.0, 4.0]), of(array![3.0, 1.0], array![1.0, 25.0]));
 //! assert!((frechet(&a, &b)? - (9.0 + 0.0 + 0.0 + 9.0)).abs() < 1e-12);
 //! # Ok::<(), fm_metrics::MetricError>(())
 //! ```

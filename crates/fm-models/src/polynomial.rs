@@ -41,7 +41,7 @@ pub(crate) fn features(x: &Tensor, degree: i64) -> Tensor {
 mod tests {
     use super::*;
 
-    /// `sklearn.preprocessing.PolynomialFeatures(3, include_bias=False).fit_transform([[2, 3, 5]])`.
+    /// scikit-learn's `PolynomialFeatures(3, include_bias=False).fit_transform([[2, 3, 5]])`.
     #[test]
     fn features_are_those_of_scikit_learn() {
         let x = Tensor::from_slice2(&[[2.0f64, 3.0, 5.0]]);
