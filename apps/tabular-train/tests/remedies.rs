@@ -53,7 +53,7 @@ const TRAINING: [Row; 40] = [
     ),
     (
         "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {d}/unread",
-        "; choose another --out",
+        ", the settings of the rounds; choose another --out",
         "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {new}",
     ),
     (
