@@ -88,7 +88,7 @@ impl LayerKind {
             Self::Concat => first + context * out,
             Self::ConcatV2 => first + bias,
             Self::Squash | Self::Scale => first + gate,
-            Self::Hyper => (context + 1) * (fan_in * out + out),
+            Self::Hyper => (context + 1).saturating_mul(first),
             Self::Blend | Self::Gate => 2 * first,
             Self::Ignore => first,
         }

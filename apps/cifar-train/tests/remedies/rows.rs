@@ -23,6 +23,16 @@ pub(crate) const TRAINING: [Row; 36] = [
     ),
     ("TRAIN --hold-out 2", "choose a share in [0, 1) (--hold-out)", "TRAIN --hold-out 0.1"),
     (
+        "TRAIN --pairs {d}/pairs --coupling independent --quality-every 1 --log-every 1",
+        "has no data to compare samples with; drop --quality-every",
+        "TRAIN --pairs {d}/pairs --coupling independent --log-every 1",
+    ),
+    (
+        "TRAIN --monitor quality --keep-best 1",
+        "which is not measured; pass --quality-every STEPS, or monitor another value",
+        "TRAIN --monitor quality --keep-best 1 --quality-every 1 --quality-samples 2 --log-every 1",
+    ),
+    (
         "TRAIN --pairs {d}/pairs --coupling independent --hold-out 0.1",
         "pairs of a teacher are not held out; drop --hold-out",
         "TRAIN --pairs {d}/pairs --coupling independent",

