@@ -74,6 +74,9 @@ pub(crate) fn trained(
 fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let Plan { mut config, out, resume } = plan;
     config.validate()?;
+    if args.dry_run && config.pairs.is_empty() {
+        data::ensure_present(&config.data)?;
+    }
     let device = fm_app::device::select(&config.device)?;
     config.check_device(device)?;
     group.use_device(device)?;

@@ -92,8 +92,8 @@ fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-/// Reads a value that is in the line; JSON has no NaN, which is null. So a value that was not finite
-/// is one after a resume too, rather than absent.
+/// Reads a value that is in the line. NaN is null in JSON: a value that was not finite is one after
+/// a resume too, rather than absent.
 fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     or_nan(deserializer).map(Some)
 }

@@ -3,7 +3,7 @@
 /// A command that fails, a part of its message, and the command after the remedy.
 pub(crate) type Row = (&'static str, &'static str, &'static str);
 
-pub(crate) const TRAINING: [Row; 36] = [
+pub(crate) const TRAINING: [Row; 39] = [
     ("TRAIN --random-rotation 200", "choose 0 to 180 degrees", "TRAIN --random-rotation 20"),
     ("TRAIN --random-crop 8", "cannot augment the images (--random-crop", "TRAIN --random-crop 7"),
     (
@@ -36,6 +36,11 @@ pub(crate) const TRAINING: [Row; 36] = [
         "TRAIN --pairs {d}/pairs --coupling independent --hold-out 0.1",
         "pairs of a teacher are not held out; drop --hold-out",
         "TRAIN --pairs {d}/pairs --coupling independent",
+    ),
+    (
+        "train --preset cifar10-tiny --dry-run --out {d}/new",
+        "cargo xtask fetch-cifar10, or give --data digits",
+        "train --preset cifar10-tiny --dry-run --data digits --out {d}/new",
     ),
     ("TRAIN --steps 0", "give at least one (--steps)", "TRAIN --steps 1"),
     ("TRAIN --batch-size 0", "give at least one image per step (--batch-size)", "TRAIN --batch-size 1"),
