@@ -1,7 +1,7 @@
 //! The quality of samples during training: their energy distance to rows of the data.
 //!
 //! D^2(X, Y) = 2 E|X - Y| - E|X - X'| - E|Y - Y'| of [`fm_metrics::energy`], in the network's
-//! units. It is 0 in expectation if samples and data have the same distribution, and lower is better.
+//! units. It is 0 in expectation if samples and data have the same distribution; lower is better.
 //! The samples start from the same noise each time, so two values of a run differ by the weights
 //! alone.
 //!
