@@ -59,6 +59,9 @@ fm_app::options! {
             ));
             @choice("Transformation of the columns, inverted after sampling")
             preprocess: Preprocess = Preprocess::default(), arg(value_name = "HOW");
+            /// Clip each column to its quantiles at this share and 1 - this share, before it is
+            /// transformed.
+            clip_outliers: f64 = 0.0, arg(value_name = "SHARE", hide = true);
             /// Share of rows held out from training, for `evaluate` and --validate-every; a
             /// negative share is 0.1 for files and genes, otherwise 0.
             hold_out: f64 = -1.0, arg(value_name = "SHARE");
@@ -145,6 +148,11 @@ impl Config {
         );
         ensure!(self.log_every != Every::Steps(0), "log_every is 0; give at least 1 (--log-every)");
         ensure!(self.hold_out < 1.0, "hold_out is {}; choose a share below 1 (--hold-out)", self.hold_out);
+        ensure!(
+            (0.0..0.5).contains(&self.clip_outliers),
+            "clip_outliers is {}; choose a share from 0 to below 0.5 (--clip-outliers)",
+            self.clip_outliers
+        );
         ensure!(
             (0.0..=1.0).contains(&self.label_drop),
             "label_drop is {}; choose a share in [0, 1] (--label-drop)",

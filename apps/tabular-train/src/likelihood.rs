@@ -17,9 +17,9 @@ use std::process::ExitCode;
 
 pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
-    if loaded.columns.log1p || !loaded.columns.classes.is_empty() {
+    if !loaded.columns.is_affine() || !loaded.columns.classes.is_empty() {
         bail!(
-            "densities are known for models without classes, of tables that are standardised or left as they are; train such a model"
+            "densities are known for models without classes, of tables whose columns are only shifted and scaled; train such a model: --preprocess standardize"
         );
     }
     if let Some(rows) = &args.rows {

@@ -110,12 +110,20 @@ fn arrows(scene: &Scene, args: &DrawArgs, t: f64, reach: f32) -> anyhow::Result<
     let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
     let rows: Vec<usize> = (0..grid.len()).collect();
     let v = tch::no_grad(|| velocity.velocities(&x, &vec![t.clamp(low, high); grid.len()], &rows));
-    let deviation = |k: usize| columns.deviation[k] as f32;
-    let v: Vec<Point> =
-        crate::draw::values(&v)?.chunks_exact(2).map(|v| (v[0] * deviation(0), v[1] * deviation(1))).collect();
+    let v = in_table_units(columns, table.as_slice().unwrap_or_default(), &crate::draw::values(&v)?);
     let longest = v.iter().map(|v| v.0.hypot(v.1)).fold(f32::MIN_POSITIVE, f32::max);
     let scale = 1.9 * reach / ARROWS as f32 / longest;
     Ok(grid.iter().zip(v).map(|(p, v)| (*p, (p.0 + scale * v.0, p.1 + scale * v.1))).collect())
+}
+
+/// Velocities at rows `z`, both in the network's units, in those of the table: a central difference
+/// along each.
+fn in_table_units(columns: &Columns, z: &[f32], v: &[f32]) -> Vec<Point> {
+    const H: f32 = 1e-3;
+    let moved = |h: f32| columns.restore(&z.iter().zip(v).map(|(z, v)| z + h * v).collect::<Vec<_>>());
+    let slope = |(ahead, behind): (f64, f64)| ((ahead - behind) / f64::from(2.0 * H)) as f32;
+    let slopes: Vec<f32> = moved(H).into_iter().zip(moved(-H)).map(slope).collect();
+    slopes.chunks_exact(2).map(|v| (v[0], v[1])).collect()
 }
 
 pub(crate) fn animate(args: &AnimateArgs) -> anyhow::Result<ExitCode> {

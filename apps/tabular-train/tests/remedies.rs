@@ -14,7 +14,7 @@ use std::path::Path;
 /// A command that fails, a part of its message, and the command after the remedy.
 type Row = (&'static str, &'static str, &'static str);
 
-const TRAINING: [Row; 44] = [
+const TRAINING: [Row; 45] = [
     (
         "TRAIN --model transformer --widths 8",
         "give --window ROWS or an array (N, L, C), or another --model",
@@ -105,6 +105,7 @@ const TRAINING: [Row; 44] = [
     ("TRAIN --log-every 0", "give at least 1 (--log-every)", "TRAIN --log-every 1"),
     ("TRAIN --hold-out 2", "choose a share below 1 (--hold-out)", "TRAIN --hold-out 0.5"),
     ("TRAIN --hold-out 0.999", "give a smaller --hold-out", "TRAIN --hold-out 0.5"),
+    ("TRAIN --clip-outliers 0.5", "share from 0 to below 0.5 (--clip-outliers)", "TRAIN --clip-outliers 0.01"),
     ("TRAIN --label-drop 2", "choose a share in [0, 1] (--label-drop)", "TRAIN --label-drop 0"),
     (
         "TRAIN --data {d}/t.csv --ignore kind --label-drop 0.1",

@@ -19,6 +19,7 @@
 //! | [`data`] | the interface of a data set, and the order of its rows in training |
 //! | [`rng`] | randomness as a pure function of (seed, step, stream, row) |
 //! | [`choice`](mod@choice) | the text form of everything that is chosen by name |
+//! | [`normal`] | the standard normal distribution: density, probability, quantile |
 //! | [`message`] | numbers, names and shapes in error messages |
 //!
 //! With the feature `product`, the module `product` multiplies matrices; `faer` makes it faster.
@@ -57,6 +58,7 @@ pub mod flow;
 pub mod interpolate;
 pub mod loss;
 pub mod message;
+pub mod normal;
 pub mod objective;
 pub mod path;
 pub mod prediction;

@@ -1,9 +1,18 @@
 //! Conversion between the units of a table, in f64, and those of a network, in f32.
 //!
-//! Column by column, z = (f(x) - mean) / deviation with f(x) = x or ln(1 + x), computed in f64 and
-//! narrowed to f32 last: a column of time stamps such as 1700000000 + i keeps its differences. The
-//! deviation is divided by n; for a constant column it is 0, and z = f(x) - mean. The columns of a
-//! [sequence](crate::series) have the statistics of their channel, over all places.
+//! Column by column, z = (f(x) - mean) / deviation, computed in f64 and narrowed to f32 last: a
+//! column of time stamps such as 1700000000 + i keeps its differences. The deviation is divided by
+//! n; for a constant column it is 0, and z = f(x) - mean. The columns of a [sequence](crate::series)
+//! have the statistics of their channel, over all places. With outliers clipped, x is first moved
+//! into the interval of two quantiles.
+//!
+//! | [`Preprocess`] | f(x) | mean, deviation |
+//! |---|---|---|
+//! | `none` | x | 0, 1 |
+//! | `standardize` | x | of x |
+//! | `log1p-standardize`, `counts` | ln(1 + x) | of f(x) |
+//! | `minmax` | x | the middle of the range, half of the range |
+//! | `quantile` | the normal quantile of the share of values below x | 0, 1 |
 //!
 //! ```
 //! use fm_data::{Columns, Preprocess, Table};
@@ -18,9 +27,11 @@
 //! # Ok::<(), fm_data::DataError>(())
 //! ```
 
+use crate::quantiles::{from_normal, to_normal};
+use crate::scaling::{Scaling, scaling};
 use crate::series::Series;
 use crate::{DataError, Preprocess, Table, error};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, s};
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 /// Column means and standard deviations, stored with a model so that samples are in the table's
@@ -29,14 +40,24 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct Columns {
-    /// The mean of each column.
+    /// The mean of each column, or the middle of its range.
     pub mean: Vec<f64>,
-    /// The standard deviation of each column; 0 for a constant column, which stays constant.
+    /// The standard deviation of each column, or half of its range; 0 for a constant column, which
+    /// stays constant.
     pub deviation: Vec<f64>,
     /// Whether they are statistics of ln(1 + x).
     pub log1p: bool,
     /// Whether values are whole numbers.
     pub whole: bool,
+    /// Whether mean and deviation are those of the range.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub range: bool,
+    /// The quantiles of each column, if it is made normal by them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quantiles: Vec<Vec<f64>>,
+    /// The interval into which the values of each column are moved first, if outliers are clipped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<[f64; 2]>,
     /// Column names, if they are not just numbers.
     pub names: Vec<String>,
     /// The classes, with the number of rows of each.
@@ -56,6 +77,12 @@ struct Stored {
     #[serde(default)]
     whole: bool,
     #[serde(default)]
+    range: bool,
+    #[serde(default)]
+    quantiles: Vec<Vec<f64>>,
+    #[serde(default)]
+    limits: Vec<[f64; 2]>,
+    #[serde(default)]
     names: Vec<String>,
     #[serde(default)]
     classes: Vec<(String, usize)>,
@@ -67,8 +94,8 @@ impl TryFrom<Stored> for Columns {
     type Error = DataError;
 
     fn try_from(stored: Stored) -> Result<Self, DataError> {
-        let Stored { mean, deviation, log1p, whole, names, classes, series } = stored;
-        let columns = Self { mean, deviation, log1p, whole, names, classes, series };
+        let Stored { mean, deviation, log1p, whole, range, quantiles, limits, names, classes, series } = stored;
+        let columns = Self { mean, deviation, log1p, whole, range, quantiles, limits, names, classes, series };
         columns.check()?;
         Ok(columns)
     }
@@ -82,43 +109,26 @@ impl Columns {
     /// that are not finite or so large that their variance is not.
     #[doc(alias = "fit")]
     pub fn of(table: &Table, preprocess: Preprocess) -> Result<Self, DataError> {
-        let dim = table.values.ncols();
-        let log1p = preprocess.is_log1p();
-        let mut moments = Vec::new();
-        if preprocess == Preprocess::None {
-            moments.resize(dim, (0.0, 1.0));
-        }
-        for k in moments.len()..dim {
-            let column = table.values.column(k);
-            let name = || format!("column {}", table.names.get(k).map_or("", |name| name));
-            if let Some(least) = column.iter().find(|x| log1p && **x <= -1.0) {
-                return Err(refused(
-                    format!("{} has the value {least}, which has no ln(1 + x)", name()),
-                    "standardize it instead",
-                ));
-            }
-            let (mean, deviation) = match table.series {
-                // All places of a channel have one scale.
-                Some(Series { channels, .. }) if k >= channels => moments[k % channels],
-                Some(Series { channels, .. }) => {
-                    let channel = table.values.slice(s![.., k..; channels]);
-                    mean_deviation(Array1::from_iter(channel.iter().copied()).view(), log1p)
-                }
-                None => mean_deviation(column, log1p),
-            };
-            if !(mean.is_finite() && deviation.is_finite()) {
-                let problem = format!("{} has values that are not finite or too large to be squared", name());
-                return Err(refused(problem, "scale the column down, or leave it out"));
-            }
-            moments.push((mean, deviation));
-        }
-        let (mean, deviation) = moments.into_iter().unzip();
+        Self::clipped(table, preprocess, 0.0)
+    }
+
+    /// The statistics of a table without its outliers: each column is first clipped to its
+    /// quantiles at `share` and 1 - `share`.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of); a share that is negative, or 0.5 or more.
+    #[doc(alias = "winsorize")]
+    pub fn clipped(table: &Table, preprocess: Preprocess, share: f64) -> Result<Self, DataError> {
+        let Scaling { mean, deviation, quantiles, limits } = scaling(table, preprocess, share)?;
         let count = |k: usize| table.labels.iter().filter(|label| usize::from(**label) == k).count();
         Ok(Self {
             mean,
             deviation,
-            log1p,
+            log1p: preprocess.is_log1p(),
             whole: preprocess == Preprocess::Counts,
+            range: preprocess == Preprocess::MinMax,
+            quantiles,
+            limits,
             names: if table.has_names() { table.names.clone() } else { Vec::new() },
             classes: table.classes.iter().enumerate().map(|(k, name)| (name.clone(), count(k))).collect(),
             series: table.series,
@@ -128,7 +138,14 @@ impl Columns {
     /// `dim` columns without names and without any transformation.
     pub fn unchanged(dim: usize) -> Self {
         let (mean, deviation) = (vec![0.0; dim], vec![1.0; dim]);
-        Self { mean, deviation, log1p: false, whole: false, names: Vec::new(), classes: Vec::new(), series: None }
+        let (log1p, whole, range) = (false, false, false);
+        let (quantiles, limits, names, classes) = Default::default();
+        Self { mean, deviation, log1p, whole, range, quantiles, limits, names, classes, series: None }
+    }
+
+    /// Whether values are only shifted and scaled, so that densities are known in both units.
+    pub fn is_affine(&self) -> bool {
+        !self.log1p && self.quantiles.is_empty() && self.limits.is_empty()
     }
 
     /// The number of columns.
@@ -153,6 +170,12 @@ impl Columns {
         {
             return told(format!("sequences of {length} places with {channels} channels are not {dim} columns"));
         }
+        let rises = |values: &[f64]| values.iter().all(|x| x.is_finite()) && values.is_sorted();
+        let some = |count: usize| count == 0 || count == dim;
+        let sorted = self.quantiles.iter().all(|q| rises(q)) && self.limits.iter().all(|limits| rises(limits));
+        if !(some(self.quantiles.len()) && some(self.limits.len()) && sorted) {
+            return told("their quantiles or limits are incomplete or do not rise".into());
+        }
         match self.mean.iter().zip(&self.deviation).position(|pair| !fits(pair)) {
             Some(k) => told(format!("column {} has mean {} and deviation {}", k + 1, self.mean[k], self.deviation[k])),
             None => Ok(()),
@@ -174,7 +197,7 @@ impl Columns {
         let mut scaled = Array2::zeros(table.dim());
         for (row, (from, mut to)) in table.rows().into_iter().zip(scaled.rows_mut()).enumerate() {
             for (k, (x, z)) in from.iter().zip(to.iter_mut()).enumerate() {
-                let value = (if self.log1p { x.ln_1p() } else { *x }) - self.mean[k];
+                let value = self.transformed(k, *x) - self.mean[k];
                 *z = (if self.deviation[k] > 0.0 { value / self.deviation[k] } else { value }) as f32;
                 if !z.is_finite() {
                     let problem = format!("row {row}, column {} (from 0) has the value {x}, which gives {z}", k);
@@ -183,6 +206,17 @@ impl Columns {
             }
         }
         Ok(scaled)
+    }
+
+    /// f(x) of column k.
+    fn transformed(&self, k: usize, x: f64) -> f64 {
+        // NaN stays, and is reported.
+        let x = self.limits.get(k).map_or(x, |[low, high]| x.max(*low).min(*high) + 0.0 * x);
+        match self.quantiles.get(k) {
+            Some(quantiles) => to_normal(quantiles, x),
+            None if self.log1p => x.ln_1p(),
+            None => x,
+        }
     }
 
     /// A table in the units of the network: a data set for training. Columns are taken by name
@@ -224,30 +258,31 @@ impl Columns {
     #[doc(alias = "inverse_transform")]
     pub fn restore(&self, values: &[f32]) -> Vec<f64> {
         let rows = values.chunks_exact(self.dim().max(1));
-        let columns = || self.mean.iter().zip(&self.deviation);
-        let restored = |(z, (mean, deviation)): (&f32, (&f64, &f64))| {
-            let value = f64::from(*z) * deviation + mean;
+        let restored = |(k, z): (usize, &f32)| {
+            let value = f64::from(*z) * self.deviation[k] + self.mean[k];
             match (self.log1p, self.whole) {
-                (false, _) => value,
+                (false, _) => self.quantiles.get(k).map_or(value, |quantiles| from_normal(quantiles, value)),
                 (true, false) => value.exp_m1().max(0.0),
                 (true, true) => value.exp_m1().round().max(0.0),
             }
         };
-        rows.flat_map(|row| row.iter().zip(columns()).map(restored)).collect()
+        rows.flat_map(|row| row.iter().enumerate().map(restored)).collect()
     }
 
     /// A description of the transformation.
     pub fn describe(&self) -> String {
         let each = if self.series.is_some() { "channel by channel" } else { "column by column" };
         let standard = format!("(x - mean) / deviation, {each}");
-        match (self.log1p, self.whole) {
-            (false, _) if self.deviation.iter().all(|d| *d == 1.0) && self.mean.iter().all(|m| *m == 0.0) => {
-                "none".into()
-            }
-            (false, _) => standard,
+        let unchanged = || self.deviation.iter().all(|d| *d == 1.0) && self.mean.iter().all(|m| *m == 0.0);
+        let scaled = match (self.log1p, self.whole) {
             (true, false) => format!("ln(1 + x), then {standard}"),
             (true, true) => format!("ln(1 + x) of counts, then {standard}"),
-        }
+            _ if !self.quantiles.is_empty() => format!("to a normal distribution by quantiles, {each}"),
+            _ if self.range => format!("to [-1, 1], {each}"),
+            _ if unchanged() => "none".into(),
+            _ => standard,
+        };
+        if self.limits.is_empty() { scaled } else { format!("outliers clipped, then {scaled}") }
     }
 
     /// The header line of a CSV file, if the columns have names, or if a column of classes follows.
@@ -265,22 +300,13 @@ pub fn quoted(field: &str) -> String {
     if plain { field.into() } else { format!("\"{}\"", field.replace('"', "\"\"")) }
 }
 
-fn refused(problem: String, remedy: &str) -> DataError {
-    DataError::Columns { problem, remedy: remedy.into() }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
-/// Mean and standard deviation (divided by n) of a column, or of ln(1 + x).
-fn mean_deviation(column: ArrayView1<'_, f64>, log1p: bool) -> (f64, f64) {
-    let values = || column.iter().map(|x| if log1p { x.ln_1p() } else { *x });
-    let Some(first) = values().next() else { return (0.0, 0.0) };
-    if values().all(|x| x == first) {
-        return (first, 0.0);
-    }
-    let n = column.len() as f64;
-    // Differences from the first value keep the digits of values with a large offset.
-    let mean = first + values().map(|x| x - first).sum::<f64>() / n;
-    let variance = values().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
-    (mean, variance.sqrt())
+fn refused(problem: String, remedy: &str) -> DataError {
+    DataError::Columns { problem, remedy: remedy.into() }
 }
 
 #[cfg(test)]

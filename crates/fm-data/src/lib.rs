@@ -37,6 +37,8 @@ pub mod named;
 pub mod npy;
 pub mod points;
 mod preprocess;
+mod quantiles;
+mod scaling;
 pub mod series;
 pub mod table;
 

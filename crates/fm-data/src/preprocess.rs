@@ -13,6 +13,10 @@ fm_core::choice! {
         Log1pStandardize = "log1p-standardize" | "log1p",
         /// `log1p-standardize` for counts: samples are rounded to whole numbers.
         Counts = "counts",
+        /// The range of each column becomes [-1, 1].
+        MinMax = "minmax" | "min-max",
+        /// Each column becomes standard normal, by its quantiles; samples stay in its range.
+        Quantile = "quantile",
     }
 }
 

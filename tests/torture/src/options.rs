@@ -44,6 +44,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("num-workers", &["0", "1", "3"]),
     ("time-clip", &["0.001", "0.05"]),
     ("source", &["gaussian", "matched", "sparse:rate=0.3"]),
+    ("clip-outliers", &["0", "0.02"]),
     ("hold-out", &["0", "0.1", "0.5"]),
     ("rows", &["0", "40", "300"]),
     ("activation", &["gelu", "selu", "tanh", "softplus"]),

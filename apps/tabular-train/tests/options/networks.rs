@@ -10,16 +10,17 @@ use crate::common::{columns, succeed};
 use crate::{numbers, reference_of, section, within};
 use fm_app::models::TableModel;
 use fm_core::choice::Entry;
-use fm_data::Preprocess;
+use fm_data::{Columns, Preprocess};
 use fm_models::interchange::{self, About};
 use fm_models::layers::Activation;
 use fm_models::timed_layer::LayerKind;
+use ndarray::Array2;
 use serde_json::Value;
 use weights::{reference_model, relative, tensor, values};
 
-/// Means and deviations that a run keeps, against NumPy's; and its samples come out in the table's
-/// own units.
-fn columns_deviation(name: &str) -> f64 {
+/// What a run keeps of the columns, against NumPy's and scikit-learn's, with outliers clipped or
+/// not; and its samples come out in the table's own units.
+fn columns_deviation(name: &str, clip: f64) -> f64 {
     let reference: Value = serde_json::from_str(include_str!("../reference/preprocess.json")).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
@@ -27,20 +28,33 @@ fn columns_deviation(name: &str) -> f64 {
     let text: String = rows.map(|r| format!("{},{},{}\n", r[0], r[1], r[2])).collect();
     std::fs::write(dir.path().join("x.csv"), text).unwrap();
     succeed(&format!(
-        "train --data {d}/x.csv --preprocess {name} --hold-out 0 --steps 1 --batch-size 4 --sample-every 0 --out {d}/run"
+        "train --data {d}/x.csv --preprocess {name} --clip-outliers {clip} --hold-out 0 --steps 1 --batch-size 4 --sample-every 0 --out {d}/run"
     ));
     succeed(&format!("sample --checkpoint {d}/run --num-samples 50 --solver euler --num-steps 2 --out {d}/s.csv"));
     let samples = crate::common::columns(&dir.path().join("s.csv"), 0).concat();
     let (least, whole) = (samples.iter().all(|x| *x >= 0.0), samples.iter().all(|x| x.fract() == 0.0));
     assert_eq!(
         (least, whole),
-        (name.starts_with("log1p") || name == "counts", name == "counts"),
+        (name.starts_with("log1p") || ["counts", "quantile"].contains(&name), name == "counts"),
         "{name}: {samples:?}"
     );
     let meta: Value =
         serde_json::from_slice(&std::fs::read(dir.path().join("run/checkpoints/step-1/meta.json")).unwrap()).unwrap();
     let kept = &meta["config"]["columns"];
-    let of = |key: &str| crate::deviation(&numbers(&kept[key]), &numbers(&reference[name][key]));
+    let expected = if clip > 0.0 { &reference["clipped"][name] } else { &reference[name] };
+    if name == "quantile" {
+        let columns: Columns = serde_json::from_value(kept.clone()).unwrap();
+        let table = |values: &Value| {
+            let rows: Vec<f64> = values.as_array().unwrap().iter().flat_map(numbers).collect();
+            Array2::from_shape_vec((rows.len() / 3, 3), rows).unwrap()
+        };
+        let to = columns.apply(table(&reference["x"]).view()).unwrap();
+        let back = columns.restore(&table(&expected["z"]).iter().map(|z| *z as f32).collect::<Vec<_>>());
+        let to: Vec<f64> = to.iter().map(|z| f64::from(*z)).collect();
+        let of = |own: &[f64], key: &str| crate::deviation(own, table(&expected[key]).as_slice().unwrap());
+        return of(&to, "normal").max(of(&back, "back"));
+    }
+    let of = |key: &str| crate::deviation(&numbers(&kept[key]), &numbers(&expected[key]));
     of("mean").max(of("deviation"))
 }
 
@@ -52,8 +66,15 @@ pub(crate) fn sections() -> String {
     // Logarithms need values above -1.
     let none = |_: &_| "--data genes --widths 8";
     let text = section::<Preprocess>("Preprocessing of columns (`tabular-train`)", "--preprocess", &none, &|name| {
-        within("means and deviations of columns: NumPy's", columns_deviation(name), 1e-5)
-            + "; samples are of their kind"
+        let of = match name {
+            "quantile" => "transformed columns: scikit-learn's `QuantileTransformer`",
+            "minmax" => "offsets and scales of columns: scikit-learn's `MinMaxScaler`",
+            _ => "means and deviations of columns: NumPy's",
+        };
+        let clipped = ["standardize", "minmax", "quantile"].contains(&name);
+        let off = columns_deviation(name, 0.0).max(if clipped { columns_deviation(name, 0.1) } else { 0.0 });
+        let outliers = if clipped { ", also with outliers clipped" } else { "" };
+        within(of, off, 1e-5) + outliers + "; samples are of their kind"
     });
     let squash = |_: &_| "--model concat-squash --widths 8";
     let by_torch = |case: &str| {

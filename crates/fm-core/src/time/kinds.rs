@@ -1,7 +1,8 @@
 //! The built-in time distributions, chosen by name.
 
 use super::distribution::{TimeDistribution, invert};
-use super::{confined, normal};
+use super::confined;
+use crate::normal;
 use crate::Error;
 use crate::choice;
 use crate::choice::{Choice, Domain};

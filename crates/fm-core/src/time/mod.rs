@@ -26,7 +26,6 @@ mod distribution;
 mod draw;
 mod kinds;
 mod loss_aware;
-mod normal;
 
 pub use distribution::TimeDistribution;
 pub use draw::{Draw, SampledTimes, Times};
