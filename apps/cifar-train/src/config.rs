@@ -26,7 +26,8 @@ fm_app::options! {
             /// (binary batches), cifar10-test, folder:DIR (a subfolder per class), IMAGES.npy or
             /// IMAGES.npy,LABELS.npy.
             data: String = "digits".into();
-            /// Height and width to which the images of folder:DIR are resized and cropped.
+            /// Height and width to which images are resized and cropped: those of folder:DIR, and
+            /// with this flag, or as NAME@PIXELS, all others.
             image_size: u32 = 32, arg(value_name = "PIXELS");
             /// Keep the images in device memory instead of copying each batch; auto does so on a
             /// GPU if they take at most 2 GiB. The results are identical. Latents and pairs are

@@ -53,7 +53,7 @@ pub(crate) fn ensure_present(name: &str) -> anyhow::Result<()> {
 
 /// The default directory of CIFAR-10, if that is the source and its files are missing.
 fn missing(source: &ImageSource) -> Option<&Path> {
-    let ImageSource::Cifar10 { folder, split } = source else { return None };
+    let ImageSource::Cifar10 { folder, split } = source.origin() else { return None };
     (folder == Path::new(CIFAR10) && !cifar10::is_present(folder, *split)).then_some(folder.as_path())
 }
 
@@ -92,6 +92,14 @@ pub(crate) fn take_own_size(config: &mut Config) -> anyhow::Result<()> {
         _ => bail!("at which size should {} be read? The folder has {sizes}; give --image-size PIXELS", config.data),
     }
     Ok(())
+}
+
+/// The name of images at a size that a flag asks for; images of a folder are read at any size.
+pub(crate) fn at_size(name: &str, size: Option<u32>) -> String {
+    match (name.parse::<ImageSource>(), size) {
+        (Err(_) | Ok(ImageSource::Folder(_)), _) | (_, None) => name.to_owned(),
+        (Ok(source), Some(size)) => format!("{}@{size}", source.origin()),
+    }
 }
 
 /// The source that a configuration names, for images of `dim` values; it can be another data set of

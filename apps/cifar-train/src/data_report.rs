@@ -15,8 +15,9 @@ const COLUMNS: usize = 8;
 
 pub(crate) fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let size = args.image_size.map_or_else(|| own_size(&args.data), Ok)?;
-    let set = data::open(&args.data, size)?;
-    describe(&args.data, &set);
+    let name = data::at_size(&args.data, args.image_size);
+    let set = data::open(&name, size)?;
+    describe(&name, &set);
     if let Some(path) = &args.picture {
         picture(path, &set)?;
         println!("wrote     {}", path.display());

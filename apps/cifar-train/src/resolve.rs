@@ -45,6 +45,9 @@ impl Config {
         if !sized && config.data != known {
             data::take_own_size(&mut config)?;
         }
+        if config.pairs.is_empty() {
+            config.data = data::at_size(&config.data, args.options.image_size);
+        }
         if config.init == "fresh" {
             config.init.clear();
         }

@@ -6,7 +6,7 @@ mod common;
 
 use common::{fail, succeed};
 use ndarray::{Array4, Array5, ArrayD, Axis, s};
-use ndarray_npy::read_npy;
+use ndarray_npy::{read_npy, write_npy};
 use std::fs;
 use std::path::Path;
 
@@ -65,6 +65,40 @@ fn a_network_of_squares_draws_rectangles() {
         let large = wrong("60000x60000");
         assert!(large.contains("GiB are free") || large.contains("at most 2^31 values"), "{large}");
     }
+}
+
+/// Arrays and built-in sets are resized when a flag or their name asks for it, and never otherwise.
+#[test]
+fn images_of_every_kind_are_resized() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display().to_string();
+    let stripes = Array4::from_shape_fn((40, 1, 6, 10), |(i, _, y, x)| ((i + 7 * y + 20 * x) % 256) as u8);
+    write_npy(dir.path().join("x.npy"), &stripes).unwrap();
+    for (name, flag, shape) in [
+        ("digits", "", "1 x 8 x 8"),
+        ("digits", "--image-size 16", "1 x 16 x 16"),
+        ("digits@12", "", "1 x 12 x 12"),
+        ("digits@12", "--image-size 16", "1 x 16 x 16"),
+        (&format!("{d}/x.npy"), "--image-size 4", "1 x 4 x 4"),
+        (&format!("{d}/x.npy@5"), "", "1 x 5 x 5"),
+    ] {
+        let said = succeed(&format!("data {name} {flag}"));
+        assert!(said.contains(&format!("images of {shape},")), "{name} {flag}: {said}");
+    }
+    // The run, its samples and its evaluation are of that size; a file's image_size is that of folders.
+    let config = dir.path().join("unet.toml");
+    fs::write(&config, format!("preset = \"quickstart\"\nimage_size = 4\n[model]\n{UNET}")).unwrap();
+    let flags = "--steps 2 --batch-size 4 --warmup-steps 0 --sample-every 0 --image-size 16";
+    succeed(&format!("train --config {} {flags} --out {d}/run", config.display()));
+    assert!(fs::read_to_string(dir.path().join("run/config.toml")).unwrap().contains("data = \"digits@16\""));
+    succeed(&format!("sample --checkpoint {d}/run --num-samples 2 --num-steps 2 --out {d}/s.png --npy {d}/s.npy"));
+    assert_eq!(values(dir.path(), "s.npy").dim(), (2, 1, 16, 16));
+    let said = succeed(&format!(
+        "evaluate --checkpoint {d}/run --num-samples 8 --metrics kid --num-steps 2 --cache {d}/cache"
+    ));
+    assert!(said.contains("digits@16"), "{said}");
+    let refused = fail("data digits@0");
+    assert!(refused.contains("a side has 1 to 4096 pixels; give another size"), "{refused}");
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! | `folder:DIR` | a folder of images (feature `images`) |
 //! | `IMAGES.npy`, `IMAGES.npy,LABELS.npy` | [NumPy files](crate::npy) |
 //! | `FILE.npz:IMAGES`, `FILE.npz:IMAGES,FILE.npz:LABELS` | arrays of an archive |
+//! | `NAME@SIZE`, such as `cifar10@16` | any of these but a folder, resized to squares as images of a folder are (feature `images`) |
 //! | `IMAGES.npy:range=LOW..HIGH` | either, with the [values](crate::npy::ValueRange) of black and white |
 //!
 //! | tables | data set |
@@ -71,12 +72,26 @@ pub enum ImageSource {
         /// The labels: (N), integers.
         labels: Option<ArraySource>,
     },
+    /// Images of another source, resized to squares and cropped at the centre.
+    #[cfg(feature = "images")]
+    Resized {
+        /// The other source, which is neither a folder nor resized.
+        origin: Box<ImageSource>,
+        /// The sides of the squares, in pixels.
+        size: u32,
+    },
 }
 
 impl FromStr for ImageSource {
     type Err = DataError;
 
     fn from_str(name: &str) -> Result<Self, DataError> {
+        #[cfg(feature = "images")]
+        if let Some((origin, size)) = sized(name)
+            && sized(origin).is_none()
+        {
+            return Ok(Self::Resized { origin: Box::new(origin.parse()?), size });
+        }
         let (kind, place) = name.split_once(':').map_or((name, None), |(kind, place)| (kind, Some(place)));
         let cifar10 = |split| Self::Cifar10 { folder: place.unwrap_or(CIFAR10).into(), split };
         Ok(match (kind, place) {
@@ -107,6 +122,8 @@ impl fmt::Display for ImageSource {
             }
             #[cfg(feature = "images")]
             Self::Folder(folder) => write!(f, "folder:{}", folder.display()),
+            #[cfg(feature = "images")]
+            Self::Resized { origin, size } => write!(f, "{origin}@{size}"),
             Self::Npy { images, range, labels } => {
                 write!(f, "{images}")?;
                 range.iter().try_for_each(|range| write!(f, ":range={range}"))?;
@@ -117,8 +134,17 @@ impl fmt::Display for ImageSource {
 }
 
 impl ImageSource {
+    /// The source of the images before they are resized.
+    pub fn origin(&self) -> &Self {
+        match self {
+            #[cfg(feature = "images")]
+            Self::Resized { origin, .. } => origin,
+            other => other,
+        }
+    }
+
     /// Reads the images. Those of a folder are resized to a square with sides of `size` pixels; all
-    /// others keep their size. What was assumed about them is appended to `notes`, one line each.
+    /// others keep their size, unless their name has another. What was assumed about them is appended to `notes`, one line each.
     ///
     /// # Errors
     /// Missing or invalid files.
@@ -134,6 +160,10 @@ impl ImageSource {
                 let (set, summary) = crate::folder::open(folder, size)?;
                 notes.extend(summary.to_string().lines().map(str::to_owned));
                 Ok(set)
+            }
+            #[cfg(feature = "images")]
+            Self::Resized { origin, size: own } => {
+                crate::folder::resized(&origin.open(size, notes)?, *own, &origin.to_string())
             }
             Self::Npy { images, range, labels } => npy::images(images.clone(), labels.as_ref(), *range, notes),
         }
@@ -205,6 +235,14 @@ impl TableSource {
             Self::Npy(array) => npy::sequences(array.clone()),
         }
     }
+}
+
+/// The name before the last `@` and the size after it, if there is one; names of folders have none.
+#[cfg(feature = "images")]
+fn sized(name: &str) -> Option<(&str, u32)> {
+    let (origin, size) = name.rsplit_once('@').filter(|_| !name.starts_with("folder:"))?;
+    let digits = !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit());
+    Some((origin, size.parse().ok().filter(|_| digits)?))
 }
 
 /// The source that names one or two arrays, if the name is that.

@@ -21,7 +21,10 @@ const MOST_QUANTILES: usize = 1 << 18;
 /// 1 - `clip`. The columns of a sequence have those of their channel, over all places.
 pub(crate) fn scaling(table: &Table, preprocess: Preprocess, clip: f64) -> Result<Scaling, DataError> {
     if !(0.0..0.5).contains(&clip) {
-        return Err(refused(format!("a share of {clip} at each end is to be clipped"), "give a share from 0 to below 0.5"));
+        return Err(refused(
+            format!("a share of {clip} at each end is to be clipped"),
+            "give a share from 0 to below 0.5",
+        ));
     }
     let dim = table.values.ncols();
     let mut all = Scaling::default();

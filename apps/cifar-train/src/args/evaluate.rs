@@ -31,8 +31,8 @@ pub(crate) struct EvaluateArgs {
     /// model).
     #[arg(long, value_name = "DATA", required_unless_present_any = ["checkpoint", "statistics"], help_heading = "Data")]
     pub(crate) data: Option<String>,
-    /// Height and width to which the images of folder:DIR are resized and cropped (default: as in
-    /// the model's training; without a model, images keep their sizes).
+    /// Height and width to which images are resized and cropped (default: as in the model's
+    /// training; without a model, images keep their sizes).
     #[arg(long, value_name = "PIXELS", help_heading = "Data", hide = true)]
     pub(crate) image_size: Option<u32>,
     /// Number of samples to draw, cycling through the classes (default: 1000), or of images to take

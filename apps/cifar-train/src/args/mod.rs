@@ -114,8 +114,8 @@ pub(crate) struct AutoencoderArgs {
 pub(crate) struct DataArgs {
     /// Images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR, IMAGES.npy, ...
     pub(crate) data: String,
-    /// Height and width to which the images of folder:DIR are resized and cropped (default: their
-    /// own size if they are equal squares, otherwise 32).
+    /// Height and width to which images are resized and cropped (default: their own size; 32 for
+    /// folders whose images are not equal squares).
     #[arg(long, value_name = "PIXELS", help_heading = "Data")]
     pub(crate) image_size: Option<u32>,
     /// Draw the first images of each class.

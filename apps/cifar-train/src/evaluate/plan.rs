@@ -10,6 +10,7 @@ use super::reference::{Placed, Reference};
 use super::request::{Asked, Extractors, Sources};
 use super::table::{self, Column};
 use crate::args::EvaluateArgs;
+use crate::data;
 use crate::model::{Loaded, check_shape, open};
 use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, bail, ensure};
@@ -60,7 +61,8 @@ impl<'a> Plan<'a> {
             }
             None => (compared_with(args, &asked)?, args.image_size),
         };
-        let real = Images::open(&name, size)?;
+        let at_size = |name: &str| data::at_size(name, args.image_size);
+        let real = Images::open(&at_size(&name), size)?;
         let shape = real.shape()?;
         let sources = Sources {
             default: args.extractor,
@@ -71,7 +73,7 @@ impl<'a> Plan<'a> {
                 None => fm_app::device::select(&args.which.device)?,
             },
         };
-        let samples = args.samples.as_deref().map(|name| Images::open(name, args.image_size)).transpose()?;
+        let samples = args.samples.as_deref().map(|name| Images::open(&at_size(name), args.image_size)).transpose()?;
         let count = match &samples {
             Some(images) => args.num_samples.unwrap_or(images.len()).min(images.len()),
             None => args.num_samples.unwrap_or(SAMPLES),
@@ -86,7 +88,7 @@ impl<'a> Plan<'a> {
             check_shape(training, loaded)?;
         }
         let held_out = held_out(args, &name, wants(MetricName::Nll));
-        let held_out = held_out.map(|name| Images::open(&name, size)).transpose()?;
+        let held_out = held_out.map(|name| Images::open(&at_size(&name), size)).transpose()?;
         let evaluated = match (&loaded, &samples) {
             (Some(loaded), _) => Some((image_scale(loaded).shape, loaded.data.levels)),
             (None, Some(images)) => Some((images.shape()?, images.levels())),

@@ -13,7 +13,8 @@ fm_app::options! {
             /// Training images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR,
             /// ...
             data: String = "digits".into();
-            /// Height and width to which the images of folder:DIR are resized and cropped.
+            /// Height and width to which images are resized and cropped: those of folder:DIR, and
+            /// with this flag, or as NAME@PIXELS, all others.
             image_size: u32 = 32, arg(value_name = "PIXELS");
             /// Mirror images left to right at random.
             horizontal_flip: bool = false, arg(value_name = "BOOL");

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use crate::args::AutoencoderArgs;
+use crate::data;
 use anyhow::{Context, ensure};
 use fm_app::every::Every;
 use fm_app::{options, settings};
@@ -23,7 +24,8 @@ impl Config {
             }
         };
         let base: Self = base;
-        let config: Self = settings::lay_over(&base, options::table(&args.options)?)?;
+        let mut config: Self = settings::lay_over(&base, options::table(&args.options)?)?;
+        config.data = data::at_size(&config.data, args.options.image_size);
         if saved.is_some() {
             settings::check_resumed(&base, &config, &MAY_CHANGE)?;
         }

@@ -1,11 +1,11 @@
 //! The built-in time distributions, chosen by name.
 
-use super::distribution::{TimeDistribution, invert};
 use super::confined;
-use crate::normal;
+use super::distribution::{TimeDistribution, invert};
 use crate::Error;
 use crate::choice;
 use crate::choice::{Choice, Domain};
+use crate::normal;
 use std::f64::consts::{FRAC_PI_2, PI};
 
 choice! {

@@ -1,21 +1,17 @@
 //! The images of a folder with their classes: one list for training and for evaluation.
 
 use super::decode::{self, refused};
+use super::resize::square;
 use super::sizes::Sizes;
 use super::summary::{ClassCount, Group, Summary};
 use super::walk::{self, Walk};
 use super::{memory, names};
 use crate::{DataError, ImageSet};
-use image::imageops::FilterType;
-use image::{DynamicImage, RgbImage};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// The largest side that images are resized to.
 pub const LARGEST_SIZE: u32 = 4096;
-
-/// The largest number of pixels of an image after resizing and before cropping, at 16 bytes each.
-const MOST_RESIZED: f64 = (1u64 << 25) as f64;
 
 /// The image files of a folder, with the class of each.
 ///
@@ -149,15 +145,6 @@ pub(super) fn check(size: u32) -> Result<(), DataError> {
         return Ok(());
     }
     Err(DataError::Size { size, most: LARGEST_SIZE })
-}
-
-fn square(path: &Path, image: RgbImage, size: u32) -> Result<RgbImage, DataError> {
-    let (width, height) = (f64::from(image.width()), f64::from(image.height()));
-    if f64::from(size).powi(2) * width.max(height) / width.min(height) > MOST_RESIZED {
-        let problem = format!("{width} x {height} is too long and thin to be cropped to a square");
-        return Err(refused(path, problem, "remove or replace the file"));
-    }
-    Ok(DynamicImage::ImageRgb8(image).resize_to_fill(size, size, FilterType::Lanczos3).into_rgb8())
 }
 
 /// A folder without images: with what was left out, if anything was.

@@ -37,6 +37,7 @@ mod kind;
 mod listing;
 mod memory;
 mod names;
+mod resize;
 mod sizes;
 mod summary;
 mod tags;
@@ -46,6 +47,7 @@ mod webp;
 
 pub use decode::MOST_PIXELS;
 pub use listing::{LARGEST_SIZE, Listing};
+pub(crate) use resize::resized;
 pub use sizes::Sizes;
 pub use summary::{ClassCount, Group, Reason, Summary};
 
