@@ -52,5 +52,6 @@ pub mod settings;
 pub mod solvers;
 pub mod sources;
 mod spinning;
+mod time_animation;
 pub mod training_run;
 pub mod weights;

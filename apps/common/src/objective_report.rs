@@ -2,7 +2,8 @@
 //! picture.
 
 use crate::objective_args::{FlowArgs, FlowConfig};
-use crate::pictures::{Panel, panels};
+use crate::pictures::{Panel, panels, save_png};
+use crate::time_animation::animate;
 use crate::{options, settings, sources};
 use clap::Args;
 use fm_core::objective::Objective;
@@ -21,6 +22,10 @@ pub struct ShowArgs {
     /// Plot path, time distribution and weight.
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     picture: Option<PathBuf>,
+    /// Animate the time distribution: its quantile function and density while its first parameter
+    /// goes through its range.
+    #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
+    gif: Option<PathBuf>,
     /// Evaluate at these times instead of 200 evenly spaced ones; the quantile is evaluated at the
     /// same numbers.
     #[arg(long, value_delimiter = ',', value_name = "T,...", help_heading = "Output")]
@@ -77,27 +82,32 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
             (name.to_owned(), rows.iter().map(|row| (row[0], f(row))).collect::<Vec<_>>())
         };
         let weights = format!("weight: {}", objective.weighting);
-        panels(
-            path,
-            &[
-                Panel {
-                    title: format!("path: {}", objective.path),
-                    lines: vec![
-                        line("alpha (data)", &|r| r[1]),
-                        line("sigma (source)", &|r| r[2]),
-                        line("gamma", &|r| r[3]),
-                    ],
-                },
-                Panel {
-                    title: format!("times: {}", objective.times.distribution),
-                    lines: vec![line("density p", &|r| r[10])],
-                },
-                Panel {
-                    title: weights,
-                    lines: vec![line("w", &|r| r[13]), line("w p (effective weight)", &|r| r[13] * r[10])],
-                },
-            ],
-        )?;
+        let picture = panels(&[
+            Panel {
+                title: format!("path: {}", objective.path),
+                lines: vec![
+                    line("alpha (data)", &|r| r[1]),
+                    line("sigma (source)", &|r| r[2]),
+                    line("gamma", &|r| r[3]),
+                ],
+                top: None,
+            },
+            Panel {
+                title: format!("times: {}", objective.times.distribution),
+                lines: vec![line("density p", &|r| r[10])],
+                top: None,
+            },
+            Panel {
+                title: weights,
+                lines: vec![line("w", &|r| r[13]), line("w p (effective weight)", &|r| r[13] * r[10])],
+                top: None,
+            },
+        ])?;
+        save_png(path, &picture)?;
+        println!("wrote {}", path.display());
+    }
+    if let Some(path) = &args.gif {
+        animate(path, objective.times.distribution)?;
         println!("wrote {}", path.display());
     }
     Ok(ExitCode::SUCCESS)

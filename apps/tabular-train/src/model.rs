@@ -7,6 +7,7 @@ use crate::training_data::open_source;
 use anyhow::{Context, ensure};
 use fm_app::objective_args::FlowConfig;
 use fm_app::weights;
+use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::Columns;
@@ -35,6 +36,14 @@ pub(crate) struct Loaded {
 impl Loaded {
     pub(crate) fn dim(&self) -> usize {
         self.columns.dim()
+    }
+
+    /// The network of a run with the weights that its seed gives, before the first step.
+    pub(crate) fn at_the_start(&self) -> anyhow::Result<(nn::VarStore, Box<dyn VelocityModel>)> {
+        tch::manual_seed(Key::new(self.config.seed, 0, Stream::Init).torch_seed());
+        let store = nn::VarStore::new(self.device);
+        let model = self.config.model(&self.columns)?.build(&store.root())?;
+        Ok((store, model))
     }
 }
 

@@ -7,22 +7,27 @@ use crate::training_data::Material;
 use anyhow::ensure;
 use fm_app::pictures::{Layer, Plane, Point, around, ink, reach, save_gif, save_png, side_by_side};
 use fm_core::field::{Converted, RowField};
+use fm_core::path::ProbPath;
 use fm_core::tensor::upload;
+use fm_data::Columns;
 use fm_solvers::sampler::{Sampler, Steps};
 use fm_terminal::println;
 use fm_train::TrainError;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Number of arrows per side, and of drawn paths.
+/// Number of arrows per side, of drawn paths, and of pairs.
 const ARROWS: usize = 22;
 const PATHS: usize = 150;
+const PAIRS: usize = 300;
 
 /// A two-dimensional model with its data.
 struct Scene {
     loaded: Loaded,
     sampler: Sampler,
     data: Vec<Point>,
+    /// The same rows in the units of the network.
+    rows: Vec<f32>,
     title: String,
 }
 
@@ -38,7 +43,9 @@ impl Scene {
         let material = Material::open(&loaded.config)?;
         let data = points(material.table.values.as_slice().unwrap_or_default());
         let title = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { sampler: args.solve.sampler()?, data: data.into_iter().take(shown).collect(), title, loaded })
+        let rows = material.seen.values.iter().copied().take(2 * shown).collect();
+        let data = data.into_iter().take(shown).collect();
+        Ok(Self { sampler: args.solve.sampler()?, data, rows, title, loaded })
     }
 
     fn drawer(&self, args: &DrawArgs) -> anyhow::Result<Drawer<'_>> {
@@ -66,11 +73,14 @@ pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
     let reach = reach(scene.data.iter().chain(source));
     let plane = |title: &str, layers| Plane { title: title.into(), span: around(reach), layers };
     let cloud = |points: &[Point], colour| Layer::Points(String::new(), points.to_vec(), colour);
-    let three = [
+    let mut clouds = vec![
         plane("source", vec![cloud(source, ink::SOURCE)]),
         plane("data", vec![cloud(&scene.data, ink::DATA)]),
         plane("samples", vec![cloud(samples, ink::SAMPLES)]),
     ];
+    if args.untrained {
+        clouds.push(plane("untrained", vec![cloud(&untrained(&scene, args)?, ink::SAMPLES)]));
+    }
     let shown = (0..PATHS.min(args.num_samples)).map(|i| frames.iter().map(|frame| frame[i]).collect()).collect();
     let few = |points: &[Point]| points[..PATHS.min(points.len())].to_vec();
     let paths = vec![
@@ -84,14 +94,54 @@ pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
         let layers = vec![cloud(&at, ink::SAMPLES), Layer::Arrows(arrows(&scene, &args.draw, *t, reach)?, ink::FIELD)];
         fields.push(plane(&format!("velocity at t = {t}"), layers));
     }
-    for (name, planes) in
-        [("samples", three.as_slice()), ("paths", &[plane("paths", paths)]), ("field", fields.as_slice())]
-    {
+    let mut pairs = Vec::new();
+    for t in args.at.iter().filter(|_| args.velocities) {
+        let layers = vec![cloud(&scene.data, ink::DATA), Layer::Arrows(of_pairs(&scene, args, *t, reach)?, ink::FIELD)];
+        pairs.push(plane(&format!("velocities of random pairs at t = {t}"), layers));
+    }
+    let pictures =
+        [("samples", clouds), ("paths", vec![plane("paths", paths)]), ("field", fields), ("velocities", pairs)];
+    for (name, planes) in pictures.iter().filter(|(_, planes)| !planes.is_empty()) {
         let path = args.out.join(format!("{name}.png"));
         save_png(&path, &side_by_side(planes)?)?;
         println!("wrote {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Samples of the network with the weights that the run began with.
+fn untrained(scene: &Scene, args: &PictureArgs) -> anyhow::Result<Vec<Point>> {
+    let loaded = &scene.loaded;
+    ensure!(
+        !args.draw.checkpoint.is_file(),
+        "a file of weights does not have the seed of its run; give the run, or drop --untrained"
+    );
+    let (_store, model) = loaded.at_the_start()?;
+    let drawer = Drawer { model: model.as_ref(), trained_source: None, ..scene.drawer(&args.draw)? };
+    let classes = loaded.columns.asked(args.draw.class.as_deref(), args.num_samples)?;
+    Ok(points(&drawer.draw(&scene.sampler, args.num_samples, args.draw.seed, classes, false)?.values))
+}
+
+/// What the network learns from: data rows paired at random with source rows, at time t, with the
+/// velocities of the pairs; the longest arrow spans a quarter of the reach.
+fn of_pairs(scene: &Scene, args: &PictureArgs, t: f64, reach: f32) -> anyhow::Result<Vec<(Point, Point)>> {
+    let (columns, objective) = (&scene.loaded.columns, &scene.loaded.config.flow.objective);
+    let count = PAIRS.min(scene.rows.len() / 2);
+    let x0 = crate::draw::values(&scene.drawer(&args.draw)?.start(count, args.draw.seed)?)?;
+    let (low, high) = objective.span()?;
+    let at = objective.path.at(t.clamp(low, high))?;
+    let mixed = |of_data: f64, of_source: f64| -> Vec<f32> {
+        x0.iter()
+            .zip(&scene.rows)
+            .map(|(x0, x1)| (of_data * f64::from(*x1) + of_source * f64::from(*x0)) as f32)
+            .collect()
+    };
+    let x = mixed(at.alpha, at.sigma);
+    let v = in_table_units(columns, &x, &mixed(at.d_alpha, at.d_sigma));
+    let longest = v.iter().map(|v| v.0.hypot(v.1)).fold(f32::MIN_POSITIVE, f32::max);
+    let scale = reach / 4.0 / longest;
+    let arrow = |(p, v): (Point, Point)| (p, (p.0 + scale * v.0, p.1 + scale * v.1));
+    Ok(points(&columns.restore(&x)).into_iter().zip(v).map(arrow).collect())
 }
 
 /// The velocity on a grid, in the table's units; the longest arrow spans one grid cell.

@@ -170,7 +170,7 @@ const TRAINING: [Row; 45] = [
     ),
 ];
 
-const SAMPLES: [Row; 13] = [
+const SAMPLES: [Row; 15] = [
     (
         "sample --checkpoint {d}/run --num-steps 1 --num-samples 4 --source gaussian --out {d}/s.csv",
         "this is a run, which knows its source; drop it",
@@ -211,6 +211,16 @@ const SAMPLES: [Row; 13] = [
         "likelihood {d}/points.csv --checkpoint {d}/run --tolerance 0",
         "give a number above 0",
         "likelihood {d}/points.csv --checkpoint {d}/run --tolerance 0.1",
+    ),
+    (
+        "picture --checkpoint {d}/run/model.safetensors --num-samples 8 --num-steps 2 --untrained --out {d}/pictures",
+        "give the run, or drop --untrained",
+        "picture --checkpoint {d}/run --num-samples 8 --num-steps 2 --untrained --out {d}/pictures",
+    ),
+    (
+        "objective --time uniform --gif {d}/times.gif",
+        "has no parameter to animate; choose another, such as --time warp",
+        "objective --time warp --gif {d}/times.gif",
     ),
     (
         "picture --checkpoint {d}/run --num-samples 8 --num-steps 2 --at 2 --out {d}/pictures",

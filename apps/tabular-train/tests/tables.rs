@@ -151,12 +151,24 @@ fn a_student_has_straighter_paths_and_is_resumed_to_the_byte() {
     let error = fail(&format!("{reflow} --widths 32,32 --out {d}/x"));
     assert!(error.contains("has another network") && error.contains("--fresh"), "{error}");
     // Pictures of both.
-    succeed(&format!("picture --checkpoint {d}/teacher --num-samples 300 --num-steps 10 --out {d}/pictures"));
-    for name in ["samples", "paths", "field"] {
+    succeed(&format!(
+        "picture --checkpoint {d}/teacher --num-samples 300 --num-steps 10 --untrained --velocities --out {d}/pictures"
+    ));
+    for name in ["samples", "paths", "field", "velocities"] {
         let picture = image::open(dir.path().join(format!("pictures/{name}.png"))).unwrap().to_rgb8();
         let coloured = picture.pixels().filter(|p| p.0.iter().max().unwrap() - p.0.iter().min().unwrap() > 60).count();
         assert!(coloured > 300, "{name}: {coloured}");
     }
+    // Four clouds, the last of them of the untrained network.
+    let samples = image::open(dir.path().join("pictures/samples.png")).unwrap();
+    assert!(samples.width() > 3 * samples.height(), "{} x {}", samples.width(), samples.height());
+    let refused = fail(&format!(
+        "picture --checkpoint {d}/teacher/model.safetensors --num-samples 9 --num-steps 2 --untrained --out {d}/x"
+    ));
+    assert!(refused.contains("give the run, or drop --untrained"), "{refused}");
+    succeed(&format!("objective --time warp --gif {d}/warp.gif"));
+    assert!(fs::read(dir.path().join("warp.gif")).unwrap().starts_with(b"GIF89a"));
+    assert!(fail(&format!("objective --time uniform --gif {d}/x.gif")).contains("such as --time warp"));
     succeed(&format!(
         "animate --checkpoint {d}/teacher --beside {d}/student --num-samples 100 --num-steps 6 --out {d}/a.gif"
     ));

@@ -159,13 +159,15 @@ pub struct Panel {
     pub title: String,
     /// Lines by name.
     pub lines: Vec<(String, Vec<(f64, f64)>)>,
+    /// The value at the top; that of the bulk of the lines if `None`.
+    pub top: Option<f64>,
 }
 
-/// Draws panels side by side over t in [0, 1], each from 0 to the bulk of its values.
+/// Draws panels side by side over t in [0, 1], each from 0 to its top.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn panels(path: &Path, panels: &[Panel]) -> anyhow::Result<()> {
+/// When they cannot be drawn.
+pub fn panels(panels: &[Panel]) -> anyhow::Result<RgbImage> {
     use_embedded_font();
     let size = (420 * panels.len().max(1) as u32, 360);
     let mut canvas = RgbImage::new(size.0, size.1);
@@ -178,9 +180,9 @@ pub fn panels(path: &Path, panels: &[Panel]) -> anyhow::Result<()> {
             }
             Ok(area.present()?)
         };
-        draw().map_err(|e| anyhow!("cannot draw {}: {e}; please report this", path.display()))?;
+        draw().map_err(|e| anyhow!("cannot draw the panels: {e}; please report this"))?;
     }
-    save_png(path, &canvas)
+    Ok(canvas)
 }
 
 fn draw_panel<B: DrawingBackend>(place: &DrawingArea<B, Shift>, panel: &Panel) -> Result<(), Box<dyn Error>>
@@ -190,7 +192,8 @@ where
     let mut ys: Vec<f64> =
         panel.lines.iter().flat_map(|(_, line)| line).map(|p| p.1).filter(|y| y.is_finite()).collect();
     ys.sort_by(f64::total_cmp);
-    let top = ys.get(ys.len().saturating_sub(1) * 97 / 100).copied().unwrap_or(1.0).max(1e-9) * 1.3;
+    let bulk = || ys.get(ys.len().saturating_sub(1) * 97 / 100).copied().unwrap_or(1.0).max(1e-9) * 1.3;
+    let top = panel.top.unwrap_or_else(bulk);
     let mut chart = ChartBuilder::on(place)
         .caption(&panel.title, ("sans-serif", 17))
         .margin(12)

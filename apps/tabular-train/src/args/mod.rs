@@ -190,6 +190,12 @@ pub(crate) struct PictureArgs {
     /// Times at which the velocity field is drawn.
     #[arg(long, value_name = "T,...", value_delimiter = ',', default_value = "0,0.33,0.67,1", help_heading = "Output")]
     pub(crate) at: Vec<f64>,
+    /// Draw samples of the network before its first step too, in samples.png.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) untrained: bool,
+    /// Draw the velocities of random pairs of source and data too: velocities.png.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) velocities: bool,
     /// Directory for samples.png, field.png and paths.png.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: PathBuf,
