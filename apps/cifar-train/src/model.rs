@@ -6,7 +6,7 @@ use crate::latent::{self, Autoencoder};
 use crate::{data, presets};
 use anyhow::{Context, ensure};
 use fm_app::objective_args::FlowConfig;
-use fm_app::weights::{self, Opened};
+use fm_app::weights::{self, Opened, WhichWeights};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
@@ -61,15 +61,11 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
     let autoencoder = open_autoencoder(&config, &path, device)?;
-    let kind = match (which.raw_weights, which.ema_decay) {
-        (true, _) => Weights::Raw,
-        (false, None) => Weights::Ema,
-        (false, Some(decay)) => Weights::EmaOf(decay),
-    };
+    let (kind, weights) = which.weights.of(meta.step);
     let precision = if exact { Precision::F32 } else { config.precision.into() };
     FlatParams::new(&store, precision)?.adopt(checkpoint::read_weights(&path, kind)?)?;
-    let weights = format!("{} weights of step {}", if which.raw_weights { "raw" } else { "EMA" }, meta.step);
-    let ema_decay = if which.raw_weights { None } else { which.ema_decay.or(meta.ema.decays.first().copied()) };
+    let WhichWeights { raw_weights, ema_decay } = which.weights;
+    let ema_decay = if raw_weights { None } else { ema_decay.or(meta.ema.decays.first().copied()) };
     Ok(Loaded {
         path,
         config,
@@ -88,10 +84,7 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
 /// A file written by this library names its objective; any other network is assumed to predict the
 /// velocity of the linear path for images in [-1, 1].
 fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loaded> {
-    ensure!(
-        !which.raw_weights && which.ema_decay.is_none(),
-        "--raw-weights and --ema-decay are for runs; choose a file's weights with --part NAME"
-    );
+    which.weights.refuse()?;
     let mut opened = weights::open(path, &which.file, device)?;
     let shape = opened.config.data_shape();
     ensure!(shape.len() == 3, "{} is a network for points; use tabular-train", path.display());

@@ -219,7 +219,12 @@ fn scalars(record: &LogRecord, timing: &Timing) -> Vec<(String, f64)> {
         ("memory/device_bytes", timing.device_memory_bytes.map(|b| b as f64)),
     ];
     values.extend(known.into_iter().filter_map(|(tag, value)| Some((tag.to_owned(), value?))));
-    for (tag, losses) in [("loss_by_time", &record.loss_by_time), ("val_loss_by_time", &record.val_loss_by_time)] {
+    let by_time = [
+        ("loss_by_time", &record.loss_by_time),
+        ("val_loss_by_time", &record.val_loss_by_time),
+        ("val_loss_raw_by_time", &record.val_loss_raw_by_time),
+    ];
+    for (tag, losses) in by_time {
         for (k, loss) in losses.iter().enumerate() {
             let (from, to) = (k as f64 / 10.0, (k + 1) as f64 / 10.0);
             values.extend(loss.map(|loss| (format!("{tag}/{from:.1}-{to:.1}"), loss)));

@@ -10,6 +10,7 @@ use fm_core::tensor::VelocityModel;
 use fm_models::ModelConfig;
 use fm_models::interchange::{self, About, Assumption, Concerns, Recognised};
 use fm_terminal::eprintln;
+use fm_train::checkpoint::Weights;
 use std::path::Path;
 use tch::Device;
 use tch::nn::VarStore;
@@ -28,6 +29,42 @@ pub struct Opened {
     pub store: VarStore,
     /// The network.
     pub model: Box<dyn VelocityModel>,
+}
+
+/// The weights of a run.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[group(skip)]
+pub struct WhichWeights {
+    /// Use the trained weights of a run instead of their EMA; for a file of weights, use --part.
+    #[arg(long, conflicts_with = "part", help_heading = "Model")]
+    pub raw_weights: bool,
+    /// Use the EMA with this decay, of a run that keeps several (default: the first).
+    #[arg(long, value_name = "D", conflicts_with_all = ["raw_weights", "part"], help_heading = "Model")]
+    pub ema_decay: Option<f64>,
+}
+
+impl WhichWeights {
+    /// The weights of a checkpoint, and their name in messages.
+    pub fn of(&self, step: u64) -> (Weights, String) {
+        let kind = match (self.raw_weights, self.ema_decay) {
+            (true, _) => Weights::Raw,
+            (false, None) => Weights::Ema,
+            (false, Some(decay)) => Weights::EmaOf(decay),
+        };
+        (kind, format!("{} weights of step {step}", if self.raw_weights { "raw" } else { "EMA" }))
+    }
+
+    /// Fails if a flag is set; for files of weights.
+    ///
+    /// # Errors
+    /// A flag that is set.
+    pub fn refuse(&self) -> anyhow::Result<()> {
+        ensure!(
+            !self.raw_weights && self.ema_decay.is_none(),
+            "--raw-weights and --ema-decay are for runs; choose a file's weights with --part NAME"
+        );
+        Ok(())
+    }
 }
 
 /// Choices that a file of weights leaves open.

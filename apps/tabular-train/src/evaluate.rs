@@ -112,8 +112,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     );
     println!("{}", table(&compared));
     let sequences = columns.series.map(|series| sequences(series.length, &samples, &real, &picked)).transpose()?;
-    // A distribution that can be sampled has unlimited rows, so there is nothing to copy.
-    let finite = config.toy().is_none();
+    // A distribution whose points are new at every step has nothing to copy.
+    let finite = config.toy().is_none() || config.rows > 0;
     let copies = finite.then(|| copies(samples.view(), trained.view())).transpose()?;
     let [straight, energy] = paths(args, &loaded)?;
     println!("paths     straightness {straight:.4}, energy {energy:.4}");

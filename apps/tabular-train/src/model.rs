@@ -13,7 +13,7 @@ use fm_core::tensor::VelocityModel;
 use fm_data::Columns;
 use fm_models::interchange::About;
 use fm_terminal::eprintln;
-use fm_train::checkpoint::{Weights, read_weights};
+use fm_train::checkpoint::read_weights;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::trained_source::TrainedSource;
@@ -68,14 +68,15 @@ pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> any
     let store = nn::VarStore::new(device);
     let model = network.build(&store.root())?;
     let trained_source = config.trained_source(&store, columns.dim());
-    FlatParams::new(&store, Precision::F32)?.adopt(read_weights(&path, Weights::Ema)?)?;
-    let weights = format!("EMA weights of step {}", meta.step);
+    let (kind, weights) = file.which.of(meta.step);
+    FlatParams::new(&store, Precision::F32)?.adopt(read_weights(&path, kind)?)?;
     Ok(Loaded { config, columns, source, model, trained_source, device, weights, store })
 }
 
 /// A file written by this library names its objective; any other network is assumed to predict the
 /// velocity of the linear path, in the data's units.
 fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Result<Loaded> {
+    args.which.refuse()?;
     let file = &args.file;
     let (opened, trained_source) = weights::open_with(path, file, device, trained_source)?;
     let shape = opened.config.data_shape();

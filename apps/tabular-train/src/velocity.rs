@@ -13,7 +13,7 @@ use tch::{Device, Kind, no_grad};
 pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     // A velocity has no source.
     let source = args.checkpoint.is_file().then(|| "gaussian".to_owned());
-    let file = ModelFileArgs { file: args.file.clone(), source };
+    let file = ModelFileArgs { which: args.which, file: args.file.clone(), source };
     let loaded = load(&args.checkpoint, &file, &args.device)?;
     ensure!(
         loaded.columns.classes.is_empty(),

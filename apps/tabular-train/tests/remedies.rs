@@ -170,7 +170,7 @@ const TRAINING: [Row; 45] = [
     ),
 ];
 
-const SAMPLES: [Row; 15] = [
+const SAMPLES: [Row; 16] = [
     (
         "sample --checkpoint {d}/run --num-steps 1 --num-samples 4 --source gaussian --out {d}/s.csv",
         "this is a run, which knows its source; drop it",
@@ -211,6 +211,11 @@ const SAMPLES: [Row; 15] = [
         "likelihood {d}/points.csv --checkpoint {d}/run --tolerance 0",
         "give a number above 0",
         "likelihood {d}/points.csv --checkpoint {d}/run --tolerance 0.1",
+    ),
+    (
+        "sample --checkpoint {d}/run/model.safetensors --raw-weights --num-samples 2 --out {d}/s.csv",
+        "--raw-weights and --ema-decay are for runs; choose a file's weights with --part NAME",
+        "sample --checkpoint {d}/run/model.safetensors --num-samples 2 --out {d}/s.csv",
     ),
     (
         "picture --checkpoint {d}/run/model.safetensors --num-samples 8 --num-steps 2 --untrained --out {d}/pictures",

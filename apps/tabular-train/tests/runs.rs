@@ -141,6 +141,24 @@ fn a_finished_run_has_its_weights_and_their_description_at_its_root() {
     assert_ne!(sample("run/model.safetensors"), samples);
 }
 
+#[test]
+fn each_average_of_a_run_and_its_weights_can_be_sampled() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    succeed(&format!("train {POINTS} --steps 20 --ema-decay 0.9,0 --ema-warmup false --out {d}/run"));
+    let sample = |flags: &str| {
+        let said = succeed(&format!("sample --checkpoint {d}/run --num-samples 9 {flags} --out {d}/s.csv"));
+        (fs::read_to_string(dir.path().join("s.csv")).unwrap(), said)
+    };
+    let [(first, _), (second, _), (raw, said)] = ["", "--ema-decay 0", "--raw-weights"].map(sample);
+    assert!(said.contains("raw weights of step 20"), "{said}");
+    // An average with decay 0 is the weights themselves.
+    assert!(raw == second && raw != first);
+    assert!(
+        fail(&format!("sample --checkpoint {d}/run --ema-decay 0.5 --num-samples 9 --out {d}/s.csv")).contains("0.9")
+    );
+}
+
 /// A source that is trained is part of the weights.
 #[test]
 fn the_weights_of_a_finished_run_have_its_trained_source() {

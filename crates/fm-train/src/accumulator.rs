@@ -3,7 +3,7 @@
 //!
 //! | number | meaning |
 //! |---|---|
-//! | loss, bins | sums over the steps and rows whose loss was finite |
+//! | loss, gradient norm, bins | sums over the steps and rows whose loss was finite |
 //! | epoch loss | the same sum since the last epoch ended, and that of the epoch before it |
 //! | skipped | steps of the whole run that were skipped because their loss or gradient was not finite |
 //! | in a row | consecutive skipped steps up to now, and the longest such sequence since the last line |
@@ -25,9 +25,14 @@ const WORST: usize = 4;
 const EPOCH: usize = 5;
 /// Sum and count of the losses of the epoch that ended last, if no line has reported it.
 const ENDED: usize = 7;
-const NUMBERS: usize = 9;
-/// The numbers of checkpoints that were written before there were losses of epochs.
-const EARLIER: usize = 5;
+/// Sum and count of the gradient norms.
+const NORM: usize = 9;
+const NUMBERS: usize = 11;
+/// The numbers of checkpoints that were written before there were losses of epochs, and before
+/// norms were summed.
+const EARLIER: [usize; 2] = [5, 9];
+/// Numbers of a step: the loss, the norm of the gradient, and 1 if both are finite or 0 if not.
+const OF_A_STEP: usize = 3;
 
 /// Accumulated metrics, on the device.
 #[derive(Debug)]
@@ -36,8 +41,7 @@ pub struct MetricAccumulator {
     numbers: Vec<f64>,
     /// Sum of losses and number of rows in each bin, f64.
     bins: Tensor,
-    /// The steps since the numbers were read, in rows of 2, f64: the loss, and 1 if it was finite
-    /// or 0 if not.
+    /// The steps since the numbers were read, in rows of [`OF_A_STEP`], f64.
     steps: Vec<Tensor>,
     /// The same, with several steps packed into one tensor.
     packed: Vec<Tensor>,
@@ -76,6 +80,8 @@ pub struct Saved {
 pub struct Seen {
     /// Mean loss; NaN if no step was finite.
     pub loss: f64,
+    /// Mean norm of the gradient before clipping; NaN if no step was finite.
+    pub grad_norm: f64,
     /// Mean loss of the rows in each tenth of the time interval; NaN for a tenth without rows.
     pub bins: Vec<f64>,
     /// Mean gain of the coupling, if there is one.
@@ -123,8 +129,9 @@ impl MetricAccumulator {
         no_grad(|| {
             let loss = loss.detach().to_kind(Kind::Double);
             // Not finite if either is not finite.
-            let good = (&loss + norm).isfinite().to_kind(Kind::Double);
-            self.steps.push(Tensor::stack(&[&loss, &good], 0));
+            let norm = norm.detach().to_kind(Kind::Double);
+            let good = (&loss + &norm).isfinite().to_kind(Kind::Double);
+            self.steps.push(Tensor::stack(&[&loss, &norm, &good], 0));
             if self.steps.len() == PACKED {
                 self.packed.push(Tensor::stack(&self.steps, 0).view(-1));
                 self.steps.clear();
@@ -143,6 +150,7 @@ impl MetricAccumulator {
         let gain = std::mem::replace(self, next).gain;
         Seen {
             loss: numbers[LOSS] / numbers[COUNTED],
+            grad_norm: numbers[NORM] / numbers[NORM + 1],
             bins: (0..BINS).map(|k| bins[k] / bins[BINS + k]).collect(),
             epoch_loss: (numbers[ENDED + 1] > 0.0).then(|| numbers[ENDED] / numbers[ENDED + 1]),
             gain: (gain.1 > 0).then(|| gain.0 / gain.1 as f64),
@@ -158,12 +166,12 @@ impl MetricAccumulator {
         let read: Vec<f64> = read.unwrap_or_else(|_| vec![f64::NAN; 2 * BINS]);
         let (bins, steps) = read.split_at(2 * BINS);
         let mut numbers = self.numbers.clone();
-        for (k, step) in steps.as_chunks::<2>().0.iter().enumerate() {
-            if step[1] == 1.0 {
-                numbers[EPOCH] += step[0];
-                numbers[EPOCH + 1] += 1.0;
-                numbers[LOSS] += step[0];
-                numbers[COUNTED] += 1.0;
+        for (k, [loss, norm, good]) in steps.as_chunks::<OF_A_STEP>().0.iter().enumerate() {
+            if *good == 1.0 {
+                for (sum, value) in [(EPOCH, loss), (LOSS, loss), (NORM, norm)] {
+                    numbers[sum] += value;
+                    numbers[sum + 1] += 1.0;
+                }
                 numbers[IN_A_ROW] = 0.0;
             } else {
                 numbers[SKIPPED] += 1.0;
@@ -190,7 +198,7 @@ impl MetricAccumulator {
     /// A number of sums that differs from the accumulator's.
     pub fn restore(&mut self, saved: &Saved) -> Result<(), String> {
         let count = saved.sums.len().saturating_sub(2 * BINS);
-        if ![EARLIER, NUMBERS].contains(&count) {
+        if count != NUMBERS && !EARLIER.contains(&count) {
             return Err(format!("its tally has {} sums, not {}", saved.sums.len(), NUMBERS + 2 * BINS));
         }
         let (numbers, bins) = saved.sums.split_at(count);
@@ -210,7 +218,7 @@ mod tests {
     fn bad_steps_are_counted_and_left_out() {
         let mut tally = MetricAccumulator::new(Device::Cpu);
         let mut allowed = Vec::new();
-        for (loss, norm) in [(1.0, 1.0), (f64::NAN, 1.0), (2.0, f64::INFINITY), (3.0, 1.0), (f64::NAN, f64::NAN)] {
+        for (loss, norm) in [(1.0, 1.0), (f64::NAN, 1.0), (2.0, f64::INFINITY), (3.0, 3.0), (f64::NAN, f64::NAN)] {
             allowed.push(tally.step(&Tensor::from(loss), &Tensor::from(norm), Some(0.5), false).double_value(&[]));
         }
         let members = Tensor::from_slice(&members(&[0.05, 0.05, 1.0], BINS, bin)).view([3, BINS as i64]);
@@ -220,6 +228,7 @@ mod tests {
         again.restore(&saved).unwrap();
         let seen = again.take();
         assert_eq!((seen.loss, seen.skipped, seen.worst, seen.gain), (2.0, 3, 2, Some(0.5)));
+        assert_eq!(seen.grad_norm, 2.0);
         assert_eq!((seen.bins[0], seen.bins[9]), (1.0, 4.0));
         assert!(seen.bins[1].is_nan());
         // A sequence of bad steps continues across a line.

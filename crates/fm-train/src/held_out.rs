@@ -179,6 +179,7 @@ impl Callback for Validation<'_> {
         let finite = |x: f64| x.is_finite().then_some(x);
         (record.val_loss, record.val_loss_raw) = (Some(averaged.mean), Some(raw.mean));
         record.val_loss_by_time = averaged.by_time.into_iter().map(finite).collect();
+        record.val_loss_raw_by_time = raw.by_time.into_iter().map(finite).collect();
         Ok(())
     }
 

@@ -23,7 +23,7 @@ pub struct LogRecord {
     /// without rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loss_by_time: Vec<Option<f64>>,
-    /// Gradient norm of this step, before clipping.
+    /// Mean norm of the gradient since the previous line, before clipping.
     #[serde(deserialize_with = "or_nan")]
     pub grad_norm: f64,
     /// |change of the weights| / |weights| of this step.
@@ -46,6 +46,9 @@ pub struct LogRecord {
     /// interval; null for a tenth without rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub val_loss_by_time: Vec<Option<f64>>,
+    /// The same losses of the weights themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub val_loss_raw_by_time: Vec<Option<f64>>,
     /// Energy distance between samples of the first EMA and rows of the data, if it is measured;
     /// lower is better.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_is_nan")]

@@ -96,7 +96,7 @@ impl TrainOptions {
 }
 
 impl TrainState {
-    /// Completes a line of the log. Device-to-host reads: the accumulator and two norms.
+    /// Completes a line of the log. Device-to-host reads: the accumulator and a norm.
     fn take_record(&mut self, done: &StepInfo, options: &TrainOptions, seed: u64) -> Result<LogRecord, TrainError> {
         let seen = self.tally.take();
         if seen.worst >= options.patience {
@@ -115,13 +115,14 @@ impl TrainState {
             } else {
                 seen.bins.iter().copied().map(finite).collect()
             },
-            grad_norm: done.norm.double_value(&[]),
+            grad_norm: seen.grad_norm,
             update_ratio: change.map_or(f64::NAN, |c| c.double_value(&[])),
             lr: done.lr,
             coupling_gain: seen.gain,
             val_loss: None,
             val_loss_raw: None,
             val_loss_by_time: Vec::new(),
+            val_loss_raw_by_time: Vec::new(),
             quality: None,
             skipped: seen.skipped,
         })
@@ -225,8 +226,6 @@ impl Ahead<'_> {
 /// Per-step values needed for logging.
 struct StepInfo {
     lr: f64,
-    /// Gradient norm before clipping, on the device.
-    norm: Tensor,
     /// The weights before the update, on logging steps.
     before: Option<Tensor>,
     /// Whether the stop flag is set in any process.
@@ -267,7 +266,7 @@ fn step(
     {
         adaptive.adopt();
     }
-    Ok(StepInfo { lr, norm, before, interrupted })
+    Ok(StepInfo { lr, before, interrupted })
 }
 
 /// Loss and gradient of the rows of a batch that this process holds.

@@ -174,7 +174,13 @@ fn measuring_changes_no_weight_and_only_the_lines_that_are_due() {
     let due: Vec<u64> = measured.1.iter().filter(|line| line.val_loss.is_some()).map(|line| line.step).collect();
     assert_eq!(due, [20, 40, 50]);
     for (line, with) in plain.1.iter().zip(&measured.1) {
-        let without = LogRecord { val_loss: None, val_loss_raw: None, val_loss_by_time: Vec::new(), ..with.clone() };
+        let without = LogRecord {
+            val_loss: None,
+            val_loss_raw: None,
+            val_loss_by_time: Vec::new(),
+            val_loss_raw_by_time: Vec::new(),
+            ..with.clone()
+        };
         assert_eq!(*line, without);
         assert_eq!(with.val_loss_by_time.len(), if with.val_loss.is_some() { 10 } else { 0 });
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 use fm_app::process_group::GroupArgs;
 use fm_app::solvers::SolveArgs;
-use fm_app::weights::FileArgs;
+use fm_app::weights::{FileArgs, WhichWeights};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -21,12 +21,8 @@ pub(crate) struct CheckpointArgs {
 /// The weights of a model, and their device.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Which {
-    /// Use the trained weights of a run instead of their EMA; for a file of weights, use --part.
-    #[arg(long, conflicts_with = "part", help_heading = "Model")]
-    pub(crate) raw_weights: bool,
-    /// Use the EMA with this decay, of a run that keeps several (default: the first).
-    #[arg(long, value_name = "D", conflicts_with_all = ["raw_weights", "part"], help_heading = "Model")]
-    pub(crate) ema_decay: Option<f64>,
+    #[command(flatten)]
+    pub(crate) weights: WhichWeights,
     #[command(flatten)]
     pub(crate) file: FileArgs,
     /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.

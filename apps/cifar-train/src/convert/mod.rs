@@ -88,7 +88,7 @@ fn bare(model: &ModelConfig) -> String {
 }
 
 fn from_file(path: &Path, which: &Which) -> anyhow::Result<Found> {
-    ensure!(!which.raw_weights, "--raw-weights is for runs; choose a file's weights with --part NAME");
+    which.weights.refuse()?;
     let device = fm_app::device::select(&which.device)?;
     let Opened { about, config, name, store, .. } = weights::open(path, &which.file, device)?;
     let objective = which.file.objective(about.as_ref())?;

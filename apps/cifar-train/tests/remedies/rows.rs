@@ -139,7 +139,7 @@ pub(crate) const SAMPLES: [Row; 30] = [
     ),
     (
         "convert {d}/sets.safetensors {d}/net.pt --raw-weights",
-        "--raw-weights is for runs; choose a file's weights with --part NAME",
+        "--raw-weights and --ema-decay are for runs; choose a file's weights with --part NAME",
         "convert {d}/sets.safetensors {d}/net.pt --part ema_model",
     ),
     (

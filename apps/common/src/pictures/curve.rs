@@ -142,7 +142,7 @@ fn three_digits(value: f64) -> f64 {
 }
 
 /// A number on an axis, as short as it may be.
-fn short(value: &f64) -> String {
+pub(super) fn short(value: &f64) -> String {
     let size = value.abs();
     match size {
         0.0 => "0".into(),
@@ -200,7 +200,9 @@ where
         .x_label_area_size(28)
         .y_label_area_size(44)
         .build_cartesian_2d(0.0..1.0, 0.0..top)?;
-    chart.configure_mesh().x_desc("t").x_labels(6).y_labels(6).light_line_style(WHITE).draw()?;
+    let mesh = &mut chart.configure_mesh();
+    mesh.x_desc("t").x_labels(6).y_labels(6).light_line_style(WHITE);
+    mesh.x_label_formatter(&short).y_label_formatter(&short).draw()?;
     for (k, (name, line)) in panel.lines.iter().enumerate() {
         let colour = colour(k, panel.lines.len());
         let inside = line.iter().copied().filter(|p| p.1.is_finite()).map(|(t, y)| (t, y.min(top)));

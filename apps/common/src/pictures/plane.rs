@@ -1,6 +1,7 @@
 //! Pictures of the plane: points, the paths of particles, arrows of a field, and densities, over
 //! equal axes.
 
+use super::curve::short;
 use super::font::use_embedded_font;
 use super::grid::save_png;
 use anyhow::anyhow;
@@ -118,7 +119,9 @@ where
         .y_label_area_size(30)
         .build_cartesian_2d(low..high, low..high)?;
     let axes = &mut chart.configure_mesh();
-    axes.disable_mesh().x_labels(5).y_labels(5).axis_style(BLACK.mix(0.35)).label_style(("sans-serif", 11)).draw()?;
+    axes.disable_mesh().x_labels(5).y_labels(5).axis_style(BLACK.mix(0.35)).label_style(("sans-serif", 11));
+    let number = |value: &f32| short(&f64::from(*value));
+    axes.x_label_formatter(&number).y_label_formatter(&number).draw()?;
     let mut named = 0;
     for layer in &plane.layers {
         match layer {

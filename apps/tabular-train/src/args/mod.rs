@@ -12,7 +12,7 @@ use fm_app::objective_report::ShowArgs;
 use fm_app::options::help;
 use fm_app::report::ReportArgs;
 use fm_app::solvers::SolveArgs;
-use fm_app::weights::FileArgs;
+use fm_app::weights::{FileArgs, WhichWeights};
 use fm_core::path::PathKind;
 use fm_ot::CouplingKind;
 use fm_ot::cost::Metric;
@@ -98,6 +98,8 @@ pub(crate) struct DataArgs {
 /// Choices that a file of weights leaves open.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ModelFileArgs {
+    #[command(flatten)]
+    pub(crate) which: WhichWeights,
     #[command(flatten)]
     pub(crate) file: FileArgs,
     /// Source that the network of a file was trained from, if the file does not say: gaussian,
@@ -252,6 +254,8 @@ pub(crate) struct VelocityArgs {
     /// (.safetensors, .pt, .pth).
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: PathBuf,
+    #[command(flatten)]
+    pub(crate) which: WhichWeights,
     #[command(flatten)]
     pub(crate) file: FileArgs,
     /// Write the output of the network, one line per point, in its standardised units.
