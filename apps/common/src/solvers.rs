@@ -38,7 +38,7 @@ pub struct SolveArgs {
     #[arg(long, value_name = "N", hide = true)]
     max_evaluations: Option<usize>,
     #[arg(long, value_name = "PATH", hide = true, help = help::<PathKind>(
-        "Sample along this path instead of the one trained on; exact samples are the same, solver errors differ"
+        "Sample along this path instead of the one trained on, up to 0.001 from ends at which it is singular; exact samples are the same, solver errors differ"
     ))]
     schedule: Option<PathKind>,
     #[arg(long, value_name = "DIFFUSION", help = help::<Diffusion>(

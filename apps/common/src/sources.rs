@@ -22,6 +22,10 @@ pub fn open(
     deviation: impl FnOnce() -> f64,
     load: impl FnOnce(&str) -> anyhow::Result<Array2<f32>>,
 ) -> anyhow::Result<Source> {
+    // A Gaussian of another scale is `matched` with that deviation.
+    if let Some(scale) = name.strip_prefix("gaussian:scale=") {
+        *name = format!("matched:deviation={scale}");
+    }
     if is_distribution(name) {
         let kind = SourceKind::parse(name)?.measured(deviation);
         *name = kind.to_string();
@@ -114,6 +118,16 @@ pub fn least(
 mod tests {
     use super::*;
     use ndarray::array;
+
+    #[test]
+    fn a_gaussian_of_another_scale_is_a_matched_one() {
+        let mut name = "gaussian:scale=2".to_owned();
+        let source = open(&mut name, 2, || 0.0, |_| bail!("not a data set")).unwrap();
+        assert_eq!(name, "matched:deviation=2");
+        assert!(source == SourceKind::Matched { deviation: 2.0 }.into());
+        let mut name = "gaussian:scale=-1".to_owned();
+        assert!(open(&mut name, 2, || 0.0, |_| bail!("not a data set")).is_err());
+    }
 
     #[test]
     fn names_are_measured_loaded_or_refused() {

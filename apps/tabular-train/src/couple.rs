@@ -8,7 +8,7 @@ use fm_core::rng::{Key, Stream};
 use fm_data::table::{CsvOptions, csv};
 use fm_data::{Columns, Preprocess, Table, TableSource};
 use fm_ot::cost::Metric;
-use fm_ot::coupling::OtCoupling;
+use fm_ot::coupling::{OtCoupling, Solved};
 use fm_ot::trajectory::trajectory_reported;
 use fm_terminal::println;
 use ndarray::{Array2, ArrayView2};
@@ -30,6 +30,11 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     let tables = centred(tables, args.cost)?;
     let classes: Option<Vec<i64>> = classes.map(|c| c.iter().map(|v| *v as i64).collect());
     ensure!(classes.is_none() || tables.len() == 2, "--classes belong to the second of two tables; give two");
+    if let [from, to] = tables.as_slice()
+        && from.nrows() != to.nrows()
+    {
+        return unequal(args, &coupling, [from, to]);
+    }
     let views: Vec<ArrayView2<'_, f32>> = tables.iter().map(Array2::view).collect();
     let conditions = classes.as_deref().map_or(Conditions::None, Conditions::Classes);
     for (k, leg) in tables.windows(2).enumerate() {
@@ -48,6 +53,36 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// The plan between two tables of different numbers of rows, all rows of a table having the same
+/// mass: which share of the whole goes from a row to another.
+fn unequal(args: &CoupleArgs, coupling: &OtCoupling, [from, to]: [&Array2<f32>; 2]) -> anyhow::Result<ExitCode> {
+    ensure!(
+        args.classes.is_none() && coupling.condition_weight == 0.0,
+        "rows with classes are paired one to one, and these tables have different numbers of rows; give tables of one length"
+    );
+    let cost = coupling.cost.matrix(to.view(), from.view())?;
+    let plan = coupling.plan.solve(cost.view())?;
+    let spent = plan.cost(cost.view())?;
+    println!(
+        "plan      {} rows of {} to {} of {}: cost {spent} of mass {}",
+        from.nrows(),
+        args.tables[0],
+        to.nrows(),
+        args.tables[1],
+        spent.mass
+    );
+    let (Solved::Masses(plan), Some(out)) = (plan, &args.out) else { return Ok(ExitCode::SUCCESS) };
+    let least = LEAST / plan.len() as f64;
+    let shared = plan.indexed_iter().filter(|(_, mass)| **mass > least);
+    let text: String = shared.map(|((to, from), mass)| format!("{from},{to},{mass}\n")).collect();
+    fm_train::files::output(out, format!("table_0,table_1,mass\n{text}").as_bytes())?;
+    println!("wrote {}: row numbers from 0 and the mass between them, a line each", out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The least mass that is written, as a share of the mean mass of a pair.
+const LEAST: f64 = 1e-9;
 
 /// Table number `k` by name. Toy distributions of one name are drawn with one seed each, so that
 /// they differ.

@@ -2,14 +2,15 @@
 //! two-dimensional density.
 
 use crate::args::LikelihoodOf;
-use crate::draw::Drawer;
+use crate::draw::{Classes, Drawer};
 use crate::model::{Loaded, load};
 use crate::training_data::Material;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use fm_app::likelihood::{Densities, mean_and_error};
 use fm_app::pictures::{Layer, Plane, around, ink, reach, save_png, side_by_side};
 use fm_core::tensor::upload;
 use fm_data::table::{CsvOptions, csv};
+use fm_data::{Columns, Table};
 use fm_terminal::println;
 use ndarray::Array2;
 use std::path::Path;
@@ -17,11 +18,19 @@ use std::process::ExitCode;
 
 pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
-    if !loaded.columns.is_affine() || !loaded.columns.classes.is_empty() {
-        bail!(
-            "densities are known for models without classes, of tables whose columns are only shifted and scaled; train such a model: --preprocess standardize"
-        );
-    }
+    let columns = &loaded.columns;
+    ensure!(
+        columns.quantiles.is_empty() && columns.limits.is_empty() && !columns.whole,
+        "densities are known for columns that are shifted and scaled, and for their logarithms; train such a model: --preprocess standardize"
+    );
+    ensure!(
+        !columns.classes.is_empty() || (args.class.is_none() && args.labels.is_none()),
+        "this model was trained without classes; drop --class and --labels"
+    );
+    ensure!(
+        columns.classes.is_empty() || args.class.is_some() || args.labels.is_some(),
+        "the density of this model depends on the class; give --class CLASS, or --labels COLUMN of the rows"
+    );
     if let Some(rows) = &args.rows {
         of_rows(args, &loaded, rows)?;
     }
@@ -39,10 +48,15 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
 }
 
 fn of_rows(args: &LikelihoodOf, loaded: &Loaded, file: &Path) -> anyhow::Result<()> {
-    let table = loaded.columns.apply_table(&csv(file, &CsvOptions::default())?);
-    let table = table.with_context(|| format!("cannot use {}", file.display()))?.values;
-    let rows = table.nrows();
-    let (values, found) = densities(args, loaded, table)?;
+    let options = CsvOptions { labels: args.labels.clone(), ..CsvOptions::default() };
+    let unsuited = || format!("cannot use {}", file.display());
+    let table = loaded.columns.apply_table(&csv(file, &options)?).with_context(unsuited)?;
+    let rows = table.values.nrows();
+    let classes = match &args.labels {
+        Some(_) => classes(&table, &loaded.columns).with_context(unsuited)?,
+        None => given_class(args, &loaded.columns, rows)?,
+    };
+    let (values, found) = densities(args, loaded, table.values, &classes)?;
     let (mean, error) = mean_and_error(&values);
     println!(
         "{rows} rows: mean log-density {mean:.4} +- {error:.4} nats in the table's units, NFE {:.1}; {}; {}",
@@ -58,20 +72,44 @@ fn of_rows(args: &LikelihoodOf, loaded: &Loaded, file: &Path) -> anyhow::Result<
     Ok(())
 }
 
-/// Log-densities in the table's units of rows in those of the network.
-fn densities(args: &LikelihoodOf, loaded: &Loaded, table: Array2<f32>) -> anyhow::Result<(Vec<f64>, Densities)> {
+/// The model's number of the class of each row.
+fn classes(table: &Table<f32>, columns: &Columns) -> anyhow::Result<Vec<i64>> {
+    let number = |name: &String| {
+        let place = columns.classes.iter().position(|(known, _)| known == name);
+        place.with_context(|| format!("the model has no class '{name}'; leave out its rows"))
+    };
+    let numbers = table.classes.iter().map(number).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(table.labels.iter().map(|label| numbers[usize::from(*label)] as i64).collect())
+}
+
+fn given_class(args: &LikelihoodOf, columns: &Columns, rows: usize) -> anyhow::Result<Vec<i64>> {
+    if columns.classes.is_empty() { Ok(Vec::new()) } else { columns.asked(args.class.as_deref(), rows) }
+}
+
+/// Log-densities in the table's units of rows in those of the network, of these classes.
+fn densities(
+    args: &LikelihoodOf,
+    loaded: &Loaded,
+    table: Array2<f32>,
+    classes: &[i64],
+) -> anyhow::Result<(Vec<f64>, Densities)> {
     let (rows, dim) = table.dim();
     let x = upload(table.as_slice().unwrap_or_default(), &[rows as i64, dim as i64], loaded.device);
-    let field = Drawer::of(loaded, 1.0)?.field(&[]);
+    let field = Drawer::of(loaded, 1.0)?.field(classes);
     let objective = &loaded.config.flow.objective;
     let found = match &loaded.trained_source {
         Some(source) => args.how.evaluate_from(&field, objective, |x| source.log_density(x), &x, 0)?,
         None => args.how.evaluate(&field, objective, &loaded.source, &x, 0)?,
     };
     // Change of units: the density in the table's units is smaller by the product of the columns'
-    // deviations.
-    let scale: f64 = loaded.columns.deviation.iter().filter(|d| **d > 0.0).map(|d| d.ln()).sum();
-    Ok((found.values.iter().map(|log_p| log_p - scale).collect(), found))
+    // deviations, and of 1 + x if they are those of ln(1 + x).
+    let Columns { mean, deviation, log1p, .. } = &loaded.columns;
+    let scale: f64 = deviation.iter().filter(|d| **d > 0.0).map(|d| d.ln()).sum();
+    let logarithm =
+        |z: &[f32]| -> f64 { z.iter().zip(mean.iter().zip(deviation)).map(|(z, (m, d))| f64::from(*z) * d + m).sum() };
+    let stretched = |z: &[f32]| if *log1p { logarithm(z) } else { 0.0 };
+    let each = found.values.iter().zip(table.as_slice().unwrap_or_default().chunks_exact(dim.max(1)));
+    Ok((each.map(|(log_p, z)| log_p - scale - stretched(z)).collect(), found))
 }
 
 fn picture(args: &LikelihoodOf, loaded: &Loaded, path: &Path) -> anyhow::Result<()> {
@@ -80,7 +118,8 @@ fn picture(args: &LikelihoodOf, loaded: &Loaded, path: &Path) -> anyhow::Result<
     let (reach, side) = (reach(&data), args.resolution);
     let centre = |k: usize| f64::from(reach) * ((2 * k + 1) as f64 / side as f64 - 1.0);
     let grid = Array2::from_shape_fn((side * side, 2), |(i, j)| centre(if j == 0 { i % side } else { i / side }));
-    let (values, _) = densities(args, loaded, loaded.columns.apply(grid.view())?)?;
+    let classes = given_class(args, &loaded.columns, grid.nrows())?;
+    let (values, _) = densities(args, loaded, loaded.columns.apply(grid.view())?, &classes)?;
     let heat = values.iter().map(|log_p| log_p.exp() as f32).collect();
     let plane = |title: &str, layers| Plane { title: title.into(), span: around(reach), layers };
     let shown = data.into_iter().take(3000).collect();

@@ -59,6 +59,7 @@ impl Material {
             if held.is_empty() { table.select(&[]) } else { windows(all.select(held), config, "the rows held out")? };
         let unsuited = || format!("cannot use {} with --preprocess {}", config.data, config.preprocess);
         let columns = Columns::clipped(&table, config.preprocess, config.clip_outliers).with_context(unsuited)?;
+        let columns = Columns { non_negative: config.non_negative, ..columns };
         let seen = columns.apply_table(&table).with_context(unsuited)?;
         let unseen = columns.apply_table(&held).with_context(unsuited)?;
         let toy = config.toy().filter(|_| config.rows == 0);

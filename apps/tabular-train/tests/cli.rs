@@ -68,7 +68,8 @@ fn every_toy_runs_and_bad_input_is_one_line() {
         (format!("train --coupling schroedinger-bridge --out {d}/x"), "choose path schroedinger-bridge"),
         (format!("train --ot-batch 0 --out {d}/x"), "ot_batch is 0"),
         (format!("couple {d}/one.csv"), "at least two"),
-        (format!("couple {d}/one.csv {d}/three.csv"), "equal rows"),
+        (format!("couple {d}/one.csv {d}/three.csv {d}/three.csv"), "equal rows"),
+        (format!("couple {d}/one.csv {d}/three.csv --coupling c2ot"), "give tables of one length"),
         (format!("couple {d}/one.csv {d}/one.csv --coupling independent"), "leaves rows as they are"),
         (format!("couple {d}/one.csv {d}/one.csv --coupling c2ot"), "give labels"),
         (format!("couple {d}/one.csv {d}/one.csv --coupling c2ot --classes {d}/one.csv"), "2 conditions"),
@@ -95,6 +96,18 @@ fn couple_joins_snapshots_into_paths() {
     let drawn = "--coupling sinkhorn:0.001 --pairing drawn --seed 3";
     succeed(&format!("couple {d}/a.csv {d}/b.csv {d}/c.csv {drawn} --out {d}/drawn.csv"));
     assert_eq!(fs::read_to_string(dir.path().join("drawn.csv")).unwrap(), text);
+    // Tables of different lengths share masses: rows 0 and 10 of a third each go to one of two.
+    fs::write(dir.path().join("two.csv"), "0\n20\n").unwrap();
+    let said = succeed(&format!("couple {d}/a.csv {d}/two.csv --out {d}/masses.csv"));
+    // Row 10 is split, at a cost of 100 for a third of the mass.
+    assert!(said.contains("3 rows of") && said.contains("cost 33.3333"), "{said}");
+    let masses = columns(&dir.path().join("masses.csv"), 1);
+    let sum = |side: usize, row: f64| masses.iter().filter(|m| m[side] == row).map(|m| m[2]).sum::<f64>();
+    for (side, rows) in [(0, 3), (1, 2)] {
+        (0..rows).for_each(|row| assert!((sum(side, f64::from(row)) - 1.0 / f64::from(rows)).abs() < 1e-12));
+    }
+    let drawn = succeed(&format!("couple {d}/a.csv {d}/two.csv --coupling sinkhorn:0.001 --out {d}/soft.csv"));
+    assert!(drawn.contains("cost 33.3333"), "{drawn}");
 }
 
 /// Loss-aware times are part of the state: stopped between two moves of their density, a run goes

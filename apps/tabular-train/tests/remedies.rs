@@ -170,7 +170,7 @@ const TRAINING: [Row; 45] = [
     ),
 ];
 
-const SAMPLES: [Row; 16] = [
+const SAMPLES: [Row; 17] = [
     (
         "sample --checkpoint {d}/run --num-steps 1 --num-samples 4 --source gaussian --out {d}/s.csv",
         "this is a run, which knows its source; drop it",
@@ -206,6 +206,11 @@ const SAMPLES: [Row; 16] = [
         "likelihood --checkpoint {d}/run --picture {d}/l.png --resolution 1",
         "choose 2 to 1000",
         "likelihood --checkpoint {d}/run --picture {d}/l.png --resolution 2",
+    ),
+    (
+        "likelihood {d}/points.csv --checkpoint {d}/run --class 0",
+        "trained without classes; drop --class and --labels",
+        "likelihood {d}/points.csv --checkpoint {d}/run",
     ),
     (
         "likelihood {d}/points.csv --checkpoint {d}/run --tolerance 0",

@@ -48,6 +48,48 @@ fn the_density_is_that_of_the_samples() {
     }
 }
 
+/// Densities of a class, and those of a model of logarithms, integrate to one in the table's units.
+#[test]
+fn densities_of_classes_and_of_logarithms_are_those_of_the_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let row = |i: usize| format!("{},{}\n", (i as f64 / 200.0).exp(), if i < 200 { "low" } else { "high" });
+    fs::write(dir.path().join("t.csv"), format!("x,kind\n{}", (0..400).map(row).collect::<String>())).unwrap();
+    let flags = "--labels kind --hold-out 0 --preprocess log1p --widths 32,32 --steps 400 --sample-every 0";
+    succeed(&format!("train --data {d}/t.csv {flags} --out {d}/run"));
+    let (count, low, high) = (3000, -0.5, 24.5);
+    let cells = || (0..count).map(|i| low + (high - low) * (f64::from(i) + 0.5) / f64::from(count));
+    fs::write(dir.path().join("grid.csv"), format!("x\n{}", cells().map(|x| format!("{x}\n")).collect::<String>()))
+        .unwrap();
+    let density = |rows: &str, flags: &str| -> Vec<f64> {
+        succeed(&format!("likelihood {d}/{rows} --checkpoint {d}/run --tolerance 1e-4 {flags} --out {d}/log.csv"));
+        columns(&dir.path().join("log.csv"), 0).iter().map(|row| row[0].exp()).collect()
+    };
+    let classes = ["low", "high"].map(|class| density("grid.csv", &format!("--class {class}")));
+    for (k, class) in classes.iter().enumerate() {
+        let cell = (high - low) / f64::from(count);
+        let total = class.iter().sum::<f64>() * cell;
+        assert!((total - 1.0).abs() < 0.01, "the density of class {k} integrates to {total}");
+        // The classes lie below and above e.
+        let below = class.iter().zip(cells()).filter(|(_, x)| *x < 2.718).map(|(p, _)| p * cell).sum::<f64>();
+        assert!(if k == 0 { below > 0.9 } else { below < 0.1 }, "{below} of class {k} lie below e");
+    }
+    fs::write(dir.path().join("rows.csv"), "x,kind\n2.000416666666667,high\n2.000416666666667,low\n").unwrap();
+    let by_row = density("rows.csv", "--labels kind");
+    assert!(
+        (by_row[0] - classes[1][300]).abs() < 1e-3 && (by_row[1] / classes[0][300] - 1.0).abs() < 1e-2,
+        "{by_row:?}"
+    );
+    for (words, says) in [
+        ("grid.csv", "give --class CLASS, or --labels COLUMN of the rows"),
+        ("grid.csv --class none", "there is no class 'none'"),
+        ("rows.csv --labels none", "none"),
+    ] {
+        let error = fail(&format!("likelihood {d}/{words} --checkpoint {d}/run"));
+        assert!(error.contains(says), "{error}");
+    }
+}
+
 /// A sample is its own: alone, or in any company, it comes out the same to the rounding of matrix
 /// products.
 #[test]

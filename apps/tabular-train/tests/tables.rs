@@ -39,7 +39,7 @@ fn counts_with_classes_come_out_as_they_went_in() {
     succeed(&format!("sample {from} --num-samples 200 --out {d}/s.csv"));
     let text = fs::read_to_string(dir.path().join("s.csv")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!((lines[0], lines.len()), ("first,second,class", 201));
+    assert_eq!((lines[0], lines.len()), ("first,second,kind", 201));
     let rare = lines.iter().filter(|l| l.ends_with(",\"rare, red\"")).count();
     assert!((40..=60).contains(&rare), "{rare} of 200");
     for line in &lines[1..] {
@@ -78,7 +78,7 @@ fn counts_with_classes_come_out_as_they_went_in() {
         (format!("picture --checkpoint {d}/none --out {d}/x"), "no checkpoint found"),
         (
             format!("likelihood --checkpoint {d}/run --picture {d}/x.png"),
-            "densities are known for models without classes",
+            "give --class CLASS, or --labels COLUMN of the rows",
         ),
         (format!("train --preset genes2 --out {d}/x"), "did you mean genes?"),
         (

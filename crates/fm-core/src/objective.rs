@@ -31,6 +31,10 @@ use crate::weighting::{TimeWeight, Weighting};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// The distance in time from the ends at which another path is singular, for a network that was
+/// trained without a clip.
+pub const SCHEDULE_CLIP: f64 = 1e-3;
+
 /// The training objective. Each part is built in by default, or your own;
 /// [`FlowMatching`](crate::FlowMatching) accepts both.
 ///
@@ -191,32 +195,33 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
     /// Invalid times, a singular end without a clip, and a path with extra noise unless the
     /// prediction is the velocity.
     pub fn span(&self) -> Result<(f64, f64), Error> {
-        self.legal_span(|t| self.has_velocity(t))
+        self.legal_span(self.times.clip, |t| self.has_velocity(t))
     }
 
     /// [`span`](Self::span) in the time of another path along which the network will be
-    /// [sampled](crate::schedule).
+    /// [sampled](crate::schedule). A network that was trained without a clip is sampled up to
+    /// [`SCHEDULE_CLIP`] from the ends at which that path is singular.
     ///
     /// # Errors
     /// As [`span`](Self::span) and [`change`].
     pub fn span_along(&self, path: &impl ProbPath) -> Result<(f64, f64), Error> {
-        self.legal_span(|r| self.has_velocity(change(&self.path, path, r)?.t))
+        let clip = if self.times.clip > 0.0 { self.times.clip } else { SCHEDULE_CLIP };
+        self.legal_span(clip, |r| self.has_velocity(change(&self.path, path, r)?.t))
     }
 
     fn has_velocity(&self, t: f64) -> Result<(), Error> {
         self.prediction.to(Prediction::Velocity, &self.path.at(t)?).map(|_| ())
     }
 
-    /// [0, 1], with each end moved to the clip where `legal` fails there.
-    fn legal_span(&self, legal: impl Fn(f64) -> Result<(), Error>) -> Result<(f64, f64), Error> {
+    /// [0, 1], with each end moved by the clip where `legal` fails there.
+    fn legal_span(&self, clip: f64, legal: impl Fn(f64) -> Result<(), Error>) -> Result<(f64, f64), Error> {
         let end = |t: f64, clipped: f64| match legal(t) {
             Ok(()) => Ok(t),
             Err(error) if t == clipped => Err(error),
             Err(_) => legal(clipped).map(|()| clipped),
         };
         self.times.validate()?;
-        let (low, high) = self.times.range();
-        Ok((end(0.0, low)?, end(1.0, high)?))
+        Ok((end(0.0, clip)?, end(1.0, 1.0 - clip)?))
     }
 
     /// The extra noise of the path for `rows` rows of a step from `key.first_row` on, drawn from

@@ -58,8 +58,14 @@ pub struct Columns {
     /// The interval into which the values of each column are moved first, if outliers are clipped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<[f64; 2]>,
+    /// Whether values that are restored are at least 0.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub non_negative: bool,
     /// Column names, if they are not just numbers.
     pub names: Vec<String>,
+    /// The name of the column of classes, if the table has one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
     /// The classes, with the number of rows of each.
     pub classes: Vec<(String, usize)>,
     /// The shape of a row, if rows are sequences; the statistics are then per channel.
@@ -83,6 +89,10 @@ struct Stored {
     #[serde(default)]
     limits: Vec<[f64; 2]>,
     #[serde(default)]
+    non_negative: bool,
+    #[serde(default)]
+    label: String,
+    #[serde(default)]
     names: Vec<String>,
     #[serde(default)]
     classes: Vec<(String, usize)>,
@@ -94,8 +104,22 @@ impl TryFrom<Stored> for Columns {
     type Error = DataError;
 
     fn try_from(stored: Stored) -> Result<Self, DataError> {
-        let Stored { mean, deviation, log1p, whole, range, quantiles, limits, names, classes, series } = stored;
-        let columns = Self { mean, deviation, log1p, whole, range, quantiles, limits, names, classes, series };
+        let Stored { mean, deviation, log1p, whole, range, quantiles, limits, .. } = stored;
+        let Stored { non_negative, label, names, classes, series, .. } = stored;
+        let columns = Self {
+            mean,
+            deviation,
+            log1p,
+            whole,
+            range,
+            quantiles,
+            limits,
+            non_negative,
+            names,
+            label,
+            classes,
+            series,
+        };
         columns.check()?;
         Ok(columns)
     }
@@ -129,6 +153,8 @@ impl Columns {
             range: preprocess == Preprocess::MinMax,
             quantiles,
             limits,
+            non_negative: false,
+            label: table.label.clone(),
             names: if table.has_names() { table.names.clone() } else { Vec::new() },
             classes: table.classes.iter().enumerate().map(|(k, name)| (name.clone(), count(k))).collect(),
             series: table.series,
@@ -138,9 +164,22 @@ impl Columns {
     /// `dim` columns without names and without any transformation.
     pub fn unchanged(dim: usize) -> Self {
         let (mean, deviation) = (vec![0.0; dim], vec![1.0; dim]);
-        let (log1p, whole, range) = (false, false, false);
-        let (quantiles, limits, names, classes) = Default::default();
-        Self { mean, deviation, log1p, whole, range, quantiles, limits, names, classes, series: None }
+        let (log1p, whole, range, non_negative) = (false, false, false, false);
+        let (quantiles, limits, names, label, classes) = Default::default();
+        Self {
+            mean,
+            deviation,
+            log1p,
+            whole,
+            range,
+            quantiles,
+            limits,
+            non_negative,
+            names,
+            label,
+            classes,
+            series: None,
+        }
     }
 
     /// Whether values are only shifted and scaled, so that densities are known in both units.
@@ -233,6 +272,7 @@ impl Columns {
             values: self.apply(table.values.view())?,
             labels: table.labels.clone(),
             classes: table.classes.clone(),
+            label: table.label.clone(),
             notes: table.notes.clone(),
             series: table.series,
         };
@@ -260,11 +300,12 @@ impl Columns {
         let rows = values.chunks_exact(self.dim().max(1));
         let restored = |(k, z): (usize, &f32)| {
             let value = f64::from(*z) * self.deviation[k] + self.mean[k];
-            match (self.log1p, self.whole) {
+            let restored = match (self.log1p, self.whole) {
                 (false, _) => self.quantiles.get(k).map_or(value, |quantiles| from_normal(quantiles, value)),
                 (true, false) => value.exp_m1().max(0.0),
                 (true, true) => value.exp_m1().round().max(0.0),
-            }
+            };
+            if self.non_negative { restored.max(0.0) } else { restored }
         };
         rows.flat_map(|row| row.iter().enumerate().map(restored)).collect()
     }
@@ -289,7 +330,8 @@ impl Columns {
     pub fn header(&self, with_class: bool) -> Option<String> {
         let named = !self.names.is_empty();
         let names = (0..self.dim()).map(|k| self.names.get(k).cloned().unwrap_or_else(|| (k + 1).to_string()));
-        let class = with_class.then(|| "class".to_owned());
+        let label = if self.label.is_empty() { "class" } else { &self.label };
+        let class = with_class.then(|| label.to_owned());
         (named || with_class).then(|| names.chain(class).map(|name| quoted(&name)).collect::<Vec<_>>().join(","))
     }
 }
@@ -307,88 +349,4 @@ fn is_false(value: &bool) -> bool {
 
 fn refused(problem: String, remedy: &str) -> DataError {
     DataError::Columns { problem, remedy: remedy.into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::array;
-
-    #[test]
-    fn what_is_done_to_a_table_is_undone() {
-        let table = Table::of(array![[0.0, 7.0, 3.0], [5.0, 7.0, 1.0], [100.0, 7.0, 0.0]]);
-        for preprocess in [Preprocess::None, Preprocess::Standardize, Preprocess::Log1pStandardize, Preprocess::Counts]
-        {
-            let columns = Columns::of(&table, preprocess).unwrap();
-            let values = columns.apply(table.values.view()).unwrap();
-            if preprocess != Preprocess::None {
-                let centred = values.mean_axis(ndarray::Axis(0)).unwrap();
-                assert!(centred.iter().all(|m| m.abs() < 1e-6), "{preprocess}: {centred}");
-            }
-            let restored = columns.restore(values.as_slice().unwrap());
-            let close = restored.iter().zip(&table.values).all(|(a, b)| (a - b).abs() < 2e-5 * (1.0 + b));
-            assert!(close, "{preprocess}: {restored:?}");
-        }
-        let counts = Columns::of(&table, Preprocess::Counts).unwrap();
-        let drawn = counts.restore(&[-9.0, 0.3, 0.1]);
-        assert_eq!((drawn[0], drawn[1], drawn[2].fract()), (0.0, 7.0, 0.0));
-    }
-
-    #[test]
-    fn large_offsets_keep_their_differences() {
-        for offset in [1.7e9, 1.7e12, -4e8] {
-            let table = Table::of(Array2::from_shape_fn((1000, 1), |(i, _)| offset + i as f64));
-            let columns = Columns::of(&table, Preprocess::Standardize).unwrap();
-            assert!((columns.deviation[0] - ((1e6 - 1.0f64) / 12.0).sqrt()).abs() < 1e-6, "{columns:?}");
-            let scaled = columns.apply_table(&table).unwrap();
-            assert!(scaled.notes.is_empty());
-            let restored = columns.restore(scaled.values.as_slice().unwrap());
-            assert!(restored.iter().zip(&table.values).all(|(a, b)| (a - b).abs() < 1e-3), "{offset}");
-            let plain = Columns::of(&table, Preprocess::None).unwrap().apply_table(&table).unwrap();
-            assert!(plain.notes[0].contains("single precision"), "{:?}", plain.notes);
-        }
-    }
-
-    #[test]
-    fn values_that_have_no_place_are_errors() {
-        let of = |values, preprocess| Columns::of(&Table::of(values), preprocess);
-        assert!(of(array![[0.5], [-1.0]], Preprocess::Counts).unwrap_err().to_string().contains("value -1"));
-        assert!(of(array![[1e300], [-1e300]], Preprocess::Standardize).unwrap_err().to_string().contains("too large"));
-        assert!(of(array![[f64::NAN], [1.0]], Preprocess::Standardize).is_err());
-        let unchanged = Columns::unchanged(1);
-        assert!(unchanged.apply(array![[1e39]].view()).unwrap_err().to_string().contains("gives inf"));
-        assert!(unchanged.apply(array![[1.0, 2.0]].view()).unwrap_err().to_string().contains("has 2 columns"));
-        let constant = of(array![[0.1], [0.1], [0.1]], Preprocess::Standardize).unwrap();
-        assert_eq!((constant.mean[0], constant.deviation[0]), (0.1, 0.0));
-        assert_eq!(constant.restore(&[5.0]), [0.1]);
-    }
-
-    #[test]
-    fn names_and_classes_are_stored_and_followed() {
-        let mut table = Table::of(array![[1.0, 2.0], [3.0, 4.0]]);
-        table.names = vec!["a".into(), "b, c".into()];
-        (table.labels, table.classes) = (vec![1, 1], vec!["x".into(), "y".into()]);
-        let columns = Columns::of(&table, Preprocess::default()).unwrap();
-        assert_eq!(columns.header(true).unwrap(), "a,\"b, c\",class");
-        assert_eq!(columns.classes, [("x".to_owned(), 0), ("y".to_owned(), 2)]);
-        assert_eq!(Columns::unchanged(2).header(false), None);
-        let turned = table.in_order(&["b, c".into(), "a".into()]).unwrap();
-        assert_eq!(columns.apply_table(&turned).unwrap().values, columns.apply_table(&table).unwrap().values);
-        let again: Columns = serde_json::from_str(&serde_json::to_string(&columns).unwrap()).unwrap();
-        assert_eq!(again, columns);
-    }
-
-    #[test]
-    fn stored_columns_of_older_runs_are_read_and_broken_ones_refused() {
-        let old: Columns = serde_json::from_str(r#"{"mean":[1.5],"deviation":[2.0]}"#).unwrap();
-        assert_eq!((old.mean[0], old.log1p, old.names.is_empty()), (1.5, false, true));
-        for broken in [
-            r#"{"mean":[1.0],"deviation":[]}"#,
-            r#"{"mean":[1.0],"deviation":[-1.0]}"#,
-            r#"{"mean":[1.0],"deviation":[1.0],"names":["a","b"]}"#,
-            r#"{"mean":[null],"deviation":[1.0]}"#,
-        ] {
-            assert!(serde_json::from_str::<Columns>(broken).is_err(), "{broken}");
-        }
-    }
 }

@@ -270,7 +270,8 @@ pub(crate) fn unsolved(problem: OtError) -> CouplingError {
 }
 
 impl Plan {
-    /// The plan of a square cost matrix.
+    /// The plan of a cost matrix, between equal masses on each side; with unequal sides, the exact
+    /// plan splits masses instead of pairing each row with one other.
     ///
     /// # Errors
     /// Errors of the solver.
@@ -279,7 +280,16 @@ impl Plan {
         let entropic = |found: Result<EntropicPlan, OtError>| found.map(|f| Solved::Masses(f.plan));
         memory::check(cost.dim(), self.matrices())?;
         match self {
-            Plan::Exact => Ok(Solved::Permutation(assignment::assign(cost)?.columns)),
+            Plan::Exact if cost.is_square() => Ok(Solved::Permutation(assignment::assign(cost)?.columns)),
+            Plan::Exact => {
+                let plan = transport::transport(cost, &marginals)?.dense();
+                CheckedPlan::new(
+                    plan,
+                    &Promise::Columns(vec![1.0 / cost.ncols() as f64; cost.ncols()]),
+                    PlanReport::EXACT,
+                )
+                .map(Solved::Masses)
+            }
             Plan::Sinkhorn(options) => entropic(sinkhorn(cost, &marginals, options)),
             Plan::Unbalanced { reg_m, options } => {
                 let mean = cost.mean().unwrap_or(0.0).abs();

@@ -231,6 +231,12 @@ pub(crate) struct LikelihoodOf {
     pub(crate) file: ModelFileArgs,
     #[command(flatten)]
     pub(crate) how: LikelihoodArgs,
+    /// Densities given this class, by name or by number from 0, of a class-conditional model.
+    #[arg(long, value_name = "CLASS", conflicts_with = "labels", help_heading = "Likelihood")]
+    pub(crate) class: Option<String>,
+    /// Densities given the class of each row, which this column names.
+    #[arg(long, value_name = "COLUMN", requires = "rows", help_heading = "Likelihood")]
+    pub(crate) labels: Option<String>,
     /// Plot the density of a model of two columns.
     #[arg(long, value_name = "FILE.png", help_heading = "Output")]
     pub(crate) picture: Option<PathBuf>,
@@ -298,8 +304,8 @@ pub(crate) struct SolveOf {
 
 #[derive(Debug, Args)]
 pub(crate) struct CoupleArgs {
-    /// Two or more tables of numbers, all of the same shape, in order of time: FILE.csv, FILE.npy,
-    /// or the name of a toy distribution.
+    /// Two or more tables of numbers with the same columns, in order of time: FILE.csv, FILE.npy,
+    /// or the name of a toy distribution. Two tables may have different numbers of rows.
     #[arg(value_name = "TABLE", required = true)]
     pub(crate) tables: Vec<String>,
     /// Number of points to draw from a toy distribution.
@@ -338,7 +344,8 @@ pub(crate) struct CoupleArgs {
     /// Random seed of drawn pairs.
     #[arg(long, default_value_t = 0, help_heading = "Coupling")]
     pub(crate) seed: u64,
-    /// Write the paths through the tables, one per line, as row numbers from 0.
+    /// Write the paths through the tables, one per line, as row numbers from 0; for tables of
+    /// different numbers of rows, pairs of rows and the mass between them.
     #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
 }

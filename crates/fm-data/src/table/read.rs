@@ -295,7 +295,8 @@ fn parse_rows(
     words.iter_mut().for_each(|word| *word = place[usize::from(*word)]);
     let values = Array2::from_shape_vec((count, columns), values)
         .map_err(|_| malformed(path, "it changed while it was read".into(), "read it again"))?;
-    Ok(Table { values, labels: words, classes: known.into_keys().collect(), ..Table::default() })
+    let label = plan.class.filter(|_| plan.header).map(|column| plan.names[column].clone()).unwrap_or_default();
+    Ok(Table { values, labels: words, classes: known.into_keys().collect(), label, ..Table::default() })
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub struct Table<T = f64> {
     pub labels: Vec<u16>,
     /// The class names, in alphabetical order.
     pub classes: Vec<String>,
+    /// The name of the column of classes; empty if it has none.
+    pub label: String,
     /// What was assumed about the data, one line each, for the user to read.
     pub notes: Vec<String>,
     /// The shape of the rows, if they are sequences.
@@ -50,8 +52,8 @@ impl<T: Clone + Default> Table<T> {
     }
 
     fn clone_names(&self) -> Self {
-        let (names, classes, notes) = (self.names.clone(), self.classes.clone(), self.notes.clone());
-        Self { names, classes, notes, series: self.series, ..Self::default() }
+        let (names, classes, label) = (self.names.clone(), self.classes.clone(), self.label.clone());
+        Self { names, classes, label, notes: self.notes.clone(), series: self.series, ..Self::default() }
     }
 
     /// Whether the columns have names other than their numbers.
