@@ -57,6 +57,14 @@ pub trait VelocityField<S> {
         let _ = x;
         Ok(())
     }
+
+    /// The number of the smooth piece of the field in time that contains t, for fields that are
+    /// discontinuous in time; multistep solvers drop values of another piece. It is equal for all
+    /// times of a continuous field.
+    fn segment(&self, t: f64) -> usize {
+        let _ = t;
+        0
+    }
 }
 
 impl<S, F: Fn(&S, f64) -> S> VelocityField<S> for F {
@@ -81,6 +89,14 @@ pub trait RowField<S> {
     fn check(&self, x: &S) -> Result<(), Error> {
         let _ = x;
         Ok(())
+    }
+
+    /// The number of the smooth piece of the field in time that contains t, for fields that are
+    /// discontinuous in time; multistep solvers drop values of another piece. It is equal for all
+    /// times of a continuous field.
+    fn segment(&self, t: f64) -> usize {
+        let _ = t;
+        0
     }
 }
 
@@ -137,6 +153,10 @@ macro_rules! velocity_fields {
             fn check(&self, x: &S) -> Result<(), Error> {
                 (**self).check(x)
             }
+
+            fn segment(&self, t: f64) -> usize {
+                (**self).segment(t)
+            }
         }
     )*};
 }
@@ -164,6 +184,10 @@ macro_rules! row_fields {
 
             fn check(&self, x: &S) -> Result<(), Error> {
                 (**self).check(x)
+            }
+
+            fn segment(&self, t: f64) -> usize {
+                (**self).segment(t)
             }
         }
     )*};
@@ -203,6 +227,10 @@ impl<S: RowState, F: RowField<S>> VelocityField<S> for SharedTime<F> {
 
     fn check(&self, x: &S) -> Result<(), Error> {
         self.0.check(x)
+    }
+
+    fn segment(&self, t: f64) -> usize {
+        self.0.segment(t)
     }
 }
 
@@ -251,6 +279,10 @@ impl<S: OdeState, F: VelocityField<S>, P: ProbPath> VelocityField<S> for Convert
     fn check(&self, x: &S) -> Result<(), Error> {
         self.field.check(x)
     }
+
+    fn segment(&self, t: f64) -> usize {
+        self.field.segment(t)
+    }
 }
 
 impl<S: RowState, F: RowField<S>, P: ProbPath> RowField<S> for Converted<F, P> {
@@ -266,5 +298,9 @@ impl<S: RowState, F: RowField<S>, P: ProbPath> RowField<S> for Converted<F, P> {
 
     fn check(&self, x: &S) -> Result<(), Error> {
         self.field.check(x)
+    }
+
+    fn segment(&self, t: f64) -> usize {
+        self.field.segment(t)
     }
 }

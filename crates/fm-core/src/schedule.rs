@@ -137,6 +137,10 @@ impl<S: OdeState, F: VelocityField<S>, P: ProbPath, Q: ProbPath> VelocityField<S
     fn check(&self, x: &S) -> Result<(), Error> {
         self.field.check(x)
     }
+
+    fn segment(&self, r: f64) -> usize {
+        change(&self.trained, &self.sampled, r).map_or(0, |at| self.field.segment(at.t))
+    }
 }
 
 impl<S: RowState, F: RowField<S>, P: ProbPath, Q: ProbPath> RowField<S> for Rescheduled<F, P, Q> {
@@ -159,5 +163,9 @@ impl<S: RowState, F: RowField<S>, P: ProbPath, Q: ProbPath> RowField<S> for Resc
 
     fn check(&self, x: &S) -> Result<(), Error> {
         self.field.check(x)
+    }
+
+    fn segment(&self, r: f64) -> usize {
+        change(&self.trained, &self.sampled, r).map_or(0, |at| self.field.segment(at.t))
     }
 }

@@ -169,6 +169,14 @@ pub enum SolveError {
     /// A stochastic solve from the data to the source.
     #[error("stochastic sampling runs from the source to the data; give rising times")]
     Backwards,
+    /// A solve from the data to the source with a method that has no such steps.
+    #[error(
+        "cannot solve backwards with {method}: its steps run from the source to the data; give rising times, or use ab2"
+    )]
+    Forwards {
+        /// Name of the method.
+        method: &'static str,
+    },
     /// Output at given times from a method that only has states at the ends of its steps.
     #[error("cannot output states at given times: this method has no interpolant; ask for the states after every step")]
     NoInterpolant,

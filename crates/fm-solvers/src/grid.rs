@@ -20,9 +20,11 @@
 //! ```
 
 use crate::SolveError;
+use crate::save::check_span;
 use fm_core::choice::{Choice, Domain};
 use fm_core::field::{RowField, VelocityField};
 use fm_core::state::{OdeState, RowState};
+use std::ops::Range;
 
 fm_core::choice! {
     /// How n steps divide the interval from 0 to 1.
@@ -79,6 +81,23 @@ impl Grid {
         };
         times.push(1.0);
         crate::fixed::check_grid(&times)?;
+        Ok(times)
+    }
+
+    /// The times of n steps over a span; those of a falling span are the times of the rising one in
+    /// reverse.
+    ///
+    /// # Errors
+    /// As [`times`](Self::times), and [`SolveError::Span`] for a span without length.
+    pub fn divide(&self, steps: usize, span: &Range<f64>) -> Result<Vec<f64>, SolveError> {
+        let Range { start, end } = *span;
+        check_span((start, end))?;
+        let (low, high) = (start.min(end), start.max(end));
+        // This form is exact at both ends, and everywhere for the span 0..1.
+        let mut times: Vec<f64> = self.times(steps)?.iter().map(|u| low * (1.0 - u) + high * u).collect();
+        if end < start {
+            times.reverse();
+        }
         Ok(times)
     }
 
@@ -142,6 +161,10 @@ impl<S: OdeState, F: VelocityField<S>> VelocityField<S> for Shifted<F> {
     fn check(&self, x: &S) -> Result<(), fm_core::Error> {
         self.field.check(x)
     }
+
+    fn segment(&self, u: f64) -> usize {
+        self.field.segment(self.map.map(u).0)
+    }
 }
 
 impl<S: RowState, F: RowField<S>> RowField<S> for Shifted<F> {
@@ -154,5 +177,9 @@ impl<S: RowState, F: RowField<S>> RowField<S> for Shifted<F> {
 
     fn check(&self, x: &S) -> Result<(), fm_core::Error> {
         self.field.check(x)
+    }
+
+    fn segment(&self, u: f64) -> usize {
+        self.field.segment(self.map.map(u).0)
     }
 }

@@ -174,6 +174,11 @@ impl RowField<Tensor> for Guided<'_> {
         halves[1].lerp_tensor(&halves[0], &column)
     }
 
+    /// Before, within and after the interval.
+    fn segment(&self, t: f64) -> usize {
+        usize::from(t >= self.interval.0) + usize::from(t > self.interval.1)
+    }
+
     fn check(&self, x: &Tensor) -> Result<(), Error> {
         let (expected, got) = (x.rows(), self.rows());
         let (from, to) = self.interval;
@@ -218,6 +223,13 @@ impl RowField<Tensor> for Field<'_> {
         match self {
             Field::Conditional(field) => field.check(x),
             Field::Unconditional(field) => field.check(x),
+        }
+    }
+
+    fn segment(&self, t: f64) -> usize {
+        match self {
+            Field::Conditional(field) => field.segment(t),
+            Field::Unconditional(field) => RowField::<Tensor>::segment(field, t),
         }
     }
 }

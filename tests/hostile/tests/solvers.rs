@@ -5,6 +5,7 @@ use fm_core::field::{RowField, SharedTime, VelocityField};
 use fm_core::path::{Coefficients, PathKind};
 use fm_core::state::{OdeState, Tolerance};
 use fm_solvers::grid::Shifted;
+use fm_solvers::multistep::{self, MultistepMethod};
 use fm_solvers::sde::{self, Diffusion, Method};
 use fm_solvers::straightness::straightness;
 use fm_solvers::tableau::{ALL, DOPRI5, EULER, RK4, Tableau};
@@ -19,6 +20,9 @@ const BAD: [f64; 8] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0, 5e
 const GRID: [f64; 3] = [0.0, 0.5, 1.0];
 const SPAN: (f64, f64) = (0.0, 1.0);
 const HOW: (Method, Diffusion) = (Method::Heun, Diffusion::Constant { scale: 1.0 });
+
+const MULTISTEP: [MultistepMethod; 4] =
+    [MultistepMethod::AdamsBashforth3, MultistepMethod::Pec, MultistepMethod::DpmSolver2M, MultistepMethod::UniPc3];
 
 type State = Vec<f64>;
 
@@ -50,6 +54,10 @@ fn shapes() {
         for tableau in ALL {
             calls.refuses("fixed::solve", || fixed::solve(&field, x(), &GRID, tableau, SaveAt::End));
             calls.refuses("fixed::solve_partial", || fixed::solve_partial(&field, x(), &GRID, tableau, SaveAt::Steps));
+        }
+        for method in MULTISTEP {
+            let solve = || multistep::solve(&field, &PathKind::Linear, x(), &GRID, method, SaveAt::End);
+            calls.refuses("multistep::solve", solve);
         }
         for tableau in embedded() {
             calls.refuses("adaptive::solve", || adaptive::solve(&field, x(), SPAN, tableau, &options, SaveAt::End));
@@ -97,6 +105,11 @@ fn grids_and_spans() {
     for grid in [&[][..], &[0.0], &[0.0, 0.0], &[0.0, 1.0, 0.5], &[f64::MIN, f64::MAX], &[0.0, 1.0, 1.0]] {
         calls.refuses("fixed::solve", || fixed(grid, SaveAt::End));
         calls.refuses("straightness", || straightness(&rows, Array2::ones((2, 2)), grid, &RK4));
+        for method in MULTISTEP {
+            calls.refuses("multistep::solve", || {
+                multistep::solve(&decay, &PathKind::Linear, vec![1.0], grid, method, SaveAt::End)
+            });
+        }
         calls.refuses("sde::solve", || {
             sde::solve(&decay, &PathKind::Linear, vec![1.0], grid, HOW, |_| vec![0.0], SaveAt::End)
         });
@@ -104,6 +117,13 @@ fn grids_and_spans() {
     for v in BAD {
         for grid in [[0.0, v], [v, 0.0], [v, v], [0.5, v]] {
             calls.survives("fixed::solve", || fixed(&grid, SaveAt::Steps).map_err(|e| e.to_string()));
+            for method in MULTISTEP {
+                for path in [PathKind::Linear, PathKind::LinearVp, PathKind::ConstantNoise { sigma: v }] {
+                    calls.survives("multistep::solve", || {
+                        multistep::solve(&decay, &path, vec![1.0], &grid, method, SaveAt::At(&[v])).is_ok()
+                    });
+                }
+            }
             calls
                 .survives("adaptive::solve", || adaptive((grid[0], grid[1]), SaveAt::Steps).map_err(|e| e.to_string()));
             calls.survives("sde::solve", || {
