@@ -262,6 +262,21 @@ mod tests {
         Vec::try_from(field.velocities(&x, t, rows).view(-1)).unwrap()
     }
 
+    /// One solve with an interval has the steps of three solves, one for each piece.
+    #[test]
+    fn multistep_solvers_start_anew_where_guidance_starts_and_ends() {
+        let field = fm_core::field::SharedTime(guided(3.0, (0.2, 0.55)));
+        let grid = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
+        let x0 = || Tensor::from_slice(&[0.5f32, -1.0]).view([2, 1]);
+        let solve = |x, grid: &[f64]| {
+            let (path, method) = (fm_core::path::PathKind::Linear, crate::multistep::MultistepMethod::Pec);
+            crate::multistep::solve(&field, &path, x, grid, method, crate::SaveAt::End).unwrap().x
+        };
+        let whole = solve(x0(), &grid);
+        let pieces = solve(solve(solve(x0(), &grid[..3]), &grid[2..7]), &grid[6..]);
+        assert!(whole.equal(&pieces) && !whole.equal(&solve(x0(), &[0.0, 0.7])));
+    }
+
     /// Predicts each row's time; the sign tells how many times the network received.
     #[derive(Debug)]
     struct Clock;
