@@ -83,7 +83,8 @@ fn reflow_in_rounds_is_one_command() {
     succeed(&rounds("--rounds 1", "parts"));
     let said = succeed(&rounds("--rounds 2", "parts"));
     assert!(said.contains("round     1 of 2 is done"), "{said}");
-    // The values without the header, which has the fingerprint of the pairs and their teacher's path.
+    // The values without the header, which has the fingerprint of the pairs and their teacher's
+    // path.
     let weights = |run: &str| {
         let bytes = read(dir.path().join(run).join("checkpoints/step-4/model.safetensors"));
         let header = u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;

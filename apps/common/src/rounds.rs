@@ -93,8 +93,9 @@ impl Rounds<'_> {
         let about = serde_json::json!({ "teacher": self.teacher, "settings": self.settings });
         let path = self.out.join(ABOUT);
         if path.exists() {
-            let text = read_plain(&path, LONGEST)
-                .with_context(|| format!("cannot read {}; choose another --out", path.display()))?;
+            let text = read_plain(&path, LONGEST).with_context(|| {
+                format!("cannot read {}, the settings of the rounds; choose another --out", path.display())
+            })?;
             let known: Value = serde_json::from_slice(&text)
                 .with_context(|| format!("{} is damaged; choose another --out", path.display()))?;
             ensure!(

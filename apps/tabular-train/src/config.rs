@@ -70,8 +70,8 @@ fm_app::options! {
             model: TableModel = TableModel::default();
             /// Widths of the hidden layers.
             widths: Vec<i64> = vec![64; 3], arg(value_name = "WIDTH,...", value_delimiter = ',');
-            /// Activation between the layers: gelu, selu, silu, tanh, relu, elu or softplus (default:
-            /// gelu of mlp, selu of selu-mlp, tanh of concat-squash).
+            /// Activation between the layers: gelu, selu, silu, tanh, relu, elu or softplus
+            /// (default: gelu of mlp, selu of selu-mlp, tanh of concat-squash).
             activation: String = String::new(), arg(value_name = "NAME", hide = true);
             @choice("Layers of the concat-squash network")
             layer: LayerKind = LayerKind::default(), arg(value_name = "LAYER", hide = true);
@@ -206,8 +206,8 @@ impl Config {
         if SourceKind::parse(&self.flow.source).is_ok() { None } else { toy_of(&self.flow.source) }
     }
 
-    /// Writes the names of toy distributions with their parameters. Every run stores them so; a name
-    /// without is of an older run (`older`), or of a user.
+    /// Writes the names of toy distributions with their parameters. Every run stores them so; a
+    /// name without is of an older run (`older`), or of a user.
     pub(crate) fn with_parameters(mut self, older: bool) -> Self {
         let full = |toy: Option<Toy>, name: &str| {
             let toy = if older && toy.is_some() { Toy::of_older_runs(name) } else { toy };

@@ -62,11 +62,11 @@ impl<'a> Drawer<'a> {
     pub(crate) fn start(&self, rows: usize, seed: u64) -> anyhow::Result<Tensor> {
         let dim = self.columns.dim();
         let x0 = self.source.sample(Key::new(seed, 0, Stream::Sample), rows, dim)?;
-        Ok(self.from_normal(&upload(&x0, &[rows as i64, dim as i64], self.device)))
+        Ok(self.start_of(&upload(&x0, &[rows as i64, dim as i64], self.device)))
     }
 
     /// Rows of the source, by the trained source if there is one.
-    pub(crate) fn from_normal(&self, x0: &Tensor) -> Tensor {
+    pub(crate) fn start_of(&self, x0: &Tensor) -> Tensor {
         tch::no_grad(|| self.trained_source.map_or_else(|| x0.shallow_clone(), |source| source.transform(x0)))
     }
 

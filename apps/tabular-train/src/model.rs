@@ -1,11 +1,12 @@
 //! A model loaded from a run, or from a file of weights.
 
+use crate::args::ModelFileArgs;
 use crate::config::Config;
 use crate::saved::Saved;
 use crate::training_data::open_source;
 use anyhow::{Context, ensure};
 use fm_app::objective_args::FlowConfig;
-use fm_app::weights::{self, FileArgs};
+use fm_app::weights;
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::Columns;
@@ -39,12 +40,13 @@ impl Loaded {
 
 /// Loads the averaged weights of a checkpoint or of a run's newest undamaged checkpoint, or a file
 /// of weights.
-pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::Result<Loaded> {
+pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> anyhow::Result<Loaded> {
     let device = fm_app::device::select(device)?;
     if checkpoint.is_file() {
         return from_file(checkpoint, file, device);
     }
-    file.refuse()?;
+    file.file.refuse()?;
+    ensure!(file.source.is_none(), "cannot apply --source: this is a run, which knows its source; drop it");
     let (path, mut meta, damaged) = latest_checkpoint(checkpoint)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
     let saved = Saved::read(meta.config.take())
@@ -64,7 +66,8 @@ pub(crate) fn load(checkpoint: &Path, file: &FileArgs, device: &str) -> anyhow::
 
 /// A file written by this library names its objective; any other network is assumed to predict the
 /// velocity of the linear path, in the data's units.
-fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loaded> {
+fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Result<Loaded> {
+    let file = &args.file;
     let opened = weights::open(path, file, device)?;
     let shape = opened.config.data_shape();
     ensure!(shape.len() == 1, "{} is a network for images; use cifar-train", path.display());
@@ -76,9 +79,17 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
     );
     let objective = file.objective(opened.about.as_ref())?;
     let clip = objective.times.clip;
-    let flow = FlowConfig { objective, ..FlowConfig::default() };
-    let unknown =
-        || Saved { run: Config { flow, ..Config::default() }, columns: Columns::unchanged(shape[0] as usize) };
+    let describes = |about: &About| !about.config.is_null();
+    ensure!(
+        args.source.is_none() || !opened.about.as_ref().is_some_and(describes),
+        "cannot apply --source: {} names the source of its run; drop it",
+        path.display()
+    );
+    let flow = FlowConfig { objective, source: assumed_source(args, &opened), ..FlowConfig::default() };
+    let unknown = || Saved {
+        run: Config { flow, ..Config::default() }.with_parameters(false),
+        columns: Columns::unchanged(shape[0] as usize),
+    };
     let Saved { run: mut config, columns } = match opened.about {
         // Columns in wrong units would not be noticed.
         Some(about) if !about.config.is_null() => Saved::read(about.config).with_context(|| {
@@ -94,12 +105,22 @@ fn from_file(path: &Path, file: &FileArgs, device: Device) -> anyhow::Result<Loa
         path.display(),
         columns.dim()
     );
-    // A toy distribution opens no file.
-    if config.source_toy().is_none() {
+    // A toy distribution opens no file, and the user may name one.
+    if args.source.is_none() && config.source_toy().is_none() {
         fm_app::sources::named(&config.flow.source)
             .with_context(|| format!("{} describes a source that is not in the file; use the run", path.display()))?;
     }
     let source = open_source(&mut config, &columns, || 0.0)?;
     let (model, store, weights) = (opened.model, opened.store, opened.name);
     Ok(Loaded { config, columns, source, model, trained_source: None, device, weights, store })
+}
+
+/// The source that the user names for a file of weights that does not; a source that is assumed is
+/// printed to standard error.
+fn assumed_source(args: &ModelFileArgs, opened: &weights::Opened) -> String {
+    let FlowConfig { source, .. } = FlowConfig::default();
+    if args.source.is_none() && opened.about.as_ref().is_none_or(|about| about.config.is_null()) {
+        eprintln!("assumed   source = {source}: the file does not name one (change with --source NAME)");
+    }
+    args.source.clone().unwrap_or(source)
 }

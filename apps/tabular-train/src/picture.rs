@@ -1,12 +1,11 @@
 //! `tabular-train picture` and `animate`: plots of two-dimensional models.
 
-use crate::args::{AnimateArgs, DrawArgs, PictureArgs};
+use crate::args::{AnimateArgs, DrawArgs, ModelFileArgs, PictureArgs};
 use crate::draw::{Classes, Drawer, points};
 use crate::model::{Loaded, load};
 use crate::training_data::Material;
 use anyhow::ensure;
 use fm_app::pictures::{Layer, Plane, Point, around, ink, reach, save_gif, save_png, side_by_side};
-use fm_app::weights::FileArgs;
 use fm_core::field::{Converted, RowField};
 use fm_core::tensor::upload;
 use fm_solvers::sampler::{Sampler, Steps};
@@ -121,7 +120,7 @@ fn arrows(scene: &Scene, args: &DrawArgs, t: f64, reach: f32) -> anyhow::Result<
 
 pub(crate) fn animate(args: &AnimateArgs) -> anyhow::Result<ExitCode> {
     let first = Scene::open(&args.draw.checkpoint, &args.draw, args.num_samples)?;
-    let file = FileArgs::default();
+    let file = ModelFileArgs::default();
     let beside = args.beside.as_ref().map(|path| {
         let draw = DrawArgs { checkpoint: path.clone(), file, ..args.draw.clone() };
         Scene::open(path, &draw, args.num_samples)

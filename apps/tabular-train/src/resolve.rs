@@ -38,8 +38,8 @@ pub(crate) fn resolve(args: &TrainArgs, resume: bool, student: Option<Config>) -
     Ok(config)
 }
 
-/// Gives the names of toy distributions in the config.toml of an older run, which has every key, the
-/// meaning that they had.
+/// Gives the names of toy distributions in the config.toml of an older run, which has every key,
+/// the meaning that they had.
 fn older_names(file: &mut Table) {
     if !file.contains_key("teacher_steps") {
         return;

@@ -1,10 +1,10 @@
 //! Batches of the pairs of noise and sample that a teacher's ODE makes, for its student.
 
+use crate::args::ModelFileArgs;
 use crate::config::Config;
 use crate::draw::{Drawer, values};
 use crate::model::{Loaded, load};
 use anyhow::Context;
-use fm_app::weights::FileArgs;
 use fm_core::data::DataError;
 use fm_core::rng::{Key, Stream};
 use fm_core::tensor::upload;
@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// Loads a teacher, which is a run of this program, onto the student's device.
 pub(crate) fn open(path: &Path, device: &str) -> anyhow::Result<Loaded> {
-    let opened = load(path, &FileArgs::default(), device);
+    let opened = load(path, &ModelFileArgs::default(), device);
     opened.with_context(|| format!("{} cannot teach", path.display()))
 }
 
@@ -58,7 +58,7 @@ impl BatchSource for TeacherBatches<'_> {
         let x0 = x0?;
         let carried = || -> anyhow::Result<[Vec<f32>; 2]> {
             let drawer = Drawer::of(&teacher, 1.0)?;
-            let start = drawer.from_normal(&upload(&x0, &[rows as i64, dim as i64], teacher.device));
+            let start = drawer.start_of(&upload(&x0, &[rows as i64, dim as i64], teacher.device));
             let none = |_| start.shallow_clone();
             let drawn =
                 self.sampler.run(&drawer.field(&classes), drawer.objective, start.shallow_clone(), none, false)?;

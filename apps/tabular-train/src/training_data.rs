@@ -8,7 +8,6 @@ use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_data::Columns;
 use fm_data::points::{ToyStream, toy};
-use fm_data::series::windows_of;
 use fm_data::table::CsvOptions;
 use fm_data::{Table, TableSource};
 use fm_terminal::eprintln;
@@ -111,7 +110,7 @@ fn windows(table: Table, config: &Config, name: &str) -> anyhow::Result<Table> {
     if window == 0 {
         return Ok(table);
     }
-    windows_of(&table, window, stride).with_context(|| format!("cannot take windows of {name}"))
+    table.windows(window, stride).with_context(|| format!("cannot take windows of {name}"))
 }
 
 fn open(name: &str, config: &Config) -> anyhow::Result<Table> {

@@ -1,7 +1,7 @@
 //! `tabular-train velocity`: the prediction of a network at given points, for comparison with other
 //! programs.
 
-use crate::args::VelocityArgs;
+use crate::args::{ModelFileArgs, VelocityArgs};
 use crate::model::load;
 use anyhow::ensure;
 use fm_core::tensor::{upload, upload_rows};
@@ -11,7 +11,10 @@ use std::process::ExitCode;
 use tch::{Device, Kind, no_grad};
 
 pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
-    let loaded = load(&args.checkpoint, &args.file, &args.device)?;
+    // A velocity has no source.
+    let source = args.checkpoint.is_file().then(|| "gaussian".to_owned());
+    let file = ModelFileArgs { file: args.file.clone(), source };
+    let loaded = load(&args.checkpoint, &file, &args.device)?;
     ensure!(
         loaded.columns.classes.is_empty(),
         "this model is conditioned on classes, and points have none; draw from it with sample --class"

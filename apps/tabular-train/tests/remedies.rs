@@ -14,7 +14,48 @@ use std::path::Path;
 /// A command that fails, a part of its message, and the command after the remedy.
 type Row = (&'static str, &'static str, &'static str);
 
-const TRAINING: [Row; 30] = [
+const TRAINING: [Row; 40] = [
+    (
+        "TRAIN --model transformer --widths 8",
+        "give --window ROWS or an array (N, L, C), or another --model",
+        "TRAIN --data ecg --window 8 --model transformer --widths 8 --heads 2",
+    ),
+    (
+        "TRAIN --data ecg --window 8 --model transformer --widths 8,16 --heads 2",
+        "the blocks of a transformer have one width; give equal --widths",
+        "TRAIN --data ecg --window 8 --model transformer --widths 8,8 --heads 2",
+    ),
+    (
+        "TRAIN --data ecg --window 8 --stride 0",
+        "give at least one row between windows (--stride)",
+        "TRAIN --data ecg --window 8 --stride 1",
+    ),
+    ("TRAIN --min-delta=-1", "give an improvement of 0 or more (--min-delta)", "TRAIN --min-delta 0"),
+    (
+        "reflow --teacher {d}/run --rounds 1 --resume --out {new}",
+        "rounds continue by repeating their command; drop --resume",
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {new}",
+    ),
+    (
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {d}/run",
+        " holds files of something else; choose another --out",
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {new}",
+    ),
+    (
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 2 --batch-size 8 --out {d}/rounds",
+        " holds rounds of another teacher or other settings; repeat that command, or choose another --out",
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {d}/rounds",
+    ),
+    (
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {d}/torn",
+        " is damaged; choose another --out",
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {new}",
+    ),
+    (
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {d}/unread",
+        ", the settings of the rounds; choose another --out",
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {new}",
+    ),
     (
         "TRAIN --validate-every 7 --log-every 5 --hold-out 0.1",
         "choose a multiple of ",
@@ -43,7 +84,12 @@ const TRAINING: [Row; 30] = [
     ),
     ("TRAIN --steps 0", "give at least one (--steps)", "TRAIN --steps 1"),
     ("TRAIN --batch-size 0", "give at least one row per step (--batch-size)", "TRAIN --batch-size 1"),
-    ("TRAIN --rows 0", "give at least one point (--rows)", "TRAIN --rows 50"),
+    ("TRAIN --rows 0 --excess-loss true", "give --rows, or drop --excess-loss", "TRAIN --rows 50 --excess-loss true"),
+    (
+        "TRAIN --model mlp --layer concat",
+        "choose --model concat-squash, or drop --layer and --degree",
+        "TRAIN --model concat-squash --layer concat",
+    ),
     ("TRAIN --log-every 0", "give at least 1 (--log-every)", "TRAIN --log-every 1"),
     ("TRAIN --hold-out 2", "choose a share below 1 (--hold-out)", "TRAIN --hold-out 0.5"),
     ("TRAIN --hold-out 0.999", "give a smaller --hold-out", "TRAIN --hold-out 0.5"),
@@ -111,7 +157,12 @@ const TRAINING: [Row; 30] = [
     ),
 ];
 
-const SAMPLES: [Row; 12] = [
+const SAMPLES: [Row; 13] = [
+    (
+        "sample --checkpoint {d}/run --num-steps 1 --num-samples 4 --source gaussian --out {d}/s.csv",
+        "this is a run, which knows its source; drop it",
+        "sample --checkpoint {d}/run --num-steps 1 --num-samples 4 --out {d}/s.csv",
+    ),
     (
         "sample --checkpoint {d}/dropped --num-steps 1 --num-samples 4 --out {d}/s.csv --cfg-scale inf",
         "give a finite number, 1 for no guidance",
@@ -174,12 +225,13 @@ const SHORT: [(&str, &str); 3] = [
 ];
 
 /// Makes the runs that the rows name.
-const FIXTURES: [&str; 5] = [
+const FIXTURES: [&str; 6] = [
     "train --config {d}/tiny.toml --data {d}/grown.csv --hold-out 0 --out {d}/grown",
     "train --data moons --rows 50 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/run",
     "train --data {d}/t.csv --labels kind --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/labelled",
     "train --data {d}/t.csv --labels kind --label-drop 0.1 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/dropped",
     "train --data {d}/three.csv --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/three",
+    "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {d}/rounds",
 ];
 
 fn spelled(words: &str, directory: &Path) -> String {
@@ -221,6 +273,9 @@ fn fixtures(dir: &Path) {
     write("classes.csv", "0\n1\n".into());
     write("half.csv", "0.5\n1\n".into());
     write("grown.csv", table("a,b", |i| format!("{:.4},{:.4}", i.sin(), i.cos())));
+    fs::create_dir(dir.join("torn")).unwrap();
+    write("torn/rounds.json", "{".into());
+    fs::create_dir_all(dir.join("unread/rounds.json")).unwrap();
     FIXTURES.iter().for_each(|words| drop(succeed(&spelled(words, dir))));
     write("grown.csv", table("a,b", |i| format!("{:.4},{:.4}", i.sin(), (2.0 * i).cos())));
 }

@@ -170,7 +170,7 @@ fn a_student_has_straighter_paths_and_is_resumed_to_the_byte() {
 fn moments_are_looked_at_on_the_way_and_a_source_can_be_trained() {
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
-    let flags = "train --preset gaussian4 --steps 300 --sample-every 100 --save-every 100";
+    let flags = "train --preset gaussian4-tuned --steps 300 --sample-every 100 --save-every 100";
     let said = succeed(&format!("{flags} --trainable-source true --out {d}/run"));
     assert!(said.matches("relative error of the mean").count() == 3, "{said}");
     fs::remove_dir_all(dir.path().join("run/checkpoints/step-300")).unwrap();
@@ -179,7 +179,7 @@ fn moments_are_looked_at_on_the_way_and_a_source_can_be_trained() {
     let steps: Vec<u64> =
         log.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["step"].as_u64().unwrap()).collect();
     assert_eq!(steps, [100, 200, 300]);
-    // The source has become narrower, and sampling starts from it.
+    // The source has moved and become narrower, and sampling starts from it.
     succeed(&format!(
         "trajectory --checkpoint {d}/run --num-samples 2000 --solver euler --num-steps 1 --out {d}/t.npy"
     ));
@@ -187,11 +187,105 @@ fn moments_are_looked_at_on_the_way_and_a_source_can_be_trained() {
     let start = paths.index_axis(ndarray::Axis(0), 0);
     let bytes = fs::read(dir.path().join("run/checkpoints/step-300/ema.safetensors")).unwrap();
     let learned = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let learned = learned.tensor("source.log_scale").unwrap();
-    for (k, value) in learned.data().as_chunks::<4>().0.iter().enumerate() {
-        let (found, wanted) = (start.column(k).std(1.0), f64::from(f32::from_le_bytes(*value)).exp());
-        assert!(wanted < 0.9 && (found / wanted - 1.0).abs() < 0.06, "column {k}: {found} instead of {wanted}");
+    let of = |name: &str| -> Vec<f64> {
+        let tensor = learned.tensor(name).unwrap();
+        let values = tensor.data().as_chunks::<4>().0.iter().map(|value| f64::from(f32::from_le_bytes(*value)));
+        values.collect()
+    };
+    for (k, (mean, raw)) in of("source.mean").into_iter().zip(of("source.variance")).enumerate() {
+        let (found, wanted) = (start.column(k).std(1.0), raw.exp().ln_1p().sqrt());
+        assert!(wanted < 1.0 && (found / wanted - 1.0).abs() < 0.06, "column {k}: {found} instead of {wanted}");
+        assert!((start.column(k).mean().unwrap() - mean).abs() < 0.1, "column {k}: {mean}");
+    }
+    // The density of the rows follows in closed form from that of the source.
+    fs::write(dir.path().join("rows.csv"), "1,0.6,0.5,0.2\n0.5,0.1,1,-1\n").unwrap();
+    let said = succeed(&format!("likelihood {d}/rows.csv --checkpoint {d}/run"));
+    assert!(said.contains("2 rows: mean log-density"), "{said}");
+    // A student keeps the source of its teacher.
+    succeed(&format!("reflow --teacher {d}/run --steps 20 --teacher-steps 2 --sample-every 0 --out {d}/student"));
+    let bytes = fs::read(dir.path().join("student/checkpoints/step-20/ema.safetensors")).unwrap();
+    let student = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    for name in ["source.mean", "source.variance"] {
+        assert!(student.tensor(name).unwrap().data() == learned.tensor(name).unwrap().data(), "{name}");
     }
     let error = fail(&format!("{flags} --trainable-source true --coupling exact --out {d}/x"));
     assert!(error.contains("drop --coupling"), "{error}");
+}
+
+/// The preset measures the raw weights after every epoch, and prints every 100th measurement.
+#[test]
+fn gaussian4_prints_a_line_every_hundred_epochs() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let said = succeed(&format!("train --preset gaussian4 --steps 300 --out {d}/run"));
+    let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("samples ")).collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    let parts = ["epoch 200: loss ", "(mu_loss) ", "(std_loss) "];
+    assert!(parts.iter().all(|part| lines[1].contains(part)), "{said}");
+    let log = fs::read_to_string(dir.path().join("run/moments.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 300);
+    let read = |file: &str| fs::read(dir.path().join("run/checkpoints/step-300").join(file)).unwrap();
+    let tensor = |bytes: &[u8]| {
+        safetensors::SafeTensors::deserialize(bytes).unwrap().tensor("layers.0.lin1.weight").unwrap().data().to_vec()
+    };
+    assert!(tensor(&read("model.safetensors")) == tensor(&read("ema.safetensors")), "the weights are not averaged");
+    // The samples of two seeds start from other noise.
+    let first = |seed: u64| {
+        let flags = "--steps 1 --lr 1e-12 --save-every 0 --sample-every 1 --log-every 1";
+        succeed(&format!("train --preset gaussian4 {flags} --seed {seed} --out {d}/{seed}"));
+        fs::read_to_string(dir.path().join(format!("{seed}/moments.jsonl"))).unwrap()
+    };
+    assert_ne!(first(1), first(2));
+}
+
+/// Layers, activations, polynomial features, and networks without hidden layers, by name.
+#[test]
+fn networks_take_layers_activations_and_features() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    fs::write(dir.path().join("none.toml"), "widths = []\n").unwrap();
+    for (k, flags) in [
+        "--layer concat --activation softplus",
+        "--layer squash --degree 3 --widths 8",
+        "--layer hyper --widths 4",
+        "--layer gate --activation relu --config NONE",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let train = "train --data moons --model concat-squash --steps 3 --batch-size 16 --sample-every 0";
+        let flags = flags.replace("NONE", &format!("{d}/none.toml"));
+        succeed(&format!("{train} {flags} --out {d}/{k}"));
+        succeed(&format!("sample --checkpoint {d}/{k} --num-samples 5 --num-steps 2 --out {d}/s.csv"));
+    }
+    succeed(&format!(
+        "train --data moons --config {d}/none.toml --activation elu --steps 3 --sample-every 0 --out {d}/linear"
+    ));
+    let error = fail(&format!("train --data moons --layer concat --steps 3 --out {d}/x"));
+    assert!(error.contains("choose --model concat-squash"), "{error}");
+    let error = fail(&format!("train --data moons --activation sine --steps 3 --out {d}/x"));
+    assert!(error.contains("choose one of gelu"), "{error}");
+}
+
+/// torchcfm's network from eight Gaussians to moons. Its file names no source.
+#[test]
+fn a_foreign_network_starts_from_the_source_that_is_named() {
+    let weights = format!(
+        "{}/../../crates/fm-models/tests/reference/flow-weights/8gaussian-moons__otcfm_v1.pt",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let distance = |flags: &str| {
+        let out = dir.path().join("e.json");
+        let json_flag = format!("--json {}", out.display());
+        let (code, _, said) = common::run(&format!(
+            "evaluate --checkpoint {weights} {flags} --num-samples 3000 --solver euler --num-steps 100 {json_flag}"
+        ));
+        assert_eq!(code, Some(0), "{said}");
+        (json(&out)["found"]["energy_distance"].as_f64().unwrap(), said)
+    };
+    let (named, said) = distance("--source 8gaussians");
+    assert!(named < 0.03 && !said.contains("source ="), "{named} {said}");
+    let (assumed, said) = distance("");
+    assert!(assumed > 0.3 && said.contains("assumed   source = gaussian"), "{assumed} {said}");
 }

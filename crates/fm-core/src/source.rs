@@ -43,7 +43,7 @@ choice! {
         /// A standard normal with a fraction of values set to zero.
         Sparse = "sparse" {
             /// The fraction of zeros.
-            rate = 0.5, Domain::within(0.0, 1.0)
+            rate = 0.1, Domain::within(0.0, 1.0)
         },
     }
 }

@@ -1,7 +1,7 @@
 //! Sequences: rows of L places with C channels, as rows of L C numbers, place by place.
 //!
-//! A time series, one row per time, becomes a set of sequences by its windows of L consecutive rows,
-//! of which each starts `stride` rows after the one before.
+//! A time series, one row per time, becomes a set of sequences by its windows of L consecutive
+//! rows, of which each starts `stride` rows after the one before.
 //!
 //! ```
 //! use fm_data::series::{Series, windows};
@@ -13,7 +13,7 @@
 //! # Ok::<(), fm_data::DataError>(())
 //! ```
 
-use crate::{DataError, Table};
+use crate::DataError;
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
@@ -43,8 +43,8 @@ impl Series {
 /// The windows of a series (T, C), as rows (n, L C); n = (T - L) / stride + 1, rounded down.
 ///
 /// # Errors
-/// [`DataError::Windows`] for a length or a stride of 0, a series that is shorter than a window, and
-/// more numbers than fit into memory.
+/// [`DataError::Windows`] for a length or a stride of 0, a series that is shorter than a window,
+/// and more numbers than fit into memory.
 pub fn windows(series: ArrayView2<'_, f64>, length: usize, stride: usize) -> Result<Array2<f64>, DataError> {
     let (times, channels) = series.dim();
     let refuse = |problem: String, remedy| Err(DataError::Windows { problem, remedy });
@@ -69,30 +69,6 @@ pub fn windows(series: ArrayView2<'_, f64>, length: usize, stride: usize) -> Res
         .map_err(|e| DataError::Windows { problem: e.to_string(), remedy: "report this" })
 }
 
-/// The [windows] of a table whose rows are times, as a table of sequences. The columns of place k are
-/// named `NAME@k`. A table without rows has no windows.
-///
-/// # Errors
-/// As [`windows`]; a table of sequences already, and a table with classes.
-pub fn windows_of(table: &Table, length: usize, stride: usize) -> Result<Table, DataError> {
-    let refuse = |problem: &str, remedy| Err(DataError::Windows { problem: problem.into(), remedy });
-    if table.series.is_some() {
-        return refuse("its rows are sequences already", "leave out the windows");
-    }
-    if !table.labels.is_empty() {
-        return refuse("a window of rows with classes has several classes", "leave out the classes");
-    }
-    let values = if table.values.nrows() == 0 {
-        Array2::zeros((0, length.saturating_mul(table.values.ncols())))
-    } else {
-        windows(table.values.view(), length, stride)?
-    };
-    let named = |k: usize| table.names.iter().map(move |name| format!("{name}@{k}"));
-    let names = (0..length).flat_map(named).collect();
-    let series = Some(Series { length, channels: table.values.ncols() });
-    Ok(Table { names, values, notes: table.notes.clone(), series, ..Table::default() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,12 +80,6 @@ mod tests {
         assert_eq!(rows.column(0).to_vec(), [0.0, 3.0, 6.0]);
         assert_eq!(rows.row(1).to_vec(), [3.0, 4.0, 5.0, 6.0]);
         assert_eq!(windows(series.view(), 10, 1).unwrap().nrows(), 1);
-        let table = Table { names: vec!["mv".into()], ..Table::of(series.clone()) };
-        let found = windows_of(&table, 4, 3).unwrap();
-        assert_eq!((found.names[3].as_str(), found.values), ("mv@3", rows));
-        assert_eq!(found.series, Some(Series { length: 4, channels: 1 }));
-        assert!(windows_of(&Table { series: found.series, ..table.clone() }, 2, 1).is_err());
-        assert!(windows_of(&Table { labels: vec![0; 10], ..table }, 2, 1).is_err());
         for (length, stride) in [(0, 1), (1, 0), (11, 1), (usize::MAX, 1)] {
             let error = windows(series.view(), length, stride).unwrap_err().to_string();
             assert!(error.contains("; give"), "{error}");

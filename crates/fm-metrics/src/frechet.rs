@@ -97,8 +97,8 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// `rows` draws (rows, d) of a Gaussian: mean + R z with R the symmetric root of the covariance and z
-/// normal, a function of the seed.
+/// `rows` draws (rows, d) of a Gaussian: mean + R z with R the symmetric root of the covariance and
+/// z normal, a function of the seed.
 ///
 /// # Errors
 /// A Gaussian that is not one, a number of rows of 0, and more numbers than fit into memory.

@@ -7,9 +7,10 @@
 //! distance. The spectrum is the mean periodogram of x - m, one-sided, at the frequencies j / L per
 //! place. Units: r has none; the spectrum has that of x^2 per frequency.
 //!
-//! Two sets are compared by the root mean square of the difference of r over the lags 1 to L / 2, and
-//! by that of 10 log10(S_a / S_b) over all frequencies above 0, in decibels. Source of the latter: the
-//! log-spectral distance of Gray and Markel, "Distance measures for speech processing" (1976).
+//! Two sets are compared by the root mean square of the difference of r over the lags 1 to L / 2,
+//! and by that of 10 log10(S_a / S_b) over all frequencies above 0, in decibels. Source of the
+//! latter: the log-spectral distance of Gray and Markel, "Distance measures for speech processing"
+//! (1976).
 //!
 //! ```
 //! use fm_metrics::series::{autocorrelation, spectrum};

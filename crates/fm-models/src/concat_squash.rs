@@ -1,12 +1,12 @@
 //! The networks of continuous normalising flows, with configurable widths and optional classes or
 //! condition vectors.
 //!
-//! Layer k maps h to lin1(h) sigmoid(lin2(c)) + lin3(c), with lin3 without bias, or is another layer
-//! of its [family](crate::timed_layer). An activation, tanh by default, follows each layer except
+//! Layer k maps h to lin1(h) sigmoid(lin2(c)) + lin3(c), with lin3 without bias, or is another
+//! layer of its [family](crate::timed_layer). An activation, tanh by default, follows each layer except
 //! the last. The context c is t, with a learned embedding of the class or a condition vector if
 //! there is one. The first layer takes x, or all monomials of x up to a degree, in the order of
-//! scikit-learn's `PolynomialFeatures`. Parameters: `layers.K.lin1`, `.lin2`, `.lin3`, as far as the
-//! layer has them, and `label_emb.weight`. Source: Grathwohl et al., "FFJORD" (2019).
+//! scikit-learn's `PolynomialFeatures`. Parameters: `layers.K.lin1`, `.lin2`, `.lin3`, as far as
+//! the layer has them, and `label_emb.weight`. Source: Grathwohl et al., "FFJORD" (2019).
 //!
 //! ```
 //! use fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, parameter_count};

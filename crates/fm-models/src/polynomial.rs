@@ -1,7 +1,7 @@
 //! Polynomial features of the input of a network.
 //!
-//! All monomials of x of total degree 1 to n, by degree, each degree in lexicographic order: for n =
-//! 2 and two dimensions x1, x2, x1^2, x1 x2, x2^2. This is scikit-learn's `PolynomialFeatures`
+//! All monomials of x of total degree 1 to n, by degree, each degree in lexicographic order: for n
+//! = 2 and two dimensions x1, x2, x1^2, x1 x2, x2^2. This is scikit-learn's `PolynomialFeatures`
 //! without its constant.
 
 use tch::Tensor;
@@ -41,7 +41,7 @@ pub(crate) fn features(x: &Tensor, degree: i64) -> Tensor {
 mod tests {
     use super::*;
 
-    /// `sklearn.preprocessing.PolynomialFeatures(3, include_bias=False).fit_transform([[2, 3, 5]])`.
+    /// scikit-learn's `PolynomialFeatures(3, include_bias=False).fit_transform([[2, 3, 5]])`.
     #[test]
     fn features_are_those_of_scikit_learn() {
         let x = Tensor::from_slice2(&[[2.0f64, 3.0, 5.0]]);

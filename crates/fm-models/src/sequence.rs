@@ -2,12 +2,12 @@
 //!
 //! A place becomes a token by a linear layer, to which the sines and cosines of its position are
 //! added. The blocks and the output layer are those of the diffusion transformer
-//! ([`dit`](crate::dit)), modulated by the sum of the embeddings of the time, of the class, and of a
-//! condition vector. The output layer starts at zero, so a new network predicts v = 0.
+//! ([`dit`](crate::dit)), modulated by the sum of the embeddings of the time, of the class, and of
+//! a condition vector. The output layer starts at zero, so a new network predicts v = 0.
 //!
-//! The network takes x as (B, L C), place by place, or as (B, L, C), and returns v in the same shape.
-//! As (B, L', C), it takes sequences of another length L' too: positions are computed for any place.
-//! Sequences of different lengths go into different batches, so there is no padding.
+//! The network takes x as (B, L C), place by place, or as (B, L, C), and returns v in the same
+//! shape. As (B, L', C), it takes sequences of another length L' too: positions are computed for
+//! any place. Sequences of different lengths go into different batches, so there is no padding.
 //!
 //! Parameters: `x_embedder`, `t_embedder.mlp`, `y_embedder.embedding_table` (classes), `c_embedder`
 //! (condition vectors), `blocks.K`, `final_layer`. Source of the blocks: Peebles and Xie, "Scalable

@@ -15,8 +15,8 @@
 //! | `gate` | lin1(h) sigmoid(lin2(h)), without the context |
 //! | `ignore` | lin1(h), without the context |
 //!
-//! lin3 has no bias. Sources: Grathwohl et al., "FFJORD" (2019); Yang et al., "PointFlow" (2019) for
-//! `scale` and `concat-scale`.
+//! lin3 has no bias. Sources: Grathwohl et al., "FFJORD" (2019); Yang et al., "PointFlow" (2019)
+//! for `scale` and `concat-scale`.
 //!
 //! A layer of your own implements [`TimedLayer`]; [`LayerNetwork`] makes a network of any layers.
 //!
@@ -80,7 +80,7 @@ impl LayerKind {
         !matches!(self, Self::Blend | Self::Gate | Self::Ignore)
     }
 
-    /// Trainable values of a layer from `fan_in` to `out` values with a context of `context` values.
+    /// Trainable values of a layer of `fan_in` to `out` values, told `context` values.
     pub(crate) fn parameters(self, fan_in: i64, out: i64, context: i64) -> i64 {
         let (first, gate, bias) = (fan_in * out + out, context * out + out, context * out);
         match self {

@@ -113,8 +113,8 @@ impl MetricAccumulator {
         });
     }
 
-    /// Adds a step's loss; the step may be the last of an epoch. Returns 1, or 0 if the loss or the gradient norm is not finite, as a
-    /// tensor on the device.
+    /// Adds a step's loss; the step may be the last of an epoch. Returns 1, or 0 if the loss or the
+    /// gradient norm is not finite, as a tensor on the device.
     pub(crate) fn step(&mut self, loss: &Tensor, norm: &Tensor, gain: Option<f64>, ends_epoch: bool) -> Tensor {
         self.gain = gain.map_or(self.gain, |g| (self.gain.0 + g, self.gain.1 + 1));
         if ends_epoch {

@@ -1,8 +1,8 @@
 //! Epochs: passes over a data set of a fixed number of rows.
 //!
-//! Batches are cut from one sequence that passes over the data again and again, so after s steps of B
-//! rows s B / n passes over n rows are done, and a batch may span two epochs. Epoch k ends with the
-//! first step s at which s B >= k n.
+//! Batches are cut from one sequence that passes over the data again and again, so after s steps of
+//! B rows s B / n passes over n rows are done, and a batch may span two epochs. Epoch k ends with
+//! the first step s at which s B >= k n.
 //!
 //! ```
 //! use fm_train::epoch::EpochLength;
@@ -44,8 +44,8 @@ impl EpochLength {
         u64::try_from((u128::from(epochs) * u128::from(self.rows)).div_ceil(u128::from(self.batch))).ok()
     }
 
-    /// The steps of an interval in epochs, at least 1. The interval of one epoch is rounded to whole
-    /// steps first, so that that of two epochs is its double.
+    /// The steps of an interval in epochs, at least 1. The interval of one epoch is rounded to
+    /// whole steps first, so that that of two epochs is its double.
     pub fn interval(&self, epochs: f64) -> u64 {
         let one = (self.rows as f64 / self.batch as f64).round().max(1.0);
         (epochs * one).round().max(1.0) as u64

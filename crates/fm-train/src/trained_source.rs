@@ -5,10 +5,10 @@
 //! ```
 //!
 //! `source.mean` and `source.variance` (which holds raw) have one value per value of a row. They
-//! start at mean 0 and variance 1. Runs of earlier versions have `source.log_scale` instead: mean 0,
-//! and the logarithm of the standard deviation ([`SourceScale::LogDeviation`]). The loss falls when
-//! the source moves to the data and becomes narrower, so a trained source lowers it without better
-//! samples.
+//! start at mean 0 and variance 1. Runs of earlier versions have `source.log_scale` instead: mean
+//! 0, and the logarithm of the standard deviation ([`SourceScale::LogDeviation`]). The loss falls
+//! when the source moves to the data and becomes narrower, so a trained source lowers it without
+//! better samples.
 //!
 //! ```
 //! use fm_train::trained_source::{SourceScale, TrainedSource};

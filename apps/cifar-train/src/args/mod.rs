@@ -98,8 +98,8 @@ pub(crate) struct AutoencoderArgs {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: PathBuf,
     /// Continue from the newest intact checkpoint of --out, with its configuration.
-    /// Only --steps or --epochs, --num-workers, --device, --save-every, --sample-every and --log-every may
-    /// change.
+    /// Only --steps or --epochs, --num-workers, --device, --save-every, --sample-every and
+    /// --log-every may change.
     #[arg(long, conflicts_with = "config", help_heading = "Run")]
     pub(crate) resume: bool,
     /// Resume also if the data or the teacher changed since the run began.

@@ -14,7 +14,7 @@ pub(crate) struct ReflowArgs {
     #[command(subcommand)]
     pub(crate) command: Option<ReflowCommand>,
     /// Teacher of the first round: a run or a checkpoint. Its options are the students' defaults.
-    #[arg(long, value_name = "PATH", required = true, help_heading = "Teacher")]
+    #[arg(long, value_name = "PATH", help_heading = "Teacher")]
     pub(crate) teacher: Option<PathBuf>,
     /// Number of rounds.
     #[arg(long, default_value_t = 3, value_name = "N", help_heading = "Teacher")]

@@ -231,7 +231,27 @@ pub(crate) const SAMPLES: [Row; 30] = [
     ),
 ];
 
-pub(crate) const EVALUATION: [Row; 22] = [
+pub(crate) const EVALUATION: [Row; 26] = [
+    (
+        "reflow --rounds 1 --out {d}/rounds",
+        "reflow needs a model that makes the pairs; give --teacher RUN",
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --num-pairs 8 --num-samples 4 --out {d}/rounds",
+    ),
+    (
+        "reflow --teacher {d}/run --rounds 1",
+        "reflow needs a directory for its rounds; give --out DIR",
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --num-pairs 8 --num-samples 4 --out {d}/rounds",
+    ),
+    (
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --num-pairs 8 --num-samples 4 --resume --out {d}/rounds",
+        "rounds continue by repeating their command; drop --resume",
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --num-pairs 8 --num-samples 4 --out {d}/rounds",
+    ),
+    (
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --num-pairs 8 --num-samples 4 --pairs {d}/pairs --out {d}/own",
+        "each round makes its own pairs; drop --pairs",
+        "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --num-pairs 8 --num-samples 4 --out {d}/own",
+    ),
     (
         "evaluate --data digits --cache {d}/cache --checkpoint {d}/run --num-samples 8 --num-steps 2 --metrics kid-pixels --sweep cfg=inf",
         "give finite guidance scales as cfg=",

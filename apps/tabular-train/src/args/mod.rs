@@ -95,6 +95,17 @@ pub(crate) struct DataArgs {
     pub(crate) picture: Option<PathBuf>,
 }
 
+/// Choices that a file of weights leaves open.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ModelFileArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    /// Source that the network of a file was trained from, if the file does not say: gaussian,
+    /// 8gaussians, FILE.csv, ... (default: gaussian).
+    #[arg(long, value_name = "SOURCE", help_heading = "Model")]
+    pub(crate) source: Option<String>,
+}
+
 /// A model, its solver and its noise.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DrawArgs {
@@ -103,7 +114,7 @@ pub(crate) struct DrawArgs {
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
-    pub(crate) file: FileArgs,
+    pub(crate) file: ModelFileArgs,
     /// Draw rows of one class, given by name or by number from 0; without it, a class-conditional
     /// model draws each class as often as it occurs in the training data.
     #[arg(long, value_name = "CLASS", help_heading = "Sampling")]
@@ -209,7 +220,7 @@ pub(crate) struct LikelihoodOf {
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) checkpoint: PathBuf,
     #[command(flatten)]
-    pub(crate) file: FileArgs,
+    pub(crate) file: ModelFileArgs,
     #[command(flatten)]
     pub(crate) how: LikelihoodArgs,
     /// Plot the density of a model of two columns.

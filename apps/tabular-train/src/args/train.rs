@@ -52,8 +52,8 @@ pub(crate) struct ReflowArgs {
     /// Number of RK4 steps that the teacher takes per sample.
     #[arg(long, default_value_t = 20, value_name = "N", help_heading = "Teacher")]
     pub(crate) teacher_steps: usize,
-    /// Repeat with the student as the next teacher: the runs are round-1, round-2, ... in --out, and
-    /// the quality of each in few steps is measured at the end.
+    /// Repeat with the student as the next teacher: the runs are round-1, round-2, ... in --out,
+    /// and the quality of each in few steps is measured at the end.
     #[arg(long, value_name = "N", help_heading = "Teacher")]
     pub(crate) rounds: Option<usize>,
     /// Start from random weights instead of the teacher's.

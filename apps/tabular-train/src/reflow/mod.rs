@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.teacher_steps > 0, "--teacher-steps is 0; give at least one");
     match args.rounds {
         None => one(args),
-        Some(count) => rounds::run(args, count),
+        Some(count) => rounds::run(args, count, one),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `tabular-train reflow --rounds N`: students of students, and the quality of each in few steps.
 
-use super::one;
+use crate::args::ModelFileArgs;
 use crate::args::ReflowArgs;
 use crate::draw::{Classes, Drawer};
 use crate::model::load;
@@ -10,7 +10,6 @@ use anyhow::ensure;
 use fm_app::options;
 use fm_app::process_group::Group;
 use fm_app::rounds::{Round, Rounds};
-use fm_app::weights::FileArgs;
 use fm_metrics::energy::energy_distance;
 use fm_metrics::sliced::sliced_wasserstein;
 use fm_solvers::sampler::{Sampler, SolverName};
@@ -38,7 +37,12 @@ struct Quality {
     energy_distance: f64,
 }
 
-pub(super) fn run(args: &ReflowArgs, count: usize) -> anyhow::Result<ExitCode> {
+/// Runs the rounds, each by `one`.
+pub(super) fn run(
+    args: &ReflowArgs,
+    count: usize,
+    one: impl Fn(&ReflowArgs) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
     Group::refuse("reflow in rounds")?;
     ensure!(!args.train.resume, "rounds continue by repeating their command; drop --resume");
     let out = &args.train.out;
@@ -48,7 +52,7 @@ pub(super) fn run(args: &ReflowArgs, count: usize) -> anyhow::Result<ExitCode> {
         "teacher_steps": args.teacher_steps, "fresh": args.fresh, "config": args.train.config, "flags": flags,
     });
     let rounds = Rounds { teacher: &args.teacher, count, out, settings };
-    let models = match rounds.run(|round| train(args, round))? {
+    let models = match rounds.run(|round| one(&arguments(args, round)))? {
         Ok(models) => models,
         Err(code) => return Ok(code),
     };
@@ -63,7 +67,8 @@ pub(super) fn run(args: &ReflowArgs, count: usize) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn train(args: &ReflowArgs, round: &Round) -> anyhow::Result<ExitCode> {
+/// The flags of one round.
+fn arguments(args: &ReflowArgs, round: &Round) -> ReflowArgs {
     let mut args = ReflowArgs { teacher: round.teacher.clone(), rounds: None, ..args.clone() };
     args.train.out = round.out.clone();
     if round.resume {
@@ -71,13 +76,13 @@ fn train(args: &ReflowArgs, round: &Round) -> anyhow::Result<ExitCode> {
         args.train.resume = true;
         args.train.config = None;
     }
-    one(&args)
+    args
 }
 
 /// Samples in few Euler steps against real rows that were not trained on, in the units of the
 /// network.
 fn measure(model: &Path, device: &str) -> anyhow::Result<Vec<Quality>> {
-    let loaded = load(model, &FileArgs::default(), device)?;
+    let loaded = load(model, &ModelFileArgs::default(), device)?;
     let (real, _) = Material::open(&loaded.config)?.fresh(&loaded.config, SAMPLES)?;
     let seen = |values: &Array2<f64>| loaded.columns.apply(values.view());
     let real = seen(&real.values)?;

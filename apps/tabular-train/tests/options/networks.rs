@@ -12,6 +12,8 @@ use fm_app::models::TableModel;
 use fm_core::choice::Entry;
 use fm_data::Preprocess;
 use fm_models::interchange::{self, About};
+use fm_models::layers::Activation;
+use fm_models::timed_layer::LayerKind;
 use serde_json::Value;
 use weights::{reference_model, relative, tensor, values};
 
@@ -53,6 +55,20 @@ pub(crate) fn sections() -> String {
         within("means and deviations of columns: NumPy's", columns_deviation(name), 1e-5)
             + "; samples are of their kind"
     });
+    let squash = |_: &_| "--model concat-squash --widths 8";
+    let by_torch = |case: &str| {
+        let reference = reference_of("fm-models", "timed_layers");
+        within(
+            "velocities: FFJORD's formula on `torch.nn`'s layers",
+            velocity_deviation_of(None, &reference[case]),
+            1e-5,
+        ) + "; gradients: `crates/fm-models/tests/mlp.rs`"
+    };
+    let text = text + &section::<LayerKind>("Layers of the concat-squash network", "--layer", &squash, &by_torch);
+    let text = text
+        + &section::<Activation>("Activations of networks for tables", "--activation", &squash, &|name| {
+            by_torch(&format!("activation-{name}"))
+        });
     text + &section::<TableModel>("Networks for tables", "--model", &small, &|name| {
         let (file, case, by) = match name {
             "mlp" => ("mlp", "gelu", "`torch.nn`'s layers"),
@@ -67,9 +83,11 @@ pub(crate) fn sections() -> String {
 }
 
 fn velocity_deviation(file: &str, case: &str) -> f64 {
-    let reference = reference_of("fm-models", file);
-    let kind = (file == "sequence").then_some(file);
-    let (config, store, _model) = reference_model(kind, &reference[case]);
+    velocity_deviation_of((file == "sequence").then_some(file), &reference_of("fm-models", file)[case])
+}
+
+fn velocity_deviation_of(kind: Option<&str>, case: &Value) -> f64 {
+    let (config, store, _model) = reference_model(kind, case);
     let dir = tempfile::tempdir().unwrap();
     let d = dir.path().display();
     let about = About { model: Some(config), ..About::default() };
@@ -77,7 +95,7 @@ fn velocity_deviation(file: &str, case: &str) -> f64 {
     std::fs::write(dir.path().join("weights.safetensors"), bytes).unwrap();
     let deviation = |call: &serde_json::Value| {
         let t = numbers(&call["t"]);
-        let dim = numbers(&reference[case]["shape"]).iter().product::<f64>() as i64;
+        let dim = numbers(&case["shape"]).iter().product::<f64>() as i64;
         let x = values(&tensor(&format!("x{}", t.len()), &[t.len() as i64, dim], 1.7, 0.0));
         let row = |(x, t): (&[f64], &f64)| x.iter().chain([t]).map(f64::to_string).collect::<Vec<_>>().join(",") + "\n";
         let text: String = x.chunks_exact(dim as usize).zip(&t).map(row).collect();
@@ -85,5 +103,5 @@ fn velocity_deviation(file: &str, case: &str) -> f64 {
         succeed(&format!("velocity {d}/points.csv --checkpoint {d}/weights.safetensors --out {d}/v.csv"));
         relative(&columns(&dir.path().join("v.csv"), 0).concat(), &numbers(&call["output"]))
     };
-    reference[case]["calls"].as_array().unwrap().iter().map(deviation).fold(0.0, f64::max)
+    case["calls"].as_array().unwrap().iter().map(deviation).fold(0.0, f64::max)
 }

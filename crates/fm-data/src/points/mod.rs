@@ -2,9 +2,9 @@
 //!
 //! [`Toy`] lists them. Points are drawn once ([`toy`]), or when they are read ([`ToyStream`]).
 //!
-//! The defaults of `moons` and `8gaussians` are torchcfm's `sample_moons` (one uniform shift of both
-//! coordinates, from torchdyn) and `sample_8gaussians` (covariance sqrt(.1), the identity scaled).
-//! torchdyn takes even angles; here they are uniform.
+//! The defaults of `moons` and `8gaussians` are torchcfm's `sample_moons` (one uniform shift of
+//! both coordinates, from torchdyn) and `sample_8gaussians` (covariance sqrt(.1), the identity
+//! scaled). torchdyn takes even angles; here they are uniform.
 //!
 //! ```
 //! use fm_data::points::{Toy, toy};

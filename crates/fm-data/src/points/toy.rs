@@ -77,8 +77,8 @@ pub(crate) fn parse(text: &str) -> Result<Toy, DataError> {
 }
 
 impl Toy {
-    /// The distribution that this name meant before `moons` and `8gaussians` were torchcfm's: normal
-    /// noise of .2, and a variance of .1. Runs of that time stored names without parameters.
+    /// The distribution that this name meant before `moons` and `8gaussians` were torchcfm's:
+    /// normal noise of .2, and a variance of .1. Runs of that time stored names without parameters.
     pub fn of_older_runs(name: &str) -> Option<Self> {
         match name {
             "moons" => Some(Self::Moons { noise: 0.0, normal: 0.2 }),

@@ -7,7 +7,8 @@
 //! assert_eq!(table.select(&[1]).values, ndarray::array![[3.0, 4.0]]);
 //! ```
 
-use crate::series::Series;
+use crate::DataError;
+use crate::series::{Series, windows};
 use fm_core::data::{Dataset, Pick};
 use ndarray::Array2;
 
@@ -59,6 +60,32 @@ impl<T: Clone + Default> Table<T> {
     }
 }
 
+impl Table {
+    /// The [windows](crate::series::windows) of a table whose rows are times, as a table of sequences.
+    /// The columns of place k are named `NAME@k`. A table without rows has no windows.
+    ///
+    /// # Errors
+    /// As [`windows`]; a table of sequences already, and a table with classes.
+    pub fn windows(&self, length: usize, stride: usize) -> Result<Self, DataError> {
+        let refuse = |problem: &str, remedy| Err(DataError::Windows { problem: problem.into(), remedy });
+        if self.series.is_some() {
+            return refuse("its rows are sequences already", "leave out the windows");
+        }
+        if !self.labels.is_empty() {
+            return refuse("a window of rows with classes has several classes", "leave out the classes");
+        }
+        let values = if self.values.nrows() == 0 {
+            Array2::zeros((0, length.saturating_mul(self.values.ncols())))
+        } else {
+            windows(self.values.view(), length, stride)?
+        };
+        let named = |k: usize| self.names.iter().map(move |name| format!("{name}@{k}"));
+        let names = (0..length).flat_map(named).collect();
+        let series = Some(Series { length, channels: self.values.ncols() });
+        Ok(Self { names, values, notes: self.notes.clone(), series, ..Self::default() })
+    }
+}
+
 impl Dataset for Table<f32> {
     fn len(&self) -> usize {
         self.values.nrows()
@@ -80,4 +107,21 @@ impl Dataset for Table<f32> {
 /// Whether column names are other than the numbers 1, 2, ...
 pub(super) fn are_names(names: &[String]) -> bool {
     !names.iter().zip(1..).all(|(name, k): (_, usize)| *name == k.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_tables_of_sequences() {
+        let values = Array2::from_shape_fn((10, 1), |(t, _)| t as f64);
+        let table = Table { names: vec!["mv".into()], ..Table::of(values) };
+        let found = table.windows(4, 3).unwrap();
+        assert_eq!((found.names[3].as_str(), found.values.row(1).to_vec()), ("mv@3", vec![3.0, 4.0, 5.0, 6.0]));
+        assert_eq!(found.series, Some(Series { length: 4, channels: 1 }));
+        assert!(found.windows(2, 1).is_err());
+        assert!(Table { labels: vec![0; 10], ..table.clone() }.windows(2, 1).is_err());
+        assert_eq!(table.select(&[]).windows(4, 3).unwrap().values.dim(), (0, 4));
+    }
 }
