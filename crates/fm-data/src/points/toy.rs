@@ -69,8 +69,9 @@ pub const TOYS: [&str; Toy::TABLE.len()] = {
 /// [`DataError::UnknownPoints`] for a name that is not in [`TOYS`], [`DataError::Toy`] for a wrong
 /// parameter.
 pub(crate) fn parse(text: &str) -> Result<Toy, DataError> {
-    let name = text.split(':').next().unwrap_or_default();
-    if !TOYS.contains(&name) {
+    let (name, parameters) = text.split_once(':').unwrap_or((text, ""));
+    let gap = parameters.contains(',') && parameters.split(',').any(|each| each.trim().is_empty());
+    if !TOYS.contains(&name) || gap {
         return Err(DataError::UnknownPoints { given: text.into(), known: TOYS.join(", ") });
     }
     Toy::parse(text).map_err(DataError::Toy)

@@ -89,7 +89,7 @@ fn unknown(named: &Named<'_>) -> InterchangeError {
     let like = other_family(names.iter().copied()).map_or(String::new(), |kind| format!(" (like {kind})"));
     let first = clip(list(&names[..names.len().min(3)]), 100);
     let problem = format!(
-        "its tensors are {first}{like}; known are U-Nets of the guided-diffusion family, DiT/SiT, sequence transformers, MLPs (net.0, ...) \
+        "its tensors are {first}{like}; known are guided diffusion's U-Nets, DiT/SiT, sequence transformers, MLPs (net.0, ...) \
          and ConcatSquash networks"
     );
     InterchangeError::Unknown { problem }
