@@ -108,11 +108,11 @@ fn moments(h: f64, n: usize) -> Vec<f64> {
 fn solve(r: &[f64], b: &[f64]) -> Vec<f64> {
     let n = r.len();
     let mut rows: Vec<Vec<f64>> = (0..n).map(|i| r.iter().map(|r| r.powi(i as i32)).chain([b[i]]).collect()).collect();
-    for k in 0..n {
+    for (k, r) in r.iter().enumerate() {
         // Subtracting r_k times the row above leaves r_j^(i - 1) (r_j - r_k): no pivot is zero.
         for i in (k + 1..n).rev() {
             let above = rows[i - 1].clone();
-            rows[i].iter_mut().zip(above).for_each(|(a, above)| *a -= r[k] * above);
+            rows[i].iter_mut().zip(above).for_each(|(a, above)| *a -= r * above);
         }
     }
     let mut rho = vec![0.0; n];
