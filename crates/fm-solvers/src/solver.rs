@@ -3,9 +3,9 @@
 //!
 //! A [`Solver`] integrates a state x along dx/dt = v(x, t) from `span.start` to `span.end`;
 //! `1.0..0.0` integrates backwards. [`Fixed`] and [`Adaptive`] use the Runge-Kutta methods of
-//! [`tableau`], and [`Multistep`](crate::Multistep) reuses values of earlier steps; other methods can be
-//! added by implementing the trait (`examples/own_method.rs`). Fields are passed as `&dyn`, at the cost of one indirect call per
-//! evaluation.
+//! [`tableau`], and [`Multistep`](crate::Multistep) reuses values of earlier steps; other methods
+//! can be added by implementing the trait (`examples/own_method.rs`). Fields are passed as `&dyn`,
+//! at the cost of one indirect call per evaluation.
 //!
 //! ```
 //! use fm_solvers::{Adaptive, Fixed, SaveAt, Solver, solve};

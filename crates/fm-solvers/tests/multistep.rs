@@ -226,7 +226,7 @@ fn what_has_no_steps_is_refused() {
     }
 }
 
-/// The sampler: fixed steps of any path and prediction, frames, trajectories, and no adaptive steps.
+/// The sampler: fixed steps of any path and prediction, frames, trajectories; no adaptive steps.
 #[test]
 fn samplers_take_them_by_name() {
     let network = |x: &Array2<f64>, _: &[f64], _: &[usize]| Array2::from_elem(x.dim(), 3.0);
@@ -243,7 +243,7 @@ fn samplers_take_them_by_name() {
             let samples = sampler.run(&network, &objective, x0.clone(), none, true).unwrap();
             assert_eq!((samples.nfe, samples.calls, samples.frames.len()), (60.0, 60, 61));
             let worst = samples.x.iter().map(|x| (x - 3.0).abs()).fold(0.0, f64::max);
-            // Methods on the path are exact but for the clipped end.
+            // Methods on the path are exact up to the clipped end.
             assert!(worst < if name.contains('p') && name != "pec" { 6e-3 } else { 0.1 }, "{name}: {worst}");
         }
         let times = [0.0, 0.123, 1.0];

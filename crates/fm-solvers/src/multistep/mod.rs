@@ -8,17 +8,17 @@
 //! | `dpmpp-2m` | (s'/s) x - a' (e^-h - 1) (D + (D - D_before) / (2 r)) | 2 |
 //! | `unipc` | predicts as `dpmpp-2m` in its published form, evaluates, and corrects; orders 2 and 3 | 2, 3 |
 //!
-//! The last two step in h, the increase of the log-SNR log(a / s) on the path x_t = a x1 + s x0, and
-//! use predictions of the data D = E\[x1 | x_t\]: they are exact where D is constant. Steps may be
-//! uneven. The stored values are dropped where the field is discontinuous in time
-//! ([`VelocityField::segment`]), as at the ends of a guidance interval. The first step is of order 1,
-//! and so are the last steps of `dpmpp-2m` and `unipc` where the noise ends (s below a / 100): the
-//! last one of `dpmpp-2m`, and in `unipc` step k from the end has at most order k. The new state of
-//! a correcting method is corrected when the next step evaluates its velocity, so the final state is
-//! a predicted one. States within a step are the method's predictions for their time.
+//! The last two step in h, the increase of the log-SNR log(a / s) on the path x_t = a x1 + s x0,
+//! and use predictions of the data D = E\[x1 | x_t\]: they are exact where D is constant. Steps may
+//! be uneven. The stored values are dropped where the field is discontinuous in time
+//! ([`VelocityField::segment`]), as at the ends of a guidance interval. The first step has order 1.
+//! Where the noise ends (s below a / 100), the last step of `dpmpp-2m` has order 1 too, and step k
+//! from the end of `unipc` has at most order k. The new state of a correcting method is corrected
+//! when the next step evaluates its velocity, so the final state is a predicted one. States within
+//! a step are the method's predictions for their time.
 //!
-//! Errors: [`SolveError::Grid`], [`SolveError::Times`], and for `dpmpp-2m` and `unipc` [`SolveError::Forwards`] for falling times and [`SolveError::Path`] for a
-//! path with extra noise.
+//! Errors: [`SolveError::Grid`], [`SolveError::Times`], and for `dpmpp-2m` and `unipc`
+//! [`SolveError::Forwards`] for falling times and [`SolveError::Path`] for a path with extra noise.
 //!
 //! Sources: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", III.1 and III.5;
 //! Lu et al., "DPM-Solver++" (2022), algorithm 2; Zhao et al., "UniPC" (2023), algorithms 1 to 4.
