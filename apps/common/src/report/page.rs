@@ -95,8 +95,8 @@ fn differences(runs: &[Seen]) -> Vec<Row> {
     keys.dedup();
     let value = |table: &Table, key: &str| {
         let (outer, last) = key.rsplit_once('.').map_or((None, key), |(outer, last)| (Some(outer), last));
-        let inner = outer.iter().flat_map(|outer| outer.split('.'));
-        let table = inner.fold(Some(table), |table, part| table?.get(part)?.as_table());
+        let mut inner = outer.iter().flat_map(|outer| outer.split('.'));
+        let table = inner.try_fold(table, |table, part| table.get(part)?.as_table());
         table.and_then(|table| table.get(last)).map_or_else(String::new, ToString::to_string)
     };
     let row = |key: String| (key.clone(), tables.iter().map(|table| value(table, &key)).collect());
