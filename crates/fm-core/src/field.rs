@@ -34,7 +34,7 @@
 //! ```
 
 use crate::Error;
-use crate::path::ProbPath;
+use crate::path::{Coefficients, ProbPath};
 use crate::prediction::{Conversion, Prediction};
 use crate::state::{OdeState, RowState};
 use std::rc::Rc;
@@ -64,6 +64,14 @@ pub trait VelocityField<S> {
     fn segment(&self, t: f64) -> usize {
         let _ = t;
         0
+    }
+
+    /// The coefficients at t of the path that the velocity belongs to, if the field states a path;
+    /// solvers with steps in the log-SNR take their weights from it. They may be not finite at a
+    /// singular end.
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        let _ = t;
+        None
     }
 }
 
@@ -97,6 +105,14 @@ pub trait RowField<S> {
     fn segment(&self, t: f64) -> usize {
         let _ = t;
         0
+    }
+
+    /// The coefficients at t of the path that the velocity belongs to, if the field states a path;
+    /// solvers with steps in the log-SNR take their weights from it. They may be not finite at a
+    /// singular end.
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        let _ = t;
+        None
     }
 }
 
@@ -157,6 +173,10 @@ macro_rules! velocity_fields {
             fn segment(&self, t: f64) -> usize {
                 (**self).segment(t)
             }
+
+            fn path_at(&self, t: f64) -> Option<Coefficients> {
+                (**self).path_at(t)
+            }
         }
     )*};
 }
@@ -188,6 +208,10 @@ macro_rules! row_fields {
 
             fn segment(&self, t: f64) -> usize {
                 (**self).segment(t)
+            }
+
+            fn path_at(&self, t: f64) -> Option<Coefficients> {
+                (**self).path_at(t)
             }
         }
     )*};
@@ -231,6 +255,10 @@ impl<S: RowState, F: RowField<S>> VelocityField<S> for SharedTime<F> {
 
     fn segment(&self, t: f64) -> usize {
         self.0.segment(t)
+    }
+
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        self.0.path_at(t)
     }
 }
 
@@ -283,6 +311,10 @@ impl<S: OdeState, F: VelocityField<S>, P: ProbPath> VelocityField<S> for Convert
     fn segment(&self, t: f64) -> usize {
         self.field.segment(t)
     }
+
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        Some(self.path.coefficients(t))
+    }
 }
 
 impl<S: RowState, F: RowField<S>, P: ProbPath> RowField<S> for Converted<F, P> {
@@ -302,5 +334,9 @@ impl<S: RowState, F: RowField<S>, P: ProbPath> RowField<S> for Converted<F, P> {
 
     fn segment(&self, t: f64) -> usize {
         self.field.segment(t)
+    }
+
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        Some(self.path.coefficients(t))
     }
 }

@@ -141,6 +141,10 @@ impl<S: OdeState, F: VelocityField<S>, P: ProbPath, Q: ProbPath> VelocityField<S
     fn segment(&self, r: f64) -> usize {
         change(&self.trained, &self.sampled, r).map_or(0, |at| self.field.segment(at.t))
     }
+
+    fn path_at(&self, r: f64) -> Option<Coefficients> {
+        Some(self.sampled.coefficients(r))
+    }
 }
 
 impl<S: RowState, F: RowField<S>, P: ProbPath, Q: ProbPath> RowField<S> for Rescheduled<F, P, Q> {
@@ -167,5 +171,9 @@ impl<S: RowState, F: RowField<S>, P: ProbPath, Q: ProbPath> RowField<S> for Resc
 
     fn segment(&self, r: f64) -> usize {
         change(&self.trained, &self.sampled, r).map_or(0, |at| self.field.segment(at.t))
+    }
+
+    fn path_at(&self, r: f64) -> Option<Coefficients> {
+        Some(self.sampled.coefficients(r))
     }
 }

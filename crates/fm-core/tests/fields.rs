@@ -99,6 +99,32 @@ fn wrappers_do_not_broadcast() {
     assert!(Converted::new(narrow, PathKind::ConstantNoise { sigma: -1.0 }, Prediction::Velocity, span).is_err());
 }
 
+/// Fields that were made from a path state it, through every wrapper.
+#[test]
+fn wrappers_state_the_path_of_their_field() {
+    use fm_core::path::{Coefficients, ProbPath};
+    type State = Array2<f64>;
+    fn of(field: &(impl RowField<State> + ?Sized)) -> Option<Coefficients> {
+        field.path_at(0.3)
+    }
+    fn shared(field: &(impl VelocityField<State> + ?Sized)) -> Option<Coefficients> {
+        field.path_at(0.3)
+    }
+    let (cosine, span) = (PathKind::Trigonometric, (0.1, 0.9));
+    let still = |x: &State, _: &[f64], _: &[usize]| x.clone();
+    assert_eq!(of(&still), None);
+    let converted = || Converted::new(still, cosine, Prediction::Data, span).unwrap();
+    let expected = Some(cosine.coefficients(0.3));
+    let boxed: Box<dyn RowField<State>> = Box::new(converted());
+    assert_eq!([of(&converted()), of(&ByRef(&converted())), of(&boxed)], [expected; 3]);
+    assert_eq!(shared(&SharedTime(converted())), expected);
+    let along = Rescheduled::new(converted(), cosine, PathKind::Linear, span).unwrap();
+    assert_eq!([of(&along), shared(&SharedTime(along))], [Some(PathKind::Linear.coefficients(0.3)); 2]);
+    let mixture = Mixture::isotropic(&[1.0], array![[0.0]].view(), &[1.0]).unwrap();
+    let exact = ExactField::new(&mixture, cosine, span).unwrap();
+    assert_eq!([of(&exact), shared(&exact), shared(&std::rc::Rc::new(exact.clone()))], [expected; 3]);
+}
+
 /// The pieces of a field in time pass through every wrapper, at the times of the field.
 #[test]
 fn wrappers_have_the_segments_of_their_field() {

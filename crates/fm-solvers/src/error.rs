@@ -12,7 +12,7 @@
 
 use crate::StopReason;
 use fm_core::choice::ChoiceError;
-use fm_core::message::{number, shape};
+use fm_core::message::{name, number, shape};
 
 /// Why there is no solution.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -176,6 +176,27 @@ pub enum SolveError {
     Forwards {
         /// Name of the method.
         method: &'static str,
+    },
+    /// A method with steps in the log-SNR, without a path.
+    #[error(
+        "cannot solve with {method}: its steps depend on the path of the velocity, which neither the solver nor the field states; give Multistep::path, or use ab2"
+    )]
+    NoPath {
+        /// Name of the method.
+        method: &'static str,
+    },
+    /// A method with steps in the log-SNR, along another path than that of the velocity.
+    #[error(
+        "cannot solve with {method} along path {}: the velocity of the field belongs to another path, which differs at t = {}; give the path of the field, or none",
+        name(.path), number(.t)
+    )]
+    OtherPath {
+        /// Name of the method.
+        method: &'static str,
+        /// The path given to the solver.
+        path: String,
+        /// The first time of the grid at which the paths differ.
+        t: f64,
     },
     /// Output at given times from a method that only has states at the ends of its steps.
     #[error("cannot output states at given times: this method has no interpolant; ask for the states after every step")]

@@ -23,6 +23,7 @@ use crate::SolveError;
 use crate::save::check_span;
 use fm_core::choice::{Choice, Domain};
 use fm_core::field::{RowField, VelocityField};
+use fm_core::path::Coefficients;
 use fm_core::state::{OdeState, RowState};
 use std::ops::Range;
 
@@ -118,6 +119,12 @@ impl Grid {
     }
 }
 
+/// The coefficients of a path in the time u, from those at t(u) and dt/du.
+fn in_time(c: Coefficients, u: f64, slope: f64) -> Coefficients {
+    let [d_alpha, d_sigma, d_gamma] = [c.d_alpha, c.d_sigma, c.d_gamma].map(|d| d * slope);
+    Coefficients { t: u, d_alpha, d_sigma, d_gamma, ..c }
+}
+
 /// A field in another time: dx/du = t'(u) v(x, t(u)), for grids that are maps. Adaptive steps in u
 /// adapt to the field in the new time; solutions pass through the same states.
 ///
@@ -165,6 +172,11 @@ impl<S: OdeState, F: VelocityField<S>> VelocityField<S> for Shifted<F> {
     fn segment(&self, u: f64) -> usize {
         self.field.segment(self.map.map(u).0)
     }
+
+    fn path_at(&self, u: f64) -> Option<Coefficients> {
+        let (t, slope) = self.map.map(u);
+        self.field.path_at(t).map(|c| in_time(c, u, slope))
+    }
 }
 
 impl<S: RowState, F: RowField<S>> RowField<S> for Shifted<F> {
@@ -181,5 +193,10 @@ impl<S: RowState, F: RowField<S>> RowField<S> for Shifted<F> {
 
     fn segment(&self, u: f64) -> usize {
         self.field.segment(self.map.map(u).0)
+    }
+
+    fn path_at(&self, u: f64) -> Option<Coefficients> {
+        let (t, slope) = self.map.map(u);
+        self.field.path_at(t).map(|c| in_time(c, u, slope))
     }
 }

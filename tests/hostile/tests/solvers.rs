@@ -10,8 +10,8 @@ use fm_solvers::sde::{self, Diffusion, Method};
 use fm_solvers::straightness::straightness;
 use fm_solvers::tableau::{ALL, DOPRI5, EULER, RK4, Tableau};
 use fm_solvers::{
-    AdaptiveOptions, Event, Fixed, Grid, PidController, SaveAt, Solution, SolveError, Stats, StopReason, adaptive,
-    dense, events, fixed, per_sample,
+    AdaptiveOptions, Event, Fixed, Grid, Multistep, PidController, SaveAt, Solution, SolveError, Stats, StopReason,
+    adaptive, dense, events, fixed, per_sample, solve,
 };
 use hostile::Calls;
 use ndarray::{Array1, Array2, ArrayD};
@@ -33,6 +33,20 @@ fn decay(x: &State, _: f64) -> State {
 
 fn rows(x: &Array2<f64>, _: &[f64], _: &[usize]) -> Array2<f64> {
     -x
+}
+
+/// A field that states this value for every coefficient of its path.
+struct Stated(f64);
+
+impl VelocityField<State> for Stated {
+    fn velocity(&self, x: &State, _: f64) -> State {
+        x.clone()
+    }
+
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        let [alpha, sigma, gamma, d_alpha, d_sigma, d_gamma] = [self.0; 6];
+        Some(Coefficients { t, alpha, sigma, gamma, d_alpha, d_sigma, d_gamma })
+    }
 }
 
 fn embedded() -> impl Iterator<Item = &'static Tableau> {
@@ -129,6 +143,16 @@ fn grids_and_spans() {
             calls.survives("sde::solve", || {
                 sde::solve(&decay, &PathKind::LinearVp, vec![1.0], &grid, HOW, |_| vec![0.0], SaveAt::Steps).is_ok()
             });
+        }
+        for method in MULTISTEP {
+            let solver = Multistep::new(method, 3);
+            let given = solver.clone().path(PathKind::Polynomial { n: v });
+            calls.survives("Multistep", || solve(&Stated(v), vec![1.0], 0.0..1.0, &solver).is_ok());
+            calls.survives("Multistep::path", || solve(&Stated(v), vec![1.0], 0.0..1.0, &given).is_ok());
+            calls.survives("Multistep::path", || solve(&decay, vec![1.0], 0.1..1.0, &given).is_ok());
+            if !["ab3", "pec"].contains(&method.name()) {
+                calls.refuses("Multistep", || solve(&decay, vec![v], 0.0..1.0, &solver));
+            }
         }
         if !(0.0..=1.0).contains(&v) {
             let times = [0.5, v];

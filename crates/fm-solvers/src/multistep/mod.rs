@@ -18,12 +18,15 @@
 //! a step are the method's predictions for their time.
 //!
 //! Errors: [`SolveError::Grid`], [`SolveError::Times`], and for `dpmpp-2m` and `unipc`
-//! [`SolveError::Forwards`] for falling times and [`SolveError::Path`] for a path with extra noise.
+//! [`SolveError::Forwards`] for falling times, [`SolveError::NoPath`] where neither the solver nor
+//! the field states a path, [`SolveError::OtherPath`] where they state different ones, and
+//! [`SolveError::Path`] for a path with extra noise or singular at the start of the span.
 //!
 //! Sources: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I", III.1 and III.5;
 //! Lu et al., "DPM-Solver++" (2022), algorithm 2; Zhao et al., "UniPC" (2023), algorithms 1 to 4.
 //!
 //! ```
+//! use fm_core::path::PathKind;
 //! use fm_solvers::{Multistep, solve};
 //! let decay = |x: &f64, _t: f64| -x;
 //! let solution = solve(&decay, 1.0, 0.0..1.0, &Multistep::ab2(100))?;
@@ -31,12 +34,16 @@
 //! assert_eq!(solution.stats.evaluations, 100);
 //! // All data are at 3: one step of a method that is exact for a constant prediction of the data.
 //! let to_three = |x: &f64, t: f64| (3.0 - x) / (1.0 - t);
-//! assert_eq!(solve(&to_three, -5.0, 0.0..1.0, &Multistep::dpmpp_2m(1))?.x, 3.0);
+//! let solver = Multistep::dpmpp_2m(1).path(PathKind::Linear);
+//! assert_eq!(solve(&to_three, -5.0, 0.0..1.0, &solver)?.x, 3.0);
+//! // A closure states no path, and on another one the weights would be wrong.
+//! assert!(solve(&to_three, -5.0, 0.0..1.0, &Multistep::dpmpp_2m(1)).is_err());
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
 pub(crate) mod method;
 mod plan;
+mod schedule;
 mod weights;
 
 pub use method::MultistepMethod;
@@ -49,6 +56,7 @@ use fm_core::field::VelocityField;
 use fm_core::path::{PathKind, ProbPath};
 use fm_core::state::OdeState;
 use plan::Plan;
+use schedule::Schedule;
 use std::ops::Range;
 use weights::StepWeights;
 
@@ -61,14 +69,15 @@ pub struct Multistep {
     pub steps: usize,
     /// How the steps divide the span.
     pub grid: Grid,
-    /// The path that the velocity belongs to; only `dpmpp-2m` and `unipc` use it.
-    pub path: PathKind,
+    /// The path that the velocity belongs to. Only `dpmpp-2m` and `unipc` use it; `None` takes the
+    /// path that the field [states](VelocityField::path_at).
+    pub path: Option<PathKind>,
 }
 
 impl Multistep {
-    /// Equal steps of the given method, for a velocity along the linear path.
+    /// Equal steps of the given method, along the path of the field.
     pub fn new(method: MultistepMethod, steps: usize) -> Self {
-        Self { method, steps, grid: Grid::Uniform, path: PathKind::Linear }
+        Self { method, steps, grid: Grid::Uniform, path: None }
     }
 
     /// Adams-Bashforth of order 2.
@@ -101,9 +110,9 @@ impl Multistep {
         Self { grid, ..self }
     }
 
-    /// The same method for a velocity along another path.
+    /// The same method for a velocity along `path`, for fields that state no path.
     pub fn path(self, path: PathKind) -> Self {
-        Self { path, ..self }
+        Self { path: Some(path), ..self }
     }
 }
 
@@ -115,7 +124,8 @@ impl<S: OdeState> Solver<S> for Multistep {
         span: Range<f64>,
         save: SaveAt<'_>,
     ) -> Result<Solution<S>, SolveError> {
-        solve_partial(field, &self.path, x, &self.grid.divide(self.steps, &span)?, self.method, save)
+        let given = self.path.as_ref().map(|path| path as &dyn ProbPath);
+        solve_along(field, given, x, &self.grid.divide(self.steps, &span)?, self.method, save)
     }
 }
 
@@ -148,7 +158,20 @@ pub fn solve_partial<S: OdeState>(
     method: MultistepMethod,
     output: SaveAt<'_>,
 ) -> Result<Solution<S>, SolveError> {
-    let plan = Plan::new(path, grid, method)?;
+    solve_along(field, Some(path), x, grid, method, output)
+}
+
+/// As [`solve_partial`]; without a path, along that of the field.
+fn solve_along<S: OdeState>(
+    field: &(impl VelocityField<S> + ?Sized),
+    given: Option<&dyn ProbPath>,
+    x: S,
+    grid: &[f64],
+    method: MultistepMethod,
+    output: SaveAt<'_>,
+) -> Result<Solution<S>, SolveError> {
+    let stated = |t: f64| field.path_at(t);
+    let plan = Plan::new(Schedule { method: method.name(), given, stated: &stated }, grid, method)?;
     output.check((grid[0], grid[grid.len() - 1]))?;
     field.check(&x)?;
     S::untracked(|| {
@@ -164,7 +187,7 @@ pub fn solve_partial<S: OdeState>(
 
 /// All steps; if `careful`, only those before the first state that is not finite.
 fn pass<S: OdeState>(
-    plan: &Plan<'_, impl ProbPath>,
+    plan: &Plan<'_>,
     field: &(impl VelocityField<S> + ?Sized),
     x: &S,
     output: SaveAt<'_>,

@@ -1,16 +1,16 @@
 //! The steps of a method along a grid: which weights each takes.
 
 use super::method::MultistepMethod;
+use super::schedule::Schedule;
 use super::weights::{PathPoint, StepWeights, adams, dpm_solver_2m, uni_c, uni_p};
 use crate::SolveError;
 use crate::fixed::check_grid;
-use fm_core::path::ProbPath;
 use fm_core::prediction::{Conversion, Prediction};
 use fm_core::state::OdeState;
 
 /// A method on a grid.
-pub(super) struct Plan<'a, P> {
-    path: &'a P,
+pub(super) struct Plan<'a> {
+    schedule: Schedule<'a>,
     pub(super) grid: &'a [f64],
     pub(super) method: MultistepMethod,
     /// For methods on a path: its points at the times of the grid.
@@ -19,23 +19,23 @@ pub(super) struct Plan<'a, P> {
     to_data: Vec<Conversion>,
 }
 
-impl<'a, P: ProbPath> Plan<'a, P> {
+impl<'a> Plan<'a> {
     /// # Errors
-    /// A grid without steps; for methods on a path, falling times, an invalid path, a time outside
-    /// \[0, 1\], and extra noise.
-    pub(super) fn new(path: &'a P, grid: &'a [f64], method: MultistepMethod) -> Result<Self, SolveError> {
+    /// A grid without steps; for methods on a path, falling times, no path, an invalid path, another
+    /// path than that of the field, a time outside \[0, 1\], and extra noise.
+    pub(super) fn new(schedule: Schedule<'a>, grid: &'a [f64], method: MultistepMethod) -> Result<Self, SolveError> {
         check_grid(grid)?;
-        let mut plan = Self { path, grid, method, points: Vec::new(), to_data: Vec::new() };
+        let mut plan = Self { schedule, grid, method, points: Vec::new(), to_data: Vec::new() };
         if !method.exponential() {
             return Ok(plan);
         }
         if grid[1] < grid[0] {
             return Err(SolveError::Forwards { method: method.name() });
         }
-        path.check()?;
+        plan.schedule.check()?;
         let (last, before) = grid.split_last().ok_or(SolveError::Grid)?;
         for t in before {
-            let c = path.at(*t)?;
+            let c = plan.schedule.at(*t)?;
             plan.to_data.push(Prediction::Velocity.to(Prediction::Data, &c)?);
             plan.points.push(PathPoint::new(c.alpha, c.sigma));
         }
@@ -49,7 +49,7 @@ impl<'a, P: ProbPath> Plan<'a, P> {
     }
 
     fn point(&self, t: f64) -> PathPoint {
-        let c = self.path.coefficients(t);
+        let c = self.schedule.coefficients(t);
         PathPoint::new(c.alpha, c.sigma)
     }
 
