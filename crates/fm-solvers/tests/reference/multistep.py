@@ -1,8 +1,9 @@
 """Writes multistep.json beside itself: points carried by the exact velocity to three equal Gaussians, by diffusers' multistep schedulers.
 Needs: pip install numpy torch diffusers scipy.
 
-`cases`: DPM-Solver++(2M) and UniPC on diffusers' own grids for flows. `uniform`: the grid and the points of options.json; the Adams methods there are
-NumPy's, with the closed-form weights of equal steps (diffusers has none).
+`cases`: DPM-Solver++(2M) and UniPC on diffusers' own grids for flows. `uniform`: the points of options.json on equal steps; the Adams methods there are
+NumPy's, with the closed-form weights (diffusers has none). diffusers divides by the weight of the data at the start, so its first time is 1e-6 rather
+than 0, as in its UniPC.
 The schedulers compute in single precision; here they get double precision, so that the formulas are compared rather than rounding."""
 import json
 import pathlib
@@ -85,7 +86,7 @@ for name in ["dpmpp-2m", "unipc"]:
     scheduler.timesteps = torch.arange(STEPS, 0, -1)
     sigmas = torch.linspace(1, 0, STEPS + 1, dtype=torch.float64)
     sigmas[0] -= 1e-6
-    uniform[name] = {"by": "diffusers", "x": carry(scheduler, sigmas)}
+    uniform[name] = {"by": "diffusers", "times": (1 - sigmas).tolist(), "x": carry(scheduler, sigmas)}
 
 data = {"means": MEANS.tolist(), "deviation": DEVIATION, "start": START.tolist(), "cases": cases, "uniform": uniform}
 pathlib.Path(__file__).with_suffix(".json").write_text(json.dumps(data) + "\n")
