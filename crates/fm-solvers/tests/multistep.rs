@@ -10,14 +10,12 @@ use fm_core::field::{ByRef, Converted, RowField, SharedTime, VelocityField};
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
-use fm_core::rng::{Key, Stream, normal_rows};
 use fm_solvers::multistep::{self, MultistepMethod};
 use fm_solvers::sampler::{Sampler, SolverName, Steps};
 use fm_solvers::tableau::{DOPRI5, SolverMethod};
-use fm_solvers::{Adaptive, AdaptiveOptions, Fixed, Grid, Multistep, SaveAt, SolveError, Solver, StopReason, solve};
+use fm_solvers::{AdaptiveOptions, Grid, Multistep, SaveAt, SolveError, Solver, StopReason, solve};
 use ndarray::{Array2, array};
 use serde_json::Value;
-use std::f64::consts::PI;
 
 const METHODS: [MultistepMethod; 6] = [
     MultistepMethod::AdamsBashforth2,
@@ -97,42 +95,6 @@ fn orders_are_those_of_the_table() {
             }
         }
     }
-}
-
-/// Errors at the end on the exact velocity to eight Gaussians, by the number of evaluations.
-#[test]
-fn errors_at_equal_evaluations_on_eight_gaussians() {
-    let means = Array2::from_shape_fn((8, 2), |(k, j)| {
-        let angle = k as f64 * PI / 4.0;
-        5.0 * if j == 0 { angle.cos() } else { angle.sin() }
-    });
-    let mixture = Mixture::isotropic(&[0.125; 8], means.view(), &[0.1; 8]).unwrap();
-    let field = ExactField::new(&mixture, PathKind::Linear, (0.0, 1.0)).unwrap();
-    let field = |x: &Array2<f64>, t: f64| field.velocity(x, t);
-    let noise = normal_rows(Key::new(0, 0, Stream::Sample), 2000, 2).into_iter().map(f64::from).collect();
-    let x0 = Array2::from_shape_vec((2000, 2), noise).unwrap();
-    let exact = solve(&field, x0.clone(), 0.0..1.0, &Adaptive::dop853().tolerance(1e-10)).unwrap().x;
-    let rms = |solver: &dyn Solver<Array2<f64>>| {
-        let end = solve(&field, x0.clone(), 0.0..1.0, solver).unwrap();
-        (end.stats.evaluations, ((&end.x - &exact).mapv(|d| d * d).mean().unwrap()).sqrt())
-    };
-    let line = |make: &dyn Fn(usize) -> Box<dyn Solver<Array2<f64>>>| {
-        [10, 20, 40].map(|n| {
-            let (evaluations, error) = rms(&make(n));
-            assert_eq!(evaluations, n);
-            error
-        })
-    };
-    let euler = line(&|n| Box::new(Fixed::euler(n)));
-    let midpoint = line(&|n| Box::new(Fixed::midpoint(n / 2)));
-    let [ab2, ab3, pec, dpm, unipc, unipc3] =
-        METHODS.map(|method| line(&|n| Box::new(Multistep::new(method, n).path(PathKind::Linear))));
-    let all = format!("ab2 {ab2:?}, ab3 {ab3:?}, pec {pec:?}, dpm {dpm:?}, unipc {unipc:?} {unipc3:?}");
-    assert!(ab2[0] <= 0.025 && pec[2] <= 0.0015, "{all}");
-    assert!(ab2[0] < midpoint[0] && ab2[2] < midpoint[2] && dpm[0] < euler[0] / 2.0, "{all}");
-    assert!(unipc[0] < ab2[0] && unipc[2] < midpoint[2] / 1.5 && unipc3[2] < pec[2] / 2.0, "{all}");
-    // On equal steps both predict the same states.
-    assert!(ab3.iter().zip(pec).all(|(a, p)| (a - p).abs() < 1e-12), "{all}");
 }
 
 /// A field that jumps at t = 1/2, with an error of the stored velocities if they are kept.
