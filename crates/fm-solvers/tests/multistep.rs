@@ -67,7 +67,7 @@ fn steps_are_diffusers() {
             assert!(from_zero < 1e-12, "{name}: {from_zero}");
             continue;
         };
-        // diffusers starts at 1e-6. From there the states are equal; from 0 the first step is longer.
+        // diffusers starts at 1e-6, from where the states are equal.
         let times: Vec<f64> = times.iter().map(|t| t.as_f64().unwrap()).collect();
         let found = multistep::solve(&field, &PathKind::Linear, start.clone(), &times, named(name), SaveAt::End);
         let off = off(&found.unwrap().x, &rows(&case["x"]));

@@ -13,10 +13,10 @@
 //! be uneven. The stored values are dropped where the field is discontinuous in time
 //! ([`VelocityField::segment`]), as at the ends of a guidance interval. The first step has order 1.
 //! Where the noise ends (s below a / 100), the last step of `dpmpp-2m` has order 1 too, and step k
-//! from the end of `unipc` has at most order k. From t = 0 their first step is unbounded in log-SNR,
-//! and the measured order of all three is about 2. The new state of a correcting method is corrected
-//! when the next step evaluates its velocity, so the final state is a predicted one. States within
-//! a step are the method's predictions for their time.
+//! from the end of `unipc` has at most order k. From t = 0 their first step is unbounded in
+//! log-SNR, and the measured order of all three is about 2. The new state of a correcting method is
+//! corrected when the next step evaluates its velocity, so the final state is a predicted one.
+//! States within a step are the method's predictions for their time.
 //!
 //! Errors: [`SolveError::Grid`], [`SolveError::Times`], and for `dpmpp-2m` and `unipc`
 //! [`SolveError::Forwards`] for falling times, [`SolveError::NoPath`] where neither the solver nor

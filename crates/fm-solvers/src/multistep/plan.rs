@@ -21,8 +21,8 @@ pub(super) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// # Errors
-    /// A grid without steps; for methods on a path, falling times, no path, an invalid path, another
-    /// path than that of the field, a time outside \[0, 1\], and extra noise.
+    /// A grid without steps; for methods on a path, falling times, no path, an invalid path,
+    /// another path than that of the field, a time outside \[0, 1\], and extra noise.
     pub(super) fn new(schedule: Schedule<'a>, grid: &'a [f64], method: MultistepMethod) -> Result<Self, SolveError> {
         check_grid(grid)?;
         let mut plan = Self { schedule, grid, method, points: Vec::new(), to_data: Vec::new() };
