@@ -20,6 +20,7 @@
 //! ```
 
 mod control;
+mod guided;
 #[cfg(feature = "tch")]
 mod network;
 mod own;
