@@ -205,7 +205,7 @@ impl Config {
             "hold_out is {}; choose a share in [0, 1) (--hold-out)",
             self.hold_out
         );
-        self.learning.validate(self.flow.excess_loss)?;
+        self.learning.validate(self.flow.excess_loss, self.flow.coupling != CouplingKind::Independent)?;
         if !self.pairs.is_empty() {
             self.check_pairs()?;
         }
@@ -262,6 +262,11 @@ impl Config {
         ensure!(!self.horizontal_flip, "pairs cannot be mirrored; drop --horizontal-flip");
         ensure!(self.label_drop == 0.0, "labels of pairs are not dropped; leave --label-drop at 0");
         ensure!(self.hold_out == 0.0, "pairs of a teacher are not held out; drop --hold-out");
+        ensure!(
+            self.learning.quality_every == Every::Steps(0),
+            "quality_every is {}: a run on pairs has no data to compare samples with; drop --quality-every",
+            self.learning.quality_every
+        );
         ensure!(!flow.excess_loss, "the least loss on pairs is not known; drop --excess-loss");
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Opens the data set given by `--data`.
 
 use crate::config::Config;
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use fm_app::sources;
 use fm_core::source::Source;
 use fm_data::cifar10;
@@ -39,15 +39,30 @@ pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
     Ok(set)
 }
 
+/// Refuses data that would have to be fetched, for a plan that is only printed.
+///
+/// # Errors
+/// CIFAR-10 that is missing in its default directory.
+pub(crate) fn ensure_present(name: &str) -> anyhow::Result<()> {
+    ensure!(
+        missing(&name.parse()?).is_none(),
+        "CIFAR-10 is not in {CIFAR10}, and --dry-run fetches nothing; run cargo xtask fetch-cifar10, or give --data digits"
+    );
+    Ok(())
+}
+
+/// The default directory of CIFAR-10, if that is the source and its files are missing.
+fn missing(source: &ImageSource) -> Option<&Path> {
+    let ImageSource::Cifar10 { folder, split } = source else { return None };
+    (folder == Path::new(CIFAR10) && !cifar10::is_present(folder, *split)).then_some(folder.as_path())
+}
+
 /// Fetches CIFAR-10 if it is missing in its default directory. Another directory is the user's.
 ///
 /// # Errors
 /// No network, a full disk, and files with other hashes.
 fn fetch_missing(source: &ImageSource) -> anyhow::Result<()> {
-    let ImageSource::Cifar10 { folder, split } = source else { return Ok(()) };
-    if folder != Path::new(CIFAR10) || cifar10::is_present(folder, *split) {
-        return Ok(());
-    }
+    let Some(folder) = missing(source) else { return Ok(()) };
     eprintln!("note: CIFAR-10 is not in {CIFAR10}; fetching 170 MB");
     let url = std::env::var("FM_CIFAR10_URL").unwrap_or_else(|_| URL.into());
     let fetched = Request { from: "auto", url: &url, out: folder, remedy: WITHOUT_NETWORK }

@@ -223,6 +223,16 @@ pub(crate) fn batch(
     })
 }
 
+/// The values of the requested samples; those that diverge are not finite.
+pub(crate) fn rows_of(model: &dyn VelocityModel, device: Device, r: &Request) -> anyhow::Result<Vec<f32>> {
+    let mut values = Vec::new();
+    for first in (0..r.count).step_by(r.batch_size.max(1)) {
+        let rows = r.batch_size.min(r.count - first);
+        values.extend(to_host(&batch(model, device, r, first, &r.noise(first, rows)?, Frames::None)?.x)?);
+    }
+    Ok(values)
+}
+
 /// The values of a tensor, f32. An error of the device is returned as an error, not as an empty
 /// list.
 pub(crate) fn to_host(x: &Tensor) -> anyhow::Result<Vec<f32>> {

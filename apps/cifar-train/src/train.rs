@@ -2,7 +2,7 @@
 
 use crate::args::{TrainArgs, Which};
 use crate::config::Config;
-use crate::generate::{Request, generate};
+use crate::generate::{Request, generate, rows_of};
 use crate::latent::to_pixels;
 use crate::model::{open, weights_of};
 use crate::reflow::{self, compare};
@@ -12,9 +12,11 @@ use anyhow::{Context, bail};
 use fm_app::advice::{Setting, advice};
 use fm_app::every::total_steps;
 use fm_app::memory::ensure_batch_fits;
+use fm_app::optimizer_args::Measurements;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
+use fm_app::quality::{COMPARED, Quality, spread};
 use fm_app::sources::least;
 use fm_app::training_run::{Job, Parts};
 use fm_core::rng::{Key, Stream};
@@ -29,6 +31,7 @@ use fm_train::held_out::HeldOutOptions;
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
 use fm_train::train::{TrainOptions, TrainState};
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -71,6 +74,9 @@ pub(crate) fn trained(
 fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let Plan { mut config, out, resume } = plan;
     config.validate()?;
+    if args.dry_run && config.pairs.is_empty() {
+        data::ensure_present(&config.data)?;
+    }
     let device = fm_app::device::select(&config.device)?;
     config.check_device(device)?;
     group.use_device(device)?;
@@ -84,7 +90,8 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         config.validate()?;
     }
     let log_every = config.log_every.steps(epoch)?;
-    let validate_every = config.learning.validation_interval(log_every, config.hold_out > 0.0, epoch)?;
+    let Measurements { validate_every, quality_every } =
+        config.learning.measurements(log_every, config.hold_out > 0.0, epoch)?;
     let classes = if config.conditional { set.classes.len() } else { 0 };
     let null_class = config.label_drop > 0.0 || config.model.null_class().is_some();
     config.model.fit_to_images(material.shape, classes, null_class);
@@ -162,8 +169,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         &options,
         (validate_every, config.steps),
     )?;
+    let quality = (quality_every > 0).then(|| preview.quality(quality_every)).transpose()?;
     let draw = Box::new(|state: &mut TrainState| preview.draw(state));
-    job.run(group, state, Parts { task: &task, source: batches.as_ref(), validation, draw })
+    job.run(group, state, Parts { task: &task, source: batches.as_ref(), validation, quality, draw })
 }
 
 /// The configuration from the flags. A restarted program resumes its own run.
@@ -210,7 +218,7 @@ fn measure(out: &Path, device: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Inputs of a sample image during training.
+/// Inputs of samples during training.
 struct Preview<'a> {
     config: &'a Config,
     material: &'a Material,
@@ -221,6 +229,19 @@ struct Preview<'a> {
 }
 
 impl Preview<'_> {
+    /// The measurement of the quality of samples, against held-out images if there are any.
+    fn quality(&self, every: u64) -> anyhow::Result<Quality<'_>> {
+        let (config, held_out) = (self.config, self.material.held_out());
+        let data = if held_out.is_empty() { self.material.dataset() } else { held_out };
+        let (rows, shape) = (config.learning.quality_samples, self.material.shape.map(|n| n as i64));
+        let sample = move || {
+            let request = Request::of(config, self.source, &shape, rows, config.seed);
+            let values = rows_of(self.model, self.device, &request)?;
+            Ok(Array2::from_shape_vec((rows, values.len() / rows), values)?)
+        };
+        Ok(Quality { data: spread(data, COMPARED)?, sample: Box::new(sample), every, last: config.steps })
+    }
+
     /// Draws a grid of EMA samples, `samples/step-N.png`.
     fn draw(&self, state: &mut TrainState) -> anyhow::Result<()> {
         let (config, set) = (self.config, &self.material.set);

@@ -97,7 +97,8 @@ impl Material {
         }
     }
 
-    fn dataset(&self) -> &dyn Dataset {
+    /// The training rows, without augmentation; of a run on pairs none.
+    pub(crate) fn dataset(&self) -> &dyn Dataset {
         self.latents.as_ref().map_or(&self.set, |latents| latents)
     }
 

@@ -43,6 +43,18 @@ fn without_a_network_the_bare_command_names_the_remedies() {
 }
 
 #[test]
+fn a_plan_that_is_only_printed_fetches_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), &nobody(), "train --dry-run");
+    let said = text(&output);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert!(said.contains("--dry-run fetches nothing; run cargo xtask fetch-cifar10"), "{said}");
+    let output = run(dir.path(), &nobody(), "train --dry-run --data digits");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn an_archive_with_other_files_is_refused_and_a_partial_download_continues() {
     let dir = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

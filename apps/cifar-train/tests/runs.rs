@@ -6,6 +6,10 @@
 mod common;
 
 use common::{fail, read, succeed, tiny_config};
+use fm_data::ImageSource;
+use fm_metrics::energy::energy_distance;
+use ndarray::{Array2, Array4};
+use ndarray_npy::read_npy;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -101,6 +105,33 @@ fn reflow_in_rounds_is_one_command() {
     assert!(fail(&rounds("--pairs x", "no")).contains("drop --pairs"));
 }
 
+/// The samples of the command and the digits have the energy distance of the log.
+#[test]
+fn the_quality_of_samples_is_measured_during_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let config = tiny_config(dir.path());
+    let flags = "--data digits --log-every 2 --quality-every 6 --quality-samples 30 --monitor quality --keep-best 1";
+    let said = succeed(&format!("train --config {config} {flags} --out {d}/run"));
+    assert!(said.contains(", quality "), "{said}");
+    let value = |line: &Value| Some((line["step"].as_u64()?, line.get("quality")?.as_f64()?));
+    let found: Vec<(u64, f64)> = lines(&dir.path().join("run")).iter().filter_map(value).collect();
+    assert_eq!(found.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [6, 12]);
+    succeed(&format!("sample --checkpoint {d}/run --num-samples 30 --seed 0 --out {d}/s.png --npy {d}/s.npy"));
+    let samples: Array4<f32> = read_npy(dir.path().join("s.npy")).unwrap();
+    let samples = samples.into_shape_with_order((30, 64)).unwrap();
+    let digits = "digits".parse::<ImageSource>().unwrap().open(0, &mut Vec::new()).unwrap();
+    let mut real = Array2::zeros((digits.len(), 64));
+    real.outer_iter_mut()
+        .enumerate()
+        .for_each(|(i, mut row)| digits.write_normalised(i, false, row.as_slice_mut().unwrap()));
+    let expected = energy_distance(samples.view(), real.view()).unwrap();
+    assert!((found[1].1 - expected).abs() < 1e-6 * expected.abs(), "{found:?} {expected}");
+    assert_eq!(fs::read_dir(dir.path().join("run/best")).unwrap().count(), 1);
+    succeed(&format!("report {d}/run --plots {d}/plots"));
+    assert!(dir.path().join("plots/quality.svg").exists());
+}
+
 #[test]
 fn a_report_compares_runs() {
     let dir = tempfile::tempdir().unwrap();
@@ -132,7 +163,7 @@ fn a_report_compares_runs() {
     let loss = fs::read_to_string(dir.path().join("plots/loss.svg")).unwrap();
     assert!(loss.contains("low") && loss.contains("high") && loss.matches("<polyline").count() >= 2);
     assert!(dir.path().join("plots/val-loss.svg").exists());
-    // Runs of one name are told apart by their paths.
+    // Runs of the same name are named by their paths.
     fs::create_dir(dir.path().join("other")).unwrap();
     succeed(&format!("train --config {config} {flags} --out {d}/other/low"));
     succeed(&format!("report {d}/low {d}/other/low"));

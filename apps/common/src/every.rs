@@ -57,7 +57,7 @@ pub fn total_steps(epochs: u64, epoch: Option<EpochLength>) -> anyhow::Result<u6
 }
 
 fn no_epochs(given: &str) -> String {
-    format!("cannot count {given} epochs: each step has new points; give a number of steps, or fix a set by --rows")
+    format!("cannot count {given} epochs: these data have none; give a number of steps")
 }
 
 impl fmt::Display for Every {

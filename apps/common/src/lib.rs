@@ -21,6 +21,7 @@
 //! | [`rounds`] | reflow in rounds |
 //! | [`training_run`] | a training run, from its directory to its summary |
 //! | [`artefact`] | the files of a finished run: its weights and their description |
+//! | [`quality`] | the energy distance of samples during training |
 //! | [`progress`] | progress bar, logs, checkpoints and pictures of a training run |
 //! | [`pictures`] | image grids, animations and curves |
 //! | [`report`] | the command `report`: a run as one HTML page |
@@ -43,6 +44,7 @@ pub mod options;
 pub mod pictures;
 pub mod process_group;
 pub mod progress;
+pub mod quality;
 pub mod report;
 pub mod rounds;
 pub mod runtime;

@@ -2,7 +2,7 @@
 
 use crate::every::Every;
 use crate::process_group::ReduceIn;
-use anyhow::{anyhow, ensure};
+use anyhow::{anyhow, bail, ensure};
 use fm_core::FlowMatching;
 use fm_core::data::Dataset;
 use fm_core::tensor::{Role, VelocityModel};
@@ -50,6 +50,12 @@ crate::options! {
             /// Steps between measurements of the loss on the rows that --hold-out holds out:
             /// val_loss (of the EMA weights) and val_loss_raw. A multiple of --log-every; 0: none.
             validate_every: Every = Every::Steps(0), arg(value_name = "STEPS", hide = true);
+            /// Steps between measurements of the quality of samples: the energy distance between
+            /// samples of the EMA weights and data rows, held-out ones if there are any, in the
+            /// network's units. A multiple of --log-every; 0: none.
+            quality_every: Every = Every::Steps(0), arg(value_name = "STEPS", hide = true);
+            /// Number of samples for each measurement of --quality-every.
+            quality_samples: usize = 500, arg(value_name = "N", hide = true);
             /// Value of metrics.jsonl for --early-stopping and --keep-best, as NAME if lower is
             /// better and NAME:max if higher is.
             monitor: String = "loss".into(), arg(value_name = "NAME", hide = true);
@@ -84,6 +90,15 @@ crate::options! {
             decay_on: DecayOn as "optimizer.decay_on", arg(value_name = "WHICH", hide = true);
         }
     }
+}
+
+/// Steps between the measurements of a run; 0 for never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measurements {
+    /// Steps between measurements of the loss on held-out rows.
+    pub validate_every: u64,
+    /// Steps between measurements of the quality of samples.
+    pub quality_every: u64,
 }
 
 /// JSON has no infinity, so a checkpoint stores null.
@@ -130,11 +145,12 @@ fn number_or_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D
 }
 
 impl LearningConfig {
-    /// Checks the values; `logs_excess` says whether the log will have the excess loss.
+    /// Checks the values; `logs_excess` says whether the log will have the excess loss, `coupled`
+    /// whether it will have the gain of the coupling.
     ///
     /// # Errors
     /// The key with an invalid value, and its valid values.
-    pub fn validate(&self, logs_excess: bool) -> anyhow::Result<()> {
+    pub fn validate(&self, logs_excess: bool, coupled: bool) -> anyhow::Result<()> {
         ensure!(self.lr > 0.0 && self.lr.is_finite(), "lr is {}; choose a learning rate above 0 (--lr)", self.lr);
         ensure!(self.clip > 0.0, "clip is {}; choose a norm above 0 (inf for none)", self.clip);
         ensure!(!self.ema_decay.is_empty(), "ema_decay is empty; give at least one (0 for the weights themselves)");
@@ -143,15 +159,12 @@ impl LearningConfig {
             ensure!(!self.ema_decay[..k].contains(decay), "ema_decay has {decay} twice; give each decay once");
         }
         ensure!(self.non_finite_patience > 0, "non_finite_patience is 0; give at least 1 step");
-        let monitor: Monitor = self.monitor.parse()?;
         ensure!(
-            monitor.name() != "excess" || logs_excess,
-            "cannot monitor the excess loss, which is not logged; pass --excess-loss true, or monitor another value"
+            self.quality_samples > 1,
+            "quality_samples is {}; give at least 2 (--quality-samples)",
+            self.quality_samples
         );
-        ensure!(
-            !monitor.name().starts_with("val_loss") || self.validate_every != Every::Steps(0),
-            "cannot monitor {monitor}, which is not measured; pass --validate-every STEPS and --hold-out 0.1"
-        );
+        self.check_monitor(logs_excess, coupled)?;
         ensure!(
             self.min_delta >= 0.0 && self.min_delta.is_finite(),
             "min_delta is {}; give an improvement of 0 or more (--min-delta)",
@@ -160,24 +173,52 @@ impl LearningConfig {
         self.optimizer.validate().map_err(|problem| anyhow!(problem))
     }
 
-    /// Checks the interval of measurements on held-out rows, of which there are some if `held_out`,
-    /// and returns it in steps.
+    /// Rejects a monitored value that no line of the log will have: it would never stop a run or
+    /// keep a checkpoint.
+    fn check_monitor(&self, logs_excess: bool, coupled: bool) -> anyhow::Result<()> {
+        let monitor: Monitor = self.monitor.parse()?;
+        let never = Every::Steps(0);
+        let lacking = match monitor.name() {
+            "excess" if !logs_excess => "--excess-loss true",
+            "val_loss" | "val_loss_raw" if self.validate_every == never => "--validate-every STEPS and --hold-out 0.1",
+            "quality" if self.quality_every == never => "--quality-every STEPS",
+            "coupling_gain" if !coupled => "--coupling exact",
+            _ => return Ok(()),
+        };
+        bail!("cannot monitor {monitor}, which is not measured; pass {lacking}, or monitor another value")
+    }
+
+    /// Checks the intervals of [`Measurements`], for data with held-out rows if `held_out`, and
+    /// returns them in steps.
     ///
     /// # Errors
-    /// An interval at which no line is logged, and no held-out rows.
-    pub fn validation_interval(
+    /// An interval at which no line is logged; no held-out rows; the mean loss of epochs monitored
+    /// without epochs.
+    pub fn measurements(
         &self,
         log_every: u64,
         held_out: bool,
         epoch: Option<EpochLength>,
-    ) -> anyhow::Result<u64> {
-        let every = self.validate_every.steps(epoch)?;
+    ) -> anyhow::Result<Measurements> {
+        let monitored: Monitor = self.monitor.parse()?;
         ensure!(
-            every.is_multiple_of(log_every.max(1)),
-            "validate_every is {every}, and a line is logged every {log_every} steps; choose a multiple of {log_every} (--validate-every)"
+            monitored.name() != "epoch_loss" || epoch.is_some(),
+            "cannot monitor {monitored}: these data have no epochs; monitor another value"
         );
-        ensure!(every == 0 || held_out, "validate_every is {every}, and no rows are held out; pass --hold-out 0.1");
-        Ok(every)
+        let interval = |key: &str, every: Every| {
+            let (steps, flag) = (every.steps(epoch)?, key.replace('_', "-"));
+            ensure!(
+                steps.is_multiple_of(log_every.max(1)),
+                "{key} is {steps}, and a line is logged every {log_every} steps; choose a multiple of {log_every} (--{flag})"
+            );
+            Ok(steps)
+        };
+        let validate_every = interval("validate_every", self.validate_every)?;
+        ensure!(
+            validate_every == 0 || held_out,
+            "validate_every is {validate_every}, and no rows are held out; pass --hold-out 0.1"
+        );
+        Ok(Measurements { validate_every, quality_every: interval("quality_every", self.quality_every)? })
     }
 
     /// The callback that measures the loss of `model` on held-out rows after each `every` steps, 0

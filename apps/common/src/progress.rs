@@ -172,9 +172,10 @@ impl<'a> Watch<'a> {
         let rows_per_second = steps_per_second * self.rows_per_step as f64;
         self.last = (Instant::now(), record.step);
         let held_out = record.val_loss.map_or(String::new(), |loss| format!("  val_loss {loss:.4}"));
+        let quality = record.quality.map_or(String::new(), |quality| format!("  quality {quality:.4}"));
         let epoch = record.epoch.map_or(String::new(), |epoch| format!("epoch {epoch:.1}  "));
         self.bar.set_message(format!(
-            "{epoch}loss {:.4}{held_out}  grad {:.2}  lr {:.1e}  {rows_per_second:.0} rows/s",
+            "{epoch}loss {:.4}{held_out}{quality}  grad {:.2}  lr {:.1e}  {rows_per_second:.0} rows/s",
             record.loss, record.grad_norm, record.lr
         ));
         self.run.append("metrics.jsonl", record)?;

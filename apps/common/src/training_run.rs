@@ -6,6 +6,7 @@ use crate::optimizer_args::LearningConfig;
 use crate::pictures::Curves;
 use crate::process_group::Group;
 use crate::progress::{Cadence, Draw, Watch};
+use crate::quality::Quality;
 use crate::runtime::Profiler;
 use anyhow::{Context, bail, ensure};
 use fm_ot::Reports;
@@ -68,13 +69,18 @@ pub struct Parts<'a> {
     pub source: &'a dyn BatchSource,
     /// The loss on held-out rows, if it is measured.
     pub validation: Option<Validation<'a>>,
+    /// The quality of samples, if it is measured.
+    pub quality: Option<Quality<'a>>,
     /// Makes a picture of the current model.
     pub draw: Draw<'a>,
 }
 
 impl std::fmt::Debug for Parts<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parts").field("validation", &self.validation).finish_non_exhaustive()
+        f.debug_struct("Parts")
+            .field("validation", &self.validation)
+            .field("quality", &self.quality)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,7 +91,7 @@ impl Job {
     /// A directory that holds a run already or cannot be written, and errors of training, with the
     /// last checkpoint.
     pub fn run(&self, group: &Group, mut state: TrainState, parts: Parts<'_>) -> anyhow::Result<ExitCode> {
-        let Parts { task, source, validation, draw } = parts;
+        let Parts { task, source, validation, quality, draw } = parts;
         state.epoch = self.epoch;
         let run = group.is_first().then(|| self.open(&mut state, group.restarted())).transpose()?;
         group.share(&mut state, &self.info)?;
@@ -94,6 +100,7 @@ impl Job {
         let mut options = TrainOptions { interrupted: work.flag(), ..self.options.clone() };
         let mut observers: Vec<Box<dyn Callback + '_>> = Vec::new();
         observers.extend(validation.map(|validation| Box::new(validation) as Box<_>));
+        observers.extend(quality.map(|quality| Box::new(quality) as Box<_>));
         observers
             .extend(self.learning.observers(&self.out, &self.info, run.is_some())?.into_iter().map(|o| o as Box<_>));
         if let (Some(path), true) = (&self.profile, group.is_first()) {
@@ -257,9 +264,10 @@ fn report(
         let memory = device.map_or(host.clone(), |m| format!("{host}, on the device {}", gib(m.peak_reserved)));
         let speed = steps as f64 / seconds;
         println!(
-            "trained   {steps} steps in {seconds:.1} s: {speed:.2} steps/s; loss {:.4}{}; peak memory {memory}",
+            "trained   {steps} steps in {seconds:.1} s: {speed:.2} steps/s; loss {:.4}{}{}; peak memory {memory}",
             last.loss,
-            last.val_loss.map_or(String::new(), |loss| format!(", val_loss {loss:.4}"))
+            last.val_loss.map_or(String::new(), |loss| format!(", val_loss {loss:.4}")),
+            last.quality.map_or(String::new(), |quality| format!(", quality {quality:.4}"))
         );
     }
     let model = if artefact { format!("{WEIGHTS}, {CONFIG}, ") } else { String::new() };

@@ -138,6 +138,20 @@ fn remedy(assumption: &Assumption) -> String {
 /// # Errors
 /// A damaged or unknown file, an unknown key, and weights that do not fit the network.
 pub fn open(path: &Path, args: &FileArgs, device: Device) -> anyhow::Result<Opened> {
+    Ok(open_with(path, args, device, |_, _| ())?.0)
+}
+
+/// [`open`], for files with further parameters, which `beside` creates in the store of the network
+/// by the file's metadata.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with<T>(
+    path: &Path,
+    args: &FileArgs,
+    device: Device,
+    beside: impl FnOnce(&VarStore, Option<&About>) -> T,
+) -> anyhow::Result<(Opened, T)> {
     let (weights, settings) = (interchange::read(path, args.part.as_deref())?, &args.set);
     let Recognised { config, assumed } = interchange::recognise(&weights)?;
     for assumption in assumed.iter().filter(|assumption| !args.gives(assumption.name)) {
@@ -147,11 +161,12 @@ pub fn open(path: &Path, args: &FileArgs, device: Device) -> anyhow::Result<Open
     interchange::check_size(&weights, &config)?;
     let store = VarStore::new(device);
     let model = config.build(&store.root())?;
+    let further = beside(&store, weights.about.as_ref());
     interchange::load(&store, config.kind(), &weights.tensors)
         .with_context(|| format!("cannot load {}", path.display()))?;
     let part = if weights.part.is_empty() { String::new() } else { format!(" ({})", weights.part) };
     let name = format!("weights of {}{part}", path.display());
-    Ok(Opened { about: weights.about, config, name, store, model })
+    Ok((Opened { about: weights.about, config, name, store, model }, further))
 }
 
 /// Overrides a configuration by `key=value` settings; values are TOML.

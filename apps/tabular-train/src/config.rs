@@ -16,6 +16,7 @@ use fm_data::points::{self, Toy};
 use fm_models::ModelConfig;
 use fm_models::layers::Activation;
 use fm_models::timed_layer::LayerKind;
+use fm_ot::CouplingKind;
 use fm_train::trained_source::{SourceScale, TrainedSource};
 use serde::{Deserialize, Serialize};
 use tch::nn;
@@ -169,7 +170,7 @@ impl Config {
                 self.flow.source == gaussian,
                 "trainable_source moves and scales the {gaussian} source; drop --source"
             );
-            let independent = self.flow.coupling == fm_ot::CouplingKind::Independent;
+            let independent = self.flow.coupling == CouplingKind::Independent;
             ensure!(
                 independent,
                 "rows of a source that is trained cannot be paired before it is known; drop --coupling"
@@ -181,7 +182,8 @@ impl Config {
             "validate_every is {}: held-out rows are not the pairs of a teacher; drop --validate-every",
             self.learning.validate_every
         );
-        self.learning.validate(self.flow.excess_loss)
+        let coupled = self.teacher.is_empty() && self.flow.coupling != CouplingKind::Independent;
+        self.learning.validate(self.flow.excess_loss, coupled)
     }
 
     /// The fraction of held-out rows: by default a tenth of a file's rows.

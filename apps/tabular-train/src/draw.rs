@@ -11,7 +11,7 @@ use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_data::Columns;
 use fm_solvers::guidance::{Field, Guided, Unconditional};
-use fm_solvers::sampler::Sampler;
+use fm_solvers::sampler::{Sampler, Samples};
 use fm_train::trained_source::TrainedSource;
 use tch::{Device, Kind, Tensor};
 
@@ -85,6 +85,22 @@ impl<'a> Drawer<'a> {
         }
     }
 
+    /// Samples in the units of the network, with these classes if the model is conditional.
+    pub(crate) fn solve(
+        &self,
+        sampler: &Sampler,
+        rows: usize,
+        seed: u64,
+        classes: &[i64],
+        frames: bool,
+    ) -> anyhow::Result<Samples<Tensor>> {
+        let dim = self.columns.dim();
+        let shape = [rows as i64, dim as i64];
+        let noise =
+            |step| upload(&normal_rows(Key::new(seed, step, Stream::Increment), rows, dim), &shape, self.device);
+        Ok(sampler.run(&self.field(classes), self.objective, self.start(rows, seed)?, noise, frames)?)
+    }
+
     /// Samples in the table's units, with these classes if the model is conditional, and the
     /// intermediate states if requested.
     pub(crate) fn draw(
@@ -96,11 +112,7 @@ impl<'a> Drawer<'a> {
         frames: bool,
     ) -> anyhow::Result<Rows> {
         ensure!(rows > 0, "--num-samples is 0; ask for at least one row");
-        let dim = self.columns.dim();
-        let shape = [rows as i64, dim as i64];
-        let noise =
-            |step| upload(&normal_rows(Key::new(seed, step, Stream::Increment), rows, dim), &shape, self.device);
-        let drawn = sampler.run(&self.field(&classes), self.objective, self.start(rows, seed)?, noise, frames)?;
+        let drawn = self.solve(sampler, rows, seed, &classes, frames)?;
         let host = |x: &Tensor| -> anyhow::Result<Vec<f64>> { Ok(self.columns.restore(&values(x)?)) };
         let frames = drawn.frames.iter().map(host).collect::<anyhow::Result<_>>()?;
         let values = host(&drawn.x)?;

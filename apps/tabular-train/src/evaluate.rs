@@ -62,8 +62,11 @@ struct How<'a> {
 
 /// Maximum number of rows per side for the two-sample test and an assignment.
 const TESTED: usize = 2000;
-/// Number of trajectories for measuring straightness, and RK4 steps per trajectory.
+/// Trajectories over which straightness is averaged: of rows, and of sequences, whose networks take
+/// a hundred times as long.
 const TRAJECTORIES: usize = 1000;
+const OF_SEQUENCES: usize = 100;
+/// RK4 steps per trajectory.
 const STEPS: usize = 100;
 
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
@@ -207,17 +210,18 @@ fn wasserstein(x: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>, metric: Metric
 /// Straightness and energy of the flow's paths, as squared norms.
 fn paths(args: &EvaluateArgs, loaded: &Loaded) -> anyhow::Result<[f64; 2]> {
     let drawer = Drawer::of(loaded, args.draw.cfg_scale)?;
-    let classes = loaded.columns.asked(args.draw.class.as_deref(), TRAJECTORIES)?;
+    let count = if loaded.columns.series.is_some() { OF_SEQUENCES } else { TRAJECTORIES };
+    let classes = loaded.columns.asked(args.draw.class.as_deref(), count)?;
     let (field, objective) = (drawer.field(&classes), drawer.objective);
     let (low, high) = objective.span()?;
     let predicted = |x: &Tensor, t: &[f64], rows: &[usize]| field.velocities(x, t, rows);
     let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
     let times: Vec<f64> = Grid::Uniform.times(STEPS)?.iter().map(|t| low + t * (high - low)).collect();
-    let start = drawer.start(TRAJECTORIES, args.draw.seed)?;
+    let start = drawer.start(count, args.draw.seed)?;
     let bends = straightness(&velocity, start.shallow_clone(), &times, &RK4)?;
     let together = SharedTime(|x: &Tensor, t: &[f64], rows: &[usize]| velocity.velocities(x, t, rows));
     let end = fixed::solve(&together, start.shallow_clone(), &times, &RK4, SaveAt::End)?.x;
-    let moved = (end - start).square().sum(Kind::Double).double_value(&[]) / TRAJECTORIES as f64;
+    let moved = (end - start).square().sum(Kind::Double).double_value(&[]) / count as f64;
     let straight = bends.iter().sum::<f64>() / bends.len() as f64 * loaded.dim() as f64;
     Ok([straight, straight + moved])
 }

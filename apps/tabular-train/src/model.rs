@@ -68,7 +68,7 @@ pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> any
 /// velocity of the linear path, in the data's units.
 fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Result<Loaded> {
     let file = &args.file;
-    let opened = weights::open(path, file, device)?;
+    let (opened, trained_source) = weights::open_with(path, file, device, trained_source)?;
     let shape = opened.config.data_shape();
     ensure!(shape.len() == 1, "{} is a network for images; use cifar-train", path.display());
     let whole = |about: &About| !about.program.starts_with("tabular-train") || !about.config.is_null();
@@ -112,7 +112,13 @@ fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Resul
     }
     let source = open_source(&mut config, &columns, || 0.0)?;
     let (model, store, weights) = (opened.model, opened.store, opened.name);
-    Ok(Loaded { config, columns, source, model, trained_source: None, device, weights, store })
+    Ok(Loaded { config, columns, source, model, trained_source, device, weights, store })
+}
+
+/// The trained source of the run that a file describes, with its parameters in `store`.
+fn trained_source(store: &nn::VarStore, about: Option<&About>) -> Option<TrainedSource> {
+    let Saved { run, columns } = Saved::read(about?.config.clone()).ok()?;
+    run.trained_source(store, columns.dim())
 }
 
 /// The source that the user names for a file of weights that does not; a source that is assumed is

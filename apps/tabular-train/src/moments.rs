@@ -81,7 +81,7 @@ pub(crate) struct Look {
     pub(crate) printed: bool,
 }
 
-/// The loss of a step, if it is the last line of the log.
+/// The loss in the last line of the log, if that line is of this step.
 fn loss_of(run: &Path, step: u64) -> Option<f64> {
     let text = std::fs::read_to_string(run.join("metrics.jsonl")).ok()?;
     let line: Value = serde_json::from_str(text.lines().last()?).ok()?;

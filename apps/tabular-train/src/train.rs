@@ -2,7 +2,7 @@
 
 use crate::args::TrainArgs;
 use crate::config::Config;
-use crate::draw::{Classes, Drawer, points};
+use crate::draw::{Classes, Drawer, points, values};
 use crate::moments::{Look, Moments};
 use crate::resolve::resolve;
 use crate::saved::Saved;
@@ -12,9 +12,11 @@ use anyhow::Context;
 use fm_app::advice::{Setting, advice};
 use fm_app::every::total_steps;
 use fm_app::memory::ensure_batch_fits;
+use fm_app::optimizer_args::Measurements;
 use fm_app::pictures::scatter;
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
+use fm_app::quality::{COMPARED, Quality, spread};
 use fm_app::sources::least;
 use fm_app::training_run::{Job, Parts};
 use fm_core::data::Dataset;
@@ -34,6 +36,7 @@ use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
 use fm_train::train::{TrainOptions, TrainState};
 use fm_train::trained_source::TrainedSource;
+use ndarray::Array2;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -75,7 +78,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     }
     let log_every = config.log_every.steps(epoch)?;
     let sample_every = config.sample_every.steps(epoch)?;
-    let validate_every = config.learning.validation_interval(log_every, config.held_out() > 0.0, epoch)?;
+    let Measurements { validate_every, quality_every } =
+        config.learning.measurements(log_every, config.held_out() > 0.0, epoch)?;
     let network = config.model(columns)?;
     let on = device_for(&config.device, network.parameters()?).to_owned();
     let device = fm_app::device::select(&on)?;
@@ -182,14 +186,12 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     // Rows per epoch.
     let epoch = if material.stream.is_some() { 0 } else { seen.len() };
     let look = Box::new(|state: &mut TrainState| {
-        let solver =
-            if dim == 2 { Sampler::fixed(SolverName::Euler, 50) } else { Sampler::fixed(SolverName::Tsit5, 20) };
         let rows = if dim == 2 { 2 * LOOKED_AT } else { LOOKED_AT };
         state.params.bind(Some(state.ema.weights()));
         // New samples at every evaluation and for every seed, so that means over them are more
         // accurate than a single one.
         let seed = Key::new(config.seed, state.step, Stream::Sample).torch_seed() as u64;
-        let drawn = drawer.draw(&solver, rows, seed, columns.asked(None, rows)?, false);
+        let drawn = drawer.draw(&solver(dim), rows, seed, columns.asked(None, rows)?, false);
         state.params.bind(None);
         let drawn = drawn?;
         if dim != 2 {
@@ -217,8 +219,31 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     // A student's pairs start from its source already.
     let learned = || trained_source.as_ref().filter(|_| config.teacher.is_empty()).map(TrainedSource::shallow_clone);
     let validation = validation.map(|validation| Validation { trained_source: learned(), ..validation });
+    let quality = (quality_every > 0).then(|| quality(&config, &material, &drawer, quality_every)).transpose()?;
     let task = FlowTask { trained_source: learned(), ..FlowTask::new(model.as_ref(), &flow) };
-    job.run(group, state, Parts { task: &task, source: batches.as_ref(), validation, draw: look })
+    job.run(group, state, Parts { task: &task, source: batches.as_ref(), validation, quality, draw: look })
+}
+
+/// The solver of samples during training.
+fn solver(dim: usize) -> Sampler {
+    if dim == 2 { Sampler::fixed(SolverName::Euler, 50) } else { Sampler::fixed(SolverName::Tsit5, 20) }
+}
+
+/// The measurement of the quality of samples, against held-out rows if there are any.
+fn quality<'a>(
+    config: &Config,
+    material: &Material,
+    drawer: &'a Drawer<'a>,
+    every: u64,
+) -> anyhow::Result<Quality<'a>> {
+    let data = if material.unseen.is_empty() { &material.seen } else { &material.unseen };
+    let (rows, dim, columns) = (config.learning.quality_samples, material.columns.dim(), drawer.columns);
+    let seed = config.seed;
+    let sample = move || {
+        let drawn = drawer.solve(&solver(dim), rows, seed, &columns.asked(None, rows)?, false)?;
+        Ok(Array2::from_shape_vec((rows, dim), values(&drawn.x)?)?)
+    };
+    Ok(Quality { data: spread(data, COMPARED)?, sample: Box::new(sample), every, last: config.steps })
 }
 
 /// Number of parameters from which a GPU trains a table network faster than a CPU. Below it, each

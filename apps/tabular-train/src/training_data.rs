@@ -54,8 +54,9 @@ impl Material {
             order.shuffle(&mut Key::new(config.seed, u64::MAX, Stream::Order).generator(0));
         }
         let (held, kept) = order.split_at(held);
-        let (held, table) = (all.select(held), if held.is_empty() { all } else { all.select(kept) });
-        let (held, table) = (windows(held, config, "the rows held out")?, windows(table, config, &config.data)?);
+        let table = windows(all.select(kept), config, &config.data)?;
+        let held =
+            if held.is_empty() { table.select(&[]) } else { windows(all.select(held), config, "the rows held out")? };
         let unsuited = || format!("cannot use {} with --preprocess {}", config.data, config.preprocess);
         let columns = Columns::of(&table, config.preprocess).with_context(unsuited)?;
         let seen = columns.apply_table(&table).with_context(unsuited)?;

@@ -14,7 +14,7 @@ use std::path::Path;
 /// A command that fails, a part of its message, and the command after the remedy.
 type Row = (&'static str, &'static str, &'static str);
 
-const TRAINING: [Row; 40] = [
+const TRAINING: [Row; 44] = [
     (
         "TRAIN --model transformer --widths 8",
         "give --window ROWS or an array (N, L, C), or another --model",
@@ -71,6 +71,18 @@ const TRAINING: [Row; 40] = [
         "which is not measured; pass --validate-every STEPS and --hold-out 0.1",
         "TRAIN --monitor val_loss --validate-every 5 --log-every 5 --hold-out 0.1",
     ),
+    (
+        "TRAIN --monitor quality",
+        "which is not measured; pass --quality-every STEPS, or monitor another value",
+        "TRAIN --monitor quality --quality-every 5 --log-every 5",
+    ),
+    (
+        "TRAIN --monitor coupling_gain",
+        "which is not measured; pass --coupling exact, or monitor another value",
+        "TRAIN --monitor coupling_gain --coupling exact",
+    ),
+    ("TRAIN --rows 0 --monitor epoch_loss", "these data have no epochs; monitor another value", "TRAIN --monitor loss"),
+    ("TRAIN --quality-samples 1", "give at least 2 (--quality-samples)", "TRAIN --quality-samples 2"),
     (
         "reflow --teacher {d}/run --steps 1 --log-every 1 --hold-out 0.5 --validate-every 1 --out {new}",
         "the pairs of a teacher; drop --validate-every",

@@ -141,6 +141,74 @@ fn a_finished_run_has_its_weights_and_their_description_at_its_root() {
     assert_ne!(sample("run/model.safetensors"), samples);
 }
 
+/// A source that is trained is part of the weights.
+#[test]
+fn the_weights_of_a_finished_run_have_its_trained_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    succeed(&format!("train {POINTS} --steps 30 --lr 0.1 --trainable-source true --out {d}/run"));
+    let sample = |from: &str| {
+        succeed(&format!("sample --checkpoint {d}/{from} --num-samples 20 --out {d}/s.csv"));
+        fs::read_to_string(dir.path().join("s.csv")).unwrap()
+    };
+    assert_eq!(sample("run/model.safetensors"), sample("run"));
+}
+
+fn table(path: &Path) -> Vec<Vec<f64>> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|line| line.split(',').map(|value| value.parse().unwrap()).collect()).collect()
+}
+
+/// 2 E|X - Y| - E|X - X'| - E|Y - Y'| over distinct pairs.
+fn energy_distance(x: &[Vec<f64>], y: &[Vec<f64>]) -> f64 {
+    let mean = |a: &[Vec<f64>], b: &[Vec<f64>], pairs: usize| {
+        let distance = |p: &Vec<f64>, q: &Vec<f64>| p.iter().zip(q).map(|(p, q)| (p - q).powi(2)).sum::<f64>().sqrt();
+        a.iter().flat_map(|p| b.iter().map(move |q| distance(p, q))).sum::<f64>() / pairs as f64
+    };
+    let (n, m) = (x.len(), y.len());
+    2.0 * mean(x, y, n * m) - mean(x, x, n * (n - 1)) - mean(y, y, m * (m - 1))
+}
+
+#[test]
+fn the_quality_of_samples_is_measured_during_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    succeed(&format!("train {POINTS} --steps 1 --out {d}/moons"));
+    succeed(&format!("sample --checkpoint {d}/moons --num-samples 60 --solver rk4 --out {d}/data.csv"));
+    let flags = format!(
+        "--data {d}/data.csv --header no --preprocess none --hold-out 0 --batch-size 16 --widths 8 --sample-every 0 --log-every 1 \
+         --save-every 3 --ema-decay 0 --decay constant --quality-every 3 --quality-samples 40 --monitor quality --keep-best 2"
+    );
+    succeed(&format!("train {flags} --steps 12 --out {d}/run"));
+    let values = |run: &str| {
+        let value = |line: &Value| Some((line["step"].as_u64()?, line.get("quality")?.as_f64()?));
+        lines(&dir.path().join(run)).iter().filter_map(value).collect::<Vec<_>>()
+    };
+    let found = values("run");
+    assert_eq!(found.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [3, 6, 9, 12]);
+    // The same samples, drawn by the command from the checkpoints that are kept, against the same
+    // rows.
+    for (step, quality) in &found[1..] {
+        succeed(&format!(
+            "sample --checkpoint {d}/run/checkpoints/step-{step} --num-samples 40 --seed 0 --solver euler --num-steps 50 --out {d}/s.csv"
+        ));
+        let expected = energy_distance(&table(&dir.path().join("s.csv")), &table(&dir.path().join("data.csv")));
+        assert!((quality - expected).abs() < 1e-5, "step {step}: {quality} and {expected}");
+    }
+    let mut best = found.clone();
+    best.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mut best: Vec<String> = best[..2].iter().map(|(step, _)| format!("step-{step}")).collect();
+    best.sort();
+    assert_eq!(names(&dir.path().join("run/best")), best);
+    // The same in two sittings.
+    succeed(&format!("train {flags} --steps 6 --out {d}/parts"));
+    succeed(&format!("train --resume --steps 12 --out {d}/parts"));
+    assert_eq!(values("parts"), found);
+    // Samples that diverge have no quality, and do not end the run.
+    succeed(&format!("train {flags} --steps 3 --lr 1e20 --clip inf --non-finite-patience 100 --out {d}/far"));
+    assert_eq!(lines(&dir.path().join("far"))[2].get("quality"), Some(&Value::Null));
+}
+
 #[test]
 fn other_trainers_names_are_flags_too() {
     let dir = tempfile::tempdir().unwrap();

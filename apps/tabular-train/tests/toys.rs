@@ -44,7 +44,7 @@ fn moons_and_eight_gaussians_are_torchcfms() {
         // Standard errors of 4000 points: .008 of the accuracy, and of the moments as below.
         assert!(energy < 0.004 && (accuracy - 0.5).abs() < 0.035, "{name}: {energy} {accuracy}");
         assert!(off < 5.0 * spread / 4000f64.sqrt(), "{name}: {off}");
-        // The distributions of older versions are told apart.
+        // The test distinguishes the distributions of older versions.
         let [_, accuracy, _] = against(name, older);
         assert!(accuracy > 0.56, "{older}: {accuracy}");
     }

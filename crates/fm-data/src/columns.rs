@@ -41,7 +41,7 @@ pub struct Columns {
     pub names: Vec<String>,
     /// The classes, with the number of rows of each.
     pub classes: Vec<(String, usize)>,
-    /// The shape of a row, if rows are sequences: the statistics are then those of a channel.
+    /// The shape of a row, if rows are sequences; the statistics are then per channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<Series>,
 }

@@ -30,7 +30,9 @@ fn statistics_equal_scipys_and_statsmodels() {
 #[test]
 fn a_set_is_apart_from_another_by_what_differs() {
     let wave = |scale: f64, period: f64| {
-        Array2::from_shape_fn((20, 32), |(row, t)| scale * (6.283185307179586 * t as f64 / period + row as f64).sin())
+        Array2::from_shape_fn((20, 32), |(row, t)| {
+            scale * (std::f64::consts::TAU * t as f64 / period + row as f64).sin()
+        })
     };
     let same = compare(wave(1.0, 8.0).view(), wave(1.0, 8.0).view(), 32).unwrap();
     assert_eq!((same.autocorrelation, same.spectrum), (0.0, 0.0));

@@ -136,7 +136,7 @@ impl NetworkConfig for ConcatSquashConfig {
     fn parameters(&self) -> i64 {
         let layer = |w: &[i64]| self.layer.parameters(w[0], w[1], self.context());
         let rows = if self.classes > 0 { self.classes + i64::from(self.null_class) } else { 0 };
-        self.all_widths().windows(2).map(layer).sum::<i64>() + rows * self.class_width
+        self.all_widths().windows(2).map(layer).fold(rows * self.class_width, i64::saturating_add)
     }
 
     fn activations(&self) -> Activations {

@@ -111,6 +111,11 @@ pub fn positions_1d(length: i64, channels: i64, device: Device) -> Result<Tensor
     let good = good && length.checked_mul(channels).is_some_and(|count| count <= 1 << 31);
     let remedy = "use a length of at least 1, an even number of channels, and at most 2^31 values";
     require(good, "position table", format!("{length} places of {channels} channels"), remedy)?;
+    Ok(table_1d(length, channels, device))
+}
+
+/// [`positions_1d`] of valid sizes.
+pub(crate) fn table_1d(length: i64, channels: i64, device: Device) -> Tensor {
     let half = (channels / 2) as usize;
     let mut table = Vec::with_capacity((length * channels) as usize);
     for position in 0..length {
@@ -118,7 +123,7 @@ pub fn positions_1d(length: i64, channels: i64, device: Device) -> Result<Tensor
         table.extend((0..half).map(|k| angle(k).sin() as f32));
         table.extend((0..half).map(|k| angle(k).cos() as f32));
     }
-    Ok(Tensor::from_slice(&table).view([1, length, channels]).to_device(device))
+    Tensor::from_slice(&table).view([1, length, channels]).to_device(device)
 }
 
 /// Fixed embeddings of the positions of a `height` x `width` grid as (1, height width, channels),

@@ -6,7 +6,7 @@
 //! | [`dit`] | the diffusion transformer with adaLN-Zero |
 //! | [`sequence`] | the same transformer over the places of a sequence |
 //! | [`mlp`] | a GELU or SELU MLP for points and tables |
-//! | [`concat_squash`] | networks of layers that are told the time, ConcatSquash by default, for points and tables |
+//! | [`concat_squash`] | networks of time-conditioned layers, ConcatSquash by default, for points and tables |
 //! | [`timed_layer`] | these layers: the family of FFJORD, or your own |
 //! | [`vqvae`] | the vector-quantised autoencoder; image networks can work in its latent space |
 //! | [`features`] | feature extractors for measuring the quality of samples; not velocity networks |

@@ -31,7 +31,7 @@
 //! ```
 
 use crate::adaln::{Block, BlockConfig, FREQUENCIES, Head, small, time_layers, xavier};
-use crate::embedding::{TimeEmbedding, positions_1d};
+use crate::embedding::{TimeEmbedding, table_1d};
 use crate::error::{ModelError, require};
 use crate::layers::{class_table, look_up};
 use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_zero};
@@ -91,7 +91,7 @@ impl SequenceConfig {
 
 impl NetworkConfig for SequenceConfig {
     fn data_shape(&self) -> Vec<i64> {
-        vec![self.length * self.channels]
+        vec![self.length.saturating_mul(self.channels)]
     }
 
     fn classes(&self) -> i64 {
@@ -156,7 +156,7 @@ impl Sequence {
         Ok(Self {
             config: c.clone(),
             tokens: xavier(p / "x_embedder", c.channels, w),
-            positions: positions_1d(c.length, w, p.device())?,
+            positions: table_1d(c.length, w, p.device()),
             time: time_layers(&(p / "t_embedder" / "mlp"), w),
             classes: (c.classes > 0).then(|| class_table(table, c.classes, c.null_class, w, 0.02)),
             vectors: (c.condition_dim > 0).then(|| [small(&vector / 0, c.condition_dim, w), small(&vector / 2, w, w)]),
@@ -192,8 +192,7 @@ impl Sequence {
         if length == self.config.length {
             return self.positions.shallow_clone();
         }
-        // A length at which there is no table: the tokens then keep no position.
-        positions_1d(length, self.config.width, self.head.device()).unwrap_or_else(|_| self.positions.zeros_like())
+        table_1d(length, self.config.width, self.head.device())
     }
 
     fn run<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {

@@ -47,7 +47,7 @@ use tch::Tensor;
 use tch::nn::{self, Module, Path};
 
 choice! {
-    /// A layer of a network that is told the time.
+    /// A time-conditioned layer.
     #[derive(Default, Eq)]
     pub enum LayerKind("layer") {
         /// A gate and a bias by the context.
@@ -80,7 +80,7 @@ impl LayerKind {
         !matches!(self, Self::Blend | Self::Gate | Self::Ignore)
     }
 
-    /// Trainable values of a layer of `fan_in` to `out` values, told `context` values.
+    /// Trainable values of a layer of `fan_in` to `out` values, conditioned on `context` values.
     pub(crate) fn parameters(self, fan_in: i64, out: i64, context: i64) -> i64 {
         let (first, gate, bias) = (fan_in * out + out, context * out + out, context * out);
         match self {
@@ -88,7 +88,7 @@ impl LayerKind {
             Self::Concat => first + context * out,
             Self::ConcatV2 => first + bias,
             Self::Squash | Self::Scale => first + gate,
-            Self::Hyper => (context + 1) * (fan_in * out + out),
+            Self::Hyper => (context + 1).saturating_mul(first),
             Self::Blend | Self::Gate => 2 * first,
             Self::Ignore => first,
         }

@@ -119,7 +119,7 @@ impl<'a> FlowBatches<'a> {
         if o.conditional && self.data.condition_dim() > 0 {
             batch.conditions = self.conditions(step, wanted.clone(), &picks)?;
         } else if o.conditional {
-            batch.classes = self.classes(step, wanted.clone(), &picks);
+            batch.classes = self.classes(step, wanted.clone(), &picks)?;
         }
         if !o.resident || self.coupler.looks_at_rows() {
             batch.x1.resize(picks.len() * dim, 0.0);
@@ -144,10 +144,10 @@ impl<'a> FlowBatches<'a> {
         self.options.dropped.is_some_and(dropped)
     }
 
-    fn classes(&self, step: u64, rows: Range<usize>, picks: &[Pick]) -> Vec<i64> {
+    fn classes(&self, step: u64, rows: Range<usize>, picks: &[Pick]) -> Result<Vec<i64>, DataError> {
         let null = self.options.dropped.map_or(0, |(null, _)| null);
-        let class = |pick: &Pick| self.data.class(pick.row).unwrap_or(0);
-        rows.zip(picks).map(|(i, pick)| if self.is_dropped(step, i) { null } else { class(pick) }).collect()
+        let class = |pick: &Pick| class(self.data, pick.row).ok_or_else(|| without_class(pick.row).into());
+        rows.zip(picks).map(|(i, pick)| if self.is_dropped(step, i) { Ok(null) } else { class(pick) }).collect()
     }
 
     /// The condition vectors of the rows; zero for dropped rows.
@@ -206,18 +206,26 @@ fn check(data: &dyn Dataset, o: &BatchOptions) -> Result<(), TrainError> {
         let found = format!("{share} (to class {null})");
         return Err(TrainError::setting("label drop", found, "give a share from 0 to 1"));
     }
-    let classless = |row: &usize| data.class(*row).is_none_or(|class| class < 0);
+    // The rows of an endless data set are checked when they are read.
+    let checked = if data.is_endless() { 1 } else { rows };
     if o.resident && data.is_endless() {
         return Err(TrainError::setting("resident", true, "an endless data set has no rows to keep on the device"));
     }
     if o.conditional
         && data.condition_dim() == 0
-        && let Some(row) = (0..rows).find(classless)
+        && let Some(row) = (0..checked).find(|row| class(data, *row).is_none())
     {
-        let remedy = format!("row {row} of the data has no class, or a negative one: give classes, or train without");
-        return Err(TrainError::setting("conditional", true, remedy));
+        return Err(TrainError::setting("conditional", true, without_class(row)));
     }
     Ok(())
+}
+
+fn class(data: &dyn Dataset, row: usize) -> Option<i64> {
+    data.class(row).filter(|class| *class >= 0)
+}
+
+fn without_class(row: usize) -> String {
+    format!("row {row} of the data has no class, or a negative one: give classes, or train without")
 }
 
 #[cfg(test)]
@@ -270,7 +278,7 @@ mod tests {
         assert!((0..50).any(both));
     }
 
-    /// Row numbers as values.
+    /// Row numbers as values, and as classes until the fifth row.
     struct Numbers;
 
     impl Dataset for Numbers {
@@ -284,6 +292,10 @@ mod tests {
 
         fn is_endless(&self) -> bool {
             true
+        }
+
+        fn class(&self, row: usize) -> Option<i64> {
+            (row < 5).then_some(row as i64)
         }
 
         fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError> {
@@ -302,6 +314,10 @@ mod tests {
         assert_eq!(shared.batch(7).unwrap().x1, [22.0]);
         let resident = BatchOptions { resident: true, ..BatchOptions::default() };
         assert!(FlowBatches::new(&flow, &Numbers, resident).is_err());
+        let conditional = BatchOptions { rows: 3, conditional: true, ..BatchOptions::default() };
+        let batches = FlowBatches::new(&flow, &Numbers, conditional).unwrap();
+        assert_eq!(batches.batch(0).unwrap().classes, [0, 1, 2]);
+        assert!(batches.batch(1).unwrap_err().to_string().contains("row 5 of the data has no class"));
     }
 
     #[test]

@@ -71,6 +71,12 @@ pub fn replay(log: &[LogRecord], step: u64, callback: &mut dyn Callback) -> bool
     flows.last().is_some_and(|(last, flow)| last == step && flow.is_break())
 }
 
+/// Whether a measurement is due at a step: at multiples of `every`, 0 for never, and at the `last`
+/// step of a run.
+pub fn is_due(step: u64, every: u64, last: u64) -> bool {
+    every > 0 && (step.is_multiple_of(every) || step == last)
+}
+
 /// No callback.
 impl Callback for () {
     fn after_step(&mut self, _: &mut TrainState, _: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {

@@ -15,7 +15,7 @@
 //! assert!(EpochLength::new(0, 32).is_none());
 //! ```
 
-/// The rows of an epoch and of a step.
+/// Rows per epoch and per step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochLength {
     rows: u64,
@@ -45,7 +45,7 @@ impl EpochLength {
     }
 
     /// The steps of an interval in epochs, at least 1. The interval of one epoch is rounded to
-    /// whole steps first, so that that of two epochs is its double.
+    /// whole steps first, so two epochs have twice the steps of one.
     pub fn interval(&self, epochs: f64) -> u64 {
         let one = (self.rows as f64 / self.batch as f64).round().max(1.0);
         (epochs * one).round().max(1.0) as u64

@@ -31,7 +31,7 @@ use crate::TrainError;
 use crate::accumulator::BINS;
 use crate::batch::{Batch, BatchSource};
 use crate::batches::{BatchOptions, FlowBatches};
-use crate::callbacks::Callback;
+use crate::callbacks::{Callback, is_due};
 use crate::record::LogRecord;
 use crate::state::TrainState;
 use crate::task::{FlowTask, PackContext, TIME_BINS, Task};
@@ -50,8 +50,8 @@ use tch::{Kind, Tensor};
 pub struct HeldOutOptions {
     /// Rows per forward pass, at most.
     pub rows: usize,
-    /// The least number of rows in the mean. Fewer held-out rows are used several times, each time
-    /// with another source and time.
+    /// The least number of rows in the mean, and their number for an endless data set. Fewer
+    /// held-out rows are used several times, each time with another source and time.
     pub least: usize,
     /// Condition the network on the classes or condition vectors of the rows.
     pub conditional: bool,
@@ -98,8 +98,9 @@ impl HeldOut {
         flow.seed = Key::new(flow.seed, u64::MAX, Stream::Time).generator(0).random::<u64>() >> 1;
         flow.objective.times.draw = Draw::Stratified;
         flow.objective.loss_aware_bins = 0;
-        let per_pass = options.rows.clamp(1, rows.len());
-        let passes = rows.len().max(options.least).div_ceil(per_pass) as u64;
+        let wanted = if rows.is_endless() { options.least.max(1) } else { rows.len().max(options.least) };
+        let per_pass = options.rows.clamp(1, wanted.min(rows.len()));
+        let passes = wanted.div_ceil(per_pass) as u64;
         let how = BatchOptions { rows: per_pass, conditional: options.conditional, ..BatchOptions::default() };
         let source = FlowBatches::new(&flow, rows, how)?;
         let made = |step| {
@@ -166,7 +167,7 @@ impl std::fmt::Debug for Validation<'_> {
 
 impl Callback for Validation<'_> {
     fn measure(&mut self, state: &mut TrainState, record: &mut LogRecord) -> Result<(), TrainError> {
-        if !record.step.is_multiple_of(self.every.max(1)) && record.step != self.last {
+        if !is_due(record.step, self.every, self.last) {
             return Ok(());
         }
         let loss = || self.held_out.loss(self.model, self.trained_source.as_ref());

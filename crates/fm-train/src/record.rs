@@ -14,10 +14,10 @@ pub struct LogRecord {
     #[serde(deserialize_with = "or_nan")]
     pub loss: f64,
     /// Mean loss of the epoch that ended last, if one ended since the previous line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_is_nan")]
     pub epoch_loss: Option<f64>,
     /// Loss minus the irreducible loss, if that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_is_nan")]
     pub excess: Option<f64>,
     /// Mean unweighted loss of the rows in each tenth of the time interval; null for a tenth
     /// without rows.
@@ -33,21 +33,22 @@ pub struct LogRecord {
     pub lr: f64,
     /// Mean cost of the training pairs relative to independent pairs, since the previous line, if
     /// rows are coupled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_is_nan")]
     pub coupling_gain: Option<f64>,
     /// Loss of the first EMA of the weights on held-out rows, if it is measured
     /// ([`held_out`](crate::held_out)).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_is_nan")]
     pub val_loss: Option<f64>,
     /// The same loss of the weights themselves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_is_nan")]
     pub val_loss_raw: Option<f64>,
     /// Mean unweighted loss of the first EMA on the held-out rows in each tenth of the time
     /// interval; null for a tenth without rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub val_loss_by_time: Vec<Option<f64>>,
-    /// Distance between samples and data, if it is measured; lower is better.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Energy distance between samples of the first EMA and rows of the data, if it is measured;
+    /// lower is better.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "null_is_nan")]
     pub quality: Option<f64>,
     /// Steps of the run that were skipped because loss or gradient was not finite.
     #[serde(default, skip_serializing_if = "none")]
@@ -91,7 +92,32 @@ fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
+/// Reads a value that is in the line. NaN is null in JSON: a value that was not finite is one after
+/// a resume too, rather than absent.
+fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    or_nan(deserializer).map(Some)
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn none(count: &u64) -> bool {
     *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A callback must decide the same on a line and on the same line read from the log.
+    #[test]
+    fn values_that_are_not_finite_are_read_as_they_were_written() {
+        let text = r#"{"step":1,"loss":null,"grad_norm":1.0,"lr":1.0,"val_loss":null,"quality":null}"#;
+        let line: LogRecord = serde_json::from_str(text).unwrap();
+        let again: LogRecord = serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap();
+        for name in LogRecord::NAMES {
+            let bits = |line: &LogRecord| line.value(name).map(f64::to_bits);
+            assert_eq!(bits(&line), bits(&again), "{name}");
+        }
+        assert!(again.val_loss.unwrap().is_nan() && again.quality.unwrap().is_nan());
+        assert_eq!((again.val_loss_raw, again.excess), (None, None));
+    }
 }

@@ -205,7 +205,8 @@ impl Run {
                 meta.data.check_unchanged(&info.data)?;
             }
         }
-        state.epoch = EpochLength::new(data.len() as u64, options.batches.rows as u64);
+        let epoch = || EpochLength::new(data.len() as u64, options.batches.rows as u64);
+        state.epoch = (!data.is_endless()).then(epoch).flatten();
         self.damaged.iter().for_each(|warning| callback.warn(warning));
         let (lines, found) = self.directory.rewind_as::<LogRecord>(LOG, state.step)?;
         if let Some(problem) = found.problem(options.log_every) {

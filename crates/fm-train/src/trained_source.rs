@@ -4,7 +4,7 @@
 //! x0 = mean + sqrt(variance) z,   z ~ N(0, 1),   variance = softplus(raw) = ln(1 + e^raw)
 //! ```
 //!
-//! `source.mean` and `source.variance` (which holds raw) have one value per value of a row. They
+//! `source.mean` and `source.variance` (which holds raw) have one entry per dimension. They
 //! start at mean 0 and variance 1. Runs of earlier versions have `source.log_scale` instead: mean
 //! 0, and the logarithm of the standard deviation ([`SourceScale::LogDeviation`]). The loss falls
 //! when the source moves to the data and becomes narrower, so a trained source lowers it without
@@ -86,7 +86,7 @@ impl TrainedSource {
         Self { mean, scale: self.scale.shallow_clone(), form: self.form }
     }
 
-    /// Values of a row.
+    /// Number of values per row.
     pub fn dim(&self) -> i64 {
         self.scale.size().iter().product()
     }

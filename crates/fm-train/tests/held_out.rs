@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 use fm_core::FlowMatching;
+use fm_core::data::{DataError, Dataset, Pick};
 use fm_core::path::Coefficients;
 use fm_core::prediction::Prediction;
 use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::tensor::{Role, VelocityModel};
 use fm_core::weighting::TimeWeight;
 use fm_models::{ModelConfig, mlp::MlpConfig};
-use fm_train::TrainError;
 use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::callbacks::Callback;
 use fm_train::ema::EmaConfig;
@@ -19,6 +19,7 @@ use fm_train::optimizer::{Optimizer, OptimizerConfig};
 use fm_train::record::LogRecord;
 use fm_train::task::FlowTask;
 use fm_train::train::{TrainOptions, TrainState, train};
+use fm_train::{Run, RunOptions, TrainError};
 use ndarray::Array2;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -86,6 +87,43 @@ fn few_rows_are_used_several_times() {
     // E x0^2 = 1, with a standard error of .016 over 4,000 rows of two values.
     assert!((of(4000) - 1.0).abs() < 0.07, "{}", of(4000));
     assert_ne!(of(1), of(2));
+}
+
+struct Ones;
+
+impl Dataset for Ones {
+    fn len(&self) -> usize {
+        usize::MAX
+    }
+
+    fn dim(&self) -> usize {
+        2
+    }
+
+    fn is_endless(&self) -> bool {
+        true
+    }
+
+    fn write(&self, _: Pick, out: &mut [f32]) -> Result<(), DataError> {
+        out.fill(1.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn an_endless_data_set_gives_the_number_of_rows_that_was_requested_and_has_no_epochs() {
+    let (store, model) = network();
+    zeroed(&store);
+    let flow = FlowMatching::default();
+    let options = HeldOutOptions { least: 4000, rows: usize::MAX, ..HeldOutOptions::default() };
+    let loss = HeldOut::new(&flow, &Ones, &options).unwrap().loss(model.as_ref(), None).unwrap();
+    // E |1 - x0|^2 = 2, with a standard error of .03.
+    assert!((loss.mean - 2.0).abs() < 0.12, "{loss:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let options = RunOptions { steps: 2, log_every: 1, ..RunOptions::default() };
+    let run = Run::open(dir.path(), &"endless").unwrap();
+    let trainer = run.train(&flow, model.as_ref(), &store, &Ones, &options, &mut ()).unwrap();
+    assert_eq!(trainer.state().epoch, None);
 }
 
 #[test]

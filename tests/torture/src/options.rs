@@ -29,6 +29,8 @@ const VALUES: &[(&str, &[&str])] = &[
     ("non-finite-patience", &["1", "5"]),
     ("monitor", &["loss", "grad_norm", "update_ratio"]),
     ("validate-every", &["0", "6"]),
+    ("quality-every", &["0", "6"]),
+    ("quality-samples", &["2", "20"]),
     ("early-stopping", &["1", "2", "3"]),
     ("loss-aware", &["2", "5", "10"]),
     ("ot-batch", &["2", "3", "4"]),

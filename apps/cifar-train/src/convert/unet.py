@@ -39,7 +39,8 @@ class Velocity(torch.nn.Module):
             attention_resolutions=tuple(c["attention_at"]), dropout=c["dropout"], channel_mult=tuple(c["channel_mult"]),
             conv_resample=c["conv_resample"], num_classes=rows if c["classes"] else None, use_scale_shift_norm=c["scale_shift_norm"],
             resblock_updown=c["resblock_updown"], use_new_attention_order=c["new_attention_order"], **heads)
-        activation = dict(gelu=torch.nn.GELU, selu=torch.nn.SELU, silu=torch.nn.SiLU, tanh=torch.nn.Tanh)
+        nn = torch.nn
+        activation = dict(gelu=nn.GELU, selu=nn.SELU, silu=nn.SiLU, tanh=nn.Tanh, relu=nn.ReLU, elu=nn.ELU, softplus=nn.Softplus)
         self.net.time_embed[1] = activation[c["time_activation"]]()
         if not c.get("middle_attention", True):
             self.net.middle_block = type(self.net.middle_block)(self.net.middle_block[0], self.net.middle_block[2])

@@ -7,7 +7,7 @@ use crate::train;
 use anyhow::{Context, ensure};
 use fm_app::options;
 use fm_app::rounds::{Round, Rounds};
-use fm_app::settings::text_of;
+use fm_app::settings::{self, text_of};
 use fm_app::solvers::SolveArgs;
 use fm_solvers::sampler::SolverName;
 use serde_json::{Value, json};
@@ -69,11 +69,13 @@ pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
 fn settings(args: &ReflowArgs) -> anyhow::Result<Value> {
     let mut flags = options::table(&args.train.options)?;
     MAY_CHANGE.iter().filter(|key| **key != "steps").for_each(|key| drop(flags.remove(*key)));
+    flags.extend(options::table(&args.train.aliases)?);
     let TrainArgs { preset, config, epochs, dit, .. } = &args.train;
+    let file = config.as_deref().map(settings::read).transpose()?;
     let ReflowArgs { teacher_steps, num_pairs, cfg_scale, fresh, .. } = args;
     Ok(json!({
         "teacher_steps": teacher_steps, "num_pairs": num_pairs, "cfg_scale": cfg_scale, "fresh": fresh,
-        "preset": preset, "config": config, "epochs": epochs, "dit": dit, "flags": flags,
+        "preset": preset, "file": file, "epochs": epochs, "dit": dit, "flags": flags,
     }))
 }
 

@@ -140,7 +140,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
         save_png(&path, &Grid { shape: set.shape, levels: set.levels, columns, row_names: vec![] }.draw(&pixels)?)
     };
     let task = Autoencoding { model: &model, seed: config.seed };
-    let parts = Parts { task: &task, source: &images, validation: None, draw: Box::new(picture) };
+    let parts = Parts { task: &task, source: &images, validation: None, quality: None, draw: Box::new(picture) };
     let code = job.run(&Group::alone(), state, parts)?;
     if code == ExitCode::SUCCESS {
         let measured = report(&args.out, &config, &set, test.as_ref().map(|(name, set)| (*name, set)))?;

@@ -3,7 +3,7 @@
 /// A command that fails, a part of its message, and the command after the remedy.
 pub(crate) type Row = (&'static str, &'static str, &'static str);
 
-pub(crate) const TRAINING: [Row; 36] = [
+pub(crate) const TRAINING: [Row; 39] = [
     ("TRAIN --random-rotation 200", "choose 0 to 180 degrees", "TRAIN --random-rotation 20"),
     ("TRAIN --random-crop 8", "cannot augment the images (--random-crop", "TRAIN --random-crop 7"),
     (
@@ -23,9 +23,24 @@ pub(crate) const TRAINING: [Row; 36] = [
     ),
     ("TRAIN --hold-out 2", "choose a share in [0, 1) (--hold-out)", "TRAIN --hold-out 0.1"),
     (
+        "TRAIN --pairs {d}/pairs --coupling independent --quality-every 1 --log-every 1",
+        "has no data to compare samples with; drop --quality-every",
+        "TRAIN --pairs {d}/pairs --coupling independent --log-every 1",
+    ),
+    (
+        "TRAIN --monitor quality --keep-best 1",
+        "which is not measured; pass --quality-every STEPS, or monitor another value",
+        "TRAIN --monitor quality --keep-best 1 --quality-every 1 --quality-samples 2 --log-every 1",
+    ),
+    (
         "TRAIN --pairs {d}/pairs --coupling independent --hold-out 0.1",
         "pairs of a teacher are not held out; drop --hold-out",
         "TRAIN --pairs {d}/pairs --coupling independent",
+    ),
+    (
+        "train --preset cifar10-tiny --dry-run --out {d}/new",
+        "cargo xtask fetch-cifar10, or give --data digits",
+        "train --preset cifar10-tiny --dry-run --data digits --out {d}/new",
     ),
     ("TRAIN --steps 0", "give at least one (--steps)", "TRAIN --steps 1"),
     ("TRAIN --batch-size 0", "give at least one image per step (--batch-size)", "TRAIN --batch-size 1"),

@@ -127,7 +127,7 @@ impl Chart for Curves {
     }
 }
 
-/// Few lines are told apart by colours that differ as far as can be, many by hue from blue to red.
+/// The colours of few lines differ as much as possible; those of many go in hue from blue to red.
 fn colour(k: usize, count: usize) -> RGBAColor {
     const FEW: [RGBColor; 3] = [RGBColor(20, 90, 180), RGBColor(200, 60, 40), RGBColor(40, 140, 60)];
     match FEW.get(k) {

@@ -30,7 +30,7 @@ const TIMED: [(&str, &str, &str, OfTiming); 3] = [
 ];
 
 /// Charts that a logarithmic axis suits.
-const LOGARITHMIC: [&str; 6] = ["loss", "val-loss", "epoch-loss", "excess", "quality", "loss-by-time"];
+const LOGARITHMIC: [&str; 5] = ["loss", "val-loss", "epoch-loss", "excess", "loss-by-time"];
 
 fn gib(bytes: u64) -> f64 {
     bytes as f64 / (1u64 << 30) as f64

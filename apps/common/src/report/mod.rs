@@ -28,7 +28,7 @@ pub struct ReportArgs {
     /// Also write each curve as PNG and SVG into this directory.
     #[arg(long, value_name = "DIR")]
     plots: Option<PathBuf>,
-    /// Show losses and distances on a logarithmic axis.
+    /// Show losses on a logarithmic axis.
     #[arg(long)]
     log: bool,
 }

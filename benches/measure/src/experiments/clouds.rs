@@ -69,8 +69,8 @@ pub(super) fn spiral(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
          3 x 64, trained for 10,000 steps of 2048 rows. Reflow: the student starts from the teacher's weights and trains on 1000 batches \
          of pairs, computed by RK4 with 20 steps, at times warped by s = .5. Each row compares 10,000 samples with 10,000 new points \
          over 500 directions, {seeds} seeds. \
-         The model's training points have a sliced W2 of {floor}. *PyTorch's*: the same experiment in PyTorch, 3 seeds, compared with \
-         fewer points; perfect samples have .036 there. Training takes {} s, reflow {} s.\n\n{table}\n{pictures}",
+         The model's training points have a sliced W2 of {floor}. *PyTorch's*: the same data and networks in PyTorch with another \
+         learning rate, schedule and moving average, 3 seeds, compared with fewer points; perfect samples have .036 there. Training takes {} s, reflow {} s.\n\n{table}\n{pictures}",
         seconds[0], seconds[1]
     ))
 }

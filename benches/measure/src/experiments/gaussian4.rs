@@ -56,7 +56,7 @@ pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
     Ok(format!(
         "## gaussian4\n\n`cargo run --release -p tabular-train -- train --preset gaussian4 --out runs/gaussian4`\n\n\
          The data are 1000 samples of a normal distribution of four correlated columns (embedded: `--data gaussian4`). A ConcatSquash \
-         network of width 4 is trained on all rows at once, so an epoch is a step, with AdamW at 1e-3, weight decay .1, a loss summed \
+         network of width 4 is trained on all rows at once (one step per epoch), with AdamW at 1e-3, weight decay .1, a loss summed \
          over dimensions, and no moving average; `gaussian4-tuned` averages. The preset measures 1000 samples, drawn by Tsit5 with 20 \
          fixed steps, after every epoch and prints every 100th measurement; this table measures every 100 epochs. Errors are |m - mu| \
          / |mu| (mu_loss) and |C - Sigma| / |Sigma| (std_loss) against the moments of the distribution, averaged over the last {LAST} \
