@@ -114,7 +114,7 @@ impl LikelihoodArgs {
         };
         let options = AdaptiveOptions::with_tolerance(self.tolerance);
         let (found, carried) =
-            log_density(&velocity, x, (high, low), self.solver.tableau(), &options, &divergence, source)?;
+            log_density(&velocity, x, (high, low), self.solver.tableau()?, &options, &divergence, source)?;
         if let Some((row, reason)) = carried.solution.failure() {
             bail!("cannot compute the density of row {row}: its solve {reason}");
         }

@@ -76,7 +76,7 @@ impl SolveArgs {
             stochastic: self.sde.map(|diffusion| (self.sde_method.unwrap_or_default(), diffusion)),
             schedule: self.schedule,
         };
-        let chooses = solver.tableau().e.is_some() && self.sde.is_none();
+        let chooses = solver.is_adaptive() && self.sde.is_none();
         let adaptive = chooses && self.num_steps.is_none() && self.times.is_empty();
         if let (false, Some(flag)) = (adaptive, self.of_adaptive_steps()) {
             let remedy =

@@ -34,7 +34,7 @@
 //! ```
 
 use crate::Error;
-use crate::path::ProbPath;
+use crate::path::{Coefficients, ProbPath};
 use crate::prediction::{Conversion, Prediction};
 use crate::state::{OdeState, RowState};
 use std::rc::Rc;
@@ -56,6 +56,22 @@ pub trait VelocityField<S> {
     fn check(&self, x: &S) -> Result<(), Error> {
         let _ = x;
         Ok(())
+    }
+
+    /// The number of the smooth piece of the field in time that contains t, for fields that are
+    /// discontinuous in time; multistep solvers drop values of another piece. It is equal for all
+    /// times of a continuous field.
+    fn segment(&self, t: f64) -> usize {
+        let _ = t;
+        0
+    }
+
+    /// The coefficients at t of the path that the velocity belongs to, if the field states a path;
+    /// solvers with steps in the log-SNR take their weights from it. They may be not finite at a
+    /// singular end.
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        let _ = t;
+        None
     }
 }
 
@@ -81,6 +97,22 @@ pub trait RowField<S> {
     fn check(&self, x: &S) -> Result<(), Error> {
         let _ = x;
         Ok(())
+    }
+
+    /// The number of the smooth piece of the field in time that contains t, for fields that are
+    /// discontinuous in time; multistep solvers drop values of another piece. It is equal for all
+    /// times of a continuous field.
+    fn segment(&self, t: f64) -> usize {
+        let _ = t;
+        0
+    }
+
+    /// The coefficients at t of the path that the velocity belongs to, if the field states a path;
+    /// solvers with steps in the log-SNR take their weights from it. They may be not finite at a
+    /// singular end.
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        let _ = t;
+        None
     }
 }
 
@@ -137,6 +169,14 @@ macro_rules! velocity_fields {
             fn check(&self, x: &S) -> Result<(), Error> {
                 (**self).check(x)
             }
+
+            fn segment(&self, t: f64) -> usize {
+                (**self).segment(t)
+            }
+
+            fn path_at(&self, t: f64) -> Option<Coefficients> {
+                (**self).path_at(t)
+            }
         }
     )*};
 }
@@ -164,6 +204,14 @@ macro_rules! row_fields {
 
             fn check(&self, x: &S) -> Result<(), Error> {
                 (**self).check(x)
+            }
+
+            fn segment(&self, t: f64) -> usize {
+                (**self).segment(t)
+            }
+
+            fn path_at(&self, t: f64) -> Option<Coefficients> {
+                (**self).path_at(t)
             }
         }
     )*};
@@ -203,6 +251,14 @@ impl<S: RowState, F: RowField<S>> VelocityField<S> for SharedTime<F> {
 
     fn check(&self, x: &S) -> Result<(), Error> {
         self.0.check(x)
+    }
+
+    fn segment(&self, t: f64) -> usize {
+        self.0.segment(t)
+    }
+
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        self.0.path_at(t)
     }
 }
 
@@ -251,6 +307,14 @@ impl<S: OdeState, F: VelocityField<S>, P: ProbPath> VelocityField<S> for Convert
     fn check(&self, x: &S) -> Result<(), Error> {
         self.field.check(x)
     }
+
+    fn segment(&self, t: f64) -> usize {
+        self.field.segment(t)
+    }
+
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        Some(self.path.coefficients(t))
+    }
 }
 
 impl<S: RowState, F: RowField<S>, P: ProbPath> RowField<S> for Converted<F, P> {
@@ -266,5 +330,13 @@ impl<S: RowState, F: RowField<S>, P: ProbPath> RowField<S> for Converted<F, P> {
 
     fn check(&self, x: &S) -> Result<(), Error> {
         self.field.check(x)
+    }
+
+    fn segment(&self, t: f64) -> usize {
+        self.field.segment(t)
+    }
+
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        Some(self.path.coefficients(t))
     }
 }

@@ -137,6 +137,14 @@ impl<S: OdeState, F: VelocityField<S>, P: ProbPath, Q: ProbPath> VelocityField<S
     fn check(&self, x: &S) -> Result<(), Error> {
         self.field.check(x)
     }
+
+    fn segment(&self, r: f64) -> usize {
+        change(&self.trained, &self.sampled, r).map_or(0, |at| self.field.segment(at.t))
+    }
+
+    fn path_at(&self, r: f64) -> Option<Coefficients> {
+        Some(self.sampled.coefficients(r))
+    }
 }
 
 impl<S: RowState, F: RowField<S>, P: ProbPath, Q: ProbPath> RowField<S> for Rescheduled<F, P, Q> {
@@ -159,5 +167,13 @@ impl<S: RowState, F: RowField<S>, P: ProbPath, Q: ProbPath> RowField<S> for Resc
 
     fn check(&self, x: &S) -> Result<(), Error> {
         self.field.check(x)
+    }
+
+    fn segment(&self, r: f64) -> usize {
+        change(&self.trained, &self.sampled, r).map_or(0, |at| self.field.segment(at.t))
+    }
+
+    fn path_at(&self, r: f64) -> Option<Coefficients> {
+        Some(self.sampled.coefficients(r))
     }
 }

@@ -11,7 +11,8 @@ pub use model::{ConditionKind, Role, VelocityModel};
 use crate::Error;
 use crate::loss::{Reduction, RowLoss};
 use crate::state::{
-    Bound, OdeState, RowCombination, RowState, Shaped, Tolerance, demand_shape, demand_shapes, demand_terms,
+    Bound, OdeState, RowCombination, RowProducts, RowState, Shaped, Tolerance, demand_shape, demand_shapes,
+    demand_terms,
 };
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -167,6 +168,30 @@ impl RowState for Tensor {
     fn put_rows(&mut self, rows: &[usize], from: &Self) {
         let _ = self.index_copy_(0, &indices(rows, self.device()), from);
     }
+}
+
+impl RowProducts for Tensor {
+    fn row_products(&self, other: &Self) -> Vec<f64> {
+        demand_shape(1, self, other);
+        if self.numel() == 0 || self.dim() == 0 {
+            return vec![0.0; self.rows()];
+        }
+        let products = flat_rows(&(self.to_kind(Kind::Double) * other.to_kind(Kind::Double)));
+        read_rows(&products.sum_dim_intlist(1, false, Kind::Double))
+    }
+
+    fn row_variances(&self) -> Vec<f64> {
+        // Fewer than two values per row, or no axes.
+        if self.numel() < 2 * self.rows().max(1) {
+            return vec![f64::NAN; self.rows()];
+        }
+        read_rows(&flat_rows(&self.to_kind(Kind::Double)).var_dim(1, true, false))
+    }
+}
+
+/// One f64 per row; NaN if the read fails, which a solver reports.
+fn read_rows(values: &Tensor) -> Vec<f64> {
+    Vec::try_from(values.to_device(Device::Cpu)).unwrap_or_else(|_| vec![f64::NAN; values.rows()])
 }
 
 /// A batch as (rows, values per row). Rows may be single numbers, (B), or be empty.

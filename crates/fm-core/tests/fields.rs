@@ -4,7 +4,7 @@
 
 use fm_core::Error;
 use fm_core::exact::{ExactField, Mixture};
-use fm_core::field::{Converted, RowField, VelocityField};
+use fm_core::field::{ByRef, Converted, RowField, SharedTime, VelocityField};
 use fm_core::interpolate::{coefficients, convert, interpolate};
 use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
@@ -97,4 +97,66 @@ fn wrappers_do_not_broadcast() {
     let changed = Rescheduled::new(rows, linear, PathKind::Trigonometric, span).unwrap();
     assert_eq!(changed.velocities(&x, &[0.5; 2], &[0, 1]).dim(), (2, 1));
     assert!(Converted::new(narrow, PathKind::ConstantNoise { sigma: -1.0 }, Prediction::Velocity, span).is_err());
+}
+
+/// Fields that were made from a path state it, through every wrapper.
+#[test]
+fn wrappers_state_the_path_of_their_field() {
+    use fm_core::path::{Coefficients, ProbPath};
+    type State = Array2<f64>;
+    fn of(field: &(impl RowField<State> + ?Sized)) -> Option<Coefficients> {
+        field.path_at(0.3)
+    }
+    fn shared(field: &(impl VelocityField<State> + ?Sized)) -> Option<Coefficients> {
+        field.path_at(0.3)
+    }
+    let (cosine, span) = (PathKind::Trigonometric, (0.1, 0.9));
+    let still = |x: &State, _: &[f64], _: &[usize]| x.clone();
+    assert_eq!(of(&still), None);
+    let converted = || Converted::new(still, cosine, Prediction::Data, span).unwrap();
+    let expected = Some(cosine.coefficients(0.3));
+    let boxed: Box<dyn RowField<State>> = Box::new(converted());
+    assert_eq!([of(&converted()), of(&ByRef(&converted())), of(&boxed)], [expected; 3]);
+    assert_eq!(shared(&SharedTime(converted())), expected);
+    let along = Rescheduled::new(converted(), cosine, PathKind::Linear, span).unwrap();
+    assert_eq!([of(&along), shared(&SharedTime(along))], [Some(PathKind::Linear.coefficients(0.3)); 2]);
+    let mixture = Mixture::isotropic(&[1.0], array![[0.0]].view(), &[1.0]).unwrap();
+    let exact = ExactField::new(&mixture, cosine, span).unwrap();
+    assert_eq!([of(&exact), shared(&exact), shared(&std::rc::Rc::new(exact.clone()))], [expected; 3]);
+}
+
+/// The pieces of a field in time pass through every wrapper, at the times of the field.
+#[test]
+fn wrappers_have_the_segments_of_their_field() {
+    struct Pieces;
+    impl RowField<Array2<f64>> for Pieces {
+        fn velocities(&self, x: &Array2<f64>, _: &[f64], _: &[usize]) -> Array2<f64> {
+            x.clone()
+        }
+        fn segment(&self, t: f64) -> usize {
+            usize::from(t > 0.5) + usize::from(t > 0.7)
+        }
+    }
+    impl VelocityField<Array2<f64>> for Pieces {
+        fn velocity(&self, x: &Array2<f64>, _: f64) -> Array2<f64> {
+            x.clone()
+        }
+        fn segment(&self, t: f64) -> usize {
+            RowField::segment(self, t)
+        }
+    }
+    fn of(field: &impl RowField<Array2<f64>>) -> [usize; 3] {
+        [0.5, 0.6, 0.8].map(|t| field.segment(t))
+    }
+    assert_eq!(of(&Pieces), [0, 1, 2]);
+    assert_eq!(of(&ByRef(&Pieces)), [0, 1, 2]);
+    let boxed: Box<dyn RowField<Array2<f64>>> = Box::new(Pieces);
+    assert_eq!(of(&boxed), [0, 1, 2]);
+    let converted = Converted::new(Pieces, PathKind::Linear, Prediction::Data, (0.1, 0.9)).unwrap();
+    assert_eq!(of(&converted), [0, 1, 2]);
+    assert_eq!([0.5, 0.6, 0.8].map(|t| VelocityField::segment(&converted, t)), [0, 1, 2]);
+    assert_eq!(VelocityField::segment(&SharedTime(converted), 0.8), 2);
+    // At r = 0.55 of a quarter circle the line is at 0.539.
+    let along = Rescheduled::new(Pieces, PathKind::Linear, PathKind::Trigonometric, (0.1, 0.9)).unwrap();
+    assert_eq!([0.49, 0.55, 0.8].map(|r| RowField::segment(&along, r)), [0, 1, 2]);
 }

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-use fm_core::state::{Bound, OdeState, RowCombination, RowState, Shaped, Tolerance};
+use fm_core::state::{Bound, OdeState, RowCombination, RowProducts, RowState, Shaped, Tolerance};
 use ndarray::{Array0, Array1, Array2, ArrayD, array};
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,4 +75,21 @@ fn shapes_and_rows_of_numbers_vectors_and_batches() {
     assert_eq!((RowCombination::rows(&number), RowCombination::rows(&Array1::<f64>::zeros(4))), (0, 4));
     assert_eq!(ArrayD::row_combination(&[(&[], &number)]), number);
     assert!(ArrayD::row_error_norms(&number, &number, &number, &tol).is_empty());
+}
+
+#[test]
+fn sums_over_rows_in_f64() {
+    let x = Array2::from_shape_vec((2, 3), vec![1f32, 2.0, 4.0, 16_777_216.0, 1.0, 1.0]).unwrap();
+    // In f32 the second sum would lose both ones.
+    assert_eq!(x.row_products(&Array2::ones((2, 3))), [7.0, 16_777_218.0]);
+    assert!((x.row_variances()[0] - 7.0 / 3.0).abs() < 1e-12, "{:?}", x.row_variances());
+    // A large mean does not cancel the variance.
+    assert_eq!(array![[1e9, 1e9 + 1.0, 1e9 + 2.0]].row_variances(), [1.0]);
+    let images = ndarray::Array4::<f64>::from_shape_fn((2, 1, 2, 2), |(i, _, j, k)| (4 * i + 2 * j + k) as f64);
+    assert_eq!(images.row_products(&images), [14.0, 126.0]);
+    assert!(Array2::<f64>::ones((2, 1)).row_variances().iter().all(|v| v.is_nan()));
+    let (number, column) = (ArrayD::<f64>::zeros(vec![]), Array1::from(vec![2.0, 3.0]));
+    assert_eq!((number.row_products(&number), number.row_variances()), (vec![], vec![]));
+    assert_eq!(column.row_products(&column), [4.0, 9.0]);
+    panics(|| Array2::<f64>::ones((2, 3)).row_products(&Array2::ones((2, 1))));
 }

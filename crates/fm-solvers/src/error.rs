@@ -12,7 +12,7 @@
 
 use crate::StopReason;
 use fm_core::choice::ChoiceError;
-use fm_core::message::{number, shape};
+use fm_core::message::{name, number, shape};
 
 /// Why there is no solution.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -169,6 +169,35 @@ pub enum SolveError {
     /// A stochastic solve from the data to the source.
     #[error("stochastic sampling runs from the source to the data; give rising times")]
     Backwards,
+    /// A solve from the data to the source with a method that has no such steps.
+    #[error(
+        "cannot solve backwards with {method}: its steps run from the source to the data; give rising times, or use ab2"
+    )]
+    Forwards {
+        /// Name of the method.
+        method: &'static str,
+    },
+    /// A method with steps in the log-SNR, without a path.
+    #[error(
+        "cannot solve with {method}: its steps depend on the path of the velocity, which neither the solver nor the field states; give Multistep::path, or use ab2"
+    )]
+    NoPath {
+        /// Name of the method.
+        method: &'static str,
+    },
+    /// A method with steps in the log-SNR, along another path than that of the velocity.
+    #[error(
+        "cannot solve with {method} along path {}: the velocity of the field belongs to another path, which differs at t = {}; give the path of the field, or none",
+        name(.path), number(.t)
+    )]
+    OtherPath {
+        /// Name of the method.
+        method: &'static str,
+        /// The path given to the solver.
+        path: String,
+        /// The first time of the grid at which the paths differ.
+        t: f64,
+    },
     /// Output at given times from a method that only has states at the ends of its steps.
     #[error("cannot output states at given times: this method has no interpolant; ask for the states after every step")]
     NoInterpolant,

@@ -20,9 +20,12 @@
 //! ```
 
 use crate::SolveError;
+use crate::save::check_span;
 use fm_core::choice::{Choice, Domain};
 use fm_core::field::{RowField, VelocityField};
+use fm_core::path::Coefficients;
 use fm_core::state::{OdeState, RowState};
+use std::ops::Range;
 
 fm_core::choice! {
     /// How n steps divide the interval from 0 to 1.
@@ -82,6 +85,23 @@ impl Grid {
         Ok(times)
     }
 
+    /// The times of n steps over a span; those of a falling span are the times of the rising one in
+    /// reverse.
+    ///
+    /// # Errors
+    /// As [`times`](Self::times), and [`SolveError::Span`] for a span without length.
+    pub fn divide(&self, steps: usize, span: &Range<f64>) -> Result<Vec<f64>, SolveError> {
+        let Range { start, end } = *span;
+        check_span((start, end))?;
+        let (low, high) = (start.min(end), start.max(end));
+        // This form is exact at both ends, and everywhere for the span 0..1.
+        let mut times: Vec<f64> = self.times(steps)?.iter().map(|u| low * (1.0 - u) + high * u).collect();
+        if end < start {
+            times.reverse();
+        }
+        Ok(times)
+    }
+
     /// t(u) and its derivative. `edm` is a list of times rather than a map; here it counts as
     /// uniform.
     fn map(&self, u: f64) -> (f64, f64) {
@@ -97,6 +117,12 @@ impl Grid {
             }
         }
     }
+}
+
+/// The coefficients of a path in the time u, from those at t(u) and dt/du.
+fn in_time(c: Coefficients, u: f64, slope: f64) -> Coefficients {
+    let [d_alpha, d_sigma, d_gamma] = [c.d_alpha, c.d_sigma, c.d_gamma].map(|d| d * slope);
+    Coefficients { t: u, d_alpha, d_sigma, d_gamma, ..c }
 }
 
 /// A field in another time: dx/du = t'(u) v(x, t(u)), for grids that are maps. Adaptive steps in u
@@ -142,6 +168,15 @@ impl<S: OdeState, F: VelocityField<S>> VelocityField<S> for Shifted<F> {
     fn check(&self, x: &S) -> Result<(), fm_core::Error> {
         self.field.check(x)
     }
+
+    fn segment(&self, u: f64) -> usize {
+        self.field.segment(self.map.map(u).0)
+    }
+
+    fn path_at(&self, u: f64) -> Option<Coefficients> {
+        let (t, slope) = self.map.map(u);
+        self.field.path_at(t).map(|c| in_time(c, u, slope))
+    }
 }
 
 impl<S: RowState, F: RowField<S>> RowField<S> for Shifted<F> {
@@ -154,5 +189,14 @@ impl<S: RowState, F: RowField<S>> RowField<S> for Shifted<F> {
 
     fn check(&self, x: &S) -> Result<(), fm_core::Error> {
         self.field.check(x)
+    }
+
+    fn segment(&self, u: f64) -> usize {
+        self.field.segment(self.map.map(u).0)
+    }
+
+    fn path_at(&self, u: f64) -> Option<Coefficients> {
+        let (t, slope) = self.map.map(u);
+        self.field.path_at(t).map(|c| in_time(c, u, slope))
     }
 }

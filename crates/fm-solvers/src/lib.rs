@@ -9,14 +9,16 @@
 //! | [`controller`] | step-size controllers (I, PI, PID) |
 //! | [`adaptive`] | adaptive steps, with one size for the whole state |
 //! | [`dense`], [`events`] | the solution as a function of time; zeros of functions along it |
+//! | [`guidance`] | two fields combined: classifier-free guidance, autoguidance, CFG-Zero*, APG |
+//! | [`multistep`] | methods that reuse values of earlier steps |
 //! | [`per_sample`] | adaptive steps per row of a batch |
 //! | [`solution`], [`error`] | the result and its cost; errors |
 //! | [`sde`] | stochastic sampling with the same marginals |
 //! | [`sampler`] | a solver and its steps as one value: from a source to samples |
 //! | [`straightness`] | straightness of trajectories |
 //!
-//! With the feature `tch`, `guidance` turns networks into fields, and `likelihood`
-//! computes log-densities.
+//! With the feature `tch`, [`guidance`] turns networks into fields, and `likelihood` computes
+//! log-densities.
 //!
 //! ```
 //! use fm_solvers::{Adaptive, Fixed, solve};
@@ -36,10 +38,10 @@ pub mod error;
 pub mod events;
 pub mod fixed;
 pub mod grid;
-#[cfg(feature = "tch")]
 pub mod guidance;
 #[cfg(feature = "tch")]
 pub mod likelihood;
+pub mod multistep;
 pub mod per_sample;
 mod piece;
 mod record;
@@ -60,6 +62,7 @@ pub use error::SolveError;
 pub use events::{Direction, Event, EventSolution};
 pub use fm_core::ndarray;
 pub use grid::Grid;
+pub use multistep::Multistep;
 pub use per_sample::BatchSolution;
 pub use sampler::{Sampler, Samples};
 pub use solution::{SaveAt, Solution, Stats, StepRecord, StopReason};

@@ -138,10 +138,24 @@ impl<'a, S: OdeState> Record<'a, S> {
         Ok(())
     }
 
-    /// Saves a step that has no interpolant.
+    /// Saves the end of a step, if it is wanted.
     pub(crate) fn push_step(&mut self, end: f64, next: &S) {
-        if self.output == SaveAt::Steps {
+        let wanted = match self.output {
+            SaveAt::End => false,
+            SaveAt::At(times) => times.get(self.times.len()) == Some(&end),
+            SaveAt::Steps => true,
+        };
+        if wanted {
             self.push(end, next);
+        }
+    }
+
+    /// Saves the wanted states before the end of a step in the direction of `h`, computed by `at`.
+    pub(crate) fn push_within(&mut self, end: f64, h: f64, at: impl Fn(f64) -> S) {
+        let SaveAt::At(times) = self.output else { return };
+        while let Some(&time) = times.get(self.times.len()).filter(|time| (end - **time) * h > 0.0) {
+            self.times.push(time);
+            self.states.push(at(time));
         }
     }
 

@@ -3,9 +3,9 @@
 //!
 //! A [`Solver`] integrates a state x along dx/dt = v(x, t) from `span.start` to `span.end`;
 //! `1.0..0.0` integrates backwards. [`Fixed`] and [`Adaptive`] use the Runge-Kutta methods of
-//! [`tableau`]; multistep, exponential or stochastic methods can be added by implementing the trait
-//! (`examples/own_method.rs`). Fields are passed as `&dyn`, at the cost of one indirect call per
-//! evaluation.
+//! [`tableau`], and [`Multistep`](crate::Multistep) reuses values of earlier steps; other methods
+//! can be added by implementing the trait (`examples/own_method.rs`). Fields are passed as `&dyn`,
+//! at the cost of one indirect call per evaluation.
 //!
 //! ```
 //! use fm_solvers::{Adaptive, Fixed, SaveAt, Solver, solve};
@@ -22,7 +22,6 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
-use crate::save::check_span;
 use crate::tableau::{self, Tableau};
 use crate::{AdaptiveOptions, Grid, PidController, SaveAt, Solution, SolveError, adaptive, fixed};
 use fm_core::field::{ByRef, VelocityField};
@@ -145,17 +144,9 @@ impl Fixed {
     /// The step times for a solve over `span`.
     ///
     /// # Errors
-    /// As [`Grid::times`], and [`SolveError::Span`] for a span without length.
+    /// As [`Grid::divide`].
     pub fn times(&self, span: &Range<f64>) -> Result<Vec<f64>, SolveError> {
-        let Range { start, end } = *span;
-        check_span((start, end))?;
-        let (low, high) = (start.min(end), start.max(end));
-        // This form is exact at both ends, and everywhere for the span 0..1.
-        let mut times: Vec<f64> = self.grid.times(self.steps)?.iter().map(|u| low * (1.0 - u) + high * u).collect();
-        if end < start {
-            times.reverse();
-        }
-        Ok(times)
+        self.grid.divide(self.steps, span)
     }
 }
 

@@ -5,12 +5,13 @@ use fm_core::field::{RowField, SharedTime, VelocityField};
 use fm_core::path::{Coefficients, PathKind};
 use fm_core::state::{OdeState, Tolerance};
 use fm_solvers::grid::Shifted;
+use fm_solvers::multistep::{self, MultistepMethod};
 use fm_solvers::sde::{self, Diffusion, Method};
 use fm_solvers::straightness::straightness;
 use fm_solvers::tableau::{ALL, DOPRI5, EULER, RK4, Tableau};
 use fm_solvers::{
-    AdaptiveOptions, Event, Fixed, Grid, PidController, SaveAt, Solution, SolveError, Stats, StopReason, adaptive,
-    dense, events, fixed, per_sample,
+    AdaptiveOptions, Event, Fixed, Grid, Multistep, PidController, SaveAt, Solution, SolveError, Stats, StopReason,
+    adaptive, dense, events, fixed, per_sample, solve,
 };
 use hostile::Calls;
 use ndarray::{Array1, Array2, ArrayD};
@@ -19,6 +20,9 @@ const BAD: [f64; 8] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 0.0, 5e
 const GRID: [f64; 3] = [0.0, 0.5, 1.0];
 const SPAN: (f64, f64) = (0.0, 1.0);
 const HOW: (Method, Diffusion) = (Method::Heun, Diffusion::Constant { scale: 1.0 });
+
+const MULTISTEP: [MultistepMethod; 4] =
+    [MultistepMethod::AdamsBashforth3, MultistepMethod::Pec, MultistepMethod::DpmSolver2M, MultistepMethod::UniPc3];
 
 type State = Vec<f64>;
 
@@ -29,6 +33,20 @@ fn decay(x: &State, _: f64) -> State {
 
 fn rows(x: &Array2<f64>, _: &[f64], _: &[usize]) -> Array2<f64> {
     -x
+}
+
+/// A field that states this value for every coefficient of its path.
+struct Stated(f64);
+
+impl VelocityField<State> for Stated {
+    fn velocity(&self, x: &State, _: f64) -> State {
+        x.clone()
+    }
+
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        let [alpha, sigma, gamma, d_alpha, d_sigma, d_gamma] = [self.0; 6];
+        Some(Coefficients { t, alpha, sigma, gamma, d_alpha, d_sigma, d_gamma })
+    }
 }
 
 fn embedded() -> impl Iterator<Item = &'static Tableau> {
@@ -50,6 +68,10 @@ fn shapes() {
         for tableau in ALL {
             calls.refuses("fixed::solve", || fixed::solve(&field, x(), &GRID, tableau, SaveAt::End));
             calls.refuses("fixed::solve_partial", || fixed::solve_partial(&field, x(), &GRID, tableau, SaveAt::Steps));
+        }
+        for method in MULTISTEP {
+            let solve = || multistep::solve(&field, &PathKind::Linear, x(), &GRID, method, SaveAt::End);
+            calls.refuses("multistep::solve", solve);
         }
         for tableau in embedded() {
             calls.refuses("adaptive::solve", || adaptive::solve(&field, x(), SPAN, tableau, &options, SaveAt::End));
@@ -97,6 +119,11 @@ fn grids_and_spans() {
     for grid in [&[][..], &[0.0], &[0.0, 0.0], &[0.0, 1.0, 0.5], &[f64::MIN, f64::MAX], &[0.0, 1.0, 1.0]] {
         calls.refuses("fixed::solve", || fixed(grid, SaveAt::End));
         calls.refuses("straightness", || straightness(&rows, Array2::ones((2, 2)), grid, &RK4));
+        for method in MULTISTEP {
+            calls.refuses("multistep::solve", || {
+                multistep::solve(&decay, &PathKind::Linear, vec![1.0], grid, method, SaveAt::End)
+            });
+        }
         calls.refuses("sde::solve", || {
             sde::solve(&decay, &PathKind::Linear, vec![1.0], grid, HOW, |_| vec![0.0], SaveAt::End)
         });
@@ -104,11 +131,28 @@ fn grids_and_spans() {
     for v in BAD {
         for grid in [[0.0, v], [v, 0.0], [v, v], [0.5, v]] {
             calls.survives("fixed::solve", || fixed(&grid, SaveAt::Steps).map_err(|e| e.to_string()));
+            for method in MULTISTEP {
+                for path in [PathKind::Linear, PathKind::LinearVp, PathKind::ConstantNoise { sigma: v }] {
+                    calls.survives("multistep::solve", || {
+                        multistep::solve(&decay, &path, vec![1.0], &grid, method, SaveAt::At(&[v])).is_ok()
+                    });
+                }
+            }
             calls
                 .survives("adaptive::solve", || adaptive((grid[0], grid[1]), SaveAt::Steps).map_err(|e| e.to_string()));
             calls.survives("sde::solve", || {
                 sde::solve(&decay, &PathKind::LinearVp, vec![1.0], &grid, HOW, |_| vec![0.0], SaveAt::Steps).is_ok()
             });
+        }
+        for method in MULTISTEP {
+            let solver = Multistep::new(method, 3);
+            let given = solver.clone().path(PathKind::Polynomial { n: v });
+            calls.survives("Multistep", || solve(&Stated(v), vec![1.0], 0.0..1.0, &solver).is_ok());
+            calls.survives("Multistep::path", || solve(&Stated(v), vec![1.0], 0.0..1.0, &given).is_ok());
+            calls.survives("Multistep::path", || solve(&decay, vec![1.0], 0.1..1.0, &given).is_ok());
+            if !["ab3", "pec"].contains(&method.name()) {
+                calls.refuses("Multistep", || solve(&decay, vec![v], 0.0..1.0, &solver));
+            }
         }
         if !(0.0..=1.0).contains(&v) {
             let times = [0.5, v];

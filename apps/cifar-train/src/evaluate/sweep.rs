@@ -141,7 +141,7 @@ fn requests(sweep: &Sweep, solvers: &[SolverName], asked: Request) -> anyhow::Re
 
 /// The number of fixed steps with which a solver takes `nfe` evaluations, if there is one.
 fn steps_of(solver: SolverName, nfe: usize) -> Option<usize> {
-    let per_step = solver.tableau().stages_of_a_step();
+    let per_step = solver.evaluations_per_step();
     nfe.is_multiple_of(per_step).then_some(nfe / per_step).filter(|steps| *steps > 0)
 }
 

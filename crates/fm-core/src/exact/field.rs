@@ -3,7 +3,7 @@
 use super::Mixture;
 use crate::Error;
 use crate::field::{RowField, VelocityField};
-use crate::path::ProbPath;
+use crate::path::{Coefficients, ProbPath};
 use crate::prediction::Prediction;
 use ndarray::{Array2, Axis};
 
@@ -53,6 +53,10 @@ impl<P: ProbPath> VelocityField<Array2<f64>> for ExactField<'_, P> {
     fn check(&self, x: &Array2<f64>) -> Result<(), Error> {
         RowField::check(self, x)
     }
+
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        Some(self.path.coefficients(t))
+    }
 }
 
 impl<P: ProbPath> RowField<Array2<f64>> for ExactField<'_, P> {
@@ -76,5 +80,9 @@ impl<P: ProbPath> RowField<Array2<f64>> for ExactField<'_, P> {
     fn check(&self, x: &Array2<f64>) -> Result<(), Error> {
         let (expected, got) = (self.mixture.dim(), x.ncols());
         if expected == got { Ok(()) } else { Err(Error::Width { what: "rows of the state", expected, got }) }
+    }
+
+    fn path_at(&self, t: f64) -> Option<Coefficients> {
+        Some(self.path.coefficients(t))
     }
 }

@@ -1,8 +1,14 @@
 //! Numbers, vectors and arrays as states.
 
-use super::{OdeState, RowCombination, RowState, Shaped, Tolerance, demand_shapes, demand_terms, refuse_term};
+use super::{OdeState, RowCombination, RowProducts, RowState, Shaped, Tolerance};
+use super::{demand_shape, demand_shapes, demand_terms, refuse_term};
 use ndarray::{Array, Axis, Dimension, NdFloat, RemoveAxis};
 use num_traits::cast::cast;
+
+/// A value of an array in f64.
+fn wide<A: NdFloat>(value: A) -> f64 {
+    value.to_f64().unwrap_or(f64::NAN)
+}
 
 /// A coefficient in the precision of an array.
 fn narrow<A: NdFloat>(value: f64) -> A {
@@ -166,5 +172,28 @@ impl<A: NdFloat, D: RemoveAxis> RowState for Array<A, D> {
         for (row, from) in rows.iter().zip(from.outer_iter()) {
             self.index_axis_mut(Axis(0), *row).assign(&from);
         }
+    }
+}
+
+impl<A: NdFloat, D: RemoveAxis> RowProducts for Array<A, D> {
+    fn row_products(&self, other: &Self) -> Vec<f64> {
+        demand_shape(1, self, other);
+        if self.ndim() == 0 {
+            return Vec::new();
+        }
+        let rows = self.outer_iter().zip(other.outer_iter());
+        rows.map(|(a, b)| a.iter().zip(&b).map(|(a, b)| wide(*a) * wide(*b)).sum()).collect()
+    }
+
+    fn row_variances(&self) -> Vec<f64> {
+        if self.ndim() == 0 {
+            return Vec::new();
+        }
+        let variance = |values: &[f64]| {
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
+            if values.len() < 2 { f64::NAN } else { squares / (values.len() - 1) as f64 }
+        };
+        self.outer_iter().map(|row| variance(&row.iter().map(|v| wide(*v)).collect::<Vec<_>>())).collect()
     }
 }

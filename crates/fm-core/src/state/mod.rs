@@ -129,6 +129,27 @@ pub trait RowState: RowCombination {
     fn put_rows(&mut self, rows: &[usize], from: &Self);
 }
 
+/// Sums over the values of each row, in f64: what guidance needs beyond [`RowCombination`]. Of
+/// tensors they are read from the device.
+///
+/// ```
+/// use fm_core::state::RowProducts;
+/// let (x, y) = (ndarray::array![[1.0, 3.0], [2.0, 2.0]], ndarray::array![[1.0, 1.0], [0.5, 0.0]]);
+/// assert_eq!((x.row_products(&y), x.row_variances()), (vec![4.0, 1.0], vec![2.0, 0.0]));
+/// ```
+pub trait RowProducts: RowCombination {
+    /// The inner product of each row with the same row of `other`.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    #[doc(alias = "vecdot")]
+    fn row_products(&self, other: &Self) -> Vec<f64>;
+
+    /// The variance of the values of each row, with n - 1 in the denominator; NaN for rows of fewer
+    /// than two values.
+    fn row_variances(&self) -> Vec<f64>;
+}
+
 /// Panics unless term `k` of a combination has the first term's shape.
 #[inline]
 pub(crate) fn demand_shape<S: Shaped>(k: usize, first: &S, term: &S) {

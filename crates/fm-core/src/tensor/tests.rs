@@ -162,3 +162,18 @@ fn a_loss_without_tensor_operations_has_the_value_and_the_gradient_of_one_with_t
     assert!(own.allclose(&named, 1e-6, 1e-9, false), "{own:?} {named:?}");
     assert!(own_slope.allclose(&slope, 1e-6, 1e-9, false), "{own_slope:?} {slope:?}");
 }
+
+/// Of 32-bit values the sums are those of arrays, in f64.
+#[test]
+fn sums_over_rows_are_those_of_arrays() {
+    let x = ndarray::array![[1.0f32, -2.5, 4.0], [0.25, 0.25, 0.25]];
+    let y = ndarray::array![[3.0f32, 1.0, -1.0], [2.0, 0.0, 8.0]];
+    let (a, b) = (tensor(&x), tensor(&y));
+    assert_eq!(a.row_products(&b), x.row_products(&y));
+    assert!(a.row_variances().iter().zip(x.row_variances()).all(|(a, b)| (a - b).abs() < 1e-12));
+    assert!(a.narrow(1, 0, 1).row_variances().iter().all(|v| v.is_nan()));
+    let images = a.view([2, 1, 3]);
+    assert_eq!(images.row_products(&images), x.row_products(&x));
+    let none = Tensor::zeros([0, 3], (Kind::Float, Device::Cpu));
+    assert_eq!((none.row_products(&none), none.row_variances()), (vec![], vec![]));
+}

@@ -20,6 +20,7 @@
 //! ```
 
 mod control;
+mod guided;
 #[cfg(feature = "tch")]
 mod network;
 mod own;
@@ -34,7 +35,9 @@ pub use own::run_with;
 pub use own::{sample_guided_with, sample_with};
 
 use crate::sde::{self, Diffusion, Method};
-use crate::{AdaptiveOptions, Grid, SaveAt, Solution, SolveError, Stats, StopReason, adaptive, fixed, per_sample};
+use crate::tableau::SolverMethod;
+use crate::{AdaptiveOptions, Grid, SaveAt, Solution, SolveError, Stats, StopReason};
+use crate::{adaptive, fixed, multistep, per_sample};
 use fm_core::field::{ByRef, Converted, RowField, SharedTime};
 use fm_core::loss::RowLoss;
 use fm_core::objective::Objective;
@@ -249,15 +252,22 @@ impl Sampler {
         let solution = match (&self.steps, self.stochastic) {
             (Steps::Adaptive(Pace::PerSample, options), None) => {
                 let output = if times.is_empty() { SaveAt::End } else { SaveAt::At(&times) };
-                return Ok(finish_rows(per_sample::solve(&field, x0, span, self.solver.tableau(), options, output)?));
+                return Ok(finish_rows(per_sample::solve(&field, x0, span, self.solver.tableau()?, options, output)?));
             }
             (Steps::Adaptive(Pace::PerBatch, options), None) => {
-                adaptive::solve(&SharedTime(field), x0, span, self.solver.tableau(), options, every)?
+                adaptive::solve(&SharedTime(field), x0, span, self.solver.tableau()?, options, every)?
             }
             (Steps::Adaptive(..), Some(_)) => {
                 return Err(SolveError::StochasticAdaptive);
             }
-            (steps, None) => fixed::solve(&SharedTime(field), x0, &steps.grid(span)?, self.solver.tableau(), every)?,
+            (steps, None) => match self.solver.method() {
+                SolverMethod::RungeKutta(tableau) => {
+                    fixed::solve(&SharedTime(field), x0, &steps.grid(span)?, tableau, every)?
+                }
+                SolverMethod::Multistep(method) => {
+                    multistep::solve(&SharedTime(field), path, x0, &steps.grid(span)?, method, every)?
+                }
+            },
             (steps, Some(how)) => sde::solve(&SharedTime(field), path, x0, &steps.grid(span)?, how, noise, every)?,
         };
         Ok(solution.into())

@@ -8,12 +8,14 @@
 //! Coefficients are tested against those of SciPy, NodePy and diffrax.
 //!
 //! To add a method, add its constant and a variant of [`SolverName`]. The compiler then requires it
-//! in [`SolverName::tableau`] and [`ALL`].
+//! in [`SolverName::method`] and [`ALL`].
 
 use super::Tableau;
 use super::dop853::DOP853;
+use crate::SolveError;
+use crate::multistep::method::MultistepMethod;
 use fm_core::choice;
-use fm_core::choice::Choice;
+use fm_core::choice::{Choice, Domain};
 
 choice! {
     /// A method, chosen by name.
@@ -30,8 +32,8 @@ choice! {
         Rk4 = "rk4",
         /// Kutta's 3/8 rule, order 4, four evaluations per step.
         Rk438 = "rk4-38" | "3/8",
-        /// Heun with an error estimate, 2(1). This and the following methods are adaptive unless a
-        /// number of steps is given.
+        /// Heun with an error estimate, 2(1). This and the methods up to `dop853` are adaptive
+        /// unless a number of steps is given.
         #[doc(alias = "adaptive_heun")]
         HeunEuler = "heun-euler",
         /// Order 3(2).
@@ -46,13 +48,29 @@ choice! {
         /// Dormand-Prince 8(5, 3), twelve evaluations per step: for tight tolerances.
         #[doc(alias = "dopri8")]
         Dop853 = "dop853",
+        /// Adams-Bashforth, order 2. This and the following methods remember earlier steps: one
+        /// evaluation per step.
+        Ab2 = "ab2",
+        /// Adams-Bashforth, order 3.
+        Ab3 = "ab3",
+        /// Adams-Bashforth corrected by Adams-Moulton without a second evaluation, order 3.
+        Pec = "pec",
+        /// DPM-Solver++(2M), order 2.
+        #[doc(alias = "DPMSolverMultistepScheduler")]
+        DpmSolver2M = "dpmpp-2m" | "dpm-solver++",
+        /// UniPC.
+        #[doc(alias = "UniPCMultistepScheduler")]
+        UniPc = "unipc" {
+            /// The order.
+            order = 2.0, Domain::whole(2.0, 3.0)
+        },
     }
 }
 
 impl SolverName {
-    /// The Butcher tableau of the method.
-    pub fn tableau(self) -> &'static Tableau {
-        match self {
+    /// The kind of the method.
+    pub fn method(self) -> SolverMethod {
+        SolverMethod::RungeKutta(match self {
             Self::Euler => &EULER,
             Self::Midpoint => &MIDPOINT,
             Self::Heun => &HEUN,
@@ -63,12 +81,52 @@ impl SolverName {
             Self::Dopri5 => &DOPRI5,
             Self::Tsit5 => &TSIT5,
             Self::Dop853 => &DOP853,
+            Self::Ab2 => return SolverMethod::Multistep(MultistepMethod::AdamsBashforth2),
+            Self::Ab3 => return SolverMethod::Multistep(MultistepMethod::AdamsBashforth3),
+            Self::Pec => return SolverMethod::Multistep(MultistepMethod::Pec),
+            Self::DpmSolver2M => return SolverMethod::Multistep(MultistepMethod::DpmSolver2M),
+            Self::UniPc { order } if order > 2.0 => return SolverMethod::Multistep(MultistepMethod::UniPc3),
+            Self::UniPc { .. } => return SolverMethod::Multistep(MultistepMethod::UniPc2),
+        })
+    }
+
+    /// The Butcher tableau of a Runge-Kutta method, for adaptive steps.
+    ///
+    /// # Errors
+    /// [`SolveError::NoErrorEstimate`] for a multistep method.
+    pub fn tableau(self) -> Result<&'static Tableau, SolveError> {
+        match self.method() {
+            SolverMethod::RungeKutta(tableau) => Ok(tableau),
+            SolverMethod::Multistep(method) => Err(SolveError::NoErrorEstimate { method: method.name() }),
         }
+    }
+
+    /// Whether the method can choose its steps.
+    pub fn is_adaptive(self) -> bool {
+        self.tableau().is_ok_and(|tableau| tableau.e.is_some())
+    }
+
+    /// Evaluations per fixed step.
+    pub fn evaluations_per_step(self) -> usize {
+        self.tableau().map_or(1, Tableau::stages_of_a_step)
     }
 }
 
-/// Every method, in the order of help texts.
-pub const ALL: [&Tableau; SolverName::TABLE.len()] =
+/// The kind of a method.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum SolverMethod {
+    /// One step at a time.
+    RungeKutta(&'static Tableau),
+    /// With values of earlier steps.
+    Multistep(MultistepMethod),
+}
+
+/// The number of names of multistep methods.
+const MULTISTEP: usize = 5;
+
+/// Every Runge-Kutta method, in the order of help texts.
+pub const ALL: [&Tableau; SolverName::TABLE.len() - MULTISTEP] =
     [&EULER, &MIDPOINT, &HEUN, &RK4, &RK4_38, &HEUN_EULER, &BOGACKI_SHAMPINE, &DOPRI5, &TSIT5, &DOP853];
 
 /// Forward Euler, order 1.

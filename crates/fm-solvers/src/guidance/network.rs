@@ -5,29 +5,9 @@
 //! conditional field, s = 0 the unconditional one, and s > 1 amplifies the effect of the condition.
 //! Both predictions come from one forward pass over a doubled batch. Outside the guidance interval
 //! s = 1, which keeps samples diverse where the noise is large.
-//!
-//! ```
-//! use fm_core::{field::RowField, tensor::VelocityModel};
-//! use fm_solvers::guidance::{Guidance, Guided};
-//! use tch::{Device, Kind, Tensor};
-//! /// v = the condition vector, or 0 without one.
-//! #[derive(Debug)]
-//! struct Copy;
-//! impl VelocityModel for Copy {
-//!     fn forward(&self, x: &Tensor, _t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-//!         condition.map_or_else(|| x.zeros_like(), Tensor::shallow_clone)
-//!     }
-//! }
-//! let (vectors, guidance) = (ndarray::array![[1.0f32, -2.0]], Guidance { scale: 3.0, ..Guidance::default() });
-//! let field = Guided::vectors(&Copy, vectors.view(), guidance)?;
-//! let v = field.velocities(&Tensor::zeros([1, 2], (Kind::Float, Device::Cpu)), &[0.5], &[0]);
-//! assert_eq!(Vec::<f32>::try_from(v.view(-1)).unwrap(), [3.0, -6.0]); // 0 + 3 (c - 0)
-//! # Ok::<(), fm_solvers::SolveError>(())
-//! ```
-//!
-//! Sources: Ho and Salimans, "Classifier-Free Diffusion Guidance" (2022); Kynkaanniemi et al.,
-//! "Applying Guidance in a Limited Interval" (2024).
 
+use super::options::GuidanceOptions;
+use super::pair::FieldPair;
 use crate::SolveError;
 use fm_core::Error;
 use fm_core::field::RowField;
@@ -68,6 +48,27 @@ impl Default for Guidance {
 }
 
 /// A conditional network under guidance, as a field.
+///
+/// v = v_null + s (v_condition - v_null), by one pass over a doubled batch.
+///
+/// ```
+/// use fm_core::{field::RowField, tensor::VelocityModel};
+/// use fm_solvers::guidance::{Guidance, Guided};
+/// use tch::{Device, Kind, Tensor};
+/// /// v = the condition vector, or 0 without one.
+/// #[derive(Debug)]
+/// struct Copy;
+/// impl VelocityModel for Copy {
+///     fn forward(&self, x: &Tensor, _t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+///         condition.map_or_else(|| x.zeros_like(), Tensor::shallow_clone)
+///     }
+/// }
+/// let (vectors, guidance) = (ndarray::array![[1.0f32, -2.0]], Guidance { scale: 3.0, ..Guidance::default() });
+/// let field = Guided::vectors(&Copy, vectors.view(), guidance)?;
+/// let v = field.velocities(&Tensor::zeros([1, 2], (Kind::Float, Device::Cpu)), &[0.5], &[0]);
+/// assert_eq!(Vec::<f32>::try_from(v.view(-1)).unwrap(), [3.0, -6.0]); // 0 + 3 (c - 0)
+/// # Ok::<(), fm_solvers::SolveError>(())
+/// ```
 #[derive(Debug)]
 #[doc(alias = "classifier_free_guidance")]
 #[doc(alias = "CFG")]
@@ -134,6 +135,24 @@ impl<'a> Guided<'a> {
         self.conditions.rows()
     }
 
+    /// The conditions of these rows.
+    fn of_rows(&self, rows: &[usize]) -> Tensor {
+        if rows.len() == self.rows() { self.conditions.shallow_clone() } else { self.conditions.select_rows(rows) }
+    }
+
+    /// The predictions for the conditions and without them, by one pass; `Err` with a shape that a
+    /// solver rejects.
+    fn halves(&self, x: &Tensor, at: Tensor, given: &Tensor, null: &Tensor) -> Result<Vec<Tensor>, Tensor> {
+        let at = if at.rows() == 1 { at } else { Tensor::cat(&[&at, &at], 0) };
+        let doubled = Tensor::cat(&[x, x], 0);
+        let v = self.model.forward_t(&doubled, &at, Some(&Tensor::cat(&[given, null], 0)), false);
+        if v.size() != doubled.size() {
+            // A velocity of half the rows would look valid.
+            return Err(if v.size() == x.size() { x.new_empty([0], (x.kind(), x.device())) } else { v });
+        }
+        Ok(in_kind_of(x, v).chunk(2, 0))
+    }
+
     /// "No condition" for each of these conditions.
     fn null(&self, conditions: &Tensor) -> Tensor {
         if conditions.kind() == Kind::Int64 { conditions.full_like(self.null_class) } else { conditions.zeros_like() }
@@ -145,8 +164,7 @@ impl RowField<Tensor> for Guided<'_> {
     /// When a number in `rows` is not below the number of conditions; a solver detects this first
     /// through `check`.
     fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
-        let whole = rows.len() == self.rows();
-        let given = if whole { self.conditions.shallow_clone() } else { self.conditions.select_rows(rows) };
+        let given = self.of_rows(rows);
         let null = self.null(&given);
         let at = times_like(x, t);
         let inside = |t: &f64| (self.interval.0..=self.interval.1).contains(t);
@@ -156,14 +174,10 @@ impl RowField<Tensor> for Guided<'_> {
                 return in_kind_of(x, self.model.forward_t(x, &at, Some(condition), false));
             }
         }
-        let at = if at.rows() == 1 { at } else { Tensor::cat(&[&at, &at], 0) };
-        let doubled = Tensor::cat(&[x, x], 0);
-        let v = self.model.forward_t(&doubled, &at, Some(&Tensor::cat(&[&given, &null], 0)), false);
-        if v.size() != doubled.size() {
-            // Return a shape that a solver rejects: a velocity of half the rows would look valid.
-            return if v.size() == x.size() { x.new_empty([0], (x.kind(), x.device())) } else { v };
-        }
-        let halves = in_kind_of(x, v).chunk(2, 0);
+        let halves = match self.halves(x, at, &given, &null) {
+            Ok(halves) => halves,
+            Err(other) => return other,
+        };
         // lerp computes u + s (c - u), the formula above, in one kernel, and exactly c for s = 1.
         if scales.windows(2).all(|pair| pair[0] == pair[1]) {
             return halves[1].lerp(&halves[0], scales[0]);
@@ -172,6 +186,11 @@ impl RowField<Tensor> for Guided<'_> {
         let shape: Vec<i64> = std::iter::once(x.rows() as i64).chain(ones).collect();
         let column = times_like(x, &scales).view(shape.as_slice());
         halves[1].lerp_tensor(&halves[0], &column)
+    }
+
+    /// Before, within and after the interval.
+    fn segment(&self, t: f64) -> usize {
+        usize::from(t >= self.interval.0) + usize::from(t > self.interval.1)
     }
 
     fn check(&self, x: &Tensor) -> Result<(), Error> {
@@ -194,6 +213,69 @@ impl RowField<Tensor> for Guided<'_> {
             return Err(Error::Value { name, domain, value: from });
         }
         Ok(())
+    }
+}
+
+/// Both predictions of a conditional network, by one pass over a doubled batch, as a pair. The
+/// scale and the interval of the field are not used.
+///
+/// ```
+/// use fm_core::{field::RowField, prediction::Prediction, tensor::VelocityModel};
+/// use fm_solvers::guidance::{Doubled, GuidanceOptions, Guided, Guider, Projection};
+/// use tch::{Device, Kind, Tensor};
+/// /// v = (1, 1) without a condition, and more by the condition vector with one.
+/// #[derive(Debug)]
+/// struct Sum;
+/// impl VelocityModel for Sum {
+///     fn forward(&self, x: &Tensor, _t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+///         condition.map_or_else(|| x.ones_like(), |vector| vector + 1.0)
+///     }
+/// }
+/// let options = GuidanceOptions { scale: 2.0, projection: Some(Projection::default()), ..GuidanceOptions::default() };
+/// let guided = Guided::vectors(&Sum, ndarray::array![[0.0f32, 1.0]].view(), options.into())?;
+/// let guider = Guider::new(Doubled(guided), options, Prediction::Velocity)?;
+/// let v = guider.velocities(&Tensor::zeros([1, 2], (Kind::Float, Device::Cpu)), &[0.5], &[0]);
+/// // v_c = (1, 2), v_c - v_u = (0, 1), of which (0.4, 0.8) is parallel to v_c.
+/// assert!((v - Tensor::from_slice(&[0.6f32, 2.2])).abs().max().double_value(&[]) < 1e-6);
+/// # Ok::<(), fm_solvers::SolveError>(())
+/// ```
+#[derive(Debug)]
+pub struct Doubled<'a>(pub Guided<'a>);
+
+impl FieldPair<Tensor> for Doubled<'_> {
+    /// # Panics
+    /// As the velocities of [`Guided`].
+    fn main(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
+        let given = self.0.of_rows(rows);
+        in_kind_of(x, self.0.model.forward_t(x, &times_like(x, t), Some(&given), false))
+    }
+
+    /// # Panics
+    /// As the velocities of [`Guided`].
+    fn both(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> (Tensor, Tensor) {
+        let given = self.0.of_rows(rows);
+        match self.0.halves(x, times_like(x, t), &given, &self.0.null(&given)) {
+            Ok(halves) => (halves[0].shallow_clone(), halves[1].shallow_clone()),
+            Err(other) => (other.shallow_clone(), other),
+        }
+    }
+
+    fn check(&self, x: &Tensor) -> Result<(), Error> {
+        self.0.check(x)
+    }
+}
+
+impl From<GuidanceOptions> for Guidance {
+    /// The scale and the interval.
+    fn from(GuidanceOptions { scale, interval, .. }: GuidanceOptions) -> Self {
+        Self { scale, interval }
+    }
+}
+
+impl From<Guidance> for GuidanceOptions {
+    /// Classifier-free guidance without further rules.
+    fn from(Guidance { scale, interval }: Guidance) -> Self {
+        Self { scale, interval, ..Self::default() }
     }
 }
 
@@ -220,6 +302,13 @@ impl RowField<Tensor> for Field<'_> {
             Field::Unconditional(field) => field.check(x),
         }
     }
+
+    fn segment(&self, t: f64) -> usize {
+        match self {
+            Field::Conditional(field) => field.segment(t),
+            Field::Unconditional(field) => RowField::<Tensor>::segment(field, t),
+        }
+    }
 }
 
 /// Converts a velocity to the kind of the state: a network may compute in half precision.
@@ -228,107 +317,4 @@ fn in_kind_of(x: &Tensor, v: Tensor) -> Tensor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Predicts the class index, so that guidance can be checked by hand.
-    #[derive(Debug)]
-    struct ClassIndex;
-
-    impl VelocityModel for ClassIndex {
-        fn forward(&self, x: &Tensor, _t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-            x.zeros_like() + condition.expect("a class").to_kind(Kind::Float).view([-1, 1])
-        }
-    }
-
-    fn guided(scale: f64, interval: (f64, f64)) -> Guided<'static> {
-        Guided { model: &ClassIndex, conditions: Tensor::from_slice(&[1i64, 4]), null_class: 10, scale, interval }
-    }
-
-    fn values(field: &Guided<'_>, t: &[f64], rows: &[usize]) -> Vec<f32> {
-        let x = Tensor::zeros([t.len() as i64, 1], (Kind::Float, tch::Device::Cpu));
-        Vec::try_from(field.velocities(&x, t, rows).view(-1)).unwrap()
-    }
-
-    /// Predicts each row's time; the sign tells how many times the network received.
-    #[derive(Debug)]
-    struct Clock;
-
-    impl VelocityModel for Clock {
-        fn forward(&self, x: &Tensor, t: &Tensor, _: Option<&Tensor>) -> Tensor {
-            let sign = if t.size() == [1] { -1.0 } else { 1.0 };
-            x.zeros_like() + t.view([-1, 1]) * sign
-        }
-    }
-
-    #[test]
-    fn a_time_that_all_rows_share_is_given_once() {
-        let x = Tensor::zeros([3, 1], (Kind::Float, tch::Device::Cpu));
-        let of =
-            |t: &[f64]| Vec::<f32>::try_from(Unconditional(&Clock).velocities(&x, t, &[0, 1, 2]).view(-1)).unwrap();
-        assert_eq!(of(&[0.25, 0.25, 0.25]), [-0.25, -0.25, -0.25]);
-        assert_eq!(of(&[0.25, 0.25, 0.5]), [0.25, 0.25, 0.5]);
-        let guided = |t: &[f64]| {
-            let conditions = Tensor::from_slice(&[0i64, 0, 0]);
-            let field = Guided { model: &Clock, conditions, null_class: 1, scale: 2.0, interval: (0.0, 1.0) };
-            Vec::<f32>::try_from(field.velocities(&x, t, &[0, 1, 2]).view(-1)).unwrap()
-        };
-        assert_eq!(guided(&[0.25, 0.25, 0.25]), [-0.25, -0.25, -0.25]);
-        assert_eq!(guided(&[0.25, 0.5, 0.75]), [0.25, 0.5, 0.75]);
-    }
-
-    #[test]
-    fn a_solver_refuses_other_classes_than_rows_and_settings_that_turn_guidance_off() {
-        let good = guided(2.0, (0.0, 1.0));
-        let x = |rows: i64| Tensor::zeros([rows, 1], (Kind::Float, tch::Device::Cpu));
-        assert_eq!(good.check(&x(2)), Ok(()));
-        assert!(matches!(good.check(&x(3)), Err(Error::Rows { expected: 3, got: 2, .. })));
-        for bad in [guided(f64::NAN, (0.0, 1.0)), guided(2.0, (0.6, 0.2)), guided(2.0, (f64::NAN, 1.0))] {
-            assert!(matches!(bad.check(&x(2)), Err(Error::Value { .. })), "{bad:?}");
-        }
-        let (options, grid) = (crate::AdaptiveOptions::default(), [0.0, 1.0]);
-        let tableau = &crate::tableau::DOPRI5;
-        let solved = crate::per_sample::solve(&good, x(3), (0.0, 1.0), tableau, &options, crate::SaveAt::End);
-        assert!(matches!(solved, Err(crate::SolveError::Path(Error::Rows { .. }))));
-        let together = fm_core::field::SharedTime(guided(2.0, (0.0, 1.0)));
-        let solved = crate::fixed::solve(&together, x(3), &grid, tableau, crate::SaveAt::End);
-        assert!(matches!(solved, Err(crate::SolveError::Path(Error::Rows { .. }))));
-    }
-
-    /// Predicts a fixed number of rows for any input.
-    #[derive(Debug)]
-    struct Rows(i64);
-
-    impl VelocityModel for Rows {
-        fn forward(&self, x: &Tensor, _: &Tensor, _: Option<&Tensor>) -> Tensor {
-            Tensor::zeros([self.0, 1], (x.kind(), x.device()))
-        }
-    }
-
-    #[test]
-    fn predictions_for_another_number_of_rows_are_not_guided() {
-        for rows in [0, 1, 2, 3, 5] {
-            let (model, conditions) = (Rows(rows), Tensor::from_slice(&[1i64, 4]));
-            let field = Guided { model: &model, conditions, null_class: 10, scale: 2.0, interval: (0.0, 1.0) };
-            let x = Tensor::zeros([2, 1], (Kind::Float, tch::Device::Cpu));
-            let options = crate::AdaptiveOptions::default();
-            let tableau = &crate::tableau::DOPRI5;
-            let solved = crate::per_sample::solve(&field, x, (0.0, 1.0), tableau, &options, crate::SaveAt::End);
-            assert!(matches!(solved, Err(crate::SolveError::Shape { .. })), "{rows}");
-        }
-    }
-
-    #[test]
-    fn guidance_is_its_formula() {
-        for (scale, want) in [(0.0, [10., 10.]), (1.0, [1., 4.]), (3.0, [-17., -8.]), (0.5, [5.5, 7.])] {
-            assert_eq!(values(&guided(scale, (0.0, 1.0)), &[0.5, 0.5], &[0, 1]), want);
-        }
-    }
-
-    #[test]
-    fn rows_keep_their_classes_and_are_guided_in_the_interval_only() {
-        assert_eq!(values(&guided(3.0, (0.0, 1.0)), &[0.5], &[1]), [-8.0]);
-        assert_eq!(values(&guided(3.0, (0.2, 0.6)), &[0.6, 0.7], &[0, 1]), [-17.0, 4.0]);
-        assert_eq!(values(&guided(3.0, (0.2, 0.6)), &[0.1, 0.7], &[0, 1]), [1.0, 4.0]);
-    }
-}
+mod tests;

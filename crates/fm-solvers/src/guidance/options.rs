@@ -1,0 +1,152 @@
+//! The rules of guidance as values.
+
+use fm_core::Error;
+use fm_core::prediction::Prediction;
+use serde::{Deserialize, Serialize};
+
+/// Which rules guide a field, and how strongly. The default is no guidance.
+///
+/// ```
+/// use fm_core::prediction::Prediction;
+/// use fm_solvers::guidance::{GuidanceOptions, Projection, ZeroStar};
+/// let plain = GuidanceOptions { scale: 4.0, rescale: 0.7, ..GuidanceOptions::default() };
+/// let both = GuidanceOptions {
+///     zero_star: Some(ZeroStar::default()),
+///     projection: Some(Projection::default()),
+///     ..plain
+/// };
+/// assert!(plain.check(Prediction::Velocity).is_ok());
+/// let error = both.check(Prediction::Velocity).unwrap_err().to_string();
+/// assert!(error.starts_with("CFG-Zero* cannot be combined with projected guidance"));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuidanceOptions {
+    /// The scale w: 1 for the field without guidance.
+    #[doc(alias = "guidance_scale")]
+    #[doc(alias = "cfg_scale")]
+    pub scale: f64,
+    /// Times with guidance, including both ends; v = v_c at other times.
+    pub interval: (f64, f64),
+    /// The share phi, from 0 to 1, of a velocity that has the standard deviation of v_c.
+    #[doc(alias = "guidance_rescale")]
+    pub rescale: f64,
+    /// CFG-Zero*.
+    pub zero_star: Option<ZeroStar>,
+    /// Adaptive projected guidance.
+    pub projection: Option<Projection>,
+    /// Rectified-CFG++: the time h, above 0 and at most 1, by which the difference of the
+    /// predictions is ahead; the step size, or half of it in the paper. Times after 1 count as 1.
+    /// An evaluation takes one more pass, of v_c alone.
+    pub look_ahead: Option<f64>,
+}
+
+/// CFG-Zero*: v_u is scaled by its projection onto v_c, and the first steps have no velocity.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[doc(alias = "ClassifierFreeZeroStarGuidance")]
+pub struct ZeroStar {
+    /// The time, from 0 to 1, before which v = 0.
+    pub zero_until: f64,
+}
+
+impl Default for ZeroStar {
+    /// No velocity in the first 4 % of equal steps.
+    fn default() -> Self {
+        Self { zero_until: 0.04 }
+    }
+}
+
+impl ZeroStar {
+    /// No velocity in the first steps along `times`: a share of all steps, rounded up.
+    ///
+    /// ```
+    /// use fm_solvers::guidance::ZeroStar;
+    /// assert_eq!(ZeroStar::of_steps(&[0.0, 0.1, 0.3, 0.6, 1.0], 0.04).zero_until, 0.1);
+    /// assert_eq!(ZeroStar::of_steps(&[0.0, 0.1, 0.3, 0.6, 1.0], 0.5).zero_until, 0.3);
+    /// assert_eq!(ZeroStar::of_steps(&[0.0, 1.0], 0.0).zero_until, 0.0);
+    /// ```
+    pub fn of_steps(times: &[f64], share: f64) -> Self {
+        // The product may round up: 0.07 * 100 is above 7.
+        let steps = (share * times.len().saturating_sub(1) as f64 - 1e-9).ceil().max(0.0) as usize;
+        Self { zero_until: times.get(steps).or(times.last()).copied().unwrap_or(0.0) }
+    }
+}
+
+/// Adaptive projected guidance (APG): the difference of the predictions without a part of what is
+/// parallel to v_c, which saturates samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[doc(alias = "APG")]
+#[doc(alias = "AdaptiveProjectedGuidance")]
+pub struct Projection {
+    /// The share of the parallel part that is kept. 1 keeps all of it.
+    pub eta: f64,
+    /// The largest norm r of a row's difference. The paper has 2.5 to 15, for images of different
+    /// sizes.
+    #[doc(alias = "adaptive_projected_guidance_rescale")]
+    pub norm_limit: Option<f64>,
+    /// The weight of the previous average, between -1 and 1: each difference is added to so much of
+    /// the average at the evaluation before. The paper has -0.75 to 0. It needs all rows at one
+    /// time, as in fixed steps.
+    #[doc(alias = "adaptive_projected_guidance_momentum")]
+    pub momentum: f64,
+}
+
+impl Default for GuidanceOptions {
+    fn default() -> Self {
+        Self { scale: 1.0, interval: (0.0, 1.0), rescale: 0.0, zero_star: None, projection: None, look_ahead: None }
+    }
+}
+
+impl GuidanceOptions {
+    /// Checks the values, and the rules for fields that predict `prediction`.
+    ///
+    /// # Errors
+    /// [`Error::Value`] for a value outside its domain; [`Error::Combination`] for two of
+    /// CFG-Zero*, projected guidance and rectified-CFG++, and for CFG-Zero* or rectified-CFG++ of a
+    /// prediction that is not a velocity.
+    pub fn check(&self, prediction: Prediction) -> Result<(), Error> {
+        self.check_values()?;
+        let rules = [
+            (self.zero_star.is_some(), "CFG-Zero*"),
+            (self.projection.is_some(), "projected guidance"),
+            (self.look_ahead.is_some(), "rectified-CFG++"),
+        ];
+        let mut chosen = rules.iter().filter(|(chosen, _)| *chosen).map(|(_, name)| *name);
+        if let (Some(what), Some(with)) = (chosen.next(), chosen.next()) {
+            let why = "each replaces the difference of the two predictions; choose one of them";
+            return Err(Error::Combination { what: what.into(), with: with.into(), why });
+        }
+        let of_velocities = rules.iter().find(|(chosen, name)| *chosen && *name != "projected guidance");
+        match of_velocities {
+            Some((_, what)) if prediction != Prediction::Velocity => {
+                let why = "its formula is of velocities; convert both fields to velocities before (Converted)";
+                Err(Error::Combination { what: (*what).into(), with: format!("{prediction} prediction"), why })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_values(&self) -> Result<(), Error> {
+        let Self { scale, interval: (from, to), rescale, zero_star, projection, look_ahead } = *self;
+        let Projection { eta, norm_limit, momentum } = projection.unwrap_or_default();
+        let zero_until = zero_star.map_or(0.0, |rule| rule.zero_until);
+        let (limit, ahead) = (norm_limit.unwrap_or(1.0), look_ahead.unwrap_or(1.0));
+        let ordered = !from.is_nan() && !to.is_nan() && from <= to;
+        let values = [
+            (scale.is_finite(), "the guidance scale", "finite", scale),
+            (ordered, "the start of the guidance interval", "at most its end", from),
+            ((0.0..=1.0).contains(&rescale), "the rescale of guidance", "from 0 to 1", rescale),
+            ((0.0..=1.0).contains(&zero_until), "the end of the zero velocity of CFG-Zero*", "from 0 to 1", zero_until),
+            (eta.is_finite(), "eta of projected guidance", "finite", eta),
+            (limit > 0.0, "the norm limit of projected guidance", "above 0", limit),
+            (momentum.abs() < 1.0, "the momentum of projected guidance", "between -1 and 1", momentum),
+            (ahead > 0.0 && ahead <= 1.0, "the time of rectified-CFG++", "above 0 and at most 1", ahead),
+        ];
+        match values.into_iter().find(|(valid, ..)| !valid) {
+            Some((_, name, domain, value)) => Err(Error::Value { name, domain, value }),
+            None => Ok(()),
+        }
+    }
+}
