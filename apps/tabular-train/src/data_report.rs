@@ -17,7 +17,7 @@ const DRAWN: usize = 5000;
 
 pub(crate) fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let config: Config = settings::lay_over(&Config::default(), options::table(&args.options)?)?;
-    let table = read(&args.data, &config)?;
+    let table = read(&args.data, &config, &[])?;
     let (rows, columns) = table.values.dim();
     println!("data      {}: {rows} rows of {columns} columns", args.data);
     println!("{:>6}  {:20}{:>14}{:>14}{:>14}{:>14}", "column", "name", "least", "mean", "largest", "deviation");

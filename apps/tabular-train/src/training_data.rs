@@ -37,7 +37,7 @@ const POINTS: usize = 20_000;
 impl Material {
     /// Reads the data of a configuration. The choice of held-out rows is a function of the seed.
     pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
-        let all = open(&config.data, config)?;
+        let all = open(&config.data, config, &[])?;
         told(&all.notes);
         let (rows, share) = (all.values.nrows(), config.held_out());
         let held = (rows as f64 * share).round() as usize;
@@ -98,10 +98,10 @@ pub(crate) fn told(notes: &[String]) {
     notes.iter().for_each(|note| eprintln!("note: {note}"));
 }
 
-/// A toy distribution, an embedded table, or a file, in its own units. What was assumed about it is
-/// printed.
-pub(crate) fn read(name: &str, config: &Config) -> anyhow::Result<Table> {
-    let table = open(name, config)?;
+/// A toy distribution, an embedded table, or a file, in its own units; of a file with a header, the
+/// columns of these names, or all. What was assumed about it is printed.
+pub(crate) fn read(name: &str, config: &Config, only: &[String]) -> anyhow::Result<Table> {
+    let table = open(name, config, only)?;
     told(&table.notes);
     windows(table, config, name)
 }
@@ -115,11 +115,12 @@ fn windows(table: Table, config: &Config, name: &str) -> anyhow::Result<Table> {
     table.windows(window, stride).with_context(|| format!("cannot take windows of {name}"))
 }
 
-fn open(name: &str, config: &Config) -> anyhow::Result<Table> {
+fn open(name: &str, config: &Config, only: &[String]) -> anyhow::Result<Table> {
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let options = CsvOptions {
         labels: given(&config.table.labels),
         ignore: config.table.ignore.clone(),
+        only: only.to_vec(),
         header: config.table.header.parse()?,
         separator: given(&config.table.separator).map(|name| name.parse()).transpose()?,
         encoding: given(&config.table.encoding).map(|name| name.parse()).transpose()?,
@@ -157,7 +158,8 @@ pub(crate) fn open_source(
     let plain = Config { table: read_as, ..config.clone() };
     sources::open(&mut config.flow.source, columns.dim(), deviation, |name| {
         let source = || format!("the source is {name}");
-        let table = read(name, &plain).with_context(source)?;
+        // The columns of the data, by name: the source may have others, such as classes.
+        let table = read(name, &plain, &columns.names).with_context(source)?;
         Ok(columns.apply_table(&table).with_context(source)?.values)
     })
 }

@@ -2,7 +2,6 @@
 
 use super::chart::{Chart, save_chart};
 use super::font::use_embedded_font;
-use super::grid::save_png;
 use anyhow::{anyhow, ensure};
 use image::RgbImage;
 use plotters::coord::Shift;

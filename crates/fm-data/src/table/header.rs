@@ -16,7 +16,7 @@ pub(super) fn is_header(first: &[String], second: &[String], options: &CsvOption
         Header::No => return false,
         Header::Auto => {}
     }
-    let asked: Vec<&String> = options.labels.iter().chain(&options.ignore).collect();
+    let asked: Vec<&String> = options.labels.iter().chain(&options.ignore).chain(&options.only).collect();
     if first.iter().any(|field| !is_number(field) && asked.contains(&field)) {
         return true;
     }

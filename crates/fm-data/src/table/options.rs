@@ -17,6 +17,8 @@ pub struct CsvOptions {
     pub labels: Option<String>,
     /// Columns to ignore, by name or number.
     pub ignore: Vec<String>,
+    /// If not empty and the columns have names: ignore all others than these.
+    pub only: Vec<String>,
     /// Whether the first line names the columns.
     pub header: Header,
     /// The separator of columns; recognised from the first lines if `None`.

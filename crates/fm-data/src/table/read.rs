@@ -186,7 +186,8 @@ impl Plan {
         for name in &options.ignore {
             unwanted[find(name)?] = true;
         }
-        let wanted: Vec<usize> = (0..width).filter(|k| Some(*k) != class && !unwanted[*k]).collect();
+        let named = |k: usize| options.only.is_empty() || !header || options.only.contains(&names[k]);
+        let wanted: Vec<usize> = (0..width).filter(|k| Some(*k) != class && !unwanted[*k] && named(*k)).collect();
         if wanted.is_empty() {
             let remedy = "give a table with a column besides classes and ignored ones";
             return Err(malformed(path, "no column of numbers is left".into(), remedy));
@@ -319,6 +320,9 @@ mod tests {
         );
         let one = read_text(b"7", &CsvOptions::default()).unwrap();
         assert_eq!(one.values, ndarray::array![[7.0]]);
+        let only = CsvOptions { only: vec!["y".into(), "z".into()], ..CsvOptions::default() };
+        let some = read_text(b"id,x,y\na,1,2\nb,3,4\n", &only).unwrap();
+        assert_eq!((some.names, some.values), (vec!["y".to_owned()], ndarray::array![[2.0], [4.0]]));
         let numbered = CsvOptions { labels: Some("2".into()), ..CsvOptions::default() };
         let classed = read_text(b"1,x\n2,y\n3,x\n", &numbered).unwrap();
         assert_eq!((classed.labels, classed.classes), (vec![0, 1, 0], vec!["x".into(), "y".into()]));
