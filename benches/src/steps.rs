@@ -313,6 +313,7 @@ impl Steps {
             prediction: text("velocity"),
             data: DataMeta::default(),
             model: serde_json::Value::Null,
+            log: String::new(),
             config: serde_json::Value::Null,
         };
         let path = checkpoint::save(directory, &self.state, &info)?;

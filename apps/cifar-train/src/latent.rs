@@ -20,6 +20,9 @@ use tch::{Device, Tensor, nn, no_grad};
 /// Name of the copy in a run directory.
 pub(crate) const FILE: &str = "autoencoder.safetensors";
 
+/// The part of a run's fingerprint that is of its autoencoder.
+pub(crate) const AUTOENCODER: &str = "autoencoder";
+
 /// Images per batch.
 const BATCH: usize = 250;
 
@@ -66,7 +69,9 @@ impl Autoencoder {
 
     /// The SHA-256 of the configuration and the weights.
     pub(crate) fn sha256(&self) -> anyhow::Result<String> {
-        Ok(fm_train::files::sha256(&self.bytes()?))
+        let config = serde_json::to_value(self.config())?;
+        let about = About { config, ..About::default() };
+        Ok(fm_train::files::sha256(&interchange::safetensors(&interchange::named(&self.store), &about)?))
     }
 
     pub(crate) fn config(&self) -> &VqVaeConfig {

@@ -61,6 +61,13 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
     let autoencoder = open_autoencoder(&config, &path, device)?;
+    if let (Some(autoencoder), Some(known)) = (&autoencoder, meta.data.part(latent::AUTOENCODER)) {
+        ensure!(
+            autoencoder.sha256()? == known,
+            "the autoencoder of {} is not the one that the run was trained with, or it is damaged; restore it",
+            path.display()
+        );
+    }
     let (kind, weights) = which.weights.of(meta.step);
     let precision = if exact { Precision::F32 } else { config.precision.into() };
     FlatParams::new(&store, precision)?.adopt(checkpoint::read_weights(&path, kind)?)?;

@@ -126,9 +126,6 @@ fn memory(config: &Config, set: &ImageSet, parameters: usize, device: Device) ->
     } else {
         BACKWARD * per_sample.all as f64
     };
-    let rows = match config.learning.micro_batch_size {
-        0 => config.batch_size,
-        micro => micro.min(config.batch_size),
-    };
+    let rows = config.learning.rows_per_pass(config.batch_size);
     PROGRAM + set.pixels.len() as f64 + vectors * parameters as f64 + width * values * rows as f64
 }

@@ -11,7 +11,7 @@ use crate::{data, duration, plan};
 use anyhow::{Context, bail};
 use fm_app::advice::{Setting, advice};
 use fm_app::every::total_steps;
-use fm_app::memory::ensure_batch_fits;
+use fm_app::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_app::optimizer_args::Measurements;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::process_group::Group;
@@ -97,6 +97,10 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     config.model.fit_to_images(material.shape, classes, null_class);
     let dim = material.shape.iter().product();
     ensure_batch_fits(config.batch_size, dim)?;
+    ensure_network_fits(config.model.parameters()?)?;
+    if !device.is_cuda() && !config.checkpoint_activations {
+        ensure_step_fits(config.learning.rows_per_pass(config.batch_size), config.model.activations().all)?;
+    }
     let source = data::open_source(&mut config, dim, || material.deviation())?;
     let couplings = Reports::default();
     let flow = config.flow.flow(source, config.seed, config.conditional, &couplings)?;
@@ -135,7 +139,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML; please report this")?,
         allow_changed_data: args.allow_changed_data,
-        info: info(&config, &material, &row_shape)?,
+        info: info(&config, &material, &flow.source, &row_shape)?,
         files: material.files()?,
         options: TrainOptions {
             irreducible: known,
@@ -201,6 +205,9 @@ fn configure(args: &TrainArgs, distilled: Option<usize>, restarted: bool) -> any
 fn initialise(store: &nn::VarStore, config: &Config) -> anyhow::Result<()> {
     let init = Path::new(&config.init);
     let other = "give another --init, or --init fresh";
+    if !config.pairs.is_empty() {
+        reflow::ensure_same_teacher(config)?;
+    }
     let weights = weights_of(init).with_context(|| format!("cannot start from {}; {other}", init.display()))?;
     interchange::load(store, config.model.kind(), &weights)
         .with_context(|| format!("{} has another network; {other}", init.display()))?;
@@ -279,7 +286,7 @@ fn options(c: &Config) -> TrainOptions {
     }
 }
 
-fn info(config: &Config, material: &Material, shape: &[i64]) -> anyhow::Result<RunInfo> {
+fn info(config: &Config, material: &Material, source: &Source, shape: &[i64]) -> anyhow::Result<RunInfo> {
     let (set, levels) = (&material.set, material.set.levels);
     let pixels = format!("pixel values 0..={levels} as 2 p / {levels} - 1");
     let normalisation = match config.latent.is_empty() {
@@ -295,9 +302,10 @@ fn info(config: &Config, material: &Material, shape: &[i64]) -> anyhow::Result<R
             normalisation,
             levels,
             classes: if config.conditional { set.classes.clone() } else { Vec::new() },
-            fingerprint: material.fingerprint()?,
+            fingerprint: material.fingerprint(source)?,
         },
         model: serde_json::to_value(&config.model)?,
+        log: String::new(),
         config: serde_json::to_value(config)?,
     })
 }

@@ -2,11 +2,12 @@
 
 use crate::config::{Config, Keep};
 use crate::data;
-use crate::latent::{self, Autoencoder, Latents};
+use crate::latent::{self, AUTOENCODER, Autoencoder, Latents};
 use anyhow::{Context, ensure};
 use fm_core::FlowMatching;
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
+use fm_core::source::Source;
 use fm_data::ImageSet;
 use fm_data::augment::ImageAugment;
 use fm_train::TrainError;
@@ -89,12 +90,23 @@ impl Material {
         self.pairs.as_ref().map_or(self.set.len(), PairSet::len)
     }
 
-    /// The fingerprint of the images, or of the description of the pairs.
-    pub(crate) fn fingerprint(&self) -> anyhow::Result<String> {
-        match &self.pairs {
-            Some(pairs) => Ok(fm_train::files::sha256(&serde_json::to_vec(&pairs.about)?)),
-            None => Ok(fingerprint(&self.set)?),
+    /// The fingerprint of the images, or of the description of the pairs, of held-out images, of the
+    /// source's rows and of the autoencoder.
+    pub(crate) fn fingerprint(&self, source: &Source) -> anyhow::Result<String> {
+        let mut parts = match &self.pairs {
+            Some(pairs) => fm_train::files::sha256(&serde_json::to_vec(&pairs.about)?),
+            None => fingerprint(&self.set)?,
+        };
+        if !self.held.is_empty() {
+            parts += &format!(" held={}", fingerprint(&self.held)?);
         }
+        if let Source::Rows(rows) = source {
+            parts += &format!(" source={}", fingerprint(rows)?);
+        }
+        if let Some(autoencoder) = &self.autoencoder {
+            parts += &format!(" {AUTOENCODER}={}", autoencoder.sha256()?);
+        }
+        Ok(parts)
     }
 
     /// The training rows, without augmentation; of a run on pairs none.

@@ -219,3 +219,19 @@ fn requests_that_cannot_be() {
     fs::remove_file(bench.path("pairs/shard-00001.safetensors")).unwrap();
     assert!(train("").contains("shard-00001"));
 }
+
+/// A student starts from the weights that made its pairs, not from others that have their place.
+#[test]
+fn a_teacher_that_changed_after_its_pairs_is_noticed() {
+    let bench = Bench::new();
+    succeed(&bench.pairs("pairs"));
+    let student = |more: &str, out: &str| {
+        format!("train --pairs {} --steps 1 --batch-size 4 {more} --out {}", bench.at("pairs"), bench.at(out))
+    };
+    succeed(&student("", "before"));
+    fs::remove_dir_all(bench.path("teacher")).unwrap();
+    succeed(&format!("train --config {} --seed 1 --out {}", tiny_config(bench.dir.path()), bench.at("teacher")));
+    let error = fail(&student("", "after"));
+    assert!(error.contains("is not the teacher that made the pairs"), "{error}");
+    succeed(&student("--init fresh", "fresh"));
+}

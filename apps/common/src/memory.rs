@@ -38,13 +38,40 @@ pub fn ensure_fits(what: &str, counts: &[usize], bytes: usize, flag: &str) -> an
     Ok(())
 }
 
-/// As [`ensure_fits`], for the arrays of a batch that exist at once: noise, data, x_t, and the next
-/// batch.
+/// Copies of a row's values that exist at once, in f32: noise and data, made, packed and on the
+/// device, of this batch and the next, and x_t, target, prediction and error.
+const COPIES: usize = 12;
+/// Further bytes of a row: its time, the one-hot bins of times, its number, its class, each made,
+/// packed and on the device, of this batch and the next.
+const BESIDE: usize = 640;
+
+/// As [`ensure_fits`], for the arrays of a batch that exist at once.
 ///
 /// # Errors
 /// As [`ensure_fits`].
 pub fn ensure_batch_fits(rows: usize, dim: usize) -> anyhow::Result<()> {
-    ensure_fits("a batch", &[rows, dim], 4 * size_of::<f32>(), "--batch-size")
+    let row = dim.saturating_mul(COPIES * size_of::<f32>()).saturating_add(BESIDE);
+    ensure_fits("a batch", &[rows], row, "--batch-size")
+}
+
+/// As [`ensure_fits`], for the values that a network stores in a training step of `rows` rows, and
+/// their gradients.
+///
+/// # Errors
+/// As [`ensure_fits`].
+pub fn ensure_step_fits(rows: usize, activations: i64) -> anyhow::Result<()> {
+    let stored = usize::try_from(activations).unwrap_or(usize::MAX);
+    ensure_fits("a training step", &[rows, stored], 2 * size_of::<f32>(), "--batch-size or --micro-batch-size")
+}
+
+/// As [`ensure_fits`], for a network that is trained: weights, gradient, two moments, an average and
+/// a copy, in f32.
+///
+/// # Errors
+/// As [`ensure_fits`].
+pub fn ensure_network_fits(parameters: i64) -> anyhow::Result<()> {
+    let parameters = usize::try_from(parameters).unwrap_or(usize::MAX);
+    ensure_fits("the network and its training", &[parameters], 6 * size_of::<f32>(), "network")
 }
 
 /// Memory that this process can still allocate: the least of what the machine has free and what the
@@ -92,5 +119,7 @@ mod tests {
             let error = ensure_fits("the rows", &counts, 4, "--rows").unwrap_err().to_string();
             assert!(error.contains("GiB are free; give a smaller --rows"), "{error}");
         }
+        assert!(ensure_batch_fits(1 << 14, 3072).is_ok() && ensure_batch_fits(1 << 40, 1).is_err());
+        assert!(ensure_step_fits(64, 1 << 16).is_ok() && ensure_step_fits(64, i64::MAX).is_err());
     }
 }

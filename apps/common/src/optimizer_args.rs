@@ -173,6 +173,14 @@ impl LearningConfig {
         self.optimizer.validate().map_err(|problem| anyhow!(problem))
     }
 
+    /// Rows of a forward and backward pass for batches of this size.
+    pub fn rows_per_pass(&self, batch_size: usize) -> usize {
+        match self.micro_batch_size {
+            0 => batch_size,
+            micro => micro.min(batch_size),
+        }
+    }
+
     /// Rejects a monitored value that no line of the log will have: it would never stop a run or
     /// keep a checkpoint.
     fn check_monitor(&self, logs_excess: bool, coupled: bool) -> anyhow::Result<()> {

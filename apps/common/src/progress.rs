@@ -151,7 +151,8 @@ impl<'a> Watch<'a> {
     fn save(&self, state: &TrainState) -> Result<(), TrainError> {
         // A checkpoint implies the lines before it.
         self.run.sync(&["metrics.jsonl", "timing.jsonl", "moments.jsonl"])?;
-        checkpoint::save(&self.run.checkpoints(), state, &self.info)?;
+        let log = self.run.digest("metrics.jsonl")?;
+        checkpoint::save(&self.run.checkpoints(), state, &RunInfo { log, ..self.info.clone() })?;
         let kept = self.run.retain(self.cadence.keep)?;
         self.bar.suspend(|| kept.iter().for_each(|warning| eprintln!("warning: {warning}")));
         Ok(())

@@ -152,10 +152,11 @@ impl Job {
 
     /// Opens the run directory; restores the state from it if the run is resumed.
     fn open(&self, state: &mut TrainState, restarted: bool) -> anyhow::Result<RunDir> {
-        let mut logged_every = self.options.log_every;
+        let (mut logged_every, mut log) = (self.options.log_every, String::new());
         let run = if self.resume {
             let run = RunDir::open(&self.out)?;
-            logged_every = self.restore(state)?.unwrap_or(logged_every);
+            let before = self.restore(state)?;
+            (logged_every, log) = (before.log_every.unwrap_or(logged_every), before.log);
             run.begin()?;
             run
         } else {
@@ -173,8 +174,18 @@ impl Job {
         problem
             .iter()
             .for_each(|problem| eprintln!("warning: metrics.jsonl {problem}; the curves use the other lines"));
+        if !log.is_empty() && problem.is_none() && log != run.digest("metrics.jsonl")? {
+            eprintln!("warning: metrics.jsonl is not the log that the checkpoint was saved with; the curves use it");
+        }
+        let decides = self.learning.early_stopping > 0 || self.learning.keep_best > 0;
+        ensure!(
+            log.is_empty() || !decides || self.allow_changed_data || log == run.digest("metrics.jsonl")?,
+            "cannot resume: metrics.jsonl, by which the run stops or keeps its best, is not the log of its checkpoint; restore it, or pass --allow-changed-data"
+        );
         for log in ["timing.jsonl", "moments.jsonl"] {
-            run.rewind(log, state.step)?;
+            let found = run.rewind(log, state.step)?;
+            let problem = found.problem(0);
+            problem.iter().for_each(|problem| eprintln!("warning: {log} {problem}"));
         }
         fm_train::files::write(&run.join("config.toml"), self.config_toml.as_bytes())?;
         self.files.iter().try_for_each(|(name, bytes)| fm_train::files::write(&run.join(name), bytes))?;
@@ -190,8 +201,8 @@ impl Job {
         }
     }
 
-    /// Restores the newest usable checkpoint; returns the steps between lines of the log before.
-    fn restore(&self, state: &mut TrainState) -> anyhow::Result<Option<u64>> {
+    /// Restores the newest usable checkpoint.
+    fn restore(&self, state: &mut TrainState) -> anyhow::Result<Before> {
         let (path, meta, damaged) = latest_checkpoint(&self.out)?;
         damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
         if !self.allow_changed_data && meta.data.check_unchanged(&self.info.data).is_err() {
@@ -210,8 +221,16 @@ impl Job {
             println!("done      all {} steps; raise --steps to train longer", self.options.steps);
         }
         let run = meta.config.get("run").unwrap_or(&meta.config);
-        Ok(run.get("log_every").and_then(serde_json::Value::as_u64))
+        Ok(Before { log_every: run.get("log_every").and_then(serde_json::Value::as_u64), log: meta.log.clone() })
     }
+}
+
+/// What a resumed run knows of its log.
+struct Before {
+    /// The steps between its lines.
+    log_every: Option<u64>,
+    /// Its hash.
+    log: String,
 }
 
 /// A run that would continue on other data.

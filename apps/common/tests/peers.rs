@@ -153,6 +153,7 @@ fn everyone_goes_on_from_the_state_of_rank_0_and_hears_what_it_has_made() {
             prediction: String::new(),
             data: DataMeta::default(),
             model: serde_json::Value::Null,
+            log: String::new(),
             config: serde_json::Value::Null,
         };
         group.share(&mut state, &info).unwrap();

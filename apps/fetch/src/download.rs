@@ -78,12 +78,22 @@ fn copy(from: &mut impl Read, to: &mut impl Write, bar: &ProgressBar) -> std::io
     }
 }
 
+/// Opens a plain file: a pipe or a device may never end.
+///
+/// # Errors
+/// Anything else, and a file that cannot be read.
+pub fn open_plain(path: &Path) -> anyhow::Result<File> {
+    let cannot = || format!("cannot read {}; give a file", path.display());
+    ensure!(fs::metadata(path).with_context(cannot)?.is_file(), "{} is not a plain file; give one", path.display());
+    File::open(path).with_context(cannot)
+}
+
 /// The SHA-256 of a file, in hexadecimal.
 ///
 /// # Errors
 /// A file that cannot be read.
 pub fn sha256(path: &Path) -> anyhow::Result<String> {
-    let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut file = open_plain(path)?;
     let mut hasher = Sha256::new();
     std::io::copy(&mut file, &mut hasher)?;
     Ok(hex(&hasher.finalize()))

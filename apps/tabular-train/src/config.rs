@@ -143,7 +143,8 @@ impl Config {
         ensure!(self.steps > 0, "steps is 0; give at least one (--steps)");
         ensure!(self.batch_size > 0, "batch_size is 0; give at least one row per step (--batch-size)");
         let dim = self.toy().map_or(2, Toy::dim);
-        ensure_fits("the points", &[self.rows, dim], 2 * size_of::<f64>(), "--rows")?;
+        // The table, its rows to train on, and both in the units of the network.
+        ensure_fits("the points", &[self.rows, dim], 5 * size_of::<f64>(), "--rows")?;
         ensure!(
             self.rows > 0 || self.toy().is_none() || !self.flow.excess_loss,
             "the least loss is known for a fixed set of points; give --rows, or drop --excess-loss"

@@ -96,7 +96,9 @@ pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
     }
     let mut pairs = Vec::new();
     for t in args.at.iter().filter(|_| args.velocities) {
-        let layers = vec![cloud(&scene.data, ink::DATA), Layer::Arrows(of_pairs(&scene, args, *t, reach)?, ink::FIELD)];
+        let arrows = of_pairs(&scene, args, *t, reach)?;
+        let starts: Vec<Point> = arrows.iter().map(|(start, _)| *start).collect();
+        let layers = vec![cloud(&starts, ink::SOURCE), Layer::Arrows(arrows, ink::FIELD)];
         pairs.push(plane(&format!("velocities of random pairs at t = {t}"), layers));
     }
     let pictures =

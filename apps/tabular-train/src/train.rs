@@ -11,7 +11,7 @@ use crate::training_data::{Material, open_source};
 use anyhow::Context;
 use fm_app::advice::{Setting, advice};
 use fm_app::every::total_steps;
-use fm_app::memory::ensure_batch_fits;
+use fm_app::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_app::optimizer_args::Measurements;
 use fm_app::pictures::scatter;
 use fm_app::process_group::Group;
@@ -21,7 +21,7 @@ use fm_app::sources::least;
 use fm_app::training_run::{Job, Parts};
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
-use fm_core::source::deviation;
+use fm_core::source::{Source, deviation};
 use fm_ot::Reports;
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
@@ -81,10 +81,14 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let Measurements { validate_every, quality_every } =
         config.learning.measurements(log_every, config.held_out() > 0.0, epoch)?;
     let network = config.model(columns)?;
+    ensure_network_fits(network.parameters()?)?;
     let on = device_for(&config.device, network.parameters()?).to_owned();
     let device = fm_app::device::select(&on)?;
     group.use_device(device)?;
     config.runtime.apply(device)?;
+    if !device.is_cuda() {
+        ensure_step_fits(config.learning.rows_per_pass(config.batch_size), network.activations().all)?;
+    }
     let source = open_source(&mut config, columns, || deviation(seen.values.iter().map(|x| f64::from(*x))))?;
     let couplings = Reports::default();
     let flow = config.flow.flow(source, config.seed, classes > 0, &couplings)?;
@@ -144,10 +148,11 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
                 shape: vec![dim as i64],
                 normalisation: columns.describe(),
                 classes: columns.classes.iter().map(|(name, _)| name.clone()).collect(),
-                fingerprint: fingerprint_of(&config, seen)?,
+                fingerprint: fingerprint_of(&config, &material, &flow.source)?,
                 ..DataMeta::default()
             },
             model: serde_json::to_value(&network)?,
+            log: String::new(),
             config: serde_json::to_value(&saved)?,
         },
         files: Vec::new(),
@@ -255,15 +260,21 @@ fn device_for(asked: &str, parameters: i64) -> &str {
     if asked == "auto" && parameters < LARGE { "cpu" } else { asked }
 }
 
-/// The fingerprint of the rows, and of the teacher's weights.
-fn fingerprint_of(config: &Config, rows: &dyn Dataset) -> anyhow::Result<String> {
-    let rows = fingerprint(rows)?;
-    if config.teacher.is_empty() {
-        return Ok(rows);
+/// The fingerprint of the rows, of the teacher's weights, of held-out rows and of the source's.
+fn fingerprint_of(config: &Config, material: &Material, source: &Source) -> anyhow::Result<String> {
+    let mut parts = fingerprint(&material.seen)?;
+    if !config.teacher.is_empty() {
+        let (_, meta, _) = latest_checkpoint(Path::new(&config.teacher))?;
+        let weights = meta.files.get("ema.safetensors").map_or("", |file| file.sha256.as_str());
+        parts += &format!(" {weights}");
     }
-    let (_, meta, _) = latest_checkpoint(Path::new(&config.teacher))?;
-    let weights = meta.files.get("ema.safetensors").map_or("", |file| file.sha256.as_str());
-    Ok(format!("{rows} {weights}"))
+    if !material.unseen.is_empty() {
+        parts += &format!(" held={}", fingerprint(&material.unseen)?);
+    }
+    if let Source::Rows(rows) = source {
+        parts += &format!(" source={}", fingerprint(rows)?);
+    }
+    Ok(parts)
 }
 
 /// Loads the student's initial weights; only the source of a fresh one.

@@ -170,7 +170,7 @@ const TRAINING: [Row; 45] = [
     ),
 ];
 
-const SAMPLES: [Row; 17] = [
+const SAMPLES: [Row; 19] = [
     (
         "sample --checkpoint {d}/run --num-steps 1 --num-samples 4 --source gaussian --out {d}/s.csv",
         "this is a run, which knows its source; drop it",
@@ -206,6 +206,16 @@ const SAMPLES: [Row; 17] = [
         "likelihood --checkpoint {d}/run --picture {d}/l.png --resolution 1",
         "choose 2 to 1000",
         "likelihood --checkpoint {d}/run --picture {d}/l.png --resolution 2",
+    ),
+    (
+        "likelihood --checkpoint {d}/labelled --picture {d}/l.png --resolution 2",
+        "give --class CLASS, or --labels COLUMN of the rows",
+        "likelihood --checkpoint {d}/labelled --picture {d}/l.png --resolution 2 --class x",
+    ),
+    (
+        "likelihood {d}/three.csv --checkpoint {d}/normal",
+        "and for their logarithms; train such a model: --preprocess standardize",
+        "train --data {d}/three.csv --preprocess standardize --widths 8 --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --out {new}",
     ),
     (
         "likelihood {d}/points.csv --checkpoint {d}/run --class 0",
@@ -258,7 +268,8 @@ const SHORT: [(&str, &str); 3] = [
 ];
 
 /// Makes the runs that the rows name.
-const FIXTURES: [&str; 6] = [
+const FIXTURES: [&str; 7] = [
+    "train --data {d}/three.csv --preprocess quantile --widths 8 --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --out {d}/normal",
     "train --config {d}/tiny.toml --data {d}/grown.csv --hold-out 0 --out {d}/grown",
     "train --data moons --rows 50 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/run",
     "train --data {d}/t.csv --labels kind --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/labelled",

@@ -78,7 +78,7 @@ fn counts_with_classes_come_out_as_they_went_in() {
         (format!("picture --checkpoint {d}/none --out {d}/x"), "no checkpoint found"),
         (
             format!("likelihood --checkpoint {d}/run --picture {d}/x.png"),
-            "give --class CLASS, or --labels COLUMN of the rows",
+            "densities are known for columns that are shifted and scaled",
         ),
         (format!("train --preset genes2 --out {d}/x"), "did you mean genes?"),
         (

@@ -146,6 +146,21 @@ pub(crate) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     serde_json::from_slice(text).map_err(|error| fm_core::message::brief(&error.to_string(), 90))
 }
 
+/// Start of the line of a JSON text that holds the SHA-256 of all other lines.
+const CHECKSUM: &str = "  \"sha256\": \"";
+
+/// Adds the SHA-256 of a JSON text of several lines as its first entry.
+pub(crate) fn with_checksum(text: &str) -> String {
+    let hash = sha256(text.as_bytes());
+    text.replacen("{\n", &format!("{{\n{CHECKSUM}{hash}\",\n"), 1)
+}
+
+/// The text without that entry, and the hash.
+pub(crate) fn without_checksum(text: &str) -> (String, Option<&str>) {
+    let found = text.strip_prefix("{\n").and_then(|rest| rest.strip_prefix(CHECKSUM)?.split_once("\",\n"));
+    found.map_or_else(|| (text.to_owned(), None), |(hash, rest)| (format!("{{\n{rest}"), Some(hash)))
+}
+
 /// Reads a plain file of at most `most` bytes.
 ///
 /// # Errors

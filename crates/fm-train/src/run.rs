@@ -213,6 +213,9 @@ impl Run {
             callback.warn(&TrainError::Log { path: self.directory.join(LOG), problem });
         }
         let mut loop_options = options.loop_options();
+        if let Some(path) = &self.resumed {
+            self.warn_of_another_log(path, callback)?;
+        }
         if callbacks::replay(&lines, state.step, callback) {
             loop_options.steps = state.step;
         }
@@ -221,6 +224,16 @@ impl Run {
         let mut callbacks = Both(keeper, callback);
         train(&FlowTask::new(model, flow), &batches, state, &loop_options, &mut callbacks)?;
         Ok(trainer)
+    }
+
+    /// Warns of a log that is not the one of the checkpoint: callbacks decide by its lines.
+    fn warn_of_another_log(&self, checkpoint: &Path, callback: &mut dyn Callback) -> Result<(), TrainError> {
+        let known = checkpoint::read_meta(checkpoint)?.log;
+        if !known.is_empty() && known != self.directory.digest(LOG)? {
+            let problem = "is not the log that the checkpoint was saved with".into();
+            callback.warn(&TrainError::Log { path: self.directory.join(LOG), problem });
+        }
+        Ok(())
     }
 
     /// The configuration of a run, for programs that load a trained model.
@@ -268,6 +281,7 @@ impl Run {
             data: DataMeta { shape, fingerprint: fingerprint(data)?, ..DataMeta::default() },
             model: serde_json::Value::Null,
             config: self.config.clone(),
+            log: String::new(),
         })
     }
 }
@@ -317,7 +331,8 @@ impl Keeper<'_> {
         }
         // A checkpoint implies the lines before it.
         self.run.directory.sync(&[LOG])?;
-        checkpoint::save(&self.run.directory.checkpoints(), state, &self.info)?;
+        let log = self.run.directory.digest(LOG)?;
+        checkpoint::save(&self.run.directory.checkpoints(), state, &RunInfo { log, ..self.info.clone() })?;
         self.run.directory.retain(self.options.keep)
     }
 }

@@ -39,6 +39,30 @@ fn damaged_checkpoints_do_not_push_out_good_ones() {
     verify(&run.checkpoints().join("step-30")).unwrap();
 }
 
+/// Copies of an old checkpoint under later names are not the newest, and push out nothing.
+#[test]
+fn copies_under_other_names_are_no_checkpoints() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run(dir.path());
+    let copies = ["step-100", "step-101", "step-102"];
+    for name in copies {
+        fs::create_dir(run.checkpoints().join(name)).unwrap();
+        for entry in fs::read_dir(run.checkpoints().join("step-10")).unwrap().map(Result::unwrap) {
+            fs::copy(entry.path(), run.checkpoints().join(name).join(entry.file_name())).unwrap();
+        }
+    }
+    let (_, meta, damaged) = latest_checkpoint(dir.path()).unwrap();
+    assert_eq!((meta.step, damaged.len()), (40, 3));
+    assert!(damaged[0].to_string().contains("it is of step 10, so it is a copy or was renamed"), "{}", damaged[0]);
+    save(&run.checkpoints(), 50);
+    run.prune(2).unwrap();
+    assert_eq!(names(&run.checkpoints()), &set(&["step-40", "step-50"]) | &set(&copies));
+    // When its step is reached, a copy makes room and stays.
+    save(&run.checkpoints(), 100);
+    assert_eq!(latest_checkpoint(dir.path()).unwrap().1.step, 100);
+    assert!(run.checkpoints().join("step-100.damaged-1").is_dir());
+}
+
 #[test]
 fn nothing_is_removed_while_too_few_are_good() {
     for keep in [1, 2, 3] {

@@ -121,10 +121,28 @@ fn pairs_of_another_description_are_not_mixed_in() {
     assert!(PairSet::open(&dir.path().join("nowhere")).unwrap_err().to_string().contains("directory of pairs"));
 }
 
-/// Changes the description of a set.
+#[test]
+fn a_flipped_bit_of_the_description_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), true, 9);
+    let path = dir.path().join("pairs.json");
+    let whole = fs::read(&path).unwrap();
+    for place in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[place] ^= 1;
+        fs::write(&path, flipped).unwrap();
+        assert!(PairSet::open(dir.path()).is_err(), "byte {place} of {}", String::from_utf8_lossy(&whole));
+    }
+    fs::write(&path, whole).unwrap();
+    PairSet::open(dir.path()).unwrap();
+}
+
+/// Changes the description of a set, as one of an earlier version, which had no checksum.
 fn edit(directory: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     let path = directory.join("pairs.json");
     let mut index: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    index.as_object_mut().unwrap().remove("sha256");
+    index["format"] = 1.into();
     change(&mut index);
     fs::write(&path, index.to_string()).unwrap();
 }

@@ -5,10 +5,13 @@ pub(crate) mod compare;
 pub(crate) mod pairs;
 pub(crate) mod rounds;
 
+use crate::args::Which;
 use crate::config::{Config, Sampling};
+use crate::model::open;
 use crate::{latent, presets};
 use anyhow::{Context, ensure};
 use fm_app::objective_args::FlowConfig;
+use fm_app::weights::WhichWeights;
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::time::TimeKind;
@@ -52,6 +55,29 @@ pub(crate) fn student(pairs: &str, preset: Option<&str>) -> anyhow::Result<Confi
         sampling: Sampling { cfg_scale: 1.0, ..base.sampling },
         ..base
     })
+}
+
+/// A student that starts from the weights of its teacher needs those that made the pairs.
+///
+/// # Errors
+/// A teacher that changed since.
+pub(crate) fn ensure_same_teacher(config: &Config) -> anyhow::Result<()> {
+    let about = PairsAbout::read(Path::new(&config.pairs))?;
+    if config.init != about.teacher {
+        return Ok(());
+    }
+    let made_by = |raw_weights| {
+        let weights = WhichWeights { raw_weights, ema_decay: None };
+        let which = Which { device: "cpu".into(), weights, ..Which::default() };
+        let same = open(Path::new(&about.teacher), &which, false).and_then(|teacher| teacher.sha256());
+        same.is_ok_and(|found| found == about.teacher_sha256)
+    };
+    ensure!(
+        made_by(false) || made_by(true),
+        "{} is not the teacher that made the pairs, because it was trained on or replaced; restore it, or pass --init fresh",
+        about.teacher
+    );
+    Ok(())
 }
 
 /// Trains a run on pairs for sampling with this number of Euler steps: it learns the velocity only

@@ -167,6 +167,7 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet, epoch: Option<Ep
                 fingerprint: fingerprint(set)?,
             },
             model: serde_json::Value::Null,
+            log: String::new(),
             config: serde_json::to_value(config)?,
         },
         files: Vec::new(),

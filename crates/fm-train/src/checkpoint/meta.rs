@@ -43,6 +43,10 @@ pub struct Meta {
     pub threads: i32,
     /// The run's whole configuration, including the model's.
     pub config: serde_json::Value,
+    /// SHA-256 of `metrics.jsonl` up to this step; empty in files that were made before this field
+    /// existed, and for runs without this log.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub log: String,
     /// Size and hash of each file.
     pub files: BTreeMap<String, FileMeta>,
 }
@@ -58,8 +62,8 @@ pub struct DataMeta {
     pub levels: u8,
     /// Names of the classes; empty for an unconditional model.
     pub classes: Vec<String>,
-    /// [Fingerprint](crate::fingerprint) of the data, and of the teacher if there is one; empty in
-    /// files that were made before this field existed.
+    /// [Fingerprint](crate::fingerprint) of the data, of the teacher if there is one, and of further
+    /// parts as `part=hash`; empty in files that were made before this field existed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
 }
@@ -74,15 +78,29 @@ pub struct FileMeta {
 }
 
 impl DataMeta {
-    /// Checks that a run continues on the data that it began with. Runs of earlier versions have no
-    /// fingerprint, and pass.
+    /// Checks that a run continues on the data that it began with. The fingerprint has words of the
+    /// form `part=hash`; parts that a run of an earlier version did not store pass.
     ///
     /// # Errors
     /// [`TrainError::DataChanged`].
     pub fn check_unchanged(&self, now: &Self) -> Result<(), TrainError> {
-        let known = !self.fingerprint.is_empty() && !now.fingerprint.is_empty();
-        if known && self.fingerprint != now.fingerprint { Err(TrainError::DataChanged) } else { Ok(()) }
+        let (before, now) = (parts(&self.fingerprint), parts(&now.fingerprint));
+        let same = |(part, hash): (&String, &&str)| now.get(part).is_none_or(|found| found == hash);
+        if before.iter().all(same) { Ok(()) } else { Err(TrainError::DataChanged) }
     }
+
+    /// The hash of a part of the data, if it was stored.
+    pub fn part(&self, name: &str) -> Option<&str> {
+        parts(&self.fingerprint).get(name).copied()
+    }
+}
+
+/// The hashes of a fingerprint by part. Words without a name are numbered.
+fn parts(fingerprint: &str) -> BTreeMap<String, &str> {
+    let words = fingerprint.split_whitespace().enumerate();
+    words
+        .map(|(k, word)| word.split_once('=').map_or((k.to_string(), word), |(name, hash)| (name.into(), hash)))
+        .collect()
 }
 
 impl Meta {
@@ -113,8 +131,6 @@ impl Meta {
 /// Since version 6, the metadata has its own checksum.
 pub(super) const FORMAT: u32 = 6;
 const READABLE: [u32; 2] = [5, FORMAT];
-/// Start of the metadata line that holds the SHA-256 of all other lines.
-const CHECKSUM: &str = "  \"sha256\": \"";
 pub(super) const META: &str = "meta.json";
 /// The longest metadata that is read, in bytes.
 const LONGEST: u64 = 1 << 26;
@@ -127,7 +143,7 @@ pub fn read_meta(path: &Path) -> Result<Meta, TrainError> {
     let unreadable = |e: io::Error| broken(path, format!("{META} cannot be read ({e})"));
     let bytes = files::read_plain(&path.join(META), LONGEST).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|_| broken(path, format!("{META} is not text")))?;
-    let (text, checksum) = without_checksum(&text);
+    let (text, checksum) = files::without_checksum(&text);
     let damaged = || broken(path, format!("{META} does not match its own checksum"));
     if checksum.is_some_and(|recorded| recorded != files::sha256(text.as_bytes())) {
         return Err(damaged());
@@ -145,18 +161,6 @@ pub fn read_meta(path: &Path) -> Result<Meta, TrainError> {
         return Err(broken(path, format!("{META} lists {name}, which is not a file of a checkpoint")));
     }
     Ok(meta)
-}
-
-/// Adds the SHA-256 of a JSON text of several lines as its first entry.
-pub(super) fn with_checksum(text: &str) -> String {
-    let hash = files::sha256(text.as_bytes());
-    text.replacen("{\n", &format!("{{\n{CHECKSUM}{hash}\",\n"), 1)
-}
-
-/// The text without that entry, and the hash.
-fn without_checksum(text: &str) -> (String, Option<&str>) {
-    let found = text.strip_prefix("{\n").and_then(|rest| rest.strip_prefix(CHECKSUM)?.split_once("\",\n"));
-    found.map_or_else(|| (text.to_owned(), None), |(hash, rest)| (format!("{{\n{rest}"), Some(hash)))
 }
 
 pub(super) fn broken(path: &Path, problem: impl ToString) -> TrainError {

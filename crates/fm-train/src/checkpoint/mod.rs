@@ -15,7 +15,7 @@ mod check;
 mod meta;
 
 pub use check::verify;
-pub(crate) use check::{remove, verify_changed};
+pub(crate) use check::{remove, step_of, verify_changed};
 pub use meta::{DataMeta, FileMeta, Meta, read_meta};
 
 use crate::ema::EmaConfig;
@@ -23,7 +23,7 @@ use crate::loss_aware::LossAwareTimes;
 use crate::state::TrainState;
 use crate::{TrainError, files};
 use check::read_file;
-use meta::{FORMAT, META, broken, with_checksum};
+use meta::{FORMAT, META, broken};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -45,6 +45,8 @@ pub struct RunInfo {
     pub model: serde_json::Value,
     /// The run's resolved configuration.
     pub config: serde_json::Value,
+    /// The SHA-256 of the log up to the checkpoint; empty for none.
+    pub log: String,
 }
 
 /// Which weights to read.
@@ -115,7 +117,7 @@ pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<Path
         }
         let meta = written.insert(describe(state, info, listing));
         let text = serde_json::to_string_pretty(meta).map_err(|e| broken(&path, e))?;
-        files::write_plain(&partial.join(META), with_checksum(&text).as_bytes())?;
+        files::write_plain(&partial.join(META), files::with_checksum(&text).as_bytes())?;
         files::sync(partial)
     })?;
     written.iter().for_each(|meta| check::remember(&path, meta));
@@ -141,6 +143,7 @@ pub fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, File
         adaptive: state.adaptive.as_ref().map(LossAwareTimes::save),
         threads: tch::get_num_threads(),
         config: info.config.clone(),
+        log: info.log.clone(),
         files,
     }
 }

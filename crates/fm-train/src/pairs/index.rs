@@ -60,8 +60,9 @@ pub struct ShardMeta {
     pub nfe: f64,
 }
 
-/// Version of this layout.
-pub(super) const FORMAT: u32 = 1;
+/// Version of this layout. Since version 2, the description has its own checksum.
+pub(super) const FORMAT: u32 = 2;
+const READABLE: [u32; 2] = [1, FORMAT];
 pub(super) const INDEX: &str = "pairs.json";
 /// The longest description that is read, in bytes.
 const LONGEST: u64 = 1 << 26;
@@ -82,13 +83,22 @@ impl Index {
     pub(super) fn read(directory: &Path) -> Result<Self, TrainError> {
         let text = files::read_plain(&directory.join(INDEX), LONGEST)
             .map_err(|e| broken(directory, format!("{INDEX} cannot be read ({e}); give a directory of pairs")))?;
-        let index: Self = files::json(&text)
+        let text = String::from_utf8(text).unwrap_or_default();
+        let (text, checksum) = files::without_checksum(&text);
+        let damaged =
+            || broken(directory, format!("{INDEX} does not match its own checksum; make the pairs in a new directory"));
+        if checksum.is_some_and(|recorded| recorded != files::sha256(text.as_bytes())) {
+            return Err(damaged());
+        }
+        let index: Self = files::json(text.as_bytes())
             .map_err(|e| broken(directory, format!("{INDEX} is not ours ({e}); make the pairs in a new directory")))?;
-        if index.format != FORMAT {
-            return Err(broken(
-                directory,
-                format!("its format is {}, this program knows {FORMAT}; make the pairs again", index.format),
-            ));
+        if !READABLE.contains(&index.format) {
+            let (found, known) = (index.format, READABLE);
+            let problem = format!("its format is {found}, this program knows {known:?}; make the pairs again");
+            return Err(broken(directory, problem));
+        }
+        if index.format == FORMAT && checksum.is_none() {
+            return Err(damaged());
         }
         Ok(index)
     }

@@ -141,7 +141,7 @@ impl PairWriter {
 
     fn publish(&self) -> Result<(), TrainError> {
         let text = serde_json::to_string_pretty(&self.index).map_err(|e| broken(&self.directory, e.to_string()))?;
-        files::write(&self.directory.join(INDEX), text.as_bytes())
+        files::write(&self.directory.join(INDEX), files::with_checksum(&text).as_bytes())
     }
 }
 

@@ -180,6 +180,18 @@ impl RunDir {
         files::sync(&self.root)
     }
 
+    /// The SHA-256 of a log, in hexadecimal; of an absent one that of nothing.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn digest(&self, name: &str) -> Result<String, TrainError> {
+        let path = self.root.join(name);
+        match files::open_plain(&path, OpenOptions::new().read(true)).and_then(files::sha256_of) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(files::sha256(b"")),
+            digest => digest.map_err(TrainError::io("read", &path)),
+        }
+    }
+
     /// [Begins](Self::begin), and cuts a log to the lines up to `step`: later lines, lines that are
     /// damaged or have no step, and repeated ones are removed and counted.
     ///

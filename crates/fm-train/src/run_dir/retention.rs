@@ -67,8 +67,7 @@ pub(crate) fn keep_only(directory: &Path, newest: &Path, steps: &[u64]) -> Resul
 /// checkpoint.
 fn checkpoint_steps(directory: &Path) -> Vec<(u64, PathBuf)> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let step =
-        |name: &str| name.strip_prefix("step-")?.parse().ok().filter(|step: &u64| name == format!("step-{step}"));
+    let step = checkpoint::step_of;
     let mut steps: Vec<_> = entries.filter_map(|e| Some((step(e.file_name().to_str()?)?, e.path()))).collect();
     steps.sort_by_key(|(step, _)| std::cmp::Reverse(*step));
     steps

@@ -30,7 +30,15 @@ pub fn state(step: u64) -> TrainState {
 pub fn info() -> RunInfo {
     let data = DataMeta { shape: vec![2], ..DataMeta::default() };
     let (program, path, prediction) = ("test".into(), "linear".into(), "velocity".into());
-    RunInfo { program, path, prediction, data, model: serde_json::Value::Null, config: serde_json::json!({ "k": 1 }) }
+    RunInfo {
+        program,
+        path,
+        prediction,
+        data,
+        model: serde_json::Value::Null,
+        config: serde_json::json!({ "k": 1 }),
+        log: String::new(),
+    }
 }
 
 /// Saves a checkpoint of a step.
