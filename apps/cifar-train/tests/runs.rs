@@ -98,8 +98,14 @@ fn reflow_in_rounds_is_one_command() {
     // A round that was killed before its last checkpoint.
     fs::remove_dir_all(dir.path().join("parts/round-2/checkpoints/step-4")).unwrap();
     fs::remove_file(dir.path().join("parts/round-2/model.safetensors")).unwrap();
+    fs::write(dir.path().join("parts/done.json"), "1\n").unwrap();
     assert!(succeed(&rounds("--rounds 2", "parts")).contains("resumed "));
     assert!(weights("parts/round-2") == weights("whole/round-2"));
+    // One that was killed before its last file.
+    fs::remove_file(dir.path().join("parts/round-2/config.json")).unwrap();
+    fs::write(dir.path().join("parts/done.json"), "1\n").unwrap();
+    succeed(&rounds("--rounds 2", "parts"));
+    assert!(dir.path().join("parts/round-2/config.json").is_file());
     assert!(fail(&rounds("--rounds 2 --fresh", "parts")).contains("other settings"));
     assert!(fail(&format!("reflow --teacher {d}/teacher")).contains("give --out DIR"));
     assert!(fail(&rounds("--pairs x", "no")).contains("drop --pairs"));

@@ -19,14 +19,30 @@ pub fn parse<P: CommandFactory + FromArgMatches>(adapt: impl FnOnce(Command) -> 
             // Help and version, with colours.
             error.exit();
         }
-        // A value may be as long as the system permits.
-        error.render().to_string().lines().for_each(|line| eprintln!("{}", cut(line, LONGEST)));
+        eprintln!("error: {}", cut(&of_arguments(&error.render().to_string()), LONGEST));
         std::process::exit(2)
     })
 }
 
-/// Largest number of characters of an error message.
-const LONGEST: usize = 300;
+/// Largest number of characters of an error message, after the word `error: `.
+const LONGEST: usize = 293;
+
+/// The error of a parser of arguments on one line, without the usage.
+fn of_arguments(rendered: &str) -> String {
+    let lines = rendered.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let told = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
+    let mut text = String::new();
+    for line in told.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")) {
+        let joint = match text.as_str() {
+            "" => "",
+            before if before.ends_with(':') => " ",
+            _ => "; ",
+        };
+        text += joint;
+        text += line;
+    }
+    if text.contains(';') { text } else { text + "; see --help" }
+}
 
 /// Runs a program. An error is printed as one line on standard error, with exit code 2, also that
 /// standard output could not be written. An exception of libtorch, such as out of memory, arrives
@@ -108,6 +124,17 @@ pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_arguments_are_one_line() {
+        let tip = "error: unexpected argument '--stesp' found\n\n  tip: a similar argument exists: '--steps'\n\nUsage: x\n\nFor more information, try '--help'.\n";
+        assert_eq!(of_arguments(tip), "unexpected argument '--stesp' found; a similar argument exists: '--steps'");
+        let missing = "error: the following required arguments were not provided:\n  --out <DIR>\n\nUsage: x\n";
+        assert_eq!(
+            of_arguments(missing),
+            "the following required arguments were not provided: --out <DIR>; see --help"
+        );
+    }
 
     #[test]
     fn what_libtorch_throws_is_told_in_one_line() {

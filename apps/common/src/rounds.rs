@@ -9,7 +9,6 @@
 //!
 //! A command that was interrupted is repeated: it continues the round in which it stopped.
 
-use crate::artefact::WEIGHTS;
 use anyhow::{Context, ensure};
 use fm_terminal::println;
 use fm_train::files::{self, read_plain};
@@ -21,6 +20,8 @@ use std::process::ExitCode;
 
 /// The file of settings.
 const ABOUT: &str = "rounds.json";
+/// The file with the number of finished rounds.
+const DONE: &str = "done.json";
 /// The longest such file, in bytes.
 const LONGEST: u64 = 1 << 20;
 /// The most rounds.
@@ -67,11 +68,12 @@ impl Rounds<'_> {
         ensure!((1..=MOST).contains(&self.count), "--rounds is {}; choose 1 to {MOST}", self.count);
         self.open()?;
         let mut models = vec![self.teacher.to_path_buf()];
+        let done = self.done();
         for number in 1..=self.count {
             let out = self.out.join(format!("round-{number}"));
             let teacher = models.last().cloned().unwrap_or_default();
             let pairs = self.out.join(format!("pairs-{number}"));
-            if out.join(WEIGHTS).exists() {
+            if number <= done {
                 println!("round     {number} of {} is done: {}", self.count, out.display());
             } else {
                 println!("round     {number} of {}: the teacher is {}", self.count, teacher.display());
@@ -81,10 +83,18 @@ impl Rounds<'_> {
                     println!("stopped   in round {number}; repeat the command to continue");
                     return Ok(Err(code));
                 }
+                files::write(&self.out.join(DONE), format!("{number}\n").as_bytes())?;
             }
             models.push(out);
         }
         Ok(Ok(models))
+    }
+
+    /// The number of rounds of which everything is written. A round that is not among them is
+    /// resumed, if only to write what a killed process left out.
+    fn done(&self) -> usize {
+        let text = read_plain(&self.out.join(DONE), 100).unwrap_or_default();
+        String::from_utf8_lossy(&text).trim().parse().unwrap_or(0)
     }
 
     /// Makes the directory, or checks that it has rounds of these settings.

@@ -3,6 +3,7 @@
 use crate::args::CoupleArgs;
 use crate::training_data::told;
 use anyhow::{Context, bail, ensure};
+use fm_app::memory::ensure_fits;
 use fm_core::coupling::{Conditions, CouplingInput};
 use fm_core::rng::{Key, Stream};
 use fm_data::table::{CsvOptions, csv};
@@ -16,6 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
+    ensure_fits("the points", &[args.rows, 2], 3 * size_of::<f64>(), "--rows")?;
     ensure!(args.tables.len() >= 2, "there is one table; give at least two, in the order of time");
     let coupling = args
         .coupling

@@ -53,5 +53,9 @@ fn statistics(column: ArrayView1<'_, f64>) -> String {
     // Differences from the first value keep the digits of values with a large offset.
     let mean = first + column.iter().map(|x| x - first).sum::<f64>() / column.len().max(1) as f64;
     let variance = column.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / column.len().max(1) as f64;
-    [least, mean, most, variance.sqrt()].map(|value| format!("{value:>14.6}")).concat()
+    let number = |value: f64| {
+        let plain = format!("{value:.6}");
+        if plain.len() < 20 { plain } else { format!("{value:e}") }
+    };
+    [least, mean, most, variance.sqrt()].map(|value| format!(" {:>13}", number(value))).concat()
 }

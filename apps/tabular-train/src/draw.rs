@@ -11,7 +11,7 @@ use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_data::Columns;
 use fm_solvers::guidance::{Field, Guided, Unconditional};
-use fm_solvers::sampler::{Sampler, Samples};
+use fm_solvers::sampler::{Sampler, Samples, Steps};
 use fm_train::trained_source::TrainedSource;
 use tch::{Device, Kind, Tensor};
 
@@ -173,11 +173,21 @@ fn first_few(names: &[&str]) -> String {
     }
 }
 
+/// Fails if samples, with the states on their way if they are kept, do not fit into memory.
+pub(crate) fn ensure_samples_fit(sampler: &Sampler, rows: usize, dim: usize, frames: bool) -> anyhow::Result<()> {
+    let states = match &sampler.steps {
+        Steps::Fixed(_, steps) if frames => steps.saturating_add(1),
+        Steps::Listed(times) if frames => times.len(),
+        _ => 1,
+    };
+    ensure_fits("the samples", &[rows, dim, states], 4 * size_of::<f64>(), "--num-samples or --num-steps")
+}
+
 /// Loads a model and draws samples.
 pub(crate) fn drawn(args: &DrawArgs, rows: usize, frames: bool) -> anyhow::Result<(Loaded, Sampler, Rows)> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     let sampler = args.solve.sampler()?;
-    ensure_fits("the samples", &[rows, loaded.dim()], 4 * size_of::<f64>(), "--num-samples")?;
+    ensure_samples_fit(&sampler, rows, loaded.dim(), frames)?;
     let classes = loaded.columns.asked(args.class.as_deref(), rows)?;
     let drawn = Drawer::of(&loaded, args.cfg_scale)?.draw(&sampler, rows, args.seed, classes, frames)?;
     Ok((loaded, sampler, drawn))

@@ -1,7 +1,7 @@
 //! `tabular-train picture` and `animate`: plots of two-dimensional models.
 
 use crate::args::{AnimateArgs, DrawArgs, ModelFileArgs, PictureArgs};
-use crate::draw::{Classes, Drawer, points};
+use crate::draw::{Classes, Drawer, ensure_samples_fit, points};
 use crate::model::{Loaded, load};
 use crate::training_data::Material;
 use anyhow::ensure;
@@ -54,6 +54,7 @@ impl Scene {
 
     /// States from the source to the samples, as points.
     fn frames(&self, args: &DrawArgs, rows: usize) -> anyhow::Result<Vec<Vec<Point>>> {
+        ensure_samples_fit(&self.sampler, rows, self.loaded.dim(), true)?;
         let classes = self.loaded.columns.asked(args.class.as_deref(), rows)?;
         let drawn = self.drawer(args)?.draw(&self.sampler, rows, args.seed, classes, true)?;
         ensure!(drawn.frames.len() > 1, "this solver keeps no states on its way; give --num-steps");

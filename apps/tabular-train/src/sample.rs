@@ -71,7 +71,9 @@ enum Format {
 impl Format {
     /// The format that a name ends in; a pipe or a device gets text.
     fn of(path: &Path) -> anyhow::Result<Self> {
-        let special = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        let special = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+            || path.starts_with("/dev")
+            || path.starts_with("/proc");
         match path.extension().and_then(|e| e.to_str()).map(str::to_lowercase).as_deref() {
             Some("csv") => Ok(Self::Csv),
             Some("npy") => Ok(Self::Npy),

@@ -22,6 +22,7 @@ use fm_app::training_run::{Job, Parts};
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::{Source, deviation};
+use fm_data::Preprocess;
 use fm_ot::Reports;
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
@@ -125,7 +126,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             batch_size: config.batch_size,
             learning: &config.learning,
             deviation: Some(spread),
-            rescale: Some("--preprocess standardize"),
+            rescale: (config.preprocess == Preprocess::None).then_some("--preprocess standardize"),
         };
         advice(&setting).iter().for_each(|line| println!("advice    {line}"));
     }

@@ -287,6 +287,7 @@ fn reflow_in_rounds_is_one_command() {
     for name in ["model.safetensors", "config.json"] {
         fs::remove_file(dir.path().join("parts/round-2").join(name)).unwrap();
     }
+    fs::write(dir.path().join("parts/done.json"), "1\n").unwrap();
     let said = succeed(&rounds(2, "parts", ""));
     assert!(said.contains("round     1 of 2 is done") && said.contains("resumed "), "{said}");
     assert!(

@@ -56,7 +56,7 @@ pub enum DataError {
         bytes: u64,
     },
     /// Columns that do not match a table, a model or each other.
-    #[error("cannot match the columns: {}; {}", brief(problem, 160), brief(remedy, 100))]
+    #[error("cannot use the columns: {}; {}", brief(problem, 160), brief(remedy, 100))]
     Columns {
         /// What is wrong.
         problem: String,

@@ -23,6 +23,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const MARK: &str = ".flow-matching-";
 const SUFFIX: &str = ".partial";
@@ -56,8 +57,6 @@ pub fn output(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 /// The error of `make`, or [`TrainError::Io`]; the temporary path is removed.
 pub fn publish(path: &Path, make: impl FnOnce(&Path) -> Result<(), TrainError>) -> Result<(), TrainError> {
     let partial = partial_path(path);
-    // A process with the same number may have been killed here.
-    delete(&Owned::Partial(&partial))?;
     let result = make(&partial).and_then(|()| {
         fs::rename(&partial, path).map_err(TrainError::io("move into place", path))?;
         sync(path.parent().unwrap_or(Path::new(".")))
@@ -289,7 +288,9 @@ pub(crate) fn set_aside(path: &Path) -> Result<(), TrainError> {
 fn partial_path(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(format!("{MARK}{}{SUFFIX}", std::process::id()));
+    // Processes of several containers can have one number, and write into one directory.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    name.push(format!("{MARK}{}-{:x}{SUFFIX}", std::process::id(), since.as_nanos() as u64));
     path.with_file_name(name)
 }
 
@@ -298,7 +299,10 @@ fn is_partial(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let made = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(SUFFIX)?.rsplit_once(MARK));
     made.is_some_and(|(name, process)| {
-        let number = process.parse::<u32>();
-        !name.is_empty() && number.is_ok_and(|number| number.to_string() == process)
+        // Earlier versions wrote the number of the process only.
+        let (process, stamp) = process.split_once('-').unwrap_or((process, "0"));
+        let number = process.parse::<u32>().is_ok_and(|number| number.to_string() == process);
+        let stamp = u64::from_str_radix(stamp, 16).is_ok_and(|number| format!("{number:x}") == stamp);
+        !name.is_empty() && number && stamp
     })
 }

@@ -6,6 +6,7 @@ use crate::settings;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use toml::Table;
 
@@ -65,16 +66,14 @@ fn side_by_side(names: &[&str], rows: &[Row]) -> Markup {
 
 /// Rows of named values of each run, in the order in which they come first.
 fn rows<K: AsRef<str>>(of_runs: &[Vec<(K, String)>]) -> Vec<Row> {
-    let mut names: Vec<&str> = Vec::new();
-    for (name, _) in of_runs.iter().flatten() {
-        if !names.contains(&name.as_ref()) {
-            names.push(name.as_ref());
-        }
-    }
-    let value = |of: &Vec<(K, String)>, name: &str| {
-        of.iter().find(|(key, _)| key.as_ref() == name).map_or_else(String::new, |(_, value)| value.clone())
-    };
-    names.iter().map(|name| ((*name).to_owned(), of_runs.iter().map(|of| value(of, name)).collect())).collect()
+    let mut known = HashSet::new();
+    let names = of_runs.iter().flatten().map(|(name, _)| name.as_ref()).filter(|name| known.insert(*name));
+    // The first value of a name counts, so later ones go in before it.
+    let values: Vec<HashMap<&str, &String>> =
+        of_runs.iter().map(|of| of.iter().rev().map(|(name, value)| (name.as_ref(), value)).collect()).collect();
+    let of =
+        |name: &str| values.iter().map(|of| of.get(name).map_or_else(String::new, |value| (*value).clone())).collect();
+    names.map(|name| (name.to_owned(), of(name))).collect()
 }
 
 fn facts(runs: &[Seen]) -> Vec<Row> {

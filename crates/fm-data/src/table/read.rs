@@ -231,6 +231,7 @@ pub(super) fn read(origin: &Origin<'_>, options: &CsvOptions) -> Result<Table, D
         return Err(malformed(path, "it has a header, but no rows".into(), "give rows of numbers below it"));
     }
     let mut table = parse_rows(origin, options, separator, &plan, count)?;
+    notes.append(&mut table.notes);
     let numbers: Vec<String> = plan.wanted.iter().map(|k| first[*k].clone()).collect();
     if !plan.header && options.header == Header::Auto {
         notes.extend(unlike_note(table.values.view(), &numbers));
@@ -243,6 +244,11 @@ pub(super) fn read(origin: &Origin<'_>, options: &CsvOptions) -> Result<Table, D
     table.names = plan.wanted.iter().map(|column| plan.names[*column].clone()).collect();
     table.notes = notes.into_iter().map(|note| format!("{}: {note}", path.display())).collect();
     Ok(table)
+}
+
+/// Whether a whole number, such as a time stamp in nanoseconds, has no f64 of its own.
+fn is_rounded(field: &str, value: f64) -> bool {
+    field.trim().len() > 15 && field.trim().parse::<i128>().is_ok_and(|exact| value as i128 != exact)
 }
 
 /// The second pass: the values and classes of `count` rows.
@@ -261,18 +267,23 @@ fn parse_rows(
     if plan.header {
         rows.next()?;
     }
+    let mut rounded = vec![false; columns];
     for _ in 0..count {
         if rows.next_of(plan.names.len())?.is_none() {
             break;
         }
         let (line, row) = (rows.line, &rows.record);
-        for column in &plan.wanted {
+        for (column, rounded) in plan.wanted.iter().zip(&mut rounded) {
             let field = row.get(*column).unwrap_or_default();
             let value = parse(field).ok_or_else(|| {
-                let (problem, remedy) = trouble(field);
+                let (problem, mut remedy) = trouble(field);
+                if line == 1 && field.is_empty() {
+                    remedy = "set header to yes if the line has names, or fill in the value";
+                }
                 let name = error::brief(&plan.names[*column], 24);
                 malformed(path, format!("line {line}, column {} ({name}): {problem}", column + 1), remedy)
             })?;
+            *rounded |= is_rounded(field, value);
             values.push(value);
         }
         if let Some(class) = plan.class.and_then(|column| row.get(column)) {
@@ -297,7 +308,15 @@ fn parse_rows(
     let values = Array2::from_shape_vec((count, columns), values)
         .map_err(|_| malformed(path, "it changed while it was read".into(), "read it again"))?;
     let label = plan.class.filter(|_| plan.header).map(|column| plan.names[column].clone()).unwrap_or_default();
-    Ok(Table { values, labels: words, classes: known.into_keys().collect(), label, ..Table::default() })
+    let rounded: Vec<&String> =
+        plan.wanted.iter().zip(rounded).filter(|(_, rounded)| *rounded).map(|(k, _)| &plan.names[*k]).collect();
+    let notes = if rounded.is_empty() {
+        Vec::new()
+    } else {
+        let names = error::some(&rounded);
+        vec![format!("column {names}: whole numbers above 2^53 are rounded to 53 bits; subtract an offset before")]
+    };
+    Ok(Table { values, labels: words, classes: known.into_keys().collect(), label, notes, ..Table::default() })
 }
 
 #[cfg(test)]
@@ -320,6 +339,8 @@ mod tests {
         );
         let one = read_text(b"7", &CsvOptions::default()).unwrap();
         assert_eq!(one.values, ndarray::array![[7.0]]);
+        let stamps = read_text(b"t,x\n1700000000000000001,1\n1700000000000000000,2\n", &plain).unwrap();
+        assert!(stamps.notes[0].contains("column t: whole numbers above 2^53"), "{:?}", stamps.notes);
         let only = CsvOptions { only: vec!["y".into(), "z".into()], ..CsvOptions::default() };
         let some = read_text(b"id,x,y\na,1,2\nb,3,4\n", &only).unwrap();
         assert_eq!((some.names, some.values), (vec!["y".to_owned()], ndarray::array![[2.0], [4.0]]));
@@ -336,6 +357,7 @@ mod tests {
             ("1,2\n3,4,5\n", CsvOptions::default(), "line 2 has 3 columns, not 2"),
             ("a,b\n1,2\n3,x\n", CsvOptions::default(), "line 3, column 2 (b): 'x' is not"),
             ("a,b\n1,\n", CsvOptions::default(), "line 2, column 2 (b): nothing is not"),
+            (",0,1\n0,5,6\n", CsvOptions::default(), "set header to yes if the line has names"),
             ("1\nNaN\n", CsvOptions::default(), "line 2, column 1 (1): 'NaN'"),
             ("1\ninf\n", CsvOptions::default(), "line 2, column 1"),
             ("a,b\n", CsvOptions::default(), "a header, but no rows"),
