@@ -5,12 +5,12 @@
 //! become Phi^-1(1e-7) = -5.199 and 5.199, and a constant column becomes 0. The inverse takes each z
 //! to a value between the least and the greatest of the column.
 //!
+//! A column has 1000 quantiles, or as many as it has rows; all columns have at most 2^18.
+//!
 //! Source: scikit-learn's `QuantileTransformer(output_distribution="normal")`.
 
 use fm_core::normal;
 
-/// The most quantiles of a column.
-const MOST: usize = 1000;
 /// The probability of the ends.
 const END: f64 = 1e-7;
 
@@ -22,9 +22,9 @@ pub(crate) fn quantile(sorted: &[f64], probability: f64) -> f64 {
     a + (b - a) * (place - below as f64)
 }
 
-/// The quantiles of sorted values, from the least to the greatest value.
-pub(crate) fn quantiles(sorted: &[f64]) -> Vec<f64> {
-    let count = sorted.len().min(MOST);
+/// At most `most` quantiles of sorted values, from the least to the greatest value.
+pub(crate) fn quantiles(sorted: &[f64], most: usize) -> Vec<f64> {
+    let count = sorted.len().min(most);
     let last = count.saturating_sub(1).max(1) as f64;
     (0..count).map(|k| quantile(sorted, k as f64 / last)).collect()
 }
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn values_return_and_repeated_ones_have_the_middle_of_their_probabilities() {
         let column: Vec<f64> = (0..50).map(|k| f64::from(k * k)).collect();
-        let own = quantiles(&column);
+        let own = quantiles(&column, 1000);
         assert_eq!(own, column);
         for x in [1.0, 3.7, 400.0, 2400.0] {
             assert!((from_normal(&own, to_normal(&own, x)) - x).abs() < 1e-9 * x, "{x}");
@@ -82,6 +82,6 @@ mod tests {
         assert_eq!((to_normal(&own, -9.0), to_normal(&own, 1e9)), (normal::quantile(1e-7), -normal::quantile(1e-7)));
         assert_eq!((from_normal(&own, -9.0), from_normal(&own, 9.0)), (0.0, 2401.0));
         // One value, or none.
-        assert_eq!((from_normal(&[3.0], 0.4), quantiles(&[]).len()), (3.0, 0));
+        assert_eq!((from_normal(&[3.0], 0.4), quantiles(&[], 9).len()), (3.0, 0));
     }
 }

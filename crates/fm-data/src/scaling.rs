@@ -14,8 +14,9 @@ pub(crate) struct Scaling {
     pub(crate) limits: Vec<[f64; 2]>,
 }
 
-/// The most quantiles of all columns together; they are stored with the model.
-const MOST_QUANTILES: usize = 1 << 18;
+/// The most quantiles of a column, and of all columns together; they are stored with the model.
+const OF_A_COLUMN: usize = 1000;
+const OF_ALL: usize = 1 << 18;
 
 /// The statistics of a table whose columns are first clipped to their quantiles at `clip` and
 /// 1 - `clip`. The columns of a sequence have those of their channel, over all places.
@@ -44,16 +45,11 @@ pub(crate) fn scaling(table: &Table, preprocess: Preprocess, clip: f64) -> Resul
             let [low, high] = all.limits[k];
             values.iter_mut().for_each(|x| *x = x.clamp(low, high));
         }
-        all.push(&values, preprocess);
+        all.push(&values, preprocess, OF_A_COLUMN.min(OF_ALL / dim).max(2));
         if !(all.mean[k].is_finite() && all.deviation[k].is_finite()) || values.iter().any(|x| x.is_nan()) {
             let problem = format!("{} has values that are not finite or too large to be squared", name());
             return Err(refused(problem, "scale the column down, or leave it out"));
         }
-    }
-    let stored: usize = all.quantiles.iter().map(Vec::len).sum();
-    if stored > MOST_QUANTILES {
-        let problem = format!("{dim} columns have {stored} quantiles, more than {MOST_QUANTILES}");
-        return Err(refused(problem, "standardize them instead"));
     }
     Ok(all)
 }
@@ -66,14 +62,14 @@ impl Scaling {
         self.limits.extend(self.limits.get(k).copied());
     }
 
-    fn push(&mut self, values: &[f64], preprocess: Preprocess) {
+    fn push(&mut self, values: &[f64], preprocess: Preprocess, most: usize) {
         let (mean, deviation) = match preprocess {
             Preprocess::None => (0.0, 1.0),
             Preprocess::Standardize => mean_deviation(values.iter().copied()),
             Preprocess::Log1pStandardize | Preprocess::Counts => mean_deviation(values.iter().map(|x| x.ln_1p())),
             Preprocess::MinMax => middle_and_half(values),
             Preprocess::Quantile => {
-                self.quantiles.push(quantiles(&sorted(values)));
+                self.quantiles.push(quantiles(&sorted(values), most));
                 (0.0, 1.0)
             }
         };
