@@ -83,7 +83,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let (real, whence) = material.fresh(config, args.num_samples)?;
     let samples = Array2::from_shape_vec((args.num_samples, dim), rows.values)?;
 
-    let own = compare(samples.view(), real.values.view())?;
+    let own = compare(samples.view(), real.values.view()).map_err(|reason| reason.to_string());
     let seen = |table: &Array2<f64>| columns.apply(table.view());
     let (samples, real, trained) = (seen(&samples)?, seen(&real.values)?, seen(&material.table.values)?);
     let components = (dim > args.components).then(|| Components::of(trained.view(), args.components)).transpose()?;
@@ -114,11 +114,11 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let sequences = columns.series.map(|series| sequences(series.length, &samples, &real, &picked)).transpose()?;
     // A distribution whose points are new at every step has nothing to copy.
     let finite = config.toy().is_none() || config.rows > 0;
-    let copies = finite.then(|| copies(samples.view(), trained.view())).transpose()?;
+    let copies = finite.then(|| copies(samples.view(), trained.view())).flatten();
     let [straight, energy] = paths(args, &loaded)?;
     println!("paths     straightness {straight:.4}, energy {energy:.4}");
-    let Compared { mean_correlation, variance_correlation, .. } = &own;
     show_columns(args, &own, dim)?;
+    let own = own.as_ref().ok();
     if let Some(path) = &args.json {
         let result = json!({
             "checkpoint": args.draw.checkpoint, "data": config.data, "weights": loaded.weights, "against": whence,
@@ -126,8 +126,9 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
             "seed": args.draw.seed, "directions": args.directions, "bandwidth": bandwidth,
             "components": components.as_ref().map(|_| args.components),
             "found": found.json(), "floor": floor.json(), "copies": copies, "straightness": straight, "path_energy": energy,
-            "mean_correlation": mean_correlation, "variance_correlation": variance_correlation,
-            "columns": statistics(columns, &own), "gaussian": fitted.map(|fitted| fitted.json()), "sequences": sequences,
+            "mean_correlation": own.map(|own| own.mean_correlation),
+            "variance_correlation": own.map(|own| own.variance_correlation),
+            "columns": own.map(|own| statistics(columns, own)), "gaussian": fitted.map(|fitted| fitted.json()), "sequences": sequences,
         });
         fm_train::files::output(path, format!("{result:#}\n").as_bytes())?;
         println!("wrote {}", path.display());
@@ -136,17 +137,31 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The share of samples that copy a row that was trained on, which is also printed.
-fn copies(samples: ArrayView2<'_, f32>, trained: ArrayView2<'_, f32>) -> anyhow::Result<f64> {
-    let rate = copy_rate(samples, trained)?.rate;
-    println!(
-        "copies    {:.1} %: nearer to a row that was trained on than the 1st percentile among those rows themselves",
-        100.0 * rate
-    );
-    Ok(rate)
+fn copies(samples: ArrayView2<'_, f32>, trained: ArrayView2<'_, f32>) -> Option<f64> {
+    match copy_rate(samples, trained) {
+        Ok(found) => {
+            println!(
+                "copies    {:.1} %: nearer to a row that was trained on than the 1st percentile among those rows themselves",
+                100.0 * found.rate
+            );
+            Some(found.rate)
+        }
+        Err(reason) => {
+            println!("copies    left out: {reason}");
+            None
+        }
+    }
 }
 
 /// Prints how the columns' statistics correlate, and draws them.
-fn show_columns(args: &EvaluateArgs, own: &Compared, dim: usize) -> anyhow::Result<()> {
+fn show_columns(args: &EvaluateArgs, own: &Result<Compared, String>, dim: usize) -> anyhow::Result<()> {
+    let own = match own {
+        Ok(own) => own,
+        Err(reason) => {
+            println!("columns   left out: {reason}");
+            return Ok(());
+        }
+    };
     let Compared { mean_correlation, variance_correlation, .. } = own;
     if dim > 2 {
         println!(

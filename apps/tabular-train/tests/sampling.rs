@@ -154,3 +154,20 @@ fn sampling_requests_that_cannot_be() {
     let error = fail(&format!("likelihood {d}/one.csv --checkpoint {d}/sparse"));
     assert!(error.contains("only Gaussian sources"), "{error}");
 }
+
+/// What a single row cannot give is left out with its reason; the rest is measured.
+#[test]
+fn a_single_row_is_evaluated_as_far_as_it_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let rows: String = (0..10).map(|i| format!("{},{}\n", f64::from(i).sin(), f64::from(i).cos())).collect();
+    fs::write(dir.path().join("ten.csv"), rows).unwrap();
+    succeed(&format!("train --data {d}/ten.csv --steps 2 --widths 8 --batch-size 4 --sample-every 0 --out {d}/run"));
+    for count in [1, 20] {
+        let said =
+            succeed(&format!("evaluate --checkpoint {d}/run --num-samples {count} --num-steps 2 --json {d}/e.json"));
+        assert!(said.contains("energy distance") && said.contains("columns   left out: "), "{said}");
+        let found: serde_json::Value = serde_json::from_slice(&fs::read(dir.path().join("e.json")).unwrap()).unwrap();
+        assert!(found["columns"].is_null() && found["straightness"].is_number(), "{found}");
+    }
+}

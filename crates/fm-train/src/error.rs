@@ -108,9 +108,9 @@ pub enum TrainError {
         /// A valid setting to use instead.
         remedy: String,
     },
-    /// The loss stayed non-finite for too many steps.
+    /// The loss stayed non-finite for too many steps; they did not change the weights.
     #[error(
-        "loss or gradient was not finite in {in_a_row} consecutive steps before step {step} (batches of seed {seed}), which did not change the weights; start a new run from the last checkpoint with a lower learning rate or a longer warm-up, or look at those batches"
+        "loss or gradient was not finite in {in_a_row} consecutive steps before step {step} (seed {seed}); start a new run with a lower learning rate or a longer warm-up"
     )]
     NonFinite {
         /// The step at which it was detected.

@@ -6,7 +6,7 @@ use super::range::{Extent, ValueRange, shown};
 use super::trouble::{broken, tuple};
 use super::{ArraySource, labels};
 use crate::{DataError, ImageSet};
-use ndarray::{Array4, ArrayD, Axis, Ix4};
+use ndarray::{Array4, ArrayD, Axis, Dimension, Ix4};
 use std::path::Path;
 
 /// Reads images, and their classes from the array `labels` if given. Without a `range`, the values
@@ -98,7 +98,7 @@ fn scaled<T: Number + Into<f64>>(
     let path = &source.path;
     let values = || array.iter().map(|v| (*v).into());
     if let Some((place, value)) = array.indexed_iter().find(|(_, v)| !Into::<f64>::into(**v).is_finite()) {
-        let problem = format!("the number at {place:?} is {}", Into::<f64>::into(*value));
+        let problem = format!("the number at {:?} is {}", place.slice(), Into::<f64>::into(*value));
         return Err(broken(path, problem, "fill in or leave out such images: numpy.isfinite(x)"));
     }
     let extent = Extent::of(values());
@@ -136,7 +136,7 @@ fn scaled<T: Number + Into<f64>>(
 
 /// Notes that integers use only a small part of 0 to 255.
 fn dark(source: &ArraySource, extent: Extent, notes: &mut Vec<String>) {
-    if extent.most <= 31.0 {
+    if extent.most > 0.0 && extent.most <= 31.0 {
         let (least, most) = (shown(extent.least), shown(extent.most));
         notes.push(format!(
             "{source}: its values are {least} to {most} of 255, which is dark; if {most} is white, add :range=0..{most}"
