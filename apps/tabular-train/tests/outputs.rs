@@ -58,6 +58,16 @@ fn pipes_devices_and_links_are_written_not_replaced() {
     assert_eq!(fs::read_to_string(dir.path().join("file.csv")).unwrap(), text);
     let out = program(&format!("{sample} --out /dev/stdout")).output().unwrap();
     assert!(out.status.success() && String::from_utf8(out.stdout).unwrap().starts_with(&text));
+    // Redirected to a file, it has the rows and the messages.
+    let file = fs::File::create(dir.path().join("redirected")).unwrap();
+    assert!(program(&format!("{sample} --out /dev/stdout")).stdout(file).status().unwrap().success());
+    let both = fs::read_to_string(dir.path().join("redirected")).unwrap();
+    assert!(both.contains(&text) && both.contains("wrote /dev/stdout"), "{both}");
+    // A link to a file that is not there yet.
+    symlink("new.csv", dir.path().join("ahead.csv")).unwrap();
+    succeed(&format!("{sample} --out {d}/ahead.csv"));
+    assert!(found("ahead.csv").is_symlink());
+    assert_eq!(fs::read_to_string(dir.path().join("new.csv")).unwrap(), text);
 }
 
 #[test]

@@ -42,11 +42,19 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 /// # Errors
 /// [`TrainError::Io`]; nothing is left behind.
 pub fn output(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let Ok(found) = fs::metadata(path) else { return write(path, bytes) };
-    if found.is_file() || found.is_dir() {
+    let Ok(found) = fs::metadata(path) else {
+        // A link to a file that is not there yet.
+        return match fs::read_link(path) {
+            Ok(target) => write(&path.parent().unwrap_or(Path::new("")).join(target), bytes),
+            Err(_) => write(path, bytes),
+        };
+    };
+    // Standard output may be redirected to a file, which is then open already.
+    let device = path.starts_with("/dev") || path.starts_with("/proc");
+    if (found.is_file() && !device) || found.is_dir() {
         return write(&fs::canonicalize(path).map_err(TrainError::io("resolve", path))?, bytes);
     }
-    let file = OpenOptions::new().write(true).open(path);
+    let file = OpenOptions::new().append(true).open(path);
     file.and_then(|mut file| file.write_all(bytes)).map_err(TrainError::io("write", path))
 }
 

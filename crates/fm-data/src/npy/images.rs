@@ -34,6 +34,11 @@ pub fn images(
             scaled::<f64>(&source, kind, npy.read()?, range, notes)
         }
     })?;
+    if let [count, height, side @ (1 | 3)] = *array.shape() {
+        notes.push(format!(
+            "{source}: read as {count} grey images of {height} x {side}; if it is one image, save x[None]"
+        ));
+    }
     let array = channels_first(&source.path, array)?;
     let (count, channels, height, width) = array.dim();
     let (labels, classes) = match labels {
