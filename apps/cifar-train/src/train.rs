@@ -140,6 +140,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML; please report this")?,
         allow_changed_data: args.allow_changed_data,
         info: info(&config, &material, &flow.source, &row_shape)?,
+        tensors: Vec::new(),
         files: material.files()?,
         options: TrainOptions {
             irreducible: known,

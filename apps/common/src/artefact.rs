@@ -15,21 +15,23 @@ use fm_train::checkpoint::{Meta, RunInfo, Weights, read_weights};
 use fm_train::files;
 use fm_train::run_dir::{RunDir, latest_checkpoint};
 use std::path::Path;
+use tch::Tensor;
 
 /// The file of weights.
 pub const WEIGHTS: &str = "model.safetensors";
 /// The description.
 pub const CONFIG: &str = "config.json";
 
-/// Writes the artefact of a run from its newest checkpoint. Returns whether it did: a run of
-/// something else than a velocity network has none.
+/// Writes the artefact of a run from its newest checkpoint, with further tensors by name. Returns
+/// whether it did: a run of something else than a velocity network has none.
 ///
 /// # Errors
 /// A checkpoint that cannot be read, and files that cannot be written.
-pub fn write(run: &RunDir, root: &Path, info: &RunInfo) -> anyhow::Result<bool> {
+pub fn write(run: &RunDir, root: &Path, info: &RunInfo, further: &[(String, Tensor)]) -> anyhow::Result<bool> {
     let Ok(model) = serde_json::from_value::<ModelConfig>(info.model.clone()) else { return Ok(false) };
     let (path, meta, _) = latest_checkpoint(root)?;
-    let tensors = read_weights(&path, Weights::Ema)?;
+    let mut tensors = read_weights(&path, Weights::Ema)?;
+    tensors.extend(further.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())));
     let about = about(meta, model, info)?;
     let description =
         serde_json::to_string_pretty(&about).context("cannot describe the network; please report this")?;

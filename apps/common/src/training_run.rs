@@ -26,6 +26,7 @@ use fm_train::train::{TrainOptions, TrainState, train};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
+use tch::Tensor;
 
 /// The longest log that is drawn, in bytes.
 const LONGEST_LOG: u64 = 1 << 30;
@@ -45,6 +46,8 @@ pub struct Job {
     pub info: RunInfo,
     /// Further files of the run, by name; for example the autoencoder of a latent space.
     pub files: Vec<(&'static str, Vec<u8>)>,
+    /// Further tensors of the file of weights of the finished run, such as the rows of a source.
+    pub tensors: Vec<(String, Tensor)>,
     /// Options of the training loop.
     pub options: TrainOptions,
     /// Intervals of checkpoints and pictures.
@@ -124,7 +127,7 @@ impl Job {
         let stopped = work.raised() && state.step < options.steps;
         if let Some(run) = &run {
             let device = device_memory(state.params.device());
-            let artefact = !stopped && artefact::write(run, &self.out, &self.info)?;
+            let artefact = !stopped && artefact::write(run, &self.out, &self.info, &self.tensors)?;
             report(run, &self.out, (state.step - first, started.elapsed().as_secs_f64()), device, artefact)?;
             self.epilogue(state.step, stopped);
         }

@@ -11,9 +11,10 @@ use fm_models::ModelConfig;
 use fm_models::interchange::{self, About, Assumption, Concerns, Recognised};
 use fm_terminal::eprintln;
 use fm_train::checkpoint::Weights;
+use std::collections::BTreeMap;
 use std::path::Path;
-use tch::Device;
 use tch::nn::VarStore;
+use tch::{Device, Tensor};
 use toml::Table;
 
 /// A network with the weights of a file.
@@ -175,11 +176,11 @@ fn remedy(assumption: &Assumption) -> String {
 /// # Errors
 /// A damaged or unknown file, an unknown key, and weights that do not fit the network.
 pub fn open(path: &Path, args: &FileArgs, device: Device) -> anyhow::Result<Opened> {
-    Ok(open_with(path, args, device, |_, _| ())?.0)
+    Ok(open_with(path, args, device, |_, _, _| ())?.0)
 }
 
 /// [`open`], for files with further parameters, which `beside` creates in the store of the network
-/// by the file's metadata.
+/// by the file's metadata and tensors.
 ///
 /// # Errors
 /// As [`open`].
@@ -187,7 +188,7 @@ pub fn open_with<T>(
     path: &Path,
     args: &FileArgs,
     device: Device,
-    beside: impl FnOnce(&VarStore, Option<&About>) -> T,
+    beside: impl FnOnce(&VarStore, Option<&About>, &BTreeMap<String, Tensor>) -> T,
 ) -> anyhow::Result<(Opened, T)> {
     let (weights, settings) = (interchange::read(path, args.part.as_deref())?, &args.set);
     let Recognised { config, assumed } = interchange::recognise(&weights)?;
@@ -198,7 +199,7 @@ pub fn open_with<T>(
     interchange::check_size(&weights, &config)?;
     let store = VarStore::new(device);
     let model = config.build(&store.root())?;
-    let further = beside(&store, weights.about.as_ref());
+    let further = beside(&store, weights.about.as_ref(), &weights.tensors);
     interchange::load(&store, config.kind(), &weights.tensors)
         .with_context(|| format!("cannot load {}", path.display()))?;
     let part = if weights.part.is_empty() { String::new() } else { format!(" ({})", weights.part) };

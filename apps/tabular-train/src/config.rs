@@ -238,6 +238,18 @@ impl Config {
         older(self.toy(), &self.data) || older(self.source_toy(), &self.flow.source)
     }
 
+    /// The same files by absolute paths, so that the run can be used from any directory.
+    pub(crate) fn from_anywhere(mut self) -> Self {
+        for name in [&mut self.data, &mut self.flow.source] {
+            if let Ok(TableSource::Csv(_) | TableSource::Npy(_)) = name.parse()
+                && let Some(path) = std::path::absolute(&*name).ok().and_then(|path| path.to_str().map(str::to_owned))
+            {
+                *name = path;
+            }
+        }
+        self
+    }
+
     /// The network for the columns and classes of a table.
     pub(crate) fn model(&self, columns: &Columns) -> anyhow::Result<ModelConfig> {
         let series = columns.series.map(|s| [s.length as i64, s.channels as i64]);

@@ -14,11 +14,14 @@ use fm_data::Columns;
 use fm_models::interchange::About;
 use fm_terminal::eprintln;
 use fm_train::checkpoint::read_weights;
+use fm_train::fingerprint::fingerprint;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::trained_source::TrainedSource;
+use ndarray::Array2;
+use std::collections::BTreeMap;
 use std::path::Path;
-use tch::{Device, nn};
+use tch::{Device, Tensor, nn};
 
 pub(crate) struct Loaded {
     pub(crate) config: Config,
@@ -65,6 +68,13 @@ pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> any
     meta.check_network(&path, &network.data_shape(), network.classes(), network.parameters()?)?;
     // A source stored in a checkpoint already contains its measured deviation.
     let source = open_source(&mut config, &columns, || 0.0)?;
+    if let (Source::Rows(rows), Some(known)) = (&source, meta.data.part("source")) {
+        ensure!(
+            fingerprint(rows)? == known,
+            "the source {} changed since the run began; restore it, or use the model.safetensors of the run",
+            config.flow.source
+        );
+    }
     let store = nn::VarStore::new(device);
     let model = network.build(&store.root())?;
     let trained_source = config.trained_source(&store, columns.dim());
@@ -78,7 +88,7 @@ pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> any
 fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Result<Loaded> {
     args.which.refuse()?;
     let file = &args.file;
-    let (opened, trained_source) = weights::open_with(path, file, device, trained_source)?;
+    let (opened, Beside { trained: trained_source, rows }) = weights::open_with(path, file, device, beside)?;
     let shape = opened.config.data_shape();
     ensure!(shape.len() == 1, "{} is a network for images; use cifar-train", path.display());
     let whole = |about: &About| !about.program.starts_with("tabular-train") || !about.config.is_null();
@@ -116,19 +126,45 @@ fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Resul
         columns.dim()
     );
     // A toy distribution opens no file, and the user may name one.
-    if args.source.is_none() && config.source_toy().is_none() {
+    if args.source.is_none() && config.source_toy().is_none() && rows.is_none() {
         fm_app::sources::named(&config.flow.source)
             .with_context(|| format!("{} describes a source that is not in the file; use the run", path.display()))?;
     }
-    let source = open_source(&mut config, &columns, || 0.0)?;
+    let source = match rows {
+        Some(rows) => Source::Rows(rows_of(&rows, columns.dim())?),
+        None => open_source(&mut config, &columns, || 0.0)?,
+    };
     let (model, store, weights) = (opened.model, opened.store, opened.name);
     Ok(Loaded { config, columns, source, model, trained_source, device, weights, store })
 }
 
-/// The trained source of the run that a file describes, with its parameters in `store`.
-fn trained_source(store: &nn::VarStore, about: Option<&About>) -> Option<TrainedSource> {
-    let Saved { run, columns } = Saved::read(about?.config.clone()).ok()?;
-    run.trained_source(store, columns.dim())
+/// The rows of a source that is a table, among the weights of a finished run.
+pub(crate) const SOURCE_ROWS: &str = "source.rows";
+
+/// What a file of weights has of its run's source: a trained source, with its parameters in `store`,
+/// or rows.
+#[derive(Default)]
+struct Beside {
+    trained: Option<TrainedSource>,
+    rows: Option<Tensor>,
+}
+
+fn beside(store: &nn::VarStore, about: Option<&About>, tensors: &BTreeMap<String, Tensor>) -> Beside {
+    let Some(Saved { run, columns }) = about.and_then(|about| Saved::read(about.config.clone()).ok()) else {
+        return Beside::default();
+    };
+    let rows = tensors.get(SOURCE_ROWS).map(|rows| (store.root() / "source").zeros_no_train("rows", &rows.size()));
+    Beside { trained: run.trained_source(store, columns.dim()), rows }
+}
+
+fn rows_of(rows: &Tensor, dim: usize) -> anyhow::Result<Array2<f32>> {
+    let values = crate::draw::values(rows)?;
+    ensure!(
+        rows.dim() == 2 && rows.size()[0] > 0 && rows.size()[1] == dim as i64,
+        "the source of the file has rows of shape {:?}, the data {dim} columns; write it again from its run",
+        rows.size()
+    );
+    Ok(Array2::from_shape_vec((values.len() / dim.max(1), dim), values)?)
 }
 
 /// The source that the user names for a file of weights that does not; a source that is assumed is

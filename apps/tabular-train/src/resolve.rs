@@ -27,14 +27,16 @@ pub(crate) fn resolve(args: &TrainArgs, resume: bool, student: Option<Config>) -
             (Some(name), None) => presets::preset(name)?,
             (None, student) => student.unwrap_or_default(),
         };
-        return Ok(settings::lay_over(&settings::lay_over(&base, file)?, flags)?.with_parameters(false));
+        let config: Config = settings::lay_over(&settings::lay_over(&base, file)?, flags)?;
+        return Ok(config.with_parameters(false).from_anywhere());
     }
     let (path, meta, _) = latest_checkpoint(&args.out).context("there is nothing to resume")?;
     let saved: Saved = serde_json::from_value(meta.config)
         .with_context(|| format!("{} was not written by tabular-train; give a run of this program", path.display()))?;
     let older = saved.run.is_of_older_run();
-    let config = settings::lay_over(&saved.run, flags)?.with_parameters(older);
-    settings::check_resumed(&saved.run.with_parameters(older), &config, &MAY_CHANGE)?;
+    let config: Config = settings::lay_over(&saved.run, flags)?;
+    let config = config.with_parameters(older).from_anywhere();
+    settings::check_resumed(&saved.run.with_parameters(older).from_anywhere(), &config, &MAY_CHANGE)?;
     Ok(config)
 }
 

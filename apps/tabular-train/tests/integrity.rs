@@ -6,6 +6,7 @@ mod common;
 
 use common::{fail, run, succeed};
 use std::fs;
+use std::process::Command;
 
 const FLAGS: &str = "--batch-size 8 --widths 8 --save-every 2 --log-every 1 --sample-every 0 --decay constant";
 
@@ -65,4 +66,40 @@ fn changed_held_out_rows_and_sources_are_noticed() {
     }
     fs::write(&data, rows(0.0)).unwrap();
     succeed(&resume);
+}
+
+/// A run of data from data is used from any directory, and its file of weights without its source.
+#[test]
+fn a_source_travels_with_its_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let rows = |offset: f64| {
+        let row = |i: i32| {
+            format!("{},{:.3},{:.3}\n", i % 2, offset + (f64::from(i) * 0.7).sin(), (f64::from(i) * 1.3).cos())
+        };
+        format!("kind,a,b\n{}", (0..40).map(row).collect::<String>())
+    };
+    fs::write(dir.path().join("data.csv"), rows(0.0)).unwrap();
+    fs::write(dir.path().join("source.csv"), rows(5.0)).unwrap();
+    // By relative paths; the source has the column of classes too.
+    let train =
+        format!("train --data data.csv --labels kind {FLAGS} --hold-out 0 --source source.csv --steps 2 --out run");
+    let trained = Command::new(env!("CARGO_BIN_EXE_tabular-train"))
+        .args(train.split_whitespace())
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+    let sample = |from: &str| format!("sample --checkpoint {d}/{from} --num-samples 20 --num-steps 3 --out {d}/s.csv");
+    let drawn = |from: &str| {
+        succeed(&sample(from));
+        fs::read_to_string(dir.path().join("s.csv")).unwrap()
+    };
+    let samples = drawn("run");
+    assert_eq!(drawn("run/model.safetensors"), samples);
+    fs::write(dir.path().join("source.csv"), rows(6.0)).unwrap();
+    assert!(fail(&sample("run")).contains("changed since the run began"));
+    fs::remove_file(dir.path().join("source.csv")).unwrap();
+    assert!(fail(&sample("run")).contains("source.csv"));
+    assert_eq!(drawn("run/model.safetensors"), samples);
 }

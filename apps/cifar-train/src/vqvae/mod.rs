@@ -170,6 +170,7 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet, epoch: Option<Ep
             log: String::new(),
             config: serde_json::to_value(config)?,
         },
+        tensors: Vec::new(),
         files: Vec::new(),
         options: TrainOptions {
             steps: config.steps,

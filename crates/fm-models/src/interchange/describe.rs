@@ -8,7 +8,7 @@ use crate::{ModelConfig, ModelError};
 
 /// Tensors that no parameter count contains: fixed positions, and the parameters of a source that
 /// was trained beside the network.
-const UNCOUNTED: [&str; 4] = ["pos_embed", "source.log_scale", "source.mean", "source.variance"];
+const UNCOUNTED: [&str; 5] = ["pos_embed", "source.log_scale", "source.mean", "source.rows", "source.variance"];
 
 /// Maximum number of values in a row of data, and in a network's table of positions.
 const ROW: i64 = 1 << 28;
