@@ -9,10 +9,11 @@ use crate::reflow::{self, compare};
 use crate::training_data::Material;
 use crate::{data, duration, plan};
 use anyhow::{Context, bail};
-use fm_app::advice::{Setting, advice};
+use fm_app::advice::{Setting, advice, common_effects, without_effect};
 use fm_app::every::total_steps;
 use fm_app::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_app::optimizer_args::Measurements;
+use fm_app::options;
 use fm_app::pictures::{Grid, save_png};
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
@@ -120,7 +121,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         processes.iter().for_each(|line| println!("{line}"));
         let setting =
             Setting { batch_size: config.batch_size, learning: &config.learning, deviation: None, rescale: None };
-        advice(&setting).iter().for_each(|line| println!("advice    {line}"));
+        let effects = common_effects(&config.learning, &config.flow);
+        let idle = without_effect(&options::table(&args.options)?, &effects);
+        advice(&setting).iter().chain(&idle).for_each(|line| println!("advice    {line}"));
         if !resume && let Some(line) = duration::on_cpu(&config, &store, model.as_ref(), group.shard().count)? {
             println!("{line}");
         }

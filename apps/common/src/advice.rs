@@ -9,7 +9,11 @@
 //! assert_eq!(advice(&Setting { batch_size: 8, ..setting }).len(), 2);
 //! ```
 
+use crate::every::Every;
+use crate::objective_args::FlowConfig;
 use crate::optimizer_args::LearningConfig;
+use fm_ot::CouplingKind;
+use toml::Table;
 
 /// What advice depends on.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +33,31 @@ const FEW_ROWS: usize = 32;
 
 /// Deviations of data that are like those of the noise, 1.
 const LIKE_NOISE: std::ops::RangeInclusive<f64> = 0.2..=5.0;
+
+/// An option, whether it has an effect in this run, and what it belongs to.
+pub type Effect = (&'static str, bool, &'static str);
+
+/// A line for each flag that is given and has no effect.
+pub fn without_effect(given: &Table, effects: &[Effect]) -> Vec<String> {
+    let idle = effects.iter().filter(|(key, effective, _)| !effective && given.contains_key(*key));
+    let flag = |key: &str| key.replace('_', "-");
+    idle.map(|(key, _, of)| format!("--{} has no effect without {of}", flag(key))).collect()
+}
+
+/// The options of the optimization and the coupling that both programs have.
+pub fn common_effects(learning: &LearningConfig, flow: &FlowConfig) -> Vec<Effect> {
+    let decides = learning.early_stopping > 0 || learning.keep_best > 0;
+    let coupled = flow.coupling != CouplingKind::Independent;
+    let quality = learning.quality_every != Every::Steps(0);
+    vec![
+        ("monitor", decides, "--early-stopping or --keep-best"),
+        ("min_delta", learning.early_stopping > 0, "--early-stopping"),
+        ("quality_samples", quality, "--quality-every"),
+        ("cost", coupled, "--coupling"),
+        ("pairing", coupled, "--coupling"),
+        ("ot_batch", coupled, "--coupling"),
+    ]
+}
 
 /// A line for each setting that seldom trains well.
 pub fn advice(setting: &Setting<'_>) -> Vec<String> {
@@ -54,4 +83,22 @@ pub fn advice(setting: &Setting<'_>) -> Vec<String> {
         ));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_without_effect_are_named() {
+        let (learning, flow) = (LearningConfig::default(), FlowConfig::default());
+        let given: Table = "min_delta = 0.1\nlr = 1.0\ncost = 'euclidean'".parse().unwrap();
+        let lines = without_effect(&given, &common_effects(&learning, &flow));
+        assert_eq!(
+            lines,
+            ["--min-delta has no effect without --early-stopping", "--cost has no effect without --coupling"]
+        );
+        let learning = LearningConfig { early_stopping: 3, ..learning };
+        assert_eq!(without_effect(&given, &common_effects(&learning, &flow)).len(), 1);
+    }
 }

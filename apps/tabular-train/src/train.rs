@@ -10,10 +10,12 @@ use crate::saved::Saved;
 use crate::teacher_batches::{self, TeacherBatches};
 use crate::training_data::{Material, open_source};
 use anyhow::Context;
-use fm_app::advice::{Setting, advice};
+use fm_app::advice::{Effect, Setting, advice, common_effects, without_effect};
 use fm_app::every::total_steps;
 use fm_app::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
+use fm_app::models::TableModel;
 use fm_app::optimizer_args::Measurements;
+use fm_app::options;
 use fm_app::pictures::scatter;
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
@@ -24,7 +26,7 @@ use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::{Source, deviation};
 use fm_core::tensor::upload;
-use fm_data::Preprocess;
+use fm_data::{Preprocess, TableSource};
 use fm_ot::Reports;
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
@@ -130,7 +132,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             deviation: Some(spread),
             rescale: (config.preprocess == Preprocess::None).then_some("--preprocess standardize"),
         };
-        advice(&setting).iter().for_each(|line| println!("advice    {line}"));
+        let idle = without_effect(&options::table(&args.options)?, &effects(&config));
+        advice(&setting).iter().chain(&idle).for_each(|line| println!("advice    {line}"));
     }
     let known =
         group.agree(|| least(&config.flow, &flow.source, || seen.values.clone(), classes > 0, config.seed, "row"))?;
@@ -231,6 +234,20 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let quality = (quality_every > 0).then(|| quality(&config, &material, &drawer, quality_every)).transpose()?;
     let task = FlowTask { trained_source: learned(), ..FlowTask::new(model.as_ref(), &flow) };
     job.run(group, state, Parts { task: &task, source: batches.as_ref(), validation, quality, draw: look })
+}
+
+/// The options that need another one to have an effect.
+fn effects(config: &Config) -> Vec<Effect> {
+    let text = matches!(config.data.parse(), Ok(TableSource::Csv(_)));
+    let mut effects = common_effects(&config.learning, &config.flow);
+    effects.extend([
+        ("heads", config.model == TableModel::Transformer, "--model transformer"),
+        ("stride", config.table.window > 0, "--window"),
+        ("separator", text, "a text file"),
+        ("encoding", text, "a text file"),
+        ("header", text, "a text file"),
+    ]);
+    effects
 }
 
 /// The solver of samples during training.

@@ -132,7 +132,7 @@ fn a_finished_run_has_its_weights_and_their_description_at_its_root() {
     };
     // In the units of the table, with its columns and classes.
     let samples = sample("run");
-    assert!(samples.starts_with("a,b,class\n"), "{samples}");
+    assert!(samples.starts_with("a,b,kind\n"), "{samples}");
     assert_eq!(sample("run/model.safetensors"), samples);
     // A resumed run replaces them when it ends.
     let before = fs::read(dir.path().join("run/model.safetensors")).unwrap();
