@@ -2,6 +2,7 @@
 
 use crate::args::InspectArgs;
 use anyhow::Context;
+use fm_app::weights::is_weights;
 use fm_models::interchange;
 use fm_terminal::{eprintln, println};
 use fm_train::checkpoint::{Weights, read_weights};
@@ -12,7 +13,7 @@ use tch::Device;
 use tch::nn::VarStore;
 
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    if args.path.is_file() {
+    if is_weights(&args.path)? {
         return file(args);
     }
     let (path, meta, damaged) = latest_checkpoint(&args.path)?;

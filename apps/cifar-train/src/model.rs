@@ -46,7 +46,7 @@ pub(crate) fn load(from: &CheckpointArgs) -> anyhow::Result<Loaded> {
 /// Opens a model. `exact` uses f32, whatever precision the network was trained in.
 pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Loaded> {
     let device = fm_app::device::select(&which.device)?;
-    if path.is_file() {
+    if weights::is_weights(path)? {
         return from_file(path, which, device);
     }
     which.file.refuse()?;
@@ -94,7 +94,11 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
     let foreign = || format!("{} was not written by cifar-train; give a run of this program", path.display());
     let mut config = match config {
         Value::Null => {
-            Config { flow: FlowConfig { objective, ..FlowConfig::default() }, ..presets::preset("cifar10-unet")? }
+            let flow = FlowConfig { objective, ..FlowConfig::default() };
+            let mut config = Config { flow, ..presets::preset("cifar10-unet")? };
+            // No guidance is assumed, unless a flag asks for it.
+            config.sampling.cfg_scale = 1.0;
+            config
         }
         config => {
             let mut config: Config = serde_json::from_value(config).with_context(foreign)?;
@@ -176,7 +180,7 @@ impl Loaded {
 
 /// Weights by name: the first average of a run or checkpoint, or the content of a file.
 pub(crate) fn weights_of(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
-    if path.is_file() {
+    if weights::is_weights(path)? {
         return Ok(interchange::read(path, None)?.tensors);
     }
     let (path, _, damaged) = latest_checkpoint(path)?;

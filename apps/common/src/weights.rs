@@ -10,7 +10,9 @@ use fm_core::tensor::VelocityModel;
 use fm_models::ModelConfig;
 use fm_models::interchange::{self, About, Assumption, Concerns, Recognised};
 use fm_terminal::eprintln;
+use fm_train::TrainError;
 use fm_train::checkpoint::Weights;
+use fm_train::run_dir::is_run;
 use std::path::Path;
 use tch::Device;
 use tch::nn::VarStore;
@@ -88,6 +90,9 @@ pub struct FileArgs {
     /// file's, otherwise 0.001 where an end is singular).
     #[arg(long, value_name = "EPS", help_heading = "Model", hide = true)]
     pub time_clip: Option<f64>,
+    /// Settings that other flags of the command give, which are not assumed.
+    #[arg(skip)]
+    pub given: Vec<&'static str>,
 }
 
 /// Distance from an end of the time span at which a network's velocity is singular.
@@ -97,6 +102,7 @@ impl FileArgs {
     /// Whether a flag gives this setting.
     fn gives(&self, name: &str) -> bool {
         match name {
+            name if self.given.contains(&name) => true,
             "path" => self.path.is_some(),
             "prediction" => self.prediction.is_some(),
             name => self.set.iter().any(|s| s.split('=').next() == Some(name)),
@@ -158,11 +164,25 @@ fn agreed<C: Choice + Default + PartialEq>(flag: &str, given: Option<C>, said: O
     }
 }
 
+/// What to do with weights whose time runs the other way.
+const REVERSED: &str =
+    "for the other direction, run `cifar-train convert FILE NEW.safetensors --time-direction data-to-noise`";
+
+/// Whether a path is a file or a folder of weights; otherwise it is a run, a checkpoint, or a folder
+/// with neither. A folder with checkpoints is a run, also if weights are beside them.
+///
+/// # Errors
+/// A path that does not exist.
+pub fn is_weights(path: &Path) -> anyhow::Result<bool> {
+    let found = std::fs::metadata(path).map_err(TrainError::io("open", path))?;
+    Ok(!found.is_dir() || !is_run(path) && interchange::holds_weights(path))
+}
+
 /// How to change an assumption.
 fn remedy(assumption: &Assumption) -> String {
     match (assumption.concerns, assumption.name) {
         (Concerns::Network, name) => format!("change with --set {name}=VALUE"),
-        (Concerns::Objective, "time_direction") => "weights with the other direction cannot be used".into(),
+        (Concerns::Objective, "time_direction") => REVERSED.into(),
         (Concerns::Objective, name) => format!("change with --{name} NAME"),
         (Concerns::Sampling, _) => "change with --cfg-scale S".into(),
         (Concerns::Data, "latents") => "take the latents with --npy; the picture shows their channels".into(),

@@ -75,7 +75,7 @@ fn counts_with_classes_come_out_as_they_went_in() {
         (format!("velocity {d}/c.csv --checkpoint {d}/run --out {d}/x.csv"), "this model is conditioned on classes"),
         (format!("sample {from} --class blue --out {d}/x.csv"), "choose one of common, rare, red"),
         (format!("sample {from} --out {d}/x.txt"), "end its name in .csv or .npy"),
-        (format!("picture --checkpoint {d}/none --out {d}/x"), "no checkpoint found"),
+        (format!("picture --checkpoint {d}/none --out {d}/x"), "No such file or directory"),
         (
             format!("likelihood --checkpoint {d}/run --picture {d}/x.png"),
             "give --class CLASS, or --labels COLUMN of the rows",

@@ -54,6 +54,7 @@ mod write;
 pub use assume::{Assumption, Concerns};
 pub use describe::check_size;
 pub use error::InterchangeError;
+pub use file::holds_weights;
 pub use recognise::{Recognised, recognise};
 pub use weights::Weights;
 pub use write::{About, named, safetensors, torch};

@@ -26,7 +26,7 @@ mod retention;
 
 pub use log::Rewound;
 pub(crate) use retention::keep_only;
-pub use retention::{holds_checkpoints, latest_checkpoint};
+pub use retention::{holds_checkpoints, is_run, latest_checkpoint};
 
 use crate::TrainError;
 use crate::files::{self, Lock};
