@@ -72,7 +72,7 @@ impl RunDir {
     /// if it is not writable.
     pub fn open(root: &Path) -> Result<Self, TrainError> {
         Self::refuse_foreign(root)?;
-        fs::create_dir_all(root).map_err(TrainError::io("create", root))?;
+        files::create_directory(root).map_err(TrainError::io("create", root))?;
         Ok(Self { root: root.into(), lock: Some(files::lock(root, LOCK)?) })
     }
 
