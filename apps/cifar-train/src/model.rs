@@ -4,13 +4,13 @@ use crate::args::{CheckpointArgs, Which};
 use crate::config::Config;
 use crate::latent::{self, Autoencoder};
 use crate::{data, presets};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use fm_app::objective_args::FlowConfig;
 use fm_app::weights::{self, Opened, WhichWeights};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
-use fm_models::interchange::{self, About};
+use fm_models::interchange::{self, About, InterchangeError};
 use fm_models::resize::{Resized, resized};
 use fm_terminal::eprintln;
 use fm_train::checkpoint::{self, DataMeta, Weights};
@@ -181,7 +181,18 @@ impl Loaded {
 /// Weights by name: the first average of a run or checkpoint, or the content of a file.
 pub(crate) fn weights_of(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
     if weights::is_weights(path)? {
-        return Ok(interchange::read(path, None)?.tensors);
+        return match weights::read(path, None) {
+            Ok(found) => Ok(found.tensors),
+            // There is no flag for a part here.
+            Err(error) => match error.downcast_ref() {
+                Some(InterchangeError::Part { problem, parts }) => bail!(
+                    "{problem}; write one to a file: cifar-train convert {} NEW.safetensors --part {}",
+                    path.display(),
+                    parts.first().map_or("NAME", String::as_str)
+                ),
+                _ => Err(error),
+            },
+        };
     }
     let (path, _, damaged) = latest_checkpoint(path)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));

@@ -358,7 +358,7 @@ fn sweeps_calibration_and_statistics() {
     // Images of another size are not compared.
     write_npy(dir.path().join("bare.npy"), &Array3::<u8>::zeros((90, 4, 4))).unwrap();
     let error = fail(&format!("{from} --metrics nn --num-steps 2 --data {d}/bare.npy"));
-    assert!(error.contains("give images of one size"), "{error}");
+    assert!(error.contains("give images of that shape"), "{error}");
     // Mirrored real images are other images.
     succeed(&format!("{from} --metrics fd --num-steps 2 --reference-flips --json {d}/flips.json"));
     let flipped = json(dir.path().join("flips.json"));

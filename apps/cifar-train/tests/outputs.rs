@@ -247,6 +247,58 @@ fn weights_of_others_are_sampled_as_is_said() {
     assert!(!convert("--time-direction noise-to-data").contains("assumed   time_direction"));
 }
 
+/// A file with two sets of weights.
+fn two_sets(net: &Path, path: &Path) {
+    let bytes = fs::read(net).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors();
+    let named = |set: &'static str| tensors.iter().map(move |(name, view)| (format!("{set}.{name}"), view));
+    let all: HashMap<_, _> = named("student").chain(named("other")).collect();
+    fs::write(path, safetensors::serialize(all, None).unwrap()).unwrap();
+}
+
+#[test]
+fn a_part_of_a_file_can_be_chosen_where_it_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (d, run) = (dir.path().display(), trained(dir.path(), ""));
+    succeed(&format!("convert {run} {d}/net.safetensors"));
+    two_sets(&dir.path().join("net.safetensors"), &dir.path().join("two.safetensors"));
+    assert!(fail(&format!("inspect {d}/two.safetensors")).contains("choose one with --part"));
+    assert!(succeed(&format!("inspect {d}/two.safetensors --part student")).contains("part             student"));
+    // The network is stated before the weights are opened; a dry run opens them too.
+    let train = |init: &str| format!("train --config {d}/tiny.toml --steps 1 --init {init} --dry-run --out {d}/new");
+    let error = fail(&train(&format!("{d}/two.safetensors")));
+    assert!(error.contains("two.safetensors NEW.safetensors --part"), "{error}");
+    succeed(&format!("convert {d}/two.safetensors {d}/one.safetensors --part student --set image_size=[8,8]"));
+    succeed(&train(&format!("{d}/one.safetensors")));
+}
+
+/// Makes every weight of a file 1e30.
+fn huge(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[start..].chunks_exact_mut(4).for_each(|value| value.copy_from_slice(&1e30f32.to_le_bytes()));
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_run_that_has_nothing_to_draw_or_no_place_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let train = format!("train --config {} --steps 2", tiny_config(dir.path()));
+    fs::write(dir.path().join("notes.txt"), "mine").unwrap();
+    for (out, kind) in [("/dev/null".into(), "it is a device"), (format!("{d}/notes.txt"), "it is a file")] {
+        let error = fail(&format!("{train} --out {out}"));
+        assert!(error.contains(kind) && error.contains("not a directory; give another path"), "{error}");
+    }
+    // Of such weights no loss is finite; the run ends with its files, and without a curve.
+    succeed(&format!("{train} --out {d}/run"));
+    succeed(&format!("convert {d}/run {d}/net.safetensors"));
+    huge(&dir.path().join("net.safetensors"));
+    let text = said(&format!("{train} --log-every 1 --init {d}/net.safetensors --out {d}/broken"));
+    assert!(text.contains("model.safetensors, config.json, metrics.jsonl"), "{text}");
+    assert!(!dir.path().join("broken/loss.png").exists(), "{text}");
+}
+
 #[test]
 fn requests_that_do_not_fit_are_refused_before() {
     let dir = tempfile::tempdir().unwrap();

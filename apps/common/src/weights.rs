@@ -8,10 +8,10 @@ use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
 use fm_core::tensor::VelocityModel;
 use fm_models::ModelConfig;
-use fm_models::interchange::{self, About, Assumption, Concerns, Recognised};
+use fm_models::interchange::{self, About, Assumption, Concerns, Recognised, Weights};
 use fm_terminal::eprintln;
 use fm_train::TrainError;
-use fm_train::checkpoint::Weights;
+use fm_train::checkpoint;
 use fm_train::run_dir::is_run;
 use std::path::Path;
 use tch::Device;
@@ -47,11 +47,11 @@ pub struct WhichWeights {
 
 impl WhichWeights {
     /// The weights of a checkpoint, and their name in messages.
-    pub fn of(&self, step: u64) -> (Weights, String) {
+    pub fn of(&self, step: u64) -> (checkpoint::Weights, String) {
         let kind = match (self.raw_weights, self.ema_decay) {
-            (true, _) => Weights::Raw,
-            (false, None) => Weights::Ema,
-            (false, Some(decay)) => Weights::EmaOf(decay),
+            (true, _) => checkpoint::Weights::Raw,
+            (false, None) => checkpoint::Weights::Ema,
+            (false, Some(decay)) => checkpoint::Weights::EmaOf(decay),
         };
         (kind, format!("{} weights of step {step}", if self.raw_weights { "raw" } else { "EMA" }))
     }
@@ -178,6 +178,22 @@ pub fn is_weights(path: &Path) -> anyhow::Result<bool> {
     Ok(!found.is_dir() || !is_run(path) && interchange::holds_weights(path))
 }
 
+/// Reads a file or folder of weights. Averages in it that are not read are named on standard error.
+///
+/// # Errors
+/// A damaged or unknown file, and a part that it does not have.
+pub fn read(path: &Path, part: Option<&str>) -> anyhow::Result<Weights> {
+    let weights = interchange::read(path, part)?;
+    if let Some(unread) = &weights.unread {
+        let taken = if weights.part.is_empty() { "the weights" } else { &weights.part };
+        eprintln!(
+            "note: {}: took {taken}, not averages; the EMA {unread} of its optimizer is not read: save it as a state_dict to use it",
+            path.display()
+        );
+    }
+    Ok(weights)
+}
+
 /// How to change an assumption.
 fn remedy(assumption: &Assumption) -> String {
     match (assumption.concerns, assumption.name) {
@@ -209,7 +225,7 @@ pub fn open_with<T>(
     device: Device,
     beside: impl FnOnce(&VarStore, Option<&About>) -> T,
 ) -> anyhow::Result<(Opened, T)> {
-    let (weights, settings) = (interchange::read(path, args.part.as_deref())?, &args.set);
+    let (weights, settings) = (read(path, args.part.as_deref())?, &args.set);
     let Recognised { config, assumed } = interchange::recognise(&weights)?;
     for assumption in assumed.iter().filter(|assumption| !args.gives(assumption.name)) {
         eprintln!("assumed   {assumption}: {} ({})", assumption.why, remedy(assumption));

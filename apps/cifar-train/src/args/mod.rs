@@ -235,6 +235,10 @@ pub(crate) struct LikelihoodOf {
 pub(crate) struct InspectArgs {
     /// Checkpoint, run directory, or file of weights (.safetensors, .pt, .pth).
     pub(crate) path: PathBuf,
+    /// Show this set of weights of a file with several, for example net_model (default: the EMA, if
+    /// there is one).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) part: Option<String>,
     /// List all tensors with their shapes.
     #[arg(long)]
     pub(crate) tensors: bool,

@@ -110,7 +110,7 @@ fn check_scale(given: &Gaussian, path: &Path, extractors: &Extractors) -> anyhow
     let (least, most) = given.mean.iter().fold((0.0f64, 1.0f64), |(low, high), m| (low.min(*m), high.max(*m)));
     ensure!(
         !pixels || (least > -0.01 && most < 1.01),
-        "cannot compare pixels with {}: its means reach {}, and pixels are compared in [0, 1]; write it again with --save-statistics",
+        "cannot compare pixels with {}: its means reach {}, and pixels are compared in [0, 1]; write the file again with this version",
         path.display(),
         if most < 1.01 { least } else { most }
     );
