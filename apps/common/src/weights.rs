@@ -168,8 +168,8 @@ fn agreed<C: Choice + Default + PartialEq>(flag: &str, given: Option<C>, said: O
 const REVERSED: &str =
     "for the other direction, run `cifar-train convert FILE NEW.safetensors --time-direction data-to-noise`";
 
-/// Whether a path is a file or a folder of weights; otherwise it is a run, a checkpoint, or a folder
-/// with neither. A folder with checkpoints is a run, also if weights are beside them.
+/// Whether a path is a file or a folder of weights; otherwise it is a run, a checkpoint, or a
+/// folder with neither. A folder with checkpoints is a run, also if weights are beside them.
 ///
 /// # Errors
 /// A path that does not exist.

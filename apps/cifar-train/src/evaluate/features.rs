@@ -187,7 +187,7 @@ impl<'a> Sink<'a> {
 fn neighbours(batch: &Batch, training: &ImageSet) -> anyhow::Result<Vec<f64>> {
     ensure!(
         batch.shape == training.shape,
-        "these images are {:?}, the training images {:?}; give images of one size, by --image-size",
+        "these images are {:?}, the training images {:?}; give images of one form, by --image-size",
         batch.shape,
         training.shape
     );
