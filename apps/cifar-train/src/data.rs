@@ -6,7 +6,8 @@ use fm_app::sources;
 use fm_core::source::Source;
 use fm_data::cifar10;
 use fm_data::named::CIFAR10;
-use fm_data::{ImageSet, ImageSource, folder};
+use fm_data::npy::ValueRange;
+use fm_data::{DataError, ImageSet, ImageSource, folder};
 use fm_fetch::cifar10::{Outcome, Request, URL};
 use fm_terminal::eprintln;
 use fm_train::checkpoint::DataMeta;
@@ -37,6 +38,36 @@ pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
         eprintln!("note: {} of {} classes have no images, such as {first}", empty.len(), set.classes.len());
     }
     Ok(set)
+}
+
+/// Reads samples of a network. Floats whose values do not tell their range, as of a network that is
+/// hardly trained, are taken to be nominally in [-1, 1], as networks draw them.
+pub(crate) fn open_samples(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
+    let source = name.parse::<ImageSource>()?;
+    if let Err(DataError::UnknownRange { least, .. }) = source.open(image_size, &mut Vec::new())
+        && least < -0.5
+        && let Some(ranged) = nominal(&source)
+        && ranged.open(image_size, &mut Vec::new()).is_ok()
+    {
+        let advice = "for other values of black and white, add :range=LOW..HIGH";
+        eprintln!("note: {name}: read as samples of a network, with -1..1 as black..white; {advice}");
+        return open(&ranged.to_string(), image_size);
+    }
+    open(name, image_size)
+}
+
+/// An array without a range, with that of networks.
+fn nominal(source: &ImageSource) -> Option<ImageSource> {
+    match source {
+        ImageSource::Npy { images, range: None, labels } => {
+            let range = Some(ValueRange::new(-1.0, 1.0)?);
+            Some(ImageSource::Npy { images: images.clone(), range, labels: labels.clone() })
+        }
+        ImageSource::Resized { origin, size } => {
+            Some(ImageSource::Resized { origin: Box::new(nominal(origin)?), size: *size })
+        }
+        _ => None,
+    }
 }
 
 /// Refuses data that would have to be fetched, for a plan that is only printed.

@@ -2,7 +2,7 @@
 
 use crate::args::DataArgs;
 use crate::data;
-use fm_app::pictures::{Grid, save_png};
+use fm_app::pictures::{Grid, save_picture};
 use fm_data::{ImageSet, ImageSource, folder};
 use fm_terminal::println;
 use std::path::Path;
@@ -81,5 +81,5 @@ fn picture(path: &Path, set: &ImageSet) -> anyhow::Result<()> {
     let name = |row: &Vec<usize>| set.classes.get(usize::from(set.labels[row[0]])).cloned().unwrap_or_default();
     let row_names = if set.classes.len() > 1 { rows.iter().map(name).collect() } else { Vec::new() };
     let grid = Grid { shape: set.shape(), levels: set.levels, columns: COLUMNS, row_names };
-    save_png(path, &grid.draw(&pixels)?)
+    save_picture(path, &grid.draw(&pixels)?)
 }

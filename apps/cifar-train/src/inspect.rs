@@ -1,7 +1,8 @@
 //! `cifar-train inspect`: shows the content of a checkpoint.
 
 use crate::args::InspectArgs;
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use fm_app::weights;
 use fm_models::interchange;
 use fm_terminal::{eprintln, println};
 use fm_train::checkpoint::{Weights, read_weights};
@@ -12,9 +13,10 @@ use tch::Device;
 use tch::nn::VarStore;
 
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    if args.path.is_file() {
+    if weights::is_weights(&args.path)? {
         return file(args);
     }
+    ensure!(args.part.is_none(), "--part is for files of weights, and this is a run; drop --part");
     let (path, meta, damaged) = latest_checkpoint(&args.path)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
     let weights = read_weights(&path, Weights::Ema)?;
@@ -43,7 +45,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
 
 /// Shows a file of weights: its tensors, its metadata and the assumed settings.
 fn file(args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    let weights = interchange::read(&args.path, None)?;
+    let weights = weights::read(&args.path, args.part.as_deref())?;
     let found = interchange::recognise(&weights)?;
     // Names can look right where a shape is not. Positions follow from the image size, which is
     // assumed.

@@ -6,6 +6,7 @@
 
 use crate::generate::to_host;
 use anyhow::{Context, ensure};
+use fm_app::weights::is_weights;
 use fm_core::data::{DataError, Dataset, Pick};
 use fm_data::ImageSet;
 use fm_models::interchange::{self, About};
@@ -36,7 +37,7 @@ impl Autoencoder {
     /// Opens the autoencoder of a `cifar-train vqvae` run, or a run's copy.
     pub(crate) fn open(path: &Path, device: Device) -> anyhow::Result<Self> {
         let not_one = || format!("{} holds no autoencoder; train one with `cifar-train vqvae`", path.display());
-        let (config, tensors): (VqVaeConfig, BTreeMap<String, Tensor>) = if path.is_file() {
+        let (config, tensors): (VqVaeConfig, BTreeMap<String, Tensor>) = if is_weights(path)? {
             let weights = interchange::read(path, None)?;
             let about = weights.about.with_context(not_one)?;
             (serde_json::from_value(about.config).with_context(not_one)?, weights.tensors)

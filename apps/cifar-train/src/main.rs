@@ -2,6 +2,7 @@
 //! manual.
 
 mod args;
+mod classes;
 mod config;
 mod convert;
 mod data;

@@ -4,13 +4,13 @@ use crate::args::{CheckpointArgs, Which};
 use crate::config::Config;
 use crate::latent::{self, Autoencoder};
 use crate::{data, presets};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use fm_app::objective_args::FlowConfig;
 use fm_app::weights::{self, Opened, WhichWeights};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
-use fm_models::interchange::{self, About};
+use fm_models::interchange::{self, About, InterchangeError};
 use fm_models::resize::{Resized, resized};
 use fm_terminal::eprintln;
 use fm_train::checkpoint::{self, DataMeta, Weights};
@@ -46,7 +46,7 @@ pub(crate) fn load(from: &CheckpointArgs) -> anyhow::Result<Loaded> {
 /// Opens a model. `exact` uses f32, whatever precision the network was trained in.
 pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Loaded> {
     let device = fm_app::device::select(&which.device)?;
-    if path.is_file() {
+    if weights::is_weights(path)? {
         return from_file(path, which, device);
     }
     which.file.refuse()?;
@@ -101,7 +101,11 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
     let foreign = || format!("{} was not written by cifar-train; give a run of this program", path.display());
     let mut config = match config {
         Value::Null => {
-            Config { flow: FlowConfig { objective, ..FlowConfig::default() }, ..presets::preset("cifar10-unet")? }
+            let flow = FlowConfig { objective, ..FlowConfig::default() };
+            let mut config = Config { flow, ..presets::preset("cifar10-unet")? };
+            // No guidance is assumed, unless a flag asks for it.
+            config.sampling.cfg_scale = 1.0;
+            config
         }
         config => {
             let mut config: Config = serde_json::from_value(config).with_context(foreign)?;
@@ -183,8 +187,19 @@ impl Loaded {
 
 /// Weights by name: the first average of a run or checkpoint, or the content of a file.
 pub(crate) fn weights_of(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
-    if path.is_file() {
-        return Ok(interchange::read(path, None)?.tensors);
+    if weights::is_weights(path)? {
+        return match weights::read(path, None) {
+            Ok(found) => Ok(found.tensors),
+            // There is no flag for a part here.
+            Err(error) => match error.downcast_ref() {
+                Some(InterchangeError::Part { problem, parts }) => bail!(
+                    "{problem}; write one to a file: cifar-train convert {} NEW.safetensors --part {}",
+                    path.display(),
+                    parts.first().map_or("NAME", String::as_str)
+                ),
+                _ => Err(error),
+            },
+        };
     }
     let (path, _, damaged) = latest_checkpoint(path)?;
     damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));

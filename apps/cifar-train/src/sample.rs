@@ -2,17 +2,17 @@
 
 use crate::args::{ImageSize, SampleArgs};
 use crate::generate::{Generated, Request, generate};
-use crate::model::{Loaded, load};
-use crate::{data, trajectory};
+use crate::model::{Loaded, open};
+use crate::{classes, data, trajectory};
 use anyhow::{bail, ensure};
 use fm_app::memory::{ensure_batch_fits, ensure_fits};
-use fm_app::pictures::{Grid, save_gif, save_png};
+use fm_app::outputs::save_array;
+use fm_app::pictures::{Grid, save_gif, save_picture};
 use fm_app::process_group::Group;
 use fm_data::ImageSet;
 use fm_terminal::println;
 use fm_train::TrainError;
 use ndarray::Array4;
-use ndarray_npy::WriteNpyExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -21,11 +21,14 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn sample(group: &Group, args: &SampleArgs) -> anyhow::Result<ExitCode> {
-    let mut loaded = load(&args.from)?;
+    let which = args.from.which.given("guidance", args.solver.cfg_scale.is_some());
+    let mut loaded = open(&args.from.checkpoint, &which, false)?;
     if let Some(ImageSize(size)) = args.size {
         loaded.resize(size)?;
     }
     let request = request(args, &loaded)?;
+    let grid = grid(args, &loaded);
+    grid.ensure_fits(request.count)?;
     let times = trajectory::times(args, &request)?;
     let outputs = [Some(&args.out), args.npy.as_ref(), args.gif.as_ref(), args.trajectory.as_ref()];
     outputs.into_iter().flatten().try_for_each(|p| make_parent(p))?;
@@ -41,13 +44,13 @@ fn sample(group: &Group, args: &SampleArgs) -> anyhow::Result<ExitCode> {
         println!("wrote {}", path.display());
     }
     decode(&mut drawn, &loaded)?;
-    let grid = grid(args, &loaded);
     let scale = image_scale(&loaded);
-    save_png(&args.out, &grid.draw(&scale.denormalise(&drawn.values))?)?;
+    save_picture(&args.out, &grid.draw(&scale.denormalise(&drawn.values))?)?;
     println!("wrote {}", args.out.display());
     if let Some(path) = &args.npy {
         write_npy(path, &loaded.image_shape(), &drawn)?;
-        println!("wrote {}", path.display());
+        let (least, most) = drawn.values.iter().fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
+        println!("wrote {}: values from {least:.3} to {most:.3}, of which -1 is black and 1 is white", path.display());
     }
     if let Some(path) = &args.gif {
         // 100 images are enough to look at; more would only increase the file.
@@ -76,13 +79,20 @@ pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded) -> 
     };
     let (low, high) = request.cfg_interval;
     let when = if (low, high) == (0.0, 1.0) { String::new() } else { format!(" for t from {low} to {high}") };
+    let class = match request.classes.as_slice() {
+        [first, rest @ ..] if rest.iter().all(|class| class == first) => {
+            let name = loaded.data.classes.get(*first as usize).filter(|name| **name != first.to_string());
+            format!("class {first}{}, ", name.map_or(String::new(), |name| format!(" ({name})")))
+        }
+        _ => String::new(),
+    };
     let guidance = match request.classes.is_empty() {
         true => "unconditional".into(),
         false if request.cfg_scale == 1.0 => "class-conditional".into(),
         false => format!("guidance {}{when} (two network passes per evaluation)", request.cfg_scale),
     };
     format!(
-        "{} samples in {:.1} s: {:.1} samples/s, NFE {nfe}; {}, {guidance}; {}; seed {}",
+        "{} samples in {:.1} s: {:.1} samples/s, NFE {nfe}; {}, {class}{guidance}; {}; seed {}",
         request.count,
         drawn.seconds,
         request.count as f64 / drawn.seconds,
@@ -94,22 +104,20 @@ pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded) -> 
 
 fn request(args: &SampleArgs, loaded: &Loaded) -> anyhow::Result<Request> {
     let names = &loaded.data.classes;
-    let classes = match (args.class_grid, args.class_label) {
+    let classes = match (args.class_grid, &args.class_label) {
         (true, _) | (_, Some(_)) if names.is_empty() => {
             bail!("this model was trained without classes; drop --class-grid and --class-label")
         }
         (true, _) => {
-            ensure!(args.samples_per_class > 0, "--samples-per-class is 0; give at least one");
-            (0..names.len()).flat_map(|k| std::iter::repeat_n(k as i64, args.samples_per_class)).collect()
+            let (each, dim) = (args.samples_per_class, loaded.data.shape.iter().product::<i64>() as usize);
+            ensure!(each > 0, "--samples-per-class is 0; give at least one");
+            ensure_fits("the samples", &[names.len(), each, dim], 2 * size_of::<f32>(), "--samples-per-class")?;
+            (0..names.len()).flat_map(|k| std::iter::repeat_n(k as i64, each)).collect()
         }
-        (false, Some(k)) => {
-            ensure!(
-                k < names.len(),
-                "this model has no class {k}; give one of 0 to {} ({})",
-                names.len() - 1,
-                names.join(", ")
-            );
-            vec![k as i64; args.num_samples]
+        (false, Some(class)) => {
+            let class = classes::number(class, names, names.len())?;
+            ensure_fits("the classes of the samples", &[args.num_samples], size_of::<i64>(), "number of samples")?;
+            vec![class; args.num_samples]
         }
         (false, None) => in_turn(names.len(), args.num_samples)?,
     };
@@ -194,8 +202,5 @@ fn make_parent(path: &Path) -> anyhow::Result<()> {
 fn write_npy(path: &Path, shape: &[i64], drawn: &Generated) -> anyhow::Result<()> {
     let side = |i: usize| shape[i] as usize;
     let dims = (drawn.values.len() / shape.iter().product::<i64>() as usize, side(0), side(1), side(2));
-    let array = Array4::from_shape_vec(dims, drawn.values.clone())?;
-    let mut bytes = Vec::new();
-    array.write_npy(&mut bytes)?;
-    Ok(fm_train::files::output(path, &bytes)?)
+    save_array(path, &Array4::from_shape_vec(dims, drawn.values.clone())?)
 }

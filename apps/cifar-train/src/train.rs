@@ -14,10 +14,10 @@ use fm_app::every::total_steps;
 use fm_app::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_app::optimizer_args::Measurements;
 use fm_app::options;
-use fm_app::pictures::{Grid, save_png};
+use fm_app::pictures::{Grid, save_picture};
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
-use fm_app::quality::{COMPARED, Quality, spread};
+use fm_app::quality::{COMPARED, Quality, ensure_samples_fit, spread};
 use fm_app::sources::least;
 use fm_app::training_run::{Job, Parts};
 use fm_core::rng::{Key, Stream};
@@ -101,6 +101,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     ensure_network_fits(config.model.parameters()?)?;
     if !device.is_cuda() && !config.checkpoint_activations {
         ensure_step_fits(config.learning.rows_per_pass(config.batch_size), config.model.activations().all)?;
+    }
+    if quality_every > 0 {
+        ensure_samples_fit(config.learning.quality_samples, dim)?;
     }
     let source = data::open_source(&mut config, dim, || material.deviation())?;
     let couplings = Reports::default();
@@ -272,7 +275,7 @@ impl Preview<'_> {
         let grid = Grid { shape: set.shape, levels: set.levels, columns, row_names };
         let path = self.out.join("samples").join(format!("step-{}.png", state.step));
         let images = to_pixels(self.material.autoencoder.as_ref(), config.latent_scale, drawn?.values)?;
-        save_png(&path, &grid.draw(&set.denormalise(&images))?)
+        save_picture(&path, &grid.draw(&set.denormalise(&images))?)
     }
 }
 

@@ -5,9 +5,9 @@ use crate::generate::{Frames, Generated, Request, batch, to_host};
 use crate::model::Loaded;
 use anyhow::ensure;
 use fm_app::memory::ensure_fits;
+use fm_app::outputs::save_array;
 use fm_app::process_group::Group;
 use ndarray::Array5;
-use ndarray_npy::WriteNpyExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -72,7 +72,5 @@ pub(crate) fn write(path: &Path, loaded: &Loaded, times: usize, states: Vec<f32>
     let side = |i: usize| shape[i] as usize;
     let rows = decoded.len() / times / shape.iter().product::<i64>() as usize;
     let array = Array5::from_shape_vec((times, rows, side(0), side(1), side(2)), decoded)?;
-    let mut bytes = Vec::new();
-    array.write_npy(&mut bytes)?;
-    Ok(fm_train::files::output(path, &bytes)?)
+    save_array(path, &array)
 }

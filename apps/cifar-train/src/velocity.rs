@@ -1,13 +1,14 @@
 //! `cifar-train velocity`: writes the prediction of a network, for comparison with other programs.
 
 use crate::args::VelocityArgs;
-use crate::model::load;
-use anyhow::ensure;
+use crate::classes;
+use crate::model::{Loaded, load};
+use anyhow::{bail, ensure};
+use fm_app::outputs::save_array;
 use fm_core::tensor::{upload, upload_rows};
 use fm_terminal::println;
 use ndarray::Array4;
 use ndarray::Ix4;
-use ndarray_npy::WriteNpyExt;
 use std::process::ExitCode;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -33,12 +34,11 @@ pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     let rows = shape[0] as usize;
     let fits = |n: usize| n == 1 || n == rows;
     ensure!(fits(args.at.len()), "--at has another number of times; give one, or one for each of the {rows} images");
-    let (classes, known) =
-        (&args.classes, loaded.config.model.classes() + loaded.config.model.null_class().map_or(0, |_| 1));
+    let classes = classes_of(args, &loaded)?;
     ensure!(
-        classes.is_empty() || classes.len() == rows && classes.iter().all(|k| (0..known).contains(k)),
-        "--classes does not fit; give one class from 0 to {} for each of the {rows} images",
-        known - 1
+        classes.is_empty() || classes.len() == rows,
+        "--classes has {} classes; give one class for each of the {rows} images",
+        classes.len()
     );
     ensure!(
         !classes.is_empty() || loaded.config.model.classes() == 0 || loaded.config.model.null_class().is_some(),
@@ -46,12 +46,24 @@ pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     );
     let x = upload(&images.iter().copied().collect::<Vec<f32>>(), &shape, loaded.device);
     let t = upload_rows(&args.at, loaded.device);
-    let classes = (!classes.is_empty()).then(|| Tensor::from_slice(classes).to_device(loaded.device));
+    let classes = (!classes.is_empty()).then(|| Tensor::from_slice(&classes).to_device(loaded.device));
     let v = no_grad(|| loaded.model.forward_t(&x, &t, classes.as_ref(), false));
     let v = Vec::<f32>::try_from(v.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;
-    let mut bytes = Vec::new();
-    Array4::from_shape_vec(images.dim(), v)?.write_npy(&mut bytes)?;
-    fm_train::files::output(&args.out, &bytes)?;
+    if let Some(broken) = v.iter().find(|v| !v.is_finite()) {
+        let largest = images.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+        bail!(
+            "the network's output has the value {broken}: the largest input is {largest:e}; give images in [-1, 1], or use an earlier checkpoint"
+        );
+    }
+    save_array(&args.out, &Array4::from_shape_vec(images.dim(), v)?)?;
     println!("wrote {}: what the network predicts; {}", args.out.display(), loaded.weights);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The numbers of the classes that are asked for, the null class among them.
+fn classes_of(args: &VelocityArgs, loaded: &Loaded) -> anyhow::Result<Vec<i64>> {
+    let model = &loaded.config.model;
+    ensure!(args.classes.is_empty() || model.classes() > 0, "this network has no classes; drop --classes");
+    let known = model.classes() as usize + usize::from(model.null_class().is_some());
+    args.classes.iter().map(|class| classes::number(class, &loaded.data.classes, known)).collect()
 }

@@ -23,6 +23,7 @@
 //! | [`artefact`] | the files of a finished run: its weights and their description |
 //! | [`quality`] | the energy distance of samples during training |
 //! | [`progress`] | progress bar, logs, checkpoints and pictures of a training run |
+//! | [`outputs`] | files that commands write, in the formats that their names end in |
 //! | [`pictures`] | image grids, animations and curves |
 //! | [`report`] | the command `report`: a run as one HTML page |
 
@@ -41,6 +42,7 @@ pub mod objective_args;
 pub mod objective_report;
 pub mod optimizer_args;
 pub mod options;
+pub mod outputs;
 pub mod pictures;
 pub mod process_group;
 pub mod progress;

@@ -2,7 +2,8 @@
 //! picture.
 
 use crate::objective_args::{FlowArgs, FlowConfig};
-use crate::pictures::{Panel, panels, save_png};
+use crate::outputs;
+use crate::pictures::{Panel, panels, save_picture};
 use crate::time_animation::animate;
 use crate::{options, settings, sources};
 use clap::Args;
@@ -17,14 +18,14 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// Write path, target, time distribution and weight as a table, one line per time.
-    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
     csv: Option<PathBuf>,
     /// Plot path, time distribution and weight.
-    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
     picture: Option<PathBuf>,
     /// Animate the time distribution: its quantile function and density while its first parameter
     /// goes through its range.
-    #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.gif", value_parser = outputs::animation(), help_heading = "Output")]
     gif: Option<PathBuf>,
     /// Evaluate at these times instead of 200 evenly spaced ones; the quantile is evaluated at the
     /// same numbers.
@@ -103,7 +104,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
                 top: None,
             },
         ])?;
-        save_png(path, &picture)?;
+        save_picture(path, &picture)?;
         println!("wrote {}", path.display());
     }
     if let Some(path) = &args.gif {

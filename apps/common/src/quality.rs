@@ -12,6 +12,7 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 
+use crate::memory::ensure_fits;
 use anyhow::anyhow;
 use fm_core::data::{Dataset, Pick};
 use fm_metrics::energy::energy_distance;
@@ -70,6 +71,16 @@ impl Callback for Quality<'_> {
     fn after_step(&mut self, _: &mut TrainState, _: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
         Ok(ControlFlow::Continue(()))
     }
+}
+
+/// Fails if a measurement's samples do not fit into memory.
+///
+/// # Errors
+/// The memory that they need and that there is.
+pub fn ensure_samples_fit(samples: usize, dim: usize) -> anyhow::Result<()> {
+    // Noise and samples, and the class of each.
+    let bytes = 2 * size_of::<f32>() + size_of::<i64>();
+    ensure_fits("the samples that measure quality", &[samples, dim], bytes, "--quality-samples")
 }
 
 /// At most `most` evenly spaced rows of a data set, (rows, dim).

@@ -278,8 +278,12 @@ fn report(
     artefact: bool,
 ) -> anyhow::Result<()> {
     let records = records(&read_log(out));
+    let curves = loss_curves(&records);
+    // A run whose losses are not finite has weights, and nothing to draw.
+    if curves.has_points() {
+        curves.save(&run.join("loss.png"))?;
+    }
     if let Some(last) = records.last() {
-        loss_curves(&records).save(&run.join("loss.png"))?;
         let gib = |bytes: u64| format!("{:.2} GiB", bytes as f64 / (1u64 << 30) as f64);
         let host = peak_memory().map_or("unknown".into(), gib);
         // Reserved rather than allocated memory: other programs cannot use it.
@@ -293,6 +297,7 @@ fn report(
         );
     }
     let model = if artefact { format!("{WEIGHTS}, {CONFIG}, ") } else { String::new() };
-    println!("wrote     {}: {model}loss.png, metrics.jsonl, samples/, checkpoints/", out.display());
+    let plot = if curves.has_points() { "loss.png, " } else { "" };
+    println!("wrote     {}: {model}{plot}metrics.jsonl, samples/, checkpoints/", out.display());
     Ok(())
 }

@@ -8,9 +8,11 @@ use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
 use fm_core::tensor::VelocityModel;
 use fm_models::ModelConfig;
-use fm_models::interchange::{self, About, Assumption, Concerns, Recognised};
+use fm_models::interchange::{self, About, Assumption, Concerns, Recognised, Weights};
 use fm_terminal::eprintln;
-use fm_train::checkpoint::Weights;
+use fm_train::TrainError;
+use fm_train::checkpoint;
+use fm_train::run_dir::is_run;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::nn::VarStore;
@@ -46,11 +48,11 @@ pub struct WhichWeights {
 
 impl WhichWeights {
     /// The weights of a checkpoint, and their name in messages.
-    pub fn of(&self, step: u64) -> (Weights, String) {
+    pub fn of(&self, step: u64) -> (checkpoint::Weights, String) {
         let kind = match (self.raw_weights, self.ema_decay) {
-            (true, _) => Weights::Raw,
-            (false, None) => Weights::Ema,
-            (false, Some(decay)) => Weights::EmaOf(decay),
+            (true, _) => checkpoint::Weights::Raw,
+            (false, None) => checkpoint::Weights::Ema,
+            (false, Some(decay)) => checkpoint::Weights::EmaOf(decay),
         };
         (kind, format!("{} weights of step {step}", if self.raw_weights { "raw" } else { "EMA" }))
     }
@@ -89,6 +91,9 @@ pub struct FileArgs {
     /// file's, otherwise 0.001 where an end is singular).
     #[arg(long, value_name = "EPS", help_heading = "Model", hide = true)]
     pub time_clip: Option<f64>,
+    /// Settings that other flags of the command give, which are not assumed.
+    #[arg(skip)]
+    pub given: Vec<&'static str>,
 }
 
 /// Distance from an end of the time span at which a network's velocity is singular.
@@ -98,6 +103,7 @@ impl FileArgs {
     /// Whether a flag gives this setting.
     fn gives(&self, name: &str) -> bool {
         match name {
+            name if self.given.contains(&name) => true,
             "path" => self.path.is_some(),
             "prediction" => self.prediction.is_some(),
             name => self.set.iter().any(|s| s.split('=').next() == Some(name)),
@@ -159,11 +165,41 @@ fn agreed<C: Choice + Default + PartialEq>(flag: &str, given: Option<C>, said: O
     }
 }
 
+/// What to do with weights whose time runs the other way.
+const REVERSED: &str =
+    "for the other direction, run `cifar-train convert FILE NEW.safetensors --time-direction data-to-noise`";
+
+/// Whether a path is a file or a folder of weights; otherwise it is a run, a checkpoint, or a
+/// folder with neither. A folder with checkpoints is a run, also if weights are beside them.
+///
+/// # Errors
+/// A path that does not exist.
+pub fn is_weights(path: &Path) -> anyhow::Result<bool> {
+    let found = std::fs::metadata(path).map_err(TrainError::io("open", path))?;
+    Ok(!found.is_dir() || !is_run(path) && interchange::holds_weights(path))
+}
+
+/// Reads a file or folder of weights. Averages in it that are not read are named on standard error.
+///
+/// # Errors
+/// A damaged or unknown file, and a part that it does not have.
+pub fn read(path: &Path, part: Option<&str>) -> anyhow::Result<Weights> {
+    let weights = interchange::read(path, part)?;
+    if let Some(unread) = &weights.unread {
+        let taken = if weights.part.is_empty() { "the weights" } else { &weights.part };
+        eprintln!(
+            "note: {}: took {taken}, not averages; the EMA {unread} of its optimizer is not read: save it as a state_dict to use it",
+            path.display()
+        );
+    }
+    Ok(weights)
+}
+
 /// How to change an assumption.
 fn remedy(assumption: &Assumption) -> String {
     match (assumption.concerns, assumption.name) {
         (Concerns::Network, name) => format!("change with --set {name}=VALUE"),
-        (Concerns::Objective, "time_direction") => "weights with the other direction cannot be used".into(),
+        (Concerns::Objective, "time_direction") => REVERSED.into(),
         (Concerns::Objective, name) => format!("change with --{name} NAME"),
         (Concerns::Sampling, _) => "change with --cfg-scale S".into(),
         (Concerns::Data, "latents") => "take the latents with --npy; the picture shows their channels".into(),
@@ -190,7 +226,7 @@ pub fn open_with<T>(
     device: Device,
     beside: impl FnOnce(&VarStore, Option<&About>, &BTreeMap<String, Tensor>) -> T,
 ) -> anyhow::Result<(Opened, T)> {
-    let (weights, settings) = (interchange::read(path, args.part.as_deref())?, &args.set);
+    let (weights, settings) = (read(path, args.part.as_deref())?, &args.set);
     let Recognised { config, assumed } = interchange::recognise(&weights)?;
     for assumption in assumed.iter().filter(|assumption| !args.gives(assumption.name)) {
         eprintln!("assumed   {assumption}: {} ({})", assumption.why, remedy(assumption));

@@ -15,7 +15,7 @@ use crate::draw::{Classes, Drawer, drawn};
 use crate::model::Loaded;
 use crate::training_data::Material;
 use anyhow::ensure;
-use fm_app::pictures::{Layer, Plane, Point, ink, save_png, side_by_side};
+use fm_app::pictures::{Layer, Plane, Point, ink, save_picture, side_by_side};
 use fm_core::field::{Converted, RowField, SharedTime};
 use fm_data::Columns;
 use fm_metrics::columns::{Column, Compared, compare};
@@ -294,7 +294,7 @@ fn picture(path: &Path, compared: &Compared) -> anyhow::Result<()> {
         }
     };
     let planes = [plane("means: real, samples", |c| c.mean), plane("variances: real, samples", |c| c.variance)];
-    save_png(path, &side_by_side(&planes)?)
+    save_picture(path, &side_by_side(&planes)?)
 }
 
 fn statistics(columns: &Columns, compared: &Compared) -> Vec<Value> {

@@ -7,7 +7,7 @@ use crate::model::{Loaded, load};
 use crate::training_data::Material;
 use anyhow::{Context, ensure};
 use fm_app::likelihood::{Densities, mean_and_error};
-use fm_app::pictures::{Layer, Plane, around, ink, reach, save_png, side_by_side};
+use fm_app::pictures::{Layer, Plane, around, ink, reach, save_picture, side_by_side};
 use fm_core::tensor::upload;
 use fm_data::table::{CsvOptions, csv};
 use fm_data::{Columns, Table};
@@ -127,5 +127,5 @@ fn picture(args: &LikelihoodOf, loaded: &Loaded, path: &Path) -> anyhow::Result<
         plane("data", vec![Layer::Points(String::new(), shown, ink::DATA)]),
         plane("density of the model", vec![Layer::Heat(heat, side)]),
     ];
-    save_png(path, &side_by_side(&planes)?)
+    save_picture(path, &side_by_side(&planes)?)
 }

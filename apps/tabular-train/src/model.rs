@@ -54,7 +54,7 @@ impl Loaded {
 /// of weights.
 pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> anyhow::Result<Loaded> {
     let device = fm_app::device::select(device)?;
-    if checkpoint.is_file() {
+    if weights::is_weights(checkpoint)? {
         return from_file(checkpoint, file, device);
     }
     file.file.refuse()?;

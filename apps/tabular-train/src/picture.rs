@@ -5,7 +5,8 @@ use crate::draw::{Classes, Drawer, ensure_samples_fit, points};
 use crate::model::{Loaded, load};
 use crate::training_data::Material;
 use anyhow::ensure;
-use fm_app::pictures::{Layer, Plane, Point, around, ink, reach, save_gif, save_png, side_by_side};
+use fm_app::pictures::{Layer, Plane, Point, around, ink, reach, save_gif, save_picture, side_by_side};
+use fm_app::weights::is_weights;
 use fm_core::field::{Converted, RowField};
 use fm_core::path::ProbPath;
 use fm_core::tensor::upload;
@@ -106,7 +107,7 @@ pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
         [("samples", clouds), ("paths", vec![plane("paths", paths)]), ("field", fields), ("velocities", pairs)];
     for (name, planes) in pictures.iter().filter(|(_, planes)| !planes.is_empty()) {
         let path = args.out.join(format!("{name}.png"));
-        save_png(&path, &side_by_side(planes)?)?;
+        save_picture(&path, &side_by_side(planes)?)?;
         println!("wrote {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
@@ -116,7 +117,7 @@ pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
 fn untrained(scene: &Scene, args: &PictureArgs) -> anyhow::Result<Vec<Point>> {
     let loaded = &scene.loaded;
     ensure!(
-        !args.draw.checkpoint.is_file(),
+        !is_weights(&args.draw.checkpoint)?,
         "a file of weights does not have the seed of its run; give the run, or drop --untrained"
     );
     let (_store, model) = loaded.at_the_start()?;

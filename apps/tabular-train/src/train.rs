@@ -19,7 +19,7 @@ use fm_app::options;
 use fm_app::pictures::scatter;
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
-use fm_app::quality::{COMPARED, Quality, spread};
+use fm_app::quality::{COMPARED, Quality, ensure_samples_fit, spread};
 use fm_app::sources::least;
 use fm_app::training_run::{Job, Parts};
 use fm_core::data::Dataset;
@@ -85,6 +85,9 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let sample_every = config.sample_every.steps(epoch)?;
     let Measurements { validate_every, quality_every } =
         config.learning.measurements(log_every, config.held_out() > 0.0, epoch)?;
+    if quality_every > 0 {
+        ensure_samples_fit(config.learning.quality_samples, dim)?;
+    }
     let network = config.model(columns)?;
     ensure_network_fits(network.parameters()?)?;
     let on = device_for(&config.device, network.parameters()?).to_owned();

@@ -4,6 +4,7 @@
 use crate::args::{ModelFileArgs, VelocityArgs};
 use crate::model::load;
 use anyhow::ensure;
+use fm_app::weights::is_weights;
 use fm_core::tensor::{upload, upload_rows};
 use fm_data::table::{CsvOptions, csv};
 use fm_terminal::println;
@@ -12,7 +13,7 @@ use tch::{Device, Kind, no_grad};
 
 pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     // A velocity has no source.
-    let source = args.checkpoint.is_file().then(|| "gaussian".to_owned());
+    let source = is_weights(&args.checkpoint)?.then(|| "gaussian".to_owned());
     let file = ModelFileArgs { which: args.which, file: args.file.clone(), source };
     let loaded = load(&args.checkpoint, &file, &args.device)?;
     ensure!(

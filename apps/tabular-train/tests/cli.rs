@@ -64,7 +64,7 @@ fn every_toy_runs_and_bad_input_is_one_line() {
         (format!("train --data cube --out {d}/x"), "choose one of spiral"),
         (format!("train --batch-size 0 --out {d}/x"), "--batch-size"),
         (format!("train --out {d}/moons"), "already holds a run"),
-        (format!("sample --checkpoint {d}/none --out {d}/s.csv"), "no checkpoint found"),
+        (format!("sample --checkpoint {d}/none --out {d}/s.csv"), "No such file or directory"),
         (format!("train --coupling schroedinger-bridge --out {d}/x"), "choose path schroedinger-bridge"),
         (format!("train --ot-batch 0 --out {d}/x"), "ot_batch is 0"),
         (format!("couple {d}/one.csv"), "at least two"),

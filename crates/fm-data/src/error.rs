@@ -35,6 +35,20 @@ pub enum DataError {
         /// The remedy.
         remedy: String,
     },
+    /// An array of images whose values do not tell which of them are black and white.
+    #[error("cannot use {}: {}; {}", end(path, 60), brief(problem, 118), brief(remedy, 106))]
+    UnknownRange {
+        /// The file.
+        path: PathBuf,
+        /// The least value.
+        least: f64,
+        /// The largest value.
+        most: f64,
+        /// What is wrong.
+        problem: String,
+        /// The remedy.
+        remedy: String,
+    },
     /// A folder, device, pipe or socket in place of a file.
     #[error("cannot read {}: it is {kind}; give a plain file (copy what a pipe delivers to one)", end(path, 150))]
     NotAFile {

@@ -137,6 +137,20 @@ fn plain(found: fs::FileType) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidInput, NotPlain { kind }))
 }
 
+/// Creates a directory and those above it; something else of that name is named for what it is.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => {
+            let kind = if found.is_file() { "a file" } else { "a device, a pipe or a socket" };
+            Err(io::Error::new(ErrorKind::InvalidInput, format!("it is {kind}, not a directory")))
+        }
+        _ => fs::create_dir_all(path),
+    }
+}
+
 /// The most values of a JSON text, which take up to about 100 bytes each. It is enough for the
 /// statistics of 100,000 columns.
 const MOST_VALUES: usize = 1 << 19;

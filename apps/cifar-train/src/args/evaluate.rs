@@ -5,6 +5,7 @@ use crate::evaluate::extract::{ExtractorName, Protocol};
 use crate::evaluate::metrics;
 use clap::Args;
 use fm_app::options::help;
+use fm_app::outputs;
 use fm_solvers::sampler::SolverName;
 use std::path::PathBuf;
 
@@ -105,10 +106,10 @@ pub(crate) struct EvaluateArgs {
     )]
     pub(crate) sweep_solvers: Vec<SolverName>,
     /// Plot the first metric over NFE or the scale (.png or .svg).
-    #[arg(long, value_name = "FILE", requires = "sweep", help_heading = "Sweep", hide = true)]
+    #[arg(long, value_name = "FILE", value_parser = outputs::chart(), requires = "sweep", help_heading = "Sweep", hide = true)]
     pub(crate) plot: Option<PathBuf>,
     /// Draw the first samples of each point of the sweep, from the same noise, one row each.
-    #[arg(long, value_name = "FILE.png", requires = "sweep", help_heading = "Sweep", hide = true)]
+    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), requires = "sweep", help_heading = "Sweep", hide = true)]
     pub(crate) picture: Option<PathBuf>,
     /// Also write the results as JSON.
     #[arg(long, value_name = "FILE.json", help_heading = "Output")]

@@ -15,6 +15,7 @@ use crate::vqvae::config::ConfigArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
+use fm_app::outputs;
 use fm_app::report::ReportArgs;
 use std::path::PathBuf;
 
@@ -119,7 +120,7 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "PIXELS", help_heading = "Data")]
     pub(crate) image_size: Option<u32>,
     /// Draw the first images of each class.
-    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
     pub(crate) picture: Option<PathBuf>,
 }
 
@@ -131,9 +132,10 @@ pub(crate) struct ConvertArgs {
     /// The tensors of both load with load_state_dict(strict=True).
     pub(crate) output: PathBuf,
     /// How time runs in the input: noise-to-data (t = 0 is noise, as everywhere here), or
-    /// data-to-noise (t = 0 is data, as in diffusers, SD3 and rectified flow's papers).
-    #[arg(long, value_name = "DIRECTION", default_value = "noise-to-data", help_heading = "Time")]
-    pub(crate) time_direction: TimeDirection,
+    /// data-to-noise (t = 0 is data, as in diffusers, SD3 and rectified flow's papers) (default:
+    /// noise-to-data).
+    #[arg(long, value_name = "DIRECTION", help_heading = "Time")]
+    pub(crate) time_direction: Option<TimeDirection>,
     /// How time runs in the output; the other direction only for .pt, which has no description.
     #[arg(long, value_name = "DIRECTION", default_value = "noise-to-data", help_heading = "Time")]
     pub(crate) output_time_direction: TimeDirection,
@@ -160,11 +162,12 @@ pub(crate) struct VelocityArgs {
     /// Time of each image, or one time for all; 0 is noise, 1 is data.
     #[arg(long, value_name = "T,...", value_delimiter = ',', required = true, help_heading = "Data")]
     pub(crate) at: Vec<f64>,
-    /// Class of each image, for a class-conditional network (default: the null class).
-    #[arg(long, value_name = "K,...", value_delimiter = ',', help_heading = "Data")]
-    pub(crate) classes: Vec<i64>,
+    /// Class of each image by name or number, for a class-conditional network (default: the null
+    /// class).
+    #[arg(long, value_name = "CLASS,...", value_delimiter = ',', help_heading = "Data")]
+    pub(crate) classes: Vec<String>,
     /// Output of the network: a NumPy array of the shape of the images.
-    #[arg(long, value_name = "FILE.npy", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.npy", value_parser = outputs::array(), help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
@@ -177,10 +180,10 @@ pub(crate) struct SampleArgs {
     /// Number of images.
     #[arg(long, default_value_t = 64, value_name = "N", conflicts_with = "class_grid", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
-    /// Draw images of class K only; without it, a class-conditional model cycles through its
-    /// classes.
-    #[arg(long, value_name = "K", conflicts_with = "class_grid", help_heading = "Sampling")]
-    pub(crate) class_label: Option<usize>,
+    /// Draw images of one class only, by its name or number; without it, a class-conditional model
+    /// cycles through its classes.
+    #[arg(long, value_name = "CLASS", conflicts_with = "class_grid", help_heading = "Sampling")]
+    pub(crate) class_label: Option<String>,
     /// Draw a grid with one labelled row per class.
     #[arg(long, help_heading = "Sampling")]
     pub(crate) class_grid: bool,
@@ -191,17 +194,17 @@ pub(crate) struct SampleArgs {
     /// Images per class in the class grid.
     #[arg(long, default_value_t = 10, value_name = "M", help_heading = "Sampling")]
     pub(crate) samples_per_class: usize,
-    /// Write the images as a grid.
-    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    /// Write the images as a grid: .png, .jpg, .bmp, .webp, .tiff or .gif.
+    #[arg(long, value_name = "FILE", value_parser = outputs::picture(), help_heading = "Output")]
     pub(crate) out: PathBuf,
     /// Also write the values, f32 and nominally in [-1, 1], as a NumPy array (N, C, H, W).
-    #[arg(long, value_name = "FILE.npy", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.npy", value_parser = outputs::array(), help_heading = "Output")]
     pub(crate) npy: Option<PathBuf>,
     /// Also write an animation from noise to images.
-    #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.gif", value_parser = outputs::animation(), help_heading = "Output")]
     pub(crate) gif: Option<PathBuf>,
     /// Also write the states at equal times from noise to images, as a NumPy array (T, N, C, H, W).
-    #[arg(long, value_name = "FILE.npy", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.npy", value_parser = outputs::array(), help_heading = "Output")]
     pub(crate) trajectory: Option<PathBuf>,
     /// Number of times of the trajectory, from 0 to 1.
     #[arg(long, value_name = "T", default_value_t = 100, help_heading = "Output", hide = true)]
@@ -224,7 +227,7 @@ pub(crate) struct LikelihoodOf {
     #[command(flatten)]
     pub(crate) how: LikelihoodArgs,
     /// Write the bits per dimension, one line per image.
-    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
 }
 
@@ -232,6 +235,10 @@ pub(crate) struct LikelihoodOf {
 pub(crate) struct InspectArgs {
     /// Checkpoint, run directory, or file of weights (.safetensors, .pt, .pth).
     pub(crate) path: PathBuf,
+    /// Show this set of weights of a file with several, for example net_model (default: the EMA, if
+    /// there is one).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) part: Option<String>,
     /// List all tensors with their shapes.
     #[arg(long)]
     pub(crate) tensors: bool,

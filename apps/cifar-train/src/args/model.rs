@@ -19,7 +19,7 @@ pub(crate) struct CheckpointArgs {
 }
 
 /// The weights of a model, and their device.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Which {
     #[command(flatten)]
     pub(crate) weights: WhichWeights,
@@ -28,6 +28,16 @@ pub(crate) struct Which {
     /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto", help_heading = "Hardware")]
     pub(crate) device: String,
+}
+
+impl Which {
+    /// The same, for a command with another flag for a setting of the model: if that is given, the
+    /// setting is not assumed.
+    pub(crate) fn given(&self, setting: &'static str, given: bool) -> Self {
+        let mut which = self.clone();
+        which.file.given.extend(given.then_some(setting));
+        which
+    }
 }
 
 /// Guidance, solver and noise of every command that draws samples.

@@ -4,6 +4,7 @@ use super::examples;
 use super::model::{CheckpointArgs, SolverArgs, Which};
 use super::train::TrainArgs;
 use clap::{Args, Subcommand};
+use fm_app::outputs;
 use std::path::PathBuf;
 
 /// Reflow: training on the pairs of noise and sample that a teacher's ODE makes, which straightens
@@ -90,7 +91,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "FILE.json", help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
     /// Also write a picture with samples of each model and number of steps, from the same noise.
-    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
     pub(crate) picture: Option<PathBuf>,
 }
 

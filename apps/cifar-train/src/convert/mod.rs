@@ -2,7 +2,7 @@
 
 mod loader;
 
-use crate::args::{ConvertArgs, TimeDirection, Which};
+use crate::args::{ConvertArgs, TimeDirection};
 use crate::model::open;
 use anyhow::{Context, bail, ensure};
 use fm_app::weights::{self, Opened};
@@ -13,7 +13,6 @@ use fm_models::reverse::reverse_time;
 use fm_terminal::{print, println};
 use fm_train::checkpoint::TIME_DIRECTION;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 use tch::Tensor;
 
@@ -36,9 +35,9 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         "a .safetensors file describes weights whose time runs from noise to data; write a .pt with --output-time-direction"
     );
     let Found { mut tensors, model, about, name } =
-        if args.input.is_file() { from_file(&args.input, &args.which)? } else { from_run(args)? };
+        if weights::is_weights(&args.input)? { from_file(args)? } else { from_run(args)? };
     // Reversed twice is as it was.
-    if args.time_direction != args.output_time_direction {
+    if args.time_direction.unwrap_or(TimeDirection::NoiseToData) != args.output_time_direction {
         let objective = about.prediction.parse().context("cannot read the prediction; please report this")?;
         tensors = reverse_time(&model, &tensors, objective)?;
     }
@@ -87,10 +86,11 @@ fn bare(model: &ModelConfig) -> String {
     format!("the weights take t times {scale}{labels}")
 }
 
-fn from_file(path: &Path, which: &Which) -> anyhow::Result<Found> {
+fn from_file(args: &ConvertArgs) -> anyhow::Result<Found> {
+    let which = args.which.given("time_direction", args.time_direction.is_some());
     which.weights.refuse()?;
     let device = fm_app::device::select(&which.device)?;
-    let Opened { about, config, name, store, .. } = weights::open(path, &which.file, device)?;
+    let Opened { about, config, name, store, .. } = weights::open(&args.input, &which.file, device)?;
     let objective = which.file.objective(about.as_ref())?;
     let about = described(about.unwrap_or_default(), &objective);
     Ok(Found { tensors: interchange::named(&store), model: config, about, name })

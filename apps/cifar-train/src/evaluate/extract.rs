@@ -18,7 +18,7 @@ fm_core::choice! {
         Resnet20 = "resnet20",
         /// Inception-v3 as used for FID: 2048 features of images of any size.
         Inception = "inception",
-        /// The pixels themselves.
+        /// The pixels themselves, from 0 to 1.
         Pixels = "pixels",
     }
 }
@@ -83,7 +83,9 @@ impl Extractor {
     /// A key that identifies the extractor.
     pub(crate) fn key(&self) -> String {
         match self {
-            Self::Resnet20 { .. } | Self::Pixels { .. } => self.name().to_string(),
+            Self::Resnet20 { .. } => self.name().to_string(),
+            // Another key than that of values of other scales.
+            Self::Pixels { .. } => "pixels-unit".into(),
             Self::Inception { protocol, sha256, .. } => format!("inception-{protocol}-{}", &sha256[..8]),
         }
     }
@@ -102,14 +104,16 @@ impl Extractor {
                     Protocol::CleanFid => "bytes, Pillow's bicubic to 299 x 299 as floats, clipped, (x - 128) / 128",
                 },
             }),
-            Self::Pixels { dim } => json!({ "name": "pixels", "features": dim, "preparation": "pixel values" }),
+            Self::Pixels { dim } => {
+                json!({ "name": "pixels", "features": dim, "preparation": "p / levels, in [0, 1]" })
+            }
         }
     }
 
     /// Features and logits of a batch, row after row.
     pub(crate) fn extract(&self, batch: &Batch) -> anyhow::Result<(Vec<f32>, Vec<f32>)> {
         let (network, protocol, device) = match self {
-            Self::Pixels { .. } => return Ok((batch.pixels.iter().map(|p| f32::from(*p)).collect(), Vec::new())),
+            Self::Pixels { .. } => return Ok((batch.fractions(), Vec::new())),
             Self::Resnet20 { network, device } => {
                 return rows(&network.extract(&resnet20::prepare(&bytes(batch).to_device(*device))));
             }

@@ -186,14 +186,14 @@ impl<'a> Sink<'a> {
 /// Index and distance of the nearest training image to each.
 fn neighbours(batch: &Batch, training: &ImageSet) -> anyhow::Result<Vec<f64>> {
     ensure!(
-        (batch.shape, batch.levels) == (training.shape, training.levels),
-        "these images are {:?} with {} levels, the training images {:?} with {}; give images of one form, by --image-size",
+        batch.shape == training.shape,
+        "these images are {:?}, the training images {:?}; give images of one form, by --image-size",
         batch.shape,
-        batch.levels,
-        training.shape,
-        training.levels
+        training.shape
     );
-    let values = batch.pixels.iter().map(|p| f32::from(*p)).collect();
+    // On the scale of the training images.
+    let (top, levels) = (f32::from(training.levels), f32::from(batch.levels.max(1)));
+    let values = batch.pixels.iter().map(|p| f32::from(*p) * top / levels).collect();
     let samples = Array2::from_shape_vec((batch.rows(), training.dim()), values)?;
     let reference = ArrayView2::from_shape((training.len(), training.dim()), &training.pixels)?;
     Ok(nearest(samples.view(), reference)?.into_iter().flat_map(|n| [n.index as f64, n.distance]).collect())

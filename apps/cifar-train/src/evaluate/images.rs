@@ -25,6 +25,12 @@ impl Batch {
         self.pixels.len() / self.shape.iter().product::<usize>().max(1)
     }
 
+    /// The pixels as shares of the largest value, in [0, 1]: images of different levels agree.
+    pub(crate) fn fractions(&self) -> Vec<f32> {
+        let top = f32::from(self.levels.max(1));
+        self.pixels.iter().map(|p| f32::from(*p) / top).collect()
+    }
+
     /// Red, green and blue planes in 0 to 255; the planes of a grey image are equal.
     pub(crate) fn colours(&self) -> Vec<u8> {
         let full = |p: &u8| (f32::from(*p) * 255.0 / f32::from(self.levels.max(1))).round() as u8;
@@ -60,9 +66,22 @@ impl Images {
     /// Opens the images given by `--data` or `--samples`. Images of a folder keep their size unless
     /// one is given.
     pub(crate) fn open(name: &str, image_size: Option<u32>) -> anyhow::Result<Self> {
+        Self::open_by(name, image_size, data::open)
+    }
+
+    /// As [`open`](Self::open), for samples of a network.
+    pub(crate) fn open_samples(name: &str, image_size: Option<u32>) -> anyhow::Result<Self> {
+        Self::open_by(name, image_size, data::open_samples)
+    }
+
+    fn open_by(
+        name: &str,
+        image_size: Option<u32>,
+        read: fn(&str, u32) -> anyhow::Result<ImageSet>,
+    ) -> anyhow::Result<Self> {
         let origin = match (name.strip_prefix("folder:"), image_size) {
             (Some(place), None) => Origin::Files(folder::files(Path::new(place))?),
-            (_, size) => Origin::Set(data::open(name, size.unwrap_or(0))?),
+            (_, size) => Origin::Set(read(name, size.unwrap_or(0))?),
         };
         let fingerprint = match &origin {
             Origin::Set(set) => sha256(&[&[set.levels], format!("{:?}", set.shape).as_bytes(), &set.pixels].concat()),
@@ -102,14 +121,6 @@ impl Images {
                 Some(file) => Ok(folder::read(file)?.1),
                 None => bail!("{} has no images; give at least one", self.name),
             },
-        }
-    }
-
-    /// The largest value of a pixel.
-    pub(crate) fn levels(&self) -> u8 {
-        match &self.origin {
-            Origin::Set(set) => set.levels,
-            Origin::Files(_) => 255,
         }
     }
 

@@ -1,5 +1,6 @@
 //! A measured number.
 
+use anyhow::bail;
 use fm_metrics::estimate::Estimate;
 use serde_json::Value;
 
@@ -10,7 +11,26 @@ pub(crate) struct Measured {
     pub(crate) key: String,
     /// Heading in tables.
     pub(crate) label: String,
-    pub(crate) value: Estimate,
+    /// The number, or why it cannot be computed and what to do.
+    pub(crate) value: Result<Estimate, String>,
     /// Extractor and settings.
     pub(crate) protocol: Value,
+}
+
+impl Measured {
+    /// A metric that cannot be computed.
+    pub(crate) fn left_out(key: String, reason: String) -> Self {
+        Self { label: key.clone(), key, value: Err(reason), protocol: Value::Null }
+    }
+}
+
+/// # Errors
+/// None of the metrics can be computed; the reason is that of the first.
+pub(super) fn ensure_any(measured: &[Measured]) -> anyhow::Result<()> {
+    match measured {
+        [Measured { label, value: Err(reason), .. }, ..] if measured.iter().all(|m| m.value.is_err()) => {
+            bail!("no metric can be computed; {label}: {reason}")
+        }
+        _ => Ok(()),
+    }
 }

@@ -23,6 +23,7 @@ mod table;
 use crate::args::EvaluateArgs;
 use fm_app::process_group::Group;
 use fm_terminal::println;
+use measured::ensure_any;
 use plan::Plan;
 use std::process::ExitCode;
 use table::{Column, show};
@@ -40,6 +41,7 @@ fn evaluate(group: &Group, args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let reference = plan.reference()?;
     let mut columns = vec![Column { name: "samples".into(), measured: plan.measured(&found, &reference, &classes)? }];
     columns[0].measured.extend(nll::measured(&plan)?);
+    ensure_any(&columns[0].measured)?;
     if args.calibrate {
         columns.extend(plan.calibration(&found, &reference)?);
     }

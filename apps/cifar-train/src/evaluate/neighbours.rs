@@ -33,7 +33,7 @@ pub(crate) fn neighbours(
     let one = |key: &str, label: &str, value: Estimate, how: Value| Measured {
         key: key.into(),
         label: label.into(),
-        value,
+        value: Ok(value),
         protocol: json!({ "training_images": training.len(), "how": how }),
     };
     let copies = share(&|i| found.nearest[i].distance < threshold);

@@ -47,7 +47,7 @@ pub(super) fn measured(plan: &Plan<'_>) -> anyhow::Result<Vec<Measured>> {
     Ok(vec![Measured {
         key: "bits_per_dim".into(),
         label: "bits/dim".into(),
-        value: mean(&known.column(0).to_vec()),
+        value: Ok(mean(&known.column(0).to_vec())),
         protocol: json!({
             "images": images.name, "count": count, "dequantisation": "uniform; an upper bound", "how": how.describe(), "nfe": nfe,
         }),

@@ -3,7 +3,7 @@
 use super::extract::Extractor;
 use super::features::{Found, Wanted, of_images, of_samples};
 use super::images::Images;
-use super::measured::Measured;
+use super::measured::{Measured, ensure_any};
 use super::metrics::{self, MetricName, Needs};
 use super::neighbours::neighbours;
 use super::reference::{Placed, Reference};
@@ -36,6 +36,8 @@ pub(super) struct Plan<'a> {
     pub(super) samples: Option<Images>,
     pub(super) count: usize,
     pub(super) asked: Vec<Asked>,
+    /// Requested metrics that cannot be computed of these images.
+    left_out: Vec<Measured>,
     pub(super) placed: Vec<Placed>,
     pub(super) extractors: Extractors,
     /// Per extractor: whether samples need features, and logits.
@@ -53,7 +55,8 @@ impl<'a> Plan<'a> {
         let names = if args.metrics.is_empty() { DEFAULT.map(String::from).to_vec() } else { args.metrics.clone() };
         let asked = names.iter().map(|m| Asked::parse(m)).collect::<anyhow::Result<Vec<_>>>()?;
         ensure!(args.num_samples != Some(0), "--num-samples is 0; ask for at least one sample");
-        let loaded = args.checkpoint.as_ref().map(|path| open(path, &args.which, false)).transpose()?;
+        let which = args.which.given("guidance", args.solver.cfg_scale.is_some());
+        let loaded = args.checkpoint.as_ref().map(|path| open(path, &which, false)).transpose()?;
         let (name, size) = match &loaded {
             Some(loaded) => {
                 let name = args.data.clone().unwrap_or_else(|| loaded.config.data.clone());
@@ -61,6 +64,8 @@ impl<'a> Plan<'a> {
             }
             None => (compared_with(args, &asked)?, args.image_size),
         };
+        let absent = args.data.is_none() && loaded.is_none();
+        let (asked, mut left_out) = without_real(asked, absent);
         let at_size = |name: &str| data::at_size(name, args.image_size);
         let real = Images::open(&at_size(&name), size)?;
         let shape = real.shape()?;
@@ -73,13 +78,18 @@ impl<'a> Plan<'a> {
                 None => fm_app::device::select(&args.which.device)?,
             },
         };
-        let samples = args.samples.as_deref().map(|name| Images::open(&at_size(name), args.image_size)).transpose()?;
+        let samples =
+            args.samples.as_deref().map(|name| Images::open_samples(&at_size(name), args.image_size)).transpose()?;
         let count = match &samples {
             Some(images) => args.num_samples.unwrap_or(images.len()).min(images.len()),
             None => args.num_samples.unwrap_or(SAMPLES),
         };
         let fewest = if args.statistics.is_some() { count } else { count.min(real.len()) };
-        let Features { asked, placed, extractors } = Features::of(args, asked, &sources, shape, fewest)?;
+        let Features { asked, placed, extractors, few } = Features::of(args, asked, &sources, shape, fewest)?;
+        left_out.extend(few);
+        if asked.is_empty() {
+            ensure_any(&left_out)?;
+        }
         let parts = parts(&placed, extractors.all.len());
         let wants = |metric| asked.iter().any(|a: &Asked| a.metric == metric);
         ensure!(loaded.is_some() || !wants(MetricName::Nll), "nll is the likelihood under a model; give --checkpoint");
@@ -90,18 +100,32 @@ impl<'a> Plan<'a> {
         let held_out = held_out(args, &name, wants(MetricName::Nll));
         let held_out = held_out.map(|name| Images::open(&at_size(&name), size)).transpose()?;
         let evaluated = match (&loaded, &samples) {
-            (Some(loaded), _) => Some((image_scale(loaded).shape, loaded.data.levels)),
-            (None, Some(images)) => Some((images.shape()?, images.levels())),
+            (Some(loaded), _) => Some(image_scale(loaded).shape),
+            (None, Some(images)) => Some(images.shape()?),
             (None, None) => None,
         };
         let pixels = placed.iter().any(|p: &Placed| matches!(extractors.all[p.extractor], Extractor::Pixels { .. }));
-        if let Some((shape, levels)) = evaluated.filter(|_| pixels || training.is_some()) {
+        if let Some(shape) = evaluated.filter(|_| pixels || training.is_some()) {
             for images in std::iter::once(&real).chain(&held_out) {
-                comparable(shape, levels, images)?;
+                comparable(shape, images)?;
             }
         }
         let cache = args.cache.clone().map_or_else(default_cache, Ok)?;
-        Ok(Self { args, loaded, samples, count, asked, placed, extractors, parts, real, training, held_out, cache })
+        Ok(Self {
+            args,
+            loaded,
+            samples,
+            count,
+            asked,
+            left_out,
+            placed,
+            extractors,
+            parts,
+            real,
+            training,
+            held_out,
+            cache,
+        })
     }
 
     pub(super) fn wanted(&self, neighbours: bool) -> Wanted<'_> {
@@ -154,6 +178,7 @@ impl<'a> Plan<'a> {
             let classes = if known { classes } else { &[] };
             out.extend(neighbours(found, classes, &self.real, training, &self.cache)?);
         }
+        out.extend(self.left_out.iter().cloned());
         Ok(out)
     }
 
@@ -216,13 +241,23 @@ impl<'a> Plan<'a> {
 /// The images that samples are compared with. Without any, statistics of a file are enough for the
 /// Fréchet distance; the samples then stand for them where only the shape matters.
 fn compared_with(args: &EvaluateArgs, asked: &[Asked]) -> anyhow::Result<String> {
-    let enough = |asked: &Asked| {
-        let needs = metrics::needs(asked.metric);
-        needs.real_gaussian && !needs.real_features
-    };
-    let replaced = args.statistics.is_some() && !args.calibrate && asked.iter().all(enough);
+    let replaced = args.statistics.is_some() && !args.calibrate && !asked.iter().all(needs_images);
     let stand_in = args.samples.clone().filter(|_| replaced);
-    args.data.clone().or(stand_in).context("there are no images to compare with; name them by --data")
+    args.data.clone().or(stand_in).context(NO_IMAGES)
+}
+
+const NO_IMAGES: &str = "there are no images to compare with; name them by --data";
+
+/// Whether a metric compares with images, and not with their statistics alone.
+fn needs_images(asked: &Asked) -> bool {
+    metrics::of(asked.metric).is_none() || metrics::needs(asked.metric).real_features
+}
+
+/// The metrics that can be computed, and if the real images are absent, those that need them.
+fn without_real(asked: Vec<Asked>, absent: bool) -> (Vec<Asked>, Vec<Measured>) {
+    let (without, rest): (Vec<Asked>, Vec<Asked>) = asked.into_iter().partition(|a| absent && needs_images(a));
+    let left_out = |a: &Asked| Measured::left_out(a.metric.to_string(), NO_IMAGES.into());
+    (rest, without.iter().map(left_out).collect())
 }
 
 /// The metrics on features, and the extractors that they use.
@@ -231,12 +266,13 @@ struct Features {
     asked: Vec<Asked>,
     placed: Vec<Placed>,
     extractors: Extractors,
+    /// Metrics for which there are too few images.
+    few: Vec<Measured>,
 }
 
 impl Features {
     /// Loads the extractors of the requested metrics for images of this shape. A Gaussian is fitted
-    /// to `fewest` images: if they are too few, a metric that needs it is an error, or left out if
-    /// it is one of the default metrics.
+    /// to `fewest` images: if they are too few, a metric that needs it is left out.
     fn of(
         args: &EvaluateArgs,
         mut asked: Vec<Asked>,
@@ -244,15 +280,16 @@ impl Features {
         shape: [usize; 3],
         fewest: usize,
     ) -> anyhow::Result<Self> {
-        let (mut extractors, mut placed, mut dropped) = (Extractors::default(), Vec::new(), false);
+        let (mut extractors, mut placed, mut few) = (Extractors::default(), Vec::new(), Vec::new());
         for asked in asked.iter().filter(|a| metrics::of(a.metric).is_some()) {
             let place = extractors.place(*asked, shape, sources)?;
             let extractor = &extractors.all[place];
             // The dimension is known before any image is drawn.
             let (dimensions, _) = extractor.widths();
             if metrics::needs(asked.metric).real_gaussian && fewest <= dimensions {
-                ensure!(args.metrics.is_empty(), MetricError::Rank { dimensions, got: fewest });
-                dropped = true;
+                let rank = MetricError::Rank { dimensions, got: fewest };
+                ensure!(args.save_statistics.is_none(), rank);
+                few.push(Measured::left_out(asked.key(extractor), rank.to_string()));
                 continue;
             }
             ensure!(
@@ -263,8 +300,9 @@ impl Features {
             );
             placed.push(Placed { asked: *asked, extractor: place });
         }
-        asked.retain(|a| !(dropped && metrics::needs(a.metric).real_gaussian));
-        Ok(Self { asked, placed, extractors })
+        let kept = |a: &Asked| metrics::of(a.metric).is_none() || placed.iter().any(|p: &Placed| p.asked == *a);
+        asked.retain(kept);
+        Ok(Self { asked, placed, extractors, few })
     }
 }
 
@@ -289,14 +327,14 @@ fn held_out(args: &EvaluateArgs, data: &str, nll: bool) -> Option<String> {
     args.held_out.clone().or_else(test_split)
 }
 
-/// Refuses to compare pixels of different shapes or ranges. Networks resize and scale images, so
-/// their features are compared in any case.
-fn comparable(shape: [usize; 3], levels: u8, real: &Images) -> anyhow::Result<()> {
-    let (other, top) = (real.shape()?, real.levels());
+/// Refuses to compare pixels of different shapes. Networks resize images, so their features are
+/// compared in any case.
+fn comparable(shape: [usize; 3], real: &Images) -> anyhow::Result<()> {
+    let other = real.shape()?;
     ensure!(
-        (shape, levels) == (other, top),
-        "cannot compare pixels of {shape:?} in 0..={levels} with those of {}, {other:?} in 0..={top}; give images of one \
-         size and range, or metrics on other features, such as kid-inception",
+        shape == other,
+        "cannot compare pixels of {shape:?} with those of {}, {other:?}; give images of one size, or metrics on other \
+         features, such as kid-inception",
         real.name
     );
     Ok(())

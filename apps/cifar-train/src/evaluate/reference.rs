@@ -1,11 +1,13 @@
 //! The reference that samples are compared with.
 
+use super::extract::Extractor;
 use super::feature_cache::Store;
 use super::features::{Found, Wanted, of_images};
 use super::images::Images;
 use super::measured::Measured;
 use super::metrics::{self, Needs, OnFeatures, gaussian};
 use super::request::{Asked, Extractors};
+use anyhow::ensure;
 use fm_metrics::moments::Gaussian;
 use fm_metrics::statistics;
 use ndarray::{Array2, ArrayView2};
@@ -47,6 +49,9 @@ impl Reference {
         };
         let count = images.len();
         let given = statistics_from.map(statistics::read).transpose()?;
+        if let (Some(given), Some(path)) = (&given, statistics_from) {
+            check_scale(given, path, extractors)?;
+        }
         let mut gaussians: Vec<Option<Gaussian>> = vec![None; extractors.all.len()];
         let mut parts = Vec::new();
         for (k, extractor) in extractors.all.iter().enumerate() {
@@ -77,7 +82,7 @@ impl Reference {
         Ok(Self { gaussians, features: found.features })
     }
 
-    /// Computes one metric.
+    /// Computes one metric, or says why it cannot be computed.
     pub(crate) fn measure(
         &self,
         Placed { asked, extractor: place }: Placed,
@@ -86,15 +91,30 @@ impl Reference {
     ) -> anyhow::Result<Vec<Measured>> {
         let Some(metric) = metrics::of(asked.metric) else { return Ok(Vec::new()) };
         let nothing = || ArrayView2::from_shape((0, 0), &[]);
-        metric.measure(&OnFeatures {
-            extractor: &extractors.all[place],
+        let extractor = &extractors.all[place];
+        let measured = metric.measure(&OnFeatures {
+            extractor,
             count: found.count,
             samples: found.features[place].view(),
             logits: found.logits[place].view(),
             real: self.features.get(place).map_or_else(nothing, |rows| Ok(rows.view()))?,
             gaussian: self.gaussians[place].as_ref(),
-        })
+        });
+        Ok(measured.unwrap_or_else(|error| vec![Measured::left_out(asked.key(extractor), format!("{error:#}"))]))
     }
+}
+
+/// Refuses statistics of pixels on another scale than [0, 1].
+fn check_scale(given: &Gaussian, path: &Path, extractors: &Extractors) -> anyhow::Result<()> {
+    let pixels = extractors.all.iter().any(|extractor| matches!(extractor, Extractor::Pixels { .. }));
+    let (least, most) = given.mean.iter().fold((0.0f64, 1.0f64), |(low, high), m| (low.min(*m), high.max(*m)));
+    ensure!(
+        !pixels || (least > -0.01 && most < 1.01),
+        "cannot compare pixels with {}: its means reach {}, and pixels are compared in [0, 1]; write the file again with this version",
+        path.display(),
+        if most < 1.01 { least } else { most }
+    );
+    Ok(())
 }
 
 fn kept_name(key: &str, count: usize) -> String {

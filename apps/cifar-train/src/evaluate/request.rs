@@ -17,6 +17,15 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
+    /// The name of the metric on an extractor, for one that cannot be computed.
+    pub(crate) fn key(self, extractor: &Extractor) -> String {
+        if self.metric == MetricName::Fid {
+            self.metric.to_string()
+        } else {
+            format!("{}-{}", self.metric, extractor.name())
+        }
+    }
+
     /// Parses `kid` or `kid-pixels`.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         let (name, on) = text.split_once('-').map_or((text, None), |(name, on)| (name, Some(on)));

@@ -2,7 +2,7 @@
 //! scale of classifier-free guidance.
 
 use super::features::of_samples;
-use super::measured::Measured;
+use super::measured::{Measured, ensure_any};
 use super::metrics::MetricName;
 use super::plan::Plan;
 use super::table::{Column, json, number, samples};
@@ -10,7 +10,7 @@ use crate::generate::{Request, generate};
 use crate::model::Loaded;
 use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, ensure};
-use fm_app::pictures::{Curves, Grid, save_png};
+use fm_app::pictures::{Curves, Grid, save_picture};
 use fm_app::process_group::Group;
 use fm_solvers::sampler::{Sampler, SolverName, Steps};
 use fm_terminal::println;
@@ -71,6 +71,7 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
         let at = if matches!(sweep, Sweep::Cfg(_)) { *scale } else { nfe };
         cases.push(Case { line: line.clone(), at, nfe, column });
     }
+    cases.iter().try_for_each(|case| ensure_any(&case.column.measured))?;
     println!("{}", lines(&sweep, &cases));
     if let Some(path) = &plan.args.plot {
         plot(path, &sweep, &cases, count, &plan.real.name)?;
@@ -156,7 +157,7 @@ fn picture(path: &Path, loaded: &Loaded, requests: &[(String, Request)]) -> anyh
     let columns = requests.first().map_or(1, |(_, request)| COLUMNS.min(request.count));
     let row_names = requests.iter().map(|(name, _)| name.clone());
     let grid = Grid { shape: scale.shape, levels: scale.levels, columns, row_names: row_names.collect() };
-    save_png(path, &grid.draw(&pixels)?)
+    save_picture(path, &grid.draw(&pixels)?)
 }
 
 /// Samples per row of the picture.
@@ -173,18 +174,21 @@ fn lines(sweep: &Sweep, cases: &[Case]) -> String {
         let cells: String = case.column.measured.iter().map(|m| format!("{:>1$}", number(m), width(m))).collect();
         lines.push(format!("{:18}{:>6}{cells}", case.line, case.nfe));
     }
+    let reason = |m: &Measured| Some(format!("{} is left out: {}", m.label, m.value.as_ref().err()?));
+    lines.extend(first.column.measured.iter().filter_map(reason));
     lines.join("\n")
 }
 
 /// Plots the first metric over the number of evaluations, or over the scale.
 fn plot(path: &Path, sweep: &Sweep, cases: &[Case], count: usize, data: &str) -> anyhow::Result<()> {
-    let label = cases.first().and_then(|c| c.column.measured.first()).map(|m| m.label.clone());
-    let label = label.context("--plot draws the first metric; ask for one of samples (not nll alone)")?;
-    let by_scale = matches!(sweep, Sweep::Cfg(_));
+    let first = cases.iter().flat_map(|case| &case.column.measured).find(|m| m.value.is_ok());
+    let first = first.context("--plot draws the first metric; ask for one of samples (not nll alone)")?;
+    let (label, by_scale) = (first.label.clone(), matches!(sweep, Sweep::Cfg(_)));
     let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     for case in cases {
-        let Some(measured) = case.column.measured.first() else { continue };
-        let (point, name) = ((case.at, measured.value.value), if by_scale { &label } else { &case.line });
+        let Some(measured) = case.column.measured.iter().find(|m| m.key == first.key) else { continue };
+        let Ok(found) = &measured.value else { continue };
+        let (point, name) = ((case.at, found.value), if by_scale { &label } else { &case.line });
         match lines.iter_mut().find(|(known, _)| known == name) {
             Some((_, line)) => line.push(point),
             None => lines.push((name.clone(), vec![point])),

@@ -15,7 +15,7 @@ pub(super) struct Column {
 }
 
 /// A table with one row per metric and one column per kind of images; each cell is a number and its
-/// standard error.
+/// standard error. Metrics that cannot be computed follow with the reason.
 pub(super) fn show(columns: &[Column]) -> String {
     let Some(first) = columns.first() else { return String::new() };
     let width = |column: &Column| column.name.len().max(20) + 2;
@@ -29,12 +29,15 @@ pub(super) fn show(columns: &[Column]) -> String {
         };
         lines.push(format!("{:label$}{}", measured.label, columns.iter().map(cell).collect::<String>()));
     }
+    let reason = |m: &Measured| Some(format!("{} is left out: {}", m.label, m.value.as_ref().err()?));
+    lines.extend(first.measured.iter().filter_map(reason));
     lines.join("\n")
 }
 
 /// A number with as many digits as its error allows.
 pub(super) fn number(measured: &Measured) -> String {
-    let (value, error) = (measured.value.value, measured.value.error);
+    let Ok(estimate) = &measured.value else { return "-".into() };
+    let (value, error) = (estimate.value, estimate.error);
     let places = |x: f64| (1 - x.abs().max(1e-9).log10().floor() as i32).clamp(0, 6) as usize;
     if error.is_finite() && error > 0.0 {
         return format!("{value:.0$} +- {error:.0$}", places(error));
@@ -65,8 +68,10 @@ pub(super) fn samples(loaded: &Loaded, request: &Request, found: &Found) -> Valu
 pub(super) fn json(columns: &[Column], samples: &Value, reference: &Value) -> Value {
     let metrics = |measured: &[Measured]| {
         let one = |m: &Measured| {
-            let value =
-                json!({ "label": m.label, "value": m.value.value, "error": m.value.error, "protocol": m.protocol });
+            let value = match &m.value {
+                Ok(at) => json!({ "label": m.label, "value": at.value, "error": at.error, "protocol": m.protocol }),
+                Err(reason) => json!({ "label": m.label, "value": null, "reason": reason }),
+            };
             (m.key.clone(), value)
         };
         Value::Object(measured.iter().map(one).collect::<Map<_, _>>())

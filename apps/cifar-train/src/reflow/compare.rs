@@ -7,7 +7,7 @@ use crate::generate::{Request, generate};
 use crate::model::{Loaded, check_shape, open};
 use crate::sample::image_scale;
 use anyhow::{Context, ensure};
-use fm_app::pictures::{Grid, save_png};
+use fm_app::pictures::{Grid, save_picture};
 use fm_app::process_group::Group;
 use fm_core::field::{Converted, RowField};
 use fm_core::tensor::upload;
@@ -105,7 +105,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
         println!("wrote {}", path.display());
     }
     if let (Some(path), Some((grid, pixels))) = (&args.picture, picture) {
-        save_png(path, &grid.draw(&pixels)?)?;
+        save_picture(path, &grid.draw(&pixels)?)?;
         println!("wrote {}", path.display());
     }
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 pub(crate) use config::Config;
 use fm_app::every::total_steps;
 use fm_app::optimizer_args::LearningConfig;
-use fm_app::pictures::{Grid, save_png};
+use fm_app::pictures::{Grid, save_picture};
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
 use fm_app::training_run::{Job, Parts};
@@ -137,7 +137,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     let picture = |state: &mut TrainState| {
         let path = args.out.join("samples").join(format!("step-{}.png", state.step));
         let (pixels, columns) = side_by_side(&model, &set, device)?;
-        save_png(&path, &Grid { shape: set.shape, levels: set.levels, columns, row_names: vec![] }.draw(&pixels)?)
+        save_picture(&path, &Grid { shape: set.shape, levels: set.levels, columns, row_names: vec![] }.draw(&pixels)?)
     };
     let task = Autoencoding { model: &model, seed: config.seed };
     let parts = Parts { task: &task, source: &images, validation: None, quality: None, draw: Box::new(picture) };

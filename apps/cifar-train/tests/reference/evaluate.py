@@ -90,7 +90,8 @@ def by_inception(images, protocol):
 
 real, fake = slice(0, HALF), slice(HALF, 2 * HALF)
 found = {}
-flat = digits.reshape(len(digits), -1).astype(np.float32)
+# Pixels are compared in [0, 1]; the arrays are bytes.
+flat = digits.reshape(len(digits), -1).astype(np.float32) / np.float32(255)
 found["pixels"] = distances(flat[fake], flat[real])
 found["pixels"]["energy"] = energy(flat[fake].astype(float), flat[real].astype(float))
 # Fewer samples than real images, of which as many are taken, evenly spaced.

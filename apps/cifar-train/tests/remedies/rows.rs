@@ -121,7 +121,7 @@ pub(crate) const TRAINING: [Row; 39] = [
     ("TRAIN --device cuda:9", "(--device cpu works)", "TRAIN --device cpu"),
 ];
 
-pub(crate) const SAMPLES: [Row; 30] = [
+pub(crate) const SAMPLES: [Row; 34] = [
     (
         "convert {d}/run {d}/turned.safetensors --output-time-direction data-to-noise",
         "write a .pt with --output-time-direction",
@@ -228,15 +228,23 @@ pub(crate) const SAMPLES: [Row; 30] = [
         "--at has another number of times; give one, or one for each of the",
         "VELOCITY --at 0.1,0.2",
     ),
-    (
-        "VELOCITY --at 0.5 --classes 99,0",
-        "--classes does not fit; give one class from 0 to",
-        "VELOCITY --at 0.5 --classes 9,0",
-    ),
+    ("VELOCITY --at 0.5 --classes 99,0", "give a name or a number from 0 to", "VELOCITY --at 0.5 --classes 9,0"),
     (
         "velocity {d}/x.npy --checkpoint {d}/no-null --out {d}/v.npy --at 0.5",
         "this network has classes and no null class; give --classes",
         "velocity {d}/x.npy --checkpoint {d}/no-null --out {d}/v.npy --at 0.5 --classes 9,0",
+    ),
+    ("VELOCITY --at 0.5 --classes 9", "give one class for each of the", "VELOCITY --at 0.5 --classes 9,0"),
+    (
+        "velocity {d}/x.npy --checkpoint {d}/plain --out {d}/v.npy --at 0.5 --classes 1,0",
+        "this network has no classes; drop --classes",
+        "velocity {d}/x.npy --checkpoint {d}/plain --out {d}/v.npy --at 0.5",
+    ),
+    ("inspect {d}/run --part model", "and this is a run; drop --part", "inspect {d}/two.safetensors --part model"),
+    (
+        "train --config {d}/tiny.toml --steps 1 --init {d}/two.safetensors --out {d}/again",
+        "write one to a file: cifar-train convert",
+        "convert {d}/two.safetensors {d}/one.safetensors --part model",
     ),
     ("report {d}/pairs", "give the --out directory of a run", "report {d}/run"),
     (

@@ -1,7 +1,7 @@
 //! What is drawn as pixels or as vectors.
 
 use super::font::use_embedded_font;
-use super::grid::save_png;
+use crate::outputs::{Format, Kind, save_picture};
 use anyhow::anyhow;
 use image::RgbImage;
 use plotters::coord::Shift;
@@ -37,9 +37,9 @@ pub fn svg(chart: &impl Chart) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Writes a chart as SVG, if the file's name ends so, or as PNG.
+/// Writes a chart as SVG, if the file's name ends so, or as pixels.
 pub(super) fn save_chart(path: &Path, chart: &impl Chart) -> anyhow::Result<()> {
-    if path.extension().is_some_and(|e| e == "svg") {
+    if Format::of(path, Kind::Chart)? == Format::Svg {
         return Ok(fm_train::files::output(path, svg(chart)?.as_bytes())?);
     }
     use_embedded_font();
@@ -49,5 +49,5 @@ pub(super) fn save_chart(path: &Path, chart: &impl Chart) -> anyhow::Result<()> 
         let area = BitMapBackend::with_buffer(&mut canvas, size).into_drawing_area();
         chart.draw(&area).map_err(|e| anyhow!("cannot draw {}: {e}; please report this", path.display()))?;
     }
-    save_png(path, &canvas)
+    save_picture(path, &canvas)
 }

@@ -37,6 +37,11 @@ impl Curves {
         self.lines.iter().flat_map(|(_, line)| line.iter().copied()).filter(|(x, y)| x.is_finite() && y.is_finite())
     }
 
+    /// Whether there is a point to draw.
+    pub fn has_points(&self) -> bool {
+        self.finite().next().is_some()
+    }
+
     /// Whether x and y are shown by their logarithms.
     fn logarithmic(&self) -> (bool, bool) {
         (self.doubling, (self.doubling || self.log_y) && self.finite().all(|(_, y)| y > 0.0))
@@ -56,7 +61,7 @@ impl Curves {
     /// When there are no finite points, or the file cannot be written.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
         ensure!(
-            self.finite().next().is_some(),
+            self.has_points(),
             "there is nothing to draw in {}: no finite points; train longer, or look for values that are not finite",
             self.title
         );

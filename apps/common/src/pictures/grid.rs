@@ -2,11 +2,12 @@
 //! each row.
 
 use super::font::use_embedded_font;
-use anyhow::{Context, anyhow};
+use crate::memory::ensure_fits;
+use crate::outputs::{Format, Kind};
+use anyhow::anyhow;
 use image::codecs::gif::{GifEncoder, Repeat};
-use image::{Delay, Frame, ImageFormat, RgbImage, imageops};
+use image::{Delay, Frame, RgbImage, imageops};
 use plotters::prelude::*;
-use std::io::Cursor;
 use std::path::Path;
 
 /// How images are laid out.
@@ -27,6 +28,23 @@ const CELL: u32 = 40;
 const BACKGROUND: [u8; 3] = [24, 24, 28];
 
 impl Grid {
+    /// Width and height of a picture of `count` images, without names.
+    fn extent(&self, count: usize) -> [usize; 2] {
+        let [_, height, width] = self.shape;
+        let (factor, gap) = ((CELL as usize).div_ceil(width.max(1)).max(1), GAP as usize);
+        let side = |n: usize, cell: usize| n.saturating_mul(cell.saturating_mul(factor) + gap).saturating_add(gap);
+        [side(self.columns, width), side(count.div_ceil(self.columns.max(1)), height)]
+    }
+
+    /// Fails if a picture of `count` images does not fit into memory, before anything is drawn.
+    ///
+    /// # Errors
+    /// The memory that the picture needs and that there is.
+    pub fn ensure_fits(&self, count: usize) -> anyhow::Result<()> {
+        // The pixels, and the file.
+        ensure_fits("the picture", &self.extent(count), 6, "number of samples")
+    }
+
     /// Draws images given as planes of bytes, one after the other.
     ///
     /// # Errors
@@ -75,21 +93,12 @@ impl Grid {
     }
 }
 
-/// Writes a PNG, whole or not at all.
-///
-/// # Errors
-/// When it cannot be encoded or written.
-pub fn save_png(path: &Path, image: &RgbImage) -> anyhow::Result<()> {
-    let mut bytes = Cursor::new(Vec::new());
-    image.write_to(&mut bytes, ImageFormat::Png).context("cannot encode the picture; please report this")?;
-    Ok(fm_train::files::output(path, bytes.get_ref())?)
-}
-
 /// Writes an animation that repeats for ever and rests on its last frame.
 ///
 /// # Errors
-/// When it cannot be encoded or written.
+/// A name that does not end in `.gif`, and when it cannot be encoded or written.
 pub fn save_gif(path: &Path, frames: Vec<RgbImage>) -> anyhow::Result<()> {
+    Format::of(path, Kind::Animation)?;
     let mut bytes = Vec::new();
     {
         let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);

@@ -7,7 +7,8 @@ mod font;
 mod grid;
 mod plane;
 
+pub use crate::outputs::save_picture;
 pub use chart::{Chart, svg};
 pub use curve::{Curves, Panel, panels};
-pub use grid::{Grid, save_gif, save_png};
+pub use grid::{Grid, save_gif};
 pub use plane::{Layer, Plane, Point, around, ink, reach, scatter, side_by_side};

@@ -3,7 +3,7 @@
 
 use super::curve::short;
 use super::font::use_embedded_font;
-use super::grid::save_png;
+use crate::outputs::save_picture;
 use anyhow::anyhow;
 use image::RgbImage;
 use plotters::coord::Shift;
@@ -102,7 +102,7 @@ pub fn scatter(path: &Path, title: &str, sets: &[(&str, Vec<Point>)]) -> anyhow:
     };
     let layers = sets.iter().zip(colours).map(layer).collect();
     let span = around(reach(sets.iter().flat_map(|(_, points)| points)));
-    save_png(path, &side_by_side(&[Plane { title: title.into(), span, layers }])?)
+    save_picture(path, &side_by_side(&[Plane { title: title.into(), span, layers }])?)
 }
 
 type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<RangedCoordf32, RangedCoordf32>>;

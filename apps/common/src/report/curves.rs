@@ -48,8 +48,7 @@ pub(super) fn of(runs: &[Seen], log: bool) -> Vec<(&'static str, Curves)> {
     };
     all.extend(LOGGED.map(|(name, title, unit, of)| (name, chart(runs, title, unit, |run| logged(run, of)))));
     all.extend(TIMED.map(|(name, title, unit, of)| (name, chart(runs, title, unit, |run| timed(run, of)))));
-    let drawable = |c: &Curves| c.lines.iter().any(|(_, line)| line.iter().any(|p| p.1.is_finite()));
-    let all = all.into_iter().filter(|(_, curve)| drawable(curve));
+    let all = all.into_iter().filter(|(_, curve)| curve.has_points());
     all.map(|(name, curve)| (name, Curves { log_y: log && LOGARITHMIC.contains(&name), ..curve })).collect()
 }
 

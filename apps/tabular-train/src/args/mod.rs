@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
 use fm_app::options::help;
+use fm_app::outputs;
 use fm_app::report::ReportArgs;
 use fm_app::solvers::SolveArgs;
 use fm_app::weights::{FileArgs, WhichWeights};
@@ -91,7 +92,7 @@ pub(crate) struct DataArgs {
     #[command(flatten)]
     pub(crate) options: TableArgs,
     /// Draw the first two columns.
-    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
     pub(crate) picture: Option<PathBuf>,
 }
 
@@ -143,7 +144,7 @@ pub(crate) struct SampleArgs {
     #[arg(long, default_value_t = 1000, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
     /// Write the rows to FILE.csv or FILE.npy.
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(long, value_name = "FILE", value_parser = outputs::table(), help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
@@ -156,7 +157,7 @@ pub(crate) struct TrajectoryArgs {
     pub(crate) num_samples: usize,
     /// Write the paths to FILE.npy, an array (times, rows, columns), or to FILE.csv, where each
     /// line starts with the indices of the time and of the row.
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(long, value_name = "FILE", value_parser = outputs::table(), help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
@@ -175,7 +176,7 @@ pub(crate) struct EvaluateArgs {
     pub(crate) components: usize,
     /// Also plot mean and variance of each column, samples (y) against real rows (x), as
     /// ln(1 + |value|).
-    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
     pub(crate) picture: Option<PathBuf>,
     /// Also write the results, with the statistics of each column, as JSON.
     #[arg(long, value_name = "FILE.json", help_heading = "Output")]
@@ -214,7 +215,7 @@ pub(crate) struct AnimateArgs {
     #[arg(long, default_value_t = 1000, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
     /// Animation to write.
-    #[arg(long, value_name = "FILE.gif", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.gif", value_parser = outputs::animation(), help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
@@ -238,13 +239,13 @@ pub(crate) struct LikelihoodOf {
     #[arg(long, value_name = "COLUMN", requires = "rows", help_heading = "Likelihood")]
     pub(crate) labels: Option<String>,
     /// Plot the density of a model of two columns.
-    #[arg(long, value_name = "FILE.png", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
     pub(crate) picture: Option<PathBuf>,
     /// Number of grid cells per side of the plot.
     #[arg(long, default_value_t = 120, value_name = "N", help_heading = "Output")]
     pub(crate) resolution: usize,
     /// Write the log-densities of the rows, one per line.
-    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
     /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto", help_heading = "Hardware")]
@@ -265,7 +266,7 @@ pub(crate) struct VelocityArgs {
     #[command(flatten)]
     pub(crate) file: FileArgs,
     /// Write the output of the network, one line per point, in its standardised units.
-    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
     pub(crate) out: PathBuf,
     /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto", help_heading = "Hardware")]
@@ -298,7 +299,7 @@ pub(crate) struct SolveOf {
     #[arg(long, default_value_t = 0, help_heading = "Problem")]
     pub(crate) seed: u64,
     /// Write the end points.
-    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
     pub(crate) out: PathBuf,
 }
 
@@ -346,6 +347,6 @@ pub(crate) struct CoupleArgs {
     pub(crate) seed: u64,
     /// Write the paths through the tables, one per line, as row numbers from 0; for tables of
     /// different numbers of rows, pairs of rows and the mass between them.
-    #[arg(long, value_name = "FILE.csv", help_heading = "Output")]
+    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
 }

@@ -114,7 +114,7 @@ fn scaled<T: Number + Into<f64>>(
             let found = extent.recognise();
             let range = found.ok_or_else(|| {
                 let (problem, remedy) = extent.advice();
-                broken(path, problem, &remedy)
+                DataError::UnknownRange { path: path.clone(), least: extent.least, most: extent.most, problem, remedy }
             })?;
             let (least, most) = (shown(extent.least), shown(extent.most));
             notes.push(format!("{source}: values of {least} to {most} are read with {range} as black..white"));

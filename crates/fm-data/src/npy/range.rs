@@ -145,7 +145,7 @@ impl Extent {
         } else if least >= -0.5 && most <= 1.5 {
             "name black and white after a colon: range=0..1 or range=-1..1".into()
         } else {
-            "undo the standardisation (x * std + mean), or name black and white: range=LOW..HIGH".into()
+            "add :range=-1..1 to samples of a network, or undo the standardisation first (x * std + mean)".into()
         };
         (problem, remedy)
     }

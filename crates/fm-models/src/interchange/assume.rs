@@ -64,7 +64,8 @@ pub(super) fn use_of(config: &ModelConfig, about: Option<&About>) -> Vec<Assumpt
                    checkpoints go the other way";
         add(Concerns::Objective, "time_direction", "source at t = 0, data at t = 1".into(), why);
     }
-    if config.classes() > 0 {
+    // The configuration of a run has a scale of guidance.
+    if config.classes() > 0 && about.config.is_null() {
         let why = "guidance is chosen when sampling; published samples of class-conditional models often use 1.5 to 4";
         add(Concerns::Sampling, "guidance", "1".into(), why);
     }

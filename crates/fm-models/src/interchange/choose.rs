@@ -33,7 +33,22 @@ pub(super) fn choose(contents: &Contents<'_>, part: Option<&str>) -> Result<Set,
         let problem = format!("its averages {} fit no network in it by order and shape", clip(group, 60));
         return Err(InterchangeError::Part { problem, parts: sets.iter().map(Set::label).collect() });
     }
-    preferred(&named, sets)?.ok_or_else(|| unknown(&named))
+    let raw: Vec<Set> = sets.iter().filter(|set| !set.averaged).cloned().collect();
+    let chosen = preferred(&named, sets)?.ok_or_else(|| unknown(&named))?;
+    refuse_partial(&chosen, raw)?;
+    Ok(chosen)
+}
+
+/// Refuses averages of a part of a network whose weights are in the file.
+fn refuse_partial(chosen: &Set, raw: Vec<Set>) -> Result<(), InterchangeError> {
+    let holds = |set: &Set, name: &String| set.picks.iter().any(|(other, _)| other == name);
+    // Positions are fixed, and so are not averaged.
+    let size = |set: &Set| set.picks.iter().filter(|(name, _)| name != "pos_embed").count();
+    let larger = |set: &&Set| size(set) > size(chosen) && chosen.picks.iter().all(|(name, _)| holds(set, name));
+    let Some(whole) = raw.iter().find(larger).filter(|_| chosen.averaged) else { return Ok(()) };
+    let problem =
+        format!("its averages {} hold {} of the network's {} tensors", chosen.label(), size(chosen), size(whole));
+    Err(InterchangeError::Part { problem, parts: vec![whole.label()] })
 }
 
 /// The set that a caller names.

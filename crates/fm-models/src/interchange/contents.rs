@@ -25,6 +25,15 @@ impl Leaf {
         if let Entry::Tensor(view) = &self.value { Some(&view.shape) } else { None }
     }
 
+    /// Whether the entry, of this name below a network, stands beside its weights: a single number,
+    /// or a list without a module, such as a schedule. Parameters of modules have a dot in their
+    /// names.
+    pub(super) fn is_beside(&self, name: &str) -> bool {
+        let parameter = ["weight", "bias"].iter().any(|end| name.ends_with(end));
+        let axes = self.shape().map(<[i64]>::len);
+        !parameter && (axes == Some(0) || axes == Some(1) && !name.contains('.'))
+    }
+
     /// Whether the entry counts something: an integer, or a single value with the name of a
     /// counter. Counters stand beside weights and are not weights.
     pub(super) fn is_counter(&self) -> bool {

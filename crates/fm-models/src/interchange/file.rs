@@ -14,14 +14,30 @@ const SHARDS: usize = 1000;
 const INDEX: usize = 8 << 20;
 
 /// Names of files of weights in a folder of Hugging Face's libraries, the preferred one first.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 8] = [
     "diffusion_pytorch_model.safetensors",
     "model.safetensors",
     "diffusion_pytorch_model.safetensors.index.json",
     "model.safetensors.index.json",
+    "diffusion_pytorch_model.bin.index.json",
+    "pytorch_model.bin.index.json",
     "diffusion_pytorch_model.bin",
     "pytorch_model.bin",
 ];
+
+/// Endings of files of weights.
+const ENDINGS: [&str; 5] = [".safetensors", ".pt", ".pth", ".ckpt", ".bin"];
+
+/// Whether a folder holds files of weights, or parts of a pipeline: what [`read`](super::read)
+/// takes, or names a file in.
+pub fn holds_weights(folder: &Path) -> bool {
+    let named = |name: &str| {
+        let file = name.strip_suffix(".index.json").unwrap_or(name);
+        ENDINGS.iter().any(|end| file.ends_with(end)) || name == "model_index.json"
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.take(SHARDS).any(|entry| entry.file_name().to_str().is_some_and(named))
+}
 
 /// The bytes of one set of weights: of each of its shards, in their order.
 #[derive(Debug)]
@@ -105,7 +121,7 @@ fn folder(path: &Path) -> Result<Shards, InterchangeError> {
         let problem = format!("it is the folder of a diffusers pipeline; name the folder {parts} in it");
         return Err(InterchangeError::file(path, problem));
     }
-    held.retain(|name| [".safetensors", ".pt", ".pth", ".ckpt", ".bin"].iter().any(|end| name.ends_with(end)));
+    held.retain(|name| ENDINGS.iter().any(|end| name.ends_with(end)));
     let files = if held.is_empty() { "a .safetensors, .pt or .pth file".into() } else { list(&held) };
     Err(InterchangeError::file(path, format!("it is a directory; name a file in it: {files}")))
 }

@@ -54,6 +54,7 @@ mod write;
 pub use assume::{Assumption, Concerns};
 pub use describe::check_size;
 pub use error::InterchangeError;
+pub use file::holds_weights;
 pub use recognise::{Recognised, recognise};
 pub use weights::Weights;
 pub use write::{About, named, safetensors, torch};
@@ -105,6 +106,8 @@ fn select(
     let damaged = |problem| InterchangeError::file(path, problem);
     let chosen = choose::choose(&contents, part)?;
     let Contents { leaves, mut storages, modules, about } = contents;
+    let held = || leaves.iter().find_map(|leaf| names::averaged_by_optimizer(&leaf.name));
+    let unread = if chosen.averaged || part.is_some() { None } else { held().map(|name| clip(name, 60)) };
     let mut tensors = BTreeMap::new();
     for (name, leaf) in chosen.entries(&leaves).map_err(damaged)? {
         let Entry::Tensor(view) = &leaf.value else { continue };
@@ -124,7 +127,7 @@ fn select(
         ))
     };
     let about = about.map(serde_json::from_value).transpose().map_err(foreign)?;
-    Ok(Weights { tensors, part: chosen.part, about, modules })
+    Ok(Weights { tensors, part: chosen.part, unread, about, modules })
 }
 
 fn is_float(tensor: &Tensor) -> bool {

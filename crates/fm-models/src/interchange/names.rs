@@ -132,6 +132,20 @@ pub(super) fn averaged(name: &str) -> Option<(&str, &str)> {
     found
 }
 
+/// The part of a name that names averages which the state of an optimizer holds.
+pub(super) fn averaged_by_optimizer(name: &str) -> Option<&str> {
+    let (mut start, mut inside) = (0, false);
+    for component in name.split('.') {
+        let end = start + component.len();
+        if inside && names_averages(component) {
+            return Some(&name[..end]);
+        }
+        inside |= names_an_optimizer(component);
+        start = end + 1;
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +170,9 @@ mod tests {
         ] {
             assert_eq!(averaged(name).map(|(part, _)| part), part, "{name}");
         }
+        let inside = |name| averaged_by_optimizer(name);
+        assert_eq!(inside("optimizer_states.0.ema.3"), Some("optimizer_states.0.ema"));
+        assert_eq!([inside("optimizer.state.0.exp_avg"), inside("ema.3"), inside("model.w")], [None; 3]);
     }
 
     #[test]

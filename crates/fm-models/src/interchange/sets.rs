@@ -94,8 +94,12 @@ impl<'a> Named<'a> {
 
     /// The entries under a prefix for which `within` holds.
     fn under(&self, prefix: &str, within: impl Fn(&str) -> bool) -> Vec<(String, usize)> {
-        let rest = |name: &str| name.strip_prefix(prefix).filter(|rest| within(rest)).map(str::to_owned);
-        self.weights().filter_map(|(name, i)| Some((rest(name)?, i))).collect()
+        let beside = |rest: &str, i: usize| self.leaves.get(i).is_some_and(|leaf| leaf.is_beside(rest));
+        let rest = |name: &str, i: usize| {
+            let rest = name.strip_prefix(prefix).filter(|rest| within(rest) && !beside(rest, i));
+            rest.map(str::to_owned)
+        };
+        self.weights().filter_map(|(name, i)| Some((rest(name, i)?, i))).collect()
     }
 
     /// All entries under a part, without the wrappers that all names share.

@@ -12,6 +12,9 @@ pub struct Weights {
     /// Name of the part of the file, such as `ema_model`; empty for the whole file. Programs show
     /// it, because it tells averaged weights from raw ones.
     pub part: String,
+    /// Name of averages that the state of an optimizer holds: they are not read, and the weights
+    /// are not averages. Programs show it.
+    pub unread: Option<String>,
     /// Metadata of the file, if this library wrote it.
     pub about: Option<About>,
     /// Classes of the modules in the file, if it holds whole modules.

@@ -26,7 +26,7 @@ mod retention;
 
 pub use log::Rewound;
 pub(crate) use retention::keep_only;
-pub use retention::{holds_checkpoints, latest_checkpoint};
+pub use retention::{holds_checkpoints, is_run, latest_checkpoint};
 
 use crate::TrainError;
 use crate::files::{self, Lock};
@@ -72,7 +72,7 @@ impl RunDir {
     /// if it is not writable.
     pub fn open(root: &Path) -> Result<Self, TrainError> {
         Self::refuse_foreign(root)?;
-        fs::create_dir_all(root).map_err(TrainError::io("create", root))?;
+        files::create_directory(root).map_err(TrainError::io("create", root))?;
         Ok(Self { root: root.into(), lock: Some(files::lock(root, LOCK)?) })
     }
 

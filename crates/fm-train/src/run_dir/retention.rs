@@ -25,6 +25,11 @@ pub fn latest_checkpoint(path: &Path) -> Result<(PathBuf, Meta, Vec<TrainError>)
     Err(damaged.into_iter().next().unwrap_or(TrainError::NoCheckpoint { path: path.into() }))
 }
 
+/// Whether a path is a checkpoint, a run or a directory of checkpoints, damaged ones included.
+pub fn is_run(path: &Path) -> bool {
+    path.join("meta.json").exists() || holds_checkpoints(path) || !checkpoint_steps(path).is_empty()
+}
+
 /// Whether a run directory contains checkpoints, damaged ones included.
 pub fn holds_checkpoints(run: &Path) -> bool {
     !checkpoint_steps(&run.join("checkpoints")).is_empty()

@@ -2,10 +2,14 @@
 //! vice versa.
 
 use super::metric::{FeatureMetric, Needs, OnFeatures};
+use crate::evaluate::extract::Extractor;
 use crate::evaluate::measured::Measured;
 use fm_metrics::manifold::manifold;
 use ndarray::{Array2, ArrayView2, Axis};
 use serde_json::json;
+
+/// The fractions of 16 and of 255 levels are whole multiples of one over this number.
+const WHOLE: f32 = 16.0 * 255.0;
 
 /// Two values based on k-nearest-neighbour balls.
 pub(super) struct ManifoldMetric {
@@ -24,8 +28,13 @@ impl FeatureMetric for ManifoldMetric {
     }
 
     fn measure(&self, on: &OnFeatures<'_>) -> anyhow::Result<Vec<Measured>> {
-        let real = alike(on.real, on.count);
-        let m = manifold(on.samples, real.view(), self.neighbours)?;
+        let mut real = alike(on.real, on.count);
+        let mut samples = on.samples.to_owned();
+        if matches!(on.extractor, Extractor::Pixels { .. }) {
+            // Distances of pixels have many ties, which the rounding of fractions would break.
+            [&mut samples, &mut real].into_iter().for_each(|rows| rows.mapv_inplace(|v| (v * WHOLE).round()));
+        }
+        let m = manifold(samples.view(), real.view(), self.neighbours)?;
         let values = if self.names[0] == "precision" { [m.precision, m.recall] } else { [m.density, m.coverage] };
         let how = json!({
             "neighbours": self.neighbours, "real": real.nrows(), "error": "of a mean over points, neighbourhoods given",

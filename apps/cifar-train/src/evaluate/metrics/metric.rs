@@ -45,7 +45,7 @@ impl OnFeatures<'_> {
         Measured {
             key: format!("{name}-{}", self.extractor.name()),
             label,
-            value,
+            value: Ok(value),
             protocol: json!({ "extractor": self.extractor.describe(), "how": how }),
         }
     }
