@@ -7,6 +7,7 @@ use fm_torch::memory::device_memory;
 use fm_train::callbacks::Callback;
 use fm_train::checkpoint::{self, RunInfo};
 use fm_train::epoch::EpochLength;
+use fm_train::files::read_plain;
 use fm_train::record::LogRecord;
 use fm_train::run_dir::RunDir;
 use fm_train::tensorboard::EventWriter;
@@ -20,6 +21,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 use tch::Device;
+
+/// The largest picture that goes into the log, in bytes.
+const LARGEST_PICTURE: u64 = 64 << 20;
 
 /// Intervals of checkpoints and pictures.
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +166,7 @@ impl<'a> Watch<'a> {
         // The output of `draw` is printed above the bar.
         let draw = &mut self.draw;
         self.bar.suspend(|| draw(state)).map_err(|e| TrainError::Callback(Outside::from(e)))?;
-        let Ok(png) = std::fs::read(self.picture_path(state.step)) else { return Ok(()) };
+        let Ok(png) = read_plain(&self.picture_path(state.step), LARGEST_PICTURE) else { return Ok(()) };
         let size = image::load_from_memory(&png).map_or((0, 0), |image| (image.width(), image.height()));
         self.events.image(now(), state.step, "samples", size, png)
     }

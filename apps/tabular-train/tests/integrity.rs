@@ -103,3 +103,26 @@ fn a_source_travels_with_its_run() {
     assert!(fail(&sample("run")).contains("source.csv"));
     assert_eq!(drawn("run/model.safetensors"), samples);
 }
+
+/// A link or a pipe inside a run is replaced by the run's file: nothing is written through it, and
+/// nobody waits for it.
+#[test]
+fn links_and_pipes_inside_a_run_are_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let run = dir.path().join("run");
+    let train = format!("--batch-size 8 --widths 8 --save-every 2 --log-every 1 --sample-every 2 --out {d}/run");
+    succeed(&format!("train --data moons --rows 50 {train} --steps 2"));
+    fs::write(dir.path().join("mine"), "mine").unwrap();
+    for name in ["loss.png", "report.html"] {
+        let _ = fs::remove_file(run.join(name));
+        std::os::unix::fs::symlink(dir.path().join("mine"), run.join(name)).unwrap();
+    }
+    assert!(Command::new("mkfifo").arg(run.join("samples/step-4.png")).status().unwrap().success());
+    succeed(&format!("train --resume --steps 4 --out {d}/run"));
+    succeed(&format!("report {d}/run"));
+    assert_eq!(fs::read_to_string(dir.path().join("mine")).unwrap(), "mine");
+    for name in ["loss.png", "report.html", "samples/step-4.png"] {
+        assert!(fs::symlink_metadata(run.join(name)).unwrap().is_file(), "{name}");
+    }
+}

@@ -36,12 +36,19 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     publish(path, |partial| write_plain(partial, bytes))
 }
 
+/// The file that shows that a directory is a run's.
+pub(crate) const RUN: &str = ".flow-matching-run";
+
 /// Writes a file whose path a user gave. A link is followed; a pipe, a device or a socket is opened
-/// and written, never replaced; a plain file is written as by [`write()`].
+/// and written, never replaced; a plain file is written as by [`write()`]. What is inside a run's
+/// directory is the run's: a link or a pipe there is replaced.
 ///
 /// # Errors
 /// [`TrainError::Io`]; nothing is left behind.
 pub fn output(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    if path.ancestors().skip(1).take(2).any(|directory| directory.join(RUN).is_file()) {
+        return write(path, bytes);
+    }
     let Ok(found) = fs::metadata(path) else {
         // A link to a file that is not there yet.
         return match fs::read_link(path) {

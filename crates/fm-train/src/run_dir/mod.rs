@@ -29,7 +29,7 @@ pub(crate) use retention::keep_only;
 pub use retention::{holds_checkpoints, is_run, latest_checkpoint};
 
 use crate::TrainError;
-use crate::files::{self, Lock};
+use crate::files::{self, Lock, RUN as MARKER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, OpenOptions};
@@ -37,7 +37,6 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 const LOCK: &str = "run.lock";
-const MARKER: &str = ".flow-matching-run";
 const NEW: &str = "A training run of flow-matching.\n";
 const SAVED: &str = "A training run of flow-matching, which has saved checkpoints.\n";
 
