@@ -316,8 +316,7 @@ impl Steps {
             log: String::new(),
             config: serde_json::Value::Null,
         };
-        let path = checkpoint::save(directory, &self.state, &info)?;
-        Ok(checkpoint::read_weights(&path, Weights::Raw)?)
+        Ok(checkpoint::read_weights(&checkpoint::save(directory, &self.state, &info)?, Weights::Raw)?)
     }
 
     /// The time of some work and the part of it spent in sums over ranks, per step.

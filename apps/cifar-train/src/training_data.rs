@@ -90,8 +90,8 @@ impl Material {
         self.pairs.as_ref().map_or(self.set.len(), PairSet::len)
     }
 
-    /// The fingerprint of the images, or of the description of the pairs, of held-out images, of the
-    /// source's rows and of the autoencoder.
+    /// The fingerprint of the images, or of the description of the pairs, of held-out images, of
+    /// the source's rows and of the autoencoder.
     pub(crate) fn fingerprint(&self, source: &Source) -> anyhow::Result<String> {
         let mut parts = match &self.pairs {
             Some(pairs) => fm_train::files::sha256(&serde_json::to_vec(&pairs.about)?),

@@ -85,7 +85,8 @@ fn images_of_every_kind_are_resized() {
         let said = succeed(&format!("data {name} {flag}"));
         assert!(said.contains(&format!("images of {shape},")), "{name} {flag}: {said}");
     }
-    // The run, its samples and its evaluation are of that size; a file's image_size is that of folders.
+    // The run, its samples and its evaluation are of that size; the image_size of a file is for
+    // folders.
     let config = dir.path().join("unet.toml");
     fs::write(&config, format!("preset = \"quickstart\"\nimage_size = 4\n[model]\n{UNET}")).unwrap();
     let flags = "--steps 2 --batch-size 4 --warmup-steps 0 --sample-every 0 --image-size 16";

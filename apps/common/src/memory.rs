@@ -64,8 +64,8 @@ pub fn ensure_step_fits(rows: usize, activations: i64) -> anyhow::Result<()> {
     ensure_fits("a training step", &[rows, stored], 2 * size_of::<f32>(), "--batch-size or --micro-batch-size")
 }
 
-/// As [`ensure_fits`], for a network that is trained: weights, gradient, two moments, an average and
-/// a copy, in f32.
+/// As [`ensure_fits`], for a network that is trained: weights, gradient, two moments, an average
+/// and a copy, in f32.
 ///
 /// # Errors
 /// As [`ensure_fits`].

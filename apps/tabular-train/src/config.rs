@@ -62,7 +62,8 @@ fm_app::options! {
             /// Clip each column to its quantiles at this share and 1 - this share, before it is
             /// transformed.
             clip_outliers: f64 = 0.0, arg(value_name = "SHARE", hide = true);
-            /// Samples are at least 0, for data that are never negative, such as logarithms of 1 + x.
+            /// Samples are at least 0, for data that are never negative, such as logarithms of
+            /// 1 + x.
             non_negative: bool = false, arg(value_name = "BOOL", hide = true);
             /// Share of rows held out from training, for `evaluate` and --validate-every; a
             /// negative share is 0.1 for files and genes, otherwise 0.

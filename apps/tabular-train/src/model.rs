@@ -21,7 +21,7 @@ use fm_train::trained_source::TrainedSource;
 use ndarray::Array2;
 use std::collections::BTreeMap;
 use std::path::Path;
-use tch::{Device, Tensor, nn};
+use tch::{Device, Kind, Tensor, nn};
 
 pub(crate) struct Loaded {
     pub(crate) config: Config,
@@ -141,8 +141,8 @@ fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Resul
 /// The rows of a source that is a table, among the weights of a finished run.
 pub(crate) const SOURCE_ROWS: &str = "source.rows";
 
-/// What a file of weights has of its run's source: a trained source, with its parameters in `store`,
-/// or rows.
+/// What a file of weights has of its run's source: a trained source, with its parameters in
+/// `store`, or rows.
 #[derive(Default)]
 struct Beside {
     trained: Option<TrainedSource>,
@@ -158,7 +158,7 @@ fn beside(store: &nn::VarStore, about: Option<&About>, tensors: &BTreeMap<String
 }
 
 fn rows_of(rows: &Tensor, dim: usize) -> anyhow::Result<Array2<f32>> {
-    let values = crate::draw::values(rows)?;
+    let values = Vec::<f32>::try_from(rows.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;
     ensure!(
         rows.dim() == 2 && rows.size()[0] > 0 && rows.size()[1] == dim as i64,
         "the source of the file has rows of shape {:?}, the data {dim} columns; write it again from its run",

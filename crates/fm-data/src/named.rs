@@ -144,7 +144,8 @@ impl ImageSource {
     }
 
     /// Reads the images. Those of a folder are resized to a square with sides of `size` pixels; all
-    /// others keep their size, unless their name has another. What was assumed about them is appended to `notes`, one line each.
+    /// others keep their size, unless their name has another. What was assumed about them is
+    /// appended to `notes`, one line each.
     ///
     /// # Errors
     /// Missing or invalid files.

@@ -1,9 +1,9 @@
 //! A column as a standard normal variable, by its quantiles.
 //!
-//! z = Phi^-1(F(x)). F(x) is linear between the quantiles of the column at equal probabilities; where
-//! quantiles repeat, it is the mean of its limits from both sides. Values at the ends or beyond
-//! become Phi^-1(1e-7) = -5.199 and 5.199, and a constant column becomes 0. The inverse takes each z
-//! to a value between the least and the greatest of the column.
+//! z = Phi^-1(F(x)). F(x) is linear between the quantiles of the column at equal probabilities;
+//! where quantiles repeat, it is the mean of its limits from both sides. Values at the ends or
+//! beyond become Phi^-1(1e-7) = -5.199 and 5.199, and a constant column becomes 0. The inverse
+//! takes each z to a value between the least and the greatest of the column.
 //!
 //! A column has 1000 quantiles, or as many as it has rows; all columns have at most 2^18.
 //!

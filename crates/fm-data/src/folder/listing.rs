@@ -1,7 +1,7 @@
 //! The images of a folder with their classes: one list for training and for evaluation.
 
 use super::decode::{self, refused};
-use super::resize::square;
+use super::resize::{check, square};
 use super::sizes::Sizes;
 use super::summary::{ClassCount, Group, Summary};
 use super::walk::{self, Walk};
@@ -9,9 +9,6 @@ use super::{memory, names};
 use crate::{DataError, ImageSet};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-
-/// The largest side that images are resized to.
-pub const LARGEST_SIZE: u32 = 4096;
 
 /// The image files of a folder, with the class of each.
 ///
@@ -137,14 +134,6 @@ impl Listing {
         let shape = [3, size as usize, size as usize];
         Ok((ImageSet::new(shape, 255, pixels, self.labels.clone(), classes)?, summary))
     }
-}
-
-/// Checks a size that images are resized to.
-pub(super) fn check(size: u32) -> Result<(), DataError> {
-    if (1..=LARGEST_SIZE).contains(&size) {
-        return Ok(());
-    }
-    Err(DataError::Size { size, most: LARGEST_SIZE })
 }
 
 /// A folder without images: with what was left out, if anything was.

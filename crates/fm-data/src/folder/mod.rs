@@ -46,7 +46,8 @@ mod walker;
 mod webp;
 
 pub use decode::MOST_PIXELS;
-pub use listing::{LARGEST_SIZE, Listing};
+pub use listing::Listing;
+pub use resize::LARGEST_SIZE;
 pub(crate) use resize::resized;
 pub use sizes::Sizes;
 pub use summary::{ClassCount, Group, Reason, Summary};
@@ -67,7 +68,7 @@ pub fn list(folder: &Path) -> Result<Listing, DataError> {
 /// # Errors
 /// As [`Listing::new`] and [`Listing::load`].
 pub fn open(folder: &Path, size: u32) -> Result<(ImageSet, Summary), DataError> {
-    listing::check(size)?;
+    resize::check(size)?;
     Listing::new(folder)?.load(size)
 }
 

@@ -1,15 +1,25 @@
 //! Squares of another size: resized to fit the short side, and cropped at the centre.
 
 use super::decode::refused;
-use super::listing::check;
 use super::memory::reserve;
 use crate::{DataError, ImageSet};
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, RgbImage};
 use std::path::Path;
 
+/// The largest side that images are resized to.
+pub const LARGEST_SIZE: u32 = 4096;
+
 /// The largest number of pixels of an image after resizing and before cropping, at 16 bytes each.
 const MOST_RESIZED: f64 = (1u64 << 25) as f64;
+
+/// Checks a size that images are resized to.
+pub(super) fn check(size: u32) -> Result<(), DataError> {
+    if (1..=LARGEST_SIZE).contains(&size) {
+        return Ok(());
+    }
+    Err(DataError::Size { size, most: LARGEST_SIZE })
+}
 
 /// An image as a square.
 pub(super) fn square(path: &Path, image: RgbImage, size: u32) -> Result<RgbImage, DataError> {
