@@ -82,7 +82,7 @@ fn copy(from: &mut impl Read, to: &mut impl Write, bar: &ProgressBar) -> std::io
 ///
 /// # Errors
 /// Anything else, and a file that cannot be read.
-pub fn open_plain(path: &Path) -> anyhow::Result<File> {
+fn open_plain(path: &Path) -> anyhow::Result<File> {
     let cannot = || format!("cannot read {}; give a file", path.display());
     ensure!(fs::metadata(path).with_context(cannot)?.is_file(), "{} is not a plain file; give one", path.display());
     File::open(path).with_context(cannot)

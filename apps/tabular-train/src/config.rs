@@ -240,7 +240,7 @@ impl Config {
     }
 
     /// The same files by absolute paths, so that the run can be used from any directory.
-    pub(crate) fn from_anywhere(mut self) -> Self {
+    pub(crate) fn with_absolute_paths(mut self) -> Self {
         for name in [&mut self.data, &mut self.flow.source] {
             if let Ok(TableSource::Csv(_) | TableSource::Npy(_)) = name.parse()
                 && let Some(path) = std::path::absolute(&*name).ok().and_then(|path| path.to_str().map(str::to_owned))

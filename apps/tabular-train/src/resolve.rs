@@ -28,15 +28,15 @@ pub(crate) fn resolve(args: &TrainArgs, resume: bool, student: Option<Config>) -
             (None, student) => student.unwrap_or_default(),
         };
         let config: Config = settings::lay_over(&settings::lay_over(&base, file)?, flags)?;
-        return Ok(config.with_parameters(false).from_anywhere());
+        return Ok(config.with_parameters(false).with_absolute_paths());
     }
     let (path, meta, _) = latest_checkpoint(&args.out).context("there is nothing to resume")?;
     let saved: Saved = serde_json::from_value(meta.config)
         .with_context(|| format!("{} was not written by tabular-train; give a run of this program", path.display()))?;
     let older = saved.run.is_of_older_run();
     let config: Config = settings::lay_over(&saved.run, flags)?;
-    let config = config.with_parameters(older).from_anywhere();
-    settings::check_resumed(&saved.run.with_parameters(older).from_anywhere(), &config, &MAY_CHANGE)?;
+    let config = config.with_parameters(older).with_absolute_paths();
+    settings::check_resumed(&saved.run.with_parameters(older).with_absolute_paths(), &config, &MAY_CHANGE)?;
     Ok(config)
 }
 

@@ -71,7 +71,8 @@ fn densities_of_classes_and_of_logarithms_are_those_of_the_table() {
         let total = class.iter().sum::<f64>() * cell;
         assert!((total - 1.0).abs() < 0.01, "the density of class {k} integrates to {total}");
         // The classes lie below and above e.
-        let below = class.iter().zip(cells()).filter(|(_, x)| *x < 2.718).map(|(p, _)| p * cell).sum::<f64>();
+        let below =
+            class.iter().zip(cells()).filter(|(_, x)| *x < std::f64::consts::E).map(|(p, _)| p * cell).sum::<f64>();
         assert!(if k == 0 { below > 0.9 } else { below < 0.1 }, "{below} of class {k} lie below e");
     }
     fs::write(dir.path().join("rows.csv"), "x,kind\n2.000416666666667,high\n2.000416666666667,low\n").unwrap();

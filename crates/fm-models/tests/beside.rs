@@ -1,6 +1,6 @@
 //! What files hold beside the weights: numbers, schedules, averages of a part and of an optimizer.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 mod common;
 

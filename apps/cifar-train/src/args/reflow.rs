@@ -45,7 +45,7 @@ pub(crate) enum ReflowCommand {
     /// Make pairs of noise and samples with a teacher's ODE; an interrupted command continues where
     /// it stopped.
     #[command(after_help = examples::PAIRS)]
-    Pairs(PairsArgs),
+    Pairs(Box<PairsArgs>),
     /// Compare the straightness of models, and their quality in few steps, on the same noise.
     #[command(after_help = examples::COMPARE)]
     Compare(CompareArgs),

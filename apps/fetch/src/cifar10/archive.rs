@@ -3,10 +3,10 @@
 //! At most twice the bytes of the archive and 32 MiB are unpacked: photographs do not compress
 //! further.
 
-use crate::download::open_plain;
 use anyhow::{Context, bail, ensure};
 use flate2::read::GzDecoder;
 use png::{BitDepth, ColorType};
+use std::fs::{self, File};
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -32,7 +32,10 @@ const LEAST_PICTURE: usize = 10 << 20;
 
 /// Reads the canonical archive or the npm package; the content shows which one it is.
 pub(super) fn read(path: &Path) -> anyhow::Result<Batches> {
-    let file = open_plain(path)?;
+    let cannot = || format!("cannot read {}", path.display());
+    // A pipe or a device may never end.
+    ensure!(fs::metadata(path).with_context(cannot)?.is_file(), "{} is not a plain file; give one", path.display());
+    let file = File::open(path).with_context(cannot)?;
     let most = file.metadata()?.len().saturating_mul(2).saturating_add(LARGEST_MEMBER);
     let mut archive = tar::Archive::new(GzDecoder::new(file).take(most));
     let (mut batches, mut pictures, mut labels) = (Batches::new(), Batches::new(), Batches::new());
