@@ -256,6 +256,36 @@ fn two_sets(net: &Path, path: &Path) {
     fs::write(path, safetensors::serialize(all, None).unwrap()).unwrap();
 }
 
+/// The weights of a trainer, with numbers beside them and the averages of its optimizer.
+fn of_a_trainer(net: &Path, path: &Path) {
+    let bytes = fs::read(net).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors();
+    let value = 0.18f32.to_le_bytes();
+    let number = |shape| safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, &value).unwrap();
+    let named = tensors.iter().map(|(name, view)| (format!("state_dict.model.{name}"), view.clone()));
+    let beside = ["state_dict.model.scale_factor", "best_loss"].map(|name| (name.to_owned(), number(Vec::new())));
+    let averages =
+        tensors.iter().enumerate().map(|(i, (_, view))| (format!("optimizer_states.0.ema.{i}"), view.clone()));
+    let all: HashMap<_, _> = named.chain(beside).chain(averages).collect();
+    fs::write(path, safetensors::serialize(all, None).unwrap()).unwrap();
+}
+
+#[test]
+fn weights_of_a_trainer_are_taken_and_its_averages_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (d, run) = (dir.path().display(), trained(dir.path(), ""));
+    succeed(&format!("convert {run} {d}/net.safetensors"));
+    of_a_trainer(&dir.path().join("net.safetensors"), &dir.path().join("trainer.safetensors"));
+    for words in [
+        format!("inspect {d}/trainer.safetensors"),
+        format!("convert {d}/trainer.safetensors {d}/again.pt --set image_size=[8,8]"),
+        format!("train --config {d}/tiny.toml --steps 1 --init {d}/trainer.safetensors --dry-run --out {d}/new"),
+    ] {
+        let text = said(&words);
+        assert!(text.contains("took state_dict.model, not averages; the EMA optimizer_states.0.ema"), "{text}");
+    }
+}
+
 #[test]
 fn a_part_of_a_file_can_be_chosen_where_it_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();

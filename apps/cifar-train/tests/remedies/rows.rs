@@ -248,7 +248,7 @@ pub(crate) const SAMPLES: [Row; 34] = [
     ),
     ("report {d}/pairs", "give the --out directory of a run", "report {d}/run"),
     (
-        "sample --checkpoint {d}/vq --num-steps 1 --num-samples 4 --out {d}/s.csv",
+        "sample --checkpoint {d}/vq --num-steps 1 --num-samples 4 --out {d}/s.png",
         "give a run of this program",
         "SAMPLE",
     ),
