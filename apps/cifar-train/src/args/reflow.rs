@@ -48,7 +48,7 @@ pub(crate) enum ReflowCommand {
     Pairs(Box<PairsArgs>),
     /// Compare the straightness of models, and their quality in few steps, on the same noise.
     #[command(after_help = examples::COMPARE)]
-    Compare(CompareArgs),
+    Compare(Box<CompareArgs>),
 }
 
 #[derive(Debug, Args)]
