@@ -28,6 +28,7 @@ use fm_ot::Reports;
 use fm_terminal::println;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::epoch::EpochLength;
+use fm_train::flat::Precision;
 use fm_train::held_out::HeldOutOptions;
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
@@ -99,9 +100,6 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     let dim = material.shape.iter().product();
     ensure_batch_fits(config.batch_size, dim)?;
     ensure_network_fits(config.model.parameters()?)?;
-    if !device.is_cuda() && !config.checkpoint_activations {
-        ensure_step_fits(config.learning.rows_per_pass(config.batch_size), config.model.activations().all)?;
-    }
     if quality_every > 0 {
         ensure_samples_fit(config.learning.quality_samples, dim)?;
     }
@@ -133,6 +131,10 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     }
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
+    }
+    // After the plan, which says what the run would take.
+    if !device.is_cuda() && !config.checkpoint_activations && Precision::from(config.precision) == Precision::F32 {
+        ensure_step_fits(config.learning.rows_per_pass(config.batch_size), config.model.activations().all)?;
     }
     let resident = material.resident(config.data_on_device, device)?;
     let batches = material.batches(&config, &flow, resident.is_some(), group.shard())?;

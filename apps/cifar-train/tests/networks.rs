@@ -221,6 +221,8 @@ fn a_network_learns_in_the_latent_space_of_an_autoencoder() {
     let damaged = fail(&format!("sample --checkpoint {d}/run --num-samples 2 --num-steps 1 --out {d}/s.png"));
     assert!(damaged.contains("is not the one that the run was trained with, or it is damaged"), "{damaged}");
     assert!(fail(&format!("train --resume --steps 4 --out {d}/run")).contains("changed since the run began"));
+    bytes[middle] ^= 1;
+    std::fs::write(&copy, &bytes).unwrap();
     assert!(fail(&format!("sample --checkpoint {d}/run --size 8x12 --out {d}/s.png")).contains("drop --size"));
     assert!(fail(&format!("train --preset quickstart --latent {d}/nowhere --out {d}/r")).contains("nowhere"));
     assert!(fail(&format!("train --preset quickstart --latent {d}/run --out {d}/r")).contains("no autoencoder"));

@@ -54,14 +54,14 @@ pub fn ensure_batch_fits(rows: usize, dim: usize) -> anyhow::Result<()> {
     ensure_fits("a batch", &[rows], row, "--batch-size")
 }
 
-/// As [`ensure_fits`], for the values that a network stores in a training step of `rows` rows, and
-/// their gradients.
+/// As [`ensure_fits`], for the values that a network stores for the backward pass of `rows` rows;
+/// a step takes more.
 ///
 /// # Errors
 /// As [`ensure_fits`].
 pub fn ensure_step_fits(rows: usize, activations: i64) -> anyhow::Result<()> {
     let stored = usize::try_from(activations).unwrap_or(usize::MAX);
-    ensure_fits("a training step", &[rows, stored], 2 * size_of::<f32>(), "--batch-size or --micro-batch-size")
+    ensure_fits("a training step", &[rows, stored], size_of::<f32>(), "--batch-size, or a --micro-batch-size")
 }
 
 /// As [`ensure_fits`], for a network that is trained: weights, gradient, two moments, an average

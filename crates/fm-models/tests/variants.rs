@@ -89,13 +89,8 @@ fn the_settings_of_these_networks_are_recognised_and_written_as_before() {
     ] {
         let (config, store, _) = reference_model(None, &reference()[name]);
         let tensors = interchange::named(&store);
-        let weights = interchange::Weights {
-            tensors,
-            part: String::new(),
-            about: None,
-            modules: Vec::new(),
-            unread: None,
-        };
+        let weights =
+            interchange::Weights { tensors, part: String::new(), about: None, modules: Vec::new(), unread: None };
         let found = serde_json::to_value(interchange::recognise(&weights).unwrap().config).unwrap();
         let config = serde_json::to_value(config).unwrap();
         for key in keys {
