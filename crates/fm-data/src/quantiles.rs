@@ -74,7 +74,7 @@ mod tests {
     fn values_return_and_repeated_ones_have_the_middle_of_their_probabilities() {
         let column: Vec<f64> = (0..50).map(|k| f64::from(k * k)).collect();
         let own = quantiles(&column, 1000);
-        assert_eq!(own, column);
+        assert!(own.iter().zip(&column).all(|(q, x)| (q - x).abs() < 1e-9), "{own:?}");
         for x in [1.0, 3.7, 400.0, 2400.0] {
             assert!((from_normal(&own, to_normal(&own, x)) - x).abs() < 1e-9 * x, "{x}");
         }

@@ -60,9 +60,14 @@ impl FailureDetector {
         let asked = self.within(self.grace * 3 / 2, move |call, grace| call.ask(&said, grace));
         let Some(outcome) = asked else { return no_store(&self.place, "does not answer") };
         let Ok(outcome) = outcome else { return no_store(&self.place, "is gone") };
+        // A rank that left said so at once; the others may come late to hear of it.
+        let left = match &outcome {
+            DistError::Failed { rank, .. } => Some(vec![*rank]),
+            _ => None,
+        };
         self.within(self.grace / 2, |call, grace| {
             let _ = call.store.set(&format!("seen/{}", call.place.rank), "");
-            let gone = call.without("here").unwrap_or_default();
+            let gone = left.unwrap_or_else(|| call.without("here").unwrap_or_default());
             call.linger(grace, |waiting| waiting.iter().all(|rank| gone.contains(rank)));
         });
         outcome

@@ -56,12 +56,15 @@ pub fn output(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
             Err(_) => write(path, bytes),
         };
     };
-    // Standard output may be redirected to a file, which is then open already.
-    let device = path.starts_with("/dev") || path.starts_with("/proc");
-    if (found.is_file() && !device) || found.is_dir() {
+    // Standard output may be redirected to a file, in which messages follow the bytes.
+    if ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name)) {
+        let mut out = io::stdout().lock();
+        return out.write_all(bytes).and_then(|()| out.flush()).map_err(TrainError::io("write", path));
+    }
+    if found.is_file() || found.is_dir() {
         return write(&fs::canonicalize(path).map_err(TrainError::io("resolve", path))?, bytes);
     }
-    let file = OpenOptions::new().append(true).open(path);
+    let file = OpenOptions::new().write(true).open(path);
     file.and_then(|mut file| file.write_all(bytes)).map_err(TrainError::io("write", path))
 }
 

@@ -217,7 +217,8 @@ fn cleaning_removes_our_temporary_files_and_nothing_else() {
     let nested = root.join(partial("step-60"));
     fs::create_dir_all(nested.join("thesis")).unwrap();
     fs::write(nested.join("thesis/chapter.tex"), "mine").unwrap();
-    symlink(dir.path(), root.join(partial("link"))).unwrap();
+    let link = partial("link");
+    symlink(dir.path(), root.join(&link)).unwrap();
 
     let before: Vec<_> = [root.clone(), root.join("checkpoints")].iter().map(|d| names(d)).collect();
     let opened = RunDir::open(&root).unwrap();
@@ -234,7 +235,7 @@ fn cleaning_removes_our_temporary_files_and_nothing_else() {
             assert_eq!(names(&directory.join(name)), set(&["model.safetensors"]));
         }
     }
-    assert!(nested.join("thesis/chapter.tex").exists() && names(&root).contains(&partial("link")));
+    assert!(nested.join("thesis/chapter.tex").exists() && names(&root).contains(&link));
 }
 
 #[test]

@@ -234,7 +234,7 @@ fn steps_that_are_not_finite_are_skipped_and_counted() {
 
     let (_, mut state, options) = setup(1e-3, 60);
     let error = train(&task, &Sometimes(|step| step >= 7), &mut state, &options, &mut Collect::default()).unwrap_err();
-    assert!(error.to_string().contains("43 consecutive steps before step 50 (batches of seed 0)"), "{error}");
+    assert!(error.to_string().contains("43 consecutive steps before step 50 (seed 0)"), "{error}");
 }
 
 /// What a line of the log says, from numbers that are known.

@@ -1,9 +1,10 @@
 //! The directory of downloads, beside the one of the batches.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The canonical archive.
 pub(super) const ARCHIVE: &str = "cifar-10-binary.tar.gz";
@@ -28,30 +29,30 @@ impl Scratch {
         let directory = parent.join(".fetch-cifar10");
         let cannot = || format!("cannot use {}; check that the disk can be written", directory.display());
         fs::create_dir_all(parent).with_context(cannot)?;
-        // Several processes may make it at once, and another may remove it meanwhile.
+        // Another process may make or remove it at any moment, so what looks foreign is looked at
+        // again.
         for _ in 0..100 {
             let made = match fs::create_dir(&directory) {
-                Ok(()) => true,
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
-                error => error.map(|()| true).with_context(cannot)?,
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error).with_context(cannot),
+                made => made.is_ok(),
             };
             let path = directory.join(LOCK);
-            let ours = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
-            let empty = fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_none());
-            ensure!(
-                made || ours || empty || !directory.is_dir(),
-                "{} holds files of something else; move it away",
-                directory.display()
-            );
-            let opened = if ours { OpenOptions::new().write(true).open(&path) } else { File::create_new(&path) };
-            let Ok(lock) = opened else { continue };
-            // Without locks on a file system, two processes at once may download twice.
-            let _ = lock.lock();
-            if path.is_file() {
-                return Ok(Self { directory, _lock: lock });
+            let empty = made || fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_none());
+            let opened = match fs::symlink_metadata(&path) {
+                Ok(found) if found.is_file() => OpenOptions::new().write(true).open(&path).ok(),
+                _ if empty => File::create_new(&path).ok(),
+                _ => None,
+            };
+            if let Some(lock) = opened {
+                // Without locks on a file system, two processes at once may download twice.
+                let _ = lock.lock();
+                if path.is_file() {
+                    return Ok(Self { directory, _lock: lock });
+                }
             }
+            std::thread::sleep(Duration::from_millis(10));
         }
-        anyhow::bail!("{} is removed again and again; try it later", directory.display())
+        bail!("{} holds files of something else; move it away", directory.display())
     }
 
     pub(super) fn directory(&self) -> &Path {

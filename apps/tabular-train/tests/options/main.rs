@@ -186,7 +186,8 @@ fn trained(flags: &str, steps: usize) -> f64 {
     let data = if flags.contains("--data") { "" } else { "--data moons --rows 300" };
     succeed(&format!("train {data} --batch-size 32 --steps {steps} --sample-every 0 {flags} --out {d}/run"));
     succeed(&format!("sample --checkpoint {d}/run --num-samples 5 --num-steps 4 --out {d}/s.csv"));
-    let drawn = columns(&dir.path().join("s.csv"), usize::from(flags.contains("--data genes")));
+    let named = ["--data genes", "--data ecg"].iter().any(|data| flags.contains(data));
+    let drawn = columns(&dir.path().join("s.csv"), usize::from(named));
     assert!(drawn.len() == 5 && drawn.iter().flatten().all(|v| v.is_finite()), "{flags}: {drawn:?}");
     let text = std::fs::read_to_string(dir.path().join("run/metrics.jsonl")).unwrap();
     let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
