@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -318,13 +319,17 @@ pub(crate) fn set_aside(path: &Path) -> Result<(), TrainError> {
 }
 
 fn partial_path(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
     // Processes of several containers can have one number, and write into one directory.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    name.push(format!("{MARK}{}-{:x}{SUFFIX}", std::process::id(), since.as_nanos() as u64));
-    path.with_file_name(name)
+    let end = format!("{MARK}{}-{:x}{SUFFIX}", std::process::id(), since.as_nanos() as u32);
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    // The start of a name as long as names may be.
+    let kept = &name[..name.len().min(LONGEST_NAME - 1 - end.len())];
+    path.with_file_name(OsString::from_vec([b".", kept, end.as_bytes()].concat()))
 }
+
+/// The longest name of a file, in bytes.
+const LONGEST_NAME: usize = 255;
 
 /// Whether a path has a name that [`publish`] makes.
 fn is_partial(path: &Path) -> bool {

@@ -189,6 +189,17 @@ fn partial(name: &str) -> String {
     made
 }
 
+/// A name as long as the file system permits leaves room for no temporary name with all of it.
+#[test]
+fn long_names_are_written() {
+    let dir = tempfile::tempdir().unwrap();
+    for length in [200, 250, 255] {
+        let path = dir.path().join("n".repeat(length));
+        files::write(&path, b"x").unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"x");
+    }
+}
+
 #[test]
 fn cleaning_removes_our_temporary_files_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
