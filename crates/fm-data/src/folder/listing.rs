@@ -109,15 +109,15 @@ impl Listing {
         Ok(self)
     }
 
-    /// Reads the images as RGB of `size` x `size`, at most [`LARGEST_SIZE`]: turned as their
-    /// metadata say, resized to fit the short side, and cropped at the centre. The summary also
-    /// counts images with more than one frame.
+    /// Reads the images as RGB of `size` x `size`: turned as their metadata say, resized to fit the
+    /// short side, and cropped at the centre. The summary also counts images with more than one
+    /// frame.
     ///
     /// # Errors
-    /// A size of 0 or above [`LARGEST_SIZE`], a set beyond the available memory, and the first file
-    /// that is not an image, is cut short, does not decode, has too many pixels
-    /// ([`MOST_PIXELS`](crate::folder::MOST_PIXELS)), or is too long and thin to be cropped to a
-    /// square.
+    /// A size of 0 or above [`LARGEST_SIZE`](crate::folder::LARGEST_SIZE), a set beyond the available
+    /// memory, and the first file that is not an image, is cut short, does not decode, has too many
+    /// pixels ([`MOST_PIXELS`](crate::folder::MOST_PIXELS)), or is too long and thin to be cropped to
+    /// a square.
     pub fn load(&self, size: u32) -> Result<(ImageSet, Summary), DataError> {
         check(size)?;
         let mut pixels = memory::reserve(&self.folder, self.files.len(), size)?;
