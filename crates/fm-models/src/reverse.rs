@@ -54,7 +54,8 @@ pub fn reverse_time(
         ModelConfig::Dit(dit) => embedded(config, &mut out, "t_embedder.mlp.0.weight", dit.time)?,
         ModelConfig::Sequence(net) => embedded(config, &mut out, "t_embedder.mlp.0.weight", net.time)?,
         ModelConfig::Mlp(mlp) => raw(config, &mut out, mlp.dim)?,
-        // ConcatSquash, whose time enters layers without a bias, and networks that are not known here.
+        // ConcatSquash, whose time enters layers without a bias, and networks that are not known
+        // here.
         _ => {
             return Err(refused(config, "its time enters layers without a bias", "reverse the program that uses it"));
         }
