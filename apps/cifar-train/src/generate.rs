@@ -223,7 +223,10 @@ pub(crate) fn batch(
     })
 }
 
-/// The values of the requested samples; those that diverge are not finite.
+/// The values of the requested samples.
+///
+/// # Errors
+/// A sample that is not finite, and errors of the model and of the device.
 pub(crate) fn rows_of(model: &dyn VelocityModel, device: Device, r: &Request) -> anyhow::Result<Vec<f32>> {
     let mut values = Vec::new();
     for first in (0..r.count).step_by(r.batch_size.max(1)) {

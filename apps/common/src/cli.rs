@@ -31,17 +31,20 @@ const LONGEST: usize = 293;
 fn of_arguments(rendered: &str) -> String {
     let lines = rendered.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let told = lines.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
-    let mut text = String::new();
+    let (mut text, mut advised) = (String::new(), false);
     for line in told.map(|line| line.trim_start_matches("error: ").trim_start_matches("tip: ")) {
         let joint = match text.as_str() {
             "" => "",
             before if before.ends_with(':') => " ",
-            _ => "; ",
+            _ => {
+                advised = true;
+                "; "
+            }
         };
         text += joint;
         text += line;
     }
-    if text.contains(';') { text } else { text + "; see --help" }
+    if advised { text } else { text + "; see --help" }
 }
 
 /// Runs a program. An error is printed as one line on standard error, with exit code 2, also that

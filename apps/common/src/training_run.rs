@@ -155,11 +155,10 @@ impl Job {
 
     /// Opens the run directory; restores the state from it if the run is resumed.
     fn open(&self, state: &mut TrainState, restarted: bool) -> anyhow::Result<RunDir> {
-        let (mut logged_every, mut log) = (self.options.log_every, String::new());
+        let mut before = Before::default();
         let run = if self.resume {
             let run = RunDir::open(&self.out)?;
-            let before = self.restore(state)?;
-            (logged_every, log) = (before.log_every.unwrap_or(logged_every), before.log);
+            before = self.restore(state)?;
             run.begin()?;
             run
         } else {
@@ -172,19 +171,7 @@ impl Job {
             // A launcher starts a run again that has no checkpoint yet, but perhaps a best one.
             if restarted { RunDir::open(&self.out)? } else { RunDir::create(&self.out)? }
         };
-        let found = run.rewind("metrics.jsonl", state.step)?;
-        let problem = found.problem(logged_every);
-        problem
-            .iter()
-            .for_each(|problem| eprintln!("warning: metrics.jsonl {problem}; the curves use the other lines"));
-        if !log.is_empty() && problem.is_none() && log != run.digest("metrics.jsonl")? {
-            eprintln!("warning: metrics.jsonl is not the log that the checkpoint was saved with; the curves use it");
-        }
-        let decides = self.learning.early_stopping > 0 || self.learning.keep_best > 0;
-        ensure!(
-            log.is_empty() || !decides || self.allow_changed_data || log == run.digest("metrics.jsonl")?,
-            "cannot resume: metrics.jsonl, by which the run stops or keeps its best, is not the log of its checkpoint; restore it, or pass --allow-changed-data"
-        );
+        self.rewind_log(&run, &before, state.step)?;
         for log in ["timing.jsonl", "moments.jsonl"] {
             let found = run.rewind(log, state.step)?;
             let problem = found.problem(0);
@@ -193,6 +180,28 @@ impl Job {
         fm_train::files::write(&run.join("config.toml"), self.config_toml.as_bytes())?;
         self.files.iter().try_for_each(|(name, bytes)| fm_train::files::write(&run.join(name), bytes))?;
         Ok(run)
+    }
+
+    /// Cuts the log back to the step of the checkpoint, and warns of what is wrong with it. The log
+    /// must be that of the checkpoint if the run stops or keeps its best by it.
+    fn rewind_log(&self, run: &RunDir, before: &Before, step: u64) -> anyhow::Result<()> {
+        let logged_every = before.log_every.unwrap_or(self.options.log_every);
+        let problem = run.rewind("metrics.jsonl", step)?.problem(logged_every);
+        problem
+            .iter()
+            .for_each(|problem| eprintln!("warning: metrics.jsonl {problem}; the curves use the other lines"));
+        if before.log.is_empty() || before.log == run.digest("metrics.jsonl")? {
+            return Ok(());
+        }
+        let decides = self.learning.early_stopping > 0 || self.learning.keep_best > 0;
+        ensure!(
+            !decides || self.allow_changed_data,
+            "cannot resume: metrics.jsonl, by which the run stops or keeps its best, is not the log of its checkpoint; restore it, or pass --allow-changed-data"
+        );
+        if problem.is_none() {
+            eprintln!("warning: metrics.jsonl is not the log that the checkpoint was saved with; the curves use it");
+        }
+        Ok(())
     }
 
     /// The checkpoint from which a failed run can be resumed.
@@ -228,7 +237,8 @@ impl Job {
     }
 }
 
-/// What a resumed run knows of its log.
+/// What a resumed run knows of its log; nothing of that of a new run.
+#[derive(Default)]
 struct Before {
     /// The steps between its lines.
     log_every: Option<u64>,

@@ -28,11 +28,12 @@ fn a_log_by_which_a_run_stops_is_that_of_its_checkpoint() {
         let (code, _, error) = run(&resume);
         if decides {
             assert!(code == Some(2) && error.contains("restore it, or pass --allow-changed-data"), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
             succeed(&format!("{resume} --allow-changed-data"));
         } else {
             assert!(code == Some(0) && error.contains("is not the log that the checkpoint was saved with"), "{error}");
         }
-        // An unchanged log says nothing.
+        // An unchanged log gives no warning.
         let (code, _, error) = run(&format!("train --resume --steps 6 --out {d}/run"));
         assert!(code == Some(0) && !error.contains("metrics.jsonl"), "{error}");
     }

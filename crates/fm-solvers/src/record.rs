@@ -138,7 +138,7 @@ impl<'a, S: OdeState> Record<'a, S> {
         Ok(())
     }
 
-    /// Saves the end of a step, if it is wanted.
+    /// Saves the state at the end of a step, if it was requested.
     pub(crate) fn push_step(&mut self, end: f64, next: &S) {
         let wanted = match self.output {
             SaveAt::End => false,
@@ -150,7 +150,8 @@ impl<'a, S: OdeState> Record<'a, S> {
         }
     }
 
-    /// Saves the wanted states before the end of a step in the direction of `h`, computed by `at`.
+    /// Saves the requested states before the end of a step in the direction of `h`; `at` computes
+    /// them.
     pub(crate) fn push_within(&mut self, end: f64, h: f64, at: impl Fn(f64) -> S) {
         let SaveAt::At(times) = self.output else { return };
         while let Some(&time) = times.get(self.times.len()).filter(|time| (end - **time) * h > 0.0) {

@@ -5,7 +5,7 @@ use super::features::of_samples;
 use super::measured::{Measured, ensure_any};
 use super::metrics::MetricName;
 use super::plan::Plan;
-use super::table::{Column, json, number, samples};
+use super::table::{Column, json, number, reasons, samples};
 use crate::generate::{Request, generate};
 use crate::model::Loaded;
 use crate::sample::{image_scale, in_turn, with_classes};
@@ -174,8 +174,7 @@ fn lines(sweep: &Sweep, cases: &[Case]) -> String {
         let cells: String = case.column.measured.iter().map(|m| format!("{:>1$}", number(m), width(m))).collect();
         lines.push(format!("{:18}{:>6}{cells}", case.line, case.nfe));
     }
-    let reason = |m: &Measured| Some(format!("{} is left out: {}", m.label, m.value.as_ref().err()?));
-    lines.extend(first.column.measured.iter().filter_map(reason));
+    lines.extend(reasons(&first.column.measured));
     lines.join("\n")
 }
 

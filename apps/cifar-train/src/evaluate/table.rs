@@ -29,9 +29,13 @@ pub(super) fn show(columns: &[Column]) -> String {
         };
         lines.push(format!("{:label$}{}", measured.label, columns.iter().map(cell).collect::<String>()));
     }
-    let reason = |m: &Measured| Some(format!("{} is left out: {}", m.label, m.value.as_ref().err()?));
-    lines.extend(first.measured.iter().filter_map(reason));
+    lines.extend(reasons(&first.measured));
     lines.join("\n")
+}
+
+/// One line per metric that cannot be computed, with the reason.
+pub(super) fn reasons(measured: &[Measured]) -> impl Iterator<Item = String> + '_ {
+    measured.iter().filter_map(|m| Some(format!("{} is left out: {}", m.label, m.value.as_ref().err()?)))
 }
 
 /// A number with as many digits as its error allows.

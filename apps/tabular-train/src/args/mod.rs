@@ -199,7 +199,7 @@ pub(crate) struct PictureArgs {
     /// Draw the velocities of random pairs of source and data too: velocities.png.
     #[arg(long, help_heading = "Output")]
     pub(crate) velocities: bool,
-    /// Directory for samples.png, field.png and paths.png.
+    /// Directory for samples.png, field.png, paths.png and velocities.png.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: PathBuf,
 }

@@ -9,8 +9,8 @@ const KEPT: usize = 16;
 
 /// Averages of the differences at earlier times.
 ///
-/// A solver may evaluate a time twice and start anew, so an average belongs to a time: the one at t
-/// follows from the latest one before t.
+/// A solver may evaluate a time twice or start over, so averages are stored by time: the one at t
+/// is computed from the latest one before t.
 #[derive(Debug)]
 pub(super) struct Momentum<S> {
     history: Mutex<Vec<(f64, S)>>,

@@ -221,7 +221,7 @@ impl RowField<Tensor> for Guided<'_> {
 ///
 /// ```
 /// use fm_core::{field::RowField, prediction::Prediction, tensor::VelocityModel};
-/// use fm_solvers::guidance::{Doubled, GuidanceOptions, Guided, Guider, Projection};
+/// use fm_solvers::guidance::{Doubled, Guidance, GuidanceOptions, Guided, Guider, Projection};
 /// use tch::{Device, Kind, Tensor};
 /// /// v = (1, 1) without a condition, and more by the condition vector with one.
 /// #[derive(Debug)]
@@ -232,7 +232,7 @@ impl RowField<Tensor> for Guided<'_> {
 ///     }
 /// }
 /// let options = GuidanceOptions { scale: 2.0, projection: Some(Projection::default()), ..GuidanceOptions::default() };
-/// let guided = Guided::vectors(&Sum, ndarray::array![[0.0f32, 1.0]].view(), options.into())?;
+/// let guided = Guided::vectors(&Sum, ndarray::array![[0.0f32, 1.0]].view(), Guidance::default())?;
 /// let guider = Guider::new(Doubled(guided), options, Prediction::Velocity)?;
 /// let v = guider.velocities(&Tensor::zeros([1, 2], (Kind::Float, Device::Cpu)), &[0.5], &[0]);
 /// // v_c = (1, 2), v_c - v_u = (0, 1), of which (0.4, 0.8) is parallel to v_c.
@@ -262,13 +262,6 @@ impl FieldPair<Tensor> for Doubled<'_> {
 
     fn check(&self, x: &Tensor) -> Result<(), Error> {
         self.0.check(x)
-    }
-}
-
-impl From<GuidanceOptions> for Guidance {
-    /// The scale and the interval.
-    fn from(GuidanceOptions { scale, interval, .. }: GuidanceOptions) -> Self {
-        Self { scale, interval }
     }
 }
 

@@ -86,9 +86,9 @@ pub struct Projection {
     /// sizes.
     #[doc(alias = "adaptive_projected_guidance_rescale")]
     pub norm_limit: Option<f64>,
-    /// The weight of the previous average, between -1 and 1: each difference is added to so much of
-    /// the average at the evaluation before. The paper has -0.75 to 0. It needs all rows at one
-    /// time, as in fixed steps.
+    /// The weight of the previous average, between -1 and 1: an average is the difference plus this
+    /// weight times the average at the evaluation before. The paper has -0.75 to 0. It needs all
+    /// rows at one time, as in fixed steps.
     #[doc(alias = "adaptive_projected_guidance_momentum")]
     pub momentum: f64,
 }

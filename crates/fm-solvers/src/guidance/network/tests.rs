@@ -23,7 +23,7 @@ fn values(field: &Guided<'_>, t: &[f64], rows: &[usize]) -> Vec<f32> {
 
 /// One solve with an interval has the steps of three solves, one for each piece.
 #[test]
-fn multistep_solvers_start_anew_where_guidance_starts_and_ends() {
+fn multistep_solvers_restart_where_guidance_starts_and_ends() {
     let field = fm_core::field::SharedTime(guided(3.0, (0.2, 0.55)));
     let grid = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
     let x0 = || Tensor::from_slice(&[0.5f32, -1.0]).view([2, 1]);
@@ -55,7 +55,7 @@ fn a_doubled_network_is_guided_as_a_pair() {
     assert_eq!(of(&[0.3, 0.3], &[0, 1]), [-17.0, -8.0]); // 1 + 2 (1 - 10), 4 + 2 (4 - 10)
     let x = |rows: i64| Tensor::zeros([rows, 1], (Kind::Float, tch::Device::Cpu));
     assert!(RowField::check(&guider, &x(2)).is_ok() && RowField::check(&guider, &x(3)).is_err());
-    assert_eq!(GuidanceOptions::from(Guidance::from(options)), options);
+    assert_eq!(GuidanceOptions::from(Guidance { scale: 3.0, interval: (0.2, 0.55) }), options);
 }
 
 /// Predicts each row's time; the sign tells how many times the network received.
