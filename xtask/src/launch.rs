@@ -1,6 +1,7 @@
 //! `cargo xtask launch`: runs a program as several processes, with the environment variables of
 //! torchrun.
 
+use crate::guard::Guard;
 use anyhow::{Context, ensure};
 use clap::Args;
 use fm_terminal::{eprintln, interrupt};
@@ -8,7 +9,7 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use xtask_shell::{cargo, execute, target};
@@ -62,14 +63,20 @@ fn launch(args: &LaunchArgs, interrupts: &AtomicUsize) -> anyhow::Result<ExitCod
     let alone = args.nnodes == 1;
     ensure!(alone || args.master_addr != "127.0.0.1", "several machines need the host of rank 0; give --master-addr");
     let program = program(args)?;
+    let mut guard = Guard::start(PATIENCE)?;
     for restart in 0..=args.max_restarts {
         let port = match args.master_port {
             Some(port) => port,
             None if alone => free_port()?,
             None => 29500,
         };
-        let started = (0..args.nproc).map(|local| start(args, &program, local, port, restart));
-        let group = Group(started.collect::<anyhow::Result<_>>()?);
+        let mut group = Group::default();
+        for local in 0..args.nproc {
+            let (rank, child) = start(args, &program, local, port, restart)?;
+            let id = child.id();
+            group.add(rank, child);
+            guard.watch(id)?;
+        }
         let Some((rank, status)) = group.wait(interrupts) else { return Ok(ExitCode::SUCCESS) };
         let interrupted = interrupts.load(Ordering::SeqCst) > 0;
         if !interrupted {
@@ -124,7 +131,7 @@ fn start(args: &LaunchArgs, program: &PathBuf, local: u32, port: u16, restart: u
     Ok((rank, child))
 }
 
-/// Makes a process save and stop when this one is killed.
+/// Makes a process save and stop when this one is killed; what it has started is told by the guard.
 fn with_launcher(command: &mut Command) {
     let launcher = std::process::id();
     // SAFETY: both calls are safe between fork and exec, and allocate nothing.
@@ -144,16 +151,28 @@ fn with_launcher(command: &mut Command) {
     }
 }
 
-/// Started processes; they are killed when this value is dropped.
-struct Group(Vec<(u32, Child)>);
+/// Started processes, each with a process group; what is left of the groups is killed when this
+/// value is dropped, unless all of them ended in order.
+#[derive(Default)]
+struct Group {
+    running: Vec<(u32, Child)>,
+    /// All process groups.
+    groups: Vec<u32>,
+}
 
 impl Group {
-    /// Waits for all processes, and forwards Ctrl-C. Returns the first that failed, if any.
+    fn add(&mut self, rank: u32, child: Child) {
+        self.groups.push(child.id());
+        self.running.push((rank, child));
+    }
+
+    /// Waits for all processes, and passes Ctrl-C on. Returns the first that failed, if any.
     fn wait(mut self, interrupts: &AtomicUsize) -> Option<(u32, ExitStatus)> {
         let (mut first, mut sent, mut patience): (Option<(u32, ExitStatus)>, _, Option<Instant>) =
             (None, interrupts.load(Ordering::SeqCst), None);
-        while !self.0.is_empty() {
-            self.0.retain_mut(|(rank, child)| match child.try_wait() {
+        let before = sent;
+        while !self.running.is_empty() || (first.is_some() || sent > before) && self.alive() {
+            self.running.retain_mut(|(rank, child)| match child.try_wait() {
                 Ok(Some(status)) => {
                     if !status.success() && first.is_none() {
                         first = Some((*rank, status));
@@ -166,26 +185,47 @@ impl Group {
             });
             if interrupts.load(Ordering::SeqCst) > sent {
                 sent += 1;
-                self.signal("-INT");
+                // Not SIGINT, which ranks ignore if they were started in the background.
+                self.signal("-TERM");
+            }
+            if self.running.is_empty() && patience.is_none() {
+                patience = Some(Instant::now() + PATIENCE);
             }
             if patience.is_some_and(|until| Instant::now() > until) {
                 self.signal("-KILL");
             }
             std::thread::sleep(LOOK);
         }
+        if first.is_none() && sent == before {
+            self.groups.clear();
+        }
         first
     }
 
+    /// Whether a process is left in a group.
+    fn alive(&self) -> bool {
+        self.groups.iter().any(|group| Self::kill("-0", *group))
+    }
+
+    /// Signals the groups: a rank may be a script that runs the program.
     fn signal(&self, which: &str) {
-        for (_, child) in &self.0 {
-            let _ = Command::new("kill").args([which, &child.id().to_string()]).status();
+        for group in &self.groups {
+            // A group that has ended is no failure.
+            let _ = Self::kill(which, *group);
         }
+    }
+
+    fn kill(which: &str, group: u32) -> bool {
+        let mut kill = Command::new("kill");
+        let status = kill.args([which, "--", &format!("-{group}")]).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.0.iter_mut().for_each(|(_, child)| {
+        self.signal("-KILL");
+        self.running.iter_mut().for_each(|(_, child)| {
             let _ = child.kill();
             let _ = child.wait();
         });

@@ -4,6 +4,7 @@ mod cifar10;
 mod cuda;
 mod doctor;
 mod elsewhere;
+mod guard;
 mod launch;
 mod libtorch;
 mod quickstart;

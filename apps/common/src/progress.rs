@@ -2,6 +2,7 @@
 
 use crate::every::Every;
 use crate::memory::{peak_memory, resident_memory};
+use fm_core::budget::limits;
 use fm_terminal::eprintln;
 use fm_torch::memory::device_memory;
 use fm_train::callbacks::Callback;
@@ -21,9 +22,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 use tch::Device;
-
-/// The largest picture that goes into the log, in bytes.
-const LARGEST_PICTURE: u64 = 64 << 20;
 
 /// Intervals of checkpoints and pictures.
 #[derive(Debug, Clone, Copy)]
@@ -166,7 +164,7 @@ impl<'a> Watch<'a> {
         // The output of `draw` is printed above the bar.
         let draw = &mut self.draw;
         self.bar.suspend(|| draw(state)).map_err(|e| TrainError::Callback(Outside::from(e)))?;
-        let Ok(png) = read_plain(&self.picture_path(state.step), LARGEST_PICTURE) else { return Ok(()) };
+        let Ok((png, _)) = read_plain(&self.picture_path(state.step), &limits::PICTURE) else { return Ok(()) };
         let size = image::load_from_memory(&png).map_or((0, 0), |image| (image.width(), image.height()));
         self.events.image(now(), state.step, "samples", size, png)
     }

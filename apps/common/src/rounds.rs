@@ -9,9 +9,10 @@
 //!
 //! A command that was interrupted is repeated: it continues the round in which it stopped.
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
+use fm_core::budget::limits;
 use fm_terminal::println;
-use fm_train::files::{self, read_plain};
+use fm_train::files::{self, Lock, read_known, read_plain};
 use fm_train::run_dir::holds_checkpoints;
 use serde_json::Value;
 use std::fs;
@@ -22,8 +23,8 @@ use std::process::ExitCode;
 const ABOUT: &str = "rounds.json";
 /// The file with the number of finished rounds.
 const DONE: &str = "done.json";
-/// The longest such file, in bytes.
-const LONGEST: u64 = 1 << 20;
+/// The lock, which a run's directory has too.
+const LOCK: &str = "run.lock";
 /// The most rounds.
 const MOST: usize = 100;
 
@@ -66,7 +67,7 @@ impl Rounds<'_> {
         mut train: impl FnMut(&Round) -> anyhow::Result<ExitCode>,
     ) -> anyhow::Result<Result<Vec<PathBuf>, ExitCode>> {
         ensure!((1..=MOST).contains(&self.count), "--rounds is {}; choose 1 to {MOST}", self.count);
-        self.open()?;
+        let _lock = self.open()?;
         let mut models = vec![self.teacher.to_path_buf()];
         let done = self.done();
         for number in 1..=self.count {
@@ -83,7 +84,8 @@ impl Rounds<'_> {
                     println!("stopped   in round {number}; repeat the command to continue");
                     return Ok(Err(code));
                 }
-                files::write(&self.out.join(DONE), format!("{number}\n").as_bytes())?;
+                let text = format!("{:#}\n", serde_json::json!({ "done": number }));
+                files::write(&self.out.join(DONE), files::with_checksum(&text).as_bytes())?;
             }
             models.push(out);
         }
@@ -93,31 +95,59 @@ impl Rounds<'_> {
     /// The number of rounds of which everything is written. A round that is not among them is
     /// resumed, if only to write what a killed process left out.
     fn done(&self) -> usize {
-        let text = read_plain(&self.out.join(DONE), 100).unwrap_or_default();
-        String::from_utf8_lossy(&text).trim().parse().unwrap_or(0)
+        let text = read_known(&self.out.join(DONE), 1000).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        // Earlier versions wrote the number alone.
+        if let Ok(number) = text.trim().parse() {
+            return number;
+        }
+        // A round that is wrongly taken for done would be a teacher before its time.
+        let (text, checksum) = files::without_checksum(&text);
+        let intact = checksum.is_some_and(|recorded| recorded == files::sha256(text.as_bytes()));
+        let done = serde_json::from_str::<Value>(&text).ok().filter(|_| intact).and_then(|done| done["done"].as_u64());
+        done.map_or(0, |done| done as usize)
     }
 
-    /// Makes the directory, or checks that it has rounds of these settings.
-    fn open(&self) -> anyhow::Result<()> {
+    /// Makes the directory, or checks that it has rounds of these settings, and locks it.
+    fn open(&self) -> anyhow::Result<Lock> {
+        self.check()?;
+        fs::create_dir_all(self.out).map_err(fm_train::TrainError::io("create", self.out))?;
+        let lock = files::lock(self.out, LOCK)?;
+        lock.clean(&[]);
+        // Another process may have begun here before this one got the lock.
+        if !self.check()? {
+            files::write(&self.out.join(ABOUT), format!("{:#}\n", self.about()).as_bytes())?;
+        }
+        Ok(lock)
+    }
+
+    fn about(&self) -> Value {
+        serde_json::json!({ "teacher": self.teacher, "settings": self.settings })
+    }
+
+    /// Whether the directory has rounds of these settings, rather than nothing.
+    fn check(&self) -> anyhow::Result<bool> {
         // The number of rounds may grow.
-        let about = serde_json::json!({ "teacher": self.teacher, "settings": self.settings });
+        let about = self.about();
         let path = self.out.join(ABOUT);
         if path.exists() {
-            let text = read_plain(&path, LONGEST).with_context(|| {
+            let (text, mut budget) = read_plain(&path, &limits::TABLE_OF_RESULTS).with_context(|| {
                 format!("cannot read {}, the settings of the rounds; choose another --out", path.display())
             })?;
-            let known: Value = serde_json::from_slice(&text)
-                .with_context(|| format!("{} is damaged; choose another --out", path.display()))?;
+            let damaged = |e| anyhow!("{} is damaged ({e}); choose another --out", path.display());
+            let known: Value = files::json(&text, &mut budget).map_err(damaged)?;
             ensure!(
                 known == about,
                 "{} holds rounds of another teacher or other settings; repeat that command, or choose another --out",
                 self.out.display()
             );
-            return Ok(());
+            return Ok(true);
         }
-        let holds = fs::read_dir(self.out).is_ok_and(|mut entries| entries.next().is_some());
+        // Hidden files are ignored, as they are in a run's directory.
+        let visible = |entry: &fs::DirEntry| !entry.file_name().as_encoded_bytes().starts_with(b".");
+        let other = |entry: &fs::DirEntry| visible(entry) && entry.file_name() != LOCK;
+        let holds = fs::read_dir(self.out).is_ok_and(|entries| entries.flatten().any(|entry| other(&entry)));
         ensure!(!holds, "{} holds files of something else; choose another --out", self.out.display());
-        fs::create_dir_all(self.out).map_err(fm_train::TrainError::io("create", self.out))?;
-        Ok(files::write(&path, format!("{about:#}\n").as_bytes())?)
+        Ok(false)
     }
 }

@@ -2,32 +2,29 @@
 
 use crate::aliases;
 use crate::cli::nearest;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail};
+use fm_core::budget::{self, OverBudget, limits};
 use fm_train::TrainError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs::File;
-use std::io::Read;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use toml::{Table, Value};
-
-/// The longest configuration, in bytes.
-const LONGEST: u64 = 1 << 18;
 
 /// Reads a TOML file as a table.
 ///
 /// # Errors
-/// A file that cannot be read, is longer than 256 KiB, or is not TOML.
+/// A file that cannot be read, is not a plain file, is longer than 256 KiB, or is not TOML.
 pub fn read(path: &Path) -> anyhow::Result<Table> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
-        .map_err(TrainError::io("read the configuration", path))?;
-    ensure!(
-        text.len() as u64 <= LONGEST,
-        "cannot read the configuration {}: it has more than {LONGEST} bytes; give the config.toml of a run",
-        path.display()
-    );
+    let (bytes, _) = budget::read(path, &limits::CONFIG).map_err(|error| match error.get_ref() {
+        Some(over) if over.is::<OverBudget>() => {
+            anyhow!("cannot read the configuration {}: {over}", path.display())
+        }
+        _ => TrainError::io("read the configuration", path)(error).into(),
+    })?;
+    let text =
+        String::from_utf8(bytes).map_err(|e| io::Error::new(ErrorKind::InvalidData, format!("{}", e.utf8_error())));
+    let text = text.map_err(TrainError::io("read the configuration", path))?;
     text.parse().with_context(|| format!("{} is not valid TOML; correct it", path.display()))
 }
 

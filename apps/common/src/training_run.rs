@@ -9,6 +9,7 @@ use crate::progress::{Cadence, Draw, Watch};
 use crate::quality::Quality;
 use crate::runtime::Profiler;
 use anyhow::{Context, bail, ensure};
+use fm_core::budget::limits;
 use fm_ot::Reports;
 use fm_terminal::interrupt::Interruptible;
 use fm_terminal::{eprintln, println};
@@ -27,9 +28,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use tch::Tensor;
-
-/// The longest log that is drawn, in bytes.
-const LONGEST_LOG: u64 = 1 << 30;
 
 /// Everything that a training run needs besides its task, batches and state.
 #[derive(Debug)]
@@ -254,8 +252,8 @@ const NOTICE: &str = "interrupted: saving a checkpoint after this step; press Ct
 
 /// The text of a run's `metrics.jsonl`; empty if there is none.
 pub(crate) fn read_log(out: &Path) -> String {
-    let text = read_plain(&out.join("metrics.jsonl"), LONGEST_LOG).ok();
-    text.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+    let text = read_plain(&out.join("metrics.jsonl"), &limits::LOG).ok();
+    text.and_then(|(bytes, _)| String::from_utf8(bytes).ok()).unwrap_or_default()
 }
 
 /// The lines of the log that can be parsed.

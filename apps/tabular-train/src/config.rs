@@ -151,7 +151,11 @@ impl Config {
             "the least loss is known for a fixed set of points; give --rows, or drop --excess-loss"
         );
         ensure!(self.log_every != Every::Steps(0), "log_every is 0; give at least 1 (--log-every)");
-        ensure!(self.hold_out < 1.0, "hold_out is {}; choose a share below 1 (--hold-out)", self.hold_out);
+        ensure!(
+            self.hold_out.is_finite() && self.hold_out < 1.0,
+            "hold_out is {}; choose a share below 1 (--hold-out)",
+            self.hold_out
+        );
         ensure!(
             (0.0..0.5).contains(&self.clip_outliers),
             "clip_outliers is {}; choose a share from 0 to below 0.5 (--clip-outliers)",

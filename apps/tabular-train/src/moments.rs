@@ -83,8 +83,8 @@ pub(crate) struct Look {
 
 /// The loss in the last line of the log, if that line is of this step.
 fn loss_of(run: &Path, step: u64) -> Option<f64> {
-    let text = std::fs::read_to_string(run.join("metrics.jsonl")).ok()?;
-    let line: Value = serde_json::from_str(text.lines().last()?).ok()?;
+    let (text, _) = fm_train::files::read_plain(&run.join("metrics.jsonl"), &fm_core::budget::limits::LOG).ok()?;
+    let line: Value = serde_json::from_slice(text.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?).ok()?;
     line["loss"].as_f64().filter(|_| line["step"] == step)
 }
 

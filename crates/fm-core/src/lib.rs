@@ -48,6 +48,7 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
+pub mod budget;
 pub mod choice;
 pub mod coupling;
 pub mod data;

@@ -7,14 +7,13 @@
 //! # Ok::<(), fm_data::DataError>(())
 //! ```
 
-use crate::{DataError, ImageSet, input};
+use crate::input::{self, Opened};
+use crate::{DataError, ImageSet};
+use fm_core::budget::limits;
 use std::io::Read;
 use std::path::Path;
 
 const RECORD: usize = 3073;
-
-/// The maximum size of a batch file in bytes; a complete one has 30 MB.
-const LARGEST: u64 = 1 << 30;
 
 /// The classes, in the order of their labels.
 pub const CLASSES: [&str; 10] =
@@ -59,13 +58,10 @@ pub fn load(folder: &Path, split: Split) -> Result<ImageSet, DataError> {
         classes: CLASSES.map(String::from).to_vec(),
     };
     for path in names.iter().map(|n| folder.join(n)).filter(|p| p.exists()) {
-        let (mut file, length) = input::open(&path)?;
-        if length > LARGEST {
-            let problem = format!("{length} bytes are more than a CIFAR-10 batch has");
-            return Err(DataError::Malformed { path, problem, remedy: REMEDY.into() });
-        }
+        let Opened { file, length, mut budget } = input::open(&path, &limits::CIFAR10)?;
+        budget.take_bytes(length).map_err(|over| input::exceeded(&path, over))?;
         let mut bytes = Vec::with_capacity(length as usize);
-        file.read_to_end(&mut bytes).map_err(|source| DataError::Io { path: path.clone(), source })?;
+        file.take(length).read_to_end(&mut bytes).map_err(|source| DataError::Io { path: path.clone(), source })?;
         append(&mut set, &bytes).map_err(|problem| DataError::Malformed { path, problem, remedy: REMEDY.into() })?;
     }
     if set.is_empty() {

@@ -1,6 +1,7 @@
 //! Opening files: only plain files are read, and memory is checked before it is allocated.
 
 use crate::DataError;
+use fm_core::budget::{self, Budget, Limits, OverBudget};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -37,21 +38,43 @@ pub(crate) fn known(beginning: &[u8]) -> Option<(&'static str, &'static str)> {
     KNOWN.iter().find(|(start, ..)| beginning.starts_with(start)).map(|(_, what, remedy)| (*what, *remedy))
 }
 
-/// Opens a plain file. Returns its length in bytes too.
+/// A plain file with its length in bytes, and the budget for parsing it.
+pub(crate) struct Opened {
+    pub(crate) file: File,
+    pub(crate) length: u64,
+    pub(crate) budget: Budget,
+}
+
+/// Opens a plain file.
 ///
 /// # Errors
-/// [`DataError::NotAFile`] for a folder, a device, a pipe or a socket, which may never end.
-pub(crate) fn open(path: &Path) -> Result<(File, u64), DataError> {
+/// [`DataError::NotAFile`] for a folder, a device, a pipe or a socket, which may never end;
+/// [`DataError::Malformed`] for a file that is longer than its limits.
+pub(crate) fn open(path: &Path, limits: &'static Limits) -> Result<Opened, DataError> {
     let io = |source| DataError::Io { path: path.into(), source };
-    // Opening a pipe waits for its writer, so the kind is checked before.
     let kind = std::fs::metadata(path).map_err(io)?.file_type();
     if !kind.is_file() {
         let kind = if kind.is_dir() { "a folder" } else { "a device, pipe or socket" };
         return Err(DataError::NotAFile { path: path.into(), kind });
     }
-    let file = File::open(path).map_err(io)?;
+    let (file, budget) = budget::open(path, limits).map_err(|error| failed(path, error))?;
     let length = file.metadata().map_err(io)?.len();
-    Ok((file, length))
+    Ok(Opened { file, length, budget })
+}
+
+/// The error of reading: one of the budget is that of the file, others are those of the system.
+pub(crate) fn failed(path: &Path, source: std::io::Error) -> DataError {
+    match source.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(over) => exceeded(path, *over),
+        None => DataError::Io { path: path.into(), source },
+    }
+}
+
+/// The error of a file that costs more than it may.
+pub(crate) fn exceeded(path: &Path, over: OverBudget) -> DataError {
+    let text = over.to_string();
+    let remedy = text.rsplit("; ").next().unwrap_or_default().to_owned();
+    DataError::Malformed { path: path.into(), problem: over.cause(), remedy }
 }
 
 /// The first bytes of a file, at most [`BEGINNING`]; the file is then read from its start.
@@ -87,16 +110,20 @@ fn available() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fm_core::budget::limits;
 
     #[test]
     fn only_plain_files_are_opened() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(open(dir.path()), Err(DataError::NotAFile { kind: "a folder", .. })));
-        assert!(matches!(open(&dir.path().join("none")), Err(DataError::Io { .. })));
+        assert!(matches!(open(dir.path(), &limits::TABLE), Err(DataError::NotAFile { kind: "a folder", .. })));
+        assert!(matches!(open(&dir.path().join("none"), &limits::TABLE), Err(DataError::Io { .. })));
         #[cfg(unix)]
-        assert!(open("/dev/zero".as_ref()).is_err_and(|e| e.to_string().contains("a device, pipe or socket")));
+        assert!(
+            open("/dev/zero".as_ref(), &limits::TABLE)
+                .is_err_and(|e| e.to_string().contains("a device, pipe or socket"))
+        );
         std::fs::write(dir.path().join("x"), "PAR1 and more").unwrap();
-        let (mut file, length) = open(&dir.path().join("x")).unwrap();
+        let Opened { mut file, length, .. } = open(&dir.path().join("x"), &limits::TABLE).unwrap();
         let first = beginning(&mut file).unwrap();
         assert_eq!((length, known(&first).map(|(what, _)| what)), (13, Some("a Parquet file")));
     }

@@ -14,10 +14,11 @@
 
 use crate::MetricError;
 use crate::moments::Gaussian;
+use fm_core::budget::{self, Budget, Metered, check_zip, limits};
 use ndarray::{Array0, Array1, Array2, ArrayD, Dimension};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, WriteNpyExt};
 use std::fs::File;
-use std::io::{Cursor, Read, Write};
+use std::io::{BufReader, Cursor, Read, Write};
 use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
@@ -31,9 +32,8 @@ const HEADER: u64 = 1 << 12;
 /// The largest number of samples that f64 holds exactly.
 const COUNT: f64 = 9_007_199_254_740_992.0;
 
-/// Bytes that the arrays of a compressed file may have beyond five quarters of its length. Random
-/// numbers do not compress, and the covariances of 1,400 features fit without.
-const UNPACKED: u64 = 16 << 20;
+/// An archive whose directory is read with bounded work.
+type Archive = ZipArchive<BufReader<Metered<File>>>;
 
 /// Reads a file of statistics.
 ///
@@ -43,15 +43,12 @@ const UNPACKED: u64 = 16 << 20;
 /// not symmetric or has a negative variance; its text says which, and where.
 pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     let broken = |problem: String| MetricError::Statistics { path: path.into(), problem };
-    let about = std::fs::metadata(path).map_err(|e| broken(format!("it cannot be opened ({e})")))?;
-    if !about.is_file() {
-        return Err(broken("it is not a plain file".into()));
-    }
-    let file = File::open(path).map_err(|e| broken(format!("it cannot be opened ({e})")))?;
-    let length = about.len();
-    let mut archive = ZipArchive::new(file).map_err(|e| broken(format!("it is no zip archive ({e})")))?;
-    let mut array =
-        |name: &str, most: u64| member(&mut archive, name, most.min(length.saturating_mul(5) / 4 + UNPACKED));
+    let opened = budget::open(path, &limits::STATISTICS);
+    let (mut file, mut budget) = opened.map_err(|e| broken(format!("it cannot be opened ({e})")))?;
+    let zip = |problem: String| broken(format!("it is not a zip archive ({problem})"));
+    check_zip(&mut file, &mut budget).map_err(|e| zip(e.to_string()))?;
+    let mut archive = Archive::new(BufReader::new(budget.metered(file))).map_err(|e| zip(e.to_string()))?;
+    let mut array = |name: &str, most: u64| member(&mut archive, name, most, &mut budget);
     let mean = array("mu", 8 * MOST + HEADER).map_err(broken)?;
     let d = mean.len();
     let covariance = array("sigma", 8 * (d * d) as u64 + HEADER).map_err(broken)?;
@@ -71,13 +68,13 @@ pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
 }
 
 /// Reads an array from an archive, up to a limit in bytes.
-fn member(archive: &mut ZipArchive<File>, name: &str, most: u64) -> Result<ArrayD<f64>, String> {
+fn member(archive: &mut Archive, name: &str, most: u64, budget: &mut Budget) -> Result<ArrayD<f64>, String> {
     let entry = archive.by_name(&format!("{name}.npy")).map_err(|e| format!("it has no {name} ({e})"))?;
-    if entry.size() > most {
+    if entry.size() > most || budget.take_bytes(entry.size()).is_err() {
         return Err(format!("its {name} claims {} bytes, more than fit", entry.size()));
     }
-    let mut bytes = Vec::new();
-    entry.take(most).read_to_end(&mut bytes).map_err(|e| format!("its {name} cannot be read ({e})"))?;
+    let (mut bytes, size) = (Vec::new(), entry.size());
+    entry.take(size).read_to_end(&mut bytes).map_err(|e| format!("its {name} cannot be read ({e})"))?;
     numbers(bytes).map_err(|e| format!("its {name} cannot be read ({e})"))
 }
 

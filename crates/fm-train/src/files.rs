@@ -16,6 +16,7 @@
 
 use crate::TrainError;
 use crate::error::NotPlain;
+use fm_core::budget::{self, Budget, Limits};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
@@ -112,7 +113,10 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 /// The SHA-256 of a stream, in hexadecimal, with a buffer of constant size.
-pub(crate) fn sha256_of(mut stream: impl Read) -> io::Result<String> {
+///
+/// # Errors
+/// Those of reading.
+pub fn sha256_of(mut stream: impl Read) -> io::Result<String> {
     let mut hash = Sha256::new();
     io::copy(&mut stream, &mut hash)?;
     Ok(hexadecimal(&hash.finalize()))
@@ -162,19 +166,12 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The most values of a JSON text, which take up to about 100 bytes each. It is enough for the
-/// statistics of 100,000 columns.
-const MOST_VALUES: usize = 1 << 19;
-
 /// Parses the JSON text of a file, whose values are counted before they are kept.
 ///
 /// # Errors
 /// What is wrong with the text, in few words.
-pub(crate) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
-    let values = text.iter().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count();
-    if values > MOST_VALUES {
-        return Err(format!("it has {values} values, more than {MOST_VALUES}"));
-    }
+pub fn json<T: DeserializeOwned>(text: &[u8], budget: &mut Budget) -> Result<T, String> {
+    budget.count(budget::json_values(text)).and_then(|()| budget.spend_work(text.len())).map_err(|e| e.cause())?;
     serde_json::from_slice(text).map_err(|error| fm_core::message::brief(&error.to_string(), 90))
 }
 
@@ -182,30 +179,47 @@ pub(crate) fn json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
 const CHECKSUM: &str = "  \"sha256\": \"";
 
 /// Adds the SHA-256 of a JSON text of several lines as its first entry.
-pub(crate) fn with_checksum(text: &str) -> String {
+pub fn with_checksum(text: &str) -> String {
     let hash = sha256(text.as_bytes());
     text.replacen("{\n", &format!("{{\n{CHECKSUM}{hash}\",\n"), 1)
 }
 
 /// The text without that entry, and the hash.
-pub(crate) fn without_checksum(text: &str) -> (String, Option<&str>) {
+pub fn without_checksum(text: &str) -> (String, Option<&str>) {
     let found = text.strip_prefix("{\n").and_then(|rest| rest.strip_prefix(CHECKSUM)?.split_once("\",\n"));
     found.map_or_else(|| (text.to_owned(), None), |(hash, rest)| (format!("{{\n{rest}"), Some(hash)))
 }
 
-/// Reads a plain file of at most `most` bytes.
+/// Reads a plain file, and makes the budget for parsing it.
 ///
 /// # Errors
-/// As [`open_plain`]; a longer file, before it is read.
-pub fn read_plain(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+/// As [`open_plain`]; a file that is longer than the limits allow, before it is read.
+pub fn read_plain(path: &Path, limits: &'static Limits) -> io::Result<(Vec<u8>, Budget)> {
+    let file = open_plain(path, OpenOptions::new().read(true))?;
+    let length = file.metadata()?.len();
+    let budget = Budget::new(limits, length).map_err(|over| io::Error::other(over.cause()))?;
+    Ok((take(file, length)?, budget))
+}
+
+/// Reads a plain file of at most `most` bytes, of which another file or this program knows the
+/// length.
+///
+/// # Errors
+/// As [`read_plain`].
+pub fn read_known(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let file = open_plain(path, OpenOptions::new().read(true))?;
     let length = file.metadata()?.len();
     if length > most {
         return Err(io::Error::other(format!("it has {length} bytes, more than {most}")));
     }
+    take(file, length)
+}
+
+/// The first `length` bytes of a file, which may grow while it is read.
+fn take(file: File, length: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(length as usize)?;
-    file.take(most).read_to_end(&mut bytes)?;
+    bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
+    file.take(length).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -216,7 +230,7 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
 
 /// The lock of a directory, held until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub struct Lock {
     directory: PathBuf,
     _file: File,
 }
@@ -226,7 +240,7 @@ pub(crate) struct Lock {
 /// # Errors
 /// [`TrainError::Locked`] while another process holds it; [`TrainError::NotPlain`] for a link, a
 /// pipe or a device of that name.
-pub(crate) fn lock(directory: &Path, name: &str) -> Result<Lock, TrainError> {
+pub fn lock(directory: &Path, name: &str) -> Result<Lock, TrainError> {
     let path = directory.join(name);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -241,7 +255,7 @@ pub(crate) fn lock(directory: &Path, name: &str) -> Result<Lock, TrainError> {
 impl Lock {
     /// Removes temporary files that killed processes left in the locked directory and in these
     /// directories below it: only those that [`publish`] made.
-    pub(crate) fn clean(&self, below: &[&str]) {
+    pub fn clean(&self, below: &[&str]) {
         let directories = below.iter().map(|name| self.directory.join(name)).chain([self.directory.clone()]);
         for entry in directories.flat_map(|directory| fs::read_dir(directory).into_iter().flatten().flatten()) {
             // A leftover is harmless.

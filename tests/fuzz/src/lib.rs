@@ -28,5 +28,10 @@ mod targets;
 #[path = "../../../apps/cifar-train/src/networks.rs"]
 mod networks;
 
+// The readers of archives are included in targets, and take their budgets from fm-fetch, which has
+// those of fm-core.
+use fm_core::budget;
+extern crate fm_core as fm_fetch;
+
 pub use target::{Finish, Target};
 pub use targets::TARGETS;

@@ -75,3 +75,19 @@ fn headers_of_many_tensors() {
         }
     }
 }
+
+/// Records of the end of a zip archive at each place where a library looks for one, each with a
+/// directory to look for in all that precedes it.
+#[test]
+fn archives_of_many_ends() {
+    let end = |entries: u16, directory: u32| {
+        let [entries, directory] = [entries.to_le_bytes().to_vec(), directory.to_le_bytes().to_vec()];
+        [b"PK\x05\x06\0\0\0\0", &entries[..], &entries, &[46, 0, 0, 0], &directory, &[0, 0]].concat()
+    };
+    for (entries, directory) in [(1, 0), (1, 1 << 20), (2000, 0), (u16::MAX, 4)] {
+        let bytes = [b"PK\x03\x04".to_vec(), end(entries, directory).repeat((2 << 20) / 22)].concat();
+        for target in ["npz", "statistics", "pt", "wheel", "libtorch"] {
+            within(target, &bytes);
+        }
+    }
+}

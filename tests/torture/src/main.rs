@@ -7,6 +7,7 @@
 
 mod foreign;
 mod help;
+mod log_damage;
 mod named;
 mod options;
 mod programs;

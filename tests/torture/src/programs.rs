@@ -74,6 +74,8 @@ pub(crate) struct Ended {
     pub(crate) calls: Vec<(String, PathBuf)>,
     /// The last line of standard error.
     pub(crate) error: String,
+    /// All of standard error.
+    pub(crate) said: String,
 }
 
 impl Programs {
@@ -161,6 +163,7 @@ impl Ended {
             seconds: took.as_secs_f64(),
             calls: text(log).lines().filter_map(split).collect(),
             error: text(err).lines().next_back().unwrap_or_default().chars().take(300).collect(),
+            said: text(err),
         }
     }
 
@@ -197,8 +200,15 @@ mod tests {
 
     #[test]
     fn panics_aborts_and_hangs_are_crashes_and_other_ends_are_not() {
-        let ended =
-            |code, signal, hung| Ended { code, signal, hung, seconds: 1.0, calls: Vec::new(), error: String::new() };
+        let ended = |code, signal, hung| Ended {
+            code,
+            signal,
+            hung,
+            seconds: 1.0,
+            calls: vec![],
+            error: String::new(),
+            said: String::new(),
+        };
         let crashes = [(Some(101), None), (Some(134), None), (Some(139), None), (None, Some(6)), (None, Some(11))];
         assert!(crashes.iter().all(|(code, signal)| ended(*code, *signal, false).crash().is_some()));
         let ends = [(Some(0), None), (Some(2), None), (Some(130), None), (None, Some(9)), (None, Some(1))];

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const NOT_COMPARED: [&str; 3] = ["tensorboard", "run.lock", "pairs.lock"];
 /// A log of which only the steps are compared.
 const TIMES: &str = "timing.jsonl";
-/// Folders of a run, which may be empty.
+/// Folders of a run, which may be empty. Rounds of reflow have several runs.
 const FOLDERS: [&str; 4] = ["", "checkpoints", "samples", "best"];
 /// How many differences are named.
 const NAMED: usize = 4;
@@ -26,8 +26,8 @@ pub(crate) struct Allowed {
     /// Checkpoints that only one of the two has, the newest one excepted: a run that was stopped
     /// saves at another step.
     pub(crate) other_steps: bool,
-    /// Files in this directory.
-    pub(crate) inside: Option<PathBuf>,
+    /// These files, and those in these directories.
+    pub(crate) inside: Vec<PathBuf>,
 }
 
 impl Snapshot {
@@ -42,15 +42,15 @@ impl Snapshot {
                     fs::read_dir(&path)?.map(|entry| entry.map(|e| e.file_name())).collect::<Result<_, _>>()?;
                 let inner_of = |name| if inner.as_os_str().is_empty() { PathBuf::from(name) } else { inner.join(name) };
                 let below: Vec<PathBuf> = names.into_iter().map(inner_of).collect();
-                let known = |path: &&PathBuf| !NOT_COMPARED.iter().any(|name| path == &&PathBuf::from(name));
+                let known = |path: &&PathBuf| !NOT_COMPARED.contains(&name(path));
                 let ours: Vec<PathBuf> = below.iter().filter(known).cloned().collect();
-                if below.is_empty() && !FOLDERS.iter().any(|folder| inner == Path::new(folder)) {
+                if below.is_empty() && !FOLDERS.contains(&name(&inner)) {
                     found.insert(inner, "an empty directory".into());
                 }
                 left.extend(ours);
             } else if !except.contains(&inner) {
                 let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-                let hash = if inner == Path::new(TIMES) { steps(&bytes) } else { hash(&bytes) };
+                let hash = if name(&inner) == TIMES { steps(&bytes) } else { hash(&bytes) };
                 found.insert(inner, hash);
             }
         }
@@ -59,13 +59,13 @@ impl Snapshot {
 
     /// The differences of another directory from this one, in words; empty if there are none.
     pub(crate) fn differences(&self, other: &Self, allowed: &Allowed) -> String {
-        let newest = self.0.keys().filter_map(|path| step(path)).max();
+        let newest = |of: &Path| self.0.keys().filter_map(|path| step(path).filter(|(run, _)| *run == of)).max();
         let all: BTreeSet<&PathBuf> = self.0.keys().chain(other.0.keys()).collect();
         let differs = |path: &&PathBuf| -> Option<String> {
-            if allowed.inside.as_ref().is_some_and(|inside| path.starts_with(inside)) {
+            if allowed.inside.iter().any(|inside| path.starts_with(inside)) {
                 return None;
             }
-            let other_step = allowed.other_steps && step(path).is_some_and(|step| Some(step) != newest);
+            let other_step = allowed.other_steps && step(path).is_some_and(|found| Some(found) != newest(found.0));
             let how = match (self.0.get(*path), other.0.get(*path)) {
                 (Some(one), Some(two)) if one == two => return None,
                 (Some(_), Some(_)) => "differs",
@@ -81,10 +81,16 @@ impl Snapshot {
     }
 }
 
-/// The step of a file in a checkpoint.
-fn step(path: &Path) -> Option<u64> {
-    let mut parts = path.strip_prefix("checkpoints").ok()?.iter();
-    parts.next()?.to_str()?.strip_prefix("step-")?.parse().ok()
+/// The last part of a path in a directory; empty for the directory.
+fn name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+/// The run and the step of a file in a checkpoint.
+fn step(path: &Path) -> Option<(&Path, u64)> {
+    let found = path.ancestors().find(|place| place.parent().is_some_and(|above| name(above) == "checkpoints"))?;
+    let run = found.parent()?.parent()?;
+    Some((run, name(found).strip_prefix("step-")?.parse().ok()?))
 }
 
 /// The steps of the lines of a log.
@@ -134,12 +140,25 @@ mod tests {
             &[("checkpoints/step-4/m", "4"), ("checkpoints/step-9/m", "9")],
         ]
         .map(|files| directory(files).1);
-        let allowed = Allowed { other_steps: true, inside: None };
+        let allowed = Allowed { other_steps: true, ..Allowed::default() };
         assert_eq!(a.differences(&b, &allowed), "");
         assert!(a.differences(&b, &Allowed::default()).contains("step-5/m is left over"));
         assert_eq!(a.differences(&c, &allowed), "checkpoints/step-4/m differs");
         assert_eq!(a.differences(&d, &allowed), "checkpoints/step-10/m is missing");
-        let inside = Allowed { inside: Some("checkpoints/step-4".into()), ..Allowed::default() };
+        let inside = Allowed { inside: vec!["checkpoints/step-4".into()], ..Allowed::default() };
         assert_eq!(a.differences(&c, &inside), "");
+    }
+
+    /// The newest checkpoint of each round must be the same one.
+    #[test]
+    fn rounds_have_a_newest_checkpoint_each() {
+        let round = |number: usize, step: u64| format!("round-{number}/checkpoints/step-{step}/m");
+        let of = |steps: [u64; 2]| {
+            let names = [round(1, steps[0]), round(1, 10), round(2, steps[1])];
+            directory(&names.each_ref().map(|name| (name.as_str(), ""))).1
+        };
+        let allowed = Allowed { other_steps: true, ..Allowed::default() };
+        assert_eq!(of([4, 6]).differences(&of([5, 6]), &allowed), "");
+        assert!(of([4, 6]).differences(&of([4, 7]), &allowed).contains("round-2/checkpoints/step-6/m is missing"));
     }
 }

@@ -1,5 +1,6 @@
 //! The kinds of strikes, and the draw of one.
 
+use crate::log_damage::Damage;
 use crate::programs::{At, Outputs};
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -22,6 +23,8 @@ pub(crate) enum Strike {
     Disk(At),
     /// A flipped bit in a saved file, after a kill at a call; file and bit are random numbers.
     Flip { at: At, newest: bool, file: u64, bit: u64 },
+    /// A damaged log, after a kill at a call; the place is a random number.
+    Log { at: At, damage: Damage, place: u64 },
     /// A signal that asks the process to stop.
     Signal(At),
     /// An output that cannot be written.
@@ -33,7 +36,7 @@ pub(crate) enum Strike {
 }
 
 /// Names of the kinds, as the table shows them.
-pub(crate) const KINDS: [&str; 10] = [
+pub(crate) const KINDS: [&str; 11] = [
     "the same command again",
     "kill at a call",
     "kill at a time",
@@ -44,10 +47,11 @@ pub(crate) const KINDS: [&str; 10] = [
     "closed or full output",
     "output of a full pipe",
     "closed terminal",
+    "damaged log",
 ];
 
 /// How often each kind is drawn, after the first strike.
-const WEIGHTS: [u32; 10] = [0, 44, 8, 8, 13, 10, 5, 6, 2, 4];
+const WEIGHTS: [u32; 11] = [0, 38, 8, 8, 13, 10, 5, 6, 2, 4, 6];
 
 /// Errors of a disk: no space, over quota, read or write error.
 const ERRORS: [i32; 3] = [28, 122, 5];
@@ -120,6 +124,14 @@ pub(crate) fn draw(number: usize, done: &Done, kills: &[At], rng: &mut ChaCha8Rn
             Strike::Outputs(*all.choose(rng).unwrap_or(&Outputs::Full))
         }
         8 => Strike::Stuffed,
+        10 => {
+            let call = rng.random_range(done.saved + 1..=calls.max(done.saved) + 1);
+            Strike::Log {
+                at: kill(rng, call),
+                damage: *Damage::ALL.choose(rng).unwrap_or(&Damage::Cut),
+                place: rng.random(),
+            }
+        }
         9 => Strike::Hangup(At { action: "hangup", call: any, value: 0 }),
         _ => Strike::Kill(kills.get(number % kills.len().max(1)).copied().unwrap_or(kill(rng, any))),
     }
@@ -139,6 +151,7 @@ impl Strike {
             Strike::Outputs(_) => 7,
             Strike::Stuffed => 8,
             Strike::Hangup(_) => 9,
+            Strike::Log { .. } => 10,
         }
     }
 
@@ -159,6 +172,7 @@ impl Strike {
             Strike::Disk(at) | Strike::Signal(at) => format!("{kind} {}: {}", at.value, place(at)),
             Strike::Time(after) => format!("{kind}: {:.2} s", after.as_secs_f64()),
             Strike::Series(all) => format!("{kind}: {}", all.iter().map(place).collect::<Vec<_>>().join("; ")),
+            Strike::Log { at, damage, .. } => format!("{kind}, {damage:?}, after a kill {}", place(at)),
             Strike::Flip { at, .. } => format!("{kind}, after a kill {}", place(at)),
             Strike::Outputs(outputs) => format!("{kind}: {outputs:?}"),
         }

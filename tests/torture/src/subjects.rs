@@ -115,6 +115,30 @@ const KINDS: &[Kind] = &[
         resume: Some("--resume"),
         always: CADENCE,
     },
+    Kind {
+        program: "tabular-train",
+        command: &["reflow"],
+        variants: &["--teacher BASE/points --teacher-steps 1", "--teacher BASE/points --teacher-steps 2"],
+        resume: None,
+        always: ROUND,
+    },
+    Kind {
+        program: "cifar-train",
+        command: &["reflow"],
+        variants: &["--teacher BASE/teacher --teacher-steps 1 --num-pairs 6 --num-samples 4"],
+        resume: None,
+        always: ROUND,
+    },
+];
+
+/// Options of runs that are small, for rounds, which have many of them.
+const ROUND: &[(&str, &[&str])] = &[
+    ("--rounds", &["1", "2"]),
+    ("--steps", &["2", "4"]),
+    ("--batch-size", &["2", "4"]),
+    ("--save-every", &["0", "1", "2"]),
+    ("--sample-every", &["0", "2"]),
+    ("--log-every", &["1", "2"]),
 ];
 
 /// A command with its options.

@@ -1,6 +1,7 @@
 //! One strike: a run that is struck, continued to its end, and compared with the reference.
 
 use crate::foreign::Foreign;
+use crate::log_damage::{Damage, LOG};
 use crate::programs::{At, Ended, How, Outputs, Programs};
 use crate::snapshot::{Allowed, Snapshot};
 use crate::strikes::{Done, Strike};
@@ -121,6 +122,10 @@ impl Trial<'_> {
                 self.struck(Some(*at), Outputs::Kept, None)?;
                 self.flip(*newest, *file, *bit)
             }
+            Strike::Log { at, damage, place } => {
+                self.struck(Some(*at), Outputs::Kept, None)?;
+                self.damage_log(*damage, *place)
+            }
             Strike::Signal(at) | Strike::Hangup(at) => {
                 self.allowed.other_steps = true;
                 let ended = self.struck(Some(*at), Outputs::Kept, None)?;
@@ -201,13 +206,13 @@ impl Trial<'_> {
         if trains && path.ends_with("meta.json") {
             let mut aside = directory.clone().into_os_string();
             aside.push(".damaged-1");
-            self.allowed.inside = Path::new(&aside).strip_prefix(&self.out).ok().map(Into::into);
+            self.allowed.inside.extend(Path::new(&aside).strip_prefix(&self.out).ok().map(Into::into));
         }
         let is_newest = all.last().is_none_or(|(_, last)| *last == directory);
         if !is_newest {
             // It is not used again, and stays damaged or is removed.
-            self.allowed =
-                Allowed { inside: directory.strip_prefix(&self.out).ok().map(Into::into), other_steps: true };
+            let inside = directory.strip_prefix(&self.out).into_iter().map(Into::into).collect();
+            self.allowed = Allowed { inside, other_steps: true };
         }
         let ended = self.struck(None, Outputs::Kept, None)?;
         let named = path.strip_prefix(&self.out).unwrap_or(path).display();
@@ -221,10 +226,33 @@ impl Trial<'_> {
         Ok(())
     }
 
+    /// Damages the log of the run, and continues the run. Lines that do not belong to the log are
+    /// removed, and those after the checkpoint are written again. A line that is lost is told, or
+    /// the run is refused for it.
+    fn damage_log(&mut self, damage: Damage, place: u64) -> anyhow::Result<()> {
+        let path = self.out.join(LOG);
+        let (Ok(whole), Some((step, _))) = (fs::read(&path), self.checkpoints().pop()) else { return Ok(()) };
+        let (bytes, lost) = damage.apply(&whole, step, place);
+        fs::write(&path, bytes)?;
+        let ended = self.struck(None, Outputs::Kept, None)?;
+        if !lost {
+            ended.success().with_context(|| format!("with {damage:?} in {LOG}"))?;
+            return self.same(&format!("after {damage:?} in {LOG}"));
+        }
+        ensure!([Some(0), Some(2)].contains(&ended.code), "with {damage:?} in {LOG}: {}", ended.describe());
+        ensure!(ended.said.contains(LOG), "a lost line of {LOG} is not told: {}", ended.said);
+        // What follows from the lines, such as curves and an early stop, is another than in the reference.
+        self.allowed.inside.push(PathBuf::new());
+        if ended.code == Some(2) {
+            fs::write(path, whole)?;
+        }
+        Ok(())
+    }
+
     /// Continues the run to its end, and compares it with the reference. A run that is complete
     /// stays as it is.
     fn finish(&mut self) -> anyhow::Result<()> {
-        let known = [".flow-matching-run", "pairs.json"].iter().any(|name| self.out.join(name).exists());
+        let known = [".flow-matching-run", "pairs.json", "rounds.json"].iter().any(|name| self.out.join(name).exists());
         if known || !self.checkpoints().is_empty() {
             self.foreign.after(&self.out)?;
         }

@@ -2,10 +2,11 @@
 //!
 //! A wheel lists the SHA-256 of its files in RECORD, and each file that is unpacked must be in it.
 //! Other archives have no hashes. A file may not inflate past the size that the archive declares,
-//! and all of them together not past 100 times the archive and 1 GiB.
+//! and all of them together not past the budget of an archive.
 
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use fm_fetch::budget::{self, Budget, Metered, check_zip, limits};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -13,21 +14,24 @@ use std::io::{BufReader, Read, Write};
 use std::path::Path;
 use zip::ZipArchive;
 
-type Archive = ZipArchive<BufReader<File>>;
-
-/// The longest RECORD that is read; that of PyTorch has 2 MB.
-const LONGEST_RECORD: u64 = 4 << 20;
+type Archive = ZipArchive<BufReader<Metered<File>>>;
 
 /// Unpacks the files that `keep` accepts. Returns whether they were compared with hashes.
 pub(super) fn unpack(file: &Path, into: &Path, keep: impl Fn(&Path) -> bool) -> anyhow::Result<bool> {
-    let most = fs::metadata(file)?.len().saturating_mul(100).saturating_add(1 << 30);
-    unpack_within(file, into, keep, most)
+    let (opened, budget) = budget::open(file, &limits::LIBTORCH)?;
+    unpack_within((file, opened), into, keep, budget)
 }
 
-fn unpack_within(file: &Path, into: &Path, keep: impl Fn(&Path) -> bool, most: u64) -> anyhow::Result<bool> {
+fn unpack_within(
+    (file, mut opened): (&Path, File),
+    into: &Path,
+    keep: impl Fn(&Path) -> bool,
+    mut budget: Budget,
+) -> anyhow::Result<bool> {
     let is_wheel = file.extension().is_some_and(|extension| extension == "whl");
-    let mut budget = most;
-    let mut archive = ZipArchive::new(BufReader::new(File::open(file)?))?;
+    check_zip(&mut opened, &mut budget)?;
+    let most = budget.bytes_left();
+    let mut archive = Archive::new(BufReader::new(budget.metered(opened)))?;
     let record = if is_wheel { read_record(&mut archive)? } else { HashMap::new() };
     for i in 0..archive.len() {
         let mut entry = archive.by_index(i)?;
@@ -38,7 +42,7 @@ fn unpack_within(file: &Path, into: &Path, keep: impl Fn(&Path) -> bool, most: u
             continue;
         }
         let size = entry.size();
-        budget = budget.checked_sub(size).with_context(|| format!("it inflates to more than {most} bytes"))?;
+        budget.take_bytes(size).with_context(|| format!("it inflates to more than {most} bytes"))?;
         let target = into.join(&name);
         fs::create_dir_all(target.parent().unwrap_or(into))?;
         let (written, digest) = copy_hashed((&mut entry).take(size.saturating_add(1)), &mut File::create(&target)?)?;
@@ -69,9 +73,11 @@ fn copy_hashed(mut from: impl Read, to: &mut impl Write) -> std::io::Result<(u64
 fn read_record(archive: &mut Archive) -> anyhow::Result<HashMap<String, String>> {
     let name = archive.file_names().find(|n| n.ends_with(".dist-info/RECORD")).map(str::to_owned);
     let name = name.context("the wheel has no RECORD, so its files cannot be verified")?;
-    let mut text = String::new();
-    archive.by_name(&name)?.take(LONGEST_RECORD + 1).read_to_string(&mut text)?;
-    ensure!(text.len() as u64 <= LONGEST_RECORD, "the wheel's RECORD is longer than {LONGEST_RECORD} bytes");
+    let (mut text, most) = (String::new(), limits::RECORD.longest);
+    archive.by_name(&name)?.take(most + 1).read_to_string(&mut text)?;
+    let budget = Budget::new(&limits::RECORD, text.len() as u64);
+    let budget = budget.with_context(|| format!("the wheel's RECORD is longer than {most} bytes"))?;
+    budget.count(text.lines().count()).context("the wheel's RECORD names too many files; fetch it again")?;
     let entry = |line: &str| {
         let (rest, _size) = line.rsplit_once(',')?;
         let (path, digest) = rest.rsplit_once(",sha256=")?;
@@ -142,7 +148,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("libtorch.zip");
         archive(&path, None);
-        let within = |most| unpack_within(&path, &dir.path().join("out"), |_| true, most);
+        let within = |most: u64| {
+            let (file, mut budget) = budget::open(&path, &limits::LIBTORCH).unwrap();
+            // The directory has two entries.
+            budget.take_bytes(budget.bytes_left() - most - 2 * 320).unwrap();
+            unpack_within((&path, file), &dir.path().join("out"), |_| true, budget)
+        };
         let size = "library".len() + "unwanted".len();
         assert!(within(size as u64).is_ok());
         assert!(within(size as u64 - 1).unwrap_err().to_string().contains("more than 14 bytes"));
@@ -152,7 +163,7 @@ mod tests {
     fn a_record_is_bounded() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("torch.whl");
-        archive(&path, Some(&" ".repeat(LONGEST_RECORD as usize + 1)));
+        archive(&path, Some(&" ".repeat(limits::RECORD.longest as usize + 1)));
         assert!(unpacked(&path, &dir.path().join("out")).unwrap_err().contains("is longer than"));
     }
 }

@@ -1,11 +1,13 @@
 //! Feature extraction from images.
 
 use super::images::Batch;
+use fm_core::budget::{self, limits};
 use fm_metrics::resize::bicubic;
 use fm_models::features::Extracted;
 use fm_models::features::inception::{self, Inception};
 use fm_models::features::resnet20::{self, Resnet20};
 use fm_train::TrainError;
+use fm_train::files::sha256_of;
 use serde_json::{Value, json};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -54,8 +56,9 @@ impl Extractor {
     pub(crate) fn inception(weights: &Path, protocol: Protocol, device: Device) -> anyhow::Result<Self> {
         // Only a plain file of weights is opened.
         let network = Box::new(Inception::open(weights, device)?);
-        let bytes = std::fs::read(weights).map_err(TrainError::io("read --inception-weights", weights))?;
-        Ok(Self::Inception { network, protocol, sha256: fm_train::files::sha256(&bytes), device })
+        let opened = budget::open(weights, &limits::WEIGHTS).and_then(|(file, _)| sha256_of(file));
+        let sha256 = opened.map_err(TrainError::io("read --inception-weights", weights))?;
+        Ok(Self::Inception { network, protocol, sha256, device })
     }
 
     pub(crate) fn name(&self) -> ExtractorName {

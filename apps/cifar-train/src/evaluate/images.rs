@@ -2,10 +2,11 @@
 
 use crate::data;
 use anyhow::{bail, ensure};
+use fm_core::budget::{self, limits};
 use fm_core::rng::{Key, Stream, fill_normal};
 use fm_data::{ImageSet, folder};
 use fm_train::TrainError;
-use fm_train::files::sha256;
+use fm_train::files::{sha256, sha256_of};
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -87,7 +88,11 @@ impl Images {
             Origin::Set(set) => sha256(&[&[set.levels], format!("{:?}", set.shape).as_bytes(), &set.pixels].concat()),
             Origin::Files(files) => {
                 // The hash of the hashes of all files.
-                let each = files.iter().map(|f| Ok(sha256(&std::fs::read(f).map_err(TrainError::io("read", f))?)));
+                let hash = |f: &PathBuf| {
+                    let opened = budget::open(f, &limits::IMAGE).and_then(|(file, _)| sha256_of(file));
+                    opened.map_err(TrainError::io("read", f))
+                };
+                let each = files.iter().map(|f| Ok(hash(f)?));
                 sha256(each.collect::<anyhow::Result<String>>()?.as_bytes())
             }
         };

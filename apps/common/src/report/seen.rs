@@ -3,19 +3,14 @@
 use crate::progress::Timing;
 use crate::training_run::{read_log, records};
 use anyhow::ensure;
+use fm_core::budget::limits;
 use fm_train::checkpoint::Meta;
-use fm_train::files::read_plain;
+use fm_train::files::{json, read_plain};
 use fm_train::record::LogRecord;
 use fm_train::run_dir::latest_checkpoint;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// The longest file of a run that is read, in bytes.
-const LONGEST: u64 = 1 << 28;
-
-/// The longest table of results, in bytes.
-const LONGEST_TABLE: usize = 1 << 20;
 
 /// Maximum number of sample pictures of a run: the last one, and earlier ones at even intervals.
 const PICTURES: usize = 8;
@@ -54,12 +49,12 @@ impl Seen {
             "cannot report on {}: it has no metrics.jsonl with a line; give the --out directory of a run",
             run.display()
         );
-        let text = |name: &str| String::from_utf8(read_plain(&run.join(name), LONGEST).ok()?).ok();
+        let text = |name: &str, limits| String::from_utf8(read_plain(&run.join(name), limits).ok()?.0).ok();
         let table = |name: &str| {
-            let text = text(name).filter(|text| text.len() <= LONGEST_TABLE)?;
-            serde_json::from_str(&text).ok()
+            let (text, mut budget) = read_plain(&run.join(name), &limits::TABLE_OF_RESULTS).ok()?;
+            json(&text, &mut budget).ok()
         };
-        let timings = text("timing.jsonl").unwrap_or_default();
+        let timings = text("timing.jsonl", &limits::LOG).unwrap_or_default();
         let step = |path: &Path| path.file_stem()?.to_str()?.strip_prefix("step-")?.parse::<u64>().ok();
         let entries = fs::read_dir(run.join("samples")).into_iter().flatten().flatten().map(|e| e.path());
         let mut samples: Vec<_> = entries.filter_map(|path| Some((step(&path)?, path))).collect();
@@ -68,7 +63,7 @@ impl Seen {
             name: run.file_name().map_or_else(|| "run".into(), |n| n.to_string_lossy().into_owned()),
             records,
             timings: timings.lines().filter_map(|l| serde_json::from_str(l).ok()).collect(),
-            config: text("config.toml").unwrap_or_default(),
+            config: text("config.toml", &limits::CONFIG).unwrap_or_default(),
             meta: latest_checkpoint(run).ok().map(|(_, meta, _)| meta),
             samples,
             reflow: table("reflow.json"),
@@ -120,5 +115,5 @@ impl Seen {
 
 /// The bytes of a picture; none if it cannot be read.
 pub(super) fn picture(path: &Path) -> Vec<u8> {
-    read_plain(path, LONGEST).unwrap_or_default()
+    read_plain(path, &limits::PICTURE).map(|(bytes, _)| bytes).unwrap_or_default()
 }

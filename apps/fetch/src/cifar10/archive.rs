@@ -3,10 +3,11 @@
 //! At most twice the bytes of the archive and 32 MiB are unpacked: photographs do not compress
 //! further.
 
+use crate::budget::{self, limits};
 use anyhow::{Context, bail, ensure};
 use flate2::read::GzDecoder;
 use png::{BitDepth, ColorType};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -23,9 +24,8 @@ pub(super) const NAMES: [&str; 6] = [
     "test_batch.bin",
 ];
 
-/// Bounds of an archive's members: a batch has 30,730,000 bytes, its picture fewer.
+/// The largest member: a batch has 30,730,000 bytes, its picture fewer.
 const LARGEST_MEMBER: u64 = 32 << 20;
-const MOST_MEMBERS: usize = 16;
 
 /// The fewest bytes of a picture of 10,000 photographs, a third of its pixels.
 const LEAST_PICTURE: usize = 10 << 20;
@@ -35,9 +35,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Batches> {
     let cannot = || format!("cannot read {}", path.display());
     // A pipe or a device may never end.
     ensure!(fs::metadata(path).with_context(cannot)?.is_file(), "{} is not a plain file; give one", path.display());
-    let file = File::open(path).with_context(cannot)?;
-    let most = file.metadata()?.len().saturating_mul(2).saturating_add(LARGEST_MEMBER);
-    let mut archive = tar::Archive::new(GzDecoder::new(file).take(most));
+    let (file, budget) = budget::open(path, &limits::CIFAR10_ARCHIVE).with_context(cannot)?;
+    let mut archive = tar::Archive::new(budget.unpacked(GzDecoder::new(file)));
     let (mut batches, mut pictures, mut labels) = (Batches::new(), Batches::new(), Batches::new());
     let damaged = || format!("{} is truncated, or not a .tar.gz of photographs", path.display());
     for entry in archive.entries().with_context(damaged)? {
@@ -50,7 +49,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Batches> {
             _ => continue,
         };
         ensure!(entry.size() <= LARGEST_MEMBER, "{name} in {} has {} bytes", path.display(), entry.size());
-        ensure!(group.len() < MOST_MEMBERS, "{} has more files than CIFAR-10", path.display());
+        ensure!(budget.count(group.len() + 1).is_ok(), "{} has more files than CIFAR-10", path.display());
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).with_context(damaged)?;
         group.push((name, bytes));

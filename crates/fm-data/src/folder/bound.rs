@@ -5,17 +5,6 @@
 
 use image::ImageFormat;
 
-/// Memory for the image of any file, in bytes: 5 million pixels of RGB, decoded and copied twice.
-const FLOOR: u64 = 48 << 20;
-
-/// Memory for each byte of the file, in bytes.
-const EXPANSION: u64 = 4096;
-
-/// The most memory for a file of this length.
-pub(super) fn allowed(length: u64) -> u64 {
-    length.saturating_mul(EXPANSION).saturating_add(FLOOR)
-}
-
 /// The memory for decoding: that of the decoded bytes, of the decoder, and of two copies as RGB, in
 /// one of which the image is turned.
 pub(super) fn needed(format: ImageFormat, pixels: u64, decoded: u64) -> u64 {
@@ -36,6 +25,11 @@ pub(super) fn needed(format: ImageFormat, pixels: u64, decoded: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fm_core::budget::limits;
+
+    fn allowed(length: u64) -> u64 {
+        limits::IMAGE.bytes.of(length)
+    }
 
     #[test]
     fn blank_images_of_the_largest_size_are_allowed() {

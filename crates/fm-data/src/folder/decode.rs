@@ -3,6 +3,7 @@
 use super::extent::{self, Extent};
 use super::{bound, jpeg, kind};
 use crate::DataError;
+use fm_core::budget::{self, Budget, limits};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use std::fs::File;
@@ -11,7 +12,7 @@ use std::path::Path;
 
 /// The largest number of pixels of an image file: 2^26, such as 8192 x 8192. Reading and resizing
 /// RGB images of that size took at most 775 MB.
-pub const MOST_PIXELS: u64 = 1 << 26;
+pub const MOST_PIXELS: u64 = limits::IMAGE.parts.0;
 
 /// The largest memory for the decoded pixels of a file, in bytes: 8 for each of the pixels.
 const MOST_BYTES: u64 = MOST_PIXELS * 8;
@@ -34,6 +35,7 @@ pub(super) struct Decoded {
 struct Opened {
     reader: BufReader<File>,
     length: u64,
+    budget: Budget,
     start: Vec<u8>,
 }
 
@@ -57,10 +59,11 @@ fn open(path: &Path) -> Result<Opened, DataError> {
         let what = if about.is_dir() { "it is a folder" } else { "it is a FIFO, socket or device" };
         return Err(refused(path, what, "give a plain file"));
     }
-    let mut reader = BufReader::new(File::open(path).map_err(io)?);
+    let (file, budget) = budget::open(path, &limits::IMAGE).map_err(io)?;
+    let mut reader = BufReader::new(file);
     let mut start = Vec::new();
     reader.by_ref().take(kind::START as u64).read_to_end(&mut start).map_err(io)?;
-    Ok(Opened { reader, length: about.len(), start })
+    Ok(Opened { reader, length: about.len(), budget, start })
 }
 
 /// Opens an image file, and fails with what the file is if it is not one.
@@ -87,7 +90,7 @@ pub(super) fn is_image(path: &Path) -> bool {
 /// A file that is not an image, is cut short, does not decode, or is too large.
 pub(super) fn decode(path: &Path, turn: bool) -> Result<Decoded, DataError> {
     let (opened, format) = open_image(path)?;
-    let (mut reader, length) = (opened.reader, opened.length);
+    let Opened { mut reader, length, mut budget, .. } = opened;
     let found = whole(path, format, &mut reader, length)?;
     let io = |source| DataError::Io { path: path.into(), source };
     reader.seek(SeekFrom::Start(0)).map_err(io)?;
@@ -100,9 +103,9 @@ pub(super) fn decode(path: &Path, turn: bool) -> Result<Decoded, DataError> {
         Some(end) => {
             let mut bytes = Vec::new();
             reader.take(end).read_to_end(&mut bytes).map_err(io)?;
-            pixels((path, length), format, Cursor::new(bytes), &found, turn)?
+            pixels((path, length), format, Cursor::new(bytes), (&found, &mut budget), turn)?
         }
-        None => pixels((path, length), format, reader, &found, turn)?,
+        None => pixels((path, length), format, reader, (&found, &mut budget), turn)?,
     };
     Ok(Decoded { image, more_frames: found.more_frames })
 }
@@ -138,7 +141,7 @@ pub(super) fn size(path: &Path) -> Result<[u32; 2], DataError> {
             _ => Extent::default(),
         };
         opened.reader.seek(SeekFrom::Start(0)).map_err(io)?;
-        let mut decoder = decoder((path, opened.length), format, opened.reader)?;
+        let mut decoder = decoder(path, format, opened.reader, &opened.budget)?;
         let (width, height) = decoder.dimensions();
         ([height, width], orientation(&mut decoder, format, &found))
     };
@@ -151,13 +154,14 @@ pub(super) fn size(path: &Path) -> Result<[u32; 2], DataError> {
 
 /// Reads the header with a bound on memory.
 fn decoder<'a>(
-    (path, length): (&Path, u64),
+    path: &Path,
     format: ImageFormat,
     reader: impl BufRead + Seek + 'a,
+    budget: &Budget,
 ) -> Result<impl ImageDecoder + 'a, DataError> {
     let mut reader = ImageReader::with_format(reader, format);
     let mut limits = Limits::default();
-    limits.max_alloc = Some(bound::allowed(length).min(MOST_BYTES + WORKING));
+    limits.max_alloc = Some(budget.bytes_left().min(MOST_BYTES + WORKING));
     reader.limits(limits);
     reader.into_decoder().map_err(|e| failed(path, format, &e))
 }
@@ -166,17 +170,19 @@ fn pixels(
     (path, length): (&Path, u64),
     format: ImageFormat,
     reader: impl BufRead + Seek,
-    found: &Extent,
+    (found, budget): (&Extent, &mut Budget),
     turn: bool,
 ) -> Result<RgbImage, DataError> {
-    let mut decoder = decoder((path, length), format, reader)?;
+    let mut decoder = decoder(path, format, reader, budget)?;
     let (width, height) = decoder.dimensions();
     let pixels = (u64::from(width) * u64::from(height)).max(found.pixels);
-    if pixels > MOST_PIXELS || decoder.total_bytes() > MOST_BYTES {
+    if budget.count(pixels).is_err() || decoder.total_bytes() > MOST_BYTES {
         let problem = format!("it has {width} x {height} pixels, and an image has at most {MOST_PIXELS}");
         return Err(refused(path, problem, "scale it down, cut it into tiles, or remove it"));
     }
-    if bound::needed(format, pixels, decoder.total_bytes()) > bound::allowed(length) {
+    let passes = pixels.saturating_mul(found.passes.max(1));
+    let costs = budget.take_bytes(bound::needed(format, pixels, decoder.total_bytes()));
+    if costs.and_then(|()| budget.spend_work(passes)).is_err() {
         let problem =
             format!("it claims {width} x {height} pixels in {length} bytes, too few for an image of that size");
         return Err(refused(path, problem, REMOVE));

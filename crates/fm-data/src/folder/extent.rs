@@ -22,6 +22,8 @@ pub(super) struct Extent {
     pub(super) end: Option<u64>,
     /// The number of pixels of the largest frame, where the decoder does not give it.
     pub(super) pixels: u64,
+    /// The number of times that the decoder passes over the pixels; 0 where it is 1.
+    pub(super) passes: u64,
     /// Whether there are more frames or pages than one.
     pub(super) more_frames: bool,
     /// The orientation, where the decoder does not give it.
@@ -43,7 +45,12 @@ pub(super) fn extent(format: ImageFormat, reader: impl BufRead + Seek, length: u
         ImageFormat::Tiff => tiff(reader, length),
         ImageFormat::Jpeg => {
             let found = jpeg::whole(reader, length)?;
-            Ok(Extent { end: Some(found.end), orientation: found.orientation, ..Extent::default() })
+            Ok(Extent {
+                end: Some(found.end),
+                passes: found.scans,
+                orientation: found.orientation,
+                ..Extent::default()
+            })
         }
         // The decoder reads every byte of BMP and PNM.
         _ => Ok(Extent::default()),

@@ -2,42 +2,46 @@
 
 use super::ArraySource;
 use super::trouble::{broken, reading};
-use crate::{DataError, error};
+use crate::{DataError, error, input};
+use fm_core::budget::limits::{self, DEFLATE};
+use fm_core::budget::{Budget, Metered, check_zip};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-/// Deflate expands a byte to at most 1032 bytes.
-const EXPANSION: u64 = 1032;
+/// An archive whose directory is read with bounded work.
+type Archive = ZipArchive<BufReader<Metered<File>>>;
 
-/// Opens a member of an archive, and passes its bytes and their number to `then`.
+/// Opens a member of an archive, and passes its bytes, their number and the budget to `then`.
 pub(super) fn open<R>(
     source: &ArraySource,
-    file: File,
+    mut file: File,
     length: u64,
-    then: impl FnOnce(&mut dyn Read, u64) -> Result<R, DataError>,
+    then: impl FnOnce(&mut dyn Read, u64, Budget) -> Result<R, DataError>,
 ) -> Result<R, DataError> {
     let path = &source.path;
     let damaged = |e: ZipError| match e {
         ZipError::Io(e) => reading(source, e),
         e => broken(path, format!("it cannot be read as .npz ({e})"), "give a file that numpy.savez wrote"),
     };
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
+    let mut budget = Budget::new(&limits::ARRAYS, length).map_err(|over| input::exceeded(path, over))?;
+    check_zip(&mut file, &mut budget).map_err(|e| reading(source, e))?;
+    let mut archive = Archive::new(BufReader::new(budget.metered(file))).map_err(damaged)?;
     let place = member(source, &archive)?;
-    let mut member = archive.by_index(place).map_err(damaged)?;
+    let member = archive.by_index(place).map_err(damaged)?;
     let (size, packed, stored) =
         (member.size(), member.compressed_size(), member.compression() == CompressionMethod::Stored);
-    let most = if stored { packed } else { packed.saturating_mul(EXPANSION).saturating_add(EXPANSION) };
+    let most = if stored { packed } else { packed.saturating_mul(DEFLATE).saturating_add(DEFLATE) };
     if packed > length || size > most {
         let problem = format!("an array of {size} bytes is claimed in {packed} compressed bytes of {length}");
         return Err(broken(path, problem, "it is damaged: copy or save it again"));
     }
-    then(&mut member, size)
+    then(&mut member.take(size.saturating_add(1)), size, budget)
 }
 
 /// The index of the member to read.
-fn member(source: &ArraySource, archive: &ZipArchive<BufReader<File>>) -> Result<usize, DataError> {
+fn member(source: &ArraySource, archive: &Archive) -> Result<usize, DataError> {
     let names: Vec<&str> = archive.file_names().filter_map(|name| name.strip_suffix(".npy")).collect();
     let file = source.path.file_name().unwrap_or_default().to_string_lossy();
     let which = |name: &str| format!("name one after a colon, as in {file}:{}", error::brief(name, 40));

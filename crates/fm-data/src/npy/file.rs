@@ -7,7 +7,9 @@ use super::ArraySource;
 use super::header::{Header, Unread};
 use super::kind::{Number, Value};
 use super::trouble::{broken, reading, tuple};
+use crate::input::Opened;
 use crate::{DataError, input};
+use fm_core::budget::{Budget, limits};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use std::io::{BufReader, ErrorKind, Read};
 
@@ -21,6 +23,7 @@ pub(super) struct Npy<'a> {
     pub(super) header: Header,
     /// Bytes after the header.
     left: u64,
+    budget: Budget,
 }
 
 impl<'a> Npy<'a> {
@@ -31,11 +34,13 @@ impl<'a> Npy<'a> {
     ) -> Result<R, DataError> {
         let path = &source.path;
         let io = |source| DataError::Io { path: path.clone(), source };
-        let (mut file, length) = input::open(path)?;
+        let Opened { mut file, length, budget } = input::open(path, &limits::ARRAY)?;
         let first = input::beginning(&mut file).map_err(io)?;
         if first.starts_with(b"PK\x03\x04") {
             #[cfg(feature = "npz")]
-            return super::archive::open(source, file, length, |member, size| then(Npy::of(source, member, size)?));
+            return super::archive::open(source, file, length, |member, size, budget| {
+                then(Npy::of(source, member, size, budget)?)
+            });
             #[cfg(not(feature = "npz"))]
             return Err(broken(path, "it is an archive".into(), "build fm-data with its feature npz"));
         }
@@ -46,16 +51,16 @@ impl<'a> Npy<'a> {
         if let Some((what, remedy)) = input::known(&first).filter(|_| !first.starts_with(b"\x93NUMPY")) {
             return Err(broken(path, format!("it is {what}"), remedy));
         }
-        then(Npy::of(source, &mut BufReader::new(file), length)?)
+        then(Npy::of(source, &mut BufReader::new(file), length, budget)?)
     }
 
-    fn of(source: &'a ArraySource, reader: &'a mut dyn Read, length: u64) -> Result<Self, DataError> {
+    fn of(source: &'a ArraySource, reader: &'a mut dyn Read, length: u64, budget: Budget) -> Result<Self, DataError> {
         let header = Header::read(reader).map_err(|unread| match unread {
             Unread::Io(e) => reading(source, e),
             Unread::Problem(problem, remedy) => broken(&source.path, problem, remedy),
         })?;
         let left = length.saturating_sub(header.start);
-        Ok(Self { source, reader, header, left })
+        Ok(Self { source, reader, header, left, budget })
     }
 
     /// Reads the array as `T`, in C order.
@@ -68,7 +73,7 @@ impl<'a> Npy<'a> {
     /// Reads the array with a conversion; `describe` gives the problem and the remedy of a number
     /// that it refuses.
     pub(super) fn read_by<T: Clone>(
-        self,
+        mut self,
         of: impl Fn(Value) -> Option<T>,
         describe: impl Fn(Value) -> (String, &'static str),
     ) -> Result<ArrayD<T>, DataError> {
@@ -88,6 +93,7 @@ impl<'a> Npy<'a> {
             return Err(unequal(if claimed > self.left { "more" } else { "fewer" }));
         }
         let count = count.unwrap_or(0);
+        self.budget.take_bytes(claimed).map_err(|over| input::exceeded(path, over))?;
         let mut values = input::room(path, count)?;
         let mut buffer = vec![0; kind.size() * CHUNK.min(count)];
         while values.len() < count {

@@ -1,7 +1,7 @@
 //! Errors of arrays.
 
 use super::ArraySource;
-use crate::DataError;
+use crate::{DataError, input};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -14,6 +14,9 @@ pub(super) fn tuple(sizes: &[usize]) -> String {
 
 /// The error of reading: damage of the archive, or of the system.
 pub(super) fn reading(source: &ArraySource, error: std::io::Error) -> DataError {
+    if let Some(over) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return input::exceeded(&source.path, *over);
+    }
     match error.kind() {
         ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof | ErrorKind::Other => {
             broken(&source.path, format!("it is damaged ({error})"), "copy or save it again")

@@ -6,9 +6,11 @@ use super::options::{CsvOptions, Header, Separator};
 use super::rows::Table;
 use super::separator;
 use super::text::{END, Text, TextError};
+use crate::input::Opened;
 use crate::{DataError, error, input};
 use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 use flate2::read::MultiGzDecoder;
+use fm_core::budget::limits;
 use ndarray::Array2;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
@@ -41,14 +43,14 @@ impl Origin<'_> {
             Self::Bytes(_, bytes) if bytes.starts_with(GZIP) => return Ok(Box::new(MultiGzDecoder::new(*bytes))),
             Self::Bytes(_, bytes) => return Ok(Box::new(*bytes)),
         };
-        let (mut file, _) = input::open(path)?;
+        let Opened { mut file, budget, .. } = input::open(path, &limits::TABLE)?;
         let first = input::beginning(&mut file).map_err(|source| DataError::Io { path: (*path).into(), source })?;
         if first.starts_with(GZIP) {
-            return Ok(Box::new(MultiGzDecoder::new(BufReader::new(file))));
+            return Ok(Box::new(budget.unpacked(MultiGzDecoder::new(BufReader::new(file)))));
         }
         match input::known(&first) {
             Some((what, remedy)) => Err(malformed(path, format!("it is {what}"), remedy)),
-            None => Ok(Box::new(file)),
+            None => Ok(Box::new(budget.metered(file))),
         }
     }
 
@@ -57,6 +59,9 @@ impl Origin<'_> {
         let path = self.path();
         if let Some(TextError { problem, remedy }) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
             return malformed(path, problem.clone(), remedy);
+        }
+        if let Some(over) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            return input::exceeded(path, *over);
         }
         match error.kind() {
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {

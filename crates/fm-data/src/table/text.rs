@@ -2,13 +2,14 @@
 
 use super::options::Encoding;
 use encoding_rs::{Decoder, DecoderResult, UTF_8};
+use fm_core::budget::limits;
 use std::io::{self, Read};
 
 /// The most bytes of a line, or of a row with quoted line breaks.
 const LONGEST: usize = 16 << 20;
 
 /// The most columns of a row.
-const COLUMNS: usize = 1 << 18;
+const COLUMNS: usize = limits::TABLE.parts.0 as usize;
 
 /// Bytes decoded at a time.
 const CHUNK: usize = 1 << 15;

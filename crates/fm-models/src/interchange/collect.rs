@@ -5,11 +5,11 @@
 //! beside the weights do not matter. A value that several branches share is looked at once, and
 //! then named under each of them.
 
-use super::budget::Budget;
 use super::contents::{Entry, Leaf};
 use super::error::clip;
 use super::pickle::{Id, Tree, Value};
 use super::storage::View;
+use fm_core::budget::Budget;
 use tch::Kind;
 
 /// Tensors that a file may name, for each one that it holds: a dictionary can occur under several
@@ -114,7 +114,7 @@ enum Key {
 /// A branch back to a value that contains it leads to none.
 fn count(tree: &Tree<'_>, budget: &mut Budget) -> Result<Vec<u64>, String> {
     const NEW: u64 = u64::MAX;
-    budget.allocate(tree.len() * 9)?;
+    budget.take_bytes(tree.len() * 9)?;
     let mut below = vec![NEW; tree.len()];
     let mut stack = vec![(tree.root, false)];
     while let Some((id, entered)) = stack.pop() {
@@ -126,7 +126,7 @@ fn count(tree: &Tree<'_>, budget: &mut Budget) -> Result<Vec<u64>, String> {
                 links += 1;
                 sum = sum.saturating_add(below.get(child as usize).copied().unwrap_or(0)).min(NEW - 1);
             });
-            budget.spend(links)?;
+            budget.spend_work(links)?;
             below[at] = sum;
         } else if below.get(at) == Some(&NEW) {
             below[at] = 0;
@@ -137,8 +137,8 @@ fn count(tree: &Tree<'_>, budget: &mut Budget) -> Result<Vec<u64>, String> {
                     stack.push((child, false));
                 }
             });
-            budget.allocate((stack.len() - first) * size_of::<(Id, bool)>() * 2)?;
-            budget.spend(1 + stack.len() - first)?;
+            budget.take_bytes((stack.len() - first) * size_of::<(Id, bool)>() * 2)?;
+            budget.spend_work(1 + stack.len() - first)?;
         }
     }
     Ok(below)
@@ -178,12 +178,12 @@ impl Walk<'_, '_> {
         if is_tensor(tree, id) {
             let value = view(tree, id).map_or_else(Entry::Opaque, Entry::Tensor);
             let parts = if let Entry::Tensor(view) = &value { 16 * view.shape.len() + view.storage.len() } else { 0 };
-            budget.allocate(LEAF + parts)?;
+            budget.take_bytes(LEAF + parts)?;
             self.leaves.push(Leaf { name, value });
             return Ok(());
         }
         if let Some((module, class)) = tree.class(id).filter(|_| is_module(tree, id)) {
-            budget.allocate(3 * size_of::<String>() + module.len() + class.len() + 1)?;
+            budget.take_bytes(3 * size_of::<String>() + module.len() + class.len() + 1)?;
             self.modules.push(format!("{module}.{class}"));
         }
         self.open[at] = true;
@@ -207,21 +207,21 @@ impl Walk<'_, '_> {
         budget: &mut Budget,
     ) -> Result<(), String> {
         // Children cost work even if nothing is below them, because a parent can be shared.
-        budget.spend(1)?;
+        budget.spend_work(1)?;
         let tensors = self.below.get(child as usize).copied().unwrap_or(0) > 0;
         if !tensors && !self.takes_a_place(key, child) {
             return Ok(());
         }
         let Some(label) = self.label(key) else { return Ok(()) };
         let length = name.len() + label.len() + 1;
-        budget.spend(length)?;
+        budget.spend_work(length)?;
         // The name, and its copies in the sets of weights.
-        budget.allocate(3 * length + 3 * size_of::<Visit>())?;
+        budget.take_bytes(3 * length + 3 * size_of::<Visit>())?;
         let name = join(name, &label);
         if tensors {
             stack.push(Visit::Enter(child, name));
         } else {
-            budget.allocate(LEAF)?;
+            budget.take_bytes(LEAF)?;
             let class = class_name(self.tree.class(child).unwrap_or_default());
             self.leaves.push(Leaf { name, value: Entry::Opaque(format!("it is an object of the class {class}")) });
         }

@@ -1,7 +1,7 @@
 //! What a file of weights contains, in any format: named tensors, and storages that they view.
 
-use super::budget::Budget;
 use super::storage::{Storages, View};
+use fm_core::budget::Budget;
 
 /// A named entry of a file, in the order of the file.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +79,7 @@ impl<'a> Contents<'a> {
     pub(super) fn append(&mut self, shard: usize, other: Contents<'a>, budget: &mut Budget) -> Result<(), String> {
         let key = |key: &str| format!("{shard}/{key}");
         for mut leaf in other.leaves {
-            budget.allocate(leaf.name.len() + 8)?;
+            budget.take_bytes(leaf.name.len() + 8)?;
             if let Entry::Tensor(view) = &mut leaf.value {
                 view.storage = key(&view.storage);
             }

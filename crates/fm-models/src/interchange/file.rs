@@ -1,17 +1,14 @@
 //! Files and folders that hold one set of weights, in one piece or in shards.
 
-use super::budget::Budget;
 use super::contents::Contents;
 use super::error::{InterchangeError, clip, list};
 use super::format::{Format, identify};
 use super::{legacy, safetensors, torch};
+use fm_core::budget::{self, Budget, limits};
 use std::path::{Path, PathBuf};
 
 /// Maximum number of shards.
-const SHARDS: usize = 1000;
-
-/// Maximum size of a list of shards in bytes.
-const INDEX: usize = 8 << 20;
+const SHARDS: usize = limits::SHARD_LIST.parts.0 as usize;
 
 /// Names of files of weights in a folder of Hugging Face's libraries, the preferred one first.
 const NAMES: [&str; 8] = [
@@ -92,11 +89,10 @@ fn name(path: &Path) -> String {
 }
 
 fn folder(path: &Path) -> Result<Shards, InterchangeError> {
-    let class = std::fs::metadata(path.join("config.json"))
+    let class = budget::read(&path.join("config.json"), &limits::DESCRIPTION)
         .ok()
-        .filter(|meta| meta.is_file() && meta.len() <= 1 << 20)
-        .and_then(|_| std::fs::read(path.join("config.json")).ok())
-        .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
+        .filter(|(bytes, budget)| budget.count(budget::json_values(bytes)).is_ok())
+        .and_then(|(bytes, _)| serde_json::from_slice::<serde_json::Value>(&bytes).ok())
         .and_then(|config| Some(clip(config.get("_class_name")?.as_str()?, 60)));
     let found = NAMES.iter().map(|name| path.join(name)).find(|file| file.is_file());
     // The first shard of many, without an index.
@@ -133,9 +129,8 @@ fn indexed(bytes: &[u8], path: &Path) -> Result<Vec<PathBuf>, InterchangeError> 
         weight_map: std::collections::BTreeMap<String, String>,
     }
     let problem = |text: String| InterchangeError::file(path, text);
-    if bytes.len() > INDEX {
-        return Err(problem("its list of shards is larger than 8 MiB; fetch it again".into()));
-    }
+    Budget::admit(&limits::SHARD_LIST, bytes.len() as u64)
+        .map_err(|over| problem(format!("its list of shards is too long: {over}")))?;
     let index: Index = serde_json::from_slice(bytes)
         .map_err(|e| problem(format!("its list of shards is damaged ({}); fetch it again", clip(e, 80))))?;
     let shards: std::collections::BTreeSet<String> = index.weight_map.into_values().collect();
@@ -169,8 +164,9 @@ impl Shards {
     /// # Errors
     /// [`InterchangeError::File`] for a file that is damaged or not a file of weights.
     pub(super) fn open(&self) -> Result<(Contents<'_>, Budget), InterchangeError> {
-        let total = self.files.iter().map(|(_, bytes)| bytes.len()).sum();
-        let (mut all, mut budget) = (Contents::default(), Budget::of(total));
+        let total: usize = self.files.iter().map(|(_, bytes)| bytes.len()).sum();
+        let mut budget = of_weights(total, self.files.first().map_or(Path::new(""), |(path, _)| path))?;
+        let mut all = Contents::default();
         for (i, (path, bytes)) in self.files.iter().enumerate() {
             let contents = parse(bytes, path, &mut budget).map_err(|problem| InterchangeError::file(path, problem))?;
             if self.files.len() == 1 {
@@ -180,6 +176,11 @@ impl Shards {
         }
         Ok((all, budget))
     }
+}
+
+/// The budget of files of weights with this number of bytes.
+pub(super) fn of_weights(bytes: usize, path: &Path) -> Result<Budget, InterchangeError> {
+    Budget::new(&limits::WEIGHTS, bytes as u64).map_err(|over| InterchangeError::file(path, over.to_string()))
 }
 
 /// The contents of one file.

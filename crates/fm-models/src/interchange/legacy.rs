@@ -4,11 +4,11 @@
 //! object, and the keys of its storages. Each storage follows in the order of the keys: the count
 //! of its values in eight bytes, then the values.
 
-use super::budget::Budget;
 use super::collect::{class_name, collect, kind_of};
 use super::contents::Contents;
 use super::pickle::{Id, Tree, Value, parse};
 use super::storage::Storage;
+use fm_core::budget::Budget;
 use std::collections::HashMap;
 
 /// The first pickle of every file: the number 0x1950a86a20f9469cfc6c.
@@ -51,7 +51,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
     let mut rest = Rest { bytes: &bytes[at..], may_be_big: big_endian, is_big: false };
     for id in ids {
         let key = key(&keys, *id).ok_or("its list of storages is damaged; fetch it again")?;
-        budget.allocate(key.len() + 3 * size_of::<Storage<'_>>())?;
+        budget.take_bytes(key.len() + 3 * size_of::<Storage<'_>>())?;
         let Some(width) = widths.get(key.as_str()) else {
             return Err("its list names a storage that no tensor has; fetch it again".into());
         };
@@ -100,7 +100,7 @@ fn widths(tree: &Tree<'_>, budget: &mut Budget) -> Result<HashMap<String, usize>
             continue;
         }
         let (Some(key), Some((_, class))) = (key(tree, *storage), tree.global(*class)) else { continue };
-        budget.allocate(key.len() + 96)?;
+        budget.take_bytes(key.len() + 96)?;
         let width = match kind_of(class) {
             Some(kind) => kind.elt_size_in_bytes(),
             // Values that are not read still take their place.
@@ -147,6 +147,7 @@ fn bare(bytes: &[u8], budget: &mut Budget) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fm_core::budget::limits;
 
     #[test]
     fn pickles_of_others_are_named() {
@@ -157,7 +158,7 @@ mod tests {
             (b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n)R.", "NumPy"),
             (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.", "pickle.dump"),
         ] {
-            let error = open(pickle, &mut Budget::of(100)).unwrap_err();
+            let error = open(pickle, &mut Budget::new(&limits::WEIGHTS, 100).unwrap()).unwrap_err();
             assert!(error.contains(name), "{error}");
         }
     }

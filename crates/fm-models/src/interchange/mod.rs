@@ -31,7 +31,6 @@
 
 mod assume;
 mod averages;
-mod budget;
 mod choose;
 mod collect;
 mod contents;
@@ -61,6 +60,7 @@ pub use write::{About, named, safetensors, torch};
 
 use contents::{Contents, Entry};
 use error::{clip, list};
+use fm_core::budget::Budget;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::nn::VarStore;
@@ -91,7 +91,7 @@ pub fn read(path: &Path, part: Option<&str>) -> Result<Weights, InterchangeError
 /// # Errors
 /// As [`read`].
 pub fn parse(bytes: &[u8], path: &Path, part: Option<&str>) -> Result<Weights, InterchangeError> {
-    let mut budget = budget::Budget::of(bytes.len());
+    let mut budget = file::of_weights(bytes.len(), path)?;
     let contents = file::parse(bytes, path, &mut budget).map_err(|problem| InterchangeError::file(path, problem))?;
     select(contents, budget, path, part)
 }
@@ -99,7 +99,7 @@ pub fn parse(bytes: &[u8], path: &Path, part: Option<&str>) -> Result<Weights, I
 /// Makes the tensors of one set of weights.
 fn select(
     contents: Contents<'_>,
-    mut budget: budget::Budget,
+    mut budget: Budget,
     path: &Path,
     part: Option<&str>,
 ) -> Result<Weights, InterchangeError> {

@@ -1,9 +1,9 @@
 //! Reading and writing safetensors, with a network's configuration in the metadata.
 
-use super::budget::Budget;
 use super::contents::{Contents, Entry, Leaf};
 use super::error::clip;
 use super::storage::{Storage, View};
+use fm_core::budget::{self, Budget, limits};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -13,11 +13,9 @@ use tch::{Device, Kind, Tensor};
 /// The metadata key whose value holds all other metadata, as JSON.
 const ABOUT: &str = "flow_matching";
 
-/// Limits of a header: its bytes, its tensors, their dimensions, and the bytes of a description.
-const HEADER: usize = 12 << 20;
-const TENSORS: usize = 50_000;
+/// The most tensors, and the most dimensions of a tensor.
+const TENSORS: usize = limits::WEIGHTS_HEADER.parts.0 as usize;
 const DIMENSIONS: usize = 16;
-const DESCRIPTION: usize = 1 << 20;
 
 /// Whether a file begins like safetensors: a length, and a JSON object.
 pub(super) fn is_safetensors(bytes: &[u8]) -> bool {
@@ -36,9 +34,9 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
         let problem = format!("it is cut short: its header has {length} bytes, and {held} are there");
         return Err(damaged(&problem));
     }
-    if length > HEADER {
-        return Err(format!("its header has {length} bytes, more than weights need; save only the state_dict"));
-    }
+    Budget::admit(&limits::WEIGHTS_HEADER, length as u64)
+        .map_err(|_| format!("its header has {length} bytes, more than weights need; save only the state_dict"))?;
+    budget.spend_work(length)?;
     let probe: Probe = serde_json::from_slice(&bytes[8..8 + length]).map_err(|e| damaged(&e))?;
     if let Some(name) = probe.repeated {
         return Err(format!("it holds {} twice; save it again", clip(name, 80)));
@@ -48,7 +46,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
         let how = if needed > bytes.len() { "it is cut short" } else { "it has surplus bytes" };
         return Err(damaged(&format!("{how}: it describes {needed} bytes and has {}", bytes.len())));
     }
-    budget.allocate(length.saturating_mul(3))?;
+    budget.take_bytes(length.saturating_mul(3))?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
     let mut contents = Contents::default();
     // The order of the values in the file is the one order that a header has.
@@ -57,17 +55,27 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
         let Some(info) = header.info(&name) else { continue };
         let (start, end) = info.data_offsets;
         let part = bytes.get(8 + length + start..8 + length + end).unwrap_or_default();
-        budget.allocate(2 * name.len() + 3 * size_of::<Leaf>() + 3 * size_of::<Storage<'_>>() + 16 * DIMENSIONS)?;
+        budget.take_bytes(2 * name.len() + 3 * size_of::<Leaf>() + 3 * size_of::<Storage<'_>>() + 16 * DIMENSIONS)?;
         let value = view(&name, info.dtype, &info.shape).map_or_else(Entry::Opaque, Entry::Tensor);
         contents.storages.by_key.insert(name.clone(), Storage { bytes: part, crc: None, big_endian: false });
         contents.leaves.push(Leaf { name, value });
     }
     let about = header.metadata().as_ref().and_then(|m| m.get(ABOUT));
-    if about.is_some_and(|text| text.len() > DESCRIPTION) {
-        return Err("its description of itself is larger than 1 MiB; convert it with the program that wrote it".into());
-    }
-    contents.about = about.map(|text| serde_json::from_str(text)).transpose().map_err(|e| damaged(&e))?;
+    contents.about = match about {
+        Some(text) => Some(description(text)?.map_err(|e| damaged(&e))?),
+        None => None,
+    };
     Ok(contents)
+}
+
+/// The description of a network, within its own limits.
+fn description(text: &str) -> Result<serde_json::Result<serde_json::Value>, String> {
+    let budget = Budget::new(&limits::DESCRIPTION, text.len() as u64);
+    let budget = budget.map_err(|over| format!("its description of itself is too long: {over}"))?;
+    budget
+        .count(budget::json_values(text.as_bytes()))
+        .map_err(|over| format!("its description of itself is too long: {over}"))?;
+    Ok(serde_json::from_str(text))
 }
 
 fn view(name: &str, dtype: Dtype, shape: &[usize]) -> Result<View, String> {

@@ -3,8 +3,8 @@
 //! A storage is a run of values of one type in the file; a tensor is a view of it. A storage is
 //! borrowed from the file and checked once, however many tensors view it.
 
-use super::budget::Budget;
 use super::error::clip;
+use fm_core::budget::Budget;
 use std::collections::HashMap;
 use tch::{Kind, Tensor};
 
@@ -74,7 +74,7 @@ impl Storages<'_> {
     pub(super) fn tensor(&mut self, name: &str, view: &View, budget: &mut Budget) -> Result<Tensor, String> {
         let storage = self.by_key.get_mut(&view.storage).ok_or_else(|| format!("the values of {name} are missing"))?;
         if let Some(crc) = storage.crc.take() {
-            budget.spend(storage.bytes.len())?;
+            budget.spend_work(storage.bytes.len())?;
             if crc32fast::hash(storage.bytes) != crc {
                 return Err(format!("the values of {name} are damaged (wrong checksum); fetch it again"));
             }
@@ -89,7 +89,7 @@ impl Storages<'_> {
         }
         let size = view.size().unwrap_or(usize::MAX);
         budget
-            .allocate(size)
+            .take_bytes(size)
             .map_err(|_| format!("{name} is {}, more than its file can hold; save a plain copy of it", shape()))?;
         let failed = |e: tch::TchError| format!("{name} cannot be made ({})", clip(e, 80));
         if view.shape.contains(&0) {
@@ -102,8 +102,8 @@ impl Storages<'_> {
         let key = (view.storage.clone(), view.kind as i32);
         if !self.whole.contains_key(&key) {
             let count = bytes.len() / width;
-            budget.allocate(count * width)?;
-            budget.spend(count * width)?;
+            budget.take_bytes(count * width)?;
+            budget.spend_work(count * width)?;
             let values = &bytes[..count * width];
             let swapped = storage.big_endian.then(|| swap(values, width));
             let values = swapped.as_deref().unwrap_or(values);
@@ -128,6 +128,7 @@ fn swap(bytes: &[u8], width: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fm_core::budget::limits;
 
     fn view(shape: &[i64], strides: &[i64], offset: i64) -> View {
         View { storage: "0".into(), kind: Kind::Float, offset, shape: shape.into(), strides: strides.into() }
@@ -136,7 +137,7 @@ mod tests {
     fn read(bytes: &[u8], big_endian: bool, view: &View) -> Result<Vec<f32>, String> {
         let mut storages = Storages::default();
         storages.by_key.insert("0".into(), Storage { bytes, crc: Some(crc32fast::hash(bytes)), big_endian });
-        let tensor = storages.tensor("w", view, &mut Budget::of(bytes.len()))?;
+        let tensor = storages.tensor("w", view, &mut Budget::new(&limits::WEIGHTS, bytes.len() as u64).unwrap())?;
         assert_eq!(tensor.size(), view.shape);
         Ok(Vec::try_from(tensor.reshape([-1])).unwrap())
     }

@@ -1,28 +1,25 @@
 //! PyTorch's file format since 1.6: a zip archive of a pickle and the storages that it refers to.
 
-use super::budget::Budget;
 use super::collect::collect;
 use super::contents::Contents;
 use super::error::{clip, list};
 use super::pickle::parse;
 use super::storage::Storage;
+use fm_core::budget::{Budget, Metered, OverBudget, check_zip};
 use std::io::{Cursor, Read};
 use zip::{CompressionMethod, ZipArchive};
 
-/// Maximum number of entries in an archive: an entry costs more memory than its bytes in the file.
-const ENTRIES: usize = 60_000;
+/// An archive in memory, whose directory is read with bounded work.
+type Archive<'a> = ZipArchive<Metered<Cursor<&'a [u8]>>>;
 
 /// Opens an archive. The storages are borrowed from `bytes`, and checked when they are used.
 ///
 /// # Errors
 /// An archive that is damaged, ambiguous, compressed, or not PyTorch's.
 pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<'a>, String> {
-    let declared = entries(bytes).ok_or_else(|| damage("it has no directory"))?;
-    if declared > ENTRIES {
-        return Err(format!("its zip has {declared} entries, more than weights need; save only the state_dict"));
-    }
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(damage)?;
-    if declared != archive.len() {
+    let declared = check_zip(&mut Cursor::new(bytes), budget).map_err(too_many)?;
+    let mut archive = ZipArchive::new(budget.metered(Cursor::new(bytes))).map_err(damage)?;
+    if declared != archive.len() as u64 {
         return Err("its zip names an entry twice; save it again with torch.save".into());
     }
     let pickle = archive.file_names().find(|name| *name == "data.pkl" || name.ends_with("/data.pkl"));
@@ -34,7 +31,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
     };
     let index = archive.index_for_name(&pickle).ok_or_else(|| damage("it has no data.pkl"))?;
     let (program, crc) = stored(&mut archive, bytes, index)?;
-    budget.spend(program.len())?;
+    budget.spend_work(program.len())?;
     if crc32fast::hash(program) != crc {
         return Err(damage("wrong checksum of data.pkl"));
     }
@@ -45,7 +42,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
     for index in 0..archive.len() {
         let name = archive.name_for_index(index).and_then(|name| name.strip_prefix(&data)).map(str::to_owned);
         let Some(key) = name.filter(|key| !key.is_empty()) else { continue };
-        budget.allocate(key.len() + 3 * size_of::<Storage<'_>>())?;
+        budget.take_bytes(key.len() + 3 * size_of::<Storage<'_>>())?;
         let (bytes, crc) = stored(&mut archive, bytes, index)?;
         let storage = Storage { bytes, crc: Some(crc), big_endian: order == b"big" };
         contents.storages.by_key.insert(key, storage);
@@ -53,16 +50,22 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
     Ok(contents)
 }
 
+fn too_many(error: std::io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(OverBudget::Parts { count, remedy, .. }) => {
+            format!("its zip has {count} entries, more than weights need; {remedy}")
+        }
+        Some(over) => over.to_string(),
+        None => damage(error),
+    }
+}
+
 fn damage(problem: impl std::fmt::Display) -> String {
     format!("its zip is damaged or cut short ({}); fetch it again", clip(problem, 80))
 }
 
 /// The bytes and the checksum of an entry that is not compressed.
-fn stored<'a>(
-    archive: &mut ZipArchive<Cursor<&'a [u8]>>,
-    bytes: &'a [u8],
-    index: usize,
-) -> Result<(&'a [u8], u32), String> {
+fn stored<'a>(archive: &mut Archive<'a>, bytes: &'a [u8], index: usize) -> Result<(&'a [u8], u32), String> {
     let entry = archive.by_index(index).map_err(damage)?;
     let name = clip(entry.name(), 60);
     if entry.compression() != CompressionMethod::Stored {
@@ -75,7 +78,7 @@ fn stored<'a>(
 }
 
 /// The content of a small entry.
-fn small(archive: &mut ZipArchive<Cursor<&[u8]>>, index: usize, most: u64) -> Result<Vec<u8>, String> {
+fn small(archive: &mut Archive<'_>, index: usize, most: u64) -> Result<Vec<u8>, String> {
     let entry = archive.by_index(index).map_err(damage)?;
     let mut content = Vec::new();
     entry.take(most).read_to_end(&mut content).map_err(damage)?;
@@ -83,7 +86,7 @@ fn small(archive: &mut ZipArchive<Cursor<&[u8]>>, index: usize, most: u64) -> Re
 }
 
 /// What a zip archive without a pickle is, and the remedy.
-fn instead(archive: &ZipArchive<Cursor<&[u8]>>) -> String {
+fn instead(archive: &Archive<'_>) -> String {
     let has = |end: &str| archive.file_names().any(|name| name.ends_with(end));
     if archive.is_empty() {
         return "it is an empty zip archive; save the weights with torch.save".into();
@@ -105,21 +108,4 @@ fn instead(archive: &ZipArchive<Cursor<&[u8]>>) -> String {
     let mut names: Vec<&str> = archive.file_names().collect();
     names.sort_unstable();
     format!("its zip has no data.pkl but {}; save it with torch.save", list(&names))
-}
-
-/// The number of entries that the zip archive declares.
-fn entries(bytes: &[u8]) -> Option<usize> {
-    let at = bytes.len().checked_sub(22).and_then(|last| {
-        let first = last.saturating_sub(1 << 16);
-        (first..=last).rev().find(|i| bytes[*i..].starts_with(b"PK\x05\x06"))
-    })?;
-    let short = u16::from_le_bytes(bytes.get(at + 10..at + 12)?.try_into().ok()?);
-    if short != u16::MAX {
-        return Some(usize::from(short));
-    }
-    // Zip64: the locator before the end record holds the position of the zip64 record.
-    let locator = at.checked_sub(20)?;
-    let record = u64::from_le_bytes(bytes.get(locator + 8..locator + 16)?.try_into().ok()?) as usize;
-    let count = bytes.get(record.checked_add(32)?..record.checked_add(40)?)?;
-    usize::try_from(u64::from_le_bytes(count.try_into().ok()?)).ok()
 }

@@ -2,6 +2,7 @@
 
 use crate::ema::EmaConfig;
 use crate::{TrainError, accumulator, files, loss_aware};
+use fm_core::budget::limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -132,8 +133,6 @@ impl Meta {
 pub(super) const FORMAT: u32 = 6;
 const READABLE: [u32; 2] = [5, FORMAT];
 pub(super) const META: &str = "meta.json";
-/// The longest metadata that is read, in bytes.
-const LONGEST: u64 = 1 << 26;
 
 /// Reads the metadata of a checkpoint without its weights.
 ///
@@ -141,14 +140,15 @@ const LONGEST: u64 = 1 << 26;
 /// [`TrainError::Checkpoint`] if it is missing, not a checkpoint, or from a newer version.
 pub fn read_meta(path: &Path) -> Result<Meta, TrainError> {
     let unreadable = |e: io::Error| broken(path, format!("{META} cannot be read ({e})"));
-    let bytes = files::read_plain(&path.join(META), LONGEST).map_err(unreadable)?;
+    let (bytes, mut budget) = files::read_plain(&path.join(META), &limits::META).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|_| broken(path, format!("{META} is not text")))?;
     let (text, checksum) = files::without_checksum(&text);
     let damaged = || broken(path, format!("{META} does not match its own checksum"));
     if checksum.is_some_and(|recorded| recorded != files::sha256(text.as_bytes())) {
         return Err(damaged());
     }
-    let meta: Meta = files::json(text.as_bytes()).map_err(|e| broken(path, format!("{META} is not ours ({e})")))?;
+    let meta: Meta =
+        files::json(text.as_bytes(), &mut budget).map_err(|e| broken(path, format!("{META} is not ours ({e})")))?;
     if !READABLE.contains(&meta.format) {
         return Err(broken(path, format!("its format is {}, this program knows {READABLE:?}", meta.format)));
     }

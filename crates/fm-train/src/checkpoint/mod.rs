@@ -23,6 +23,7 @@ use crate::loss_aware::LossAwareTimes;
 use crate::state::TrainState;
 use crate::{TrainError, files};
 use check::read_file;
+use fm_core::budget::{Budget, OverBudget, limits};
 use meta::{FORMAT, META, broken};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -76,9 +77,6 @@ type Prefixed<'a> = Vec<(&'static str, &'a Tensor)>;
 /// Direction of time, as written in checkpoints.
 pub const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
 const OPTIMIZER: &str = "optimizer.safetensors";
-
-/// The longest list of tensors that is read, in bytes; a parsed list takes up to 33 times that.
-const LONGEST_HEADER: u64 = 1 << 21;
 
 /// Saves the state durably as `step-N` below `directory`, and returns its path. If a checkpoint of
 /// that step exists, it is kept, because it has the same content. A damaged one is replaced; if it
@@ -259,8 +257,9 @@ pub fn adopt(meta: &Meta, state: &mut TrainState) -> Result<(), String> {
 fn read_tensors(path: &Path, meta: &Meta, name: &str) -> Result<BTreeMap<String, Tensor>, TrainError> {
     let bytes = read_file(path, meta, name)?;
     let header = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
-    if header > LONGEST_HEADER {
-        return Err(broken(path, format!("{name} lists its tensors in {header} bytes, more than {LONGEST_HEADER}")));
+    // A parsed list takes up to 33 times its text.
+    if let Err(OverBudget::Length { most, .. }) = Budget::admit(&limits::CHECKPOINT_HEADER, header) {
+        return Err(broken(path, format!("{name} lists its tensors in {header} bytes, more than {most}")));
     }
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(path, format!("{name}: {e}")))?;
     let mut named = BTreeMap::new();

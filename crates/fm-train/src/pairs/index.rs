@@ -2,6 +2,7 @@
 
 use crate::checkpoint::DataMeta;
 use crate::{TrainError, files};
+use fm_core::budget::{Budget, limits};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -64,12 +65,8 @@ pub struct ShardMeta {
 pub(super) const FORMAT: u32 = 2;
 const READABLE: [u32; 2] = [1, FORMAT];
 pub(super) const INDEX: &str = "pairs.json";
-/// The longest description that is read, in bytes.
-const LONGEST: u64 = 1 << 26;
 /// Names of shards have five digits.
 const MOST_SHARDS: usize = 100_000;
-/// The longest header of a shard, in bytes; three tensors need much less.
-const LONGEST_HEADER: u64 = 1 << 16;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Index {
@@ -81,7 +78,7 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn read(directory: &Path) -> Result<Self, TrainError> {
-        let text = files::read_plain(&directory.join(INDEX), LONGEST)
+        let (text, mut budget) = files::read_plain(&directory.join(INDEX), &limits::META)
             .map_err(|e| broken(directory, format!("{INDEX} cannot be read ({e}); give a directory of pairs")))?;
         let text = String::from_utf8(text).unwrap_or_default();
         let (text, checksum) = files::without_checksum(&text);
@@ -90,7 +87,7 @@ impl Index {
         if checksum.is_some_and(|recorded| recorded != files::sha256(text.as_bytes())) {
             return Err(damaged());
         }
-        let index: Self = files::json(text.as_bytes())
+        let index: Self = files::json(text.as_bytes(), &mut budget)
             .map_err(|e| broken(directory, format!("{INDEX} is not ours ({e}); make the pairs in a new directory")))?;
         if !READABLE.contains(&index.format) {
             let (found, known) = (index.format, READABLE);
@@ -187,12 +184,13 @@ pub(super) fn read_shard(directory: &Path, layout: &Layout, shard: &ShardMeta) -
     let problem = |what: &str| broken(directory, format!("{named} {what}; make the pairs again"));
     let number = layout.number(shard).ok_or_else(|| problem("is not a shard of this set"))?;
     let values = layout.bytes(number);
-    if shard.bytes < values || shard.bytes - values > LONGEST_HEADER {
+    let header = shard.bytes.checked_sub(values);
+    if header.is_none_or(|header| Budget::admit(&limits::PAIRS_HEADER, header).is_err()) {
         let rows = layout.rows(number);
         return Err(problem(&format!("has {} bytes, which do not fit its {rows} pairs", shard.bytes)));
     }
     let path = directory.join(&shard.name);
-    let bytes = files::read_plain(&path, shard.bytes).map_err(|e| problem(&format!("cannot be read ({e})")))?;
+    let bytes = files::read_known(&path, shard.bytes).map_err(|e| problem(&format!("cannot be read ({e})")))?;
     if bytes.len() as u64 != shard.bytes || files::sha256(&bytes) != shard.sha256 {
         return Err(problem("does not match its recorded size and hash"));
     }

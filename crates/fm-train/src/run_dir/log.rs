@@ -1,6 +1,7 @@
 //! The logs of a run: files of JSON lines, each with its step.
 
 use crate::files;
+use fm_core::budget::limits;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, ErrorKind};
@@ -53,9 +54,6 @@ pub(super) struct Lines<T> {
     pub(super) found: Rewound,
 }
 
-/// The longest log that is read, in bytes; a line has about 200.
-const LONGEST: u64 = 1 << 30;
-
 /// The step of a line. Other values are passed over, not kept.
 #[derive(Deserialize)]
 struct Step {
@@ -64,9 +62,9 @@ struct Step {
 
 /// Reads a log; an absent one is empty.
 pub(super) fn read<T: DeserializeOwned>(path: &Path, to: u64) -> io::Result<Lines<T>> {
-    let bytes = match files::read_plain(path, LONGEST) {
+    let bytes = match files::read_plain(path, &limits::LOG) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        read => read?,
+        read => read?.0,
     };
     let (mut records, mut kept, mut found) =
         (Vec::new(), Vec::with_capacity(bytes.len()), Rewound { to, ..Rewound::default() });

@@ -239,6 +239,6 @@ impl RunDir {
 
 /// The text of a run's marker, if there is one.
 fn marker(root: &Path) -> Option<&'static str> {
-    let bytes = files::read_plain(&root.join(MARKER), SAVED.len() as u64).ok()?;
+    let bytes = files::read_known(&root.join(MARKER), SAVED.len() as u64).ok()?;
     [NEW, SAVED].into_iter().find(|text| text.as_bytes() == bytes)
 }

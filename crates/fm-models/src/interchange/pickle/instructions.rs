@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::value::{Tree, Value};
-use crate::interchange::budget::Budget;
+use fm_core::budget::Budget;
 
 /// Runs the pickle at the beginning of `bytes`; returns its values and its length.
 pub(super) fn run<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<(Tree<'a>, usize), String> {
@@ -188,9 +188,10 @@ impl Machine<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fm_core::budget::limits;
 
     fn parsed(bytes: &[u8]) -> Result<(Tree<'_>, usize), String> {
-        run(bytes, &mut Budget::of(bytes.len()))
+        run(bytes, &mut Budget::new(&limits::WEIGHTS, bytes.len() as u64).unwrap())
     }
 
     #[test]
@@ -224,10 +225,12 @@ mod tests {
         // Each of these instructions is one byte that keeps something.
         for code in [b'(', b'2', b')', b'}', b'N', 0x8f] {
             let program = [b"\x80\x02N".as_slice(), &vec![code; 8_000_000], b"."].concat();
-            let error = run(&program, &mut Budget::of(1 << 20)).unwrap_err();
+            let error = run(&program, &mut Budget::new(&limits::WEIGHTS, 1 << 20).unwrap()).unwrap_err();
             assert!(error.contains("more values than"), "{code:#04x}: {error}");
         }
         let memo = [b"\x80\x02N".as_slice(), &vec![0x94; 8_000_000], b"."].concat();
-        assert!(run(&memo, &mut Budget::of(1 << 20)).unwrap_err().contains("more values than"));
+        assert!(
+            run(&memo, &mut Budget::new(&limits::WEIGHTS, 1 << 20).unwrap()).unwrap_err().contains("more values than")
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The state of a pickle's stack machine, and the operations that its instructions consist of.
 
 use super::value::{Id, Span, Tree, Value};
-use crate::interchange::budget::Budget;
 use crate::interchange::error::clip;
+use fm_core::budget::Budget;
 use std::collections::HashMap;
 
 /// Bytes that a stack entry or an item costs while its vector grows.
@@ -74,7 +74,7 @@ impl<'a, 'b> Machine<'a, 'b> {
     }
 
     pub(super) fn mark(&mut self) -> Result<(), String> {
-        self.budget.allocate(ENTRY)?;
+        self.budget.take_bytes(ENTRY)?;
         self.marks.push(self.stack.len() as u32);
         Ok(())
     }
@@ -130,7 +130,7 @@ impl Machine<'_, '_> {
 
     /// Pushes a new value.
     pub(super) fn push(&mut self, value: Value) -> Result<(), String> {
-        self.budget.allocate(VALUE)?;
+        self.budget.take_bytes(VALUE)?;
         self.tree.values.push(value);
         self.put((self.tree.values.len() - 1) as Id)
     }
@@ -138,7 +138,7 @@ impl Machine<'_, '_> {
     /// Pushes a value that exists.
     pub(super) fn put(&mut self, id: Id) -> Result<(), String> {
         if self.stack.len() == self.stack.capacity() {
-            self.budget.allocate((self.stack.len() + 1) * ENTRY)?;
+            self.budget.take_bytes((self.stack.len() + 1) * ENTRY)?;
         }
         self.stack.push(id);
         Ok(())
@@ -160,20 +160,20 @@ impl Machine<'_, '_> {
     pub(super) fn above_mark(&mut self) -> Result<Vec<Id>, String> {
         let mark = self.marks.pop().map(|mark| mark as usize).filter(|mark| *mark <= self.stack.len());
         let items = self.stack.split_off(mark.ok_or("its pickle lacks a mark; fetch it again")?);
-        self.budget.allocate(items.len() * size_of::<Id>())?;
+        self.budget.take_bytes(items.len() * size_of::<Id>())?;
         Ok(items)
     }
 
     pub(super) fn sequence(&mut self, n: usize) -> Result<(), String> {
         let first = self.stack.len().checked_sub(n).ok_or("its pickle takes from an empty stack; fetch it again")?;
         let items = self.stack.split_off(first);
-        self.budget.allocate(n * ENTRY)?;
+        self.budget.take_bytes(n * ENTRY)?;
         self.push(Value::Sequence(items))
     }
 
     pub(super) fn extend(&mut self, items: &[Id]) -> Result<(), String> {
         let onto = self.top()? as usize;
-        self.budget.allocate(items.len() * ENTRY)?;
+        self.budget.take_bytes(items.len() * ENTRY)?;
         if let Some(Value::Sequence(sequence)) = self.tree.values.get_mut(onto) {
             sequence.extend(items);
         }
@@ -183,7 +183,7 @@ impl Machine<'_, '_> {
     /// Sets items of a dictionary, or of an object that acts as one.
     pub(super) fn set_items(&mut self, items: &[Id]) -> Result<(), String> {
         let mut onto = self.top()?;
-        self.budget.allocate(items.len() * ENTRY)?;
+        self.budget.take_bytes(items.len() * ENTRY)?;
         if let Value::Object { state, .. } = self.tree.get(onto) {
             onto = match *state {
                 Some(state) => state,
@@ -223,7 +223,7 @@ impl Machine<'_, '_> {
         }
         // Python 2 writes the items of an OrderedDict as an argument: a list of pairs.
         let items = self.tree.sequence(arguments).and_then(|a| self.tree.sequence(*a.first()?)).unwrap_or_default();
-        self.budget.allocate(items.len() * 2 * ENTRY)?;
+        self.budget.take_bytes(items.len() * 2 * ENTRY)?;
         let pair = |id: &Id| match self.tree.sequence(*id)? {
             [key, value] => Some((*key, *value)),
             _ => None,
@@ -245,7 +245,7 @@ impl Machine<'_, '_> {
         let top = self.top()?;
         let key = u32::try_from(key).map_err(|_| "its pickle remembers too much; save only the state_dict")?;
         if self.memo.insert(key, top).is_none() {
-            self.budget.allocate(MEMO)?;
+            self.budget.take_bytes(MEMO)?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ mod value;
 
 pub(super) use value::{Id, Tree, Value};
 
-use super::budget::Budget;
+use fm_core::budget::Budget;
 
 /// Reads the pickle at the beginning of `bytes`; returns its values and its length in bytes.
 ///
