@@ -258,6 +258,54 @@ pub enum OtError {
         /// The row.
         row: usize,
     },
+    /// An option of a semidiscrete fit outside its domain.
+    #[error("cannot fit potentials: {name} is {value:?}; give {domain}")]
+    Fit {
+        /// The option.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// The values that are possible.
+        domain: &'static str,
+    },
+    /// NaN or infinity in a data row.
+    #[error("cannot pair noise with data row {row}: it has a value that is not finite; fix or drop the row")]
+    DataRow {
+        /// The first such row.
+        row: usize,
+    },
+    /// Potentials that do not belong to the data rows.
+    #[error(
+        "cannot use {potentials} potentials for {rows} data rows: each row needs one finite potential; fit them to these rows"
+    )]
+    RowPotentials {
+        /// Potentials given.
+        potentials: usize,
+        /// Data rows.
+        rows: usize,
+    },
+    /// A number of classes that does not match the rows.
+    #[error(
+        "cannot pair {rows} rows within {classes} classes: each row needs the number of its class; give one per row"
+    )]
+    Labels {
+        /// Classes given.
+        classes: usize,
+        /// Rows.
+        rows: usize,
+    },
+    /// A noise row of a class without data rows.
+    #[error("cannot pair a noise row of class {class}: no data row has this class; give a class of the data")]
+    NoSuchClass {
+        /// The class.
+        class: i64,
+    },
+    /// A source that cannot be drawn from.
+    #[error("cannot draw the noise of a fit: {problem}; mend the source")]
+    Noise {
+        /// The error of the source.
+        problem: String,
+    },
     /// A row index outside the plan.
     #[error("cannot draw a column for row {row}: the plan has {rows} rows; count them from 0")]
     NoSuchRow {
@@ -337,6 +385,12 @@ mod tests {
             OtError::NotAMatrix { dimensions: usize::MAX },
             OtError::BridgePath { path: "polynomial:n=100".into() },
             OtError::NoClasses { coupling: "c2ot:weight=1000000".into() },
+            OtError::Fit { name: "learning_rate", value: huge, domain: "a number above 0 and at most 1e100" },
+            OtError::DataRow { row: usize::MAX },
+            OtError::RowPotentials { potentials: usize::MAX, rows: usize::MAX },
+            OtError::Labels { classes: usize::MAX, rows: usize::MAX },
+            OtError::NoSuchClass { class: i64::MIN },
+            OtError::Noise { problem: "memory cannot hold 18446744073709551615 rows".into() },
             OtError::TooLarge,
             OtError::NoMass,
             OtError::Empty,
