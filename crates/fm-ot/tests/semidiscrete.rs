@@ -148,7 +148,7 @@ fn equal_shares_are_reached_and_more_iterations_come_closer() {
     let x0 = Array2::from_shape_vec((2000, 3), normal_rows(Key::new(6, 0, Stream::Sample), 2000, 3)).unwrap();
     let many_rows = Array2::from_shape_fn((2000, 3), |(i, k)| data[(i % 200, k)]);
     let exact = fm_ot::assign(Metric::SquaredEuclidean.matrix(x0.view(), many_rows.view()).unwrap().view()).unwrap();
-    assert!((many.cost / (exact.cost / 2000.0) - 1.0).abs() < 0.06, "{} {}", many.cost, exact.cost / 2000.0);
+    assert!((many.cost / (exact.cost / 2000.0) - 1.0).abs() < 0.1, "{} {}", many.cost, exact.cost / 2000.0);
 }
 
 #[test]
