@@ -148,37 +148,36 @@ impl Problem<'_> {
     /// Fits the potentials and prints how well.
     fn fitted(&self, mut coupling: Semidiscrete, options: &SemidiscreteOptions) -> anyhow::Result<Vec<f64>> {
         let (started, rows) = (Instant::now(), coupling.row_count());
-        let bar = ProgressBar::new(0);
-        if let Ok(style) = ProgressStyle::with_template("{bar:28} coupling {pos}/{len}  ETA {eta}") {
-            bar.set_style(style);
-        }
-        let draw = |at: NoiseRows, stream| {
-            bar.set_length(at.of as u64);
-            bar.set_position(at.done as u64);
-            at.draw(self.source, self.seed, stream, self.data.dim())
-        };
-        coupling.fit(options, |at| draw(at, Stream::Coupling))?;
-        bar.finish_and_clear();
-        let report = measure(&coupling, |at| at.draw(self.source, self.seed, Stream::Estimate, self.data.dim()))?;
-        let SemidiscreteReport { chi_squared, cost, draws } = report;
-        println!(
-            "coupling  {rows} potentials fitted in {:.1} s: chi^2 {chi_squared:.4}, cost {cost:.4} per pair over {draws} fresh noise rows",
-            started.elapsed().as_secs_f64()
-        );
+        let noise = |at: NoiseRows, stream| at.draw(self.source, self.seed, stream, self.data.dim());
+        let report = fit_shown(&mut coupling, options, noise)?;
+        println!("coupling  {rows} potentials fitted in {:.1} s: {report}", started.elapsed().as_secs_f64());
         println!("coupling  noise chooses the data rows, so an epoch is {rows} rows and no pass over each of them");
         Ok(coupling.potentials())
     }
 }
 
-/// Measures a coupling on 16 noise rows per data row.
+/// Fits a coupling to noise rows, with a progress bar on terminals, and measures it on other ones
+/// of the stream of estimates.
 ///
 /// # Errors
-/// Those of the noise.
-pub fn measure(
-    coupling: &Semidiscrete,
-    noise: impl FnMut(NoiseRows) -> Result<Array2<f32>, OtError>,
+/// Those of the noise and of the fit.
+pub fn fit_shown(
+    coupling: &mut Semidiscrete,
+    options: &SemidiscreteOptions,
+    noise: impl Fn(NoiseRows, Stream) -> Result<Array2<f32>, OtError>,
 ) -> Result<SemidiscreteReport, OtError> {
-    coupling.measure((MEASURED * coupling.row_count()).clamp(1000, 1 << 20), noise)
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{bar:28} coupling {pos}/{len}  ETA {eta}") {
+        bar.set_style(style);
+    }
+    coupling.fit(options, |at| {
+        bar.set_length(at.of as u64);
+        bar.set_position(at.done as u64);
+        noise(at, Stream::Coupling)
+    })?;
+    bar.finish_and_clear();
+    let draws = MEASURED.saturating_mul(coupling.row_count()).clamp(1000, 1 << 20);
+    coupling.measure(draws, |at| noise(at, Stream::Estimate))
 }
 
 /// The text of potentials.

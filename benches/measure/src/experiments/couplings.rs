@@ -26,7 +26,7 @@ const MODELS: [(&str, &str); 4] = [
 ];
 /// Euler steps of the samples.
 const STEPS: [&str; 3] = ["2", "4", "8"];
-const RUN: &str = "--hold-out 0 --preprocess none --model mlp --widths 256,256,256 --batch-size 64 --steps 4000 --lr 1e-3 --sample-every 0 \
+const RUN: &str = "--hold-out 0 --preprocess none --model mlp --widths 256,256,256 --batch-size 64 --steps 2000 --lr 1e-3 --sample-every 0 \
     --save-every 100000";
 
 pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
@@ -37,8 +37,8 @@ pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
         "## couplings\n\n`cargo run --release -p tabular-train -- train --data digits.csv {RUN} --coupling semidiscrete --out runs/digits`, \
          where `digits.csv` has the embedded digits as 64 columns in [-1, 1].\n\nThe mean squared distance of pairs of noise and the 1797 \
          digits, over fresh noise. The exact plans are those of minibatches, in which each digit comes equally often. *Seconds*: before \
-         the training, and per 1000 pairs.\n\n{costs}\nAn MLP of 3 x 256 without classes, 4000 steps of 64 rows, {seeds} seeds. \
-         Straightness is E int |(x1 - x0) - v|^2 dt along the model's own paths (0 is straight). Energy distances compare 10,000 samples \
+         the training, and per 1000 pairs.\n\n{costs}\nAn MLP of 3 x 256 without classes, 2000 steps of 64 rows, {seeds} seeds. \
+         Straightness is E int |(x1 - x0) - v|^2 dt along the model's own paths (0 is straight). Energy distances compare 1000 samples \
          by Euler's method with the digits.\n\n{models}"
     ))
 }
@@ -122,7 +122,7 @@ fn models(tool: &Tool, digits: &Array2<f32>, seeds: u64) -> anyhow::Result<Strin
                 format!("train --data {} {RUN} {flags} --seed {seed} --out {}", tool.at("digits.csv"), tool.at(&run));
             seconds.push(tool.run(&words)?);
             for (steps, energy) in STEPS.iter().zip(&mut energy) {
-                let found = tool.evaluate(&run, &format!("--solver euler --num-steps {steps}"))?;
+                let found = tool.evaluate(&run, &format!("--solver euler --num-steps {steps} --num-samples 1000"))?;
                 let of = |path: &str| number(found.pointer(path).unwrap_or(&Value::Null));
                 energy.push(of("/found/energy_distance")?);
                 if steps == &STEPS[0] {

@@ -64,6 +64,13 @@ pub struct SemidiscreteReport {
     pub draws: usize,
 }
 
+impl std::fmt::Display for SemidiscreteReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { chi_squared, cost, draws } = self;
+        write!(f, "cost {cost:.4} per pair, chi^2 {chi_squared:.4}, over {draws} fresh noise rows")
+    }
+}
+
 /// N sum_j (h_j^2 - h_j) / (n (n - 1)) - 1 for n draws of which h_j chose data row j; `None` for
 /// fewer than two draws.
 ///
