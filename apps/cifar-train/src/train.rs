@@ -15,11 +15,13 @@ use fm_app::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_app::optimizer_args::Measurements;
 use fm_app::options;
 use fm_app::pictures::{Grid, save_picture};
+use fm_app::potentials::{Potentials, Problem};
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
 use fm_app::quality::{COMPARED, Quality, ensure_samples_fit, spread};
 use fm_app::sources::least;
 use fm_app::training_run::{Job, Parts};
+use fm_core::coupling::ChooseRows;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
@@ -137,7 +139,17 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         ensure_step_fits(config.learning.rows_per_pass(config.batch_size), config.model.activations().all)?;
     }
     let resident = material.resident(config.data_on_device, device)?;
-    let batches = material.batches(&config, &flow, resident.is_some(), group.shard())?;
+    let problem = Problem {
+        config: &config.flow,
+        source: &flow.source,
+        data: material.dataset(),
+        mirror: config.horizontal_flip,
+        conditional: config.model.classes() > 0,
+        seed: config.seed,
+    };
+    let potentials = Potentials::fit(&problem, resume.then_some(out.as_path()), group)?;
+    let chooser = potentials.as_ref().map(|potentials| &potentials.coupling as &dyn ChooseRows);
+    let batches = material.batches(&config, &flow, chooser, resident.is_some(), group.shard())?;
     let known = group
         .agree(|| least(&config.flow, &flow.source, || material.rows(), config.conditional, config.seed, "image"))?;
     let row_shape: Vec<i64> = material.shape.iter().map(|n| *n as i64).collect();
@@ -147,9 +159,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML; please report this")?,
         allow_changed_data: args.allow_changed_data,
-        info: info(&config, &material, &flow.source, &row_shape)?,
+        info: info(&config, &material, &flow.source, potentials.as_ref(), &row_shape)?,
         tensors: Vec::new(),
-        files: material.files()?,
+        files: potentials.iter().flat_map(Potentials::files).chain(material.files()?).collect(),
         options: TrainOptions {
             irreducible: known,
             collective: group.peers(config.learning.reduce_in),
@@ -295,7 +307,13 @@ fn options(c: &Config) -> TrainOptions {
     }
 }
 
-fn info(config: &Config, material: &Material, source: &Source, shape: &[i64]) -> anyhow::Result<RunInfo> {
+fn info(
+    config: &Config,
+    material: &Material,
+    source: &Source,
+    potentials: Option<&Potentials>,
+    shape: &[i64],
+) -> anyhow::Result<RunInfo> {
     let (set, levels) = (&material.set, material.set.levels);
     let pixels = format!("pixel values 0..={levels} as 2 p / {levels} - 1");
     let normalisation = match config.latent.is_empty() {
@@ -311,7 +329,7 @@ fn info(config: &Config, material: &Material, source: &Source, shape: &[i64]) ->
             normalisation,
             levels,
             classes: if config.conditional { set.classes.clone() } else { Vec::new() },
-            fingerprint: material.fingerprint(source)?,
+            fingerprint: material.fingerprint(source)? + &potentials.map_or_else(String::new, Potentials::fingerprint),
         },
         model: serde_json::to_value(&config.model)?,
         log: String::new(),

@@ -5,6 +5,7 @@ use crate::data;
 use crate::latent::{self, AUTOENCODER, Autoencoder, Latents};
 use anyhow::{Context, ensure};
 use fm_core::FlowMatching;
+use fm_core::coupling::ChooseRows;
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
@@ -147,11 +148,13 @@ impl Material {
         set.map(|set| DeviceDataset::new(&set.pixels, set.shape, set.levels, device)).transpose()
     }
 
-    /// The batches of a run, restricted to the rows of one process.
+    /// The batches of a run, restricted to the rows of one process; with a chooser, of the rows that
+    /// it chooses.
     pub(crate) fn batches<'a>(
         &'a self,
         config: &Config,
         flow: &'a FlowMatching,
+        chooser: Option<&'a dyn ChooseRows>,
         resident: bool,
         shard: Shard,
     ) -> anyhow::Result<Box<dyn BatchSource + 'a>> {
@@ -167,6 +170,9 @@ impl Material {
             resident,
         };
         let mut batches = FlowBatches::new(flow, self.dataset(), options)?.shared(shard);
+        if let Some(chooser) = chooser {
+            batches = batches.chosen_by(chooser)?;
+        }
         if self.augment.is_active() {
             batches = batches.augmented(&self.augment)?;
         }
@@ -215,7 +221,7 @@ mod tests {
         config.model.fit_to_images(material.shape, 10, true);
         let resident = config.data_on_device == Keep::Always;
         let flow = config.flow.flow(Source::default(), config.seed, true, &fm_ot::Reports::default()).unwrap();
-        material.batches(&config, &flow, resident, Shard::default()).unwrap().batch(step).unwrap()
+        material.batches(&config, &flow, None, resident, Shard::default()).unwrap().batch(step).unwrap()
     }
 
     #[test]

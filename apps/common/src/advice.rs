@@ -48,14 +48,15 @@ pub fn without_effect(given: &Table, effects: &[Effect]) -> Vec<String> {
 pub fn common_effects(learning: &LearningConfig, flow: &FlowConfig) -> Vec<Effect> {
     let decides = learning.early_stopping > 0 || learning.keep_best > 0;
     let coupled = flow.coupling != CouplingKind::Independent;
+    let batches = coupled && flow.coupling.semidiscrete().is_none();
     let quality = learning.quality_every != Every::Steps(0);
     vec![
         ("monitor", decides, "--early-stopping or --keep-best"),
         ("min_delta", learning.early_stopping > 0, "--early-stopping"),
         ("quality_samples", quality, "--quality-every"),
         ("cost", coupled, "--coupling"),
-        ("pairing", coupled, "--coupling"),
-        ("ot_batch", coupled, "--coupling"),
+        ("pairing", batches, "a --coupling of batches"),
+        ("ot_batch", batches, "a --coupling of batches"),
     ]
 }
 

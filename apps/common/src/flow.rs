@@ -8,7 +8,7 @@ use fm_ot::Reports;
 
 impl FlowConfig {
     /// The flow of a run, for a model with or without classes. Its coupling adds a report of each
-    /// plan to `reports`.
+    /// plan to `reports`. For a semidiscrete one see [`potentials`](crate::potentials).
     ///
     /// # Errors
     /// A coupling that does not fit the path or the model.
@@ -21,7 +21,7 @@ impl FlowConfig {
     ) -> anyhow::Result<FlowMatching> {
         anyhow::ensure!((1..=1024).contains(&self.ot_batch), "ot_batch is {}; choose 1 to 1024", self.ot_batch);
         let coupling = match self.coupling {
-            CouplingKind::Independent => None,
+            CouplingKind::Independent | CouplingKind::Semidiscrete { .. } => None,
             kind => {
                 let (cost, pairing, path) = (self.cost, self.pairing, self.objective.path);
                 Some(kind.build_reporting(cost, pairing, path, conditional, reports)?.into())

@@ -22,6 +22,7 @@
 //! | [`training_run`] | a training run, from its directory to its summary |
 //! | [`artefact`] | the files of a finished run: its weights and their description |
 //! | [`quality`] | the energy distance of samples during training |
+//! | [`potentials`] | the potentials of a semidiscrete coupling, beside a run |
 //! | [`progress`] | progress bar, logs, checkpoints and pictures of a training run |
 //! | [`outputs`] | files that commands write, in the formats that their names end in |
 //! | [`pictures`] | image grids, animations and curves |
@@ -44,6 +45,7 @@ pub mod optimizer_args;
 pub mod options;
 pub mod outputs;
 pub mod pictures;
+pub mod potentials;
 pub mod process_group;
 pub mod progress;
 pub mod quality;

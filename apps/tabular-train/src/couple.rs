@@ -4,13 +4,17 @@ use crate::args::CoupleArgs;
 use crate::training_data::told;
 use anyhow::{Context, bail, ensure};
 use fm_app::memory::ensure_fits;
+use fm_app::pictures::{Layer, Plane, around, ink, reach, save_picture, side_by_side};
+use fm_app::potentials::fit_shown;
 use fm_core::coupling::{Conditions, CouplingInput};
 use fm_core::rng::{Key, Stream};
+use fm_core::source::Source;
 use fm_data::table::{CsvOptions, csv};
 use fm_data::{Columns, Preprocess, Table, TableSource};
 use fm_ot::cost::Metric;
 use fm_ot::coupling::{OtCoupling, Solved};
 use fm_ot::trajectory::trajectory_reported;
+use fm_ot::{Semidiscrete, SemidiscreteOptions};
 use fm_terminal::println;
 use ndarray::{Array2, ArrayView2};
 use std::path::Path;
@@ -19,10 +23,11 @@ use std::process::ExitCode;
 pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     ensure_fits("the points", &[args.rows, 2], 3 * size_of::<f64>(), "--rows")?;
     ensure!(args.tables.len() >= 2, "there is one table; give at least two, in the order of time");
-    let coupling = args
-        .coupling
-        .transport(args.cost, args.pairing, args.path)?
-        .with_context(|| format!("the {} coupling leaves rows as they are; choose another", args.coupling))?;
+    let fit = args.coupling.semidiscrete();
+    let coupling = match fit {
+        Some(_) => None,
+        None => args.coupling.transport(args.cost, args.pairing, args.path)?,
+    };
     let read = |path: &Path| csv(path, &CsvOptions::default()).inspect(|table| told(&table.notes));
     let classes = args.classes.as_deref().map(read).transpose()?.map(|table| table.values);
     if let Some(odd) = classes.iter().flatten().find(|v| v.fract() != 0.0) {
@@ -31,6 +36,12 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     let tables = args.tables.iter().enumerate().map(|(k, name)| table(args, name, k)).collect::<anyhow::Result<_>>()?;
     let tables = centred(tables, args.cost)?;
     let classes: Option<Vec<i64>> = classes.map(|c| c.iter().map(|v| *v as i64).collect());
+    if let Some(options) = fit {
+        ensure!(classes.is_none(), "the rows of the first table have no classes to choose within; drop --classes");
+        return semidiscrete(args, &options, tables);
+    }
+    let coupling =
+        coupling.with_context(|| format!("the {} coupling leaves rows as they are; choose another", args.coupling))?;
     ensure!(classes.is_none() || tables.len() == 2, "--classes belong to the second of two tables; give two");
     if let [from, to] = tables.as_slice()
         && from.nrows() != to.nrows()
@@ -46,6 +57,10 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     let paths = trajectory_reported(&views, &coupling, conditions, rng)?.rows;
     let legs = (1..views.len()).map(|k| leg_cost(&coupling, &tables, &paths, k)).collect::<anyhow::Result<Vec<_>>>()?;
     println!("pairs     cost {}", legs.iter().map(f64::to_string).collect::<Vec<_>>().join(", "));
+    if let Some(picture) = &args.picture {
+        let [from, to] = tables.as_slice() else { bail!("--picture is of two tables, and there are more; drop it") };
+        draw(picture, args, [from, to], paths[0].iter().copied().zip(paths[1].iter().copied()))?;
+    }
     if let Some(out) = &args.out {
         let names = (0..views.len()).map(|k| format!("table_{k}")).collect::<Vec<_>>().join(",");
         let line = |r: usize| paths.iter().map(|p| p[r].to_string()).collect::<Vec<_>>().join(",") + "\n";
@@ -56,9 +71,66 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The rows of the second table that noise drawn from the rows of the first chooses, by potentials
+/// that are fitted to it.
+fn semidiscrete(
+    args: &CoupleArgs,
+    options: &SemidiscreteOptions,
+    mut tables: Vec<Array2<f32>>,
+) -> anyhow::Result<ExitCode> {
+    let (Some(to), Some(from), true) = (tables.pop(), tables.pop(), tables.is_empty()) else {
+        bail!("the semidiscrete coupling is between two tables, and there are more; give two");
+    };
+    let mut coupling = Semidiscrete::new(to.clone(), args.cost)?;
+    let (source, dim) = (Source::Rows(from.clone()), to.ncols());
+    let report = fit_shown(&mut coupling, options, |at, stream| at.draw(&source, args.seed, stream, dim))?;
+    println!("plan      rows of {} choose among {} rows of {}: {report}", args.tables[0], to.nrows(), args.tables[1]);
+    let chosen = coupling.choose(from.view(), None)?;
+    if let Some(picture) = &args.picture {
+        draw(picture, args, [&from, &to], chosen.iter().copied().enumerate())?;
+    }
+    if let Some(out) = &args.out {
+        let text: String = chosen.iter().enumerate().map(|(from, to)| format!("{from},{to}\n")).collect();
+        fm_train::files::output(out, format!("table_0,table_1\n{text}").as_bytes())?;
+        println!(
+            "wrote {}: a row of the first table and the one it chooses, as numbers from 0, a line each",
+            out.display()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The most pairs that are drawn.
+const DRAWN: usize = 300;
+
+/// Draws the pairs of two tables of two columns as lines between their points.
+fn draw(
+    path: &Path,
+    args: &CoupleArgs,
+    [from, to]: [&Array2<f32>; 2],
+    pairs: impl Iterator<Item = (usize, usize)>,
+) -> anyhow::Result<()> {
+    let dim = from.ncols();
+    ensure!(dim == 2, "--picture is of the plane, and the tables have {dim} columns; drop it, or give two columns");
+    let point = |table: &Array2<f32>, row: usize| (table[(row, 0)], table[(row, 1)]);
+    let cloud = |table: &Array2<f32>| (0..table.nrows()).map(|row| point(table, row)).collect::<Vec<_>>();
+    let lines: Vec<_> = pairs.take(DRAWN).map(|(i, j)| vec![point(from, i), point(to, j)]).collect();
+    let clouds = [(&args.tables[0], cloud(from), ink::SOURCE), (&args.tables[1], cloud(to), ink::DATA)];
+    let span = around(reach(clouds.iter().flat_map(|(_, points, _)| points)));
+    let mut layers = vec![Layer::Paths(lines, ink::FIELD)];
+    layers.extend(clouds.map(|(name, points, colour)| Layer::Points(name.clone(), points, colour)));
+    save_picture(path, &side_by_side(&[Plane { title: format!("{} coupling", args.coupling), span, layers }])?)?;
+    println!("wrote {}", path.display());
+    Ok(())
+}
+
 /// The plan between two tables of different numbers of rows, all rows of a table having the same
 /// mass: which share of the whole goes from a row to another.
 fn unequal(args: &CoupleArgs, coupling: &OtCoupling, [from, to]: [&Array2<f32>; 2]) -> anyhow::Result<ExitCode> {
+    ensure!(
+        args.picture.is_none(),
+        "--picture is of pairs of rows, and tables of different lengths share masses; drop it"
+    );
     ensure!(
         args.classes.is_none() && coupling.condition_weight == 0.0,
         "rows with classes are paired one to one, and these tables have different numbers of rows; give tables of one length"

@@ -17,6 +17,7 @@ use fm_app::models::TableModel;
 use fm_app::optimizer_args::Measurements;
 use fm_app::options;
 use fm_app::pictures::scatter;
+use fm_app::potentials::{Potentials, Problem};
 use fm_app::process_group::Group;
 use fm_app::progress::Cadence;
 use fm_app::quality::{COMPARED, Quality, ensure_samples_fit, spread};
@@ -109,7 +110,19 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         dropped: network.null_class().map(|null| (null, config.label_drop)),
         ..BatchOptions::default()
     };
-    let batches = FlowBatches::new(&flow, material.training(), how)?.shared(group.shard());
+    let problem = Problem {
+        config: &config.flow,
+        source: &flow.source,
+        data: material.training(),
+        mirror: false,
+        conditional: classes > 0,
+        seed: config.seed,
+    };
+    let potentials = Potentials::fit(&problem, resume.then_some(args.out.as_path()), group)?;
+    let mut batches = FlowBatches::new(&flow, material.training(), how)?.shared(group.shard());
+    if let Some(potentials) = &potentials {
+        batches = batches.chosen_by(&potentials.coupling)?;
+    }
     let batches: Box<dyn BatchSource> = match config.teacher.as_str() {
         "" => Box::new(batches),
         _ => Box::new(TeacherBatches::new(batches, &config, group.shard(), &on)?),
@@ -157,7 +170,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
                 shape: vec![dim as i64],
                 normalisation: columns.describe(),
                 classes: columns.classes.iter().map(|(name, _)| name.clone()).collect(),
-                fingerprint: fingerprint_of(&config, &material, &flow.source)?,
+                fingerprint: fingerprint_of(&config, &material, &flow.source)?
+                    + &potentials.as_ref().map_or_else(String::new, Potentials::fingerprint),
                 ..DataMeta::default()
             },
             model: serde_json::to_value(&network)?,
@@ -165,7 +179,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             config: serde_json::to_value(&saved)?,
         },
         tensors: source_rows(&flow.source)?,
-        files: Vec::new(),
+        files: potentials.iter().flat_map(Potentials::files).collect(),
         options: TrainOptions {
             steps: config.steps,
             // A teacher on a GPU runs between the steps of its student, because both would use the

@@ -71,6 +71,7 @@ pub mod prelude {
     pub use fm_core::weighting::{TimeWeight, Weighting};
     pub use fm_data::points::toy;
     pub use fm_ot::coupling::OtCoupling;
+    pub use fm_ot::semidiscrete::Semidiscrete;
     pub use fm_solvers::{Adaptive, AdaptiveOptions, Event, Fixed, Grid, Sampler, Samples, SaveAt, Solver, solve};
     pub use ndarray::{self, Array1, Array2, ArrayView2, array};
 

@@ -63,6 +63,28 @@ pub trait Coupling: Send + Sync {
     fn couple(&self, batch: &CouplingInput<'_>, rng: &mut dyn RngCore) -> Result<Pairing, CouplingError>;
 }
 
+/// Chooses the data row of each source row from a whole data set, rather than from the rows of a
+/// batch. Semidiscrete couplings are such, in `fm-ot`.
+pub trait ChooseRows: Send + Sync {
+    /// Rows of the data set.
+    fn rows(&self) -> usize;
+
+    /// Values per row.
+    fn dim(&self) -> usize;
+
+    /// Whether rows are chosen within the class of each source row.
+    fn needs_classes(&self) -> bool {
+        false
+    }
+
+    /// The row number of each source row's data row, below [`rows`](Self::rows).
+    ///
+    /// # Errors
+    /// Source rows of another dimension, values that are not finite, and classes that are missing
+    /// or that no data row has.
+    fn choose(&self, x0: ArrayView2<'_, f32>, classes: Option<&[i64]>) -> Result<Vec<usize>, CouplingError>;
+}
+
 /// The result of a coupling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pairing {

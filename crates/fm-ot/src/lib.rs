@@ -12,6 +12,7 @@
 //! | [`entropic`] | the Sinkhorn plan, and its unbalanced and partial variants |
 //! | [`pairs`] | from a plan to pairs of rows |
 //! | [`coupling`] | cost, plan and pair sampling as one value for a training loop; [`pair`] for two arrays |
+//! | [`semidiscrete`] | noise rows choose among all data rows, by one potential per data row |
 //! | [`named`] | couplings by name, with parameters, as flags and configuration files give them |
 //! | [`report`], [`reporting`], [`checked`] | how well a plan keeps its marginals; no plan without a check |
 //! | [`memory`] | the limit of the memory that a call may take |
@@ -49,6 +50,7 @@ pub mod pairs;
 pub mod report;
 pub mod reporting;
 mod scalar;
+pub mod semidiscrete;
 #[cfg(feature = "tch")]
 pub mod tensor;
 pub mod trajectory;
@@ -69,6 +71,7 @@ pub use pairs::PairSampling;
 pub use report::{PlanReport, Reports, TransportCost};
 pub use reporting::Reporting;
 pub use scalar::Scalar;
+pub use semidiscrete::{Semidiscrete, SemidiscreteOptions, SemidiscreteReport};
 pub use transport::{TransportPlan, transport, transport as emd};
 
 /// Costs are at most f64::MAX divided by this number, so that sums and differences along the

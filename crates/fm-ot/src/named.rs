@@ -9,6 +9,7 @@
 //! | `partial` | a fraction of the mass, exact or entropic |
 //! | `c2ot` | exact, with a penalty on pairs of unlike classes |
 //! | `schroedinger-bridge` | entropic, with epsilon 2 sigma^2 of the path |
+//! | `semidiscrete` | none: each source row chooses among all data rows ([`semidiscrete`](crate::semidiscrete)) |
 //!
 //! ```
 //! use fm_core::{choice::Choice, path::PathKind};
@@ -27,6 +28,7 @@ use crate::entropic::{Epsilon, SinkhornOptions};
 use crate::pairs::PairSampling;
 use crate::report::Reports;
 use crate::reporting::Reporting;
+use crate::semidiscrete::SemidiscreteOptions;
 use fm_core::choice::Domain;
 use fm_core::coupling::{Coupling, Independent};
 use fm_core::path::PathKind;
@@ -75,6 +77,12 @@ fm_core::choice! {
         /// The entropic plan with regularisation 2 sigma^2, for the sigma of the Schrödinger-bridge
         /// path; its pairs are always drawn.
         SchroedingerBridge = "schroedinger-bridge" | "bridge",
+        /// Each source row chooses among all data rows, or all of its class, by potentials that are
+        /// fitted before the training.
+        Semidiscrete = "semidiscrete" {
+            /// Noise rows of the fit per data row.
+            draws = 400.0, Domain::whole(1.0, 1e6)
+        },
     }
 }
 
@@ -86,7 +94,8 @@ impl CouplingKind {
     /// The optimal-transport coupling of this name; none for `independent`.
     ///
     /// # Errors
-    /// [`OtError::BridgePath`] for `schroedinger-bridge` with another path.
+    /// [`OtError::BridgePath`] for `schroedinger-bridge` with another path, and
+    /// [`OtError::WholeData`] for `semidiscrete`, which has no plans of batches.
     pub fn transport(self, cost: Metric, pairs: PairSampling, path: PathKind) -> Result<Option<OtCoupling>, OtError> {
         let iterate =
             |epsilon| SinkhornOptions { epsilon, max_iterations: MAX_ITERATIONS, ..SinkhornOptions::default() };
@@ -111,7 +120,14 @@ impl CouplingKind {
                 let epsilon = Epsilon::Absolute(2.0 * sigma * sigma);
                 OtCoupling { pairs: PairSampling::Drawn, ..plan(Plan::Sinkhorn(iterate(epsilon))) }
             }
+            CouplingKind::Semidiscrete { .. } => return Err(OtError::WholeData { coupling: self.to_string() }),
         }))
+    }
+
+    /// The options of the fit of `semidiscrete`; none for couplings of batches.
+    pub fn semidiscrete(self) -> Option<SemidiscreteOptions> {
+        let CouplingKind::Semidiscrete { draws } = self else { return None };
+        Some(SemidiscreteOptions { draws: draws as usize, ..SemidiscreteOptions::default() })
     }
 
     /// The coupling, for a model with classes (`conditional`) or without.

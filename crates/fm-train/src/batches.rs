@@ -5,7 +5,9 @@
 //! same batches. [`Order`] visits each row once per epoch; rows of an
 //! [endless](Dataset::is_endless) data set are taken in order.
 //! The [`FlowMatching`] gives source, coupling and seed. With `flow.coupled_steps = k`, one OT plan
-//! covers the rows of k consecutive steps.
+//! covers the rows of k consecutive steps. Source rows can also [choose](FlowBatches::chosen_by)
+//! their data rows among all rows; an epoch is then as many rows as the data set has, and no pass
+//! over them.
 //!
 //! ```
 //! use fm_core::FlowMatching;
@@ -24,9 +26,11 @@ use crate::batch::{Batch, BatchSource};
 use crate::collective::Shard;
 use crate::coupler::Coupler;
 use fm_core::FlowMatching;
+use fm_core::coupling::ChooseRows;
 use fm_core::data::{Augment, DataError, Dataset, Order, Pick};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
+use ndarray::ArrayView2;
 use rand::Rng;
 use std::ops::Range;
 
@@ -100,6 +104,42 @@ impl<'a> FlowBatches<'a> {
         Ok(Self { augment: Some(augment), ..self })
     }
 
+    /// Lets each source row choose its data row. A mirrored data set has each row twice: row
+    /// `len + i` is row i, mirrored. With classes, the order of the rows gives the class of each
+    /// source row. Rows are chosen before they are augmented.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] for an endless data set, a chooser for other rows, a chooser without
+    /// the model's classes or for a model without classes, condition vectors, and a flow that has a
+    /// coupling.
+    pub fn chosen_by(mut self, chooser: &'a dyn ChooseRows) -> Result<Self, TrainError> {
+        let (o, data) = (&self.options, self.data);
+        let refuse = |found: String, remedy: &str| Err(TrainError::setting("choice of data rows", found, remedy));
+        if data.is_endless() {
+            return refuse("an endless data set".into(), "give data of a fixed number of rows");
+        }
+        if o.conditional && data.condition_dim() > 0 {
+            return refuse(
+                "condition vectors".into(),
+                "noise would depend on them; drop the coupling or the conditions",
+            );
+        }
+        if o.conditional != chooser.needs_classes() {
+            let found = if o.conditional { "no classes" } else { "classes" };
+            return refuse(found.into(), "choose within classes exactly if the model has classes");
+        }
+        if self.coupler.flow.coupling.is_some() {
+            return refuse("a coupling of batches too".into(), "give one of both");
+        }
+        let (rows, dim) = (data.len() * if o.mirror { 2 } else { 1 }, data.dim());
+        if (chooser.rows(), chooser.dim()) != (rows, dim) {
+            let found = format!("{} rows of {} values", chooser.rows(), chooser.dim());
+            return refuse(found, &format!("fit it to the {rows} rows of {dim} values, with mirrored rows if any"));
+        }
+        self.coupler.chooser = Some(chooser);
+        Ok(self)
+    }
+
     /// Restricts each batch to the rows of one process. Every process couples the whole batch, with
     /// the same result.
     pub fn shared(self, shard: Shard) -> Self {
@@ -113,8 +153,12 @@ impl<'a> FlowBatches<'a> {
         let (wanted, order) = (shard.rows(o.rows), self.order.as_ref().map(|order| order.batch(step, o.rows)));
         let first = (step as usize).wrapping_mul(o.rows);
         let row = |i: usize| order.as_ref().map_or(first.wrapping_add(i), |order| order[i]);
-        let picks: Vec<Pick> = wanted.clone().map(|i| Pick { row: row(i), mirrored: mirrored(i) }).collect();
+        let mut picks: Vec<Pick> = wanted.clone().map(|i| Pick { row: row(i), mirrored: mirrored(i) }).collect();
         let mut batch = Batch { step, first: wanted.start, whole: o.rows, ..Batch::default() };
+        if let Some(chooser) = self.coupler.chooser {
+            batch.x0 = self.coupler.sources(step, wanted.start, picks.len(), dim)?;
+            picks = self.chosen(chooser, &batch.x0, &picks)?;
+        }
         batch.shape = self.data.shape().iter().map(|n| *n as i64).collect();
         if o.conditional && self.data.condition_dim() > 0 {
             batch.conditions = self.conditions(step, wanted.clone(), &picks)?;
@@ -133,6 +177,20 @@ impl<'a> FlowBatches<'a> {
         }
         batch.device_rows = if o.resident { picks } else { Vec::new() };
         Ok(batch)
+    }
+
+    /// The data rows that source rows choose, within the classes of the rows that are next in
+    /// order.
+    fn chosen(&self, chooser: &dyn ChooseRows, x0: &[f32], picks: &[Pick]) -> Result<Vec<Pick>, DataError> {
+        let class = |pick: &Pick| class(self.data, pick.row).ok_or_else(|| without_class(pick.row));
+        let classes = chooser.needs_classes().then(|| picks.iter().map(class).collect::<Result<Vec<_>, _>>());
+        let x0 = ArrayView2::from_shape((picks.len(), self.data.dim()), x0)?;
+        let rows = chooser.choose(x0, classes.transpose()?.as_deref())?;
+        let len = self.data.len();
+        if rows.len() != picks.len() || rows.iter().any(|row| *row >= chooser.rows()) {
+            return Err("the coupling chose rows that the data do not have; correct it".into());
+        }
+        Ok(rows.into_iter().map(|row| Pick { row: row % len, mirrored: row >= len }).collect())
     }
 
     fn draw(&self, step: u64, stream: Stream, i: usize) -> impl Rng + use<> {

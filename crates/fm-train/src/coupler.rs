@@ -1,9 +1,10 @@
-//! Source rows, drawn and coupled with the data rows of one step or of several consecutive steps.
+//! Source rows, drawn and coupled with the data rows of one step or of several consecutive steps, or
+//! with data rows that they choose.
 
 use crate::batch::Batch;
 use crate::collective::Shard;
 use fm_core::FlowMatching;
-use fm_core::coupling::{self, Conditions, Coupling, CouplingInput};
+use fm_core::coupling::{self, ChooseRows, Conditions, Coupling, CouplingInput};
 use fm_core::data::DataError;
 use fm_core::rng::{Key, Stream};
 use ndarray::ArrayView2;
@@ -19,13 +20,15 @@ const KEPT: usize = 3;
 /// Adds source rows to the data of a step.
 pub(crate) struct Coupler<'a> {
     pub(crate) flow: &'a FlowMatching,
+    /// Chooses the data rows of the source rows.
+    pub(crate) chooser: Option<&'a dyn ChooseRows>,
     shard: Shard,
     recent: Mutex<VecDeque<(u64, Group)>>,
 }
 
 impl<'a> Coupler<'a> {
     pub(crate) fn new(flow: &'a FlowMatching) -> Self {
-        Self { flow, shard: Shard::default(), recent: Mutex::default() }
+        Self { flow, chooser: None, shard: Shard::default(), recent: Mutex::default() }
     }
 
     pub(crate) fn shared(self, shard: Shard) -> Self {
@@ -34,7 +37,13 @@ impl<'a> Coupler<'a> {
 
     /// Whether a coupling reads the rows' values.
     pub(crate) fn looks_at_rows(&self) -> bool {
-        self.flow.coupling.is_some()
+        self.flow.coupling.is_some() || self.chooser.is_some()
+    }
+
+    /// The source rows of a part of a step's batch.
+    pub(crate) fn sources(&self, step: u64, first: usize, rows: usize, dim: usize) -> Result<Vec<f32>, DataError> {
+        let key = Key::new(self.flow.seed, step, Stream::Noise).from_row(first as u64);
+        Ok(self.flow.source.sample(key, rows, dim)?)
     }
 
     /// Number of steps that are coupled together.
@@ -87,8 +96,12 @@ impl<'a> Coupler<'a> {
         let end = first.checked_add(self.steps()).ok_or("no step has so large a number")?;
         for step in first..end {
             let mut batch = rows(step, shard)?;
-            let key = Key::new(self.flow.seed, step, Stream::Noise).from_row(batch.first as u64);
-            batch.x0 = self.flow.source.sample(key, batch.rows(), batch.dim())?;
+            // Rows that were chosen come with their sources.
+            if self.chooser.is_none() {
+                batch.x0 = self.sources(step, batch.first, batch.rows(), batch.dim())?;
+            } else {
+                batch.coupling_gain = gain(&batch);
+            }
             batches.push(batch);
         }
         if let Some(coupling) = &self.flow.coupling {
@@ -129,6 +142,16 @@ impl<'a> Coupler<'a> {
         all.split_into(batches);
         Ok(())
     }
+}
+
+/// The cost of the pairs of a batch relative to that of each source row with the data row of the
+/// next pair, which it is independent of.
+fn gain(batch: &Batch) -> Option<f64> {
+    let mut others = batch.x1.clone();
+    let next = batch.dim().min(others.len());
+    others.rotate_left(next);
+    let independent = cost(&batch.x0, &others);
+    (batch.rows() > 1 && independent > 0.0).then(|| cost(&batch.x0, &batch.x1) / independent)
 }
 
 /// The mean squared distance of paired rows, up to a constant factor.

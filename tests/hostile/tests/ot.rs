@@ -9,6 +9,7 @@ use fm_ot::coupling::{OtCoupling, Plan};
 use fm_ot::entropic::{self, Epsilon, SinkhornOptions, sinkhorn, unbalanced};
 use fm_ot::marginals::Marginals;
 use fm_ot::pairs::{PairSampling, barycentric, draw, follow, permutation};
+use fm_ot::semidiscrete::{LearningRate, Semidiscrete, SemidiscreteFit, SemidiscreteOptions};
 use fm_ot::trajectory::trajectory;
 use fm_ot::transport::{partial, transport};
 use hostile::Calls;
@@ -248,4 +249,44 @@ fn conditions_and_names() {
         calls.refuses(&format!("PairSampling {text}"), || PairSampling::parse(text));
     }
     calls.finish(80);
+}
+
+#[test]
+fn semidiscrete_couplings_of_any_data_and_options() {
+    let mut calls = Calls::new("fm-ot semidiscrete");
+    let good = SemidiscreteOptions { draws: 1, batch_size: 8, ..SemidiscreteOptions::default() };
+    let fit = |data: &Array2<f64>, options: SemidiscreteOptions| {
+        let mut fit = SemidiscreteFit::new(data.view(), &Metric::SquaredEuclidean, options, 3)?;
+        let (dim, rows) = (data.ncols().min(8), 4);
+        for k in 0..3 {
+            fit.step(Array2::from_shape_fn((rows, dim), |(i, j)| (i + j + k) as f64).view())?;
+        }
+        let pairs = Semidiscrete::new(data.clone(), Metric::SquaredEuclidean)?.with_potentials(fit.averaged())?;
+        pairs.choose(Array2::zeros((2, dim)).view(), None).map(|_| ())
+    };
+    for (name, data) in matrices() {
+        let found = || fit(&data, good);
+        if is_finite(&data) {
+            calls.survives(&format!("fit to {name}"), &found)
+        } else {
+            calls.refuses(&format!("fit to {name}"), &found)
+        }
+    }
+    let data = array![[0.0, 1.0], [2.0, 3.0]];
+    for number in NUMBERS {
+        for (name, options) in [
+            ("learning rate", SemidiscreteOptions { learning_rate: LearningRate::Absolute(number), ..good }),
+            ("relative rate", SemidiscreteOptions { learning_rate: LearningRate::Relative(number), ..good }),
+            ("final rate", SemidiscreteOptions { final_rate: number, ..good }),
+            ("beta1", SemidiscreteOptions { beta1: number, ..good }),
+            ("beta2", SemidiscreteOptions { beta2: number, ..good }),
+            ("eps", SemidiscreteOptions { eps: number, ..good }),
+            ("average", SemidiscreteOptions { average: number, ..good }),
+        ] {
+            calls.survives(&format!("{name} {number:e}"), &|| fit(&data, options));
+        }
+        let pairs = Semidiscrete::new(data.clone(), Metric::SquaredEuclidean);
+        let with = || pairs.clone().and_then(|pairs| pairs.with_potentials(&[0.0, number])).map(|_| ());
+        calls.survives(&format!("potential {number:e}"), &with);
+    }
 }

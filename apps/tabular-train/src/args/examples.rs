@@ -70,4 +70,5 @@ Examples:
 
 pub(crate) const COUPLE: &str = "\
 Examples:
-  tabular-train couple monday.csv tuesday.csv friday.csv --coupling exact --out paths.csv";
+  tabular-train couple monday.csv tuesday.csv friday.csv --coupling exact --out paths.csv
+  tabular-train couple gaussian moons --coupling semidiscrete --picture pairs.png";

@@ -345,6 +345,9 @@ pub(crate) struct CoupleArgs {
     /// Random seed of drawn pairs.
     #[arg(long, default_value_t = 0, help_heading = "Coupling")]
     pub(crate) seed: u64,
+    /// Draw the pairs of two tables of two columns.
+    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
+    pub(crate) picture: Option<PathBuf>,
     /// Write the paths through the tables, one per line, as row numbers from 0; for tables of
     /// different numbers of rows, pairs of rows and the mass between them.
     #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]

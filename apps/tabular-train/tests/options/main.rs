@@ -168,6 +168,10 @@ fn plan_deviation(flags: &str, want: &Value) -> f64 {
 fn coupling_row(name: &str) -> String {
     let (by, bound) = match name {
         "independent" => return "the definition".into(),
+        "semidiscrete" => {
+            return "ten iterates: ott-jax's `SemidiscreteSolver`, to 1e-6 (`crates/fm-ot/tests/semidiscrete.rs`)"
+                .into();
+        }
         "exact" | "c2ot" => ("SciPy's `linear_sum_assignment`", 1e-9),
         "partial" => ("POT's `partial_wasserstein`", 1e-9),
         "unbalanced" => ("POT's `sinkhorn_unbalanced`", 1e-2),

@@ -24,6 +24,8 @@ mod networks;
 #[cfg(feature = "tch")]
 mod pairs;
 #[cfg(feature = "tch")]
+mod potentials;
+#[cfg(feature = "tch")]
 mod weights;
 
 use crate::target::Target;
@@ -85,6 +87,8 @@ pub const TARGETS: &[Target] = &[
     pairs::INDEX,
     #[cfg(feature = "tch")]
     pairs::SHARD,
+    #[cfg(feature = "tch")]
+    potentials::POTENTIALS,
     #[cfg(all(feature = "tch", not(test)))]
     configs::IMAGES,
     #[cfg(all(feature = "tch", not(test)))]

@@ -1,0 +1,45 @@
+//! Semidiscrete optimal transport: noise rows choose among all data rows, by one potential per data
+//! row.
+//!
+//! Minibatch plans depend on the batch. The semidiscrete problem is between the whole noise
+//! distribution and all N data rows, and its solution is a vector g of N potentials that maximises
+//!
+//! E_x0 \[min_j c(x0, y_j) - g_j\] + (1/N) sum_j g_j.
+//!
+//! Noise row x0 is then paired with data row argmin_j c(x0, y_j) - g_j. Each data row gets 1/N of
+//! the noise: how closely is the chi-squared error, chi^2 = N sum_j h_j (h_j - 1) / (n (n - 1)) - 1
+//! over n fresh noise rows of which h_j take row j, an unbiased estimate of
+//! N sum_j p_j^2 - 1 for the probabilities p_j. Rows of equal values share their mass in any way,
+//! which raises chi^2 without harm. For a class-conditional model each class has a problem of its
+//! own, so that the noise of each class has the whole noise distribution.
+//!
+//! Costs are in the unit of the [`Cost`], potentials too. Fits are by Adam
+//! ([`SemidiscreteFit`]); the results are the same for any number of threads. Memory: the data, and
+//! blocks of 2^20 costs.
+//!
+//! Source: Mousavi-Hosseini, Zhang, Klein, Cuturi, "Flow Matching with Semidiscrete Couplings",
+//! 2025; ott-jax's `SemidiscreteSolver`.
+//!
+//! ```
+//! use fm_core::source::Source;
+//! use fm_ot::{Metric, Semidiscrete, SemidiscreteOptions};
+//! use ndarray::{Array2, array};
+//! // Three data rows cut the normal distribution into thirds.
+//! let data = array![[-1.0f32], [0.5], [3.0]];
+//! let mut pairs = Semidiscrete::new(data, Metric::default())?;
+//! pairs.fit_source(&Source::default(), 0, &SemidiscreteOptions::default())?;
+//! let x0: Array2<f32> = array![[-0.6], [-0.2], [0.2], [0.6]];
+//! assert_eq!(pairs.choose(x0.view(), None)?, [0, 1, 1, 2]);
+//! let found = pairs.measure_source(&Source::default(), 0, 10_000)?;
+//! assert!(found.chi_squared.abs() < 0.01);
+//! # Ok::<(), fm_ot::OtError>(())
+//! ```
+
+mod fit;
+mod nearest;
+mod options;
+mod parts;
+
+pub use fit::{FitStep, SemidiscreteFit};
+pub use options::{LearningRate, SemidiscreteOptions};
+pub use parts::{NoiseRows, Semidiscrete, SemidiscreteReport, chi_squared};
