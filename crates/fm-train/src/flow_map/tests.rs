@@ -3,7 +3,7 @@
 use super::regression::{Regression, Times, column};
 use super::{FlowMapTask, TaskKind, lagrangian, mean_flow, split};
 use crate::FlowTraining;
-use crate::batches::FlowBatches;
+use crate::batch::BatchSource;
 use fm_core::FlowMatching;
 use fm_core::tensor::VelocityModel;
 use tch::{Device, Kind, Tensor};
@@ -106,7 +106,7 @@ fn the_exact_map_is_what_mean_flows_ask_for_in_the_mean() {
 fn every_task_trains_on_batches_and_reads_its_own_block() {
     let data = ndarray::Array2::from_shape_fn((256, 1), |(i, _)| (i as f32 / 128.0 - 1.0) * 0.5);
     let flow = FlowMatching::default();
-    let batch = FlowBatches::batch(&flow.batches(&data, 64).unwrap(), 3).unwrap();
+    let batch = flow.batches(&data, 64).unwrap().batch(3).unwrap();
     let network = Exact { by: 1.0 };
     for task in ["flow", "split", "shortcut", "meanflow", "imf", "lsd:flow=0.25,p=1"] {
         let kind: TaskKind = task.parse().unwrap();
@@ -139,7 +139,7 @@ impl VelocityModel for Plain {
 fn what_is_no_flow_map_is_refused() {
     let data = ndarray::Array2::<f32>::zeros((4, 1));
     let flow = FlowMatching::default();
-    let batch = FlowBatches::batch(&flow.batches(&data, 4).unwrap(), 0).unwrap();
+    let batch = flow.batches(&data, 4).unwrap().batch(0).unwrap();
     let kind: TaskKind = "meanflow".parse().unwrap();
     let error = FlowMapTask::new(&Plain, &flow, kind).batch_loss(&batch).unwrap_err().to_string();
     assert!(error.contains("build the network with an interval"), "{error}");
