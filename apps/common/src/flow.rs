@@ -26,6 +26,10 @@ impl FlowConfig {
         reports: &Reports,
     ) -> anyhow::Result<FlowMatching> {
         anyhow::ensure!((1..=1024).contains(&self.ot_batch), "ot_batch is {}; choose 1 to 1024", self.ot_batch);
+        anyhow::ensure!(
+            self.task == TaskKind::Flow || !self.excess_loss,
+            "the least loss of a flow map is not known; drop --excess-loss, or take --task flow"
+        );
         let coupling = match self.coupling {
             CouplingKind::Independent => None,
             kind => {

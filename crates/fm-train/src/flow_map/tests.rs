@@ -1,11 +1,15 @@
-//! The exact flow map between two Gaussians satisfies every task.
+//! Targets of the tasks by PyTorch (`python3 crates/fm-train/tests/reference/flow_map.py`), and the
+//! exact flow map between two Gaussians, which satisfies every task.
 
 use super::regression::{Regression, Times, column};
 use super::{FlowMapTask, TaskKind, lagrangian, mean_flow, split};
 use crate::FlowTraining;
 use crate::batch::BatchSource;
 use fm_core::FlowMatching;
+use fm_core::choice::Choice;
 use fm_core::tensor::VelocityModel;
+use fm_models::ModelConfig;
+use fm_models::mlp::MlpConfig;
 use tch::{Device, Kind, Tensor};
 
 /// Standard deviation of the data.
@@ -57,6 +61,42 @@ fn drawn(rows: i64) -> (Tensor, Tensor, Times) {
 
 fn furthest(a: &Tensor, b: &Tensor) -> f64 {
     (a - b).abs().max().double_value(&[])
+}
+
+#[test]
+fn targets_equal_pytorchs() {
+    let text = include_str!("../../tests/reference/flow_map.json");
+    let reference: serde_json::Value = serde_json::from_str(text).unwrap();
+    let numbers = |value: &serde_json::Value| -> Tensor {
+        Tensor::from_slice(&value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>())
+    };
+    let mut store = tch::nn::VarStore::new(Device::Cpu);
+    let config = MlpConfig { dim: 3, widths: vec![6], interval: true, ..MlpConfig::default() };
+    let network = ModelConfig::Mlp(config).build(&store.root()).unwrap();
+    store.set_kind(Kind::Double);
+    for (name, mut variable) in store.variables() {
+        let value = numbers(&reference["weights"][&name]).view(variable.size().as_slice());
+        tch::no_grad(|| variable.copy_(&value));
+    }
+    let [x, v] = ["x", "v"].map(|name| numbers(&reference[name]).view([-1, 3]));
+    let [t, h, split] = ["t", "h", "split"].map(|name| numbers(&reference[name]));
+    let mut times = Times { t, h, split };
+    let regression = Regression { model: network.as_ref(), condition: None, step: 0 };
+    let flow = FlowMatching::default();
+    let targets = reference["targets"].as_object().unwrap();
+    assert_eq!(targets.len() + 1, TaskKind::TABLE.len());
+    for (name, want) in targets {
+        if name == "shortcut" {
+            times.split = times.split.full_like(0.5);
+        }
+        let task = FlowMapTask::new(network.as_ref(), &flow, name.parse().unwrap());
+        let (u, target) = task.regress(&regression, &x, &times, &v).unwrap();
+        let off = [(u, &reference["u"]), (target.shallow_clone(), want)];
+        let off = off.map(|(got, want)| furthest(&got.view(-1), &numbers(want)));
+        assert!(off.iter().all(|off| *off < 1e-12), "{name}: {off:?}");
+        assert!(!target.requires_grad(), "{name}");
+        times.split = numbers(&reference["split"]);
+    }
 }
 
 #[test]
