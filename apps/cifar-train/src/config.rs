@@ -13,6 +13,7 @@ use fm_models::unet::UNetConfig;
 use fm_ot::CouplingKind;
 use fm_solvers::sampler::SolverName;
 use fm_train::flat::Precision;
+use fm_train::flow_map::TaskKind;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
@@ -207,6 +208,10 @@ impl Config {
             self.hold_out
         );
         self.learning.validate(self.flow.excess_loss, self.flow.coupling != CouplingKind::Independent)?;
+        ensure!(
+            self.flow.task == TaskKind::Flow || !self.checkpoint_activations,
+            "the activations of a flow map are not recomputed; drop --checkpoint-activations, or give a --micro-batch-size"
+        );
         if !self.pairs.is_empty() {
             self.check_pairs()?;
         }

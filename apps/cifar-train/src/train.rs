@@ -11,6 +11,7 @@ use crate::{data, duration, plan};
 use anyhow::{Context, bail};
 use fm_app::advice::{Setting, advice, common_effects, without_effect};
 use fm_app::every::total_steps;
+use fm_app::flow::Averaged;
 use fm_app::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_app::optimizer_args::Measurements;
 use fm_app::options;
@@ -31,6 +32,7 @@ use fm_terminal::println;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::epoch::EpochLength;
 use fm_train::flat::Precision;
+use fm_train::flow_map::TaskKind;
 use fm_train::held_out::HeldOutOptions;
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::task::FlowTask;
@@ -99,6 +101,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     let classes = if config.conditional { set.classes.len() } else { 0 };
     let null_class = config.label_drop > 0.0 || config.model.null_class().is_some();
     config.model.fit_to_images(material.shape, classes, null_class);
+    if config.flow.task != TaskKind::Flow {
+        config.model = config.model.with_intervals(true);
+    }
     let dim = material.shape.iter().product();
     ensure_batch_fits(config.batch_size, dim)?;
     ensure_network_fits(config.model.parameters()?)?;
@@ -185,6 +190,8 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         out: &out,
     };
     let task = FlowTask { resident, ..FlowTask::new(model.as_ref(), &flow) };
+    let averaged = Averaged::of(&config.flow, &config.model, &state)?;
+    let task = config.flow.task_of(task, averaged.as_ref());
     let pass = if config.learning.micro_batch_size == 0 { config.batch_size } else { config.learning.micro_batch_size };
     let options = HeldOutOptions { rows: pass, conditional: config.model.classes() > 0, ..HeldOutOptions::default() };
     let validation = config.learning.validation(
@@ -196,7 +203,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     )?;
     let quality = (quality_every > 0).then(|| preview.quality(quality_every)).transpose()?;
     let draw = Box::new(|state: &mut TrainState| preview.draw(state));
-    job.run(group, state, Parts { task: &task, source: batches.as_ref(), validation, quality, draw })
+    job.run(group, state, Parts { task: task.as_ref(), source: batches.as_ref(), validation, quality, draw })
 }
 
 /// The configuration from the flags. A restarted program resumes its own run.

@@ -3,8 +3,14 @@
 use crate::objective_args::FlowConfig;
 use fm_core::FlowMatching;
 use fm_core::source::Source;
+use fm_core::tensor::VelocityModel;
+use fm_models::ModelConfig;
 use fm_ot::CouplingKind;
 use fm_ot::Reports;
+use fm_train::flow_map::{FlowMapTask, TaskKind, follow_average};
+use fm_train::task::{FlowTask, Task};
+use fm_train::train::TrainState;
+use tch::nn::VarStore;
 
 impl FlowConfig {
     /// The flow of a run, for a model with or without classes. Its coupling adds a report of each
@@ -20,6 +26,10 @@ impl FlowConfig {
         reports: &Reports,
     ) -> anyhow::Result<FlowMatching> {
         anyhow::ensure!((1..=1024).contains(&self.ot_batch), "ot_batch is {}; choose 1 to 1024", self.ot_batch);
+        anyhow::ensure!(
+            self.task == TaskKind::Flow || !self.excess_loss,
+            "the least loss of a flow map is not known; drop --excess-loss, or take --task flow"
+        );
         let coupling = match self.coupling {
             CouplingKind::Independent | CouplingKind::Semidiscrete { .. } => None,
             kind => {
@@ -29,6 +39,40 @@ impl FlowConfig {
         };
         let flow = FlowMatching::from(self.objective.clone());
         Ok(FlowMatching { source, coupling, coupled_steps: self.ot_batch, seed, ..flow })
+    }
+}
+
+impl FlowConfig {
+    /// The task of a run, from its flow matching.
+    pub fn task_of<'m>(&self, flow: FlowTask<'m>, averaged: Option<&'m Averaged>) -> Box<dyn Task + 'm> {
+        match self.task {
+            TaskKind::Flow => Box::new(flow),
+            kind => Box::new(FlowMapTask { flow, kind, average: averaged.map(|averaged| averaged.network.as_ref()) }),
+        }
+    }
+}
+
+/// A second network with the averaged weights of the trained one, for tasks whose targets come from
+/// these.
+#[derive(Debug)]
+pub struct Averaged {
+    network: Box<dyn VelocityModel>,
+    _store: VarStore,
+}
+
+impl Averaged {
+    /// The network, if the task needs it. It reads the averages of `state`.
+    ///
+    /// # Errors
+    /// An invalid network.
+    pub fn of(config: &FlowConfig, network: &ModelConfig, state: &TrainState) -> anyhow::Result<Option<Self>> {
+        if !matches!(config.task, TaskKind::Shortcut { .. }) {
+            return Ok(None);
+        }
+        let store = VarStore::new(state.params.device());
+        let network = network.build(&store.root())?;
+        follow_average(&store, state);
+        Ok(Some(Self { network, _store: store }))
     }
 }
 

@@ -34,7 +34,7 @@ pub mod artefact;
 pub mod cli;
 pub mod device;
 pub mod every;
-mod flow;
+pub mod flow;
 pub mod help;
 pub mod likelihood;
 pub mod memory;

@@ -10,6 +10,7 @@ use fm_core::weighting::Weighting;
 use fm_ot::CouplingKind;
 use fm_ot::cost::Metric;
 use fm_ot::pairs::PairSampling;
+use fm_train::flow_map::TaskKind;
 use serde::{Deserialize, Serialize};
 
 crate::options! {
@@ -18,6 +19,8 @@ crate::options! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct FlowConfig, flags FlowArgs {
         "Objective" {
+            @choice("What the network learns: a flow, or a flow map that samples in few steps")
+            task: TaskKind = TaskKind::default(), arg(value_name = "TASK");
             @choice("How source rows are paired with data rows")
             coupling: CouplingKind = CouplingKind::Independent, arg(value_name = "HOW");
             @choice("Cost that optimal transport minimises")
@@ -76,9 +79,10 @@ impl FlowConfig {
     pub fn describe(&self) -> String {
         let o = &self.objective;
         let clip = if o.times.clip > 0.0 { format!(" clipped by {}", o.times.clip) } else { String::new() };
+        let task = if self.task == TaskKind::Flow { String::new() } else { format!("{}: ", self.task) };
         let together = if self.ot_batch > 1 { format!(" over {} batches", self.ot_batch) } else { String::new() };
         format!(
-            "{} on the {} path, {} times{clip}, {} weights; {} coupling{together} from {}",
+            "{task}{} on the {} path, {} times{clip}, {} weights; {} coupling{together} from {}",
             o.prediction, o.path, o.times.distribution, o.weighting, self.coupling, self.source
         )
     }

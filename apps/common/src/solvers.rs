@@ -16,7 +16,7 @@ pub struct SolveArgs {
     #[arg(long, help = help_with_default::<SolverName>("ODE solver"))]
     solver: Option<SolverName>,
     #[arg(long, value_name = "N", help = format!(
-        "Number of fixed steps (default: 50, but adaptive steps for {})", adaptive_methods()
+        "Number of fixed steps (default: 50, but 1 for map, and adaptive steps for {})", adaptive_methods()
     ))]
     num_steps: Option<usize>,
     #[arg(long, help = help_with_default::<Grid>("Time grid of fixed steps"))]
@@ -90,7 +90,7 @@ impl SolveArgs {
             return Ok(sampler(Steps::Listed(self.times.clone())));
         }
         let most = 1_000_000;
-        let steps = self.num_steps.unwrap_or(50);
+        let steps = self.num_steps.unwrap_or(if solver == SolverName::FlowMap { 1 } else { 50 });
         ensure!((1..=most).contains(&steps), "--num-steps is {steps}; choose 1 to {most}");
         if adaptive {
             ensure!(self.grid.is_none(), "{solver} chooses its own steps; give --num-steps with --grid");

@@ -17,6 +17,7 @@ use fm_models::ModelConfig;
 use fm_models::layers::Activation;
 use fm_models::timed_layer::LayerKind;
 use fm_ot::CouplingKind;
+use fm_train::flow_map::TaskKind;
 use fm_train::trained_source::{SourceScale, TrainedSource};
 use serde::{Deserialize, Serialize};
 use tch::nn;
@@ -258,7 +259,8 @@ impl Config {
     /// The network for the columns and classes of a table.
     pub(crate) fn model(&self, columns: &Columns) -> anyhow::Result<ModelConfig> {
         let series = columns.series.map(|s| [s.length as i64, s.channels as i64]);
-        self.network()?.config(columns.dim(), series, columns.classes.len(), self.label_drop > 0.0)
+        let network = self.network()?.config(columns.dim(), series, columns.classes.len(), self.label_drop > 0.0)?;
+        Ok(network.with_intervals(self.flow.task != TaskKind::Flow))
     }
 
     /// # Errors

@@ -12,6 +12,7 @@ use crate::training_data::{Material, open_source};
 use anyhow::Context;
 use fm_app::advice::{Effect, Setting, advice, common_effects, without_effect};
 use fm_app::every::total_steps;
+use fm_app::flow::Averaged;
 use fm_app::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_app::models::TableModel;
 use fm_app::optimizer_args::Measurements;
@@ -250,7 +251,9 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let validation = validation.map(|validation| Validation { trained_source: learned(), ..validation });
     let quality = (quality_every > 0).then(|| quality(&config, &material, &drawer, quality_every)).transpose()?;
     let task = FlowTask { trained_source: learned(), ..FlowTask::new(model.as_ref(), &flow) };
-    job.run(group, state, Parts { task: &task, source: batches.as_ref(), validation, quality, draw: look })
+    let averaged = Averaged::of(&config.flow, &network, &state)?;
+    let task = config.flow.task_of(task, averaged.as_ref());
+    job.run(group, state, Parts { task: task.as_ref(), source: batches.as_ref(), validation, quality, draw: look })
 }
 
 /// The options that need another one to have an effect.

@@ -114,6 +114,20 @@ pub trait RowField<S> {
         let _ = t;
         None
     }
+
+    /// Whether the field is a flow map, so that [`mean_velocities`](Self::mean_velocities) is
+    /// defined.
+    fn is_flow_map(&self) -> bool {
+        false
+    }
+
+    /// The mean velocity of row i from t\[i\] to t\[i\] + h\[i\] on the trajectory through x_i, so
+    /// that x + h u is its point there. Otherwise as [`velocities`](Self::velocities). `None` for a
+    /// field that is not a flow map, the default.
+    fn mean_velocities(&self, x: &S, t: &[f64], h: &[f64], rows: &[usize]) -> Option<S> {
+        let _ = (x, t, h, rows);
+        None
+    }
 }
 
 impl<S, F: Fn(&S, &[f64], &[usize]) -> S> RowField<S> for F {
@@ -212,6 +226,14 @@ macro_rules! row_fields {
 
             fn path_at(&self, t: f64) -> Option<Coefficients> {
                 (**self).path_at(t)
+            }
+
+            fn is_flow_map(&self) -> bool {
+                (**self).is_flow_map()
+            }
+
+            fn mean_velocities(&self, x: &S, t: &[f64], h: &[f64], rows: &[usize]) -> Option<S> {
+                (**self).mean_velocities(x, t, h, rows)
             }
         }
     )*};
@@ -338,5 +360,14 @@ impl<S: RowState, F: RowField<S>, P: ProbPath> RowField<S> for Converted<F, P> {
 
     fn path_at(&self, t: f64) -> Option<Coefficients> {
         Some(self.path.coefficients(t))
+    }
+
+    fn is_flow_map(&self) -> bool {
+        self.prediction == Prediction::Velocity && self.field.is_flow_map()
+    }
+
+    fn mean_velocities(&self, x: &S, t: &[f64], h: &[f64], rows: &[usize]) -> Option<S> {
+        // A mean of other predictions says nothing about the mean velocity.
+        if self.is_flow_map() { self.field.mean_velocities(x, t, h, rows) } else { None }
     }
 }

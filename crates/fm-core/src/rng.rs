@@ -56,6 +56,8 @@ pub enum Stream {
     Dequantise = 15,
     /// Augmentations of a data row other than mirroring.
     Transform = 16,
+    /// Intervals of time of flow maps.
+    Interval = 17,
 }
 
 /// Identifies one stream of one step of a run, starting at a row; every draw is a function of it.

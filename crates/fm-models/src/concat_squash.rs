@@ -21,9 +21,10 @@
 
 use crate::error::{ModelError, require};
 use crate::fused::{self, gated::FusedConcatSquash};
+use crate::interval::IntervalColumn;
 use crate::layers::{Activation, class_table, look_up};
 use crate::mlp::check_widths;
-use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_zero};
+use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_off, is_zero};
 use crate::polynomial;
 use crate::timed_layer::{self, Layer, LayerKind, TimedLayer};
 use fm_core::tape::Tape;
@@ -59,6 +60,9 @@ pub struct ConcatSquashConfig {
     /// Values of a condition vector; 0 for a network without. With classes it must be 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub condition_dim: i64,
+    /// Whether the network takes an interval ([`interval`](crate::interval)).
+    #[serde(skip_serializing_if = "is_off")]
+    pub interval: bool,
 }
 
 impl Default for ConcatSquashConfig {
@@ -73,6 +77,7 @@ impl Default for ConcatSquashConfig {
             null_class: false,
             class_width: 16,
             condition_dim: 0,
+            interval: false,
         }
     }
 }
@@ -119,6 +124,14 @@ impl NetworkConfig for ConcatSquashConfig {
         self.null_class
     }
 
+    fn interval(&self) -> bool {
+        self.interval
+    }
+
+    fn set_interval(&mut self, interval: bool) {
+        self.interval = interval;
+    }
+
     fn validate(&self) -> Result<(), ModelError> {
         check_widths("ConcatSquash network", self.dim, &self.widths)?;
         check_condition_dim("ConcatSquash network", self.condition_dim, self.classes)?;
@@ -135,8 +148,9 @@ impl NetworkConfig for ConcatSquashConfig {
 
     fn parameters(&self) -> i64 {
         let layer = |w: &[i64]| self.layer.parameters(w[0], w[1], self.context());
+        let interval = if self.interval { self.all_widths()[1..].iter().sum() } else { 0 };
         let rows = if self.classes > 0 { self.classes + i64::from(self.null_class) } else { 0 };
-        self.all_widths().windows(2).map(layer).fold(rows * self.class_width, i64::saturating_add)
+        self.all_widths().windows(2).map(layer).fold(rows * self.class_width + interval, i64::saturating_add)
     }
 
     fn activations(&self) -> Activations {
@@ -166,6 +180,8 @@ struct ConcatSquash {
     label_emb: Option<nn::Embedding>,
     null_class: Option<i64>,
     conditions: ConditionKind,
+    /// One per layer, if the network takes an interval.
+    intervals: Vec<IntervalColumn>,
 }
 
 fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl VelocityModel + use<>, ModelError> {
@@ -173,6 +189,8 @@ fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl VelocityMo
     let (widths, context) = (c.all_widths(), c.context());
     let layer = |(i, w): (usize, &[i64])| c.layer.build(&(p / "layers" / i), w[0], w[1], context);
     let table = || class_table(p / "label_emb", c.classes, c.null_class, c.class_width, 1.0);
+    let interval = |(i, w): (usize, &i64)| IntervalColumn::new(p / "layers" / i / "interval", *w);
+    let intervals = if c.interval { widths[1..].iter().enumerate().map(interval).collect() } else { Vec::new() };
     Ok(ConcatSquash {
         layers: widths.windows(2).enumerate().map(layer).collect(),
         activation: c.activation,
@@ -182,6 +200,7 @@ fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl VelocityMo
         label_emb: (c.classes > 0).then(table),
         null_class: (c.classes > 0 && c.null_class).then_some(c.classes),
         conditions: condition_kind(c.classes, c.null_class, c.condition_dim),
+        intervals,
     })
 }
 
@@ -199,6 +218,27 @@ impl ConcatSquash {
             parameters.extend([&lin1.ws, lin1.bs.as_ref()?, &lin2.ws, lin2.bs.as_ref()?, &lin3.ws]);
         }
         self.fused.then_some(parameters)
+    }
+
+    /// The prediction over an interval h; without one, over none.
+    fn run(&self, x: &Tensor, t: &Tensor, h: Option<&Tensor>, condition: Option<&Tensor>) -> Tensor {
+        let kind = self.weight().map_or_else(|| x.kind(), Tensor::kind);
+        let t = t.to_kind(kind);
+        let embedded = match self.conditions {
+            ConditionKind::Vectors { dim } => {
+                let zeros = || Tensor::zeros([x.size()[0], dim], (kind, x.device()));
+                Some(condition.map_or_else(zeros, |vectors| vectors.to_kind(kind)))
+            }
+            _ => self.label_emb.as_ref().and_then(|e| look_up(e, condition, self.null_class, &t)),
+        };
+        let context = match embedded {
+            Some(rows) => Tensor::cat(&[t.unsqueeze(1).expand([rows.size()[0], 1], false), rows], 1),
+            None => t.unsqueeze(1),
+        };
+        let input = polynomial::features(&x.to_kind(kind), self.degree);
+        let layers = self.layers.iter().map(|layer| layer as &dyn TimedLayer);
+        let added = |i: usize| Some(self.intervals.get(i)?.forward(h?));
+        timed_layer::run(layers, self.activation, &input, &context, added).to_kind(x.kind())
     }
 }
 
@@ -220,22 +260,22 @@ impl VelocityModel for ConcatSquash {
     }
 
     fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        let kind = self.weight().map_or_else(|| x.kind(), Tensor::kind);
-        let t = t.to_kind(kind);
-        let embedded = match self.conditions {
-            ConditionKind::Vectors { dim } => {
-                let zeros = || Tensor::zeros([x.size()[0], dim], (kind, x.device()));
-                Some(condition.map_or_else(zeros, |vectors| vectors.to_kind(kind)))
-            }
-            _ => self.label_emb.as_ref().and_then(|e| look_up(e, condition, self.null_class, &t)),
-        };
-        let context = match embedded {
-            Some(rows) => Tensor::cat(&[t.unsqueeze(1).expand([rows.size()[0], 1], false), rows], 1),
-            None => t.unsqueeze(1),
-        };
-        let input = polynomial::features(&x.to_kind(kind), self.degree);
-        let layers = self.layers.iter().map(|layer| layer as &dyn TimedLayer);
-        timed_layer::run(layers, self.activation, &input, &context).to_kind(x.kind())
+        self.run(x, t, None, condition)
+    }
+
+    fn takes_intervals(&self) -> bool {
+        !self.intervals.is_empty()
+    }
+
+    fn mean_velocity(
+        &self,
+        x: &Tensor,
+        t: &Tensor,
+        h: &Tensor,
+        condition: Option<&Tensor>,
+        _train: bool,
+    ) -> Option<Tensor> {
+        self.takes_intervals().then(|| self.run(x, t, Some(h), condition))
     }
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {

@@ -59,6 +59,18 @@ impl ModelConfig {
         (classes > 0 && self.network().null_class()).then_some(classes)
     }
 
+    /// Whether the network takes an interval of time, as a flow map does.
+    pub fn takes_intervals(&self) -> bool {
+        self.network().interval()
+    }
+
+    /// The same network with or without an interval. All other parameters have the same names and
+    /// shapes, and at an interval of 0 a new network with one computes what the other one computes.
+    pub fn with_intervals(mut self, interval: bool) -> Self {
+        self.network_mut().set_interval(interval);
+        self
+    }
+
     /// Whether the output has a second half for the variance.
     pub(crate) fn learns_sigma(&self) -> bool {
         self.network().learns_sigma()

@@ -16,11 +16,12 @@
 //! # Ok::<(), fm_models::ModelError>(())
 //! ```
 
-use crate::adaln::{Block, BlockConfig, FREQUENCIES, Head, time_layers, xavier_bound};
+use crate::adaln::{Block, BlockConfig, FREQUENCIES, Head, small, time_layers, xavier_bound};
 use crate::embedding::{TimeEmbedding, positions_2d};
 use crate::error::{ModelError, require};
+use crate::interval::IntervalEmbedding;
 use crate::layers::{ZERO, buffer, class_table, look_up};
-use crate::network::{Activations, NetworkConfig, condition_kind};
+use crate::network::{Activations, NetworkConfig, condition_kind, is_off};
 use fm_core::tape::Tape;
 use fm_core::tensor::{ConditionKind, VelocityModel};
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,9 @@ pub struct DitConfig {
     pub exact_gelu: bool,
     /// How t is embedded.
     pub time: TimeEmbedding,
+    /// Whether the network takes an interval ([`interval`](crate::interval)).
+    #[serde(skip_serializing_if = "is_off")]
+    pub interval: bool,
 }
 
 impl Default for DitConfig {
@@ -75,6 +79,7 @@ impl Default for DitConfig {
             affine_norm: false,
             exact_gelu: false,
             time: TimeEmbedding::default(),
+            interval: false,
         }
     }
 }
@@ -156,6 +161,14 @@ impl NetworkConfig for DitConfig {
         Some(self.patch)
     }
 
+    fn interval(&self) -> bool {
+        self.interval
+    }
+
+    fn set_interval(&mut self, interval: bool) {
+        self.interval = interval;
+    }
+
     fn validate(&self) -> Result<(), ModelError> {
         let check = |good, problem: String, remedy| require(good, "DiT", problem, remedy);
         let [height, width] = self.image_size;
@@ -174,14 +187,15 @@ impl NetworkConfig for DitConfig {
             format!("width {} with {} heads", self.width, self.heads),
             "make the width a multiple of 4 and of the heads",
         )?;
-        self.time.validate("DiT")
+        self.time.validate("DiT", self.interval)
     }
 
     fn parameters(&self) -> i64 {
         let (w, pixels) = (self.width, self.patch * self.patch);
         let patches = self.image_channels * pixels * w + w;
         let classes = if self.classes > 0 { (self.classes + i64::from(self.null_class)) * w } else { 0 };
-        patches + classes + self.blocks().parameters(self.depth, pixels * self.out_channels())
+        let interval = if self.interval { IntervalEmbedding::parameters(FREQUENCIES, w) } else { 0 };
+        patches + classes + interval + self.blocks().parameters(self.depth, pixels * self.out_channels())
     }
 
     fn activations(&self) -> Activations {
@@ -203,6 +217,7 @@ struct Dit {
     patches: nn::Conv2D,
     positions: Tensor,
     time: [nn::Linear; 2],
+    interval: Option<IntervalEmbedding>,
     classes: Option<nn::Embedding>,
     blocks: Vec<Block>,
     head: Head,
@@ -215,11 +230,14 @@ fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + use<>, ModelE
     let patch_config =
         nn::ConvConfig { stride: c.patch, ws_init: xavier_bound(patch_dim, w), bs_init: ZERO, ..Default::default() };
     let table = p / "y_embedder" / "embedding_table";
+    let h = p / "h_embedder" / "mlp";
+    let interval = || IntervalEmbedding::new(&h, small(&h / 0, FREQUENCIES, w), w, c.time);
     Ok(Dit {
         config: c.clone(),
         patches: nn::conv2d(p / "x_embedder" / "proj", c.image_channels, w, c.patch, patch_config),
         positions: buffer(p, "pos_embed", &positions_2d(c.grid(), w, p.device())?),
         time: time_layers(&(p / "t_embedder" / "mlp"), w),
+        interval: c.interval.then(interval),
         classes: (c.classes > 0).then(|| class_table(table, c.classes, c.null_class, w, 0.02)),
         blocks: (0..c.depth).map(|i| Block::new(&(p / "blocks" / i), c.blocks())).collect(),
         head: Head::new(&(p / "final_layer"), c.blocks(), c.patch * c.patch * c.out_channels()),
@@ -227,10 +245,13 @@ fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + use<>, ModelE
 }
 
 impl Dit {
-    fn embed(&self, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+    fn embed(&self, t: &Tensor, h: Option<&Tensor>, condition: Option<&Tensor>) -> Tensor {
         let [first, second] = &self.time;
         let e = self.config.time.embed(t, FREQUENCIES).to_kind(first.ws.kind());
-        let c = second.forward(&first.forward(&e).silu());
+        let mut c = second.forward(&first.forward(&e).silu());
+        if let Some(interval) = &self.interval {
+            c = c + interval.forward(h.unwrap_or(&t.zeros_like()));
+        }
         let null = self.config.null_class.then_some(self.config.classes);
         match self.classes.as_ref().and_then(|table| look_up(table, condition, null, t)) {
             Some(rows) => (c + rows).silu(),
@@ -245,9 +266,17 @@ impl Dit {
         grid.permute([0, 5, 1, 3, 2, 4]).reshape([-1, channels, rows * patch, columns * patch])
     }
 
-    fn run<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        let (t, condition) = (t.shallow_clone(), condition.map(Tensor::shallow_clone));
-        let c = tape.run(&[], move |_| self.embed(&t, condition.as_ref()));
+    fn run<'a>(
+        &'a self,
+        tape: &mut Tape<'a>,
+        x: &Tensor,
+        t: &Tensor,
+        h: Option<&Tensor>,
+        condition: Option<&Tensor>,
+    ) -> Tensor {
+        let [h, condition] = [h, condition].map(|given| given.map(Tensor::shallow_clone));
+        let t = t.shallow_clone();
+        let c = tape.run(&[], move |_| self.embed(&t, h.as_ref(), condition.as_ref()));
         let x = x.to_kind(c.kind());
         let mut tokens = tape.run(&[], move |_| {
             self.patches.forward(&x).flatten(2, 3).transpose(1, 2) + self.positions.to_kind(x.kind())
@@ -278,10 +307,25 @@ impl VelocityModel for Dit {
     }
 
     fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        self.run(&mut Tape::off(), x, t, condition)
+        self.run(&mut Tape::off(), x, t, None, condition)
+    }
+
+    fn takes_intervals(&self) -> bool {
+        self.interval.is_some()
+    }
+
+    fn mean_velocity(
+        &self,
+        x: &Tensor,
+        t: &Tensor,
+        h: &Tensor,
+        condition: Option<&Tensor>,
+        _train: bool,
+    ) -> Option<Tensor> {
+        self.interval.is_some().then(|| self.run(&mut Tape::off(), x, t, Some(h), condition))
     }
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        self.run(tape, x, t, condition)
+        self.run(tape, x, t, None, condition)
     }
 }

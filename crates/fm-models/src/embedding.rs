@@ -95,7 +95,10 @@ impl TimeEmbedding {
         Tensor::cat(&halves, 1)
     }
 
-    pub(crate) fn validate(&self, model: &'static str) -> Result<(), ModelError> {
+    pub(crate) fn validate(&self, model: &'static str, interval: bool) -> Result<(), ModelError> {
+        let smooth = !(interval && self.integer);
+        let remedy = "use time.integer false, because integer times have no derivative";
+        require(smooth, model, "an interval and integer times".to_owned(), remedy)?;
         let good = self.scale.is_finite() && self.scale != 0.0;
         require(good, model, format!("time.scale {}", self.scale), "use 1 or 1000")
     }

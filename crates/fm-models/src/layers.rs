@@ -1,6 +1,7 @@
 //! tch layers with PyTorch's initialisation, which differs from tch's defaults: weights and biases
 //! are uniform on +-1/sqrt(fan in). Normalisations compute in f32 for any compute precision.
 
+use fm_torch::forward_ad;
 use fm_torch::group_norm::group_norm_silu;
 use tch::nn::{self, Init, Module, Path};
 use tch::{Kind, Tensor};
@@ -70,6 +71,7 @@ impl GroupNorm {
     /// SiLU of the normalised values, in one operator if there is one.
     pub(crate) fn silu(&self, x: &Tensor) -> Tensor {
         if let (Some(w), Some(b)) = (&self.0.ws, &self.0.bs)
+            && !forward_ad::is_open()
             && let Ok(Some(y)) = group_norm_silu(x, GROUPS, w, b, EPS)
         {
             return y;
@@ -148,6 +150,11 @@ impl Activation {
 /// softmax(q k' / sqrt(d)) v for q, k and v of (B, heads, T, d). Fused kernels need a last stride
 /// of 1.
 pub(crate) fn attend(qkv: &[Tensor]) -> Tensor {
+    if forward_ad::is_open() {
+        // Fused kernels have no forward-mode derivative.
+        let scale = (qkv[0].size()[3] as f64).sqrt().recip();
+        return (&qkv[0] * scale).matmul(&qkv[1].transpose(2, 3)).softmax(-1, qkv[0].kind()).matmul(&qkv[2]);
+    }
     Tensor::scaled_dot_product_attention::<Tensor>(&qkv[0], &qkv[1], &qkv[2], None, 0.0, false, None, false)
 }
 

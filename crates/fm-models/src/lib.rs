@@ -11,6 +11,7 @@
 //! | [`vqvae`] | the vector-quantised autoencoder; image networks can work in its latent space |
 //! | [`features`] | feature extractors for measuring the quality of samples; not velocity networks |
 //! | [`embedding`] | sinusoidal time embedding and two-dimensional positions |
+//! | [`interval`] | intervals of time as a further input, for flow maps |
 //! | [`resize`] | networks at other image sizes than they were built for |
 //! | [`reverse`] | weights of networks whose time runs from data to noise |
 //! | [`interchange`] | import and export of weights as `.safetensors` and `.pt`, and recognition of networks |
@@ -39,6 +40,7 @@ mod error;
 pub mod features;
 mod fused;
 pub mod interchange;
+pub mod interval;
 pub mod layers;
 pub mod mlp;
 mod network;

@@ -27,8 +27,9 @@
 
 use crate::error::{ModelError, require};
 use crate::fused::{self, plain};
+use crate::interval::IntervalColumn;
 use crate::layers::{Activation, linear};
-use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_zero};
+use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_off, is_zero};
 use fm_core::tape::Tape;
 use fm_core::tensor::{ConditionKind, VelocityModel};
 use serde::{Deserialize, Serialize};
@@ -52,12 +53,15 @@ pub struct MlpConfig {
     /// Values of a condition vector; 0 for a network without. With classes it must be 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub condition_dim: i64,
+    /// Whether the network takes an interval ([`interval`](crate::interval)).
+    #[serde(skip_serializing_if = "is_off")]
+    pub interval: bool,
 }
 
 impl Default for MlpConfig {
     fn default() -> Self {
         let (activation, widths) = (Activation::Gelu, vec![64; 3]);
-        Self { dim: 2, widths, activation, classes: 0, null_class: false, condition_dim: 0 }
+        Self { dim: 2, widths, activation, classes: 0, null_class: false, condition_dim: 0, interval: false }
     }
 }
 
@@ -94,6 +98,14 @@ impl NetworkConfig for MlpConfig {
         self.null_class
     }
 
+    fn interval(&self) -> bool {
+        self.interval
+    }
+
+    fn set_interval(&mut self, interval: bool) {
+        self.interval = interval;
+    }
+
     fn validate(&self) -> Result<(), ModelError> {
         let problem = format!("it has {} classes", self.classes);
         require((0..1 << 20).contains(&self.classes), "MLP", problem, "give 0 to 2^20")?;
@@ -102,7 +114,9 @@ impl NetworkConfig for MlpConfig {
     }
 
     fn parameters(&self) -> i64 {
-        self.all_widths().windows(2).map(|w| w[0] * w[1] + w[1]).sum()
+        let widths = self.all_widths();
+        let interval = if self.interval { widths[1] } else { 0 };
+        widths.windows(2).map(|w| w[0] * w[1] + w[1]).sum::<i64>() + interval
     }
 
     fn activations(&self) -> Activations {
@@ -132,6 +146,7 @@ struct Mlp {
     activation: Activation,
     conditions: ConditionKind,
     null_class: bool,
+    interval: Option<IntervalColumn>,
 }
 
 fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelError> {
@@ -139,7 +154,50 @@ fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelE
     let widths = c.all_widths();
     let net = p / "net";
     let layers = widths.windows(2).enumerate().map(|(i, w)| linear(&net / (2 * i), w[0], w[1])).collect();
-    Ok(Mlp { layers, activation: c.activation, conditions: c.conditions(), null_class: c.null_class })
+    let interval = c.interval.then(|| IntervalColumn::new(p / "interval", widths[1]));
+    Ok(Mlp { layers, activation: c.activation, conditions: c.conditions(), null_class: c.null_class, interval })
+}
+
+impl Mlp {
+    /// The prediction over an interval h; without one, over none.
+    fn run(&self, x: &Tensor, t: &Tensor, h: Option<&Tensor>, condition: Option<&Tensor>) -> Tensor {
+        let kind = self.layers[0].ws.kind();
+        let mut state = Tensor::cat(&self.inputs(x, &t.to_kind(kind), condition), 1);
+        for (i, layer) in self.layers.iter().enumerate() {
+            if i > 0 {
+                state = self.activation.forward(&state);
+            }
+            state = layer.forward(&state);
+            if let (0, Some(column), Some(h)) = (i, &self.interval, h) {
+                state = state + column.forward(h);
+            }
+        }
+        state.to_kind(x.kind())
+    }
+
+    /// x, t and the condition, in the kind of the network.
+    fn inputs(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Vec<Tensor> {
+        let (kind, rows) = (t.kind(), x.size()[0]);
+        let mut inputs = vec![x.to_kind(kind), t.unsqueeze(1).expand([rows, 1], false)];
+        let zeros = |width| Tensor::zeros([rows, width], (kind, x.device()));
+        match self.conditions {
+            ConditionKind::None => {}
+            ConditionKind::Vectors { dim } => {
+                inputs.push(condition.map_or_else(|| zeros(dim), |vectors| vectors.to_kind(kind)));
+            }
+            ConditionKind::Classes { count } => {
+                // Without a condition, every row has the null class, or none if there is no null
+                // class.
+                let none = || {
+                    let rows = zeros(count);
+                    let _ = rows.narrow(1, count - 1, 1).fill_(f64::from(u8::from(self.null_class)));
+                    rows
+                };
+                inputs.push(condition.map_or_else(none, |classes| classes.one_hot(count).to_kind(kind)));
+            }
+        }
+        inputs
+    }
 }
 
 impl VelocityModel for Mlp {
@@ -163,34 +221,22 @@ impl VelocityModel for Mlp {
     }
 
     fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        let kind = self.layers[0].ws.kind();
-        let t = t.to_kind(kind).unsqueeze(1).expand([x.size()[0], 1], false);
-        let mut input = vec![x.to_kind(kind), t];
-        let zeros = |width| Tensor::zeros([x.size()[0], width], (kind, x.device()));
-        match self.conditions {
-            ConditionKind::None => {}
-            ConditionKind::Vectors { dim } => {
-                input.push(condition.map_or_else(|| zeros(dim), |vectors| vectors.to_kind(kind)));
-            }
-            ConditionKind::Classes { count } => {
-                // Without a condition, every row has the null class, or none if there is no null
-                // class.
-                let none = || {
-                    let rows = zeros(count);
-                    let _ = rows.narrow(1, count - 1, 1).fill_(f64::from(u8::from(self.null_class)));
-                    rows
-                };
-                input.push(condition.map_or_else(none, |classes| classes.one_hot(count).to_kind(kind)));
-            }
-        }
-        let mut h = Tensor::cat(&input, 1);
-        for (i, layer) in self.layers.iter().enumerate() {
-            if i > 0 {
-                h = self.activation.forward(&h);
-            }
-            h = layer.forward(&h);
-        }
-        h.to_kind(x.kind())
+        self.run(x, t, None, condition)
+    }
+
+    fn takes_intervals(&self) -> bool {
+        self.interval.is_some()
+    }
+
+    fn mean_velocity(
+        &self,
+        x: &Tensor,
+        t: &Tensor,
+        h: &Tensor,
+        condition: Option<&Tensor>,
+        _train: bool,
+    ) -> Option<Tensor> {
+        self.interval.is_some().then(|| self.run(x, t, Some(h), condition))
     }
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {

@@ -53,6 +53,12 @@ pub(crate) fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
+/// Whether a setting is off, its default, which files leave out for the same reason.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn is_off(value: &bool) -> bool {
+    !*value
+}
+
 /// Declares [`ModelConfig`](crate::ModelConfig): a variant, the name of its kind, and its
 /// configuration per network.
 macro_rules! networks {
@@ -102,6 +108,12 @@ pub(crate) trait NetworkConfig {
     fn null_class(&self) -> bool {
         false
     }
+
+    /// Whether the network takes an interval.
+    fn interval(&self) -> bool;
+
+    /// Makes the network with or without an interval.
+    fn set_interval(&mut self, interval: bool);
 
     /// Whether the output has a second half for the variance, which is not used.
     fn learns_sigma(&self) -> bool {

@@ -33,8 +33,9 @@
 use crate::adaln::{Block, BlockConfig, FREQUENCIES, Head, small, time_layers, xavier};
 use crate::embedding::{TimeEmbedding, table_1d};
 use crate::error::{ModelError, require};
+use crate::interval::IntervalEmbedding;
 use crate::layers::{class_table, look_up};
-use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_zero};
+use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_off, is_zero};
 use fm_core::tape::Tape;
 use fm_core::tensor::{ConditionKind, VelocityModel};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ pub struct SequenceConfig {
     pub condition_dim: i64,
     /// How t is embedded.
     pub time: TimeEmbedding,
+    /// Whether the network takes an interval ([`interval`](crate::interval)).
+    #[serde(skip_serializing_if = "is_off")]
+    pub interval: bool,
 }
 
 impl Default for SequenceConfig {
@@ -79,6 +83,7 @@ impl Default for SequenceConfig {
             null_class: false,
             condition_dim: 0,
             time: TimeEmbedding::default(),
+            interval: false,
         }
     }
 }
@@ -102,6 +107,14 @@ impl NetworkConfig for SequenceConfig {
         self.null_class
     }
 
+    fn interval(&self) -> bool {
+        self.interval
+    }
+
+    fn set_interval(&mut self, interval: bool) {
+        self.interval = interval;
+    }
+
     fn validate(&self) -> Result<(), ModelError> {
         let check = |good, problem: String, remedy| require(good, "sequence transformer", problem, remedy);
         let sizes = [self.length, self.channels, self.width, self.depth, self.heads];
@@ -111,7 +124,7 @@ impl NetworkConfig for SequenceConfig {
         let problem = format!("width {} with {} heads", self.width, self.heads);
         check(divides, problem, "make the width even and a multiple of the heads")?;
         check_condition_dim("sequence transformer", self.condition_dim, self.classes)?;
-        self.time.validate("sequence transformer")
+        self.time.validate("sequence transformer", self.interval)
     }
 
     fn parameters(&self) -> i64 {
@@ -119,7 +132,8 @@ impl NetworkConfig for SequenceConfig {
         let linear = |fan_in: i64| fan_in * w + w;
         let classes = if self.classes > 0 { (self.classes + i64::from(self.null_class)) * w } else { 0 };
         let vectors = if self.condition_dim > 0 { linear(self.condition_dim) + linear(w) } else { 0 };
-        linear(self.channels) + classes + vectors + self.blocks().parameters(self.depth, self.channels)
+        let interval = if self.interval { IntervalEmbedding::parameters(FREQUENCIES, w) } else { 0 };
+        linear(self.channels) + classes + vectors + interval + self.blocks().parameters(self.depth, self.channels)
     }
 
     fn activations(&self) -> Activations {
@@ -142,6 +156,7 @@ struct Sequence {
     tokens: nn::Linear,
     positions: Tensor,
     time: [nn::Linear; 2],
+    interval: Option<IntervalEmbedding>,
     classes: Option<nn::Embedding>,
     vectors: Option<[nn::Linear; 2]>,
     blocks: Vec<Block>,
@@ -152,12 +167,14 @@ impl Sequence {
     fn new(p: &Path<'_>, c: &SequenceConfig) -> Result<Self, ModelError> {
         let w = c.width;
         let table = p / "y_embedder" / "embedding_table";
-        let vector = p / "c_embedder";
+        let (vector, h) = (p / "c_embedder", p / "h_embedder" / "mlp");
+        let interval = || IntervalEmbedding::new(&h, small(&h / 0, FREQUENCIES, w), w, c.time);
         Ok(Self {
             config: c.clone(),
             tokens: xavier(p / "x_embedder", c.channels, w),
             positions: table_1d(c.length, w, p.device()),
             time: time_layers(&(p / "t_embedder" / "mlp"), w),
+            interval: c.interval.then(interval),
             classes: (c.classes > 0).then(|| class_table(table, c.classes, c.null_class, w, 0.02)),
             vectors: (c.condition_dim > 0).then(|| [small(&vector / 0, c.condition_dim, w), small(&vector / 2, w, w)]),
             blocks: (0..c.depth).map(|i| Block::new(&(p / "blocks" / i), c.blocks())).collect(),
@@ -170,10 +187,13 @@ impl Sequence {
     }
 
     /// SiLU of the sum of all embeddings, (B, width).
-    fn embed(&self, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+    fn embed(&self, t: &Tensor, h: Option<&Tensor>, condition: Option<&Tensor>) -> Tensor {
         let [first, second] = &self.time;
         let kind = first.ws.kind();
-        let c = second.forward(&first.forward(&self.config.time.embed(t, FREQUENCIES).to_kind(kind)).silu());
+        let mut c = second.forward(&first.forward(&self.config.time.embed(t, FREQUENCIES).to_kind(kind)).silu());
+        if let Some(interval) = &self.interval {
+            c = c + interval.forward(h.unwrap_or(&t.zeros_like()));
+        }
         if let Some([first, second]) = &self.vectors {
             // Without a condition, the vector is zero.
             let zeros = || Tensor::zeros([t.size()[0], self.config.condition_dim], (kind, t.device()));
@@ -195,9 +215,17 @@ impl Sequence {
         table_1d(length, self.config.width, self.head.device())
     }
 
-    fn run<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        let (shape, t, condition) = (x.size(), t.shallow_clone(), condition.map(Tensor::shallow_clone));
-        let c = tape.run(&[], move |_| self.embed(&t, condition.as_ref()));
+    fn run<'a>(
+        &'a self,
+        tape: &mut Tape<'a>,
+        x: &Tensor,
+        t: &Tensor,
+        h: Option<&Tensor>,
+        condition: Option<&Tensor>,
+    ) -> Tensor {
+        let [h, condition] = [h, condition].map(|given| given.map(Tensor::shallow_clone));
+        let (shape, t) = (x.size(), t.shallow_clone());
+        let c = tape.run(&[], move |_| self.embed(&t, h.as_ref(), condition.as_ref()));
         let x = x.to_kind(c.kind()).reshape([shape[0], -1, self.config.channels]);
         let positions = self.positions(x.size()[1]);
         let mut tokens = tape.run(&[], move |_| self.tokens.forward(&x) + positions.to_kind(x.kind()));
@@ -235,10 +263,25 @@ impl VelocityModel for Sequence {
     }
 
     fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        self.run(&mut Tape::off(), x, t, condition)
+        self.run(&mut Tape::off(), x, t, None, condition)
+    }
+
+    fn takes_intervals(&self) -> bool {
+        self.interval.is_some()
+    }
+
+    fn mean_velocity(
+        &self,
+        x: &Tensor,
+        t: &Tensor,
+        h: &Tensor,
+        condition: Option<&Tensor>,
+        _train: bool,
+    ) -> Option<Tensor> {
+        self.interval.is_some().then(|| self.run(&mut Tape::off(), x, t, Some(h), condition))
     }
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        self.run(tape, x, t, condition)
+        self.run(tape, x, t, None, condition)
     }
 }

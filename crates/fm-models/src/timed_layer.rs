@@ -185,19 +185,23 @@ impl LayerNetwork {
 
 impl VelocityModel for LayerNetwork {
     fn forward(&self, x: &Tensor, t: &Tensor, _condition: Option<&Tensor>) -> Tensor {
-        run(self.layers.iter().map(|layer| layer.as_ref()), self.activation, x, &t.to_kind(x.kind()).unsqueeze(1))
+        let layers = self.layers.iter().map(|layer| layer.as_ref());
+        run(layers, self.activation, x, &t.to_kind(x.kind()).unsqueeze(1), |_| None)
     }
 }
 
-/// The layers in turn, with the activation between them.
+/// The layers in turn, with the activation between them; `added(k)`, if anything, is added to the
+/// output of layer k.
 pub(crate) fn run<'a>(
     layers: impl Iterator<Item = &'a dyn TimedLayer>,
     activation: Activation,
     x: &Tensor,
     context: &Tensor,
+    added: impl Fn(usize) -> Option<Tensor>,
 ) -> Tensor {
     layers.enumerate().fold(x.shallow_clone(), |h, (i, layer)| {
         let h = if i > 0 { activation.forward(&h) } else { h };
-        layer.forward(&h, context)
+        let out = layer.forward(&h, context);
+        added(i).map_or_else(|| out.shallow_clone(), |added| &out + added)
     })
 }

@@ -46,6 +46,11 @@ pub enum SolveError {
         "cannot guide the network: it has no null class; return it from VelocityModel::null_class, or use a scale of 1"
     )]
     NoNullClass,
+    /// Jumps of a field that has velocities only.
+    #[error(
+        "cannot jump over an interval: the field is not a flow map; take another solver, or a network with intervals that is sampled on its own path by plain guidance"
+    )]
+    NoFlowMap,
     /// An invalid number of steps.
     #[error("cannot make a time grid of {steps} steps: there may be 1 to {most}; give another number")]
     Steps {

@@ -11,6 +11,7 @@
 //! | [`dense`], [`events`] | the solution as a function of time; zeros of functions along it |
 //! | [`guidance`] | two fields combined: classifier-free guidance, autoguidance, CFG-Zero*, APG |
 //! | [`multistep`] | methods that reuse values of earlier steps |
+//! | [`flow_map`] | jumps of a flow map |
 //! | [`per_sample`] | adaptive steps per row of a batch |
 //! | [`solution`], [`error`] | the result and its cost; errors |
 //! | [`sde`] | stochastic sampling with the same marginals |
@@ -37,6 +38,7 @@ pub mod dense;
 pub mod error;
 pub mod events;
 pub mod fixed;
+pub mod flow_map;
 pub mod grid;
 pub mod guidance;
 #[cfg(feature = "tch")]

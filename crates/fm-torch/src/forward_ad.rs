@@ -33,6 +33,12 @@ thread_local! {
     static OPEN: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether this thread has a level open. Operators without a forward-mode formula, such as fused
+/// attention, then have to be replaced by others.
+pub fn is_open() -> bool {
+    OPEN.get()
+}
+
 /// A differentiation level, for the thread that opened it.
 #[derive(Debug)]
 pub struct Level {

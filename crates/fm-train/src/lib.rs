@@ -11,6 +11,7 @@
 //! | [`loss_aware`] | loss-aware time sampling |
 //! | [`collective`] | data-parallel training: collectives of the processes that train one model |
 //! | [`task`] | losses: flow matching, or your own |
+//! | [`flow_map`] | losses of flow maps, which sample in one or a few steps |
 //! | [`train`](mod@train) | the training loop |
 //! | [`trained_source`] | a Gaussian source whose mean and scale are trained with the network |
 //! | [`trainer`] | a training step, for a loop that you write yourself |
@@ -70,6 +71,8 @@ pub mod error;
 pub mod files;
 pub mod fingerprint;
 pub mod flat;
+pub mod flow_map;
+mod flow_packer;
 pub mod held_out;
 pub mod loss_aware;
 pub mod monitor;

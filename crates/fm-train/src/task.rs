@@ -1,35 +1,24 @@
 //! Losses of batches.
 //!
-//! A task packs the inputs of a step into one [`Block`] on a worker thread, and computes the loss
+//! A task packs the inputs of a step into one [`Block`](crate::block::Block) on a worker thread, and computes the loss
 //! from that block on the device. [`FlowTask`] regresses a network's prediction onto the target of
 //! a [`FlowMatching`]. Another task (an autoencoder, say) uses the same loop with its own block and
 //! loss.
 
 use crate::TrainError;
-use crate::accumulator::{self, BINS};
 use crate::batch::Batch;
 use crate::batches::{BatchOptions, FlowBatches};
-use crate::block::{Block, HostBlock, Packer};
 use crate::device_dataset::DeviceDataset;
-use crate::pack::{check, pack_conditions};
+use crate::flow_packer::{FlowPacker, POSITION, TARGET};
+pub use crate::pack::{DENSITY_BINS, HostInputs, Inputs, Pack, PackContext, StepInputs, TIME_BINS};
 use crate::trained_source::TrainedSource;
 use fm_core::FlowMatching;
 use fm_core::data::Dataset;
-use fm_core::interpolate::{PathWeights, coefficients};
-use fm_core::path::ProbPath;
-use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tape::Tape;
 use fm_core::tensor::{ConditionKind, VelocityModel, row_losses};
-use fm_core::time::LossAware;
 use std::ops::Range;
-use tch::{Device, Kind, Tensor};
-
-/// The field of a block with the one-hot time bin of each row of the whole batch: (whole,
-/// [`BINS`]), f64, one 1 per row.
-pub const TIME_BINS: &str = "time bins";
-/// The same for the bins of loss-aware times, if they are used.
-pub const DENSITY_BINS: &str = "density bins";
+use tch::{Kind, Tensor};
 
 /// A loss to minimize.
 pub trait Task {
@@ -57,70 +46,6 @@ pub trait Task {
     /// # Errors
     /// A batch that the task cannot use.
     fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError>;
-}
-
-/// Packs the inputs of a step on the host.
-pub trait Pack: Send + Sync {
-    /// The inputs of a step. They depend only on the batch and the context.
-    ///
-    /// # Errors
-    /// A batch or times that the task cannot use.
-    fn pack(&self, batch: &Batch, context: &PackContext<'_>) -> Result<HostInputs, TrainError>;
-}
-
-/// Context of packing a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct PackContext<'s> {
-    /// The target device of the block.
-    pub device: Device,
-    /// The density of loss-aware times, if there is one.
-    pub density: Option<&'s LossAware>,
-}
-
-impl PackContext<'_> {
-    /// A context for a device, without loss-aware times.
-    pub fn on(device: Device) -> Self {
-        Self { device, density: None }
-    }
-}
-
-/// Inputs of a step, on the host or (as [`Inputs`]) on the device.
-#[derive(Debug)]
-pub struct StepInputs<B> {
-    /// Steps done.
-    pub step: u64,
-    /// Range of these rows in the whole batch.
-    pub rows: Range<usize>,
-    /// Rows of the whole batch; other processes may hold some of them.
-    pub whole: usize,
-    /// Gain of the coupling, if there is one.
-    pub coupling_gain: Option<f64>,
-    /// The values.
-    pub block: B,
-}
-
-/// The inputs of a step on the host.
-pub type HostInputs = StepInputs<HostBlock>;
-/// The inputs of a step on the device.
-pub type Inputs = StepInputs<Block>;
-
-impl HostInputs {
-    /// Copies the inputs to the device, in one copy.
-    pub fn upload(self, device: Device) -> Inputs {
-        let Self { step, rows, whole, coupling_gain, block } = self;
-        Inputs { step, rows, whole, coupling_gain, block: block.upload(device) }
-    }
-}
-
-impl Inputs {
-    /// Some rows of a field with one value per local row; `rows` are indices in the whole batch.
-    pub fn of(&self, name: &str, rows: &Range<usize>) -> Option<Tensor> {
-        let all = self.block.get(name)?;
-        if *rows == self.rows {
-            return Some(all);
-        }
-        Some(all.narrow(0, rows.start.saturating_sub(self.rows.start) as i64, rows.len() as i64))
-    }
 }
 
 /// The loss of some rows.
@@ -181,96 +106,6 @@ impl FlowTraining for FlowMatching {
     }
 }
 
-/// Packs batches for a flow.
-struct FlowPacker<'m> {
-    flow: &'m FlowMatching,
-    /// Number of images on the device, if it holds the data.
-    resident: Option<usize>,
-    /// The conditions that the network takes, if known and not none.
-    conditions: Option<ConditionKind>,
-}
-
-impl Pack for FlowPacker<'_> {
-    fn pack(&self, batch: &Batch, context: &PackContext<'_>) -> Result<HostInputs, TrainError> {
-        let PackContext { device, density } = *context;
-        let (step, (here, whole)) = (batch.step, batch.span());
-        if batch.shape.iter().any(|n| *n < 1) {
-            let problem = format!("its rows have shape {:?}; give sizes of at least 1", batch.shape);
-            return Err(TrainError::Batch { step, problem });
-        }
-        let shape = [&[here.len() as i64], &batch.shape[..]].concat();
-        let dim = batch.dim();
-        let values = here.len().saturating_mul(dim);
-        let mut packer = Packer::default();
-        packer.push("x0", &batch.x0, &shape);
-        if batch.device_rows.is_empty() {
-            check("data", batch.x1.len(), values, step)?;
-            packer.push("x1", &batch.x1, &shape);
-        } else {
-            if let Some(pick) =
-                batch.device_rows.iter().find(|pick| self.resident.is_none_or(|count| pick.row >= count))
-            {
-                let problem = format!("it names row {}, which is not on the device; give the task the data", pick.row);
-                return Err(TrainError::Batch { step, problem });
-            }
-            let rows: Vec<i64> = batch.device_rows.iter().map(|pick| pick.row as i64).collect();
-            packer.push("picked", &rows, &shape[..1]);
-            let mirrored: Vec<bool> = batch.device_rows.iter().map(|pick| pick.mirrored).collect();
-            if mirrored.contains(&true) {
-                packer.push_bools("mirrored", &mirrored, &shape[..1]);
-            }
-        }
-        pack_conditions(&mut packer, batch, here.len(), self.conditions)?;
-        let (objective, key) = (&self.flow.objective, Key::new(self.flow.seed, step, Stream::Time));
-        if let Some(noise) = objective.path_noise(key.from_row(here.start as u64), here.len(), dim) {
-            packer.push("noise", &noise, &shape);
-        }
-        // Times are drawn for the whole batch, because its rows may share stratified times.
-        let drawn = objective.draw(key, whole, density)?;
-        let bins = accumulator::members(&drawn.times, BINS, accumulator::bin);
-        packer.push(TIME_BINS, &bins, &[whole as i64, BINS as i64]);
-        if let Some(density) = density {
-            let bins = accumulator::members(&drawn.positions, density.bins(), |u| density.bin(u));
-            packer.push(DENSITY_BINS, &bins, &[whole as i64, density.bins() as i64]);
-        }
-        let part = |values: &[f64]| values.get(here.clone()).unwrap_or_default().to_vec();
-        self.pack_times(&mut packer, &part(&drawn.times), &part(&drawn.weights), batch.shape.len())?;
-        let block = packer.finish(device)?;
-        Ok(HostInputs { step, rows: here, whole, coupling_gain: batch.coupling_gain, block })
-    }
-}
-
-impl FlowPacker<'_> {
-    /// Packs times, loss weights, and the weights of x1, x0 and noise in x_t and in the target, one
-    /// value per row each. Left out: loss weights that are all 1, other weights that are all 0, and
-    /// the weights of the target x1 - x0.
-    fn pack_times(&self, packer: &mut Packer, times: &[f64], weights: &[f64], axes: usize) -> Result<(), TrainError> {
-        let objective = &self.flow.objective;
-        let rows = times.len() as i64;
-        let f32s = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<_>>();
-        packer.push("time", &f32s(times), &[rows]);
-        if weights.iter().any(|w| *w != 1.0) {
-            packer.push("weight", &f32s(weights), &[rows]);
-        }
-        let path = PathWeights::new(&coefficients(&objective.path, times)?, objective.prediction)?;
-        if path.need_noise() && !objective.path.has_extra_noise() {
-            return Err(fm_core::Error::MissingNoise { path: objective.path.name() }.into());
-        }
-        let column = std::iter::once(rows).chain(std::iter::repeat_n(1, axes)).collect::<Vec<_>>();
-        let all = |values: &[f64], value: f64| values.iter().all(|v| *v == value);
-        let straight = all(&path.target[0], 1.0) && all(&path.target[1], -1.0) && all(&path.target[2], 0.0);
-        let columns = POSITION.iter().zip(&path.position).chain(TARGET.iter().zip(&path.target).filter(|_| !straight));
-        for (name, values) in columns.filter(|(_, values)| !all(values, 0.0)) {
-            packer.push(name, &f32s(values), &column);
-        }
-        Ok(())
-    }
-}
-
-/// Names of the weights of x1, x0 and noise.
-const POSITION: [&str; 3] = ["position x1", "position x0", "position noise"];
-const TARGET: [&str; 3] = ["target x1", "target x0", "target noise"];
-
 impl Task for FlowTask<'_> {
     fn validate(&self, source: Option<&Source>) -> Result<(), TrainError> {
         if source.is_some_and(|source| *source != self.flow.source) {
@@ -286,7 +121,11 @@ impl Task for FlowTask<'_> {
 
     fn packer(&self) -> Box<dyn Pack + '_> {
         let conditions = self.model.condition_kind().filter(|kind| *kind != ConditionKind::None);
-        Box::new(FlowPacker { flow: self.flow, resident: self.resident.as_ref().map(DeviceDataset::len), conditions })
+        Box::new(FlowPacker {
+            conditions,
+            resident: self.resident.as_ref().map(DeviceDataset::len),
+            ..FlowPacker::of(self.flow)
+        })
     }
 
     fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
@@ -337,10 +176,17 @@ impl FlowTask<'_> {
         rows: &Range<usize>,
         predict: impl FnOnce(&Tensor, &Tensor, Option<&Tensor>) -> Tensor,
     ) -> Result<Tensor, TrainError> {
-        let lacks = |name: &str| TrainError::Batch {
-            step: inputs.step,
-            problem: format!("its block has no {name}; pack it with the task's own packer"),
-        };
+        let PathPoints { x, t, target, condition } = self.points(inputs, rows)?;
+        let prediction = predict(&x, &t, condition.as_ref());
+        Ok(row_losses(&prediction, &target, &self.flow.objective.loss, self.flow.objective.reduction)?)
+    }
+
+    /// The points of these rows on the path, and the targets there.
+    ///
+    /// # Errors
+    /// Inputs that were packed for another task.
+    pub fn points(&self, inputs: &Inputs, rows: &Range<usize>) -> Result<PathPoints, TrainError> {
+        let lacks = |name: &str| inputs.lacks(name);
         let need = |name: &str| inputs.of(name, rows).ok_or_else(|| lacks(name));
         let x0 = need("x0")?;
         if !self.model.takes(&x0.size()[1..]) {
@@ -361,18 +207,30 @@ impl FlowTask<'_> {
             _ => need("x1")?,
         };
         let states = [Some(x1), Some(x0), inputs.of("noise", rows)];
-        let x_t = combination(inputs, POSITION, &states, rows).ok_or_else(|| lacks("weights of x_t"))?;
+        let x = combination(inputs, POSITION, &states, rows).ok_or_else(|| lacks("weights of x_t"))?;
         // Straight paths: same bits as with weights 1 and -1.
         let [x1, x0, _] = &states;
         let straight = || Some(x1.as_ref()? - x0.as_ref()?);
         let target = combination(inputs, TARGET, &states, rows).or_else(straight).ok_or_else(|| lacks("target"))?;
-        let prediction = predict(&x_t, &need("time")?, inputs.of("condition", rows).as_ref());
-        Ok(row_losses(&prediction, &target, &self.flow.objective.loss, self.flow.objective.reduction)?)
+        Ok(PathPoints { x, t: need("time")?, target, condition: inputs.of("condition", rows) })
     }
 }
 
+/// Points x_t of a batch, (rows, ...), with what a network is trained on there.
+#[derive(Debug)]
+pub struct PathPoints {
+    /// x_t.
+    pub x: Tensor,
+    /// t, (rows).
+    pub t: Tensor,
+    /// The target of the prediction, shaped as x.
+    pub target: Tensor,
+    /// The conditions, if there are any.
+    pub condition: Option<Tensor>,
+}
+
 /// The weighted mean of row losses.
-fn weighted_mean(losses: &Tensor, inputs: &Inputs, rows: &Range<usize>) -> Tensor {
+pub(crate) fn weighted_mean(losses: &Tensor, inputs: &Inputs, rows: &Range<usize>) -> Tensor {
     match inputs.of("weight", rows) {
         Some(weights) => (losses * weights).mean(Kind::Float),
         None => losses.mean(Kind::Float),

@@ -5,6 +5,7 @@
 use crate::common::succeed;
 use crate::{numbers, reference_of, section, within};
 use fm_app::process_group::ReduceIn;
+use fm_train::flow_map::TaskKind;
 use fm_train::optimizer::{DecayOn, Rule};
 use fm_train::schedule::Decay;
 use serde_json::Value;
@@ -12,7 +13,12 @@ use serde_json::Value;
 pub(crate) fn sections() -> String {
     let plain = |_: &_| "";
     let held = "`crates/fm-train/tests/optimizers.rs`";
-    let mut text = section::<Rule>("Optimizers", "--optimizer", &plain, &|name| match name {
+    let map = "targets by PyTorch's `torch.func.jvp`, to 1e-12; the exact map between two Gaussians (`crates/fm-train/src/flow_map/tests.rs`)";
+    let mut text = section::<TaskKind>("Tasks", "--task", &plain, &|name| match name {
+        "flow" => "flow matching: the tables above".into(),
+        _ => map.to_owned(),
+    });
+    text += &section::<Rule>("Optimizers", "--optimizer", &plain, &|name| match name {
         "adamw" | "adam" => format!("PyTorch's, 100 steps of a network, to 1e-6 ({held})"),
         "muon" => format!(
             "PyTorch's `Muon` and `AdamW` without their rounding to bfloat16, 100 steps of a network, to 1e-6 ({held})"

@@ -1,7 +1,7 @@
 //! The options of sampling: each samples from one trained network, and carries known points by an
 //! exact velocity to where others carry them (`crates/fm-solvers/tests/reference/options.py`).
 
-use super::{Cells, columns, numbers, reference_of, rows_of, succeed, table, within};
+use super::{Cells, columns, fail, numbers, reference_of, rows_of, succeed, table, within};
 use fm_core::choice::{Choice, Entry};
 use fm_solvers::Grid;
 use fm_solvers::likelihood::Probe;
@@ -20,7 +20,10 @@ impl Bench {
     fn new() -> Self {
         let (dir, reference) = (tempfile::tempdir().unwrap(), reference_of("fm-solvers", "options"));
         let d = dir.path().display();
-        succeed(&format!("train --data moons --rows 300 --batch-size 32 --steps 30 --sample-every 0 --out {d}/run"));
+        for (run, task) in [("run", "flow"), ("map", "split")] {
+            let more = format!("--task {task} --sample-every 0 --out {d}/{run}");
+            succeed(&format!("train --data moons --rows 300 --batch-size 32 --steps 30 {more}"));
+        }
         for key in ["means", "start"] {
             let line = |row: &Value| row.as_array().unwrap().iter().map(Value::to_string).collect::<Vec<_>>().join(",");
             let text: Vec<String> = reference[key].as_array().unwrap().iter().map(line).collect();
@@ -36,7 +39,8 @@ impl Bench {
     /// Samples through the binary.
     fn sample(&self, flags: &str) {
         let (d, name) = (self.path().display(), flags.replace([' ', ':', '=', '/'], "_"));
-        succeed(&format!("sample --checkpoint {d}/run --num-samples 5 {flags} --out {d}/{name}.csv"));
+        let run = if flags.contains("--solver map") { "map" } else { "run" };
+        succeed(&format!("sample --checkpoint {d}/{run} --num-samples 5 {flags} --out {d}/{name}.csv"));
         let drawn = columns(&self.path().join(format!("{name}.csv")), 0);
         assert!(drawn.len() == 5 && drawn.iter().flatten().all(|v| v.is_finite()), "{flags}: {drawn:?}");
     }
@@ -61,6 +65,12 @@ impl Bench {
     }
 
     fn solver(&self, name: &str) -> String {
+        if name == "map" {
+            let refused =
+                fail(&format!("sample --checkpoint {}/run --solver map --out none.csv", self.path().display()));
+            assert!(refused.contains("not a flow map"), "{refused}");
+            return "jumps of dx/dt = x: the closed form, to 1e-12 (`crates/fm-solvers/src/flow_map.rs`)".into();
+        }
         let multistep = reference_of("fm-solvers", "multistep");
         let known = [&self.reference["solvers"][name], &multistep["uniform"][name]];
         let known = known.into_iter().find(|known| known.is_object());

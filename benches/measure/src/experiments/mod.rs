@@ -5,6 +5,7 @@ mod clouds;
 mod couplings;
 mod gaussian4;
 mod genes;
+mod maps;
 mod series;
 mod tool;
 
@@ -44,9 +45,11 @@ enum Which {
     Series,
     /// Semidiscrete and minibatch couplings of the digits.
     Couplings,
+    /// Flow maps of the spiral, in one step and in more.
+    Maps,
 }
 
-const HEAD: &str = "# Experiments\n\nThe command `cargo xtask experiments gaussian4 spiral transport genes series couplings --write-docs` writes this \
+const HEAD: &str = "# Experiments\n\nThe command `cargo xtask experiments gaussian4 spiral transport genes series couplings maps --write-docs` writes this \
     page and its pictures. No number here is typed by hand, except those of other libraries, which were measured separately. Each mean \
     is followed by its standard deviation over seeds.\n";
 
@@ -62,6 +65,7 @@ pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
             Which::Genes => ("genes", genes::report(&tool, args.seeds)?),
             Which::Series => ("series", series::report(&tool, args.seeds)?),
             Which::Couplings => ("couplings", couplings::report(&tool, args.seeds)?),
+            Which::Maps => ("maps", maps::report(&tool, args.seeds)?),
         };
         let threads =
             std::env::var("OMP_NUM_THREADS").map_or_else(|_| String::new(), |n| format!(" with OMP_NUM_THREADS={n}"));

@@ -51,6 +51,28 @@ pub trait VelocityModel: Debug + Send {
         None
     }
 
+    /// Whether the network takes an interval of time, as a flow map does: then
+    /// [`mean_velocity`](Self::mean_velocity) is defined.
+    fn takes_intervals(&self) -> bool {
+        false
+    }
+
+    /// The mean velocity u(x, t, h | condition) from t to t + h on the trajectory through x, so that
+    /// x + h u is its point at t + h. Shapes are those of [`forward`](Self::forward), and h is (B)
+    /// or (1), as t. u(x, t, 0) is the velocity. `train` is as in [`forward_t`](Self::forward_t).
+    /// `None` for a network without intervals, the default.
+    fn mean_velocity(
+        &self,
+        x: &Tensor,
+        t: &Tensor,
+        h: &Tensor,
+        condition: Option<&Tensor>,
+        train: bool,
+    ) -> Option<Tensor> {
+        let _ = (x, t, h, condition, train);
+        None
+    }
+
     /// [`forward_t`](Self::forward_t) in training mode, with the network's blocks run through a
     /// tape. The default records no blocks and keeps all activations.
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
@@ -70,6 +92,21 @@ impl<M: VelocityModel + ?Sized> VelocityModel for Box<M> {
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
         (**self).forward_taped(tape, x, t, condition)
+    }
+
+    fn takes_intervals(&self) -> bool {
+        (**self).takes_intervals()
+    }
+
+    fn mean_velocity(
+        &self,
+        x: &Tensor,
+        t: &Tensor,
+        h: &Tensor,
+        condition: Option<&Tensor>,
+        train: bool,
+    ) -> Option<Tensor> {
+        (**self).mean_velocity(x, t, h, condition, train)
     }
 
     fn device(&self) -> Device {

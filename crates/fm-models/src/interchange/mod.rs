@@ -58,6 +58,7 @@ pub use recognise::{Recognised, recognise};
 pub use weights::Weights;
 pub use write::{About, named, safetensors, torch};
 
+use crate::interval;
 use contents::{Contents, Entry};
 use error::{clip, list};
 use fm_core::budget::Budget;
@@ -140,13 +141,16 @@ fn is_finite(tensor: &Tensor) -> bool {
 }
 
 /// Copies weights into a network, in the network's precision. Values that are fixed by the
-/// configuration (positions) may be absent.
+/// configuration (positions) may be absent. Weights of a flow fit the same network with an
+/// [interval](crate::interval), whose parameters keep their values, 0 in a new network.
 ///
 /// # Errors
 /// [`InterchangeError::Mismatch`] lists every tensor that is missing, surplus, mis-shaped or not of
 /// a float type; the network is then unchanged.
 pub fn load(store: &VarStore, model: &'static str, tensors: &BTreeMap<String, Tensor>) -> Result<(), InterchangeError> {
     let variables: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
+    let of_a_flow = !tensors.keys().any(|name| interval::owns(name));
+    let optional = |name: &str| name == "pos_embed" || of_a_flow && interval::owns(name);
     let mut problems = Vec::new();
     for (name, variable) in &variables {
         match tensors.get(name) {
@@ -154,7 +158,7 @@ pub fn load(store: &VarStore, model: &'static str, tensors: &BTreeMap<String, Te
                 problems.push(format!("{name} is {:?}, not {:?}", t.size(), variable.size()));
             }
             Some(t) if !is_float(t) => problems.push(format!("{name} is of {:?}, not of floats", t.kind())),
-            None if name != "pos_embed" => problems.push(format!("{name} is missing")),
+            None if !optional(name) => problems.push(format!("{name} is missing")),
             _ => {}
         }
     }

@@ -9,6 +9,7 @@ use crate::ModelConfig;
 use crate::concat_squash::ConcatSquashConfig;
 use crate::dit::{DitConfig, SIZES};
 use crate::embedding::TimeEmbedding;
+use crate::interval;
 use crate::layers::Activation;
 use crate::mlp::MlpConfig;
 use crate::sequence::SequenceConfig;
@@ -27,7 +28,7 @@ const SIDE: &str = "a convolutional network takes any size: 28 for one channel a
 /// Infers the network. `modules` are the classes of a pickled module.
 pub(super) fn infer(tensors: &BTreeMap<String, Tensor>, modules: &[String]) -> Result<Inferred, String> {
     let shapes = Shapes { shapes: tensors.iter().map(|(name, t)| (name.as_str(), t.size())).collect() };
-    match family(shapes.shapes.keys().copied()) {
+    let found = match family(shapes.shapes.keys().copied()) {
         Some("unet") => shapes.unet(),
         Some("dit") => shapes.dit(),
         Some("sequence") => shapes.sequence(),
@@ -35,7 +36,9 @@ pub(super) fn infer(tensors: &BTreeMap<String, Tensor>, modules: &[String]) -> R
         Some("concat-squash") => shapes.concat_squash(),
         Some(_) => Err("it is an autoencoder, which `--latent` takes".into()),
         None => Err("their names are of no known network".into()),
-    }
+    };
+    let interval = interval::NAMES.iter().any(|name| shapes.has(name));
+    found.map(|(config, assumed)| (config.with_intervals(interval), assumed))
 }
 
 struct Shapes<'a> {
@@ -165,6 +168,7 @@ impl Shapes<'_> {
             affine_norm: self.has("blocks.0.norm1.weight"),
             exact_gelu: false,
             time: TimeEmbedding::raw(),
+            interval: false,
         });
         Ok((config, assumed))
     }
@@ -183,7 +187,18 @@ impl Shapes<'_> {
         let (classes, null_class) = if rows > 0 { self.classes(rows, &mut assumed) } else { (0, false) };
         let condition_dim = self.shape::<2>("c_embedder.0.weight").map_or(0, |[_, dim]| dim);
         let time = TimeEmbedding::raw();
-        let config = SequenceConfig { length, channels, width, depth, heads, classes, null_class, condition_dim, time };
+        let config = SequenceConfig {
+            length,
+            channels,
+            width,
+            depth,
+            heads,
+            classes,
+            null_class,
+            condition_dim,
+            time,
+            interval: false,
+        };
         Ok((ModelConfig::Sequence(config), assumed))
     }
 

@@ -4,6 +4,7 @@ use super::attention::attention;
 use super::blocks::{Block, Resample, res_block};
 use super::{UNet, UNetConfig};
 use crate::error::ModelError;
+use crate::interval::IntervalEmbedding;
 use crate::layers::{Start, class_table, conv, group_norm, linear};
 use crate::network::{Activations, NetworkConfig};
 use fm_core::tensor::VelocityModel;
@@ -97,9 +98,12 @@ fn unet(p: &Path<'_>, c: &UNetConfig) -> Result<UNet, ModelError> {
     }
     middle_block.push(build.res(&middle / middle_block.len(), deepest, deepest));
     let output_blocks = build.output_blocks(widths, deepest);
+    let h = p / "interval_embed";
+    let interval = c.interval.then(|| IntervalEmbedding::new(&h, linear(&h / 0, c.channels, emb), emb, c.time));
     Ok(UNet {
         config: c.clone(),
         time,
+        interval,
         label_emb,
         input_blocks,
         middle_block,
@@ -133,6 +137,14 @@ impl NetworkConfig for UNetConfig {
 
     fn size_divisor(&self) -> Option<i64> {
         Some(1 << self.channel_mult.len().saturating_sub(1).min(62))
+    }
+
+    fn interval(&self) -> bool {
+        self.interval
+    }
+
+    fn set_interval(&mut self, interval: bool) {
+        self.interval = interval;
     }
 
     fn validate(&self) -> Result<(), ModelError> {

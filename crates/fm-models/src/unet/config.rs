@@ -2,7 +2,9 @@
 
 use crate::embedding::TimeEmbedding;
 use crate::error::{ModelError, require};
+use crate::interval::IntervalEmbedding;
 use crate::layers::{Activation, GROUPS};
+use crate::network::is_off;
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -61,6 +63,9 @@ pub struct UNetConfig {
     pub out_kernel: i64,
     /// Whether activations use the channels-last memory format. The result is the same.
     pub channels_last: bool,
+    /// Whether the network takes an interval ([`interval`](crate::interval)).
+    #[serde(skip_serializing_if = "is_off")]
+    pub interval: bool,
 }
 
 impl Default for UNetConfig {
@@ -88,6 +93,7 @@ impl Default for UNetConfig {
             middle_attention: true,
             out_kernel: 3,
             channels_last: false,
+            interval: false,
         }
     }
 }
@@ -137,7 +143,7 @@ impl UNetConfig {
         let kernel = self.out_kernel == 1 || self.out_kernel == 3;
         check(kernel, format!("out_kernel {}", self.out_kernel), "choose 1 or 3")?;
         check((0.0..1.0).contains(&self.dropout), format!("dropout {}", self.dropout), "choose it in [0, 1)")?;
-        self.time.validate("U-Net")
+        self.time.validate("U-Net", self.interval)
     }
 
     fn validate_heads(&self, widths: &[i64]) -> Result<(), ModelError> {
@@ -220,6 +226,7 @@ impl UNetConfig {
         }
         let classes = if self.classes > 0 { (self.classes + i64::from(self.null_class)) * emb } else { 0 };
         let out = self.out_kernel * self.out_kernel * first * self.out_channels() + self.out_channels();
-        total + linear(self.channels, emb) + linear(emb, emb) + classes + 2 * first + out
+        let interval = if self.interval { IntervalEmbedding::parameters(self.channels, emb) } else { 0 };
+        total + interval + linear(self.channels, emb) + linear(emb, emb) + classes + 2 * first + out
     }
 }

@@ -22,6 +22,7 @@ mod build;
 mod config;
 mod memory;
 
+use crate::interval::IntervalEmbedding;
 use crate::layers::{GroupNorm, channels_last, look_up};
 use crate::network::condition_kind;
 use blocks::Block;
@@ -35,6 +36,7 @@ use tch::{Device, Kind, Tensor};
 pub(crate) struct UNet {
     config: UNetConfig,
     time: [nn::Linear; 2],
+    interval: Option<IntervalEmbedding>,
     label_emb: Option<nn::Embedding>,
     input_blocks: Vec<Vec<Block>>,
     middle_block: Vec<Block>,
@@ -43,12 +45,24 @@ pub(crate) struct UNet {
     out_conv: nn::Conv2D,
 }
 
+/// What a pass is conditioned on.
+#[derive(Debug, Clone, Copy)]
+struct Context<'t> {
+    t: &'t Tensor,
+    /// The interval, if the network takes one.
+    h: Option<&'t Tensor>,
+    condition: Option<&'t Tensor>,
+}
+
 impl UNet {
-    /// SiLU of the time and class embedding, the input of every residual block.
-    fn embed(&self, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+    /// SiLU of the time, interval and class embedding, the input of every residual block.
+    fn embed(&self, t: &Tensor, h: Option<&Tensor>, condition: Option<&Tensor>) -> Tensor {
         let [first, second] = &self.time;
         let e = self.config.time.embed(t, self.config.channels).to_kind(first.ws.kind());
-        let e = second.forward(&self.config.time_activation.forward(&first.forward(&e)));
+        let mut e = second.forward(&self.config.time_activation.forward(&first.forward(&e)));
+        if let Some(interval) = &self.interval {
+            e = e + interval.forward(h.unwrap_or(&t.zeros_like()));
+        }
         let null = self.config.null_class.then_some(self.config.classes);
         match self.label_emb.as_ref().and_then(|table| look_up(table, condition, null, t)) {
             Some(rows) => (e + rows).silu(),
@@ -56,18 +70,12 @@ impl UNet {
         }
     }
 
-    fn run<'a>(
-        &'a self,
-        tape: &mut Tape<'a>,
-        x: &Tensor,
-        t: &Tensor,
-        condition: Option<&Tensor>,
-        train: bool,
-    ) -> Tensor {
+    fn run<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, at: Context<'_>, train: bool) -> Tensor {
         let emb = {
             // A shared time is repeated, so that its products round like those of separate times.
-            let (t, condition) = (t.expand([x.size()[0]], false), condition.map(Tensor::shallow_clone));
-            tape.run(&[], move |_| self.embed(&t, condition.as_ref()))
+            let each = |time: &Tensor| time.expand([x.size()[0]], false);
+            let (t, h, condition) = (each(at.t), at.h.map(each), at.condition.map(Tensor::shallow_clone));
+            tape.run(&[], move |_| self.embed(&t, h.as_ref(), condition.as_ref()))
         };
         // A stage takes the embedding and the outputs before it, concatenated along the channels.
         let stage = |blocks: &'a [Block]| {
@@ -118,10 +126,26 @@ impl VelocityModel for UNet {
     }
 
     fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
-        self.run(&mut Tape::off(), x, t, condition, train)
+        self.run(&mut Tape::off(), x, Context { t, h: None, condition }, train)
+    }
+
+    fn takes_intervals(&self) -> bool {
+        self.interval.is_some()
+    }
+
+    fn mean_velocity(
+        &self,
+        x: &Tensor,
+        t: &Tensor,
+        h: &Tensor,
+        condition: Option<&Tensor>,
+        train: bool,
+    ) -> Option<Tensor> {
+        let run = || self.run(&mut Tape::off(), x, Context { t, h: Some(h), condition }, train);
+        self.interval.is_some().then(run)
     }
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        self.run(tape, x, t, condition, true)
+        self.run(tape, x, Context { t, h: None, condition }, true)
     }
 }

@@ -25,6 +25,15 @@ impl RowField<Tensor> for Unconditional<'_> {
     fn velocities(&self, x: &Tensor, t: &[f64], _: &[usize]) -> Tensor {
         in_kind_of(x, self.0.forward_t(x, &times_like(x, t), None, false))
     }
+
+    fn is_flow_map(&self) -> bool {
+        self.0.takes_intervals()
+    }
+
+    fn mean_velocities(&self, x: &Tensor, t: &[f64], h: &[f64], _: &[usize]) -> Option<Tensor> {
+        let u = self.0.mean_velocity(x, &times_like(x, t), &times_like(x, h), None, false)?;
+        Some(in_kind_of(x, u))
+    }
 }
 
 /// Classifier-free guidance: v = v_null + scale (v_condition - v_null) at times within the
@@ -153,6 +162,12 @@ impl<'a> Guided<'a> {
         Ok(in_kind_of(x, v).chunk(2, 0))
     }
 
+    /// The guidance scales at these times.
+    fn scales(&self, t: &[f64]) -> Vec<f64> {
+        let inside = |t: &f64| (self.interval.0..=self.interval.1).contains(t);
+        t.iter().map(|t| if inside(t) { self.scale } else { 1.0 }).collect()
+    }
+
     /// "No condition" for each of these conditions.
     fn null(&self, conditions: &Tensor) -> Tensor {
         if conditions.kind() == Kind::Int64 { conditions.full_like(self.null_class) } else { conditions.zeros_like() }
@@ -167,8 +182,7 @@ impl RowField<Tensor> for Guided<'_> {
         let given = self.of_rows(rows);
         let null = self.null(&given);
         let at = times_like(x, t);
-        let inside = |t: &f64| (self.interval.0..=self.interval.1).contains(t);
-        let scales: Vec<f64> = t.iter().map(|t| if inside(t) { self.scale } else { 1.0 }).collect();
+        let scales = self.scales(t);
         for (scale, condition) in [(1.0, &given), (0.0, &null)] {
             if scales.iter().all(|s| *s == scale) {
                 return in_kind_of(x, self.model.forward_t(x, &at, Some(condition), false));
@@ -182,10 +196,29 @@ impl RowField<Tensor> for Guided<'_> {
         if scales.windows(2).all(|pair| pair[0] == pair[1]) {
             return halves[1].lerp(&halves[0], scales[0]);
         }
-        let ones = std::iter::repeat_n(1, x.dim().saturating_sub(1));
-        let shape: Vec<i64> = std::iter::once(x.rows() as i64).chain(ones).collect();
-        let column = times_like(x, &scales).view(shape.as_slice());
-        halves[1].lerp_tensor(&halves[0], &column)
+        halves[1].lerp_tensor(&halves[0], &scale_column(x, &scales))
+    }
+
+    fn is_flow_map(&self) -> bool {
+        self.model.takes_intervals()
+    }
+
+    /// Guided as a velocity is, by the times at which the intervals start.
+    ///
+    /// # Panics
+    /// As [`velocities`](Self::velocities).
+    fn mean_velocities(&self, x: &Tensor, t: &[f64], h: &[f64], rows: &[usize]) -> Option<Tensor> {
+        let given = self.of_rows(rows);
+        let (at, length) = (times_like(x, t), times_like(x, h));
+        let mean = |condition: &Tensor| {
+            Some(in_kind_of(x, self.model.mean_velocity(x, &at, &length, Some(condition), false)?))
+        };
+        let scales = self.scales(t);
+        let with = mean(&given)?;
+        if scales.iter().all(|s| *s == 1.0) {
+            return Some(with);
+        }
+        Some(mean(&self.null(&given))?.lerp_tensor(&with, &scale_column(x, &scales)))
     }
 
     /// Before, within and after the interval.
@@ -302,6 +335,28 @@ impl RowField<Tensor> for Field<'_> {
             Field::Unconditional(field) => RowField::<Tensor>::segment(field, t),
         }
     }
+
+    fn is_flow_map(&self) -> bool {
+        match self {
+            Field::Conditional(field) => field.is_flow_map(),
+            Field::Unconditional(field) => RowField::<Tensor>::is_flow_map(field),
+        }
+    }
+
+    fn mean_velocities(&self, x: &Tensor, t: &[f64], h: &[f64], rows: &[usize]) -> Option<Tensor> {
+        match self {
+            Field::Conditional(field) => field.mean_velocities(x, t, h, rows),
+            Field::Unconditional(field) => field.mean_velocities(x, t, h, rows),
+        }
+    }
+}
+
+/// One scale per row, as a column that broadcasts over the rows' values.
+fn scale_column(x: &Tensor, scales: &[f64]) -> Tensor {
+    let ones = std::iter::repeat_n(1, x.dim().saturating_sub(1));
+    let scales = times_like(x, scales);
+    let shape: Vec<i64> = std::iter::once(scales.rows() as i64).chain(ones).collect();
+    scales.view(shape.as_slice())
 }
 
 /// Converts a velocity to the kind of the state: a network may compute in half precision.

@@ -37,7 +37,7 @@ pub use own::{sample_guided_with, sample_with};
 use crate::sde::{self, Diffusion, Method};
 use crate::tableau::SolverMethod;
 use crate::{AdaptiveOptions, Grid, SaveAt, Solution, SolveError, Stats, StopReason};
-use crate::{adaptive, fixed, multistep, per_sample};
+use crate::{adaptive, fixed, flow_map, multistep, per_sample};
 use fm_core::field::{ByRef, Converted, RowField, SharedTime};
 use fm_core::loss::RowLoss;
 use fm_core::objective::Objective;
@@ -267,6 +267,7 @@ impl Sampler {
                 SolverMethod::Multistep(method) => {
                     multistep::solve(&SharedTime(field), path, x0, &steps.grid(span)?, method, every)?
                 }
+                SolverMethod::FlowMap => flow_map::solve(&field, x0, &steps.grid(span)?, every)?,
             },
             (steps, Some(how)) => sde::solve(&SharedTime(field), path, x0, &steps.grid(span)?, how, noise, every)?,
         };

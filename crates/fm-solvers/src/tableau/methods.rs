@@ -64,6 +64,9 @@ choice! {
             /// The order.
             order = 2.0, Domain::whole(2.0, 3.0)
         },
+        /// Jumps of a flow map: one evaluation per step, for any length of step.
+        #[doc(alias = "MeanFlow")]
+        FlowMap = "map" | "flow-map",
     }
 }
 
@@ -85,6 +88,7 @@ impl SolverName {
             Self::Ab3 => return SolverMethod::Multistep(MultistepMethod::AdamsBashforth3),
             Self::Pec => return SolverMethod::Multistep(MultistepMethod::Pec),
             Self::DpmSolver2M => return SolverMethod::Multistep(MultistepMethod::DpmSolver2M),
+            Self::FlowMap => return SolverMethod::FlowMap,
             Self::UniPc { order } if order > 2.0 => return SolverMethod::Multistep(MultistepMethod::UniPc3),
             Self::UniPc { .. } => return SolverMethod::Multistep(MultistepMethod::UniPc2),
         })
@@ -93,11 +97,12 @@ impl SolverName {
     /// The Butcher tableau of a Runge-Kutta method, for adaptive steps.
     ///
     /// # Errors
-    /// [`SolveError::NoErrorEstimate`] for a multistep method.
+    /// [`SolveError::NoErrorEstimate`] for a multistep method and for a flow map.
     pub fn tableau(self) -> Result<&'static Tableau, SolveError> {
         match self.method() {
             SolverMethod::RungeKutta(tableau) => Ok(tableau),
             SolverMethod::Multistep(method) => Err(SolveError::NoErrorEstimate { method: method.name() }),
+            SolverMethod::FlowMap => Err(SolveError::NoErrorEstimate { method: "map" }),
         }
     }
 
@@ -120,13 +125,15 @@ pub enum SolverMethod {
     RungeKutta(&'static Tableau),
     /// With values of earlier steps.
     Multistep(MultistepMethod),
+    /// Jumps of a field that is a flow map.
+    FlowMap,
 }
 
-/// The number of names of multistep methods.
-const MULTISTEP: usize = 5;
+/// The number of names that are not of Runge-Kutta methods.
+const OTHERS: usize = 6;
 
 /// Every Runge-Kutta method, in the order of help texts.
-pub const ALL: [&Tableau; SolverName::TABLE.len() - MULTISTEP] =
+pub const ALL: [&Tableau; SolverName::TABLE.len() - OTHERS] =
     [&EULER, &MIDPOINT, &HEUN, &RK4, &RK4_38, &HEUN_EULER, &BOGACKI_SHAMPINE, &DOPRI5, &TSIT5, &DOP853];
 
 /// Forward Euler, order 1.

@@ -233,7 +233,8 @@ pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> 
     let (mean, square) = (moment("exp_avg.")?, moment("exp_avg_sq.")?);
     state.params.adopt(weights)?;
     (state.optimizer.mean, state.optimizer.square) = (mean, square);
-    state.ema.averages = averages;
+    // In place, because a network may read them.
+    tch::no_grad(|| state.ema.averages.iter_mut().zip(&averages).for_each(|(average, saved)| average.copy_(saved)));
     adopt(&meta, state).map_err(|problem| broken(path, problem))?;
     Ok(meta)
 }

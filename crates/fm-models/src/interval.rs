@@ -1,0 +1,72 @@
+//! The interval h of a network that predicts mean velocities u(x, t, h), as a flow map does.
+//!
+//! The interval enters by an embedding of its own, whose last layer starts at zero: a new network
+//! computes for every h what the same network without an interval computes, so that weights of a
+//! flow are a start for those of a flow map. Transformers and the U-Net add the sinusoidal
+//! embedding of h, through two linear layers with SiLU between them, to that of t. Networks of
+//! fully connected layers add a multiple of h to the output of their first layer (MLP) or of each
+//! layer (ConcatSquash), before the activation; at h = 0 they remain the network without interval.
+//!
+//! Parameters: `h_embedder.mlp` (transformers), `interval_embed` (U-Net), `interval` (MLP),
+//! `layers.K.interval` (ConcatSquash). Source of the second embedding: Geng et al., "Mean Flows for
+//! One-step Generative Modeling" (2025).
+
+use crate::embedding::TimeEmbedding;
+use crate::layers::{ZERO, linear_init};
+use tch::Tensor;
+use tch::nn::{self, Module, Path};
+
+/// Names of parameters that only networks with an interval have.
+pub(crate) const NAMES: [&str; 4] =
+    ["h_embedder.mlp.0.weight", "interval_embed.0.weight", "interval.weight", "layers.0.interval.weight"];
+
+/// Whether a parameter of this name belongs to the embedding of the interval.
+pub(crate) fn owns(name: &str) -> bool {
+    let last = |part: &str| name.ends_with(part) && name.starts_with("layers.");
+    name.starts_with("h_embedder.")
+        || name.starts_with("interval_embed.")
+        || name == NAMES[2]
+        || last(".interval.weight")
+}
+
+/// An embedding that is added to the embedding of the time.
+#[derive(Debug)]
+pub(crate) struct IntervalEmbedding {
+    first: nn::Linear,
+    last: nn::Linear,
+    embedding: TimeEmbedding,
+}
+
+impl IntervalEmbedding {
+    /// Below `p`: `0`, which is `first`, and `2`.
+    pub(crate) fn new(p: &Path<'_>, first: nn::Linear, width: i64, embedding: TimeEmbedding) -> Self {
+        let last = linear_init(p / 2, first.ws.size()[0], width, ZERO, ZERO);
+        Self { first, last, embedding }
+    }
+
+    /// Number of trainable values.
+    pub(crate) fn parameters(frequencies: i64, width: i64) -> i64 {
+        frequencies * width + width + width * width + width
+    }
+
+    /// The embedding of intervals (B) or (1) as (B, width) or (1, width).
+    pub(crate) fn forward(&self, h: &Tensor) -> Tensor {
+        let e = self.embedding.embed(h, self.first.ws.size()[1]).to_kind(self.first.ws.kind());
+        self.last.forward(&self.first.forward(&e).silu())
+    }
+}
+
+/// A multiple of the interval, added to the output of a layer.
+#[derive(Debug)]
+pub(crate) struct IntervalColumn(nn::Linear);
+
+impl IntervalColumn {
+    pub(crate) fn new(p: Path<'_>, width: i64) -> Self {
+        Self(nn::linear(p, 1, width, nn::LinearConfig { ws_init: ZERO, bs_init: None, bias: false }))
+    }
+
+    /// The values to add for intervals (B) or (1).
+    pub(crate) fn forward(&self, h: &Tensor) -> Tensor {
+        self.0.forward(&h.to_kind(self.0.ws.kind()).unsqueeze(1))
+    }
+}

@@ -1,0 +1,34 @@
+//! `meanflow` and `imf`: with the end t + h of the interval fixed, d/dt of h u(x_t, t, h), the way
+//! that is left, is minus the velocity, so that
+//!
+//! u = v + h D u, with D u the derivative along (v, 1, -1).
+//!
+//! `meanflow` takes the velocity of the pair for the direction, `imf` the velocity that the network
+//! predicts, u(x_t, t, 0), whose variance is smaller. Both regress onto the velocity of the pair.
+
+use super::regression::{Direction, Regression, Times, column};
+use crate::TrainError;
+use tch::Tensor;
+
+/// u, and v + h D u along (`along`, 1, -1).
+pub(super) fn regress(
+    network: &Regression<'_>,
+    x: &Tensor,
+    times: &Times,
+    v: &Tensor,
+    along: &Tensor,
+) -> Result<(Tensor, Tensor), TrainError> {
+    let (u, derivative) = network.derivative(x, times, Direction { x: Some(along), t: 1.0, h: -1.0 })?;
+    Ok((u, v + column(&times.h, x) * derivative))
+}
+
+/// The same along the velocity that the network predicts.
+pub(super) fn improved(
+    network: &Regression<'_>,
+    x: &Tensor,
+    times: &Times,
+    v: &Tensor,
+) -> Result<(Tensor, Tensor), TrainError> {
+    let along = network.fixed(x, &times.t, &times.h.zeros_like())?;
+    regress(network, x, times, v, &along)
+}

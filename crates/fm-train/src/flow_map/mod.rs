@@ -1,0 +1,199 @@
+//! Flow maps: networks that jump over an interval of time, trained without a teacher.
+//!
+//! A flow map predicts the mean velocity u(x, t, h) from t to t + h on the trajectory through x: the
+//! point at t + h is x + h u(x, t, h). At h = 0 it is the velocity. One training gives a network
+//! that samples in one or a few steps, and by any solver as well.
+//!
+//! Each task regresses u(x_t, t, h) onto a target, for which no gradient is computed. With v the
+//! target of flow matching at x_t, and D the derivative along a direction (dx, dt, dh):
+//!
+//! | task | target where h > 0 | file |
+//! |---|---|---|
+//! | `flow` | v, with h = 0 in all rows | |
+//! | `split` | l u(x_t, t, l h) + (1 - l) u(x_s, s, (1 - l) h), s = t + l h, x_s = x_t + l h u(x_t, t, l h), l uniform | `split.rs` |
+//! | `shortcut` | the same with l = 1/2, h = 1, 1/2, ..., 1/128 and averaged weights | `split.rs` |
+//! | `meanflow` | v + h D u, along (v, 1, -1) | `mean_flow.rs` |
+//! | `imf` | v + h D u, along (u(x_t, t, 0), 1, -1) | `mean_flow.rs` |
+//! | `lsd` | u(X, t + h, 0) - h D u, X = x_t + h u(x_t, t, h), along (0, 0, 1) | `lagrangian.rs` |
+//!
+//! Where h = 0 the target is v: in the share `flow` of the rows. In the others, except for
+//! `shortcut`, t and t + h are two draws from the times of the flow, in order. The loss of a row,
+//! divided by (loss + c)^p without gradient, is minimised. p > 0 makes it robust, and moves its
+//! minimiser off the mean: it is a choice for images, and biased in few dimensions.
+//!
+//! The published formulas run from data (t = 0) to noise (t = 1); here time runs from noise to data
+//! as everywhere in this crate. Sources: Geng et al., "Mean Flows for One-step Generative Modeling"
+//! (2025) and "Improved Mean Flows" (2025); Frans et al., "One Step Diffusion via Shortcut Models"
+//! (2024); Boffi et al., "How to build a consistency model: Learning flow maps via
+//! self-distillation" (2025); Guo et al., "SplitMeanFlow" (2025).
+//!
+//! ```
+//! use fm_core::FlowMatching;
+//! use fm_core::tensor::VelocityModel;
+//! use fm_models::{ModelConfig, mlp::MlpConfig};
+//! use fm_train::flow_map::{FlowMapTask, TaskKind};
+//! use fm_train::{FlowTraining, Trainer, TrainerConfig};
+//! use tch::{Device, Kind, Tensor, nn};
+//! tch::manual_seed(0);
+//! let store = nn::VarStore::new(Device::Cpu);
+//! let net = ModelConfig::Mlp(MlpConfig { dim: 1, interval: true, ..MlpConfig::default() }).build(&store.root())?;
+//! let (data, flow) = (ndarray::Array2::from_elem((64, 1), 2f32), FlowMatching::default());
+//! let task = FlowMapTask::new(net.as_ref(), &flow, "split".parse()?);
+//! let mut trainer = Trainer::new(&store, &TrainerConfig { lr: 1e-2, ..TrainerConfig::default() })?;
+//! for batch in flow.batches(&data, 64)?.take(400) {
+//!     trainer.step(&task.batch_loss(&batch?)?)?;
+//! }
+//! // All data are at 2, so one jump from x = -1 has the velocity 3.
+//! let (x, zero) = (Tensor::from_slice2(&[[-1f32]]), Tensor::zeros([1], (Kind::Float, Device::Cpu)));
+//! let u = net.mean_velocity(&x, &zero, &zero.ones_like(), None, false).unwrap();
+//! assert!((u.double_value(&[0, 0]) - 3.0).abs() < 0.3, "{u:?}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod average;
+pub(crate) mod intervals;
+pub(crate) mod kind;
+mod lagrangian;
+mod mean_flow;
+mod regression;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use average::follow_average;
+pub use kind::TaskKind;
+
+use crate::TrainError;
+use crate::batch::Batch;
+use crate::flow_packer::FlowPacker;
+use crate::task::{FlowTask, Inputs, LossOutput, Pack, PackContext, PathPoints, Task, weighted_mean};
+use fm_core::FlowMatching;
+use fm_core::prediction::Prediction;
+use fm_core::source::Source;
+use fm_core::tape::Tape;
+use fm_core::tensor::{ConditionKind, VelocityModel, row_losses};
+use intervals::{INTERVAL, SPLIT};
+use regression::{Regression, Times};
+use std::ops::Range;
+use tch::Tensor;
+
+/// The loss of a flow map.
+#[derive(Debug)]
+pub struct FlowMapTask<'m> {
+    /// The network, the flow and its data.
+    pub flow: FlowTask<'m>,
+    /// The loss.
+    pub kind: TaskKind,
+    /// A second network with the averaged weights, for `shortcut`
+    /// ([`follow_average`]); otherwise its targets come from the network itself.
+    pub average: Option<&'m dyn VelocityModel>,
+}
+
+impl<'m> FlowMapTask<'m> {
+    /// Trains a network that [takes intervals](VelocityModel::takes_intervals).
+    pub fn new(model: &'m dyn VelocityModel, flow: &'m FlowMatching, kind: TaskKind) -> Self {
+        Self { flow: FlowTask::new(model, flow), kind, average: None }
+    }
+
+    /// The mean loss of a batch, 0-d, for a loop that you write yourself.
+    ///
+    /// # Errors
+    /// A batch, a time or a network that does not fit the task.
+    pub fn batch_loss(&self, batch: &Batch) -> Result<Tensor, TrainError> {
+        self.check()?;
+        let device = self.flow.model.device();
+        let inputs = self.packer().pack(batch, &PackContext::on(device))?.upload(device);
+        if inputs.rows.is_empty() {
+            return Err(TrainError::Batch { step: batch.step, problem: "it has no rows; check the data".into() });
+        }
+        let (weighted, _) = self.losses(&inputs, &inputs.rows)?;
+        Ok(weighted_mean(&weighted, &inputs, &inputs.rows))
+    }
+
+    /// The loss of each row that is minimised, and its unweighted loss; (rows).
+    fn losses(&self, inputs: &Inputs, rows: &Range<usize>) -> Result<(Tensor, Tensor), TrainError> {
+        let need = |name: &str| inputs.of(name, rows).ok_or_else(|| inputs.lacks(name));
+        let PathPoints { x, t, target, condition } = self.flow.points(inputs, rows)?;
+        let regression = Regression { model: self.flow.model, condition: condition.as_ref(), step: inputs.step };
+        let (u, found) = if let TaskKind::Flow = self.kind {
+            (regression.mean(&x, &t, &t.zeros_like(), true)?, target)
+        } else {
+            let times = Times { t, h: need(INTERVAL)?, split: need(SPLIT)? };
+            let (u, found) = self.regress(&regression, &x, &times, &target)?;
+            (u, target.where_self(&regression::column(&times.h, &x).eq(0.0), &found))
+        };
+        let objective = &self.flow.flow.objective;
+        let losses = row_losses(&u, &found, &objective.loss, objective.reduction)?;
+        let weighted = match self.kind.robustness() {
+            Some((p, c)) => &losses * (losses.detach() + c).pow_tensor_scalar(-p),
+            None => losses.shallow_clone(),
+        };
+        Ok((weighted, losses))
+    }
+
+    /// u and its target, without gradient, where h > 0.
+    fn regress(
+        &self,
+        regression: &Regression<'_>,
+        x: &Tensor,
+        times: &Times,
+        v: &Tensor,
+    ) -> Result<(Tensor, Tensor), TrainError> {
+        match self.kind {
+            TaskKind::Flow | TaskKind::Split { .. } => split::regress(regression, regression, x, times),
+            TaskKind::Shortcut { .. } => {
+                let average = Regression { model: self.average.unwrap_or(self.flow.model), ..*regression };
+                split::regress(regression, &average, x, times)
+            }
+            TaskKind::MeanFlow { .. } => mean_flow::regress(regression, x, times, v, v),
+            TaskKind::ImprovedMeanFlow { .. } => mean_flow::improved(regression, x, times, v),
+            TaskKind::Lagrangian { .. } => lagrangian::regress(regression, x, times),
+        }
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        let FlowTask { model, flow, .. } = &self.flow;
+        let objective = &flow.objective;
+        if !model.takes_intervals() && self.kind != TaskKind::Flow {
+            let remedy = "build the network with an interval, or give another task";
+            return Err(TrainError::setting("task", self.kind, remedy));
+        }
+        if objective.prediction != Prediction::Velocity {
+            let remedy = "choose velocity: a flow map predicts mean velocities";
+            return Err(TrainError::setting("prediction of a flow map", objective.prediction, remedy));
+        }
+        if objective.loss_aware_bins > 0 {
+            let remedy = "give 0: a flow map has two times per row";
+            return Err(TrainError::setting("loss-aware bins", objective.loss_aware_bins, remedy));
+        }
+        Ok(())
+    }
+}
+
+impl Task for FlowMapTask<'_> {
+    fn validate(&self, source: Option<&Source>) -> Result<(), TrainError> {
+        self.check()?;
+        self.flow.validate(source)
+    }
+
+    fn seed(&self) -> u64 {
+        self.flow.seed()
+    }
+
+    fn packer(&self) -> Box<dyn Pack + '_> {
+        let FlowTask { model, flow, resident, .. } = &self.flow;
+        let conditions = model.condition_kind().filter(|kind| *kind != ConditionKind::None);
+        let resident = resident.as_ref().map(crate::device_dataset::DeviceDataset::len);
+        Box::new(FlowPacker { conditions, resident, task: self.kind, ..FlowPacker::of(flow) })
+    }
+
+    fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
+        if tape.is_on() {
+            let remedy = "turn it off: a flow map keeps all activations; give a smaller micro-batch";
+            return Err(TrainError::setting("recomputation of activations", "on", remedy));
+        }
+        let (weighted, losses) = self.losses(inputs, &rows)?;
+        let loss = weighted_mean(&weighted, inputs, &rows) * (rows.len() as f64 / inputs.whole as f64);
+        Ok(LossOutput { loss, rows: Some(losses) })
+    }
+}

@@ -1,0 +1,189 @@
+//! Targets of the tasks by PyTorch (`python3 crates/fm-train/tests/reference/flow_map.py`), and the
+//! exact flow map between two Gaussians, which satisfies every task.
+
+use super::regression::{Regression, Times, column};
+use super::{FlowMapTask, TaskKind, lagrangian, mean_flow, split};
+use crate::FlowTraining;
+use crate::batch::BatchSource;
+use fm_core::FlowMatching;
+use fm_core::choice::Choice;
+use fm_core::tensor::VelocityModel;
+use fm_models::ModelConfig;
+use fm_models::mlp::MlpConfig;
+use tch::{Device, Kind, Tensor};
+
+/// Standard deviation of the data.
+const S: f64 = 0.3;
+
+/// x ~ N(0, 1) is carried to N(0, S^2): X = x sigma(t + h) / sigma(t), sigma^2 = (1-t)^2 + S^2 t^2.
+/// With `by` other than 1, another network.
+#[derive(Debug)]
+struct Exact {
+    by: f64,
+}
+
+fn sigma(t: &Tensor) -> Tensor {
+    ((t.full_like(1.0) - t).square() + t.square() * (S * S)).sqrt()
+}
+
+impl VelocityModel for Exact {
+    fn forward(&self, x: &Tensor, t: &Tensor, _: Option<&Tensor>) -> Tensor {
+        self.mean_velocity(x, t, &t.zeros_like(), None, false).unwrap()
+    }
+
+    fn takes_intervals(&self) -> bool {
+        true
+    }
+
+    fn mean_velocity(&self, x: &Tensor, t: &Tensor, h: &Tensor, _: Option<&Tensor>, _: bool) -> Option<Tensor> {
+        // (sigma(t + h)^2 - sigma(t)^2) / h, without the division.
+        let slope = t * 2.0 - 2.0 + h + (t * 2.0 + h) * (S * S);
+        let rate = slope / (sigma(t) * (sigma(&(t + h)) + sigma(t))) * self.by;
+        Some(x * column(&rate, x))
+    }
+
+    fn row_shape(&self) -> Option<Vec<i64>> {
+        Some(vec![1])
+    }
+}
+
+/// x_t of the two Gaussians, v of the pairs, and times.
+fn drawn(rows: i64) -> (Tensor, Tensor, Times) {
+    tch::manual_seed(1);
+    let uniform = || Tensor::rand([rows], (Kind::Double, Device::Cpu));
+    let normal = || Tensor::randn([rows, 1], (Kind::Double, Device::Cpu));
+    let (a, b) = (uniform(), uniform());
+    let (t, end) = (a.minimum(&b), a.maximum(&b));
+    let (x0, x1) = (normal(), normal() * S);
+    let x = &x0 + column(&t, &x0) * (&x1 - &x0);
+    (x, x1 - x0, Times { h: end - &t, t, split: uniform() })
+}
+
+fn furthest(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+#[test]
+fn targets_equal_pytorchs() {
+    let text = include_str!("../../tests/reference/flow_map.json");
+    let reference: serde_json::Value = serde_json::from_str(text).unwrap();
+    let numbers = |value: &serde_json::Value| -> Tensor {
+        Tensor::from_slice(&value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>())
+    };
+    let mut store = tch::nn::VarStore::new(Device::Cpu);
+    let config = MlpConfig { dim: 3, widths: vec![6], interval: true, ..MlpConfig::default() };
+    let network = ModelConfig::Mlp(config).build(&store.root()).unwrap();
+    store.set_kind(Kind::Double);
+    for (name, mut variable) in store.variables() {
+        let value = numbers(&reference["weights"][&name]).view(variable.size().as_slice());
+        tch::no_grad(|| variable.copy_(&value));
+    }
+    let [x, v] = ["x", "v"].map(|name| numbers(&reference[name]).view([-1, 3]));
+    let [t, h, split] = ["t", "h", "split"].map(|name| numbers(&reference[name]));
+    let mut times = Times { t, h, split };
+    let regression = Regression { model: network.as_ref(), condition: None, step: 0 };
+    let flow = FlowMatching::default();
+    let targets = reference["targets"].as_object().unwrap();
+    assert_eq!(targets.len() + 1, TaskKind::TABLE.len());
+    for (name, want) in targets {
+        if name == "shortcut" {
+            times.split = times.split.full_like(0.5);
+        }
+        let task = FlowMapTask::new(network.as_ref(), &flow, name.parse().unwrap());
+        let (u, target) = task.regress(&regression, &x, &times, &v).unwrap();
+        let off = [(u, &reference["u"]), (target.shallow_clone(), want)];
+        let off = off.map(|(got, want)| furthest(&got.view(-1), &numbers(want)));
+        assert!(off.iter().all(|off| *off < 1e-12), "{name}: {off:?}");
+        assert!(!target.requires_grad(), "{name}");
+        times.split = numbers(&reference["split"]);
+    }
+}
+
+#[test]
+fn the_exact_map_is_what_split_and_lsd_ask_for() {
+    let (x, _, times) = drawn(500);
+    let of = |by: f64| {
+        let network = Exact { by };
+        let regression = Regression { model: &network, condition: None, step: 0 };
+        let pair = [
+            split::regress(&regression, &regression, &x, &times).unwrap(),
+            lagrangian::regress(&regression, &x, &times).unwrap(),
+        ];
+        pair.map(|(u, target)| furthest(&u, &target))
+    };
+    assert!(of(1.0).iter().all(|off| *off < 1e-12), "{:?}", of(1.0));
+    assert!(of(1.1).iter().all(|off| *off > 1e-2), "{:?}", of(1.1));
+}
+
+#[test]
+fn the_exact_map_is_what_mean_flows_ask_for_in_the_mean() {
+    let rows = 200_000;
+    let (x, v, times) = drawn(rows);
+    let of = |by: f64| {
+        let network = Exact { by };
+        let regression = Regression { model: &network, condition: None, step: 0 };
+        let results = [
+            mean_flow::regress(&regression, &x, &times, &v, &v).unwrap(),
+            mean_flow::improved(&regression, &x, &times, &v).unwrap(),
+        ];
+        // The gradient of the loss by a multiple of u, in standard errors.
+        results.map(|(u, target)| {
+            let g = (&u - target) * u;
+            (g.mean(Kind::Double) / g.std(true) * (rows as f64).sqrt()).double_value(&[])
+        })
+    };
+    assert!(of(1.0).iter().all(|off| off.abs() < 4.0), "{:?}", of(1.0));
+    assert!(of(1.1).iter().all(|off| off.abs() > 8.0), "{:?}", of(1.1));
+    // With the exact velocity for a direction, nothing is left but the noise of the pairs.
+    let network = Exact { by: 1.0 };
+    let regression = Regression { model: &network, condition: None, step: 0 };
+    let (u, target) = mean_flow::improved(&regression, &x, &times, &v).unwrap();
+    let velocity = network.forward(&x, &times.t, None);
+    assert!(furthest(&(target - &v), &(u - velocity)) < 1e-10);
+}
+
+#[test]
+fn every_task_trains_on_batches_and_reads_its_own_block() {
+    let data = ndarray::Array2::from_shape_fn((256, 1), |(i, _)| (i as f32 / 128.0 - 1.0) * 0.5);
+    let flow = FlowMatching::default();
+    let batch = flow.batches(&data, 64).unwrap().batch(3).unwrap();
+    let network = Exact { by: 1.0 };
+    for task in ["flow", "split", "shortcut", "meanflow", "imf", "lsd:flow=0.25,p=1"] {
+        let kind: TaskKind = task.parse().unwrap();
+        let loss = FlowMapTask::new(&network, &flow, kind).batch_loss(&batch).unwrap().double_value(&[]);
+        assert!(loss.is_finite() && loss > 0.0, "{task}: {loss}");
+    }
+    // Without rows that train the velocity, the exact map has no loss.
+    let loss = |task: &str| {
+        let task = FlowMapTask::new(&network, &flow, task.parse().unwrap());
+        task.batch_loss(&batch).unwrap().double_value(&[])
+    };
+    assert!(loss("split:flow=0") < 1e-10 && loss("shortcut:flow=0") < 1e-10 && loss("lsd:flow=0") < 1e-10);
+    assert!(loss("meanflow:flow=0") > 1e-2);
+    // (loss + c)^p with c far above the loss divides by c^p.
+    let (plain, robust) = (loss("meanflow"), loss("meanflow:p=1,c=1000"));
+    assert!((robust * 1000.0 / plain - 1.0).abs() < 0.05, "{robust} {plain}");
+}
+
+/// A network with velocities only.
+#[derive(Debug)]
+struct Plain;
+
+impl VelocityModel for Plain {
+    fn forward(&self, x: &Tensor, _: &Tensor, _: Option<&Tensor>) -> Tensor {
+        x.zeros_like()
+    }
+}
+
+#[test]
+fn what_is_no_flow_map_is_refused() {
+    let data = ndarray::Array2::<f32>::zeros((4, 1));
+    let flow = FlowMatching::default();
+    let batch = flow.batches(&data, 4).unwrap().batch(0).unwrap();
+    let kind: TaskKind = "meanflow".parse().unwrap();
+    let error = FlowMapTask::new(&Plain, &flow, kind).batch_loss(&batch).unwrap_err().to_string();
+    assert!(error.contains("build the network with an interval"), "{error}");
+    let noise = FlowMatching::default().prediction(fm_core::prediction::Prediction::Noise);
+    let error = FlowMapTask::new(&Exact { by: 1.0 }, &noise, kind).batch_loss(&batch).unwrap_err().to_string();
+    assert!(error.contains("choose velocity"), "{error}");
+}

@@ -1,0 +1,120 @@
+//! Packs the inputs of a step of a flow: rows, conditions, times, and the weights of the path.
+
+use crate::TrainError;
+use crate::accumulator::{self, BINS};
+use crate::batch::Batch;
+use crate::block::Packer;
+use crate::flow_map::intervals::{self, INTERVAL, Intervals, SPLIT};
+use crate::flow_map::kind::TaskKind;
+use crate::pack::{DENSITY_BINS, HostInputs, Pack, PackContext, TIME_BINS, check, pack_conditions};
+use fm_core::FlowMatching;
+use fm_core::interpolate::{PathWeights, coefficients};
+use fm_core::path::ProbPath;
+use fm_core::rng::{Key, Stream};
+use fm_core::tensor::ConditionKind;
+
+/// Packs batches for a flow.
+pub(crate) struct FlowPacker<'m> {
+    pub(crate) flow: &'m FlowMatching,
+    /// Number of images on the device, if it holds the data.
+    pub(crate) resident: Option<usize>,
+    /// The conditions that the network takes, if known and not none.
+    pub(crate) conditions: Option<ConditionKind>,
+    /// The task, which decides on the intervals of time.
+    pub(crate) task: TaskKind,
+}
+
+impl<'m> FlowPacker<'m> {
+    pub(crate) fn of(flow: &'m FlowMatching) -> Self {
+        Self { flow, resident: None, conditions: None, task: TaskKind::Flow }
+    }
+}
+
+impl Pack for FlowPacker<'_> {
+    fn pack(&self, batch: &Batch, context: &PackContext<'_>) -> Result<HostInputs, TrainError> {
+        let PackContext { device, density } = *context;
+        let (step, (here, whole)) = (batch.step, batch.span());
+        if batch.shape.iter().any(|n| *n < 1) {
+            let problem = format!("its rows have shape {:?}; give sizes of at least 1", batch.shape);
+            return Err(TrainError::Batch { step, problem });
+        }
+        let shape = [&[here.len() as i64], &batch.shape[..]].concat();
+        let dim = batch.dim();
+        let values = here.len().saturating_mul(dim);
+        let mut packer = Packer::default();
+        packer.push("x0", &batch.x0, &shape);
+        if batch.device_rows.is_empty() {
+            check("data", batch.x1.len(), values, step)?;
+            packer.push("x1", &batch.x1, &shape);
+        } else {
+            if let Some(pick) =
+                batch.device_rows.iter().find(|pick| self.resident.is_none_or(|count| pick.row >= count))
+            {
+                let problem = format!("it names row {}, which is not on the device; give the task the data", pick.row);
+                return Err(TrainError::Batch { step, problem });
+            }
+            let rows: Vec<i64> = batch.device_rows.iter().map(|pick| pick.row as i64).collect();
+            packer.push("picked", &rows, &shape[..1]);
+            let mirrored: Vec<bool> = batch.device_rows.iter().map(|pick| pick.mirrored).collect();
+            if mirrored.contains(&true) {
+                packer.push_bools("mirrored", &mirrored, &shape[..1]);
+            }
+        }
+        pack_conditions(&mut packer, batch, here.len(), self.conditions)?;
+        let (objective, key) = (&self.flow.objective, Key::new(self.flow.seed, step, Stream::Time));
+        if let Some(noise) = objective.path_noise(key.from_row(here.start as u64), here.len(), dim) {
+            packer.push("noise", &noise, &shape);
+        }
+        // Times are drawn for the whole batch, because its rows may share stratified times.
+        let mut drawn = objective.draw(key, whole, density)?;
+        let intervals = intervals::draw(self.task, objective, key, &mut drawn)?;
+        let bins = accumulator::members(&drawn.times, BINS, accumulator::bin);
+        packer.push(TIME_BINS, &bins, &[whole as i64, BINS as i64]);
+        if let Some(density) = density {
+            let bins = accumulator::members(&drawn.positions, density.bins(), |u| density.bin(u));
+            packer.push(DENSITY_BINS, &bins, &[whole as i64, density.bins() as i64]);
+        }
+        let part = |values: &[f64]| values.get(here.clone()).unwrap_or_default().to_vec();
+        self.pack_times(&mut packer, &part(&drawn.times), &part(&drawn.weights), batch.shape.len())?;
+        if let Some(Intervals { lengths, splits }) = intervals {
+            packer.push(INTERVAL, &f32s(&part(&lengths)), &shape[..1]);
+            packer.push(SPLIT, &f32s(&part(&splits)), &shape[..1]);
+        }
+        let block = packer.finish(device)?;
+        Ok(HostInputs { step, rows: here, whole, coupling_gain: batch.coupling_gain, block })
+    }
+}
+
+impl FlowPacker<'_> {
+    /// Packs times, loss weights, and the weights of x1, x0 and noise in x_t and in the target, one
+    /// value per row each. Left out: loss weights that are all 1, other weights that are all 0, and
+    /// the weights of the target x1 - x0.
+    fn pack_times(&self, packer: &mut Packer, times: &[f64], weights: &[f64], axes: usize) -> Result<(), TrainError> {
+        let objective = &self.flow.objective;
+        let rows = times.len() as i64;
+        packer.push("time", &f32s(times), &[rows]);
+        if weights.iter().any(|w| *w != 1.0) {
+            packer.push("weight", &f32s(weights), &[rows]);
+        }
+        let path = PathWeights::new(&coefficients(&objective.path, times)?, objective.prediction)?;
+        if path.need_noise() && !objective.path.has_extra_noise() {
+            return Err(fm_core::Error::MissingNoise { path: objective.path.name() }.into());
+        }
+        let column = std::iter::once(rows).chain(std::iter::repeat_n(1, axes)).collect::<Vec<_>>();
+        let all = |values: &[f64], value: f64| values.iter().all(|v| *v == value);
+        let straight = all(&path.target[0], 1.0) && all(&path.target[1], -1.0) && all(&path.target[2], 0.0);
+        let columns = POSITION.iter().zip(&path.position).chain(TARGET.iter().zip(&path.target).filter(|_| !straight));
+        for (name, values) in columns.filter(|(_, values)| !all(values, 0.0)) {
+            packer.push(name, &f32s(values), &column);
+        }
+        Ok(())
+    }
+}
+
+fn f32s(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|v| *v as f32).collect()
+}
+
+/// Names of the weights of x1, x0 and noise.
+pub(crate) const POSITION: [&str; 3] = ["position x1", "position x0", "position noise"];
+pub(crate) const TARGET: [&str; 3] = ["target x1", "target x0", "target noise"];
