@@ -1,9 +1,10 @@
 //! Configuration of a run: plain values that are stored in the run directory.
 
 use crate::networks::ModelKind;
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::ValueEnum;
 use fm_app::every::Every;
+use fm_app::guidance::Guide;
 use fm_app::objective_args::{FlowArgs, FlowConfig};
 use fm_app::optimizer_args::{LearningArgs, LearningConfig};
 use fm_app::runtime::{RuntimeArgs, RuntimeConfig};
@@ -11,6 +12,8 @@ use fm_core::path::PathKind;
 use fm_models::ModelConfig;
 use fm_models::unet::UNetConfig;
 use fm_ot::CouplingKind;
+use fm_solvers::Sampler;
+use fm_solvers::guidance::GuidanceRule;
 use fm_solvers::sampler::SolverName;
 use fm_train::flat::Precision;
 use fm_train::flow_map::TaskKind;
@@ -97,7 +100,7 @@ fm_app::options! {
             /// Factor on the latent vectors; 0 is replaced by one over their standard deviation
             /// when a run starts.
             latent_scale: f64 = 0.0;
-            sampling: Sampling = Sampling { solver: SolverName::Euler, num_steps: 50, cfg_scale: 3.0 };
+            sampling: Sampling = Sampling::default();
         }
         flatten {
             runtime: RuntimeConfig, RuntimeArgs = RuntimeConfig::default();
@@ -130,6 +133,26 @@ pub(crate) struct Sampling {
     pub(crate) solver: SolverName,
     pub(crate) num_steps: usize,
     pub(crate) cfg_scale: f64,
+    /// The rule of guidance.
+    #[serde(default)]
+    pub(crate) guidance: GuidanceRule,
+    /// The share of the guided velocity that is rescaled.
+    #[serde(default)]
+    pub(crate) cfg_rescale: f64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        let (solver, guidance) = (SolverName::Euler, GuidanceRule::default());
+        Self { solver, num_steps: 50, cfg_scale: 3.0, guidance, cfg_rescale: 0.0 }
+    }
+}
+
+impl Sampling {
+    /// The guidance of a model with a null class.
+    pub(crate) fn guide(&self) -> Guide {
+        Guide { rule: self.guidance, rescale: self.cfg_rescale, ..Guide::of_scale(self.cfg_scale) }
+    }
 }
 
 /// When images are kept on the device as bytes.
@@ -224,6 +247,12 @@ impl Config {
         ensure!(self.sampling.num_steps > 0, "sampling.num_steps is 0; give at least one");
         let scale = self.sampling.cfg_scale;
         ensure!(scale.is_finite(), "sampling.cfg_scale is {scale}; give a finite number, 1 for no guidance");
+        let rescale = self.sampling.cfg_rescale;
+        ensure!((0.0..=1.0).contains(&rescale), "sampling.cfg_rescale is {rescale}; give a share from 0 to 1");
+        if self.model.null_class().is_some() {
+            let sampler = Sampler::fixed(self.sampling.solver, self.sampling.num_steps);
+            self.sampling.guide().options(&sampler, &self.flow.objective).context("cannot use sampling.guidance")?;
+        }
         Ok(())
     }
 

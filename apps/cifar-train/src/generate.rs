@@ -2,12 +2,13 @@
 
 use crate::config::Config;
 use anyhow::ensure;
+use fm_app::guidance::Guide;
 use fm_app::process_group::{GeneratedShard, Group};
+use fm_core::field::RowField;
 use fm_core::objective::Objective;
 use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
-use fm_solvers::guidance::{Field, Guided, Unconditional};
 use fm_solvers::sampler::{Sampler, Samples};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
@@ -22,8 +23,7 @@ pub(crate) struct Request {
     /// The objective that the network was trained with.
     pub(crate) objective: Objective,
     pub(crate) source: Source,
-    pub(crate) cfg_scale: f64,
-    pub(crate) cfg_interval: (f64, f64),
+    pub(crate) guide: Guide,
     pub(crate) seed: u64,
     pub(crate) shape: Vec<i64>,
     /// Number of samples.
@@ -42,8 +42,7 @@ impl Request {
             sampler: Sampler::fixed(config.sampling.solver, config.sampling.num_steps),
             objective: config.flow.objective.clone(),
             source: source.clone(),
-            cfg_scale: if null_class.is_some() { config.sampling.cfg_scale } else { 1.0 },
-            cfg_interval: (0.0, 1.0),
+            guide: if null_class.is_some() { config.sampling.guide() } else { Guide::of_scale(1.0) },
             seed,
             shape: shape.to_vec(),
             count,
@@ -61,23 +60,22 @@ impl Request {
 
     /// The field of the network for rows `first..first + rows`.
     pub(crate) fn field<'m>(
-        &self,
+        &'m self,
         model: &'m dyn VelocityModel,
         device: Device,
         first: usize,
         rows: usize,
-    ) -> Field<'m> {
-        match self.classes.get(first..first + rows) {
-            Some(classes) if !classes.is_empty() => Field::Conditional(Guided {
-                model,
-                conditions: Tensor::from_slice(classes).to_device(device),
-                // Without a null class there is no guidance; the scale is 1 then.
-                null_class: self.null_class.unwrap_or(0),
-                scale: self.cfg_scale,
-                interval: self.cfg_interval,
-            }),
-            _ => Field::Unconditional(Unconditional(model)),
-        }
+    ) -> anyhow::Result<Box<dyn RowField<Tensor> + 'm>> {
+        let classes = self.classes.get(first..first + rows).filter(|classes| !classes.is_empty());
+        // Without a null class there is no guidance without a class; the scale is 1 then.
+        let null_class = self.null_class.unwrap_or(0);
+        let conditions = classes.map(|classes| (Tensor::from_slice(classes).to_device(device), null_class));
+        self.guide.field(model, conditions, &self.sampler, &self.objective)
+    }
+
+    /// Fails if the rule of guidance suits neither the steps nor the prediction.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.guide.options(&self.sampler, &self.objective).map(drop)
     }
 }
 
@@ -214,7 +212,7 @@ pub(crate) fn batch(
             device,
         )
     };
-    let field = r.field(model, device, first, rows);
+    let field = r.field(model, device, first, rows)?;
     let x0 = upload(noise, &shape, device);
     Ok(match frames {
         Frames::At(times) => r.sampler.trajectory(&field, &r.objective, x0, increments, times)?,

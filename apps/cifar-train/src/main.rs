@@ -10,6 +10,7 @@ mod data_report;
 mod duration;
 mod evaluate;
 mod generate;
+mod grid;
 mod inspect;
 mod latent;
 mod likelihood;
@@ -25,6 +26,7 @@ mod training_data;
 mod trajectory;
 mod velocity;
 mod vqvae;
+mod weak;
 
 use args::{Cli, Command, ReflowCommand};
 use fm_app::{cli, options};
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Data(args) => data_report::run(&args),
         Command::Report(args) => fm_app::report::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Grid(args) => grid::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Vqvae(args) => vqvae::run(&args),
         Command::Convert(args) => convert::run(&args),

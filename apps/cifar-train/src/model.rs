@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::latent::{self, Autoencoder};
 use crate::{data, presets};
 use anyhow::{Context, bail, ensure};
+use fm_app::guidance::Weak;
 use fm_app::objective_args::FlowConfig;
 use fm_app::weights::{self, Opened, WhichWeights};
 use fm_core::source::Source;
@@ -19,6 +20,7 @@ use fm_train::run_dir::latest_checkpoint;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use tch::{Device, Tensor, nn};
 
 pub(crate) struct Loaded {
@@ -30,6 +32,8 @@ pub(crate) struct Loaded {
     /// The autoencoder of a network in a latent space.
     pub(crate) autoencoder: Option<Autoencoder>,
     pub(crate) model: Box<dyn VelocityModel>,
+    /// A weaker model to guide samples away from.
+    pub(crate) weak: Option<Rc<Weak>>,
     pub(crate) device: Device,
     pub(crate) store: nn::VarStore,
     pub(crate) step: u64,
@@ -80,6 +84,7 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
         source,
         autoencoder,
         model,
+        weak: None,
         device,
         store,
         step: meta.step,
@@ -131,7 +136,7 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
     FlatParams::new(&opened.store, config.precision.into())?;
     let autoencoder = open_autoencoder(&config, path, device)?;
     let (path, Opened { model, store, name: weights, .. }) = (path.to_path_buf(), opened);
-    Ok(Loaded { path, config, data, source, autoencoder, model, device, store, step, ema_decay, weights })
+    Ok(Loaded { path, config, data, source, autoencoder, model, weak: None, device, store, step, ema_decay, weights })
 }
 
 fn open_autoencoder(config: &Config, checkpoint: &Path, device: Device) -> anyhow::Result<Option<Autoencoder>> {

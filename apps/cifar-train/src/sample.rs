@@ -5,6 +5,7 @@ use crate::generate::{Generated, Request, generate};
 use crate::model::{Loaded, open};
 use crate::{classes, data, trajectory};
 use anyhow::{bail, ensure};
+use fm_app::guidance::Guide;
 use fm_app::memory::{ensure_batch_fits, ensure_fits};
 use fm_app::outputs::save_array;
 use fm_app::pictures::{Grid, save_gif, save_picture};
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
 fn sample(group: &Group, args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let which = args.from.which.given("guidance", args.solver.cfg_scale.is_some());
     let mut loaded = open(&args.from.checkpoint, &which, false)?;
+    loaded.open_weak(&args.solver.guidance, &which, args.size)?;
     if let Some(ImageSize(size)) = args.size {
         loaded.resize(size)?;
     }
@@ -77,8 +79,6 @@ pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded) -> 
         [first, rest @ ..] if first.fract() == 0.0 && rest.iter().all(|n| n == first) => first.to_string(),
         _ => format!("{:.1} (mean; {} calls)", drawn.mean_nfe(request.count, request.batch_size), drawn.calls),
     };
-    let (low, high) = request.cfg_interval;
-    let when = if (low, high) == (0.0, 1.0) { String::new() } else { format!(" for t from {low} to {high}") };
     let class = match request.classes.as_slice() {
         [first, rest @ ..] if rest.iter().all(|class| class == first) => {
             let name = loaded.data.classes.get(*first as usize).filter(|name| **name != first.to_string());
@@ -87,9 +87,9 @@ pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded) -> 
         _ => String::new(),
     };
     let guidance = match request.classes.is_empty() {
-        true => "unconditional".into(),
-        false if request.cfg_scale == 1.0 => "class-conditional".into(),
-        false => format!("guidance {}{when} (two network passes per evaluation)", request.cfg_scale),
+        true if request.guide.scale == 1.0 => "unconditional".into(),
+        false if request.guide.scale == 1.0 => "class-conditional".into(),
+        _ => request.guide.describe(),
     };
     format!(
         "{} samples in {:.1} s: {:.1} samples/s, NFE {nfe}; {}, {class}{guidance}; {}; seed {}",
@@ -122,7 +122,9 @@ fn request(args: &SampleArgs, loaded: &Loaded) -> anyhow::Result<Request> {
         (false, None) => in_turn(names.len(), args.num_samples)?,
     };
     let count = if args.class_grid { classes.len() } else { args.num_samples };
-    with_classes(&args.solver, loaded, count, classes)
+    let request = with_classes(&args.solver, loaded, count, classes)?;
+    request.guide.refuse_idle(&args.solver.guidance)?;
+    Ok(request)
 }
 
 /// Classes 0, 1, 2, ..., repeated; empty for an unconditional model.
@@ -137,15 +139,6 @@ pub(crate) fn with_classes(
     count: usize,
     classes: Vec<i64>,
 ) -> anyhow::Result<Request> {
-    let null_class = loaded.config.model.null_class();
-    let cfg_scale = match (args.cfg_scale, null_class) {
-        (Some(s), _) if !s.is_finite() => bail!("--cfg-scale is not finite; give a finite number, 1 for no guidance"),
-        (Some(s), None) if s != 1.0 => bail!(
-            "this model has no class to guide away from (it was trained without dropped labels); drop --cfg-scale"
-        ),
-        (_, None) => 1.0,
-        (given, Some(_)) => given.unwrap_or(loaded.config.sampling.cfg_scale),
-    };
     let dim = loaded.data.shape.iter().product::<i64>() as usize;
     // Noise and samples.
     ensure_fits("the samples", &[count, dim], 2 * size_of::<f32>(), "number of samples")?;
@@ -157,22 +150,33 @@ pub(crate) fn with_classes(
         size_of::<f32>(),
         "--batch-size or --size",
     )?;
-    Ok(Request {
-        sampler: args.solve.sampler()?,
-        cfg_scale,
-        cfg_interval: interval(&args.cfg_interval)?,
+    let request = Request {
+        sampler: args.solve.sampler_or(loaded.config.sampling.solver)?,
+        guide: guide(args, loaded)?,
         classes,
         batch_size: args.batch_size,
         ..Request::of(&loaded.config, &loaded.source, &loaded.data.shape, count, args.seed)
-    })
+    };
+    request.check()?;
+    Ok(request)
 }
 
-fn interval(given: &[f64]) -> anyhow::Result<(f64, f64)> {
-    match given {
-        [] => Ok((0.0, 1.0)),
-        [low, high] if low < high => Ok((*low, *high)),
-        other => bail!("--cfg-interval takes two rising times; got {other:?}"),
-    }
+/// The guidance of these flags.
+fn guide(args: &crate::args::SolverArgs, loaded: &Loaded) -> anyhow::Result<Guide> {
+    let (given, weak) = (&args.guidance, &loaded.weak);
+    let base = match (args.cfg_scale, loaded.config.model.null_class()) {
+        (None, _) if weak.is_some() => bail!("--guide-with has no default scale; give --cfg-scale, such as 2"),
+        (Some(scale), _) if weak.is_some() => Guide::of_scale(scale),
+        (Some(s), None) if s.is_finite() && s != 1.0 => bail!(
+            "this model has no class to guide away from (it was trained without dropped labels); drop --cfg-scale"
+        ),
+        (scale, None) => Guide::of_scale(scale.unwrap_or(1.0)),
+        (None, Some(_)) => loaded.config.sampling.guide(),
+        // The rule of the configuration has no effect at scale 1.
+        (Some(scale), Some(_)) if scale == 1.0 => Guide::of_scale(scale),
+        (Some(scale), Some(_)) => Guide { scale, ..loaded.config.sampling.guide() },
+    };
+    Ok(Guide { weak: weak.clone(), ..base.with(given)? })
 }
 
 fn grid(args: &SampleArgs, loaded: &Loaded) -> Grid {

@@ -15,6 +15,8 @@
 //! | [`objective_report`] | the command `objective`: an objective over time, as a table and a picture |
 //! | [`models`], [`solvers`] | networks for tables, and solvers, by name |
 //! | [`weights`] | networks from files of weights |
+//! | [`grids`] | learned time grids and their files |
+//! | [`guidance`] | guidance of samples: rules, scale, a weaker model |
 //! | [`likelihood`] | log-densities of data under a network |
 //! | [`process_group`] | programs that run as several processes |
 //! | [`advice`] | advice at the start of a run |
@@ -35,6 +37,8 @@ pub mod cli;
 pub mod device;
 pub mod every;
 pub mod flow;
+pub mod grids;
+pub mod guidance;
 pub mod help;
 pub mod likelihood;
 pub mod memory;

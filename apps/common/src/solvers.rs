@@ -1,6 +1,7 @@
 //! The flags of the solver.
 
 use crate::cli::listing;
+use crate::grids;
 use crate::options::{help, help_with_default};
 use anyhow::{bail, ensure};
 use fm_core::path::PathKind;
@@ -8,12 +9,15 @@ use fm_core::state::{Bound, Tolerance};
 use fm_solvers::sampler::{Controller, Pace, Sampler, SolverName, Steps};
 use fm_solvers::sde::{Diffusion, Method};
 use fm_solvers::{AdaptiveOptions, Grid, tableau};
+use std::path::Path;
 
 /// The flags of the solver, the same for every command that integrates.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Solver")]
 pub struct SolveArgs {
-    #[arg(long, help = help_with_default::<SolverName>("ODE solver"))]
+    #[arg(long, help = format!(
+        "{} (default: the solver of the run, if it has one, or {})", help::<SolverName>("ODE solver"), SolverName::default()
+    ))]
     solver: Option<SolverName>,
     #[arg(long, value_name = "N", help = format!(
         "Number of fixed steps (default: 50, but 1 for map, and adaptive steps for {})", adaptive_methods()
@@ -21,9 +25,10 @@ pub struct SolveArgs {
     num_steps: Option<usize>,
     #[arg(long, help = help_with_default::<Grid>("Time grid of fixed steps"))]
     grid: Option<Grid>,
-    /// Times of fixed steps, rising from 0 (source) to 1 (data), instead of a grid.
-    #[arg(long, value_name = "T,...", value_delimiter = ',', conflicts_with_all = ["num_steps", "grid"], hide = true)]
-    times: Vec<f64>,
+    /// Times of fixed steps, rising from 0 (source) to 1 (data), instead of a grid: a list, or a
+    /// file that the command grid wrote, with the solver that it names.
+    #[arg(long, value_name = "T,...|FILE.json", conflicts_with_all = ["num_steps", "grid"], hide = true)]
+    times: Option<String>,
     /// Relative tolerance of adaptive steps: one number, or one per dimension (default: 1e-5).
     #[arg(long, value_name = "RTOL,...", value_delimiter = ',')]
     rtol: Vec<f64>,
@@ -54,6 +59,21 @@ fn adaptive_methods() -> String {
     listing(tableau::ALL.iter().filter(|method| method.e.is_some()).map(|method| method.name), "and")
 }
 
+/// The times of a list, or of a file, with the solver that it was learned for.
+fn times_of(given: &str) -> anyhow::Result<(Vec<f64>, Option<SolverName>)> {
+    let list: Result<Vec<f64>, _> = given.split(',').map(|time| time.trim().parse()).collect();
+    if let Ok(list) = list {
+        return Ok((list, None));
+    }
+    ensure!(
+        Path::new(given).exists(),
+        "--times is neither a list of numbers nor a file: {}; give times such as 0,0.3,1, or a file of the command grid",
+        fm_core::message::name(given)
+    );
+    let file = grids::read(Path::new(given))?;
+    Ok((file.times, Some(file.solver)))
+}
+
 impl SolveArgs {
     /// The flags for this number of fixed steps.
     pub fn fixed(solver: SolverName, num_steps: usize) -> Self {
@@ -65,7 +85,17 @@ impl SolveArgs {
     /// # Errors
     /// Zero steps, times that do not rise from 0 to 1, and a flag without effect.
     pub fn sampler(&self) -> anyhow::Result<Sampler> {
-        let solver = self.solver.unwrap_or_default();
+        self.sampler_or(SolverName::default())
+    }
+
+    /// The sampler of these flags, with this solver if none is given.
+    ///
+    /// # Errors
+    /// As [`sampler`](Self::sampler).
+    pub fn sampler_or(&self, default: SolverName) -> anyhow::Result<Sampler> {
+        let listed = self.times.as_deref().map(times_of).transpose()?;
+        let learned_for = listed.as_ref().and_then(|(_, solver)| *solver).filter(|_| self.sde.is_none());
+        let solver = self.solver.or(learned_for).unwrap_or(default);
         ensure!(
             self.sde.is_none() || self.solver.is_none(),
             "--sde has its own solvers; give --sde-method, not --solver"
@@ -77,17 +107,15 @@ impl SolveArgs {
             schedule: self.schedule,
         };
         let chooses = solver.is_adaptive() && self.sde.is_none();
-        let adaptive = chooses && self.num_steps.is_none() && self.times.is_empty();
+        let adaptive = chooses && self.num_steps.is_none() && listed.is_none();
         if let (false, Some(flag)) = (adaptive, self.of_adaptive_steps()) {
             let remedy =
                 if chooses { "drop it, or drop --num-steps and --times" } else { "drop it, or take --solver dopri5" };
             bail!("{flag} is for adaptive steps, and these are fixed; {remedy}");
         }
-        if !self.times.is_empty() {
-            let rise = self.times.windows(2).all(|p| p[0] < p[1]);
-            let ends = (self.times.first(), self.times.last()) == (Some(&0.0), Some(&1.0));
-            ensure!(rise && ends, "--times must rise from 0 to 1, both included; got {:?}", self.times);
-            return Ok(sampler(Steps::Listed(self.times.clone())));
+        if let Some((times, _)) = listed {
+            ensure!(grids::rises(&times), "--times must rise from 0 to 1, both included; got {times:?}");
+            return Ok(sampler(Steps::Listed(times)));
         }
         let most = 1_000_000;
         let steps = self.num_steps.unwrap_or(if solver == SolverName::FlowMap { 1 } else { 50 });

@@ -2,15 +2,17 @@
 
 use crate::args::DrawArgs;
 use crate::model::{Loaded, load};
+use crate::weak::open_weak;
 use anyhow::{Context, bail, ensure};
+use fm_app::guidance::Guide;
 use fm_app::memory::ensure_fits;
 use fm_app::pictures::Point;
+use fm_core::field::RowField;
 use fm_core::objective::Objective;
 use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_data::Columns;
-use fm_solvers::guidance::{Field, Guided, Unconditional};
 use fm_solvers::sampler::{Sampler, Samples, Steps};
 use fm_train::trained_source::TrainedSource;
 use tch::{Device, Kind, Tensor};
@@ -24,8 +26,8 @@ pub(crate) struct Drawer<'a> {
     /// The source, if it was trained.
     pub(crate) trained_source: Option<&'a TrainedSource>,
     pub(crate) columns: &'a Columns,
-    /// Guidance scale and the null class.
-    pub(crate) guidance: (f64, i64),
+    /// Guidance of a conditional model.
+    pub(crate) guide: Guide,
 }
 
 /// Samples.
@@ -37,25 +39,35 @@ pub(crate) struct Rows {
     pub(crate) frames: Vec<Vec<f64>>,
     /// Number of evaluations, as text.
     pub(crate) nfe: String,
+    pub(crate) guide: Guide,
 }
 
 impl<'a> Drawer<'a> {
-    pub(crate) fn of(loaded: &'a Loaded, cfg_scale: f64) -> anyhow::Result<Self> {
-        let classes = loaded.columns.classes.len() as i64;
-        ensure!(cfg_scale.is_finite(), "--cfg-scale is {cfg_scale}; give a finite number, 1 for no guidance");
-        ensure!(
-            cfg_scale == 1.0 || loaded.config.label_drop > 0.0,
-            "only a model that was trained with --label-drop can be guided; drop --cfg-scale"
-        );
-        Ok(Self {
+    /// Samples of a model without guidance.
+    pub(crate) fn of(loaded: &'a Loaded) -> Self {
+        Self {
             model: loaded.model.as_ref(),
             device: loaded.device,
             objective: &loaded.config.flow.objective,
             source: &loaded.source,
             trained_source: loaded.trained_source.as_ref(),
             columns: &loaded.columns,
-            guidance: (cfg_scale, classes),
-        })
+            guide: Guide::of_scale(1.0),
+        }
+    }
+
+    /// Samples of a model under the guidance of these flags, by this sampler.
+    pub(crate) fn guided(loaded: &'a Loaded, args: &DrawArgs, sampler: &Sampler) -> anyhow::Result<Self> {
+        let (cfg_scale, given) = (args.cfg_scale, &args.guidance);
+        let weak = open_weak(loaded, args)?;
+        let guide = Guide { weak, ..Guide::of_scale(cfg_scale).with(given)? };
+        ensure!(
+            cfg_scale == 1.0 || guide.weak.is_some() || loaded.config.label_drop > 0.0,
+            "only a model that was trained with --label-drop can be guided; drop --cfg-scale"
+        );
+        guide.refuse_idle(given)?;
+        guide.options(sampler, &loaded.config.flow.objective)?;
+        Ok(Self { guide, ..Self::of(loaded) })
     }
 
     /// Source rows, in the units of the network.
@@ -70,19 +82,11 @@ impl<'a> Drawer<'a> {
         tch::no_grad(|| self.trained_source.map_or_else(|| x0.shallow_clone(), |source| source.transform(x0)))
     }
 
-    /// The field of the network for rows of these classes.
-    pub(crate) fn field(&self, classes: &[i64]) -> Field<'a> {
-        let (scale, null_class) = self.guidance;
-        match classes {
-            [] => Field::Unconditional(Unconditional(self.model)),
-            classes => Field::Conditional(Guided {
-                model: self.model,
-                conditions: Tensor::from_slice(classes).to_device(self.device),
-                null_class,
-                scale,
-                interval: (0.0, 1.0),
-            }),
-        }
+    /// The field of the network for rows of these classes, for steps of this sampler.
+    pub(crate) fn field(&self, classes: &[i64], sampler: &Sampler) -> anyhow::Result<Box<dyn RowField<Tensor> + '_>> {
+        let null_class = self.columns.classes.len() as i64;
+        let conditions = || (Tensor::from_slice(classes).to_device(self.device), null_class);
+        self.guide.field(self.model, (!classes.is_empty()).then(conditions), sampler, self.objective)
     }
 
     /// Samples in the units of the network, with these classes if the model is conditional.
@@ -98,7 +102,7 @@ impl<'a> Drawer<'a> {
         let shape = [rows as i64, dim as i64];
         let noise =
             |step| upload(&normal_rows(Key::new(seed, step, Stream::Increment), rows, dim), &shape, self.device);
-        Ok(sampler.run(&self.field(classes), self.objective, self.start(rows, seed)?, noise, frames)?)
+        Ok(sampler.run(&self.field(classes, sampler)?, self.objective, self.start(rows, seed)?, noise, frames)?)
     }
 
     /// Samples in the table's units, with these classes if the model is conditional, and the
@@ -120,7 +124,7 @@ impl<'a> Drawer<'a> {
             values.iter().all(|v| v.is_finite()),
             "the model drew values that are not finite, because its weights are broken; use an earlier checkpoint, or train it again"
         );
-        Ok(Rows { values, classes, frames, nfe: drawn.describe_nfe() })
+        Ok(Rows { values, classes, frames, nfe: drawn.describe_nfe(), guide: self.guide.clone() })
     }
 }
 
@@ -189,7 +193,7 @@ pub(crate) fn drawn(args: &DrawArgs, rows: usize, frames: bool) -> anyhow::Resul
     let sampler = args.solve.sampler()?;
     ensure_samples_fit(&sampler, rows, loaded.dim(), frames)?;
     let classes = loaded.columns.asked(args.class.as_deref(), rows)?;
-    let drawn = Drawer::of(&loaded, args.cfg_scale)?.draw(&sampler, rows, args.seed, classes, frames)?;
+    let drawn = Drawer::guided(&loaded, args, &sampler)?.draw(&sampler, rows, args.seed, classes, frames)?;
     Ok((loaded, sampler, drawn))
 }
 

@@ -28,6 +28,7 @@ use fm_metrics::series::{self, Apart};
 use fm_metrics::sliced::sliced_wasserstein;
 use fm_metrics::two_sample::{Components, nearest_neighbour_accuracy};
 use fm_ot::{assignment::assign, cost::Metric};
+use fm_solvers::Sampler;
 use fm_solvers::straightness::straightness;
 use fm_solvers::tableau::RK4;
 use fm_solvers::{Grid, SaveAt, fixed};
@@ -123,7 +124,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         let result = json!({
             "checkpoint": args.draw.checkpoint, "data": config.data, "weights": loaded.weights, "against": whence,
             "samples": args.num_samples, "real": real.nrows(), "solver": sampler.describe(), "nfe": rows.nfe,
-            "seed": args.draw.seed, "directions": args.directions, "bandwidth": bandwidth,
+            "guidance": rows.guide.about(), "seed": args.draw.seed, "directions": args.directions, "bandwidth": bandwidth,
             "components": components.as_ref().map(|_| args.components),
             "found": found.json(), "floor": floor.json(), "copies": copies, "straightness": straight, "path_energy": energy,
             "mean_correlation": own.map(|own| own.mean_correlation),
@@ -224,10 +225,11 @@ fn wasserstein(x: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>, metric: Metric
 
 /// Straightness and energy of the flow's paths, as squared norms.
 fn paths(args: &EvaluateArgs, loaded: &Loaded) -> anyhow::Result<[f64; 2]> {
-    let drawer = Drawer::of(loaded, args.draw.cfg_scale)?;
+    let sampler = Sampler::rk4(STEPS);
+    let drawer = Drawer::guided(loaded, &args.draw, &sampler)?;
     let count = if loaded.columns.series.is_some() { OF_SEQUENCES } else { TRAJECTORIES };
     let classes = loaded.columns.asked(args.draw.class.as_deref(), count)?;
-    let (field, objective) = (drawer.field(&classes), drawer.objective);
+    let (field, objective) = (drawer.field(&classes, &sampler)?, drawer.objective);
     let (low, high) = objective.span()?;
     let predicted = |x: &Tensor, t: &[f64], rows: &[usize]| field.velocities(x, t, rows);
     let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;

@@ -11,6 +11,7 @@ use fm_app::pictures::{Layer, Plane, around, ink, reach, save_picture, side_by_s
 use fm_core::tensor::upload;
 use fm_data::table::{CsvOptions, csv};
 use fm_data::{Columns, Table};
+use fm_solvers::Sampler;
 use fm_terminal::println;
 use ndarray::Array2;
 use std::path::Path;
@@ -95,7 +96,8 @@ fn densities(
 ) -> anyhow::Result<(Vec<f64>, Densities)> {
     let (rows, dim) = table.dim();
     let x = upload(table.as_slice().unwrap_or_default(), &[rows as i64, dim as i64], loaded.device);
-    let field = Drawer::of(loaded, 1.0)?.field(classes);
+    let drawer = Drawer::of(loaded);
+    let field = drawer.field(classes, &Sampler::dopri5(1e-5))?;
     let objective = &loaded.config.flow.objective;
     let found = match &loaded.trained_source {
         Some(source) => args.how.evaluate_from(&field, objective, |x| source.log_density(x), &x, 0)?,

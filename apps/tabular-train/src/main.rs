@@ -6,6 +6,7 @@ mod couple;
 mod data_report;
 mod draw;
 mod evaluate;
+mod grid;
 mod likelihood;
 mod model;
 mod moments;
@@ -20,6 +21,7 @@ mod teacher_batches;
 mod train;
 mod training_data;
 mod velocity;
+mod weak;
 
 use args::{Cli, Command};
 use config::Config;
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Reflow(args) => reflow::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Grid(args) => grid::run(&args),
         Command::Trajectory(args) => sample::trajectory(&args),
         Command::Likelihood(args) => likelihood::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

@@ -20,7 +20,7 @@ use fm_train::run_dir::latest_checkpoint;
 use fm_train::trained_source::TrainedSource;
 use ndarray::Array2;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor, nn};
 
 pub(crate) struct Loaded {
@@ -31,6 +31,8 @@ pub(crate) struct Loaded {
     /// The source, if it was trained.
     pub(crate) trained_source: Option<TrainedSource>,
     pub(crate) device: Device,
+    /// Path of the checkpoint or file.
+    pub(crate) path: PathBuf,
     /// Description of the weights.
     pub(crate) weights: String,
     pub(crate) store: nn::VarStore,
@@ -80,7 +82,7 @@ pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> any
     let trained_source = config.trained_source(&store, columns.dim());
     let (kind, weights) = file.which.of(meta.step);
     FlatParams::new(&store, Precision::F32)?.adopt(read_weights(&path, kind)?)?;
-    Ok(Loaded { config, columns, source, model, trained_source, device, weights, store })
+    Ok(Loaded { config, columns, source, model, trained_source, device, path, weights, store })
 }
 
 /// A file written by this library names its objective; any other network is assumed to predict the
@@ -134,8 +136,8 @@ fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Resul
         Some(rows) => Source::Rows(rows_of(&rows, columns.dim())?),
         None => open_source(&mut config, &columns, || 0.0)?,
     };
-    let (model, store, weights) = (opened.model, opened.store, opened.name);
-    Ok(Loaded { config, columns, source, model, trained_source, device, weights, store })
+    let (path, model, store, weights) = (path.to_path_buf(), opened.model, opened.store, opened.name);
+    Ok(Loaded { config, columns, source, model, trained_source, device, path, weights, store })
 }
 
 /// The rows of a source that is a table, among the weights of a finished run.

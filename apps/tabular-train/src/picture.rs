@@ -50,7 +50,7 @@ impl Scene {
     }
 
     fn drawer(&self, args: &DrawArgs) -> anyhow::Result<Drawer<'_>> {
-        Drawer::of(&self.loaded, args.cfg_scale)
+        Drawer::guided(&self.loaded, args, &self.sampler)
     }
 
     /// States from the source to the samples, as points.
@@ -157,7 +157,8 @@ fn arrows(scene: &Scene, args: &DrawArgs, t: f64, reach: f32) -> anyhow::Result<
     let table = columns.apply(ndarray::Array2::from_shape_fn((grid.len(), 2), place).view())?;
     let x = upload(table.as_slice().unwrap_or_default(), &[grid.len() as i64, 2], loaded.device);
     let classes = columns.asked(args.class.as_deref(), grid.len())?;
-    let field = scene.drawer(args)?.field(&classes);
+    let drawer = scene.drawer(args)?;
+    let field = drawer.field(&classes, &scene.sampler)?;
     let objective = &loaded.config.flow.objective;
     let (low, high) = objective.span()?;
     let predicted = |x: &tch::Tensor, t: &[f64], rows: &[usize]| field.velocities(x, t, rows);

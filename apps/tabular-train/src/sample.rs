@@ -3,6 +3,7 @@
 use crate::args::{SampleArgs, TrajectoryArgs};
 use crate::draw::drawn;
 use anyhow::ensure;
+use fm_app::guidance::Guide;
 use fm_app::outputs::{Format, Kind, save_array};
 use fm_data::columns::{Columns, quoted};
 use fm_data::series::Series;
@@ -27,10 +28,15 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
             fm_train::files::output(&args.out, text.as_bytes())?;
         }
     }
-    let (nfe, weights, seed) = (rows.nfe, &loaded.weights, args.draw.seed);
-    println!("{} rows, NFE {nfe}; {}; {weights}; seed {seed}", args.num_samples, sampler.describe());
+    let (nfe, guidance, weights, seed) = (rows.nfe, guidance(&rows.guide), &loaded.weights, args.draw.seed);
+    println!("{} rows, NFE {nfe}; {}{guidance}; {weights}; seed {seed}", args.num_samples, sampler.describe());
     println!("wrote {}", args.out.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The guidance, if there is any, as an entry of a summary.
+fn guidance(guide: &Guide) -> String {
+    if guide.scale == 1.0 { String::new() } else { format!("; {}", guide.describe()) }
 }
 
 pub(crate) fn trajectory(args: &TrajectoryArgs) -> anyhow::Result<ExitCode> {
@@ -52,9 +58,9 @@ pub(crate) fn trajectory(args: &TrajectoryArgs) -> anyhow::Result<ExitCode> {
             fm_train::files::output(&args.out, text.as_bytes())?;
         }
     }
-    let (nfe, weights) = (rows.nfe, &loaded.weights);
+    let (nfe, guidance, weights) = (rows.nfe, guidance(&rows.guide), &loaded.weights);
     println!(
-        "{} rows at {times} times, NFE {nfe}; {}; {weights}; seed {}",
+        "{} rows at {times} times, NFE {nfe}; {}{guidance}; {weights}; seed {}",
         args.num_samples,
         sampler.describe(),
         args.draw.seed

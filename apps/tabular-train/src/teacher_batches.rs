@@ -57,11 +57,11 @@ impl BatchSource for TeacherBatches<'_> {
             teacher.source.sample(Key::new(self.config.seed, step, Stream::Noise).from_row(first as u64), rows, dim);
         let x0 = x0?;
         let carried = || -> anyhow::Result<[Vec<f32>; 2]> {
-            let drawer = Drawer::of(&teacher, 1.0)?;
+            let drawer = Drawer::of(&teacher);
             let start = drawer.start_of(&upload(&x0, &[rows as i64, dim as i64], teacher.device));
             let none = |_| start.shallow_clone();
-            let drawn =
-                self.sampler.run(&drawer.field(&classes), drawer.objective, start.shallow_clone(), none, false)?;
+            let field = drawer.field(&classes, &self.sampler)?;
+            let drawn = self.sampler.run(&field, drawer.objective, start.shallow_clone(), none, false)?;
             Ok([values(&start)?, values(&drawn.x)?])
         };
         let [start, x1] = tch::no_grad(carried).map_err(|error| format!("{error:#}"))?;

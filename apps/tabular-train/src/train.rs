@@ -13,6 +13,7 @@ use anyhow::Context;
 use fm_app::advice::{Effect, Setting, advice, common_effects, without_effect};
 use fm_app::every::total_steps;
 use fm_app::flow::Averaged;
+use fm_app::guidance::Guide;
 use fm_app::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_app::models::TableModel;
 use fm_app::optimizer_args::Measurements;
@@ -209,7 +210,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         source: &flow.source,
         trained_source: trained_source.as_ref(),
         columns,
-        guidance: (1.0, classes as i64),
+        guide: Guide::of_scale(1.0),
     };
     let shown = points(table.values.as_slice().unwrap_or_default());
     let moments = Moments::wanted(&config, &table.values);

@@ -172,3 +172,39 @@ fn a_single_row_is_evaluated_as_far_as_it_goes() {
         assert!(found["columns"].is_null() && found["straightness"].is_number(), "{found}");
     }
 }
+
+#[test]
+fn a_learned_grid_is_written_and_sampled_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    succeed(&format!("train --data moons --rows 300 --batch-size 64 --steps 300 --sample-every 0 --out {d}/run"));
+    let said = succeed(&format!("grid --checkpoint {d}/run --solver heun --num-steps 3 --out {d}/g.json"));
+    assert!(said.contains("3 steps of heun") && said.contains("learned"), "{said}");
+    let file: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join("g.json")).unwrap()).unwrap();
+    let errors: Vec<(String, f64)> = serde_json::from_value(file["errors"].clone()).unwrap();
+    let (uniform, learned) = (errors[0].1, errors[5].1);
+    assert!(learned < uniform, "{errors:?}");
+    let said = succeed(&format!("sample --checkpoint {d}/run --num-samples 10 --times {d}/g.json --out {d}/s.csv"));
+    assert!(said.contains("heun, 3 listed steps"), "{said}");
+}
+
+#[test]
+fn a_weaker_model_guides_a_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let train = "train --data moons --rows 300 --batch-size 64 --sample-every 0 --save-every 50";
+    succeed(&format!("{train} --steps 100 --out {d}/run"));
+    succeed(&format!("{train} --steps 1 --path trigonometric --out {d}/other"));
+    let drawn = |flags: &str| {
+        let said =
+            succeed(&format!("sample --checkpoint {d}/run --num-samples 10 --num-steps 4 {flags} --out {d}/s.npy"));
+        let rows: ndarray::Array2<f64> = ndarray_npy::read_npy(dir.path().join("s.npy")).unwrap();
+        (said, rows)
+    };
+    let (plain, (said, guided)) = (drawn("").1, drawn("--guide-with step-50 --cfg-scale 2"));
+    assert!(said.contains("guidance 2 away from EMA weights of step 50"), "{said}");
+    let most = |a: &ndarray::Array2<f64>| (a - &plain).iter().fold(0.0f64, |most, off| most.max(off.abs()));
+    assert!(most(&guided) > 1e-3 && most(&drawn(&format!("--guide-with {d}/run --cfg-scale 2")).1) < 1e-5);
+    let error = fail(&format!("sample --checkpoint {d}/run --guide-with {d}/other --cfg-scale 2 --out {d}/s.npy"));
+    assert!(error.contains("its path is trigonometric, the model's linear"), "{error}");
+}

@@ -6,6 +6,7 @@
 //! | [`solver`] | solvers as values: [`Fixed`], [`Adaptive`], and custom ones through the trait [`Solver`] |
 //! | [`tableau`] | Runge-Kutta methods as tables of coefficients |
 //! | [`grid`], [`fixed`] | time grids, and fixed-step solves along them |
+//! | [`learned_grid`] | time grids learned from a field |
 //! | [`controller`] | step-size controllers (I, PI, PID) |
 //! | [`adaptive`] | adaptive steps, with one size for the whole state |
 //! | [`dense`], [`events`] | the solution as a function of time; zeros of functions along it |
@@ -41,6 +42,7 @@ pub mod fixed;
 pub mod flow_map;
 pub mod grid;
 pub mod guidance;
+pub mod learned_grid;
 #[cfg(feature = "tch")]
 pub mod likelihood;
 pub mod multistep;

@@ -23,6 +23,7 @@ fn about(conditional: bool) -> PairsAbout {
         sampler: String::new(),
         solver: "rk4".into(),
         cfg_scale: 1.0,
+        guidance: String::new(),
         conditional,
         data: DataMeta { shape: vec![1, DIM as i64, 1], ..DataMeta::default() },
         config: serde_json::Value::Null,

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const NOT_DRAWN: &str = "
     help help-all preset config out resume dry-run profile data image-size pairs init latent dit epochs device
     dist-timeout teacher checkpoint raw-weights part set labels ignore header separator encoding test steps batch-size
-    save-every sample-every log-every channels";
+    save-every sample-every log-every channels guide-with";
 
 /// Values of options whose useful values do not follow from the help, for runs of a few small
 /// steps.
@@ -61,6 +61,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("atol", &["1e-2", "1e-3"]),
     ("cfg-scale", &["1", "2"]),
     ("cfg-interval", &["0.2,0.8"]),
+    ("cfg-rescale", &["0", "0.7"]),
 ];
 
 /// The options of a command that are drawn, each with the texts from which its value is drawn.

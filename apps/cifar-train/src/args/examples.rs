@@ -26,6 +26,11 @@ Examples:
   cifar-train sample --checkpoint runs/digits --class-label 3 --solver heun --num-steps 20 --out threes.png
   cifar-train sample --checkpoint runs/digits --size 8x16 --trajectory states.npy --out wide.png";
 
+pub(crate) const GRID: &str = "\
+Examples:
+  cifar-train grid runs/digits --num-steps 8 --out grid.json
+  cifar-train sample --checkpoint runs/digits --times grid.json --out digits.png";
+
 pub(crate) const EVALUATE: &str = "\
 Examples:
   cifar-train evaluate --checkpoint runs/digits

@@ -13,6 +13,7 @@ pub(crate) use train::TrainArgs;
 
 use crate::vqvae::config::ConfigArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fm_app::grids::GridArgs;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
 use fm_app::outputs;
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     /// Draw images from a model.
     #[command(after_help = examples::SAMPLE)]
     Sample(Box<SampleArgs>),
+    /// Learn the times of a few steps from a model, for `sample --times`.
+    #[command(after_help = examples::GRID)]
+    Grid(Box<GridOf>),
     /// Compare samples of a model, or any images, with real images.
     ///
     /// Metrics: Fréchet distance, KID, precision and recall, density and coverage, inception score,
@@ -209,6 +213,19 @@ pub(crate) struct SampleArgs {
     /// Number of times of the trajectory, from 0 to 1.
     #[arg(long, value_name = "T", default_value_t = 100, help_heading = "Output", hide = true)]
     pub(crate) trajectory_times: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GridOf {
+    /// Model: a checkpoint, a run directory (its newest intact checkpoint), or a file of weights
+    /// (.safetensors, .pt, .pth).
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) solver: SolverArgs,
+    #[command(flatten)]
+    pub(crate) grid: GridArgs,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! Flags that several commands share: a model, and how it is sampled.
 
 use clap::Args;
+use fm_app::guidance::GuidanceArgs;
 use fm_app::process_group::GroupArgs;
 use fm_app::solvers::SolveArgs;
 use fm_app::weights::{FileArgs, WhichWeights};
@@ -43,13 +44,12 @@ impl Which {
 /// Guidance, solver and noise of every command that draws samples.
 #[derive(Debug, Args)]
 pub(crate) struct SolverArgs {
-    /// Scale of classifier-free guidance; 1 is the class-conditional model without guidance
-    /// (default: the run's `sampling.cfg_scale`).
+    /// Scale of guidance; 1 is the class-conditional model without guidance (default: the run's
+    /// `sampling.cfg_scale`).
     #[arg(long, value_name = "S", help_heading = "Sampling")]
     pub(crate) cfg_scale: Option<f64>,
-    /// Guide only at times from LOW to HIGH; 0 is noise, 1 is data (default: 0,1).
-    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', help_heading = "Sampling")]
-    pub(crate) cfg_interval: Vec<f64>,
+    #[command(flatten)]
+    pub(crate) guidance: GuidanceArgs,
     #[command(flatten)]
     pub(crate) solve: SolveArgs,
     /// Random seed of the noise; sample i does not depend on the number of samples.

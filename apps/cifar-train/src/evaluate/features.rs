@@ -9,6 +9,7 @@ use crate::generate::{Request, sample_batches};
 use crate::model::Loaded;
 use crate::sample::image_scale;
 use anyhow::ensure;
+use fm_app::guidance::Guide;
 use fm_app::process_group::Group;
 use fm_data::ImageSet;
 use fm_metrics::nearest::{Neighbour, nearest};
@@ -105,11 +106,17 @@ pub(crate) fn of_samples(
 /// depend on it: a larger evaluation extends a smaller one.
 fn about(loaded: &Loaded, request: &Request) -> anyhow::Result<Value> {
     let shared = matches!(request.sampler.steps, Steps::Adaptive(Pace::PerBatch, _)).then_some(request.count);
-    Ok(json!({
+    let Guide { scale, interval, .. } = request.guide;
+    let mut about = json!({
         "model": loaded.key()?, "sampler": request.sampler.key(), "seed": request.seed, "classes": !request.classes.is_empty(),
-        "cfg_scale": request.cfg_scale, "cfg_interval": [request.cfg_interval.0, request.cfg_interval.1],
+        "cfg_scale": scale, "cfg_interval": [interval.0, interval.1],
         "batch_size": request.batch_size, "levels": loaded.data.levels, "one_step_size": shared,
-    }))
+    });
+    // Caches of classifier-free guidance have no entry for the rule.
+    if let (Some(rules), Some(about)) = (request.guide.key(), about.as_object_mut()) {
+        about.insert("guidance".into(), rules);
+    }
+    Ok(about)
 }
 
 impl<'a> Sink<'a> {

@@ -56,7 +56,10 @@ impl<'a> Plan<'a> {
         let asked = names.iter().map(|m| Asked::parse(m)).collect::<anyhow::Result<Vec<_>>>()?;
         ensure!(args.num_samples != Some(0), "--num-samples is 0; ask for at least one sample");
         let which = args.which.given("guidance", args.solver.cfg_scale.is_some());
-        let loaded = args.checkpoint.as_ref().map(|path| open(path, &which, false)).transpose()?;
+        let mut loaded = args.checkpoint.as_ref().map(|path| open(path, &which, false)).transpose()?;
+        if let Some(loaded) = &mut loaded {
+            loaded.open_weak(&args.solver.guidance, &which, None)?;
+        }
         let (name, size) = match &loaded {
             Some(loaded) => {
                 let name = args.data.clone().unwrap_or_else(|| loaded.config.data.clone());
@@ -139,6 +142,7 @@ impl<'a> Plan<'a> {
         if let Some(loaded) = &self.loaded {
             let classes = in_turn(loaded.data.classes.len(), self.count)?;
             let request = with_classes(&self.args.solver, loaded, self.count, classes.clone())?;
+            request.guide.refuse_idle(&self.args.solver.guidance)?;
             let Some(found) = of_samples(loaded, &request, self.wanted(true), &self.cache, group)? else {
                 return Ok(None);
             };

@@ -10,6 +10,7 @@ use crate::generate::{Request, generate};
 use crate::model::Loaded;
 use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, ensure};
+use fm_app::guidance::Guide;
 use fm_app::pictures::{Curves, Grid, save_picture};
 use fm_app::process_group::Group;
 use fm_solvers::sampler::{Sampler, SolverName, Steps};
@@ -56,7 +57,7 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
     for (line, request) in requests {
         if let Some(samples_found) = of_samples(loaded, &request, plan.wanted(true), &plan.cache, group)? {
             about.push(samples(loaded, &request, &samples_found));
-            found.push((line, request.cfg_scale, samples_found));
+            found.push((line, request.guide.scale, samples_found));
         }
     }
     if !group.is_first() {
@@ -130,13 +131,17 @@ fn requests(sweep: &Sweep, solvers: &[SolverName], asked: Request) -> anyhow::Re
         }
         Sweep::Cfg(scales) => {
             ensure!(
-                asked.null_class.is_some(),
+                asked.null_class.is_some() || asked.guide.weak.is_some(),
                 "this model has no null class to guide away from, so its samples have one scale; drop --sweep cfg=..."
             );
-            let named = |scale: &f64| (format!("guidance {scale}"), Request { cfg_scale: *scale, ..asked.clone() });
+            let named = |scale: &f64| {
+                let guide = Guide { scale: *scale, ..asked.guide.clone() };
+                (format!("guidance {scale}"), Request { guide, ..asked.clone() })
+            };
             requests.extend(scales.iter().map(named));
         }
     }
+    requests.iter().try_for_each(|(_, request)| request.check())?;
     Ok(requests)
 }
 

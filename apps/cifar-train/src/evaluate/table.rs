@@ -62,7 +62,8 @@ pub(super) fn samples(loaded: &Loaded, request: &Request, found: &Found) -> Valu
     json!({
         "checkpoint": loaded.path, "step": loaded.step, "weights": loaded.weights, "ema_decay": loaded.ema_decay,
         "count": found.count, "solver": request.sampler.describe(), "nfe": nfe, "seed": request.seed,
-        "cfg_scale": request.cfg_scale, "cfg_interval": [request.cfg_interval.0, request.cfg_interval.1],
+        "cfg_scale": request.guide.scale, "cfg_interval": [request.guide.interval.0, request.guide.interval.1],
+        "guidance": request.guide.about(),
         "classes": if request.classes.is_empty() { "unconditional" } else { "in turn" },
         "quantised": format!("round((x + 1) {} / 2)", loaded.data.levels),
     })

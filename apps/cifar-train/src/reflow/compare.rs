@@ -154,7 +154,7 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
     let measured = Measured {
         model: name.into(),
         weights: loaded.weights.clone(),
-        cfg_scale: request.cfg_scale,
+        cfg_scale: request.guide.scale,
         straightness: mean,
         straightness_error: (variance / n).sqrt(),
         trajectories: values.len(),
@@ -172,13 +172,15 @@ fn straightness_of(loaded: &Loaded, request: &Request, trajectories: usize) -> a
     let objective = &request.objective;
     let request = Request {
         count: trajectories,
+        // The steps below.
+        sampler: Sampler::rk4(STEPS),
         ..Request::of(&loaded.config, &loaded.source, &request.shape, trajectories, request.seed)
     };
     let (grid, dim) = (Times::Uniform.times(STEPS)?, request.shape.iter().product::<i64>() as usize);
     let mut values = Vec::with_capacity(trajectories);
     for first in (0..trajectories).step_by(request.batch_size) {
         let rows = request.batch_size.min(trajectories - first);
-        let field = request.field(loaded.model.as_ref(), loaded.device, first, rows);
+        let field = request.field(loaded.model.as_ref(), loaded.device, first, rows)?;
         let predicted = |x: &Tensor, t: &[f64], rows: &[usize]| field.velocities(x, t, rows);
         let span = objective.span()?;
         let velocity = Converted::new(predicted, &objective.path, objective.prediction, span)?;

@@ -16,6 +16,7 @@ use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::time::TimeKind;
 use fm_ot::CouplingKind;
+use fm_solvers::guidance::GuidanceRule;
 use fm_solvers::sampler::SolverName;
 use fm_train::pairs::PairsAbout;
 use std::path::Path;
@@ -52,7 +53,7 @@ pub(crate) fn student(pairs: &str, preset: Option<&str>) -> anyhow::Result<Confi
             objective: Objective { path: PathKind::Linear, ..base.flow.objective },
             ..base.flow
         },
-        sampling: Sampling { cfg_scale: 1.0, ..base.sampling },
+        sampling: Sampling { cfg_scale: 1.0, guidance: GuidanceRule::default(), cfg_rescale: 0.0, ..base.sampling },
         ..base
     })
 }

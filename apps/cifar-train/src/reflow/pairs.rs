@@ -5,6 +5,7 @@ use crate::generate::{Frames, Request, batch, to_host};
 use crate::model::{Loaded, load};
 use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
+use fm_app::guidance::Guide;
 use fm_app::memory::ensure_fits;
 use fm_app::process_group::{GeneratedShard, Group};
 use fm_app::settings::text_of;
@@ -23,7 +24,8 @@ pub(crate) fn run(args: &PairsArgs) -> anyhow::Result<ExitCode> {
 fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.num_pairs > 0 && args.shard_size > 0, "--num-pairs or --shard-size is 0; both must be at least 1");
     ensure!(args.solver.batch_size > 0, "--batch-size is 0; give at least one");
-    let loaded = load(&args.from)?;
+    let mut loaded = load(&args.from)?;
+    loaded.open_weak(&args.solver.guidance, &args.from.which, None)?;
     let dim = loaded.data.shape.iter().product::<i64>() as usize;
     ensure_fits(
         "the pairs of a file",
@@ -33,6 +35,7 @@ fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
     )?;
     let classes = in_turn(loaded.data.classes.len(), args.num_pairs)?;
     let request = with_classes(&args.solver, &loaded, args.num_pairs, classes)?;
+    request.guide.refuse_idle(&args.solver.guidance)?;
     ensure!(
         request.sampler.stochastic.is_none(),
         "stochastic sampling does not lead each noise to a sample of its own; drop --sde"
@@ -92,12 +95,20 @@ fn about(args: &PairsArgs, request: &Request, loaded: &Loaded) -> anyhow::Result
         seed: request.seed,
         solver: request.sampler.describe(),
         sampler: request.sampler.key(),
-        cfg_scale: request.cfg_scale,
+        cfg_scale: request.guide.scale,
+        guidance: guidance(&request.guide),
         conditional: !request.classes.is_empty(),
         data: loaded.data.clone(),
         config: serde_json::to_value(&loaded.config)
             .context("cannot write the configuration as JSON; please report this")?,
     })
+}
+
+/// Guidance beside its scale that pairs depend on; empty for classifier-free guidance at all times.
+fn guidance(guide: &Guide) -> String {
+    let always = guide.interval == (0.0, 1.0);
+    let rules = guide.key().map_or_else(String::new, |key| key.to_string());
+    if always { rules } else { format!("{:?}{rules}", guide.interval) }
 }
 
 /// Noise and samples of some rows, and their number of evaluations; pair i consists of the noise of

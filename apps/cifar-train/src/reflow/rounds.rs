@@ -5,6 +5,7 @@ use crate::args::{CheckpointArgs, CompareArgs, PairsArgs, ReflowArgs, SolverArgs
 use crate::resolve::MAY_CHANGE;
 use crate::train;
 use anyhow::{Context, ensure};
+use fm_app::guidance::GuidanceArgs;
 use fm_app::options;
 use fm_app::rounds::{Round, Rounds};
 use fm_app::settings::{self, text_of};
@@ -101,7 +102,7 @@ fn one(args: &ReflowArgs, round: &Round) -> anyhow::Result<ExitCode> {
         from: CheckpointArgs { checkpoint: round.teacher.clone(), which: which(args) },
         solver: SolverArgs {
             cfg_scale,
-            cfg_interval: Vec::new(),
+            guidance: GuidanceArgs::default(),
             solve: SolveArgs::fixed(SolverName::Rk4, args.teacher_steps),
             seed: round.number as u64,
             batch_size: 250,

@@ -28,6 +28,11 @@ Examples:
   tabular-train sample --checkpoint runs/spiral --solver heun --num-steps 20 --out samples.csv
   tabular-train sample --checkpoint runs/patients --num-samples 5000 --class healthy --out healthy.csv";
 
+pub(crate) const GRID: &str = "\
+Examples:
+  tabular-train grid --checkpoint runs/spiral --solver heun --num-steps 4 --out grid.json
+  tabular-train sample --checkpoint runs/spiral --times grid.json --out samples.csv";
+
 pub(crate) const TRAJECTORY: &str = "\
 Examples:
   tabular-train trajectory --checkpoint runs/spiral --num-samples 100 --num-steps 50 --out paths.npy";

@@ -7,6 +7,8 @@ pub(crate) use train::{ReflowArgs, TrainArgs};
 
 use crate::config::TableArgs;
 use clap::{Args, Parser, Subcommand};
+use fm_app::grids::GridArgs;
+use fm_app::guidance::GuidanceArgs;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
 use fm_app::options::help;
@@ -49,6 +51,9 @@ pub(crate) enum Command {
     /// Draw rows from a model, as a CSV file or a NumPy array.
     #[command(after_help = examples::SAMPLE)]
     Sample(SampleArgs),
+    /// Learn the times of a few steps from a model, for `sample --times`.
+    #[command(after_help = examples::GRID)]
+    Grid(GridOf),
     /// Write the paths of rows from the source to the data.
     #[command(after_help = examples::TRAJECTORY)]
     Trajectory(TrajectoryArgs),
@@ -122,10 +127,12 @@ pub(crate) struct DrawArgs {
     /// model draws each class as often as it occurs in the training data.
     #[arg(long, value_name = "CLASS", help_heading = "Sampling")]
     pub(crate) class: Option<String>,
-    /// Scale of classifier-free guidance, for a model trained with --label-drop; 1 is the
-    /// class-conditional model without guidance.
+    /// Scale of guidance, for a model trained with --label-drop or with --guide-with; 1 is the
+    /// model without guidance.
     #[arg(long, default_value_t = 1.0, value_name = "S", help_heading = "Sampling")]
     pub(crate) cfg_scale: f64,
+    #[command(flatten)]
+    pub(crate) guidance: GuidanceArgs,
     #[command(flatten)]
     pub(crate) solve: SolveArgs,
     /// Random seed of the noise.
@@ -146,6 +153,14 @@ pub(crate) struct SampleArgs {
     /// Write the rows to FILE.csv or FILE.npy.
     #[arg(long, value_name = "FILE", value_parser = outputs::table(), help_heading = "Output")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GridOf {
+    #[command(flatten)]
+    pub(crate) draw: DrawArgs,
+    #[command(flatten)]
+    pub(crate) grid: GridArgs,
 }
 
 #[derive(Debug, Args)]

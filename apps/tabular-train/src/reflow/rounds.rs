@@ -95,7 +95,7 @@ fn measure(model: &Path, device: &str) -> anyhow::Result<Vec<Quality>> {
     let (real, _) = Material::open(&loaded.config)?.fresh(&loaded.config, SAMPLES)?;
     let seen = |values: &Array2<f64>| loaded.columns.apply(values.view());
     let real = seen(&real.values)?;
-    let drawer = Drawer::of(&loaded, 1.0)?;
+    let drawer = Drawer::of(&loaded);
     let at = |steps: usize| {
         let classes = loaded.columns.asked(None, SAMPLES)?;
         let drawn = drawer.draw(&Sampler::fixed(SolverName::Euler, steps), SAMPLES, 0, classes, false)?;

@@ -4,11 +4,15 @@
 use super::{Cells, columns, fail, numbers, reference_of, rows_of, succeed, table, within};
 use fm_core::choice::{Choice, Entry};
 use fm_solvers::Grid;
+use fm_solvers::guidance::GuidanceRule;
 use fm_solvers::likelihood::Probe;
 use fm_solvers::sampler::{Controller, Pace, SolverName};
 use fm_solvers::sde::{Diffusion, Method};
 use serde_json::Value;
 use std::path::Path;
+
+/// The end of flags for the run with classes.
+const OF_CLASSES: &str = " of classes";
 
 /// A directory with a trained run, and the reference's points as tables.
 struct Bench {
@@ -29,6 +33,14 @@ impl Bench {
             let text: Vec<String> = reference[key].as_array().unwrap().iter().map(line).collect();
             std::fs::write(dir.path().join(format!("{key}.csv")), text.join("\n") + "\n").unwrap();
         }
+        let line = |i: usize| {
+            let (x, y) = ((i as f64 * 0.7).sin(), (i as f64 * 1.3).cos());
+            if i % 2 == 0 { format!("{},{y},a\n", x + 3.0) } else { format!("{x},{},b\n", y - 3.0) }
+        };
+        let text: String = (0..200).map(line).collect();
+        std::fs::write(dir.path().join("classes.csv"), format!("x,y,kind\n{text}")).unwrap();
+        let classes = format!("--data {d}/classes.csv --labels kind --label-drop 0.3 --preprocess none");
+        succeed(&format!("train {classes} --batch-size 64 --steps 60 --sample-every 0 --out {d}/classes"));
         Self { dir, reference }
     }
 
@@ -39,9 +51,12 @@ impl Bench {
     /// Samples through the binary.
     fn sample(&self, flags: &str) {
         let (d, name) = (self.path().display(), flags.replace([' ', ':', '=', '/'], "_"));
-        let run = if flags.contains("--solver map") { "map" } else { "run" };
+        let plain = if flags.contains("--solver map") { "map" } else { "run" };
+        let (run, flags) = flags.strip_suffix(OF_CLASSES).map_or((plain, flags), |flags| ("classes", flags));
         succeed(&format!("sample --checkpoint {d}/{run} --num-samples 5 {flags} --out {d}/{name}.csv"));
-        let drawn = columns(&self.path().join(format!("{name}.csv")), 0);
+        let text = std::fs::read_to_string(self.path().join(format!("{name}.csv"))).unwrap();
+        let numbers = |line: &str| line.split(',').take(2).map(|v| v.parse().unwrap()).collect::<Vec<f64>>();
+        let drawn: Vec<_> = text.lines().filter(|line| !line.starts_with('x')).map(numbers).collect();
         assert!(drawn.len() == 5 && drawn.iter().flatten().all(|v| v.is_finite()), "{flags}: {drawn:?}");
     }
 
@@ -153,6 +168,64 @@ impl Bench {
         "closed-form moments within 5 standard errors at 4000 samples; paths: torchsde's to 1e-11 (`crates/fm-solvers/tests/sde.rs`)".into()
     }
 
+    /// Rows of a model with classes, through the binary: of one Euler step unless the flags have
+    /// another number.
+    fn of_classes(&self, flags: &str) -> Vec<f64> {
+        let d = self.path().display();
+        let steps = if flags.contains("--num-steps") { "" } else { "--num-steps 1" };
+        succeed(&format!(
+            "trajectory --checkpoint {d}/classes --num-samples 6 --solver euler {steps} {flags} --out {d}/t.npy"
+        ));
+        let states: ndarray::Array3<f64> = ndarray_npy::read_npy(self.path().join("t.npy")).unwrap();
+        let last = states.shape()[0] - 1;
+        states.index_axis(ndarray::Axis(0), if flags.is_empty() { 0 } else { last }).iter().copied().collect()
+    }
+
+    /// One Euler step with guidance, against the formula of the rule on the predictions that single
+    /// steps at other scales reveal. The formulas themselves are held against diffusers elsewhere.
+    fn rule(&self, name: &str) -> String {
+        let x0 = self.of_classes("");
+        let minus = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
+        let [c, u] = ["1", "0"].map(|scale| minus(&self.of_classes(&format!("--cfg-scale {scale}")), &x0));
+        let row = |v: &[f64], i: usize| [v[2 * i], v[2 * i + 1]];
+        let dot = |a: [f64; 2], b: [f64; 2]| a[0] * b[0] + a[1] * b[1];
+        let per_row = |of: &dyn Fn([f64; 2], [f64; 2]) -> [f64; 2]| -> Vec<f64> {
+            (0..x0.len() / 2).flat_map(|i| of(row(&c, i), row(&u, i))).collect()
+        };
+        let (given, d, by) = match name {
+            "cfg" => ("cfg".to_owned(), minus(&c, &u), "diffusers' `ClassifierFreeGuidance`"),
+            "cfg-zero" => {
+                // One step is all of the first 4 %.
+                assert!(minus(&self.of_classes("--guidance cfg-zero --cfg-scale 3"), &x0).iter().all(|v| *v == 0.0));
+                let scaled = |c: [f64; 2], u: [f64; 2]| [0, 1].map(|j| c[j] - dot(c, u) / (dot(u, u) + 1e-8) * u[j]);
+                (format!("{name}:share=0"), per_row(&scaled), "diffusers' `ClassifierFreeZeroStarGuidance`")
+            }
+            "apg" => {
+                let projected = |c: [f64; 2], u: [f64; 2]| {
+                    let d = [c[0] - u[0], c[1] - u[1]].map(|v| v * (0.1 / (c[0] - u[0]).hypot(c[1] - u[1])).min(1.0));
+                    [0, 1].map(|j| d[j] + (0.25 - 1.0) * dot(d, c) / dot(c, c) * c[j])
+                };
+                let given = format!("{name}:eta=0.25,norm=0.1,momentum=0.5");
+                (given, per_row(&projected), "diffusers' `AdaptiveProjectedGuidance`")
+            }
+            "rectified-cfg++" => {
+                // Both predictions at the end of half a step along c.
+                let half = "--num-steps 2";
+                let c = self.of_classes(&format!("{half} --cfg-scale 1"));
+                let u = self.of_classes(&format!("{half} --cfg-scale 0 --cfg-interval 0.4,1"));
+                let d = minus(&c, &u).iter().map(|v| 2.0 * v).collect();
+                (format!("{name}:steps=0.5"), d, "the paper's formula by torch")
+            }
+            other => panic!("guidance {other} has no reference"),
+        };
+        let got = minus(&self.of_classes(&format!("--guidance {given} --cfg-scale 3")), &x0);
+        let off = got.iter().zip(c.iter().zip(&d)).map(|(got, (c, d))| (got - c - 2.0 * d).abs()).fold(0.0, f64::max);
+        let moved = d.iter().fold(0.0f64, |most, v| most.max(v.abs()));
+        assert!(moved > 1e-2, "{name}: the two predictions agree");
+        let step = within("an Euler step by the formula", off, 1e-5);
+        format!("{step}; the formula: {by}, to 1e-12 (`crates/fm-solvers/tests/guidance.rs`)")
+    }
+
     /// The mean log-density by an estimate, against the exact divergence on the same rows.
     fn probe(&self, name: &str) -> String {
         let d = self.path().display();
@@ -199,6 +272,13 @@ pub(super) fn sections() -> String {
             let steps = if name == "heun" { 60 } else { 500 };
             b.moments(&format!("--sde sigma --sde-method {name} --num-steps {steps}"))
         }),
+        section::<GuidanceRule>(
+            "Rules of guidance",
+            "--guidance",
+            b,
+            &format!("--num-steps 4 --cfg-scale 2{OF_CLASSES}"),
+            &|name| b.rule(name),
+        ),
         section::<Probe>("Probes of Hutchinson's estimate", "--probe", b, "", &|name| b.probe(name)),
     ]
     .concat()

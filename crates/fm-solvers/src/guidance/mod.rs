@@ -15,7 +15,8 @@
 //! deviations are those of the values of each row, computed in f64; shapes are (rows, ...), and all
 //! fields return the shape of x.
 //!
-//! [`Guider`] is the field, [`GuidanceOptions`] the rules, and a [`Pair`] has the two fields. With
+//! [`Guider`] is the field, [`GuidanceOptions`] the rules, and a [`Pair`] has the two fields. A
+//! [`GuidanceRule`] names a rule, `apg:eta=0,norm=5`; a sampler turns it into options. With
 //! the feature `tch`, `Doubled` is a pair too: a network with and without its conditions, by one
 //! pass over a doubled batch. `Guided` is classifier-free guidance alone.
 //!
@@ -57,6 +58,7 @@
 
 mod guider;
 mod momentum;
+mod named;
 #[cfg(feature = "tch")]
 mod network;
 mod options;
@@ -64,6 +66,7 @@ mod pair;
 mod rules;
 
 pub use guider::Guider;
+pub use named::GuidanceRule;
 #[cfg(feature = "tch")]
 pub use network::{Doubled, Field, Guidance, Guided, Unconditional};
 pub use options::{GuidanceOptions, Projection, ZeroStar};

@@ -2,9 +2,56 @@
 
 use super::{Sampler, Steps, saving};
 use crate::SolveError;
-use crate::guidance::{GuidanceOptions, ZeroStar};
+use crate::guidance::{GuidanceOptions, GuidanceRule, Projection, ZeroStar};
 
 impl Sampler {
+    /// The options of a named rule for these steps over `span`, at scale 1.
+    ///
+    /// ```
+    /// use fm_solvers::Sampler;
+    /// use fm_solvers::guidance::GuidanceOptions;
+    /// let rule = "rectified-cfg++:steps=0.5".parse()?;
+    /// let options = Sampler::euler(20).guidance_options(rule, (0.0, 1.0))?;
+    /// assert_eq!(options, GuidanceOptions { look_ahead: Some(0.025), ..GuidanceOptions::default() });
+    /// // Adaptive steps have no size to look ahead by.
+    /// assert!(Sampler::dopri5(1e-5).guidance_options(rule, (0.0, 1.0)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Combination`](fm_core::Error::Combination) for CFG-Zero* and rectified-CFG++ along another
+    /// path than the trained one, for CFG-Zero* in stochastic sampling, for rectified-CFG++ and for
+    /// momentum with adaptive steps; the errors of the grid.
+    pub fn guidance_options(&self, rule: GuidanceRule, span: (f64, f64)) -> Result<GuidanceOptions, SolveError> {
+        let refuse = |with: &str, why| {
+            Err(fm_core::Error::Combination { what: format!("guidance {rule}"), with: with.into(), why }.into())
+        };
+        let of_steps = matches!(rule, GuidanceRule::ZeroStar { .. } | GuidanceRule::LookAhead { .. });
+        if of_steps && self.schedule.is_some() {
+            return refuse("another path", "its steps are those of the trained path; sample along that");
+        }
+        let mut options = GuidanceOptions::default();
+        match rule {
+            GuidanceRule::Plain => {}
+            GuidanceRule::ZeroStar { .. } if self.stochastic.is_some() => {
+                return refuse("stochastic sampling", "its steps without velocity have no score; sample the ODE");
+            }
+            GuidanceRule::ZeroStar { share } => options.zero_star = Some(self.zero_star(share, span)?),
+            GuidanceRule::Projected { eta, norm, momentum } => {
+                options.projection = Some(Projection { eta, norm_limit: Some(norm), momentum });
+            }
+            GuidanceRule::LookAhead { .. } if matches!(self.steps, Steps::Adaptive(..)) => {
+                return refuse("adaptive steps", "it looks ahead by a share of a step; give a number of steps");
+            }
+            GuidanceRule::LookAhead { steps } => {
+                let count = self.steps.grid(span)?.len().saturating_sub(1).max(1);
+                options.look_ahead = Some(steps * (span.1 - span.0) / count as f64);
+            }
+        }
+        self.check_guidance(&options)?;
+        Ok(options)
+    }
+
     /// Checks that the steps suit the rules of a [`Guider`](crate::guidance::Guider). Without this
     /// check its velocities are NaN where they do not.
     ///

@@ -22,7 +22,6 @@ choice! {
     #[derive(Default)]
     pub enum SolverName("solver") {
         /// Order 1, one evaluation per step.
-        #[default]
         Euler = "euler",
         /// Order 2, two evaluations per step.
         Midpoint = "midpoint",
@@ -52,6 +51,7 @@ choice! {
         /// evaluation per step.
         Ab2 = "ab2",
         /// Adams-Bashforth, order 3.
+        #[default]
         Ab3 = "ab3",
         /// Adams-Bashforth corrected by Adams-Moulton without a second evaluation, order 3.
         Pec = "pec",

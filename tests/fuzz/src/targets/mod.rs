@@ -18,6 +18,8 @@ mod checkpoints;
 #[cfg(all(feature = "tch", not(test)))]
 mod configs;
 #[cfg(feature = "tch")]
+mod grids;
+#[cfg(feature = "tch")]
 mod logs;
 #[cfg(feature = "tch")]
 mod networks;
@@ -81,6 +83,8 @@ pub const TARGETS: &[Target] = &[
     checkpoints::META,
     #[cfg(feature = "tch")]
     checkpoints::TENSORS,
+    #[cfg(feature = "tch")]
+    grids::GRID,
     #[cfg(feature = "tch")]
     logs::LOG,
     #[cfg(feature = "tch")]
