@@ -32,6 +32,7 @@ pub mod error;
 #[cfg(feature = "images")]
 pub mod folder;
 pub mod images;
+mod foreign;
 mod input;
 pub mod named;
 pub mod npy;

@@ -1,6 +1,8 @@
 //! Recognises the network that weights belong to.
 
 use super::assume::{Assumption, use_of};
+use super::error::clip;
+use super::names::is_parametrised;
 use super::shapes::infer;
 use super::{InterchangeError, Weights, describe};
 use crate::ModelConfig;
@@ -29,9 +31,21 @@ pub fn recognise(weights: &Weights) -> Result<Recognised, InterchangeError> {
             describe::check(weights, about, &config)?;
             (config, Vec::new())
         }
-        None => infer(&weights.tensors, &weights.modules).map_err(|problem| InterchangeError::Unknown { problem })?,
+        None => infer_plain(weights).map_err(|problem| InterchangeError::Unknown { problem })?,
     };
     describe::check_size(weights, &config)?;
     assumed.extend(use_of(&config, about));
     Ok(Recognised { config, assumed })
+}
+
+/// The network whose layers have plain weights.
+fn infer_plain(weights: &Weights) -> Result<(ModelConfig, Vec<Assumption>), String> {
+    match weights.tensors.keys().find(|name| is_parametrised(name)) {
+        Some(name) => Err(format!(
+            "its {} belongs to a weight norm, pruning or an adapter; merge it before saving: remove_weight_norm, \
+             remove_parametrizations, prune.remove or merge_and_unload",
+            clip(name, 60)
+        )),
+        None => infer(&weights.tensors, &weights.modules),
+    }
 }
