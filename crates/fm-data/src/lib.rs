@@ -31,8 +31,8 @@ pub mod digits;
 pub mod error;
 #[cfg(feature = "images")]
 pub mod folder;
-pub mod images;
 mod foreign;
+pub mod images;
 mod input;
 pub mod named;
 pub mod npy;

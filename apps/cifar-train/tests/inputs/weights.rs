@@ -71,7 +71,12 @@ fn foreign(part: &mut Part, d: &Path) {
     let old = fs::read(d.join("old.pt")).unwrap();
     let zip = fs::read(d.join("lightning.pt")).unwrap();
     let files: [(&str, &str, &[u8], &str); 8] = [
-        ("a Git LFS pointer", "pointer.pt", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "LFS"),
+        (
+            "a Git LFS pointer",
+            "pointer.pt",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+            "LFS",
+        ),
         ("a web page", "page.safetensors", b"<!DOCTYPE html><html>Sign in</html>", "web page"),
         ("a gzip file", "packed.pt", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "gzip"),
         ("an HDF5 file", "keras.h5", b"\x89HDF\r\n\x1a\n........", "HDF5"),
@@ -129,11 +134,18 @@ fn assumed(part: &mut Part, d: &Path) {
         "attention_at": [], "learn_sigma": true});
     network(d, "sigma.safetensors", sigma);
     let at = d.display();
-    let sample = |file: &str, flags: &str| told(&format!("sample --checkpoint {at}/{file} --num-steps 1 --num-samples 1 {flags}"));
+    let sample = |file: &str, flags: &str| {
+        told(&format!("sample --checkpoint {at}/{file} --num-steps 1 --num-samples 1 {flags}"))
+    };
     let inspect = |file: &str| told(&format!("inspect {at}/{file}"));
     part.row("a DiT with 4 channels, which are latents", d, inspect("latents.safetensors"), "decoder");
     part.row("a picture of its samples", d, sample("latents.safetensors", &format!("--out {at}/x.png")), "error");
-    part.row("its samples as an array", d, sample("latents.safetensors", &format!("--npy {at}/x.npy --out {at}/y.png")), "x");
+    part.row(
+        "its samples as an array",
+        d,
+        sample("latents.safetensors", &format!("--npy {at}/x.npy --out {at}/y.png")),
+        "x",
+    );
     part.row("a U-Net with a learned variance, as of DDPM", d, inspect("sigma.safetensors"), "prediction");
     part.row("the same: its direction of time", d, inspect("sigma.safetensors"), "time_direction");
     part.row("the same: its path", d, inspect("sigma.safetensors"), "path ");

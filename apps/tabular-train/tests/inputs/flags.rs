@@ -8,25 +8,25 @@ use std::fs;
 use std::path::Path;
 
 pub(super) fn flags(part: &mut Part, d: &Path) {
-    let train = |flags: &str| told(&format!("train --data moons --dry-run --out {}/dry {flags}", d.display()));
+    let train = |flags: &str| told(&format!("train --data moons --sample-every 0 --out {}/flags {flags}", d.display()));
     for (input, flags, says) in [
-        ("`--learning-rate 1e-3`, the name of another program", "--learning-rate 1e-3", "--learning-rate"),
-        ("`--steps 1e4`", "--steps 1e4", "1e4"),
-        ("`--steps 10_000`", "--steps 10_000", "10_000"),
-        ("`--steps -5`", "--steps -5", "-5"),
-        ("`--lr 0,001`", "--lr 0,001", "0,001"),
-        ("`--lr nan`", "--lr nan", "error"),
-        ("`--lr 1e999`", "--lr 1e999", "error"),
-        ("`--batch-size 0`", "--batch-size 0", "error"),
-        ("`--seed -1`", "--seed -1", "error"),
-        ("`--batch-size 64 --batch-size 128`", "--batch-size 64 --batch-size 128", "error"),
-        ("`--coupling ot`", "--coupling ot", "error"),
-        ("`--coupling sinkhorn:0`", "--coupling sinkhorn:0", "error"),
-        ("`--coupling sinkhorn:inf`", "--coupling sinkhorn:inf", "error"),
-        ("`--ema-decay 1.5`", "--ema-decay 1.5", "error"),
-        ("`--widths 64,64,`", "--widths 64,64,", "error"),
-        ("`--widths 99999999`", "--widths 99999999", "GiB"),
-        ("`--steps 99999999999999999999`", "--steps 99999999999999999999", "error"),
+        ("`--learning-rate 1e-3`, the name of another program", "--learning-rate 1e-3", "--lr"),
+        ("`--steps 1e4`", "--steps 1e4", "whole number"),
+        ("`--steps 10_000`", "--steps 10_000", "whole number"),
+        ("`--steps -5`", "--steps -5", "equals sign"),
+        ("`--steps=-5`", "--steps=-5", "whole number"),
+        ("`--steps 99999999999999999999`", "--steps 99999999999999999999", "smaller"),
+        ("`--lr 0,001`", "--lr 0,001", "0.001"),
+        ("`--lr nan`", "--lr nan", "above 0"),
+        ("`--lr 1e999`", "--lr 1e999", "above 0"),
+        ("`--batch-size 0`", "--batch-size 0", "at least one"),
+        ("`--batch-size 64 --batch-size 128`", "--batch-size 64 --batch-size 128", "multiple times"),
+        ("`--coupling ot`, torchcfm's name", "--coupling ot --steps 1", "wrote"),
+        ("`--coupling sinkhorn:0`", "--coupling sinkhorn:0", "above 0"),
+        ("`--coupling sinkhorn:inf`", "--coupling sinkhorn:inf", "above 0"),
+        ("`--ema-decay 1.5`", "--ema-decay 1.5", "[0, 1)"),
+        ("`--widths 64,64,`", "--widths 64,64,", "empty"),
+        ("`--widths 99999999`", "--widths 99999999", "2^20"),
     ] {
         part.row(input, d, train(flags), says);
     }
@@ -36,9 +36,10 @@ pub(super) fn flags(part: &mut Part, d: &Path) {
 /// The remedy of a diverged run.
 fn divergence(part: &mut Part, d: &Path) {
     let train = format!("train --data moons --steps 40 --sample-every 0 --log-every 1 --out {}/high", d.display());
-    let high = told(&format!("{train} --lr 1e9 --grad-clip 1e30 --warmup-steps 0"));
-    part.row("`--lr 1e9`", d, high, "learning rate");
-    part.row("`--resume` with another rate", d, told(&format!("{train} --resume --lr 1e-3")), "error");
+    part.row("`--lr 1e30`, which diverges", d, told(&format!("{train} --lr 1e30")), "lower learning rate");
+    part.row("the remedy: a new run", d, told(&format!("{train}-lower --lr 1e-3")), "wrote");
+    let lower = told(&format!("{train}-lower --resume --steps 60 --lr 1e-4"));
+    part.row("`--resume` with another rate", d, lower, "another --out");
 }
 
 /// Numbers at the ends of their types, and time stamps.
@@ -92,7 +93,12 @@ fn costs(part: &mut Part, d: &Path) {
     fs::write(d.join("far.csv"), far).unwrap();
     let couple = |flags: &str| told(&format!("couple {0}/far.csv {0}/far.csv {flags}", d.display()));
     part.row("costs of 1e20 with `sinkhorn-absolute:0.01`", d, couple("--coupling sinkhorn-absolute:0.01"), "error");
-    part.brief("the same with `sinkhorn:0.05`, relative to the mean cost", d, couple("--coupling sinkhorn:0.05"), "of mass");
+    part.brief(
+        "the same with `sinkhorn:0.05`, relative to the mean cost",
+        d,
+        couple("--coupling sinkhorn:0.05"),
+        "of mass",
+    );
     let run = format!("{}/near", d.display());
     succeed(&format!("train --data moons --steps 2 --sample-every 0 --out {run}"));
     let solve = |flags: &str| told(&format!("sample --checkpoint {run} --num-samples 5 --out {run}.csv {flags}"));

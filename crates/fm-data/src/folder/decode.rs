@@ -1,7 +1,7 @@
 //! One image file: checked, decoded to RGB, and turned.
 
-use super::extent::{self, Extent};
 use super::bits::Stop;
+use super::extent::{self, Extent};
 use super::{bound, jpeg, kind, scans};
 use crate::DataError;
 use image::metadata::Orientation;

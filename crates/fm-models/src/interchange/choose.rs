@@ -105,8 +105,9 @@ fn unknown(named: &Named<'_>) -> InterchangeError {
     let first = clip(list(&names[..names.len().min(3)]), 100);
     let weights: Vec<&str> = named.weights().map(|(name, _)| name).collect();
     if is_list(&weights) {
-        let problem =
-            format!("its tensors ({first}) are a list without names; save the network's state_dict, beside averages too");
+        let problem = format!(
+            "its tensors ({first}) are a list without names; save the network's state_dict, beside averages too"
+        );
         return InterchangeError::Unknown { problem };
     }
     let problem = format!(

@@ -223,7 +223,10 @@ impl Walk<'_, '_> {
         } else {
             budget.allocate(LEAF)?;
             let class = class_name(self.tree.class(child).unwrap_or_default());
-            self.leaves.push(Leaf { name, value: Entry::Opaque(format!("it is an object of the class {class}; save tensors")) });
+            self.leaves.push(Leaf {
+                name,
+                value: Entry::Opaque(format!("it is an object of the class {class}; save tensors")),
+            });
         }
         Ok(())
     }
