@@ -155,40 +155,6 @@ fn objects_beside_the_weights_do_not_matter_and_objects_inside_do() {
 }
 
 #[test]
-fn what_is_not_read_has_its_remedy() {
-    for (name, says) in [
-        ("complex.pt", "its values are complex; save real tensors"),
-        ("quantized.pt", "it is quantized; save it as tensor.dequantize()"),
-        ("csr.pt", "it is sparse; save it as tensor.to_dense()"),
-        ("meta.pt", "without values; save it after its weights are loaded"),
-        ("float8.pt", "save them as float32"),
-        ("list.pt", "a list without names; save the network's state_dict"),
-        ("named-list.pt", "a list without names; save the network's state_dict"),
-    ] {
-        let text = refused(&wrapped(name), None);
-        assert!(text.contains(says) && text.chars().count() <= 300, "{name}: {text}");
-    }
-    for (name, tensor) in [
-        ("weight-norm.pt", "net.0.weight_g"),
-        ("parametrized.pt", "net.0.parametrizations"),
-        ("pruned.pt", "net.0.weight_mask"),
-        ("adapter.pt", "net.0.lora_A.weight"),
-    ] {
-        let text = recognise(&read(name, None)).unwrap_err().to_string();
-        assert!(text.contains(tensor) && text.contains("merge it before saving"), "{name}: {text}");
-        assert!(text.chars().count() <= 300, "{text}");
-    }
-}
-
-/// ema-pytorch keeps the weights in training beside their averages.
-#[test]
-fn the_average_of_ema_pytorch_is_taken() {
-    expect(&read("ema-pytorch.pt", None), 100.0);
-    expect(&read("ema-pytorch.pt", Some("ema.online_model")), 0.0);
-    expect(&read("ema-pytorch.pt", Some("model")), 0.0);
-}
-
-#[test]
 fn precisions_are_converted_and_values_that_are_not_finite_are_named() {
     let weights = read("mixed.pt", None);
     assert_eq!(weights.tensors["net.2.weight"].kind(), Kind::Double);

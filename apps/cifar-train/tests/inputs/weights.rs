@@ -128,7 +128,8 @@ fn network(d: &Path, name: &str, config: Value) {
 }
 
 fn assumed(part: &mut Part, d: &Path) {
-    let dit = json!({"kind": "dit", "image_channels": 4, "image_size": [8, 8], "patch": 2, "width": 32, "depth": 1, "heads": 2});
+    let dit = json!({"kind": "dit", "image_channels": 4, "image_size": [8, 8], "patch": 2, "width": 32, "depth": 1,
+        "heads": 2});
     network(d, "latents.safetensors", dit);
     let sigma = json!({"kind": "unet", "image_size": [8, 8], "channels": 32, "channel_mult": [1], "res_blocks": 1,
         "attention_at": [], "learn_sigma": true});
@@ -138,13 +139,13 @@ fn assumed(part: &mut Part, d: &Path) {
         told(&format!("sample --checkpoint {at}/{file} --num-steps 1 --num-samples 1 {flags}"))
     };
     let inspect = |file: &str| told(&format!("inspect {at}/{file}"));
-    part.row("a DiT with 4 channels, which are latents", d, inspect("latents.safetensors"), "decoder");
-    part.row("a picture of its samples", d, sample("latents.safetensors", &format!("--out {at}/x.png")), "error");
+    part.row("a DiT with 4 channels, which are latents", d, inspect("latents.safetensors"), "latents ");
+    part.row("a picture of its samples", d, sample("latents.safetensors", &format!("--out {at}/x.png")), "--npy");
     part.row(
         "its samples as an array",
         d,
         sample("latents.safetensors", &format!("--npy {at}/x.npy --out {at}/y.png")),
-        "x",
+        "wrote x.npy",
     );
     part.row("a U-Net with a learned variance, as of DDPM", d, inspect("sigma.safetensors"), "prediction");
     part.row("the same: its direction of time", d, inspect("sigma.safetensors"), "time_direction");

@@ -35,9 +35,9 @@ pub(super) fn flags(part: &mut Part, d: &Path) {
 
 /// The remedy of a diverged run.
 fn divergence(part: &mut Part, d: &Path) {
-    let train = format!("train --data moons --steps 40 --sample-every 0 --log-every 1 --out {}/high", d.display());
-    part.row("`--lr 1e30`, which diverges", d, told(&format!("{train} --lr 1e30")), "lower learning rate");
-    part.row("the remedy: a new run", d, told(&format!("{train}-lower --lr 1e-3")), "wrote");
+    let train = format!("train --data moons --sample-every 0 --log-every 1 --out {}/high", d.display());
+    part.row("`--lr 1e30`, which diverges", d, told(&format!("{train} --steps 40 --lr 1e30")), "lower learning rate");
+    part.row("the remedy: a new run", d, told(&format!("{train}-lower --steps 40 --lr 1e-3")), "wrote");
     let lower = told(&format!("{train}-lower --resume --steps 60 --lr 1e-4"));
     part.row("`--resume` with another rate", d, lower, "another --out");
 }

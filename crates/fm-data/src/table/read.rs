@@ -1,6 +1,6 @@
 //! Reading a table from text, in two passes: the first counts rows and columns, the second parses.
 
-use super::header::{is_header, unique, unlike_note};
+use super::header::{counts, is_header, unique, unlike_note};
 use super::number::{is_number, parse, trouble};
 use super::options::{CsvOptions, Header, Separator};
 use super::rows::Table;
@@ -9,7 +9,7 @@ use super::text::{END, Text, TextError};
 use crate::{DataError, error, input};
 use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 use flate2::read::MultiGzDecoder;
-use ndarray::{Array2, ArrayView1};
+use ndarray::Array2;
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -258,12 +258,6 @@ pub(super) fn read(origin: &Origin<'_>, options: &CsvOptions) -> Result<Table, D
     table.names = plan.wanted.iter().map(|column| plan.names[*column].clone()).collect();
     table.notes = notes.into_iter().map(|note| format!("{}: {note}", path.display())).collect();
     Ok(table)
-}
-
-/// Whether a column has the numbers of its rows, from 0 or 1.
-fn counts(column: ArrayView1<'_, f64>) -> bool {
-    let from = column.first().copied().unwrap_or(-1.0);
-    column.len() > 2 && [0.0, 1.0].contains(&from) && column.iter().zip(0..).all(|(x, k)| *x == from + f64::from(k))
 }
 
 /// Whether a whole number, such as a time stamp in nanoseconds, has no f64 of its own.

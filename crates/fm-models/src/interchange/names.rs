@@ -1,5 +1,6 @@
 //! Names of tensors: the networks that they belong to, and the components that wrappers add.
 
+use super::error::clip;
 use std::borrow::Cow;
 
 /// Components that wrappers add anywhere in a name.
@@ -109,9 +110,18 @@ fn names_averages(component: &str) -> bool {
     })
 }
 
-/// Whether a tensor belongs to a layer whose weight is computed from several tensors: by a norm of
-/// weights, pruning, or an adapter.
-pub(super) fn is_parametrised(name: &str) -> bool {
+/// The problem of a network with a layer whose weight is computed from several tensors.
+pub(super) fn computed<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<String> {
+    names.find(|name| is_computed(name)).map(|name| {
+        format!(
+            "its {} belongs to a weight norm, pruning or an adapter; merge it before saving: remove_weight_norm, \
+             remove_parametrizations, prune.remove or merge_and_unload",
+            clip(name, 60)
+        )
+    })
+}
+
+fn is_computed(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
     matches!(last, "weight_g" | "weight_v" | "weight_orig" | "weight_mask" | "weight_u" | "weight_sigma")
         || name.split('.').any(|component| component == "parametrizations" || component.starts_with("lora_"))

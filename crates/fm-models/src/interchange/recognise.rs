@@ -1,8 +1,7 @@
 //! Recognises the network that weights belong to.
 
 use super::assume::{Assumption, use_of};
-use super::error::clip;
-use super::names::is_parametrised;
+use super::names::computed;
 use super::shapes::infer;
 use super::{InterchangeError, Weights, describe};
 use crate::ModelConfig;
@@ -40,12 +39,8 @@ pub fn recognise(weights: &Weights) -> Result<Recognised, InterchangeError> {
 
 /// The network whose layers have plain weights.
 fn infer_plain(weights: &Weights) -> Result<(ModelConfig, Vec<Assumption>), String> {
-    match weights.tensors.keys().find(|name| is_parametrised(name)) {
-        Some(name) => Err(format!(
-            "its {} belongs to a weight norm, pruning or an adapter; merge it before saving: remove_weight_norm, \
-             remove_parametrizations, prune.remove or merge_and_unload",
-            clip(name, 60)
-        )),
+    match computed(weights.tensors.keys().map(String::as_str)) {
+        Some(problem) => Err(problem),
         None => infer(&weights.tensors, &weights.modules),
     }
 }
