@@ -44,7 +44,25 @@ fn of_arguments(rendered: &str) -> String {
         text += joint;
         text += line;
     }
-    if advised { text } else { text + "; see --help" }
+    let advice = if advised { "" } else { advice(&text) };
+    text + advice
+}
+
+/// The remedy for arguments that are refused in the words of the standard library.
+fn advice(text: &str) -> &'static str {
+    const REMEDIES: [(&str, &str); 6] = [
+        ("invalid digit found in string", "; give a whole number in digits, such as 10000"),
+        ("invalid float literal", "; give a number such as 0.001 or 1e-3"),
+        ("number too large to fit", "; give a smaller number"),
+        ("number too small to fit", "; give a larger number"),
+        ("integer from empty string", "; leave no entry of a list empty"),
+        ("invalid UTF-8", "; rename the file or its folder, or give a link to it"),
+    ];
+    let argument = text.strip_prefix("unexpected argument '-");
+    if argument.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || c == '.')) {
+        return "; join a negative number to its flag by an equals sign";
+    }
+    REMEDIES.iter().find(|(part, _)| text.contains(part)).map_or("; see --help", |(_, remedy)| remedy)
 }
 
 /// Runs a program. An error is printed as one line on standard error, with exit code 2, also that
@@ -137,6 +155,19 @@ mod tests {
             of_arguments(missing),
             "the following required arguments were not provided: --out <DIR>; see --help"
         );
+    }
+
+    #[test]
+    fn numbers_that_do_not_parse_have_a_remedy() {
+        let told = |text: &str| of_arguments(&format!("error: {text}\n\nUsage: x\n"));
+        for (text, says) in [
+            ("invalid value '1e4' for '--steps <N>': invalid digit found in string", "; give a whole number in digits"),
+            ("invalid value '0,1' for '--lr <LR>': invalid float literal", "; give a number such as"),
+            ("unexpected argument '-1' found", "; join a negative number"),
+            ("unexpected argument '-x' found", "; see --help"),
+        ] {
+            assert!(told(text).contains(says), "{}", told(text));
+        }
     }
 
     #[test]

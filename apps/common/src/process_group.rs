@@ -7,6 +7,7 @@ use fm_core::choice;
 use fm_dist::ProcessGroup;
 use fm_dist::group::{Reduce, Started};
 use fm_dist::place::Rendezvous;
+use fm_terminal::eprintln;
 use fm_train::checkpoint::{self, Meta, RunInfo};
 use fm_train::collective::{Collective, Pending, Shard};
 use fm_train::error::Outside;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use tch::{Device, Kind, Tensor};
 
@@ -69,8 +71,12 @@ impl Group {
     ) -> anyhow::Result<ExitCode> {
         let seconds = args.dist_timeout.unwrap_or(600);
         ensure!((1..=1_000_000).contains(&seconds), "--dist-timeout is {seconds}; choose 1 to 1000000 seconds");
-        let restarted = Rendezvous::from_env()?.is_some_and(|place| place.restarts > 0);
-        let group = Arc::new(Self { processes: ProcessGroup::from_env(Duration::from_secs(seconds))?, restarted });
+        let place = Rendezvous::from_env()?;
+        let restarted = place.as_ref().is_some_and(|place| place.restarts > 0);
+        let waiting = place.filter(|place| place.world_size > 1).map(say_what_is_waited_for);
+        let processes = ProcessGroup::from_env(Duration::from_secs(seconds))?;
+        drop(waiting);
+        let group = Arc::new(Self { processes, restarted });
         match catch_unwind(AssertUnwindSafe(|| program(&group))) {
             Ok(Ok(code)) => {
                 // Rank 0 ends last; the barrier makes its failure a failure of all.
@@ -106,7 +112,10 @@ impl Group {
     /// Several processes.
     pub fn refuse(program: &str) -> anyhow::Result<()> {
         let several = Rendezvous::from_env()?.is_some_and(|place| place.world_size > 1);
-        ensure!(!several, "cannot run {program} as several processes; start it without a launcher");
+        ensure!(
+            !several,
+            "cannot run {program} as several processes; start it without a launcher, or unset RANK, WORLD_SIZE and MASTER_ADDR"
+        );
         Ok(())
     }
 
@@ -220,6 +229,29 @@ impl Group {
     pub fn peers(self: &Arc<Self>, reduce_in: ReduceIn) -> Arc<dyn Collective> {
         Arc::new(Trainers { group: self.clone(), reduce_in })
     }
+}
+
+/// The time in which processes of a launcher usually meet.
+const USUAL: Duration = Duration::from_secs(1);
+
+/// Says which processes are waited for and why, if they do not come soon: variables may be left
+/// over from another program. Dropping the result means that they came.
+fn say_what_is_waited_for(place: Rendezvous) -> Sender<()> {
+    let (came, coming) = channel();
+    std::thread::spawn(move || {
+        if coming.recv_timeout(USUAL) == Err(RecvTimeoutError::Timeout) {
+            let set = |name: &&str| std::env::var_os(name).is_some();
+            let launcher = ["RANK", "WORLD_SIZE"];
+            let names = if launcher.iter().any(set) { launcher } else { ["SLURM_PROCID", "MASTER_ADDR"] };
+            let unset = if names == launcher { "env -u RANK -u WORLD_SIZE" } else { "env -u MASTER_ADDR" };
+            let values = names.map(|name| format!("{name}={}", std::env::var(name).unwrap_or_default())).join(" and ");
+            let (size, address) = (place.world_size, place.address());
+            eprintln!(
+                "note: waiting at {address} for all of {size} processes, because {values} are set; to run alone: {unset} PROGRAM ..."
+            );
+        }
+    });
+    came
 }
 
 /// Collective operations of processes that train one model.

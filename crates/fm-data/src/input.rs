@@ -10,7 +10,7 @@ use std::path::Path;
 const UNCHECKED: u64 = 64 << 20;
 
 /// Beginnings of files, what they are, and what to do instead.
-const KNOWN: [(&[u8], &str, &str); 17] = [
+const KNOWN: [(&[u8], &str, &str); 19] = [
     (b"\x93NUMPY", "a NumPy array", "give it a name that ends in .npy"),
     (b"PK\x03\x04", "a zip archive, such as .xlsx or .npz", "unpack it, or export the table as CSV"),
     (b"PK\x05\x06", "an empty zip archive", "write the arrays again with numpy.savez"),
@@ -27,6 +27,8 @@ const KNOWN: [(&[u8], &str, &str); 17] = [
     (b"\xfd7zXZ", "xz data", "unpack it with unxz"),
     (b"\x28\xb5\x2f\xfd", "Zstandard data", "unpack it with unzstd"),
     (b"version https://git-lfs", "a Git LFS pointer, not the data", "fetch the data with git lfs pull"),
+    (b"[{", "JSON", "export it: pandas.read_json(f).to_csv(g, index=False)"),
+    (b"{\"", "JSON", "export it: pandas.read_json(f).to_csv(g, index=False)"),
     (b"<!DOCTYPE", "a web page", "download the file itself"),
 ];
 

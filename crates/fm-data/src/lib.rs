@@ -31,6 +31,7 @@ pub mod digits;
 pub mod error;
 #[cfg(feature = "images")]
 pub mod folder;
+mod foreign;
 pub mod images;
 mod input;
 pub mod named;

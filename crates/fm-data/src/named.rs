@@ -33,6 +33,7 @@
 //! ```
 
 use crate::cifar10::{self, Split};
+use crate::foreign::{self, Wanted};
 use crate::npy::{ArraySource, ValueRange};
 use crate::points::{self, Toy};
 use crate::table::{self, CsvOptions, Table};
@@ -103,6 +104,9 @@ impl FromStr for ImageSource {
             _ => {
                 if let Some(source) = arrays(name) {
                     return source;
+                }
+                if let Some(refused) = foreign::refused(name, Wanted::Images) {
+                    return Err(refused);
                 }
                 let near = nearest(kind, &["digits", "cifar10", "cifar10-test", "folder:DIR"]);
                 return Err(DataError::UnknownImages { given: name.into(), near });
@@ -201,7 +205,10 @@ impl FromStr for TableSource {
             "gaussian4" => Ok(Self::Gaussian4),
             _ if text => Ok(Self::Csv(name.into())),
             _ if ArraySource::is_name(name) => Ok(Self::Npy(name.parse()?)),
-            _ => points::parse(name).map(Self::Toy),
+            _ => points::parse(name).map(Self::Toy).map_err(|e| match e {
+                DataError::UnknownPoints { .. } => foreign::refused(name, Wanted::Table).unwrap_or(e),
+                other => other,
+            }),
         }
     }
 }

@@ -241,7 +241,8 @@ fn images_of_other_ranges_have_fitting_advice() {
     }
     refused(pictures(&[0.0f32, 255.0, 100.0, 3.0], Some("0..1")).0, &["outside the range 0..1"]);
     refused(pictures(&[0i32, 300, 100, 3], None).0, &["int32", "0 to 300", "range=0..300"]);
-    refused(pictures(&[-1i64, 255, 100, 3], None).0, &["int64", "-1 to 255"]);
+    refused(pictures(&[-1i64, 255, 100, 3], None).0, &["int64", "-1 to 255", "range=-1..255"]);
+    refused(pictures(&[-128i8, 127, 100, 3], None).0, &["int8", "range=-128..127"]);
 }
 
 #[test]
@@ -302,6 +303,15 @@ fn labels_are_integers_from_0() {
     refused(labelled(&array![0i64, -1, 1, 1]).0, &["(1) is the label -1"]);
     refused(labelled(&array![0i64, 10_000, 1, 1]).0, &["the label 10000"]);
     refused(labelled(&array![0.0f32, 1.0, 1.0, 0.0]).0, &["float32", "astype('int64')"]);
+    let rows = |values: Array2<f64>| {
+        let dir = tempfile::tempdir().unwrap();
+        let (set, file) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
+        write_npy(&set, &Array3::<u8>::zeros((4, 1, 2))).unwrap();
+        write_npy(&file, &values).unwrap();
+        images(&set, Some(&ArraySource::from(&file)), None, &mut Vec::new())
+    };
+    refused(rows(Array2::zeros((4, 3))), &["y.argmax(1)"]);
+    refused(rows(Array2::zeros((4, 1))), &["float64, not integers"]);
     refused(labelled(&array![0i64, 1, 1]).0, &["3 labels for 4 images"]);
 }
 

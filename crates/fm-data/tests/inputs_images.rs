@@ -149,6 +149,26 @@ fn cut_files_are_refused_in_every_format() {
     }
 }
 
+/// A cut JPEG that was closed with an end marker is refused, unless only bits that fill up its last
+/// byte are cut.
+#[test]
+fn cut_jpeg_files_with_an_end_are_refused() {
+    let mut refused = 0;
+    for (name, ..) in expected().into_iter().filter(|(name, ..)| name.ends_with(".jpg")) {
+        let bytes = asset(&name);
+        let whole = folder::read(&assets().join(&name)).unwrap();
+        let scan = bytes.windows(2).position(|pair| pair == b"\xff\xda").unwrap();
+        for end in scan..bytes.len() - 2 {
+            let (_dir, path) = written(&name, &[&bytes[..end], b"\xff\xd9"].concat());
+            match folder::read(&path) {
+                Err(e) => refused += usize::from(e.to_string().contains("is cut short")),
+                Ok(found) => assert!(found == whole, "{name} cut to {end} of {} bytes is read", bytes.len()),
+            }
+        }
+    }
+    assert!(refused > 2000, "{refused}");
+}
+
 #[test]
 fn bytes_after_a_whole_image_do_not_matter() {
     for (name, ..) in expected() {

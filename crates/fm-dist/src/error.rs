@@ -23,7 +23,8 @@ pub enum DistError {
     },
     /// The store at the rendezvous address cannot be reached.
     #[error(
-        "rank {rank} cannot reach rank 0 at {address} ({reason}); check MASTER_ADDR and MASTER_PORT, and that rank 0 has been started"
+        "rank {rank} cannot reach rank 0 at {address} ({reason}); check MASTER_ADDR and MASTER_PORT, and that rank 0 has been started, \
+         or unset RANK, WORLD_SIZE and MASTER_ADDR to run alone"
     )]
     Unreachable {
         /// The rank that tried to connect.
@@ -41,7 +42,20 @@ pub enum DistError {
         /// The problem and its remedy.
         problem: String,
     },
-    /// Some ranks did not arrive, or ended without a message.
+    /// Some ranks have not been started.
+    #[error(
+        "{ranks} of 0 to {} never came ({reason}); start all processes, or unset RANK, WORLD_SIZE and MASTER_ADDR to run alone",
+        world_size - 1
+    )]
+    Absent {
+        /// The ranks as text: `rank 2` or `ranks 2, 3`.
+        ranks: String,
+        /// The number of ranks.
+        world_size: usize,
+        /// The known details.
+        reason: String,
+    },
+    /// Some ranks ended without a message.
     #[error("lost {ranks}: {reason}; look at their output, then start all processes again")]
     Lost {
         /// The lost ranks as text: `rank 2` or `ranks 2, 3`.

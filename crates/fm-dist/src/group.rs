@@ -121,7 +121,7 @@ impl ProcessGroup {
     ///
     /// # Errors
     /// [`DistError::Port`] and [`DistError::Unreachable`] if there is no store at the address;
-    /// [`DistError::Lost`] if a process does not arrive.
+    /// [`DistError::Absent`] if a process does not arrive.
     pub fn open(place: &Rendezvous, timeout: Duration) -> Result<Self, DistError> {
         let grace = (timeout / 4).min(Duration::from_secs(10));
         let patience = timeout.saturating_sub(2 * grace).as_millis().min(i64::MAX as u128) as i64;

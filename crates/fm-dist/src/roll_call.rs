@@ -152,7 +152,10 @@ impl Call {
             Ok(DistError::Lost { ranks: names(ranks), reason })
         };
         match () {
-            () if !never.is_empty() => lost(&never, "never came"),
+            () if !never.is_empty() => {
+                let world_size = self.place.world_size;
+                Ok(DistError::Absent { ranks: names(&never), world_size, reason: reason.into() })
+            }
             () if !silent.is_empty() => lost(silent, "ended without a word, or does not answer any more"),
             () if !busy.is_empty() => lost(busy, "alive, but did not come to exchange data"),
             () => Ok(DistError::Exchange { world_size: self.place.world_size, reason: reason.into() }),

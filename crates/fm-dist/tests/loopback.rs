@@ -190,7 +190,7 @@ fn a_rank_that_ends_by_an_error_is_quoted() {
 
 #[test]
 fn a_rank_that_never_comes_is_named() {
-    assert_told(&local("collectives", 3, &[0, 2]), "lost rank 1: never came");
+    assert_told(&local("collectives", 3, &[0, 2]), "rank 1 of 0 to 2 never came");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use anyhow::{Context, bail, ensure};
 use fm_app::process_group::Group;
 use fm_data::ImageSet;
 use fm_metrics::MetricError;
-use fm_terminal::println;
+use fm_terminal::{eprintln, println};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -83,10 +83,7 @@ impl<'a> Plan<'a> {
         };
         let samples =
             args.samples.as_deref().map(|name| Images::open_samples(&at_size(name), args.image_size)).transpose()?;
-        let count = match &samples {
-            Some(images) => args.num_samples.unwrap_or(images.len()).min(images.len()),
-            None => args.num_samples.unwrap_or(SAMPLES),
-        };
+        let count = count(args.num_samples, samples.as_ref());
         let fewest = if args.statistics.is_some() { count } else { count.min(real.len()) };
         let Features { asked, placed, extractors, few } = Features::of(args, asked, &sources, shape, fewest)?;
         left_out.extend(few);
@@ -308,6 +305,15 @@ impl Features {
         asked.retain(kept);
         Ok(Self { asked, placed, extractors, few })
     }
+}
+
+/// The number of images to measure.
+fn count(asked: Option<usize>, samples: Option<&Images>) -> usize {
+    let Some(images) = samples else { return asked.unwrap_or(SAMPLES) };
+    if let Some(asked) = asked.filter(|asked| *asked > images.len()) {
+        eprintln!("note: {} has {} images, fewer than the {asked} of --num-samples", images.name, images.len());
+    }
+    asked.unwrap_or(images.len()).min(images.len())
 }
 
 /// Per extractor: whether samples need features, and logits.

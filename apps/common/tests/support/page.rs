@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// The rows of a part.
 pub(crate) struct Part {
@@ -38,6 +39,9 @@ impl Part {
 
     /// Compares the part with the page; with UPDATE_DOCS set, writes it.
     pub(crate) fn check(self) {
+        // Tests of one program write the page side by side.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/inputs.md");
         let page = std::fs::read_to_string(&path).unwrap();
         let (from, to) = (format!("<!-- {} -->\n", self.title), format!("<!-- end of {} -->\n", self.title));

@@ -1,7 +1,8 @@
 //! One image file: checked, decoded to RGB, and turned.
 
+use super::bits::Stop;
 use super::extent::{self, Extent};
-use super::{bound, jpeg, kind};
+use super::{bound, jpeg, kind, scans};
 use crate::DataError;
 use fm_core::budget::{self, Budget, limits};
 use image::metadata::Orientation;
@@ -103,7 +104,12 @@ pub(super) fn decode(path: &Path, turn: bool) -> Result<Decoded, DataError> {
         Some(end) => {
             let mut bytes = Vec::new();
             reader.take(end).read_to_end(&mut bytes).map_err(io)?;
-            pixels((path, length), format, Cursor::new(bytes), (&found, &mut budget), turn)?
+            let image = pixels((path, length), format, Cursor::new(&bytes), (&found, &mut budget), turn)?;
+            scans::check(&bytes).map_err(|stop| match stop {
+                Stop::End => cut_short(path, format),
+                Stop::Invalid => undecodable(path, format, "its data are damaged"),
+            })?;
+            image
         }
         None => pixels((path, length), format, reader, (&found, &mut budget), turn)?,
     };

@@ -29,6 +29,9 @@ impl Listing {
     /// A missing folder, one that cannot be read or that has no images, and more than 65,536
     /// classes.
     pub fn new(folder: &Path) -> Result<Self, DataError> {
+        if folder.is_file() {
+            return Err(refused(folder, "it is a file, not a folder", "give its folder; unpack an archive first"));
+        }
         if !folder.is_dir() {
             let remedy = "check the path".into();
             return Err(DataError::Missing { what: "an image folder", path: folder.into(), remedy });

@@ -29,6 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bits;
 mod bound;
 mod decode;
 mod extent;
@@ -38,6 +39,7 @@ mod listing;
 mod memory;
 mod names;
 mod resize;
+mod scans;
 mod sizes;
 mod summary;
 mod tags;

@@ -125,13 +125,10 @@ fn scaled<T: Number + Into<f64>>(
             ValueRange::BYTES
         }
         None => {
-            let (_, remedy) = extent.advice();
-            let problem = format!(
-                "its {} values are {} to {}, not 0 to 255",
-                kind.name(),
-                shown(extent.least),
-                shown(extent.most)
-            );
+            let (least, most) = (shown(extent.least), shown(extent.most));
+            let whole = format!("name black and white after a colon: range={least}..{most}");
+            let remedy = if extent.least < 0.0 { whole } else { extent.advice().1 };
+            let problem = format!("its {} values are {least} to {most}, not 0 to 255", kind.name());
             return Err(broken(path, problem, &remedy));
         }
     };

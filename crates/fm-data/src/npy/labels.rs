@@ -16,10 +16,6 @@ type Classes = (Vec<u16>, Vec<String>);
 pub(super) fn read(source: &ArraySource, count: usize, notes: &mut Vec<String>) -> Result<Classes, DataError> {
     let path = &source.path;
     let labels = Npy::with(source, |npy| {
-        if npy.header.kind.is_float() {
-            let problem = format!("its labels are {}, not integers", npy.header.kind.name());
-            return Err(broken(path, problem, "save them as integers: numpy.save(f, y.astype('int64'))"));
-        }
         let one_each = "give one label per image, of shape (N) or (N, 1)";
         match npy.header.shape[..] {
             [n] | [n, 1] if n == count => {}
@@ -29,6 +25,10 @@ pub(super) fn read(source: &ArraySource, count: usize, notes: &mut Vec<String>) 
                 return Err(broken(path, format!("its labels have shape ({n}, {k})"), remedy));
             }
             _ => return Err(broken(path, format!("its labels have shape {}", tuple(&npy.header.shape)), one_each)),
+        }
+        if npy.header.kind.is_float() {
+            let problem = format!("its labels are {}, not integers", npy.header.kind.name());
+            return Err(broken(path, problem, "save them as integers: numpy.save(f, y.astype('int64'))"));
         }
         let class = |value| match value {
             Value::Int(i) if (0..CLASSES).contains(&i) => u16::try_from(i).ok(),

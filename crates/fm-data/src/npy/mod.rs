@@ -49,7 +49,8 @@ use crate::series::Series;
 use crate::{DataError, Table};
 use file::Npy;
 use kind::Value;
-use ndarray::{Array, Array2, Array3, ArrayD, Dimension};
+use ndarray::{Array, Array2, ArrayD, Dimension};
+use std::cell::Cell;
 use std::path::Path;
 use trouble::{broken, tuple};
 
@@ -71,54 +72,65 @@ pub fn read<T: Number, D: Dimension>(array: impl Into<ArraySource>) -> Result<Ar
 /// # Errors
 /// As [`read`]; and an array without rows or columns, or with values that are not finite.
 pub fn table(array: impl Into<ArraySource>) -> Result<Array2<f64>, DataError> {
-    let source = array.into();
-    let finite = |value| match value {
-        Value::Int(i) => Some(i as f64),
-        Value::Float(x) => Some(x).filter(|x| x.is_finite()),
-    };
-    let describe = |value: Value| (value.to_string(), "fill or drop rows with missing or infinite values");
-    let table = Npy::with(&source, |npy| {
+    rows(&array.into()).map(|(table, _)| table)
+}
+
+/// A table, and whether whole numbers were rounded.
+fn rows(source: &ArraySource) -> Result<(Array2<f64>, bool), DataError> {
+    let (table, rounded) = Npy::with(source, |npy| {
         // A list is refused before its numbers are looked at.
-        match npy.header.shape[..] {
-            [_, _] => npy.read_by(finite, describe),
-            [] | [_] => {
-                Err(wrong_axes(&source.path, &npy.header.shape, 2, "reshape it: numpy.save(f, x.reshape(-1, 1))"))
-            }
-            _ => {
-                Err(wrong_axes(&source.path, &npy.header.shape, 2, "reshape it: numpy.save(f, x.reshape(len(x), -1))"))
-            }
-        }
+        let remedy = match npy.header.shape[..] {
+            [_, _] => return finite(npy),
+            [] | [_] => "reshape it: numpy.save(f, x.reshape(-1, 1))",
+            _ => "reshape it: numpy.save(f, x.reshape(len(x), -1))",
+        };
+        Err(wrong_axes(&source.path, &npy.header.shape, 2, remedy))
     })?;
     let table: Array2<f64> = dimensions(&source.path, table, "give a table of shape (rows, columns)")?;
     if table.is_empty() {
         return Err(broken(&source.path, "it has no rows or no columns".into(), "give at least one of each"));
     }
-    Ok(table)
+    Ok((table, rounded))
+}
+
+/// Finite numbers as f64, and whether whole numbers were rounded.
+fn finite(npy: Npy<'_>) -> Result<(ArrayD<f64>, bool), DataError> {
+    let rounded = Cell::new(false);
+    let number = |value| match value {
+        Value::Int(i) => {
+            rounded.set(rounded.get() || i as f64 as i128 != i);
+            Some(i as f64)
+        }
+        Value::Float(x) => Some(x).filter(|x| x.is_finite()),
+    };
+    let describe = |value: Value| (value.to_string(), "fill or drop rows with missing or infinite values");
+    let array = npy.read_by(number, describe)?;
+    Ok((array, rounded.get()))
 }
 
 /// Reads a table, or an array of sequences (N, L, C) as a table of N rows of L C numbers.
+/// [`Table::notes`] tells whether whole numbers above 2^53 were rounded.
 ///
 /// # Errors
 /// As [`table`].
 pub fn sequences(array: impl Into<ArraySource>) -> Result<Table, DataError> {
     let source = array.into();
     let shape = Npy::with(&source, |npy| Ok(npy.header.shape.clone()))?;
-    let [rows, length, channels] = shape[..] else { return Ok(Table::of(table(source)?)) };
-    let values: Array3<f64> = read(source.clone())?;
-    if values.is_empty() {
-        let problem = "it has no sequences, no places or no channels";
-        return Err(broken(&source.path, problem.into(), "give at least one of each"));
-    }
-    if let Some(bad) = values.iter().find(|x| !x.is_finite()) {
-        return Err(broken(
-            &source.path,
-            format!("it has the value {bad}"),
-            "fill or drop missing and infinite values",
-        ));
-    }
-    let values = values.into_shape_with_order((rows, length * channels));
-    let values = values.map_err(|e| broken(&source.path, e.to_string(), "save the array in C order"))?;
-    Ok(Table { series: Some(Series { length, channels }), ..Table::of(values) })
+    let (values, rounded, series) = if let [rows, length, channels] = shape[..] {
+        let (values, rounded) = Npy::with(&source, finite)?;
+        if values.is_empty() {
+            let problem = "it has no sequences, no places or no channels";
+            return Err(broken(&source.path, problem.into(), "give at least one of each"));
+        }
+        let values = values.into_shape_with_order((rows, length * channels));
+        let values = values.map_err(|e| broken(&source.path, e.to_string(), "save the array in C order"))?;
+        (values, rounded, Some(Series { length, channels }))
+    } else {
+        let (values, rounded) = rows(&source)?;
+        (values, rounded, None)
+    };
+    let note = || format!("{source}: whole numbers above 2^53 are rounded to 53 bits; subtract an offset before");
+    Ok(Table { series, notes: rounded.then(note).into_iter().collect(), ..Table::of(values) })
 }
 
 fn wrong_axes(path: &Path, shape: &[usize], wanted: usize, remedy: &str) -> DataError {

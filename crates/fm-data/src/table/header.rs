@@ -3,7 +3,7 @@
 use super::number::{has_commas, is_missing, is_number};
 use super::options::{CsvOptions, Header};
 use crate::error;
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
 use std::collections::HashSet;
 
 /// Rows below the first one that are compared with it.
@@ -56,6 +56,12 @@ pub(super) fn unique(header: &[String]) -> (Vec<String>, Vec<String>) {
         names.push(name);
     }
     (names, repeated)
+}
+
+/// Whether a column has the numbers of its rows, from 0 or 1.
+pub(super) fn counts(column: ArrayView1<'_, f64>) -> bool {
+    let from = column.first().copied().unwrap_or(-1.0);
+    column.len() > 2 && [0.0, 1.0].contains(&from) && column.iter().zip(0..).all(|(x, k)| *x == from + f64::from(k))
 }
 
 /// A note if the first row of a table without header looks unlike the others: whole numbers above

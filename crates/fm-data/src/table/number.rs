@@ -52,7 +52,7 @@ fn with_commas(field: &str) -> Option<Commas> {
 pub(super) fn trouble(field: &str) -> (String, &'static str) {
     let quoted = || format!("'{}'", crate::error::brief(field, 30));
     if field.is_empty() {
-        return ("nothing is not a number".into(), "fill in or drop rows with missing values");
+        return ("nothing is not a number".into(), "fill in or drop rows with missing values, or ignore the column");
     }
     if is_missing(field) {
         return (format!("{} is not a finite number", quoted()), "fill in or drop such rows");
@@ -64,11 +64,24 @@ pub(super) fn trouble(field: &str) -> (String, &'static str) {
         Some(Commas::Thousands) => {
             (format!("{} has commas between thousands", quoted()), "write numbers without them, as in 1234.5")
         }
-        None => (
-            format!("{} is not a finite number", quoted()),
-            "correct it; or name the column as the one of classes (labels), or ignore it",
-        ),
+        None => match mark_between(field) {
+            Some(mark) => (
+                format!("{} has '{mark}' between numbers", quoted()),
+                "separate columns by commas, semicolons, tabs or spaces",
+            ),
+            None => (
+                format!("{} is not a finite number", quoted()),
+                "correct it; or name the column as the one of classes (labels), or ignore it",
+            ),
+        },
     }
+}
+
+/// The mark between several numbers; a time has colons, but no spaces.
+fn mark_between(field: &str) -> Option<char> {
+    let mark = if field.contains(':') && field.contains(' ') { ':' } else { '|' };
+    let parts = || field.split(mark).flat_map(str::split_whitespace);
+    (field.contains(mark) && parts().all(is_number)).then_some(mark)
 }
 
 #[cfg(test)]
@@ -90,6 +103,9 @@ mod tests {
             ("1,", "decimal comma"),
             ("0x10", "classes"),
             ("1_000", "classes"),
+            ("1|2.5", "'|' between numbers"),
+            ("1 1:0.5 2:0.7", "':' between numbers"),
+            ("12:30", "classes"),
         ] {
             let (problem, remedy) = trouble(field);
             assert!(format!("{problem}; {remedy}").contains(says), "{field}: {problem}; {remedy}");

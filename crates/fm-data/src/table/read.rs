@@ -1,6 +1,6 @@
 //! Reading a table from text, in two passes: the first counts rows and columns, the second parses.
 
-use super::header::{is_header, unique, unlike_note};
+use super::header::{counts, is_header, unique, unlike_note};
 use super::number::{is_number, parse, trouble};
 use super::options::{CsvOptions, Header, Separator};
 use super::rows::Table;
@@ -86,6 +86,12 @@ struct Rows<'a> {
     record: StringRecord,
     /// The line of the record.
     line: u64,
+    begins_with_comment: bool,
+}
+
+/// Whether a row begins as comments do.
+fn is_comment(row: &StringRecord) -> bool {
+    row.get(0).is_some_and(|field| field.starts_with(['#', '%']) || field.starts_with("//"))
 }
 
 impl<'a> Rows<'a> {
@@ -98,7 +104,7 @@ impl<'a> Rows<'a> {
             .delimiter(separator.byte())
             .buffer_capacity(1 << 16)
             .from_reader(text);
-        Ok(Self { origin, separator, reader, record: StringRecord::new(), line: 0 })
+        Ok(Self { origin, separator, reader, record: StringRecord::new(), line: 0, begins_with_comment: false })
     }
 
     /// The next row; `None` at the end.
@@ -140,7 +146,11 @@ impl<'a> Rows<'a> {
         }
         if self.record.len() != width {
             let problem = format!("line {} has {} columns, not {width}", self.line, self.record.len());
-            let remedy = format!("give rows of equal length; columns are taken to be separated by {separator}");
+            let remedy = if is_comment(&self.record) || self.begins_with_comment && self.line < 4 {
+                "remove the lines that are comments".into()
+            } else {
+                format!("give rows of equal length; columns are taken to be separated by {separator}")
+            };
             return Err(malformed(&path, problem, &remedy));
         }
         Ok(Some(&self.record))
@@ -223,6 +233,7 @@ pub(super) fn read(origin: &Origin<'_>, options: &CsvOptions) -> Result<Table, D
     let Some(first) = fields(rows.next()?) else {
         return Err(malformed(path, "it is empty".into(), "give rows of numbers"));
     };
+    rows.begins_with_comment = is_comment(&rows.record);
     let width = first.len();
     let second = fields(rows.next_of(width)?);
     let plan = Plan::of(&first, second.as_deref().unwrap_or_default(), options, path, &mut notes)?;
@@ -240,6 +251,9 @@ pub(super) fn read(origin: &Origin<'_>, options: &CsvOptions) -> Result<Table, D
     let numbers: Vec<String> = plan.wanted.iter().map(|k| first[*k].clone()).collect();
     if !plan.header && options.header == Header::Auto {
         notes.extend(unlike_note(table.values.view(), &numbers));
+    }
+    if plan.header && first[0].is_empty() && plan.wanted[0] == 0 && counts(table.values.column(0)) {
+        notes.push("column 1 has no name and counts the rows, as pandas writes them; leave it out with ignore".into());
     }
     let nameless = table.classes.iter().position(String::is_empty);
     if let Some(k) = nameless {
@@ -346,6 +360,11 @@ mod tests {
         assert_eq!(one.values, ndarray::array![[7.0]]);
         let stamps = read_text(b"t,x\n1700000000000000001,1\n1700000000000000000,2\n", &plain).unwrap();
         assert!(stamps.notes[0].contains("column t: whole numbers above 2^53"), "{:?}", stamps.notes);
+        let index = read_text(b",x\n0,5\n1,6\n2,9\n", &plain).unwrap();
+        assert!(index.notes[0].contains("column 1 has no name and counts the rows"), "{:?}", index.notes);
+        let left = CsvOptions { ignore: vec!["1".into()], ..CsvOptions::default() };
+        assert_eq!(read_text(b",x\n0,5\n1,6\n2,9\n", &left).unwrap().notes, Vec::<String>::new());
+        assert_eq!(read_text(b",x\n0,5\n1,6\n3,9\n", &plain).unwrap().notes, Vec::<String>::new());
         let only = CsvOptions { only: vec!["y".into(), "z".into()], ..CsvOptions::default() };
         let some = read_text(b"id,x,y\na,1,2\nb,3,4\n", &only).unwrap();
         assert_eq!((some.names, some.values), (vec!["y".to_owned()], ndarray::array![[2.0], [4.0]]));
@@ -359,7 +378,11 @@ mod tests {
         let named = |name: &str| CsvOptions { labels: Some(name.into()), ..CsvOptions::default() };
         for (text, options, place) in [
             ("1,2\n3\n", CsvOptions::default(), "line 2 has 1 columns, not 2"),
-            ("1,2\n3,4,5\n", CsvOptions::default(), "line 2 has 3 columns, not 2"),
+            ("1,2\n3,4,5\n", CsvOptions::default(), "line 2 has 3 columns, not 2; give rows of equal length"),
+            ("# made by x\na,b\n1,2\n", CsvOptions::default(), "remove the lines that are comments"),
+            ("a,b\n1,2\n% half\n3,4\n", CsvOptions::default(), "remove the lines that are comments"),
+            ("a|b\n1|2\n3|4\n", CsvOptions::default(), "'1|2' has '|' between numbers; separate columns by"),
+            ("1 1:0.5 2:0.7\n0 1:0.2 2:0.1\n", CsvOptions::default(), "has ':' between numbers"),
             ("a,b\n1,2\n3,x\n", CsvOptions::default(), "line 3, column 2 (b): 'x' is not"),
             ("a,b\n1,\n", CsvOptions::default(), "line 2, column 2 (b): nothing is not"),
             (",0,1\n0,5,6\n", CsvOptions::default(), "set header to yes if the line has names"),

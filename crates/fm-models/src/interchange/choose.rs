@@ -6,7 +6,7 @@
 use super::averages;
 use super::contents::Contents;
 use super::error::{InterchangeError, clip, list};
-use super::names::{clean, other_family};
+use super::names::{clean, computed, is_list, other_family};
 use super::sets::{Named, Set};
 
 /// Selects a set. `part` is the caller's choice; the empty text is the whole file.
@@ -102,7 +102,17 @@ fn preferred(named: &Named<'_>, mut sets: Vec<Set>) -> Result<Option<Set>, Inter
 fn unknown(named: &Named<'_>) -> InterchangeError {
     let names = named.names();
     let like = other_family(names.iter().copied()).map_or(String::new(), |kind| format!(" (like {kind})"));
+    if let Some(merge) = computed(names.iter().copied()) {
+        return InterchangeError::Unknown { problem: merge };
+    }
     let first = clip(list(&names[..names.len().min(3)]), 100);
+    let weights: Vec<&str> = named.weights().map(|(name, _)| name).collect();
+    if is_list(&weights) {
+        let problem = format!(
+            "its tensors ({first}) are a list without names; save the network's state_dict, beside averages too"
+        );
+        return InterchangeError::Unknown { problem };
+    }
     let problem = format!(
         "its tensors are {first}{like}; known are guided diffusion's U-Nets, DiT/SiT, sequence transformers, MLPs (net.0, ...) \
          and ConcatSquash networks"

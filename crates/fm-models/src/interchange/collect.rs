@@ -223,7 +223,10 @@ impl Walk<'_, '_> {
         } else {
             budget.take_bytes(LEAF)?;
             let class = class_name(self.tree.class(child).unwrap_or_default());
-            self.leaves.push(Leaf { name, value: Entry::Opaque(format!("it is an object of the class {class}")) });
+            self.leaves.push(Leaf {
+                name,
+                value: Entry::Opaque(format!("it is an object of the class {class}; save tensors")),
+            });
         }
         Ok(())
     }
@@ -265,10 +268,19 @@ fn view(tree: &Tree<'_>, id: Id) -> Result<View, String> {
     let (Value::Object { arguments, .. }, Some(class)) = (tree.get(id), tree.class(id)) else {
         return Err("it is not a tensor".into());
     };
-    let unknown =
-        || format!("it is a tensor of a kind that is not known here ({}); save a plain copy", clip(class.1, 60));
+    let unknown = || match class.1 {
+        "_rebuild_sparse_tensor" | "_rebuild_sparse_csr_tensor" => "it is sparse; save it as tensor.to_dense()".into(),
+        "_rebuild_qtensor" => "it is quantized; save it as tensor.dequantize()".into(),
+        "_rebuild_meta_tensor_no_storage" => {
+            "it is on the meta device, without values; save it after its weights are loaded".into()
+        }
+        other => format!("it is a tensor of a kind that is not known here ({}); save a plain copy", clip(other, 60)),
+    };
     match class.1 {
-        "_rebuild_tensor" | "_rebuild_tensor_v2" => plain(tree, *arguments).ok_or_else(unknown),
+        "_rebuild_tensor" | "_rebuild_tensor_v2" => plain(tree, *arguments).ok_or_else(|| {
+            let storage = storage_class(tree, *arguments).filter(|class| class.starts_with("Complex"));
+            storage.map_or_else(unknown, |_| "its values are complex; save real tensors, as view_as_real(x)".into())
+        }),
         "_rebuild_tensor_v3" => Err(match tree.sequence(*arguments).and_then(|a| tree.global(*a.get(6)?)) {
             Some(dtype) => {
                 format!("its values are of {}, which is not read here; save them as float32", class_name(dtype))
@@ -295,6 +307,12 @@ fn view(tree: &Tree<'_>, id: Id) -> Result<View, String> {
         }
         _ => Err(unknown()),
     }
+}
+
+/// The class of a tensor's storage.
+fn storage_class<'t>(tree: &Tree<'t>, arguments: Id) -> Option<&'t str> {
+    let Value::Persistent(storage) = tree.get(*tree.sequence(arguments)?.first()?) else { return None };
+    Some(tree.global(*tree.sequence(*storage)?.get(1)?)?.1)
 }
 
 /// A tensor from (storage, offset, shape, strides, ...).

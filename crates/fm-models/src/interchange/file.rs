@@ -30,7 +30,7 @@ const ENDINGS: [&str; 5] = [".safetensors", ".pt", ".pth", ".ckpt", ".bin"];
 pub fn holds_weights(folder: &Path) -> bool {
     let named = |name: &str| {
         let file = name.strip_suffix(".index.json").unwrap_or(name);
-        ENDINGS.iter().any(|end| file.ends_with(end)) || name == "model_index.json"
+        ENDINGS.iter().any(|end| file.ends_with(end)) || name == "model_index.json" || name == ".metadata"
     };
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.take(SHARDS).any(|entry| entry.file_name().to_str().is_some_and(named))
@@ -115,6 +115,11 @@ fn folder(path: &Path) -> Result<Shards, InterchangeError> {
         let parts =
             ["unet", "transformer", "prior"].into_iter().find(|part| path.join(part).is_dir()).unwrap_or("unet");
         let problem = format!("it is the folder of a diffusers pipeline; name the folder {parts} in it");
+        return Err(InterchangeError::file(path, problem));
+    }
+    if held.iter().any(|name| name == ".metadata") && held.iter().any(|name| name.ends_with(".distcp")) {
+        let problem = "it is a distributed checkpoint; make a file of it: python -m \
+                       torch.distributed.checkpoint.format_utils dcp_to_torch DIRECTORY FILE.pt";
         return Err(InterchangeError::file(path, problem));
     }
     held.retain(|name| ENDINGS.iter().any(|end| name.ends_with(end)));

@@ -1,5 +1,6 @@
 //! Names of tensors: the networks that they belong to, and the components that wrappers add.
 
+use super::error::clip;
 use std::borrow::Cow;
 
 /// Components that wrappers add anywhere in a name.
@@ -109,6 +110,29 @@ fn names_averages(component: &str) -> bool {
     })
 }
 
+/// The problem of a network with a layer whose weight is computed from several tensors.
+pub(super) fn computed<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<String> {
+    names.find(|name| is_computed(name)).map(|name| {
+        format!(
+            "its {} belongs to a weight norm, pruning or an adapter; merge it before saving: remove_weight_norm, \
+             remove_parametrizations, prune.remove or merge_and_unload",
+            clip(name, 60)
+        )
+    })
+}
+
+fn is_computed(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    matches!(last, "weight_g" | "weight_v" | "weight_orig" | "weight_mask" | "weight_u" | "weight_sigma")
+        || name.split('.').any(|component| component == "parametrizations" || component.starts_with("lora_"))
+}
+
+/// Whether all names end with numbers, as those of lists do.
+pub(super) fn is_list(names: &[&str]) -> bool {
+    let number = |name: &&str| name.rsplit('.').next().is_some_and(|last| last.parse::<usize>().is_ok());
+    !names.is_empty() && names.iter().all(number)
+}
+
 /// Whether a component belongs to the state of an optimizer.
 pub(super) fn names_an_optimizer(component: &str) -> bool {
     let lower = component.to_lowercase();
@@ -126,6 +150,9 @@ pub(super) fn averaged(name: &str) -> Option<(&str, &str)> {
         let end = start + component.len();
         if names_averages(component) && end < name.len() {
             found = Some((&name[..end], &name[end + 1..]));
+        } else if component == "online_model" {
+            // ema_pytorch keeps the weights in training beside their average.
+            found = None;
         }
         start = end + 1;
     }

@@ -1,6 +1,7 @@
 //! Recognises the network that weights belong to.
 
 use super::assume::{Assumption, use_of};
+use super::names::computed;
 use super::shapes::infer;
 use super::{InterchangeError, Weights, describe};
 use crate::ModelConfig;
@@ -29,9 +30,17 @@ pub fn recognise(weights: &Weights) -> Result<Recognised, InterchangeError> {
             describe::check(weights, about, &config)?;
             (config, Vec::new())
         }
-        None => infer(&weights.tensors, &weights.modules).map_err(|problem| InterchangeError::Unknown { problem })?,
+        None => infer_plain(weights).map_err(|problem| InterchangeError::Unknown { problem })?,
     };
     describe::check_size(weights, &config)?;
     assumed.extend(use_of(&config, about));
     Ok(Recognised { config, assumed })
+}
+
+/// The network whose layers have plain weights.
+fn infer_plain(weights: &Weights) -> Result<(ModelConfig, Vec<Assumption>), String> {
+    match computed(weights.tensors.keys().map(String::as_str)) {
+        Some(problem) => Err(problem),
+        None => infer(&weights.tensors, &weights.modules),
+    }
 }

@@ -1,12 +1,13 @@
 """Makes the files of this folder: small networks, saved in the ways that training programs save them.
 
-    python make.py            (PyTorch, NumPy and diffusers)
+    python make.py            (PyTorch, NumPy, diffusers and ema-pytorch)
 
 Every file holds the network of `raw()`; averages are its values plus 100.
 """
 
 import argparse, collections, datetime, enum, functools, pathlib, pickle, sys, types
 
+import ema_pytorch
 import numpy
 import torch
 from diffusers.training_utils import EMAModel
@@ -108,6 +109,33 @@ def lit(prefix, state):
     return {prefix + k.replace(".", ""): v for k, v in state.items()}
 
 
+def others(state, averages):
+    """Averages of ema-pytorch, lists without names, computed weights, and tensors that are not read."""
+    ema = ema_pytorch.EMA(raw())
+    ema.ema_model.load_state_dict(averages)
+    torch.save({"model": state, "ema": ema.state_dict()}, "ema-pytorch.pt")
+    torch.save({"decay": 0.5, "shadow_params": list(mean().parameters())}, "list.pt")
+    torch.save(list(raw().named_parameters()), "named-list.pt")
+    for name, change in [
+        ("weight-norm.pt", lambda layer: torch.nn.utils.weight_norm(layer)),
+        ("parametrized.pt", lambda layer: torch.nn.utils.parametrizations.weight_norm(layer)),
+        ("pruned.pt", lambda layer: torch.nn.utils.prune.l1_unstructured(layer, "weight", 1)),
+    ]:
+        net = raw()
+        change(net.net[0])
+        torch.save(net.state_dict(), name)
+    torch.save(state | {"net.0.lora_A.weight": torch.ones(1, 2), "net.0.lora_B.weight": torch.ones(2, 1)}, "adapter.pt")
+    for name, change in [
+        ("complex.pt", lambda w: w.to(torch.complex64)),
+        ("quantized.pt", lambda w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8)),
+        ("csr.pt", lambda w: w.to_sparse_csr()),
+        ("meta.pt", lambda w: w.to("meta")),
+        ("float8.pt", lambda w: w.to(torch.float8_e4m3fn)),
+        ("integers.pt", lambda w: w.to(torch.int8)),
+    ]:
+        torch.save(state | {"net.2.weight": change(state["net.2.weight"])}, name)
+
+
 def main():
     torch.manual_seed(0)
     state, averages = raw().state_dict(), mean().state_dict()
@@ -157,6 +185,8 @@ def main():
     for parameter in marked.values():
         parameter.tag = "x"
     torch.save(marked, "tagged.pt")
+
+    others(state, averages)
 
     arrays = {k: v.numpy() for k, v in state.items()}
     pickle.dump(arrays, open("numpy.pkl", "wb"))

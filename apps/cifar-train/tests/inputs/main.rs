@@ -1,10 +1,16 @@
-//! Images and arrays as people have them, through the real binary; writes a part of docs/inputs.md.
+//! Images, arrays, weights and evaluations as people have them, through the real binary; writes
+//! parts of docs/inputs.md.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "../../common/tests/support/page.rs"]
+mod evaluation;
+#[path = "../../../../crates/fm-models/tests/common/mod.rs"]
+mod made;
+#[path = "../../../common/tests/support/page.rs"]
 mod page;
+mod weights;
 
 use common::{run, succeed};
 use image::{ImageFormat, Rgb, RgbImage};
@@ -36,6 +42,22 @@ fn images_as_people_have_them() {
     folders(&mut part, d);
     files(&mut part, d);
     arrays(&mut part, d);
+    part.check();
+}
+
+#[test]
+fn weights_as_people_have_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut part = Part::new("weights");
+    weights::weights(&mut part, dir.path());
+    part.check();
+}
+
+#[test]
+fn evaluations_as_people_start_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut part = Part::new("evaluation");
+    evaluation::evaluation(&mut part, dir.path());
     part.check();
 }
 
@@ -95,7 +117,32 @@ fn files(part: &mut Part, d: &Path) {
         fs::write(&path, &bytes[..bytes.len() * 2 / 3]).unwrap();
         let input = format!("two thirds of a {} file", suffix.to_uppercase());
         part.row(&input, d, folder(&format!("cut-{suffix}")), &format!("x.{suffix}"));
+        if suffix == "jpg" {
+            fs::create_dir(d.join("closed")).unwrap();
+            fs::write(d.join("closed/x.jpg"), [&bytes[..bytes.len() * 2 / 3], b"\xff\xd9"].concat()).unwrap();
+            part.row("the same with an end marker after it", d, folder("closed"), "x.jpg");
+        }
     }
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/fm-data/tests/assets/images");
+    fs::create_dir(d.join("noise")).unwrap();
+    let noise = fs::read(assets.join("noise.jpg")).unwrap();
+    fs::write(d.join("noise/x.jpg"), [&noise[..noise.len() * 2 / 3], b"\xff\xd9"].concat()).unwrap();
+    part.row("a progressive JPEG cut in a later scan, with an end marker", d, folder("noise"), "x.jpg");
+    for (input, file) in [
+        ("CMYK in a JPEG", "cmyk.jpg"),
+        ("an animated PNG", "frames.png"),
+        ("a TIFF of several pages", "frames.tif"),
+        ("16 bits per value", "sixteen.png"),
+    ] {
+        fs::create_dir(d.join(file)).unwrap();
+        fs::copy(assets.join(file), d.join(file).join(file)).unwrap();
+        let says = if file.starts_with("frames") { "only the first" } else { "1 images of" };
+        part.row(input, d, folder(file), says);
+    }
+    part.row("an archive as the folder", d, told(&format!("data {}/photos.tar.gz", d.display())), "archive");
+    part.row("an image as the data", d, told(&format!("data {}/suffix/jpeg.png", d.display())), "image");
+    part.row("`folder:` of a file", d, folder("suffix/jpeg.png"), "not a folder");
+    part.row("a folder without `folder:`", d, told(&format!("data {}/suffix", d.display())), "folder:");
     fs::create_dir_all(d.join("pointer")).unwrap();
     fs::write(d.join("pointer/x.png"), "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n").unwrap();
     part.row("a Git LFS pointer named `.png`", d, folder("pointer"), "LFS");

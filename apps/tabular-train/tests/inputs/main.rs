@@ -1,9 +1,14 @@
-//! Tables as people have them, through the real binary; writes a part of docs/inputs.md.
+//! Tables, flags, outputs and variables as people have them, through the real binary; writes parts
+//! of docs/inputs.md.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "../../common/tests/support/page.rs"]
+mod flags;
+#[cfg(unix)]
+mod outputs;
+#[path = "../../../common/tests/support/page.rs"]
 mod page;
 
 use common::{columns, run, succeed};
@@ -28,6 +33,25 @@ fn tables_as_people_have_them() {
     order(&mut part, d);
     plans(&mut part, d);
     offsets(&mut part, d);
+    part.check();
+}
+
+#[test]
+fn flags_and_numbers_as_people_give_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut part = Part::new("flags");
+    flags::flags(&mut part, dir.path());
+    flags::numbers(&mut part, dir.path());
+    part.check();
+}
+
+#[cfg(unix)]
+#[test]
+fn outputs_and_environments_as_people_have_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut part = Part::new("outputs");
+    outputs::outputs(&mut part, dir.path());
+    outputs::environment(&mut part, dir.path());
     part.check();
 }
 
