@@ -314,6 +314,7 @@ impl Steps {
             data: DataMeta::default(),
             model: serde_json::Value::Null,
             log: String::new(),
+            flow: None,
             config: serde_json::Value::Null,
         };
         Ok(checkpoint::read_weights(&checkpoint::save(directory, &self.state, &info)?, Weights::Raw)?)

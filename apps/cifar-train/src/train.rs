@@ -315,6 +315,7 @@ fn info(config: &Config, material: &Material, source: &Source, shape: &[i64]) ->
         },
         model: serde_json::to_value(&config.model)?,
         log: String::new(),
+        flow: None,
         config: serde_json::to_value(config)?,
     })
 }
