@@ -51,8 +51,8 @@ impl Run<()> {
 }
 
 impl<C: DeserializeOwned + BuildModel> Run<C> {
-    /// The network of the newest checkpoint with its averaged weights, on the CPU, and the flow that
-    /// it was trained on.
+    /// The network of the newest checkpoint with its averaged weights, on the CPU, and the flow
+    /// that it was trained on.
     ///
     /// # Errors
     /// [`TrainError::NoCheckpoint`] before the first checkpoint; [`TrainError::Checkpoint`] for a

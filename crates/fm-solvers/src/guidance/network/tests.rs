@@ -184,7 +184,7 @@ fn a_chain_of_calls_samples_as_the_single_calls_do() {
     let single = sampler().sample_classes(&Straight, &flow, &[7; 4], scaled, 3).unwrap().x;
     let chain = |options| sampler().guidance(options).class(7).sample(&Straight, &flow, 4, 3);
     assert!(chain(GuidanceOptions::scaled(3.0)).unwrap().x.equal(&single));
-    // v_u = 0: without the part that is parallel to v_c nothing is left of the difference, and s is 0.
+    // v_u = 0: nothing is left of the difference without its parallel part, and s is 0.
     assert!((chain(GuidanceOptions::apg(3.0)).unwrap().x - &plain).abs().max().double_value(&[]) < 1e-5);
     assert!((chain(GuidanceOptions::cfg_zero_star(3.0)).unwrap().x - single).abs().max().double_value(&[]) > 0.1);
     let without = sampler().guidance(GuidanceOptions::scaled(3.0)).sample(&Straight, &flow, 4, 3);
