@@ -306,14 +306,14 @@ impl Steps {
     /// # Errors
     /// Errors of file operations.
     pub fn saved(&self, directory: &Path) -> Result<BTreeMap<String, Tensor>, Failure> {
-        let text = |words: &str| words.to_owned();
         let info = RunInfo {
-            program: text("gpu-check"),
-            path: text("linear"),
-            prediction: text("velocity"),
+            program: "gpu-check".into(),
+            path: "linear".into(),
+            prediction: "velocity".into(),
             data: DataMeta::default(),
             model: serde_json::Value::Null,
             log: String::new(),
+            flow: None,
             config: serde_json::Value::Null,
         };
         Ok(checkpoint::read_weights(&checkpoint::save(directory, &self.state, &info)?, Weights::Raw)?)

@@ -340,6 +340,7 @@ fn info(
         },
         model: serde_json::to_value(&config.model)?,
         log: String::new(),
+        flow: None,
         config: serde_json::to_value(config)?,
     })
 }

@@ -154,6 +154,7 @@ fn everyone_goes_on_from_the_state_of_rank_0_and_hears_what_it_has_made() {
             data: DataMeta::default(),
             model: serde_json::Value::Null,
             log: String::new(),
+            flow: None,
             config: serde_json::Value::Null,
         };
         group.share(&mut state, &info).unwrap();
@@ -219,8 +220,8 @@ fn ranks_share_a_runs_directory() {
         let run = Run::open_shard(directory, &"moons", collective.shard()).unwrap();
         let trainer = TrainerConfig { collective, ..TrainerConfig::default() };
         let options = RunOptions { trainer, steps, log_every: 5, save_every: 10, ..RunOptions::default() };
-        let mut trainer =
-            run.train(&FlowMatching::default(), model.as_ref(), &store, &table, &options, &mut ()).unwrap();
+        let run = run.options(options);
+        let mut trainer = run.train(&FlowMatching::default(), model.as_ref(), &store, &table, &mut ()).unwrap();
         Vec::<f32>::try_from(&trainer.state_mut().params.master).unwrap()
     };
     let directory = tempfile::tempdir().unwrap();
@@ -245,7 +246,7 @@ fn ranks_share_a_runs_directory() {
     let other = Run::open_shard(&shared, &"moons", Shard { rank: 1, count: 2 }).unwrap();
     let (store, table) = (nn::VarStore::new(Device::Cpu), Array2::<f32>::zeros((4, 2)));
     let model = ModelConfig::Mlp(MlpConfig::default()).build(&store.root()).unwrap();
-    let error = other.train(&FlowMatching::default(), model.as_ref(), &store, &table, &RunOptions::default(), &mut ());
+    let error = other.train(&FlowMatching::default(), model.as_ref(), &store, &table, &mut ());
     let error = error.map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("opened by process 1 of 2 and is trained by 0 of 1"), "{error}");
 }

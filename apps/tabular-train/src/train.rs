@@ -178,6 +178,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             },
             model: serde_json::to_value(&network)?,
             log: String::new(),
+            flow: None,
             config: serde_json::to_value(&saved)?,
         },
         tensors: source_rows(&flow.source)?,

@@ -46,10 +46,10 @@ pub(crate) fn distance() -> Result<f64, Box<dyn std::error::Error>> {
         let (store, net) = network(128);
         let trainer = TrainerConfig { lr: 5e-3, ema_decay: Some(0.99), ..Default::default() };
         let options = RunOptions { steps, trainer, ..Default::default() };
-        Run::open(directory.path(), &128)?.train(&flow, &net, &store, &data, &options, &mut ())?;
+        Run::open(directory.path(), &128)?.options(options).train(&flow, &net, &store, &data, &mut ())?;
     }
     let (store, net) = network(Run::config(directory.path())?);
-    Run::load(directory.path(), &store, Weights::Ema)?;
+    Run::load_weights(directory.path(), &store, Weights::Ema)?;
     let samples = Sampler::midpoint(20).sample(&net, &flow, 1_000, 1)?.rows()?;
     let fresh = Array2::from_shape_vec((1_000, 2), flow.batches(&data, 1_000)?.next().ok_or("no batch")??.x1)?;
     Ok(energy_distance(samples.view(), fresh.view())?)

@@ -70,16 +70,20 @@ pub mod prelude {
     pub use fm_core::time::{TimeDistribution, TimeKind};
     pub use fm_core::weighting::{TimeWeight, Weighting};
     pub use fm_data::points::toy;
+    pub use fm_metrics::evaluation::Evaluation;
     pub use fm_ot::coupling::OtCoupling;
     pub use fm_ot::semidiscrete::Semidiscrete;
+    pub use fm_solvers::guidance::GuidanceOptions;
+    pub use fm_solvers::sampler::SolverName;
     pub use fm_solvers::{Adaptive, AdaptiveOptions, Event, Fixed, Grid, Sampler, Samples, SaveAt, Solver, solve};
     pub use ndarray::{self, Array1, Array2, ArrayView2, array};
 
     #[cfg(feature = "torch")]
     pub use {
-        fm_core::tensor::{ConditionKind, VelocityModel},
+        fm_core::tensor::{BuildModel, ConditionKind, TrainedModel, VelocityModel},
         fm_models::{ModelConfig, concat_squash::ConcatSquashConfig, dit::DitConfig, mlp::MlpConfig, unet::UNetConfig},
         fm_solvers::guidance::{Guidance, Guided, Unconditional},
+        fm_train::callbacks::{Callback, Progress},
         fm_train::checkpoint::Weights,
         fm_train::device::DeviceChoice,
         fm_train::{

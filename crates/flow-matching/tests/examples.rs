@@ -23,7 +23,7 @@ fn plain_arrays_learn_the_moons() {
 
 /// Programs that a user would write, with the largest number of lines of each: what a reader has to
 /// take in. Those of other crates run in the tests of these crates.
-const PROGRAMS: [(&str, usize); 13] = [
+const PROGRAMS: [(&str, usize); 14] = [
     ("crates/fm-ot/examples/pair_clouds.rs", 60),
     ("crates/fm-solvers/examples/lorenz.rs", 60),
     ("crates/fm-solvers/examples/own_method.rs", 60),
@@ -35,6 +35,7 @@ const PROGRAMS: [(&str, usize); 13] = [
     ("crates/flow-matching/examples/data.rs", 60),
     ("crates/flow-matching/examples/cells.rs", 60),
     ("crates/flow-matching/examples/conditions.rs", 60),
+    ("crates/flow-matching/examples/sketches.rs", 50),
     ("crates/flow-matching/examples/loop.rs", 30),
     ("crates/fm-train/examples/first.rs", 25),
 ];
@@ -70,8 +71,12 @@ mod own_path;
 mod run;
 
 #[cfg(feature = "torch")]
+#[path = "../examples/sketches.rs"]
+mod sketches;
+
+#[cfg(feature = "torch")]
 mod torch {
-    use super::{cells, conditions, data, of_the_source, own_loop, own_path, run};
+    use super::{cells, conditions, data, of_the_source, own_loop, own_path, run, sketches};
     use flow_matching::prelude::*;
 
     #[test]
@@ -121,5 +126,14 @@ mod torch {
         assert!(batches[0].classes == [0, 0, 0] && batches[1].classes.len() == 3 && batches[2].classes.is_empty());
         let row = |i: usize| (batches[3].x1[2 * i], batches[3].conditions[i]);
         assert!((0..3).map(row).all(|(x, condition)| condition == 0.5 * x + 0.5), "{:?}", batches[3]);
+    }
+
+    #[test]
+    fn a_run_is_loaded_sampled_by_class_and_evaluated() {
+        let report = sketches::report().unwrap();
+        let value = |name: &str| report.value(name).unwrap_or_else(|| panic!("{report}"));
+        // The data of a class have a standard deviation of 0.3.
+        assert!(value("energy_distance") < 0.1 && value("sliced_wasserstein") < 0.2, "{report}");
+        assert!(value("precision") > 0.5 && value("recall") > 0.3, "{report}");
     }
 }

@@ -18,6 +18,7 @@
 //! | [`state`] | the operations that solvers and paths need of arrays and tensors |
 //! | [`data`] | the interface of a data set, and the order of its rows in training |
 //! | [`rng`] | randomness as a pure function of (seed, step, stream, row) |
+//! | [`named_flow`] | a flow of built-in parts as a value that files store |
 //! | [`choice`](mod@choice) | the text form of everything that is chosen by name |
 //! | [`normal`] | the standard normal distribution: density, probability, quantile |
 //! | [`message`] | numbers, names and shapes in error messages |
@@ -59,6 +60,7 @@ pub mod flow;
 pub mod interpolate;
 pub mod loss;
 pub mod message;
+pub mod named_flow;
 pub mod normal;
 pub mod objective;
 pub mod path;
@@ -82,13 +84,14 @@ pub use error::Error;
 pub use field::{RowField, SharedTime, VelocityField};
 pub use flow::FlowMatching;
 pub use loss::{Loss, RowLoss};
+pub use named_flow::NamedFlow;
 pub use objective::Objective;
 pub use path::{PathKind, ProbPath};
 pub use prediction::Prediction;
 pub use rng::{Key, Stream};
 pub use source::{Source, SourceDistribution, SourceKind};
 #[cfg(feature = "tch")]
-pub use tensor::VelocityModel;
+pub use tensor::{BuildModel, TrainedModel, VelocityModel};
 pub use time::{TimeDistribution, TimeKind, Times};
 pub use weighting::{TimeWeight, Weighting};
 

@@ -28,9 +28,11 @@ choice! {
     #[derive(Default)]
     pub enum Loss("loss") {
         /// The squared error.
+        #[doc(alias = "MSELoss")]
         #[default]
         Mse = "mse",
         /// Squared for small errors, absolute for large ones.
+        #[doc(alias = "HuberLoss")]
         PseudoHuber = "pseudo-huber" {
             /// The error at which the loss changes from squared to absolute, in the unit of the
             /// target.

@@ -5,8 +5,10 @@
 //! block, and nothing is read back from the device.
 
 mod model;
+mod trained;
 
 pub use model::{ConditionKind, Role, VelocityModel};
+pub use trained::{BuildError, BuildModel, TrainedModel};
 
 use crate::Error;
 use crate::loss::{Reduction, RowLoss};
@@ -30,7 +32,9 @@ impl OdeState for Tensor {
     fn linear_combination(terms: &[(f64, &Self)]) -> Self {
         let Some(((c, first), rest)) = terms.split_first() else { return Tensor::new() };
         demand_one_shape(first, rest);
-        rest.iter().filter(|(c, _)| *c != 0.0).fold(*first * *c, |sum, (c, s)| sum + *s * *c)
+        let scaled = |s: &Self, c: f64| s * factor(c, s);
+        let start = scaled(first, *c);
+        rest.iter().filter(|(c, _)| *c != 0.0).fold(start, |sum, (c, s)| sum + scaled(s, *c))
     }
 
     fn error_norm(error: &Self, before: &Self, after: &Self, tol: &Tolerance) -> f64 {
@@ -52,10 +56,10 @@ impl OdeState for Tensor {
         demand_one_shape(first, rest);
         self.copy_(first);
         if *c != 1.0 {
-            let _ = self.g_mul_scalar_(*c);
+            let _ = self.g_mul_scalar_(factor(*c, self));
         }
         for (c, s) in rest.iter().filter(|(c, _)| *c != 0.0) {
-            *self += *s * *c;
+            *self += *s * factor(*c, s);
         }
     }
 
@@ -66,6 +70,17 @@ impl OdeState for Tensor {
     fn untracked<R>(work: impl FnOnce() -> R) -> R {
         no_grad(work)
     }
+}
+
+/// A factor of a tensor: libtorch panics for one beyond the range of its kind, which is infinite
+/// there.
+fn factor(c: f64, x: &Tensor) -> f64 {
+    let most = match x.kind() {
+        Kind::Double => f64::MAX,
+        Kind::Half => 65504.0,
+        _ => f64::from(f32::MAX),
+    };
+    if c.abs() > most { f64::INFINITY.copysign(c) } else { c }
 }
 
 /// Panics unless all terms have the first one's shape: libtorch would broadcast.
@@ -133,7 +148,7 @@ impl RowCombination for Tensor {
         let columns = Columns::of(terms, first);
         self.copy_(first);
         let _ = match shared(plus) {
-            Some(c) => self.g_mul_scalar_(c),
+            Some(c) => self.g_mul_scalar_(factor(c, self)),
             None => self.g_mul_(&columns.get(0)),
         };
         for (k, (_, s)) in rest.iter().enumerate() {
@@ -195,7 +210,11 @@ fn read_rows(values: &Tensor) -> Vec<f64> {
 }
 
 /// A batch as (rows, values per row). Rows may be single numbers, (B), or be empty.
+/// A single number is one row.
 pub fn flat_rows(x: &Tensor) -> Tensor {
+    if x.dim() == 0 {
+        return x.reshape([1, 1]);
+    }
     let values: i64 = x.size().iter().skip(1).product();
     x.reshape([x.rows() as i64, values])
 }
@@ -224,7 +243,7 @@ fn shared(values: &[f64]) -> Option<f64> {
 /// ```
 pub fn times_like(x: &Tensor, t: &[f64]) -> Tensor {
     match shared(t) {
-        Some(t) => Tensor::full([1], t, (x.kind(), x.device())),
+        Some(t) => Tensor::full([1], factor(t, x), (x.kind(), x.device())),
         None => Tensor::from_slice(t).to_kind(x.kind()).to_device(x.device()),
     }
 }
@@ -255,7 +274,7 @@ impl Columns {
                     count += 1;
                     Coefficient::Column(count - 1)
                 },
-                Coefficient::Shared,
+                |c| Coefficient::Shared(factor(c, like)),
             )
         };
         let terms = terms.iter().map(|(c, _)| coefficient(c)).collect();

@@ -131,6 +131,7 @@ impl Columns {
     /// # Errors
     /// [`DataError::Columns`] for a value of -1 or less if ln(1 + x) is wanted, and for values
     /// that are not finite or so large that their variance is not.
+    #[doc(alias = "fit_transform")]
     #[doc(alias = "fit")]
     pub fn of(table: &Table, preprocess: Preprocess) -> Result<Self, DataError> {
         Self::clipped(table, preprocess, 0.0)

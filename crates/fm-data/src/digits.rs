@@ -17,6 +17,7 @@ static PACKED: &[u8] = include_bytes!("../assets/digits.bin.gz");
 const RECORD: usize = 65;
 
 /// Unpacks the digits.
+#[doc(alias = "load_digits")]
 pub fn load() -> ImageSet {
     let mut bytes = Vec::new();
     // The asset is part of the program and a test reads all of it, so a failure here means a broken

@@ -14,8 +14,10 @@ fm_core::choice! {
         /// `log1p-standardize` for counts: samples are rounded to whole numbers.
         Counts = "counts",
         /// The range of each column becomes [-1, 1].
+        #[doc(alias = "MinMaxScaler")]
         MinMax = "minmax" | "min-max",
         /// Each column becomes standard normal, by its quantiles; samples stay in its range.
+        #[doc(alias = "QuantileTransformer")]
         Quantile = "quantile",
     }
 }

@@ -2,6 +2,7 @@
 
 /// A process group that cannot be opened, or that has lost a member.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DistError {
     /// A launcher's environment variable with an invalid value.
     #[error("{name}={value}: {problem}; let torchrun, srun or `cargo xtask launch` set it, or unset it")]

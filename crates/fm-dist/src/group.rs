@@ -122,6 +122,7 @@ impl ProcessGroup {
     /// # Errors
     /// [`DistError::Port`] and [`DistError::Unreachable`] if there is no store at the address;
     /// [`DistError::Absent`] if a process does not arrive.
+    #[doc(alias = "init_process_group")]
     pub fn open(place: &Rendezvous, timeout: Duration) -> Result<Self, DistError> {
         let grace = (timeout / 4).min(Duration::from_secs(10));
         let patience = timeout.saturating_sub(2 * grace).as_millis().min(i64::MAX as u128) as i64;

@@ -36,6 +36,8 @@ use ndarray::Array2;
 /// [`MetricError::Gaussian`] for a mean and a covariance whose shapes do not match, that are not
 /// finite, or that are not a valid covariance; different dimensions; a failed eigenvalue
 /// computation.
+#[doc(alias = "FrechetInceptionDistance")]
+#[doc(alias = "sqrtm")]
 pub fn frechet(a: &Gaussian, b: &Gaussian) -> Result<f64, MetricError> {
     Reference::new(a)?.to(b)
 }

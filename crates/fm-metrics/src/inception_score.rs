@@ -39,6 +39,7 @@ pub struct Score {
 ///
 /// # Errors
 /// Fewer than two rows, no splits, no classes, values that are not finite.
+#[doc(alias = "InceptionScore")]
 pub fn inception_score<T: Scalar>(logits: ArrayView2<'_, T>, splits: usize) -> Result<Score, MetricError> {
     in_splits(logits.into(), splits)
 }

@@ -54,6 +54,8 @@ pub struct CopyReport {
 ///
 /// # Errors
 /// Different dimensions, an empty reference, values that are not finite.
+#[doc(alias = "NearestNeighbors")]
+#[doc(alias = "cKDTree")]
 #[doc(alias = "kneighbors")]
 pub fn nearest<S: Scalar, T: Scalar>(
     samples: ArrayView2<'_, S>,
@@ -72,6 +74,7 @@ fn nearest_of(samples: Points<'_>, reference: Points<'_>) -> Result<Vec<Neighbou
 ///
 /// # Errors
 /// As [`nearest`]; also no samples, or a number of labels that does not match the rows.
+#[doc(alias = "KNeighborsClassifier")]
 pub fn class_agreement<S: Scalar, T: Scalar>(
     samples: ArrayView2<'_, S>,
     asked: &[u16],

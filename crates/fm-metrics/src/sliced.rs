@@ -100,6 +100,7 @@ fn along(x: Points<'_>, y: Points<'_>, p: i32, directions: ArrayView2<'_, f64>) 
 /// # Errors
 /// An empty side, values that are not finite or above 1e140, or a p other than 1 or 2.
 #[doc(alias = "wasserstein_distance")]
+#[doc(alias = "emd_1d")]
 #[doc(alias = "wasserstein_1d")]
 pub fn wasserstein_line(x: &[f64], y: &[f64], p: i32) -> Result<f64, MetricError> {
     order(p)?;

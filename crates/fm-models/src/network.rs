@@ -59,6 +59,9 @@ pub(crate) fn is_off(value: &bool) -> bool {
     !*value
 }
 
+/// The result of building a network.
+pub(crate) type Built = Result<Box<dyn VelocityModel>, fm_core::tensor::BuildError>;
+
 /// Declares [`ModelConfig`](crate::ModelConfig): a variant, the name of its kind, and its
 /// configuration per network.
 macro_rules! networks {
@@ -86,6 +89,26 @@ macro_rules! networks {
                 match self { $(Self::$Network(config) => config),+ }
             }
         }
+
+        impl fm_core::tensor::BuildModel for $Name {
+            fn build(&self, path: &tch::nn::Path<'_>) -> $crate::network::Built {
+                self.network().build(path).map_err(fm_core::tensor::BuildError::new)
+            }
+        }
+
+        $(
+            impl From<$Config> for $Name {
+                fn from(config: $Config) -> Self {
+                    Self::$Network(config)
+                }
+            }
+
+            impl fm_core::tensor::BuildModel for $Config {
+                fn build(&self, path: &tch::nn::Path<'_>) -> $crate::network::Built {
+                    $crate::network::NetworkConfig::build(self, path).map_err(fm_core::tensor::BuildError::new)
+                }
+            }
+        )+
     };
 }
 pub(crate) use networks;

@@ -43,6 +43,7 @@ impl TransportPlan {
     }
 
     /// sum P C.
+    #[doc(alias = "wasserstein")]
     #[doc(alias = "emd2")]
     pub fn cost(&self) -> f64 {
         self.cost

@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 /// A PID controller of the step size. The default is the textbook controller [`I`](Self::I).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[doc(alias = "AdaptiveStepSizeController")]
 #[doc(alias = "PIDController")]
 pub struct PidController {
     /// p, the gain of the change of the error.

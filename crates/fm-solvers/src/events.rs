@@ -57,6 +57,7 @@ pub struct EventSolution<S> {
 /// As [`adaptive::solve`](crate::adaptive::solve) and [`fixed::solve`](crate::fixed::solve), and [`SolveError::Event`] for an event function
 /// that is NaN.
 #[doc(alias = "solve_ivp")]
+#[doc(alias = "odeint_event")]
 pub fn solve<'a, S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
     x: S,

@@ -269,6 +269,8 @@ pub fn log_density(
 /// log N(x; 0, deviation^2 I) of each row, (B); not finite unless the deviation is above 0.
 pub fn gaussian_log_density(x: &Tensor, deviation: f64) -> Tensor {
     let flat = flat_rows(x);
+    // libtorch panics for a divisor beyond the range of f32.
+    let deviation = if deviation > f64::from(f32::MAX) { f64::INFINITY } else { deviation };
     let dim = flat.size()[1] as f64;
     let squares = (flat / deviation).square().sum_dim_intlist(1, false, x.kind());
     squares * -0.5 - dim * (0.5 * (2.0 * std::f64::consts::PI).ln() + deviation.ln())

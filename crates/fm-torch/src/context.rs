@@ -28,6 +28,7 @@ pub enum MatmulPrecision {
 ///
 /// # Errors
 /// An exception of libtorch.
+#[doc(alias = "set_float32_matmul_precision")]
 pub fn set_matmul_precision(precision: MatmulPrecision) -> Result<(), TorchError> {
     // SAFETY: a number in range.
     ffi::checked("set the matmul precision", unsafe { ffi::fm_set_matmul_precision(precision as i32) })
@@ -55,6 +56,7 @@ pub fn cudnn_benchmark() -> bool {
 /// Restricts libtorch to deterministic kernels; operators without one throw. Sets
 /// `CUBLAS_WORKSPACE_CONFIG`, which cuBLAS needs for this, unless the user has set it. So call it
 /// before the first matrix product on a GPU, and before other threads read the environment.
+#[doc(alias = "use_deterministic_algorithms")]
 pub fn set_deterministic(on: bool) {
     // SAFETY: no pointers.
     unsafe { ffi::fm_set_deterministic(on) }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 /// Errors of libtorch and of the shim; each text contains the cause and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TorchError {
     /// An invalid device name.
     #[error("no device is called '{}'; choose auto, cpu, cuda or cuda:N", brief(.name))]

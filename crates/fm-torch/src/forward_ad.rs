@@ -50,6 +50,7 @@ pub struct Level {
 ///
 /// # Errors
 /// [`TorchError::NestedLevel`], and an exception of libtorch.
+#[doc(alias = "jvp")]
 pub fn with_level<R>(run: impl FnOnce(&Level) -> R) -> Result<R, TorchError> {
     if OPEN.get() {
         return Err(TorchError::NestedLevel);

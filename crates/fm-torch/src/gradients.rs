@@ -89,6 +89,7 @@ impl Taker {
     ///
     /// # Errors
     /// An exception of libtorch.
+    #[doc(alias = "register_full_backward_hook")]
     pub fn watch<R>(&self, complete: impl FnMut(usize) + Send, backward: impl FnOnce() -> R) -> Result<R, TorchError> {
         let called: RefCell<Box<dyn FnMut(usize) + Send + '_>> = RefCell::new(Box::new(complete));
         let hooks = Hooks { leaves: &self.leaves };

@@ -32,14 +32,17 @@ use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use ndarray::ArrayView2;
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Options for batches of a data set.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct BatchOptions {
     /// Rows per batch.
     pub rows: usize,
     /// Mirror rows at random, each with probability 1/2.
+    #[doc(alias = "RandomHorizontalFlip")]
     pub mirror: bool,
     /// Condition the model on the classes or condition vectors of the rows.
     pub conditional: bool,
@@ -227,7 +230,8 @@ impl Iterator for FlowBatches<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let step = self.next;
         self.next += 1;
-        Some(self.batch(step).map_err(|problem| TrainError::Batch { step, problem: problem.to_string() }))
+        let batch = || self.batch(step).map_err(|problem| TrainError::Batch { step, problem: problem.to_string() });
+        Some(TrainError::caught(step, batch))
     }
 }
 
@@ -245,6 +249,9 @@ impl BatchSource for FlowBatches<'_> {
     }
 }
 
+/// The largest number of values in a batch.
+const MOST_VALUES: usize = 1 << 34;
+
 /// Fails for data or options from which no batch, or a wrong one, would result.
 fn check(data: &dyn Dataset, o: &BatchOptions) -> Result<(), TrainError> {
     let (rows, dim, shape) = (data.len(), data.dim(), data.shape());
@@ -257,6 +264,15 @@ fn check(data: &dyn Dataset, o: &BatchOptions) -> Result<(), TrainError> {
     }
     if o.rows == 0 {
         return Err(TrainError::setting("batch size", 0, "give at least 1"));
+    }
+    if dim.checked_mul(o.rows).is_none_or(|values| values > MOST_VALUES) {
+        let found = format!("{} rows of {dim} values", o.rows);
+        return Err(TrainError::setting("batch", found, "take at most 2^34 values per batch"));
+    }
+    if !data.is_endless() && u32::try_from(rows).is_err() {
+        let remedy =
+            "a data set that is passed over in random order has at most 4294967295 rows; let is_endless return true";
+        return Err(TrainError::setting("number of rows", rows, remedy));
     }
     if let Some((null, share)) = o.dropped
         && !((0.0..=1.0).contains(&share) && null >= 0)

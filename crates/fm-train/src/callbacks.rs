@@ -19,6 +19,7 @@ use crate::checkpoint::{self, RunInfo};
 use crate::monitor::Monitor;
 use crate::record::LogRecord;
 use crate::state::TrainState;
+use std::io::{Stderr, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -115,6 +116,57 @@ impl Callback for Vec<Box<dyn Callback + '_>> {
 
 fn any_break(flows: Vec<ControlFlow<()>>) -> ControlFlow<()> {
     if flows.iter().any(ControlFlow::is_break) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+/// Writes a line per line of the log, to standard error by default. A failed write does not end the
+/// run.
+///
+/// ```
+/// use fm_train::callbacks::{Callback, Progress};
+/// let line = serde_json::from_str(r#"{"step":100,"loss":0.5,"grad_norm":1,"lr":0.001}"#).unwrap();
+/// let mut text = Vec::new();
+/// Progress::to(&mut text).write(&line);
+/// assert_eq!(String::from_utf8(text).unwrap(), "step 100: loss 0.50000, gradient norm 1.000, lr 1.00e-3\n");
+/// let mut callbacks: Vec<Box<dyn Callback>> = vec![Box::new(Progress::default())];
+/// ```
+#[derive(Debug)]
+#[doc(alias = "tqdm")]
+pub struct Progress<W = Stderr> {
+    out: W,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::to(std::io::stderr())
+    }
+}
+
+impl<W: Write> Progress<W> {
+    /// Writes to a stream.
+    pub fn to(out: W) -> Self {
+        Self { out }
+    }
+
+    /// Writes one line.
+    pub fn write(&mut self, record: &LogRecord) {
+        let LogRecord { step, loss, grad_norm, lr, .. } = record;
+        let held_out = record.val_loss.map_or(String::new(), |loss| format!(", held-out loss {loss:.5}"));
+        // Nobody may be reading.
+        let _ = writeln!(self.out, "step {step}: loss {loss:.5}{held_out}, gradient norm {grad_norm:.3}, lr {lr:.2e}");
+    }
+}
+
+impl<W: Write> Callback for Progress<W> {
+    fn after_step(&mut self, _: &mut TrainState, record: Option<&LogRecord>) -> Result<ControlFlow<()>, TrainError> {
+        if let Some(record) = record {
+            self.write(record);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn warn(&mut self, warning: &TrainError) {
+        let _ = writeln!(self.out, "warning: {warning}");
+    }
 }
 
 /// Stops when a logged value has not improved by more than `least` for `patience` lines.

@@ -1,6 +1,8 @@
 //! Errors of this crate.
 
 use fm_core::message::{io_remedy, path as shown};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// An error of code outside this crate.
@@ -8,6 +10,12 @@ pub type Outside = Box<dyn std::error::Error + Send + Sync>;
 
 /// The most characters of what is wrong with a checkpoint.
 const LONGEST_PROBLEM: usize = 150;
+
+/// The most characters of a reason with its remedy.
+const LONGEST_REASON: usize = 240;
+
+/// The most characters of a number as it is.
+const LONGEST_NUMBER: usize = 30;
 
 /// Errors of training, checkpoints and run directories.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +141,7 @@ pub enum TrainError {
     #[error(transparent)]
     Callback(Outside),
     /// A batch could not be made.
-    #[error("cannot make the batch of step {step}: {problem}")]
+    #[error("cannot make the batch of step {step}: {}", fm_core::message::brief(problem, LONGEST_REASON))]
     Batch {
         /// The step.
         step: u64,
@@ -142,10 +150,27 @@ pub enum TrainError {
     },
 }
 
+/// The message of a panic.
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = fm_core::message::brief(text.unwrap_or("no text"), LONGEST_PROBLEM);
+    format!("the code that makes it panicked ({text}); correct the data set or the coupling")
+}
+
 impl TrainError {
     /// An error for an invalid setting.
     pub(crate) fn setting(setting: &'static str, value: impl ToString, remedy: impl Into<String>) -> Self {
-        Self::Setting { setting, value: value.to_string(), remedy: remedy.into() }
+        let text = value.to_string();
+        // Large numbers have 300 digits.
+        let number = text.parse().ok().filter(|_| text.len() > LONGEST_NUMBER);
+        let value = number.map_or(text, |number| fm_core::message::number(&number));
+        Self::Setting { setting, value, remedy: remedy.into() }
+    }
+
+    /// Calls what may run code of a user to make the batch of a step: a panic becomes an error.
+    pub(crate) fn caught<T>(step: u64, make: impl FnOnce() -> Result<T, Self>) -> Result<T, Self> {
+        let made = catch_unwind(AssertUnwindSafe(make));
+        made.unwrap_or_else(|panic| Err(Self::Batch { step, problem: panicked(panic.as_ref()) }))
     }
 
     /// Adds an action and a path to an I/O error.

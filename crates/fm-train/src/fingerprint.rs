@@ -27,11 +27,14 @@ const ROWS: usize = 16;
 /// # Errors
 /// [`TrainError::Batch`]: a row that cannot be read.
 pub fn fingerprint(data: &dyn Dataset) -> Result<String, TrainError> {
-    hash(data).map_err(|error| TrainError::Batch { step: 0, problem: error.to_string() })
+    TrainError::caught(0, || hash(data).map_err(|error| TrainError::Batch { step: 0, problem: error.to_string() }))
 }
 
 fn hash(data: &dyn Dataset) -> Result<String, DataError> {
-    let (len, width) = (data.len(), data.dim() + data.condition_dim());
+    let (len, width) = (data.len(), data.dim().saturating_add(data.condition_dim()));
+    if width > 1 << 34 {
+        return Err(format!("its rows have {width} values; give rows of at most 2^34").into());
+    }
     let mut hash = Sha256::new();
     for number in [len, data.condition_dim()].into_iter().chain(data.shape()) {
         hash.update((number as u64).to_le_bytes());

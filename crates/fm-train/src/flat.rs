@@ -18,6 +18,7 @@ use tch::{Device, Kind, Tensor, nn, no_grad};
 /// f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[doc(alias = "autocast")]
 pub enum Precision {
     /// 32-bit floats.
     #[default]
@@ -131,7 +132,11 @@ impl FlatParams {
 
     /// Makes the network read another vector of weights (an average, say) until
     /// [`FlatParams::bind`] is called with `None`.
+    ///
+    /// # Panics
+    /// If `weights` is not a vector of as many values as the master weights.
     pub fn bind(&mut self, weights: Option<&Tensor>) {
+        weights.into_iter().for_each(|w| self.demand_flat(w));
         let source = weights.map_or_else(|| self.compute.shallow_clone(), |w| w.to_kind(self.compute.kind()));
         for (variable, slot) in self.variables.iter_mut().zip(&self.slots) {
             variable.set_data(&slot.view(&source));
@@ -228,9 +233,19 @@ impl FlatParams {
     }
 
     /// Replaces the master weights.
+    ///
+    /// # Panics
+    /// If `weights` is not a vector of as many values as the master weights.
     pub fn set_master(&mut self, weights: &Tensor) {
+        self.demand_flat(weights);
         no_grad(|| self.master.copy_(weights));
         self.refresh();
+    }
+
+    /// libtorch would copy a single value to all places.
+    fn demand_flat(&self, weights: &Tensor) {
+        let (own, given) = (self.master.size(), weights.size());
+        assert!(own == given, "the weights have {own:?} values, and {given:?} are given");
     }
 }
 

@@ -42,11 +42,13 @@ use fm_core::rng::{Key, Stream};
 use fm_core::tensor::VelocityModel;
 use fm_core::time::Draw;
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use tch::{Kind, Tensor};
 
 /// Options of a held-out loss.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HeldOutOptions {
     /// Rows per forward pass, at most.
     pub rows: usize,
@@ -63,6 +65,9 @@ impl Default for HeldOutOptions {
         Self { rows: 256, least: 1024, conditional: false }
     }
 }
+
+/// The largest number of rows in the mean.
+const MOST_ROWS: usize = 1 << 24;
 
 /// Fixed held-out rows with fixed sources and times.
 #[derive(Debug)]
@@ -86,7 +91,7 @@ impl HeldOut {
     /// stratified times.
     ///
     /// # Errors
-    /// No rows; an invalid flow; rows that cannot be read.
+    /// No rows, or more than 2^24; an invalid flow; rows that cannot be read.
     #[doc(alias = "validation")]
     #[doc(alias = "val_loss")]
     pub fn new(flow: &FlowMatching, rows: &dyn Dataset, options: &HeldOutOptions) -> Result<Self, TrainError> {
@@ -100,12 +105,16 @@ impl HeldOut {
         flow.objective.loss_aware_bins = 0;
         let wanted = if rows.is_endless() { options.least.max(1) } else { rows.len().max(options.least) };
         let per_pass = options.rows.clamp(1, wanted.min(rows.len()));
+        if wanted > MOST_ROWS {
+            let remedy = "hold out at most 2^24 rows; they are all kept in memory";
+            return Err(TrainError::setting("number of held-out rows", wanted, remedy));
+        }
         let passes = wanted.div_ceil(per_pass) as u64;
         let how = BatchOptions { rows: per_pass, conditional: options.conditional, ..BatchOptions::default() };
         let source = FlowBatches::new(&flow, rows, how)?;
         let made = |step| {
             let problem = |problem: fm_core::data::DataError| TrainError::Batch { step, problem: problem.to_string() };
-            source.batch(step).map_err(problem)
+            TrainError::caught(step, || source.batch(step).map_err(problem))
         };
         let batches = (0..passes).map(made).collect::<Result<_, _>>()?;
         Ok(Self { flow, batches })

@@ -84,6 +84,7 @@ pub mod prefetch;
 pub mod record;
 pub mod run;
 pub mod run_dir;
+mod run_model;
 pub mod schedule;
 mod state;
 pub mod task;

@@ -48,6 +48,9 @@ impl LossAwareTimes {
 
     /// Adds the losses of a batch, (B), to the bins of their rows, (B, bins) with a single 1 per
     /// row, f64. Non-finite rows are left out. Nothing is read back.
+    ///
+    /// # Panics
+    /// For members that are not (B, bins).
     pub fn see(&mut self, members: &Tensor, losses: &Tensor) {
         no_grad(|| {
             let losses = losses.detach().to_kind(Kind::Double);

@@ -21,6 +21,9 @@ use std::thread::Scope;
 /// Computes the value for one step.
 pub type Make<'a, T> = dyn Fn(u64) -> Result<T, TrainError> + Sync + 'a;
 
+/// The largest number of threads.
+const MOST_WORKERS: usize = 1024;
+
 /// Values of consecutive steps.
 pub struct Prefetch<'a, T> {
     make: &'a Make<'a, T>,
@@ -35,14 +38,16 @@ impl<T> std::fmt::Debug for Prefetch<'_, T> {
 }
 
 impl<'a, T: Send + 'a> Prefetch<'a, T> {
-    /// Starts `workers` threads for these steps; with 0, each value is computed when it is taken. A
-    /// thread keeps at most two values ready.
+    /// Starts `workers` threads for these steps, at most one per step and 1024; with 0, each value is
+    /// computed when it is taken. A thread keeps at most two values ready.
     pub fn start<'scope>(
         scope: &'scope Scope<'scope, 'a>,
         make: &'a Make<'a, T>,
         steps: Range<u64>,
         workers: usize,
     ) -> Self {
+        let count = usize::try_from(steps.end.saturating_sub(steps.start)).unwrap_or(usize::MAX);
+        let workers = workers.min(count).min(MOST_WORKERS);
         let start = |worker: usize| {
             let (sender, receiver) = sync_channel(1);
             let steps = steps.clone().skip(worker).step_by(workers);
@@ -70,7 +75,7 @@ impl<'a, T: Send + 'a> Prefetch<'a, T> {
         let worker = (since % self.queues.len() as u64) as usize;
         let died = || TrainError::Batch {
             step,
-            problem: "its worker thread stopped; run with --num-workers 0 to see why".into(),
+            problem: "its worker thread stopped; run without worker threads to see why".into(),
         };
         self.queues[worker].recv().map_err(|_| died())?
     }

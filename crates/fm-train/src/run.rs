@@ -12,14 +12,17 @@
 //! let directory = tempfile::tempdir()?;
 //! let config = ModelConfig::Mlp(MlpConfig { widths: vec![16], ..MlpConfig::default() });
 //! let (data, flow) = (ndarray::array![[0.0f32, 1.0], [1.0, 0.0]], FlowMatching::default());
-//! let train = |steps| {
+//! for steps in [10, 15] {
 //!     let store = nn::VarStore::new(Device::Cpu);
 //!     let net = config.build(&store.root())?;
-//!     let run = Run::open(directory.path(), &config)?;
 //!     let options = RunOptions { steps, save_every: 5, ..RunOptions::default() };
-//!     Ok::<_, Box<dyn std::error::Error>>(run.train(&flow, &net, &store, &data, &options, &mut ())?.state().step)
-//! };
-//! assert_eq!((train(10)?, train(15)?), (10, 15)); // the second continues from step 10
+//!     let run = Run::open(directory.path(), &config)?.options(options);
+//!     let trainer = run.train(&flow, &net, &store, &data, &mut ())?;
+//!     assert_eq!(trainer.state().step, steps); // the second continues from step 10
+//! }
+//! // The network with its averaged weights, and the flow that it was trained on.
+//! let model = Run::model::<ModelConfig>(directory.path())?;
+//! assert_eq!(model.network.row_shape(), Some(vec![2]));
 //! // Another network is not trained into the same directory.
 //! assert!(Run::open(directory.path(), &MlpConfig::default()).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -28,7 +31,7 @@
 use crate::TrainError;
 use crate::batches::{BatchOptions, FlowBatches};
 use crate::callbacks::{self, Callback};
-use crate::checkpoint::{self, DataMeta, RunInfo, Weights};
+use crate::checkpoint::{self, DataMeta, RunInfo};
 use crate::collective::Shard;
 use crate::epoch::EpochLength;
 use crate::files;
@@ -40,14 +43,14 @@ use crate::schedule::{Decay, Schedule};
 use crate::task::FlowTask;
 use crate::train::{TrainOptions, TrainState, train};
 use crate::trainer::{Trainer, TrainerConfig};
-use fm_core::FlowMatching;
 use fm_core::data::Dataset;
 use fm_core::tensor::VelocityModel;
+use fm_core::{FlowMatching, NamedFlow};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use tch::{nn, no_grad};
+use tch::nn;
 
 /// Options of a run.
 #[derive(Debug, Clone)]
@@ -61,6 +64,7 @@ pub struct RunOptions {
     /// Rows per batch, mirroring, conditions.
     pub batches: BatchOptions,
     /// Threads that make batches; 0 makes them in the loop.
+    #[doc(alias = "num_workers")]
     pub workers: usize,
     /// Steps between lines of the log.
     pub log_every: u64,
@@ -90,11 +94,13 @@ impl Default for RunOptions {
     }
 }
 
-/// A directory in which this process trains.
+/// A directory in which this process trains. `C` is the configuration that describes the run.
 #[derive(Debug)]
-pub struct Run {
+pub struct Run<C = ()> {
     directory: RunDir,
     config: serde_json::Value,
+    options: RunOptions,
+    of: PhantomData<fn() -> C>,
     /// The checkpoint to continue from.
     resumed: Option<PathBuf>,
     /// Newer checkpoints, which are damaged.
@@ -106,7 +112,7 @@ pub struct Run {
 /// Name of the file with the run's configuration.
 const CONFIG: &str = "config.json";
 
-impl Run {
+impl<C: Serialize> Run<C> {
     /// Opens a directory: a new one, an empty one, or the directory of a run with the same
     /// configuration, which is resumed. The configuration can be any value that describes the run
     /// (the network's configuration, say); it is stored in `config.json` and in every checkpoint.
@@ -115,7 +121,7 @@ impl Run {
     /// [`TrainError::Run`] for a directory with unrelated files, for a run with another
     /// configuration, and for a run whose checkpoints are all damaged; [`TrainError::Locked`] while
     /// another process trains there; [`TrainError::Io`].
-    pub fn open(directory: impl AsRef<Path>, config: &impl Serialize) -> Result<Self, TrainError> {
+    pub fn open(directory: impl AsRef<Path>, config: &C) -> Result<Self, TrainError> {
         Self::open_shard(directory, config, Shard::default())
     }
 
@@ -124,7 +130,7 @@ impl Run {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_shard(directory: impl AsRef<Path>, config: &impl Serialize, shard: Shard) -> Result<Self, TrainError> {
+    pub fn open_shard(directory: impl AsRef<Path>, config: &C, shard: Shard) -> Result<Self, TrainError> {
         let path = directory.as_ref();
         let refuse = |problem: String| TrainError::Run { path: path.into(), problem };
         let config = serde_json::to_value(config)
@@ -152,7 +158,21 @@ impl Run {
             let text = serde_json::to_string_pretty(&config).map_err(|e| refuse(e.to_string()))?;
             files::write(&directory.join(CONFIG), format!("{text}\n").as_bytes())?;
         }
-        Ok(Self { directory, config, resumed, damaged, shard })
+        let options = RunOptions::default();
+        Ok(Self { directory, config, options, of: PhantomData, resumed, damaged, shard })
+    }
+}
+
+impl<C> Run<C> {
+    /// The options of training, which replace the defaults.
+    #[must_use]
+    pub fn options(self, options: RunOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// The path of the directory.
+    pub fn directory(&self) -> PathBuf {
+        self.directory.join("")
     }
 
     /// The step to continue from; 0 for a new run.
@@ -176,9 +196,9 @@ impl Run {
         model: &dyn VelocityModel,
         store: &nn::VarStore,
         data: &dyn Dataset,
-        options: &RunOptions,
         callback: &mut dyn Callback,
     ) -> Result<Trainer, TrainError> {
+        let options = &self.options;
         let shard = options.trainer.collective.shard();
         if shard != self.shard {
             let (opened, trains) = (self.shard, shard);
@@ -220,7 +240,7 @@ impl Run {
             loop_options.steps = state.step;
         }
         let batches = FlowBatches::new(flow, data, options.batches.clone())?.shared(shard);
-        let keeper = Keeper { run: self, info, options, first: shard.rank == 0 };
+        let keeper = Keeper { directory: &self.directory, info, options, first: shard.rank == 0 };
         let mut callbacks = Both(keeper, callback);
         train(&FlowTask::new(model, flow), &batches, state, &loop_options, &mut callbacks)?;
         Ok(trainer)
@@ -236,42 +256,6 @@ impl Run {
         Ok(())
     }
 
-    /// The configuration of a run, for programs that load a trained model.
-    ///
-    /// # Errors
-    /// [`TrainError::NoCheckpoint`] and [`TrainError::Checkpoint`].
-    pub fn config<C: DeserializeOwned>(directory: impl AsRef<Path>) -> Result<C, TrainError> {
-        let (path, meta, _) = latest_checkpoint(directory.as_ref())?;
-        serde_json::from_value(meta.config).map_err(|e| TrainError::Checkpoint {
-            path,
-            problem: format!("its configuration is of another kind ({e})"),
-        })
-    }
-
-    /// Copies the weights of the newest checkpoint of a run into `store`, and returns its step.
-    ///
-    /// # Errors
-    /// [`TrainError::NoCheckpoint`], [`TrainError::Checkpoint`], and [`TrainError::Weights`] for
-    /// another network.
-    pub fn load(directory: impl AsRef<Path>, store: &nn::VarStore, which: Weights) -> Result<u64, TrainError> {
-        let (path, meta, _) = latest_checkpoint(directory.as_ref())?;
-        let (saved, mut variables) = (checkpoint::read_weights(&path, which)?, store.variables());
-        let fits = |(name, own): (&String, &tch::Tensor)| saved.get(name).is_some_and(|s| s.size() == own.size());
-        let misfits: Vec<&str> =
-            variables.iter().filter(|pair| !fits((pair.0, pair.1))).map(|(name, _)| name.as_str()).take(3).collect();
-        if !misfits.is_empty() || saved.len() != variables.len() {
-            let problems = format!("{} of {} variables fit ({})", saved.len(), variables.len(), misfits.join(", "));
-            return Err(TrainError::Weights { problems });
-        }
-        no_grad(|| {
-            variables
-                .iter_mut()
-                .filter_map(|(name, own)| Some((own, saved.get(name)?)))
-                .for_each(|(own, s)| own.copy_(s))
-        });
-        Ok(meta.step)
-    }
-
     fn info(&self, flow: &FlowMatching, data: &dyn Dataset) -> Result<RunInfo, TrainError> {
         let shape = data.shape().iter().map(|n| *n as i64).collect();
         Ok(RunInfo {
@@ -282,6 +266,7 @@ impl Run {
             model: serde_json::Value::Null,
             config: self.config.clone(),
             log: String::new(),
+            flow: NamedFlow::of(flow),
         })
     }
 }
@@ -316,7 +301,7 @@ fn difference(old: &serde_json::Value, new: &serde_json::Value) -> String {
 
 /// Writes the log and the checkpoints.
 struct Keeper<'a> {
-    run: &'a Run,
+    directory: &'a RunDir,
     info: RunInfo,
     options: &'a RunOptions,
     /// Whether this process writes files.
@@ -330,10 +315,10 @@ impl Keeper<'_> {
             return Ok(Vec::new());
         }
         // A checkpoint implies the lines before it.
-        self.run.directory.sync(&[LOG])?;
-        let log = self.run.directory.digest(LOG)?;
-        checkpoint::save(&self.run.directory.checkpoints(), state, &RunInfo { log, ..self.info.clone() })?;
-        self.run.directory.retain(self.options.keep)
+        self.directory.sync(&[LOG])?;
+        let log = self.directory.digest(LOG)?;
+        checkpoint::save(&self.directory.checkpoints(), state, &RunInfo { log, ..self.info.clone() })?;
+        self.directory.retain(self.options.keep)
     }
 }
 
@@ -348,7 +333,7 @@ impl Callback for Both<'_, '_> {
     ) -> Result<ControlFlow<()>, TrainError> {
         let Self(keeper, callback) = self;
         if let Some(record) = record.filter(|_| keeper.first) {
-            keeper.run.directory.append(LOG, record)?;
+            keeper.directory.append(LOG, record)?;
         }
         let flow = callback.after_step(state, record)?;
         let every = keeper.options.save_every;

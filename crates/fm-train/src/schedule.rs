@@ -47,6 +47,8 @@ choice! {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[doc(alias = "lr_scheduler")]
 #[doc(alias = "get_scheduler")]
+#[doc(alias = "LinearLR")]
+#[doc(alias = "LambdaLR")]
 #[doc(alias = "CosineAnnealingLR")]
 pub struct Schedule {
     /// Peak learning rate.

@@ -21,9 +21,7 @@ pub use crate::state::TrainState;
 use crate::task::{DENSITY_BINS, HostInputs, Inputs, LossOutput, Pack, PackContext, TIME_BINS, Task};
 use fm_core::rng::{Key, Stream};
 use fm_core::tape::Tape;
-use std::any::Any;
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::{Device, Kind, Tensor};
@@ -180,12 +178,6 @@ enum Made {
     Batch(Batch),
 }
 
-/// The message of a panic.
-fn panicked(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("the code that makes it panicked ({}); correct the data set or the coupling", text.unwrap_or("no text"))
-}
-
 /// Makes batches ahead of the loop.
 struct Ahead<'a> {
     source: &'a dyn BatchSource,
@@ -196,9 +188,8 @@ struct Ahead<'a> {
 
 impl Ahead<'_> {
     fn make(&self, step: u64) -> Result<Made, TrainError> {
-        // A panic in a user's data set, coupling or path ends the run with an error, on any thread.
-        let made = catch_unwind(AssertUnwindSafe(|| self.make_here(step)));
-        made.unwrap_or_else(|panic| Err(TrainError::Batch { step, problem: panicked(panic.as_ref()) }))
+        // On any thread.
+        TrainError::caught(step, || self.make_here(step))
     }
 
     fn make_here(&self, step: u64) -> Result<Made, TrainError> {

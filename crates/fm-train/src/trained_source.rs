@@ -62,6 +62,9 @@ const RAW_OF_ONE: f64 = 0.541_324_854_612_918_1;
 impl TrainedSource {
     /// Creates the parameters below `source` of `root`, for rows of `dim` values. Unless `trained`,
     /// they are saved with the weights and stay as they are.
+    ///
+    /// # Panics
+    /// If libtorch cannot allocate `dim` values.
     pub fn new(root: &Path<'_>, dim: usize, form: SourceScale, trained: bool) -> Self {
         let path = root / "source";
         let variable = |name: &str, value: f64| {
@@ -100,17 +103,31 @@ impl TrainedSource {
     }
 
     /// Source rows (B, dim) of standard normal rows.
+    ///
+    /// # Panics
+    /// For rows of other than `dim` values.
     pub fn transform(&self, z: &Tensor) -> Tensor {
+        self.demand_rows(z);
         let scaled = z * self.deviation();
         self.mean.as_ref().map_or_else(|| scaled.shallow_clone(), |mean| &scaled + mean)
     }
 
     /// The log-densities (B) of rows (B, dim), in nats.
+    ///
+    /// # Panics
+    /// For rows of other than `dim` values.
     pub fn log_density(&self, x: &Tensor) -> Tensor {
+        self.demand_rows(x);
         let deviation = self.deviation().detach();
         let centred = self.mean.as_ref().map_or_else(|| x.shallow_clone(), |mean| x - mean.detach());
         let squares = (centred / &deviation).square().sum_dim_intlist(1, false, Kind::Double);
         let constant = deviation.log().sum(Kind::Double) + 0.5 * self.dim() as f64 * (2.0 * std::f64::consts::PI).ln();
         squares * -0.5 - constant
+    }
+
+    /// libtorch would broadcast rows of one value.
+    fn demand_rows(&self, x: &Tensor) {
+        let (dim, given) = (self.dim(), x.size());
+        assert!(given.len() == 2 && given[1] == dim, "the rows have shape {given:?}, not {dim} values per row");
     }
 }

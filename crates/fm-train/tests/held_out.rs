@@ -121,8 +121,8 @@ fn an_endless_data_set_gives_the_number_of_rows_that_was_requested_and_has_no_ep
     assert!((loss.mean - 2.0).abs() < 0.12, "{loss:?}");
     let dir = tempfile::tempdir().unwrap();
     let options = RunOptions { steps: 2, log_every: 1, ..RunOptions::default() };
-    let run = Run::open(dir.path(), &"endless").unwrap();
-    let trainer = run.train(&flow, model.as_ref(), &store, &Ones, &options, &mut ()).unwrap();
+    let run = Run::open(dir.path(), &"endless").unwrap().options(options);
+    let trainer = run.train(&flow, model.as_ref(), &store, &Ones, &mut ()).unwrap();
     assert_eq!(trainer.state().epoch, None);
 }
 

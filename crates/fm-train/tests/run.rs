@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
-use fm_core::FlowMatching;
 use fm_core::path::PathKind;
+use fm_core::prediction::Prediction;
 use fm_core::rng::{Key, Stream, normal_rows};
+use fm_core::tensor::TrainedModel;
+use fm_core::{FlowMatching, NamedFlow};
 use fm_models::{ModelConfig, mlp::MlpConfig};
+use fm_solvers::Sampler;
 use fm_train::callbacks::Callback;
 use fm_train::checkpoint::Weights;
 use fm_train::record::LogRecord;
@@ -46,7 +49,8 @@ fn train_with(
     let data = Array2::from_shape_vec((50, 2), normal_rows(Key::new(3, 0, Stream::Data), 50, 2)).unwrap();
     let (store, net) = store();
     let options = RunOptions { steps, save_every: 7, log_every: 2, ..RunOptions::default() };
-    let trainer = Run::open(directory, &config())?.train(flow, net.as_ref(), &store, &data, &options, callback)?;
+    let run = Run::open(directory, &config())?.options(options);
+    let trainer = run.train(flow, net.as_ref(), &store, &data, callback)?;
     Ok((store, trainer))
 }
 
@@ -72,13 +76,13 @@ fn a_resumed_run_ends_where_an_uninterrupted_one_does() {
 
     // Loaded weights are those of the store, or their average.
     let (loaded, _) = self::store();
-    assert_eq!(Run::load(parts.path(), &loaded, Weights::Raw).unwrap(), 20);
+    assert_eq!(Run::load_weights(parts.path(), &loaded, Weights::Raw).unwrap(), 20);
     let same = |a: &nn::VarStore| {
         let (a, b) = (a.variables(), store.variables());
         a.iter().all(|(name, tensor)| tensor.equal(&b[name]))
     };
     assert!(same(&loaded));
-    Run::load(parts.path(), &loaded, Weights::Ema).unwrap();
+    Run::load_weights(parts.path(), &loaded, Weights::Ema).unwrap();
     assert!(!same(&loaded));
     assert_eq!(Run::config::<ModelConfig>(parts.path()).unwrap(), config());
 }
@@ -110,8 +114,11 @@ fn what_is_not_the_same_run_is_refused_and_left_alone() {
     refused(open(&config()), "in use by another run");
     let (wrong, _) = (nn::VarStore::new(Device::Cpu), ());
     let _ = nn::linear(wrong.root() / "other", 2, 2, Default::default());
-    refused(Run::load(directory.path(), &wrong, Weights::Ema).map(|_| ()), "do not fit the network");
-    refused(Run::load(directory.path().join("nowhere"), &wrong, Weights::Ema).map(|_| ()), "no checkpoint found");
+    refused(Run::load_weights(directory.path(), &wrong, Weights::Ema).map(|_| ()), "do not fit the network");
+    refused(
+        Run::load_weights(directory.path().join("nowhere"), &wrong, Weights::Ema).map(|_| ()),
+        "no checkpoint found",
+    );
 }
 
 #[test]
@@ -200,4 +207,48 @@ fn what_a_resumed_run_finds_damaged_is_said_and_nothing_good_is_lost() {
     let told = Run::open(directory.path(), &config()).unwrap_err().to_string();
     assert!(told.contains("already holds a run"), "{told}");
     assert_eq!(log(directory.path()), before);
+}
+
+#[test]
+fn a_model_is_loaded_as_it_was_trained_with_its_flow() {
+    let directory = tempfile::tempdir().unwrap();
+    let flow = FlowMatching::new(PathKind::Trigonometric).prediction(Prediction::Data).time_clip(1e-3).seed(9);
+    train(directory.path(), &flow, 10).unwrap();
+    let (points, half) = (Tensor::from_slice2(&[[0.5f32, -1.0], [2.0, 0.0]]), Tensor::from_slice(&[0.5f32]));
+    let run = Run::open(directory.path(), &config()).unwrap();
+    let model = run.load().unwrap();
+    assert_eq!(NamedFlow::of(&model.flow), NamedFlow::of(&flow));
+    let by_hand = {
+        let (store, net) = store();
+        Run::load_weights(directory.path(), &store, Weights::Ema).unwrap();
+        net.forward(&points, &half, None)
+    };
+    let (_, untrained) = store();
+    let loaded = model.network.forward(&points, &half, None);
+    assert!(loaded.equal(&by_hand) && !loaded.equal(&untrained.forward(&points, &half, None)));
+    // The sampler takes path, prediction and clip from the model.
+    let of_model = Sampler::midpoint(5).sample_model(&model, 3, 1).unwrap();
+    let of_parts = Sampler::midpoint(5).sample(model.network.as_ref(), &flow, 3, 1).unwrap();
+    assert!(of_model.x.equal(&of_parts.x));
+    drop(run);
+    assert!(Run::model::<ModelConfig>(directory.path()).is_ok());
+    let refused = |result: Result<TrainedModel, TrainError>, words: &str| {
+        let text = result.map(|_| ()).unwrap_err().to_string();
+        assert!(text.contains(words) && text.len() <= 300 && !text.contains('\n'), "{text}");
+    };
+    refused(Run::model::<fm_models::unet::UNetConfig>(directory.path()), "its configuration is of another kind");
+    refused(Run::model::<ModelConfig>(directory.path().join("nowhere")), "no checkpoint found");
+
+    // A flow with a function, and a checkpoint of an earlier version, have no stored flow.
+    let own = tempfile::tempdir().unwrap();
+    train(own.path(), &FlowMatching::default().weighting(|t: f64| 1.0 + t), 5).unwrap();
+    refused(Run::open(own.path(), &config()).unwrap().load(), "call Run::load_weights and give the sampler your flow");
+    let meta = directory.path().join("checkpoints/step-10/meta.json");
+    let mut value: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&meta).unwrap()).unwrap();
+    let fields = value.as_object_mut().unwrap();
+    assert!(fields.remove("flow").is_some() && fields.remove("sha256").is_some());
+    fields.insert("format".into(), 5.into());
+    std::fs::write(&meta, serde_json::to_string_pretty(&value).unwrap()).unwrap();
+    refused(Run::model::<ModelConfig>(directory.path()), "has no flow of built-in parts");
+    assert_eq!(Run::open(directory.path(), &config()).unwrap().step().unwrap(), 10);
 }

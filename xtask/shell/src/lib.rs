@@ -4,6 +4,7 @@ pub mod ours;
 
 use anyhow::{Context, ensure};
 use fm_terminal::eprintln;
+use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
@@ -66,7 +67,12 @@ pub fn ensure_libtorch() -> anyhow::Result<()> {
 
 /// The target directory of cargo.
 pub fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+    target_of(std::env::var_os("CARGO_TARGET_DIR"))
+}
+
+/// The target directory for a value of `CARGO_TARGET_DIR`. Cargo runs in the root of the workspace.
+fn target_of(variable: Option<OsString>) -> PathBuf {
+    root().join(variable.unwrap_or_else(|| "target".into()))
 }
 
 /// A cargo command in the workspace.
@@ -118,6 +124,13 @@ pub fn python() -> anyhow::Result<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_are_looked_for_where_cargo_builds_them() {
+        assert_eq!(target_of(None), root().join("target"));
+        assert_eq!(target_of(Some("/elsewhere".into())), Path::new("/elsewhere"));
+        assert_eq!(target_of(Some("relative".into())), root().join("relative"));
+    }
 
     #[test]
     fn failures_of_the_operating_system_come_with_a_remedy_on_one_line() {

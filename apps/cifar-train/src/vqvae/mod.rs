@@ -168,6 +168,7 @@ fn job(args: &AutoencoderArgs, config: &Config, set: &ImageSet, epoch: Option<Ep
             },
             model: serde_json::Value::Null,
             log: String::new(),
+            flow: None,
             config: serde_json::to_value(config)?,
         },
         tensors: Vec::new(),

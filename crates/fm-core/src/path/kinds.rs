@@ -61,6 +61,7 @@ choice! {
         /// Variance preserving, with the noise level linear in time.
         LinearVpNoise = "linear-vp-noise",
         /// The straight line at power-law speed: slow at the source for n > 1.
+        #[doc(alias = "ConvexScheduler")]
         #[doc(alias = "PolynomialConvexScheduler")]
         Polynomial = "polynomial" {
             /// The power.

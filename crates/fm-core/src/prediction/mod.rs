@@ -93,6 +93,9 @@ impl Prediction {
     ///
     /// # Errors
     /// [`Error::ExtraNoise`] on a path with extra noise, [`Error::SingularPrediction`] where D = 0.
+    #[doc(alias = "velocity_to_epsilon")]
+    #[doc(alias = "epsilon_to_velocity")]
+    #[doc(alias = "target_to_velocity")]
     pub fn to(self, to: Prediction, c: &Coefficients) -> Result<Conversion, Error> {
         if self == to {
             return Ok(Conversion { x: 0.0, prediction: 1.0 });

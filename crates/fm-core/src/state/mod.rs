@@ -66,6 +66,7 @@ pub trait OdeState: Sized + Shaped {
     }
 
     /// Runs a whole solve without recording gradients, for states that would record them (tensors).
+    #[doc(alias = "no_grad")]
     fn untracked<R>(work: impl FnOnce() -> R) -> R {
         work()
     }

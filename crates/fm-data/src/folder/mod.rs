@@ -78,6 +78,7 @@ pub fn open(folder: &Path, size: u32) -> Result<(ImageSet, Summary), DataError> 
 ///
 /// # Errors
 /// As [`open`].
+#[doc(alias = "ImageFolder")]
 pub fn load(folder: &Path, size: u32) -> Result<ImageSet, DataError> {
     Ok(open(folder, size)?.0)
 }

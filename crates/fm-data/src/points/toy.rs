@@ -163,6 +163,9 @@ impl ToySampler {
 /// # Errors
 /// [`DataError::UnknownPoints`] for a name that is not in the table above, [`DataError::Toy`] for a
 /// wrong parameter, [`DataError::TooMany`] for more rows than fit into memory.
+#[doc(alias = "make_moons")]
+#[doc(alias = "sample_moons")]
+#[doc(alias = "eight_normal_sample")]
 pub fn toy(name: &str, rows: usize, seed: u64) -> Result<Array2<f32>, DataError> {
     draw(parse(name)?, rows, seed)
 }

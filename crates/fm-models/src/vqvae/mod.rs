@@ -222,6 +222,7 @@ fn half(p: Path<'_>, c: &VqVaeConfig, down: bool) -> Half {
 
 /// The autoencoder.
 #[derive(Debug)]
+#[doc(alias = "VQModel")]
 pub struct VqVae {
     config: VqVaeConfig,
     encoder: Half,

@@ -112,6 +112,8 @@ impl Metric {
     /// [`OtError::Dimension`] when the dimensions differ, [`OtError::Memory`] for a matrix that
     /// cannot be allocated.
     #[doc(alias = "dist")]
+    #[doc(alias = "distance_matrix")]
+    #[doc(alias = "PointCloud")]
     #[doc(alias = "cdist")]
     #[doc(alias = "pairwise_distances")]
     pub fn matrix<T: Scalar>(self, x: ArrayView2<'_, T>, y: ArrayView2<'_, T>) -> Result<Array2<f64>, OtError> {

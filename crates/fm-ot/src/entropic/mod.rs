@@ -76,6 +76,7 @@ pub fn sinkhorn(
 ///
 /// # Errors
 /// As [`sinkhorn`], and [`OtError::Strength`] for a `reg_m` that is not above 0 and at most 1e290.
+#[doc(alias = "sinkhorn_knopp_unbalanced")]
 #[doc(alias = "sinkhorn_unbalanced")]
 pub fn unbalanced(
     cost: ArrayView2<'_, f64>,

@@ -79,6 +79,7 @@ impl Default for Guidance {
 /// # Ok::<(), fm_solvers::SolveError>(())
 /// ```
 #[derive(Debug)]
+#[doc(alias = "ClassifierFreeGuidance")]
 #[doc(alias = "classifier_free_guidance")]
 #[doc(alias = "CFG")]
 #[doc(alias = "CFGScaledModel")]
@@ -174,11 +175,35 @@ impl<'a> Guided<'a> {
     }
 }
 
+impl Guided<'_> {
+    /// Checks what does not depend on the state.
+    fn check_settings(&self) -> Result<(), Error> {
+        let (from, to) = self.interval;
+        match (self.model.condition_kind(), &self.conditions.size()[..]) {
+            (Some(kind), [_, values]) => kind.check_vectors(*values as usize)?,
+            (Some(kind), _) => kind.check_classes(&[])?,
+            (None, _) => {}
+        }
+        super::options::check_scale(self.scale)?;
+        if from.is_nan() || to.is_nan() || from > to {
+            let (name, domain) = ("the start of the guidance interval", "at most its end");
+            return Err(Error::Value { name, domain, value: from });
+        }
+        Ok(())
+    }
+}
+
 impl RowField<Tensor> for Guided<'_> {
+    /// NaN if scale, interval or conditions are invalid: a solver then fails, also if a closure
+    /// around this field has hidden its `check`.
+    ///
     /// # Panics
     /// When a number in `rows` is not below the number of conditions; a solver detects this first
     /// through `check`.
     fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
+        if self.check_settings().is_err() {
+            return x.full_like(f64::NAN);
+        }
         let given = self.of_rows(rows);
         let null = self.null(&given);
         let at = times_like(x, t);
@@ -228,24 +253,11 @@ impl RowField<Tensor> for Guided<'_> {
 
     fn check(&self, x: &Tensor) -> Result<(), Error> {
         let (expected, got) = (x.rows(), self.rows());
-        let (from, to) = self.interval;
         let axes = if self.conditions.kind() == Kind::Int64 { 1 } else { 2 };
         if got != expected || self.conditions.dim() != axes {
             return Err(Error::Rows { what: "conditions of a guided field", expected, got });
         }
-        match (self.model.condition_kind(), &self.conditions.size()[..]) {
-            (Some(kind), [_, values]) => kind.check_vectors(*values as usize)?,
-            (Some(kind), _) => kind.check_classes(&[])?,
-            (None, _) => {}
-        }
-        if !self.scale.is_finite() {
-            return Err(Error::Value { name: "the guidance scale", domain: "finite", value: self.scale });
-        }
-        if from.is_nan() || to.is_nan() || from > to {
-            let (name, domain) = ("the start of the guidance interval", "at most its end");
-            return Err(Error::Value { name, domain, value: from });
-        }
-        Ok(())
+        self.check_settings()
     }
 }
 

@@ -100,6 +100,30 @@ impl Default for GuidanceOptions {
 }
 
 impl GuidanceOptions {
+    /// Classifier-free guidance, or autoguidance with a weaker network.
+    ///
+    /// ```
+    /// use fm_core::prediction::Prediction;
+    /// use fm_solvers::guidance::GuidanceOptions;
+    /// for options in [GuidanceOptions::scaled(3.0), GuidanceOptions::apg(3.0), GuidanceOptions::cfg_zero_star(3.0)] {
+    ///     assert!(options.scale == 3.0 && options.check(Prediction::Velocity).is_ok());
+    /// }
+    /// ```
+    #[doc(alias = "CFG")]
+    pub fn scaled(scale: f64) -> Self {
+        Self { scale, ..Self::default() }
+    }
+
+    /// Adaptive projected guidance without a part parallel to v_c.
+    pub fn apg(scale: f64) -> Self {
+        Self { projection: Some(Projection::default()), ..Self::scaled(scale) }
+    }
+
+    /// CFG-Zero* with no velocity in the first 4 % of the time.
+    pub fn cfg_zero_star(scale: f64) -> Self {
+        Self { zero_star: Some(ZeroStar::default()), ..Self::scaled(scale) }
+    }
+
     /// Checks the values, and the rules for fields that predict `prediction`.
     ///
     /// # Errors
@@ -133,9 +157,9 @@ impl GuidanceOptions {
         let Projection { eta, norm_limit, momentum } = projection.unwrap_or_default();
         let zero_until = zero_star.map_or(0.0, |rule| rule.zero_until);
         let (limit, ahead) = (norm_limit.unwrap_or(1.0), look_ahead.unwrap_or(1.0));
+        check_scale(scale)?;
         let ordered = !from.is_nan() && !to.is_nan() && from <= to;
         let values = [
-            (scale.is_finite(), "the guidance scale", "finite", scale),
             (ordered, "the start of the guidance interval", "at most its end", from),
             ((0.0..=1.0).contains(&rescale), "the rescale of guidance", "from 0 to 1", rescale),
             ((0.0..=1.0).contains(&zero_until), "the end of the zero velocity of CFG-Zero*", "from 0 to 1", zero_until),
@@ -149,4 +173,13 @@ impl GuidanceOptions {
             None => Ok(()),
         }
     }
+}
+
+/// libtorch takes no larger factor of a tensor of f32.
+pub(super) fn check_scale(scale: f64) -> Result<(), Error> {
+    let domain = "finite, also in single precision";
+    if scale.abs() <= f64::from(f32::MAX) {
+        return Ok(());
+    }
+    Err(Error::Value { name: "the guidance scale", domain, value: scale })
 }

@@ -87,6 +87,8 @@ impl Multistep {
     }
 
     /// Adams-Bashforth of order 3.
+    #[doc(alias = "explicit_adams")]
+    #[doc(alias = "fixed_adams")]
     pub fn ab3(steps: usize) -> Self {
         Self::new(MultistepMethod::AdamsBashforth3, steps)
     }

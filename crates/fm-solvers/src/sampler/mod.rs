@@ -19,20 +19,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "tch")]
+mod conditional;
 mod control;
 mod guided;
 #[cfg(feature = "tch")]
 mod network;
 mod own;
 mod saving;
+mod steps;
 
 #[cfg(feature = "tch")]
 pub use crate::guidance::Guidance;
 pub use crate::tableau::SolverName;
+#[cfg(feature = "tch")]
+pub use conditional::ConditionalSampler;
 pub use control::{Controller, Pace};
 pub use own::run_with;
 #[cfg(feature = "tch")]
 pub use own::{sample_guided_with, sample_with};
+pub use steps::Steps;
 
 use crate::sde::{self, Diffusion, Method};
 use crate::tableau::SolverMethod;
@@ -48,18 +54,6 @@ use fm_core::time::TimeDistribution;
 use fm_core::weighting::TimeWeight;
 use saving::Save;
 use serde::{Deserialize, Serialize};
-
-/// The steps of a sampler.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Steps {
-    /// A number of steps, divided according to a grid.
-    Fixed(Grid, usize),
-    /// Steps between the listed times, from 0 (source) to 1 (data).
-    Listed(Vec<f64>),
-    /// Steps chosen by an error estimate.
-    Adaptive(Pace, AdaptiveOptions),
-}
 
 /// A solver method with its steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,9 +106,17 @@ impl<S> From<Solution<S>> for Samples<S> {
 }
 
 impl Sampler {
-    /// A method with the given steps.
-    pub fn new(solver: SolverName, steps: Steps) -> Self {
-        Self { solver, steps, stochastic: None, schedule: None }
+    /// A method with the given steps: [`Steps`], a number of equal steps, or a number on a grid.
+    ///
+    /// ```
+    /// use fm_solvers::sampler::{Sampler, SolverName, Steps};
+    /// use fm_solvers::Grid;
+    /// assert_eq!(Sampler::new(SolverName::Heun, 20), Sampler::fixed(SolverName::Heun, 20));
+    /// let shifted = Sampler::new(SolverName::unipc(2), Grid::Shift { s: 3.0 }.steps(18));
+    /// assert_eq!(shifted.to_string(), "unipc, 18 steps, grid shift");
+    /// ```
+    pub fn new(solver: SolverName, steps: impl Into<Steps>) -> Self {
+        Self { solver, steps: steps.into(), stochastic: None, schedule: None }
     }
 
     /// A method with a fixed number of equal steps.
@@ -123,6 +125,7 @@ impl Sampler {
     }
 
     /// Euler's method: one evaluation per step.
+    #[doc(alias = "FlowMatchEulerDiscreteScheduler")]
     pub fn euler(steps: usize) -> Self {
         Self::fixed(SolverName::Euler, steps)
     }
@@ -300,15 +303,9 @@ impl Sampler {
     }
 }
 
-impl Steps {
-    /// The step times within a span.
-    fn grid(&self, (low, high): (f64, f64)) -> Result<Vec<f64>, SolveError> {
-        let units = match self {
-            Self::Fixed(grid, steps) => grid.times(*steps)?,
-            Self::Listed(times) => times.clone(),
-            Self::Adaptive(..) => return Err(SolveError::Grid),
-        };
-        Ok(saving::within(&units, (low, high)))
+impl std::fmt::Display for Sampler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.describe())
     }
 }
 

@@ -16,7 +16,7 @@ impl Sampler {
     /// independent of the number of rows.
     ///
     /// # Errors
-    /// A network without a [row shape](VelocityModel::row_shape), an invalid source, and the errors
+    /// A network without a [row shape](VelocityModel::row_shape), or one of negative sizes; an invalid source, and the errors
     /// of [`run`](Self::run).
     pub fn sample(
         &self,
@@ -79,8 +79,18 @@ impl Sampler {
         rows: usize,
         seed: u64,
     ) -> Result<Samples<Tensor>, SolveError> {
-        let x0 = source_rows(model, flow, rows, seed)?;
-        let (shape, device) = (x0.size(), x0.device());
+        self.sample_from(field, flow, source_rows(model, flow, rows, seed)?, seed)
+    }
+
+    /// Samples from source rows.
+    pub(super) fn sample_from(
+        &self,
+        field: &impl RowField<Tensor>,
+        flow: &FlowMatching,
+        x0: Tensor,
+        seed: u64,
+    ) -> Result<Samples<Tensor>, SolveError> {
+        let (shape, device, rows) = (x0.size(), x0.device(), x0.rows());
         let dim = x0.numel().checked_div(rows).unwrap_or(0);
         let noise = |step| upload(&normal_rows(Key::new(seed, step, Stream::Increment), rows, dim), &shape, device);
         self.run(field, &flow.objective, x0, noise, false)
@@ -95,6 +105,10 @@ pub(super) fn source_rows(
     seed: u64,
 ) -> Result<Tensor, SolveError> {
     let row = model.row_shape().ok_or(SolveError::NoRowShape)?;
+    if let Some(size) = row.iter().find(|n| **n < 0) {
+        let (name, domain) = ("a size of the network's row shape", "at least 0");
+        return Err(fm_core::Error::Value { name, domain, value: *size as f64 }.into());
+    }
     let sizes = row.iter().map(|n| usize::try_from(*n).unwrap_or(0));
     let dim = sizes.fold(1, usize::saturating_mul);
     let x0 = flow.source.sample(Key::new(seed, 0, Stream::Sample), rows, dim)?;

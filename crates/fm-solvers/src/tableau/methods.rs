@@ -71,6 +71,11 @@ choice! {
 }
 
 impl SolverName {
+    /// UniPC of this order, 2 or 3.
+    pub fn unipc(order: u8) -> Self {
+        Self::UniPc { order: f64::from(order) }
+    }
+
     /// The kind of the method.
     pub fn method(self) -> SolverMethod {
         SolverMethod::RungeKutta(match self {

@@ -3,6 +3,7 @@
 use crate::ema::EmaConfig;
 use crate::{TrainError, accumulator, files, loss_aware};
 use fm_core::budget::limits;
+use fm_core::NamedFlow;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -48,6 +49,9 @@ pub struct Meta {
     /// existed, and for runs without this log.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub log: String,
+    /// The flow, if the run stored it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<NamedFlow>,
     /// Size and hash of each file.
     pub files: BTreeMap<String, FileMeta>,
 }

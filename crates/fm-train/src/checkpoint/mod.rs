@@ -24,6 +24,7 @@ use crate::state::TrainState;
 use crate::{TrainError, files};
 use check::read_file;
 use fm_core::budget::{Budget, OverBudget, limits};
+use fm_core::NamedFlow;
 use meta::{FORMAT, META, broken};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -48,6 +49,9 @@ pub struct RunInfo {
     pub config: serde_json::Value,
     /// The SHA-256 of the log up to the checkpoint; empty for none.
     pub log: String,
+    /// The flow, for [`Run::load`](crate::Run::load); `None` if it has parts of your own, or if the
+    /// configuration describes it.
+    pub flow: Option<NamedFlow>,
 }
 
 /// Which weights to read.
@@ -85,6 +89,7 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 /// # Errors
 /// [`TrainError::Io`]; existing checkpoints stay untouched.
 #[doc(alias = "save_state")]
+#[doc(alias = "state_dict")]
 #[doc(alias = "torch.save")]
 pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<PathBuf, TrainError> {
     let path = directory.join(format!("step-{}", state.step));
@@ -142,6 +147,7 @@ pub fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, File
         threads: tch::get_num_threads(),
         config: info.config.clone(),
         log: info.log.clone(),
+        flow: info.flow.clone(),
         files,
     }
 }

@@ -38,6 +38,7 @@ pub fn info() -> RunInfo {
         model: serde_json::Value::Null,
         config: serde_json::json!({ "k": 1 }),
         log: String::new(),
+        flow: None,
     }
 }
 

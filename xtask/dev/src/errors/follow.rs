@@ -34,7 +34,7 @@ const WITHOUT_TEST: [(&str, &str); 23] = [
     ("nothing is published for {platform}", "it needs another kind of machine"),
     ("so quickstart did not make it; choose another --out", "quickstart takes minutes"),
     ("`cargo xtask counts --update`", "it changes the counts of the repository"),
-    ("its worker thread stopped; run with --num-workers 0", "it needs a bug in a worker thread"),
+    ("its worker thread stopped; run without worker threads", "it needs a bug in a worker thread"),
     ("was not made by cifar-train; make pairs with", "it needs pairs that another program made"),
     ("the neighbours of some samples are missing", "it needs a cache that changes during the evaluation"),
     ("give images of one form, by --image-size", "images of another form are refused before"),

@@ -138,3 +138,59 @@ fn rows_keep_their_classes_and_are_guided_in_the_interval_only() {
     assert_eq!(values(&guided(3.0, (0.2, 0.6)), &[0.6, 0.7], &[0, 1]), [-17.0, 4.0]);
     assert_eq!(values(&guided(3.0, (0.2, 0.6)), &[0.1, 0.7], &[0, 1]), [1.0, 4.0]);
 }
+
+/// A closure around a guided field has no `check` of the field.
+#[test]
+fn settings_that_turn_guidance_off_are_errors_also_inside_a_closure() {
+    let x = || Tensor::zeros([2, 1], (Kind::Float, tch::Device::Cpu));
+    let solve = |field: &Guided<'_>| {
+        let closure = |x: &Tensor, t: f64| field.velocities(x, &[t, t], &[0, 1]);
+        crate::solve(&closure, x(), 0.0..1.0, &crate::Fixed::midpoint(4))
+    };
+    assert!(solve(&guided(2.0, (0.0, 1.0))).is_ok());
+    for bad in [guided(f64::NAN, (0.0, 1.0)), guided(2.0, (0.6, 0.2)), guided(2.0, (f64::NAN, 1.0))] {
+        let reason = crate::StopReason::NonFinite { t: 0.0 };
+        assert_eq!(solve(&bad).map(|_| ()), Err(crate::SolveError::Stopped { row: None, reason }), "{bad:?}");
+    }
+}
+
+/// x moves to the class along straight lines; a network of its own null class.
+#[derive(Debug)]
+struct Straight;
+
+impl VelocityModel for Straight {
+    fn forward(&self, x: &Tensor, _: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        condition.map_or_else(|| x.zeros_like(), |class| class.to_kind(Kind::Float).view([-1, 1]).expand_as(x))
+    }
+
+    fn row_shape(&self) -> Option<Vec<i64>> {
+        Some(vec![2])
+    }
+
+    fn null_class(&self) -> Option<i64> {
+        Some(0)
+    }
+}
+
+#[test]
+fn a_chain_of_calls_samples_as_the_single_calls_do() {
+    use crate::sampler::{Sampler, SolverName};
+    let flow = fm_core::FlowMatching::default();
+    let sampler = || Sampler::new(SolverName::unipc(2), crate::Grid::Shift { s: 3.0 }.steps(18));
+    let plain = sampler().class(7).sample(&Straight, &flow, 4, 3).unwrap().x;
+    let classes = sampler().sample_classes(&Straight, &flow, &[7; 4], Guidance::default(), 3).unwrap().x;
+    assert!(plain.equal(&classes));
+    let scaled = Guidance { scale: 3.0, ..Guidance::default() };
+    let single = sampler().sample_classes(&Straight, &flow, &[7; 4], scaled, 3).unwrap().x;
+    let chain = |options| sampler().guidance(options).class(7).sample(&Straight, &flow, 4, 3);
+    assert!(chain(GuidanceOptions::scaled(3.0)).unwrap().x.equal(&single));
+    // v_u = 0: nothing is left of the difference without its parallel part, and s is 0.
+    assert!((chain(GuidanceOptions::apg(3.0)).unwrap().x - &plain).abs().max().double_value(&[]) < 1e-5);
+    assert!((chain(GuidanceOptions::cfg_zero_star(3.0)).unwrap().x - single).abs().max().double_value(&[]) > 0.1);
+    let without = sampler().guidance(GuidanceOptions::scaled(3.0)).sample(&Straight, &flow, 4, 3);
+    assert!(without.unwrap_err().to_string().contains("samples without a class"));
+    assert!(chain(GuidanceOptions::scaled(f64::NAN)).is_err());
+    let model = fm_core::TrainedModel { network: Box::new(Straight), flow: flow.clone() };
+    let carried = sampler().class(7).sample_model(&model, 4, 3).unwrap().x;
+    assert!(carried.equal(&plain));
+}

@@ -1,0 +1,53 @@
+//! The steps of a sampler.
+
+use super::control::Pace;
+use super::saving::within;
+use crate::{AdaptiveOptions, Grid, SolveError};
+use serde::{Deserialize, Serialize};
+
+/// The steps of a sampler.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Steps {
+    /// A number of steps, divided according to a grid.
+    Fixed(Grid, usize),
+    /// Steps between the listed times, from 0 (source) to 1 (data).
+    #[doc(alias = "StepTo")]
+    Listed(Vec<f64>),
+    /// Steps chosen by an error estimate.
+    Adaptive(Pace, AdaptiveOptions),
+}
+
+impl From<usize> for Steps {
+    /// Equal steps.
+    fn from(steps: usize) -> Self {
+        Self::Fixed(Grid::Uniform, steps)
+    }
+}
+
+impl Grid {
+    /// The steps of a sampler on this grid.
+    pub fn steps(self, count: usize) -> Steps {
+        Steps::Fixed(self, count)
+    }
+
+    /// Steps on the grid of Karras et al. (2022) with its usual values, rho = 7 and sigma from 80
+    /// to 0.002.
+    #[doc(alias = "karras")]
+    #[doc(alias = "use_karras_sigmas")]
+    pub fn edm(count: usize) -> Steps {
+        Self::Edm { rho: 7.0, sigma_min: 0.002, sigma_max: 80.0 }.steps(count)
+    }
+}
+
+impl Steps {
+    /// The step times within a span.
+    pub(super) fn grid(&self, (low, high): (f64, f64)) -> Result<Vec<f64>, SolveError> {
+        let units = match self {
+            Self::Fixed(grid, steps) => grid.times(*steps)?,
+            Self::Listed(times) => times.clone(),
+            Self::Adaptive(..) => return Err(SolveError::Grid),
+        };
+        Ok(within(&units, (low, high)))
+    }
+}
