@@ -2,8 +2,8 @@
 
 use crate::ema::EmaConfig;
 use crate::{TrainError, accumulator, files, loss_aware};
-use fm_core::budget::limits;
 use fm_core::NamedFlow;
+use fm_core::budget::limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
