@@ -2,6 +2,7 @@
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use fm_core::budget::limits;
 use fm_core::field::{ByRef, RowField};
 use fm_core::objective::Objective;
 use fm_solvers::learned_grid::{LeastSquares, equal_error, least_squares};
@@ -48,17 +49,14 @@ pub struct GridFile {
     pub about: Value,
 }
 
-/// The longest file that is read, in bytes.
-const LONGEST: u64 = 1 << 20;
-
 /// Reads a file of a learned grid.
 ///
 /// # Errors
 /// A file that is not one, and times that do not rise from 0 to 1.
 pub fn read(path: &Path) -> anyhow::Result<GridFile> {
     let remedy = || format!("cannot read the times of {}; give a file that the command grid wrote", path.display());
-    let text = files::read_plain(path, LONGEST).with_context(remedy)?;
-    let file: GridFile = serde_json::from_slice(&text).with_context(remedy)?;
+    let (text, mut budget) = files::read_plain(path, &limits::TABLE_OF_RESULTS).with_context(remedy)?;
+    let file: GridFile = files::json(&text, &mut budget).map_err(anyhow::Error::msg).with_context(remedy)?;
     ensure!(
         rises(&file.times),
         "the times of {} do not rise from 0 to 1; write it again by the command grid",

@@ -17,7 +17,7 @@ use fm_core::source::Source;
 use fm_ot::semidiscrete::NoiseRows;
 use fm_ot::{OtError, Semidiscrete, SemidiscreteOptions, SemidiscreteReport};
 use fm_terminal::{eprintln, println};
-use fm_train::files::{read_plain, sha256};
+use fm_train::files::{read_known, sha256};
 use fm_train::fingerprint::fingerprint;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array2;
@@ -206,7 +206,7 @@ pub fn read(bytes: &[u8]) -> Result<(String, Vec<f64>), String> {
 /// The potentials of a run, if they are those of this fit.
 fn read_again(run: &Path, key: &str, rows: usize) -> Option<Vec<f64>> {
     let path = run.join(FILE);
-    let bytes = read_plain(&path, LINE * (rows as u64 + 8)).map_err(|error| error.to_string());
+    let bytes = read_known(&path, LINE * (rows as u64 + 8)).map_err(|error| error.to_string());
     let problem = match bytes.and_then(|bytes| read(&bytes)) {
         Ok((of, potentials)) if of == key && potentials.len() == rows => return Some(potentials),
         Ok(_) => "it is of another fit".to_owned(),
