@@ -52,11 +52,8 @@ impl Dataset for Images {
 
     fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError> {
         let (left, right) = (self.0[(pick.row, 0)], self.0[(pick.row, 1)]);
-        let row = if pick.mirrored { [0.0, 0.0] } else { [left, right] };
+        let row = if pick.mirrored { [right, left] } else { [left, right] };
         out.copy_from_slice(&row);
-        if pick.mirrored {
-            out.copy_from_slice(&[right, left]);
-        }
         Ok(())
     }
 }
