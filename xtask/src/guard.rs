@@ -1,9 +1,9 @@
 //! A process that outlives `cargo xtask launch` by the time it takes to end what it started.
 //!
 //! A killed launcher cannot signal anybody. Its ranks get SIGTERM from the kernel, but processes
-//! that they started (a rank may be a script) do not. The guard is a shell that waits for the end of
-//! the launcher, which holds the other end of its standard input. It then sends SIGTERM to the other
-//! processes of the ranks' groups, and kills all that is left of them some time later.
+//! that they started (a rank may be a script) do not. The guard is a shell that waits for the end
+//! of the launcher, which holds the other end of its standard input. It then sends SIGTERM to the
+//! other processes of the ranks' groups, and kills all that is left of them some time later.
 
 use anyhow::Context;
 use std::io::Write;

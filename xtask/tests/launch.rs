@@ -1,5 +1,7 @@
 //! A killed `cargo xtask launch` leaves nothing running: neither ranks nor what they started.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

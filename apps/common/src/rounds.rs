@@ -134,7 +134,7 @@ impl Rounds<'_> {
             let (text, mut budget) = read_plain(&path, &limits::TABLE_OF_RESULTS).with_context(|| {
                 format!("cannot read {}, the settings of the rounds; choose another --out", path.display())
             })?;
-            let damaged = |e| anyhow!("{} is damaged ({e}); choose another --out", path.display());
+            let damaged = |_| anyhow!("{} is damaged; choose another --out", path.display());
             let known: Value = files::json(&text, &mut budget).map_err(damaged)?;
             ensure!(
                 known == about,

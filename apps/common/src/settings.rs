@@ -16,11 +16,14 @@ use toml::{Table, Value};
 /// # Errors
 /// A file that cannot be read, is not a plain file, is longer than 256 KiB, or is not TOML.
 pub fn read(path: &Path) -> anyhow::Result<Table> {
-    let (bytes, _) = budget::read(path, &limits::CONFIG).map_err(|error| match error.get_ref() {
-        Some(over) if over.is::<OverBudget>() => {
-            anyhow!("cannot read the configuration {}: {over}", path.display())
+    let (bytes, _) = budget::read(path, &limits::CONFIG).map_err(|error| {
+        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(OverBudget::Length { most, .. }) => anyhow!(
+                "cannot read the configuration {}: it has more than {most} bytes; give the config.toml of a run",
+                path.display()
+            ),
+            _ => TrainError::io("read the configuration", path)(error).into(),
         }
-        _ => TrainError::io("read the configuration", path)(error).into(),
     })?;
     let text =
         String::from_utf8(bytes).map_err(|e| io::Error::new(ErrorKind::InvalidData, format!("{}", e.utf8_error())));

@@ -20,6 +20,7 @@ use ndarray_npy::{ReadNpyError, ReadNpyExt, WriteNpyExt};
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Write};
 use std::path::Path;
+use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
@@ -47,7 +48,10 @@ pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     let (mut file, mut budget) = opened.map_err(|e| broken(format!("it cannot be opened ({e})")))?;
     let zip = |problem: String| broken(format!("it is not a zip archive ({problem})"));
     check_zip(&mut file, &mut budget).map_err(|e| zip(e.to_string()))?;
-    let mut archive = Archive::new(BufReader::new(budget.metered(file))).map_err(|e| zip(e.to_string()))?;
+    let mut archive = Archive::new(BufReader::new(budget.metered(file))).map_err(|e| match e {
+        ZipError::Io(e) => zip(e.to_string()),
+        e => zip(e.to_string()),
+    })?;
     let mut array = |name: &str, most: u64| member(&mut archive, name, most, &mut budget);
     let mean = array("mu", 8 * MOST + HEADER).map_err(broken)?;
     let d = mean.len();

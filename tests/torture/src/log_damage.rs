@@ -38,7 +38,8 @@ impl Damage {
         Self::Emptied,
     ];
 
-    /// The damaged log, and whether a line up to a checkpoint's step is lost. `place` is any number.
+    /// The damaged log, and whether a line up to a checkpoint's step is lost. `place` is any
+    /// number.
     pub(crate) fn apply(self, log: &[u8], step: u64, place: u64) -> (Vec<u8>, bool) {
         let mut lines: Vec<Vec<u8>> = log.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         if lines.is_empty() {

@@ -241,7 +241,7 @@ impl Trial<'_> {
         }
         ensure!([Some(0), Some(2)].contains(&ended.code), "with {damage:?} in {LOG}: {}", ended.describe());
         ensure!(ended.said.contains(LOG), "a lost line of {LOG} is not told: {}", ended.said);
-        // What follows from the lines, such as curves and an early stop, is another than in the reference.
+        // What follows from the lines, such as curves and an early stop, may differ.
         self.allowed.inside.push(PathBuf::new());
         if ended.code == Some(2) {
             fs::write(path, whole)?;

@@ -7,6 +7,7 @@ use super::pickle::parse;
 use super::storage::Storage;
 use fm_core::budget::{Budget, Metered, OverBudget, check_zip};
 use std::io::{Cursor, Read};
+use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 /// An archive in memory, whose directory is read with bounded work.
@@ -18,7 +19,7 @@ type Archive<'a> = ZipArchive<Metered<Cursor<&'a [u8]>>>;
 /// An archive that is damaged, ambiguous, compressed, or not PyTorch's.
 pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<'a>, String> {
     let declared = check_zip(&mut Cursor::new(bytes), budget).map_err(too_many)?;
-    let mut archive = ZipArchive::new(budget.metered(Cursor::new(bytes))).map_err(damage)?;
+    let mut archive = ZipArchive::new(budget.metered(Cursor::new(bytes))).map_err(unread)?;
     if declared != archive.len() as u64 {
         return Err("its zip names an entry twice; save it again with torch.save".into());
     }
@@ -57,6 +58,13 @@ fn too_many(error: std::io::Error) -> String {
         }
         Some(over) => over.to_string(),
         None => damage(error),
+    }
+}
+
+fn unread(error: ZipError) -> String {
+    match error {
+        ZipError::Io(error) => too_many(error),
+        error => damage(error),
     }
 }
 
