@@ -10,7 +10,7 @@
 //! let named = NamedFlow::of(&flow).ok_or("not built in")?;
 //! let again: FlowMatching = named.clone().into();
 //! assert_eq!(NamedFlow::of(&again), Some(named));
-//! assert_eq!(again.objective.path.name(), "cosine");
+//! assert_eq!(again.objective.path.name(), "trigonometric");
 //! // A function has no name that a file could store.
 //! assert_eq!(NamedFlow::of(&flow.weighting(|t: f64| 1.0 + t)), None);
 //! # Ok::<(), &str>(())

@@ -38,8 +38,8 @@ impl<T> std::fmt::Debug for Prefetch<'_, T> {
 }
 
 impl<'a, T: Send + 'a> Prefetch<'a, T> {
-    /// Starts `workers` threads for these steps, at most one per step and 1024; with 0, each value is
-    /// computed when it is taken. A thread keeps at most two values ready.
+    /// Starts `workers` threads for these steps, at most one per step and 1024; with 0, each value
+    /// is computed when it is taken. A thread keeps at most two values ready.
     pub fn start<'scope>(
         scope: &'scope Scope<'scope, 'a>,
         make: &'a Make<'a, T>,

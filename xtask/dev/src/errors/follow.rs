@@ -15,7 +15,7 @@ use syn::visit::{self, Visit};
 const LEAST: usize = 12;
 
 /// Parts of the texts that no test of the programs can follow, with the reason.
-const WITHOUT_TEST: [(&str, &str); 23] = [
+const WITHOUT_TEST: [(&str, &str); 22] = [
     (
         "is not the teacher that made the pairs",
         "it needs a teacher that changed after its pairs, which another test has",
@@ -34,7 +34,6 @@ const WITHOUT_TEST: [(&str, &str); 23] = [
     ("nothing is published for {platform}", "it needs another kind of machine"),
     ("so quickstart did not make it; choose another --out", "quickstart takes minutes"),
     ("`cargo xtask counts --update`", "it changes the counts of the repository"),
-    ("its worker thread stopped; run without worker threads", "it needs a bug in a worker thread"),
     ("was not made by cifar-train; make pairs with", "it needs pairs that another program made"),
     ("the neighbours of some samples are missing", "it needs a cache that changes during the evaluation"),
     ("give images of one form, by --image-size", "images of another form are refused before"),
