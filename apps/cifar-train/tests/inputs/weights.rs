@@ -145,7 +145,7 @@ fn assumed(part: &mut Part, d: &Path) {
         "its samples as an array",
         d,
         sample("latents.safetensors", &format!("--npy {at}/x.npy --out {at}/y.png")),
-        "wrote x.npy",
+        "x.npy: values",
     );
     part.row("a U-Net with a learned variance, as of DDPM", d, inspect("sigma.safetensors"), "prediction");
     part.row("the same: its direction of time", d, inspect("sigma.safetensors"), "time_direction");
