@@ -132,7 +132,7 @@ fn assumed(part: &mut Part, d: &Path) {
         "heads": 2});
     network(d, "latents.safetensors", dit);
     let sigma = json!({"kind": "unet", "image_size": [8, 8], "channels": 32, "channel_mult": [1], "res_blocks": 1,
-        "attention_at": [], "learn_sigma": true});
+        "attention_at": [], "head_channels": 32, "learn_sigma": true});
     network(d, "sigma.safetensors", sigma);
     let at = d.display();
     let sample = |file: &str, flags: &str| {
@@ -145,7 +145,7 @@ fn assumed(part: &mut Part, d: &Path) {
         "its samples as an array",
         d,
         sample("latents.safetensors", &format!("--npy {at}/x.npy --out {at}/y.png")),
-        "wrote x.npy",
+        "x.npy: values",
     );
     part.row("a U-Net with a learned variance, as of DDPM", d, inspect("sigma.safetensors"), "prediction");
     part.row("the same: its direction of time", d, inspect("sigma.safetensors"), "time_direction");

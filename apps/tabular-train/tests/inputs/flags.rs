@@ -59,7 +59,7 @@ pub(super) fn numbers(part: &mut Part, d: &Path) {
     part.row("int64 up to 2^53", d, data("exact.npy"), "40 rows of 2 columns");
     fs::write(d.join("nanoseconds.csv"), "t,x\n1700000000000000001,1\n1700000000000000002,2\n").unwrap();
     part.row("nanoseconds in a CSV", d, data("nanoseconds.csv"), "subtract an offset");
-    write_npy(d.join("huge.npy"), &Array2::from_shape_fn((40, 2), |(i, _)| 1e307 * i as f64 / 4.0)).unwrap();
+    write_npy(d.join("huge.npy"), &Array2::from_shape_fn((40, 2), |(i, _)| 2e306 * i as f64)).unwrap();
     let huge = format!("train --data {0}/huge.npy --steps 1 --out {0}/huge", d.display());
     part.row("floats of 1e307", d, told(&huge), "scale the column down");
     for (input, text, says) in [

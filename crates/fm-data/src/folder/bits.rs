@@ -140,7 +140,7 @@ mod tests {
     fn codes_and_numbers_end_with_the_data() {
         // 0 -> 7, 10 -> 8, 110 -> 9, and 1110 0000 0 -> 3.
         let codes = Codes::new([1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0], &[7, 8, 9, 3]).unwrap();
-        let bytes = [0b0_10_110_11, 0b1000_0001, 0xff, 0x00, 0b1010_0000, 0xff, 0xd0, 0x55, 0xff, 0xd9];
+        let bytes = [0b0101_1011, 0b1000_0001, 0xff, 0x00, 0b1010_0000, 0xff, 0xd0, 0x55, 0xff, 0xd9];
         let mut bits = Bits::new(&bytes, 0);
         let symbols = [(); 4].map(|()| bits.symbol(&codes).unwrap());
         assert_eq!(symbols, [7, 8, 9, 3]);
