@@ -136,7 +136,7 @@ fn a_weaker_model_guides() {
         said.contains("guidance 2 away from EMA weights of step 20 of") && most(&by_early, &unguided) > 1e-3,
         "{said}"
     );
-    // v + (w - 1) (v - v_weak): the same by the path of the checkpoint, and nothing away from itself.
+    // The same by the path of the checkpoint, and nothing away from itself.
     assert_eq!(by_early, drawn("run", &format!("--cfg-scale 2 --guide-with {d}/run/checkpoints/step-20")).1);
     let by_itself = drawn("run", &format!("--cfg-scale 2 --guide-with {d}/run")).1;
     assert!(most(&by_itself, &unguided) < 1e-5, "{}", most(&by_itself, &unguided));

@@ -4,7 +4,7 @@
 //! model, the field is that of classifier-free guidance, by one pass over a doubled batch.
 
 use crate::options::help_with_default;
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use fm_core::field::RowField;
 use fm_core::objective::Objective;
 use fm_core::tensor::VelocityModel;
@@ -112,8 +112,7 @@ impl Guide {
     /// # Errors
     /// A rule that suits neither the steps nor the prediction.
     pub fn options(&self, sampler: &Sampler, objective: &Objective) -> anyhow::Result<GuidanceOptions> {
-        let rule = || format!("cannot use --guidance {} here", self.rule);
-        let options = sampler.guidance_options(self.rule, objective.span()?).with_context(rule)?;
+        let options = sampler.guidance_options(self.rule, objective.span()?)?;
         let Self { scale, interval, rescale, .. } = *self;
         let options = GuidanceOptions { scale, interval, rescale, ..options };
         let of_velocities = options.zero_star.is_some() || options.look_ahead.is_some();

@@ -10,8 +10,8 @@ use std::rc::Rc;
 /// The model to guide samples away from, if one is given.
 ///
 /// # Errors
-/// A model that does not exist, or that was trained for other columns, another prediction or another
-/// path.
+/// A model that does not exist, or that was trained for other columns, another prediction or
+/// another path.
 pub(crate) fn open_weak(main: &Loaded, args: &DrawArgs) -> anyhow::Result<Option<Rc<Weak>>> {
     let Some(given) = &args.guidance.guide_with else { return Ok(None) };
     let path = weak_path(given, &main.path)?;

@@ -170,7 +170,40 @@ const TRAINING: [Row; 45] = [
     ),
 ];
 
-const SAMPLES: [Row; 19] = [
+const SAMPLES: [Row; 32] = [
+    ("GUIDED --cfg-rescale 2", "--cfg-rescale is ", "GUIDED --cfg-rescale 0"),
+    (
+        "sample --checkpoint {d}/dropped --num-steps 1 --num-samples 4 --out {d}/s.csv --guidance apg",
+        " has no effect at scale 1, the model without guidance; give --cfg-scale 2",
+        "GUIDED --guidance apg",
+    ),
+    ("GUIDED --cfg-interval 0.8,0.2", "--cfg-interval takes two rising times", "GUIDED --cfg-interval 0.2,0.8"),
+    ("GUIDED --guide-with step-7", "; give --guide-with one of ", "GUIDED --guide-with step-2"),
+    (
+        "GUIDED --guide-with {d}/run",
+        "; give --guide-with a model that was trained alike",
+        "GUIDED --guide-with {d}/dropped",
+    ),
+    (
+        "sample --checkpoint {d}/run/model.safetensors --num-samples 4 --out {d}/s.csv --cfg-scale 2 --guide-with step-1",
+        ", a file of weights; give the run itself by --checkpoint",
+        "SAMPLE --cfg-scale 2 --guide-with step-2",
+    ),
+    (
+        "sample --checkpoint {d}/noise --num-samples 4 --out {d}/s.csv --cfg-scale 2 --guidance cfg-zero",
+        ": its formula is of velocities; give --guidance apg or cfg",
+        "sample --checkpoint {d}/noise --num-samples 4 --out {d}/s.csv --cfg-scale 2 --guidance apg",
+    ),
+    ("LEARN --times 0,1", "; give --num-steps, and drop --times and --grid", "LEARN --num-steps 2"),
+    ("LEARN --num-steps 2 --sde sigma", "a grid is learned for steps of the ODE; drop --sde", "LEARN --num-steps 2"),
+    ("LEARN --num-steps 101", "; learn a grid of 1 to 100 steps", "LEARN --num-steps 2"),
+    ("LEARN --num-steps 2 --grid-rows 0", "--grid-rows is ", "LEARN --num-steps 2 --grid-rows 1"),
+    ("LEARN --num-steps 2 --fine-steps 3", "--fine-steps is ", "LEARN --num-steps 2 --fine-steps 4"),
+    (
+        "sample --checkpoint {d}/run --num-samples 4 --out {d}/s.csv --times none.json",
+        "; give times such as 0,0.3,1, or a file of the command grid",
+        "sample --checkpoint {d}/run --num-samples 4 --out {d}/s.csv --times 0,0.3,1",
+    ),
     (
         "sample --checkpoint {d}/run --num-steps 1 --num-samples 4 --source gaussian --out {d}/s.csv",
         "this is a run, which knows its source; drop it",
@@ -261,14 +294,17 @@ const SAMPLES: [Row; 19] = [
 ];
 
 /// Beginnings of commands; `{d}` is the directory of the test, `{new}` a run of its own.
-const SHORT: [(&str, &str); 3] = [
+const SHORT: [(&str, &str); 5] = [
+    ("GUIDED", "sample --checkpoint {d}/dropped --num-steps 1 --num-samples 4 --out {d}/s.csv --cfg-scale 2"),
+    ("LEARN", "grid --checkpoint {d}/run --iterations 1 --out {d}/g.json"),
     ("SAMPLE", "sample --checkpoint {d}/run --num-steps 1 --num-samples 4 --out {d}/s.csv"),
     ("SOLVE", "solve {d}/points.csv --num-steps 1 --num-samples 4 --out {d}/e.csv"),
     ("TRAIN", "train --config {d}/tiny.toml --out {new}"),
 ];
 
 /// Makes the runs that the rows name.
-const FIXTURES: [&str; 7] = [
+const FIXTURES: [&str; 8] = [
+    "train --data {d}/t.csv --labels kind --label-drop 0.1 --prediction noise --time-clip 0.01 --widths 8 --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --out {d}/noise",
     "train --data {d}/three.csv --preprocess quantile --widths 8 --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --out {d}/normal",
     "train --config {d}/tiny.toml --data {d}/grown.csv --hold-out 0 --out {d}/grown",
     "train --data moons --rows 50 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/run",

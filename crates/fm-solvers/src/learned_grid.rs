@@ -3,8 +3,8 @@
 //! Two methods, for n steps of a given solver along one field:
 //!
 //! - [`equal_error`]: a step of size h of a method of order p makes an error of about
-//!   C |x^(q)(t)| h^q, q = p + 1, with x^(q) the q-th derivative of x along a trajectory. The sum of
-//!   these errors is least where h is proportional to |x^(q)|^(-1 / q), so the times are the
+//!   C |x^(q)(t)| h^q, q = p + 1, with x^(q) the q-th derivative of x along a trajectory. The sum
+//!   of these errors is least where h is proportional to |x^(q)|^(-1 / q), so the times are the
 //!   quantiles of the density |x^(q)(t)|^(1 / q). One fine solve gives the derivatives, as
 //!   differences of its states. q is at most 3, because higher differences are rounding errors of
 //!   f32.

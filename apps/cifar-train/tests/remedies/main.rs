@@ -16,14 +16,13 @@ use std::fs;
 use std::path::Path;
 
 /// Beginnings of commands; `{d}` is the directory of the test.
-const SHORT: [(&str, &str); 9] = [
+const SHORT: [(&str, &str); 8] = [
     (
         "DRAWN",
         "evaluate --data digits --cache {d}/cache --checkpoint {d}/run --num-samples 8 --num-steps 1 --metrics kid-pixels",
     ),
     ("IMAGES", "evaluate --data digits --cache {d}/cache --samples digits --num-samples 64 --metrics kid-pixels"),
     ("SAMPLE", "sample --checkpoint {d}/run --num-steps 1 --num-samples 2 --out {d}/s.png"),
-    ("LEARN", "grid {d}/run --grid-rows 4 --fine-steps 4 --iterations 1 --solver heun"),
     ("GRID", "sample --checkpoint {d}/run --num-steps 1 --out {d}/s.png --class-grid"),
     ("COMPARE", "reflow compare {d}/run --num-samples 8 --trajectories 8 --nfe 1"),
     ("VELOCITY", "velocity {d}/x.npy --checkpoint {d}/run --out {d}/v.npy"),
@@ -32,12 +31,11 @@ const SHORT: [(&str, &str); 9] = [
 ];
 
 /// Makes the runs and files that the rows name.
-const FIXTURES: [&str; 9] = [
+const FIXTURES: [&str; 8] = [
     "evaluate --samples digits --data digits --metrics fd-pixels --save-statistics {d}/st.npz --cache {d}/cache",
     "train --config {d}/tiny.toml --steps 2 --save-every 0 --out {d}/run",
     "train --config {d}/tiny.toml --steps 1 --conditional false --out {d}/plain",
     "train --config {d}/tiny.toml --steps 1 --label-drop 0 --out {d}/no-null",
-    "train --config {d}/tiny.toml --steps 1 --prediction noise --time-clip 0.01 --out {d}/other",
     "reflow pairs --checkpoint {d}/run --num-pairs 8 --num-steps 1 --out {d}/pairs",
     "vqvae --data digits --codes 16 --channels 32 --channel-mult 1,1 --steps 1 --batch-size 8 --save-every 0 --out {d}/vq",
     "convert {d}/run {d}/net.safetensors",

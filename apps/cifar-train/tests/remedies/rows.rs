@@ -121,7 +121,7 @@ pub(crate) const TRAINING: [Row; 39] = [
     ("TRAIN --device cuda:9", "(--device cpu works)", "TRAIN --device cpu"),
 ];
 
-pub(crate) const SAMPLES: [Row; 47] = [
+pub(crate) const SAMPLES: [Row; 35] = [
     (
         "convert {d}/run {d}/turned.safetensors --output-time-direction data-to-noise",
         "write a .pt with --output-time-direction",
@@ -176,65 +176,9 @@ pub(crate) const SAMPLES: [Row; 47] = [
     ("GRID --samples-per-class 0", "--samples-per-class is 0; give at least one", "GRID --samples-per-class 1"),
     ("SAMPLE --cfg-scale inf", "; give a finite number, 1 for no guidance", "SAMPLE --cfg-scale 1"),
     (
-        "LEARN --out {d}/g.json --times 0,1",
-        "; give --num-steps, and drop --times and --grid",
-        "LEARN --out {d}/g.json --num-steps 2",
-    ),
-    (
-        "LEARN --out {d}/g.json --num-steps 2 --sde sigma",
-        "a grid is learned for steps of the ODE; drop --sde",
-        "LEARN --out {d}/g.json --num-steps 2",
-    ),
-    (
-        "LEARN --out {d}/g.json --num-steps 101",
-        "; learn a grid of 1 to 100 steps",
-        "LEARN --out {d}/g.json --num-steps 2",
-    ),
-    (
-        "LEARN --out {d}/g.json --num-steps 2 --grid-rows 0",
-        "--grid-rows is ",
-        "LEARN --out {d}/g.json --num-steps 2 --grid-rows 1",
-    ),
-    (
-        "LEARN --out {d}/g.json --num-steps 2 --fine-steps 3",
-        "--fine-steps is ",
-        "LEARN --out {d}/g.json --num-steps 2 --fine-steps 4",
-    ),
-    (
-        "sample --checkpoint {d}/run --num-samples 2 --out {d}/s.png --times none.json",
-        "; give times such as 0,0.3,1, or a file of the command grid",
-        "sample --checkpoint {d}/run --num-samples 2 --out {d}/s.png --times 0,0.3,1",
-    ),
-    ("SAMPLE --cfg-rescale 2", "--cfg-rescale is ", "SAMPLE --cfg-rescale 1"),
-    (
-        "SAMPLE --guidance apg --cfg-scale 1",
-        " has no effect at scale 1, the model without guidance; give --cfg-scale 2",
-        "SAMPLE --guidance apg --cfg-scale 2",
-    ),
-    (
         "SAMPLE --guide-with step-1",
         "--guide-with has no default scale; give --cfg-scale",
-        "SAMPLE --guide-with step-1 --cfg-scale 2",
-    ),
-    (
-        "SAMPLE --guide-with step-7 --cfg-scale 2",
-        "; give --guide-with one of ",
         "SAMPLE --guide-with step-2 --cfg-scale 2",
-    ),
-    (
-        "SAMPLE --guide-with {d}/other --cfg-scale 2",
-        "; give --guide-with a model that was trained alike",
-        "SAMPLE --guide-with {d}/run --cfg-scale 2",
-    ),
-    (
-        "sample --checkpoint {d}/net.safetensors --num-steps 1 --num-samples 2 --out {d}/s.png --guide-with step-1 --cfg-scale 2",
-        ", a file of weights; give the run itself by --checkpoint",
-        "SAMPLE --guide-with step-2 --cfg-scale 2",
-    ),
-    (
-        "sample --checkpoint {d}/other --num-steps 1 --num-samples 2 --out {d}/s.png --guidance cfg-zero --cfg-scale 2",
-        ": its formula is of velocities; give --guidance apg or cfg",
-        "sample --checkpoint {d}/other --num-steps 1 --num-samples 2 --out {d}/s.png --guidance apg --cfg-scale 2",
     ),
     ("SAMPLE --cfg-interval 0.8,0.2", "--cfg-interval takes two rising times", "SAMPLE --cfg-interval 0.2,0.8"),
     (
