@@ -52,10 +52,7 @@ impl Dataset for Images {
 
     fn write(&self, pick: Pick, out: &mut [f32]) -> Result<(), DataError> {
         let (left, right) = (self.0[(pick.row, 0)], self.0[(pick.row, 1)]);
-        out.copy_from_slice(if pick.mirrored { &[0.0, 0.0] } else { &[left, right] });
-        if pick.mirrored {
-            out.copy_from_slice(&[right, left]);
-        }
+        out.copy_from_slice(&if pick.mirrored { [right, left] } else { [left, right] });
         Ok(())
     }
 }
