@@ -6,6 +6,7 @@ use fm_core::data::{Dataset, Pick};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_ot::{Metric, Semidiscrete, SemidiscreteOptions, assign};
+use fm_terminal::println;
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::seq::SliceRandom;
 use serde_json::Value;
@@ -32,6 +33,7 @@ const RUN: &str = "--hold-out 0 --preprocess none --model mlp --widths 256,256,2
 pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
     let digits = digits()?;
     let costs = costs(&digits)?;
+    println!("{costs}");
     let models = models(tool, &digits, seeds)?;
     Ok(format!(
         "## couplings\n\n`cargo run --release -p tabular-train -- train --data digits.csv {RUN} --coupling semidiscrete --out runs/digits`, \
