@@ -148,8 +148,8 @@ impl Material {
         set.map(|set| DeviceDataset::new(&set.pixels, set.shape, set.levels, device)).transpose()
     }
 
-    /// The batches of a run, restricted to the rows of one process; with a chooser, of the rows that
-    /// it chooses.
+    /// The batches of a run, restricted to the rows of one process; with a chooser, of the rows
+    /// that it chooses.
     pub(crate) fn batches<'a>(
         &'a self,
         config: &Config,

@@ -3,8 +3,8 @@
 //! `potentials.txt` has a comment with two hashes and one potential per line, in the order of the
 //! data rows, mirrored rows last; `numpy.loadtxt` reads it. The first hash is that of what the
 //! potentials depend on: the data, the source, the cost, the seed and the options of the fit. The
-//! second is that of the lines. A resumed run takes them from the file, and fits them again if it is
-//! missing, damaged or of another fit; a fit is a function of these values, so it gives the same
+//! second is that of the lines. A resumed run takes them from the file, and fits them again if it
+//! is missing, damaged or of another fit; a fit is a function of these values, so it gives the same
 //! ones.
 
 use crate::memory::ensure_fits;
@@ -122,12 +122,8 @@ impl Problem<'_> {
         if !self.conditional {
             return Ok(Semidiscrete::new(values, self.config.cost)?);
         }
-        let classes: Option<Vec<i64>> = (0..rows).map(|i| self.data.class(i % len)).collect();
-        let Some(classes) = classes else {
-            anyhow::bail!(
-                "the semidiscrete coupling of a conditional model pairs rows within classes, and the data have none"
-            );
-        };
+        // Batches refuse rows without classes.
+        let classes: Vec<i64> = (0..rows).map(|i| self.data.class(i % len).unwrap_or(-1)).collect();
         Ok(Semidiscrete::with_classes(values, &classes, self.config.cost)?)
     }
 

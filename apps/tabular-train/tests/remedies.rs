@@ -149,6 +149,36 @@ const TRAINING: [Row; 45] = [
         "couple {d}/one.csv {d}/one.csv --coupling c2ot --classes {d}/classes.csv",
     ),
     (
+        "couple {d}/one.csv {d}/one.csv --coupling semidiscrete:draws=1 --classes {d}/classes.csv",
+        "have no classes to choose within; drop --classes",
+        "couple {d}/one.csv {d}/one.csv --coupling semidiscrete:draws=1",
+    ),
+    (
+        "couple {d}/one.csv {d}/one.csv {d}/one.csv --coupling semidiscrete:draws=1",
+        "is between two tables, and there are more; give two",
+        "couple {d}/one.csv {d}/one.csv --coupling semidiscrete:draws=1",
+    ),
+    (
+        "couple moons moons moons --rows 9 --picture {d}/pairs.png",
+        "--picture is of two tables, and there are more; drop it",
+        "couple moons moons moons --rows 9",
+    ),
+    (
+        "couple {d}/classes.csv {d}/classes.csv --picture {d}/pairs.png",
+        "drop it, or give two columns",
+        "couple {d}/classes.csv {d}/classes.csv",
+    ),
+    (
+        "couple moons {d}/one.csv --rows 9 --picture {d}/pairs.png",
+        "and tables of different lengths share masses; drop it",
+        "couple moons {d}/one.csv --rows 9",
+    ),
+    (
+        "train --data moons --rows 0 --batch-size 8 --steps 1 --coupling semidiscrete:draws=1 --out {new}",
+        "give their number (--rows 10000)",
+        "train --data moons --rows 100 --batch-size 8 --steps 1 --coupling semidiscrete:draws=1 --out {new}",
+    ),
+    (
         "couple {d}/one.csv {d}/one.csv {d}/one.csv --coupling c2ot --classes {d}/classes.csv",
         "--classes belong to the second of two tables; give two",
         "couple {d}/one.csv {d}/one.csv --coupling c2ot --classes {d}/classes.csv",

@@ -35,7 +35,7 @@ fn potentials_are_fitted_kept_and_resumed_to_the_byte() {
     let said = succeed(&format!("train {RUN} --coupling semidiscrete --out {d}/whole"));
     assert!(said.contains("200 potentials fitted in") && said.contains("no pass over"), "{said}");
     assert!(after(&said, "chi^2") < 0.05, "{said}");
-    // The pairs cost much less than independent ones, and less than those of exact plans of 32 rows.
+    // The pairs cost much less than independent ones, and less than those of exact plans.
     succeed(&format!("train {RUN} --coupling exact --out {d}/exact"));
     let [own, exact] = [&whole, &dir.path().join("exact")].map(|run| gains(run).iter().sum::<f64>() / 40.0);
     assert!(own < 0.6 && own < exact, "{own} {exact}");

@@ -1,4 +1,6 @@
-//! Semidiscrete couplings compared with ott-jax (`reference/semidiscrete.py`) and with closed forms.
+//! Semidiscrete couplings compared with ott-jax (`reference/semidiscrete.py`) and closed forms.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::source::Source;

@@ -1,5 +1,5 @@
-//! Source rows, drawn and coupled with the data rows of one step or of several consecutive steps, or
-//! with data rows that they choose.
+//! Source rows, drawn and coupled with the data rows of one step or of several consecutive steps,
+//! or with data rows that they choose.
 
 use crate::batch::Batch;
 use crate::collective::Shard;

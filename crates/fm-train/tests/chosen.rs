@@ -1,5 +1,7 @@
 //! Batches whose source rows choose their data rows.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 use fm_core::FlowMatching;
 use fm_core::coupling::{ChooseRows, CouplingError, Independent};
 use fm_core::data::{Classes, Conditions, DataError, Dataset, Pick};

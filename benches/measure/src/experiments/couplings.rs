@@ -1,4 +1,4 @@
-//! Semidiscrete and minibatch couplings of the embedded digits: costs, and models trained with them.
+//! Semidiscrete and minibatch couplings of the embedded digits: costs, and trained models.
 
 use super::tool::{Tool, number, spread};
 use anyhow::ensure;

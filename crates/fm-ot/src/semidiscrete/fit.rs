@@ -56,8 +56,8 @@ impl<'a, T: Scalar, C: Cost<T>> SemidiscreteFit<'a, T, C> {
     /// which the learning rate decays.
     ///
     /// # Errors
-    /// [`OtError::Empty`] for data without rows, [`OtError::Memory`] for more than memory holds, and
-    /// [`OtError::Fit`] for options outside their domains.
+    /// [`OtError::Empty`] for data without rows, [`OtError::Memory`] for more than memory holds,
+    /// and [`OtError::Fit`] for options outside their domains.
     pub fn new(
         data: ArrayView2<'a, T>,
         cost: &'a C,
