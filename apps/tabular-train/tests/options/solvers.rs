@@ -10,6 +10,7 @@ use fm_solvers::sampler::{Controller, Pace, SolverName};
 use fm_solvers::sde::{Diffusion, Method};
 use serde_json::Value;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The end of flags for the run with classes.
 const OF_CLASSES: &str = " of classes";
@@ -171,12 +172,16 @@ impl Bench {
     /// Rows of a model with classes, through the binary: of one Euler step unless the flags have
     /// another number.
     fn of_classes(&self, flags: &str) -> Vec<f64> {
+        // Names are tried side by side.
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        let file = self.path().join(format!("states-{}.npy", CALLS.fetch_add(1, Ordering::Relaxed)));
         let d = self.path().display();
         let steps = if flags.contains("--num-steps") { "" } else { "--num-steps 1" };
         succeed(&format!(
-            "trajectory --checkpoint {d}/classes --num-samples 6 --solver euler {steps} {flags} --out {d}/t.npy"
+            "trajectory --checkpoint {d}/classes --num-samples 6 --solver euler {steps} {flags} --out {}",
+            file.display()
         ));
-        let states: ndarray::Array3<f64> = ndarray_npy::read_npy(self.path().join("t.npy")).unwrap();
+        let states: ndarray::Array3<f64> = ndarray_npy::read_npy(file).unwrap();
         let last = states.shape()[0] - 1;
         states.index_axis(ndarray::Axis(0), if flags.is_empty() { 0 } else { last }).iter().copied().collect()
     }
