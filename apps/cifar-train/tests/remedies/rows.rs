@@ -176,7 +176,7 @@ pub(crate) const SAMPLES: [Row; 35] = [
     ("GRID --samples-per-class 0", "--samples-per-class is 0; give at least one", "GRID --samples-per-class 1"),
     ("SAMPLE --cfg-scale inf", "; give a finite number, 1 for no guidance", "SAMPLE --cfg-scale 1"),
     (
-        "SAMPLE --guide-with step-1",
+        "SAMPLE --guide-with step-2",
         "--guide-with has no default scale; give --cfg-scale",
         "SAMPLE --guide-with step-2 --cfg-scale 2",
     ),
