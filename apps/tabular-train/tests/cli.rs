@@ -73,7 +73,6 @@ fn every_toy_runs_and_bad_input_is_one_line() {
         (format!("couple {d}/one.csv {d}/one.csv --coupling independent"), "leaves rows as they are"),
         (format!("couple {d}/one.csv {d}/one.csv {d}/one.csv --coupling semidiscrete"), "is between two tables"),
         (format!("couple {d}/one.csv {d}/one.csv --coupling semidiscrete --classes {d}/one.csv"), "drop --classes"),
-        (format!("couple {d}/one.csv {d}/one.csv --picture {d}/x.png"), "is of the plane"),
         (format!("train --data moons --rows 0 --coupling semidiscrete --out {d}/x"), "--rows 10000"),
         (format!("couple {d}/one.csv {d}/one.csv --coupling c2ot"), "give labels"),
         (format!("couple {d}/one.csv {d}/one.csv --coupling c2ot --classes {d}/one.csv"), "2 conditions"),
