@@ -14,7 +14,7 @@ use std::path::Path;
 /// A command that fails, a part of its message, and the command after the remedy.
 type Row = (&'static str, &'static str, &'static str);
 
-const TRAINING: [Row; 51] = [
+const TRAINING: &[Row] = &[
     (
         "TRAIN --model transformer --widths 8",
         "give --window ROWS or an array (N, L, C), or another --model",
