@@ -392,7 +392,7 @@ fn fixtures(dir: &Path) {
 
 #[test]
 fn remedies_for_training_work() {
-    follow(&TRAINING);
+    follow(TRAINING);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use fm_core::FlowMatching;
+use fm_core::budget::limits;
 use fm_core::data::{Augment, DataError, Dataset, Pick};
 use fm_core::tensor::{BuildModel, VelocityModel};
 use fm_models::{ModelConfig, mlp::MlpConfig};
@@ -317,7 +318,7 @@ fn epochs_callbacks_and_files() {
         calls.refuses("files::write_plain", || files::write_plain(&at(name), b"x"));
         calls.refuses("files::publish", || files::publish(&at(name), |path| files::write_plain(path, b"x")));
         calls.refuses("files::sync", || files::sync(&at(name)));
-        calls.refuses("files::read_plain", || files::read_plain(&at(name), u64::MAX));
+        calls.refuses("files::read_plain", || files::read_plain(&at(name), &limits::WEIGHTS));
         calls.survives("is_run", || (is_run(&at(name)), holds_checkpoints(&at(name))));
         calls.survives("RunDir::refuse_foreign", || RunDir::refuse_foreign(&at(name)).map_err(|e| e.to_string()));
         calls.survives("RunDir::refuse_used", || RunDir::refuse_used(&at(name)).map_err(|e| e.to_string()));
@@ -332,8 +333,8 @@ fn epochs_callbacks_and_files() {
         calls.survives("RunDir::retain", || run.retain(0).map_err(|e| e.to_string()).map(|kept| kept.len()));
     }
     calls.refuses("files::write_plain", || files::write_plain(&at("file"), b"x"));
-    calls.refuses("files::read_plain", || files::read_plain(&at("folder"), 10));
-    calls.refuses("files::read_plain", || files::read_plain(&at("file"), 0));
+    calls.refuses("files::read_plain", || files::read_plain(&at("folder"), &limits::LOG));
+    calls.refuses("files::read_known", || files::read_known(&at("file"), 0));
     calls.refuses("files::open_plain", || files::open_plain(&at("folder"), fs::OpenOptions::new().read(true)));
     calls.refuses("files::publish", || files::publish(&directory.path().join("folder/.."), |_| Ok(())));
     calls.finish(250);
