@@ -30,7 +30,7 @@ fn a_learned_grid_is_written_and_sampled_with() {
             (said, read(dir.path().join("s.npy")))
         };
         let (said, by_file) = drawn(&format!("--times {d}/g.json"));
-        assert!(said.contains(&format!("{solver}")) && said.contains("3 listed steps"), "{said}");
+        assert!(said.contains(solver) && said.contains("3 listed steps"), "{said}");
         assert_eq!(by_file, drawn(&format!("--times {} --solver {solver}", times.join(","))).1);
         let (said, _) = drawn(&format!("--times {d}/g.json --solver midpoint"));
         assert!(said.contains("midpoint, 3 listed steps"), "{said}");

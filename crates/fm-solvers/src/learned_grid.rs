@@ -31,7 +31,7 @@
 //! let fine = Grid::Uniform.times(300)?;
 //! let states: Vec<Array2<f64>> = fine.iter().map(|t| array![[t.powi(3)]]).collect();
 //! let times = equal_error(&states, 2, 1)?;
-//! assert!((times[1] - 0.5f64.powf(2.0 / 3.0)).abs() < 1e-3); // half of t^(3/2)
+//! assert!((times[1] - 0.5f64.powf(2.0 / 3.0)).abs() < 0.01); // half of t^(3/2), and a floor
 //! // The best time of two Euler steps with v = 3 t^2 is at 2 / 3.
 //! let euler = |times: &[f64]| Ok(array![[3.0 * times[1].powi(2) * (1.0 - times[1])]]);
 //! let found = least_squares(euler, &array![[1.0]], &times, &LeastSquares::default())?;

@@ -36,7 +36,7 @@ impl Bench {
         }
         let line = |i: usize| {
             let (x, y) = ((i as f64 * 0.7).sin(), (i as f64 * 1.3).cos());
-            if i % 2 == 0 { format!("{},{y},a\n", x + 3.0) } else { format!("{x},{},b\n", y - 3.0) }
+            if i.is_multiple_of(2) { format!("{},{y},a\n", x + 3.0) } else { format!("{x},{},b\n", y - 3.0) }
         };
         let text: String = (0..200).map(line).collect();
         std::fs::write(dir.path().join("classes.csv"), format!("x,y,kind\n{text}")).unwrap();
