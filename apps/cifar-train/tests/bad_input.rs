@@ -167,7 +167,7 @@ fn what_cannot_be_evaluated_is_told_in_a_line() {
             format!("evaluate --samples {d}/colour.npy --data digits --metrics kid --cache {d}/cache"),
             "cannot compare pixels of [3, 32, 32]",
         ),
-        (format!("{both} --metrics fd --statistics {d}/w.pth"), "is no zip"),
+        (format!("{both} --metrics fd --statistics {d}/w.pth"), "it is not a zip archive"),
         (format!("{both} --metrics kid --save-statistics {d}/s.npz"), "ask for fd or fid too"),
         (format!("{both} --metrics nn --cache {d}/w.pth"), "choose another place with --cache"),
     ] {

@@ -19,7 +19,8 @@ crate::options! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct FlowConfig, flags FlowArgs {
         "Objective" {
-            @choice("What the network learns: a flow, or a flow map that samples in few steps")
+            /// Learn a flow, or a flow map that samples in few steps: flow, split, shortcut,
+            /// meanflow, imf, lsd.
             task: TaskKind = TaskKind::default(), arg(value_name = "TASK");
             @choice("How source rows are paired with data rows")
             coupling: CouplingKind = CouplingKind::Independent, arg(value_name = "HOW");

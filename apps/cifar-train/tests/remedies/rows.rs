@@ -17,6 +17,11 @@ pub(crate) const TRAINING: [Row; 39] = [
         "TRAIN --random-crop 1 --data-on-device never",
     ),
     (
+        "TRAIN --task split --checkpoint-activations true",
+        "drop --checkpoint-activations, or give a --micro-batch-size",
+        "TRAIN --task split --micro-batch-size 4",
+    ),
+    (
         "TRAIN --random-crop 1 --excess-loss true --coupling independent --conditional false",
         "the least loss on augmented images is not known; drop --excess-loss",
         "TRAIN --random-crop 1 --coupling independent --conditional false",

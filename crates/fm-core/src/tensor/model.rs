@@ -34,8 +34,8 @@ pub trait VelocityModel: Debug + Send {
         None
     }
 
-    /// Whether the network takes rows x of this shape: by default the [row shape](Self::row_shape), or
-    /// any if that is not fixed.
+    /// Whether the network takes rows x of this shape: by default the [row
+    /// shape](Self::row_shape), or any if that is not fixed.
     fn takes(&self, row: &[i64]) -> bool {
         self.row_shape().is_none_or(|own| own == row)
     }
@@ -57,8 +57,8 @@ pub trait VelocityModel: Debug + Send {
         false
     }
 
-    /// The mean velocity u(x, t, h | condition) from t to t + h on the trajectory through x, so that
-    /// x + h u is its point at t + h. Shapes are those of [`forward`](Self::forward), and h is (B)
+    /// The mean velocity u(x, t, h | condition) from t to t + h on the trajectory through x, so
+    /// that x + h u is its point at t + h. Shapes are those of [`forward`](Self::forward), and h is (B)
     /// or (1), as t. u(x, t, 0) is the velocity. `train` is as in [`forward_t`](Self::forward_t).
     /// `None` for a network without intervals, the default.
     fn mean_velocity(

@@ -1,8 +1,8 @@
 //! Flow maps: networks that jump over an interval of time, trained without a teacher.
 //!
-//! A flow map predicts the mean velocity u(x, t, h) from t to t + h on the trajectory through x: the
-//! point at t + h is x + h u(x, t, h). At h = 0 it is the velocity. One training gives a network
-//! that samples in one or a few steps, and by any solver as well.
+//! A flow map predicts the mean velocity u(x, t, h) from t to t + h on the trajectory through x:
+//! the point at t + h is x + h u(x, t, h). At h = 0 it is the velocity. One training gives a
+//! network that samples in one or a few steps, and by any solver as well.
 //!
 //! Each task regresses u(x_t, t, h) onto a target, for which no gradient is computed. With v the
 //! target of flow matching at x_t, and D the derivative along a direction (dx, dt, dh):
