@@ -132,7 +132,7 @@ fn a_trajectory_has_the_states_at_equal_times() {
     let sample = |flags: &str| {
         format!("sample --checkpoint {run} --num-samples 2 --cfg-scale 1 --class-label 3 {flags} --out {}", at("x.png"))
     };
-    succeed(&sample(&format!("--num-steps 99 --trajectory {}", at("states.npy"))));
+    succeed(&sample(&format!("--solver euler --num-steps 99 --trajectory {}", at("states.npy"))));
     let states: Array5<f32> = read_npy(d.join("states.npy")).unwrap();
     ndarray_npy::write_npy(d.join("now.npy"), &states.index_axis(Axis(0), 50).to_owned()).unwrap();
     succeed(&format!(

@@ -58,9 +58,9 @@ pub trait VelocityModel: Debug + Send {
     }
 
     /// The mean velocity u(x, t, h | condition) from t to t + h on the trajectory through x, so
-    /// that x + h u is its point at t + h. Shapes are those of [`forward`](Self::forward), and h is (B)
-    /// or (1), as t. u(x, t, 0) is the velocity. `train` is as in [`forward_t`](Self::forward_t).
-    /// `None` for a network without intervals, the default.
+    /// that x + h u is its point at t + h. Shapes are those of [`forward`](Self::forward), and h is
+    /// (B) or (1), as t. u(x, t, 0) is the velocity. `train` is as in
+    /// [`forward_t`](Self::forward_t). `None` for a network without intervals, the default.
     fn mean_velocity(
         &self,
         x: &Tensor,
