@@ -116,7 +116,7 @@ fn statistics_come_from_numpy_and_are_the_same_mean_and_covariance() {
         let error = statistics::read(&path).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains(says) && error.contains("numpy.savez"), "{error}");
     };
-    told("text.npz", b"no zip", "is no zip");
+    told("text.npz", b"no zip", "is not a zip archive");
     let mut one = ours.clone();
     one.covariance = Array2::eye(5);
     told("shapes.npz", &statistics::write(&one).unwrap(), "mu is of shape [6] and sigma of [5, 5]");

@@ -28,6 +28,11 @@ fn every_name_is_read_as_it_is_written_and_pairs() {
             let text = serde_json::to_string(&kind).unwrap();
             assert_eq!(serde_json::from_str::<CouplingKind>(&text).unwrap(), kind);
             let reports = Reports::default();
+            if kind.semidiscrete().is_some() {
+                let refused = kind.build(Metric::default(), PairSampling::default(), PathKind::Linear, true);
+                assert!(matches!(refused, Err(OtError::WholeData { .. })));
+                continue;
+            }
             let built =
                 kind.build_reporting(Metric::default(), PairSampling::default(), BRIDGE, true, &reports).unwrap();
             let pairing = built.couple(&batch, &mut Key::new(0, 0, Stream::Coupling).generator(0)).unwrap();
