@@ -133,10 +133,12 @@ pub(crate) trait NetworkConfig {
     }
 
     /// Whether the network takes an interval.
-    fn interval(&self) -> bool;
+    fn interval(&self) -> bool {
+        false
+    }
 
-    /// Makes the network with or without an interval.
-    fn set_interval(&mut self, interval: bool);
+    /// Makes the network with or without an interval; does nothing for a network that takes none.
+    fn set_interval(&mut self, _interval: bool) {}
 
     /// Whether the output has a second half for the variance, which is not used.
     fn learns_sigma(&self) -> bool {
