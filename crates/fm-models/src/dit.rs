@@ -250,7 +250,7 @@ impl Dit {
         let e = self.config.time.embed(t, FREQUENCIES).to_kind(first.ws.kind());
         let mut c = second.forward(&first.forward(&e).silu());
         if let Some(interval) = &self.interval {
-            c = c + interval.forward(h.unwrap_or(&t.zeros_like()));
+            c = &c + interval.forward(h.unwrap_or(&t.zeros_like()));
         }
         let null = self.config.null_class.then_some(self.config.classes);
         match self.classes.as_ref().and_then(|table| look_up(table, condition, null, t)) {

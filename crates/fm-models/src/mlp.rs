@@ -169,7 +169,7 @@ impl Mlp {
             }
             state = layer.forward(&state);
             if let (0, Some(column), Some(h)) = (i, &self.interval, h) {
-                state = state + column.forward(h);
+                state = &state + column.forward(h);
             }
         }
         state.to_kind(x.kind())

@@ -192,7 +192,7 @@ impl Sequence {
         let kind = first.ws.kind();
         let mut c = second.forward(&first.forward(&self.config.time.embed(t, FREQUENCIES).to_kind(kind)).silu());
         if let Some(interval) = &self.interval {
-            c = c + interval.forward(h.unwrap_or(&t.zeros_like()));
+            c = &c + interval.forward(h.unwrap_or(&t.zeros_like()));
         }
         if let Some([first, second]) = &self.vectors {
             // Without a condition, the vector is zero.

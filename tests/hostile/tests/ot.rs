@@ -267,9 +267,9 @@ fn semidiscrete_couplings_of_any_data_and_options() {
     for (name, data) in matrices() {
         let found = || fit(&data, good);
         if is_finite(&data) {
-            calls.survives(&format!("fit to {name}"), &found);
+            calls.survives(&format!("fit to {name}"), found);
         } else {
-            calls.refuses(&format!("fit to {name}"), &found);
+            calls.refuses(&format!("fit to {name}"), found);
         }
     }
     let data = array![[0.0, 1.0], [2.0, 3.0]];
@@ -283,10 +283,10 @@ fn semidiscrete_couplings_of_any_data_and_options() {
             ("eps", SemidiscreteOptions { eps: number, ..good }),
             ("average", SemidiscreteOptions { average: number, ..good }),
         ] {
-            calls.survives(&format!("{name} {number:e}"), &|| fit(&data, options));
+            calls.survives(&format!("{name} {number:e}"), || fit(&data, options));
         }
         let pairs = Semidiscrete::new(data.clone(), Metric::SquaredEuclidean);
         let with = || pairs.clone().and_then(|pairs| pairs.with_potentials(&[0.0, number])).map(|_| ());
-        calls.survives(&format!("potential {number:e}"), &with);
+        calls.survives(&format!("potential {number:e}"), with);
     }
 }

@@ -102,15 +102,15 @@ fn remedies_for_variables_work() {
 
 #[test]
 fn remedies_for_training_work() {
-    follow(&TRAINING);
+    follow(TRAINING);
 }
 
 #[test]
 fn remedies_for_samples_work() {
-    follow(&SAMPLES);
+    follow(SAMPLES);
 }
 
 #[test]
 fn remedies_for_evaluation_and_reflow_work() {
-    follow(&EVALUATION);
+    follow(EVALUATION);
 }

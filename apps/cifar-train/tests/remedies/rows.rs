@@ -3,7 +3,7 @@
 /// A command that fails, a part of its message, and the command after the remedy.
 pub(crate) type Row = (&'static str, &'static str, &'static str);
 
-pub(crate) const TRAINING: [Row; 39] = [
+pub(crate) const TRAINING: &[Row] = &[
     ("TRAIN --random-rotation 200", "choose 0 to 180 degrees", "TRAIN --random-rotation 20"),
     ("TRAIN --random-crop 8", "cannot augment the images (--random-crop", "TRAIN --random-crop 7"),
     (
@@ -126,7 +126,7 @@ pub(crate) const TRAINING: [Row; 39] = [
     ("TRAIN --device cuda:9", "(--device cpu works)", "TRAIN --device cpu"),
 ];
 
-pub(crate) const SAMPLES: [Row; 35] = [
+pub(crate) const SAMPLES: &[Row] = &[
     (
         "convert {d}/run {d}/turned.safetensors --output-time-direction data-to-noise",
         "write a .pt with --output-time-direction",
@@ -260,7 +260,7 @@ pub(crate) const SAMPLES: [Row; 35] = [
     ),
 ];
 
-pub(crate) const EVALUATION: [Row; 26] = [
+pub(crate) const EVALUATION: &[Row] = &[
     (
         "reflow --rounds 1 --out {d}/rounds",
         "reflow needs a model that makes the pairs; give --teacher RUN",
@@ -395,7 +395,7 @@ pub(crate) const EVALUATION: [Row; 26] = [
 
 /// As [`Row`], with environment variables in place of the command that fails; the remedy changes or
 /// unsets them, or makes them needless.
-pub(crate) const VARIABLES: [Row; 2] = [
+pub(crate) const VARIABLES: &[Row] = &[
     ("RANK=3 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=29500", "set it, or unset it", "TRAIN"),
     ("HOME= XDG_CACHE_HOME=", "there is no home to keep features in; give --cache DIR", "IMAGES"),
 ];

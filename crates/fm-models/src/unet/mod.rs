@@ -61,7 +61,7 @@ impl UNet {
         let e = self.config.time.embed(t, self.config.channels).to_kind(first.ws.kind());
         let mut e = second.forward(&self.config.time_activation.forward(&first.forward(&e)));
         if let Some(interval) = &self.interval {
-            e = e + interval.forward(h.unwrap_or(&t.zeros_like()));
+            e = &e + interval.forward(h.unwrap_or(&t.zeros_like()));
         }
         let null = self.config.null_class.then_some(self.config.classes);
         match self.label_emb.as_ref().and_then(|table| look_up(table, condition, null, t)) {
