@@ -72,7 +72,7 @@ fm_app::options! {
             /// Threads that prefetch batches and solve their couplings; 0 does both in the training
             /// loop. The results are identical.
             num_workers: usize = 2, arg(value_name = "N", hide = true);
-            /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+            /// Device: auto (CUDA if it works, else the CPU), cpu, cuda or cuda:N.
             device: String = "auto".into();
             /// Precision of the network's computations; weights, EMA and normalisation layers are
             /// always f32. A run stores what `auto` was resolved to.

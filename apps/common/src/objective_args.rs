@@ -19,8 +19,7 @@ crate::options! {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct FlowConfig, flags FlowArgs {
         "Objective" {
-            /// Learn a flow, or a flow map that samples in few steps: flow, split, shortcut,
-            /// meanflow, imf, lsd.
+            /// Learn a flow, or a flow map: split, shortcut, meanflow, imf or lsd.
             task: TaskKind = TaskKind::default(), arg(value_name = "TASK");
             @choice("How source rows are paired with data rows")
             coupling: CouplingKind = CouplingKind::Independent, arg(value_name = "HOW");

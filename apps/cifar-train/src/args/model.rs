@@ -26,7 +26,7 @@ pub(crate) struct Which {
     pub(crate) weights: WhichWeights,
     #[command(flatten)]
     pub(crate) file: FileArgs,
-    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+    /// Device: auto (CUDA if it works, else the CPU), cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto", help_heading = "Hardware")]
     pub(crate) device: String,
 }

@@ -37,7 +37,7 @@ fm_app::options! {
             /// Threads that prefetch batches; 0 does so in the training loop. The results are
             /// identical.
             num_workers: usize = 1, arg(value_name = "N", hide = true);
-            /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+            /// Device: auto (CUDA if it works, else the CPU), cpu, cuda or cuda:N.
             device: String = "auto".into();
         }
         "Output" {

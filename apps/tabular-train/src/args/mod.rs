@@ -138,7 +138,7 @@ pub(crate) struct DrawArgs {
     /// Random seed of the noise.
     #[arg(long, default_value_t = 0, help_heading = "Sampling")]
     pub(crate) seed: u64,
-    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+    /// Device: auto (CUDA if it works, else the CPU), cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto", help_heading = "Hardware")]
     pub(crate) device: String,
 }
@@ -262,7 +262,7 @@ pub(crate) struct LikelihoodOf {
     /// Write the log-densities of the rows, one per line.
     #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
-    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+    /// Device: auto (CUDA if it works, else the CPU), cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto", help_heading = "Hardware")]
     pub(crate) device: String,
 }
@@ -283,7 +283,7 @@ pub(crate) struct VelocityArgs {
     /// Write the output of the network, one line per point, in its standardised units.
     #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
     pub(crate) out: PathBuf,
-    /// Device: auto (CUDA if it works, otherwise the CPU), cpu, cuda or cuda:N.
+    /// Device: auto (CUDA if it works, else the CPU), cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto", help_heading = "Hardware")]
     pub(crate) device: String,
 }
