@@ -18,6 +18,7 @@
 //! | [`state`] | the operations that solvers and paths need of arrays and tensors |
 //! | [`data`] | the interface of a data set, and the order of its rows in training |
 //! | [`rng`] | randomness as a pure function of (seed, step, stream, row) |
+//! | [`budget`] | limits on the memory and work that reading a file may cost |
 //! | [`named_flow`] | a flow of built-in parts as a value that files store |
 //! | [`choice`](mod@choice) | the text form of everything that is chosen by name |
 //! | [`normal`] | the standard normal distribution: density, probability, quantile |

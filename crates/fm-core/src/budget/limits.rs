@@ -1,7 +1,6 @@
 //! The limits of each kind of file that is read; the table of SECURITY.md shows the same numbers.
 
-/// A number of bytes that follows from the length n of a file: `fixed + n * times / over`, and at
-/// most `most`.
+/// A number of bytes that follows from the length n of a file: `fixed + n * times / over`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
     /// Bytes for any file.
@@ -10,28 +9,24 @@ pub struct Line {
     pub times: u64,
     /// Denominator of the bytes per byte of the file.
     pub over: u64,
-    /// The most bytes.
-    pub most: u64,
 }
 
 impl Line {
     /// `fixed + times * n`.
     pub const fn new(fixed: u64, times: u64) -> Self {
-        Self { fixed, times, over: 1, most: u64::MAX }
+        Self { fixed, times, over: 1 }
     }
 
     /// The bytes for a file of this length.
     pub const fn of(&self, length: u64) -> u64 {
-        let each = length.saturating_mul(self.times) / self.over;
-        let all = each.saturating_add(self.fixed);
-        if all < self.most { all } else { self.most }
+        (length.saturating_mul(self.times) / self.over).saturating_add(self.fixed)
     }
 }
 
 /// The limits of a kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// What the file should be, as in "too tangled to be weights".
+    /// What the file should be, as in "more work than weights of its size needs".
     pub kind: &'static str,
     /// The longest file that is read, in bytes.
     pub longest: u64,
@@ -115,10 +110,10 @@ pub const ARRAYS: Limits = Limits {
 pub const STATISTICS: Limits = Limits {
     kind: "a file of statistics",
     longest: ANY,
-    bytes: Line { fixed: 16 << 20, times: 5, over: 4, most: ANY },
+    bytes: Line { fixed: 16 << 20, times: 5, over: 4 },
     work: Line::new(4 << 20, 4),
     parts: (100, "arrays"),
-    remedy: "make it again with evaluate --statistics",
+    remedy: "make it again with evaluate --save-statistics",
 };
 
 /// An image: pixels, decoders and two copies. Deflate and the codes of other formats pack about a
@@ -169,16 +164,6 @@ pub const CHECKPOINT_HEADER: Limits = Limits { longest: 1 << 21, ..WEIGHTS_HEADE
 
 /// The header of a shard of pairs; three tensors need much less.
 pub const PAIRS_HEADER: Limits = Limits { longest: 1 << 16, ..WEIGHTS_HEADER };
-
-/// A part of a checkpoint or of pairs, whose length another file states.
-pub const PART: Limits = Limits {
-    kind: "a part of a run",
-    longest: ANY,
-    bytes: Line::new(1 << 20, 2),
-    work: Line::new(1 << 20, 8),
-    parts: (50_000, "tensors"),
-    remedy: "make it again",
-};
 
 /// A log of JSON lines; parsed lines take up to 8 times their text.
 pub const LOG: Limits = Limits {
@@ -244,7 +229,7 @@ pub const CIFAR10_ARCHIVE: Limits = Limits {
 };
 
 /// All limits.
-pub const ALL: [&Limits; 21] = [
+pub const ALL: [&Limits; 20] = [
     &WEIGHTS,
     &WEIGHTS_HEADER,
     &DESCRIPTION,
@@ -258,7 +243,6 @@ pub const ALL: [&Limits; 21] = [
     &META,
     &CHECKPOINT_HEADER,
     &PAIRS_HEADER,
-    &PART,
     &LOG,
     &CONFIG,
     &TABLE_OF_RESULTS,

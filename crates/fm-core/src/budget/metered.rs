@@ -7,7 +7,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 const CALL: u64 = 16;
 
 /// A file whose parser may read as many bytes as the budget has work for: a parser that looks for
-/// something again and again ends with [`OverBudget::Work`].
+/// something again and again ends with [`OverBudget::Work`]. A buffer belongs inside, as in
+/// `Metered<BufReader<File>>`: seeks within it keep it, and only bytes that the parser gets count.
 #[derive(Debug)]
 pub struct Metered<R> {
     from: R,
@@ -26,7 +27,7 @@ pub struct Unpacked<R> {
 impl Budget {
     /// A reader with the work that is left.
     pub fn metered<R>(&self, from: R) -> Metered<R> {
-        Metered { from, left: self.work_left(), over: self.tangled() }
+        Metered { from, left: self.work_left(), over: self.overworked() }
     }
 
     /// A reader of unpacked data, with the memory that is left.
@@ -61,7 +62,20 @@ impl<R: Read> Read for Metered<R> {
 impl<R: Seek> Seek for Metered<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.charge(0)?;
-        self.from.seek(to)
+        // BufReader drops its buffer on other seeks, which zip makes after each entry.
+        let by = match to {
+            SeekFrom::Start(to) => i64::try_from(i128::from(to) - i128::from(self.from.stream_position()?)).ok(),
+            SeekFrom::Current(by) => Some(by),
+            SeekFrom::End(_) => None,
+        };
+        let Some(by) = by else { return self.from.seek(to) };
+        self.from.seek_relative(by)?;
+        self.from.stream_position()
+    }
+
+    fn stream_position(&mut self) -> io::Result<u64> {
+        self.charge(0)?;
+        self.from.stream_position()
     }
 }
 
@@ -76,7 +90,7 @@ impl<R: Read> Read for Unpacked<R> {
 #[cfg(test)]
 mod tests {
     use crate::budget::{Budget, OverBudget, limits};
-    use std::io::{self, Cursor, Read, Seek};
+    use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
     fn over(result: io::Result<usize>) -> OverBudget {
         *result.unwrap_err().into_inner().unwrap().downcast().unwrap()
@@ -97,6 +111,42 @@ mod tests {
         assert!((40..=64).contains(&rounds), "{rounds}");
         assert!(matches!(error, OverBudget::Work { kind: "an array", .. }));
         assert!(reader.rewind().is_err() && reader.read(&mut [0]).is_err(), "it stays exhausted");
+    }
+
+    /// A file that counts the bytes that are read from it.
+    struct Counted(Cursor<Vec<u8>>, usize);
+
+    impl Read for Counted {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            let n = self.0.read(bytes)?;
+            self.1 += n;
+            Ok(n)
+        }
+    }
+
+    impl Seek for Counted {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    #[test]
+    fn seeks_keep_the_buffer_of_a_reader() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(1 << 16).collect();
+        let budget = Budget::new(&limits::ARRAY, 1 << 16).unwrap();
+        let mut reader = budget.metered(BufReader::new(Counted(Cursor::new(bytes), 0)));
+        let mut two = [0; 2];
+        for to in (0..1 << 10).map(|k| 64 * k) {
+            assert_eq!(reader.seek(SeekFrom::Start(to)).unwrap(), to);
+            reader.read_exact(&mut two).unwrap();
+            assert_eq!((two, reader.stream_position().unwrap()), ([to as u8, to as u8 + 1], to + 2));
+        }
+        assert_eq!(reader.from.get_ref().1, 1 << 16, "each byte is read once");
+        assert_eq!(reader.seek(SeekFrom::Current(-2)).unwrap(), (1 << 16) - 64);
+        assert_eq!(reader.seek(SeekFrom::End(-1)).unwrap(), (1 << 16) - 1);
+        reader.read_exact(&mut two[..1]).unwrap();
+        assert_eq!(two[0], 255);
+        assert!(reader.seek(SeekFrom::Start(u64::MAX)).is_ok_and(|at| at == u64::MAX));
     }
 
     #[test]

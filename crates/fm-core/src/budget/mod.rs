@@ -14,7 +14,7 @@
 //! assert_eq!(budget.bytes_left(), (40 << 20) + 2 * 1000);
 //! budget.take_bytes(600)?;
 //! assert_eq!(budget.bytes_left(), (40 << 20) + 1400);
-//! assert!(matches!(budget.take_bytes(1 << 40), Err(OverBudget::Bytes { .. })));
+//! assert!(matches!(budget.take_bytes(1_u64 << 40), Err(OverBudget::Bytes { .. })));
 //! // A configuration of a gigabyte is refused before it is read.
 //! assert!(matches!(Budget::new(&limits::CONFIG, 1 << 30), Err(OverBudget::Length { length, .. }) if length == 1 << 30));
 //! # Ok::<(), OverBudget>(())
@@ -28,6 +28,6 @@ mod zip;
 
 pub use limits::Limits;
 pub use metered::{Metered, Unpacked};
-pub use plain::{open, read};
+pub use plain::{NotPlain, open, read};
 pub use spend::{Budget, OverBudget, json_values};
 pub use zip::check_zip;

@@ -6,17 +6,25 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
+/// Something else in place of a plain file: the cause of an [`io::Error`] of [`open`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is {kind}, not a plain file")]
+pub struct NotPlain {
+    /// What it is, as in "a folder".
+    pub kind: &'static str,
+}
+
 /// Opens a plain file, and makes its budget. Links are followed.
 ///
 /// # Errors
-/// Those of the operating system; [`ErrorKind::InvalidInput`] for a folder, a pipe or a device,
-/// which is not opened; and [`OverBudget::Length`](super::OverBudget::Length).
+/// Those of the operating system; [`ErrorKind::InvalidInput`] with [`NotPlain`] for a folder, a pipe
+/// or a device, which is not opened; and [`OverBudget::Length`](super::OverBudget::Length).
 pub fn open(path: &Path, limits: &'static Limits) -> io::Result<(File, Budget)> {
     // Opening a pipe waits for its writer, so the kind is checked before.
     let found = fs::metadata(path)?;
     if !found.is_file() {
         let kind = if found.is_dir() { "a folder" } else { "a device, a pipe or a socket" };
-        return Err(io::Error::new(ErrorKind::InvalidInput, format!("it is {kind}, not a plain file")));
+        return Err(io::Error::new(ErrorKind::InvalidInput, NotPlain { kind }));
     }
     let file = File::open(path)?;
     let budget = Budget::new(limits, file.metadata()?.len())?;

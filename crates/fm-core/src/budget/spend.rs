@@ -17,13 +17,13 @@ pub enum OverBudget {
         remedy: &'static str,
     },
     /// A file whose values take too much memory.
-    #[error("it describes more values than a file of its size can hold; {remedy}")]
+    #[error("it needs more memory than a file of its size may; {remedy}")]
     Bytes {
         /// What to do.
         remedy: &'static str,
     },
     /// A file that takes too much work.
-    #[error("it is too tangled to be {kind}: it repeats its parts; {remedy}")]
+    #[error("reading it takes more work than {kind} of its size needs; {remedy}")]
     Work {
         /// What the file should be.
         kind: &'static str,
@@ -118,7 +118,7 @@ impl Budget {
     /// [`OverBudget::Work`] if so much is not left; nothing is charged then.
     pub fn spend_work(&mut self, bytes: impl TryInto<u64>) -> Result<(), OverBudget> {
         let left = self.work.checked_sub(bytes.try_into().unwrap_or(u64::MAX));
-        self.work = left.ok_or_else(|| self.tangled())?;
+        self.work = left.ok_or_else(|| self.overworked())?;
         Ok(())
     }
 
@@ -132,7 +132,7 @@ impl Budget {
         if count > most { Err(OverBudget::Parts { count, parts, most, remedy }) } else { Ok(()) }
     }
 
-    pub(super) fn tangled(&self) -> OverBudget {
+    pub(super) fn overworked(&self) -> OverBudget {
         OverBudget::Work { kind: self.limits.kind, remedy: self.limits.remedy }
     }
 
@@ -156,9 +156,9 @@ mod tests {
     fn a_budget_ends() {
         let mut budget = Budget::new(&limits::WEIGHTS, 1 << 20).unwrap();
         budget.take_bytes((2 << 20) + (40 << 20)).unwrap();
-        assert!(budget.take_bytes(1).unwrap_err().to_string().contains("more values than"));
+        assert!(budget.take_bytes(1).unwrap_err().to_string().contains("more memory than"));
         budget.spend_work((8 << 20) + (40 << 20)).unwrap();
-        assert!(budget.spend_work(1).unwrap_err().to_string().contains("tangled"));
+        assert!(budget.spend_work(1).unwrap_err().to_string().contains("more work than weights of its size needs"));
         assert!(Budget::new(&limits::WEIGHTS, u64::MAX).unwrap().take_bytes(u64::MAX).is_ok());
         assert!(budget.take_bytes(u128::MAX).is_err(), "what is no u64 is too much");
     }
@@ -169,7 +169,7 @@ mod tests {
             let budget = Budget::new(limits, 0).unwrap();
             let parts = OverBudget::Parts { count: u64::MAX, parts: limits.parts.1, most: 1, remedy: limits.remedy };
             let length = OverBudget::Length { length: u64::MAX, most: limits.longest, remedy: limits.remedy };
-            for error in [budget.tangled(), budget.unpacks_too_far(), parts, length] {
+            for error in [budget.overworked(), budget.unpacks_too_far(), parts, length] {
                 let text = error.to_string();
                 assert!(text.len() < 160 && text.matches("; ").count() == 1, "{text}");
                 assert_eq!(format!("{}; {}", error.cause(), limits.remedy), text);
