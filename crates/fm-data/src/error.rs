@@ -185,7 +185,7 @@ mod tests {
         let option = DataError::Option { what: "an encoding", given: long.clone(), remedy: long.clone() };
         let unknown = DataError::UnknownImages { given: long.clone(), near: "cifar10-test" };
         let large = DataError::TooLarge { path: long.clone().into(), bytes: u64::MAX };
-        let other = DataError::NotAFile { path: long.clone().into(), kind: "a device, pipe or socket" };
+        let other = DataError::NotAFile { path: long.clone().into(), kind: "a device, a pipe or a socket" };
         let known = [columns, option, unknown, large, other];
         let points = DataError::UnknownPoints { given: long.clone(), known: long.clone() };
         for error in known.into_iter().chain([points, DataError::Images { problem: long }]) {

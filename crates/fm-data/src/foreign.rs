@@ -32,7 +32,7 @@ const ENDINGS: [(&[&str], &str, &str, &str); 7] = [
     ),
     (
         &[".pkl", ".pickle", ".pt", ".pth", ".safetensors", ".h5", ".hdf5", ".mat", ".nc", ".lmdb", ".tfrecord"],
-        "a file of Python or MATLAB",
+        "a file of another library",
         ARRAYS,
         "save the array with numpy.save",
     ),
@@ -43,25 +43,26 @@ const ARRAYS: &str = "save the images with numpy.save, or as files in one folder
 
 /// The kind of data that a name is given for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum DataKind {
     Images,
     Table,
 }
 
-/// Why a name that no reader takes is not data, if its ending or a folder of that name tells.
-pub(crate) fn refused(name: &str, wanted: Wanted) -> Option<DataError> {
+/// The error for a name that no reader accepts, if its ending or a folder of that name gives the
+/// cause.
+pub(crate) fn refused(name: &str, kind: DataKind) -> Option<DataError> {
     let malformed =
         |problem: String, remedy: &str| DataError::Malformed { path: name.into(), problem, remedy: remedy.into() };
     if Path::new(name).is_dir() {
-        return Some(match wanted {
-            Wanted::Images => malformed("it is a folder without the word for one".into(), "write folder: before it"),
-            Wanted::Table => malformed("it is a folder".into(), "name a file in it"),
+        return Some(match kind {
+            DataKind::Images => malformed("it is a folder".into(), "write folder:DIR"),
+            DataKind::Table => malformed("it is a folder".into(), "name a file in it"),
         });
     }
     let lower = name.to_ascii_lowercase();
     let found = |endings: &[&str]| endings.iter().any(|end| lower.len() > end.len() && lower.ends_with(end));
     let (_, what, images, table) = ENDINGS.iter().find(|(endings, ..)| found(endings))?;
-    Some(malformed(format!("its ending is that of {what}"), if wanted == Wanted::Images { images } else { table }))
+    Some(malformed(format!("its ending is that of {what}"), if kind == DataKind::Images { images } else { table }))
 }
 
 #[cfg(test)]
@@ -79,13 +80,13 @@ mod tests {
             ("x.parquet", "numpy.save", "to_csv"),
             ("train.mat", "numpy.save", "numpy.save"),
         ] {
-            let texts = (told(name, Wanted::Images), told(name, Wanted::Table));
+            let texts = (told(name, DataKind::Images), told(name, DataKind::Table));
             assert!(texts.0.contains(images) && texts.1.contains(table), "{texts:?}");
         }
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().display().to_string();
-        assert!(told(&path, Wanted::Images).ends_with("write folder: before it"));
-        assert!(told(&path, Wanted::Table).ends_with("name a file in it"));
-        assert_eq!((told("moons", Wanted::Table), told(".zip", Wanted::Table)), (String::new(), String::new()));
+        assert!(told(&path, DataKind::Images).ends_with("it is a folder; write folder:DIR"));
+        assert!(told(&path, DataKind::Table).ends_with("name a file in it"));
+        assert_eq!((told("moons", DataKind::Table), told(".zip", DataKind::Table)), (String::new(), String::new()));
     }
 }

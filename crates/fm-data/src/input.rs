@@ -1,7 +1,7 @@
 //! Opening files: only plain files are read, and memory is checked before it is allocated.
 
 use crate::DataError;
-use fm_core::budget::{self, Budget, Limits, OverBudget};
+use fm_core::budget::{self, Budget, Limits, NotPlain, OverBudget};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -53,20 +53,19 @@ pub(crate) struct Opened {
 /// [`DataError::NotAFile`] for a folder, a device, a pipe or a socket, which may never end;
 /// [`DataError::Malformed`] for a file that is longer than its limits.
 pub(crate) fn open(path: &Path, limits: &'static Limits) -> Result<Opened, DataError> {
-    let io = |source| DataError::Io { path: path.into(), source };
-    let kind = std::fs::metadata(path).map_err(io)?.file_type();
-    if !kind.is_file() {
-        let kind = if kind.is_dir() { "a folder" } else { "a device, pipe or socket" };
-        return Err(DataError::NotAFile { path: path.into(), kind });
-    }
     let (file, budget) = budget::open(path, limits).map_err(|error| failed(path, error))?;
-    let length = file.metadata().map_err(io)?.len();
+    let length = file.metadata().map_err(|source| DataError::Io { path: path.into(), source })?.len();
     Ok(Opened { file, length, budget })
 }
 
-/// The error of reading: one of the budget is that of the file, others are those of the system.
+/// The error of opening and reading: those of the budget are those of the file, others are those of
+/// the system.
 pub(crate) fn failed(path: &Path, source: std::io::Error) -> DataError {
-    match source.get_ref().and_then(|inner| inner.downcast_ref()) {
+    let inner = source.get_ref();
+    if let Some(NotPlain { kind }) = inner.and_then(|inner| inner.downcast_ref()) {
+        return DataError::NotAFile { path: path.into(), kind };
+    }
+    match inner.and_then(|inner| inner.downcast_ref()) {
         Some(over) => exceeded(path, *over),
         None => DataError::Io { path: path.into(), source },
     }
@@ -122,7 +121,7 @@ mod tests {
         #[cfg(unix)]
         assert!(
             open("/dev/zero".as_ref(), &limits::TABLE)
-                .is_err_and(|e| e.to_string().contains("a device, pipe or socket"))
+                .is_err_and(|e| e.to_string().contains("a device, a pipe or a socket"))
         );
         std::fs::write(dir.path().join("x"), "PAR1 and more").unwrap();
         let Opened { mut file, length, .. } = open(&dir.path().join("x"), &limits::TABLE).unwrap();

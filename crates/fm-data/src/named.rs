@@ -33,7 +33,7 @@
 //! ```
 
 use crate::cifar10::{self, Split};
-use crate::foreign::{self, Wanted};
+use crate::foreign::{self, DataKind};
 use crate::npy::{ArraySource, ValueRange};
 use crate::points::{self, Toy};
 use crate::table::{self, CsvOptions, Table};
@@ -105,7 +105,7 @@ impl FromStr for ImageSource {
                 if let Some(source) = arrays(name) {
                     return source;
                 }
-                if let Some(refused) = foreign::refused(name, Wanted::Images) {
+                if let Some(refused) = foreign::refused(name, DataKind::Images) {
                     return Err(refused);
                 }
                 let near = nearest(kind, &["digits", "cifar10", "cifar10-test", "folder:DIR"]);
@@ -206,7 +206,7 @@ impl FromStr for TableSource {
             _ if text => Ok(Self::Csv(name.into())),
             _ if ArraySource::is_name(name) => Ok(Self::Npy(name.parse()?)),
             _ => points::parse(name).map(Self::Toy).map_err(|e| match e {
-                DataError::UnknownPoints { .. } => foreign::refused(name, Wanted::Table).unwrap_or(e),
+                DataError::UnknownPoints { .. } => foreign::refused(name, DataKind::Table).unwrap_or(e),
                 other => other,
             }),
         }

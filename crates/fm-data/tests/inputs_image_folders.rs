@@ -230,7 +230,7 @@ mod unix {
         assert_eq!(list.summary().left_out(Reason::Special), 4);
         for path in [fifo.as_path(), "/dev/zero".as_ref(), "/dev/null".as_ref(), &dir.path().join("a/socket.png")] {
             let text = folder::read(path).unwrap_err().to_string();
-            assert!(text.contains("it is a FIFO, socket or device; give a plain file"), "{text}");
+            assert!(text.contains("it is a device, a pipe or a socket; give a plain file"), "{text}");
         }
         assert!(folder::read(dir.path()).unwrap_err().to_string().contains("it is a folder"));
     }

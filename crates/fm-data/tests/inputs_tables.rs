@@ -114,7 +114,7 @@ fn numbers_in_other_notations_are_told_apart() {
     refused(read("a;b\n1.234,5;2\n"), &["decimal comma"]);
     refused(read("a;b\n1,234.5;2\n"), &["commas between thousands"]);
     refused(read("a,b\n1,NA\n"), &["'NA'", "drop such rows"]);
-    refused(read("a,b\n1,\n"), &["nothing is not a number", "missing"]);
+    refused(read("a,b\n1,\n"), &["the field is empty", "missing"]);
     refused(read("a,b\n1,-inf\n"), &["'-inf' is not a finite number"]);
     refused(read("a,b\n1,oak\n"), &["'oak'", "(labels)"]);
 }

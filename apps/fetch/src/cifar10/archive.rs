@@ -4,10 +4,9 @@
 //! further.
 
 use crate::budget::{self, limits};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use flate2::read::GzDecoder;
 use png::{BitDepth, ColorType};
-use std::fs;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -32,10 +31,8 @@ const LEAST_PICTURE: usize = 10 << 20;
 
 /// Reads the canonical archive or the npm package; the content shows which one it is.
 pub(super) fn read(path: &Path) -> anyhow::Result<Batches> {
-    let cannot = || format!("cannot read {}", path.display());
-    // A pipe or a device may never end.
-    ensure!(fs::metadata(path).with_context(cannot)?.is_file(), "{} is not a plain file; give one", path.display());
-    let (file, budget) = budget::open(path, &limits::CIFAR10_ARCHIVE).with_context(cannot)?;
+    let (file, budget) = budget::open(path, &limits::CIFAR10_ARCHIVE)
+        .map_err(|e| anyhow!("cannot read {}: {e}; give the archive as a plain file", path.display()))?;
     let mut archive = tar::Archive::new(budget.unpacked(GzDecoder::new(file)));
     let (mut batches, mut pictures, mut labels) = (Batches::new(), Batches::new(), Batches::new());
     let damaged = || format!("{} is truncated, or not a .tar.gz of photographs", path.display());

@@ -7,6 +7,8 @@ pub(super) enum Stop {
     End,
     /// Its bits are no code.
     Invalid,
+    /// The scans that refine the coefficients to their last bit are missing.
+    Unrefined,
 }
 
 /// The bits of a scan up to the next marker.

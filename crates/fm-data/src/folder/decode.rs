@@ -3,8 +3,8 @@
 use super::bits::Stop;
 use super::extent::{self, Extent};
 use super::{bound, jpeg, kind, scans};
-use crate::DataError;
-use fm_core::budget::{self, Budget, limits};
+use crate::{DataError, input};
+use fm_core::budget::{Budget, limits};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use std::fs::File;
@@ -52,19 +52,14 @@ fn cut_short(path: &Path, format: ImageFormat) -> DataError {
     refused(path, problem, "copy or download the whole file again, or remove it")
 }
 
-/// Opens a file. A FIFO would block, and a device has no end.
+/// Opens a file.
 fn open(path: &Path) -> Result<Opened, DataError> {
     let io = |source| DataError::Io { path: path.into(), source };
-    let about = std::fs::metadata(path).map_err(io)?;
-    if !about.is_file() {
-        let what = if about.is_dir() { "it is a folder" } else { "it is a FIFO, socket or device" };
-        return Err(refused(path, what, "give a plain file"));
-    }
-    let (file, budget) = budget::open(path, &limits::IMAGE).map_err(io)?;
+    let input::Opened { file, length, budget } = input::open(path, &limits::IMAGE)?;
     let mut reader = BufReader::new(file);
     let mut start = Vec::new();
     reader.by_ref().take(kind::START as u64).read_to_end(&mut start).map_err(io)?;
-    Ok(Opened { reader, length: about.len(), budget, start })
+    Ok(Opened { reader, length, budget, start })
 }
 
 /// Opens an image file, and fails with what the file is if it is not one.
@@ -108,6 +103,9 @@ pub(super) fn decode(path: &Path, turn: bool) -> Result<Decoded, DataError> {
             scans::check(&bytes).map_err(|stop| match stop {
                 Stop::End => cut_short(path, format),
                 Stop::Invalid => undecodable(path, format, "its data are damaged"),
+                Stop::Unrefined => {
+                    refused(path, "its last scans are missing", "save it again as a baseline JPEG, or remove it")
+                }
             })?;
             image
         }
@@ -186,12 +184,16 @@ fn pixels(
         let problem = format!("it has {width} x {height} pixels, and an image has at most {MOST_PIXELS}");
         return Err(refused(path, problem, "scale it down, cut it into tiles, or remove it"));
     }
-    let passes = pixels.saturating_mul(found.passes.max(1));
-    let costs = budget.take_bytes(bound::needed(format, pixels, decoder.total_bytes()));
-    if costs.and_then(|()| budget.spend_work(passes)).is_err() {
+    if budget.take_bytes(bound::needed(format, pixels, decoder.total_bytes())).is_err() {
         let problem =
             format!("it claims {width} x {height} pixels in {length} bytes, too few for an image of that size");
         return Err(refused(path, problem, REMOVE));
+    }
+    let scans = found.passes.max(1);
+    if budget.spend_work(pixels.saturating_mul(scans)).is_err() {
+        let problem =
+            format!("it has {scans} scans of {width} x {height} pixels in {length} bytes, more than an encoder writes");
+        return Err(refused(path, problem, "save it again"));
     }
     // Pillow, which the reference implementations of metrics use, turns TIFF alone.
     let turn = turn || format == ImageFormat::Tiff;

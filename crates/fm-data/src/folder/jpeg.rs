@@ -5,7 +5,7 @@ use super::walker::Walker;
 use image::metadata::Orientation;
 use std::io::{self, BufRead, ErrorKind, Seek};
 
-/// What the markers say.
+/// The contents of the markers.
 #[derive(Debug, Default)]
 pub(super) struct Markers {
     /// Height and width as stored.

@@ -30,7 +30,7 @@ impl Listing {
     /// classes.
     pub fn new(folder: &Path) -> Result<Self, DataError> {
         if folder.is_file() {
-            return Err(refused(folder, "it is a file, not a folder", "give its folder; unpack an archive first"));
+            return Err(refused(folder, "it is a file, not a folder", "give the folder that contains the images"));
         }
         if !folder.is_dir() {
             let remedy = "check the path".into();

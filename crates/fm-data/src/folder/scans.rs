@@ -16,7 +16,7 @@ struct Component {
     blocks: [usize; 2],
     /// The coefficients of each block that are not zero, which later scans refine.
     history: Vec<u64>,
-    /// The bits of each coefficient that no scan has had.
+    /// The number of low bits of each coefficient that no scan has contained.
     missing: Option<[u8; 64]>,
 }
 
@@ -44,7 +44,7 @@ type Member<'c> = (usize, Option<&'c Codes>, Option<&'c Codes>);
 /// are checked, as the decoder reads no others.
 ///
 /// # Errors
-/// Data that end before the last block, or have invalid codes.
+/// Data that end before the last block or the last bit, or have invalid codes.
 pub(super) fn check(bytes: &[u8]) -> Result<(), Stop> {
     let mut frame = Frame::default();
     let mut tables: [[Option<Codes>; 4]; 2] = Default::default();
@@ -75,7 +75,8 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Stop> {
             (0xda, _) => {
                 scans += 1;
                 let (members, band) = frame.members(segment, &tables).ok_or(Stop::Invalid)?;
-                if scans > SCANS {
+                // The decoder fills in the tables that MJPEG leaves out.
+                if scans > SCANS || !frame.has_tables(&members, band) {
                     return Ok(());
                 }
                 let mut bits = Bits::new(bytes, at);
@@ -142,6 +143,15 @@ impl Frame {
         (!members.is_empty() && (members.len() == 1 || !self.progressive || band.to == 0)).then_some((members, band))
     }
 
+    /// Whether the file contains the tables of the codes of a scan.
+    fn has_tables(&self, members: &[Member<'_>], band: Band) -> bool {
+        members.iter().all(|(_, dc, ac)| match (self.progressive, band.from) {
+            (false, _) => dc.is_some() && ac.is_some(),
+            (true, 0) => dc.is_some() || band.high > 0,
+            (true, _) => ac.is_some(),
+        })
+    }
+
     /// Reads the codes of a scan.
     fn scan(&mut self, members: &[Member<'_>], band: Band, interval: usize, bits: &mut Bits<'_>) -> Result<(), Stop> {
         for (place, ..) in members {
@@ -181,8 +191,11 @@ impl Frame {
 
     /// Whether the scans had all components, to their last bit.
     fn end(&self, scans: usize) -> Result<(), Stop> {
-        let lacks = |component: &Component| component.missing.is_none_or(|bits| bits.iter().any(|low| *low > 0));
-        if scans == 0 || self.components.iter().any(lacks) { Err(Stop::End) } else { Ok(()) }
+        if scans == 0 || self.components.iter().any(|component| component.missing.is_none()) {
+            return Err(Stop::End);
+        }
+        let bits = self.components.iter().filter_map(|component| component.missing).flatten();
+        if bits.max() > Some(0) { Err(Stop::Unrefined) } else { Ok(()) }
     }
 }
 

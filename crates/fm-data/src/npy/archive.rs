@@ -11,7 +11,7 @@ use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 /// An archive whose directory is read with bounded work.
-type Archive = ZipArchive<BufReader<Metered<File>>>;
+type Archive = ZipArchive<Metered<BufReader<File>>>;
 
 /// Opens a member of an archive, and passes its bytes, their number and the budget to `then`.
 pub(super) fn open<R>(
@@ -27,7 +27,9 @@ pub(super) fn open<R>(
     };
     let mut budget = Budget::new(&limits::ARRAYS, length).map_err(|over| input::exceeded(path, over))?;
     check_zip(&mut file, &mut budget).map_err(|e| reading(source, e))?;
-    let mut archive = Archive::new(BufReader::new(budget.metered(file))).map_err(damaged)?;
+    let mut archive = Archive::new(budget.metered(BufReader::new(file))).map_err(damaged)?;
+    // The library may use an earlier directory than the one that was checked.
+    budget.count(archive.len()).map_err(|over| input::exceeded(path, over))?;
     let place = member(source, &archive)?;
     let member = archive.by_index(place).map_err(damaged)?;
     let (size, packed, stored) =

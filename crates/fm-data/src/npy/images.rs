@@ -126,7 +126,7 @@ fn scaled<T: Number + Into<f64>>(
         }
         None => {
             let (least, most) = (shown(extent.least), shown(extent.most));
-            let whole = format!("name black and white after a colon: range={least}..{most}");
+            let whole = format!("add :range={least}..{most}, the values of black and white");
             let remedy = if extent.least < 0.0 { whole } else { extent.advice().1 };
             let problem = format!("its {} values are {least} to {most}, not 0 to 255", kind.name());
             return Err(broken(path, problem, &remedy));

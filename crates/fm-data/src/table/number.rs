@@ -52,7 +52,7 @@ fn with_commas(field: &str) -> Option<Commas> {
 pub(super) fn trouble(field: &str) -> (String, &'static str) {
     let quoted = || format!("'{}'", crate::error::brief(field, 30));
     if field.is_empty() {
-        return ("nothing is not a number".into(), "fill in or drop rows with missing values, or ignore the column");
+        return ("the field is empty".into(), "fill in or drop rows with missing values, or ignore the column");
     }
     if is_missing(field) {
         return (format!("{} is not a finite number", quoted()), "fill in or drop such rows");
