@@ -71,7 +71,7 @@ impl Averaged {
         }
         let store = VarStore::new(state.params.device());
         let network = network.build(&store.root())?;
-        follow_average(&store, state);
+        follow_average(&store, state)?;
         Ok(Some(Self { network, _store: store }))
     }
 }

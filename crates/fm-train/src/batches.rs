@@ -6,8 +6,8 @@
 //! [endless](Dataset::is_endless) data set are taken in order.
 //! The [`FlowMatching`] gives source, coupling and seed. With `flow.coupled_steps = k`, one OT plan
 //! covers the rows of k consecutive steps. Source rows can also [choose](FlowBatches::chosen_by)
-//! their data rows among all rows; an epoch is then as many rows as the data set has, and no pass
-//! over them.
+//! their data rows among all rows; an epoch is then as many rows as the data set has, but
+//! does not visit each of them once.
 //!
 //! ```
 //! use fm_core::FlowMatching;
@@ -124,15 +124,15 @@ impl<'a> FlowBatches<'a> {
         if o.conditional && data.condition_dim() > 0 {
             return refuse(
                 "condition vectors".into(),
-                "noise would depend on them; drop the coupling or the conditions",
+                "the noise given a condition would not follow the source; drop the coupling or the conditions",
             );
         }
         if o.conditional != chooser.needs_classes() {
             let found = if o.conditional { "no classes" } else { "classes" };
-            return refuse(found.into(), "choose within classes exactly if the model has classes");
+            return refuse(found.into(), "give a chooser with classes if and only if the batches are conditional");
         }
         if self.coupler.flow.coupling.is_some() {
-            return refuse("a coupling of batches too".into(), "give one of both");
+            return refuse("beside a coupling of the flow".into(), "give only one of the two");
         }
         let (rows, dim) = (data.len() * if o.mirror { 2 } else { 1 }, data.dim());
         if (chooser.rows(), chooser.dim()) != (rows, dim) {

@@ -151,7 +151,7 @@ impl<W: Write> Progress<W> {
     pub fn write(&mut self, record: &LogRecord) {
         let LogRecord { step, loss, grad_norm, lr, .. } = record;
         let held_out = record.val_loss.map_or(String::new(), |loss| format!(", held-out loss {loss:.5}"));
-        // Nobody may be reading.
+        // The reader may have closed the stream, which does not end the run.
         let _ = writeln!(self.out, "step {step}: loss {loss:.5}{held_out}, gradient norm {grad_norm:.3}, lr {lr:.2e}");
     }
 }

@@ -144,8 +144,8 @@ impl<'a> Coupler<'a> {
     }
 }
 
-/// The cost of the pairs of a batch relative to that of each source row with the data row of the
-/// next pair, which it is independent of.
+/// The cost of the pairs of a batch relative to the cost of independent pairs: each source row with
+/// the data row of the next pair.
 fn gain(batch: &Batch) -> Option<f64> {
     let mut others = batch.x1.clone();
     let next = batch.dim().min(others.len());

@@ -14,7 +14,7 @@ const LONGEST_PROBLEM: usize = 150;
 /// The most characters of a reason with its remedy.
 const LONGEST_REASON: usize = 240;
 
-/// The most characters of a number as it is.
+/// The longest number that is printed in full, in characters.
 const LONGEST_NUMBER: usize = 30;
 
 /// Errors of training, checkpoints and run directories.
@@ -167,7 +167,7 @@ impl TrainError {
         Self::Setting { setting, value, remedy: remedy.into() }
     }
 
-    /// Calls what may run code of a user to make the batch of a step: a panic becomes an error.
+    /// Makes the batch of a step; a panic in a user's data set, coupling or path becomes an error.
     pub(crate) fn caught<T>(step: u64, make: impl FnOnce() -> Result<T, Self>) -> Result<T, Self> {
         let made = catch_unwind(AssertUnwindSafe(make));
         made.unwrap_or_else(|panic| Err(Self::Batch { step, problem: panicked(panic.as_ref()) }))

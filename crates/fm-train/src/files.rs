@@ -201,8 +201,8 @@ pub fn read_plain(path: &Path, limits: &'static Limits) -> io::Result<(Vec<u8>, 
     Ok((take(file, length)?, budget))
 }
 
-/// Reads a plain file of at most `most` bytes, of which another file or this program knows the
-/// length.
+/// Reads a plain file of at most `most` bytes, a size that is fixed by this program or recorded in
+/// another file.
 ///
 /// # Errors
 /// As [`read_plain`].

@@ -16,18 +16,12 @@ use fm_core::tensor::ConditionKind;
 /// Packs batches for a flow.
 pub(crate) struct FlowPacker<'m> {
     pub(crate) flow: &'m FlowMatching,
-    /// Number of images on the device, if it holds the data.
+    /// Number of rows on the device, if it holds the data.
     pub(crate) resident: Option<usize>,
     /// The conditions that the network takes, if known and not none.
     pub(crate) conditions: Option<ConditionKind>,
     /// The task, which decides on the intervals of time.
     pub(crate) task: TaskKind,
-}
-
-impl<'m> FlowPacker<'m> {
-    pub(crate) fn of(flow: &'m FlowMatching) -> Self {
-        Self { flow, resident: None, conditions: None, task: TaskKind::Flow }
-    }
 }
 
 impl Pack for FlowPacker<'_> {

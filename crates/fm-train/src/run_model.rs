@@ -4,6 +4,7 @@ use crate::TrainError;
 use crate::checkpoint::{self, Weights};
 use crate::run::Run;
 use crate::run_dir::latest_checkpoint;
+use fm_core::NamedFlow;
 use fm_core::tensor::{BuildModel, TrainedModel};
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -32,14 +33,17 @@ impl Run<()> {
         Ok(meta.step)
     }
 
-    /// As [`load`](Run::load), without opening the run: another process may train there.
+    /// As [`load`](Run::load), without opening the run: another process may train there. If that
+    /// process removes the checkpoint meanwhile, call it again.
     ///
     /// # Errors
     /// As [`load`](Run::load).
     pub fn model<C: DeserializeOwned + BuildModel>(directory: impl AsRef<Path>) -> Result<TrainedModel, TrainError> {
         let (path, meta, _) = latest_checkpoint(directory.as_ref())?;
         let refuse = |problem: String| TrainError::Checkpoint { path: path.clone(), problem };
-        let Some(flow) = meta.flow else {
+        let flow = meta.flow.map(serde_json::from_value::<NamedFlow>).transpose();
+        let flow = flow.map_err(|e| refuse(format!("its flow cannot be read ({e}); call Run::load_weights")))?;
+        let Some(flow) = flow else {
             let problem = "it has no flow of built-in parts; call Run::load_weights and give the sampler your flow";
             return Err(refuse(problem.into()));
         };

@@ -1,14 +1,15 @@
 //! Losses of batches.
 //!
-//! A task packs the inputs of a step into one [`Block`](crate::block::Block) on a worker thread, and computes the loss
-//! from that block on the device. [`FlowTask`] regresses a network's prediction onto the target of
-//! a [`FlowMatching`]. Another task (an autoencoder, say) uses the same loop with its own block and
-//! loss.
+//! A task packs the inputs of a step into one [`Block`](crate::block::Block) on a worker thread, and
+//! computes the loss from that block on the device. [`FlowTask`] regresses a network's prediction
+//! onto the target of a [`FlowMatching`]. Another task (an autoencoder, say) uses the same loop with
+//! its own block and loss.
 
 use crate::TrainError;
 use crate::batch::Batch;
 use crate::batches::{BatchOptions, FlowBatches};
 use crate::device_dataset::DeviceDataset;
+use crate::flow_map::kind::TaskKind;
 use crate::flow_packer::{FlowPacker, POSITION, TARGET};
 pub use crate::pack::{DENSITY_BINS, HostInputs, Inputs, Pack, PackContext, StepInputs, TIME_BINS};
 use crate::trained_source::TrainedSource;
@@ -120,12 +121,7 @@ impl Task for FlowTask<'_> {
     }
 
     fn packer(&self) -> Box<dyn Pack + '_> {
-        let conditions = self.model.condition_kind().filter(|kind| *kind != ConditionKind::None);
-        Box::new(FlowPacker {
-            conditions,
-            resident: self.resident.as_ref().map(DeviceDataset::len),
-            ..FlowPacker::of(self.flow)
-        })
+        Box::new(self.packer_for(TaskKind::Flow))
     }
 
     fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
@@ -143,15 +139,27 @@ impl FlowTask<'_> {
     /// # Errors
     /// A batch, a time or a network that does not fit the task.
     pub fn batch_loss(&self, batch: &Batch) -> Result<Tensor, TrainError> {
-        let device = self.model.device();
-        let inputs = self.packer().pack(batch, &PackContext::on(device))?.upload(device);
-        if inputs.rows.is_empty() {
-            return Err(TrainError::Batch { step: batch.step, problem: "it has no rows; check the data".into() });
-        }
+        let inputs = self.inputs(batch, TaskKind::Flow)?;
         // Without a tape, so that autograd records the whole graph.
         let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_t(x, t, classes, true);
         let losses = self.losses(&inputs, &inputs.rows, predict)?;
         Ok(weighted_mean(&losses, &inputs, &inputs.rows))
+    }
+
+    /// The packer of a task on this network and flow.
+    pub(crate) fn packer_for(&self, task: TaskKind) -> FlowPacker<'_> {
+        let conditions = self.model.condition_kind().filter(|kind| *kind != ConditionKind::None);
+        FlowPacker { flow: self.flow, resident: self.resident.as_ref().map(DeviceDataset::len), conditions, task }
+    }
+
+    /// The inputs of a task for a batch, on the device.
+    pub(crate) fn inputs(&self, batch: &Batch, task: TaskKind) -> Result<Inputs, TrainError> {
+        let device = self.model.device();
+        let inputs = self.packer_for(task).pack(batch, &PackContext::on(device))?.upload(device);
+        if inputs.rows.is_empty() {
+            return Err(TrainError::Batch { step: batch.step, problem: "it has no rows; check the data".into() });
+        }
+        Ok(inputs)
     }
 
     /// The unweighted loss of each row of a block, (rows), f64, and their weighted mean, without

@@ -188,7 +188,6 @@ struct Ahead<'a> {
 
 impl Ahead<'_> {
     fn make(&self, step: u64) -> Result<Made, TrainError> {
-        // On any thread.
         TrainError::caught(step, || self.make_here(step))
     }
 

@@ -2,7 +2,6 @@
 
 use crate::ema::EmaConfig;
 use crate::{TrainError, accumulator, files, loss_aware};
-use fm_core::NamedFlow;
 use fm_core::budget::limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -49,9 +48,9 @@ pub struct Meta {
     /// existed, and for runs without this log.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub log: String,
-    /// The flow, if the run stored it.
+    /// The flow, a [`NamedFlow`](fm_core::NamedFlow), if the run stored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flow: Option<NamedFlow>,
+    pub flow: Option<serde_json::Value>,
     /// Size and hash of each file.
     pub files: BTreeMap<String, FileMeta>,
 }

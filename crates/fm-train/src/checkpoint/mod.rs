@@ -147,7 +147,7 @@ pub fn describe(state: &TrainState, info: &RunInfo, files: BTreeMap<String, File
         threads: tch::get_num_threads(),
         config: info.config.clone(),
         log: info.log.clone(),
-        flow: info.flow.clone(),
+        flow: info.flow.as_ref().and_then(|flow| serde_json::to_value(flow).ok()),
         files,
     }
 }

@@ -64,6 +64,11 @@ fn second<T: TimeDistribution>(times: &Times<T>, u: f64) -> f64 {
     times.quantile(u.max(f64::EPSILON))
 }
 
+/// The shortest interval of `shortcut`.
+pub(crate) fn shortest((low, high): (f64, f64)) -> f64 {
+    (high - low) / 2f64.powi(LENGTHS as i32 - 1)
+}
+
 /// Start and length of an interval of a power of 1/2 of the range, from two uniform numbers.
 fn dyadic((low, high): (f64, f64), u: f64, v: f64) -> (f64, f64) {
     let power = (u * f64::from(LENGTHS)) as i32;
@@ -85,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_lie_between_two_times_and_the_share_of_none_is_as_asked() {
+    fn intervals_lie_between_two_times_and_zero_ones_have_the_given_share() {
         let (times, intervals) = drawn("meanflow:flow=0.25", 20_000);
         let none = intervals.lengths.iter().filter(|h| **h == 0.0).count() as f64 / 20_000.0;
         assert!((none - 0.25).abs() < 0.02, "{none}");

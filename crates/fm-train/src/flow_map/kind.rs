@@ -5,13 +5,13 @@ use fm_core::choice::Domain;
 
 choice! {
     /// A task of training. `flow` is the share of rows with an interval of 0, which train the
-    /// velocity; p and c are of the robust loss.
+    /// velocity; p and c are the power and the offset of the robust loss.
     #[derive(Default)]
     pub enum TaskKind("task") {
         /// Flow matching: the velocity.
         #[default]
         Flow = "flow",
-        /// A flow map whose two parts of an interval add up to it.
+        /// A flow map whose jump over an interval equals the jumps over its two parts.
         Split = "split" | "split-meanflow" {
             /// Share of rows with an interval of 0.
             flow = 0.5, Domain::within(0.0, 1.0);
@@ -20,7 +20,7 @@ choice! {
             /// Offset of the robust loss.
             c = 1e-3, Domain::above(0.0, 1e6)
         },
-        /// The same with halves of intervals of 1, 1/2, ..., 1/128, and targets of the averaged
+        /// `split` at the middle of intervals of 1, 1/2, ..., 1/128, with targets of the averaged
         /// weights.
         Shortcut = "shortcut" {
             /// Share of rows with an interval of 0.
@@ -30,7 +30,7 @@ choice! {
             /// Offset of the robust loss.
             c = 1e-3, Domain::above(0.0, 1e6)
         },
-        /// A flow map by its derivative along the velocity of the pair.
+        /// A flow map trained by its derivative along the velocity of the pair.
         MeanFlow = "meanflow" | "mean-flow" {
             /// Share of rows with an interval of 0.
             flow = 0.5, Domain::within(0.0, 1.0);
@@ -39,7 +39,7 @@ choice! {
             /// Offset of the robust loss.
             c = 1e-3, Domain::above(0.0, 1e6)
         },
-        /// The same along the velocity that the network predicts.
+        /// `meanflow` along the velocity that the network predicts.
         ImprovedMeanFlow = "imf" | "improved-meanflow" {
             /// Share of rows with an interval of 0.
             flow = 0.5, Domain::within(0.0, 1.0);

@@ -1,5 +1,5 @@
-//! `meanflow` and `imf`: with the end t + h of the interval fixed, d/dt of h u(x_t, t, h), the way
-//! that is left, is minus the velocity, so that
+//! `meanflow` and `imf`: h u(x_t, t, h) is the displacement that remains until t + h. With t + h
+//! fixed, its derivative by t along the trajectory is -v, so that
 //!
 //! u = v + h D u, with D u the derivative along (v, 1, -1).
 //!

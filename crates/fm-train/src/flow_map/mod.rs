@@ -4,14 +4,14 @@
 //! the point at t + h is x + h u(x, t, h). At h = 0 it is the velocity. One training gives a
 //! network that samples in one or a few steps, and by any solver as well.
 //!
-//! Each task regresses u(x_t, t, h) onto a target, for which no gradient is computed. With v the
+//! Each task regresses u(x_t, t, h) onto a target, through which no gradient flows. With v the
 //! target of flow matching at x_t, and D the derivative along a direction (dx, dt, dh):
 //!
 //! | task | target where h > 0 | file |
 //! |---|---|---|
 //! | `flow` | v, with h = 0 in all rows | |
 //! | `split` | l u(x_t, t, l h) + (1 - l) u(x_s, s, (1 - l) h), s = t + l h, x_s = x_t + l h u(x_t, t, l h), l uniform | `split.rs` |
-//! | `shortcut` | the same with l = 1/2, h = 1, 1/2, ..., 1/128 and averaged weights | `split.rs` |
+//! | `shortcut` | the same with l = 1/2, h = 1, 1/2, ..., 1/128 and averaged weights; the halves of the smallest h have the velocities | `split.rs` |
 //! | `meanflow` | v + h D u, along (v, 1, -1) | `mean_flow.rs` |
 //! | `imf` | v + h D u, along (u(x_t, t, 0), 1, -1) | `mean_flow.rs` |
 //! | `lsd` | u(X, t + h, 0) - h D u, X = x_t + h u(x_t, t, h), along (0, 0, 1) | `lagrangian.rs` |
@@ -65,13 +65,13 @@ pub use kind::TaskKind;
 
 use crate::TrainError;
 use crate::batch::Batch;
-use crate::flow_packer::FlowPacker;
-use crate::task::{FlowTask, Inputs, LossOutput, Pack, PackContext, PathPoints, Task, weighted_mean};
+use crate::task::{FlowTask, Inputs, LossOutput, Pack, PathPoints, Task, weighted_mean};
 use fm_core::FlowMatching;
 use fm_core::prediction::Prediction;
 use fm_core::source::Source;
 use fm_core::tape::Tape;
-use fm_core::tensor::{ConditionKind, VelocityModel, row_losses};
+use fm_core::tensor::{VelocityModel, row_losses};
+use fm_core::time::TimeDistribution;
 use intervals::{INTERVAL, SPLIT};
 use regression::{Regression, Times};
 use std::ops::Range;
@@ -95,40 +95,35 @@ impl<'m> FlowMapTask<'m> {
         Self { flow: FlowTask::new(model, flow), kind, average: None }
     }
 
-    /// The mean loss of a batch, 0-d, for a loop that you write yourself.
+    /// The mean loss of a batch, 0-d, for your own loop.
     ///
     /// # Errors
     /// A batch, a time or a network that does not fit the task.
     pub fn batch_loss(&self, batch: &Batch) -> Result<Tensor, TrainError> {
-        self.check()?;
-        let device = self.flow.model.device();
-        let inputs = self.packer().pack(batch, &PackContext::on(device))?.upload(device);
-        if inputs.rows.is_empty() {
-            return Err(TrainError::Batch { step: batch.step, problem: "it has no rows; check the data".into() });
+        if self.kind == TaskKind::Flow {
+            return self.flow.batch_loss(batch);
         }
-        let (weighted, _) = self.losses(&inputs, &inputs.rows)?;
-        Ok(weighted_mean(&weighted, &inputs, &inputs.rows))
+        self.check()?;
+        let inputs = self.flow.inputs(batch, self.kind)?;
+        let (minimised, _) = self.losses(&inputs, &inputs.rows)?;
+        Ok(weighted_mean(&minimised, &inputs, &inputs.rows))
     }
 
-    /// The loss of each row that is minimised, and its unweighted loss; (rows).
+    /// The loss of each row that is minimised, and the loss without robustness; (rows).
     fn losses(&self, inputs: &Inputs, rows: &Range<usize>) -> Result<(Tensor, Tensor), TrainError> {
         let need = |name: &str| inputs.of(name, rows).ok_or_else(|| inputs.lacks(name));
-        let PathPoints { x, t, target, condition } = self.flow.points(inputs, rows)?;
+        let PathPoints { x, t, target: v, condition } = self.flow.points(inputs, rows)?;
         let regression = Regression { model: self.flow.model, condition: condition.as_ref(), step: inputs.step };
-        let (u, found) = if let TaskKind::Flow = self.kind {
-            (regression.mean(&x, &t, &t.zeros_like(), true)?, target)
-        } else {
-            let times = Times { t, h: need(INTERVAL)?, split: need(SPLIT)? };
-            let (u, found) = self.regress(&regression, &x, &times, &target)?;
-            (u, target.where_self(&regression::column(&times.h, &x).eq(0.0), &found))
-        };
+        let times = Times { t, h: need(INTERVAL)?, split: need(SPLIT)? };
+        let (u, target) = self.regress(&regression, &x, &times, &v)?;
+        let target = v.where_self(&regression::column(&times.h, &x).eq(0.0), &target);
         let objective = &self.flow.flow.objective;
-        let losses = row_losses(&u, &found, &objective.loss, objective.reduction)?;
-        let weighted = match self.kind.robustness() {
+        let losses = row_losses(&u, &target, &objective.loss, objective.reduction)?;
+        let minimised = match self.kind.robustness() {
             Some((p, c)) => &losses * (losses.detach() + c).pow_tensor_scalar(-p),
             None => losses.shallow_clone(),
         };
-        Ok((weighted, losses))
+        Ok((minimised, losses))
     }
 
     /// u and its target, without gradient, where h > 0.
@@ -140,10 +135,13 @@ impl<'m> FlowMapTask<'m> {
         v: &Tensor,
     ) -> Result<(Tensor, Tensor), TrainError> {
         match self.kind {
-            TaskKind::Flow | TaskKind::Split { .. } => split::regress(regression, regression, x, times),
+            // Its rows have h = 0 and the target v.
+            TaskKind::Flow => Ok((regression.mean(x, &times.t, &times.h, true)?, v.shallow_clone())),
+            TaskKind::Split { .. } => split::regress(regression, regression, x, times, 0.0),
             TaskKind::Shortcut { .. } => {
                 let average = Regression { model: self.average.unwrap_or(self.flow.model), ..*regression };
-                split::regress(regression, &average, x, times)
+                let shortest = intervals::shortest(self.flow.flow.objective.times.range());
+                split::regress(regression, &average, x, times, shortest)
             }
             TaskKind::MeanFlow { .. } => mean_flow::regress(regression, x, times, v, v),
             TaskKind::ImprovedMeanFlow { .. } => mean_flow::improved(regression, x, times, v),
@@ -152,19 +150,32 @@ impl<'m> FlowMapTask<'m> {
     }
 
     fn check(&self) -> Result<(), TrainError> {
-        let FlowTask { model, flow, .. } = &self.flow;
+        let FlowTask { model, flow, trained_source, .. } = &self.flow;
         let objective = &flow.objective;
-        if !model.takes_intervals() && self.kind != TaskKind::Flow {
+        let refuse = |setting, value: String, remedy| Err(TrainError::setting(setting, value, remedy));
+        if !model.takes_intervals() {
             let remedy = "build the network with an interval, or give another task";
-            return Err(TrainError::setting("task", self.kind, remedy));
+            return refuse("task", self.kind.to_string(), remedy);
         }
         if objective.prediction != Prediction::Velocity {
             let remedy = "choose velocity: a flow map predicts mean velocities";
-            return Err(TrainError::setting("prediction of a flow map", objective.prediction, remedy));
+            return refuse("prediction of a flow map", objective.prediction.to_string(), remedy);
         }
         if objective.loss_aware_bins > 0 {
             let remedy = "give 0: a flow map has two times per row";
-            return Err(TrainError::setting("loss-aware bins", objective.loss_aware_bins, remedy));
+            return refuse("loss-aware bins", objective.loss_aware_bins.to_string(), remedy);
+        }
+        if objective.times.importance {
+            let remedy = "turn it off: intervals do not start at times of the given distribution";
+            return refuse("importance weighting of a flow map", "true".into(), remedy);
+        }
+        if objective.times.distribution.is_discrete() {
+            let remedy = "choose a continuous one: an interval lies between two different times";
+            return refuse("time distribution of a flow map", objective.times.distribution.name(), remedy);
+        }
+        if trained_source.is_some() {
+            let remedy = "train it with the task flow: targets of flow maps have no gradient";
+            return refuse("trained source of a flow map", "true".into(), remedy);
         }
         Ok(())
     }
@@ -172,7 +183,9 @@ impl<'m> FlowMapTask<'m> {
 
 impl Task for FlowMapTask<'_> {
     fn validate(&self, source: Option<&Source>) -> Result<(), TrainError> {
-        self.check()?;
+        if self.kind != TaskKind::Flow {
+            self.check()?;
+        }
         self.flow.validate(source)
     }
 
@@ -181,19 +194,19 @@ impl Task for FlowMapTask<'_> {
     }
 
     fn packer(&self) -> Box<dyn Pack + '_> {
-        let FlowTask { model, flow, resident, .. } = &self.flow;
-        let conditions = model.condition_kind().filter(|kind| *kind != ConditionKind::None);
-        let resident = resident.as_ref().map(crate::device_dataset::DeviceDataset::len);
-        Box::new(FlowPacker { conditions, resident, task: self.kind, ..FlowPacker::of(flow) })
+        Box::new(self.flow.packer_for(self.kind))
     }
 
     fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
+        if self.kind == TaskKind::Flow {
+            return self.flow.loss(inputs, rows, tape);
+        }
         if tape.is_on() {
             let remedy = "turn it off: a flow map keeps all activations; give a smaller micro-batch";
             return Err(TrainError::setting("recomputation of activations", "on", remedy));
         }
-        let (weighted, losses) = self.losses(inputs, &rows)?;
-        let loss = weighted_mean(&weighted, inputs, &rows) * (rows.len() as f64 / inputs.whole as f64);
+        let (minimised, losses) = self.losses(inputs, &rows)?;
+        let loss = weighted_mean(&minimised, inputs, &rows) * (rows.len() as f64 / inputs.whole as f64);
         Ok(LossOutput { loss, rows: Some(losses) })
     }
 }

@@ -8,19 +8,24 @@ use super::regression::{Regression, Times, column};
 use crate::TrainError;
 use tch::{Tensor, no_grad};
 
-/// u, and its target from `source`.
+/// u, and its target from `source`, which predicts velocities in place of means over parts shorter
+/// than `shortest`: nothing else trains the means over the halves of the shortest interval.
 pub(super) fn regress(
     network: &Regression<'_>,
     source: &Regression<'_>,
     x: &Tensor,
     times: &Times,
+    shortest: f64,
 ) -> Result<(Tensor, Tensor), TrainError> {
     let Times { t, h, split } = times;
+    // Half-way between the shortest interval and its half, because intervals are rounded.
+    let interval = |part: &Tensor| part * part.ge(0.75 * shortest);
     let target = no_grad(|| -> Result<_, TrainError> {
         let first = split * h;
-        let before = source.fixed(x, t, &first)?;
+        let rest = h - &first;
+        let before = source.fixed(x, t, &interval(&first))?;
         let between = x + column(&first, x) * &before;
-        let after = source.fixed(&between, &(t + &first), &(h - &first))?;
+        let after = source.fixed(&between, &(t + &first), &interval(&rest))?;
         Ok(after.lerp_tensor(&before, &column(split, x)))
     })?;
     Ok((network.mean(x, t, h, true)?, target))
