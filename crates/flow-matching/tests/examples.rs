@@ -35,7 +35,7 @@ const PROGRAMS: [(&str, usize); 14] = [
     ("crates/flow-matching/examples/data.rs", 60),
     ("crates/flow-matching/examples/cells.rs", 60),
     ("crates/flow-matching/examples/conditions.rs", 60),
-    ("crates/flow-matching/examples/sketches.rs", 50),
+    ("crates/flow-matching/examples/guided_class.rs", 50),
     ("crates/flow-matching/examples/loop.rs", 30),
     ("crates/fm-train/examples/first.rs", 25),
 ];
@@ -71,12 +71,12 @@ mod own_path;
 mod run;
 
 #[cfg(feature = "torch")]
-#[path = "../examples/sketches.rs"]
-mod sketches;
+#[path = "../examples/guided_class.rs"]
+mod guided_class;
 
 #[cfg(feature = "torch")]
 mod torch {
-    use super::{cells, conditions, data, of_the_source, own_loop, own_path, run, sketches};
+    use super::{cells, conditions, data, guided_class, of_the_source, own_loop, own_path, run};
     use flow_matching::prelude::*;
 
     #[test]
@@ -130,7 +130,7 @@ mod torch {
 
     #[test]
     fn a_run_is_loaded_sampled_by_class_and_evaluated() {
-        let report = sketches::report().unwrap();
+        let report = guided_class::report().unwrap();
         let value = |name: &str| report.value(name).unwrap_or_else(|| panic!("{report}"));
         // The data of a class have a standard deviation of 0.3.
         assert!(value("energy_distance") < 0.1 && value("sliced_wasserstein") < 0.2, "{report}");

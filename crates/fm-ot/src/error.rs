@@ -1,5 +1,7 @@
 //! Errors of this crate.
 
+use fm_core::message::number;
+
 /// A transport problem that cannot be solved as posed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -259,7 +261,7 @@ pub enum OtError {
         row: usize,
     },
     /// An option of a semidiscrete fit outside its domain.
-    #[error("cannot fit potentials: {name} is {value:?}; give {domain}")]
+    #[error("cannot fit potentials: {name} is {}; give {domain}", number(.value))]
     Fit {
         /// The option.
         name: &'static str,
@@ -285,9 +287,7 @@ pub enum OtError {
         rows: usize,
     },
     /// A number of classes that does not match the rows.
-    #[error(
-        "cannot pair {rows} rows within {classes} classes: each row needs the number of its class; give one per row"
-    )]
+    #[error("cannot pair {rows} rows with {classes} class labels: each row needs one; give one label per row")]
     Labels {
         /// Classes given.
         classes: usize,
@@ -300,7 +300,7 @@ pub enum OtError {
         /// The class.
         class: i64,
     },
-    /// A coupling of whole data sets, asked for the pairs of a batch.
+    /// A coupling of whole data sets, used to pair a batch.
     #[error(
         "cannot pair the rows of a batch by the {coupling} coupling: it chooses among all rows of a data set; fit an fm_ot::Semidiscrete, or \
          choose another coupling"
@@ -310,7 +310,7 @@ pub enum OtError {
         coupling: String,
     },
     /// A source that cannot be drawn from.
-    #[error("cannot draw the noise of a fit: {problem}; mend the source")]
+    #[error("cannot draw the noise of a fit: {problem}")]
     Noise {
         /// The error of the source.
         problem: String,

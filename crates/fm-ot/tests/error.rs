@@ -1,6 +1,23 @@
 //! Error texts.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use fm_core::rng::{Key, Stream};
+use fm_core::source::{Source, SourceKind};
 use fm_ot::OtError;
+
+/// The error of noise rows that this source cannot draw.
+fn noise(source: &Source, rows: usize) -> OtError {
+    let problem = source.sample(Key::new(0, 0, Stream::Coupling), rows, usize::MAX).unwrap_err();
+    OtError::Noise { problem: problem.to_string() }
+}
+
+#[test]
+fn options_of_a_fit_are_written_as_given() {
+    let text = |value, domain| OtError::Fit { name: "draws", value, domain }.to_string();
+    assert_eq!(text(0.0, "at least 1"), "cannot fit potentials: draws is 0; give at least 1");
+    assert_eq!(text(-0.5, "at least 1"), "cannot fit potentials: draws is -0.5; give at least 1");
+}
 
 /// The text of a number is short at any magnitude.
 #[test]
@@ -41,7 +58,8 @@ fn messages_are_short() {
         OtError::Labels { classes: usize::MAX, rows: usize::MAX },
         OtError::WholeData { coupling: "semidiscrete:draws=1000000".into() },
         OtError::NoSuchClass { class: i64::MIN },
-        OtError::Noise { problem: "memory cannot hold 18446744073709551615 rows".into() },
+        noise(&Source::default(), usize::MAX),
+        noise(&"matched".parse::<SourceKind>().unwrap().into(), 1),
         OtError::TooLarge,
         OtError::NoMass,
         OtError::Empty,

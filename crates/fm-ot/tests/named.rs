@@ -67,6 +67,12 @@ fn parameters_reach_the_plan() {
 }
 
 #[test]
+fn the_named_semidiscrete_coupling_has_the_default_options() {
+    let named = CouplingKind::parse("semidiscrete").unwrap().semidiscrete();
+    assert_eq!(named, Some(fm_ot::SemidiscreteOptions::default()));
+}
+
+#[test]
 fn what_does_not_fit_the_model_or_the_path_is_a_typed_error() {
     for path in [PathKind::Linear, PathKind::Polynomial { n: 2.0 }, PathKind::Trigonometric] {
         let error = transport("bridge", path).unwrap_err();

@@ -42,8 +42,8 @@ fn compare<T: Scalar>(read: fn(f64) -> T, bounds: [f64; 2]) {
     let Reference { noise, data, constant, decayed } = serde_json::from_str(text).unwrap();
     let data = table(&data).mapv(read);
     let rate = LearningRate::Absolute(0.5);
-    let plain = SemidiscreteOptions { learning_rate: rate, final_rate: 1.0, average: 0.9, ..Default::default() };
-    let falling = SemidiscreteOptions { final_rate: 0.05, average: 0.5, ..plain };
+    let plain = SemidiscreteOptions { learning_rate: rate, final_rate: 1.0, ema_decay: 0.9, ..Default::default() };
+    let falling = SemidiscreteOptions { final_rate: 0.05, ema_decay: 0.5, ..plain };
     for ((options, want), bound) in [(plain, constant), (falling, decayed)].into_iter().zip(bounds) {
         let mut fit = SemidiscreteFit::new(data.view(), &Metric::SquaredEuclidean, options, noise.len()).unwrap();
         for (k, noise) in noise.iter().enumerate() {
@@ -134,7 +134,7 @@ fn equal_shares_are_reached_and_more_iterations_come_closer() {
         let options = SemidiscreteOptions::default();
         let mut fit = SemidiscreteFit::new(data.view(), &Metric::SquaredEuclidean, options, iterations).unwrap();
         for batch in 0..iterations {
-            let at = NoiseRows { part: 0, batch, rows: 256, done: 0, of: 0 };
+            let at = NoiseRows { part: 0, batch, rows: 256, batches_done: 0, batches: 0 };
             fit.step(at.draw(&source, 0, Stream::Coupling, 3).unwrap().view()).unwrap();
         }
         let pairs = Semidiscrete::new(data.clone(), Metric::SquaredEuclidean).unwrap();
@@ -233,7 +233,7 @@ fn other_costs_and_other_scales_take_part() {
 }
 
 #[test]
-fn what_cannot_be_fitted_is_an_error() {
+fn invalid_input_is_an_error() {
     let metric = Metric::SquaredEuclidean;
     assert_eq!(Semidiscrete::new(Array2::<f32>::zeros((0, 2)), metric).unwrap_err(), OtError::Empty);
     let nan = Semidiscrete::new(array![[1.0f32], [f32::NAN]], metric);
@@ -259,7 +259,7 @@ fn what_cannot_be_fitted_is_an_error() {
         SemidiscreteOptions { beta1: 1.0, ..good },
         SemidiscreteOptions { beta2: -0.1, ..good },
         SemidiscreteOptions { eps: 0.0, ..good },
-        SemidiscreteOptions { average: 1.0, ..good },
+        SemidiscreteOptions { ema_decay: 1.0, ..good },
     ] {
         let found = pairs.fit_source(&Source::default(), 0, &options);
         assert!(matches!(found, Err(OtError::Fit { .. })), "{options:?}: {found:?}");

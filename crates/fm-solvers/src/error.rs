@@ -48,7 +48,7 @@ pub enum SolveError {
     NoNullClass,
     /// Jumps of a field that has velocities only.
     #[error(
-        "cannot jump over an interval: the field is not a flow map; take another solver, or a network with intervals that is sampled on its own path by plain guidance"
+        "cannot jump: the field has no mean velocity over intervals; use a flow map without a schedule or rules of guidance, or another solver"
     )]
     NoFlowMap,
     /// An invalid number of steps.

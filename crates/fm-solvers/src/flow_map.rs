@@ -39,7 +39,7 @@ use fm_core::state::{OdeState, RowState};
 /// Jumps from each time of the grid to the next.
 ///
 /// # Errors
-/// As this module says.
+/// [`SolveError::NoFlowMap`] for a field without mean velocities; the errors of [`fixed::solve`].
 pub fn solve<S: OdeState + RowState>(
     field: &impl RowField<S>,
     x: S,
@@ -49,7 +49,7 @@ pub fn solve<S: OdeState + RowState>(
     if !field.is_flow_map() {
         return Err(SolveError::NoFlowMap);
     }
-    // With the mean velocity of a step, Euler's method is the jump.
+    // Euler's method with the mean velocity over a step is the jump.
     fixed::solve(&Jumps { field, grid }, x, grid, &tableau::EULER, save)
 }
 

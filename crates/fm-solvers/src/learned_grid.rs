@@ -12,16 +12,17 @@
 //!   h_i = exp(s_i) / sum exp(s), by the Levenberg-Marquardt method, where x_n is the end of the n
 //!   steps and x* that of a fine solve. The mean is over the values of a batch. It takes the
 //!   propagation of errors into account, which the first method leaves out, and starts from its
-//!   times. A Jacobian takes n + 1 solves of n steps.
+//!   times. An iteration takes n solves of n steps for the Jacobian, and one per trial (at most 8).
 //!
 //! Times are f64 and rise from 0 to 1; states are batches (rows, ...) of any shape.
 //!
 //! Errors: [`SolveError::Grid`] for times that do not rise from 0 to 1, for fewer than two fine
-//! steps, and for no steps; the errors of a solve.
+//! steps, and for no steps; [`SolveError::Stopped`] for states that are not finite; the errors of a
+//! solve.
 //!
 //! Sources: de Boor, "Good Approximation by Splines with Variable Knots II" (1974), for equal
-//! errors; Shaul et al., "Bespoke Solvers for Generative Flow Models" (2023), for times learned of
-//! end points (by gradient descent there); Marquardt (1963).
+//! errors; Shaul et al., "Bespoke Solvers for Generative Flow Models" (2023), for times learned
+//! from end points (by gradient descent there); Marquardt (1963).
 //!
 //! ```
 //! use fm_solvers::learned_grid::{LeastSquares, equal_error, least_squares};
@@ -31,7 +32,8 @@
 //! let fine = Grid::Uniform.times(300)?;
 //! let states: Vec<Array2<f64>> = fine.iter().map(|t| array![[t.powi(3)]]).collect();
 //! let times = equal_error(&states, 2, 1)?;
-//! assert!((times[1] - 0.5f64.powf(2.0 / 3.0)).abs() < 0.01); // half of t^(3/2), and a floor
+//! // The median of the density is t^(3/2) = 1/2; the floor shifts it slightly.
+//! assert!((times[1] - 0.5f64.powf(2.0 / 3.0)).abs() < 0.01);
 //! // The best time of two Euler steps with v = 3 t^2 is at 2 / 3.
 //! let euler = |times: &[f64]| Ok(array![[3.0 * times[1].powi(2) * (1.0 - times[1])]]);
 //! let found = least_squares(euler, &array![[1.0]], &times, &LeastSquares::default())?;
@@ -39,7 +41,7 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
-use crate::SolveError;
+use crate::{SolveError, StopReason};
 use fm_core::state::{OdeState, RowProducts};
 
 /// The share of the mean density that every time has, so that no part goes without steps.
@@ -53,7 +55,7 @@ const STRAIGHT: f64 = 1e-6;
 pub struct LeastSquares {
     /// The largest number of steps of the Levenberg-Marquardt method.
     pub iterations: usize,
-    /// The change of s for the derivatives. Solves in f32 need about 0.01.
+    /// The change of s for the derivatives, above 0. Solves in f32 need about 0.01.
     pub difference: f64,
     /// The relative decrease of the error below which the search ends.
     pub tolerance: f64,
@@ -80,10 +82,12 @@ pub struct LearnedGrid {
 }
 
 /// Times of n steps with equal errors of a method of this order, from the states of a fine solve
-/// after equal steps over the whole span, the first one included.
+/// after equal steps over the whole span, the first one included. Straight paths, whose differences
+/// are rounding errors, get equal steps.
 ///
 /// # Errors
-/// [`SolveError::Grid`] for fewer than two fine steps, and for no steps.
+/// [`SolveError::Grid`] for fewer than two fine steps, and for no steps; [`SolveError::Stopped`] for
+/// states whose squares are not finite.
 pub fn equal_error<S: OdeState + RowProducts>(
     states: &[S],
     steps: usize,
@@ -101,12 +105,21 @@ pub fn equal_error<S: OdeState + RowProducts>(
     };
     let inner: Vec<f64> = states.windows(q + 1).map(difference).collect();
     let cells = states.len() - 1;
-    // The difference of a window belongs to its middle; cells at the ends take the nearest.
-    let at = |cell: usize| inner[(cell.saturating_sub(q / 2)).min(inner.len() - 1)];
+    let nearest = |window: usize| inner[window.min(inner.len() - 1)];
+    // The middle of a window is the border of two cells for q = 2, and a cell for q = 3; cells at
+    // the ends take the nearest.
+    let at = |cell: usize| {
+        let before = nearest(cell.saturating_sub(1));
+        if q == 2 { 0.5 * (before + nearest(cell)) } else { before }
+    };
     let mean = (0..cells).map(at).sum::<f64>() / cells as f64;
+    if !mean.is_finite() {
+        let bad = states.iter().position(|x| !square(x).is_finite()).unwrap_or_default();
+        return Err(not_finite(bad.saturating_sub(1) as f64 / cells as f64));
+    }
     // Along straight lines, differences are rounding errors.
     let moved = S::linear_combination(&[(1.0, &states[cells]), (-1.0, &states[0])]);
-    if !mean.is_finite() || mean.powi(q as i32) <= STRAIGHT * square(&moved).sqrt() / cells as f64 {
+    if mean.powi(q as i32) <= STRAIGHT * square(&moved).sqrt() / cells as f64 {
         return Ok((0..=steps).map(|i| i as f64 / steps as f64).collect());
     }
     let density: Vec<f64> = (0..cells).map(|cell| at(cell) + FLOOR * mean).collect();
@@ -135,8 +148,11 @@ fn quantiles(density: &[f64], steps: usize) -> Vec<f64> {
 /// steps from 0 to 1 and returns the state at their end.
 ///
 /// # Errors
-/// [`SolveError::Grid`] for times that do not rise from 0 to 1, and the errors of `solve` at the
-/// start; a trial that fails counts as far from the end.
+/// [`SolveError::Grid`] for times that do not rise from 0 to 1,
+/// [`Value`](fm_core::Error::Value) for a difference that is not above 0, the errors of `solve` at
+/// the start, and [`SolveError::Stopped`] if its end there, or `end`, is not finite. Later errors of
+/// `solve` are not returned: a trial that fails counts as far from the end, and a Jacobian that
+/// fails ends the search with the best times so far.
 pub fn least_squares<S: OdeState + RowProducts>(
     mut solve: impl FnMut(&[f64]) -> Result<S, SolveError>,
     end: &S,
@@ -147,25 +163,33 @@ pub fn least_squares<S: OdeState + RowProducts>(
     if (start.first(), start.last()) != (Some(&0.0), Some(&1.0)) {
         return Err(SolveError::Grid);
     }
+    let scale = options.difference;
+    if !scale.is_finite() || scale <= 0.0 {
+        let (name, domain) = ("the difference of least squares", "finite and above 0");
+        return Err(fm_core::Error::Value { name, domain, value: scale }.into());
+    }
     let values = end.shape().iter().product::<usize>().max(1) as f64;
     let minus = |a: &S, b: &S| S::linear_combination(&[(1.0, a), (-1.0, b)]);
     let mut s: Vec<f64> = start.windows(2).map(|pair| (pair[1] - pair[0]).ln()).collect();
     let mut reached = solve(start)?;
     let mut residual = minus(&reached, end);
     let mut error = square(&residual) / values;
+    if !error.is_finite() {
+        return Err(not_finite(0.0));
+    }
     let (mut best, mut solves, mut damping) = (start.to_vec(), 1, 1e-2);
     let start_error = error.sqrt();
     for _ in 0..options.iterations {
         let moved = |s: &[f64], i: usize| {
             let mut s = s.to_vec();
-            s[i] += options.difference;
+            s[i] += scale;
             times_of(&s)
         };
-        let columns = (0..s.len())
-            .map(|i| Ok(minus(&solve(&moved(&s, i))?, &reached)))
-            .collect::<Result<Vec<S>, SolveError>>()?;
-        solves += s.len();
-        let scale = options.difference;
+        let mut column = |i| {
+            solves += 1;
+            solve(&moved(&s, i)).ok().map(|x| minus(&x, &reached))
+        };
+        let Some(columns) = (0..s.len()).map(&mut column).collect::<Option<Vec<S>>>() else { break };
         let inner = |a: &S, b: &S| a.row_products(b).iter().sum::<f64>() / values;
         let normal: Vec<Vec<f64>> =
             columns.iter().map(|a| columns.iter().map(|b| inner(a, b) / scale / scale).collect()).collect();
@@ -197,6 +221,11 @@ const MOST_TRIALS: usize = 8;
 
 /// The largest change of s in a step.
 const LARGEST: f64 = 1.0;
+
+/// The error of a state that is not finite after time t.
+fn not_finite(t: f64) -> SolveError {
+    SolveError::Stopped { row: None, reason: StopReason::NonFinite { t } }
+}
 
 /// The sum of all squares.
 fn square<S: RowProducts>(x: &S) -> f64 {

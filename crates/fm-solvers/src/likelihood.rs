@@ -20,7 +20,7 @@ use fm_core::rng::{Key, Stream, fill_normal};
 use fm_core::state::{Bound, RowCombination, Shaped, Tolerance};
 use fm_core::tensor::{flat_rows, indices};
 use std::cell::RefCell;
-use tch::{Tensor, with_grad};
+use tch::{Kind, Tensor, with_grad};
 
 fm_core::choice! {
     /// The distribution of the probes of Hutchinson's estimate.
@@ -266,11 +266,13 @@ pub fn log_density(
     Ok((of_source + &carried.divergence, carried))
 }
 
-/// log N(x; 0, deviation^2 I) of each row, (B); not finite unless the deviation is above 0.
+/// log N(x; 0, deviation^2 I) of each row, (B); not finite unless the deviation is above 0, and
+/// -inf for a deviation beyond the range of x's kind.
 pub fn gaussian_log_density(x: &Tensor, deviation: f64) -> Tensor {
     let flat = flat_rows(x);
-    // libtorch panics for a divisor beyond the range of f32.
-    let deviation = if deviation > f64::from(f32::MAX) { f64::INFINITY } else { deviation };
+    // libtorch panics for a divisor beyond the range of f32, except on tensors of f64.
+    let beyond = x.kind() != Kind::Double && deviation > f64::from(f32::MAX);
+    let deviation = if beyond { f64::INFINITY } else { deviation };
     let dim = flat.size()[1] as f64;
     let squares = (flat / deviation).square().sum_dim_intlist(1, false, x.kind());
     squares * -0.5 - dim * (0.5 * (2.0 * std::f64::consts::PI).ln() + deviation.ln())

@@ -7,7 +7,7 @@ use fm_core::path::PathKind;
 use fm_core::rng::{Key, Stream, normal_rows};
 use fm_solvers::learned_grid::{LeastSquares, equal_error, least_squares};
 use fm_solvers::tableau::{EULER, HEUN, RK4, Tableau};
-use fm_solvers::{Grid, SaveAt, SolveError, fixed};
+use fm_solvers::{Grid, SaveAt, SolveError, StopReason, fixed};
 use ndarray::{Array2, array};
 
 type State = Array2<f64>;
@@ -97,9 +97,51 @@ fn learned_grids_beat_fixed_ones() {
     let solve = |times: &[f64]| Ok(problem.solve(times, &EULER, SaveAt::End)?.0);
     let found = least_squares(solve, &end, &start, &LeastSquares::default()).unwrap();
     let error = |times: &[f64]| problem.error(times, &EULER, &end);
-    let warp = ["warp:s=0.5", "warp:s=1.5"].map(|grid| error(&grid.parse::<Grid>().unwrap().times(8).unwrap()));
-    assert!(found.error < 0.9 * error(&uniform).min(warp[0]).min(warp[1]), "{found:?} {} {warp:?}", error(&uniform));
-    assert!(found.error <= found.start_error && (found.start_error - error(&start)).abs() < 1e-12);
+    let others = ["warp:s=0.5", "warp:s=1.5", "edm", "shift"]
+        .map(|grid| error(&grid.parse::<Grid>().unwrap().times(8).unwrap()));
+    let least = others.into_iter().fold(error(&uniform), f64::min);
+    assert!(found.error < 0.9 * least, "{found:?} {} {others:?}", error(&uniform));
+    assert!(found.error < found.start_error && (found.start_error - error(&start)).abs() < 1e-12);
+    assert!(error(&start) < error(&uniform), "{found:?} {}", error(&uniform));
+}
+
+/// x = t^3 has the error density |6 t|^(1/2) for Euler's method, whose share up to t is t^(3/2).
+#[test]
+fn equal_errors_are_quantiles_of_a_known_density_also_for_few_fine_steps() {
+    for cells in [20, 40] {
+        let states: Vec<State> = (0..=cells).map(|i| array![[(i as f64 / cells as f64).powi(3)]]).collect();
+        let times = equal_error(&states, 5, 1).unwrap();
+        for (i, t) in times.iter().enumerate() {
+            // Every time has a twentieth of the mean density more.
+            let share = (t.powf(1.5) + 0.05 * t) / 1.05;
+            assert!((share - i as f64 / 5.0).abs() < 0.1 / cells as f64, "{cells} cells: {times:?}");
+        }
+    }
+}
+
+#[test]
+fn states_that_are_not_finite_are_errors_and_a_failed_jacobian_keeps_the_best_times() {
+    let stopped = |t| SolveError::Stopped { row: None, reason: StopReason::NonFinite { t } };
+    let states: Vec<State> = (0..=4).map(|i| array![[if i < 3 { f64::from(i * i) } else { f64::NAN }]]).collect();
+    assert_eq!(equal_error(&states, 2, 1), Err(stopped(0.5)));
+    let (start, options) = ([0.0, 0.5, 1.0], LeastSquares::default());
+    let solve = |times: &[f64]| Ok(array![[times[1]]]);
+    for difference in [0.0, f64::NAN, -0.01, f64::INFINITY] {
+        let found = least_squares(solve, &array![[0.7]], &start, &LeastSquares { difference, ..options });
+        assert!(matches!(found, Err(SolveError::Path(fm_core::Error::Value { .. }))), "{difference}: {found:?}");
+    }
+    let broken = |_: &[f64]| Ok(array![[f64::NAN]]);
+    assert_eq!(least_squares(broken, &array![[0.7]], &start, &options), Err(stopped(0.0)));
+    assert_eq!(least_squares(solve, &array![[f64::NAN]], &start, &options), Err(stopped(0.0)));
+    let mut left = 4;
+    let failing = |times: &[f64]| {
+        left -= 1;
+        if left < 0 { Err(SolveError::Grid) } else { solve(times) }
+    };
+    let found = least_squares(failing, &array![[0.7]], &start, &options).unwrap();
+    // The start, two columns, a trial and a column that fails.
+    assert!(found.solves == 5 && found.error < found.start_error, "{found:?}");
+    assert_eq!(found.error, (found.times[1] - 0.7).abs());
 }
 
 #[test]

@@ -364,4 +364,9 @@ fn numbers_of_probes_and_points_without_rows_are_errors() {
         Err(SolveError::NoRows)
     ));
     assert_eq!(values(&gaussian_log_density(&Tensor::from_slice(&[0.0, 1.0]), 1.0)).len(), 2);
+    // Beyond the range of f32, but not of f64.
+    let wide = -0.5 * (2.0 * std::f64::consts::PI).ln() - 1e300f64.ln();
+    let density = |x: &Tensor| gaussian_log_density(x, 1e300).to_kind(Kind::Double).double_value(&[0]);
+    assert!((density(&Tensor::from_slice(&[1.0f64]).view([1, 1])) - wide).abs() < 1e-9);
+    assert_eq!(density(&Tensor::from_slice(&[1.0f32]).view([1, 1])), f64::NEG_INFINITY);
 }

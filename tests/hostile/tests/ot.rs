@@ -281,7 +281,7 @@ fn semidiscrete_couplings_of_any_data_and_options() {
             ("beta1", SemidiscreteOptions { beta1: number, ..good }),
             ("beta2", SemidiscreteOptions { beta2: number, ..good }),
             ("eps", SemidiscreteOptions { eps: number, ..good }),
-            ("average", SemidiscreteOptions { average: number, ..good }),
+            ("ema_decay", SemidiscreteOptions { ema_decay: number, ..good }),
         ] {
             calls.survives(&format!("{name} {number:e}"), || fit(&data, options));
         }

@@ -1,7 +1,6 @@
 //! Semidiscrete and minibatch couplings of the embedded digits: costs, and trained models.
 
 use super::tool::{Tool, number, spread};
-use anyhow::ensure;
 use fm_core::data::{Dataset, Pick};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
@@ -13,9 +12,16 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::time::Instant;
 
-/// The most that the semidiscrete coupling may cost per pair, and its largest chi-squared error and
-/// time.
-const WANTED: (f64, f64, f64) = (86.5, 0.02, 60.0);
+/// Bounds of the semidiscrete coupling.
+struct Bounds {
+    /// Mean squared distance of a pair.
+    cost: f64,
+    chi_squared: f64,
+    /// Seconds of the fit.
+    seconds: f64,
+}
+
+const BOUNDS: Bounds = Bounds { cost: 86.5, chi_squared: 0.02, seconds: 60.0 };
 /// Rows per exact plan, and plans over which its cost is averaged.
 const PLANS: [(usize, usize); 4] = [(64, 160), (256, 40), (1024, 10), (4096, 3)];
 /// Models: their names and flags.
@@ -38,8 +44,8 @@ pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
     Ok(format!(
         "## couplings\n\n`cargo run --release -p tabular-train -- train --data digits.csv {RUN} --coupling semidiscrete --out runs/digits`, \
          where `digits.csv` has the embedded digits as 64 columns in [-1, 1].\n\nThe mean squared distance of pairs of noise and the 1797 \
-         digits, over fresh noise. The exact plans are those of minibatches, in which each digit comes equally often. *Seconds*: before \
-         the training, and per 1000 pairs.\n\n{costs}\nAn MLP of 3 x 256 without classes, 2000 steps of 64 rows, {seeds} seeds. \
+         digits, over fresh noise. The exact plans are those of minibatches, which are consecutive parts of shuffled passes. *Seconds*: \
+         before the training, and per 1000 pairs.\n\n{costs}\nAn MLP of 3 x 256 without classes, 2000 steps of 64 rows, {seeds} seeds. \
          Straightness is E int |(x1 - x0) - v|^2 dt along the model's own paths (0 is straight). Energy distances compare 1000 samples \
          by Euler's method with the digits.\n\n{models}"
     ))
@@ -78,7 +84,7 @@ fn costs(digits: &Array2<f32>) -> anyhow::Result<String> {
         digits.select(Axis(0), &(step * rows..(step + 1) * rows).map(row).collect::<Vec<_>>())
     };
     let independent = distance(noise(0, 10 * digits.nrows())?.view(), batch(0, 10 * digits.nrows()).view());
-    writeln!(table, "| independent | {independent:.1} | 0 | 0 | 0 |")?;
+    writeln!(table, "| independent | {independent:.1} | - | 0 | 0 |")?;
     for (rows, plans) in PLANS {
         let (mut cost, mut seconds) = (0.0, 0.0);
         for step in 0..plans {
@@ -89,7 +95,7 @@ fn costs(digits: &Array2<f32>) -> anyhow::Result<String> {
             cost += plan.cost / rows as f64;
         }
         let (cost, each) = (cost / plans as f64, 1000.0 * seconds / (plans * rows) as f64);
-        writeln!(table, "| exact, batches of {rows} | {cost:.1} | 0 | 0 | {each:.3} |")?;
+        writeln!(table, "| exact, batches of {rows} | {cost:.1} | - | 0 | {each:.3} |")?;
     }
     let (mut pairs, started) = (Semidiscrete::new(digits.clone(), Metric::SquaredEuclidean)?, Instant::now());
     pairs.fit_source(&Source::default(), 0, &SemidiscreteOptions::default())?;
@@ -100,10 +106,20 @@ fn costs(digits: &Array2<f32>) -> anyhow::Result<String> {
     let each = started.elapsed().as_secs_f64() / 10.0;
     let (cost, chi) = (found.cost, found.chi_squared);
     writeln!(table, "| semidiscrete | {cost:.1} | {chi:.4} | {fitted:.1} | {each:.3} |")?;
-    ensure!(
-        cost <= WANTED.0 && chi <= WANTED.1 && fitted <= WANTED.2,
-        "the semidiscrete coupling has cost {cost}, chi^2 {chi} after {fitted} s, not {WANTED:?}; look at its options"
-    );
+    let Bounds { cost: most, chi_squared, seconds } = BOUNDS;
+    let missed = [
+        (cost, most, format!("distance {cost:.1}")),
+        (chi, chi_squared, format!("chi^2 {chi:.4}")),
+        (fitted, seconds, format!("{fitted:.1} s")),
+    ];
+    // NaN counts as missed.
+    let missed = missed.into_iter().filter(|(found, bound, _)| !(..=*bound).contains(found));
+    let missed: Vec<String> = missed.map(|(.., value)| value).collect();
+    let missed = if missed.is_empty() { "all are met".to_owned() } else { format!("missed: {}", missed.join(", ")) };
+    writeln!(
+        table,
+        "\nBounds of the semidiscrete coupling (distance {most}, chi^2 {chi_squared}, {seconds} s): {missed}."
+    )?;
     Ok(table)
 }
 

@@ -100,7 +100,7 @@ impl<'a, T: Scalar, C: Cost<T>> SemidiscreteFit<'a, T, C> {
 
     /// Moves the potentials by a step of Adam, and their average.
     fn adam(&mut self, hits: &[f64], count: f64, unit: f64) {
-        let SemidiscreteOptions { beta1, beta2, eps, average: past, .. } = self.options;
+        let SemidiscreteOptions { beta1, beta2, eps, ema_decay: past, .. } = self.options;
         let rate = self.options.rate(self.done, self.iterations, unit);
         self.done += 1;
         let power = i32::try_from(self.done).unwrap_or(i32::MAX);

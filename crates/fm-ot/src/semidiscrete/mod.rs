@@ -6,12 +6,13 @@
 //!
 //! E_x0 \[min_j c(x0, y_j) - g_j\] + (1/N) sum_j g_j.
 //!
-//! Noise row x0 is then paired with data row argmin_j c(x0, y_j) - g_j. Each data row gets 1/N of
-//! the noise: how closely is the chi-squared error, chi^2 = N sum_j h_j (h_j - 1) / (n (n - 1)) - 1
-//! over n fresh noise rows of which h_j take row j, an unbiased estimate of
-//! N sum_j p_j^2 - 1 for the probabilities p_j. Rows of equal values share their mass in any way,
-//! which raises chi^2 without harm. For a class-conditional model each class has a problem of its
-//! own, so that the noise of each class has the whole noise distribution.
+//! Noise row x0 is then paired with data row argmin_j c(x0, y_j) - g_j. Each data row should get 1/N
+//! of the noise. The chi-squared error measures the deviation:
+//! chi^2 = N sum_j h_j (h_j - 1) / (n (n - 1)) - 1 over n fresh noise rows of which h_j take row j,
+//! an unbiased estimate of N sum_j p_j^2 - 1 for the probabilities p_j. Duplicate rows may divide
+//! their mass unevenly, which raises chi^2 but does not affect training. For a class-conditional
+//! model each class is a separate problem, so the noise of each class follows the whole noise
+//! distribution.
 //!
 //! Costs are in the unit of the [`Cost`], potentials too. Fits are by Adam
 //! ([`SemidiscreteFit`]); the results are the same for any number of threads. Memory: the data, and

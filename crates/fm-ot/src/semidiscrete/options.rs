@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 /// Number of iterations of a fit for few data rows.
 const LEAST: usize = 2000;
 
+/// The domain of a decay.
+const DECAY: &str = "a number from 0 up to, but not including, 1";
+
 /// The learning rate of a fit, in the unit of the cost.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -26,8 +29,6 @@ pub enum LearningRate {
 }
 
 /// Options of a fit. The defaults are Adam's, with a learning rate that decays exponentially.
-///
-/// ott-jax's `potential_ema` is 1 - [`average`](Self::average).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SemidiscreteOptions {
@@ -45,9 +46,9 @@ pub struct SemidiscreteOptions {
     pub beta2: f64,
     /// Added to the root of Adam's second moment.
     pub eps: f64,
-    /// The weight of the past in the average of the potentials.
+    /// The decay of the moving average of the potentials (1 - ott-jax's `potential_ema`).
     #[doc(alias = "potential_ema")]
-    pub average: f64,
+    pub ema_decay: f64,
 }
 
 impl Default for SemidiscreteOptions {
@@ -60,7 +61,7 @@ impl Default for SemidiscreteOptions {
             beta1: 0.9,
             beta2: 0.999,
             eps: 1e-8,
-            average: 0.99,
+            ema_decay: 0.99,
         }
     }
 }
@@ -99,10 +100,10 @@ impl SemidiscreteOptions {
                 self.final_rate > 0.0 && self.final_rate <= 1.0,
                 "a number above 0 and at most 1",
             ),
-            ("beta1", self.beta1, decay(self.beta1), "0 or above and below 1"),
-            ("beta2", self.beta2, decay(self.beta2), "0 or above and below 1"),
+            ("beta1", self.beta1, decay(self.beta1), DECAY),
+            ("beta2", self.beta2, decay(self.beta2), DECAY),
             ("eps", self.eps, self.eps > 0.0 && self.eps <= 1.0, "a number above 0 and at most 1"),
-            ("average", self.average, decay(self.average), "0 or above and below 1"),
+            ("ema_decay", self.ema_decay, decay(self.ema_decay), DECAY),
         ] {
             if !inside {
                 return Err(OtError::Fit { name, value, domain });

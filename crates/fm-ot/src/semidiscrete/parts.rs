@@ -45,10 +45,10 @@ pub struct NoiseRows {
     pub batch: usize,
     /// Rows to draw.
     pub rows: usize,
-    /// Batches of all parts before this one.
-    pub done: usize,
+    /// Batches before this one, of all parts.
+    pub batches_done: usize,
     /// Batches of all parts.
-    pub of: usize,
+    pub batches: usize,
 }
 
 /// The quality of a coupling, measured on fresh noise rows.
@@ -158,14 +158,15 @@ impl<T: Scalar, C: Cost<T>> Semidiscrete<T, C> {
         mut noise: impl FnMut(NoiseRows) -> Result<Array2<T>, E>,
     ) -> Result<(), E> {
         options.validate()?;
-        let of = self.parts.iter().map(|part| options.iterations(part.numbers.len())).sum();
-        let (mut fitted, mut done) = (Vec::new(), 0);
+        let batches = self.parts.iter().map(|part| options.iterations(part.numbers.len())).sum();
+        let (mut fitted, mut batches_done) = (Vec::new(), 0);
         for (part, data) in self.parts.iter().enumerate() {
             let iterations = options.iterations(data.numbers.len());
             let mut fit = SemidiscreteFit::new(data.rows.view(), &self.cost, *options, iterations)?;
             for batch in 0..iterations {
-                fit.step(noise(NoiseRows { part, batch, rows: options.batch_size, done, of })?.view())?;
-                done += 1;
+                let rows = options.batch_size;
+                fit.step(noise(NoiseRows { part, batch, rows, batches_done, batches })?.view())?;
+                batches_done += 1;
             }
             let potentials = fit.into_averaged();
             if potentials.iter().any(|g| !g.is_finite()) {
@@ -219,13 +220,14 @@ impl<T: Scalar, C: Cost<T>> Semidiscrete<T, C> {
             let (name, domain) = ("draws", "at least 2 to measure the coupling");
             return Err(OtError::Fit { name, value: draws as f64, domain }.into());
         }
-        let (batches, all) = (draws.div_ceil(ROWS), self.row_count() as f64);
+        let (each, all) = (draws.div_ceil(ROWS), self.row_count() as f64);
+        let batches = each * self.parts.len();
         let (mut chi, mut spent) = (0.0, 0.0);
         for (part, data) in self.parts.iter().enumerate() {
             let (mut hits, mut cost) = (vec![0; data.numbers.len()], 0.0);
-            for batch in 0..batches {
+            for batch in 0..each {
                 let rows = ROWS.min(draws - batch * ROWS);
-                let at = NoiseRows { part, batch, rows, done: part * batches + batch, of: batches * self.parts.len() };
+                let at = NoiseRows { part, batch, rows, batches_done: part * each + batch, batches };
                 for found in nearest(&self.cost, noise(at)?.view(), data.rows.view(), &data.potentials)? {
                     hits[found.row] += 1;
                     cost += found.value + data.potentials[found.row];

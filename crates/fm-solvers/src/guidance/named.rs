@@ -23,7 +23,7 @@ fm_core::choice! {
             /// The weight of the previous average.
             momentum = -0.5, Domain::within(-0.99, 0.99)
         },
-        /// Rectified-CFG++: the difference is taken ahead along v_c.
+        /// Rectified-CFG++: the difference is evaluated at a point ahead along v_c.
         LookAhead = "rectified-cfg++" | "rectified-cfg" {
             /// How far ahead, in steps of the mean size.
             steps = 0.5, Domain::above(0.0, 1.0)

@@ -228,11 +228,14 @@ impl RowField<Tensor> for Guided<'_> {
         self.model.takes_intervals()
     }
 
-    /// Guided as a velocity is, by the times at which the intervals start.
+    /// Guided as a velocity is, by the times at which the intervals start; NaN for invalid settings.
     ///
     /// # Panics
     /// As [`velocities`](Self::velocities).
     fn mean_velocities(&self, x: &Tensor, t: &[f64], h: &[f64], rows: &[usize]) -> Option<Tensor> {
+        if self.check_settings().is_err() {
+            return Some(x.full_like(f64::NAN));
+        }
         let given = self.of_rows(rows);
         let (at, length) = (times_like(x, t), times_like(x, h));
         let mean = |condition: &Tensor| {
@@ -240,10 +243,15 @@ impl RowField<Tensor> for Guided<'_> {
         };
         let scales = self.scales(t);
         let with = mean(&given)?;
-        if scales.iter().all(|s| *s == 1.0) {
+        // A solver rejects another shape, which the scales could extend to that of x.
+        if with.size() != x.size() || scales.iter().all(|s| *s == 1.0) {
             return Some(with);
         }
-        Some(mean(&self.null(&given))?.lerp_tensor(&with, &scale_column(x, &scales)))
+        let without = mean(&self.null(&given))?;
+        if without.size() != x.size() {
+            return Some(without);
+        }
+        Some(without.lerp_tensor(&with, &scale_column(x, &scales)))
     }
 
     /// Before, within and after the interval.

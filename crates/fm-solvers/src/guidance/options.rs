@@ -114,12 +114,23 @@ impl GuidanceOptions {
         Self { scale, ..Self::default() }
     }
 
-    /// Adaptive projected guidance without a part parallel to v_c.
+    /// Adaptive projected guidance with the values of the rule `apg`: without a part parallel to
+    /// v_c, a norm of at most 5, and a momentum of -0.5. It needs fixed steps.
+    ///
+    /// ```
+    /// use fm_solvers::{Sampler, guidance::GuidanceOptions};
+    /// let named = Sampler::euler(10).guidance_options("apg".parse()?, (0.0, 1.0))?;
+    /// assert_eq!(GuidanceOptions::apg(1.0), named);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn apg(scale: f64) -> Self {
-        Self { projection: Some(Projection::default()), ..Self::scaled(scale) }
+        let projection = Some(Projection { eta: 0.0, norm_limit: Some(5.0), momentum: -0.5 });
+        Self { projection, ..Self::scaled(scale) }
     }
 
-    /// CFG-Zero* with no velocity in the first 4 % of the time.
+    /// CFG-Zero* with no velocity in the first 4 % of the steps, as the rule `cfg-zero`: of the time
+    /// for a [`Guider`](super::Guider), of a sampler's steps, rounded up, where
+    /// [`Sampler::guidance`](crate::Sampler::guidance) takes the options.
     pub fn cfg_zero_star(scale: f64) -> Self {
         Self { zero_star: Some(ZeroStar::default()), ..Self::scaled(scale) }
     }
@@ -177,7 +188,7 @@ impl GuidanceOptions {
 
 /// libtorch takes no larger factor of a tensor of f32.
 pub(super) fn check_scale(scale: f64) -> Result<(), Error> {
-    let domain = "finite, also in single precision";
+    let domain = "finite in single precision";
     if scale.abs() <= f64::from(f32::MAX) {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use super::network::source_rows;
 use super::{Sampler, Samples};
 use crate::SolveError;
-use crate::guidance::{Doubled, Guidance, GuidanceOptions, Guided, Guider};
+use crate::guidance::{Doubled, Guidance, GuidanceOptions, Guided, Guider, ZeroStar};
 use fm_core::tensor::{TrainedModel, VelocityModel};
 use fm_core::{Error, FlowMatching};
 use tch::Tensor;
@@ -77,11 +77,12 @@ impl ConditionalSampler {
         Self { class: Some(class), ..self }
     }
 
-    /// Samples of a network trained on `flow`.
+    /// Samples of a network trained on `flow`. The default of [`ZeroStar`] stands for the first 4 %
+    /// of these steps, rounded up ([`Sampler::zero_star`]); other values are times.
     ///
     /// # Errors
-    /// Guidance without a class; rules that exclude each other or do not suit the steps; as
-    /// [`Sampler::sample_classes`].
+    /// Guidance without a class; rules that exclude each other or do not suit the sampler
+    /// ([`Sampler::check_guidance`]); as [`Sampler::sample_classes`].
     pub fn sample(
         &self,
         model: &dyn VelocityModel,
@@ -100,14 +101,19 @@ impl ConditionalSampler {
             let (what, with) = ("guidance".into(), "samples without a class".into());
             return Err(Error::Combination { what, with, why: "it amplifies the effect of the class; give one" }.into());
         };
-        // Fails for numbers of rows that no memory holds, before there is a class for each.
+        // First, because it checks the memory that `rows` classes need too.
         let x0 = source_rows(model, flow, rows, seed)?;
         let scale = Guidance { scale: guidance.scale, interval: guidance.interval };
         let guided = Guided::classes(model, &vec![*class; rows], scale)?;
         if GuidanceOptions::from(scale) == *guidance {
             return sampler.sample_from(&guided, flow, x0, seed);
         }
-        sampler.sample_from(&Guider::new(Doubled(guided), *guidance, prediction)?, flow, x0, seed)
+        let mut guidance = *guidance;
+        if guidance.zero_star == Some(ZeroStar::default()) {
+            let zero_star = sampler.zero_star(ZeroStar::default().zero_until, flow.objective.span()?)?;
+            guidance.zero_star = Some(zero_star);
+        }
+        sampler.sample_from(&Guider::new(Doubled(guided), guidance, prediction)?, flow, x0, seed)
     }
 
     /// [`sample`](Self::sample) of a trained model, which carries its flow.

@@ -19,29 +19,20 @@ impl Sampler {
     /// ```
     ///
     /// # Errors
-    /// [`Combination`](fm_core::Error::Combination) for CFG-Zero* and rectified-CFG++ along another
-    /// path than the trained one, for CFG-Zero* in stochastic sampling, for rectified-CFG++ and for
-    /// momentum with adaptive steps; the errors of the grid.
+    /// [`Combination`](fm_core::Error::Combination) for rectified-CFG++ with adaptive steps; as
+    /// [`check_guidance`](Self::check_guidance); the errors of the grid.
     pub fn guidance_options(&self, rule: GuidanceRule, span: (f64, f64)) -> Result<GuidanceOptions, SolveError> {
-        let refuse = |with: &str, why| {
-            Err(fm_core::Error::Combination { what: format!("guidance {rule}"), with: with.into(), why }.into())
-        };
-        let of_steps = matches!(rule, GuidanceRule::ZeroStar { .. } | GuidanceRule::LookAhead { .. });
-        if of_steps && self.schedule.is_some() {
-            return refuse("another path", "its steps are those of the trained path; sample along that");
-        }
         let mut options = GuidanceOptions::default();
         match rule {
             GuidanceRule::Plain => {}
-            GuidanceRule::ZeroStar { .. } if self.stochastic.is_some() => {
-                return refuse("stochastic sampling", "its steps without velocity have no score; sample the ODE");
-            }
             GuidanceRule::ZeroStar { share } => options.zero_star = Some(self.zero_star(share, span)?),
             GuidanceRule::Projected { eta, norm, momentum } => {
                 options.projection = Some(Projection { eta, norm_limit: Some(norm), momentum });
             }
             GuidanceRule::LookAhead { .. } if matches!(self.steps, Steps::Adaptive(..)) => {
-                return refuse("adaptive steps", "it looks ahead by a share of a step; give a number of steps");
+                let (what, with) = (format!("guidance {rule}"), "adaptive steps".into());
+                let why = "it evaluates ahead by a share of the step size; give a number of steps";
+                return Err(fm_core::Error::Combination { what, with, why }.into());
             }
             GuidanceRule::LookAhead { steps } => {
                 let count = self.steps.grid(span)?.len().saturating_sub(1).max(1);
@@ -52,8 +43,8 @@ impl Sampler {
         Ok(options)
     }
 
-    /// Checks that the steps suit the rules of a [`Guider`](crate::guidance::Guider). Without this
-    /// check its velocities are NaN where they do not.
+    /// Checks that the sampler suits the rules of a [`Guider`](crate::guidance::Guider). Without
+    /// this check, momentum gives velocities of NaN, and the other rules wrong samples.
     ///
     /// ```
     /// use fm_solvers::Sampler;
@@ -65,14 +56,26 @@ impl Sampler {
     /// ```
     ///
     /// # Errors
-    /// [`Combination`](fm_core::Error::Combination) for momentum with adaptive steps, which differ
-    /// between samples.
+    /// [`Combination`](fm_core::Error::Combination) for CFG-Zero* and rectified-CFG++ along another
+    /// path than the trained one, for CFG-Zero* in stochastic sampling, and for momentum with
+    /// adaptive steps, which differ between samples.
     pub fn check_guidance(&self, options: &GuidanceOptions) -> Result<(), SolveError> {
+        let refuse = |what: &str, with: &str, why| {
+            Err(fm_core::Error::Combination { what: what.into(), with: with.into(), why }.into())
+        };
+        let (zero_star, look_ahead) = (options.zero_star.is_some(), options.look_ahead.is_some());
+        if (zero_star || look_ahead) && self.schedule.is_some() {
+            let what = if zero_star { "CFG-Zero*" } else { "rectified-CFG++" };
+            return refuse(what, "another path", "its steps are those of the trained path; sample along that");
+        }
+        if zero_star && self.stochastic.is_some() {
+            let why = "its steps without velocity have no score; sample the ODE";
+            return refuse("CFG-Zero*", "stochastic sampling", why);
+        }
         let momentum = options.projection.is_some_and(|rule| rule.momentum != 0.0);
         if momentum && matches!(self.steps, Steps::Adaptive(..)) {
-            let (what, with) = ("the momentum of projected guidance".into(), "adaptive steps".into());
             let why = "it averages over equal steps of all samples; give a number of steps, or a momentum of 0";
-            return Err(fm_core::Error::Combination { what, with, why }.into());
+            return refuse("the momentum of projected guidance", "adaptive steps", why);
         }
         Ok(())
     }

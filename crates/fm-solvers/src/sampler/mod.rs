@@ -112,8 +112,9 @@ impl Sampler {
     /// use fm_solvers::sampler::{Sampler, SolverName, Steps};
     /// use fm_solvers::Grid;
     /// assert_eq!(Sampler::new(SolverName::Heun, 20), Sampler::fixed(SolverName::Heun, 20));
-    /// let shifted = Sampler::new(SolverName::unipc(2), Grid::Shift { s: 3.0 }.steps(18));
+    /// let shifted = Sampler::new(SolverName::unipc(2)?, Grid::Shift { s: 3.0 }.steps(18));
     /// assert_eq!(shifted.to_string(), "unipc:order=2, 18 steps, grid shift:s=3");
+    /// # Ok::<(), fm_solvers::SolveError>(())
     /// ```
     pub fn new(solver: SolverName, steps: impl Into<Steps>) -> Self {
         Self { solver, steps: steps.into(), stochastic: None, schedule: None }

@@ -16,8 +16,8 @@ impl Sampler {
     /// independent of the number of rows.
     ///
     /// # Errors
-    /// A network without a [row shape](VelocityModel::row_shape), or one of negative sizes; an invalid source, and the errors
-    /// of [`run`](Self::run).
+    /// A network without a [row shape](VelocityModel::row_shape), or one of negative sizes; an
+    /// invalid source, and the errors of [`run`](Self::run).
     pub fn sample(
         &self,
         model: &dyn VelocityModel,

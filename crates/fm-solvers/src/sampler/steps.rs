@@ -3,6 +3,7 @@
 use super::control::Pace;
 use super::saving::within;
 use crate::{AdaptiveOptions, Grid, SolveError};
+use fm_core::choice::Choice;
 use serde::{Deserialize, Serialize};
 
 /// The steps of a sampler.
@@ -31,12 +32,19 @@ impl Grid {
         Steps::Fixed(self, count)
     }
 
-    /// Steps on the grid of Karras et al. (2022) with its usual values, rho = 7 and sigma from 80
-    /// to 0.002.
+    /// Steps on the grid of Karras et al. (2022) with its default parameters ([`Grid::Edm`]).
+    ///
+    /// ```
+    /// use fm_solvers::Grid;
+    /// assert_eq!(Grid::edm(18), "edm".parse::<Grid>()?.steps(18));
+    /// assert_eq!(Grid::edm(18), Grid::Edm { rho: 7.0, sigma_min: 0.002, sigma_max: 80.0 }.steps(18));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[doc(alias = "karras")]
     #[doc(alias = "use_karras_sigmas")]
     pub fn edm(count: usize) -> Steps {
-        Self::Edm { rho: 7.0, sigma_min: 0.002, sigma_max: 80.0 }.steps(count)
+        // The table of names always has this one.
+        Self::parse("edm").unwrap_or_default().steps(count)
     }
 }
 

@@ -72,8 +72,22 @@ choice! {
 
 impl SolverName {
     /// UniPC of this order, 2 or 3.
-    pub fn unipc(order: u8) -> Self {
-        Self::UniPc { order: f64::from(order) }
+    ///
+    /// ```
+    /// use fm_solvers::sampler::SolverName;
+    /// assert_eq!(SolverName::unipc(3)?, "unipc:order=3".parse()?);
+    /// assert!(SolverName::unipc(9).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Value`](fm_core::Error::Value) for another order.
+    pub fn unipc(order: u8) -> Result<Self, fm_core::Error> {
+        let value = f64::from(order);
+        if !matches!(order, 2 | 3) {
+            return Err(fm_core::Error::Value { name: "the order of UniPC", domain: "2 or 3", value });
+        }
+        Ok(Self::UniPc { order: value })
     }
 
     /// The kind of the method.

@@ -154,6 +154,50 @@ fn settings_that_turn_guidance_off_are_errors_also_inside_a_closure() {
     }
 }
 
+/// A flow map whose mean velocity is the class plus the length of the interval, for this number of
+/// rows.
+#[derive(Debug)]
+struct Map(i64);
+
+impl VelocityModel for Map {
+    fn forward(&self, x: &Tensor, _: &Tensor, _: Option<&Tensor>) -> Tensor {
+        x.zeros_like()
+    }
+
+    fn takes_intervals(&self) -> bool {
+        true
+    }
+
+    fn mean_velocity(&self, x: &Tensor, _: &Tensor, h: &Tensor, given: Option<&Tensor>, _: bool) -> Option<Tensor> {
+        let class = given.expect("a class").to_kind(Kind::Float).view([-1, 1]);
+        Some((x.zeros_like() + class + h.view([-1, 1])).narrow(0, 0, self.0))
+    }
+}
+
+#[test]
+fn jumps_are_guided_by_the_time_at_which_they_start() {
+    let jump = |rows, scale, interval| {
+        let conditions = Tensor::from_slice(&[1i64, 4]);
+        let field = Guided { model: &Map(rows), conditions, null_class: 10, scale, interval };
+        let x = || Tensor::zeros([2, 1], (Kind::Float, tch::Device::Cpu));
+        let solved = crate::flow_map::solve(&field, x(), &[0.0, 0.25, 1.0], crate::SaveAt::End);
+        // A closure around the field has no `check`.
+        let alone = field.mean_velocities(&x(), &[0.25, 0.5], &[0.5, 0.5], &[0, 1]).unwrap();
+        (solved.map(|solved| Vec::<f32>::try_from(solved.x.view(-1)).unwrap()), alone)
+    };
+    let (solved, alone) = jump(2, 3.0, (0.2, 0.55));
+    // (c + 1/4) / 4 without guidance, then 3/4 (10 + 3 (c - 10) + 3/4).
+    assert_eq!(solved, Ok(vec![0.3125 - 12.1875, 1.0625 - 5.4375]));
+    assert_eq!(Vec::<f32>::try_from(alone.view(-1)).unwrap(), [-16.5, -7.5]);
+    for (scale, interval) in [(f64::NAN, (0.0, 1.0)), (2.0, (0.6, 0.2)), (2.0, (f64::NAN, 1.0))] {
+        let (solved, alone) = jump(2, scale, interval);
+        assert!(solved.is_err() && alone.isnan().all().int64_value(&[]) == 1, "{scale} {interval:?}: {alone}");
+    }
+    // One row must not be extended to two by the scales.
+    let (solved, alone) = jump(1, 2.0, (0.0, 1.0));
+    assert!(matches!(solved, Err(crate::SolveError::Shape { .. })) && alone.size() == [1, 1], "{solved:?}");
+}
+
 /// x moves to the class along straight lines; a network of its own null class.
 #[derive(Debug)]
 struct Straight;
@@ -176,7 +220,7 @@ impl VelocityModel for Straight {
 fn a_chain_of_calls_samples_as_the_single_calls_do() {
     use crate::sampler::{Sampler, SolverName};
     let flow = fm_core::FlowMatching::default();
-    let sampler = || Sampler::new(SolverName::unipc(2), crate::Grid::Shift { s: 3.0 }.steps(18));
+    let sampler = || Sampler::new(SolverName::unipc(2).unwrap(), crate::Grid::Shift { s: 3.0 }.steps(18));
     let plain = sampler().class(7).sample(&Straight, &flow, 4, 3).unwrap().x;
     let classes = sampler().sample_classes(&Straight, &flow, &[7; 4], Guidance::default(), 3).unwrap().x;
     assert!(plain.equal(&classes));
@@ -187,10 +231,44 @@ fn a_chain_of_calls_samples_as_the_single_calls_do() {
     // v_u = 0: nothing is left of the difference without its parallel part, and s is 0.
     assert!((chain(GuidanceOptions::apg(3.0)).unwrap().x - &plain).abs().max().double_value(&[]) < 1e-5);
     assert!((chain(GuidanceOptions::cfg_zero_star(3.0)).unwrap().x - single).abs().max().double_value(&[]) > 0.1);
+    // The named rules give the same samples.
+    for (name, options) in [("apg", GuidanceOptions::apg(3.0)), ("cfg-zero", GuidanceOptions::cfg_zero_star(3.0))] {
+        let named = sampler().guidance_options(name.parse().unwrap(), (0.0, 1.0)).unwrap();
+        let named = chain(GuidanceOptions { scale: 3.0, ..named }).unwrap().x;
+        assert!(chain(options).unwrap().x.equal(&named), "{name}");
+    }
     let without = sampler().guidance(GuidanceOptions::scaled(3.0)).sample(&Straight, &flow, 4, 3);
     assert!(without.unwrap_err().to_string().contains("samples without a class"));
     assert!(chain(GuidanceOptions::scaled(f64::NAN)).is_err());
     let model = fm_core::TrainedModel { network: Box::new(Straight), flow: flow.clone() };
     let carried = sampler().class(7).sample_model(&model, 4, 3).unwrap().x;
     assert!(carried.equal(&plain));
+}
+
+/// The chain refuses what the named rules refuse.
+#[test]
+fn rules_that_do_not_suit_the_sampler_are_refused_in_a_chain_of_calls() {
+    use crate::sampler::Sampler;
+    let flow = fm_core::FlowMatching::default();
+    let euler = || Sampler::euler(4);
+    let along = || Sampler { schedule: Some(fm_core::path::PathKind::Trigonometric), ..euler() };
+    let noisy = || Sampler {
+        stochastic: Some((Default::default(), crate::sde::Diffusion::Constant { scale: 1.0 })),
+        ..euler()
+    };
+    let ahead = GuidanceOptions { look_ahead: Some(0.1), ..GuidanceOptions::scaled(2.0) };
+    let star = GuidanceOptions::cfg_zero_star(2.0);
+    for (sampler, options, text) in [
+        (along(), star, "CFG-Zero* cannot be combined with another path"),
+        (along(), ahead, "rectified-CFG++ cannot be combined with another path"),
+        (noisy(), star, "CFG-Zero* cannot be combined with stochastic sampling"),
+        (Sampler::dopri5(1e-5), GuidanceOptions::apg(2.0), "the momentum of projected guidance cannot be combined"),
+    ] {
+        let error = sampler.guidance(options).class(7).sample(&Straight, &flow, 4, 3).unwrap_err().to_string();
+        assert!(error.starts_with(text), "{error}");
+    }
+    let plain = GuidanceOptions::scaled(2.0);
+    for (sampler, options) in [(euler(), star), (euler(), ahead), (along(), plain), (noisy(), plain)] {
+        assert!(sampler.guidance(options).class(7).sample(&Straight, &flow, 4, 3).is_ok(), "{options:?}");
+    }
 }

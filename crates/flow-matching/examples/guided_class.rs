@@ -1,7 +1,7 @@
-//! A run in a directory, the model that it has trained, samples of one class with everything said,
-//! and metrics.
+//! A run in a directory, the model that it has trained, samples of one class with solver, grid and
+//! guidance chosen, and metrics.
 //!
-//! `cargo run -p flow-matching --features torch --example sketches`
+//! `cargo run -p flow-matching --features torch --example guided_class`
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
@@ -35,7 +35,7 @@ pub(crate) fn report() -> Result<Report, Box<dyn std::error::Error>> {
     run.train(&flow, &net, &vs, &data, &mut Progress::default())?;
     let model = run.load()?;
 
-    let sampler = Sampler::new(SolverName::unipc(2), Grid::Shift { s: 1.5 }.steps(18));
+    let sampler = Sampler::new(SolverName::unipc(2)?, Grid::Shift { s: 1.5 }.steps(18));
     let samples = sampler.guidance(GuidanceOptions::scaled(1.2)).class(7).sample_model(&model, 500, 0)?;
     let held_out = eight(4_000, 1)?.select(ndarray::Axis(0), &(0..500).map(|k| 8 * k + 7).collect::<Vec<_>>());
     Ok(Evaluation::new([energy_distance(), sliced_wasserstein(), precision_recall(5)]).run(&samples.rows()?, &held_out))
