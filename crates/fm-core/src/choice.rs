@@ -170,7 +170,7 @@ pub enum ChoiceError {
         parameter: &'static str,
     },
     /// A text that is not a number.
-    #[error("'{}' is no number; {what} {name} needs a number for {parameter}", message::name(.given))]
+    #[error("'{}' is not a number; {what} {name} needs a number for {parameter}", message::name(.given))]
     Number {
         /// What was being chosen.
         what: &'static str,

@@ -64,7 +64,7 @@ pub trait Coupling: Send + Sync {
 }
 
 /// Chooses the data row of each source row from a whole data set, rather than from the rows of a
-/// batch. Semidiscrete couplings are such, in `fm-ot`.
+/// batch. The semidiscrete couplings of `fm-ot` implement it.
 pub trait ChooseRows: Send + Sync {
     /// Rows of the data set.
     fn rows(&self) -> usize;

@@ -367,7 +367,7 @@ impl<S: RowState, F: RowField<S>, P: ProbPath> RowField<S> for Converted<F, P> {
     }
 
     fn mean_velocities(&self, x: &S, t: &[f64], h: &[f64], rows: &[usize]) -> Option<S> {
-        // A mean of other predictions says nothing about the mean velocity.
+        // The mean of another prediction does not give the mean velocity.
         if self.is_flow_map() { self.field.mean_velocities(x, t, h, rows) } else { None }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A sampler needs path, prediction, times and source of the flow that a network was trained on. A
 //! [`NamedFlow`] holds them by name, so a file of weights can carry them. The coupling is not
-//! stored: it pairs training rows, and samples do not depend on it.
+//! stored: it pairs rows in training, and sampling does not use it.
 //!
 //! ```
 //! use fm_core::{FlowMatching, named_flow::NamedFlow, path::PathKind, time::TimeKind};

@@ -72,8 +72,8 @@ impl OdeState for Tensor {
     }
 }
 
-/// A factor of a tensor: libtorch panics for one beyond the range of its kind, which is infinite
-/// there.
+/// `c` as a factor of `x`. A value beyond the range of the tensor's kind becomes infinite, because
+/// libtorch panics for it.
 fn factor(c: f64, x: &Tensor) -> f64 {
     let most = match x.kind() {
         Kind::Double => f64::MAX,

@@ -158,7 +158,7 @@ fn text_forms_round_trip_and_mistakes_are_explained() {
     let says = |text: &str| TimeKind::parse(text).unwrap_err().to_string();
     assert_eq!(says("power:q=2"), "time power has no parameter 'q=2'; it has k");
     assert_eq!(says("uniform:3"), "time uniform has no parameter '3'; it has none");
-    assert_eq!(says("power:k=two"), "'two' is no number; time power needs a number for k");
+    assert_eq!(says("power:k=two"), "'two' is not a number; time power needs a number for k");
     assert_eq!(says("discrete:k=2.5"), "k is 2.5; time discrete needs k from 1 to 100000 in whole numbers");
     assert_eq!(says("warp:s=1.51"), "s is 1.51; time warp needs s from 0 to 1.5");
     assert_eq!(says("warp:s=-0.01"), "s is -0.01; time warp needs s from 0 to 1.5");

@@ -45,8 +45,7 @@ pub enum DistError {
     },
     /// Some ranks have not been started.
     #[error(
-        "{ranks} of 0 to {} never came ({reason}); start all processes, or unset RANK, WORLD_SIZE and MASTER_ADDR to run alone",
-        world_size - 1
+        "cannot open the process group: {ranks} of {world_size} did not connect ({reason}); start all processes, or unset RANK, WORLD_SIZE and MASTER_ADDR to run alone"
     )]
     Absent {
         /// The ranks as text: `rank 2` or `ranks 2, 3`.

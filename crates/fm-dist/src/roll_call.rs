@@ -156,7 +156,7 @@ impl Call {
                 let world_size = self.place.world_size;
                 Ok(DistError::Absent { ranks: names(&never), world_size, reason: reason.into() })
             }
-            () if !silent.is_empty() => lost(silent, "ended without a word, or does not answer any more"),
+            () if !silent.is_empty() => lost(silent, "ended without a message, or no longer responds"),
             () if !busy.is_empty() => lost(busy, "alive, but did not come to exchange data"),
             () => Ok(DistError::Exchange { world_size: self.place.world_size, reason: reason.into() }),
         }

@@ -166,7 +166,7 @@ fn collectives_of_two_and_three_give_everyone_the_same() {
 fn a_killed_rank_is_named_by_all_others() {
     let said = local("die", 3, &[0, 1, 2]);
     assert!(said[1].starts_with("nothing"), "{said:?}");
-    assert_told(&[said[0].clone(), said[2].clone()], "lost rank 1: ended without a word");
+    assert_told(&[said[0].clone(), said[2].clone()], "lost rank 1: ended without a message");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn rank_0_killed_takes_the_store_along_and_is_named() {
 
 #[test]
 fn a_rank_that_is_stopped_or_busy_elsewhere_is_named_in_time() {
-    assert_told(&local("stop", 3, &[0, 1, 2]), "lost rank 1: ended without a word, or does not answer any more");
+    assert_told(&local("stop", 3, &[0, 1, 2]), "lost rank 1: ended without a message, or no longer responds");
     assert_told(&local("sleep", 3, &[0, 1, 2]), "lost rank 1: alive, but did not come to exchange data");
 }
 
@@ -190,7 +190,7 @@ fn a_rank_that_ends_by_an_error_is_quoted() {
 
 #[test]
 fn a_rank_that_never_comes_is_named() {
-    assert_told(&local("collectives", 3, &[0, 2]), "rank 1 of 0 to 2 never came");
+    assert_told(&local("collectives", 3, &[0, 2]), "rank 1 of 3 did not connect");
 }
 
 #[test]

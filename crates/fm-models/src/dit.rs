@@ -248,10 +248,8 @@ impl Dit {
     fn embed(&self, t: &Tensor, h: Option<&Tensor>, condition: Option<&Tensor>) -> Tensor {
         let [first, second] = &self.time;
         let e = self.config.time.embed(t, FREQUENCIES).to_kind(first.ws.kind());
-        let mut c = second.forward(&first.forward(&e).silu());
-        if let Some(interval) = &self.interval {
-            c = &c + interval.forward(h.unwrap_or(&t.zeros_like()));
-        }
+        let c = second.forward(&first.forward(&e).silu());
+        let c = IntervalEmbedding::add(self.interval.as_ref(), c, t, h);
         let null = self.config.null_class.then_some(self.config.classes);
         match self.classes.as_ref().and_then(|table| look_up(table, condition, null, t)) {
             Some(rows) => (c + rows).silu(),

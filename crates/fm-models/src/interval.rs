@@ -22,11 +22,9 @@ pub(crate) const NAMES: [&str; 4] =
 
 /// Whether a parameter of this name belongs to the embedding of the interval.
 pub(crate) fn owns(name: &str) -> bool {
-    let last = |part: &str| name.ends_with(part) && name.starts_with("layers.");
-    name.starts_with("h_embedder.")
-        || name.starts_with("interval_embed.")
-        || name == NAMES[2]
-        || last(".interval.weight")
+    let of_a_layer = name.starts_with("layers.") && name.ends_with(".interval.weight");
+    let embeds = name.starts_with("h_embedder.") || name.starts_with("interval_embed.");
+    embeds || of_a_layer || name == "interval.weight"
 }
 
 /// An embedding that is added to the embedding of the time.
@@ -47,6 +45,14 @@ impl IntervalEmbedding {
     /// Number of trainable values.
     pub(crate) fn parameters(frequencies: i64, width: i64) -> i64 {
         frequencies * width + width + width * width + width
+    }
+
+    /// The embedding e of the times t, with that of the intervals h added if the network takes them.
+    pub(crate) fn add(this: Option<&Self>, e: Tensor, t: &Tensor, h: Option<&Tensor>) -> Tensor {
+        match this {
+            Some(interval) => e + interval.forward(h.unwrap_or(&t.zeros_like())),
+            None => e,
+        }
     }
 
     /// The embedding of intervals (B) or (1) as (B, width) or (1, width).

@@ -190,10 +190,8 @@ impl Sequence {
     fn embed(&self, t: &Tensor, h: Option<&Tensor>, condition: Option<&Tensor>) -> Tensor {
         let [first, second] = &self.time;
         let kind = first.ws.kind();
-        let mut c = second.forward(&first.forward(&self.config.time.embed(t, FREQUENCIES).to_kind(kind)).silu());
-        if let Some(interval) = &self.interval {
-            c = &c + interval.forward(h.unwrap_or(&t.zeros_like()));
-        }
+        let c = second.forward(&first.forward(&self.config.time.embed(t, FREQUENCIES).to_kind(kind)).silu());
+        let c = IntervalEmbedding::add(self.interval.as_ref(), c, t, h);
         if let Some([first, second]) = &self.vectors {
             // Without a condition, the vector is zero.
             let zeros = || Tensor::zeros([t.size()[0], self.config.condition_dim], (kind, t.device()));

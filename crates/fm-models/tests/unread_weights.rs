@@ -30,8 +30,8 @@ fn what_is_not_read_has_its_remedy() {
         ("csr.pt", "it is sparse; save it as tensor.to_dense()"),
         ("meta.pt", "without values; save it after its weights are loaded"),
         ("float8.pt", "save them as float32"),
-        ("list.pt", "a list without names; save the network's state_dict"),
-        ("named-list.pt", "a list without names; save the network's state_dict"),
+        ("list.pt", "a list without names; save the state_dict of the network or of its average"),
+        ("named-list.pt", "a list without names; save the state_dict of the network or of its average"),
     ] {
         let text = refused(name);
         assert!(text.contains(says) && text.chars().count() <= 300, "{name}: {text}");

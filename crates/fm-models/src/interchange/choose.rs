@@ -109,7 +109,7 @@ fn unknown(named: &Named<'_>) -> InterchangeError {
     let weights: Vec<&str> = named.weights().map(|(name, _)| name).collect();
     if is_list(&weights) {
         let problem = format!(
-            "its tensors ({first}) are a list without names; save the network's state_dict, beside averages too"
+            "its tensors ({first}) are a list without names; save the state_dict of the network or of its average"
         );
         return InterchangeError::Unknown { problem };
     }

@@ -279,7 +279,9 @@ fn view(tree: &Tree<'_>, id: Id) -> Result<View, String> {
     match class.1 {
         "_rebuild_tensor" | "_rebuild_tensor_v2" => plain(tree, *arguments).ok_or_else(|| {
             let storage = storage_class(tree, *arguments).filter(|class| class.starts_with("Complex"));
-            storage.map_or_else(unknown, |_| "its values are complex; save real tensors, as view_as_real(x)".into())
+            storage.map_or_else(unknown, |_| {
+                "its values are complex; save real tensors, for example torch.view_as_real(x)".into()
+            })
         }),
         "_rebuild_tensor_v3" => Err(match tree.sequence(*arguments).and_then(|a| tree.global(*a.get(6)?)) {
             Some(dtype) => {

@@ -114,8 +114,8 @@ fn names_averages(component: &str) -> bool {
 pub(super) fn computed<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<String> {
     names.find(|name| is_computed(name)).map(|name| {
         format!(
-            "its {} belongs to a weight norm, pruning or an adapter; merge it before saving: remove_weight_norm, \
-             remove_parametrizations, prune.remove or merge_and_unload",
+            "its {} belongs to a weight norm, spectral norm, pruning or an adapter; merge it before saving: \
+             remove_weight_norm, remove_spectral_norm, remove_parametrizations, prune.remove or merge_and_unload",
             clip(name, 60)
         )
     })

@@ -62,20 +62,17 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
     }
     let about = header.metadata().as_ref().and_then(|m| m.get(ABOUT));
     contents.about = match about {
-        Some(text) => Some(description(text)?.map_err(|e| damaged(&e))?),
+        Some(text) => Some(serde_json::from_str(admitted(text)?).map_err(|e| damaged(&e))?),
         None => None,
     };
     Ok(contents)
 }
 
-/// The description of a network, within its own limits.
-fn description(text: &str) -> Result<serde_json::Result<serde_json::Value>, String> {
+/// The description of a network, if it is within its limits.
+fn admitted(text: &str) -> Result<&str, String> {
     let budget = Budget::new(&limits::DESCRIPTION, text.len() as u64);
-    let budget = budget.map_err(|over| format!("its description of itself is too long: {over}"))?;
-    budget
-        .count(budget::json_values(text.as_bytes()))
-        .map_err(|over| format!("its description of itself is too long: {over}"))?;
-    Ok(serde_json::from_str(text))
+    let counted = budget.and_then(|budget| budget.count(budget::json_values(text.as_bytes())));
+    counted.map(|()| text).map_err(|over| format!("its description of itself is too long: {over}"))
 }
 
 fn view(name: &str, dtype: Dtype, shape: &[usize]) -> Result<View, String> {

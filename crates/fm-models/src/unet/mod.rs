@@ -59,10 +59,8 @@ impl UNet {
     fn embed(&self, t: &Tensor, h: Option<&Tensor>, condition: Option<&Tensor>) -> Tensor {
         let [first, second] = &self.time;
         let e = self.config.time.embed(t, self.config.channels).to_kind(first.ws.kind());
-        let mut e = second.forward(&self.config.time_activation.forward(&first.forward(&e)));
-        if let Some(interval) = &self.interval {
-            e = &e + interval.forward(h.unwrap_or(&t.zeros_like()));
-        }
+        let e = second.forward(&self.config.time_activation.forward(&first.forward(&e)));
+        let e = IntervalEmbedding::add(self.interval.as_ref(), e, t, h);
         let null = self.config.null_class.then_some(self.config.classes);
         match self.label_emb.as_ref().and_then(|table| look_up(table, condition, null, t)) {
             Some(rows) => (e + rows).silu(),
