@@ -73,8 +73,10 @@ impl Request {
         self.guide.field(model, conditions, &self.sampler, &self.objective)
     }
 
-    /// Fails if the rule of guidance suits neither the steps nor the prediction.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
+    /// Fails if the steps do not suit the model, or the rule of guidance does not suit the steps or
+    /// the prediction.
+    pub(crate) fn check(&self, model: &dyn VelocityModel) -> anyhow::Result<()> {
+        self.guide.ensure_jumps(&self.sampler, model)?;
         self.guide.options(&self.sampler, &self.objective).map(drop)
     }
 }

@@ -29,13 +29,13 @@ mod vqvae;
 mod weak;
 
 use args::{Cli, Command, ReflowCommand};
-use fm_app::{cli, options};
+use fm_app::{cli, options, solvers};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let complete = |command: clap::Command| {
         let command = command.mut_subcommand("vqvae", |c| options::with_defaults(c, &vqvae::config::Config::default()));
-        command.mut_subcommand("reflow", reflow::rounds::without_fixed)
+        solvers::of_runs(command.mut_subcommand("reflow", reflow::rounds::without_fixed))
     };
     cli::run(|| match cli::parse::<Cli>(complete).command {
         Command::Train(args) => train::run(&args, None),

@@ -5,7 +5,7 @@ use crate::generate::{Generated, Request, generate};
 use crate::model::{Loaded, open};
 use crate::{classes, data, trajectory};
 use anyhow::{bail, ensure};
-use fm_app::guidance::Guide;
+use fm_app::guidance::{Guide, ensure_guidable};
 use fm_app::memory::{ensure_batch_fits, ensure_fits};
 use fm_app::outputs::save_array;
 use fm_app::pictures::{Grid, save_gif, save_picture};
@@ -157,19 +157,19 @@ pub(crate) fn with_classes(
         batch_size: args.batch_size,
         ..Request::of(&loaded.config, &loaded.source, &loaded.data.shape, count, args.seed)
     };
-    request.check()?;
+    request.check(loaded.model.as_ref())?;
     Ok(request)
 }
 
 /// The guidance of these flags.
 fn guide(args: &crate::args::SolverArgs, loaded: &Loaded) -> anyhow::Result<Guide> {
     let (given, weak) = (&args.guidance, &loaded.weak);
+    if let Some(scale) = args.cfg_scale.filter(|scale| scale.is_finite()) {
+        ensure_guidable(scale, weak.is_some() || loaded.config.model.null_class().is_some())?;
+    }
     let base = match (args.cfg_scale, loaded.config.model.null_class()) {
         (None, _) if weak.is_some() => bail!("--guide-with has no default scale; give --cfg-scale, such as 2"),
         (Some(scale), _) if weak.is_some() => Guide::of_scale(scale),
-        (Some(s), None) if s.is_finite() && s != 1.0 => bail!(
-            "this model has no class to guide away from (it was trained without dropped labels); drop --cfg-scale"
-        ),
         (scale, None) => Guide::of_scale(scale.unwrap_or(1.0)),
         (None, Some(_)) => loaded.config.sampling.guide(),
         // The rule of the configuration has no effect at scale 1.

@@ -2,7 +2,7 @@
 
 use crate::args::{ImageSize, Which};
 use crate::model::{Loaded, open};
-use fm_app::guidance::{GuidanceArgs, Weak, ensure_same, weak_path};
+use fm_app::guidance::{GuidanceArgs, Traits, Weak, ensure_alike, ensure_same, weak_path};
 use fm_app::weights::{FileArgs, WhichWeights, is_weights};
 use std::rc::Rc;
 
@@ -29,14 +29,12 @@ impl Loaded {
             which.file = FileArgs::default();
         }
         let mut weak = open(&path, &which, false)?;
-        for ((what, main), (_, weak)) in traits(self)?.iter().zip(&traits(&weak)?) {
-            ensure_same(&path, what, main, weak)?;
-        }
+        ensure_alike(&path, &traits(self)?, &traits(&weak)?)?;
         let conditional = !weak.data.classes.is_empty();
         if conditional {
             ensure_same(&path, "number of classes", &self.data.classes.len(), &weak.data.classes.len())?;
         }
-        let key = weak.key()?;
+        let key = Some(weak.key()?);
         if let Some(ImageSize(size)) = size {
             weak.resize(size)?;
         }
@@ -47,7 +45,7 @@ impl Loaded {
 }
 
 /// What two models need in common.
-fn traits(loaded: &Loaded) -> anyhow::Result<[(&'static str, String); 5]> {
+fn traits(loaded: &Loaded) -> anyhow::Result<Traits> {
     let objective = &loaded.config.flow.objective;
     let autoencoder = loaded.autoencoder.as_ref().map(|autoencoder| autoencoder.sha256()).transpose()?;
     Ok([

@@ -128,7 +128,7 @@ fn sampling_requests_that_cannot_be() {
         fail(&format!("sample --checkpoint {} --out {}/x.png {flags}", run.display(), dir.path().display()))
     };
     assert!(sample("--class-label 3").contains("trained without classes"));
-    assert!(sample("--cfg-scale 2").contains("no class to guide away from"));
+    assert!(sample("--cfg-scale 2").contains("the model was trained without --label-drop"));
     assert!(sample("--num-samples 0").contains("at least one sample"));
     assert!(sample("--num-steps 0").contains("--num-steps"));
     assert!(sample("--solver dopri5 --rtol 0 --atol 0").contains("tolerances"));

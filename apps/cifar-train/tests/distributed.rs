@@ -169,7 +169,7 @@ fn a_killed_rank_is_named_and_others_go_on_from_the_last_checkpoint() {
     let outputs = finish(processes);
     let said = String::from_utf8_lossy(&outputs[0].stderr).into_owned();
     assert_eq!(outputs[0].status.code(), Some(2), "{said}");
-    assert!(said.lines().count() == 1 && said.contains("lost rank 1: ended without a word"), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("lost rank 1: ended without a message"), "{said}");
     assert!(said.contains("the last good checkpoint is"), "{said}");
     assert!(!run.join("checkpoints/step-60").exists(), "it ended before it was killed");
     // As a launcher starts it anew: the same command, told that it is not the first time, and with

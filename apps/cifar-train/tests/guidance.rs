@@ -148,7 +148,7 @@ fn a_weaker_model_guides() {
     drawn("run", &format!("--cfg-scale 2 --guide-with {d}/plain"));
     drawn("plain", &format!("--cfg-scale 2 --guide-with {d}/plain/checkpoints/step-20 --size 8x12"));
     for (run, weak, says) in [
-        ("run", "step-21", "there is no step-21 in"),
+        ("run", "step-21", "cannot find step-21 in"),
         ("run", "noise", "its prediction is noise, the model's velocity"),
         ("run", "small", "its image shape is [1, 4, 4]"),
         ("plain", "run", "its number of classes is 10, the model's 0"),

@@ -1,6 +1,6 @@
 //! Files of learned time grids: `grid` writes them, and `--times FILE` reads them.
 
-use anyhow::{Context, ensure};
+use anyhow::{anyhow, ensure};
 use clap::Args;
 use fm_core::budget::limits;
 use fm_core::field::{ByRef, RowField};
@@ -25,7 +25,8 @@ pub struct GridArgs {
     /// Number of RK4 steps of the fine solve that the steps are compared with.
     #[arg(long, default_value_t = 32, value_name = "N")]
     pub fine_steps: usize,
-    /// Largest number of least-squares steps; 0 takes the times of equal errors.
+    /// Largest number of least-squares steps; 0 takes the best of the fixed grids and
+    /// of the times of equal errors.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub iterations: usize,
     /// File to write, for `--times`.
@@ -54,12 +55,15 @@ pub struct GridFile {
 /// # Errors
 /// A file that is not one, and times that do not rise from 0 to 1.
 pub fn read(path: &Path) -> anyhow::Result<GridFile> {
-    let remedy = || format!("cannot read the times of {}; give a file that the command grid wrote", path.display());
-    let (text, mut budget) = files::read_plain(path, &limits::TABLE_OF_RESULTS).with_context(remedy)?;
-    let file: GridFile = files::json(&text, &mut budget).map_err(anyhow::Error::msg).with_context(remedy)?;
+    let read = files::read_plain(path, &limits::TABLE_OF_RESULTS).map_err(|error| error.to_string());
+    let file = read.and_then(|(text, mut budget)| files::json::<GridFile>(&text, &mut budget)).map_err(|cause| {
+        // A reader's cause may have a remedy of its own.
+        let cause = cause.split("; ").next().unwrap_or_default();
+        anyhow!("cannot read the times of {}: {cause}; give a file that the command grid wrote", path.display())
+    })?;
     ensure!(
         rises(&file.times),
-        "the times of {} do not rise from 0 to 1; write it again by the command grid",
+        "cannot use the times of {}: they do not rise from 0 to 1; write it again with `grid`",
         path.display()
     );
     Ok(file)
@@ -75,7 +79,8 @@ pub fn rises(times: &[f64]) -> bool {
 /// table of the errors.
 ///
 /// # Errors
-/// A sampler without a fixed number of steps, and the errors of sampling.
+/// A sampler without a fixed number of steps, a place that has no directory, and the errors of
+/// sampling.
 pub fn learn(
     args: &GridArgs,
     sampler: &Sampler,
@@ -117,24 +122,34 @@ pub fn learn(
 /// The number of steps; fails before anything is computed.
 fn check(args: &GridArgs, sampler: &Sampler) -> anyhow::Result<usize> {
     let Steps::Fixed(Grid::Uniform, steps) = sampler.steps else {
-        anyhow::bail!("a grid is learned for a number of fixed steps; give --num-steps, and drop --times and --grid")
+        anyhow::bail!(
+            "cannot learn a grid: the steps are not a fixed number of equal ones; give --num-steps, without --grid and --times"
+        )
     };
     ensure!(sampler.stochastic.is_none(), "a grid is learned for steps of the ODE; drop --sde");
     ensure!((1..=100).contains(&steps), "--num-steps is {steps}; learn a grid of 1 to 100 steps");
     ensure!((1..=100_000).contains(&args.grid_rows), "--grid-rows is {}; choose 1 to 100000", args.grid_rows);
     ensure!((4..=1000).contains(&args.fine_steps), "--fine-steps is {}; choose 4 to 1000", args.fine_steps);
+    let parent = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(
+        parent.is_dir(),
+        "cannot write {}: {} is not a directory; create it, or choose another --out",
+        args.out.display(),
+        parent.display()
+    );
     Ok(steps)
 }
 
 /// The errors of the grids, and the times.
 fn table(file: &GridFile, solves: usize) -> String {
     let steps = file.times.len() - 1;
-    let mut text = format!("{steps} steps of {}, error at the end:\n", file.solver);
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let mut text = format!("{steps} step{} of {}, error at the end:\n", plural(steps), file.solver);
     for (name, error) in &file.errors {
-        let _ = writeln!(text, "  {name:14}{error:.5}");
+        let _ = writeln!(text, "  {name:14}{error:.3e}");
     }
     let times: Vec<String> = file.times.iter().map(|t| format!("{t:.4}")).collect();
-    text + &format!("times {} ({solves} solves)", times.join(" "))
+    text + &format!("times {} ({solves} solve{})", times.join(" "), plural(solves))
 }
 
 #[cfg(test)]
@@ -153,5 +168,7 @@ mod tests {
             std::fs::write(&path, wrong).unwrap();
             assert!(read(&path).is_err(), "{wrong}");
         }
+        let error = read(dir.path()).unwrap_err().to_string();
+        assert!(error.ends_with("not a plain file; give a file that the command grid wrote"), "{error}");
     }
 }

@@ -10,6 +10,7 @@ use fm_core::objective::Objective;
 use fm_core::tensor::VelocityModel;
 use fm_solvers::Sampler;
 use fm_solvers::guidance::{Doubled, Field, GuidanceOptions, GuidanceRule, Guided, Guider, Pair, Unconditional};
+use fm_solvers::sampler::SolverName;
 use serde_json::{Value, json};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -45,8 +46,8 @@ pub struct Weak {
     pub conditional: bool,
     /// Description of it and of its weights.
     pub name: String,
-    /// Everything that its predictions depend on.
-    pub key: Value,
+    /// Everything that its predictions depend on, for caches; `None` where nothing is cached.
+    pub key: Option<Value>,
 }
 
 /// How samples are guided.
@@ -73,15 +74,16 @@ impl Guide {
     /// This guide, with the flags that are given.
     ///
     /// # Errors
-    /// A scale or a rescale outside its domain, and an interval that is not two rising times.
+    /// A scale or a rescale outside its domain, and an interval that is not two rising times from 0
+    /// to 1.
     pub fn with(self, args: &GuidanceArgs) -> anyhow::Result<Self> {
         let (scale, rescale) = (self.scale, args.cfg_rescale.unwrap_or(self.rescale));
         ensure!(scale.is_finite(), "--cfg-scale is {scale}; give a finite number, 1 for no guidance");
         ensure!((0.0..=1.0).contains(&rescale), "--cfg-rescale is {rescale}; give a share from 0 to 1");
         let interval = match args.cfg_interval[..] {
             [] => self.interval,
-            [low, high] if low < high => (low, high),
-            _ => bail!("--cfg-interval takes two rising times; got {:?}", args.cfg_interval),
+            [low, high] if 0.0 <= low && low < high && high <= 1.0 => (low, high),
+            _ => bail!("--cfg-interval is {:?}; give two rising times from 0 to 1, such as 0.2,0.8", args.cfg_interval),
         };
         Ok(Self { rule: args.guidance.unwrap_or(self.rule), interval, rescale, ..self })
     }
@@ -94,10 +96,38 @@ impl Guide {
         let given = [
             (args.guidance.is_some_and(|rule| rule != GuidanceRule::Plain), "--guidance"),
             (args.cfg_rescale.is_some_and(|share| share > 0.0), "--cfg-rescale"),
+            (self.interval != (0.0, 1.0), "--cfg-interval"),
             (args.guide_with.is_some(), "--guide-with"),
         ];
         if let Some((_, flag)) = given.iter().find(|(given, _)| *given && self.scale == 1.0) {
             bail!("{flag} has no effect at scale 1, the model without guidance; give --cfg-scale 2, or drop {flag}");
+        }
+        Ok(())
+    }
+
+    /// Fails if the steps are jumps and the model under this guidance has none.
+    ///
+    /// # Errors
+    /// `--solver map` with a flow, along another path, or with more than plain guidance.
+    pub fn ensure_jumps(&self, sampler: &Sampler, model: &dyn VelocityModel) -> anyhow::Result<()> {
+        if sampler.solver != SolverName::FlowMap || sampler.stochastic.is_some() {
+            return Ok(());
+        }
+        ensure!(
+            model.takes_intervals(),
+            "cannot use --solver map: this model is a flow; give another --solver, or train with --task split"
+        );
+        // A rule and a rescale can be those of the run's configuration, where no flag is to drop.
+        let given = [
+            (sampler.schedule.is_some(), "--schedule", "drop --schedule"),
+            (self.weak.is_some(), "--guide-with", "drop --guide-with"),
+            (self.rule != GuidanceRule::Plain, "--guidance", "give --guidance cfg"),
+            (self.rescale > 0.0, "--cfg-rescale", "give --cfg-rescale 0"),
+        ];
+        if let Some((_, flag, remedy)) = given.iter().find(|(given, ..)| *given) {
+            bail!(
+                "cannot use --solver map with {flag}: a flow map jumps on its own path, by plain guidance only; {remedy}"
+            );
         }
         Ok(())
     }
@@ -193,18 +223,19 @@ impl Guide {
     /// Everything beside scale and interval that samples depend on, as a key for caches; `None` for
     /// classifier-free guidance without further rules.
     pub fn key(&self) -> Option<Value> {
-        let weak = self.weak.as_ref().map(|weak| &weak.key);
+        let weak = self.weak.as_ref().and_then(|weak| weak.key.as_ref());
         (!self.is_plain()).then(|| json!({ "rule": self.rule, "rescale": self.rescale, "weak": weak }))
     }
 }
 
-/// The path of a weak model: `step-N` is a checkpoint beside `checkpoint`, that of the model.
+/// The path of a weak model: `step-N` is always a checkpoint beside `checkpoint`, that of the model;
+/// `./step-N` is another path.
 ///
 /// # Errors
 /// A step of a file of weights, and one that the run has not kept.
 pub fn weak_path(given: &str, checkpoint: &Path) -> anyhow::Result<PathBuf> {
     let step = given.strip_prefix("step-").filter(|step| step.parse::<u64>().is_ok());
-    if step.is_none() || Path::new(given).exists() {
+    if step.is_none() {
         return Ok(given.into());
     }
     ensure!(
@@ -216,13 +247,48 @@ pub fn weak_path(given: &str, checkpoint: &Path) -> anyhow::Result<PathBuf> {
     let path = beside.join(given);
     if !path.is_dir() {
         let entries = std::fs::read_dir(beside).into_iter().flatten().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let others =
+            entries.map(|entry| entry.file_name()).filter(|name| Some(name.as_os_str()) != checkpoint.file_name());
+        let names = others.filter_map(|name| name.into_string().ok());
         let mut steps: Vec<u64> = names.filter_map(|name| name.strip_prefix("step-")?.parse().ok()).collect();
         steps.sort_unstable();
+        ensure!(
+            !steps.is_empty(),
+            "cannot find {given} in {}: the run keeps no other checkpoint; train with a smaller --save-every, and for images --keep-checkpoints 0",
+            beside.display()
+        );
         let first: Vec<String> = steps.iter().take(8).map(|step| format!("step-{step}")).collect();
-        bail!("there is no {given} in {}; give --guide-with one of {}", beside.display(), first.join(", "));
+        bail!(
+            "cannot find {given} in {}: the run does not keep it; give --guide-with one of {}",
+            beside.display(),
+            first.join(", ")
+        );
     }
     Ok(path)
+}
+
+/// Fails if a scale asks for guidance away from the model without its class, and there is no such
+/// model.
+///
+/// # Errors
+/// A scale other than 1 of a model without a null class.
+pub fn ensure_guidable(scale: f64, null_class: bool) -> anyhow::Result<()> {
+    ensure!(
+        scale == 1.0 || null_class,
+        "cannot guide: the model was trained without --label-drop; drop --cfg-scale, or give --guide-with a weaker model"
+    );
+    Ok(())
+}
+
+/// What two models need in common: names, and the values as text.
+pub type Traits = [(&'static str, String); 5];
+
+/// Fails if a weak model differs from the model in one of these.
+///
+/// # Errors
+/// Two different values.
+pub fn ensure_alike(path: &Path, main: &Traits, weak: &Traits) -> anyhow::Result<()> {
+    main.iter().zip(weak).try_for_each(|((what, main), (_, weak))| ensure_same(path, what, main, weak))
 }
 
 /// Fails if a weak model differs from the model in `what`.
@@ -254,5 +320,32 @@ mod tests {
             text,
             "guidance 3 by apg:eta=0.5,norm=5,momentum=-0.5, rescale 0.5 for t from 0.2 to 0.8 (two network passes per evaluation)"
         );
+    }
+
+    #[test]
+    fn intervals_are_rising_times_from_0_to_1_and_need_guidance() {
+        let given = |interval: &[f64]| GuidanceArgs { cfg_interval: interval.to_vec(), ..GuidanceArgs::default() };
+        for wrong in [&[3.0, 4.0][..], &[-0.1, 0.5], &[0.5, 1.1], &[0.8, 0.2], &[0.5, 0.5], &[0.5], &[f64::NAN, 1.0]] {
+            let error = Guide::of_scale(2.0).with(&given(wrong)).unwrap_err().to_string();
+            assert!(error.contains("two rising times from 0 to 1"), "{error}");
+        }
+        let at = |scale: f64, args: &GuidanceArgs| Guide::of_scale(scale).with(args).unwrap().refuse_idle(args);
+        assert!(at(2.0, &given(&[0.2, 0.4])).is_ok() && at(1.0, &given(&[0.0, 1.0])).is_ok());
+        let error = at(1.0, &given(&[0.2, 0.4])).unwrap_err().to_string();
+        assert!(error.starts_with("--cfg-interval has no effect at scale 1"), "{error}");
+    }
+
+    #[test]
+    fn steps_are_checkpoints_of_the_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("step-20");
+        std::fs::create_dir(&own).unwrap();
+        let error = weak_path("step-10", &own).unwrap_err().to_string();
+        assert!(error.contains("keeps no other checkpoint"), "{error}");
+        std::fs::create_dir(dir.path().join("step-15")).unwrap();
+        assert_eq!(weak_path("step-15", &own).unwrap(), dir.path().join("step-15"));
+        let error = weak_path("step-10", &own).unwrap_err().to_string();
+        assert!(error.ends_with("give --guide-with one of step-15"), "{error}");
+        assert_eq!(weak_path("./step-10", &own).unwrap(), Path::new("./step-10"));
     }
 }

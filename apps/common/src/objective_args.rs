@@ -80,7 +80,8 @@ impl FlowConfig {
         let o = &self.objective;
         let clip = if o.times.clip > 0.0 { format!(" clipped by {}", o.times.clip) } else { String::new() };
         let task = if self.task == TaskKind::Flow { String::new() } else { format!("{}: ", self.task) };
-        let together = if self.ot_batch > 1 { format!(" over {} batches", self.ot_batch) } else { String::new() };
+        let of_batches = self.ot_batch > 1 && self.coupling.semidiscrete().is_none();
+        let together = if of_batches { format!(" over {} batches", self.ot_batch) } else { String::new() };
         format!(
             "{task}{} on the {} path, {} times{clip}, {} weights; {} coupling{together} from {}",
             o.prediction, o.path, o.times.distribution, o.weighting, self.coupling, self.source

@@ -25,7 +25,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// The file of a run.
-pub const FILE: &str = "potentials.txt";
+pub const POTENTIALS: &str = "potentials.txt";
 /// The most bytes per line of the file.
 const LINE: u64 = 32;
 /// Fresh noise rows per data row that measure a fit.
@@ -65,7 +65,7 @@ pub struct Potentials {
 impl Potentials {
     /// The files that a run stores.
     pub fn files(&self) -> Vec<(&'static str, Vec<u8>)> {
-        vec![(FILE, self.text.clone().into_bytes())]
+        vec![(POTENTIALS, self.text.clone().into_bytes())]
     }
 
     /// The part of a run's fingerprint that the potentials are.
@@ -77,7 +77,8 @@ impl Potentials {
     /// couplings of batches.
     ///
     /// # Errors
-    /// Data without a fixed number of rows, or more than fit into memory; errors of the fit.
+    /// Data without a fixed number of rows, or more than fit into memory; something else under the
+    /// name of the file; errors of the fit.
     pub fn fit(problem: &Problem<'_>, resumed: Option<&Path>, group: &Group) -> anyhow::Result<Option<Self>> {
         let Some(options) = problem.config.coupling.semidiscrete() else { return Ok(None) };
         ensure!(
@@ -85,13 +86,16 @@ impl Potentials {
             "the semidiscrete coupling chooses among the rows of the data, and these are drawn anew at every step; \
              give their number (--rows 10000)"
         );
+        if let Some(run) = resumed {
+            ensure_plain(&run.join(POTENTIALS))?;
+        }
         let coupling = problem.unfitted()?;
         let key = problem.key(&options)?;
         let bits = group.agree(|| {
             let known = resumed.and_then(|run| read_again(run, &key, coupling.row_count()));
             let potentials = match known {
                 Some(known) => {
-                    println!("coupling  {} potentials of the run, from {FILE}", known.len());
+                    println!("coupling  {} potentials of the run, from {POTENTIALS}", known.len());
                     known
                 }
                 None => problem.fitted(coupling.clone(), &options)?,
@@ -147,7 +151,7 @@ impl Problem<'_> {
         let noise = |at: NoiseRows, stream| at.draw(self.source, self.seed, stream, self.data.dim());
         let report = fit_shown(&mut coupling, options, noise)?;
         println!("coupling  {rows} potentials fitted in {:.1} s: {report}", started.elapsed().as_secs_f64());
-        println!("coupling  noise chooses the data rows, so an epoch is {rows} rows and no pass over each of them");
+        println!("coupling  noise chooses the data rows, so an epoch is {rows} rows, not one pass over them");
         Ok(coupling.potentials())
     }
 }
@@ -167,13 +171,20 @@ pub fn fit_shown(
         bar.set_style(style);
     }
     coupling.fit(options, |at| {
-        bar.set_length(at.of as u64);
-        bar.set_position(at.done as u64);
+        bar.set_length(at.batches as u64);
+        bar.set_position(at.batches_done as u64);
         noise(at, Stream::Coupling)
     })?;
     bar.finish_and_clear();
     let draws = MEASURED.saturating_mul(coupling.row_count()).clamp(1000, 1 << 20);
     coupling.measure(draws, |at| noise(at, Stream::Estimate))
+}
+
+/// Fails before the fit if its file could not be written.
+fn ensure_plain(path: &Path) -> anyhow::Result<()> {
+    let plain = std::fs::symlink_metadata(path).map_or(true, |found| found.is_file());
+    ensure!(plain, "cannot write {}: it is not a plain file; move it away", path.display());
+    Ok(())
 }
 
 /// The text of potentials.
@@ -201,7 +212,7 @@ pub fn read(bytes: &[u8]) -> Result<(String, Vec<f64>), String> {
 
 /// The potentials of a run, if they are those of this fit.
 fn read_again(run: &Path, key: &str, rows: usize) -> Option<Vec<f64>> {
-    let path = run.join(FILE);
+    let path = run.join(POTENTIALS);
     let bytes = read_known(&path, LINE * (rows as u64 + 8)).map_err(|error| error.to_string());
     let problem = match bytes.and_then(|bytes| read(&bytes)) {
         Ok((of, potentials)) if of == key && potentials.len() == rows => return Some(potentials),
@@ -229,10 +240,14 @@ mod tests {
         assert_eq!(read(not_finite.as_bytes()).unwrap_err(), "a line is not a finite number");
         assert!(read(b"# \xff").is_err());
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), written("key", &[1.5, 2.5])).unwrap();
+        std::fs::write(dir.path().join(POTENTIALS), written("key", &[1.5, 2.5])).unwrap();
         assert_eq!(read_again(dir.path(), "key", 2), Some(vec![1.5, 2.5]));
         assert_eq!(read_again(dir.path(), "key", 3), None);
         assert_eq!(read_again(dir.path(), "other", 2), None);
         assert_eq!(read_again(&dir.path().join("missing"), "key", 2), None);
+        assert!(
+            ensure_plain(&dir.path().join(POTENTIALS)).is_ok() && ensure_plain(&dir.path().join("missing")).is_ok()
+        );
+        assert!(ensure_plain(dir.path()).unwrap_err().to_string().contains("it is not a plain file"));
     }
 }

@@ -15,9 +15,7 @@ use std::path::Path;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Solver")]
 pub struct SolveArgs {
-    #[arg(long, help = format!(
-        "{} (default: the solver of the run, if it has one, or {})", help::<SolverName>("ODE solver"), SolverName::default()
-    ))]
+    #[arg(long, help = help_with_default::<SolverName>("ODE solver"))]
     solver: Option<SolverName>,
     #[arg(long, value_name = "N", help = format!(
         "Number of fixed steps (default: 50, but 1 for map, and adaptive steps for {})", adaptive_methods()
@@ -52,6 +50,16 @@ pub struct SolveArgs {
     sde: Option<Diffusion>,
     #[arg(long, value_name = "METHOD", requires = "sde", hide = true, help = help_with_default::<Method>("Solver of the SDE"))]
     sde_method: Option<Method>,
+}
+
+/// A command whose `--solver` defaults to the solver that a run stores, with all its subcommands.
+pub fn of_runs(command: clap::Command) -> clap::Command {
+    let text = help::<SolverName>("ODE solver");
+    let text = format!("{text} (default: the solver of the run, if it has one, or {})", SolverName::default());
+    // Likelihoods have another flag of this name.
+    let draws = command.get_arguments().any(|arg| arg.get_id() == "sde");
+    let command = if draws { command.mut_arg("solver", |arg| arg.help(text)) } else { command };
+    command.mut_subcommands(of_runs)
 }
 
 /// The methods with an error estimate.

@@ -35,6 +35,9 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     }
     let tables = args.tables.iter().enumerate().map(|(k, name)| table(args, name, k)).collect::<anyhow::Result<_>>()?;
     let tables = centred(tables, args.cost)?;
+    if args.picture.is_some() {
+        ensure_drawable(&tables, fit.is_some())?;
+    }
     let classes: Option<Vec<i64>> = classes.map(|c| c.iter().map(|v| *v as i64).collect());
     if let Some(options) = fit {
         ensure!(classes.is_none(), "the rows of the first table have no classes to choose within; drop --classes");
@@ -57,8 +60,7 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     let paths = trajectory_reported(&views, &coupling, conditions, rng)?.rows;
     let legs = (1..views.len()).map(|k| leg_cost(&coupling, &tables, &paths, k)).collect::<anyhow::Result<Vec<_>>>()?;
     println!("pairs     cost {}", legs.iter().map(f64::to_string).collect::<Vec<_>>().join(", "));
-    if let Some(picture) = &args.picture {
-        let [from, to] = tables.as_slice() else { bail!("--picture is of two tables, and there are more; drop it") };
+    if let (Some(picture), [from, to]) = (&args.picture, tables.as_slice()) {
         draw(picture, args, [from, to], paths[0].iter().copied().zip(paths[1].iter().copied()))?;
     }
     if let Some(out) = &args.out {
@@ -66,7 +68,7 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
         let line = |r: usize| paths.iter().map(|p| p[r].to_string()).collect::<Vec<_>>().join(",") + "\n";
         let text: String = (0..views[0].nrows()).map(line).collect();
         fm_train::files::output(out, format!("{names}\n{text}").as_bytes())?;
-        println!("wrote {}: a path a line, as row numbers from 0", out.display());
+        println!("wrote {}: one path per line, as row numbers from 0", out.display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,10 +78,10 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
 fn semidiscrete(
     args: &CoupleArgs,
     options: &SemidiscreteOptions,
-    mut tables: Vec<Array2<f32>>,
+    tables: Vec<Array2<f32>>,
 ) -> anyhow::Result<ExitCode> {
-    let (Some(to), Some(from), true) = (tables.pop(), tables.pop(), tables.is_empty()) else {
-        bail!("the semidiscrete coupling is between two tables, and there are more; give two");
+    let [from, to] = tables.as_slice() else {
+        bail!("cannot couple {} tables by semidiscrete; give two", tables.len())
     };
     let mut coupling = Semidiscrete::new(to.clone(), args.cost)?;
     let (source, dim) = (Source::Rows(from.clone()), to.ncols());
@@ -87,13 +89,13 @@ fn semidiscrete(
     println!("plan      rows of {} choose among {} rows of {}: {report}", args.tables[0], to.nrows(), args.tables[1]);
     let chosen = coupling.choose(from.view(), None)?;
     if let Some(picture) = &args.picture {
-        draw(picture, args, [&from, &to], chosen.iter().copied().enumerate())?;
+        draw(picture, args, [from, to], chosen.iter().copied().enumerate())?;
     }
     if let Some(out) = &args.out {
         let text: String = chosen.iter().enumerate().map(|(from, to)| format!("{from},{to}\n")).collect();
         fm_train::files::output(out, format!("table_0,table_1\n{text}").as_bytes())?;
         println!(
-            "wrote {}: a row of the first table and the one it chooses, as numbers from 0, a line each",
+            "wrote {}: one pair per line: the row of the first table and the chosen row of the second, from 0",
             out.display()
         );
     }
@@ -103,6 +105,23 @@ fn semidiscrete(
 /// The most pairs that are drawn.
 const DRAWN: usize = 300;
 
+/// Fails if the pairs of these tables have no picture. Tables of different lengths share masses,
+/// unless the rows of one choose among the others.
+fn ensure_drawable(tables: &[Array2<f32>], choose: bool) -> anyhow::Result<()> {
+    let [from, to] = tables else {
+        bail!("cannot draw --picture: there are {} tables; give two, or drop --picture", tables.len())
+    };
+    let dim = from.ncols();
+    ensure!(dim == 2, "cannot draw --picture: the tables have {dim} columns; give two columns, or drop --picture");
+    ensure!(
+        choose || from.nrows() == to.nrows(),
+        "cannot draw --picture: the tables have {} and {} rows, which share masses; give tables of one length, or drop --picture",
+        from.nrows(),
+        to.nrows()
+    );
+    Ok(())
+}
+
 /// Draws the pairs of two tables of two columns as lines between their points.
 fn draw(
     path: &Path,
@@ -110,8 +129,6 @@ fn draw(
     [from, to]: [&Array2<f32>; 2],
     pairs: impl Iterator<Item = (usize, usize)>,
 ) -> anyhow::Result<()> {
-    let dim = from.ncols();
-    ensure!(dim == 2, "--picture is of the plane, and the tables have {dim} columns; drop it, or give two columns");
     let point = |table: &Array2<f32>, row: usize| (table[(row, 0)], table[(row, 1)]);
     let cloud = |table: &Array2<f32>| (0..table.nrows()).map(|row| point(table, row)).collect::<Vec<_>>();
     let lines: Vec<_> = pairs.take(DRAWN).map(|(i, j)| vec![point(from, i), point(to, j)]).collect();
@@ -127,10 +144,6 @@ fn draw(
 /// The plan between two tables of different numbers of rows, all rows of a table having the same
 /// mass: which share of the whole goes from a row to another.
 fn unequal(args: &CoupleArgs, coupling: &OtCoupling, [from, to]: [&Array2<f32>; 2]) -> anyhow::Result<ExitCode> {
-    ensure!(
-        args.picture.is_none(),
-        "--picture is of pairs of rows, and tables of different lengths share masses; drop it"
-    );
     ensure!(
         args.classes.is_none() && coupling.condition_weight == 0.0,
         "rows with classes are paired one to one, and these tables have different numbers of rows; give tables of one length"
@@ -151,7 +164,7 @@ fn unequal(args: &CoupleArgs, coupling: &OtCoupling, [from, to]: [&Array2<f32>; 
     let shared = plan.indexed_iter().filter(|(_, mass)| **mass > least);
     let text: String = shared.map(|((to, from), mass)| format!("{from},{to},{mass}\n")).collect();
     fm_train::files::output(out, format!("table_0,table_1,mass\n{text}").as_bytes())?;
-    println!("wrote {}: row numbers from 0 and the mass between them, a line each", out.display());
+    println!("wrote {}: one pair per line: the row of each table, from 0, and the mass between them", out.display());
     Ok(ExitCode::SUCCESS)
 }
 

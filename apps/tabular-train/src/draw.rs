@@ -4,7 +4,7 @@ use crate::args::DrawArgs;
 use crate::model::{Loaded, load};
 use crate::weak::open_weak;
 use anyhow::{Context, bail, ensure};
-use fm_app::guidance::Guide;
+use fm_app::guidance::{Guide, ensure_guidable};
 use fm_app::memory::ensure_fits;
 use fm_app::pictures::Point;
 use fm_core::field::RowField;
@@ -61,11 +61,9 @@ impl<'a> Drawer<'a> {
         let (cfg_scale, given) = (args.cfg_scale, &args.guidance);
         let weak = open_weak(loaded, args)?;
         let guide = Guide { weak, ..Guide::of_scale(cfg_scale).with(given)? };
-        ensure!(
-            cfg_scale == 1.0 || guide.weak.is_some() || loaded.config.label_drop > 0.0,
-            "only a model that was trained with --label-drop can be guided; drop --cfg-scale"
-        );
+        ensure_guidable(cfg_scale, guide.weak.is_some() || loaded.config.label_drop > 0.0)?;
         guide.refuse_idle(given)?;
+        guide.ensure_jumps(sampler, loaded.model.as_ref())?;
         guide.options(sampler, &loaded.config.flow.objective)?;
         Ok(Self { guide, ..Self::of(loaded) })
     }

@@ -4,11 +4,13 @@ use crate::args::GridOf;
 use crate::draw::{Classes, Drawer, ensure_samples_fit};
 use crate::model::load;
 use fm_app::grids::learn;
+use fm_app::process_group::Group;
 use fm_terminal::println;
 use serde_json::json;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &GridOf) -> anyhow::Result<ExitCode> {
+    Group::refuse("grid")?;
     let (draw, rows) = (&args.draw, args.grid.grid_rows);
     let loaded = load(&draw.checkpoint, &draw.file, &draw.device)?;
     let sampler = draw.solve.sampler()?;

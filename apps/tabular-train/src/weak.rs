@@ -2,9 +2,8 @@
 
 use crate::args::{DrawArgs, ModelFileArgs};
 use crate::model::{Loaded, load};
-use fm_app::guidance::{Weak, ensure_same, weak_path};
+use fm_app::guidance::{Traits, Weak, ensure_alike, ensure_same, weak_path};
 use fm_app::weights::{FileArgs, WhichWeights, is_weights};
-use serde_json::Value;
 use std::rc::Rc;
 
 /// The model to guide samples away from, if one is given.
@@ -22,19 +21,17 @@ pub(crate) fn open_weak(main: &Loaded, args: &DrawArgs) -> anyhow::Result<Option
         ModelFileArgs { file: FileArgs::default(), source: None, ..args.file.clone() }
     };
     let weak = load(&path, &file, &args.device)?;
-    for ((what, main), (_, weak)) in traits(main).iter().zip(&traits(&weak)) {
-        ensure_same(&path, what, main, weak)?;
-    }
+    ensure_alike(&path, &traits(main), &traits(&weak))?;
     let conditional = !weak.columns.classes.is_empty();
     if conditional {
         ensure_same(&path, "number of classes", &main.columns.classes.len(), &weak.columns.classes.len())?;
     }
     let name = format!("{} of {}", weak.weights, weak.path.display());
-    Ok(Some(Rc::new(Weak { model: weak.model, conditional, name, key: Value::Null })))
+    Ok(Some(Rc::new(Weak { model: weak.model, conditional, name, key: None })))
 }
 
 /// What two models need in common.
-fn traits(loaded: &Loaded) -> [(&'static str, String); 5] {
+fn traits(loaded: &Loaded) -> Traits {
     let (objective, columns) = (&loaded.config.flow.objective, &loaded.columns);
     let four = |values: &[f64]| values.iter().take(4).map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(",");
     [

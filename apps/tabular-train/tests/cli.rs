@@ -71,7 +71,10 @@ fn every_toy_runs_and_bad_input_is_one_line() {
         (format!("couple {d}/one.csv {d}/three.csv {d}/three.csv"), "equal rows"),
         (format!("couple {d}/one.csv {d}/three.csv --coupling c2ot"), "give tables of one length"),
         (format!("couple {d}/one.csv {d}/one.csv --coupling independent"), "leaves rows as they are"),
-        (format!("couple {d}/one.csv {d}/one.csv {d}/one.csv --coupling semidiscrete"), "is between two tables"),
+        (
+            format!("couple {d}/one.csv {d}/one.csv {d}/one.csv --coupling semidiscrete"),
+            "cannot couple 3 tables by semidiscrete",
+        ),
         (format!("couple {d}/one.csv {d}/one.csv --coupling semidiscrete --classes {d}/one.csv"), "drop --classes"),
         (format!("train --data moons --rows 0 --coupling semidiscrete --out {d}/x"), "--rows 10000"),
         (format!("couple {d}/one.csv {d}/one.csv --coupling c2ot"), "give labels"),

@@ -33,7 +33,7 @@ fn potentials_are_fitted_kept_and_resumed_to_the_byte() {
     let dir = tempfile::tempdir().unwrap();
     let (d, whole) = (dir.path().display(), dir.path().join("whole"));
     let said = succeed(&format!("train {RUN} --coupling semidiscrete --out {d}/whole"));
-    assert!(said.contains("200 potentials fitted in") && said.contains("no pass over"), "{said}");
+    assert!(said.contains("200 potentials fitted in") && said.contains("not one pass over them"), "{said}");
     assert!(after(&said, "chi^2") < 0.05, "{said}");
     // The pairs cost much less than independent ones, and less than those of exact plans.
     succeed(&format!("train {RUN} --coupling exact --out {d}/exact"));
@@ -59,6 +59,13 @@ fn potentials_are_fitted_kept_and_resumed_to_the_byte() {
         assert_eq!(warned.contains("fitting the potentials again"), damage.is_some(), "{warned}");
         assert!(result(&parts) == want, "{name}");
     }
+    // A folder under the name of the file stops a resumed run before the fit.
+    let lost = dir.path().join("lost");
+    fs::remove_dir_all(lost.join("checkpoints/step-40")).unwrap();
+    fs::remove_file(lost.join("potentials.txt")).unwrap();
+    fs::create_dir(lost.join("potentials.txt")).unwrap();
+    let (_, said, error) = run(&format!("train --resume --out {d}/lost"));
+    assert!(error.contains("potentials.txt: it is not a plain file") && !said.contains("fitted in"), "{said}{error}");
     // Another seed, and another number of draws, are another fit.
     for flags in ["--coupling semidiscrete --seed 1", "--coupling semidiscrete:draws=4000"] {
         succeed(&format!("train {RUN} {flags} --out {d}/other"));

@@ -50,6 +50,7 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
     );
     let (mut found, mut about) = (Vec::new(), Vec::new());
     let requests = requests(&sweep, &plan.args.sweep_solvers, asked)?;
+    requests.iter().try_for_each(|(_, request)| request.check(loaded.model.as_ref()))?;
     if let (Some(path), true) = (&plan.args.picture, group.is_first()) {
         picture(path, loaded, &requests)?;
         println!("wrote {}", path.display());
@@ -141,7 +142,6 @@ fn requests(sweep: &Sweep, solvers: &[SolverName], asked: Request) -> anyhow::Re
             requests.extend(scales.iter().map(named));
         }
     }
-    requests.iter().try_for_each(|(_, request)| request.check())?;
     Ok(requests)
 }
 

@@ -175,7 +175,7 @@ pub(crate) const SAMPLES: &[Row] = &[
     ),
     (
         "sample --checkpoint {d}/plain --num-steps 1 --num-samples 2 --out {d}/s.png --cfg-scale 2",
-        "(it was trained without dropped labels); drop --cfg-scale",
+        "; drop --cfg-scale, or give --guide-with a weaker model",
         "sample --checkpoint {d}/plain --num-steps 1 --num-samples 2 --out {d}/s.png",
     ),
     ("GRID --samples-per-class 0", "--samples-per-class is 0; give at least one", "GRID --samples-per-class 1"),
@@ -185,7 +185,7 @@ pub(crate) const SAMPLES: &[Row] = &[
         "--guide-with has no default scale; give --cfg-scale",
         "SAMPLE --guide-with step-2 --cfg-scale 2",
     ),
-    ("SAMPLE --cfg-interval 0.8,0.2", "--cfg-interval takes two rising times", "SAMPLE --cfg-interval 0.2,0.8"),
+    ("SAMPLE --cfg-interval 0.8,0.2", "two rising times from 0 to 1, such as", "SAMPLE --cfg-interval 0.2,0.8"),
     (
         "sample --checkpoint {d}/run --num-samples 2 --out {d}/s.png --sde sigma --solver heun",
         "give --sde-method, not --solver",

@@ -76,4 +76,4 @@ Examples:
 pub(crate) const COUPLE: &str = "\
 Examples:
   tabular-train couple monday.csv tuesday.csv friday.csv --coupling exact --out paths.csv
-  tabular-train couple gaussian moons --coupling semidiscrete --picture pairs.png";
+  tabular-train couple gaussian:dim=2 moons --coupling semidiscrete --picture pairs.png";

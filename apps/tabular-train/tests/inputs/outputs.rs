@@ -98,7 +98,7 @@ pub(super) fn environment(part: &mut Part, d: &Path) {
     };
     let two = [("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1")];
     group("`RANK=0 WORLD_SIZE=2` are left over: at once", &two, "note: waiting");
-    group("the same, at the time-out", &two, "never came");
+    group("the same, at the time-out", &two, "did not connect");
     // The remedy.
     fresh();
     succeed(&train);

@@ -84,7 +84,7 @@ impl Bench {
         if name == "map" {
             let refused =
                 fail(&format!("sample --checkpoint {}/run --solver map --out none.csv", self.path().display()));
-            assert!(refused.contains("not a flow map"), "{refused}");
+            assert!(refused.contains("this model is a flow; give another --solver"), "{refused}");
             return "jumps of dx/dt = x: the closed form, to 1e-12 (`crates/fm-solvers/src/flow_map.rs`)".into();
         }
         let multistep = reference_of("fm-solvers", "multistep");

@@ -24,14 +24,15 @@ const SHORT: [(&str, &str); 5] = [
 ];
 
 /// Makes the runs that the rows name.
-const FIXTURES: [&str; 8] = [
+const FIXTURES: [&str; 9] = [
     "train --data {d}/t.csv --labels kind --label-drop 0.1 --prediction noise --time-clip 0.01 --widths 8 --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --out {d}/noise",
     "train --data {d}/three.csv --preprocess quantile --widths 8 --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --out {d}/normal",
     "train --config {d}/tiny.toml --data {d}/grown.csv --hold-out 0 --out {d}/grown",
     "train --data moons --rows 50 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/run",
     "train --data {d}/t.csv --labels kind --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/labelled",
-    "train --data {d}/t.csv --labels kind --label-drop 0.1 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/dropped",
+    "train --data {d}/t.csv --labels kind --label-drop 0.1 --widths 8 --steps 2 --batch-size 8 --save-every 1 --sample-every 0 --log-every 1 --out {d}/dropped",
     "train --data {d}/three.csv --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/three",
+    "train --config {d}/tiny.toml --task split --out {d}/map",
     "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --batch-size 8 --out {d}/rounds",
 ];
 

@@ -149,22 +149,22 @@ pub(crate) const TRAINING: &[Row] = &[
     ),
     (
         "couple {d}/one.csv {d}/one.csv {d}/one.csv --coupling semidiscrete:draws=1",
-        "is between two tables, and there are more; give two",
+        " tables by semidiscrete; give two",
         "couple {d}/one.csv {d}/one.csv --coupling semidiscrete:draws=1",
     ),
     (
         "couple moons moons moons --rows 9 --picture {d}/pairs.png",
-        "--picture is of two tables, and there are more; drop it",
+        " tables; give two, or drop --picture",
         "couple moons moons moons --rows 9",
     ),
     (
         "couple {d}/classes.csv {d}/classes.csv --picture {d}/pairs.png",
-        "drop it, or give two columns",
+        " columns; give two columns, or drop --picture",
         "couple {d}/classes.csv {d}/classes.csv",
     ),
     (
         "couple moons {d}/one.csv --rows 9 --picture {d}/pairs.png",
-        "and tables of different lengths share masses; drop it",
+        "; give tables of one length, or drop --picture",
         "couple moons {d}/one.csv --rows 9",
     ),
     (
@@ -201,8 +201,12 @@ pub(crate) const SAMPLES: &[Row] = &[
         " has no effect at scale 1, the model without guidance; give --cfg-scale 2",
         "GUIDED --guidance apg",
     ),
-    ("GUIDED --cfg-interval 0.8,0.2", "--cfg-interval takes two rising times", "GUIDED --cfg-interval 0.2,0.8"),
-    ("GUIDED --guide-with step-7", "; give --guide-with one of ", "GUIDED --guide-with step-2"),
+    (
+        "GUIDED --cfg-interval 3,4",
+        "; give two rising times from 0 to 1, such as 0.2,0.8",
+        "GUIDED --cfg-interval 0.2,0.8",
+    ),
+    ("GUIDED --guide-with step-7", "; give --guide-with one of ", "GUIDED --guide-with step-1"),
     (
         "GUIDED --guide-with {d}/run",
         "; give --guide-with a model that was trained alike",
@@ -218,7 +222,32 @@ pub(crate) const SAMPLES: &[Row] = &[
         ": its formula is of velocities; give --guidance apg or cfg",
         "sample --checkpoint {d}/noise --num-samples 4 --out {d}/s.csv --cfg-scale 2 --guidance apg",
     ),
-    ("LEARN --times 0,1", "; give --num-steps, and drop --times and --grid", "LEARN --num-steps 2"),
+    ("LEARN --times 0,1", "; give --num-steps, without --grid and --times", "LEARN --num-steps 2"),
+    (
+        "grid --checkpoint {d}/run --num-steps 2 --out {d}/none/g.json",
+        " is not a directory; create it, or choose another --out",
+        "LEARN --num-steps 2",
+    ),
+    (
+        "sample --checkpoint {d}/run --solver map --num-samples 4 --out {d}/s.csv",
+        "this model is a flow; give another --solver, or train with --task split",
+        "TRAIN --task split",
+    ),
+    (
+        "sample --checkpoint {d}/map --solver map --num-samples 4 --out {d}/s.csv --schedule trigonometric",
+        ": a flow map jumps on its own path, by plain guidance only; ",
+        "sample --checkpoint {d}/map --solver map --num-samples 4 --out {d}/s.csv",
+    ),
+    (
+        "sample --checkpoint {d}/map --solver map --num-samples 4 --out {d}/s.csv --cfg-scale 2 --guide-with step-1",
+        ": a flow map jumps on its own path, by plain guidance only; drop --guide-with",
+        "sample --checkpoint {d}/map --solver map --num-samples 4 --out {d}/s.csv --cfg-scale 1",
+    ),
+    (
+        "SAMPLE --cfg-scale 2 --guide-with step-7",
+        "; train with a smaller --save-every, and for images --keep-checkpoints 0",
+        "TRAIN --save-every 1",
+    ),
     ("LEARN --num-steps 2 --sde sigma", "a grid is learned for steps of the ODE; drop --sde", "LEARN --num-steps 2"),
     ("LEARN --num-steps 101", "; learn a grid of 1 to 100 steps", "LEARN --num-steps 2"),
     ("LEARN --num-steps 2 --grid-rows 0", "--grid-rows is ", "LEARN --num-steps 2 --grid-rows 1"),
@@ -238,11 +267,7 @@ pub(crate) const SAMPLES: &[Row] = &[
         "give a finite number, 1 for no guidance",
         "sample --checkpoint {d}/dropped --num-steps 1 --num-samples 4 --out {d}/s.csv --cfg-scale 1",
     ),
-    (
-        "SAMPLE --cfg-scale 2",
-        "only a model that was trained with --label-drop can be guided; drop --cfg-scale",
-        "SAMPLE",
-    ),
+    ("SAMPLE --cfg-scale 2", "; drop --cfg-scale, or give --guide-with a weaker model", "SAMPLE"),
     (
         "sample --checkpoint {d}/run --num-steps 1 --num-samples 0 --out {d}/s.csv",
         "--num-samples is 0; ask for at least one row",
