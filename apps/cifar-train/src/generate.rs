@@ -242,3 +242,16 @@ pub(crate) fn to_host(x: &Tensor) -> anyhow::Result<Vec<f32>> {
     let x = x.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_reshape([-1])?;
     Ok(Vec::try_from(x)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_cannot_be_read_are_an_error_and_not_fewer_samples() {
+        let x = Tensor::from_slice(&[1.0f64, 0.0]).view([1, 2]);
+        assert_eq!(to_host(&x).unwrap(), [1.0, 0.0]);
+        // Values of a sparse tensor have no order.
+        assert!(to_host(&x.to_sparse_sparse_dim(2)).is_err());
+    }
+}

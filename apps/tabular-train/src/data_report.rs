@@ -6,6 +6,7 @@ use crate::draw::points;
 use crate::training_data::read;
 use fm_app::pictures::scatter;
 use fm_app::{options, settings};
+use fm_core::message::{brief, line};
 use fm_terminal::println;
 use ndarray::{ArrayView1, s};
 use std::process::ExitCode;
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
     println!("data      {}: {rows} rows of {columns} columns", args.data);
     println!("{:>6}  {:20}{:>14}{:>14}{:>14}{:>14}", "column", "name", "least", "mean", "largest", "deviation");
     for (k, column) in table.values.columns().into_iter().enumerate().take(SHOWN) {
-        let name: String = table.names.get(k).map_or("", String::as_str).chars().take(19).collect();
+        let name: String = line(table.names.get(k).map_or("", String::as_str)).chars().take(19).collect();
         println!("{:>6}  {name:20}{}", k + 1, statistics(column));
     }
     if columns > SHOWN {
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
     }
     for (k, name) in table.classes.iter().enumerate().take(SHOWN) {
         let count = table.labels.iter().filter(|label| usize::from(**label) == k).count();
-        println!("class     {k} {name}: {count} rows");
+        println!("class     {k} {}: {count} rows", brief(name, 60));
     }
     if let Some(path) = &args.picture {
         let pairs = table.values.slice(s![..rows.min(DRAWN), ..columns.min(2)]);

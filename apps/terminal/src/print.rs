@@ -62,13 +62,18 @@ pub fn lost() -> Option<io::Error> {
     LOST.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// The text with control characters as escapes, except for tabs and ends of lines.
+/// The text with control characters, and those that turn the direction of text, as escapes, except
+/// for tabs and ends of lines.
 ///
 /// ```
 /// assert_eq!(fm_terminal::print::plain("a\u{1b}[2J\tb\n"), "a\\u{1b}[2J\tb\n");
+/// assert_eq!(fm_terminal::print::plain("\u{202e}cod.exe"), "\\u{202e}cod.exe");
 /// ```
 pub fn plain(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    // Those of `fm_core::message::is_hidden`; this crate stands alone.
+    let turns =
+        |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t') || turns(c);
     if !text.contains(harmful) {
         return Cow::Borrowed(text);
     }

@@ -44,6 +44,22 @@ pub fn type_name<T: ?Sized>() -> String {
     name(base.rsplit("::").next().unwrap_or(base))
 }
 
+/// Whether a character of external text may change what a terminal shows besides itself: control
+/// characters, and those that turn the direction of text.
+pub fn is_hidden(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
+}
+
+/// External text on one line: [hidden](is_hidden) characters are spaces.
+///
+/// ```
+/// assert_eq!(fm_core::message::line("a\tb\u{1b}[2J\u{202e}c"), "a b [2J c");
+/// ```
+pub fn line(text: &str) -> String {
+    text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
+}
+
 /// The first 60 characters of external text, on one line.
 pub fn name(text: &str) -> String {
     brief(text, LONGEST_NAME)
@@ -51,8 +67,7 @@ pub fn name(text: &str) -> String {
 
 /// The first `most` characters of external text, on one line.
 pub fn brief(text: &str, most: usize) -> String {
-    let line = |c: char| if c.is_control() { ' ' } else { c };
-    let mut out: String = text.chars().take(most).map(line).collect();
+    let mut out: String = line(text).chars().take(most).collect();
     if text.chars().nth(most).is_some() {
         out.push_str("...");
     }
@@ -67,7 +82,7 @@ pub fn brief(text: &str, most: usize) -> String {
 /// assert_eq!(fm_core::message::path(Path::new(&"x/".repeat(100))).len(), 100);
 /// ```
 pub fn path(path: &Path) -> String {
-    let text: Vec<char> = path.display().to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text: Vec<char> = line(&path.display().to_string()).chars().collect();
     let cut = (text.len() + 3).saturating_sub(LONGEST_PATH);
     if text.len() <= LONGEST_PATH { text.iter().collect() } else { ['.'; 3].iter().chain(&text[cut..]).collect() }
 }

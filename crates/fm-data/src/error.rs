@@ -1,6 +1,6 @@
 //! Errors of this crate.
 
-use fm_core::message::io_remedy;
+use fm_core::message::{io_remedy, line};
 use std::path::{Path, PathBuf};
 
 /// Data that cannot be used.
@@ -156,13 +156,13 @@ pub(crate) fn some(names: &[impl AsRef<str>]) -> String {
 
 /// A text on one line, cut to a maximum length.
 pub(crate) fn brief(text: &str, most: usize) -> String {
-    let line: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
+    let line: Vec<char> = line(text).chars().take(most + 1).collect();
     if line.len() <= most { line.into_iter().collect() } else { line[..most - 3].iter().chain(&['.'; 3]).collect() }
 }
 
 /// A path on one line, shortened to its end.
 fn end(path: &Path, most: usize) -> String {
-    let line: Vec<char> = path.display().to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: Vec<char> = line(&path.display().to_string()).chars().collect();
     let cut = (line.len() + 3).saturating_sub(most);
     if line.len() <= most { line.into_iter().collect() } else { ['.'; 3].iter().chain(&line[cut..]).collect() }
 }

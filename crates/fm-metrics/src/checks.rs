@@ -105,7 +105,7 @@ pub(crate) fn gibibytes(rows: usize, columns: usize) -> f64 {
 
 /// A text on one line, cut to a maximum length.
 pub(crate) fn brief(text: &str, most: usize) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
+    let line: String = fm_core::message::line(text).chars().take(most + 1).collect();
     if line.chars().count() <= most {
         line
     } else {

@@ -37,6 +37,7 @@ pub mod config;
 pub mod dit;
 pub mod embedding;
 mod error;
+mod expect;
 pub mod features;
 mod fused;
 pub mod interchange;

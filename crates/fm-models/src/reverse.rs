@@ -66,8 +66,9 @@ pub fn reverse_time(
             return Err(foreign(config, &last));
         }
         for name in names {
-            let negated = out.get(&name).map(Tensor::neg);
-            out.extend(negated.map(|negated| (name, negated)));
+            let weight = out.get(&name).filter(|t| t.is_floating_point()).ok_or_else(|| foreign(config, &name))?;
+            let negated = weight.neg();
+            out.insert(name, negated);
         }
     }
     Ok(out)
@@ -91,7 +92,7 @@ fn embedded(
     if time.integer && time.scale.fract() != 0.0 {
         return Err(refused(config, "it rounds times, and its scale is not an integer", "use an integer time.scale"));
     }
-    let fits = |t: &&Tensor| t.dim() == 2 && t.size()[1] % 2 == 0 && t.size()[1] > 0;
+    let fits = |t: &&Tensor| t.dim() == 2 && t.size()[1] % 2 == 0 && t.size()[1] > 0 && t.is_floating_point();
     let matrix = tensors.get(name).filter(fits).ok_or_else(|| foreign(config, name))?;
     let half = matrix.size()[1] / 2;
     let divisor = match time.divisor {
@@ -119,9 +120,10 @@ fn embedded(
 /// Reverses the column of t in the first layer of an MLP on [x, t, ...].
 fn raw(config: &ModelConfig, tensors: &mut BTreeMap<String, Tensor>, dim: i64) -> Result<(), ModelError> {
     let (weight, bias) = ("net.0.weight", "net.0.bias");
-    let fits = |t: &&Tensor| t.dim() == 2 && t.size()[1] > dim;
+    let fits = |t: &&Tensor| t.dim() == 2 && (0..t.size()[1]).contains(&dim) && t.is_floating_point();
     let matrix = tensors.get(weight).filter(fits).ok_or_else(|| foreign(config, weight))?;
-    let offset = tensors.get(bias).ok_or_else(|| foreign(config, bias))?;
+    let fits = |t: &&Tensor| t.size() == matrix.size()[..1] && t.is_floating_point();
+    let offset = tensors.get(bias).filter(fits).ok_or_else(|| foreign(config, bias))?;
     let column = matrix.narrow(1, dim, 1);
     let shifted = offset + column.squeeze_dim(1);
     let parts = [matrix.narrow(1, 0, dim), -&column, matrix.narrow(1, dim + 1, matrix.size()[1] - dim - 1)];

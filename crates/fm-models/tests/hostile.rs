@@ -174,7 +174,7 @@ fn hostile_safetensors_are_refused_too() {
         ))
     };
     assert!(described("{").contains("not valid safetensors"));
-    assert!(described(r#"{"model":{"kind":"gpt"}}"#).contains("its description of itself does not read"));
+    assert!(described(r#"{"model":{"kind":"gpt"}}"#).contains("its metadata cannot be read"));
     assert!(described(r#"{"model":{"kind":"unet","classes":9223372036854775807}}"#).contains("classes from 0"));
     assert!(described(r#"{"model":{"kind":"dit","patch":65536,"width":65536}}"#).contains("patches of at most 64"));
     assert!(

@@ -28,6 +28,8 @@ fn what_is_not_read_has_its_remedy() {
         ("complex.pt", "its values are complex; save real tensors"),
         ("quantized.pt", "it is quantized; save it as tensor.dequantize()"),
         ("csr.pt", "it is sparse; save it as tensor.to_dense()"),
+        ("protocol0.pt", "a pickle of protocol 0, which does not keep tensors; save it without pickle_protocol"),
+        ("old-protocol0.pt", "a pickle of protocol 0, which does not keep tensors; save it without pickle_protocol"),
         ("meta.pt", "without values; save it after its weights are loaded"),
         ("float8.pt", "save them as float32"),
         ("list.pt", "a list without names; save the state_dict of the network or of its average"),

@@ -51,6 +51,7 @@ fn files_before_pytorch_1_6_are_read() {
     for (name, part) in [
         ("old.pt", ""),
         ("old-protocol4.pt", ""),
+        ("old-protocol1.pt", ""),
         ("old-views.pt", ""),
         ("old-half.pt", "model"),
         ("old-module.pt", ""),
@@ -62,6 +63,7 @@ fn files_before_pytorch_1_6_are_read() {
     assert!(read("old-module.pt", None).modules.iter().any(|class| class.ends_with(".SELU")));
     assert_eq!(read("old-half.pt", None).tensors["net.0.weight"].kind(), Kind::Half);
     expect(&read("views.pt", None), 0.0);
+    expect(&read("protocol1.pt", None), 0.0);
 
     let old = std::fs::read(wrapped("old.pt")).unwrap();
     for length in [20, 100, old.len() - 60, old.len() - 1] {

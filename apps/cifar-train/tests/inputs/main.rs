@@ -13,7 +13,7 @@ mod page;
 mod weights;
 
 use common::{run, succeed};
-use image::{ImageFormat, Rgb, RgbImage};
+use image::{ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use ndarray::{Array1, Array3, Array4};
 use ndarray_npy::write_npy;
 use page::Part;
@@ -108,6 +108,20 @@ fn files(part: &mut Part, d: &Path) {
     }
     let folder = |name: &str| told(&format!("data folder:{}/{name}", d.display()));
     part.row("JPEG, WebP, BMP, GIF, TIFF and PNM files", d, folder("formats"), "6 images");
+    fs::create_dir(d.join("clear")).unwrap();
+    for (name, opacity) in [("clear", 90), ("opaque", 255)] {
+        let image = RgbaImage::from_fn(8, 8, |x, y| Rgba([(x * 9) as u8, (y * 9) as u8, 40, opacity]));
+        image.save(d.join(format!("clear/{name}.png"))).unwrap();
+    }
+    part.row(
+        "a PNG with transparent pixels, and an opaque one with alpha",
+        d,
+        folder("clear"),
+        "of 1 image (clear.png)",
+    );
+    picture(&d.join("names/\u{1b}[31mred/1.png"), 8, ImageFormat::Png);
+    picture(&d.join("names/\u{202e}der/2.png"), 8, ImageFormat::Png);
+    part.row("class names with terminal escapes and marks of direction", d, folder("names"), "\\u{202e}der");
     picture(&d.join("suffix/jpeg.png"), 32, ImageFormat::Jpeg);
     part.row("a JPEG named `.png`", d, folder("suffix"), "1 images of 3 x 32 x 32");
     for (suffix, format) in [("jpg", ImageFormat::Jpeg), ("gif", ImageFormat::Gif), ("webp", ImageFormat::WebP)] {

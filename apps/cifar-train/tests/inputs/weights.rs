@@ -11,8 +11,9 @@ use std::path::Path;
 /// Input, file, and what the program says.
 type Row = (&'static str, &'static str, &'static str);
 
-const READ: [Row; 18] = [
+const READ: [Row; 19] = [
     ("`_use_new_zipfile_serialization=False`: PyTorch before 1.6", "old.pt", "parameters"),
+    ("the same with pickle protocol 1", "old-protocol1.pt", "parameters"),
     ("the same of a whole module", "old-module.pt", "parameters"),
     ("the same with optimizer, paths, enums and NumPy arrays beside the weights", "old-objects.pt", "part"),
     ("`{\"model\": sd, \"ema\": AveragedModel(net).state_dict()}`", "averaged-model.pt", "part"),
@@ -32,7 +33,9 @@ const READ: [Row; 18] = [
     ("a sparse mask beside the weights", "sparse-beside.pt", "part"),
 ];
 
-const REFUSED: [Row; 20] = [
+const REFUSED: [Row; 22] = [
+    ("pickle protocol 0, which PyTorch does not load either", "protocol0.pt", "protocol 0"),
+    ("the same before PyTorch 1.6", "old-protocol0.pt", "protocol 0"),
     ("two networks of one kind", "two.pt", "--part"),
     ("two averages", "two-averages.pt", "--part"),
     ("averages of a part of the network", "shadow-short.pt", "--part"),
@@ -120,7 +123,7 @@ fn shards(part: &mut Part, d: &Path) {
     part.row("the same without its second shard", d, inspect(""), "missing");
 }
 
-/// A file with the network of a configuration, without a description of itself.
+/// A file with the network of a configuration, without metadata.
 fn network(d: &Path, name: &str, config: Value) {
     let config: ModelConfig = serde_json::from_value(config).unwrap();
     let (store, _) = made::build(&config);

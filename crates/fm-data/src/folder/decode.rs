@@ -30,6 +30,8 @@ pub(super) struct Decoded {
     pub(super) image: RgbImage,
     /// Whether the file has more frames or pages.
     pub(super) more_frames: bool,
+    /// Whether some pixels are transparent.
+    pub(super) transparent: bool,
 }
 
 /// A plain file, and what its first bytes say.
@@ -90,7 +92,7 @@ pub(super) fn decode(path: &Path, turn: bool) -> Result<Decoded, DataError> {
     let found = whole(path, format, &mut reader, length)?;
     let io = |source| DataError::Io { path: path.into(), source };
     reader.seek(SeekFrom::Start(0)).map_err(io)?;
-    let image = match found.end {
+    let (image, transparent) = match found.end {
         Some(end) if end > MOST_JPEG => {
             let problem = format!("its image has {} MiB", end >> 20);
             return Err(refused(path, problem, "store it with fewer pixels"));
@@ -99,7 +101,7 @@ pub(super) fn decode(path: &Path, turn: bool) -> Result<Decoded, DataError> {
         Some(end) => {
             let mut bytes = Vec::new();
             reader.take(end).read_to_end(&mut bytes).map_err(io)?;
-            let image = pixels((path, length), format, Cursor::new(&bytes), (&found, &mut budget), turn)?;
+            let read = pixels((path, length), format, Cursor::new(&bytes), (&found, &mut budget), turn)?;
             scans::check(&bytes).map_err(|stop| match stop {
                 Stop::End => cut_short(path, format),
                 Stop::Invalid => undecodable(path, format, "its data are damaged"),
@@ -107,11 +109,11 @@ pub(super) fn decode(path: &Path, turn: bool) -> Result<Decoded, DataError> {
                     refused(path, "its last scans are missing", "save it again as a baseline JPEG, or remove it")
                 }
             })?;
-            image
+            read
         }
         None => pixels((path, length), format, reader, (&found, &mut budget), turn)?,
     };
-    Ok(Decoded { image, more_frames: found.more_frames })
+    Ok(Decoded { image, more_frames: found.more_frames, transparent })
 }
 
 /// The extent of an image that the file holds as a whole.
@@ -176,7 +178,7 @@ fn pixels(
     reader: impl BufRead + Seek,
     (found, budget): (&Extent, &mut Budget),
     turn: bool,
-) -> Result<RgbImage, DataError> {
+) -> Result<(RgbImage, bool), DataError> {
     let mut decoder = decoder(path, format, reader, budget)?;
     let (width, height) = decoder.dimensions();
     let pixels = (u64::from(width) * u64::from(height)).max(found.pixels);
@@ -200,9 +202,22 @@ fn pixels(
     let orientation = if turn { orientation(&mut decoder, format, found) } else { None };
     let decoded = DynamicImage::from_decoder(decoder).map_err(|e| failed(path, format, &e))?;
     check_range(path, &decoded)?;
+    let transparent = is_transparent(&decoded);
     let mut image = DynamicImage::ImageRgb8(decoded.into_rgb8());
     image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
-    Ok(image.into_rgb8())
+    Ok((image.into_rgb8(), transparent))
+}
+
+/// Whether a pixel has less than full opacity.
+fn is_transparent(image: &DynamicImage) -> bool {
+    match image {
+        DynamicImage::ImageLumaA8(image) => image.pixels().any(|pixel| pixel.0[1] < u8::MAX),
+        DynamicImage::ImageRgba8(image) => image.pixels().any(|pixel| pixel.0[3] < u8::MAX),
+        DynamicImage::ImageLumaA16(image) => image.pixels().any(|pixel| pixel.0[1] < u16::MAX),
+        DynamicImage::ImageRgba16(image) => image.pixels().any(|pixel| pixel.0[3] < u16::MAX),
+        DynamicImage::ImageRgba32F(image) => image.pixels().any(|pixel| pixel.0[3] < 1.0),
+        _ => false,
+    }
 }
 
 /// The orientation in the metadata, if there is a valid one.

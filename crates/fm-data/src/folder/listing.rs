@@ -3,10 +3,11 @@
 use super::decode::{self, refused};
 use super::resize::{check, square};
 use super::sizes::Sizes;
-use super::summary::{ClassCount, Group, Summary};
+use super::summary::{ClassCount, Summary};
 use super::walk::{self, Walk};
 use super::{memory, names};
 use crate::{DataError, ImageSet};
+use fm_core::message::brief;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +45,7 @@ impl Listing {
         let counts =
             classes.iter().map(|c| ClassCount { name: names::text(&c.name), images: c.images.len() }).collect();
         let images = classes.iter().map(|c| c.images.len()).sum();
-        let summary = Summary { images, classes: counts, left_out, more_frames: Group::default() };
+        let summary = Summary { images, classes: counts, left_out, ..Summary::default() };
         if images == 0 {
             return Err(without_images(folder, &summary));
         }
@@ -91,14 +92,14 @@ impl Listing {
         let mut places = HashMap::new();
         for (label, name) in (0..=u16::MAX).zip(names) {
             if places.insert(name.as_str(), label).is_some() {
-                return refuse(format!("the class '{}' was given twice", names::line(name, 40)));
+                return refuse(format!("the class '{}' was given twice", brief(name, 40)));
             }
         }
         let mut counts: Vec<ClassCount> = names.iter().map(|n| ClassCount { name: n.clone(), images: 0 }).collect();
         let mut labels = Vec::new();
         for class in &self.summary.classes {
             let Some(label) = places.get(class.name.as_str()) else {
-                let name = names::line(&class.name, 40);
+                let name = brief(&class.name, 40);
                 return refuse(format!("its class '{name}' is not among the {} expected ones", names.len()));
             };
             counts[usize::from(*label)].images = class.images;
@@ -114,7 +115,7 @@ impl Listing {
 
     /// Reads the images as RGB of `size` x `size`: turned as their metadata say, resized to fit the
     /// short side, and cropped at the centre. The summary also counts images with more than one
-    /// frame.
+    /// frame, and transparent ones.
     ///
     /// # Errors
     /// A size of 0 or above [`LARGEST_SIZE`](crate::folder::LARGEST_SIZE), a set beyond the available
@@ -127,9 +128,12 @@ impl Listing {
         let mut summary = self.summary.clone();
         for path in &self.files {
             let decoded = decode::decode(path, true)?;
+            let name = || names::text(path.strip_prefix(&self.folder).unwrap_or(path).as_os_str());
             if decoded.more_frames {
-                let name = path.strip_prefix(&self.folder).unwrap_or(path);
-                summary.more_frames.add(|| names::text(name.as_os_str()));
+                summary.more_frames.add(name);
+            }
+            if decoded.transparent {
+                summary.transparent.add(name);
             }
             pixels.extend(decode::planes(&square(path, decoded.image, size)?));
         }
@@ -146,7 +150,7 @@ fn without_images(folder: &Path, summary: &Summary) -> DataError {
     let Some((reason, group)) = most else {
         return DataError::Missing { what: "images", path: folder.into(), remedy: remedy.into() };
     };
-    let example = group.examples.first().map_or(String::new(), |name| format!(", such as {}", names::line(name, 24)));
+    let example = group.examples.first().map_or(String::new(), |name| format!(", such as {}", brief(name, 24)));
     let problem = format!("it has no images, but {} {}{example}", group.count, reason.describe(group.count));
     refused(folder, problem, remedy)
 }

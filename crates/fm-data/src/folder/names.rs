@@ -86,15 +86,6 @@ pub(super) fn text(name: &OsStr) -> String {
     text
 }
 
-/// A text for one line of a terminal: without control characters, and cut to a maximum length.
-pub(super) fn line(text: &str, most: usize) -> String {
-    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
-    if text.chars().nth(most).is_some() {
-        line.push_str("...");
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! What a folder of images holds, and what was left out of it.
 
-use super::names;
+use fm_core::message::brief;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -72,7 +72,7 @@ impl Group {
 impl fmt::Display for Group {
     /// The names in brackets, such as `(a.png, b.png, ...)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.examples.iter().map(|name| names::line(name, NAME)).collect();
+        let names: Vec<String> = self.examples.iter().map(|name| brief(name, NAME)).collect();
         let more = if self.count > names.len() { ", ..." } else { "" };
         write!(f, "({}{more})", names.join(", "))
     }
@@ -100,6 +100,9 @@ pub struct Summary {
     /// Images with more than one frame or page, of which the first is read. It is empty before the
     /// images are decoded.
     pub more_frames: Group,
+    /// Images with transparent pixels, whose transparency is dropped. It is empty before the images
+    /// are decoded.
+    pub transparent: Group,
 }
 
 impl Summary {
@@ -115,7 +118,7 @@ impl fmt::Display for Summary {
         let (images, classes) = (self.images, self.classes.len());
         write!(f, "{images} image{} in {classes} class{}", plural(images, "s"), plural(classes, "es"))?;
         let shown: Vec<String> = (self.classes.iter().take(PRINTED_CLASSES))
-            .map(|class| format!("{} ({})", names::line(&class.name, NAME), class.images))
+            .map(|class| format!("{} ({})", brief(&class.name, NAME), class.images))
             .collect();
         if !shown.is_empty() {
             let more = if classes > shown.len() { ", ..." } else { "" };
@@ -124,14 +127,12 @@ impl fmt::Display for Summary {
         for (reason, group) in &self.left_out {
             write!(f, "\nleft out: {} {} {group}", group.count, reason.describe(group.count))?;
         }
-        let frames = &self.more_frames;
-        if frames.count > 0 {
-            write!(
-                f,
-                "\nonly the first frame is read of {} image{} {frames}",
-                frames.count,
-                plural(frames.count, "s")
-            )?;
+        let notes = [
+            ("only the first frame is read", &self.more_frames),
+            ("transparency is dropped, not blended,", &self.transparent),
+        ];
+        for (note, group) in notes.iter().filter(|(_, group)| group.count > 0) {
+            write!(f, "\n{note} of {} image{} {group}", group.count, plural(group.count, "s"))?;
         }
         Ok(())
     }
@@ -150,12 +151,14 @@ mod tests {
         }
         summary.left_out.entry(Reason::EmptyFolder).or_default().add(|| "x".repeat(500));
         summary.more_frames.add(|| "a.gif".into());
+        ["b.png", "c.png"].map(|name| summary.transparent.add(|| name.into()));
         let text = summary.to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "1 image in 1 class: cat [2J (1)");
         assert_eq!(lines[1], format!("left out: 1 folder without images ({}...)", "x".repeat(60)));
         assert_eq!(lines[2], "left out: 5 hidden or system entries (.0, .1, .2, ...)");
         assert_eq!(lines[3], "only the first frame is read of 1 image (a.gif)");
+        assert_eq!(lines[4], "transparency is dropped, not blended, of 2 images (b.png, c.png)");
         summary.classes = vec![ClassCount { name: "n".repeat(300), images: 1 }; 1000];
         assert!(summary.to_string().len() < 1500);
     }

@@ -16,7 +16,7 @@
 //! ```
 
 use super::{Extracted, adopt, conv, norm};
-use crate::{InterchangeError, interchange};
+use crate::{InterchangeError, expect, interchange};
 use std::path::Path;
 use tch::nn::{self, Module, ModuleT, VarStore};
 use tch::{Device, Kind, Tensor, no_grad};
@@ -117,7 +117,11 @@ impl Inception {
 
     /// Features, and logits without bias (as the inception score uses them), of prepared images,
     /// (N, 3, 299, 299).
+    ///
+    /// # Panics
+    /// On another shape.
     pub fn extract(&self, x: &Tensor) -> Extracted {
+        expect::shape("Inception::extract", x, &[-1, 3, SIDE, SIDE]);
         no_grad(|| {
             let mut x = x.to_device(self.store.device());
             for (k, layer) in self.stem.iter().enumerate() {
@@ -136,7 +140,12 @@ impl Inception {
 
 /// Prepares bytes (N, 3, H, W) like pytorch-fid: to [0, 1], bilinear resize to 299 x 299 without
 /// antialiasing, to [-1, 1].
+///
+/// # Panics
+/// On another shape, and on images without pixels.
 pub fn prepare_pytorch_fid(images: &Tensor) -> Tensor {
+    expect::shape("prepare_pytorch_fid", images, &[-1, 3, -1, -1]);
+    assert!(images.size()[2..].iter().all(|n| *n > 0), "prepare_pytorch_fid takes images with pixels");
     let unit = images.to_kind(Kind::Float) / 255.0;
     unit.upsample_bilinear2d([SIDE, SIDE], false, None, None) * 2.0 - 1.0
 }

@@ -16,8 +16,7 @@
 //! ```
 
 use super::{Extracted, adopt, conv, norm};
-use crate::InterchangeError;
-use crate::interchange;
+use crate::{InterchangeError, expect, interchange};
 use std::path::Path;
 use tch::nn::{self, Module, ModuleT, VarStore};
 use tch::{Device, Kind, Tensor, no_grad};
@@ -80,7 +79,11 @@ impl Resnet20 {
     }
 
     /// Features and logits of prepared images, (N, 3, 32, 32).
+    ///
+    /// # Panics
+    /// On another shape.
     pub fn extract(&self, x: &Tensor) -> Extracted {
+        expect::shape("Resnet20::extract", x, &[-1, 3, 32, 32]);
         no_grad(|| {
             let x = x.to_device(self.store.device());
             let x = self.first.1.forward_t(&self.first.0.forward(&x), false).relu();
@@ -109,7 +112,11 @@ impl Block {
 }
 
 /// Prepares bytes (N, 3, 32, 32): (x / 255 - mean) / deviation.
+///
+/// # Panics
+/// On another shape.
 pub fn prepare(images: &Tensor) -> Tensor {
+    expect::shape("resnet20::prepare", images, &[-1, 3, 32, 32]);
     let of = |values: [f32; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]).to_device(images.device());
     (images.to_kind(Kind::Float) / 255.0 - of(MEAN)) / of(DEVIATION)
 }

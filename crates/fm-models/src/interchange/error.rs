@@ -40,7 +40,7 @@ pub enum InterchangeError {
         parts: Vec<String>,
     },
     /// A description in the file that does not match its tensors.
-    #[error("the file's description of itself is wrong: {problem}; convert it again with the program that wrote it")]
+    #[error("the metadata of the file is wrong: {problem}; convert it again with the program that wrote it")]
     Description {
         /// The difference.
         problem: String,
@@ -73,7 +73,7 @@ impl InterchangeError {
 /// characters.
 pub(super) fn clip(text: impl Display, most: usize) -> String {
     let text = text.to_string();
-    let mut line = text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control());
+    let mut line = text.lines().next().unwrap_or_default().chars().filter(|c| !fm_core::message::is_hidden(*c));
     let mut clipped: String = line.by_ref().take(most).collect();
     if line.next().is_some() {
         clipped.push_str("...");

@@ -1,5 +1,6 @@
 //! What a file is, by its first bytes.
 
+use super::legacy;
 use super::safetensors::is_safetensors;
 use std::path::Path;
 
@@ -68,7 +69,8 @@ pub(super) fn identify(bytes: &[u8], path: &Path) -> Format {
     if let Some((_, what, remedy)) = BEGINNINGS.iter().find(|(start, ..)| bytes.starts_with(start)) {
         return other(what, remedy);
     }
-    if bytes.starts_with(b"\x80") && bytes.get(1).is_some_and(|protocol| *protocol <= 5) {
+    let marked = bytes.starts_with(b"\x80") && bytes.get(1).is_some_and(|protocol| *protocol <= 5);
+    if marked || legacy::is_legacy(bytes) {
         return Format::Pickle;
     }
     if bytes.iter().take(1 << 16).all(|b| *b == 0) {

@@ -13,10 +13,13 @@ use std::collections::HashMap;
 
 /// The first pickle of every file: the number 0x1950a86a20f9469cfc6c.
 const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+/// The same in the protocols 0 and 1, as text.
+const MAGIC_TEXT: &[u8] = b"L119547037146038801333356L\n.";
 
 /// Whether a file begins with the magic number, in any protocol of pickle.
-fn is_legacy(bytes: &[u8]) -> bool {
-    bytes.len() > 2 && bytes[0] == 0x80 && bytes[2..].starts_with(MAGIC)
+pub(super) fn is_legacy(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC_TEXT)
+        || bytes.len() > 2 && bytes[0] == 0x80 && bytes[2..].starts_with(MAGIC)
         // Protocols from 4 on put the number into a frame.
         || bytes.get(2) == Some(&0x95) && bytes.get(11..).is_some_and(|rest| rest.starts_with(MAGIC))
 }

@@ -123,9 +123,7 @@ fn select(
     }
     let foreign = |e| {
         let problem = clip(e, 80);
-        damaged(format!(
-            "its description of itself does not read ({problem}); convert it with the program that wrote it"
-        ))
+        damaged(format!("its metadata cannot be read ({problem}); convert it with the program that wrote it"))
     };
     let about = about.map(serde_json::from_value).transpose().map_err(foreign)?;
     Ok(Weights { tensors, part: chosen.part, unread, about, modules })

@@ -72,7 +72,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
 fn admitted(text: &str) -> Result<&str, String> {
     let budget = Budget::new(&limits::DESCRIPTION, text.len() as u64);
     let counted = budget.and_then(|budget| budget.count(budget::json_values(text.as_bytes())));
-    counted.map(|()| text).map_err(|over| format!("its description of itself is too long: {over}"))
+    counted.map(|()| text).map_err(|over| format!("its metadata is too long: {over}"))
 }
 
 fn view(name: &str, dtype: Dtype, shape: &[usize]) -> Result<View, String> {

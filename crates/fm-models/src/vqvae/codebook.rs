@@ -24,6 +24,7 @@
 //! ```
 
 use crate::error::{ModelError, require};
+use crate::expect;
 use crate::layers::buffer;
 use serde::{Deserialize, Serialize};
 use tch::nn::Path;
@@ -94,8 +95,12 @@ impl Codebook {
         })
     }
 
-    /// Sets all codes, each with the weight of `count` vectors.
+    /// Sets all codes (K, dim), each with the weight of `count` vectors.
+    ///
+    /// # Panics
+    /// On another shape.
     pub fn set(&self, codes: &Tensor, count: f64) {
+        expect::shape("Codebook::set", codes, &[self.config.codes, self.config.dim]);
         no_grad(|| {
             self.embed.shallow_clone().copy_(codes);
             let _ = self.counts.shallow_clone().fill_(count);
@@ -104,7 +109,11 @@ impl Codebook {
     }
 
     /// The index of the nearest code of each vector: (N, dim) to (N).
+    ///
+    /// # Panics
+    /// On another shape.
     pub fn nearest(&self, z: &Tensor) -> Tensor {
+        expect::shape("Codebook::nearest", z, &[-1, self.config.dim]);
         // |z - e|^2 minus |z|^2, which is the same for every code.
         let squares = self.embed.square().sum_dim_intlist(1, false, Kind::Float);
         let distances = squares.unsqueeze(0) - z.detach().to_kind(Kind::Float).matmul(&self.embed.tr()) * 2.0;
@@ -112,12 +121,31 @@ impl Codebook {
     }
 
     /// The codes with these indices: (N) to (N, dim).
+    ///
+    /// # Panics
+    /// On another shape or kind, and on an index that is not from 0 to K - 1; on a GPU, libtorch
+    /// checks the indices itself.
     pub fn look_up(&self, numbers: &Tensor) -> Tensor {
+        self.expect_indices("Codebook::look_up", numbers);
+        self.chosen(numbers)
+    }
+
+    /// [`look_up`](Self::look_up) of indices that are known to exist.
+    pub(super) fn chosen(&self, numbers: &Tensor) -> Tensor {
         self.embed.index_select(0, numbers)
     }
 
-    /// Updates the codes with vectors (N, dim), whose nearest codes are `numbers`.
+    /// Updates the codes with vectors (N, dim), whose nearest codes are `numbers`, (N). Without
+    /// vectors, nothing changes.
+    ///
+    /// # Panics
+    /// On other shapes, and on an index that is not from 0 to K - 1.
     pub fn update(&self, z: &Tensor, numbers: &Tensor) {
+        expect::shape("Codebook::update", z, &[-1, self.config.dim]);
+        expect::shape("Codebook::update", numbers, &z.size()[..1]);
+        if numbers.numel() == 0 {
+            return;
+        }
         let _guard = tch::no_grad_guard();
         let (z, k, rate) = (z.detach().to_kind(Kind::Float), self.config.codes, 1.0 - self.config.decay);
         let (mut counts, mut sums, mut embed) =
@@ -144,11 +172,26 @@ impl Codebook {
     }
 
     /// Fraction of the codes that occur in `numbers`, and their perplexity exp(-sum p ln p), which
-    /// is K if all are equally frequent.
+    /// is K if all are equally frequent; NaN without numbers.
+    ///
+    /// # Panics
+    /// On an index that is not from 0 to K - 1, and on more than one dimension.
     pub fn usage(&self, numbers: &Tensor) -> (f64, f64) {
+        self.expect_indices("Codebook::usage", numbers);
         let counts = numbers.bincount::<Tensor>(None, self.config.codes).to_kind(Kind::Double);
         let p = &counts / counts.sum(Kind::Double);
         let entropy = -(&p * p.clamp_min(1e-300).log()).sum(Kind::Double).double_value(&[]);
         (counts.gt(0.0).mean(Kind::Double).double_value(&[]), entropy.exp())
+    }
+
+    fn expect_indices(&self, function: &str, numbers: &Tensor) {
+        expect::shape(function, numbers, &[-1]);
+        let whole = matches!(numbers.kind(), Kind::Int64 | Kind::Int);
+        assert!(whole, "{function} takes indices of kind Int64 or Int, not {:?}", numbers.kind());
+        if numbers.numel() > 0 && !numbers.device().is_cuda() {
+            let (least, most) = (numbers.min().int64_value(&[]), numbers.max().int64_value(&[]));
+            let codes = self.config.codes;
+            assert!(least >= 0 && most < codes, "{function} takes indices below {codes}, not {least} to {most}");
+        }
     }
 }

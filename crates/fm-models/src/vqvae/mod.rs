@@ -21,6 +21,7 @@
 mod codebook;
 
 use crate::error::{ModelError, require};
+use crate::expect;
 use crate::layers::{GROUPS, GroupNorm, Start, conv, group_norm};
 pub use codebook::{Codebook, CodebookConfig};
 use serde::{Deserialize, Serialize};
@@ -262,31 +263,48 @@ impl VqVae {
     }
 
     /// Maps images (B, C, H, W) to vectors (B, d, H/f, W/f), not yet replaced by codes.
+    ///
+    /// # Panics
+    /// On another shape, and on sizes that f does not divide.
     pub fn encode(&self, x: &Tensor) -> Tensor {
+        expect::shape("VqVae::encode", x, &[-1, self.config.image_channels, -1, -1]);
+        let (size, factor) = (x.size(), self.config.factor());
+        let divides = size[2..].iter().all(|n| *n > 0 && n % factor == 0);
+        assert!(divides, "VqVae::encode takes sizes that {factor} divides, not {size:?}");
         self.encoder.forward(x)
     }
 
-    /// Maps vectors to images, through their nearest codes.
+    /// Maps vectors (B, d, H, W) to images, through their nearest codes.
+    ///
+    /// # Panics
+    /// On another shape.
     pub fn decode(&self, z: &Tensor) -> Tensor {
         let (_, codes) = self.quantise(z);
         self.decoder.forward(&codes)
     }
 
-    /// The index of the nearest code at each position of each image, (B H/f W/f).
+    /// The index of the nearest code at each position of vectors (B, d, H, W); (B H W).
+    ///
+    /// # Panics
+    /// On another shape.
     pub fn codes(&self, z: &Tensor) -> Tensor {
+        expect::shape("VqVae::codes", z, &[-1, self.config.codebook.dim, -1, -1]);
         self.codebook.nearest(&rows(z))
     }
 
     /// The indices of the nearest codes, and the codes in the shape of the vectors.
     fn quantise(&self, z: &Tensor) -> (Tensor, Tensor) {
-        let numbers = self.codebook.nearest(&rows(z));
-        let (size, codes) = (z.size(), self.codebook.look_up(&numbers));
+        let numbers = self.codes(z);
+        let (size, codes) = (z.size(), self.codebook.chosen(&numbers));
         let codes = codes.view([size[0], size[2], size[3], size[1]]).permute([0, 3, 1, 2]);
         (numbers, codes)
     }
 
     /// Encodes and decodes; the gradient of the codes is copied to the vectors. `train` updates the
     /// codebook and resets dead codes.
+    ///
+    /// # Panics
+    /// As [`encode`](Self::encode).
     pub fn reconstruct(&self, x: &Tensor, train: bool) -> Reconstruction {
         let z = self.encode(x);
         let (numbers, codes) = self.quantise(&z);
@@ -298,13 +316,19 @@ impl VqVae {
         Reconstruction { images, codes: numbers, commitment }
     }
 
-    /// The training loss of a batch.
+    /// The training loss of a batch, 0-d.
+    ///
+    /// # Panics
+    /// As [`encode`](Self::encode).
     pub fn loss(&self, x: &Tensor, train: bool) -> Tensor {
         let r = self.reconstruct(x, train);
         (r.images - x).square().mean(Kind::Float) + r.commitment * self.config.commitment
     }
 
     /// Fraction of the codes in use, and their perplexity.
+    ///
+    /// # Panics
+    /// As [`Codebook::usage`].
     pub fn usage(&self, codes: &Tensor) -> (f64, f64) {
         self.codebook.usage(codes)
     }

@@ -158,9 +158,11 @@ impl Machine<'_, '_> {
                 let id = self.pop()?;
                 self.push(Value::Persistent(id))?;
             }
+            // The place of a storage as text, from which PyTorch does not load it either.
             b'P' => {
-                self.line()?;
-                self.put(0)?;
+                return Err(
+                    "it is a pickle of protocol 0, which does not keep tensors; save it without pickle_protocol".into(),
+                );
             }
             0x82..=0x84 => {
                 self.take(1 << (code - 0x82))?;
