@@ -116,10 +116,4 @@ mod tests {
         }
         assert!(!is_hidden("a.b".as_ref()) && !is_hidden("thumbs".as_ref()));
     }
-
-    #[test]
-    fn printed_names_are_short_lines() {
-        assert_eq!(line("a\u{1b}[31m\nb", 20), "a [31m b");
-        assert_eq!((line("abcd", 4), line("abcde", 4)), ("abcd".into(), "abcd...".into()));
-    }
 }

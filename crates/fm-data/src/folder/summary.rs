@@ -151,7 +151,9 @@ mod tests {
         }
         summary.left_out.entry(Reason::EmptyFolder).or_default().add(|| "x".repeat(500));
         summary.more_frames.add(|| "a.gif".into());
-        ["b.png", "c.png"].map(|name| summary.transparent.add(|| name.into()));
+        for name in ["b.png", "c.png"] {
+            summary.transparent.add(|| name.into());
+        }
         let text = summary.to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "1 image in 1 class: cat [2J (1)");
