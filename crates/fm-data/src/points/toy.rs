@@ -212,7 +212,7 @@ mod tests {
     fn parameters_are_checked_and_change_what_is_drawn() {
         for (text, says) in [
             ("moons:noise=-1", "noise is -1"),
-            ("8gaussians:variance=x", "'x' is no number"),
+            ("8gaussians:variance=x", "'x' is not a number"),
             ("spiral:turns=2", "it has scale, noise"),
             ("gaussian:dim=0", "dim from 1 to 256"),
             ("gaussian:dim=2.5", "whole numbers"),
