@@ -76,17 +76,29 @@ pub enum TorchError {
 impl TorchError {
     /// An exception returned by tch: the first line of its text, without libtorch's stack trace.
     pub fn thrown(action: &'static str, error: &tch::TchError) -> Self {
-        let text = error.to_string();
+        Self::of_text(action, &error.to_string())
+    }
+
+    /// An exception with this text.
+    pub(crate) fn of_text(action: &'static str, text: &str) -> Self {
         let line = text.lines().next().unwrap_or_default();
-        let reason = line.strip_prefix("Internal torch error: ").unwrap_or(line).to_owned();
-        Self::Thrown { action, reason }
+        let line = line.strip_prefix("Internal torch error: ").unwrap_or(line);
+        Self::Thrown { action, reason: cut(line, LONGEST_REASON) }
     }
 }
 
+/// The most characters of the text of an exception.
+const LONGEST_REASON: usize = 200;
+
 /// A name on one line of at most 60 characters.
 fn brief(name: &str) -> String {
-    let mut line: String = name.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if name.chars().nth(60).is_some() {
+    cut(name, 60)
+}
+
+/// The first `most` characters of a text, on one line.
+fn cut(text: &str, most: usize) -> String {
+    let mut line: String = text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(most).is_some() {
         line.push_str("...");
     }
     line

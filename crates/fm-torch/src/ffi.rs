@@ -81,7 +81,7 @@ pub(crate) fn text(words: *mut c_char) -> Option<String> {
 pub(crate) fn checked(action: &'static str, thrown: *mut c_char) -> Result<(), TorchError> {
     match text(thrown) {
         None => Ok(()),
-        Some(words) => Err(TorchError::Thrown { action, reason: words.lines().next().unwrap_or_default().to_owned() }),
+        Some(words) => Err(TorchError::of_text(action, &words)),
     }
 }
 

@@ -76,10 +76,17 @@ impl Level {
     /// `primal` with a tangent of the same shape.
     ///
     /// # Errors
-    /// An exception of libtorch: different shapes, or a tensor that already has a tangent.
+    /// [`TorchError::Mismatch`] for different shapes or types, and for types without derivatives; an
+    /// exception of libtorch, for example for a tensor that already has a tangent.
     pub fn dual(&self, primal: &Tensor, tangent: &Tensor) -> Result<Tensor, TorchError> {
+        let of = |t: &Tensor| (t.size(), t.kind(), t.device());
+        let differentiable = |t: &Tensor| t.is_floating_point() || t.is_complex();
+        if of(primal) != of(tangent) || !differentiable(primal) {
+            let problem = format!("the tangent is {:?}, the value {:?}", of(tangent), of(primal));
+            return Err(TorchError::Mismatch { action: "attach a tangent", problem });
+        }
         let made = Tensor::f_internal_make_dual(primal, tangent, self.id as i64);
-        made.map_err(|e| thrown("attach a tangent", &e))
+        made.map_err(|e| TorchError::thrown("attach a tangent", &e))
     }
 
     /// The primal and the tangent of a result; the tangent is zero if the result does not depend on
@@ -89,13 +96,8 @@ impl Level {
     /// An exception of libtorch.
     pub fn parts(&self, dual: &Tensor) -> Result<(Tensor, Tensor), TorchError> {
         let parts = Tensor::f_internal_unpack_dual(dual, self.id as i64);
-        let (primal, tangent) = parts.map_err(|e| thrown("read a tangent", &e))?;
+        let (primal, tangent) = parts.map_err(|e| TorchError::thrown("read a tangent", &e))?;
         let tangent = if tangent.defined() { tangent } else { primal.zeros_like() };
         Ok((primal, tangent))
     }
-}
-
-fn thrown(action: &'static str, error: &tch::TchError) -> TorchError {
-    let text = error.to_string();
-    TorchError::Thrown { action, reason: text.lines().next().unwrap_or_default().to_owned() }
 }

@@ -205,12 +205,12 @@ fn choosers_that_do_not_fit_are_errors() {
     let told = refused(&flow, &data, BatchOptions { mirror: true, ..options(8) }, &chooser);
     assert!(told.contains("40 rows of 2 values"), "{told}");
     let coupled = FlowMatching::default().coupling(Independent);
-    assert!(refused(&coupled, &data, options(8), &chooser).contains("give one of both"));
+    assert!(refused(&coupled, &data, options(8), &chooser).contains("give only one of the two"));
     let classes = Classes::new(rows(20), vec![0; 20]).unwrap();
     let conditional = BatchOptions { conditional: true, ..options(8) };
-    assert!(refused(&flow, &classes, conditional.clone(), &chooser).contains("within classes"));
+    assert!(refused(&flow, &classes, conditional.clone(), &chooser).contains("a chooser with classes"));
     let within = Nearest { rows: rows(20), classes: vec![0; 20] };
-    assert!(refused(&flow, &data, options(8), &within).contains("within classes"));
+    assert!(refused(&flow, &data, options(8), &within).contains("a chooser with classes"));
     let vectors = Conditions::new(rows(20), rows(20)).unwrap();
     assert!(refused(&flow, &vectors, conditional, &within).contains("condition vectors"));
     let batches = FlowBatches::new(&flow, &data, options(8)).unwrap().chosen_by(&Beyond).unwrap();

@@ -193,7 +193,7 @@ fn networks() -> Vec<ModelConfig> {
         ModelConfig::Mlp(MlpConfig::default()),
         ModelConfig::ConcatSquash(ConcatSquashConfig::default()),
         ModelConfig::Dit(dit),
-        ModelConfig::Unet(UNetConfig { attention_at: vec![], ..unet }),
+        ModelConfig::Unet(UNetConfig { attention_at: vec![], head_channels: 32, ..unet }),
     ]
 }
 
