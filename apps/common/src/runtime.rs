@@ -77,7 +77,7 @@ impl Profiler {
     }
 
     fn finish(&mut self) -> Result<(), TrainError> {
-        self.running.take().map_or(Ok(()), |profile| Ok(profile.finish(&self.path)?))
+        self.running.take().map_or(Ok(()), |profile| fm_train::files::output(&self.path, &profile.finish()?))
     }
 }
 

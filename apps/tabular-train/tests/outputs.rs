@@ -46,6 +46,7 @@ fn pipes_devices_and_links_are_written_not_replaced() {
     // Links to devices.
     symlink("/dev/null", dir.path().join("null")).unwrap();
     succeed(&format!("{sample} --out {d}/null"));
+    succeed(&format!("train {TINY} --steps 2 --sample-every 0 --profile {d}/null --out {d}/profiled"));
     symlink("/dev/full", dir.path().join("full")).unwrap();
     assert!(fail(&format!("{sample} --out {d}/full")).contains("No space left"));
     assert!(found("null").is_symlink() && found("full").is_symlink());

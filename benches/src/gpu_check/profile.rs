@@ -21,9 +21,9 @@ pub(crate) fn run(context: &Context, report: &mut Report) {
             let path = context.out.join(format!("trace-{name}.json"));
             let profile = Profile::start(context.device)?;
             training.train(STEPS)?;
-            profile.finish(&path)?;
-            let text = std::fs::read_to_string(&path)?;
-            let summary = Summary::of(&serde_json::from_str(&text)?).ok_or("the trace has no events")?;
+            let trace = profile.finish()?;
+            std::fs::write(&path, &trace)?;
+            let summary = Summary::of(&serde_json::from_slice(&trace)?).ok_or("the trace has no events")?;
             let check = format!("{name}: profile of {STEPS} steps, bf16");
             let per_step = |count: usize| count as f64 / STEPS as f64;
             let fields = json!({

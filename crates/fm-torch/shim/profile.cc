@@ -26,9 +26,14 @@ char* fm_profile_start(bool cuda) {
   });
 }
 
-// Stops, and writes the record as a Chrome trace.
+// Stops, and writes the record as a Chrome trace, unless there is no path. libtorch replaces whatever has this path.
 char* fm_profile_stop(const char* path) {
-  return fm_guarded([&] { profiler::disableProfiler()->save(path); });
+  return fm_guarded([&] {
+    auto record = profiler::disableProfiler();
+    if (path != nullptr) {
+      record->save(path);
+    }
+  });
 }
 
 }  // extern "C"

@@ -4,14 +4,11 @@
 //! ```
 //! use fm_torch::profile::Profile;
 //! use tch::{Device, Kind, Tensor};
-//! let path = std::env::temp_dir().join(format!("fm-torch-profile-{}.json", std::process::id()));
 //! let profile = Profile::start(Device::Cpu)?;
 //! let x = Tensor::ones([8, 8], (Kind::Float, Device::Cpu));
 //! let _ = x.mm(&x);
-//! profile.finish(&path)?;
-//! let trace = std::fs::read_to_string(&path)?;
+//! let trace = String::from_utf8(profile.finish()?)?;
 //! assert!(trace.contains("aten::mm"));
-//! std::fs::remove_file(path)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -19,9 +16,8 @@
 
 use crate::TorchError;
 use crate::ffi;
-use std::ffi::CString;
+use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tch::Device;
 
@@ -49,31 +45,40 @@ impl Profile {
         started.map(|()| Self { running: true })
     }
 
-    /// Stops recording and writes the trace.
+    /// Stops recording, and returns the trace, JSON.
     ///
     /// # Errors
-    /// A path with a zero byte, and an exception of libtorch.
-    pub fn finish(mut self, path: &Path) -> Result<(), TorchError> {
-        self.stop(path.as_os_str().as_bytes())
+    /// An exception of libtorch, and a temporary directory that cannot be written.
+    pub fn finish(mut self) -> Result<Vec<u8>, TorchError> {
+        // libtorch replaces what has the path, also a device or a pipe.
+        let directory = tempfile::tempdir().map_err(|error| unwritable(&error))?;
+        let file = directory.path().join("trace.json");
+        let path = CString::new(file.as_os_str().as_bytes()).map_err(|error| unwritable(&error.into()))?;
+        self.stop(path.as_ptr())?;
+        std::fs::read(file).map_err(|error| unwritable(&error))
     }
 
-    fn stop(&mut self, path: &[u8]) -> Result<(), TorchError> {
-        let action = "write the profile";
-        let path = CString::new(path)
-            .map_err(|_| TorchError::Thrown { action, reason: "its path has a zero byte; give another path".into() })?;
+    /// Stops recording, and writes the trace if there is a path.
+    fn stop(&mut self, path: *const c_char) -> Result<(), TorchError> {
         self.running = false;
-        // SAFETY: the path outlives the call; a profile is running.
-        let stopped = ffi::checked(action, unsafe { ffi::fm_profile_stop(path.as_ptr()) });
+        // SAFETY: the path is null or outlives the call; a profile is running.
+        let stopped = ffi::checked(ACTION, unsafe { ffi::fm_profile_stop(path) });
         RUNNING.store(false, Ordering::SeqCst);
         stopped
     }
+}
+
+const ACTION: &str = "write the profile";
+
+fn unwritable(error: &std::io::Error) -> TorchError {
+    TorchError::of_text(ACTION, &format!("{error} in the temporary directory; set TMPDIR to another one"))
 }
 
 impl Drop for Profile {
     /// Discards a profile that was not finished.
     fn drop(&mut self) {
         if self.running {
-            let _ = self.stop(b"/dev/null");
+            let _ = self.stop(std::ptr::null());
         }
     }
 }
