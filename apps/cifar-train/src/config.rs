@@ -122,6 +122,9 @@ fm_app::options! {
             /// Store the U-Net's activations with channels last, on the CPU only. The result is the
             /// same.
             channels_last: bool as "model.channels_last", arg(value_name = "BOOL", hide = true);
+            /// Let this number of last blocks of a DiT that learns a flow map see the end of an
+            /// interval instead of its start. The map then has the parameters of a flow.
+            decoder_blocks: i64 as "model.decoder_blocks", arg(value_name = "N", hide = true);
         }
     }
 }
@@ -234,6 +237,11 @@ impl Config {
         ensure!(
             self.flow.task == TaskKind::Flow || !self.checkpoint_activations,
             "the activations of a flow map are not recomputed; drop --checkpoint-activations, or give a --micro-batch-size"
+        );
+        let decodes = matches!(&self.model, ModelConfig::Dit(dit) if dit.decoder_blocks > 0);
+        ensure!(
+            self.flow.task != TaskKind::Flow || !decodes,
+            "model.decoder_blocks has no effect on a flow, which has no intervals; give --task split, or --decoder-blocks 0"
         );
         if !self.pairs.is_empty() {
             self.check_pairs()?;

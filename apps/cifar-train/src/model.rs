@@ -4,24 +4,23 @@ use crate::args::{CheckpointArgs, Which};
 use crate::config::Config;
 use crate::latent::{self, Autoencoder};
 use crate::{data, presets};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use fm_app::guidance::Weak;
 use fm_app::objective_args::FlowConfig;
 use fm_app::weights::{self, Opened, WhichWeights};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
-use fm_models::interchange::{self, About, InterchangeError};
+use fm_models::interchange::{self, About};
 use fm_models::resize::{Resized, resized};
 use fm_terminal::eprintln;
-use fm_train::checkpoint::{self, DataMeta, Weights};
+use fm_train::checkpoint::DataMeta;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use tch::{Device, Tensor, nn};
+use tch::{Device, nn};
 
 pub(crate) struct Loaded {
     /// Path of the checkpoint or file.
@@ -74,9 +73,10 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
     }
     let (kind, weights) = which.weights.of(meta.step);
     let precision = if exact { Precision::F32 } else { config.precision.into() };
-    FlatParams::new(&store, precision)?.adopt(checkpoint::read_weights(&path, kind)?)?;
-    let WhichWeights { raw_weights, ema_decay } = which.weights;
-    let ema_decay = if raw_weights { None } else { ema_decay.or(meta.ema.decays.first().copied()) };
+    FlatParams::new(&store, precision)?.adopt(weights::of_checkpoint(&path, kind)?)?;
+    let WhichWeights { raw_weights, ema_decay, ema_sigma } = which.weights;
+    let ema_decay =
+        if raw_weights || ema_sigma.is_some() { None } else { ema_decay.or(meta.ema.decays.first().copied()) };
     Ok(Loaded {
         path,
         config,
@@ -188,27 +188,6 @@ impl Loaded {
     pub(crate) fn to_pixels(&self, values: Vec<f32>) -> anyhow::Result<Vec<f32>> {
         latent::to_pixels(self.autoencoder.as_ref(), self.config.latent_scale, values)
     }
-}
-
-/// Weights by name: the first average of a run or checkpoint, or the content of a file.
-pub(crate) fn weights_of(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
-    if weights::is_weights(path)? {
-        return match weights::read(path, None) {
-            Ok(found) => Ok(found.tensors),
-            // There is no flag for a part here.
-            Err(error) => match error.downcast_ref() {
-                Some(InterchangeError::Part { problem, parts }) => bail!(
-                    "{problem}; write one to a file: cifar-train convert {} NEW.safetensors --part {}",
-                    path.display(),
-                    parts.first().map_or("NAME", String::as_str)
-                ),
-                _ => Err(error),
-            },
-        };
-    }
-    let (path, _, damaged) = latest_checkpoint(path)?;
-    damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
-    Ok(checkpoint::read_weights(&path, Weights::Ema)?)
 }
 
 /// 8-bit images, scaled to [-1, 1] as usual.

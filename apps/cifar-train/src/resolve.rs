@@ -39,6 +39,7 @@ impl Config {
             Some(pairs) if !pairs.is_empty() => reflow::student(pairs, named)?,
             _ => presets::preset(named.unwrap_or(presets::DEFAULT))?,
         };
+        let scaled = file.get("sampling").and_then(|table| table.get("cfg_scale")).is_some();
         let sized = args.options.image_size.is_some() || file.contains_key("image_size");
         let known = base.data.clone();
         let mut config = presets::lay_over(base, file)?.with_flags(args)?;
@@ -48,6 +49,10 @@ impl Config {
         if config.pairs.is_empty() {
             config.data = data::at_size(&config.data, args.options.image_size);
         }
+        if config.flow.task.is_guided() && !scaled {
+            // The network learns the guided flow.
+            config.sampling.cfg_scale = 1.0;
+        }
         if config.init == "fresh" {
             config.init.clear();
         }
@@ -55,7 +60,8 @@ impl Config {
             let sizes = "S, B, L or XL with a patch from 1 to 8, as in S/2, or guide";
             let named = if name == "guide" { Some(DitConfig::guide()) } else { DitConfig::named(name) };
             let named = named.with_context(|| format!("--dit {name} has no such size; give {sizes}"))?;
-            config.model = ModelConfig::Dit(named);
+            let decoder_blocks = args.options.model.decoder_blocks.unwrap_or_default();
+            config.model = ModelConfig::Dit(DitConfig { decoder_blocks, ..named });
         }
         Ok(config)
     }
@@ -77,7 +83,19 @@ impl Config {
             network.channels_last.is_none() || convolutional,
             "--channels-last is for the U-Net: a transformer has no convolutions; drop it, or use --model unet"
         );
+        let transformer = match network.model {
+            Some(kind) => kind == ModelKind::Dit,
+            None => matches!(self.model, ModelConfig::Dit(_)) || args.dit.is_some(),
+        };
+        ensure!(
+            network.decoder_blocks.is_none() || transformer,
+            "--decoder-blocks is for the DiT: a U-Net has no sequence of blocks; drop it, or use --model dit"
+        );
         let mut given = options::table(flags)?;
+        // The network of --dit replaces this one.
+        if let Some(Value::Table(model)) = given.get_mut("model").filter(|_| args.dit.is_some()) {
+            model.remove("decoder_blocks");
+        }
         given.extend(options::table(&args.aliases)?);
         presets::lay_over(self, given)
     }

@@ -4,7 +4,7 @@ use crate::args::{TrainArgs, Which};
 use crate::config::Config;
 use crate::generate::{Request, generate, rows_of};
 use crate::latent::to_pixels;
-use crate::model::{open, weights_of};
+use crate::model::open;
 use crate::reflow::{self, compare};
 use crate::training_data::Material;
 use crate::{data, duration, plan};
@@ -22,6 +22,7 @@ use fm_app::progress::Cadence;
 use fm_app::quality::{COMPARED, Quality, ensure_samples_fit, spread};
 use fm_app::sources::least;
 use fm_app::training_run::{Job, Parts};
+use fm_app::weights;
 use fm_core::coupling::ChooseRows;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
@@ -236,7 +237,7 @@ fn initialise(store: &nn::VarStore, config: &Config) -> anyhow::Result<()> {
     if !config.pairs.is_empty() {
         reflow::ensure_same_teacher(config)?;
     }
-    let weights = weights_of(init).with_context(|| format!("cannot start from {}; {other}", init.display()))?;
+    let weights = weights::initial(init).with_context(|| format!("cannot start from {}; {other}", init.display()))?;
     interchange::load(store, config.model.kind(), &weights)
         .with_context(|| format!("{} has another network; {other}", init.display()))?;
     Ok(())

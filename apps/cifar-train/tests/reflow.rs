@@ -192,6 +192,40 @@ fn distillation_learns_the_times_of_its_steps_and_samples_by_them() {
     assert!(read(bench.path("c.png")).starts_with(b"\x89PNG"));
 }
 
+/// A flow map is compared by its jumps, and the network of a guided one needs no guidance.
+#[test]
+fn a_flow_map_is_compared_by_jumps() {
+    let bench = Bench::new();
+    let config = bench.at("tiny.toml");
+    succeed(&format!(
+        "train --config {config} --task split:omega=1.5 --init {} --steps 3 --out {}",
+        bench.at("teacher"),
+        bench.at("map")
+    ));
+    let config = String::from_utf8(read(bench.path("map/config.toml"))).unwrap();
+    assert!(config.contains("cfg_scale = 1.0") && config.contains("omega=1.5"), "{config}");
+    let said = succeed(&format!(
+        "reflow compare {} {} --nfe 1,2 --num-samples 20 --trajectories 8 --json {}",
+        bench.at("teacher"),
+        bench.at("map"),
+        bench.at("c.json")
+    ));
+    assert!(said.contains("map (map)") && said.contains("by the jumps of a map"), "{said}");
+    let found = bench.json("c.json");
+    assert_eq!((found[0]["solver"].as_str(), found[1]["solver"].as_str()), (Some("euler"), Some("map")));
+    assert_eq!(found[1]["euler"][1]["nfe"].as_f64(), Some(2.0));
+    // One jump over the whole time is not a step of the velocity.
+    let sample = |solver: &str| {
+        let (map, npy) = (bench.at("map"), bench.at("s.npy"));
+        let png = bench.at("s.png");
+        succeed(&format!(
+            "sample --checkpoint {map} --solver {solver} --num-steps 1 --num-samples 4 --out {png} --npy {npy}"
+        ));
+        read(bench.path("s.npy"))
+    };
+    assert!(sample("map") != sample("euler"));
+}
+
 #[test]
 fn requests_that_cannot_be() {
     let bench = Bench::new();

@@ -48,6 +48,28 @@ fn stopping_and_resuming_gives_the_same_bytes_with_any_number_of_workers() {
     assert_eq!(steps, [5, 10, 12]);
 }
 
+/// A flow map with guidance in its target, and averages of relative widths.
+#[test]
+fn guided_flow_maps_resume_to_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let flags = "--task meanflow:omega=1.5,kappa=0.3 --ema-sigma 0.05,0.1";
+    train(dir.path(), "whole", flags);
+    train(dir.path(), "parts", flags);
+    let parts = dir.path().join("parts");
+    fs::remove_dir_all(parts.join("checkpoints/step-12")).unwrap();
+    fs::remove_dir_all(parts.join("averages/step-12")).unwrap();
+    succeed(&format!("train --resume --out {}", parts.display()));
+    assert_same(dir.path(), "whole", "parts", 12);
+    for step in [4, 8, 12] {
+        let file = |run: &str| read(dir.path().join(format!("{run}/averages/step-{step}/ema-sigma-0.1.safetensors")));
+        assert!(file("whole") == file("parts"), "{step}");
+    }
+    // Another target gives other weights.
+    train(dir.path(), "plain", "--task meanflow");
+    let weights = |run: &str| read(dir.path().join(run).join("checkpoints/step-12/model.safetensors"));
+    assert!(weights("plain") != weights("whole"));
+}
+
 #[test]
 fn kill_9_at_any_moment_leaves_a_loadable_checkpoint_and_the_same_end() {
     let dir = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::every::Every;
 use crate::process_group::ReduceIn;
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use fm_core::FlowMatching;
 use fm_core::data::Dataset;
 use fm_core::tensor::{Role, VelocityModel};
@@ -41,6 +41,10 @@ crate::options! {
                 serde(deserialize_with = "one_or_many");
             /// Warm up the EMA: update n uses the decay min(D, (1 + n) / (10 + n)).
             ema_warmup: bool = true, arg(value_name = "BOOL", hide = true);
+            /// Also keep averages of these relative widths, for example 0.05,0.1, with a snapshot at
+            /// each checkpoint: `sample --ema-sigma` computes averages of other widths from them.
+            ema_sigma: Vec<f64> = Vec::new(), arg(value_name = "S,...", value_delimiter = ',', hide = true),
+                serde(deserialize_with = "one_or_many");
             /// Rows per forward and backward pass; gradients accumulate over the batch. Fewer rows
             /// take less memory. 0: the whole batch.
             micro_batch_size: usize = 0, arg(value_name = "ROWS");
@@ -158,6 +162,7 @@ impl LearningConfig {
             ensure!((0.0..1.0).contains(decay), "ema_decay is {decay}; choose it in [0, 1)");
             ensure!(!self.ema_decay[..k].contains(decay), "ema_decay has {decay} twice; give each decay once");
         }
+        self.ema().validate().context("cannot use ema_sigma (--ema-sigma)")?;
         ensure!(self.non_finite_patience > 0, "non_finite_patience is 0; give at least 1 step");
         ensure!(
             self.quality_samples > 1,
@@ -269,8 +274,12 @@ impl LearningConfig {
         let params = FlatParams::sorted(store, precision, |name, shape| self.optimizer.key(name, role(name, shape)))?;
         let optimizer =
             Optimizer::new(&params.master, &self.optimizer, &params.slots, |slot| role(&slot.name, &slot.shape));
-        let ema = EmaConfig { decays: self.ema_decay.clone(), warmup: self.ema_warmup };
-        Ok(TrainState::new(params, optimizer, &ema, loss_aware_bins))
+        Ok(TrainState::new(params, optimizer, &self.ema(), loss_aware_bins))
+    }
+
+    /// The averages of the weights.
+    fn ema(&self) -> EmaConfig {
+        EmaConfig { decays: self.ema_decay.clone(), warmup: self.ema_warmup, sigma_rel: self.ema_sigma.clone() }
     }
 
     /// The callbacks of these settings: early stopping, and keeping the best checkpoints on the

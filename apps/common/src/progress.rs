@@ -154,7 +154,10 @@ impl<'a> Watch<'a> {
         // A checkpoint implies the lines before it.
         self.run.sync(&["metrics.jsonl", "timing.jsonl", "moments.jsonl"])?;
         let log = self.run.digest("metrics.jsonl")?;
-        checkpoint::save(&self.run.checkpoints(), state, &RunInfo { log, ..self.info.clone() })?;
+        let info = RunInfo { log, ..self.info.clone() };
+        // Before the checkpoint, from which the run continues.
+        checkpoint::save_averages(&self.run.join(""), state, &info)?;
+        checkpoint::save(&self.run.checkpoints(), state, &info)?;
         let kept = self.run.retain(self.cadence.keep)?;
         self.bar.suspend(|| kept.iter().for_each(|warning| eprintln!("warning: {warning}")));
         Ok(())

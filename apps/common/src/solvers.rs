@@ -6,6 +6,7 @@ use crate::options::{help, help_with_default};
 use anyhow::{bail, ensure};
 use fm_core::path::PathKind;
 use fm_core::state::{Bound, Tolerance};
+use fm_core::tensor::VelocityModel;
 use fm_solvers::sampler::{Controller, Pace, Sampler, SolverName, Steps};
 use fm_solvers::sde::{Diffusion, Method};
 use fm_solvers::{AdaptiveOptions, Grid, tableau};
@@ -50,6 +51,12 @@ pub struct SolveArgs {
     sde: Option<Diffusion>,
     #[arg(long, value_name = "METHOD", requires = "sde", hide = true, help = help_with_default::<Method>("Solver of the SDE"))]
     sde_method: Option<Method>,
+}
+
+/// The solver for comparisons of models in few steps: Euler's method for a flow, jumps for a flow
+/// map.
+pub fn of_few_steps(model: &dyn VelocityModel) -> SolverName {
+    if model.takes_intervals() { SolverName::FlowMap } else { SolverName::Euler }
 }
 
 /// A command whose `--solver` defaults to the solver that a run stores, with all its subcommands.

@@ -8,11 +8,11 @@ use fm_core::path::PathKind;
 use fm_core::prediction::Prediction;
 use fm_core::tensor::VelocityModel;
 use fm_models::ModelConfig;
-use fm_models::interchange::{self, About, Assumption, Concerns, Recognised, Weights};
+use fm_models::interchange::{self, About, Assumption, Concerns, InterchangeError, Recognised, Weights};
 use fm_terminal::eprintln;
 use fm_train::TrainError;
 use fm_train::checkpoint;
-use fm_train::run_dir::is_run;
+use fm_train::run_dir::{is_run, latest_checkpoint};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::nn::VarStore;
@@ -44,11 +44,18 @@ pub struct WhichWeights {
     /// Use the EMA with this decay, of a run that keeps several (default: the first).
     #[arg(long, value_name = "D", conflicts_with_all = ["raw_weights", "part"], help_heading = "Model")]
     pub ema_decay: Option<f64>,
+    /// Use the average of this relative width, computed from those that the run tracked with
+    /// `train --ema-sigma`.
+    #[arg(long, value_name = "S", conflicts_with_all = ["raw_weights", "part", "ema_decay"], help_heading = "Model", hide = true)]
+    pub ema_sigma: Option<f64>,
 }
 
 impl WhichWeights {
     /// The weights of a checkpoint, and their name in messages.
     pub fn of(&self, step: u64) -> (checkpoint::Weights, String) {
+        if let Some(width) = self.ema_sigma {
+            return (checkpoint::Weights::SigmaRel(width), format!("averaged weights (sigma {width}) of step {step}"));
+        }
         let kind = match (self.raw_weights, self.ema_decay) {
             (true, _) => checkpoint::Weights::Raw,
             (false, None) => checkpoint::Weights::Ema,
@@ -63,8 +70,8 @@ impl WhichWeights {
     /// A flag that is set.
     pub fn refuse(&self) -> anyhow::Result<()> {
         ensure!(
-            !self.raw_weights && self.ema_decay.is_none(),
-            "--raw-weights and --ema-decay are for runs; choose a file's weights with --part NAME"
+            !self.raw_weights && self.ema_decay.is_none() && self.ema_sigma.is_none(),
+            "--raw-weights, --ema-decay and --ema-sigma are for runs; choose a file's weights with --part NAME"
         );
         Ok(())
     }
@@ -193,6 +200,45 @@ pub fn read(path: &Path, part: Option<&str>) -> anyhow::Result<Weights> {
         );
     }
     Ok(weights)
+}
+
+/// The weights of a checkpoint. What an average that is computed now was computed from is printed to
+/// standard error.
+///
+/// # Errors
+/// Those of [`checkpoint::read_weights`].
+pub fn of_checkpoint(path: &Path, which: checkpoint::Weights) -> Result<BTreeMap<String, Tensor>, TrainError> {
+    let checkpoint::Weights::SigmaRel(width) = which else {
+        return checkpoint::read_weights(path, which);
+    };
+    let checkpoint::Average { weights, snapshots, error } = checkpoint::average_of(path, width)?;
+    eprintln!("averaged  width {width} from {snapshots} snapshots, whose combination is {:.1} % off", 100.0 * error);
+    Ok(weights)
+}
+
+/// Weights to start from, by name: the first average of a run or checkpoint, or the content of a
+/// file.
+///
+/// # Errors
+/// Errors of reading; a file with several sets of weights of equal rank.
+pub fn initial(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
+    if is_weights(path)? {
+        return match read(path, None) {
+            Ok(found) => Ok(found.tensors),
+            // There is no flag for a part here.
+            Err(error) => match error.downcast_ref() {
+                Some(InterchangeError::Part { problem, parts }) => bail!(
+                    "{problem}; write one to a file: cifar-train convert {} NEW.safetensors --part {}",
+                    path.display(),
+                    parts.first().map_or("NAME", String::as_str)
+                ),
+                _ => Err(error),
+            },
+        };
+    }
+    let (path, _, damaged) = latest_checkpoint(path)?;
+    damaged.iter().for_each(|problem| eprintln!("warning: {problem}; using an older checkpoint"));
+    Ok(checkpoint::read_weights(&path, checkpoint::Weights::Ema)?)
 }
 
 /// How to change an assumption.

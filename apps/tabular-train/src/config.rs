@@ -74,6 +74,9 @@ fm_app::options! {
             rows: usize = 0, arg(value_name = "N");
         }
         "Network" {
+            /// Start from the weights of a run, a checkpoint or a file, such as those of a flow for
+            /// a flow map (default: random weights).
+            init: String = String::new(), arg(value_name = "PATH", hide = true);
             @choice("Type of the network")
             model: TableModel = TableModel::default();
             /// Widths of the hidden layers.
@@ -194,6 +197,10 @@ impl Config {
             );
             ensure!(!self.flow.excess_loss, "the least loss is known for a fixed source; drop --excess-loss");
         }
+        ensure!(
+            self.teacher.is_empty() || self.init.is_empty(),
+            "a student starts from the weights of its teacher; drop --init"
+        );
         ensure!(
             self.teacher.is_empty() || self.learning.validate_every == Every::Steps(0),
             "validate_every is {}: held-out rows are not the pairs of a teacher; drop --validate-every",

@@ -13,7 +13,6 @@ use fm_core::tensor::VelocityModel;
 use fm_data::Columns;
 use fm_models::interchange::About;
 use fm_terminal::eprintln;
-use fm_train::checkpoint::read_weights;
 use fm_train::fingerprint::fingerprint;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
@@ -81,7 +80,7 @@ pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> any
     let model = network.build(&store.root())?;
     let trained_source = config.trained_source(&store, columns.dim());
     let (kind, weights) = file.which.of(meta.step);
-    FlatParams::new(&store, Precision::F32)?.adopt(read_weights(&path, kind)?)?;
+    FlatParams::new(&store, Precision::F32)?.adopt(weights::of_checkpoint(&path, kind)?)?;
     Ok(Loaded { config, columns, source, model, trained_source, device, path, weights, store })
 }
 

@@ -25,11 +25,13 @@ use fm_app::progress::Cadence;
 use fm_app::quality::{COMPARED, Quality, ensure_samples_fit, spread};
 use fm_app::sources::least;
 use fm_app::training_run::{Job, Parts};
+use fm_app::weights;
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::{Source, deviation};
 use fm_core::tensor::upload;
 use fm_data::{Preprocess, TableSource};
+use fm_models::interchange;
 use fm_ot::Reports;
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
@@ -135,6 +137,9 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     let trained_source = config.trained_source(&store, dim);
     if !config.teacher.is_empty() && !resume {
         warm_start(&store, &config, &on)?;
+    }
+    if !config.init.is_empty() && !resume {
+        initialise(&store, network.kind(), Path::new(&config.init))?;
     }
     let processes = group.describe(config.batch_size)?;
     if group.is_first() {
@@ -350,6 +355,20 @@ fn warm_start(store: &nn::VarStore, config: &Config, device: &str) -> anyhow::Re
         tch::no_grad(|| variable.copy_(from));
     }
     Ok(())
+}
+
+/// Loads the initial weights of the network, and the source that was trained with them if this run
+/// trains one too.
+fn initialise(store: &nn::VarStore, kind: &'static str, init: &Path) -> anyhow::Result<()> {
+    let other = "give another --init, or drop it";
+    let mut weights =
+        weights::initial(init).with_context(|| format!("cannot start from {}; {other}", init.display()))?;
+    let own = store.variables();
+    weights.retain(|name, _| !name.starts_with("source.") || own.contains_key(name));
+    for (name, variable) in own.iter().filter(|(name, _)| name.starts_with("source.")) {
+        weights.entry(name.clone()).or_insert_with(|| variable.detach().copy());
+    }
+    interchange::load(store, kind, &weights).with_context(|| format!("{} has another network; {other}", init.display()))
 }
 
 fn describe(config: &Config, material: &Material) -> String {

@@ -159,6 +159,92 @@ fn each_average_of_a_run_and_its_weights_can_be_sampled() {
     );
 }
 
+/// Averages of any width follow from the snapshots of a run, which are not removed, and which a
+/// resumed run continues.
+#[test]
+fn averages_of_other_widths_are_computed_afterwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let train = |steps: u64, out: &str, flags: &str| {
+        succeed(&format!("train {POINTS} --steps {steps} --save-every 4 --decay constant {flags} --out {d}/{out}"))
+    };
+    train(40, "run", "--ema-sigma 0.05,0.1");
+    let every: Vec<String> = (1..=10).map(|k| format!("step-{}", 4 * k)).collect();
+    let sorted = |mut names: Vec<String>| {
+        names.sort_by_key(|name| name[5..].parse::<u64>().unwrap());
+        names
+    };
+    assert_eq!(sorted(names(&dir.path().join("run/averages"))), every);
+    assert_eq!(names(&dir.path().join("run/checkpoints")).len(), 3);
+    let sample = |flags: &str| {
+        let words = format!("sample --checkpoint {d}/run --num-samples 9 {flags} --out {d}/s.csv");
+        let (code, said, notes) = run(&words);
+        assert_eq!(code, Some(0), "{notes}");
+        (fs::read_to_string(dir.path().join("s.csv")).unwrap(), said + &notes)
+    };
+    let [(plain, _), (near, said), (wide, _)] = ["", "--ema-sigma 0.08", "--ema-sigma 0.2"].map(sample);
+    assert!(said.contains("averaged weights (sigma 0.08) of step 40"), "{said}");
+    assert!(said.contains("averaged  width 0.08 from 20 snapshots"), "{said}");
+    assert!(plain != near && near != wide);
+
+    train(20, "parts", "--ema-sigma 0.05,0.1");
+    succeed(&format!("train --resume --steps 40 --out {d}/parts"));
+    for step in &every {
+        for file in ["averages/STEP/ema-sigma-0.05.safetensors", "averages/STEP/ema-sigma-0.1.safetensors"] {
+            let read = |run: &str| fs::read(dir.path().join(run).join(file.replace("STEP", step))).unwrap();
+            assert!(read("run") == read("parts"), "{step}");
+        }
+    }
+    let fails = |words: &str, says: &str| {
+        let error = fail(&words.replace("DIR", &d.to_string()));
+        assert!(error.contains(says), "{error}");
+    };
+    fails("train --resume --steps 50 --ema-sigma 0.1 --out DIR/parts", "ema_sigma");
+    fails("sample --checkpoint DIR/run --ema-sigma 0.5 --out DIR/s.csv", "give 0.001 to 0.28");
+    fails("sample --checkpoint DIR/run/model.safetensors --ema-sigma 0.1 --out DIR/s.csv", "are for runs");
+    fails(&format!("train {POINTS} --steps 4 --ema-sigma 0.1,0.1 --out DIR/no"), "give each width once");
+    train(4, "without", "");
+    fails("sample --checkpoint DIR/without --ema-sigma 0.1 --out DIR/s.csv", "ema_sigma = [0.05, 0.1]");
+}
+
+/// The weights of a flow start a flow map, from a run or from a file.
+#[test]
+fn a_run_starts_from_given_weights() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let train = |flags: &str, out: &str| format!("train {POINTS} {flags} --out {d}/{out}");
+    succeed(&train("--steps 20", "flow"));
+    // A step of no length leaves what the run started from.
+    let still = "--steps 1 --warmup-steps 1 --lr 1e-12 --task split";
+    let raw = |run: &str, step: u64, file: &str| {
+        let bytes = fs::read(dir.path().join(format!("{run}/checkpoints/step-{step}/{file}"))).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let value = |data: &[u8]| data.chunks_exact(4).map(|v| f32::from_le_bytes(v.try_into().unwrap())).collect();
+        let all = tensors.iter().map(|(name, view)| (name.to_owned(), value(view.data())));
+        all.collect::<std::collections::BTreeMap<String, Vec<f32>>>()
+    };
+    let want = raw("flow", 20, "ema.safetensors");
+    for (init, out) in [("flow", "from-run"), ("flow/model.safetensors", "from-file")] {
+        succeed(&train(&format!("{still} --init {d}/{init}"), out));
+        let got = raw(out, 1, "model.safetensors");
+        let close = |(name, want): (&String, &Vec<f32>)| got[name].iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-9);
+        assert!(want.iter().all(close), "{init}");
+        assert!(got["interval.weight"].iter().all(|w| w.abs() < 1e-9));
+    }
+    let fails = |words: String, says: &str| {
+        let error = fail(&words);
+        assert!(error.contains(says), "{error}");
+    };
+    fails(train(&format!("--steps 1 --init {d}/flow --widths 9"), "no"), "has another network");
+    fails(train(&format!("--steps 1 --init {d}/absent"), "no"), "cannot start from");
+    fails(format!("reflow --teacher {d}/flow --steps 1 --init {d}/flow --out {d}/no"), "drop --init");
+    // A run does not need them again, and a student of it starts from it.
+    succeed(&train(&format!("--steps 4 --save-every 2 --init {d}/flow"), "later"));
+    fs::remove_dir_all(dir.path().join("flow")).unwrap();
+    succeed(&format!("train --resume --steps 6 --out {d}/later"));
+    succeed(&format!("reflow --teacher {d}/later --teacher-steps 2 --steps 2 --batch-size 16 --out {d}/student"));
+}
+
 /// A source that is trained is part of the weights.
 #[test]
 fn the_weights_of_a_finished_run_have_its_trained_source() {

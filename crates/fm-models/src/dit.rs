@@ -62,6 +62,13 @@ pub struct DitConfig {
     /// Whether the network takes an interval ([`interval`](crate::interval)).
     #[serde(skip_serializing_if = "is_off")]
     pub interval: bool,
+    /// Number of last blocks that see the end t + h of an interval instead of its start t, as the
+    /// output layer then does too: blocks before them encode x at t, they decode the way to t + h.
+    /// The interval then needs no embedding of its own. 0: all blocks see t, and the embedding of h.
+    #[serde(skip_serializing_if = "is_none")]
+    #[doc(alias = "decoupled MeanFlow")]
+    #[doc(alias = "DMF")]
+    pub decoder_blocks: i64,
 }
 
 impl Default for DitConfig {
@@ -80,8 +87,14 @@ impl Default for DitConfig {
             exact_gelu: false,
             time: TimeEmbedding::default(),
             interval: false,
+            decoder_blocks: 0,
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(blocks: &i64) -> bool {
+    *blocks == 0
 }
 
 /// A published size.
@@ -128,6 +141,16 @@ impl DitConfig {
     /// Patches along the height and the width.
     fn grid(&self) -> [i64; 2] {
         self.image_size.map(|size| size / self.patch)
+    }
+
+    /// The first block that sees the end of an interval, if some do.
+    fn first_decoder(&self) -> Option<usize> {
+        (self.interval && self.decoder_blocks > 0).then_some((self.depth - self.decoder_blocks) as usize)
+    }
+
+    /// Whether the interval has an embedding.
+    fn embeds_interval(&self) -> bool {
+        self.interval && self.decoder_blocks == 0
     }
 
     fn out_channels(&self) -> i64 {
@@ -187,6 +210,11 @@ impl NetworkConfig for DitConfig {
             format!("width {} with {} heads", self.width, self.heads),
             "make the width a multiple of 4 and of the heads",
         )?;
+        check(
+            (0..=self.depth).contains(&self.decoder_blocks),
+            format!("{} decoder blocks of {} blocks", self.decoder_blocks, self.depth),
+            "give at most the number of blocks",
+        )?;
         self.time.validate("DiT", self.interval)
     }
 
@@ -194,7 +222,7 @@ impl NetworkConfig for DitConfig {
         let (w, pixels) = (self.width, self.patch * self.patch);
         let patches = self.image_channels * pixels * w + w;
         let classes = if self.classes > 0 { (self.classes + i64::from(self.null_class)) * w } else { 0 };
-        let interval = if self.interval { IntervalEmbedding::parameters(FREQUENCIES, w) } else { 0 };
+        let interval = if self.embeds_interval() { IntervalEmbedding::parameters(FREQUENCIES, w) } else { 0 };
         patches + classes + interval + self.blocks().parameters(self.depth, pixels * self.out_channels())
     }
 
@@ -237,7 +265,7 @@ fn dit(p: &Path<'_>, c: &DitConfig) -> Result<impl VelocityModel + use<>, ModelE
         patches: nn::conv2d(p / "x_embedder" / "proj", c.image_channels, w, c.patch, patch_config),
         positions: buffer(p, "pos_embed", &positions_2d(c.grid(), w, p.device())?),
         time: time_layers(&(p / "t_embedder" / "mlp"), w),
-        interval: c.interval.then(interval),
+        interval: c.embeds_interval().then(interval),
         classes: (c.classes > 0).then(|| class_table(table, c.classes, c.null_class, w, 0.02)),
         blocks: (0..c.depth).map(|i| Block::new(&(p / "blocks" / i), c.blocks())).collect(),
         head: Head::new(&(p / "final_layer"), c.blocks(), c.patch * c.patch * c.out_channels()),
@@ -272,14 +300,21 @@ impl Dit {
         h: Option<&Tensor>,
         condition: Option<&Tensor>,
     ) -> Tensor {
-        let [h, condition] = [h, condition].map(|given| given.map(Tensor::shallow_clone));
-        let t = t.shallow_clone();
-        let c = tape.run(&[], move |_| self.embed(&t, h.as_ref(), condition.as_ref()));
+        let embedded = |tape: &mut Tape<'a>, t: &Tensor, h: Option<&Tensor>| {
+            let [h, condition] = [h, condition].map(|given| given.map(Tensor::shallow_clone));
+            let t = t.shallow_clone();
+            tape.run(&[], move |_| self.embed(&t, h.as_ref(), condition.as_ref()))
+        };
+        let mut c = embedded(tape, t, h);
+        let decoder = self.config.first_decoder().zip(h);
         let x = x.to_kind(c.kind());
         let mut tokens = tape.run(&[], move |_| {
             self.patches.forward(&x).flatten(2, 3).transpose(1, 2) + self.positions.to_kind(x.kind())
         });
-        for block in &self.blocks {
+        for (i, block) in self.blocks.iter().enumerate() {
+            if let Some((_, h)) = decoder.filter(|(first, _)| *first == i) {
+                c = embedded(tape, &(t + h), None);
+            }
             tokens = tape.run(&[&tokens, &c], |inputs| block.forward(&inputs[0], &inputs[1]));
         }
         let out = tape.run(&[&tokens, &c], |inputs| self.head.forward(&inputs[0], &inputs[1]));
@@ -309,7 +344,7 @@ impl VelocityModel for Dit {
     }
 
     fn takes_intervals(&self) -> bool {
-        self.interval.is_some()
+        self.config.interval
     }
 
     fn mean_velocity(
@@ -320,7 +355,7 @@ impl VelocityModel for Dit {
         condition: Option<&Tensor>,
         _train: bool,
     ) -> Option<Tensor> {
-        self.interval.is_some().then(|| self.run(&mut Tape::off(), x, t, Some(h), condition))
+        self.config.interval.then(|| self.run(&mut Tape::off(), x, t, Some(h), condition))
     }
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {

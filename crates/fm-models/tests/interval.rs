@@ -175,6 +175,42 @@ fn weights_of_a_flow_are_those_of_a_flow_map_that_ignores_the_interval() {
     }
 }
 
+/// Weights of a flow are those of a decoupled flow map, whose last blocks see the end of the interval.
+#[test]
+fn a_decoupled_transformer_has_the_parameters_and_the_velocities_of_a_flow() {
+    let Some(ModelConfig::Dit(flow)) = networks().into_iter().find(|config| config.kind() == "dit") else {
+        panic!("no transformer")
+    };
+    let map = |decoder_blocks| ModelConfig::Dit(DitConfig { decoder_blocks, ..flow.clone() }).with_intervals(true);
+    let flow = ModelConfig::Dit(flow.clone());
+    let (flow_store, flow_model) = build(&flow);
+    fill(&flow_store);
+    let weights = flow_store.variables().into_iter().collect();
+    let [x, t, h, classes] = inputs(&flow);
+    let of = |blocks: i64, h: &Tensor| {
+        let config = map(blocks);
+        let (store, model) = build(&config);
+        assert_eq!(config.parameters().unwrap(), flow.parameters().unwrap());
+        interchange::load(&store, config.kind(), &weights).unwrap();
+        assert!(model.takes_intervals() && config.takes_intervals());
+        model.mean_velocity(&x, &t, h, Some(&classes), false).unwrap()
+    };
+    let velocity = |t: &Tensor| flow_model.forward(&x, t, Some(&classes));
+    for blocks in 1..=2 {
+        assert!(of(blocks, &h.zeros_like()).equal(&velocity(&t)));
+        assert!(!of(blocks, &h).equal(&velocity(&t)));
+    }
+    // If all blocks see the end, it is the velocity there; half of them are something else.
+    assert!(of(2, &h).equal(&velocity(&(&t + &h))) && !of(1, &h).equal(&velocity(&(&t + &h))));
+    let text = serde_json::to_string(&map(1)).unwrap();
+    assert!(text.contains("\"decoder_blocks\":1") && serde_json::from_str::<ModelConfig>(&text).unwrap() == map(1));
+    assert!(map(3).parameters().unwrap_err().to_string().contains("3 decoder blocks of 2 blocks"));
+    // Without an interval they have no effect.
+    let (store, model) = build(&map(1).with_intervals(false));
+    interchange::load(&store, flow.kind(), &weights).unwrap();
+    assert!(!model.takes_intervals() && model.forward(&x, &t, Some(&classes)).equal(&velocity(&t)));
+}
+
 #[test]
 fn the_interval_is_in_the_configuration_and_in_the_names() {
     for config in networks().into_iter().flat_map(|config| [config.clone(), config.with_intervals(true)]) {

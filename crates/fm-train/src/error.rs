@@ -116,6 +116,16 @@ pub enum TrainError {
         /// A valid setting to use instead.
         remedy: String,
     },
+    /// An average of the weights that cannot be tracked or computed afterwards.
+    #[error("cannot average the weights: {what} is {value}; {remedy}")]
+    Average {
+        /// What is wrong.
+        what: &'static str,
+        /// Its value.
+        value: String,
+        /// A valid value to use instead.
+        remedy: String,
+    },
     /// The loss stayed non-finite for too many steps; they did not change the weights.
     #[error(
         "loss or gradient was not finite in {in_a_row} consecutive steps before step {step} (seed {seed}); start a new run with a lower learning rate or a longer warm-up"
@@ -165,6 +175,11 @@ impl TrainError {
         let number = text.parse().ok().filter(|_| text.len() > LONGEST_NUMBER);
         let value = number.map_or(text, |number| fm_core::message::number(&number));
         Self::Setting { setting, value, remedy: remedy.into() }
+    }
+
+    /// An error for an average that cannot be computed.
+    pub(crate) fn average(what: &'static str, value: impl ToString, remedy: impl Into<String>) -> Self {
+        Self::Average { what, value: value.to_string(), remedy: remedy.into() }
     }
 
     /// Makes the batch of a step; a panic in a user's data set, coupling or path becomes an error.

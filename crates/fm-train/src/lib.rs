@@ -8,6 +8,7 @@
 //! | [`device_dataset`], [`pairs`] | images kept in device memory; noise and samples of a teacher, in files |
 //! | [`flat`] | all parameters in one vector, all gradients in another |
 //! | [`optimizer`], [`ema`], [`schedule`] | updates of the weights, their moving averages, learning-rate schedules |
+//! | [`power_average`] | averages of the weights whose length is chosen after the training |
 //! | [`loss_aware`] | loss-aware time sampling |
 //! | [`collective`] | data-parallel training: collectives of the processes that train one model |
 //! | [`task`] | losses: flow matching, or your own |
@@ -80,6 +81,7 @@ pub mod optimizer;
 mod overlap;
 mod pack;
 pub mod pairs;
+pub mod power_average;
 pub mod prefetch;
 pub mod record;
 pub mod run;

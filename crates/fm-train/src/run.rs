@@ -317,7 +317,10 @@ impl Keeper<'_> {
         // A checkpoint implies the lines before it.
         self.directory.sync(&[LOG])?;
         let log = self.directory.digest(LOG)?;
-        checkpoint::save(&self.directory.checkpoints(), state, &RunInfo { log, ..self.info.clone() })?;
+        let info = RunInfo { log, ..self.info.clone() };
+        // Before the checkpoint, from which the run continues.
+        checkpoint::save_averages(&self.directory.join(""), state, &info)?;
+        checkpoint::save(&self.directory.checkpoints(), state, &info)?;
         self.directory.retain(self.options.keep)
     }
 }

@@ -44,6 +44,7 @@ impl TrainState {
         let mut tensors = vec![master, &mut self.optimizer.mean, &mut self.optimizer.square];
         tensors.extend(buffers.values_mut());
         tensors.extend(&mut self.ema.averages);
+        tensors.extend(&mut self.ema.power);
         tensors
     }
 }

@@ -48,6 +48,10 @@ pub struct TrainerConfig {
     pub warmup_steps: u64,
     /// Decay of the moving average of the weights; `None` for no average.
     pub ema_decay: Option<f64>,
+    /// Relative widths of further averages, from which those of other widths are computed
+    /// afterwards ([`power_average`](crate::power_average)).
+    #[doc(alias = "post-hoc EMA")]
+    pub sigma_rel: Vec<f64>,
     /// Global gradient norm to clip at; `None` for no clipping.
     pub max_grad_norm: Option<f64>,
     /// Precision that the network computes in.
@@ -64,6 +68,7 @@ impl Default for TrainerConfig {
             lr: 1e-3,
             warmup_steps: 0,
             ema_decay: Some(0.999),
+            sigma_rel: Vec::new(),
             max_grad_norm: Some(1.0),
             precision: Precision::F32,
             collective: Arc::new(SingleProcess),
@@ -104,14 +109,15 @@ impl Trainer {
         config: &TrainerConfig,
         role: impl Fn(&str, &[i64]) -> Role,
     ) -> Result<Self, TrainError> {
-        let TrainerConfig { optimizer, lr, warmup_steps, ema_decay, max_grad_norm, precision, collective } = config;
+        let TrainerConfig { optimizer, lr, warmup_steps, ema_decay, max_grad_norm, precision, .. } = config;
         let schedule = Schedule { lr: *lr, warmup_steps: *warmup_steps, decay: Decay::Constant };
         schedule.validate()?;
         let clip = max_grad_norm.unwrap_or(f64::INFINITY);
         if clip.is_nan() || clip <= 0.0 {
             return Err(TrainError::setting("max_grad_norm", clip, "give more than 0, or None for no clipping"));
         }
-        let ema = EmaConfig { decays: vec![ema_decay.unwrap_or(0.0)], warmup: ema_decay.is_some() };
+        let sigma_rel = config.sigma_rel.clone();
+        let ema = EmaConfig { decays: vec![ema_decay.unwrap_or(0.0)], warmup: ema_decay.is_some(), sigma_rel };
         ema.validate()?;
         if store.trainable_variables().is_empty() {
             let remedy = "create the network in the store before the trainer";
@@ -122,7 +128,7 @@ impl Trainer {
         let optimizer = Optimizer::new(&params.master, optimizer, &params.slots, of_slot);
         let skipped = Tensor::zeros([], (Kind::Double, params.device()));
         let state = TrainState::new(params, optimizer, &ema, 0);
-        Ok(Self { state, schedule, clip, collective: collective.clone(), skipped })
+        Ok(Self { state, schedule, clip, collective: config.collective.clone(), skipped })
     }
 
     /// One update by the gradient of `loss`, a single number. With several processes, each passes

@@ -95,7 +95,7 @@ fn rates_decays_and_patience_are_checked() {
         refused(Setup { options, ..Setup::of(&table()) }, &["learning rate"]);
     }
     for decays in [vec![1.5], vec![f64::NAN], vec![1.0], vec![-0.1], vec![0.9, 0.9]] {
-        let ema = EmaConfig { decays, warmup: false };
+        let ema = EmaConfig { decays, warmup: false, sigma_rel: Vec::new() };
         refused(Setup { ema, ..Setup::of(&table()) }, &["EMA decay"]);
     }
     let options = TrainOptions { patience: 0, ..TrainOptions::default() };

@@ -264,7 +264,8 @@ fn averages_follow_their_formulas() {
     for warmup in [false, true] {
         let decays = vec![0.9, 0.5];
         let mut weights = Tensor::from_slice(&[1f32, -2.0]);
-        let mut ema = fm_train::ema::Ema::new(&weights, &EmaConfig { decays: decays.clone(), warmup });
+        let mut ema =
+            fm_train::ema::Ema::new(&weights, &EmaConfig { decays: decays.clone(), warmup, sigma_rel: Vec::new() });
         let mut want = [1f64, 1.0];
         for n in 1..=30 {
             weights *= 0.9;

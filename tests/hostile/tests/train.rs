@@ -97,7 +97,7 @@ fn settings() {
         for step in [0, 1, u64::MAX] {
             calls.survives("Schedule::at", || schedule.at(step, 0));
         }
-        let ema = EmaConfig { decays: vec![x], warmup: true };
+        let ema = EmaConfig { decays: vec![x], warmup: true, sigma_rel: vec![x] };
         calls.survives("EmaConfig::validate", || ema.validate());
         let weights = Tensor::from_slice(&[1f32]);
         calls.survives("Ema::update", || Ema::new(&weights, &ema).update(&weights));

@@ -54,7 +54,7 @@ impl Foreign {
     fn place(&mut self, out: &Path, names: &[&str]) -> io::Result<()> {
         for name in names {
             // A run makes its own folders.
-            let needs = ["checkpoints", "samples", "best"].iter().find(|folder| name.starts_with(*folder));
+            let needs = ["checkpoints", "samples", "best", "averages"].iter().find(|folder| name.starts_with(*folder));
             if needs.is_some_and(|folder| !out.join(folder).is_dir()) {
                 continue;
             }

@@ -25,6 +25,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("warmup-steps", &["0", "2", "5"]),
     ("clip", &["0.05", "1", "inf"]),
     ("ema-decay", &["0", "0.9", "0.9,0.99", "0.5,0.9,0.999"]),
+    ("ema-sigma", &["0.05", "0.05,0.1", "0.2,0.1,0.05"]),
     ("micro-batch-size", &["1", "2", "3", "5"]),
     ("non-finite-patience", &["1", "5"]),
     ("monitor", &["loss", "grad_norm", "update_ratio"]),

@@ -12,7 +12,7 @@ const NOT_COMPARED: [&str; 3] = ["tensorboard", "run.lock", "pairs.lock"];
 /// A log of which only the steps are compared.
 const TIMES: &str = "timing.jsonl";
 /// Folders of a run, which may be empty. Rounds of reflow have several runs.
-const FOLDERS: [&str; 4] = ["", "checkpoints", "samples", "best"];
+const FOLDERS: [&str; 5] = ["", "checkpoints", "samples", "best", "averages"];
 /// How many differences are named.
 const NAMED: usize = 4;
 

@@ -274,7 +274,7 @@ impl Trial<'_> {
 
     /// A process that ends by itself removes its temporary files.
     fn no_temporary_files(&self) -> anyhow::Result<()> {
-        let folders = ["", "checkpoints", "samples", "best"].map(|folder| self.out.join(folder));
+        let folders = ["", "checkpoints", "samples", "best", "averages"].map(|folder| self.out.join(folder));
         let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
         let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
         let ours = |name: &String| name.ends_with(".partial") && !self.foreign.names().contains(Path::new(name));

@@ -86,7 +86,8 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Metrics", hide = true)]
     pub(crate) nll_probes: usize,
     /// Measure samples at each of these numbers of function evaluations (NFE), with each
-    /// of --sweep-solvers, or at each of these scales of classifier-free guidance (cfg=S,...).
+    /// of --sweep-solvers, at each of these scales of classifier-free guidance (cfg=S,...), or with
+    /// averages of these relative widths (ema-sigma=S,...; see --ema-sigma).
     #[arg(
         long,
         value_name = "nfe=N,...",

@@ -143,7 +143,7 @@ impl<'a> Plan<'a> {
             let Some(found) = of_samples(loaded, &request, self.wanted(true), &self.cache, group)? else {
                 return Ok(None);
             };
-            let about = table::samples(loaded, &request, &found);
+            let about = table::samples(loaded, &loaded.weights, &request, &found);
             return Ok(Some((found, about, classes)));
         }
         if !group.is_first() {

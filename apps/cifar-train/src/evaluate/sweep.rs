@@ -1,5 +1,5 @@
-//! Quality as a function of the number of function evaluations, for several solvers, or of the
-//! scale of classifier-free guidance.
+//! Quality as a function of the number of function evaluations, for several solvers, of the scale
+//! of classifier-free guidance, or of the relative width of the weights' average.
 
 use super::features::of_samples;
 use super::measured::{Measured, ensure_any};
@@ -13,8 +13,12 @@ use anyhow::{Context, ensure};
 use fm_app::guidance::Guide;
 use fm_app::pictures::{Curves, Grid, save_picture};
 use fm_app::process_group::Group;
+use fm_app::weights::{self, WhichWeights};
+use fm_models::interchange;
 use fm_solvers::sampler::{Sampler, SolverName, Steps};
 use fm_terminal::println;
+use fm_train::checkpoint::Weights;
+use fm_train::power_average::{NARROWEST, WIDEST, exponent};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,11 +29,22 @@ enum Sweep {
     Nfe(Vec<usize>),
     /// The scale of classifier-free guidance.
     Cfg(Vec<f64>),
+    /// The relative width of the average.
+    Sigma(Vec<f64>),
+}
+
+/// One point of a sweep.
+struct Point {
+    /// The first column of the table: the solver, the scale or the width.
+    line: String,
+    request: Request,
+    /// The relative width of the average to use, if it is not that of the model.
+    sigma: Option<f64>,
 }
 
 /// Result of one point of a sweep.
 struct Case {
-    /// The first column of the table: the solver, or the scale.
+    /// As of its point.
     line: String,
     /// The place on the plot's axis.
     at: f64,
@@ -49,16 +64,20 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
         "nll does not depend on how samples are drawn; ask for it without --sweep"
     );
     let (mut found, mut about) = (Vec::new(), Vec::new());
-    let requests = requests(&sweep, &plan.args.sweep_solvers, asked)?;
-    requests.iter().try_for_each(|(_, request)| request.check(loaded.model.as_ref()))?;
+    let points = points(&sweep, &plan.args.sweep_solvers, asked)?;
+    points.iter().try_for_each(|point| point.request.check(loaded.model.as_ref()))?;
     if let (Some(path), true) = (&plan.args.picture, group.is_first()) {
-        picture(path, loaded, &requests)?;
+        picture(path, loaded, &points)?;
         println!("wrote {}", path.display());
     }
-    for (line, request) in requests {
+    for point in points {
+        point.take_average(loaded)?;
+        let Point { line, request, sigma } = point;
         if let Some(samples_found) = of_samples(loaded, &request, plan.wanted(true), &plan.cache, group)? {
-            about.push(samples(loaded, &request, &samples_found));
-            found.push((line, request.guide.scale, samples_found));
+            let average = |width| WhichWeights { ema_sigma: Some(width), ..WhichWeights::default() };
+            let name = sigma.map_or_else(|| loaded.weights.clone(), |width| average(width).of(loaded.step).1);
+            about.push(samples(loaded, &name, &request, &samples_found));
+            found.push((line, sigma.unwrap_or(request.guide.scale), samples_found));
         }
     }
     if !group.is_first() {
@@ -66,11 +85,11 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
     }
     let reference = plan.reference()?;
     let mut cases = Vec::new();
-    for (line, scale, found) in &found {
+    for (line, value, found) in &found {
         let nfe = found.nfe.iter().sum::<f64>() / found.count as f64;
         let measured = plan.measured(found, &reference, &classes)?;
         let column = Column { name: format!("{line} {nfe}"), measured };
-        let at = if matches!(sweep, Sweep::Cfg(_)) { *scale } else { nfe };
+        let at = if matches!(sweep, Sweep::Nfe(_)) { nfe } else { *value };
         cases.push(Case { line: line.clone(), at, nfe, column });
     }
     cases.iter().try_for_each(|case| ensure_any(&case.column.measured))?;
@@ -91,8 +110,15 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Parses `nfe=1,2,4` and `cfg=0,1,1.5`.
+/// Parses `nfe=1,2,4`, `cfg=0,1,1.5` and `ema-sigma=0.03,0.1`.
 fn parse(sweep: &str) -> anyhow::Result<Sweep> {
+    if let Some(list) = sweep.strip_prefix("ema-sigma=") {
+        let each: Result<Vec<f64>, _> = list.split(',').map(str::parse).collect();
+        let each = each.ok().filter(|each| each.iter().all(|width| exponent(*width).is_ok()));
+        return Ok(Sweep::Sigma(each.with_context(|| {
+            format!("--sweep is '{sweep}'; give widths from {NARROWEST} to {WIDEST} as ema-sigma=0.03,0.05,0.1")
+        })?));
+    }
     if let Some(list) = sweep.strip_prefix("cfg=") {
         let each: Result<Vec<f64>, _> = list.split(',').map(str::parse).collect();
         let each = each.ok().filter(|each| each.iter().all(|scale| scale.is_finite()));
@@ -102,7 +128,7 @@ fn parse(sweep: &str) -> anyhow::Result<Sweep> {
     }
     let wrong = || {
         format!(
-            "--sweep is '{sweep}'; give whole numbers of evaluations above 0 as nfe=1,2,4,8, or scales as cfg=0,1,2"
+            "--sweep is '{sweep}'; give whole numbers of evaluations above 0 as nfe=1,2,4,8, scales as cfg=0,1,2, or widths of averages as ema-sigma=0.05,0.1"
         )
     };
     let list = sweep.strip_prefix("nfe=").with_context(wrong)?;
@@ -111,9 +137,19 @@ fn parse(sweep: &str) -> anyhow::Result<Sweep> {
     Ok(Sweep::Nfe(each.with_context(wrong)?))
 }
 
-/// The samples of each point of a sweep, with its name.
-fn requests(sweep: &Sweep, solvers: &[SolverName], asked: Request) -> anyhow::Result<Vec<(String, Request)>> {
-    let mut requests = Vec::new();
+impl Point {
+    /// Gives the network the average of this point.
+    fn take_average(&self, loaded: &Loaded) -> anyhow::Result<()> {
+        let Some(width) = self.sigma else { return Ok(()) };
+        let weights = weights::of_checkpoint(&loaded.path, Weights::SigmaRel(width))?;
+        interchange::load(&loaded.store, loaded.config.model.kind(), &weights)?;
+        Ok(())
+    }
+}
+
+/// The points of a sweep.
+fn points(sweep: &Sweep, solvers: &[SolverName], asked: Request) -> anyhow::Result<Vec<Point>> {
+    let mut points = Vec::new();
     match sweep {
         Sweep::Nfe(budgets) => {
             let free =
@@ -122,11 +158,12 @@ fn requests(sweep: &Sweep, solvers: &[SolverName], asked: Request) -> anyhow::Re
             for solver in solvers {
                 for steps in budgets.iter().filter_map(|nfe| steps_of(*solver, *nfe)) {
                     let sampler = Sampler { schedule: asked.sampler.schedule, ..Sampler::fixed(*solver, steps) };
-                    requests.push((solver.to_string(), Request { sampler, ..asked.clone() }));
+                    let request = Request { sampler, ..asked.clone() };
+                    points.push(Point { line: solver.to_string(), request, sigma: None });
                 }
             }
             ensure!(
-                !requests.is_empty(),
+                !points.is_empty(),
                 "no solver of --sweep-solvers makes whole steps of {budgets:?} evaluations; give numbers that their evaluations per step divide"
             );
         }
@@ -137,12 +174,18 @@ fn requests(sweep: &Sweep, solvers: &[SolverName], asked: Request) -> anyhow::Re
             );
             let named = |scale: &f64| {
                 let guide = Guide { scale: *scale, ..asked.guide.clone() };
-                (format!("guidance {scale}"), Request { guide, ..asked.clone() })
+                let request = Request { guide, ..asked.clone() };
+                Point { line: format!("guidance {scale}"), request, sigma: None }
             };
-            requests.extend(scales.iter().map(named));
+            points.extend(scales.iter().map(named));
+        }
+        Sweep::Sigma(widths) => {
+            let named =
+                |width: &f64| Point { line: format!("sigma {width}"), request: asked.clone(), sigma: Some(*width) };
+            points.extend(widths.iter().map(named));
         }
     }
-    Ok(requests)
+    Ok(points)
 }
 
 /// The number of fixed steps with which a solver takes `nfe` evaluations, if there is one.
@@ -152,15 +195,16 @@ fn steps_of(solver: SolverName, nfe: usize) -> Option<usize> {
 }
 
 /// The first samples of each point, one row each.
-fn picture(path: &Path, loaded: &Loaded, requests: &[(String, Request)]) -> anyhow::Result<()> {
+fn picture(path: &Path, loaded: &Loaded, points: &[Point]) -> anyhow::Result<()> {
     let (scale, mut pixels) = (image_scale(loaded), Vec::new());
-    for (_, request) in requests {
-        let request = Request { count: COLUMNS.min(request.count), ..request.clone() };
+    for point in points {
+        point.take_average(loaded)?;
+        let request = Request { count: COLUMNS.min(point.request.count), ..point.request.clone() };
         let drawn = generate(loaded.model.as_ref(), loaded.device, &request, false, &Group::alone())?;
         pixels.extend(scale.denormalise(&loaded.to_pixels(drawn.values)?));
     }
-    let columns = requests.first().map_or(1, |(_, request)| COLUMNS.min(request.count));
-    let row_names = requests.iter().map(|(name, _)| name.clone());
+    let columns = points.first().map_or(1, |point| COLUMNS.min(point.request.count));
+    let row_names = points.iter().map(|point| point.line.clone());
     let grid = Grid { shape: scale.shape, levels: scale.levels, columns, row_names: row_names.collect() };
     save_picture(path, &grid.draw(&pixels)?)
 }
@@ -173,7 +217,11 @@ fn lines(sweep: &Sweep, cases: &[Case]) -> String {
     let Some(first) = cases.first() else { return String::new() };
     let width = |m: &Measured| m.label.len().max(18) + 2;
     let head: String = first.column.measured.iter().map(|m| format!("{:>1$}", m.label, width(m))).collect();
-    let name = if matches!(sweep, Sweep::Cfg(_)) { "scale" } else { "solver" };
+    let name = match sweep {
+        Sweep::Nfe(_) => "solver",
+        Sweep::Cfg(_) => "scale",
+        Sweep::Sigma(_) => "average",
+    };
     let mut lines = vec![format!("{name:18}{:>6}{head}", "NFE")];
     for case in cases {
         let cells: String = case.column.measured.iter().map(|m| format!("{:>1$}", number(m), width(m))).collect();
@@ -183,24 +231,28 @@ fn lines(sweep: &Sweep, cases: &[Case]) -> String {
     lines.join("\n")
 }
 
-/// Plots the first metric over the number of evaluations, or over the scale.
+/// Plots the first metric over the number of evaluations, the scale, or the width.
 fn plot(path: &Path, sweep: &Sweep, cases: &[Case], count: usize, data: &str) -> anyhow::Result<()> {
     let first = cases.iter().flat_map(|case| &case.column.measured).find(|m| m.value.is_ok());
     let first = first.context("--plot draws the first metric; ask for one of samples (not nll alone)")?;
-    let (label, by_scale) = (first.label.clone(), matches!(sweep, Sweep::Cfg(_)));
+    let (label, by_nfe) = (first.label.clone(), matches!(sweep, Sweep::Nfe(_)));
     let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
     for case in cases {
         let Some(measured) = case.column.measured.iter().find(|m| m.key == first.key) else { continue };
         let Ok(found) = &measured.value else { continue };
-        let (point, name) = ((case.at, found.value), if by_scale { &label } else { &case.line });
+        let (point, name) = ((case.at, found.value), if by_nfe { &case.line } else { &label });
         match lines.iter_mut().find(|(known, _)| known == name) {
             Some((_, line)) => line.push(point),
             None => lines.push((name.clone(), vec![point])),
         }
     }
     let title = format!("{label} of {count} samples, against {data}");
-    let axis = if by_scale { "guidance scale" } else { "evaluations of the network" };
-    Curves { title, labels: (axis.into(), label), lines, doubling: !by_scale, log_y: false }.save(path)
+    let axis = match sweep {
+        Sweep::Nfe(_) => "evaluations of the network",
+        Sweep::Cfg(_) => "guidance scale",
+        Sweep::Sigma(_) => "relative width of the average (sigma_rel)",
+    };
+    Curves { title, labels: (axis.into(), label), lines, doubling: by_nfe, log_y: false }.save(path)
 }
 
 #[cfg(test)]
@@ -208,9 +260,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sweeps_are_over_evaluations_or_scales() {
+    fn sweeps_are_over_evaluations_scales_or_averages() {
         assert_eq!(parse("nfe=1,2").unwrap(), Sweep::Nfe(vec![1, 2]));
         assert_eq!(parse("cfg=0,1.5,-1").unwrap(), Sweep::Cfg(vec![0.0, 1.5, -1.0]));
+        assert_eq!(parse("ema-sigma=0.05,0.1").unwrap(), Sweep::Sigma(vec![0.05, 0.1]));
+        assert!(parse("ema-sigma=0.05,0.3").unwrap_err().to_string().contains("0.001 to 0.28"));
         for (wrong, says) in
             [("cfg=", "finite guidance scales"), ("cfg=1,inf", "finite"), ("1,2", "nfe=1,2,4,8"), ("nfe=0", "above 0")]
         {

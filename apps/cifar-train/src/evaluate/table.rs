@@ -50,17 +50,11 @@ pub(super) fn number(measured: &Measured) -> String {
 }
 
 /// Description of the samples.
-pub(super) fn samples(loaded: &Loaded, request: &Request, found: &Found) -> Value {
+pub(super) fn samples(loaded: &Loaded, weights: &str, request: &Request, found: &Found) -> Value {
     let nfe = found.nfe.iter().sum::<f64>() / found.nfe.len().max(1) as f64;
-    println!(
-        "{} samples: NFE {nfe}; {}; {}; seed {}",
-        found.count,
-        request.sampler.describe(),
-        loaded.weights,
-        request.seed
-    );
+    println!("{} samples: NFE {nfe}; {}; {}; seed {}", found.count, request.sampler.describe(), weights, request.seed);
     json!({
-        "checkpoint": loaded.path, "step": loaded.step, "weights": loaded.weights, "ema_decay": loaded.ema_decay,
+        "checkpoint": loaded.path, "step": loaded.step, "weights": weights, "ema_decay": loaded.ema_decay,
         "count": found.count, "solver": request.sampler.describe(), "nfe": nfe, "seed": request.seed,
         "cfg_scale": request.guide.scale, "cfg_interval": [request.guide.interval.0, request.guide.interval.1],
         "guidance": request.guide.about(),

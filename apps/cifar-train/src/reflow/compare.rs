@@ -1,5 +1,5 @@
 //! `cifar-train reflow compare`: compares models by straightness and by quality in few steps, on
-//! the same noise.
+//! the same noise. Flows take steps of Euler's method, flow maps jump.
 
 use crate::args::CompareArgs;
 use crate::data;
@@ -9,6 +9,7 @@ use crate::sample::image_scale;
 use anyhow::{Context, ensure};
 use fm_app::pictures::{Grid, save_picture};
 use fm_app::process_group::Group;
+use fm_app::solvers::of_few_steps;
 use fm_core::field::{Converted, RowField};
 use fm_core::tensor::upload;
 use fm_data::ImageSet;
@@ -60,6 +61,10 @@ pub(crate) struct Measured {
     pub(crate) real_images: usize,
     pub(crate) num_samples: usize,
     pub(crate) seed: u64,
+    /// The solver of the samples: `euler`, or `map` of a flow map.
+    #[serde(default)]
+    pub(crate) solver: SolverName,
+    /// The samples. The name is that of earlier versions, which had Euler's method only.
     pub(crate) euler: Vec<FewSteps>,
 }
 
@@ -132,10 +137,14 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
         ..real.clone()
     });
     let request = Request::of(config, &loaded.source, &loaded.data.shape, plan.num_samples.max(COLUMNS), plan.seed);
+    let solver = of_few_steps(loaded.model.as_ref());
+    let few = |steps: usize| Request { sampler: Sampler::fixed(solver, steps), ..request.clone() };
+    // Before anything is computed.
+    few(1).check(loaded.model.as_ref())?;
     let values = straightness_of(loaded, &request, plan.trajectories)?;
     let (mut euler, mut shown) = (Vec::new(), Vec::new());
     for steps in &plan.nfe {
-        let request = Request { sampler: Sampler::fixed(SolverName::Euler, *steps), ..request.clone() };
+        let request = few(*steps);
         let drawn = generate(loaded.model.as_ref(), loaded.device, &request, false, &Group::alone())?;
         let nfe = drawn.mean_nfe(request.count, request.batch_size);
         let pixels = loaded.to_pixels(drawn.values)?;
@@ -162,6 +171,7 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
         real_images: count,
         num_samples: request.count,
         seed: plan.seed,
+        solver,
         euler,
     };
     Ok((measured, shown))
@@ -199,7 +209,9 @@ pub(crate) fn table(measured: &[Measured]) -> String {
         let _ = write!(text, " NFE {:<16}", few.nfe);
     }
     for m in measured {
-        let _ = write!(text, "\n{:<20} {:>9.4} +- {:<7.4}", m.model, m.straightness, m.straightness_error);
+        let map = if m.solver == SolverName::FlowMap { " (map)" } else { "" };
+        let name = format!("{}{map}", m.model);
+        let _ = write!(text, "\n{name:<20} {:>9.4} +- {:<7.4}", m.straightness, m.straightness_error);
         for few in &m.euler {
             let agreement = few.class_agreement.map_or(String::new(), |a| format!(" {:5.1} %", 100.0 * a));
             let _ = write!(text, " D2 {:.4}{agreement:<10}", few.energy_distance);
@@ -208,7 +220,7 @@ pub(crate) fn table(measured: &[Measured]) -> String {
     let (samples, real, data) = measured.first().map_or((0, 0, ""), |m| (m.num_samples, m.real_images, &m.data));
     let _ = write!(
         text,
-        "\nstraightness: squared norm, 0 is straight; D2: energy distance of {samples} Euler samples to {real} images of {data}; %: class agreement"
+        "\nstraightness: squared norm, 0 is straight; D2: energy distance of {samples} samples, by Euler's method or by the jumps of a map, to {real} images of {data}; %: class agreement"
     );
     text
 }

@@ -68,7 +68,7 @@ pub(crate) fn ensure_same_teacher(config: &Config) -> anyhow::Result<()> {
         return Ok(());
     }
     let made_by = |raw_weights| {
-        let weights = WhichWeights { raw_weights, ema_decay: None };
+        let weights = WhichWeights { raw_weights, ..WhichWeights::default() };
         let which = Which { device: "cpu".into(), weights, ..Which::default() };
         let same = open(Path::new(&about.teacher), &which, false).and_then(|teacher| teacher.sha256());
         same.is_ok_and(|found| found == about.teacher_sha256)

@@ -138,7 +138,7 @@ fn figure(caption: &str, path: &Path) -> Markup {
 fn few_steps(name: &str, found: &Value) -> Markup {
     let number = |v: &Value| v.as_f64().map_or_else(String::new, |x| format!("{x:.4}"));
     html! {
-        h2 { "Straightness and quality in few Euler steps: " (name) }
+        h2 { "Straightness and quality in few steps: " (name) }
         @for model in found.as_array().into_iter().flatten() {
             p { "straightness " (number(&model["straightness"])) " ± " (number(&model["straightness_error"])) }
             table {
@@ -151,7 +151,7 @@ fn few_steps(name: &str, found: &Value) -> Markup {
                     }
                 }
             }
-            p { (model["num_samples"]) " samples, " (model["real_images"]) " images of " (model["data"].as_str().unwrap_or("")) ", seed " (model["seed"]) }
+            p { (model["num_samples"]) " samples by " (model["solver"].as_str().unwrap_or("euler")) ", " (model["real_images"]) " images of " (model["data"].as_str().unwrap_or("")) ", seed " (model["seed"]) }
         }
     }
 }

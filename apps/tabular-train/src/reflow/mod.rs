@@ -41,6 +41,8 @@ fn student(args: &ReflowArgs) -> anyhow::Result<Config> {
         teacher: text_of(&args.teacher)?,
         teacher_steps: args.teacher_steps,
         fresh: args.fresh,
+        // What the teacher started from.
+        init: String::new(),
         steps: 1000,
         device,
         flow,

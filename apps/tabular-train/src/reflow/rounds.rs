@@ -10,6 +10,7 @@ use fm_app::options;
 use fm_app::process_group::Group;
 use fm_app::rounds::{Round, Rounds};
 use fm_app::settings;
+use fm_app::solvers::of_few_steps;
 use fm_metrics::energy::energy_distance;
 use fm_metrics::sliced::sliced_wasserstein;
 use fm_solvers::sampler::{Sampler, SolverName};
@@ -21,7 +22,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Numbers of Euler steps at which the rounds are compared.
+/// Numbers of steps at which the rounds are compared.
 const STEPS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 /// Samples and real rows of the sliced Wasserstein distance, and of the energy distance.
 const SAMPLES: usize = 10_000;
@@ -35,6 +36,12 @@ struct Quality {
     steps: usize,
     sliced_wasserstein_2: f64,
     energy_distance: f64,
+}
+
+/// The quality of one model.
+struct Measured {
+    solver: SolverName,
+    quality: Vec<Quality>,
 }
 
 /// Runs the rounds, each by `one`.
@@ -55,7 +62,8 @@ pub(super) fn run(
     let device = args.train.options.device.as_deref().unwrap_or("auto");
     let found = models.iter().map(|model| measure(model, device)).collect::<anyhow::Result<Vec<_>>>()?;
     println!("{}", table(&found));
-    let each = |(round, (model, quality)): (usize, (&PathBuf, &Vec<Quality>))| json!({ "round": round, "model": model, "euler": quality });
+    // The list is named as in earlier versions, which had Euler's method only.
+    let each = |(round, (model, found)): (usize, (&PathBuf, &Measured))| json!({ "round": round, "model": model, "solver": found.solver, "euler": found.quality });
     let all: Vec<_> = models.iter().zip(&found).enumerate().map(each).collect();
     let path = out.join("steps.json");
     fm_train::files::write(&path, format!("{:#}\n", json!(all)).as_bytes())?;
@@ -88,17 +96,17 @@ fn arguments(args: &ReflowArgs, round: &Round) -> ReflowArgs {
     args
 }
 
-/// Samples in few Euler steps against real rows that were not trained on, in the units of the
+/// Samples in few steps, of Euler's method or of a flow map, against real rows that were not trained on, in the units of the
 /// network.
-fn measure(model: &Path, device: &str) -> anyhow::Result<Vec<Quality>> {
+fn measure(model: &Path, device: &str) -> anyhow::Result<Measured> {
     let loaded = load(model, &ModelFileArgs::default(), device)?;
     let (real, _) = Material::open(&loaded.config)?.fresh(&loaded.config, SAMPLES)?;
     let seen = |values: &Array2<f64>| loaded.columns.apply(values.view());
     let real = seen(&real.values)?;
-    let drawer = Drawer::of(&loaded);
+    let (drawer, solver) = (Drawer::of(&loaded), of_few_steps(loaded.model.as_ref()));
     let at = |steps: usize| {
         let classes = loaded.columns.asked(None, SAMPLES)?;
-        let drawn = drawer.draw(&Sampler::fixed(SolverName::Euler, steps), SAMPLES, 0, classes, false)?;
+        let drawn = drawer.draw(&Sampler::fixed(solver, steps), SAMPLES, 0, classes, false)?;
         let samples = seen(&Array2::from_shape_vec((SAMPLES, loaded.dim()), drawn.values)?)?;
         let few = |rows: &Array2<f32>| rows.slice(s![..rows.nrows().min(FEWER), ..]).to_owned();
         Ok(Quality {
@@ -107,22 +115,26 @@ fn measure(model: &Path, device: &str) -> anyhow::Result<Vec<Quality>> {
             energy_distance: energy_distance(few(&samples).view(), few(&real).view())?,
         })
     };
-    STEPS.into_iter().map(at).collect()
+    let quality = STEPS.into_iter().map(at).collect::<anyhow::Result<_>>()?;
+    Ok(Measured { solver, quality })
 }
 
-fn table(found: &[Vec<Quality>]) -> String {
+fn table(found: &[Measured]) -> String {
     let mut text = String::from("round ");
     for steps in STEPS {
         let _ = write!(text, "{:>16}", format!("NFE {steps}"));
     }
-    for (round, qualities) in found.iter().enumerate() {
+    for (round, Measured { quality, .. }) in found.iter().enumerate() {
         let _ = write!(text, "\n{round:<6}");
-        for quality in qualities {
+        for quality in quality {
             let both = format!("{:.4} {:.4}", quality.sliced_wasserstein_2, quality.energy_distance);
             let _ = write!(text, "{both:>16}");
         }
     }
+    let mut solvers: Vec<String> = found.iter().map(|found| found.solver.to_string()).collect();
+    solvers.dedup();
     text + &format!(
-        "\nsliced Wasserstein-2 distance of {SAMPLES} Euler samples, and energy distance of {FEWER}; round 0 is the teacher"
+        "\nsliced Wasserstein-2 distance of {SAMPLES} samples by {}, and energy distance of {FEWER}; round 0 is the teacher",
+        solvers.join(", ")
     )
 }

@@ -5,6 +5,13 @@ pub(crate) type Row = (&'static str, &'static str, &'static str);
 
 pub(crate) const TRAINING: &[Row] = &[
     (
+        "reflow --teacher {d}/run --steps 1 --teacher-steps 1 --batch-size 8 --init {d}/run --out {new}",
+        "a student starts from the weights of its teacher; drop --init",
+        "reflow --teacher {d}/run --steps 1 --teacher-steps 1 --batch-size 8 --out {new}",
+    ),
+    ("TRAIN --init {d}/absent", "give another --init, or drop it", "TRAIN --steps 1"),
+    ("TRAIN --init {d}/run --widths 9", "has another network; give another --init, or drop it", "TRAIN --widths 9"),
+    (
         "TRAIN --task split --excess-loss true --rows 50",
         "the least loss of a flow map is not known; drop --excess-loss, or take --task flow",
         "TRAIN --task flow --excess-loss true --rows 50",
@@ -311,7 +318,7 @@ pub(crate) const SAMPLES: &[Row] = &[
     ),
     (
         "sample --checkpoint {d}/run/model.safetensors --raw-weights --num-samples 2 --out {d}/s.csv",
-        "--raw-weights and --ema-decay are for runs; choose a file's weights with --part NAME",
+        "--raw-weights, --ema-decay and --ema-sigma are for runs; choose a file's weights with --part NAME",
         "sample --checkpoint {d}/run/model.safetensors --num-samples 2 --out {d}/s.csv",
     ),
     (

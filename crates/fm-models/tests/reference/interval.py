@@ -50,13 +50,16 @@ def modulate(x, shift, scale):
     return F.layer_norm(x, (WIDTH,), eps=1e-6) * (1 + scale[:, None]) + shift[:, None]
 
 
-def dit(p, x, t, h):
+def dit(p, x, t, h, decoder=0):
+    """The last `decoder` blocks and the output layer see t + h, if there are any; otherwise h has an embedding."""
     def embed(name, value):
         return linear(p, f"{name}.mlp.2", F.silu(linear(p, f"{name}.mlp.0", sinusoids(value, 256))))
 
-    c = F.silu(embed("t_embedder", t) + embed("h_embedder", h))
+    c = F.silu(embed("t_embedder", t) if decoder else embed("t_embedder", t) + embed("h_embedder", h))
     y = F.conv2d(x, p["x_embedder.proj.weight"], p["x_embedder.proj.bias"], stride=PATCH).flatten(2).transpose(1, 2) + positions()
     for i in range(DEPTH):
+        if decoder and i == DEPTH - decoder:
+            c = F.silu(embed("t_embedder", t + h))
         b1, s1, g1, b2, s2, g2 = linear(p, f"blocks.{i}.adaLN_modulation.1", c).chunk(6, 1)
         q, k, v = linear(p, f"blocks.{i}.attn.qkv", modulate(y, b1, s1)).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
         attended = (q @ k.transpose(2, 3) / math.sqrt(WIDTH // HEADS)).softmax(-1) @ v
@@ -69,12 +72,12 @@ def dit(p, x, t, h):
     return out.view(-1, side, side, PATCH, PATCH, CHANNELS).permute(0, 5, 1, 3, 2, 4).reshape(-1, CHANNELS, SIDE, SIDE)
 
 
-def dit_shapes():
+def dit_shapes(embedders=("t_embedder", "h_embedder")):
     w = WIDTH
     shapes = {"x_embedder.proj.weight": (w, CHANNELS, PATCH, PATCH), "x_embedder.proj.bias": (w,),
               "final_layer.adaLN_modulation.1.weight": (2 * w, w), "final_layer.adaLN_modulation.1.bias": (2 * w,),
               "final_layer.linear.weight": (PATCH * PATCH * CHANNELS, w), "final_layer.linear.bias": (PATCH * PATCH * CHANNELS,)}
-    for name in ("t_embedder", "h_embedder"):
+    for name in embedders:
         shapes |= {f"{name}.mlp.0.weight": (w, 256), f"{name}.mlp.0.bias": (w,), f"{name}.mlp.2.weight": (w, w), f"{name}.mlp.2.bias": (w,)}
     for i in range(DEPTH):
         for part, rows, columns in [("attn.qkv", 3 * w, w), ("attn.proj", w, w), ("mlp.fc1", 4 * w, w), ("mlp.fc2", w, 4 * w),
@@ -98,5 +101,7 @@ def case(config, network, shapes, row):
 time = dict(scale=1.0)
 out = {"mlp": case(dict(kind="mlp", dim=3, widths=[8, 12], activation="gelu", interval=True), mlp, mlp_shapes(3, 8, 12), (3,)),
        "dit": case(dict(kind="dit", image_size=[SIDE, SIDE], patch=PATCH, width=WIDTH, depth=DEPTH, heads=HEADS, time=time, interval=True), dit,
-                   dit_shapes(), (CHANNELS, SIDE, SIDE))}
+                   dit_shapes(), (CHANNELS, SIDE, SIDE)),
+       "decoupled": case(dict(kind="dit", image_size=[SIDE, SIDE], patch=PATCH, width=WIDTH, depth=DEPTH, heads=HEADS, time=time, interval=True,
+                              decoder_blocks=1), lambda *at: dit(*at, decoder=1), dit_shapes(["t_embedder"]), (CHANNELS, SIDE, SIDE))}
 pathlib.Path(__file__).with_suffix(".json").write_text(json.dumps(out) + "\n")

@@ -5,15 +5,21 @@
 //! | `model.safetensors` | the weights, f32, by parameter name, and the buffers saved with them (fixed positions, a codebook) |
 //! | `ema.safetensors` | the first moving average of the weights, which sampling uses, and the buffers |
 //! | `ema-D.safetensors` | the average of decay D, if there are several |
+//! | `ema-sigma-S.safetensors` | the average of relative width S, if it is tracked |
 //! | `optimizer.safetensors` | `exp_avg.NAME` and `exp_avg_sq.NAME` |
 //! | `meta.json` | step, configuration, conventions, and size and SHA-256 of the other files |
+//!
+//! Snapshots of the averages of relative widths are directories of the same form, with these files
+//! and the metadata only; see [`save_averages`].
 //!
 //! There is no generator state: random numbers are a function of the seed and the step (see
 //! `fm_core::rng`).
 
+mod averages;
 mod check;
 mod meta;
 
+pub use averages::{Average, average_of, save_averages};
 pub use check::verify;
 pub(crate) use check::{remove, step_of, verify_changed};
 pub use meta::{DataMeta, FileMeta, Meta, read_meta};
@@ -61,6 +67,9 @@ pub enum Weights {
     Ema,
     /// The moving average with this decay.
     EmaOf(f64),
+    /// The average of this relative width, computed from those that the run tracked
+    /// ([`average_of`]).
+    SigmaRel(f64),
     /// The trained weights without averaging.
     Raw,
 }
@@ -70,6 +79,7 @@ impl Weights {
         match self {
             Weights::EmaOf(decay) if averages.decays.first() != Some(&decay) => format!("ema-{decay}.safetensors"),
             Weights::Ema | Weights::EmaOf(_) => "ema.safetensors".into(),
+            Weights::SigmaRel(width) => format!("ema-sigma-{width}.safetensors"),
             Weights::Raw => "model.safetensors".into(),
         }
     }
@@ -77,6 +87,9 @@ impl Weights {
 
 /// Flat vectors, each with the prefix of its parameters' names.
 type Prefixed<'a> = Vec<(&'static str, &'a Tensor)>;
+
+/// A file of a checkpoint: its name, the decay of its average, and its vectors.
+type Content<'a> = (String, f64, Prefixed<'a>);
 
 /// Direction of time, as written in checkpoints.
 pub const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
@@ -99,32 +112,41 @@ pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<Path
     if fs::symlink_metadata(&path).is_ok() && check::remove(&path)?.is_some() {
         files::set_aside(&path)?;
     }
-    fs::create_dir_all(directory).map_err(TrainError::io("create", directory))?;
+    let (m, o, averages) = (&state.params, &state.optimizer, &state.ema.config);
+    let mut contents: Vec<Content<'_>> = vec![
+        (Weights::Raw.file(averages), 0.0, vec![("", &m.master)]),
+        (OPTIMIZER.into(), 0.0, vec![("exp_avg.", &o.mean), ("exp_avg_sq.", &o.square)]),
+    ];
+    for (decay, average) in averages.decays.iter().zip(&state.ema.averages) {
+        contents.push((Weights::EmaOf(*decay).file(averages), *decay, vec![("", average)]));
+    }
+    contents.extend(averages::contents(state));
+    write(&path, state, info, contents)?;
+    Ok(path)
+}
+
+/// Writes a directory of these files and their metadata.
+fn write(path: &Path, state: &TrainState, info: &RunInfo, contents: Vec<Content<'_>>) -> Result<(), TrainError> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(TrainError::io("create", directory))?;
+    }
     let mut written = None;
-    files::publish(&path, |partial| {
+    files::publish(path, |partial| {
         fs::create_dir(partial).map_err(TrainError::io("create", partial))?;
         let mut listing = BTreeMap::new();
-        let (m, o, averages) = (&state.params, &state.optimizer, &state.ema.config);
-        let mut contents: Vec<(String, f64, Prefixed<'_>)> = vec![
-            (Weights::Raw.file(averages), 0.0, vec![("", &m.master)]),
-            (OPTIMIZER.into(), 0.0, vec![("exp_avg.", &o.mean), ("exp_avg_sq.", &o.square)]),
-        ];
-        for (decay, average) in averages.decays.iter().zip(&state.ema.averages) {
-            contents.push((Weights::EmaOf(*decay).file(averages), *decay, vec![("", average)]));
-        }
         for (name, decay, parts) in contents {
             let buffers = name != OPTIMIZER;
-            let bytes = serialize(state, &parts, buffers, (info, decay)).map_err(|problem| broken(&path, problem))?;
+            let bytes = serialize(state, &parts, buffers, (info, decay)).map_err(|problem| broken(path, problem))?;
             files::write_plain(&partial.join(&name), &bytes)?;
             listing.insert(name, FileMeta { bytes: bytes.len() as u64, sha256: files::sha256(&bytes) });
         }
         let meta = written.insert(describe(state, info, listing));
-        let text = serde_json::to_string_pretty(meta).map_err(|e| broken(&path, e))?;
+        let text = serde_json::to_string_pretty(meta).map_err(|e| broken(path, e))?;
         files::write_plain(&partial.join(META), files::with_checksum(&text).as_bytes())?;
         files::sync(partial)
     })?;
-    written.iter().for_each(|meta| check::remember(&path, meta));
-    Ok(path)
+    written.iter().for_each(|meta| check::remember(path, meta));
+    Ok(())
 }
 
 /// Metadata of a checkpoint of this state with these files.
@@ -205,8 +227,11 @@ fn little_endian(flat: &Tensor) -> Result<Vec<u8>, String> {
 /// Reads the averaged or raw weights, checked against their hash.
 ///
 /// # Errors
-/// [`TrainError::Checkpoint`] with the name of the file.
+/// [`TrainError::Checkpoint`] with the name of the file; the errors of [`average_of`].
 pub fn read_weights(path: &Path, which: Weights) -> Result<BTreeMap<String, Tensor>, TrainError> {
+    if let Weights::SigmaRel(width) = which {
+        return Ok(average_of(path, width)?.weights);
+    }
     let meta = read_meta(path)?;
     if let Weights::EmaOf(decay) = which
         && !meta.ema.decays.contains(&decay)
@@ -230,6 +255,7 @@ pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> 
     }
     let average = |decay: &f64| state.params.join(read_tensors(path, &meta, &Weights::EmaOf(*decay).file(&meta.ema))?);
     let averages = meta.ema.decays.iter().map(average).collect::<Result<Vec<_>, _>>()?;
+    let power = averages::restore(path, &meta, state)?;
     let moments = read_tensors(path, &meta, OPTIMIZER)?;
     let moment = |prefix: &str| {
         let named =
@@ -240,7 +266,8 @@ pub fn restore(path: &Path, state: &mut TrainState) -> Result<Meta, TrainError> 
     state.params.adopt(weights)?;
     (state.optimizer.mean, state.optimizer.square) = (mean, square);
     // In place, because a network may read them.
-    tch::no_grad(|| state.ema.averages.iter_mut().zip(&averages).for_each(|(average, saved)| average.copy_(saved)));
+    let all = state.ema.averages.iter_mut().chain(&mut state.ema.power).zip(averages.iter().chain(&power));
+    tch::no_grad(|| all.for_each(|(average, saved)| average.copy_(saved)));
     adopt(&meta, state).map_err(|problem| broken(path, problem))?;
     Ok(meta)
 }

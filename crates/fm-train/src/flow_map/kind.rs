@@ -5,7 +5,8 @@ use fm_core::choice::Domain;
 
 choice! {
     /// A task of training. `flow` is the share of rows with an interval of 0, which train the
-    /// velocity; p and c are the power and the offset of the robust loss.
+    /// velocity; p and c are the power and the offset of the robust loss; omega and kappa guide the
+    /// target of a class-conditional network, with the scale omega / (1 - kappa).
     #[derive(Default)]
     pub enum TaskKind("task") {
         /// Flow matching: the velocity.
@@ -18,7 +19,11 @@ choice! {
             /// Power of the robust loss.
             p = 0.0, Domain::within(0.0, 2.0);
             /// Offset of the robust loss.
-            c = 1e-3, Domain::above(0.0, 1e6)
+            c = 1e-3, Domain::above(0.0, 1e6);
+            /// Weight of the velocity of the pair in a guided target.
+            omega = 1.0, Domain::within(0.0, 100.0);
+            /// Weight of the predicted velocity of the class in it.
+            kappa = 0.0, Domain::within(0.0, 0.99)
         },
         /// `split` at the middle of intervals of 1, 1/2, ..., 1/128, with targets of the averaged
         /// weights.
@@ -28,7 +33,11 @@ choice! {
             /// Power of the robust loss.
             p = 0.0, Domain::within(0.0, 2.0);
             /// Offset of the robust loss.
-            c = 1e-3, Domain::above(0.0, 1e6)
+            c = 1e-3, Domain::above(0.0, 1e6);
+            /// Weight of the velocity of the pair in a guided target.
+            omega = 1.0, Domain::within(0.0, 100.0);
+            /// Weight of the predicted velocity of the class in it.
+            kappa = 0.0, Domain::within(0.0, 0.99)
         },
         /// A flow map trained by its derivative along the velocity of the pair.
         MeanFlow = "meanflow" | "mean-flow" {
@@ -37,7 +46,11 @@ choice! {
             /// Power of the robust loss.
             p = 0.0, Domain::within(0.0, 2.0);
             /// Offset of the robust loss.
-            c = 1e-3, Domain::above(0.0, 1e6)
+            c = 1e-3, Domain::above(0.0, 1e6);
+            /// Weight of the velocity of the pair in a guided target.
+            omega = 1.0, Domain::within(0.0, 100.0);
+            /// Weight of the predicted velocity of the class in it.
+            kappa = 0.0, Domain::within(0.0, 0.99)
         },
         /// `meanflow` along the velocity that the network predicts.
         ImprovedMeanFlow = "imf" | "improved-meanflow" {
@@ -46,7 +59,11 @@ choice! {
             /// Power of the robust loss.
             p = 0.0, Domain::within(0.0, 2.0);
             /// Offset of the robust loss.
-            c = 1e-3, Domain::above(0.0, 1e6)
+            c = 1e-3, Domain::above(0.0, 1e6);
+            /// Weight of the velocity of the pair in a guided target.
+            omega = 1.0, Domain::within(0.0, 100.0);
+            /// Weight of the predicted velocity of the class in it.
+            kappa = 0.0, Domain::within(0.0, 0.99)
         },
         /// Lagrangian self-distillation: the derivative by the end of the interval is the velocity
         /// there.
@@ -56,32 +73,66 @@ choice! {
             /// Power of the robust loss.
             p = 0.0, Domain::within(0.0, 2.0);
             /// Offset of the robust loss.
-            c = 1e-3, Domain::above(0.0, 1e6)
+            c = 1e-3, Domain::above(0.0, 1e6);
+            /// Weight of the velocity of the pair in a guided target.
+            omega = 1.0, Domain::within(0.0, 100.0);
+            /// Weight of the predicted velocity of the class in it.
+            kappa = 0.0, Domain::within(0.0, 0.99)
         },
     }
 }
 
+/// The parameters of a flow map.
+struct Values {
+    flow: f64,
+    p: f64,
+    c: f64,
+    guidance: Guidance,
+}
+
+/// Weights of the velocities in a guided target.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Guidance {
+    /// Weight of the velocity of the pair.
+    pub(crate) omega: f64,
+    /// Weight of the predicted velocity of the class.
+    pub(crate) kappa: f64,
+}
+
 impl TaskKind {
-    /// The share of rows with an interval of 0, the power and the offset.
-    fn values(self) -> (f64, f64, f64) {
+    /// The parameters; those of a flow have no effect.
+    fn values(self) -> Values {
         match self {
-            Self::Flow => (1.0, 0.0, 1.0),
-            Self::Split { flow, p, c }
-            | Self::Shortcut { flow, p, c }
-            | Self::MeanFlow { flow, p, c }
-            | Self::ImprovedMeanFlow { flow, p, c }
-            | Self::Lagrangian { flow, p, c } => (flow, p, c),
+            Self::Flow => Values { flow: 1.0, p: 0.0, c: 1.0, guidance: Guidance { omega: 1.0, kappa: 0.0 } },
+            Self::Split { flow, p, c, omega, kappa }
+            | Self::Shortcut { flow, p, c, omega, kappa }
+            | Self::MeanFlow { flow, p, c, omega, kappa }
+            | Self::ImprovedMeanFlow { flow, p, c, omega, kappa }
+            | Self::Lagrangian { flow, p, c, omega, kappa } => {
+                Values { flow, p, c, guidance: Guidance { omega, kappa } }
+            }
         }
     }
 
     /// The share of rows with an interval of 0.
     pub(crate) fn flow_share(self) -> f64 {
-        self.values().0
+        self.values().flow
     }
 
     /// Power and offset of the robust loss, unless the power is 0.
     pub(crate) fn robustness(self) -> Option<(f64, f64)> {
-        let (_, p, c) = self.values();
+        let Values { p, c, .. } = self.values();
         (p > 0.0).then_some((p, c))
+    }
+
+    /// The weights of a guided target, unless they are those of the velocity of the pair alone.
+    pub(crate) fn guidance(self) -> Option<Guidance> {
+        let guidance = self.values().guidance;
+        (guidance != Guidance { omega: 1.0, kappa: 0.0 }).then_some(guidance)
+    }
+
+    /// Whether the network learns the guided flow, so that its samples need no guidance.
+    pub fn is_guided(self) -> bool {
+        self.guidance().is_some()
     }
 }

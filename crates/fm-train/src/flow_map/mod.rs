@@ -21,6 +21,9 @@
 //! divided by (loss + c)^p without gradient, is minimised. p > 0 makes it robust, and moves its
 //! minimiser off the mean: it is a choice for images, and biased in few dimensions.
 //!
+//! With omega other than 1 or kappa other than 0, v is a guided velocity (`guidance.rs`), for
+//! class-conditional networks that are trained with dropped classes: samples need no guidance then.
+//!
 //! The published formulas run from data (t = 0) to noise (t = 1); here time runs from noise to data
 //! as everywhere in this crate. Sources: Geng et al., "Mean Flows for One-step Generative Modeling"
 //! (2025) and "Improved Mean Flows" (2025); Frans et al., "One Step Diffusion via Shortcut Models"
@@ -51,6 +54,7 @@
 //! ```
 
 mod average;
+mod guidance;
 pub(crate) mod intervals;
 pub(crate) mod kind;
 mod lagrangian;
@@ -115,6 +119,7 @@ impl<'m> FlowMapTask<'m> {
         let PathPoints { x, t, target: v, condition } = self.flow.points(inputs, rows)?;
         let regression = Regression { model: self.flow.model, condition: condition.as_ref(), step: inputs.step };
         let times = Times { t, h: need(INTERVAL)?, split: need(SPLIT)? };
+        let v = self.guided(&regression, &x, &times.t, v)?;
         let (u, target) = self.regress(&regression, &x, &times, &v)?;
         let target = v.where_self(&regression::column(&times.h, &x).eq(0.0), &target);
         let objective = &self.flow.flow.objective;
@@ -124,6 +129,22 @@ impl<'m> FlowMapTask<'m> {
             None => losses.shallow_clone(),
         };
         Ok((minimised, losses))
+    }
+
+    /// The velocity that the network is to learn, for the velocity v of the pairs.
+    fn guided(&self, regression: &Regression<'_>, x: &Tensor, t: &Tensor, v: Tensor) -> Result<Tensor, TrainError> {
+        match (self.kind.guidance(), self.flow.model.null_class()) {
+            (Some(weights), Some(null_class)) => {
+                let source = Regression { model: self.source(), ..*regression };
+                guidance::guided(&source, x, t, &v, weights, null_class)
+            }
+            _ => Ok(v),
+        }
+    }
+
+    /// The network that targets come from.
+    fn source(&self) -> &'m dyn VelocityModel {
+        self.average.unwrap_or(self.flow.model)
     }
 
     /// u and its target, without gradient, where h > 0.
@@ -139,7 +160,7 @@ impl<'m> FlowMapTask<'m> {
             TaskKind::Flow => Ok((regression.mean(x, &times.t, &times.h, true)?, v.shallow_clone())),
             TaskKind::Split { .. } => split::regress(regression, regression, x, times, 0.0),
             TaskKind::Shortcut { .. } => {
-                let average = Regression { model: self.average.unwrap_or(self.flow.model), ..*regression };
+                let average = Regression { model: self.source(), ..*regression };
                 let shortest = intervals::shortest(self.flow.flow.objective.times.range());
                 split::regress(regression, &average, x, times, shortest)
             }
@@ -172,6 +193,10 @@ impl<'m> FlowMapTask<'m> {
         if objective.times.distribution.is_discrete() {
             let remedy = "choose a continuous one: an interval lies between two different times";
             return refuse("time distribution of a flow map", objective.times.distribution.name(), remedy);
+        }
+        if self.kind.is_guided() && model.null_class().is_none() {
+            let remedy = "give omega=1 and kappa=0, or train a class-conditional network with dropped labels";
+            return refuse("guidance of a flow map without a null class", self.kind.to_string(), remedy);
         }
         if trained_source.is_some() {
             let remedy = "train it with the task flow: targets of flow maps have no gradient";

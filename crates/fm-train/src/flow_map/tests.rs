@@ -11,6 +11,7 @@ use crate::optimizer::{Optimizer, OptimizerConfig};
 use crate::state::TrainState;
 use fm_core::FlowMatching;
 use fm_core::choice::Choice;
+use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::tensor::{Role, VelocityModel};
 use fm_models::ModelConfig;
 use fm_models::mlp::MlpConfig;
@@ -103,6 +104,103 @@ fn targets_equal_pytorchs() {
     }
 }
 
+/// Guided velocities, and a task with them, against PyTorch.
+#[test]
+fn guided_targets_equal_pytorchs() {
+    let text = include_str!("../../tests/reference/flow_map.json");
+    let reference: serde_json::Value = serde_json::from_str(text).unwrap();
+    let numbers = |value: &serde_json::Value| -> Tensor {
+        Tensor::from_slice(&value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>())
+    };
+    let mut store = tch::nn::VarStore::new(Device::Cpu);
+    let config =
+        MlpConfig { dim: 3, widths: vec![6], interval: true, classes: 2, null_class: true, ..MlpConfig::default() };
+    let network = ModelConfig::Mlp(config).build(&store.root()).unwrap();
+    store.set_kind(Kind::Double);
+    for (name, mut variable) in store.variables() {
+        let mut value = numbers(&reference["weights"][&name]).view([variable.size()[0], -1]);
+        if name == "net.0.weight" {
+            value = Tensor::cat(&[value, numbers(&reference["weights"]["classes"]).view([6, 3])], 1);
+        }
+        tch::no_grad(|| variable.copy_(&value.view(variable.size().as_slice())));
+    }
+    let [x, v] = ["x", "v"].map(|name| numbers(&reference[name]).view([-1, 3]));
+    let [t, h, split] = ["t", "h", "split"].map(|name| numbers(&reference[name]));
+    let labels = numbers(&reference["labels"]).to_kind(Kind::Int64);
+    let times = Times { t, h, split };
+    let regression = Regression { model: network.as_ref(), condition: Some(&labels), step: 0 };
+    let flow = FlowMatching::default();
+    let task = FlowMapTask::new(network.as_ref(), &flow, "meanflow:omega=1.5,kappa=0.4".parse().unwrap());
+    let guided = task.guided(&regression, &x, &times.t, v.shallow_clone()).unwrap();
+    assert!(furthest(&guided.view(-1), &numbers(&reference["guided"]["v"])) < 1e-12 && !guided.requires_grad());
+    let (_, target) = task.regress(&regression, &x, &times, &guided).unwrap();
+    assert!(furthest(&target.view(-1), &numbers(&reference["guided"]["meanflow"])) < 1e-12);
+    let plain = FlowMapTask::new(network.as_ref(), &flow, "meanflow".parse().unwrap());
+    assert!(plain.guided(&regression, &x, &times.t, v.shallow_clone()).unwrap().equal(&v));
+    let none = Regression { condition: None, ..regression };
+    let error = task.guided(&none, &x, &times.t, v).unwrap_err().to_string();
+    assert!(error.contains("no classes to guide to"), "{error}");
+}
+
+/// Two classes of data at -2 and 2 with equal chances, and x0 ~ N(0, 1): a network whose velocity of
+/// a class is that of guidance with the scale omega / (1 - kappa) has the guided velocity for its mean
+/// target.
+#[test]
+fn the_flow_of_guidance_is_the_mean_of_guided_targets() {
+    #[derive(Debug)]
+    struct Scaled(f64);
+    impl VelocityModel for Scaled {
+        fn forward(&self, x: &Tensor, t: &Tensor, classes: Option<&Tensor>) -> Tensor {
+            self.mean_velocity(x, t, &t.zeros_like(), classes, false).unwrap()
+        }
+        fn takes_intervals(&self) -> bool {
+            true
+        }
+        fn null_class(&self) -> Option<i64> {
+            Some(2)
+        }
+        fn mean_velocity(
+            &self,
+            x: &Tensor,
+            t: &Tensor,
+            _: &Tensor,
+            classes: Option<&Tensor>,
+            _: bool,
+        ) -> Option<Tensor> {
+            let (t, classes) = (column(t, x), column(classes.unwrap(), x));
+            let rest = t.full_like(1.0) - &t;
+            // v = (E x1 - x) / (1 - t), with E x1 = 2 tanh(2 t x / (1 - t)^2) for no class.
+            let velocity = |mean: Tensor| (mean - x) / &rest;
+            let any = velocity((&t * x * 2.0 / rest.square()).tanh() * 2.0);
+            let own = velocity(classes.to_kind(Kind::Double) * 4.0 - 2.0);
+            let guided = &any + (own - &any) * self.0;
+            Some(any.where_self(&classes.eq(2), &guided))
+        }
+    }
+    let (rows, t0) = (400_000i64, 0.4);
+    // Not from libtorch's generator, which tests that run at the same time seed.
+    let options = (Kind::Double, Device::Cpu);
+    let numbers = Tensor::arange(rows, (Kind::Int64, Device::Cpu));
+    let (labels, dropped) = (numbers.remainder(2), numbers.remainder(5).eq(0));
+    let x1 = labels.to_kind(Kind::Double).unsqueeze(1) * 4.0 - 2.0;
+    let noise = normal_rows(Key::new(3, 0, Stream::Noise), rows as usize, 1);
+    let x0 = Tensor::from_slice(&noise).to_kind(Kind::Double).view([rows, 1]);
+    let (x, v, t) = (&x0 * (1.0 - t0) + &x1 * t0, x1 - x0, Tensor::full([rows], t0, options));
+    let labels = labels.full_like(2).where_self(&dropped, &labels);
+    let flow = FlowMatching::default();
+    let of = |scale: f64| {
+        let network = Scaled(scale);
+        let regression = Regression { model: &network, condition: Some(&labels), step: 0 };
+        let task = FlowMapTask::new(&network, &flow, "split:omega=1.5,kappa=0.4".parse().unwrap());
+        let guided = task.guided(&regression, &x, &t, v.shallow_clone()).unwrap();
+        let predicted = regression.fixed(&x, &t, &t.zeros_like()).unwrap();
+        // The gradient of the loss by a multiple of the prediction, in standard errors.
+        let g = (&predicted - guided) * predicted;
+        (g.mean(Kind::Double) / g.std(true) * (rows as f64).sqrt()).double_value(&[])
+    };
+    assert!(of(1.5 / 0.6).abs() < 4.0 && of(1.5).abs() > 8.0, "{} {}", of(2.5), of(1.5));
+}
+
 #[test]
 fn the_exact_map_satisfies_split_and_lsd() {
     let (x, _, times) = drawn(500);
@@ -171,6 +269,35 @@ fn every_task_trains_on_batches_and_reads_its_own_block() {
     assert!((robust * 1000.0 / plain - 1.0).abs() < 0.05, "{robust} {plain}");
 }
 
+#[test]
+fn rows_without_an_interval_train_the_velocity() {
+    let data = ndarray::Array2::from_shape_fn((256, 1), |(i, _)| (i as f32 / 128.0 - 1.0) * 0.5);
+    let (flow, network) = (FlowMatching::default(), Exact { by: 1.1 });
+    let batch = flow.batches(&data, 64).unwrap().batch(3).unwrap();
+    let want = flow.loss(&network, &batch).unwrap().double_value(&[]);
+    for task in ["split", "shortcut", "meanflow", "imf", "lsd"] {
+        let kind: TaskKind = format!("{task}:flow=1").parse().unwrap();
+        let loss = FlowMapTask::new(&network, &flow, kind).batch_loss(&batch).unwrap().double_value(&[]);
+        assert!((loss / want - 1.0).abs() < 1e-6, "{task}: {loss} {want}");
+    }
+}
+
+#[test]
+fn the_weight_of_a_robust_loss_has_no_gradient() {
+    let store = tch::nn::VarStore::new(Device::Cpu);
+    let config = MlpConfig { dim: 1, widths: vec![4], interval: true, ..MlpConfig::default() };
+    let network = ModelConfig::Mlp(config).build(&store.root()).unwrap();
+    let data = ndarray::Array2::from_shape_fn((64, 1), |(i, _)| i as f32 / 32.0 - 1.0);
+    let flow = FlowMatching::default();
+    let batch = flow.batches(&data, 64).unwrap().batch(0).unwrap();
+    // loss / (loss + c) is nearly 1 for every row, but its gradient is that of the logarithm.
+    let loss = FlowMapTask::new(network.as_ref(), &flow, "imf:p=1,c=1e-9".parse().unwrap()).batch_loss(&batch).unwrap();
+    loss.backward();
+    let norms =
+        store.trainable_variables().iter().map(|v| v.grad().square().sum(Kind::Double).double_value(&[])).sum::<f64>();
+    assert!((loss.double_value(&[]) - 1.0).abs() < 1e-3 && norms.sqrt() > 1e-2, "{loss:?} {norms}");
+}
+
 /// The exact map, which is not defined for intervals between 0 and 1/128.
 #[derive(Debug)]
 struct Coarse;
@@ -229,6 +356,11 @@ fn networks_and_objectives_that_do_not_fit_are_refused() {
     flow.objective.times.importance = true;
     let error = FlowMapTask::new(&Exact { by: 1.0 }, &flow, kind).batch_loss(&batch).unwrap_err().to_string();
     assert!(error.contains("turn it off"), "{error}");
+    let flow = FlowMatching::default();
+    let kind_with_guidance = "lsd:omega=2".parse().unwrap();
+    let task = FlowMapTask::new(&Exact { by: 1.0 }, &flow, kind_with_guidance);
+    let error = task.batch_loss(&batch).unwrap_err().to_string();
+    assert!(error.contains("train a class-conditional network with dropped labels"), "{error}");
     let flow = FlowMatching::default().times(fm_core::time::TimeKind::Discrete { k: 4.0 });
     let error = FlowMapTask::new(&Exact { by: 1.0 }, &flow, kind).batch_loss(&batch).unwrap_err().to_string();
     assert!(error.contains("choose a continuous one"), "{error}");

@@ -7,6 +7,7 @@
 //! | `timing.jsonl` | values that depend on the clock and the machine |
 //! | `samples/step-N.png` | sample images |
 //! | `checkpoints/step-N/` | checkpoints |
+//! | `averages/step-N/` | snapshots of averages of relative widths, which are never removed |
 //! | `run.lock` | held while a process trains here |
 //! | `.flow-matching-run` | shows that the directory is a run's |
 //!
@@ -93,7 +94,7 @@ impl RunDir {
         for directory in [self.checkpoints(), self.root.join("samples")] {
             fs::create_dir_all(&directory).map_err(TrainError::io("create", &directory))?;
         }
-        lock.clean(&["checkpoints", "samples", "best"]);
+        lock.clean(&["checkpoints", "samples", "best", "averages"]);
         Ok(())
     }
 

@@ -53,8 +53,34 @@ def lagrangian():
     return u(end_now, r, r) + column(t - r) * du
 
 
+# With classes: their one-hot rows are further inputs of the first layer; the last class is the null class.
+CLASSES, NULL, OMEGA, KAPPA = 3, 2, 1.5, 0.4
+weights |= {"classes": torch.randn(WIDTH, CLASSES)}
+labels = torch.tensor([0, 1, 2, 0, 1])
+
+
+def ours_of(labels):
+    def u(z, t, r):
+        x, t, h = z, 1 - t, t - r
+        inputs = torch.cat([x, t[:, None], F.one_hot(labels, CLASSES).to(x)], 1)
+        first = torch.cat([weights["net.0.weight"], weights["classes"]], 1)
+        y = F.linear(inputs, first, weights["net.0.bias"]) + h[:, None] * weights["interval.weight"].T
+        return -F.linear(F.gelu(y), weights["net.2.weight"], weights["net.2.bias"])
+    return u
+
+
+def guided():
+    """The guided velocity, and MeanFlow's target with it as the velocity and as the direction (algorithm of the paper)."""
+    u_class, u_null = ours_of(labels), ours_of(torch.full_like(labels, NULL))
+    mixed = OMEGA * v + KAPPA * u_class(z, t, t) + (1 - OMEGA - KAPPA) * u_null(z, t, t)
+    mixed = torch.where((labels == NULL)[:, None], v, mixed)
+    _, d = torch.func.jvp(u_class, (z, t, r), (mixed, torch.ones_like(t), torch.zeros_like(r)))
+    return mixed, mixed - column(t - r) * d
+
+
 targets = {"split": split(l), "shortcut": split(torch.full_like(l, 0.5)), "meanflow": mean_flow(v), "imf": mean_flow(u(z, t, t)), "lsd": lagrangian()}
 out = {"weights": {name: value.flatten().tolist() for name, value in weights.items()}, "x": z.flatten().tolist(), "v": (-v).flatten().tolist(),
        "t": (1 - t).tolist(), "h": (t - r).tolist(), "split": l.tolist(), "u": (-u(z, t, r)).flatten().tolist(),
+       "labels": labels.tolist(), "guided": {name: (-value).flatten().tolist() for name, value in zip(["v", "meanflow"], guided())},
        "targets": {name: (-value).flatten().tolist() for name, value in targets.items()}}
 pathlib.Path(__file__).with_suffix(".json").write_text(json.dumps(out) + "\n")
