@@ -11,14 +11,18 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// The patience is the first argument; groups arrive as lines, and `done` is the last one of a
-/// launcher that ends by itself. The fields of `stat` after the name are state, parent and group.
+/// The patience is the first argument; groups arrive as lines, `over` ends those so far, and `done`
+/// is the last line of a launcher that ends by itself. A group that has ended is not looked at
+/// again, because its number may become that of another one. The fields of `stat` after the name are state, parent and group.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 groups=
 while read -r word; do
-    [ "$word" = done ] && exit 0
-    groups="$groups $word"
+    case "$word" in
+        done) exit 0 ;;
+        over) groups= ;;
+        *) groups="$groups $word" ;;
+    esac
 done
 for stat in /proc/[0-9]*/stat; do
     { read -r line < "$stat"; } 2> /dev/null || continue
@@ -30,8 +34,9 @@ done
 left=$1
 while [ "$left" -gt 0 ]; do
     alive=
-    for group in $groups; do kill -s 0 -- "-$group" && alive=yes; done
-    [ -z "$alive" ] && exit 0
+    for group in $groups; do kill -s 0 -- "-$group" && alive="$alive $group"; done
+    groups=$alive
+    [ -z "$groups" ] && exit 0
     sleep 1
     left=$((left - 1))
 done
@@ -55,6 +60,11 @@ impl Guard {
     /// Tells the guard of a process group.
     pub(crate) fn watch(&mut self, group: u32) -> anyhow::Result<()> {
         self.say(&group.to_string()).context("cannot write to the shell that ends processes if this one is killed")
+    }
+
+    /// The groups so far have ended.
+    pub(crate) fn forget(&mut self) -> anyhow::Result<()> {
+        self.say("over").context("cannot write to the shell that ends processes if this one is killed")
     }
 
     fn say(&mut self, word: &str) -> std::io::Result<()> {
@@ -90,6 +100,19 @@ mod tests {
     fn stubborn() -> Child {
         let mut rank = Command::new("sh");
         rank.args(["-c", "trap '' TERM; while :; do sleep 0.1; done"]).process_group(0).spawn().unwrap()
+    }
+
+    #[test]
+    fn groups_that_are_over_are_left_alone() {
+        let (mut before, mut now) = (stubborn(), stubborn());
+        let mut guard = Guard::start(Duration::from_secs(1)).unwrap();
+        guard.watch(before.id()).unwrap();
+        guard.forget().unwrap();
+        guard.watch(now.id()).unwrap();
+        drop(guard.0.stdin.take());
+        let (killed, left) = (ends(&mut now), before.try_wait().unwrap().is_none());
+        [before.kill(), now.kill()].into_iter().for_each(|ended| drop(ended));
+        assert!(killed && left && guard.0.wait().unwrap().success());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! torchrun.
 
 use crate::guard::Guard;
+use crate::ranks::{Patience, Ranks};
 use anyhow::{Context, ensure};
 use clap::Args;
 use fm_terminal::{eprintln, interrupt};
@@ -9,9 +10,9 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use xtask_shell::{cargo, execute, target};
 
 #[derive(Debug, Args)]
@@ -47,8 +48,8 @@ pub(crate) struct LaunchArgs {
 }
 
 /// Time that processes have to end by themselves after one has failed, before they are killed.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(50);
+const END: Duration = Duration::from_secs(60);
+const PATIENCE: Patience = Patience { look: Duration::from_millis(50), end: END, killed: Duration::from_secs(10) };
 
 pub(crate) fn run(args: &LaunchArgs) -> ExitCode {
     let interrupts = interrupt::count().context("cannot handle Ctrl-C");
@@ -63,27 +64,39 @@ fn launch(args: &LaunchArgs, interrupts: &AtomicUsize) -> anyhow::Result<ExitCod
     let alone = args.nnodes == 1;
     ensure!(alone || args.master_addr != "127.0.0.1", "several machines need the host of rank 0; give --master-addr");
     let program = program(args)?;
-    let mut guard = Guard::start(PATIENCE)?;
+    let mut guard = Guard::start(END)?;
     for restart in 0..=args.max_restarts {
         let port = match args.master_port {
             Some(port) => port,
             None if alone => free_port()?,
             None => 29500,
         };
-        let mut group = Group::default();
+        let mut ranks = Ranks::default();
+        let interrupted = || interrupts.load(Ordering::SeqCst) > 0;
         for local in 0..args.nproc {
+            if interrupted() {
+                break;
+            }
             let (rank, child) = start(args, &program, local, port, restart)?;
             let id = child.id();
-            group.add(rank, child);
+            ranks.add(rank, child);
             guard.watch(id)?;
         }
-        let Some((rank, status)) = group.wait(interrupts) else { return Ok(ExitCode::SUCCESS) };
-        let interrupted = interrupts.load(Ordering::SeqCst) > 0;
+        let first = ranks.wait(interrupts, PATIENCE);
+        // Their numbers may become those of other processes.
+        guard.forget()?;
+        let all = ranks.end();
+        let interrupted = interrupted();
+        let Some((rank, status)) = first.and_then(|first| all.get(first)) else {
+            let complete = all.len() == args.nproc as usize;
+            return Ok(ExitCode::from(if complete { 0 } else { 130 }));
+        };
+        let (code, said) = status.map_or((None, "an unknown end".into()), |status| (status.code(), status.to_string()));
         if !interrupted {
-            eprintln!("launch: rank {rank} ended first, by {status}");
+            eprintln!("launch: rank {rank} ended first, by {said}");
         }
         if interrupted || restart == args.max_restarts {
-            return Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+            return Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
         }
         eprintln!("launch: starting all processes anew, {} of {}", restart + 1, args.max_restarts);
     }
@@ -151,87 +164,6 @@ fn with_launcher(command: &mut Command) {
     }
 }
 
-/// Started processes, each with a process group; what is left of the groups is killed when this
-/// value is dropped, unless all of them ended in order.
-#[derive(Default)]
-struct Group {
-    running: Vec<(u32, Child)>,
-    /// All process groups.
-    groups: Vec<u32>,
-}
-
-impl Group {
-    fn add(&mut self, rank: u32, child: Child) {
-        self.groups.push(child.id());
-        self.running.push((rank, child));
-    }
-
-    /// Waits for all processes, and passes Ctrl-C on. Returns the first that failed, if any.
-    fn wait(mut self, interrupts: &AtomicUsize) -> Option<(u32, ExitStatus)> {
-        let (mut first, mut sent, mut patience): (Option<(u32, ExitStatus)>, _, Option<Instant>) =
-            (None, interrupts.load(Ordering::SeqCst), None);
-        let before = sent;
-        while !self.running.is_empty() || (first.is_some() || sent > before) && self.alive() {
-            self.running.retain_mut(|(rank, child)| match child.try_wait() {
-                Ok(Some(status)) => {
-                    if !status.success() && first.is_none() {
-                        first = Some((*rank, status));
-                        patience = Some(Instant::now() + PATIENCE);
-                    }
-                    false
-                }
-                Ok(None) => true,
-                Err(_) => false,
-            });
-            if interrupts.load(Ordering::SeqCst) > sent {
-                sent += 1;
-                // Not SIGINT, which ranks ignore if they were started in the background.
-                self.signal("-TERM");
-            }
-            if self.running.is_empty() && patience.is_none() {
-                patience = Some(Instant::now() + PATIENCE);
-            }
-            if patience.is_some_and(|until| Instant::now() > until) {
-                self.signal("-KILL");
-            }
-            std::thread::sleep(LOOK);
-        }
-        if first.is_none() && sent == before {
-            self.groups.clear();
-        }
-        first
-    }
-
-    /// Whether a process is left in a group.
-    fn alive(&self) -> bool {
-        self.groups.iter().any(|group| Self::kill("-0", *group))
-    }
-
-    /// Signals the groups: a rank may be a script that runs the program.
-    fn signal(&self, which: &str) {
-        for group in &self.groups {
-            // A group that has ended is no failure.
-            let _ = Self::kill(which, *group);
-        }
-    }
-
-    fn kill(which: &str, group: u32) -> bool {
-        let mut kill = Command::new("kill");
-        let status = kill.args([which, "--", &format!("-{group}")]).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal("-KILL");
-        self.running.iter_mut().for_each(|(_, child)| {
-            let _ = child.kill();
-            let _ = child.wait();
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,10 +171,14 @@ mod tests {
     use clap::Parser;
 
     fn launched(flags: &str, command: &[&str]) -> Result<ExitCode, String> {
+        with_interrupts(flags, command, 0)
+    }
+
+    fn with_interrupts(flags: &str, command: &[&str], interrupts: usize) -> Result<ExitCode, String> {
         let words = ["xtask", "launch"].into_iter().chain(flags.split_whitespace()).chain(["--"]);
         let words = words.chain(command.iter().copied());
         let crate::Command::Launch(args) = Cli::try_parse_from(words).unwrap().command else { panic!("not launch") };
-        launch(&args, &AtomicUsize::new(0)).map_err(|error| error.to_string())
+        launch(&args, &AtomicUsize::new(interrupts)).map_err(|error| error.to_string())
     }
 
     /// Runs a shell script and returns its exit code.
@@ -278,5 +214,13 @@ mod tests {
         assert!(told("--nproc 1 --nnodes 2", "true").contains("give --master-addr"));
         assert!(told("--nproc 1 --node-rank 1", "true").contains("choose 0 to 0"));
         assert!(told("--nproc 1", "no-such-program").contains("cannot start no-such-program"));
+    }
+
+    #[test]
+    fn a_signal_before_the_first_process_starts_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = dir.path().join("made");
+        let ended = with_interrupts("--nproc 2", &["touch", made.to_str().unwrap()], 1).unwrap();
+        assert_eq!((format!("{ended:?}"), made.exists()), (code(130), false));
     }
 }

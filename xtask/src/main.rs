@@ -8,6 +8,7 @@ mod guard;
 mod launch;
 mod libtorch;
 mod quickstart;
+mod ranks;
 mod test;
 
 use clap::{Parser, Subcommand};

@@ -76,6 +76,28 @@ fn conversions_are_exact_or_refused() {
     refused(read::<f32, Ix1>(asset("float32-le-c.npy")), &["2 axes and not 1"]);
 }
 
+/// A table tells of whole numbers that f64 does not hold; `read` refuses them.
+#[test]
+fn rounded_whole_numbers_of_a_table_are_told() {
+    const EXACT: i64 = 1 << 53;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    for (number, rounded) in
+        [(EXACT, false), (EXACT + 1, true), (-EXACT - 1, true), (EXACT + 2, false), (i64::MIN, false)]
+    {
+        for shape in [vec![2, 1], vec![2, 1, 1]] {
+            let array = ndarray::ArrayD::from_shape_vec(shape.clone(), vec![number, 7]).unwrap();
+            ndarray_npy::write_npy(&path, &array).unwrap();
+            let read_back = fm_data::npy::sequences(&path).unwrap();
+            assert_eq!((read_back.values[[0, 0]], read_back.values[[1, 0]]), (number as f64, 7.0));
+            let told = read_back.notes.iter().any(|note| note.contains("whole numbers above 2^53 are rounded"));
+            assert_eq!(told, rounded, "{number}: {:?}", read_back.notes);
+            assert_eq!(read::<f64, ndarray::IxDyn>(&path).is_err(), rounded, "{number}");
+            assert_eq!(read::<f32, ndarray::IxDyn>(&path).is_err(), rounded || number == EXACT + 2, "{number}");
+        }
+    }
+}
+
 #[test]
 fn arrays_without_real_numbers_have_a_remedy() {
     for (name, remedy) in [

@@ -169,6 +169,40 @@ fn cut_jpeg_files_with_an_end_are_refused() {
     assert!(refused > 2000, "{refused}");
 }
 
+/// A JPEG file without its Huffman tables, and with this segment after the first marker.
+fn without_tables(name: &str, segment: &[u8]) -> Vec<u8> {
+    let (bytes, mut at) = (asset(name), 2);
+    let mut kept = [&bytes[..2], segment].concat();
+    while bytes[at + 1] != 0xda {
+        let next = at + 2 + usize::from(u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]));
+        // The first segment would say that the file is no frame of a video.
+        if bytes[at + 1] != 0xc4 && bytes[at + 1] != 0xe0 {
+            kept.extend(&bytes[at..next]);
+        }
+        at = next;
+    }
+    kept.extend(&bytes[at..]);
+    kept
+}
+
+/// Frames of motion JPEG use the Huffman tables of the specification, which these files have.
+#[test]
+fn jpeg_files_without_tables_use_those_of_the_specification() {
+    const VIDEO: &[u8] = b"\xff\xe0\0\x10AVI1\0\0\0\0\0\0\0\0\0\0";
+    for name in ["rgb.jpg", "subsampled.jpg", "grey.jpg", "restarts.jpg"] {
+        for segment in [&b""[..], VIDEO] {
+            let bytes = without_tables(name, segment);
+            assert!(!bytes.windows(2).any(|pair| pair == b"\xff\xc4"), "{name}");
+            let whole = folder::read(&assets().join(name)).unwrap();
+            let (_dir, path) = written(name, &bytes);
+            assert!(folder::read(&path).unwrap() == whole, "{name} has other pixels");
+            let (_dir, path) = written(name, &[&bytes[..bytes.len() - 12], b"\xff\xd9"].concat());
+            let error = folder::read(&path).unwrap_err().to_string();
+            assert!(error.contains("is cut short"), "{name}: {error}");
+        }
+    }
+}
+
 #[test]
 fn bytes_after_a_whole_image_do_not_matter() {
     for (name, ..) in expected() {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const NOT_DRAWN: &str = "
     help help-all preset config out resume dry-run profile data image-size pairs init latent dit epochs device
     dist-timeout teacher checkpoint raw-weights part set labels ignore header separator encoding test steps batch-size
-    save-every sample-every log-every channels guide-with";
+    save-every sample-every log-every channels guide-with rounds";
 
 /// Values of options whose useful values do not follow from the help, for runs of a few small
 /// steps.
@@ -33,6 +33,17 @@ const VALUES: &[(&str, &[&str])] = &[
     ("quality-every", &["0", "6"]),
     ("quality-samples", &["2", "20"]),
     ("early-stopping", &["1", "2", "3"]),
+    ("keep-best", &["0", "1", "2"]),
+    ("min-delta", &["0", "0.01"]),
+    ("flow-type", &["cfm", "ot_cfm", "rectified_flow"]),
+    ("sigma-min", &["0", "0.01"]),
+    ("ot-regularization", &["0.05", "0.5"]),
+    ("time-sampling", &["uniform", "logit_normal", "u_shaped"]),
+    ("logit-normal-loc", &["0", "-0.5"]),
+    ("logit-normal-scale", &["0.5", "1"]),
+    ("heads", &["1", "2"]),
+    ("window", &["0", "8"]),
+    ("stride", &["1", "4"]),
     ("loss-aware", &["2", "5", "10"]),
     ("ot-batch", &["2", "3", "4"]),
     ("random-crop", &["0", "1", "2"]),

@@ -1,6 +1,6 @@
 //! The kinds of strikes, and the draw of one.
 
-use crate::log_damage::Damage;
+use crate::log_damage::{Damage, LOG, LOGS};
 use crate::programs::{At, Outputs};
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -24,7 +24,7 @@ pub(crate) enum Strike {
     /// A flipped bit in a saved file, after a kill at a call; file and bit are random numbers.
     Flip { at: At, newest: bool, file: u64, bit: u64 },
     /// A damaged log, after a kill at a call; the place is a random number.
-    Log { at: At, damage: Damage, place: u64 },
+    Log { at: At, name: &'static str, damage: Damage, place: u64 },
     /// A signal that asks the process to stop.
     Signal(At),
     /// An output that cannot be written.
@@ -51,7 +51,7 @@ pub(crate) const KINDS: [&str; 11] = [
 ];
 
 /// How often each kind is drawn, after the first strike.
-const WEIGHTS: [u32; 11] = [0, 38, 8, 8, 13, 10, 5, 6, 2, 4, 6];
+const WEIGHTS: [u32; 11] = [0, 32, 8, 8, 12, 10, 5, 6, 2, 4, 13];
 
 /// Errors of a disk: no space, over quota, read or write error.
 const ERRORS: [i32; 3] = [28, 122, 5];
@@ -126,8 +126,11 @@ pub(crate) fn draw(number: usize, done: &Done, kills: &[At], rng: &mut ChaCha8Rn
         8 => Strike::Stuffed,
         10 => {
             let call = rng.random_range(done.saved + 1..=calls.max(done.saved) + 1);
+            // The last two are compared less strictly.
+            let name = if rng.random_bool(0.7) { LOG } else { LOGS.choose(rng).copied().unwrap_or(LOG) };
             Strike::Log {
                 at: kill(rng, call),
+                name,
                 damage: *Damage::ALL.choose(rng).unwrap_or(&Damage::Cut),
                 place: rng.random(),
             }
@@ -172,7 +175,7 @@ impl Strike {
             Strike::Disk(at) | Strike::Signal(at) => format!("{kind} {}: {}", at.value, place(at)),
             Strike::Time(after) => format!("{kind}: {:.2} s", after.as_secs_f64()),
             Strike::Series(all) => format!("{kind}: {}", all.iter().map(place).collect::<Vec<_>>().join("; ")),
-            Strike::Log { at, damage, .. } => format!("{kind}, {damage:?}, after a kill {}", place(at)),
+            Strike::Log { at, name, damage, .. } => format!("{kind}, {damage:?} in {name}, after a kill {}", place(at)),
             Strike::Flip { at, .. } => format!("{kind}, after a kill {}", place(at)),
             Strike::Outputs(outputs) => format!("{kind}: {outputs:?}"),
         }

@@ -44,6 +44,9 @@ const AUTOENCODER: &[(&str, &[&str])] = &[
     ("--channel-mult", &["1", "1,1", "1,2"]),
 ];
 
+/// Options with much behind them, of which every second configuration has one.
+const OFTEN: [&str; 4] = ["--task", "--coupling", "--guidance", "--source"];
+
 /// The first kinds of [`KINDS`], which take seconds; the others measure their result at length.
 const FAST: usize = 5;
 
@@ -203,7 +206,14 @@ impl Subjects {
         // An option that is fixed is not drawn too.
         let options = self.options[at].iter().filter(|option| !fixed.contains(&option.flag()));
         let count = rng.random_range(2..9);
-        let drawn = options.choose_multiple(rng, count).into_iter().map(|option| option.draw(rng)).collect();
+        let mut chosen = options.clone().choose_multiple(rng, count);
+        if rng.random_bool(0.5) {
+            let often = options.filter(|option| OFTEN.contains(&option.flag().as_str())).choose(rng);
+            chosen.retain(|option| often.is_none_or(|often| often.flag() != option.flag()));
+            // The first one stays longest when the program refuses some.
+            chosen.splice(0..0, often);
+        }
+        let drawn = chosen.into_iter().map(|option| option.draw(rng)).collect();
         Configuration {
             program: kind.program,
             command: kind.command.iter().map(|&word| word.to_owned()).collect(),
@@ -242,7 +252,9 @@ impl Configuration {
     /// The configuration without half of its drawn options, after the program has refused it.
     pub(crate) fn halved(mut self, rng: &mut ChaCha8Rng) -> Self {
         let keep = self.drawn.len() / 2;
-        self.drawn = self.drawn.into_iter().choose_multiple(rng, keep);
+        let first = (keep > 0).then(|| self.drawn.remove(0));
+        let others = self.drawn.into_iter().choose_multiple(rng, keep.saturating_sub(1));
+        self.drawn = first.into_iter().chain(others).collect();
         self
     }
 
@@ -254,7 +266,7 @@ impl Configuration {
 
 const UNET: &str = "channels = 32\nchannel_mult = [1]\nres_blocks = 1\nattention_at = []\n";
 const DIT: &str = "kind = \"dit\"\nwidth = 16\ndepth = 1\nheads = 2\npatch = 4\n";
-const SMALL: &str = "preset = \"quickstart\"\ndata = \"digits\"\nsampling = { solver = \"euler\", num_steps = 2, cfg_scale = 1.5 }\n\
+const SMALL: &str = "preset = \"quickstart\"\ndata = \"digits\"\nsampling = { solver = \"euler\", num_steps = 2, cfg_scale = 1.5, guidance = \"apg\" }\n\
                      coupling = \"independent\"\nlabel_drop = 0.1\n";
 
 /// Makes the files and runs that configurations refer to.
@@ -301,6 +313,27 @@ mod tests {
         assert_eq!(commands.len(), FAST);
         assert_eq!(draw(3, 5).describe(), draw(3, 5).describe());
         assert!((0..20).any(|seed| draw(0, seed).describe() != draw(0, 20).describe()));
+    }
+
+    #[test]
+    fn options_with_much_behind_them_are_drawn_often_and_stay_longest() {
+        let flag = |name: &str| help::Flag {
+            name: name.into(),
+            value: Some("N".into()),
+            default: Some("2".into()),
+            ..help::Flag::default()
+        };
+        let flags: Vec<help::Flag> =
+            (0..40).map(|n| flag(&format!("other-{n}"))).chain([flag("task"), flag("coupling")]).collect();
+        let (drawn, _) = options::sort(&flags, &Default::default());
+        let subjects = Subjects { base: "/base".into(), options: vec![drawn; KINDS.len()], unknown: BTreeSet::new() };
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let drawn: Vec<Configuration> = (0..200).map(|n| subjects.draw(n, 0, &mut rng)).collect();
+        let with = |text: &str| drawn.iter().filter(|c| c.describe().contains(text)).count();
+        assert!(with("--task ") > 30 && with("--coupling ") > 30, "{} {}", with("--task "), with("--coupling "));
+        assert!(drawn.iter().all(|c| c.describe().matches("--task ").count() < 2));
+        let first: Vec<&Configuration> = drawn.iter().filter(|c| c.drawn[0][0] == "--task").collect();
+        assert!(first.iter().all(|c| (*c).clone().halved(&mut rng).drawn[0][0] == "--task"));
     }
 
     #[test]

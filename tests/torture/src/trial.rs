@@ -1,9 +1,9 @@
 //! One strike: a run that is struck, continued to its end, and compared with the reference.
 
 use crate::foreign::Foreign;
-use crate::log_damage::{Damage, LOG};
+use crate::log_damage::{Damage, LOG, LOGS, changes, continued};
 use crate::programs::{At, Ended, How, Outputs, Programs};
-use crate::snapshot::{Allowed, Snapshot};
+use crate::snapshot::{Allowed, Log, Snapshot};
 use crate::strikes::{Done, Strike};
 use crate::subjects::Configuration;
 use anyhow::{Context, bail, ensure};
@@ -22,6 +22,8 @@ pub(crate) struct Reference {
     pub(crate) configuration: Configuration,
     pub(crate) done: Done,
     snapshot: Snapshot,
+    /// The text of each log.
+    logs: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// The outcome of a first run.
@@ -61,7 +63,8 @@ pub(crate) fn first(programs: &Programs, configuration: Configuration, folder: &
         ensure!(done.calls.iter().any(|(name, _)| name == call), "no {call} was seen, so no strike would hit one");
     }
     let snapshot = Snapshot::read(&out, &BTreeSet::new())?;
-    Ok(First::Done(Box::new(Reference { configuration, done, snapshot })))
+    let logs = LOGS.iter().filter_map(|name| Some((*name, fs::read(out.join(name)).ok()?))).collect();
+    Ok(First::Done(Box::new(Reference { configuration, done, snapshot, logs })))
 }
 
 /// An empty folder with the path of a run's directory in it.
@@ -122,9 +125,9 @@ impl Trial<'_> {
                 self.struck(Some(*at), Outputs::Kept, None)?;
                 self.flip(*newest, *file, *bit)
             }
-            Strike::Log { at, damage, place } => {
+            Strike::Log { at, name, damage, place } => {
                 self.struck(Some(*at), Outputs::Kept, None)?;
-                self.damage_log(*damage, *place)
+                self.damage_log(name, *damage, *place)
             }
             Strike::Signal(at) | Strike::Hangup(at) => {
                 self.allowed.other_steps = true;
@@ -212,7 +215,7 @@ impl Trial<'_> {
         if !is_newest {
             // It is not used again, and stays damaged or is removed.
             let inside = directory.strip_prefix(&self.out).into_iter().map(Into::into).collect();
-            self.allowed = Allowed { inside, other_steps: true };
+            self.allowed = Allowed { inside, other_steps: true, log: None };
         }
         let ended = self.struck(None, Outputs::Kept, None)?;
         let named = path.strip_prefix(&self.out).unwrap_or(path).display();
@@ -226,25 +229,32 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Damages the log of the run, and continues the run. Lines that do not belong to the log are
-    /// removed, and those after the checkpoint are written again. A line that is lost is told, or
-    /// the run is refused for it.
-    fn damage_log(&mut self, damage: Damage, place: u64) -> anyhow::Result<()> {
-        let path = self.out.join(LOG);
+    /// Damages a log of the run, and continues the run. Lines that do not belong to the log are
+    /// removed, and those after the checkpoint are written again. A changed line of the log that
+    /// checkpoints depend on is told, or the run is refused for it.
+    fn damage_log(&mut self, name: &'static str, damage: Damage, place: u64) -> anyhow::Result<()> {
+        let path = self.out.join(name);
         let (Ok(whole), Some((step, _))) = (fs::read(&path), self.checkpoints().pop()) else { return Ok(()) };
-        let (bytes, lost) = damage.apply(&whole, step, place);
-        fs::write(&path, bytes)?;
+        let bytes = damage.apply(&whole, place);
+        fs::write(&path, &bytes)?;
         let ended = self.struck(None, Outputs::Kept, None)?;
-        if !lost {
-            ended.success().with_context(|| format!("with {damage:?} in {LOG}"))?;
-            return self.same(&format!("after {damage:?} in {LOG}"));
+        if !changes(&whole, &bytes, step) {
+            ended.success().with_context(|| format!("with {damage:?} in {name}"))?;
+            return self.same(&format!("after {damage:?} in {name}"));
         }
-        ensure!([Some(0), Some(2)].contains(&ended.code), "with {damage:?} in {LOG}: {}", ended.describe());
-        ensure!(ended.said.contains(LOG), "a lost line of {LOG} is not told: {}", ended.said);
-        // What follows from the lines, such as curves and an early stop, may differ.
-        self.allowed.inside.push(PathBuf::new());
+        ensure!([Some(0), Some(2)].contains(&ended.code), "with {damage:?} in {name}: {}", ended.describe());
+        let told = ended
+            .said
+            .lines()
+            .any(|line| ["warning: ", "error: "].iter().any(|w| line.starts_with(w)) && line.contains(name));
+        ensure!(told || name != LOG, "a changed line of {name}, after {damage:?}, is not told: {}", ended.said);
         if ended.code == Some(2) {
             fs::write(path, whole)?;
+        } else {
+            let full = self.reference.logs.iter().find(|(known, _)| *known == name).map(|(_, text)| text.as_slice());
+            let texts = continued(name, &bytes, full.unwrap_or_default(), step);
+            self.allowed.log = Some(Log { name, texts, after: step });
+            self.same(&format!("after {damage:?} in {name}"))?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::bits::Stop;
 use super::extent::{self, Extent};
-use super::{bound, jpeg, kind, scans};
+use super::{bound, jpeg, kind, scans, standard};
 use crate::{DataError, input};
 use fm_core::budget::{Budget, limits};
 use image::metadata::Orientation;
@@ -101,6 +101,10 @@ pub(super) fn decode(path: &Path, turn: bool) -> Result<Decoded, DataError> {
         Some(end) => {
             let mut bytes = Vec::new();
             reader.take(end).read_to_end(&mut bytes).map_err(io)?;
+            if found.no_tables {
+                // Frames of motion JPEG use those of the specification.
+                bytes.splice(2..2, standard::TABLES);
+            }
             let read = pixels((path, length), format, Cursor::new(&bytes), (&found, &mut budget), turn)?;
             scans::check(&bytes).map_err(|stop| match stop {
                 Stop::End => cut_short(path, format),

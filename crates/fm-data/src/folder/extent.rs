@@ -24,6 +24,8 @@ pub(super) struct Extent {
     pub(super) pixels: u64,
     /// The number of times that the decoder passes over the pixels; 0 where it is 1.
     pub(super) passes: u64,
+    /// Whether it is a JPEG without Huffman tables.
+    pub(super) no_tables: bool,
     /// Whether there are more frames or pages than one.
     pub(super) more_frames: bool,
     /// The orientation, where the decoder does not give it.
@@ -48,6 +50,7 @@ pub(super) fn extent(format: ImageFormat, reader: impl BufRead + Seek, length: u
             Ok(Extent {
                 end: Some(found.end),
                 passes: found.scans,
+                no_tables: !found.tables,
                 orientation: found.orientation,
                 ..Extent::default()
             })

@@ -11,6 +11,8 @@ pub(super) struct Markers {
     /// Height and width as stored.
     pub(super) size: Option<[u32; 2]>,
     pub(super) orientation: Option<Orientation>,
+    /// Whether there are Huffman tables.
+    pub(super) tables: bool,
     /// The number of scans.
     pub(super) scans: u64,
     /// The number of bytes up to the end of the image.
@@ -59,6 +61,10 @@ fn read(reader: impl BufRead + Seek, length: u64, header: bool) -> io::Result<Ma
             0xe1 if found.orientation.is_none() => {
                 let bytes = walker.bytes(count)?;
                 found.orientation = bytes.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
+            }
+            0xc4 => {
+                found.tables = true;
+                walker.skip(u64::from(count))?;
             }
             0xda if header => return Ok(found),
             0xda => {

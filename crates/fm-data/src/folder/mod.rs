@@ -41,6 +41,7 @@ mod names;
 mod resize;
 mod scans;
 mod sizes;
+mod standard;
 mod summary;
 mod tags;
 mod walk;

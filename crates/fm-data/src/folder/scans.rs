@@ -2,6 +2,7 @@
 //! scan that ends early with grey, so the codes of all blocks are read here, without their pixels.
 
 use super::bits::{Bits, Codes, Stop};
+use super::standard;
 
 /// The largest number of scans that are read; the decoder allows no more.
 const SCANS: usize = 100;
@@ -48,6 +49,7 @@ type Member<'c> = (usize, Option<&'c Codes>, Option<&'c Codes>);
 pub(super) fn check(bytes: &[u8]) -> Result<(), Stop> {
     let mut frame = Frame::default();
     let mut tables: [[Option<Codes>; 4]; 2] = Default::default();
+    read_tables(&standard::TABLES[standard::HEADER..], &mut tables)?;
     let (mut interval, mut at, mut scans) = (0, 2, 0);
     loop {
         at = Bits::new(bytes, at).end();
@@ -75,7 +77,6 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Stop> {
             (0xda, _) => {
                 scans += 1;
                 let (members, band) = frame.members(segment, &tables).ok_or(Stop::Invalid)?;
-                // The decoder fills in the tables that MJPEG leaves out.
                 if scans > SCANS || !frame.has_tables(&members, band) {
                     return Ok(());
                 }
@@ -143,7 +144,7 @@ impl Frame {
         (!members.is_empty() && (members.len() == 1 || !self.progressive || band.to == 0)).then_some((members, band))
     }
 
-    /// Whether the file contains the tables of the codes of a scan.
+    /// Whether the tables of the codes of a scan are in the file, or those of the specification.
     fn has_tables(&self, members: &[Member<'_>], band: Band) -> bool {
         members.iter().all(|(_, dc, ac)| match (self.progressive, band.from) {
             (false, _) => dc.is_some() && ac.is_some(),
