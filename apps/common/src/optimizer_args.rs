@@ -41,8 +41,8 @@ crate::options! {
                 serde(deserialize_with = "one_or_many");
             /// Warm up the EMA: update n uses the decay min(D, (1 + n) / (10 + n)).
             ema_warmup: bool = true, arg(value_name = "BOOL", hide = true);
-            /// Also keep averages of these relative widths, for example 0.05,0.1, with a snapshot at
-            /// each checkpoint: `sample --ema-sigma` computes averages of other widths from them.
+            /// Also keep averages of these relative widths, such as 0.05,0.1, with a snapshot at each
+            /// checkpoint: `sample --ema-sigma` computes averages of other widths from them.
             ema_sigma: Vec<f64> = Vec::new(), arg(value_name = "S,...", value_delimiter = ',', hide = true),
                 serde(deserialize_with = "one_or_many");
             /// Rows per forward and backward pass; gradients accumulate over the batch. Fewer rows
@@ -162,7 +162,7 @@ impl LearningConfig {
             ensure!((0.0..1.0).contains(decay), "ema_decay is {decay}; choose it in [0, 1)");
             ensure!(!self.ema_decay[..k].contains(decay), "ema_decay has {decay} twice; give each decay once");
         }
-        self.ema().validate().context("cannot use ema_sigma (--ema-sigma)")?;
+        self.ema().validate().context("cannot use ema_sigma")?;
         ensure!(self.non_finite_patience > 0, "non_finite_patience is 0; give at least 1 step");
         ensure!(
             self.quality_samples > 1,

@@ -64,7 +64,7 @@ pub struct DitConfig {
     pub interval: bool,
     /// Number of last blocks that see the end t + h of an interval instead of its start t, as the
     /// output layer then does too: blocks before them encode x at t, they decode the way to t + h.
-    /// The interval then needs no embedding of its own. 0: all blocks see t, and the embedding of h.
+    /// The interval then needs no embedding of its own. 0: all blocks see t and an embedding of h.
     #[serde(skip_serializing_if = "is_none")]
     #[doc(alias = "decoupled MeanFlow")]
     #[doc(alias = "DMF")]

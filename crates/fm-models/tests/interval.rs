@@ -175,7 +175,7 @@ fn weights_of_a_flow_are_those_of_a_flow_map_that_ignores_the_interval() {
     }
 }
 
-/// Weights of a flow are those of a decoupled flow map, whose last blocks see the end of the interval.
+/// Weights of a flow are those of a decoupled map, whose last blocks see the end of the interval.
 #[test]
 fn a_decoupled_transformer_has_the_parameters_and_the_velocities_of_a_flow() {
     let Some(ModelConfig::Dit(flow)) = networks().into_iter().find(|config| config.kind() == "dit") else {

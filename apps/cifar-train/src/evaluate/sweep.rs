@@ -18,7 +18,7 @@ use fm_models::interchange;
 use fm_solvers::sampler::{Sampler, SolverName, Steps};
 use fm_terminal::println;
 use fm_train::checkpoint::Weights;
-use fm_train::power_average::{NARROWEST, WIDEST, exponent};
+use fm_train::power_average::exponent;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -112,13 +112,6 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
 
 /// Parses `nfe=1,2,4`, `cfg=0,1,1.5` and `ema-sigma=0.03,0.1`.
 fn parse(sweep: &str) -> anyhow::Result<Sweep> {
-    if let Some(list) = sweep.strip_prefix("ema-sigma=") {
-        let each: Result<Vec<f64>, _> = list.split(',').map(str::parse).collect();
-        let each = each.ok().filter(|each| each.iter().all(|width| exponent(*width).is_ok()));
-        return Ok(Sweep::Sigma(each.with_context(|| {
-            format!("--sweep is '{sweep}'; give widths from {NARROWEST} to {WIDEST} as ema-sigma=0.03,0.05,0.1")
-        })?));
-    }
     if let Some(list) = sweep.strip_prefix("cfg=") {
         let each: Result<Vec<f64>, _> = list.split(',').map(str::parse).collect();
         let each = each.ok().filter(|each| each.iter().all(|scale| scale.is_finite()));
@@ -128,9 +121,14 @@ fn parse(sweep: &str) -> anyhow::Result<Sweep> {
     }
     let wrong = || {
         format!(
-            "--sweep is '{sweep}'; give whole numbers of evaluations above 0 as nfe=1,2,4,8, scales as cfg=0,1,2, or widths of averages as ema-sigma=0.05,0.1"
+            "--sweep is '{sweep}'; give whole numbers of evaluations above 0 as nfe=1,2,4,8, scales as cfg=0,1,2, or widths of averages from 0.001 to 0.28 as ema-sigma=0.05,0.1"
         )
     };
+    if let Some(list) = sweep.strip_prefix("ema-sigma=") {
+        let each: Result<Vec<f64>, _> = list.split(',').map(str::parse).collect();
+        let each = each.ok().filter(|each| each.iter().all(|width| exponent(*width).is_ok()));
+        return Ok(Sweep::Sigma(each.with_context(wrong)?));
+    }
     let list = sweep.strip_prefix("nfe=").with_context(wrong)?;
     let each: Result<Vec<usize>, _> = list.split(',').map(str::parse).collect();
     let each = each.ok().filter(|each| each.iter().all(|n| (1..=1_000_000).contains(n)));

@@ -31,10 +31,9 @@ const SHORT: [(&str, &str); 8] = [
 ];
 
 /// Makes the runs and files that the rows name.
-const FIXTURES: [&str; 9] = [
+const FIXTURES: [&str; 8] = [
     "evaluate --samples digits --data digits --metrics fd-pixels --save-statistics {d}/st.npz --cache {d}/cache",
     "train --config {d}/tiny.toml --steps 2 --save-every 0 --out {d}/run",
-    "train --config {d}/tiny.toml --steps 2 --ema-sigma 0.05,0.1 --out {d}/averaged",
     "train --config {d}/tiny.toml --steps 1 --conditional false --out {d}/plain",
     "train --config {d}/tiny.toml --steps 1 --label-drop 0 --out {d}/no-null",
     "reflow pairs --checkpoint {d}/run --num-pairs 8 --num-steps 1 --out {d}/pairs",

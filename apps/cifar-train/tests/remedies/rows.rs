@@ -26,17 +26,6 @@ pub(crate) const TRAINING: &[Row] = &[
         "the least loss on augmented images is not known; drop --excess-loss",
         "TRAIN --random-crop 1 --coupling independent --conditional false",
     ),
-    (
-        "TRAIN --decoder-blocks 1 --task split",
-        "a U-Net has no sequence of blocks; drop it, or use --model dit",
-        "train --preset quickstart --steps 1 --batch-size 8 --sample-every 0 --model dit --decoder-blocks 1 --task split --out {d}/new-decoder",
-    ),
-    (
-        "train --preset quickstart --steps 1 --batch-size 8 --sample-every 0 --model dit --decoder-blocks 1 --out {d}/new-flow",
-        "has no effect on a flow, which has no intervals; give --task split, or --decoder-blocks 0",
-        "train --preset quickstart --steps 1 --batch-size 8 --sample-every 0 --model dit --decoder-blocks 0 --out {d}/new-zero",
-    ),
-    ("TRAIN --ema-sigma 0.5", "give 0.001 to 0.28", "TRAIN --ema-sigma 0.05"),
     ("TRAIN --hold-out 2", "choose a share in [0, 1) (--hold-out)", "TRAIN --hold-out 0.1"),
     (
         "TRAIN --pairs {d}/pairs --coupling independent --quality-every 1 --log-every 1",
@@ -291,11 +280,6 @@ pub(crate) const EVALUATION: &[Row] = &[
         "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --num-pairs 8 --num-samples 4 --pairs {d}/pairs --out {d}/own",
         "each round makes its own pairs; drop --pairs",
         "reflow --teacher {d}/run --rounds 1 --steps 1 --teacher-steps 1 --num-pairs 8 --num-samples 4 --out {d}/own",
-    ),
-    (
-        "evaluate --data digits --cache {d}/cache --checkpoint {d}/averaged --num-samples 8 --num-steps 2 --metrics kid-pixels --sweep ema-sigma=1",
-        "give widths from 0.001 to 0.28 as ema-sigma=0.03,0.05,0.1",
-        "evaluate --data digits --cache {d}/cache --checkpoint {d}/averaged --num-samples 8 --num-steps 2 --metrics kid-pixels --sweep ema-sigma=0.03,0.05,0.1",
     ),
     (
         "evaluate --data digits --cache {d}/cache --checkpoint {d}/run --num-samples 8 --num-steps 2 --metrics kid-pixels --sweep cfg=inf",

@@ -2,7 +2,7 @@
 
 use super::check::{self, step_of};
 use super::meta::{FileMeta, Meta, broken, read_meta};
-use super::{Content, RunInfo, Weights, read_tensors, serialize, write};
+use super::store::{Content, RunInfo, Weights, read_tensors, serialize, write};
 use crate::power_average::{Profile, fit};
 use crate::state::TrainState;
 use crate::{TrainError, files};

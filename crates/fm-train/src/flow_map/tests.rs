@@ -142,9 +142,8 @@ fn guided_targets_equal_pytorchs() {
     assert!(error.contains("no classes to guide to"), "{error}");
 }
 
-/// Two classes of data at -2 and 2 with equal chances, and x0 ~ N(0, 1): a network whose velocity of
-/// a class is that of guidance with the scale omega / (1 - kappa) has the guided velocity for its mean
-/// target.
+/// Two classes of data at -2 and 2 with equal chances, and x0 ~ N(0, 1): a network whose velocity
+/// of a class is that of guidance with the scale omega / (1 - kappa) is the mean of its targets.
 #[test]
 fn the_flow_of_guidance_is_the_mean_of_guided_targets() {
     #[derive(Debug)]
