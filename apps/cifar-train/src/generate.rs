@@ -6,10 +6,11 @@ use fm_app::guidance::Guide;
 use fm_app::process_group::{GeneratedShard, Group};
 use fm_core::field::RowField;
 use fm_core::objective::Objective;
-use fm_core::rng::{Key, Stream, normal_rows};
+use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_solvers::sampler::{Sampler, Samples};
+use fm_solvers::sde::{Noise, SeededNoise};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
@@ -207,19 +208,13 @@ pub(crate) fn batch(
     let dim = r.shape.iter().product::<i64>() as usize;
     let rows = noise.len() / dim.max(1);
     let shape = [&[rows as i64], r.shape.as_slice()].concat();
-    let increments = |step| {
-        upload(
-            &normal_rows(Key::new(r.seed, step, Stream::Increment).from_row(first as u64), rows, dim),
-            &shape,
-            device,
-        )
-    };
     let field = r.field(model, device, first, rows)?;
     let x0 = upload(noise, &shape, device);
+    let noise = SeededNoise::of(&x0, r.seed, first as u64);
     Ok(match frames {
-        Frames::At(times) => r.sampler.trajectory(&field, &r.objective, x0, increments, times)?,
-        Frames::Steps => r.sampler.run(&field, &r.objective, x0, increments, true)?,
-        Frames::None => r.sampler.run(&field, &r.objective, x0, increments, false)?,
+        Frames::At(times) => r.sampler.trajectory(&field, &r.objective, x0, |step| noise.batch(step), times)?,
+        Frames::Steps => r.sampler.run_by(&field, &r.objective, x0, &noise, true)?,
+        Frames::None => r.sampler.run_by(&field, &r.objective, x0, &noise, false)?,
     })
 }
 

@@ -9,7 +9,7 @@ use fm_core::state::{Bound, Tolerance};
 use fm_core::tensor::VelocityModel;
 use fm_solvers::sampler::{Controller, Pace, Sampler, SolverName, Steps};
 use fm_solvers::sde::{Diffusion, Method};
-use fm_solvers::{AdaptiveOptions, Grid, tableau};
+use fm_solvers::{AdaptiveOptions, Grid, SolveError, tableau};
 use std::path::Path;
 
 /// The flags of the solver, the same for every command that integrates.
@@ -28,10 +28,11 @@ pub struct SolveArgs {
     /// file that the command grid wrote, with the solver that it names.
     #[arg(long, value_name = "T,...|FILE.json", conflicts_with_all = ["num_steps", "grid"], hide = true)]
     times: Option<String>,
-    /// Relative tolerance of adaptive steps: one number, or one per dimension (default: 1e-5).
+    /// Relative tolerance of adaptive steps: one number, or one per dimension (default: 1e-5, or 0.01
+    /// with --sde, whose steps are fixed without a tolerance).
     #[arg(long, value_name = "RTOL,...", value_delimiter = ',')]
     rtol: Vec<f64>,
-    /// Absolute tolerance of adaptive steps: one number, or one per dimension (default: 1e-5).
+    /// Absolute tolerance of adaptive steps, in the same form (default: 1e-5, or 0.01 with --sde).
     #[arg(long, value_name = "ATOL,...", value_delimiter = ',')]
     atol: Vec<f64>,
     #[arg(long, help = help_with_default::<Pace>("Whether adaptive step sizes are chosen per sample or per batch"))]
@@ -46,7 +47,7 @@ pub struct SolveArgs {
     ))]
     schedule: Option<PathKind>,
     #[arg(long, value_name = "DIFFUSION", help = help::<Diffusion>(
-        "Sample an SDE instead of the ODE, with this noise variance per unit time"
+        "Sample an SDE instead of the ODE, with this noise"
     ))]
     sde: Option<Diffusion>,
     #[arg(long, value_name = "METHOD", requires = "sde", hide = true, help = help_with_default::<Method>("Solver of the SDE"))]
@@ -121,12 +122,21 @@ impl SolveArgs {
             stochastic: self.sde.map(|diffusion| (self.sde_method.unwrap_or_default(), diffusion)),
             schedule: self.schedule,
         };
-        let chooses = solver.is_adaptive() && self.sde.is_none();
+        let tolerance = !self.rtol.is_empty() || !self.atol.is_empty();
+        let chooses = if self.sde.is_some() { tolerance } else { solver.is_adaptive() };
         let adaptive = chooses && self.num_steps.is_none() && listed.is_none();
         if let (false, Some(flag)) = (adaptive, self.of_adaptive_steps()) {
-            let remedy =
-                if chooses { "drop it, or drop --num-steps and --times" } else { "drop it, or take --solver dopri5" };
+            let remedy = match self.sde {
+                _ if chooses => "drop it, or drop --num-steps and --times",
+                Some(_) => "drop it, or give --rtol without --num-steps and --times",
+                None => "drop it, or take --solver dopri5",
+            };
             bail!("{flag} is for adaptive steps, and these are fixed; {remedy}");
+        }
+        let estimates =
+            !matches!(self.sde, Some(Diffusion::Churn { .. })) && self.sde_method.unwrap_or_default() == Method::Heun;
+        if adaptive && self.sde.is_some() && !estimates {
+            return Err(SolveError::StochasticAdaptive.into());
         }
         if let Some((times, _)) = listed {
             ensure!(grids::rises(&times), "--times must rise from 0 to 1, both included; got {times:?}");
@@ -136,7 +146,8 @@ impl SolveArgs {
         let steps = self.num_steps.unwrap_or(if solver == SolverName::FlowMap { 1 } else { 50 });
         ensure!((1..=most).contains(&steps), "--num-steps is {steps}; choose 1 to {most}");
         if adaptive {
-            ensure!(self.grid.is_none(), "{solver} chooses its own steps; give --num-steps with --grid");
+            let method = if self.sde.is_some() { "--sde with tolerances".to_owned() } else { solver.to_string() };
+            ensure!(self.grid.is_none(), "{method} chooses its own steps; give --num-steps with --grid");
             return Ok(sampler(Steps::Adaptive(self.pace.unwrap_or_default(), self.options())));
         }
         Ok(sampler(Steps::Fixed(self.grid.unwrap_or_default(), steps)))
@@ -156,8 +167,9 @@ impl SolveArgs {
 
     /// Tolerances, controller and limit of adaptive steps.
     pub fn options(&self) -> AdaptiveOptions {
+        let default = if self.sde.is_some() { 1e-2 } else { 1e-5 };
         let bound = |values: &[f64]| match values {
-            [] => Bound::All(1e-5),
+            [] => Bound::All(default),
             [one] => Bound::All(*one),
             each => Bound::Each(each.to_vec()),
         };

@@ -9,11 +9,12 @@ use fm_app::memory::ensure_fits;
 use fm_app::pictures::Point;
 use fm_core::field::RowField;
 use fm_core::objective::Objective;
-use fm_core::rng::{Key, Stream, normal_rows};
+use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_data::Columns;
 use fm_solvers::sampler::{Sampler, Samples, Steps};
+use fm_solvers::sde::SeededNoise;
 use fm_train::trained_source::TrainedSource;
 use tch::{Device, Kind, Tensor};
 
@@ -96,11 +97,9 @@ impl<'a> Drawer<'a> {
         classes: &[i64],
         frames: bool,
     ) -> anyhow::Result<Samples<Tensor>> {
-        let dim = self.columns.dim();
-        let shape = [rows as i64, dim as i64];
-        let noise =
-            |step| upload(&normal_rows(Key::new(seed, step, Stream::Increment), rows, dim), &shape, self.device);
-        Ok(sampler.run(&self.field(classes, sampler)?, self.objective, self.start(rows, seed)?, noise, frames)?)
+        let start = self.start(rows, seed)?;
+        let noise = SeededNoise::of(&start, seed, 0);
+        Ok(sampler.run_by(&self.field(classes, sampler)?, self.objective, start, &noise, frames)?)
     }
 
     /// Samples in the table's units, with these classes if the model is conditional, and the

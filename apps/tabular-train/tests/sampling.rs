@@ -99,17 +99,17 @@ fn a_sample_does_not_depend_on_its_company() {
     let d = dir.path().display();
     succeed(&format!("train --data 8gaussians --rows 2000 --steps 100 --sample-every 0 --out {d}/run"));
     let sample = |flags: &str| {
-        succeed(&format!(
-            "sample --checkpoint {d}/run --solver dopri5 --rtol 1e-3 --atol 1e-3 {flags} --out {d}/s.csv"
-        ));
+        succeed(&format!("sample --checkpoint {d}/run {flags} --out {d}/s.csv"));
         columns(&dir.path().join("s.csv"), 0)
     };
     let off = |flags: &str| {
         let (few, many) = (sample(&format!("--num-samples 4 {flags}")), sample(&format!("--num-samples 200 {flags}")));
         few.concat().iter().zip(many.concat()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
     };
-    let (own, shared) = (off(""), off("--pace per-batch"));
-    assert!(own < 2e-4 && shared > 10.0 * own, "{own} {shared}");
+    for steps in ["--solver dopri5 --rtol 1e-3 --atol 1e-3", "--sde sigma --rtol 0.02 --atol 0.02"] {
+        let (own, shared) = (off(steps), off(&format!("{steps} --pace per-batch")));
+        assert!(own < 2e-4 && shared > 10.0 * own, "{own} {shared}");
+    }
 }
 
 #[test]
@@ -137,6 +137,11 @@ fn sampling_requests_that_cannot_be() {
         ("solve one.csv --start wide.csv", "of 2 as the means"),
         ("solve one.csv --path schroedinger-bridge", "time_clip"),
         ("solve one.csv --path constant-noise --sde sigma", "noise of its own"),
+        ("sample --sde sigma --sde-method euler-maruyama --atol 0.1", "only heun without churn has an error estimate"),
+        ("sample --sde sigma --rtol 0.1 --num-steps 3", "or drop --num-steps"),
+        ("sample --sde sigma --max-evaluations 9", "or give --rtol"),
+        ("sample --sde sigma --rtol 0.1 --grid edm", "--sde with tolerances chooses its own steps"),
+        ("sample --sde sigma --rtol 0.1 --max-evaluations 9", "used up the allowed evaluations"),
     ] {
         let words: Vec<String> = words
             .split(' ')

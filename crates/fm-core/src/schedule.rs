@@ -75,6 +75,20 @@ pub fn change(trained: &impl ProbPath, sampled: &impl ProbPath, r: f64) -> Resul
     if finite { Ok(change) } else { Err(Error::SingularPrediction { what: what(), t: r }) }
 }
 
+/// The time at which the noise level sigma / alpha of an affine path, which falls with t, is `level`;
+/// `None` if the path does not have this level.
+///
+/// ```
+/// use fm_core::path::PathKind;
+/// use fm_core::schedule::time_of_level;
+/// assert!(time_of_level(&PathKind::Linear, 3.0).is_some_and(|t| (t - 0.25).abs() < 1e-15)); // (1 - t) / t = 3
+/// assert_eq!(time_of_level(&"linear-sigma-min:0.5".parse::<PathKind>()?, 0.1), None);
+/// # Ok::<(), fm_core::choice::ChoiceError>(())
+/// ```
+pub fn time_of_level(path: &impl ProbPath, level: f64) -> Option<f64> {
+    locate(path, &Coefficients { alpha: 1.0, sigma: level, ..Coefficients::default() })
+}
+
 /// The time at which `path` has the ratio alpha / sigma of `wanted`: the zero of alpha(t) sigma -
 /// sigma(t) alpha, which increases with t.
 fn locate(path: &impl ProbPath, wanted: &Coefficients) -> Option<f64> {

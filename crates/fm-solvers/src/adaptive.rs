@@ -96,7 +96,7 @@ pub(crate) fn integrate<S: OdeState>(
             error.assign_combination(Weights::new(trial.h, low, &k).terms());
             norm = step_state::damped(norm, S::error_norm(&error, &x, &next, &options.tolerance));
         }
-        if state.judge(trial, norm, tableau.order, options) {
+        if state.judge(trial, norm, tableau.order as f64, options) {
             let mut step = Step { field, tableau, t, h, end: state.t(), x: &x, next: &next, k: &mut k, evaluations: 0 };
             let stopped = observer.step(&mut step)?;
             state.stats.evaluations += step.evaluations;

@@ -69,8 +69,12 @@ impl PidController {
     /// steps, latest first. A NaN error counts as infinite. If the bounds are in the wrong order
     /// (which a solver rejects), the result is the upper one.
     pub fn factor(&self, order: usize, errors: [f64; 3]) -> f64 {
+        self.factor_of(order as f64, errors)
+    }
+
+    /// [`factor`](Self::factor) for an error that grows as the power k of the step size.
+    pub(crate) fn factor_of(&self, k: f64, errors: [f64; 3]) -> f64 {
         let Self { proportional: p, integral: i, derivative: d, .. } = *self;
-        let k = order as f64;
         let [now, before, earlier] = errors.map(|e| if e.is_nan() { f64::INFINITY } else { e.max(1e-10) });
         let mut factor = self.safety * now.powf(-(p + i + d) / k);
         if p + 2.0 * d != 0.0 {

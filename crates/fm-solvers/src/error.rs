@@ -31,9 +31,9 @@ pub enum SolveError {
         "cannot step along this time grid: it needs at least two finite times that only rise or only fall; correct the times"
     )]
     Grid,
-    /// Stochastic sampling with adaptive steps.
+    /// Adaptive steps of a stochastic method without an error estimate.
     #[error(
-        "cannot choose the steps of stochastic sampling: it has no error estimate; give a number of steps, or their times"
+        "cannot choose the steps of this stochastic method: only heun without churn has an error estimate; use that, or give a number of steps"
     )]
     StochasticAdaptive,
     /// A network that does not declare the shape of its rows.

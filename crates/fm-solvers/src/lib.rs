@@ -15,7 +15,7 @@
 //! | [`flow_map`] | jumps of a flow map |
 //! | [`per_sample`] | adaptive steps per row of a batch |
 //! | [`solution`], [`error`] | the result and its cost; errors |
-//! | [`sde`] | stochastic sampling with the same marginals |
+//! | [`sde`] | stochastic sampling with the same marginals: fixed and adaptive steps, churn |
 //! | [`sampler`] | a solver and its steps as one value: from a source to samples |
 //! | [`straightness`] | straightness of trajectories |
 //!
@@ -46,6 +46,7 @@ pub mod learned_grid;
 #[cfg(feature = "tch")]
 pub mod likelihood;
 pub mod multistep;
+mod pace;
 pub mod per_sample;
 mod piece;
 mod record;

@@ -12,6 +12,13 @@ pub(crate) struct Trial {
     last: bool,
 }
 
+impl Trial {
+    /// The same step with another end before the end of the solve.
+    pub(crate) fn up_to(self, end: f64) -> Self {
+        Self { h: end - self.t, last: false, ..self }
+    }
+}
+
 /// Everything about one trajectory except its state.
 #[derive(Debug, Clone)]
 pub(crate) struct StepState {
@@ -61,7 +68,8 @@ impl StepState {
     }
 
     /// Returns whether a step with this error is accepted, and chooses the size of the next step.
-    pub(crate) fn judge(&mut self, trial: Trial, error: f64, order: usize, options: &AdaptiveOptions) -> bool {
+    /// The error grows as the power `order` of the step size.
+    pub(crate) fn judge(&mut self, trial: Trial, error: f64, order: f64, options: &AdaptiveOptions) -> bool {
         let control = &options.control;
         if !error.is_finite() {
             // There is no error to estimate from: shrink the step until the failing time is located
@@ -77,15 +85,14 @@ impl StepState {
         if error > 1.0 {
             self.stats.rejected += 1;
             self.rejected = true;
-            self.h =
-                trial.h.abs() * (control.safety * error.powf(-1.0 / order as f64)).max(control.min_factor).min(1.0);
+            self.h = trial.h.abs() * (control.safety * error.powf(-1.0 / order)).max(control.min_factor).min(1.0);
             return false;
         }
         self.stats.accepted += 1;
         self.stats.smallest_step = self.stats.smallest_step.min(trial.h.abs());
         self.t = if trial.last { self.end } else { trial.t + trial.h };
         self.errors = [error, self.errors[0], self.errors[1]];
-        let factor = control.factor(order, self.errors);
+        let factor = control.factor_of(order, self.errors);
         let size = trial.h.abs() * if self.rejected { factor.min(1.0) } else { factor };
         // A proposed size below the minimum is raised to it; only a rejection can require a smaller
         // step.

@@ -271,7 +271,9 @@ pub(super) fn sections() -> String {
             b.controller(name)
         }),
         section::<Diffusion>("Diffusions of stochastic sampling", "--sde", b, "--num-steps 4", &|name| {
-            b.moments(&format!("--sde {name} --num-steps 100"))
+            let said = b.moments(&format!("--sde {name} --num-steps 100"));
+            let churn = "steps: Karras et al. (2022), algorithm 2, transcribed in NumPy, to 1e-6 (`crates/fm-solvers/tests/churn.rs`)";
+            if name == "churn" { said.replace("paths: torchsde's to 1e-11 (`crates/fm-solvers/tests/sde.rs`)", churn) } else { said }
         }),
         section::<Method>("Methods of stochastic sampling", "--sde-method", b, "--sde sigma --num-steps 4", &|name| {
             let steps = if name == "heun" { 60 } else { 500 };

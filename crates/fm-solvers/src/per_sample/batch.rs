@@ -161,7 +161,7 @@ impl<'a, S: OdeState + RowState, F: RowField<S> + ?Sized> Batch<'a, S, F> {
         let mut accepted = Vec::with_capacity(trials.len());
         for (i, (row, trial)) in self.rows.iter_mut().zip(&trials).enumerate() {
             row.state.stats.evaluations += self.tableau.stages() - 1;
-            if row.state.judge(*trial, norms[i], self.tableau.order, self.options) {
+            if row.state.judge(*trial, norms[i], self.tableau.order as f64, self.options) {
                 accepted.push(i);
             }
         }

@@ -21,7 +21,6 @@
 
 #[cfg(feature = "tch")]
 mod conditional;
-mod control;
 mod guided;
 #[cfg(feature = "tch")]
 mod network;
@@ -31,16 +30,16 @@ mod steps;
 
 #[cfg(feature = "tch")]
 pub use crate::guidance::Guidance;
+pub use crate::pace::{Controller, Pace};
 pub use crate::tableau::SolverName;
 #[cfg(feature = "tch")]
 pub use conditional::ConditionalSampler;
-pub use control::{Controller, Pace};
 pub use own::run_with;
 #[cfg(feature = "tch")]
 pub use own::{sample_guided_with, sample_with};
 pub use steps::Steps;
 
-use crate::sde::{self, Diffusion, Method};
+use crate::sde::{self, AdaptiveSde, Diffusion, Method, Noise, PerStep};
 use crate::tableau::SolverMethod;
 use crate::{AdaptiveOptions, Grid, SaveAt, Solution, SolveError, Stats, StopReason};
 use crate::{adaptive, fixed, flow_map, multistep, per_sample};
@@ -149,7 +148,8 @@ impl Sampler {
     }
 
     /// Integrates x0 to samples with a network trained for `objective`. `noise(i)` returns the
-    /// standard normal noise of step i, shaped as the batch; only stochastic sampling calls it.
+    /// standard normal noise of step i, or of node i of a [Brownian tree](crate::sde::brownian) for
+    /// adaptive steps, shaped as the batch; only stochastic sampling calls it.
     /// `frames` saves intermediate states.
     ///
     /// # Errors
@@ -161,6 +161,29 @@ impl Sampler {
         objective: &Objective<P, T, W, L>,
         x0: S,
         noise: impl Fn(u64) -> S,
+        frames: bool,
+    ) -> Result<Samples<S>, SolveError>
+    where
+        S: OdeState + RowState,
+        P: ProbPath,
+        T: TimeDistribution,
+        W: TimeWeight,
+        L: RowLoss,
+    {
+        self.run_by(network, objective, x0, &PerStep(noise), frames)
+    }
+
+    /// As [`run`](Self::run), with noise by number and row, which adaptive stochastic steps per sample
+    /// draw for the rows that need it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_by<S, P, T, W, L>(
+        &self,
+        network: &impl RowField<S>,
+        objective: &Objective<P, T, W, L>,
+        x0: S,
+        noise: &impl Noise<S>,
         frames: bool,
     ) -> Result<Samples<S>, SolveError>
     where
@@ -199,7 +222,7 @@ impl Sampler {
         L: RowLoss,
     {
         SaveAt::At(times).check((0.0, 1.0))?;
-        self.run_saving(network, objective, x0, noise, Save::At(times))
+        self.run_saving(network, objective, x0, &PerStep(noise), Save::At(times))
     }
 
     fn run_saving<S, P, T, W, L>(
@@ -207,7 +230,7 @@ impl Sampler {
         network: &impl RowField<S>,
         objective: &Objective<P, T, W, L>,
         x0: S,
-        noise: impl Fn(u64) -> S,
+        noise: &impl Noise<S>,
         save: Save<'_>,
     ) -> Result<Samples<S>, SolveError>
     where
@@ -239,7 +262,7 @@ impl Sampler {
         frames: bool,
     ) -> Result<Samples<S>, SolveError> {
         let save = if frames { Save::Frames } else { Save::End };
-        self.solve_saving(field, path, span, x0, noise, save)
+        self.solve_saving(field, path, span, x0, &PerStep(noise), save)
     }
 
     fn solve_saving<S: OdeState + RowState>(
@@ -248,7 +271,7 @@ impl Sampler {
         path: &impl ProbPath,
         span: (f64, f64),
         x0: S,
-        noise: impl Fn(u64) -> S,
+        noise: &impl Noise<S>,
         save: Save<'_>,
     ) -> Result<Samples<S>, SolveError> {
         let times = save.times(span)?;
@@ -261,8 +284,16 @@ impl Sampler {
             (Steps::Adaptive(Pace::PerBatch, options), None) => {
                 adaptive::solve(&SharedTime(field), x0, span, self.solver.tableau()?, options, every)?
             }
-            (Steps::Adaptive(..), Some(_)) => {
-                return Err(SolveError::StochasticAdaptive);
+            (Steps::Adaptive(pace, options), Some((method, diffusion))) => {
+                if method != Method::Heun {
+                    return Err(SolveError::StochasticAdaptive);
+                }
+                if matches!(save, Save::At(_)) {
+                    return Err(SolveError::NoInterpolant);
+                }
+                let output = if times.is_empty() { SaveAt::End } else { SaveAt::At(&times) };
+                let how = AdaptiveSde { pace: *pace, options: options.clone(), ..AdaptiveSde::new(diffusion) };
+                return Ok(finish_rows(sde::solve_adaptive(&field, path, x0, span, &how, noise, output)?));
             }
             (steps, None) => match self.solver.method() {
                 SolverMethod::RungeKutta(tableau) => {
@@ -273,7 +304,9 @@ impl Sampler {
                 }
                 SolverMethod::FlowMap => flow_map::solve(&field, x0, &steps.grid(span)?, every)?,
             },
-            (steps, Some(how)) => sde::solve(&SharedTime(field), path, x0, &steps.grid(span)?, how, noise, every)?,
+            (steps, Some(how)) => {
+                sde::solve(&SharedTime(field), path, x0, &steps.grid(span)?, how, |i| noise.batch(i), every)?
+            }
         };
         Ok(solution.into())
     }
@@ -325,55 +358,4 @@ fn finish_rows<S>(solution: per_sample::BatchSolution<S>) -> Samples<S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::PidController;
-
-    #[test]
-    fn samplers_are_read_as_they_were_written() {
-        let list = fm_core::state::Tolerance::new(vec![1e-3, 1e-4], 1e-6);
-        let options = AdaptiveOptions { tolerance: list, max_step: 0.25, ..AdaptiveOptions::default() };
-        let samplers = [
-            Sampler { schedule: Some("cosine".parse().unwrap()), ..Sampler::euler(3) },
-            Sampler::dopri5(1e-4),
-            Sampler::new(SolverName::Tsit5, Steps::Adaptive(Pace::PerBatch, options)),
-            Sampler { stochastic: Some((Method::default(), "sigma:0.5".parse().unwrap())), ..Sampler::midpoint(5) },
-        ];
-        for sampler in samplers {
-            let text = serde_json::to_string(&sampler).unwrap();
-            assert_eq!(serde_json::from_str::<Sampler>(&text).unwrap(), sampler, "{text}");
-        }
-        let short: Sampler = serde_json::from_str(r#"{"solver": "rk4", "steps": {"fixed": ["uniform", 8]}}"#).unwrap();
-        assert_eq!(short, Sampler::rk4(8));
-        assert!(serde_json::from_str::<Sampler>(r#"{"solver": "rk5", "steps": {"listed": []}}"#).is_err());
-    }
-
-    #[test]
-    fn samplers_that_differ_in_any_value_have_different_keys() {
-        let adaptive = |pace, options| Sampler { steps: Steps::Adaptive(pace, options), ..base() };
-        fn base() -> Sampler {
-            Sampler::fixed(SolverName::Dopri5, 10)
-        }
-        let options = || AdaptiveOptions::default();
-        let samplers = [
-            base(),
-            Sampler::fixed(SolverName::Dopri5, 11),
-            Sampler::fixed(SolverName::Tsit5, 10),
-            Sampler { steps: Steps::Listed(vec![0.0, 0.5, 1.0]), ..base() },
-            Sampler { steps: Steps::Listed(vec![0.0, 0.25, 1.0]), ..base() },
-            adaptive(Pace::PerSample, options()),
-            adaptive(Pace::PerBatch, options()),
-            adaptive(Pace::PerSample, AdaptiveOptions { control: PidController::PI, ..options() }),
-            adaptive(
-                Pace::PerSample,
-                AdaptiveOptions { control: PidController { safety: 0.8, ..PidController::I }, ..options() },
-            ),
-            adaptive(Pace::PerSample, AdaptiveOptions { max_step: 0.125, ..options() }),
-        ];
-        // The readable text is the same for the last four.
-        assert_eq!(samplers[5].describe(), samplers[9].describe());
-        for (i, a) in samplers.iter().enumerate() {
-            assert!(samplers[..i].iter().all(|b| a.key() != b.key()), "{}", a.key());
-        }
-    }
-}
+mod tests;

@@ -3,9 +3,10 @@
 use super::{Sampler, Samples};
 use crate::SolveError;
 use crate::guidance::{Guidance, Guided, Unconditional};
+use crate::sde::SeededNoise;
 use fm_core::FlowMatching;
 use fm_core::field::RowField;
-use fm_core::rng::{Key, Stream, normal_rows};
+use fm_core::rng::{Key, Stream};
 use fm_core::state::RowCombination;
 use fm_core::tensor::{VelocityModel, flat_rows, upload};
 use ndarray::{Array2, ArrayView2};
@@ -90,10 +91,8 @@ impl Sampler {
         x0: Tensor,
         seed: u64,
     ) -> Result<Samples<Tensor>, SolveError> {
-        let (shape, device, rows) = (x0.size(), x0.device(), x0.rows());
-        let dim = x0.numel().checked_div(rows).unwrap_or(0);
-        let noise = |step| upload(&normal_rows(Key::new(seed, step, Stream::Increment), rows, dim), &shape, device);
-        self.run(field, &flow.objective, x0, noise, false)
+        let noise = SeededNoise::of(&x0, seed, 0);
+        self.run_by(field, &flow.objective, x0, &noise, false)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The steps of a sampler.
 
-use super::control::Pace;
 use super::saving::within;
+use crate::pace::Pace;
 use crate::{AdaptiveOptions, Grid, SolveError};
 use fm_core::choice::Choice;
 use serde::{Deserialize, Serialize};

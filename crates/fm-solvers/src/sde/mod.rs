@@ -13,11 +13,17 @@
 //! | Euler-Maruyama | 1 | n |
 //! | stochastic Heun, noise of both ends averaged | 2 | 2 n - 1 |
 //!
+//! These methods take the steps of a grid; [`solve_adaptive`] chooses them. [`Diffusion::Churn`] adds
+//! noise between the steps of the ODE instead, as in algorithm 2 of Karras et al., with 2 n - 1
+//! evaluations: before a step, noise leads from the level s = sigma / alpha back to (1 + gamma) s,
+//! with gamma = min(s_churn / n, sqrt(2) - 1); the step is Heun's, and Euler's to s = 0.
+//!
 //! The last step sets x to the expected data point E\[x1 | x_t\] (denoising), because the score is
 //! singular where the noise ends.
 //!
 //! Sources: Song et al., "Score-Based Generative Modeling through SDEs" (2021); Ma et al., "SiT"
-//! (2024), sections 2.4 and 3.4; Kloeden and Platen, "Numerical Solution of SDEs" (1992), ch. 15.
+//! (2024), sections 2.4 and 3.4; Kloeden and Platen, "Numerical Solution of SDEs" (1992), ch. 15;
+//! Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models" (2022).
 //!
 //! ```
 //! use fm_core::path::PathKind;
@@ -38,60 +44,28 @@
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
+mod adaptive;
+pub mod brownian;
+mod churn;
+mod diffusion;
+mod noise;
+
+pub use adaptive::{AdaptiveSde, solve_adaptive, solve_adaptive_partial};
+pub use diffusion::{Diffusion, Method};
+#[cfg(feature = "tch")]
+pub use noise::SeededNoise;
+pub use noise::{Noise, PerStep};
+
 use crate::fixed::check_grid;
 use crate::record::Record;
 use crate::step::{fitting, is_finite, velocity};
 use crate::{SaveAt, Solution, SolveError, Stats, StopReason};
-use fm_core::choice::{Choice, Domain};
+use churn::Churn;
+use fm_core::choice::Choice;
 use fm_core::field::VelocityField;
 use fm_core::path::{Coefficients, ProbPath};
 use fm_core::prediction::{Conversion, Prediction};
 use fm_core::state::OdeState;
-
-fm_core::choice! {
-    /// g(t)^2, the variance of the noise per unit time, where sigma(t) is the path's weight of the
-    /// source.
-    pub enum Diffusion("diffusion") {
-        /// g^2 = scale.
-        Constant = "constant" {
-            /// Variance per unit time.
-            scale = 1.0, Domain::within(0.0, 1e6)
-        },
-        /// g^2 = scale sigma(t).
-        Sigma = "sigma" {
-            /// Variance per unit time at the source.
-            scale = 1.0, Domain::within(0.0, 1e6)
-        },
-        /// g^2 = scale sigma(t)^2.
-        SigmaSquared = "sigma-squared" {
-            /// Variance per unit time at the source.
-            scale = 1.0, Domain::within(0.0, 1e6)
-        },
-    }
-}
-
-impl Diffusion {
-    /// g(t)^2 at a point of a path.
-    pub fn variance(&self, c: &Coefficients) -> f64 {
-        match *self {
-            Self::Constant { scale } => scale,
-            Self::Sigma { scale } => scale * c.sigma,
-            Self::SigmaSquared { scale } => scale * c.sigma * c.sigma,
-        }
-    }
-}
-
-fm_core::choice! {
-    /// The stochastic method.
-    #[derive(Default)]
-    pub enum Method("stochastic method") {
-        /// One evaluation per step.
-        EulerMaruyama = "euler-maruyama",
-        /// Two evaluations per step, second order in distribution.
-        #[default]
-        Heun = "heun",
-    }
-}
 
 /// Integrates `x` along an increasing `grid`. `noise(i)` returns the noise of step i, standard
 /// normal and shaped as the state.
@@ -137,17 +111,33 @@ pub fn solve_partial<S: OdeState>(
         return Err(SolveError::NoInterpolant);
     }
     diffusion.validate()?;
-    let plan = Plan::new(path, grid, method, diffusion)?;
     field.check(&x)?;
+    if let Diffusion::Churn { s_churn, s_min, s_max, s_noise } = diffusion {
+        let plan = churn::Plan::new(path, grid, method, Churn { s_churn, s_min, s_max, s_noise })?;
+        return twice(|careful| plan.pass(field, &x, &noise, output, careful));
+    }
+    let plan = Plan::new(path, grid, method, diffusion)?;
+    twice(|careful| plan.pass(field, &x, &noise, output, careful))
+}
+
+/// A pass over all steps, and if the result is not finite, a careful one.
+fn twice<S: OdeState>(pass: impl Fn(bool) -> Result<Solution<S>, SolveError>) -> Result<Solution<S>, SolveError> {
     S::untracked(|| {
-        let solution = plan.pass(field, &x, &noise, output, false)?;
+        let solution = pass(false)?;
         if is_finite(&solution.x) {
             return Ok(solution);
         }
-        let mut careful = plan.pass(field, &x, &noise, output, true)?;
+        let mut careful = pass(true)?;
         careful.stats.evaluations += solution.stats.evaluations;
         Ok(careful)
     })
+}
+
+/// The drift v + g^2 / 2 s at one time as a combination of x and v, and g.
+fn drift(c: &Coefficients, diffusion: Diffusion) -> Result<(Conversion, f64), fm_core::Error> {
+    let (score, variance) = (Prediction::Velocity.to(Prediction::Score, c)?, diffusion.variance(c));
+    let half = 0.5 * variance;
+    Ok((Conversion { x: half * score.x, prediction: 1.0 + half * score.prediction }, variance.sqrt()))
 }
 
 /// The steps of a grid on a path.
@@ -169,13 +159,7 @@ impl<'a> Plan<'a> {
     ) -> Result<Self, fm_core::Error> {
         path.check()?;
         let (before, last) = (&grid[..grid.len() - 1], grid[grid.len() - 1]);
-        let drift = |t: &f64| {
-            let c = path.at(*t)?;
-            let (score, variance) = (Prediction::Velocity.to(Prediction::Score, &c)?, diffusion.variance(&c));
-            let half = 0.5 * variance;
-            Ok((Conversion { x: half * score.x, prediction: 1.0 + half * score.prediction }, variance.sqrt()))
-        };
-        let drifts = before.iter().map(drift).collect::<Result<_, fm_core::Error>>()?;
+        let drifts = before.iter().map(|t| drift(&path.at(*t)?, diffusion)).collect::<Result<_, fm_core::Error>>()?;
         let denoise = Prediction::Velocity.to(Prediction::Data, &path.at(before[before.len() - 1])?)?;
         // The path may be singular at the last time, but the time must be valid.
         if last > 1.0 {
