@@ -111,7 +111,7 @@ mod tests {
         guard.watch(now.id()).unwrap();
         drop(guard.0.stdin.take());
         let (killed, left) = (ends(&mut now), before.try_wait().unwrap().is_none());
-        [before.kill(), now.kill()].into_iter().for_each(|ended| drop(ended));
+        [before.kill(), now.kill()].into_iter().for_each(drop);
         assert!(killed && left && guard.0.wait().unwrap().success());
     }
 

@@ -184,7 +184,7 @@ mod tests {
     fn a_continued_log_has_what_was_left_and_what_follows() {
         let lost = Damage::Missing.apply(WHOLE, 1);
         let text = |name| continued(name, &lost, WHOLE, 4).iter().map(|b| b.len()).collect::<Vec<_>>();
-        assert_eq!(continued(LOG, &lost, WHOLE, 4), [lost.clone()]);
+        assert_eq!(continued(LOG, &lost, WHOLE, 4), std::slice::from_ref(&lost));
         assert_eq!(text(MOMENTS), [lost.len(), WHOLE.len()]);
         let doubled = Damage::Repeated.apply(WHOLE, 1);
         assert_eq!(continued(LOG, &doubled, WHOLE, 4), [WHOLE]);
