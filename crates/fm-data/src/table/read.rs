@@ -379,7 +379,7 @@ mod tests {
             ("a|b\n1|2\n3|4\n", CsvOptions::default(), "'1|2' has '|' between numbers; separate columns by"),
             ("1 1:0.5 2:0.7\n0 1:0.2 2:0.1\n", CsvOptions::default(), "has ':' between numbers"),
             ("a,b\n1,2\n3,x\n", CsvOptions::default(), "line 3, column 2 (b): 'x' is not"),
-            ("a,b\n1,\n", CsvOptions::default(), "line 2, column 2 (b): nothing is not"),
+            ("a,b\n1,\n", CsvOptions::default(), "line 2, column 2 (b): the field is empty"),
             (",0,1\n0,5,6\n", CsvOptions::default(), "set header to yes if the line has names"),
             ("1\nNaN\n", CsvOptions::default(), "line 2, column 1 (1): 'NaN'"),
             ("1\ninf\n", CsvOptions::default(), "line 2, column 1"),
