@@ -13,7 +13,8 @@ use std::time::Duration;
 
 /// The patience is the first argument; groups arrive as lines, `over` ends those so far, and `done`
 /// is the last line of a launcher that ends by itself. A group that has ended is not looked at
-/// again, because its number may become that of another one. The fields of `stat` after the name are state, parent and group.
+/// again, because its number may become that of another one. The fields of `stat` after the name
+/// are state, parent and group.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 groups=

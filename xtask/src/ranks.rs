@@ -44,8 +44,8 @@ impl Ranks {
     }
 
     /// Waits for all processes, and passes Ctrl-C on: `interrupts` counts those since the launch
-    /// began. Returns the place of the first one that failed, if any. The processes still have their
-    /// numbers until [`end`](Self::end).
+    /// began. Returns the place of the first one that failed, if any. The processes still have
+    /// their numbers until [`end`](Self::end).
     pub(crate) fn wait(&mut self, interrupts: &AtomicUsize, patience: Patience) -> Option<usize> {
         let (mut first, mut sent): (Option<usize>, _) = (None, 0);
         let (mut until, mut given_up): (Option<Instant>, Option<Instant>) = (None, None);

@@ -15,10 +15,11 @@
 use crate::MetricError;
 use crate::moments::Gaussian;
 use fm_core::budget::{self, Budget, Metered, check_zip, limits};
+use fm_core::message;
 use ndarray::{Array0, Array1, Array2, ArrayD, Dimension};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, WriteNpyExt};
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Write};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
@@ -29,6 +30,9 @@ const MOST: u64 = 1 << 15;
 
 /// Maximum size of an `.npy` in addition to its numbers, in bytes.
 const HEADER: u64 = 1 << 12;
+
+/// The bytes before the name of a member.
+const LOCAL: u64 = 30;
 
 /// The largest number of samples that f64 holds exactly.
 const COUNT: f64 = 9_007_199_254_740_992.0;
@@ -52,13 +56,16 @@ pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
         ZipError::Io(e) => zip(e.to_string()),
         e => zip(e.to_string()),
     })?;
+    budget.count(archive.len()).map_err(|over| broken(over.cause()))?;
+    let has_count = archive.index_for_name("count.npy").is_some();
     let mut array = |name: &str, most: u64| member(&mut archive, name, most, &mut budget);
     let mean = array("mu", 8 * MOST + HEADER).map_err(broken)?;
     let d = mean.len();
     let covariance = array("sigma", 8 * (d * d) as u64 + HEADER).map_err(broken)?;
     // A number of samples that is none is not one of this program's.
     let whole = |n: &f64| *n >= 1.0 && *n <= COUNT && n.fract() == 0.0;
-    let count = array("count", HEADER).ok().and_then(|a| a.first().copied()).filter(whole).map(|n| n as usize);
+    let counted = if has_count { Some(array("count", HEADER).map_err(broken)?) } else { None };
+    let count = counted.and_then(|a| a.first().copied()).filter(whole).map(|n| n as usize);
     let shapes = format!("mu is of shape {:?} and sigma of {:?}", mean.shape(), covariance.shape());
     let wrong = |_| broken(shapes.clone());
     let mean: Array1<f64> = mean.into_dimensionality().map_err(wrong)?;
@@ -66,9 +73,32 @@ pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     if mean.is_empty() || covariance.dim() != (d, d) {
         return Err(broken(shapes));
     }
+    same_names(archive).map_err(broken)?;
     let gaussian = Gaussian { mean, covariance, count };
     gaussian.problem().map_or(Ok(()), |problem| Err(broken(problem)))?;
     Ok(gaussian)
+}
+
+/// Compares the names in the directory with those before the members: a damaged name would hide a
+/// member.
+fn same_names(mut archive: Archive) -> Result<(), String> {
+    let mut members = Vec::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index).map_err(|e| e.to_string())?;
+        members.push((entry.header_start(), entry.name_raw().to_vec()));
+    }
+    let mut file = archive.into_inner();
+    for (start, name) in members {
+        let mut found = vec![0; name.len()];
+        let mut header = [0; LOCAL as usize];
+        let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut header));
+        read.and_then(|()| file.read_exact(&mut found)).map_err(|e| format!("a member has no name ({e})"))?;
+        let length = usize::from(u16::from_le_bytes([header[26], header[27]]));
+        if found != name || length != name.len() {
+            return Err(format!("its member {} has two names", message::name(&String::from_utf8_lossy(&name))));
+        }
+    }
+    Ok(())
 }
 
 /// Reads an array from an archive, up to a limit in bytes.
@@ -78,7 +108,14 @@ fn member(archive: &mut Archive, name: &str, most: u64, budget: &mut Budget) -> 
         return Err(format!("its {name} claims {} bytes, more than fit", entry.size()));
     }
     let (mut bytes, size) = (Vec::new(), entry.size());
-    entry.take(size).read_to_end(&mut bytes).map_err(|e| format!("its {name} cannot be read ({e})"))?;
+    // The checksum is compared at the end of the entry, which is behind its last byte.
+    entry
+        .take(size.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|e| format!("its {name} cannot be read ({e})"))?;
+    if bytes.len() as u64 != size {
+        return Err(format!("its {name} is not of the {size} bytes that it claims"));
+    }
     numbers(bytes).map_err(|e| format!("its {name} cannot be read ({e})"))
 }
 

@@ -11,6 +11,7 @@ mod pages;
 mod prose;
 mod publish;
 mod quotes;
+mod readers;
 mod tidy;
 
 use clap::{Parser, Subcommand};

@@ -19,7 +19,7 @@ const LONGEST_FILE: usize = 400;
 type Check = fn() -> anyhow::Result<Vec<String>>;
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let checks: [(&str, Check); 11] = [
+    let checks: [(&str, Check); 12] = [
         ("torch-free crates stay torch-free", torch_free),
         ("sibling crates do not depend on each other", siblings),
         ("dependency trees stay light", heavy),
@@ -30,6 +30,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         ("pages are in the book, and links lead somewhere", pages),
         ("quoted messages are those of the programs", quotes),
         ("error texts have cause and remedy", errors),
+        ("files are read with a budget", readers),
         ("crates are ready for crates.io and docs.rs", crate::publish::check),
     ];
     let mut problems = 0;
@@ -131,6 +132,10 @@ fn quotes() -> anyhow::Result<Vec<String>> {
 
 fn errors() -> anyhow::Result<Vec<String>> {
     crate::errors::check(&sources()?)
+}
+
+fn readers() -> anyhow::Result<Vec<String>> {
+    crate::readers::check(&sources()?)
 }
 
 /// Rust files under version control, and new ones that are not ignored.

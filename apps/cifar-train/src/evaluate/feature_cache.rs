@@ -105,4 +105,16 @@ mod tests {
         assert_eq!(open().rows("a.f32", 8).unwrap().count(), 1);
         assert_eq!(Store::open(dir.path(), &json!({ "of": "that" })).unwrap().rows("a.f32", 8).unwrap().count(), 0);
     }
+
+    /// A sparse file would be read for hours.
+    #[test]
+    fn files_that_are_too_long_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), &json!({ "of": "this" })).unwrap();
+        let length = fm_core::budget::limits::CACHE.longest + 1;
+        File::create(store.path("long.f32")).and_then(|file| file.set_len(length)).unwrap();
+        let text = format!("{:#}", store.rows("long.f32", 8).unwrap_err());
+        assert!(text.contains("more than 1099511627776; remove it"), "{text}");
+        assert_eq!(std::fs::metadata(store.path("long.f32")).unwrap().len(), length);
+    }
 }

@@ -2,6 +2,7 @@
 //! of its number and its bytes follows each row. Rows are only ever appended.
 
 use anyhow::{Context, ensure};
+use fm_core::budget::{Budget, limits};
 use fm_train::TrainError;
 use fm_train::files::open_plain;
 use ndarray::Array2;
@@ -17,6 +18,8 @@ pub(crate) struct Rows {
     /// Bytes per row, without its checksum.
     width: usize,
     count: usize,
+    /// What one reading may cost.
+    budget: Budget,
 }
 
 /// Bytes of a row's checksum.
@@ -37,8 +40,11 @@ impl Rows {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = open_plain(&path, &mut options).map_err(TrainError::io("open", &path))?;
-        let whole = (file.metadata()?.len() / (width + CHECKSUM) as u64) as usize;
-        let mut rows = Self { path, file, width, count: whole };
+        let length = file.metadata()?.len();
+        let whole = (length / (width + CHECKSUM) as u64) as usize;
+        let budget = Budget::new(&limits::CACHE, length).and_then(|budget| budget.count(whole).map(|()| budget));
+        let budget = budget.with_context(|| format!("cannot use {}", path.display()))?;
+        let mut rows = Self { path, file, width, count: whole, budget };
         rows.count = rows.intact(whole)?;
         rows.file.set_len((rows.count * (width + CHECKSUM)) as u64)?;
         Ok((rows, whole))
@@ -47,7 +53,7 @@ impl Rows {
     /// The number of rows before the first damaged one.
     fn intact(&mut self, whole: usize) -> anyhow::Result<usize> {
         let mut record = vec![0; self.width + CHECKSUM];
-        let mut reader = BufReader::with_capacity(1 << 20, &self.file);
+        let mut reader = self.budget.metered(BufReader::with_capacity(1 << 20, &self.file));
         for row in 0..whole {
             reader.read_exact(&mut record).map_err(TrainError::io("read", &self.path))?;
             let (bytes, stored) = record.split_at(self.width);
@@ -80,11 +86,13 @@ impl Rows {
             .and_then(|()| self.file.sync_data())
             .map_err(TrainError::io("write", &self.path))?;
         self.count += fresh.len() / self.width;
+        self.budget = Budget::new(&limits::CACHE, (self.count * (self.width + CHECKSUM)) as u64)?;
         Ok(())
     }
 
     fn bytes(&mut self, first: usize, count: usize) -> anyhow::Result<Vec<u8>> {
         let record = self.width + CHECKSUM;
+        self.budget.clone().take_bytes(count.saturating_mul(record))?;
         let mut records = vec![0; count * record];
         self.file.seek(SeekFrom::Start((first * record) as u64))?;
         self.file.read_exact(&mut records).with_context(|| {

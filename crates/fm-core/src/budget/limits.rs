@@ -67,7 +67,7 @@ pub const WEIGHTS_HEADER: Limits = Limits {
 
 /// The description of a network in a `.safetensors` file, and a folder's `config.json`.
 pub const DESCRIPTION: Limits = Limits {
-    kind: "a description",
+    kind: "a description of a network",
     longest: 1 << 20,
     bytes: Line::new(8 << 20, 8),
     work: Line::new(1 << 20, 4),
@@ -151,7 +151,7 @@ pub const CIFAR10: Limits = Limits {
 /// `meta.json`, `pairs.json`, and other texts of JSON of a run. A value takes about 100 bytes;
 /// there is room for the statistics of 100,000 columns.
 pub const META: Limits = Limits {
-    kind: "a description",
+    kind: "a description of a run",
     longest: 1 << 26,
     bytes: Line::new(1 << 26, 2),
     work: Line::new(1 << 20, 8),
@@ -160,10 +160,12 @@ pub const META: Limits = Limits {
 };
 
 /// The header of a checkpoint's tensors.
-pub const CHECKPOINT_HEADER: Limits = Limits { longest: 1 << 21, ..WEIGHTS_HEADER };
+pub const CHECKPOINT_HEADER: Limits =
+    Limits { kind: "a header of a checkpoint", longest: 1 << 21, remedy: "use another checkpoint", ..WEIGHTS_HEADER };
 
 /// The header of a shard of pairs; three tensors need much less.
-pub const PAIRS_HEADER: Limits = Limits { longest: 1 << 16, ..WEIGHTS_HEADER };
+pub const PAIRS_HEADER: Limits =
+    Limits { kind: "a header of pairs", longest: 1 << 16, remedy: "make the pairs again", ..WEIGHTS_HEADER };
 
 /// A log of JSON lines; parsed lines take up to 8 times their text.
 pub const LOG: Limits = Limits {
@@ -186,7 +188,7 @@ pub const CONFIG: Limits = Limits {
 };
 
 /// The settings of rounds of reflow, and small tables of results.
-pub const TABLE_OF_RESULTS: Limits = Limits { longest: 1 << 20, ..META };
+pub const TABLE_OF_RESULTS: Limits = Limits { kind: "a table of results", longest: 1 << 20, ..META };
 
 /// A picture that is shown in a report or a log of TensorBoard; it is not decoded.
 pub const PICTURE: Limits = Limits {
@@ -195,6 +197,16 @@ pub const PICTURE: Limits = Limits {
     bytes: Line::new(0, 1),
     work: Line::new(0, 1),
     parts: (1, "pictures"),
+    remedy: "remove it",
+};
+
+/// Rows of numbers in the cache of an evaluation; they are read in blocks.
+pub const CACHE: Limits = Limits {
+    kind: "a cache of rows",
+    longest: 1 << 40,
+    bytes: Line::new(1 << 20, 2),
+    work: Line::new(1 << 20, 17),
+    parts: (1 << 32, "rows"),
     remedy: "remove it",
 };
 
@@ -229,7 +241,7 @@ pub const CIFAR10_ARCHIVE: Limits = Limits {
 };
 
 /// All limits.
-pub const ALL: [&Limits; 20] = [
+pub const ALL: [&Limits; 21] = [
     &WEIGHTS,
     &WEIGHTS_HEADER,
     &DESCRIPTION,
@@ -247,6 +259,7 @@ pub const ALL: [&Limits; 20] = [
     &CONFIG,
     &TABLE_OF_RESULTS,
     &PICTURE,
+    &CACHE,
     &RECORD,
     &LIBTORCH,
     &CIFAR10_ARCHIVE,

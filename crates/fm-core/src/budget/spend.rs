@@ -17,8 +17,10 @@ pub enum OverBudget {
         remedy: &'static str,
     },
     /// A file whose values take too much memory.
-    #[error("it needs more memory than a file of its size may; {remedy}")]
+    #[error("it needs more memory than {kind} of its size may; {remedy}")]
     Bytes {
+        /// What the file should be.
+        kind: &'static str,
         /// What to do.
         remedy: &'static str,
     },
@@ -108,7 +110,7 @@ impl Budget {
     /// [`OverBudget::Bytes`] if so much is not left; nothing is charged then.
     pub fn take_bytes(&mut self, bytes: impl TryInto<u64>) -> Result<(), OverBudget> {
         let left = self.bytes.checked_sub(bytes.try_into().unwrap_or(u64::MAX));
-        self.bytes = left.ok_or(OverBudget::Bytes { remedy: self.limits.remedy })?;
+        self.bytes = left.ok_or_else(|| self.unpacks_too_far())?;
         Ok(())
     }
 
@@ -137,7 +139,7 @@ impl Budget {
     }
 
     pub(super) fn unpacks_too_far(&self) -> OverBudget {
-        OverBudget::Bytes { remedy: self.limits.remedy }
+        OverBudget::Bytes { kind: self.limits.kind, remedy: self.limits.remedy }
     }
 }
 
@@ -172,6 +174,8 @@ mod tests {
             for error in [budget.overworked(), budget.unpacks_too_far(), parts, length] {
                 let text = error.to_string();
                 assert!(text.len() < 160 && text.matches("; ").count() == 1, "{text}");
+                let names_kind = matches!(error, OverBudget::Work { .. } | OverBudget::Bytes { .. });
+                assert!(text.contains(limits.kind) || !names_kind, "{text}");
                 assert_eq!(format!("{}; {}", error.cause(), limits.remedy), text);
             }
         }

@@ -2,7 +2,7 @@
 //! the end in the whole file, at each place that looks like one, and believe its count of entries.
 
 use super::spend::Budget;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 
 /// The record at the end of an archive without its comment, which has at most 65,535 bytes.
 const END: u64 = 22;
@@ -18,8 +18,9 @@ const ENTRY: u64 = 320;
 /// The bytes of an entry in the directory, without its name.
 const HEADER: u64 = 46;
 
-/// Compares the number of entries that an archive declares with the budget and with the length of
-/// its directory, and charges their memory. The reader is then at the start of the file.
+/// Compares the number of entries that an archive declares with the budget, with the length of its
+/// directory and with the entries that follow each other there, and charges their memory. The
+/// reader is then at the start of the file.
 ///
 /// # Errors
 /// [`OverBudget`](super::OverBudget); [`ErrorKind::InvalidData`] for a file that does not end in the record of an
@@ -30,42 +31,98 @@ pub fn check_zip(file: &mut (impl Read + Seek), budget: &mut Budget) -> io::Resu
     file.seek(SeekFrom::Start(start))?;
     let mut tail = Vec::new();
     file.by_ref().take(END + COMMENT).read_to_end(&mut tail)?;
-    let (at, record) = last_record(&tail).ok_or_else(|| {
+    let (at, record) = last_record(&tail, start).ok_or_else(|| {
         let cut = tail.windows(4).any(|bytes| bytes == SIGNATURE);
         damaged(if cut { "its directory is cut short" } else { "it has no directory" })
     })?;
     let end = start + at as u64;
     let (here, all) = (short(record, 8), short(record, 10));
-    let count = match wide_count(file, end)? {
+    let wide = wide(file, end)?;
+    let count = match &wide {
         // The largest number means that the wider one counts.
-        Some(wide) if all == u64::from(u16::MAX) => wide,
-        Some(wide) => wide.max(here).max(all),
+        Some(wide) if all == u64::from(u16::MAX) => wide.count,
+        Some(wide) => wide.count.max(here).max(all),
         None => here.max(all),
     };
     budget.count(count)?;
+    if here != all {
+        return Err(damaged("its directory says two numbers of entries"));
+    }
     if count.saturating_mul(HEADER) > end {
         return Err(damaged("its directory is shorter than its number of entries needs"));
     }
     budget.take_bytes(count.saturating_mul(ENTRY))?;
+    let (size, directory_end) = match wide {
+        Some(wide) => (wide.size, wide.at),
+        None => (long(record, 12), end),
+    };
+    if let Some(from) = directory_end.checked_sub(size)
+        && one_more(file, from, count)?
+    {
+        return Err(damaged("its directory has more entries than it says"));
+    }
     file.rewind()?;
     Ok(count)
 }
 
-/// The last record whose comment ends within the file, and its place. A comment may contain what
-/// looks like a record.
-fn last_record(tail: &[u8]) -> Option<(usize, &[u8; END as usize])> {
+/// Whether one more entry follows the entries of a directory. Libraries read only the declared
+/// number, so that the others would be missing in silence.
+fn one_more(file: &mut (impl Read + Seek), from: u64, count: u64) -> io::Result<bool> {
+    let mut reader = BufReader::new(file);
+    reader.seek(SeekFrom::Start(from))?;
+    for left in (0..=count).rev() {
+        let mut entry = [0; HEADER as usize];
+        match reader.read_exact(&mut entry) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(false),
+            read => read?,
+        }
+        // What is no entry is left to the library.
+        if !entry.starts_with(b"PK\x01\x02") {
+            return Ok(false);
+        }
+        if left == 0 {
+            return Ok(true);
+        }
+        let lengths = [28, 30, 32].map(|at| i64::from(u16::from_le_bytes([entry[at], entry[at + 1]])));
+        reader.seek_relative(lengths.iter().sum())?;
+    }
+    Ok(false)
+}
+
+/// The last record whose comment ends within the file, and its place in the tail, which begins at
+/// `start`. A comment may contain what looks like a record: one whose directory would begin after
+/// it is passed over, as libraries do.
+fn last_record(tail: &[u8], start: u64) -> Option<(usize, &[u8; END as usize])> {
     let records = tail.windows(END as usize).enumerate().rev();
     records.filter(|(_, bytes)| bytes.starts_with(SIGNATURE)).find_map(|(at, bytes)| {
         let record: &[u8; END as usize] = bytes.first_chunk()?;
-        (at as u64 + END + short(record, 20) <= tail.len() as u64).then_some((at, record))
+        let whole = at as u64 + END + short(record, 20) <= tail.len() as u64;
+        (whole && is_possible(record, start + at as u64)).then_some((at, record))
     })
 }
 
-/// The number of entries in the zip64 record, whose place the locator before the record at `end`
-/// holds, if there is a locator. Libraries read it by other signs than the number of entries alone.
-fn wide_count(file: &mut (impl Read + Seek), end: u64) -> io::Result<Option<u64>> {
+/// Whether the directory of a record can be before it. The largest numbers stand for wider ones.
+fn is_possible(record: &[u8; END as usize], place: u64) -> bool {
+    let (counts, numbers) = ([short(record, 8), short(record, 10)], [long(record, 12), long(record, 16)]);
+    let wide = counts.contains(&u16::MAX.into()) || numbers.contains(&u32::MAX.into());
+    wide || counts.contains(&0) || numbers[1] < place
+}
+
+/// What a zip64 record says.
+struct Wide {
+    /// The place of the record, which is the end of the directory.
+    at: u64,
+    /// The number of entries.
+    count: u64,
+    /// The bytes of the directory.
+    size: u64,
+}
+
+/// The zip64 record, whose place the locator before the record at `end` holds, if there is a
+/// locator. Libraries read it by other signs than the number of entries alone.
+fn wide(file: &mut (impl Read + Seek), end: u64) -> io::Result<Option<Wide>> {
     let Some(before) = end.checked_sub(LOCATOR) else { return Ok(None) };
-    let (mut locator, mut wide) = ([0; 40], [0; 40]);
+    let (mut locator, mut wide) = ([0; 48], [0; 48]);
     file.seek(SeekFrom::Start(before))?;
     file.read_exact(&mut locator[..LOCATOR as usize])?;
     if !locator.starts_with(b"PK\x06\x07") {
@@ -80,14 +137,18 @@ fn wide_count(file: &mut (impl Read + Seek), end: u64) -> io::Result<Option<u64>
     if !wide.starts_with(b"PK\x06\x06") {
         return Err(damaged("its zip64 record is missing"));
     }
-    Ok(Some(word(&wide, 32)))
+    Ok(Some(Wide { at, count: word(&wide, 32), size: word(&wide, 40) }))
 }
 
 fn short(record: &[u8; END as usize], at: usize) -> u64 {
     u64::from(u16::from_le_bytes([record[at], record[at + 1]]))
 }
 
-fn word(bytes: &[u8; 40], at: usize) -> u64 {
+fn long(record: &[u8; END as usize], at: usize) -> u64 {
+    record[at..].first_chunk().map_or(0, |long| u64::from(u32::from_le_bytes(*long)))
+}
+
+fn word(bytes: &[u8; 48], at: usize) -> u64 {
     bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
@@ -137,8 +198,40 @@ mod tests {
     #[test]
     fn comments_may_contain_signatures() {
         assert_eq!(check(&archive(46 * 3, 3, b"PK\x05\x06")), Ok(3));
-        let text = [b"PK\x05\x06".to_vec(), vec![b'x'; 40]].concat();
-        assert_eq!(check(&archive(46 * 3, 3, &text)), Ok(3));
+        for (letter, length) in [(b'x', 40), (b' ', 10_000), (b'x', 60_000), (1, 1000)] {
+            let text = [b"PK\x05\x06".to_vec(), vec![letter; length]].concat();
+            assert_eq!(check(&archive(46 * 3, 3, &text)), Ok(3), "{length} of {letter}");
+        }
+    }
+
+    /// A directory of entries without content, and a record of this count.
+    fn directory(entries: usize, count: u16) -> Vec<u8> {
+        let mut bytes = b"data".to_vec();
+        for _ in 0..entries {
+            bytes.extend(b"PK\x01\x02");
+            bytes.extend([0; 24]);
+            // The lengths of a name, of extra fields and of a comment.
+            bytes.extend([2, 0, 1, 0, 1, 0]);
+            bytes.extend([0; 12]);
+            bytes.extend(b"nnxc");
+        }
+        let size = (bytes.len() - 4) as u32;
+        let mut end = archive(0, count, b"");
+        end[12..16].copy_from_slice(&size.to_le_bytes());
+        end[16..20].copy_from_slice(&4u32.to_le_bytes());
+        [bytes, end].concat()
+    }
+
+    #[test]
+    fn entries_beyond_the_declared_number_are_found() {
+        assert_eq!(check(&directory(3, 3)), Ok(3));
+        for (entries, count) in [(3, 2), (3, 1), (1, 0)] {
+            assert!(check(&directory(entries, count)).unwrap_err().contains("more entries than it says"));
+        }
+        let mut bytes = directory(3, 3);
+        let end = bytes.len() - END as usize;
+        bytes[end + 8] = 2;
+        assert!(check(&bytes).unwrap_err().contains("two numbers of entries"));
     }
 
     /// Zeros, a zip64 record of this count at 100, its locator, and a record of another count.

@@ -84,9 +84,34 @@ fn mark_between(field: &str) -> Option<char> {
     (field.contains(mark) && parts().all(is_number)).then_some(mark)
 }
 
+/// Whether a whole number, such as a time stamp in nanoseconds, has no f64 of its own.
+pub(super) fn is_rounded(field: &str, value: f64) -> bool {
+    let field = field.trim();
+    let digits = field.trim_start_matches(['+', '-']);
+    let whole = digits.len() > 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    // Longer ones than an i128 have no f64 either, with rare exceptions.
+    whole && field.parse::<i128>().map_or(true, |exact| value as i128 != exact)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_without_an_f64_of_their_own_are_found() {
+        for (field, rounded) in [
+            ("9007199254740992", false),
+            ("9007199254740993", true),
+            ("-9007199254740993", true),
+            ("+9007199254740994", false),
+            ("9223372036854775808", false),
+            ("18446744073709551615", true),
+            ("1000000000000000000000000000000000000000000001", true),
+            ("9007199254740993.5", false),
+        ] {
+            assert_eq!(is_rounded(&format!(" {field} "), field.parse().unwrap()), rounded, "{field}");
+        }
+    }
 
     #[test]
     fn fields_that_are_not_numbers_have_a_reason() {

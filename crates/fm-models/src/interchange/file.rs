@@ -81,7 +81,7 @@ fn regular(path: &Path) -> Result<Vec<u8>, InterchangeError> {
     if !std::fs::metadata(path).map_err(InterchangeError::io(path))?.is_file() {
         return Err(InterchangeError::file(path, "it is not a regular file; copy its content into one"));
     }
-    std::fs::read(path).map_err(InterchangeError::io(path))
+    budget::read(path, &limits::WEIGHTS).map(|(bytes, _)| bytes).map_err(InterchangeError::io(path))
 }
 
 fn name(path: &Path) -> String {
