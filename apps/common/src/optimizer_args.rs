@@ -41,8 +41,8 @@ crate::options! {
                 serde(deserialize_with = "one_or_many");
             /// Warm up the EMA: update n uses the decay min(D, (1 + n) / (10 + n)).
             ema_warmup: bool = true, arg(value_name = "BOOL", hide = true);
-            /// Also keep averages of these relative widths, such as 0.05,0.1, with a snapshot at each
-            /// checkpoint: `sample --ema-sigma` computes averages of other widths from them.
+            /// Also keep averages of these relative widths, such as 0.05,0.1, with a snapshot at
+            /// each checkpoint: `sample --ema-sigma` computes averages of other widths from them.
             ema_sigma: Vec<f64> = Vec::new(), arg(value_name = "S,...", value_delimiter = ',', hide = true),
                 serde(deserialize_with = "one_or_many");
             /// Rows per forward and backward pass; gradients accumulate over the batch. Fewer rows

@@ -202,8 +202,8 @@ pub fn read(path: &Path, part: Option<&str>) -> anyhow::Result<Weights> {
     Ok(weights)
 }
 
-/// The weights of a checkpoint. Where an average is computed from snapshots, their number is printed
-/// to standard error.
+/// The weights of a checkpoint. Where an average is computed from snapshots, their number is
+/// printed to standard error.
 ///
 /// # Errors
 /// Those of [`checkpoint::read_weights`].

@@ -7,11 +7,11 @@
 //! fully connected layers add a multiple of h to the output of their first layer (MLP) or of each
 //! layer (ConcatSquash), before the activation; at h = 0 they remain the network without interval.
 //!
-//! A diffusion transformer with [`decoder_blocks`](crate::dit::DitConfig::decoder_blocks) has no such
-//! embedding: its last blocks and its output layer see the time t + h at the end of the interval
-//! in place of t. Its parameters are those of the flow, so a trained flow is a flow map from the
-//! start, and a good one where its velocities change little. Source: Lee et al., "Decoupled
-//! MeanFlow: Turning Flow Models into Flow Maps for Accelerated Sampling" (2025).
+//! A diffusion transformer with [`decoder_blocks`](crate::dit::DitConfig::decoder_blocks) has no
+//! such embedding: its last blocks and its output layer see the time t + h at the end of the
+//! interval in place of t. Its parameters are those of the flow, so a trained flow is a flow map
+//! from the start, and a good one where its velocities change little. Source: Lee et al.,
+//! "Decoupled MeanFlow: Turning Flow Models into Flow Maps for Accelerated Sampling" (2025).
 //!
 //! Parameters: `h_embedder.mlp` (transformers), `interval_embed` (U-Net), `interval` (MLP),
 //! `layers.K.interval` (ConcatSquash). Source of the second embedding: Geng et al., "Mean Flows for

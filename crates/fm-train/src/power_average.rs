@@ -5,7 +5,8 @@
 //! a_t = b_t a_(t-1) + (1 - b_t) w_t, b_t = (1 - 1/t)^(g + 1),
 //!
 //! so update s <= t has a weight of about p(s) = (g + 1) s^g / t^(g + 1). The standard deviation of
-//! p, relative to t, is the relative width sigma_rel, whose square is (g + 1) / ((g + 2)^2 (g + 3)).
+//! p, relative to t, is the relative width sigma_rel. Its square is
+//! (g + 1) / ((g + 2)^2 (g + 3)).
 //!
 //! A run tracks a few widths and keeps snapshots of their averages. The average of any width, after
 //! any update T up to the last snapshot, is then a combination of the snapshots whose p is the

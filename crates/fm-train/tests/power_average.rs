@@ -1,5 +1,6 @@
 //! Averages of relative widths: against NumPy
-//! (`python3 crates/fm-train/tests/reference/power_average.py`), and computed from the snapshots of a training run, against the ones tracked in it.
+//! (`python3 crates/fm-train/tests/reference/power_average.py`), and computed from the
+//! snapshots of a training run, against the ones tracked in it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 

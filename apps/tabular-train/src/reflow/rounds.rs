@@ -96,8 +96,8 @@ fn arguments(args: &ReflowArgs, round: &Round) -> ReflowArgs {
     args
 }
 
-/// Samples in few steps, of Euler's method or of a flow map, against real rows that were not trained
-/// on, in the units of the network.
+/// Samples in few steps, of Euler's method or of a flow map, against real rows that were not
+/// trained on, in the units of the network.
 fn measure(model: &Path, device: &str) -> anyhow::Result<Measured> {
     let loaded = load(model, &ModelFileArgs::default(), device)?;
     let (real, _) = Material::open(&loaded.config)?.fresh(&loaded.config, SAMPLES)?;

@@ -5,8 +5,8 @@
 //! with the velocities that the network predicts for the class and without it. Rows whose class was
 //! dropped keep v. Where the predictions are exact, the network learns the velocity
 //! v_u + s (v_c - v_u) of classifier-free guidance with the scale s = omega / (1 - kappa), and
-//! needs one pass per evaluation. Source: Geng et al., "Mean Flows for One-step Generative Modeling"
-//! (2025), section 4.2 and its appendix.
+//! needs one pass per evaluation. Source: Geng et al., "Mean Flows for One-step Generative
+//! Modeling" (2025), section 4.2 and its appendix.
 
 use super::kind::Guidance;
 use super::regression::{Regression, column};
