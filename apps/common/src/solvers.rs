@@ -28,8 +28,8 @@ pub struct SolveArgs {
     /// file that the command grid wrote, with the solver that it names.
     #[arg(long, value_name = "T,...|FILE.json", conflicts_with_all = ["num_steps", "grid"], hide = true)]
     times: Option<String>,
-    /// Relative tolerance of adaptive steps: one number, or one per dimension (default: 1e-5, or 0.01
-    /// with --sde, whose steps are fixed without a tolerance).
+    /// Relative tolerance of adaptive steps: one number, or one per dimension (default: 1e-5, or
+    /// 0.01 with --sde, whose steps are fixed without a tolerance).
     #[arg(long, value_name = "RTOL,...", value_delimiter = ',')]
     rtol: Vec<f64>,
     /// Absolute tolerance of adaptive steps, in the same form (default: 1e-5, or 0.01 with --sde).

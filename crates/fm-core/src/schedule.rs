@@ -75,8 +75,8 @@ pub fn change(trained: &impl ProbPath, sampled: &impl ProbPath, r: f64) -> Resul
     if finite { Ok(change) } else { Err(Error::SingularPrediction { what: what(), t: r }) }
 }
 
-/// The time at which the noise level sigma / alpha of an affine path, which falls with t, is `level`;
-/// `None` if the path does not have this level.
+/// The time at which the noise level sigma / alpha of an affine path, which falls with t, is
+/// `level`; `None` if the path does not have this level.
 ///
 /// ```
 /// use fm_core::path::PathKind;

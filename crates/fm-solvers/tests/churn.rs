@@ -1,4 +1,4 @@
-//! Noise between the steps of the ODE, against a transcription of Karras et al. (2022), algorithm 2.
+//! Noise between the steps of the ODE, against Karras et al. (2022), algorithm 2.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 

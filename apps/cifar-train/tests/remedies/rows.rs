@@ -187,16 +187,6 @@ pub(crate) const SAMPLES: &[Row] = &[
     ),
     ("SAMPLE --cfg-interval 0.8,0.2", "two rising times from 0 to 1, such as", "SAMPLE --cfg-interval 0.2,0.8"),
     (
-        "sample --checkpoint {d}/run --num-samples 2 --out {d}/s.png --sde sigma --pace per-batch",
-        "drop it, or give --rtol without --num-steps and --times",
-        "sample --checkpoint {d}/run --num-samples 2 --out {d}/s.png --sde sigma --pace per-batch --rtol 0.1",
-    ),
-    (
-        "sample --checkpoint {d}/run --num-samples 2 --out {d}/s.png --sde churn --rtol 0.1",
-        "only heun without churn has an error estimate; use that, or give a number of steps",
-        "sample --checkpoint {d}/run --num-samples 2 --out {d}/s.png --sde sigma --rtol 0.1",
-    ),
-    (
         "sample --checkpoint {d}/run --num-samples 2 --out {d}/s.png --sde sigma --solver heun",
         "give --sde-method, not --solver",
         "SAMPLE --sde sigma --sde-method heun",

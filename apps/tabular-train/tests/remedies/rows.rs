@@ -236,6 +236,16 @@ pub(crate) const SAMPLES: &[Row] = &[
         "LEARN --num-steps 2",
     ),
     (
+        "sample --checkpoint {d}/run --num-samples 4 --out {d}/s.csv --sde sigma --pace per-batch",
+        "drop it, or give --rtol without --num-steps and --times",
+        "sample --checkpoint {d}/run --num-samples 4 --out {d}/s.csv --sde sigma --pace per-batch --rtol 0.1",
+    ),
+    (
+        "sample --checkpoint {d}/run --num-samples 4 --out {d}/s.csv --sde churn --rtol 0.1",
+        "only heun without churn has an error estimate; use that, or give a number of steps",
+        "sample --checkpoint {d}/run --num-samples 4 --out {d}/s.csv --sde sigma --sde-method heun --rtol 0.1",
+    ),
+    (
         "sample --checkpoint {d}/run --solver map --num-samples 4 --out {d}/s.csv",
         "this model is a flow; give another --solver, or train with --task split",
         "TRAIN --task split",

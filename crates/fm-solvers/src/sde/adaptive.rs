@@ -2,7 +2,8 @@
 //!
 //! A step from t of size h with the increment dW of the path gives two states,
 //!
-//! x_e = x + h f(x, t) + g(t) dW, x_h = x + h (f(x, t) + f(x_e, t + h)) / 2 + (g(t) + g(t + h)) / 2 dW,
+//! x_e = x + h f(x, t) + g(t) dW,
+//! x_h = x + h / 2 (f(x, t) + f(x_e, t + h)) + (g(t) + g(t + h)) / 2 dW,
 //!
 //! Euler-Maruyama's and Heun's, with f the drift. Their difference is the error estimate; it grows
 //! as h^(3/2), because the noise does not depend on x. An accepted step goes to x_h, of strong
@@ -59,8 +60,8 @@ impl AdaptiveSde {
     }
 }
 
-/// Integrates every row of `x` over `span`, from source to data. [`SaveAt::At`] saves, for each row,
-/// the state after the step that reaches the time.
+/// Integrates every row of `x` over `span`, from source to data. [`SaveAt::At`] saves, for each
+/// row, the state after the step that reaches the time.
 ///
 /// ```
 /// use fm_core::path::PathKind;
@@ -84,9 +85,9 @@ impl AdaptiveSde {
 ///
 /// # Errors
 /// [`SolveError::StochasticAdaptive`] for `churn`; [`SolveError::Backwards`] for a span that falls;
-/// invalid options; [`SolveError::NoRows`]; [`SolveError::Path`] for a path with extra noise and for
-/// times outside \[0, 1\]; a velocity or noise of another shape than x; [`SolveError::Stopped`] for a
-/// row that does not reach the end.
+/// invalid options; [`SolveError::NoRows`]; [`SolveError::Path`] for a path with extra noise and
+/// for times outside \[0, 1\]; a velocity or noise of another shape than x;
+/// [`SolveError::Stopped`] for a row that does not reach the end.
 pub fn solve_adaptive<S: OdeState + RowState>(
     field: &(impl RowField<S> + ?Sized),
     path: &impl ProbPath,
@@ -319,7 +320,7 @@ where
         Ok(())
     }
 
-    /// The next steps to try; rows at the end take the last step, and finished rows leave the batch.
+    /// The next steps to try; rows at the end take the last step, and finished rows leave.
     fn leave(&mut self) -> Result<Vec<Trial>, SolveError> {
         let options = &self.options;
         let propose = |row: &mut Row| {

@@ -10,8 +10,8 @@
 //! so on: a value is a function of (time, row), whatever was evaluated before. So a solver may
 //! reject a step and try a smaller one without a bias, and a row does not depend on its batch.
 //!
-//! Times are whole multiples of 2^-48, so no value is interpolated. An evaluation costs one draw per
-//! level, and [`round_step`] chooses the ends of steps from few levels.
+//! Times are whole multiples of 2^-48, so no value is interpolated. An evaluation costs one draw
+//! per level, and [`round_step`] chooses the ends of steps from few levels.
 //!
 //! Sources: Gaines and Lyons, "Variable step size control in the numerical solution of stochastic
 //! differential equations" (1997); Li et al., "Scalable gradients for stochastic differential
@@ -33,7 +33,8 @@ use fm_core::state::{OdeState, RowState};
 /// The number of levels of the tree.
 const LEVELS: i32 = 48;
 
-/// W at time `u[k]` in [0, 1] of row `rows[k]`, for each k. Times are rounded to multiples of 2^-48.
+/// W at time `u[k]` in [0, 1] of row `rows[k]`, for each k. Times are rounded to multiples of
+/// 2^-48.
 ///
 /// # Panics
 /// When `u` and `rows` have different lengths, or the shape of the noise changes between draws.
