@@ -2,14 +2,14 @@
 //! moves.
 //!
 //! A [`ConditionalFlow`] is a function psi_t(x0, x1), smooth in t, with psi_0 = x0 and psi_1 = x1,
-//! or near them. Its position x_t = psi_t(x0, x1) and velocity u_t = d psi_t / dt are what a network
-//! is trained on. An affine [path](crate::path), x_t = alpha(t) x1 + sigma(t) x0, is one case,
-//! [`Affine`], for a [`ProbPath`] without extra noise. A Gaussian path N(mu(x1, t),
-//! sigma(x1, t)^2) is another, with psi_t = mu(x1, t) + sigma(x1, t) x0; a geodesic of a manifold a
-//! third. Rows are vectors of f32; u has the unit of x, per unit of time.
+//! or near them. Its position x_t = psi_t(x0, x1) and velocity u_t = d psi_t / dt are what a
+//! network is trained on. An affine [path](crate::path), x_t = alpha(t) x1 + sigma(t) x0, is one
+//! case, [`Affine`], for a [`ProbPath`] without extra noise. A Gaussian path N(mu(x1, t),
+//! sigma(x1, t)^2) is another, with psi_t = mu(x1, t) + sigma(x1, t) x0; a geodesic of a manifold
+//! a third. Rows are vectors of f32; u has the unit of x, per unit of time.
 //!
-//! [`FlowMatching::along`](crate::FlowMatching::along) trains a network of velocities on such a flow.
-//! This one is the great circle of the unit sphere:
+//! [`FlowMatching::along`](crate::FlowMatching::along) trains a network of velocities on such a
+//! flow. This one is the great circle of the unit sphere:
 //!
 //! ```
 //! use fm_core::FlowMatching;

@@ -104,9 +104,9 @@ impl FlowMatching {
         Objective::on(path).into()
     }
 
-    /// Trains on the velocities of a conditional flow, which takes the place of the path. Weightings
-    /// that depend on the path keep the path of the objective, by default the linear one. Batches are
-    /// computed on the host.
+    /// Trains on the velocities of a conditional flow, which takes the place of the path.
+    /// Weightings that depend on the path keep the path of the objective, by default the linear
+    /// one. Batches are computed on the host.
     pub fn along(mut self, flow: impl ConditionalFlow + 'static) -> Self {
         self.conditional = Some(Arc::new(flow));
         self

@@ -100,7 +100,7 @@ fn a_network_learns_the_flow_on_the_sphere() {
     let off = (norm - 1.0).abs().mean(Kind::Float).double_value(&[]);
     let height = x.select(1, 2).mean(Kind::Float).double_value(&[]);
     let want = f64::from(data.column(2).mean().unwrap());
-    // The velocities of straight lines cut through the ball: their points have a norm of 0.7 half way.
+    // Straight lines cut through the ball: half way, their points have a norm of about 0.7.
     assert!(off < 0.05 && (height - want).abs() < 0.05, "norms off by {off}, mean height {height} of {want}");
 }
 
