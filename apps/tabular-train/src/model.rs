@@ -229,7 +229,8 @@ fn rows_of(rows: &Tensor, dim: usize) -> anyhow::Result<Array2<f32>> {
 /// printed to standard error.
 fn assumed_source(args: &ModelFileArgs, opened: &weights::Opened) -> String {
     let FlowConfig { source, .. } = FlowConfig::default();
-    if args.source.is_none() && opened.about.as_ref().is_none_or(|about| about.config.is_null()) {
+    let needed = args.source.is_none() && !args.file.given.contains(&"source");
+    if needed && opened.about.as_ref().is_none_or(|about| about.config.is_null()) {
         eprintln!("assumed   source = {source}: the file does not name one (change with --source NAME)");
     }
     args.source.clone().unwrap_or(source)
