@@ -40,6 +40,7 @@ pub mod flow;
 pub mod grids;
 pub mod guidance;
 pub mod help;
+pub mod inspect;
 pub mod likelihood;
 pub mod memory;
 pub mod models;

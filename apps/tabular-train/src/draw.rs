@@ -1,7 +1,9 @@
 //! Sampling: from the source to rows of a table.
 
 use crate::args::DrawArgs;
+use crate::config::{Config, TableConfig};
 use crate::model::{Loaded, load};
+use crate::training_data::read;
 use crate::weak::open_weak;
 use anyhow::{Context, bail, ensure};
 use fm_app::guidance::{Guide, ensure_guidable};
@@ -12,10 +14,12 @@ use fm_core::objective::Objective;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
-use fm_data::Columns;
+use fm_data::{Columns, TableSource};
 use fm_solvers::sampler::{Sampler, Samples, Steps};
 use fm_solvers::sde::SeededNoise;
+use fm_terminal::eprintln;
 use fm_train::trained_source::TrainedSource;
+use ndarray::Array2;
 use tch::{Device, Kind, Tensor};
 
 /// Inputs of sampling other than the request.
@@ -27,6 +31,8 @@ pub(crate) struct Drawer<'a> {
     /// The source, if it was trained.
     pub(crate) trained_source: Option<&'a TrainedSource>,
     pub(crate) columns: &'a Columns,
+    /// Rows to start from, in the units of the network, instead of rows of the source.
+    pub(crate) from: Option<Array2<f32>>,
     /// Guidance of a conditional model.
     pub(crate) guide: Guide,
 }
@@ -53,6 +59,7 @@ impl<'a> Drawer<'a> {
             source: &loaded.source,
             trained_source: loaded.trained_source.as_ref(),
             columns: &loaded.columns,
+            from: None,
             guide: Guide::of_scale(1.0),
         }
     }
@@ -72,6 +79,10 @@ impl<'a> Drawer<'a> {
     /// Source rows, in the units of the network.
     pub(crate) fn start(&self, rows: usize, seed: u64) -> anyhow::Result<Tensor> {
         let dim = self.columns.dim();
+        if let Some(from) = &self.from {
+            let values: Vec<f32> = from.iter().copied().collect();
+            return Ok(upload(&values, &[from.nrows() as i64, dim as i64], self.device));
+        }
         let x0 = self.source.sample(Key::new(seed, 0, Stream::Sample), rows, dim)?;
         Ok(self.start_of(&upload(&x0, &[rows as i64, dim as i64], self.device)))
     }
@@ -184,14 +195,38 @@ pub(crate) fn ensure_samples_fit(sampler: &Sampler, rows: usize, dim: usize, fra
     ensure_fits("the samples", &[rows, dim, states], 4 * size_of::<f64>(), "--num-samples or --num-steps")
 }
 
-/// Loads a model and draws samples.
-pub(crate) fn drawn(args: &DrawArgs, rows: usize, frames: bool) -> anyhow::Result<(Loaded, Sampler, Rows)> {
+/// Loads a model and draws samples, from the first rows of `from` if it is named.
+pub(crate) fn drawn(
+    args: &DrawArgs,
+    from: Option<&str>,
+    rows: usize,
+    frames: bool,
+) -> anyhow::Result<(Loaded, Sampler, Rows)> {
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     let sampler = args.solve.sampler()?;
     ensure_samples_fit(&sampler, rows, loaded.dim(), frames)?;
+    let from = from.map(|name| starts(name, &loaded, rows, args.seed)).transpose()?;
+    let rows = from.as_ref().map_or(rows, Array2::nrows);
     let classes = loaded.columns.asked(args.class.as_deref(), rows)?;
-    let drawn = Drawer::guided(&loaded, args, &sampler)?.draw(&sampler, rows, args.seed, classes, frames)?;
+    let drawer = Drawer { from, ..Drawer::guided(&loaded, args, &sampler)? };
+    let drawn = drawer.draw(&sampler, rows, args.seed, classes, frames)?;
     Ok((loaded, sampler, drawn))
+}
+
+/// The first rows of a file, or new points of a toy distribution, in the units of the network.
+fn starts(name: &str, loaded: &Loaded, rows: usize, seed: u64) -> anyhow::Result<Array2<f32>> {
+    let unusable = || format!("cannot start from {name}");
+    let rows_wanted = if name.parse().is_ok_and(|source| matches!(source, TableSource::Toy(_))) { rows } else { 0 };
+    let table = TableConfig { labels: String::new(), ignore: Vec::new(), ..loaded.config.table.clone() };
+    let config = Config { rows: rows_wanted, seed, table, ..loaded.config.clone() };
+    let table = read(name, &config, &loaded.columns.names).with_context(unusable)?;
+    let kept = rows.min(table.values.nrows());
+    ensure!(kept > 0, "{}: it has no rows, or --num-samples is 0; give at least one", unusable());
+    if kept < table.values.nrows() {
+        eprintln!("note: starting from {kept} of the {} rows of {name} (--num-samples)", table.values.nrows());
+    }
+    let first: Vec<usize> = (0..kept).collect();
+    Ok(loaded.columns.apply_table(&table.select(&first)).with_context(unusable)?.values)
 }
 
 /// Values on the host, row after row.

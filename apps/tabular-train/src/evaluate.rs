@@ -72,7 +72,7 @@ const STEPS: usize = 100;
 
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.directions > 0 && args.components > 0, "--directions or --components is 0; both must be at least 1");
-    let (loaded, sampler, rows) = drawn(&args.draw, args.num_samples, false)?;
+    let (loaded, sampler, rows) = drawn(&args.draw, None, args.num_samples, false)?;
     let (config, columns, dim) = (&loaded.config, &loaded.columns, loaded.dim());
     let material = Material::open(config)?;
     ensure!(

@@ -2,11 +2,13 @@
 
 mod args;
 mod config;
+mod convert;
 mod couple;
 mod data_report;
 mod draw;
 mod evaluate;
 mod grid;
+mod inspect;
 mod likelihood;
 mod model;
 mod moments;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Picture(args) => picture::run(&args),
         Command::Animate(args) => picture::animate(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Velocity(args) => velocity::run(&args),
         Command::Solve(args) => solve::run(&args),
         Command::Data(args) => data_report::run(&args),

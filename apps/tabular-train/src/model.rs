@@ -6,11 +6,12 @@ use crate::saved::Saved;
 use crate::training_data::open_source;
 use anyhow::{Context, ensure};
 use fm_app::objective_args::FlowConfig;
-use fm_app::weights;
+use fm_app::weights::{self, WhichWeights};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
-use fm_core::tensor::VelocityModel;
+use fm_core::tensor::{VelocityModel, upload};
 use fm_data::Columns;
+use fm_models::ModelConfig;
 use fm_models::interchange::About;
 use fm_terminal::eprintln;
 use fm_train::fingerprint::fingerprint;
@@ -35,6 +36,12 @@ pub(crate) struct Loaded {
     /// Description of the weights.
     pub(crate) weights: String,
     pub(crate) store: nn::VarStore,
+    pub(crate) network: ModelConfig,
+    /// Step of training, and the decay of the average, if the weights are one.
+    pub(crate) step: u64,
+    pub(crate) ema_decay: Option<f64>,
+    /// Whether a run or the file describes the source and the columns.
+    pub(crate) described: bool,
 }
 
 impl Loaded {
@@ -81,7 +88,25 @@ pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> any
     let trained_source = config.trained_source(&store, columns.dim());
     let (kind, weights) = file.which.of(meta.step);
     FlatParams::new(&store, Precision::F32)?.adopt(weights::of_checkpoint(&path, kind)?)?;
-    Ok(Loaded { config, columns, source, model, trained_source, device, path, weights, store })
+    let WhichWeights { raw_weights, ema_decay, ema_sigma } = file.which;
+    let of_decay = !raw_weights && ema_sigma.is_none();
+    let ema_decay = if of_decay { ema_decay.or(meta.ema.decays.first().copied()) } else { None };
+    let (step, described) = (meta.step, true);
+    Ok(Loaded {
+        config,
+        columns,
+        source,
+        model,
+        trained_source,
+        device,
+        path,
+        weights,
+        store,
+        network,
+        step,
+        ema_decay,
+        described,
+    })
 }
 
 /// A file written by this library names its objective; any other network is assumed to predict the
@@ -102,7 +127,7 @@ fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Resul
     let clip = objective.times.clip;
     let describes = |about: &About| !about.config.is_null();
     ensure!(
-        args.source.is_none() || !opened.about.as_ref().is_some_and(describes),
+        args.source.is_none() || !opened.about.as_ref().is_some_and(&describes),
         "cannot apply --source: {} names the source of its run; drop it",
         path.display()
     );
@@ -111,6 +136,8 @@ fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Resul
         run: Config { flow, ..Config::default() }.with_parameters(false),
         columns: Columns::unchanged(shape[0] as usize),
     };
+    let (step, ema_decay) = opened.about.as_ref().map_or((0, None), |about| (about.step, about.ema_decay));
+    let described = opened.about.as_ref().is_some_and(describes);
     let Saved { run: mut config, columns } = match opened.about {
         // Columns in wrong units would not be noticed.
         Some(about) if !about.config.is_null() => Saved::read(about.config).with_context(|| {
@@ -136,11 +163,41 @@ fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Resul
         None => open_source(&mut config, &columns, || 0.0)?,
     };
     let (path, model, store, weights) = (path.to_path_buf(), opened.model, opened.store, opened.name);
-    Ok(Loaded { config, columns, source, model, trained_source, device, path, weights, store })
+    let network = opened.config;
+    Ok(Loaded {
+        config,
+        columns,
+        source,
+        model,
+        trained_source,
+        device,
+        path,
+        weights,
+        store,
+        network,
+        step,
+        ema_decay,
+        described,
+    })
 }
 
 /// The rows of a source that is a table, among the weights of a finished run.
-pub(crate) const SOURCE_ROWS: &str = "source.rows";
+const SOURCE_ROWS: &str = "source.rows";
+
+/// The most bytes of source rows that the weights of a finished run have with them.
+const CARRIED: usize = 16 << 20;
+
+/// The rows of a source that is a table, unless they are many.
+pub(crate) fn source_rows(source: &Source) -> anyhow::Result<Vec<(String, Tensor)>> {
+    match source {
+        Source::Rows(rows) if rows.len() * size_of::<f32>() <= CARRIED => {
+            let shape = [rows.nrows() as i64, rows.ncols() as i64];
+            let values: Vec<f32> = rows.iter().copied().collect();
+            Ok(vec![(SOURCE_ROWS.into(), upload(&values, &shape, Device::Cpu))])
+        }
+        _ => Ok(Vec::new()),
+    }
+}
 
 /// What a file of weights has of its run's source: a trained source, with its parameters in
 /// `store`, or rows.
@@ -172,7 +229,8 @@ fn rows_of(rows: &Tensor, dim: usize) -> anyhow::Result<Array2<f32>> {
 /// printed to standard error.
 fn assumed_source(args: &ModelFileArgs, opened: &weights::Opened) -> String {
     let FlowConfig { source, .. } = FlowConfig::default();
-    if args.source.is_none() && opened.about.as_ref().is_none_or(|about| about.config.is_null()) {
+    let needed = args.source.is_none() && !args.file.given.contains(&"source");
+    if needed && opened.about.as_ref().is_none_or(|about| about.config.is_null()) {
         eprintln!("assumed   source = {source}: the file does not name one (change with --source NAME)");
     }
     args.source.clone().unwrap_or(source)

@@ -14,14 +14,15 @@ use std::process::ExitCode;
 
 pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let format = Format::of(&args.out, Kind::Table)?;
-    let (loaded, sampler, rows) = drawn(&args.draw, args.num_samples, false)?;
+    let (loaded, sampler, rows) = drawn(&args.draw, args.from.as_deref(), args.num_samples, false)?;
     let dim = loaded.dim();
+    let count = rows.values.len() / dim;
     match format {
         Format::Npy => match loaded.columns.series {
             Some(Series { length, channels }) => {
-                save_array(&args.out, &Array3::from_shape_vec((args.num_samples, length, channels), rows.values)?)?;
+                save_array(&args.out, &Array3::from_shape_vec((count, length, channels), rows.values)?)?;
             }
-            None => save_array(&args.out, &Array2::from_shape_vec((args.num_samples, dim), rows.values)?)?,
+            None => save_array(&args.out, &Array2::from_shape_vec((count, dim), rows.values)?)?,
         },
         _ => {
             let text = csv(&rows.values, &rows.classes, &loaded.columns);
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let (nfe, guidance, weights, seed) = (rows.nfe, guidance(&rows.guide), &loaded.weights, args.draw.seed);
-    println!("{} rows, NFE {nfe}; {}{guidance}; {weights}; seed {seed}", args.num_samples, sampler.describe());
+    println!("{count} rows, NFE {nfe}; {}{guidance}; {weights}; seed {seed}", sampler.describe());
     println!("wrote {}", args.out.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -41,12 +42,13 @@ fn guidance(guide: &Guide) -> String {
 
 pub(crate) fn trajectory(args: &TrajectoryArgs) -> anyhow::Result<ExitCode> {
     let format = Format::of(&args.out, Kind::Table)?;
-    let (loaded, sampler, rows) = drawn(&args.draw, args.num_samples, true)?;
+    let (loaded, sampler, rows) = drawn(&args.draw, args.from.as_deref(), args.num_samples, true)?;
     let (dim, times) = (loaded.dim(), rows.frames.len());
+    let count = rows.values.len() / dim;
     ensure!(times > 0, "this solver keeps no states on its way; give --num-steps");
     match format {
         Format::Npy => {
-            save_array(&args.out, &Array3::from_shape_vec((times, args.num_samples, dim), rows.frames.concat())?)?;
+            save_array(&args.out, &Array3::from_shape_vec((times, count, dim), rows.frames.concat())?)?;
         }
         _ => {
             let mut text = String::new();
@@ -60,8 +62,7 @@ pub(crate) fn trajectory(args: &TrajectoryArgs) -> anyhow::Result<ExitCode> {
     }
     let (nfe, guidance, weights) = (rows.nfe, guidance(&rows.guide), &loaded.weights);
     println!(
-        "{} rows at {times} times, NFE {nfe}; {}{guidance}; {weights}; seed {}",
-        args.num_samples,
+        "{count} rows at {times} times, NFE {nfe}; {}{guidance}; {weights}; seed {}",
         sampler.describe(),
         args.draw.seed
     );

@@ -3,7 +3,7 @@
 use crate::args::TrainArgs;
 use crate::config::Config;
 use crate::draw::{Classes, Drawer, points, values};
-use crate::model::SOURCE_ROWS;
+use crate::model::source_rows;
 use crate::moments::{Look, Moments};
 use crate::resolve::resolve;
 use crate::saved::Saved;
@@ -29,7 +29,6 @@ use fm_app::weights;
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::{Source, deviation};
-use fm_core::tensor::upload;
 use fm_data::{Preprocess, TableSource};
 use fm_models::interchange;
 use fm_ot::Reports;
@@ -50,7 +49,7 @@ use ndarray::Array2;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tch::{Device, Tensor, nn};
+use tch::nn;
 
 /// Number of samples for each evaluation during training.
 const LOOKED_AT: usize = 1000;
@@ -216,6 +215,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         source: &flow.source,
         trained_source: trained_source.as_ref(),
         columns,
+        from: None,
         guide: Guide::of_scale(1.0),
     };
     let shown = points(table.values.as_slice().unwrap_or_default());
@@ -306,21 +306,6 @@ const LARGE: i64 = 1_000_000;
 /// Resolves `auto` to the CPU for a small network; other names stay as given.
 fn device_for(asked: &str, parameters: i64) -> &str {
     if asked == "auto" && parameters < LARGE { "cpu" } else { asked }
-}
-
-/// The most bytes of source rows that the weights of a finished run have with them.
-const CARRIED: usize = 16 << 20;
-
-/// The rows of a source that is a table, unless they are many.
-fn source_rows(source: &Source) -> anyhow::Result<Vec<(String, Tensor)>> {
-    match source {
-        Source::Rows(rows) if rows.len() * size_of::<f32>() <= CARRIED => {
-            let shape = [rows.nrows() as i64, rows.ncols() as i64];
-            let values: Vec<f32> = rows.iter().copied().collect();
-            Ok(vec![(SOURCE_ROWS.into(), upload(&values, &shape, Device::Cpu))])
-        }
-        _ => Ok(Vec::new()),
-    }
 }
 
 /// The fingerprint of the rows, of the teacher's weights, of held-out rows and of the source's.

@@ -4,7 +4,6 @@
 use crate::args::{ModelFileArgs, VelocityArgs};
 use crate::model::load;
 use anyhow::ensure;
-use fm_app::weights::is_weights;
 use fm_core::tensor::{upload, upload_rows};
 use fm_data::table::{CsvOptions, csv};
 use fm_terminal::println;
@@ -12,9 +11,10 @@ use std::process::ExitCode;
 use tch::{Device, Kind, no_grad};
 
 pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
-    // A velocity has no source.
-    let source = is_weights(&args.checkpoint)?.then(|| "gaussian".to_owned());
-    let file = ModelFileArgs { which: args.which, file: args.file.clone(), source };
+    // A velocity has no source, so none is assumed.
+    let mut network = args.file.clone();
+    network.given.push("source");
+    let file = ModelFileArgs { which: args.which, file: network, source: None };
     let loaded = load(&args.checkpoint, &file, &args.device)?;
     ensure!(
         loaded.columns.classes.is_empty(),

@@ -50,6 +50,8 @@ fn no_value_of_a_flag_of_a_trained_model_ends_in_a_panic() {
             ("trajectory", format!("{model} --num-samples 4 --out trajectory.npy")),
             ("picture", format!("--checkpoint {d}/plane --num-steps 2 --num-samples 4 --out picture.png")),
             ("likelihood", format!("rows.csv --checkpoint {d}/run --out likelihood.csv")),
+            ("convert", format!("{d}/run net.safetensors")),
+            ("inspect", format!("{d}/run")),
             ("velocity", format!("at.csv --checkpoint {d}/run --out velocity.csv")),
             ("solve", "rows.csv --num-samples 4 --num-steps 2 --out solved.csv".into()),
         ]

@@ -6,6 +6,7 @@
 //! | part | built in | your own |
 //! |---|---|---|
 //! | path | [`PathKind`] | [`ProbPath`], [`Custom`](crate::path::Custom) |
+//! | curve from x0 to x1 | that of the path | [`ConditionalFlow`] |
 //! | times | [`TimeKind`](crate::time::TimeKind) | [`TimeDistribution`] |
 //! | weighting | [`Weighting`](crate::weighting::Weighting) | a function w(t), [`TimeWeight`] |
 //! | loss of a row | [`Loss`](crate::loss::Loss) | [`RowLoss`] |
@@ -25,6 +26,7 @@
 //! ```
 
 use crate::Error;
+use crate::conditional::ConditionalFlow;
 use crate::coupling::Coupling;
 use crate::interpolate::{PathSample, coefficients, interpolate};
 use crate::loss::{Reduction, RowLoss};
@@ -45,6 +47,8 @@ use std::sync::Arc;
 pub struct FlowMatching {
     /// Path, prediction, times, weighting and loss.
     pub objective: DynObjective,
+    /// The curve from x0 to x1, if it is not the [path](crate::path) of the objective.
+    pub conditional: Option<Arc<dyn ConditionalFlow>>,
     /// The distribution of x0.
     pub source: Source,
     /// The pairing of x0 and x1; `None` for independent draws.
@@ -58,9 +62,9 @@ pub struct FlowMatching {
 
 impl std::fmt::Debug for FlowMatching {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { objective: o, source, coupling, coupled_steps, seed } = self;
+        let Self { objective: o, conditional, source, coupling, coupled_steps, seed } = self;
         f.debug_struct("FlowMatching")
-            .field("path", &o.path.name())
+            .field("path", &conditional.as_ref().map_or_else(|| o.path.name(), |flow| flow.name()))
             .field("prediction", &o.prediction)
             .field("times", &o.times.distribution.name())
             .field("weighting", &o.weighting.name())
@@ -90,7 +94,7 @@ where
 {
     fn from(objective: Objective<P, T, W, L>) -> Self {
         let objective = objective.into_dyn();
-        Self { objective, source: Source::default(), coupling: None, coupled_steps: 1, seed: 0 }
+        Self { objective, conditional: None, source: Source::default(), coupling: None, coupled_steps: 1, seed: 0 }
     }
 }
 
@@ -98,6 +102,14 @@ impl FlowMatching {
     /// The default flow on another path.
     pub fn new(path: impl ProbPath + 'static) -> Self {
         Objective::on(path).into()
+    }
+
+    /// Trains on the velocities of a conditional flow, which takes the place of the path.
+    /// Weightings that depend on the path keep the path of the objective, by default the linear
+    /// one. Batches are computed on the host.
+    pub fn along(mut self, flow: impl ConditionalFlow + 'static) -> Self {
+        self.conditional = Some(Arc::new(flow));
+        self
     }
 
     /// What the network predicts.
@@ -175,6 +187,16 @@ impl FlowMatching {
         if self.coupled_steps == 0 {
             return Err(Error::Value { name: "the number of coupled steps", domain: "at least 1", value: 0.0 });
         }
+        if let Some(flow) = &self.conditional
+            && self.objective.prediction != Prediction::Velocity
+        {
+            let with = format!("{} prediction", self.objective.prediction);
+            return Err(Error::Combination {
+                what: flow.name(),
+                with,
+                why: "a conditional flow has velocities only; predict the velocity",
+            });
+        }
         self.objective.validate(&self.source)
     }
 
@@ -211,6 +233,13 @@ impl FlowMatching {
         noise: Option<&S>,
         times: &[f64],
     ) -> Result<PathSample<S>, Error> {
+        if let Some(flow) = &self.conditional {
+            return Err(Error::Combination {
+                what: flow.name(),
+                with: "this call".into(),
+                why: "a conditional flow is computed row by row; call conditional::positions",
+            });
+        }
         let c = coefficients(&self.objective.path, times)?;
         interpolate(&c, self.objective.prediction, x0, x1, noise)
     }

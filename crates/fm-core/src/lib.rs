@@ -7,6 +7,7 @@
 //! | module | idea |
 //! |---|---|
 //! | [`path`] | where x is at time t and how fast it moves: x_t = alpha(t) x1 + sigma(t) x0 |
+//! | [`conditional`] | the same in general: any curve from x0 to x1, such as a geodesic |
 //! | [`prediction`] | velocity, data, noise and score: what a network may predict, and how to convert between them |
 //! | [`time`] | which times to train on: a distribution is given by its quantile function |
 //! | [`weighting`], [`loss`] | the weight of each time, and the loss of an error |
@@ -52,6 +53,7 @@
 
 pub mod budget;
 pub mod choice;
+pub mod conditional;
 pub mod coupling;
 pub mod data;
 pub mod error;

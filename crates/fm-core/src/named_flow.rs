@@ -40,8 +40,8 @@ pub struct NamedFlow {
 impl NamedFlow {
     /// The names of the parts of a flow; `None` if one of them is not built in.
     pub fn of(flow: &FlowMatching) -> Option<Self> {
-        let Source::Kind(source) = flow.source else { return None };
-        Some(Self { objective: objective(&flow.objective)?, source, seed: flow.seed })
+        let (Source::Kind(source), None) = (&flow.source, &flow.conditional) else { return None };
+        Some(Self { objective: objective(&flow.objective)?, source: *source, seed: flow.seed })
     }
 }
 

@@ -18,6 +18,7 @@
 //! assert_eq!(min_snr.weight(Prediction::Data, &c)?, 5.0);
 //! // A velocity error e is a data error (1 - t) e.
 //! assert_eq!(min_snr.weight(Prediction::Velocity, &c)?, 5.0 * 0.25 * 0.25);
+//! assert_eq!(Weighting::ClippedSnr { gamma: 5.0 }.weight(Prediction::Velocity, &c)?, 5.0);
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
@@ -37,6 +38,7 @@ choice! {
     /// | `snr` | alpha^2 / s^2 | the prediction | |
     /// | `inverse-snr` | s^2 / alpha^2 | the prediction | |
     /// | `min-snr` | min(SNR, gamma) | the data | Hang et al. 2023 |
+    /// | `clipped-snr` | min(SNR, gamma) | the prediction | |
     /// | `data-end` | t^2 | the prediction | |
     /// | `noise-end` | (1 - t)^2 | the prediction | |
     /// | `sd3-sigma` | sigma^-2 | the prediction | Esser et al. 2024 |
@@ -53,6 +55,11 @@ choice! {
         InverseSnr = "inverse-snr",
         /// The signal-to-noise ratio, at most a bound.
         MinSnr = "min-snr" {
+            /// The bound.
+            gamma = 5.0, Domain::above(0.0, 1e6)
+        },
+        /// The signal-to-noise ratio, at most a bound, for the error of the prediction itself.
+        ClippedSnr = "clipped-snr" {
             /// The bound.
             gamma = 5.0, Domain::above(0.0, 1e6)
         },
@@ -84,12 +91,10 @@ impl Weighting {
             Weighting::Uniform => 1.0,
             Weighting::Snr => signal / noise,
             Weighting::InverseSnr => noise / signal,
-            Weighting::MinSnr { gamma } => {
-                let bound = gamma * noise;
-                // Not f64::min, which would ignore a NaN.
-                let least = if signal < bound || signal.is_nan() { signal } else { bound };
-                least * data_error(prediction, c)?
-            }
+            Weighting::MinSnr { gamma } => least(signal, gamma * noise) * data_error(prediction, c)?,
+            // Finite where there is no noise.
+            Weighting::ClippedSnr { gamma } if signal >= gamma * noise => gamma,
+            Weighting::ClippedSnr { gamma } => least(signal / noise, gamma),
             Weighting::DataEnd => c.t * c.t,
             Weighting::NoiseEnd => (1.0 - c.t) * (1.0 - c.t),
             Weighting::Sd3Sigma => 1.0 / (c.sigma * c.sigma),
@@ -100,6 +105,11 @@ impl Weighting {
             }
         })
     }
+}
+
+/// The lesser of two numbers; NaN if one is, unlike f64::min.
+fn least(a: f64, b: f64) -> f64 {
+    if a < b || a.is_nan() { a } else { b }
 }
 
 /// A weighting of the loss over time, built in or your own. Shared between threads.

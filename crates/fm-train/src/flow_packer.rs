@@ -8,6 +8,7 @@ use crate::flow_map::intervals::{self, INTERVAL, Intervals, SPLIT};
 use crate::flow_map::kind::TaskKind;
 use crate::pack::{DENSITY_BINS, HostInputs, Pack, PackContext, TIME_BINS, check, pack_conditions};
 use fm_core::FlowMatching;
+use fm_core::conditional::positions;
 use fm_core::interpolate::{PathWeights, coefficients};
 use fm_core::path::ProbPath;
 use fm_core::rng::{Key, Stream};
@@ -35,11 +36,17 @@ impl Pack for FlowPacker<'_> {
         let shape = [&[here.len() as i64], &batch.shape[..]].concat();
         let dim = batch.dim();
         let values = here.len().saturating_mul(dim);
+        let (objective, key) = (&self.flow.objective, Key::new(self.flow.seed, step, Stream::Time));
+        // Times are drawn for the whole batch, because its rows may share stratified times.
+        let mut drawn = objective.draw(key, whole, density)?;
+        let intervals = intervals::draw(self.task, objective, key, &mut drawn)?;
+        let part = |values: &[f64]| values.get(here.clone()).unwrap_or_default().to_vec();
         let mut packer = Packer::default();
-        packer.push("x0", &batch.x0, &shape);
+        let curve = self.on_curve(batch, &part(&drawn.times))?;
+        packer.push("x0", curve.as_ref().map_or(&batch.x0, |[_, u]| u), &shape);
         if batch.device_rows.is_empty() {
             check("data", batch.x1.len(), values, step)?;
-            packer.push("x1", &batch.x1, &shape);
+            packer.push("x1", curve.as_ref().map_or(&batch.x1, |[x, _]| x), &shape);
         } else {
             if let Some(pick) =
                 batch.device_rows.iter().find(|pick| self.resident.is_none_or(|count| pick.row >= count))
@@ -55,20 +62,17 @@ impl Pack for FlowPacker<'_> {
             }
         }
         pack_conditions(&mut packer, batch, here.len(), self.conditions)?;
-        let (objective, key) = (&self.flow.objective, Key::new(self.flow.seed, step, Stream::Time));
-        if let Some(noise) = objective.path_noise(key.from_row(here.start as u64), here.len(), dim) {
+        let noise =
+            if curve.is_some() { None } else { objective.path_noise(key.from_row(here.start as u64), here.len(), dim) };
+        if let Some(noise) = noise {
             packer.push("noise", &noise, &shape);
         }
-        // Times are drawn for the whole batch, because its rows may share stratified times.
-        let mut drawn = objective.draw(key, whole, density)?;
-        let intervals = intervals::draw(self.task, objective, key, &mut drawn)?;
         let bins = accumulator::members(&drawn.times, BINS, accumulator::bin);
         packer.push(TIME_BINS, &bins, &[whole as i64, BINS as i64]);
         if let Some(density) = density {
             let bins = accumulator::members(&drawn.positions, density.bins(), |u| density.bin(u));
             packer.push(DENSITY_BINS, &bins, &[whole as i64, density.bins() as i64]);
         }
-        let part = |values: &[f64]| values.get(here.clone()).unwrap_or_default().to_vec();
         self.pack_times(&mut packer, &part(&drawn.times), &part(&drawn.weights), batch.shape.len())?;
         if let Some(Intervals { lengths, splits }) = intervals {
             packer.push(INTERVAL, &f32s(&part(&lengths)), &shape[..1]);
@@ -80,6 +84,20 @@ impl Pack for FlowPacker<'_> {
 }
 
 impl FlowPacker<'_> {
+    /// Positions and velocities of the rows, if the flow has curves of its own. They are packed as
+    /// x1 and x0, of which x_t and the target are then all.
+    fn on_curve(&self, batch: &Batch, times: &[f64]) -> Result<Option<[Vec<f32>; 2]>, TrainError> {
+        let Some(flow) = &self.flow.conditional else { return Ok(None) };
+        let refuse = |found: &str, remedy| Err(TrainError::setting("conditional flow", found, remedy));
+        if !batch.device_rows.is_empty() {
+            return refuse("rows on the device", "its positions are made on the host: give values, not row numbers");
+        }
+        if self.task != TaskKind::Flow {
+            return refuse("intervals of time", "train the flow itself: a flow map takes an affine path");
+        }
+        Ok(Some(positions(flow.as_ref(), &batch.x0, &batch.x1, times, batch.dim())?))
+    }
+
     /// Packs times, loss weights, and the weights of x1, x0 and noise in x_t and in the target, one
     /// value per row each. Left out: loss weights that are all 1, other weights that are all 0, and
     /// the weights of the target x1 - x0.
@@ -90,11 +108,17 @@ impl FlowPacker<'_> {
         if weights.iter().any(|w| *w != 1.0) {
             packer.push("weight", &f32s(weights), &[rows]);
         }
+        let column = std::iter::once(rows).chain(std::iter::repeat_n(1, axes)).collect::<Vec<_>>();
+        if self.flow.conditional.is_some() {
+            let ones = vec![1f32; times.len()];
+            packer.push(POSITION[0], &ones, &column);
+            packer.push(TARGET[1], &ones, &column);
+            return Ok(());
+        }
         let path = PathWeights::new(&coefficients(&objective.path, times)?, objective.prediction)?;
         if path.need_noise() && !objective.path.has_extra_noise() {
             return Err(fm_core::Error::MissingNoise { path: objective.path.name() }.into());
         }
-        let column = std::iter::once(rows).chain(std::iter::repeat_n(1, axes)).collect::<Vec<_>>();
         let all = |values: &[f64], value: f64| values.iter().all(|v| *v == value);
         let straight = all(&path.target[0], 1.0) && all(&path.target[1], -1.0) && all(&path.target[2], 0.0);
         let columns = POSITION.iter().zip(&path.position).chain(TARGET.iter().zip(&path.target).filter(|_| !straight));

@@ -203,6 +203,10 @@ impl FlowTask<'_> {
             return Err(TrainError::Batch { step: inputs.step, problem });
         }
         let x0 = match &self.trained_source {
+            Some(_) if self.flow.conditional.is_some() => {
+                let remedy = "its positions are made before the source is known: drop one of the two";
+                return Err(TrainError::setting("trained source", "with a conditional flow", remedy));
+            }
             Some(source) if x0.size()[1..] != [source.dim()] => {
                 let found = format!("of {} values", source.dim());
                 return Err(TrainError::setting("trained source", found, "give it one value per value of a row"));

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 const NOT_DRAWN: &str = "
     help help-all preset config out resume dry-run profile data image-size pairs init latent dit epochs device
     dist-timeout teacher checkpoint raw-weights part set labels ignore header separator encoding test steps batch-size
-    save-every sample-every log-every channels guide-with rounds";
+    save-every sample-every log-every channels guide-with rounds from";
 
 /// Values of options whose useful values do not follow from the help, for runs of a few small
 /// steps.

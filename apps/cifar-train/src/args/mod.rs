@@ -14,6 +14,7 @@ pub(crate) use train::TrainArgs;
 use crate::vqvae::config::ConfigArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fm_app::grids::GridArgs;
+use fm_app::inspect::InspectArgs;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
 use fm_app::outputs;
@@ -246,17 +247,4 @@ pub(crate) struct LikelihoodOf {
     /// Write the bits per dimension, one line per image.
     #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct InspectArgs {
-    /// Checkpoint, run directory, or file of weights (.safetensors, .pt, .pth).
-    pub(crate) path: PathBuf,
-    /// Show this set of weights of a file with several, for example net_model (default: the EMA, if
-    /// there is one).
-    #[arg(long, value_name = "NAME")]
-    pub(crate) part: Option<String>,
-    /// List all tensors with their shapes.
-    #[arg(long)]
-    pub(crate) tensors: bool,
 }

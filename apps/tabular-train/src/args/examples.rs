@@ -26,7 +26,8 @@ Examples:
 pub(crate) const SAMPLE: &str = "\
 Examples:
   tabular-train sample --checkpoint runs/spiral --solver heun --num-steps 20 --out samples.csv
-  tabular-train sample --checkpoint runs/patients --num-samples 5000 --class healthy --out healthy.csv";
+  tabular-train sample --checkpoint runs/patients --num-samples 5000 --class healthy --out healthy.csv
+  tabular-train sample --checkpoint runs/transport --from monday.csv --out tuesday.csv";
 
 pub(crate) const GRID: &str = "\
 Examples:
@@ -54,6 +55,16 @@ Examples:
 pub(crate) const ANIMATE: &str = "\
 Examples:
   tabular-train animate --checkpoint runs/spiral --beside runs/spiral-reflow --num-steps 30 --out reflow.gif";
+
+pub(crate) const CONVERT: &str = "\
+Examples:
+  tabular-train convert runs/patients patients.pt               # and patients.py, which builds the network in PyTorch
+  tabular-train convert 8gaussian-moons__otcfm_v1.pt moons.safetensors --source 8gaussians";
+
+pub(crate) const INSPECT: &str = "\
+Examples:
+  tabular-train inspect runs/patients
+  tabular-train inspect patients.pt --tensors";
 
 pub(crate) const VELOCITY: &str = "\
 Examples:

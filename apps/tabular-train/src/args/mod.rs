@@ -9,6 +9,7 @@ use crate::config::TableArgs;
 use clap::{Args, Parser, Subcommand};
 use fm_app::grids::GridArgs;
 use fm_app::guidance::GuidanceArgs;
+use fm_app::inspect::InspectArgs;
 use fm_app::likelihood::LikelihoodArgs;
 use fm_app::objective_report::ShowArgs;
 use fm_app::options::help;
@@ -70,6 +71,12 @@ pub(crate) enum Command {
     /// Animate particles that move from the source to the data, for a model of two columns.
     #[command(after_help = examples::ANIMATE)]
     Animate(AnimateArgs),
+    /// Convert weights between runs, safetensors files and PyTorch files.
+    #[command(after_help = examples::CONVERT)]
+    Convert(ConvertArgs),
+    /// Print the contents of a checkpoint or of a file of weights.
+    #[command(after_help = examples::INSPECT)]
+    Inspect(InspectArgs),
     /// Write the output of a network at given points and times, to compare it with another
     /// program's.
     #[command(after_help = examples::VELOCITY)]
@@ -114,6 +121,17 @@ pub(crate) struct ModelFileArgs {
     pub(crate) source: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// Run, checkpoint, or file of weights (.safetensors, .pt, .pth), also of another program.
+    pub(crate) input: PathBuf,
+    /// File to write: .safetensors, or .pt, a PyTorch state_dict with a script beside it that
+    /// builds the network. Both describe network, units, source, path and prediction.
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) file: ModelFileArgs,
+}
+
 /// A model, its solver and its noise.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DrawArgs {
@@ -150,6 +168,10 @@ pub(crate) struct SampleArgs {
     /// Number of rows.
     #[arg(long, default_value_t = 1000, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
+    /// Start from these rows, in the units of the table, instead of rows of the source: the first
+    /// --num-samples rows of FILE.csv or FILE.npy, or points of a toy distribution.
+    #[arg(long, value_name = "ROWS", help_heading = "Sampling")]
+    pub(crate) from: Option<String>,
     /// Write the rows to FILE.csv or FILE.npy.
     #[arg(long, value_name = "FILE", value_parser = outputs::table(), help_heading = "Output")]
     pub(crate) out: PathBuf,
@@ -170,6 +192,10 @@ pub(crate) struct TrajectoryArgs {
     /// Number of paths.
     #[arg(long, default_value_t = 100, value_name = "N", help_heading = "Sampling")]
     pub(crate) num_samples: usize,
+    /// Start from these rows, in the units of the table, instead of rows of the source: the first
+    /// --num-samples rows of FILE.csv or FILE.npy, or points of a toy distribution.
+    #[arg(long, value_name = "ROWS", help_heading = "Sampling")]
+    pub(crate) from: Option<String>,
     /// Write the paths to FILE.npy, an array (times, rows, columns), or to FILE.csv, where each
     /// line starts with the indices of the time and of the row.
     #[arg(long, value_name = "FILE", value_parser = outputs::table(), help_heading = "Output")]

@@ -103,6 +103,13 @@ pub(crate) const TRAINING: &[Row] = &[
         "choose --model concat-squash, or drop --layer and --degree",
         "TRAIN --model concat-squash --layer concat",
     ),
+    ("convert {d}/run {d}/net.txt", "end it in .safetensors or .pt", "convert {d}/run {d}/net.pt"),
+    ("inspect {d}/run --part model", "and this is a run; drop --part", "inspect {d}/run"),
+    (
+        "sample --checkpoint {d}/run --from moons --num-samples 0 --out {d}/s.csv",
+        "it has no rows, or --num-samples is 0; give at least one",
+        "sample --checkpoint {d}/run --from moons --num-samples 2 --num-steps 1 --out {d}/s.csv",
+    ),
     ("TRAIN --log-every 0", "give at least 1 (--log-every)", "TRAIN --log-every 1"),
     ("TRAIN --hold-out 2", "choose a share below 1 (--hold-out)", "TRAIN --hold-out 0.5"),
     ("TRAIN --hold-out 0.999", "give a smaller --hold-out", "TRAIN --hold-out 0.5"),

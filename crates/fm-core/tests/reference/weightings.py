@@ -39,6 +39,7 @@ reference = {
             "data": clipped.tolist(), "noise": (clipped / snr).tolist(),
             "velocity": (clipped / (snr + 1) * (2 / torch.pi) ** 2).tolist(),
         },
+        "clipped-snr": {"velocity": clipped.tolist()},
         "sd3-sigma": {"velocity": compute_loss_weighting_for_sd3("sigma_sqrt", sigma).tolist()},
         "sd3-cosmap": {"velocity": compute_loss_weighting_for_sd3("cosmap", sigma).tolist()},
         "edm": {"data": (1 / c_out**2).tolist()},

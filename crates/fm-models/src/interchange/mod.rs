@@ -56,7 +56,7 @@ pub use error::InterchangeError;
 pub use file::holds_weights;
 pub use recognise::{Recognised, recognise};
 pub use weights::Weights;
-pub use write::{About, named, safetensors, torch};
+pub use write::{About, named, safetensors, torch, torch_described};
 
 use crate::interval;
 use contents::{Contents, Entry};

@@ -69,7 +69,7 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
 }
 
 /// The description of a network, if it is within its limits.
-fn admitted(text: &str) -> Result<&str, String> {
+pub(super) fn admitted(text: &str) -> Result<&str, String> {
     let budget = Budget::new(&limits::DESCRIPTION, text.len() as u64);
     let counted = budget.and_then(|budget| budget.count(budget::json_values(text.as_bytes())));
     counted.map(|()| text).map_err(|over| format!("its metadata is too long: {over}"))

@@ -4,11 +4,15 @@ use super::collect::collect;
 use super::contents::Contents;
 use super::error::{clip, list};
 use super::pickle::parse;
+use super::safetensors::admitted;
 use super::storage::Storage;
 use fm_core::budget::{Budget, Metered, OverBudget, check_zip};
 use std::io::{Cursor, Read};
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
+
+/// The entry of an archive that this library wrote which describes the network, as JSON.
+pub(super) const ABOUT_ENTRY: &str = "about.json";
 
 /// An archive in memory, whose directory is read with bounded work.
 type Archive<'a> = ZipArchive<Metered<Cursor<&'a [u8]>>>;
@@ -47,6 +51,16 @@ pub(super) fn open<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Contents<
         let (bytes, crc) = stored(&mut archive, bytes, index)?;
         let storage = Storage { bytes, crc: Some(crc), big_endian: order == b"big" };
         contents.storages.by_key.insert(key, storage);
+    }
+    if let Some(index) = archive.index_for_name(&format!("{prefix}{ABOUT_ENTRY}")) {
+        let (text, crc) = stored(&mut archive, bytes, index)?;
+        budget.spend_work(text.len())?;
+        budget.take_bytes(text.len().saturating_mul(3))?;
+        if crc32fast::hash(text) != crc {
+            return Err(damage("wrong checksum of about.json"));
+        }
+        let text = std::str::from_utf8(text).map_err(damage)?;
+        contents.about = Some(serde_json::from_str(admitted(text)?).map_err(damage)?);
     }
     Ok(contents)
 }

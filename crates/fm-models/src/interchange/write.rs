@@ -2,6 +2,7 @@
 
 use super::InterchangeError;
 use super::safetensors as format;
+use super::torch::ABOUT_ENTRY;
 use crate::ModelConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,6 +76,19 @@ pub fn safetensors(tensors: &BTreeMap<String, Tensor>, about: &About) -> Result<
 /// # Errors
 /// [`InterchangeError::File`] for values that cannot be copied to the host.
 pub fn torch(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>, InterchangeError> {
+    archive(tensors, None)
+}
+
+/// The bytes of a `.pt` file with `about` as an entry of its archive: `torch.load` returns the same
+/// state_dict and does not read the entry, and [`read`](super::read) does.
+///
+/// # Errors
+/// [`InterchangeError::File`] for values that cannot be copied to the host.
+pub fn torch_described(tensors: &BTreeMap<String, Tensor>, about: &About) -> Result<Vec<u8>, InterchangeError> {
+    archive(tensors, Some(about))
+}
+
+fn archive(tensors: &BTreeMap<String, Tensor>, about: Option<&About>) -> Result<Vec<u8>, InterchangeError> {
     let unwritable = |problem: String| InterchangeError::file(Path::new("the new file"), problem);
     let zip = || -> Result<Vec<u8>, String> {
         let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -89,6 +103,9 @@ pub fn torch(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>, InterchangeE
             entry(&format!("data/{i}"), &format::little_endian(tensor)?)?;
         }
         entry("version", b"3\n")?;
+        if let Some(about) = about {
+            entry(ABOUT_ENTRY, &serde_json::to_vec(about).map_err(|e| e.to_string())?)?;
+        }
         zip.finish().map(Cursor::into_inner).map_err(|e| e.to_string())
     };
     zip().map_err(unwritable)
