@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
 mod common;
-#[allow(dead_code, reason = "this test needs a part of it")]
 #[path = "../../../crates/fm-models/tests/common/mod.rs"]
 mod weights;
 

@@ -21,8 +21,8 @@ fn bytes(n: u64) -> String {
 fn whole(n: u64) -> String {
     let digits = n.to_string();
     let from = (3 - digits.len() % 3) % 3;
-    let separated = |(k, digit)| {
-        let comma = (k > 0 && (k + from) % 3 == 0).then_some(',');
+    let separated = |(k, digit): (usize, char)| {
+        let comma = (k > 0 && (k + from).is_multiple_of(3)).then_some(',');
         comma.into_iter().chain([digit])
     };
     digits.chars().enumerate().flat_map(separated).collect()

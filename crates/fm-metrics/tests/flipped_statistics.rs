@@ -1,6 +1,7 @@
 //! Statistics with a flipped bit.
 
 #![allow(missing_docs, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use fm_metrics::moments::Gaussian;
 use fm_metrics::statistics::{read, write};

@@ -90,7 +90,7 @@ pub(super) fn is_rounded(field: &str, value: f64) -> bool {
     let digits = field.trim_start_matches(['+', '-']);
     let whole = digits.len() > 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
     // Longer ones than an i128 have no f64 either, with rare exceptions.
-    whole && field.parse::<i128>().map_or(true, |exact| value as i128 != exact)
+    whole && field.parse::<i128>() != Ok(value as i128)
 }
 
 #[cfg(test)]
