@@ -228,8 +228,8 @@ impl Guide {
     }
 }
 
-/// The path of a weak model: `step-N` is always a checkpoint beside `checkpoint`, that of the model;
-/// `./step-N` is another path.
+/// The path of a weak model: `step-N` is always a checkpoint beside `checkpoint`, that of the
+/// model; `./step-N` is another path.
 ///
 /// # Errors
 /// A step of a file of weights, and one that the run has not kept.

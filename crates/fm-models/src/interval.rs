@@ -53,7 +53,7 @@ impl IntervalEmbedding {
         frequencies * width + width + width * width + width
     }
 
-    /// The embedding e of the times t, with that of the intervals h added if the network takes them.
+    /// The embedding e of the times t, plus that of the intervals h if the network takes them.
     pub(crate) fn add(this: Option<&Self>, e: Tensor, t: &Tensor, h: Option<&Tensor>) -> Tensor {
         match this {
             Some(interval) => e + interval.forward(h.unwrap_or(&t.zeros_like())),

@@ -86,8 +86,8 @@ pub struct LearnedGrid {
 /// are rounding errors, get equal steps.
 ///
 /// # Errors
-/// [`SolveError::Grid`] for fewer than two fine steps, and for no steps; [`SolveError::Stopped`] for
-/// states whose squares are not finite.
+/// [`SolveError::Grid`] for fewer than two fine steps, and for no steps; [`SolveError::Stopped`]
+/// for states whose squares are not finite.
 pub fn equal_error<S: OdeState + RowProducts>(
     states: &[S],
     steps: usize,
@@ -150,8 +150,8 @@ fn quantiles(density: &[f64], steps: usize) -> Vec<f64> {
 /// # Errors
 /// [`SolveError::Grid`] for times that do not rise from 0 to 1,
 /// [`Value`](fm_core::Error::Value) for a difference that is not above 0, the errors of `solve` at
-/// the start, and [`SolveError::Stopped`] if its end there, or `end`, is not finite. Later errors of
-/// `solve` are not returned: a trial that fails counts as far from the end, and a Jacobian that
+/// the start, and [`SolveError::Stopped`] if its end there, or `end`, is not finite. Later errors
+/// of `solve` are not returned: a trial that fails counts as far from the end, and a Jacobian that
 /// fails ends the search with the best times so far.
 pub fn least_squares<S: OdeState + RowProducts>(
     mut solve: impl FnMut(&[f64]) -> Result<S, SolveError>,

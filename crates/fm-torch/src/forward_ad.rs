@@ -76,8 +76,8 @@ impl Level {
     /// `primal` with a tangent of the same shape.
     ///
     /// # Errors
-    /// [`TorchError::Mismatch`] for different shapes or types, and for types without derivatives; an
-    /// exception of libtorch, for example for a tensor that already has a tangent.
+    /// [`TorchError::Mismatch`] for different shapes or types, and for types without derivatives;
+    /// an exception of libtorch, for example for a tensor that already has a tangent.
     pub fn dual(&self, primal: &Tensor, tangent: &Tensor) -> Result<Tensor, TorchError> {
         let of = |t: &Tensor| (t.size(), t.kind(), t.device());
         let differentiable = |t: &Tensor| t.is_floating_point() || t.is_complex();

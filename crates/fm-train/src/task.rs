@@ -2,8 +2,8 @@
 //!
 //! A task packs the inputs of a step into one [`Block`](crate::block::Block) on a worker thread, and
 //! computes the loss from that block on the device. [`FlowTask`] regresses a network's prediction
-//! onto the target of a [`FlowMatching`]. Another task (an autoencoder, say) uses the same loop with
-//! its own block and loss.
+//! onto the target of a [`FlowMatching`]. Another task (an autoencoder, say) uses the same loop
+//! with its own block and loss.
 
 use crate::TrainError;
 use crate::batch::Batch;

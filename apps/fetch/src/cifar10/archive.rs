@@ -4,7 +4,7 @@
 //! further.
 
 use crate::budget::{self, limits};
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use flate2::read::GzDecoder;
 use png::{BitDepth, ColorType};
 use std::io::{Cursor, Read};
@@ -31,8 +31,8 @@ const LEAST_PICTURE: usize = 10 << 20;
 
 /// Reads the canonical archive or the npm package; the content shows which one it is.
 pub(super) fn read(path: &Path) -> anyhow::Result<Batches> {
-    let (file, budget) = budget::open(path, &limits::CIFAR10_ARCHIVE)
-        .map_err(|e| anyhow!("cannot read {}: {e}; give the archive as a plain file", path.display()))?;
+    let (file, budget) =
+        budget::open(path, &limits::CIFAR10_ARCHIVE).with_context(|| format!("cannot read {}", path.display()))?;
     let mut archive = tar::Archive::new(budget.unpacked(GzDecoder::new(file)));
     let (mut batches, mut pictures, mut labels) = (Batches::new(), Batches::new(), Batches::new());
     let damaged = || format!("{} is truncated, or not a .tar.gz of photographs", path.display());

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Something else in place of a plain file: the cause of an [`io::Error`] of [`open`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is {kind}, not a plain file")]
+#[error("it is {kind}; give a plain file")]
 pub struct NotPlain {
     /// What it is, as in "a folder".
     pub kind: &'static str,
@@ -17,8 +17,8 @@ pub struct NotPlain {
 /// Opens a plain file, and makes its budget. Links are followed.
 ///
 /// # Errors
-/// Those of the operating system; [`ErrorKind::InvalidInput`] with [`NotPlain`] for a folder, a pipe
-/// or a device, which is not opened; and [`OverBudget::Length`](super::OverBudget::Length).
+/// Those of the operating system; [`ErrorKind::InvalidInput`] with [`NotPlain`] for a folder, a
+/// pipe or a device, which is not opened; and [`OverBudget::Length`](super::OverBudget::Length).
 pub fn open(path: &Path, limits: &'static Limits) -> io::Result<(File, Budget)> {
     // Opening a pipe waits for its writer, so the kind is checked before.
     let found = fs::metadata(path)?;
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn only_plain_files_of_their_length_are_opened() {
         let told = |path: &Path| open(path, &limits::CONFIG).unwrap_err().to_string();
-        assert!(told(Path::new("/dev/zero")).contains("a device, a pipe or a socket, not a plain file"));
+        assert!(told(Path::new("/dev/zero")).contains("a device, a pipe or a socket; give a plain file"));
         assert!(told(Path::new("/")).contains("a folder"));
         assert_eq!(open(Path::new("/no/such/file"), &limits::CONFIG).unwrap_err().kind(), ErrorKind::NotFound);
         let path = std::env::temp_dir().join(format!("fm-core-budget-{}", std::process::id()));

@@ -6,8 +6,8 @@
 //!
 //! E_x0 \[min_j c(x0, y_j) - g_j\] + (1/N) sum_j g_j.
 //!
-//! Noise row x0 is then paired with data row argmin_j c(x0, y_j) - g_j. Each data row should get 1/N
-//! of the noise. The chi-squared error measures the deviation:
+//! Noise row x0 is then paired with data row argmin_j c(x0, y_j) - g_j. Each data row should get
+//! 1/N of the noise. The chi-squared error measures the deviation:
 //! chi^2 = N sum_j h_j (h_j - 1) / (n (n - 1)) - 1 over n fresh noise rows of which h_j take row j,
 //! an unbiased estimate of N sum_j p_j^2 - 1 for the probabilities p_j. Duplicate rows may divide
 //! their mass unevenly, which raises chi^2 but does not affect training. For a class-conditional

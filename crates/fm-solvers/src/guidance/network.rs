@@ -228,7 +228,7 @@ impl RowField<Tensor> for Guided<'_> {
         self.model.takes_intervals()
     }
 
-    /// Guided as a velocity is, by the times at which the intervals start; NaN for invalid settings.
+    /// Guided as a velocity is, by the start times of the intervals; NaN for invalid settings.
     ///
     /// # Panics
     /// As [`velocities`](Self::velocities).
