@@ -77,5 +77,6 @@ fn samples(part: &mut Part, d: &Path) {
     );
     part.row("`--num-samples 0`", d, sample(&format!("--out {at}/s.png --num-samples 0")), "error");
     let huge = told(&format!("sample --checkpoint {at}/e --num-steps 1 --num-samples 99999999999 --out {at}/s.png"));
-    part.row("`--num-samples 99999999999`", d, huge, "error");
+    // How much is free depends on the machine.
+    part.brief("`--num-samples 99999999999`", d, huge, "cannot hold the classes of the samples: they take 745.1 GiB");
 }

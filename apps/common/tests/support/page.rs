@@ -29,7 +29,6 @@ impl Part {
     }
 
     /// As [`row`](Self::row), where the rest of the line has numbers that depend on the machine.
-    #[allow(dead_code, reason = "one of the programs has such rows")]
     pub(crate) fn brief(&mut self, input: &str, dir: &Path, (code, text): (i32, String), says: &str) {
         self.row(input, dir, (code, text), says);
         let what = if code == 0 { "reads" } else { "refuses" };
