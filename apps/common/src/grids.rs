@@ -169,6 +169,6 @@ mod tests {
             assert!(read(&path).is_err(), "{wrong}");
         }
         let error = read(dir.path()).unwrap_err().to_string();
-        assert!(error.ends_with("it is a folder; give a file that the command grid wrote"), "{error}");
+        assert!(error.ends_with("not a plain file; give a file that the command grid wrote"), "{error}");
     }
 }

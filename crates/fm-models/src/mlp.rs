@@ -80,7 +80,7 @@ impl MlpConfig {
     }
 
     /// Widths from the input, including the time, to the output.
-    fn all_widths(&self) -> Vec<i64> {
+    pub(crate) fn all_widths(&self) -> Vec<i64> {
         [&[self.dim + 1 + self.condition_width()], self.widths.as_slice(), &[self.dim]].concat()
     }
 }

@@ -31,6 +31,7 @@
 //! ```
 
 use crate::embedding::{Divisor, Order, TimeEmbedding};
+use crate::mlp::MlpConfig;
 use crate::{ModelConfig, ModelError};
 use fm_core::prediction::Prediction;
 use std::collections::BTreeMap;
@@ -39,13 +40,15 @@ use tch::{Kind, Tensor};
 /// The weights of the network whose time runs the other way.
 ///
 /// # Errors
-/// A network whose weights cannot express it (layers without a bias that take t, and a rounded time
-/// with a scale that is not an integer), and weights of another network.
+/// An invalid configuration, a network whose weights cannot express it (layers without a bias that
+/// take t, and a rounded time with a scale that is not an integer), and weights of another network.
 pub fn reverse_time(
     config: &ModelConfig,
     tensors: &BTreeMap<String, Tensor>,
     prediction: Prediction,
 ) -> Result<BTreeMap<String, Tensor>, ModelError> {
+    // Sizes out of range are errors here.
+    config.parameters()?;
     let mut out: BTreeMap<String, Tensor> = tensors.iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect();
     let [_, last] = config.ends();
     let velocity = prediction == Prediction::Velocity;
@@ -53,7 +56,7 @@ pub fn reverse_time(
         ModelConfig::Unet(unet) => embedded(config, &mut out, "time_embed.0.weight", unet.time)?,
         ModelConfig::Dit(dit) => embedded(config, &mut out, "t_embedder.mlp.0.weight", dit.time)?,
         ModelConfig::Sequence(net) => embedded(config, &mut out, "t_embedder.mlp.0.weight", net.time)?,
-        ModelConfig::Mlp(mlp) => raw(config, &mut out, mlp.dim)?,
+        ModelConfig::Mlp(mlp) => raw(config, &mut out, mlp)?,
         // ConcatSquash, whose time enters layers without a bias, and networks that are not known
         // here.
         _ => {
@@ -118,9 +121,10 @@ fn embedded(
 }
 
 /// Reverses the column of t in the first layer of an MLP on [x, t, ...].
-fn raw(config: &ModelConfig, tensors: &mut BTreeMap<String, Tensor>, dim: i64) -> Result<(), ModelError> {
+fn raw(config: &ModelConfig, tensors: &mut BTreeMap<String, Tensor>, mlp: &MlpConfig) -> Result<(), ModelError> {
     let (weight, bias) = ("net.0.weight", "net.0.bias");
-    let fits = |t: &&Tensor| t.dim() == 2 && (0..t.size()[1]).contains(&dim) && t.is_floating_point();
+    let (dim, columns) = (mlp.dim, mlp.all_widths()[0]);
+    let fits = |t: &&Tensor| t.dim() == 2 && t.size()[1] == columns && t.is_floating_point();
     let matrix = tensors.get(weight).filter(fits).ok_or_else(|| foreign(config, weight))?;
     let fits = |t: &&Tensor| t.size() == matrix.size()[..1] && t.is_floating_point();
     let offset = tensors.get(bias).filter(fits).ok_or_else(|| foreign(config, bias))?;

@@ -114,7 +114,7 @@ fn each_hostile_file_is_refused_in_words() {
     assert!(pickled(b"\x80\x02t").contains("lacks a mark"));
     assert!(
         pickled(&[b"\x80\x02".as_slice(), &vec![b')'; 3_000_000], b"."].concat())
-            .contains("more memory than a file of its size")
+            .contains("more memory than weights of its size")
     );
 
     let pickle = tensor_pickle(&[4, 4], &[4, 1], 0, 1);

@@ -46,8 +46,12 @@ fn refuse_partial(chosen: &Set, raw: Vec<Set>) -> Result<(), InterchangeError> {
     let size = |set: &Set| set.picks.iter().filter(|(name, _)| name != "pos_embed").count();
     let larger = |set: &&Set| size(set) > size(chosen) && chosen.picks.iter().all(|(name, _)| holds(set, name));
     let Some(whole) = raw.iter().find(larger).filter(|_| chosen.averaged) else { return Ok(()) };
-    let problem =
-        format!("its averages {} hold {} of the network's {} tensors", chosen.label(), size(chosen), size(whole));
+    let problem = format!(
+        "its averages {} hold {} of the network's {} tensors",
+        clip(chosen.label(), 60),
+        size(chosen),
+        size(whole)
+    );
     Err(InterchangeError::Part { problem, parts: vec![whole.label()] })
 }
 

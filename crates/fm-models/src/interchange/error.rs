@@ -32,7 +32,11 @@ pub enum InterchangeError {
         problem: String,
     },
     /// Several sets of weights that fit equally, or averages that do not fit their network.
-    #[error("cannot choose weights: {problem}; choose one with --part: {}", list(parts))]
+    #[error(
+        "cannot choose weights: {}; choose one with --part: {}",
+        clip(fm_core::message::line(problem), 160),
+        list(parts)
+    )]
     Part {
         /// Why none is the default.
         problem: String,

@@ -228,13 +228,13 @@ mod tests {
         for code in [b'(', b'2', b')', b'}', b'N', 0x8f] {
             let program = [b"\x80\x02N".as_slice(), &vec![code; 8_000_000], b"."].concat();
             let error = run(&program, &mut Budget::new(&limits::WEIGHTS, 1 << 20).unwrap()).unwrap_err();
-            assert!(error.contains("more memory than a file of its size"), "{code:#04x}: {error}");
+            assert!(error.contains("more memory than weights of its size"), "{code:#04x}: {error}");
         }
         let memo = [b"\x80\x02N".as_slice(), &vec![0x94; 8_000_000], b"."].concat();
         assert!(
             run(&memo, &mut Budget::new(&limits::WEIGHTS, 1 << 20).unwrap())
                 .unwrap_err()
-                .contains("more memory than a file of its size")
+                .contains("more memory than weights of its size")
         );
     }
 }
