@@ -14,7 +14,7 @@
 //! model each class is a separate problem, so the noise of each class follows the whole noise
 //! distribution.
 //!
-//! Costs are in the unit of the [`Cost`], potentials too. Fits are by Adam
+//! Costs are in the unit of the [`Cost`](crate::Cost), potentials too. Fits are by Adam
 //! ([`SemidiscreteFit`]); the results are the same for any number of threads. Memory: the data, and
 //! blocks of 2^20 costs.
 //!
