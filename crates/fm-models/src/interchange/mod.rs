@@ -140,7 +140,7 @@ fn is_finite(tensor: &Tensor) -> bool {
 
 /// Copies weights into a network, in the network's precision. Values that are fixed by the
 /// configuration (positions) may be absent. Weights of a flow fit the same network with an
-/// [interval](crate::interval), whose parameters keep their values, 0 in a new network.
+/// [`crate::interval`], whose parameters keep their values, 0 in a new network.
 ///
 /// # Errors
 /// [`InterchangeError::Mismatch`] lists every tensor that is missing, surplus, mis-shaped or not of
