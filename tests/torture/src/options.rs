@@ -42,6 +42,7 @@ const VALUES: &[(&str, &[&str])] = &[
     ("logit-normal-loc", &["0", "-0.5"]),
     ("logit-normal-scale", &["0.5", "1"]),
     ("heads", &["1", "2"]),
+    ("decoder-blocks", &["0", "1"]),
     ("window", &["0", "8"]),
     ("stride", &["1", "4"]),
     ("loss-aware", &["2", "5", "10"]),
