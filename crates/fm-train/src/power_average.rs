@@ -45,6 +45,7 @@
 //! ```
 
 use crate::TrainError;
+use tch::Tensor;
 
 /// The largest relative width; that of equal weights is 0.289.
 pub const WIDEST: f64 = 0.28;
@@ -100,7 +101,7 @@ pub fn decay(exponent: f64, update: u64) -> f64 {
 ///
 /// # Errors
 /// [`TrainError::Average`]: a width outside the domain, 0 updates, no snapshot, a snapshot that is
-/// given twice, or one after the wanted update.
+/// given twice or nearly so, or one after the wanted update.
 #[doc(alias = "solve_posthoc_coefficients")]
 pub fn fit(snapshots: &[Profile], wanted: Profile) -> Result<Fit, TrainError> {
     let refuse = |what, value: String, remedy: &str| Err(TrainError::average(what, value, remedy));
@@ -131,7 +132,9 @@ pub fn fit(snapshots: &[Profile], wanted: Profile) -> Result<Fit, TrainError> {
     equations.iter_mut().for_each(|equation| equation.insert(n, 1.0));
     equations.push((0..n + 2).map(|k| f64::from(u8::from(k != n))).collect());
     let products: Vec<Vec<f64>> = equations[..n].to_vec();
-    let mut coefficients = solve(equations);
+    let Some(mut coefficients) = solve(&equations) else {
+        return refuse("the distance of two snapshots", "0".into(), "give widths and updates that differ");
+    };
     coefficients.truncate(n);
     let quadratic: f64 = coefficients.iter().zip(&products).map(|(x, row)| x * dot(row, &coefficients)).sum();
     let linear: f64 = coefficients.iter().zip(&products).map(|(x, row)| x * row[n + 1]).sum();
@@ -149,22 +152,11 @@ fn inner((g, s): (f64, f64), (k, t): (f64, f64)) -> f64 {
     (g + 1.0) * (k + 1.0) * ratio / ((g + k + 1.0) * s.max(t))
 }
 
-/// Solves linear equations, each with its right-hand side last, by elimination with pivots.
-fn solve(mut equations: Vec<Vec<f64>>) -> Vec<f64> {
-    let n = equations.len();
-    for k in 0..n {
-        let size = |row: &usize| equations[*row][k].abs();
-        let pivot = (k..n).max_by(|a, b| size(a).total_cmp(&size(b))).unwrap_or(k);
-        equations.swap(k, pivot);
-        let (above, below) = equations.split_at_mut(k + 1);
-        for row in below {
-            let factor = row[k] / above[k][k];
-            row[k..].iter_mut().zip(&above[k][k..]).for_each(|(value, pivot)| *value -= factor * pivot);
-        }
-    }
-    let mut x = vec![0.0; n];
-    for k in (0..n).rev() {
-        x[k] = (equations[k][n] - dot(&equations[k][k + 1..n], &x[k + 1..])) / equations[k][k];
-    }
-    x
+/// The solution of linear equations, each with its right-hand side last; `None` if there is not one.
+fn solve(equations: &[Vec<f64>]) -> Option<Vec<f64>> {
+    let n = equations.len() as i64;
+    let all = Tensor::from_slice(&equations.concat()).view([n, n + 1]);
+    let x = Tensor::f_linalg_solve(&all.narrow(1, 0, n), &all.narrow(1, n, 1), true).ok()?;
+    let x = Vec::<f64>::try_from(x.view(-1)).ok()?;
+    x.iter().all(|x| x.is_finite()).then_some(x)
 }

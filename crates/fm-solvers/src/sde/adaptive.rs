@@ -176,7 +176,7 @@ struct Row {
     due: usize,
 }
 
-/// The unfinished rows of a batch, with their states, velocities and values of W.
+/// A solve in progress: the rows that have not ended, with states, velocities and values of W.
 struct Walk<'a, S, F: ?Sized, P, N: ?Sized> {
     field: &'a F,
     path: &'a P,

@@ -2,7 +2,7 @@
 
 use fm_core::state::RowState;
 
-/// Standard normal noise: draw number i of each row of a batch, a function of (i, row).
+/// Standard normal noise, as a function of the number of the draw and of the row.
 ///
 /// [`PerStep`] makes it from a function that draws whole batches.
 pub trait Noise<S> {

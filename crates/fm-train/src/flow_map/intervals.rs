@@ -58,7 +58,7 @@ pub(crate) fn draw<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss>(
     Ok(Some(Intervals { lengths, splits }))
 }
 
-/// The second time of a row, for u in [0, 1).
+/// The second of the two times between which the interval of a row lies, for u in [0, 1).
 fn second<T: TimeDistribution>(times: &Times<T>, u: f64) -> f64 {
     // u = 0 may be at infinity for the underlying distribution.
     times.quantile(u.max(f64::EPSILON))

@@ -5,7 +5,7 @@ use fm_core::tensor::VelocityModel;
 use fm_torch::forward_ad::with_level;
 use tch::{Tensor, no_grad};
 
-/// A network with the conditions of a batch.
+/// A network, and the conditions that it gets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Regression<'a> {
     pub(super) model: &'a dyn VelocityModel,
