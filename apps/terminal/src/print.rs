@@ -70,7 +70,7 @@ pub fn lost() -> Option<io::Error> {
 /// assert_eq!(fm_terminal::print::plain("\u{202e}cod.exe"), "\\u{202e}cod.exe");
 /// ```
 pub fn plain(text: &str) -> Cow<'_, str> {
-    // Those of `fm_core::message::is_hidden`, which this crate does not depend on; a test compares them.
+    // Those of `fm_core::message::is_hidden`, without depending on it; a test compares them.
     let turns =
         |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let harmful = |c: char| c.is_control() && !matches!(c, '\n' | '\t') || turns(c);

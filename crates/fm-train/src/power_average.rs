@@ -152,7 +152,7 @@ fn inner((g, s): (f64, f64), (k, t): (f64, f64)) -> f64 {
     (g + 1.0) * (k + 1.0) * ratio / ((g + k + 1.0) * s.max(t))
 }
 
-/// The solution of linear equations, each with its right-hand side last; `None` if there is not one.
+/// The solution of linear equations, each with its right-hand side last, if there is one.
 fn solve(equations: &[Vec<f64>]) -> Option<Vec<f64>> {
     let n = equations.len() as i64;
     let all = Tensor::from_slice(&equations.concat()).view([n, n + 1]);
