@@ -130,7 +130,7 @@ impl GuidanceOptions {
 
     /// CFG-Zero* with no velocity in the first 4 % of the steps, as the rule `cfg-zero`: of the
     /// time for a [`Guider`](super::Guider), of a sampler's steps, rounded up, where
-    /// [`Sampler::guidance`](crate::Sampler::guidance) takes the options.
+    /// `Sampler::guidance` takes the options.
     pub fn cfg_zero_star(scale: f64) -> Self {
         Self { zero_star: Some(ZeroStar::default()), ..Self::scaled(scale) }
     }
