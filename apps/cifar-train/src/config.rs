@@ -238,6 +238,12 @@ impl Config {
             self.flow.task == TaskKind::Flow || !self.checkpoint_activations,
             "the activations of a flow map are not recomputed; drop --checkpoint-activations, or give a --micro-batch-size"
         );
+        let decodes = matches!(&self.model, ModelConfig::Dit(dit) if dit.decoder_blocks > 0);
+        ensure!(
+            self.flow.task != TaskKind::Flow || !decodes,
+            "model.decoder_blocks has no effect on a flow, which has no intervals; give --task split, or --decoder-blocks 0"
+        );
+        self.flow.ensure_guidable(self.conditional && self.label_drop > 0.0)?;
         if !self.pairs.is_empty() {
             self.check_pairs()?;
         }

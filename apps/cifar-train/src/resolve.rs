@@ -83,6 +83,14 @@ impl Config {
             network.channels_last.is_none() || convolutional,
             "--channels-last is for the U-Net: a transformer has no convolutions; drop it, or use --model unet"
         );
+        let transformer = match network.model {
+            Some(kind) => kind == ModelKind::Dit,
+            None => matches!(self.model, ModelConfig::Dit(_)) || args.dit.is_some(),
+        };
+        ensure!(
+            network.decoder_blocks.is_none() || transformer,
+            "--decoder-blocks is for the DiT: a U-Net has no sequence of blocks; drop it, or use --model dit"
+        );
         let mut given = options::table(flags)?;
         // The network of --dit replaces this one.
         if let Some(Value::Table(model)) = given.get_mut("model").filter(|_| args.dit.is_some()) {

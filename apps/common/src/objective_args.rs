@@ -1,6 +1,7 @@
 //! Objective, source and coupling of a run, as configuration and as flags. A choice with parameters
 //! is written `NAME:KEY=VALUE,...`.
 
+use anyhow::ensure;
 use fm_core::loss::{Loss, Reduction};
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
@@ -75,6 +76,20 @@ crate::options! {
 }
 
 impl FlowConfig {
+    /// Fails if the task guides its target away from the prediction without a class, and none is
+    /// trained.
+    ///
+    /// # Errors
+    /// A guided task of a model whose labels are not dropped.
+    pub fn ensure_guidable(&self, labels_dropped: bool) -> anyhow::Result<()> {
+        ensure!(
+            labels_dropped || !self.task.is_guided(),
+            "the task guides its target by the model without a class, and no labels are dropped; give --label-drop 0.1 to a \
+             class-conditional model, or omega=1,kappa=0"
+        );
+        Ok(())
+    }
+
     /// The configuration in one line.
     pub fn describe(&self) -> String {
         let o = &self.objective;

@@ -174,6 +174,7 @@ impl Config {
             self.label_drop == 0.0 || !self.table.labels.is_empty(),
             "label_drop drops labels, and there are none; give --labels"
         );
+        self.flow.ensure_guidable(self.label_drop > 0.0)?;
         ensure!(
             self.table.window == 0 || self.table.stride > 0,
             "stride is 0; give at least one row between windows (--stride)"

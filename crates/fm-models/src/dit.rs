@@ -65,7 +65,6 @@ pub struct DitConfig {
     /// Number of last blocks that see the end t + h of an interval instead of its start t, as the
     /// output layer then does too: blocks before them encode x at t, they decode the way to t + h.
     /// The interval then needs no embedding of its own. 0: all blocks see t and an embedding of h.
-    #[serde(skip_serializing_if = "is_none")]
     #[doc(alias = "decoupled MeanFlow")]
     #[doc(alias = "DMF")]
     pub decoder_blocks: i64,
@@ -90,11 +89,6 @@ impl Default for DitConfig {
             decoder_blocks: 0,
         }
     }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_none(blocks: &i64) -> bool {
-    *blocks == 0
 }
 
 /// A published size.

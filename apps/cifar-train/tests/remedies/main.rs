@@ -7,9 +7,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod maps;
 mod rows;
 
 use common::{fail, program, succeed};
+use maps::MAPS;
 use rows::{EVALUATION, Row, SAMPLES, TRAINING, VARIABLES};
 use std::collections::HashMap;
 use std::fs;
@@ -103,6 +105,11 @@ fn remedies_for_variables_work() {
 #[test]
 fn remedies_for_training_work() {
     follow(TRAINING);
+}
+
+#[test]
+fn remedies_for_flow_maps_and_averages_work() {
+    follow(MAPS);
 }
 
 #[test]

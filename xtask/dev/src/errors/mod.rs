@@ -31,7 +31,10 @@ pub(crate) fn check(files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     let listed = |path: &&PathBuf| LISTED.iter().any(|top| path.starts_with(top)) && is_program(path);
     let sources: Result<Vec<_>, _> =
         files.iter().filter(listed).map(|p| read(p).map(|text| (p.clone(), text))).collect();
-    let follows = |path: &&PathBuf| path.ends_with("tests/remedies.rs") || path.ends_with("tests/remedies/rows.rs");
+    let follows = |path: &&PathBuf| {
+        let among = path.parent().is_some_and(|folder| folder.ends_with("tests/remedies"));
+        path.ends_with("tests/remedies.rs") || among && !path.ends_with("main.rs")
+    };
     let rows = files.iter().filter(follows);
     let rows: Result<Vec<_>, _> = rows.map(|p| read(p).map(|text| (p.clone(), text))).collect();
     let texts = scan::texts(&sources?)?;
