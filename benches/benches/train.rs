@@ -1,8 +1,8 @@
 //! Criterion benches of fm-train on libtorch: steps of a run without its files, many at a time.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fm_app::process_group::Group;
 use fm_benches::steps::{Steps, tables};
+use fm_run::process_group::Group;
 use std::sync::Arc;
 use tch::Device;
 

@@ -46,8 +46,8 @@ pub fn start() -> Result<tch::Device, Failure> {
 /// A device that does not exist.
 #[cfg(feature = "tch")]
 pub fn start_on(device: &str) -> Result<tch::Device, Failure> {
-    fm_app::memory::keep_freed();
-    let device = fm_app::device::select(device)?;
+    fm_cli::memory::keep_freed();
+    let device = fm_run::device::select(device)?;
     let threads = std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     tch::set_num_threads(threads);
     Ok(device)

@@ -1,10 +1,10 @@
 //! `network-counts NAME`: the operators and the memory of one step of a network, after one
 //! uncounted step; like `counts`, for work inside libtorch.
 
-use fm_app::process_group::Group;
 use fm_benches::Failure;
 use fm_benches::networks::Network;
 use fm_benches::steps::{Steps, tables};
+use fm_run::process_group::Group;
 use fm_terminal::println;
 use fm_torch::operators::count;
 use std::sync::Arc;

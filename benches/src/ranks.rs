@@ -1,7 +1,7 @@
 //! Sums over several ranks, and their time.
 
 use crate::Failure;
-use fm_app::process_group::{Group, ReduceIn};
+use fm_run::process_group::{Group, ReduceIn};
 use fm_train::collective::{Collective, Pending, Shard};
 use fm_train::error::Outside;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,7 +3,6 @@
 use crate::Failure;
 use crate::networks::{dit, tiny, write_weights};
 use crate::ranks::Timed;
-use fm_app::process_group::Group;
 use fm_core::FlowMatching;
 use fm_core::data::{DataError, Dataset, Pick};
 use fm_core::rng::{Key, Stream, normal_rows};
@@ -13,6 +12,7 @@ use fm_models::ModelConfig;
 use fm_models::concat_squash::ConcatSquashConfig;
 use fm_models::mlp::MlpConfig;
 use fm_models::unet::UNetConfig;
+use fm_run::process_group::Group;
 use fm_train::TrainError;
 use fm_train::batches::{BatchOptions, FlowBatches};
 use fm_train::callbacks::Callback;

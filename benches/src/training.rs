@@ -13,12 +13,12 @@
 //! {"exchange"}, the seconds per step spent in sums, and `reduce COUNT KIND TIMES` sums a vector of
 //! f32 or bf16.
 
-use fm_app::memory::{peak_memory, resident_memory};
-use fm_app::process_group::Group;
 use fm_benches::ranks::reduce;
 use fm_benches::steps::{Steps, tables, write_initial};
 use fm_benches::{Failure, serve, start};
+use fm_cli::memory::{peak_memory, resident_memory};
 use fm_dist::ProcessGroup;
+use fm_run::process_group::Group;
 use ndarray::Array2;
 use ndarray_npy::{read_npy, write_npy};
 use std::path::Path;

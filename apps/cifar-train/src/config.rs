@@ -3,15 +3,15 @@
 use crate::networks::ModelKind;
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
-use fm_app::every::Every;
-use fm_app::guidance::Guide;
-use fm_app::objective_args::{FlowArgs, FlowConfig};
-use fm_app::optimizer_args::{LearningArgs, LearningConfig};
-use fm_app::runtime::{RuntimeArgs, RuntimeConfig};
+use fm_cli::every::Every;
 use fm_core::path::PathKind;
 use fm_models::ModelConfig;
 use fm_models::unet::UNetConfig;
 use fm_ot::CouplingKind;
+use fm_run::guidance::Guide;
+use fm_run::objective_args::{FlowArgs, FlowConfig};
+use fm_run::optimizer_args::{LearningArgs, LearningConfig};
+use fm_run::runtime::{RuntimeArgs, RuntimeConfig};
 use fm_solvers::Sampler;
 use fm_solvers::guidance::GuidanceRule;
 use fm_solvers::sampler::SolverName;
@@ -20,7 +20,7 @@ use fm_train::flow_map::TaskKind;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-fm_app::options! {
+fm_cli::options! {
     /// All settings that affect the results of a run. The presets (`presets/`) contain values and
     /// their reasons.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ fm_app::options! {
     }
 }
 
-fm_app::options! {
+fm_cli::options! {
     pub(crate) flags ModelArgs of ModelConfig {
         "Network" {
             /// Type of the network. If it differs from the preset's, its size is chosen to match

@@ -2,13 +2,14 @@
 
 use crate::config::Config;
 use anyhow::{bail, ensure};
-use fm_app::sources;
 use fm_core::source::Source;
 use fm_data::cifar10;
 use fm_data::named::CIFAR10;
 use fm_data::npy::ValueRange;
 use fm_data::{DataError, ImageSet, ImageSource, folder};
+use fm_evaluation::images::Images;
 use fm_fetch::cifar10::{Outcome, Request, URL};
+use fm_run::sources;
 use fm_terminal::eprintln;
 use fm_train::checkpoint::DataMeta;
 use ndarray::Array2;
@@ -54,6 +55,23 @@ pub(crate) fn open_samples(name: &str, image_size: u32) -> anyhow::Result<ImageS
         return open(&ranged.to_string(), image_size);
     }
     open(name, image_size)
+}
+
+/// The images of a name for an evaluation. Those of a folder keep their sizes unless one is given.
+pub(crate) fn images(name: &str, image_size: Option<u32>) -> anyhow::Result<Images> {
+    of_folder(name, image_size).unwrap_or_else(|| Ok(Images::of_set(name, open(name, image_size.unwrap_or(0))?)))
+}
+
+/// As [`images`], for samples of a network.
+pub(crate) fn sampled_images(name: &str, image_size: Option<u32>) -> anyhow::Result<Images> {
+    of_folder(name, image_size)
+        .unwrap_or_else(|| Ok(Images::of_set(name, open_samples(name, image_size.unwrap_or(0))?)))
+}
+
+/// The images of a folder, if the name is one and no size is given.
+fn of_folder(name: &str, image_size: Option<u32>) -> Option<anyhow::Result<Images>> {
+    let folder = name.strip_prefix("folder:").filter(|_| image_size.is_none())?;
+    Some(Images::of_folder(name, Path::new(folder)))
 }
 
 /// An array without a range, with that of networks.

@@ -2,8 +2,8 @@
 
 use crate::args::DataArgs;
 use crate::data;
-use fm_app::pictures::{Grid, save_picture};
 use fm_data::{ImageSet, ImageSource, folder};
+use fm_pictures::{Grid, save_picture};
 use fm_terminal::println;
 use std::path::Path;
 use std::process::ExitCode;

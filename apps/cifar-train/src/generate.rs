@@ -2,13 +2,13 @@
 
 use crate::config::Config;
 use anyhow::ensure;
-use fm_app::guidance::Guide;
-use fm_app::process_group::{GeneratedShard, Group};
 use fm_core::field::RowField;
 use fm_core::objective::Objective;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
+use fm_run::guidance::Guide;
+use fm_run::process_group::{GeneratedShard, Group};
 use fm_solvers::sampler::{Sampler, Samples};
 use fm_solvers::sde::{Noise, SeededNoise};
 use std::time::Instant;

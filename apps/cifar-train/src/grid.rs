@@ -3,9 +3,9 @@
 use crate::args::GridOf;
 use crate::model::open;
 use crate::sample::{in_turn, with_classes};
-use fm_app::grids::learn;
-use fm_app::process_group::Group;
 use fm_core::tensor::upload;
+use fm_run::grids::learn;
+use fm_run::process_group::Group;
 use fm_terminal::println;
 use serde_json::json;
 use std::process::ExitCode;

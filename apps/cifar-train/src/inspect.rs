@@ -1,6 +1,6 @@
 //! `cifar-train inspect`: shows the content of a checkpoint.
 
-use fm_app::inspect::{self, InspectArgs};
+use fm_run::inspect::{self, InspectArgs};
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {

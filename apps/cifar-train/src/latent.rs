@@ -6,11 +6,11 @@
 
 use crate::generate::to_host;
 use anyhow::{Context, ensure};
-use fm_app::weights::is_weights;
 use fm_core::data::{DataError, Dataset, Pick};
 use fm_data::ImageSet;
 use fm_models::interchange::{self, About};
 use fm_models::vqvae::{VqVae, VqVaeConfig};
+use fm_run::weights::is_weights;
 use fm_train::checkpoint::{Weights, read_weights};
 use fm_train::run_dir::latest_checkpoint;
 use ndarray::Array2;

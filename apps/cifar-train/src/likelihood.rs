@@ -8,10 +8,10 @@ use crate::args::LikelihoodOf;
 use crate::model::{Loaded, load};
 use crate::{data, model};
 use anyhow::ensure;
-use fm_app::likelihood::{LikelihoodArgs, mean_and_error};
 use fm_core::rng::{Key, Stream};
 use fm_core::tensor::upload;
 use fm_data::ImageSet;
+use fm_run::likelihood::{LikelihoodArgs, mean_and_error};
 use fm_solvers::guidance::{Guided, Unconditional};
 use fm_solvers::likelihood::bits_per_dim;
 use fm_terminal::println;
@@ -91,7 +91,7 @@ fn densities(
     set: &ImageSet,
     first: usize,
     x: &Tensor,
-) -> anyhow::Result<fm_app::likelihood::Densities> {
+) -> anyhow::Result<fm_run::likelihood::Densities> {
     let (model, objective) = (loaded.model.as_ref(), &loaded.config.flow.objective);
     if loaded.data.classes.is_empty() {
         return how.evaluate(&Unconditional(model), objective, &loaded.source, x, first);

@@ -29,7 +29,8 @@ mod vqvae;
 mod weak;
 
 use args::{Cli, Command, ReflowCommand};
-use fm_app::{cli, options, solvers};
+use fm_cli::{options, program};
+use fm_run::solvers;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         let command = command.mut_subcommand("vqvae", |c| options::with_defaults(c, &vqvae::config::Config::default()));
         solvers::of_runs(command.mut_subcommand("reflow", reflow::rounds::without_fixed))
     };
-    cli::run(|| match cli::parse::<Cli>(complete).command {
+    program::run(|| match program::parse::<Cli>(complete).command {
         Command::Train(args) => train::run(&args, None),
         Command::Distill(args) => train::run(&args.train, Some(args.num_steps)),
         Command::Reflow(args) => match &args.command {
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
             Some(ReflowCommand::Compare(args)) => reflow::compare::run(args),
         },
         Command::Data(args) => data_report::run(&args),
-        Command::Report(args) => fm_app::report::run(&args),
+        Command::Report(args) => fm_run::report::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Grid(args) => grid::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Velocity(args) => velocity::run(&args),
         Command::Likelihood(args) => likelihood::run(&args),
-        Command::Objective(args) => fm_app::objective_report::run(&args),
+        Command::Objective(args) => fm_run::objective_report::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     })
 }

@@ -5,14 +5,14 @@ use crate::config::Config;
 use crate::latent::{self, Autoencoder};
 use crate::{data, presets};
 use anyhow::{Context, ensure};
-use fm_app::guidance::Weak;
-use fm_app::objective_args::FlowConfig;
-use fm_app::weights::{self, Opened, WhichWeights};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
 use fm_models::interchange::{self, About};
 use fm_models::resize::{Resized, resized};
+use fm_run::guidance::Weak;
+use fm_run::objective_args::FlowConfig;
+use fm_run::weights::{self, Opened, WhichWeights};
 use fm_terminal::eprintln;
 use fm_train::checkpoint::DataMeta;
 use fm_train::flat::{FlatParams, Precision};
@@ -48,7 +48,7 @@ pub(crate) fn load(from: &CheckpointArgs) -> anyhow::Result<Loaded> {
 
 /// Opens a model. `exact` uses f32, whatever precision the network was trained in.
 pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Loaded> {
-    let device = fm_app::device::select(&which.device)?;
+    let device = fm_run::device::select(&which.device)?;
     if weights::is_weights(path)? {
         return from_file(path, which, device);
     }
@@ -118,7 +118,7 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
             config
         }
     };
-    fm_app::sources::named(&config.flow.source).with_context(foreign_source)?;
+    fm_run::sources::named(&config.flow.source).with_context(foreign_source)?;
     config.model = opened.config.clone();
     let data = match data {
         Value::Null => pixels(shape.clone(), config.model.classes()),

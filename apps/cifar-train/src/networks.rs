@@ -4,7 +4,7 @@
 
 use anyhow::bail;
 use clap::ValueEnum;
-use fm_app::cli::listing;
+use fm_cli::program::listing;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use fm_models::embedding::TimeEmbedding;

@@ -3,8 +3,8 @@
 use crate::config::Config;
 use crate::networks::ModelKind;
 use anyhow::{Context, bail};
-use fm_app::cli::nearest;
-use fm_app::settings;
+use fm_cli::program::nearest;
+use fm_cli::settings;
 use toml::{Table, Value};
 
 /// The preset of a run that names none: what `cifar-train train` trains.

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::networks::ModelKind;
 use crate::{data, presets, reflow};
 use anyhow::{Context, bail, ensure};
-use fm_app::{options, settings};
+use fm_cli::{options, settings};
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use toml::Value;

@@ -4,7 +4,7 @@ use crate::args::VelocityArgs;
 use crate::classes;
 use crate::model::{Loaded, load};
 use anyhow::{bail, ensure};
-use fm_app::outputs::save_array;
+use fm_cli::outputs::save_array;
 use fm_core::tensor::{upload, upload_rows};
 use fm_terminal::println;
 use ndarray::Array4;

@@ -2,8 +2,8 @@
 
 use crate::args::{ImageSize, Which};
 use crate::model::{Loaded, open};
-use fm_app::guidance::{GuidanceArgs, Traits, Weak, ensure_alike, ensure_same, weak_path};
-use fm_app::weights::{FileArgs, WhichWeights, is_weights};
+use fm_run::guidance::{GuidanceArgs, Traits, Weak, ensure_alike, ensure_same, weak_path};
+use fm_run::weights::{FileArgs, WhichWeights, is_weights};
 use std::rc::Rc;
 
 impl Loaded {

@@ -1,6 +1,6 @@
 //! The length of the help, and what it leaves to `--help-all`.
 
-#[path = "../../common/tests/support/help.rs"]
+#[path = "../../../tests/support/help.rs"]
 mod help;
 
 #[test]

@@ -1,7 +1,7 @@
 //! The statements of docs/statements.md that name a command of this program, and the recipes of
 //! docs/recipes.
 
-#[path = "../../common/tests/support/statements.rs"]
+#[path = "../../../tests/support/statements.rs"]
 mod statements;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cifar-train");

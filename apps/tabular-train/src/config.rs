@@ -1,12 +1,8 @@
 //! Configuration of a run: plain values with defaults, which are stored in the run directory.
 
 use anyhow::ensure;
-use fm_app::every::Every;
-use fm_app::memory::ensure_fits;
-use fm_app::models::{TableModel, TableNetwork};
-use fm_app::objective_args::{FlowArgs, FlowConfig};
-use fm_app::optimizer_args::{LearningArgs, LearningConfig};
-use fm_app::runtime::{RuntimeArgs, RuntimeConfig};
+use fm_cli::every::Every;
+use fm_cli::memory::ensure_fits;
 use fm_core::choice::Choice;
 use fm_core::source::SourceKind;
 use fm_data::Columns;
@@ -17,12 +13,16 @@ use fm_models::ModelConfig;
 use fm_models::layers::Activation;
 use fm_models::timed_layer::LayerKind;
 use fm_ot::CouplingKind;
+use fm_run::models::{TableModel, TableNetwork};
+use fm_run::objective_args::{FlowArgs, FlowConfig};
+use fm_run::optimizer_args::{LearningArgs, LearningConfig};
+use fm_run::runtime::{RuntimeArgs, RuntimeConfig};
 use fm_train::flow_map::TaskKind;
 use fm_train::trained_source::{SourceScale, TrainedSource};
 use serde::{Deserialize, Serialize};
 use tch::nn;
 
-fm_app::options! {
+fm_cli::options! {
     /// How a table is read.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub(crate) struct TableConfig, flags TableArgs {
@@ -49,7 +49,7 @@ fm_app::options! {
     }
 }
 
-fm_app::options! {
+fm_cli::options! {
     /// All settings that affect the results of a run.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub(crate) struct Config, flags ConfigArgs {

@@ -3,8 +3,8 @@
 use crate::args::GridOf;
 use crate::draw::{Classes, Drawer, ensure_samples_fit};
 use crate::model::load;
-use fm_app::grids::learn;
-use fm_app::process_group::Group;
+use fm_run::grids::learn;
+use fm_run::process_group::Group;
 use fm_terminal::println;
 use serde_json::json;
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use crate::convert::{activation, units};
 use crate::saved::Saved;
-use fm_app::inspect::{self, InspectArgs, Line};
+use fm_run::inspect::{self, InspectArgs, Line};
 use serde_json::Value;
 use std::process::ExitCode;
 

@@ -27,13 +27,13 @@ mod weak;
 
 use args::{Cli, Command};
 use config::Config;
-use fm_app::{cli, options};
+use fm_cli::{options, program};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let train_defaults =
         |command: clap::Command| command.mut_subcommand("train", |c| options::with_defaults(c, &Config::default()));
-    cli::run(|| match cli::parse::<Cli>(train_defaults).command {
+    program::run(|| match program::parse::<Cli>(train_defaults).command {
         Command::Train(args) => train::run(&args),
         Command::Reflow(args) => reflow::run(&args),
         Command::Sample(args) => sample::run(&args),
@@ -48,8 +48,8 @@ fn main() -> ExitCode {
         Command::Velocity(args) => velocity::run(&args),
         Command::Solve(args) => solve::run(&args),
         Command::Data(args) => data_report::run(&args),
-        Command::Report(args) => fm_app::report::run(&args),
-        Command::Objective(args) => fm_app::objective_report::run(&args),
+        Command::Report(args) => fm_run::report::run(&args),
+        Command::Objective(args) => fm_run::objective_report::run(&args),
         Command::Couple(args) => couple::run(&args),
     })
 }

@@ -5,14 +5,14 @@ use crate::config::Config;
 use crate::saved::Saved;
 use crate::training_data::open_source;
 use anyhow::{Context, ensure};
-use fm_app::objective_args::FlowConfig;
-use fm_app::weights::{self, WhichWeights};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_data::Columns;
 use fm_models::ModelConfig;
 use fm_models::interchange::About;
+use fm_run::objective_args::FlowConfig;
+use fm_run::weights::{self, WhichWeights};
 use fm_terminal::eprintln;
 use fm_train::fingerprint::fingerprint;
 use fm_train::flat::{FlatParams, Precision};
@@ -61,7 +61,7 @@ impl Loaded {
 /// Loads the averaged weights of a checkpoint or of a run's newest undamaged checkpoint, or a file
 /// of weights.
 pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> anyhow::Result<Loaded> {
-    let device = fm_app::device::select(device)?;
+    let device = fm_run::device::select(device)?;
     if weights::is_weights(checkpoint)? {
         return from_file(checkpoint, file, device);
     }
@@ -155,7 +155,7 @@ fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Resul
     );
     // A toy distribution opens no file, and the user may name one.
     if args.source.is_none() && config.source_toy().is_none() && rows.is_none() {
-        fm_app::sources::named(&config.flow.source)
+        fm_run::sources::named(&config.flow.source)
             .with_context(|| format!("{} describes a source that is not in the file; use the run", path.display()))?;
     }
     let source = match rows {

@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use anyhow::{Context, bail};
-use fm_app::settings;
+use fm_cli::settings;
 
 const FILES: [(&str, &str); 6] = [
     ("gaussian4", include_str!("../presets/gaussian4.toml")),
@@ -17,7 +17,7 @@ const FILES: [(&str, &str); 6] = [
 pub(crate) fn preset(name: &str) -> anyhow::Result<Config> {
     let names = FILES.map(|(name, _)| name);
     let Some((_, text)) = FILES.iter().find(|(known, _)| *known == name) else {
-        let nearest = fm_app::cli::nearest(name, names).unwrap_or("spiral");
+        let nearest = fm_cli::program::nearest(name, names).unwrap_or("spiral");
         bail!("no preset is called '{name}'; did you mean {nearest}? There are {}", names.join(", "))
     };
     let file = text.parse().with_context(|| format!("the preset {name} is not valid TOML; please report this"))?;

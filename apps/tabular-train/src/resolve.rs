@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::presets;
 use crate::saved::Saved;
 use anyhow::{Context, bail};
-use fm_app::{options, settings};
+use fm_cli::{options, settings};
 use fm_data::points::Toy;
 use fm_train::run_dir::latest_checkpoint;
 use toml::{Table, Value};

@@ -3,10 +3,10 @@
 use crate::args::{SampleArgs, TrajectoryArgs};
 use crate::draw::drawn;
 use anyhow::ensure;
-use fm_app::guidance::Guide;
-use fm_app::outputs::{Format, Kind, save_array};
+use fm_cli::outputs::{Format, Kind, save_array};
 use fm_data::columns::{Columns, quoted};
 use fm_data::series::Series;
+use fm_run::guidance::Guide;
 use fm_terminal::println;
 use ndarray::{Array2, Array3};
 use std::fmt::Write as _;

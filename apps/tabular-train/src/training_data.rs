@@ -2,7 +2,6 @@
 
 use crate::config::{Config, TableConfig};
 use anyhow::{Context, bail, ensure};
-use fm_app::sources;
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
@@ -10,6 +9,7 @@ use fm_data::Columns;
 use fm_data::points::{ToyStream, toy};
 use fm_data::table::CsvOptions;
 use fm_data::{Table, TableSource};
+use fm_run::sources;
 use fm_terminal::eprintln;
 use fm_train::epoch::EpochLength;
 use rand::seq::SliceRandom;

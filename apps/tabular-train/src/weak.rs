@@ -2,8 +2,8 @@
 
 use crate::args::{DrawArgs, ModelFileArgs};
 use crate::model::{Loaded, load};
-use fm_app::guidance::{Traits, Weak, ensure_alike, ensure_same, weak_path};
-use fm_app::weights::{FileArgs, WhichWeights, is_weights};
+use fm_run::guidance::{Traits, Weak, ensure_alike, ensure_same, weak_path};
+use fm_run::weights::{FileArgs, WhichWeights, is_weights};
 use std::rc::Rc;
 
 /// The model to guide samples away from, if one is given.

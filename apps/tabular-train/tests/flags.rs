@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
-#[path = "../../common/tests/support/flags.rs"]
+#[path = "../../../tests/support/flags.rs"]
 mod flags;
 
 mod common;

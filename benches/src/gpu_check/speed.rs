@@ -3,11 +3,11 @@
 use crate::context::Context;
 use crate::networks;
 use crate::report::Report;
-use fm_app::process_group::Group;
 use fm_benches::Failure;
 use fm_benches::networks::{Network, random_weights};
 use fm_benches::steps::{Setup, Steps};
 use fm_models::ModelConfig;
+use fm_run::process_group::Group;
 use fm_torch::context::{MatmulPrecision, set_cudnn_benchmark, set_matmul_precision};
 use fm_torch::memory::{device_memory, reset_peaks};
 use fm_train::flat::Precision;

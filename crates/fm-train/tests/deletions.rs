@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: [(&str, &str); 4] = [
     ("crates/fm-train/src/files.rs", "the function of libraries and programs"),
     ("xtask/shell/src/ours.rs", "the function of the workspace's tools"),
-    ("apps/fetch/src/cifar10/scratch.rs", "the downloads of fm-fetch, by their fixed names"),
+    ("crates/fm-fetch/src/cifar10/scratch.rs", "the downloads of fm-fetch, by their fixed names"),
     ("crates/fm-pretend-gpu/src/runs.rs", "a test tool, which removes its own file of counts"),
 ];
 

@@ -21,9 +21,9 @@ const MAY: [(&str, &str); 13] = [
     ("crates/fm-torch/src/profile.rs", "reads the trace that libtorch has just written"),
     ("crates/fm-pretend-gpu/src/lib.rs", "is for tests"),
     ("crates/fm-pretend-gpu/src/runs.rs", "is for tests"),
-    ("apps/common/src/memory.rs", "reads /proc and control groups"),
-    ("apps/cifar-train/src/evaluate/rows.rs", "reads the rows of a cache within its budget"),
-    ("apps/fetch/src/download.rs", "hashes files in blocks"),
+    ("crates/fm-cli/src/memory.rs", "reads /proc and control groups"),
+    ("crates/fm-evaluation/src/rows.rs", "reads the rows of a cache within its budget"),
+    ("crates/fm-fetch/src/download.rs", "hashes files in blocks"),
 ];
 
 /// One line per call elsewhere, and per entry of the list without a call. `files` are all sources.

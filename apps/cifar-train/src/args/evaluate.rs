@@ -1,11 +1,11 @@
 //! The flags of `evaluate`.
 
 use super::model::{SolverArgs, Which};
-use crate::evaluate::extract::{ExtractorName, Protocol};
-use crate::evaluate::metrics;
 use clap::Args;
-use fm_app::options::help;
-use fm_app::outputs;
+use fm_cli::options::help;
+use fm_cli::outputs;
+use fm_evaluation::extract::{ExtractorName, Protocol};
+use fm_evaluation::metrics;
 use fm_solvers::sampler::SolverName;
 use std::path::PathBuf;
 

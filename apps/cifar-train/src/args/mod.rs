@@ -13,12 +13,12 @@ pub(crate) use train::TrainArgs;
 
 use crate::vqvae::config::ConfigArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use fm_app::grids::GridArgs;
-use fm_app::inspect::InspectArgs;
-use fm_app::likelihood::LikelihoodArgs;
-use fm_app::objective_report::ShowArgs;
-use fm_app::outputs;
-use fm_app::report::ReportArgs;
+use fm_cli::outputs;
+use fm_run::grids::GridArgs;
+use fm_run::inspect::InspectArgs;
+use fm_run::likelihood::LikelihoodArgs;
+use fm_run::objective_report::ShowArgs;
+use fm_run::report::ReportArgs;
 use std::path::PathBuf;
 
 /// Train and sample flow-matching models of images.

@@ -1,10 +1,10 @@
 //! Flags that several commands share: a model, and how it is sampled.
 
 use clap::Args;
-use fm_app::guidance::GuidanceArgs;
-use fm_app::process_group::GroupArgs;
-use fm_app::solvers::SolveArgs;
-use fm_app::weights::{FileArgs, WhichWeights};
+use fm_run::guidance::GuidanceArgs;
+use fm_run::process_group::GroupArgs;
+use fm_run::solvers::SolveArgs;
+use fm_run::weights::{FileArgs, WhichWeights};
 use std::path::PathBuf;
 use std::str::FromStr;
 

@@ -4,7 +4,7 @@ use super::examples;
 use super::model::{CheckpointArgs, SolverArgs, Which};
 use super::train::TrainArgs;
 use clap::{Args, Subcommand};
-use fm_app::outputs;
+use fm_cli::outputs;
 use std::path::PathBuf;
 
 /// Reflow: training on the pairs of noise and sample that a teacher's ODE makes, which straightens

@@ -5,11 +5,11 @@ mod loader;
 use crate::args::{ConvertArgs, TimeDirection};
 use crate::model::open;
 use anyhow::{Context, bail, ensure};
-use fm_app::weights::{self, Opened};
 use fm_core::objective::Objective;
 use fm_models::ModelConfig;
 use fm_models::interchange::{self, About};
 use fm_models::reverse::reverse_time;
+use fm_run::weights::{self, Opened};
 use fm_terminal::{print, println};
 use fm_train::checkpoint::TIME_DIRECTION;
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ fn bare(model: &ModelConfig) -> String {
 fn from_file(args: &ConvertArgs) -> anyhow::Result<Found> {
     let which = args.which.given("time_direction", args.time_direction.is_some());
     which.weights.refuse()?;
-    let device = fm_app::device::select(&which.device)?;
+    let device = fm_run::device::select(&which.device)?;
     let Opened { about, config, name, store, .. } = weights::open(&args.input, &which.file, device)?;
     let objective = which.file.objective(about.as_ref())?;
     let about = described(about.unwrap_or_default(), &objective);

@@ -1,32 +1,22 @@
 //! `cifar-train evaluate`: measures the quality of samples, and states the protocol of every
 //! number.
 //!
-//! [`request`] parses the request and [`plan`] determines its inputs. [`images`] and [`features`]
-//! pass images in batches through [`extract`] into a [`feature_cache`] on disk. [`metrics`] compute
-//! numbers from the cache and a [`mod@reference`], and [`table`] prints them.
+//! [`plan`] determines the inputs. [`samples`] draws samples and passes them to the features and
+//! metrics of `fm_evaluation`. [`nll`] computes likelihoods, and [`sweep`] repeats an evaluation
+//! over steps, guidance scales or averages.
 
-pub(crate) mod extract;
-mod feature_cache;
-mod features;
-mod images;
-mod measured;
-pub(crate) mod metrics;
-mod neighbours;
 mod nll;
 mod plan;
-mod reference;
-mod request;
-mod rows;
+mod samples;
 mod sweep;
-mod table;
 
 use crate::args::EvaluateArgs;
-use fm_app::process_group::Group;
+use fm_evaluation::measured::ensure_any;
+use fm_evaluation::table::{Column, show};
+use fm_run::process_group::Group;
 use fm_terminal::println;
-use measured::ensure_any;
 use plan::Plan;
 use std::process::ExitCode;
-use table::{Column, show};
 
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     Group::run(&args.solver.group, |group| evaluate(group, args))

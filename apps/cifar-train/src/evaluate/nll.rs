@@ -1,14 +1,14 @@
 //! Bits per dimension, cached row by row like all other values.
 
-use super::feature_cache::Store;
-use super::measured::Measured;
-use super::metrics::MetricName;
 use super::plan::Plan;
-use super::rows::doubles;
 use crate::likelihood::{bits_of, check};
 use anyhow::ensure;
-use fm_app::likelihood::LikelihoodArgs;
+use fm_evaluation::cache::Store;
+use fm_evaluation::measured::Measured;
+use fm_evaluation::metrics::MetricName;
+use fm_evaluation::rows::doubles;
 use fm_metrics::estimate::mean;
+use fm_run::likelihood::LikelihoodArgs;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 

@@ -1,22 +1,23 @@
 //! Everything about an evaluation that is determined before the first image.
 
-use super::extract::Extractor;
-use super::features::{Found, Wanted, of_images, of_samples};
-use super::images::Images;
-use super::measured::{Measured, ensure_any};
-use super::metrics::{self, MetricName, Needs};
-use super::neighbours::neighbours;
-use super::reference::{Placed, Reference};
-use super::request::{Asked, Extractors, Sources};
-use super::table::{self, Column};
+use super::samples::{PROGRAM, describe, of_samples};
 use crate::args::EvaluateArgs;
 use crate::data;
 use crate::model::{Loaded, check_shape, open};
 use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, bail, ensure};
-use fm_app::process_group::Group;
 use fm_data::ImageSet;
+use fm_evaluation::extract::Extractor;
+use fm_evaluation::features::{Found, Wanted, of_images};
+use fm_evaluation::images::Images;
+use fm_evaluation::measured::{Measured, ensure_any};
+use fm_evaluation::metrics::{self, MetricName, Needs};
+use fm_evaluation::neighbours::neighbours;
+use fm_evaluation::reference::{Placed, Reference};
+use fm_evaluation::request::{Asked, Extractors, Sources};
+use fm_evaluation::table::{self, Column};
 use fm_metrics::MetricError;
+use fm_run::process_group::Group;
 use fm_terminal::{eprintln, println};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ impl<'a> Plan<'a> {
         let absent = args.data.is_none() && loaded.is_none();
         let (asked, mut left_out) = without_real(asked, absent);
         let at_size = |name: &str| data::at_size(name, args.image_size);
-        let real = Images::open(&at_size(&name), size)?;
+        let real = data::images(&at_size(&name), size)?;
         let shape = real.shape()?;
         let sources = Sources {
             default: args.extractor,
@@ -78,11 +79,11 @@ impl<'a> Plan<'a> {
             protocol: args.protocol,
             device: match &loaded {
                 Some(loaded) => loaded.device,
-                None => fm_app::device::select(&args.which.device)?,
+                None => fm_run::device::select(&args.which.device)?,
             },
         };
         let samples =
-            args.samples.as_deref().map(|name| Images::open_samples(&at_size(name), args.image_size)).transpose()?;
+            args.samples.as_deref().map(|name| data::sampled_images(&at_size(name), args.image_size)).transpose()?;
         let count = count(args.num_samples, samples.as_ref());
         let fewest = if args.statistics.is_some() { count } else { count.min(real.len()) };
         let Features { asked, placed, extractors, few } = Features::of(args, asked, &sources, shape, fewest)?;
@@ -98,7 +99,7 @@ impl<'a> Plan<'a> {
             check_shape(training, loaded)?;
         }
         let held_out = held_out(args, &name, wants(MetricName::Nll));
-        let held_out = held_out.map(|name| Images::open(&at_size(&name), size)).transpose()?;
+        let held_out = held_out.map(|name| data::images(&at_size(&name), size)).transpose()?;
         let evaluated = match (&loaded, &samples) {
             (Some(loaded), _) => Some(image_scale(loaded).shape),
             (None, Some(images)) => Some(images.shape()?),
@@ -143,7 +144,7 @@ impl<'a> Plan<'a> {
             let Some(found) = of_samples(loaded, &request, self.wanted(true), &self.cache, group)? else {
                 return Ok(None);
             };
-            let about = table::samples(loaded, &loaded.weights, &request, &found);
+            let about = describe(loaded, &loaded.weights, &request, &found);
             return Ok(Some((found, about, classes)));
         }
         if !group.is_first() {
@@ -217,7 +218,7 @@ impl<'a> Plan<'a> {
 
     pub(super) fn write_json(&self, columns: &[Column], about: &Value) -> anyhow::Result<()> {
         let Some(path) = &self.args.json else { return Ok(()) };
-        let result = table::json(columns, about, &self.about_reference());
+        let result = table::json(PROGRAM, columns, about, &self.about_reference());
         fm_train::files::output(path, format!("{result:#}\n").as_bytes())?;
         println!("wrote {}", path.display());
         Ok(())

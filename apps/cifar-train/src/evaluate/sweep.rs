@@ -1,20 +1,20 @@
 //! Quality as a function of the number of function evaluations, for several solvers, of the scale
 //! of classifier-free guidance, or of the relative width of the weights' average.
 
-use super::features::of_samples;
-use super::measured::{Measured, ensure_any};
-use super::metrics::MetricName;
 use super::plan::Plan;
-use super::table::{Column, json, number, reasons, samples};
+use super::samples::{PROGRAM, describe, of_samples};
 use crate::generate::{Request, generate};
 use crate::model::Loaded;
 use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, ensure};
-use fm_app::guidance::Guide;
-use fm_app::pictures::{Curves, Grid, save_picture};
-use fm_app::process_group::Group;
-use fm_app::weights::{self, WhichWeights};
+use fm_evaluation::measured::{Measured, ensure_any};
+use fm_evaluation::metrics::MetricName;
+use fm_evaluation::table::{Column, json, number, reasons};
 use fm_models::interchange;
+use fm_pictures::{Curves, Grid, save_picture};
+use fm_run::guidance::Guide;
+use fm_run::process_group::Group;
+use fm_run::weights::{self, WhichWeights};
 use fm_solvers::sampler::{Sampler, SolverName, Steps};
 use fm_terminal::println;
 use fm_train::checkpoint::Weights;
@@ -76,7 +76,7 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
         if let Some(samples_found) = of_samples(loaded, &request, plan.wanted(true), &plan.cache, group)? {
             let average = |width| WhichWeights { ema_sigma: Some(width), ..WhichWeights::default() };
             let name = sigma.map_or_else(|| loaded.weights.clone(), |width| average(width).of(loaded.step).1);
-            about.push(samples(loaded, &name, &request, &samples_found));
+            about.push(describe(loaded, &name, &request, &samples_found));
             found.push((line, sigma.unwrap_or(request.guide.scale), samples_found));
         }
     }
@@ -102,7 +102,7 @@ pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result
         let each: Vec<_> = cases
             .into_iter()
             .zip(&about)
-            .map(|(case, about)| json(&[case.column], about, &plan.about_reference()))
+            .map(|(case, about)| json(PROGRAM, &[case.column], about, &plan.about_reference()))
             .collect();
         fm_train::files::output(path, format!("{:#}\n", serde_json::Value::from(each)).as_bytes())?;
         println!("wrote {}", path.display());

@@ -5,11 +5,11 @@ use crate::args::{CheckpointArgs, CompareArgs, PairsArgs, ReflowArgs, SolverArgs
 use crate::resolve::MAY_CHANGE;
 use crate::train;
 use anyhow::{Context, ensure};
-use fm_app::guidance::GuidanceArgs;
-use fm_app::options;
-use fm_app::rounds::{Round, Rounds};
-use fm_app::settings::{self, text_of};
-use fm_app::solvers::SolveArgs;
+use fm_cli::options;
+use fm_cli::settings::{self, text_of};
+use fm_run::guidance::GuidanceArgs;
+use fm_run::rounds::{Round, Rounds};
+use fm_run::solvers::SolveArgs;
 use fm_solvers::sampler::SolverName;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -43,7 +43,7 @@ pub(crate) fn without_fixed(command: clap::Command) -> clap::Command {
 }
 
 pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
-    fm_app::process_group::Group::refuse("reflow in rounds")?;
+    fm_run::process_group::Group::refuse("reflow in rounds")?;
     let teacher = args.teacher.as_deref().context("reflow needs a model that makes the pairs; give --teacher RUN")?;
     let out = args.train.out.as_deref().context("reflow needs a directory for its rounds; give --out DIR")?;
     ensure!(args.teacher_steps > 0, "--teacher-steps is 0; give at least one");

@@ -1,10 +1,10 @@
 //! Configuration of an autoencoder run: plain values with defaults.
 
-use fm_app::every::Every;
+use fm_cli::every::Every;
 use fm_models::vqvae::VqVaeConfig;
 use serde::{Deserialize, Serialize};
 
-fm_app::options! {
+fm_cli::options! {
     /// All settings that affect the results of a run.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -54,7 +54,7 @@ fm_app::options! {
     }
 }
 
-fm_app::options! {
+fm_cli::options! {
     pub(crate) flags ModelArgs of VqVaeConfig {
         "Network" {
             /// Number of codes in the codebook.

@@ -40,7 +40,7 @@ pub(super) fn report(
     set: &ImageSet,
     test: Option<(&str, &ImageSet)>,
 ) -> anyhow::Result<serde_json::Value> {
-    let autoencoder = Autoencoder::open(out, fm_app::device::select(&config.device)?)?;
+    let autoencoder = Autoencoder::open(out, fm_run::device::select(&config.device)?)?;
     let mut all = Vec::new();
     for (name, set) in [Some((config.data.as_str(), set)), test].into_iter().flatten() {
         let (error, share, perplexity) = autoencoder.measure(set)?;

@@ -4,8 +4,8 @@ use super::config::Config;
 use crate::args::AutoencoderArgs;
 use crate::data;
 use anyhow::{Context, ensure};
-use fm_app::every::Every;
-use fm_app::{options, settings};
+use fm_cli::every::Every;
+use fm_cli::{options, settings};
 use fm_train::run_dir::latest_checkpoint;
 
 /// Settings that may change when a run is resumed.

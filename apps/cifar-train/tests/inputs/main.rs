@@ -8,7 +8,7 @@ mod common;
 mod evaluation;
 #[path = "../../../../crates/fm-models/tests/common/mod.rs"]
 mod made;
-#[path = "../../../common/tests/support/page.rs"]
+#[path = "../../../../tests/support/page.rs"]
 mod page;
 mod weights;
 

@@ -7,20 +7,20 @@ pub(crate) use train::{ReflowArgs, TrainArgs};
 
 use crate::config::TableArgs;
 use clap::{Args, Parser, Subcommand};
-use fm_app::grids::GridArgs;
-use fm_app::guidance::GuidanceArgs;
-use fm_app::inspect::InspectArgs;
-use fm_app::likelihood::LikelihoodArgs;
-use fm_app::objective_report::ShowArgs;
-use fm_app::options::help;
-use fm_app::outputs;
-use fm_app::report::ReportArgs;
-use fm_app::solvers::SolveArgs;
-use fm_app::weights::{FileArgs, WhichWeights};
+use fm_cli::options::help;
+use fm_cli::outputs;
 use fm_core::path::PathKind;
 use fm_ot::CouplingKind;
 use fm_ot::cost::Metric;
 use fm_ot::pairs::PairSampling;
+use fm_run::grids::GridArgs;
+use fm_run::guidance::GuidanceArgs;
+use fm_run::inspect::InspectArgs;
+use fm_run::likelihood::LikelihoodArgs;
+use fm_run::objective_report::ShowArgs;
+use fm_run::report::ReportArgs;
+use fm_run::solvers::SolveArgs;
+use fm_run::weights::{FileArgs, WhichWeights};
 use std::path::PathBuf;
 
 /// Train and sample flow-matching models of point clouds and tables.

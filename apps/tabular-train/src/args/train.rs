@@ -2,8 +2,8 @@
 
 use crate::config::ConfigArgs;
 use clap::Args;
-use fm_app::aliases::AliasArgs;
-use fm_app::process_group::GroupArgs;
+use fm_cli::aliases::AliasArgs;
+use fm_run::process_group::GroupArgs;
 use std::path::PathBuf;
 
 /// A run has defaults; a preset overrides them, a TOML file overrides both, and flags override all.

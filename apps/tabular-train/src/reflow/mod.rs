@@ -9,12 +9,12 @@ use crate::config::Config;
 use crate::teacher_batches::open;
 use crate::train::start;
 use anyhow::ensure;
-use fm_app::objective_args::FlowConfig;
-use fm_app::settings::text_of;
+use fm_cli::settings::text_of;
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::time::{TimeKind, Times};
 use fm_ot::CouplingKind;
+use fm_run::objective_args::FlowConfig;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {

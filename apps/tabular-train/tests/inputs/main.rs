@@ -8,7 +8,7 @@ mod common;
 mod flags;
 #[cfg(unix)]
 mod outputs;
-#[path = "../../../common/tests/support/page.rs"]
+#[path = "../../../../tests/support/page.rs"]
 mod page;
 
 use common::{columns, run, succeed};

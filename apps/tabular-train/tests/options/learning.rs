@@ -4,7 +4,7 @@
 
 use crate::common::succeed;
 use crate::{numbers, reference_of, section, within};
-use fm_app::process_group::ReduceIn;
+use fm_run::process_group::ReduceIn;
 use fm_train::flow_map::TaskKind;
 use fm_train::optimizer::{DecayOn, Rule};
 use fm_train::schedule::Decay;

@@ -8,12 +8,12 @@ mod weights;
 
 use crate::common::{columns, succeed};
 use crate::{numbers, reference_of, section, within};
-use fm_app::models::TableModel;
 use fm_core::choice::Entry;
 use fm_data::{Columns, Preprocess};
 use fm_models::interchange::{self, About};
 use fm_models::layers::Activation;
 use fm_models::timed_layer::LayerKind;
+use fm_run::models::TableModel;
 use ndarray::Array2;
 use serde_json::Value;
 use weights::{reference_model, relative, tensor, values};

@@ -2,11 +2,7 @@
 
 use crate::scratch;
 use crate::target::{Finish, Target};
-use rows::Rows;
-
-#[allow(dead_code, reason = "the program uses all of it")]
-#[path = "../../../../apps/cifar-train/src/evaluate/rows.rs"]
-mod rows;
+use fm_evaluation::rows::Rows;
 
 /// Bytes per row.
 const WIDTH: usize = 8;

@@ -5,7 +5,7 @@ use crate::target::{Finish, Target};
 use crate::{finish, scratch};
 use fm_data::cifar10::{self, Split};
 
-#[path = "../../../../apps/fetch/src/cifar10/archive.rs"]
+#[path = "../../../../crates/fm-fetch/src/cifar10/archive.rs"]
 mod archive;
 
 pub(super) const RECORDS: Target = Target {

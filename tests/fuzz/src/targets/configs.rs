@@ -2,7 +2,7 @@
 
 use crate::target::{Finish, Target};
 use crate::{scratch, seeds};
-use fm_app::settings::{lay_over, read};
+use fm_cli::settings::{lay_over, read};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

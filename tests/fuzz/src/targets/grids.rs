@@ -11,7 +11,7 @@ pub(super) const GRID: Target = Target {
     finish: Finish::Nothing,
     read: |bytes| {
         let path = scratch::file("grid.json", bytes);
-        accepted(fm_app::grids::read(&path).map(|file| assert!(fm_app::grids::rises(&file.times))))
+        accepted(fm_run::grids::read(&path).map(|file| assert!(fm_run::grids::rises(&file.times))))
     },
 };
 

@@ -3,7 +3,7 @@
 use crate::accepted::accepted;
 use crate::seeds;
 use crate::target::{Finish, Target};
-use fm_app::potentials::read;
+use fm_run::potentials::read;
 use fm_train::files::sha256;
 
 pub(super) const POTENTIALS: Target = Target {

@@ -59,10 +59,10 @@ fn is_program(path: &Path) -> bool {
 
 /// Files whose texts are causes in another message, which names the remedy.
 const CAUSES: [(&str, &str); 8] = [
-    ("apps/fetch/src/cifar10/archive.rs", "cannot fetch CIFAR-10 from"),
-    ("apps/fetch/src/cifar10/install.rs", "cannot fetch CIFAR-10 from"),
-    ("apps/fetch/src/cifar10/mod.rs", "cannot fetch CIFAR-10 from"),
-    ("apps/fetch/src/download.rs", "the messages of `fetch-libtorch`, `fetch-cifar10` and `--data cifar10`"),
+    ("crates/fm-fetch/src/cifar10/archive.rs", "cannot fetch CIFAR-10 from"),
+    ("crates/fm-fetch/src/cifar10/install.rs", "cannot fetch CIFAR-10 from"),
+    ("crates/fm-fetch/src/cifar10/mod.rs", "cannot fetch CIFAR-10 from"),
+    ("crates/fm-fetch/src/download.rs", "the messages of `fetch-libtorch`, `fetch-cifar10` and `--data cifar10`"),
     ("xtask/src/cuda.rs", "the line `CUDA` of `cargo xtask doctor`"),
     ("xtask/src/libtorch/archive.rs", "libtorch ... could not be had from"),
     ("xtask/src/libtorch/sources.rs", "libtorch ... could not be had from"),

@@ -1,0 +1,105 @@
+//! Advice at the start of a run: settings that seldom train well, and the flags that change them.
+//!
+//! ```
+//! use fm_run::advice::{Setting, advice};
+//! use fm_run::optimizer_args::LearningConfig;
+//! let learning = LearningConfig { ema_decay: vec![0.0], ..LearningConfig::default() };
+//! let setting = Setting { batch_size: 128, learning: &learning, deviation: Some(1.0), rescale: None };
+//! assert_eq!(advice(&setting).len(), 1); // no EMA
+//! assert_eq!(advice(&Setting { batch_size: 8, ..setting }).len(), 2);
+//! ```
+
+use crate::objective_args::FlowConfig;
+use crate::optimizer_args::LearningConfig;
+use fm_cli::every::Every;
+use fm_ot::CouplingKind;
+use toml::Table;
+
+/// What advice depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting<'a> {
+    /// Rows per step.
+    pub batch_size: usize,
+    /// The optimization.
+    pub learning: &'a LearningConfig,
+    /// The standard deviation of all values of the data, in the units of the network.
+    pub deviation: Option<f64>,
+    /// The flag that scales the data.
+    pub rescale: Option<&'a str>,
+}
+
+/// Rows per step below which gradients are noisy.
+const FEW_ROWS: usize = 32;
+
+/// Deviations of data that are like those of the noise, 1.
+const LIKE_NOISE: std::ops::RangeInclusive<f64> = 0.2..=5.0;
+
+/// An option, whether it has an effect in this run, and what it belongs to.
+pub type Effect = (&'static str, bool, &'static str);
+
+/// A line for each flag that is given and has no effect.
+pub fn without_effect(given: &Table, effects: &[Effect]) -> Vec<String> {
+    let idle = effects.iter().filter(|(key, effective, _)| !effective && given.contains_key(*key));
+    let flag = |key: &str| key.replace('_', "-");
+    idle.map(|(key, _, of)| format!("--{} has no effect without {of}", flag(key))).collect()
+}
+
+/// The options of the optimization and the coupling that both programs have.
+pub fn common_effects(learning: &LearningConfig, flow: &FlowConfig) -> Vec<Effect> {
+    let decides = learning.early_stopping > 0 || learning.keep_best > 0;
+    let coupled = flow.coupling != CouplingKind::Independent;
+    let batches = coupled && flow.coupling.semidiscrete().is_none();
+    let quality = learning.quality_every != Every::Steps(0);
+    vec![
+        ("monitor", decides, "--early-stopping or --keep-best"),
+        ("min_delta", learning.early_stopping > 0, "--early-stopping"),
+        ("quality_samples", quality, "--quality-every"),
+        ("cost", coupled, "--coupling"),
+        ("pairing", batches, "a --coupling of batches"),
+        ("ot_batch", batches, "a --coupling of batches"),
+    ]
+}
+
+/// A line for each setting that seldom trains well.
+pub fn advice(setting: &Setting<'_>) -> Vec<String> {
+    let Setting { batch_size, learning, deviation, rescale } = *setting;
+    let mut lines = Vec::new();
+    if batch_size < FEW_ROWS {
+        lines.push(format!(
+            "gradients of {batch_size} rows are noisy: {FEW_ROWS} or more per step train better (--batch-size)"
+        ));
+    }
+    if learning.ema_decay.first() == Some(&0.0) {
+        lines.push(
+            "the EMA is off: its samples are usually better than those of the last weights (--ema-decay 0.999)".into(),
+        );
+    }
+    if learning.clip.is_infinite() {
+        lines.push("gradients are not clipped: a single outlier can undo the training (--clip 1)".into());
+    }
+    if let Some(deviation) = deviation.filter(|deviation| !LIKE_NOISE.contains(deviation)) {
+        let remedy = rescale.map_or(String::new(), |flag| format!(" ({flag})"));
+        lines.push(format!(
+            "the data have a standard deviation of {deviation:.3}, the noise of 1: bring both to one scale{remedy}"
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_without_effect_are_named() {
+        let (learning, flow) = (LearningConfig::default(), FlowConfig::default());
+        let given: Table = "min_delta = 0.1\nlr = 1.0\ncost = 'euclidean'".parse().unwrap();
+        let lines = without_effect(&given, &common_effects(&learning, &flow));
+        assert_eq!(
+            lines,
+            ["--min-delta has no effect without --early-stopping", "--cost has no effect without --coupling"]
+        );
+        let learning = LearningConfig { early_stopping: 3, ..learning };
+        assert_eq!(without_effect(&given, &common_effects(&learning, &flow)).len(), 1);
+    }
+}

@@ -1,0 +1,44 @@
+//! Runs of the programs: what a run is made of, read from options, and how it goes.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`device`], [`process_group`] | choice of the device; programs that run as several processes |
+//! | [`runtime`] | precision of f32 products, deterministic kernels, profile of a few steps |
+//! | [`objective_args`], [`sources`], [`flow`] | objective, source and coupling, as flags and as configuration |
+//! | [`optimizer_args`] | optimizer, learning rate, EMA and early stopping, as flags and as configuration |
+//! | [`potentials`] | the potentials of a semidiscrete coupling, beside a run |
+//! | [`models`], [`weights`] | networks for tables, by name; networks from files of weights |
+//! | [`solvers`], [`grids`], [`guidance`] | solvers by name, learned time grids, rules of guidance |
+//! | [`training_run`] | a training run, from its directory to its summary |
+//! | [`progress`], [`quality`] | progress bar, logs, checkpoints and pictures; the energy distance of samples |
+//! | [`rounds`] | reflow in rounds |
+//! | [`advice`] | advice at the start of a run |
+//! | [`artefact`] | the files of a finished run: its weights and their description |
+//! | [`report`] | the command `report`: runs as one HTML page |
+//! | [`objective_report`] | the command `objective`: an objective over time, as a table and a picture |
+//! | [`inspect`], [`likelihood`] | the commands `inspect` and `likelihood` |
+
+pub mod advice;
+pub mod artefact;
+pub mod device;
+pub mod flow;
+pub mod grids;
+pub mod guidance;
+pub mod inspect;
+pub mod likelihood;
+pub mod models;
+pub mod objective_args;
+pub mod objective_report;
+pub mod optimizer_args;
+pub mod potentials;
+pub mod process_group;
+pub mod progress;
+pub mod quality;
+pub mod report;
+pub mod rounds;
+pub mod runtime;
+pub mod solvers;
+pub mod sources;
+mod time_animation;
+pub mod training_run;
+pub mod weights;
