@@ -3,7 +3,7 @@
 use crate::generate::{Request, sample_batches};
 use crate::model::Loaded;
 use crate::sample::image_scale;
-use fm_evaluation::feature_cache::Store;
+use fm_evaluation::cache::Store;
 use fm_evaluation::features::{Found, Sink, Wanted, progress};
 use fm_evaluation::images::Batch;
 use fm_run::guidance::Guide;
