@@ -1,7 +1,7 @@
 //! What condition-awareness is for: optimal transport in a class-conditional model, with and
 //! without it.
 //!
-//! `cargo run --release -p fm-app --example conditional_ot`, some ten minutes on two cores.
+//! `cargo run --release -p fm-run --example conditional_ot`, some ten minutes on two cores.
 //!
 //! Minibatch transport gives each class the noise nearest to it. A model that is conditioned on the
 //! class then never sees that class start from anywhere else; when it samples, noise comes from

@@ -127,7 +127,7 @@ impl Task for FlowTask<'_> {
     fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
         let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_taped(tape, x, t, classes);
         let losses = self.losses(inputs, &rows, predict)?;
-        let loss = weighted_mean(&losses, inputs, &rows) * (rows.len() as f64 / inputs.whole as f64);
+        let loss = share_of_mean(&losses, inputs, &rows);
         Ok(LossOutput { loss, rows: Some(losses) })
     }
 }
@@ -239,6 +239,13 @@ pub struct PathPoints {
     pub target: Tensor,
     /// The conditions, if there are any.
     pub condition: Option<Tensor>,
+}
+
+/// The part of these rows in the weighted mean of the losses of the whole batch.
+pub(crate) fn share_of_mean(losses: &Tensor, inputs: &Inputs, rows: &Range<usize>) -> Tensor {
+    let mean = weighted_mean(losses, inputs, rows);
+    // Without parts there is nothing to scale, forward and backward.
+    if rows.len() == inputs.whole { mean } else { mean * (rows.len() as f64 / inputs.whole as f64) }
 }
 
 /// The weighted mean of row losses.

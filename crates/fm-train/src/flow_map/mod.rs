@@ -69,7 +69,7 @@ pub use kind::TaskKind;
 
 use crate::TrainError;
 use crate::batch::Batch;
-use crate::task::{FlowTask, Inputs, LossOutput, Pack, PathPoints, Task, weighted_mean};
+use crate::task::{FlowTask, Inputs, LossOutput, Pack, PathPoints, Task, share_of_mean, weighted_mean};
 use fm_core::FlowMatching;
 use fm_core::prediction::Prediction;
 use fm_core::source::Source;
@@ -231,7 +231,7 @@ impl Task for FlowMapTask<'_> {
             return Err(TrainError::setting("recomputation of activations", "on", remedy));
         }
         let (minimised, losses) = self.losses(inputs, &rows)?;
-        let loss = weighted_mean(&minimised, inputs, &rows) * (rows.len() as f64 / inputs.whole as f64);
+        let loss = share_of_mean(&minimised, inputs, &rows);
         Ok(LossOutput { loss, rows: Some(losses) })
     }
 }
