@@ -54,7 +54,7 @@ pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
     let [perfect_mean, perfect_covariance] = perfect_errors()?;
     let loss = tool.picture("0-0/loss.png", "experiment-gaussian4-loss.png");
     Ok(format!(
-        "## gaussian4\n\n`cargo run --release -p tabular-train -- train --preset gaussian4 --out runs/gaussian4`\n\n\
+        "## gaussian4\n\n`cargo run -p tabular-train -- train --preset gaussian4 --out runs/gaussian4`\n\n\
          The data are 1000 samples of a normal distribution of four correlated columns (embedded: `--data gaussian4`). A ConcatSquash \
          network of width 4 is trained on all rows at once (one step per epoch), with AdamW at 1e-3, weight decay .1, a loss summed \
          over dimensions, and no moving average; `gaussian4-tuned` averages. The preset measures 1000 samples, drawn by Tsit5 with 20 \

@@ -55,7 +55,7 @@ const HEAD: &str = "# Experiments\n\nThe command `cargo xtask experiments gaussi
 
 pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
     ensure_libtorch()?;
-    execute(&mut cargo(&["build", "--release", "-p", "tabular-train"]))?;
+    execute(&mut cargo(&["build", "-p", "tabular-train"]))?;
     for which in &args.which {
         let tool = Tool::new(which.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()))?;
         let (name, report) = match which {

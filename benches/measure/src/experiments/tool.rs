@@ -30,7 +30,7 @@ impl Tool {
     }
 
     fn command(words: &str) -> Command {
-        let mut command = Command::new(target().join("release/tabular-train"));
+        let mut command = Command::new(target().join("debug/tabular-train"));
         command.args(words.split_whitespace());
         command
     }
