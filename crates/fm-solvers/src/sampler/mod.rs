@@ -197,8 +197,9 @@ impl Sampler {
         self.run_saving(network, objective, x0, noise, save)
     }
 
-    /// As [`run`](Self::run), and saves the states at `times`, which rise within 0 (source) to 1
-    /// (data). States between two steps are interpolated, so the times do not change the samples.
+    /// As [`run`](Self::run), and saves the states at `times`, which increase from 0 (source) or
+    /// later to at most 1 (data). States between two steps are interpolated, so the times do not
+    /// change the samples.
     /// The state at time 0 is x0, and that at time 1 the samples. If the span is clipped, times are
     /// relative to it: 0 and 1 are its ends.
     ///
