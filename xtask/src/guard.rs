@@ -58,7 +58,7 @@ impl Guard {
         Ok(Self(shell.spawn().context("cannot start sh, which ends processes if this one is killed")?))
     }
 
-    /// Tells the guard of a process group.
+    /// Adds a process group to the guard.
     pub(crate) fn watch(&mut self, group: u32) -> anyhow::Result<()> {
         self.say(&group.to_string()).context("cannot write to the shell that ends processes if this one is killed")
     }

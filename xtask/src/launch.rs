@@ -144,7 +144,7 @@ fn start(args: &LaunchArgs, program: &PathBuf, local: u32, port: u16, restart: u
     Ok((rank, child))
 }
 
-/// Makes a process save and stop when this one is killed; what it has started is told by the guard.
+/// Makes a process save and stop when this one is killed; the guard stops its children.
 fn with_launcher(command: &mut Command) {
     let launcher = std::process::id();
     // SAFETY: both calls are safe between fork and exec, and allocate nothing.

@@ -143,7 +143,7 @@ pub(crate) fn take_own_size(config: &mut Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The name of images at a size that a flag asks for; images of a folder are read at any size.
+/// The name of images at the size of a flag; images of a folder are read at any size.
 pub(crate) fn at_size(name: &str, size: Option<u32>) -> String {
     match (name.parse::<ImageSource>(), size) {
         (Err(_) | Ok(ImageSource::Folder(_)), _) | (_, None) => name.to_owned(),

@@ -1,4 +1,4 @@
-//! `cifar-train data`: what the program sees in a data set of images.
+//! `cifar-train data`: how the program reads a data set of images.
 
 use crate::args::DataArgs;
 use crate::data;

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &VelocityArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The numbers of the classes that are asked for, the null class among them.
+/// The numbers of the requested classes, the null class included.
 fn classes_of(args: &VelocityArgs, loaded: &Loaded) -> anyhow::Result<Vec<i64>> {
     let model = &loaded.config.model;
     ensure!(args.classes.is_empty() || model.classes() > 0, "this network has no classes; drop --classes");

@@ -1,4 +1,4 @@
-//! `tabular-train data`: what the program sees in a table.
+//! `tabular-train data`: how the program reads a table.
 
 use crate::args::DataArgs;
 use crate::config::Config;

@@ -1,7 +1,7 @@
 //! Flow matching in Rust: every library crate of the workspace under one name.
 //!
-//! A flow-matching model learns a velocity field v(x, t) that transports noise (t = 0) to data (t =
-//! 1). Sampling integrates dx/dt = v.
+//! A flow-matching model learns a velocity field v(x, t) that transports noise (t = 0) to data
+//! (t = 1). Sampling integrates dx/dt = v.
 //!
 //! | module | crate | content |
 //! |---|---|---|
@@ -15,8 +15,8 @@
 //! | `train` | `fm-train` | trainer, training loop, EMA, checkpoints (feature `torch`) |
 //! | `dist` | `fm-dist` | process groups over Gloo and NCCL (feature `torch`) |
 //!
-//! Each crate can also be used separately; this crate adds only a [`prelude`]. It re-exports the
-//! libraries whose types appear in signatures, so that versions match:
+//! Each crate can also be used separately; this crate adds only a [`prelude`]. It also re-exports
+//! the libraries whose types appear in signatures, so that versions match:
 //!
 //! | library | version |
 //! |---|---|

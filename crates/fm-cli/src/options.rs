@@ -2,11 +2,11 @@
 //!
 //! [`options!`](crate::options!) makes two structs of a list of options: the configuration, plain
 //! values with defaults that are saved as TOML and in checkpoints, and the flags, each an `Option`.
-//! Given flags become a TOML table ([`table`]) that is laid over the configuration as a file is
-//! ([`crate::settings`]).
+//! The flags that are given become a TOML table ([`table`]), which overrides the configuration in
+//! the same way as a file ([`crate::settings`]).
 //!
 //! ```
-//! use fm_run::{options, settings};
+//! use fm_cli::{options, settings};
 //! use serde::{Deserialize, Serialize};
 //! options! {
 //!     /// Settings.
@@ -35,11 +35,14 @@ use toml::{Table, Value};
 
 /// Declares a configuration and its flags; see [the module](self).
 ///
-/// `@choice("...")` is the help of an option with names, which it lists. Options of a `flatten`
-/// entry are declared elsewhere, as a configuration with flags, and have keys beside the others;
-/// those of a `nested` entry are a table of their own. `also` has values without a flag. The form
-/// `flags F of C` makes only the flags, for a configuration of a library; `as "inner.key"` gives
-/// the key of an option that is not its name.
+/// | syntax | meaning |
+/// |---|---|
+/// | `@choice("...")` | the help of an option with names, completed by the list of names |
+/// | `flatten` | options that are declared elsewhere, with keys at the same level |
+/// | `nested` | the same, with keys in a separate table |
+/// | `also` | values without a flag |
+/// | `flags F of C` | only the flags, for a configuration `C` of a library |
+/// | `as "inner.key"` | the key of an option, if it is not its name |
 #[macro_export]
 macro_rules! options {
     (
@@ -140,7 +143,7 @@ pub fn help<C: Choice>(what: &str) -> String {
     format!("{what}: {}", names.join(", "))
 }
 
-/// As [`help`], with the default: for a flag whose absence is not the same as its default.
+/// As [`help`], with the default: for a flag whose absence differs from its default.
 pub fn help_with_default<C: Choice + Default>(what: &str) -> String {
     format!("{} (default: {})", help::<C>(what), C::default())
 }

@@ -1,7 +1,7 @@
-//! Files that commands write: a file has the format that its name ends in.
+//! Output files: the extension of the name selects the format.
 //!
-//! The parsers are for flags, so that a name of another format is refused before a command begins.
-//! A pipe or a device has no name to go by, and gets the first format of its kind.
+//! The parsers are for flags, so a name with an unsuitable extension is refused before a command
+//! begins. A pipe or a device has no extension, and gets the first format of its kind.
 //!
 //! ```
 //! use fm_cli::outputs::{Format, Kind};
@@ -44,7 +44,7 @@ pub enum Format {
     Csv,
 }
 
-/// What a file holds, and so which formats it can have.
+/// The kind of content of a file, which determines its possible formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Pixels.
@@ -61,7 +61,7 @@ pub enum Kind {
     Table,
 }
 
-/// The endings of each format, the usual one first.
+/// The extensions of each format, the usual one first.
 const ENDINGS: [(&str, Format); 11] = [
     ("png", Format::Png),
     ("jpg", Format::Jpeg),
@@ -103,10 +103,10 @@ impl Kind {
 }
 
 impl Format {
-    /// The format that a name ends in.
+    /// The format of a name's extension.
     ///
     /// # Errors
-    /// A name that ends in no format of this kind.
+    /// A name without an extension of this kind.
     pub fn of(path: &Path, kind: Kind) -> anyhow::Result<Self> {
         let formats = kind.formats();
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();

@@ -9,8 +9,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-/// Parses the command line; `adapt` changes the program's commands before. After an error, help is
-/// on standard error, and the exit code is 2.
+/// Parses the command line with the program's commands as changed by `adapt`. After an error, help
+/// is on standard error, and the exit code is 2.
 pub fn parse<P: CommandFactory + FromArgMatches>(adapt: impl FnOnce(Command) -> Command) -> P {
     let command = help::shown_for(help::with_help_all(adapt(P::command())), std::env::args_os());
     let parsed = command.try_get_matches().and_then(|matches| P::from_arg_matches(&matches));
@@ -65,10 +65,10 @@ fn advice(text: &str) -> &'static str {
     REMEDIES.iter().find(|(part, _)| text.contains(part)).map_or("; see --help", |(_, remedy)| remedy)
 }
 
-/// Runs a program. An error is printed as one line on standard error, with exit code 2, also that
-/// standard output could not be written. An exception of libtorch, such as out of memory, arrives
-/// as a panic; it is printed as one line too, with exit code 2. Any other panic is a bug, with exit
-/// code 101. If RUST_BACKTRACE is set, panics are printed in full.
+/// Runs a program. An error, such as a failed write to standard output, is printed as one line on
+/// standard error, with exit code 2. An exception of libtorch, such as out of memory, arrives as a
+/// panic; it is printed as one line too, with exit code 2. Any other panic is a bug, with exit code
+/// 101. If RUST_BACKTRACE is set, panics are printed in full.
 pub fn run(main: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     crate::spinning::bound();
     crate::memory::keep_freed();

@@ -41,10 +41,10 @@ pub fn lay_over<C: Serialize + DeserializeOwned>(base: &C, file: Table) -> anyho
     table.try_into().context("cannot read the configuration; correct the value")
 }
 
-/// A path as the text of a setting, which is UTF-8.
+/// A path as the UTF-8 text of a setting.
 ///
 /// # Errors
-/// A path of other bytes, which the text could not name.
+/// A path that is not UTF-8.
 pub fn text_of(path: &Path) -> anyhow::Result<String> {
     let text = path.to_str().map(str::to_owned);
     text.with_context(|| format!("cannot write {} into a configuration: it is not UTF-8; rename it", path.display()))

@@ -26,12 +26,12 @@ const LONG: [&str; 11] = [
     "solve",
 ];
 
-/// Variables with which a user has decided about threads.
+/// Environment variables with which a user may have set the spinning of threads.
 const GIVEN: [&str; 3] = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME"];
 
 /// Replaces this process by the same program with bounded spinning, unless the user has set a
-/// bound, there is one thread, or the command is short. If that fails, the program goes on as it
-/// is.
+/// bound, there is one thread, or the command is short. If that fails, the program continues
+/// unchanged.
 pub(crate) fn bound() {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let long = words.get(1).is_some_and(|command| LONG.contains(&command.as_str()));

@@ -1,15 +1,18 @@
-//! Conditional flows in general: where a row is at time t on its way from x0 to x1, and how fast it
-//! moves.
+//! Conditional flows: the position and the velocity of a row at time t on a curve from x0 to x1.
 //!
 //! A [`ConditionalFlow`] is a function psi_t(x0, x1), smooth in t, with psi_0 = x0 and psi_1 = x1,
-//! or near them. Its position x_t = psi_t(x0, x1) and velocity u_t = d psi_t / dt are what a
-//! network is trained on. An affine [path](crate::path), x_t = alpha(t) x1 + sigma(t) x0, is one
-//! case, [`Affine`], for a [`ProbPath`] without extra noise. A Gaussian path N(mu(x1, t),
-//! sigma(x1, t)^2) is another, with psi_t = mu(x1, t) + sigma(x1, t) x0; a geodesic of a manifold
-//! a third. Rows are vectors of f32; u has the unit of x, per unit of time.
+//! exactly or nearly. A network is trained on the positions x_t = psi_t(x0, x1) and the velocities
+//! u_t = d psi_t / dt. Three cases:
 //!
-//! [`FlowMatching::along`](crate::FlowMatching::along) trains a network of velocities on such a
-//! flow. This one is the great circle of the unit sphere:
+//! - an affine [path](crate::path), x_t = alpha(t) x1 + sigma(t) x0: [`Affine`], for a [`ProbPath`]
+//!   without extra noise
+//! - a Gaussian path N(mu(x1, t), sigma(x1, t)^2): psi_t = mu(x1, t) + sigma(x1, t) x0
+//! - a geodesic of a manifold
+//!
+//! Rows are vectors of f32; u has the unit of x, per unit of time.
+//!
+//! [`FlowMatching::along`](crate::FlowMatching::along) trains a network, which predicts velocities,
+//! on such a flow. This one follows great circles of the unit sphere:
 //!
 //! ```
 //! use fm_core::FlowMatching;

@@ -1,6 +1,6 @@
-//! A complete flow: objective, source, coupling and seed, in one value.
+//! A complete flow in one value: objective, source, coupling and seed.
 //!
-//! Batches, losses, samplers and checkpoints read these settings from here. Each part is either
+//! Batches, losses, samplers and checkpoints read their settings from it. Each part is either
 //! built in or your own:
 //!
 //! | part | built in | your own |
@@ -118,13 +118,13 @@ impl FlowMatching {
         self
     }
 
-    /// How the times of a batch's rows are drawn together.
+    /// The distribution of training times.
     pub fn times(mut self, distribution: impl TimeDistribution + 'static) -> Self {
         self.objective.times.distribution = Arc::new(distribution);
         self
     }
 
-    /// How the rows of a batch share the times.
+    /// How the times of a batch's rows are drawn together.
     pub fn time_draw(mut self, draw: Draw) -> Self {
         self.objective.times.draw = draw;
         self

@@ -1,18 +1,19 @@
 //! The objective of flow matching, without libtorch.
 //!
 //! Flow matching learns a velocity field v(x, t) that transports a source distribution at **t = 0**
-//! to the data at **t = 1**. This crate defines its parts: every part of an objective is a small
-//! value, and [`objective`] checks them together. A suggested reading order:
+//! to the data at **t = 1**. This crate has its parts as small values: path, prediction, times,
+//! weighting, loss, source and coupling. [`FlowMatching`] holds all of them and checks them
+//! together; start there. The modules, in a suggested reading order:
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`path`] | where x is at time t and how fast it moves: x_t = alpha(t) x1 + sigma(t) x0 |
-//! | [`conditional`] | the same in general: any curve from x0 to x1, such as a geodesic |
+//! | [`path`] | the position and the velocity of x at time t: x_t = alpha(t) x1 + sigma(t) x0 |
+//! | [`conditional`] | the same for any curve from x0 to x1, such as a geodesic |
 //! | [`prediction`] | velocity, data, noise and score: what a network may predict, and how to convert between them |
-//! | [`time`] | which times to train on: a distribution is given by its quantile function |
+//! | [`time`] | distributions of training times, given by their quantile functions |
 //! | [`weighting`], [`loss`] | the weight of each time, and the loss of an error |
 //! | [`source`], [`coupling`] | what x0 is drawn from, and which x0 is paired with which x1 |
-//! | [`objective`] | all of these as one value, with a check for invalid combinations |
+//! | [`objective`] | path, prediction, times, weighting and loss as one value, with a check for invalid combinations |
 //! | [`interpolate`] | the same formulas on batches, one linear combination per result |
 //! | [`exact`] | the field that a perfect network would learn, and its remaining loss |
 //! | [`field`], [`schedule`] | what a solver integrates, and how to sample along another path |
@@ -20,8 +21,8 @@
 //! | [`data`] | the interface of a data set, and the order of its rows in training |
 //! | [`rng`] | randomness as a pure function of (seed, step, stream, row) |
 //! | [`budget`] | limits on the memory and work that reading a file may cost |
-//! | [`named_flow`] | a flow of built-in parts as a value that files store |
-//! | [`choice`](mod@choice) | the text form of everything that is chosen by name |
+//! | [`named_flow`] | a flow of built-in parts, as files store it |
+//! | [`choice`](mod@choice) | options with a name: their text form and their parameters |
 //! | [`normal`] | the standard normal distribution: density, probability, quantile |
 //! | [`message`] | numbers, names and shapes in error messages |
 //!
@@ -29,7 +30,7 @@
 //! With the feature `tch`, `tensor` implements states and losses for libtorch tensors, and `tape`
 //! adds activation checkpointing.
 //!
-//! A complete training step without a network, for a prediction that is off by a constant:
+//! A training step by hand, with a prediction that is off by 0.5 in place of a network:
 //!
 //! ```
 //! use fm_core::interpolate::{coefficients, interpolate};

@@ -159,9 +159,8 @@ impl Source {
 
     /// Checks the parameters, or the rows of the data set.
     ///
-    /// A parameter outside its domain, a data set without rows, or one with a value that is not
-    /// finite. A parameter outside its domain, a data set without rows or with a value that is not
-    /// finite.
+    /// # Errors
+    /// A parameter outside its domain, a data set without rows or with a value that is not finite.
     pub fn check(&self) -> Result<(), Error> {
         match self {
             Source::Kind(kind) => Ok(kind.validate()?),

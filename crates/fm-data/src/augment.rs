@@ -3,7 +3,7 @@
 //! In this order, each only if it is set:
 //!
 //! - a crop: the image is padded by p pixels on each side by reflection (without repeating the
-//!   edge), and a window of its own size is cut out at an offset that is uniform on {-p, ..., p}^2;
+//!   edge), and a window of the image's size is cut out at an offset uniform on {-p, ..., p}^2;
 //! - a rotation about the centre by an angle that is uniform on [-degrees, degrees], and a
 //!   translation by whole pixels, uniform on {-t, ..., t}^2: bilinear, with black outside.
 //!
@@ -56,7 +56,7 @@ pub struct Change {
 const BLACK: f32 = -1.0;
 
 impl ImageAugment {
-    /// Whether images change at all.
+    /// Whether any transformation is set.
     pub fn is_active(&self) -> bool {
         self.crop > 0 || self.rotation > 0.0 || self.translation > 0
     }

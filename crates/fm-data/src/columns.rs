@@ -260,8 +260,8 @@ impl Columns {
     }
 
     /// A table in the units of the network: a data set for training. Columns are taken by name
-    /// where both have names, as [`Table::in_order`] describes. A note names columns whose values
-    /// f32 cannot tell apart.
+    /// where both have names, as [`Table::in_order`] describes. A note names columns with different
+    /// values that are equal in f32.
     ///
     /// # Errors
     /// As [`apply`](Self::apply) and [`Table::in_order`].

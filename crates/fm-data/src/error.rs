@@ -35,7 +35,7 @@ pub enum DataError {
         /// The remedy.
         remedy: String,
     },
-    /// An array of images whose values do not tell which of them are black and white.
+    /// An array of images whose values do not determine the values of black and white.
     #[error("cannot use {}: {}; {}", end(path, 60), brief(problem, 118), brief(remedy, 106))]
     UnknownRange {
         /// The file.

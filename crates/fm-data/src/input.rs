@@ -35,7 +35,7 @@ const KNOWN: [(&[u8], &str, &str); 19] = [
 /// The number of bytes of a file that [`known`] looks at.
 pub(crate) const BEGINNING: usize = 24;
 
-/// What a file is by its first bytes, and the remedy, if it is a known format of another kind.
+/// The kind of a file by its first bytes, and the remedy, if it is a known format of another kind.
 pub(crate) fn known(beginning: &[u8]) -> Option<(&'static str, &'static str)> {
     KNOWN.iter().find(|(start, ..)| beginning.starts_with(start)).map(|(_, what, remedy)| (*what, *remedy))
 }

@@ -15,7 +15,7 @@
 //! | [`npy`] | arrays, images and tables from NumPy files |
 //!
 //! Image sets and scaled tables implement [`Dataset`](fm_core::data::Dataset), the only trait that
-//! training requires of data. What a reader assumed about a file is returned as notes, one line
+//! training requires of data. Readers return their assumptions about a file as notes, one line
 //! each, for a program to print.
 //!
 //! ```

@@ -8,8 +8,8 @@
 //! | `folder:DIR` | a folder of images (feature `images`) |
 //! | `IMAGES.npy`, `IMAGES.npy,LABELS.npy` | [NumPy files](crate::npy) |
 //! | `FILE.npz:IMAGES`, `FILE.npz:IMAGES,FILE.npz:LABELS` | arrays of an archive |
-//! | `NAME@SIZE`, such as `cifar10@16` | any of these but a folder, resized to squares as images of a folder are (feature `images`) |
-//! | `IMAGES.npy:range=LOW..HIGH` | either, with the [values](crate::npy::ValueRange) of black and white |
+//! | `IMAGES.npy:range=LOW..HIGH` | NumPy files, also of an archive, with the [values](crate::npy::ValueRange) of black and white |
+//! | `NAME@SIZE`, such as `cifar10@16` | any of these except a folder, resized and cropped to squares (feature `images`) |
 //!
 //! | tables | data set |
 //! |---|---|
@@ -18,7 +18,7 @@
 //! | `FILE.csv`, `.tsv`, `.tab`, `.txt`, each also with `.gz` | a text file |
 //! | `FILE.npy`, `FILE.npz`, `FILE.npz:NAME` | an array |
 //!
-//! Endings may be in capital letters.
+//! File extensions may be in upper case.
 //!
 //! ```
 //! use fm_data::named::{ImageSource, TableSource};
@@ -45,7 +45,7 @@ use std::str::FromStr;
 /// The default directory of CIFAR-10.
 pub const CIFAR10: &str = "data/cifar-10-batches-bin";
 
-/// Endings of text files, in small letters.
+/// Extensions of text files, in lower case.
 const TEXTS: [&str; 4] = [".csv", ".tsv", ".tab", ".txt"];
 
 /// A set of images.

@@ -7,7 +7,7 @@
 //! | `alarm` | the first rank that fails | all ranks must answer |
 //! | `here/R` | a thread of rank R | the process is alive, whatever it is doing |
 //! | `fell/R` | rank R | it has detected the failure too, and is not stuck elsewhere |
-//! | `seen/R` | rank R | it knows the outcome, so the rank that serves the store may end |
+//! | `seen/R` | rank R | it has read the outcome, so the rank that serves the store may end |
 //!
 //! A collective only reports that a connection broke or that it timed out. The store has the
 //! details, and answers within one or two seconds.
@@ -162,8 +162,8 @@ impl Call {
         }
     }
 
-    /// If this rank serves the store, waits until the others know the outcome or the time is over.
-    /// `enough` decides from the ranks that do not know it whether to stop waiting.
+    /// If this rank serves the store, waits until the others have read the outcome or the time is
+    /// over. `enough` decides from the ranks that have not read it whether to stop waiting.
     fn linger(&self, time: Duration, enough: impl Fn(&[usize]) -> bool) {
         let until = Instant::now() + time;
         let serves = self.place.rank == 0 && !self.place.served;

@@ -2,10 +2,8 @@
 //! evaluation resumes.
 //!
 //! A store is a folder named by a hash of the description of its images, which is in `about.json`.
-//! Each file in it contains rows of one kind, little-endian and of equal length; the file's length
-//! gives their number. The CRC-32 of its number and its bytes follows each row. Rows are only ever
-//! appended. Opening a file checks all rows; the first incomplete or damaged one and those after it
-//! are dropped, and computed again.
+//! Each file in it has the [rows](crate::rows) of one kind. Opening a file checks all rows; the
+//! first incomplete or damaged row and those after it are dropped, and computed again.
 
 use crate::rows::Rows;
 use anyhow::{Context, bail};

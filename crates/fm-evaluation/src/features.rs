@@ -26,7 +26,7 @@ pub struct Wanted<'a> {
     pub training: Option<(&'a ImageSet, &'a str)>,
 }
 
-/// Values computed for images: features per extractor, and so on; empty if not requested.
+/// Values computed for images; empty if not requested.
 #[derive(Debug, Default)]
 pub struct Found {
     /// Number of images.

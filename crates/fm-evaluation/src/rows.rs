@@ -1,5 +1,5 @@
-//! A file of rows of equal length, little-endian. The file's length gives their number. The CRC-32
-//! of its number and its bytes follows each row. Rows are only ever appended.
+//! A file of rows of equal length, little-endian. The length of the file gives the number of rows.
+//! Each row is followed by the CRC-32 of its row number and its bytes. Rows are only appended.
 
 use anyhow::{Context, ensure};
 use fm_core::budget::{Budget, limits};
@@ -25,7 +25,7 @@ pub struct Rows {
 /// Bytes of a row's checksum.
 const CHECKSUM: usize = 4;
 
-/// The checksum of a row and of its number, so that a moved row is found too.
+/// The checksum of a row and of its number, so that a moved row is detected too.
 fn checksum(row: usize, bytes: &[u8]) -> [u8; CHECKSUM] {
     let mut hash = crc32fast::Hasher::new();
     hash.update(&(row as u64).to_le_bytes());
@@ -34,8 +34,8 @@ fn checksum(row: usize, bytes: &[u8]) -> [u8; CHECKSUM] {
 }
 
 impl Rows {
-    /// Opens or makes a file, and drops the rows from the first damaged one on. Returns the number
-    /// of rows that were there, too.
+    /// Opens or creates a file, and drops the rows from the first damaged one on. Also returns the
+    /// number of rows before that.
     ///
     /// # Errors
     /// A file that cannot be read, or that is too long.

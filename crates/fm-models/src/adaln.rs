@@ -16,7 +16,7 @@ pub(crate) struct BlockConfig {
     pub(crate) width: i64,
     /// Attention heads.
     pub(crate) heads: i64,
-    /// Whether the layer normalisations have a scale and a shift of their own.
+    /// Whether the layer normalisations are affine (have a trained scale and shift).
     pub(crate) affine_norm: bool,
     /// Whether GELU is exact instead of in its tanh form.
     pub(crate) exact_gelu: bool,

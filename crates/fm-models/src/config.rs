@@ -1,4 +1,5 @@
-//! What one value that describes any network computes and builds.
+//! Methods of [`ModelConfig`](crate::ModelConfig), the configuration of any network: building it,
+//! counting its parameters, and more.
 //!
 //! ```
 //! use fm_models::{ModelConfig, unet::UNetConfig};

@@ -62,9 +62,9 @@ pub struct DitConfig {
     /// Whether the network takes an interval ([`interval`](crate::interval)).
     #[serde(skip_serializing_if = "is_off")]
     pub interval: bool,
-    /// Number of last blocks that see the end t + h of an interval instead of its start t, as the
-    /// output layer then does too: blocks before them encode x at t, they decode the way to t + h.
-    /// The interval then needs no embedding of its own. 0: all blocks see t and an embedding of h.
+    /// Number of last blocks that get the end t + h of an interval instead of its start t, as does
+    /// the output layer. The other blocks encode x at t, and these decode the mean velocity to
+    /// t + h. The interval then has no embedding. 0: all blocks get t and an embedding of h.
     #[doc(alias = "decoupled MeanFlow")]
     #[doc(alias = "DMF")]
     pub decoder_blocks: i64,

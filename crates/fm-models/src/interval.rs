@@ -1,16 +1,17 @@
-//! The interval h of a network that predicts mean velocities u(x, t, h), as a flow map does.
+//! The interval h as an input of networks that predict mean velocities u(x, t, h): flow maps.
 //!
-//! The interval enters by an embedding of its own, whose last layer starts at zero: a new network
-//! computes for every h what the same network without an interval computes, so that weights of a
-//! flow are a start for those of a flow map. Transformers and the U-Net add the sinusoidal
-//! embedding of h, through two linear layers with SiLU between them, to that of t. Networks of
-//! fully connected layers add a multiple of h to the output of their first layer (MLP) or of each
-//! layer (ConcatSquash), before the activation; at h = 0 they remain the network without interval.
+//! The interval has a separate embedding, whose last layer starts at zero. A new network therefore
+//! has the same output for every h as the network without an interval, and the weights of a flow
+//! can initialise a flow map.
 //!
-//! A diffusion transformer with [`decoder_blocks`](crate::dit::DitConfig::decoder_blocks) has no
-//! such embedding: its last blocks and its output layer see the time t + h at the end of the
-//! interval in place of t. Its parameters are those of the flow, so a trained flow is a flow map
-//! from the start, and a good one where its velocities change little. Source: Lee et al.,
+//! | network | how h enters |
+//! |---|---|
+//! | transformers, U-Net | the sinusoidal embedding of h, after two linear layers with SiLU between them, is added to that of t |
+//! | MLP, ConcatSquash | a multiple of h is added to the output of the first layer (MLP) or of each layer (ConcatSquash), before the activation; at h = 0 the network is the one without interval |
+//! | DiT with [`decoder_blocks`](crate::dit::DitConfig::decoder_blocks) | no embedding: the last blocks and the output layer get the time t + h at the end of the interval in place of t |
+//!
+//! With `decoder_blocks`, the parameters are those of a flow, so a trained flow is a flow map
+//! without further training, and a good one where its velocities change little. Source: Lee et al.,
 //! "Decoupled MeanFlow: Turning Flow Models into Flow Maps for Accelerated Sampling" (2025).
 //!
 //! Parameters: `h_embedder.mlp` (transformers), `interval_embed` (U-Net), `interval` (MLP),

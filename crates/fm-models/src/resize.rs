@@ -30,7 +30,7 @@ use fm_core::tensor::VelocityModel;
 use tch::nn::VarStore;
 use tch::no_grad;
 
-/// A network at another size, with weights of its own.
+/// A network at another size, with a copy of the weights.
 #[derive(Debug)]
 pub struct Resized {
     /// Its configuration.

@@ -38,7 +38,7 @@ pub struct CheckedPlan {
     report: PlanReport,
 }
 
-/// What a solver promises of its plan, whatever it converged to.
+/// The marginals that a solver guarantees for its plan, converged or not.
 #[derive(Debug, Clone)]
 pub(crate) enum Promise {
     Columns(Vec<f64>),
@@ -85,7 +85,7 @@ impl CheckedPlan {
         self.masses.view()
     }
 
-    /// The masses as a matrix that may be changed, and is then no longer a checked plan.
+    /// The masses as a plain matrix, without the guarantee of a checked plan.
     pub fn into_masses(self) -> Array2<f64> {
         self.masses
     }

@@ -300,7 +300,7 @@ pub enum OtError {
         /// The class.
         class: i64,
     },
-    /// A coupling that needs the whole data set was asked to pair a batch.
+    /// Pairing of a batch with a coupling that needs the whole data set.
     #[error(
         "cannot pair the rows of a batch by the {coupling} coupling: it chooses among all rows of a data set; fit an fm_ot::Semidiscrete, or \
          choose another coupling"

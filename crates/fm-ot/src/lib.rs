@@ -1,8 +1,8 @@
 //! Minibatch optimal transport for flow matching, without libtorch.
 //!
 //! Pairing each noise row with a data row so that the *total* cost is minimal straightens the paths
-//! that a model has to learn (Tong et al. 2024; Pooladian et al. 2023). The methods are plain
-//! functions over arrays:
+//! that a model has to learn (Tong et al. 2024; Pooladian et al. 2023). [`pair`] pairs two arrays,
+//! and [`OtCoupling`] the batches of a training loop. The methods are plain functions over arrays:
 //!
 //! | module | idea |
 //! |---|---|
@@ -11,13 +11,13 @@
 //! | [`mod@transport`] | the exact optimum for any masses, whole or partial |
 //! | [`entropic`] | the Sinkhorn plan, and its unbalanced and partial variants |
 //! | [`pairs`] | from a plan to pairs of rows |
-//! | [`coupling`] | cost, plan and pair sampling as one value for a training loop; [`pair`] for two arrays |
-//! | [`semidiscrete`] | noise rows choose among all data rows, by one potential per data row |
-//! | [`named`] | couplings by name, with parameters, as flags and configuration files give them |
-//! | [`report`], [`reporting`], [`checked`] | how well a plan keeps its marginals; no plan without a check |
-//! | [`memory`] | the limit of the memory that a call may take |
+//! | [`coupling`] | cost, plan and pair sampling as one value, for a training loop |
+//! | [`semidiscrete`] | pairs of noise rows with all data rows, by one potential per data row |
+//! | [`named`] | couplings by name, as in flags and configuration files |
+//! | [`report`], [`reporting`], [`checked`] | the errors of a plan's marginals; plans that have been checked |
+//! | [`memory`] | the limit on the memory of a call |
 //! | [`mod@trajectory`] | paths through snapshots at several times |
-//! | `tensor` | the same for libtorch tensors (feature `tch`) |
+//! | `tensor` | the same functions for libtorch tensors (feature `tch`) |
 //!
 //! ```
 //! use fm_ot::{Metric, OtCoupling, ndarray::array};

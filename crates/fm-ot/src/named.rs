@@ -4,12 +4,12 @@
 //! |---|---|
 //! | `independent` | none: rows stay as they were drawn |
 //! | `exact` | the permutation of least total cost |
-//! | `sinkhorn`, `sinkhorn-absolute` | entropic, epsilon relative to the mean cost or in its unit |
+//! | `sinkhorn`, `sinkhorn-absolute` | entropic, with epsilon relative to the mean cost, or in the unit of the cost |
 //! | `unbalanced` | entropic with relaxed marginals |
 //! | `partial` | a fraction of the mass, exact or entropic |
-//! | `c2ot` | exact, with a penalty on pairs of unlike classes |
+//! | `c2ot` | exact, with a penalty on pairs of different classes |
 //! | `schroedinger-bridge` | entropic, with epsilon 2 sigma^2 of the path |
-//! | `semidiscrete` | none: each source row chooses among all data rows ([`semidiscrete`](crate::semidiscrete)) |
+//! | `semidiscrete` | none: each source row is paired with one of all data rows ([`semidiscrete`](crate::semidiscrete)) |
 //!
 //! ```
 //! use fm_core::{choice::Choice, path::PathKind};
@@ -69,7 +69,7 @@ fm_core::choice! {
             epsilon = 0.0, Domain::within(0.0, 1e6)
         },
         /// Condition-aware: the plan of least cost, with a penalty on pairs of source and data rows
-        /// of unlike classes.
+        /// of different classes.
         C2ot = "c2ot" | "conditional" {
             /// The penalty, relative to the mean cost.
             weight = 10.0, Domain::above(0.0, 1e6)
@@ -77,8 +77,8 @@ fm_core::choice! {
         /// The entropic plan with regularisation 2 sigma^2, for the sigma of the Schrödinger-bridge
         /// path; its pairs are always drawn.
         SchroedingerBridge = "schroedinger-bridge" | "bridge",
-        /// Each source row chooses among all data rows, or all of its class, by potentials that are
-        /// fitted before the training.
+        /// Each source row is paired with one of all data rows, or of all rows of its class, by
+        /// potentials that are fitted before the training.
         Semidiscrete = "semidiscrete" {
             /// Noise rows of the fit per data row.
             draws = 400.0, Domain::whole(1.0, 1e6)

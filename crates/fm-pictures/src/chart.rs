@@ -1,4 +1,4 @@
-//! What is drawn as pixels or as vectors.
+//! Charts, which are drawn as pixels or as vectors.
 
 use super::font::use_embedded_font;
 use anyhow::anyhow;

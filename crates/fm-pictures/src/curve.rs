@@ -13,7 +13,7 @@ use std::path::Path;
 /// does not flatten the rest.
 #[derive(Debug, Clone)]
 pub struct Curves {
-    /// What they show.
+    /// The title.
     pub title: String,
     /// Names of the axes.
     pub labels: (String, String),
@@ -42,7 +42,7 @@ impl Curves {
         self.finite().next().is_some()
     }
 
-    /// Whether x and y are shown by their logarithms.
+    /// Whether the x axis and the y axis are logarithmic.
     fn logarithmic(&self) -> (bool, bool) {
         (self.doubling, (self.doubling || self.log_y) && self.finite().all(|(_, y)| y > 0.0))
     }
@@ -145,7 +145,7 @@ fn three_digits(value: f64) -> f64 {
     (value / unit).round() * unit
 }
 
-/// A number on an axis, as short as it may be.
+/// A number on an axis, as short as possible.
 pub(super) fn short(value: &f64) -> String {
     let size = value.abs();
     match size {
@@ -159,7 +159,7 @@ pub(super) fn short(value: &f64) -> String {
 /// One chart among several.
 #[derive(Debug, Clone)]
 pub struct Panel {
-    /// What it shows.
+    /// The title.
     pub title: String,
     /// Lines by name.
     pub lines: Vec<(String, Vec<(f64, f64)>)>,

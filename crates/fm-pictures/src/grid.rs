@@ -17,7 +17,7 @@ pub struct Grid {
     pub shape: [usize; 3],
     /// The largest pixel value, drawn as white.
     pub levels: u8,
-    /// Images a row.
+    /// Images per row.
     pub columns: usize,
     /// Names before the rows; empty for none.
     pub row_names: Vec<String>,
@@ -93,7 +93,7 @@ impl Grid {
     }
 }
 
-/// Writes an animation that repeats for ever and rests on its last frame.
+/// Writes an animation that repeats for ever, with a pause at its last frame.
 ///
 /// # Errors
 /// A name that does not end in `.gif`, and when it cannot be encoded or written.

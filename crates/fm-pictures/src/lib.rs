@@ -1,5 +1,5 @@
-//! Pictures: grids of images, animations, curves, and the plane. Text in bitmaps is drawn in an
-//! embedded font, so no system font is needed.
+//! Pictures: grids of images, animations, line charts, and points, paths and fields in the plane.
+//! Text in bitmaps is drawn in an embedded font, so no system font is needed.
 
 mod chart;
 mod curve;

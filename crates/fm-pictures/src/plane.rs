@@ -16,14 +16,14 @@ use std::path::Path;
 /// A point of the plane.
 pub type Point = (f32, f32);
 
-/// The colours of the talk.
+/// The colours of data, source, samples and fields.
 pub mod ink {
     use plotters::style::RGBColor;
-    /// Data, and what else is given.
+    /// Data and other given points.
     pub const DATA: RGBColor = RGBColor(120, 128, 140);
     /// The source.
     pub const SOURCE: RGBColor = RGBColor(32, 105, 190);
-    /// What a model makes.
+    /// Samples of a model.
     pub const SAMPLES: RGBColor = RGBColor(214, 73, 51);
     /// Fields and paths.
     pub const FIELD: RGBColor = RGBColor(45, 62, 80);
@@ -57,14 +57,15 @@ pub struct Plane {
 const SIDE: u32 = 480;
 const TITLE: u32 = 34;
 
-/// The reach that shows all of these points but the farthest few.
+/// Half the side of a square around 0 that shows these points, except the farthest 0.5 %, with a
+/// margin.
 pub fn reach<'p>(points: impl IntoIterator<Item = &'p Point>) -> f32 {
     let mut sizes: Vec<f32> = points.into_iter().map(|p| p.0.abs().max(p.1.abs())).filter(|r| r.is_finite()).collect();
     sizes.sort_by(f32::total_cmp);
     sizes.get(sizes.len().saturating_sub(1) * 995 / 1000).copied().unwrap_or(1.0).max(1e-6) * 1.12
 }
 
-/// The span of a reach in both directions.
+/// The axis of a square around 0 with this half side.
 pub fn around(reach: f32) -> (f32, f32) {
     (-reach, reach)
 }

@@ -19,7 +19,7 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// Builds the pretend GPU if it does not exist. `DIR` in the words of a command stands for
+    /// Builds the pretend GPU if it does not exist. `DIR` in the arguments of a command stands for
     /// `dir`.
     pub fn new(program: &str, dir: &Path) -> Self {
         let half = build().unwrap_or_else(|error| panic!("{error}"));

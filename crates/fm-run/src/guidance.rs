@@ -267,8 +267,7 @@ pub fn weak_path(given: &str, checkpoint: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Fails if a scale asks for guidance away from the model without its class, and there is no such
-/// model.
+/// Fails if a scale needs the prediction without a class, and the model has no null class.
 ///
 /// # Errors
 /// A scale other than 1 of a model without a null class.

@@ -1,4 +1,4 @@
-//! Runs of the programs: what a run is made of, read from options, and how it goes.
+//! Runs of the programs: the parts of a run, made from options, the training run, and its report.
 //!
 //! | module | content |
 //! |---|---|
@@ -6,13 +6,13 @@
 //! | [`runtime`] | precision of f32 products, deterministic kernels, profile of a few steps |
 //! | [`objective_args`], [`sources`], [`flow`] | objective, source and coupling, as flags and as configuration |
 //! | [`optimizer_args`] | optimizer, learning rate, EMA and early stopping, as flags and as configuration |
-//! | [`potentials`] | the potentials of a semidiscrete coupling, beside a run |
+//! | [`potentials`] | the potentials of a semidiscrete coupling, stored with a run |
 //! | [`models`], [`weights`] | networks for tables, by name; networks from files of weights |
 //! | [`solvers`], [`grids`], [`guidance`] | solvers by name, learned time grids, rules of guidance |
 //! | [`training_run`] | a training run, from its directory to its summary |
-//! | [`progress`], [`quality`] | progress bar, logs, checkpoints and pictures; the energy distance of samples |
+//! | [`progress`], [`quality`] | the callback that draws the progress bar and writes logs, checkpoints and pictures; sample quality in the log |
 //! | [`rounds`] | reflow in rounds |
-//! | [`advice`] | advice at the start of a run |
+//! | [`advice`] | advice at the start of a run, on settings that seldom train well |
 //! | [`artefact`] | the files of a finished run: its weights and their description |
 //! | [`report`] | the command `report`: runs as one HTML page |
 //! | [`objective_report`] | the command `objective`: an objective over time, as a table and a picture |

@@ -23,7 +23,7 @@ use std::path::Path;
 use tch::nn::VarStore;
 
 fm_cli::options! {
-    /// The optimization: Adam with a warm-up and a cosine schedule, gradient clipping and an EMA.
+    /// The optimization: AdamW with a warm-up and a cosine schedule, gradient clipping and an EMA.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     pub struct LearningConfig, flags LearningArgs {
         "Optimization" {
@@ -149,8 +149,8 @@ fn number_or_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D
 }
 
 impl LearningConfig {
-    /// Checks the values; `logs_excess` says whether the log will have the excess loss, `coupled`
-    /// whether it will have the gain of the coupling.
+    /// Checks the values. `logs_excess`: whether the log has the excess loss; `coupled`: whether it
+    /// has the gain of the coupling.
     ///
     /// # Errors
     /// The key with an invalid value, and its valid values.
@@ -186,8 +186,8 @@ impl LearningConfig {
         }
     }
 
-    /// Rejects a monitored value that no line of the log will have: it would never stop a run or
-    /// keep a checkpoint.
+    /// Rejects a monitored value that no line of the log has: it would never stop a run or keep a
+    /// checkpoint.
     fn check_monitor(&self, logs_excess: bool, coupled: bool) -> anyhow::Result<()> {
         let monitor: Monitor = self.monitor.parse()?;
         let never = Every::Steps(0);

@@ -1,11 +1,10 @@
-//! The potentials of a semidiscrete coupling: fitted before a training, and kept beside its run.
+//! The potentials of a semidiscrete coupling: fitted before the training, and stored in the run.
 //!
 //! `potentials.txt` has a comment with two hashes and one potential per line, in the order of the
-//! data rows, mirrored rows last; `numpy.loadtxt` reads it. The first hash is that of what the
-//! potentials depend on: the data, the source, the cost, the seed and the options of the fit. The
-//! second is that of the lines. A resumed run takes them from the file, and fits them again if it
-//! is missing, damaged or of another fit; a fit is a function of these values, so it gives the same
-//! ones.
+//! data rows, mirrored rows last; `numpy.loadtxt` reads it. The first hash covers everything that
+//! the potentials depend on: the data, the source, the cost, the seed and the options of the fit.
+//! The second covers the lines. A resumed run reads the file. If it is missing, damaged or of
+//! another fit, the potentials are fitted again, with the same result.
 
 use crate::objective_args::FlowConfig;
 use crate::process_group::Group;
@@ -77,8 +76,8 @@ impl Potentials {
     /// couplings of batches.
     ///
     /// # Errors
-    /// Data without a fixed number of rows, or more than fit into memory; something else under the
-    /// name of the file; errors of the fit.
+    /// Data without a fixed number of rows, or more than fit into memory; a directory or a device
+    /// in place of the file; errors of the fit.
     pub fn fit(problem: &Problem<'_>, resumed: Option<&Path>, group: &Group) -> anyhow::Result<Option<Self>> {
         let Some(options) = problem.config.coupling.semidiscrete() else { return Ok(None) };
         ensure!(
@@ -156,8 +155,8 @@ impl Problem<'_> {
     }
 }
 
-/// Fits a coupling to noise rows, with a progress bar on terminals, and measures it on other ones
-/// of the stream of estimates.
+/// Fits a coupling to noise rows, with a progress bar on terminals, and measures it on fresh noise
+/// rows.
 ///
 /// # Errors
 /// Those of the noise and of the fit.

@@ -234,8 +234,8 @@ impl Group {
 /// The time in which processes of a launcher usually meet.
 const USUAL: Duration = Duration::from_secs(1);
 
-/// Says which processes are waited for and why, if they do not come soon: variables may be left
-/// over from another program. Dropping the result means that they came.
+/// Prints which processes are missing and why they may be (such as environment variables of another
+/// program), if they do not join soon. Dropping the result cancels the message.
 fn say_what_is_waited_for(place: Rendezvous) -> Sender<()> {
     let (came, coming) = channel();
     std::thread::spawn(move || {

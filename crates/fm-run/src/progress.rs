@@ -47,7 +47,7 @@ impl Cadence {
 /// Draws a picture of the current model.
 pub type Draw<'a> = Box<dyn FnMut(&mut TrainState) -> anyhow::Result<()> + 'a>;
 
-/// The callback of the programs.
+/// The callback that every training run of the programs has.
 pub struct Watch<'a> {
     run: &'a RunDir,
     info: RunInfo,
@@ -140,7 +140,7 @@ impl<'a> Watch<'a> {
         if step == 0 || !due || self.is_drawn(step)? { Ok(()) } else { self.picture(state) }
     }
 
-    /// Whether the picture of this step is there, or the line of its moments.
+    /// Whether the picture of this step, or the line of its moments, exists already.
     fn is_drawn(&self, step: u64) -> Result<bool, TrainError> {
         let (lines, _) = self.run.rewind_as::<Step>("moments.jsonl", step)?;
         Ok(self.picture_path(step).exists() || lines.last().is_some_and(|line| line.step == step))

@@ -2,12 +2,12 @@
 //!
 //! | entry | content |
 //! |---|---|
-//! | `rounds.json` | the teacher and the settings of the rounds; shows that the directory is ours |
+//! | `rounds.json` | the teacher and the settings of the rounds; marks the directory as one of rounds |
 //! | `round-K/` | the run of round K, from 1 |
 //! | `pairs-K/` | its pairs, if they are stored |
 //! | `steps.json` | quality over the number of Euler steps, of the teacher (round 0) and of each round |
 //!
-//! A command that was interrupted is repeated: it continues the round in which it stopped.
+//! To continue after an interruption, repeat the command: it resumes the round in which it stopped.
 
 use anyhow::{Context, anyhow, ensure};
 use fm_core::budget::limits;
@@ -61,7 +61,7 @@ impl Rounds<'_> {
     /// teacher first, or the exit code of a round that was stopped.
     ///
     /// # Errors
-    /// A directory of something else or of other settings, and errors of a round.
+    /// A directory with other content or of other settings, and errors of a round.
     pub fn run(
         &self,
         mut train: impl FnMut(&Round) -> anyhow::Result<ExitCode>,

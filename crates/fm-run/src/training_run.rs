@@ -62,7 +62,7 @@ pub struct Job {
     pub couplings: Reports,
 }
 
-/// What a training run works on.
+/// Task, batches and measurements of a training run.
 pub struct Parts<'a> {
     /// The loss.
     pub task: &'a dyn Task,
@@ -235,7 +235,7 @@ impl Job {
     }
 }
 
-/// What a resumed run knows of its log; nothing of that of a new run.
+/// The log of a resumed run, as its checkpoint describes it; empty for a new run.
 #[derive(Default)]
 struct Before {
     /// The steps between its lines.

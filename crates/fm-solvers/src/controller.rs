@@ -10,6 +10,12 @@
 //! does not grow. A rejected step shrinks by the textbook rule, because only its own error is
 //! relevant.
 //!
+//! Which controller: the textbook controller is the default, and suits smooth fields. If the error
+//! estimate varies strongly from step to step, so that many steps are rejected, try `PI`, then
+//! `PID`, which change the step size less. Which tolerance: compare two of them, such as 1e-3 and
+//! 1e-5 (the default), and take the larger one if the results agree. States in f32 allow no
+//! relative tolerance much below 1e-6.
+//!
 //! Sources: Soederlind, "Digital filters in adaptive time-stepping", ACM TOMS 29 (2003); Hairer,
 //! Norsett, Wanner, "Solving Ordinary Differential Equations I", II.4 (first step, p. 169), and
 //! volume II, IV.2 (PI).

@@ -44,7 +44,7 @@
 use crate::{SolveError, StopReason};
 use fm_core::state::{OdeState, RowProducts};
 
-/// The share of the mean density that every time has, so that no part goes without steps.
+/// The lower bound of the density, relative to its mean, so that every part has steps.
 const FLOOR: f64 = 0.05;
 
 /// Differences of states, relative to their mean change per step, that count as rounding errors.

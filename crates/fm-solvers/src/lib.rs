@@ -1,5 +1,7 @@
-//! Solvers for ordinary differential equations dx/dt = v(x, t), over any state with linear
-//! combinations.
+//! Solvers for ordinary differential equations dx/dt = v(x, t) and for sampling, over any state
+//! with linear combinations: `Vec<f64>`, arrays, tensors, or your own type.
+//!
+//! [`solve`] integrates any field with any solver. [`Sampler`] draws samples from a network.
 //!
 //! | module | idea |
 //! |---|---|
@@ -10,13 +12,13 @@
 //! | [`controller`] | step-size controllers (I, PI, PID) |
 //! | [`adaptive`] | adaptive steps, with one size for the whole state |
 //! | [`dense`], [`events`] | the solution as a function of time; zeros of functions along it |
-//! | [`guidance`] | two fields combined: classifier-free guidance, autoguidance, CFG-Zero*, APG |
+//! | [`guidance`] | classifier-free guidance, autoguidance, CFG-Zero*, APG, rectified-CFG++ |
 //! | [`multistep`] | methods that reuse values of earlier steps |
 //! | [`flow_map`] | jumps of a flow map |
 //! | [`per_sample`] | adaptive steps per row of a batch |
 //! | [`solution`], [`error`] | the result and its cost; errors |
 //! | [`sde`] | stochastic sampling with the same marginals: fixed and adaptive steps, churn |
-//! | [`sampler`] | a solver and its steps as one value: from a source to samples |
+//! | [`sampler`] | sampling: a solver with its steps, from the source to the data |
 //! | [`straightness`] | straightness of trajectories |
 //!
 //! With the feature `tch`, [`guidance`] turns networks into fields, and `likelihood` computes

@@ -198,7 +198,7 @@ impl<S: OdeState> StepRecord<'_, S> {
         self.record.push_step(t, x);
     }
 
-    /// The solution with its final state; if the state is not finite, the stop reason says so.
+    /// The solution with its final state; if the state is not finite, this is the stop reason.
     pub fn finish(self, x: S, mut stats: Stats) -> Solution<S> {
         if stats.reason == StopReason::ReachedEnd && !is_finite(&x) {
             stats.reason = StopReason::NonFinite { t: self.end };

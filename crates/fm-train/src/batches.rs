@@ -1,13 +1,16 @@
 //! Batches of a data set: shuffled rows, random mirroring, label dropout, and coupled source rows.
 //!
-//! Rows can be [augmented](FlowBatches::augmented). A batch is a function of (seed, step, row),
-//! independent of the thread that makes it: resuming or changing the number of workers gives the
-//! same batches. [`Order`] visits each row once per epoch; rows of an
-//! [endless](Dataset::is_endless) data set are taken in order.
-//! The [`FlowMatching`] gives source, coupling and seed. With `flow.coupled_steps = k`, one OT plan
-//! covers the rows of k consecutive steps. Source rows can also [choose](FlowBatches::chosen_by)
-//! their data rows among all rows; an epoch is then as many rows as the data set has, but
-//! does not visit each of them once.
+//! A batch is a function of (seed, step, row), independent of the thread that makes it: resuming or
+//! changing the number of workers gives the same batches. The [`FlowMatching`] gives source,
+//! coupling and seed.
+//!
+//! - Order: [`Order`] visits each row once per epoch; rows of an [endless](Dataset::is_endless) data
+//!   set are taken in order.
+//! - Coupling: with `flow.coupled_steps = k`, one OT plan covers the rows of k consecutive steps.
+//! - Semidiscrete coupling: source rows can be paired with data rows from the [whole data
+//!   set](FlowBatches::chosen_by). An epoch then has as many rows as the data set, but does not
+//!   visit each of them once.
+//! - Augmentation: rows can be [augmented](FlowBatches::augmented).
 //!
 //! ```
 //! use fm_core::FlowMatching;
@@ -107,9 +110,9 @@ impl<'a> FlowBatches<'a> {
         Ok(Self { augment: Some(augment), ..self })
     }
 
-    /// Lets each source row choose its data row. A mirrored data set has each row twice: row
-    /// `len + i` is row i, mirrored. With classes, the order of the rows gives the class of each
-    /// source row. Rows are chosen before they are augmented.
+    /// Pairs each source row with a data row that `chooser` chooses. A mirrored data set has each
+    /// row twice: row `len + i` is row i, mirrored. With classes, the order of the rows gives the
+    /// class of each source row. Rows are chosen before they are augmented.
     ///
     /// # Errors
     /// [`TrainError::Setting`] for an endless data set, a chooser for other rows, a chooser without

@@ -169,7 +169,7 @@ pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
 /// Parses the JSON text of a file, whose values are counted before they are kept.
 ///
 /// # Errors
-/// What is wrong with the text, in few words.
+/// The problem of the text, in a few words.
 pub fn json<T: DeserializeOwned>(text: &[u8], budget: &mut Budget) -> Result<T, String> {
     budget.count(budget::json_values(text)).and_then(|()| budget.spend_work(text.len())).map_err(|e| e.cause())?;
     serde_json::from_slice(text).map_err(|error| fm_core::message::brief(&error.to_string(), 90))

@@ -84,8 +84,8 @@ impl Pack for FlowPacker<'_> {
 }
 
 impl FlowPacker<'_> {
-    /// Positions and velocities of the rows, if the flow has curves of its own. They are packed as
-    /// x1 and x0, of which x_t and the target are then all.
+    /// Positions and velocities of the rows, if the flow has a conditional flow. They are packed in
+    /// place of x1 and x0, so x_t and the target are these values without a combination.
     fn on_curve(&self, batch: &Batch, times: &[f64]) -> Result<Option<[Vec<f32>; 2]>, TrainError> {
         let Some(flow) = &self.flow.conditional else { return Ok(None) };
         let refuse = |found: &str, remedy| Err(TrainError::setting("conditional flow", found, remedy));

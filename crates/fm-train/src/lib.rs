@@ -1,24 +1,28 @@
-//! Training of velocity networks: everything between a batch and a file on disk.
+//! Training of velocity networks on libtorch.
+//!
+//! [`Trainer`] does one training step, for a loop that you write yourself.
+//! [`train`](mod@crate::train) is a complete loop, and [`Run`] runs it in a directory with
+//! checkpoints and a log.
 //!
 //! | module | idea |
 //! |---|---|
 //! | [`batch`], [`prefetch`] | the data of a step, made ahead of time by worker threads |
 //! | [`block`] | all inputs of a step, in one upload |
 //! | [`batches`] | batches of a data set: order, mirroring, label dropout, coupled source rows |
-//! | [`device_dataset`], [`pairs`] | images kept in device memory; noise and samples of a teacher, in files |
+//! | [`device_dataset`], [`pairs`] | images kept in device memory; files of a teacher's pairs, for reflow |
 //! | [`flat`] | all parameters in one vector, all gradients in another |
 //! | [`optimizer`], [`ema`], [`schedule`] | updates of the weights, their moving averages, learning-rate schedules |
 //! | [`power_average`] | averages of the weights whose length is chosen after the training |
 //! | [`loss_aware`] | loss-aware time sampling |
-//! | [`collective`] | data-parallel training: collectives of the processes that train one model |
+//! | [`collective`] | data-parallel training: all-reduce over the processes that train one model |
 //! | [`task`] | losses: flow matching, or your own |
 //! | [`flow_map`] | losses of flow maps, which sample in one or a few steps |
 //! | [`train`](mod@train) | the training loop |
 //! | [`trained_source`] | a Gaussian source whose mean and scale are trained with the network |
-//! | [`trainer`] | a training step, for a loop that you write yourself |
+//! | [`trainer`] | one training step |
 //! | [`accumulator`], [`record`] | metrics accumulated on the device, and the lines of the log |
 //! | [`epoch`] | passes over the data |
-//! | [`held_out`] | the loss on rows that are not trained on |
+//! | [`held_out`] | validation: the loss on held-out rows |
 //! | [`callbacks`], [`monitor`] | callbacks: early stopping on a value of the log, the best checkpoints, your own |
 //! | [`checkpoint`] | a directory per step, complete or absent |
 //! | [`tensorboard`] | TensorBoard event files |
@@ -29,8 +33,7 @@
 //! Paths, data sets and couplings come from `fm-core`. Batches come from any
 //! [`batch::BatchSource`].
 //!
-//! A training loop that you write yourself, with AdamW, gradient clipping and an EMA of the
-//! weights:
+//! A loop with AdamW, gradient clipping and an EMA of the weights:
 //!
 //! ```
 //! use fm_core::{FlowMatching, rng::{Key, Stream, normal_rows}};

@@ -1,9 +1,9 @@
 //! Losses of batches.
 //!
-//! A task packs the inputs of a step into one [`Block`](crate::block::Block) on a worker thread, and
-//! computes the loss from that block on the device. [`FlowTask`] regresses a network's prediction
-//! onto the target of a [`FlowMatching`]. Another task (an autoencoder, say) uses the same loop
-//! with its own block and loss.
+//! A task packs the inputs of a step into one [`Block`](crate::block::Block) on a worker thread,
+//! and computes the loss from that block on the device. [`FlowTask`] regresses the prediction of a
+//! network onto the target of a [`FlowMatching`]. Other tasks, such as an autoencoder, use the same
+//! training loop with their own block and loss.
 
 use crate::TrainError;
 use crate::batch::Batch;
@@ -41,8 +41,8 @@ pub trait Task {
         0
     }
 
-    /// The share of `rows` in the mean loss of a batch. Blocks whose activations need not be kept
-    /// run through the tape.
+    /// The share of `rows` in the mean loss of a batch. A network runs blocks whose activations may
+    /// be recomputed through the tape.
     ///
     /// # Errors
     /// A batch that the task cannot use.

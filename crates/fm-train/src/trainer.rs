@@ -89,8 +89,8 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Trains the trainable variables of `store`. Create the network in it first. Matrices and
-    /// kernels count as hidden weights, all other parameters as vectors (see
+    /// A trainer of the trainable variables of `store`, in which the network must exist already.
+    /// Matrices and kernels count as hidden weights, all other parameters as vectors (see
     /// [`with_roles`](Self::with_roles)).
     ///
     /// # Errors
@@ -131,8 +131,9 @@ impl Trainer {
         Ok(Self { state, schedule, clip, collective: config.collective.clone(), skipped })
     }
 
-    /// One update by the gradient of `loss`, a single number. With several processes, each passes
-    /// the mean loss of an equal share of the batch. Nothing is read from the device.
+    /// One update of the weights by the gradient of `loss`, a tensor with one value. With several
+    /// processes, each passes the mean loss of an equal share of the batch. Nothing is read from
+    /// the device.
     ///
     /// # Errors
     /// A loss that is not a single number or does not depend on any weight, a lost process, an

@@ -40,7 +40,7 @@ pub(crate) enum Command {
     /// override both. `--dry-run` prints the result without training.
     #[command(after_help = examples::TRAIN)]
     Train(Box<TrainArgs>),
-    /// Show what the program sees in a data set: counts, classes, sizes, values, a picture.
+    /// Show how the program reads a data set: counts, classes, sizes, values, a picture.
     #[command(after_help = examples::DATA)]
     Data(DataArgs),
     /// Draw images from a model.

@@ -46,7 +46,7 @@ pub(crate) enum Command {
     /// steps.
     #[command(after_help = examples::REFLOW)]
     Reflow(Box<ReflowArgs>),
-    /// Show what the program sees in a table: rows, columns and their values, classes, a picture.
+    /// Show how the program reads a table: rows, columns and their values, classes, a picture.
     #[command(after_help = examples::DATA)]
     Data(Box<DataArgs>),
     /// Draw rows from a model, as a CSV file or a NumPy array.

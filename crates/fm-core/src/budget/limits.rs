@@ -26,17 +26,17 @@ impl Line {
 /// The limits of a kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// What the file should be, as in "more work than weights of its size needs".
+    /// The expected kind of file, as in "more work than weights of its size needs".
     pub kind: &'static str,
     /// The longest file that is read, in bytes.
     pub longest: u64,
-    /// Memory for what is described or unpacked.
+    /// Memory for the described or unpacked content.
     pub bytes: Line,
-    /// Bytes that may be looked at.
+    /// Bytes that may be scanned.
     pub work: Line,
-    /// The most parts, and what they are.
+    /// The largest number of parts, and their name.
     pub parts: (u64, &'static str),
-    /// What to do about a file beyond these limits.
+    /// The remedy for a file beyond these limits.
     pub remedy: &'static str,
 }
 

@@ -16,7 +16,8 @@ pub struct Metered<R> {
     over: OverBudget,
 }
 
-/// What comes out of a decompressor, charged as memory: it ends with [`OverBudget::Bytes`].
+/// The output of a decompressor, charged as memory; beyond the budget, reading fails with
+/// [`OverBudget::Bytes`].
 #[derive(Debug)]
 pub struct Unpacked<R> {
     from: R,

@@ -1,11 +1,11 @@
-//! What one foreign file may cost: memory and work, bounded by the file's length.
+//! Limits on the memory and the work of reading a file, as functions of its length.
 //!
-//! A file of n bytes may claim or describe far more than it holds: sizes in a header, compressed
-//! data, shared branches. Each kind of file has [`Limits`]: the longest file, and for a file of n
-//! bytes the memory c + k n and the work d + m n, in bytes, and a number of parts. [`limits`] lists
-//! them all. A parser takes a [`Budget`], which is made from limits and a length, and charges what
-//! it keeps and what it looks at before it does so. [`open`] and [`read`] open plain files only: a
-//! pipe or a device may never end. Errors are [`OverBudget`], with cause and remedy.
+//! A file of n bytes may claim or describe far more than it holds: by sizes in a header, compressed
+//! data, or shared branches. Each kind of file has [`Limits`]: the longest file, the memory c + k n
+//! and the work d + m n, in bytes, for a file of n bytes, and a number of parts. [`limits`] lists
+//! them all. A parser takes a [`Budget`], which is made from limits and a length. Before it
+//! allocates or scans bytes, it charges them to the budget. Errors are [`OverBudget`], with cause
+//! and remedy. [`open`] and [`read`] open plain files only: a pipe or a device may never end.
 //!
 //! ```
 //! use fm_core::budget::{Budget, OverBudget, limits};

@@ -108,7 +108,7 @@ fn is_possible(record: &[u8; END as usize], place: u64) -> bool {
     wide || counts.contains(&0) || numbers[1] < place
 }
 
-/// What a zip64 record says.
+/// The values of a zip64 record.
 struct Wide {
     /// The place of the record, which is the end of the directory.
     at: u64,

@@ -18,7 +18,7 @@ const PAGES: usize = 10_000;
 /// A file with a whole image.
 #[derive(Debug, Default)]
 pub(super) struct Extent {
-    /// The number of bytes up to the end of the image, where the format tells it.
+    /// The number of bytes up to the end of the image, if the format has it.
     pub(super) end: Option<u64>,
     /// The number of pixels of the largest frame, where the decoder does not give it.
     pub(super) pixels: u64,

@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes.
+//! Detection of the kind of a file by its first bytes.
 
 use image::ImageFormat;
 
@@ -40,7 +40,7 @@ pub(super) fn name(format: ImageFormat) -> &'static str {
     }
 }
 
-/// What a file is that is not an image of a format that is read, and the remedy.
+/// The kind of a file that is not an image in a supported format, and the remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Other {
     pub(super) what: &'static str,

@@ -64,7 +64,7 @@ impl Listing {
         &self.labels
     }
 
-    /// What the folder holds, and what was left out.
+    /// The images of the folder, and the files that were left out.
     pub fn summary(&self) -> &Summary {
         &self.summary
     }

@@ -25,7 +25,7 @@ fn reserve_of(folder: &Path, images: usize, size: u32, available: Option<u64>) -
     Err(refused(folder, problem, "give a smaller image size, or a folder with fewer images"))
 }
 
-/// Available memory in bytes, with what can be swapped out, where the system tells it.
+/// Available memory in bytes, including what can be swapped out, if the system reports it.
 fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     Some(kib(&text, "MemAvailable:")?.saturating_add(kib(&text, "SwapFree:").unwrap_or(0)).saturating_mul(1024))

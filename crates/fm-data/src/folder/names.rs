@@ -30,7 +30,7 @@ const OTHER_FORMATS: [&str; 24] = [
     "dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "eps",
 ];
 
-/// What the name of a file says about its content.
+/// The content of a file as its extension suggests it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named {
     Image,
@@ -40,7 +40,7 @@ pub(super) enum Named {
     Nothing,
 }
 
-/// What the name of a file says about its content.
+/// The content of a file as its extension suggests it.
 pub(super) fn named(path: &Path) -> Named {
     let Some(suffix) = path.extension() else { return Named::Nothing };
     let is_in = |known: &[&str]| known.iter().any(|s| suffix.eq_ignore_ascii_case(s));

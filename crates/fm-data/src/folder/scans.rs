@@ -29,7 +29,7 @@ struct Frame {
     components: Vec<Component>,
 }
 
-/// What a scan holds: coefficients `from..=to` up to their bit `low`; refined if `high` is not 0.
+/// The content of a scan: coefficients `from..=to` up to bit `low`; refined if `high` is not 0.
 #[derive(Debug, Clone, Copy)]
 struct Band {
     from: u32,

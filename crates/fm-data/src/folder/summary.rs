@@ -1,4 +1,4 @@
-//! What a folder of images holds, and what was left out of it.
+//! The images of a folder, and the files that were left out.
 
 use fm_core::message::brief;
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ pub struct ClassCount {
     pub images: usize,
 }
 
-/// What a folder of images holds. `Display` prints it in a few lines.
+/// Counts of the images of a folder. `Display` prints them in a few lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
@@ -95,7 +95,7 @@ pub struct Summary {
     pub images: usize,
     /// The classes, in the order of their labels.
     pub classes: Vec<ClassCount>,
-    /// What was left out.
+    /// Files that were left out, by reason.
     pub left_out: BTreeMap<Reason, Group>,
     /// Images with more than one frame or page, of which the first is read. It is empty before the
     /// images are decoded.

@@ -13,7 +13,7 @@ pub(super) struct Frames {
 }
 
 /// A RIFF container, whose header gives its length. The first chunk of an extended file has a flag
-/// for animations. Frames have sizes of their own, which decoders compare with the image's after
+/// for animations. Each frame has a size, which decoders compare with that of the image only after
 /// they allocate memory.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ const LONGEST: usize = 1 << 16;
 /// The most axes of an array; NumPy has 64.
 const AXES: usize = 64;
 
-/// What a header describes.
+/// A parsed header.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Header {
     pub(super) kind: NumberType,

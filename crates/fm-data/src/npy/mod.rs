@@ -109,7 +109,7 @@ fn finite(npy: Npy<'_>) -> Result<(ArrayD<f64>, bool), DataError> {
 }
 
 /// Reads a table, or an array of sequences (N, L, C) as a table of N rows of L C numbers.
-/// [`Table::notes`] tells whether whole numbers above 2^53 were rounded.
+/// If whole numbers above 2^53 were rounded, [`Table::notes`] has a note.
 ///
 /// # Errors
 /// As [`table`].

@@ -101,7 +101,7 @@ pub(super) fn shown(value: f64) -> String {
     }
 }
 
-/// What decides about the range of floats.
+/// Statistics from which the range of floats is recognised.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
     pub(super) least: f64,

@@ -83,7 +83,7 @@ pub fn ecg() -> Result<Table, DataError> {
     read(&Origin::Bytes("ecg", ECG), &CsvOptions::default())
 }
 
-/// Reads a table from a text file. [`Table::notes`] tells what was assumed.
+/// Reads a table from a text file. [`Table::notes`] has the assumptions.
 ///
 /// # Errors
 /// A file that is missing, not a plain file or not text of its encoding; unknown columns, no rows,

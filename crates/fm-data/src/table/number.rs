@@ -28,7 +28,7 @@ pub(super) fn has_commas(field: &str) -> bool {
     with_commas(field).is_some()
 }
 
-/// What the commas of a number are.
+/// The meaning of the commas in a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Commas {
     /// 1,5 or 1.234,5.
@@ -84,7 +84,7 @@ fn mark_between(field: &str) -> Option<char> {
     (field.contains(mark) && parts().all(is_number)).then_some(mark)
 }
 
-/// Whether a whole number, such as a time stamp in nanoseconds, has no f64 of its own.
+/// Whether f64 rounds a whole number, such as a time stamp in nanoseconds.
 pub(super) fn is_rounded(field: &str, value: f64) -> bool {
     let field = field.trim();
     let digits = field.trim_start_matches(['+', '-']);

@@ -25,7 +25,7 @@ pub struct Table<T = f64> {
     pub classes: Vec<String>,
     /// The name of the column of classes; empty if it has none.
     pub label: String,
-    /// What was assumed about the data, one line each, for the user to read.
+    /// The assumptions about the data, one line each, for a program to print.
     pub notes: Vec<String>,
     /// The shape of the rows, if they are sequences.
     pub series: Option<Series>,

@@ -20,7 +20,7 @@ const OUT: usize = 3 * CHUNK + 64;
 /// The last line that [`Text`] adds. If it isn't read as a row, a quote was left open.
 pub(super) const END: &[u8] = b"\x04";
 
-/// What is wrong with a text, and the remedy.
+/// The problem of a text, and the remedy.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{problem}; {remedy}")]
 pub(super) struct TextError {

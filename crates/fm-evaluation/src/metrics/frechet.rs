@@ -59,7 +59,7 @@ fn grouped(rows: ArrayView2<'_, f32>) -> anyhow::Result<Vec<Moments>> {
     (0..GROUPS).map(of).collect()
 }
 
-/// FID without an addition means pytorch-fid's.
+/// The name of FID under an extractor's preparation; plain "FID" is that of pytorch-fid.
 fn fids_name(extractor: &Extractor) -> String {
     match extractor {
         Extractor::Inception { protocol: Protocol::CleanFid, .. } => format!("FID ({})", Protocol::CleanFid),

@@ -44,7 +44,7 @@ impl FeatureMetric for ManifoldMetric {
     }
 }
 
-/// As many rows as samples, evenly spaced, because neighbourhoods shrink as their number grows.
+/// As many rows as samples, evenly spaced, because neighbourhoods shrink as rows become more.
 fn alike(rows: ArrayView2<'_, f32>, count: usize) -> Array2<f32> {
     let n = rows.nrows().min(count);
     rows.select(Axis(0), &(0..n).map(|i| i * rows.nrows() / n.max(1)).collect::<Vec<_>>())

@@ -4,16 +4,16 @@ use super::About;
 use crate::ModelConfig;
 use std::fmt;
 
-/// What an assumed setting belongs to, and so which flag of a program changes it.
+/// The subject of an assumed setting, which determines the flag that changes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concerns {
     /// The network's configuration: the name is a key of [`ModelConfig`].
     Network,
     /// The objective that the network was trained for.
     Objective,
-    /// How samples are drawn.
+    /// The sampling.
     Sampling,
-    /// What the network's values are.
+    /// The meaning of the network's values.
     Data,
 }
 
@@ -26,7 +26,7 @@ pub struct Assumption {
     pub value: String,
     /// Why this value, and what else is common.
     pub why: &'static str,
-    /// What the setting belongs to.
+    /// The subject of the setting.
     pub concerns: Concerns,
 }
 

@@ -49,7 +49,7 @@ fn is_tensor(tree: &Tree<'_>, id: Id) -> bool {
     matches!(branch(tree, id), Branch::Tensor)
 }
 
-/// Whether an object is a module, whose class tells activations.
+/// Whether an object is a module, whose class may name an activation.
 fn is_module(tree: &Tree<'_>, id: Id) -> bool {
     matches!(tree.get(id), Value::Object { state: Some(state), .. } if tree.entry(*state, "_parameters").is_some())
 }

@@ -1,4 +1,4 @@
-//! What a file of weights contains, in any format: named tensors, and storages that they view.
+//! The contents of a file of weights, in any format: named tensors, and storages that they view.
 
 use super::storage::{Storages, View};
 use fm_core::budget::Budget;

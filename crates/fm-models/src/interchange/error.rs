@@ -103,7 +103,7 @@ pub(super) fn list<T: AsRef<str>>(names: &[T]) -> String {
     text
 }
 
-/// The end of a path, which is what tells paths apart.
+/// The end of a path, which distinguishes it from others.
 fn shown(path: &Path) -> String {
     let text = path.display().to_string();
     let length = text.chars().count();

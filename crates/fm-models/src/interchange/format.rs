@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes.
+//! Detection of the format of a file by its first bytes.
 
 use super::legacy;
 use super::safetensors::is_safetensors;
@@ -52,8 +52,7 @@ const BEGINNINGS: [(&[u8], &str, &str); 27] = [
     (b"#!", "a script", PYTORCH),
 ];
 
-/// Names what a file is. `path` is its name, which tells the formats that have no beginning of
-/// their own.
+/// The format of a file. Formats without fixed first bytes are identified by the name `path`.
 pub(super) fn identify(bytes: &[u8], path: &Path) -> Format {
     let other = |what: &str, remedy: &str| Format::Other(format!("it is {what}; {remedy}"));
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();

@@ -119,7 +119,7 @@ fn widths(tree: &Tree<'_>, budget: &mut Budget) -> Result<HashMap<String, usize>
     Ok(widths)
 }
 
-/// What a pickle is that `torch.save` did not write, and the remedy.
+/// The kind of a pickle that `torch.save` did not write, and the remedy.
 fn bare(bytes: &[u8], budget: &mut Budget) -> String {
     let tree = match parse(bytes, budget) {
         Ok((tree, _)) => tree,

@@ -97,8 +97,8 @@ fn view(name: &str, dtype: Dtype, shape: &[usize]) -> Result<View, String> {
     Ok(View { storage: name.into(), kind, offset: 0, shape, strides })
 }
 
-/// What is checked before the header is read: names that occur twice, which JSON readers usually
-/// accept, sizes that would cost far more memory than their text, and the end of the values.
+/// Checks before the header is read: repeated names, which JSON readers usually accept, sizes that
+/// would take far more memory than their text, and the end of the values.
 struct Probe {
     repeated: Option<String>,
     end: usize,

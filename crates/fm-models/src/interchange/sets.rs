@@ -17,7 +17,7 @@ const MOST: usize = 64;
 pub(super) struct Set {
     /// Name of the part of the file.
     pub(super) part: String,
-    /// What stands before the network's names in the file.
+    /// The prefix of the parameter names in the file.
     pub(super) prefix: String,
     /// The kind of network; empty if it is not known.
     pub(super) kind: &'static str,

@@ -10,7 +10,7 @@ pub struct Weights {
     /// Tensors by name, without prefixes, in the file's precision. All values are finite.
     pub tensors: BTreeMap<String, Tensor>,
     /// Name of the part of the file, such as `ema_model`; empty for the whole file. Programs show
-    /// it, because it tells averaged weights from raw ones.
+    /// it, because it distinguishes averaged from raw weights.
     pub part: String,
     /// Name of averages that the state of an optimizer holds: they are not read, and the weights
     /// are not averages. Programs show it.

@@ -47,8 +47,8 @@ fn is_zero(value: &f64) -> bool {
 
 impl About {
     /// The source distribution that the configuration of the run names, if any. It comes from the
-    /// file and can name any path: this library does not open it, and a program must not without
-    /// being told to.
+    /// file and can name any path: this library does not open it, and a program must not open it
+    /// unless its user names the path too.
     pub fn source(&self) -> Option<&str> {
         let run = self.config.get("run").unwrap_or(&self.config);
         run.get("source")?.as_str()

@@ -45,7 +45,7 @@ pub(crate) struct UNet {
     out_conv: nn::Conv2D,
 }
 
-/// What a pass is conditioned on.
+/// Time, interval and condition of a forward pass.
 #[derive(Debug, Clone, Copy)]
 struct Context<'t> {
     t: &'t Tensor,

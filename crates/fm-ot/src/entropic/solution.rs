@@ -106,7 +106,7 @@ impl EntropicPlan {
         self.plan.report()
     }
 
-    /// sum P C with the report: its text says so if the plan has not converged.
+    /// sum P C with the report, which `Display` appends if the plan has not converged.
     pub fn transport_cost(&self) -> TransportCost {
         TransportCost { value: self.cost, mass: self.plan.sum(), report: self.report() }
     }

@@ -1,4 +1,4 @@
-//! Semidiscrete optimal transport: noise rows choose among all data rows, by one potential per data
+//! Semidiscrete optimal transport: pairs noise rows with all data rows, by one potential per data
 //! row.
 //!
 //! Minibatch plans depend on the batch. The semidiscrete problem is between the whole noise
@@ -14,8 +14,8 @@
 //! model each class is a separate problem, so the noise of each class follows the whole noise
 //! distribution.
 //!
-//! Costs are in the unit of the [`Cost`](crate::Cost), potentials too. Fits are by Adam
-//! ([`SemidiscreteFit`]); the results are the same for any number of threads. Memory: the data, and
+//! Costs and potentials are in the unit of the [`Cost`](crate::Cost). [`SemidiscreteFit`] fits the
+//! potentials by Adam; the result is the same for any number of threads. Memory: the data, and
 //! blocks of 2^20 costs.
 //!
 //! Source: Mousavi-Hosseini, Zhang, Klein, Cuturi, "Flow Matching with Semidiscrete Couplings",

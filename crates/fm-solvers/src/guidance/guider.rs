@@ -12,11 +12,11 @@ use fm_core::state::{RowProducts, RowState};
 
 /// A pair of fields under guidance, as a field over states S.
 ///
-/// An evaluation of it is one of both fields, or of the main one alone where nothing is guided.
-/// With momentum the field has a memory: the average at a time follows from that at the latest
-/// earlier evaluation, so an evaluation at a time that is not later than all before it continues
-/// from before that time, and the start of a new solve from nothing. In a backwards solve momentum
-/// has no effect.
+/// An evaluation evaluates both fields, or only the main one at times without guidance.
+///
+/// With momentum the field has state: the average at time t is computed from the average at the
+/// latest evaluated time before t, or from nothing if there is none. So repeated times and new
+/// solves are handled correctly. In a solve backwards in time, momentum has no effect.
 #[derive(Debug)]
 pub struct Guider<P, S> {
     pair: P,

@@ -1,7 +1,8 @@
 //! Guidance: fields that combine the predictions of two fields over the same batch.
 //!
-//! With v_c the prediction to guide (for the given conditions), v_u the one to guide away from
-//! (without conditions, or of a weaker network) and w the scale, v = v_c + (w - 1) d:
+//! Guidance moves samples away from a worse prediction: one without the condition, or of a weaker
+//! network. With v_c the prediction to guide, v_u the one to guide away from, and w the scale, the
+//! guided velocity is v = v_c + (w - 1) d:
 //!
 //! | rule | d |
 //! |---|---|
@@ -10,19 +11,19 @@
 //! | adaptive projected guidance ([`Projection`]) | e + (eta - 1) p, p the part of e parallel to v_c; e is v_c - v_u, with momentum, at most of norm r |
 //! | rectified-CFG++ (`look_ahead`) | v_c(y, t + h) - v_u(y, t + h), y = x + h v_c(x, t) |
 //!
-//! w = 1 is the field of v_c for every rule. A `rescale` of phi multiplies v by
-//! phi std(v_c) / std(v) + (1 - phi). Outside the interval of times v = v_c. Products, norms and
+//! For every rule, w = 1 is v_c without guidance. A `rescale` of phi multiplies v by
+//! phi std(v_c) / std(v) + (1 - phi). Outside the interval of times, v = v_c. Products, norms and
 //! deviations are those of the values of each row, computed in f64; shapes are (rows, ...), and all
 //! fields return the shape of x.
 //!
-//! [`Guider`] is the field, [`GuidanceOptions`] the rules, and a [`Pair`] has the two fields. A
-//! [`GuidanceRule`] names a rule, `apg:eta=0,norm=5`; a sampler turns it into options. With
-//! the feature `tch`, `Doubled` is a pair too: a network with and without its conditions, by one
-//! pass over a doubled batch. `Guided` is classifier-free guidance alone.
+//! [`Guider`] is the guided field, [`GuidanceOptions`] holds the rules, and a [`Pair`] the two
+//! fields. A [`GuidanceRule`] names a rule, such as `apg:eta=0,norm=5`; a sampler turns it into
+//! options. With the feature `tch`, `Doubled` is a pair too: a network with and without its
+//! conditions, by one pass over a doubled batch. `Guided` is classifier-free guidance alone.
 //!
-//! diffusers' `guidance_scale` is w, with `use_original_formulation` w - 1. Its
-//! `AdaptiveProjectedGuidance` has the formula of this module, which is that of the paper, in its
-//! original formulation. The lambda of rectified-CFG++ is w - 1.
+//! In diffusers, `guidance_scale` is w, or w - 1 with `use_original_formulation`. Its
+//! `AdaptiveProjectedGuidance` in the original formulation, and the paper, have the formula of this
+//! module. The lambda of rectified-CFG++ is w - 1.
 //!
 //! Errors: [`Error::Value`] for a value outside its domain, [`Error::Combination`] for rules that
 //! exclude each other, a rule of velocities for another prediction, and a rescale of rows of one

@@ -9,7 +9,7 @@ fm_core::choice! {
         /// The difference of the predictions, scaled.
         #[default]
         Plain = "cfg",
-        /// CFG-Zero*: without a multiple of v_u, and no velocity in the first steps.
+        /// CFG-Zero*: v_u is scaled by the best factor per row; the first steps have velocity 0.
         ZeroStar = "cfg-zero" | "cfg-zero-star" {
             /// The share of steps without velocity, rounded up to whole steps.
             share = 0.04, Domain::within(0.0, 1.0)

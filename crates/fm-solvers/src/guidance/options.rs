@@ -28,20 +28,20 @@ pub struct GuidanceOptions {
     pub scale: f64,
     /// Times with guidance, including both ends; v = v_c at other times.
     pub interval: (f64, f64),
-    /// The share phi, from 0 to 1, of a velocity that has the standard deviation of v_c.
+    /// The share phi, from 0 to 1, of the velocity that is rescaled to the deviation of v_c.
     #[doc(alias = "guidance_rescale")]
     pub rescale: f64,
     /// CFG-Zero*.
     pub zero_star: Option<ZeroStar>,
     /// Adaptive projected guidance.
     pub projection: Option<Projection>,
-    /// Rectified-CFG++: the time h, above 0 and at most 1, by which the difference of the
-    /// predictions is ahead; the step size, or half of it in the paper. Times after 1 count as 1.
-    /// An evaluation takes one more pass, of v_c alone.
+    /// Rectified-CFG++: the difference of the predictions is evaluated at t + h, with h above 0 and
+    /// at most 1; the paper has the step size, or half of it. Times after 1 count as 1. An
+    /// evaluation takes one more pass, of v_c alone.
     pub look_ahead: Option<f64>,
 }
 
-/// CFG-Zero*: v_u is scaled by its projection onto v_c, and the first steps have no velocity.
+/// CFG-Zero*: v_u is scaled to the projection of v_c onto it, and the first steps have velocity 0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[doc(alias = "ClassifierFreeZeroStarGuidance")]
@@ -73,8 +73,8 @@ impl ZeroStar {
     }
 }
 
-/// Adaptive projected guidance (APG): the difference of the predictions without a part of what is
-/// parallel to v_c, which saturates samples.
+/// Adaptive projected guidance (APG): reduces the part of the difference that is parallel to v_c,
+/// which oversaturates samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[doc(alias = "APG")]
@@ -128,9 +128,8 @@ impl GuidanceOptions {
         Self { projection, ..Self::scaled(scale) }
     }
 
-    /// CFG-Zero* with no velocity in the first 4 % of the steps, as the rule `cfg-zero`: of the
-    /// time for a [`Guider`](super::Guider), of a sampler's steps, rounded up, where
-    /// `Sampler::guidance` takes the options.
+    /// CFG-Zero* with velocity 0 in the first 4 %, as the rule `cfg-zero`: of the time for a
+    /// [`Guider`](super::Guider), and of the steps, rounded up, for `Sampler::guidance`.
     pub fn cfg_zero_star(scale: f64) -> Self {
         Self { zero_star: Some(ZeroStar::default()), ..Self::scaled(scale) }
     }

@@ -8,15 +8,18 @@
 //! | `dpmpp-2m` | (s'/s) x - a' (e^-h - 1) (D + (D - D_before) / (2 r)) | 2 |
 //! | `unipc` | predicts as `dpmpp-2m` in its published form, evaluates, and corrects; orders 2 and 3 | 2, 3 |
 //!
-//! The last two step in h, the increase of the log-SNR log(a / s) on the path x_t = a x1 + s x0,
-//! and use predictions of the data D = E\[x1 | x_t\]: they are exact where D is constant. Steps may
-//! be uneven. The stored values are dropped where the field is discontinuous in time
-//! ([`VelocityField::segment`]), as at the ends of a guidance interval. The first step has order 1.
-//! Where the noise ends (s below a / 100), the last step of `dpmpp-2m` has order 1 too, and step k
-//! from the end of `unipc` has at most order k. From t = 0 their first step is unbounded in
-//! log-SNR, and the measured order of all three is about 2. The new state of a correcting method is
-//! corrected when the next step evaluates its velocity, so the final state is a predicted one.
-//! States within a step are the method's predictions for their time.
+//! For the last two, h is the increase of the log-SNR log(a / s) on the path x_t = a x1 + s x0.
+//! They use predictions of the data D = E\[x1 | x_t\], and are exact where D is constant.
+//!
+//! - Steps may be uneven.
+//! - The stored values are dropped where the field is discontinuous in time
+//!   ([`VelocityField::segment`]), as at the ends of a guidance interval.
+//! - The first step has order 1. Where the noise ends (s below a / 100), the last step of
+//!   `dpmpp-2m` has order 1 too, and step k from the end of `unipc` has at most order k.
+//! - From t = 0, the first step of `dpmpp-2m` and `unipc` is unbounded in log-SNR; their measured
+//!   order is then about 2, also that of `unipc` of order 3.
+//! - `pec` and `unipc` correct a state when the next step evaluates its velocity, so the final
+//!   state is a predicted one. States within a step are predictions too.
 //!
 //! Errors: [`SolveError::Grid`], [`SolveError::Times`], and for `dpmpp-2m` and `unipc`
 //! [`SolveError::Forwards`] for falling times, [`SolveError::NoPath`] where neither the solver nor
@@ -70,8 +73,8 @@ pub struct Multistep {
     pub steps: usize,
     /// How the steps divide the span.
     pub grid: Grid,
-    /// The path that the velocity belongs to. Only `dpmpp-2m` and `unipc` use it; `None` takes the
-    /// path that the field [states](VelocityField::path_at).
+    /// The path that the velocity belongs to. Only `dpmpp-2m` and `unipc` use it; with `None`, they
+    /// use the path that the field [states](VelocityField::path_at).
     pub path: Option<PathKind>,
 }
 

@@ -197,10 +197,11 @@ impl Sampler {
         self.run_saving(network, objective, x0, noise, save)
     }
 
-    /// As [`run`](Self::run), and saves the states at `times`, which rise from 0 (source) to 1
-    /// (data). A step that contains a time gives the state by the method's interpolant, so that the
-    /// times do not change the samples. With 0 and 1 among the times, the first state is x0, and
-    /// the last the samples. Of a clipped span, 0 and 1 are the ends.
+    /// As [`run`](Self::run), and saves the states at `times`, which increase from 0 (source) or
+    /// later to at most 1 (data). States between two steps are interpolated, so the times do not
+    /// change the samples.
+    /// The state at time 0 is x0, and that at time 1 the samples. If the span is clipped, times are
+    /// relative to it: 0 and 1 are its ends.
     ///
     /// # Errors
     /// As [`run`](Self::run); [`SolveError::Times`] for times that do not rise within 0 to 1, and

@@ -33,8 +33,8 @@ use fm_core::state::{OdeState, RowState};
 /// The power of the step size with which the error estimate grows.
 const ORDER: f64 = 1.5;
 
-/// The largest step, as a share of the span, and the largest growth: the error of a large step may
-/// be small by chance, so it must not be tried.
+/// The largest step, as a share of the span, and the largest growth: the error estimate of a large
+/// step may be small by chance.
 const MAX_STEP: f64 = 0.125;
 const MAX_FACTOR: f64 = 2.0;
 

@@ -13,14 +13,14 @@
 //! | Euler-Maruyama | 1 | n |
 //! | stochastic Heun, noise of both ends averaged | 2 | 2 n - 1 |
 //!
-//! These methods take the steps of a grid; [`solve_adaptive`] chooses them. [`Diffusion::Churn`]
-//! adds noise between the steps of the ODE instead, as in algorithm 2 of Karras et al., with
-//! 2 n - 1 evaluations: before a step, noise leads from the level s = sigma / alpha back to
-//! (1 + gamma) s, with gamma = min(s_churn / n, sqrt(2) - 1); the step is Heun's, and Euler's to
-//! s = 0.
+//! These methods take the steps of a grid; [`solve_adaptive`] takes adaptive steps. The last step
+//! sets x to the expected data point E\[x1 | x_t\] (denoising), because the score is singular where
+//! the noise ends.
 //!
-//! The last step sets x to the expected data point E\[x1 | x_t\] (denoising), because the score is
-//! singular where the noise ends.
+//! [`Diffusion::Churn`] adds noise between the steps of the ODE instead, as in algorithm 2 of
+//! Karras et al., with 2 n - 1 evaluations. Before a step, noise raises the level s = sigma / alpha
+//! to (1 + gamma) s, with gamma = min(s_churn / n, sqrt(2) - 1). The step is Heun's, and Euler's to
+//! s = 0.
 //!
 //! Sources: Song et al., "Score-Based Generative Modeling through SDEs" (2021); Ma et al., "SiT"
 //! (2024), sections 2.4 and 3.4; Kloeden and Platen, "Numerical Solution of SDEs" (1992), ch. 15;

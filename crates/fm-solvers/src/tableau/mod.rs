@@ -9,7 +9,7 @@
 //! ```
 //! use fm_solvers::tableau::{DOPRI5, RK4};
 //! assert_eq!((RK4.stages(), RK4.order, RK4.fsal()), (4, 4, false));
-//! assert_eq!((DOPRI5.stages(), DOPRI5.order, DOPRI5.fsal()), (7, 5, true)); // 6 new evaluations a step
+//! assert_eq!((DOPRI5.stages(), DOPRI5.order, DOPRI5.fsal()), (7, 5, true)); // 6 new evaluations per step
 //! // The interpolant passes through the end of the step.
 //! assert!(DOPRI5.interpolate(1.0).iter().zip(DOPRI5.b).all(|(at_1, b)| (at_1 - b).abs() < 1e-14));
 //! ```

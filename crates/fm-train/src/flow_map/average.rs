@@ -5,9 +5,9 @@ use crate::state::TrainState;
 use tch::nn::VarStore;
 use tch::no_grad;
 
-/// Makes the network whose variables are in `store` read the first moving average of a training
-/// state, also after later updates; values that are not trained are copied. The network must be
-/// built from the same configuration as the trained one.
+/// Makes the variables of `store` views of the first moving average of a training state, so that
+/// they follow its later updates; values that are not trained are copied. The network of `store`
+/// must be built from the same configuration as the trained one.
 ///
 /// # Errors
 /// [`TrainError::Weights`] for variables that the state does not have, or has in another shape; the

@@ -1,10 +1,10 @@
-//! The tasks by name.
+//! The training tasks, chosen by name.
 
 use fm_core::choice;
 use fm_core::choice::Domain;
 
 choice! {
-    /// A task of training. `flow` is the share of rows with an interval of 0, which train the
+    /// A training task. `flow` is the share of rows with an interval of 0, which train the
     /// velocity; p and c are the power and the offset of the robust loss; omega and kappa guide the
     /// target of a class-conditional network, with the scale omega / (1 - kappa).
     #[derive(Default)]
@@ -25,7 +25,7 @@ choice! {
             /// Weight of the predicted velocity of the class in it.
             kappa = 0.0, Domain::within(0.0, 0.99)
         },
-        /// `split` at the middle of intervals of 1, 1/2, ..., 1/128, with targets of the averaged
+        /// `split` at the middle of intervals of 1, 1/2, ..., 1/128, with targets of the EMA
         /// weights.
         Shortcut = "shortcut" {
             /// Share of rows with an interval of 0.
@@ -65,8 +65,8 @@ choice! {
             /// Weight of the predicted velocity of the class in it.
             kappa = 0.0, Domain::within(0.0, 0.99)
         },
-        /// Lagrangian self-distillation: the derivative by the end of the interval is the velocity
-        /// there.
+        /// Lagrangian self-distillation: the derivative with respect to the end of the interval is
+        /// the velocity there.
         Lagrangian = "lsd" | "lagrangian" {
             /// Share of rows with an interval of 0.
             flow = 0.5, Domain::within(0.0, 1.0);

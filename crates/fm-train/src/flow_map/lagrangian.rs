@@ -1,5 +1,5 @@
-//! `lsd`, Lagrangian self-distillation: the end X = x_t + h u(x_t, t, h) of an interval moves with
-//! the velocity there when the interval grows,
+//! `lsd`, Lagrangian self-distillation: as h grows, the end X = x_t + h u(x_t, t, h) of the
+//! interval moves with the velocity at X,
 //!
 //! d/dh X = u + h d/dh u = u(X, t + h, 0).
 

@@ -1,10 +1,10 @@
 //! `meanflow` and `imf`: h u(x_t, t, h) is the displacement that remains until t + h. With t + h
-//! fixed, its derivative by t along the trajectory is -v, so that
+//! fixed, its derivative with respect to t along the trajectory is -v, so
 //!
 //! u = v + h D u, with D u the derivative along (v, 1, -1).
 //!
-//! `meanflow` takes the velocity of the pair for the direction, `imf` the velocity that the network
-//! predicts, u(x_t, t, 0), whose variance is smaller. Both regress onto the velocity of the pair.
+//! The direction is the velocity of the pair for `meanflow`, and the predicted velocity
+//! u(x_t, t, 0), which has less variance, for `imf`. Both regress onto the velocity of the pair.
 
 use super::regression::{Direction, Regression, Times, column};
 use crate::TrainError;

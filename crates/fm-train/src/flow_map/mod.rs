@@ -16,16 +16,16 @@
 //! | `imf` | v + h D u, along (u(x_t, t, 0), 1, -1) | `mean_flow.rs` |
 //! | `lsd` | u(X, t + h, 0) - h D u, X = x_t + h u(x_t, t, h), along (0, 0, 1) | `lagrangian.rs` |
 //!
-//! Where h = 0 the target is v: in the share `flow` of the rows. In the others, except for
-//! `shortcut`, t and t + h are two draws from the times of the flow, in order. The loss of a row,
-//! divided by (loss + c)^p without gradient, is minimised. p > 0 makes it robust, and moves its
-//! minimiser off the mean: it is a choice for images, and biased in few dimensions.
+//! - Intervals: h = 0 in the share `flow` of the rows, where the target is v. In the other rows, t
+//!   and t + h are two draws from the times of the flow, in order (except for `shortcut`).
+//! - Loss: the loss of a row, divided by (loss + c)^p without gradient. p > 0 makes it robust, but
+//!   moves its minimiser away from the mean: published for images, biased in few dimensions.
+//! - Guidance: with omega other than 1 or kappa other than 0, v is a guided velocity
+//!   (`guidance.rs`), for class-conditional networks that are trained with dropped classes. Samples
+//!   then need no guidance.
 //!
-//! With omega other than 1 or kappa other than 0, v is a guided velocity (`guidance.rs`), for
-//! class-conditional networks that are trained with dropped classes: samples need no guidance then.
-//!
-//! The published formulas run from data (t = 0) to noise (t = 1); here time runs from noise to data
-//! as everywhere in this crate. Sources: Geng et al., "Mean Flows for One-step Generative Modeling"
+//! In the papers, time runs from data (t = 0) to noise (t = 1); here it runs from noise to data, as
+//! everywhere in this crate. Sources: Geng et al., "Mean Flows for One-step Generative Modeling"
 //! (2025) and "Improved Mean Flows" (2025); Frans et al., "One Step Diffusion via Shortcut Models"
 //! (2024); Boffi et al., "How to build a consistency model: Learning flow maps via
 //! self-distillation" (2025); Guo et al., "SplitMeanFlow" (2025).
@@ -113,7 +113,7 @@ impl<'m> FlowMapTask<'m> {
         Ok(weighted_mean(&minimised, &inputs, &inputs.rows))
     }
 
-    /// The loss of each row that is minimised, and the loss without robustness; (rows).
+    /// The minimised loss of each row, and the loss without robustness; (rows).
     fn losses(&self, inputs: &Inputs, rows: &Range<usize>) -> Result<(Tensor, Tensor), TrainError> {
         let need = |name: &str| inputs.of(name, rows).ok_or_else(|| inputs.lacks(name));
         let PathPoints { x, t, target: v, condition } = self.flow.points(inputs, rows)?;

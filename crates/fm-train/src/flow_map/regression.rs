@@ -1,4 +1,4 @@
-//! What all losses of flow maps use: the network at an interval, and its derivatives.
+//! The network at an interval, and its derivatives, for all losses of flow maps.
 
 use crate::TrainError;
 use fm_core::tensor::VelocityModel;

@@ -8,8 +8,8 @@ use super::regression::{Regression, Times, column};
 use crate::TrainError;
 use tch::{Tensor, no_grad};
 
-/// u, and its target from `source`, which predicts velocities in place of means over parts shorter
-/// than `shortest`: nothing else trains the means over the halves of the shortest interval.
+/// u, and its target from `source`. Over parts shorter than `shortest`, velocities take the place
+/// of mean velocities, because no row trains mean velocities over such parts.
 pub(super) fn regress(
     network: &Regression<'_>,
     source: &Regression<'_>,

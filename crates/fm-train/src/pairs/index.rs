@@ -30,8 +30,8 @@ pub struct PairsAbout {
     pub sampler: String,
     /// Scale of classifier-free guidance.
     pub cfg_scale: f64,
-    /// All values of guidance beside its scale; empty for classifier-free guidance at all times,
-    /// and in sets that were made before this field existed.
+    /// All values of guidance except its scale; empty for classifier-free guidance at all times,
+    /// and in sets of earlier versions.
     #[serde(default)]
     pub guidance: String,
     /// Whether pairs have classes.

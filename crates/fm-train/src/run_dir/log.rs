@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// What was found in a log when it was cut to a step.
+/// Counts of the lines of a log that was cut back to a step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rewound {
     /// Lines that stay.
@@ -31,7 +31,7 @@ impl Rewound {
         self.to.checked_div(every).unwrap_or(0).saturating_sub(there)
     }
 
-    /// What is wrong with the log, if anything; later lines are not. `every` as for
+    /// The problem of the log, if there is one; lines after the step are none. `every` as for
     /// [`missing`](Self::missing).
     pub fn problem(&self, every: u64) -> Option<String> {
         let counts = [
