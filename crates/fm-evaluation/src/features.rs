@@ -17,7 +17,7 @@ const BATCH: usize = 250;
 
 /// Values to compute for each image.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct FeatureRequest<'a> {
     /// The extractors.
     pub extractors: &'a Extractors,
     /// Per extractor: whether to compute features, and logits.
@@ -28,7 +28,7 @@ pub struct Wanted<'a> {
 
 /// Values computed for images; empty if not requested.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct ImageFeatures {
     /// Number of images.
     pub count: usize,
     /// Features (N, D) per extractor.
@@ -43,8 +43,8 @@ pub struct Found {
 
 /// The cache files that rows are written to.
 #[derive(Debug)]
-pub struct Sink<'a> {
-    wanted: Wanted<'a>,
+pub struct FeatureWriter<'a> {
+    wanted: FeatureRequest<'a>,
     parts: Vec<[Option<Rows>; 2]>,
     nearest: Option<Rows>,
     nfe: Option<Rows>,
@@ -54,9 +54,14 @@ pub struct Sink<'a> {
 ///
 /// # Errors
 /// Images or a cache that cannot be read or written, and images that the extractors do not take.
-pub fn of_images(images: &Images, count: usize, wanted: Wanted<'_>, cache: &Path) -> anyhow::Result<Found> {
+pub fn of_images(
+    images: &Images,
+    count: usize,
+    wanted: FeatureRequest<'_>,
+    cache: &Path,
+) -> anyhow::Result<ImageFeatures> {
     let store = Store::open(cache, &images.describe())?;
-    let mut sink = Sink::open(&store, wanted, false)?;
+    let mut sink = FeatureWriter::open(&store, wanted, false)?;
     let start = sink.start().min(count);
     let bar = progress(&images.name, start, count)?;
     for first in (start..count).step_by(BATCH) {
@@ -71,12 +76,12 @@ pub fn of_images(images: &Images, count: usize, wanted: Wanted<'_>, cache: &Path
     sink.found(count)
 }
 
-impl<'a> Sink<'a> {
+impl<'a> FeatureWriter<'a> {
     /// Opens the files of the requested values; `model`: samples have a number of evaluations too.
     ///
     /// # Errors
     /// As [`Store::rows`].
-    pub fn open(store: &Store, wanted: Wanted<'a>, model: bool) -> anyhow::Result<Self> {
+    pub fn open(store: &Store, wanted: FeatureRequest<'a>, model: bool) -> anyhow::Result<Self> {
         let mut parts = Vec::new();
         for (extractor, needs) in wanted.extractors.all.iter().zip(wanted.parts) {
             let (d, classes) = extractor.widths();
@@ -136,8 +141,8 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// A file that cannot be read, or that has fewer rows.
-    pub fn found(self, count: usize) -> anyhow::Result<Found> {
-        let mut found = Found { count, ..Found::default() };
+    pub fn found(self, count: usize) -> anyhow::Result<ImageFeatures> {
+        let mut found = ImageFeatures { count, ..ImageFeatures::default() };
         for files in self.parts {
             let [features, logits] =
                 files.map(|rows| rows.map_or_else(|| Ok(Array2::zeros((0, 0))), |mut rows| rows.floats(0, count)));

@@ -1,7 +1,7 @@
 //! Nearest training images: class agreement, and copies.
 
 use crate::cache::Store;
-use crate::features::Found;
+use crate::features::ImageFeatures;
 use crate::images::Images;
 use crate::measured::Measured;
 use crate::rows::doubles;
@@ -18,7 +18,7 @@ use std::path::Path;
 /// # Errors
 /// Samples without a neighbour, and a cache that cannot be written.
 pub fn neighbours(
-    found: &Found,
+    found: &ImageFeatures,
     asked: &[i64],
     images: &Images,
     training: &ImageSet,

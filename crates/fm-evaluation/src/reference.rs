@@ -2,11 +2,11 @@
 
 use crate::cache::Store;
 use crate::extract::Extractor;
-use crate::features::{Found, Wanted, of_images};
+use crate::features::{FeatureRequest, ImageFeatures, of_images};
 use crate::images::Images;
 use crate::measured::Measured;
 use crate::metrics::{self, Needs, OnFeatures, gaussian};
-use crate::request::{Asked, Extractors};
+use crate::request::{Extractors, MetricSpec};
 use anyhow::ensure;
 use fm_metrics::moments::Gaussian;
 use fm_metrics::statistics;
@@ -22,14 +22,14 @@ pub struct Reference {
 
 /// A metric on features.
 #[derive(Debug, Clone, Copy)]
-pub struct Placed {
+pub struct AssignedMetric {
     /// The request.
-    pub asked: Asked,
+    pub asked: MetricSpec,
     /// The index of its extractor.
     pub extractor: usize,
 }
 
-impl Placed {
+impl AssignedMetric {
     /// The inputs of the metric.
     pub fn needs(self) -> Needs {
         metrics::needs(self.asked.metric)
@@ -43,7 +43,7 @@ impl Reference {
     /// Images, statistics or a cache that cannot be read or written.
     pub fn of(
         images: &Images,
-        placed: &[Placed],
+        placed: &[AssignedMetric],
         extractors: &Extractors,
         statistics_from: Option<&Path>,
         cache: &Path,
@@ -69,9 +69,9 @@ impl Reference {
             let rows = needed(k, |needs| needs.real_features);
             parts.push(Needs { features: rows || (distance && gaussians[k].is_none()), ..Needs::default() });
         }
-        let mut found = Found::default();
+        let mut found = ImageFeatures::default();
         if parts.iter().any(|part| part.features) {
-            let wanted = Wanted { extractors, parts: &parts, training: None };
+            let wanted = FeatureRequest { extractors, parts: &parts, training: None };
             found = of_images(images, count, wanted, cache)?;
         }
         for (k, extractor) in extractors.all.iter().enumerate() {
@@ -92,8 +92,8 @@ impl Reference {
     /// Features of an extractor that is not there.
     pub fn measure(
         &self,
-        Placed { asked, extractor: place }: Placed,
-        found: &Found,
+        AssignedMetric { asked, extractor: place }: AssignedMetric,
+        found: &ImageFeatures,
         extractors: &Extractors,
     ) -> anyhow::Result<Vec<Measured>> {
         let Some(metric) = metrics::of(asked.metric) else { return Ok(Vec::new()) };

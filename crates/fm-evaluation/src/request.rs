@@ -11,14 +11,14 @@ use tch::Device;
 
 /// A metric, with an extractor if its name includes one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Asked {
+pub struct MetricSpec {
     /// The metric.
     pub metric: MetricName,
     /// The extractor, if one is named.
     pub extractor: Option<ExtractorName>,
 }
 
-impl Asked {
+impl MetricSpec {
     /// The name of the metric on an extractor, for one that cannot be computed.
     pub fn key(self, extractor: &Extractor) -> String {
         if self.metric == MetricName::Fid {
@@ -34,9 +34,9 @@ impl Asked {
     /// An unknown name, and a metric that is not defined on the named features.
     ///
     /// ```
-    /// use fm_evaluation::request::Asked;
-    /// assert_eq!(Asked::parse("kid-pixels")?.extractor.map(|on| on.to_string()), Some("pixels".into()));
-    /// assert!(Asked::parse("fidd").unwrap_err().to_string().contains("did you mean 'fid'"));
+    /// use fm_evaluation::request::MetricSpec;
+    /// assert_eq!(MetricSpec::parse("kid-pixels")?.extractor.map(|on| on.to_string()), Some("pixels".into()));
+    /// assert!(MetricSpec::parse("fidd").unwrap_err().to_string().contains("did you mean 'fid'"));
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn parse(text: &str) -> anyhow::Result<Self> {
@@ -86,7 +86,7 @@ impl Extractors {
     ///
     /// # Errors
     /// Images that the extractor does not take, and weights that cannot be read.
-    pub fn place(&mut self, asked: Asked, shape: [usize; 3], from: &Sources<'_>) -> anyhow::Result<usize> {
+    pub fn place(&mut self, asked: MetricSpec, shape: [usize; 3], from: &Sources<'_>) -> anyhow::Result<usize> {
         let natural = match (from.weights, shape) {
             (Some(_), _) => ExtractorName::Inception,
             (None, [3, 32, 32]) => ExtractorName::Resnet20,
@@ -127,12 +127,12 @@ mod tests {
 
     #[test]
     fn metrics_are_read_with_their_features() {
-        let read = |text: &str| Asked::parse(text).unwrap();
-        assert_eq!(read("kid"), Asked { metric: MetricName::Kid, extractor: None });
-        assert_eq!(read("fd-pixels"), Asked { metric: MetricName::Fd, extractor: Some(ExtractorName::Pixels) });
+        let read = |text: &str| MetricSpec::parse(text).unwrap();
+        assert_eq!(read("kid"), MetricSpec { metric: MetricName::Kid, extractor: None });
+        assert_eq!(read("fd-pixels"), MetricSpec { metric: MetricName::Fd, extractor: Some(ExtractorName::Pixels) });
         assert_eq!(read("fid").extractor, Some(ExtractorName::Inception));
         let says = |text: &str, what: &str| {
-            let error = format!("{:#}", Asked::parse(text).unwrap_err());
+            let error = format!("{:#}", MetricSpec::parse(text).unwrap_err());
             assert!(error.contains(what), "{error}");
         };
         says("fidd", "did you mean 'fid'");

@@ -8,13 +8,13 @@ use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, bail, ensure};
 use fm_data::ImageSet;
 use fm_evaluation::extract::Extractor;
-use fm_evaluation::features::{Found, Wanted, of_images};
+use fm_evaluation::features::{FeatureRequest, ImageFeatures, of_images};
 use fm_evaluation::images::Images;
 use fm_evaluation::measured::{Measured, ensure_any};
 use fm_evaluation::metrics::{self, MetricName, Needs};
 use fm_evaluation::neighbours::neighbours;
-use fm_evaluation::reference::{Placed, Reference};
-use fm_evaluation::request::{Asked, Extractors, Sources};
+use fm_evaluation::reference::{AssignedMetric, Reference};
+use fm_evaluation::request::{Extractors, MetricSpec, Sources};
 use fm_evaluation::table::{self, Column};
 use fm_metrics::MetricError;
 use fm_run::process_group::Group;
@@ -36,10 +36,10 @@ pub(super) struct Plan<'a> {
     /// Images that are evaluated instead of a model's samples.
     pub(super) samples: Option<Images>,
     pub(super) count: usize,
-    pub(super) asked: Vec<Asked>,
+    pub(super) asked: Vec<MetricSpec>,
     /// Requested metrics that cannot be computed of these images.
     left_out: Vec<Measured>,
-    pub(super) placed: Vec<Placed>,
+    pub(super) placed: Vec<AssignedMetric>,
     pub(super) extractors: Extractors,
     /// Per extractor: whether samples need features, and logits.
     pub(super) parts: Vec<Needs>,
@@ -54,7 +54,7 @@ pub(super) struct Plan<'a> {
 impl<'a> Plan<'a> {
     pub(super) fn of(args: &'a EvaluateArgs) -> anyhow::Result<Self> {
         let names = if args.metrics.is_empty() { DEFAULT.map(String::from).to_vec() } else { args.metrics.clone() };
-        let asked = names.iter().map(|m| Asked::parse(m)).collect::<anyhow::Result<Vec<_>>>()?;
+        let asked = names.iter().map(|m| MetricSpec::parse(m)).collect::<anyhow::Result<Vec<_>>>()?;
         ensure!(args.num_samples != Some(0), "--num-samples is 0; ask for at least one sample");
         let which = args.which.given("guidance", args.solver.cfg_scale.is_some());
         let mut loaded = args.checkpoint.as_ref().map(|path| open(path, &which, false)).transpose()?;
@@ -92,7 +92,7 @@ impl<'a> Plan<'a> {
             ensure_any(&left_out)?;
         }
         let parts = parts(&placed, extractors.all.len());
-        let wants = |metric| asked.iter().any(|a: &Asked| a.metric == metric);
+        let wants = |metric| asked.iter().any(|a: &MetricSpec| a.metric == metric);
         ensure!(loaded.is_some() || !wants(MetricName::Nll), "nll is the likelihood under a model; give --checkpoint");
         let training = wants(MetricName::Nn).then(|| real.whole()).transpose()?;
         if let (Some(loaded), Some(training)) = (&loaded, &training) {
@@ -105,7 +105,8 @@ impl<'a> Plan<'a> {
             (None, Some(images)) => Some(images.shape()?),
             (None, None) => None,
         };
-        let pixels = placed.iter().any(|p: &Placed| matches!(extractors.all[p.extractor], Extractor::Pixels { .. }));
+        let pixels =
+            placed.iter().any(|p: &AssignedMetric| matches!(extractors.all[p.extractor], Extractor::Pixels { .. }));
         if let Some(shape) = evaluated.filter(|_| pixels || training.is_some()) {
             for images in std::iter::once(&real).chain(&held_out) {
                 comparable(shape, images)?;
@@ -129,14 +130,14 @@ impl<'a> Plan<'a> {
         })
     }
 
-    pub(super) fn wanted(&self, neighbours: bool) -> Wanted<'_> {
+    pub(super) fn wanted(&self, neighbours: bool) -> FeatureRequest<'_> {
         let training = self.training.as_ref().filter(|_| neighbours).map(|set| (set, self.real.fingerprint()));
-        Wanted { extractors: &self.extractors, parts: &self.parts, training }
+        FeatureRequest { extractors: &self.extractors, parts: &self.parts, training }
     }
 
     /// The evaluated images: their values, their description and the requested classes. `None` in
     /// all processes except the first.
-    pub(super) fn subject(&self, group: &Group) -> anyhow::Result<Option<(Found, Value, Vec<i64>)>> {
+    pub(super) fn subject(&self, group: &Group) -> anyhow::Result<Option<(ImageFeatures, Value, Vec<i64>)>> {
         if let Some(loaded) = &self.loaded {
             let classes = in_turn(loaded.data.classes.len(), self.count)?;
             let request = with_classes(&self.args.solver, loaded, self.count, classes.clone())?;
@@ -168,7 +169,7 @@ impl<'a> Plan<'a> {
 
     pub(super) fn measured(
         &self,
-        found: &Found,
+        found: &ImageFeatures,
         reference: &Reference,
         classes: &[i64],
     ) -> anyhow::Result<Vec<Measured>> {
@@ -184,7 +185,7 @@ impl<'a> Plan<'a> {
         Ok(out)
     }
 
-    pub(super) fn on_features(&self, found: &Found, reference: &Reference) -> anyhow::Result<Vec<Measured>> {
+    pub(super) fn on_features(&self, found: &ImageFeatures, reference: &Reference) -> anyhow::Result<Vec<Measured>> {
         let mut out = Vec::new();
         for placed in &self.placed {
             out.extend(reference.measure(*placed, found, &self.extractors)?);
@@ -193,7 +194,7 @@ impl<'a> Plan<'a> {
     }
 
     /// As many held-out real images as samples, and as many training images with noise.
-    pub(super) fn calibration(&self, found: &Found, reference: &Reference) -> anyhow::Result<Vec<Column>> {
+    pub(super) fn calibration(&self, found: &ImageFeatures, reference: &Reference) -> anyhow::Result<Vec<Column>> {
         let noisy = NOISES.map(|noise| self.real.clone().with_noise(noise));
         let mut columns = Vec::new();
         for images in self.held_out.iter().chain(&noisy) {
@@ -205,8 +206,9 @@ impl<'a> Plan<'a> {
         Ok(columns)
     }
 
-    pub(super) fn save_statistics(&self, path: &Path, found: &Found) -> anyhow::Result<()> {
-        let Some(Placed { extractor: place, .. }) = self.placed.iter().find(|placed| placed.needs().real_gaussian)
+    pub(super) fn save_statistics(&self, path: &Path, found: &ImageFeatures) -> anyhow::Result<()> {
+        let Some(AssignedMetric { extractor: place, .. }) =
+            self.placed.iter().find(|placed| placed.needs().real_gaussian)
         else {
             bail!("--save-statistics writes what fd is made of; ask for fd or fid too")
         };
@@ -242,7 +244,7 @@ impl<'a> Plan<'a> {
 
 /// The images that samples are compared with. Without any, statistics of a file are enough for the
 /// Fréchet distance; the samples then stand for them where only the shape matters.
-fn compared_with(args: &EvaluateArgs, asked: &[Asked]) -> anyhow::Result<String> {
+fn compared_with(args: &EvaluateArgs, asked: &[MetricSpec]) -> anyhow::Result<String> {
     let replaced = args.statistics.is_some() && !args.calibrate && !asked.iter().all(needs_images);
     let stand_in = args.samples.clone().filter(|_| replaced);
     args.data.clone().or(stand_in).context(NO_IMAGES)
@@ -251,22 +253,23 @@ fn compared_with(args: &EvaluateArgs, asked: &[Asked]) -> anyhow::Result<String>
 const NO_IMAGES: &str = "there are no images to compare with; name them by --data";
 
 /// Whether a metric compares with images, and not with their statistics alone.
-fn needs_images(asked: &Asked) -> bool {
+fn needs_images(asked: &MetricSpec) -> bool {
     metrics::of(asked.metric).is_none() || metrics::needs(asked.metric).real_features
 }
 
 /// The metrics that can be computed, and if the real images are absent, those that need them.
-fn without_real(asked: Vec<Asked>, absent: bool) -> (Vec<Asked>, Vec<Measured>) {
-    let (without, rest): (Vec<Asked>, Vec<Asked>) = asked.into_iter().partition(|a| absent && needs_images(a));
-    let left_out = |a: &Asked| Measured::left_out(a.metric.to_string(), NO_IMAGES.into());
+fn without_real(asked: Vec<MetricSpec>, absent: bool) -> (Vec<MetricSpec>, Vec<Measured>) {
+    let (without, rest): (Vec<MetricSpec>, Vec<MetricSpec>) =
+        asked.into_iter().partition(|a| absent && needs_images(a));
+    let left_out = |a: &MetricSpec| Measured::left_out(a.metric.to_string(), NO_IMAGES.into());
     (rest, without.iter().map(left_out).collect())
 }
 
 /// The metrics on features, and the extractors that they use.
 struct Features {
     /// The requested metrics that can be computed, also those without features.
-    asked: Vec<Asked>,
-    placed: Vec<Placed>,
+    asked: Vec<MetricSpec>,
+    placed: Vec<AssignedMetric>,
     extractors: Extractors,
     /// Metrics for which there are too few images.
     few: Vec<Measured>,
@@ -277,7 +280,7 @@ impl Features {
     /// to `fewest` images: if they are too few, a metric that needs it is left out.
     fn of(
         args: &EvaluateArgs,
-        mut asked: Vec<Asked>,
+        mut asked: Vec<MetricSpec>,
         sources: &Sources<'_>,
         shape: [usize; 3],
         fewest: usize,
@@ -300,9 +303,10 @@ impl Features {
                 args.inception_weights.as_deref().unwrap_or("the file".as_ref()).display(),
                 fm_models::features::inception::HASH
             );
-            placed.push(Placed { asked: *asked, extractor: place });
+            placed.push(AssignedMetric { asked: *asked, extractor: place });
         }
-        let kept = |a: &Asked| metrics::of(a.metric).is_none() || placed.iter().any(|p: &Placed| p.asked == *a);
+        let kept =
+            |a: &MetricSpec| metrics::of(a.metric).is_none() || placed.iter().any(|p: &AssignedMetric| p.asked == *a);
         asked.retain(kept);
         Ok(Self { asked, placed, extractors, few })
     }
@@ -318,7 +322,7 @@ fn count(asked: Option<usize>, samples: Option<&Images>) -> usize {
 }
 
 /// Per extractor: whether samples need features, and logits.
-fn parts(placed: &[Placed], extractors: usize) -> Vec<Needs> {
+fn parts(placed: &[AssignedMetric], extractors: usize) -> Vec<Needs> {
     let mut parts = vec![Needs::default(); extractors];
     for placed in placed {
         let (part, needs) = (&mut parts[placed.extractor], placed.needs());

@@ -4,7 +4,7 @@ use crate::generate::{Request, sample_batches};
 use crate::model::Loaded;
 use crate::sample::image_scale;
 use fm_evaluation::cache::Store;
-use fm_evaluation::features::{Found, Sink, Wanted, progress};
+use fm_evaluation::features::{FeatureRequest, FeatureWriter, ImageFeatures, progress};
 use fm_evaluation::images::Batch;
 use fm_run::guidance::Guide;
 use fm_run::process_group::Group;
@@ -22,14 +22,14 @@ pub(super) const PROGRAM: &str = concat!("cifar-train ", env!("CARGO_PKG_VERSION
 pub(super) fn of_samples(
     loaded: &Loaded,
     request: &Request,
-    wanted: Wanted<'_>,
+    wanted: FeatureRequest<'_>,
     cache: &Path,
     group: &Group,
-) -> anyhow::Result<Option<Found>> {
+) -> anyhow::Result<Option<ImageFeatures>> {
     let mut sink = None;
     let start = group.agree(|| {
         let store = Store::open(cache, &about(loaded, request)?)?;
-        let opened = Sink::open(&store, wanted, true)?;
+        let opened = FeatureWriter::open(&store, wanted, true)?;
         let start = opened.start().min(request.count);
         sink = Some((opened, store));
         Ok(start)
@@ -67,7 +67,7 @@ fn about(loaded: &Loaded, request: &Request) -> anyhow::Result<Value> {
 }
 
 /// Description of the samples.
-pub(super) fn describe(loaded: &Loaded, weights: &str, request: &Request, found: &Found) -> Value {
+pub(super) fn describe(loaded: &Loaded, weights: &str, request: &Request, found: &ImageFeatures) -> Value {
     let nfe = found.nfe.iter().sum::<f64>() / found.nfe.len().max(1) as f64;
     println!("{} samples: NFE {nfe}; {}; {}; seed {}", found.count, request.sampler.describe(), weights, request.seed);
     json!({
