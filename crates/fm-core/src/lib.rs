@@ -9,6 +9,7 @@
 //! | [`path`] | where x is at time t and how fast it moves: x_t = alpha(t) x1 + sigma(t) x0 |
 //! | [`conditional`] | the same in general: any curve from x0 to x1, such as a geodesic |
 //! | [`prediction`] | velocity, data, noise and score: what a network may predict, and how to convert between them |
+//! | [`bridge`] | velocity and score together, on a Brownian bridge |
 //! | [`time`] | which times to train on: a distribution is given by its quantile function |
 //! | [`weighting`], [`loss`] | the weight of each time, and the loss of an error |
 //! | [`source`], [`coupling`] | what x0 is drawn from, and which x0 is paired with which x1 |
@@ -51,6 +52,7 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
+pub mod bridge;
 pub mod budget;
 pub mod choice;
 pub mod conditional;

@@ -64,6 +64,8 @@ mod network;
 mod options;
 mod pair;
 mod rules;
+#[cfg(feature = "tch")]
+mod scores;
 
 pub use guider::Guider;
 pub use named::GuidanceRule;
