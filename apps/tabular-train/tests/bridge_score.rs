@@ -81,7 +81,7 @@ fn a_score_needs_a_bridge_and_a_second_output() {
     let refused = fail(&format!("train --data moons --prediction velocity+score --out {d}/run"));
     assert!(refused.contains("path linear") && refused.contains("choose path schroedinger-bridge"), "{refused}");
     let refused = fail(&format!(
-        "train --data ecg {} --model transformer --out {d}/run",
+        "train --data ecg --window 8 {} --model transformer --out {d}/run",
         &BRIDGE["--data moons --rows 200".len()..]
     ));
     assert!(refused.contains("no second output for a score"), "{refused}");

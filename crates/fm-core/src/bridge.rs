@@ -1,8 +1,8 @@
 //! Velocity and score on a Brownian bridge: score and flow matching.
 //!
 //! The bridge x_t = t x1 + (1 - t) x0 + gamma eps, gamma = sigma sqrt(t (1 - t)), has the velocity
-//! u_t = x1 - x0 + gamma' eps and, given its ends, the score -eps / gamma. Their means given x_t are
-//! the velocity v and the score s = grad log p_t of the marginals. For a source that is not
+//! u_t = x1 - x0 + gamma' eps and, given its ends, the score -eps / gamma. Their means given x_t
+//! are the velocity v and the score s = grad log p_t of the marginals. For a source that is not
 //! Gaussian, s does not follow from v, so a network learns both
 //! ([`Prediction::VelocityScore`](crate::Prediction::VelocityScore)). The SDEs
 //!
@@ -14,8 +14,9 @@
 //! The second output of the network is the scaled score h = sigma^2 / 2 s: the score's part of the
 //! drift for g = sigma. It has the unit of the velocity, and it stays finite where gamma is 0 if
 //! the source and the data have densities; the drift for any g is v + (g / sigma)^2 h, without a
-//! division by gamma. Its loss is |lambda h + eps|^2 with [`Coefficients::score_weight`](crate::path::Coefficients::score_weight)
-//! lambda = 2 gamma / sigma^2. The target -eps has unit variance at each t, and lambda h = gamma s is its mean.
+//! division by gamma. Its loss is |lambda h + eps|^2 with the
+//! [weight](crate::path::Coefficients::score_weight) lambda = 2 gamma / sigma^2. The target -eps has
+//! unit variance at each t, and lambda h = gamma s is its mean.
 //!
 //! Source: Tong et al., "Simulation-free Schrödinger Bridges via Score and Flow Matching" (2024);
 //! torchcfm's `SchrodingerBridgeConditionalFlowMatcher`, whose score network gives h.

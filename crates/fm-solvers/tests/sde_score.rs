@@ -178,7 +178,7 @@ fn adaptive_steps_end_at_the_bridges_variances() {
         let found = sde::solve_adaptive(&field, &BRIDGE, start, span, &how, &noise, SaveAt::At(&middle)).unwrap();
         let off = (spread(&found.x) / marginal(span.1) - 1.0).abs();
         assert!(off < ERROR, "{span:?} {pace}: {off}");
-        // A state is saved after the step that reaches its time, at most an eighth of the span later.
+        // A state is saved after the step that reaches its time, at most 1/8 of the span later.
         let later = 0.5 + 0.125 * (span.1 - span.0);
         let (low, high) = (marginal(0.5).min(marginal(later)), marginal(0.5).max(marginal(later)));
         let middle = spread(&found.states[1]);

@@ -1,8 +1,8 @@
 //! What a network returns at the points of a batch, and the losses of a velocity and a score.
 //!
 //! A network of velocities and scores on a [Brownian bridge](fm_core::bridge) has the row loss
-//! L(|v - u|^2) + w L(|lambda h + eps|^2), with the row loss L and the reduction of the objective, h
-//! the scaled score and w the weight of the prediction.
+//! L(|v - u|^2) + w L(|lambda h + eps|^2), with L and the norm of the objective, h the scaled score
+//! and w the weight of the prediction.
 
 use crate::TrainError;
 use fm_core::bridge::score_losses;

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod bridge;
 #[path = "../common/mod.rs"]
 mod common;
 mod learning;
@@ -135,19 +136,6 @@ fn prediction_deviation(name: &str) -> f64 {
         other => panic!("prediction {other} has no reference"),
     };
     deviation(&got, &want)
-}
-
-/// The velocity's target of a velocity and a score on the bridge, against torchcfm.
-fn score_deviation() -> f64 {
-    let (reference, path) = (reference("paths"), "schroedinger-bridge:sigma=0.7");
-    let i = &reference["inputs"];
-    let (dim, t) = (i["dim"].as_u64().unwrap() as usize, numbers(&i["t"]));
-    let [x0, x1, eps] = ["x0", "x1", "eps"].map(|key| numbers(&i[key]));
-    let shown = Shown::of(&format!("--path {path} --prediction velocity+score --time-clip 1e-3"), &t);
-    let [a, b, c] = ["target_x1", "target_x0", "target_eps"].map(|name| shown.column(name));
-    let at = |j: usize| a[j / dim] * x1[j] + b[j / dim] * x0[j] + c[j / dim] * eps[j];
-    let got: Vec<f64> = (0..x0.len()).map(at).collect();
-    deviation(&got, &numbers(&reference["torchcfm"][path]["velocity"]))
 }
 
 /// What the plan of the reference's two point sets costs, by the binary; relative to the reference.
@@ -312,11 +300,7 @@ fn every_named_option_runs_agrees_and_stands_in_the_table() {
     text += &section::<Prediction>("Predictions", "--prediction", &on_path, &|name| {
         let by = match name {
             "velocity" => "flow_matching",
-            "velocity+score" => {
-                let off = score_deviation();
-                return within("velocity: torchcfm", off, 1e-6)
-                    + "; loss and gradients of both: torchcfm, to 1e-5 (`crates/fm-train/tests/sf2m.rs`)";
-            }
+            "velocity+score" => return bridge::row(),
             "score" => "autograd of the log density",
             _ => "the definition; its six conversions: flow_matching",
         };

@@ -245,9 +245,11 @@ where
 
     /// Drift and g at these times.
     fn drifts(&self, u: impl Iterator<Item = f64>) -> Result<Vec<(Conversion, f64)>, SolveError> {
-        let at = |t: f64| match self.of_drift {
-            true => deviation(self.path, self.how.diffusion, t).map(|g| (ITSELF, g)),
-            false => drift(&self.path.at(t)?, self.how.diffusion),
+        let at = |t: f64| {
+            if self.of_drift {
+                return deviation(self.path, self.how.diffusion, t).map(|g| (ITSELF, g));
+            }
+            drift(&self.path.at(t)?, self.how.diffusion)
         };
         u.map(|u| Ok(at(self.time(u))?)).collect()
     }

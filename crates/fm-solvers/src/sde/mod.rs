@@ -78,8 +78,8 @@ use fm_core::path::{Coefficients, ProbPath};
 use fm_core::prediction::{Conversion, Prediction};
 use fm_core::state::OdeState;
 
-/// Integrates `x` along a `grid` that rises, or also falls if the field has a score. `noise(i)` returns the noise of step i, standard
-/// normal and shaped as the state.
+/// Integrates `x` along a `grid` that rises, or also falls if the field has a score. `noise(i)`
+/// returns the noise of step i, standard normal and shaped as the state.
 ///
 /// # Errors
 /// [`SolveError::Grid`] unless the grid has at least two finite times in order;
