@@ -105,6 +105,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     if config.flow.task != TaskKind::Flow {
         config.model = config.model.with_intervals(true);
     }
+    config.model = config.model.with_score(config.flow.objective.prediction.score_weight().is_some())?;
     let dim = material.shape.iter().product();
     ensure_batch_fits(config.batch_size, dim)?;
     ensure_network_fits(config.model.parameters()?)?;

@@ -268,7 +268,8 @@ impl Config {
     pub(crate) fn model(&self, columns: &Columns) -> anyhow::Result<ModelConfig> {
         let series = columns.series.map(|s| [s.length as i64, s.channels as i64]);
         let network = self.network()?.config(columns.dim(), series, columns.classes.len(), self.label_drop > 0.0)?;
-        Ok(network.with_intervals(self.flow.task != TaskKind::Flow))
+        let scored = self.flow.objective.prediction.score_weight().is_some();
+        Ok(network.with_intervals(self.flow.task != TaskKind::Flow).with_score(scored)?)
     }
 
     /// # Errors

@@ -67,13 +67,22 @@ pub enum Error {
     },
     /// A conversion on a path with extra noise.
     #[error(
-        "{from} does not determine {to} on a path with noise of its own; train the {to} itself, or choose a path without extra noise"
+        "{from} does not determine {to} on a path with noise of its own; train the {to} itself (a score by velocity+score prediction), or choose a path without extra noise"
     )]
     ExtraNoise {
         /// The given prediction.
         from: Prediction,
         /// The requested prediction.
         to: Prediction,
+    },
+    /// A score beside the velocity on a path that is not a Brownian bridge.
+    #[error(
+        "cannot predict velocity and score on path {}: the score's loss is defined on a Brownian bridge; choose path schroedinger-bridge, or predict the velocity",
+        name(.path)
+    )]
+    NotABridge {
+        /// The path.
+        path: String,
     },
     /// A path with extra noise, but no noise given.
     #[error("path {} adds noise of its own; give it standard normal draws shaped as the data", name(.path))]

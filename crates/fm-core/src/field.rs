@@ -15,7 +15,7 @@
 //!
 //! | wrapper | the field it makes |
 //! |---|---|
-//! | [`Converted`] | the velocity of a network that predicts data, noise or score |
+//! | [`Converted`] | the velocity, and the score if there is one, of a network that predicts something else |
 //! | [`Rescheduled`](crate::schedule::Rescheduled) | the velocity along another path than the network was trained on |
 //! | [`ExactField`](crate::exact::ExactField) | the velocity that a perfect network would predict |
 //!
@@ -33,10 +33,13 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
+mod converted;
+
+pub use converted::Converted;
+
 use crate::Error;
-use crate::path::{Coefficients, ProbPath};
-use crate::prediction::{Conversion, Prediction};
-use crate::state::{OdeState, RowState};
+use crate::path::Coefficients;
+use crate::state::RowState;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -71,6 +74,20 @@ pub trait VelocityField<S> {
     /// singular end.
     fn path_at(&self, t: f64) -> Option<Coefficients> {
         let _ = t;
+        None
+    }
+
+    /// Whether the field has a score beside its velocity, so that
+    /// [`velocity_and_score`](Self::velocity_and_score) is defined.
+    fn has_score(&self) -> bool {
+        false
+    }
+
+    /// v(x, t) and the score grad log p_t(x), both shaped as x; of a network's predictions, the
+    /// velocity and the [scaled score](crate::bridge), which [`Converted`] makes a score. `None`
+    /// for a field without a score, the default.
+    fn velocity_and_score(&self, x: &S, t: f64) -> Option<[S; 2]> {
+        let _ = (x, t);
         None
     }
 }
@@ -126,6 +143,20 @@ pub trait RowField<S> {
     /// field that is not a flow map, the default.
     fn mean_velocities(&self, x: &S, t: &[f64], h: &[f64], rows: &[usize]) -> Option<S> {
         let _ = (x, t, h, rows);
+        None
+    }
+
+    /// Whether the field has a score beside its velocity, so that
+    /// [`velocities_and_scores`](Self::velocities_and_scores) is defined.
+    fn has_score(&self) -> bool {
+        false
+    }
+
+    /// v(x, t) and the score grad log p_t(x) of each row; of a network's predictions, the velocity
+    /// and the [scaled score](crate::bridge), which [`Converted`] makes a score. Otherwise as
+    /// [`velocities`](Self::velocities). `None` for a field without a score, the default.
+    fn velocities_and_scores(&self, x: &S, t: &[f64], rows: &[usize]) -> Option<[S; 2]> {
+        let _ = (x, t, rows);
         None
     }
 }
@@ -191,6 +222,14 @@ macro_rules! velocity_fields {
             fn path_at(&self, t: f64) -> Option<Coefficients> {
                 (**self).path_at(t)
             }
+
+            fn has_score(&self) -> bool {
+                (**self).has_score()
+            }
+
+            fn velocity_and_score(&self, x: &S, t: f64) -> Option<[S; 2]> {
+                (**self).velocity_and_score(x, t)
+            }
         }
     )*};
 }
@@ -234,6 +273,14 @@ macro_rules! row_fields {
 
             fn mean_velocities(&self, x: &S, t: &[f64], h: &[f64], rows: &[usize]) -> Option<S> {
                 (**self).mean_velocities(x, t, h, rows)
+            }
+
+            fn has_score(&self) -> bool {
+                (**self).has_score()
+            }
+
+            fn velocities_and_scores(&self, x: &S, t: &[f64], rows: &[usize]) -> Option<[S; 2]> {
+                (**self).velocities_and_scores(x, t, rows)
             }
         }
     )*};
@@ -282,92 +329,13 @@ impl<S: RowState, F: RowField<S>> VelocityField<S> for SharedTime<F> {
     fn path_at(&self, t: f64) -> Option<Coefficients> {
         self.0.path_at(t)
     }
-}
 
-/// The velocity of a field that predicts data, noise or score. A prediction of another shape than x
-/// is returned unchanged, so that a solver rejects it with an error that names both shapes.
-#[derive(Debug, Clone)]
-pub struct Converted<F, P> {
-    field: F,
-    path: P,
-    prediction: Prediction,
-}
-
-impl<F, P: ProbPath> Converted<F, P> {
-    /// Interprets the output of `field` as `prediction` on `path`, for times in `span` only.
-    ///
-    /// # Errors
-    /// An invalid path, an end of the span that is singular for the path or the prediction, and a
-    /// path with extra noise.
-    pub fn new(field: F, path: P, prediction: Prediction, span: (f64, f64)) -> Result<Self, Error> {
-        path.check()?;
-        for t in [span.0, span.1] {
-            prediction.to(Prediction::Velocity, &path.at(t)?)?;
-        }
-        Ok(Self { field, path, prediction })
-    }
-}
-
-impl<F, P: ProbPath> Converted<F, P> {
-    /// The conversion at t; NaN where it fails, which a solver reports.
-    fn conversion(&self, t: f64) -> Conversion {
-        let conversion = self.path.at(t).and_then(|c| self.prediction.to(Prediction::Velocity, &c));
-        conversion.unwrap_or(Conversion { x: f64::NAN, prediction: f64::NAN })
-    }
-}
-
-impl<S: OdeState, F: VelocityField<S>, P: ProbPath> VelocityField<S> for Converted<F, P> {
-    fn velocity(&self, x: &S, t: f64) -> S {
-        let predicted = self.field.velocity(x, t);
-        if self.prediction == Prediction::Velocity || !predicted.same_shape(x) {
-            return predicted;
-        }
-        let Conversion { x: a, prediction: b } = self.conversion(t);
-        S::linear_combination(&[(a, x), (b, &predicted)])
+    fn has_score(&self) -> bool {
+        self.0.has_score()
     }
 
-    fn check(&self, x: &S) -> Result<(), Error> {
-        self.field.check(x)
-    }
-
-    fn segment(&self, t: f64) -> usize {
-        self.field.segment(t)
-    }
-
-    fn path_at(&self, t: f64) -> Option<Coefficients> {
-        Some(self.path.coefficients(t))
-    }
-}
-
-impl<S: RowState, F: RowField<S>, P: ProbPath> RowField<S> for Converted<F, P> {
-    fn velocities(&self, x: &S, t: &[f64], rows: &[usize]) -> S {
-        let predicted = self.field.velocities(x, t, rows);
-        if self.prediction == Prediction::Velocity || !predicted.same_shape(x) {
-            return predicted;
-        }
-        let each: Vec<_> = t.iter().map(|t| self.conversion(*t)).collect();
-        let (a, b): (Vec<_>, Vec<_>) = each.iter().map(|c| (c.x, c.prediction)).unzip();
-        S::row_combination(&[(&a, x), (&b, &predicted)])
-    }
-
-    fn check(&self, x: &S) -> Result<(), Error> {
-        self.field.check(x)
-    }
-
-    fn segment(&self, t: f64) -> usize {
-        self.field.segment(t)
-    }
-
-    fn path_at(&self, t: f64) -> Option<Coefficients> {
-        Some(self.path.coefficients(t))
-    }
-
-    fn is_flow_map(&self) -> bool {
-        self.prediction == Prediction::Velocity && self.field.is_flow_map()
-    }
-
-    fn mean_velocities(&self, x: &S, t: &[f64], h: &[f64], rows: &[usize]) -> Option<S> {
-        // The mean of another prediction does not give the mean velocity.
-        if self.is_flow_map() { self.field.mean_velocities(x, t, h, rows) } else { None }
+    fn velocity_and_score(&self, x: &S, t: f64) -> Option<[S; 2]> {
+        let rows: Vec<usize> = (0..x.rows()).collect();
+        self.0.velocities_and_scores(x, &vec![t; rows.len()], &rows)
     }
 }

@@ -10,6 +10,7 @@
 //! | [`path`] | the position and the velocity of x at time t: x_t = alpha(t) x1 + sigma(t) x0 |
 //! | [`conditional`] | the same for any curve from x0 to x1, such as a geodesic |
 //! | [`prediction`] | velocity, data, noise and score: what a network may predict, and how to convert between them |
+//! | [`bridge`] | velocity and score together, on a Brownian bridge |
 //! | [`time`] | distributions of training times, given by their quantile functions |
 //! | [`weighting`], [`loss`] | the weight of each time, and the loss of an error |
 //! | [`source`], [`coupling`] | what x0 is drawn from, and which x0 is paired with which x1 |
@@ -52,6 +53,7 @@
 //! # Ok::<(), fm_core::Error>(())
 //! ```
 
+pub mod bridge;
 pub mod budget;
 pub mod choice;
 pub mod conditional;

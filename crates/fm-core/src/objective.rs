@@ -20,6 +20,8 @@
 //! ```
 
 use crate::Error;
+use crate::bridge;
+use crate::choice::Choice;
 use crate::loss::{Loss, Reduction, RowLoss};
 use crate::path::{PathKind, ProbPath};
 use crate::prediction::Prediction;
@@ -145,6 +147,10 @@ impl<P: ProbPath, T: TimeDistribution, W: TimeWeight, L: RowLoss> Objective<P, T
                 with,
                 why: "the score is known for the gaussian source only; choose that source, or another prediction",
             });
+        }
+        if self.prediction.score_weight().is_some() {
+            self.prediction.validate()?;
+            bridge::diffusion(&self.path)?;
         }
         let (first, last) = self.times.support();
         [first, last].into_iter().try_for_each(|t| self.weight(t).map(|_| ()))

@@ -24,7 +24,10 @@ use crate::fused::{self, gated::FusedConcatSquash};
 use crate::interval::IntervalColumn;
 use crate::layers::{Activation, class_table, look_up};
 use crate::mlp::check_widths;
-use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_off, is_zero};
+use crate::network::{
+    Activations, NetworkConfig, check_condition_dim, check_score, condition_kind, is_off, is_zero, velocity_of,
+    with_score,
+};
 use crate::polynomial;
 use crate::timed_layer::{self, Layer, LayerKind, TimedLayer};
 use fm_core::tape::Tape;
@@ -63,6 +66,9 @@ pub struct ConcatSquashConfig {
     /// Whether the network takes an interval ([`interval`](crate::interval)).
     #[serde(skip_serializing_if = "is_off")]
     pub interval: bool,
+    /// Whether the second half of the output is the scaled score ([`bridge`](fm_core::bridge)).
+    #[serde(skip_serializing_if = "is_off")]
+    pub score: bool,
 }
 
 impl Default for ConcatSquashConfig {
@@ -78,6 +84,7 @@ impl Default for ConcatSquashConfig {
             class_width: 16,
             condition_dim: 0,
             interval: false,
+            score: false,
         }
     }
 }
@@ -102,7 +109,8 @@ impl ConcatSquashConfig {
     /// Widths from the input to the output.
     fn all_widths(&self) -> Vec<i64> {
         let features = polynomial::count(self.dim, self.degree).unwrap_or(self.dim);
-        [&[features], self.widths.as_slice(), &[self.dim]].concat()
+        let output = if self.score { 2 * self.dim } else { self.dim };
+        [&[features], self.widths.as_slice(), &[output]].concat()
     }
 
     /// Context values of a layer, besides its input: the time and the condition.
@@ -132,9 +140,19 @@ impl NetworkConfig for ConcatSquashConfig {
         self.interval = interval;
     }
 
+    fn score(&self) -> bool {
+        self.score
+    }
+
+    fn set_score(&mut self, score: bool) -> bool {
+        self.score = score;
+        true
+    }
+
     fn validate(&self) -> Result<(), ModelError> {
         check_widths("ConcatSquash network", self.dim, &self.widths)?;
         check_condition_dim("ConcatSquash network", self.condition_dim, self.classes)?;
+        check_score("ConcatSquash network", self.score, self.interval)?;
         let degree = (1..=64).contains(&self.degree) && polynomial::count(self.dim, self.degree).is_some();
         let problem = format!("degree {} of {} values", self.degree, self.dim);
         require(degree, "ConcatSquash network", problem, "give a degree from 1 with at most 2^20 features")?;
@@ -182,6 +200,7 @@ struct ConcatSquash {
     conditions: ConditionKind,
     /// One per layer, if the network takes an interval.
     intervals: Vec<IntervalColumn>,
+    score: bool,
 }
 
 fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl VelocityModel + use<>, ModelError> {
@@ -201,6 +220,7 @@ fn concat_squash(p: &Path<'_>, c: &ConcatSquashConfig) -> Result<impl VelocityMo
         null_class: (c.classes > 0 && c.null_class).then_some(c.classes),
         conditions: condition_kind(c.classes, c.null_class, c.condition_dim),
         intervals,
+        score: c.score,
     })
 }
 
@@ -220,7 +240,29 @@ impl ConcatSquash {
         self.fused.then_some(parameters)
     }
 
-    /// The prediction over an interval h; without one, over none.
+    fn score(&self) -> bool {
+        self.score
+    }
+
+    /// All outputs, by the fused pass where a taped one can be it.
+    fn output<'a>(
+        &'a self,
+        tape: Option<&mut Tape<'a>>,
+        x: &Tensor,
+        t: &Tensor,
+        condition: Option<&Tensor>,
+        _train: bool,
+    ) -> Tensor {
+        let Some(tape) = tape else { return self.run(x, t, None, condition) };
+        if self.conditions == ConditionKind::None
+            && let Some(parameters) = self.fused_parameters().filter(|all| fused::fits(all, x, self.dim))
+        {
+            return fused::run(tape, &parameters, FusedConcatSquash::of, x, t);
+        }
+        self.run(x, t, None, condition)
+    }
+
+    /// The outputs over an interval h; without one, over none.
     fn run(&self, x: &Tensor, t: &Tensor, h: Option<&Tensor>, condition: Option<&Tensor>) -> Tensor {
         let kind = self.weight().map_or_else(|| x.kind(), Tensor::kind);
         let t = t.to_kind(kind);
@@ -260,7 +302,7 @@ impl VelocityModel for ConcatSquash {
     }
 
     fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        self.run(x, t, None, condition)
+        velocity_of(self.run(x, t, None, condition), self.score)
     }
 
     fn takes_intervals(&self) -> bool {
@@ -279,11 +321,8 @@ impl VelocityModel for ConcatSquash {
     }
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        if self.conditions == ConditionKind::None
-            && let Some(parameters) = self.fused_parameters().filter(|all| fused::fits(all, x, self.dim))
-        {
-            return fused::run(tape, &parameters, FusedConcatSquash::of, x, t);
-        }
-        self.forward_t(x, t, condition, true)
+        velocity_of(self.output(Some(tape), x, t, condition, true), self.score)
     }
+
+    with_score!();
 }

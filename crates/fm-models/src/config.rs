@@ -72,6 +72,24 @@ impl ModelConfig {
         self
     }
 
+    /// Whether the network predicts a score beside the velocity.
+    pub fn has_score(&self) -> bool {
+        self.network().score()
+    }
+
+    /// The same network with or without a scaled score as the second half of its output
+    /// ([`bridge`](fm_core::bridge)). All parameters have the same names, and all but those of the
+    /// last layer the same shapes.
+    ///
+    /// # Errors
+    /// A score of a network for sequences.
+    pub fn with_score(mut self, score: bool) -> Result<Self, ModelError> {
+        let (kind, possible) = (self.kind(), self.network_mut().set_score(score));
+        let problem = "it has no second output for a score".to_owned();
+        require(possible, kind, problem, "choose another network, or predict the velocity alone")?;
+        Ok(self)
+    }
+
     /// Whether the output has a second half for the variance.
     pub(crate) fn learns_sigma(&self) -> bool {
         self.network().learns_sigma()

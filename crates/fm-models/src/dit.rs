@@ -21,7 +21,7 @@ use crate::embedding::{TimeEmbedding, positions_2d};
 use crate::error::{ModelError, require};
 use crate::interval::IntervalEmbedding;
 use crate::layers::{ZERO, buffer, class_table, look_up};
-use crate::network::{Activations, NetworkConfig, condition_kind, is_off};
+use crate::network::{Activations, NetworkConfig, check_score, condition_kind, is_off, velocity_of, with_score};
 use fm_core::tape::Tape;
 use fm_core::tensor::{ConditionKind, VelocityModel};
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,9 @@ pub struct DitConfig {
     /// Whether the network takes an interval ([`interval`](crate::interval)).
     #[serde(skip_serializing_if = "is_off")]
     pub interval: bool,
+    /// Whether the second half of the output is the scaled score ([`bridge`](fm_core::bridge)).
+    #[serde(skip_serializing_if = "is_off")]
+    pub score: bool,
     /// Number of last blocks that get the end t + h of an interval instead of its start t, as does
     /// the output layer. The other blocks encode x at t, and these decode the mean velocity to
     /// t + h. The interval then has no embedding. 0: all blocks get t and an embedding of h.
@@ -86,6 +89,7 @@ impl Default for DitConfig {
             exact_gelu: false,
             time: TimeEmbedding::default(),
             interval: false,
+            score: false,
             decoder_blocks: 0,
         }
     }
@@ -148,7 +152,7 @@ impl DitConfig {
     }
 
     fn out_channels(&self) -> i64 {
-        self.image_channels * if self.learn_sigma { 2 } else { 1 }
+        self.image_channels * if self.learn_sigma || self.score { 2 } else { 1 }
     }
 }
 
@@ -186,6 +190,15 @@ impl NetworkConfig for DitConfig {
         self.interval = interval;
     }
 
+    fn score(&self) -> bool {
+        self.score
+    }
+
+    fn set_score(&mut self, score: bool) -> bool {
+        self.score = score;
+        true
+    }
+
     fn validate(&self) -> Result<(), ModelError> {
         let check = |good, problem: String, remedy| require(good, "DiT", problem, remedy);
         let [height, width] = self.image_size;
@@ -209,6 +222,7 @@ impl NetworkConfig for DitConfig {
             format!("{} decoder blocks of {} blocks", self.decoder_blocks, self.depth),
             "give at most the number of blocks",
         )?;
+        check_score("DiT", self.score, self.interval || self.learn_sigma)?;
         self.time.validate("DiT", self.interval)
     }
 
@@ -312,7 +326,25 @@ impl Dit {
             tokens = tape.run(&[&tokens, &c], |inputs| block.forward(&inputs[0], &inputs[1]));
         }
         let out = tape.run(&[&tokens, &c], |inputs| self.head.forward(&inputs[0], &inputs[1]));
-        self.unpatchify(&out).narrow(1, 0, self.config.image_channels).to_kind(Kind::Float)
+        let pixels = self.unpatchify(&out);
+        let wanted = if self.config.score { pixels } else { pixels.narrow(1, 0, self.config.image_channels) };
+        wanted.to_kind(Kind::Float)
+    }
+
+    fn score(&self) -> bool {
+        self.config.score
+    }
+
+    /// All outputs.
+    fn output<'a>(
+        &'a self,
+        tape: Option<&mut Tape<'a>>,
+        x: &Tensor,
+        t: &Tensor,
+        condition: Option<&Tensor>,
+        _train: bool,
+    ) -> Tensor {
+        self.run(tape.unwrap_or(&mut Tape::off()), x, t, None, condition)
     }
 }
 
@@ -334,7 +366,7 @@ impl VelocityModel for Dit {
     }
 
     fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        self.run(&mut Tape::off(), x, t, None, condition)
+        velocity_of(self.run(&mut Tape::off(), x, t, None, condition), self.config.score)
     }
 
     fn takes_intervals(&self) -> bool {
@@ -353,6 +385,8 @@ impl VelocityModel for Dit {
     }
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        self.run(tape, x, t, None, condition)
+        velocity_of(self.run(tape, x, t, None, condition), self.config.score)
     }
+
+    with_score!();
 }

@@ -29,7 +29,10 @@ use crate::error::{ModelError, require};
 use crate::fused::{self, plain};
 use crate::interval::IntervalColumn;
 use crate::layers::{Activation, linear};
-use crate::network::{Activations, NetworkConfig, check_condition_dim, condition_kind, is_off, is_zero};
+use crate::network::{
+    Activations, NetworkConfig, check_condition_dim, check_score, condition_kind, is_off, is_zero, velocity_of,
+    with_score,
+};
 use fm_core::tape::Tape;
 use fm_core::tensor::{ConditionKind, VelocityModel};
 use serde::{Deserialize, Serialize};
@@ -56,12 +59,16 @@ pub struct MlpConfig {
     /// Whether the network takes an interval ([`interval`](crate::interval)).
     #[serde(skip_serializing_if = "is_off")]
     pub interval: bool,
+    /// Whether the second half of the output is the scaled score ([`bridge`](fm_core::bridge)).
+    #[serde(skip_serializing_if = "is_off")]
+    pub score: bool,
 }
 
 impl Default for MlpConfig {
     fn default() -> Self {
         let (activation, widths) = (Activation::Gelu, vec![64; 3]);
-        Self { dim: 2, widths, activation, classes: 0, null_class: false, condition_dim: 0, interval: false }
+        let (interval, score) = (false, false);
+        Self { dim: 2, widths, activation, classes: 0, null_class: false, condition_dim: 0, interval, score }
     }
 }
 
@@ -81,7 +88,8 @@ impl MlpConfig {
 
     /// Widths from the input, including the time, to the output.
     pub(crate) fn all_widths(&self) -> Vec<i64> {
-        [&[self.dim + 1 + self.condition_width()], self.widths.as_slice(), &[self.dim]].concat()
+        let output = if self.score { 2 * self.dim } else { self.dim };
+        [&[self.dim + 1 + self.condition_width()], self.widths.as_slice(), &[output]].concat()
     }
 }
 
@@ -106,10 +114,20 @@ impl NetworkConfig for MlpConfig {
         self.interval = interval;
     }
 
+    fn score(&self) -> bool {
+        self.score
+    }
+
+    fn set_score(&mut self, score: bool) -> bool {
+        self.score = score;
+        true
+    }
+
     fn validate(&self) -> Result<(), ModelError> {
         let problem = format!("it has {} classes", self.classes);
         require((0..1 << 20).contains(&self.classes), "MLP", problem, "give 0 to 2^20")?;
         check_condition_dim("MLP", self.condition_dim, self.classes)?;
+        check_score("MLP", self.score, self.interval)?;
         check_widths("MLP", self.dim, &self.widths)
     }
 
@@ -147,6 +165,7 @@ struct Mlp {
     conditions: ConditionKind,
     null_class: bool,
     interval: Option<IntervalColumn>,
+    score: bool,
 }
 
 fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelError> {
@@ -155,11 +174,39 @@ fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelE
     let net = p / "net";
     let layers = widths.windows(2).enumerate().map(|(i, w)| linear(&net / (2 * i), w[0], w[1])).collect();
     let interval = c.interval.then(|| IntervalColumn::new(p / "interval", widths[1]));
-    Ok(Mlp { layers, activation: c.activation, conditions: c.conditions(), null_class: c.null_class, interval })
+    let (activation, conditions, null_class, score) = (c.activation, c.conditions(), c.null_class, c.score);
+    Ok(Mlp { layers, activation, conditions, null_class, interval, score })
 }
 
 impl Mlp {
-    /// The prediction over an interval h; without one, over none.
+    fn score(&self) -> bool {
+        self.score
+    }
+
+    /// All outputs, by the fused pass where a taped one can be it.
+    fn output<'a>(
+        &'a self,
+        tape: Option<&mut Tape<'a>>,
+        x: &Tensor,
+        t: &Tensor,
+        condition: Option<&Tensor>,
+        _train: bool,
+    ) -> Tensor {
+        let Some(tape) = tape else { return self.run(x, t, None, condition) };
+        let parameters: Vec<&Tensor> =
+            self.layers.iter().flat_map(|l| [Some(&l.ws), l.bs.as_ref()]).flatten().collect();
+        match plain::activation(self.activation) {
+            Some(activation)
+                if self.conditions == ConditionKind::None
+                    && fused::fits(&parameters, x, self.layers[0].ws.size()[1] - 1) =>
+            {
+                fused::run(tape, &parameters, |values| plain::FusedMlp::of(values, activation), x, t)
+            }
+            _ => self.run(x, t, None, condition),
+        }
+    }
+
+    /// The outputs over an interval h; without one, over none.
     fn run(&self, x: &Tensor, t: &Tensor, h: Option<&Tensor>, condition: Option<&Tensor>) -> Tensor {
         let kind = self.layers[0].ws.kind();
         let mut state = Tensor::cat(&self.inputs(x, &t.to_kind(kind), condition), 1);
@@ -217,11 +264,12 @@ impl VelocityModel for Mlp {
     }
 
     fn row_shape(&self) -> Option<Vec<i64>> {
-        self.layers.last().map(|layer| layer.ws.size()[..1].to_vec())
+        let outputs = self.layers.last()?.ws.size()[0];
+        Some(vec![if self.score { outputs / 2 } else { outputs }])
     }
 
     fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        self.run(x, t, None, condition)
+        velocity_of(self.run(x, t, None, condition), self.score)
     }
 
     fn takes_intervals(&self) -> bool {
@@ -240,16 +288,8 @@ impl VelocityModel for Mlp {
     }
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        let parameters: Vec<&Tensor> =
-            self.layers.iter().flat_map(|l| [Some(&l.ws), l.bs.as_ref()]).flatten().collect();
-        match plain::activation(self.activation) {
-            Some(activation)
-                if self.conditions == ConditionKind::None
-                    && fused::fits(&parameters, x, self.layers[0].ws.size()[1] - 1) =>
-            {
-                fused::run(tape, &parameters, |values| plain::FusedMlp::of(values, activation), x, t)
-            }
-            _ => self.forward_t(x, t, condition, true),
-        }
+        velocity_of(self.output(Some(tape), x, t, condition, true), self.score)
     }
+
+    with_score!();
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{ModelError, require};
 use fm_core::tensor::{ConditionKind, VelocityModel};
+use tch::Tensor;
 use tch::nn::Path;
 
 /// Number of values per sample that a training step stores, by the blocks that
@@ -58,6 +59,55 @@ pub(crate) fn is_zero(value: &i64) -> bool {
 pub(crate) fn is_off(value: &bool) -> bool {
     !*value
 }
+
+/// Checks that only one further output or input goes with the velocity.
+pub(crate) fn check_score(model: &'static str, score: bool, other: bool) -> Result<(), ModelError> {
+    let problem = "a score beside an interval or a variance".to_owned();
+    require(!score || !other, model, problem, "train one of them: leave out score, interval or learn_sigma")
+}
+
+/// The velocity of an output (B, C, ...) whose second half may be the scaled score.
+pub(crate) fn velocity_of(output: Tensor, score: bool) -> Tensor {
+    if score { output.narrow(1, 0, output.size()[1] / 2) } else { output }
+}
+
+/// The velocity and the scaled score of an output that has both.
+pub(crate) fn halves_of(output: &Tensor) -> [Tensor; 2] {
+    let half = output.size()[1] / 2;
+    [0, half].map(|start| output.narrow(1, start, half))
+}
+
+/// Implements the methods of a network whose output may have a scaled score, by its `score` and
+/// `output(tape, x, t, condition, train)`, which has a tape in a taped pass.
+macro_rules! with_score {
+    () => {
+        fn has_score(&self) -> bool {
+            self.score()
+        }
+
+        fn velocity_and_score(
+            &self,
+            x: &tch::Tensor,
+            t: &tch::Tensor,
+            condition: Option<&tch::Tensor>,
+            train: bool,
+        ) -> Option<[tch::Tensor; 2]> {
+            let output = || self.output(None, x, t, condition, train);
+            self.score().then(|| $crate::network::halves_of(&output()))
+        }
+
+        fn velocity_and_score_taped<'a>(
+            &'a self,
+            tape: &mut fm_core::tape::Tape<'a>,
+            x: &tch::Tensor,
+            t: &tch::Tensor,
+            condition: Option<&tch::Tensor>,
+        ) -> Option<[tch::Tensor; 2]> {
+            self.score().then(|| $crate::network::halves_of(&self.output(Some(tape), x, t, condition, true)))
+        }
+    };
+}
+pub(crate) use with_score;
 
 /// The result of building a network.
 pub(crate) type Built = Result<Box<dyn VelocityModel>, fm_core::tensor::BuildError>;
@@ -139,6 +189,16 @@ pub(crate) trait NetworkConfig {
 
     /// Makes the network with or without an interval; does nothing for a network that takes none.
     fn set_interval(&mut self, _interval: bool) {}
+
+    /// Whether the output has a second half for the scaled score.
+    fn score(&self) -> bool {
+        false
+    }
+
+    /// Makes the network with or without a scaled score; false for a network that cannot have one.
+    fn set_score(&mut self, score: bool) -> bool {
+        !score
+    }
 
     /// Whether the output has a second half for the variance, which is not used.
     fn learns_sigma(&self) -> bool {

@@ -47,6 +47,9 @@ pub fn reverse_time(
     tensors: &BTreeMap<String, Tensor>,
     prediction: Prediction,
 ) -> Result<BTreeMap<String, Tensor>, ModelError> {
+    if config.has_score() {
+        return Err(refused(config, "it predicts a velocity and a score", "train it in this direction of time"));
+    }
     // Sizes out of range are errors here.
     config.parameters()?;
     let mut out: BTreeMap<String, Tensor> = tensors.iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect();

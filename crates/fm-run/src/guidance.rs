@@ -147,10 +147,15 @@ impl Guide {
         let options = GuidanceOptions { scale, interval, rescale, ..options };
         let of_velocities = options.zero_star.is_some() || options.look_ahead.is_some();
         ensure!(
-            !of_velocities || objective.prediction == fm_core::prediction::Prediction::Velocity,
+            !of_velocities || objective.prediction.is_velocity(),
             "cannot use --guidance {} with a model that predicts the {}: its formula is of velocities; give --guidance apg or cfg",
             self.rule,
             objective.prediction
+        );
+        ensure!(
+            sampler.stochastic.is_none() || objective.prediction.score_weight().is_none() || self.is_plain(),
+            "cannot use --sde with more than plain guidance of this model: the rules guide its velocity, and not its score; \
+             give --guidance cfg without --cfg-rescale and --guide-with, or drop --sde"
         );
         options.check(objective.prediction)?;
         Ok(options)

@@ -171,8 +171,10 @@ pub enum SolveError {
         /// The problem.
         why: &'static str,
     },
-    /// A stochastic solve from the data to the source.
-    #[error("stochastic sampling runs from the source to the data; give rising times")]
+    /// A stochastic solve from the data to the source, of a field without a score.
+    #[error(
+        "stochastic sampling of a field without a score runs from the source to the data; give rising times, or a field with a score"
+    )]
     Backwards,
     /// A solve from the data to the source with a method that has no such steps.
     #[error(

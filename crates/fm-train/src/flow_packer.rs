@@ -8,6 +8,7 @@ use crate::flow_map::intervals::{self, INTERVAL, Intervals, SPLIT};
 use crate::flow_map::kind::TaskKind;
 use crate::pack::{DENSITY_BINS, HostInputs, Pack, PackContext, TIME_BINS, check, pack_conditions};
 use fm_core::FlowMatching;
+use fm_core::bridge;
 use fm_core::conditional::positions;
 use fm_core::interpolate::{PathWeights, coefficients};
 use fm_core::path::ProbPath;
@@ -115,7 +116,8 @@ impl FlowPacker<'_> {
             packer.push(TARGET[1], &ones, &column);
             return Ok(());
         }
-        let path = PathWeights::new(&coefficients(&objective.path, times)?, objective.prediction)?;
+        let c = coefficients(&objective.path, times)?;
+        let path = PathWeights::new(&c, objective.prediction)?;
         if path.need_noise() && !objective.path.has_extra_noise() {
             return Err(fm_core::Error::MissingNoise { path: objective.path.name() }.into());
         }
@@ -125,6 +127,11 @@ impl FlowPacker<'_> {
         for (name, values) in columns.filter(|(_, values)| !all(values, 0.0)) {
             packer.push(name, &f32s(values), &column);
         }
+        if objective.prediction.score_weight().is_some() {
+            let sigma = bridge::diffusion(&objective.path)?;
+            let weights: Vec<f64> = c.iter().map(|c| c.score_weight(sigma)).collect();
+            packer.push(SCORE, &f32s(&weights), &column);
+        }
         Ok(())
     }
 }
@@ -132,6 +139,9 @@ impl FlowPacker<'_> {
 fn f32s(values: &[f64]) -> Vec<f32> {
     values.iter().map(|v| *v as f32).collect()
 }
+
+/// Name of the weights lambda of the scaled score.
+pub(crate) const SCORE: &str = "score weight";
 
 /// Names of the weights of x1, x0 and noise.
 pub(crate) const POSITION: [&str; 3] = ["position x1", "position x0", "position noise"];

@@ -81,6 +81,7 @@ pub mod held_out;
 pub mod loss_aware;
 pub mod monitor;
 pub mod optimizer;
+mod outputs;
 mod overlap;
 mod pack;
 pub mod pairs;

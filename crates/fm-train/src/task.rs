@@ -10,14 +10,16 @@ use crate::batch::Batch;
 use crate::batches::{BatchOptions, FlowBatches};
 use crate::device_dataset::DeviceDataset;
 use crate::flow_map::kind::TaskKind;
-use crate::flow_packer::{FlowPacker, POSITION, TARGET};
+use crate::flow_packer::{FlowPacker, POSITION, SCORE, TARGET};
+use crate::outputs::{self, Call};
+pub use crate::outputs::{Outputs, ScoreTarget};
 pub use crate::pack::{DENSITY_BINS, HostInputs, Inputs, Pack, PackContext, StepInputs, TIME_BINS};
 use crate::trained_source::TrainedSource;
 use fm_core::FlowMatching;
 use fm_core::data::Dataset;
 use fm_core::source::Source;
 use fm_core::tape::Tape;
-use fm_core::tensor::{ConditionKind, VelocityModel, row_losses};
+use fm_core::tensor::{ConditionKind, VelocityModel};
 use std::ops::Range;
 use tch::{Kind, Tensor};
 
@@ -113,6 +115,9 @@ impl Task for FlowTask<'_> {
             let found = "another one than that of the batches";
             return Err(TrainError::setting("source of the flow", found, "make batches and task from one flow"));
         }
+        if self.flow.objective.prediction.score_weight().is_some() && !self.model.has_score() {
+            return Err(outputs::without_score());
+        }
         Ok(self.flow.validate()?)
     }
 
@@ -125,8 +130,8 @@ impl Task for FlowTask<'_> {
     }
 
     fn loss<'a>(&'a self, inputs: &Inputs, rows: Range<usize>, tape: &mut Tape<'a>) -> Result<LossOutput, TrainError> {
-        let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_taped(tape, x, t, classes);
-        let losses = self.losses(inputs, &rows, predict)?;
+        let call = Call::new(self.model, &self.flow.objective);
+        let losses = self.losses(inputs, &rows, |x, t, condition| call.taped(tape, x, t, condition))?;
         let loss = share_of_mean(&losses, inputs, &rows);
         Ok(LossOutput { loss, rows: Some(losses) })
     }
@@ -141,8 +146,8 @@ impl FlowTask<'_> {
     pub fn batch_loss(&self, batch: &Batch) -> Result<Tensor, TrainError> {
         let inputs = self.inputs(batch, TaskKind::Flow)?;
         // Without a tape, so that autograd records the whole graph.
-        let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_t(x, t, classes, true);
-        let losses = self.losses(&inputs, &inputs.rows, predict)?;
+        let call = Call::new(self.model, &self.flow.objective);
+        let losses = self.losses(&inputs, &inputs.rows, |x, t, condition| call.plain(x, t, condition, true))?;
         Ok(weighted_mean(&losses, &inputs, &inputs.rows))
     }
 
@@ -166,27 +171,28 @@ impl FlowTask<'_> {
     /// dropout and without an autograd graph.
     pub(crate) fn unrecorded(&self, inputs: &Inputs) -> Result<(Tensor, f64), TrainError> {
         tch::no_grad(|| {
-            let predict = |x: &Tensor, t: &Tensor, classes: Option<&Tensor>| self.model.forward_t(x, t, classes, false);
-            let losses = self.losses(inputs, &inputs.rows, predict)?;
+            let call = Call::new(self.model, &self.flow.objective);
+            let losses = self.losses(inputs, &inputs.rows, |x, t, condition| call.plain(x, t, condition, false))?;
             let exact = losses.to_kind(Kind::Double);
             let weighted = inputs.of("weight", &inputs.rows).map_or_else(|| exact.shallow_clone(), |w| &exact * w);
             Ok((exact, weighted.mean(Kind::Double).double_value(&[])))
         })
     }
 
-    /// The unweighted loss of each of these rows, (rows), with any function that calls the network.
+    /// The unweighted loss of each of these rows, (rows), with any function that calls the network:
+    /// it returns the prediction or, for a velocity and a score, both.
     ///
     /// # Errors
-    /// Inputs that were packed for another task.
-    pub fn losses(
+    /// Inputs that were packed for another task, and a network that lacks the score.
+    pub fn losses<O: Into<Outputs>>(
         &self,
         inputs: &Inputs,
         rows: &Range<usize>,
-        predict: impl FnOnce(&Tensor, &Tensor, Option<&Tensor>) -> Tensor,
+        predict: impl FnOnce(&Tensor, &Tensor, Option<&Tensor>) -> O,
     ) -> Result<Tensor, TrainError> {
-        let PathPoints { x, t, target, condition } = self.points(inputs, rows)?;
-        let prediction = predict(&x, &t, condition.as_ref());
-        Ok(row_losses(&prediction, &target, &self.flow.objective.loss, self.flow.objective.reduction)?)
+        let PathPoints { x, t, target, score, condition } = self.points(inputs, rows)?;
+        let outputs = predict(&x, &t, condition.as_ref()).into();
+        outputs::losses(&outputs, &target, score.as_ref(), &self.flow.objective)
     }
 
     /// The points of these rows on the path, and the targets there.
@@ -224,7 +230,9 @@ impl FlowTask<'_> {
         let [x1, x0, _] = &states;
         let straight = || Some(x1.as_ref()? - x0.as_ref()?);
         let target = combination(inputs, TARGET, &states, rows).or_else(straight).ok_or_else(|| lacks("target"))?;
-        Ok(PathPoints { x, t: need("time")?, target, condition: inputs.of("condition", rows) })
+        let noise = states.into_iter().nth(2).flatten();
+        let score = inputs.of(SCORE, rows).zip(noise).map(|(weights, noise)| ScoreTarget { weights, noise });
+        Ok(PathPoints { x, t: need("time")?, target, score, condition: inputs.of("condition", rows) })
     }
 }
 
@@ -237,6 +245,8 @@ pub struct PathPoints {
     pub t: Tensor,
     /// The target of the prediction, shaped as x.
     pub target: Tensor,
+    /// The target of the scaled score beside a velocity.
+    pub score: Option<ScoreTarget>,
     /// The conditions, if there are any.
     pub condition: Option<Tensor>,
 }

@@ -55,7 +55,7 @@ class Velocity(nn.Module):
         super().__init__()
         c = CONFIG
         width, patch, affine = c["width"], c["patch"], c.get("affine_norm", False)
-        self.out = c["image_channels"] * (2 if c["learn_sigma"] else 1)
+        self.out = c["image_channels"] * (2 if c["learn_sigma"] or c.get("score") else 1)
         tokens = c["image_size"][0] // patch * (c["image_size"][1] // patch)
         self.x_embedder = nn.ModuleDict(dict(proj=nn.Conv2d(c["image_channels"], width, patch, patch)))
         self.t_embedder = nn.ModuleDict(dict(mlp=nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))))
@@ -87,7 +87,8 @@ class Velocity(nn.Module):
         for block in self.blocks:
             h = block(h, c)
         h = self.final_layer(h, c).view(-1, rows, columns, patch, patch, self.out)
-        return h.permute(0, 5, 1, 3, 2, 4).reshape(-1, self.out, rows * patch, columns * patch)[:, :CONFIG["image_channels"]]
+        wanted = CONFIG["image_channels"] * (2 if CONFIG.get("score") else 1)
+        return h.permute(0, 5, 1, 3, 2, 4).reshape(-1, self.out, rows * patch, columns * patch)[:, :wanted]
 
 
 def load(path=pathlib.Path(__file__).with_name("WEIGHTS")):

@@ -45,5 +45,7 @@ fn summary(model: &ModelConfig, about: &About) -> String {
     let names = data.as_ref().map_or(&[][..], |data| &data.classes);
     let names = if names.is_empty() { String::new() } else { plain(format!(" Their names: {}.", names.join(", "))) };
     let values = data.map_or(String::new(), |data| plain(format!(" Values: {}.", data.normalisation)));
-    format!("It predicts the {} of the {} path. {labels}{names}{values}", about.prediction, about.path)
+    let scored =
+        if model.has_score() { " The second half of its channels is the score times sigma^2 / 2." } else { "" };
+    format!("It predicts the {} of the {} path.{scored} {labels}{names}{values}", about.prediction, about.path)
 }

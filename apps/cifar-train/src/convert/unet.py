@@ -35,7 +35,7 @@ class Velocity(torch.nn.Module):
         heads = dict(num_head_channels=c["head_channels"]) if c["head_channels"] else dict(num_heads=c["heads"], num_heads_upsample=c["heads_up"] or c["heads"])
         self.net = unet.UNetModel(
             image_size=c["image_size"][0], in_channels=c["image_channels"], model_channels=c["channels"],
-            out_channels=c["image_channels"] * (2 if c["learn_sigma"] else 1), num_res_blocks=c["res_blocks"],
+            out_channels=c["image_channels"] * (2 if c["learn_sigma"] or c.get("score") else 1), num_res_blocks=c["res_blocks"],
             attention_resolutions=tuple(c["attention_at"]), dropout=c["dropout"], channel_mult=tuple(c["channel_mult"]),
             conv_resample=c["conv_resample"], num_classes=rows if c["classes"] else None, use_scale_shift_norm=c["scale_shift_norm"],
             resblock_updown=c["resblock_updown"], use_new_attention_order=c["new_attention_order"], **heads)
@@ -55,7 +55,7 @@ class Velocity(torch.nn.Module):
                 raise ValueError("this network has classes and no null label: give labels")
             labels = torch.full((len(x),), CONFIG["classes"], device=x.device)
         unet.timestep_embedding = embed
-        return self.net(t, x, labels)[:, :CONFIG["image_channels"]]
+        return self.net(t, x, labels)[:, :CONFIG["image_channels"] * (2 if CONFIG.get("score") else 1)]
 
 
 def load(path=pathlib.Path(__file__).with_name("WEIGHTS")):

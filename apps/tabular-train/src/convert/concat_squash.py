@@ -51,7 +51,8 @@ class Velocity(nn.Module):
     def __init__(self):
         super().__init__()
         c = NETWORK
-        widths = [math.comb(c["dim"] + c.get("degree", 1), c["dim"]) - 1, *c["widths"], c["dim"]]
+        outputs = c["dim"] * (2 if c.get("score") else 1)
+        widths = [math.comb(c["dim"] + c.get("degree", 1), c["dim"]) - 1, *c["widths"], outputs]
         context = 1 + (c["class_width"] if LABELS else 0)
         self.layers = nn.ModuleList(Layer(a, b, context) for a, b in zip(widths, widths[1:]))
         self.activation = ACTIVATIONS[c.get("activation", "tanh")]()

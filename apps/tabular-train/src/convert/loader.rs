@@ -50,8 +50,10 @@ pub(super) fn summary(model: &ModelConfig, saved: &Saved) -> Vec<String> {
     let objective = &run.flow.objective;
     let activation = activation(model).map_or(String::new(), |name| format!("; its activation is {name}"));
     let trained = if run.trainable_source { ", moved and scaled by the source.* of the file" } else { "" };
+    let scored = objective.prediction.score_weight().is_some();
+    let second = if scored { " The second half of its output is the score times sigma^2 / 2." } else { "" };
     let mut lines = vec![
-        format!("It predicts the {} of the {} path{activation}.", objective.prediction, objective.path),
+        format!("It predicts the {} of the {} path{activation}.{second}", objective.prediction, objective.path),
         format!("Source (t = 0): {}{trained}.", run.flow.source),
         format!("Units of the network: {}.", units(columns)),
     ];

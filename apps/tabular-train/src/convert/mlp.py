@@ -2,7 +2,8 @@ class Velocity(nn.Module):
     def __init__(self):
         super().__init__()
         c = NETWORK
-        widths = [c["dim"] + 1 + LABELS, *c["widths"], c["dim"]]
+        outputs = c["dim"] * (2 if c.get("score") else 1)
+        widths = [c["dim"] + 1 + LABELS, *c["widths"], outputs]
         layers = [[nn.Linear(a, b), ACTIVATIONS[c["activation"]]()] for a, b in zip(widths, widths[1:])]
         self.net = nn.Sequential(*sum(layers, [])[:-1])
         if c.get("interval"):

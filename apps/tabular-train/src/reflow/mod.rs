@@ -12,6 +12,7 @@ use anyhow::ensure;
 use fm_cli::settings::text_of;
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
+use fm_core::prediction::Prediction;
 use fm_core::time::{TimeKind, Times};
 use fm_ot::CouplingKind;
 use fm_run::objective_args::FlowConfig;
@@ -35,7 +36,11 @@ fn student(args: &ReflowArgs) -> anyhow::Result<Config> {
     let device = args.train.options.device.clone().unwrap_or_else(|| "auto".into());
     let teacher = open(&args.teacher, &device)?.config;
     let times = Times { distribution: TimeKind::Warp { s: 0.5 }, ..Times::default() };
-    let objective = Objective { path: PathKind::Linear, times, loss_aware_bins: 0, ..teacher.flow.objective };
+    // A score is defined on a bridge only.
+    let known = teacher.flow.objective.prediction;
+    let prediction = if known.is_velocity() { Prediction::Velocity } else { known };
+    let objective =
+        Objective { path: PathKind::Linear, prediction, times, loss_aware_bins: 0, ..teacher.flow.objective };
     let flow = FlowConfig { coupling: CouplingKind::Independent, excess_loss: false, objective, ..teacher.flow };
     Ok(Config {
         teacher: text_of(&args.teacher)?,

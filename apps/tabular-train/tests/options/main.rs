@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod bridge;
 #[path = "../common/mod.rs"]
 mod common;
 mod learning;
@@ -292,9 +293,14 @@ fn every_named_option_runs_agrees_and_stands_in_the_table() {
     text += &section::<PathKind>("Paths", "--path", &clip, &|name| {
         within(&format!("positions and velocities of {}", path_libraries(name)), path_deviation(&in_paths(name)), 1e-6)
     });
-    text += &section::<Prediction>("Predictions", "--prediction", &clip, &|name| {
+    let on_path = |entry: &Entry| match entry.name() {
+        "velocity+score" => "--path schroedinger-bridge --time-clip 1e-3",
+        _ => "--time-clip 1e-3",
+    };
+    text += &section::<Prediction>("Predictions", "--prediction", &on_path, &|name| {
         let by = match name {
             "velocity" => "flow_matching",
+            "velocity+score" => return bridge::row(),
             "score" => "autograd of the log density",
             _ => "the definition; its six conversions: flow_matching",
         };

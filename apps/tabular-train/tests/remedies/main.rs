@@ -24,8 +24,9 @@ const SHORT: [(&str, &str); 5] = [
 ];
 
 /// Makes the runs that the rows name.
-const FIXTURES: [&str; 9] = [
+const FIXTURES: [&str; 10] = [
     "train --data {d}/t.csv --labels kind --label-drop 0.1 --prediction noise --time-clip 0.01 --widths 8 --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --out {d}/noise",
+    "train --data {d}/t.csv --labels kind --label-drop 0.1 --path schroedinger-bridge --prediction velocity+score --time-clip 0.01 --widths 8 --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --out {d}/bridge",
     "train --data {d}/three.csv --preprocess quantile --widths 8 --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --out {d}/normal",
     "train --config {d}/tiny.toml --data {d}/grown.csv --hold-out 0 --out {d}/grown",
     "train --data moons --rows 50 --widths 8 --steps 2 --batch-size 8 --save-every 0 --sample-every 0 --log-every 1 --out {d}/run",

@@ -236,6 +236,11 @@ pub(crate) const SAMPLES: &[Row] = &[
         ": its formula is of velocities; give --guidance apg or cfg",
         "sample --checkpoint {d}/noise --num-samples 4 --out {d}/s.csv --cfg-scale 2 --guidance apg",
     ),
+    (
+        "sample --checkpoint {d}/bridge --num-steps 1 --num-samples 4 --out {d}/s.csv --cfg-scale 2 --sde sigma --guidance apg",
+        "; give --guidance cfg without --cfg-rescale and --guide-with, or drop --sde",
+        "sample --checkpoint {d}/bridge --num-steps 1 --num-samples 4 --out {d}/s.csv --cfg-scale 2 --sde sigma --guidance cfg",
+    ),
     ("LEARN --times 0,1", "; give --num-steps, without --grid and --times", "LEARN --num-steps 2"),
     (
         "grid --checkpoint {d}/run --num-steps 2 --out {d}/none/g.json",

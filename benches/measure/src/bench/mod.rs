@@ -23,6 +23,14 @@ use target::Report;
 use xtask_shell::ensure_libtorch;
 use xtask_shell::{cargo, execute};
 
+/// The Python of an environment with all peers.
+///
+/// # Errors
+/// Peers that cannot be installed.
+pub(crate) fn peers() -> anyhow::Result<std::path::PathBuf> {
+    worker::environment(worker::Peers::All)
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
     /// Suite to measure.

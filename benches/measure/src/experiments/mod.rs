@@ -7,13 +7,16 @@ mod gaussian4;
 mod genes;
 mod maps;
 mod series;
+mod sf2m;
 mod tool;
 
+use crate::bench;
 use crate::machine::machine;
 use crate::page::replaced_part;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use fm_terminal::println;
+use std::path::PathBuf;
 use tool::Tool;
 use xtask_shell::ensure_libtorch;
 use xtask_shell::{cargo, execute, root};
@@ -29,6 +32,10 @@ pub(crate) struct ExperimentsArgs {
     /// Also write docs/experiments.md and its pictures.
     #[arg(long)]
     write_docs: bool,
+    /// Python with the libraries that an experiment is compared with (default: an environment below
+    /// target/peers).
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -47,9 +54,11 @@ enum Which {
     Couplings,
     /// Flow maps of the spiral, in one step and in more.
     Maps,
+    /// Velocity and score on a Brownian bridge, beside torchcfm's.
+    Sf2m,
 }
 
-const HEAD: &str = "# Experiments\n\nThe command `cargo xtask experiments gaussian4 spiral transport genes series couplings maps --write-docs` writes this \
+const HEAD: &str = "# Experiments\n\nThe command `cargo xtask experiments gaussian4 spiral transport genes series couplings maps sf2m --write-docs` writes this \
     page and its pictures. No number here is typed by hand, except those of other libraries, which were measured separately. Each mean \
     is followed by its standard deviation over seeds.\n";
 
@@ -65,6 +74,10 @@ pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
             Which::Genes => ("genes", genes::report(&tool, args.seeds)?),
             Which::Series => ("series", series::report(&tool, args.seeds)?),
             Which::Couplings => ("couplings", couplings::report(&tool, args.seeds)?),
+            Which::Sf2m => {
+                let python = args.python.clone().map_or_else(bench::peers, Ok)?;
+                ("sf2m", sf2m::report(&tool, args.seeds, &python)?)
+            }
             Which::Maps => ("maps", maps::report(&tool, args.seeds)?),
         };
         let threads =

@@ -64,7 +64,8 @@ fn quadrature(mixture: &Mixture, c: &Coefficients, target: &Target) -> Result<f6
 /// below that of averaging losses.
 ///
 /// # Errors
-/// An invalid objective, or one whose loss is not the squared error; fewer than 2 samples, or more
+/// An invalid objective, one whose loss is not the squared error, and one of a velocity and a
+/// score; fewer than 2 samples, or more
 /// than memory can hold; and a loss that is not finite.
 pub fn estimate<P: ProbPath>(
     mixture: &Mixture,
@@ -80,6 +81,11 @@ pub fn estimate<P: ProbPath>(
             why: "it is known for the squared error only; use that loss, or leave the estimate out",
         }
         .into());
+    }
+    if objective.prediction.score_weight().is_some() {
+        let (what, with) = ("the irreducible loss".into(), format!("{} prediction", objective.prediction));
+        let why = "it is known for one quantity; leave the estimate out, or predict the velocity alone";
+        return Err(Error::Combination { what, with, why }.into());
     }
     if samples < 2 {
         let (name, domain) = ("the number of samples", "at least 2, for a standard error");

@@ -82,10 +82,7 @@ impl PathKind {
     /// regression of the bridge's conditional score -eps / gamma to unit size. Zero for any other
     /// path.
     pub fn score_weight(&self, t: f64) -> f64 {
-        match *self {
-            PathKind::Bridge { sigma } => 2.0 * self.coefficients(t).gamma / (sigma * sigma),
-            _ => 0.0,
-        }
+        self.bridge_diffusion().map_or(0.0, |sigma| self.coefficients(t).score_weight(sigma))
     }
 }
 
@@ -153,6 +150,10 @@ impl ProbPath for PathKind {
             PathKind::Bridge { .. } => true,
             _ => false,
         }
+    }
+
+    fn bridge_diffusion(&self) -> Option<f64> {
+        if let PathKind::Bridge { sigma } = *self { Some(sigma) } else { None }
     }
 
     fn check(&self) -> Result<(), Error> {

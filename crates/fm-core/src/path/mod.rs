@@ -65,6 +65,13 @@ impl Coefficients {
         self.sigma * self.d_sigma + self.gamma * self.d_gamma
     }
 
+    /// lambda = 2 gamma / sigma^2 of a [bridge](crate::bridge) with this diffusion sigma: the factor
+    /// of the scaled score in its loss.
+    #[doc(alias = "compute_lambda")]
+    pub fn score_weight(&self, sigma: f64) -> f64 {
+        2.0 * self.gamma / (sigma * sigma)
+    }
+
     /// Whether all six numbers are finite.
     pub fn is_finite(&self) -> bool {
         [self.alpha, self.sigma, self.gamma, self.d_alpha, self.d_sigma, self.d_gamma].iter().all(|v| v.is_finite())
@@ -92,6 +99,12 @@ pub trait ProbPath: Send + Sync {
     /// Whether the path adds extra noise (gamma is not zero).
     fn has_extra_noise(&self) -> bool {
         false
+    }
+
+    /// The diffusion sigma of the Brownian motion whose [bridge](crate::bridge) the path is: x_t =
+    /// t x1 + (1 - t) x0 + sigma sqrt(t (1 - t)) eps. `None` for any other path.
+    fn bridge_diffusion(&self) -> Option<f64> {
+        None
     }
 
     /// Checks parameters that were set in code rather than parsed.
@@ -138,6 +151,10 @@ macro_rules! pointer {
 
             fn has_extra_noise(&self) -> bool {
                 (**self).has_extra_noise()
+            }
+
+            fn bridge_diffusion(&self) -> Option<f64> {
+                (**self).bridge_diffusion()
             }
 
             fn check(&self) -> Result<(), Error> {

@@ -11,6 +11,9 @@
 //! is *singular* where D = 0: at t = 1 the data does not determine the noise, and at t = 0 the
 //! noise does not determine the data.
 //!
+//! On a Brownian bridge a network can predict two quantities, the velocity and the score; as one of
+//! the above this prediction is its velocity. See [`bridge`](crate::bridge).
+//!
 //! Source: Lipman et al., "Flow Matching Guide and Code" (2024), section 4.8; Salimans and Ho,
 //! "Progressive Distillation" (2022).
 //!
@@ -60,14 +63,16 @@ impl Conversion {
 }
 
 impl Prediction {
-    /// The training target of this prediction. With extra noise the score is that of x_t given both
-    /// x0 and x1, -eps / gamma.
+    /// The training target of this prediction, that of the velocity for a velocity and a score.
+    /// With extra noise the score is that of x_t given both x0 and x1, -eps / gamma.
     ///
     /// # Errors
     /// [`Error::SingularPrediction`] for the score where the noise is zero.
     pub fn target(self, c: &Coefficients) -> Result<Target, Error> {
         let target = match self {
-            Prediction::Velocity => Target { x1: c.d_alpha, x0: c.d_sigma, eps: c.d_gamma },
+            Prediction::Velocity | Prediction::VelocityScore { .. } => {
+                Target { x1: c.d_alpha, x0: c.d_sigma, eps: c.d_gamma }
+            }
             Prediction::Data => Target { x1: 1.0, ..Target::default() },
             Prediction::Noise => Target { x0: 1.0, ..Target::default() },
             Prediction::Score if c.gamma > 0.0 => Target { eps: -1.0 / c.gamma, ..Target::default() },
@@ -82,23 +87,32 @@ impl Prediction {
     /// separate data from noise.
     pub fn determinant(self, c: &Coefficients) -> f64 {
         match self {
-            Prediction::Velocity => c.alpha * c.d_sigma - c.sigma * c.d_alpha,
+            Prediction::Velocity | Prediction::VelocityScore { .. } => c.alpha * c.d_sigma - c.sigma * c.d_alpha,
             Prediction::Data => -c.sigma,
             Prediction::Noise => c.alpha,
             Prediction::Score => -c.alpha / c.sigma,
         }
     }
 
-    /// The conversion from this prediction and x_t to the prediction `to`.
+    /// The conversion from this prediction, or its velocity, and x_t to the prediction `to`.
     ///
     /// # Errors
-    /// [`Error::ExtraNoise`] on a path with extra noise, [`Error::SingularPrediction`] where D = 0.
+    /// [`Error::ExtraNoise`] on a path with extra noise, [`Error::SingularPrediction`] where D = 0,
+    /// [`Error::Combination`] to a velocity and a score, which are two quantities.
     #[doc(alias = "velocity_to_epsilon")]
     #[doc(alias = "epsilon_to_velocity")]
     #[doc(alias = "target_to_velocity")]
     pub fn to(self, to: Prediction, c: &Coefficients) -> Result<Conversion, Error> {
-        if self == to {
+        if self == to || (self.is_velocity() && to == Prediction::Velocity) {
             return Ok(Conversion { x: 0.0, prediction: 1.0 });
+        }
+        if to.score_weight().is_some() {
+            let why = "one quantity does not determine two; train the velocity and the score themselves";
+            return Err(Error::Combination {
+                what: format!("{self} prediction"),
+                with: format!("{to} as its result"),
+                why,
+            });
         }
         if c.gamma != 0.0 || c.d_gamma != 0.0 {
             return Err(Error::ExtraNoise { from: self, to });
@@ -114,7 +128,7 @@ impl Prediction {
     /// This prediction in the basis (x1, x0).
     fn in_basis(self, c: &Coefficients) -> (f64, f64) {
         match self {
-            Prediction::Velocity => (c.d_alpha, c.d_sigma),
+            Prediction::Velocity | Prediction::VelocityScore { .. } => (c.d_alpha, c.d_sigma),
             Prediction::Data => (1.0, 0.0),
             Prediction::Noise => (0.0, 1.0),
             Prediction::Score => (0.0, -1.0 / c.sigma),

@@ -79,6 +79,39 @@ pub trait VelocityModel: Debug + Send {
         let _ = tape;
         self.forward_t(x, t, condition, true)
     }
+
+    /// Whether the network predicts a score beside the velocity: then
+    /// [`velocity_and_score`](Self::velocity_and_score) is defined.
+    fn has_score(&self) -> bool {
+        false
+    }
+
+    /// The velocity, as [`forward_t`](Self::forward_t) returns it, and the scaled score h =
+    /// sigma^2 / 2 s of a [Brownian bridge](crate::bridge), both shaped as x. `None` for a network
+    /// without a score, the default.
+    fn velocity_and_score(
+        &self,
+        x: &Tensor,
+        t: &Tensor,
+        condition: Option<&Tensor>,
+        train: bool,
+    ) -> Option<[Tensor; 2]> {
+        let _ = (x, t, condition, train);
+        None
+    }
+
+    /// [`velocity_and_score`](Self::velocity_and_score) in training mode, with the network's blocks
+    /// run through a tape. The default records no blocks and keeps all activations.
+    fn velocity_and_score_taped<'a>(
+        &'a self,
+        tape: &mut Tape<'a>,
+        x: &Tensor,
+        t: &Tensor,
+        condition: Option<&Tensor>,
+    ) -> Option<[Tensor; 2]> {
+        let _ = tape;
+        self.velocity_and_score(x, t, condition, true)
+    }
 }
 
 impl<M: VelocityModel + ?Sized> VelocityModel for Box<M> {
@@ -107,6 +140,30 @@ impl<M: VelocityModel + ?Sized> VelocityModel for Box<M> {
         train: bool,
     ) -> Option<Tensor> {
         (**self).mean_velocity(x, t, h, condition, train)
+    }
+
+    fn has_score(&self) -> bool {
+        (**self).has_score()
+    }
+
+    fn velocity_and_score(
+        &self,
+        x: &Tensor,
+        t: &Tensor,
+        condition: Option<&Tensor>,
+        train: bool,
+    ) -> Option<[Tensor; 2]> {
+        (**self).velocity_and_score(x, t, condition, train)
+    }
+
+    fn velocity_and_score_taped<'a>(
+        &'a self,
+        tape: &mut Tape<'a>,
+        x: &Tensor,
+        t: &Tensor,
+        condition: Option<&Tensor>,
+    ) -> Option<[Tensor; 2]> {
+        (**self).velocity_and_score_taped(tape, x, t, condition)
     }
 
     fn device(&self) -> Device {

@@ -59,7 +59,9 @@ pub(crate) fn run<'a, N: FusedNetwork + 'a>(
     let passed = each(rows, |r| network.forward(&x[r.start * dim..r.end * dim], &t[r]));
     let mut output = Vec::with_capacity(rows * dim);
     passed.iter().for_each(|(rows, _)| output.extend_from_slice(rows));
-    tape.custom_function(Tensor::from_slice(&output).view(shape.as_slice()), move |gradient| {
+    // The output can be wider than x: a velocity and a score.
+    let dim = output.len().checked_div(rows).unwrap_or(dim);
+    tape.custom_function(Tensor::from_slice(&output).view([rows as i64, dim as i64]), move |gradient| {
         let gradient = values(gradient);
         let part = |r: std::ops::Range<usize>| {
             network.backward(&passed[r.start / BLOCK].1, &t[r.clone()], &gradient[r.start * dim..r.end * dim])

@@ -169,6 +169,7 @@ impl Shapes<'_> {
             exact_gelu: false,
             time: TimeEmbedding::raw(),
             interval: false,
+            score: false,
             decoder_blocks: 0,
         });
         Ok((config, assumed))

@@ -147,6 +147,15 @@ impl NetworkConfig for UNetConfig {
         self.interval = interval;
     }
 
+    fn score(&self) -> bool {
+        self.score
+    }
+
+    fn set_score(&mut self, score: bool) -> bool {
+        self.score = score;
+        true
+    }
+
     fn validate(&self) -> Result<(), ModelError> {
         UNetConfig::validate(self)
     }

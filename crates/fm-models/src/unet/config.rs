@@ -4,7 +4,7 @@ use crate::embedding::TimeEmbedding;
 use crate::error::{ModelError, require};
 use crate::interval::IntervalEmbedding;
 use crate::layers::{Activation, GROUPS};
-use crate::network::is_off;
+use crate::network::{check_score, is_off};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -66,6 +66,9 @@ pub struct UNetConfig {
     /// Whether the network takes an interval ([`interval`](crate::interval)).
     #[serde(skip_serializing_if = "is_off")]
     pub interval: bool,
+    /// Whether the second half of the output is the scaled score ([`bridge`](fm_core::bridge)).
+    #[serde(skip_serializing_if = "is_off")]
+    pub score: bool,
 }
 
 impl Default for UNetConfig {
@@ -94,6 +97,7 @@ impl Default for UNetConfig {
             out_kernel: 3,
             channels_last: false,
             interval: false,
+            score: false,
         }
     }
 }
@@ -143,6 +147,7 @@ impl UNetConfig {
         let kernel = self.out_kernel == 1 || self.out_kernel == 3;
         check(kernel, format!("out_kernel {}", self.out_kernel), "choose 1 or 3")?;
         check((0.0..1.0).contains(&self.dropout), format!("dropout {}", self.dropout), "choose it in [0, 1)")?;
+        check_score("U-Net", self.score, self.interval || self.learn_sigma)?;
         self.time.validate("U-Net", self.interval)
     }
 
@@ -182,7 +187,7 @@ impl UNetConfig {
     }
 
     pub(crate) fn out_channels(&self) -> i64 {
-        self.image_channels * if self.learn_sigma { 2 } else { 1 }
+        self.image_channels * if self.learn_sigma || self.score { 2 } else { 1 }
     }
 
     /// Number of trainable values, computed in the same order as the network is built.

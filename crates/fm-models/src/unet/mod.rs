@@ -24,7 +24,7 @@ mod memory;
 
 use crate::interval::IntervalEmbedding;
 use crate::layers::{GroupNorm, channels_last, look_up};
-use crate::network::condition_kind;
+use crate::network::{condition_kind, velocity_of, with_score};
 use blocks::Block;
 pub use config::UNetConfig;
 use fm_core::tape::Tape;
@@ -98,7 +98,24 @@ impl UNet {
             h = tape.run(&[&emb, &h, &skip], stage(blocks));
         }
         let out = tape.run(&[&h], |h| self.out_conv.forward(&self.out_norm.silu(&h[0])));
-        out.narrow(1, 0, self.config.image_channels).to_kind(Kind::Float)
+        let wanted = if self.config.score { out } else { out.narrow(1, 0, self.config.image_channels) };
+        wanted.to_kind(Kind::Float)
+    }
+
+    fn score(&self) -> bool {
+        self.config.score
+    }
+
+    /// All outputs.
+    fn output<'a>(
+        &'a self,
+        tape: Option<&mut Tape<'a>>,
+        x: &Tensor,
+        t: &Tensor,
+        condition: Option<&Tensor>,
+        train: bool,
+    ) -> Tensor {
+        self.run(tape.unwrap_or(&mut Tape::off()), x, Context { t, h: None, condition }, train)
     }
 }
 
@@ -124,7 +141,7 @@ impl VelocityModel for UNet {
     }
 
     fn forward_t(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>, train: bool) -> Tensor {
-        self.run(&mut Tape::off(), x, Context { t, h: None, condition }, train)
+        velocity_of(self.output(None, x, t, condition, train), self.config.score)
     }
 
     fn takes_intervals(&self) -> bool {
@@ -144,6 +161,8 @@ impl VelocityModel for UNet {
     }
 
     fn forward_taped<'a>(&'a self, tape: &mut Tape<'a>, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
-        self.run(tape, x, Context { t, h: None, condition }, true)
+        velocity_of(self.output(Some(tape), x, t, condition, true), self.config.score)
     }
+
+    with_score!();
 }

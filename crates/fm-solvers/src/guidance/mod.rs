@@ -57,6 +57,8 @@
 //! [`Error::Value`]: fm_core::Error::Value
 //! [`Error::Combination`]: fm_core::Error::Combination
 
+#[cfg(feature = "tch")]
+mod either;
 mod guider;
 mod momentum;
 mod named;
@@ -65,10 +67,14 @@ mod network;
 mod options;
 mod pair;
 mod rules;
+#[cfg(feature = "tch")]
+mod scores;
 
+#[cfg(feature = "tch")]
+pub use either::Field;
 pub use guider::Guider;
 pub use named::GuidanceRule;
 #[cfg(feature = "tch")]
-pub use network::{Doubled, Field, Guidance, Guided, Unconditional};
+pub use network::{Doubled, Guidance, Guided, Unconditional};
 pub use options::{GuidanceOptions, Projection, ZeroStar};
 pub use pair::{FieldPair, Pair};

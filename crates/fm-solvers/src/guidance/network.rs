@@ -8,6 +8,7 @@
 
 use super::options::GuidanceOptions;
 use super::pair::FieldPair;
+use super::scores::{self, in_kind_of, scale_column};
 use crate::SolveError;
 use fm_core::Error;
 use fm_core::field::RowField;
@@ -33,6 +34,14 @@ impl RowField<Tensor> for Unconditional<'_> {
     fn mean_velocities(&self, x: &Tensor, t: &[f64], h: &[f64], _: &[usize]) -> Option<Tensor> {
         let u = self.0.mean_velocity(x, &times_like(x, t), &times_like(x, h), None, false)?;
         Some(in_kind_of(x, u))
+    }
+
+    fn has_score(&self) -> bool {
+        self.0.has_score()
+    }
+
+    fn velocities_and_scores(&self, x: &Tensor, t: &[f64], _: &[usize]) -> Option<[Tensor; 2]> {
+        scores::parts(self.0, x, &times_like(x, t), None)
     }
 }
 
@@ -254,6 +263,22 @@ impl RowField<Tensor> for Guided<'_> {
         Some(without.lerp_tensor(&with, &scale_column(x, &scales)))
     }
 
+    fn has_score(&self) -> bool {
+        self.model.has_score()
+    }
+
+    /// Guided as a velocity is, the score too; NaN for invalid settings.
+    ///
+    /// # Panics
+    /// As [`velocities`](Self::velocities).
+    fn velocities_and_scores(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Option<[Tensor; 2]> {
+        if self.check_settings().is_err() {
+            return Some([x.full_like(f64::NAN), x.full_like(f64::NAN)]);
+        }
+        let given = self.of_rows(rows);
+        scores::guided(self.model, x, t, [&given, &self.null(&given)], &self.scales(t))
+    }
+
     /// Before, within and after the interval.
     fn segment(&self, t: f64) -> usize {
         usize::from(t >= self.interval.0) + usize::from(t > self.interval.1)
@@ -323,65 +348,6 @@ impl From<Guidance> for GuidanceOptions {
     fn from(Guidance { scale, interval }: Guidance) -> Self {
         Self { scale, interval, ..Self::default() }
     }
-}
-
-/// A network as a field, with guidance if the rows have conditions.
-#[derive(Debug)]
-pub enum Field<'m> {
-    /// For rows with classes or condition vectors.
-    Conditional(Guided<'m>),
-    /// For rows without conditions.
-    Unconditional(Unconditional<'m>),
-}
-
-impl RowField<Tensor> for Field<'_> {
-    fn velocities(&self, x: &Tensor, t: &[f64], rows: &[usize]) -> Tensor {
-        match self {
-            Field::Conditional(field) => field.velocities(x, t, rows),
-            Field::Unconditional(field) => field.velocities(x, t, rows),
-        }
-    }
-
-    fn check(&self, x: &Tensor) -> Result<(), Error> {
-        match self {
-            Field::Conditional(field) => field.check(x),
-            Field::Unconditional(field) => field.check(x),
-        }
-    }
-
-    fn segment(&self, t: f64) -> usize {
-        match self {
-            Field::Conditional(field) => field.segment(t),
-            Field::Unconditional(field) => RowField::<Tensor>::segment(field, t),
-        }
-    }
-
-    fn is_flow_map(&self) -> bool {
-        match self {
-            Field::Conditional(field) => field.is_flow_map(),
-            Field::Unconditional(field) => RowField::<Tensor>::is_flow_map(field),
-        }
-    }
-
-    fn mean_velocities(&self, x: &Tensor, t: &[f64], h: &[f64], rows: &[usize]) -> Option<Tensor> {
-        match self {
-            Field::Conditional(field) => field.mean_velocities(x, t, h, rows),
-            Field::Unconditional(field) => field.mean_velocities(x, t, h, rows),
-        }
-    }
-}
-
-/// One scale per row, as a column that broadcasts over the rows' values.
-fn scale_column(x: &Tensor, scales: &[f64]) -> Tensor {
-    let ones = std::iter::repeat_n(1, x.dim().saturating_sub(1));
-    let scales = times_like(x, scales);
-    let shape: Vec<i64> = std::iter::once(scales.rows() as i64).chain(ones).collect();
-    scales.view(shape.as_slice())
-}
-
-/// Converts a velocity to the kind of the state: a network may compute in half precision.
-fn in_kind_of(x: &Tensor, v: Tensor) -> Tensor {
-    if x.kind() == Kind::Double { v.to_kind(Kind::Double) } else { v.to_kind(Kind::Float) }
 }
 
 #[cfg(test)]

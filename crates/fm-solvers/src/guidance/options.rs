@@ -154,7 +154,7 @@ impl GuidanceOptions {
         }
         let of_velocities = rules.iter().find(|(chosen, name)| *chosen && *name != "projected guidance");
         match of_velocities {
-            Some((_, what)) if prediction != Prediction::Velocity => {
+            Some((_, what)) if !prediction.is_velocity() => {
                 let why = "its formula is of velocities; convert both fields to velocities before (Converted)";
                 Err(Error::Combination { what: (*what).into(), with: format!("{prediction} prediction"), why })
             }

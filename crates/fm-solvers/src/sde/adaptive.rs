@@ -9,22 +9,22 @@
 //! as h^(3/2), because the noise does not depend on x. An accepted step goes to x_h, of strong
 //! order 1. Increments come from a [Brownian tree](super::brownian), which rejected steps do not
 //! change. The solve covers the span except for its last part, [`AdaptiveSde::last_step`], in which
-//! x is set to the expected data point: the score is singular where the noise ends. Cost: one
-//! evaluation to start, one per attempted step and one per accepted step.
+//! x is set to the expected data point: the score is singular where the noise ends. Of a field with
+//! a score, the last part is a step along the drift, without noise. Cost: one evaluation to start,
+//! one per attempted step and one per accepted step.
 //!
 //! Sources: Gaines and Lyons (1997); Lamba, "An adaptive timestepping algorithm for stochastic
 //! differential equations" (2003); Jolicoeur-Martineau et al., "Gotta go fast when generating data
 //! with score-based models" (2021).
 
-use super::diffusion::Diffusion;
-use super::{Noise, brownian, drift};
-use crate::controller::{AdaptiveOptions, PidController};
+use super::adaptive_options::AdaptiveSde;
+use super::drifted::{Drifted, deviation};
+use super::{ITSELF, Noise, brownian, drift};
+use crate::controller::AdaptiveOptions;
 use crate::pace::Pace;
 use crate::step::{fitting, velocities};
 use crate::step_state::{StepState, Trial};
-use crate::tableau::HEUN_EULER;
 use crate::{BatchSolution, SaveAt, SolveError, Stats, StopReason};
-use fm_core::choice::Choice;
 use fm_core::field::RowField;
 use fm_core::path::ProbPath;
 use fm_core::prediction::{Conversion, Prediction};
@@ -33,34 +33,8 @@ use fm_core::state::{OdeState, RowState};
 /// The power of the step size with which the error estimate grows.
 const ORDER: f64 = 1.5;
 
-/// The largest step, as a share of the span, and the largest growth: the error estimate of a large
-/// step may be small by chance.
-const MAX_STEP: f64 = 0.125;
-const MAX_FACTOR: f64 = 2.0;
-
-/// Options of adaptive stochastic steps.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AdaptiveSde {
-    /// The noise; not `churn`.
-    pub diffusion: Diffusion,
-    /// Whether each row has its own steps, or the batch shares them.
-    pub pace: Pace,
-    /// Tolerances, controller and limits. The default first step is 1/100 of the span; no step is
-    /// longer than 1/8 of it, or than twice the one before.
-    pub options: AdaptiveOptions,
-    /// The share of the span that the last step covers, which denoises.
-    pub last_step: f64,
-}
-
-impl AdaptiveSde {
-    /// Steps per row at a relative and absolute tolerance of 0.01, and a last step of 0.001.
-    pub fn new(diffusion: Diffusion) -> Self {
-        let options = AdaptiveOptions::with_tolerance(1e-2);
-        Self { diffusion, pace: Pace::PerSample, options, last_step: 1e-3 }
-    }
-}
-
-/// Integrates every row of `x` over `span`, from source to data. [`SaveAt::At`] saves, for each
+/// Integrates every row of `x` over `span`, from source to data or, if the field has a score, also
+/// back. [`SaveAt::At`] saves, for each
 /// row, the state after the step that reaches the time.
 ///
 /// ```
@@ -84,9 +58,10 @@ impl AdaptiveSde {
 /// ```
 ///
 /// # Errors
-/// [`SolveError::StochasticAdaptive`] for `churn`; [`SolveError::Backwards`] for a span that falls;
-/// invalid options; [`SolveError::NoRows`]; [`SolveError::Path`] for a path with extra noise and
-/// for times outside \[0, 1\]; a velocity or noise of another shape than x;
+/// [`SolveError::StochasticAdaptive`] for `churn`; [`SolveError::Backwards`] for a span that falls
+/// of a field without a score; invalid options; [`SolveError::NoRows`]; [`SolveError::Path`] for
+/// times outside \[0, 1\] and, of a field without a score, for a path with extra noise; a velocity,
+/// score or noise of another shape than x;
 /// [`SolveError::Stopped`] for a row that does not reach the end.
 pub fn solve_adaptive<S: OdeState + RowState>(
     field: &(impl RowField<S> + ?Sized),
@@ -114,54 +89,35 @@ pub fn solve_adaptive_partial<S: OdeState + RowState>(
     noise: &(impl Noise<S> + ?Sized),
     output: SaveAt<'_>,
 ) -> Result<BatchSolution<S>, SolveError> {
-    let options = how.check(span, x.dimension())?;
+    let scored = field.has_score();
+    let options = how.check(span, x.dimension(), scored)?;
     output.check(span)?;
     if x.shape().is_empty() {
         return Err(SolveError::NoRows);
     }
     path.check()?;
-    let (first, last) = (path.at(span.0)?, path.at(how.stop(span))?);
-    for c in [first, last] {
-        drift(&c, how.diffusion)?;
+    for t in [span.0, how.stop(span)] {
+        if scored {
+            deviation(path, how.diffusion, t).map(drop)?
+        } else {
+            drift(&path.at(t)?, how.diffusion).map(drop)?
+        }
     }
     field.check(&x)?;
+    if scored {
+        let drift = Drifted { field, path, diffusion: how.diffusion, direction: (span.1 - span.0).signum() };
+        return S::untracked(|| {
+            let mut walk = Walk::start(&drift, path, x, span, how, options, noise, output)?;
+            walk.of_drift = true;
+            while walk.step()? {}
+            Ok(walk.out)
+        });
+    }
     S::untracked(|| {
         let mut walk = Walk::start(field, path, x, span, how, options, noise, output)?;
         while walk.step()? {}
         Ok(walk.out)
     })
-}
-
-impl AdaptiveSde {
-    /// The time at which the last step starts.
-    fn stop(&self, (low, high): (f64, f64)) -> f64 {
-        high - self.last_step * (high - low)
-    }
-
-    /// The options in units of the time up to the last step, which runs from 0 to 1 here.
-    fn check(&self, span: (f64, f64), dimension: Option<usize>) -> Result<AdaptiveOptions, SolveError> {
-        self.diffusion.validate()?;
-        if matches!(self.diffusion, Diffusion::Churn { .. }) {
-            return Err(SolveError::StochasticAdaptive);
-        }
-        self.options.check(span, &HEUN_EULER, dimension)?;
-        if span.1 < span.0 {
-            return Err(SolveError::Backwards);
-        }
-        if span.1 > 1.0 {
-            return Err(fm_core::Error::TimeOutside { t: span.1 }.into());
-        }
-        if !(self.last_step > 0.0 && self.last_step < 1.0) {
-            let (what, remedy) = ("last_step", "give a share between 0 and 1");
-            return Err(SolveError::Control { what, value: self.last_step, remedy });
-        }
-        let length = self.stop(span) - span.0;
-        let o = &self.options;
-        let (min_step, max_step) = (o.min_step / length, (o.max_step / length).min(MAX_STEP));
-        let control = PidController { max_factor: o.control.max_factor.min(MAX_FACTOR), ..o.control };
-        let first_step = o.first_step.map(|h| h / length);
-        Ok(AdaptiveOptions { min_step: min_step.min(max_step), max_step, first_step, control, ..o.clone() })
-    }
 }
 
 /// An unfinished row.
@@ -185,6 +141,8 @@ struct Walk<'a, S, F: ?Sized, P, N: ?Sized> {
     noise: &'a N,
     output: SaveAt<'a>,
     span: (f64, f64),
+    /// Whether the field is the drift itself, instead of the velocity.
+    of_drift: bool,
     rows: Vec<Row>,
     x: S,
     v: S,
@@ -224,7 +182,7 @@ where
         let rows = (0..count).map(row).collect();
         let w = S::row_combination(&[(&vec![0.0; count], &x)]);
         let (v, x) = (copy(), copy());
-        let mut walk = Self { field, path, how, options, noise, output, span, rows, x, v, w, out };
+        let mut walk = Self { field, path, how, options, noise, output, span, of_drift: false, rows, x, v, w, out };
         walk.save(&(0..count).collect::<Vec<_>>(), &vec![span.0; count]);
         walk.refresh()?;
         Ok(walk)
@@ -246,7 +204,7 @@ where
         let ends: Vec<f64> = trials.iter().map(|trial| trial.t + trial.h).collect();
         let length = self.time(1.0) - self.time(0.0);
         let reached = fitting("the noise", &self.x, brownian::evaluate(self.noise, &ends, &places), self.span.0)?;
-        let root = length.sqrt();
+        let root = length.abs().sqrt();
         let dw = S::linear_combination(&[(root, &reached), (-root, &self.w)]);
         let h: Vec<f64> = trials.iter().map(|trial| length * trial.h).collect();
         let (now, ahead) = (self.drifts(trials.iter().map(|trial| trial.t))?, self.drifts(ends.iter().copied())?);
@@ -287,7 +245,13 @@ where
 
     /// Drift and g at these times.
     fn drifts(&self, u: impl Iterator<Item = f64>) -> Result<Vec<(Conversion, f64)>, SolveError> {
-        u.map(|u| Ok(drift(&self.path.at(self.time(u))?, self.how.diffusion)?)).collect()
+        let at = |t: f64| {
+            if self.of_drift {
+                return deviation(self.path, self.how.diffusion, t).map(|g| (ITSELF, g));
+            }
+            drift(&self.path.at(t)?, self.how.diffusion)
+        };
+        u.map(|u| Ok(at(self.time(u))?)).collect()
     }
 
     /// The error norms of the rows; the root of their mean square for all rows if they share their
@@ -339,7 +303,7 @@ where
         if leaving.is_empty() {
             return Ok(trials.into_iter().flatten().collect());
         }
-        let denoise = Prediction::Velocity.to(Prediction::Data, &self.path.at(self.time(1.0))?)?;
+        let denoise = self.denoise()?;
         let (at_end, early): (Vec<usize>, Vec<usize>) =
             leaving.into_iter().partition(|i| self.rows[*i].state.stats.reason == StopReason::ReachedEnd);
         let (x, v) = (self.x.select_rows(&at_end), self.v.select_rows(&at_end));
@@ -367,6 +331,16 @@ where
         Ok(trials.into_iter().flatten().collect())
     }
 
+    /// The last step as a combination of x and v, without noise: the expected data point, or a step
+    /// of Euler's method along the drift.
+    fn denoise(&self) -> Result<Conversion, SolveError> {
+        let stop = self.time(1.0);
+        if self.of_drift {
+            return Ok(Conversion { x: 1.0, prediction: self.span.1 - stop });
+        }
+        Ok(Prediction::Velocity.to(Prediction::Data, &self.path.at(stop)?)?)
+    }
+
     /// Counts and reasons in units of the span.
     fn in_time(&self, stats: Stats) -> Stats {
         let reason = match stats.reason {
@@ -375,11 +349,12 @@ where
             StopReason::NonFinite { t } => StopReason::NonFinite { t: self.time(t) },
             other => other,
         };
-        Stats { smallest_step: stats.smallest_step * (self.time(1.0) - self.time(0.0)), reason, ..stats }
+        Stats { smallest_step: stats.smallest_step * (self.time(1.0) - self.time(0.0)).abs(), reason, ..stats }
     }
 
     /// Saves the requested states of rows that have reached these times.
     fn save(&mut self, rows: &[usize], reached: &[f64]) {
+        let direction = if self.span.1 < self.span.0 { -1.0 } else { 1.0 };
         for (i, t) in rows.iter().zip(reached) {
             let row = &mut self.rows[*i];
             match self.output {
@@ -387,7 +362,7 @@ where
                 SaveAt::Steps if *t == self.span.0 => {}
                 SaveAt::Steps => self.out.trajectories[row.place].push((*t, self.x.select_rows(&[*i]))),
                 SaveAt::At(times) => {
-                    while times.get(row.due).is_some_and(|time| time <= t) {
+                    while times.get(row.due).is_some_and(|time| direction * (time - t) <= 0.0) {
                         self.out.states[row.due].put_rows(&[row.place], &self.x.select_rows(&[*i]));
                         row.due += 1;
                     }

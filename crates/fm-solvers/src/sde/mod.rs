@@ -4,23 +4,29 @@
 //!
 //! dx = (v(x, t) + g(t)^2 / 2 s(x, t)) dt + g(t) dW
 //!
-//! has the same density at every t. The score is computed from the velocity (or another prediction
-//! of the network) through the path, and requires a Gaussian source. The noise corrects errors of
-//! the velocity, at the cost of more steps.
+//! has the same density at every t. The score is that of the field, if it [has
+//! one](VelocityField::has_score), as a network on a [Brownian bridge](fm_core::bridge) does.
+//! Otherwise it is computed from the velocity (or another prediction of the network) through the
+//! path, and requires a Gaussian source. The noise corrects errors of the velocity, at the cost of
+//! more steps.
 //!
 //! | method | order (weak, in the step size) | evaluations of n steps |
 //! |---|---|---|
 //! | Euler-Maruyama | 1 | n |
-//! | stochastic Heun, noise of both ends averaged | 2 | 2 n - 1 |
+//! | stochastic Heun, noise of both ends averaged | 2 | 2 n - 1; of a field with a score 2 n |
 //!
 //! These methods take the steps of a grid; [`solve_adaptive`] takes adaptive steps. The last step
 //! sets x to the expected data point E\[x1 | x_t\] (denoising), because the score is singular where
-//! the noise ends.
+//! the noise ends. A field with a score has values at the last time too, so its last step is like
+//! the others.
 //!
 //! [`Diffusion::Churn`] adds noise between the steps of the ODE instead, as in algorithm 2 of
 //! Karras et al., with 2 n - 1 evaluations. Before a step, noise raises the level s = sigma / alpha
 //! to (1 + gamma) s, with gamma = min(s_churn / n, sqrt(2) - 1). The step is Heun's, and Euler's to
 //! s = 0.
+//!
+//! With a score the field can also be solved from the data to the source, where the times fall: dx
+//! = (v - g^2 / 2 s) dt + g dW has the same densities.
 //!
 //! Sources: Song et al., "Score-Based Generative Modeling through SDEs" (2021); Ma et al., "SiT"
 //! (2024), sections 2.4 and 3.4; Kloeden and Platen, "Numerical Solution of SDEs" (1992), ch. 15;
@@ -46,12 +52,15 @@
 //! ```
 
 mod adaptive;
+mod adaptive_options;
 pub mod brownian;
 mod churn;
 mod diffusion;
+mod drifted;
 mod noise;
 
-pub use adaptive::{AdaptiveSde, solve_adaptive, solve_adaptive_partial};
+pub use adaptive::{solve_adaptive, solve_adaptive_partial};
+pub use adaptive_options::AdaptiveSde;
 pub use diffusion::{Diffusion, Method};
 #[cfg(feature = "tch")]
 pub use noise::SeededNoise;
@@ -62,21 +71,24 @@ use crate::record::Record;
 use crate::step::{fitting, is_finite, velocity};
 use crate::{SaveAt, Solution, SolveError, Stats, StopReason};
 use churn::Churn;
+use drifted::{Drifted, deviation};
 use fm_core::choice::Choice;
 use fm_core::field::VelocityField;
 use fm_core::path::{Coefficients, ProbPath};
 use fm_core::prediction::{Conversion, Prediction};
 use fm_core::state::OdeState;
 
-/// Integrates `x` along an increasing `grid`. `noise(i)` returns the noise of step i, standard
-/// normal and shaped as the state.
+/// Integrates `x` along a `grid` that rises, or also falls if the field has a score. `noise(i)`
+/// returns the noise of step i, standard normal and shaped as the state.
 ///
 /// # Errors
-/// [`SolveError::Grid`] unless the grid has at least two finite, increasing times;
+/// [`SolveError::Grid`] unless the grid has at least two finite times in order;
+/// [`SolveError::Backwards`] for falling times of a field without a score;
 /// [`SolveError::NoInterpolant`] for output at given times; [`SolveError::Choice`] for an invalid
-/// scale; [`SolveError::Path`] for a path with extra noise, for times outside \[0, 1\], and if the
-/// path is singular at a time of the grid other than the last; [`SolveError::Shape`] for a velocity
-/// or noise of another shape than x; [`SolveError::Stopped`] at a state that is not finite.
+/// scale; [`SolveError::Path`] for times outside \[0, 1\] and, of a field without a score, for a
+/// path with extra noise and one that is singular at a time of the grid other than the last;
+/// [`SolveError::Shape`] for a velocity, score or noise of another shape than x;
+/// [`SolveError::Stopped`] at a state that is not finite.
 #[doc(alias = "sdeint")]
 pub fn solve<S: OdeState>(
     field: &(impl VelocityField<S> + ?Sized),
@@ -105,7 +117,9 @@ pub fn solve_partial<S: OdeState>(
     output: SaveAt<'_>,
 ) -> Result<Solution<S>, SolveError> {
     check_grid(grid)?;
-    if grid[1] < grid[0] {
+    let churns = matches!(diffusion, Diffusion::Churn { .. });
+    let scored = field.has_score() && !churns;
+    if grid[1] < grid[0] && !scored {
         return Err(SolveError::Backwards);
     }
     if matches!(output, SaveAt::At(_)) {
@@ -116,6 +130,11 @@ pub fn solve_partial<S: OdeState>(
     if let Diffusion::Churn { s_churn, s_min, s_max, s_noise } = diffusion {
         let plan = churn::Plan::new(path, grid, method, Churn { s_churn, s_min, s_max, s_noise })?;
         return twice(|careful| plan.pass(field, &x, &noise, output, careful));
+    }
+    if scored {
+        let plan = Plan::of_drift(path, grid, method, diffusion)?;
+        let drift = Drifted { field, path, diffusion, direction: (grid[1] - grid[0]).signum() };
+        return twice(|careful| plan.pass(&drift, &x, &noise, output, careful));
     }
     let plan = Plan::new(path, grid, method, diffusion)?;
     twice(|careful| plan.pass(field, &x, &noise, output, careful))
@@ -141,14 +160,18 @@ fn drift(c: &Coefficients, diffusion: Diffusion) -> Result<(Conversion, f64), fm
     Ok((Conversion { x: half * score.x, prediction: 1.0 + half * score.prediction }, variance.sqrt()))
 }
 
+/// The drift as a combination of x and a field that is the drift itself.
+const ITSELF: Conversion = Conversion { x: 0.0, prediction: 1.0 };
+
 /// The steps of a grid on a path.
 struct Plan<'a> {
     grid: &'a [f64],
     method: Method,
-    /// For each time except the last: the drift as a combination of x and v, and g.
+    /// For each time, except the last if that one denoises: the drift as a combination of x and v,
+    /// and g.
     drifts: Vec<(Conversion, f64)>,
-    /// E\[x1 | x_t\] at the second-to-last time.
-    denoise: Conversion,
+    /// E\[x1 | x_t\] at the second-to-last time, unless the last step is like the others.
+    denoise: Option<Conversion>,
 }
 
 impl<'a> Plan<'a> {
@@ -161,12 +184,24 @@ impl<'a> Plan<'a> {
         path.check()?;
         let (before, last) = (&grid[..grid.len() - 1], grid[grid.len() - 1]);
         let drifts = before.iter().map(|t| drift(&path.at(*t)?, diffusion)).collect::<Result<_, fm_core::Error>>()?;
-        let denoise = Prediction::Velocity.to(Prediction::Data, &path.at(before[before.len() - 1])?)?;
+        let denoise = Some(Prediction::Velocity.to(Prediction::Data, &path.at(before[before.len() - 1])?)?);
         // The path may be singular at the last time, but the time must be valid.
         if last > 1.0 {
             return Err(fm_core::Error::TimeOutside { t: last });
         }
         Ok(Self { grid, method, drifts, denoise })
+    }
+
+    /// The steps of a field that is the drift itself.
+    fn of_drift(
+        path: &impl ProbPath,
+        grid: &'a [f64],
+        method: Method,
+        diffusion: Diffusion,
+    ) -> Result<Self, fm_core::Error> {
+        path.check()?;
+        let drifts = grid.iter().map(|t| Ok((ITSELF, deviation(path, diffusion, *t)?)));
+        Ok(Self { grid, method, drifts: drifts.collect::<Result<_, fm_core::Error>>()?, denoise: None })
     }
 
     /// All steps; if `careful`, only those before the first state that is not finite.
@@ -185,8 +220,9 @@ impl<'a> Plan<'a> {
             let (t, h) = (pair[0], pair[1] - pair[0]);
             let v = velocity(field, &x, t)?;
             stats.evaluations += 1;
-            let next = if i + 1 == self.drifts.len() {
-                S::linear_combination(&[(self.denoise.x, &x), (self.denoise.prediction, &v)])
+            let last = i + 2 == self.grid.len();
+            let next = if let Some(Conversion { x: of_x, prediction }) = self.denoise.filter(|_| last) {
+                S::linear_combination(&[(of_x, &x), (prediction, &v)])
             } else {
                 stats.evaluations += usize::from(self.method == Method::Heun);
                 let dw = fitting("the noise", &x, noise(i as u64), t)?;
@@ -197,7 +233,7 @@ impl<'a> Plan<'a> {
                 break;
             }
             stats.accepted += 1;
-            stats.smallest_step = stats.smallest_step.min(h);
+            stats.smallest_step = stats.smallest_step.min(h.abs());
             record.push_step(pair[1], &next);
             x = next;
         }
@@ -215,7 +251,7 @@ impl<'a> Plan<'a> {
     ) -> Result<S, SolveError> {
         let (drift, g) = self.drifts[i];
         let h = self.grid[i + 1] - self.grid[i];
-        let (a, b, root) = (h * drift.x, h * drift.prediction, h.sqrt());
+        let (a, b, root) = (h * drift.x, h * drift.prediction, h.abs().sqrt());
         let euler = S::linear_combination(&[(1.0 + a, x), (b, v), (g * root, dw)]);
         if self.method == Method::EulerMaruyama {
             return Ok(euler);

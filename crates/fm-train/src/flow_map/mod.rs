@@ -116,7 +116,7 @@ impl<'m> FlowMapTask<'m> {
     /// The minimised loss of each row, and the loss without robustness; (rows).
     fn losses(&self, inputs: &Inputs, rows: &Range<usize>) -> Result<(Tensor, Tensor), TrainError> {
         let need = |name: &str| inputs.of(name, rows).ok_or_else(|| inputs.lacks(name));
-        let PathPoints { x, t, target: v, condition } = self.flow.points(inputs, rows)?;
+        let PathPoints { x, t, target: v, condition, .. } = self.flow.points(inputs, rows)?;
         let regression = Regression { model: self.flow.model, condition: condition.as_ref(), step: inputs.step };
         let times = Times { t, h: need(INTERVAL)?, split: need(SPLIT)? };
         let v = self.guided(&regression, &x, &times.t, v)?;
