@@ -107,7 +107,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     }
     let dim = material.shape.iter().product();
     ensure_batch_fits(config.batch_size, dim)?;
-    ensure_network_fits(config.model.parameters()?)?;
+    ensure_network_fits(config.model.parameters()?, config.learning.averages())?;
     if quality_every > 0 {
         ensure_samples_fit(config.learning.quality_samples, dim)?;
     }

@@ -8,9 +8,9 @@ use crate::args::ReflowArgs;
 use crate::config::Config;
 use crate::teacher_batches::open;
 use crate::train::start;
-use anyhow::ensure;
 use fm_app::objective_args::FlowConfig;
 use fm_app::settings::text_of;
+use fm_app::solvers::ensure_steps;
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
 use fm_core::time::{TimeKind, Times};
@@ -18,7 +18,7 @@ use fm_ot::CouplingKind;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
-    ensure!(args.teacher_steps > 0, "--teacher-steps is 0; give at least one");
+    ensure_steps("--teacher-steps", args.teacher_steps)?;
     match args.rounds {
         None => one(args),
         Some(count) => rounds::run(args, count, one),
