@@ -175,8 +175,8 @@ impl Job {
         Ok(run)
     }
 
-    /// Fails for a directory with checkpoints. Damaged ones count too: what is left of a run is never
-    /// overwritten.
+    /// Fails for a directory with checkpoints. Damaged ones count too: what is left of a run is
+    /// never overwritten.
     fn ensure_new(&self) -> anyhow::Result<()> {
         let out = self.out.display();
         match latest_checkpoint(&self.out) {

@@ -70,8 +70,8 @@ fn is_kept_by_a_run(path: &Path) -> bool {
 
 /// Writes a file whose path a user gave. A link is followed; a pipe, a device or a socket is opened
 /// and written, never replaced; a plain file is written as by [`write()`]. What is inside a run's
-/// directory is the run's: a link or a pipe there is replaced. Nothing is written into a checkpoint,
-/// or over what a run needs.
+/// directory is the run's: a link or a pipe there is replaced. Nothing is written into a
+/// checkpoint, or over what a run needs.
 ///
 /// # Errors
 /// [`TrainError::Taken`], and [`TrainError::Io`]; nothing is left behind.

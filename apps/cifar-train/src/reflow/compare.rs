@@ -123,7 +123,6 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
         plan.num_samples > 1 && plan.trajectories > 1,
         "--num-samples or --trajectories is below 2; both must be at least 2"
     );
-    ensure!(!plan.nfe.is_empty(), "--nfe has no number of steps; give numbers from 1");
     for steps in &plan.nfe {
         ensure_steps("--nfe", *steps)?;
     }

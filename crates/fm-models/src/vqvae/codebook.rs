@@ -54,7 +54,8 @@ impl CodebookConfig {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Fewer than 2 or more than 2^20 codes, codes of no or of more than 4096 values, a decay outside [0, 1), a negative threshold.
+    /// Fewer than 2 or more than 2^20 codes, codes of no or of more than 4096 values, a decay
+    /// outside [0, 1), a negative threshold.
     pub fn validate(&self) -> Result<(), ModelError> {
         let check = |good, problem, remedy| require(good, "codebook", problem, remedy);
         let sizes = (2..=1 << 20).contains(&self.codes) && (1..=1 << 12).contains(&self.dim);

@@ -73,7 +73,8 @@ pub(crate) fn forget_after(run: &Path, step: u64) -> Result<(), TrainError> {
 ///
 /// # Errors
 /// [`TrainError::Average`]: a width outside its domain, or a run that tracks no widths;
-/// [`TrainError::Snapshot`]: a damaged snapshot; [`TrainError::Checkpoint`]: one of another network.
+/// [`TrainError::Snapshot`]: a damaged snapshot; [`TrainError::Checkpoint`]: one of another
+/// network.
 pub fn average_of(path: &Path, sigma_rel: f64) -> Result<Average, TrainError> {
     let meta = read_meta(path)?;
     if meta.ema.sigma_rel.is_empty() {
