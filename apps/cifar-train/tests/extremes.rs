@@ -41,8 +41,8 @@ fn counts_beyond_memory_are_refused_before_anything_is_computed() {
 /// The only `.npz` file below a folder.
 fn archive(folder: &Path) -> PathBuf {
     let inside = |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
-    let all = inside(folder).into_iter().flat_map(|store| inside(&store));
-    all.filter(|path| path.extension().is_some_and(|end| end == "npz")).next().unwrap()
+    let mut all = inside(folder).into_iter().flat_map(|store| inside(&store));
+    all.find(|path| path.extension().is_some_and(|end| end == "npz")).unwrap()
 }
 
 #[test]
