@@ -67,3 +67,12 @@ fn the_cpu_half_is_loaded_first() {
     ));
     assert!(found.contains("counts 1 CUDA device(s)"), "{found}");
 }
+
+#[test]
+fn a_report_that_cannot_be_written_is_an_error() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let output = command.arg("doctor").stdout(full).stderr(std::process::Stdio::piped()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && told.contains("free space or redirect it"), "{told}");
+}

@@ -108,7 +108,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     config.model = config.model.with_score(config.flow.objective.prediction.score_weight().is_some())?;
     let dim = material.shape.iter().product();
     ensure_batch_fits(config.batch_size, dim)?;
-    ensure_network_fits(config.model.parameters()?)?;
+    ensure_network_fits(config.model.parameters()?, config.learning.averages())?;
     if quality_every > 0 {
         ensure_samples_fit(config.learning.quality_samples, dim)?;
     }

@@ -2,6 +2,7 @@
 
 use crate::args::SolveOf;
 use anyhow::ensure;
+use fm_cli::memory::ensure_fits;
 use fm_core::exact::{ExactField, Mixture};
 use fm_core::objective::Objective;
 use fm_core::rng::{Key, Stream, normal_rows};
@@ -25,7 +26,11 @@ pub(crate) fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
     let mixture = Mixture::isotropic(&vec![1.0 / count as f64; count], means.view(), &vec![variance; count])?;
     let start = match &args.start {
         Some(path) => csv(path, &CsvOptions::default())?.values,
-        None => noise(args.seed, 0, args.num_samples, means.ncols()),
+        None => {
+            // The states of the solver, and their text.
+            ensure_fits("the points", &[args.num_samples, means.ncols(), 8], size_of::<f64>(), "--num-samples")?;
+            noise(args.seed, 0, args.num_samples, means.ncols())
+        }
     };
     ensure!(
         start.ncols() == means.ncols() && start.nrows() > 0,

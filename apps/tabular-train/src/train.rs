@@ -93,7 +93,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         ensure_samples_fit(config.learning.quality_samples, dim)?;
     }
     let network = config.model(columns)?;
-    ensure_network_fits(network.parameters()?)?;
+    ensure_network_fits(network.parameters()?, config.learning.averages())?;
     let on = device_for(&config.device, network.parameters()?).to_owned();
     let device = fm_run::device::select(&on)?;
     group.use_device(device)?;

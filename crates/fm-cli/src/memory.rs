@@ -64,14 +64,16 @@ pub fn ensure_step_fits(rows: usize, activations: i64) -> anyhow::Result<()> {
     ensure_fits("a training step", &[rows, stored], size_of::<f32>(), "--batch-size, or a --micro-batch-size")
 }
 
-/// As [`ensure_fits`], for a network that is trained: weights, gradient, two moments, an average
-/// and a copy, in f32.
+/// As [`ensure_fits`], for a network that is trained: weights, gradient, two moments, a copy and
+/// the averages, in f32.
 ///
 /// # Errors
 /// As [`ensure_fits`].
-pub fn ensure_network_fits(parameters: i64) -> anyhow::Result<()> {
+pub fn ensure_network_fits(parameters: i64, averages: usize) -> anyhow::Result<()> {
     let parameters = usize::try_from(parameters).unwrap_or(usize::MAX);
-    ensure_fits("the network and its training", &[parameters], 6 * size_of::<f32>(), "network")
+    let less = if averages > 1 { "network, or fewer averages (--ema-decay, --ema-sigma)" } else { "network" };
+    let vectors = averages.saturating_add(5);
+    ensure_fits("the network and its training", &[parameters, vectors], size_of::<f32>(), less)
 }
 
 /// Memory that this process can still allocate: the least of what the machine has free and what the
@@ -120,6 +122,7 @@ mod tests {
             assert!(error.contains("GiB are free; give a smaller --rows"), "{error}");
         }
         assert!(ensure_batch_fits(1 << 14, 3072).is_ok() && ensure_batch_fits(1 << 40, 1).is_err());
+        assert!(ensure_network_fits(1 << 20, 1).is_ok() && ensure_network_fits(1 << 20, 1 << 30).is_err());
         assert!(ensure_step_fits(64, 1 << 16).is_ok() && ensure_step_fits(64, i64::MAX).is_err());
     }
 }

@@ -10,6 +10,7 @@ use crate::request::{Extractors, MetricSpec};
 use anyhow::ensure;
 use fm_metrics::moments::Gaussian;
 use fm_metrics::statistics;
+use fm_terminal::eprintln;
 use ndarray::{Array2, ArrayView2};
 use std::path::Path;
 
@@ -130,5 +131,13 @@ fn kept_name(key: &str, count: usize) -> String {
 
 fn kept(images: &Images, key: &str, count: usize, cache: &Path) -> anyhow::Result<Option<Gaussian>> {
     let path = Store::open(cache, &images.describe())?.path(&kept_name(key, count));
-    Ok(if path.exists() { Some(statistics::read(&path)?) } else { None })
+    if !path.exists() {
+        return Ok(None);
+    }
+    // A zip archive has checksums.
+    let read = statistics::read(&path).ok();
+    if read.is_none() {
+        eprintln!("warning: {} is damaged; it is computed again", path.display());
+    }
+    Ok(read)
 }

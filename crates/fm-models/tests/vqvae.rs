@@ -140,7 +140,7 @@ fn impossible_sizes_name_the_remedy() {
         (VqVaeConfig { channels: 20, ..default() }, "multiple of 32"),
         (VqVaeConfig { image_size: [32, 9], ..default() }, "use fewer stages"),
         (VqVaeConfig { channel_mult: vec![], ..default() }, "between 1 and 8 stages"),
-        (VqVaeConfig { codebook: CodebookConfig { codes: 1, ..book() }, ..default() }, "at least 2 codes"),
+        (VqVaeConfig { codebook: CodebookConfig { codes: 1, ..book() }, ..default() }, "give 2 to 2^20 codes"),
         (VqVaeConfig { codebook: CodebookConfig { decay: 1.0, ..book() }, ..default() }, "decay in [0, 1)"),
     ] {
         let store = nn::VarStore::new(Device::Cpu);

@@ -27,7 +27,7 @@ pub struct LikelihoodArgs {
     /// one backward pass per dimension.
     #[arg(long, value_name = "N", default_value_t = 0)]
     probes: usize,
-    #[arg(long, default_value_t, help = help::<Probe>("Distribution of the probes"))]
+    #[arg(long, default_value_t, requires = "probes", help = help::<Probe>("Distribution of the probes"))]
     probe: Probe,
     /// Random seed of the probes and, for images, of the dequantisation noise.
     #[arg(long, default_value_t = 0)]

@@ -277,6 +277,11 @@ impl LearningConfig {
         Ok(TrainState::new(params, optimizer, &self.ema(), loss_aware_bins))
     }
 
+    /// Number of averages of the weights.
+    pub fn averages(&self) -> usize {
+        self.ema_decay.len() + self.ema_sigma.len()
+    }
+
     /// The averages of the weights.
     fn ema(&self) -> EmaConfig {
         EmaConfig { decays: self.ema_decay.clone(), warmup: self.ema_warmup, sigma_rel: self.ema_sigma.clone() }

@@ -54,6 +54,18 @@ pub struct SolveArgs {
     sde_method: Option<Method>,
 }
 
+/// The most steps of a solve.
+const MOST_STEPS: usize = 1_000_000;
+
+/// Fails for a number of steps that no solve takes.
+///
+/// # Errors
+/// The flag and its valid values.
+pub fn ensure_steps(flag: &str, steps: usize) -> anyhow::Result<()> {
+    ensure!((1..=MOST_STEPS).contains(&steps), "{flag} is {steps}; choose 1 to {MOST_STEPS}");
+    Ok(())
+}
+
 /// The solver for comparisons of models in few steps: Euler's method for a flow, jumps for a flow
 /// map.
 pub fn of_few_steps(model: &dyn VelocityModel) -> SolverName {
@@ -142,9 +154,8 @@ impl SolveArgs {
             ensure!(grids::rises(&times), "--times must rise from 0 to 1, both included; got {times:?}");
             return Ok(sampler(Steps::Listed(times)));
         }
-        let most = 1_000_000;
         let steps = self.num_steps.unwrap_or(if solver == SolverName::FlowMap { 1 } else { 50 });
-        ensure!((1..=most).contains(&steps), "--num-steps is {steps}; choose 1 to {most}");
+        ensure_steps("--num-steps", steps)?;
         if adaptive {
             let method = if self.sde.is_some() { "--sde with tolerances".to_owned() } else { solver.to_string() };
             ensure!(self.grid.is_none(), "{method} chooses its own steps; give --num-steps with --grid");

@@ -160,12 +160,7 @@ impl Job {
             run.begin()?;
             run
         } else {
-            ensure!(
-                // Damaged checkpoints count too: never overwrite the rest of a run.
-                !holds_checkpoints(&self.out),
-                "{} already holds a run; pass --resume to continue it, or another --out",
-                self.out.display()
-            );
+            self.ensure_new()?;
             // A launcher starts a run again that has no checkpoint yet, but perhaps a best one.
             if restarted { RunDir::open(&self.out)? } else { RunDir::create(&self.out)? }
         };
@@ -178,6 +173,19 @@ impl Job {
         fm_train::files::write(&run.join("config.toml"), self.config_toml.as_bytes())?;
         self.files.iter().try_for_each(|(name, bytes)| fm_train::files::write(&run.join(name), bytes))?;
         Ok(run)
+    }
+
+    /// Fails for a directory with checkpoints. Damaged ones count too: what is left of a run is
+    /// never overwritten.
+    fn ensure_new(&self) -> anyhow::Result<()> {
+        let out = self.out.display();
+        match latest_checkpoint(&self.out) {
+            Ok(_) => bail!("{out} already holds a run; pass --resume to continue it, or another --out"),
+            Err(_) if holds_checkpoints(&self.out) => {
+                bail!("{out} holds a run without a usable checkpoint, which cannot be resumed; pass another --out")
+            }
+            Err(_) => Ok(()),
+        }
     }
 
     /// Cuts the log back to the step of the checkpoint, and warns of what is wrong with it. The log

@@ -273,7 +273,7 @@ impl Callback for KeepBest {
         record: Option<&LogRecord>,
     ) -> Result<ControlFlow<()>, TrainError> {
         if record.is_some_and(|r| self.adopt(r)) {
-            let newest = checkpoint::save(&self.directory, state, &self.info)?;
+            let newest = checkpoint::save_over(&self.directory, state, &self.info)?;
             // The best are not always the newest: a run resumed after a crash finds later
             // checkpoints in the directory.
             let steps: Vec<u64> = self.best.iter().map(|(_, step)| *step).collect();

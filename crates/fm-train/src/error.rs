@@ -41,6 +41,12 @@ pub enum TrainError {
         /// What it is.
         kind: &'static str,
     },
+    /// An output that would replace a file of a checkpoint or a run.
+    #[error("cannot write {}: it would replace a file that a run needs; choose another path", shown(path))]
+    Taken {
+        /// The path of the output.
+        path: PathBuf,
+    },
     /// A warning: a directory was kept, because what it holds cannot be shown to be ours.
     #[error("{} was not removed: {problem}; move what you need, then remove it", shown(path))]
     Kept {
@@ -65,6 +71,18 @@ pub enum TrainError {
     )]
     Checkpoint {
         /// The checkpoint's directory.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A snapshot of averages that fails its checks.
+    #[error(
+        "{} is a damaged snapshot of averages: {}; remove it, and the others are used",
+        shown(path),
+        fm_core::message::brief(problem, LONGEST_PROBLEM)
+    )]
+    Snapshot {
+        /// The snapshot's directory.
         path: PathBuf,
         /// What is wrong.
         problem: String,

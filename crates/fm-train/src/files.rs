@@ -41,13 +41,44 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 /// The file that shows that a directory is a run's.
 pub(crate) const RUN: &str = ".flow-matching-run";
 
+/// Files of a run, or of pairs, that only training writes.
+const KEPT: [&str; 8] = [
+    "config.json",
+    "config.toml",
+    "metrics.jsonl",
+    "model.safetensors",
+    "moments.jsonl",
+    "pairs.json",
+    "run.lock",
+    "timing.jsonl",
+];
+
+/// Whether a file with this path, links followed, would be in a checkpoint, or replace what a run
+/// needs.
+fn is_kept_by_a_run(path: &Path) -> bool {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A link may be to a file that is not there yet.
+    let path =
+        fs::read_link(path).map_or_else(|_| parent.join(path.file_name().unwrap_or_default()), |to| parent.join(to));
+    let absent = || Some(fs::canonicalize(path.parent()?).ok()?.join(path.file_name()?));
+    let Some(target) = fs::canonicalize(&path).ok().or_else(absent) else { return false };
+    let (directory, name) = (target.parent().unwrap_or(Path::new("/")), target.file_name().unwrap_or_default());
+    let holds = |name: &str| directory.join(name).is_file();
+    let step = directory.file_name().is_some_and(|name| name.as_bytes().starts_with(b"step-"));
+    step && holds("meta.json") || (holds(RUN) || holds("pairs.json")) && KEPT.iter().any(|kept| name == *kept)
+}
+
 /// Writes a file whose path a user gave. A link is followed; a pipe, a device or a socket is opened
 /// and written, never replaced; a plain file is written as by [`write()`]. What is inside a run's
-/// directory is the run's: a link or a pipe there is replaced.
+/// directory is the run's: a link or a pipe there is replaced. Nothing is written into a
+/// checkpoint, or over what a run needs.
 ///
 /// # Errors
-/// [`TrainError::Io`]; nothing is left behind.
+/// [`TrainError::Taken`], and [`TrainError::Io`]; nothing is left behind.
 pub fn output(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    if is_kept_by_a_run(path) {
+        return Err(TrainError::Taken { path: path.into() });
+    }
     if path.ancestors().skip(1).take(2).any(|directory| directory.join(RUN).is_file()) {
         return write(path, bytes);
     }

@@ -186,7 +186,7 @@ fn runs_without_widths_and_damaged_snapshots_are_refused() {
     };
     refused(0.5, "give 0.001 to 0.28");
     std::fs::write(directory.path().join("averages/step-50/ema-sigma-0.1.safetensors"), "cut").unwrap();
-    refused(0.08, "step-50 is not a usable checkpoint");
+    refused(0.08, "step-50 is a damaged snapshot of averages: ");
     std::fs::remove_dir_all(directory.path().join("averages")).unwrap();
     // The checkpoint has its own averages.
     assert_eq!(average_of(&path, 0.08).unwrap().snapshots, 2);

@@ -11,7 +11,11 @@ use std::process::{Command, ExitCode, Output};
 
 /// The exit code of a command: 2 after an error, which is printed as one line.
 pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
-    result.map_or_else(
+    let complete = || match fm_terminal::print::lost() {
+        Some(error) => Err(anyhow::anyhow!("cannot write standard output: {error}; free space or redirect it")),
+        None => Ok(()),
+    };
+    result.and_then(|()| complete()).map_or_else(
         |error| {
             eprintln!("error: {}", one_line(&error));
             ExitCode::from(2)

@@ -102,6 +102,7 @@ pub(crate) struct EvaluateArgs {
         value_name = "SOLVER,...",
         value_delimiter = ',',
         default_value = "euler,midpoint,rk4",
+        requires = "sweep",
         help_heading = "Sweep",
         hide = true
     )]

@@ -197,7 +197,7 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "HxW", help_heading = "Sampling")]
     pub(crate) size: Option<ImageSize>,
     /// Images per class in the class grid.
-    #[arg(long, default_value_t = 10, value_name = "M", help_heading = "Sampling")]
+    #[arg(long, default_value_t = 10, value_name = "M", requires = "class_grid", help_heading = "Sampling")]
     pub(crate) samples_per_class: usize,
     /// Write the images as a grid: .png, .jpg, .bmp, .webp, .tiff or .gif.
     #[arg(long, value_name = "FILE", value_parser = outputs::picture(), help_heading = "Output")]
@@ -212,7 +212,14 @@ pub(crate) struct SampleArgs {
     #[arg(long, value_name = "FILE.npy", value_parser = outputs::array(), help_heading = "Output")]
     pub(crate) trajectory: Option<PathBuf>,
     /// Number of times of the trajectory, from 0 to 1.
-    #[arg(long, value_name = "T", default_value_t = 100, help_heading = "Output", hide = true)]
+    #[arg(
+        long,
+        value_name = "T",
+        default_value_t = 100,
+        requires = "trajectory",
+        help_heading = "Output",
+        hide = true
+    )]
     pub(crate) trajectory_times: usize,
 }
 

@@ -7,6 +7,7 @@ use crate::generate::{Request, generate};
 use crate::model::{Loaded, check_shape, open};
 use crate::sample::image_scale;
 use anyhow::{Context, ensure};
+use fm_cli::memory::ensure_fits;
 use fm_core::field::{Converted, RowField};
 use fm_core::tensor::upload;
 use fm_data::ImageSet;
@@ -14,7 +15,7 @@ use fm_metrics::energy::energy_distance;
 use fm_metrics::nearest::class_agreement;
 use fm_pictures::{Grid, save_picture};
 use fm_run::process_group::Group;
-use fm_run::solvers::of_few_steps;
+use fm_run::solvers::{ensure_steps, of_few_steps};
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
 use fm_solvers::{Grid as Times, straightness::straightness, tableau};
@@ -122,10 +123,13 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
         plan.num_samples > 1 && plan.trajectories > 1,
         "--num-samples or --trajectories is below 2; both must be at least 2"
     );
-    ensure!(
-        !plan.nfe.contains(&0) && !plan.nfe.is_empty(),
-        "--nfe has no number of steps, or a 0; give numbers from 1"
-    );
+    for steps in &plan.nfe {
+        ensure_steps("--nfe", *steps)?;
+    }
+    let dim = loaded.data.shape.iter().product::<i64>() as usize;
+    let (floats, trajectories) = (4 * size_of::<f32>(), [plan.trajectories, size_of::<f64>()]);
+    ensure_fits("the samples", &[plan.num_samples, dim], floats, "--num-samples")?;
+    ensure_fits("the trajectories", &trajectories, 4, "--trajectories")?;
     let config = &loaded.config;
     let real = data::open(&config.data, config.image_size)
         .with_context(|| format!("samples are compared with the data of {name}, {}", config.data))?;

@@ -27,12 +27,8 @@ fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
     let mut loaded = load(&args.from)?;
     loaded.open_weak(&args.solver.guidance, &args.from.which, None)?;
     let dim = loaded.data.shape.iter().product::<i64>() as usize;
-    ensure_fits(
-        "the pairs of a file",
-        &[args.shard_size.min(args.num_pairs), dim],
-        4 * size_of::<f32>(),
-        "--shard-size",
-    )?;
+    let largest = args.shard_size.min(args.num_pairs);
+    ensure_fits("the pairs of a file", &[largest, dim], 4 * size_of::<f32>(), "--shard-size")?;
     let classes = in_turn(loaded.data.classes.len(), args.num_pairs)?;
     let request = with_classes(&args.solver, &loaded, args.num_pairs, classes)?;
     request.guide.refuse_idle(&args.solver.guidance)?;
@@ -53,10 +49,10 @@ fn pairs(group: &Group, args: &PairsArgs) -> anyhow::Result<ExitCode> {
     let bar = if group.is_first() { ProgressBar::new(pairs as u64) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("{bar:28} pair {pos}/{len}  {per_sec}  ETA {eta}")?);
     let started = Instant::now();
-    let (dim, own) = (request.shape.iter().product::<i64>() as usize, group.shard());
+    let own = group.shard();
     for turn in missing.chunks(own.count) {
         let mine = turn.get(own.rank).map(|(_, rows)| make(&loaded, &request, rows.clone(), &bar)).transpose()?;
-        let all = group.gather(mine.unwrap_or_default(), 2 * args.shard_size * dim)?;
+        let all = group.gather(mine.unwrap_or_default(), 2 * largest * dim)?;
         let Some(writer) = &mut writer else { continue };
         for (rank, ((shard, rows), made)) in turn.iter().zip(all).enumerate() {
             let (x0, x1) = made.values.split_at(rows.len() * dim);

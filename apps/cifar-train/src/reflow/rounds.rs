@@ -9,7 +9,7 @@ use fm_cli::options;
 use fm_cli::settings::{self, text_of};
 use fm_run::guidance::GuidanceArgs;
 use fm_run::rounds::{Round, Rounds};
-use fm_run::solvers::SolveArgs;
+use fm_run::solvers::{SolveArgs, ensure_steps};
 use fm_solvers::sampler::SolverName;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
     fm_run::process_group::Group::refuse("reflow in rounds")?;
     let teacher = args.teacher.as_deref().context("reflow needs a model that makes the pairs; give --teacher RUN")?;
     let out = args.train.out.as_deref().context("reflow needs a directory for its rounds; give --out DIR")?;
-    ensure!(args.teacher_steps > 0, "--teacher-steps is 0; give at least one");
+    ensure_steps("--teacher-steps", args.teacher_steps)?;
     ensure!(!args.train.resume, "rounds continue by repeating their command; drop --resume");
     ensure!(args.train.options.pairs.is_none(), "each round makes its own pairs; drop --pairs");
     let rounds = Rounds { teacher, count: args.rounds, out, settings: settings(args)? };

@@ -9,6 +9,7 @@ use crate::data;
 use anyhow::{Context, ensure};
 pub(crate) use config::Config;
 use fm_cli::every::total_steps;
+use fm_cli::memory::ensure_batch_fits;
 use fm_core::data::{DataError, Order};
 use fm_core::rng::{Key, Stream};
 use fm_core::tape::Tape;
@@ -111,6 +112,7 @@ pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     }
     let [channels, height, width] = set.shape.map(|n| n as i64);
     (config.model.image_channels, config.model.image_size) = (channels, [height, width]);
+    ensure_batch_fits(config.batch_size, set.dim())?;
     let device = fm_run::device::select(&config.device)?;
     tch::manual_seed(Key::new(config.seed, 0, Stream::Init).torch_seed());
     let store = nn::VarStore::new(device);

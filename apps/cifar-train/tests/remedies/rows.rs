@@ -371,11 +371,7 @@ pub(crate) const EVALUATION: &[Row] = &[
         "--num-samples or --trajectories is below 2; both must be at least 2",
         "COMPARE",
     ),
-    (
-        "reflow compare {d}/run --num-samples 8 --trajectories 8 --nfe 0",
-        "--nfe has no number of steps, or a 0; give numbers from 1",
-        "COMPARE",
-    ),
+    ("reflow compare {d}/run --num-samples 8 --trajectories 8 --nfe 0", "--nfe is 0; choose 1 to 1000000", "COMPARE"),
     (
         "PAIRS --num-pairs 0 --out {d}/p0",
         "--num-pairs or --shard-size is 0; both must be at least 1",

@@ -283,7 +283,7 @@ pub(crate) struct LikelihoodOf {
     #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
     pub(crate) picture: Option<PathBuf>,
     /// Number of grid cells per side of the plot.
-    #[arg(long, default_value_t = 120, value_name = "N", help_heading = "Output")]
+    #[arg(long, default_value_t = 120, value_name = "N", requires = "picture", help_heading = "Output")]
     pub(crate) resolution: usize,
     /// Write the log-densities of the rows, one per line.
     #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]

@@ -16,10 +16,11 @@ use fm_core::prediction::Prediction;
 use fm_core::time::{TimeKind, Times};
 use fm_ot::CouplingKind;
 use fm_run::objective_args::FlowConfig;
+use fm_run::solvers::ensure_steps;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &ReflowArgs) -> anyhow::Result<ExitCode> {
-    ensure!(args.teacher_steps > 0, "--teacher-steps is 0; give at least one");
+    ensure_steps("--teacher-steps", args.teacher_steps)?;
     match args.rounds {
         None => one(args),
         Some(count) => rounds::run(args, count, one),

@@ -193,7 +193,7 @@ pub(crate) const TRAINING: &[Row] = &[
     ),
     (
         "reflow --teacher {d}/run --steps 1 --batch-size 8 --teacher-steps 0 --out {d}/student",
-        "--teacher-steps is 0; give at least one",
+        "--teacher-steps is 0; choose 1 to 1000000",
         "reflow --teacher {d}/run --steps 1 --batch-size 8 --save-every 0 --sample-every 0 --teacher-steps 1 --out {d}/student",
     ),
     (

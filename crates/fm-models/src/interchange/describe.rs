@@ -64,6 +64,9 @@ pub(super) fn check(weights: &Weights, about: &About, config: &ModelConfig) -> R
             return wrong(format!("its data.shape is {described}, and the network takes {shape:?}"));
         }
     }
+    if about.time_direction.starts_with("data at t = 0") {
+        return wrong("its time runs from the data at t = 0, and here data are at t = 1".into());
+    }
     let classes = about.data.get("classes").and_then(|names| names.as_array()).map_or(0, Vec::len) as i64;
     if classes > 0 && config.classes() > 0 && classes != config.classes() {
         return wrong(format!("it names {classes} classes, and the network has {}", config.classes()));

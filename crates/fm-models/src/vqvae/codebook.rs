@@ -54,12 +54,13 @@ impl CodebookConfig {
     /// Checks the settings.
     ///
     /// # Errors
-    /// Fewer than 2 codes, codes without values, a decay outside [0, 1), a negative threshold.
+    /// Fewer than 2 or more than 2^20 codes, codes of no or of more than 4096 values, a decay
+    /// outside [0, 1), a negative threshold.
     pub fn validate(&self) -> Result<(), ModelError> {
         let check = |good, problem, remedy| require(good, "codebook", problem, remedy);
         let sizes = (2..=1 << 20).contains(&self.codes) && (1..=1 << 12).contains(&self.dim);
         let given = format!("{} codes of {} values", self.codes, self.dim);
-        check(sizes, given, "give at least 2 codes of at least 1 value")?;
+        check(sizes, given, "give 2 to 2^20 codes of 1 to 4096 values")?;
         let rates = (0.0..1.0).contains(&self.decay) && self.dead_below >= 0.0;
         let given = format!("decay {} and dead_below {}", self.decay, self.dead_below);
         check(rates, given, "choose the decay in [0, 1) and the threshold from 0")

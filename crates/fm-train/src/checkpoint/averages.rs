@@ -1,11 +1,11 @@
 //! Snapshots of averages of relative widths, and averages that are computed from them.
 
 use super::check::{self, step_of};
-use super::meta::{FileMeta, Meta, broken, read_meta};
-use super::store::{Content, RunInfo, Weights, read_tensors, serialize, write};
+use super::meta::{Meta, broken, read_meta};
+use super::store::{Content, RunInfo, Weights, read_tensors, write_over};
+use crate::TrainError;
 use crate::power_average::{Profile, fit};
 use crate::state::TrainState;
-use crate::{TrainError, files};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,8 +45,8 @@ pub(super) fn restore(path: &Path, meta: &Meta, state: &TrainState) -> Result<Ve
 
 /// Saves a snapshot of the averages of relative widths as `averages/step-N` below `run`, the
 /// directory of the run, if the state has any. A snapshot of the step with the same content is
-/// kept; another one is replaced, and moved aside if it has files that are not ours. Nothing else
-/// removes snapshots.
+/// kept; another one is replaced, and moved aside if it has files that are not ours. Otherwise only
+/// a resumed run removes snapshots, those of later steps.
 ///
 /// # Errors
 /// [`TrainError::Io`].
@@ -55,19 +55,16 @@ pub fn save_averages(run: &Path, state: &TrainState, info: &RunInfo) -> Result<(
     if contents.is_empty() || state.ema.updates == 0 {
         return Ok(());
     }
-    let path = run.join(SNAPSHOTS).join(format!("step-{}", state.step));
-    let mut listing = BTreeMap::new();
-    for (name, decay, parts) in &contents {
-        let bytes = serialize(state, parts, true, (info, *decay)).map_err(|problem| broken(&path, problem))?;
-        listing.insert(name.clone(), FileMeta { bytes: bytes.len() as u64, sha256: files::sha256(&bytes) });
-    }
-    if check::verify_changed(&path).is_ok() && read_meta(&path).is_ok_and(|meta| meta.files == listing) {
-        return Ok(());
-    }
-    if fs::symlink_metadata(&path).is_ok() && check::remove(&path)?.is_some() {
-        files::set_aside(&path)?;
-    }
-    write(&path, state, info, contents)
+    write_over(&run.join(SNAPSHOTS).join(format!("step-{}", state.step)), state, info, contents)
+}
+
+/// Removes the snapshots of later steps than `step`, from which a run is resumed: its weights may
+/// go on otherwise, and their average must not contain others.
+///
+/// # Errors
+/// [`TrainError::Io`].
+pub(crate) fn forget_after(run: &Path, step: u64) -> Result<(), TrainError> {
+    snapshots_of(run, |found| found > step).iter().try_for_each(|path| check::clear(path))
 }
 
 /// The average of a relative width at the step of a checkpoint, as the
@@ -76,7 +73,8 @@ pub fn save_averages(run: &Path, state: &TrainState, info: &RunInfo) -> Result<(
 ///
 /// # Errors
 /// [`TrainError::Average`]: a width outside its domain, or a run that tracks no widths;
-/// [`TrainError::Checkpoint`]: a damaged snapshot, or one of another network.
+/// [`TrainError::Snapshot`]: a damaged snapshot; [`TrainError::Checkpoint`]: one of another
+/// network.
 pub fn average_of(path: &Path, sigma_rel: f64) -> Result<Average, TrainError> {
     let meta = read_meta(path)?;
     if meta.ema.sigma_rel.is_empty() {
@@ -85,7 +83,10 @@ pub fn average_of(path: &Path, sigma_rel: f64) -> Result<Average, TrainError> {
     }
     let mut sources = vec![(path.to_path_buf(), meta.clone())];
     for snapshot in snapshots(path, meta.step) {
-        let found = check::verify(&snapshot)?;
+        let found = check::verify(&snapshot).map_err(|error| match error {
+            TrainError::Checkpoint { path, problem } => TrainError::Snapshot { path, problem },
+            other => other,
+        })?;
         if found.parameters != meta.parameters {
             return Err(broken(&snapshot, "it is of another network than its run"));
         }
@@ -120,9 +121,14 @@ pub fn average_of(path: &Path, sigma_rel: f64) -> Result<Average, TrainError> {
 /// The snapshots before a step of the run of a checkpoint, in order.
 fn snapshots(checkpoint: &Path, before: u64) -> Vec<PathBuf> {
     let run = checkpoint.canonicalize().ok().and_then(|path| Some(path.parent()?.parent()?.to_path_buf()));
-    let entries = run.and_then(|run| fs::read_dir(run.join(SNAPSHOTS)).ok()).into_iter().flatten().flatten();
+    run.map_or_else(Vec::new, |run| snapshots_of(&run, |step| step < before))
+}
+
+/// The snapshots of a run whose steps are wanted, in order.
+fn snapshots_of(run: &Path, wanted: impl Fn(u64) -> bool) -> Vec<PathBuf> {
+    let entries = fs::read_dir(run.join(SNAPSHOTS)).into_iter().flatten().flatten();
     let step = |entry: fs::DirEntry| Some((step_of(entry.file_name().to_str()?)?, entry.path()));
-    let mut found: Vec<(u64, PathBuf)> = entries.filter_map(step).filter(|(step, _)| *step < before).collect();
+    let mut found: Vec<(u64, PathBuf)> = entries.filter_map(step).filter(|(step, _)| wanted(*step)).collect();
     found.sort();
     found.into_iter().map(|(_, path)| path).collect()
 }

@@ -122,6 +122,17 @@ pub(crate) fn verify_changed(path: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
+/// Makes room at a path: what is ours is removed, and what holds other files is moved aside.
+///
+/// # Errors
+/// [`TrainError::Io`].
+pub(crate) fn clear(path: &Path) -> Result<(), TrainError> {
+    if fs::symlink_metadata(path).is_ok() && remove(path)?.is_some() {
+        files::set_aside(path)?;
+    }
+    Ok(())
+}
+
 fn stamps(path: &Path, meta: &Meta) -> Option<Vec<Stamp>> {
     let stamp = |name: &String| {
         let found = fs::symlink_metadata(path.join(name)).ok().filter(fs::Metadata::is_file)?;

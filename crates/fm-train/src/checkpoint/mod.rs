@@ -20,17 +20,17 @@ mod check;
 mod meta;
 mod store;
 
+pub(crate) use averages::forget_after;
 pub use averages::{Average, average_of, save_averages};
 pub use check::verify;
 pub(crate) use check::{remove, step_of, verify_changed};
 pub use meta::{DataMeta, FileMeta, Meta, read_meta};
 pub use store::{RunInfo, TIME_DIRECTION, Weights, describe};
 
+use crate::TrainError;
 use crate::state::TrainState;
-use crate::{TrainError, files};
 use meta::broken;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use store::{Content, OPTIMIZER, read_tensors, write};
 use tch::Tensor;
@@ -49,9 +49,24 @@ pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<Path
     if check::verify_changed(&path).is_ok() {
         return Ok(path);
     }
-    if fs::symlink_metadata(&path).is_ok() && check::remove(&path)?.is_some() {
-        files::set_aside(&path)?;
-    }
+    check::clear(&path)?;
+    write(&path, state, info, contents(state))?;
+    Ok(path)
+}
+
+/// As [`save`], but an undamaged checkpoint of that step is kept only if its files are the same:
+/// one of a run that went on otherwise after an earlier checkpoint is replaced.
+///
+/// # Errors
+/// [`TrainError::Io`].
+pub(crate) fn save_over(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<PathBuf, TrainError> {
+    let path = directory.join(format!("step-{}", state.step));
+    store::write_over(&path, state, info, contents(state))?;
+    Ok(path)
+}
+
+/// The files of a checkpoint.
+fn contents(state: &TrainState) -> Vec<Content<'_>> {
     let (m, o, averages) = (&state.params, &state.optimizer, &state.ema.config);
     let mut contents: Vec<Content<'_>> = vec![
         (Weights::Raw.file(averages), 0.0, vec![("", &m.master)]),
@@ -61,8 +76,7 @@ pub fn save(directory: &Path, state: &TrainState, info: &RunInfo) -> Result<Path
         contents.push((Weights::EmaOf(*decay).file(averages), *decay, vec![("", average)]));
     }
     contents.extend(averages::contents(state));
-    write(&path, state, info, contents)?;
-    Ok(path)
+    contents
 }
 
 /// Reads the averaged or raw weights, checked against their hash.

@@ -1,7 +1,7 @@
 //! The files of a checkpoint: their names, their content, and the metadata beside them.
 
 use super::check::{self, read_file};
-use super::meta::{DataMeta, FORMAT, FileMeta, META, Meta, broken};
+use super::meta::{DataMeta, FORMAT, FileMeta, META, Meta, broken, read_meta};
 use crate::ema::EmaConfig;
 use crate::loss_aware::LossAwareTimes;
 use crate::state::TrainState;
@@ -70,6 +70,29 @@ pub(super) type Content<'a> = (String, f64, Prefixed<'a>);
 /// Direction of time, as written in checkpoints.
 pub const TIME_DIRECTION: &str = "source at t = 0, data at t = 1";
 pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
+
+/// As [`write`], unless the directory is there with the same files. Another one is replaced, and
+/// moved aside if it has files that are not ours.
+pub(super) fn write_over(
+    path: &Path,
+    state: &TrainState,
+    info: &RunInfo,
+    contents: Vec<Content<'_>>,
+) -> Result<(), TrainError> {
+    if check::verify_changed(path).is_ok() {
+        let mut listing = BTreeMap::new();
+        for (name, decay, parts) in &contents {
+            let bytes = serialize(state, parts, name != OPTIMIZER, (info, *decay));
+            let bytes = bytes.map_err(|problem| broken(path, problem))?;
+            listing.insert(name.clone(), FileMeta { bytes: bytes.len() as u64, sha256: files::sha256(&bytes) });
+        }
+        if read_meta(path)?.files == listing {
+            return Ok(());
+        }
+    }
+    check::clear(path)?;
+    write(path, state, info, contents)
+}
 
 /// Writes a directory of these files and their metadata.
 pub(super) fn write(

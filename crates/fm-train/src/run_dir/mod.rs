@@ -7,7 +7,7 @@
 //! | `timing.jsonl` | values that depend on the clock and the machine |
 //! | `samples/step-N.png` | sample images |
 //! | `checkpoints/step-N/` | checkpoints |
-//! | `averages/step-N/` | snapshots of averages of relative widths, which are never removed |
+//! | `averages/step-N/` | snapshots of averages of relative widths; a resumed run removes those of later steps |
 //! | `run.lock` | held while a process trains here |
 //! | `.flow-matching-run` | shows that the directory is a run's |
 //!
@@ -29,8 +29,8 @@ pub use log::Rewound;
 pub(crate) use retention::keep_only;
 pub use retention::{holds_checkpoints, is_run, latest_checkpoint};
 
-use crate::TrainError;
 use crate::files::{self, Lock, RUN as MARKER};
+use crate::{TrainError, checkpoint};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, OpenOptions};
@@ -193,7 +193,8 @@ impl RunDir {
     }
 
     /// [Begins](Self::begin), and cuts a log to the lines up to `step`: later lines, lines that are
-    /// damaged or have no step, and repeated ones are removed and counted.
+    /// damaged or have no step, and repeated ones are removed and counted. Snapshots of averages of
+    /// later steps are removed too.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -208,6 +209,9 @@ impl RunDir {
     /// [`TrainError::Io`].
     pub fn rewind_as<T: DeserializeOwned>(&self, name: &str, step: u64) -> Result<(Vec<T>, Rewound), TrainError> {
         self.begin()?;
+        if self.lock.is_some() {
+            checkpoint::forget_after(&self.root, step)?;
+        }
         let path = self.root.join(name);
         let lines = log::read(&path, step).map_err(TrainError::io("read", &path))?;
         if let (Some(kept), Some(_)) = (lines.changed, &self.lock) {
