@@ -64,7 +64,7 @@ pub(super) fn spiral(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
         shown.map(|(what, file, name)| format!("![{what}]({})\n\n", tool.picture(file, name))).concat();
     let seconds = seconds.map(|s| spread(&s, 0));
     Ok(format!(
-        "## spiral\n\n`cargo run --release -p tabular-train -- train --preset spiral --out runs/spiral`, then `... reflow --teacher runs/spiral --out runs/spiral-reflow`\n\n\
+        "## spiral\n\n`cargo run -p tabular-train -- train --preset spiral --out runs/spiral`, then `... reflow --teacher runs/spiral --out runs/spiral-reflow`\n\n\
          The data are points (theta / 2 pi) (cos theta, sin theta), theta up to 6 pi, with noise of .1. The base model is a GELU MLP of \
          3 x 64, trained for 10,000 steps of 2048 rows. Reflow: the student starts from the teacher's weights and trains on 1000 batches \
          of pairs, computed by RK4 with 20 steps, at times warped by s = .5. Each row compares 10,000 samples with 10,000 new points \
@@ -111,7 +111,7 @@ pub(super) fn transport(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
         write!(pictures, "<img src=\"{file}\" width=\"49%\" alt=\"Paths under {name} coupling\"> ")?;
     }
     Ok(format!(
-        "## transport\n\n`cargo run --release -p tabular-train -- train --preset transport --coupling exact --out runs/transport`\n\n\
+        "## transport\n\n`cargo run -p tabular-train -- train --preset transport --coupling exact --out runs/transport`\n\n\
          A flow from eight Gaussians to two moons: a GELU MLP of 3 x 64, 5000 steps of 512 pairs. Straightness is E int |(x1 - x0) - \
          v|^2 dt along the model's own paths (0 is straight). Path energy is E int |v|^2 dt, which optimal transport minimises; {seeds} \
          seeds.\n\n{table}\nPaths under the couplings, in the same order:\n\n{pictures}\n"

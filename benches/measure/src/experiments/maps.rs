@@ -50,7 +50,7 @@ pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
     }
     let missed = if missed.is_empty() { "all are met".to_owned() } else { format!("missed: {}", missed.join(", ")) };
     Ok(format!(
-        "## maps\n\n`cargo run --release -p tabular-train -- train {TRAINING} --task split --out runs/map`, then `... evaluate --checkpoint runs/map --solver map --num-steps 1 --num-samples 10000 --directions 500`\n\n\
+        "## maps\n\n`cargo run -p tabular-train -- train {TRAINING} --task split --out runs/map`, then `... evaluate --checkpoint runs/map --solver map --num-steps 1 --num-samples 10000 --directions 500`\n\n\
          Flow maps of the spiral of the experiment above, from one training without a teacher: a GELU MLP of 3 x 64, with the \
          interval as an input, trained for 8,000 steps of 1,024 rows, half of which train the velocity of a flow map. Each number is the sliced \
          W2 between 10,000 samples and 10,000 new points over 500 directions, {seeds} seeds; the training points have {}. The flow is \

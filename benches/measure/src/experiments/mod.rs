@@ -8,6 +8,7 @@ mod genes;
 mod maps;
 mod series;
 mod tool;
+mod weightings;
 
 use crate::machine::machine;
 use crate::page::replaced_part;
@@ -47,15 +48,17 @@ enum Which {
     Couplings,
     /// Flow maps of the spiral, in one step and in more.
     Maps,
+    /// Weights of the loss over time, on eight Gaussians.
+    Weightings,
 }
 
-const HEAD: &str = "# Experiments\n\nThe command `cargo xtask experiments gaussian4 spiral transport genes series couplings maps --write-docs` writes this \
-    page and its pictures. No number here is typed by hand, except those of other libraries, which were measured separately. Each mean \
+const HEAD: &str = "# Experiments\n\nThe command `cargo xtask experiments gaussian4 spiral transport genes series couplings maps weightings --write-docs` \
+    writes this page and its pictures. No number here is typed by hand, except those of other libraries, which were measured separately. Each mean \
     is followed by its standard deviation over seeds.\n";
 
 pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
     ensure_libtorch()?;
-    execute(&mut cargo(&["build", "--release", "-p", "tabular-train"]))?;
+    execute(&mut cargo(&["build", "-p", "tabular-train"]))?;
     for which in &args.which {
         let tool = Tool::new(which.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()))?;
         let (name, report) = match which {
@@ -66,6 +69,7 @@ pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
             Which::Series => ("series", series::report(&tool, args.seeds)?),
             Which::Couplings => ("couplings", couplings::report(&tool, args.seeds)?),
             Which::Maps => ("maps", maps::report(&tool, args.seeds)?),
+            Which::Weightings => ("weightings", weightings::report(&tool, args.seeds)?),
         };
         let threads =
             std::env::var("OMP_NUM_THREADS").map_or_else(|_| String::new(), |n| format!(" with OMP_NUM_THREADS={n}"));
