@@ -9,6 +9,7 @@ mod maps;
 mod series;
 mod sf2m;
 mod tool;
+mod weightings;
 
 use crate::bench;
 use crate::machine::machine;
@@ -56,10 +57,12 @@ enum Which {
     Maps,
     /// Velocity and score on a Brownian bridge, beside torchcfm's.
     Sf2m,
+    /// Weights of the loss over time, on eight Gaussians.
+    Weightings,
 }
 
-const HEAD: &str = "# Experiments\n\nThe command `cargo xtask experiments gaussian4 spiral transport genes series couplings maps sf2m --write-docs` writes this \
-    page and its pictures. No number here is typed by hand, except those of other libraries, which were measured separately. Each mean \
+const HEAD: &str = "# Experiments\n\nThe command `cargo xtask experiments gaussian4 spiral transport genes series couplings maps sf2m weightings --write-docs` \
+    writes this page and its pictures. No number here is typed by hand, except those of other libraries, which were measured separately. Each mean \
     is followed by its standard deviation over seeds.\n";
 
 pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
@@ -79,6 +82,7 @@ pub(crate) fn run(args: &ExperimentsArgs) -> anyhow::Result<()> {
                 ("sf2m", sf2m::report(&tool, args.seeds, &python)?)
             }
             Which::Maps => ("maps", maps::report(&tool, args.seeds)?),
+            Which::Weightings => ("weightings", weightings::report(&tool, args.seeds)?),
         };
         let threads =
             std::env::var("OMP_NUM_THREADS").map_or_else(|_| String::new(), |n| format!(" with OMP_NUM_THREADS={n}"));

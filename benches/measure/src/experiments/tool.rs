@@ -57,6 +57,12 @@ impl Tool {
         text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 
+    /// Writes a file in the directory.
+    pub(super) fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.home.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
     /// Registers a picture for the page, and returns the link to it.
     pub(super) fn picture(&self, file: &str, name: &str) -> String {
         self.pictures.borrow_mut().push((self.home.join(file), name.to_owned()));
@@ -98,10 +104,13 @@ pub(super) fn median(values: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[half] } else { 0.5 * (sorted[half - 1] + sorted[half]) }
 }
 
-/// Mean and standard deviation.
+/// Mean and standard deviation; of one value, the value.
 pub(super) fn spread(values: &[f64], digits: usize) -> String {
     let m = mean(values);
-    let deviation = (values.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (values.len().max(2) - 1) as f64).sqrt();
+    if values.len() == 1 {
+        return format!("{m:.digits$}");
+    }
+    let deviation = (values.iter().map(|v| (v - m).powi(2)).sum::<f64>() / (values.len() - 1) as f64).sqrt();
     format!("{m:.digits$} ± {deviation:.digits$}")
 }
 
@@ -113,6 +122,6 @@ mod tests {
     fn statistics_over_seeds() {
         assert_eq!((median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 2.0, 3.0])), (2.0, 2.5));
         assert_eq!(spread(&[1.0, 2.0, 3.0], 2), "2.00 ± 1.00");
-        assert_eq!(spread(&[5.0], 1), "5.0 ± 0.0");
+        assert_eq!(spread(&[5.0], 1), "5.0");
     }
 }
