@@ -8,7 +8,6 @@ use crate::args::ReflowArgs;
 use crate::config::Config;
 use crate::teacher_batches::open;
 use crate::train::start;
-use anyhow::ensure;
 use fm_cli::settings::text_of;
 use fm_core::objective::Objective;
 use fm_core::path::PathKind;
