@@ -1,6 +1,6 @@
 //! Semidiscrete and minibatch couplings of the embedded digits: costs, and trained models.
 
-use super::tool::{Tool, number, spread};
+use super::tool::{Tool, counted, number, spread};
 use fm_core::data::{Dataset, Pick};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
@@ -49,9 +49,10 @@ pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
         "## couplings\n\n`cargo run -p tabular-train -- train --data digits.csv {RUN} --steps {short} --coupling semidiscrete --out runs/digits`, \
          where `digits.csv` has the embedded digits as 64 columns in [-1, 1].\n\nThe mean squared distance of pairs of noise and the 1797 \
          digits, over fresh noise. The exact plans are those of minibatches, which are consecutive parts of shuffled passes. *Seconds*: \
-         before the training, and per 1000 pairs.\n\n{costs}\nAn MLP of 3 x 256 without classes, trained with 64 rows per step, {seeds} seeds. \
+         before the training, and per 1000 pairs.\n\n{costs}\nAn MLP of 3 x 256 without classes, trained with 64 rows per step, {}. \
          Straightness is E int |(x1 - x0) - v|^2 dt along the model's own paths (0 is straight). Energy distances compare 1000 samples \
-         by Euler's method with the digits.\n\nAfter {short} steps:\n\n{after_short}\nAfter {long} steps:\n\n{after_long}"
+         by Euler's method with the digits.\n\nAfter {short} steps:\n\n{after_short}\nAfter {long} steps:\n\n{after_long}",
+        counted(seeds)
     ))
 }
 

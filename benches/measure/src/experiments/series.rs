@@ -1,6 +1,6 @@
 //! Windows of an electrocardiogram.
 
-use super::tool::{Tool, number, spread};
+use super::tool::{Tool, counted, number, spread};
 use fm_data::table::CsvOptions;
 use ndarray::{Array2, s};
 use serde_json::Value;
@@ -72,7 +72,7 @@ pub(super) fn report(tool: &Tool, seeds: u64) -> anyhow::Result<String> {
          training windows, whose autocorrelation is that of the training part by construction. The recording changes over its five \
          minutes, so windows that were trained on differ from the held-out ones too.\n\n{table}\nWindows held out (above) and \
          generated (below):\n\n![Windows held out and generated]({picture})\n",
-        if seeds == 1 { "one seed".to_owned() } else { format!("{seeds} seeds") }
+        counted(seeds)
     ))
 }
 

@@ -104,6 +104,11 @@ pub(super) fn median(values: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[half] } else { 0.5 * (sorted[half - 1] + sorted[half]) }
 }
 
+/// A number of seeds in words.
+pub(super) fn counted(seeds: u64) -> String {
+    if seeds == 1 { "one seed".to_owned() } else { format!("{seeds} seeds") }
+}
+
 /// Mean and standard deviation; of one value, the value.
 pub(super) fn spread(values: &[f64], digits: usize) -> String {
     let m = mean(values);
@@ -123,5 +128,6 @@ mod tests {
         assert_eq!((median(&[3.0, 1.0, 2.0]), median(&[4.0, 1.0, 2.0, 3.0])), (2.0, 2.5));
         assert_eq!(spread(&[1.0, 2.0, 3.0], 2), "2.00 ± 1.00");
         assert_eq!(spread(&[5.0], 1), "5.0");
+        assert_eq!([counted(1), counted(3)], ["one seed", "3 seeds"]);
     }
 }
