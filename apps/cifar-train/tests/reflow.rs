@@ -249,7 +249,7 @@ fn requests_that_cannot_be() {
     assert!(fail(&stochastic.replace("--solver rk4", "")).contains("drop --sde"));
     assert!(fail(&bench.pairs_command("x", 0)).contains("at least 1"));
     let compare = format!("reflow compare {} --num-samples 20 --trajectories 8", bench.at("teacher"));
-    assert!(fail(&format!("{compare} --nfe 0")).contains("from 1"));
+    assert!(fail(&format!("{compare} --nfe 0")).contains("--nfe is 0; choose 1 to 1000000"));
     fs::remove_file(bench.path("pairs/shard-00001.safetensors")).unwrap();
     assert!(train("").contains("shard-00001"));
 }

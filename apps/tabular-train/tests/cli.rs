@@ -338,7 +338,8 @@ fn a_run_whose_checkpoints_are_all_damaged_is_never_overwritten() {
         assert_ne!(text, changed);
         fs::write(&meta, changed).unwrap();
     }
-    assert!(fail(&train).contains("already holds a run"));
+    let told = fail(&train);
+    assert!(told.contains("run without a usable checkpoint, which cannot be resumed; pass another --out"), "{told}");
     let refused = fail(&format!("train --resume --out {d}/run"));
     assert!(refused.contains("meta.json does not match its own checksum"), "{refused}");
     assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), log);

@@ -50,7 +50,7 @@ fm_cli::options! {
         "Objective" {
             @choice("Path of x_t from source to data")
             path: PathKind, arg(value_name = "PATH");
-            @choice("Quantity that the network predicts")
+            @choice("Network output")
             prediction: Prediction, arg(value_name = "WHAT");
             @choice("Weight of each time in the loss")
             weighting: Weighting, arg(value_name = "W");

@@ -92,13 +92,14 @@ fn marginals_are_the_bridges_in_both_directions_to_the_stated_weak_order() {
             {
                 let errors =
                     counts.map(|n| (1.0 / n as f64, (variance(method, diffusion, span, n) - marginal(span.1)).abs()));
-                let measured = slope(&errors);
-                if method == Method::EulerMaruyama {
-                    assert!((measured - order).abs() < 0.2, "{diffusion} {span:?}: {measured} {errors:?}");
+                // Over the whole span the leading error of Heun's method nearly cancels, so that a
+                // slope means little.
+                if method == Method::Heun && span == (0.0, 1.0) {
+                    assert!(errors.iter().all(|(h, e)| *e < 0.3 * h * h), "{diffusion}: {errors:?}");
+                } else {
+                    let measured = slope(&errors);
+                    assert!((measured - order).abs() < 0.2, "{method} {diffusion} {span:?}: {measured} {errors:?}");
                 }
-                // The errors of Heun's method change their sign, so that a slope means little.
-                let bound = |h: f64| if method == Method::Heun { 8.0 * h * h } else { 10.0 * h };
-                assert!(errors.iter().all(|(h, e)| *e < bound(*h)), "{method} {diffusion} {span:?}: {errors:?}");
             }
         }
     }
