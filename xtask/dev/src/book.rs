@@ -84,7 +84,9 @@ mod tests {
     fn every_published_crate_is_documented() {
         let mut folders: Vec<_> =
             root().join("crates").read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-        folders.retain(|name| name != "fm-pretend-gpu");
+        let manifest =
+            |name: &str| std::fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
+        folders.retain(|name| !manifest(name).contains("publish = false"));
         folders.sort_unstable();
         let mut crates = CRATES.to_vec();
         crates.sort_unstable();
