@@ -131,7 +131,8 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         processes.iter().for_each(|line| println!("{line}"));
         let setting =
             Setting { batch_size: config.batch_size, learning: &config.learning, deviation: None, rescale: None };
-        let effects = common_effects(&config.learning, &config.flow);
+        let mut effects = common_effects(&config.learning, &config.flow);
+        effects.push(("label_drop", config.model.classes() > 0, "classes"));
         let idle = without_effect(&options::table(&args.options)?, &effects);
         advice(&setting).iter().chain(&idle).for_each(|line| println!("advice    {line}"));
         if !resume && let Some(line) = duration::on_cpu(&config, &store, model.as_ref(), group.shard().count)? {

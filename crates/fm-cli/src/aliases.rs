@@ -101,7 +101,9 @@ pub fn translate(mut file: Table) -> anyhow::Result<Table> {
         !(implied && asked == Some(Some(false))),
         "flow_type = \"ot_cfm\" and use_ot = false contradict each other; drop one"
     );
-    if implied || asked == Some(Some(true)) {
+    let transport = implied || asked == Some(Some(true));
+    warn_of_idle(&given, transport, text("time_sampling").as_deref());
+    if transport {
         put(&mut file, "coupling", format!("sinkhorn-absolute:epsilon={}", number("ot_regularization", 0.01)?))?;
     } else if asked.is_some() || flow.is_some() {
         put(&mut file, "coupling", "independent".into())?;
@@ -119,6 +121,21 @@ pub fn translate(mut file: Table) -> anyhow::Result<Table> {
         put(&mut file, "time", law)?;
     }
     Ok(file)
+}
+
+/// Warns of parameters of a coupling or a time distribution that is not chosen.
+fn warn_of_idle(given: &Table, transport: bool, sampling: Option<&str>) {
+    let times = sampling == Some("logit_normal");
+    let parameters = [
+        ("ot_regularization", transport, "use_ot = true"),
+        ("logit_normal_loc", times, "time_sampling = \"logit_normal\""),
+        ("logit_normal_scale", times, "time_sampling = \"logit_normal\""),
+    ];
+    for (key, effective, owner) in parameters {
+        if given.contains_key(key) && !effective {
+            eprintln!("warning: {key} has no effect without {owner}; add that, or drop {key}");
+        }
+    }
 }
 
 /// Inserts a key that must not be present yet.

@@ -49,6 +49,9 @@ pub struct Rendezvous {
 
 const PORT: u16 = 29500;
 
+/// The largest group: Gloo and NCCL keep a table of all ranks in each process.
+const MOST: usize = 1 << 16;
+
 impl Rendezvous {
     /// Reads the variables; `None` if no launcher has set them.
     ///
@@ -66,6 +69,9 @@ impl Rendezvous {
         let (rank, world_size) = (variables.number(names[0])?, variables.number(names[1])?);
         if rank >= world_size {
             return Err(problem(names[0], rank, &format!("there are ranks 0 to {} only", world_size as i64 - 1)));
+        }
+        if world_size > MOST {
+            return Err(problem(names[1], world_size, &format!("at most {MOST} processes can form a group")));
         }
         let master = match variable("MASTER_ADDR") {
             Some(master) if !master.is_empty() => master,
@@ -139,6 +145,9 @@ mod tests {
         assert!(told(&[("RANK", "two"), ("WORLD_SIZE", "4")]).starts_with("RANK=two: not a number"));
         assert!(told(&[("RANK", "4"), ("WORLD_SIZE", "4")]).starts_with("RANK=4: there are ranks 0 to 3 only"));
         assert!(told(&[("RANK", "0")]).starts_with("WORLD_SIZE=: it is missing"));
+        let many = told(&[("RANK", "0"), ("WORLD_SIZE", "65537"), ("MASTER_ADDR", "a")]);
+        assert!(many.starts_with("WORLD_SIZE=65537: at most 65536 processes"), "{many}");
+        assert!(read(&[("RANK", "0"), ("WORLD_SIZE", "65536"), ("MASTER_ADDR", "a")]).is_ok());
         assert!(told(&[("RANK", "0"), ("WORLD_SIZE", "2")]).starts_with("MASTER_ADDR=: the host of rank 0"));
         let port = [("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "a"), ("MASTER_PORT", "99999")];
         assert!(told(&port).starts_with("MASTER_PORT=99999: not a number in its range"));

@@ -24,6 +24,8 @@ use fm_train::record::LogRecord;
 use fm_train::run_dir::{RunDir, holds_checkpoints, latest_checkpoint};
 use fm_train::task::Task;
 use fm_train::train::{TrainOptions, TrainState, train};
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -105,6 +107,9 @@ impl Job {
         observers
             .extend(self.learning.observers(&self.out, &self.info, run.is_some())?.into_iter().map(|o| o as Box<_>));
         if let (Some(path), true) = (&self.profile, group.is_first()) {
+            // It would wait for a reader in the middle of the run.
+            let pipe = fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+            ensure!(!pipe, "cannot write a profile into the pipe {}; give the name of a file", path.display());
             observers.push(Box::new(Profiler::new(path.clone(), state.params.device(), (first, steps))));
         }
         let log = group.agree(|| Ok(read_log(&self.out)))?;
@@ -191,20 +196,21 @@ impl Job {
     /// Cuts the log back to the step of the checkpoint, and warns of what is wrong with it. The log
     /// must be that of the checkpoint if the run stops or keeps its best by it.
     fn rewind_log(&self, run: &RunDir, before: &Before, step: u64) -> anyhow::Result<()> {
-        let logged_every = before.log_every.unwrap_or(self.options.log_every);
+        let known = !before.log.is_empty();
+        let whole = known && before.log == run.digest_at("metrics.jsonl", step)?;
+        let decides = self.learning.early_stopping > 0 || self.learning.keep_best > 0;
+        // Before anything is written, so that the log can be restored.
+        ensure!(
+            whole || !known || !decides || self.allow_changed_data,
+            "cannot resume: metrics.jsonl, by which the run stops or keeps its best, is not the log of its checkpoint; restore it, or pass --allow-changed-data"
+        );
+        // No line of the checkpoint's log is missing, however often it was written.
+        let logged_every = if whole { 0 } else { before.log_every.unwrap_or(self.options.log_every) };
         let problem = run.rewind("metrics.jsonl", step)?.problem(logged_every);
         problem
             .iter()
             .for_each(|problem| eprintln!("warning: metrics.jsonl {problem}; the curves use the other lines"));
-        if before.log.is_empty() || before.log == run.digest("metrics.jsonl")? {
-            return Ok(());
-        }
-        let decides = self.learning.early_stopping > 0 || self.learning.keep_best > 0;
-        ensure!(
-            !decides || self.allow_changed_data,
-            "cannot resume: metrics.jsonl, by which the run stops or keeps its best, is not the log of its checkpoint; restore it, or pass --allow-changed-data"
-        );
-        if problem.is_none() {
+        if problem.is_none() && known && !whole {
             eprintln!("warning: metrics.jsonl is not the log that the checkpoint was saved with; the curves use it");
         }
         Ok(())

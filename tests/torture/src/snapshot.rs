@@ -68,7 +68,7 @@ impl Log {
             let right = |text: &Vec<u8>| Entry::of(path, text).hash == two.hash;
             return Some(self.texts.iter().any(right));
         }
-        let later = step(path).is_some_and(|(_, step)| step > self.after);
+        let later = saved_at(path).is_some_and(|step| step > self.after);
         let description = self.name == LOG && later && name(path) == META;
         description.then(|| one.beside_log.is_some() && one.beside_log == two.beside_log)
     }
@@ -157,6 +157,11 @@ fn step(path: &Path) -> Option<(&Path, u64)> {
     Some((run, name(found).strip_prefix("step-")?.parse().ok()?))
 }
 
+/// The step of a file in a checkpoint or in a snapshot of averages.
+fn saved_at(path: &Path) -> Option<u64> {
+    path.ancestors().find_map(|place| name(place).strip_prefix("step-")?.parse().ok())
+}
+
 /// The steps of the lines of a log.
 fn steps(bytes: &[u8]) -> String {
     let line =
@@ -227,6 +232,7 @@ mod tests {
                 ("checkpoints/step-4/meta.json", &early),
                 ("checkpoints/step-6/meta.json", &late),
                 ("checkpoints/step-6/model", weights),
+                ("averages/step-6/meta.json", &late),
             ];
             directory(&files).1
         };

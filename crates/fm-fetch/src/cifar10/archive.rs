@@ -45,6 +45,9 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Batches> {
             Some((stem, "json")) if stem.ends_with("lables") => &mut labels,
             _ => continue,
         };
+        // The zeros of a sparse member are not in the archive, and so not in its budget.
+        let regular = entry.header().entry_type().is_file();
+        ensure!(regular, "{name} in {} is no plain file", path.display());
         ensure!(entry.size() <= LARGEST_MEMBER, "{name} in {} has {} bytes", path.display(), entry.size());
         ensure!(budget.count(group.len() + 1).is_ok(), "{} has more files than CIFAR-10", path.display());
         let mut bytes = Vec::new();
@@ -103,6 +106,26 @@ fn decode(bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::{Compression, write::GzEncoder};
+
+    #[test]
+    fn sparse_members_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sparse.tar.gz");
+        let file = std::fs::File::create(&path).unwrap();
+        let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::fast()));
+        let mut header = tar::Header::new_gnu();
+        header.set_path("data_batch_1.bin").unwrap();
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_size(0);
+        // The size with its zeros.
+        header.as_gnu_mut().unwrap().realsize.copy_from_slice(b"00200000000\0");
+        header.set_cksum();
+        archive.append(&header, &[][..]).unwrap();
+        archive.into_inner().unwrap().finish().unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("data_batch_1.bin in") && error.contains("is no plain file"), "{error}");
+    }
 
     #[test]
     fn missing_parts_of_the_package_are_named() {

@@ -192,6 +192,17 @@ impl RunDir {
         }
     }
 
+    /// The [digest](Self::digest) that a log will have after [`rewind`](Self::rewind). Nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn digest_at(&self, name: &str, step: u64) -> Result<String, TrainError> {
+        let path = self.root.join(name);
+        let lines = log::read::<serde::de::IgnoredAny>(&path, step).map_err(TrainError::io("read", &path))?;
+        lines.changed.map_or_else(|| self.digest(name), |kept| Ok(files::sha256(&kept)))
+    }
+
     /// [Begins](Self::begin), and cuts a log to the lines up to `step`: later lines, lines that are
     /// damaged or have no step, and repeated ones are removed and counted. Snapshots of averages of
     /// later steps are removed too.
