@@ -377,3 +377,19 @@ fn runs_of_format_5_are_sampled_and_resumed() {
     let meta = fs::read_to_string(run.join("checkpoints/step-4/meta.json")).unwrap();
     assert!(meta.starts_with("{\n  \"sha256\": \"") && meta.contains("\"format\": 6"), "{meta}");
 }
+
+#[test]
+fn parameters_of_what_is_not_chosen_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let warnings = |flags: &str, out: &str| {
+        let (code, _, error) = run(&format!("train --data moons --rows 50 --steps 1 {flags} --out {d}/{out}"));
+        assert_eq!(code, Some(0), "{error}");
+        error
+    };
+    let told = warnings("--ot-regularization 0.3 --logit-normal-loc 1", "idle");
+    assert!(told.contains("ot_regularization has no effect without use_ot = true"), "{told}");
+    assert!(told.contains("logit_normal_loc has no effect without time_sampling = \"logit_normal\""), "{told}");
+    let chosen = "--use-ot true --ot-regularization 0.3 --time-sampling logit_normal --logit-normal-loc 1";
+    assert!(!warnings(chosen, "used").contains("no effect"));
+}

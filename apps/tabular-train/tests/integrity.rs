@@ -42,6 +42,36 @@ fn a_log_by_which_a_run_stops_is_that_of_its_checkpoint() {
     }
 }
 
+/// A line that is damaged is not removed by a resume that is refused: the log can be repaired.
+#[test]
+fn a_refused_resume_leaves_the_log_so_that_its_remedy_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let log = dir.path().join("run/metrics.jsonl");
+    succeed(&format!("train --data moons --rows 50 {FLAGS} --early-stopping 9 --steps 4 --out {d}/run"));
+    let whole = fs::read_to_string(&log).unwrap();
+    let damaged = whole.replacen("\"loss\":", "\"loss\" ", 2);
+    fs::write(&log, &damaged).unwrap();
+    let resume = format!("train --resume --steps 6 --out {d}/run");
+    let told = fail(&resume);
+    assert!(told.contains("restore it, or pass --allow-changed-data"), "{told}");
+    assert_eq!(fs::read_to_string(&log).unwrap(), damaged);
+    fs::write(&log, whole).unwrap();
+    succeed(&resume);
+}
+
+#[test]
+fn a_log_that_was_written_at_several_intervals_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    let common = "--data moons --rows 50 --batch-size 8 --widths 8 --sample-every 0";
+    succeed(&format!("train {common} --log-every 5 --steps 10 --out {d}/run"));
+    for more in ["--steps 16 --log-every 1", "--steps 18"] {
+        let (code, _, error) = run(&format!("train --resume {more} --out {d}/run"));
+        assert!(code == Some(0) && !error.contains("warning"), "{error}");
+    }
+}
+
 #[test]
 fn changed_held_out_rows_and_sources_are_noticed() {
     let dir = tempfile::tempdir().unwrap();

@@ -215,3 +215,16 @@ fn names_of_other_formats_are_refused_before_the_work() {
         assert!(code == Some(2) && error.contains("names no format of") && error.contains(ending), "{words}: {error}");
     }
 }
+
+/// A profile would wait for the reader of a pipe in the middle of a run.
+#[test]
+fn a_profile_is_not_written_into_a_pipe() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path().display();
+    assert!(Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
+    let told = fail(&format!("train {TINY} --steps 9 --sample-every 0 --profile {d}/pipe --out {d}/run"));
+    assert!(
+        told.contains("cannot write a profile into the pipe") && told.contains("give the name of a file"),
+        "{told}"
+    );
+}
