@@ -1,5 +1,5 @@
-//! Methods of [`ModelConfig`](crate::ModelConfig), the configuration of any network: building it,
-//! counting its parameters, and more.
+//! Methods of [`ModelConfig`], the configuration of any network: building it, counting its
+//! parameters, and more.
 //!
 //! ```
 //! use fm_models::{ModelConfig, unet::UNetConfig};
