@@ -118,12 +118,15 @@ mod tests {
         header.set_path("data_batch_1.bin").unwrap();
         header.set_entry_type(tar::EntryType::GNUSparse);
         header.set_size(0);
-        // The size with its zeros.
-        header.as_gnu_mut().unwrap().realsize.copy_from_slice(b"00200000000\0");
+        // 32 MiB of zeros, and no bytes at their end.
+        let gnu = header.as_gnu_mut().unwrap();
+        gnu.realsize.copy_from_slice(b"00200000000\0");
+        gnu.sparse[0].offset.copy_from_slice(b"00200000000\0");
+        gnu.sparse[0].numbytes.copy_from_slice(b"00000000000\0");
         header.set_cksum();
         archive.append(&header, &[][..]).unwrap();
         archive.into_inner().unwrap().finish().unwrap();
-        let error = read(&path).unwrap_err().to_string();
+        let error = read(&path).map(drop).unwrap_err().to_string();
         assert!(error.contains("data_batch_1.bin in") && error.contains("is no plain file"), "{error}");
     }
 
