@@ -6,13 +6,12 @@ use crate::generate::{Request, generate, rows_of};
 use crate::latent::to_pixels;
 use crate::model::open;
 use crate::reflow::{self, compare};
-use crate::training_data::Material;
+use crate::training_data::{Choice, Material};
 use crate::{data, duration, plan};
 use anyhow::{Context, bail};
 use fm_cli::every::total_steps;
 use fm_cli::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_cli::options;
-use fm_core::coupling::ChooseRows;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
@@ -22,7 +21,7 @@ use fm_pictures::{Grid, save_picture};
 use fm_run::advice::{Setting, advice, common_effects, without_effect};
 use fm_run::flow::Averaged;
 use fm_run::optimizer_args::Measurements;
-use fm_run::potentials::{Potentials, Problem};
+use fm_run::potentials::{Fitted, Place, Potentials, Problem};
 use fm_run::process_group::Group;
 use fm_run::progress::Cadence;
 use fm_run::quality::{COMPARED, Quality, ensure_samples_fit, spread};
@@ -146,7 +145,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     if !device.is_cuda() && !config.checkpoint_activations && Precision::from(config.precision) == Precision::F32 {
         ensure_step_fits(config.learning.rows_per_pass(config.batch_size), config.model.activations().all)?;
     }
-    let resident = material.resident(config.data_on_device, device)?;
+    let mut resident = material.resident(config.data_on_device, device)?;
     let problem = Problem {
         config: &config.flow,
         source: &flow.source,
@@ -155,9 +154,20 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         conditional: config.model.classes() > 0,
         seed: config.seed,
     };
-    let potentials = Potentials::fit(&problem, resume.then_some(out.as_path()), group)?;
-    let chooser = potentials.as_ref().map(|potentials| &potentials.coupling as &dyn ChooseRows);
-    let batches = material.batches(&config, &flow, chooser, resident.is_some(), group.shard())?;
+    // On the CPU, workers choose rows in f64.
+    let mut chooses = resident.take_if(|images| images.device().is_cuda());
+    let fitted = problem.fit(Place { out: &out, resume, group }, &mut chooses)?;
+    if matches!(fitted, Fitted::Interrupted) {
+        return Ok(ExitCode::from(130));
+    }
+    let potentials = fitted.potentials();
+    let choice = match potentials {
+        None => Choice::Order,
+        Some(_) if chooses.is_some() => Choice::Device,
+        Some(potentials) => Choice::Workers(&potentials.coupling),
+    };
+    let resident = chooses.or(resident);
+    let batches = material.batches(&config, &flow, choice, resident.is_some(), group.shard())?;
     let known = group
         .agree(|| least(&config.flow, &flow.source, || material.rows(), config.conditional, config.seed, "image"))?;
     let row_shape: Vec<i64> = material.shape.iter().map(|n| *n as i64).collect();
@@ -167,9 +177,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         resume,
         config_toml: toml::to_string(&config).context("cannot write the configuration as TOML; please report this")?,
         allow_changed_data: args.allow_changed_data,
-        info: info(&config, &material, &flow.source, potentials.as_ref(), &row_shape)?,
+        info: info(&config, &material, &flow.source, potentials, &row_shape)?,
         tensors: Vec::new(),
-        files: potentials.iter().flat_map(Potentials::files).chain(material.files()?).collect(),
+        files: potentials.into_iter().flat_map(Potentials::files).chain(material.files()?).collect(),
         options: TrainOptions {
             irreducible: known,
             collective: group.peers(config.learning.reduce_in),

@@ -148,13 +148,12 @@ impl Material {
         set.map(|set| DeviceDataset::new(&set.pixels, set.shape, set.levels, device)).transpose()
     }
 
-    /// The batches of a run, restricted to the rows of one process; with a chooser, of the rows
-    /// that it chooses.
+    /// The batches of a run, restricted to the rows of one process.
     pub(crate) fn batches<'a>(
         &'a self,
         config: &Config,
         flow: &'a FlowMatching,
-        chooser: Option<&'a dyn ChooseRows>,
+        choice: Choice<'a>,
         resident: bool,
         shard: Shard,
     ) -> anyhow::Result<Box<dyn BatchSource + 'a>> {
@@ -170,9 +169,11 @@ impl Material {
             resident,
         };
         let mut batches = FlowBatches::new(flow, self.dataset(), options)?.shared(shard);
-        if let Some(chooser) = chooser {
-            batches = batches.chosen_by(chooser)?;
-        }
+        batches = match choice {
+            Choice::Order => batches,
+            Choice::Workers(chooser) => batches.chosen_by(chooser)?,
+            Choice::Device => batches.chosen_on_device()?,
+        };
         if self.augment.is_active() {
             batches = batches.augmented(&self.augment)?;
         }
@@ -184,6 +185,16 @@ impl Material {
         let copy = |a: &Autoencoder| Ok((latent::FILE, a.bytes().context("cannot copy the autoencoder")?));
         self.autoencoder.iter().map(copy).collect()
     }
+}
+
+/// What decides on the rows of a batch.
+pub(crate) enum Choice<'a> {
+    /// The order of the epoch.
+    Order,
+    /// The source rows, on the worker threads.
+    Workers(&'a dyn ChooseRows),
+    /// The source rows, on the device that holds the data.
+    Device,
 }
 
 /// Training and held-out images. The choice is a function of the seed.
@@ -221,7 +232,7 @@ mod tests {
         config.model.fit_to_images(material.shape, 10, true);
         let resident = config.data_on_device == Keep::Always;
         let flow = config.flow.flow(Source::default(), config.seed, true, &fm_ot::Reports::default()).unwrap();
-        material.batches(&config, &flow, None, resident, Shard::default()).unwrap().batch(step).unwrap()
+        material.batches(&config, &flow, Choice::Order, resident, Shard::default()).unwrap().batch(step).unwrap()
     }
 
     #[test]

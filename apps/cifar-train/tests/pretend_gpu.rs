@@ -18,6 +18,10 @@ const SAME: f64 = 1e-6;
 /// The same under bf16.
 const SAME_BF16: f64 = 1e-3;
 
+/// With few images, so that the fit takes seconds.
+const CHOSEN: &str =
+    "--coupling semidiscrete:draws=1 --hold-out 0.95 --horizontal-flip true --label-drop 0.3 --data-on-device always";
+
 struct Bench {
     dir: tempfile::TempDir,
     runs: Runs,
@@ -80,6 +84,8 @@ fn every_kind_of_training_is_the_cpus() {
         ("unconditional", "unet", "--conditional false", SAME),
         ("classes", "unet", "--label-drop 0.5 --data-on-device never", SAME),
         ("exact", "unet", "--coupling exact --ot-batch 2", SAME),
+        // The GPU chooses the rows, in the fit and in the training.
+        ("semidiscrete", "unet", CHOSEN, SAME),
         ("drawn", "unet", "--coupling sinkhorn:epsilon=0.1 --pairing drawn", SAME),
         ("bridge", "unet", "--path schroedinger-bridge:sigma=0.5 --time-clip 0.01", SAME),
         ("noise", "unet", "--prediction noise --time-clip 0.001", SAME),
@@ -229,6 +235,7 @@ fn every_step_is_within_its_bounds() {
     for (name, flags) in [
         ("unet", ""),
         ("unet", "--data-on-device never"),
+        ("unet", CHOSEN),
         ("unet", "--coupling exact --path schroedinger-bridge:sigma=0.5 --time-clip 0.01"),
         ("dit", ""),
     ] {

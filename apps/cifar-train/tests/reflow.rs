@@ -244,6 +244,10 @@ fn requests_that_cannot_be() {
     assert!(!Path::new(&out).exists(), "a refused run must leave no directory");
     let other = bench.pairs("pairs").replace("--seed 3", "--seed 4");
     assert!(fail(&other).contains("choose another directory"));
+    for inside in ["teacher/pairs", "teacher/samples", "teacher/best/more"] {
+        assert!(fail(&bench.pairs(inside)).contains("it is inside the run"), "{inside}");
+        assert!(!bench.path("teacher/pairs").exists());
+    }
     let stochastic = bench.pairs("x") + " --sde constant";
     assert!(fail(&stochastic).contains("give --sde-method, not --solver"));
     assert!(fail(&stochastic.replace("--solver rk4", "")).contains("drop --sde"));

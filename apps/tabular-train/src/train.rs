@@ -25,7 +25,7 @@ use fm_run::flow::Averaged;
 use fm_run::guidance::Guide;
 use fm_run::models::TableModel;
 use fm_run::optimizer_args::Measurements;
-use fm_run::potentials::{Potentials, Problem};
+use fm_run::potentials::{Fitted, Place, Potentials, Problem};
 use fm_run::process_group::Group;
 use fm_run::progress::Cadence;
 use fm_run::quality::{COMPARED, Quality, ensure_samples_fit, spread};
@@ -121,9 +121,13 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         conditional: classes > 0,
         seed: config.seed,
     };
-    let potentials = Potentials::fit(&problem, resume.then_some(args.out.as_path()), group)?;
+    let fitted = problem.fit(Place { out: &args.out, resume, group }, &mut None)?;
+    if matches!(fitted, Fitted::Interrupted) {
+        return Ok(ExitCode::from(130));
+    }
+    let potentials = fitted.potentials();
     let mut batches = FlowBatches::new(&flow, material.training(), how)?.shared(group.shard());
-    if let Some(potentials) = &potentials {
+    if let Some(potentials) = potentials {
         batches = batches.chosen_by(&potentials.coupling)?;
     }
     let batches: Box<dyn BatchSource> = match config.teacher.as_str() {
@@ -177,7 +181,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
                 normalisation: columns.describe(),
                 classes: columns.classes.iter().map(|(name, _)| name.clone()).collect(),
                 fingerprint: fingerprint_of(&config, &material, &flow.source)?
-                    + &potentials.as_ref().map_or_else(String::new, Potentials::fingerprint),
+                    + &potentials.map_or_else(String::new, Potentials::fingerprint),
                 ..DataMeta::default()
             },
             model: serde_json::to_value(&network)?,
@@ -186,7 +190,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             config: serde_json::to_value(&saved)?,
         },
         tensors: source_rows(&flow.source)?,
-        files: potentials.iter().flat_map(Potentials::files).collect(),
+        files: potentials.into_iter().flat_map(Potentials::files).collect(),
         options: TrainOptions {
             steps: config.steps,
             // A teacher on a GPU runs between the steps of its student, because both would use the

@@ -53,8 +53,8 @@ pub fn score_scale(path: &(impl ProbPath + ?Sized)) -> Result<f64, Error> {
     diffusion(path).map(|sigma| 2.0 / (sigma * sigma))
 }
 
-/// The losses of rows of scaled scores h, (B): [`row_losses`](crate::tensor::row_losses) of lambda h
-/// against -eps, with `weights` lambda as a column that broadcasts over a row.
+/// The loss of the scaled score h of each row, (B): [`row_losses`](crate::tensor::row_losses) of
+/// lambda h against -eps. h and eps are (B, ...), and `weights` is lambda, (B, 1, ..., 1).
 ///
 /// # Errors
 /// As [`row_losses`](crate::tensor::row_losses).
@@ -66,5 +66,7 @@ pub fn score_losses(
     loss: &(impl crate::loss::RowLoss + ?Sized),
     reduction: crate::loss::Reduction,
 ) -> Result<tch::Tensor, Error> {
-    crate::tensor::row_losses(&(h.to_kind(eps.kind()) * weights), &-eps, loss, reduction)
+    // A score of another shape could broadcast to the right one.
+    let scaled = if h.size() == eps.size() { h.to_kind(eps.kind()) * weights } else { h.shallow_clone() };
+    crate::tensor::row_losses(&scaled, &-eps, loss, reduction)
 }

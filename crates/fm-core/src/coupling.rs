@@ -83,6 +83,35 @@ pub trait ChooseRows: Send + Sync {
     /// Source rows of another dimension, values that are not finite, and classes that are missing
     /// or that no data row has.
     fn choose(&self, x0: ArrayView2<'_, f32>, classes: Option<&[i64]>) -> Result<Vec<usize>, CouplingError>;
+
+    /// The potentials by which it chooses, if it chooses by potentials and one of the costs of
+    /// [`RowCost`]; a device that holds the data can then choose too.
+    fn row_potentials(&self) -> Option<RowPotentials> {
+        None
+    }
+}
+
+/// A choice of data rows by potentials: x0 takes row argmin_j c(x0, y_j) - g_j, among the rows of
+/// its class if rows have classes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowPotentials {
+    /// The cost c.
+    pub cost: RowCost,
+    /// g, one per row; rows of a mirrored data set twice, the mirrored ones last.
+    pub values: Vec<f64>,
+    /// The class of each row.
+    pub classes: Option<Vec<i64>>,
+}
+
+/// A cost between a source row x and a data row y that a device computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowCost {
+    /// |x - y|^2
+    SquaredEuclidean,
+    /// |x - y|
+    Euclidean,
+    /// 1 - x . y / (|x| |y|)
+    Cosine,
 }
 
 /// The result of a coupling.

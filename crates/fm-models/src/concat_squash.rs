@@ -240,11 +240,7 @@ impl ConcatSquash {
         self.fused.then_some(parameters)
     }
 
-    fn score(&self) -> bool {
-        self.score
-    }
-
-    /// All outputs, by the fused pass where a taped one can be it.
+    /// All outputs; a taped pass is the fused one where possible.
     fn output<'a>(
         &'a self,
         tape: Option<&mut Tape<'a>>,
@@ -324,5 +320,5 @@ impl VelocityModel for ConcatSquash {
         velocity_of(self.output(Some(tape), x, t, condition, true), self.score)
     }
 
-    with_score!();
+    with_score!(score);
 }

@@ -331,10 +331,6 @@ impl Dit {
         wanted.to_kind(Kind::Float)
     }
 
-    fn score(&self) -> bool {
-        self.config.score
-    }
-
     /// All outputs.
     fn output<'a>(
         &'a self,
@@ -388,5 +384,5 @@ impl VelocityModel for Dit {
         velocity_of(self.run(tape, x, t, None, condition), self.config.score)
     }
 
-    with_score!();
+    with_score!(config.score);
 }

@@ -179,11 +179,7 @@ fn mlp(p: &Path<'_>, c: &MlpConfig) -> Result<impl VelocityModel + use<>, ModelE
 }
 
 impl Mlp {
-    fn score(&self) -> bool {
-        self.score
-    }
-
-    /// All outputs, by the fused pass where a taped one can be it.
+    /// All outputs; a taped pass is the fused one where possible.
     fn output<'a>(
         &'a self,
         tape: Option<&mut Tape<'a>>,
@@ -291,5 +287,5 @@ impl VelocityModel for Mlp {
         velocity_of(self.output(Some(tape), x, t, condition, true), self.score)
     }
 
-    with_score!();
+    with_score!(score);
 }

@@ -77,12 +77,12 @@ pub(crate) fn halves_of(output: &Tensor) -> [Tensor; 2] {
     [0, half].map(|start| output.narrow(1, start, half))
 }
 
-/// Implements the methods of a network whose output may have a scaled score, by its `score` and
-/// `output(tape, x, t, condition, train)`, which has a tape in a taped pass.
+/// Implements the methods of a network whose output may have a scaled score: the field that says
+/// so is given, and `output(tape, x, t, condition, train)` has a tape in a taped pass.
 macro_rules! with_score {
-    () => {
+    ($($score:ident).+) => {
         fn has_score(&self) -> bool {
-            self.score()
+            self.$($score).+
         }
 
         fn velocity_and_score(
@@ -93,7 +93,7 @@ macro_rules! with_score {
             train: bool,
         ) -> Option<[tch::Tensor; 2]> {
             let output = || self.output(None, x, t, condition, train);
-            self.score().then(|| $crate::network::halves_of(&output()))
+            self.has_score().then(|| $crate::network::halves_of(&output()))
         }
 
         fn velocity_and_score_taped<'a>(
@@ -103,7 +103,7 @@ macro_rules! with_score {
             t: &tch::Tensor,
             condition: Option<&tch::Tensor>,
         ) -> Option<[tch::Tensor; 2]> {
-            self.score().then(|| $crate::network::halves_of(&self.output(Some(tape), x, t, condition, true)))
+            self.has_score().then(|| $crate::network::halves_of(&self.output(Some(tape), x, t, condition, true)))
         }
     };
 }

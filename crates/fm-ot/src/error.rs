@@ -300,6 +300,15 @@ pub enum OtError {
         /// The class.
         class: i64,
     },
+    /// A step of a fit that has made all its iterations.
+    #[error("cannot continue the fit: all its iterations are made; take its potentials")]
+    Complete,
+    /// Data rows that were chosen outside a fit and do not fit it.
+    #[error("cannot use chosen data rows: {problem}; choose one row of the fit's data for each noise row")]
+    Chosen {
+        /// What is wrong.
+        problem: String,
+    },
     /// Pairing of a batch with a coupling that needs the whole data set.
     #[error(
         "cannot pair the rows of a batch by the {coupling} coupling: it chooses among all rows of a data set; fit an fm_ot::Semidiscrete, or \

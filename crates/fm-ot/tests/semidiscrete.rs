@@ -292,3 +292,67 @@ fn chi_squared_is_unbiased_for_equal_shares() {
     // The deviation of one estimate is about sqrt(2 N) / n = 0.15.
     assert!(mean.abs() < 4.0 * 0.15 / 2000f64.sqrt(), "{mean}");
 }
+
+/// A fit that is stopped after any batch, and one whose rows are chosen elsewhere, end as a fit in
+/// one go does, with and without classes.
+#[test]
+fn stopped_fits_and_choices_made_elsewhere_change_no_bit() {
+    let data = Array2::from_shape_fn((9, 2), |(i, k)| (3.0 * i as f32 + k as f32).sin());
+    let options = SemidiscreteOptions { draws: 1, batch_size: 8, ..SemidiscreteOptions::default() };
+    let noise = |at: NoiseRows| at.draw::<f32>(&Source::default(), 5, Stream::Coupling, 2).unwrap();
+    let classes = [4, 1, 4, 1, 1, 4, 4, 1, 1];
+    let metric = Metric::default();
+    for (coupling, parts) in [
+        (Semidiscrete::new(data.clone(), metric).unwrap(), 1),
+        (Semidiscrete::with_classes(data.clone(), &classes, metric).unwrap(), 2),
+    ] {
+        let mut whole = coupling.clone();
+        whole.fit(&options, |at| Ok::<_, OtError>(noise(at))).unwrap();
+        assert!(whole.potentials().iter().any(|g| g.abs() > 0.01));
+        let mut elsewhere = coupling.fitting(&options, None).unwrap();
+        // In the first part, at its end, in the second part, and after the last batch.
+        let mut states = Vec::new();
+        while let Some(at) = elsewhere.wanted() {
+            if [0, 7, 1999, 2000, 2001, 3999].contains(&at.batches_done) {
+                states.push(elsewhere.state());
+            }
+            assert_eq!((at.batches, at.part), (2000 * parts, at.batches_done / 2000));
+            let x0 = noise(at);
+            let by = coupling.clone().with_potentials(&elsewhere.potentials()).unwrap();
+            let own = elsewhere.class().map(|class| vec![class; 8]);
+            assert_eq!(own.is_some(), parts == 2);
+            let rows = by.choose(x0.view(), own.as_deref()).unwrap();
+            elsewhere.step_chosen(x0.view(), &rows).unwrap();
+        }
+        states.push(elsewhere.state());
+        assert_eq!(states.len(), if parts == 1 { 4 } else { 7 });
+        assert!(matches!(elsewhere.step(data.view()), Err(OtError::Complete)));
+        assert_eq!(elsewhere.finish().unwrap(), whole.potentials());
+        for state in &states {
+            let mut continued = coupling.fitting(&options, Some(state)).unwrap();
+            while let Some(at) = continued.wanted() {
+                continued.step(noise(at).view()).unwrap();
+            }
+            assert_eq!(continued.finish().unwrap(), whole.potentials(), "after {} batches", state.batches_done);
+        }
+    }
+}
+
+#[test]
+fn chosen_rows_and_states_that_do_not_fit_are_errors() {
+    let coupling = Semidiscrete::with_classes(array![[0.0f32], [1.0], [2.0]], &[0, 1, 0], Metric::default()).unwrap();
+    let options = SemidiscreteOptions::default();
+    let mut fit = coupling.fitting(&options, None).unwrap();
+    let x0 = array![[0.5f32], [0.6]];
+    for (rows, says) in
+        [(vec![0], "there are 1 for 2 noise rows"), (vec![0, 1], "row 1 is not among"), (vec![0, 9], "row 9")]
+    {
+        let error = fit.step_chosen(x0.view(), &rows).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    let mut state = fit.state();
+    state.rows.pop();
+    assert!(matches!(coupling.fitting(&options, Some(&state)), Err(OtError::RowPotentials { potentials: 2, rows: 3 })));
+    let far = coupling.measure_chosen(4, |_| Ok::<_, OtError>((x0.clone(), vec![1, 1])));
+    assert!(far.unwrap_err().to_string().contains("row 1 is not among"));
+}

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use fm_core::FlowMatching;
+use fm_core::field::RowField;
 use fm_core::prediction::Prediction;
 use fm_core::tensor::{ConditionKind, VelocityModel};
 use fm_solvers::guidance::{Guidance, Guided};
@@ -69,4 +70,51 @@ fn conditions_that_a_network_does_not_take_are_errors() {
     let classes = Sampler::euler(1).sample_classes(&Sums, &flow(), &[1], plain, 1).unwrap_err();
     assert!(classes.to_string().contains("condition vectors of 2 values"), "{classes}");
     assert!(sample(Array2::zeros((1, 2)), Guidance { scale: f64::NAN, ..plain }).is_err());
+}
+
+/// A velocity and a score that are multiples of the sum of the condition vector, or of 2 for zeros.
+#[derive(Debug)]
+struct Scored;
+
+impl VelocityModel for Scored {
+    fn forward(&self, x: &Tensor, t: &Tensor, condition: Option<&Tensor>) -> Tensor {
+        Sums.forward(x, t, condition)
+    }
+
+    fn row_shape(&self) -> Option<Vec<i64>> {
+        Sums.row_shape()
+    }
+
+    fn condition_kind(&self) -> Option<ConditionKind> {
+        Sums.condition_kind()
+    }
+
+    fn has_score(&self) -> bool {
+        true
+    }
+
+    fn velocity_and_score(&self, x: &Tensor, t: &Tensor, c: Option<&Tensor>, _: bool) -> Option<[Tensor; 2]> {
+        let sums = Sums.forward(x, t, c);
+        let score = &sums * -10.0;
+        Some([sums, score])
+    }
+}
+
+#[test]
+fn scores_are_guided_as_velocities_are() {
+    let vectors = ndarray::array![[1.0f32, 0.5], [4.0, -1.0]];
+    let x = Tensor::zeros([2, 3], (Kind::Float, tch::Device::Cpu));
+    // 2 + w (sum - 2), where 2 is the prediction without a condition; 1 outside the interval.
+    for (scale, t, want) in
+        [(3.0, 0.5, [0.5, 5.0]), (0.0, 0.5, [2.0, 2.0]), (1.0, 0.5, [1.5, 3.0]), (3.0, 0.9, [1.5, 3.0])]
+    {
+        let guidance = Guidance { scale, interval: (0.2, 0.8) };
+        let guided = Guided::vectors(&Scored, vectors.view(), guidance).unwrap();
+        assert!(RowField::<Tensor>::has_score(&guided));
+        let [v, s] = guided.velocities_and_scores(&x, &[t, t], &[0, 1]).unwrap();
+        for (part, factor) in [(v, 1.0), (s, -10.0)] {
+            let got: Vec<f64> = Vec::try_from(part.to_kind(Kind::Double).narrow(1, 0, 1).view(-1)).unwrap();
+            assert!(got.iter().zip(want).all(|(a, b)| (a - factor * b).abs() < 1e-5), "{scale} {t}: {got:?}");
+        }
+    }
 }

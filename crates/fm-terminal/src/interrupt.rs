@@ -46,7 +46,7 @@ pub fn count() -> io::Result<Arc<AtomicUsize>> {
 }
 
 /// The work that stops in order at a signal; without any, a signal ends the program at once.
-static WORK: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
+static WORK: Mutex<Option<(Arc<AtomicBool>, &str)>> = Mutex::new(None);
 
 /// A piece of work that stops at the first signal and keeps what it has; the second Ctrl-C or
 /// SIGTERM ends the program at once, with exit code 130. After the value is dropped, the first one
@@ -64,8 +64,8 @@ impl Interruptible {
     pub fn start(notice: &'static str) -> io::Result<Self> {
         static INSTALLED: OnceLock<Result<(), io::ErrorKind>> = OnceLock::new();
         let work = Self { flag: Arc::default() };
-        *WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some(work.flag.clone());
-        let installed = INSTALLED.get_or_init(|| on_signal(move |signal| handle(signal, notice)).map_err(|e| e.kind()));
+        *WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some((work.flag.clone(), notice));
+        let installed = INSTALLED.get_or_init(|| on_signal(handle).map_err(|e| e.kind()));
         installed.map_err(io::Error::from)?;
         Ok(work)
     }
@@ -87,11 +87,11 @@ impl Drop for Interruptible {
     }
 }
 
-fn handle(signal: i32, notice: &str) {
+fn handle(signal: i32) {
     let work = WORK.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    match work.map(|flag| flag.swap(true, Ordering::SeqCst)) {
-        Some(false) => crate::eprintln!("\n{notice}"),
-        Some(true) if signal == SIGHUP => {}
+    match work.map(|(flag, notice)| (flag.swap(true, Ordering::SeqCst), notice)) {
+        Some((false, notice)) => crate::eprintln!("\n{notice}"),
+        Some((true, _)) if signal == SIGHUP => {}
         // Other threads may be anywhere in libtorch, so no destructors run.
         _ => signal_hook::low_level::exit(128 + SIGINT),
     }

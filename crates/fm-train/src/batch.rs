@@ -29,6 +29,9 @@ pub struct Batch {
     /// The rows of the data set in this batch, if the device holds the data
     /// ([`crate::device_dataset`]).
     pub device_rows: Vec<Pick>,
+    /// The class within which each source row chooses its data row on the device, 0 without
+    /// classes, if the device holds the data and chooses ([`crate::device_dataset`]).
+    pub choosing: Vec<i64>,
     /// The class of each row, with the null class for dropped labels; empty without classes.
     pub classes: Vec<i64>,
     /// The condition vector of each row, with zeros for dropped conditions, B x condition dim;
@@ -51,7 +54,7 @@ impl Batch {
 
     /// The number of rows in this part.
     pub fn rows(&self) -> usize {
-        self.device_rows.len().max(self.x1.len() / self.dim())
+        self.device_rows.len().max(self.choosing.len()).max(self.x1.len() / self.dim())
     }
 
     /// Range of these rows in the whole batch, and the number of rows of the whole batch.
@@ -72,6 +75,7 @@ impl Batch {
             x0: of(&self.x0, &rows, whole),
             x1: of(&self.x1, &rows, whole),
             device_rows: of(&self.device_rows, &rows, whole),
+            choosing: of(&self.choosing, &rows, whole),
             classes: of(&self.classes, &rows, whole),
             conditions: of(&self.conditions, &rows, whole),
             coupling_gain: self.coupling_gain,
@@ -90,6 +94,7 @@ impl Batch {
             x0: all(batches, |b| &b.x0),
             x1: all(batches, |b| &b.x1),
             device_rows: all(batches, |b| &b.device_rows),
+            choosing: all(batches, |b| &b.choosing),
             classes: all(batches, |b| &b.classes),
             conditions: all(batches, |b| &b.conditions),
             ..Self::default()

@@ -73,6 +73,8 @@ pub struct FlowBatches<'a> {
     coupler: Coupler<'a>,
     options: BatchOptions,
     augment: Option<&'a dyn Augment>,
+    /// Whether source rows choose their data rows on the device.
+    choosing: bool,
     next: u64,
 }
 
@@ -95,7 +97,7 @@ impl<'a> FlowBatches<'a> {
         flow.validate()?;
         check(data, &options)?;
         let order = (!data.is_endless()).then(|| Order::new(flow.seed, data.len()));
-        Ok(Self { data, order, coupler: Coupler::new(flow), options, augment: None, next: 0 })
+        Ok(Self { data, order, coupler: Coupler::new(flow), options, augment: None, choosing: false, next: 0 })
     }
 
     /// Changes the rows of each batch at random, after mirroring.
@@ -119,31 +121,50 @@ impl<'a> FlowBatches<'a> {
     /// the model's classes or for a model without classes, condition vectors, and a flow that has a
     /// coupling.
     pub fn chosen_by(mut self, chooser: &'a dyn ChooseRows) -> Result<Self, TrainError> {
+        self.check_choice()?;
         let (o, data) = (&self.options, self.data);
-        let refuse = |found: String, remedy: &str| Err(TrainError::setting("choice of data rows", found, remedy));
-        if data.is_endless() {
-            return refuse("an endless data set".into(), "give data of a fixed number of rows");
-        }
-        if o.conditional && data.condition_dim() > 0 {
-            return refuse(
-                "condition vectors".into(),
-                "the noise given a condition would not follow the source; drop the coupling or the conditions",
-            );
-        }
         if o.conditional != chooser.needs_classes() {
             let found = if o.conditional { "no classes" } else { "classes" };
-            return refuse(found.into(), "give a chooser with classes if and only if the batches are conditional");
-        }
-        if self.coupler.flow.coupling.is_some() {
-            return refuse("beside a coupling of the flow".into(), "give only one of the two");
+            return Err(refuse(found, "give a chooser with classes if and only if the batches are conditional"));
         }
         let (rows, dim) = (data.len() * if o.mirror { 2 } else { 1 }, data.dim());
         if (chooser.rows(), chooser.dim()) != (rows, dim) {
             let found = format!("{} rows of {} values", chooser.rows(), chooser.dim());
-            return refuse(found, &format!("fit it to the {rows} rows of {dim} values, with mirrored rows if any"));
+            let remedy = format!("fit it to the {rows} rows of {dim} values, with mirrored rows if any");
+            return Err(refuse(&found, &remedy));
         }
         self.coupler.chooser = Some(chooser);
         Ok(self)
+    }
+
+    /// Lets source rows choose their data rows on the device, from the
+    /// [images](crate::device_dataset::DeviceDataset::choosing) that it holds. The log then has no
+    /// coupling gain, which would have to be read from the device.
+    ///
+    /// # Errors
+    /// As [`chosen_by`](Self::chosen_by), and [`TrainError::Setting`] for rows that are not
+    /// `resident`.
+    pub fn chosen_on_device(self) -> Result<Self, TrainError> {
+        self.check_choice()?;
+        if !self.options.resident {
+            return Err(refuse("on the device", "keep the data there too: set resident"));
+        }
+        Ok(Self { choosing: true, ..self })
+    }
+
+    /// Fails for batches whose data rows cannot be chosen by their source rows.
+    fn check_choice(&self) -> Result<(), TrainError> {
+        if self.data.is_endless() {
+            return Err(refuse("an endless data set", "give data of a fixed number of rows"));
+        }
+        if self.options.conditional && self.data.condition_dim() > 0 {
+            let remedy = "the noise given a condition would not follow the source; drop the coupling or the conditions";
+            return Err(refuse("condition vectors", remedy));
+        }
+        if self.coupler.flow.coupling.is_some() || self.choosing || self.coupler.chooser.is_some() {
+            return Err(refuse("beside another coupling", "give only one of the two"));
+        }
+        Ok(())
     }
 
     /// Restricts each batch to the rows of one process. Every process couples the whole batch, with
@@ -170,6 +191,12 @@ impl<'a> FlowBatches<'a> {
             batch.conditions = self.conditions(step, wanted.clone(), &picks)?;
         } else if o.conditional {
             batch.classes = self.classes(step, wanted.clone(), &picks)?;
+        }
+        if self.choosing {
+            // The chosen row will be of the class of the row that is next in order.
+            let class = |pick: &Pick| if o.conditional { class(self.data, pick.row).unwrap_or(0) } else { 0 };
+            batch.choosing = picks.iter().map(class).collect();
+            return Ok(batch);
         }
         if !o.resident || self.coupler.looks_at_rows() {
             batch.x1.resize(picks.len() * dim, 0.0);
@@ -250,6 +277,11 @@ impl BatchSource for FlowBatches<'_> {
         }
         Ok(batch)
     }
+}
+
+/// The error of rows that cannot be chosen so.
+fn refuse(found: &str, remedy: &str) -> TrainError {
+    TrainError::setting("choice of data rows", found, remedy)
 }
 
 /// The largest number of values in a batch.

@@ -17,8 +17,11 @@
 //! ```
 
 use crate::TrainError;
+use crate::device_choice::Choice;
+use fm_core::coupling::RowPotentials;
 use fm_core::data::Pick;
 use fm_core::tensor::indices;
+use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 /// All images of a data set.
@@ -28,6 +31,7 @@ pub struct DeviceDataset {
     /// (N, C, H, W), uint8.
     bytes: Tensor,
     scale: f32,
+    choice: Option<Choice>,
 }
 
 impl DeviceDataset {
@@ -48,12 +52,86 @@ impl DeviceDataset {
         let [channels, height, width] = shape.map(|n| n as i64);
         let count = (pixels.len() / size) as i64;
         let bytes = Tensor::from_slice(pixels).to_device(device).view([count, channels, height, width]);
-        Ok(Self { bytes, scale: 2.0 / f32::from(levels) })
+        Ok(Self { bytes, scale: 2.0 / f32::from(levels), choice: None })
+    }
+
+    /// The same images, which source rows [choose](Self::choose) by these potentials: one per
+    /// image, or one per image and then one per mirrored image.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] for another number of potentials or classes.
+    pub fn choosing(self, potentials: &RowPotentials) -> Result<Self, TrainError> {
+        let choice = Choice::new(potentials, self.len(), self.bytes.device())?;
+        Ok(Self { choice: Some(choice), ..self })
+    }
+
+    /// Replaces the potentials of [`choosing`](Self::choosing) by as many others.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] for another number of potentials, or without any to replace.
+    pub fn set_potentials(&mut self, potentials: &[f64]) -> Result<(), TrainError> {
+        let device = self.bytes.device();
+        match &mut self.choice {
+            Some(choice) if choice.len() == potentials.len() as i64 => choice.set(potentials, device),
+            _ => {
+                let remedy = "give as many as the choice was made with";
+                return Err(TrainError::setting("number of potentials", potentials.len(), remedy));
+            }
+        }
+        Ok(())
+    }
+
+    /// The image that each source row (B, C, H, W) chooses: (B) row numbers, and (B) whether to
+    /// mirror, if mirrored images can be chosen. `classes` (B), int64, are those of the source
+    /// rows. `None` without potentials, or without the classes that they need.
+    ///
+    /// # Panics
+    /// On tensors of other shapes or types.
+    pub fn choose(&self, x0: &Tensor, classes: Option<&Tensor>) -> Option<(Tensor, Option<Tensor>)> {
+        let choice = self.choice.as_ref().filter(|choice| classes.is_some() || !choice.needs_classes())?;
+        let count = self.len() as i64;
+        let chosen = tch::no_grad(|| choice.choose(&x0.flatten(1, -1), classes, |range| self.block(range)));
+        let mirrored = (choice.len() > count).then(|| chosen.ge(count));
+        Some((if mirrored.is_some() { chosen.remainder(count) } else { chosen }, mirrored))
+    }
+
+    /// Some images as rows of values; from [`len`](Self::len) on, the mirrored ones.
+    fn block(&self, range: Range<i64>) -> Tensor {
+        let count = self.len() as i64;
+        let part = |first: i64, end: i64, mirrored: bool| {
+            let bytes = self.bytes.narrow(0, first, (end - first).max(0));
+            let bytes = if mirrored { bytes.flip([3]) } else { bytes };
+            self.values(&bytes).flatten(1, -1)
+        };
+        if range.end <= count {
+            part(range.start, range.end, false)
+        } else if range.start >= count {
+            part(range.start - count, range.end - count, true)
+        } else {
+            Tensor::cat(&[part(range.start, count, false), part(0, range.end - count, true)], 0)
+        }
+    }
+
+    /// Pixels in [-1, 1].
+    fn values(&self, bytes: &Tensor) -> Tensor {
+        bytes.to_kind(Kind::Float) * f64::from(self.scale) - 1.0
     }
 
     /// The number of images.
     pub fn len(&self) -> usize {
         self.bytes.size()[0] as usize
+    }
+
+    /// The device.
+    pub fn device(&self) -> Device {
+        self.bytes.device()
+    }
+
+    /// The shape of a batch of rows, (rows, C, H, W).
+    pub fn batch_shape(&self, rows: usize) -> Vec<i64> {
+        let mut shape = self.bytes.size();
+        shape[0] = rows as i64;
+        shape
     }
 
     /// Whether there are no images.
@@ -73,7 +151,7 @@ impl DeviceDataset {
             Some(mirrored) => plain.flip([3]).where_self(&mirrored.view([-1, 1, 1, 1]), &plain),
             None => plain,
         };
-        bytes.to_kind(Kind::Float) * f64::from(self.scale) - 1.0
+        self.values(&bytes)
     }
 
     /// The same for row numbers on the host, which are uploaded.

@@ -10,6 +10,7 @@ use crate::pack::{DENSITY_BINS, HostInputs, Pack, PackContext, TIME_BINS, check,
 use fm_core::FlowMatching;
 use fm_core::bridge;
 use fm_core::conditional::positions;
+use fm_core::data::Pick;
 use fm_core::interpolate::{PathWeights, coefficients};
 use fm_core::path::ProbPath;
 use fm_core::rng::{Key, Stream};
@@ -36,7 +37,6 @@ impl Pack for FlowPacker<'_> {
         }
         let shape = [&[here.len() as i64], &batch.shape[..]].concat();
         let dim = batch.dim();
-        let values = here.len().saturating_mul(dim);
         let (objective, key) = (&self.flow.objective, Key::new(self.flow.seed, step, Stream::Time));
         // Times are drawn for the whole batch, because its rows may share stratified times.
         let mut drawn = objective.draw(key, whole, density)?;
@@ -45,23 +45,7 @@ impl Pack for FlowPacker<'_> {
         let mut packer = Packer::default();
         let curve = self.on_curve(batch, &part(&drawn.times))?;
         packer.push("x0", curve.as_ref().map_or(&batch.x0, |[_, u]| u), &shape);
-        if batch.device_rows.is_empty() {
-            check("data", batch.x1.len(), values, step)?;
-            packer.push("x1", curve.as_ref().map_or(&batch.x1, |[x, _]| x), &shape);
-        } else {
-            if let Some(pick) =
-                batch.device_rows.iter().find(|pick| self.resident.is_none_or(|count| pick.row >= count))
-            {
-                let problem = format!("it names row {}, which is not on the device; give the task the data", pick.row);
-                return Err(TrainError::Batch { step, problem });
-            }
-            let rows: Vec<i64> = batch.device_rows.iter().map(|pick| pick.row as i64).collect();
-            packer.push("picked", &rows, &shape[..1]);
-            let mirrored: Vec<bool> = batch.device_rows.iter().map(|pick| pick.mirrored).collect();
-            if mirrored.contains(&true) {
-                packer.push_bools("mirrored", &mirrored, &shape[..1]);
-            }
-        }
+        self.pack_data(&mut packer, batch, curve.as_ref().map(|[x, _]| x.as_slice()), &shape)?;
         pack_conditions(&mut packer, batch, here.len(), self.conditions)?;
         let noise =
             if curve.is_some() { None } else { objective.path_noise(key.from_row(here.start as u64), here.len(), dim) };
@@ -85,12 +69,46 @@ impl Pack for FlowPacker<'_> {
 }
 
 impl FlowPacker<'_> {
+    /// Packs the data rows: their values (or positions on a curve), their numbers on the device, or
+    /// the classes within which they are chosen there.
+    fn pack_data(
+        &self,
+        packer: &mut Packer,
+        batch: &Batch,
+        curve: Option<&[f32]>,
+        shape: &[i64],
+    ) -> Result<(), TrainError> {
+        let step = batch.step;
+        if !batch.choosing.is_empty() {
+            packer.push(CHOOSING, &batch.choosing, &shape[..1]);
+            return Ok(());
+        }
+        if batch.device_rows.is_empty() {
+            let values = shape.iter().map(|n| *n as usize).fold(1, usize::saturating_mul);
+            check("data", batch.x1.len(), values, step)?;
+            packer.push("x1", curve.unwrap_or(&batch.x1), shape);
+            return Ok(());
+        }
+        let beyond = |pick: &&Pick| self.resident.is_none_or(|count| pick.row >= count);
+        if let Some(pick) = batch.device_rows.iter().find(beyond) {
+            let problem = format!("it names row {}, which is not on the device; give the task the data", pick.row);
+            return Err(TrainError::Batch { step, problem });
+        }
+        let rows: Vec<i64> = batch.device_rows.iter().map(|pick| pick.row as i64).collect();
+        packer.push("picked", &rows, &shape[..1]);
+        let mirrored: Vec<bool> = batch.device_rows.iter().map(|pick| pick.mirrored).collect();
+        if mirrored.contains(&true) {
+            packer.push_bools("mirrored", &mirrored, &shape[..1]);
+        }
+        Ok(())
+    }
+
     /// Positions and velocities of the rows, if the flow has a conditional flow. They are packed in
     /// place of x1 and x0, so x_t and the target are these values without a combination.
     fn on_curve(&self, batch: &Batch, times: &[f64]) -> Result<Option<[Vec<f32>; 2]>, TrainError> {
         let Some(flow) = &self.flow.conditional else { return Ok(None) };
         let refuse = |found: &str, remedy| Err(TrainError::setting("conditional flow", found, remedy));
-        if !batch.device_rows.is_empty() {
+        if !batch.device_rows.is_empty() || !batch.choosing.is_empty() {
             return refuse("rows on the device", "its positions are made on the host: give values, not row numbers");
         }
         if self.task != TaskKind::Flow {
@@ -139,6 +157,9 @@ impl FlowPacker<'_> {
 fn f32s(values: &[f64]) -> Vec<f32> {
     values.iter().map(|v| *v as f32).collect()
 }
+
+/// Name of the classes within which source rows choose their data rows.
+pub(crate) const CHOOSING: &str = "choosing";
 
 /// Name of the weights lambda of the scaled score.
 pub(crate) const SCORE: &str = "score weight";

@@ -68,6 +68,7 @@ pub mod callbacks;
 pub mod checkpoint;
 pub mod collective;
 mod coupler;
+mod device_choice;
 pub mod device_dataset;
 pub mod ema;
 pub mod epoch;

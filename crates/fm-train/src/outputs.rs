@@ -1,4 +1,4 @@
-//! What a network returns at the points of a batch, and the losses of a velocity and a score.
+//! Outputs of a network for a batch, and their losses.
 //!
 //! A network of velocities and scores on a [Brownian bridge](fm_core::bridge) has the row loss
 //! L(|v - u|^2) + w L(|lambda h + eps|^2), with L and the norm of the objective, h the scaled score
@@ -32,10 +32,10 @@ impl From<[Tensor; 2]> for Outputs {
     }
 }
 
-/// What a scaled score is trained on.
+/// The target of a scaled score.
 #[derive(Debug)]
 pub struct ScoreTarget {
-    /// lambda of each row, as a column.
+    /// lambda of each row, (rows, 1, ..., 1).
     pub weights: Tensor,
     /// The noise eps in x_t, shaped as x.
     pub noise: Tensor,

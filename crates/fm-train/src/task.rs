@@ -10,7 +10,7 @@ use crate::batch::Batch;
 use crate::batches::{BatchOptions, FlowBatches};
 use crate::device_dataset::DeviceDataset;
 use crate::flow_map::kind::TaskKind;
-use crate::flow_packer::{FlowPacker, POSITION, SCORE, TARGET};
+use crate::flow_packer::{CHOOSING, FlowPacker, POSITION, SCORE, TARGET};
 use crate::outputs::{self, Call};
 pub use crate::outputs::{Outputs, ScoreTarget};
 pub use crate::pack::{DENSITY_BINS, HostInputs, Inputs, Pack, PackContext, StepInputs, TIME_BINS};
@@ -43,8 +43,8 @@ pub trait Task {
         0
     }
 
-    /// The share of `rows` in the mean loss of a batch. A network runs blocks whose activations may
-    /// be recomputed through the tape.
+    /// The contribution of `rows` to the mean loss of the batch. Networks run the blocks whose
+    /// activations may be recomputed through `tape`.
     ///
     /// # Errors
     /// A batch that the task cannot use.
@@ -208,22 +208,11 @@ impl FlowTask<'_> {
             let problem = format!("its rows have shape {:?}, the network's {row:?}; give it its own", &x0.size()[1..]);
             return Err(TrainError::Batch { step: inputs.step, problem });
         }
-        let x0 = match &self.trained_source {
-            Some(_) if self.flow.conditional.is_some() => {
-                let remedy = "its positions are made before the source is known: drop one of the two";
-                return Err(TrainError::setting("trained source", "with a conditional flow", remedy));
-            }
-            Some(source) if x0.size()[1..] != [source.dim()] => {
-                let found = format!("of {} values", source.dim());
-                return Err(TrainError::setting("trained source", found, "give it one value per value of a row"));
-            }
-            Some(source) => source.transform(&x0),
-            None => x0,
+        let x1 = match &self.resident {
+            Some(images) => self.select(images, inputs, rows, &x0)?,
+            None => need("x1")?,
         };
-        let x1 = match (&self.resident, inputs.of("picked", rows)) {
-            (Some(images), Some(picked)) => images.select(&picked, inputs.of("mirrored", rows).as_ref()),
-            _ => need("x1")?,
-        };
+        let x0 = self.source_rows(x0)?;
         let states = [Some(x1), Some(x0), inputs.of("noise", rows)];
         let x = combination(inputs, POSITION, &states, rows).ok_or_else(|| lacks("weights of x_t"))?;
         // Straight paths: same bits as with weights 1 and -1.
@@ -233,6 +222,43 @@ impl FlowTask<'_> {
         let noise = states.into_iter().nth(2).flatten();
         let score = inputs.of(SCORE, rows).zip(noise).map(|(weights, noise)| ScoreTarget { weights, noise });
         Ok(PathPoints { x, t: need("time")?, target, score, condition: inputs.of("condition", rows) })
+    }
+}
+
+impl FlowTask<'_> {
+    /// The data rows that the device holds.
+    fn select(
+        &self,
+        images: &DeviceDataset,
+        inputs: &Inputs,
+        rows: &Range<usize>,
+        x0: &Tensor,
+    ) -> Result<Tensor, TrainError> {
+        if let Some(picked) = inputs.of("picked", rows) {
+            return Ok(images.select(&picked, inputs.of("mirrored", rows).as_ref()));
+        }
+        let Some(classes) = inputs.of(CHOOSING, rows) else {
+            return inputs.of("x1", rows).ok_or_else(|| inputs.lacks("x1"));
+        };
+        let chosen = images.choose(x0, Some(&classes)).ok_or_else(|| TrainError::Batch {
+            step: inputs.step,
+            problem: "its rows are chosen on the device, which has no potentials; give them to the data set".into(),
+        })?;
+        Ok(images.select(&chosen.0, chosen.1.as_ref()))
+    }
+
+    /// The source rows, made by the trained source if there is one.
+    fn source_rows(&self, x0: Tensor) -> Result<Tensor, TrainError> {
+        let Some(source) = &self.trained_source else { return Ok(x0) };
+        let refuse = |found: String, remedy| Err(TrainError::setting("trained source", found, remedy));
+        if self.flow.conditional.is_some() {
+            let remedy = "its positions are made before the source is known: drop one of the two";
+            return refuse("with a conditional flow".into(), remedy);
+        }
+        if x0.size()[1..] != [source.dim()] {
+            return refuse(format!("of {} values", source.dim()), "give it one value per value of a row");
+        }
+        Ok(source.transform(&x0))
     }
 }
 

@@ -181,3 +181,28 @@ fn networks_and_paths_without_a_score_are_refused() {
     let wrong = FlowMatching { objective: flow(-1.0).objective, ..flow(1.0) };
     assert!(wrong.validate().unwrap_err().to_string().contains("weight"));
 }
+
+/// A network of your own whose score has the shape of one row, which would broadcast.
+#[derive(Debug)]
+struct OneScore;
+
+impl VelocityModel for OneScore {
+    fn forward(&self, x: &Tensor, _: &Tensor, _: Option<&Tensor>) -> Tensor {
+        x.shallow_clone()
+    }
+
+    fn has_score(&self) -> bool {
+        true
+    }
+
+    fn velocity_and_score(&self, x: &Tensor, _: &Tensor, _: Option<&Tensor>, _: bool) -> Option<[Tensor; 2]> {
+        Some([x.shallow_clone(), x.narrow(0, 0, 1)])
+    }
+}
+
+#[test]
+fn a_score_of_another_shape_is_an_error() {
+    let flow = flow(1.0);
+    let error = flow.loss(&OneScore, &batch(&flow)).unwrap_err().to_string();
+    assert!(error.contains("[1, 2]") && error.contains("[24, 2]"), "{error}");
+}

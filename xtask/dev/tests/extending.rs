@@ -97,7 +97,7 @@ fn run(title: &str, package: &str, test: &str) {
     let workspace = target.join("tmp/extending").join(package);
     let _ = fs::remove_dir_all(workspace.join("changed").join(package).join("tests"));
     // Not below `crates/`: cargo would take the crate for the unchanged one, and overwrite it.
-    copy(&staged.path().join("crates"), &workspace.join("changed"));
+    copy(&staged_crate, &workspace.join("changed").join(package));
     copy(&staged.path().join("Cargo.toml"), &workspace.join("Cargo.toml"));
     copy(&root().join("Cargo.lock"), &workspace.join("Cargo.lock"));
     link_other_packages(&workspace, package);
@@ -122,7 +122,7 @@ fn workspace_manifest(package: &str) -> String {
     };
     let text = text.lines().map(of_line).collect::<String>();
     let moved = text.replace(&format!("\"crates/{package}\""), &format!("\"changed/{package}\""));
-    moved.replace("\nmembers = [", "\nmembers = [\"changed/*\", ")
+    moved.replace("\nmembers = [", &format!("\nmembers = [\"changed/{package}\", "))
 }
 
 /// Links the other packages, so that cargo finds what it has built of them.

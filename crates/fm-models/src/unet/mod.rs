@@ -102,10 +102,6 @@ impl UNet {
         wanted.to_kind(Kind::Float)
     }
 
-    fn score(&self) -> bool {
-        self.config.score
-    }
-
     /// All outputs.
     fn output<'a>(
         &'a self,
@@ -164,5 +160,5 @@ impl VelocityModel for UNet {
         velocity_of(self.output(Some(tape), x, t, condition, true), self.config.score)
     }
 
-    with_score!();
+    with_score!(config.score);
 }

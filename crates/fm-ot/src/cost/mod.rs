@@ -82,6 +82,11 @@ pub trait Cost<T: Scalar = f32>: Sync {
     fn is_symmetric(&self) -> bool {
         false
     }
+
+    /// The built-in cost that this is, if it is one, so that a device can compute it too.
+    fn metric(&self) -> Option<Metric> {
+        None
+    }
 }
 
 impl<T: Scalar, F: Fn(&[T], &[T]) -> f64 + Sync> Cost<T> for F {
@@ -148,6 +153,10 @@ impl<T: Scalar> Cost<T> for Metric {
 
     fn is_symmetric(&self) -> bool {
         true
+    }
+
+    fn metric(&self) -> Option<Metric> {
+        Some(*self)
     }
 }
 

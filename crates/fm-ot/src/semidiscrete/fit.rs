@@ -41,6 +41,17 @@ pub struct SemidiscreteFit<'a, T, C = Metric> {
     moments: Vec<[f64; 2]>,
 }
 
+/// The values of one data row in a fit.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct FitRow {
+    /// The average of its potential.
+    pub average: f64,
+    /// Its potential.
+    pub potential: f64,
+    /// Adam's first and second moments of its gradient.
+    pub moments: [f64; 2],
+}
+
 /// One iteration of a fit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FitStep {
@@ -85,17 +96,70 @@ impl<'a, T: Scalar, C: Cost<T>> SemidiscreteFit<'a, T, C> {
             return Err(OtError::Empty);
         }
         let found = nearest(self.cost, x0, self.data, &self.potentials)?;
+        let (share, count) = (1.0 / self.potentials.len() as f64, found.len() as f64);
+        let dual = (found.iter().map(|f| f.value).sum::<f64>() / count) + self.potentials.iter().sum::<f64>() * share;
+        let rows: Vec<usize> = found.into_iter().map(|f| f.row).collect();
+        self.step_chosen(x0, &rows)?;
+        Ok(FitStep { dual, rows })
+    }
+
+    /// One iteration over the noise rows `x0` (n, d), whose data rows `rows` were chosen elsewhere,
+    /// for example on a device: argmin_j c(x0, y_j) - g_j for the current potentials.
+    ///
+    /// # Errors
+    /// [`OtError::Empty`] for no noise rows, [`OtError::Chosen`] for another number of data rows or
+    /// one that the data do not have; [`OtError::Dimension`].
+    pub fn step_chosen(&mut self, x0: ArrayView2<'_, T>, rows: &[usize]) -> Result<(), OtError> {
+        if x0.nrows() == 0 {
+            return Err(OtError::Empty);
+        }
+        let mut hits = vec![0.0; self.potentials.len()];
+        if rows.len() != x0.nrows() {
+            return Err(miscounted(rows.len(), x0.nrows()));
+        }
+        for row in rows {
+            *hits.get_mut(*row).ok_or_else(|| stranger(*row))? += 1.0;
+        }
         let unit = match self.unit {
             Some(unit) => unit,
             None => spread(self.cost, x0, self.data)?,
         };
         self.unit = Some(unit);
-        let (share, count) = (1.0 / self.potentials.len() as f64, found.len() as f64);
-        let dual = (found.iter().map(|f| f.value).sum::<f64>() / count) + self.potentials.iter().sum::<f64>() * share;
-        let mut hits = vec![0.0; self.potentials.len()];
-        found.iter().for_each(|f| hits[f.row] += 1.0);
-        self.adam(&hits, count, unit);
-        Ok(FitStep { dual, rows: found.into_iter().map(|f| f.row).collect() })
+        self.adam(&hits, rows.len() as f64, unit);
+        Ok(())
+    }
+
+    /// Continues a fit from the values of its rows after `done` iterations.
+    pub(super) fn restore(&mut self, done: usize, unit: Option<f64>, rows: Vec<FitRow>) {
+        (self.done, self.unit) = (done, unit);
+        self.potentials = rows.iter().map(|row| row.potential).collect();
+        self.average = rows.iter().map(|row| row.average).collect();
+        self.moments = rows.iter().map(|row| row.moments).collect();
+    }
+
+    /// The values of the data rows.
+    pub(super) fn rows(&self) -> impl Iterator<Item = FitRow> + '_ {
+        let values = self.average.iter().zip(&self.potentials).zip(&self.moments);
+        values.map(|((average, potential), moments)| FitRow {
+            average: *average,
+            potential: *potential,
+            moments: *moments,
+        })
+    }
+
+    /// The unit of a relative learning rate, once it is measured.
+    pub(super) fn unit(&self) -> Option<f64> {
+        self.unit
+    }
+
+    /// Iterations made.
+    pub fn iterations_done(&self) -> usize {
+        self.done
+    }
+
+    /// Whether all iterations are made.
+    pub fn is_done(&self) -> bool {
+        self.done >= self.iterations
     }
 
     /// Moves the potentials by a step of Adam, and their average.
@@ -131,4 +195,14 @@ impl<'a, T: Scalar, C: Cost<T>> SemidiscreteFit<'a, T, C> {
     pub fn into_averaged(self) -> Vec<f64> {
         self.average
     }
+}
+
+/// The error of a chosen row that a fit does not have.
+pub(super) fn stranger(row: usize) -> OtError {
+    OtError::Chosen { problem: format!("row {row} is not among the rows") }
+}
+
+/// The error of another number of chosen rows than noise rows.
+pub(super) fn miscounted(rows: usize, noise: usize) -> OtError {
+    OtError::Chosen { problem: format!("there are {rows} for {noise} noise rows") }
 }

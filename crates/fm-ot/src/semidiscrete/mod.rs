@@ -15,8 +15,9 @@
 //! distribution.
 //!
 //! Costs and potentials are in the unit of the [`Cost`](crate::Cost). [`SemidiscreteFit`] fits the
-//! potentials by Adam; the result is the same for any number of threads. Memory: the data, and
-//! blocks of 2^20 costs.
+//! potentials by Adam; the result is the same for any number of threads. A [`SemidiscreteFitting`]
+//! of all classes can be stopped and continued, and can take choices that a device made. Memory:
+//! the data, and blocks of 2^20 costs.
 //!
 //! Source: Mousavi-Hosseini, Zhang, Klein, Cuturi, "Flow Matching with Semidiscrete Couplings",
 //! 2025; ott-jax's `SemidiscreteSolver`.
@@ -37,10 +38,12 @@
 //! ```
 
 mod fit;
+mod fitting;
 mod nearest;
 mod options;
 mod parts;
 
-pub use fit::{FitStep, SemidiscreteFit};
+pub use fit::{FitRow, FitStep, SemidiscreteFit};
+pub use fitting::{FittingState, SemidiscreteFitting};
 pub use options::{LearningRate, SemidiscreteOptions};
 pub use parts::{NoiseRows, Semidiscrete, SemidiscreteReport, chi_squared};

@@ -1,13 +1,12 @@
 //! Potentials of all data rows, or of the rows of each class.
 
-use super::fit::SemidiscreteFit;
+use super::fit::{miscounted, stranger};
 use super::nearest::{ROWS, nearest};
-use super::options::SemidiscreteOptions;
 use crate::cost::{Cost, Metric};
 use crate::coupling::unsolved;
 use crate::scalar::Scalar;
 use crate::{OtError, memory};
-use fm_core::coupling::{ChooseRows, CouplingError};
+use fm_core::coupling::{ChooseRows, CouplingError, RowCost, RowPotentials};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use ndarray::{Array2, ArrayView2, Axis};
@@ -20,7 +19,7 @@ use std::collections::BTreeMap;
 #[doc(alias = "SemidiscreteLinearProblem")]
 pub struct Semidiscrete<T = f32, C = Metric> {
     cost: C,
-    dim: usize,
+    pub(super) dim: usize,
     /// One part without classes, otherwise one per class, by increasing class.
     parts: Vec<Part<T>>,
     conditional: bool,
@@ -127,10 +126,15 @@ impl<T: Scalar, C: Cost<T>> Semidiscrete<T, C> {
         if potentials.len() != rows || !finite {
             return Err(OtError::RowPotentials { potentials: potentials.len(), rows });
         }
+        self.set(potentials);
+        Ok(self)
+    }
+
+    /// Sets the potential of each data row.
+    pub(super) fn set(&mut self, potentials: &[f64]) {
         for part in &mut self.parts {
             part.potentials.iter_mut().zip(&part.numbers).for_each(|(g, number)| *g = potentials[*number]);
         }
-        Ok(self)
     }
 
     /// The potential of each data row.
@@ -142,40 +146,40 @@ impl<T: Scalar, C: Cost<T>> Semidiscrete<T, C> {
         all
     }
 
+    /// The cost.
+    pub(super) fn cost(&self) -> &C {
+        &self.cost
+    }
+
+    /// The class of each part, by increasing class; none without classes.
+    pub fn classes(&self) -> Vec<i64> {
+        let parts = self.parts.iter().filter(|_| self.conditional);
+        parts.map(|part| part.class).collect()
+    }
+
+    /// The number of data rows of each part.
+    pub(super) fn part_sizes(&self) -> Vec<usize> {
+        self.parts.iter().map(|part| part.numbers.len()).collect()
+    }
+
+    /// The row numbers of a part; none after the last part.
+    pub(super) fn numbers(&self, part: usize) -> &[usize] {
+        self.parts.get(part).map_or(&[], |part| &part.numbers)
+    }
+
+    /// The rows of a part.
+    pub(super) fn part_rows(&self, part: usize) -> Option<ArrayView2<'_, T>> {
+        self.parts.get(part).map(|part| part.rows.view())
+    }
+
+    /// The class of a part, for a coupling with classes.
+    pub(super) fn class(&self, part: usize) -> Option<i64> {
+        self.parts.get(part).filter(|_| self.conditional).map(|part| part.class)
+    }
+
     /// The number of data rows.
     pub fn row_count(&self) -> usize {
         self.parts.iter().map(|part| part.numbers.len()).sum()
-    }
-
-    /// Fits the potentials to noise rows that `noise` draws. An error of `noise` ends the fit, with
-    /// the potentials as they were.
-    ///
-    /// # Errors
-    /// Errors of `noise`, and those of [`SemidiscreteFit`].
-    pub fn fit<E: From<OtError>>(
-        &mut self,
-        options: &SemidiscreteOptions,
-        mut noise: impl FnMut(NoiseRows) -> Result<Array2<T>, E>,
-    ) -> Result<(), E> {
-        options.validate()?;
-        let batches = self.parts.iter().map(|part| options.iterations(part.numbers.len())).sum();
-        let (mut fitted, mut batches_done) = (Vec::new(), 0);
-        for (part, data) in self.parts.iter().enumerate() {
-            let iterations = options.iterations(data.numbers.len());
-            let mut fit = SemidiscreteFit::new(data.rows.view(), &self.cost, *options, iterations)?;
-            for batch in 0..iterations {
-                let rows = options.batch_size;
-                fit.step(noise(NoiseRows { part, batch, rows, batches_done, batches })?.view())?;
-                batches_done += 1;
-            }
-            let potentials = fit.into_averaged();
-            if potentials.iter().any(|g| !g.is_finite()) {
-                return Err(OtError::TooLarge.into());
-            }
-            fitted.push(potentials);
-        }
-        self.parts.iter_mut().zip(fitted).for_each(|(part, fitted)| part.potentials = fitted);
-        Ok(())
     }
 
     /// The data row of each noise row: argmin_j c(x0, y_j) - g_j, among the rows of the noise row's
@@ -216,6 +220,25 @@ impl<T: Scalar, C: Cost<T>> Semidiscrete<T, C> {
         draws: usize,
         mut noise: impl FnMut(NoiseRows) -> Result<Array2<T>, E>,
     ) -> Result<SemidiscreteReport, E> {
+        self.measure_chosen(draws, |at| {
+            let (x0, part) = (noise(at)?, &self.parts[at.part]);
+            let found = nearest(&self.cost, x0.view(), part.rows.view(), &part.potentials)?;
+            let rows = found.into_iter().map(|found| part.numbers[found.row]).collect();
+            Ok((x0, rows))
+        })
+    }
+
+    /// [`measure`](Self::measure) with noise rows that choose their data rows elsewhere, for example
+    /// on a device: `chosen` returns noise rows and the numbers of their data rows.
+    ///
+    /// # Errors
+    /// Errors of `chosen`, [`OtError::Fit`] for fewer than two draws, and [`OtError::Chosen`] for
+    /// rows that do not fit the noise rows.
+    pub fn measure_chosen<E: From<OtError>>(
+        &self,
+        draws: usize,
+        mut chosen: impl FnMut(NoiseRows) -> Result<(Array2<T>, Vec<usize>), E>,
+    ) -> Result<SemidiscreteReport, E> {
         if draws < 2 {
             let (name, domain) = ("draws", "at least 2 to measure the coupling");
             return Err(OtError::Fit { name, value: draws as f64, domain }.into());
@@ -228,9 +251,14 @@ impl<T: Scalar, C: Cost<T>> Semidiscrete<T, C> {
             for batch in 0..each {
                 let rows = ROWS.min(draws - batch * ROWS);
                 let at = NoiseRows { part, batch, rows, batches_done: part * each + batch, batches };
-                for found in nearest(&self.cost, noise(at)?.view(), data.rows.view(), &data.potentials)? {
-                    hits[found.row] += 1;
-                    cost += found.value + data.potentials[found.row];
+                let (x0, numbers) = chosen(at)?;
+                if numbers.len() != x0.nrows() {
+                    return Err(miscounted(numbers.len(), x0.nrows()).into());
+                }
+                for (x, number) in x0.outer_iter().zip(numbers) {
+                    let row = data.numbers.binary_search(&number).map_err(|_| stranger(number))?;
+                    hits[row] += 1;
+                    cost += self.cost.cost(&x.to_vec(), &data.rows.row(row).to_vec());
                 }
             }
             let share = data.numbers.len() as f64 / all;
@@ -242,20 +270,11 @@ impl<T: Scalar, C: Cost<T>> Semidiscrete<T, C> {
 }
 
 impl<T: Scalar + From<f32>, C: Cost<T>> Semidiscrete<T, C> {
-    /// [`fit`](Self::fit) to a source distribution. The noise rows are a function of the seed.
-    ///
-    /// # Errors
-    /// [`OtError::Noise`] for a source that cannot be drawn from; as [`fit`](Self::fit).
-    pub fn fit_source(&mut self, source: &Source, seed: u64, options: &SemidiscreteOptions) -> Result<(), OtError> {
-        let dim = self.dim;
-        self.fit(options, |at| at.draw(source, seed, Stream::Coupling, dim))
-    }
-
     /// [`measure`](Self::measure) with noise rows of a source distribution, which are other rows
     /// than those of the fit with this seed.
     ///
     /// # Errors
-    /// As [`fit_source`](Self::fit_source) and [`measure`](Self::measure).
+    /// [`OtError::Noise`] for a source that cannot be drawn from; as [`measure`](Self::measure).
     pub fn measure_source(&self, source: &Source, seed: u64, draws: usize) -> Result<SemidiscreteReport, OtError> {
         self.measure(draws, |at| at.draw(source, seed, Stream::Estimate, self.dim))
     }
@@ -294,6 +313,17 @@ impl<C: Cost + Send> ChooseRows for Semidiscrete<f32, C> {
 
     fn choose(&self, x0: ArrayView2<'_, f32>, classes: Option<&[i64]>) -> Result<Vec<usize>, CouplingError> {
         Semidiscrete::choose(self, x0, classes).map_err(unsolved)
+    }
+
+    fn row_potentials(&self) -> Option<RowPotentials> {
+        let cost = match self.cost.metric()? {
+            Metric::SquaredEuclidean => RowCost::SquaredEuclidean,
+            Metric::Euclidean => RowCost::Euclidean,
+            Metric::Cosine => RowCost::Cosine,
+        };
+        let mut classes = vec![0; self.row_count()];
+        self.parts.iter().for_each(|part| part.numbers.iter().for_each(|row| classes[*row] = part.class));
+        Some(RowPotentials { cost, values: self.potentials(), classes: self.conditional.then_some(classes) })
     }
 }
 

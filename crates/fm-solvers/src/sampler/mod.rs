@@ -13,8 +13,8 @@
 //! let mut objective = Objective { prediction: "data".parse()?, ..Objective::default() };
 //! objective.times.clip = 1e-3;
 //! let x0 = array![[1.0], [-2.0]];
-//! let samples = Sampler::midpoint(20).run(&network, &objective, x0, |_| array![[0.0], [0.0]], false)?;
-//! assert!(samples.x.iter().all(|x| (x - 3.0).abs() < 1e-2));
+//! let samples = Sampler::midpoint(20).run(&network, &objective, x0, |_| array![[0.0], [0.0]],
+//! false)?; assert!(samples.x.iter().all(|x| (x - 3.0).abs() < 1e-2));
 //! assert_eq!((samples.nfe, samples.calls), (40.0, 40)); // two per step
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -173,8 +173,8 @@ impl Sampler {
         self.run_by(network, objective, x0, &PerStep(noise), frames)
     }
 
-    /// As [`run`](Self::run), with noise by number and row, which adaptive stochastic steps per sample
-    /// draw for the rows that need it.
+    /// As [`run`](Self::run), with noise by number and row, which adaptive stochastic steps per
+    /// sample draw for the rows that need it.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -199,9 +199,8 @@ impl Sampler {
 
     /// As [`run`](Self::run), and saves the states at `times`, which increase from 0 (source) or
     /// later to at most 1 (data). States between two steps are interpolated, so the times do not
-    /// change the samples.
-    /// The state at time 0 is x0, and that at time 1 the samples. If the span is clipped, times are
-    /// relative to it: 0 and 1 are its ends.
+    /// change the samples. The state at time 0 is x0, and that at time 1 the samples. If the span
+    /// is clipped, times are relative to it: 0 and 1 are its ends.
     ///
     /// # Errors
     /// As [`run`](Self::run); [`SolveError::Times`] for times that do not rise within 0 to 1, and

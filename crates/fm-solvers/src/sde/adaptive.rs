@@ -34,8 +34,7 @@ use fm_core::state::{OdeState, RowState};
 const ORDER: f64 = 1.5;
 
 /// Integrates every row of `x` over `span`, from source to data or, if the field has a score, also
-/// back. [`SaveAt::At`] saves, for each
-/// row, the state after the step that reaches the time.
+/// back. [`SaveAt::At`] saves, for each row, the state after the step that reaches the time.
 ///
 /// ```
 /// use fm_core::path::PathKind;

@@ -20,13 +20,13 @@
 //! the noise ends. A field with a score has values at the last time too, so its last step is like
 //! the others.
 //!
-//! [`Diffusion::Churn`] adds noise between the steps of the ODE instead, as in algorithm 2 of
-//! Karras et al., with 2 n - 1 evaluations. Before a step, noise raises the level s = sigma / alpha
-//! to (1 + gamma) s, with gamma = min(s_churn / n, sqrt(2) - 1). The step is Heun's, and Euler's to
-//! s = 0.
+//! [`Diffusion::Churn`] integrates the ODE and adds noise between its steps, as in algorithm 2 of
+//! Karras et al.: before each of n steps, it increases the noise level sigma / alpha by the factor
+//! 1 + gamma, with gamma = min(s_churn / n, sqrt(2) - 1). Steps are Heun's, except for an Euler
+//! step to the level 0, so there are 2 n - 1 evaluations.
 //!
-//! With a score the field can also be solved from the data to the source, where the times fall: dx
-//! = (v - g^2 / 2 s) dt + g dW has the same densities.
+//! A field with a score can also be solved from the data to the source, with falling times. The SDE
+//! with the same densities is then dx = (v - g^2 / 2 s) dt + g dW.
 //!
 //! Sources: Song et al., "Score-Based Generative Modeling through SDEs" (2021); Ma et al., "SiT"
 //! (2024), sections 2.4 and 3.4; Kloeden and Platen, "Numerical Solution of SDEs" (1992), ch. 15;
@@ -40,14 +40,14 @@
 //!     let slope = (t / 4.0 - (1.0 - t)) / (t * t / 4.0 + (1.0 - t) * (1.0 - t));
 //!     x.iter().map(|x| slope * x).collect::<Vec<_>>()
 //! };
-//! let noise = |step| fm_core::rng::normal_rows(fm_core::rng::Key::new(0, step, fm_core::rng::Stream::Increment), 4000, 1).into_iter().map(f64::from).collect();
-//! let x0: Vec<f64> = noise(1000);
-//! let diffusion = Diffusion::Constant { scale: 1.0 };
+//! let noise = |step| fm_core::rng::normal_rows(fm_core::rng::Key::new(0, step,
+//! fm_core::rng::Stream::Increment), 4000, 1).into_iter().map(f64::from).collect(); let x0:
+//! Vec<f64> = noise(1000); let diffusion = Diffusion::Constant { scale: 1.0 };
 //! let solution =
-//!     sde::solve(&field, &PathKind::Linear, x0, &Grid::Uniform.times(50)?, (Method::Heun, diffusion), noise, SaveAt::End)?;
-//! let variance = solution.x.iter().map(|x| x * x).sum::<f64>() / 4000.0;
-//! assert!((variance - 0.25).abs() < 0.02, "{variance}"); // 4 standard errors are 0.022
-//! assert_eq!(solution.stats.evaluations, 99);
+//!     sde::solve(&field, &PathKind::Linear, x0, &Grid::Uniform.times(50)?, (Method::Heun,
+//!   diffusion), noise, SaveAt::End)?; let variance = solution.x.iter().map(|x| x * x).sum::<f64>()
+//!   / 4000.0; assert!((variance - 0.25).abs() < 0.02, "{variance}"); // 4 standard errors are
+//!   0.022 assert_eq!(solution.stats.evaluations, 99);
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 

@@ -18,6 +18,7 @@ use crate::TrainError;
 use crate::batch::{Batch, BatchSource};
 use crate::collective::Shard;
 use crate::files::{self, Lock};
+use crate::run_dir;
 use fm_core::data::{DataError, Order};
 use index::{FORMAT, INDEX, Index, Layout, broken, name, read_shard};
 use safetensors::tensor::{Dtype, TensorView};
@@ -63,6 +64,7 @@ impl PairWriter {
     pub fn open(directory: &Path, about: PairsAbout) -> Result<(Self, Vec<TrainError>), TrainError> {
         let layout = Layout::new(directory, &about)?;
         refuse_foreign(directory)?;
+        refuse_run(directory)?;
         fs::create_dir_all(directory).map_err(TrainError::io("create", directory))?;
         let lock = files::lock(directory, LOCK)?;
         let mut index = Index { format: FORMAT, about, shards: Vec::new() };
@@ -161,6 +163,18 @@ fn refuse_foreign(directory: &Path) -> Result<(), TrainError> {
             Err(broken(directory, format!("it holds {name} and no {INDEX}; choose a new directory")))
         }
         _ => Ok(()),
+    }
+}
+
+/// Refuses a directory inside a run, which has no files but its own.
+fn refuse_run(directory: &Path) -> Result<(), TrainError> {
+    let whole = std::path::absolute(directory).map_err(TrainError::io("open", directory))?;
+    match whole.ancestors().skip(1).find(|place| run_dir::is_marked(place)) {
+        Some(run) => {
+            let run = fm_core::message::name(&run.display().to_string());
+            Err(broken(directory, format!("it is inside the run {run}; choose a directory outside of it")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Counts of the lines of a log that was cut back to a step.
+/// Numbers of lines of a log that was truncated at a step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rewound {
     /// Lines that stay.

@@ -253,6 +253,11 @@ impl RunDir {
     }
 }
 
+/// Whether a directory has the marker of a run.
+pub(crate) fn is_marked(root: &Path) -> bool {
+    marker(root).is_some()
+}
+
 /// The text of a run's marker, if there is one.
 fn marker(root: &Path) -> Option<&'static str> {
     let bytes = files::read_known(&root.join(MARKER), SAVED.len() as u64).ok()?;
