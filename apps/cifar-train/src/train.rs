@@ -10,15 +10,15 @@ use crate::training_data::{Choice, Material};
 use crate::{data, duration, plan};
 use anyhow::{Context, bail};
 use fm_cli::every::total_steps;
+use fm_cli::given;
 use fm_cli::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
-use fm_cli::options;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_models::interchange;
 use fm_ot::Reports;
 use fm_pictures::{Grid, save_picture};
-use fm_run::advice::{Setting, advice, common_effects, without_effect};
+use fm_run::advice::{Setting, advice, common_effects};
 use fm_run::flow::Averaged;
 use fm_run::optimizer_args::Measurements;
 use fm_run::potentials::{Fitted, Place, Potentials, Problem};
@@ -130,9 +130,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         processes.iter().for_each(|line| println!("{line}"));
         let setting =
             Setting { batch_size: config.batch_size, learning: &config.learning, deviation: None, rescale: None };
-        let mut effects = common_effects(&config.learning, &config.flow);
+        let mut effects = common_effects(&config.learning, &config.flow, group.shard().count);
         effects.push(("label_drop", config.model.classes() > 0, "classes"));
-        let idle = without_effect(&options::table(&args.options)?, &effects);
+        let idle = given::without_effect(&effects);
         advice(&setting).iter().chain(&idle).for_each(|line| println!("advice    {line}"));
         if !resume && let Some(line) = duration::on_cpu(&config, &store, model.as_ref(), group.shard().count)? {
             println!("{line}");

@@ -3,6 +3,7 @@
 use crate::args::CoupleArgs;
 use crate::training_data::told;
 use anyhow::{Context, bail, ensure};
+use fm_cli::given::{self, Effect};
 use fm_cli::memory::ensure_fits;
 use fm_core::coupling::{Conditions, CouplingInput};
 use fm_core::rng::{Key, Stream};
@@ -11,8 +12,9 @@ use fm_data::table::{CsvOptions, csv};
 use fm_data::{Columns, Preprocess, Table, TableSource};
 use fm_ot::cost::Metric;
 use fm_ot::coupling::{OtCoupling, Solved};
+use fm_ot::pairs::PairSampling;
 use fm_ot::trajectory::trajectory_reported;
-use fm_ot::{Semidiscrete, SemidiscreteOptions};
+use fm_ot::{CouplingKind, Semidiscrete, SemidiscreteOptions};
 use fm_pictures::{Layer, Plane, around, ink, reach, save_picture, side_by_side};
 use fm_run::potentials::fit_shown;
 use fm_terminal::println;
@@ -38,6 +40,7 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     if args.picture.is_some() {
         ensure_drawable(&tables, fit.is_some())?;
     }
+    given::warn(&effects(args));
     let classes: Option<Vec<i64>> = classes.map(|c| c.iter().map(|v| *v as i64).collect());
     if let Some(options) = fit {
         ensure!(classes.is_none(), "the rows of the first table have no classes to choose within; drop --classes");
@@ -71,6 +74,21 @@ pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
         println!("wrote {}: one path per line, as row numbers from 0", out.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The flags that only some couplings and tables use.
+fn effects(args: &CoupleArgs) -> [Effect; 5] {
+    let toys = args.tables.iter().any(|name| matches!(name.parse(), Ok(TableSource::Toy(_))));
+    let (batches, drawn) = (args.coupling.semidiscrete().is_none(), args.pairing == PairSampling::Drawn);
+    let bridge = args.coupling == CouplingKind::SchroedingerBridge;
+    let by_classes = matches!(args.coupling, CouplingKind::C2ot { .. });
+    [
+        ("rows", toys, "a toy distribution among the tables"),
+        ("pairing", batches, "a --coupling of batches"),
+        ("path", bridge, "--coupling schroedinger-bridge"),
+        ("classes", by_classes, "--coupling c2ot"),
+        ("seed", toys || !batches || drawn, "something to draw: --pairing drawn, or a toy distribution"),
+    ]
 }
 
 /// The rows of the second table that noise drawn from the rows of the first chooses, by potentials

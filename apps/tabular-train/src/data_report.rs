@@ -3,8 +3,9 @@
 use crate::args::DataArgs;
 use crate::config::Config;
 use crate::draw::points;
+use crate::train::of_tables;
 use crate::training_data::read;
-use fm_cli::{options, settings};
+use fm_cli::{given, options, settings};
 use fm_core::message::{brief, line};
 use fm_pictures::scatter;
 use fm_terminal::println;
@@ -18,6 +19,7 @@ const DRAWN: usize = 5000;
 
 pub(crate) fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let config: Config = settings::lay_over(&Config::default(), options::table(&args.options)?)?;
+    given::warn(&of_tables(&args.data, &config));
     let table = read(&args.data, &config, &[])?;
     let (rows, columns) = table.values.dim();
     println!("data      {}: {rows} rows of {columns} columns", args.data);

@@ -6,6 +6,7 @@ use crate::model::{Loaded, load};
 use crate::training_data::read;
 use crate::weak::open_weak;
 use anyhow::{Context, bail, ensure};
+use fm_cli::given;
 use fm_cli::memory::ensure_fits;
 use fm_core::field::RowField;
 use fm_core::objective::Objective;
@@ -205,6 +206,10 @@ pub(crate) fn drawn(
     let loaded = load(&args.checkpoint, &args.file, &args.device)?;
     let sampler = args.solve.sampler()?;
     ensure_samples_fit(&sampler, rows, loaded.dim(), frames)?;
+    if let Some(name) = from {
+        let draws = sampler.stochastic.is_some() || matches!(name.parse(), Ok(TableSource::Toy(_)));
+        given::warn(&[("seed", draws, "something to draw: the rows of --from are given, and no --sde")]);
+    }
     let from = from.map(|name| starts(name, &loaded, rows, args.seed)).transpose()?;
     let rows = from.as_ref().map_or(rows, Array2::nrows);
     let classes = loaded.columns.asked(args.class.as_deref(), rows)?;

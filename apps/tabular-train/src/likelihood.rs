@@ -6,6 +6,7 @@ use crate::draw::{Classes, Drawer};
 use crate::model::{Loaded, load};
 use crate::training_data::Material;
 use anyhow::{Context, ensure};
+use fm_cli::given;
 use fm_core::tensor::upload;
 use fm_data::table::{CsvOptions, csv};
 use fm_data::{Columns, Table};
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &LikelihoodOf) -> anyhow::Result<ExitCode> {
         columns.classes.is_empty() || args.class.is_some() || args.labels.is_some(),
         "the density of this model depends on the class; give --class CLASS, or --labels COLUMN of the rows"
     );
+    given::warn(&[("seed", args.how.is_estimated(), "--probes")]);
     if let Some(rows) = &args.rows {
         of_rows(args, &loaded, rows)?;
     }

@@ -2,6 +2,7 @@
 
 use crate::args::SolveOf;
 use anyhow::ensure;
+use fm_cli::given;
 use fm_cli::memory::ensure_fits;
 use fm_core::exact::{ExactField, Mixture};
 use fm_core::objective::Objective;
@@ -45,6 +46,11 @@ pub(crate) fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
     let field = ExactField::new(&mixture, args.path, objective.span()?)?;
     let (rows, dim) = start.dim();
     let sampler: Sampler = args.solve.sampler()?;
+    given::warn(&[(
+        "seed",
+        args.start.is_none() || sampler.stochastic.is_some(),
+        "something to draw: --start gives the points, and no --sde",
+    )]);
     let drawn = sampler.run(&field, &objective, start, |step| noise(args.seed, step + 1, rows, dim), false)?;
     println!("{rows} rows, NFE {}; {}", drawn.describe_nfe(), sampler.describe());
     let stats = drawn.stats;

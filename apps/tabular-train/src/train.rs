@@ -11,8 +11,8 @@ use crate::teacher_batches::{self, TeacherBatches};
 use crate::training_data::{Material, open_source};
 use anyhow::Context;
 use fm_cli::every::total_steps;
+use fm_cli::given::{self, Effect};
 use fm_cli::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
-use fm_cli::options;
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::{Source, deviation};
@@ -20,7 +20,7 @@ use fm_data::{Preprocess, TableSource};
 use fm_models::interchange;
 use fm_ot::Reports;
 use fm_pictures::scatter;
-use fm_run::advice::{Effect, Setting, advice, common_effects, without_effect};
+use fm_run::advice::{Setting, advice, common_effects};
 use fm_run::flow::Averaged;
 use fm_run::guidance::Guide;
 use fm_run::models::TableModel;
@@ -158,7 +158,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             deviation: Some(spread),
             rescale: (config.preprocess == Preprocess::None).then_some("--preprocess standardize"),
         };
-        let idle = without_effect(&options::table(&args.options)?, &effects(&config));
+        let idle = given::without_effect(&effects(&config, group.shard().count));
         advice(&setting).iter().chain(&idle).for_each(|line| println!("advice    {line}"));
     }
     let known =
@@ -268,17 +268,22 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
 }
 
 /// The options that need another one to have an effect.
-fn effects(config: &Config) -> Vec<Effect> {
-    let text = matches!(config.data.parse(), Ok(TableSource::Csv(_)));
-    let mut effects = common_effects(&config.learning, &config.flow);
-    effects.extend([
-        ("heads", config.model == TableModel::Transformer, "--model transformer"),
+fn effects(config: &Config, processes: usize) -> Vec<Effect> {
+    let mut effects = common_effects(&config.learning, &config.flow, processes);
+    effects.extend([("heads", config.model == TableModel::Transformer, "--model transformer")]);
+    effects.extend(of_tables(&config.data, config));
+    effects
+}
+
+/// The options of a table.
+pub(crate) fn of_tables(data: &str, config: &Config) -> [Effect; 4] {
+    let text = matches!(data.parse(), Ok(TableSource::Csv(_)));
+    [
         ("stride", config.table.window > 0, "--window"),
         ("separator", text, "a text file"),
         ("encoding", text, "a text file"),
         ("header", text, "a text file"),
-    ]);
-    effects
+    ]
 }
 
 /// The solver of samples during training.

@@ -8,12 +8,14 @@
 //! | [`mod@options`] | options declared once: configuration, default, flag and help |
 //! | [`settings`] | TOML files over defaults; an unknown key is an error that suggests the nearest one |
 //! | [`aliases`] | configuration keys and flags of other trainers |
+//! | [`given`] | flags that are given and have no effect |
 //! | [`every`] | intervals in steps or epochs |
 //! | [`outputs`] | output files, in the format of their extension |
 //! | [`memory`] | memory use, checks of sizes before allocation, and the treatment of freed memory |
 
 pub mod aliases;
 pub mod every;
+pub mod given;
 pub mod help;
 pub mod memory;
 pub mod options;

@@ -1,5 +1,6 @@
 //! The command line, exit codes and error messages of the programs.
 
+use crate::given::{self, Given};
 use crate::help;
 use clap::{Command, CommandFactory, FromArgMatches};
 use fm_core::message::io_remedy;
@@ -13,7 +14,10 @@ use std::process::ExitCode;
 /// is on standard error, and the exit code is 2.
 pub fn parse<P: CommandFactory + FromArgMatches>(adapt: impl FnOnce(Command) -> Command) -> P {
     let command = help::shown_for(help::with_help_all(adapt(P::command())), std::env::args_os());
-    let parsed = command.try_get_matches().and_then(|matches| P::from_arg_matches(&matches));
+    let parsed = command.try_get_matches().and_then(|matches| {
+        given::keep(Given::of(&matches));
+        P::from_arg_matches(&matches)
+    });
     parsed.unwrap_or_else(|error| {
         if !error.use_stderr() {
             // Help and version, with colours.

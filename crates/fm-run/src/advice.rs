@@ -12,8 +12,9 @@
 use crate::objective_args::FlowConfig;
 use crate::optimizer_args::LearningConfig;
 use fm_cli::every::Every;
+use fm_cli::given::Effect;
+use fm_core::time::TimeKind;
 use fm_ot::CouplingKind;
-use toml::Table;
 
 /// What advice depends on.
 #[derive(Debug, Clone, Copy)]
@@ -34,21 +35,13 @@ const FEW_ROWS: usize = 32;
 /// Deviations of data that are like those of the noise, 1.
 const LIKE_NOISE: std::ops::RangeInclusive<f64> = 0.2..=5.0;
 
-/// An option, whether it has an effect in this run, and what it belongs to.
-pub type Effect = (&'static str, bool, &'static str);
-
-/// A line for each flag that is given and has no effect.
-pub fn without_effect(given: &Table, effects: &[Effect]) -> Vec<String> {
-    let idle = effects.iter().filter(|(key, effective, _)| !effective && given.contains_key(*key));
-    let flag = |key: &str| key.replace('_', "-");
-    idle.map(|(key, _, of)| format!("--{} has no effect without {of}", flag(key))).collect()
-}
-
 /// The options of the optimization and the coupling that both programs have.
-pub fn common_effects(learning: &LearningConfig, flow: &FlowConfig) -> Vec<Effect> {
+pub fn common_effects(learning: &LearningConfig, flow: &FlowConfig, processes: usize) -> Vec<Effect> {
     let decides = learning.early_stopping > 0 || learning.keep_best > 0;
     let coupled = flow.coupling != CouplingKind::Independent;
     let batches = coupled && flow.coupling.semidiscrete().is_none();
+    let optimizer = &learning.optimizer;
+    let decays = optimizer.weight_decay != 0.0 || !optimizer.groups.is_empty();
     let quality = learning.quality_every != Every::Steps(0);
     vec![
         ("monitor", decides, "--early-stopping or --keep-best"),
@@ -57,6 +50,11 @@ pub fn common_effects(learning: &LearningConfig, flow: &FlowConfig) -> Vec<Effec
         ("cost", coupled, "--coupling"),
         ("pairing", batches, "a --coupling of batches"),
         ("ot_batch", batches, "a --coupling of batches"),
+        ("decay_on", decays, "--weight-decay"),
+        ("ema_warmup", learning.ema_decay.iter().any(|decay| *decay > 0.0), "--ema-decay"),
+        ("importance", flow.objective.times.distribution != TimeKind::Uniform, "a --time that is not uniform"),
+        ("reduce_in", processes > 1, "several processes"),
+        ("dist_timeout", processes > 1, "several processes"),
     ]
 }
 
@@ -91,15 +89,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_without_effect_are_named() {
+    fn options_have_an_effect_with_what_they_belong_to() {
         let (learning, flow) = (LearningConfig::default(), FlowConfig::default());
-        let given: Table = "min_delta = 0.1\nlr = 1.0\ncost = 'euclidean'".parse().unwrap();
-        let lines = without_effect(&given, &common_effects(&learning, &flow));
-        assert_eq!(
-            lines,
-            ["--min-delta has no effect without --early-stopping", "--cost has no effect without --coupling"]
-        );
+        let idle = |learning: &LearningConfig| {
+            let effects = common_effects(learning, &flow, 1);
+            effects.into_iter().filter(|(_, effective, _)| !effective).map(|(name, ..)| name).collect::<Vec<_>>()
+        };
+        assert!(["min_delta", "monitor", "cost", "reduce_in"].iter().all(|name| idle(&learning).contains(name)));
         let learning = LearningConfig { early_stopping: 3, ..learning };
-        assert_eq!(without_effect(&given, &common_effects(&learning, &flow)).len(), 1);
+        assert!(!idle(&learning).contains(&"min_delta") && !idle(&learning).contains(&"monitor"));
     }
 }

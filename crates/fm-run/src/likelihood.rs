@@ -50,6 +50,11 @@ impl LikelihoodArgs {
         Self { solver: SolverName::Tsit5, tolerance: TOLERANCE, probes, probe: Probe::default(), seed }
     }
 
+    /// Whether the divergence is estimated, from random probes.
+    pub fn is_estimated(&self) -> bool {
+        self.probes > 0
+    }
+
     /// All values that densities depend on, as the key of a cache.
     pub fn key(&self) -> String {
         format!("{self:?}")

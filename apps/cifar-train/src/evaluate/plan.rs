@@ -1,11 +1,12 @@
 //! Everything about an evaluation that is determined before the first image.
 
 use super::samples::{PROGRAM, describe, of_samples};
-use crate::args::EvaluateArgs;
+use crate::args::{EvaluateArgs, SolverArgs};
 use crate::data;
 use crate::model::{Loaded, check_shape, open};
 use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, bail, ensure};
+use fm_cli::given;
 use fm_data::ImageSet;
 use fm_evaluation::extract::Extractor;
 use fm_evaluation::features::{FeatureRequest, ImageFeatures, of_images};
@@ -18,6 +19,7 @@ use fm_evaluation::request::{Extractors, MetricSpec, Sources};
 use fm_evaluation::table::{self, Column};
 use fm_metrics::MetricError;
 use fm_run::process_group::Group;
+use fm_run::weights::{FileArgs, WhichWeights};
 use fm_terminal::{eprintln, println};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -98,7 +100,24 @@ impl<'a> Plan<'a> {
         if let (Some(loaded), Some(training)) = (&loaded, &training) {
             check_shape(training, loaded)?;
         }
-        let held_out = held_out(args, &name, wants(MetricName::Nll));
+        let inception = |extractor: &Extractor| matches!(extractor, Extractor::Inception { .. });
+        let (nll, measured) = (wants(MetricName::Nll), !extractors.all.is_empty());
+        given::warn(&[
+            ("nll_images", nll, "--metrics nll"),
+            ("nll_probes", nll, "--metrics nll"),
+            ("held_out", nll || args.calibrate, "--calibrate or --metrics nll"),
+            ("inception_weights", extractors.all.iter().any(inception), "a metric on features of Inception"),
+            ("protocol", extractors.all.iter().any(inception), "a metric on features of Inception"),
+            ("extractor", measured, "a metric on features"),
+            ("reference_flips", measured, "a metric on features"),
+            ("cache", measured || training.is_some(), "a metric on features"),
+        ]);
+        if loaded.is_none() {
+            given::warn_of_all::<SolverArgs>("--checkpoint");
+            given::warn_of_all::<WhichWeights>("--checkpoint");
+            given::warn_of_all::<FileArgs>("--checkpoint");
+        }
+        let held_out = held_out(args, &name, nll);
         let held_out = held_out.map(|name| data::images(&at_size(&name), size)).transpose()?;
         let evaluated = match (&loaded, &samples) {
             (Some(loaded), _) => Some(image_scale(loaded).shape),

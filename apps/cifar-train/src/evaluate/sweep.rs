@@ -7,6 +7,7 @@ use crate::generate::{Request, generate};
 use crate::model::Loaded;
 use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, ensure};
+use fm_cli::given;
 use fm_evaluation::measured::{Measured, ensure_any};
 use fm_evaluation::metrics::MetricName;
 use fm_evaluation::table::{Column, json, number, reasons};
@@ -54,6 +55,13 @@ struct Case {
 
 pub(super) fn run(plan: &Plan<'_>, sweep: &str, group: &Group) -> anyhow::Result<ExitCode> {
     let sweep = parse(sweep)?;
+    let over_nfe = matches!(sweep, Sweep::Nfe(_));
+    given::warn(&[
+        ("sweep_solvers", over_nfe, "--sweep nfe=N,..."),
+        ("solver", !over_nfe, "another --sweep: --sweep-solvers has those of nfe=N,..."),
+        ("num_steps", !over_nfe, "another --sweep: nfe=N,... has the steps"),
+        ("cfg_scale", !matches!(sweep, Sweep::Cfg(_)), "another --sweep: cfg=S,... has the scales"),
+    ]);
     let loaded = plan.loaded.as_ref().context("there is no model to sample in the sweep; give --checkpoint")?;
     let count = plan.count;
     let classes = in_turn(loaded.data.classes.len(), count)?;

@@ -286,7 +286,7 @@ pub(crate) struct LikelihoodOf {
     #[arg(long, default_value_t = 120, value_name = "N", requires = "picture", help_heading = "Output")]
     pub(crate) resolution: usize,
     /// Write the log-densities of the rows, one per line.
-    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
+    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), requires = "rows", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
     /// Device: auto (CUDA if it works, else the CPU), cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto", help_heading = "Hardware")]
