@@ -133,8 +133,22 @@ fn archives_are_read_by_member() {
         assert_eq!((set.shape, &set.labels[..], set.image(1)[1]), ([1, 3, 4], &[1, 0][..], 143));
     }
     assert_eq!(read::<f64, Ix2>(asset("one.npz")).unwrap()[[0, 2]], -1.5);
+    // Two members of one name; a reader would silently take the last.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("twice.npz");
+    std::fs::write(&path, renamed(&std::fs::read(asset("stored.npz")).unwrap(), b"labels.npy", b"images.npy")).unwrap();
+    refused(read::<i64, Ix3>(&path), &["two arrays of one name", "save it again"]);
     let array = ArraySource { path: asset("int8-le-c.npy"), member: Some("x".into()) };
     refused(read::<f64, Ix2>(array), &["leave out the name after the colon"]);
+}
+
+/// The bytes with each `from` replaced by `to`, of the same length.
+fn renamed(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let places: Vec<usize> = (0..=bytes.len() - from.len()).filter(|i| bytes[*i..].starts_with(from)).collect();
+    places.iter().for_each(|i| bytes[*i..*i + to.len()].copy_from_slice(to));
+    assert_eq!(places.len(), 2, "the member and its entry in the directory");
+    bytes
 }
 
 /// An `.npy` file of a header and a number of bytes of data.

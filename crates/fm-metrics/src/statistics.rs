@@ -51,12 +51,15 @@ pub fn read(path: &Path) -> Result<Gaussian, MetricError> {
     let opened = budget::open(path, &limits::STATISTICS);
     let (mut file, mut budget) = opened.map_err(|e| broken(format!("it cannot be opened ({e})")))?;
     let zip = |problem: String| broken(format!("it is not a zip archive ({problem})"));
-    check_zip(&mut file, &mut budget).map_err(|e| zip(e.to_string()))?;
+    let declared = check_zip(&mut file, &mut budget).map_err(|e| zip(e.to_string()))?;
     let mut archive = Archive::new(BufReader::new(budget.metered(file))).map_err(|e| match e {
         ZipError::Io(e) => zip(e.to_string()),
         e => zip(e.to_string()),
     })?;
     budget.count(archive.len()).map_err(|over| broken(over.cause()))?;
+    if declared != archive.len() as u64 {
+        return Err(broken("it holds two arrays of one name".into()));
+    }
     let has_count = archive.index_for_name("count.npy").is_some();
     let mut array = |name: &str, most: u64| member(&mut archive, name, most, &mut budget);
     let mean = array("mu", 8 * MOST + HEADER).map_err(broken)?;

@@ -117,6 +117,12 @@ fn statistics_come_from_numpy_and_are_the_same_mean_and_covariance() {
         assert!(error.contains(name) && error.contains(says) && error.contains("numpy.savez"), "{error}");
     };
     told("text.npz", b"no zip", "is not a zip archive");
+    // Two members of one name, made of `count` and another one of its length.
+    let mut twice = statistics::write(&ours).unwrap();
+    let places: Vec<usize> = (0..twice.len() - 9).filter(|i| twice[*i..].starts_with(b"count.npy")).collect();
+    assert_eq!(places.len(), 2);
+    places.iter().for_each(|i| twice[*i..*i + 9].copy_from_slice(b"sigma.npy"));
+    told("twice.npz", &twice, "two arrays of one name");
     let mut one = ours.clone();
     one.covariance = Array2::eye(5);
     told("shapes.npz", &statistics::write(&one).unwrap(), "mu is of shape [6] and sigma of [5, 5]");

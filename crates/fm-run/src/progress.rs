@@ -137,7 +137,12 @@ impl<'a> Watch<'a> {
         let step = state.step;
         let due =
             self.cadence.sample_every > 0 && (step.is_multiple_of(self.cadence.sample_every) || step == self.total);
-        if step == 0 || !due || self.is_drawn(step)? { Ok(()) } else { self.picture(state) }
+        match step > 0 && due {
+            false => Ok(()),
+            // TensorBoard may lack the picture if the run was killed between the two.
+            true if self.is_drawn(step)? => self.show(step),
+            true => self.picture(state),
+        }
     }
 
     /// Whether the picture of this step, or the line of its moments, exists already.
@@ -167,9 +172,14 @@ impl<'a> Watch<'a> {
         // The output of `draw` is printed above the bar.
         let draw = &mut self.draw;
         self.bar.suspend(|| draw(state)).map_err(|e| TrainError::Callback(Outside::from(e)))?;
-        let Ok((png, _)) = read_plain(&self.picture_path(state.step), &limits::PICTURE) else { return Ok(()) };
+        self.show(state.step)
+    }
+
+    /// Writes the picture of a step for TensorBoard, if there is one.
+    fn show(&mut self, step: u64) -> Result<(), TrainError> {
+        let Ok((png, _)) = read_plain(&self.picture_path(step), &limits::PICTURE) else { return Ok(()) };
         let size = image::load_from_memory(&png).map_or((0, 0), |image| (image.width(), image.height()));
-        self.events.image(now(), state.step, "samples", size, png)
+        self.events.image(now(), step, "samples", size, png)
     }
 
     fn log(&mut self, record: &LogRecord, device: Device) -> Result<(), TrainError> {

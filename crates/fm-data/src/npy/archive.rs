@@ -26,10 +26,13 @@ pub(super) fn open<R>(
         e => broken(path, format!("it cannot be read as .npz ({e})"), "give a file that numpy.savez wrote"),
     };
     let mut budget = Budget::new(&limits::ARRAYS, length).map_err(|over| input::exceeded(path, over))?;
-    check_zip(&mut file, &mut budget).map_err(|e| reading(source, e))?;
+    let declared = check_zip(&mut file, &mut budget).map_err(|e| reading(source, e))?;
     let mut archive = Archive::new(budget.metered(BufReader::new(file))).map_err(damaged)?;
     // The library may use an earlier directory than the one that was checked.
     budget.count(archive.len()).map_err(|over| input::exceeded(path, over))?;
+    if declared != archive.len() as u64 {
+        return Err(broken(path, "it holds two arrays of one name".into(), "save it again"));
+    }
     let place = member(source, &archive)?;
     let member = archive.by_index(place).map_err(damaged)?;
     let (size, packed, stored) =
