@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 /// Set up, test and measure this workspace.
 #[derive(Debug, Parser)]
+#[command(max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 /// Measure this workspace.
 #[derive(Debug, Parser)]
-#[command(bin_name = "cargo xtask")]
+#[command(bin_name = "cargo xtask", max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 /// Checks a GPU against the CPU and measures it.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, max_term_width = 110)]
 struct Args {
     /// What to check.
     #[arg(value_enum)]

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 /// Read hostile inputs.
 #[derive(Debug, Parser)]
-#[command(bin_name = "cargo xtask")]
+#[command(bin_name = "cargo xtask", max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

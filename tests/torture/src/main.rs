@@ -34,7 +34,7 @@ use trial::{First, Reference};
 
 /// Interrupt the programs in every way.
 #[derive(Debug, Parser)]
-#[command(bin_name = "cargo xtask")]
+#[command(bin_name = "cargo xtask", max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 /// Check and package this workspace.
 #[derive(Debug, Parser)]
-#[command(bin_name = "cargo xtask")]
+#[command(bin_name = "cargo xtask", max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
