@@ -106,6 +106,15 @@ impl Potentials {
     }
 }
 
+/// How potentials are fitted.
+struct Fitting<'a> {
+    options: &'a SemidiscreteOptions,
+    /// The hash of what they depend on.
+    key: &'a str,
+    /// Whether to stop.
+    stopped: &'a dyn Fn() -> bool,
+}
+
 impl Problem<'_> {
     /// The coupling of the configuration, read from the run or fitted on rank 0. `images` are the
     /// data on a GPU: it then chooses rows in the fit, and gets the potentials.
@@ -128,8 +137,12 @@ impl Problem<'_> {
         {
             *images = Some(held.choosing(&zeros)?);
         }
+        // In all processes: the others wait for rank 0 and would end at once.
+        let work = Interruptible::start(NOTICE).context("cannot handle Ctrl-C")?;
         let bits = place.group.agree(|| {
-            let potentials = self.known_or_fitted(&place, &mut coupling, &key, &options, images.as_mut())?;
+            let stopped = || work.raised();
+            let fitting = Fitting { options: &options, key: &key, stopped: &stopped };
+            let potentials = self.known_or_fitted(&place, &mut coupling, &fitting, images.as_mut())?;
             // TOML has whole numbers of 64 bits, and writes f64 exactly too; bits leave no doubt.
             Ok(potentials.unwrap_or_default().into_iter().map(|g| g.to_bits() as i64).collect::<Vec<_>>())
         })?;
@@ -148,11 +161,11 @@ impl Problem<'_> {
         &self,
         place: &Place<'_>,
         coupling: &mut Semidiscrete,
-        key: &str,
-        options: &SemidiscreteOptions,
+        fitting: &Fitting<'_>,
         images: Option<&mut DeviceDataset>,
     ) -> anyhow::Result<Option<Vec<f64>>> {
         let Place { out, resume, group } = *place;
+        let Fitting { options, key, stopped } = *fitting;
         let from = match stored(out, resume, key, coupling.row_count()) {
             Some(Stored::Fitted(known)) => {
                 println!("coupling  {} potentials of the run, from {POTENTIALS}", known.len());
@@ -167,17 +180,9 @@ impl Problem<'_> {
         if let Some(state) = &from {
             println!("coupling  continues the fit of the run after {} batches", state.batches_done);
         }
-        let work = Interruptible::start(NOTICE).context("cannot handle Ctrl-C")?;
         let started = Instant::now();
         let noise: &Noise<'_> = &|at, stream| at.draw(self.source, self.seed, stream, self.data.dim());
-        let fit = Fit {
-            options,
-            noise,
-            images,
-            from,
-            stopped: &|| work.raised(),
-            save: &|state| keep(&Stored::Unfinished(state)),
-        };
+        let fit = Fit { options, noise, images, from, stopped, save: &|state| keep(&Stored::Unfinished(state)) };
         let Some(report) = fit.run(coupling)? else {
             println!("stopped   in the fit of the coupling; the same command continues it, into {}", out.display());
             return Ok(None);
