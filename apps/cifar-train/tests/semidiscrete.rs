@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{program, read, succeed, tiny_config};
+use common::{fail, program, read, succeed, tiny_config};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -64,6 +64,8 @@ fn an_interrupted_fit_continues() {
     let unfinished = String::from_utf8(read(parts.join("potentials.txt"))).unwrap();
     assert_eq!(unfinished.lines().nth(1).unwrap().split(' ').count(), 4);
     assert!(!parts.join("checkpoints/step-12").exists());
+    let error = fail(&format!("train --resume --out {}", parts.display()));
+    assert!(error.contains("stopped before its first one; start it again in the same directory"), "{error}");
     let said = succeed(&command(&parts));
     assert!(said.contains("coupling  continues the fit of the run after"), "{said}");
     assert!(result(&parts) == result(&whole));

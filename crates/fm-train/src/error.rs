@@ -93,6 +93,15 @@ pub enum TrainError {
         /// The path that was searched.
         path: PathBuf,
     },
+    /// A run without a checkpoint.
+    #[error(
+        "no checkpoint found in {}: the run was stopped before its first one; start it again in the same directory, instead of resuming it",
+        shown(path)
+    )]
+    Unsaved {
+        /// The directory of the run.
+        path: PathBuf,
+    },
     /// Weights that do not fit the network.
     #[error("the weights do not fit the network: {problems}; load them with the configuration they were trained with")]
     Weights {

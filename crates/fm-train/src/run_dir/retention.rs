@@ -1,7 +1,7 @@
 //! Which checkpoints of a directory are found, kept and removed.
 
-use crate::TrainError;
 use crate::checkpoint::{self, Meta};
+use crate::{TrainError, files};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 /// checkpoints, or a run directory. Newer damaged checkpoints are returned as errors.
 ///
 /// # Errors
-/// [`TrainError::NoCheckpoint`] if there is none; if all are damaged, the error of the newest.
+/// [`TrainError::NoCheckpoint`] if there is none, and [`TrainError::Unsaved`] in the directory of a
+/// run; if all are damaged, the error of the newest.
 pub fn latest_checkpoint(path: &Path) -> Result<(PathBuf, Meta, Vec<TrainError>), TrainError> {
     if path.join("meta.json").exists() {
         return checkpoint::verify(path).map(|meta| (path.into(), meta, Vec::new()));
@@ -22,7 +23,12 @@ pub fn latest_checkpoint(path: &Path) -> Result<(PathBuf, Meta, Vec<TrainError>)
             Err(error) => damaged.push(error),
         }
     }
-    Err(damaged.into_iter().next().unwrap_or(TrainError::NoCheckpoint { path: path.into() }))
+    let none = if path.join(files::RUN).is_file() {
+        TrainError::Unsaved { path: path.into() }
+    } else {
+        TrainError::NoCheckpoint { path: path.into() }
+    };
+    Err(damaged.into_iter().next().unwrap_or(none))
 }
 
 /// Whether a path is a checkpoint, a run or a directory of checkpoints, damaged ones included.
