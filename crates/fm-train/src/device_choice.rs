@@ -11,10 +11,11 @@
 //! use tch::{Device, Tensor};
 //! // Pixels -1 and 1, and the potential of the second row attracts more noise.
 //! let images = DeviceDataset::new(&[0, 255], [1, 1, 1], 255, Device::Cpu)?;
-//! let potentials = RowPotentials { cost: RowCost::SquaredEuclidean, values: vec![0.0, 1.0],
-//! classes: None }; let images = images.choosing(&potentials)?;
-//! let (rows, _) = images.choose(&Tensor::from_slice(&[-0.5f32, -0.2, 0.3]).view([3, 1, 1, 1]),
-//! None).unwrap(); assert_eq!(Vec::<i64>::try_from(rows).unwrap(), [0, 1, 1]);
+//! let values = vec![0.0, 1.0];
+//! let images = images.choosing(&RowPotentials { cost: RowCost::SquaredEuclidean, values, classes: None })?;
+//! let x0 = Tensor::from_slice(&[-0.5f32, -0.2, 0.3]).view([3, 1, 1, 1]);
+//! let (rows, _) = images.choose(&x0, None).unwrap();
+//! assert_eq!(Vec::<i64>::try_from(rows).unwrap(), [0, 1, 1]);
 //! # Ok::<(), fm_train::TrainError>(())
 //! ```
 

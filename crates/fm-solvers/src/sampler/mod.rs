@@ -13,8 +13,8 @@
 //! let mut objective = Objective { prediction: "data".parse()?, ..Objective::default() };
 //! objective.times.clip = 1e-3;
 //! let x0 = array![[1.0], [-2.0]];
-//! let samples = Sampler::midpoint(20).run(&network, &objective, x0, |_| array![[0.0], [0.0]],
-//! false)?; assert!(samples.x.iter().all(|x| (x - 3.0).abs() < 1e-2));
+//! let samples = Sampler::midpoint(20).run(&network, &objective, x0, |_| array![[0.0], [0.0]], false)?;
+//! assert!(samples.x.iter().all(|x| (x - 3.0).abs() < 1e-2));
 //! assert_eq!((samples.nfe, samples.calls), (40.0, 40)); // two per step
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

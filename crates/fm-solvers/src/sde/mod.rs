@@ -40,14 +40,14 @@
 //!     let slope = (t / 4.0 - (1.0 - t)) / (t * t / 4.0 + (1.0 - t) * (1.0 - t));
 //!     x.iter().map(|x| slope * x).collect::<Vec<_>>()
 //! };
-//! let noise = |step| fm_core::rng::normal_rows(fm_core::rng::Key::new(0, step,
-//! fm_core::rng::Stream::Increment), 4000, 1).into_iter().map(f64::from).collect(); let x0:
-//! Vec<f64> = noise(1000); let diffusion = Diffusion::Constant { scale: 1.0 };
+//! let noise = |step| fm_core::rng::normal_rows(fm_core::rng::Key::new(0, step, fm_core::rng::Stream::Increment), 4000, 1).into_iter().map(f64::from).collect();
+//! let x0: Vec<f64> = noise(1000);
+//! let diffusion = Diffusion::Constant { scale: 1.0 };
 //! let solution =
-//!     sde::solve(&field, &PathKind::Linear, x0, &Grid::Uniform.times(50)?, (Method::Heun,
-//!   diffusion), noise, SaveAt::End)?; let variance = solution.x.iter().map(|x| x * x).sum::<f64>()
-//!   / 4000.0; assert!((variance - 0.25).abs() < 0.02, "{variance}"); // 4 standard errors are
-//!   0.022 assert_eq!(solution.stats.evaluations, 99);
+//!     sde::solve(&field, &PathKind::Linear, x0, &Grid::Uniform.times(50)?, (Method::Heun, diffusion), noise, SaveAt::End)?;
+//! let variance = solution.x.iter().map(|x| x * x).sum::<f64>() / 4000.0;
+//! assert!((variance - 0.25).abs() < 0.02, "{variance}"); // 4 standard errors are 0.022
+//! assert_eq!(solution.stats.evaluations, 99);
 //! # Ok::<(), fm_solvers::SolveError>(())
 //! ```
 
