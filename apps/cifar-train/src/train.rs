@@ -128,8 +128,15 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     if group.is_first() {
         println!("{}", plan::describe(&config, &material, fm_models::parameter_count(&store), device, &out));
         processes.iter().for_each(|line| println!("{line}"));
-        let setting =
-            Setting { batch_size: config.batch_size, learning: &config.learning, deviation: None, rescale: None };
+        let derived = config.model.time_scale().filter(|_| config.flow.task.takes_derivative());
+        let derived = derived.map(|scale| (scale, "set time = { scale = 10.0 } in [model] of a --config"));
+        let setting = Setting {
+            batch_size: config.batch_size,
+            learning: &config.learning,
+            deviation: None,
+            rescale: None,
+            derived,
+        };
         let mut effects = common_effects(&config.learning, &config.flow, group.shard().count);
         effects.push(("label_drop", config.model.classes() > 0, "classes"));
         let idle = given::without_effect(&effects);

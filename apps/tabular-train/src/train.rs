@@ -152,10 +152,12 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         println!("training  {} steps of {} rows, into {}", config.steps, config.batch_size, args.out.display());
         processes.iter().for_each(|line| println!("{line}"));
         let spread = deviation(seen.values.iter().map(|x| f64::from(*x)));
+        let derived = network.time_scale().filter(|_| config.flow.task.takes_derivative());
         let setting = Setting {
             batch_size: config.batch_size,
             learning: &config.learning,
             deviation: Some(spread),
+            derived: derived.map(|scale| (scale, "choose --task split, or another --model")),
             rescale: (config.preprocess == Preprocess::None).then_some("--preprocess standardize"),
         };
         let idle = given::without_effect(&effects(&config, group.shard().count));

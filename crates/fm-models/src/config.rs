@@ -60,6 +60,16 @@ impl ModelConfig {
         (classes > 0 && self.network().null_class()).then_some(classes)
     }
 
+    /// The factor of t in the frequencies of the time embedding; `None` for networks without one.
+    pub fn time_scale(&self) -> Option<f64> {
+        match self {
+            Self::Unet(config) => Some(config.time.scale),
+            Self::Dit(config) => Some(config.time.scale),
+            Self::Sequence(config) => Some(config.time.scale),
+            _ => None,
+        }
+    }
+
     /// Whether the network takes an interval of time, as a flow map does.
     pub fn takes_intervals(&self) -> bool {
         self.network().interval()

@@ -4,7 +4,7 @@
 //! use fm_run::advice::{Setting, advice};
 //! use fm_run::optimizer_args::LearningConfig;
 //! let learning = LearningConfig { ema_decay: vec![0.0], ..LearningConfig::default() };
-//! let setting = Setting { batch_size: 128, learning: &learning, deviation: Some(1.0), rescale: None };
+//! let setting = Setting { batch_size: 128, learning: &learning, deviation: Some(1.0), rescale: None, derived: None };
 //! assert_eq!(advice(&setting).len(), 1); // no EMA
 //! assert_eq!(advice(&Setting { batch_size: 8, ..setting }).len(), 2);
 //! ```
@@ -27,10 +27,16 @@ pub struct Setting<'a> {
     pub deviation: Option<f64>,
     /// The flag that scales the data.
     pub rescale: Option<&'a str>,
+    /// The factor of t in the time embedding, if the task takes the derivative of the network in t,
+    /// and what to do if it is large.
+    pub derived: Option<(f64, &'a str)>,
 }
 
 /// Rows per step below which gradients are noisy.
 const FEW_ROWS: usize = 32;
+
+/// Factors of t in a time embedding above which derivatives in t are too large to learn from.
+const STEEP: f64 = 100.0;
 
 /// Deviations of data that are like those of the noise, 1.
 const LIKE_NOISE: std::ops::RangeInclusive<f64> = 0.2..=5.0;
@@ -60,7 +66,7 @@ pub fn common_effects(learning: &LearningConfig, flow: &FlowConfig, processes: u
 
 /// A line for each setting that seldom trains well.
 pub fn advice(setting: &Setting<'_>) -> Vec<String> {
-    let Setting { batch_size, learning, deviation, rescale } = *setting;
+    let Setting { batch_size, learning, deviation, rescale, derived } = *setting;
     let mut lines = Vec::new();
     if batch_size < FEW_ROWS {
         lines.push(format!(
@@ -81,12 +87,26 @@ pub fn advice(setting: &Setting<'_>) -> Vec<String> {
             "the data have a standard deviation of {deviation:.3}, the noise of 1: bring both to one scale{remedy}"
         ));
     }
+    if let Some((scale, remedy)) = derived.filter(|(scale, _)| *scale > STEEP) {
+        lines.push(format!(
+            "the target has the derivative of the network in t, which an embedding of {scale} t makes large: {remedy}"
+        ));
+    }
     lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steep_embeddings_are_for_tasks_without_derivatives() {
+        let learning = LearningConfig::default();
+        let setting = Setting { batch_size: 128, learning: &learning, deviation: None, rescale: None, derived: None };
+        let of = |scale: f64| advice(&Setting { derived: Some((scale, "choose another")), ..setting });
+        assert!(advice(&setting).is_empty() && of(10.0).is_empty());
+        assert!(of(1000.0)[0].ends_with("an embedding of 1000 t makes large: choose another"), "{:?}", of(1000.0));
+    }
 
     #[test]
     fn options_have_an_effect_with_what_they_belong_to() {

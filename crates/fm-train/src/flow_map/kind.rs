@@ -131,6 +131,11 @@ impl TaskKind {
         (guidance != Guidance { omega: 1.0, kappa: 0.0 }).then_some(guidance)
     }
 
+    /// Whether the target contains a derivative of the network in t.
+    pub fn takes_derivative(self) -> bool {
+        matches!(self, Self::MeanFlow { .. } | Self::ImprovedMeanFlow { .. } | Self::Lagrangian { .. })
+    }
+
     /// Whether the network learns the guided flow, so that its samples need no guidance.
     pub fn is_guided(self) -> bool {
         self.guidance().is_some()
