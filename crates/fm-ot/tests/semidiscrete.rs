@@ -315,6 +315,9 @@ fn stopped_fits_and_choices_made_elsewhere_change_no_bit() {
         while let Some(at) = elsewhere.wanted() {
             if [0, 7, 1999, 2000, 2001, 3999].contains(&at.batches_done) {
                 states.push(elsewhere.state());
+                // An unfinished fit has averages too.
+                let averages: Vec<f64> = elsewhere.state().rows.iter().map(|row| row.average).collect();
+                assert_eq!(elsewhere.clone().finish().unwrap(), averages);
             }
             assert_eq!((at.batches, at.part), (2000 * parts, at.batches_done / 2000));
             let x0 = noise(at);
