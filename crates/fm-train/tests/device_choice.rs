@@ -69,6 +69,20 @@ fn a_choice_on_the_device_needs_one_potential_per_row() {
     assert_eq!(Vec::<i64>::try_from(choosing.choose(&x, None).unwrap().0).unwrap(), [1]);
 }
 
+/// The first mirrored row is the first row, mirrored.
+#[test]
+fn mirrored_rows_follow_the_others() {
+    let images = DeviceDataset::new(&[0, 255, 128, 128], [1, 1, 2], 255, tch::Device::Cpu).unwrap();
+    let potentials = RowPotentials { cost: RowCost::SquaredEuclidean, values: vec![0.0; 4], classes: None };
+    let images = images.choosing(&potentials).unwrap();
+    let x = tch::Tensor::from_slice(&[1.0f32, -1.0, -1.0, 1.0, 0.0, 0.0]).view([3, 1, 1, 2]);
+    let (rows, mirrored) = images.choose(&x, None).unwrap();
+    assert_eq!(Vec::<i64>::try_from(&rows).unwrap(), [0, 0, 1]);
+    assert_eq!(Vec::<bool>::try_from(mirrored.as_ref().unwrap()).unwrap(), [true, false, false]);
+    let chosen = Vec::<f32>::try_from(images.select(&rows, mirrored.as_ref()).view(-1)).unwrap();
+    assert_eq!(chosen[..4], [1.0, -1.0, -1.0, 1.0]);
+}
+
 /// Batches that choose on the device have the noise and the labels of those that choose on workers.
 #[test]
 fn batches_that_choose_on_the_device_bring_noise_and_classes() {
