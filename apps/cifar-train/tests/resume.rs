@@ -49,6 +49,24 @@ fn stopping_and_resuming_gives_the_same_bytes_with_any_number_of_workers() {
 }
 
 /// A flow map with guidance in its target, and averages of relative widths.
+/// A run that was killed between a picture and its copy for TensorBoard has both after it resumes.
+#[test]
+fn the_picture_of_the_step_is_written_for_tensorboard_again() {
+    let dir = tempfile::tempdir().unwrap();
+    train(dir.path(), "run", "--steps 8 --sample-every 4 --save-every 4");
+    let run = dir.path().join("run");
+    fs::remove_dir_all(run.join("checkpoints/step-8")).unwrap();
+    fs::remove_dir_all(run.join("tensorboard")).unwrap();
+    succeed(&format!("train --resume --out {}", run.display()));
+    let events: Vec<_> = fs::read_dir(run.join("tensorboard")).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(events.len(), 1);
+    let bytes = read(events[0].clone());
+    for step in [4, 8] {
+        let png = read(run.join(format!("samples/step-{step}.png")));
+        assert!(bytes.windows(png.len()).any(|part| part == png), "the picture of step {step}");
+    }
+}
+
 #[test]
 fn guided_flow_maps_resume_to_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
