@@ -8,11 +8,12 @@ use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::{VelocityModel, upload};
 use fm_run::guidance::Guide;
+use fm_run::host::{ensure_finite, to_host};
 use fm_run::process_group::{GeneratedShard, Group};
 use fm_solvers::sampler::{Sampler, Samples};
 use fm_solvers::sde::{Noise, SeededNoise};
 use std::time::Instant;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Default number of images per batch.
 const BATCH: usize = 250;
@@ -169,10 +170,7 @@ pub(crate) fn sample_batches(
                 out.calls += calls as usize;
             }
         }
-        ensure!(
-            out.values.iter().all(|v| v.is_finite()),
-            "the model drew values that are not finite, because its weights are broken; use an earlier checkpoint, or train it again"
-        );
+        ensure_finite(&out.values)?;
         take(out)?;
     }
     Ok(())
@@ -229,24 +227,4 @@ pub(crate) fn rows_of(model: &dyn VelocityModel, device: Device, r: &Request) ->
         values.extend(to_host(&batch(model, device, r, first, &r.noise(first, rows)?, Frames::None)?.x)?);
     }
     Ok(values)
-}
-
-/// The values of a tensor, f32. An error of the device is returned as an error, not as an empty
-/// list.
-pub(crate) fn to_host(x: &Tensor) -> anyhow::Result<Vec<f32>> {
-    let x = x.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_reshape([-1])?;
-    Ok(Vec::try_from(x)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_that_cannot_be_read_are_an_error_and_not_fewer_samples() {
-        let x = Tensor::from_slice(&[1.0f64, 0.0]).view([1, 2]);
-        assert_eq!(to_host(&x).unwrap(), [1.0, 0.0]);
-        // Values of a sparse tensor have no order.
-        assert!(to_host(&x.to_sparse_sparse_dim(2)).is_err());
-    }
 }

@@ -5,12 +5,13 @@
 //! [`bits_per_dim`].
 
 use crate::args::LikelihoodOf;
+use crate::model;
 use crate::model::{Loaded, load};
-use crate::{data, model};
 use anyhow::ensure;
 use fm_core::rng::{Key, Stream};
 use fm_core::tensor::upload;
 use fm_data::ImageSet;
+use fm_images::data;
 use fm_run::likelihood::{LikelihoodArgs, mean_and_error};
 use fm_solvers::guidance::{Guided, Unconditional};
 use fm_solvers::likelihood::bits_per_dim;

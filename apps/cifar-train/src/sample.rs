@@ -3,11 +3,12 @@
 use crate::args::{ImageSize, SampleArgs};
 use crate::generate::{Generated, Request, generate};
 use crate::model::{Loaded, open};
-use crate::{classes, data, trajectory};
+use crate::trajectory;
 use anyhow::{bail, ensure};
 use fm_cli::memory::{ensure_batch_fits, ensure_fits};
 use fm_cli::outputs::save_array;
 use fm_data::ImageSet;
+use fm_images::{classes, data};
 use fm_pictures::{Grid, save_gif, save_picture};
 use fm_run::guidance::{Guide, ensure_guidable};
 use fm_run::process_group::Group;

@@ -3,11 +3,9 @@
 use crate::args::{TrainArgs, Which};
 use crate::config::Config;
 use crate::generate::{Request, generate, rows_of};
-use crate::latent::to_pixels;
 use crate::model::open;
 use crate::reflow::{self, compare};
-use crate::training_data::{Choice, Material};
-use crate::{data, duration, plan};
+use crate::{duration, plan};
 use anyhow::{Context, bail};
 use fm_cli::every::total_steps;
 use fm_cli::given;
@@ -15,6 +13,9 @@ use fm_cli::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
+use fm_images::data;
+use fm_images::latent::to_pixels;
+use fm_images::training_data::{Choice, Material};
 use fm_models::interchange;
 use fm_ot::Reports;
 use fm_pictures::{Grid, save_picture};
@@ -29,6 +30,7 @@ use fm_run::sources::least;
 use fm_run::training_run::{Job, Parts};
 use fm_run::weights;
 use fm_terminal::println;
+use fm_train::batches::BatchOptions;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::epoch::EpochLength;
 use fm_train::flat::Precision;
@@ -88,7 +90,8 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     group.use_device(device)?;
     config.runtime.apply(device)?;
     config.precision = config.precision.resolve(device);
-    let material = Material::open(&mut config, resume.then_some(&out), device)?;
+    let material = Material::open(&config.wanted(), resume.then_some(&out), device)?;
+    config.latent_scale = material.latent_scale;
     let set = &material.set;
     let epoch = EpochLength::new(material.len() as u64, config.batch_size as u64);
     if let Some(epochs) = args.epochs {
@@ -111,7 +114,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     if quality_every > 0 {
         ensure_samples_fit(config.learning.quality_samples, dim)?;
     }
-    let source = data::open_source(&mut config, dim, || material.deviation())?;
+    let source = data::open_source(&mut config.flow.source, config.image_size, dim, || material.deviation())?;
     let couplings = Reports::default();
     let flow = config.flow.flow(source, config.seed, config.conditional, &couplings)?;
     flow.validate()?;
@@ -145,7 +148,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     if !device.is_cuda() && !config.checkpoint_activations && Precision::from(config.precision) == Precision::F32 {
         ensure_step_fits(config.learning.rows_per_pass(config.batch_size), config.model.activations().all)?;
     }
-    let mut resident = material.resident(config.data_on_device, device)?;
+    let mut resident = material.resident(config.data_on_device.given(), device)?;
     let problem = Problem {
         config: &config.flow,
         source: &flow.source,
@@ -167,7 +170,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         Some(potentials) => Choice::Workers(&potentials.coupling),
     };
     let resident = chooses.or(resident);
-    let batches = material.batches(&config, &flow, choice, resident.is_some(), group.shard())?;
+    let batches = material.batches(&flow, batch_options(&config, resident.is_some()), choice, group.shard())?;
     let known = group
         .agree(|| least(&config.flow, &flow.source, || material.rows(), config.conditional, config.seed, "image"))?;
     let row_shape: Vec<i64> = material.shape.iter().map(|n| *n as i64).collect();
@@ -310,6 +313,16 @@ impl Preview<'_> {
         let path = self.out.join("samples").join(format!("step-{}.png", state.step));
         let images = to_pixels(self.material.autoencoder.as_ref(), config.latent_scale, drawn?.values)?;
         save_picture(&path, &grid.draw(&set.denormalise(&images))?)
+    }
+}
+
+fn batch_options(config: &Config, resident: bool) -> BatchOptions {
+    BatchOptions {
+        rows: config.batch_size,
+        mirror: config.horizontal_flip,
+        conditional: config.model.classes() > 0,
+        dropped: config.model.null_class().map(|null| (null, config.label_drop)),
+        resident,
     }
 }
 

@@ -1,11 +1,12 @@
 //! `sample --trajectory`: the states of all samples at equal times from noise to images.
 
 use crate::args::SampleArgs;
-use crate::generate::{Frames, Generated, Request, batch, to_host};
+use crate::generate::{Frames, Generated, Request, batch};
 use crate::model::Loaded;
 use anyhow::ensure;
 use fm_cli::memory::ensure_fits;
 use fm_cli::outputs::save_array;
+use fm_run::host::{ensure_finite, to_host};
 use fm_run::process_group::Group;
 use ndarray::Array5;
 use std::path::Path;
@@ -51,10 +52,7 @@ pub(crate) fn draw(loaded: &Loaded, r: &Request, times: &[f64], frames: bool) ->
         out.nfe.push(drawn.nfe);
         out.calls += drawn.calls;
     }
-    ensure!(
-        states.iter().all(|v| v.is_finite()),
-        "the model drew values that are not finite, because its weights are broken; use an earlier checkpoint, or train it again"
-    );
+    ensure_finite(&states)?;
     out.seconds = started.elapsed().as_secs_f64();
     Ok((out, states))
 }

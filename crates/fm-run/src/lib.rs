@@ -9,6 +9,7 @@
 //! | [`potentials`] | the potentials of a semidiscrete coupling, stored with a run |
 //! | [`models`], [`weights`] | networks for tables, by name; networks from files of weights |
 //! | [`solvers`], [`grids`], [`guidance`] | solvers by name, learned time grids, rules of guidance |
+//! | [`host`] | values of samples on the host |
 //! | [`training_run`] | a training run, from its directory to its summary |
 //! | [`progress`], [`quality`] | the callback that draws the progress bar and writes logs, checkpoints and pictures; sample quality in the log |
 //! | [`rounds`] | reflow in rounds |
@@ -24,6 +25,7 @@ pub mod device;
 pub mod flow;
 pub mod grids;
 pub mod guidance;
+pub mod host;
 pub mod inspect;
 pub mod likelihood;
 pub mod models;

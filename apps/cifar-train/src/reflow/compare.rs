@@ -2,7 +2,6 @@
 //! the same noise. Flows take steps of Euler's method, flow maps jump.
 
 use crate::args::CompareArgs;
-use crate::data;
 use crate::generate::{Request, generate};
 use crate::model::{Loaded, check_shape, open};
 use crate::sample::image_scale;
@@ -11,6 +10,7 @@ use fm_cli::memory::ensure_fits;
 use fm_core::field::{Converted, RowField};
 use fm_core::tensor::upload;
 use fm_data::ImageSet;
+use fm_images::data;
 use fm_metrics::energy::energy_distance;
 use fm_metrics::nearest::class_agreement;
 use fm_pictures::{Grid, save_picture};

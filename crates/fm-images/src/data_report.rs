@@ -1,11 +1,11 @@
-//! `cifar-train data`: how the program reads a data set of images.
+//! The command `data`: how a set of images is read.
 
-use crate::args::DataArgs;
 use crate::data;
+use fm_cli::outputs;
 use fm_data::{ImageSet, ImageSource, folder};
 use fm_pictures::{Grid, save_picture};
 use fm_terminal::println;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Classes whose counts are listed, and rows of the picture.
@@ -13,7 +13,25 @@ const SHOWN: usize = 16;
 /// Images per row of the picture.
 const COLUMNS: usize = 8;
 
-pub(crate) fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
+/// The flags of the command.
+#[derive(Debug, clap::Args)]
+pub struct DataArgs {
+    /// Images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR, IMAGES.npy, ...
+    pub data: String,
+    /// Height and width to which images are resized and cropped (default: their own size; 32 for
+    /// folders whose images are not equal squares).
+    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
+    pub image_size: Option<u32>,
+    /// Draw the first images of each class.
+    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
+    pub picture: Option<PathBuf>,
+}
+
+/// Prints how the images are read, and draws some.
+///
+/// # Errors
+/// Images that cannot be read, and a picture that cannot be written.
+pub fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
     let size = args.image_size.map_or_else(|| own_size(&args.data), Ok)?;
     let name = data::at_size(&args.data, args.image_size);
     let set = data::open(&name, size)?;

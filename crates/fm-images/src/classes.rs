@@ -1,4 +1,11 @@
 //! Classes that the command line names.
+//!
+//! ```
+//! let names = ["cat", "dog"].map(String::from);
+//! assert_eq!(fm_images::classes::number("dog", &names, 2)?, 1);
+//! assert_eq!(fm_images::classes::number("0", &names, 2)?, 0);
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
 use anyhow::bail;
 
@@ -10,7 +17,7 @@ const LISTED: usize = 10;
 ///
 /// # Errors
 /// A text that is neither.
-pub(crate) fn number(given: &str, names: &[String], known: usize) -> anyhow::Result<i64> {
+pub fn number(given: &str, names: &[String], known: usize) -> anyhow::Result<i64> {
     let given = given.trim();
     if let Some(class) = names.iter().position(|name| name == given) {
         return Ok(class as i64);

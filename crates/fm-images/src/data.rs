@@ -1,6 +1,18 @@
-//! Opens the data set given by `--data`.
+//! Images by name, as `--data` gives them.
+//!
+//! A network sees the value 2 p / levels - 1 of a pixel p from 0 to levels. [`matrix`] has these
+//! values, [`deviation`] their standard deviation.
+//!
+//! ```
+//! use fm_images::data::{deviation, matrix, open};
+//! let digits = open("digits", 8)?;
+//! assert_eq!(digits.shape, [1, 8, 8]);
+//! let values = matrix(&digits);
+//! assert_eq!(values.dim(), (1797, 64));
+//! assert!((f64::from(values.std(0.0)) - deviation(&digits)).abs() < 1e-4);
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
-use crate::config::Config;
 use anyhow::{bail, ensure};
 use fm_core::source::Source;
 use fm_data::cifar10;
@@ -20,7 +32,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// A class of the data that the run does not have.
-pub(crate) fn open_again(name: &str, image_size: u32, classes: &[String]) -> anyhow::Result<ImageSet> {
+pub fn open_again(name: &str, image_size: u32, classes: &[String]) -> anyhow::Result<ImageSet> {
     let Ok(ImageSource::Folder(folder)) = name.parse() else { return open(name, image_size) };
     if classes.is_empty() {
         return open(name, image_size);
@@ -29,7 +41,10 @@ pub(crate) fn open_again(name: &str, image_size: u32, classes: &[String]) -> any
 }
 
 /// Reads images; what was read and what was left out or assumed is printed.
-pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
+///
+/// # Errors
+/// An unknown name, files that cannot be read, and CIFAR-10 that cannot be fetched.
+pub fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
     let mut notes = Vec::new();
     let source = name.parse::<ImageSource>()?;
     fetch_missing(&source)?;
@@ -43,7 +58,10 @@ pub(crate) fn open(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
 
 /// Reads samples of a network. Floats whose values do not tell their range, as of a network that is
 /// hardly trained, are taken to be nominally in [-1, 1], as networks draw them.
-pub(crate) fn open_samples(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
+///
+/// # Errors
+/// As [`open`].
+pub fn open_samples(name: &str, image_size: u32) -> anyhow::Result<ImageSet> {
     let source = name.parse::<ImageSource>()?;
     if let Err(DataError::UnknownRange { least, .. }) = source.open(image_size, &mut Vec::new())
         && least < -0.5
@@ -58,12 +76,18 @@ pub(crate) fn open_samples(name: &str, image_size: u32) -> anyhow::Result<ImageS
 }
 
 /// The images of a name for an evaluation. Those of a folder keep their sizes unless one is given.
-pub(crate) fn images(name: &str, image_size: Option<u32>) -> anyhow::Result<Images> {
+///
+/// # Errors
+/// As [`open`].
+pub fn images(name: &str, image_size: Option<u32>) -> anyhow::Result<Images> {
     of_folder(name, image_size).unwrap_or_else(|| Ok(Images::of_set(name, open(name, image_size.unwrap_or(0))?)))
 }
 
 /// As [`images`], for samples of a network.
-pub(crate) fn sampled_images(name: &str, image_size: Option<u32>) -> anyhow::Result<Images> {
+///
+/// # Errors
+/// As [`open`].
+pub fn sampled_images(name: &str, image_size: Option<u32>) -> anyhow::Result<Images> {
     of_folder(name, image_size)
         .unwrap_or_else(|| Ok(Images::of_set(name, open_samples(name, image_size.unwrap_or(0))?)))
 }
@@ -92,7 +116,7 @@ fn nominal(source: &ImageSource) -> Option<ImageSource> {
 ///
 /// # Errors
 /// CIFAR-10 that is missing in its default directory.
-pub(crate) fn ensure_present(name: &str) -> anyhow::Result<()> {
+pub fn ensure_present(name: &str) -> anyhow::Result<()> {
     ensure!(
         missing(&name.parse()?).is_none(),
         "CIFAR-10 is not in {CIFAR10}, and --dry-run fetches nothing; run cargo xtask fetch-cifar10, or give --data digits"
@@ -127,39 +151,46 @@ const WITHOUT_NETWORK: &str = "connect to the network, give its unpacked batches
                                embedded digits: --preset quickstart";
 
 /// The largest size that a folder's images keep unless another is given.
-pub(crate) const LARGEST_OWN_SIZE: u32 = 256;
+pub const LARGEST_OWN_SIZE: u32 = 256;
 
-/// Takes the size of a folder's images where a preset's size belongs to other data.
+/// The size of a folder's images, which replaces a preset's that belongs to other data; `None` if
+/// the name is not that of a folder.
 ///
 /// # Errors
 /// Images of different sizes, or larger ones than networks usually take.
-pub(crate) fn take_own_size(config: &mut Config) -> anyhow::Result<()> {
-    let Ok(ImageSource::Folder(folder)) = config.data.parse() else { return Ok(()) };
+pub fn own_size(name: &str) -> anyhow::Result<Option<u32>> {
+    let Ok(ImageSource::Folder(folder)) = name.parse() else { return Ok(None) };
     let sizes = folder::list(&folder)?.sizes()?;
     match sizes.square() {
-        Some(side) if side <= LARGEST_OWN_SIZE => config.image_size = side,
-        _ => bail!("at which size should {} be read? The folder has {sizes}; give --image-size PIXELS", config.data),
+        Some(side) if side <= LARGEST_OWN_SIZE => Ok(Some(side)),
+        _ => bail!("at which size should {name} be read? The folder has {sizes}; give --image-size PIXELS"),
     }
-    Ok(())
 }
 
 /// The name of images at the size of a flag; images of a folder are read at any size.
-pub(crate) fn at_size(name: &str, size: Option<u32>) -> String {
+pub fn at_size(name: &str, size: Option<u32>) -> String {
     match (name.parse::<ImageSource>(), size) {
         (Err(_) | Ok(ImageSource::Folder(_)), _) | (_, None) => name.to_owned(),
         (Ok(source), Some(size)) => format!("{}@{size}", source.origin()),
     }
 }
 
-/// The source that a configuration names, for images of `dim` values; it can be another data set of
-/// images.
-pub(crate) fn open_source(config: &mut Config, dim: usize, deviation: impl FnOnce() -> f64) -> anyhow::Result<Source> {
-    let size = config.image_size;
-    sources::open(&mut config.flow.source, dim, deviation, |name| Ok(matrix(&open(name, size)?)))
+/// The source with this name, for images of `dim` values; it can be another data set of images,
+/// read at `image_size`. The name of a source that needs the deviation of the data gets it.
+///
+/// # Errors
+/// As [`sources::open`].
+pub fn open_source(
+    name: &mut String,
+    image_size: u32,
+    dim: usize,
+    deviation: impl FnOnce() -> f64,
+) -> anyhow::Result<Source> {
+    sources::open(name, dim, deviation, |name| Ok(matrix(&open(name, image_size)?)))
 }
 
 /// An image set without images, with the shape, pixel range and classes of a model's data.
-pub(crate) fn without_images(data: &DataMeta, shape: &[i64]) -> ImageSet {
+pub fn without_images(data: &DataMeta, shape: &[i64]) -> ImageSet {
     let side = |i: usize| shape.get(i).copied().unwrap_or(1) as usize;
     ImageSet {
         shape: [side(0), side(1), side(2)],
@@ -171,7 +202,7 @@ pub(crate) fn without_images(data: &DataMeta, shape: &[i64]) -> ImageSet {
 }
 
 /// Every image as a row of normalised values.
-pub(crate) fn matrix(set: &ImageSet) -> Array2<f32> {
+pub fn matrix(set: &ImageSet) -> Array2<f32> {
     let mut rows = Array2::zeros((set.len(), set.dim()));
     for (i, mut row) in rows.outer_iter_mut().enumerate() {
         if let Some(row) = row.as_slice_mut() {
@@ -182,7 +213,7 @@ pub(crate) fn matrix(set: &ImageSet) -> Array2<f32> {
 }
 
 /// The standard deviation of all normalised values, computed without a copy of them.
-pub(crate) fn deviation(set: &ImageSet) -> f64 {
+pub fn deviation(set: &ImageSet) -> f64 {
     let scale = 2.0 / f64::from(set.levels.max(1));
     scale * fm_core::source::deviation(set.pixels.iter().map(|p| f64::from(*p)))
 }

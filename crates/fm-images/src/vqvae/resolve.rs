@@ -1,7 +1,7 @@
 //! The configuration of an autoencoder run, from a file and flags, or from the resumed run.
 
+use super::AutoencoderArgs;
 use super::config::Config;
-use crate::args::AutoencoderArgs;
 use crate::data;
 use anyhow::{Context, ensure};
 use fm_cli::every::Every;
@@ -12,7 +12,7 @@ use fm_train::run_dir::latest_checkpoint;
 const MAY_CHANGE: [&str; 6] = ["steps", "num_workers", "device", "save_every", "sample_every", "log_every"];
 
 impl Config {
-    pub(crate) fn resolve(args: &AutoencoderArgs) -> anyhow::Result<Self> {
+    pub(super) fn resolve(args: &AutoencoderArgs) -> anyhow::Result<Self> {
         let saved =
             args.resume.then(|| latest_checkpoint(&args.out).context("there is nothing to resume")).transpose()?;
         let base = match &saved {

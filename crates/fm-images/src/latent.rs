@@ -4,12 +4,12 @@
 //! is part of the run's configuration. A run in a latent space stores a copy of its autoencoder, so
 //! the run directory is sufficient for sampling.
 
-use crate::generate::to_host;
 use anyhow::{Context, ensure};
 use fm_core::data::{DataError, Dataset, Pick};
 use fm_data::ImageSet;
 use fm_models::interchange::{self, About};
 use fm_models::vqvae::{VqVae, VqVaeConfig};
+use fm_run::host::to_host;
 use fm_run::weights::is_weights;
 use fm_train::checkpoint::{Weights, read_weights};
 use fm_train::run_dir::latest_checkpoint;
@@ -19,23 +19,27 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Tensor, nn, no_grad};
 
 /// Name of the copy in a run directory.
-pub(crate) const FILE: &str = "autoencoder.safetensors";
+pub const FILE: &str = "autoencoder.safetensors";
 
 /// The part of a run's fingerprint that is of its autoencoder.
-pub(crate) const AUTOENCODER: &str = "autoencoder";
+pub const AUTOENCODER: &str = "autoencoder";
 
 /// Images per batch.
 const BATCH: usize = 250;
 
+/// A trained VQ-VAE.
 #[derive(Debug)]
-pub(crate) struct Autoencoder {
+pub struct Autoencoder {
     model: VqVae,
     store: nn::VarStore,
 }
 
 impl Autoencoder {
     /// Opens the autoencoder of a `cifar-train vqvae` run, or a run's copy.
-    pub(crate) fn open(path: &Path, device: Device) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// A path without an autoencoder, and one that does not fit its description.
+    pub fn open(path: &Path, device: Device) -> anyhow::Result<Self> {
         let not_one = || format!("{} holds no autoencoder; train one with `cifar-train vqvae`", path.display());
         let (config, tensors): (VqVaeConfig, BTreeMap<String, Tensor>) = if is_weights(path)? {
             let weights = interchange::read(path, None)?;
@@ -59,7 +63,10 @@ impl Autoencoder {
     }
 
     /// The bytes of the copy that a run stores.
-    pub(crate) fn bytes(&self) -> anyhow::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// A configuration that is not JSON.
+    pub fn bytes(&self) -> anyhow::Result<Vec<u8>> {
         let about = About {
             program: format!("cifar-train {}", env!("CARGO_PKG_VERSION")),
             config: serde_json::to_value(self.model.config())?,
@@ -69,18 +76,25 @@ impl Autoencoder {
     }
 
     /// The SHA-256 of the configuration and the weights.
-    pub(crate) fn sha256(&self) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// A configuration that is not JSON.
+    pub fn sha256(&self) -> anyhow::Result<String> {
         let config = serde_json::to_value(self.config())?;
         let about = About { config, ..About::default() };
         Ok(fm_train::files::sha256(&interchange::safetensors(&interchange::named(&self.store), &about)?))
     }
 
-    pub(crate) fn config(&self) -> &VqVaeConfig {
+    /// The configuration of the network.
+    pub fn config(&self) -> &VqVaeConfig {
         self.model.config()
     }
 
     /// The unscaled latent vectors of all images, one row per image.
-    pub(crate) fn encode(&self, set: &ImageSet, flip: bool) -> anyhow::Result<Array2<f32>> {
+    ///
+    /// # Errors
+    /// Images of another shape, and errors of the device.
+    pub fn encode(&self, set: &ImageSet, flip: bool) -> anyhow::Result<Array2<f32>> {
         let shape = self.config().image_shape();
         ensure!(
             set.shape.iter().map(|n| *n as i64).eq(shape),
@@ -103,7 +117,10 @@ impl Autoencoder {
     }
 
     /// Decodes unscaled latent vectors to images, nominally in [-1, 1].
-    pub(crate) fn decode(&self, latents: &[f32]) -> anyhow::Result<Vec<f32>> {
+    ///
+    /// # Errors
+    /// Errors of the device.
+    pub fn decode(&self, latents: &[f32]) -> anyhow::Result<Vec<f32>> {
         let shape = self.config().latent_shape();
         let dim = shape.iter().product::<i64>() as usize;
         let mut images = Vec::new();
@@ -114,7 +131,7 @@ impl Autoencoder {
     }
 
     /// Fraction of the codes that the latents use, and their perplexity.
-    pub(crate) fn usage(&self, latents: &[f32]) -> (f64, f64) {
+    pub fn usage(&self, latents: &[f32]) -> (f64, f64) {
         self.model.usage(&self.model.codes(&self.upload(latents, &self.config().latent_shape())))
     }
 
@@ -125,18 +142,21 @@ impl Autoencoder {
 }
 
 /// Images from a network's samples: the samples themselves, or decoded latents.
-pub(crate) fn to_pixels(autoencoder: Option<&Autoencoder>, scale: f64, values: Vec<f32>) -> anyhow::Result<Vec<f32>> {
+///
+/// # Errors
+/// As [`Autoencoder::decode`].
+pub fn to_pixels(autoencoder: Option<&Autoencoder>, scale: f64, values: Vec<f32>) -> anyhow::Result<Vec<f32>> {
     let Some(autoencoder) = autoencoder else { return Ok(values) };
     autoencoder.decode(&values.iter().map(|v| v / scale as f32).collect::<Vec<_>>())
 }
 
 /// The latents of a data set, as a network in a latent space reads them.
 #[derive(Debug)]
-pub(crate) struct Latents {
+pub struct Latents {
     /// One row per image.
-    pub(crate) plain: Array2<f32>,
+    pub plain: Array2<f32>,
     /// Latents of the mirrored images, if the run mirrors.
-    pub(crate) mirrored: Option<Array2<f32>>,
+    pub mirrored: Option<Array2<f32>>,
     /// The class of each image; empty without classes.
     classes: Vec<i64>,
     /// The shape of a row.
@@ -146,7 +166,10 @@ pub(crate) struct Latents {
 impl Latents {
     /// All latents of a data set, times `scale`; a scale of 0 is replaced by one over their
     /// standard deviation.
-    pub(crate) fn of(autoencoder: &Autoencoder, set: &ImageSet, flip: bool, scale: &mut f64) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// As [`Autoencoder::encode`], and latents that are all the same.
+    pub fn of(autoencoder: &Autoencoder, set: &ImageSet, flip: bool, scale: &mut f64) -> anyhow::Result<Self> {
         let mut plain = autoencoder.encode(set, false)?;
         if *scale == 0.0 {
             let deviation = fm_core::source::deviation(plain.iter().map(|v| f64::from(*v)));
@@ -187,7 +210,10 @@ impl Dataset for Latents {
 }
 
 /// The path of the copy in a checkpoint's run.
-pub(crate) fn copy_of(checkpoint: &Path) -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// A run without one.
+pub fn copy_of(checkpoint: &Path) -> anyhow::Result<PathBuf> {
     let places = checkpoint.ancestors().take(3).map(|place| place.join(FILE));
     places.into_iter().find(|place| place.is_file()).with_context(|| {
         format!(

@@ -1,13 +1,18 @@
-//! `cifar-train vqvae`: trains an autoencoder for `train --latent`.
+//! The command `vqvae`: trains a VQ-VAE, the autoencoder of `train --latent`.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`config`] | the options of a run |
+//! | `resolve` | the configuration from a file and flags, or of a resumed run |
+//! | `report` | reconstruction error and used codes, as numbers and as a picture |
 
-pub(crate) mod config;
+pub mod config;
 mod report;
 mod resolve;
 
-use crate::args::AutoencoderArgs;
 use crate::data;
 use anyhow::{Context, ensure};
-pub(crate) use config::Config;
+use config::{Config, ConfigArgs};
 use fm_cli::every::total_steps;
 use fm_cli::memory::ensure_batch_fits;
 use fm_core::data::{DataError, Order};
@@ -37,8 +42,37 @@ use fm_train::train::{TrainOptions, TrainState};
 use rand::Rng;
 use report::{report, side_by_side};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tch::nn;
+
+/// A run has defaults; a TOML file overrides them, and flags override both.
+#[derive(Debug, clap::Args)]
+pub struct AutoencoderArgs {
+    /// Read options from a TOML file; it takes any keys of a run's config.toml.
+    #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
+    pub config: Option<PathBuf>,
+    /// Also measure the reconstruction error on held-out images, for example cifar10-test.
+    #[arg(long, value_name = "DATA", help_heading = "Data")]
+    pub test: Option<String>,
+    /// Total number of passes over the images, instead of --steps.
+    #[arg(long, help_heading = "Optimization")]
+    pub epochs: Option<u64>,
+    /// Run directory.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub out: PathBuf,
+    /// Continue from the newest intact checkpoint of --out, with its configuration.
+    /// Only --steps or --epochs, --num-workers, --device, --save-every, --sample-every and
+    /// --log-every may change.
+    #[arg(long, conflicts_with = "config", help_heading = "Run")]
+    pub resume: bool,
+    /// Resume also if the data or the teacher changed since the run began.
+    #[arg(long, requires = "resume", help_heading = "Run", hide = true)]
+    pub allow_changed_data: bool,
+    /// The options of the configuration.
+    #[command(flatten)]
+    pub options: ConfigArgs,
+}
 
 /// Reconstruction as a task for the training loop.
 struct Autoencoding<'m> {
@@ -94,7 +128,11 @@ impl BatchSource for Images<'_> {
     }
 }
 
-pub(crate) fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
+/// Trains an autoencoder, and measures it at the end.
+///
+/// # Errors
+/// Options outside their domains, data that cannot be read, and errors of the run.
+pub fn run(args: &AutoencoderArgs) -> anyhow::Result<ExitCode> {
     Group::refuse("vqvae")?;
     let mut config = Config::resolve(args)?;
     let set = data::open(&config.data, config.image_size)?;

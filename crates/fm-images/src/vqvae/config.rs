@@ -8,7 +8,7 @@ fm_cli::options! {
     /// All settings that affect the results of a run.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
-    pub(crate) struct Config, flags ConfigArgs {
+    pub struct Config, flags ConfigArgs {
         "Data" {
             /// Training images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR,
             /// ...
@@ -49,13 +49,14 @@ fm_cli::options! {
             log_every: Every = Every::Steps(50), arg(value_name = "STEPS", hide = true);
         }
         nested {
+            /// The network.
             model: VqVaeConfig, ModelArgs = VqVaeConfig::default();
         }
     }
 }
 
 fm_cli::options! {
-    pub(crate) flags ModelArgs of VqVaeConfig {
+    pub flags ModelArgs of VqVaeConfig {
         "Network" {
             /// Number of codes in the codebook.
             codes: i64 as "model.codebook.codes", arg(value_name = "K");
