@@ -11,9 +11,8 @@
 //! which optimal transport minimises.
 
 use crate::args::EvaluateArgs;
-use crate::draw::{Classes, Drawer, drawn};
+use crate::draw::drawn;
 use crate::model::Loaded;
-use crate::training_data::Material;
 use anyhow::ensure;
 use fm_core::field::{Converted, RowField, SharedTime};
 use fm_data::Columns;
@@ -32,6 +31,8 @@ use fm_solvers::Sampler;
 use fm_solvers::straightness::straightness;
 use fm_solvers::tableau::RK4;
 use fm_solvers::{Grid, SaveAt, fixed};
+use fm_tables::draw::Classes;
+use fm_tables::training_data::Material;
 use fm_terminal::println;
 use ndarray::{Array2, ArrayView2, Axis, s};
 use serde_json::{Value, json};
@@ -74,14 +75,15 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     ensure!(args.directions > 0 && args.components > 0, "--directions or --components is 0; both must be at least 1");
     let (loaded, sampler, rows) = drawn(&args.draw, None, args.num_samples, false)?;
     let (config, columns, dim) = (&loaded.config, &loaded.columns, loaded.dim());
-    let material = Material::open(config)?;
+    let wanted = config.wanted();
+    let material = Material::open(&wanted)?;
     ensure!(
         material.columns.dim() == dim,
         "{} has {} columns now; the model has {dim}",
         config.data,
         material.columns.dim()
     );
-    let (real, whence) = material.fresh(config, args.num_samples)?;
+    let (real, whence) = material.fresh(&wanted, args.num_samples)?;
     let samples = Array2::from_shape_vec((args.num_samples, dim), rows.values)?;
 
     let own = compare(samples.view(), real.values.view()).map_err(|reason| reason.to_string());
@@ -226,7 +228,7 @@ fn wasserstein(x: ArrayView2<'_, f32>, real: ArrayView2<'_, f32>, metric: Metric
 /// Straightness and energy of the flow's paths, as squared norms.
 fn paths(args: &EvaluateArgs, loaded: &Loaded) -> anyhow::Result<[f64; 2]> {
     let sampler = Sampler::rk4(STEPS);
-    let drawer = Drawer::guided(loaded, &args.draw, &sampler)?;
+    let drawer = loaded.guided(&args.draw, &sampler)?;
     let count = if loaded.columns.series.is_some() { OF_SEQUENCES } else { TRAJECTORIES };
     let classes = loaded.columns.asked(args.draw.class.as_deref(), count)?;
     let (field, objective) = (drawer.field(&classes, &sampler)?, drawer.objective);

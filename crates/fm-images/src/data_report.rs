@@ -17,14 +17,14 @@ const COLUMNS: usize = 8;
 #[derive(Debug, clap::Args)]
 pub struct DataArgs {
     /// Images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR, IMAGES.npy, ...
-    pub data: String,
+    data: String,
     /// Height and width to which images are resized and cropped (default: their own size; 32 for
     /// folders whose images are not equal squares).
     #[arg(long, value_name = "PIXELS", help_heading = "Data")]
-    pub image_size: Option<u32>,
+    image_size: Option<u32>,
     /// Draw the first images of each class.
     #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
-    pub picture: Option<PathBuf>,
+    picture: Option<PathBuf>,
 }
 
 /// Prints how the images are read, and draws some.

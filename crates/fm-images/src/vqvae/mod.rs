@@ -51,27 +51,27 @@ use tch::nn;
 pub struct AutoencoderArgs {
     /// Read options from a TOML file; it takes any keys of a run's config.toml.
     #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Also measure the reconstruction error on held-out images, for example cifar10-test.
     #[arg(long, value_name = "DATA", help_heading = "Data")]
-    pub test: Option<String>,
+    test: Option<String>,
     /// Total number of passes over the images, instead of --steps.
     #[arg(long, help_heading = "Optimization")]
-    pub epochs: Option<u64>,
+    epochs: Option<u64>,
     /// Run directory.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
-    pub out: PathBuf,
+    out: PathBuf,
     /// Continue from the newest intact checkpoint of --out, with its configuration.
     /// Only --steps or --epochs, --num-workers, --device, --save-every, --sample-every and
     /// --log-every may change.
     #[arg(long, conflicts_with = "config", help_heading = "Run")]
-    pub resume: bool,
+    resume: bool,
     /// Resume also if the data or the teacher changed since the run began.
     #[arg(long, requires = "resume", help_heading = "Run", hide = true)]
-    pub allow_changed_data: bool,
+    allow_changed_data: bool,
     /// The options of the configuration.
     #[command(flatten)]
-    pub options: ConfigArgs,
+    options: ConfigArgs,
 }
 
 /// Reconstruction as a task for the training loop.

@@ -1,11 +1,16 @@
-//! `tabular-train couple`: applies a coupling to two tables, or to a series of tables.
+//! The command `couple`: applies a coupling to two tables, or to a series of tables.
+//!
+//! Rows are paired one to one; tables of different lengths share masses. The cost is the mean over
+//! pairs, or per unit of mass.
 
-use crate::args::CoupleArgs;
-use crate::training_data::told;
+use crate::data::told;
 use anyhow::{Context, bail, ensure};
 use fm_cli::given::{self, Effect};
 use fm_cli::memory::ensure_fits;
+use fm_cli::options::help;
+use fm_cli::outputs;
 use fm_core::coupling::{Conditions, CouplingInput};
+use fm_core::path::PathKind;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_data::table::{CsvOptions, csv};
@@ -19,10 +24,66 @@ use fm_pictures::{Layer, Plane, around, ink, reach, save_picture, side_by_side};
 use fm_run::potentials::fit_shown;
 use fm_terminal::println;
 use ndarray::{Array2, ArrayView2};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-pub(crate) fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
+/// The flags of the command.
+#[derive(Debug, clap::Args)]
+pub struct CoupleArgs {
+    /// Two or more tables of numbers with the same columns, in order of time: FILE.csv, FILE.npy,
+    /// or the name of a toy distribution. Two tables may have different numbers of rows.
+    #[arg(value_name = "TABLE", required = true)]
+    tables: Vec<String>,
+    /// Number of points to draw from a toy distribution.
+    #[arg(long, value_name = "N", default_value_t = 1000, help_heading = "Coupling")]
+    rows: usize,
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value_t = CouplingKind::Exact,
+        help_heading = "Coupling",
+        help = help::<CouplingKind>("How rows of consecutive tables are paired")
+    )]
+    coupling: CouplingKind,
+    #[arg(
+        long,
+        value_name = "COST",
+        default_value_t,
+        help_heading = "Coupling",
+        help = help::<Metric>("Cost that optimal transport minimises")
+    )]
+    cost: Metric,
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value_t,
+        help_heading = "Coupling",
+        help = help::<PairSampling>("How pairs are taken from the transport plan")
+    )]
+    pairing: PairSampling,
+    /// Path whose sigma the schroedinger-bridge coupling uses.
+    #[arg(long, value_name = "PATH", default_value_t, help_heading = "Coupling")]
+    path: PathKind,
+    /// Classes of the rows of the second of two tables, one whole number per line (used by c2ot).
+    #[arg(long, value_name = "FILE.csv", help_heading = "Coupling")]
+    classes: Option<PathBuf>,
+    /// Random seed of drawn pairs.
+    #[arg(long, default_value_t = 0, help_heading = "Coupling")]
+    seed: u64,
+    /// Draw the pairs of two tables of two columns.
+    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
+    picture: Option<PathBuf>,
+    /// Write the paths through the tables, one per line, as row numbers from 0; for tables of
+    /// different numbers of rows, pairs of rows and the mass between them.
+    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
+    out: Option<PathBuf>,
+}
+
+/// Couples the tables, prints the cost, and writes the pairs.
+///
+/// # Errors
+/// Tables that cannot be read or do not suit each other or the coupling, and solves that fail.
+pub fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     ensure_fits("the points", &[args.rows, 2], 3 * size_of::<f64>(), "--rows")?;
     ensure!(args.tables.len() >= 2, "there is one table; give at least two, in the order of time");
     let fit = args.coupling.semidiscrete();

@@ -1,15 +1,13 @@
-//! `tabular-train data`: how the program reads a table.
+//! The command `data`: how a table is read.
 
-use crate::args::DataArgs;
-use crate::config::Config;
+use crate::data::{Reading, TableArgs, TableConfig, effects, read};
 use crate::draw::points;
-use crate::train::of_tables;
-use crate::training_data::read;
-use fm_cli::{given, options, settings};
+use fm_cli::{given, options, outputs, settings};
 use fm_core::message::{brief, line};
 use fm_pictures::scatter;
 use fm_terminal::println;
 use ndarray::{ArrayView1, s};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Columns and classes that are listed.
@@ -17,10 +15,27 @@ const SHOWN: usize = 30;
 /// Rows in the picture.
 const DRAWN: usize = 5000;
 
-pub(crate) fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
-    let config: Config = settings::lay_over(&Config::default(), options::table(&args.options)?)?;
-    given::warn(&of_tables(&args.data, &config));
-    let table = read(&args.data, &config, &[])?;
+/// The flags of the command.
+#[derive(Debug, clap::Args)]
+pub struct DataArgs {
+    /// Data, as for `train --data`: moons, genes, FILE.csv, FILE.npy, ...
+    data: String,
+    /// How the table is read.
+    #[command(flatten)]
+    options: TableArgs,
+    /// Draw the first two columns.
+    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
+    picture: Option<PathBuf>,
+}
+
+/// Prints the columns and classes of a table, and draws its first two columns.
+///
+/// # Errors
+/// A table that cannot be read, and a picture that cannot be written.
+pub fn run(args: &DataArgs) -> anyhow::Result<ExitCode> {
+    let table: TableConfig = settings::lay_over(&TableConfig::default(), options::table(&args.options)?)?;
+    given::warn(&effects(&args.data, &table));
+    let table = read(&args.data, &Reading { table, ..Reading::default() }, &[])?;
     let (rows, columns) = table.values.dim();
     println!("data      {}: {rows} rows of {columns} columns", args.data);
     println!("{:>6}  {:20}{:>14}{:>14}{:>14}{:>14}", "column", "name", "least", "mean", "largest", "deviation");

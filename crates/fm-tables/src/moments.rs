@@ -3,8 +3,16 @@
 //! The errors are |m - mu| / |mu| and |C - Sigma| / |Sigma| in Euclidean norms, relative to the
 //! known moments or those of the training rows. Even a perfect sampler has non-zero errors, because
 //! the number of samples is finite.
+//!
+//! ```
+//! use fm_tables::moments::Moments;
+//! use ndarray::array;
+//! let wanted = Moments::of(array![[1.0, 0.0], [3.0, 0.0]].view());
+//! let found = Moments::of(array![[2.0, 0.0], [4.0, 0.0]].view());
+//! assert_eq!(wanted.errors(&found), [0.5, 0.0]);
+//! ```
 
-use crate::config::Config;
+use crate::data::toy_of;
 use fm_data::points::Toy;
 use fm_data::table::GAUSSIAN4;
 use fm_terminal::println;
@@ -15,18 +23,18 @@ use std::path::Path;
 
 /// Moments of a distribution.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Moments {
+pub struct Moments {
     mean: Array1<f64>,
     covariance: Array2<f64>,
 }
 
 impl Moments {
     /// The moments that samples of this data should have.
-    pub(crate) fn wanted(config: &Config, table: &Array2<f64>) -> Self {
-        if let Some(recipe) = config.toy().and_then(Toy::recipe) {
+    pub fn wanted(data: &str, table: &Array2<f64>) -> Self {
+        if let Some(recipe) = toy_of(data).and_then(Toy::recipe) {
             return Self { covariance: recipe.covariance(), mean: recipe.mean };
         }
-        if config.data == "gaussian4" {
+        if data == "gaussian4" {
             let (mean, covariance) = GAUSSIAN4;
             return Self {
                 mean: mean.to_vec().into(),
@@ -37,7 +45,7 @@ impl Moments {
     }
 
     /// The moments of rows; the covariance is divided by n - 1.
-    pub(crate) fn of(table: ArrayView2<'_, f64>) -> Self {
+    pub fn of(table: ArrayView2<'_, f64>) -> Self {
         let mean = table.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(table.ncols()));
         let centred = table.to_owned() - &mean;
         let covariance = centred.t().dot(&centred) / (table.nrows().max(2) - 1) as f64;
@@ -45,7 +53,7 @@ impl Moments {
     }
 
     /// The errors of another mean and covariance.
-    pub(crate) fn errors(&self, other: &Self) -> [f64; 2] {
+    pub fn errors(&self, other: &Self) -> [f64; 2] {
         let norm = |x: f64| x.sqrt();
         let mean = (&other.mean - &self.mean).mapv(|v| v * v).sum() / self.mean.mapv(|v| v * v).sum();
         let covariance =
@@ -55,7 +63,10 @@ impl Moments {
 
     /// Appends the errors of samples to the run's `moments.jsonl`, and prints them with the loss of
     /// the step if the log has it.
-    pub(crate) fn look(&self, run: &Path, look: &Look, samples: &[f64]) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn look(&self, run: &Path, look: &Look, samples: &[f64]) -> anyhow::Result<()> {
         let (dim, step) = (self.mean.len(), look.step);
         let [mean, covariance] = self.errors(&Self::of(ArrayView2::from_shape((samples.len() / dim, dim), samples)?));
         if look.printed {
@@ -73,12 +84,13 @@ impl Moments {
 
 /// When samples are measured.
 #[derive(Debug)]
-pub(crate) struct Look {
-    pub(crate) step: u64,
+pub struct Look {
+    /// The step.
+    pub step: u64,
     /// Passes over the rows so far; `None` for data without a number of rows.
-    pub(crate) epoch: Option<usize>,
+    pub epoch: Option<usize>,
     /// Whether the errors are printed too.
-    pub(crate) printed: bool,
+    pub printed: bool,
 }
 
 /// The loss in the last line of the log, if that line is of this step.
@@ -99,9 +111,8 @@ mod tests {
         assert_eq!((wanted.mean[0], wanted.covariance[[0, 0]]), (2.0, 2.0));
         let found = Moments::of(array![[2.0, 1.0], [4.0, 1.0]].view());
         assert_eq!(wanted.errors(&found), [2f64.sqrt() / 2.0, 0.0]);
-        let known = Moments::wanted(&Config { data: "gaussian4".into(), ..Config::default() }, &array![[0.0]]);
-        let same = Config { data: "gaussian:dim=4,seed=41".into(), ..Config::default() };
-        let [mean, covariance] = known.errors(&Moments::wanted(&same, &array![[0.0]]));
+        let known = Moments::wanted("gaussian4", &array![[0.0]]);
+        let [mean, covariance] = known.errors(&Moments::wanted("gaussian:dim=4,seed=41", &array![[0.0]]));
         assert!(mean < 1e-6 && covariance < 1e-6);
         let rows = fm_data::table::gaussian4().unwrap().values;
         let [mean, covariance] = known.errors(&Moments::of(rows.view()));

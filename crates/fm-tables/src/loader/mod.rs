@@ -1,10 +1,15 @@
 //! The script beside an exported `.pt`: it builds the network in PyTorch, and converts rows between
 //! the units of the table and those of the network.
+//!
+//! ```
+//! use fm_data::Columns;
+//! assert_eq!(fm_tables::loader::units(&Columns::unchanged(2)), "those of the table");
+//! ```
 
-use crate::saved::Saved;
 use anyhow::Context;
 use fm_data::Columns;
 use fm_models::ModelConfig;
+use fm_run::objective_args::FlowConfig;
 use serde_json::json;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -15,24 +20,38 @@ const CONCAT_SQUASH: &str = include_str!("concat_squash.py");
 const SEQUENCE: &str = include_str!("sequence.py");
 const TAIL: &str = include_str!("tail.py");
 
+/// What a trained network was trained for.
+#[derive(Debug, Clone, Copy)]
+pub struct Trained<'a> {
+    /// Objective and source.
+    pub flow: &'a FlowConfig,
+    /// Whether the source was trained too.
+    pub trained_source: bool,
+    /// The treatment of the columns, and the classes.
+    pub columns: &'a Columns,
+}
+
 /// The script and its path, for a network for tables. `file` is the exported file.
-pub(super) fn script(file: &Path, model: &ModelConfig, saved: &Saved) -> anyhow::Result<Option<(PathBuf, String)>> {
+///
+/// # Errors
+/// A name that does not fit into a script.
+pub fn script(file: &Path, model: &ModelConfig, trained: Trained<'_>) -> anyhow::Result<Option<(PathBuf, String)>> {
     let network = match model {
         ModelConfig::Mlp(_) => MLP,
         ModelConfig::ConcatSquash(_) => CONCAT_SQUASH,
         ModelConfig::Sequence(_) => SEQUENCE,
         ModelConfig::Unet(_) | ModelConfig::Dit(_) => return Ok(None),
     };
-    let Saved { run, columns } = saved;
+    let Trained { flow, columns, .. } = trained;
     let config = json!({
-        "network": model, "columns": columns, "source": run.flow.source,
-        "path": run.flow.objective.path.to_string(), "prediction": run.flow.objective.prediction.to_string(),
+        "network": model, "columns": columns, "source": flow.source,
+        "path": flow.objective.path.to_string(), "prediction": flow.objective.prediction.to_string(),
     });
     // Names of files come last: they may contain the words that are replaced.
     let text = [HEAD, network, TAIL].concat();
     let text = text
         .replace("DIMENSIONS", &columns.dim().to_string())
-        .replace("SUMMARY", &summary(model, saved).join("\n"))
+        .replace("SUMMARY", &summary(model, trained).join("\n"))
         .replace("CONFIG_JSON", &config.to_string())
         .replace("MODULE", name(file, file.file_stem())?)
         .replace("WEIGHTS", name(file, file.file_name())?);
@@ -45,16 +64,16 @@ fn name<'a>(file: &Path, part: Option<&'a OsStr>) -> anyhow::Result<&'a str> {
 }
 
 /// What the network predicts, its activation, units, source and labels.
-pub(super) fn summary(model: &ModelConfig, saved: &Saved) -> Vec<String> {
-    let Saved { run, columns } = saved;
-    let objective = &run.flow.objective;
+pub fn summary(model: &ModelConfig, trained: Trained<'_>) -> Vec<String> {
+    let Trained { flow, trained_source, columns } = trained;
+    let objective = &flow.objective;
     let activation = activation(model).map_or(String::new(), |name| format!("; its activation is {name}"));
-    let trained = if run.trainable_source { ", moved and scaled by the source.* of the file" } else { "" };
+    let trained = if trained_source { ", moved and scaled by the source.* of the file" } else { "" };
     let scored = objective.prediction.score_weight().is_some();
     let second = if scored { " The second half of its output is the score times sigma^2 / 2." } else { "" };
     let mut lines = vec![
         format!("It predicts the {} of the {} path{activation}.{second}", objective.prediction, objective.path),
-        format!("Source (t = 0): {}{trained}.", run.flow.source),
+        format!("Source (t = 0): {}{trained}.", flow.source),
         format!("Units of the network: {}.", units(columns)),
     ];
     if !columns.names.is_empty() {
@@ -69,7 +88,7 @@ pub(super) fn summary(model: &ModelConfig, saved: &Saved) -> Vec<String> {
 }
 
 /// The activation between layers that a network's tensors do not show.
-pub(crate) fn activation(model: &ModelConfig) -> Option<String> {
+pub fn activation(model: &ModelConfig) -> Option<String> {
     match model {
         ModelConfig::Mlp(mlp) => Some(mlp.activation.to_string()),
         ModelConfig::ConcatSquash(net) => Some(net.activation.to_string()),
@@ -78,7 +97,7 @@ pub(crate) fn activation(model: &ModelConfig) -> Option<String> {
 }
 
 /// The transformation of the columns.
-pub(crate) fn units(columns: &Columns) -> String {
+pub fn units(columns: &Columns) -> String {
     match columns.describe().as_str() {
         "none" => "those of the table".into(),
         described => described.into(),

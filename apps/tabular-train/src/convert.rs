@@ -1,15 +1,13 @@
 //! `tabular-train convert`: export of networks for points and tables, and import of other
 //! programs'.
 
-mod loader;
-
-pub(crate) use loader::{activation, units};
-
 use crate::args::ConvertArgs;
-use crate::model::{load, source_rows};
+use crate::model::load;
 use crate::saved::Saved;
 use anyhow::{Context, ensure};
 use fm_models::interchange::{self, About};
+use fm_tables::loader;
+use fm_tables::source_rows::source_rows;
 use fm_terminal::println;
 use fm_train::checkpoint::{DataMeta, TIME_DIRECTION};
 use std::process::ExitCode;
@@ -54,10 +52,10 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         "safetensors" => interchange::safetensors(&tensors, &about)?,
         _ => interchange::torch_described(&tensors, &about)?,
     };
-    let script = if extension == "safetensors" { None } else { loader::script(&args.output, &model, &saved)? };
+    let script = if extension == "safetensors" { None } else { loader::script(&args.output, &model, saved.trained())? };
     fm_train::files::output(&args.output, &bytes)?;
     println!("{}: {} tensors, {} parameters", loaded.weights, tensors.len(), model.parameters()?);
-    loader::summary(&model, &saved).iter().for_each(|line| println!("{line}"));
+    loader::summary(&model, saved.trained()).iter().for_each(|line| println!("{line}"));
     println!("wrote {}, with this description in it", args.output.display());
     if let Some((path, text)) = script {
         fm_train::files::output(&path, text.as_bytes())?;

@@ -1,21 +1,61 @@
-//! `tabular-train solve`: cost and error of a solver on a field with a known solution.
+//! The command `solve`: cost and error of a solver on a field with a known solution, the velocity
+//! to a mixture of Gaussians of one deviation.
 
-use crate::args::SolveOf;
 use anyhow::ensure;
 use fm_cli::given;
 use fm_cli::memory::ensure_fits;
+use fm_cli::options::help;
+use fm_cli::outputs;
 use fm_core::exact::{ExactField, Mixture};
 use fm_core::objective::Objective;
+use fm_core::path::PathKind;
 use fm_core::rng::{Key, Stream, normal_rows};
 use fm_core::source::Source;
 use fm_core::time::Times;
 use fm_data::table::{CsvOptions, csv};
+use fm_run::solvers::SolveArgs;
 use fm_solvers::sampler::Sampler;
 use fm_terminal::println;
 use ndarray::Array2;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub(crate) fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
+/// The flags of the command.
+#[derive(Debug, clap::Args)]
+pub struct SolveOf {
+    /// Means of the Gaussians, one per line.
+    #[arg(value_name = "MEANS.csv")]
+    means: PathBuf,
+    /// Standard deviation of each Gaussian.
+    #[arg(long, default_value_t = 0.1, help_heading = "Problem")]
+    deviation: f64,
+    /// Read the start points from a file instead of drawing them from a standard normal
+    /// distribution.
+    #[arg(long, value_name = "FILE.csv", help_heading = "Problem")]
+    start: Option<PathBuf>,
+    /// Number of start points to draw.
+    #[arg(long, default_value_t = 1000, value_name = "N", conflicts_with = "start", help_heading = "Problem")]
+    num_samples: usize,
+    #[arg(long, default_value_t, help_heading = "Problem", help = help::<PathKind>("Path from noise to data"))]
+    path: PathKind,
+    /// Distance in time that the solver keeps from an end where the path is singular.
+    #[arg(long, default_value_t = 0.0, help_heading = "Problem")]
+    time_clip: f64,
+    #[command(flatten)]
+    solve: SolveArgs,
+    /// Random seed of the start points and of stochastic steps.
+    #[arg(long, default_value_t = 0, help_heading = "Problem")]
+    seed: u64,
+    /// Write the end points.
+    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
+    out: PathBuf,
+}
+
+/// Solves the field, prints its cost, and writes the end points.
+///
+/// # Errors
+/// Files that cannot be read, options outside their domains, and a solve that fails.
+pub fn run(args: &SolveOf) -> anyhow::Result<ExitCode> {
     let means = csv(&args.means, &CsvOptions::default())?.values;
     ensure!(
         args.deviation > 0.0 && args.deviation.is_finite(),
