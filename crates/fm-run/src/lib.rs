@@ -12,6 +12,7 @@
 //! | [`host`] | values of samples on the host |
 //! | [`training_run`] | a training run, from its directory to its summary |
 //! | [`progress`], [`quality`] | the callback that draws the progress bar and writes logs, checkpoints and pictures; sample quality in the log |
+//! | [`straightness`] | straightness and energy of the paths of a flow |
 //! | [`rounds`] | reflow in rounds |
 //! | [`advice`] | advice at the start of a run, on settings that seldom train well |
 //! | [`artefact`] | the files of a finished run: its weights and their description |
@@ -41,6 +42,7 @@ pub mod rounds;
 pub mod runtime;
 pub mod solvers;
 pub mod sources;
+pub mod straightness;
 mod time_animation;
 pub mod training_run;
 pub mod weights;
