@@ -4,9 +4,7 @@
 mod args;
 mod config;
 mod convert;
-mod duration;
 mod evaluate;
-mod generate;
 mod grid;
 mod inspect;
 mod likelihood;
@@ -15,10 +13,10 @@ mod networks;
 mod plan;
 mod presets;
 mod reflow;
+mod request;
 mod resolve;
 mod sample;
 mod train;
-mod trajectory;
 mod velocity;
 mod weak;
 

@@ -2,10 +2,9 @@
 
 use crate::args::{TrainArgs, Which};
 use crate::config::Config;
-use crate::generate::{Request, generate, rows_of};
 use crate::model::open;
+use crate::plan;
 use crate::reflow::{self, compare};
-use crate::{duration, plan};
 use anyhow::{Context, bail};
 use fm_cli::every::total_steps;
 use fm_cli::given;
@@ -14,7 +13,9 @@ use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_images::data;
+use fm_images::duration;
 use fm_images::latent::to_pixels;
+use fm_images::sampling::{Request, generate, rows_of};
 use fm_images::training_data::{Choice, Material};
 use fm_models::interchange;
 use fm_ot::Reports;
@@ -137,7 +138,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         effects.push(("label_drop", config.model.classes() > 0, "classes"));
         let idle = given::without_effect(&effects);
         advice(&setting).iter().chain(&idle).for_each(|line| println!("advice    {line}"));
-        if !resume && let Some(line) = duration::on_cpu(&config, &store, model.as_ref(), group.shard().count)? {
+        let images = config.batch_size as f64 * config.steps as f64;
+        let time = || duration::on_cpu(&config.model, images, &store, model.as_ref(), group.shard().count);
+        if !resume && let Some(line) = time()? {
             println!("{line}");
         }
     }
@@ -286,7 +289,7 @@ impl Preview<'_> {
         let data = if held_out.is_empty() { self.material.dataset() } else { held_out };
         let (rows, shape) = (config.learning.quality_samples, self.material.shape.map(|n| n as i64));
         let sample = move || {
-            let request = Request::of(config, self.source, &shape, rows, config.seed);
+            let request = config.request(self.source, &shape, rows, config.seed);
             let values = rows_of(self.model, self.device, &request)?;
             Ok(Array2::from_shape_vec((rows, values.len() / rows), values)?)
         };
@@ -303,7 +306,7 @@ impl Preview<'_> {
         let request = Request {
             classes: if names.is_empty() { Vec::new() } else { (0..count).map(|i| (i / columns) as i64).collect() },
             batch_size: count,
-            ..Request::of(config, self.source, &shape, count, config.seed)
+            ..config.request(self.source, &shape, count, config.seed)
         };
         state.params.bind(Some(state.ema.weights()));
         let drawn = generate(self.model, self.device, &request, false, &Group::alone());

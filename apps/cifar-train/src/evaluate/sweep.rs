@@ -3,7 +3,6 @@
 
 use super::plan::Plan;
 use super::samples::{PROGRAM, describe, of_samples};
-use crate::generate::{Request, generate};
 use crate::model::Loaded;
 use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, ensure};
@@ -11,6 +10,7 @@ use fm_cli::given;
 use fm_evaluation::measured::{Measured, ensure_any};
 use fm_evaluation::metrics::MetricName;
 use fm_evaluation::table::{Column, json, number, reasons};
+use fm_images::sampling::{Request, generate};
 use fm_models::interchange;
 use fm_pictures::{Curves, Grid, save_picture};
 use fm_run::guidance::Guide;

@@ -1,7 +1,8 @@
-//! How long a training takes on a CPU, from a measured step of one image.
+//! How long a training takes on a CPU, from a measured pass of one image, or of several if that is
+//! short: seconds per image times batch size times steps, over the number of processes.
 
-use crate::config::Config;
 use fm_core::tensor::VelocityModel;
+use fm_models::ModelConfig;
 use std::time::Instant;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
@@ -14,9 +15,13 @@ const SHORT: f64 = 0.5;
 const SEVERAL: i64 = 16;
 
 /// The expected time of a training of a large network on a CPU, and presets that suit one; `None`
-/// for small networks and GPUs.
-pub(crate) fn on_cpu(
-    config: &Config,
+/// for small networks and GPUs. `images` is the number of images of all steps.
+///
+/// # Errors
+/// A pass that fails.
+pub fn on_cpu(
+    network: &ModelConfig,
+    images: f64,
     store: &VarStore,
     model: &dyn VelocityModel,
     processes: usize,
@@ -24,11 +29,11 @@ pub(crate) fn on_cpu(
     if store.device().is_cuda() || fm_models::parameter_count(store) < LARGE {
         return Ok(None);
     }
-    let mut image = seconds(config, store, model, 1)?;
+    let mut image = seconds(network, store, model, 1)?;
     if image < SHORT {
-        image = seconds(config, store, model, SEVERAL)? / SEVERAL as f64;
+        image = seconds(network, store, model, SEVERAL)? / SEVERAL as f64;
     }
-    let total = image * config.batch_size as f64 * config.steps as f64 / processes.max(1) as f64;
+    let total = image * images / processes.max(1) as f64;
     Ok(Some(format!(
         "time      {} on this CPU: forward and backward passes took {image:.2} s per image. --preset cifar10-tiny \
          takes hours, --preset quickstart minutes",
@@ -38,11 +43,11 @@ pub(crate) fn on_cpu(
 
 /// Seconds of a forward and backward pass. It draws nothing from libtorch's generator
 /// and leaves weights and gradients as they are.
-fn seconds(config: &Config, store: &VarStore, model: &dyn VelocityModel, rows: i64) -> anyhow::Result<f64> {
+fn seconds(network: &ModelConfig, store: &VarStore, model: &dyn VelocityModel, rows: i64) -> anyhow::Result<f64> {
     let started = Instant::now();
     let device = store.device();
-    let shape = [&[rows], config.model.data_shape().as_slice()].concat();
-    let classes = (config.model.classes() > 0).then(|| Tensor::zeros([rows], (Kind::Int64, device)));
+    let shape = [&[rows], network.data_shape().as_slice()].concat();
+    let classes = (network.classes() > 0).then(|| Tensor::zeros([rows], (Kind::Int64, device)));
     let x = Tensor::ones(shape, (Kind::Float, device));
     let t = Tensor::full([rows], 0.5, (Kind::Float, device));
     let loss = model.forward_t(&x, &t, classes.as_ref(), false).square().sum(Kind::Float);
@@ -72,6 +77,7 @@ fn words(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fm_models::unet::UNetConfig;
     use tch::{Device, nn};
 
     #[test]
@@ -92,13 +98,21 @@ mod tests {
 
     #[test]
     fn a_measured_pass_leaves_weights_and_gradients_as_they_are() {
-        let mut config = crate::presets::preset("quickstart").unwrap();
-        config.model.fit_to_images([1, 8, 8], 10, true);
+        let unet = UNetConfig {
+            channels: 32,
+            channel_mult: vec![1.0, 2.0],
+            res_blocks: 1,
+            attention_at: vec![2],
+            head_channels: 32,
+            ..UNetConfig::default()
+        };
+        let mut network = ModelConfig::Unet(unet);
+        network.fit_to_images([1, 8, 8], 10, true);
         let store = nn::VarStore::new(Device::Cpu);
-        let model = config.model.build(&store.root()).unwrap();
-        assert!(on_cpu(&config, &store, model.as_ref(), 1).unwrap().is_none(), "a small network is not measured");
+        let model = network.build(&store.root()).unwrap();
+        assert!(on_cpu(&network, 1e6, &store, model.as_ref(), 1).unwrap().is_none(), "a small network is not measured");
         let before: Vec<Tensor> = store.trainable_variables().iter().map(Tensor::copy).collect();
-        assert!(seconds(&config, &store, model.as_ref(), 2).unwrap() > 0.0);
+        assert!(seconds(&network, &store, model.as_ref(), 2).unwrap() > 0.0);
         for (weight, before) in store.trainable_variables().iter().zip(before) {
             assert!(weight.equal(&before) && !weight.grad().defined());
         }

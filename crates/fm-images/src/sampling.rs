@@ -1,6 +1,28 @@
-//! Generates images in batches, which are distributed over processes.
+//! Samples of images in batches, which are distributed over processes. Sample i depends on the seed
+//! and on i alone, whatever the batches and processes are.
+//!
+//! ```
+//! use fm_core::{objective::Objective, source::Source};
+//! use fm_images::sampling::{BATCH, Request};
+//! use fm_run::guidance::Guide;
+//! use fm_solvers::Sampler;
+//! let request = Request {
+//!     sampler: Sampler::euler(4),
+//!     objective: Objective::default(),
+//!     source: Source::default(),
+//!     guide: Guide::of_scale(1.0),
+//!     seed: 7,
+//!     shape: vec![1, 2, 2],
+//!     count: 3,
+//!     classes: Vec::new(),
+//!     null_class: None,
+//!     batch_size: BATCH,
+//! };
+//! assert_eq!(request.noise(0, 3)?[8..], request.noise(2, 1)?);
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
-use crate::config::Config;
+use crate::latent::{Autoencoder, to_pixels};
 use anyhow::ensure;
 use fm_core::field::RowField;
 use fm_core::objective::Objective;
@@ -16,52 +38,48 @@ use std::time::Instant;
 use tch::{Device, Tensor};
 
 /// Default number of images per batch.
-const BATCH: usize = 250;
+pub const BATCH: usize = 250;
 
 /// The samples to draw.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
-    pub(crate) sampler: Sampler,
+pub struct Request {
+    /// Solver and steps.
+    pub sampler: Sampler,
     /// The objective that the network was trained with.
-    pub(crate) objective: Objective,
-    pub(crate) source: Source,
-    pub(crate) guide: Guide,
-    pub(crate) seed: u64,
-    pub(crate) shape: Vec<i64>,
+    pub objective: Objective,
+    /// Its source.
+    pub source: Source,
+    /// Guidance.
+    pub guide: Guide,
+    /// The seed of the noise.
+    pub seed: u64,
+    /// The shape of a sample.
+    pub shape: Vec<i64>,
     /// Number of samples.
-    pub(crate) count: usize,
+    pub count: usize,
     /// The class of each sample; empty for an unconditional model.
-    pub(crate) classes: Vec<i64>,
-    pub(crate) null_class: Option<i64>,
-    pub(crate) batch_size: usize,
+    pub classes: Vec<i64>,
+    /// The class that stands for none.
+    pub null_class: Option<i64>,
+    /// Number of samples per batch.
+    pub batch_size: usize,
 }
 
 impl Request {
-    /// Samples with the settings of a network's configuration, class `i % classes` for sample i.
-    pub(crate) fn of(config: &Config, source: &Source, shape: &[i64], count: usize, seed: u64) -> Self {
-        let (classes, null_class) = (config.model.classes(), config.model.null_class());
-        Self {
-            sampler: Sampler::fixed(config.sampling.solver, config.sampling.num_steps),
-            objective: config.flow.objective.clone(),
-            source: source.clone(),
-            guide: if null_class.is_some() { config.sampling.guide() } else { Guide::of_scale(1.0) },
-            seed,
-            shape: shape.to_vec(),
-            count,
-            classes: if classes > 0 { (0..count).map(|i| i as i64 % classes).collect() } else { Vec::new() },
-            null_class,
-            batch_size: BATCH,
-        }
-    }
-
     /// Source rows `first..first + rows`.
-    pub(crate) fn noise(&self, first: usize, rows: usize) -> Result<Vec<f32>, fm_core::Error> {
+    ///
+    /// # Errors
+    /// A source that cannot be drawn from.
+    pub fn noise(&self, first: usize, rows: usize) -> Result<Vec<f32>, fm_core::Error> {
         let dim = self.shape.iter().product::<i64>() as usize;
         self.source.sample(Key::new(self.seed, 0, Stream::Sample).from_row(first as u64), rows, dim)
     }
 
     /// The field of the network for rows `first..first + rows`.
-    pub(crate) fn field<'m>(
+    ///
+    /// # Errors
+    /// Guidance that suits neither the steps nor the prediction.
+    pub fn field<'m>(
         &'m self,
         model: &'m dyn VelocityModel,
         device: Device,
@@ -77,7 +95,10 @@ impl Request {
 
     /// Fails if the steps do not suit the model, or the rule of guidance does not suit the steps or
     /// the prediction.
-    pub(crate) fn check(&self, model: &dyn VelocityModel) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// Both.
+    pub fn check(&self, model: &dyn VelocityModel) -> anyhow::Result<()> {
         self.guide.ensure_jumps(&self.sampler, model)?;
         self.guide.options(&self.sampler, &self.objective).map(drop)
     }
@@ -85,33 +106,40 @@ impl Request {
 
 /// The samples and the cost of drawing them.
 #[derive(Debug, Default)]
-pub(crate) struct Generated {
+pub struct Generated {
     /// Values of the images, one after the other, nominally in [-1, 1].
-    pub(crate) values: Vec<f32>,
+    pub values: Vec<f32>,
     /// The values of the first batch after each step or at given times, if frames were requested.
-    pub(crate) frames: Vec<Vec<f32>>,
+    pub frames: Vec<Vec<f32>>,
     /// Mean number of evaluations per sample, one entry per batch.
-    pub(crate) nfe: Vec<f64>,
+    pub nfe: Vec<f64>,
     /// Number of calls of the network.
-    pub(crate) calls: usize,
-    pub(crate) seconds: f64,
+    pub calls: usize,
+    /// The time that it took.
+    pub seconds: f64,
 }
 
 /// The samples of one round of all processes.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub struct Turn {
     /// Index of the first sample.
-    pub(crate) first: usize,
+    pub first: usize,
     /// As in [`Generated`].
-    pub(crate) values: Vec<f32>,
-    pub(crate) frames: Vec<Vec<f32>>,
-    pub(crate) nfe: Vec<f64>,
-    pub(crate) calls: usize,
+    pub values: Vec<f32>,
+    /// As in [`Generated`].
+    pub frames: Vec<Vec<f32>>,
+    /// As in [`Generated`].
+    pub nfe: Vec<f64>,
+    /// As in [`Generated`].
+    pub calls: usize,
 }
 
 /// Draws the requested samples. Every process of the group gets them; frames are those of the first
 /// process.
-pub(crate) fn generate(
+///
+/// # Errors
+/// As [`sample_batches`].
+pub fn generate(
     model: &dyn VelocityModel,
     device: Device,
     r: &Request,
@@ -133,7 +161,10 @@ pub(crate) fn generate(
 
 /// Draws the samples from index `start` on, and passes on each round as it completes, so that
 /// memory holds at most one batch per process.
-pub(crate) fn sample_batches(
+///
+/// # Errors
+/// Nothing to draw, a solve that fails, values that are not finite, and errors of `take`.
+pub fn sample_batches(
     model: &dyn VelocityModel,
     device: Device,
     r: &Request,
@@ -177,8 +208,19 @@ pub(crate) fn sample_batches(
 }
 
 impl Generated {
+    /// Decodes samples of a latent space to images.
+    ///
+    /// # Errors
+    /// As [`to_pixels`].
+    pub fn decode(&mut self, autoencoder: Option<&Autoencoder>, scale: f64) -> anyhow::Result<()> {
+        self.values = to_pixels(autoencoder, scale, std::mem::take(&mut self.values))?;
+        let frames = self.frames.drain(..).map(|frame| to_pixels(autoencoder, scale, frame));
+        self.frames = frames.collect::<anyhow::Result<_>>()?;
+        Ok(())
+    }
+
     /// Mean number of evaluations per sample, over all batches.
-    pub(crate) fn mean_nfe(&self, count: usize, batch_size: usize) -> f64 {
+    pub fn mean_nfe(&self, count: usize, batch_size: usize) -> f64 {
         let rows = |i: usize| batch_size.min(count - i * batch_size) as f64;
         self.nfe.iter().enumerate().map(|(i, nfe)| nfe * rows(i)).sum::<f64>() / count as f64
     }
@@ -186,7 +228,8 @@ impl Generated {
 
 /// The states that a batch saves.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Frames<'a> {
+pub enum Frames<'a> {
+    /// None.
     None,
     /// After each step.
     Steps,
@@ -195,7 +238,10 @@ pub(crate) enum Frames<'a> {
 }
 
 /// Integrates rows of noise to samples, from sample `first` on.
-pub(crate) fn batch(
+///
+/// # Errors
+/// A solve that fails.
+pub fn batch(
     model: &dyn VelocityModel,
     device: Device,
     r: &Request,
@@ -220,7 +266,7 @@ pub(crate) fn batch(
 ///
 /// # Errors
 /// A sample that is not finite, and errors of the model and of the device.
-pub(crate) fn rows_of(model: &dyn VelocityModel, device: Device, r: &Request) -> anyhow::Result<Vec<f32>> {
+pub fn rows_of(model: &dyn VelocityModel, device: Device, r: &Request) -> anyhow::Result<Vec<f32>> {
     let mut values = Vec::new();
     for first in (0..r.count).step_by(r.batch_size.max(1)) {
         let rows = r.batch_size.min(r.count - first);
