@@ -12,6 +12,7 @@
 //! | [`reference`](mod@reference) | features and Gaussians of the real images |
 //! | [`neighbours`] | nearest training images: class agreement, and copies |
 //! | [`measured`], [`table`] | a number with its protocol; numbers as a table and as JSON |
+//! | [`sweep`] | numbers over evaluations, scales or averages, as a table and as a plot |
 //! | [`tables`] | distances between samples and real rows of a table |
 
 pub mod cache;
@@ -24,5 +25,6 @@ pub mod neighbours;
 pub mod reference;
 pub mod request;
 pub mod rows;
+pub mod sweep;
 pub mod table;
 pub mod tables;

@@ -8,6 +8,7 @@
 //! | [`sampling`], [`trajectory`] | samples in batches, and their states on the way |
 //! | [`likelihood`] | bits per dimension |
 //! | [`duration`] | the expected time of a training on a CPU |
+//! | [`loader`] | the script that builds an exported network in PyTorch |
 //! | [`latent`] | an autoencoder in use, and the latent space of a run |
 //! | [`vqvae`] | the command `vqvae`: trains an autoencoder |
 
@@ -17,6 +18,7 @@ pub mod data_report;
 pub mod duration;
 pub mod latent;
 pub mod likelihood;
+pub mod loader;
 pub mod sampling;
 pub mod training_data;
 pub mod trajectory;

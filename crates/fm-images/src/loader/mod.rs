@@ -1,5 +1,14 @@
 //! The script beside an exported `.pt`: it builds the network in PyTorch, so that its forward takes
 //! t in [0, 1] and the labels of the run.
+//!
+//! ```
+//! use fm_images::loader::script;
+//! use fm_models::{ModelConfig, interchange::About, unet::UNetConfig};
+//! let unet = ModelConfig::Unet(UNetConfig::default());
+//! let (path, text) = script("net.pt".as_ref(), &unet, &About::default())?.unwrap_or_default();
+//! assert!(path.ends_with("net.py") && text.contains("net.pt"));
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
 use anyhow::Context;
 use fm_models::ModelConfig;
@@ -11,7 +20,10 @@ const UNET: &str = include_str!("unet.py");
 const DIT: &str = include_str!("dit.py");
 
 /// The script and its path, for a network of images.
-pub(super) fn script(weights: &Path, model: &ModelConfig, about: &About) -> anyhow::Result<Option<(PathBuf, String)>> {
+///
+/// # Errors
+/// A name that does not fit into a script.
+pub fn script(weights: &Path, model: &ModelConfig, about: &About) -> anyhow::Result<Option<(PathBuf, String)>> {
     let template = match model {
         ModelConfig::Unet(_) => UNET,
         ModelConfig::Dit(_) => DIT,

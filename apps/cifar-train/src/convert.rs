@@ -1,11 +1,10 @@
 //! `cifar-train convert`: conversion of weights between file formats, also for networks for points.
 
-mod loader;
-
 use crate::args::{ConvertArgs, TimeDirection};
 use crate::model::open;
 use anyhow::{Context, bail, ensure};
 use fm_core::objective::Objective;
+use fm_images::loader;
 use fm_models::ModelConfig;
 use fm_models::interchange::{self, About};
 use fm_models::reverse::reverse_time;
