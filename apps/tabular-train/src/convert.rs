@@ -21,7 +21,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     );
     let loaded = load(&args.input, &args.file, "cpu")?;
     let mut tensors = interchange::named(&loaded.store);
-    tensors.extend(source_rows(&loaded.source)?);
+    tensors.extend(source_rows(&loaded.source));
     let model = loaded.network.clone();
     let objective = &loaded.config.flow.objective;
     let (path, prediction) = (objective.path.to_string(), objective.prediction.to_string());

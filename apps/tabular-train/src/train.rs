@@ -193,7 +193,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             flow: None,
             config: serde_json::to_value(&saved)?,
         },
-        tensors: source_rows(&flow.source)?,
+        tensors: source_rows(&flow.source),
         files: potentials.into_iter().flat_map(Potentials::files).collect(),
         options: TrainOptions {
             steps: config.steps,

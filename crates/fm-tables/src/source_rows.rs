@@ -4,7 +4,7 @@
 //! use fm_core::source::Source;
 //! use fm_tables::source_rows::{rows_of, source_rows};
 //! let source = Source::Rows(ndarray::array![[1.0f32, 2.0], [3.0, 4.0]]);
-//! let tensors = source_rows(&source)?;
+//! let tensors = source_rows(&source);
 //! assert_eq!(tensors[0].0, "source.rows");
 //! assert_eq!(Source::Rows(rows_of(&tensors[0].1, 2)?), source);
 //! assert!(rows_of(&tensors[0].1, 3).is_err());
@@ -25,17 +25,14 @@ pub const SOURCE_ROWS: &str = "source.rows";
 const CARRIED: usize = 16 << 20;
 
 /// The rows of a source that is a table, unless they are many.
-///
-/// # Errors
-/// None at present.
-pub fn source_rows(source: &Source) -> anyhow::Result<Vec<(String, Tensor)>> {
+pub fn source_rows(source: &Source) -> Vec<(String, Tensor)> {
     match source {
         Source::Rows(rows) if rows.len() * size_of::<f32>() <= CARRIED => {
             let shape = [rows.nrows() as i64, rows.ncols() as i64];
             let values: Vec<f32> = rows.iter().copied().collect();
-            Ok(vec![(SOURCE_ROWS.into(), upload(&values, &shape, Device::Cpu))])
+            vec![(SOURCE_ROWS.into(), upload(&values, &shape, Device::Cpu))]
         }
-        _ => Ok(Vec::new()),
+        _ => Vec::new(),
     }
 }
 
