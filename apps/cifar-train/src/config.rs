@@ -171,6 +171,16 @@ pub(crate) enum Keep {
     Never,
 }
 
+impl Keep {
+    /// Whether to keep them, if that is given.
+    pub(crate) fn given(self) -> Option<bool> {
+        match self {
+            Self::Auto => None,
+            given => Some(given == Self::Always),
+        }
+    }
+}
+
 /// Precision of the network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

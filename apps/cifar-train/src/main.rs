@@ -2,34 +2,27 @@
 //! manual.
 
 mod args;
-mod classes;
 mod config;
 mod convert;
-mod data;
-mod data_report;
-mod duration;
 mod evaluate;
-mod generate;
 mod grid;
 mod inspect;
-mod latent;
 mod likelihood;
 mod model;
 mod networks;
 mod plan;
 mod presets;
 mod reflow;
+mod request;
 mod resolve;
 mod sample;
 mod train;
-mod training_data;
-mod trajectory;
 mod velocity;
-mod vqvae;
 mod weak;
 
 use args::{Cli, Command, ReflowCommand};
 use fm_cli::{options, program};
+use fm_images::{data_report, vqvae};
 use fm_run::solvers;
 use std::process::ExitCode;
 

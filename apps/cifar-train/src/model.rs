@@ -2,12 +2,13 @@
 
 use crate::args::{CheckpointArgs, Which};
 use crate::config::Config;
-use crate::latent::{self, Autoencoder};
-use crate::{data, presets};
+use crate::presets;
 use anyhow::{Context, ensure};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
 use fm_data::ImageSet;
+use fm_images::data;
+use fm_images::latent::{self, Autoencoder};
 use fm_models::interchange::{self, About};
 use fm_models::resize::{Resized, resized};
 use fm_run::guidance::Weak;
@@ -59,8 +60,7 @@ pub(crate) fn open(path: &Path, which: &Which, exact: bool) -> anyhow::Result<Lo
         .with_context(|| format!("{} was not written by cifar-train; give a run of this program", path.display()))?;
     let network = &config.model;
     meta.check_network(&path, &network.data_shape(), network.classes(), network.parameters()?)?;
-    // A source stored in a checkpoint already contains its measured deviation.
-    let source = data::open_source(&mut config, meta.data.shape.iter().product::<i64>() as usize, || 0.0)?;
+    let source = open_source(&mut config, &meta.data.shape)?;
     let store = nn::VarStore::new(device);
     let model = config.model.build(&store.root())?;
     let autoencoder = open_autoencoder(&config, &path, device)?;
@@ -131,12 +131,18 @@ fn from_file(path: &Path, which: &Which, device: Device) -> anyhow::Result<Loade
         data.shape,
         data.classes.len()
     );
-    let source = data::open_source(&mut config, shape.iter().product::<i64>() as usize, || 0.0)?;
+    let source = open_source(&mut config, &shape)?;
     // The weights get the same memory layout as in a run, so that both round in the same way.
     FlatParams::new(&opened.store, config.precision.into())?;
     let autoencoder = open_autoencoder(&config, path, device)?;
     let (path, Opened { model, store, name: weights, .. }) = (path.to_path_buf(), opened);
     Ok(Loaded { path, config, data, source, autoencoder, model, weak: None, device, store, step, ema_decay, weights })
+}
+
+/// The source of a trained model, whose name contains its measured deviation already.
+fn open_source(config: &mut Config, shape: &[i64]) -> anyhow::Result<Source> {
+    let dim = shape.iter().product::<i64>() as usize;
+    data::open_source(&mut config.flow.source, config.image_size, dim, || 0.0)
 }
 
 fn open_autoencoder(config: &Config, checkpoint: &Path, device: Device) -> anyhow::Result<Option<Autoencoder>> {
@@ -164,8 +170,7 @@ impl Loaded {
         FlatParams::new(&store, self.config.precision.into())?;
         self.data.shape = config.data_shape();
         (self.config.model, self.store, self.model) = (config, store, model);
-        let dim = self.data.shape.iter().product::<i64>() as usize;
-        self.source = data::open_source(&mut self.config, dim, || 0.0)?;
+        self.source = open_source(&mut self.config, &self.data.shape)?;
         Ok(())
     }
 

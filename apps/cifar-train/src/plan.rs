@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::config::PrecisionArg;
-use crate::training_data::Material;
 use fm_data::ImageSet;
+use fm_images::training_data::Material;
 use fm_models::ModelConfig;
 use fm_train::flat::Precision;
 use std::path::Path;

@@ -3,9 +3,11 @@
 use crate::args::TrainArgs;
 use crate::config::Config;
 use crate::networks::ModelKind;
-use crate::{data, presets, reflow};
+use crate::{presets, reflow};
 use anyhow::{Context, bail, ensure};
 use fm_cli::{options, settings};
+use fm_images::data;
+use fm_images::training_data::Wanted;
 use fm_models::ModelConfig;
 use fm_models::dit::DitConfig;
 use toml::Value;
@@ -44,7 +46,7 @@ impl Config {
         let known = base.data.clone();
         let mut config = presets::lay_over(base, file)?.with_flags(args)?;
         if !sized && config.data != known {
-            data::take_own_size(&mut config)?;
+            config.image_size = data::own_size(&config.data)?.unwrap_or(config.image_size);
         }
         if config.pairs.is_empty() {
             config.data = data::at_size(&config.data, args.options.image_size);
@@ -71,6 +73,23 @@ impl Config {
         let config = saved.clone().with_flags(args)?;
         settings::check_resumed(&saved, &config, &MAY_CHANGE)?;
         Ok(config)
+    }
+
+    /// What the run wants of its data.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            data: self.data.clone(),
+            image_size: self.image_size,
+            pairs: self.pairs.clone(),
+            latent: self.latent.clone(),
+            latent_scale: self.latent_scale,
+            hold_out: self.hold_out,
+            mirror: self.horizontal_flip,
+            crop: self.random_crop,
+            rotation: self.random_rotation,
+            translation: self.random_translation,
+            seed: self.seed,
+        }
     }
 
     fn with_flags(self, args: &TrainArgs) -> anyhow::Result<Self> {

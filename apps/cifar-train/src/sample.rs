@@ -1,13 +1,13 @@
 //! `cifar-train sample`.
 
 use crate::args::{ImageSize, SampleArgs};
-use crate::generate::{Generated, Request, generate};
 use crate::model::{Loaded, open};
-use crate::{classes, data, trajectory};
 use anyhow::{bail, ensure};
 use fm_cli::memory::{ensure_batch_fits, ensure_fits};
 use fm_cli::outputs::save_array;
 use fm_data::ImageSet;
+use fm_images::sampling::{Generated, Request, generate};
+use fm_images::{classes, data, trajectory};
 use fm_pictures::{Grid, save_gif, save_picture};
 use fm_run::guidance::{Guide, ensure_guidable};
 use fm_run::process_group::Group;
@@ -31,21 +31,22 @@ fn sample(group: &Group, args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let request = request(args, &loaded)?;
     let grid = grid(args, &loaded);
     grid.ensure_fits(request.count)?;
-    let times = trajectory::times(args, &request)?;
+    let times = times(args, &request)?;
     let outputs = [Some(&args.out), args.npy.as_ref(), args.gif.as_ref(), args.trajectory.as_ref()];
     outputs.into_iter().flatten().try_for_each(|p| make_parent(p))?;
     let (mut drawn, states) = match &times {
-        Some(times) => trajectory::draw(&loaded, &request, times, args.gif.is_some())?,
+        Some(times) => trajectory::draw(loaded.model.as_ref(), loaded.device, &request, times, args.gif.is_some())?,
         None => (generate(loaded.model.as_ref(), loaded.device, &request, args.gif.is_some(), group)?, Vec::new()),
     };
     if !group.is_first() {
         return Ok(ExitCode::SUCCESS);
     }
+    let latents = (loaded.autoencoder.as_ref(), loaded.config.latent_scale);
     if let (Some(path), Some(times)) = (&args.trajectory, &times) {
-        trajectory::write(path, &loaded, times.len(), states)?;
+        trajectory::write(path, latents, &loaded.image_shape(), times.len(), states)?;
         println!("wrote {}", path.display());
     }
-    decode(&mut drawn, &loaded)?;
+    drawn.decode(latents.0, latents.1)?;
     let scale = image_scale(&loaded);
     save_picture(&args.out, &grid.draw(&scale.denormalise(&drawn.values))?)?;
     println!("wrote {}", args.out.display());
@@ -66,15 +67,26 @@ fn sample(group: &Group, args: &SampleArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Decodes samples of a latent space to images.
-pub(crate) fn decode(drawn: &mut Generated, loaded: &Loaded) -> anyhow::Result<()> {
-    drawn.values = loaded.to_pixels(std::mem::take(&mut drawn.values))?;
-    drawn.frames = drawn.frames.drain(..).map(|frame| loaded.to_pixels(frame)).collect::<anyhow::Result<_>>()?;
-    Ok(())
+/// The times of the trajectory, if there is one. Requests that do not fit are refused before
+/// anything is drawn.
+fn times(args: &SampleArgs, request: &Request) -> anyhow::Result<Option<Vec<f64>>> {
+    if args.trajectory.is_none() {
+        return Ok(None);
+    }
+    let count = args.trajectory_times;
+    ensure!((2..=10_000).contains(&count), "--trajectory-times is {count}; choose 2 to 10000");
+    ensure!(request.count > 0 && request.batch_size > 0, "--num-samples or --batch-size is 0; both must be at least 1");
+    ensure!(request.sampler.stochastic.is_none(), "a stochastic path has no states between its steps; drop --sde");
+    Group::refuse("sample --trajectory")?;
+    let dim = request.shape.iter().product::<i64>() as usize;
+    // On the device, here and in the file.
+    let flag = "number of samples or --trajectory-times";
+    ensure_fits("the trajectory", &[count, request.count, dim], 3 * size_of::<f32>(), flag)?;
+    Ok(Some((0..count).map(|k| k as f64 / (count - 1) as f64).collect()))
 }
 
 /// Summary of the samples; all numbers are counted or timed.
-pub(crate) fn summary(request: &Request, drawn: &Generated, loaded: &Loaded) -> String {
+fn summary(request: &Request, drawn: &Generated, loaded: &Loaded) -> String {
     let nfe = match drawn.nfe.as_slice() {
         [first, rest @ ..] if first.fract() == 0.0 && rest.iter().all(|n| n == first) => first.to_string(),
         _ => format!("{:.1} (mean; {} calls)", drawn.mean_nfe(request.count, request.batch_size), drawn.calls),
@@ -155,7 +167,7 @@ pub(crate) fn with_classes(
         guide: guide(args, loaded)?,
         classes,
         batch_size: args.batch_size,
-        ..Request::of(&loaded.config, &loaded.source, &loaded.data.shape, count, args.seed)
+        ..loaded.config.request(&loaded.source, &loaded.data.shape, count, args.seed)
     };
     request.check(loaded.model.as_ref())?;
     Ok(request)

@@ -2,12 +2,9 @@
 
 use crate::args::{TrainArgs, Which};
 use crate::config::Config;
-use crate::generate::{Request, generate, rows_of};
-use crate::latent::to_pixels;
 use crate::model::open;
+use crate::plan;
 use crate::reflow::{self, compare};
-use crate::training_data::{Choice, Material};
-use crate::{data, duration, plan};
 use anyhow::{Context, bail};
 use fm_cli::every::total_steps;
 use fm_cli::given;
@@ -15,6 +12,11 @@ use fm_cli::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
 use fm_core::tensor::VelocityModel;
+use fm_images::data;
+use fm_images::duration;
+use fm_images::latent::to_pixels;
+use fm_images::sampling::{Request, generate, rows_of};
+use fm_images::training_data::{Choice, Material};
 use fm_models::interchange;
 use fm_ot::Reports;
 use fm_pictures::{Grid, save_picture};
@@ -29,6 +31,7 @@ use fm_run::sources::least;
 use fm_run::training_run::{Job, Parts};
 use fm_run::weights;
 use fm_terminal::println;
+use fm_train::batches::BatchOptions;
 use fm_train::checkpoint::{DataMeta, RunInfo};
 use fm_train::epoch::EpochLength;
 use fm_train::flat::Precision;
@@ -88,7 +91,8 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     group.use_device(device)?;
     config.runtime.apply(device)?;
     config.precision = config.precision.resolve(device);
-    let material = Material::open(&mut config, resume.then_some(&out), device)?;
+    let material = Material::open(&config.wanted(), resume.then_some(&out), device)?;
+    config.latent_scale = material.latent_scale;
     let set = &material.set;
     let epoch = EpochLength::new(material.len() as u64, config.batch_size as u64);
     if let Some(epochs) = args.epochs {
@@ -111,7 +115,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     if quality_every > 0 {
         ensure_samples_fit(config.learning.quality_samples, dim)?;
     }
-    let source = data::open_source(&mut config, dim, || material.deviation())?;
+    let source = data::open_source(&mut config.flow.source, config.image_size, dim, || material.deviation())?;
     let couplings = Reports::default();
     let flow = config.flow.flow(source, config.seed, config.conditional, &couplings)?;
     flow.validate()?;
@@ -141,7 +145,9 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         effects.push(("label_drop", config.model.classes() > 0, "classes"));
         let idle = given::without_effect(&effects);
         advice(&setting).iter().chain(&idle).for_each(|line| println!("advice    {line}"));
-        if !resume && let Some(line) = duration::on_cpu(&config, &store, model.as_ref(), group.shard().count)? {
+        let images = config.batch_size as f64 * config.steps as f64;
+        let time = || duration::on_cpu(&config.model, images, &store, model.as_ref(), group.shard().count);
+        if !resume && let Some(line) = time()? {
             println!("{line}");
         }
     }
@@ -152,7 +158,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
     if !device.is_cuda() && !config.checkpoint_activations && Precision::from(config.precision) == Precision::F32 {
         ensure_step_fits(config.learning.rows_per_pass(config.batch_size), config.model.activations().all)?;
     }
-    let mut resident = material.resident(config.data_on_device, device)?;
+    let mut resident = material.resident(config.data_on_device.given(), device)?;
     let problem = Problem {
         config: &config.flow,
         source: &flow.source,
@@ -174,7 +180,7 @@ fn train(group: &Arc<Group>, plan: Plan, args: &TrainArgs) -> anyhow::Result<Exi
         Some(potentials) => Choice::Workers(&potentials.coupling),
     };
     let resident = chooses.or(resident);
-    let batches = material.batches(&config, &flow, choice, resident.is_some(), group.shard())?;
+    let batches = material.batches(&flow, batch_options(&config, resident.is_some()), choice, group.shard())?;
     let known = group
         .agree(|| least(&config.flow, &flow.source, || material.rows(), config.conditional, config.seed, "image"))?;
     let row_shape: Vec<i64> = material.shape.iter().map(|n| *n as i64).collect();
@@ -290,7 +296,7 @@ impl Preview<'_> {
         let data = if held_out.is_empty() { self.material.dataset() } else { held_out };
         let (rows, shape) = (config.learning.quality_samples, self.material.shape.map(|n| n as i64));
         let sample = move || {
-            let request = Request::of(config, self.source, &shape, rows, config.seed);
+            let request = config.request(self.source, &shape, rows, config.seed);
             let values = rows_of(self.model, self.device, &request)?;
             Ok(Array2::from_shape_vec((rows, values.len() / rows), values)?)
         };
@@ -307,7 +313,7 @@ impl Preview<'_> {
         let request = Request {
             classes: if names.is_empty() { Vec::new() } else { (0..count).map(|i| (i / columns) as i64).collect() },
             batch_size: count,
-            ..Request::of(config, self.source, &shape, count, config.seed)
+            ..config.request(self.source, &shape, count, config.seed)
         };
         state.params.bind(Some(state.ema.weights()));
         let drawn = generate(self.model, self.device, &request, false, &Group::alone());
@@ -317,6 +323,16 @@ impl Preview<'_> {
         let path = self.out.join("samples").join(format!("step-{}.png", state.step));
         let images = to_pixels(self.material.autoencoder.as_ref(), config.latent_scale, drawn?.values)?;
         save_picture(&path, &grid.draw(&set.denormalise(&images))?)
+    }
+}
+
+fn batch_options(config: &Config, resident: bool) -> BatchOptions {
+    BatchOptions {
+        rows: config.batch_size,
+        mirror: config.horizontal_flip,
+        conditional: config.model.classes() > 0,
+        dropped: config.model.null_class().map(|null| (null, config.label_drop)),
+        resident,
     }
 }
 

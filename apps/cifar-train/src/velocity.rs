@@ -1,11 +1,11 @@
 //! `cifar-train velocity`: writes the prediction of a network, for comparison with other programs.
 
 use crate::args::VelocityArgs;
-use crate::classes;
 use crate::model::{Loaded, load};
 use anyhow::{bail, ensure};
 use fm_cli::outputs::save_array;
 use fm_core::tensor::{upload, upload_rows};
+use fm_images::classes;
 use fm_terminal::println;
 use ndarray::Array4;
 use ndarray::Ix4;

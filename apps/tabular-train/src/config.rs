@@ -17,37 +17,11 @@ use fm_run::models::{TableModel, TableNetwork};
 use fm_run::objective_args::{FlowArgs, FlowConfig};
 use fm_run::optimizer_args::{LearningArgs, LearningConfig};
 use fm_run::runtime::{RuntimeArgs, RuntimeConfig};
+use fm_tables::data::{TableArgs, TableConfig, source_toy, toy_of};
 use fm_train::flow_map::TaskKind;
 use fm_train::trained_source::{SourceScale, TrainedSource};
 use serde::{Deserialize, Serialize};
 use tch::nn;
-
-fm_cli::options! {
-    /// How a table is read.
-    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-    pub(crate) struct TableConfig, flags TableArgs {
-        "Data" {
-            /// Condition the network on the classes in this column of FILE.csv, given by name or by
-            /// number from 1 (of genes: cell_type).
-            labels: String = String::new(), arg(value_name = "COLUMN");
-            /// Leave out these columns of FILE.csv, given by name or by number from 1.
-            ignore: Vec<String> = Vec::new(), arg(value_name = "COLUMN,...", value_delimiter = ',');
-            /// Whether the first line of FILE.csv names the columns: auto, yes or no.
-            header: String = "auto".into(), arg(value_name = "HOW", hide = true);
-            /// Separator of the columns of FILE.csv: comma, semicolon, tab or space (default:
-            /// recognised from the first lines).
-            separator: String = String::new(), arg(value_name = "NAME", hide = true);
-            /// Encoding of FILE.csv, for example latin1 (default: UTF-16 if the file starts with
-            /// its byte order mark, otherwise UTF-8).
-            encoding: String = String::new(), arg(value_name = "NAME", hide = true);
-            /// Take the rows as times of a series, and its windows of this number of rows as
-            /// sequences, for --model transformer; 0: the rows are no series.
-            window: usize = 0, arg(value_name = "ROWS", hide = true);
-            /// Rows between the starts of two windows.
-            stride: usize = 1, arg(value_name = "ROWS", hide = true);
-        }
-    }
-}
 
 fm_cli::options! {
     /// All settings that affect the results of a run.
@@ -230,7 +204,7 @@ impl Config {
 
     /// The toy distribution of the source, unless it is one of the [kinds](SourceKind).
     pub(crate) fn source_toy(&self) -> Option<Toy> {
-        if SourceKind::parse(&self.flow.source).is_ok() { None } else { toy_of(&self.flow.source) }
+        source_toy(&self.flow.source)
     }
 
     /// Writes the names of toy distributions with their parameters. Every run stores them so; a
@@ -285,13 +259,5 @@ impl Config {
     pub(crate) fn trained_source(&self, store: &nn::VarStore, dim: usize) -> Option<TrainedSource> {
         let trained = self.teacher.is_empty();
         self.trainable_source.then(|| TrainedSource::new(&store.root(), dim, self.source_scale, trained))
-    }
-}
-
-/// The toy distribution that a name describes.
-fn toy_of(name: &str) -> Option<Toy> {
-    match name.parse() {
-        Ok(TableSource::Toy(toy)) => Some(toy),
-        _ => None,
     }
 }

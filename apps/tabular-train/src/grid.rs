@@ -1,10 +1,10 @@
 //! `tabular-train grid`: learns the times of a few steps.
 
 use crate::args::GridOf;
-use crate::draw::{Classes, Drawer, ensure_samples_fit};
 use crate::model::load;
 use fm_run::grids::learn;
 use fm_run::process_group::Group;
+use fm_tables::draw::{Classes, ensure_samples_fit};
 use fm_terminal::println;
 use serde_json::json;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ pub(crate) fn run(args: &GridOf) -> anyhow::Result<ExitCode> {
     let sampler = draw.solve.sampler()?;
     ensure_samples_fit(&sampler, rows, loaded.dim(), true)?;
     let classes = loaded.columns.asked(draw.class.as_deref(), rows)?;
-    let drawer = Drawer::guided(&loaded, draw, &sampler)?;
+    let drawer = loaded.guided(draw, &sampler)?;
     let field = drawer.field(&classes, &sampler)?;
     let about = json!({
         "program": format!("tabular-train {}", env!("CARGO_PKG_VERSION")), "model": draw.checkpoint,

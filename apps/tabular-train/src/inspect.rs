@@ -1,8 +1,8 @@
 //! `tabular-train inspect`: shows the content of a checkpoint.
 
-use crate::convert::{activation, units};
 use crate::saved::Saved;
 use fm_run::inspect::{self, InspectArgs, Line};
+use fm_tables::loader::{activation, units};
 use serde_json::Value;
 use std::process::ExitCode;
 

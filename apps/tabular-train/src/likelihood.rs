@@ -2,17 +2,16 @@
 //! two-dimensional density.
 
 use crate::args::LikelihoodOf;
-use crate::draw::{Classes, Drawer};
 use crate::model::{Loaded, load};
-use crate::training_data::Material;
 use anyhow::{Context, ensure};
 use fm_cli::given;
-use fm_core::tensor::upload;
+use fm_data::Columns;
 use fm_data::table::{CsvOptions, csv};
-use fm_data::{Columns, Table};
 use fm_pictures::{Layer, Plane, around, ink, reach, save_picture, side_by_side};
-use fm_run::likelihood::{Densities, mean_and_error};
-use fm_solvers::Sampler;
+use fm_run::likelihood::mean_and_error;
+use fm_tables::draw::{Classes, points};
+use fm_tables::likelihood::{classes_of, densities};
+use fm_tables::training_data::Material;
 use fm_terminal::println;
 use ndarray::Array2;
 use std::path::Path;
@@ -56,10 +55,10 @@ fn of_rows(args: &LikelihoodOf, loaded: &Loaded, file: &Path) -> anyhow::Result<
     let table = loaded.columns.apply_table(&csv(file, &options)?).with_context(unsuited)?;
     let rows = table.values.nrows();
     let classes = match &args.labels {
-        Some(_) => classes(&table, &loaded.columns).with_context(unsuited)?,
+        Some(_) => classes_of(&table, &loaded.columns).with_context(unsuited)?,
         None => given_class(args, &loaded.columns, rows)?,
     };
-    let (values, found) = densities(args, loaded, table.values, &classes)?;
+    let (values, found) = densities(&loaded.drawer(), &args.how, table.values, &classes)?;
     let (mean, error) = mean_and_error(&values);
     println!(
         "{rows} rows: mean log-density {mean:.4} +- {error:.4} nats in the table's units, NFE {:.1}; {}; {}",
@@ -75,55 +74,18 @@ fn of_rows(args: &LikelihoodOf, loaded: &Loaded, file: &Path) -> anyhow::Result<
     Ok(())
 }
 
-/// The model's number of the class of each row.
-fn classes(table: &Table<f32>, columns: &Columns) -> anyhow::Result<Vec<i64>> {
-    let number = |name: &String| {
-        let place = columns.classes.iter().position(|(known, _)| known == name);
-        place.with_context(|| format!("the model has no class '{name}'; leave out its rows"))
-    };
-    let numbers = table.classes.iter().map(number).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(table.labels.iter().map(|label| numbers[usize::from(*label)] as i64).collect())
-}
-
 fn given_class(args: &LikelihoodOf, columns: &Columns, rows: usize) -> anyhow::Result<Vec<i64>> {
     if columns.classes.is_empty() { Ok(Vec::new()) } else { columns.asked(args.class.as_deref(), rows) }
 }
 
-/// Log-densities in the table's units of rows in those of the network, of these classes.
-fn densities(
-    args: &LikelihoodOf,
-    loaded: &Loaded,
-    table: Array2<f32>,
-    classes: &[i64],
-) -> anyhow::Result<(Vec<f64>, Densities)> {
-    let (rows, dim) = table.dim();
-    let x = upload(table.as_slice().unwrap_or_default(), &[rows as i64, dim as i64], loaded.device);
-    let drawer = Drawer::of(loaded);
-    let field = drawer.field(classes, &Sampler::dopri5(1e-5))?;
-    let objective = &loaded.config.flow.objective;
-    let found = match &loaded.trained_source {
-        Some(source) => args.how.evaluate_from(&field, objective, |x| source.log_density(x), &x, 0)?,
-        None => args.how.evaluate(&field, objective, &loaded.source, &x, 0)?,
-    };
-    // Change of units: the density in the table's units is smaller by the product of the columns'
-    // deviations, and of 1 + x if they are those of ln(1 + x).
-    let Columns { mean, deviation, log1p, .. } = &loaded.columns;
-    let scale: f64 = deviation.iter().filter(|d| **d > 0.0).map(|d| d.ln()).sum();
-    let logarithm =
-        |z: &[f32]| -> f64 { z.iter().zip(mean.iter().zip(deviation)).map(|(z, (m, d))| f64::from(*z) * d + m).sum() };
-    let stretched = |z: &[f32]| if *log1p { logarithm(z) } else { 0.0 };
-    let each = found.values.iter().zip(table.as_slice().unwrap_or_default().chunks_exact(dim.max(1)));
-    Ok((each.map(|(log_p, z)| log_p - scale - stretched(z)).collect(), found))
-}
-
 fn picture(args: &LikelihoodOf, loaded: &Loaded, path: &Path) -> anyhow::Result<()> {
-    let material = Material::open(&loaded.config)?;
-    let data = crate::draw::points(material.table.values.as_slice().unwrap_or_default());
+    let material = Material::open(&loaded.config.wanted())?;
+    let data = points(material.table.values.as_slice().unwrap_or_default());
     let (reach, side) = (reach(&data), args.resolution);
     let centre = |k: usize| f64::from(reach) * ((2 * k + 1) as f64 / side as f64 - 1.0);
     let grid = Array2::from_shape_fn((side * side, 2), |(i, j)| centre(if j == 0 { i % side } else { i / side }));
     let classes = given_class(args, &loaded.columns, grid.nrows())?;
-    let (values, _) = densities(args, loaded, loaded.columns.apply(grid.view())?, &classes)?;
+    let (values, _) = densities(&loaded.drawer(), &args.how, loaded.columns.apply(grid.view())?, &classes)?;
     let heat = values.iter().map(|log_p| log_p.exp() as f32).collect();
     let plane = |title: &str, layers| Plane { title: title.into(), span: around(reach), layers };
     let shown = data.into_iter().take(3000).collect();

@@ -3,31 +3,27 @@
 mod args;
 mod config;
 mod convert;
-mod couple;
-mod data_report;
 mod draw;
 mod evaluate;
 mod grid;
 mod inspect;
 mod likelihood;
 mod model;
-mod moments;
 mod picture;
 mod presets;
 mod reflow;
 mod resolve;
 mod sample;
 mod saved;
-mod solve;
 mod teacher_batches;
 mod train;
-mod training_data;
 mod velocity;
 mod weak;
 
 use args::{Cli, Command};
 use config::Config;
 use fm_cli::{options, program};
+use fm_tables::{couple, data_report, solve};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -3,25 +3,25 @@
 use crate::args::ModelFileArgs;
 use crate::config::Config;
 use crate::saved::Saved;
-use crate::training_data::open_source;
 use anyhow::{Context, ensure};
 use fm_core::rng::{Key, Stream};
 use fm_core::source::Source;
-use fm_core::tensor::{VelocityModel, upload};
+use fm_core::tensor::VelocityModel;
 use fm_data::Columns;
 use fm_models::ModelConfig;
 use fm_models::interchange::About;
 use fm_run::objective_args::FlowConfig;
 use fm_run::weights::{self, WhichWeights};
+use fm_tables::data::open_source;
+use fm_tables::source_rows::{SOURCE_ROWS, rows_of};
 use fm_terminal::eprintln;
 use fm_train::fingerprint::fingerprint;
 use fm_train::flat::{FlatParams, Precision};
 use fm_train::run_dir::latest_checkpoint;
 use fm_train::trained_source::TrainedSource;
-use ndarray::Array2;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Tensor, nn};
 
 pub(crate) struct Loaded {
     pub(crate) config: Config,
@@ -74,8 +74,7 @@ pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> any
     let Saved { run: mut config, columns } = saved;
     let network = config.model(&columns)?;
     meta.check_network(&path, &network.data_shape(), network.classes(), network.parameters()?)?;
-    // A source stored in a checkpoint already contains its measured deviation.
-    let source = open_source(&mut config, &columns, || 0.0)?;
+    let source = known_source(&mut config, &columns)?;
     if let (Source::Rows(rows), Some(known)) = (&source, meta.data.part("source")) {
         ensure!(
             fingerprint(rows)? == known,
@@ -107,6 +106,12 @@ pub(crate) fn load(checkpoint: &Path, file: &ModelFileArgs, device: &str) -> any
         ema_decay,
         described,
     })
+}
+
+/// The source of a trained model, whose name contains its measured deviation already.
+fn known_source(config: &mut Config, columns: &Columns) -> anyhow::Result<Source> {
+    let how = config.reading();
+    open_source(&mut config.flow.source, &how, columns, || 0.0)
 }
 
 /// A file written by this library names its objective; any other network is assumed to predict the
@@ -160,7 +165,7 @@ fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Resul
     }
     let source = match rows {
         Some(rows) => Source::Rows(rows_of(&rows, columns.dim())?),
-        None => open_source(&mut config, &columns, || 0.0)?,
+        None => known_source(&mut config, &columns)?,
     };
     let (path, model, store, weights) = (path.to_path_buf(), opened.model, opened.store, opened.name);
     let network = opened.config;
@@ -181,24 +186,6 @@ fn from_file(path: &Path, args: &ModelFileArgs, device: Device) -> anyhow::Resul
     })
 }
 
-/// The rows of a source that is a table, among the weights of a finished run.
-const SOURCE_ROWS: &str = "source.rows";
-
-/// The most bytes of source rows that the weights of a finished run have with them.
-const CARRIED: usize = 16 << 20;
-
-/// The rows of a source that is a table, unless they are many.
-pub(crate) fn source_rows(source: &Source) -> anyhow::Result<Vec<(String, Tensor)>> {
-    match source {
-        Source::Rows(rows) if rows.len() * size_of::<f32>() <= CARRIED => {
-            let shape = [rows.nrows() as i64, rows.ncols() as i64];
-            let values: Vec<f32> = rows.iter().copied().collect();
-            Ok(vec![(SOURCE_ROWS.into(), upload(&values, &shape, Device::Cpu))])
-        }
-        _ => Ok(Vec::new()),
-    }
-}
-
 /// What a file of weights has of its run's source: a trained source, with its parameters in
 /// `store`, or rows.
 #[derive(Default)]
@@ -213,16 +200,6 @@ fn beside(store: &nn::VarStore, about: Option<&About>, tensors: &BTreeMap<String
     };
     let rows = tensors.get(SOURCE_ROWS).map(|rows| (store.root() / "source").zeros_no_train("rows", &rows.size()));
     Beside { trained: run.trained_source(store, columns.dim()), rows }
-}
-
-fn rows_of(rows: &Tensor, dim: usize) -> anyhow::Result<Array2<f32>> {
-    let values = Vec::<f32>::try_from(rows.to_device(Device::Cpu).to_kind(Kind::Float).reshape([-1]))?;
-    ensure!(
-        rows.dim() == 2 && rows.size()[0] > 0 && rows.size()[1] == dim as i64,
-        "the source of the file has rows of shape {:?}, the data {dim} columns; write it again from its run",
-        rows.size()
-    );
-    Ok(Array2::from_shape_vec((values.len() / dim.max(1), dim), values)?)
 }
 
 /// The source that the user names for a file of weights that does not; a source that is assumed is

@@ -1,26 +1,21 @@
 //! `tabular-train picture` and `animate`: plots of two-dimensional models.
 
 use crate::args::{AnimateArgs, DrawArgs, ModelFileArgs, PictureArgs};
-use crate::draw::{Classes, Drawer, ensure_samples_fit, points};
 use crate::model::{Loaded, load};
-use crate::training_data::Material;
 use anyhow::ensure;
-use fm_core::field::{Converted, RowField};
-use fm_core::path::ProbPath;
-use fm_core::tensor::upload;
-use fm_data::Columns;
 use fm_pictures::{Layer, Plane, Point, around, ink, reach, save_gif, save_picture, side_by_side};
 use fm_run::weights::is_weights;
 use fm_solvers::sampler::{Sampler, Steps};
+use fm_tables::draw::{Classes, Drawer, ensure_samples_fit, points};
+use fm_tables::fields::{arrows, of_pairs};
+use fm_tables::training_data::Material;
 use fm_terminal::println;
 use fm_train::TrainError;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Number of arrows per side, of drawn paths, and of pairs.
-const ARROWS: usize = 22;
+/// Number of drawn paths.
 const PATHS: usize = 150;
-const PAIRS: usize = 300;
 
 /// A two-dimensional model with its data.
 struct Scene {
@@ -41,7 +36,7 @@ impl Scene {
             path.display(),
             loaded.dim()
         );
-        let material = Material::open(&loaded.config)?;
+        let material = Material::open(&loaded.config.wanted())?;
         let data = points(material.table.values.as_slice().unwrap_or_default());
         let title = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let rows = material.seen.values.iter().copied().take(2 * shown).collect();
@@ -50,7 +45,7 @@ impl Scene {
     }
 
     fn drawer(&self, args: &DrawArgs) -> anyhow::Result<Drawer<'_>> {
-        Drawer::guided(&self.loaded, args, &self.sampler)
+        self.loaded.guided(args, &self.sampler)
     }
 
     /// States from the source to the samples, as points.
@@ -90,15 +85,19 @@ pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
         Layer::Points("source".into(), few(source), ink::SOURCE),
         Layer::Points("samples".into(), few(samples), ink::SAMPLES),
     ];
+    let drawer = scene.drawer(&args.draw)?;
     let mut fields = Vec::new();
     for t in &args.at {
         let at = frames[((t * (frames.len() - 1) as f64).round() as usize).min(frames.len() - 1)].clone();
-        let layers = vec![cloud(&at, ink::SAMPLES), Layer::Arrows(arrows(&scene, &args.draw, *t, reach)?, ink::FIELD)];
+        let layers = vec![
+            cloud(&at, ink::SAMPLES),
+            Layer::Arrows(arrows(&drawer, &scene.sampler, args.draw.class.as_deref(), *t, reach)?, ink::FIELD),
+        ];
         fields.push(plane(&format!("velocity at t = {t}"), layers));
     }
     let mut pairs = Vec::new();
     for t in args.at.iter().filter(|_| args.velocities) {
-        let arrows = of_pairs(&scene, args, *t, reach)?;
+        let arrows = of_pairs(&drawer, &scene.rows, args.draw.seed, *t, reach)?;
         let starts: Vec<Point> = arrows.iter().map(|(start, _)| *start).collect();
         let layers = vec![cloud(&starts, ink::SOURCE), Layer::Arrows(arrows, ink::FIELD)];
         pairs.push(plane(&format!("velocities of random pairs at t = {t}"), layers));
@@ -124,61 +123,6 @@ fn untrained(scene: &Scene, args: &PictureArgs) -> anyhow::Result<Vec<Point>> {
     let drawer = Drawer { model: model.as_ref(), trained_source: None, ..scene.drawer(&args.draw)? };
     let classes = loaded.columns.asked(args.draw.class.as_deref(), args.num_samples)?;
     Ok(points(&drawer.draw(&scene.sampler, args.num_samples, args.draw.seed, classes, false)?.values))
-}
-
-/// What the network learns from: data rows paired at random with source rows, at time t, with the
-/// velocities of the pairs; the longest arrow spans a quarter of the reach.
-fn of_pairs(scene: &Scene, args: &PictureArgs, t: f64, reach: f32) -> anyhow::Result<Vec<(Point, Point)>> {
-    let (columns, objective) = (&scene.loaded.columns, &scene.loaded.config.flow.objective);
-    let count = PAIRS.min(scene.rows.len() / 2);
-    let x0 = crate::draw::values(&scene.drawer(&args.draw)?.start(count, args.draw.seed)?)?;
-    let (low, high) = objective.span()?;
-    let at = objective.path.at(t.clamp(low, high))?;
-    let mixed = |of_data: f64, of_source: f64| -> Vec<f32> {
-        x0.iter()
-            .zip(&scene.rows)
-            .map(|(x0, x1)| (of_data * f64::from(*x1) + of_source * f64::from(*x0)) as f32)
-            .collect()
-    };
-    let x = mixed(at.alpha, at.sigma);
-    let v = in_table_units(columns, &x, &mixed(at.d_alpha, at.d_sigma));
-    let longest = v.iter().map(|v| v.0.hypot(v.1)).fold(f32::MIN_POSITIVE, f32::max);
-    let scale = reach / 4.0 / longest;
-    let arrow = |(p, v): (Point, Point)| (p, (p.0 + scale * v.0, p.1 + scale * v.1));
-    Ok(points(&columns.restore(&x)).into_iter().zip(v).map(arrow).collect())
-}
-
-/// The velocity on a grid, in the table's units; the longest arrow spans one grid cell.
-fn arrows(scene: &Scene, args: &DrawArgs, t: f64, reach: f32) -> anyhow::Result<Vec<(Point, Point)>> {
-    let (loaded, columns) = (&scene.loaded, &scene.loaded.columns);
-    let side = |k: usize| reach * (0.96 * (2 * k + 1) as f32 / ARROWS as f32 - 0.96);
-    let grid: Vec<Point> = (0..ARROWS * ARROWS).map(|k| (side(k % ARROWS), side(k / ARROWS))).collect();
-    let place = |(i, j): (usize, usize)| f64::from(if j == 0 { grid[i].0 } else { grid[i].1 });
-    let table = columns.apply(ndarray::Array2::from_shape_fn((grid.len(), 2), place).view())?;
-    let x = upload(table.as_slice().unwrap_or_default(), &[grid.len() as i64, 2], loaded.device);
-    let classes = columns.asked(args.class.as_deref(), grid.len())?;
-    let drawer = scene.drawer(args)?;
-    let field = drawer.field(&classes, &scene.sampler)?;
-    let objective = &loaded.config.flow.objective;
-    let (low, high) = objective.span()?;
-    let predicted = |x: &tch::Tensor, t: &[f64], rows: &[usize]| field.velocities(x, t, rows);
-    let velocity = Converted::new(predicted, &objective.path, objective.prediction, (low, high))?;
-    let rows: Vec<usize> = (0..grid.len()).collect();
-    let v = tch::no_grad(|| velocity.velocities(&x, &vec![t.clamp(low, high); grid.len()], &rows));
-    let v = in_table_units(columns, table.as_slice().unwrap_or_default(), &crate::draw::values(&v)?);
-    let longest = v.iter().map(|v| v.0.hypot(v.1)).fold(f32::MIN_POSITIVE, f32::max);
-    let scale = 1.9 * reach / ARROWS as f32 / longest;
-    Ok(grid.iter().zip(v).map(|(p, v)| (*p, (p.0 + scale * v.0, p.1 + scale * v.1))).collect())
-}
-
-/// Velocities at rows `z`, both in the network's units, in those of the table: a central difference
-/// along each.
-fn in_table_units(columns: &Columns, z: &[f32], v: &[f32]) -> Vec<Point> {
-    const H: f32 = 1e-3;
-    let moved = |h: f32| columns.restore(&z.iter().zip(v).map(|(z, v)| z + h * v).collect::<Vec<_>>());
-    let slope = |(ahead, behind): (f64, f64)| ((ahead - behind) / f64::from(2.0 * H)) as f32;
-    let slopes: Vec<f32> = moved(H).into_iter().zip(moved(-H)).map(slope).collect();
-    slopes.chunks_exact(2).map(|v| (v[0], v[1])).collect()
 }
 
 pub(crate) fn animate(args: &AnimateArgs) -> anyhow::Result<ExitCode> {

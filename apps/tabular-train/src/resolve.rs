@@ -7,6 +7,8 @@ use crate::saved::Saved;
 use anyhow::{Context, bail};
 use fm_cli::{options, settings};
 use fm_data::points::Toy;
+use fm_tables::data::Reading;
+use fm_tables::training_data::Wanted;
 use fm_train::run_dir::latest_checkpoint;
 use toml::{Table, Value};
 
@@ -51,6 +53,25 @@ fn older_names(file: &mut Table) {
             && let Some(toy) = Toy::of_older_runs(name).filter(|_| name != "gaussian")
         {
             *name = toy.to_string();
+        }
+    }
+}
+
+impl Config {
+    /// How tables are read or drawn.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading { table: self.table.clone(), rows: self.rows, seed: self.seed }
+    }
+
+    /// What the run wants of its data.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted {
+            data: self.data.clone(),
+            how: self.reading(),
+            hold_out: self.held_out(),
+            preprocess: self.preprocess,
+            clip_outliers: self.clip_outliers,
+            non_negative: self.non_negative,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use fm_data::Columns;
+use fm_tables::loader::Trained;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,5 +22,11 @@ impl Saved {
         let Saved { run, columns } = serde_json::from_value(stored)?;
         let older = run.is_of_older_run();
         Ok(Self { run: run.with_parameters(older), columns })
+    }
+
+    /// What the network was trained for.
+    pub(crate) fn trained(&self) -> Trained<'_> {
+        let Self { run, columns } = self;
+        Trained { flow: &run.flow, trained_source: run.trainable_source, columns }
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::args::ModelFileArgs;
 use crate::config::Config;
-use crate::draw::{Drawer, values};
 use crate::model::{Loaded, load};
 use anyhow::Context;
 use fm_core::data::DataError;
 use fm_core::rng::{Key, Stream};
 use fm_core::tensor::upload;
+use fm_run::host::to_host;
 use fm_solvers::sampler::{Sampler, SolverName};
 use fm_train::batch::{Batch, BatchSource};
 use fm_train::batches::FlowBatches;
@@ -57,12 +57,12 @@ impl BatchSource for TeacherBatches<'_> {
             teacher.source.sample(Key::new(self.config.seed, step, Stream::Noise).from_row(first as u64), rows, dim);
         let x0 = x0?;
         let carried = || -> anyhow::Result<[Vec<f32>; 2]> {
-            let drawer = Drawer::of(&teacher);
+            let drawer = teacher.drawer();
             let start = drawer.start_of(&upload(&x0, &[rows as i64, dim as i64], teacher.device));
             let none = |_| start.shallow_clone();
             let field = drawer.field(&classes, &self.sampler)?;
             let drawn = self.sampler.run(&field, drawer.objective, start.shallow_clone(), none, false)?;
-            Ok([values(&start)?, values(&drawn.x)?])
+            Ok([to_host(&start)?, to_host(&drawn.x)?])
         };
         let [start, x1] = tch::no_grad(carried).map_err(|error| format!("{error:#}"))?;
         // A student of a trained source keeps it: its pairs start there.

@@ -2,13 +2,9 @@
 
 use crate::args::TrainArgs;
 use crate::config::Config;
-use crate::draw::{Classes, Drawer, points, values};
-use crate::model::source_rows;
-use crate::moments::{Look, Moments};
 use crate::resolve::resolve;
 use crate::saved::Saved;
 use crate::teacher_batches::{self, TeacherBatches};
-use crate::training_data::{Material, open_source};
 use anyhow::Context;
 use fm_cli::every::total_steps;
 use fm_cli::given::{self, Effect};
@@ -16,13 +12,14 @@ use fm_cli::memory::{ensure_batch_fits, ensure_network_fits, ensure_step_fits};
 use fm_core::data::Dataset;
 use fm_core::rng::{Key, Stream};
 use fm_core::source::{Source, deviation};
-use fm_data::{Preprocess, TableSource};
+use fm_data::Preprocess;
 use fm_models::interchange;
 use fm_ot::Reports;
 use fm_pictures::scatter;
 use fm_run::advice::{Setting, advice, common_effects};
 use fm_run::flow::Averaged;
 use fm_run::guidance::Guide;
+use fm_run::host::to_host;
 use fm_run::models::TableModel;
 use fm_run::optimizer_args::Measurements;
 use fm_run::potentials::{Fitted, Place, Potentials, Problem};
@@ -34,6 +31,11 @@ use fm_run::training_run::{Job, Parts};
 use fm_run::weights;
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
+use fm_tables::data::{self, open_source};
+use fm_tables::draw::{Classes, Drawer, points};
+use fm_tables::moments::{Look, Moments};
+use fm_tables::source_rows::source_rows;
+use fm_tables::training_data::Material;
 use fm_terminal::println;
 use fm_train::batch::BatchSource;
 use fm_train::batches::{BatchOptions, FlowBatches};
@@ -76,11 +78,11 @@ pub(crate) fn start(
 
 fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     config.validate()?;
-    let material = Material::open(&config)?;
+    let material = Material::open(&config.wanted())?;
     let Material { table, columns, seen, .. } = &material;
     let (dim, classes) = (columns.dim(), columns.classes.len());
     ensure_batch_fits(config.batch_size, dim)?;
-    let epoch = material.epoch(&config);
+    let epoch = material.epoch(config.batch_size, !config.teacher.is_empty());
     if let Some(epochs) = args.epochs {
         config.steps = total_steps(epochs, epoch)?;
         config.validate()?;
@@ -101,7 +103,9 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
     if !device.is_cuda() {
         ensure_step_fits(config.learning.rows_per_pass(config.batch_size), network.activations().all)?;
     }
-    let source = open_source(&mut config, columns, || deviation(seen.values.iter().map(|x| f64::from(*x))))?;
+    let how = config.reading();
+    let source =
+        open_source(&mut config.flow.source, &how, columns, || deviation(seen.values.iter().map(|x| f64::from(*x))))?;
     let couplings = Reports::default();
     let flow = config.flow.flow(source, config.seed, classes > 0, &couplings)?;
     flow.validate()?;
@@ -191,7 +195,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
             flow: None,
             config: serde_json::to_value(&saved)?,
         },
-        tensors: source_rows(&flow.source)?,
+        tensors: source_rows(&flow.source),
         files: potentials.into_iter().flat_map(Potentials::files).collect(),
         options: TrainOptions {
             steps: config.steps,
@@ -225,7 +229,7 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
         guide: Guide::of_scale(1.0),
     };
     let shown = points(table.values.as_slice().unwrap_or_default());
-    let moments = Moments::wanted(&config, &table.values);
+    let moments = Moments::wanted(&config.data, &table.values);
     // Rows per epoch.
     let epoch = if material.stream.is_some() { 0 } else { seen.len() };
     let look = Box::new(|state: &mut TrainState| {
@@ -273,19 +277,8 @@ fn train(group: &Arc<Group>, mut config: Config, resume: bool, args: &TrainArgs)
 fn effects(config: &Config, processes: usize) -> Vec<Effect> {
     let mut effects = common_effects(&config.learning, &config.flow, processes);
     effects.extend([("heads", config.model == TableModel::Transformer, "--model transformer")]);
-    effects.extend(of_tables(&config.data, config));
+    effects.extend(data::effects(&config.data, &config.table));
     effects
-}
-
-/// The options of a table.
-pub(crate) fn of_tables(data: &str, config: &Config) -> [Effect; 4] {
-    let text = matches!(data.parse(), Ok(TableSource::Csv(_)));
-    [
-        ("stride", config.table.window > 0, "--window"),
-        ("separator", text, "a text file"),
-        ("encoding", text, "a text file"),
-        ("header", text, "a text file"),
-    ]
 }
 
 /// The solver of samples during training.
@@ -305,7 +298,7 @@ fn quality<'a>(
     let seed = config.seed;
     let sample = move || {
         let drawn = drawer.solve(&solver(dim), rows, seed, &columns.asked(None, rows)?, false)?;
-        Ok(Array2::from_shape_vec((rows, dim), values(&drawn.x)?)?)
+        Ok(Array2::from_shape_vec((rows, dim), to_host(&drawn.x)?)?)
     };
     Ok(Quality { data: spread(data, COMPARED)?, sample: Box::new(sample), every, last: config.steps })
 }

@@ -1,4 +1,5 @@
-//! Evaluation of images: features of samples and of real images, and metrics on them.
+//! Evaluation of images: features of samples and of real images, and metrics on them. Evaluation of
+//! tables: distances between rows.
 //!
 //! | module | content |
 //! |---|---|
@@ -11,6 +12,8 @@
 //! | [`reference`](mod@reference) | features and Gaussians of the real images |
 //! | [`neighbours`] | nearest training images: class agreement, and copies |
 //! | [`measured`], [`table`] | a number with its protocol; numbers as a table and as JSON |
+//! | [`sweep`] | numbers over evaluations, scales or averages, as a table and as a plot |
+//! | [`tables`] | distances between samples and real rows of a table |
 
 pub mod cache;
 pub mod extract;
@@ -22,4 +25,6 @@ pub mod neighbours;
 pub mod reference;
 pub mod request;
 pub mod rows;
+pub mod sweep;
 pub mod table;
+pub mod tables;

@@ -9,8 +9,10 @@
 //! | [`potentials`] | the potentials of a semidiscrete coupling, stored with a run |
 //! | [`models`], [`weights`] | networks for tables, by name; networks from files of weights |
 //! | [`solvers`], [`grids`], [`guidance`] | solvers by name, learned time grids, rules of guidance |
+//! | [`host`] | values of samples on the host |
 //! | [`training_run`] | a training run, from its directory to its summary |
 //! | [`progress`], [`quality`] | the callback that draws the progress bar and writes logs, checkpoints and pictures; sample quality in the log |
+//! | [`straightness`] | straightness and energy of the paths of a flow |
 //! | [`rounds`] | reflow in rounds |
 //! | [`advice`] | advice at the start of a run, on settings that seldom train well |
 //! | [`artefact`] | the files of a finished run: its weights and their description |
@@ -24,6 +26,7 @@ pub mod device;
 pub mod flow;
 pub mod grids;
 pub mod guidance;
+pub mod host;
 pub mod inspect;
 pub mod likelihood;
 pub mod models;
@@ -39,6 +42,7 @@ pub mod rounds;
 pub mod runtime;
 pub mod solvers;
 pub mod sources;
+pub mod straightness;
 mod time_animation;
 pub mod training_run;
 pub mod weights;

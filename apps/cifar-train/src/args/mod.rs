@@ -11,9 +11,10 @@ pub(crate) use model::{CheckpointArgs, ImageSize, SolverArgs, Which};
 pub(crate) use reflow::{CompareArgs, DistillArgs, PairsArgs, ReflowArgs, ReflowCommand};
 pub(crate) use train::TrainArgs;
 
-use crate::vqvae::config::ConfigArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fm_cli::outputs;
+use fm_images::data_report::DataArgs;
+use fm_images::vqvae::AutoencoderArgs;
 use fm_run::grids::GridArgs;
 use fm_run::inspect::InspectArgs;
 use fm_run::likelihood::LikelihoodArgs;
@@ -86,47 +87,6 @@ pub(crate) enum Command {
     /// Print and plot an objective over time, without training.
     #[command(after_help = examples::OBJECTIVE)]
     Objective(Box<ShowArgs>),
-}
-
-/// A run has defaults; a TOML file overrides them, and flags override both.
-#[derive(Debug, Args)]
-pub(crate) struct AutoencoderArgs {
-    /// Read options from a TOML file; it takes any keys of a run's config.toml.
-    #[arg(long, value_name = "FILE.toml", help_heading = "Run")]
-    pub(crate) config: Option<PathBuf>,
-    /// Also measure the reconstruction error on held-out images, for example cifar10-test.
-    #[arg(long, value_name = "DATA", help_heading = "Data")]
-    pub(crate) test: Option<String>,
-    /// Total number of passes over the images, instead of --steps.
-    #[arg(long, help_heading = "Optimization")]
-    pub(crate) epochs: Option<u64>,
-    /// Run directory.
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
-    pub(crate) out: PathBuf,
-    /// Continue from the newest intact checkpoint of --out, with its configuration.
-    /// Only --steps or --epochs, --num-workers, --device, --save-every, --sample-every and
-    /// --log-every may change.
-    #[arg(long, conflicts_with = "config", help_heading = "Run")]
-    pub(crate) resume: bool,
-    /// Resume also if the data or the teacher changed since the run began.
-    #[arg(long, requires = "resume", help_heading = "Run", hide = true)]
-    pub(crate) allow_changed_data: bool,
-    /// The options of the configuration.
-    #[command(flatten)]
-    pub(crate) options: ConfigArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DataArgs {
-    /// Images, as for `train --data`: digits, cifar10, cifar10:DIR, folder:DIR, IMAGES.npy, ...
-    pub(crate) data: String,
-    /// Height and width to which images are resized and cropped (default: their own size; 32 for
-    /// folders whose images are not equal squares).
-    #[arg(long, value_name = "PIXELS", help_heading = "Data")]
-    pub(crate) image_size: Option<u32>,
-    /// Draw the first images of each class.
-    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
-    pub(crate) picture: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,12 +1,13 @@
 //! Bits per dimension, cached row by row like all other values.
 
 use super::plan::Plan;
-use crate::likelihood::{bits_of, check};
+use crate::likelihood::check;
 use anyhow::ensure;
 use fm_evaluation::cache::Store;
 use fm_evaluation::measured::Measured;
 use fm_evaluation::metrics::MetricName;
 use fm_evaluation::rows::doubles;
+use fm_images::likelihood::bits_of;
 use fm_metrics::estimate::mean;
 use fm_run::likelihood::LikelihoodArgs;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -37,7 +38,7 @@ pub(super) fn measured(plan: &Plan<'_>) -> anyhow::Result<Vec<Measured>> {
     while rows.count() < count {
         let first = rows.count();
         bar.set_position(first as u64);
-        let (bits, nfe) = bits_of(loaded, &set, &how, first, BATCH.min(count - first))?;
+        let (bits, nfe) = bits_of(loaded.of_pixels(), &set, &how, first, BATCH.min(count - first))?;
         let pairs: Vec<f64> = bits.iter().flat_map(|b| [*b, nfe]).collect();
         rows.append(first, &doubles(&pairs))?;
     }

@@ -2,7 +2,6 @@
 
 use super::samples::{PROGRAM, describe, of_samples};
 use crate::args::{EvaluateArgs, SolverArgs};
-use crate::data;
 use crate::model::{Loaded, check_shape, open};
 use crate::sample::{image_scale, in_turn, with_classes};
 use anyhow::{Context, bail, ensure};
@@ -17,6 +16,7 @@ use fm_evaluation::neighbours::neighbours;
 use fm_evaluation::reference::{AssignedMetric, Reference};
 use fm_evaluation::request::{Extractors, MetricSpec, Sources};
 use fm_evaluation::table::{self, Column};
+use fm_images::data;
 use fm_metrics::MetricError;
 use fm_run::process_group::Group;
 use fm_run::weights::{FileArgs, WhichWeights};

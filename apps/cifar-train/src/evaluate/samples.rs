@@ -1,11 +1,11 @@
 //! Features of a model's samples, and their description.
 
-use crate::generate::{Request, sample_batches};
 use crate::model::Loaded;
 use crate::sample::image_scale;
 use fm_evaluation::cache::Store;
 use fm_evaluation::features::{FeatureRequest, FeatureWriter, ImageFeatures, progress};
 use fm_evaluation::images::Batch;
+use fm_images::sampling::{Request, sample_batches};
 use fm_run::guidance::Guide;
 use fm_run::process_group::Group;
 use fm_solvers::sampler::{Pace, Steps};

@@ -2,29 +2,27 @@
 //! the same noise. Flows take steps of Euler's method, flow maps jump.
 
 use crate::args::CompareArgs;
-use crate::data;
-use crate::generate::{Request, generate};
 use crate::model::{Loaded, check_shape, open};
 use crate::sample::image_scale;
 use anyhow::{Context, ensure};
 use fm_cli::memory::ensure_fits;
-use fm_core::field::{Converted, RowField};
 use fm_core::tensor::upload;
 use fm_data::ImageSet;
+use fm_images::data;
+use fm_images::sampling::{Request, generate};
 use fm_metrics::energy::energy_distance;
 use fm_metrics::nearest::class_agreement;
 use fm_pictures::{Grid, save_picture};
 use fm_run::process_group::Group;
 use fm_run::solvers::{ensure_steps, of_few_steps};
+use fm_run::straightness;
 use fm_solvers::sampler::Sampler;
 use fm_solvers::sampler::SolverName;
-use fm_solvers::{Grid as Times, straightness::straightness, tableau};
 use fm_terminal::{eprintln, println};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use tch::Tensor;
 
 /// RK4 steps per trajectory for measuring straightness.
 const STEPS: usize = 24;
@@ -140,7 +138,7 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
         labels: real.labels[..count].to_vec(),
         ..real.clone()
     });
-    let request = Request::of(config, &loaded.source, &loaded.data.shape, plan.num_samples.max(COLUMNS), plan.seed);
+    let request = config.request(&loaded.source, &loaded.data.shape, plan.num_samples.max(COLUMNS), plan.seed);
     let solver = of_few_steps(loaded.model.as_ref());
     let few = |steps: usize| Request { sampler: Sampler::fixed(solver, steps), ..request.clone() };
     // Before anything is computed.
@@ -183,25 +181,21 @@ pub(crate) fn measure(loaded: &Loaded, name: &str, plan: &Plan) -> anyhow::Resul
 
 /// The straightness of some trajectories: squared norms, in the space of the network.
 fn straightness_of(loaded: &Loaded, request: &Request, trajectories: usize) -> anyhow::Result<Vec<f64>> {
-    let objective = &request.objective;
     let request = Request {
         count: trajectories,
         // The steps below.
         sampler: Sampler::rk4(STEPS),
-        ..Request::of(&loaded.config, &loaded.source, &request.shape, trajectories, request.seed)
+        ..loaded.config.request(&loaded.source, &request.shape, trajectories, request.seed)
     };
-    let (grid, dim) = (Times::Uniform.times(STEPS)?, request.shape.iter().product::<i64>() as usize);
+    let dim = request.shape.iter().product::<i64>() as usize;
     let mut values = Vec::with_capacity(trajectories);
     for first in (0..trajectories).step_by(request.batch_size) {
         let rows = request.batch_size.min(trajectories - first);
         let field = request.field(loaded.model.as_ref(), loaded.device, first, rows)?;
-        let predicted = |x: &Tensor, t: &[f64], rows: &[usize]| field.velocities(x, t, rows);
-        let span = objective.span()?;
-        let velocity = Converted::new(predicted, &objective.path, objective.prediction, span)?;
         let shape = [&[rows as i64], request.shape.as_slice()].concat();
         let x0 = upload(&request.noise(first, rows)?, &shape, loaded.device);
-        let times: Vec<f64> = grid.iter().map(|t| span.0 + t * (span.1 - span.0)).collect();
-        values.extend(straightness(&velocity, x0, &times, &tableau::RK4)?.iter().map(|s| s * dim as f64));
+        let bends = straightness::of_rows(field.as_ref(), &request.objective, &x0, STEPS)?;
+        values.extend(bends.iter().map(|s| s * dim as f64));
     }
     Ok(values)
 }

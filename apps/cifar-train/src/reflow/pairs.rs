@@ -1,13 +1,14 @@
 //! `cifar-train reflow pairs`.
 
 use crate::args::PairsArgs;
-use crate::generate::{Frames, Request, batch, to_host};
 use crate::model::{Loaded, load};
 use crate::sample::{in_turn, with_classes};
 use anyhow::{Context, ensure};
 use fm_cli::memory::ensure_fits;
 use fm_cli::settings::text_of;
+use fm_images::sampling::{Frames, Request, batch};
 use fm_run::guidance::Guide;
+use fm_run::host::to_host;
 use fm_run::process_group::{GeneratedShard, Group};
 use fm_terminal::{eprintln, println};
 use fm_train::pairs::{PairWriter, PairsAbout, TeacherPairs};

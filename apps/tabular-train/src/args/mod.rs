@@ -5,14 +5,8 @@ mod train;
 
 pub(crate) use train::{ReflowArgs, TrainArgs};
 
-use crate::config::TableArgs;
 use clap::{Args, Parser, Subcommand};
-use fm_cli::options::help;
 use fm_cli::outputs;
-use fm_core::path::PathKind;
-use fm_ot::CouplingKind;
-use fm_ot::cost::Metric;
-use fm_ot::pairs::PairSampling;
 use fm_run::grids::GridArgs;
 use fm_run::guidance::GuidanceArgs;
 use fm_run::inspect::InspectArgs;
@@ -21,6 +15,9 @@ use fm_run::objective_report::ShowArgs;
 use fm_run::report::ReportArgs;
 use fm_run::solvers::SolveArgs;
 use fm_run::weights::{FileArgs, WhichWeights};
+use fm_tables::couple::CoupleArgs;
+use fm_tables::data_report::DataArgs;
+use fm_tables::solve::SolveOf;
 use std::path::PathBuf;
 
 /// Train and sample flow-matching models of point clouds and tables.
@@ -94,18 +91,6 @@ pub(crate) enum Command {
     /// Pair the rows of tables by optimal transport, and print the cost.
     #[command(after_help = examples::COUPLE)]
     Couple(CoupleArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DataArgs {
-    /// Data, as for `train --data`: moons, genes, FILE.csv, FILE.npy, ...
-    pub(crate) data: String,
-    /// How the table is read.
-    #[command(flatten)]
-    pub(crate) options: TableArgs,
-    /// Draw the first two columns.
-    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
-    pub(crate) picture: Option<PathBuf>,
 }
 
 /// Choices that a file of weights leaves open.
@@ -312,85 +297,4 @@ pub(crate) struct VelocityArgs {
     /// Device: auto (CUDA if it works, else the CPU), cpu, cuda or cuda:N.
     #[arg(long, default_value = "auto", help_heading = "Hardware")]
     pub(crate) device: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SolveOf {
-    /// Means of the Gaussians, one per line.
-    #[arg(value_name = "MEANS.csv")]
-    pub(crate) means: PathBuf,
-    /// Standard deviation of each Gaussian.
-    #[arg(long, default_value_t = 0.1, help_heading = "Problem")]
-    pub(crate) deviation: f64,
-    /// Read the start points from a file instead of drawing them from a standard normal
-    /// distribution.
-    #[arg(long, value_name = "FILE.csv", help_heading = "Problem")]
-    pub(crate) start: Option<PathBuf>,
-    /// Number of start points to draw.
-    #[arg(long, default_value_t = 1000, value_name = "N", conflicts_with = "start", help_heading = "Problem")]
-    pub(crate) num_samples: usize,
-    #[arg(long, default_value_t, help_heading = "Problem", help = help::<PathKind>("Path from noise to data"))]
-    pub(crate) path: PathKind,
-    /// Distance in time that the solver keeps from an end where the path is singular.
-    #[arg(long, default_value_t = 0.0, help_heading = "Problem")]
-    pub(crate) time_clip: f64,
-    #[command(flatten)]
-    pub(crate) solve: SolveArgs,
-    /// Random seed of the start points and of stochastic steps.
-    #[arg(long, default_value_t = 0, help_heading = "Problem")]
-    pub(crate) seed: u64,
-    /// Write the end points.
-    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
-    pub(crate) out: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CoupleArgs {
-    /// Two or more tables of numbers with the same columns, in order of time: FILE.csv, FILE.npy,
-    /// or the name of a toy distribution. Two tables may have different numbers of rows.
-    #[arg(value_name = "TABLE", required = true)]
-    pub(crate) tables: Vec<String>,
-    /// Number of points to draw from a toy distribution.
-    #[arg(long, value_name = "N", default_value_t = 1000, help_heading = "Coupling")]
-    pub(crate) rows: usize,
-    #[arg(
-        long,
-        value_name = "HOW",
-        default_value_t = CouplingKind::Exact,
-        help_heading = "Coupling",
-        help = help::<CouplingKind>("How rows of consecutive tables are paired")
-    )]
-    pub(crate) coupling: CouplingKind,
-    #[arg(
-        long,
-        value_name = "COST",
-        default_value_t,
-        help_heading = "Coupling",
-        help = help::<Metric>("Cost that optimal transport minimises")
-    )]
-    pub(crate) cost: Metric,
-    #[arg(
-        long,
-        value_name = "HOW",
-        default_value_t,
-        help_heading = "Coupling",
-        help = help::<PairSampling>("How pairs are taken from the transport plan")
-    )]
-    pub(crate) pairing: PairSampling,
-    /// Path whose sigma the schroedinger-bridge coupling uses.
-    #[arg(long, value_name = "PATH", default_value_t, help_heading = "Coupling")]
-    pub(crate) path: PathKind,
-    /// Classes of the rows of the second of two tables, one whole number per line (used by c2ot).
-    #[arg(long, value_name = "FILE.csv", help_heading = "Coupling")]
-    pub(crate) classes: Option<PathBuf>,
-    /// Random seed of drawn pairs.
-    #[arg(long, default_value_t = 0, help_heading = "Coupling")]
-    pub(crate) seed: u64,
-    /// Draw the pairs of two tables of two columns.
-    #[arg(long, value_name = "FILE.png", value_parser = outputs::picture(), help_heading = "Output")]
-    pub(crate) picture: Option<PathBuf>,
-    /// Write the paths through the tables, one per line, as row numbers from 0; for tables of
-    /// different numbers of rows, pairs of rows and the mass between them.
-    #[arg(long, value_name = "FILE.csv", value_parser = outputs::lines(), help_heading = "Output")]
-    pub(crate) out: Option<PathBuf>,
 }

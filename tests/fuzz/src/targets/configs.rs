@@ -3,6 +3,7 @@
 use crate::target::{Finish, Target};
 use crate::{scratch, seeds};
 use fm_cli::settings::{lay_over, read};
+use fm_images::vqvae::config as encoders;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,10 +14,6 @@ mod images;
 #[allow(dead_code, reason = "the program uses all of it")]
 #[path = "../../../../apps/tabular-train/src/config.rs"]
 mod tables;
-
-#[allow(dead_code, reason = "the program uses all of it")]
-#[path = "../../../../apps/cifar-train/src/vqvae/config.rs"]
-mod encoders;
 
 const WORDS: &[&str] = &[
     "[model]",
