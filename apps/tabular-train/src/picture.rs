@@ -58,8 +58,12 @@ impl Scene {
     }
 }
 
+/// The most times at which a field is drawn.
+const PLANES: usize = 100;
+
 pub(crate) fn run(args: &PictureArgs) -> anyhow::Result<ExitCode> {
     let scene = Scene::open(&args.draw.checkpoint, &args.draw, args.num_samples)?;
+    ensure!(args.at.len() <= PLANES, "--at names {} times; give at most {PLANES}, one picture each", args.at.len());
     ensure!(
         args.at.iter().all(|t| (0.0..=1.0).contains(t)),
         "--at has a time outside [0, 1]; give times from 0 (noise) to 1 (data)"
