@@ -354,6 +354,11 @@ pub(crate) const SAMPLES: &[Row] = &[
         "objective --time warp --gif {d}/times.gif",
     ),
     (
+        "picture --checkpoint {d}/run --num-samples 8 --num-steps 2 --at 0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0 --out {d}/pictures",
+        "--at names 101 times; give at most 100",
+        "picture --checkpoint {d}/run --num-samples 8 --num-steps 2 --at 0,1 --out {d}/pictures",
+    ),
+    (
         "picture --checkpoint {d}/run --num-samples 8 --num-steps 2 --at 2 --out {d}/pictures",
         "give times from 0 (noise) to 1 (data)",
         "picture --checkpoint {d}/run --num-samples 8 --num-steps 2 --at 0.5 --out {d}/pictures",
