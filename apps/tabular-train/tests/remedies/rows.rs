@@ -355,7 +355,7 @@ pub(crate) const SAMPLES: &[Row] = &[
     ),
     (
         "picture --checkpoint {d}/run --num-samples 8 --num-steps 2 --at 0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0 --out {d}/pictures",
-        "--at names 101 times; give at most 100",
+        " times; give at most ",
         "picture --checkpoint {d}/run --num-samples 8 --num-steps 2 --at 0,1 --out {d}/pictures",
     ),
     (
