@@ -101,15 +101,18 @@ pub fn run(args: &CoupleArgs) -> anyhow::Result<ExitCode> {
     if args.picture.is_some() {
         ensure_drawable(&tables, fit.is_some())?;
     }
-    given::warn(&effects(args));
     let classes: Option<Vec<i64>> = classes.map(|c| c.iter().map(|v| *v as i64).collect());
+    ensure!(
+        fit.is_none() || classes.is_none(),
+        "the rows of the first table have no classes to choose within; drop --classes"
+    );
+    ensure!(classes.is_none() || tables.len() == 2, "--classes belong to the second of two tables; give two");
+    given::warn(&effects(args));
     if let Some(options) = fit {
-        ensure!(classes.is_none(), "the rows of the first table have no classes to choose within; drop --classes");
         return semidiscrete(args, &options, tables);
     }
     let coupling =
         coupling.with_context(|| format!("the {} coupling leaves rows as they are; choose another", args.coupling))?;
-    ensure!(classes.is_none() || tables.len() == 2, "--classes belong to the second of two tables; give two");
     if let [from, to] = tables.as_slice()
         && from.nrows() != to.nrows()
     {
